@@ -1,0 +1,45 @@
+"""donna_hw: profile blocks on a device, keep latency tables, search for the best network at every cost (DONNA, ICCV 2021).
+
+The public names are loaded when they are first used: importing donna_hw imports neither torch nor ONNX Runtime.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "ArchitectureLibrary": "donna_hw.libraries",
+    "Architecture": "donna_hw.spaces.space",
+    "Axis": "donna_hw.spaces.space",
+    "BlockLibrary": "donna_hw.libraries",
+    "Device": "donna_hw.device",
+    "DonnaError": "donna_hw.errors",
+    "LatencyTable": "donna_hw.table",
+    "ParetoFront": "donna_hw.search.front",
+    "Recipe": "donna_hw.recipe",
+    "Space": "donna_hw.spaces.space",
+    "Stage": "donna_hw.spaces.space",
+    "TableCost": "donna_hw.cost",
+    "device_names": "donna_hw.device",
+    "fit_correction": "donna_hw.cost",
+    "fit_predictor": "donna_hw.predictor",
+    "load_space": "donna_hw.spaces",
+    "measure_networks": "donna_hw.profile",
+    "nsga2": "donna_hw.search.nsga2",
+    "profile": "donna_hw.profile",
+    "run": "donna_hw.recipe",
+    "space_names": "donna_hw.spaces",
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605  the names of the map above
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'donna_hw' has no attribute {name!r}; it has {', '.join(__all__)}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

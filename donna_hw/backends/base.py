@@ -1,0 +1,78 @@
+"""The contract of a backend: it turns the layers of a block into samples, or into an exact cost."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from donna_hw.blocks.layers import Graph
+from donna_hw.measurement.environment import Environment, Scalar
+from donna_hw.measurement.measurement import Samples
+
+ORIGINS = ("measured", "simulated", "counted", "fitted", "published")
+UNITS = {"latency": "s", "macs": "MAC", "params": "parameter"}
+
+
+@dataclass(frozen=True)
+class Availability:
+    """Whether a backend can be used here; if not, why, and the command or act that mends it."""
+
+    ok: bool
+    reason: str = ""
+    cure: str = ""
+
+
+class Runner(ABC):
+    """A block made ready on a device."""
+
+    @abstractmethod
+    def samples(self, count: int) -> Samples:
+        """Run the block `count` times and return each run's time in seconds; runs end before their clock is read."""
+
+    def close(self) -> None:  # noqa: B027  a runner that holds nothing has nothing to free
+        """Free what the runner holds on the device."""
+
+
+class Backend(ABC):
+    """One way of finding out what blocks cost. Constructed from a device's batch and options.
+
+    origin: one of `ORIGINS`. quantity: a key of `UNITS`. options: the known option names with their defaults.
+    The scheduler, not the backend, warms up, interleaves and stops; it keeps a bounded number of runners open.
+    """
+
+    origin: ClassVar[str]
+    quantity: ClassVar[str] = "latency"
+    options: ClassVar[Mapping[str, Scalar]] = {}
+
+    def __init__(self, batch: int, options: Mapping[str, Scalar]) -> None:
+        self.batch = batch
+        self.settings = {**self.options, **options}
+
+    @classmethod
+    @abstractmethod
+    def availability(cls) -> Availability:
+        """Say whether the backend can be used on this machine, without raising."""
+
+    @abstractmethod
+    def environment(self) -> Environment:
+        """Return what the numbers depend on; `identity` has at least `device_model`, `runtime` and `dtype`."""
+
+
+class TimingBackend(Backend):
+    """A backend that runs blocks and takes time."""
+
+    origin = "measured"
+
+    @abstractmethod
+    def prepare(self, graph: Graph) -> Runner:
+        """Make the block ready to run on inputs of its own shape and the backend's batch."""
+
+
+class ExactBackend(Backend):
+    """A backend whose answer is exact for what it models: a counter or a simulator."""
+
+    @abstractmethod
+    def cost(self, graph: Graph) -> float:
+        """Return the block's cost in the unit of the backend's quantity, always the same for the same layers."""

@@ -1,0 +1,217 @@
+"""Layers: the one description of a block that its torch module, its ONNX form and its counts are all built from.
+
+A block draws itself onto a `Draft`; `lower` returns the finished `Graph` of `Layer`s. Shapes are (channels, height, width)
+of one image, (features,) after the pool; the batch size belongs to the measurement, not to the block.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from math import prod
+from typing import Protocol
+
+from donna_hw.errors import BadSetting, UnknownName
+
+Shape = tuple[int, ...]
+
+OPERATORS = ("conv", "linear", "global_pool", "flatten", "add", "scale")
+ACTIVATIONS = ("none", "relu", "relu6", "swish", "hard_swish", "sigmoid", "hard_sigmoid")
+INPUT = "input"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One operator with its activation, as a device runs it.
+
+    operator: one of `OPERATORS`; `add` and `scale` take two inputs, `scale` multiplies a map by one gate a channel.
+    inputs: names of the layers that feed it, `input` for the block's own input.
+    in_shape, out_shape: of one image; for two inputs `in_shape` is the first's.
+    kernel, stride, groups: of a convolution; padding is kernel // 2 on each side, so stride 1 keeps the size.
+    normalised: a batch-norm follows in training; it is folded into weights and bias wherever the layer is deployed.
+    """
+
+    name: str
+    operator: str
+    inputs: tuple[str, ...]
+    in_shape: Shape
+    out_shape: Shape
+    kernel: int = 1
+    stride: int = 1
+    groups: int = 1
+    activation: str = "none"
+    normalised: bool = False
+    dtype: str = "float32"
+
+    @property
+    def weight_shape(self) -> Shape:
+        """Shape of the weights as torch and ONNX hold them; empty for a layer without weights."""
+        if self.operator == "conv":
+            return (self.out_shape[0], self.in_shape[0] // self.groups, self.kernel, self.kernel)
+        if self.operator == "linear":
+            return (self.out_shape[0], self.in_shape[0])
+        return ()
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of the weights for one image; biases, activations and pools are none."""
+        if self.operator == "conv":
+            return prod(self.weight_shape) * self.out_shape[1] * self.out_shape[2]
+        return prod(self.weight_shape) if self.operator == "linear" else 0
+
+    @property
+    def params(self) -> int:
+        """Trainable parameters: weights, then a bias, or the scale and shift of the batch-norm."""
+        if not self.weight_shape:
+            return 0
+        return prod(self.weight_shape) + self.out_shape[0] * (2 if self.normalised else 1)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The layers of a block or network in an order in which each finds its inputs ready; the last one's output is the graph's."""
+
+    input_shape: Shape
+    layers: tuple[Layer, ...]
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of the last layer's output for one image."""
+        return self.layers[-1].out_shape
+
+    @property
+    def output(self) -> str:
+        """Name of the layer whose output is the graph's."""
+        return self.layers[-1].name
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of all layers for one image, by closed form."""
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def params(self) -> int:
+        """Trainable parameters of all layers, by closed form."""
+        return sum(layer.params for layer in self.layers)
+
+
+class Block(Protocol):
+    """Anything that can draw itself: a frozen dataclass whose fields are its settings."""
+
+    def draw(self, draft: Draft, x: str) -> str:
+        """Add the block's layers to `draft`, fed by layer `x`; return the name of the layer that holds its output."""
+        ...
+
+
+class Draft:
+    """A graph being drawn: each method adds one layer and returns its name."""
+
+    def __init__(self, input_shape: Shape) -> None:
+        self.input_shape = input_shape
+        self.layers: list[Layer] = []
+        self._shapes: dict[str, Shape] = {INPUT: input_shape}
+        self._prefix = ""
+
+    def shape(self, name: str) -> Shape:
+        """Return the output shape of the layer called `name`."""
+        return self._shapes[name]
+
+    def conv(
+        self,
+        x: str,
+        channels: int,
+        *,
+        kernel: int = 1,
+        stride: int = 1,
+        groups: int = 1,
+        activation: str = "none",
+        normalised: bool = True,
+        name: str,
+    ) -> str:
+        """Add a 2-D convolution; raises `BadSetting` when groups do not divide the channels or the kernel is even."""
+        into, height, width = self._shapes[x]
+        for rule, value in (("input", into), ("output", channels)):
+            if groups < 1 or value % groups:
+                raise BadSetting(f"the groups of a convolution must divide its {rule} channels ({value})", found=groups)
+        if kernel % 2 == 0 or kernel < 1:
+            raise BadSetting("the kernel of a convolution must be odd, so that padding keeps the size", found=kernel)
+        out = (channels, -(-height // stride), -(-width // stride))
+        return self._add(
+            Layer(name, "conv", (x,), self._shapes[x], out, kernel, stride, groups, activation, normalised)
+        )
+
+    def linear(self, x: str, features: int, *, activation: str = "none", name: str) -> str:
+        """Add a fully connected layer on a (features,) input."""
+        return self._add(Layer(name, "linear", (x,), self._shapes[x], (features,), activation=activation))
+
+    def global_pool(self, x: str, *, name: str) -> str:
+        """Add the mean over height and width, which keeps the shape (channels, 1, 1)."""
+        return self._add(Layer(name, "global_pool", (x,), self._shapes[x], (self._shapes[x][0], 1, 1)))
+
+    def flatten(self, x: str, *, name: str) -> str:
+        """Add a reshape to (features,)."""
+        return self._add(Layer(name, "flatten", (x,), self._shapes[x], (prod(self._shapes[x]),)))
+
+    def add(self, x: str, y: str, *, name: str) -> str:
+        """Add the sum of two layers of one shape."""
+        if self._shapes[x] != self._shapes[y]:
+            raise BadSetting(f"an addition needs two inputs of one shape, {self._shapes[x]}", found=self._shapes[y])
+        return self._add(Layer(name, "add", (x, y), self._shapes[x], self._shapes[x]))
+
+    def scale(self, x: str, gate: str, *, name: str) -> str:
+        """Add the product of a map and one gate a channel (squeeze-and-excite)."""
+        if self._shapes[gate] != (self._shapes[x][0], 1, 1):
+            raise BadSetting(f"a gate needs the shape {(self._shapes[x][0], 1, 1)}", found=self._shapes[gate])
+        return self._add(Layer(name, "scale", (x, gate), self._shapes[x], self._shapes[x]))
+
+    def part(self, prefix: str, block: Block, x: str) -> str:
+        """Draw a whole block, its layers' names preceded by `prefix`."""
+        self._prefix, outer = f"{self._prefix}{prefix}.", self._prefix
+        try:
+            return block.draw(self, x)
+        finally:
+            self._prefix = outer
+
+    def _add(self, layer: Layer) -> str:
+        if layer.activation not in ACTIVATIONS:
+            raise UnknownName("an activation must be a known one", found=layer.activation, known=ACTIVATIONS)
+        name = self._prefix + layer.name
+        if name in self._shapes:
+            raise BadSetting("every layer of a block needs a name of its own", found=name)
+        self._shapes[name] = layer.out_shape
+        self.layers.append(replace(layer, name=name))
+        return name
+
+
+def lower(block: Block, input_shape: Shape) -> Graph:
+    """Return the block's layers for an input of `input_shape` (channels, height, width)."""
+    draft = Draft(input_shape)
+    return _finished(draft, block.draw(draft, INPUT))
+
+
+def lower_chain(parts: Sequence[tuple[str, Block]], input_shape: Shape) -> Graph:
+    """Return the layers of named blocks one after another; a layer's name is `<part>.<layer>`."""
+    draft = Draft(input_shape)
+    x = INPUT
+    for name, block in parts:
+        x = draft.part(name, block, x)
+    return _finished(draft, x)
+
+
+def layers_hash(graph: Graph) -> str:
+    """Return 16 hexadecimal digits that name what is computed, whatever its layers and axes are called."""
+    place = {INPUT: -1} | {layer.name: number for number, layer in enumerate(graph.layers)}
+    rows = [
+        asdict(layer) | {"name": number, "inputs": [place[x] for x in layer.inputs]}
+        for number, layer in enumerate(graph.layers)
+    ]
+    text = json.dumps([graph.input_shape, rows], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _finished(draft: Draft, output: str) -> Graph:
+    if not draft.layers or draft.layers[-1].name != output:
+        raise BadSetting("a block must end with the layer that it returns", found=output)
+    return Graph(draft.input_shape, tuple(draft.layers))

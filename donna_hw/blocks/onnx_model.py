@@ -1,0 +1,120 @@
+"""A graph of layers as an ONNX model, built directly: batch-norm folded, shapes fixed, opset 17.
+
+Building with `onnx.helper` takes milliseconds where torch's exporter takes 64 ms to 2 s, which counts over thousands of blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from donna_hw.blocks.layers import INPUT, Graph, Layer, Shape
+
+OPSET = 17
+IR_VERSION = 8  # the lowest that opset 17 allows: every ONNX Runtime since 1.12 reads it
+_SINGLE = {"relu": "Relu", "hard_swish": "HardSwish", "sigmoid": "Sigmoid"}
+
+Weights = Mapping[str, np.ndarray]
+
+
+def to_onnx(graph: Graph, batch: int = 1, weights: Weights | None = None, seed: int = 0) -> onnx.ModelProto:
+    """Return the ONNX model of a graph for a fixed batch.
+
+    weights: torch's state dict as numpy arrays (`<layer>.weights.weight`, `<layer>.norm.running_mean`, ...); without it the
+    weights are random, scaled so that values neither vanish nor overflow, since both change the speed of a processor.
+    Input and output are called `input` and `output`, float32, [batch, *shape].
+    """
+    rng = np.random.default_rng(seed)
+    nodes: list[onnx.NodeProto] = []
+    tensors: list[onnx.TensorProto] = []
+    for layer in graph.layers:
+        target = "output" if layer.name == graph.output else layer.name
+        plain = target if layer.activation == "none" else f"{layer.name}.linear"
+        nodes.append(_main_node(layer, plain))
+        if layer.weight_shape:
+            weight, bias = folded(layer, weights) if weights is not None else _random(layer, rng)
+            tensors.append(numpy_helper.from_array(weight, f"{layer.name}.weight"))
+            tensors.append(numpy_helper.from_array(bias, f"{layer.name}.bias"))
+        nodes += _activation_nodes(layer, plain, target)
+    body = helper.make_graph(
+        nodes,
+        "block",
+        [_value(INPUT, batch, graph.input_shape)],
+        [_value("output", batch, graph.output_shape)],
+        tensors,
+    )
+    if any(node.op_type == "Clip" for node in nodes):
+        body.initializer.append(numpy_helper.from_array(np.array(0, np.float32), "relu6.low"))
+        body.initializer.append(numpy_helper.from_array(np.array(6, np.float32), "relu6.high"))
+    model = helper.make_model(body, producer_name="donna_hw", opset_imports=[helper.make_opsetid("", OPSET)])
+    model.ir_version = IR_VERSION
+    return model
+
+
+def folded(layer: Layer, weights: Weights) -> tuple[np.ndarray, np.ndarray]:
+    """Return a layer's weight and bias in float32 with its batch-norm folded in, as deployed."""
+    weight = np.asarray(weights[f"{layer.name}.weights.weight"], np.float64)
+    if not layer.normalised:
+        bias = np.asarray(weights[f"{layer.name}.weights.bias"], np.float64)
+        return weight.astype(np.float32), bias.astype(np.float32)
+    norm = {key: np.asarray(weights[f"{layer.name}.norm.{key}"], np.float64) for key in _NORM_KEYS}
+    gain = norm["weight"] / np.sqrt(norm["running_var"] + 1e-5)  # torch's default eps
+    bias = norm["bias"] - norm["running_mean"] * gain
+    return (weight * gain[:, None, None, None]).astype(np.float32), bias.astype(np.float32)
+
+
+_NORM_KEYS = ("weight", "bias", "running_mean", "running_var")
+
+
+def _random(layer: Layer, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    shape = layer.weight_shape
+    fan_in = int(np.prod(shape[1:]))
+    weight = rng.standard_normal(shape, dtype=np.float32) * np.float32(np.sqrt(2 / fan_in))
+    return weight, np.zeros(shape[0], np.float32)
+
+
+def _value(name: str, batch: int, shape: Shape) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, *shape])
+
+
+def _main_node(layer: Layer, output: str) -> onnx.NodeProto:
+    inputs = list(layer.inputs)
+    parameters = [f"{layer.name}.weight", f"{layer.name}.bias"]
+    if layer.operator == "conv":
+        pad = layer.kernel // 2
+        return helper.make_node(
+            "Conv",
+            inputs + parameters,
+            [output],
+            name=layer.name,
+            kernel_shape=[layer.kernel] * 2,
+            strides=[layer.stride] * 2,
+            pads=[pad] * 4,
+            group=layer.groups,
+        )
+    if layer.operator == "linear":
+        return helper.make_node("Gemm", inputs + parameters, [output], name=layer.name, transB=1)
+    kind = {"global_pool": "GlobalAveragePool", "flatten": "Flatten", "add": "Add", "scale": "Mul"}[layer.operator]
+    return helper.make_node(kind, inputs, [output], name=layer.name)
+
+
+def _activation_nodes(layer: Layer, x: str, output: str) -> list[onnx.NodeProto]:
+    kind, name = layer.activation, f"{layer.name}.{layer.activation}"
+    if kind == "none":
+        return []
+    if kind in _SINGLE:
+        return [helper.make_node(_SINGLE[kind], [x], [output], name=name)]
+    if kind == "relu6":
+        return [helper.make_node("Clip", [x, "relu6.low", "relu6.high"], [output], name=name)]
+    if kind == "hard_sigmoid":
+        return [helper.make_node("HardSigmoid", [x], [output], name=name, alpha=1 / 6, beta=0.5)]
+    if kind == "swish":
+        gate = f"{name}.gate"
+        return [
+            helper.make_node("Sigmoid", [x], [gate], name=gate),
+            helper.make_node("Mul", [x, gate], [output], name=name),
+        ]
+    raise NotImplementedError(kind)

@@ -1,0 +1,101 @@
+"""A graph of layers as a torch module, for training and for the backends that run torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as f
+
+from donna_hw.blocks.layers import INPUT, Graph, Layer
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "none": lambda x: x,
+    "relu": f.relu,
+    "relu6": f.relu6,
+    "swish": f.silu,
+    "hard_swish": f.hardswish,
+    "sigmoid": torch.sigmoid,
+    "hard_sigmoid": f.hardsigmoid,
+}
+
+
+class LayerModule(nn.Module):
+    """One layer: weights and batch-norm where it has them, then its activation."""
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__()
+        self.layer = layer
+        self.weights: nn.Module | None = None
+        self.norm: nn.BatchNorm2d | None = None
+        if layer.operator == "conv":
+            self.weights = nn.Conv2d(
+                layer.in_shape[0],
+                layer.out_shape[0],
+                layer.kernel,
+                layer.stride,
+                layer.kernel // 2,
+                groups=layer.groups,
+                bias=not layer.normalised,
+            )
+        elif layer.operator == "linear":
+            self.weights = nn.Linear(layer.in_shape[0], layer.out_shape[0])
+        if layer.normalised:
+            self.norm = nn.BatchNorm2d(layer.out_shape[0])
+        self.activation = ACTIVATIONS[layer.activation]
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Map the inputs, [batch, channels, height, width] or [batch, features], to the output."""
+        x = inputs[0]
+        if self.weights is not None:
+            x = self.weights(x)
+        elif self.layer.operator == "global_pool":
+            x = x.mean((2, 3), keepdim=True)
+        elif self.layer.operator == "flatten":
+            x = x.flatten(1)
+        elif self.layer.operator == "add":
+            x = x + inputs[1]
+        elif self.layer.operator == "scale":
+            x = x * inputs[1]
+        else:
+            raise NotImplementedError(self.layer.operator)
+        if self.norm is not None:
+            x = self.norm(x)
+        return self.activation(x)
+
+
+class GraphModule(nn.Module):
+    """A whole graph; `state_dict` keys are `<layer>.weights.*` and `<layer>.norm.*`, dots in layer names included."""
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        self.graph = graph
+        for layer in graph.layers:
+            owner: nn.Module = self
+            *path, last = layer.name.split(".")
+            for step in path:
+                if not hasattr(owner, step):
+                    owner.add_module(step, nn.Module())
+                owner = owner.get_submodule(step)
+            owner.add_module(last, LayerModule(layer))
+        self._steps = [(layer, self.get_submodule(layer.name)) for layer in graph.layers]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images [batch, *input_shape] to [batch, *output_shape]."""
+        values = {INPUT: x}
+        for layer, module in self._steps:
+            values[layer.name] = module(*(values[name] for name in layer.inputs))
+        output: Tensor = values[self.graph.output]
+        return output
+
+
+def to_torch(graph: Graph, seed: int | None = None) -> GraphModule:
+    """Return the graph's torch module, initialised as torch does by default; `seed` makes the weights repeatable.
+
+    Nothing outside is touched: torch's global random state is put back.
+    """
+    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+        if seed is not None:
+            torch.manual_seed(seed)
+        return GraphModule(graph)

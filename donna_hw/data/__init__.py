@@ -1,0 +1,23 @@
+"""Image data sets by name: train, a part held out of train, and test."""
+
+from __future__ import annotations
+
+from donna_hw.data.images import Dataset, Images
+from donna_hw.errors import UnknownName
+
+__all__ = ["DATASETS", "Dataset", "Images", "load_dataset"]
+
+DATASETS = ("digits", "fashion_mnist")
+
+
+def load_dataset(name: str, held_out: int, folder: str = "", seed: int = 0) -> Dataset:
+    """Return a data set with `held_out` images kept out of its train part; raises `UnknownName`."""
+    if name == "digits":
+        from donna_hw.data.digits import load_digits
+
+        return load_digits(held_out, seed)
+    if name == "fashion_mnist":
+        from donna_hw.data.fashion_mnist import load_fashion_mnist
+
+        return load_fashion_mnist(held_out, folder, seed)
+    raise UnknownName("a data set must be a known one", found=name, known=DATASETS)

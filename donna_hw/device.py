@@ -1,0 +1,94 @@
+"""Device: reads and checks a device's TOML, finds its backend, and makes sure that the device found is the one named."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from donna_hw.backends import load_backend
+from donna_hw.backends.base import Availability, Backend
+from donna_hw.errors import Unavailable, UnknownName
+from donna_hw.files import read_model
+from donna_hw.measurement.environment import Scalar
+from donna_hw.measurement.protocol import Protocol, protocol_named
+from donna_hw.shipped import find, names
+
+
+class DeviceFile(BaseModel):
+    """The keys of a device's TOML; `devices/README.md` explains each with its unit."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    title: str
+    backend: str
+    protocol: str
+    match: str = ""
+    batch: int | None = Field(default=None, ge=1)
+    options: dict[str, Scalar] = {}
+    hardware: dict[str, Any] = {}
+    sources: list[str] = []
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device by name: what its file says, and the backend that measures, simulates or counts on it."""
+
+    name: str
+    file: DeviceFile
+
+    @classmethod
+    def load(cls, name: str) -> Device:
+        """Read the device's file; raises `UnknownName`, `BadSetting` or `BadFile`. The backend is not loaded yet."""
+        path = find("devices", name)
+        device = cls(path.stem, read_model(path, DeviceFile))
+        protocol_named(device.file.protocol)
+        return device
+
+    @property
+    def protocol(self) -> Protocol:
+        """The device's protocol, with the device's batch where its file names one."""
+        protocol = protocol_named(self.file.protocol)
+        return protocol if self.file.batch is None else replace(protocol, batch=self.file.batch)
+
+    def availability(self) -> Availability:
+        """Say whether the device's backend can be used here, without raising."""
+        try:
+            return load_backend(self.file.backend).availability()
+        except Unavailable as error:
+            return Availability(False, error.rule)
+
+    def backend(self) -> Backend:
+        """Return the backend, ready to use, on the device that is named and no other.
+
+        Raises `UnknownName` for an unknown option, `Unavailable` when the backend cannot be used here or when the device that it
+        finds does not have `match` in its name.
+        """
+        kind = load_backend(self.file.backend)
+        for option in self.file.options:
+            if option not in kind.options:
+                raise UnknownName(
+                    f"device {self.name}: an option of backend {self.file.backend} must be known",
+                    found=option,
+                    known=sorted(kind.options),
+                )
+        available = kind.availability()
+        if not available.ok:
+            raise Unavailable(
+                f"device {self.name} needs backend {self.file.backend}", found=available.reason, cure=available.cure
+            )
+        backend = kind(self.protocol.batch, self.file.options)
+        found = backend.environment().device_model
+        if self.file.match.lower() not in found.lower():
+            raise Unavailable(
+                f"device {self.name} must be a {self.file.match!r}",
+                found=found,
+                cure="run on the named device, or write a device file for this one (CONTRIBUTING: add a device)",
+            )
+        return backend
+
+
+def device_names() -> list[str]:
+    """Return the names of all devices that `Device.load` finds."""
+    return names("devices")

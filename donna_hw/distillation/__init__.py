@@ -1,0 +1,1 @@
+"""Training: the reference network, its blocks one by one (BKD), and whole networks from them (EKD)."""

@@ -1,0 +1,69 @@
+"""What all trainings share: schedules, batches, accuracy, and repeatable randomness."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from donna_hw.data.images import Images
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How long and how fast: Adam with a cosine learning rate that falls to zero in `cosine_steps` equal steps."""
+
+    epochs: int
+    batch: int
+    learning_rate: float
+    cosine_steps: int
+
+
+def cosine(step: int, total: int, levels: int) -> float:
+    """Return the share of the initial learning rate at a step: a half cosine held constant on each of `levels` stretches."""
+    level = min(step * levels // total, levels - 1)
+    return 0.5 * (1 + math.cos(math.pi * level / levels))
+
+
+def batches(count: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Yield index batches of one epoch in random order; a last one too small for batch-norm is left out."""
+    for indices in torch.split(torch.randperm(count, generator=generator), batch):
+        if len(indices) > batch // 2:
+            yield indices
+
+
+def train(module: nn.Module, count: int, fit: Fit, seed: int, loss: Callable[[int, Tensor], Tensor]) -> float:
+    """Train on `count` examples and return the seconds it took; `loss(epoch, indices)` gives a batch's mean loss."""
+    started = time.perf_counter()
+    generator = torch.Generator().manual_seed(seed)
+    optimiser = torch.optim.Adam(module.parameters(), lr=fit.learning_rate)
+    orders = [list(batches(count, fit.batch, generator)) for _ in range(fit.epochs)]
+    total, step = sum(len(order) for order in orders), 0
+    module.train()
+    for epoch, order in enumerate(orders):
+        for indices in order:
+            for group in optimiser.param_groups:
+                group["lr"] = fit.learning_rate * cosine(step, total, fit.cosine_steps)
+            optimiser.zero_grad(set_to_none=True)
+            loss(epoch, indices).backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            step += 1
+    module.eval()
+    return time.perf_counter() - started
+
+
+def outputs(module: nn.Module, pixels: Tensor, batch: int = 500) -> Tensor:
+    """Return a module's outputs in evaluation mode, batch by batch."""
+    module.eval()
+    with torch.inference_mode():
+        return torch.cat([module(part) for part in torch.split(pixels, batch)]).clone()
+
+
+def top1_percent(module: nn.Module, images: Images) -> float:
+    """Return the share of images that are classified right, in per cent."""
+    right = outputs(module, images.pixels).argmax(1) == images.labels
+    return 100 * float(right.double().mean())

@@ -1,0 +1,38 @@
+"""Weights as safetensors: written atomically, read with a check, never unpickled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from donna_hw.errors import BadFile
+from donna_hw.files import write_atomic
+
+
+def save_weights(module: nn.Module, path: Path) -> None:
+    """Write a module's state dict to `path`, atomically."""
+    write_atomic(path, save({key: value.contiguous().cpu() for key, value in module.state_dict().items()}))
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Return a state dict; raises `BadFile` when the file is missing or torn."""
+    try:
+        return dict(load(path.read_bytes()))
+    except (OSError, SafetensorError) as error:
+        raise BadFile(
+            f"{path} must hold safetensors", found=str(error), cure="delete it: it is trained again"
+        ) from None
+
+
+def load_weights(module: nn.Module, path: Path, prefix: str = "") -> None:
+    """Fill a module from the file's tensors whose names begin with `prefix`; raises `BadFile` when they do not fit."""
+    found = {key.removeprefix(prefix): value for key, value in read_weights(path).items() if key.startswith(prefix)}
+    try:
+        with torch.no_grad():
+            module.load_state_dict(found)
+    except RuntimeError as error:
+        raise BadFile(f"{path} must hold the weights of these layers", found=str(error), cure="delete it") from None

@@ -1,0 +1,178 @@
+"""Files that survive a kill: whole files are replaced atomically, journals grow by one synced line at a time."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import tomli_w
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ValidationError
+
+from donna_hw.errors import BadFile, BadSetting, Busy, UnknownName
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Replace `path` by `content` so that a reader, or a kill at any moment, sees the old file or the new one whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = content.encode() if isinstance(content, str) else content
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with draft.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write_toml(path: Path, content: Mapping[str, Any]) -> None:
+    """Write `content` as TOML, atomically."""
+    write_atomic(path, tomli_w.dumps(dict(content)))
+
+
+def read_text(path: Path) -> str:
+    """Return the file's text; a file that is missing or not UTF-8 is a `BadFile`."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise BadFile("the file must exist", found=str(path), cure="check the path") from None
+    except (UnicodeDecodeError, IsADirectoryError) as error:
+        raise BadFile(f"{path} must be a text file in UTF-8", found=str(error), cure="restore or delete it") from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the TOML file's content; a duplicate key or a torn file is a `BadFile` that names the place."""
+    try:
+        return tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
+        raise BadFile(f"{path} must be valid TOML", found=str(error), cure="mend the named place") from None
+
+
+def read_model(path: Path, model: type[Model]) -> Model:
+    """Read a TOML file into the frozen `model`; unknown keys and bad values name the key, the rule and the file."""
+    return parse_model(read_toml(path), model, str(path))
+
+
+def parse_model(content: Mapping[str, Any], model: type[Model], where: str) -> Model:
+    """Check `content` against `model`; the first broken rule is raised as `UnknownName` or `BadSetting`."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as problem:
+        first = problem.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        name = str(first["loc"][-1])
+        raise UnknownName(
+            f"{where}: every key must be a known one, {key!r} is not",
+            found=name,
+            known=sorted(_keys_beside(model, first["loc"])),
+        )
+    if first["type"] == "missing":
+        raise BadSetting(f"{where}: the key {key!r} must be given", cure=f"add {key} = ...")
+    raise BadSetting(f"{where}: {key}: {first['msg']}", found=first["input"], cure="mend the value")
+
+
+def _keys_beside(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
+    """Return the names of the fields that may stand where `location` points."""
+    current: type[BaseModel] = model
+    for part in location[:-1]:
+        field = current.model_fields.get(str(part))
+        inner = field.annotation if field else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            break
+        current = inner
+    return list(current.model_fields)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file `path` while the block runs; a second process is told so at once with `Busy`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise Busy(
+            "only one process may write a run at a time",
+            found=f"a lock held on {path.parent}",
+            cure="wait for it to end, or choose another folder with --out",
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class Journal:
+    """An append-only CSV whose every record is one synced line, so that a kill loses at most the record being written.
+
+    A last line without its newline is torn: it is passed over when read and cut off before the next record.
+    A broken line anywhere else raises `BadFile` with its number: nothing is dropped silently.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self.path, self.columns = path, tuple(columns)
+        self._tail_checked = False
+
+    def records(self) -> list[dict[str, str]]:
+        """Return every whole record, oldest first; an absent file has none."""
+        if not self.path.exists():
+            return []
+        lines = read_text(self.path).split("\n")[:-1]
+        if not lines:
+            return []
+        header, *rows = csv.reader(lines)
+        if tuple(header) != self.columns:
+            raise BadFile(
+                f"{self.path} must have the columns {', '.join(self.columns)}",
+                found=", ".join(header),
+                cure="it belongs to another version or is corrupt: move it away",
+            )
+        for number, row in enumerate(rows, start=2):
+            if len(row) != len(self.columns):
+                raise BadFile(
+                    f"{self.path}, line {number}: a record must have {len(self.columns)} fields",
+                    found=f"{len(row)} fields",
+                    cure="restore the file, or delete this line to have its work done again",
+                )
+        return [dict(zip(header, row, strict=True)) for row in rows]
+
+    def append(self, record: Mapping[str, object]) -> None:
+        """Add one record and sync it to the disk; a failed write leaves the journal as it was."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if not self._tail_checked:
+            self._cut_torn_tail()
+            self._tail_checked = True
+        with self.path.open("ab", buffering=0) as file:
+            whole = file.tell()
+            text = io.StringIO()
+            writer = csv.writer(text, lineterminator="\n")
+            if whole == 0:
+                writer.writerow(self.columns)
+            writer.writerow([str(record[column]).replace("\n", " ") for column in self.columns])
+            data = text.getvalue().encode()
+            try:
+                while data:
+                    data = data[file.write(data) :]
+                os.fsync(file.fileno())
+            except OSError:
+                os.truncate(self.path, whole)
+                raise
+
+    def _cut_torn_tail(self) -> None:
+        """Cut off what follows the file's last newline: the record that a kill tore."""
+        if self.path.exists():
+            data = self.path.read_bytes()
+            whole = data.rfind(b"\n") + 1
+            if whole < len(data):
+                os.truncate(self.path, whole)

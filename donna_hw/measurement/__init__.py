@@ -1,0 +1,1 @@
+"""Numbers, no devices: protocols, samples and what may be said of them."""

@@ -1,0 +1,59 @@
+"""Statistics of latency samples, all in seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from donna_hw.errors import BadMeasurement
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A confidence interval with its level (0.95 = 95 %)."""
+
+    low: float
+    high: float
+    level: float = 0.95
+
+
+def checked(samples: Array, what: str) -> Array:
+    """Return the samples; raises `BadMeasurement` when there are none, or one is NaN, infinite, zero or negative."""
+    array = np.asarray(samples, np.float64)
+    bad = array[~(np.isfinite(array) & (array > 0))]
+    if array.size == 0 or bad.size:
+        raise BadMeasurement(
+            f"{what}: every latency must be a finite time above 0 s",
+            found="no samples" if array.size == 0 else f"{bad[0]} among {array.size} samples",
+            cure="the runtime or its clock is broken: measure this block again",
+        )
+    return array
+
+
+def median_interval(samples: Array, level: float = 0.95) -> Interval:
+    """Return the order-statistics interval of the median of independent samples.
+
+    The k-th smallest and k-th largest sample enclose it, k the largest with binomial coverage of at least `level`. With fewer
+    than six samples no pair reaches 95 %, and smallest and largest are returned.
+    """
+    ordered = np.sort(samples)
+    below = int(stats.binom.ppf((1 - level) / 2, ordered.size, 0.5))
+    while below > 0 and stats.binom.cdf(below - 1, ordered.size, 0.5) > (1 - level) / 2:
+        below -= 1
+    low = max(below - 1, 0)
+    return Interval(float(ordered[low]), float(ordered[-1 - low]), level)
+
+
+def rounds_interval(round_medians: Array, level: float = 0.95) -> Interval:
+    """Return the interval of a latency from the medians of its rounds, by Student's t on their logarithms.
+
+    Samples of one visit share the machine's state, so the rounds, not the samples, are the independent observations.
+    Needs two rounds or more.
+    """
+    logs = np.log(round_medians)
+    half = stats.t.ppf((1 + level) / 2, logs.size - 1) * logs.std(ddof=1) / np.sqrt(logs.size)
+    return Interval(float(np.exp(logs.mean() - half)), float(np.exp(logs.mean() + half)), level)

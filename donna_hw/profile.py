@@ -1,0 +1,214 @@
+"""Profiling: (space, device) -> latency table, and whole networks on the same device under the same sentinel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from donna_hw.backends.base import UNITS, Backend, ExactBackend, TimingBackend
+from donna_hw.blocks.layers import Graph, layers_hash
+from donna_hw.device import Device
+from donna_hw.errors import BadTable
+from donna_hw.files import Journal, read_model, write_atomic, write_toml
+from donna_hw.measurement.measurement import Measurement, Visit
+from donna_hw.measurement.protocol import Protocol
+from donna_hw.progress import track
+from donna_hw.schedule import Job, measure, unique_jobs
+from donna_hw.spaces.space import Architecture, Space
+from donna_hw.table import LatencyTable, TableInfo, table_path
+
+
+def profile(space: Space, device: Device, root: Path, protocol: Protocol | None = None) -> LatencyTable:
+    """Fill the table of a space on a device below the folder `root`, and return it.
+
+    Continues what an earlier, perhaps killed, run began; refuses to mix environments. Blocks of equal layers share a
+    measurement. `protocol` replaces the device's own.
+    """
+    protocol = protocol or device.protocol
+    backend = device.backend()
+    path = table_path(root, device.name, space.name, variant(backend, protocol))
+    info = _claim(_describe(space, device, backend, protocol), path)
+    jobs = unique_jobs([Job(name, graph) for name, _, graph in _parts(space)])
+    label = f"profile {device.name}"
+    if isinstance(backend, ExactBackend):
+        costs = _exact_costs(jobs, backend, path, label)
+        return _written(space, info, path, lambda key: {info.column: _number(costs[key])})
+    assert isinstance(backend, TimingBackend)  # noqa: S101  the two kinds of backend there are
+    visits = measure(jobs, sentinel_graph(space), backend, protocol, path=path.with_suffix(".samples.csv"), label=label)
+    reference = _sentinel_reference(visits, protocol)
+    info = info.model_copy(update={"sentinel_reference_s": reference})
+    environment = backend.environment()
+    rows = {key: _row(Measurement(found, protocol, environment, reference)) for key, found in visits.items()}
+    return _written(space, info, path, rows.__getitem__)
+
+
+def measure_networks(
+    space: Space,
+    device: Device,
+    table: LatencyTable,
+    architectures: Sequence[Architecture],
+    protocol: Protocol | None = None,
+) -> np.ndarray:
+    """Measure whole networks beside a measured table, and return each one's latency in seconds, float [n].
+
+    Journaled in `<variant>.networks.samples.csv` beside the table, and steadied by the table's own sentinel reference, so that both are
+    on one scale. The environment must be the table's.
+    """
+    protocol = protocol or device.protocol
+    backend = device.backend()
+    if not isinstance(backend, TimingBackend):
+        return np.array([_cost(backend, space, architecture) for architecture in architectures])
+    table.info.refuse_other(_describe(space, device, backend, protocol), table.path)
+    jobs = {}
+    for architecture in architectures:
+        graph = space.network(architecture)
+        jobs[layers_hash(graph)] = Job("/".join(space.labels(architecture).values()), graph)
+    journal = table.path.with_suffix(".networks.samples.csv")
+    visits = measure(jobs, sentinel_graph(space), backend, protocol, path=journal, label=f"networks {device.name}")
+    environment = backend.environment()
+    found = {
+        key: Measurement(seen, protocol, environment, table.info.sentinel_reference_s) for key, seen in visits.items()
+    }
+    frame = pd.DataFrame([{"network": jobs[key].name, "layers_hash": key, **_row(found[key])} for key in jobs])
+    write_atomic(table.path.with_suffix(".networks.csv"), frame.to_csv(index=False, lineterminator="\n"))
+    return np.array([found[layers_hash(space.network(architecture))].value_s for architecture in architectures])
+
+
+def variant(backend: Backend, protocol: Protocol) -> str:
+    """Return the file name that tells a device's tables apart: mode, batch, type and threads."""
+    identity = backend.environment().identity
+    parts = [str(identity["mode"]), f"b{protocol.batch}", str(identity["dtype"])]
+    if "threads" in identity:
+        parts.append(f"t{identity['threads']}")
+    return "-".join(parts)
+
+
+def sentinel_graph(space: Space) -> Graph:
+    """Return the sentinel: the reference's block of the middle stage, which is neither the smallest nor the dearest."""
+    stage = space.stages[len(space.stages) // 2]
+    return space.block_graph(stage, stage.reference)
+
+
+def _parts(space: Space) -> list[tuple[str, dict[str, str], Graph]]:
+    """Return (name, {axis: value}, layers) of every fixed part and block, in the order of the table's rows."""
+    rows = [(name, {"part": name}, space.fixed_graph(name)) for name in space.fixed]
+    for stage in space.stages:
+        for m in range(stage.size):
+            choice = {axis: str(value) for axis, value in stage.choice(m).items()}
+            rows.append((f"{stage.name} {stage.label(m)}", {"part": stage.name, **choice}, space.block_graph(stage, m)))
+    return rows
+
+
+def _describe(space: Space, device: Device, backend: Backend, protocol: Protocol) -> TableInfo:
+    environment = backend.environment()
+    timed = isinstance(backend, TimingBackend)
+    column = (
+        f"{protocol.statistic}_s" if timed else {"latency": "latency_s"}.get(_quantity(backend), _quantity(backend))
+    )
+    identity = {
+        **environment.identity,
+        "batch": protocol.batch,
+        "input_shape": "x".join(map(str, space.input_shape)),
+        "space_hash": space.hash,
+    }
+    if timed:
+        identity |= {"protocol": protocol.name, "warmup": protocol.warmup, "samples": protocol.samples}
+        identity |= {"sentinel_samples": protocol.sentinel_samples, "cool_down_s": protocol.cool_down_s}
+    return TableInfo(
+        device=device.name,
+        space=space.name,
+        quantity=_quantity(backend),
+        unit=UNITS[_quantity(backend)],
+        origin=backend.origin,
+        column=column,
+        identity=identity,
+        conditions=environment.conditions,
+        donna_hw=version("donna-hw"),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        sentinel=layers_hash(sentinel_graph(space)) if protocol.sentinel_samples and timed else "",
+    )
+
+
+def _quantity(backend: Backend) -> str:
+    """Return what the backend's costs are: its class's quantity, or the one its options choose."""
+    return str(backend.settings.get("count", backend.quantity))
+
+
+def _claim(info: TableInfo, path: Path) -> TableInfo:
+    """Write the table's TOML before the first sample, or check that the one there is of the same identity and keep it."""
+    toml = path.with_suffix(".toml")
+    if toml.exists():
+        old = read_model(toml, TableInfo)
+        old.refuse_other(info, path)
+        return old
+    if path.with_suffix(".samples.csv").exists():
+        raise BadTable(
+            f"{toml} must stand beside the samples and say of what they are",
+            found="none",
+            cure="restore it or delete the samples",
+        )
+    write_toml(toml, info.model_dump(exclude_none=True))
+    return info
+
+
+def _exact_costs(jobs: Mapping[str, Job], backend: ExactBackend, path: Path, label: str) -> dict[str, float]:
+    """Return {layers_hash: cost}, journaled like measurements."""
+    journal = Journal(path.with_suffix(".samples.csv"), ("what", "layers_hash", "cost"))
+    costs = {record["layers_hash"]: float(record["cost"]) for record in journal.records()}
+    todo = [key for key in jobs if key not in costs]
+    for key in track(todo, label, len(jobs), len(jobs) - len(todo)) if todo else ():
+        costs[key] = backend.cost(jobs[key].graph)
+        journal.append({"what": jobs[key].name, "layers_hash": key, "cost": repr(costs[key])})
+    return costs
+
+
+def _number(cost: float) -> float | int:
+    """Return a count as a whole number."""
+    return int(cost) if cost.is_integer() else cost
+
+
+def _cost(backend: Backend, space: Space, architecture: Architecture) -> float:
+    assert isinstance(backend, ExactBackend)  # noqa: S101  the two kinds of backend there are
+    return backend.cost(space.network(architecture))
+
+
+def _sentinel_reference(visits: Mapping[str, tuple[Visit, ...]], protocol: Protocol) -> float | None:
+    """Return the median of all sentinel runs of the table, in seconds."""
+    if not protocol.sentinel_samples:
+        return None
+    return float(np.median(np.concatenate([visit.sentinel_s for found in visits.values() for visit in found])))
+
+
+def _row(measurement: Measurement) -> dict[str, object]:
+    interval = measurement.interval
+    times = {
+        "median_s": measurement.median_s,
+        "low_s": interval.low,
+        "high_s": interval.high,
+        "raw_median_s": measurement.raw_median_s,
+        "mean_s": measurement.mean_s,
+        "min_s": measurement.min_s,
+    }
+    return {
+        **{name: float(f"{value:.6g}") for name, value in times.items()},
+        "samples": measurement.raw_s.size,
+        "rounds": len(measurement.visits),
+        "verdict": measurement.verdict,
+    }
+
+
+def _written(space: Space, info: TableInfo, path: Path, values: Callable[[str], Mapping[str, object]]) -> LatencyTable:
+    """Derive the table from its measurements, write it, and return it as it reads back."""
+    axes = list(dict.fromkeys(axis.name for stage in space.stages for axis in stage.axes))
+    records = []
+    for _, keys, graph in _parts(space):
+        key = layers_hash(graph)
+        cells = {"part": keys["part"]} | {axis: keys.get(axis, "") for axis in axes}
+        records.append({**cells, "layers_hash": key, **values(key)})
+    LatencyTable(info, pd.DataFrame(records), path).write()
+    return LatencyTable.read(path)

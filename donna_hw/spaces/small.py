@@ -1,0 +1,59 @@
+"""Small spaces for real images of 8x8 and 28x28 pixels: DONNA's axes at a size that two CPU cores can search whole.
+
+Everything here is our choice; the axes are those of the paper's DONNA space (kernel, expand, depth, activation tied to
+attention, cell), with fewer values. The reference is the network of the largest values with depthwise cells.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from donna_hw.blocks.cells import Classifier, ConvNormAct, InvertedResidual
+from donna_hw.spaces.space import Axis, Space, Stage
+
+STYLE = Axis(
+    "style",
+    ("relu", "swish_se"),
+    settings={
+        "relu": {"activation": "relu", "attention": "none"},
+        "swish_se": {"activation": "swish", "attention": "se"},
+    },
+)
+CELL = Axis("cell", ("depthwise", "grouped"), reference="depthwise")
+
+
+def _space(
+    name: str, title: str, pixels: int, *, stem_stride: int, stages: list[tuple[int, int]], axes: tuple[Axis, ...]
+) -> Space:
+    return Space(
+        name=name,
+        title=title,
+        input_shape=(1, pixels, pixels),
+        before=(("stem", ConvNormAct(channels=12, kernel=3, stride=stem_stride, activation="swish")),),
+        stages=tuple(
+            Stage(f"stage{number}", axes, partial(InvertedResidual, channels=channels, stride=stride))
+            for number, (channels, stride) in enumerate(stages, start=1)
+        ),
+        after=(("tail", ConvNormAct(channels=96, activation="swish")), ("classifier", Classifier(classes=10))),
+    )
+
+
+def small_8px() -> Space:
+    """Three stages for 8x8 images: 16 blocks a stage, 4,096 architectures."""
+    axes = (Axis("kernel", (3, 5)), Axis("expand", (2, 4)), Axis("depth", (1, 2)), STYLE)
+    return _space(
+        "small_8px", "three stages on 8x8 images", 8, stem_stride=1, stages=[(16, 1), (24, 2), (32, 2)], axes=axes
+    )
+
+
+def small_28px() -> Space:
+    """Four stages for 28x28 images: 72 blocks a stage, 26.9 million architectures."""
+    axes = (Axis("kernel", (3, 5)), Axis("expand", (2, 4, 6)), Axis("depth", (1, 2, 3)), STYLE, CELL)
+    return _space(
+        "small_28px",
+        "four stages on 28x28 images",
+        28,
+        stem_stride=2,
+        stages=[(16, 2), (24, 1), (32, 2), (48, 1)],
+        axes=axes,
+    )

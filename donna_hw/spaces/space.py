@@ -1,0 +1,306 @@
+"""Space: fixed parts around searched stages, each stage a product of axes; architectures are rows of block numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import prod
+
+import numpy as np
+
+from donna_hw.blocks.layers import Block, Graph, Shape, layers_hash, lower, lower_chain
+from donna_hw.errors import BadSetting, UnknownName
+
+Value = int | float | str
+Rows = np.ndarray  # int [n, stages]: one block number a stage
+Genes = np.ndarray  # int [n, genes]: one value number an axis, stage after stage
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One searched property of a block.
+
+    values: labels in the order of their numbers; append new ones, so that old tables stay valid.
+    reference: the value of the reference network; the last one if none is named.
+    settings: what a label sets in the cell, where it is more than {name: label}.
+    """
+
+    name: str
+    values: tuple[Value, ...]
+    reference: Value | None = None
+    settings: Mapping[Value, Mapping[str, Value]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.values or len(set(self.values)) != len(self.values):
+            raise BadSetting(f"axis {self.name}: its values must be one or more, each once", found=str(self.values))
+        if self.reference is not None and self.reference not in self.values:
+            raise UnknownName(
+                f"axis {self.name}: the reference must be one of its values",
+                found=str(self.reference),
+                known=[str(value) for value in self.values],
+            )
+
+    @property
+    def reference_value(self) -> Value:
+        """The value that the reference network has."""
+        return self.values[-1] if self.reference is None else self.reference
+
+    def sets(self, value: Value) -> Mapping[str, Value]:
+        """Return the cell's keywords for a value."""
+        return self.settings.get(value, {self.name: value})
+
+    def label(self, value: Value) -> str:
+        """Return the value for people: `k3` for a kernel of 3, a word as it is."""
+        return value if isinstance(value, str) else f"{self.name[0]}{value}"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One searched position: its axes, and the cell that turns a choice into a block.
+
+    A block's number counts through the axes, the last one fastest.
+    """
+
+    name: str
+    axes: tuple[Axis, ...]
+    cell: Callable[..., Block]
+
+    @cached_property
+    def counts(self) -> tuple[int, ...]:
+        """Number of values on each axis."""
+        return tuple(len(axis.values) for axis in self.axes)
+
+    @property
+    def size(self) -> int:
+        """Number of candidate blocks."""
+        return prod(self.counts)
+
+    def choice(self, number: int) -> dict[str, Value]:
+        """Return {axis: value} of a block number."""
+        if not 0 <= number < self.size:
+            raise BadSetting(f"{self.name}: a block number must lie in 0..{self.size - 1}", found=number)
+        places = np.unravel_index(number, self.counts)
+        return {axis.name: axis.values[int(place)] for axis, place in zip(self.axes, places, strict=True)}
+
+    def number(self, choice: Mapping[str, Value]) -> int:
+        """Return the block number of {axis: value}."""
+        places = []
+        for axis in self.axes:
+            value = choice.get(axis.name)
+            if value not in axis.values:
+                raise UnknownName(
+                    f"{self.name}: axis {axis.name} must have one of its values",
+                    found=str(value),
+                    known=[str(known) for known in axis.values],
+                )
+            places.append(axis.values.index(value))
+        return int(np.ravel_multi_index(places, self.counts))
+
+    @property
+    def reference(self) -> int:
+        """Number of the reference's block."""
+        return self.number({axis.name: axis.reference_value for axis in self.axes})
+
+    def block(self, number: int) -> Block:
+        """Return the block of a number."""
+        keywords: dict[str, Value] = {}
+        for axis, value in zip(self.axes, self.choice(number).values(), strict=True):
+            keywords.update(axis.sets(value))
+        return self.cell(**keywords)
+
+    def label(self, number: int) -> str:
+        """Return a block's name for people and files, such as `k3-e4-d2-relu`."""
+        return self.labels[number]
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """The label of every block, by number."""
+        return tuple(
+            "-".join(axis.label(value) for axis, value in zip(self.axes, self.choice(m).values(), strict=True))
+            for m in range(self.size)
+        )
+
+    def number_of_label(self, label: str) -> int:
+        """Return the block number of a label; raises `UnknownName`."""
+        try:
+            return self.labels.index(label)
+        except ValueError:
+            raise UnknownName(
+                f"{self.name}: a block must be one of its labels", found=label, known=self.labels
+            ) from None
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One network of a space: a block number for each stage, and a value for each global axis (resolution, precision)."""
+
+    blocks: tuple[int, ...]
+    settings: tuple[Value, ...] = ()
+
+
+@dataclass(frozen=True)
+class Space:
+    """A search space around a reference network.
+
+    input_shape: (channels, height, width). before, after: named fixed parts (stem; tail, classifier). A layer-wise space is one
+    whose stages are single layers. global_axes: properties of the whole network; none of the shipped spaces has one yet,
+    and what cannot honour them refuses them.
+    """
+
+    name: str
+    title: str
+    input_shape: Shape
+    before: tuple[tuple[str, Block], ...]
+    stages: tuple[Stage, ...]
+    after: tuple[tuple[str, Block], ...]
+    global_axes: tuple[Axis, ...] = ()
+
+    @property
+    def stage_sizes(self) -> tuple[int, ...]:
+        """Number of candidate blocks of each stage."""
+        return tuple(stage.size for stage in self.stages)
+
+    @property
+    def size(self) -> int:
+        """Number of architectures."""
+        return prod(self.stage_sizes) * prod(len(axis.values) for axis in self.global_axes)
+
+    @cached_property
+    def reference(self) -> Architecture:
+        """The reference network: each stage's reference block."""
+        settings = tuple(axis.reference_value for axis in self.global_axes)
+        return Architecture(tuple(stage.reference for stage in self.stages), settings)
+
+    @property
+    def part_names(self) -> tuple[str, ...]:
+        """Names of all parts in the order of the data: fixed, searched, fixed."""
+        return (*(n for n, _ in self.before), *(s.name for s in self.stages), *(n for n, _ in self.after))
+
+    @property
+    def fixed(self) -> dict[str, Block]:
+        """The fixed parts by name."""
+        return dict((*self.before, *self.after))
+
+    def parts(self, architecture: Architecture) -> list[tuple[str, Block]]:
+        """Return the named blocks of a network in order."""
+        self.check(architecture)
+        searched = [(s.name, s.block(m)) for s, m in zip(self.stages, architecture.blocks, strict=True)]
+        return [*self.before, *searched, *self.after]
+
+    def network(self, architecture: Architecture) -> Graph:
+        """Return the layers of a whole network."""
+        return lower_chain(self.parts(architecture), self.input_shape)
+
+    @cached_property
+    def input_shapes(self) -> dict[str, Shape]:
+        """Input shape of every part, from the reference; all blocks of a stage share it, since width acts inside."""
+        shapes, shape = {}, self.input_shape
+        for name, block in self.parts(self.reference):
+            shapes[name] = shape
+            shape = lower(block, shape).output_shape
+        return shapes
+
+    def stage(self, name: str) -> Stage:
+        """Return the stage of that name."""
+        for stage in self.stages:
+            if stage.name == name:
+                return stage
+        raise UnknownName("a stage must be a known one", found=name, known=[stage.name for stage in self.stages])
+
+    def block_graph(self, stage: Stage, number: int) -> Graph:
+        """Return the layers of one candidate block alone; its output must have the reference's shape."""
+        shape = self.input_shapes[stage.name]
+        graph = lower(stage.block(number), shape)
+        expected = lower(stage.block(stage.reference), shape).output_shape
+        if graph.output_shape != expected:
+            raise BadSetting(
+                f"{stage.name} {stage.label(number)}: its output must be {expected}", found=graph.output_shape
+            )
+        return graph
+
+    def fixed_graph(self, name: str) -> Graph:
+        """Return the layers of one fixed part alone."""
+        return lower(self.fixed[name], self.input_shapes[name])
+
+    def check(self, architecture: Architecture) -> None:
+        """Raise `BadSetting` or `UnknownName` when the architecture is not one of this space."""
+        if len(architecture.blocks) != len(self.stages):
+            raise BadSetting(
+                f"an architecture of {self.name} has {len(self.stages)} blocks", found=len(architecture.blocks)
+            )
+        for stage, number in zip(self.stages, architecture.blocks, strict=True):
+            stage.choice(number)
+        if len(architecture.settings) != len(self.global_axes):
+            raise BadSetting(
+                f"an architecture of {self.name} has {len(self.global_axes)} global settings",
+                found=len(architecture.settings),
+            )
+        for axis, value in zip(self.global_axes, architecture.settings, strict=True):
+            if value not in axis.values:
+                known = [str(known) for known in axis.values]
+                raise UnknownName(f"global axis {axis.name} must have one of its values", found=str(value), known=known)
+
+    @cached_property
+    def hash(self) -> str:
+        """16 hexadecimal digits that name the fixed frame: input, fixed parts, shapes between stages, names of the axes.
+
+        Values are left out, so that an axis can grow; each row of a table carries the hash of its own layers.
+        """
+        frame = {
+            "input": self.input_shape,
+            "fixed": {name: layers_hash(self.fixed_graph(name)) for name in self.fixed},
+            "stages": [(s.name, self.input_shapes[s.name], [axis.name for axis in s.axes]) for s in self.stages],
+            "global": [axis.name for axis in self.global_axes],
+        }
+        return hashlib.sha256(json.dumps(frame, sort_keys=True).encode()).hexdigest()[:16]
+
+    # Rows and genes: arrays of many architectures, for searches and models.
+
+    @cached_property
+    def gene_counts(self) -> np.ndarray:
+        """Number of values of each gene, int [genes]: one gene an axis, stage after stage."""
+        return np.array([count for stage in self.stages for count in stage.counts], dtype=np.int64)
+
+    def rows(self, genes: Genes) -> Rows:
+        """Return block numbers int [n, stages] of genes int [n, genes]."""
+        columns, start = [], 0
+        for stage in self.stages:
+            stop = start + len(stage.axes)
+            columns.append(np.ravel_multi_index(tuple(genes[:, start:stop].T), stage.counts))
+            start = stop
+        return np.stack(columns, axis=1)
+
+    def genes(self, rows: Rows) -> Genes:
+        """Return genes int [n, genes] of block numbers int [n, stages]."""
+        columns = [
+            place
+            for stage, numbers in zip(self.stages, rows.T, strict=True)
+            for place in np.unravel_index(numbers, stage.counts)
+        ]
+        return np.stack(columns, axis=1)
+
+    def random_rows(self, count: int, rng: np.random.Generator) -> Rows:
+        """Return `count` different architectures drawn uniformly, int [count, stages]."""
+        if count > prod(self.stage_sizes):
+            raise BadSetting(f"{self.name} has {prod(self.stage_sizes)} architectures; draw no more", found=count)
+        found: dict[tuple[int, ...], None] = {}
+        while len(found) < count:
+            row = rng.integers(0, self.stage_sizes)
+            found.setdefault(tuple(int(m) for m in row))
+        return np.array(list(found), dtype=np.int64)
+
+    def architecture(self, row: Sequence[int] | np.ndarray) -> Architecture:
+        """Return one row of block numbers as an `Architecture`, global axes at their reference."""
+        return Architecture(tuple(int(m) for m in row), self.reference.settings)
+
+    def labels(self, architecture: Architecture) -> dict[str, str]:
+        """Return {stage: label} of an architecture."""
+        self.check(architecture)
+        return {s.name: s.label(m) for s, m in zip(self.stages, architecture.blocks, strict=True)}
+
+    def from_labels(self, labels: Mapping[str, str]) -> Architecture:
+        """Return the architecture of {stage: label}."""
+        return self.architecture([stage.number_of_label(labels[stage.name]) for stage in self.stages])

@@ -1,0 +1,213 @@
+"""LatencyTable: what each block and fixed part of a space costs on one device; a CSV, and a TOML that says of what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+from scipy import stats
+
+from donna_hw.backends.base import ORIGINS, UNITS
+from donna_hw.blocks.layers import layers_hash
+from donna_hw.errors import BadFile, BadTable
+from donna_hw.files import read_model, read_text, write_atomic, write_toml
+from donna_hw.measurement.environment import Scalar
+from donna_hw.spaces.space import Space, Stage
+
+Key = tuple[str, ...]  # part, then the values of the stage's axes as text
+
+
+class TableInfo(BaseModel):
+    """What a table's TOML says: `identity` must agree between rows, `conditions` are recorded only.
+
+    column: the CSV's column that holds the cost, such as `median_s`. sentinel_reference_s: see `Measurement`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    device: str
+    space: str
+    quantity: str
+    unit: str
+    origin: str
+    column: str
+    identity: dict[str, Scalar]
+    conditions: dict[str, Scalar] = {}
+    donna_hw: str
+    created: str
+    sentinel: str = ""
+    sentinel_reference_s: float | None = None
+
+    def refuse_other(self, other: TableInfo, path: Path) -> None:
+        """Raise `BadTable` that names the first difference when `other`, about to be written to `path`, is not of this identity."""
+        mine, theirs = self._identity(), other._identity()
+        for key in sorted(mine.keys() | theirs.keys()):
+            if mine.get(key) != theirs.get(key):
+                raise BadTable(
+                    f"{path} holds rows of {key} = {mine.get(key)!r}; rows of different environments do not mix",
+                    found=str(theirs.get(key)),
+                    cure="write to another folder with --out, or move the old table away",
+                )
+
+    def _identity(self) -> dict[str, Scalar]:
+        own: dict[str, Scalar] = {
+            name: getattr(self, name) for name in ("device", "space", "quantity", "unit", "origin")
+        }
+        return own | {"column": self.column, "sentinel": self.sentinel} | self.identity
+
+
+@dataclass(frozen=True)
+class LatencyTable:
+    """Costs by part and axis values, with their origin.
+
+    frame: columns `part`, one for each axis, `layers_hash`, the cost (`info.column`, in `info.unit`), and for measured tables
+    `low_s`, `high_s` (95 % interval), `raw_median_s`, `mean_s`, `min_s`, `samples`, `rounds`, `verdict`.
+    """
+
+    info: TableInfo
+    frame: pd.DataFrame
+    path: Path
+
+    @classmethod
+    def read(cls, path: Path) -> LatencyTable:
+        """Read `<variant>.csv` and the TOML beside it; raises `BadFile` or `BadTable`, never returns a doubtful row."""
+        info = read_model(path.with_suffix(".toml"), TableInfo)
+        text = read_text(path)
+        if not text.endswith("\n"):
+            raise BadFile(f"{path} must end with a whole line", found="a torn one", cure="profile again: it resumes")
+        try:
+            frame = pd.read_csv(StringIO(text), dtype=str, keep_default_na=False)
+        except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+            raise BadFile(f"{path} must be a CSV", found=str(error), cure="profile again") from None
+        return cls(info, _numbers(frame, info, path), path)
+
+    def write(self) -> None:
+        """Write both files, each atomically."""
+        write_toml(self.path.with_suffix(".toml"), self.info.model_dump(exclude_none=True))
+        write_atomic(self.path, self.frame.to_csv(index=False, lineterminator="\n"))
+
+    def rows_by_key(self, space: Space) -> dict[Key, int]:
+        """Return the row number of every key that the space knows; raises `BadTable` on a doubled key."""
+        axes = {stage.name: [axis.name for axis in stage.axes] for stage in space.stages}
+        found: dict[Key, int] = {}
+        for number, record in enumerate(self.frame.to_dict("records")):
+            names = axes.get(str(record["part"]), [])
+            key = (str(record["part"]), *(str(record.get(name, "")) for name in names))
+            if key in found:
+                raise BadTable(
+                    f"{self.path}: a block must have one row", found=" ".join(key), cure="delete one of them"
+                )
+            found[key] = number
+        return found
+
+    def costs(self, space: Space) -> TableCosts:
+        """Return the costs of every block and fixed part of a space as arrays.
+
+        Raises `BadTable` when the table is of another space, when rows are missing (all are counted, the first are named), or when a row
+        was measured on other layers than the space has now.
+        """
+        if self.info.space != space.name:
+            raise BadTable(f"{self.path} must be a table of {space.name}", found=self.info.space, cure="name its space")
+        rows = self.rows_by_key(space)
+        wanted = {stage.name: [block_key(stage, m) for m in range(stage.size)] for stage in space.stages}
+        fixed: list[Key] = [(name,) for name in space.fixed]
+        missing = [key for keys in [*wanted.values(), fixed] for key in keys if key not in rows]
+        if missing:
+            raise BadTable(
+                f"{self.path} must have a row for each block of {space.name}",
+                found=f"{len(missing)} missing: {', '.join(' '.join(key) for key in missing[:3])}{' ...' * (len(missing) > 3)}",
+                cure=f"donna-hw profile {space.name} --device {self.info.device} fills them",
+            )
+        self._refuse_other_layers(space, rows)
+        values = self.frame[self.info.column].to_numpy(np.float64)
+        errors = self._standard_errors()
+        picks = [np.array([rows[key] for key in keys]) for keys in wanted.values()]
+        fixed_rows = np.array([rows[key] for key in fixed])
+        return TableCosts(
+            blocks=tuple(values[pick] for pick in picks),
+            errors=tuple(errors[pick] for pick in picks),
+            fixed=float(values[fixed_rows].sum()),
+            fixed_error=float(np.sqrt((errors[fixed_rows] ** 2).sum())),
+        )
+
+    def _standard_errors(self) -> np.ndarray:
+        if "low_s" not in self.frame:
+            return np.zeros(len(self.frame))
+        width = np.asarray(self.frame["high_s"] - self.frame["low_s"], np.float64)
+        rounds = self.frame["rounds"].to_numpy(np.float64) if "rounds" in self.frame else np.ones(len(self.frame))
+        quantile = np.where(rounds > 1, stats.t.ppf(0.975, np.maximum(rounds - 1, 1)), stats.norm.ppf(0.975))
+        return np.asarray(width / (2 * quantile))
+
+    def _refuse_other_layers(self, space: Space, rows: Mapping[Key, int]) -> None:
+        hashes = self.frame["layers_hash"].astype(str).tolist()
+        expected: dict[Key, str] = {(name,): layers_hash(space.fixed_graph(name)) for name in space.fixed}
+        for stage in space.stages:
+            expected |= {block_key(stage, m): layers_hash(space.block_graph(stage, m)) for m in range(stage.size)}
+        for key, wanted in expected.items():
+            if hashes[rows[key]] != wanted:
+                raise BadTable(
+                    f"{self.path}: row {' '.join(key)} must be of the layers {wanted} that {space.name} has now",
+                    found=hashes[rows[key]],
+                    cure="the space was changed since: profile again",
+                )
+
+
+@dataclass(frozen=True)
+class TableCosts:
+    """A table as arrays: blocks and errors (standard errors) [stage][block], and the sum of the fixed parts."""
+
+    blocks: tuple[np.ndarray, ...]
+    errors: tuple[np.ndarray, ...]
+    fixed: float
+    fixed_error: float
+
+
+def block_key(stage: Stage, number: int) -> Key:
+    """Return a block's key in a table."""
+    return (stage.name, *(str(value) for value in stage.choice(number).values()))
+
+
+def table_path(root: Path, device: str, space: str, variant: str) -> Path:
+    """Return where a table lies below `root`."""
+    return root / device / space / f"{variant}.csv"
+
+
+def _numbers(frame: pd.DataFrame, info: TableInfo, path: Path) -> pd.DataFrame:
+    """Return the frame with numbers as numbers; raises `BadTable` for a wrong unit, a missing column or a value that is none."""
+    if info.origin not in ORIGINS:
+        raise BadTable(f"{path}: an origin must be a known one", found=info.origin, known=ORIGINS)
+    if UNITS.get(info.quantity) != info.unit:
+        known = [f"{quantity} in {unit}" for quantity, unit in UNITS.items()]
+        raise BadTable(f"{path}: quantity and unit must agree", found=f"{info.quantity} in {info.unit}", known=known)
+    needed = ["part", "layers_hash", info.column]
+    if info.origin == "measured":
+        needed += ["low_s", "high_s"]
+    for column in needed:
+        if column not in frame:
+            raise BadTable(
+                f"{path} must have the column {column} (times are in seconds)",
+                found=", ".join(frame.columns),
+                cure="convert the unit and rename the column, or profile again",
+            )
+    if frame.empty:
+        raise BadTable(f"{path} must have rows", found="none", cure="profile again")
+    numeric = [name for name in map(str, frame) if name.endswith("_s") or name in (info.column, "samples", "rounds")]
+    for column in numeric:
+        values = pd.to_numeric(frame[column], errors="coerce")
+        bad = ~np.isfinite(values.to_numpy(np.float64)) | (values.to_numpy(np.float64) < 0)
+        if info.origin == "measured" and column == info.column:
+            bad |= values.to_numpy(np.float64) == 0
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            raise BadTable(
+                f"{path}, line {row + 2}: {column} must be a finite number, zero or more, and no measured time is zero",
+                found=str(frame[column].iloc[row]),
+                cure="delete the row and profile again: only it is measured",
+            )
+        frame[column] = values
+    return frame
