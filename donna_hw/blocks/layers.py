@@ -130,8 +130,12 @@ class Draft:
         normalised: bool = True,
         name: str,
     ) -> str:
-        """Add a 2-D convolution; raises `BadSetting` when groups do not divide the channels or the kernel is even."""
+        """Add a 2-D convolution; raises `BadSetting` when groups do not divide the channels, the kernel is even, or a size is zero."""
         into, height, width = self._shapes[x]
+        if channels < 1 or stride < 1:
+            raise BadSetting(
+                "the channels and the stride of a convolution must be 1 or more", found=min(channels, stride)
+            )
         for rule, value in (("input", into), ("output", channels)):
             if groups < 1 or value % groups:
                 raise BadSetting(f"the groups of a convolution must divide its {rule} channels ({value})", found=groups)
@@ -144,6 +148,8 @@ class Draft:
 
     def linear(self, x: str, features: int, *, activation: str = "none", name: str) -> str:
         """Add a fully connected layer on a (features,) input."""
+        if len(self._shapes[x]) != 1:
+            raise BadSetting("a linear layer needs a (features,) input: flatten it first", found=self._shapes[x])
         return self._add(Layer(name, "linear", (x,), self._shapes[x], (features,), activation=activation))
 
     def global_pool(self, x: str, *, name: str) -> str:
