@@ -16,7 +16,8 @@ from donna_hw.measurement.environment import Environment, Scalar, host_condition
 class PtflopsBackend(ExactBackend):
     """Counts one image's multiply-accumulates, or the trainable parameters. options: count, `macs` or `params`.
 
-    ptflops's default backend adds batch-norm, activations and pools to its count; `aten` counts multiply-accumulates alone.
+    ptflops's default backend adds batch-norm, activations and pools to its count; `aten` counts
+    multiply-accumulates, and one more for each output element of a layer that has a bias.
     It counts no fused attention: a space that has some must add it.
     """
 
