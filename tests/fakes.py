@@ -1,0 +1,131 @@
+"""Fakes for tests of the machinery: a tiny space, and a machine with a declared cost for each block and a clock of its own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from donna_hw.backends.base import Availability, Backend, Runner, TimingBackend
+from donna_hw.blocks.cells import Classifier, ConvNormAct
+from donna_hw.blocks.layers import Graph, layers_hash
+from donna_hw.device import Device, DeviceFile
+from donna_hw.measurement.environment import Environment
+from donna_hw.measurement.measurement import Samples
+from donna_hw.measurement.protocol import Protocol
+from donna_hw.profile import sentinel_graph
+from donna_hw.spaces import Axis, Space, Stage
+
+QUICK = Protocol("fake_quick", rounds=3, warmup=1, samples=4, statistic="median", sentinel_samples=2)
+
+
+def tiny_space(kernels: tuple[int, ...] = (1, 3), name: str = "tiny") -> Space:
+    """Two stages of one convolution each: 2 kernels x 2 activations, 16 architectures, 4-channel maps of 4x4."""
+    axes = (Axis("kernel", kernels, reference=kernels[0]), Axis("activation", ("relu", "swish")))
+
+    def cell(kernel: int, activation: str) -> ConvNormAct:
+        return ConvNormAct(4, kernel=kernel, activation=activation)
+
+    return Space(
+        name=name,
+        title="two convolutions",
+        input_shape=(1, 4, 4),
+        before=(("stem", ConvNormAct(3)),),
+        stages=(Stage("first", axes, cell), Stage("second", axes, cell)),
+        after=(("head", Classifier(2)),),
+    )
+
+
+def all_graphs(space: Space) -> list[Graph]:
+    """Every fixed part and block of a space."""
+    fixed = [space.fixed_graph(name) for name in space.fixed]
+    return fixed + [space.block_graph(stage, m) for stage in space.stages for m in range(stage.size)]
+
+
+def declared_costs(space: Space, seed: int = 0) -> dict[str, int]:
+    """Return a cost in whole nanoseconds of every block of a space, by layers_hash."""
+    rng = np.random.default_rng(seed)
+    return {layers_hash(graph): int(rng.integers(10_000, 9_000_000)) for graph in all_graphs(space)}
+
+
+@dataclass
+class FakeMachine:
+    """A machine with two states: at every third visit it runs everything, the sentinel too, twice as slowly.
+
+    Its clock moves only when a block runs. breaks_at: number of the visit at which it raises; None for never.
+    """
+
+    costs_ns: Mapping[str, int]
+    sentinel: str
+    breaks_at: int | None = None
+    visits: list[str] = field(default_factory=list)
+    runs: Counter[str] = field(default_factory=Counter)
+    open_runners: int = 0
+
+    @property
+    def slowness(self) -> int:
+        return 2 if len(self.visits) % 3 == 2 else 1
+
+
+class FakeRunner(Runner):
+    def __init__(self, machine: FakeMachine, key: str, watches: bool) -> None:
+        self.machine, self.key, self.watches = machine, key, watches
+        machine.open_runners += 1
+        assert machine.open_runners <= 2, "the scheduler keeps the sentinel and one block open"
+
+    def samples(self, count: int) -> Samples:
+        machine = self.machine
+        if not self.watches and machine.breaks_at == len(machine.visits):
+            raise RuntimeError("the fake machine breaks")
+        machine.runs["sentinel" if self.watches else self.key] += count
+        return Samples(np.full(count, machine.costs_ns[self.key] * machine.slowness * 1e-9))
+
+    def close(self) -> None:
+        self.machine.open_runners -= 1
+
+
+class FakeBackend(TimingBackend):
+    """Not a device: answers the declared costs by the machine's own clock."""
+
+    def __init__(self, machine: FakeMachine, batch: int = 1, runtime: str = "fake 1") -> None:
+        super().__init__(batch, {})
+        self.machine, self.runtime = machine, runtime
+        self._watching = False
+
+    @classmethod
+    def availability(cls) -> Availability:
+        return Availability(True)
+
+    def environment(self) -> Environment:
+        identity = {"device_model": "fake", "runtime": self.runtime, "dtype": "float32", "mode": "isolated"}
+        return Environment(dict(identity))
+
+    def prepare(self, graph: Graph) -> Runner:
+        key = layers_hash(graph)
+        if key == self.machine.sentinel and not self._watching:  # the scheduler opens the sentinel first
+            self._watching = True
+            return FakeRunner(self.machine, key, watches=True)
+        self.machine.visits.append(key)
+        return FakeRunner(self.machine, key, watches=False)
+
+
+@dataclass(frozen=True)
+class FakeDevice(Device):
+    """A device with a ready backend, which is fake unless a test puts a real one in."""
+
+    ready: Backend | None = None
+
+    def backend(self) -> Backend:
+        assert self.ready is not None
+        return self.ready
+
+
+def fake_machine(space: Space, breaks_at: int | None = None) -> FakeMachine:
+    return FakeMachine(declared_costs(space), layers_hash(sentinel_graph(space)), breaks_at)
+
+
+def fake_device(backend: Backend) -> FakeDevice:
+    file = DeviceFile(title="a fake", backend="fake", protocol="interleaved")
+    return FakeDevice("fake", file, backend)
