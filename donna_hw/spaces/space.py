@@ -118,10 +118,14 @@ class Stage:
     @cached_property
     def labels(self) -> tuple[str, ...]:
         """The label of every block, by number."""
-        return tuple(
+        labels = tuple(
             "-".join(axis.label(value) for axis, value in zip(self.axes, self.choice(m).values(), strict=True))
             for m in range(self.size)
         )
+        if len(set(labels)) < len(labels):
+            twin = next(label for label in labels if labels.count(label) > 1)
+            raise BadSetting(f"{self.name}: every block needs a label of its own; rename values", found=twin)
+        return labels
 
     def number_of_label(self, label: str) -> int:
         """Return the block number of a label; raises `UnknownName`."""
@@ -157,6 +161,11 @@ class Space:
     stages: tuple[Stage, ...]
     after: tuple[tuple[str, Block], ...]
     global_axes: tuple[Axis, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in self.part_names:
+            if self.part_names.count(name) > 1:
+                raise BadSetting(f"space {self.name}: every part needs a name of its own", found=name)
 
     @property
     def stage_sizes(self) -> tuple[int, ...]:
@@ -290,7 +299,7 @@ class Space:
         while len(found) < count:
             row = rng.integers(0, self.stage_sizes)
             found.setdefault(tuple(int(m) for m in row))
-        return np.array(list(found), dtype=np.int64)
+        return np.array(list(found), dtype=np.int64).reshape(count, len(self.stages))
 
     def architecture(self, row: Sequence[int] | np.ndarray) -> Architecture:
         """Return one row of block numbers as an `Architecture`, global axes at their reference."""
@@ -303,4 +312,7 @@ class Space:
 
     def from_labels(self, labels: Mapping[str, str]) -> Architecture:
         """Return the architecture of {stage: label}."""
+        for stage in self.stages:
+            if stage.name not in labels:
+                raise UnknownName("an architecture needs a label for each stage", found=stage.name, known=list(labels))
         return self.architecture([stage.number_of_label(labels[stage.name]) for stage in self.stages])
