@@ -54,9 +54,11 @@ class Measurement:
     sentinel_reference_s: float | None = None
 
     def __post_init__(self) -> None:
-        checked(self.raw_s, "a measurement")
+        checked(self.raw_s if self.visits else np.empty(0), "a measurement")
         if self.sentinel_reference_s is not None:
-            checked(np.concatenate([visit.sentinel_s for visit in self.visits]), "a sentinel")
+            checked(np.array([self.sentinel_reference_s]), "a sentinel's reference")
+            for visit in self.visits:
+                checked(visit.sentinel_s, f"the sentinel of round {visit.round}")
 
     @property
     def raw_s(self) -> np.ndarray:

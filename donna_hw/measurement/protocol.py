@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 from donna_hw.errors import BadSetting, UnknownName
 
@@ -34,6 +35,8 @@ class Protocol:
         for field, low in (("rounds", 1), ("warmup", 0), ("samples", 1), ("batch", 1), ("sentinel_samples", 0)):
             if getattr(self, field) < low:
                 raise BadSetting(f"protocol {self.name}: {field} must be {low} or more", found=getattr(self, field))
+        if not 0 <= self.cool_down_s < inf:
+            raise BadSetting(f"protocol {self.name}: cool_down_s must be 0 s or more", found=self.cool_down_s)
         if self.statistic not in STATISTICS:
             raise UnknownName(
                 f"protocol {self.name}: a statistic must be known", found=self.statistic, known=STATISTICS
