@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -128,10 +129,10 @@ class Journal:
         """Return every whole record, oldest first; an absent file has none."""
         if not self.path.exists():
             return []
-        lines = read_text(self.path).split("\n")[:-1]
+        lines = self._whole_lines()
         if not lines:
             return []
-        header, *rows = csv.reader(lines)
+        header, *rows = (self._fields(line, number) for number, line in enumerate(lines, start=1))
         if tuple(header) != self.columns:
             raise BadFile(
                 f"{self.path} must have the columns {', '.join(self.columns)}",
@@ -147,6 +148,25 @@ class Journal:
                 )
         return [dict(zip(header, row, strict=True)) for row in rows]
 
+    def _whole_lines(self) -> list[str]:
+        """Return the lines that end; a torn one may end inside a character, so it is cut off before decoding."""
+        whole, newline, _ = self.path.read_bytes().rpartition(b"\n")
+        try:
+            return (whole + newline).decode().split("\n")[:-1]
+        except UnicodeDecodeError as error:
+            raise BadFile(f"{self.path} must be a text file in UTF-8", found=str(error), cure="restore it") from None
+
+    def _fields(self, line: str, number: int) -> list[str]:
+        """Return one line's fields; a quote left open ends with its line and swallows no other."""
+        try:
+            return next(csv.reader([line], strict=True), [])
+        except csv.Error as error:
+            raise BadFile(
+                f"{self.path}, line {number}: a record must be whole",
+                found=str(error),
+                cure="restore the file, or delete this line to have its work done again",
+            ) from None
+
     def append(self, record: Mapping[str, object]) -> None:
         """Add one record and sync it to the disk; a failed write leaves the journal as it was."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -159,7 +179,7 @@ class Journal:
             writer = csv.writer(text, lineterminator="\n")
             if whole == 0:
                 writer.writerow(self.columns)
-            writer.writerow([str(record[column]).replace("\n", " ") for column in self.columns])
+            writer.writerow([" ".join(re.split("[\r\n]", str(record[column]))) for column in self.columns])
             data = text.getvalue().encode()
             try:
                 while data:
