@@ -1,0 +1,31 @@
+"""An error is one line with rule, value, known names and cure."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from donna_hw.errors import BadSetting, DonnaError, UnknownName
+
+
+@given(st.text(), st.text(), st.lists(st.text()), st.text())
+def test_every_message_is_one_line(rule: str, found: str, known: list[str], cure: str) -> None:
+    message = str(DonnaError(rule, found=found, known=known, cure=cure))
+    assert len(message.splitlines()) <= 1
+
+
+@given(st.text())
+def test_a_found_object_of_any_text_is_one_line(text: str) -> None:
+    assert len(str(BadSetting("rule", found=ValueError(text))).splitlines()) == 1
+
+
+def test_the_parts_stand_in_order() -> None:
+    error = UnknownName("a rule", found="digit", known=("digits", "fashion"), cure="a cure")
+    assert str(error) == "a rule; found 'digit'; known: digits, fashion (did you mean 'digits'?); a cure"
+    assert (error.rule, error.found, error.known, error.cure) == ("a rule", "digit", ("digits", "fashion"), "a cure")
+
+
+@pytest.mark.parametrize("found", [0, False, 0.0])
+def test_a_found_zero_is_named(found: object) -> None:
+    assert str(BadSetting("a rule", found=found)) == f"a rule; found {found}"
