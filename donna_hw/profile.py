@@ -13,7 +13,7 @@ import pandas as pd
 from donna_hw.backends.base import UNITS, Backend, ExactBackend, TimingBackend
 from donna_hw.blocks.layers import Graph, layers_hash
 from donna_hw.device import Device
-from donna_hw.errors import BadTable
+from donna_hw.errors import BadFile, BadTable
 from donna_hw.files import Journal, read_model, write_atomic, write_toml
 from donna_hw.measurement.measurement import Measurement, Visit
 from donna_hw.measurement.protocol import Protocol
@@ -159,7 +159,16 @@ def _claim(info: TableInfo, path: Path) -> TableInfo:
 def _exact_costs(jobs: Mapping[str, Job], backend: ExactBackend, path: Path, label: str) -> dict[str, float]:
     """Return {layers_hash: cost}, journaled like measurements."""
     journal = Journal(path.with_suffix(".samples.csv"), ("what", "layers_hash", "cost"))
-    costs = {record["layers_hash"]: float(record["cost"]) for record in journal.records()}
+    costs = {}
+    for line, record in enumerate(journal.records(), start=2):
+        try:
+            costs[record["layers_hash"]] = float(record["cost"])
+        except ValueError as error:
+            raise BadFile(
+                f"{journal.path}, line {line}: a cost must be a number",
+                found=str(error),
+                cure="delete the line: only this block is counted again",
+            ) from None
     todo = [key for key in jobs if key not in costs]
     for key in track(todo, label, len(jobs), len(jobs) - len(todo)) if todo else ():
         costs[key] = backend.cost(jobs[key].graph)

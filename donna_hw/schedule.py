@@ -97,7 +97,14 @@ def read_visits(journal: Journal) -> dict[str, list[Visit]]:
                 cure="delete the line: only this visit is measured again",
             ) from None
         _check(visit, f"{journal.path}, line {line}")
-        visits.setdefault(record["layers_hash"], []).append(visit)
+        found = visits.setdefault(record["layers_hash"], [])
+        if visit.round in (other.round for other in found):
+            raise BadFile(
+                f"{journal.path}, line {line}: a block must be visited once a round",
+                found=f"round {visit.round} of {record['what']} again",
+                cure="delete the line",
+            )
+        found.append(visit)
     return visits
 
 
