@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import StringIO
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from scipy import stats
 
 from donna_hw.backends.base import ORIGINS, UNITS
@@ -41,7 +42,7 @@ class TableInfo(BaseModel):
     donna_hw: str
     created: str
     sentinel: str = ""
-    sentinel_reference_s: float | None = None
+    sentinel_reference_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
     def refuse_other(self, other: TableInfo, path: Path) -> None:
         """Raise `BadTable` that names the first difference when `other`, about to be written to `path`, is not of this identity."""
@@ -80,10 +81,7 @@ class LatencyTable:
         text = read_text(path)
         if not text.endswith("\n"):
             raise BadFile(f"{path} must end with a whole line", found="a torn one", cure="profile again: it resumes")
-        try:
-            frame = pd.read_csv(StringIO(text), dtype=str, keep_default_na=False)
-        except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-            raise BadFile(f"{path} must be a CSV", found=str(error), cure="profile again") from None
+        frame = _cells(text, path)
         return cls(info, _numbers(frame, info, path), path)
 
     def write(self) -> None:
@@ -127,7 +125,7 @@ class LatencyTable:
         values = self.frame[self.info.column].to_numpy(np.float64)
         errors = self._standard_errors()
         picks = [np.array([rows[key] for key in keys]) for keys in wanted.values()]
-        fixed_rows = np.array([rows[key] for key in fixed])
+        fixed_rows = np.array([rows[key] for key in fixed], np.int64)
         return TableCosts(
             blocks=tuple(values[pick] for pick in picks),
             errors=tuple(errors[pick] for pick in picks),
@@ -177,6 +175,24 @@ def table_path(root: Path, device: str, space: str, variant: str) -> Path:
     return root / device / space / f"{variant}.csv"
 
 
+def _cells(text: str, path: Path) -> pd.DataFrame:
+    """Return a CSV's cells as text; each row must be as long as the header, whose names must differ."""
+    try:
+        header, *rows = csv.reader(StringIO(text), strict=True)
+    except csv.Error as error:
+        raise BadFile(f"{path} must be a CSV", found=str(error), cure="profile again") from None
+    if len(set(header)) < len(header):
+        raise BadFile(f"{path} must have columns of different names", found=", ".join(header), cure="profile again")
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise BadFile(
+                f"{path}, line {number}: a row must have {len(header)} cells",
+                found=f"{len(row)} cells",
+                cure="delete the line and profile again: it is written anew",
+            )
+    return pd.DataFrame(rows, columns=header, dtype=str)
+
+
 def _numbers(frame: pd.DataFrame, info: TableInfo, path: Path) -> pd.DataFrame:
     """Return the frame with numbers as numbers; raises `BadTable` for a wrong unit, a missing column or a value that is none."""
     if info.origin not in ORIGINS:
@@ -210,4 +226,13 @@ def _numbers(frame: pd.DataFrame, info: TableInfo, path: Path) -> pd.DataFrame:
                 cure="delete the row and profile again: only it is measured",
             )
         frame[column] = values
+    if info.origin == "measured":
+        upside_down = (frame["low_s"] > frame["high_s"]).to_numpy()
+        if upside_down.any():
+            row = int(np.flatnonzero(upside_down)[0])
+            raise BadTable(
+                f"{path}, line {row + 2}: low_s must not be above high_s",
+                found=f"{frame['low_s'].iloc[row]} and {frame['high_s'].iloc[row]}",
+                cure="delete the row and profile again",
+            )
     return frame
