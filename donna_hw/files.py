@@ -69,7 +69,8 @@ def parse_model(content: Mapping[str, Any], model: type[Model], where: str) -> M
     try:
         return model.model_validate(content)
     except ValidationError as problem:
-        first = problem.errors()[0]
+        # an unknown key comes first: it is often the missing one, mistyped
+        first = min(problem.errors(), key=lambda error: error["type"] != "extra_forbidden")
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         name = str(first["loc"][-1])
