@@ -9,11 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from donna_hw.backends import load_backend
 from donna_hw.backends.base import Availability, Backend
-from donna_hw.errors import Unavailable, UnknownName
+from donna_hw.errors import BadSetting, Unavailable, UnknownName
 from donna_hw.files import read_model
 from donna_hw.measurement.environment import Scalar
 from donna_hw.measurement.protocol import Protocol, protocol_named
 from donna_hw.shipped import find, names
+
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
 class DeviceFile(BaseModel):
@@ -56,22 +58,27 @@ class Device:
         """Say whether the device's backend can be used here, without raising."""
         try:
             return load_backend(self.file.backend).availability()
-        except Unavailable as error:
-            return Availability(False, error.rule)
+        except (Unavailable, UnknownName) as error:
+            return Availability(False, error.rule, error.cure)
 
     def backend(self) -> Backend:
         """Return the backend, ready to use, on the device that is named and no other.
 
-        Raises `UnknownName` for an unknown option, `Unavailable` when the backend cannot be used here or when the device that it
-        finds does not have `match` in its name.
+        Raises `UnknownName` for an unknown option, `BadSetting` for one of a wrong type, and `Unavailable` when the backend cannot be
+        used here or when the device that it finds does not have `match` in its name.
         """
         kind = load_backend(self.file.backend)
-        for option in self.file.options:
+        for option, value in self.file.options.items():
             if option not in kind.options:
                 raise UnknownName(
                     f"device {self.name}: an option of backend {self.file.backend} must be known",
                     found=option,
                     known=sorted(kind.options),
+                )
+            wanted = type(kind.options[option])
+            if type(value) is not wanted and not (wanted is float and type(value) is int):
+                raise BadSetting(
+                    f"device {self.name}: option {option} must be {_KINDS[wanted]}", found=value, cure="mend the file"
                 )
         available = kind.availability()
         if not available.ok:

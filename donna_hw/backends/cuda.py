@@ -9,6 +9,7 @@ import numpy as np
 from donna_hw.backends.base import Availability, Runner, TimingBackend
 from donna_hw.backends.clock import time_calls
 from donna_hw.blocks.layers import Graph
+from donna_hw.errors import Unavailable
 from donna_hw.measurement.environment import Environment, Scalar, host_conditions
 from donna_hw.measurement.measurement import Samples
 
@@ -36,9 +37,12 @@ class CudaBackend(TimingBackend):
         """Return the GPU's name as the driver reports it, and the versions of PyTorch, CUDA and cuDNN."""
         import torch
 
+        index, count = int(self.settings["index"]), torch.cuda.device_count()
+        if not 0 <= index < count:
+            raise Unavailable(f"option index must be of one of the {count} visible GPUs, from 0", found=index)
         cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
         identity: dict[str, Scalar] = {
-            "device_model": torch.cuda.get_device_name(int(self.settings["index"])),
+            "device_model": torch.cuda.get_device_name(index),
             "runtime": f"torch {torch.__version__}, CUDA {torch.version.cuda}, cuDNN {cudnn}",
             "dtype": "float32",
             "tf32": bool(torch.backends.cuda.matmul.allow_tf32),
