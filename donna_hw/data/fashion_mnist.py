@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import urllib.error
+import http.client
 import urllib.request
 import zlib
 from pathlib import Path
@@ -68,7 +68,7 @@ def _download(address: str, path: Path, digest: str) -> None:
     try:
         with urllib.request.urlopen(address, timeout=60) as answer:  # noqa: S310  a fixed https address, checked by digest
             packed = answer.read()
-    except (urllib.error.URLError, OSError) as error:
+    except (http.client.HTTPException, OSError) as error:
         raise Unavailable(
             f"Fashion-MNIST must be at hand or be downloaded from {address}",
             found=str(error),

@@ -45,7 +45,7 @@ class Dataset:
 def split_off(images: Images, count: int, seed: int) -> tuple[Images, Images]:
     """Return (the rest, `count` images drawn at random by `seed`)."""
     if not 0 < count < len(images):
-        raise BadSetting(f"the part held out of {len(images)} images must be smaller than they are", found=count)
+        raise BadSetting(f"the part held out of {len(images)} images must be 1..{len(images) - 1}", found=count)
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
     rest, held = order[count:], order[:count]
     return Images(images.pixels[rest], images.labels[rest]), Images(images.pixels[held], images.labels[held])
