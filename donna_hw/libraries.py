@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from donna_hw.blocks.layers import layers_hash
-from donna_hw.errors import BadFile, NothingToFit
+from donna_hw.errors import BadFile, NothingToFit, UnknownName
 from donna_hw.files import Journal
 from donna_hw.spaces.space import Architecture, Rows, Space, Stage
 
@@ -99,17 +99,21 @@ class ArchitectureLibrary:
         found = []
         for line, record in enumerate(self.journal.records(), start=2):
             try:
-                top1 = float(record["top1_percent"])
+                top1, train_s = float(record["top1_percent"]), float(record["train_s"])
                 labels = dict(zip((s.name for s in self.space.stages), record["network"].split("/"), strict=True))
-            except ValueError as error:
+                network = self.space.from_labels(labels)
+            except (ValueError, UnknownName) as error:
                 raise BadFile(f"{self.journal.path}, line {line}", found=str(error), cure="delete the line") from None
             if not 0 <= top1 <= 100:
                 raise BadFile(
                     f"{self.journal.path}, line {line}: top-1 lies in 0..100 %", found=top1, cure="delete the line"
                 )
+            if record["role"] not in ROLES:
+                raise BadFile(
+                    f"{self.journal.path}, line {line}: a role must be known", found=record["role"], known=ROLES
+                )
             if not roles or record["role"] in roles:
-                network = self.space.from_labels(labels)
-                found.append(Finetuned(record["role"], network, top1, float(record["train_s"])))
+                found.append(Finetuned(record["role"], network, top1, train_s))
         return found
 
     def targets(self, role: str, at_least: int) -> tuple[Rows, np.ndarray]:
