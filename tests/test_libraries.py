@@ -1,0 +1,103 @@
+"""Libraries read back what was written, name what is missing, and refuse what is no quality."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes import tiny_space
+
+from donna_hw.blocks.layers import layers_hash
+from donna_hw.errors import BadFile, NothingToFit
+from donna_hw.libraries import ArchitectureLibrary, BlockLibrary, qualities_of
+from donna_hw.spaces import Architecture
+
+SPACE = tiny_space()
+
+
+def filled(folder: Path, skip: int = 0) -> BlockLibrary:
+    """A library whose block m of stage s has the NSR s + m / 10; the last block of the last stage diverged."""
+    library = BlockLibrary(folder, SPACE)
+    blocks = [(s, stage, m) for s, stage in enumerate(SPACE.stages) for m in range(stage.size)]
+    for s, stage, m in blocks[: len(blocks) - skip]:
+        diverged = (s, m) == (len(SPACE.stages) - 1, stage.size - 1)
+        library.journal.append(
+            {
+                "stage": stage.name,
+                "block": stage.label(m),
+                "layers_hash": layers_hash(SPACE.block_graph(stage, m)),
+                "status": "diverged" if diverged else "trained",
+                "nsr": "" if diverged else s + m / 10,
+                "train_s": 1.0,
+            }
+        )
+    return library
+
+
+def test_qualities_are_by_stage_and_number_and_infinite_where_training_diverged(tmp_path: Path) -> None:
+    first, second = filled(tmp_path).qualities()
+    assert first.tolist() == [0.0, 0.1, 0.2, 0.3]
+    assert second.tolist() == [1.0, 1.1, 1.2, np.inf]
+    rows = np.array([[3, 0], [0, 3]])
+    assert qualities_of((first, second), rows).tolist() == [[0.3, 1.0], [0.0, np.inf]]
+
+
+def test_missing_blocks_are_counted_and_named(tmp_path: Path) -> None:
+    with pytest.raises(NothingToFit, match=r"2 missing: second k3-relu, second k3-swish'; donna-hw distill"):
+        filled(tmp_path, skip=2).qualities()
+    assert len(filled(tmp_path / "other", skip=2).finished()) == 6
+
+
+@pytest.mark.parametrize("nsr", ["nan", "inf", "-0.1", "", "good"])
+def test_a_quality_that_is_none_is_refused(tmp_path: Path, nsr: str) -> None:
+    library = filled(tmp_path)
+    stage = SPACE.stages[0]
+    key = layers_hash(SPACE.block_graph(stage, 0))
+    record = {"stage": stage.name, "block": "b", "layers_hash": key, "status": "trained", "nsr": nsr, "train_s": 1}
+    library.journal.append(record)
+    with pytest.raises(BadFile, match="must be a finite number, zero or more"):
+        library.qualities()
+
+
+def test_weights_of_different_blocks_lie_apart(tmp_path: Path) -> None:
+    library = BlockLibrary(tmp_path, SPACE)
+    paths = {library.weights_path(stage, m) for stage in SPACE.stages for m in range(stage.size)}
+    assert len(paths) == sum(SPACE.stage_sizes)
+
+
+def network_record(name: str, role: str = "library", top1: object = 50.0, train_s: object = 2.5) -> dict[str, object]:
+    return {"role": role, "network": name, "top1_percent": top1, "train_s": train_s}
+
+
+def test_networks_read_back_by_role(tmp_path: Path) -> None:
+    library = ArchitectureLibrary(tmp_path, SPACE)
+    networks = [Architecture((0, 3)), Architecture((2, 1)), Architecture((1, 1))]
+    for number, (network, role) in enumerate(zip(networks, ["library", "test", "library"], strict=True)):
+        library.journal.append(network_record(library.name(network), role, 10.0 * number))
+    assert [found.architecture for found in library.networks()] == networks
+    assert [found.architecture for found in library.networks("test")] == [networks[1]]
+    rows, top1 = library.targets("library", 2)
+    assert rows.tolist() == [[0, 3], [1, 1]]
+    assert top1.tolist() == [0.0, 20.0]
+    with pytest.raises(NothingToFit, match=r"at least 3 finetuned networks of role 'library'; found 2"):
+        library.targets("library", 3)
+
+
+@pytest.mark.parametrize(
+    ("record", "says"),
+    [
+        (network_record("k1-relu/k3-relu", top1="good"), r"line 2.*good"),
+        (network_record("k1-relu/k3-relu", top1=101), r"line 2: top-1 lies in 0\.\.100 %; found 101"),
+        (network_record("k1-relu/k3-relu", top1="nan"), "line 2: top-1 lies"),
+        (network_record("k1-relu"), "line 2"),
+        (network_record("k1-relu/k3-relu", train_s="long"), r"line 2.*long"),
+        (network_record("k1-relu/k9-relu"), r"line 2.*k9-relu"),
+        (network_record("k1-relu/k3-relu", role="guest"), r"line 2.*guest"),
+    ],
+)
+def test_a_network_that_is_none_is_named_by_its_line(tmp_path: Path, record: dict[str, object], says: str) -> None:
+    library = ArchitectureLibrary(tmp_path, SPACE)
+    library.journal.append(record)
+    with pytest.raises(BadFile, match=says):
+        library.networks()
