@@ -31,7 +31,7 @@ def draw(points: Points) -> Figure:
     """Return the picture: latency to the right, top-1 upwards, an arrow from each prediction to what was measured."""
     every = np.concatenate([points.front["latency_s"], points.verified["measured_s"], [points.reference_s]])
     unit, size = handy(float(np.max(every)), "s")
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure = Figure(figsize=(8, 5.4), layout="constrained")
     axes = figure.add_subplot()
     axes.plot(
         points.front["latency_s"] / size,
@@ -39,7 +39,7 @@ def draw(points: Points) -> Figure:
         color=BLUE,
         marker=".",
         lw=1,
-        label="front, predicted",
+        label="predicted front",
     )
     axes.scatter(
         points.library["latency_s"] / size,
@@ -48,7 +48,7 @@ def draw(points: Points) -> Figure:
         color=GREY,
         s=22,
         lw=1,
-        label="Architecture Library (latency predicted, accuracy measured)",
+        label="Architecture Library, finetuned",
     )
     for role, color, mark in (("front", ORANGE, "*"), ("random", GREEN, "D")):
         chosen = points.verified[points.verified["role"] == role]
@@ -58,9 +58,15 @@ def draw(points: Points) -> Figure:
         to_x, to_y = chosen["measured_s"] / size, chosen["top1_percent"]
         for start_x, start_y, end_x, end_y in zip(x, y, to_x, to_y, strict=True):
             axes.plot([start_x, end_x], [start_y, end_y], color=color, lw=0.8, ls=":")
-        axes.scatter(x, y, facecolors="none", edgecolors=color, s=34, label=f"{role}, predicted")
+        axes.scatter(x, y, facecolors="none", edgecolors=color, s=34, label=f"{role}: predicted")
         axes.scatter(
-            to_x, to_y, color=color, marker=mark, s=110 if mark == "*" else 40, zorder=3, label=f"{role}, measured"
+            to_x,
+            to_y,
+            color=color,
+            marker=mark,
+            s=110 if mark == "*" else 40,
+            zorder=3,
+            label=f"{role}: finetuned, measured",
         )
     axes.scatter(
         [points.reference_s / size], [points.reference_percent], color="black", marker="s", label="reference network"
@@ -68,7 +74,7 @@ def draw(points: Points) -> Figure:
     axes.set_xlabel(f"latency on {points.device} [{unit}]")
     axes.set_ylabel("top-1 on the test images [%]")
     axes.grid(alpha=0.25)
-    axes.legend(fontsize=8, loc="lower right")
+    figure.legend(fontsize=8, loc="outside lower center", ncols=3)
     return figure
 
 
