@@ -28,7 +28,7 @@ _HOMES = {
     "measure_networks": "donna_hw.profile",
     "nsga2": "donna_hw.search.nsga2",
     "profile": "donna_hw.profile",
-    "run": "donna_hw.recipe",
+    "open_run": "donna_hw.run",
     "space_names": "donna_hw.spaces",
 }
 

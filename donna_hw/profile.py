@@ -18,7 +18,7 @@ from donna_hw.files import Journal, read_model, write_atomic, write_toml
 from donna_hw.measurement.measurement import Measurement, Visit
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.progress import track
-from donna_hw.schedule import Job, measure, unique_jobs
+from donna_hw.schedule import Job, measure, read_all, unique_jobs
 from donna_hw.spaces.space import Architecture, Space
 from donna_hw.table import LatencyTable, TableInfo, table_path
 
@@ -71,11 +71,14 @@ def measure_networks(
     journal = table.path.with_suffix(".networks.samples.csv")
     visits = measure(jobs, sentinel_graph(space), backend, protocol, path=journal, label=f"networks {device.name}")
     environment = backend.environment()
-    found = {
-        key: Measurement(seen, protocol, environment, table.info.sentinel_reference_s) for key, seen in visits.items()
-    }
-    frame = pd.DataFrame([{"network": jobs[key].name, "layers_hash": key, **_row(found[key])} for key in jobs])
+    reference = table.info.sentinel_reference_s
+    records = [
+        {"network": name, "layers_hash": key, **_row(Measurement(tuple(seen), protocol, environment, reference))}
+        for key, (name, seen) in read_all(journal).items()
+    ]
+    frame = pd.DataFrame(records)
     write_atomic(table.path.with_suffix(".networks.csv"), frame.to_csv(index=False, lineterminator="\n"))
+    found = {key: Measurement(seen, protocol, environment, reference) for key, seen in visits.items()}
     return np.array([found[layers_hash(space.network(architecture))].value_s for architecture in architectures])
 
 

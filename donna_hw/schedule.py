@@ -47,7 +47,7 @@ def measure(
     the block's.
     """
     journal = Journal(path, COLUMNS)
-    visits = read_visits(journal)
+    visits = {key: seen for key, (_, seen) in read_all(path).items()}
     done = {(key, visit.round) for key, found in visits.items() for visit in found}
     todo = [
         (number, key)
@@ -83,29 +83,29 @@ def measure(
     return {key: tuple(visits[key]) for key in jobs}
 
 
-def read_visits(journal: Journal) -> dict[str, list[Visit]]:
-    """Return the journal's visits by layers_hash, in the order of time."""
-    visits: dict[str, list[Visit]] = {}
-    for line, record in enumerate(journal.records(), start=2):
+def read_all(path: Path) -> dict[str, tuple[str, list[Visit]]]:
+    """Return {layers_hash: (name, visits in the order of time)} of a journal; raises `BadFile` with the line of a bad value."""
+    found: dict[str, tuple[str, list[Visit]]] = {}
+    for line, record in enumerate(Journal(path, COLUMNS).records(), start=2):
         try:
             samples = Samples(_floats(record["wall_s"]), _absent(record["cpu_s"]), _absent(record["device_s"]))
             visit = Visit(int(record["round"]), samples, _floats(record["sentinel_s"]))
         except ValueError as error:
             raise BadFile(
-                f"{journal.path}, line {line}: times must be numbers in seconds",
+                f"{path}, line {line}: times must be numbers in seconds",
                 found=str(error),
                 cure="delete the line: only this visit is measured again",
             ) from None
-        _check(visit, f"{journal.path}, line {line}")
-        found = visits.setdefault(record["layers_hash"], [])
-        if visit.round in (other.round for other in found):
+        _check(visit, f"{path}, line {line}")
+        _, seen = found.setdefault(record["layers_hash"], (record["what"], []))
+        if visit.round in (other.round for other in seen):
             raise BadFile(
-                f"{journal.path}, line {line}: a block must be visited once a round",
+                f"{path}, line {line}: a block must be visited once a round",
                 found=f"round {visit.round} of {record['what']} again",
                 cure="delete the line",
             )
-        found.append(visit)
-    return visits
+        seen.append(visit)
+    return found
 
 
 def _sentinel_runs(watch: Runner | None, protocol: Protocol) -> np.ndarray:

@@ -17,7 +17,7 @@ from donna_hw.spaces import load_space
 from donna_hw.table import LatencyTable
 
 SPACE = "small_8px"
-BLOCKS = 3 * 16 + 3
+BLOCKS = 3 * 24 + 3
 PATIENCE_S = 60.0
 
 # Beside profiling, the child notes each runner that is made ready: the sentinel's first, then one for each visit begun.

@@ -14,7 +14,7 @@ from donna_hw.files import Journal
 from donna_hw.measurement.measurement import Visit
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.profile import sentinel_graph
-from donna_hw.schedule import COLUMNS, Job, measure, read_visits, unique_jobs
+from donna_hw.schedule import COLUMNS, Job, measure, read_all, unique_jobs
 
 SPACE = tiny_space()
 JOBS = unique_jobs([Job(f"block {n}", graph) for n, graph in enumerate(all_graphs(SPACE))])
@@ -73,9 +73,9 @@ def test_the_order_differs_between_rounds_and_repeats_between_starts(tmp_path: P
 
 def test_the_journal_reads_back_as_what_was_measured(tmp_path: Path) -> None:
     visits = run(fake_machine(SPACE), tmp_path / "s.csv")
-    again = read_visits(Journal(tmp_path / "s.csv", COLUMNS))
+    again = read_all(tmp_path / "s.csv")
     for key, found in visits.items():
-        for before, after in zip(found, again[key], strict=True):
+        for before, after in zip(found, again[key][1], strict=True):
             assert before.round == after.round
             # the journal keeps whole nanoseconds; half of one is the most that is lost
             assert np.abs(before.samples.wall_s - after.samples.wall_s).max() <= 0.5e-9
@@ -148,7 +148,7 @@ def test_a_corrupt_record_is_named_by_its_line(tmp_path: Path, column: str, valu
     journal.append(good)
     journal.append({**good, column: value})
     with pytest.raises(error, match="line 3"):
-        read_visits(journal)
+        read_all(journal.path)
 
 
 def test_a_round_that_is_journaled_twice_is_named(tmp_path: Path) -> None:
@@ -157,4 +157,4 @@ def test_a_round_that_is_journaled_twice_is_named(tmp_path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     path.write_text("".join([*lines, lines[1]]), encoding="utf-8")
     with pytest.raises(BadFile, match=f"line {len(lines) + 1}"):
-        read_visits(Journal(path, COLUMNS))
+        read_all(path)

@@ -23,26 +23,34 @@ CELL = Axis("cell", ("depthwise", "grouped"), reference="depthwise")
 
 
 def _space(
-    name: str, title: str, pixels: int, *, stem_stride: int, stages: list[tuple[int, int]], axes: tuple[Axis, ...]
+    name: str,
+    title: str,
+    pixels: int,
+    *,
+    stem: tuple[int, int],
+    stages: list[tuple[int, int]],
+    tail: int,
+    axes: tuple[Axis, ...],
 ) -> Space:
+    """Return a space; stem and stages are (channels, stride)."""
     return Space(
         name=name,
         title=title,
         input_shape=(1, pixels, pixels),
-        before=(("stem", ConvNormAct(channels=12, kernel=3, stride=stem_stride, activation="swish")),),
+        before=(("stem", ConvNormAct(stem[0], kernel=3, stride=stem[1], activation="swish")),),
         stages=tuple(
             Stage(f"stage{number}", axes, partial(InvertedResidual, channels=channels, stride=stride))
             for number, (channels, stride) in enumerate(stages, start=1)
         ),
-        after=(("tail", ConvNormAct(channels=96, activation="swish")), ("classifier", Classifier(classes=10))),
+        after=(("tail", ConvNormAct(tail, activation="swish")), ("classifier", Classifier(classes=10))),
     )
 
 
 def small_8px() -> Space:
-    """Three stages for 8x8 images: 16 blocks a stage, 4,096 architectures."""
-    axes = (Axis("kernel", (3, 5)), Axis("expand", (2, 4)), Axis("depth", (1, 2)), STYLE)
+    """Three narrow stages for 8x8 images: 24 blocks a stage, 13,824 architectures."""
+    axes = (Axis("kernel", (3, 5)), Axis("expand", (1, 2, 4)), Axis("depth", (1, 2)), STYLE)
     return _space(
-        "small_8px", "three stages on 8x8 images", 8, stem_stride=1, stages=[(16, 1), (24, 2), (32, 2)], axes=axes
+        "small_8px", "three stages on 8x8 images", 8, stem=(8, 1), stages=[(8, 1), (12, 2), (16, 2)], tail=64, axes=axes
     )
 
 
@@ -53,7 +61,8 @@ def small_28px() -> Space:
         "small_28px",
         "four stages on 28x28 images",
         28,
-        stem_stride=2,
+        stem=(12, 2),
         stages=[(16, 2), (24, 1), (32, 2), (48, 1)],
+        tail=96,
         axes=axes,
     )

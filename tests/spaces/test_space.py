@@ -21,7 +21,7 @@ def test_the_shipped_spaces_are_known_by_name() -> None:
 
 
 def test_the_sizes_are_those_of_the_titles() -> None:
-    assert load_space("small_8px").size == 16**3 == 4096
+    assert load_space("small_8px").size == 24**3 == 13_824
     assert load_space("small_28px").size == 72**4 == 26_873_856
 
 
@@ -76,7 +76,7 @@ def test_random_rows_can_be_the_whole_space() -> None:
     space = load_space("small_8px")
     rows = space.random_rows(space.size, np.random.default_rng(0))
     assert len(np.unique(rows, axis=0)) == space.size
-    with pytest.raises(BadSetting, match="4096 architectures"):
+    with pytest.raises(BadSetting, match="13824 architectures"):
         space.random_rows(space.size + 1, np.random.default_rng(0))
 
 
@@ -129,13 +129,13 @@ def test_errors_name_the_known_values() -> None:
         space.from_labels({"stage1": stage.label(0), "stage2": stage.label(0)})
 
 
-@pytest.mark.parametrize("number", [-1, 16])
+@pytest.mark.parametrize("number", [-1, 24])
 def test_a_block_number_out_of_range_is_refused(number: int) -> None:
-    with pytest.raises(BadSetting, match=r"0\.\.15"):
+    with pytest.raises(BadSetting, match=r"0\.\.23"):
         load_space("small_8px").stages[0].choice(number)
 
 
-@pytest.mark.parametrize("blocks", [(), (0, 0), (0, 0, 0, 0), (0, 0, 16)])
+@pytest.mark.parametrize("blocks", [(), (0, 0), (0, 0, 0, 0), (0, 0, 24)])
 def test_an_architecture_of_another_shape_is_refused(blocks: tuple[int, ...]) -> None:
     with pytest.raises(BadSetting):
         load_space("small_8px").network(Architecture(blocks))

@@ -1,0 +1,158 @@
+"""Recipe: a whole experiment as one TOML. Every key is checked; `recipes/README.md` explains each."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from donna_hw.distillation.blockwise import Bkd
+from donna_hw.distillation.finetune import Ekd
+from donna_hw.distillation.training import Fit
+from donna_hw.files import read_model
+from donna_hw.shipped import find
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class DataPart(_Part):
+    """Which images, how many of the train set are held out for block qualities, and what may be done to them."""
+
+    name: str
+    held_out: int = Field(ge=1)
+    folder: str = ""
+    crop: int = Field(default=0, ge=0)
+    flip: bool = False
+
+
+class ReferencePart(_Part):
+    """Training of the reference network from scratch; small images want Adam and a few epochs."""
+
+    epochs: int = Field(ge=1)
+    batch: int = Field(default=64, ge=2)
+    learning_rate: float = Field(default=0.005, gt=0)
+    cosine_steps: int = Field(default=1000, ge=1)
+
+    def fit(self) -> Fit:
+        """Return the settings for the training loop."""
+        return Fit(self.epochs, self.batch, self.learning_rate, self.cosine_steps)
+
+
+class DistillPart(_Part):
+    """Blockwise distillation; the defaults are the paper's (A.1): one epoch, batch 256, Adam at 0.01, cosine in 20 steps."""
+
+    epochs: int = Field(default=1, ge=1)
+    images: int = Field(default=0, ge=0)
+    batch: int = Field(default=256, ge=2)
+    learning_rate: float = Field(default=0.01, gt=0)
+    cosine_steps: int = Field(default=20, ge=1)
+
+    def bkd(self) -> Bkd:
+        """Return the settings for blockwise distillation."""
+        return Bkd(Fit(self.epochs, self.batch, self.learning_rate, self.cosine_steps), self.images)
+
+
+class LatencyPart(_Part):
+    """The device to measure on; whole networks that correct the sum, and others that test it."""
+
+    device: str = "onnxruntime_cpu"
+    rounds: int | None = Field(default=None, ge=1)
+    correct_with: int = Field(default=8, ge=4)
+    test_networks: int = Field(default=0, ge=0)
+
+
+class FinetunePart(_Part):
+    """End-to-end distillation of whole networks."""
+
+    epochs: int = Field(ge=1)
+    images: int = Field(default=0, ge=0)
+    batch: int = Field(default=64, ge=2)
+    learning_rate: float = Field(default=0.003, gt=0)
+    cosine_steps: int = Field(default=1000, ge=1)
+    hard: float = Field(default=0.5, ge=0, le=1)
+    temperature: float = Field(default=1.0, gt=0)
+
+    def ekd(self) -> Ekd:
+        """Return the settings for finetuning."""
+        fit = Fit(self.epochs, self.batch, self.learning_rate, self.cosine_steps)
+        return Ekd(fit, self.images, self.hard, self.temperature)
+
+
+class LibraryPart(_Part):
+    """The Architecture Library: networks to fit the predictor to (two of them corners of the space), others to test it."""
+
+    networks: int = Field(ge=5)
+    test_networks: int = Field(default=0, ge=0)
+    corners: bool = True
+    predictor: str = "monotone"
+
+
+class SearchPart(_Part):
+    """The search; no costs means the latency of the recipe's device. Limits carry their unit: `onnxruntime_cpu = "0.2ms"`."""
+
+    samples: int = Field(default=2500, ge=4)
+    population: int = Field(default=50, ge=4)
+    costs: list[str] = []
+    limits: dict[str, str] = {}
+
+
+class VerifyPart(_Part):
+    """How many networks of the front are finetuned and measured, and random ones of equal latency beside them."""
+
+    front: int = Field(default=3, ge=1)
+    random: int = Field(default=0, ge=0)
+
+
+class Recipe(_Part):
+    """A whole experiment. seed rules all randomness; workers is the number of processes, 0 for one a core."""
+
+    title: str
+    space: str
+    seed: int = Field(default=0, ge=0)
+    workers: int = Field(default=0, ge=0)
+    counters: list[str] = ["macs", "params"]
+    data: DataPart
+    reference: ReferencePart
+    distill: DistillPart = DistillPart()
+    latency: LatencyPart = LatencyPart()
+    finetune: FinetunePart
+    library: LibraryPart
+    search: SearchPart = SearchPart()
+    verify: VerifyPart = VerifyPart()
+
+    @classmethod
+    def read(cls, path: Path) -> Recipe:
+        """Read a recipe; raises `BadFile`, `UnknownName` with the known keys, or `BadSetting` with the broken rule."""
+        return read_model(path, cls)
+
+    @property
+    def processes(self) -> int:
+        """Number of worker processes."""
+        return self.workers or len(os.sched_getaffinity(0))
+
+    @property
+    def cost_devices(self) -> list[str]:
+        """Devices whose cost the search minimises."""
+        return self.search.costs or [self.latency.device]
+
+
+def find_recipe(name: str) -> Path:
+    """Return the path of a recipe given by its file or, for a shipped one, by its name."""
+    return find("recipes", name)
+
+
+def first_difference(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> tuple[str, Any, Any] | None:
+    """Return (key, value in a, value in b) of the first setting in which two recipes differ, or None."""
+    for key in dict.fromkeys([*a, *b]):
+        left, right = a.get(key), b.get(key)
+        if isinstance(left, dict) and isinstance(right, dict):
+            inner = first_difference(left, right, f"{prefix}{key}.")
+            if inner:
+                return inner
+        elif left != right:
+            return f"{prefix}{key}", left, right
+    return None

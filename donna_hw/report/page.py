@@ -1,0 +1,76 @@
+"""The report: one HTML file that needs no network."""
+
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from donna_hw.distillation.reference import reference_top1
+from donna_hw.files import read_text, write_atomic
+from donna_hw.report.figure import Points, draw, svg
+from donna_hw.report.summary import latency_lines, predictor_lines
+from donna_hw.run import Run
+from donna_hw.tables import table_in
+from donna_hw.units import printed
+from donna_hw.verify import read_verified
+
+
+def write_report(run: Run) -> Path:
+    """Write `report.html`, and its picture as `report.png` and `report.svg`, in a finished run's folder; return the page's path."""
+    picture = draw(points(run))
+    picture.savefig(run.folder / "report.png", dpi=110)
+    drawn = svg(picture)
+    write_atomic(run.folder / "report.svg", drawn)
+    table = table_in([run.tables], run.device.name, run.space.name)
+    verdicts = table.frame["verdict"].value_counts() if "verdict" in table.frame else pd.Series(dtype=int)
+    templates = Environment(loader=PackageLoader("donna_hw.report"), autoescape=True, undefined=StrictUndefined)
+    page = templates.get_template("page.html.j2").render(
+        recipe=run.recipe,
+        picture=Markup(drawn),  # noqa: S704  drawn by matplotlib from numbers and names of devices
+        verified=read_verified(run).to_dict("records"),
+        printed=printed,
+        predictor=_cells(predictor_lines(run)),
+        latency=_cells(latency_lines(run, table)),
+        info=table.info,
+        verdicts=", ".join(f"{count} {name}" for name, count in verdicts.items()),
+        settings=read_text(run.folder / "recipe.toml"),
+    )
+    path = run.folder / "report.html"
+    write_atomic(path, page)
+    return path
+
+
+def points(run: Run) -> Points:
+    """Return the points of a finished run's picture."""
+    front = pd.read_csv(StringIO(read_text(run.folder / "front.csv")))
+    cost, space = run.cost(run.device.name), run.space
+    rows = np.array(
+        [
+            [stage.number_of_label(label) for stage, label in zip(space.stages, labels, strict=True)]
+            for labels in front[[stage.name for stage in space.stages]].to_numpy()
+        ]
+    )
+    library = run.architectures.networks("library", "test")
+    library_rows = np.array([network.architecture.blocks for network in library])
+    return Points(
+        front=pd.DataFrame({"latency_s": cost.mean(rows), "percent": front["predicted_top1_percent"]}),
+        library=pd.DataFrame({"latency_s": cost.mean(library_rows), "percent": [n.top1_percent for n in library]}),
+        verified=read_verified(run),
+        reference_percent=reference_top1(run.folder / "reference"),
+        reference_s=float(cost.mean(np.array([space.reference.blocks]))[0]),
+        device=run.device.name,
+    )
+
+
+def _cells(lines: list[str]) -> dict[str, list[list[str]] | list[str]]:
+    """Return Markdown lines as prose and table rows."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    return {
+        "prose": [line for line in lines if line and not line.startswith("|")],
+        "rows": [r for r in rows if set("".join(r)) != {"-"}],
+    }

@@ -1,0 +1,241 @@
+"""Run: a recipe in its folder. Each step reads and writes plain files there, can be repeated, and goes on where it was stopped."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from donna_hw.cost import TableCost, fit_correction
+from donna_hw.data import Dataset, load_dataset
+from donna_hw.data.images import Augmentation
+from donna_hw.device import Device
+from donna_hw.distillation.blockwise import distill
+from donna_hw.distillation.finetune import Start, finetune, save_lessons
+from donna_hw.distillation.pool import Pool
+from donna_hw.distillation.reference import trained_reference
+from donna_hw.errors import BadSetting
+from donna_hw.files import locked, read_toml, write_atomic, write_toml
+from donna_hw.libraries import ArchitectureLibrary, BlockLibrary, qualities_of
+from donna_hw.measurement.protocol import Protocol
+from donna_hw.predictor import LinearPredictor, fit_predictor
+from donna_hw.profile import measure_networks, profile
+from donna_hw.recipe import Recipe, find_recipe, first_difference
+from donna_hw.search.front import ParetoFront
+from donna_hw.search.nsga2 import Aim, nsga2
+from donna_hw.spaces import load_space
+from donna_hw.spaces.space import Architecture, Rows, Space
+from donna_hw.table import LatencyTable
+from donna_hw.tables import correction_of, table_in, write_correction
+from donna_hw.units import parse_quantity
+
+CORRECTION, LATENCY_TEST, LIBRARY, RANDOM = 1, 2, 3, 4  # streams of randomness, each with a seed of its own
+
+
+@dataclass(frozen=True)
+class Run:
+    """A recipe, its folder, and the pool of processes; the methods are the steps in their order."""
+
+    recipe: Recipe
+    folder: Path
+    pool: Pool
+
+    @cached_property
+    def space(self) -> Space:
+        """The recipe's search space."""
+        return load_space(self.recipe.space)
+
+    @cached_property
+    def data(self) -> Dataset:
+        """The recipe's images."""
+        part = self.recipe.data
+        data = load_dataset(part.name, part.held_out, part.folder, self.recipe.seed)
+        return replace(data, augmentation=Augmentation(part.crop, part.flip))
+
+    @property
+    def blocks(self) -> BlockLibrary:
+        """The Block Library in the run's folder."""
+        return BlockLibrary(self.folder / "block_library", self.space)
+
+    @property
+    def architectures(self) -> ArchitectureLibrary:
+        """The Architecture Library in the run's folder."""
+        return ArchitectureLibrary(self.folder / "architecture_library", self.space)
+
+    @property
+    def tables(self) -> Path:
+        """The folder of the run's latency tables."""
+        return self.folder / "latency_tables"
+
+    @cached_property
+    def device(self) -> Device:
+        """The device that latencies are measured on."""
+        return Device.load(self.recipe.latency.device)
+
+    @property
+    def protocol(self) -> Protocol:
+        """The device's protocol with the recipe's number of rounds."""
+        rounds = self.recipe.latency.rounds
+        return self.device.protocol if rounds is None else replace(self.device.protocol, rounds=rounds)
+
+    def distil(self) -> BlockLibrary:
+        """Train the reference network, then every block for it."""
+        recipe, folder = self.recipe, self.folder / "reference"
+        teacher = trained_reference(
+            self.space,
+            self.data,
+            recipe.reference.fit(),
+            seed=recipe.seed,
+            threads=recipe.processes,
+            folder=folder,
+        )
+        library = self.blocks
+        return distill(
+            self.space,
+            teacher,
+            self.data,
+            recipe.distill.bkd(),
+            seed=recipe.seed,
+            folder=library.folder,
+            pool=self.pool,
+        )
+
+    def profile(self) -> LatencyTable:
+        """Measure every block, then whole networks, and correct the sum by them."""
+        table = profile(self.space, self.device, self.tables, self.protocol)
+        plain = TableCost.of(self.space, table)
+        rows = self.random_rows(CORRECTION, self.recipe.latency.correct_with)
+        write_correction(table, fit_correction(plain.mean(rows), self.measured(table, rows)))
+        if self.recipe.latency.test_networks:
+            self.measured(table, self.random_rows(LATENCY_TEST, self.recipe.latency.test_networks))
+        return table
+
+    def count(self) -> list[LatencyTable]:
+        """Count operations and parameters of every block."""
+        return [profile(self.space, Device.load(name), self.tables) for name in self.recipe.counters]
+
+    def finetune(self) -> ArchitectureLibrary:
+        """Finetune the networks of the Architecture Library."""
+        library, test = self.library_rows()
+        self.train_networks(library, "library")
+        self.train_networks(test, "test")
+        return self.architectures
+
+    def fit(self) -> LinearPredictor:
+        """Fit the accuracy predictor to the Architecture Library."""
+        rows, top1 = self.architectures.targets("library", at_least=5)
+        predictor = fit_predictor(qualities_of(self.blocks.qualities(), rows), top1, self.recipe.library.predictor)
+        predictor.save(self.folder / "predictor.toml", {"fitted_to": {"networks": len(rows)}})
+        return predictor
+
+    def search(self) -> ParetoFront:
+        """Search for the front and write it to `front.csv`."""
+        part = self.recipe.search
+        front = nsga2(self.aim(), part.samples, part.population, self.recipe.seed)
+        write_atomic(self.folder / "front.csv", front.frame().to_csv(index=False, lineterminator="\n"))
+        return front
+
+    def aim(self) -> Aim:
+        """Return what the recipe's search looks for."""
+        predictor = LinearPredictor.load(self.folder / "predictor.toml")
+        costs = [self.cost(name) for name in self.recipe.cost_devices]
+        units = {cost.name: cost.unit for cost in costs}
+        for name in self.recipe.search.limits.keys() - units.keys():
+            raise BadSetting("a limit must be on one of the search's costs", found=name, known=sorted(units))
+        limits = {name: parse_quantity(text, units[name]) for name, text in self.recipe.search.limits.items()}
+        return Aim(self.space, self.blocks.qualities(), predictor, costs, limits)
+
+    def cost(self, device: str) -> TableCost:
+        """Return a device's cost model from the run's table and its correction."""
+        table = table_in([self.tables], device, self.space.name)
+        return TableCost.of(self.space, table, correction_of(table))
+
+    def measured(self, table: LatencyTable, rows: Rows) -> np.ndarray:
+        """Return the measured latencies of whole networks in seconds, float [n]; measured ones are not measured again."""
+        return measure_networks(self.space, self.device, table, self.networks(rows), self.protocol)
+
+    def train_networks(self, rows: Rows, role: str) -> None:
+        """Finetune networks, int [n, stages], that the Architecture Library does not hold yet."""
+        recipe, lessons = self.recipe, self.folder / "lessons"
+        reference = self.folder / "reference" / "weights.safetensors"
+        known = {network.architecture for network in self.architectures.networks()}
+        if all(network in known for network in self.networks(rows)):
+            return
+        ekd = recipe.finetune.ekd()
+        if not (lessons / "complete").exists():
+            teacher = trained_reference(
+                self.space, self.data, recipe.reference.fit(), seed=recipe.seed, threads=1, folder=reference.parent
+            )
+            save_lessons(teacher, self.data, ekd, seed=recipe.seed, folder=lessons)
+            write_atomic(lessons / "complete", "")
+        start = Start(self.blocks.folder, reference, lessons)
+        finetune(self.architectures, self.networks(rows), role, start, ekd, seed=recipe.seed, pool=self.pool)
+
+    def forget_lessons(self) -> None:
+        """Delete the prepared images of the finetunings; they are made again, alike, when a network needs them."""
+        shutil.rmtree(self.folder / "lessons", ignore_errors=True)
+
+    def library_rows(self) -> tuple[Rows, Rows]:
+        """Return the networks to fit the predictor to and those to test it, int [n, stages] each.
+
+        All are drawn uniformly, as in the paper; if the recipe wants corners, the reference and the network of every axis's first value
+        replace two of those to fit to, so that the predictor knows both ends.
+        """
+        sizes, space = self.recipe.library, self.space
+        drawn = self.random_rows(LIBRARY, sizes.networks + sizes.test_networks + 2)
+        corners = np.array([space.reference.blocks, [0] * len(space.stages)]) if sizes.corners else drawn[:0]
+        others = drawn[~(drawn[:, None] == corners[None]).all(axis=2).any(axis=1)]
+        rows = np.concatenate([corners, others])[: sizes.networks + sizes.test_networks]
+        return rows[: sizes.networks], rows[sizes.networks :]
+
+    def networks(self, rows: Rows) -> list[Architecture]:
+        """Return rows as architectures."""
+        return [self.space.architecture(row) for row in rows]
+
+    def random_rows(self, stream: int, count: int) -> Rows:
+        """Return different random networks of trained blocks, int [count, stages]; each stream has its own randomness."""
+        rng = np.random.default_rng([self.recipe.seed, stream])
+        if stream in (CORRECTION, LATENCY_TEST):
+            return self.space.random_rows(count, rng)
+        rows = self.space.random_rows(min(4 * count, self.space.size), rng)
+        usable = rows[np.isfinite(qualities_of(self.blocks.qualities(), rows)).all(axis=1)]
+        if len(usable) < count:
+            raise BadSetting(
+                "enough networks must be free of diverged blocks", found=len(usable), cure="lower distill.learning_rate"
+            )
+        return np.asarray(usable[:count])
+
+
+@contextmanager
+def open_run(recipe_name: str, out: Path | None) -> Iterator[Run]:
+    """Open, or begin, the run of a recipe; its folder is `out`, by default `runs/<recipe>`.
+
+    Only one process may write a folder at a time. A folder begun with other settings is refused with the first that differs.
+    """
+    path = find_recipe(recipe_name)
+    recipe = Recipe.read(path)
+    folder = out or Path("runs") / path.stem
+    with locked(folder / ".lock"):
+        kept = folder / "recipe.toml"
+        settings = recipe.model_dump(exclude_none=True)
+        if kept.exists():
+            difference = first_difference(read_toml(kept), settings)
+            if difference:
+                key, old, new = difference
+                raise BadSetting(
+                    f"{folder} holds a run with {key} = {old!r}",
+                    found=new,
+                    cure="choose another folder with --out, or delete this one",
+                )
+        else:
+            write_toml(kept, settings)
+        pool = Pool(recipe.processes)
+        try:
+            yield Run(recipe, folder, pool)
+        finally:
+            pool.close()

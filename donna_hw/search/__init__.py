@@ -1,0 +1,1 @@
+"""Searches for the networks that no other beats in accuracy and cost at once."""

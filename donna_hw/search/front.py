@@ -1,0 +1,74 @@
+"""ParetoFront: the networks that no other network beats in every objective."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from donna_hw.spaces.space import Rows, Space
+
+
+def non_dominated(objectives: np.ndarray) -> np.ndarray:
+    """Return bool [n]: rows of float [n, k], all minimised, that no other row dominates; of equal rows the first stays.
+
+    A row dominates another when it is nowhere worse and somewhere better.
+    """
+    order = np.lexsort(objectives.T[::-1])
+    keep = np.zeros(len(objectives), dtype=bool)
+    front = np.empty((0, objectives.shape[1]))
+    for index in order:
+        point = objectives[index]
+        if not (front <= point).all(axis=1).any():
+            front = np.vstack([front, point])
+            keep[index] = True
+    return keep
+
+
+@dataclass(frozen=True)
+class ParetoFront:
+    """The front of a search, ordered by the first cost.
+
+    rows: int [n, stages]. accuracy, accuracy_std: predicted top-1 %, float [n]. costs, cost_stds: by device name, float [n] in the
+    unit of `units`. extrapolated: bool [n], where the predictor left its range. evaluations: networks that were looked at.
+    exact: whether no network outside can belong to it.
+    """
+
+    space: Space
+    rows: Rows
+    accuracy: np.ndarray
+    accuracy_std: np.ndarray
+    costs: dict[str, np.ndarray]
+    cost_stds: dict[str, np.ndarray]
+    units: dict[str, str]
+    extrapolated: np.ndarray
+    evaluations: int
+    exact: bool = False
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def frame(self) -> pd.DataFrame:
+        """Return one line a network: blocks, predicted accuracy, and each cost with its unit in the column's name."""
+        columns: dict[str, object] = {
+            stage.name: [stage.label(m) for m in self.rows[:, i]] for i, stage in enumerate(self.space.stages)
+        }
+        columns |= {
+            "predicted_top1_percent": self.accuracy.round(4),
+            "predicted_std_percent": self.accuracy_std.round(4),
+        }
+        columns["extrapolated"] = self.extrapolated
+        for device, cost in self.costs.items():
+            suffix = self.units[device].lower()
+            columns[f"{device}_{suffix}"] = [float(f"{value:.6g}") for value in cost]
+            columns[f"{device}_std_{suffix}"] = [float(f"{value:.3g}") for value in self.cost_stds[device]]
+        return pd.DataFrame(columns)
+
+    def spread(self, count: int, levels: np.ndarray) -> np.ndarray:
+        """Return the numbers of `count` networks spread evenly over the logarithm of `levels` (a cost, float [n]), ends left out."""
+        logs = np.log(levels)
+        free = np.ones(len(logs), dtype=bool)
+        for wanted in np.linspace(logs.min(), logs.max(), count + 2)[1:-1]:
+            free[int(np.argmin(np.where(free, np.abs(logs - wanted), np.inf)))] = False
+        return np.flatnonzero(~free)

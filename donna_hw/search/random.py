@@ -1,0 +1,34 @@
+"""Random networks of a wanted cost: what a search must beat (paper, section E)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from donna_hw.cost import CostModel
+from donna_hw.errors import NothingToFit
+from donna_hw.search.nsga2 import Aim
+from donna_hw.spaces.space import Rows
+
+
+def random_at_cost(
+    aim: Aim, cost: CostModel, wanted: np.ndarray, *, seed: int, tolerance: float = 0.02, draws: int = 200_000
+) -> Rows:
+    """Return one random network for each wanted cost, int [k, stages], all different, drawn uniformly from those within `tolerance`.
+
+    Raises `NothingToFit` when none of `draws` uniform networks lies that near.
+    """
+    rng = np.random.default_rng(seed)
+    rows = np.unique(rng.integers(0, aim.space.stage_sizes, (draws, len(aim.space.stages))), axis=0)
+    rows = rng.permutation(rows[aim.usable(rows)])
+    costs = cost.mean(rows)
+    picks: list[int] = []
+    for value in wanted:
+        near = [int(i) for i in np.flatnonzero(np.abs(costs / value - 1) <= tolerance) if int(i) not in picks]
+        if not near:
+            raise NothingToFit(
+                f"random networks within {tolerance:.0%} of {value:.4g} {cost.unit} must exist",
+                found=f"none in {draws}",
+                cure="choose a cost nearer the middle of the space",
+            )
+        picks.append(near[0])
+    return rows[picks]

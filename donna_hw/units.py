@@ -1,0 +1,45 @@
+"""Quantities with units at the borders: limits are read with their unit, costs are printed in a handy one."""
+
+from __future__ import annotations
+
+import re
+
+from donna_hw.errors import BadSetting
+
+_SCALES = {
+    "s": {"s": 1.0, "ms": 1e-3, "us": 1e-6},
+    "MAC": {"MAC": 1.0, "kMAC": 1e3, "MMAC": 1e6, "GMAC": 1e9},
+    "parameter": {"parameter": 1.0, "k": 1e3, "M": 1e6},
+}
+_PRINTED = {
+    "s": (("us", 1e-6), ("ms", 1e-3), ("s", 1.0)),
+    "MAC": (("kMAC", 1e3), ("MMAC", 1e6), ("GMAC", 1e9)),
+    "parameter": (("k", 1e3), ("M", 1e6)),
+}
+
+
+def parse_quantity(text: str, unit: str) -> float:
+    """Return a value such as `0.2ms` in `unit` (`s`, `MAC`, `parameter`); raises `BadSetting` without a unit that fits."""
+    match = re.fullmatch(r"\s*([0-9.]+(?:e[+-]?[0-9]+)?)\s*([A-Za-z]*)\s*", text)
+    scales = _SCALES[unit]
+    try:
+        value = float(match[1]) * scales[match[2]] if match else None
+    except (KeyError, ValueError):
+        value = None
+    if value is None or value <= 0:
+        raise BadSetting(f"a limit in {unit} is a number above zero with a unit", found=text, known=list(scales))
+    return value
+
+
+def handy(largest: float, unit: str) -> tuple[str, float]:
+    """Return the unit to print values up to `largest` in, and its size in `unit`: values read 1 to 1000 where they can."""
+    for name, size in _PRINTED[unit]:
+        if abs(largest) < 1000 * size:
+            return name, size
+    return _PRINTED[unit][-1]
+
+
+def printed(value: float, unit: str) -> str:
+    """Return a value for people, such as `29.8 us`."""
+    name, size = handy(value, unit)
+    return f"{value / size:.4g} {name}"

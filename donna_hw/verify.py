@@ -1,0 +1,123 @@
+"""Verification: networks of the front, and random ones of equal latency, are finetuned and measured whole."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+import numpy as np
+import pandas as pd
+
+from donna_hw.errors import NothingToFit
+from donna_hw.files import read_text, write_atomic
+from donna_hw.libraries import qualities_of
+from donna_hw.run import LATENCY_TEST, RANDOM, Run
+from donna_hw.search.front import ParetoFront
+from donna_hw.search.random import random_at_cost
+from donna_hw.spaces.space import Rows
+from donna_hw.tables import table_in
+
+
+def verify(run: Run, front: ParetoFront) -> pd.DataFrame:
+    """Finetune and measure networks spread over the front, and as many random ones at the same latencies; write `verified.csv`.
+
+    Returns one line a network: role (`front`, `random`), level (which latency), network, predicted and measured top-1 in per cent and
+    latency in seconds. Random networks were never in the Architecture Library.
+    """
+    part, device = run.recipe.verify, run.device.name
+    cost = run.cost(device)
+    rows = front.rows[_levels(front, part.front, cost.mean(front.rows))]
+    groups = {"front": rows}
+    if part.random:
+        wanted = np.resize(cost.mean(rows), part.random)
+        groups["random"] = random_at_cost(run.aim(), cost, wanted, seed=run.recipe.seed + RANDOM)
+    frames = []
+    for role, chosen in groups.items():
+        run.train_networks(chosen, role)
+        frames.append(_measured(run, role, chosen, levels=np.arange(len(chosen)) % len(rows)))
+    frame = pd.concat(frames, ignore_index=True)
+    write_atomic(run.folder / "verified.csv", frame.to_csv(index=False, lineterminator="\n"))
+    return frame
+
+
+def check_predictor(run: Run) -> pd.DataFrame:
+    """Return, and write to `predictor_test.csv`, predicted and measured top-1 of the library's networks and of the test networks.
+
+    One line a network: role, network, predicted and measured top-1 in per cent, its MACs and parameters as the rivals. A network of
+    role `library` is predicted by a predictor fitted to the others.
+    """
+    from donna_hw.predictor import LinearPredictor, left_out
+
+    predictor = LinearPredictor.load(run.folder / "predictor.toml")
+    qualities, frames = run.blocks.qualities(), []
+    for role in ("library", "test"):
+        if role == "test" and not run.recipe.library.test_networks:
+            continue
+        rows, top1 = run.architectures.targets(role, at_least=1)
+        found = qualities_of(qualities, rows)
+        predicted = left_out(found, top1, predictor.kind, predictor.alpha) if role == "library" else predictor(found)[0]
+        columns = {"role": role, "network": _names(run, rows), "predicted_percent": predicted, "top1_percent": top1}
+        frames.append(pd.DataFrame(columns | {name: run.cost(name).mean(rows) for name in run.recipe.counters}))
+    frame = pd.concat(frames, ignore_index=True)
+    write_atomic(run.folder / "predictor_test.csv", frame.to_csv(index=False, lineterminator="\n"))
+    return frame
+
+
+def check_latency(run: Run) -> pd.DataFrame | None:
+    """Return, and write to `latency_test.csv`, predicted and measured latencies of networks the correction was not fitted to.
+
+    One line a network: the plain sum of the table, the corrected prediction with its standard deviation, the measured whole network,
+    all in seconds, and its counts. None when the recipe has no such networks.
+    """
+    count = run.recipe.latency.test_networks
+    if not count:
+        return None
+    rows = run.random_rows(LATENCY_TEST, count)
+    table = table_in([run.tables], run.device.name, run.space.name)
+    cost = run.cost(run.device.name)
+    sums = (cost.mean(rows) - cost.correction.offset) / cost.correction.scale
+    columns = {
+        "network": _names(run, rows),
+        "sum_s": sums,
+        "predicted_s": cost.mean(rows),
+        "std_s": cost.std(rows),
+        "measured_s": run.measured(table, rows),
+    }
+    frame = pd.DataFrame(columns | {name: run.cost(name).mean(rows) for name in run.recipe.counters})
+    write_atomic(run.folder / "latency_test.csv", frame.to_csv(index=False, lineterminator="\n"))
+    return frame
+
+
+def read_verified(run: Run) -> pd.DataFrame:
+    """Return `verified.csv`; raises `BadFile` when the verification has not run."""
+    return pd.read_csv(StringIO(read_text(run.folder / "verified.csv")))
+
+
+def _levels(front: ParetoFront, count: int, latencies: np.ndarray) -> np.ndarray:
+    """Return the numbers of networks spread evenly over the logarithm of the latency, not more than the front has."""
+    if len(front) == 0:
+        raise NothingToFit("a front must hold a network", found=0, cure="search again")
+    return front.spread(min(count, len(front)), latencies)
+
+
+def _measured(run: Run, role: str, rows: Rows, levels: np.ndarray) -> pd.DataFrame:
+    table = table_in([run.tables], run.device.name, run.space.name)
+    cost, aim = run.cost(run.device.name), run.aim()
+    accuracy, accuracy_std = aim.predictor(qualities_of(aim.qualities, rows))
+    top1 = {network.architecture: network.top1_percent for network in run.architectures.networks()}
+    return pd.DataFrame(
+        {
+            "role": role,
+            "level": levels,
+            "network": _names(run, rows),
+            "predicted_percent": accuracy,
+            "predicted_std_percent": accuracy_std,
+            "top1_percent": [top1[network] for network in run.networks(rows)],
+            "predicted_s": cost.mean(rows),
+            "predicted_std_s": cost.std(rows),
+            "measured_s": run.measured(table, rows),
+        }
+    )
+
+
+def _names(run: Run, rows: Rows) -> list[str]:
+    return [run.architectures.name(network) for network in run.networks(rows)]
