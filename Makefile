@@ -1,3 +1,4 @@
+# TORCH_INDEX=<address> takes torch from there (the small CPU build; see README).
 # make setup | demo | test | test-all | check | bench. Each sets up its own .venv first.
 PYTHON ?= python3
 VENV := .venv
@@ -11,6 +12,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "donna_hw needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..."; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+ifneq ($(TORCH_INDEX),)
+	$(BIN)/python -m pip install -q -c constraints.txt --index-url $(TORCH_INDEX) torch
+endif
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
 	touch $@
 

@@ -6,6 +6,7 @@ Nothing heavy is imported before a command runs, so that `donna-hw --help` answe
 from __future__ import annotations
 
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,7 +83,7 @@ def profile(space: str, device: str, rounds: int | None, root: Path) -> None:
 
     from donna_hw.device import Device
     from donna_hw.files import locked
-    from donna_hw.profile import profile as fill
+    from donna_hw.profile import profile_space as fill
     from donna_hw.show import summary_of_table
     from donna_hw.spaces import load_space
 
@@ -101,7 +102,7 @@ def count(space: str, root: Path) -> None:
     """Count operations and parameters of every block of SPACE with ptflops."""
     from donna_hw.device import Device
     from donna_hw.files import locked
-    from donna_hw.profile import profile as fill
+    from donna_hw.profile import profile_space as fill
     from donna_hw.show import summary_of_table
     from donna_hw.spaces import load_space
 
@@ -163,6 +164,7 @@ def fit(recipe: str, out: Path | None) -> None:
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="Write the front to this CSV.")
 def search(
+    *,
     space: str,
     run_folder: Path,
     costs: tuple[str, ...],
@@ -217,7 +219,7 @@ def _run_whole(run: Run, summary: Path | None) -> None:
     from donna_hw.files import write_atomic
     from donna_hw.report.page import write_report
     from donna_hw.report.summary import summary_markdown
-    from donna_hw.show import summary_of_verified
+    from donna_hw.show import summary_of_front, summary_of_verified
     from donna_hw.verify import check_latency, check_predictor, verify
 
     run.distil()
@@ -235,7 +237,8 @@ def _run_whole(run: Run, summary: Path | None) -> None:
         write_atomic(summary, text)
     path = write_report(run)
     run.forget_lessons()
-    click.echo(summary_of_verified(verified))
+    click.echo(summary_of_front(front))
+    click.echo("\n" + summary_of_verified(verified))
     click.echo(f"report: {path}")
 
 
@@ -255,11 +258,14 @@ def main() -> None:
         _fail(str(error))
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
-        _fail(f"cannot read or write{where}: {error.strerror}; mend it and start again: what is finished is kept")
+        _fail(
+            f"cannot read or write{where}: {error.strerror or error}; mend it and start again: what is finished is kept"
+        )
 
 
 def _fail(message: str) -> None:
+    """Print the message and leave with 2; called while the error is handled, so that `--debug` shows its traceback too."""
     if "--debug" in sys.argv:
-        raise
+        click.echo(traceback.format_exc(), err=True)
     click.echo(f"error: {message}", err=True)
     sys.exit(2)

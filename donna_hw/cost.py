@@ -85,16 +85,15 @@ class TableCost:
                 found=", ".join(axis.name for axis in space.global_axes),
             )
         costs = table.costs(space)
-        info = table.info
-        return cls(
-            info.device,
-            info.unit,
-            costs.blocks,
-            costs.errors,
-            costs.fixed,
-            costs.fixed_error,
-            correction or Correction(),
-        )
+        info, correction = table.info, correction or Correction()
+        cheapest = costs.fixed + sum(float(values.min()) for values in costs.blocks)
+        if correction.offset + correction.scale * cheapest <= 0:
+            raise BadTable(
+                f"{table.path}: the cheapest network must cost more than nothing after the correction",
+                found=f"{correction.offset + correction.scale * cheapest:.3g} {info.unit}",
+                cure="correct with more whole networks, cheap ones among them",
+            )
+        return cls(info.device, info.unit, costs.blocks, costs.errors, costs.fixed, costs.fixed_error, correction)
 
     def mean(self, rows: Rows) -> np.ndarray:
         """Return offset + scale * (fixed parts + blocks), float [n]."""

@@ -23,7 +23,7 @@ from donna_hw.spaces.space import Architecture, Space
 from donna_hw.table import LatencyTable, TableInfo, table_path
 
 
-def profile(space: Space, device: Device, root: Path, protocol: Protocol | None = None) -> LatencyTable:
+def profile_space(space: Space, device: Device, root: Path, protocol: Protocol | None = None) -> LatencyTable:
     """Fill the table of a space on a device below the folder `root`, and return it.
 
     Continues what an earlier, perhaps killed, run began; refuses to mix environments. Blocks of equal layers share a

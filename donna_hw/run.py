@@ -24,7 +24,7 @@ from donna_hw.files import locked, read_toml, write_atomic, write_toml
 from donna_hw.libraries import ArchitectureLibrary, BlockLibrary, qualities_of
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.predictor import LinearPredictor, fit_predictor
-from donna_hw.profile import measure_networks, profile
+from donna_hw.profile import measure_networks, profile_space
 from donna_hw.recipe import Recipe, find_recipe, first_difference
 from donna_hw.search.front import ParetoFront
 from donna_hw.search.nsga2 import Aim, nsga2
@@ -107,7 +107,7 @@ class Run:
 
     def profile(self) -> LatencyTable:
         """Measure every block, then whole networks, and correct the sum by them."""
-        table = profile(self.space, self.device, self.tables, self.protocol)
+        table = profile_space(self.space, self.device, self.tables, self.protocol)
         plain = TableCost.of(self.space, table)
         rows = self.random_rows(CORRECTION, self.recipe.latency.correct_with)
         write_correction(table, fit_correction(plain.mean(rows), self.measured(table, rows)))
@@ -117,7 +117,7 @@ class Run:
 
     def count(self) -> list[LatencyTable]:
         """Count operations and parameters of every block."""
-        return [profile(self.space, Device.load(name), self.tables) for name in self.recipe.counters]
+        return [profile_space(self.space, Device.load(name), self.tables) for name in self.recipe.counters]
 
     def finetune(self) -> ArchitectureLibrary:
         """Finetune the networks of the Architecture Library."""

@@ -89,6 +89,15 @@ class LatencyTable:
         write_toml(self.path.with_suffix(".toml"), self.info.model_dump(exclude_none=True))
         write_atomic(self.path, self.frame.to_csv(index=False, lineterminator="\n"))
 
+    def lookup(self, space: Space, part: str, choice: Mapping[str, object] | None = None) -> float:
+        """Return the cost of a block ({axis: value}) or of a fixed part, in `info.unit`; raises `BadTable` when it has no row."""
+        axes = [axis.name for axis in space.stage(part).axes] if part not in space.fixed else []
+        key = (part, *(str((choice or {}).get(axis, "")) for axis in axes))
+        row = self.rows_by_key(space).get(key)
+        if row is None:
+            raise BadTable(f"{self.path} must have a row for {part}", found=" ".join(key), cure="check the axis values")
+        return float(self.frame[self.info.column].iloc[row])
+
     def rows_by_key(self, space: Space) -> dict[Key, int]:
         """Return the row number of every key that the space knows; raises `BadTable` on a doubled key."""
         axes = {stage.name: [axis.name for axis in stage.axes] for stage in space.stages}

@@ -6,9 +6,12 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 from typing import TypeVar
+
+from donna_hw.errors import Unavailable
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -28,7 +31,15 @@ class Pool:
         futures = {self._executor.submit(work, task): task for task in tasks}
         try:
             for future in as_completed(futures):
-                yield futures[future], future.result()
+                try:
+                    result = future.result()
+                except BrokenProcessPool:
+                    raise Unavailable(
+                        "every worker process must live",
+                        found="one that was killed, perhaps for want of memory",
+                        cure="set fewer workers in the recipe and start again: what is finished is kept",
+                    ) from None
+                yield futures[future], result
         finally:
             for future in futures:
                 future.cancel()

@@ -62,8 +62,9 @@ def latency_lines(run: Run, table: LatencyTable) -> list[str]:
     lines = []
     if correction is not None:
         lines.append(
-            f"Corrected by {correction.networks} whole networks: latency = {correction.offset * 1e6:.2f} us + {correction.scale:.4f} x sum; "
-            f"left out of the fit one at a time, {correction.mape_loo:.1f} % mean absolute error (plain sum {correction.mape_before:.1f} %)."
+            f"Corrected by {correction.networks} whole networks: latency = {correction.offset * 1e6:.2f} us "
+            f"+ {correction.scale:.4f} x sum; left out of the fit one at a time, {correction.mape_loo:.1f} % mean absolute error "
+            f"(plain sum {correction.mape_before:.1f} %)."
         )
     path = run.folder / "latency_test.csv"
     if run.recipe.latency.test_networks and path.exists():
@@ -104,8 +105,9 @@ def verified_lines(verified: pd.DataFrame) -> list[str]:
         ratio = (pairs["measured_s"]["front"] / pairs["measured_s"]["random"]).mean()
         lines += [
             "",
-            f"Front minus random at equal predicted latency: {gain.mean():+.2f} points of top-1 (standard error {error:.2f} over "
-            f"{len(gain)} levels), better at {(gain > 0).sum()} of {len(gain)}; measured latency of the front {ratio:.3f} of the random ones'.",
+            f"Front minus random at equal predicted latency: {gain.mean():+.2f} points of top-1 "
+            f"(standard error {error:.2f} over {len(gain)} levels), better at {(gain > 0).sum()} of {len(gain)}; "
+            f"measured latency of the front {ratio:.3f} of the random ones'.",
         ]
     return lines
 
@@ -120,12 +122,14 @@ def _setting_lines(run: Run, table: LatencyTable) -> list[str]:
         f"{info.conditions.get('system', '?')}; {info.identity['runtime']}; trained on {recipe.processes} CPU processes, no GPU.",
         f"- Data: {data.source}; {len(data.train)} images to train, {len(data.held_out)} held out of train for block qualities, "
         f"{len(data.test)} test images for every accuracy below.",
-        f"- Space: `{recipe.space}`, {len(run.space.stages)} stages of {run.space.stages[0].size} blocks, {run.space.size:.3g} networks.",
+        f"- Space: `{recipe.space}`, {len(run.space.stages)} stages of {run.space.stages[0].size} blocks, "
+        f"{run.space.size:,} networks.",
         f"- Reference: {reference['top1_percent']:.2f} % after {recipe.reference.epochs} epochs ({reference['train_s']:.0f} s).",
         f"- Block distillation: {len(blocks)} different blocks, {recipe.distill.epochs} epoch(s) of "
         f"{recipe.distill.images or len(data.train)} images, batch {recipe.distill.batch} (the paper: 256; small data want more steps), "
         f"{sum(float(record['train_s']) for record in blocks):.0f} s of one core in all.",
-        f"- Finetuning: {recipe.finetune.epochs} epoch(s) of {recipe.finetune.images or len(data.train)} images, batch {recipe.finetune.batch}.",
+        f"- Finetuning: {recipe.finetune.epochs} epoch(s) of {recipe.finetune.images or len(data.train)} images, "
+        f"batch {recipe.finetune.batch}.",
         f"- Search: NSGA-II, {recipe.search.samples} samples; front of {_front_size(run)} networks.",
     ]
 

@@ -291,10 +291,11 @@ class Space:
         ]
         return np.stack(columns, axis=1)
 
-    def random_rows(self, count: int, rng: np.random.Generator) -> Rows:
-        """Return `count` different architectures drawn uniformly, int [count, stages]."""
+    def random_rows(self, count: int, rng: np.random.Generator | int) -> Rows:
+        """Return `count` different architectures drawn uniformly by a generator or a seed, int [count, stages]."""
         if count > prod(self.stage_sizes):
             raise BadSetting(f"{self.name} has {prod(self.stage_sizes)} architectures; draw no more", found=count)
+        rng = np.random.default_rng(rng)
         found: dict[tuple[int, ...], None] = {}
         while len(found) < count:
             row = rng.integers(0, self.stage_sizes)

@@ -1,0 +1,17 @@
+"""Measure every block of a small space on this machine, and ask the table what whole networks would cost."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from donna_hw import Device, TableCost, load_space, profile_space
+
+space = load_space("small_8px")
+folder = Path(sys.argv[1] if len(sys.argv) > 1 else "latency_tables")
+table = profile_space(space, Device.load("onnxruntime_cpu"), folder)
+cost = TableCost.of(space, table)
+
+rows = space.random_rows(5, 0)
+for row, mean_s, std_s in zip(rows, cost.mean(rows), cost.std(rows), strict=True):
+    print(f"{mean_s * 1e6:6.1f} us +- {std_s * 1e6:.1f}  {space.labels(space.architecture(row))}")
