@@ -27,7 +27,7 @@ from pathlib import Path
 from donna_hw.backends.onnxruntime import OnnxRuntimeBackend
 from donna_hw.device import Device
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profile import profile
+from donna_hw.profile import profile_space
 from donna_hw.spaces import load_space
 
 root, notes, rounds, space = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
@@ -38,7 +38,7 @@ def noted(self, graph):
     return real(self, graph)
 OnnxRuntimeBackend.prepare = noted
 protocol = Protocol("killed", rounds, 1, 2, "median", sentinel_samples=1)
-profile(load_space(space), Device.load("onnxruntime_cpu"), root, protocol)
+profile_space(load_space(space), Device.load("onnxruntime_cpu"), root, protocol)
 """
 
 

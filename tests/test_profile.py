@@ -15,7 +15,7 @@ from donna_hw.blocks.layers import layers_hash
 from donna_hw.device import Device
 from donna_hw.errors import BadFile, BadTable
 from donna_hw.measurement.protocol import PROTOCOLS, Protocol
-from donna_hw.profile import measure_networks, profile
+from donna_hw.profile import measure_networks, profile_space
 from donna_hw.spaces import Space, load_space
 from donna_hw.table import LatencyTable
 
@@ -26,14 +26,14 @@ def expected(space: Space) -> dict[str, float]:
 
 def profiled(root: Path, space: Space | None = None, breaks_at: int | None = None) -> LatencyTable:
     space = space or tiny_space()
-    return profile(space, fake_device(FakeBackend(fake_machine(space, breaks_at))), root, QUICK)
+    return profile_space(space, fake_device(FakeBackend(fake_machine(space, breaks_at))), root, QUICK)
 
 
 @pytest.mark.parametrize("statistic", ["median", "mean", "min"])
 def test_the_table_holds_the_declared_costs_though_the_machine_has_two_states(tmp_path: Path, statistic: str) -> None:
     space = tiny_space()
     device = fake_device(FakeBackend(fake_machine(space)))
-    table = profile(space, device, tmp_path, replace(QUICK, statistic=statistic))
+    table = profile_space(space, device, tmp_path, replace(QUICK, statistic=statistic))
     costs = expected(space)
     assert table.info.column == f"{statistic}_s"
     for record in table.frame.to_dict("records"):
@@ -60,7 +60,7 @@ def test_blocks_of_equal_layers_share_one_measurement(tmp_path: Path) -> None:
     two, one = space.stages[1], replace(space.stages[1], name="third")
     space = replace(space, stages=(space.stages[0], two, one))
     machine = fake_machine(space)
-    table = profile(space, fake_device(FakeBackend(machine)), tmp_path, QUICK)
+    table = profile_space(space, fake_device(FakeBackend(machine)), tmp_path, QUICK)
     distinct = {layers_hash(graph) for graph in all_graphs(space)}
     assert len(machine.visits) == QUICK.rounds * len(distinct) < QUICK.rounds * len(table.frame)
     thirds, seconds = (table.frame[table.frame["part"] == name]["median_s"].tolist() for name in ("third", "second"))
@@ -80,7 +80,7 @@ def test_a_grown_axis_measures_only_its_new_blocks(tmp_path: Path) -> None:
     before = profiled(tmp_path)
     grown = tiny_space((1, 3, 5))
     machine = fake_machine(grown)
-    table = profile(grown, fake_device(FakeBackend(machine)), tmp_path, QUICK)
+    table = profile_space(grown, fake_device(FakeBackend(machine)), tmp_path, QUICK)
     new = {layers_hash(graph) for graph in all_graphs(grown)} - set(before.frame["layers_hash"])
     assert set(machine.visits) == new
     assert len(table.frame) == len(before.frame) + 4
@@ -107,7 +107,7 @@ def test_another_environment_protocol_or_frame_is_refused_by_name(tmp_path: Path
         protocol = replace(QUICK, **{change: 9})
     files = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
     with pytest.raises(BadTable, match=f"holds rows of {says} = .*--out"):
-        profile(space, fake_device(backend), tmp_path, protocol)
+        profile_space(space, fake_device(backend), tmp_path, protocol)
     assert files == {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
     assert backend.machine.visits == []
 
@@ -142,7 +142,7 @@ def test_whole_networks_are_measured_on_the_tables_scale(tmp_path: Path) -> None
 def test_counted_tables_are_exact_sums_for_whole_networks(tmp_path: Path, count: str) -> None:
     space = tiny_space()
     device = Device.load(count)
-    table = profile(space, device, tmp_path)
+    table = profile_space(space, device, tmp_path)
     assert (table.info.unit, table.info.origin) == ({"macs": "MAC", "params": "parameter"}[count], "counted")
     costs = table.costs(space)
     networks = [space.architecture(row) for row in space.random_rows(4, np.random.default_rng(0))]
@@ -155,21 +155,21 @@ def test_counted_tables_are_exact_sums_for_whole_networks(tmp_path: Path, count:
 
 def test_a_counted_table_resumes_and_names_a_corrupt_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     space, device = tiny_space(), Device.load("params")
-    table = profile(space, device, tmp_path)
+    table = profile_space(space, device, tmp_path)
     monkeypatch.setattr(PtflopsBackend, "cost", lambda *_: pytest.fail("counted again"))
-    pd.testing.assert_frame_equal(profile(space, device, tmp_path).frame, table.frame)
+    pd.testing.assert_frame_equal(profile_space(space, device, tmp_path).frame, table.frame)
     journal = table.path.with_suffix(".samples.csv")
     lines = journal.read_text(encoding="utf-8").splitlines()
     lines[2] = lines[2].rsplit(",", 1)[0] + ",many"
     journal.write_text("\n".join(lines) + "\n", encoding="utf-8")
     with pytest.raises(BadFile, match="line 3"):
-        profile(space, device, tmp_path)
+        profile_space(space, device, tmp_path)
 
 
 def test_a_real_profile_of_a_shipped_space_covers_it_and_resumes(tmp_path: Path) -> None:
     space, device = load_space("small_8px"), Device.load("onnxruntime_cpu")
     protocol = Protocol("two_rounds", 2, 1, 3, "median", sentinel_samples=2)
-    table = profile(space, device, tmp_path, protocol)
+    table = profile_space(space, device, tmp_path, protocol)
     costs = table.costs(space)
     assert [len(block) for block in costs.blocks] == [24, 24, 24]
     assert len(table.frame) == 72 + 3
@@ -177,13 +177,13 @@ def test_a_real_profile_of_a_shipped_space_covers_it_and_resumes(tmp_path: Path)
     assert table.path == tmp_path / "onnxruntime_cpu" / "small_8px" / "isolated-b1-float32-t1.csv"
     pd.testing.assert_frame_equal(LatencyTable.read(table.path).frame, table.frame)
     samples = table.path.with_suffix(".samples.csv").read_bytes()
-    again = profile(space, device, tmp_path, protocol)
+    again = profile_space(space, device, tmp_path, protocol)
     assert table.path.with_suffix(".samples.csv").read_bytes() == samples
     pd.testing.assert_frame_equal(again.frame, table.frame)
 
 
 def test_a_device_profiles_by_its_own_protocol_unless_told_otherwise(tmp_path: Path) -> None:
     space = tiny_space()
-    table = profile(space, fake_device(FakeBackend(fake_machine(space))), tmp_path)
+    table = profile_space(space, fake_device(FakeBackend(fake_machine(space))), tmp_path)
     assert table.info.identity["protocol"] == "interleaved"
     assert (table.frame["rounds"] == PROTOCOLS["interleaved"].rounds).all()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from donna_hw.blocks.cells import ConvNormAct
 from donna_hw.blocks.layers import layers_hash
 from donna_hw.errors import BadFile, BadSetting, BadTable, DonnaError, UnknownName
-from donna_hw.profile import profile
+from donna_hw.profile import profile_space
 from donna_hw.spaces import Axis, Space, Stage
 from donna_hw.table import LatencyTable, block_key, table_path
 
@@ -26,7 +26,7 @@ SPACE = tiny_space()
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> LatencyTable:
     device = fake_device(FakeBackend(fake_machine(SPACE)))
-    return profile(SPACE, device, tmp_path_factory.mktemp("good"), QUICK)
+    return profile_space(SPACE, device, tmp_path_factory.mktemp("good"), QUICK)
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_standard_errors_are_those_of_the_rounds(copy: LatencyTable) -> None:
 def test_a_space_without_fixed_parts_has_costs_too(tmp_path: Path) -> None:
     stage = Stage("only", (Axis("kernel", (1, 3)),), lambda kernel: ConvNormAct(3, kernel=kernel))
     space = Space("bare", "", (3, 4, 4), (), (stage,), ())
-    table = profile(space, fake_device(FakeBackend(fake_machine(space))), tmp_path, QUICK)
+    table = profile_space(space, fake_device(FakeBackend(fake_machine(space))), tmp_path, QUICK)
     costs = table.costs(space)
     assert (costs.fixed, costs.fixed_error) == (0.0, 0.0)
     assert costs.blocks[0].shape == (2,)
