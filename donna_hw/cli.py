@@ -82,17 +82,13 @@ def profile(space: str, device: str, rounds: int | None, root: Path) -> None:
     from dataclasses import replace
 
     from donna_hw.device import Device
-    from donna_hw.files import locked
     from donna_hw.profile import profile_space as fill
     from donna_hw.show import summary_of_table
     from donna_hw.spaces import load_space
 
     found = Device.load(device)
     protocol = found.protocol if rounds is None else replace(found.protocol, rounds=rounds)
-    place = root / found.name / space
-    chosen = load_space(space)
-    with locked(place / ".lock"):
-        click.echo(summary_of_table(fill(chosen, found, root, protocol)))
+    click.echo(summary_of_table(fill(load_space(space), found, root, protocol)))
 
 
 @cli.command()
@@ -101,15 +97,13 @@ def profile(space: str, device: str, rounds: int | None, root: Path) -> None:
 def count(space: str, root: Path) -> None:
     """Count operations and parameters of every block of SPACE with ptflops."""
     from donna_hw.device import Device
-    from donna_hw.files import locked
     from donna_hw.profile import profile_space as fill
     from donna_hw.show import summary_of_table
     from donna_hw.spaces import load_space
 
     chosen = load_space(space)
     for name in ("macs", "params"):
-        with locked(root / name / space / ".lock"):
-            click.echo(summary_of_table(fill(chosen, Device.load(name), root)))
+        click.echo(summary_of_table(fill(chosen, Device.load(name), root)))
 
 
 @cli.command()

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from donna_hw.errors import BadSetting, BadTable, NothingToFit
+from donna_hw.measurement.statistics import checked
 from donna_hw.spaces.space import Rows, Space
 from donna_hw.table import LatencyTable
 
@@ -134,6 +135,10 @@ def fit_correction(predicted: np.ndarray, measured: np.ndarray) -> Correction:
     count = len(measured)
     if count < 4:
         raise NothingToFit("a correction needs at least 4 whole networks", found=count, cure="measure more")
+    if len(predicted) != count:
+        raise BadSetting(f"a correction needs a prediction for each of {count} measured networks", found=len(predicted))
+    checked(predicted, "predictions to correct")
+    checked(measured, "whole networks to correct by")
     scale, offset = _least_squares(predicted, measured)
     if scale <= 0:
         raise BadTable(

@@ -18,6 +18,8 @@ from pydantic import BaseModel, ValidationError
 
 from donna_hw.errors import BadFile, BadSetting, Busy, UnknownName
 
+csv.field_size_limit(2**31 - 1)  # a visit of many samples is one long field
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -25,7 +27,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     """Replace `path` by `content` so that a reader, or a kill at any moment, sees the old file or the new one whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode() if isinstance(content, str) else content
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    draft = path.with_name(f".{path.name}.tmp")  # one name, so that what a kill left is overwritten next time
     try:
         with draft.open("wb") as file:
             file.write(data)

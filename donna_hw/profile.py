@@ -14,7 +14,7 @@ from donna_hw.backends.base import UNITS, Backend, ExactBackend, TimingBackend
 from donna_hw.blocks.layers import Graph, layers_hash
 from donna_hw.device import Device
 from donna_hw.errors import BadFile, BadTable
-from donna_hw.files import Journal, read_model, write_atomic, write_toml
+from donna_hw.files import Journal, locked, read_model, write_atomic, write_toml
 from donna_hw.measurement.measurement import Measurement, Visit
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.progress import track
@@ -32,14 +32,20 @@ def profile_space(space: Space, device: Device, root: Path, protocol: Protocol |
     protocol = protocol or device.protocol
     backend = device.backend()
     path = table_path(root, device.name, space.name, variant(backend, protocol))
-    info = _claim(_describe(space, device, backend, protocol), path)
+    with locked(path.with_suffix(".lock")):
+        return _profile(space, device, backend, protocol, path)
+
+
+def _profile(space: Space, device: Device, backend: Backend, protocol: Protocol, path: Path) -> LatencyTable:
+    sentinel = sentinel_graph(space, path)
+    info = _claim(_describe(space, device, backend, protocol, sentinel), path)
     jobs = unique_jobs([Job(name, graph) for name, _, graph in _parts(space)])
     label = f"profile {device.name}"
     if isinstance(backend, ExactBackend):
         costs = _exact_costs(jobs, backend, path, label)
         return _written(space, info, path, lambda key: {info.column: _number(costs[key])})
     assert isinstance(backend, TimingBackend)  # noqa: S101  the two kinds of backend there are
-    visits = measure(jobs, sentinel_graph(space), backend, protocol, path=path.with_suffix(".samples.csv"), label=label)
+    visits = measure(jobs, sentinel, backend, protocol, path=path.with_suffix(".samples.csv"), label=label)
     reference = _sentinel_reference(visits, protocol)
     info = info.model_copy(update={"sentinel_reference_s": reference})
     environment = backend.environment()
@@ -63,13 +69,14 @@ def measure_networks(
     backend = device.backend()
     if not isinstance(backend, TimingBackend):
         return np.array([_cost(backend, space, architecture) for architecture in architectures])
-    table.info.refuse_other(_describe(space, device, backend, protocol), table.path)
+    sentinel = sentinel_graph(space, table.path)
+    table.info.refuse_other(_describe(space, device, backend, protocol, sentinel), table.path)
     jobs = {}
     for architecture in architectures:
         graph = space.network(architecture)
         jobs[layers_hash(graph)] = Job("/".join(space.labels(architecture).values()), graph)
     journal = table.path.with_suffix(".networks.samples.csv")
-    visits = measure(jobs, sentinel_graph(space), backend, protocol, path=journal, label=f"networks {device.name}")
+    visits = measure(jobs, sentinel, backend, protocol, path=journal, label=f"networks {device.name}")
     environment = backend.environment()
     reference = table.info.sentinel_reference_s
     records = [
@@ -91,8 +98,16 @@ def variant(backend: Backend, protocol: Protocol) -> str:
     return "-".join(parts)
 
 
-def sentinel_graph(space: Space) -> Graph:
-    """Return the sentinel: the reference's block of the middle stage, which is neither the smallest nor the dearest."""
+def sentinel_graph(space: Space, table: Path | None = None) -> Graph:
+    """Return a table's sentinel: the reference's block of the middle stage, which is neither the smallest nor the dearest.
+
+    A table keeps the sentinel that it was begun with, even when an axis has grown and the reference with it.
+    """
+    toml = table.with_suffix(".toml") if table else None
+    kept = read_model(toml, TableInfo).sentinel if toml and toml.exists() else ""
+    for _, _, graph in _parts(space) if kept else ():
+        if layers_hash(graph) == kept:
+            return graph
     stage = space.stages[len(space.stages) // 2]
     return space.block_graph(stage, stage.reference)
 
@@ -107,7 +122,7 @@ def _parts(space: Space) -> list[tuple[str, dict[str, str], Graph]]:
     return rows
 
 
-def _describe(space: Space, device: Device, backend: Backend, protocol: Protocol) -> TableInfo:
+def _describe(space: Space, device: Device, backend: Backend, protocol: Protocol, sentinel: Graph) -> TableInfo:
     environment = backend.environment()
     timed = isinstance(backend, TimingBackend)
     column = (
@@ -133,7 +148,7 @@ def _describe(space: Space, device: Device, backend: Backend, protocol: Protocol
         conditions=environment.conditions,
         donna_hw=version("donna-hw"),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        sentinel=layers_hash(sentinel_graph(space)) if protocol.sentinel_samples and timed else "",
+        sentinel=layers_hash(sentinel) if protocol.sentinel_samples and timed else "",
     )
 
 

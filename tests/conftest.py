@@ -1,8 +1,11 @@
-"""What all tests share: needs() for tests that need more than Python, and a home without the user's own data."""
+"""What all tests share: needs() for tests that need more than Python, a disk that can be filled, and a home without the user's own data."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,3 +24,20 @@ def needs(condition: bool, what: str) -> None:
 def _no_data_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Point the user's own folder at an empty one: a developer's devices must not decide a test."""
     monkeypatch.setenv("DONNA_HW_DATA", str(tmp_path / "own"))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real disk of 64 KiB."""
+    mount, umount = shutil.which("mount"), shutil.which("umount")
+    needs(os.geteuid() == 0 and mount is not None and umount is not None, "root, to mount a small disk")
+    assert mount is not None
+    assert umount is not None
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    tried = subprocess.run([mount, "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], check=False)
+    needs(tried.returncode == 0, "the right to mount a small disk")
+    try:
+        yield folder
+    finally:
+        subprocess.run([umount, str(folder)], check=True)

@@ -21,9 +21,9 @@ from donna_hw.spaces import Axis, Space, Stage
 QUICK = Protocol("fake_quick", rounds=3, warmup=1, samples=4, statistic="median", sentinel_samples=2)
 
 
-def tiny_space(kernels: tuple[int, ...] = (1, 3), name: str = "tiny") -> Space:
+def tiny_space(kernels: tuple[int, ...] = (1, 3), name: str = "tiny", reference: int = 1) -> Space:
     """Two stages of one convolution each: 2 kernels x 2 activations, 16 architectures, 4-channel maps of 4x4."""
-    axes = (Axis("kernel", kernels, reference=kernels[0]), Axis("activation", ("relu", "swish")))
+    axes = (Axis("kernel", kernels, reference=reference), Axis("activation", ("relu", "swish")))
 
     def cell(kernel: int, activation: str) -> ConvNormAct:
         return ConvNormAct(4, kernel=kernel, activation=activation)

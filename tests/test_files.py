@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from conftest import needs
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
@@ -134,23 +131,6 @@ def test_a_failed_atomic_write_leaves_the_old_file(tmp_path: Path, monkeypatch: 
         write_atomic(path, "new")
     assert path.read_text(encoding="utf-8") == "old"
     assert names_in(tmp_path) == ["file"]
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A real disk of 64 KiB."""
-    mount, umount = shutil.which("mount"), shutil.which("umount")
-    needs(os.geteuid() == 0 and mount is not None and umount is not None, "root, to mount a small disk")
-    assert mount is not None
-    assert umount is not None
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    tried = subprocess.run([mount, "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], check=False)
-    needs(tried.returncode == 0, "the right to mount a small disk")
-    try:
-        yield folder
-    finally:
-        subprocess.run([umount, str(folder)], check=True)
 
 
 def fill(path: Path) -> None:

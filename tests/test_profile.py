@@ -76,14 +76,18 @@ def test_a_broken_run_leaves_no_table_and_the_next_finishes_it(tmp_path: Path) -
     pd.testing.assert_frame_equal(table.frame, whole.frame)
 
 
-def test_a_grown_axis_measures_only_its_new_blocks(tmp_path: Path) -> None:
+@pytest.mark.parametrize("moves_reference", [False, True])
+def test_a_grown_axis_measures_only_its_new_blocks_under_the_same_sentinel(
+    tmp_path: Path, moves_reference: bool
+) -> None:
     before = profiled(tmp_path)
-    grown = tiny_space((1, 3, 5))
-    machine = fake_machine(grown)
+    grown = tiny_space((1, 3, 5), reference=5 if moves_reference else 1)
+    machine = replace(fake_machine(grown), sentinel=before.info.sentinel)
     table = profile_space(grown, fake_device(FakeBackend(machine)), tmp_path, QUICK)
     new = {layers_hash(graph) for graph in all_graphs(grown)} - set(before.frame["layers_hash"])
     assert set(machine.visits) == new
     assert len(table.frame) == len(before.frame) + 4
+    assert table.info.sentinel == before.info.sentinel
     table.costs(grown)
 
 

@@ -20,6 +20,7 @@ Shape = tuple[int, ...]
 OPERATORS = ("conv", "linear", "global_pool", "flatten", "add", "scale")
 ACTIVATIONS = ("none", "relu", "relu6", "swish", "hard_swish", "sigmoid", "hard_sigmoid")
 INPUT = "input"
+RESERVED = (INPUT, "output")
 
 
 @dataclass(frozen=True)
@@ -184,6 +185,10 @@ class Draft:
         if layer.activation not in ACTIVATIONS:
             raise UnknownName("an activation must be a known one", found=layer.activation, known=ACTIVATIONS)
         name = self._prefix + layer.name
+        if name in RESERVED:
+            raise BadSetting(
+                f"a layer must not be named {' or '.join(RESERVED)}: these are the graph's own", found=name
+            )
         if name in self._shapes:
             raise BadSetting("every layer of a block needs a name of its own", found=name)
         self._shapes[name] = layer.out_shape

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as f
 
 from donna_hw.blocks.layers import INPUT, Graph, Layer
+from donna_hw.errors import BadSetting
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "none": lambda x: x,
@@ -78,6 +79,10 @@ class GraphModule(nn.Module):
                 if not hasattr(owner, step):
                     owner.add_module(step, nn.Module())
                 owner = owner.get_submodule(step)
+            if hasattr(owner, last):
+                raise BadSetting(
+                    "a layer must not be named like a part of torch's modules", found=last, cure="rename it"
+                )
             owner.add_module(last, LayerModule(layer))
         self._steps = [(layer, self.get_submodule(layer.name)) for layer in graph.layers]
 

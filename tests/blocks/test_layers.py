@@ -191,3 +191,17 @@ def test_the_classifier_is_pool_flatten_linear() -> None:
     graph = lower(Classifier(10), (6, 4, 4))
     assert [layer.operator for layer in graph.layers] == ["global_pool", "flatten", "linear"]
     assert (graph.macs, graph.params) == (60, 70)
+
+
+@pytest.mark.parametrize("name", ["input", "output"])
+def test_a_layer_is_not_named_like_the_graphs_own(name: str) -> None:
+    with pytest.raises(BadSetting, match="graph's own"):
+        Draft((3, 4, 4)).conv("input", 2, name=name)
+
+
+@pytest.mark.parametrize("name", ["graph", "training", "forward"])
+def test_a_layer_is_not_named_like_a_part_of_torchs_modules(name: str) -> None:
+    draft = Draft((3, 4, 4))
+    draft.conv("input", 2, name=name)
+    with pytest.raises(BadSetting, match="torch's modules"):
+        to_torch(Graph(draft.input_shape, tuple(draft.layers)))
