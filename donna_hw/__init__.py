@@ -27,7 +27,6 @@ _HOMES = {
     "load_space": "donna_hw.spaces",
     "measure_networks": "donna_hw.profile",
     "nsga2": "donna_hw.search.nsga2",
-    "profile": "donna_hw.profile",
     "open_run": "donna_hw.run",
     "space_names": "donna_hw.spaces",
 }
