@@ -137,7 +137,7 @@ def test_a_quality_outside_the_fit_is_an_extrapolation() -> None:
     qualities, top1 = example()
     predictor = fit_predictor(qualities, top1)
     low, high = qualities.min(axis=0), qualities.max(axis=0)
-    rows = np.stack([low, high, (low + high) / 2, low - [0, 1e-9, 0], high + [0, 0, 1e-9]])
+    rows = np.stack([low, high, (low + high) / 2, low - [0, 1e-9, 0], high + np.array([0, 0, 1e-9])])
     assert predictor.extrapolates(rows).tolist() == [False, False, False, True, True]
 
 
@@ -156,12 +156,12 @@ def test_a_quality_that_is_none_is_refused_by_fit_and_prediction(bad: float, kin
 def test_five_networks_are_enough_and_four_are_not() -> None:
     qualities, top1 = example(networks=5)
     assert np.isfinite(fit_predictor(qualities, top1)(qualities)[0]).all()
-    with pytest.raises(NothingToFit, match="at least 5.*found 4"):
+    with pytest.raises(NothingToFit, match=r"at least 5.*found 4"):
         fit_predictor(qualities[:4], top1[:4])
 
 
 def test_an_unknown_kind_is_named_with_the_known_ones() -> None:
-    with pytest.raises(UnknownName, match="'ridge3'.*known: monotone, ridge2.*did you mean 'ridge2'"):
+    with pytest.raises(UnknownName, match=r"'ridge3'.*known: monotone, ridge2.*did you mean 'ridge2'"):
         fit_predictor(*example(), "ridge3")
 
 

@@ -23,7 +23,7 @@ def test_no_submodule_hides_a_public_name(name: str) -> None:
 
 
 def test_an_unknown_name_is_an_attribute_error_that_lists_the_known_ones() -> None:
-    with pytest.raises(AttributeError, match="'Spaec'.*Space"):
+    with pytest.raises(AttributeError, match=r"'Spaec'.*Space"):
         donna_hw.Spaec  # noqa: B018
 
 
