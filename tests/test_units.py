@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from donna_hw.errors import BadSetting
@@ -31,11 +31,13 @@ def test_a_quantity_is_read_in_its_unit(text: str, unit: str, value: float) -> N
     assert parse_quantity(text, unit) == pytest.approx(value, rel=1e-12)
 
 
+@settings(deadline=None)
 @given(st.floats(1e-9, 1e12), st.sampled_from(UNITS))
 def test_what_is_printed_reads_back_to_four_digits(value: float, unit: str) -> None:
     assert parse_quantity(printed(value, unit), unit) == pytest.approx(value, rel=5.1e-4)
 
 
+@settings(deadline=None)
 @given(st.floats(1e-6, 900), st.sampled_from(UNITS))
 def test_a_handy_unit_keeps_numbers_below_a_thousand(value: float, unit: str) -> None:
     _, size = handy(value, unit)
