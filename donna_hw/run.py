@@ -205,7 +205,7 @@ class Run:
         rng = np.random.default_rng([self.recipe.seed, stream])
         if stream in (CORRECTION, LATENCY_TEST):
             return self.space.random_rows(count, rng)
-        rows = self.space.random_rows(min(4 * count, self.space.size), rng)
+        rows = self.space.random_rows(min(64 * count, self.space.size), rng)  # enough where one network in 30 is usable
         usable = rows[np.isfinite(qualities_of(self.blocks.qualities(), rows)).all(axis=1)]
         if len(usable) < count:
             raise BadSetting(
