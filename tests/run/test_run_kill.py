@@ -25,7 +25,7 @@ def test_a_run_killed_again_and_again_ends_like_one_left_alone(
 ) -> None:
     recipe, folder = tmp_path / "tiny.toml", tmp_path / "run"
     shutil.copy(tiny_run.recipe, recipe)
-    moments = np.random.default_rng(seed).uniform(0.1, 0.7, kills) * tiny_run.seconds
+    moments = np.random.default_rng(seed).uniform(0.1, 0.45, kills) * tiny_run.seconds
     survivors = [process for moment in moments for process in killed(recipe, folder, float(moment))]
     assert survivors == []
     done = donna("run", recipe, "--out", folder, cwd=tmp_path)

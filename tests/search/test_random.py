@@ -51,6 +51,19 @@ def test_diverged_blocks_are_never_drawn() -> None:
     assert set(rows[:, 0].tolist()) <= {1, 2}
 
 
+def test_excluded_networks_are_never_drawn_and_the_others_as_before() -> None:
+    aim = tiny_aim(stages=5)
+    cost = aim.costs[0]
+    wanted = np.quantile(cost.mean(all_rows(aim)), [0.5])
+    near = all_rows(aim)[np.abs(cost.mean(all_rows(aim)) / wanted - 1) <= 0.02]
+    drawn = random_at_cost(aim, cost, wanted, seed=1, draws=5000)
+    others = near[(near != drawn).any(axis=1)]
+    assert found(random_at_cost(aim, cost, wanted, seed=1, excluded=others, draws=5000)) == found(drawn)
+    assert found(random_at_cost(aim, cost, wanted, seed=1, excluded=drawn, draws=5000)) <= found(others)
+    with pytest.raises(NothingToFit):
+        random_at_cost(aim, cost, wanted, seed=1, excluded=near, draws=5000)
+
+
 @pytest.mark.parametrize("factor", [0.5, 2.0])
 def test_a_cost_outside_the_space_has_no_random_network(factor: float) -> None:
     aim = tiny_aim()
