@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,11 @@ def test_a_run_killed_again_and_again_ends_like_one_left_alone(
 ) -> None:
     recipe, folder = tmp_path / "tiny.toml", tmp_path / "run"
     shutil.copy(tiny_run.recipe, recipe)
-    moments = np.random.default_rng(seed).uniform(0.1, 0.45, kills) * tiny_run.seconds
-    survivors = [process for moment in moments for process in killed(recipe, folder, float(moment))]
+    rng, share = np.random.default_rng(seed), records(tiny_run.folder) // kills
+    survivors = killed(recipe, folder, records_more=0, delay_s=float(rng.uniform(0.5, 5)))  # before there is a record
+    for _ in range(kills - 1):
+        more, delay = int(rng.integers(1, 2 * share)), float(rng.uniform(0, 0.1))
+        survivors += killed(recipe, folder, records_more=more, delay_s=delay)
     assert survivors == []
     done = donna("run", recipe, "--out", folder, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -36,18 +40,26 @@ def test_a_run_killed_again_and_again_ends_like_one_left_alone(
     assert not (folder / "lessons").exists()
 
 
-def killed(recipe: Path, folder: Path, after_s: float) -> list[psutil.Process]:
-    """Start the run, kill it by SIGKILL at the moment, and return the children that outlive it; a run may end before that."""
+def records(folder: Path) -> int:
+    """Return how many records all journals of a run hold: its progress, whatever the machine's speed."""
+    names = ("quality.csv", "architectures.csv", "*.samples.csv")
+    return sum(path.read_bytes().count(b"\n") for name in names for path in folder.rglob(name))
+
+
+def killed(recipe: Path, folder: Path, *, records_more: int, delay_s: float) -> list[psutil.Process]:
+    """Start the run, kill it by SIGKILL some records and a moment later, and return the children that outlive it.
+
+    A run may end before that.
+    """
+    wanted = records(folder) + records_more
     words = [*COMMAND, "run", str(recipe), "--out", str(folder)]
     quiet = subprocess.DEVNULL
     with subprocess.Popen(words, cwd=recipe.parent, env=environment(), stdout=quiet, stderr=quiet) as run:
-        try:
-            run.wait(timeout=after_s)
-        except subprocess.TimeoutExpired:
-            children = psutil.Process(run.pid).children(recursive=True)
-            run.send_signal(signal.SIGKILL)
-        else:
-            children = []
+        while run.poll() is None and records(folder) < wanted:
+            time.sleep(0.01)
+        time.sleep(delay_s)
+        children = psutil.Process(run.pid).children(recursive=True) if run.poll() is None else []
+        run.send_signal(signal.SIGKILL)
     return psutil.wait_procs(children, timeout=30)[1]
 
 
