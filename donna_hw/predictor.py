@@ -123,7 +123,10 @@ class Ranking:
 
 
 def ranking(predicted: Array, measured: Array, seed: int = 0, draws: int = 1000) -> Ranking:
-    """Compare predictions with measured accuracies, both float [n] with n of 3 or more, in per cent."""
+    """Compare predictions with measured accuracies, both float [n] with n of 3 or more, in per cent.
+
+    Where all measured ones are equal there is no order to find: tau, its interval and R2 are NaN.
+    """
     if len(measured) < 3:
         raise NothingToFit("a ranking needs at least 3 networks", found=len(measured), cure="finetune more")
     rng = np.random.default_rng(seed)
@@ -131,7 +134,8 @@ def ranking(predicted: Array, measured: Array, seed: int = 0, draws: int = 1000)
     taus = [tau for pick in picks if np.isfinite(tau := _tau(predicted[pick], measured[pick]))]
     low, high = np.percentile(taus, [2.5, 97.5]) if taus else (np.nan, np.nan)
     mse = float(np.square(predicted - measured).mean())
-    r2 = 1 - mse / float(np.square(measured - measured.mean()).mean())
+    spread = float(np.square(measured - measured.mean()).mean())
+    r2 = 1 - mse / spread if spread > 0 else float("nan")
     return Ranking(len(measured), _tau(predicted, measured), float(low), float(high), r2, mse)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from donna_hw.distillation.blockwise import Bkd
 from donna_hw.distillation.finetune import Ekd
@@ -16,7 +16,7 @@ from donna_hw.shipped import find
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class DataPart(_Part):
@@ -88,7 +88,7 @@ class LibraryPart(_Part):
     networks: int = Field(ge=5)
     test_networks: int = Field(default=0, ge=0)
     corners: bool = True
-    predictor: str = "monotone"
+    predictor: Literal["monotone", "ridge2"] = "monotone"
 
 
 class SearchPart(_Part):
@@ -98,6 +98,13 @@ class SearchPart(_Part):
     population: int = Field(default=50, ge=4)
     costs: list[str] = []
     limits: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _enough(self) -> SearchPart:
+        """Say so before hours of training, not after."""
+        if self.samples < self.population:
+            raise ValueError("samples must be at least the population")
+        return self
 
 
 class VerifyPart(_Part):

@@ -184,11 +184,14 @@ class Run:
         """Return the networks to fit the predictor to and those to test it, int [n, stages] each.
 
         All are drawn uniformly, as in the paper; if the recipe wants corners, the reference and the network of every axis's first value
-        replace two of those to fit to, so that the predictor knows both ends.
+        replace two of those to fit to, so that the predictor knows both ends; a corner with a diverged block is left out.
         """
         sizes, space = self.recipe.library, self.space
         drawn = self.random_rows(LIBRARY, sizes.networks + sizes.test_networks + 2)
-        corners = np.array([space.reference.blocks, [0] * len(space.stages)]) if sizes.corners else drawn[:0]
+        corners = (
+            np.unique([space.reference.blocks, [0] * len(space.stages)], axis=0)[::-1] if sizes.corners else drawn[:0]
+        )
+        corners = corners[np.isfinite(qualities_of(self.blocks.qualities(), corners)).all(axis=1)]
         others = drawn[~(drawn[:, None] == corners[None]).all(axis=2).any(axis=1)]
         rows = np.concatenate([corners, others])[: sizes.networks + sizes.test_networks]
         return rows[: sizes.networks], rows[sizes.networks :]
@@ -202,7 +205,7 @@ class Run:
         rng = np.random.default_rng([self.recipe.seed, stream])
         if stream in (CORRECTION, LATENCY_TEST):
             return self.space.random_rows(count, rng)
-        rows = self.space.random_rows(min(4 * count, self.space.size), rng)
+        rows = self.space.random_rows(min(64 * count, self.space.size), rng)  # enough where one network in 30 is usable
         usable = rows[np.isfinite(qualities_of(self.blocks.qualities(), rows)).all(axis=1)]
         if len(usable) < count:
             raise BadSetting(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from donna_hw.errors import BadSetting
@@ -26,8 +27,8 @@ def parse_quantity(text: str, unit: str) -> float:
         value = float(match[1]) * scales[match[2]] if match else None
     except (KeyError, ValueError):
         value = None
-    if value is None or value <= 0:
-        raise BadSetting(f"a limit in {unit} is a number above zero with a unit", found=text, known=list(scales))
+    if value is None or not 0 < value < math.inf:
+        raise BadSetting(f"a limit in {unit} is a finite number above zero with a unit", found=text, known=list(scales))
     return value
 
 

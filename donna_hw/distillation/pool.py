@@ -25,21 +25,23 @@ class Pool:
         self._executor: ProcessPoolExecutor | None = None
 
     def map(self, work: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[tuple[Task, Result]]:
-        """Yield (task, result) as tasks finish; an error in one is raised here and cancels the rest."""
+        """Yield (task, result) as tasks finish; an error in one is raised here and cancels the rest.
+
+        Raises `Unavailable` when a worker was killed.
+        """
         if self._executor is None:
             self._executor = ProcessPoolExecutor(self.workers, get_context("spawn"), _start_worker)
         futures = {self._executor.submit(work, task): task for task in tasks}
         try:
             for future in as_completed(futures):
-                try:
-                    result = future.result()
-                except BrokenProcessPool:
-                    raise Unavailable(
-                        "every worker process must live",
-                        found="one that was killed, perhaps for want of memory",
-                        cure="set fewer workers in the recipe and start again: what is finished is kept",
-                    ) from None
-                yield futures[future], result
+                yield futures[future], future.result()
+        except BrokenProcessPool:
+            self._executor = None
+            raise Unavailable(
+                "every worker process must live until its work is done",
+                found="one that was killed, perhaps for want of memory",
+                cure="lower `workers` in the recipe, or start again: what is finished is kept",
+            ) from None
         finally:
             for future in futures:
                 future.cancel()

@@ -100,6 +100,7 @@ def verified_lines(verified: pd.DataFrame) -> list[str]:
         )
     if (verified["role"] == "random").any():
         pairs = verified.pivot_table(index="level", columns="role", values=["top1_percent", "measured_s"])
+        pairs = pairs.dropna()  # levels of the front without a random network say nothing here
         gain = pairs["top1_percent"]["front"] - pairs["top1_percent"]["random"]
         error = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else float("nan")
         ratio = (pairs["measured_s"]["front"] / pairs["measured_s"]["random"]).mean()

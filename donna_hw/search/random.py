@@ -11,15 +11,25 @@ from donna_hw.spaces.space import Rows
 
 
 def random_at_cost(
-    aim: Aim, cost: CostModel, wanted: np.ndarray, *, seed: int, tolerance: float = 0.02, draws: int = 200_000
+    aim: Aim,
+    cost: CostModel,
+    wanted: np.ndarray,
+    *,
+    seed: int,
+    excluded: Rows | None = None,
+    tolerance: float = 0.02,
+    draws: int = 200_000,
 ) -> Rows:
     """Return one random network for each wanted cost, int [k, stages], all different, drawn uniformly from those within `tolerance`.
 
+    excluded: networks that must not be drawn, int [m, stages].
     Raises `NothingToFit` when none of `draws` uniform networks lies that near.
     """
     rng = np.random.default_rng(seed)
     rows = np.unique(rng.integers(0, aim.space.stage_sizes, (draws, len(aim.space.stages))), axis=0)
     rows = rng.permutation(rows[aim.usable(rows)])
+    if excluded is not None:
+        rows = rows[~(rows[:, None] == excluded[None]).all(axis=2).any(axis=1)]
     costs = cost.mean(rows)
     picks: list[int] = []
     for value in wanted:

@@ -1,0 +1,75 @@
+"""A few digits, an untrained teacher and its maps: enough to show what training computes, without its time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from donna_hw.blocks.torch_module import GraphModule, to_torch
+from donna_hw.data import Dataset, Images, load_dataset
+from donna_hw.distillation.blockwise import BlockTask, save_maps
+from donna_hw.distillation.training import Fit
+from donna_hw.distillation.weights import save_weights
+from donna_hw.libraries import BlockLibrary
+from donna_hw.spaces import load_space
+from donna_hw.spaces.space import Space
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+FIT = Fit(epochs=1, batch=16, learning_rate=0.01, cosine_steps=20)
+
+
+class InProcess:
+    """Stands for a pool: does the work here, in the order of the tasks or in reverse, and keeps the tasks."""
+
+    def __init__(self, *, reverse: bool = False) -> None:
+        self.reverse, self.tasks = reverse, []  # type: ignore[var-annotated]
+
+    def map(self, work: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[tuple[Task, Result]]:
+        self.tasks += tasks
+        for task in reversed(tasks) if self.reverse else tasks:
+            yield task, work(task)
+
+
+def few_digits() -> Dataset:
+    data = load_dataset("digits", held_out=50)
+    few = Images(data.train.pixels[:48], data.train.labels[:48])
+    return Dataset("digits", few, data.held_out, Images(data.test.pixels[:100], data.test.labels[:100]), "")
+
+
+def untrained_teacher(space: Space) -> GraphModule:
+    """Return the reference with random weights and batch-norm statistics, so that no layer is the identity."""
+    teacher = to_torch(space.network(space.reference), seed=5)
+    generator = torch.Generator().manual_seed(6)
+    for name, buffer in teacher.named_buffers():
+        if name.endswith(("running_mean", "running_var")):
+            buffer.copy_(torch.rand(buffer.shape, generator=generator) + 0.5)
+    return teacher.eval()
+
+
+def cut(teacher: GraphModule, part: str) -> dict[str, Tensor]:
+    """Return the state of one part of the teacher, keys as the part alone has them."""
+    return {k.removeprefix(f"{part}."): v for k, v in teacher.state_dict().items() if k.startswith(f"{part}.")}
+
+
+def library_of_teacher(space: Space, teacher: GraphModule, folder: Path) -> BlockLibrary:
+    """Return a library whose reference blocks carry the teacher's own weights."""
+    library = BlockLibrary(folder, space)
+    for stage in space.stages:
+        block = to_torch(space.block_graph(stage, stage.reference))
+        block.load_state_dict(cut(teacher, stage.name))
+        save_weights(block, library.weights_path(stage, stage.reference))
+    return library
+
+
+def block_task(folder: Path, stage: str = "stage2", number: int = 3, fit: Fit = FIT, name: str = "w") -> BlockTask:
+    """Return the task of one block of `small_8px`; the teacher's maps are saved once in `folder`."""
+    maps = folder / "maps"
+    if not maps.exists():
+        space = load_space("small_8px")
+        save_maps(space, untrained_teacher(space), few_digits(), 0, seed=1, folder=maps)
+    return BlockTask("small_8px", stage, number, str(maps), fit, 1, str(folder / f"{name}.safetensors"))

@@ -1,0 +1,179 @@
+"""Blocks are trained alone, repeatably, each once, and a diverged one is said to be so."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small import FIT, InProcess, block_task, cut, few_digits, untrained_teacher
+
+from donna_hw import spaces
+from donna_hw.blocks.cells import ConvNormAct, InvertedResidual
+from donna_hw.blocks.torch_module import to_torch
+from donna_hw.distillation.blockwise import Bkd, _last_layers, border_maps, distill, nsr, train_block
+from donna_hw.distillation.blockwise import channel_variance as variance_of
+from donna_hw.distillation.training import Fit, outputs
+from donna_hw.distillation.weights import load_weights, read_weights
+from donna_hw.errors import BadFile, NothingToFit
+from donna_hw.spaces.space import Axis, Space, Stage
+
+DIVERGING = Fit(epochs=1, batch=16, learning_rate=1e30, cosine_steps=1)
+
+
+def twins() -> Space:
+    """Return a space whose axis `name` changes nothing: half of its blocks are equal to the other half."""
+    axes = (
+        Axis("kernel", (3, 5)),
+        Axis("name", ("a", "b"), settings={name: {"activation": "relu", "attention": "none"} for name in "ab"}),
+    )
+    cells = [partial(InvertedResidual, channels=c, stride=2, expand=2, depth=1) for c in (4, 6)]
+    return Space(
+        "twins",
+        "for tests",
+        (1, 8, 8),
+        (("stem", ConvNormAct(channels=4, kernel=3, activation="relu")),),
+        tuple(Stage(f"stage{i}", axes, cell) for i, cell in enumerate(cells, start=1)),
+        (),
+    )
+
+
+@pytest.fixture
+def twin_space(monkeypatch: pytest.MonkeyPatch) -> Space:
+    monkeypatch.setitem(spaces._SHIPPED, "twins", f"{__name__}:twins")
+    return spaces.load_space("twins")
+
+
+def test_border_maps_are_those_of_the_parts_run_one_after_another() -> None:
+    space, data = spaces.load_space("small_8px"), few_digits()
+    teacher = untrained_teacher(space)
+    found = border_maps(space, teacher, data.train.pixels)
+    x, expected = data.train.pixels, []
+    parts = [("stem", space.fixed_graph("stem"))]
+    parts += [(stage.name, space.block_graph(stage, stage.reference)) for stage in space.stages]
+    for name, graph in parts:
+        part = to_torch(graph)
+        part.load_state_dict(cut(teacher, name))
+        x = outputs(part, x)
+        expected.append(x)
+    assert len(found) == len(expected) == 4
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
+def test_a_border_is_the_last_layer_of_its_part_and_hooks_are_taken_off() -> None:
+    space = spaces.load_space("small_8px")
+    teacher = untrained_teacher(space)
+    names = _last_layers(space, teacher)
+    assert [name.split(".")[0] for name in names] == ["stem", "stage1", "stage2", "stage3"]
+    border_maps(space, teacher, few_digits().train.pixels[:3])
+    assert not any(module._forward_hooks for module in teacher.modules())
+
+
+def test_a_block_is_repeatable_bit_by_bit(tmp_path: Path) -> None:
+    one = train_block(block_task(tmp_path, name="one"))
+    torch.manual_seed(99)  # nothing but the task's seed may matter
+    train_block(block_task(tmp_path, number=7, name="between"))
+    other = train_block(block_task(tmp_path, name="other"))
+    assert one[0] == other[0]
+    assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "other.safetensors").read_bytes()
+    assert (tmp_path / "one.safetensors").read_bytes() != (tmp_path / "between.safetensors").read_bytes()
+
+
+def test_a_blocks_quality_is_the_nsr_of_its_saved_weights_on_held_out_images(tmp_path: Path) -> None:
+    space, data = spaces.load_space("small_8px"), few_digits()
+    quality, _ = train_block(block_task(tmp_path))
+    maps = border_maps(space, untrained_teacher(space), data.held_out.pixels)
+    block = to_torch(space.block_graph(space.stage("stage2"), 3))
+    load_weights(block, tmp_path / "w.safetensors")
+    assert quality == pytest.approx(float(nsr(outputs(block, maps[1]), maps[2], variance_of(maps[2]))), rel=1e-4)
+
+
+def test_training_lowers_the_nsr_of_a_block(tmp_path: Path) -> None:
+    short, _ = train_block(block_task(tmp_path, fit=Fit(1, 48, 1e-6, 1)))
+    longer, _ = train_block(block_task(tmp_path, fit=Fit(20, 16, 0.01, 20)))
+    assert longer < short
+
+
+def test_equal_layers_are_trained_once_and_the_order_of_work_does_not_matter(tmp_path: Path, twin_space: Space) -> None:
+    teacher, libraries = untrained_teacher(twin_space), []
+    for reverse in (False, True):
+        pool, folder = InProcess(reverse=reverse), tmp_path / str(reverse)
+        library = distill(twin_space, teacher, few_digits(), Bkd(FIT), seed=1, folder=folder, pool=pool)  # type: ignore[arg-type]
+        assert len(pool.tasks) == 4  # of 2 x 4 blocks
+        libraries.append(library)
+    first, second = libraries
+    for stage, one, other in zip(twin_space.stages, first.qualities(), second.qualities(), strict=True):
+        assert one.tolist() == other.tolist()
+        assert one[0] == one[1]
+        assert one[2] == one[3]
+        for m in range(stage.size):
+            assert first.weights_path(stage, m).read_bytes() == second.weights_path(stage, m).read_bytes()
+    assert not list((first.folder / "maps").glob("*"))
+
+
+def test_only_missing_blocks_are_trained_on_the_next_start(tmp_path: Path, twin_space: Space) -> None:
+    def again() -> list[str]:
+        pool = InProcess()
+        distill(twin_space, untrained_teacher(twin_space), few_digits(), Bkd(FIT), seed=1, folder=tmp_path, pool=pool)  # type: ignore[arg-type]
+        return [task.stage for task in pool.tasks]
+
+    assert sorted(again()) == ["stage1", "stage1", "stage2", "stage2"]
+    assert again() == []
+    journal = tmp_path / "quality.csv"
+    whole = journal.read_text()
+    kept = [line for line in whole.splitlines() if not line.startswith("stage2")]
+    journal.write_text("\n".join(kept) + "\n")
+    assert again() == ["stage2", "stage2"]
+    assert [line.split(",")[:5] for line in sorted(journal.read_text().splitlines())] == [
+        line.split(",")[:5] for line in sorted(whole.splitlines())
+    ]
+
+
+def test_a_diverged_block_is_recorded_without_weights_and_has_an_infinite_quality(
+    tmp_path: Path, twin_space: Space
+) -> None:
+    teacher = untrained_teacher(twin_space)
+    library = distill(twin_space, teacher, few_digits(), Bkd(DIVERGING), seed=1, folder=tmp_path, pool=InProcess())  # type: ignore[arg-type]
+    assert {record["status"] for record in library.journal.records()} == {"diverged"}
+    assert all(np.isinf(values).all() for values in library.qualities())
+    assert not list(tmp_path.glob("weights/*"))
+
+
+@pytest.mark.parametrize("keep", [0, 10, 200, -1])
+def test_torn_weights_are_a_bad_file(tmp_path: Path, keep: int) -> None:
+    path = tmp_path / "w.safetensors"
+    train_block(block_task(tmp_path))
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(BadFile, match=r"w\.safetensors must hold safetensors"):
+        read_weights(path)
+
+
+def test_weights_of_other_layers_are_a_bad_file(tmp_path: Path) -> None:
+    train_block(block_task(tmp_path))
+    space = spaces.load_space("small_8px")
+    with pytest.raises(BadFile, match="of these layers"):
+        load_weights(to_torch(space.block_graph(space.stage("stage3"), 0)), tmp_path / "w.safetensors")
+
+
+def test_missing_blocks_are_counted_and_named(tmp_path: Path, twin_space: Space) -> None:
+    library = distill(
+        twin_space, untrained_teacher(twin_space), few_digits(), Bkd(FIT), seed=1, folder=tmp_path, pool=InProcess()
+    )  # type: ignore[arg-type]
+    path = library.journal.path
+    path.write_text("\n".join(line for line in path.read_text().splitlines() if "stage2,k5" not in line) + "\n")
+    with pytest.raises(NothingToFit, match=r"2 missing: stage2 k5-a, stage2 k5-b'; donna-hw distill"):
+        library.qualities()
+
+
+@pytest.mark.parametrize("bad", ["nan", "inf", "-1", "many"])
+def test_a_quality_that_is_none_is_a_bad_file(tmp_path: Path, twin_space: Space, bad: str) -> None:
+    library = distill(
+        twin_space, untrained_teacher(twin_space), few_digits(), Bkd(FIT), seed=1, folder=tmp_path, pool=InProcess()
+    )  # type: ignore[arg-type]
+    record = library.journal.records()[0]
+    library.journal.append(record | {"nsr": bad})
+    with pytest.raises(BadFile, match="must be a finite number"):
+        library.qualities()

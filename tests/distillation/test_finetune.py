@@ -1,0 +1,132 @@
+"""Whole networks: stitched from blocks, finetuned repeatably, each once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from small import InProcess, cut, few_digits, library_of_teacher, untrained_teacher
+
+from donna_hw.blocks.torch_module import GraphModule, to_torch
+from donna_hw.data import Dataset
+from donna_hw.distillation.finetune import Ekd, NetworkTask, Start, finetune, finetune_one, save_lessons, stitched
+from donna_hw.distillation.training import Fit, outputs, top1_percent
+from donna_hw.distillation.weights import load_weights, save_weights
+from donna_hw.errors import BadFile
+from donna_hw.libraries import ArchitectureLibrary, BlockLibrary
+from donna_hw.spaces import load_space
+from donna_hw.spaces.space import Architecture
+
+SPACE, OTHER = load_space("small_8px"), Architecture((0, 5, 9))
+EKD = Ekd(Fit(epochs=2, batch=16, learning_rate=0.003, cosine_steps=100), images=40)
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    return few_digits()
+
+
+@pytest.fixture(scope="module")
+def teacher() -> GraphModule:
+    return untrained_teacher(SPACE)
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory, teacher: GraphModule, data: Dataset) -> Start:
+    """Return folders that hold the teacher, its blocks and those of `OTHER` as they were born, and the lessons."""
+    folder = tmp_path_factory.mktemp("start")
+    found = Start(folder / "blocks", folder / "reference.safetensors", folder / "lessons")
+    save_weights(teacher, found.reference)
+    library = library_of_teacher(SPACE, teacher, found.blocks)
+    for stage, number in zip(SPACE.stages, OTHER.blocks, strict=True):
+        save_weights(to_torch(SPACE.block_graph(stage, number), seed=number), library.weights_path(stage, number))
+    save_lessons(teacher, data, EKD, seed=1, folder=found.lessons)
+    return found
+
+
+def task(start: Start, weights: Path, architecture: Architecture = OTHER, ekd: Ekd = EKD) -> NetworkTask:
+    return NetworkTask("small_8px", architecture, start, ekd, 1, str(weights))
+
+
+def test_the_references_own_blocks_stitch_to_the_reference(start: Start, teacher: GraphModule, data: Dataset) -> None:
+    network = stitched(SPACE, SPACE.reference, BlockLibrary(start.blocks, SPACE), start.reference)
+    torch.testing.assert_close(
+        outputs(network, data.test.pixels), outputs(teacher, data.test.pixels), rtol=0, atol=1e-6
+    )
+
+
+def test_a_stitched_network_has_the_blocks_weights_and_the_references_fixed_parts(
+    start: Start, teacher: GraphModule
+) -> None:
+    network = stitched(SPACE, OTHER, BlockLibrary(start.blocks, SPACE), start.reference)
+    for part in SPACE.fixed:
+        expected = cut(teacher, part)
+        assert all(torch.equal(value, expected[key]) for key, value in cut(network, part).items())
+    for stage, number in zip(SPACE.stages, OTHER.blocks, strict=True):
+        expected = to_torch(SPACE.block_graph(stage, number), seed=number).state_dict()
+        assert all(torch.equal(value, expected[key]) for key, value in cut(network, stage.name).items())
+
+
+def test_a_block_without_weights_is_a_bad_file(start: Start) -> None:
+    with pytest.raises(BadFile, match="must hold safetensors"):
+        stitched(SPACE, Architecture((1, 1, 1)), BlockLibrary(start.blocks, SPACE), start.reference)
+
+
+def test_lessons_are_repeatable_and_ruled_by_their_seed(
+    start: Start, teacher: GraphModule, data: Dataset, tmp_path: Path
+) -> None:
+    torch.manual_seed(99)
+    save_lessons(teacher, data, EKD, seed=1, folder=tmp_path / "again")
+    save_lessons(teacher, data, EKD, seed=2, folder=tmp_path / "other")
+    names = sorted(path.name for path in start.lessons.iterdir())
+    assert names == sorted(path.name for path in (tmp_path / "again").iterdir())
+    for name in names:
+        assert (start.lessons / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+    for name in ("epoch0.npy", "epoch1.npy"):
+        assert (start.lessons / name).read_bytes() != (tmp_path / "other" / name).read_bytes()
+    assert (start.lessons / "epoch0.npy").read_bytes() != (start.lessons / "epoch1.npy").read_bytes()
+
+
+def test_a_network_is_repeatable_bit_by_bit_and_its_accuracy_is_that_of_its_weights(
+    start: Start, data: Dataset, tmp_path: Path
+) -> None:
+    top1, _ = finetune_one(task(start, tmp_path / "one"))
+    torch.manual_seed(99)  # nothing but the task's seed may matter
+    again, _ = finetune_one(task(start, tmp_path / "two"))
+    assert top1 == again
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    network = to_torch(SPACE.network(OTHER))
+    load_weights(network, tmp_path / "one")
+    assert top1_percent(network.to(memory_format=torch.channels_last), data.test) == top1  # type: ignore[call-overload]
+
+
+def test_finetuning_learns_its_lessons(start: Start, teacher: GraphModule, data: Dataset, tmp_path: Path) -> None:
+    ekd = Ekd(Fit(12, 16, 0.01, 1000), images=0, hard=1.0)
+    lessons = tmp_path / "lessons"
+    save_lessons(teacher, data, ekd, seed=1, folder=lessons)
+    finetune_one(task(Start(start.blocks, start.reference, lessons), tmp_path / "w", ekd=ekd))
+    network = to_torch(SPACE.network(OTHER))
+    load_weights(network, tmp_path / "w")
+    assert top1_percent(network, data.train) > 60  # ten classes: 10 % by chance
+
+
+def test_a_network_is_finetuned_once_whatever_its_role(start: Start, tmp_path: Path) -> None:
+    library = ArchitectureLibrary(tmp_path, SPACE)
+    pool, wanted = InProcess(), [OTHER, SPACE.reference, OTHER]
+    finetune(library, wanted, "library", start, EKD, seed=1, pool=pool)  # type: ignore[arg-type]
+    finetune(library, wanted, "front", start, EKD, seed=1, pool=pool)  # type: ignore[arg-type]
+    assert {one.architecture for one in pool.tasks} == {OTHER, SPACE.reference}
+    assert len(pool.tasks) == 2
+    assert [network.role for network in library.networks()] == ["library", "library"]
+    assert all(library.weights_path(network.architecture).exists() for network in library.networks())
+
+
+def test_networks_do_not_depend_on_the_order_of_work(start: Start, tmp_path: Path) -> None:
+    libraries = [ArchitectureLibrary(tmp_path / str(reverse), SPACE) for reverse in (False, True)]
+    for library, reverse in zip(libraries, (False, True), strict=True):
+        finetune(library, [OTHER, SPACE.reference], "library", start, EKD, seed=1, pool=InProcess(reverse=reverse))  # type: ignore[arg-type]
+    one, other = ({n.architecture: n.top1_percent for n in library.networks()} for library in libraries)
+    assert one == other
+    for architecture in one:
+        assert len({library.weights_path(architecture).read_bytes() for library in libraries}) == 1

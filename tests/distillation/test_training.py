@@ -1,0 +1,96 @@
+"""Schedules and batches that every training shares."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from donna_hw.data import Images
+from donna_hw.distillation.training import Fit, batches, cosine, outputs, top1_percent, train
+from donna_hw.recipe import DistillPart
+
+
+def test_the_papers_twenty_steps_are_twenty_falling_rates_from_one() -> None:
+    rates = [cosine(step, 4690, 20) for step in range(4690)]
+    levels = list(dict.fromkeys(rates))
+    assert levels == [pytest.approx(0.5 * (1 + math.cos(math.pi * k / 20))) for k in range(20)]
+    assert levels == sorted(levels, reverse=True)
+    assert levels[0] == 1
+    assert rates == sorted(rates, reverse=True)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 500), st.integers(1, 1000))
+def test_rates_start_at_one_never_rise_and_stay_above_zero(total: int, levels: int) -> None:
+    rates = [cosine(step, total, levels) for step in range(total)]
+    assert rates[0] == 1
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] > 0
+    assert len(set(rates)) == min(total, levels)
+
+
+def test_the_recipes_defaults_are_the_papers() -> None:
+    """A.1: one epoch, batch 256, Adam with an initial rate of 0.01 that a cosine lowers in 20 steps; all images."""
+    bkd = DistillPart().bkd()
+    assert bkd.fit == Fit(epochs=1, batch=256, learning_rate=0.01, cosine_steps=20)
+    assert bkd.images == 0
+
+
+@settings(deadline=None)
+@given(st.integers(1, 200), st.integers(2, 64), st.integers(0, 100))
+def test_batches_share_no_image_and_leave_out_half_a_batch_at_most(count: int, batch: int, seed: int) -> None:
+    found = list(batches(count, batch, torch.Generator().manual_seed(seed)))
+    seen = [i for indices in found for i in indices.tolist()]
+    assert len(set(seen)) == len(seen)
+    assert set(seen) <= set(range(count))
+    assert count - len(seen) <= batch // 2
+    assert all(batch // 2 < len(indices) <= batch for indices in found)
+
+
+def test_training_is_adam_with_the_cosine_on_the_batches_in_order() -> None:
+    """The loop against the same steps written out by hand."""
+    x = torch.randn(10, 3, generator=torch.Generator().manual_seed(0))
+    y = x @ torch.tensor([1.0, -2.0, 0.5])
+
+    def module() -> nn.Linear:
+        linear = nn.Linear(3, 1)
+        nn.init.constant_(linear.weight, 0.1)
+        nn.init.zeros_(linear.bias)
+        return linear
+
+    def loss(m: nn.Linear, indices: torch.Tensor) -> torch.Tensor:
+        return (m(x[indices])[:, 0] - y[indices]).square().mean()
+
+    found, expected = module(), module()
+    train(found, 10, Fit(2, 4, 0.1, 3), 7, lambda _, indices: loss(found, indices))
+    generator = torch.Generator().manual_seed(7)
+    orders = [torch.randperm(10, generator=generator) for _ in range(2)]
+    steps = [
+        order[start : start + 4] for order in orders for start in (0, 4)
+    ]  # the last two are half a batch: left out
+    optimiser = torch.optim.Adam(expected.parameters(), lr=0.1)
+    for indices, level in zip(steps, (0, 0, 1, 2), strict=True):  # four steps on three stretches
+        optimiser.param_groups[0]["lr"] = 0.1 * 0.5 * (1 + math.cos(math.pi * level / 3))
+        optimiser.zero_grad()
+        loss(expected, indices).backward()
+        optimiser.step()
+    assert torch.equal(found.weight, expected.weight)
+    assert not found.training
+
+
+def test_outputs_do_not_depend_on_the_batch_and_leave_batch_norm_alone() -> None:
+    norm = nn.BatchNorm2d(2).train()
+    before = {key: value.clone() for key, value in norm.state_dict().items()}
+    pixels = torch.randn(7, 2, 3, 3, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(outputs(norm, pixels, batch=3), outputs(norm, pixels))
+    assert all(torch.equal(before[key], value) for key, value in norm.state_dict().items())
+
+
+def test_top1_is_the_share_of_right_images() -> None:
+    logits = torch.eye(4)[:, :, None, None]
+    assert top1_percent(nn.Flatten(), Images(logits, torch.tensor([0, 1, 2, 0]))) == 75.0

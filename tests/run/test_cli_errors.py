@@ -1,0 +1,201 @@
+"""What goes wrong is one line that names the rule, what was found and the cure; the exit code is 2."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Main
+from tiny_run import RECIPE, TinyRun, donna
+
+from donna_hw.errors import BadFile, UnknownName
+
+TABLE = "latency_tables/onnxruntime_cpu/small_8px/isolated-b1-float32-t1.csv"
+
+
+def one_line(code: int, error: str, *parts: str) -> None:
+    """Assert that a command ended as a user's mistake ends: one line, no traceback, exit code 2."""
+    assert code == 2
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert error.endswith("\n")
+    for part in parts:
+        assert part in error
+
+
+def edit(path: Path, change: Callable[[str], str]) -> None:
+    before = path.read_text()
+    after = change(before)
+    assert after != before
+    path.write_text(after)
+
+
+def search(run: TinyRun, *more: str) -> list[str]:
+    return ["search", "small_8px", "--accuracy-from", str(run.folder), "--cost", "onnxruntime_cpu", *more]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["profile", "small_8px", "--device", "onxruntime_cpu"], ["found 'onxruntime_cpu'", "did you mean 'onnxruntime_cpu'"]),
+        (["profile", "smal_8px", "--device", "onnxruntime_cpu"], ["found 'smal_8px'", "did you mean 'small_8px'"]),
+        (["count", "smal_8px"], ["known: small_28px, small_8px"]),
+        (["run", "digit"], ["found 'digit'", "did you mean 'digits'"]),
+        (["run", "none.toml"], ["found 'none.toml'", "known: digits"]),
+        (["distill", "../../etc/x"], ["recipes hold one TOML file a name"]),
+        (["search", "small", "--accuracy-from", "r", "--cost", "macs"], ["found 'small'"]),
+        (["search", "small_8px", "--accuracy-from", "r", "--cost", "abacus"], ["found 'none for abacus'", "profile small_8px"]),
+    ],
+)  # fmt: skip
+def test_an_unknown_name_is_one_line_with_the_known_ones(main: Main, arguments: list[str], says: list[str]) -> None:
+    code, _, error = main(*arguments)
+    one_line(code, error, *says)
+
+
+def test_each_kind_of_error_is_one_line_in_a_process_of_its_own(broken: TinyRun, tmp_path: Path) -> None:
+    (tmp_path / "odd.toml").write_text(RECIPE + "sampels = 3\n")
+    done = donna("run", "odd.toml", cwd=tmp_path)
+    one_line(done.returncode, done.stderr, "'verify.sampels'", "odd.toml")
+    (broken.folder / TABLE).write_text("part\n")
+    done = donna(*search(broken), cwd=tmp_path)
+    one_line(done.returncode, done.stderr, TABLE)
+    assert done.stdout == ""
+
+
+def test_debug_shows_the_traceback(main: Main, tmp_path: Path) -> None:
+    with pytest.raises(UnknownName):
+        main("--debug", "count", "smal_8px")
+    done = donna("--debug", "count", "smal_8px", cwd=tmp_path)
+    assert done.returncode != 0
+    assert "Traceback" in done.stderr
+    assert "donna_hw.errors.UnknownName" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "code", [["search"], ["profile", "small_8px"], ["rnu"], ["search", "small_8px", "--samples", "x"]]
+)
+def test_a_wrong_usage_exits_with_two(main: Main, code: list[str]) -> None:
+    found, _, error = main(*code)
+    assert found == 2
+    assert "Error: " in error
+    assert "Traceback" not in error
+
+
+def test_a_run_with_another_setting_is_refused_with_its_key(broken: TinyRun, main: Main) -> None:
+    edit(broken.recipe, lambda text: text.replace("images = 128", "images = 129"))
+    code, _, error = main("run", broken.recipe, "--out", broken.folder)
+    one_line(code, error, "finetune.images = 128", "found 129", "--out")
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(broken: TinyRun, main: Main, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    code, _, error = main("run", broken.recipe, "--out", tmp_path / "file" / "run")
+    one_line(code, error, str(tmp_path / "file"), "start again")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda text: "".join(text.splitlines(True)[:-2]), ["2 missing", "profile small_8px --device onnxruntime_cpu"]),
+        (lambda text: text.replace("median_s", "median_ms", 1), ["must have the column median_s", "seconds"]),
+        (lambda text: re.sub(r"(stage1,.*?[0-9a-f]{16},)[^,]+", r"\1nan", text, count=1), ["finite", "found 'nan'", "line "]),
+        (lambda text: text[:-20], ["must end with a whole line"]),
+        (lambda text: text + text.splitlines(True)[-1], ["a block must have one row"]),
+    ],
+    ids=["missing rows", "another unit", "nan", "torn", "doubled"],
+)  # fmt: skip
+def test_a_doubtful_table_is_refused(
+    broken: TinyRun, main: Main, change: Callable[[str], str], says: list[str]
+) -> None:
+    edit(broken.folder / TABLE, change)
+    code, _, error = main(*search(broken))
+    one_line(code, error, *says)
+
+
+def test_a_table_in_another_unit_than_its_quantity_is_refused(broken: TinyRun, main: Main) -> None:
+    edit((broken.folder / TABLE).with_suffix(".toml"), lambda text: text.replace('unit = "s"', 'unit = "ms"'))
+    code, _, error = main(*search(broken))
+    one_line(code, error, "quantity and unit must agree", "latency in ms")
+
+
+@pytest.mark.parametrize(
+    ("limit", "says"),
+    [
+        ("onnxruntime_cpu=0.2", ["found '0.2'", "known: s, ms, us"]),
+        ("onnxruntime_cpu=3MAC", ["found '3MAC'", "known: s, ms, us"]),
+        ("macs=3MMAC", ["found 'macs=3MMAC'", "known: onnxruntime_cpu"]),
+        ("0.2ms", ["<device>=<value with unit>"]),
+        ("onnxruntime_cpu=0.001us", ["within all limits", "the nearest has onnxruntime_cpu", "raise the limit"]),
+    ],
+)
+def test_a_limit_that_cannot_be_met_or_read_is_refused(
+    tiny_run: TinyRun, main: Main, limit: str, says: list[str]
+) -> None:
+    code, _, error = main(*search(tiny_run, "--max", limit, "--samples", "40", "--population", "20"))
+    one_line(code, error, *says)
+
+
+def test_too_few_samples_for_a_population_are_refused(tiny_run: TinyRun, main: Main) -> None:
+    code, _, error = main(*search(tiny_run, "--samples", "10"))
+    one_line(code, error, "samples must be at least the population")
+
+
+def test_an_empty_library_cannot_be_fitted(broken: TinyRun, main: Main) -> None:
+    (broken.folder / "architecture_library" / "architectures.csv").unlink()
+    code, _, error = main("fit", broken.recipe, "--out", broken.folder)
+    one_line(code, error, "at least 5 finetuned networks", "found 0", "donna-hw finetune")
+
+
+def test_a_torn_predictor_is_refused(broken: TinyRun, main: Main) -> None:
+    path = broken.folder / "predictor.toml"
+    path.write_text(path.read_text()[:120])
+    code, _, error = main(*search(broken))
+    one_line(code, error, "predictor.toml")
+    path.unlink()
+    code, _, error = main(*search(broken))
+    one_line(code, error, "predictor.toml")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (
+            lambda text: re.sub(r"trained,[^,]+", "trained,nan", text, count=1),
+            ["must be a finite number", "found 'nan'"],
+        ),
+        (lambda text: text.replace("stage,block", "block,stage"), ["must have the columns"]),
+        (lambda text: text.replace(",trained,", ",", 1), ["line ", "must have 6 fields"]),
+        (lambda text: "".join(text.splitlines(True)[:-1]), ["1 missing", "donna-hw distill"]),
+    ],
+    ids=["nan", "columns", "fields", "missing"],
+)
+def test_a_corrupt_block_library_is_refused(
+    broken: TinyRun, main: Main, change: Callable[[str], str], says: list[str]
+) -> None:
+    edit(broken.folder / "block_library" / "quality.csv", change)
+    code, _, error = main(*search(broken))
+    one_line(code, error, *says)
+
+
+@pytest.mark.parametrize("bad", ["101", "-1", "nan", "many"])
+def test_an_accuracy_that_is_none_is_refused_with_its_line(broken: TinyRun, main: Main, bad: str) -> None:
+    path = broken.folder / "architecture_library" / "architectures.csv"
+    edit(path, lambda text: re.sub(r"(library,[^,]+),[^,]+", rf"\1,{bad}", text, count=1))
+    code, _, error = main("fit", broken.recipe, "--out", broken.folder)
+    one_line(code, error, "architectures.csv, line 2", bad)
+
+
+def test_a_network_of_another_space_is_refused(broken: TinyRun, main: Main) -> None:
+    path = broken.folder / "architecture_library" / "architectures.csv"
+    edit(path, lambda text: text.replace("library,k", "library,q", 1))
+    code, _, error = main("fit", broken.recipe, "--out", broken.folder)
+    one_line(code, error, "a block must be one of its labels")
+
+
+def test_errors_are_raised_as_themselves_in_python(tmp_path: Path) -> None:
+    from donna_hw import Recipe
+
+    with pytest.raises(BadFile, match="must exist"):
+        Recipe.read(tmp_path / "none.toml")

@@ -1,0 +1,91 @@
+"""Which networks a run trains: drawn by its seed, all different, of trained blocks only."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_run import RECIPE
+
+from donna_hw.blocks.layers import layers_hash
+from donna_hw.distillation.pool import Pool
+from donna_hw.errors import BadSetting
+from donna_hw.libraries import qualities_of
+from donna_hw.recipe import LibraryPart, Recipe
+from donna_hw.run import CORRECTION, LATENCY_TEST, LIBRARY, Run
+
+Diverged = set[tuple[str, int]]
+
+
+def run_with(folder: Path, diverged: Diverged, library: LibraryPart) -> Run:
+    """Return a run whose Block Library says of each block whether it diverged; nothing is trained."""
+    (folder / "r.toml").write_text(RECIPE)
+    recipe = Recipe.read(folder / "r.toml").model_copy(update={"library": library})
+    run = Run(recipe, folder, Pool(1))
+    for stage in run.space.stages:
+        for m in range(stage.size):
+            bad = (stage.name, m) in diverged
+            run.blocks.journal.append(
+                {
+                    "stage": stage.name,
+                    "block": stage.label(m),
+                    "layers_hash": layers_hash(run.space.block_graph(stage, m)),
+                    "status": "diverged" if bad else "trained",
+                    "nsr": "nan" if bad else "0.5",
+                    "train_s": "1",
+                }
+            )
+    return run
+
+
+def tuples(rows: np.ndarray) -> list[tuple[int, ...]]:
+    return [tuple(row) for row in rows.tolist()]
+
+
+def test_the_library_begins_with_both_corners_and_shares_no_network_with_the_test(tmp_path: Path) -> None:
+    run = run_with(tmp_path, set(), LibraryPart(networks=40, test_networks=30))
+    library, test = run.library_rows()
+    assert (len(library), len(test)) == (40, 30)
+    assert len({*tuples(library), *tuples(test)}) == 70
+    assert set(tuples(library)[:2]) == {run.space.reference.blocks, (0, 0, 0)}
+    assert [part.tolist() for part in run.library_rows()] == [library.tolist(), test.tolist()]
+
+
+def test_without_corners_all_networks_are_drawn(tmp_path: Path) -> None:
+    run = run_with(tmp_path, set(), LibraryPart(networks=10, corners=False))
+    drawn = tuples(run.random_rows(LIBRARY, 12))
+    assert tuples(run.library_rows()[0]) == drawn[:10]
+
+
+@pytest.mark.parametrize("corner", ["smallest", "reference"])
+def test_no_network_of_the_library_holds_a_diverged_block_not_even_a_corner(tmp_path: Path, corner: str) -> None:
+    number = 0 if corner == "smallest" else 15
+    run = run_with(tmp_path, {("stage2", number), ("stage1", 7)}, LibraryPart(networks=40, test_networks=30))
+    rows = np.concatenate(run.library_rows())
+    assert len(set(tuples(rows))) == 70
+    assert np.isfinite(qualities_of(run.blocks.qualities(), rows)).all()
+
+
+def test_too_many_diverged_blocks_are_said_to_be_so(tmp_path: Path) -> None:
+    run = run_with(tmp_path, {("stage2", m) for m in range(16)}, LibraryPart(networks=5))
+    with pytest.raises(BadSetting, match=r"free of diverged blocks; found 0; lower distill\.learning_rate"):
+        run.library_rows()
+
+
+def test_a_few_good_networks_among_diverged_ones_are_found(tmp_path: Path) -> None:
+    """One block of 16 is left in a stage: 256 networks, enough for a library of 20."""
+    run = run_with(tmp_path, {("stage2", m) for m in range(15)}, LibraryPart(networks=20))
+    rows, _ = run.library_rows()
+    assert set(rows[:, 1].tolist()) == {15}
+    assert len(set(tuples(rows))) == 20
+
+
+def test_every_purpose_has_its_own_networks_and_every_seed_too(tmp_path: Path) -> None:
+    run = run_with(tmp_path, set(), LibraryPart(networks=5))
+    draws = [tuples(run.random_rows(stream, 20)) for stream in (CORRECTION, LATENCY_TEST, LIBRARY)]
+    assert len({tuple(draw) for draw in draws}) == 3
+    assert tuples(run.random_rows(CORRECTION, 20)) == draws[0]
+    other = replace(run, recipe=run.recipe.model_copy(update={"seed": 4}))
+    assert tuples(other.random_rows(CORRECTION, 20)) != draws[0]

@@ -1,0 +1,160 @@
+"""A recipe run whole through the command line: what it leaves, and what a second start does."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from html.parser import HTMLParser
+from io import StringIO
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import Main
+from tiny_run import TinyRun, donna, trained
+
+from donna_hw.blocks.torch_module import to_torch
+from donna_hw.data import load_dataset
+from donna_hw.distillation.training import top1_percent
+from donna_hw.distillation.weights import load_weights, read_weights
+from donna_hw.libraries import ArchitectureLibrary, BlockLibrary
+from donna_hw.predictor import LinearPredictor
+from donna_hw.recipe import Recipe
+from donna_hw.spaces import load_space
+from donna_hw.table import LatencyTable
+
+SPACE = load_space("small_8px")
+
+
+def csv(path: Path) -> pd.DataFrame:
+    return pd.read_csv(StringIO(path.read_text()))
+
+
+def test_a_run_leaves_every_file_and_each_reads_back(tiny_run: TinyRun) -> None:
+    folder = tiny_run.folder
+    assert Recipe.read(folder / "recipe.toml") == Recipe.read(tiny_run.recipe)
+    assert LinearPredictor.load(folder / "predictor.toml").kind == "monotone"
+    for device in ("onnxruntime_cpu", "macs", "params"):
+        (path,) = (
+            p for p in (folder / "latency_tables" / device / "small_8px").glob("*.csv") if p.name.count(".") == 1
+        )
+        assert len(LatencyTable.read(path).costs(SPACE).blocks) == 3
+    assert (folder / "report.png").read_bytes().startswith(b"\x89PNG")
+    ElementTree.fromstring((folder / "report.svg").read_text())  # noqa: S314  our own drawing
+    assert len(csv(folder / "latency_test.csv")) == 3
+    assert (folder / "summary.md").read_text() == (folder.parent / "result.md").read_text()
+    assert str(folder / "report.html") in tiny_run.printed
+
+
+def test_the_references_accuracy_is_that_of_its_weights_on_the_test_images(tiny_run: TinyRun) -> None:
+    folder, network = tiny_run.folder / "reference", to_torch(SPACE.network(SPACE.reference))
+    load_weights(network, folder / "weights.safetensors")
+    facts = tomllib.loads((folder / "reference.toml").read_text())
+    # One image of 500 is 0.2 %: another number of threads may round a tie differently.
+    assert facts["top1_percent"] == pytest.approx(top1_percent(network, load_dataset("digits", 1000).test), abs=0.21)
+    assert facts["test_images"] == 500
+
+
+def test_every_block_has_a_quality_and_weights_that_fit(tiny_run: TinyRun) -> None:
+    library = BlockLibrary(tiny_run.folder / "block_library", SPACE)
+    assert [values.size for values in library.qualities()] == [16, 16, 16]
+    assert all(np.isfinite(values).all() for values in library.qualities())
+    for stage in SPACE.stages:
+        assert all(read_weights(library.weights_path(stage, m)) for m in range(stage.size))
+
+
+def test_the_library_holds_the_corners_and_as_many_networks_as_asked(tiny_run: TinyRun) -> None:
+    library = ArchitectureLibrary(tiny_run.folder / "architecture_library", SPACE)
+    networks = [network.architecture for network in library.networks("library")]
+    assert len(set(networks)) == 5
+    assert SPACE.reference in networks
+    assert SPACE.architecture([0, 0, 0]) in networks
+    assert all(library.weights_path(network.architecture).exists() for network in library.networks())
+
+
+def test_verified_networks_are_those_of_the_front_and_as_many_random_ones(tiny_run: TinyRun) -> None:
+    verified, front = csv(tiny_run.folder / "verified.csv"), csv(tiny_run.folder / "front.csv")
+    assert verified["role"].tolist() == ["front"] * min(2, len(front)) + ["random"]
+    names = set(front[["stage1", "stage2", "stage3"]].agg("/".join, axis=1))
+    assert set(verified.loc[verified["role"] == "front", "network"]) <= names
+    assert verified["top1_percent"].between(0, 100).all()
+    assert (verified[["predicted_s", "measured_s", "predicted_std_s"]] > 0).all(axis=None)
+    pair = verified[verified["level"] == 0].set_index("role")["predicted_s"]
+    assert abs(pair["random"] / pair["front"] - 1) <= 0.02
+
+
+def test_predictions_of_the_library_are_left_out_ones(tiny_run: TinyRun) -> None:
+    found = csv(tiny_run.folder / "predictor_test.csv")
+    predictor = LinearPredictor.load(tiny_run.folder / "predictor.toml")
+    errors = found["predicted_percent"] - found["top1_percent"]
+    assert np.sqrt((errors**2).mean()) == pytest.approx(predictor.noise, rel=1e-9)
+
+
+class Addresses(HTMLParser):
+    """Collects everything in a page that a browser would fetch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            fetched = name in ("src", "srcset", "data", "poster", "background") or (
+                name in ("href", "xlink:href") and tag != "a"
+            )
+            if fetched and not (value or "").startswith("#"):
+                self.found.append(f"{tag} {name}={value}")
+
+
+def test_the_report_is_one_page_that_fetches_nothing(tiny_run: TinyRun) -> None:
+    page = (tiny_run.folder / "report.html").read_text()
+    addresses = Addresses()
+    addresses.feed(page)
+    assert addresses.found == []
+    assert not re.findall(r"@import|url\((?!#)[^)]*\)", page)
+    assert "<script" not in page
+
+
+def test_the_report_and_the_summary_show_every_verified_network(tiny_run: TinyRun) -> None:
+    page, summary = ((tiny_run.folder / name).read_text() for name in ("report.html", "summary.md"))
+    for row in csv(tiny_run.folder / "verified.csv").to_dict("records"):
+        for text in (page, summary):
+            assert row["network"] in text
+            assert f"{row['top1_percent']:.2f}" in text
+    assert "<h1>Tiny &amp; small</h1>" in page
+    assert summary.startswith("# Tiny & small\n")
+    for key in ("held_out = 1000", "population = 20"):
+        assert key in page
+
+
+def test_a_second_start_changes_nothing_that_was_trained_or_measured(broken: TinyRun) -> None:
+    before = trained(broken.folder)
+    front, verified = (broken.folder / "front.csv").read_bytes(), csv(broken.folder / "verified.csv")
+    done = donna("run", broken.recipe, "--out", broken.folder, cwd=broken.folder)
+    assert done.returncode == 0, done.stderr
+    assert trained(broken.folder) == before
+    assert (broken.folder / "front.csv").read_bytes() == front
+    pd.testing.assert_frame_equal(csv(broken.folder / "verified.csv"), verified, rtol=1e-12)  # ns read back as seconds
+    assert len(before) > 48 + 5
+
+
+def test_the_report_is_written_again_from_the_files(broken: TinyRun, main: Main) -> None:
+    before = trained(broken.folder)
+    names = ("report.html", "report.svg", "report.png")
+    for name in names:
+        (broken.folder / name).unlink()
+    code, out, _ = main("report", broken.recipe, "--out", broken.folder)
+    assert (code, out) == (0, f"report: {broken.folder / 'report.html'}\n")
+    assert all((broken.folder / name).stat().st_size > 1000 for name in names)
+    assert trained(broken.folder) == before
+
+
+def test_fit_says_how_well_the_predictor_and_its_rivals_order(broken: TinyRun, main: Main) -> None:
+    kept = (broken.folder / "predictor.toml").read_bytes()
+    code, out, _ = main("fit", broken.recipe, "--out", broken.folder)
+    assert code == 0
+    assert (broken.folder / "predictor.toml").read_bytes() == kept
+    for name in ("predictor (monotone)", "rival: log macs", "rival: log params"):
+        assert name in out

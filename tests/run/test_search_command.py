@@ -1,0 +1,99 @@
+"""`donna-hw search` with a finished run: any costs, limits, tables of other chips."""
+
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import Main
+from tiny_run import TinyRun
+
+from donna_hw.search.command import search_space
+
+TABLE = "latency_tables/onnxruntime_cpu/small_8px/isolated-b1-float32-t1.toml"
+
+
+def found(main: Main, run: TinyRun, *more: str, out: Path) -> pd.DataFrame:
+    words = ["search", "small_8px", "--accuracy-from", str(run.folder), *more, "--samples", "100", "--population", "20"]
+    code, _, error = main(*words, "--out", str(out))
+    assert code == 0, error
+    return pd.read_csv(StringIO(out.read_text()))
+
+
+def test_two_costs_and_a_limit_give_a_front_within_it(tiny_run: TinyRun, main: Main, tmp_path: Path) -> None:
+    costs = ["--cost", "onnxruntime_cpu", "--cost", "macs"]
+    free = found(main, tiny_run, *costs, out=tmp_path / "free.csv")
+    limit = float(free["macs_mac"].median())
+    front = found(main, tiny_run, *costs, "--max", f"macs={limit / 1e3!r}kMAC", out=tmp_path / "limited.csv")
+    assert {"onnxruntime_cpu_s", "onnxruntime_cpu_std_s", "macs_mac"} <= set(front.columns)
+    assert (front["macs_mac"] <= limit * (1 + 1e-6)).all()
+    assert (free["macs_mac"] > limit).any()
+    points = front[["onnxruntime_cpu_s", "macs_mac"]].assign(worse=-front["predicted_top1_percent"]).to_numpy()
+    for i, point in enumerate(points):
+        assert not (np.delete(points, i, 0) < point).all(axis=1).any()
+
+
+def test_the_costs_of_the_front_are_the_tables_sums(tiny_run: TinyRun, main: Main, tmp_path: Path) -> None:
+    front = found(main, tiny_run, "--cost", "macs", out=tmp_path / "front.csv")
+    path = next((tiny_run.folder / "latency_tables" / "macs" / "small_8px").glob("isolated-b1-float32.csv"))
+    table = pd.read_csv(StringIO(path.read_text()), dtype=str, keep_default_na=False)
+    column = table.columns[-1]
+    label = "k" + table["kernel"] + "-e" + table["expand"] + "-d" + table["depth"] + "-" + table["style"]
+    cost = dict(zip(zip(table["part"], label, strict=True), table[column].astype(float), strict=True))
+    fixed = table.loc[~table["part"].str.startswith("stage"), column].astype(float).sum()
+    for row in front.to_dict("records"):
+        expected = fixed + sum(cost[stage, row[stage]] for stage in ("stage1", "stage2", "stage3"))
+        assert row["macs_mac"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_seed_gives_the_same_file(tiny_run: TinyRun, main: Main, tmp_path: Path) -> None:
+    for name in ("one.csv", "two.csv"):
+        found(main, tiny_run, "--cost", "macs", "--seed", "7", out=tmp_path / name)
+    assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "two.csv").read_bytes()
+
+
+def test_a_folder_of_tables_comes_before_the_runs_own(broken: TinyRun, tmp_path: Path) -> None:
+    place = tmp_path / "tables" / "macs" / "small_8px"
+    place.mkdir(parents=True)
+    for path in (broken.folder / "latency_tables" / "macs" / "small_8px").glob("isolated-b1-float32.*"):
+        place.joinpath(path.name).write_bytes(path.read_bytes())
+    table = place / "isolated-b1-float32.csv"
+    frame = pd.read_csv(StringIO(table.read_text()), dtype=str, keep_default_na=False)
+    frame[frame.columns[-1]] = (2 * frame[frame.columns[-1]].astype(float)).astype(str)
+    table.write_text(frame.to_csv(index=False))
+    own = search_space("small_8px", broken.folder, ["macs"], samples=40, population=20)
+    doubled = search_space("small_8px", broken.folder, ["macs"], tables=tmp_path / "tables", samples=40, population=20)
+    np.testing.assert_allclose(doubled.costs["macs"], 2 * own.costs["macs"])
+
+
+def test_a_table_of_another_chip_is_used_with_a_warning_that_names_both(broken: TinyRun) -> None:
+    import tomllib
+
+    path = broken.folder / TABLE
+    here = tomllib.loads(path.read_text())["identity"]["device_model"]
+    path.write_text(path.read_text().replace(here, "Abacus 3000"))
+    with pytest.warns(UserWarning, match="Abacus 3000") as caught:
+        front = search_space("small_8px", broken.folder, ["onnxruntime_cpu"], samples=40, population=20)
+    assert len(front) > 0
+    assert len(caught) == 1
+    assert here in str(caught[0].message)
+
+
+def test_a_table_of_this_chip_and_a_count_warn_of_nothing(tiny_run: TinyRun) -> None:
+    # Warnings are errors here.
+    assert len(search_space("small_8px", tiny_run.folder, ["onnxruntime_cpu", "macs"], samples=40, population=20)) > 0
+
+
+def test_a_named_variant_is_chosen_where_there_are_several(broken: TinyRun, main: Main) -> None:
+    folder = (broken.folder / TABLE).parent
+    for path in folder.glob("isolated-b1-float32-t1.*"):
+        path.with_name(path.name.replace("-t1", "-t2")).write_bytes(path.read_bytes())
+    words = ["search", "small_8px", "--accuracy-from", broken.folder, "--samples", "40", "--population", "20"]
+    code, _, error = main(*words, "--cost", "onnxruntime_cpu")
+    assert code == 2
+    assert "one must be named" in error
+    assert "onnxruntime_cpu/isolated-b1-float32-t2" in error
+    assert main(*words, "--cost", "onnxruntime_cpu/isolated-b1-float32-t2")[0] == 0

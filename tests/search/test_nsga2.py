@@ -1,0 +1,100 @@
+"""NSGA-II on spaces small enough to know the truth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_search import all_rows, best, found, tiny_aim
+
+from donna_hw.errors import BadSetting, NothingToFit, UnknownName
+from donna_hw.search.nsga2 import Aim, front_of, nsga2
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 2))
+def test_the_front_of_all_networks_is_the_compared_one(seed: int, costs: int) -> None:
+    aim = tiny_aim(seed, costs=costs)
+    assert found(front_of(aim, all_rows(aim), evaluations=64).rows) == best(aim)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("costs", [1, 2])
+def test_many_more_samples_than_networks_find_the_whole_front(seed: int, costs: int) -> None:
+    aim = tiny_aim(seed, costs=costs)
+    assert found(nsga2(aim, samples=1000, population=20, seed=seed).rows) == best(aim)
+
+
+def test_few_samples_give_the_best_of_what_was_looked_at() -> None:
+    aim = tiny_aim(stages=5)
+    front = nsga2(aim, samples=100, population=10)
+    assert len(best(aim) & found(front.rows)) > 0
+    points = aim.objectives(front.rows)
+    for i, point in enumerate(points):
+        assert not any((np.delete(points, i, 0) <= point).all(axis=1))
+    assert not front.exact
+
+
+@pytest.mark.parametrize(("samples", "population"), [(100, 20), (2500, 50), (100, 30), (8, 4), (50, 50), (53, 50)])
+def test_exactly_as_many_networks_are_looked_at_as_asked(samples: int, population: int) -> None:
+    assert nsga2(tiny_aim(stages=6), samples, population).evaluations == samples
+
+
+def test_a_seed_gives_the_same_front_and_another_seed_another_search() -> None:
+    aim = tiny_aim(stages=6)
+    one, again, other = (nsga2(aim, 60, 10, seed) for seed in (1, 1, 2))
+    assert one.frame().equals(again.frame())
+    assert not one.frame().equals(other.frame())
+
+
+def test_limits_are_respected_and_the_front_within_them_is_complete() -> None:
+    free = tiny_aim(costs=2)
+    limits = {cost.name: float(np.quantile(cost.mean(all_rows(free)), 0.4)) for cost in free.costs}
+    aim = Aim(free.space, free.qualities, free.predictor, free.costs, limits)
+    front = nsga2(aim, 1000, 20)
+    assert found(front.rows) == best(aim) != best(free)
+    for name, limit in limits.items():
+        assert (front.costs[name] <= limit).all()
+
+
+def test_a_limit_below_the_cheapest_network_is_one_line_with_what_was_reached() -> None:
+    free = tiny_aim()
+    cheapest = free.costs[0].mean(all_rows(free)).min()
+    with pytest.raises(NothingToFit) as caught:
+        nsga2(Aim(free.space, free.qualities, free.predictor, free.costs, {"chip": cheapest * 0.9}), 1000, 20)
+    assert f"chip {cheapest:.4g} s" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_diverged_blocks_are_never_in_the_front(seed: int) -> None:
+    free = tiny_aim(seed, costs=2)
+    qualities = tuple(values.copy() for values in free.qualities)
+    for stage, number in ((0, 1), (1, 0), (1, 3), (2, 2)):
+        qualities[stage][number] = np.inf
+    aim = Aim(free.space, qualities, free.predictor, free.costs, {})
+    front = nsga2(aim, 1000, 20, seed)
+    assert found(front.rows) == best(aim)
+    assert aim.usable(front.rows).all()
+
+
+def test_a_space_of_diverged_blocks_only_has_nothing_to_search() -> None:
+    free = tiny_aim()
+    qualities = (np.full(4, np.inf), *free.qualities[1:])
+    with pytest.raises(NothingToFit, match=r"^[^\n]*$"):
+        nsga2(Aim(free.space, qualities, free.predictor, free.costs, {}), 40, 20)
+
+
+def test_a_search_needs_a_cost_and_limits_on_it() -> None:
+    free = tiny_aim()
+    with pytest.raises(BadSetting, match="at least one cost"):
+        Aim(free.space, free.qualities, free.predictor, [], {})
+    with pytest.raises(UnknownName, match="found 'chop'; known: chip \\(did you mean 'chip'"):
+        Aim(free.space, free.qualities, free.predictor, free.costs, {"chop": 1.0})
+
+
+@pytest.mark.parametrize(("samples", "population"), [(3, 4), (10, 3), (19, 20)])
+def test_samples_below_the_population_are_refused(samples: int, population: int) -> None:
+    with pytest.raises(BadSetting, match=f"found '{samples}, {population}'"):
+        nsga2(tiny_aim(), samples, population)

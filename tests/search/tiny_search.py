@@ -1,0 +1,65 @@
+"""A search small enough to try every network: 3 stages of 2 x 2 blocks, costs and qualities drawn at random."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+
+from donna_hw.blocks.layers import Block
+from donna_hw.cost import TableCost
+from donna_hw.search.nsga2 import Aim
+from donna_hw.spaces.space import Axis, Space, Stage
+
+
+def no_cell(**_: object) -> Block:
+    raise AssertionError("a search looks at numbers only, never at layers")
+
+
+def tiny_space(stages: int = 3) -> Space:
+    axes = (Axis("kernel", (3, 5)), Axis("style", ("plain", "rich")))
+    return Space("tiny", "for tests", (1, 8, 8), (), tuple(Stage(f"s{i}", axes, no_cell) for i in range(stages)), ())
+
+
+class Sum:
+    """An accuracy that every block lowers by its NSR; what it says is exact."""
+
+    def __call__(self, qualities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return 100 - qualities.sum(axis=1), np.full(len(qualities), 0.5)
+
+    def extrapolates(self, qualities: np.ndarray) -> np.ndarray:
+        return np.asarray(qualities.max(axis=1) > 0.9)
+
+
+def table_cost(space: Space, name: str, unit: str, rng: np.random.Generator) -> TableCost:
+    blocks = tuple(rng.uniform(1e-4, 1e-3, size) for size in space.stage_sizes)
+    errors = tuple(np.full(size, 1e-6) for size in space.stage_sizes)
+    return TableCost(name, unit, blocks, errors, fixed=1e-4, fixed_error=0.0)
+
+
+def tiny_aim(seed: int = 0, limits: dict[str, float] | None = None, *, costs: int = 1, stages: int = 3) -> Aim:
+    rng, space = np.random.default_rng(seed), tiny_space(stages)
+    names = [("chip", "s"), ("macs", "MAC")][:costs]
+    models = [table_cost(space, name, unit, rng) for name, unit in names]
+    qualities = tuple(rng.uniform(0, 1, size) for size in space.stage_sizes)
+    return Aim(space, qualities, Sum(), models, limits or {})
+
+
+def all_rows(aim: Aim) -> np.ndarray:
+    return np.array(list(product(*(range(size) for size in aim.space.stage_sizes))))
+
+
+def best(aim: Aim) -> set[tuple[int, ...]]:
+    """Return the front by comparing every network with every other."""
+    rows = all_rows(aim)
+    rows = rows[(aim.violations(rows) <= 0).all(axis=1)]
+    points = aim.objectives(rows)
+    return {
+        tuple(int(m) for m in row)
+        for row, point in zip(rows, points, strict=True)
+        if not any((other <= point).all() and (other < point).any() for other in points)
+    }
+
+
+def found(rows: np.ndarray) -> set[tuple[int, ...]]:
+    return {tuple(int(m) for m in row) for row in rows}

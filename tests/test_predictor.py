@@ -1,0 +1,170 @@
+"""The accuracy predictor against scikit-learn, brute force and closed forms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.optimize import lsq_linear
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+
+from donna_hw.errors import BadFile, BadSetting, NothingToFit, UnknownName
+from donna_hw.predictor import ALPHAS, LinearPredictor, fit_predictor, left_out, rival
+
+KINDS = ("monotone", "ridge2")
+NSR = st.floats(0, 20)
+TOP1 = st.floats(0, 100)
+
+
+def example(networks: int = 12, stages: int = 3, noise: float = 1.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    qualities = rng.uniform(0.05, 1.5, (networks, stages))
+    return qualities, 80 - np.log(qualities) @ np.arange(1, stages + 1) + noise * rng.normal(size=networks)
+
+
+def paper(alpha: float) -> Pipeline:
+    return make_pipeline(PolynomialFeatures(2, include_bias=False), StandardScaler(), Ridge(alpha))
+
+
+@settings(max_examples=30, deadline=None)
+@given(arrays(float, (8, 3), elements=NSR), arrays(float, 8, elements=TOP1), st.data())
+def test_a_better_block_never_lowers_the_monotone_prediction(
+    q: np.ndarray, top1: np.ndarray, data: st.DataObject
+) -> None:
+    predictor = fit_predictor(q, top1)
+    assert (predictor.weights >= 0).all()
+    worse = data.draw(arrays(float, (4, 3), elements=NSR))
+    better = worse * data.draw(arrays(float, (4, 3), elements=st.floats(0, 1)))
+    assert (predictor(better)[0] >= predictor(worse)[0] - 1e-9).all()
+
+
+def test_noiseless_data_give_back_their_coefficients() -> None:
+    qualities, top1 = example(networks=40, noise=0.0)
+    predictor = fit_predictor(qualities, top1)
+    assert predictor.alpha == min(ALPHAS)
+    np.testing.assert_allclose(predictor.weights / predictor.scale, [1, 2, 3], rtol=1e-4)
+    unseen, expected = example(seed=1, noise=0.0)
+    np.testing.assert_allclose(predictor(unseen)[0], expected, atol=1e-3)
+
+
+def test_a_wrong_sign_in_the_data_gets_no_weight_rather_than_a_negative_one() -> None:
+    qualities, _ = example(networks=30)
+    predictor = fit_predictor(qualities, 50 - np.log(qualities[:, 0]) + 2 * np.log(qualities[:, 1]))
+    assert predictor.weights[0] > 0
+    assert predictor.weights[1] == 0
+
+
+def test_the_paper_predictor_is_ridge_on_second_order_features() -> None:
+    qualities, top1 = example()
+    predictor = fit_predictor(qualities, top1, "ridge2")
+    unseen, _ = example(seed=1)
+    expected = paper(predictor.alpha).fit(qualities, top1).predict(unseen)
+    np.testing.assert_allclose(predictor(unseen)[0], expected, rtol=1e-8)
+
+
+@pytest.mark.parametrize("alpha", [1e-2, 1.0, 100.0])
+def test_left_out_is_a_fit_to_the_others_for_ridge2(alpha: float) -> None:
+    qualities, top1 = example()
+    expected = [
+        paper(alpha).fit(np.delete(qualities, i, 0), np.delete(top1, i)).predict(qualities[[i]])[0]
+        for i in range(len(top1))
+    ]
+    np.testing.assert_allclose(left_out(qualities, top1, "ridge2", alpha), expected, rtol=1e-7)
+
+
+@pytest.mark.parametrize("alpha", [1e-2, 1.0, 100.0])
+def test_left_out_is_a_fit_to_the_others_for_monotone(alpha: float) -> None:
+    qualities, top1 = example()
+    expected = []
+    for i in range(len(top1)):
+        x, y = -np.log(np.delete(qualities, i, 0)), np.delete(top1, i)
+        scaler = StandardScaler().fit(x)
+        stacked = np.vstack([scaler.transform(x), np.sqrt(alpha) * np.eye(3)])
+        target = np.concatenate([y - y.mean(), np.zeros(3)])
+        found = lsq_linear(stacked, target, (0, np.inf), method="bvls", tol=1e-14).x
+        expected.append(y.mean() + scaler.transform(-np.log(qualities[[i]]))[0] @ found)
+    np.testing.assert_allclose(left_out(qualities, top1, "monotone", alpha), expected, rtol=1e-8)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_strength_of_the_ridge_has_the_smallest_left_out_error(kind: str) -> None:
+    qualities, top1 = example(noise=3.0)
+    predictor = fit_predictor(qualities, top1, kind)
+    errors = {alpha: np.mean((left_out(qualities, top1, kind, alpha) - top1) ** 2) for alpha in ALPHAS}
+    assert errors[predictor.alpha] == min(errors.values())
+    assert predictor.noise == pytest.approx(np.sqrt(errors[predictor.alpha]), rel=1e-12)
+
+
+def test_the_deviation_is_the_noise_in_the_middle_and_grows_outwards() -> None:
+    qualities, top1 = example()
+    predictor = fit_predictor(qualities, top1)
+    middle = np.exp(np.log(qualities).mean(axis=0))
+    _, stds = predictor(np.stack([middle, 2 * middle, 4 * middle, 8 * middle]))
+    assert stds[0] == pytest.approx(predictor.noise, rel=1e-12)
+    assert (np.diff(stds) > 0).all()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**31), st.sampled_from(KINDS))
+def test_a_saved_predictor_predicts_the_same_bits(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, kind: str
+) -> None:
+    qualities, top1 = example(seed=seed)
+    predictor, path = fit_predictor(qualities, top1, kind), tmp_path_factory.mktemp("saved") / "predictor.toml"
+    predictor.save(path, {"fitted_to": {"networks": 12}})
+    loaded = LinearPredictor.load(path)
+    unseen, _ = example(seed=seed + 1)
+    for kept, original in zip(loaded(unseen), predictor(unseen), strict=True):
+        assert kept.tobytes() == original.tobytes()
+    assert (loaded.extrapolates(unseen) == predictor.extrapolates(unseen)).all()
+
+
+@pytest.mark.parametrize("text", ["", "[predictor]\nkind = 'monotone'\n", "[predictor]\nsurprise = 1\n", "[predic"])
+def test_a_torn_predictor_is_a_bad_file(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "predictor.toml"
+    path.write_text(text)
+    with pytest.raises(BadFile, match=r"predictor\.toml"):
+        LinearPredictor.load(path)
+
+
+def test_a_quality_outside_the_fit_is_an_extrapolation() -> None:
+    qualities, top1 = example()
+    predictor = fit_predictor(qualities, top1)
+    low, high = qualities.min(axis=0), qualities.max(axis=0)
+    rows = np.stack([low, high, (low + high) / 2, low - [0, 1e-9, 0], high + np.array([0, 0, 1e-9])])
+    assert predictor.extrapolates(rows).tolist() == [False, False, False, True, True]
+
+
+@pytest.mark.parametrize("bad", [np.inf, np.nan, -0.1])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_quality_that_is_none_is_refused_by_fit_and_prediction(bad: float, kind: str) -> None:
+    qualities, top1 = example()
+    predictor = fit_predictor(qualities, top1, kind)
+    qualities[3, 1] = bad
+    with pytest.raises(BadSetting, match="finite NSR"):
+        predictor(qualities)
+    with pytest.raises(BadSetting, match="finite NSR"):
+        fit_predictor(qualities, top1, kind)
+
+
+def test_five_networks_are_enough_and_four_are_not() -> None:
+    qualities, top1 = example(networks=5)
+    assert np.isfinite(fit_predictor(qualities, top1)(qualities)[0]).all()
+    with pytest.raises(NothingToFit, match=r"at least 5.*found 4"):
+        fit_predictor(qualities[:4], top1[:4])
+
+
+def test_an_unknown_kind_is_named_with_the_known_ones() -> None:
+    with pytest.raises(UnknownName, match=r"'ridge3'.*known: monotone, ridge2.*did you mean 'ridge2'"):
+        fit_predictor(*example(), "ridge3")
+
+
+def test_the_rival_is_a_line_in_the_logarithm() -> None:
+    macs = np.array([1e5, 2e5, 4e5, 9e5])
+    np.testing.assert_allclose(rival(np.array([3e5]), macs, 7 + 2 * np.log(macs)), 7 + 2 * np.log(3e5))

@@ -1,0 +1,191 @@
+"""Recipes: the shipped ones are valid, and every broken rule names its key."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from donna_hw.data import DATASETS
+from donna_hw.device import device_names
+from donna_hw.distillation.training import Fit
+from donna_hw.errors import BadFile, BadSetting, DonnaError, UnknownName
+from donna_hw.recipe import Recipe, find_recipe, first_difference
+from donna_hw.shipped import names
+from donna_hw.spaces import space_names
+
+LEAST = """title = "T"
+space = "small_8px"
+data = { name = "digits", held_out = 10 }
+reference = { epochs = 1 }
+finetune = { epochs = 1 }
+library = { networks = 5 }
+"""
+
+
+def read(folder: Path, text: str) -> Recipe:
+    path = folder / "r.toml"
+    path.write_text(text)
+    return Recipe.read(path)
+
+
+def test_the_checkout_ships_recipes() -> None:
+    assert {"digits", "fashion_mnist"} <= set(names("recipes"))
+
+
+@pytest.mark.parametrize("name", names("recipes"))
+def test_every_shipped_recipe_is_valid_and_names_what_there_is(name: str) -> None:
+    recipe = Recipe.read(find_recipe(name))
+    assert recipe.space in space_names()
+    assert recipe.data.name in DATASETS
+    assert {*recipe.cost_devices, recipe.latency.device, *recipe.counters} <= set(device_names())
+    assert recipe.search.samples >= recipe.search.population
+
+
+def test_the_least_recipe_has_the_defaults_of_the_docs(tmp_path: Path) -> None:
+    recipe = read(tmp_path, LEAST)
+    assert recipe.search.samples == 2500
+    assert recipe.cost_devices == ["onnxruntime_cpu"]
+    assert recipe.processes == len(os.sched_getaffinity(0))
+    assert recipe.library.predictor == "monotone"
+
+
+def test_settings_reach_their_trainings(tmp_path: Path) -> None:
+    text = LEAST.replace(
+        "finetune = { epochs = 1 }", "finetune = { epochs = 3, batch = 8, hard = 0.2, temperature = 4.0 }"
+    )
+    recipe = read(tmp_path, text + "[distill]\nimages = 7\nbatch = 4\ncosine_steps = 5\n")
+    assert recipe.distill.bkd().fit == Fit(1, 4, 0.01, 5)
+    assert recipe.distill.bkd().images == 7
+    ekd = recipe.finetune.ekd()
+    assert (ekd.fit, ekd.hard, ekd.temperature) == (Fit(3, 8, 0.003, 1000), 0.2, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("sede = 1", ("'sede'", "known: ", "did you mean 'seed'")),
+        ("[distill]\nepoch = 1", ("'distill.epoch'", "did you mean 'epochs'", "cosine_steps")),
+        ("[search]\nsample = 9", ("'search.sample'", "did you mean 'samples'")),
+        ("[verfy]\nfront = 1", ("'verfy'", "did you mean 'verify'")),
+    ],
+)
+def test_an_unknown_key_is_named_with_the_known_ones(tmp_path: Path, change: str, says: tuple[str, ...]) -> None:
+    with pytest.raises(UnknownName) as caught:
+        read(tmp_path, LEAST + change + "\n")
+    for part in (*says, "r.toml"):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "found"),
+    [
+        ("seed = -1", "seed", "-1"),
+        ("seed = '0'", "seed", "'0'"),
+        ("seed = 1.5", "seed", "1.5"),
+        ("workers = true", "workers", "True"),
+        ("counters = 'macs'", "counters", "'macs'"),
+        ("[distill]\nbatch = 1", "distill.batch", "1"),
+        ("[distill]\nlearning_rate = 0", "distill.learning_rate", "0"),
+        ("[distill]\nlearning_rate = 'fast'", "distill.learning_rate", "'fast'"),
+        ("[latency]\nrounds = 0", "latency.rounds", "0"),
+        ("[latency]\ncorrect_with = 3", "latency.correct_with", "3"),
+        ("[search]\npopulation = 3", "search.population", "3"),
+        ("[search.limits]\nonnxruntime_cpu = 5", "search.limits.onnxruntime_cpu", "5"),
+        ("[verify]\nfront = 0", "verify.front", "0"),
+        ("verify = 3", "verify", "3"),
+    ],
+)
+def test_a_value_that_breaks_its_rule_is_named(tmp_path: Path, change: str, key: str, found: str) -> None:
+    with pytest.raises(BadSetting) as caught:
+        read(tmp_path, LEAST + change + "\n")
+    assert f"{key}: " in str(caught.value)
+    assert f"found {found}" in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_a_rate_that_is_no_number_is_refused(tmp_path: Path, value: str) -> None:
+    with pytest.raises(BadSetting, match=r"distill\.learning_rate: .*finite"):
+        read(tmp_path, LEAST + f"[distill]\nlearning_rate = {value}\n")
+
+
+def test_fewer_samples_than_a_population_are_refused_before_any_training(tmp_path: Path) -> None:
+    with pytest.raises(BadSetting, match="samples must be at least the population"):
+        read(tmp_path, LEAST + "[search]\nsamples = 40\n")
+
+
+def test_an_unknown_predictor_is_refused_before_any_training(tmp_path: Path) -> None:
+    with pytest.raises(BadSetting, match=r"library\.predictor: .*'monotone' or 'ridge2'.*found 'ridge3'"):
+        read(tmp_path, LEAST.replace("networks = 5", "networks = 5, predictor = 'ridge3'"))
+
+
+@pytest.mark.parametrize("key", ["title", "space", "data", "reference", "finetune", "library"])
+def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
+    text = "".join(line for line in LEAST.splitlines(keepends=True) if not line.startswith(f"{key} "))
+    with pytest.raises(BadSetting, match=f"the key '{key}' must be given"):
+        read(tmp_path, text)
+
+
+def test_a_missing_nested_key_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadSetting, match=r"'data\.held_out' must be given"):
+        read(tmp_path, LEAST.replace(", held_out = 10", ""))
+
+
+@pytest.mark.parametrize("text", ["title = ", LEAST + "seed = 1\nseed = 2\n", "\x00"])
+def test_a_file_that_is_no_toml_is_a_bad_file_that_names_the_place(tmp_path: Path, text: str) -> None:
+    with pytest.raises(BadFile, match=r"r\.toml must be valid TOML.*(line \d|end of document)"):
+        read(tmp_path, text)
+
+
+def test_an_unknown_recipe_is_named_with_the_shipped_ones() -> None:
+    with pytest.raises(UnknownName, match=r"'digit'.*did you mean 'digits'"):
+        find_recipe("digit")
+
+
+PLAIN = st.recursive(
+    st.integers(0, 2) | st.booleans() | st.sampled_from(["a", "b"]),
+    lambda inner: st.dictionaries(st.sampled_from("xyz"), inner, max_size=3),
+    max_leaves=6,
+)
+SETTINGS = st.dictionaries(st.sampled_from("xyz"), PLAIN, max_size=3)
+
+
+@settings(deadline=None)
+@given(SETTINGS, SETTINGS)
+def test_recipes_differ_where_they_are_not_equal(a: dict[str, object], b: dict[str, object]) -> None:
+    found = first_difference(a, b)
+    assert (found is None) == (a == b)
+    if found is not None:
+        key, left, right = found
+        assert (follow(a, key), follow(b, key)) == (left, right)
+        assert left != right
+
+
+def follow(content: object, key: str) -> object:
+    for name in key.split("."):
+        assert isinstance(content, dict)
+        content = content.get(name)
+    return content
+
+
+def test_a_kept_recipe_reads_back_as_itself(tmp_path: Path) -> None:
+    from donna_hw.files import write_toml
+
+    recipe = Recipe.read(find_recipe("digits"))
+    write_toml(tmp_path / "kept.toml", recipe.model_dump(exclude_none=True))
+    assert Recipe.read(tmp_path / "kept.toml") == recipe
+    assert (
+        first_difference(tomllib.loads((tmp_path / "kept.toml").read_text()), recipe.model_dump(exclude_none=True))
+        is None
+    )
+
+
+@pytest.mark.parametrize("part", ["space", "data"])
+def test_errors_of_recipes_are_one_line(tmp_path: Path, part: str) -> None:
+    with pytest.raises(DonnaError) as caught:
+        read(tmp_path, LEAST.replace(f"{part} = ", f"{part} = [] #"))
+    assert "\n" not in str(caught.value)

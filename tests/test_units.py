@@ -1,0 +1,59 @@
+"""Quantities with units: what is printed reads back, and what has no fitting unit is refused."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from donna_hw.errors import BadSetting
+from donna_hw.units import handy, parse_quantity, printed
+
+UNITS = ("s", "MAC", "parameter")
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "value"),
+    [
+        ("0.2ms", "s", 2e-4),
+        (" 200 us ", "s", 2e-4),
+        ("3s", "s", 3.0),
+        ("1.5e3us", "s", 1.5e-3),
+        ("12MMAC", "MAC", 12e6),
+        ("7 MAC", "MAC", 7.0),
+        ("2GMAC", "MAC", 2e9),
+        ("40k", "parameter", 4e4),
+        ("2M", "parameter", 2e6),
+        ("9 parameter", "parameter", 9.0),
+    ],
+)
+def test_a_quantity_is_read_in_its_unit(text: str, unit: str, value: float) -> None:
+    assert parse_quantity(text, unit) == pytest.approx(value, rel=1e-12)
+
+
+@settings(deadline=None)
+@given(st.floats(1e-9, 1e12), st.sampled_from(UNITS))
+def test_what_is_printed_reads_back_to_four_digits(value: float, unit: str) -> None:
+    assert parse_quantity(printed(value, unit), unit) == pytest.approx(value, rel=5.1e-4)
+
+
+@settings(deadline=None)
+@given(st.floats(1e-6, 900), st.sampled_from(UNITS))
+def test_a_handy_unit_keeps_numbers_below_a_thousand(value: float, unit: str) -> None:
+    _, size = handy(value, unit)
+    assert value / size < 1000
+
+
+@pytest.mark.parametrize(
+    "text", ["5", "5 parsec", "", "ms", "-3ms", "0ms", "1.2.3ms", "nanms", "infs", "1e999s", "5MAC", "5 MS"]
+)
+def test_a_latency_without_a_fitting_unit_is_refused_with_the_known_ones(text: str) -> None:
+    with pytest.raises(BadSetting, match="known: s, ms, us") as caught:
+        parse_quantity(text, "s")
+    assert repr(text) in str(caught.value)
+
+
+@pytest.mark.parametrize(("unit", "known"), [("MAC", "MAC, kMAC, MMAC, GMAC"), ("parameter", "parameter, k, M")])
+def test_counts_refuse_a_time(unit: str, known: str) -> None:
+    with pytest.raises(BadSetting, match=f"known: {known}"):
+        parse_quantity("3ms", unit)
