@@ -216,6 +216,7 @@ def _run_whole(run: Run, summary: Path | None) -> None:
     from donna_hw.show import summary_of_front, summary_of_verified
     from donna_hw.verify import check_latency, check_predictor, verify
 
+    run.preflight()
     run.distil()
     run.profile()
     run.count()

@@ -125,9 +125,7 @@ def _parts(space: Space) -> list[tuple[str, dict[str, str], Graph]]:
 def _describe(space: Space, device: Device, backend: Backend, protocol: Protocol, sentinel: Graph) -> TableInfo:
     environment = backend.environment()
     timed = isinstance(backend, TimingBackend)
-    column = (
-        f"{protocol.statistic}_s" if timed else {"latency": "latency_s"}.get(_quantity(backend), _quantity(backend))
-    )
+    column = f"{protocol.statistic}_s" if timed else {"latency": "latency_s"}.get(backend.quantity, backend.quantity)
     identity = {
         **environment.identity,
         "batch": protocol.batch,
@@ -140,8 +138,8 @@ def _describe(space: Space, device: Device, backend: Backend, protocol: Protocol
     return TableInfo(
         device=device.name,
         space=space.name,
-        quantity=_quantity(backend),
-        unit=UNITS[_quantity(backend)],
+        quantity=backend.quantity,
+        unit=UNITS[backend.quantity],
         origin=backend.origin,
         column=column,
         identity=identity,
@@ -150,11 +148,6 @@ def _describe(space: Space, device: Device, backend: Backend, protocol: Protocol
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         sentinel=layers_hash(sentinel) if protocol.sentinel_samples and timed else "",
     )
-
-
-def _quantity(backend: Backend) -> str:
-    """Return what the backend's costs are: its class's quantity, or the one its options choose."""
-    return str(backend.settings.get("count", backend.quantity))
 
 
 def _claim(info: TableInfo, path: Path) -> TableInfo:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from donna_hw.backends.base import UNITS
 from donna_hw.cost import TableCost, fit_correction
 from donna_hw.data import Dataset, load_dataset
 from donna_hw.data.images import Augmentation
@@ -19,7 +20,7 @@ from donna_hw.distillation.blockwise import distill
 from donna_hw.distillation.finetune import Start, finetune, save_lessons
 from donna_hw.distillation.pool import Pool
 from donna_hw.distillation.reference import trained_reference
-from donna_hw.errors import BadSetting
+from donna_hw.errors import BadSetting, UnknownName
 from donna_hw.files import locked, read_toml, write_atomic, write_toml
 from donna_hw.libraries import ArchitectureLibrary, BlockLibrary, qualities_of
 from donna_hw.measurement.protocol import Protocol
@@ -83,6 +84,24 @@ class Run:
         rounds = self.recipe.latency.rounds
         return self.device.protocol if rounds is None else replace(self.device.protocol, rounds=rounds)
 
+    def preflight(self) -> None:
+        """Raise, before hours of training, what the last steps would raise: a device that cannot be used, a cost nobody measures."""
+        units = {
+            name: UNITS[Device.load(name).backend().quantity] for name in (self.device.name, *self.recipe.counters)
+        }
+        for name in self.recipe.cost_devices:
+            if name not in units:
+                raise UnknownName(
+                    "search.costs must be the latency's device or counters", found=name, known=list(units)
+                )
+        self.limits({name: units[name] for name in self.recipe.cost_devices})
+
+    def limits(self, units: dict[str, str]) -> dict[str, float]:
+        """Return the recipe's limits in the units of its costs; raises `BadSetting` and `UnknownName`."""
+        for name in self.recipe.search.limits.keys() - units.keys():
+            raise UnknownName("a limit must be on one of the search's costs", found=name, known=sorted(units))
+        return {name: parse_quantity(text, units[name]) for name, text in self.recipe.search.limits.items()}
+
     def distil(self) -> BlockLibrary:
         """Train the reference network, then every block for it."""
         recipe, folder = self.recipe, self.folder / "reference"
@@ -144,10 +163,7 @@ class Run:
         """Return what the recipe's search looks for."""
         predictor = LinearPredictor.load(self.folder / "predictor.toml")
         costs = [self.cost(name) for name in self.recipe.cost_devices]
-        units = {cost.name: cost.unit for cost in costs}
-        for name in self.recipe.search.limits.keys() - units.keys():
-            raise BadSetting("a limit must be on one of the search's costs", found=name, known=sorted(units))
-        limits = {name: parse_quantity(text, units[name]) for name, text in self.recipe.search.limits.items()}
+        limits = self.limits({cost.name: cost.unit for cost in costs})
         return Aim(self.space, self.blocks.qualities(), predictor, costs, limits)
 
     def cost(self, device: str) -> TableCost:

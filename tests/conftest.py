@@ -1,4 +1,4 @@
-"""What all tests share: needs() for tests that need more than Python, a disk that can be filled, and a home without the user's own data."""
+"""What all tests share: a disk that can be filled, and a home without the user's own data."""
 
 from __future__ import annotations
 
@@ -9,15 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-
-def needs(condition: bool, what: str) -> None:
-    """Skip the running test by name where `what` is absent; with REQUIRE_ALL=1 fail it, so that nothing is skipped unseen."""
-    if condition:
-        return
-    if os.environ.get("REQUIRE_ALL") == "1":
-        pytest.fail(f"REQUIRE_ALL=1, and this test needs {what}")
-    pytest.skip(f"needs {what}")
+from requirements import needs
 
 
 @pytest.fixture(autouse=True)

@@ -45,9 +45,9 @@ def all_graphs(space: Space) -> list[Graph]:
 
 
 def declared_costs(space: Space, seed: int = 0) -> dict[str, int]:
-    """Return a cost in whole nanoseconds of every block of a space, by layers_hash."""
+    """Return a cost in tens of nanoseconds, six digits at most as in a table, of every block of a space, by layers_hash."""
     rng = np.random.default_rng(seed)
-    return {layers_hash(graph): int(rng.integers(10_000, 9_000_000)) for graph in all_graphs(space)}
+    return {layers_hash(graph): 10 * int(rng.integers(1_000, 900_000)) for graph in all_graphs(space)}
 
 
 @dataclass
@@ -80,7 +80,7 @@ class FakeRunner(Runner):
         if not self.watches and machine.breaks_at == len(machine.visits):
             raise RuntimeError("the fake machine breaks")
         machine.runs["sentinel" if self.watches else self.key] += count
-        return Samples(np.full(count, machine.costs_ns[self.key] * machine.slowness * 1e-9))
+        return Samples(np.full(count, machine.costs_ns[self.key] * machine.slowness / 1e9))
 
     def close(self) -> None:
         self.machine.open_runners -= 1

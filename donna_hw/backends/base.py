@@ -43,7 +43,7 @@ class Backend(ABC):
     """
 
     origin: ClassVar[str]
-    quantity: ClassVar[str] = "latency"
+    quantity: str = "latency"
     options: ClassVar[Mapping[str, Scalar]] = {}
 
     def __init__(self, batch: int, options: Mapping[str, Scalar]) -> None:

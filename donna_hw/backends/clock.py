@@ -19,4 +19,4 @@ def time_calls(call: Callable[[], object], count: int) -> Samples:
         call()
         wall[run] = time.perf_counter_ns() - start
         cpu[run] = time.thread_time_ns() - cpu_start
-    return Samples(wall_s=wall * 1e-9, cpu_s=cpu * 1e-9)
+    return Samples(wall_s=wall / 1e9, cpu_s=cpu / 1e9)  # divided, so that nanoseconds read back exactly

@@ -28,6 +28,7 @@ class PtflopsBackend(ExactBackend):
         super().__init__(batch, options)
         if self.settings["count"] not in ("macs", "params"):
             raise UnknownName("option count must be known", found=str(self.settings["count"]), known=("macs", "params"))
+        self.quantity = str(self.settings["count"])
 
     @classmethod
     def availability(cls) -> Availability:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,9 +58,10 @@ def distill(
         for m in range(stage.size):
             jobs.setdefault((stage.name, layers_hash(space.block_graph(stage, m))), (stage, m))
     todo = {key: job for key, job in jobs.items() if key not in done}
-    if not todo:
-        return library
     maps = folder / "maps"
+    if not todo:
+        shutil.rmtree(maps, ignore_errors=True)
+        return library
     save_maps(space, teacher, data, bkd.images, seed=seed, folder=maps)
     tasks = [
         BlockTask(space.name, stage.name, m, str(maps), bkd.fit, seed, str(library.weights_path(stage, m)))
@@ -80,8 +82,7 @@ def distill(
                 "train_s": f"{seconds:.2f}",
             }
         )
-    for path in maps.glob("*.npy"):
-        path.unlink()
+    shutil.rmtree(maps)
     return library
 
 

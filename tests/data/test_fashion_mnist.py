@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import needs
+from requirements import needs
 
 from donna_hw.data import fashion_mnist, load_dataset
 from donna_hw.data.fashion_mnist import DEBIAN, FILES, find_files, load_fashion_mnist, read_idx

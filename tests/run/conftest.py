@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tiny_run import RECIPE, TinyRun, donna
+from tiny_run import RECIPE, Main, TinyRun, donna
 
 from donna_hw import cli
 
@@ -31,9 +30,6 @@ def broken(tiny_run: TinyRun, tmp_path: Path) -> TinyRun:
     shutil.copytree(tiny_run.folder, tmp_path / "run")
     shutil.copy(tiny_run.recipe, tmp_path / "tiny.toml")
     return TinyRun(tmp_path / "tiny.toml", tmp_path / "run", tiny_run.seconds, tiny_run.printed)
-
-
-Main = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture

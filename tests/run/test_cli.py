@@ -51,5 +51,5 @@ def test_the_version_is_the_installed_one() -> None:
 def test_devices_and_spaces_are_listed() -> None:
     devices, spaces = (CliRunner().invoke(cli, [name]).output for name in ("devices", "spaces"))
     assert all(name in devices for name in ("onnxruntime_cpu", "torch_cpu", "macs", "params", "v100"))
-    assert "small_8px   3 x 16" in spaces
-    assert "4.1e+03" in spaces
+    assert "small_8px   3 x 24" in spaces
+    assert "1.38e+04" in spaces

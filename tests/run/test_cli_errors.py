@@ -7,10 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Main
-from tiny_run import RECIPE, TinyRun, donna
+from tiny_run import RECIPE, Main, TinyRun, donna
 
-from donna_hw.errors import BadFile, UnknownName
+from donna_hw.errors import BadFile
 
 TABLE = "latency_tables/onnxruntime_cpu/small_8px/isolated-b1-float32-t1.csv"
 
@@ -64,13 +63,35 @@ def test_each_kind_of_error_is_one_line_in_a_process_of_its_own(broken: TinyRun,
     assert done.stdout == ""
 
 
-def test_debug_shows_the_traceback(main: Main, tmp_path: Path) -> None:
-    with pytest.raises(UnknownName):
-        main("--debug", "count", "smal_8px")
-    done = donna("--debug", "count", "smal_8px", cwd=tmp_path)
-    assert done.returncode != 0
-    assert "Traceback" in done.stderr
-    assert "donna_hw.errors.UnknownName" in done.stderr.splitlines()[-1]
+def test_debug_shows_the_traceback_before_the_line(main: Main) -> None:
+    code, _, error = main("--debug", "count", "smal_8px")
+    assert code == 2
+    assert "Traceback" in error
+    assert "donna_hw.errors.UnknownName" in error
+    assert error.splitlines()[-1].startswith("error: a search space must be a known one")
+
+
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        (
+            '[search]\ncosts = ["macs", "v100"]',
+            ["search.costs", "found 'v100'", "known: onnxruntime_cpu, macs, params"],
+        ),
+        ('[search]\nlimits = { onnxruntime_cpu = "20" }', ["a limit in s", "found '20'", "known: s, ms, us"]),
+        ('[search]\nlimits = { macs = "20MMAC" }', ["a limit must be on one of", "known: onnxruntime_cpu"]),
+        ('[latency]\ndevice = "samsung_s20"', ["backend 'android'", "does not exist yet"]),
+    ],
+)
+def test_what_only_the_last_steps_use_is_refused_before_any_training(
+    main: Main, tmp_path: Path, key: str, says: list[str]
+) -> None:
+    section = key.split("\n", maxsplit=1)[0]
+    recipe = tmp_path / "late.toml"
+    recipe.write_text(RECIPE.replace(section, key) if section in RECIPE else RECIPE + key)
+    code, _, error = main("run", recipe)
+    one_line(code, error, *says)
+    assert not (tmp_path / "runs" / "late" / "reference").exists()
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_without_corners_all_networks_are_drawn(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("corner", ["smallest", "reference"])
 def test_no_network_of_the_library_holds_a_diverged_block_not_even_a_corner(tmp_path: Path, corner: str) -> None:
-    number = 0 if corner == "smallest" else 15
+    number = 0 if corner == "smallest" else 23
     run = run_with(tmp_path, {("stage2", number), ("stage1", 7)}, LibraryPart(networks=40, test_networks=30))
     rows = np.concatenate(run.library_rows())
     assert len(set(tuples(rows))) == 70
@@ -69,16 +69,16 @@ def test_no_network_of_the_library_holds_a_diverged_block_not_even_a_corner(tmp_
 
 
 def test_too_many_diverged_blocks_are_said_to_be_so(tmp_path: Path) -> None:
-    run = run_with(tmp_path, {("stage2", m) for m in range(16)}, LibraryPart(networks=5))
+    run = run_with(tmp_path, {("stage2", m) for m in range(24)}, LibraryPart(networks=5))
     with pytest.raises(BadSetting, match=r"free of diverged blocks; found 0; lower distill\.learning_rate"):
         run.library_rows()
 
 
 def test_a_few_good_networks_among_diverged_ones_are_found(tmp_path: Path) -> None:
-    """One block of 16 is left in a stage: 256 networks, enough for a library of 20."""
-    run = run_with(tmp_path, {("stage2", m) for m in range(15)}, LibraryPart(networks=20))
+    """One block of 24 is left in a stage: 576 networks, enough for a library of 20."""
+    run = run_with(tmp_path, {("stage2", m) for m in range(23)}, LibraryPart(networks=20))
     rows, _ = run.library_rows()
-    assert set(rows[:, 1].tolist()) == {15}
+    assert set(rows[:, 1].tolist()) == {23}
     assert len(set(tuples(rows))) == 20
 
 

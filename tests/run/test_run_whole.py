@@ -12,8 +12,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import Main
-from tiny_run import TinyRun, donna, trained
+from tiny_run import Main, TinyRun, donna, trained
 
 from donna_hw.blocks.torch_module import to_torch
 from donna_hw.data import load_dataset
@@ -52,14 +51,15 @@ def test_the_references_accuracy_is_that_of_its_weights_on_the_test_images(tiny_
     folder, network = tiny_run.folder / "reference", to_torch(SPACE.network(SPACE.reference))
     load_weights(network, folder / "weights.safetensors")
     facts = tomllib.loads((folder / "reference.toml").read_text())
-    # One image of 500 is 0.2 %: another number of threads may round a tie differently.
-    assert facts["top1_percent"] == pytest.approx(top1_percent(network, load_dataset("digits", 1000).test), abs=0.21)
-    assert facts["test_images"] == 500
+    images = load_dataset("digits", 850).test
+    # Another number of threads may round a tie between two classes differently: one image is allowed for.
+    assert facts["top1_percent"] == pytest.approx(top1_percent(network, images), abs=101 / len(images))
+    assert facts["test_images"] == len(images) == 797
 
 
 def test_every_block_has_a_quality_and_weights_that_fit(tiny_run: TinyRun) -> None:
     library = BlockLibrary(tiny_run.folder / "block_library", SPACE)
-    assert [values.size for values in library.qualities()] == [16, 16, 16]
+    assert [values.size for values in library.qualities()] == list(SPACE.stage_sizes)
     assert all(np.isfinite(values).all() for values in library.qualities())
     for stage in SPACE.stages:
         assert all(read_weights(library.weights_path(stage, m)) for m in range(stage.size))
@@ -125,7 +125,7 @@ def test_the_report_and_the_summary_show_every_verified_network(tiny_run: TinyRu
             assert f"{row['top1_percent']:.2f}" in text
     assert "<h1>Tiny &amp; small</h1>" in page
     assert summary.startswith("# Tiny & small\n")
-    for key in ("held_out = 1000", "population = 20"):
+    for key in ("held_out = 850", "population = 20"):
         assert key in page
 
 
@@ -137,7 +137,7 @@ def test_a_second_start_changes_nothing_that_was_trained_or_measured(broken: Tin
     assert trained(broken.folder) == before
     assert (broken.folder / "front.csv").read_bytes() == front
     pd.testing.assert_frame_equal(csv(broken.folder / "verified.csv"), verified, rtol=1e-12)  # ns read back as seconds
-    assert len(before) > 48 + 5
+    assert len(before) > 72 + 5
 
 
 def test_the_report_is_written_again_from_the_files(broken: TinyRun, main: Main) -> None:

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import Main
-from tiny_run import TinyRun
+from tiny_run import Main, TinyRun
 
 from donna_hw.search.command import search_space
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ workers = 2
 
 [data]
 name = "digits"
-held_out = 1000
+held_out = 850
 
 [reference]
 epochs = 3
@@ -52,6 +53,9 @@ population = 20
 front = 2
 random = 1
 """
+
+
+Main = Callable[..., tuple[int, str, str]]  # the command line's entry: (exit code, standard output, standard error)
 
 
 def environment() -> dict[str, str]:

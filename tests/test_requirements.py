@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import needs
+from requirements import needs
 
 
 def test_what_is_there_neither_skips_nor_fails(monkeypatch: pytest.MonkeyPatch) -> None:
