@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 import numpy as np
 from scipy.optimize import nnls
-from scipy.stats import kendalltau
 
 from donna_hw.errors import BadFile, BadSetting, NothingToFit, UnknownName
 from donna_hw.files import read_toml, write_toml
@@ -110,44 +109,6 @@ def left_out(qualities: Array, top1_percent: Array, kind: str, alpha: float) -> 
     return predictions
 
 
-@dataclass(frozen=True)
-class Ranking:
-    """How well predictions order networks: Kendall's tau with a 95 % bootstrap interval over networks, R2, mean squared error."""
-
-    networks: int
-    kendall_tau: float
-    tau_low: float
-    tau_high: float
-    r2: float
-    mse: float
-
-
-def ranking(predicted: Array, measured: Array, seed: int = 0, draws: int = 1000) -> Ranking:
-    """Compare predictions with measured accuracies, both float [n] with n of 3 or more, in per cent.
-
-    Where all measured ones are equal there is no order to find: tau, its interval and R2 are NaN.
-    """
-    if len(measured) < 3:
-        raise NothingToFit("a ranking needs at least 3 networks", found=len(measured), cure="finetune more")
-    rng = np.random.default_rng(seed)
-    picks = rng.integers(0, len(measured), (draws, len(measured)))
-    taus = [tau for pick in picks if np.isfinite(tau := _tau(predicted[pick], measured[pick]))]
-    low, high = np.percentile(taus, [2.5, 97.5]) if taus else (np.nan, np.nan)
-    mse = float(np.square(predicted - measured).mean())
-    spread = float(np.square(measured - measured.mean()).mean())
-    r2 = 1 - mse / spread if spread > 0 else float("nan")
-    return Ranking(len(measured), _tau(predicted, measured), float(low), float(high), r2, mse)
-
-
-def rival(values: Array, fit_values: Array, fit_top1: Array) -> Array:
-    """Return the accuracies, float [n], that one plain positive number of a network (its MACs) predicts by a line in its logarithm.
-
-    values: of the networks to predict, float [n]; fit_values, fit_top1: of the networks that the line is fitted to, float [m].
-    """
-    slope, offset = np.polyfit(np.log(fit_values), fit_top1, 1)
-    return np.asarray(slope * np.log(values) + offset)
-
-
 def _fit(qualities: Array, top1: Array, kind: str, alpha: float, noise: float) -> LinearPredictor:
     features = KINDS[kind](_checked(qualities))
     center, scale = features.mean(axis=0), features.std(axis=0)
@@ -183,10 +144,6 @@ def _checked(qualities: Array) -> Array:
             cure="leave networks with diverged blocks out (BlockLibrary.qualities marks them with infinity)",
         )
     return qualities
-
-
-def _tau(a: Array, b: Array) -> float:
-    return float(kendalltau(a, b).statistic)
 
 
 def _plain(value: object) -> object:

@@ -121,7 +121,7 @@ class Recipe(_Part):
     space: str
     seed: int = Field(default=0, ge=0)
     workers: int = Field(default=0, ge=0)
-    counters: list[str] = ["macs", "params"]
+    counters: list[str] = Field(default=["macs", "params"], min_length=1)
     data: DataPart
     reference: ReferencePart
     distill: DistillPart = DistillPart()

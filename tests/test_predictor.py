@@ -15,7 +15,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from donna_hw.errors import BadFile, BadSetting, NothingToFit, UnknownName
-from donna_hw.predictor import ALPHAS, LinearPredictor, fit_predictor, left_out, rival
+from donna_hw.predictor import ALPHAS, LinearPredictor, fit_predictor, left_out
+from donna_hw.ranking import rival
 
 KINDS = ("monotone", "ridge2")
 NSR = st.floats(0, 20)

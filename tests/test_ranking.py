@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from donna_hw.errors import NothingToFit
-from donna_hw.predictor import ranking
+from donna_hw.ranking import pairs_in_order, ranking
 
 
 def counted_tau(a: list[int], b: list[int]) -> float:
@@ -73,3 +73,22 @@ def test_equal_measured_accuracies_have_no_order() -> None:
 def test_two_networks_are_no_ranking() -> None:
     with pytest.raises(NothingToFit, match="at least 3 networks; found 2"):
         ranking(np.array([1.0, 2.0]), np.array([1.0, 2.0]))
+
+
+@given(st.integers(2, 12), st.integers(0, 1000))
+def test_pairs_of_equal_cost_are_those_counted_by_hand(count: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    values, measured, costs = (rng.integers(1, 6, count).astype(float) for _ in range(3))
+    points = []
+    for i in range(count):
+        for j in range(i):
+            close = abs(costs[i] - costs[j]) <= 0.15 * max(costs[i], costs[j])
+            if close and measured[i] != measured[j]:
+                order = (values[i] - values[j]) * (measured[i] - measured[j])
+                points.append(1.0 if order > 0 else 0.5 if order == 0 else 0.0)
+    share, pairs = pairs_in_order(values, measured, costs)
+    assert pairs == len(points)
+    if points:
+        assert share == pytest.approx(np.mean(points))
+    else:
+        assert np.isnan(share)

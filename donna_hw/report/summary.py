@@ -7,10 +7,9 @@ from io import StringIO
 
 import numpy as np
 import pandas as pd
-from scipy.stats import kendalltau
 
 from donna_hw.files import read_text, read_toml
-from donna_hw.predictor import Ranking, ranking, rival
+from donna_hw.ranking import Ranking, kendall_tau, pairs_in_order, ranking, rival
 from donna_hw.run import Run
 from donna_hw.table import LatencyTable
 from donna_hw.tables import correction_of, table_in
@@ -42,16 +41,21 @@ def predictor_lines(run: Run) -> list[str]:
         else "networks of the library, each left out of its own fit"
     )
     kind = run.recipe.library.predictor
-    rows = [_ranking_row(f"predictor ({kind})", ranking(tested["predicted_percent"].to_numpy(), measured))]
+    rivals = {}
     for name in run.recipe.counters:
-        line = rival(tested[name].to_numpy(), library[name].to_numpy(), library["top1_percent"].to_numpy())
-        rows.append(_ranking_row(f"rival: log {name}", ranking(line, measured)))
+        fitted = library[name].to_numpy(), library["top1_percent"].to_numpy()
+        rivals[f"rival: log {name}"] = rival(tested[name].to_numpy(), *fitted)
+    rows, counter = [], run.recipe.counters[0]
+    costs = tested[counter].to_numpy()
+    for name, values in ({f"predictor ({kind})": tested["predicted_percent"].to_numpy()} | rivals).items():
+        share, pairs = pairs_in_order(values, measured, costs)
+        rows.append(_ranking_row(name, ranking(values, measured), f"{100 * share:.0f} % of {pairs}"))
     spread = f"{measured.min():.2f} to {measured.max():.2f} %, standard deviation {measured.std(ddof=1):.2f}"
     return [
         f"Fitted to {len(library)} networks; judged on {len(measured)} {how} (top-1 {spread}).",
         "",
-        "| | Kendall tau | 95 % bootstrap interval | R2 | MSE |",
-        "|---|---|---|---|---|",
+        f"| | Kendall tau | 95 % bootstrap interval | R2 | MSE | pairs within 15 % of {counter} in order |",
+        "|---|---|---|---|---|---|",
         *rows,
     ]
 
@@ -78,9 +82,9 @@ def latency_lines(run: Run, table: LatencyTable) -> list[str]:
         lines += ["| | mean absolute error | Kendall tau |", "|---|---|---|"]
         for name, label in (("sum_s", "plain sum of the table"), ("predicted_s", "corrected")):
             error = 100 * np.abs(frame[name] / measured - 1).mean()
-            lines.append(f"| {label} | {error:.1f} % | {_tau(frame[name], measured):.3f} |")
+            lines.append(f"| {label} | {error:.1f} % | {kendall_tau(frame[name].to_numpy(), measured):.3f} |")
         for name in run.recipe.counters:
-            lines.append(f"| rival: {name} | - | {_tau(frame[name], measured):.3f} |")
+            lines.append(f"| rival: {name} | - | {kendall_tau(frame[name].to_numpy(), measured):.3f} |")
         inside = (np.abs(frame["predicted_s"] - measured) <= 1.645 * frame["std_s"]).mean()
         lines += ["", f"The stated 90 % intervals hold {100 * inside:.0f} % of these networks."]
     return lines
@@ -116,7 +120,9 @@ def verified_lines(verified: pd.DataFrame) -> list[str]:
 def _setting_lines(run: Run, table: LatencyTable) -> list[str]:
     recipe, info, data = run.recipe, table.info, run.data
     reference = read_toml(run.folder / "reference" / "reference.toml")
-    blocks = run.blocks.journal.records()
+    blocks, networks = run.blocks.journal.records(), run.architectures.networks()
+    same = [network.top1_percent for network in networks if network.architecture == run.space.reference]
+    alike = f" The reference, distilled and finetuned like the others, has {same[0]:.2f} %." if same else ""
     return [
         f"- Command: `donna-hw run recipes/{run.folder.name}.toml --summary docs/results/{run.folder.name}.md`; seed {recipe.seed}.",
         f"- Date: {date.today().isoformat()}. Machine: {info.identity['device_model']}, {info.conditions.get('cores', '?')} cores, "
@@ -130,7 +136,8 @@ def _setting_lines(run: Run, table: LatencyTable) -> list[str]:
         f"{recipe.distill.images or len(data.train)} images, batch {recipe.distill.batch} (the paper: 256; small data want more steps), "
         f"{sum(float(record['train_s']) for record in blocks):.0f} s of one core in all.",
         f"- Finetuning: {recipe.finetune.epochs} epoch(s) of {recipe.finetune.images or len(data.train)} images, "
-        f"batch {recipe.finetune.batch}.",
+        f"batch {recipe.finetune.batch}, "
+        f"{sum(network.train_s for network in networks):.0f} s of one core for {len(networks)} networks.{alike}",
         f"- Search: NSGA-II, {recipe.search.samples} samples; front of {_front_size(run)} networks.",
     ]
 
@@ -139,9 +146,6 @@ def _front_size(run: Run) -> int:
     return len(pd.read_csv(StringIO(read_text(run.folder / "front.csv"))))
 
 
-def _ranking_row(name: str, found: Ranking) -> str:
-    return f"| {name} | {found.kendall_tau:.3f} | {found.tau_low:.3f} to {found.tau_high:.3f} | {found.r2:.3f} | {found.mse:.3f} |"
-
-
-def _tau(a: pd.Series, b: np.ndarray) -> float:
-    return float(kendalltau(a, b).statistic)
+def _ranking_row(name: str, found: Ranking, pairs: str) -> str:
+    interval = f"{found.tau_low:.3f} to {found.tau_high:.3f}"
+    return f"| {name} | {found.kendall_tau:.3f} | {interval} | {found.r2:.3f} | {found.mse:.3f} | {pairs} |"
