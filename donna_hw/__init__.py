@@ -22,6 +22,8 @@ _HOMES = {
     "Stage": "donna_hw.spaces.space",
     "TableCost": "donna_hw.cost",
     "device_names": "donna_hw.device",
+    "distill": "donna_hw.distillation.blockwise",
+    "finetune": "donna_hw.distillation.finetune",
     "fit_correction": "donna_hw.cost",
     "fit_predictor": "donna_hw.predictor",
     "load_space": "donna_hw.spaces",
@@ -29,6 +31,7 @@ _HOMES = {
     "nsga2": "donna_hw.search.nsga2",
     "profile_space": "donna_hw.profile",
     "open_run": "donna_hw.run",
+    "search_space": "donna_hw.search.command",
     "space_names": "donna_hw.spaces",
 }
 

@@ -57,7 +57,7 @@ def devices() -> None:
 
 @cli.command()
 def spaces() -> None:
-    """Show the search spaces, their axes and the counts of their reference."""
+    """Show the search spaces, their axes and sizes."""
     from donna_hw.show import table
     from donna_hw.spaces import load_space, space_names
     from donna_hw.units import printed
@@ -95,7 +95,10 @@ def profile(space: str, device: str, rounds: int | None, root: Path) -> None:
 @SPACE
 @TABLES
 def count(space: str, root: Path) -> None:
-    """Count operations and parameters of every block of SPACE with ptflops."""
+    """Count operations and parameters of SPACE's blocks.
+
+    ptflops counts, as in the paper; the tables are called macs and params.
+    """
     from donna_hw.device import Device
     from donna_hw.profile import profile_space as fill
     from donna_hw.show import summary_of_table
@@ -110,7 +113,7 @@ def count(space: str, root: Path) -> None:
 @RECIPE
 @OUT
 def distill(recipe: str, out: Path | None) -> None:
-    """Train the reference network of RECIPE and distil every block from it."""
+    """Train RECIPE's reference and distil its blocks."""
     from donna_hw.run import open_run
     from donna_hw.show import summary_of_blocks
 
@@ -122,7 +125,7 @@ def distill(recipe: str, out: Path | None) -> None:
 @RECIPE
 @OUT
 def finetune(recipe: str, out: Path | None) -> None:
-    """Finetune the networks of RECIPE's Architecture Library."""
+    """Finetune RECIPE's Architecture Library."""
     from donna_hw.run import open_run
     from donna_hw.show import summary_of_networks
 
@@ -135,7 +138,10 @@ def finetune(recipe: str, out: Path | None) -> None:
 @RECIPE
 @OUT
 def fit(recipe: str, out: Path | None) -> None:
-    """Fit the accuracy predictor of RECIPE, and say how well it orders networks, beside MACs."""
+    """Fit RECIPE's accuracy predictor and judge it.
+
+    Prints how well it orders networks, beside MACs and parameters alone.
+    """
     from donna_hw.report.summary import predictor_lines
     from donna_hw.run import open_run
 
@@ -169,7 +175,10 @@ def search(
     seed: int,
     out: Path | None,
 ) -> None:
-    """Search SPACE for the most accurate networks at every cost, with the predictor and the blocks of a finished run."""
+    """Search SPACE for the best networks at every cost.
+
+    Accuracies are predicted from the blocks and the predictor of a finished run.
+    """
     from donna_hw.search.command import search_space
     from donna_hw.show import summary_of_front
 
@@ -187,7 +196,7 @@ def search(
 @RECIPE
 @OUT
 def report(recipe: str, out: Path | None) -> None:
-    """Write the report of a finished run of RECIPE again."""
+    """Write the report of a finished run again."""
     from donna_hw.report.page import write_report
     from donna_hw.run import open_run
 
@@ -202,7 +211,7 @@ def report(recipe: str, out: Path | None) -> None:
     "--summary", type=click.Path(path_type=Path), help="Also write the summary of results to this Markdown file."
 )
 def run(recipe: str, out: Path | None, summary: Path | None) -> None:
-    """Run RECIPE whole: train, distil, measure, finetune, search, verify, report."""
+    """Run RECIPE whole, from training to the report."""
     from donna_hw.run import open_run
 
     with open_run(recipe, out) as opened:

@@ -10,7 +10,7 @@ import pandas as pd
 from donna_hw.libraries import ArchitectureLibrary, BlockLibrary
 from donna_hw.search.front import ParetoFront
 from donna_hw.table import LatencyTable
-from donna_hw.units import printed
+from donna_hw.units import printed, printed_with_error
 
 SHOWN = 20
 
@@ -91,7 +91,7 @@ def summary_of_verified(verified: pd.DataFrame) -> str:
             row["role"],
             f"{row['predicted_percent']:.2f} +- {row['predicted_std_percent']:.2f}",
             f"{row['top1_percent']:.2f}",
-            f"{printed(row['predicted_s'], 's')} +- {printed(row['predicted_std_s'], 's')}",
+            printed_with_error(row["predicted_s"], row["predicted_std_s"], "s"),
             printed(row["measured_s"], "s"),
             row["network"],
         ]

@@ -44,3 +44,9 @@ def printed(value: float, unit: str) -> str:
     """Return a value for people, such as `29.8 us`."""
     name, size = handy(value, unit)
     return f"{value / size:.4g} {name}"
+
+
+def printed_with_error(value: float, std: float, unit: str) -> str:
+    """Return a value and its standard deviation in one unit for people, such as `46.07 +- 0.76 us`."""
+    name, size = handy(value, unit)
+    return f"{value / size:.4g} +- {std / size:.2g} {name}"

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from donna_hw.errors import BadSetting
-from donna_hw.units import handy, parse_quantity, printed
+from donna_hw.units import handy, parse_quantity, printed, printed_with_error
 
 UNITS = ("s", "MAC", "parameter")
 
@@ -57,3 +57,8 @@ def test_a_latency_without_a_fitting_unit_is_refused_with_the_known_ones(text: s
 def test_counts_refuse_a_time(unit: str, known: str) -> None:
     with pytest.raises(BadSetting, match=f"known: {known}"):
         parse_quantity("3ms", unit)
+
+
+def test_a_value_and_its_error_are_printed_in_one_unit() -> None:
+    assert printed_with_error(46.07e-6, 0.7562e-6, "s") == "46.07 +- 0.76 us"
+    assert printed_with_error(1.5e-3, 20e-6, "s") == "1.5 +- 0.02 ms"

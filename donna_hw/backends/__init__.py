@@ -36,7 +36,7 @@ def load_backend(name: str) -> type[Backend]:
         raise Unavailable(
             f"backend {name!r} ({_PLANNED[name]}) does not exist yet in this version",
             known=backend_names(),
-            cure="use a device of a known backend, or register one (CONTRIBUTING: add a backend)",
+            cure="use a device of a known one",
         )
     if target is None:
         raise UnknownName("a backend must be a known one", found=name, known=backend_names())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from io import StringIO
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +18,7 @@ from donna_hw.report.figure import Points, draw, svg
 from donna_hw.report.summary import latency_lines, predictor_lines
 from donna_hw.run import Run
 from donna_hw.tables import table_in
-from donna_hw.units import printed
+from donna_hw.units import printed, printed_with_error
 from donna_hw.verify import read_verified
 
 
@@ -34,6 +36,7 @@ def write_report(run: Run) -> Path:
         picture=Markup(drawn),  # noqa: S704  drawn by matplotlib from numbers and names of devices
         verified=read_verified(run).to_dict("records"),
         printed=printed,
+        printed_with_error=printed_with_error,
         predictor=_cells(predictor_lines(run)),
         latency=_cells(latency_lines(run, table)),
         info=table.info,
@@ -67,10 +70,13 @@ def points(run: Run) -> Points:
     )
 
 
-def _cells(lines: list[str]) -> dict[str, list[list[str]] | list[str]]:
-    """Return Markdown lines as prose and table rows."""
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
-    return {
-        "prose": [line for line in lines if line and not line.startswith("|")],
-        "rows": [r for r in rows if set("".join(r)) != {"-"}],
-    }
+def _cells(lines: list[str]) -> list[tuple[str, list[Any]]]:
+    """Return Markdown lines as ("prose", [line]) and ("table", [cells]), in their order."""
+    parts: list[tuple[str, list[Any]]] = []
+    for in_table, group in groupby((line for line in lines if line), key=lambda line: line.startswith("|")):
+        if in_table:
+            rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in group]
+            parts.append(("table", [row for row in rows if set("".join(row)) != {"-"}]))
+        else:
+            parts.append(("prose", list(group)))
+    return parts
