@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 RECIPE = click.argument("recipe")
 SPACE = click.argument("space")
 OUT = click.option("--out", type=click.Path(path_type=Path), help="The run's folder; by default runs/<recipe>.")
+SEED = click.option(
+    "--seed", type=click.IntRange(0), help="Replaces the recipe's seed; the run's folder is then its own."
+)
 TABLES = click.option(
     "--out",
     "root",
@@ -112,24 +115,26 @@ def count(space: str, root: Path) -> None:
 @cli.command()
 @RECIPE
 @OUT
-def distill(recipe: str, out: Path | None) -> None:
+@SEED
+def distill(recipe: str, out: Path | None, seed: int | None) -> None:
     """Train RECIPE's reference and distil its blocks."""
     from donna_hw.run import open_run
     from donna_hw.show import summary_of_blocks
 
-    with open_run(recipe, out) as run:
+    with open_run(recipe, out, seed) as run:
         click.echo(summary_of_blocks(run.distil()))
 
 
 @cli.command()
 @RECIPE
 @OUT
-def finetune(recipe: str, out: Path | None) -> None:
+@SEED
+def finetune(recipe: str, out: Path | None, seed: int | None) -> None:
     """Finetune RECIPE's Architecture Library."""
     from donna_hw.run import open_run
     from donna_hw.show import summary_of_networks
 
-    with open_run(recipe, out) as run:
+    with open_run(recipe, out, seed) as run:
         run.distil()
         click.echo(summary_of_networks(run.finetune()))
 
@@ -137,7 +142,8 @@ def finetune(recipe: str, out: Path | None) -> None:
 @cli.command()
 @RECIPE
 @OUT
-def fit(recipe: str, out: Path | None) -> None:
+@SEED
+def fit(recipe: str, out: Path | None, seed: int | None) -> None:
     """Fit RECIPE's accuracy predictor and judge it.
 
     Prints how well it orders networks, beside MACs and parameters alone.
@@ -145,7 +151,7 @@ def fit(recipe: str, out: Path | None) -> None:
     from donna_hw.report.summary import predictor_lines
     from donna_hw.run import open_run
 
-    with open_run(recipe, out) as run:
+    with open_run(recipe, out, seed) as run:
         run.count()
         run.fit()
         click.echo("\n".join(predictor_lines(run)))
@@ -195,26 +201,28 @@ def search(
 @cli.command()
 @RECIPE
 @OUT
-def report(recipe: str, out: Path | None) -> None:
+@SEED
+def report(recipe: str, out: Path | None, seed: int | None) -> None:
     """Write the report of a finished run again."""
     from donna_hw.report.page import write_report
     from donna_hw.run import open_run
 
-    with open_run(recipe, out) as run:
+    with open_run(recipe, out, seed) as run:
         click.echo(f"report: {write_report(run)}")
 
 
 @cli.command()
 @RECIPE
 @OUT
+@SEED
 @click.option(
     "--summary", type=click.Path(path_type=Path), help="Also write the summary of results to this Markdown file."
 )
-def run(recipe: str, out: Path | None, summary: Path | None) -> None:
+def run(recipe: str, out: Path | None, seed: int | None, summary: Path | None) -> None:
     """Run RECIPE whole, from training to the report."""
     from donna_hw.run import open_run
 
-    with open_run(recipe, out) as opened:
+    with open_run(recipe, out, seed) as opened:
         _run_whole(opened, summary)
 
 

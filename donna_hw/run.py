@@ -40,11 +40,12 @@ CORRECTION, LATENCY_TEST, LIBRARY, RANDOM = 1, 2, 3, 4  # streams of randomness,
 
 @dataclass(frozen=True)
 class Run:
-    """A recipe, its folder, and the pool of processes; the methods are the steps in their order."""
+    """A recipe, its folder, the pool of processes and the command that repeats it; the methods are the steps in their order."""
 
     recipe: Recipe
     folder: Path
     pool: Pool
+    command: str = ""
 
     @cached_property
     def space(self) -> Space:
@@ -231,14 +232,21 @@ class Run:
 
 
 @contextmanager
-def open_run(recipe_name: str, out: Path | None) -> Iterator[Run]:
-    """Open, or begin, the run of a recipe; its folder is `out`, by default `runs/<recipe>`.
+def open_run(recipe_name: str, out: Path | None = None, seed: int | None = None) -> Iterator[Run]:
+    """Open, or begin, the run of a recipe; its folder is `out`, by default `runs/<recipe>`, or `runs/<recipe>-seed<n>` with a `seed`
+    that replaces the recipe's.
 
     Only one process may write a folder at a time. A folder begun with other settings is refused with the first that differs.
     """
     path = find_recipe(recipe_name)
-    recipe = Recipe.read(path)
-    folder = out or Path("runs") / path.stem
+    recipe, name, command = Recipe.read(path), path.stem, f"donna-hw run recipes/{path.stem}.toml"
+    if seed is not None:
+        recipe, name, command = (
+            recipe.model_copy(update={"seed": seed}),
+            f"{name}-seed{seed}",
+            f"{command} --seed {seed}",
+        )
+    folder = out or Path("runs") / name
     with locked(folder / ".lock"):
         kept = folder / "recipe.toml"
         settings = recipe.model_dump(exclude_none=True)
@@ -255,6 +263,6 @@ def open_run(recipe_name: str, out: Path | None) -> Iterator[Run]:
             write_toml(kept, settings)
         pool = Pool(recipe.processes)
         try:
-            yield Run(recipe, folder, pool)
+            yield Run(recipe, folder, pool, command)
         finally:
             pool.close()

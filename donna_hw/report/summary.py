@@ -124,7 +124,7 @@ def _setting_lines(run: Run, table: LatencyTable) -> list[str]:
     same = [network.top1_percent for network in networks if network.architecture == run.space.reference]
     alike = f" The reference, distilled and finetuned like the others, has {same[0]:.2f} %." if same else ""
     return [
-        f"- Command: `donna-hw run recipes/{run.folder.name}.toml --summary docs/results/{run.folder.name}.md`; seed {recipe.seed}.",
+        f"- Command: `{run.command} --summary docs/results/{run.folder.name}.md`; seed {recipe.seed}.",
         f"- Date: {date.today().isoformat()}. Machine: {info.identity['device_model']}, {info.conditions.get('cores', '?')} cores, "
         f"{info.conditions.get('system', '?')}; {info.identity['runtime']}; trained on {recipe.processes} CPU processes, no GPU.",
         f"- Data: {data.source}; {len(data.train)} images to train, {len(data.held_out)} held out of train for block qualities, "
