@@ -1,4 +1,4 @@
-"""A pool of processes, one thread each: on a CPU the fastest way to train many small blocks (docs/training.md)."""
+"""A pool of processes, one thread each: small blocks are too small to share a core's work (docs/training.md)."""
 
 from __future__ import annotations
 
