@@ -132,7 +132,7 @@ class Run:
         rows = self.random_rows(CORRECTION, self.recipe.latency.correct_with)
         write_correction(table, fit_correction(plain.mean(rows), self.measured(table, rows)))
         if self.recipe.latency.test_networks:
-            self.measured(table, self.random_rows(LATENCY_TEST, self.recipe.latency.test_networks))
+            self.measured(table, self.latency_test_rows())
         return table
 
     def count(self) -> list[LatencyTable]:
@@ -212,6 +212,13 @@ class Run:
         others = drawn[~(drawn[:, None] == corners[None]).all(axis=2).any(axis=1)]
         rows = np.concatenate([corners, others])[: sizes.networks + sizes.test_networks]
         return rows[: sizes.networks], rows[sizes.networks :]
+
+    def latency_test_rows(self) -> Rows:
+        """Return the networks that test the corrected latency, int [n, stages]: none that the correction was fitted to."""
+        part = self.recipe.latency
+        fitted = self.random_rows(CORRECTION, part.correct_with)
+        drawn = self.random_rows(LATENCY_TEST, part.test_networks + part.correct_with)
+        return np.asarray(drawn[~(drawn[:, None] == fitted[None]).all(axis=2).any(axis=1)][: part.test_networks])
 
     def networks(self, rows: Rows) -> list[Architecture]:
         """Return rows as architectures."""

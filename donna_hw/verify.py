@@ -10,7 +10,7 @@ import pandas as pd
 from donna_hw.errors import NothingToFit
 from donna_hw.files import read_text, write_atomic
 from donna_hw.libraries import qualities_of
-from donna_hw.run import LATENCY_TEST, RANDOM, Run
+from donna_hw.run import RANDOM, Run
 from donna_hw.search.front import ParetoFront
 from donna_hw.search.random import random_at_cost
 from donna_hw.spaces.space import Rows
@@ -70,10 +70,9 @@ def check_latency(run: Run) -> pd.DataFrame | None:
     One line a network: the plain sum of the table, the corrected prediction with its standard deviation, the measured whole network,
     all in seconds, and its counts. None when the recipe has no such networks.
     """
-    count = run.recipe.latency.test_networks
-    if not count:
+    if not run.recipe.latency.test_networks:
         return None
-    rows = run.random_rows(LATENCY_TEST, count)
+    rows = run.latency_test_rows()
     table = table_in([run.tables], run.device.name, run.space.name)
     cost = run.cost(run.device.name)
     sums = (cost.mean(rows) - cost.correction.offset) / cost.correction.scale
