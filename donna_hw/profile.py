@@ -91,11 +91,7 @@ def measure_networks(
 
 def variant(backend: Backend, protocol: Protocol) -> str:
     """Return the file name that tells a device's tables apart: mode, batch, type and threads."""
-    identity = backend.environment().identity
-    parts = [str(identity["mode"]), f"b{protocol.batch}", str(identity["dtype"])]
-    if "threads" in identity:
-        parts.append(f"t{identity['threads']}")
-    return "-".join(parts)
+    return "-".join(("isolated", f"b{protocol.batch}", *backend.words()))
 
 
 def sentinel_graph(space: Space, table: Path | None = None) -> Graph:
@@ -128,6 +124,7 @@ def _describe(space: Space, device: Device, backend: Backend, protocol: Protocol
     column = f"{protocol.statistic}_s" if timed else {"latency": "latency_s"}.get(backend.quantity, backend.quantity)
     identity = {
         **environment.identity,
+        "mode": "isolated",
         "batch": protocol.batch,
         "input_shape": "x".join(map(str, space.input_shape)),
         "space_hash": space.hash,

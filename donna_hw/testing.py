@@ -7,6 +7,7 @@ check_backend(MyBackend)
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from donna_hw.blocks.cells import ConvNormAct, InvertedResidual
 from donna_hw.blocks.layers import Graph, lower
 from donna_hw.measurement.statistics import checked
 
-REQUIRED_IDENTITY = ("device_model", "runtime", "dtype", "mode")
+REQUIRED_IDENTITY = ("device_model", "runtime", "dtype")
 
 
 def example_graphs() -> list[Graph]:
@@ -37,6 +38,7 @@ def check_backend(kind: type[Backend], batch: int = 1) -> None:
     for key in REQUIRED_IDENTITY:
         assert identity.get(key), f"environment().identity must name {key}"
     assert identity == kind(batch, {}).environment().identity, "identity must be the same every time"
+    assert all(re.fullmatch(r"[\w.+]+", word) for word in backend.words()), "words() must suit a file's name"
     for graph in example_graphs():
         if isinstance(backend, TimingBackend):
             _check_timing(backend, graph)

@@ -99,7 +99,7 @@ class FakeBackend(TimingBackend):
         return Availability(True)
 
     def environment(self) -> Environment:
-        identity = {"device_model": "fake", "runtime": self.runtime, "dtype": "float32", "mode": "isolated"}
+        identity = {"device_model": "fake", "runtime": self.runtime, "dtype": "float32"}
         return Environment(dict(identity))
 
     def prepare(self, graph: Graph) -> Runner:

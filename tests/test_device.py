@@ -51,7 +51,7 @@ def test_devices_of_this_machine_give_their_backends(name: str) -> None:
     assert device.availability().ok
     backend = device.backend()
     assert isinstance(backend, TimingBackend | ExactBackend)
-    assert {"device_model", "runtime", "dtype", "mode"} <= backend.environment().identity.keys()
+    assert {"device_model", "runtime", "dtype"} <= backend.environment().identity.keys()
     assert backend.batch == device.protocol.batch
 
 

@@ -29,7 +29,7 @@ class FakeCounter(ExactBackend):
         return Availability(True)
 
     def environment(self) -> Environment:
-        return Environment({"device_model": "fake", "runtime": "fake", "dtype": "float32", "mode": "isolated"})
+        return Environment({"device_model": "fake", "runtime": "fake", "dtype": "float32"})
 
     def cost(self, graph: Graph) -> float:
         return float(graph.macs)
@@ -45,7 +45,7 @@ class Joules(FakeCounter):
 
 class Nameless(FakeCounter):
     def environment(self) -> Environment:
-        return Environment({"device_model": "", "runtime": "fake", "dtype": "float32", "mode": "isolated"})
+        return Environment({"device_model": "", "runtime": "fake", "dtype": "float32"})
 
 
 class Fickle(FakeCounter):

@@ -10,6 +10,7 @@ from typing import ClassVar
 from donna_hw.blocks.layers import Graph
 from donna_hw.measurement.environment import Environment, Scalar
 from donna_hw.measurement.measurement import Samples
+from donna_hw.measurement.readings import Readings
 
 ORIGINS = ("measured", "simulated", "counted", "fitted", "published")
 UNITS = {"latency": "s", "macs": "MAC", "params": "parameter"}
@@ -59,6 +60,12 @@ class Backend(ABC):
     def environment(self) -> Environment:
         """Return what the numbers depend on; `identity` has at least `device_model`, `runtime` and `dtype`."""
 
+    def words(self) -> tuple[str, ...]:
+        """Return the short words that tell tables of one device apart, for a file's name; by default type and threads."""
+        identity = self.environment().identity
+        threads = (f"t{identity['threads']}",) if "threads" in identity else ()
+        return (str(identity["dtype"]), *threads)
+
 
 class TimingBackend(Backend):
     """A backend that runs blocks and takes time."""
@@ -68,6 +75,10 @@ class TimingBackend(Backend):
     @abstractmethod
     def prepare(self, graph: Graph) -> Runner:
         """Make the block ready to run on inputs of its own shape and the backend's batch."""
+
+    def readings(self) -> Readings:
+        """Return the device's clock, temperature, power and throttling now; by default nothing is known."""
+        return Readings()
 
 
 class ExactBackend(Backend):

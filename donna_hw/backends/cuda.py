@@ -47,7 +47,6 @@ class CudaBackend(TimingBackend):
             "dtype": "float32",
             "tf32": bool(torch.backends.cuda.matmul.allow_tf32),
             "cudnn_tf32": bool(torch.backends.cudnn.allow_tf32),
-            "mode": "isolated",
         }
         return Environment(identity, host_conditions())
 

@@ -39,7 +39,6 @@ class OnnxRuntimeBackend(TimingBackend):
             "device_model": cpu_model(),
             "runtime": f"onnxruntime {version('onnxruntime')}",
             "dtype": "float32",
-            "mode": "isolated",
             **self.settings,
         }
         return Environment(identity, host_conditions())

@@ -41,7 +41,6 @@ class PtflopsBackend(ExactBackend):
             "device_model": "none: counted",
             "runtime": f"ptflops {version('ptflops')}, backend aten",
             "dtype": "float32",
-            "mode": "isolated",
         }
         return Environment(identity, host_conditions())
 

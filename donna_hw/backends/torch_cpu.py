@@ -29,7 +29,6 @@ class TorchCpuBackend(TimingBackend):
             "device_model": cpu_model(),
             "runtime": f"torch {torch.__version__}",
             "dtype": "float32",
-            "mode": "isolated",
             **self.settings,
         }
         return Environment(identity, host_conditions())
