@@ -85,7 +85,7 @@ def profile(space: str, device: str, rounds: int | None, root: Path) -> None:
     from dataclasses import replace
 
     from donna_hw.device import Device
-    from donna_hw.profile import profile_space as fill
+    from donna_hw.profiling.profile import profile_space as fill
     from donna_hw.show import summary_of_table
     from donna_hw.spaces import load_space
 
@@ -103,7 +103,7 @@ def count(space: str, root: Path) -> None:
     ptflops counts, as in the paper; the tables are called macs and params.
     """
     from donna_hw.device import Device
-    from donna_hw.profile import profile_space as fill
+    from donna_hw.profiling.profile import profile_space as fill
     from donna_hw.show import summary_of_table
     from donna_hw.spaces import load_space
 

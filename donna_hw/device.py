@@ -29,6 +29,7 @@ class DeviceFile(BaseModel):
     match: str = ""
     batch: int | None = Field(default=None, ge=1)
     options: dict[str, Scalar] = {}
+    pool: list[dict[str, Scalar]] = []
     hardware: dict[str, Any] = {}
     sources: list[str] = []
 
@@ -54,10 +55,23 @@ class Device:
         protocol = protocol_named(self.file.protocol)
         return protocol if self.file.batch is None else replace(protocol, batch=self.file.batch)
 
+    def members(self) -> list[Device]:
+        """Return the devices that fill a table together: one for each entry of `pool`, whose options replace the file's; else this one."""
+        if not self.file.pool:
+            return [self]
+        return [
+            replace(self, file=self.file.model_copy(update={"options": {**self.file.options, **options}, "pool": []}))
+            for options in self.file.pool
+        ]
+
+    def kind(self) -> type[Backend]:
+        """Return the class of the device's backend."""
+        return load_backend(self.file.backend)
+
     def availability(self) -> Availability:
         """Say whether the device's backend can be used here, without raising."""
         try:
-            return load_backend(self.file.backend).availability()
+            return self.kind().availability()
         except (Unavailable, UnknownName) as error:
             return Availability(False, error.rule, error.cure)
 
@@ -67,7 +81,7 @@ class Device:
         Raises `UnknownName` for an unknown option, `BadSetting` for one of a wrong type, and `Unavailable` when the backend cannot be
         used here or when the device that it finds does not have `match` in its name.
         """
-        kind = load_backend(self.file.backend)
+        kind = self.kind()
         for option, value in self.file.options.items():
             if option not in kind.options:
                 raise UnknownName(

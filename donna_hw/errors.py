@@ -25,6 +25,10 @@ class DonnaError(Exception):
             parts.append(cure)
         super().__init__("; ".join(" ".join(part.split()) for part in parts))
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Survive the way from one process to another."""
+        return _remade, (type(self), self.rule, self.found, self.known, self.cure)
+
 
 class UnknownName(DonnaError):
     """A device, space, backend, protocol, recipe key or axis value that nothing answers to."""
@@ -56,3 +60,7 @@ class NothingToFit(DonnaError):
 
 class Busy(DonnaError):
     """Another process is writing the same run or table."""
+
+
+def _remade(kind: type[DonnaError], rule: str, found: object, known: tuple[str, ...], cure: str) -> DonnaError:
+    return kind(rule, found=found, known=known, cure=cure)

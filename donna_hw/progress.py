@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator
+from types import TracebackType
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -16,3 +18,36 @@ def track(items: Iterable[Item], label: str, total: int, done: int = 0) -> Itera
         for item in items:
             yield item
             bar.update()
+
+
+class Bar:
+    """A bar on standard error whose end moves as more work turns out to be needed; safe to step from several threads."""
+
+    def __init__(self, label: str) -> None:
+        from tqdm import tqdm
+
+        self._bar = tqdm(desc=f"{label:<28}", total=0, unit="", dynamic_ncols=True, mininterval=0.5)
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.close()
+
+    def expect(self, more: int) -> None:
+        """Say that `more` steps are to come from now on, as far as is known."""
+        self._bar.total = self._bar.n + more
+        self._bar.refresh()
+
+    def step(self) -> None:
+        """One step is done."""
+        with self._lock:
+            self._bar.update()
+
+    def say(self, line: str) -> None:
+        """Print a line above the bar."""
+        with self._lock:
+            self._bar.write(line, file=self._bar.fp)

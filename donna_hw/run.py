@@ -25,7 +25,7 @@ from donna_hw.files import locked, read_toml, write_atomic, write_toml
 from donna_hw.libraries import ArchitectureLibrary, BlockLibrary, qualities_of
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.predictor import LinearPredictor, fit_predictor
-from donna_hw.profile import measure_networks, profile_space
+from donna_hw.profiling.profile import measure_networks, profile_space
 from donna_hw.recipe import Recipe, find_recipe, first_difference
 from donna_hw.search.front import ParetoFront
 from donna_hw.search.nsga2 import Aim, nsga2

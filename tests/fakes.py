@@ -15,7 +15,8 @@ from donna_hw.device import Device, DeviceFile
 from donna_hw.measurement.environment import Environment
 from donna_hw.measurement.measurement import Samples
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profile import sentinel_graph
+from donna_hw.profiling.profile import sentinel_of
+from donna_hw.profiling.rows import parts_of
 from donna_hw.spaces import Axis, Space, Stage
 
 QUICK = Protocol("fake_quick", rounds=3, warmup=1, samples=4, statistic="median", sentinel_samples=2)
@@ -69,6 +70,10 @@ class FakeMachine:
         return 2 if len(self.visits) % 3 == 2 else 1
 
 
+class Killed(BaseException):
+    """What ends the whole run at once, as a kill would."""
+
+
 class FakeRunner(Runner):
     def __init__(self, machine: FakeMachine, key: str, watches: bool) -> None:
         self.machine, self.key, self.watches = machine, key, watches
@@ -78,7 +83,7 @@ class FakeRunner(Runner):
     def samples(self, count: int) -> Samples:
         machine = self.machine
         if not self.watches and machine.breaks_at == len(machine.visits):
-            raise RuntimeError("the fake machine breaks")
+            raise Killed("the fake machine breaks")
         machine.runs["sentinel" if self.watches else self.key] += count
         return Samples(np.full(count, machine.costs_ns[self.key] * machine.slowness / 1e9))
 
@@ -117,15 +122,18 @@ class FakeDevice(Device):
 
     ready: Backend | None = None
 
+    def kind(self) -> type[Backend]:
+        return type(self.backend())
+
     def backend(self) -> Backend:
         assert self.ready is not None
         return self.ready
 
 
 def fake_machine(space: Space, breaks_at: int | None = None) -> FakeMachine:
-    return FakeMachine(declared_costs(space), layers_hash(sentinel_graph(space)), breaks_at)
+    return FakeMachine(declared_costs(space), layers_hash(sentinel_of(parts_of(space))), breaks_at)
 
 
 def fake_device(backend: Backend) -> FakeDevice:
-    file = DeviceFile(title="a fake", backend="fake", protocol="interleaved")
+    file = DeviceFile(title="a fake", backend="fake", protocol="trusted")
     return FakeDevice("fake", file, backend)

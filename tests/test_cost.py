@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from donna_hw.cost import Correction, TableCost, fit_correction
 from donna_hw.errors import BadSetting, BadTable, NothingToFit
-from donna_hw.profile import profile_space
+from donna_hw.profiling.profile import profile_space
 from donna_hw.spaces import Axis
 
 SIZES = (3, 4, 2)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from donna_hw.blocks.cells import ConvNormAct
 from donna_hw.blocks.layers import layers_hash
 from donna_hw.errors import BadFile, BadSetting, BadTable, DonnaError, UnknownName
-from donna_hw.profile import profile_space
+from donna_hw.profiling.profile import profile_space
 from donna_hw.spaces import Axis, Space, Stage
 from donna_hw.table import LatencyTable, block_key, table_path
 

@@ -10,7 +10,7 @@ from fakes import FakeBackend, declared_costs, fake_device, fake_machine, tiny_s
 from donna_hw.blocks.layers import layers_hash
 from donna_hw.errors import BadTable, UnknownName
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profile import profile_space
+from donna_hw.profiling.profile import profile_space
 
 PROTOCOL = Protocol("quick", 2, 0, 2, "median", sentinel_samples=1)
 

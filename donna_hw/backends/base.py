@@ -25,6 +25,16 @@ class Availability:
     cure: str = ""
 
 
+@dataclass(frozen=True)
+class Description:
+    """What a backend says of itself: its environment, and its words, quantity and origin (see `Backend`)."""
+
+    environment: Environment
+    words: tuple[str, ...]
+    quantity: str
+    origin: str
+
+
 class Runner(ABC):
     """A block made ready on a device."""
 
@@ -65,6 +75,10 @@ class Backend(ABC):
         identity = self.environment().identity
         threads = (f"t{identity['threads']}",) if "threads" in identity else ()
         return (str(identity["dtype"]), *threads)
+
+    def description(self) -> Description:
+        """Return everything that a table has to say of this backend."""
+        return Description(self.environment(), self.words(), self.quantity, self.origin)
 
 
 class TimingBackend(Backend):

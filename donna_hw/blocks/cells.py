@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from donna_hw.blocks.layers import Draft
 from donna_hw.errors import BadSetting, UnknownName
@@ -67,6 +67,10 @@ class InvertedResidual:
                 raise UnknownName(f"{field} must be a known one", found=getattr(self, field), known=known)
         if self.depth < 1:
             raise BadSetting("depth must be 1 or more", found=self.depth)
+
+    def sections(self) -> tuple[InvertedResidual, ...]:
+        """Return the bottlenecks that the block is a chain of, the first and then its repeats."""
+        return (replace(self, depth=1), *[replace(self, depth=1, stride=1)] * (self.depth - 1))
 
     def draw(self, draft: Draft, x: str) -> str:
         """Add the bottlenecks one after another."""

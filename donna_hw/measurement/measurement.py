@@ -1,17 +1,16 @@
-"""Measurement: the raw samples of one block on one device, and everything that is derived from them."""
+"""Measurement: the raw samples of one block on one device, and the numbers that are derived from them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from donna_hw.measurement.environment import Environment
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.measurement.statistics import Interval, checked, median_interval, rounds_interval
-
-NOISY_HALF_WIDTH = 0.05
-PREEMPTED_CPU_SHARE = 0.9
+from donna_hw.measurement.readings import NOTHING_READ, Readings
+from donna_hw.measurement.statistics import Interval, checked, difference_interval, median_interval, rounds_interval
 
 
 @dataclass(frozen=True)
@@ -26,19 +25,39 @@ class Samples:
     cpu_s: np.ndarray | None = None
     device_s: np.ndarray | None = None
 
+    @property
+    def timed_s(self) -> np.ndarray:
+        """The device's own times where there are some, else wall times."""
+        return self.wall_s if self.device_s is None else self.device_s
+
 
 @dataclass(frozen=True)
 class Visit:
-    """One visit to a block: its samples, and those of the sentinel just before and after (empty without a sentinel)."""
+    """One visit to a block: its samples, and those of the sentinel just before and after (empty without a sentinel).
+
+    baseline_s: where the block runs in a chain, the times of the same chain without it, taken before and after; else None.
+    readings: what the device said of itself when the samples were taken. device: which one of a pool.
+    """
 
     round: int
     samples: Samples
     sentinel_s: np.ndarray
+    baseline_s: np.ndarray | None = None
+    readings: Readings = NOTHING_READ
+    device: str = ""
+    started_unix_s: float = 0.0
 
     @property
     def sentinel_median_s(self) -> float:
         """Median of the neighbouring sentinel runs, in seconds."""
         return float(np.median(self.sentinel_s))
+
+    @property
+    def cost_s(self) -> np.ndarray:
+        """What the block adds to each run, in seconds: the sample, less the median of its chain without it where it has one."""
+        if self.baseline_s is None:
+            return self.samples.timed_s
+        return self.samples.timed_s - float(np.median(self.baseline_s))
 
 
 @dataclass(frozen=True)
@@ -63,14 +82,25 @@ class Measurement:
     @property
     def raw_s(self) -> np.ndarray:
         """All samples as they were, in seconds."""
-        return np.concatenate([_timed(visit.samples) for visit in self.visits])
+        return np.concatenate([visit.samples.timed_s for visit in self.visits])
 
     @property
+    def in_chain(self) -> bool:
+        """Whether the block was timed in a chain: its latency is then a difference, and may come out below zero."""
+        return any(visit.baseline_s is not None for visit in self.visits)
+
+    @cached_property
     def steadied_s(self) -> np.ndarray:
-        """All samples divided by the neighbouring sentinel's median, times its reference: what a steady machine would show."""
-        if self.sentinel_reference_s is None:
-            return self.raw_s
-        return np.concatenate([_timed(visit.samples) * self._pace(visit) for visit in self.visits])
+        """What the block cost in each run, divided by the neighbouring sentinel's median, times its reference.
+
+        This is what a steady machine would show.
+        """
+        return np.concatenate([visit.cost_s * self._pace(visit) for visit in self.visits])
+
+    @cached_property
+    def round_medians_s(self) -> np.ndarray:
+        """Median of the steadied samples of each visit, in the order of time."""
+        return np.array([float(np.median(visit.cost_s)) * self._pace(visit) for visit in self.visits])
 
     @property
     def median_s(self) -> float:
@@ -79,8 +109,8 @@ class Measurement:
 
     @property
     def raw_median_s(self) -> float:
-        """Median of the samples as they were, in seconds."""
-        return float(np.median(self.raw_s))
+        """Median of what the block cost in each run, as it was, in seconds."""
+        return float(np.median(np.concatenate([visit.cost_s for visit in self.visits])))
 
     @property
     def mean_s(self) -> float:
@@ -97,27 +127,17 @@ class Measurement:
         """The protocol's statistic, in seconds."""
         return {"median": self.median_s, "mean": self.mean_s, "min": self.min_s}[self.protocol.statistic]
 
-    @property
+    @cached_property
     def interval(self) -> Interval:
         """95 % interval: over rounds where there are several, over samples where there is one."""
         if len(self.visits) < 2:
             return median_interval(self.steadied_s)
-        medians = [float(np.median(_timed(visit.samples))) * self._pace(visit) for visit in self.visits]
-        return rounds_interval(np.array(medians))
+        return difference_interval(self.round_medians_s) if self.in_chain else rounds_interval(self.round_medians_s)
 
     @property
-    def verdict(self) -> str:
-        """`trusted`, `preempted` (the CPU ran something else for over a tenth of the time) or `noisy` (interval over +-5 %)."""
-        cpu = [visit.samples.cpu_s for visit in self.visits if visit.samples.cpu_s is not None]
-        if cpu and float(np.median(np.concatenate(cpu))) < PREEMPTED_CPU_SHARE * self.raw_median_s:
-            return "preempted"
-        half = (self.interval.high - self.interval.low) / 2
-        return "noisy" if half > NOISY_HALF_WIDTH * self.median_s else "trusted"
+    def half_width(self) -> float:
+        """Half the width of the interval, as a share of the median; infinite where the median is not above zero."""
+        return self.interval.half / self.median_s if self.median_s > 0 else float("inf")
 
     def _pace(self, visit: Visit) -> float:
         return 1.0 if self.sentinel_reference_s is None else self.sentinel_reference_s / visit.sentinel_median_s
-
-
-def _timed(samples: Samples) -> np.ndarray:
-    """Return the device's own times where there are some, else wall times."""
-    return samples.wall_s if samples.device_s is None else samples.device_s

@@ -1,4 +1,4 @@
-"""Protocols: how often a block is run, in what order, and which statistic stands for it."""
+"""Protocols: how often a block is run, in what order, when that is enough, and which statistic stands for it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,12 @@ class Protocol:
     speed shows how fast the machine is just now.
     statistic: which of `STATISTICS` stands for the block. cool_down_s: pause after each visit. batch: images a run.
     source: where the protocol comes from.
+
+    An adaptive protocol has a `precision`: it stops visiting a block when the 95 % interval of its latency is within that share of it
+    on either side, when the noise has settled so that more rounds would not get it there, or at a limit
+    (`measurement/stopping.py`). min_rounds: visits before any of this. visit_s: a visit keeps as many runs as fit into this time,
+    at least 3, at most `samples`. limit_s: recorded running time spent on one block at most.
+    patience_s: a visit that takes longer hangs, and its runtime is killed.
     """
 
     name: str
@@ -30,6 +36,11 @@ class Protocol:
     sentinel_samples: int = 0
     cool_down_s: float = 0.0
     source: str = "ours"
+    precision: float | None = None
+    min_rounds: int = 1
+    visit_s: float | None = None
+    limit_s: float = inf
+    patience_s: float = 300.0
 
     def __post_init__(self) -> None:
         for field, low in (("rounds", 1), ("warmup", 0), ("samples", 1), ("batch", 1), ("sentinel_samples", 0)):
@@ -37,10 +48,23 @@ class Protocol:
                 raise BadSetting(f"protocol {self.name}: {field} must be {low} or more", found=getattr(self, field))
         if not 0 <= self.cool_down_s < inf:
             raise BadSetting(f"protocol {self.name}: cool_down_s must be 0 s or more", found=self.cool_down_s)
+        for field in ("precision", "visit_s", "limit_s", "patience_s"):
+            value = getattr(self, field)
+            if value is not None and not value > 0:
+                raise BadSetting(f"protocol {self.name}: {field} must be above 0", found=value)
+        if self.precision is not None and self.min_rounds < 3:
+            raise BadSetting(
+                f"protocol {self.name}: an interval over rounds needs min_rounds of 3 or more", found=self.min_rounds
+            )
         if self.statistic not in STATISTICS:
             raise UnknownName(
                 f"protocol {self.name}: a statistic must be known", found=self.statistic, known=STATISTICS
             )
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether the number of rounds depends on what they show."""
+        return self.precision is not None
 
 
 PROTOCOLS = {
@@ -49,7 +73,19 @@ PROTOCOLS = {
         Protocol("paper_v100", 1, 10, 10, "min", batch=32, source="paper A.2 and Figure 17"),
         Protocol("paper_s20", 1, 0, 30, "mean", cool_down_s=60.0, source="paper A.2"),
         Protocol("paper_simulator", 1, 0, 1, "min", source="paper A.2; a simulator that repeats itself needs one run"),
-        Protocol("interleaved", 10, 3, 10, "median", sentinel_samples=5, source="ours: docs/measuring.md"),
+        Protocol(
+            "trusted",
+            rounds=40,
+            warmup=2,
+            samples=20,
+            statistic="median",
+            sentinel_samples=5,
+            source="ours: docs/measuring.md",
+            precision=0.015,
+            min_rounds=8,
+            visit_s=0.02,
+            limit_s=20.0,
+        ),
     )
 }
 

@@ -17,3 +17,6 @@ class Readings:
     temperature_c: float | None = None
     power_w: float | None = None
     throttle: tuple[str, ...] = ()
+
+
+NOTHING_READ = Readings()

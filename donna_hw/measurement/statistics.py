@@ -20,6 +20,11 @@ class Interval:
     high: float
     level: float = 0.95
 
+    @property
+    def half(self) -> float:
+        """Half its width."""
+        return (self.high - self.low) / 2
+
 
 def checked(samples: Array, what: str) -> Array:
     """Return the samples; raises `BadMeasurement` when there are none, or one is NaN, infinite, zero or negative."""
@@ -57,3 +62,13 @@ def rounds_interval(round_medians: Array, level: float = 0.95) -> Interval:
     logs = np.log(round_medians)
     half = stats.t.ppf((1 + level) / 2, logs.size - 1) * logs.std(ddof=1) / np.sqrt(logs.size)
     return Interval(float(np.exp(logs.mean() - half)), float(np.exp(logs.mean() + half)), level)
+
+
+def difference_interval(round_differences: Array, level: float = 0.95) -> Interval:
+    """Return the interval of a difference of latencies from its value in each round, by Student's t; needs two rounds or more.
+
+    Both terms of a difference are measured in the same visit, so that the spread over rounds is that of the difference itself,
+    whatever the two have in common.
+    """
+    half = stats.t.ppf((1 + level) / 2, round_differences.size - 1) * stats.sem(round_differences)
+    return Interval(float(round_differences.mean() - half), float(round_differences.mean() + half), level)

@@ -13,8 +13,8 @@ from donna_hw.errors import BadFile, BadMeasurement
 from donna_hw.files import Journal
 from donna_hw.measurement.measurement import Visit
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profile import sentinel_graph
-from donna_hw.schedule import COLUMNS, Job, measure, read_all, unique_jobs
+from donna_hw.profiling.profile import sentinel_graph
+from donna_hw.profiling.schedule import COLUMNS, Job, measure, read_all, unique_jobs
 
 SPACE = tiny_space()
 JOBS = unique_jobs([Job(f"block {n}", graph) for n, graph in enumerate(all_graphs(SPACE))])
@@ -116,7 +116,7 @@ def test_more_rounds_are_added_to_those_there_are(tmp_path: Path) -> None:
 
 def test_the_machine_cools_down_after_each_visit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr("donna_hw.schedule.time.sleep", pauses.append)
+    monkeypatch.setattr("donna_hw.profiling.schedule.time.sleep", pauses.append)
     run(fake_machine(SPACE), tmp_path / "s.csv", replace(QUICK, rounds=1, cool_down_s=60.0))
     assert pauses == [60.0] * len(JOBS)
 

@@ -15,7 +15,7 @@ from donna_hw.blocks.layers import layers_hash
 from donna_hw.device import Device
 from donna_hw.errors import BadFile, BadTable
 from donna_hw.measurement.protocol import PROTOCOLS, Protocol
-from donna_hw.profile import measure_networks, profile_space
+from donna_hw.profiling.profile import measure_networks, profile_space
 from donna_hw.spaces import Space, load_space
 from donna_hw.table import LatencyTable
 

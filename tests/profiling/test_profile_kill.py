@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from donna_hw.files import Journal
-from donna_hw.schedule import COLUMNS
+from donna_hw.profiling.schedule import COLUMNS
 from donna_hw.spaces import load_space
 from donna_hw.table import LatencyTable
 
@@ -27,7 +27,7 @@ from pathlib import Path
 from donna_hw.backends.onnxruntime import OnnxRuntimeBackend
 from donna_hw.device import Device
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profile import profile_space
+from donna_hw.profiling.profile import profile_space
 from donna_hw.spaces import load_space
 
 root, notes, rounds, space = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]

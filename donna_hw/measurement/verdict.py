@@ -1,0 +1,96 @@
+"""Verdicts: whether a latency can be trusted, and the evidence in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from donna_hw.measurement.measurement import Measurement
+
+VERDICTS = ("trusted", "noisy", "drifting", "throttled", "preempted")
+NOISY_HALF_WIDTH = 0.05
+PREEMPTED_CPU_SHARE = 0.9
+DRIFT_SHARE = 0.05  # a trend smaller than this is called none, however sure
+DRIFT_P = 0.01
+SLOW_CLOCK_SHARE = 0.75  # nvbench's default too
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One of `VERDICTS`, and what speaks for it."""
+
+    name: str
+    evidence: str
+
+
+def judge(measurement: Measurement) -> Verdict:
+    """Return the verdict on a measurement; of several reasons for doubt the first of throttled, preempted, drifting, noisy.
+
+    throttled: the device says so, or its clock fell below three quarters of its highest. preempted: the CPU ran something else
+    for over a tenth of the time. drifting: the latency has a trend over the rounds (Kendall's tau, p < 1 %) of over 5 % between both ends.
+    noisy: the 95 % interval is wider than 5 % of the latency on either side.
+    """
+    for doubt in (_throttled(measurement), _preempted(measurement), _drifting(measurement), _noisy(measurement)):
+        if doubt is not None:
+            return doubt
+    return Verdict("trusted", f"95 % interval within {_percent(measurement.half_width)} over {_extent(measurement)}")
+
+
+def _throttled(measurement: Measurement) -> Verdict | None:
+    readings = [visit.readings for visit in measurement.visits]
+    reasons = Counter(reason for reading in readings for reason in reading.throttle)
+    if reasons:
+        said = ", ".join(f"{reason} in {count}" for reason, count in reasons.most_common())
+        return Verdict("throttled", f"of {len(readings)} visits the device reports {said}")
+    clocks = np.array([reading.clock_hz for reading in readings if reading.clock_hz is not None])
+    slow = clocks < SLOW_CLOCK_SHARE * clocks.max() if clocks.size else np.array([])
+    if slow.any():
+        fell = f"fell from {clocks.max() / 1e6:.0f} to {clocks.min() / 1e6:.0f} MHz"
+        return Verdict("throttled", f"in {slow.sum()} of {clocks.size} visits the clock {fell}")
+    return None
+
+
+def _preempted(measurement: Measurement) -> Verdict | None:
+    cpu = [visit.samples.cpu_s for visit in measurement.visits if visit.samples.cpu_s is not None]
+    if not cpu:
+        return None
+    share = float(np.median(np.concatenate(cpu)) / np.median(measurement.raw_s))
+    if share >= PREEMPTED_CPU_SHARE:
+        return None
+    return Verdict("preempted", f"the CPU worked on it for only {_percent(share)} of the time that passed")
+
+
+def _drifting(measurement: Measurement) -> Verdict | None:
+    """Judge the trend over rounds, or over the samples of a single visit."""
+    series = measurement.round_medians_s if len(measurement.visits) > 1 else measurement.steadied_s
+    if series.size < 6 or np.ptp(series) == 0 or measurement.median_s <= 0:
+        return None
+    order = np.arange(series.size)
+    if stats.kendalltau(order, series).pvalue >= DRIFT_P:
+        return None
+    change = float(stats.theilslopes(series, order).slope) * (series.size - 1) / measurement.median_s
+    if abs(change) <= DRIFT_SHARE:
+        return None
+    return Verdict(
+        "drifting", f"it {'rose' if change > 0 else 'fell'} by {_percent(abs(change))} over {_extent(measurement)}"
+    )
+
+
+def _noisy(measurement: Measurement) -> Verdict | None:
+    if measurement.half_width <= NOISY_HALF_WIDTH:
+        return None
+    if measurement.median_s <= 0:
+        return Verdict("noisy", "the chain with the block is not measurably slower than without it")
+    return Verdict("noisy", f"95 % interval of {_percent(measurement.half_width)} each way over {_extent(measurement)}")
+
+
+def _extent(measurement: Measurement) -> str:
+    visits = len(measurement.visits)
+    return f"{visits} rounds" if visits > 1 else f"{measurement.raw_s.size} runs"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"

@@ -1,0 +1,194 @@
+"""Filling: from the parts of a space to samples, and from samples to the rows of its table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import inf
+from pathlib import Path
+
+from donna_hw.blocks.layers import Graph, layers_hash
+from donna_hw.errors import BadSetting, BadTable
+from donna_hw.measurement.environment import Environment, Scalar
+from donna_hw.measurement.measurement import Measurement
+from donna_hw.measurement.protocol import Protocol
+from donna_hw.measurement.verdict import judge
+from donna_hw.profiling.chain import chain_of
+from donna_hw.profiling.rows import Part, Row, composed_row, estimate_of, measured_row
+from donna_hw.profiling.samples import Record, SamplesJournal
+from donna_hw.profiling.schedule import Job, Schedule, sentinel_reference_s, unique_jobs
+from donna_hw.profiling.sections import Composition, Estimate, fit_composition, sampled, sections_of
+from donna_hw.spaces.space import Space
+from donna_hw.workers.base import Worker
+
+BATCH = 16  # composed blocks that are measured whole at a time while a budget lasts
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How far a profile goes.
+
+    compose: predict blocks that repeat a section from their sections, and measure only a sample of them whole. budget_s: stop
+    after this many seconds, which are spent where the error is largest. retry: measure again what is not trusted or failed.
+    """
+
+    compose: bool = False
+    budget_s: float | None = None
+    retry: bool = False
+
+    def __post_init__(self) -> None:
+        if self.budget_s is not None and not 0 < self.budget_s < inf:
+            raise BadSetting("a budget must be a time above 0 s", found=self.budget_s)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What measuring needs beside the blocks: the workers, their environment, the protocol, the sentinel and the journal's path."""
+
+    workers: Sequence[Worker]
+    environment: Environment
+    protocol: Protocol
+    sentinel: Graph
+    journal: Path
+    label: str
+
+    def measure(
+        self, jobs: Mapping[str, Job], *, deadline_unix_s: float = inf, retry: bool = False
+    ) -> tuple[dict[str, Record], float | None]:
+        """Return the records of the jobs and the sentinel's reference over them, in seconds."""
+        journal = SamplesJournal(self.journal)
+        schedule = Schedule(
+            jobs=jobs,
+            sentinel=self.sentinel,
+            workers=self.workers,
+            protocol=self.protocol,
+            journal=journal,
+            environment=self.environment,
+            label=self.label,
+            deadline_unix_s=deadline_unix_s,
+        )
+        records = schedule.run(frozenset(self._doubtful(journal, jobs)) if retry else frozenset())
+        return records, sentinel_reference_s(records.values())
+
+    def measurements(self, records: Mapping[str, Record], reference_s: float | None) -> dict[str, Measurement]:
+        """Return the measurement of every block that could be run."""
+        return {
+            key: Measurement(tuple(record.visits), self.protocol, self.environment, reference_s)
+            for key, record in records.items()
+            if record.visits and not record.failure
+        }
+
+    def _doubtful(self, journal: SamplesJournal, jobs: Mapping[str, Job]) -> list[str]:
+        """Return the blocks that failed or whose verdict is not `trusted`."""
+        records = {key: record for key, record in journal.read().items() if key in jobs}
+        measured = self.measurements(records, sentinel_reference_s(records.values()))
+        return [key for key in records if key not in measured or judge(measured[key]).name != "trusted"]
+
+
+@dataclass(frozen=True)
+class Filled:
+    """The rows by layers_hash, the sentinel's reference in seconds, and what else the table's TOML should record."""
+
+    rows: Mapping[str, Row]
+    reference_s: float | None
+    conditions: Mapping[str, Scalar]
+
+
+@dataclass(frozen=True)
+class Filling:
+    """The filling of one table. column: the table's column that holds the cost."""
+
+    space: Space
+    parts: Sequence[Part]
+    mode: str
+    effort: Effort
+    bench: Bench
+    column: str
+
+    def fill(self) -> Filled:
+        """Measure, and derive the rows; raises `BadTable` when no block could be run."""
+        effort, bench = self.effort, self.bench
+        deadline = time.time() + effort.budget_s if effort.budget_s is not None else inf
+        jobs = self._jobs()
+        records, reference = bench.measure(jobs, deadline_unix_s=deadline, retry=effort.retry)
+        measured = bench.measurements(records, reference)
+        composed, conditions = self._composed(measured)
+        while composed and time.time() < deadline < inf:  # what is left of a budget goes to the widest intervals
+            jobs |= {key: self._whole[key] for key in _widest(composed, self.column)}
+            records, reference = bench.measure(jobs, deadline_unix_s=deadline)
+            measured = bench.measurements(records, reference)
+            composed, conditions = self._composed(measured)
+        rows = composed | {key: measured_row(measurement) for key, measurement in measured.items()}
+        if not rows:
+            reason = next(iter(records.values())).failure
+            raise BadTable(
+                f"{bench.journal}: a block must run for a table to be made", found=f"every one failed: {reason}"
+            )
+        return Filled(rows, reference, conditions)
+
+    @cached_property
+    def _sections(self) -> Mapping[str, tuple[str, ...]]:
+        """{layers_hash: those of its sections} of the blocks that repeat a section, where blocks are composed."""
+        if not self.effort.compose:
+            return {}
+        found = {part.layers_hash: sections_of(part.block, part.graph.input_shape) for part in self.parts}
+        return {key: tuple(map(layers_hash, graphs)) for key, graphs in found.items() if len(graphs) > 1}
+
+    @cached_property
+    def _whole(self) -> dict[str, Job]:
+        if self.mode == "isolated":
+            return unique_jobs([Job(part.name, part.graph) for part in self.parts])
+        chains = [(part, chain_of(self.space, part.keys["part"], part.block)) for part in self.parts]
+        return unique_jobs([Job(part.name, part.graph, *(chain or ())) for part, chain in chains])
+
+    def _jobs(self) -> dict[str, Job]:
+        """Return what is measured first: everything, or where blocks are composed sections and a sample."""
+        sample = sampled({key: len(sections) for key, sections in self._sections.items()})
+        kept = {key: job for key, job in self._whole.items() if key not in self._sections or key in sample}
+        pieces = [
+            Job(f"section of {part.name}", graph)
+            for part in self.parts
+            if part.layers_hash in self._sections
+            for graph in sections_of(part.block, part.graph.input_shape)
+        ]
+        return unique_jobs(pieces) | kept
+
+    def _composed(self, measured: Mapping[str, Measurement]) -> tuple[dict[str, Row], dict[str, Scalar]]:
+        """Return the rows of the blocks that are predicted and not measured, and what the prediction rests on."""
+        estimates = {key: estimate_of(measurement) for key, measurement in measured.items()}
+        known: dict[str, list[Estimate]] = {
+            key: [estimates[section] for section in sections]
+            for key, sections in self._sections.items()
+            if all(section in estimates for section in sections)
+        }
+        whole = [key for key in known if key in estimates]
+        if len(known) == len(whole):
+            return {}, {}
+        found = fit_composition([known[key] for key in whole], [estimates[key] for key in whole])
+        rows = {
+            key: composed_row(found.estimate(sections), len(sections), found, self.column)
+            for key, sections in known.items()
+            if key not in estimates
+        }
+        return rows, _facts(found)
+
+
+def _facts(found: Composition) -> dict[str, Scalar]:
+    return {
+        "composition_scale": found.scale,
+        "composition_joint_s": found.joint_s,
+        "composition_residual": found.residual,
+        "composition_sampled": found.sampled,
+    }
+
+
+def _widest(rows: Mapping[str, Row], column: str) -> list[str]:
+    """Return the rows with the widest intervals as shares of their values."""
+
+    def width(key: str) -> float:
+        row = rows[key]
+        return (float(str(row["high_s"])) - float(str(row["low_s"]))) / float(str(row[column]))
+
+    return sorted(rows, key=width, reverse=True)[:BATCH]

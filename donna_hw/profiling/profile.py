@@ -1,0 +1,203 @@
+"""Profiling: (space, device) -> latency table, and whole networks on the same device under the same sentinel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from donna_hw.backends.base import UNITS, Description, ExactBackend
+from donna_hw.blocks.layers import Graph, layers_hash
+from donna_hw.device import Device
+from donna_hw.errors import BadMeasurement, BadSetting, BadTable
+from donna_hw.files import locked, read_model, write_atomic, write_toml
+from donna_hw.measurement.protocol import Protocol
+from donna_hw.profiling.chain import checked_mode
+from donna_hw.profiling.counts import exact_costs, number
+from donna_hw.profiling.filling import Bench, Effort, Filling
+from donna_hw.profiling.rows import Part, measured_row, parts_of, written
+from donna_hw.profiling.schedule import Job, refuse_unlike, unique_jobs
+from donna_hw.spaces.space import Architecture, Space
+from donna_hw.table import LatencyTable, TableInfo, table_path
+from donna_hw.workers.base import Worker
+from donna_hw.workers.process import processes
+
+SENTINEL_MACS = 10_000_000  # dear enough that its call is nothing, cheap enough to run beside every block
+
+Workers = Callable[[Device, Protocol], Sequence[Worker]]
+
+
+def profile_space(
+    space: Space,
+    device: Device,
+    root: Path,
+    protocol: Protocol | None = None,
+    *,
+    mode: str = "isolated",
+    effort: Effort | None = None,
+    workers: Workers = processes,
+) -> LatencyTable:
+    """Fill the table of a space on a device below the folder `root`, and return it.
+
+    Continues what an earlier, perhaps killed, run began; refuses to mix environments. Blocks of equal layers share a
+    measurement. A block that crashes its runtime, or hangs, is journaled as failed and has no row. `protocol` replaces the device's own.
+    mode: `isolated`, or `in_chain` (`profiling/chain.py`). workers: who measures; by default a process for each device of the pool.
+    """
+    protocol, effort, mode = protocol or device.protocol, effort or Effort(), checked_mode(mode)
+    parts = parts_of(space)
+    kind = device.kind()
+    if issubclass(kind, ExactBackend):
+        backend = device.backend()
+        assert isinstance(backend, ExactBackend)  # noqa: S101  of that kind
+        path = table_path(root, device.name, space.name, variant(backend.description(), protocol, mode))
+        with locked(path.with_suffix(".lock")):
+            info = _claimed(_described(space, device, backend.description(), protocol, mode=mode), path)
+            jobs = unique_jobs([Job(part.name, part.graph) for part in parts])
+            costs = exact_costs(jobs, backend, path.with_suffix(".samples.csv"), f"profile {device.name}")
+            return written(space, parts, info, path, lambda key: {info.column: number(costs[key])})
+    if effort.compose and mode != "isolated":
+        raise BadSetting("composed blocks are measured isolated: a section has no neighbours of its own", found=mode)
+    with _opened(device, protocol, workers) as crew:
+        description = crew[0].description()
+        path = table_path(root, device.name, space.name, variant(description, protocol, mode))
+        with locked(path.with_suffix(".lock")):
+            sentinel = sentinel_of(parts, path)
+            info = _claimed(_described(space, device, description, protocol, mode=mode, sentinel=sentinel), path)
+            for other in crew[1:]:
+                mine = _described(space, device, other.description(), protocol, mode=mode, sentinel=sentinel)
+                info.refuse_other(mine, path)
+            refuse_unlike(crew, sentinel)
+            journal = path.with_suffix(".samples.csv")
+            bench = Bench(crew, description.environment, protocol, sentinel, journal, f"profile {device.name}")
+            filled = Filling(space, parts, mode, effort, bench, info.column).fill()
+            conditions = {**info.conditions, **filled.conditions}
+            info = info.model_copy(update={"sentinel_reference_s": filled.reference_s, "conditions": conditions})
+            return written(space, parts, info, path, filled.rows.get)
+
+
+def measure_networks(
+    space: Space,
+    device: Device,
+    table: LatencyTable,
+    architectures: Sequence[Architecture],
+    protocol: Protocol | None = None,
+    *,
+    workers: Workers = processes,
+) -> np.ndarray:
+    """Measure whole networks beside a measured table, and return each one's latency in seconds, float [n].
+
+    Journaled in `<variant>.networks.samples.csv` beside the table, and steadied by the table's own sentinel reference, so that both are
+    on one scale. The environment must be the table's. Raises `BadMeasurement` when a network cannot be run.
+    """
+    protocol = protocol or device.protocol
+    if issubclass(device.kind(), ExactBackend):
+        backend = device.backend()
+        assert isinstance(backend, ExactBackend)  # noqa: S101  of that kind
+        return np.array([backend.cost(space.network(architecture)) for architecture in architectures])
+    graphs = [space.network(architecture) for architecture in architectures]
+    names = ["/".join(space.labels(architecture).values()) for architecture in architectures]
+    jobs = unique_jobs([Job(name, graph) for name, graph in zip(names, graphs, strict=True)])
+    sentinel, mode = sentinel_of(parts_of(space), table.path), str(table.info.identity["mode"])
+    journal = table.path.with_suffix(".networks.samples.csv")
+    with _opened(device, protocol, workers) as crew, locked(table.path.with_suffix(".lock")):
+        description = crew[0].description()
+        described = _described(space, device, description, protocol, mode=mode, sentinel=sentinel)
+        table.info.refuse_other(described, table.path)
+        bench = Bench(crew, description.environment, protocol, sentinel, journal, f"networks {device.name}")
+        records, _ = bench.measure(jobs)
+    measured = bench.measurements(records, table.info.sentinel_reference_s)
+    for key, record in records.items():
+        if key not in measured:
+            raise BadMeasurement(f"network {record.name} must run", found=record.failure, cure="leave it out")
+    rows = [{"network": jobs[key].name, "layers_hash": key, **measured_row(found)} for key, found in measured.items()]
+    listed = table.path.with_suffix(".networks.csv")
+    write_atomic(listed, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
+    return np.array([measured[layers_hash(graph)].value_s for graph in graphs])
+
+
+@contextmanager
+def _opened(device: Device, protocol: Protocol, workers: Workers) -> Iterator[Sequence[Worker]]:
+    crew = workers(device, protocol)
+    try:
+        yield crew
+    finally:
+        for worker in crew:
+            worker.close()
+
+
+def variant(description: Description, protocol: Protocol, mode: str) -> str:
+    """Return the file name that tells a device's tables apart: mode, batch, and the backend's own words."""
+    return "-".join((mode, f"b{protocol.batch}", *description.words))
+
+
+def sentinel_of(parts: Sequence[Part], table: Path | None = None) -> Graph:
+    """Return a table's sentinel: of all parts the one whose multiply-accumulates are nearest to ten million, as a ratio.
+
+    A table keeps the sentinel that it was begun with, even when an axis has grown since.
+    """
+    toml = table.with_suffix(".toml") if table else None
+    kept = read_model(toml, TableInfo).sentinel if toml and toml.exists() else ""
+    for part in parts if kept else ():
+        if part.layers_hash == kept:
+            return part.graph
+    return min((part.graph for part in parts), key=lambda graph: abs(np.log(max(graph.macs, 1) / SENTINEL_MACS)))
+
+
+def _described(
+    space: Space,
+    device: Device,
+    description: Description,
+    protocol: Protocol,
+    *,
+    mode: str,
+    sentinel: Graph | None = None,
+) -> TableInfo:
+    environment, timed = description.environment, sentinel is not None
+    column = {"latency": "latency_s"}.get(description.quantity, description.quantity)
+    identity = {
+        **environment.identity,
+        "mode": mode,
+        "batch": protocol.batch,
+        "input_shape": "x".join(map(str, space.input_shape)),
+        "space_hash": space.hash,
+    }
+    if timed:
+        column = f"{protocol.statistic}_s"
+        identity |= {"protocol": protocol.name, "warmup": protocol.warmup, "samples": protocol.samples}
+        identity |= {"visit_s": protocol.visit_s or 0.0}
+        identity |= {"sentinel_samples": protocol.sentinel_samples, "cool_down_s": protocol.cool_down_s}
+    return TableInfo(
+        device=device.name,
+        space=space.name,
+        quantity=description.quantity,
+        unit=UNITS[description.quantity],
+        origin=description.origin,
+        column=column,
+        identity=identity,
+        conditions=environment.conditions,
+        donna_hw=version("donna-hw"),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        sentinel=layers_hash(sentinel) if sentinel is not None and protocol.sentinel_samples else "",
+    )
+
+
+def _claimed(info: TableInfo, path: Path) -> TableInfo:
+    """Write the table's TOML before the first sample, or check that the one there is of the same identity and keep it."""
+    toml = path.with_suffix(".toml")
+    if toml.exists():
+        old = read_model(toml, TableInfo)
+        old.refuse_other(info, path)
+        return old
+    if path.with_suffix(".samples.csv").exists():
+        raise BadTable(
+            f"{toml} must stand beside the samples and say of what they are",
+            found="none",
+            cure="restore it or delete the samples",
+        )
+    write_toml(toml, info.model_dump(exclude_none=True))
+    return info

@@ -1,0 +1,106 @@
+"""Rows: what a table says of each block, derived from the samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from donna_hw.blocks.layers import Block, Graph, layers_hash
+from donna_hw.measurement.measurement import Measurement
+from donna_hw.measurement.stopping import stopped
+from donna_hw.measurement.verdict import NOISY_HALF_WIDTH, judge
+from donna_hw.profiling.sections import Z95, Composition, Estimate
+from donna_hw.spaces.space import Space
+from donna_hw.table import LatencyTable, TableInfo
+
+Row = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A row to be: its name for people, its cells that say which block it is, the block and its layers alone."""
+
+    name: str
+    keys: Mapping[str, str]
+    block: Block
+    graph: Graph
+
+    @cached_property
+    def layers_hash(self) -> str:
+        """What names the measurement."""
+        return layers_hash(self.graph)
+
+
+def parts_of(space: Space) -> list[Part]:
+    """Return every fixed part and block, in the order of the table's rows."""
+    rows = [Part(name, {"part": name}, block, space.fixed_graph(name)) for name, block in space.fixed.items()]
+    for stage in space.stages:
+        for m in range(stage.size):
+            choice = {axis: str(value) for axis, value in stage.choice(m).items()}
+            name, keys = f"{stage.name} {stage.label(m)}", {"part": stage.name, **choice}
+            rows.append(Part(name, keys, stage.block(m), space.block_graph(stage, m)))
+    return rows
+
+
+def measured_row(measurement: Measurement) -> Row:
+    """Return the cells of a block that was measured itself."""
+    interval, verdict = measurement.interval, judge(measurement)
+    times = {
+        "median_s": measurement.median_s,
+        "low_s": interval.low,
+        "high_s": interval.high,
+        "raw_median_s": measurement.raw_median_s,
+        "mean_s": measurement.mean_s,
+        "min_s": measurement.min_s,
+    }
+    return {
+        **{name: float(f"{value:.6g}") for name, value in times.items()},
+        "samples": measurement.raw_s.size,
+        "rounds": len(measurement.visits),
+        "method": "measured",
+        "stopped": stopped(measurement) or "budget",
+        "verdict": verdict.name,
+        "evidence": verdict.evidence,
+    }
+
+
+def composed_row(estimate: Estimate, sections: int, composition: Composition, column: str) -> Row:
+    """Return the cells of a block that was predicted from its sections; it has no samples of its own."""
+    half = Z95 * estimate.error_s
+    times = {column: estimate.value_s, "low_s": estimate.value_s - half, "high_s": estimate.value_s + half}
+    wide = half > NOISY_HALF_WIDTH * estimate.value_s
+    found = f"{composition.sampled} blocks measured whole are within {100 * composition.residual:.2g} % (standard deviation)"
+    return {
+        **dict.fromkeys(("raw_median_s", "mean_s", "min_s"), ""),
+        **{name: float(f"{value:.6g}") for name, value in times.items()},
+        "samples": 0,
+        "rounds": 0,
+        "method": "composed",
+        "stopped": "",
+        "verdict": "noisy" if wide else "trusted",
+        "evidence": f"{sections} sections; {found}",
+    }
+
+
+def estimate_of(measurement: Measurement) -> Estimate:
+    """Return a measurement's value with a standard error whose normal interval is as wide as the measurement's own."""
+    return Estimate(measurement.value_s, measurement.interval.half / Z95)
+
+
+def written(
+    space: Space, parts: Sequence[Part], info: TableInfo, path: Path, rows: Callable[[str], Row | None]
+) -> LatencyTable:
+    """Derive the table from the row of each layers_hash (None for a block that failed), write it, and return it as it reads back."""
+    axes = list(dict.fromkeys(axis.name for stage in space.stages for axis in stage.axes))
+    records = []
+    for part in parts:
+        row = rows(part.layers_hash)
+        if row is not None:
+            cells = {"part": part.keys["part"]} | {axis: part.keys.get(axis, "") for axis in axes}
+            records.append({**cells, "layers_hash": part.layers_hash, **row})
+    LatencyTable(info, pd.DataFrame(records), path).write()
+    return LatencyTable.read(path)

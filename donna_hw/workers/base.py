@@ -1,0 +1,129 @@
+"""The contract of a worker, and the one visit that all workers make."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+
+from donna_hw.backends.base import Description, Runner, TimingBackend
+from donna_hw.blocks.layers import Graph
+from donna_hw.errors import DonnaError
+from donna_hw.measurement.measurement import Samples, Visit
+from donna_hw.measurement.protocol import Protocol
+
+FEWEST_SAMPLES = 3  # of a visit that is limited by time
+
+
+class BlockFailed(Exception):
+    """This block could not be run: its runtime raised, crashed or hung. The message is the reason."""
+
+
+class DeviceLost(Exception):
+    """The worker's device does not answer any more. The message is the reason."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to run in one visit. baseline: the chain without the block, where the block runs in a chain."""
+
+    graph: Graph
+    sentinel: Graph
+    round: int = 0
+    baseline: Graph | None = None
+
+
+class Worker(ABC):
+    """One device of a pool. `name` tells it from its fellows."""
+
+    name: str
+
+    @abstractmethod
+    def description(self) -> Description:
+        """Return what the device's backend says of itself; raises `DonnaError` when the device cannot be used."""
+
+    @abstractmethod
+    def visit(self, task: Task) -> Visit:
+        """Run the block between runs of the sentinel; raises `BlockFailed`."""
+
+    @abstractmethod
+    def sentinel_s(self, sentinel: Graph, count: int) -> np.ndarray:
+        """Run the sentinel alone, and return `count` times in seconds; raises `BlockFailed`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the device; a later visit opens it anew."""
+
+    def revive(self, sentinel: Graph) -> None:
+        """Begin anew after a failure; raises `DeviceLost` when not even the sentinel runs."""
+        self.close()
+        try:
+            self.sentinel_s(sentinel, 1)
+        except (BlockFailed, DonnaError) as failure:
+            raise DeviceLost(str(failure)) from failure
+
+
+class Visitor:
+    """Makes visits on a backend; keeps the sentinel open between them, and one block (two graphs in a chain) at a time beside it."""
+
+    def __init__(self, backend: TimingBackend, protocol: Protocol, device: str = "") -> None:
+        self.backend, self.protocol, self.device = backend, protocol, device
+        self._watched: Graph | None = None
+        self._watch: Runner | None = None
+
+    def visit(self, task: Task) -> Visit:
+        """Run the sentinel, the block and the sentinel again, as the protocol says."""
+        watched = self.protocol.sentinel_samples
+        if watched:
+            self._open(task.sentinel)
+        runner = self.backend.prepare(task.graph)
+        baseline = None
+        try:
+            baseline = self.backend.prepare(task.baseline) if task.baseline is not None else None
+            before = self.sentinel_s(task.sentinel, watched)
+            count = self._warmed(runner)
+            if baseline is None:
+                samples, without = runner.samples(count), None
+            else:  # the chain without the block on both sides, so that a steady change of speed cancels
+                self._warmed(baseline)
+                first = baseline.samples(-(-count // 2)).timed_s
+                samples = runner.samples(count)
+                without = np.concatenate([first, baseline.samples(-(-count // 2)).timed_s])
+            readings = self.backend.readings()
+            after = self.sentinel_s(task.sentinel, watched)
+        finally:
+            runner.close()
+            if baseline is not None:
+                baseline.close()
+        return Visit(task.round, samples, np.concatenate([before, after]), without, readings, self.device)
+
+    def sentinel_s(self, sentinel: Graph, count: int) -> np.ndarray:
+        """Run the sentinel, after one run that warms its caches, and return `count` times in seconds."""
+        if not count:
+            return np.empty(0)
+        watch = self._open(sentinel)
+        watch.samples(1)
+        return watch.samples(count).timed_s
+
+    def close(self) -> None:
+        """Close the sentinel."""
+        if self._watch is not None:
+            self._watch.close()
+        self._watch = self._watched = None
+
+    def _open(self, sentinel: Graph) -> Runner:
+        if self._watch is None or sentinel != self._watched:
+            self.close()
+            self._watch, self._watched = self.backend.prepare(sentinel), sentinel
+        return self._watch
+
+    def _warmed(self, runner: Runner) -> int:
+        """Warm a runner up, and return how many samples a visit takes of it."""
+        protocol = self.protocol
+        warm: Samples | None = runner.samples(protocol.warmup) if protocol.warmup else None
+        if protocol.visit_s is None or warm is None:
+            return protocol.samples
+        once_s = float(warm.timed_s.min())
+        fits = int(protocol.visit_s / once_s) if once_s > 0 else protocol.samples
+        return min(max(fits, FEWEST_SAMPLES), protocol.samples)

@@ -1,0 +1,56 @@
+"""The child of a `ProcessWorker`: opens one device and answers what it is asked over a pipe, until the pipe is closed.
+
+    python -m donna_hw.workers.child FILE_DESCRIPTOR
+
+Everything on the pipe was written by the parent of this very process.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+
+from donna_hw.backends.base import TimingBackend
+from donna_hw.errors import DonnaError, Unavailable
+from donna_hw.workers.base import Visitor
+
+
+def main() -> None:
+    """Answer (what, arguments) with ("done", answer), ("failed", reason) or ("refused", error)."""
+    pipe = Connection(int(sys.argv[1]))
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    device, protocol, name = pipe.recv()
+    visitor: Visitor | None = None
+    while True:
+        try:
+            what, arguments = pipe.recv()
+        except (EOFError, ConnectionResetError):
+            os._exit(0)  # a runtime's own threads must not keep the child alive
+        try:
+            if visitor is None:
+                backend = device.backend()
+                if not isinstance(backend, TimingBackend):
+                    raise Unavailable(f"device {device.name} must be one that is timed", found=backend.origin)
+                visitor = Visitor(backend, protocol, name)
+            answers: dict[str, Callable[..., object]] = {
+                "description": visitor.backend.description,
+                "visit": visitor.visit,
+                "sentinel_s": visitor.sentinel_s,
+            }
+            pipe.send(("done", answers[what](*arguments)))
+        except DonnaError as error:
+            pipe.send(("refused", error) if visitor is None else ("failed", str(error)))
+        except Exception as error:
+            pipe.send(("failed", " ".join(f"{type(error).__name__}: {error}".split())[:500]))
+
+
+def _leave_with_parent() -> None:
+    sys.stdin.buffer.read()  # ends with the parent, even when it is killed
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()
