@@ -20,6 +20,7 @@ from donna_hw.files import read_model, read_text, write_atomic, write_toml
 from donna_hw.measurement.environment import Scalar
 from donna_hw.spaces.space import Space, Stage
 
+UNMEASURED_IF_COMPOSED = ("raw_median_s", "mean_s", "min_s")
 Key = tuple[str, ...]  # part, then the values of the stage's axes as text
 
 
@@ -225,9 +226,7 @@ def _numbers(frame: pd.DataFrame, info: TableInfo, path: Path) -> pd.DataFrame:
     numeric = [name for name in map(str, frame) if name.endswith("_s") or name in (info.column, "samples", "rounds")]
     for column in numeric:
         values = pd.to_numeric(frame[column], errors="coerce")
-        bad = ~np.isfinite(values.to_numpy(np.float64)) | (values.to_numpy(np.float64) < 0)
-        if info.origin == "measured" and column == info.column:
-            bad |= values.to_numpy(np.float64) == 0
+        bad = _impossible(values.to_numpy(np.float64), column, info) & ~_left_blank(frame, column, info)
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
             raise BadTable(
@@ -246,3 +245,19 @@ def _numbers(frame: pd.DataFrame, info: TableInfo, path: Path) -> pd.DataFrame:
                 cure="delete the row and profile again",
             )
     return frame
+
+
+def _impossible(values: np.ndarray, column: str, info: TableInfo) -> np.ndarray:
+    """Return which values cannot be: a time in a chain is a difference of two, which noise may push below zero; others may not be."""
+    bad = ~np.isfinite(values)
+    if info.identity.get("mode") == "in_chain":
+        return bad
+    zero_is_bad = info.origin == "measured" and column == info.column
+    return bad | ((values <= 0) if zero_is_bad else (values < 0))
+
+
+def _left_blank(frame: pd.DataFrame, column: str, info: TableInfo) -> np.ndarray:
+    """Return which cells are rightly empty: a composed block has no samples to take these statistics of."""
+    if column not in UNMEASURED_IF_COMPOSED or column == info.column or "method" not in frame:
+        return np.zeros(len(frame), bool)
+    return ((frame["method"] == "composed") & (frame[column] == "")).to_numpy()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from donna_hw.blocks.layers import Block, Graph, layers_hash
@@ -70,9 +71,13 @@ def measured_row(measurement: Measurement) -> Row:
 
 def composed_row(estimate: Estimate, sections: int, composition: Composition, column: str) -> Row:
     """Return the cells of a block that was predicted from its sections; it has no samples of its own."""
-    half = Z95 * estimate.error_s
-    times = {column: estimate.value_s, "low_s": estimate.value_s - half, "high_s": estimate.value_s + half}
-    wide = half > NOISY_HALF_WIDTH * estimate.value_s
+    half = Z95 * estimate.error_s / estimate.value_s
+    times = {
+        column: estimate.value_s,
+        "low_s": estimate.value_s * np.exp(-half),
+        "high_s": estimate.value_s * np.exp(half),
+    }
+    wide = half > NOISY_HALF_WIDTH
     found = f"{composition.sampled} blocks measured whole are within {100 * composition.residual:.2g} % (standard deviation)"
     return {
         **dict.fromkeys(("raw_median_s", "mean_s", "min_s"), ""),
