@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import pandas as pd
+
 from donna_hw.cost import Correction
-from donna_hw.errors import BadFile, BadTable
+from donna_hw.errors import BadFile, BadSetting, BadTable
 from donna_hw.files import read_toml, write_toml
+from donna_hw.shipped import roots
 from donna_hw.table import LatencyTable
 
 
@@ -37,6 +40,29 @@ def table_in(roots: Sequence[Path], device: str, space: str) -> LatencyTable:
         known=known,
         cure=f"donna-hw profile {space} --device {name} fills one",
     )
+
+
+def named_table(name: str, folder: Path) -> LatencyTable:
+    """Return the table of a name: the path of a `.csv`, or `DEVICE/SPACE[/VARIANT]` in `folder`, then among the shipped ones."""
+    if name.endswith(".csv"):
+        return LatencyTable.read(Path(name))
+    words = name.split("/")
+    if len(words) not in (2, 3) or not all(words):
+        raise BadSetting("a table is named by its .csv, or by DEVICE/SPACE[/VARIANT]", found=name)
+    device, space, *variant = words
+    return table_in([folder, *(root / "latency_tables" for root in roots())], "/".join([device, *variant]), space)
+
+
+def axes_of(frame: pd.DataFrame) -> list[str]:
+    """Return the names of a table's axes: its columns between `part` and `layers_hash`."""
+    columns = list(map(str, frame.columns))
+    return [name for name in columns[: columns.index("layers_hash")] if name != "part"]
+
+
+def row_names(frame: pd.DataFrame) -> list[str]:
+    """Return each row's name for people: its part, then its axis values."""
+    cells = frame[["part", *axes_of(frame)]].astype(str).to_dict("split")["data"]
+    return [" ".join(cell for cell in row if cell) for row in cells]
 
 
 def correction_of(table: LatencyTable) -> Correction | None:

@@ -1,12 +1,7 @@
-"""The command line: one command a step, in the order a user takes them.
-
-Nothing heavy is imported before a command runs, so that `donna-hw --help` answers at once.
-"""
+"""Commands of the pipeline: one a step, from training to the report."""
 
 from __future__ import annotations
 
-import sys
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,103 +11,13 @@ if TYPE_CHECKING:
     from donna_hw.run import Run
 
 RECIPE = click.argument("recipe")
-SPACE = click.argument("space")
 OUT = click.option("--out", type=click.Path(path_type=Path), help="The run's folder; by default runs/<recipe>.")
 SEED = click.option(
     "--seed", type=click.IntRange(0), help="Replaces the recipe's seed; the run's folder is then its own."
 )
-TABLES = click.option(
-    "--out",
-    "root",
-    type=click.Path(path_type=Path),
-    default=Path("latency_tables"),
-    help="Folder of the tables.",
-    show_default=True,
-)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-@click.version_option(package_name="donna-hw")
-def cli(debug: bool) -> None:
-    """Profile blocks on a device, keep latency tables, and search for the best network at every cost.
-
-    RECIPE is a TOML file, or the name of a shipped recipe. A command that was stopped goes on where it was when it is started again.
-    """
-
-
-@cli.command()
-def devices() -> None:
-    """Show the devices, and which can be used on this machine."""
-    from donna_hw.device import Device, device_names
-    from donna_hw.show import table
-
-    rows = []
-    for name in device_names():
-        device = Device.load(name)
-        available = device.availability()
-        state = (
-            "yes" if available.ok else f"no: {available.reason}" + (f" ({available.cure})" if available.cure else "")
-        )
-        rows.append([name, device.file.title, device.file.backend, device.file.protocol, state])
-    click.echo(table(["device", "title", "backend", "protocol", "usable here"], rows))
-
-
-@cli.command()
-def spaces() -> None:
-    """Show the search spaces, their axes and sizes."""
-    from donna_hw.show import table
-    from donna_hw.spaces import load_space, space_names
-    from donna_hw.units import printed
-
-    rows = []
-    for name in space_names():
-        space = load_space(name)
-        reference = space.network(space.reference)
-        axes = ", ".join(f"{axis.name} {'/'.join(map(str, axis.values))}" for axis in space.stages[0].axes)
-        counts = f"{printed(reference.macs, 'MAC')}, {printed(reference.params, 'parameter')}"
-        rows.append([name, f"{len(space.stages)} x {space.stages[0].size}", f"{space.size:.3g}", counts, axes])
-    click.echo(table(["space", "stages x blocks", "networks", "reference", "axes of the first stage"], rows))
-
-
-@cli.command()
-@SPACE
-@click.option("--device", required=True, help="A device's name or file.")
-@click.option("--rounds", type=click.IntRange(1), help="Visits to each block; the device's protocol decides otherwise.")
-@TABLES
-def profile(space: str, device: str, rounds: int | None, root: Path) -> None:
-    """Fill the latency table of SPACE on a device."""
-    from dataclasses import replace
-
-    from donna_hw.device import Device
-    from donna_hw.profiling.profile import profile_space as fill
-    from donna_hw.show import summary_of_table
-    from donna_hw.spaces import load_space
-
-    found = Device.load(device)
-    protocol = found.protocol if rounds is None else replace(found.protocol, rounds=rounds)
-    click.echo(summary_of_table(fill(load_space(space), found, root, protocol)))
-
-
-@cli.command()
-@SPACE
-@TABLES
-def count(space: str, root: Path) -> None:
-    """Count operations and parameters of SPACE's blocks.
-
-    ptflops counts, as in the paper; the tables are called macs and params.
-    """
-    from donna_hw.device import Device
-    from donna_hw.profiling.profile import profile_space as fill
-    from donna_hw.show import summary_of_table
-    from donna_hw.spaces import load_space
-
-    chosen = load_space(space)
-    for name in ("macs", "params"):
-        click.echo(summary_of_table(fill(chosen, Device.load(name), root)))
-
-
-@cli.command()
+@click.command()
 @RECIPE
 @OUT
 @SEED
@@ -125,7 +30,7 @@ def distill(recipe: str, out: Path | None, seed: int | None) -> None:
         click.echo(summary_of_blocks(run.distil()))
 
 
-@cli.command()
+@click.command()
 @RECIPE
 @OUT
 @SEED
@@ -139,7 +44,7 @@ def finetune(recipe: str, out: Path | None, seed: int | None) -> None:
         click.echo(summary_of_networks(run.finetune()))
 
 
-@cli.command()
+@click.command()
 @RECIPE
 @OUT
 @SEED
@@ -157,8 +62,8 @@ def fit(recipe: str, out: Path | None, seed: int | None) -> None:
         click.echo("\n".join(predictor_lines(run)))
 
 
-@cli.command()
-@SPACE
+@click.command()
+@click.argument("space")
 @click.option("--accuracy-from", "run_folder", required=True, type=click.Path(path_type=Path), help="A run's folder.")
 @click.option("--cost", "costs", multiple=True, required=True, help="A device, or DEVICE/VARIANT; once for each cost.")
 @click.option("--max", "limits", multiple=True, help="A limit with its unit, such as onnxruntime_cpu=0.2ms.")
@@ -198,7 +103,7 @@ def search(
     click.echo(summary_of_front(front))
 
 
-@cli.command()
+@click.command()
 @RECIPE
 @OUT
 @SEED
@@ -211,7 +116,7 @@ def report(recipe: str, out: Path | None, seed: int | None) -> None:
         click.echo(f"report: {write_report(run)}")
 
 
-@cli.command()
+@click.command()
 @RECIPE
 @OUT
 @SEED
@@ -254,30 +159,4 @@ def _run_whole(run: Run, summary: Path | None) -> None:
     click.echo(f"report: {path}")
 
 
-def main() -> None:
-    """Run the command line; an error a user can mend is one line, exit code 2, and no traceback without `--debug`."""
-    from donna_hw.errors import DonnaError
-
-    try:
-        cli.main(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("stopped; start the same command again to go on", err=True)
-        sys.exit(130)
-    except DonnaError as error:
-        _fail(str(error))
-    except OSError as error:
-        where = f" {error.filename}" if error.filename else ""
-        _fail(
-            f"cannot read or write{where}: {error.strerror or error}; mend it and start again: what is finished is kept"
-        )
-
-
-def _fail(message: str) -> None:
-    """Print the message and leave with 2; called while the error is handled, so that `--debug` shows its traceback too."""
-    if "--debug" in sys.argv:
-        click.echo(traceback.format_exc(), err=True)
-    click.echo(f"error: {message}", err=True)
-    sys.exit(2)
+COMMANDS = (distill, finetune, fit, search, report, run)

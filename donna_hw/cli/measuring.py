@@ -1,0 +1,91 @@
+"""Commands of devices, spaces and latency tables being filled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+SPACE = click.argument("space")
+TABLES = click.option(
+    "--out",
+    "root",
+    type=click.Path(path_type=Path),
+    default=Path("latency_tables"),
+    help="Folder of the tables.",
+    show_default=True,
+)
+
+
+@click.command()
+def devices() -> None:
+    """Show the devices, and which can be used on this machine."""
+    from donna_hw.device import Device, device_names
+    from donna_hw.show import table
+
+    rows = []
+    for name in device_names():
+        device = Device.load(name)
+        available = device.availability()
+        state = (
+            "yes" if available.ok else f"no: {available.reason}" + (f" ({available.cure})" if available.cure else "")
+        )
+        rows.append([name, device.file.title, device.file.backend, device.file.protocol, state])
+    click.echo(table(["device", "title", "backend", "protocol", "usable here"], rows))
+
+
+@click.command()
+def spaces() -> None:
+    """Show the search spaces, their axes and sizes."""
+    from donna_hw.show import table
+    from donna_hw.spaces import load_space, space_names
+    from donna_hw.units import printed
+
+    rows = []
+    for name in space_names():
+        space = load_space(name)
+        reference = space.network(space.reference)
+        axes = ", ".join(f"{axis.name} {'/'.join(map(str, axis.values))}" for axis in space.stages[0].axes)
+        counts = f"{printed(reference.macs, 'MAC')}, {printed(reference.params, 'parameter')}"
+        rows.append([name, f"{len(space.stages)} x {space.stages[0].size}", f"{space.size:.3g}", counts, axes])
+    click.echo(table(["space", "stages x blocks", "networks", "reference", "axes of the first stage"], rows))
+
+
+@click.command()
+@SPACE
+@click.option("--device", required=True, help="A device's name or file.")
+@click.option("--rounds", type=click.IntRange(1), help="Visits to each block; the device's protocol decides otherwise.")
+@TABLES
+def profile(space: str, device: str, rounds: int | None, root: Path) -> None:
+    """Fill the latency table of SPACE on a device."""
+    from dataclasses import replace
+
+    from donna_hw.device import Device
+    from donna_hw.profiling.profile import profile_space as fill
+    from donna_hw.show import summary_of_table
+    from donna_hw.spaces import load_space
+
+    found = Device.load(device)
+    protocol = found.protocol if rounds is None else replace(found.protocol, rounds=rounds)
+    click.echo(summary_of_table(fill(load_space(space), found, root, protocol)))
+
+
+@click.command()
+@SPACE
+@TABLES
+def count(space: str, root: Path) -> None:
+    """Count operations and parameters of SPACE's blocks.
+
+    ptflops counts, as in the paper; the tables are called macs and params.
+    """
+    from donna_hw.device import Device
+    from donna_hw.profiling.profile import profile_space as fill
+    from donna_hw.show import summary_of_table
+    from donna_hw.spaces import load_space
+
+    chosen = load_space(space)
+    for name in ("macs", "params"):
+        click.echo(summary_of_table(fill(chosen, Device.load(name), root)))
+
+
+COMMANDS = (devices, spaces, profile, count)

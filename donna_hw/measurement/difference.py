@@ -1,0 +1,128 @@
+"""Whether measured latencies differ significantly: Welch's test of many pairs, each known by its interval over rounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+LEVEL = 0.05
+ROUNDING = 1e-5  # tables hold six significant digits
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Measured latencies, float [n] each: median, 95 % interval of Student's t over rounds, number of rounds."""
+
+    median: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    rounds: np.ndarray
+
+    def over(self, unit: float) -> Rows:
+        """Return the same latencies in another unit."""
+        return Rows(self.median / unit, self.low / unit, self.high / unit, self.rounds)
+
+    def moments(self, scale: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return (mean over rounds, its variance, degrees of freedom), float [n]; variance and degrees are NaN for one round.
+
+        The mean is the interval's centre, not the median beside it: the interval is that of the mean over rounds, and no
+        other location has its standard error.
+        """
+        low, high = (np.log(self.low), np.log(self.high)) if scale == "log" else (self.low, self.high)
+        dof = np.where(self.rounds > 1, self.rounds - 1, np.nan)
+        return (low + high) / 2, ((high - low) / (2 * stats.t.ppf(1 - LEVEL / 2, dof))) ** 2, dof
+
+
+@dataclass(frozen=True)
+class View:
+    """B against A in one unit, arrays [n], a value a block.
+
+    a, b: medians, in seconds (absolute) or in runs of the table's own sentinel (relative). scale: `log`, where estimate, low and high (its
+    95 % interval) are of log(B / A), or `linear`, where they are of B - A. t, dof, p: Welch's test. adjusted_p: after Benjamini and
+    Hochberg (1995) over all blocks. overlap: whether the intervals of A and B do.
+    Blocks of one round have no spread over rounds, hence no test: their p is NaN.
+    """
+
+    scale: str
+    a: np.ndarray
+    b: np.ndarray
+    estimate: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    t: np.ndarray
+    dof: np.ndarray
+    p: np.ndarray
+    adjusted_p: np.ndarray
+    overlap: np.ndarray
+
+    @property
+    def tested(self) -> np.ndarray:
+        """Which blocks have a test, bool [n]."""
+        return np.asarray(np.isfinite(self.p))
+
+    @property
+    def significant(self) -> np.ndarray:
+        """Which blocks differ when each is judged alone at 5 %, bool [n]: of equal tables one in twenty does."""
+        return self.tested & (self.p < LEVEL)
+
+    @property
+    def discovered(self) -> np.ndarray:
+        """Which blocks differ when at most 5 % of such findings may be false, bool [n]."""
+        return self.tested & (self.adjusted_p <= LEVEL)
+
+    @property
+    def agreeing(self) -> float:
+        """Share of the tested blocks whose difference is within its 95 % interval of none; 0.95 is expected of equal tables."""
+        return 1 - float(self.significant[self.tested].mean()) if self.tested.any() else float("nan")
+
+    @property
+    def overlapping(self) -> float:
+        """Share of blocks whose intervals in A and B overlap; well over 0.95 is expected of equal tables."""
+        return float(self.overlap.mean())
+
+    @property
+    def common_factor(self) -> float:
+        """Median of B / A over blocks above zero in both."""
+        above = (self.a > 0) & (self.b > 0)
+        # of logarithms, so that the factor of (B, A) is one over that of (A, B)
+        return float(np.exp(np.median(np.log(self.b[above] / self.a[above])))) if above.any() else float("nan")
+
+    @property
+    def deviation(self) -> float:
+        """Median over blocks of |B - A| / mean of |A| and |B|."""
+        size = (np.abs(self.a) + np.abs(self.b)) / 2
+        return float(np.median(np.abs(self.b - self.a) / np.where(size > 0, size, 1)))
+
+
+def welch(a: Rows, b: Rows, scale: str) -> View:
+    """Return Welch's test (Biometrika 34, 1947) of each pair; scale: `log`, for latencies above zero, or `linear`."""
+    mean_a, variance_a, dof_a = a.moments(scale)
+    mean_b, variance_b, dof_b = b.moments(scale)
+    estimate, variance = mean_b - mean_a, variance_a + variance_b
+    # Rows without any spread differ surely, but not where the last digits of a table could make it.
+    size = 1.0 if scale == "log" else np.maximum(np.abs(mean_a), np.abs(mean_b))
+    tied = (variance == 0) & (np.abs(estimate) <= ROUNDING * size)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.where(tied, 0.0, estimate / np.sqrt(variance))
+        share_a, share_b = variance_a / variance, variance_b / variance
+        dof = np.where(variance == 0, dof_a + dof_b, 1 / (share_a**2 / dof_a + share_b**2 / dof_b))
+    p = 2 * stats.t.sf(np.abs(t), dof)
+    half = stats.t.ppf(1 - LEVEL / 2, dof) * np.sqrt(variance)
+    adjusted, tested = np.full_like(p, np.nan), np.isfinite(p)
+    if tested.any():
+        adjusted[tested] = stats.false_discovery_control(p[tested])
+    return View(
+        scale=scale,
+        a=a.median,
+        b=b.median,
+        estimate=estimate,
+        low=estimate - half,
+        high=estimate + half,
+        t=t,
+        dof=dof,
+        p=p,
+        adjusted_p=adjusted,
+        overlap=(a.low <= b.high) & (b.low <= a.high),
+    )
