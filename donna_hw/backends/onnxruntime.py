@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, ClassVar
 
@@ -63,9 +62,11 @@ class OnnxRuntimeBackend(TimingBackend):
 
     def environment(self) -> Environment:
         """Return the processor, the runtime's version and all options."""
+        import onnxruntime
+
         identity = {
             "device_model": _device_model(str(self.settings["provider"])),
-            "runtime": f"onnxruntime {version('onnxruntime')}",
+            "runtime": f"onnxruntime {onnxruntime.__version__}",  # the package has another name in a build for GPUs
             "dtype": "float32",
             **self.settings,
         }
