@@ -1,30 +1,57 @@
-"""ONNX Runtime: each block as an ONNX model of its own, run in a session with bound inputs and outputs."""
+"""ONNX Runtime: each block as an ONNX model of its own, run in a session of one execution provider."""
 
 from __future__ import annotations
 
-from importlib.metadata import version
+from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import ClassVar
-
-import numpy as np
+from typing import TYPE_CHECKING, ClassVar
 
 from donna_hw.backends.base import Availability, Runner, TimingBackend
-from donna_hw.backends.clock import time_calls
+from donna_hw.backends.onnx_session import CPU, LEVELS, NVIDIA, SessionRunner
 from donna_hw.blocks.layers import Graph
-from donna_hw.blocks.onnx_model import to_onnx
-from donna_hw.errors import Unavailable
-from donna_hw.measurement.environment import Environment, cpu_model, host_conditions
-from donna_hw.measurement.measurement import Samples
+from donna_hw.errors import BadSetting, Unavailable, UnknownName
+from donna_hw.measurement.environment import Environment, Scalar, cpu_model, host_conditions
+from donna_hw.measurement.host_cpu import HostCpu
+from donna_hw.measurement.readings import Readings
+
+if TYPE_CHECKING:
+    import onnx
 
 
 class OnnxRuntimeBackend(TimingBackend):
-    """Times blocks with ONNX Runtime on this machine's CPU.
+    """Times blocks with ONNX Runtime, on this machine's CPU or by another of its execution providers.
 
-    options: provider (an ONNX Runtime execution provider), threads (of one operator; the CPU time beside the wall time is
-    complete for one thread only).
+    options: provider (`CUDAExecutionProvider`, or short `cuda`); threads of one operator; spinning (waiting threads keep their
+    cores busy); optimisation of the graph; io_binding (inputs and outputs stay on the device; without it each run copies
+    them); cpu_fallback (layers that the provider lacks may run on the CPU).
+
+    A torch module of your own, not of a space:
+
+        from donna_hw.blocks.exported import export
+        runner = OnnxRuntimeBackend(1, {"threads": 2}).prepare_model(export(module, (3, 224, 224)))
+        runner.samples(3)  # warm up
+        print(np.median(runner.samples(30).wall_s))
     """
 
-    options: ClassVar = {"provider": "CPUExecutionProvider", "threads": 1}
+    options: ClassVar = {
+        "provider": CPU,
+        "threads": 1,
+        "spinning": True,
+        "optimisation": "all",
+        "io_binding": True,
+        "cpu_fallback": False,
+    }
+
+    def __init__(self, batch: int, options: Mapping[str, Scalar]) -> None:
+        super().__init__(batch, options)
+        if int(self.settings["threads"]) < 1:
+            raise BadSetting("option threads must be 1 or more", found=self.settings["threads"])
+        if self.settings["optimisation"] not in LEVELS:
+            raise UnknownName(
+                "option optimisation must be known", found=str(self.settings["optimisation"]), known=LEVELS
+            )
+        self.settings["provider"] = _provider(str(self.settings["provider"]))
+        self._host = HostCpu()
 
     @classmethod
     def availability(cls) -> Availability:
@@ -34,49 +61,75 @@ class OnnxRuntimeBackend(TimingBackend):
         return Availability(True)
 
     def environment(self) -> Environment:
-        """Return the processor, the runtime's version, provider and threads."""
+        """Return the processor, the runtime's version and all options."""
+        import onnxruntime
+
         identity = {
-            "device_model": cpu_model(),
-            "runtime": f"onnxruntime {version('onnxruntime')}",
+            "device_model": _device_model(str(self.settings["provider"])),
+            "runtime": f"onnxruntime {onnxruntime.__version__}",  # the package has another name in a build for GPUs
             "dtype": "float32",
             **self.settings,
         }
         return Environment(identity, host_conditions())
 
+    def words(self) -> tuple[str, ...]:
+        """Return type and threads, then what is not by default."""
+        settings, words = self.settings, ["float32", f"t{self.settings['threads']}"]
+        if settings["provider"] != CPU:
+            words.append(_short(str(settings["provider"])))
+        if settings["optimisation"] != "all":
+            words.append(f"opt{settings['optimisation']}")
+        words += ["unbound"] * (not settings["io_binding"]) + ["nospin"] * (not settings["spinning"])
+        return (*words, *["cpufallback"] * bool(settings["cpu_fallback"]))
+
+    def readings(self) -> Readings:
+        """Return the CPU's readings; of other providers' devices nothing is known here."""
+        return self._host.readings() if self.settings["provider"] == CPU else Readings()
+
     def prepare(self, graph: Graph) -> Runner:
-        """Build the ONNX model, open a session and bind a random input."""
-        return _SessionRunner(graph, self.batch, str(self.settings["provider"]), int(self.settings["threads"]))
+        """Build the block's ONNX model with random weights and open a session."""
+        from donna_hw.blocks.onnx_model import to_onnx
+
+        return self.prepare_model(to_onnx(graph, self.batch))
+
+    def prepare_model(self, model: onnx.ModelProto) -> Runner:
+        """Open a session of any ONNX model with random float32 inputs of fixed shapes, the batch first.
+
+        Raises `BadSetting` for other inputs, and `Unavailable` when ONNX Runtime cannot run the model by the chosen provider alone.
+        """
+        return SessionRunner(model, self.batch, self.settings)
 
 
-class _SessionRunner(Runner):
-    def __init__(self, graph: Graph, batch: int, provider: str, threads: int) -> None:
-        import onnxruntime
+def _provider(name: str) -> str:
+    """Return the full name of a provider of the installed build, given in full or short, upper or lower case."""
+    if name == CPU:  # in every build: asking would import the runtime for nothing
+        return CPU
+    import onnxruntime
 
-        known = onnxruntime.get_available_providers()
-        if provider not in known:
-            raise Unavailable(
-                "the execution provider must be in the installed ONNX Runtime",
-                found=provider,
-                known=known,
-                cure="set options.provider in the device file, or install the build that has it",
-            )
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0" if threads == 1 else "1")
-        self._session = onnxruntime.InferenceSession(
-            to_onnx(graph, batch).SerializeToString(), options, providers=[provider]
-        )
-        image = np.random.default_rng(0).standard_normal((batch, *graph.input_shape), dtype=np.float32)
-        self._binding = self._session.io_binding()
-        self._binding.bind_cpu_input("input", image)
-        self._binding.bind_output("output")
+    known = onnxruntime.get_available_providers()
+    for full in known:
+        if name.lower() in (full.lower(), _short(full)):
+            return str(full)
+    raise Unavailable(
+        "the execution provider must be in the installed ONNX Runtime",
+        found=name,
+        known=known,
+        cure="set options.provider in the device file, or install the build that has it",
+    )
 
-    def samples(self, count: int) -> Samples:
-        """Run the session `count` times; the CPU provider returns when the output is complete."""
-        session, binding = self._session, self._binding
-        return time_calls(lambda: session.run_with_iobinding(binding), count)
 
-    def close(self) -> None:
-        """Free the session."""
-        del self._binding, self._session
+def _short(provider: str) -> str:
+    return provider.lower().removesuffix("executionprovider")
+
+
+def _device_model(provider: str) -> str:
+    """Return the CPU's or the GPU's name; of other providers' devices only the machine that they are in is known."""
+    if provider == CPU:
+        return cpu_model()
+    if provider not in NVIDIA:
+        return f"{_short(provider)} device of {cpu_model()}"
+    import torch
+
+    if not torch.cuda.is_available():
+        raise Unavailable("the GPU must be named by torch", found="no CUDA GPU", cure="install a CUDA build of torch")
+    return str(torch.cuda.get_device_name(0))

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from donna_hw.backends.base import Availability, Runner, TimingBackend
 from donna_hw.backends.clock import time_calls
 from donna_hw.blocks.layers import Graph
-from donna_hw.measurement.environment import Environment, cpu_model, host_conditions
+from donna_hw.errors import BadSetting
+from donna_hw.measurement.environment import Environment, Scalar, cpu_model, host_conditions
+from donna_hw.measurement.host_cpu import HostCpu
 from donna_hw.measurement.measurement import Samples
+from donna_hw.measurement.readings import Readings
 
 
 class TorchCpuBackend(TimingBackend):
     """Times blocks in eager PyTorch. options: threads of one operator."""
 
     options: ClassVar = {"threads": 1}
+
+    def __init__(self, batch: int, options: Mapping[str, Scalar]) -> None:
+        super().__init__(batch, options)
+        if int(self.settings["threads"]) < 1:
+            raise BadSetting("option threads must be 1 or more", found=self.settings["threads"])
+        self._host = HostCpu()
 
     @classmethod
     def availability(cls) -> Availability:
@@ -32,6 +42,10 @@ class TorchCpuBackend(TimingBackend):
             **self.settings,
         }
         return Environment(identity, host_conditions())
+
+    def readings(self) -> Readings:
+        """Return the CPU's readings."""
+        return self._host.readings()
 
     def prepare(self, graph: Graph) -> Runner:
         """Build the block in evaluation mode with a random input."""

@@ -6,15 +6,18 @@ Building from layers skips the tracing of torch's exporter, which counts over th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+from math import prod
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from donna_hw.blocks.layers import INPUT, Graph, Layer, Shape
 
 OPSET = 17
 IR_VERSION = 8  # the lowest that opset 17 allows: every ONNX Runtime since 1.12 reads it
+POOL_SIZE = 262_147  # a prime: filters do not line up with it, so that a large layer's filters still differ
 _SINGLE = {"relu": "Relu", "hard_swish": "HardSwish", "sigmoid": "Sigmoid"}
 
 Weights = Mapping[str, np.ndarray]
@@ -24,33 +27,31 @@ def to_onnx(graph: Graph, batch: int = 1, weights: Weights | None = None, seed: 
     """Return the ONNX model of a graph for a fixed batch.
 
     weights: torch's state dict as numpy arrays (`<layer>.weights.weight`, `<layer>.norm.running_mean`, ...); without it the
-    weights are random, scaled so that values neither vanish nor overflow, since both change the speed of a processor.
+    weights are random, scaled so that values neither vanish nor overflow, since both change the speed of a processor. They are
+    slices of one pool of normal numbers: drawing each anew would take longer than all the rest.
     Input and output are called `input` and `output`, float32, [batch, *shape].
     """
     rng = np.random.default_rng(seed)
     nodes: list[onnx.NodeProto] = []
-    tensors: list[onnx.TensorProto] = []
+    opset = helper.make_opsetid("", OPSET)
+    model = onnx.ModelProto(ir_version=IR_VERSION, producer_name="donna_hw", opset_import=[opset])
+    body = model.graph  # filled in place: helper.make_graph and make_model would copy all weights twice
+    body.name = "block"
     for layer in graph.layers:
         target = "output" if layer.name == graph.output else layer.name
         plain = target if layer.activation == "none" else f"{layer.name}.linear"
         nodes.append(_main_node(layer, plain))
         if layer.weight_shape:
-            weight, bias = folded(layer, weights) if weights is not None else _random(layer, rng)
-            tensors.append(numpy_helper.from_array(weight, f"{layer.name}.weight"))
-            tensors.append(numpy_helper.from_array(bias, f"{layer.name}.bias"))
+            weight, bias = folded(layer, weights) if weights is not None else _random(layer, rng, _normal_pool(seed))
+            _add_tensor(body, f"{layer.name}.weight", weight)
+            _add_tensor(body, f"{layer.name}.bias", bias)
         nodes += _activation_nodes(layer, plain, target)
-    body = helper.make_graph(
-        nodes,
-        "block",
-        [_value(INPUT, batch, graph.input_shape)],
-        [_value("output", batch, graph.output_shape)],
-        tensors,
-    )
+    body.node.extend(nodes)
+    body.input.append(_value(INPUT, batch, graph.input_shape))
+    body.output.append(_value("output", batch, graph.output_shape))
     if any(node.op_type == "Clip" for node in nodes):
-        body.initializer.append(numpy_helper.from_array(np.array(0, np.float32), "relu6.low"))
-        body.initializer.append(numpy_helper.from_array(np.array(6, np.float32), "relu6.high"))
-    model = helper.make_model(body, producer_name="donna_hw", opset_imports=[helper.make_opsetid("", OPSET)])
-    model.ir_version = IR_VERSION
+        _add_tensor(body, "relu6.low", np.array(0, np.float32))
+        _add_tensor(body, "relu6.high", np.array(6, np.float32))
     return model
 
 
@@ -69,11 +70,23 @@ def folded(layer: Layer, weights: Weights) -> tuple[np.ndarray, np.ndarray]:
 _NORM_KEYS = ("weight", "bias", "running_mean", "running_var")
 
 
-def _random(layer: Layer, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+@cache
+def _normal_pool(seed: int) -> np.ndarray:
+    pool = np.random.default_rng(seed).standard_normal(POOL_SIZE, dtype=np.float32)
+    return np.concatenate([pool, pool])  # twice, so that a slice may begin anywhere
+
+
+def _random(layer: Layer, rng: np.random.Generator, pool: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return normal weights, of variance 2 / fan-in, from a random place of the pool on, and no bias."""
     shape = layer.weight_shape
-    fan_in = int(np.prod(shape[1:]))
-    weight = rng.standard_normal(shape, dtype=np.float32) * np.float32(np.sqrt(2 / fan_in))
-    return weight, np.zeros(shape[0], np.float32)
+    start = int(rng.integers(POOL_SIZE))
+    values = pool[start : start + min(prod(shape), POOL_SIZE)] * np.float32(np.sqrt(2 / prod(shape[1:])))
+    return np.resize(values, shape), np.zeros(shape[0], np.float32)
+
+
+def _add_tensor(body: onnx.GraphProto, name: str, values: np.ndarray) -> None:
+    tensor = body.initializer.add(name=name, dims=values.shape, data_type=TensorProto.FLOAT)
+    tensor.raw_data = np.ascontiguousarray(values, "<f4").tobytes()  # ONNX holds little-endian numbers
 
 
 def _value(name: str, batch: int, shape: Shape) -> onnx.ValueInfoProto:

@@ -10,7 +10,9 @@ from donna_hw.backends import load_backend
 from donna_hw.backends.base import ExactBackend, TimingBackend
 from donna_hw.backends.clock import time_calls
 from donna_hw.blocks.torch_module import GraphModule
-from donna_hw.errors import Unavailable, UnknownName
+from donna_hw.errors import BadSetting, Unavailable, UnknownName
+from donna_hw.measurement.host_cpu import HostCpu
+from donna_hw.measurement.readings import Readings
 from donna_hw.measurement.statistics import checked
 
 
@@ -95,3 +97,18 @@ def test_planned_and_unknown_backends_are_told_apart() -> None:
         load_backend("tvm")
     with pytest.raises(UnknownName, match="did you mean 'torch_cpu'"):
         load_backend("torch-cpu")
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "torch_cpu"])
+def test_no_threads_are_refused(name: str) -> None:
+    with pytest.raises(BadSetting, match="option threads must be 1 or more; found 0"):
+        load_backend(name)(1, {"threads": 0})
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "torch_cpu"])
+def test_backends_of_this_cpu_tell_its_readings(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = Readings(clock_hz=3e9, temperature_c=60.0)
+    monkeypatch.setattr(HostCpu, "readings", lambda _: told)
+    backend = load_backend(name)(1, {})
+    assert isinstance(backend, TimingBackend)
+    assert backend.readings() == told

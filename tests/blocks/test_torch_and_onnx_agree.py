@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
-import warnings
-
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
 
-from donna_hw.blocks.layers import ACTIVATIONS, OPERATORS, Draft, Graph, lower
+from donna_hw.blocks.exported import export
+from donna_hw.blocks.layers import ACTIVATIONS, OPERATORS, Draft, Graph, layers_hash, lower
 from donna_hw.blocks.onnx_model import to_onnx
 from donna_hw.blocks.torch_module import GraphModule, to_torch
 from donna_hw.spaces import Space, load_space
@@ -122,19 +120,27 @@ def test_the_onnx_model_passes_the_checker_and_full_shape_inference(name: str) -
             assert shapes[name_there] == (BATCH, *layer.out_shape)
 
 
-def test_the_onnx_model_agrees_with_torchs_own_exporter() -> None:
-    space = load_space("small_28px")
-    stage = space.stages[1]
-    graph = space.block_graph(stage, stage.size - 1)
+def assert_agrees_with_the_exporter(graph: Graph) -> None:
     module = lived_in(graph)
-    image = torch.randn(1, *graph.input_shape, generator=torch.Generator().manual_seed(2))
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # this exporter announces its end; the other one needs a package more
-        torch.onnx.export(module, (image,), buffer, dynamo=False, opset_version=17)
-    exported = run(onnx.load_from_string(buffer.getvalue()), image)
-    ours = run(to_onnx(graph, 1, {key: value.numpy() for key, value in module.state_dict().items()}), image)
+    image = torch.randn(BATCH, *graph.input_shape, generator=torch.Generator().manual_seed(2))
+    exported = run(export(module, graph.input_shape, BATCH), image)
+    ours = run(to_onnx(graph, BATCH, {key: value.numpy() for key, value in module.state_dict().items()}), image)
     assert np.abs(ours - exported).max() <= 1e-5 * np.abs(exported).max()
+
+
+@pytest.mark.parametrize("name", ["small_8px", "small_28px"])
+def test_every_axis_value_agrees_with_torchs_own_exporter(name: str) -> None:
+    space = load_space(name)
+    graphs = [space.block_graph(space.stage(stage), number) for stage, number in one_at_a_time(space)]
+    fixed = [space.fixed_graph(part) for part in space.fixed]
+    different = {layers_hash(graph): graph for graph in [*graphs, *fixed]}
+    for graph in different.values():
+        assert_agrees_with_the_exporter(graph)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_activation_and_operator_agrees_with_torchs_own_exporter(activation: str) -> None:
+    assert_agrees_with_the_exporter(lower(EveryOperator(activation), (3, 9, 7)))
 
 
 def test_random_weights_are_repeatable_and_keep_values_finite_and_alive() -> None:
