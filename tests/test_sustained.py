@@ -176,6 +176,14 @@ def test_a_preempted_loop_says_so(path: Path) -> None:
     )
 
 
+def test_a_throughput_that_falls_while_the_median_holds_is_told(path: Path) -> None:
+    found = run(HotMachine(lambda at_s: 2 * MS), path)
+    longer = tuple(replace(b, burst_s=1.25 * b.burst_s) if b.elapsed_s >= 54 else b for b in found.bursts)
+    assert replace(found, bursts=longer).verdict == (
+        "holds its speed, images a second moved by -20 %, which the median run does not show"
+    )
+
+
 @pytest.mark.parametrize("cost", [300, 20_000, 2 * MS, 400 * MS])
 def test_bursts_settle_at_a_quarter_of_a_second_or_at_one_run(path: Path, cost: int) -> None:
     machine = HotMachine(lambda at_s: cost)

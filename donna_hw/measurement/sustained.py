@@ -193,6 +193,9 @@ class Sustained:
             for reason in burst.readings.throttle:
                 seen.setdefault(reason, burst.elapsed_s)
         remarks += [f"{reason} reported at minute {int(at // MINUTE_S) + 1}" for reason, at in seen.items()]
+        pace = self.last.runs_per_s / self.first.runs_per_s
+        if abs(pace * self.ratio - 1) > NOISY_HALF_WIDTH:  # a few long runs move the sum of times and not their median
+            remarks.append(f"images a second moved by {100 * (pace - 1):+.2g} %, which the median run does not show")
         for name, window in (("first", self.first), ("last", self.last)):
             share = window.cpu_share
             if share is not None and share < PREEMPTED_CPU_SHARE:
