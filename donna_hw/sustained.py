@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -204,7 +205,7 @@ def _text(times: np.ndarray | None, keep: np.ndarray) -> str:
 
 def _head(
     backend: TimingBackend, graph: Graph, seconds: float, window: float, about: Mapping[str, str]
-) -> dict[str, object]:
+) -> dict[str, Any]:
     environment = backend.environment()
     measured = {"layers_hash": layers_hash(graph), "batch": backend.batch, "seconds": seconds, "window_s": window}
     return {
@@ -216,7 +217,7 @@ def _head(
     }
 
 
-def _claim(head: dict[str, object], path: Path) -> dict[str, object]:
+def _claim(head: dict[str, Any], path: Path) -> dict[str, Any]:
     """Write of what the journal will be before its first burst, or check that the one there is of the same and keep it."""
     toml = result_path(path)
     if not toml.exists():
@@ -224,14 +225,13 @@ def _claim(head: dict[str, object], path: Path) -> dict[str, object]:
             raise BadTable(f"{toml} must stand beside the bursts and say of what they are", found="none", cure=_CURE)
         write_toml(toml, head)
         return head
-    old, new = read_toml(toml), head["identity"]
+    old, new = read_toml(toml), dict(head["identity"])
     kept = old.get("identity")
-    if kept != new:
-        raise BadTable(
-            f"{toml} must be of what is measured now",
-            found=f"{kept}, now {new}",
-            cure="choose another folder with --out",
-        )
+    for key in sorted(new):
+        before = kept.get(key) if isinstance(kept, dict) else None
+        if before != new[key]:
+            rule = f"{toml} is of {key} = {before!r}, and bursts of different environments do not mix"
+            raise BadTable(rule, found=str(new[key]), cure="choose another folder with --out, or move the old one away")
     return {key: value for key, value in old.items() if key != "result"}
 
 

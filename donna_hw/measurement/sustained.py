@@ -10,12 +10,14 @@ import numpy as np
 from scipy import stats
 
 from donna_hw.errors import BadSetting
-from donna_hw.measurement.measurement import NOISY_HALF_WIDTH, PREEMPTED_CPU_SHARE, Samples
+from donna_hw.measurement.measurement import Samples
 from donna_hw.measurement.readings import Readings
 from donna_hw.measurement.statistics import Array, Interval, rounds_interval
 
 SPANS = 10  # a window is cut into so many spans of time; their medians are its independent observations
 HOLDS = 0.01  # a change that surely lies within +-1 % is none
+TOO_NOISY = 0.05  # half width of the ratio's interval
+BUSY_SHARE = 0.9  # less CPU time than this of the wall time, or less work than this of the loop's time, is told
 MINUTE_S = 60.0
 
 
@@ -194,13 +196,13 @@ class Sustained:
                 seen.setdefault(reason, burst.elapsed_s)
         remarks += [f"{reason} reported at minute {int(at // MINUTE_S) + 1}" for reason, at in seen.items()]
         pace = self.last.runs_per_s / self.first.runs_per_s
-        if abs(pace * self.ratio - 1) > NOISY_HALF_WIDTH:  # a few long runs move the sum of times and not their median
+        if abs(pace * self.ratio - 1) > TOO_NOISY:  # a few long runs move the sum of times and not their median
             remarks.append(f"images a second moved by {100 * (pace - 1):+.2g} %, which the median run does not show")
         for name, window in (("first", self.first), ("last", self.last)):
             share = window.cpu_share
-            if share is not None and share < PREEMPTED_CPU_SHARE:
+            if share is not None and share < BUSY_SHARE:
                 remarks.append(f"the CPU ran something else for {100 * (1 - share):.0f} % of the {name} window")
-        if self.busy_share < PREEMPTED_CPU_SHARE:
+        if self.busy_share < BUSY_SHARE:
             remarks.append(f"the device rested {100 * (1 - self.busy_share):.0f} % of the time between bursts")
         if self.rested_s is not None:
             remarks.append(f"begun {self.rested_s:.0f} s after an attempt that was stopped: perhaps not cold")
@@ -227,6 +229,6 @@ def _change(ratio: float, interval: Interval) -> str:
         return f"slows down by {change:.3g} % (95 % interval {low:.3g} to {high:.3g} %)"
     if interval.high < 1:
         return f"speeds up by {-change:.3g} % (95 % interval {-high:.3g} to {-low:.3g} %)"
-    noisy = (high - low) / 2 > 100 * NOISY_HALF_WIDTH
+    noisy = (high - low) / 2 > 100 * TOO_NOISY
     told = "too noisy to tell a change of speed" if noisy else "no sure change of speed"
     return f"{told}: {change:+.2g} % (95 % interval {low:+.2g} to {high:+.2g} %)"
