@@ -5,6 +5,17 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LONGEST_FOUND = 300  # characters of a value that are shown; a corrupt file may hold one of megabytes
+
+
+def _shown(found: object) -> str:
+    """Return a value as a message shows it: a text quoted, a long one cut."""
+    try:
+        text = repr(found) if isinstance(found, str) else str(found)
+    except (RecursionError, ValueError):  # nested too deep, or a number of too many digits
+        return f"a {type(found).__name__} too large to show"
+    return text if len(text) <= LONGEST_FOUND else f"{text[:LONGEST_FOUND]}... ({len(text)} characters)"
+
 
 class DonnaError(Exception):
     """An error a user can mend.
@@ -17,9 +28,9 @@ class DonnaError(Exception):
         self.rule, self.found, self.known, self.cure = rule, found, tuple(known), cure
         parts = [rule]
         if found is not None:
-            parts.append(f"found {found!r}" if isinstance(found, str) else f"found {found}")
+            parts.append(f"found {_shown(found)}")
         if self.known:
-            near = difflib.get_close_matches(str(found), self.known, n=1)
+            near = difflib.get_close_matches(found if isinstance(found, str) else _shown(found), self.known, n=1)
             parts.append("known: " + ", ".join(self.known) + (f" (did you mean {near[0]!r}?)" if near else ""))
         if cure:
             parts.append(cure)

@@ -57,8 +57,10 @@ def read_toml(path: Path) -> dict[str, Any]:
     """Return the TOML file's content; a duplicate key or a torn file is a `BadFile` that names the place."""
     try:
         return tomllib.loads(read_text(path))
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # a TOMLDecodeError, or a number of more digits than Python reads
         raise BadFile(f"{path} must be valid TOML", found=str(error), cure="mend the named place") from None
+    except RecursionError:
+        raise BadFile(f"{path} must not nest hundreds of levels deep", cure="restore it") from None
 
 
 def read_model(path: Path, model: type[Model]) -> Model:

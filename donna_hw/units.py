@@ -12,6 +12,7 @@ _SCALES = {
     "MAC": {"MAC": 1.0, "kMAC": 1e3, "MMAC": 1e6, "GMAC": 1e9},
     "parameter": {"parameter": 1.0, "k": 1e3, "M": 1e6},
 }
+_DURATIONS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _PRINTED = {
     "s": (("us", 1e-6), ("ms", 1e-3), ("s", 1.0)),
     "MAC": (("kMAC", 1e3), ("MMAC", 1e6), ("GMAC", 1e9)),
@@ -29,6 +30,16 @@ def parse_quantity(text: str, unit: str) -> float:
         value = None
     if value is None or not 0 < value < math.inf:
         raise BadSetting(f"a limit in {unit} is a finite number above zero with a unit", found=text, known=list(scales))
+    return value
+
+
+def parse_duration(text: str) -> float:
+    """Return a duration such as `90s`, `10m` or `1h` in seconds; raises `BadSetting` without a known unit, or when it is not above zero."""
+    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([A-Za-z]*)\s*", text)
+    value = float(match[1]) * _DURATIONS.get(match[2], math.nan) if match else math.nan
+    if not 0 < value < math.inf:
+        rule = "a duration is a finite number above zero with a unit, such as 90s, 10m or 1h"
+        raise BadSetting(rule, found=text, known=list(_DURATIONS))
     return value
 
 

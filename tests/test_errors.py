@@ -29,3 +29,14 @@ def test_the_parts_stand_in_order() -> None:
 @pytest.mark.parametrize("found", [0, False, 0.0])
 def test_a_found_zero_is_named(found: object) -> None:
     assert str(BadSetting("a rule", found=found)) == f"a rule; found {found}"
+
+
+def test_a_found_value_too_large_to_show_is_cut_or_named_by_its_kind() -> None:
+    long = str(BadSetting("a rule", found="x" * 5_000_000))
+    assert len(long) < 400
+    assert long.endswith("(5000002 characters)")
+    deep: object = "x"
+    for _ in range(100_000):
+        deep = {"a": deep}
+    assert str(UnknownName("a rule", found=deep, known=["b"])) == "a rule; found a dict too large to show; known: b"
+    assert str(BadSetting("a rule", found=10**5000)) == "a rule; found a int too large to show"

@@ -255,3 +255,18 @@ def test_what_is_no_readable_file_is_a_bad_file(tmp_path: Path) -> None:
     (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(BadFile, match="UTF-8"):
         read_text(tmp_path / "bytes")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (f"x = {'9' * 5000}", "must be valid TOML"),
+        ("x = " + "[" * 5000 + "]" * 5000, "must not nest hundreds of levels deep"),
+        ("x = " + "{a = " * 5000 + "1" + "}" * 5000, "must not nest hundreds of levels deep"),
+    ],
+    ids=["digits", "arrays", "tables"],
+)
+def test_a_toml_that_python_cannot_hold_is_a_bad_file(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "x.toml").write_text(text)
+    with pytest.raises(BadFile, match=says):
+        read_toml(tmp_path / "x.toml")

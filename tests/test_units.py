@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from donna_hw.errors import BadSetting
-from donna_hw.units import handy, parse_quantity, printed, printed_with_error
+from donna_hw.units import handy, parse_duration, parse_quantity, printed, printed_with_error
 
 UNITS = ("s", "MAC", "parameter")
 
@@ -62,3 +62,19 @@ def test_counts_refuse_a_time(unit: str, known: str) -> None:
 def test_a_value_and_its_error_are_printed_in_one_unit() -> None:
     assert printed_with_error(46.07e-6, 0.7562e-6, "s") == "46.07 +- 0.76 us"
     assert printed_with_error(1.5e-3, 20e-6, "s") == "1.5 +- 0.02 ms"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("10m", 600), ("1h", 3600), (" 1.5 h ", 5400), (".5s", 0.5), ("0.25m", 15)]
+)
+def test_a_duration_is_read_in_seconds(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "10", "m", "-1s", "0s", "1d", "1h30m", "5 ms", "nans", "infh", "1e3s", "1.2.3s", "9" * 400 + "s", "٣s"]
+)
+def test_a_duration_without_a_known_unit_is_refused(text: str) -> None:
+    with pytest.raises(BadSetting, match="known: s, m, h") as caught:
+        parse_duration(text)
+    assert repr(text) in str(caught.value)
