@@ -13,7 +13,8 @@ from donna_hw.backends.base import Runner, TimingBackend
 from donna_hw.blocks.layers import Graph, layers_hash
 from donna_hw.errors import BadFile
 from donna_hw.files import Journal
-from donna_hw.measurement.measurement import Samples, Visit
+from donna_hw.measurement.environment import Environment
+from donna_hw.measurement.measurement import Samples, Visit, timed
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.measurement.statistics import checked
 from donna_hw.progress import track
@@ -57,6 +58,7 @@ def measure(
     ]
     if not todo:
         return {key: tuple(visits[key]) for key in jobs}
+    environment = backend.environment()
     watch = backend.prepare(sentinel) if protocol.sentinel_samples else None
     try:
         total = protocol.rounds * len(jobs)
@@ -64,11 +66,11 @@ def measure(
             started = time.time()
             runner = backend.prepare(jobs[key].graph)
             try:
-                before = _sentinel_runs(watch, protocol)
+                before = _sentinel_runs(watch, protocol, environment)
                 if protocol.warmup:
                     runner.samples(protocol.warmup)
                 samples = runner.samples(protocol.samples)
-                after = _sentinel_runs(watch, protocol)
+                after = _sentinel_runs(watch, protocol, environment)
             finally:
                 runner.close()
             visit = Visit(number, samples, np.concatenate([before, after]))
@@ -108,13 +110,12 @@ def read_all(path: Path) -> dict[str, tuple[str, list[Visit]]]:
     return found
 
 
-def _sentinel_runs(watch: Runner | None, protocol: Protocol) -> np.ndarray:
-    """Run the sentinel, after one run that warms its caches, and return its times in seconds."""
+def _sentinel_runs(watch: Runner | None, protocol: Protocol, environment: Environment) -> np.ndarray:
+    """Run the sentinel, after one run that warms its caches, and return its times in seconds, by the clock of the blocks."""
     if watch is None:
         return np.empty(0)
     watch.samples(1)
-    samples = watch.samples(protocol.sentinel_samples)
-    return samples.wall_s if samples.device_s is None else samples.device_s
+    return timed(watch.samples(protocol.sentinel_samples), environment)
 
 
 def _check(visit: Visit, what: str) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from donna_hw.errors import BadMeasurement
 from donna_hw.measurement.environment import Environment
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.measurement.statistics import Interval, checked, median_interval, rounds_interval
@@ -63,14 +64,14 @@ class Measurement:
     @property
     def raw_s(self) -> np.ndarray:
         """All samples as they were, in seconds."""
-        return np.concatenate([_timed(visit.samples) for visit in self.visits])
+        return np.concatenate([timed(visit.samples, self.environment) for visit in self.visits])
 
     @property
     def steadied_s(self) -> np.ndarray:
         """All samples divided by the neighbouring sentinel's median, times its reference: what a steady machine would show."""
         if self.sentinel_reference_s is None:
             return self.raw_s
-        return np.concatenate([_timed(visit.samples) * self._pace(visit) for visit in self.visits])
+        return np.concatenate([timed(visit.samples, self.environment) * self._pace(visit) for visit in self.visits])
 
     @property
     def median_s(self) -> float:
@@ -102,7 +103,9 @@ class Measurement:
         """95 % interval: over rounds where there are several, over samples where there is one."""
         if len(self.visits) < 2:
             return median_interval(self.steadied_s)
-        medians = [float(np.median(_timed(visit.samples))) * self._pace(visit) for visit in self.visits]
+        medians = [
+            float(np.median(timed(visit.samples, self.environment))) * self._pace(visit) for visit in self.visits
+        ]
         return rounds_interval(np.array(medians))
 
     @property
@@ -118,6 +121,14 @@ class Measurement:
         return 1.0 if self.sentinel_reference_s is None else self.sentinel_reference_s / visit.sentinel_median_s
 
 
-def _timed(samples: Samples) -> np.ndarray:
-    """Return the device's own times where there are some, else wall times."""
-    return samples.wall_s if samples.device_s is None else samples.device_s
+def timed(samples: Samples, environment: Environment) -> np.ndarray:
+    """Return the times that stand for the block, in seconds: those of the clock that the environment's identity names, `host` or `device`.
+
+    Where it names none, the device's own times where there are some, else wall times. Raises `BadMeasurement` without the named one.
+    """
+    clock = environment.identity.get("clock")
+    if samples.device_s is None and clock == "device":
+        raise BadMeasurement(
+            "a table of the device's clock needs times by that clock", found="wall times only", cure="measure again"
+        )
+    return samples.wall_s if samples.device_s is None or clock == "host" else samples.device_s

@@ -66,6 +66,21 @@ def test_the_devices_own_clock_is_preferred() -> None:
     assert measurement.median_s == 2.0
 
 
+@pytest.mark.parametrize(("clock", "seconds"), [("host", 5.0), ("device", 2.0)])
+def test_the_clock_that_the_identity_names_stands_for_the_block(clock: str, seconds: float) -> None:
+    both = visit(0, [5.0, 5.0], device_s=np.array([2.0, 2.0]))
+    named = Environment({**HERE.identity, "clock": clock})
+    assert Measurement((both, both), PLAIN, named).median_s == seconds
+    assert Measurement((both, both), PLAIN, named).interval.low == pytest.approx(seconds, rel=1e-12)
+    host_only = Measurement((visit(0, [5.0]),), PLAIN, Environment({**HERE.identity, "clock": "host"}))
+    assert host_only.median_s == 5.0
+
+
+def test_a_device_clock_that_is_named_and_missing_is_refused() -> None:
+    with pytest.raises(BadMeasurement, match="found 'wall times only'"):
+        Measurement((visit(0, [5.0]),), PLAIN, Environment({**HERE.identity, "clock": "device"}))
+
+
 def test_the_interval_is_over_rounds_where_there_are_several() -> None:
     one = visit(0, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
     other = visit(1, [2.0, 4.0, 6.0, 8.0, 10.0, 12.0])
