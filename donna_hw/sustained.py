@@ -17,7 +17,7 @@ from donna_hw.backends.base import Runner, TimingBackend
 from donna_hw.blocks.layers import Graph, layers_hash
 from donna_hw.errors import BadFile, BadMeasurement, BadSetting, BadTable
 from donna_hw.files import Journal, locked, read_toml, write_toml
-from donna_hw.measurement.measurement import Samples
+from donna_hw.measurement.measurement import CLOCKS, Samples
 from donna_hw.measurement.readings import Readings
 from donna_hw.measurement.statistics import checked
 from donna_hw.measurement.sustained import Burst, Sustained
@@ -26,7 +26,7 @@ from donna_hw.progress import track
 __all__ = ["COLUMNS", "Burst", "Clock", "Sustained", "read_attempts", "result_path", "sustain", "window_for"]
 
 COLUMNS = (
-    *("attempt", "started_unix_s", "elapsed_s", "burst_s", "runs", "wall_s", "cpu_s", "device_s"),
+    *("attempt", "started_unix_s", "elapsed_s", "burst_s", "runs", "wall_s", "cpu_s", "device_s", "clock"),
     *("clock_hz", "temperature_c", "power_w", "throttle"),
 )
 BURST_S = 0.25  # or a twentieth of a window, so that each of its ten spans holds a burst
@@ -164,7 +164,9 @@ def _parsed(record: Mapping[str, str]) -> Burst:
     burst_s, runs = _number(record["burst_s"]), int(record["runs"])
     if burst_s <= 0 or runs < wall.size:
         raise ValueError(f"burst_s {burst_s}, runs {runs}")
-    samples = Samples(wall, times["cpu_s"], times["device_s"])
+    if record["clock"] not in CLOCKS or (record["clock"] == "device" and times["device_s"] is None):
+        raise ValueError(f"clock {record['clock']!r}")
+    samples = Samples(wall, times["cpu_s"], times["device_s"], record["clock"])
     started, elapsed = _number(record["started_unix_s"]), _number(record["elapsed_s"])
     return Burst(started, elapsed, burst_s, runs, samples, readings)
 
@@ -194,6 +196,7 @@ def _record(attempt: int, burst: Burst) -> dict[str, object]:
         "burst_s": f"{burst.burst_s:.9f}",
         "runs": burst.runs,
         **{name: _text(getattr(samples, name), keep) for name in ("wall_s", "cpu_s", "device_s")},
+        "clock": samples.clock,
         **{name: "" if value is None else f"{value:.10g}" for name, value in numbers.items()},
         "throttle": "|".join(readings.throttle),
     }

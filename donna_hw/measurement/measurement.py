@@ -7,10 +7,13 @@ from functools import cached_property
 
 import numpy as np
 
+from donna_hw.errors import BadMeasurement
 from donna_hw.measurement.environment import Environment
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.measurement.readings import NOTHING_READ, Readings
 from donna_hw.measurement.statistics import Interval, checked, difference_interval, median_interval, rounds_interval
+
+CLOCKS = ("", "host", "device")
 
 
 @dataclass(frozen=True)
@@ -18,17 +21,27 @@ class Samples:
     """Times of consecutive runs, in seconds, one value a run.
 
     wall_s: by the host's clock. cpu_s: the thread's CPU time, where the backend computes on the calling thread. device_s: by the
-    device's own clock. Absent clocks are None, never zero.
+    device's own clock. Absent clocks are None, never zero. clock: which time stands for the block, `host` or `device`; where it names
+    none, the device's where there is one. Raises `BadMeasurement` without the time that it names.
     """
 
     wall_s: np.ndarray
     cpu_s: np.ndarray | None = None
     device_s: np.ndarray | None = None
+    clock: str = ""
+
+    def __post_init__(self) -> None:
+        if self.clock not in CLOCKS or (self.clock == "device" and self.device_s is None):
+            raise BadMeasurement(
+                "samples must hold the time by the clock that stands for the block",
+                found=self.clock,
+                cure="measure again",
+            )
 
     @property
     def timed_s(self) -> np.ndarray:
-        """The device's own times where there are some, else wall times."""
-        return self.wall_s if self.device_s is None else self.device_s
+        """The times that stand for the block."""
+        return self.wall_s if self.device_s is None or self.clock == "host" else self.device_s
 
 
 @dataclass(frozen=True)

@@ -43,8 +43,8 @@ class Burst:
 
     @property
     def timed_s(self) -> Array:
-        """The device's own times where there are some, else wall times, in seconds."""
-        return self.samples.wall_s if self.samples.device_s is None else self.samples.device_s
+        """The times that stand for the block, in seconds."""
+        return self.samples.timed_s
 
 
 @dataclass(frozen=True)

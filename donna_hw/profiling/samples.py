@@ -10,13 +10,13 @@ import numpy as np
 
 from donna_hw.errors import BadFile
 from donna_hw.files import Journal
-from donna_hw.measurement.measurement import Samples, Visit
+from donna_hw.measurement.measurement import CLOCKS, Samples, Visit
 from donna_hw.measurement.readings import Readings
 from donna_hw.measurement.statistics import checked
 
 COLUMNS = (
     *("what", "layers_hash", "attempt", "round", "device", "started_unix_s"),
-    *("sentinel_s", "wall_s", "cpu_s", "device_s", "baseline_s"),
+    *("sentinel_s", "wall_s", "cpu_s", "device_s", "clock", "baseline_s"),
     *("clock_hz", "temperature_c", "power_w", "throttle", "failure"),
 )
 
@@ -54,6 +54,7 @@ class SamplesJournal:
                 "wall_s": _text(samples.wall_s),
                 "cpu_s": _text(samples.cpu_s),
                 "device_s": _text(samples.device_s),
+                "clock": samples.clock,
                 "baseline_s": _text(visit.baseline_s),
                 "clock_hz": _number(readings.clock_hz),
                 "temperature_c": _number(readings.temperature_c),
@@ -105,9 +106,11 @@ class SamplesJournal:
 
 def _visit(cells: dict[str, str]) -> Visit:
     baseline = _absent(cells["baseline_s"])
+    if cells["clock"] not in CLOCKS or (cells["clock"] == "device" and not cells["device_s"]):
+        raise ValueError(f"clock {cells['clock']!r}")
     return Visit(
         int(cells["round"]),
-        Samples(_floats(cells["wall_s"]), _absent(cells["cpu_s"]), _absent(cells["device_s"])),
+        Samples(_floats(cells["wall_s"]), _absent(cells["cpu_s"]), _absent(cells["device_s"]), cells["clock"]),
         _floats(cells["sentinel_s"]),
         baseline,
         Readings(
