@@ -255,11 +255,11 @@ def _impossible(values: np.ndarray, column: str, info: TableInfo) -> np.ndarray:
     if info.identity.get("mode") == "in_chain":
         return bad
     zero_is_bad = info.origin == "measured" and column == info.column
-    return bad | ((values <= 0) if zero_is_bad else (values < 0))
+    return np.asarray(bad | ((values <= 0) if zero_is_bad else (values < 0)))
 
 
 def _left_blank(frame: pd.DataFrame, column: str, info: TableInfo) -> np.ndarray:
     """Return which cells are rightly empty: a composed block has no samples to take these statistics of."""
     if column not in UNMEASURED_IF_COMPOSED or column == info.column or "method" not in frame:
         return np.zeros(len(frame), bool)
-    return ((frame["method"] == "composed") & (frame[column] == "")).to_numpy()
+    return np.asarray((frame["method"] == "composed") & (frame[column] == ""))

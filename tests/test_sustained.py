@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from hot_machine import MS, HotMachine, run
-
 from donna_hw.cli_sustain import minute_table
 from donna_hw.cli_sustain import sustain as command
+from hot_machine import MS, HotMachine, run
+
 from donna_hw.errors import BadFile, BadMeasurement, BadSetting, BadTable, Busy, DonnaError
 from donna_hw.files import locked, read_toml
 from donna_hw.measurement.measurement import Samples

@@ -54,20 +54,55 @@ def spaces() -> None:
 @click.command()
 @SPACE
 @click.option("--device", required=True, help="A device's name or file.")
-@click.option("--rounds", type=click.IntRange(1), help="Visits to each block; the device's protocol decides otherwise.")
+@click.option(
+    "--rounds", type=click.IntRange(1), help="Visits to each block at most; the device's protocol decides otherwise."
+)
+@click.option("--mode", default="isolated", show_default=True, help="isolated: each block alone; in_chain: in place.")
+@click.option(
+    "--compose", is_flag=True, help="Predict blocks that repeat a section, and measure a sample of them whole."
+)
+@click.option("--budget", help="Time to spend, such as 10m, where the error is largest.")
+@click.option("--retry", is_flag=True, help="Measure again what is not trusted or failed.")
+@click.option(
+    "--cluster", "address", help="Address of a Ray cluster whose hosts have the device; auto for this host's own."
+)
 @TABLES
-def profile(space: str, device: str, rounds: int | None, root: Path) -> None:
-    """Fill the latency table of SPACE on a device."""
+def profile(
+    *,
+    space: str,
+    device: str,
+    rounds: int | None,
+    mode: str,
+    compose: bool,
+    budget: str | None,
+    retry: bool,
+    address: str | None,
+    root: Path,
+) -> None:
+    """Fill the latency table of SPACE on a device.
+
+    A device file that names a pool has all its devices fill the table together.
+    """
     from dataclasses import replace
 
     from donna_hw.device import Device
+    from donna_hw.profiling.filling import Effort
     from donna_hw.profiling.profile import profile_space as fill
     from donna_hw.show import summary_of_table
     from donna_hw.spaces import load_space
+    from donna_hw.units import parse_duration
+    from donna_hw.workers.process import processes
 
     found = Device.load(device)
     protocol = found.protocol if rounds is None else replace(found.protocol, rounds=rounds)
-    click.echo(summary_of_table(fill(load_space(space), found, root, protocol)))
+    effort = Effort(compose, None if budget is None else parse_duration(budget), retry)
+    workers = processes
+    if address is not None:
+        from donna_hw.workers.cluster import cluster
+
+        workers = cluster(address)
+    table = fill(load_space(space), found, root, protocol, mode=mode, effort=effort, workers=workers)
+    click.echo(summary_of_table(table))
 
 
 @click.command()

@@ -13,6 +13,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from donna_hw.profile import profile_space
+from donna_hw.schedule import read_all
 from fake_cuda import MIB, FakeGpu
 from fakes import QUICK, fake_device, tiny_space
 
@@ -25,8 +27,6 @@ from donna_hw.blocks.torch_module import GraphModule
 from donna_hw.errors import BadMeasurement, Unavailable, UnknownName
 from donna_hw.measurement.environment import Scalar
 from donna_hw.measurement.measurement import Samples
-from donna_hw.profile import profile_space
-from donna_hw.schedule import read_all
 from donna_hw.testing import check_backend
 
 LAYERS = 5

@@ -14,6 +14,8 @@ from types import FrameType
 
 import numpy as np
 import pytest
+from donna_hw.profile import profile_space
+from donna_hw.schedule import read_all
 from fakes import QUICK, FakeBackend, fake_device, fake_machine, tiny_space
 from hot_machine import MS, HotMachine, run
 from mutations import spoiled
@@ -22,9 +24,7 @@ from donna_hw.backends.base import ORIGINS, UNITS
 from donna_hw.cost import Correction
 from donna_hw.device import Device
 from donna_hw.errors import DonnaError
-from donna_hw.profile import profile_space
 from donna_hw.recipe import Recipe
-from donna_hw.schedule import read_all
 from donna_hw.sustained import read_attempts
 from donna_hw.table import LatencyTable, TableInfo
 from donna_hw.tables import correction_of, write_correction

@@ -118,3 +118,6 @@ def _what(space: Space, network: str | None, block: tuple[str, str] | None) -> t
         raise BadSetting(rule, found=network, cure=f"such as {'/'.join(space.labels(space.reference).values())}")
     names = {stage.name: label for stage, label in zip(space.stages, labels, strict=True)}
     return f"network {network}", space.network(space.from_labels(names))
+
+
+COMMANDS = (sustain,)

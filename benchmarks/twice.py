@@ -1,0 +1,54 @@
+"""Whether a table can be had twice: one space filled twice on a device, the second time beside busy processes if wished, and compared.
+
+    python benchmarks/twice.py --space small_28px --device onnxruntime_cpu --load 1 --folder runs/twice
+
+Prints three figures: the share of blocks whose difference is within the 95 % intervals that the two tables state, the median half-width of
+these intervals, and the median deviation between the two tables; each in seconds and as ratios to the sentinel. Stopped, it goes on where
+it was when started again with the same folder. The busy processes take the memory's bandwidth: they are started after the
+first table and stay while the second is filled.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from donna_hw import Device, compare_tables, load_space, profile_space
+
+BUSY = "import numpy as np\na = np.ones(30_000_000)\nwhile True: b = a.copy()"
+
+parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+parser.add_argument("--space", default="small_28px")
+parser.add_argument("--device", default="onnxruntime_cpu")
+parser.add_argument("--rounds", type=int, help="visits to each block; the device's protocol decides otherwise")
+parser.add_argument("--load", type=int, default=0, help="busy processes beside the second table")
+parser.add_argument("--folder", type=Path, help="keeps both tables; by default they are forgotten")
+asked = parser.parse_args()
+
+space, device = load_space(asked.space), Device.load(asked.device)
+protocol = device.protocol if asked.rounds is None else replace(device.protocol, rounds=asked.rounds)
+
+with ExitStack() as stack:
+    folder = asked.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    first = profile_space(space, device, folder / "first", protocol)
+    for _ in range(asked.load):
+        stack.callback(subprocess.Popen([sys.executable, "-c", BUSY]).kill)
+    second = profile_space(space, device, folder / "second", protocol)
+
+found = compare_tables(first, second)
+a, b = found.half_widths
+print(
+    f"{len(found.frame_a)} blocks of {space.name} on {device.name}, filled twice, {asked.load} busy processes beside the second"
+)
+print(f"median half-width of the 95 % intervals: {100 * a:.2f} % and {100 * b:.2f} %")
+for name, view in (("seconds", found.absolute), ("ratios to the sentinel", found.relative)):
+    if view is not None:
+        print(
+            f"{name}: {100 * view.agreeing:.1f} % of blocks agree within their intervals, median deviation {100 * view.deviation:.2f} %, "
+            f"common factor {view.common_factor:.3f}"
+        )
