@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -73,7 +74,8 @@ class FakeV100Driver:
 
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-        monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: [name][index])
+        gpu = SimpleNamespace(name=name, total_memory=16 * 2**30, multi_processor_count=80)
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: [gpu][index])
 
 
 def test_v100_refuses_another_gpu_by_the_name_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +134,7 @@ def test_an_unknown_provider_names_the_known_ones() -> None:
 
 
 def test_an_unknown_device_names_the_known_ones_and_where_to_add_one() -> None:
-    with pytest.raises(UnknownName, match=r"known: h200, macs.*did you mean 'v100'.*add .*v1000\.toml"):
+    with pytest.raises(UnknownName, match=r"known: cuda, h200, macs.*did you mean 'v100'.*add .*v1000\.toml"):
         Device.load("v1000")
 
 
