@@ -251,7 +251,7 @@ def _numbers(frame: pd.DataFrame, info: TableInfo, path: Path) -> pd.DataFrame:
 
 def _impossible(values: np.ndarray, column: str, info: TableInfo) -> np.ndarray:
     """Return which values cannot be: a time in a chain is a difference of two, which noise may push below zero; others may not be."""
-    bad = ~np.isfinite(values)
+    bad: np.ndarray = ~np.isfinite(values)
     if info.identity.get("mode") == "in_chain":
         return bad
     zero_is_bad = info.origin == "measured" and column == info.column

@@ -87,6 +87,7 @@ def profile(
 
     from donna_hw.device import Device
     from donna_hw.profiling.filling import Effort
+    from donna_hw.profiling.profile import Workers
     from donna_hw.profiling.profile import profile_space as fill
     from donna_hw.show import summary_of_table
     from donna_hw.spaces import load_space
@@ -96,7 +97,7 @@ def profile(
     found = Device.load(device)
     protocol = found.protocol if rounds is None else replace(found.protocol, rounds=rounds)
     effort = Effort(compose, None if budget is None else parse_duration(budget), retry)
-    workers = processes
+    workers: Workers = processes
     if address is not None:
         from donna_hw.workers.cluster import cluster
 

@@ -13,8 +13,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+<<<<<<< HEAD
 from donna_hw.profile import profile_space
 from donna_hw.schedule import read_all
+=======
+>>>>>>> cuda
 from fake_cuda import MIB, FakeGpu
 from fakes import QUICK, fake_device, tiny_space
 
@@ -27,6 +30,11 @@ from donna_hw.blocks.torch_module import GraphModule
 from donna_hw.errors import BadMeasurement, Unavailable, UnknownName
 from donna_hw.measurement.environment import Scalar
 from donna_hw.measurement.measurement import Samples
+<<<<<<< HEAD
+=======
+from donna_hw.profile import profile_space
+from donna_hw.schedule import read_all
+>>>>>>> cuda
 from donna_hw.testing import check_backend
 
 LAYERS = 5
