@@ -65,12 +65,8 @@ class CudaRunner(Runner):
         with self._on_the_gpu():
             wall_s = np.array([self._host_run() for _ in range(count)])
             device_s = self._device_runs(count)
-<<<<<<< HEAD
         # the thread's CPU time is the launch's, not the block's
         return Samples(wall_s=wall_s, device_s=device_s, clock=self._mode.clock)
-=======
-        return Samples(wall_s=wall_s, device_s=device_s)  # the thread's CPU time is the launch's, not the block's
->>>>>>> cuda
 
     def close(self) -> None:
         """Free the GPU's memory."""

@@ -13,11 +13,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-<<<<<<< HEAD
-from donna_hw.profile import profile_space
-from donna_hw.schedule import read_all
-=======
->>>>>>> cuda
 from fake_cuda import MIB, FakeGpu
 from fakes import QUICK, fake_device, tiny_space
 
@@ -30,12 +25,10 @@ from donna_hw.blocks.torch_module import GraphModule
 from donna_hw.errors import BadMeasurement, Unavailable, UnknownName
 from donna_hw.measurement.environment import Scalar
 from donna_hw.measurement.measurement import Samples
-<<<<<<< HEAD
-=======
-from donna_hw.profile import profile_space
-from donna_hw.schedule import read_all
->>>>>>> cuda
+from donna_hw.profiling.profile import profile_space
+from donna_hw.profiling.samples import SamplesJournal
 from donna_hw.testing import check_backend
+from donna_hw.workers.local import here
 
 LAYERS = 5
 
@@ -157,12 +150,13 @@ def test_a_table_is_of_the_clock_named_and_keeps_the_other(monkeypatch: pytest.M
         expected["host"][part] = eager_ns(gpu, layers) / 1e9
         expected["device"][part] = layers * gpu.kernel_ns / 1e9
     for clock, seconds in expected.items():
-        table = profile_space(space, fake_device(CudaBackend(1, {"clock": clock})), tmp_path, QUICK)
+        table = profile_space(space, fake_device(CudaBackend(1, {"clock": clock})), tmp_path, QUICK, workers=here)
         assert table.path.stem == f"isolated-b1-eager-warm-float32-contiguous-{clock}"
         for row in table.frame.itertuples():
             assert row.median_s == pytest.approx(seconds[row.part], rel=1e-9)
             assert row.verdict == "trusted"
-        for _, visits in read_all(table.path.with_suffix(".samples.csv")).values():
+        for record in SamplesJournal(table.path.with_suffix(".samples.csv")).read().values():
+            visits = record.visits
             assert all(visit.samples.device_s is not None for visit in visits)
             for visit in visits:  # the sentinel, one layer of the middle stage, is timed by the blocks' clock
                 assert visit.sentinel_s.tolist() == pytest.approx([seconds["second"]] * 4, rel=1e-9)

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import sys
-<<<<<<< HEAD
-=======
 from importlib.util import find_spec
->>>>>>> cuda
 from types import SimpleNamespace
 
 import pytest
 from fake_cuda import FakeGpu
-<<<<<<< HEAD
-=======
 from requirements import needs
->>>>>>> cuda
 
 from donna_hw.backends.cuda import CudaBackend
 from donna_hw.backends.nvml import THROTTLE_BITS, find_gpu, throttle_words
@@ -148,11 +142,7 @@ def test_without_the_package_or_driver_readings_are_empty(monkeypatch: pytest.Mo
 
 
 def test_the_real_package_finds_no_gpu_of_an_unknown_uuid() -> None:
-<<<<<<< HEAD
-    pytest.importorskip("pynvml")
-=======
     needs(find_spec("pynvml") is not None, "nvidia-ml-py")
->>>>>>> cuda
     assert find_gpu(torch_gpu(0)) is None
 
 
@@ -179,12 +169,8 @@ def test_only_heat_and_power_are_throttling() -> None:
 
 
 def test_the_bits_are_the_packages() -> None:
-<<<<<<< HEAD
-    nvml = pytest.importorskip("pynvml")
-=======
     needs(find_spec("pynvml") is not None, "nvidia-ml-py")
     import pynvml as nvml
 
->>>>>>> cuda
     names = ("SwPowerCap", "HwSlowdown", "SwThermalSlowdown", "HwThermalSlowdown", "HwPowerBrakeSlowdown")
     assert [getattr(nvml, f"nvmlClocksThrottleReason{name}") for name in names] == list(THROTTLE_BITS)
