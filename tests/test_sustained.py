@@ -225,6 +225,16 @@ def test_the_command_runs_on_a_real_runtime_and_again_from_its_journal(tmp_path:
     assert again.stdout.splitlines()[-1] == first.stdout.splitlines()[-1]
 
 
+def test_a_stopped_command_says_that_heat_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_arguments: object, **_keywords: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("donna_hw.sustained.sustain", stopped)
+    done = CliRunner().invoke(command, ["small_8px", "--device", "onnxruntime_cpu", "--out", str(tmp_path)])
+    assert done.exit_code == 130
+    assert "-600s.samples.csv keeps what was measured; heat is lost, so a new start begins anew" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
