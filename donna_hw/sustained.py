@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict
 
 from donna_hw.backends.base import Runner, TimingBackend
 from donna_hw.blocks.layers import Graph, layers_hash
 from donna_hw.errors import BadFile, BadMeasurement, BadSetting, BadTable
-from donna_hw.files import Journal, locked, read_toml, write_toml
+from donna_hw.files import Journal, locked, read_model, write_toml
+from donna_hw.measurement.environment import Scalar
 from donna_hw.measurement.measurement import CLOCKS, Samples
 from donna_hw.measurement.readings import Readings
 from donna_hw.measurement.statistics import checked
@@ -40,6 +42,19 @@ class Clock:
 
     elapsed_s: Callable[[], float] = time.perf_counter
     unix_s: Callable[[], float] = time.time
+
+
+class _Head(BaseModel):
+    """What the TOML beside a journal says of it: `identity` must be that of every burst, `about` is for people."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    donna_hw: str
+    created: str
+    about: dict[str, str] = {}
+    identity: dict[str, Scalar]
+    conditions: dict[str, Scalar] = {}
+    result: dict[str, Any] = {}
 
 
 def window_for(seconds: float, window_s: float) -> float:
@@ -81,7 +96,7 @@ def sustain(
             attempts = read_attempts(path)  # the file is the truth: a later start derives the same numbers
         rested = attempts[-1][0].started_unix_s - _end_unix_s(attempts[-2]) if len(attempts) > 1 else None
         found = Sustained(tuple(attempts[-1]), seconds, window, backend.batch, rested)
-        write_toml(result_path(path), {**head, "result": _result(found)})
+        write_toml(result_path(path), {**head.model_dump(), "result": _result(found)})
     return found
 
 
@@ -168,6 +183,8 @@ def _parsed(record: Mapping[str, str]) -> Burst:
         raise ValueError(f"clock {record['clock']!r}")
     samples = Samples(wall, times["cpu_s"], times["device_s"], record["clock"])
     started, elapsed = _number(record["started_unix_s"]), _number(record["elapsed_s"])
+    if elapsed < 0:
+        raise ValueError(f"elapsed_s {elapsed}")
     return Burst(started, elapsed, burst_s, runs, samples, readings)
 
 
@@ -206,36 +223,34 @@ def _text(times: np.ndarray | None, keep: np.ndarray) -> str:
     return "" if times is None else " ".join(f"{value:.9f}" for value in times[keep])
 
 
-def _head(
-    backend: TimingBackend, graph: Graph, seconds: float, window: float, about: Mapping[str, str]
-) -> dict[str, Any]:
+def _head(backend: TimingBackend, graph: Graph, seconds: float, window: float, about: Mapping[str, str]) -> _Head:
     environment = backend.environment()
-    measured = {"layers_hash": layers_hash(graph), "batch": backend.batch, "seconds": seconds, "window_s": window}
-    return {
-        **about,
-        "donna_hw": version("donna-hw"),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "identity": {**environment.identity, **measured},
-        "conditions": environment.conditions,
-    }
+    measured: dict[str, Scalar] = {"layers_hash": layers_hash(graph), "batch": backend.batch}
+    measured |= {"seconds": float(seconds), "window_s": float(window)}
+    return _Head(
+        donna_hw=version("donna-hw"),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        about=dict(about),
+        identity={**environment.identity, **measured},
+        conditions=environment.conditions,
+    )
 
 
-def _claim(head: dict[str, Any], path: Path) -> dict[str, Any]:
+def _claim(head: _Head, path: Path) -> _Head:
     """Write of what the journal will be before its first burst, or check that the one there is of the same and keep it."""
     toml = result_path(path)
     if not toml.exists():
         if path.exists():
             raise BadTable(f"{toml} must stand beside the bursts and say of what they are", found="none", cure=_CURE)
-        write_toml(toml, head)
+        write_toml(toml, head.model_dump(exclude={"result"}))
         return head
-    old, new = read_toml(toml), dict(head["identity"])
-    kept = old.get("identity")
-    for key in sorted(new):
-        before = kept.get(key) if isinstance(kept, dict) else None
-        if before != new[key]:
+    old = read_model(toml, _Head)
+    for key in sorted(old.identity.keys() | head.identity.keys()):
+        before, now = old.identity.get(key), head.identity.get(key)
+        if before != now:
             rule = f"{toml} is of {key} = {before!r}, and bursts of different environments do not mix"
-            raise BadTable(rule, found=str(new[key]), cure="choose another folder with --out, or move the old one away")
-    return {key: value for key, value in old.items() if key != "result"}
+            raise BadTable(rule, found=str(now), cure="choose another folder with --out, or move the old one away")
+    return old
 
 
 def _end_unix_s(bursts: list[Burst]) -> float:

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from donna_hw.cli_sustain import minute_table
-from donna_hw.cli_sustain import sustain as command
 from hot_machine import MS, HotMachine, run
 
+from donna_hw.cli.sustain import minute_table
+from donna_hw.cli.sustain import sustain as command
 from donna_hw.errors import BadFile, BadMeasurement, BadSetting, BadTable, Busy, DonnaError
 from donna_hw.files import locked, read_toml
 from donna_hw.measurement.measurement import Samples
@@ -223,6 +223,16 @@ def test_the_command_runs_on_a_real_runtime_and_again_from_its_journal(tmp_path:
     assert read_attempts(toml.with_suffix(".samples.csv"))[0][-1].ended_s >= 0.9
     again = CliRunner().invoke(command, arguments, catch_exceptions=False)
     assert again.stdout.splitlines()[-1] == first.stdout.splitlines()[-1]
+
+
+def test_a_stopped_command_says_that_heat_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_arguments: object, **_keywords: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("donna_hw.sustained.sustain", stopped)
+    done = CliRunner().invoke(command, ["small_8px", "--device", "onnxruntime_cpu", "--out", str(tmp_path)])
+    assert done.exit_code == 130
+    assert "-600s.samples.csv keeps what was measured; heat is lost, so a new start begins anew" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,12 @@ def _row(window: Window, batch: int, told: list[str]) -> list[str]:
     between = f"{printed(interval.low, 's')} to {printed(interval.high, 's')}" if interval else "one span only"
     minutes, seconds = divmod(window.start_s, 60)
     cells = [f"{minutes:.0f}:{seconds:04.1f}", printed(window.median_s, "s"), between]
-    return [*cells, f"{batch * window.runs_per_s:.4g}", *(_reading(window, name) for name in told)]
+    return [*cells, _pace(window, batch), *(_reading(window, name) for name in told)]
+
+
+def _pace(window: Window, batch: int) -> str:
+    images = batch * window.runs_per_s
+    return f"{images:.0f}" if images >= 1000 else f"{images:.4g}"
 
 
 def _reading(window: Window, name: str) -> str:
@@ -95,8 +100,8 @@ def _closing(result: Sustained) -> list[str]:
 
     first, last = result.first, result.last
     return [
-        f"first {result.window_s:g} s: {printed(first.median_s, 's')}, {result.batch * first.runs_per_s:.4g} images/s; "
-        f"last {result.window_s:g} s: {printed(last.median_s, 's')}, {result.batch * last.runs_per_s:.4g} images/s",
+        f"first {result.window_s:.3g} s: {printed(first.median_s, 's')}, {_pace(first, result.batch)} images/s; "
+        f"last {result.window_s:.3g} s: {printed(last.median_s, 's')}, {_pace(last, result.batch)} images/s",
         f"verdict: {result.verdict}",
     ]
 

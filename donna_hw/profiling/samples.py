@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,7 +74,7 @@ class SamplesJournal:
         for line, cells in enumerate(self._journal.records(), start=2):
             where = f"{self.path}, line {line}"
             try:
-                attempt, visit = int(cells["attempt"]), _visit(cells)
+                attempt, visit = int(cells["attempt"]), None if cells["failure"] else _visit(cells)
             except (ValueError, OverflowError) as error:
                 raise BadFile(
                     f"{where}: times must be numbers in seconds, attempt and round whole ones",
@@ -85,7 +86,7 @@ class SamplesJournal:
                 record = found[cells["layers_hash"]] = Record(cells["what"], attempt)
             if attempt < record.attempt:
                 continue
-            if cells["failure"]:
+            if visit is None:
                 record.failure = cells["failure"]
                 continue
             _check(visit, where)
@@ -105,22 +106,21 @@ class SamplesJournal:
 
 
 def _visit(cells: dict[str, str]) -> Visit:
-    baseline = _absent(cells["baseline_s"])
-    if cells["clock"] not in CLOCKS or (cells["clock"] == "device" and not cells["device_s"]):
+    """Return a line's visit; raises `ValueError` for what is no number or cannot be."""
+    wall, cpu, device = _floats(cells["wall_s"]), _absent(cells["cpu_s"]), _absent(cells["device_s"])
+    for name, times in (("cpu_s", cpu), ("device_s", device)):
+        if times is not None and (times.size != wall.size or not (np.isfinite(times) & (times >= 0)).all()):
+            raise ValueError(f"{name} of {times.size} values beside {wall.size} wall times, or one below zero")
+    if cells["clock"] not in CLOCKS or (cells["clock"] == "device" and device is None):
         raise ValueError(f"clock {cells['clock']!r}")
+    round_, started = int(cells["round"]), _maybe(cells["started_unix_s"]) or 0.0
+    if round_ < 0 or started < 0:
+        raise ValueError(f"round {round_}, started_unix_s {started}")
+    throttle = tuple(cells["throttle"].split("|")) if cells["throttle"] else ()
+    readings = Readings(*(_maybe(cells[name]) for name in ("clock_hz", "temperature_c", "power_w")), throttle=throttle)
+    samples = Samples(wall, cpu, device, cells["clock"])
     return Visit(
-        int(cells["round"]),
-        Samples(_floats(cells["wall_s"]), _absent(cells["cpu_s"]), _absent(cells["device_s"]), cells["clock"]),
-        _floats(cells["sentinel_s"]),
-        baseline,
-        Readings(
-            _maybe(cells["clock_hz"]),
-            _maybe(cells["temperature_c"]),
-            _maybe(cells["power_w"]),
-            tuple(cells["throttle"].split("|")) if cells["throttle"] else (),
-        ),
-        cells["device"],
-        float(cells["started_unix_s"] or 0),
+        round_, samples, _floats(cells["sentinel_s"]), _absent(cells["baseline_s"]), readings, cells["device"], started
     )
 
 
@@ -149,4 +149,7 @@ def _absent(text: str) -> np.ndarray | None:
 
 
 def _maybe(text: str) -> float | None:
-    return float(text) if text else None
+    value = float(text) if text else None
+    if value is not None and not math.isfinite(value):
+        raise ValueError(f"{text!r} is not finite")
+    return value

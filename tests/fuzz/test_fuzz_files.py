@@ -14,8 +14,6 @@ from types import FrameType
 
 import numpy as np
 import pytest
-from donna_hw.profile import profile_space
-from donna_hw.schedule import read_all
 from fakes import QUICK, FakeBackend, fake_device, fake_machine, tiny_space
 from hot_machine import MS, HotMachine, run
 from mutations import spoiled
@@ -24,10 +22,13 @@ from donna_hw.backends.base import ORIGINS, UNITS
 from donna_hw.cost import Correction
 from donna_hw.device import Device
 from donna_hw.errors import DonnaError
+from donna_hw.profiling.profile import profile_space
+from donna_hw.profiling.samples import SamplesJournal
 from donna_hw.recipe import Recipe
 from donna_hw.sustained import read_attempts
 from donna_hw.table import LatencyTable, TableInfo
 from donna_hw.tables import correction_of, write_correction
+from donna_hw.workers.local import here
 
 ROOT = Path(__file__).parents[2]
 SPACE = tiny_space()
@@ -52,7 +53,7 @@ def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def subjects(tmp_path_factory: pytest.TempPathFactory) -> list[Subject]:
     folder = tmp_path_factory.mktemp("good")
-    table = profile_space(SPACE, fake_device(FakeBackend(fake_machine(SPACE))), folder, QUICK)
+    table = profile_space(SPACE, fake_device(FakeBackend(fake_machine(SPACE))), folder, QUICK, workers=here)
     write_correction(table, Correction(1.1, 1e-7, 0.01, 8, 5.0, 1.0))
     measured = {"t.csv": table.path.read_bytes(), "t.toml": table.path.with_suffix(".toml").read_bytes()}
     found = [
@@ -108,7 +109,8 @@ def read_table(folder: Path) -> None:
 
 
 def read_journal(folder: Path) -> None:
-    for _, visits in read_all(folder / "s.csv").values():
+    for record in SamplesJournal(folder / "s.csv").read().values():
+        visits = record.visits
         assert len({visit.round for visit in visits}) == len(visits)
         for visit in visits:
             for times in (visit.samples.wall_s, visit.samples.device_s, visit.sentinel_s):
