@@ -117,7 +117,8 @@ def _visit(cells: dict[str, str]) -> Visit:
     if round_ < 0 or started < 0:
         raise ValueError(f"round {round_}, started_unix_s {started}")
     throttle = tuple(cells["throttle"].split("|")) if cells["throttle"] else ()
-    readings = Readings(*(_maybe(cells[name]) for name in ("clock_hz", "temperature_c", "power_w")), throttle=throttle)
+    clock, temperature, power = (_maybe(cells[name]) for name in ("clock_hz", "temperature_c", "power_w"))
+    readings = Readings(clock, temperature, power, throttle)
     samples = Samples(wall, cpu, device, cells["clock"])
     return Visit(
         round_, samples, _floats(cells["sentinel_s"]), _absent(cells["baseline_s"]), readings, cells["device"], started
