@@ -27,7 +27,8 @@ Key = tuple[str, ...]  # part, then the values of the stage's axes as text
 class TableInfo(BaseModel):
     """What a table's TOML says: `identity` must agree between rows, `conditions` are recorded only.
 
-    column: the CSV's column that holds the cost, such as `median_s`. sentinel_reference_s: see `Measurement`.
+    column: the CSV's column that holds the cost, such as `median_s`. sentinel_reference_s, least_spread:
+    see `Measurement`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -44,6 +45,7 @@ class TableInfo(BaseModel):
     created: str
     sentinel: str = ""
     sentinel_reference_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    least_spread: float = Field(default=0.0, ge=0, allow_inf_nan=False)
 
     def refuse_other(self, other: TableInfo, path: Path) -> None:
         """Raise `BadTable` that names the first difference when `other`, about to be written to `path`, is not of this identity."""

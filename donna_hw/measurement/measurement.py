@@ -14,6 +14,9 @@ from donna_hw.measurement.readings import NOTHING_READ, Readings
 from donna_hw.measurement.statistics import Interval, checked, difference_interval, median_interval, rounds_interval
 
 CLOCKS = ("", "host", "device")
+SAME_SPEED = (
+    0.06  # share by which the sentinel may be off its reference while the machine is said to run at the same speed
+)
 
 
 @dataclass(frozen=True)
@@ -46,44 +49,55 @@ class Samples:
 
 @dataclass(frozen=True)
 class Visit:
-    """One visit to a block: its samples, and those of the sentinel just before and after (empty without a sentinel).
+    """One visit to a block: its samples, and those of the sentinel around them (empty without a sentinel).
 
-    baseline_s: where the block runs in a chain, the times of the same chain without it, taken before and after; else None.
+    A visit is cut into slices of equally many samples, with equally many runs of the sentinel before, between and after them, so
+    that both meet the machine in the same state.
+    baseline_s: where the block runs in a chain, the times of the same chain without it, equally many in each slice; else None.
     readings: what the device said of itself when the samples were taken. device: which one of a pool.
     """
 
     round: int
     samples: Samples
     sentinel_s: np.ndarray
+    slices: int = 1
     baseline_s: np.ndarray | None = None
     readings: Readings = NOTHING_READ
     device: str = ""
     started_unix_s: float = 0.0
 
-    @property
-    def sentinel_median_s(self) -> float:
-        """Median of the neighbouring sentinel runs, in seconds."""
-        return float(np.median(self.sentinel_s))
-
-    @property
+    @cached_property
     def cost_s(self) -> np.ndarray:
-        """What the block adds to each run, in seconds: the sample, less the median of its chain without it where it has one."""
+        """What the block adds to each run, in seconds, float [slices, runs].
+
+        That is the sample, less the median of its chain without it in the same slice where it has one.
+        """
+        timed = self.samples.timed_s.reshape(self.slices, -1)
         if self.baseline_s is None:
-            return self.samples.timed_s
-        return self.samples.timed_s - float(np.median(self.baseline_s))
+            return timed
+        return np.asarray(timed - np.median(self.baseline_s.reshape(self.slices, -1), axis=1, keepdims=True))
+
+    @cached_property
+    def sentinel_medians_s(self) -> np.ndarray:
+        """Median of the sentinel runs on both sides of each slice, in seconds, float [slices]."""
+        runs = self.sentinel_s.reshape(self.slices + 1, -1)
+        return np.asarray(np.median(np.concatenate([runs[:-1], runs[1:]], axis=1), axis=1))
 
 
 @dataclass(frozen=True)
 class Measurement:
     """What was measured of one block: visits, protocol and environment; all statistics are properties.
 
-    sentinel_reference_s: the sentinel's median over the whole table, which turns ratios back into seconds; None without one.
+    sentinel_reference_s: how fast the sentinel is on this machine undisturbed, from the whole table, which turns ratios back into
+    seconds; None without a sentinel. least_spread: relative standard deviation of rounds that the interval assumes at least, from the
+    whole table: of a few rounds a block may look calmer than it is.
     """
 
     visits: tuple[Visit, ...]
     protocol: Protocol
     environment: Environment
     sentinel_reference_s: float | None = None
+    least_spread: float = 0.0
 
     def __post_init__(self) -> None:
         checked(self.raw_s if self.visits else np.empty(0), "a measurement")
@@ -103,17 +117,39 @@ class Measurement:
         return any(visit.baseline_s is not None for visit in self.visits)
 
     @cached_property
-    def steadied_s(self) -> np.ndarray:
-        """What the block cost in each run, divided by the neighbouring sentinel's median, times its reference.
+    def steadied_rounds_s(self) -> tuple[np.ndarray, ...]:
+        """What the block cost in each run of each round, in seconds on a steady machine.
 
-        This is what a steady machine would show.
+        Each slice is divided by the sentinel's median around it, times its reference. That is exact only near the reference, since
+        blocks do not all slow down alike: beside a busy neighbour one takes 1.7 times as long, another 2.3 times. Slices in which the
+        sentinel was off its reference by more than 6 % are therefore set aside, unless fewer than half of the rounds would be left.
         """
-        return np.concatenate([visit.cost_s * self._pace(visit) for visit in self.visits])
+        if self.sentinel_reference_s is None:
+            return tuple(visit.cost_s.ravel() for visit in self.visits)
+        paces = [self.sentinel_reference_s / visit.sentinel_medians_s for visit in self.visits]
+        same = [np.abs(np.log(pace)) <= np.log(1 + SAME_SPEED) for pace in paces]
+        if 2 * sum(bool(slices.any()) for slices in same) < len(self.visits):
+            same = [np.ones_like(slices) for slices in same]
+        kept = [
+            (visit.cost_s * pace[:, None])[slices].ravel()
+            for visit, pace, slices in zip(self.visits, paces, same, strict=True)
+        ]
+        return tuple(costs for costs in kept if costs.size)
+
+    @cached_property
+    def steadied_s(self) -> np.ndarray:
+        """What the block cost in each run, over all rounds: see `steadied_rounds_s`."""
+        return np.concatenate(self.steadied_rounds_s)
 
     @cached_property
     def round_medians_s(self) -> np.ndarray:
-        """Median of the steadied samples of each visit, in the order of time."""
-        return np.array([float(np.median(visit.cost_s)) * self._pace(visit) for visit in self.visits])
+        """Median of the steadied runs of each round that is used, in the order of time."""
+        return np.array([float(np.median(costs)) for costs in self.steadied_rounds_s])
+
+    @property
+    def rounds_set_aside(self) -> int:
+        """How many rounds met the machine in another state and are not used."""
+        return len(self.visits) - len(self.steadied_rounds_s)
 
     @property
     def median_s(self) -> float:
@@ -123,7 +159,7 @@ class Measurement:
     @property
     def raw_median_s(self) -> float:
         """Median of what the block cost in each run, as it was, in seconds."""
-        return float(np.median(np.concatenate([visit.cost_s for visit in self.visits])))
+        return float(np.median(np.concatenate([visit.cost_s.ravel() for visit in self.visits])))
 
     @property
     def mean_s(self) -> float:
@@ -143,14 +179,22 @@ class Measurement:
     @cached_property
     def interval(self) -> Interval:
         """95 % interval: over rounds where there are several, over samples where there is one."""
-        if len(self.visits) < 2:
+        if len(self.round_medians_s) < 2:
             return median_interval(self.steadied_s)
-        return difference_interval(self.round_medians_s) if self.in_chain else rounds_interval(self.round_medians_s)
+        if self.in_chain:
+            return difference_interval(self.round_medians_s, self.least_spread * abs(self.median_s))
+        return rounds_interval(self.round_medians_s, self.least_spread)
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the rounds as a share of the median; NaN for one round, or a median that is not above zero."""
+        if len(self.round_medians_s) < 2 or self.median_s <= 0:
+            return float("nan")
+        if self.in_chain:
+            return float(self.round_medians_s.std(ddof=1)) / self.median_s
+        return float(np.log(self.round_medians_s).std(ddof=1))
 
     @property
     def half_width(self) -> float:
         """Half the width of the interval, as a share of the median; infinite where the median is not above zero."""
         return self.interval.half / self.median_s if self.median_s > 0 else float("inf")
-
-    def _pace(self, visit: Visit) -> float:
-        return 1.0 if self.sentinel_reference_s is None else self.sentinel_reference_s / visit.sentinel_median_s

@@ -15,8 +15,8 @@ class Protocol:
     """A measuring protocol, exact enough to be repeated.
 
     rounds: visits to each block, every round in a new random order. warmup: runs dropped at each visit; samples: runs kept.
-    sentinel_samples: runs of the sentinel block before and after each visit; 0 for none. The sentinel is one fixed block whose
-    speed shows how fast the machine is just now.
+    sentinel_samples: runs of the sentinel block before and after each slice of a visit; 0 for none. The sentinel is one fixed block
+    whose speed shows how fast the machine is just now. slices: parts that a visit's samples are cut into.
     statistic: which of `STATISTICS` stands for the block. cool_down_s: pause after each visit. batch: images a run.
     source: where the protocol comes from.
 
@@ -34,6 +34,7 @@ class Protocol:
     statistic: str
     batch: int = 1
     sentinel_samples: int = 0
+    slices: int = 1
     cool_down_s: float = 0.0
     source: str = "ours"
     precision: float | None = None
@@ -43,7 +44,14 @@ class Protocol:
     patience_s: float = 300.0
 
     def __post_init__(self) -> None:
-        for field, low in (("rounds", 1), ("warmup", 0), ("samples", 1), ("batch", 1), ("sentinel_samples", 0)):
+        for field, low in (
+            ("rounds", 1),
+            ("warmup", 0),
+            ("samples", 1),
+            ("batch", 1),
+            ("sentinel_samples", 0),
+            ("slices", 1),
+        ):
             if getattr(self, field) < low:
                 raise BadSetting(f"protocol {self.name}: {field} must be {low} or more", found=getattr(self, field))
         if not 0 <= self.cool_down_s < inf:
@@ -79,7 +87,8 @@ PROTOCOLS = {
             warmup=2,
             samples=20,
             statistic="median",
-            sentinel_samples=5,
+            sentinel_samples=3,
+            slices=4,
             source="ours: docs/measuring.md",
             precision=0.015,
             min_rounds=8,

@@ -53,22 +53,27 @@ def median_interval(samples: Array, level: float = 0.95) -> Interval:
     return Interval(float(ordered[low]), float(ordered[-1 - low]), level)
 
 
-def rounds_interval(round_medians: Array, level: float = 0.95) -> Interval:
+def rounds_interval(round_medians: Array, least_spread: float = 0.0, level: float = 0.95) -> Interval:
     """Return the interval of a latency from the medians of its rounds, by Student's t on their logarithms.
 
     Samples of one visit share the machine's state, so the rounds, not the samples, are the independent observations.
-    Needs two rounds or more.
+    least_spread: standard deviation of the logarithms that is assumed at least. Needs two rounds or more.
     """
     logs = np.log(round_medians)
-    half = stats.t.ppf((1 + level) / 2, logs.size - 1) * logs.std(ddof=1) / np.sqrt(logs.size)
+    half = _half(logs, least_spread, level)
     return Interval(float(np.exp(logs.mean() - half)), float(np.exp(logs.mean() + half)), level)
 
 
-def difference_interval(round_differences: Array, level: float = 0.95) -> Interval:
+def difference_interval(round_differences: Array, least_spread: float = 0.0, level: float = 0.95) -> Interval:
     """Return the interval of a difference of latencies from its value in each round, by Student's t; needs two rounds or more.
 
     Both terms of a difference are measured in the same visit, so that the spread over rounds is that of the difference itself,
-    whatever the two have in common.
+    whatever the two have in common. least_spread: standard deviation that is assumed at least, in seconds.
     """
-    half = stats.t.ppf((1 + level) / 2, round_differences.size - 1) * stats.sem(round_differences)
+    half = _half(round_differences, least_spread, level)
     return Interval(float(round_differences.mean() - half), float(round_differences.mean() + half), level)
+
+
+def _half(rounds: Array, least_spread: float, level: float) -> float:
+    spread = max(float(rounds.std(ddof=1)), least_spread)
+    return float(stats.t.ppf((1 + level) / 2, rounds.size - 1)) * spread / float(np.sqrt(rounds.size))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy import stats
 
 from donna_hw.measurement.measurement import Measurement
 
@@ -23,16 +22,16 @@ def stopped(measurement: Measurement) -> str | None:
     fixed: the protocol's rounds are done. precise: the interval is narrow enough. settled: the spread of the rounds no longer changes, and
     at this spread the rounds that are left would not make the interval narrow enough. limit: rounds or time are used up.
     """
-    protocol, count = measurement.protocol, len(measurement.visits)
+    protocol, count, used = measurement.protocol, len(measurement.visits), len(measurement.round_medians_s)
     if protocol.precision is None:
         return "fixed" if count >= protocol.rounds else None
-    if count < min(protocol.min_rounds, protocol.rounds):
+    if used < protocol.min_rounds and count < protocol.rounds:
         return None
     if measurement.half_width <= protocol.precision:
         return "precise"
     if count >= protocol.rounds or float(measurement.raw_s.sum()) >= protocol.limit_s:
         return "limit"
-    if count >= 2 * protocol.min_rounds and _settled(measurement):
+    if used >= 2 * protocol.min_rounds and _settled(measurement):
         return "settled"
     return None
 
@@ -44,6 +43,5 @@ def _settled(measurement: Measurement) -> bool:
     now, before = medians.std(ddof=1), medians[: math.ceil(0.75 * medians.size)].std(ddof=1)
     if now == 0 or abs(before / now - 1) > SETTLED_CHANGE:
         return False
-    quantile = float(stats.t.ppf(0.975, protocol.rounds - 1))
-    best = quantile * now / np.sqrt(protocol.rounds) / measurement.median_s
+    best = measurement.half_width * np.sqrt(medians.size / protocol.rounds)
     return bool(best > (protocol.precision or 0))

@@ -65,7 +65,7 @@ def _preempted(measurement: Measurement) -> Verdict | None:
 
 def _drifting(measurement: Measurement) -> Verdict | None:
     """Judge the trend over rounds, or over the samples of a single visit."""
-    series = measurement.round_medians_s if len(measurement.visits) > 1 else measurement.steadied_s
+    series = measurement.round_medians_s if len(measurement.round_medians_s) > 1 else measurement.steadied_s
     if series.size < 6 or np.ptp(series) == 0 or measurement.median_s <= 0:
         return None
     order = np.arange(series.size)
@@ -88,8 +88,10 @@ def _noisy(measurement: Measurement) -> Verdict | None:
 
 
 def _extent(measurement: Measurement) -> str:
-    visits = len(measurement.visits)
-    return f"{visits} rounds" if visits > 1 else f"{measurement.raw_s.size} runs"
+    used, aside = len(measurement.round_medians_s), measurement.rounds_set_aside
+    if len(measurement.visits) == 1:
+        return f"{measurement.raw_s.size} runs"
+    return f"{used} rounds" + (f" ({aside} more met the machine at another speed)" if aside else "")
 
 
 def _percent(share: float) -> str:

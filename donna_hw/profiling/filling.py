@@ -18,7 +18,8 @@ from donna_hw.measurement.verdict import judge
 from donna_hw.profiling.chain import chain_of
 from donna_hw.profiling.rows import Part, Row, composed_row, estimate_of, measured_row
 from donna_hw.profiling.samples import Record, SamplesJournal
-from donna_hw.profiling.schedule import Job, Schedule, sentinel_reference_s, unique_jobs
+from donna_hw.profiling.scale import Scale, measurements, scale_of
+from donna_hw.profiling.schedule import Job, Schedule, unique_jobs
 from donna_hw.profiling.sections import Composition, Estimate, fit_composition, sampled, sections_of
 from donna_hw.spaces.space import Space
 from donna_hw.workers.base import Worker
@@ -56,8 +57,8 @@ class Bench:
 
     def measure(
         self, jobs: Mapping[str, Job], *, deadline_unix_s: float = inf, retry: bool = False
-    ) -> tuple[dict[str, Record], float | None]:
-        """Return the records of the jobs and the sentinel's reference over them, in seconds."""
+    ) -> dict[str, Record]:
+        """Measure the jobs, and return the record of each."""
         journal = SamplesJournal(self.journal)
         schedule = Schedule(
             jobs=jobs,
@@ -69,30 +70,29 @@ class Bench:
             label=self.label,
             deadline_unix_s=deadline_unix_s,
         )
-        records = schedule.run(frozenset(self._doubtful(journal, jobs)) if retry else frozenset())
-        return records, sentinel_reference_s(records.values())
+        return schedule.run(frozenset(self._doubtful(journal, jobs)) if retry else frozenset())
 
-    def measurements(self, records: Mapping[str, Record], reference_s: float | None) -> dict[str, Measurement]:
+    def scale(self, records: Mapping[str, Record]) -> Scale:
+        """Return the scale of a table of these records."""
+        return scale_of(records, self.protocol, self.environment)
+
+    def measurements(self, records: Mapping[str, Record], scale: Scale) -> dict[str, Measurement]:
         """Return the measurement of every block that could be run."""
-        return {
-            key: Measurement(tuple(record.visits), self.protocol, self.environment, reference_s)
-            for key, record in records.items()
-            if record.visits and not record.failure
-        }
+        return measurements(records, self.protocol, self.environment, scale)
 
     def _doubtful(self, journal: SamplesJournal, jobs: Mapping[str, Job]) -> list[str]:
         """Return the blocks that failed or whose verdict is not `trusted`."""
         records = {key: record for key, record in journal.read().items() if key in jobs}
-        measured = self.measurements(records, sentinel_reference_s(records.values()))
+        measured = self.measurements(records, self.scale(records))
         return [key for key in records if key not in measured or judge(measured[key]).name != "trusted"]
 
 
 @dataclass(frozen=True)
 class Filled:
-    """The rows by layers_hash, the sentinel's reference in seconds, and what else the table's TOML should record."""
+    """The rows by layers_hash, the table's scale, and what else its TOML should record."""
 
     rows: Mapping[str, Row]
-    reference_s: float | None
+    scale: Scale
     conditions: Mapping[str, Scalar]
 
 
@@ -112,13 +112,15 @@ class Filling:
         effort, bench = self.effort, self.bench
         deadline = time.time() + effort.budget_s if effort.budget_s is not None else inf
         jobs = self._jobs()
-        records, reference = bench.measure(jobs, deadline_unix_s=deadline, retry=effort.retry)
-        measured = bench.measurements(records, reference)
+        records = bench.measure(jobs, deadline_unix_s=deadline, retry=effort.retry)
+        scale = bench.scale(records)
+        measured = bench.measurements(records, scale)
         composed, conditions = self._composed(measured)
         while composed and time.time() < deadline < inf:  # what is left of a budget goes to the widest intervals
             jobs |= {key: self._whole[key] for key in _widest(composed, self.column)}
-            records, reference = bench.measure(jobs, deadline_unix_s=deadline)
-            measured = bench.measurements(records, reference)
+            records = bench.measure(jobs, deadline_unix_s=deadline)
+            scale = bench.scale(records)
+            measured = bench.measurements(records, scale)
             composed, conditions = self._composed(measured)
         rows = composed | {key: measured_row(measurement) for key, measurement in measured.items()}
         if not rows:
@@ -126,7 +128,7 @@ class Filling:
             raise BadTable(
                 f"{bench.journal}: a block must run for a table to be made", found=f"every one failed: {reason}"
             )
-        return Filled(rows, reference, conditions)
+        return Filled(rows, scale, conditions)
 
     @cached_property
     def _sections(self) -> Mapping[str, tuple[str, ...]]:

@@ -21,6 +21,7 @@ from donna_hw.profiling.chain import checked_mode
 from donna_hw.profiling.counts import exact_costs, number
 from donna_hw.profiling.filling import Bench, Effort, Filling
 from donna_hw.profiling.rows import Part, measured_row, parts_of, written
+from donna_hw.profiling.scale import Scale
 from donna_hw.profiling.schedule import Job, refuse_unlike, unique_jobs
 from donna_hw.spaces.space import Architecture, Space
 from donna_hw.table import LatencyTable, TableInfo, table_path
@@ -75,8 +76,8 @@ def profile_space(
             journal = path.with_suffix(".samples.csv")
             bench = Bench(crew, description.environment, protocol, sentinel, journal, f"profile {device.name}")
             filled = Filling(space, parts, mode, effort, bench, info.column).fill()
-            conditions = {**info.conditions, **filled.conditions}
-            info = info.model_copy(update={"sentinel_reference_s": filled.reference_s, "conditions": conditions})
+            found = {"conditions": {**info.conditions, **filled.conditions}, "least_spread": filled.scale.least_spread}
+            info = info.model_copy(update={**found, "sentinel_reference_s": filled.scale.sentinel_reference_s})
             return written(space, parts, info, path, filled.rows.get)
 
 
@@ -109,8 +110,9 @@ def measure_networks(
         described = _described(space, device, description, protocol, mode=mode, sentinel=sentinel)
         table.info.refuse_other(described, table.path)
         bench = Bench(crew, description.environment, protocol, sentinel, journal, f"networks {device.name}")
-        records, _ = bench.measure(jobs)
-    measured = bench.measurements(records, table.info.sentinel_reference_s)
+        records = bench.measure(jobs)
+    scale = Scale(table.info.sentinel_reference_s, bench.scale(records).least_spread)
+    measured = bench.measurements(records, scale)
     for key, record in records.items():
         if key not in measured:
             raise BadMeasurement(f"network {record.name} must run", found=record.failure, cure="leave it out")
@@ -169,7 +171,7 @@ def _described(
     if timed:
         column = f"{protocol.statistic}_s"
         identity |= {"protocol": protocol.name, "warmup": protocol.warmup, "samples": protocol.samples}
-        identity |= {"visit_s": protocol.visit_s or 0.0}
+        identity |= {"visit_s": protocol.visit_s or 0.0, "slices": protocol.slices}
         identity |= {"sentinel_samples": protocol.sentinel_samples, "cool_down_s": protocol.cool_down_s}
     return TableInfo(
         device=device.name,

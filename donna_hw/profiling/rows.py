@@ -61,7 +61,7 @@ def measured_row(measurement: Measurement) -> Row:
     return {
         **{name: float(f"{value:.6g}") for name, value in times.items()},
         "samples": measurement.raw_s.size,
-        "rounds": len(measurement.visits),
+        "rounds": len(measurement.round_medians_s),
         "method": "measured",
         "stopped": stopped(measurement) or "budget",
         "verdict": verdict.name,

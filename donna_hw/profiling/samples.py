@@ -16,7 +16,7 @@ from donna_hw.measurement.readings import Readings
 from donna_hw.measurement.statistics import checked
 
 COLUMNS = (
-    *("what", "layers_hash", "attempt", "round", "device", "started_unix_s"),
+    *("what", "layers_hash", "attempt", "round", "device", "started_unix_s", "slices"),
     *("sentinel_s", "wall_s", "cpu_s", "device_s", "clock", "baseline_s"),
     *("clock_hz", "temperature_c", "power_w", "throttle", "failure"),
 )
@@ -51,6 +51,7 @@ class SamplesJournal:
                 **self._frame(key, name, attempt, visit.round),
                 "device": visit.device,
                 "started_unix_s": f"{visit.started_unix_s:.3f}",
+                "slices": visit.slices,
                 "sentinel_s": _text(visit.sentinel_s),
                 "wall_s": _text(samples.wall_s),
                 "cpu_s": _text(samples.cpu_s),
@@ -113,16 +114,18 @@ def _visit(cells: dict[str, str]) -> Visit:
             raise ValueError(f"{name} of {times.size} values beside {wall.size} wall times, or one below zero")
     if cells["clock"] not in CLOCKS or (cells["clock"] == "device" and device is None):
         raise ValueError(f"clock {cells['clock']!r}")
+    sentinel, baseline, slices = _floats(cells["sentinel_s"]), _absent(cells["baseline_s"]), int(cells["slices"])
     round_, started = int(cells["round"]), _maybe(cells["started_unix_s"]) or 0.0
     if round_ < 0 or started < 0:
         raise ValueError(f"round {round_}, started_unix_s {started}")
+    for times, parts in ((wall, slices), (sentinel, slices + 1), (baseline, slices)):
+        if slices < 1 or (times is not None and times.size % parts):
+            raise ValueError(f"{slices} slices, which do not divide the times")
     throttle = tuple(cells["throttle"].split("|")) if cells["throttle"] else ()
     clock, temperature, power = (_maybe(cells[name]) for name in ("clock_hz", "temperature_c", "power_w"))
     readings = Readings(clock, temperature, power, throttle)
     samples = Samples(wall, cpu, device, cells["clock"])
-    return Visit(
-        round_, samples, _floats(cells["sentinel_s"]), _absent(cells["baseline_s"]), readings, cells["device"], started
-    )
+    return Visit(round_, samples, sentinel, slices, baseline, readings, cells["device"], started)
 
 
 def _check(visit: Visit, what: str) -> None:

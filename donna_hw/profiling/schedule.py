@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from math import inf
@@ -19,11 +19,11 @@ from donna_hw.measurement.measurement import Measurement
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.measurement.stopping import stopped
 from donna_hw.profiling.samples import Record, SamplesJournal
+from donna_hw.profiling.scale import FEWEST_ROUNDS, Scale, measurements, scale_of
 from donna_hw.progress import Bar
 from donna_hw.workers.base import BlockFailed, DeviceLost, Task, Worker
 
 TRIES = 2  # a block that fails this often on devices that answer is at fault itself
-FEWEST_ROUNDS = 3  # before an interval means anything
 POOL_TOLERANCE = 0.25  # the sentinel's median on devices of one pool differs by no more
 POOL_RUNS = 20
 
@@ -95,30 +95,24 @@ class Schedule:
         kept = self.journal.read()  # the file is the truth: a later start derives the same numbers to the last bit
         return {key: kept[key] for key in self.jobs if key in kept}
 
-    def reference_s(self) -> float | None:
-        """Return the median of all sentinel runs so far, in seconds; None without a sentinel."""
-        return sentinel_reference_s(self._records.values())
-
     def _todo(self, round_: int) -> list[str]:
         """Return the blocks to visit in a round, in an order that is random but the same at every start."""
-        reference = self.reference_s()
-        open_ = {
-            key: width for key in sorted(self.jobs) if (width := self._open_width(key, round_, reference)) is not None
-        }
+        scale = scale_of(self._records, self.protocol, self.environment) if self.protocol.adaptive else Scale()
+        measured = measurements(self._records, self.protocol, self.environment, scale)
+        open_ = {key: measured.get(key) for key in sorted(self.jobs) if self._wants(key, round_, measured.get(key))}
         if self.deadline_unix_s < inf and round_ >= FEWEST_ROUNDS:
-            widest = float(np.median(list(open_.values()))) if open_ else 0.0
-            open_ = {key: width for key, width in open_.items() if width >= widest}
+            widths = {key: one.half_width if one else inf for key, one in open_.items()}
+            open_ = {key: one for key, one in open_.items() if widths[key] >= np.median(list(widths.values()))}
         return [str(key) for key in np.random.default_rng(round_).permutation(list(open_))]
 
-    def _open_width(self, key: str, round_: int, reference: float | None) -> float | None:
-        """Return the half-width so far of a block that is to be visited in this round, None of one that is not."""
-        record, protocol = self._records[key], self.protocol
+    def _wants(self, key: str, round_: int, measured: Measurement | None) -> bool:
+        """Return whether a block is to be visited in this round."""
+        record = self._records[key]
         if record.failure or round_ in (visit.round for visit in record.visits):
-            return None
-        if len(record.visits) < FEWEST_ROUNDS or not protocol.adaptive:
-            return inf
-        measurement = Measurement(tuple(record.visits), protocol, self.environment, reference)
-        return measurement.half_width if stopped(measurement) is None and not self._late(record) else None
+            return False
+        if measured is None or len(record.visits) < FEWEST_ROUNDS or not self.protocol.adaptive:
+            return True
+        return stopped(measured) is None and not self._late(record)
 
     def _late(self, record: Record) -> bool:
         return self.clock() > self.deadline_unix_s and len(record.visits) >= FEWEST_ROUNDS
@@ -193,10 +187,3 @@ def refuse_unlike(workers: Sequence[Worker], sentinel: Graph) -> None:
             found=said,
             cure="let the slow one cool down, or take it out of the device file's pool",
         )
-
-
-def sentinel_reference_s(records: Iterable[Record]) -> float | None:
-    """Return the median of all the sentinel runs of some records, in seconds; None where there are none."""
-    runs = [visit.sentinel_s for record in records for visit in record.visits]
-    every = np.concatenate(runs) if runs else np.empty(0)
-    return float(np.median(every)) if every.size else None

@@ -73,7 +73,7 @@ class Visitor:
         self._watch: Runner | None = None
 
     def visit(self, task: Task) -> Visit:
-        """Run the sentinel, the block and the sentinel again, as the protocol says."""
+        """Run the block between runs of the sentinel, as the protocol says."""
         watched = self.protocol.sentinel_samples
         if watched:
             self._open(task.sentinel)
@@ -81,22 +81,30 @@ class Visitor:
         baseline = None
         try:
             baseline = self.backend.prepare(task.baseline) if task.baseline is not None else None
-            before = self.sentinel_s(task.sentinel, watched)
-            count = self._warmed(runner)
-            if baseline is None:
-                samples, without = runner.samples(count), None
-            else:  # the chain without the block on both sides, so that a steady change of speed cancels
+            if baseline is not None:
                 self._warmed(baseline)
-                first = baseline.samples(-(-count // 2)).timed_s
-                samples = runner.samples(count)
-                without = np.concatenate([first, baseline.samples(-(-count // 2)).timed_s])
+            count = self._warmed(runner)
+            slices = min(self.protocol.slices, count)
+            sentinel, samples, without = [self.sentinel_s(task.sentinel, watched)], [], []
+            for _ in range(slices):
+                if baseline is not None:
+                    without.append(_slice(baseline, count // slices, slices).timed_s)
+                samples.append(_slice(runner, count // slices, slices))
+                sentinel.append(self.sentinel_s(task.sentinel, watched))
             readings = self.backend.readings()
-            after = self.sentinel_s(task.sentinel, watched)
         finally:
             runner.close()
             if baseline is not None:
                 baseline.close()
-        return Visit(task.round, samples, np.concatenate([before, after]), without, readings, self.device)
+        return Visit(
+            task.round,
+            _joined(samples),
+            np.concatenate(sentinel),
+            slices,
+            np.concatenate(without) if without else None,
+            readings,
+            self.device,
+        )
 
     def sentinel_s(self, sentinel: Graph, count: int) -> np.ndarray:
         """Run the sentinel, after one run that warms its caches, and return `count` times in seconds."""
@@ -127,3 +135,19 @@ class Visitor:
         once_s = float(warm.timed_s.min())
         fits = int(protocol.visit_s / once_s) if once_s > 0 else protocol.samples
         return min(max(fits, FEWEST_SAMPLES), protocol.samples)
+
+
+def _slice(runner: Runner, count: int, slices: int) -> Samples:
+    """Run one slice; where others ran in between, a first run that fetches the block's weights into the caches is dropped."""
+    if slices > 1 and count > 1:
+        runner.samples(1)
+    return runner.samples(count)
+
+
+def _joined(slices: list[Samples]) -> Samples:
+    if len(slices) == 1:
+        return slices[0]
+    clocks = zip(*((part.wall_s, part.cpu_s, part.device_s) for part in slices), strict=True)
+    wall, cpu, device = (None if any(part is None for part in parts) else np.concatenate(parts) for parts in clocks)
+    assert wall is not None  # noqa: S101  every sample has it
+    return Samples(wall, cpu, device, slices[0].clock)
