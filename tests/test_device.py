@@ -214,4 +214,4 @@ def test_a_name_that_is_a_way_through_folders_is_refused(name: str) -> None:
 def test_names_are_of_toml_files_only() -> None:
     own_device("mine", GOOD).with_suffix(".txt").touch()
     assert names("devices") == sorted({*SHIPPED, "mine"})
-    assert set(backend_names()) >= {"cuda", "onnxruntime", "ptflops", "torch_cpu"}
+    assert set(backend_names()) >= {"cuda", "onnxruntime", "ptflops", "torch_cpu", "tvm"}

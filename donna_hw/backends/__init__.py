@@ -13,11 +13,11 @@ _SHIPPED = {
     "onnxruntime": "donna_hw.backends.onnxruntime:OnnxRuntimeBackend",
     "ptflops": "donna_hw.backends.ptflops:PtflopsBackend",
     "torch_cpu": "donna_hw.backends.torch_cpu:TorchCpuBackend",
+    "tvm": "donna_hw.backends.tvm:TvmBackend",
 }
 _PLANNED = {
     "android": "phones over adb",
     "tensor_unit": "the simulator of a mobile tensor unit",
-    "tvm": "Apache TVM",
 }
 
 

@@ -93,8 +93,8 @@ def test_the_identity_holds_the_options_that_were_given() -> None:
 
 
 def test_planned_and_unknown_backends_are_told_apart() -> None:
-    with pytest.raises(Unavailable, match=r"'tvm' \(Apache TVM\) does not exist yet"):
-        load_backend("tvm")
+    with pytest.raises(Unavailable, match=r"'android' \(phones over adb\) does not exist yet"):
+        load_backend("android")
     with pytest.raises(UnknownName, match="did you mean 'torch_cpu'"):
         load_backend("torch-cpu")
 

@@ -1,0 +1,133 @@
+"""A block's ONNX model compiled and linked by TVM into one library file, on this machine or for another."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from donna_hw.errors import BadSetting, Unavailable, UnknownName
+
+DEVICES = {"llvm": "cpu", "cuda": "cuda", "metal": "metal", "opencl": "opencl", "rocm": "rocm", "vulkan": "vulkan"}
+
+
+@dataclass(frozen=True)
+class TargetChoice:
+    """What TVM generates code for.
+
+    kind: a key of `DEVICES`. mcpu, mtriple: of the processor that runs the code or, for a GPU, starts it; an empty mtriple is this
+    machine's. cores: threads that generated CPU code may use.
+    """
+
+    kind: str
+    mcpu: str = ""
+    mtriple: str = ""
+    cores: int = 1
+
+    def __post_init__(self) -> None:
+        if self.kind not in DEVICES:
+            raise UnknownName("option target must be a kind of TVM target", found=self.kind, known=sorted(DEVICES))
+        if self.cores < 1:
+            raise BadSetting("option threads must be 1 or more", found=self.cores)
+
+    @property
+    def device(self) -> str:
+        """TVM's name of the device that runs the code."""
+        return DEVICES[self.kind]
+
+    def tvm_target(self) -> Any:
+        """Return the `tvm.target.Target`; raises `Unavailable` when this build of TVM generates no such code."""
+        import tvm
+
+        processor: dict[str, Any] = {"kind": "llvm", "num-cores": self.cores}
+        processor |= {"mcpu": self.mcpu} if self.mcpu else {}
+        processor |= {"mtriple": self.mtriple} if self.mtriple else {}
+        missing = [
+            k for k in {"llvm", self.kind} if tvm.get_global_func(f"target.build.{k}", allow_missing=True) is None
+        ]
+        if missing:
+            raise Unavailable(
+                "this build of TVM must generate code for the target",
+                found=", ".join(missing),
+                cure="build TVM with it switched on (USE_CUDA, USE_OPENCL, ... in config.cmake)",
+            )
+        self._check_processor()
+        try:
+            return tvm.target.Target(processor if self.kind == "llvm" else {"kind": self.kind, "host": processor})
+        except Exception as error:
+            raise BadSetting(
+                "TVM must know the target that the options describe",
+                found=last_line(error),
+                cure="mend target, mcpu or mtriple in the device file",
+            ) from None
+
+    def _check_processor(self) -> None:
+        """Refuse an mcpu that LLVM does not know for the triple: TVM would print a line and generate code for any processor."""
+        import tvm
+
+        triple = self.mtriple or str(tvm.get_global_func("target.llvm_get_system_triple")())
+        is_valid = tvm.get_global_func("target.llvm_is_valid_cpu")
+        if not self.mcpu or is_valid(self.mcpu, triple):
+            return
+        known: list[str] = []
+        if is_valid("generic", triple):  # listing the processors of a triple without any crashes
+            target = tvm.target.Target({"kind": "llvm", "mtriple": triple})
+            names = [str(name) for name in tvm.get_global_func("target.llvm_get_cpu_archlist")(target)]
+            known = difflib.get_close_matches(self.mcpu, names, n=5, cutoff=0)
+        raise UnknownName(f"option mcpu must be a processor that LLVM knows for {triple}", found=self.mcpu, known=known)
+
+    def write(self, path: Path) -> None:
+        """Write the choice as JSON."""
+        path.write_text(json.dumps(asdict(self)), encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> TargetChoice:
+        """Read what `write` wrote."""
+        return cls(**json.loads(path.read_text(encoding="utf-8")))
+
+
+def host_cpu() -> str:
+    """Return LLVM's name of this machine's processor, such as `znver3`."""
+    import tvm
+
+    return str(tvm.get_global_func("target.llvm_get_system_cpu")())
+
+
+def relax_module(model: onnx.ModelProto) -> Any:
+    """Return the model as a Relax module; the weights are constants in it, since latency is that of a deployed network."""
+    from tvm.relax.frontend.onnx import from_onnx
+
+    return from_onnx(model)
+
+
+def build_library(module: Any, choice: TargetChoice, path: Path, linker: str = "") -> None:
+    """Compile a Relax module and write it to `path`.
+
+    A path that ends in `.so` is linked here, by `linker` or by this machine's C++ compiler; one in `.tar` holds the object files, which the
+    device links by its own. Raises `Unavailable` with the last line of what went wrong.
+    """
+    import tvm
+    from tvm.support import cc
+
+    target = choice.tvm_target()
+    try:
+        executable = tvm.compile(module, target=target)
+        executable.export_library(str(path), **({"fcompile": cc.cross_compiler(linker)} if linker else {}))
+    except (
+        Exception
+    ) as error:  # TVM raises plain RuntimeErrors and errors of its own for whatever a compiler or linker says
+        raise Unavailable(
+            f"TVM must compile and link the block for {choice.kind} {choice.mtriple}".strip(),
+            found=last_line(error),
+            cure="set option linker to a compiler for that device, or check target, mcpu and mtriple",
+        ) from None
+
+
+def last_line(error: BaseException) -> str:
+    """Return the kind and the last line of an exception, without TVM's stack of native frames."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[-1][:300] if lines else 'no words'}"
