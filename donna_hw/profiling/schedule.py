@@ -102,13 +102,14 @@ class Schedule:
     def _todo(self, round_: int) -> list[str]:
         """Return the blocks to visit in a round, in an order that is random but the same at every start."""
         reference = self.reference_s()
+        order = np.random.default_rng(round_).permutation(sorted(self.jobs))  # of all, so that it is the same after a kill
         open_ = {
-            key: width for key in sorted(self.jobs) if (width := self._open_width(key, round_, reference)) is not None
+            key: width for key in map(str, order) if (width := self._open_width(key, round_, reference)) is not None
         }
         if self.deadline_unix_s < inf and round_ >= FEWEST_ROUNDS:
             widest = float(np.median(list(open_.values()))) if open_ else 0.0
             open_ = {key: width for key, width in open_.items() if width >= widest}
-        return [str(key) for key in np.random.default_rng(round_).permutation(list(open_))]
+        return list(open_)
 
     def _open_width(self, key: str, round_: int, reference: float | None) -> float | None:
         """Return the half-width so far of a block that is to be visited in this round, None of one that is not."""
