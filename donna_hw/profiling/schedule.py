@@ -102,7 +102,9 @@ class Schedule:
     def _todo(self, round_: int) -> list[str]:
         """Return the blocks to visit in a round, in an order that is random but the same at every start."""
         reference = self.reference_s()
-        order = np.random.default_rng(round_).permutation(sorted(self.jobs))  # of all, so that it is the same after a kill
+        order = np.random.default_rng(round_).permutation(
+            sorted(self.jobs)
+        )  # of all, so that it is the same after a kill
         open_ = {
             key: width for key in map(str, order) if (width := self._open_width(key, round_, reference)) is not None
         }
