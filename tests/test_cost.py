@@ -17,7 +17,6 @@ from donna_hw.profiling.profile import profile_space
 from donna_hw.spaces import Axis
 from donna_hw.workers.local import here
 
-
 SIZES = (3, 4, 2)
 
 
