@@ -171,9 +171,8 @@ class Schedule:
             started = self.clock()
             try:
                 visit = replace(worker.visit(job.task(self.sentinel, round_)), started_unix_s=started)
-                with self._lock:
-                    self.journal.add(key, job.name, record.attempt, visit)
-                    record.visits.append(visit)
+                with self._lock:  # decisions rest on what the file says, so that they are the same when it is read again
+                    record.visits.append(self.journal.add(key, job.name, record.attempt, visit))
                 return
             except (BlockFailed, BadMeasurement) as failure:
                 reason = str(failure)
