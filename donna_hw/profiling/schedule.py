@@ -136,7 +136,11 @@ class Schedule:
                 )
             with ThreadPoolExecutor(len(alive)) as threads:
                 shifts = [threads.submit(self._shift, worker, round_, queue, bar) for worker in alive]
-                stay = [shift.result() for shift in shifts]
+                try:
+                    stay = [shift.result() for shift in shifts]
+                except BaseException:
+                    queue.clear()  # an interrupt too: visits under way end, and no other begins
+                    raise
             alive = [worker for worker, stays in zip(alive, stay, strict=True) if stays]
         return alive
 

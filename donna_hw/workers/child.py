@@ -8,6 +8,7 @@ Everything on the pipe was written by the parent of this very process.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from donna_hw.workers.base import Visitor
 
 def main() -> None:
     """Answer (what, arguments) with ("done", answer), ("failed", reason) or ("refused", error)."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the parent decides what it means
     pipe = Connection(int(sys.argv[1]))
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     device, protocol, name = pipe.recv()
