@@ -72,6 +72,7 @@ class Schedule:
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
     _records: dict[str, Record] = field(default_factory=dict)
+    _lost: dict[str, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, again: frozenset[str] = frozenset()) -> dict[str, Record]:
@@ -131,8 +132,9 @@ class Schedule:
         queue = deque(todo)
         while queue:
             if not alive:
+                said = "; ".join(f"{name}: {reason}" for name, reason in self._lost.items())
                 raise Unavailable(
-                    "a device must be left to measure on", found="none that answers", cure="start again: all is kept"
+                    "a device must be left to measure on", found=f"none: {said}", cure="start again: all is kept"
                 )
             with ThreadPoolExecutor(len(alive)) as threads:
                 shifts = [threads.submit(self._shift, worker, round_, queue, bar) for worker in alive]
@@ -157,6 +159,7 @@ class Schedule:
             try:
                 self._visit(worker, round_, key)
             except DeviceLost as lost:
+                self._lost[worker.name] = str(lost)
                 queue.append(key)
                 bar.say(f"{worker.name} is lost: {lost}; its block goes to another device")
                 return False
@@ -190,7 +193,12 @@ def refuse_unlike(workers: Sequence[Worker], sentinel: Graph) -> None:
     """Raise `Unavailable` when the devices of a pool do not run the sentinel alike, so that one table cannot hold them all."""
     if len(workers) < 2:
         return
-    medians = {worker.name: float(np.median(worker.sentinel_s(sentinel, POOL_RUNS))) for worker in workers}
+    medians = {}
+    for worker in workers:
+        try:
+            medians[worker.name] = float(np.median(worker.sentinel_s(sentinel, POOL_RUNS)))
+        except BlockFailed as failure:
+            raise Unavailable(f"device {worker.name} must run the sentinel", found=str(failure)) from failure
     slowest, fastest = max(medians.values()), min(medians.values())
     if slowest > (1 + POOL_TOLERANCE) * fastest:
         said = ", ".join(f"{name} {1e3 * median:.3g} ms" for name, median in medians.items())
