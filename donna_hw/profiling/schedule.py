@@ -178,7 +178,9 @@ class Schedule:
             started = self.clock()
             try:
                 visit = replace(worker.visit(job.task(self.sentinel, round_)), started_unix_s=started)
-                with self._lock:  # decisions rest on what the file says, so that they are the same when it is read again
+                with (
+                    self._lock
+                ):  # decisions rest on what the file says, so that they are the same when it is read again
                     record.visits.append(self.journal.add(key, job.name, record.attempt, visit))
                 return
             except (BlockFailed, BadMeasurement) as failure:

@@ -21,7 +21,9 @@ from donna_hw.workers.base import Visitor
 
 def main() -> None:
     """Answer (what, arguments) with ("done", answer), ("failed", reason) or ("refused", error)."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the parent decides what it means
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches all processes of a terminal; the parent decides what it means
     pipe = Connection(int(sys.argv[1]))
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     device, protocol, name = pipe.recv()
