@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 
 from donna_hw.backends.base import TimingBackend
 from donna_hw.errors import DonnaError, Unavailable
-from donna_hw.workers.base import Visitor
+from donna_hw.workers.base import Visitor, reason
 
 
 def main() -> None:
@@ -45,10 +45,9 @@ def main() -> None:
                 "sentinel_s": visitor.sentinel_s,
             }
             pipe.send(("done", answers[what](*arguments)))
-        except DonnaError as error:
-            pipe.send(("refused", error) if visitor is None else ("failed", str(error)))
         except Exception as error:
-            pipe.send(("failed", " ".join(f"{type(error).__name__}: {error}".split())[:500]))
+            refused = visitor is None and isinstance(error, DonnaError)
+            pipe.send(("refused", error) if refused else ("failed", reason(error)))
 
 
 def _leave_with_parent() -> None:
