@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from donna_hw.errors import BadMeasurement
 
@@ -45,6 +44,8 @@ def median_interval(samples: Array, level: float = 0.95) -> Interval:
     The k-th smallest and k-th largest sample enclose it, k the largest with binomial coverage of at least `level`. With fewer
     than six samples no pair reaches 95 %, and smallest and largest are returned.
     """
+    from scipy import stats  # a second to import: workers, which need none of it, start without
+
     ordered = np.sort(samples)
     below = int(stats.binom.ppf((1 - level) / 2, ordered.size, 0.5))
     while below > 0 and stats.binom.cdf(below - 1, ordered.size, 0.5) > (1 - level) / 2:
@@ -59,6 +60,8 @@ def rounds_interval(round_medians: Array, level: float = 0.95) -> Interval:
     Samples of one visit share the machine's state, so the rounds, not the samples, are the independent observations.
     Needs two rounds or more.
     """
+    from scipy import stats
+
     logs = np.log(round_medians)
     half = stats.t.ppf((1 + level) / 2, logs.size - 1) * logs.std(ddof=1) / np.sqrt(logs.size)
     return Interval(float(np.exp(logs.mean() - half)), float(np.exp(logs.mean() + half)), level)
@@ -70,5 +73,7 @@ def difference_interval(round_differences: Array, level: float = 0.95) -> Interv
     Both terms of a difference are measured in the same visit, so that the spread over rounds is that of the difference itself,
     whatever the two have in common.
     """
+    from scipy import stats
+
     half = stats.t.ppf((1 + level) / 2, round_differences.size - 1) * stats.sem(round_differences)
     return Interval(float(round_differences.mean() - half), float(round_differences.mean() + half), level)
