@@ -20,7 +20,7 @@ from donna_hw.files import read_model, read_text, write_atomic, write_toml
 from donna_hw.measurement.environment import Scalar
 from donna_hw.spaces.space import Space, Stage
 
-UNMEASURED_IF_COMPOSED = ("raw_median_s", "mean_s", "min_s")
+UNSAMPLED = ("raw_median_s", "mean_s", "min_s")  # blank in rows that are composed, since these have no samples
 Key = tuple[str, ...]  # part, then the values of the stage's axes as text
 
 
@@ -57,6 +57,11 @@ class TableInfo(BaseModel):
                     found=str(theirs.get(key)),
                     cure="write to another folder with --out, or move the old table away",
                 )
+
+    @property
+    def in_chain(self) -> bool:
+        """Whether the costs are differences of two chains: of a block that adds nothing they scatter about zero."""
+        return self.identity.get("mode") == "in_chain"
 
     def _identity(self) -> dict[str, Scalar]:
         own: dict[str, Scalar] = {
@@ -226,13 +231,21 @@ def _numbers(frame: pd.DataFrame, info: TableInfo, path: Path) -> pd.DataFrame:
     if frame.empty:
         raise BadTable(f"{path} must have rows", found="none", cure="profile again")
     numeric = [name for name in map(str, frame) if name.endswith("_s") or name in (info.column, "samples", "rounds")]
+    composed = frame["method"].to_numpy() == "composed" if "method" in frame else np.zeros(len(frame), bool)
     for column in numeric:
         values = pd.to_numeric(frame[column], errors="coerce")
-        bad = _impossible(values.to_numpy(np.float64), column, info) & ~_left_blank(frame, column, info)
+        cells, differences = values.to_numpy(np.float64), info.in_chain and column.endswith("_s")
+        bad = ~np.isfinite(cells)
+        if not differences:
+            bad |= cells < 0
+            bad |= (cells == 0) & (info.origin == "measured" and column == info.column)
+        if column in UNSAMPLED and column != info.column:
+            bad &= ~(composed & (frame[column].to_numpy() == ""))
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
+            rule = "a finite number" if differences else "a finite number, zero or more, and no measured time is zero"
             raise BadTable(
-                f"{path}, line {row + 2}: {column} must be a finite number, zero or more, and no measured time is zero",
+                f"{path}, line {row + 2}: {column} must be {rule}",
                 found=str(frame[column].iloc[row]),
                 cure="delete the row and profile again: only it is measured",
             )
@@ -249,19 +262,3 @@ def _numbers(frame: pd.DataFrame, info: TableInfo, path: Path) -> pd.DataFrame:
                 cure="delete the row and profile again",
             )
     return frame
-
-
-def _impossible(values: np.ndarray, column: str, info: TableInfo) -> np.ndarray:
-    """Return which values cannot be: a time in a chain is a difference of two, which noise may push below zero; others may not be."""
-    bad: np.ndarray = ~np.isfinite(values)
-    if info.identity.get("mode") == "in_chain":
-        return bad
-    zero_is_bad = info.origin == "measured" and column == info.column
-    return np.asarray(bad | ((values <= 0) if zero_is_bad else (values < 0)))
-
-
-def _left_blank(frame: pd.DataFrame, column: str, info: TableInfo) -> np.ndarray:
-    """Return which cells are rightly empty: a composed block has no samples to take these statistics of."""
-    if column not in UNMEASURED_IF_COMPOSED or column == info.column or "method" not in frame:
-        return np.zeros(len(frame), bool)
-    return np.asarray((frame["method"] == "composed") & (frame[column] == ""))

@@ -20,14 +20,14 @@ def _no_data_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A real disk of 64 KiB."""
+    """A real disk of 128 KiB."""
     mount, umount = shutil.which("mount"), shutil.which("umount")
     needs(os.geteuid() == 0 and mount is not None and umount is not None, "root, to mount a small disk")
     assert mount is not None
     assert umount is not None
     folder = tmp_path / "disk"
     folder.mkdir()
-    tried = subprocess.run([mount, "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], check=False)
+    tried = subprocess.run([mount, "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(folder)], check=False)
     needs(tried.returncode == 0, "the right to mount a small disk")
     try:
         yield folder

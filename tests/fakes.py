@@ -75,10 +75,10 @@ class Killed(BaseException):
 
 
 class FakeRunner(Runner):
-    def __init__(self, machine: FakeMachine, key: str, watches: bool) -> None:
-        self.machine, self.key, self.watches = machine, key, watches
-        machine.open_runners += 1
-        assert machine.open_runners <= 2, "the scheduler keeps the sentinel and one block open"
+    def __init__(self, backend: FakeBackend, key: str, watches: bool) -> None:
+        self.backend, self.machine, self.key, self.watches = backend, backend.machine, key, watches
+        self.machine.open_runners += 1
+        assert self.machine.open_runners <= 3, "open are the sentinel, one block and the chain without it, no more"
 
     def samples(self, count: int) -> Samples:
         machine = self.machine
@@ -89,6 +89,8 @@ class FakeRunner(Runner):
 
     def close(self) -> None:
         self.machine.open_runners -= 1
+        if self.watches:
+            self.backend.watching = False
 
 
 class FakeBackend(TimingBackend):
@@ -97,7 +99,7 @@ class FakeBackend(TimingBackend):
     def __init__(self, machine: FakeMachine, batch: int = 1, runtime: str = "fake 1") -> None:
         super().__init__(batch, {})
         self.machine, self.runtime = machine, runtime
-        self._watching = False
+        self.watching = False
 
     @classmethod
     def availability(cls) -> Availability:
@@ -109,11 +111,11 @@ class FakeBackend(TimingBackend):
 
     def prepare(self, graph: Graph) -> Runner:
         key = layers_hash(graph)
-        if key == self.machine.sentinel and not self._watching:  # the scheduler opens the sentinel first
-            self._watching = True
-            return FakeRunner(self.machine, key, watches=True)
+        if key == self.machine.sentinel and not self.watching:  # the scheduler opens the sentinel first
+            self.watching = True
+            return FakeRunner(self, key, watches=True)
         self.machine.visits.append(key)
-        return FakeRunner(self.machine, key, watches=False)
+        return FakeRunner(self, key, watches=False)
 
 
 @dataclass(frozen=True)

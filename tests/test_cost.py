@@ -15,6 +15,7 @@ from donna_hw.cost import Correction, TableCost, fit_correction
 from donna_hw.errors import BadSetting, BadTable, NothingToFit
 from donna_hw.profiling.profile import profile_space
 from donna_hw.spaces import Axis
+from donna_hw.workers.local import here
 
 SIZES = (3, 4, 2)
 
@@ -87,7 +88,7 @@ def test_the_std_of_a_difference_cancels_what_is_shared(seed: int, correction: C
 
 def test_a_cost_is_made_from_a_table_that_covers_the_space(tmp_path: Path) -> None:
     space = tiny_space()
-    table = profile_space(space, fake_device(FakeBackend(fake_machine(space))), tmp_path, QUICK)
+    table = profile_space(space, fake_device(FakeBackend(fake_machine(space))), tmp_path, QUICK, workers=here)
     cost = TableCost.of(space, table)
     assert (cost.name, cost.unit) == ("fake", "s")
     values = {(r["part"], r["kernel"], r["activation"]): r["median_s"] for r in table.frame.to_dict("records")}

@@ -92,7 +92,7 @@ def test_v100_takes_a_v100(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_index_beyond_the_gpus_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     FakeV100Driver(monkeypatch, "Tesla V100-SXM2-16GB")
-    own_device("second", 'title = "x"\nbackend = "cuda"\nprotocol = "interleaved"\n[options]\nindex = 1\n')
+    own_device("second", 'title = "x"\nbackend = "cuda"\nprotocol = "trusted"\n[options]\nindex = 1\n')
     with pytest.raises(Unavailable, match=r"index.*found 1"):
         Device.load("second").backend()
 
@@ -127,7 +127,7 @@ def test_an_unknown_provider_names_the_known_ones() -> None:
 
     own_device(
         "npu",
-        'title = "x"\nbackend = "onnxruntime"\nprotocol = "interleaved"\n[options]\nprovider = "NoSuchProvider"\n',
+        'title = "x"\nbackend = "onnxruntime"\nprotocol = "trusted"\n[options]\nprovider = "NoSuchProvider"\n',
     )
     with pytest.raises(Unavailable, match=r"found 'NoSuchProvider'; known: .*CPUExecutionProvider"):
         Device.load("npu").backend().prepare(tiny_space().fixed_graph("stem"))  # type: ignore[attr-defined]
@@ -138,7 +138,7 @@ def test_an_unknown_device_names_the_known_ones_and_where_to_add_one() -> None:
         Device.load("v1000")
 
 
-GOOD = 'title = "x"\nbackend = "torch_cpu"\nprotocol = "interleaved"\n'
+GOOD = 'title = "x"\nbackend = "torch_cpu"\nprotocol = "trusted"\n'
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ GOOD = 'title = "x"\nbackend = "torch_cpu"\nprotocol = "interleaved"\n'
         (GOOD + "batch = 0\n", BadSetting, "batch: .*found 0"),
         (GOOD + "batch = true\n", BadSetting, "batch: "),
         (GOOD + 'batch = "4"\n', BadSetting, "batch: "),
-        (GOOD.replace("interleaved", "fast"), UnknownName, "known: interleaved, paper_s20"),
+        (GOOD.replace("trusted", "fast"), UnknownName, "known: paper_s20"),
         (GOOD.replace('title = "x"\n', ""), BadSetting, "'title' must be given"),
         (GOOD + GOOD, BadFile, "valid TOML"),
     ],

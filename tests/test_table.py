@@ -19,6 +19,7 @@ from donna_hw.errors import BadFile, BadSetting, BadTable, DonnaError, UnknownNa
 from donna_hw.profiling.profile import profile_space
 from donna_hw.spaces import Axis, Space, Stage
 from donna_hw.table import LatencyTable, block_key, table_path
+from donna_hw.workers.local import here
 
 SPACE = tiny_space()
 
@@ -26,7 +27,7 @@ SPACE = tiny_space()
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> LatencyTable:
     device = fake_device(FakeBackend(fake_machine(SPACE)))
-    return profile_space(SPACE, device, tmp_path_factory.mktemp("good"), QUICK)
+    return profile_space(SPACE, device, tmp_path_factory.mktemp("good"), QUICK, workers=here)
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def test_standard_errors_are_those_of_the_rounds(copy: LatencyTable) -> None:
 def test_a_space_without_fixed_parts_has_costs_too(tmp_path: Path) -> None:
     stage = Stage("only", (Axis("kernel", (1, 3)),), lambda kernel: ConvNormAct(3, kernel=kernel))
     space = Space("bare", "", (3, 4, 4), (), (stage,), ())
-    table = profile_space(space, fake_device(FakeBackend(fake_machine(space))), tmp_path, QUICK)
+    table = profile_space(space, fake_device(FakeBackend(fake_machine(space))), tmp_path, QUICK, workers=here)
     costs = table.costs(space)
     assert (costs.fixed, costs.fixed_error) == (0.0, 0.0)
     assert costs.blocks[0].shape == (2,)
@@ -194,7 +195,7 @@ def test_a_row_of_too_many_cells_never_shifts_the_columns(copy: LatencyTable) ->
         ".csv",
         lambda text: "".join(line + ("\n" if n == 0 else ",1\n") for n, line in enumerate(text.splitlines())),
     )
-    with pytest.raises(BadFile, match="line 2: a row must have 13 cells; found '14 cells'"):
+    with pytest.raises(BadFile, match="line 2: a row must have 16 cells; found '17 cells'"):
         LatencyTable.read(copy.path)
 
 
@@ -206,7 +207,7 @@ def test_columns_of_one_name_are_refused(copy: LatencyTable) -> None:
 
 def test_a_row_of_too_few_cells_is_refused(copy: LatencyTable) -> None:
     edited(copy, ".csv", lambda text: text.rsplit(",", 1)[0] + "\n")
-    with pytest.raises(BadFile, match="line 11: a row must have 13 cells; found '12 cells'"):
+    with pytest.raises(BadFile, match="line 11: a row must have 16 cells; found '15 cells'"):
         LatencyTable.read(copy.path)
 
 

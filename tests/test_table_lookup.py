@@ -11,13 +11,14 @@ from donna_hw.blocks.layers import layers_hash
 from donna_hw.errors import BadTable, UnknownName
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.profiling.profile import profile_space
+from donna_hw.workers.local import here
 
 PROTOCOL = Protocol("quick", 2, 0, 2, "median", sentinel_samples=1)
 
 
 def test_a_row_is_found_by_its_part_and_axis_values_or_its_absence_is_said(tmp_path: Path) -> None:
     space = tiny_space()
-    table = profile_space(space, fake_device(FakeBackend(fake_machine(space))), tmp_path, PROTOCOL)
+    table = profile_space(space, fake_device(FakeBackend(fake_machine(space))), tmp_path, PROTOCOL, workers=here)
     costs = declared_costs(space)
     for stage in space.stages:
         for number in range(stage.size):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from donna_hw.errors import BadMeasurement
 
@@ -45,6 +44,8 @@ def median_interval(samples: Array, level: float = 0.95) -> Interval:
     The k-th smallest and k-th largest sample enclose it, k the largest with binomial coverage of at least `level`. With fewer
     than six samples no pair reaches 95 %, and smallest and largest are returned.
     """
+    from scipy import stats  # a second to import: workers, which need none of it, start without
+
     ordered = np.sort(samples)
     below = int(stats.binom.ppf((1 - level) / 2, ordered.size, 0.5))
     while below > 0 and stats.binom.cdf(below - 1, ordered.size, 0.5) > (1 - level) / 2:
@@ -75,5 +76,7 @@ def difference_interval(round_differences: Array, least_spread: float = 0.0, lev
 
 
 def _half(rounds: Array, least_spread: float, level: float) -> float:
+    from scipy import stats
+
     spread = max(float(rounds.std(ddof=1)), least_spread)
     return float(stats.t.ppf((1 + level) / 2, rounds.size - 1)) * spread / float(np.sqrt(rounds.size))

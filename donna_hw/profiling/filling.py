@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from math import inf
@@ -115,13 +115,13 @@ class Filling:
         records = bench.measure(jobs, deadline_unix_s=deadline, retry=effort.retry)
         scale = bench.scale(records)
         measured = bench.measurements(records, scale)
-        composed, conditions = self._composed(measured)
+        composed, conditions = self._composed(measured, records.keys() - measured.keys())
         while composed and time.time() < deadline < inf:  # what is left of a budget goes to the widest intervals
             jobs |= {key: self._whole[key] for key in _widest(composed, self.column)}
             records = bench.measure(jobs, deadline_unix_s=deadline)
             scale = bench.scale(records)
             measured = bench.measurements(records, scale)
-            composed, conditions = self._composed(measured)
+            composed, conditions = self._composed(measured, records.keys() - measured.keys())
         rows = composed | {key: measured_row(measurement) for key, measurement in measured.items()}
         if not rows:
             reason = next(iter(records.values())).failure
@@ -148,6 +148,7 @@ class Filling:
     def _jobs(self) -> dict[str, Job]:
         """Return what is measured first: everything, or where blocks are composed sections and a sample."""
         sample = sampled({key: len(sections) for key, sections in self._sections.items()})
+        sample |= SamplesJournal(self.bench.journal).read().keys()  # what an earlier run measured whole stays so
         kept = {key: job for key, job in self._whole.items() if key not in self._sections or key in sample}
         pieces = [
             Job(f"section of {part.name}", graph)
@@ -157,13 +158,18 @@ class Filling:
         ]
         return unique_jobs(pieces) | kept
 
-    def _composed(self, measured: Mapping[str, Measurement]) -> tuple[dict[str, Row], dict[str, Scalar]]:
-        """Return the rows of the blocks that are predicted and not measured, and what the prediction rests on."""
+    def _composed(
+        self, measured: Mapping[str, Measurement], failed: Set[str]
+    ) -> tuple[dict[str, Row], dict[str, Scalar]]:
+        """Return the rows of the blocks that are predicted and not measured, and what the prediction rests on.
+
+        A block that failed when it was measured whole has no row, whatever its sections cost.
+        """
         estimates = {key: estimate_of(measurement) for key, measurement in measured.items()}
         known: dict[str, list[Estimate]] = {
             key: [estimates[section] for section in sections]
             for key, sections in self._sections.items()
-            if all(section in estimates for section in sections)
+            if key not in failed and all(section in estimates for section in sections)
         }
         whole = [key for key in known if key in estimates]
         if len(known) == len(whole):

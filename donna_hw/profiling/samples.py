@@ -42,28 +42,29 @@ class SamplesJournal:
         self.path = path
         self._journal = Journal(path, COLUMNS)
 
-    def add(self, key: str, name: str, attempt: int, visit: Visit) -> None:
-        """Append one visit; raises `BadMeasurement` for times that are none, and nothing is written."""
-        _check(visit, name)
+    def add(self, key: str, name: str, attempt: int, visit: Visit) -> Visit:
+        """Append one visit, and return it as it reads back; raises `BadMeasurement` for times that are none, and writes nothing."""
         samples, readings = visit.samples, visit.readings
-        self._journal.append(
-            {
-                **self._frame(key, name, attempt, visit.round),
-                "device": visit.device,
-                "started_unix_s": f"{visit.started_unix_s:.3f}",
-                "slices": visit.slices,
-                "sentinel_s": _text(visit.sentinel_s),
-                "wall_s": _text(samples.wall_s),
-                "cpu_s": _text(samples.cpu_s),
-                "device_s": _text(samples.device_s),
-                "clock": samples.clock,
-                "baseline_s": _text(visit.baseline_s),
-                "clock_hz": _number(readings.clock_hz),
-                "temperature_c": _number(readings.temperature_c),
-                "power_w": _number(readings.power_w),
-                "throttle": "|".join(readings.throttle),
-            }
-        )
+        cells = {
+            **self._frame(key, name, attempt, visit.round),
+            "device": visit.device,
+            "started_unix_s": f"{visit.started_unix_s:.3f}",
+            "slices": visit.slices,
+            "sentinel_s": _text(visit.sentinel_s),
+            "wall_s": _text(samples.wall_s),
+            "cpu_s": _text(samples.cpu_s),
+            "device_s": _text(samples.device_s),
+            "clock": samples.clock,
+            "baseline_s": _text(visit.baseline_s),
+            "clock_hz": _number(readings.clock_hz),
+            "temperature_c": _number(readings.temperature_c),
+            "power_w": _number(readings.power_w),
+            "throttle": "|".join(readings.throttle),
+        }
+        kept = _visit(cells)
+        _check(kept, name)  # as rounded: a time that becomes 0 in the file would make the file unreadable
+        self._journal.append(cells)
+        return kept
 
     def add_failure(self, key: str, name: str, attempt: int, reason: str) -> None:
         """Append that a block failed."""
@@ -102,8 +103,9 @@ class SamplesJournal:
             record.visits.sort(key=lambda visit: visit.round)
         return found
 
-    def _frame(self, key: str, name: str, attempt: int, round_: int) -> dict[str, object]:
-        return dict.fromkeys(COLUMNS, "") | {"what": name, "layers_hash": key, "attempt": attempt, "round": round_}
+    def _frame(self, key: str, name: str, attempt: int, round_: int) -> dict[str, str]:
+        names = {"what": name, "layers_hash": key, "attempt": str(attempt), "round": str(round_)}
+        return dict.fromkeys(COLUMNS, "") | names
 
 
 def _visit(cells: dict[str, str]) -> Visit:

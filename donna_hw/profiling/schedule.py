@@ -72,6 +72,7 @@ class Schedule:
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
     _records: dict[str, Record] = field(default_factory=dict)
+    _lost: dict[str, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, again: frozenset[str] = frozenset()) -> dict[str, Record]:
@@ -99,11 +100,13 @@ class Schedule:
         """Return the blocks to visit in a round, in an order that is random but the same at every start."""
         scale = scale_of(self._records, self.protocol, self.environment) if self.protocol.adaptive else Scale()
         measured = measurements(self._records, self.protocol, self.environment, scale)
-        open_ = {key: measured.get(key) for key in sorted(self.jobs) if self._wants(key, round_, measured.get(key))}
-        if self.deadline_unix_s < inf and round_ >= FEWEST_ROUNDS:
-            widths = {key: one.half_width if one else inf for key, one in open_.items()}
-            open_ = {key: one for key, one in open_.items() if widths[key] >= np.median(list(widths.values()))}
-        return [str(key) for key in np.random.default_rng(round_).permutation(list(open_))]
+        # the order is of all, so that it is the same after a kill
+        order = [str(key) for key in np.random.default_rng(round_).permutation(sorted(self.jobs))]
+        todo = [key for key in order if self._wants(key, round_, measured.get(key))]
+        if self.deadline_unix_s == inf or round_ < FEWEST_ROUNDS or not todo:
+            return todo
+        widths = {key: measured[key].half_width if key in measured else inf for key in todo}
+        return [key for key in todo if widths[key] >= np.median(list(widths.values()))]
 
     def _wants(self, key: str, round_: int, measured: Measurement | None) -> bool:
         """Return whether a block is to be visited in this round."""
@@ -122,12 +125,17 @@ class Schedule:
         queue = deque(todo)
         while queue:
             if not alive:
+                said = "; ".join(f"{name}: {reason}" for name, reason in self._lost.items())
                 raise Unavailable(
-                    "a device must be left to measure on", found="none that answers", cure="start again: all is kept"
+                    "a device must be left to measure on", found=f"none: {said}", cure="start again: all is kept"
                 )
             with ThreadPoolExecutor(len(alive)) as threads:
                 shifts = [threads.submit(self._shift, worker, round_, queue, bar) for worker in alive]
-                stay = [shift.result() for shift in shifts]
+                try:
+                    stay = [shift.result() for shift in shifts]
+                except BaseException:
+                    queue.clear()  # an interrupt too: visits under way end, and no other begins
+                    raise
             alive = [worker for worker, stays in zip(alive, stay, strict=True) if stays]
         return alive
 
@@ -144,6 +152,7 @@ class Schedule:
             try:
                 self._visit(worker, round_, key)
             except DeviceLost as lost:
+                self._lost[worker.name] = str(lost)
                 queue.append(key)
                 bar.say(f"{worker.name} is lost: {lost}; its block goes to another device")
                 return False
@@ -162,9 +171,10 @@ class Schedule:
             started = self.clock()
             try:
                 visit = replace(worker.visit(job.task(self.sentinel, round_)), started_unix_s=started)
-                with self._lock:
-                    self.journal.add(key, job.name, record.attempt, visit)
-                    record.visits.append(visit)
+                with (
+                    self._lock
+                ):  # decisions rest on what the file says, so that they are the same when it is read again
+                    record.visits.append(self.journal.add(key, job.name, record.attempt, visit))
                 return
             except (BlockFailed, BadMeasurement) as failure:
                 reason = str(failure)
@@ -178,7 +188,12 @@ def refuse_unlike(workers: Sequence[Worker], sentinel: Graph) -> None:
     """Raise `Unavailable` when the devices of a pool do not run the sentinel alike, so that one table cannot hold them all."""
     if len(workers) < 2:
         return
-    medians = {worker.name: float(np.median(worker.sentinel_s(sentinel, POOL_RUNS))) for worker in workers}
+    medians = {}
+    for worker in workers:
+        try:
+            medians[worker.name] = float(np.median(worker.sentinel_s(sentinel, POOL_RUNS)))
+        except BlockFailed as failure:
+            raise Unavailable(f"device {worker.name} must run the sentinel", found=str(failure)) from failure
     slowest, fastest = max(medians.values()), min(medians.values())
     if slowest > (1 + POOL_TOLERANCE) * fastest:
         said = ", ".join(f"{name} {1e3 * median:.3g} ms" for name, median in medians.items())

@@ -20,6 +20,12 @@ class BlockFailed(Exception):
     """This block could not be run: its runtime raised, crashed or hung. The message is the reason."""
 
 
+def reason(error: Exception) -> str:
+    """Return in one line why a block failed; an error of ours says it in its own words."""
+    text = str(error) if isinstance(error, DonnaError) else f"{type(error).__name__}: {error}"
+    return " ".join(text.split())[:500]
+
+
 class DeviceLost(Exception):
     """The worker's device does not answer any more. The message is the reason."""
 

@@ -8,6 +8,7 @@ Everything on the pipe was written by the parent of this very process.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -15,11 +16,14 @@ from multiprocessing.connection import Connection
 
 from donna_hw.backends.base import TimingBackend
 from donna_hw.errors import DonnaError, Unavailable
-from donna_hw.workers.base import Visitor
+from donna_hw.workers.base import Visitor, reason
 
 
 def main() -> None:
     """Answer (what, arguments) with ("done", answer), ("failed", reason) or ("refused", error)."""
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches all processes of a terminal; the parent decides what it means
     pipe = Connection(int(sys.argv[1]))
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     device, protocol, name = pipe.recv()
@@ -41,10 +45,9 @@ def main() -> None:
                 "sentinel_s": visitor.sentinel_s,
             }
             pipe.send(("done", answers[what](*arguments)))
-        except DonnaError as error:
-            pipe.send(("refused", error) if visitor is None else ("failed", str(error)))
         except Exception as error:
-            pipe.send(("failed", " ".join(f"{type(error).__name__}: {error}".split())[:500]))
+            refused = visitor is None and isinstance(error, DonnaError)
+            pipe.send(("refused", error) if refused else ("failed", reason(error)))
 
 
 def _leave_with_parent() -> None:

@@ -9,7 +9,7 @@ from donna_hw.blocks.layers import Graph
 from donna_hw.device import Device
 from donna_hw.measurement.measurement import Visit
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.workers.base import BlockFailed, Task, Visitor, Worker
+from donna_hw.workers.base import BlockFailed, Task, Visitor, Worker, reason
 
 
 class LocalWorker(Worker):
@@ -29,14 +29,14 @@ class LocalWorker(Worker):
         try:
             return self._opened().visit(task)
         except Exception as error:
-            raise BlockFailed(f"{type(error).__name__}: {error}") from error
+            raise BlockFailed(reason(error)) from error
 
     def sentinel_s(self, sentinel: Graph, count: int) -> np.ndarray:
         """Run the sentinel here."""
         try:
             return self._opened().sentinel_s(sentinel, count)
         except Exception as error:
-            raise BlockFailed(f"{type(error).__name__}: {error}") from error
+            raise BlockFailed(reason(error)) from error
 
     def close(self) -> None:
         """Close the sentinel and forget the backend."""

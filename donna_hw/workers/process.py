@@ -22,6 +22,7 @@ from donna_hw.measurement.protocol import Protocol
 from donna_hw.workers.base import BlockFailed, Task, Worker
 
 START_S = 300.0  # importing a runtime and opening a device take seconds; a phone or a full disk cache, minutes
+DYING_S = 30.0  # from the end of the pipe to that of the process, a core dump included
 
 
 class ProcessWorker(Worker):
@@ -77,7 +78,9 @@ class ProcessWorker(Worker):
                 self.close()
                 raise BlockFailed(f"no answer within {patience_s:.0f} s: it hangs, and its process was killed")
             kind, answer = self._pipe.recv()
-        except (EOFError, BrokenPipeError, ConnectionResetError):
+        except (EOFError, OSError):  # the child is dead; an answer that its death tore is an OSError
+            if self._child is None:
+                raise
             raise BlockFailed(self._epitaph()) from None
         if kind == "failed":
             raise BlockFailed(answer)
@@ -105,7 +108,11 @@ class ProcessWorker(Worker):
         """Return why the child died, and the last line that it said."""
         assert self._child is not None  # noqa: S101  it was asked something
         assert self._said is not None  # noqa: S101  opened with it
-        code = self._child.wait()
+        try:
+            code = self._child.wait(DYING_S)
+        except subprocess.TimeoutExpired:  # it let go of the pipe and lives on
+            self._child.kill()
+            code = self._child.wait()
         size = self._said.seek(0, os.SEEK_END)
         self._said.seek(max(0, size - 2000))
         lines = self._said.read().decode(errors="replace").strip().splitlines()

@@ -12,6 +12,7 @@ from donna_hw.measurement.environment import Environment
 from donna_hw.measurement.measurement import Measurement, Samples, Visit
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.measurement.statistics import median_interval, rounds_interval
+from donna_hw.measurement.verdict import judge
 
 HERE = Environment({"device_model": "fake", "runtime": "fake", "dtype": "float32"})
 PLAIN = Protocol("plain", 1, 0, 3, "median")
@@ -87,12 +88,12 @@ def test_the_interval_is_over_rounds_where_there_are_several() -> None:
 )
 def test_verdicts(wall: list[float], cpu: list[float] | None, verdict: str) -> None:
     clocks = {} if cpu is None else {"cpu_s": np.array(cpu)}
-    assert Measurement((visit(0, wall, **clocks),), PLAIN, HERE).verdict == verdict
+    assert judge(Measurement((visit(0, wall, **clocks),), PLAIN, HERE)).name == verdict
 
 
 def test_rounds_that_disagree_are_noisy() -> None:
     visits = (visit(0, [1.0, 1.0]), visit(1, [1.5, 1.5]), visit(2, [1.0, 1.0]))
-    assert Measurement(visits, PLAIN, HERE).verdict == "noisy"
+    assert judge(Measurement(visits, PLAIN, HERE)).name == "noisy"
 
 
 @pytest.mark.parametrize("bad", [np.nan, 0.0, -1.0, np.inf])

@@ -4,24 +4,38 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from fakes import QUICK, FakeBackend, FakeMachine, all_graphs, fake_machine, tiny_space
+from fakes import QUICK, FakeBackend, FakeMachine, Killed, all_graphs, fake_device, fake_machine, tiny_space
 
 from donna_hw.errors import BadFile, BadMeasurement
 from donna_hw.files import Journal
 from donna_hw.measurement.measurement import Visit
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.profile import sentinel_graph
-from donna_hw.profiling.schedule import COLUMNS, Job, measure, read_all, unique_jobs
+from donna_hw.profiling.profile import sentinel_of
+from donna_hw.profiling.rows import parts_of
+from donna_hw.profiling.samples import COLUMNS, Record, SamplesJournal
+from donna_hw.profiling.schedule import Job, Schedule, unique_jobs
+from donna_hw.workers.local import here
 
 SPACE = tiny_space()
 JOBS = unique_jobs([Job(f"block {n}", graph) for n, graph in enumerate(all_graphs(SPACE))])
 
 
-def run(machine: FakeMachine, path: Path, protocol: Protocol = QUICK) -> dict[str, tuple[Visit, ...]]:
-    return measure(JOBS, sentinel_graph(SPACE), FakeBackend(machine), protocol, path=path, label="test")
+def records(machine: FakeMachine, path: Path, protocol: Protocol = QUICK, **more: Any) -> dict[str, Record]:
+    backend = FakeBackend(machine)
+    workers = here(fake_device(backend), protocol)
+    sentinel, journal = sentinel_of(parts_of(SPACE)), SamplesJournal(path)
+    try:
+        return Schedule(JOBS, sentinel, workers, protocol, journal, backend.environment(), **more).run()
+    finally:
+        workers[0].close()
+
+
+def run(machine: FakeMachine, path: Path, protocol: Protocol = QUICK) -> dict[str, list[Visit]]:
+    return {key: record.visits for key, record in records(machine, path, protocol).items()}
 
 
 def journaled(path: Path) -> list[tuple[str, int]]:
@@ -73,9 +87,9 @@ def test_the_order_differs_between_rounds_and_repeats_between_starts(tmp_path: P
 
 def test_the_journal_reads_back_as_what_was_measured(tmp_path: Path) -> None:
     visits = run(fake_machine(SPACE), tmp_path / "s.csv")
-    again = read_all(tmp_path / "s.csv")
+    again = SamplesJournal(tmp_path / "s.csv").read()
     for key, found in visits.items():
-        for before, after in zip(found, again[key][1], strict=True):
+        for before, after in zip(found, again[key].visits, strict=True):
             assert before.round == after.round
             # the journal keeps whole nanoseconds; half of one is the most that is lost
             assert np.abs(before.samples.wall_s - after.samples.wall_s).max() <= 0.5e-9
@@ -88,7 +102,7 @@ def test_the_journal_reads_back_as_what_was_measured(tmp_path: Path) -> None:
 def test_a_run_that_breaks_at_any_visit_goes_on_where_it_was(tmp_path: Path, breaks_at: int) -> None:
     path = tmp_path / "s.csv"
     broken, second, whole = fake_machine(SPACE, breaks_at), fake_machine(SPACE), fake_machine(SPACE)
-    with pytest.raises(RuntimeError, match="breaks"):
+    with pytest.raises(Killed, match="breaks"):
         run(broken, path)
     assert broken.open_runners == 0
     assert len(journaled(path)) == breaks_at - 1
@@ -114,21 +128,24 @@ def test_more_rounds_are_added_to_those_there_are(tmp_path: Path) -> None:
     assert all(len(found) == QUICK.rounds + 2 for found in visits.values())
 
 
-def test_the_machine_cools_down_after_each_visit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_machine_cools_down_after_each_visit(tmp_path: Path) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr("donna_hw.profiling.schedule.time.sleep", pauses.append)
-    run(fake_machine(SPACE), tmp_path / "s.csv", replace(QUICK, rounds=1, cool_down_s=60.0))
+    protocol = replace(QUICK, rounds=1, cool_down_s=60.0)
+    records(fake_machine(SPACE), tmp_path / "s.csv", protocol, sleep=pauses.append)
     assert pauses == [60.0] * len(JOBS)
 
 
 @pytest.mark.parametrize("cost", [0, -5])
-def test_a_time_that_is_none_stops_the_run_and_is_not_journaled(tmp_path: Path, cost: int) -> None:
+def test_a_time_that_is_none_fails_its_block_and_no_other(tmp_path: Path, cost: int) -> None:
     machine = fake_machine(SPACE)
     broken = sorted(set(JOBS) - {machine.sentinel})[0]
     machine.costs_ns = {**machine.costs_ns, broken: cost}
-    with pytest.raises(BadMeasurement, match=JOBS[broken].name):
-        run(machine, tmp_path / "s.csv")
-    assert broken not in [key for key, _ in journaled(tmp_path / "s.csv")]
+    found = records(machine, tmp_path / "s.csv")
+    assert found[broken].visits == []
+    assert f"{JOBS[broken].name}: every latency must be a finite time above 0 s; found " in found[broken].failure
+    assert all(len(found[key].visits) == QUICK.rounds and not found[key].failure for key in JOBS if key != broken)
+    again = records(fake_machine(SPACE), tmp_path / "s.csv")
+    assert again[broken] == found[broken], "a failed block is not tried again unasked"
 
 
 @pytest.mark.parametrize(
@@ -144,11 +161,17 @@ def test_a_time_that_is_none_stops_the_run_and_is_not_journaled(tmp_path: Path, 
 )
 def test_a_corrupt_record_is_named_by_its_line(tmp_path: Path, column: str, value: str, error: type[Exception]) -> None:
     journal = Journal(tmp_path / "s.csv", COLUMNS)
-    good = dict.fromkeys(COLUMNS, "") | {"layers_hash": "a", "round": "0", "wall_s": "0.1 0.2", "sentinel_s": "0.1"}
+    good = dict.fromkeys(COLUMNS, "") | {
+        "layers_hash": "a",
+        "attempt": "0",
+        "round": "0",
+        "wall_s": "0.1 0.2",
+        "sentinel_s": "0.1",
+    }
     journal.append(good)
     journal.append({**good, column: value})
     with pytest.raises(error, match="line 3"):
-        read_all(journal.path)
+        SamplesJournal(journal.path).read()
 
 
 def test_a_round_that_is_journaled_twice_is_named(tmp_path: Path) -> None:
@@ -157,4 +180,4 @@ def test_a_round_that_is_journaled_twice_is_named(tmp_path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     path.write_text("".join([*lines, lines[1]]), encoding="utf-8")
     with pytest.raises(BadFile, match=f"line {len(lines) + 1}"):
-        read_all(path)
+        SamplesJournal(path).read()

@@ -1,0 +1,30 @@
+"""A real device whose worker notes its process and each runner that it makes ready, so that tests know what a kill met."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+
+from donna_hw.backends.base import Backend, Runner
+from donna_hw.backends.onnxruntime import OnnxRuntimeBackend
+from donna_hw.blocks.layers import Graph
+from donna_hw.device import Device
+
+NOTES = "TEST_NOTES"  # the environment variable that names the file: the process's number, then a dot for each runner
+
+
+class NotedBackend(OnnxRuntimeBackend):
+    @cached_property
+    def _notes(self) -> int:
+        file = os.open(os.environ[NOTES], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.write(file, f"{os.getpid()}\n".encode())
+        return file
+
+    def prepare(self, graph: Graph) -> Runner:
+        os.write(self._notes, b".")
+        return super().prepare(graph)
+
+
+class NotedDevice(Device):
+    def kind(self) -> type[Backend]:
+        return NotedBackend
