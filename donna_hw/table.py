@@ -234,11 +234,8 @@ def _numbers(frame: pd.DataFrame, info: TableInfo, path: Path) -> pd.DataFrame:
     composed = frame["method"].to_numpy() == "composed" if "method" in frame else np.zeros(len(frame), bool)
     for column in numeric:
         values = pd.to_numeric(frame[column], errors="coerce")
-        cells, differences = values.to_numpy(np.float64), info.in_chain and column.endswith("_s")
-        bad = ~np.isfinite(cells)
-        if not differences:
-            bad |= cells < 0
-            bad |= (cells == 0) & (info.origin == "measured" and column == info.column)
+        differences = info.in_chain and column.endswith("_s")
+        bad = _impossible(values.to_numpy(np.float64), column, info)
         if column in UNSAMPLED and column != info.column:
             bad &= ~(composed & (frame[column].to_numpy() == ""))
         if bad.any():
@@ -262,3 +259,12 @@ def _numbers(frame: pd.DataFrame, info: TableInfo, path: Path) -> pd.DataFrame:
                 cure="delete the row and profile again",
             )
     return frame
+
+
+def _impossible(values: np.ndarray, column: str, info: TableInfo) -> np.ndarray:
+    """Return which values cannot be; differences of two chains may be zero or less, no other time."""
+    bad: np.ndarray = ~np.isfinite(values)
+    if info.in_chain and column.endswith("_s"):
+        return bad
+    bad |= values < 0
+    return np.asarray(bad | ((values == 0) & (info.origin == "measured" and column == info.column)))

@@ -61,7 +61,7 @@ class SamplesJournal:
             "power_w": _number(readings.power_w),
             "throttle": "|".join(readings.throttle),
         }
-        kept = _visit(cells)
+        kept = _visit({name: str(cell) for name, cell in cells.items()})
         _check(kept, name)  # as rounded: a time that becomes 0 in the file would make the file unreadable
         self._journal.append(cells)
         return kept
