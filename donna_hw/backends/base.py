@@ -27,12 +27,13 @@ class Availability:
 
 @dataclass(frozen=True)
 class Description:
-    """What a backend says of itself: its environment, and its words, quantity and origin (see `Backend`)."""
+    """What a backend says of itself: its environment, and its words, quantity, origin and costly_start (see `Backend`)."""
 
     environment: Environment
     words: tuple[str, ...]
     quantity: str
     origin: str
+    costly_start: bool = False
 
 
 class Runner(ABC):
@@ -49,12 +50,14 @@ class Runner(ABC):
 class Backend(ABC):
     """One way of finding out what blocks cost. Constructed from a device's batch and options.
 
-    origin: one of `ORIGINS`. quantity: a key of `UNITS`. options: the known option names with their defaults.
+    origin: one of `ORIGINS`. quantity: a key of `UNITS`. options: the known option names with their defaults. costly_start: whether
+    a new process for every round would cost too much, because opening the device or making blocks ready takes minutes.
     The scheduler, not the backend, warms up, interleaves and stops; it keeps a bounded number of runners open.
     """
 
     origin: ClassVar[str]
     quantity: str = "latency"
+    costly_start: ClassVar[bool] = False
     options: ClassVar[Mapping[str, Scalar]] = {}
 
     def __init__(self, batch: int, options: Mapping[str, Scalar]) -> None:
@@ -78,7 +81,7 @@ class Backend(ABC):
 
     def description(self) -> Description:
         """Return everything that a table has to say of this backend."""
-        return Description(self.environment(), self.words(), self.quantity, self.origin)
+        return Description(self.environment(), self.words(), self.quantity, self.origin, self.costly_start)
 
 
 class TimingBackend(Backend):

@@ -42,6 +42,7 @@ class TvmBackend(TimingBackend):
     measure of what the processor can do. Each instance with a `tracker` holds one session, so that instances share a pool of devices.
     """
 
+    costly_start = True  # compiled blocks are kept with the process
     options: ClassVar = {
         "target": "llvm",
         "mcpu": "",

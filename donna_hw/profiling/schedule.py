@@ -93,6 +93,8 @@ class Schedule:
                 sure = self.protocol.rounds if not self.protocol.adaptive else self.protocol.min_rounds
                 bar.expect(len(todo) + len(self.jobs) * max(0, min(sure, self.protocol.rounds) - round_ - 1))
                 alive = self._round(round_, todo, alive, bar)
+                for worker in alive if todo else ():
+                    worker.refresh()
         kept = self.journal.read()  # the file is the truth: a later start derives the same numbers to the last bit
         return {key: kept[key] for key in self.jobs if key in kept}
 

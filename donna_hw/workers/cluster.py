@@ -5,6 +5,7 @@ A host says which devices hang on it when its node is started: `ray start --reso
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -57,6 +58,11 @@ class ClusterWorker(Worker):
         except BlockFailed as failure:
             raise Unavailable(f"device {self.name} must open", found=str(failure)) from failure
         return description
+
+    def refresh(self) -> None:
+        """Begin anew on the host; one that does not answer shows at the next visit."""
+        with contextlib.suppress(BlockFailed):
+            self._ask("refresh", ())
 
     def visit(self, task: Task) -> Visit:
         """Visit on the host; the death of the host is a failure too, and reviving then finds the device lost."""

@@ -32,6 +32,7 @@ class ProcessWorker(Worker):
         self.name = name
         self._opening = (device, protocol, name)
         self._patience_s = protocol.patience_s
+        self._description: Description | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._pipe: Connection | None = None
         self._said: IO[bytes] | None = None
@@ -42,7 +43,13 @@ class ProcessWorker(Worker):
             description: Description = self._ask("description", (), START_S)
         except BlockFailed as failure:
             raise Unavailable(f"device {self.name} must open", found=str(failure)) from failure
+        self._description = description
         return description
+
+    def refresh(self) -> None:
+        """End the child; the next visit starts a new one."""
+        if self._description is not None and not self._description.costly_start:
+            self.close()
 
     def visit(self, task: Task) -> Visit:
         """Visit in the child; an exception, its death and its silence for longer than the protocol's patience are failures."""
