@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from donna_hw.errors import BadMeasurement
-from donna_hw.measurement.statistics import checked, median_interval, rounds_interval
+from donna_hw.measurement.statistics import checked, difference_interval, median_interval, rounds_interval
 
 
 def coverage(count: int, k: int) -> Fraction:
@@ -40,9 +40,24 @@ def test_the_rounds_interval_is_scipys_t_interval_of_the_logarithms(medians: lis
     if np.ptp(logs) < 1e-9:
         logs = logs + np.linspace(0, 1, logs.size)  # scipy's interval of equal values is not a number
     low, high = stats.t.interval(level, logs.size - 1, logs.mean(), stats.sem(logs))
-    interval = rounds_interval(np.exp(logs), level)
+    interval = rounds_interval(np.exp(logs), level=level)
     assert (interval.low, interval.high) == pytest.approx((np.exp(low), np.exp(high)), rel=1e-9)
     assert interval.level == level
+
+
+@given(st.lists(st.floats(0.1, 10), min_size=2, max_size=20), st.floats(0, 1))
+def test_a_least_spread_widens_what_looks_calmer_and_nothing_else(rounds: list[float], least: float) -> None:
+    own = float(np.log(rounds).std(ddof=1))
+    plain, guarded = rounds_interval(np.array(rounds)), rounds_interval(np.array(rounds), least)
+    if own >= least:
+        assert guarded == plain
+    elif own > 0:
+        widths = [np.log(one.high / one.low) for one in (plain, guarded)]
+        assert widths[1] / widths[0] == pytest.approx(least / own, rel=1e-6)
+    difference = difference_interval(np.array(rounds), least)
+    spread = max(float(np.std(rounds, ddof=1)), least)
+    half = stats.t.ppf(0.975, len(rounds) - 1) * spread / np.sqrt(len(rounds))
+    assert difference.half == pytest.approx(half, rel=1e-9, abs=1e-12)
 
 
 def test_equal_rounds_have_an_interval_of_no_width() -> None:

@@ -40,7 +40,8 @@ def test_the_table_holds_the_declared_costs_though_the_machine_has_two_states(tm
     for record in table.frame.to_dict("records"):
         assert record[f"{statistic}_s"] == costs[record["layers_hash"]]
         assert record["low_s"] == pytest.approx(costs[record["layers_hash"]], rel=1e-5)
-        assert (record["samples"], record["rounds"]) == (QUICK.rounds * QUICK.samples, QUICK.rounds)
+        assert record["samples"] == QUICK.rounds * QUICK.samples
+        assert 2 <= record["rounds"] <= QUICK.rounds  # those that met the machine at its slow speed are set aside
         assert record["verdict"] == "trusted"
     assert (table.frame["raw_median_s"] != table.frame["median_s"]).any(), "the two states must show in the raw column"
 
@@ -192,5 +193,5 @@ def test_a_device_profiles_by_its_own_protocol_unless_told_otherwise(tmp_path: P
     table = profile_space(space, fake_device(FakeBackend(fake_machine(space))), tmp_path, workers=here)
     assert table.info.identity["protocol"] == "trusted"
     # the fake repeats itself exactly, so that the fewest rounds that the protocol allows are precise
-    assert (table.frame["rounds"] == PROTOCOLS["trusted"].min_rounds).all()
+    assert (table.frame["rounds"] == PROTOCOLS["trusted"].min_rounds).all(), "rounds set aside are made up for"
     assert set(table.frame["stopped"]) == {"precise"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -23,7 +24,7 @@ SPACE = "small_8px"
 BLOCKS = 3 * 24 + 3
 PATIENCE_S = 60.0
 
-# The first runner that the worker notes is the sentinel's; each further one is a visit begun.
+# The first runner that each worker process notes is the sentinel's; each further one is a visit begun.
 CHILD = """
 import sys
 from pathlib import Path
@@ -53,16 +54,17 @@ def start(root: Path, rounds: int, notes: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
 
 
-def runners_noted(notes: Path) -> int:
-    """Return how many runners the worker made ready, once it has left, as it must when its parent is killed."""
+def visits_noted(notes: Path) -> int:
+    """Return how many visits the workers began, once the last has left, as it must when its parent is killed."""
     if not notes.exists():
         return 0
-    worker = int(notes.read_text().partition("\n")[0])
+    text = notes.read_text()
+    workers = [int(number) for number in re.findall(r"\d+", text)]
     deadline = time.monotonic() + PATIENCE_S
-    while psutil.pid_exists(worker) and psutil.Process(worker).status() != psutil.STATUS_ZOMBIE:
+    while psutil.pid_exists(workers[-1]) and psutil.Process(workers[-1]).status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline, "the worker outlives its parent"
         time.sleep(0.001)
-    return notes.read_text().count(".")
+    return max(0, notes.read_text().count(".") - len(workers))
 
 
 def kill_somewhere(child: subprocess.Popen[str], journal: Path, rng: np.random.Generator) -> None:
@@ -92,7 +94,7 @@ def killed_and_finished(root: Path, kills: int, rounds: int, seed: int) -> int:
         assert child.returncode in (-9, 0), said
         after = whole_lines(journal)
         assert after.startswith(before), "a record of an earlier run was lost"
-        begun = max(0, runners_noted(notes) - 1)
+        begun = visits_noted(notes)
         gained = max(0, after.count(b"\n") - 1) - max(0, before.count(b"\n") - 1)
         assert begun - gained in (0, 1), "a kill may lose the visit it meets, no more"
         met += child.returncode == -9

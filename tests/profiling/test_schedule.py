@@ -154,9 +154,15 @@ def test_a_time_that_is_none_fails_its_block_and_no_other(tmp_path: Path, cost: 
         ("wall_s", "fast", BadFile),
         ("wall_s", "nan", BadMeasurement),
         ("wall_s", "", BadMeasurement),
-        ("sentinel_s", "-1", BadMeasurement),
-        ("device_s", "0", BadMeasurement),
+        ("sentinel_s", "-1 1", BadMeasurement),
+        ("device_s", "0 1", BadMeasurement),
+        ("device_s", "1", BadFile),
+        ("cpu_s", "nan 1", BadFile),
+        ("slices", "3", BadFile),
+        ("clock", "sundial", BadFile),
+        ("temperature_c", "inf", BadFile),
         ("round", "first", BadFile),
+        ("round", "-1", BadFile),
     ],
 )
 def test_a_corrupt_record_is_named_by_its_line(tmp_path: Path, column: str, value: str, error: type[Exception]) -> None:
@@ -165,8 +171,9 @@ def test_a_corrupt_record_is_named_by_its_line(tmp_path: Path, column: str, valu
         "layers_hash": "a",
         "attempt": "0",
         "round": "0",
+        "slices": "1",
         "wall_s": "0.1 0.2",
-        "sentinel_s": "0.1",
+        "sentinel_s": "0.1 0.1",
     }
     journal.append(good)
     journal.append({**good, column: value})

@@ -15,12 +15,13 @@ from tiny_run import Main
 
 from donna_hw.cli import cli
 from donna_hw.cli.table import table as group
+from donna_hw.measurement.measurement import Samples, Visit
+from donna_hw.profiling.samples import COLUMNS, SamplesJournal
 from donna_hw.shipped import roots
 from donna_hw.table import LatencyTable, table_path
 
 SHIPPED_PATH = min((roots()[-1] / "latency_tables" / "onnxruntime_cpu" / "small_28px").glob("*-t1.csv"))
 SHIPPED = f"onnxruntime_cpu/small_28px/{SHIPPED_PATH.stem}"
-FAILED = "what,layers_hash,attempt,reason\n"
 
 
 def written(folder: Path, table: LatencyTable, variant: str = "v") -> LatencyTable:
@@ -127,14 +128,17 @@ def test_what_is_not_trusted_is_listed_with_its_evidence_and_the_cure(tmp_path: 
     assert all(row(everything, f"stage1 {number} ") for number in range(4))
 
 
-def test_failed_blocks_are_listed_once_with_their_last_reason(tmp_path: Path) -> None:
+def test_failed_blocks_are_listed_with_their_last_reason(tmp_path: Path) -> None:
     table = made(tmp_path)
-    measured = table.frame["layers_hash"].iloc[0]
-    failed = FAILED + f'a,{"a" * 16},1,first\na,{"a" * 16},2,"hangs, twice"\nb,{measured},1,mended since\n'
-    table.path.with_suffix(".failed.csv").write_text(failed)
+    journal = SamplesJournal(table.path.with_suffix(".samples.csv"))
+    visit = Visit(0, Samples(np.array([0.1, 0.2])), np.array([0.1, 0.1]))
+    journal.add_failure("a" * 16, "block a", 0, "crashes")
+    journal.add_failure("a" * 16, "block a", 1, "hangs, twice")
+    journal.add_failure("b" * 16, "block b", 0, "mended since")
+    journal.add("b" * 16, "block b", 1, visit)
     text = run("show", table.path)
     assert "failed, 1 blocks without a row:" in text
-    assert row(text, "a ") == ["a", "2", "hangs, twice"]
+    assert row(text, "block a") == ["block a", "1", "hangs, twice"]
     assert "mended since" not in text
     assert "--retry" in text
 
@@ -244,10 +248,11 @@ def test_what_cannot_be_shown_or_compared_is_one_line(
 
 def test_a_torn_list_of_failures_is_one_line(main: Main, tmp_path: Path) -> None:
     table = made(tmp_path)
-    table.path.with_suffix(".failed.csv").write_text(FAILED + "a,b\n")
+    header = ",".join(COLUMNS)
+    table.path.with_suffix(".samples.csv").write_text(f"{header}\na,b\n")
     code, _, error = main("table", "show", table.path)
     assert code == 2
-    assert "line 2: a record must have 4 fields" in error
+    assert f"line 2: a record must have {len(COLUMNS)} fields" in error
     assert error.count("\n") == 1
 
 
