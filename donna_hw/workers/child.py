@@ -7,6 +7,7 @@ Everything on the pipe was written by the parent of this very process.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import sys
@@ -25,7 +26,7 @@ def main() -> None:
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches all processes of a terminal; the parent decides what it means
     pipe = Connection(int(sys.argv[1]))
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    _leave_with_parent()
     device, protocol, name = pipe.recv()
     visitor: Visitor | None = None
     while True:
@@ -51,7 +52,19 @@ def main() -> None:
 
 
 def _leave_with_parent() -> None:
-    sys.stdin.buffer.read()  # ends with the parent, even when it is killed
+    """End this process when the standard input does, which is when the parent has ended, even by a kill."""
+    if (
+        sys.platform == "linux"
+    ):  # by the kernel itself: a runtime that hangs may hold the interpreter, and its threads too
+        signal.signal(signal.SIGIO, signal.SIG_DFL)
+        fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
+    threading.Thread(target=_wait_for_the_end, daemon=True).start()
+
+
+def _wait_for_the_end() -> None:
+    while os.read(0, 1):  # not sys.stdin, whose lock, held by this thread, would abort the interpreter at its end
+        pass
     os._exit(1)
 
 

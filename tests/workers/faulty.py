@@ -20,6 +20,7 @@ from donna_hw.measurement.environment import Environment, Scalar
 from donna_hw.measurement.measurement import Samples
 from donna_hw.measurement.readings import Readings
 
+STUCK = "TEST_STUCK"  # the environment variable that names a file for the number of a process that is stuck
 WANTED_BYTES = 1 << 40
 MEETING = threading.Barrier(2)  # where two workers of this process wait for each other once, so that both get a share
 
@@ -95,6 +96,12 @@ class FaultyRunner(Runner):
         if self.fault == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
         if self.fault == "hang":
+            time.sleep(3600)
+        if self.fault == "stuck":
+            Path(os.environ[STUCK]).write_text(str(os.getpid()))
+            ctypes.PyDLL(None).sleep(3600)  # with the interpreter's lock held, so that no other thread of Python runs
+        if self.fault == "mute":
+            os.closerange(3, 1000)
             time.sleep(3600)
         if self.fault == "none":
             return Samples(np.empty(0))

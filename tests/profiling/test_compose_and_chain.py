@@ -1,0 +1,209 @@
+"""Blocks composed of sections, and blocks in a chain, on a fake machine whose costs add exactly: so do the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes import QUICK, FakeBackend, FakeDevice, FakeMachine, fake_device, fake_machine, tiny_space
+
+from donna_hw.blocks.cells import Classifier, ConvNormAct, InvertedResidual
+from donna_hw.blocks.layers import layers_hash
+from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.profiling.chain import chain_of
+from donna_hw.profiling.filling import Effort
+from donna_hw.profiling.profile import profile_space, sentinel_of
+from donna_hw.profiling.rows import parts_of
+from donna_hw.profiling.samples import SamplesJournal
+from donna_hw.profiling.sections import sections_of
+from donna_hw.spaces import Axis, Space, Stage, load_space
+from donna_hw.table import LatencyTable
+from donna_hw.workers.local import here
+
+SCALE, JOINT_NS = 0.9, -20_000
+COMPOSE = Effort(compose=True)
+
+
+def deep_space() -> Space:
+    """One stage of 3 x 4 x 4 blocks, of which 36 repeat a section."""
+    axes = (Axis("kernel", (1, 3, 5)), Axis("expand", (1, 2, 3, 4)), Axis("depth", (1, 2, 3, 4)))
+    return Space(
+        name="deep",
+        title="",
+        input_shape=(1, 4, 4),
+        before=(("stem", ConvNormAct(4)),),
+        stages=(Stage("only", axes, partial(InvertedResidual, channels=4)),),
+        after=(("head", Classifier(2)),),
+    )
+
+
+DEEP = deep_space()
+PARTS = parts_of(DEEP)
+REPEATING = {part.layers_hash for part in PARTS if len(sections_of(part.block, part.graph.input_shape)) > 1}
+
+
+def additive_costs() -> dict[str, int]:
+    """Return costs in ns: declared for each section, SCALE * sum + JOINT * joints for each block of several."""
+    rng, costs = np.random.default_rng(0), {}
+    for part in PARTS:
+        sections = [layers_hash(graph) for graph in sections_of(part.block, part.graph.input_shape)]
+        for key in sections:
+            costs.setdefault(key, 100 * int(rng.integers(1_000, 9_000)))
+        if len(sections) > 1:
+            total = SCALE * sum(costs[key] for key in sections) + JOINT_NS * (len(sections) - 1)
+            costs[part.layers_hash] = round(total)
+    return costs
+
+
+def machine_of(costs: Mapping[str, int], space: Space = DEEP) -> tuple[FakeMachine, FakeDevice]:
+    machine = FakeMachine(costs, layers_hash(sentinel_of(parts_of(space))))
+    return machine, fake_device(FakeBackend(machine))
+
+
+def composed(root: Path, costs: Mapping[str, int], effort: Effort = COMPOSE) -> tuple[FakeMachine, LatencyTable]:
+    machine, device = machine_of(costs)
+    return machine, profile_space(DEEP, device, root, QUICK, effort=effort, workers=here)
+
+
+def test_composed_rows_are_exact_where_costs_add_and_far_fewer_blocks_are_measured(tmp_path: Path) -> None:
+    costs = additive_costs()
+    machine, table = composed(tmp_path, costs)
+    for row in table.frame.to_dict("records"):
+        assert row["median_s"] == pytest.approx(costs[row["layers_hash"]] / 1e9, rel=1e-5)
+        assert row["low_s"] == pytest.approx(row["median_s"], rel=1e-4)
+    whole = set(machine.visits) & REPEATING
+    assert len(whole) == 12
+    predicted = table.frame[table.frame["method"] == "composed"]
+    assert set(predicted["layers_hash"]) == REPEATING - whole
+    assert (predicted[["samples", "rounds"]] == 0).all(axis=None)
+    assert predicted["raw_median_s"].isna().all()
+    assert table.info.conditions["composition_scale"] == pytest.approx(SCALE, rel=1e-5)
+    assert table.info.conditions["composition_joint_s"] == pytest.approx(JOINT_NS / 1e9, rel=1e-3)
+    assert table.info.conditions["composition_sampled"] == 12
+    costs_of_all = table.costs(DEEP)
+    assert (costs_of_all.blocks[0] > 0).all()
+
+
+def test_sections_are_measured_once_and_no_part_of_the_space_is_left_out(tmp_path: Path) -> None:
+    machine, table = composed(tmp_path, additive_costs())
+    assert set(table.frame["layers_hash"]) == {part.layers_hash for part in PARTS}
+    assert {machine.visits.count(key) for key in set(machine.visits)} == {QUICK.rounds}
+
+
+def test_a_budget_that_lasts_measures_every_block_whole(tmp_path: Path) -> None:
+    machine, table = composed(tmp_path, additive_costs(), Effort(compose=True, budget_s=1e6))
+    assert set(table.frame["method"]) == {"measured"}
+    assert set(machine.visits) >= REPEATING
+    # and a later start without a budget keeps what was measured, and measures nothing
+    idle, again = composed(tmp_path, additive_costs())
+    assert idle.visits == []
+    assert set(again.frame["method"]) == {"measured"}
+
+
+def test_a_block_that_fails_whole_is_never_composed(tmp_path: Path) -> None:
+    costs = additive_costs()
+    _, table = composed(tmp_path / "good", costs)
+    sampled = table.frame.loc[(table.frame["method"] == "measured"), "layers_hash"]
+    broken = next(key for key in sampled if key in REPEATING)
+    machine, table = composed(tmp_path / "broken", {**costs, broken: 0})
+    assert machine.visits.count(broken) == 2, "tried twice"
+    assert broken not in set(table.frame["layers_hash"])
+    assert len(table.frame) == len(PARTS) - 1
+
+
+def test_a_budget_does_not_turn_on_a_block_that_fails(tmp_path: Path) -> None:
+    costs = additive_costs()
+    broken = sorted(REPEATING)[:3]
+    machine, table = composed(tmp_path, {**costs, **dict.fromkeys(broken, 0)}, Effort(compose=True, budget_s=1e6))
+    assert {machine.visits.count(key) for key in broken} == {2}
+    assert set(table.frame["layers_hash"]) == {part.layers_hash for part in PARTS} - set(broken)
+
+
+def test_what_is_in_a_chain_is_not_composed(tmp_path: Path) -> None:
+    _, device = machine_of(additive_costs())
+    with pytest.raises(BadSetting, match="composed blocks are measured isolated"):
+        profile_space(DEEP, device, tmp_path, QUICK, effort=COMPOSE, mode="in_chain", workers=here)
+    with pytest.raises(UnknownName, match="known: isolated, in_chain"):
+        profile_space(DEEP, device, tmp_path, QUICK, mode="alone", workers=here)
+
+
+def chained_costs(space: Space, added_ns: Mapping[str, int]) -> dict[str, int]:
+    """Return the costs of all chains: what the neighbour costs alone, and what the block adds to it."""
+    costs = dict(fake_machine(space).costs_ns)
+    for part in parts_of(space):
+        chain = chain_of(space, part.keys["part"], part.block)
+        if chain is not None:
+            with_block, without = map(layers_hash, chain)
+            costs[with_block] = costs[without] + added_ns[part.layers_hash]
+    return costs
+
+
+def added_by(space: Space) -> dict[str, int]:
+    """Declare what each block adds in a chain, in ns; one adds nothing and one makes it faster, which isolated it could not."""
+    rng = np.random.default_rng(1)
+    added = {part.layers_hash: 10 * int(rng.integers(100, 90_000)) for part in parts_of(space)}
+    nothing, faster = [layers_hash(space.block_graph(space.stages[1], m)) for m in (0, 1)]
+    return {**added, nothing: 0, faster: -5_000}
+
+
+def test_a_row_in_a_chain_is_the_difference_exactly_though_the_machine_has_two_states(tmp_path: Path) -> None:
+    space = tiny_space()
+    added = added_by(space)
+    machine, device = machine_of(chained_costs(space, added), space)
+    table = profile_space(space, device, tmp_path, QUICK, mode="in_chain", workers=here)
+    assert table.path.name == "in_chain-b1-float32.csv"
+    isolated = machine.costs_ns[layers_hash(space.fixed_graph("stem"))]
+    for row in table.frame.to_dict("records"):
+        expected = isolated if row["part"] == "stem" else added[row["layers_hash"]]  # nothing comes before the stem
+        assert row["median_s"] == pytest.approx(expected / 1e9, rel=1e-5, abs=1e-12)
+        assert row["high_s"] - row["low_s"] == pytest.approx(0, abs=1e-8)
+    worthless = table.frame[table.frame["median_s"] <= 0]
+    assert set(worthless["verdict"]) == {"noisy"}
+    assert len(worthless) == 2
+    assert table.costs(space).blocks[1].min() == pytest.approx(-5e-6)
+    assert machine.open_runners == 0
+    read = SamplesJournal(table.path.with_suffix(".samples.csv")).read()
+    assert all(
+        (visit.baseline_s is None) == (record.name == "stem") for record in read.values() for visit in record.visits
+    )
+
+
+@pytest.mark.parametrize("mode", ["isolated", "in_chain"])
+def test_blocks_of_equal_layers_share_a_measurement_in_every_mode(tmp_path: Path, mode: str) -> None:
+    space = tiny_space()
+    space = replace(space, stages=(*space.stages, replace(space.stages[1], name="third")))
+    _, device = machine_of(chained_costs(space, added_by(space)), space)
+    table = profile_space(space, device, tmp_path, QUICK, mode=mode, workers=here)
+    twins = [table.frame.loc[table.frame["part"] == name, "median_s"].tolist() for name in ("second", "third")]
+    assert twins[0] == twins[1]
+    journal = SamplesJournal(table.path.with_suffix(".samples.csv")).read()
+    assert journal.keys() == {part.layers_hash for part in parts_of(space)}
+    assert len(journal) < len(table.frame)
+
+
+def test_equal_blocks_are_composed_alike(tmp_path: Path) -> None:
+    space = replace(DEEP, stages=(*DEEP.stages, replace(DEEP.stages[0], name="again")))
+    machine, device = machine_of(additive_costs(), space)
+    table = profile_space(space, device, tmp_path, QUICK, effort=COMPOSE, workers=here)
+    twins = [table.frame.loc[table.frame["part"] == name, "median_s"].tolist() for name in ("only", "again")]
+    assert twins[0] == twins[1]
+    assert len(set(machine.visits) & REPEATING) == 12
+
+
+def test_the_chain_of_a_shipped_spaces_block_is_its_neighbour_and_itself() -> None:
+    space = load_space("small_8px")
+    for part in parts_of(space):
+        chain = chain_of(space, part.keys["part"], part.block)
+        if part.keys["part"] == "stem":
+            assert chain is None
+            continue
+        assert chain is not None
+        with_block, without = chain
+        assert with_block.macs == without.macs + part.graph.macs
+        assert len(with_block.layers) == len(without.layers) + len(part.graph.layers)
+        assert with_block.output_shape == part.graph.output_shape
+        assert without.output_shape == part.graph.input_shape
