@@ -122,7 +122,7 @@ class Filling:
             scale = bench.scale(records)
             measured = bench.measurements(records, scale)
             composed, conditions = self._composed(measured, records.keys() - measured.keys())
-        rows = composed | {key: measured_row(measurement) for key, measurement in measured.items()}
+        rows = composed | {key: measured_row(found, records[key].stopped) for key, found in measured.items()}
         if not rows:
             reason = next(iter(records.values())).failure
             raise BadTable(

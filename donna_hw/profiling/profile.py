@@ -116,7 +116,10 @@ def measure_networks(
     for key, record in records.items():
         if key not in measured:
             raise BadMeasurement(f"network {record.name} must run", found=record.failure, cure="leave it out")
-    rows = [{"network": jobs[key].name, "layers_hash": key, **measured_row(found)} for key, found in measured.items()]
+    rows = [
+        {"network": jobs[key].name, "layers_hash": key, **measured_row(found, records[key].stopped)}
+        for key, found in measured.items()
+    ]
     listed = table.path.with_suffix(".networks.csv")
     write_atomic(listed, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
     return np.array([measured[layers_hash(graph)].value_s for graph in graphs])

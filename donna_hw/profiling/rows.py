@@ -12,7 +12,6 @@ import pandas as pd
 
 from donna_hw.blocks.layers import Block, Graph, layers_hash
 from donna_hw.measurement.measurement import Measurement
-from donna_hw.measurement.stopping import stopped
 from donna_hw.measurement.verdict import NOISY_HALF_WIDTH, judge
 from donna_hw.profiling.sections import Z95, Composition, Estimate
 from donna_hw.spaces.space import Space
@@ -47,8 +46,8 @@ def parts_of(space: Space) -> list[Part]:
     return rows
 
 
-def measured_row(measurement: Measurement) -> Row:
-    """Return the cells of a block that was measured itself."""
+def measured_row(measurement: Measurement, rule: str) -> Row:
+    """Return the cells of a block that was measured itself, until a rule stopped it."""
     interval, verdict = measurement.interval, judge(measurement)
     times = {
         "median_s": measurement.median_s,
@@ -63,7 +62,7 @@ def measured_row(measurement: Measurement) -> Row:
         "samples": measurement.raw_s.size,
         "rounds": len(measurement.round_medians_s),
         "method": "measured",
-        "stopped": stopped(measurement) or "budget",
+        "stopped": rule,
         "verdict": verdict.name,
         "evidence": verdict.evidence,
     }

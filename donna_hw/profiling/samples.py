@@ -26,13 +26,19 @@ COLUMNS = (
 class Record:
     """What is journaled of one block in its latest attempt; earlier attempts stay in the file.
 
-    failure: why the block could not be run, empty if it could.
+    failure: why the block could not be run, empty if it could. stopped: the rule that ended its measurement, which follows from the
+    visits and is not journaled.
     """
 
     name: str
     attempt: int = 0
     visits: list[Visit] = field(default_factory=list)
     failure: str = ""
+    stopped: str = ""
+
+    def before(self, round_: int) -> Record:
+        """Return the record as it was when a round began."""
+        return Record(self.name, self.attempt, [visit for visit in self.visits if visit.round < round_], self.failure)
 
 
 class SamplesJournal:

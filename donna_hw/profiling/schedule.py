@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import count
 from math import inf
 
 import numpy as np
@@ -88,36 +89,40 @@ class Schedule:
             self._records.setdefault(key, Record(job.name))
         alive = list(self.workers)
         with Bar(self.label) as bar:
-            for round_ in range(self.protocol.rounds):
+            for round_ in count():  # a budget visits the widest more often: their rounds may be more than the protocol's
                 todo = self._todo(round_)
+                if not todo and round_ >= self.protocol.rounds:
+                    break
                 sure = self.protocol.rounds if not self.protocol.adaptive else self.protocol.min_rounds
                 bar.expect(len(todo) + len(self.jobs) * max(0, min(sure, self.protocol.rounds) - round_ - 1))
                 alive = self._round(round_, todo, alive, bar)
                 for worker in alive if todo else ():
                     worker.refresh()
-        kept = self.journal.read()  # the file is the truth: a later start derives the same numbers to the last bit
-        return {key: kept[key] for key in self.jobs if key in kept}
+        for record in self._records.values():
+            record.stopped = record.stopped or ("budget" if self.clock() > self.deadline_unix_s else "limit")
+        return {key: record for key, record in self._records.items() if record.visits or record.failure}
 
     def _todo(self, round_: int) -> list[str]:
-        """Return the blocks to visit in a round, in an order that is random but the same at every start."""
-        scale = scale_of(self._records, self.protocol, self.environment) if self.protocol.adaptive else Scale()
-        measured = measurements(self._records, self.protocol, self.environment, scale)
-        # the order is of all, so that it is the same after a kill
-        order = [str(key) for key in np.random.default_rng(round_).permutation(sorted(self.jobs))]
-        todo = [key for key in order if self._wants(key, round_, measured.get(key))]
-        if self.deadline_unix_s == inf or round_ < FEWEST_ROUNDS or not todo:
-            return todo
-        widths = {key: measured[key].half_width if key in measured else inf for key in todo}
-        return [key for key in todo if widths[key] >= np.median(list(widths.values()))]
+        """Return the blocks to visit in a round, in a random order.
 
-    def _wants(self, key: str, round_: int, measured: Measurement | None) -> bool:
-        """Return whether a block is to be visited in this round."""
+        Order and choice follow from what earlier rounds measured, so that a run that was killed goes on as it would have gone.
+        """
+        order = [str(key) for key in np.random.default_rng(round_).permutation(sorted(self.jobs))]
+        records = {key: self._records[key].before(round_) for key in order}
+        scale = scale_of(records, self.protocol, self.environment) if self.protocol.adaptive else Scale()
+        measured = measurements(records, self.protocol, self.environment, scale)
+        todo = [key for key in order if self._wants(key, measured.get(key))]
+        if self.deadline_unix_s < inf and round_ >= FEWEST_ROUNDS and todo:
+            widths = {key: measured[key].half_width if key in measured else inf for key in todo}
+            todo = [key for key in todo if widths[key] >= np.median(list(widths.values()))]
+        return [key for key in todo if round_ not in (visit.round for visit in self._records[key].visits)]
+
+    def _wants(self, key: str, measured: Measurement | None) -> bool:
+        """Return whether a block is to be visited again after the rounds measured, and note the rule if it is not."""
         record = self._records[key]
-        if record.failure or round_ in (visit.round for visit in record.visits):
-            return False
-        if measured is None or len(record.visits) < FEWEST_ROUNDS or not self.protocol.adaptive:
-            return True
-        return stopped(measured) is None and not self._late(record)
+        if not record.stopped and measured is not None:
+            record.stopped = stopped(measured) or ""
+        return not (record.stopped or record.failure or self._late(record))
 
     def _late(self, record: Record) -> bool:
         return self.clock() > self.deadline_unix_s and len(record.visits) >= FEWEST_ROUNDS
