@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import count
 from math import inf
 
 import numpy as np
@@ -88,11 +89,13 @@ class Schedule:
             self._records.setdefault(key, Record(job.name))
         alive = list(self.workers)
         with Bar(self.label) as bar:
-            for round_ in range(self.protocol.rounds):
+            for round_ in count():
                 todo = self._todo(round_)
+                if not todo and round_ >= self.protocol.rounds:
+                    break
                 sure = self.protocol.rounds if not self.protocol.adaptive else self.protocol.min_rounds
                 bar.expect(len(todo) + len(self.jobs) * max(0, min(sure, self.protocol.rounds) - round_ - 1))
-                alive = self._round(round_, todo, alive, bar)
+                alive = self._round(todo, alive, bar)
         kept = self.journal.read()  # the file is the truth: a later start derives the same numbers to the last bit
         return {key: kept[key] for key in self.jobs if key in kept}
 
@@ -117,17 +120,21 @@ class Schedule:
     def _open_width(self, key: str, round_: int, reference: float | None) -> float | None:
         """Return the half-width so far of a block that is to be visited in this round, None of one that is not."""
         record, protocol = self._records[key], self.protocol
-        if record.failure or round_ in (visit.round for visit in record.visits):
+        done = len(record.visits)
+        if record.failure or done >= protocol.rounds or self._late(record):
             return None
-        if len(record.visits) < FEWEST_ROUNDS or not protocol.adaptive:
+        # Under a deadline the widest are visited more often than the others, and all are until they stop.
+        if done > round_ and (round_ < FEWEST_ROUNDS or self.deadline_unix_s == inf):
+            return None
+        if done < FEWEST_ROUNDS or not protocol.adaptive:
             return inf
         measurement = Measurement(tuple(record.visits), protocol, self.environment, reference)
-        return measurement.half_width if stopped(measurement) is None and not self._late(record) else None
+        return measurement.half_width if stopped(measurement) is None else None
 
     def _late(self, record: Record) -> bool:
         return self.clock() > self.deadline_unix_s and len(record.visits) >= FEWEST_ROUNDS
 
-    def _round(self, round_: int, todo: list[str], alive: list[Worker], bar: Bar) -> list[Worker]:
+    def _round(self, todo: list[str], alive: list[Worker], bar: Bar) -> list[Worker]:
         """Visit the blocks of one round, shared by the workers, and return the workers that are left."""
         queue = deque(todo)
         while queue:
@@ -137,7 +144,7 @@ class Schedule:
                     "a device must be left to measure on", found=f"none: {said}", cure="start again: all is kept"
                 )
             with ThreadPoolExecutor(len(alive)) as threads:
-                shifts = [threads.submit(self._shift, worker, round_, queue, bar) for worker in alive]
+                shifts = [threads.submit(self._shift, worker, queue, bar) for worker in alive]
                 try:
                     stay = [shift.result() for shift in shifts]
                 except BaseException:
@@ -146,7 +153,7 @@ class Schedule:
             alive = [worker for worker, stays in zip(alive, stay, strict=True) if stays]
         return alive
 
-    def _shift(self, worker: Worker, round_: int, queue: deque[str], bar: Bar) -> bool:
+    def _shift(self, worker: Worker, queue: deque[str], bar: Bar) -> bool:
         """Visit blocks from the queue until it is empty; return False when the device was lost, its block back in the queue."""
         while True:
             try:
@@ -157,7 +164,7 @@ class Schedule:
                 bar.step()
                 continue
             try:
-                self._visit(worker, round_, key)
+                self._visit(worker, key)
             except DeviceLost as lost:
                 self._lost[worker.name] = str(lost)
                 queue.append(key)
@@ -170,9 +177,11 @@ class Schedule:
             if self.protocol.cool_down_s:
                 self.sleep(self.protocol.cool_down_s)
 
-    def _visit(self, worker: Worker, round_: int, key: str) -> None:
+    def _visit(self, worker: Worker, key: str) -> None:
         """Visit one block and journal it; a block that fails again and again, while the device answers, is journaled as failed."""
         job, record = self.jobs[key], self._records[key]
+        taken = {visit.round for visit in record.visits}
+        round_ = next(number for number in count() if number not in taken)
         reason = ""
         for _ in range(TRIES):
             started = self.clock()
@@ -182,6 +191,7 @@ class Schedule:
                     self._lock
                 ):  # decisions rest on what the file says, so that they are the same when it is read again
                     record.visits.append(self.journal.add(key, job.name, record.attempt, visit))
+                    record.visits.sort(key=lambda visit: visit.round)
                 return
             except (BlockFailed, BadMeasurement) as failure:
                 reason = str(failure)

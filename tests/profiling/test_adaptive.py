@@ -141,6 +141,13 @@ def test_a_budget_that_is_short_is_named_in_the_rows_and_filled_up_by_a_later_st
     )
 
 
+def test_a_budget_that_lasts_leaves_no_block_unfinished(tmp_path: Path) -> None:
+    table = profiled(tmp_path, noisy_backend(), Effort(budget_s=1e6))
+    assert set(table.frame["stopped"]) == {"precise", "settled", "limit"}
+    plain = profiled(tmp_path / "plain", noisy_backend())
+    assert table.frame["rounds"].tolist() == plain.frame["rounds"].tolist()
+
+
 @pytest.mark.parametrize("budget", [0.0, -1.0, inf, float("nan")])
 def test_a_budget_is_a_time(budget: float) -> None:
     with pytest.raises(BadSetting, match="a budget must be a time above 0 s"):
