@@ -21,7 +21,8 @@ from donna_hw.profiling.filling import Effort
 from donna_hw.profiling.profile import profile_space, sentinel_of
 from donna_hw.profiling.rows import parts_of
 from donna_hw.profiling.samples import Record, SamplesJournal
-from donna_hw.profiling.schedule import Job, Schedule, sentinel_reference_s, unique_jobs
+from donna_hw.profiling.scale import scale_of
+from donna_hw.profiling.schedule import Job, Schedule, unique_jobs
 from donna_hw.table import LatencyTable
 from donna_hw.workers.local import here
 
@@ -139,6 +140,13 @@ def test_a_budget_that_is_short_is_named_in_the_rows_and_filled_up_by_a_later_st
     pd.testing.assert_frame_equal(
         profiled(tmp_path, backend).frame, profiled(tmp_path / "whole", noisy_backend()).frame, check_exact=True
     )
+
+
+def test_a_budget_that_lasts_leaves_no_block_unfinished(tmp_path: Path) -> None:
+    table = profiled(tmp_path, noisy_backend(), Effort(budget_s=1e6))
+    assert set(table.frame["stopped"]) == {"precise", "settled", "limit"}
+    plain = profiled(tmp_path / "plain", noisy_backend())
+    assert table.frame["rounds"].tolist() == plain.frame["rounds"].tolist()
 
 
 @pytest.mark.parametrize("budget", [0.0, -1.0, inf, float("nan")])

@@ -172,6 +172,18 @@ def test_a_row_in_a_chain_is_the_difference_exactly_though_the_machine_has_two_s
     )
 
 
+def test_both_chains_are_warmed_up_and_run_alike(tmp_path: Path) -> None:
+    space, protocol = tiny_space(), replace(QUICK, warmup=3, samples=4)
+    machine, device = machine_of(chained_costs(space, added_by(space)), space)
+    profile_space(space, device, tmp_path, protocol, mode="in_chain", workers=here)
+    second = [part for part in parts_of(space) if part.keys["part"] == "second"]
+    chains = [chain_of(space, "second", part.block) for part in second]
+    withs, withouts = zip(*[map(layers_hash, chain) for chain in chains if chain is not None], strict=True)
+    assert [machine.runs[key] for key in withs] == [protocol.rounds * 7] * 4
+    assert len(set(withouts)) == 1
+    assert machine.runs[withouts[0]] == 4 * protocol.rounds * 7
+
+
 @pytest.mark.parametrize("mode", ["isolated", "in_chain"])
 def test_blocks_of_equal_layers_share_a_measurement_in_every_mode(tmp_path: Path, mode: str) -> None:
     space = tiny_space()
