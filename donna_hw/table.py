@@ -137,7 +137,7 @@ class LatencyTable:
             raise BadTable(
                 f"{self.path} must have a row for each block of {space.name}",
                 found=f"{len(missing)} missing: {', '.join(' '.join(key) for key in missing[:3])}{' ...' * (len(missing) > 3)}",
-                cure=f"donna-hw profile {space.name} --device {self.info.device} fills them",
+                cure=f"donna-hw profile {space.name} --device {self.info.device} fills them, with --retry those that failed",
             )
         self._refuse_other_layers(space, rows)
         values = self.frame[self.info.column].to_numpy(np.float64)

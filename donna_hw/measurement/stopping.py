@@ -38,8 +38,6 @@ def stopped(measurement: Measurement) -> str | None:
 
 def _settled(measurement: Measurement) -> bool:
     medians, protocol = measurement.round_medians_s, measurement.protocol
-    if measurement.median_s <= 0:
-        return False
     now, before = medians.std(ddof=1), medians[: math.ceil(0.75 * medians.size)].std(ddof=1)
     if now == 0 or abs(before / now - 1) > SETTLED_CHANGE:
         return False

@@ -89,7 +89,9 @@ class Schedule:
             self._records.setdefault(key, Record(job.name))
         alive = list(self.workers)
         with Bar(self.label) as bar:
-            for round_ in count():  # a budget visits the widest more often: their rounds may be more than the protocol's
+            for (
+                round_
+            ) in count():  # a budget visits the widest more often: their rounds may be more than the protocol's
                 todo = self._todo(round_)
                 if not todo and round_ >= self.protocol.rounds:
                     break

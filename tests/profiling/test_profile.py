@@ -192,6 +192,6 @@ def test_a_device_profiles_by_its_own_protocol_unless_told_otherwise(tmp_path: P
     space = tiny_space()
     table = profile_space(space, fake_device(FakeBackend(fake_machine(space))), tmp_path, workers=here)
     assert table.info.identity["protocol"] == "trusted"
-    # the fake repeats itself exactly, so that the fewest rounds that the protocol allows are precise
-    assert (table.frame["rounds"] == PROTOCOLS["trusted"].min_rounds).all(), "rounds set aside are made up for"
+    # the fake repeats itself exactly; rounds that met it at its slow speed are set aside and made up for
+    assert (table.frame["rounds"] >= PROTOCOLS["trusted"].min_rounds).all()
     assert set(table.frame["stopped"]) == {"precise"}
