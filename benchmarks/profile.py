@@ -25,11 +25,13 @@ import numpy as np
 import onnxruntime
 import torch
 
-from donna_hw import Axis, Device, Space, Stage, profile_space
+from donna_hw import Axis, Device, Space, Stage
 from donna_hw.blocks.cells import ConvNormAct, InvertedResidual
 from donna_hw.blocks.layers import Graph, layers_hash
 from donna_hw.blocks.torch_module import to_torch
+from donna_hw.measurement.protocol import PROTOCOLS
 from donna_hw.profiling.filling import Effort
+from donna_hw.profiling.profile import profile_space
 
 SPEED_UP, RUNS = 10, 100
 STYLES = {
@@ -91,9 +93,8 @@ device = Device.load("onnxruntime_cpu")
 device = replace(device, file=device.file.model_copy(update={"options": {"threads": os.cpu_count() or 1}}))
 with tempfile.TemporaryDirectory() as folder:
     start = time.perf_counter()
-    table = profile_space(
-        space, device, Path(folder), effort=Effort(compose=True, budget_s=0.9 * plain_took_s / SPEED_UP)
-    )
+    effort = Effort(compose=True, budget_s=0.9 * plain_took_s / SPEED_UP)
+    table = profile_space(space, device, Path(folder), PROTOCOLS["brisk"], effort=effort)
     ours_took_s = time.perf_counter() - start
 found = dict(zip(table.frame["layers_hash"], table.frame["median_s"], strict=True))
 ours = np.array([found[layers_hash(graph)] for graph in graphs])

@@ -14,6 +14,7 @@ import numpy as np
 from donna_hw.backends.base import ORIGINS, UNITS, Backend, ExactBackend, TimingBackend
 from donna_hw.blocks.cells import ConvNormAct, InvertedResidual
 from donna_hw.blocks.layers import Graph, lower
+from donna_hw.measurement.readings import Readings
 from donna_hw.measurement.statistics import checked
 
 REQUIRED_IDENTITY = ("device_model", "runtime", "dtype")
@@ -51,6 +52,7 @@ def check_backend(kind: type[Backend], batch: int = 1) -> None:
 
 
 def _check_timing(backend: TimingBackend, graph: Graph) -> None:
+    assert isinstance(backend.readings(), Readings), "readings() must return Readings, empty where nothing is known"
     first, second = backend.prepare(graph), backend.prepare(graph)
     try:
         for runner, count in (
@@ -61,6 +63,7 @@ def _check_timing(backend: TimingBackend, graph: Graph) -> None:
             samples = runner.samples(count)
             for times in (samples.wall_s, samples.cpu_s, samples.device_s):
                 assert times is None or times.shape == (count,), "a runner must return one time a run"
+            assert samples.timed_s.shape == (count,), "a runner must return the times by the clock that it names"
             checked(samples.wall_s, "wall_s")
             assert samples.cpu_s is None or bool((np.asarray(samples.cpu_s) >= 0).all()), (
                 "CPU times must not be negative"

@@ -87,6 +87,8 @@ def _session(model: bytes, settings: Mapping[str, Scalar]) -> Any:
     )
     spins = settings["spinning"] and threads > 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spins else "0")
+    if spins:  # within a run only: else the sentinel's threads would keep the cores busy that the block's threads need
+        options.add_session_config_entry("session.force_spinning_stop", "1")
     if provider != CPU and not settings["cpu_fallback"]:
         # a provider that has none of the layers is still listed by get_providers(), while the CPU does its work
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")

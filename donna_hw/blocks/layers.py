@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Protocol
 
@@ -215,7 +215,7 @@ def layers_hash(graph: Graph) -> str:
     """Return 16 hexadecimal digits that name what is computed, whatever its layers and axes are called."""
     place = {INPUT: -1} | {layer.name: number for number, layer in enumerate(graph.layers)}
     rows = [
-        asdict(layer) | {"name": number, "inputs": [place[x] for x in layer.inputs]}
+        vars(layer) | {"name": number, "inputs": [place[x] for x in layer.inputs]}
         for number, layer in enumerate(graph.layers)
     ]
     text = json.dumps([graph.input_shape, rows], sort_keys=True)

@@ -95,6 +95,20 @@ PROTOCOLS = {
             visit_s=0.02,
             limit_s=20.0,
         ),
+        Protocol(
+            "brisk",
+            rounds=12,
+            warmup=1,
+            samples=10,
+            statistic="median",
+            sentinel_samples=2,
+            slices=2,
+            source="ours, for a first look: docs/measuring.md",
+            precision=0.03,
+            min_rounds=3,
+            visit_s=0.005,
+            limit_s=5.0,
+        ),
     )
 }
 

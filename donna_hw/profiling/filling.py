@@ -98,7 +98,7 @@ class Filled:
 
 @dataclass(frozen=True)
 class Filling:
-    """The filling of one table. column: the table's column that holds the cost."""
+    """The filling of one table. column: the table's column that holds the cost. began_unix_s: when a budget began to be spent."""
 
     space: Space
     parts: Sequence[Part]
@@ -106,11 +106,12 @@ class Filling:
     effort: Effort
     bench: Bench
     column: str
+    began_unix_s: float
 
     def fill(self) -> Filled:
         """Measure, and derive the rows; raises `BadTable` when no block could be run."""
         effort, bench = self.effort, self.bench
-        deadline = time.time() + effort.budget_s if effort.budget_s is not None else inf
+        deadline = self.began_unix_s + effort.budget_s if effort.budget_s is not None else inf
         jobs = self._jobs()
         records = bench.measure(jobs, deadline_unix_s=deadline, retry=effort.retry)
         scale = bench.scale(records)
@@ -131,12 +132,19 @@ class Filling:
         return Filled(rows, scale, conditions)
 
     @cached_property
-    def _sections(self) -> Mapping[str, tuple[str, ...]]:
-        """{layers_hash: those of its sections} of the blocks that repeat a section, where blocks are composed."""
+    def _section_graphs(self) -> Mapping[str, tuple[Graph, ...]]:
+        """{layers_hash: sections} of the blocks that repeat a section, where blocks are composed."""
         if not self.effort.compose:
             return {}
-        found = {part.layers_hash: sections_of(part.block, part.graph.input_shape) for part in self.parts}
-        return {key: tuple(map(layers_hash, graphs)) for key, graphs in found.items() if len(graphs) > 1}
+        found = {part.layers_hash: part for part in self.parts}
+        graphs = {key: sections_of(part.block, part.graph.input_shape) for key, part in found.items()}
+        return {key: sections for key, sections in graphs.items() if len(sections) > 1}
+
+    @cached_property
+    def _sections(self) -> Mapping[str, tuple[str, ...]]:
+        """{layers_hash: those of its sections} of the same blocks."""
+        hashes = {graph: layers_hash(graph) for sections in self._section_graphs.values() for graph in sections}
+        return {key: tuple(hashes[graph] for graph in sections) for key, sections in self._section_graphs.items()}
 
     @cached_property
     def _whole(self) -> dict[str, Job]:
@@ -150,13 +158,12 @@ class Filling:
         sample = sampled({key: len(sections) for key, sections in self._sections.items()})
         sample |= SamplesJournal(self.bench.journal).read().keys()  # what an earlier run measured whole stays so
         kept = {key: job for key, job in self._whole.items() if key not in self._sections or key in sample}
-        pieces = [
-            Job(f"section of {part.name}", graph)
-            for part in self.parts
-            if part.layers_hash in self._sections
-            for graph in sections_of(part.block, part.graph.input_shape)
-        ]
-        return unique_jobs(pieces) | kept
+        pieces = {
+            key: Job(f"section of {self._whole[block].name}", graph)
+            for block, graphs in self._section_graphs.items()
+            for key, graph in zip(self._sections[block], graphs, strict=True)
+        }
+        return pieces | kept
 
     def _composed(
         self, measured: Mapping[str, Measurement], failed: Set[str]

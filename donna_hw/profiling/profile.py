@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -49,6 +50,7 @@ def profile_space(
     measurement. A block that crashes its runtime, or hangs, is journaled as failed and has no row. `protocol` replaces the device's own.
     mode: `isolated`, or `in_chain` (`profiling/chain.py`). workers: who measures; by default a process for each device of the pool.
     """
+    began = time.time()
     protocol, effort, mode = protocol or device.protocol, effort or Effort(), checked_mode(mode)
     parts = parts_of(space)
     kind = device.kind()
@@ -75,7 +77,7 @@ def profile_space(
             refuse_unlike(crew, sentinel)
             journal = path.with_suffix(".samples.csv")
             bench = Bench(crew, description.environment, protocol, sentinel, journal, f"profile {device.name}")
-            filled = Filling(space, parts, mode, effort, bench, info.column).fill()
+            filled = Filling(space, parts, mode, effort, bench, info.column, began).fill()
             found = {"conditions": {**info.conditions, **filled.conditions}, "least_spread": filled.scale.least_spread}
             info = info.model_copy(update={**found, "sentinel_reference_s": filled.scale.sentinel_reference_s})
             return written(space, parts, info, path, filled.rows.get)

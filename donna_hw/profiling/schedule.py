@@ -93,7 +93,7 @@ class Schedule:
                 round_
             ) in count():  # a budget visits the widest more often: their rounds may be more than the protocol's
                 todo = self._todo(round_)
-                if not todo and round_ >= self.protocol.rounds:
+                if not todo and (round_ >= self.protocol.rounds or self.clock() > self.deadline_unix_s):
                     break
                 sure = self.protocol.rounds if not self.protocol.adaptive else self.protocol.min_rounds
                 bar.expect(len(todo) + len(self.jobs) * max(0, min(sure, self.protocol.rounds) - round_ - 1))
