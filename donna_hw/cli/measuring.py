@@ -57,6 +57,7 @@ def spaces() -> None:
 @click.option(
     "--rounds", type=click.IntRange(1), help="Visits to each block at most; the device's protocol decides otherwise."
 )
+@click.option("--protocol", "protocol_name", help="Instead of the device's own, such as brisk for a first look.")
 @click.option("--mode", default="isolated", show_default=True, help="isolated: each block alone; in_chain: in place.")
 @click.option(
     "--compose", is_flag=True, help="Predict blocks that repeat a section, and measure a sample of them whole."
@@ -72,6 +73,7 @@ def profile(
     space: str,
     device: str,
     rounds: int | None,
+    protocol_name: str | None,
     mode: str,
     compose: bool,
     budget: str | None,
@@ -86,6 +88,7 @@ def profile(
     from dataclasses import replace
 
     from donna_hw.device import Device
+    from donna_hw.measurement.protocol import protocol_named
     from donna_hw.profiling.filling import Effort
     from donna_hw.profiling.profile import Workers
     from donna_hw.profiling.profile import profile_space as fill
@@ -95,6 +98,8 @@ def profile(
     from donna_hw.workers.process import processes
 
     found = Device.load(device)
+    if protocol_name is not None:
+        found = replace(found, file=found.file.model_copy(update={"protocol": protocol_named(protocol_name).name}))
     protocol = found.protocol if rounds is None else replace(found.protocol, rounds=rounds)
     effort = Effort(compose, None if budget is None else parse_duration(budget), retry)
     workers: Workers = processes

@@ -95,10 +95,12 @@ class Schedule:
                 todo = self._todo(round_)
                 if not todo and (round_ >= self.protocol.rounds or self.clock() > self.deadline_unix_s):
                     break
+                if not todo:
+                    continue
                 sure = self.protocol.rounds if not self.protocol.adaptive else self.protocol.min_rounds
                 bar.expect(len(todo) + len(self.jobs) * max(0, min(sure, self.protocol.rounds) - round_ - 1))
                 alive = self._round(round_, todo, alive, bar)
-                for worker in alive if todo else ():
+                for worker in alive:
                     worker.refresh()
         for record in self._records.values():
             record.stopped = record.stopped or ("budget" if self.clock() > self.deadline_unix_s else "limit")
