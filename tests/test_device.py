@@ -148,7 +148,7 @@ GOOD = 'title = "x"\nbackend = "torch_cpu"\nprotocol = "trusted"\n'
         (GOOD + "batch = 0\n", BadSetting, "batch: .*found 0"),
         (GOOD + "batch = true\n", BadSetting, "batch: "),
         (GOOD + 'batch = "4"\n', BadSetting, "batch: "),
-        (GOOD.replace("trusted", "fast"), UnknownName, "known: paper_s20"),
+        (GOOD.replace("trusted", "fast"), UnknownName, "known: brisk, paper_s20"),
         (GOOD.replace('title = "x"\n', ""), BadSetting, "'title' must be given"),
         (GOOD + GOOD, BadFile, "valid TOML"),
     ],

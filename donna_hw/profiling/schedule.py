@@ -89,9 +89,7 @@ class Schedule:
             self._records.setdefault(key, Record(job.name))
         alive = list(self.workers)
         with Bar(self.label) as bar:
-            for (
-                round_
-            ) in count():  # a budget visits the widest more often: their rounds may be more than the protocol's
+            for round_ in count():  # under a budget the widest are visited more often, so that there may be more rounds
                 todo = self._todo(round_)
                 if not todo and (round_ >= self.protocol.rounds or self.clock() > self.deadline_unix_s):
                     break
@@ -182,9 +180,7 @@ class Schedule:
             started = self.clock()
             try:
                 visit = replace(worker.visit(job.task(self.sentinel, round_)), started_unix_s=started)
-                with (
-                    self._lock
-                ):  # decisions rest on what the file says, so that they are the same when it is read again
+                with self._lock:  # what the file keeps is decided on, so that the same follows when it is read again
                     record.visits.append(self.journal.add(key, job.name, record.attempt, visit))
                 return
             except (BlockFailed, BadMeasurement) as failure:

@@ -22,9 +22,7 @@ from donna_hw.workers.base import Visitor, reason
 
 def main() -> None:
     """Answer (what, arguments) with ("done", answer), ("failed", reason) or ("refused", error)."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches all processes of a terminal; the parent decides what it means
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches a terminal's every process; the parent decides
     pipe = Connection(int(sys.argv[1]))
     _leave_with_parent()
     device, protocol, name = pipe.recv()

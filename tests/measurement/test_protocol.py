@@ -43,7 +43,7 @@ def test_devices_of_the_paper_have_the_papers_protocols() -> None:
 
 def test_protocols_are_known_by_their_names() -> None:
     assert all(protocol_named(name).name == name for name in PROTOCOLS)
-    with pytest.raises(UnknownName, match=r"known: paper_s20, .*did you mean 'trusted'"):
+    with pytest.raises(UnknownName, match=r"known: brisk, .*did you mean 'trusted'"):
         protocol_named("trustet")
 
 

@@ -112,12 +112,14 @@ def test_fixed_rounds_are_all_made() -> None:
     assert rules(np.ones(5), Protocol("fake", 5, 0, 2, "median")) == [None] * 4 + ["fixed"]
 
 
-def test_a_difference_below_zero_never_settles() -> None:
+def test_a_difference_that_is_lost_in_its_chain_settles() -> None:
     visits = [
         Visit(n, Samples(np.full(2, 0.99 + 0.1 * (-1) ** n)), np.empty(0), baseline_s=np.full(2, 1.0))
         for n in range(20)
     ]
-    assert stopped(Measurement(tuple(visits), adaptive(), HERE)) is None
+    assert Measurement(tuple(visits), adaptive(), HERE).median_s < 0
+    assert stopped(Measurement(tuple(visits[:15]), adaptive(), HERE)) is None
+    assert stopped(Measurement(tuple(visits), adaptive(), HERE)) == "settled"
     assert stopped(Measurement(tuple(visits), adaptive(rounds=20), HERE)) == "limit"
 
 

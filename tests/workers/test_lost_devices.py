@@ -74,7 +74,7 @@ def test_one_device_of_two_vanishes_at_any_moment(tmp_path: Path, moment: int) -
 
 
 def test_the_only_device_vanishes_under_a_worker_process(tmp_path: Path) -> None:
-    lose_the_only_one(tmp_path, 15, processes)
+    lose_the_only_one(tmp_path, 8, processes)  # of the eleven runners of a round
 
 
 def test_one_device_of_two_vanishes_under_worker_processes(tmp_path: Path) -> None:
