@@ -16,8 +16,10 @@ _HOMES = {
     "Comparison": "donna_hw.compare",
     "Device": "donna_hw.device",
     "DonnaError": "donna_hw.errors",
+    "Effort": "donna_hw.profiling.filling",
     "LatencyTable": "donna_hw.table",
     "ParetoFront": "donna_hw.search.front",
+    "Protocol": "donna_hw.measurement.protocol",
     "Recipe": "donna_hw.recipe",
     "Space": "donna_hw.spaces.space",
     "Stage": "donna_hw.spaces.space",
@@ -33,8 +35,10 @@ _HOMES = {
     "nsga2": "donna_hw.search.nsga2",
     "profile_space": "donna_hw.profiling.profile",
     "open_run": "donna_hw.run",
+    "protocol_named": "donna_hw.measurement.protocol",
     "search_space": "donna_hw.search.command",
     "space_names": "donna_hw.spaces",
+    "sustain": "donna_hw.sustained",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605  the names of the map above

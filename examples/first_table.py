@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from donna_hw import Device, TableCost, load_space, profile_space
-from donna_hw.measurement.protocol import protocol_named
+from donna_hw import Device, TableCost, load_space, profile_space, protocol_named
 
 space = load_space("small_8px")
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else "latency_tables")

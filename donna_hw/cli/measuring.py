@@ -21,7 +21,7 @@ TABLES = click.option(
 def devices() -> None:
     """Show the devices, and which can be used on this machine."""
     from donna_hw.device import Device, device_names
-    from donna_hw.show import table
+    from donna_hw.show.summaries import table
 
     rows = []
     for name in device_names():
@@ -37,7 +37,7 @@ def devices() -> None:
 @click.command()
 def spaces() -> None:
     """Show the search spaces, their axes and sizes."""
-    from donna_hw.show import table
+    from donna_hw.show.summaries import table
     from donna_hw.spaces import load_space, space_names
     from donna_hw.units import printed
 
@@ -92,7 +92,7 @@ def profile(
     from donna_hw.profiling.filling import Effort
     from donna_hw.profiling.profile import Workers
     from donna_hw.profiling.profile import profile_space as fill
-    from donna_hw.show import summary_of_table
+    from donna_hw.show.summaries import summary_of_table
     from donna_hw.spaces import load_space
     from donna_hw.units import parse_duration
     from donna_hw.workers.process import processes
@@ -121,7 +121,7 @@ def count(space: str, root: Path) -> None:
     """
     from donna_hw.device import Device
     from donna_hw.profiling.profile import profile_space as fill
-    from donna_hw.show import summary_of_table
+    from donna_hw.show.summaries import summary_of_table
     from donna_hw.spaces import load_space
 
     chosen = load_space(space)

@@ -24,7 +24,7 @@ SEED = click.option(
 def distill(recipe: str, out: Path | None, seed: int | None) -> None:
     """Train RECIPE's reference and distil its blocks."""
     from donna_hw.run import open_run
-    from donna_hw.show import summary_of_blocks
+    from donna_hw.show.summaries import summary_of_blocks
 
     with open_run(recipe, out, seed) as run:
         click.echo(summary_of_blocks(run.distil()))
@@ -37,7 +37,7 @@ def distill(recipe: str, out: Path | None, seed: int | None) -> None:
 def finetune(recipe: str, out: Path | None, seed: int | None) -> None:
     """Finetune RECIPE's Architecture Library."""
     from donna_hw.run import open_run
-    from donna_hw.show import summary_of_networks
+    from donna_hw.show.summaries import summary_of_networks
 
     with open_run(recipe, out, seed) as run:
         run.distil()
@@ -91,7 +91,7 @@ def search(
     Accuracies are predicted from the blocks and the predictor of a finished run.
     """
     from donna_hw.search.command import search_space
-    from donna_hw.show import summary_of_front
+    from donna_hw.show.summaries import summary_of_front
 
     front = search_space(
         space, run_folder, costs, limits, tables=tables, samples=samples, population=population, seed=seed
@@ -135,7 +135,7 @@ def _run_whole(run: Run, summary: Path | None) -> None:
     from donna_hw.files import write_atomic
     from donna_hw.report.page import write_report
     from donna_hw.report.summary import summary_markdown
-    from donna_hw.show import summary_of_front, summary_of_verified
+    from donna_hw.show.summaries import summary_of_front, summary_of_verified
     from donna_hw.verify import check_latency, check_predictor, verify
 
     run.preflight()

@@ -62,7 +62,7 @@ def sustain(
 
 def minute_table(result: Sustained) -> str:
     """Return the loop minute by minute, with the readings that the device gave."""
-    from donna_hw.show import table
+    from donna_hw.show.summaries import table
 
     windows = result.minutes()
     told = [name for name in _READINGS if any(getattr(window, name) for window in windows)]

@@ -29,7 +29,7 @@ def table() -> None:
 @click.option("--all", "everything", is_flag=True, help="List all rows.")
 def show(name: str, tables: Path, everything: bool) -> None:
     """Show what TABLE is of, and what in it is not to be trusted."""
-    from donna_hw.show_table import text_of_table
+    from donna_hw.show.table import text_of_table
     from donna_hw.tables import named_table
 
     click.echo(text_of_table(named_table(name, tables), everything))
@@ -48,7 +48,7 @@ def compare(first: str, second: str, tables: Path, path: Path | None, top: int) 
     """
     from donna_hw.compare import compare_tables
     from donna_hw.files import write_atomic
-    from donna_hw.show_comparison import text_of_comparison
+    from donna_hw.show.comparison import text_of_comparison
     from donna_hw.tables import named_table
 
     found = compare_tables(named_table(first, tables), named_table(second, tables))

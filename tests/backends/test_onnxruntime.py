@@ -20,7 +20,7 @@ from donna_hw.measurement.readings import Readings
 from donna_hw.measurement.statistics import checked
 
 CUDA = "CUDAExecutionProvider"
-WITHOUT_LAYERS = "AzureExecutionProvider"  # in the builds of PyPI; it computes none of our layers
+WITHOUT_LAYERS = "AzureExecutionProvider"  # in the plain CPU builds; it computes none of our layers
 
 
 def block() -> Graph:

@@ -10,7 +10,7 @@ import pandas as pd
 from donna_hw.compare import half_width
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.profiling.samples import Record, SamplesJournal
-from donna_hw.show import table as aligned
+from donna_hw.show.summaries import table as aligned
 from donna_hw.table import LatencyTable
 from donna_hw.tables import axes_of, row_names
 from donna_hw.units import printed

@@ -9,7 +9,7 @@ import numpy as np
 from donna_hw.compare import Comparison
 from donna_hw.measurement.difference import LEVEL, View
 from donna_hw.measurement.environment import Scalar
-from donna_hw.show import table as aligned
+from donna_hw.show.summaries import table as aligned
 from donna_hw.tables import axes_of
 from donna_hw.units import printed
 

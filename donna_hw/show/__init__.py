@@ -1,0 +1,1 @@
+"""What commands print: tables and summaries for people, each number with its unit."""
