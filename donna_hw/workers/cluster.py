@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import socket
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -116,6 +117,7 @@ def cluster(address: str) -> Callable[[Device, Protocol], Sequence[Worker]]:
     def opened(device: Device, protocol: Protocol) -> list[Worker]:
         import ray
 
+        _knock(address)
         try:
             ray.init(address=address, ignore_reinit_error=True, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
@@ -136,6 +138,19 @@ def cluster(address: str) -> Callable[[Device, Protocol], Sequence[Worker]]:
         ]
 
     return opened
+
+
+def _knock(address: str) -> None:
+    """Raise `Unavailable` when nothing listens at `host:port`, for which Ray itself would wait for minutes."""
+    host, colon, port = address.rpartition(":")
+    if not colon or "/" in host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise Unavailable(
+            f"a Ray cluster must answer at {address}", found=str(error), cure="start one with `ray start --head`"
+        ) from None
 
 
 def _short(error: Exception) -> str:
