@@ -40,7 +40,8 @@ def text_of_table(table: LatencyTable, everything: bool = False) -> str:
         rows = [[record.name, record.attempt, record.failure] for record in failed]
         parts.append(f"failed, {len(failed)} blocks without a row:\n{aligned(['block', 'attempt', 'reason'], rows)}")
     if doubted.any() or failed:
-        again = f"donna-hw profile {info.space} --device {info.device} --retry"
+        how = [f"--{key} {info.identity[key]}" for key in ("mode", "protocol") if key in info.identity]
+        again = " ".join(["donna-hw profile", info.space, "--device", info.device, *how, "--retry"])
         parts.append(f"{again} measures them again")
     return "\n\n".join(parts)
 

@@ -123,7 +123,7 @@ def test_what_is_not_trusted_is_listed_with_its_evidence_and_the_cure(tmp_path: 
         "it rose by 9 %",
     ]
     assert "stage1 0 relu" not in text
-    assert "donna-hw profile made_space --device made --retry measures them again" in text
+    assert "donna-hw profile made_space --device made --mode isolated --retry measures them again" in text
     everything = run("show", path, "--all")
     assert all(row(everything, f"stage1 {number} ") for number in range(4))
 
