@@ -38,7 +38,7 @@ _COMPILERS = (
 class TvmBackend(TimingBackend):
     """Times blocks compiled by TVM; `devices/README.md` explains each option.
 
-    Untuned (`tuning_trials` 0), TVM's code for CPUs is plain loops on one thread: 4 to 50 times slower than ONNX Runtime's and no
+    Untuned (`tuning_trials` 0), TVM's code for CPUs is plain loops on one thread: far slower than ONNX Runtime's and no
     measure of what the processor can do. Each instance with a `tracker` holds one session, so that instances share a pool of devices.
     """
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from donna_hw.cli.measuring import SPACE, TABLES
+
 if TYPE_CHECKING:
     from donna_hw.blocks.layers import Graph
     from donna_hw.measurement.sustained import Sustained, Window
@@ -14,19 +16,12 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("space")
+@SPACE
 @click.option("--device", required=True, help="A device's name or file.")
 @click.option("--network", help="Labels of a network's blocks joined by /, as tables print them.")
 @click.option("--block", nargs=2, metavar="STAGE LABEL", help="One block instead of a network.")
 @click.option("--for", "duration", default="10m", show_default=True, help="How long, such as 90s, 10m or 1h.")
-@click.option(
-    "--out",
-    "root",
-    type=click.Path(path_type=Path),
-    default=Path("latency_tables"),
-    help="Folder of the tables.",
-    show_default=True,
-)
+@TABLES
 def sustain(
     *, space: str, device: str, network: str | None, block: tuple[str, str] | None, duration: str, root: Path
 ) -> None:

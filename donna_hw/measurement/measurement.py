@@ -121,7 +121,7 @@ class Measurement:
         """What the block cost in each run of each round, in seconds on a steady machine.
 
         Each slice is divided by the sentinel's median around it, times its reference. That is exact only near the reference, since
-        blocks do not all slow down alike: beside a busy neighbour one takes 1.7 times as long, another 2.3 times. Slices in which the
+        blocks do not all slow down alike: a busy neighbour slows one more than another. Slices in which the
         sentinel was off its reference by more than 6 % are therefore set aside, unless fewer than half of the rounds would be left.
         """
         if self.sentinel_reference_s is None:

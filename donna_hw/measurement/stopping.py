@@ -12,7 +12,6 @@ import numpy as np
 
 from donna_hw.measurement.measurement import Measurement
 
-RULES = ("fixed", "precise", "settled", "limit", "budget")
 SETTLED_CHANGE = 0.1  # the spread over all rounds and over the first three quarters of them differ by no more
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
-from donna_hw.blocks.layers import Block, Graph, lower, lower_chain
+from donna_hw.blocks.layers import Block, Graph, lower_chain
 from donna_hw.errors import UnknownName
-from donna_hw.spaces.space import Space, Stage
+from donna_hw.spaces.space import Space
 
 MODES = ("isolated", "in_chain")
 
@@ -18,24 +20,32 @@ def checked_mode(mode: str) -> str:
     return mode
 
 
-def chain_of(space: Space, part: str, block: Block) -> tuple[Graph, Graph] | None:
-    """Return (chain with the block, chain without it) for a part of a space; None for the first part, which has nothing before it.
+def neighbours(space: Space) -> dict[str, tuple[Block, Graph]]:
+    """Return {part: the block that stands before it in its chain, and that block's layers}, for every part but the first.
 
-    The chain is the fixed neighbour and the block; without it, the neighbour alone. The neighbour is the part before: a fixed part,
-    or the stage's block of fewest multiply-accumulates, so that little else is in the difference. Every block of a stage gives the
-    shape that the next stage takes, so no adapter is needed. What ends a chain (writing the output in the device's outer layout) is
-    the block's in the chain with it and the neighbour's in the chain without: over a whole network these add up to one ending.
+    The neighbour is the part before: a fixed part, or the stage's block of fewest multiply-accumulates, so that little else is in the
+    difference.
     """
-    names = space.part_names
-    place = names.index(part)
-    if place == 0:
+    names, found = space.part_names, {}
+    for before, part in itertools.pairwise(names):
+        if before in space.fixed:
+            found[part] = (space.fixed[before], space.fixed_graph(before))
+        else:
+            stage = space.stage(before)
+            graphs = [space.block_graph(stage, m) for m in range(stage.size)]
+            cheapest = int(np.argmin([graph.macs for graph in graphs]))
+            found[part] = (stage.block(cheapest), graphs[cheapest])
+    return found
+
+
+def chain_of(before: dict[str, tuple[Block, Graph]], part: str, block: Block) -> tuple[Graph, Graph] | None:
+    """Return (chain with the block, chain without it), given `neighbours`; None for the first part, which has nothing before it.
+
+    The chain is the neighbour and the block; without it, the neighbour alone. Every block of a stage gives the shape that the next
+    stage takes, so no adapter is needed. What ends a chain (writing the output in the device's outer layout) is the block's in the
+    chain with it and the neighbour's in the chain without: over a whole network these add up to one ending.
+    """
+    if part not in before:
         return None
-    before = names[place - 1]
-    neighbour = space.fixed[before] if before in space.fixed else _cheapest(space, space.stage(before))
-    shape = space.input_shapes[before]
-    return lower_chain([("neighbour", neighbour), ("block", block)], shape), lower(neighbour, shape)
-
-
-def _cheapest(space: Space, stage: Stage) -> Block:
-    macs = [space.block_graph(stage, m).macs for m in range(stage.size)]
-    return stage.block(int(np.argmin(macs)))
+    neighbour, alone = before[part]
+    return lower_chain([("neighbour", neighbour), ("block", block)], alone.input_shape), alone

@@ -15,7 +15,7 @@ from donna_hw.measurement.environment import Environment, Scalar
 from donna_hw.measurement.measurement import Measurement
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.measurement.verdict import judge
-from donna_hw.profiling.chain import chain_of
+from donna_hw.profiling.chain import chain_of, neighbours
 from donna_hw.profiling.rows import Part, Row, composed_row, estimate_of, measured_row
 from donna_hw.profiling.samples import Record, SamplesJournal
 from donna_hw.profiling.scale import Scale, measurements, scale_of
@@ -150,7 +150,8 @@ class Filling:
     def _whole(self) -> dict[str, Job]:
         if self.mode == "isolated":
             return unique_jobs([Job(part.name, part.graph) for part in self.parts])
-        chains = [(part, chain_of(self.space, part.keys["part"], part.block)) for part in self.parts]
+        before = neighbours(self.space)
+        chains = [(part, chain_of(before, part.keys["part"], part.block)) for part in self.parts]
         return unique_jobs([Job(part.name, part.graph, *(chain or ())) for part, chain in chains])
 
     def _jobs(self) -> dict[str, Job]:

@@ -64,7 +64,7 @@ class Worker(ABC):
     def refresh(self) -> None:  # noqa: B027  a worker without a process of its own has nothing to begin anew
         """Begin a round in a new process, where that is cheap.
 
-        Where a runtime's buffers lie in memory is decided by chance, once a process, and shifts times by a per cent or two: of many
+        Where a runtime's buffers lie in memory is decided by chance, once a process, and shifts times: of many
         rounds in one process the spread would not show it, and the interval would be too narrow.
         """
 

@@ -12,7 +12,7 @@ from donna_hw.errors import BadSetting
 from donna_hw.measurement.environment import Environment
 from donna_hw.measurement.measurement import Measurement, Samples, Visit
 from donna_hw.measurement.protocol import PROTOCOLS, Protocol
-from donna_hw.measurement.stopping import RULES, stopped
+from donna_hw.measurement.stopping import stopped
 
 HERE = Environment({"device_model": "fake"})
 
@@ -121,10 +121,6 @@ def test_a_difference_that_is_lost_in_its_chain_settles() -> None:
     assert stopped(Measurement(tuple(visits[:15]), adaptive(), HERE)) is None
     assert stopped(Measurement(tuple(visits), adaptive(), HERE)) == "settled"
     assert stopped(Measurement(tuple(visits), adaptive(rounds=20), HERE)) == "limit"
-
-
-def test_every_rule_is_named() -> None:
-    assert set(RULES) == {"fixed", "precise", "settled", "limit", "budget"}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from fakes import QUICK, FakeBackend, FakeDevice, FakeMachine, fake_device, fake
 from donna_hw.blocks.cells import Classifier, ConvNormAct, InvertedResidual
 from donna_hw.blocks.layers import layers_hash
 from donna_hw.errors import BadSetting, UnknownName
-from donna_hw.profiling.chain import chain_of
+from donna_hw.profiling.chain import chain_of, neighbours
 from donna_hw.profiling.filling import Effort
 from donna_hw.profiling.profile import profile_space, sentinel_of
 from donna_hw.profiling.rows import parts_of
@@ -135,7 +135,7 @@ def chained_costs(space: Space, added_ns: Mapping[str, int]) -> dict[str, int]:
     """Return the costs of all chains: what the neighbour costs alone, and what the block adds to it."""
     costs = dict(fake_machine(space).costs_ns)
     for part in parts_of(space):
-        chain = chain_of(space, part.keys["part"], part.block)
+        chain = chain_of(neighbours(space), part.keys["part"], part.block)
         if chain is not None:
             with_block, without = map(layers_hash, chain)
             costs[with_block] = costs[without] + added_ns[part.layers_hash]
@@ -177,7 +177,7 @@ def test_both_chains_are_warmed_up_and_run_alike(tmp_path: Path) -> None:
     machine, device = machine_of(chained_costs(space, added_by(space)), space)
     profile_space(space, device, tmp_path, protocol, mode="in_chain", workers=here)
     second = [part for part in parts_of(space) if part.keys["part"] == "second"]
-    chains = [chain_of(space, "second", part.block) for part in second]
+    chains = [chain_of(neighbours(space), "second", part.block) for part in second]
     withs, withouts = zip(*[map(layers_hash, chain) for chain in chains if chain is not None], strict=True)
     assert [machine.runs[key] for key in withs] == [protocol.rounds * 7] * 4
     assert len(set(withouts)) == 1
@@ -209,7 +209,7 @@ def test_equal_blocks_are_composed_alike(tmp_path: Path) -> None:
 def test_the_chain_of_a_shipped_spaces_block_is_its_neighbour_and_itself() -> None:
     space = load_space("small_8px")
     for part in parts_of(space):
-        chain = chain_of(space, part.keys["part"], part.block)
+        chain = chain_of(neighbours(space), part.keys["part"], part.block)
         if part.keys["part"] == "stem":
             assert chain is None
             continue
