@@ -1,0 +1,152 @@
+"""Hardware: what a tensor unit consists of, read from the table `hardware` of a device file; `devices/README.md` explains each key."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from donna_hw.errors import BadSetting
+from donna_hw.files import parse_model
+
+Precision = Literal["int8", "int16", "fp16"]
+Mapped = Literal["dense_padded", "per_group", "diagonal", "vector"]
+ELEMENT_BYTES: Mapping[str, int] = {"int8": 1, "int16": 2, "fp16": 2}
+
+Count = Annotated[int, Field(ge=1, le=2**40)]
+Rate = Annotated[float, Field(gt=0)]  # may be infinite: a part that never limits
+Size = Annotated[float, Field(ge=1)]  # bytes; may be infinite
+Delay = Annotated[int, Field(ge=0, le=2**40)]
+Joules = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Array(_Part):
+    """The systolic array: rows x cols processing elements.
+
+    dataflow: what stays in the elements: outputs, weights or inputs. timing: `strict` fills and drains for every fold, `pipelined` once
+    a tile. row_axis: what the rows hold of a kernel under `ws` and `is`: `im2col` (channels and taps), or `channels`, the taps one after another.
+    depthwise, grouped: how convolutions of as many groups as channels, and of other groups, are laid onto the array.
+    *_macs: multiply-accumulates an element and cycle at that precision.
+    """
+
+    rows: Annotated[int, Field(ge=1, le=4096)]
+    cols: Annotated[int, Field(ge=1, le=4096)]
+    dataflow: Literal["os", "ws", "is"]
+    timing: Literal["strict", "pipelined"] = "pipelined"
+    row_axis: Literal["im2col", "channels"] = "im2col"
+    depthwise: Mapped = "per_group"
+    grouped: Mapped = "per_group"
+    int8_macs: Rate = 1.0
+    int16_macs: Rate = 0.5
+    fp16_macs: Rate = 0.5
+
+
+class Memory(_Part):
+    """On-chip memories and the way to DRAM; bytes, and bytes or cycles of the unit's clock.
+
+    sram_bytes holds activations, weight_buffer_bytes weights, accumulator_bytes partial sums of 4 bytes. weight_compression:
+    bytes of weights in DRAM for one on the chip. channel_multiple: channels are padded to a multiple of it in every memory.
+    """
+
+    sram_bytes: Size
+    weight_buffer_bytes: Size
+    accumulator_bytes: Size
+    sram_bytes_per_cycle: Rate
+    dram_bytes_per_cycle: Rate
+    dram_burst_bytes: Count = 1
+    dram_latency_cycles: Delay = 0
+    dma_setup_cycles: Delay = 0
+    weight_compression: Annotated[float, Field(gt=0, le=1)] = 1.0
+    channel_multiple: Annotated[int, Field(ge=1, le=1024)] = 1
+
+
+class Vector(_Part):
+    """The vector unit: lanes elements are worked on at a time, each for the cycles of its function (`default`: of any not named)."""
+
+    lanes: Annotated[int, Field(ge=1, le=2**20)]
+    cycles: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = {"default": 1.0}
+
+    def cycles_of(self, function: str) -> float:
+        """Return the cycles that one element of a function takes in a lane."""
+        return self.cycles.get(function, self.cycles.get("default", 1.0))
+
+
+class Output(_Part):
+    """The output stage behind the array: elements a cycle that it scales and writes, and the functions that it applies for nothing."""
+
+    elements_per_cycle: Rate
+    fuses: list[str] = []
+
+
+class Schedule(_Part):
+    """What the compiler of the unit may do; `borders`: whether the network's own inputs and outputs lie in DRAM or may stay on the chip."""
+
+    operator_overhead_cycles: Delay = 0
+    fusion: bool = True
+    prefetch: bool = True
+    residency: bool = True
+    depth_first: bool = True
+    borders: Literal["dram", "resident"] = "dram"
+
+
+class Energy(_Part):
+    """Energy of one of each, in joules; static_w is drawn all the time."""
+
+    int8_mac_j: Joules = 0.0
+    int16_mac_j: Joules = 0.0
+    fp16_mac_j: Joules = 0.0
+    vector_element_j: Joules = 0.0
+    sram_byte_j: Joules = 0.0
+    dram_byte_j: Joules = 0.0
+    static_w: Joules = 0.0
+
+
+class Hardware(_Part):
+    """A tensor unit. precision: of whatever the model does not quantise itself; a float model is simulated as if it were in it."""
+
+    clock_hz: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    precision: Precision = "int8"
+    array: Array
+    memory: Memory
+    vector: Vector
+    output: Output
+    schedule: Schedule = Schedule()
+    energy: Energy = Energy()
+
+    def macs_per_element(self, precision: str) -> float:
+        """Return the multiply-accumulates that a processing element does in a cycle."""
+        return float(getattr(self.array, f"{precision}_macs"))
+
+
+def read_hardware(content: Mapping[str, Any], where: str, settings: Iterable[str] = ()) -> Hardware:
+    """Return the hardware of a device file's table, with `settings` (`array.rows=16`) in place of its values.
+
+    Raises `UnknownName` or `BadSetting` for an unknown key, a missing one, or a value that breaks its rule.
+    """
+    merged = {key: dict(value) if isinstance(value, Mapping) else value for key, value in content.items()}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        *path, last = key.strip().split(".")
+        if not equals or not last or len(path) > 2:
+            raise BadSetting("a setting must be KEY=VALUE, such as array.rows=16", found=setting)
+        place = merged
+        for word in path:
+            place = place.setdefault(word, {})
+            if not isinstance(place, dict):
+                raise BadSetting(f"{where}: {word} holds no keys of its own", found=setting)
+        place[last] = _value(text.strip())
+    return parse_model(merged, Hardware, f"{where}: hardware")
+
+
+def _value(text: str) -> Any:
+    """Return a value as TOML reads it; a word that it cannot read is a text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (tomllib.TOMLDecodeError, KeyError, RecursionError, ValueError):
+        return text
