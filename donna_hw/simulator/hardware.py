@@ -30,7 +30,7 @@ class Array(_Part):
     """The systolic array: rows x cols processing elements.
 
     dataflow: what stays in the elements: outputs, weights or inputs. timing: `strict` fills and drains for every fold, `pipelined` once
-    a tile. row_axis: what the rows hold of a kernel under `ws` and `is`: `im2col` (channels and taps), or `channels`, the taps one after another.
+    a tile. row_axis: what the rows hold under `ws` and `is`: `im2col` (channels and taps), or `channels`, taps in turn.
     depthwise, grouped: how convolutions of as many groups as channels, and of other groups, are laid onto the array.
     *_macs: multiply-accumulates an element and cycle at that precision.
     """
