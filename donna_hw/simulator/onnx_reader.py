@@ -1,0 +1,53 @@
+"""Reading ONNX models: what a network asks of a tensor unit, from its file alone; weights are never loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from donna_hw.simulator.reading.activations import fold_activations
+from donna_hw.simulator.reading.draft import Draft
+from donna_hw.simulator.reading.inference import net_of
+from donna_hw.simulator.reading.model import load, skeleton_of
+from donna_hw.simulator.reading.patterns import fold_into_products, fold_norms
+from donna_hw.simulator.reading.products import PRODUCTS
+from donna_hw.simulator.reading.vector import FUNCTIONS
+from donna_hw.simulator.reading.views import is_view
+from donna_hw.simulator.workload import Workload
+
+if TYPE_CHECKING:
+    import onnx
+
+RULES = PRODUCTS | FUNCTIONS | {"QuantizeLinear": Draft.quantize, "DequantizeLinear": Draft.dequantize}
+
+
+def read_onnx(
+    source: Path | onnx.ModelProto, input_shapes: Mapping[str, Sequence[int]] = MappingProxyType({})
+) -> Workload:
+    """Return the workload of an ONNX model, a file or one in memory, which stays as it was.
+
+    input_shapes: of the model's inputs by name, for dimensions that the model leaves open. Raises `BadFile` for what is no valid model,
+    `BadSetting` for open dimensions and what has no rule here, `UnknownName` for a shape of no input.
+    """
+    model = load(source)
+    skeleton = skeleton_of(model, input_shapes)
+    constants = {tensor.name for tensor in model.graph.initializer} | {
+        t.values.name for t in model.graph.sparse_initializer
+    }
+    inputs = tuple(value.name for value in model.graph.input if value.name not in constants)
+    net = net_of(skeleton, model.graph.value_info, inputs, tuple(value.name for value in model.graph.output))
+    fold_activations(net)
+    fold_norms(net)
+    fold_into_products(net)
+    draft = Draft(net)
+    for op in net.ops:
+        if not op.outputs:
+            continue
+        if is_view(net, op):
+            draft.view(op)
+        else:
+            rule = RULES.get(op.rule) if net.activations(op) else None
+            (rule or Draft.unknown_node)(draft, op)
+    return draft.finished()

@@ -1,0 +1,172 @@
+"""Model: an ONNX file without its weights, its input shapes fixed and its functions inlined, ready for shape inference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from donna_hw.errors import BadFile, BadSetting, UnknownName
+
+if TYPE_CHECKING:
+    import onnx
+
+SMALL = 1024  # elements of a constant whose values may decide shapes or name an activation
+MOST_NODES = 1_000_000
+STANDARD = ("", "ai.onnx")
+
+InputShapes = Mapping[str, Sequence[int]]
+
+
+def load(source: Path | onnx.ModelProto) -> onnx.ModelProto:
+    """Return a model; weights in other files stay there. Raises `BadFile` for what is no ONNX model."""
+    import onnx
+
+    if isinstance(source, onnx.ModelProto):
+        return source
+    try:
+        model = onnx.load(source, load_external_data=False)
+    except OSError as error:
+        raise BadFile("an ONNX model must be a file that can be read", found=str(source)) from error
+    except Exception as error:  # the parsers of onnx's formats raise their own kinds
+        raise BadFile(f"{source} must be an ONNX model", found=f"{type(error).__name__}: {error}") from error
+    if not model.graph.node and not model.graph.output:
+        raise BadFile(f"{source} must be an ONNX model", found="a file without operators and outputs")
+    return model
+
+
+def skeleton_of(model: onnx.ModelProto, input_shapes: InputShapes) -> onnx.ModelProto:
+    """Return the model with large constants as inputs, inputs of fixed shape, and no functions of its own.
+
+    Shapes that the model states are left out where inference will find them, so that stale ones do no harm.
+    """
+    import onnx
+
+    graph = model.graph
+    skeleton = onnx.ModelProto(ir_version=max(model.ir_version, 4), opset_import=model.opset_import)
+    body = skeleton.graph
+    body.name = "skeleton"
+    body.node.extend(graph.node)
+    constants = {tensor.name for tensor in graph.initializer} | {t.values.name for t in graph.sparse_initializer}
+    for tensor in graph.initializer:
+        if prod(tensor.dims) <= SMALL and not tensor.external_data:
+            body.initializer.append(tensor)
+        else:
+            body.input.append(_value(tensor.name, tensor.data_type, tensor.dims))
+    for sparse in graph.sparse_initializer:
+        body.input.append(_value(sparse.values.name, sparse.values.data_type, sparse.dims))
+    body.input.extend(_fixed_inputs([value for value in graph.input if value.name not in constants], input_shapes))
+    for value in graph.output:
+        body.output.append(onnx.ValueInfoProto(name=value.name))
+    for name in (*constants, *(value.name for value in body.input)):
+        if not name:
+            raise BadFile("every input and constant of an ONNX model must have a name", found=name)
+    return _inlined(skeleton, model) if model.functions else skeleton
+
+
+def _value(name: str, data_type: int, dims: Sequence[int]) -> onnx.ValueInfoProto:
+    import onnx
+
+    value = onnx.ValueInfoProto(name=name)
+    value.type.tensor_type.elem_type = data_type
+    for size in dims:
+        value.type.tensor_type.shape.dim.add(dim_value=size)
+    if not dims:
+        value.type.tensor_type.shape.SetInParent()
+    return value
+
+
+def _fixed_inputs(inputs: list[onnx.ValueInfoProto], given: InputShapes) -> list[onnx.ValueInfoProto]:
+    """Return the model's own inputs with fixed shapes; a symbol that one input's shape gives a size has it in all."""
+    names = [value.name for value in inputs]
+    for name in given:
+        if name not in names:
+            raise UnknownName("a shape must be given for an input of the model", found=name, known=names)
+    symbols: dict[str, int] = {}
+    for value in inputs:
+        if value.name in given:
+            symbols.update(_sizes_of_symbols(value, given[value.name], symbols))
+    return [_fixed_input(value, given.get(value.name), symbols) for value in inputs]
+
+
+def _sizes_of_symbols(value: onnx.ValueInfoProto, shape: Sequence[int], known: Mapping[str, int]) -> dict[str, int]:
+    """Return the sizes that a given shape means for the input's symbolic dimensions; refuses a shape that does not fit the input's."""
+    stated, rule = value.type.tensor_type.shape.dim, f"the shape given for input {value.name!r} must fit the model's"
+    if not shape or any(isinstance(size, bool) or not isinstance(size, int) or size < 1 for size in shape):
+        raise BadSetting("an input's shape must be whole numbers of 1 or more", found=list(shape))
+    if not value.type.tensor_type.HasField("shape"):
+        return {}
+    found: dict[str, int] = {}
+    for dim, size in zip(stated, shape, strict=False):
+        limit = (
+            dim.dim_value
+            if dim.HasField("dim_value") and dim.dim_value > 0
+            else {**known, **found}.get(dim.dim_param, size)
+        )
+        if limit != size:
+            raise BadSetting(f"{rule}, {_shown(value)}", found=list(shape))
+        if dim.dim_param:
+            found[dim.dim_param] = size
+    if len(stated) != len(shape):
+        raise BadSetting(f"{rule}, {_shown(value)}, with as many dimensions", found=list(shape))
+    return found
+
+
+def _fixed_input(
+    value: onnx.ValueInfoProto, given: Sequence[int] | None, symbols: Mapping[str, int]
+) -> onnx.ValueInfoProto:
+    tensor = value.type.tensor_type
+    if not value.type.HasField("tensor_type"):
+        raise BadSetting(f"the input {value.name!r} must be a tensor", found=value.type.WhichOneof("value"))
+    if given is not None:
+        return _value(value.name, tensor.elem_type, given)
+    sizes = [dim.dim_value if dim.HasField("dim_value") else symbols.get(dim.dim_param, 0) for dim in tensor.shape.dim]
+    if not tensor.HasField("shape") or any(size < 1 for size in sizes):
+        example = [size if size > 0 else 224 if place > 1 else (1, 3)[place] for place, size in enumerate(sizes)] or [
+            1,
+            3,
+            224,
+            224,
+        ]
+        raise BadSetting(
+            f"every dimension of input {value.name!r} must be fixed",
+            found=_shown(value),
+            cure=f"say it with --input-shape {value.name}={','.join(map(str, example))} (read_onnx: input_shapes)",
+        )
+    return _value(value.name, tensor.elem_type, sizes)
+
+
+def _shown(value: onnx.ValueInfoProto) -> str:
+    tensor = value.type.tensor_type
+    if not tensor.HasField("shape"):
+        return "no shape"
+    return f"[{', '.join(dim.dim_param or (str(dim.dim_value) if dim.HasField('dim_value') else '?') for dim in tensor.shape.dim)}]"
+
+
+def _inlined(skeleton: onnx.ModelProto, model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the skeleton with calls of the model's functions replaced by their bodies."""
+    import onnx.inliner
+
+    bodies = {(function.domain, function.name): function for function in model.functions}
+    sizes: dict[tuple[str, str], int] = {}
+
+    def size(node: onnx.NodeProto, callers: tuple[tuple[str, str], ...]) -> int:
+        key = (node.domain, node.op_type)
+        if key not in bodies:
+            return 1
+        if key in callers or len(callers) > 100:
+            raise BadFile("a function of an ONNX model must not call itself", found=node.op_type)
+        if key not in sizes:
+            sizes[key] = 1 + sum(size(inner, (*callers, key)) for inner in bodies[key].node)
+        return sizes[key]
+
+    if sum(size(node, ()) for node in skeleton.graph.node) > MOST_NODES:
+        raise BadFile(
+            f"a model must have at most {MOST_NODES:,} operators once its functions are inlined", found="more"
+        )
+    skeleton.functions.extend(model.functions)
+    try:
+        return onnx.inliner.inline_local_functions(skeleton)
+    except Exception as error:  # onnx's C++ raises its own kinds
+        raise BadFile("the functions of an ONNX model must be well formed", found=str(error)) from error

@@ -1,0 +1,55 @@
+"""Stand-ins: operators of ONNX Runtime's own domain that onnx's shape inference does not know, read as standard ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import onnx
+
+
+class StandIn(NamedTuple):
+    """rule: the standard operator that costs the same; shape: one whose output has the same shape; which inputs hold data."""
+
+    rule: str
+    shape: str = "Identity"
+    inputs: slice = slice(0, 1)
+
+
+STAND_INS = {
+    "Gelu": StandIn("Gelu"),
+    "FastGelu": StandIn("Gelu"),
+    "QuickGelu": StandIn("Gelu"),
+    "BiasGelu": StandIn("Gelu"),
+    "QLinearSigmoid": StandIn("Sigmoid"),
+    "QLinearLeakyRelu": StandIn("LeakyRelu"),
+    "QLinearSoftmax": StandIn("Softmax"),
+    "QLinearAdd": StandIn("Add", "Add", slice(0, 4, 3)),
+    "QLinearMul": StandIn("Mul", "Mul", slice(0, 4, 3)),
+    "QLinearConcat": StandIn("Concat", "Concat", slice(2, None, 3)),
+    "QLinearAveragePool": StandIn("AveragePool", "AveragePool"),
+    "QLinearGlobalAveragePool": StandIn("GlobalAveragePool", "GlobalAveragePool"),
+    "QuantizeLinear": StandIn("QuantizeLinear", "QuantizeLinear", slice(0, 3)),
+    "DequantizeLinear": StandIn("DequantizeLinear", "DequantizeLinear", slice(0, 3)),
+    "SkipLayerNormalization": StandIn("LayerNormalization", "Identity", slice(0, 2)),
+    "SkipSimplifiedLayerNormalization": StandIn("RMSNormalization", "Identity", slice(0, 2)),
+    "SimplifiedLayerNormalization": StandIn("RMSNormalization"),
+    "MultiHeadAttention": StandIn("MultiHeadAttention", "Identity", slice(0, None)),
+}
+
+
+def stand_in_for(node: onnx.NodeProto) -> StandIn | None:
+    """Return the stand-in of a node, None for one that needs none or has none."""
+    if node.domain == "com.microsoft" or node.op_type == "SimplifiedLayerNormalization":
+        return STAND_INS.get(node.op_type)
+    return None
+
+
+def replace_in_place(node: onnx.NodeProto, stand_in: StandIn) -> None:
+    """Turn a node into the one whose output has the same shape."""
+    inputs = list(node.input)[stand_in.inputs]
+    one = stand_in.shape == "Identity"
+    node.domain, node.op_type = "", stand_in.shape
+    del node.input[:]
+    node.input.extend(inputs[:1] if one else inputs)
+    del node.output[1:]
