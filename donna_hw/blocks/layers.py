@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from typing import Protocol
 
@@ -132,46 +132,48 @@ class Draft:
         name: str,
     ) -> str:
         """Add a 2-D convolution; raises `BadSetting` when groups do not divide the channels, the kernel is even, or a size is zero."""
-        into, height, width = self._shapes[x]
+        shape = into, height, width = self._shapes[x]
         if channels < 1 or stride < 1:
             raise BadSetting(
                 "the channels and the stride of a convolution must be 1 or more", found=min(channels, stride)
             )
-        for rule, value in (("input", into), ("output", channels)):
-            if groups < 1 or value % groups:
-                raise BadSetting(f"the groups of a convolution must divide its {rule} channels ({value})", found=groups)
+        if groups < 1 or into % groups or channels % groups:
+            rule, value = ("input", into) if groups < 1 or into % groups else ("output", channels)
+            raise BadSetting(f"the groups of a convolution must divide its {rule} channels ({value})", found=groups)
         if kernel % 2 == 0 or kernel < 1:
             raise BadSetting("the kernel of a convolution must be odd, so that padding keeps the size", found=kernel)
         out = (channels, -(-height // stride), -(-width // stride))
         return self._add(
-            Layer(name, "conv", (x,), self._shapes[x], out, kernel, stride, groups, activation, normalised)
+            Layer(self._prefix + name, "conv", (x,), shape, out, kernel, stride, groups, activation, normalised)
         )
 
     def linear(self, x: str, features: int, *, activation: str = "none", name: str) -> str:
         """Add a fully connected layer on a (features,) input."""
         if len(self._shapes[x]) != 1:
             raise BadSetting("a linear layer needs a (features,) input: flatten it first", found=self._shapes[x])
-        return self._add(Layer(name, "linear", (x,), self._shapes[x], (features,), activation=activation))
+        return self._add(
+            Layer(self._prefix + name, "linear", (x,), self._shapes[x], (features,), activation=activation)
+        )
 
     def global_pool(self, x: str, *, name: str) -> str:
         """Add the mean over height and width, which keeps the shape (channels, 1, 1)."""
-        return self._add(Layer(name, "global_pool", (x,), self._shapes[x], (self._shapes[x][0], 1, 1)))
+        return self._add(Layer(self._prefix + name, "global_pool", (x,), self._shapes[x], (self._shapes[x][0], 1, 1)))
 
     def flatten(self, x: str, *, name: str) -> str:
         """Add a reshape to (features,)."""
-        return self._add(Layer(name, "flatten", (x,), self._shapes[x], (prod(self._shapes[x]),)))
+        return self._add(Layer(self._prefix + name, "flatten", (x,), self._shapes[x], (prod(self._shapes[x]),)))
 
     def add(self, x: str, y: str, *, name: str) -> str:
         """Add the sum of two layers of one shape."""
         if self._shapes[x] != self._shapes[y]:
             raise BadSetting(f"an addition needs two inputs of one shape, {self._shapes[x]}", found=self._shapes[y])
-        return self._add(Layer(name, "add", (x, y), self._shapes[x], self._shapes[x]))
+        return self._add(Layer(self._prefix + name, "add", (x, y), self._shapes[x], self._shapes[x]))
 
     def scale(self, x: str, gate: str, *, name: str) -> str:
         """Add the product of a map and one gate a channel (squeeze-and-excite)."""
         if self._shapes[gate] != (self._shapes[x][0], 1, 1):
             raise BadSetting(f"a gate needs the shape {(self._shapes[x][0], 1, 1)}", found=self._shapes[gate])
-        return self._add(Layer(name, "scale", (x, gate), self._shapes[x], self._shapes[x]))
+        return self._add(Layer(self._prefix + name, "scale", (x, gate), self._shapes[x], self._shapes[x]))
 
     def part(self, prefix: str, block: Block, x: str) -> str:
         """Draw a whole block, its layers' names preceded by `prefix`."""
@@ -184,7 +186,7 @@ class Draft:
     def _add(self, layer: Layer) -> str:
         if layer.activation not in ACTIVATIONS:
             raise UnknownName("an activation must be a known one", found=layer.activation, known=ACTIVATIONS)
-        name = self._prefix + layer.name
+        name = layer.name
         if name in RESERVED:
             raise BadSetting(
                 f"a layer must not be named {' or '.join(RESERVED)}: these are the graph's own", found=name
@@ -192,7 +194,7 @@ class Draft:
         if name in self._shapes:
             raise BadSetting("every layer of a block needs a name of its own", found=name)
         self._shapes[name] = layer.out_shape
-        self.layers.append(replace(layer, name=name))
+        self.layers.append(layer)
         return name
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from donna_hw.simulator.reading.activations import fold_activations
 from donna_hw.simulator.reading.draft import Draft
 from donna_hw.simulator.reading.inference import net_of
-from donna_hw.simulator.reading.model import load, skeleton_of
+from donna_hw.simulator.reading.model import load, own_inputs, sizes_of_symbols, skeleton_of, stated_shapes
 from donna_hw.simulator.reading.patterns import fold_into_products, fold_norms
 from donna_hw.simulator.reading.products import PRODUCTS
 from donna_hw.simulator.reading.vector import FUNCTIONS
@@ -32,12 +32,11 @@ def read_onnx(
     `BadSetting` for open dimensions and what has no rule here, `UnknownName` for a shape of no input.
     """
     model = load(source)
-    skeleton = skeleton_of(model, input_shapes)
-    constants = {tensor.name for tensor in model.graph.initializer} | {
-        t.values.name for t in model.graph.sparse_initializer
-    }
-    inputs = tuple(value.name for value in model.graph.input if value.name not in constants)
-    net = net_of(skeleton, model.graph.value_info, inputs, tuple(value.name for value in model.graph.output))
+    symbols = sizes_of_symbols(model.graph, input_shapes)
+    skeleton = skeleton_of(model, input_shapes, symbols)
+    inputs = tuple(value.name for value in own_inputs(model.graph))
+    outputs = tuple(value.name for value in model.graph.output)
+    net = net_of(skeleton, inputs, outputs, lambda: stated_shapes(model.graph, symbols))
     fold_activations(net)
     fold_norms(net)
     fold_into_products(net)

@@ -120,8 +120,10 @@ def _computed(model: onnx.ModelProto, shapes: dict[str, Shape]) -> dict[str, np.
         elif node.op_type == "Size" and node.input and node.input[0] in shapes:
             found[node.output[0]] = np.array(prod(shapes[node.input[0]]), np.int64)
         elif node.op_type in COMPUTABLE and node.input:
-            values = {x: found.get(x, constants.value(x)) for x in node.input if x}
-            if all(value is not None and value.size <= SMALL for value in values.values()):
+            asked = [x for x in node.input if x]
+            read = ((x, found[x] if x in found else constants.value(x)) for x in asked)
+            values = {x: value for x, value in read if value is not None}
+            if len(values) == len(set(asked)):
                 result = _run(node, model, values)
                 if result is not None and result.size <= SMALL:
                     found[node.output[0]] = result
@@ -133,10 +135,10 @@ def _run(node: onnx.NodeProto, model: onnx.ModelProto, values: dict[str, np.ndar
     import onnx.reference
     from onnx import helper
 
-    first: list[Any] = [values[x] for x in node.input if x]
-    if node.op_type in {"ConstantOfShape", "Expand"} and prod(int(size) for size in first[-1].reshape(-1)) > SMALL:
+    operands = [values[x] for x in node.input if x]
+    if node.op_type in {"ConstantOfShape", "Expand"} and prod(int(size) for size in operands[-1].reshape(-1)) > SMALL:
         return None
-    if node.op_type == "Range" and not abs(float(first[1]) - float(first[0])) <= SMALL * abs(float(first[2])):
+    if node.op_type == "Range" and not _is_short(operands):
         return None
     try:
         graph = helper.make_graph(
@@ -149,6 +151,14 @@ def _run(node: onnx.NodeProto, model: onnx.ModelProto, values: dict[str, np.ndar
             [onnx.ValueInfoProto(name=node.output[0])],
         )
         one = helper.make_model(graph, opset_imports=model.opset_import)
-        return np.asarray(onnx.reference.ReferenceEvaluator(one).run(None, values)[0])
+        return np.asarray(onnx.reference.ReferenceEvaluator(one).run(None, dict(values))[0])  # type: ignore[index]
     except Exception:  # whatever a malformed node makes of it: its shape stays unknown, which is said
         return None
+
+
+def _is_short(operands: list[np.ndarray]) -> bool:
+    """Return whether start, limit and step make a range of few numbers."""
+    if len(operands) != 3 or any(value.size != 1 for value in operands):
+        return False
+    start, limit, step = (float(value.reshape(-1)[0]) for value in operands)
+    return abs(limit - start) <= SMALL * abs(step)

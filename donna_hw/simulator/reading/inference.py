@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from donna_hw.errors import BadFile
@@ -19,7 +19,10 @@ RANDOM = ("RandomNormal", "RandomUniform")
 
 
 def net_of(
-    skeleton: onnx.ModelProto, stated: Iterable[onnx.ValueInfoProto], inputs: tuple[str, ...], outputs: tuple[str, ...]
+    skeleton: onnx.ModelProto,
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+    stated: Callable[[], list[onnx.ValueInfoProto]],
 ) -> Net:
     """Return a skeleton's operators with all shapes. stated: shapes from the model, for tensors where inference finds none.
 
@@ -43,7 +46,7 @@ def net_of(
     shapes, types = _inferred(skeleton)
     needed = {name for op in live for name in (*op.inputs, *op.outputs)} - constants | set(outputs)
     if not needed <= shapes.keys():
-        computed_shapes(skeleton, list(stated), needed, shapes, types, inferred=_inferred)
+        computed_shapes(skeleton, stated(), needed, shapes, types, inferred=_inferred)
     return Net(live, shapes, types, constants, inputs, outputs, Constants(graph).scalar, free)
 
 

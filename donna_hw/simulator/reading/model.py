@@ -36,7 +36,7 @@ def load(source: Path | onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def skeleton_of(model: onnx.ModelProto, input_shapes: InputShapes) -> onnx.ModelProto:
+def skeleton_of(model: onnx.ModelProto, input_shapes: InputShapes, symbols: Mapping[str, int]) -> onnx.ModelProto:
     """Return the model with large constants as inputs, inputs of fixed shape, and no functions of its own.
 
     Shapes that the model states are left out where inference will find them, so that stale ones do no harm.
@@ -56,7 +56,7 @@ def skeleton_of(model: onnx.ModelProto, input_shapes: InputShapes) -> onnx.Model
             body.input.append(_value(tensor.name, tensor.data_type, tensor.dims))
     for sparse in graph.sparse_initializer:
         body.input.append(_value(sparse.values.name, sparse.values.data_type, sparse.dims))
-    body.input.extend(_fixed_inputs([value for value in graph.input if value.name not in constants], input_shapes))
+    body.input.extend(_fixed_input(value, input_shapes.get(value.name), symbols) for value in own_inputs(graph))
     for value in graph.output:
         body.output.append(onnx.ValueInfoProto(name=value.name))
     for name in (*constants, *(value.name for value in body.input)):
@@ -77,17 +77,37 @@ def _value(name: str, data_type: int, dims: Sequence[int]) -> onnx.ValueInfoProt
     return value
 
 
-def _fixed_inputs(inputs: list[onnx.ValueInfoProto], given: InputShapes) -> list[onnx.ValueInfoProto]:
-    """Return the model's own inputs with fixed shapes; a symbol that one input's shape gives a size has it in all."""
-    names = [value.name for value in inputs]
+def own_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
+    """Return the inputs that are no constants."""
+    constants = {tensor.name for tensor in graph.initializer} | {t.values.name for t in graph.sparse_initializer}
+    return [value for value in graph.input if value.name not in constants]
+
+
+def sizes_of_symbols(graph: onnx.GraphProto, given: InputShapes) -> dict[str, int]:
+    """Return the sizes that given input shapes mean for the symbolic dimensions of the model; a symbol has one size in all inputs."""
+    inputs = own_inputs(graph)
     for name in given:
-        if name not in names:
+        if name not in (names := [value.name for value in inputs]):
             raise UnknownName("a shape must be given for an input of the model", found=name, known=names)
     symbols: dict[str, int] = {}
     for value in inputs:
         if value.name in given:
             symbols.update(_sizes_of_symbols(value, given[value.name], symbols))
-    return [_fixed_input(value, given.get(value.name), symbols) for value in inputs]
+    return symbols
+
+
+def stated_shapes(graph: onnx.GraphProto, symbols: Mapping[str, int]) -> list[onnx.ValueInfoProto]:
+    """Return the shapes that a model states of its tensors, with the sizes of their symbols."""
+    import onnx
+
+    values = []
+    for stated in (*graph.value_info, *graph.output):
+        values.append(value := onnx.ValueInfoProto())
+        value.CopyFrom(stated)
+        for dim in value.type.tensor_type.shape.dim if value.type.HasField("tensor_type") else ():
+            if dim.dim_param in symbols:
+                dim.dim_value = symbols[dim.dim_param]
+    return values
 
 
 def _sizes_of_symbols(value: onnx.ValueInfoProto, shape: Sequence[int], known: Mapping[str, int]) -> dict[str, int]:
