@@ -76,7 +76,7 @@ def add_product(
     """Add a product whose weights and bias are constants, or are read like the map where they are not."""
     net, biases = draft.net, op.biases
     inputs = [name for name in (*factors, bias) if name and name not in net.constants]
-    if bias in net.constants and not biases:
+    if bias and bias in net.constants and not biases:
         biases = net.elements(bias, op)
     weights = sum(net.elements(name, op) for name in factors if name in net.constants)
     draft.array(op, geometry, inputs, weights=weights, biases=biases, output=output)

@@ -1,0 +1,73 @@
+"""Straight from layers or by way of the ONNX model: one workload."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from made_models import checked, macs
+
+from donna_hw.blocks.cells import Classifier, ConvNormAct, InvertedResidual
+from donna_hw.blocks.layers import ACTIVATIONS, Block, Draft, Graph, lower, lower_chain
+from donna_hw.blocks.onnx_model import to_onnx
+from donna_hw.simulator.description import workload_of
+from donna_hw.simulator.onnx_reader import read_onnx
+from donna_hw.simulator.workload import Workload
+from donna_hw.spaces import load_space
+
+
+def without_names(workload: Workload) -> Workload:
+    return replace(workload, nodes=tuple(node._replace(name="") for node in workload.nodes))
+
+
+def assert_same(graph: Graph, batch: int = 1) -> None:
+    straight = checked(workload_of(graph, batch))
+    assert without_names(straight) == without_names(read_onnx(to_onnx(graph, batch)))
+    assert macs(straight) == batch * graph.macs
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("cell", ["depthwise", "grouped"])
+@pytest.mark.parametrize("attention", ["none", "se"])
+def test_every_cell_and_activation(activation: str, cell: str, attention: str) -> None:
+    for stride, batch in ((1, 1), (2, 3)):
+        block = InvertedResidual(12, stride, 5, 4, 2, activation, attention, cell)  # all of its settings
+        assert_same(lower(block, (12, 9, 8)), batch)
+    assert_same(lower(ConvNormAct(8, 3, 2, activation), (3, 7, 7)))
+
+
+def test_blocks_and_networks_of_a_space() -> None:
+    space = load_space("small_28px")
+    for stage in space.stages:
+        for number in range(0, stage.size, 13):
+            assert_same(space.block_graph(stage, number), batch=1 + number % 2)
+    for row in space.random_rows(3, np.random.default_rng(0)):
+        assert_same(space.network(space.architecture(row)))
+    for name in space.fixed:
+        assert_same(space.fixed_graph(name), batch=4)
+
+
+def test_one_pixel_and_one_channel() -> None:
+    assert_same(lower(InvertedResidual(1, expand=1, attention="se"), (1, 1, 1)))
+    assert_same(lower(Classifier(1), (1, 1, 1)))
+
+
+class Doubled:
+    """The sum of a tensor with itself, and a flattened block."""
+
+    def draw(self, draft: Draft, x: str) -> str:
+        x = draft.add(x, x, name="sum")
+        return draft.linear(draft.flatten(x, name="flat"), 5, activation="relu", name="linear")
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_tensor_read_twice_is_one_input(batch: int) -> None:
+    block: Block = Doubled()
+    graph = lower(block, (3, 4, 4))
+    assert workload_of(graph).nodes[0].inputs == (0,)
+    assert_same(graph, batch)
+
+
+def test_free_operators_are_named() -> None:
+    assert workload_of(lower_chain([("end", Classifier(3))], (4, 2, 2))).free_ops == ("end.flatten",)
