@@ -128,7 +128,7 @@ class Draft:
         self, kind: str, function: str, op: Op, inputs: tuple[int, ...], made: tuple[int, Shape | None], **parts: object
     ) -> None:
         channels, shape = made
-        precision = self.quantised.of(op) or (self._int_precision(op) if kind == "array" else "")
+        precision = self.quantised.of(op) or self._int_precision(op)
         for name in op.outputs:
             if name in self.net.shapes or shape is not None or name == op.outputs[0]:
                 own = shape or self.net.shape(name, op)
@@ -139,8 +139,9 @@ class Draft:
         self.nodes.append(Node(kind, function, op.name, op.op_type, inputs, numbers, precision=precision, **parts))  # type: ignore[arg-type]
 
     def _int_precision(self, op: Op) -> str:
-        """Return the precision of a product of integers, as ConvInteger's and QLinearConv's."""
-        return self.net.precision(op.inputs[0]) if "Integer" in op.rule or op.rule.startswith("QLinear") else ""
+        """Return the precision of an operator that is of integers by its name, as ConvInteger and QLinearAdd."""
+        whole = op.op_type.endswith("Integer") or op.op_type.startswith(("QLinear", "QGemm"))
+        return self.net.precision(op.inputs[0]) if whole and op.inputs else ""
 
     def _number(self, op: Op, name: str, quantised: bool = False) -> int:
         if name not in self._numbers:

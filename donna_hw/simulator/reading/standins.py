@@ -26,6 +26,7 @@ STAND_INS = {
     "QLinearSoftmax": StandIn("Softmax"),
     "QLinearAdd": StandIn("Add", "Add", slice(0, 4, 3)),
     "QLinearMul": StandIn("Mul", "Mul", slice(0, 4, 3)),
+    "QGemm": StandIn("Gemm", "Gemm", slice(0, 7, 3)),
     "QLinearConcat": StandIn("Concat", "Concat", slice(2, None, 3)),
     "QLinearAveragePool": StandIn("AveragePool", "AveragePool"),
     "QLinearGlobalAveragePool": StandIn("GlobalAveragePool", "GlobalAveragePool"),

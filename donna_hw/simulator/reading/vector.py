@@ -25,7 +25,7 @@ BINARY = words(
 OF_INPUT = words(  # every element of the input is read; the output may be smaller
     """GlobalAveragePool GlobalMaxPool GlobalLpPool ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceLogSum
     ReduceLogSumExp ReduceSumSquare ArgMax ArgMin Softmax LogSoftmax Hardmax CumSum LayerNormalization InstanceNormalization
-    GroupNormalization RMSNormalization LpNormalization MeanVarianceNormalization LRN"""
+    GroupNormalization RMSNormalization LpNormalization MeanVarianceNormalization LRN DynamicQuantizeLinear"""
 )
 WINDOWS = frozenset({"MaxPool", "AveragePool", "LpPool"})
 MOVES = words(
@@ -38,6 +38,7 @@ NAMES = {
     "PRelu": "prelu",
     "LpPool": "lp_pool",
     "RMSNormalization": "rms_norm",
+    "DynamicQuantizeLinear": "quantize",
 }
 
 
