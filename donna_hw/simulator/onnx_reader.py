@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from donna_hw.simulator.reading.activations import fold_activations
 from donna_hw.simulator.reading.draft import Draft
 from donna_hw.simulator.reading.inference import net_of
-from donna_hw.simulator.reading.model import load, own_inputs, sizes_of_symbols, skeleton_of, stated_shapes
+from donna_hw.simulator.reading.model import check_names, load, own_inputs, sizes_of_symbols, skeleton_of, stated_shapes
 from donna_hw.simulator.reading.patterns import fold_into_products, fold_norms
 from donna_hw.simulator.reading.products import PRODUCTS
 from donna_hw.simulator.reading.vector import FUNCTIONS
@@ -32,6 +32,7 @@ def read_onnx(
     `BadSetting` for open dimensions and what has no rule here, `UnknownName` for a shape of no input.
     """
     model = load(source)
+    check_names(model)
     symbols = sizes_of_symbols(model.graph, input_shapes)
     skeleton = skeleton_of(model, input_shapes, symbols)
     inputs = tuple(value.name for value in own_inputs(model.graph))

@@ -34,8 +34,8 @@ W = {"w": zeros(4, 3, 1, 1)}
             "line or a map",
         ),
         (model_of([node("Conv", "x w", group=2)], {"x": (1, 3, 5, 5)}, W), BadFile, "groups"),
-        (model_of([node("Conv", "x w", strides=[0, 1])], {"x": (1, 3, 5, 5)}, W), DonnaError, ""),
-        (model_of([node("MatMul", "x b")], {"x": (2, 3), "b": (4, 5)}), DonnaError, ""),
+        (model_of([node("Conv", "x w", strides=[0, 1])], {"x": (1, 3, 5, 5)}, W), DonnaError, "."),
+        (model_of([node("MatMul", "x b")], {"x": (2, 3), "b": (4, 5)}), DonnaError, "."),
         (model_of([node("Relu", "nowhere")], {"x": (2,)}), BadFile, "come after"),
         (model_of([node("Relu", "y", "z"), node("Relu", "z")], {"x": (2,)}), BadFile, "come after"),
         (model_of([node("Relu", "x", "x")], {"x": (2,)}), BadFile, "written once"),
@@ -44,7 +44,6 @@ W = {"w": zeros(4, 3, 1, 1)}
         (model_of([node("NonZero", "x")], {"x": (2, 3)}), BadSetting, "NonZero"),
         (model_of([node("Relu", "x")], {"x": (2**40, 2**40)}), BadFile, "2\\*\\*40"),
         (model_of([node("Slice", "x a a")], {"x": (4,)}, {"a": np.zeros(1, np.int64)}), BadFile, "elements"),
-        (model_of([node("Relu", "x")], {"x": (2,)}, opset=99999), DonnaError, ""),
     ],
 )
 def test_models_that_are_refused(model: onnx.ModelProto, error: type[DonnaError], says: str) -> None:

@@ -36,6 +36,22 @@ def load(source: Path | onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
+def check_names(model: onnx.ModelProto) -> None:
+    """Raise `BadFile` for a name that is no text: protobuf hands out the bytes of a torn one."""
+    graph = model.graph
+    nodes = [*graph.node, *(node for function in model.functions for node in function.node)]
+    values = [*graph.input, *graph.output, *graph.value_info]
+    names: list[object] = [item.name for item in (*values, *graph.initializer, *nodes)]
+    names += [name for node in nodes for name in (node.op_type, node.domain, *node.input, *node.output)]
+    names += [attribute.name for node in nodes for attribute in node.attribute]
+    names += [dim.dim_param for value in values for dim in value.type.tensor_type.shape.dim]
+    names += [name for function in model.functions for name in (function.name, function.domain)]
+    names += [sparse.values.name for sparse in graph.sparse_initializer]
+    for name in names:
+        if not isinstance(name, str):
+            raise BadFile("a name in an ONNX model must be text", found=name)
+
+
 def skeleton_of(model: onnx.ModelProto, input_shapes: InputShapes, symbols: Mapping[str, int]) -> onnx.ModelProto:
     """Return the model with large constants as inputs, inputs of fixed shape, and no functions of its own.
 
@@ -117,8 +133,10 @@ def _sizes_of_symbols(value: onnx.ValueInfoProto, shape: Sequence[int], known: M
         raise BadSetting("an input's shape must be whole numbers of 1 or more", found=list(shape))
     if not value.type.tensor_type.HasField("shape"):
         return {}
+    if len(stated) != len(shape):
+        raise BadSetting(f"{rule}, {_shown(value)}, with as many dimensions", found=list(shape))
     found: dict[str, int] = {}
-    for dim, size in zip(stated, shape, strict=False):
+    for dim, size in zip(stated, shape, strict=True):
         limit = (
             dim.dim_value
             if dim.HasField("dim_value") and dim.dim_value > 0
@@ -128,8 +146,6 @@ def _sizes_of_symbols(value: onnx.ValueInfoProto, shape: Sequence[int], known: M
             raise BadSetting(f"{rule}, {_shown(value)}", found=list(shape))
         if dim.dim_param:
             found[dim.dim_param] = size
-    if len(stated) != len(shape):
-        raise BadSetting(f"{rule}, {_shown(value)}, with as many dimensions", found=list(shape))
     return found
 
 
