@@ -32,22 +32,26 @@ MOVES = words(
     """Concat Split Slice Gather GatherElements GatherND Transpose Pad Expand Tile DepthToSpace SpaceToDepth ScatterND ScatterElements
     Scatter Trilu ReverseSequence Compress OneHot EyeLike Cast CastLike Reshape Flatten Squeeze Unsqueeze"""
 )
-NAMES = {
-    "GlobalAveragePool": "global_average_pool",
+ALIKE = {  # operators that cost what another one does
+    **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool"), "global_pool"),
+    **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), "softmax"),
+    **dict.fromkeys(("LayerNormalization", "RMSNormalization", "LpNormalization"), "layer_norm"),
+    **dict.fromkeys(("InstanceNormalization", "GroupNormalization", "MeanVarianceNormalization"), "instance_norm"),
+    **dict.fromkeys(("Sum", "Mean"), "add"),
+    "DynamicQuantizeLinear": "quantize",
+    "LpPool": "average_pool",
     "LRN": "lrn",
     "PRelu": "prelu",
-    "LpPool": "lp_pool",
-    "RMSNormalization": "rms_norm",
-    "DynamicQuantizeLinear": "quantize",
 }
 
 
 def function_of(op: Op) -> str:
-    """Return the key of an operator's cost: its name in small letters, the words apart; norms are `..._norm`."""
-    if op.rule in NAMES:
-        return NAMES[op.rule]
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", op.rule).lower()
-    return words.replace("_normalization", "_norm").replace("is_na_n", "is_nan")
+    """Return the key of an operator's cost: its name in small letters, the words apart, or that of the ones that cost as much."""
+    if op.rule in ALIKE:
+        return ALIKE[op.rule]
+    if op.rule.startswith(("Reduce", "Arg")):
+        return "reduce"
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", op.rule).lower()
 
 
 def unary(draft: Draft, op: Op) -> None:
