@@ -48,12 +48,12 @@ def ceil_div(value: Numbers, by: Numbers | float) -> Numbers:
 def mapped(product: Product, array: Array, mode: str) -> Product:
     """Return the products that a grouped convolution is laid out as on the array.
 
-    `dense_padded`: one product whose weights are zero between groups. `diagonal`: as many groups side by side along the array's diagonal as
-    fit, zeros beside them; with `os` only columns limit it. `per_group`: one after another.
+    `dense_padded`: one product whose weights are zero between groups. `diagonal`: as many groups along the array's diagonal as fit, zeros
+    beside them; where outputs stay, every column needs inputs of its own, and it is `per_group`. `per_group`: one after another.
     """
     if mode == "dense_padded":
         return Product(product.m, product.n * product.groups, product.taps, product.channels * product.groups, _ONE)
-    if mode == "diagonal":
+    if mode == "diagonal" and array.dataflow != "os":
         packed = np.minimum(_packed(product, array), product.groups)
         wide, tall = (1, packed) if array.dataflow == "is" else (packed, 1)
         return Product(
@@ -73,7 +73,7 @@ def _packed(product: Product, array: Array) -> Numbers:
     depth = product.channels if array.row_axis == "channels" else product.k
     by_rows = np.floor(array.rows / depth)
     by_columns = np.floor(array.cols / (product.m if array.dataflow == "is" else product.n))
-    return np.maximum(by_columns if array.dataflow == "os" else np.minimum(by_rows, by_columns), 1)
+    return np.maximum(np.minimum(by_rows, by_columns), 1)
 
 
 def folds(product: Product, array: Array) -> tuple[Numbers, Numbers]:
@@ -87,17 +87,20 @@ def folds(product: Product, array: Array) -> tuple[Numbers, Numbers]:
     return rows, ceil_div(product.n if array.dataflow == "ws" else product.m, array.cols)
 
 
-def cycles(product: Product, array: Array, macs: float = 1.0) -> Numbers:
-    """Return the cycles of all groups; macs: multiply-accumulates an element and cycle, below 1 for a wider precision."""
+def cycles(product: Product, array: Array, macs: float = 1.0, whole: Numbers | bool = True) -> Numbers:
+    """Return the cycles of all groups.
+
+    macs: multiply-accumulates an element and cycle, below 1 for a wider precision. whole: whether this is all of a layer, whose strict cycles
+    SCALE-Sim counts to the index of the last one; a tile among others has all its cycles.
+    """
     r, c = array.rows, array.cols
     by_rows, by_columns = folds(product, array)
     streamed = {"os": product.k, "ws": product.m, "is": product.n}[array.dataflow]
+    fill = 0 if array.dataflow == "os" else r
     skew = r + c - 2
     if array.timing == "strict":
-        fill = 0 if array.dataflow == "os" else r
-        found = product.groups * (by_rows * by_columns * (streamed + fill + skew) - 1)
+        found = product.groups * (by_rows * by_columns * (streamed + fill + skew) - np.where(whole, 1, 0))
     else:
-        fill = 0 if array.dataflow == "os" else r
         found = fill + product.groups * by_rows * by_columns * np.maximum(streamed, r) + skew
     return np.asarray(np.ceil(found / macs))
 
@@ -106,8 +109,7 @@ def words(product: Product, array: Array) -> Words:
     """Return the operands that are read and written, of all groups."""
     by_rows, by_columns = folds(product, array)
     maps, weights, sums = (
-        product.groups * size
-        for size in (product.m * product.k, product.k * product.n, product.m * product.n)
+        product.groups * size for size in (product.m * product.k, product.k * product.n, product.m * product.n)
     )
     if array.dataflow == "os":
         return Words(maps * by_columns, weights * by_rows, sums)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -16,32 +17,62 @@ ACCUMULATOR_BYTES = 4  # of a partial sum and of a bias
 
 def structure(workload: Workload) -> tuple[object, ...]:
     """Return what two workloads must share to be simulated together: everything but sizes."""
-    tensors = workload.tensors
-    nodes = tuple(
-        (
-            node.kind,
-            node.function,
-            node.inputs,
-            node.outputs,
-            node.elementwise,
-            node.precision,
-            node.weights > 0,
-            _shape_class(node.geometry),
-            tuple(tensors[x].elements == tensors[node.outputs[0]].elements for x in node.inputs)
-            if node.elementwise
-            else None,
-        )
-        for node in workload.nodes
-    )
-    return nodes, tuple(tensor.precision for tensor in tensors), workload.inputs, workload.outputs
+    sizes = [tensor[0] for tensor in workload.tensors]
+    nodes = [
+        (kind, function, inputs, outputs, precision, weights > 0, _shape_class(geometry))
+        if not elementwise
+        else (kind, function, inputs, outputs, precision, *[sizes[x] == sizes[outputs[0]] for x in inputs])
+        for kind, function, _, _, inputs, outputs, geometry, weights, _, _, elementwise, precision in workload.nodes
+    ]
+    return tuple(nodes), tuple([tensor[2] for tensor in workload.tensors]), workload.inputs, workload.outputs
 
 
 def _shape_class(g: Geometry | None) -> int:
     """Return what decides how a product is laid out and whether it can go strip by strip."""
     if g is None:
         return -1
-    kind = 0 if g.groups == 1 else 1 if g.groups == g.in_channels else 2
+    kind = 0 if g[13] == 1 else 1 if g[13] == g[1] else 2  # groups, channels
     return kind + 3 * (g[7:11] == (1, 1, 1, 1))  # kernel and stride
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """The geometry of one array node in every workload: `Geometry` with an array [n, 1] for each field."""
+
+    batch: Numbers
+    in_channels: Numbers
+    in_height: Numbers
+    in_width: Numbers
+    out_channels: Numbers
+    out_height: Numbers
+    out_width: Numbers
+    kernel_height: Numbers
+    kernel_width: Numbers
+    stride_height: Numbers
+    stride_width: Numbers
+    dilation_height: Numbers
+    dilation_width: Numbers
+    groups: Numbers
+
+    @property
+    def taps(self) -> Numbers:
+        """Positions of the kernel."""
+        return np.asarray(self.kernel_height * self.kernel_width)
+
+    @property
+    def columns(self) -> Numbers:
+        """Output channels of a group."""
+        return np.asarray(self.out_channels / self.groups)
+
+    @property
+    def depth(self) -> Numbers:
+        """Input channels of a group."""
+        return np.asarray(self.in_channels / self.groups)
+
+    @property
+    def outputs(self) -> Numbers:
+        """Results of the product, of the whole batch."""
+        return np.asarray(self.batch * self.out_channels * self.out_height * self.out_width)
 
 
 class Batch:
@@ -55,18 +86,21 @@ class Batch:
         return len(self.workloads)
 
     @cached_property
-    def tensor_bytes(self) -> Numbers:
-        """Bytes of every activation in memory, its channels padded; float [n, tensors]."""
-        sizes = np.array([[t[:2] for t in w.tensors] for w in self.workloads], np.float64)
-        elements, channels = sizes[..., 0], np.maximum(sizes[..., 1], 1)
-        multiple = self.hardware.memory.channel_multiple
-        padded = elements / channels * (np.ceil(channels / multiple) * multiple)
-        return np.asarray(np.ceil(padded) * [self.element_bytes(t.precision) for t in self.first.tensors])
+    def _sizes(self) -> Numbers:
+        """Elements and channels of every activation, float [n, tensors, 2]."""
+        return np.array([[t[:2] for t in w.tensors] for w in self.workloads], np.float64)
 
-    @cached_property
+    @property
     def elements(self) -> Numbers:
         """Elements of every activation, float [n, tensors]."""
-        return np.array([[t[0] for t in w.tensors] for w in self.workloads], np.float64)
+        return self._sizes[..., 0]
+
+    @cached_property
+    def tensor_bytes(self) -> Numbers:
+        """Bytes of every activation in memory, its channels padded; float [n, tensors]."""
+        channels, multiple = np.maximum(self._sizes[..., 1], 1), self.hardware.memory.channel_multiple
+        padded = self.elements / channels * (np.ceil(channels / multiple) * multiple)
+        return np.asarray(np.ceil(padded) * [self.element_bytes(t.precision) for t in self.first.tensors])
 
     def bytes_of(self, tensor: int) -> Numbers:
         """Return a tensor's bytes, float [n, 1]."""
@@ -76,20 +110,24 @@ class Batch:
         """Return a node of the first workload, for what all share."""
         return self.first.nodes[number]
 
-    def geometry(self, number: int) -> Geometry:
-        """Return the geometry of an array node with arrays [n, 1] for its fields."""
+    @cached_property
+    def _counts(self) -> Numbers:
+        """Weights, biases and work of every node, float [n, nodes, 3]."""
+        return np.array([[node[7:10] for node in w.nodes] for w in self.workloads], np.float64)
+
+    def shapes(self, number: int) -> Shapes:
+        """Return the geometry of an array node."""
         table = np.array([w.nodes[number].geometry for w in self.workloads], np.float64)
-        return Geometry(*table.T[:, :, None])  # type: ignore[arg-type]  arrays in the place of whole numbers
+        return Shapes(*table.T[:, :, None])
 
     def work(self, number: int) -> Numbers:
         """Return the elements that a vector node works through, float [n, 1]."""
-        return np.array([[w.nodes[number].work] for w in self.workloads], np.float64)
+        return self._counts[:, number, 2:]
 
     def weight_bytes(self, number: int) -> tuple[Numbers, Numbers]:
         """Return the bytes of a node's weights and biases in DRAM and on the chip, float [n, 1] each."""
-        counts = np.array([w.nodes[number][7:9] for w in self.workloads], np.float64)
-        weights = counts[:, :1] * self.element_bytes(self.node(number).precision)
-        biases = counts[:, 1:] * ACCUMULATOR_BYTES
+        weights = self._counts[:, number, :1] * self.element_bytes(self.node(number).precision)
+        biases = self._counts[:, number, 1:2] * ACCUMULATOR_BYTES
         return np.ceil(weights * self.hardware.memory.weight_compression) + biases, weights + biases
 
     def element_bytes(self, precision: str) -> int:

@@ -65,9 +65,7 @@ def _alone(number: int, node: Node) -> Step:
     return Step((number,), ((),), (), node.inputs, (), (), node.outputs)
 
 
-def _joined(
-    node: Node, workload: Workload, steps: list[Step], maker: dict[int, int], uses: Counter[int]
-) -> int | None:
+def _joined(node: Node, workload: Workload, steps: list[Step], maker: dict[int, int], uses: Counter[int]) -> int | None:
     """Return the step that an elementwise node can join: the latest one that feeds it, if nothing else uses what that makes."""
     if not node.elementwise or not node.inputs or len(node.outputs) != 1:
         return None

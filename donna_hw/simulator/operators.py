@@ -39,8 +39,8 @@ def _members(batch: Batch, choice: Choice, start: int, group: int) -> list[Opera
     tiles = int(tiling.tiles[at])
     total = int(prices.total[(*place, choice.ahead)])
     computes = [int(units.longest[at]) * tiles for units in tiling.units]
-    ends = [0, *np.cumsum(computes)]
-    bounds = [end * total // max(ends[-1], 1) for end in map(int, ends)]  # of whole cycles: nothing is lost in rounding
+    ends = [0, *map(int, np.cumsum(computes))]
+    bounds = [end * total // max(ends[-1], 1) for end in ends]  # of whole cycles: nothing is lost in rounding
     bounds[-1] = total
 
     def shared(amount: int, member: int) -> int:
@@ -92,12 +92,16 @@ def _members(batch: Batch, choice: Choice, start: int, group: int) -> list[Opera
                 sram_need_bytes=int(prices.need[choice.combination, 0, choice.candidate]),
                 tiles=tiles,
                 tile=_text(tiling.cut, at),
-                utilisation=macs / max((high - low) * array.rows * array.cols * batch.macs_rate(head), 1),
-                energy_j=macs * mac_j
-                + sum(batch.node(n).work for n in _vector_nodes(batch, choice, member)) * energy.vector_element_j
-                + float(units.operand_bytes[at]) * energy.sram_byte_j
-                + shared(dram, member) * energy.dram_byte_j
-                + (high - low) / batch.hardware.clock_hz * energy.static_w,
+                utilisation=float(
+                    min(macs / max((high - low) * array.rows * array.cols * batch.macs_rate(head), 1), 1.0)
+                ),
+                energy_j=float(
+                    macs * mac_j
+                    + sum(batch.node(n).work for n in _vector_nodes(batch, choice, member)) * energy.vector_element_j
+                    + float(units.operand_bytes[at]) * energy.sram_byte_j
+                    + shared(dram, member) * energy.dram_byte_j
+                    + (high - low) / batch.hardware.clock_hz * energy.static_w
+                ),
                 bound_by=max((cycles | mine).items(), key=lambda pair: pair[1])[0],
                 strip_group=group,
             )

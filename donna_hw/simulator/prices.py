@@ -14,7 +14,8 @@ from donna_hw.simulator import pipeline
 from donna_hw.simulator.batch import Batch
 from donna_hw.simulator.hardware import Memory
 from donna_hw.simulator.program import Program, Run
-from donna_hw.simulator.tiles import Tiling, array_tiling, strip_tiling, vector_tiling
+from donna_hw.simulator.strips import strip_tiling
+from donna_hw.simulator.tiles import Tiling, array_tiling, vector_tiling
 
 Numbers = np.ndarray
 
@@ -52,7 +53,11 @@ def tiling_of(batch: Batch, run: Run) -> Tiling:
     """Return the candidates of a run."""
     if len(run.step.heads) > 1:
         return strip_tiling(batch, run.step)
-    return array_tiling(batch, run.step) if batch.node(run.step.heads[0]).kind == "array" else vector_tiling(batch, run.step)
+    return (
+        array_tiling(batch, run.step)
+        if batch.node(run.step.heads[0]).kind == "array"
+        else vector_tiling(batch, run.step)
+    )
 
 
 def prices_of(batch: Batch, run: Run, program: Program) -> Prices:

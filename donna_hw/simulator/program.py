@@ -89,9 +89,7 @@ def _alive(steps: list[Step], workload: Workload, hardware: Hardware) -> list[tu
     return [tuple(tensors) for tensors in alive]
 
 
-def _run(
-    number: int, first: int, after: int, step: Step, alive: list[tuple[int, ...]], workload: Workload
-) -> Run:  # noqa: PLR0917  a span in order
+def _run(number: int, first: int, after: int, step: Step, alive: list[tuple[int, ...]], workload: Workload) -> Run:  # noqa: PLR0917  a span in order
     begin, end = alive[first], alive[after]
     touched = [t for t in dict.fromkeys((*step.reads, *step.writes)) if t in begin or t in end]
     kept, ending = [t for t in touched if t in end], [t for t in touched if t not in end]
@@ -116,7 +114,11 @@ def _run(
 
 
 def _states(
-    tensors: tuple[int, ...], beside: tuple[int, ...], beside_flags: np.ndarray, chosen: tuple[int, ...], flags: np.ndarray
+    tensors: tuple[int, ...],
+    beside: tuple[int, ...],
+    beside_flags: np.ndarray,
+    chosen: tuple[int, ...],
+    flags: np.ndarray,
 ) -> np.ndarray:
     """Return the number of the state of `tensors` for each pair of combinations, int [beside combinations, combinations]."""
     found = np.zeros((len(beside_flags), len(flags)), np.int64)
