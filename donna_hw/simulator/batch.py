@@ -88,7 +88,8 @@ class Batch:
     @cached_property
     def _sizes(self) -> Numbers:
         """Elements and channels of every activation, float [n, tensors, 2]."""
-        return np.array([[t[:2] for t in w.tensors] for w in self.workloads], np.float64)
+        sizes = [x for w in self.workloads for t in w.tensors for x in (t[0], t[1])]
+        return np.array(sizes, np.float64).reshape(len(self), -1, 2)
 
     @property
     def elements(self) -> Numbers:
@@ -113,12 +114,13 @@ class Batch:
     @cached_property
     def _counts(self) -> Numbers:
         """Weights, biases and work of every node, float [n, nodes, 3]."""
-        return np.array([[node[7:10] for node in w.nodes] for w in self.workloads], np.float64)
+        counts = [x for w in self.workloads for node in w.nodes for x in (node[7], node[8], node[9])]
+        return np.array(counts, np.float64).reshape(len(self), -1, 3)
 
     def shapes(self, number: int) -> Shapes:
         """Return the geometry of an array node."""
-        table = np.array([w.nodes[number].geometry for w in self.workloads], np.float64)
-        return Shapes(*table.T[:, :, None])
+        sizes = [x for w in self.workloads for x in w.nodes[number].geometry or ()]
+        return Shapes(*np.array(sizes, np.float64).reshape(len(self), -1).T[:, :, None])
 
     def work(self, number: int) -> Numbers:
         """Return the elements that a vector node works through, float [n, 1]."""

@@ -16,12 +16,8 @@ Numbers = np.ndarray
 
 HELD, BY_STRIPS, BY_CHANNELS = range(3)  # orders, see `tiles.array_tiling`
 MOST = 2**21  # pixels, channels or depth: cut into so many parts, everything is as small as can be
-STRIPS = {
-    HELD: (1, 2, 4, 8, 16, 64, 512, 2**13, 2**17, MOST),
-    BY_STRIPS: (2, 8, 64, 512, 2**13, MOST),
-    BY_CHANNELS: (1, 4, 16, 64, 2**13, MOST),
-}
-CHANNELS = {HELD: (1, 4, 32, MOST), BY_STRIPS: (2, 8, 64, MOST), BY_CHANNELS: (2, 4, 8, 32, 256, MOST)}
+STRIPS = {HELD: (1, 2, 4, 8, 16, 64, 512, MOST), BY_STRIPS: (4, 64, MOST), BY_CHANNELS: (1, 4, 16, 64, MOST)}
+CHANNELS = {HELD: (1, 8), BY_STRIPS: (2, 16, MOST), BY_CHANNELS: (2, 8, 32, MOST)}
 CHUNKS = (8, 256, MOST)  # of the depth, where even one row of the array is too deep to be held
 
 
@@ -81,7 +77,8 @@ def upto(values: tuple[int, ...], most: float) -> list[int]:
 def cut_product(g: Shapes, strips: Numbers, channels: Numbers, chunks: Numbers, array_cols: int) -> Cut:
     """Return the cut nearest to so many strips, channel blocks and chunks.
 
-    Images are split first, then rows, then columns of the map; groups first, then the columns of each, in multiples of the array's.
+    Images are split first, then rows, then columns of the map; groups first, then the columns of each, in multiples of
+    the array's.
     """
     images = np.ceil(g.batch / np.minimum(strips, g.batch))
     left = np.ceil(strips / g.batch)
@@ -92,7 +89,7 @@ def cut_product(g: Shapes, strips: Numbers, channels: Numbers, chunks: Numbers, 
     groups = np.ceil(g.groups / np.minimum(channels, g.groups))
     group_blocks = np.ceil(g.groups / groups)
     block = np.ceil(g.columns / np.minimum(np.ceil(channels / g.groups), g.columns))
-    block = np.minimum(np.where(block > array_cols, np.ceil(block / array_cols) * array_cols, block), g.columns)
+    block = np.minimum(np.ceil(block / array_cols) * array_cols, g.columns)
     depth = np.ceil(g.depth / np.minimum(chunks, g.depth))
     return Cut(
         images,

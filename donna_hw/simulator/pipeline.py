@@ -13,6 +13,11 @@ Numbers = np.ndarray
 
 def duration(tiles: Numbers, load: Numbers, compute: Numbers, store: Numbers) -> Numbers:
     """Return the cycles from the first load to the end of the last store, for `tiles` >= 1 tiles of equal cost each."""
-    first, last = np.maximum(compute, load), np.maximum(compute, store)
-    between = np.maximum(compute, load + store)
-    return np.asarray(load + store + np.where(tiles > 1, first + (tiles - 2) * between + last, compute))
+    both = load + store
+    several = np.maximum(compute, both)
+    several *= tiles - 2
+    several += np.maximum(compute, load)
+    several += np.maximum(compute, store)
+    found = np.where(tiles > 1, several, compute)
+    found += both
+    return np.asarray(found)

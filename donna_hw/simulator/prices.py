@@ -85,8 +85,10 @@ def prices_of(batch: Batch, run: Run, program: Program) -> Prices:
     stores = store[..., None]
     weights = burst(streamed, memory) * tiles + burst(tiling.held_bytes, memory)
     busy = before + tiles[None, ..., None] * (loads + stores)
-    runs = before + pipeline.duration(tiles[None, ..., None], loads, tiling.compute[None, ..., None], stores)
-    runs = runs + hardware.schedule.operator_overhead_cycles + memory.dram_latency_cycles * (busy > 0)
+    runs = pipeline.duration(tiles[None, ..., None], loads, tiling.compute[None, ..., None], stores)
+    runs += before + hardware.schedule.operator_overhead_cycles
+    if memory.dram_latency_cycles:
+        runs += memory.dram_latency_cycles * (busy > 0)
     buffers = [tiling.buffer_bytes, tiling.whole_buffer_bytes] if own else [tiling.buffer_bytes]
     nothing = np.zeros((len(batch), 1))
     fetch = [(nothing, nothing)] + [weights_of(batch, program.runs[number]) for number in ahead]

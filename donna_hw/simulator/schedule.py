@@ -95,7 +95,7 @@ def _priced(batch: Batch, program: Program, run: Run) -> Priced:
         (run.beside_flags[:, place, None] * size for place, size in enumerate(taken)),
         np.zeros((len(run.beside_flags), len(batch))),
     )
-    goals = prices.total + TIE * prices.moved[..., None]
+    goals = prices.total + TIE * prices.moved[..., None] if len(batch) == 1 else prices.total
     return Priced(run, prices, np.where(possible(prices, spare, memory), goals[None], np.inf))
 
 

@@ -39,7 +39,13 @@ def cycles_of(workloads: Sequence[Workload], hardware: Hardware) -> np.ndarray:
         program = Program.of(workloads[numbers[0]], hardware)
         if not program.steps:
             continue
+        numbers.sort(key=lambda number: _pixels(workloads[number]))  # alike together: they are cut into alike tiles
         for start in range(0, len(numbers), BATCH):
             some = numbers[start : start + BATCH]
             found[some] = cheapest(Batch([workloads[number] for number in some], hardware), program)
     return found
+
+
+def _pixels(workload: Workload) -> int:
+    elements, channels, _ = workload.tensors[workload.nodes[0].outputs[0]]
+    return elements // max(channels, 1)

@@ -84,7 +84,9 @@ def array_tiling(batch: Batch, step: Step) -> Tiling:
     reads |= {tensor: operand(batch, tensor, step, out_part, twice) for tensor in step.operands}
     for tensor in step.factor:  # weights that are themselves computed come by the way of the map
         size = batch.bytes_of(tensor)
-        reads[tensor] = Moved(size * passes, np.where(held, size, np.minimum(2 * np.ceil(size / part_of_weights), size)))
+        reads[tensor] = Moved(
+            size * passes, np.where(held, size, np.minimum(2 * np.ceil(size / part_of_weights), size))
+        )
     return Tiling(
         tiles=tiles,
         compute=units.longest,
@@ -181,6 +183,4 @@ def vector_tiling(batch: Batch, step: Step) -> Tiling:
     reads = {t: tiled(batch.bytes_of(t), part, twice) for t in step.maps}
     reads |= {t: operand(batch, t, step, part, twice) for t in step.operands}
     writes = {t: tiled(batch.bytes_of(t), part, twice) for t in step.writes}
-    return Tiling(
-        tiles, units.longest, (units,), reads, writes, none, none, none, none, none, none, {"parts": tiles}
-    )
+    return Tiling(tiles, units.longest, (units,), reads, writes, none, none, none, none, none, none, {"parts": tiles})
