@@ -55,6 +55,8 @@ def profile_space(
     parts = parts_of(space)
     kind = device.kind()
     if issubclass(kind, ExactBackend):
+        if mode != "isolated":
+            raise BadSetting("blocks are only timed in a chain; a computed cost is a block's own", found=mode)
         backend = device.backend()
         assert isinstance(backend, ExactBackend)  # noqa: S101  of that kind
         path = table_path(root, device.name, space.name, variant(backend.description(), protocol, mode))
@@ -101,7 +103,7 @@ def measure_networks(
     if issubclass(device.kind(), ExactBackend):
         backend = device.backend()
         assert isinstance(backend, ExactBackend)  # noqa: S101  of that kind
-        return np.array([backend.cost(space.network(architecture)) for architecture in architectures])
+        return np.array(backend.costs([space.network(architecture) for architecture in architectures]))
     graphs = [space.network(architecture) for architecture in architectures]
     names = ["/".join(space.labels(architecture).values()) for architecture in architectures]
     jobs = unique_jobs([Job(name, graph) for name, graph in zip(names, graphs, strict=True)])
