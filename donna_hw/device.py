@@ -19,7 +19,10 @@ _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: 
 
 
 class DeviceFile(BaseModel):
-    """The keys of a device's TOML; `devices/README.md` explains each with its unit."""
+    """The keys of a device's TOML; `devices/README.md` explains each with its unit.
+
+    hardware: what a simulated device consists of, checked by its backend (`donna_hw.simulator.hardware`); no other backend takes one.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
