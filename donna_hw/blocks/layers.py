@@ -192,7 +192,7 @@ class Draft:
         if name in self._shapes:
             raise BadSetting("every layer of a block needs a name of its own", found=name)
         self._shapes[name] = layer.out_shape
-        self.layers.append(replace(layer, name=name))
+        self.layers.append(replace(layer, name=name) if self._prefix else layer)
         return name
 
 
