@@ -16,7 +16,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.ticker import FixedLocator, LogFormatter, StrMethodFormatter
 
 from donna_hw.report.figure import BLUE, GREEN, GREY, ORANGE
 from donna_hw.show.names import shortened
@@ -34,15 +34,15 @@ MARKS = {
     "overhead": (GREY, "X"),
 }
 LABELLED = 6  # dearest operators that are named
-SMALLEST, LARGEST = 16.0, 1400.0  # areas of marks, for no time and for all of it, in square points
+SMALLEST, LARGEST = 26.0, 1400.0  # areas of marks, for no time and for all of it, in square points
 NEAR = 0.06  # decades within which two labels would cover each other
 
 
 def draw(simulation: Simulation) -> Figure:
     """Return the picture: multiply-accumulates a DRAM byte to the right, a cycle upwards, both logarithmic.
 
-    DRAM bytes are those moved while the operator ran, so that a mark lies under the roof. Operators without DRAM traffic stand in a strip at
-    the right border, those without multiply-accumulates are named beside the picture.
+    DRAM bytes are those moved while the operator ran, so that a mark lies under the roof. Operators without DRAM traffic stand in a
+    strip at the right border, those without multiply-accumulates are named beside the picture.
     """
     frame = simulation.frame()
     frame["share"] = frame["total_cycles"].astype(float) / max(simulation.total_cycles, 1)
@@ -71,7 +71,9 @@ def draw(simulation: Simulation) -> Figure:
             zorder=3,
         )
     _numbers(axes, marks, border)
-    axes.set_title(f"{shortened(simulation.model, 40)} on {shortened(simulation.device, 30)}, simulated", parse_math=False)
+    axes.set_title(
+        f"{shortened(simulation.model, 40)} on {shortened(simulation.device, 30)}, simulated", parse_math=False
+    )
     axes.set_xlabel("multiply-accumulates a byte of DRAM traffic")
     axes.set_ylabel("multiply-accumulates a cycle")
     _legend(figure, marks, frame[~on_array])
@@ -113,16 +115,21 @@ def _frame(axes: Axes, marks: pd.DataFrame, hardware: Hardware) -> float:
     low, high = min(xs) / 2.5, max(xs) * 4
     strip = bool(len(finite) < len(marks))
     right = high * (high / low) ** 0.12 if strip else high
-    axes.set(xscale="log", yscale="log", xlim=(low, right), ylim=(min(ys) / 2.5, max(ys) * 2.2))
+    axes.set(xscale="log", yscale="log", xlim=(low, right), ylim=(min(ys) / 2.5, max(ys) * 4))
     border = math.sqrt(high * right) if strip else right
     if strip:
         axes.axvspan(high, right, color="#EEEEEE", zorder=0)
         axes.text(
             border, 0.02, "no DRAM traffic", transform=axes.get_xaxis_transform(), rotation=90, ha="center", fontsize=8, color=GREY
         )  # fmt: skip
-        decades = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
-        axes.xaxis.set_major_locator(FixedLocator([10.0**decade for decade in decades]))
-        axes.xaxis.set_minor_locator(NullLocator())
+        powers = 10.0 ** np.arange(math.floor(math.log10(low)), math.ceil(math.log10(high)))
+        axes.xaxis.set_major_locator(FixedLocator(powers[powers > low]))
+        between = np.outer(powers, np.arange(2, 10)).ravel()
+        axes.xaxis.set_minor_locator(FixedLocator(between[(between > low) & (between < high)]))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axis.set_minor_formatter(LogFormatter())
+    axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
     return border
 
@@ -148,28 +155,30 @@ def _roof(axes: Axes, marks: pd.DataFrame, hardware: Hardware) -> None:
         axes.plot([low, end], [low * bandwidth, end * bandwidth], color="black", lw=1.4)
         start = max(low, bottom / bandwidth)
         middle = start * (end / start) ** 0.5
-        axes.annotate(
-            f"DRAM: {bandwidth:g} bytes a cycle", (middle, middle * bandwidth), (0, 5), textcoords="offset points", fontsize=8,
-            rotation=math.degrees(math.atan(bandwidth)), transform_rotates_text=True, rotation_mode="anchor", ha="center", color="#444444",
+        above = 1.06  # off the line
+        axes.text(
+            middle, middle * bandwidth * above, f"DRAM: {bandwidth:g} bytes a cycle", fontsize=8, color="#444444", ha="center",
+            rotation=math.degrees(math.atan(bandwidth * above)), transform_rotates_text=True, rotation_mode="anchor",
         )  # fmt: skip
 
 
 def _numbers(axes: Axes, marks: pd.DataFrame, border: float) -> None:
     """Number the dearest operators, dearest first; those that lie on one another share a place."""
-    places: list[tuple[float, float, list[str]]] = []
+    places: list[tuple[float, float, float, list[str]]] = []
     for number, op in enumerate(marks.head(LABELLED).to_dict("records"), 1):
         x, y = min(op["intensity"], border), op["reached"]
         near = (p for p in places if abs(math.log10(p[0] / x)) < NEAR and abs(math.log10(p[1] / y)) < NEAR)
         place = next(near, None)
         if place is None:
-            places.append((x, y, [str(number)]))
+            radius = math.sqrt(SMALLEST + LARGEST * op["share"]) / 2
+            places.append((x, y, radius, [str(number)]))
         else:
-            place[2].append(str(number))
-    for x, y, numbers in places:
-        text = axes.annotate(
-            ", ".join(numbers), (x, y), ha="center", va="center", fontsize=8, fontweight="bold", zorder=4
-        )
-        text.set_bbox({"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.75})
+            place[3].append(str(number))
+    for x, y, radius, numbers in places:
+        axes.annotate(
+            ", ".join(numbers), (x, y), (0, radius + 2), textcoords="offset points", ha="center", fontsize=8,
+            fontweight="bold", zorder=4,
+        )  # fmt: skip
 
 
 def _legend(figure: Figure, marks: pd.DataFrame, others: pd.DataFrame) -> None:
@@ -194,7 +203,10 @@ def _legend(figure: Figure, marks: pd.DataFrame, others: pd.DataFrame) -> None:
     if len(marks):
         head("the dearest")
         for number, op in enumerate(marks.head(LABELLED).to_dict("records"), 1):
-            add(f"{shortened(op['name'], 28)}  {_percent(op['share'])}", Line2D([], [], ls="", marker=f"${number}$", color="black", ms=6))
+            add(
+                f"{shortened(op['name'], 34)}  {_percent(op['share'])}",
+                Line2D([], [], ls="", marker=f"${number}$", color="black", ms=6, mew=0.2),
+            )
     if len(others):
         head(f"no multiply-accumulates, not drawn: {_percent(others['share'].sum())}")
         for line in _named(others):
@@ -210,7 +222,7 @@ def _named(others: pd.DataFrame) -> Iterator[str]:
     """Return the dearest operators that are not drawn, and how many more there are."""
     dearest = others.sort_values("share", ascending=False, kind="stable")
     for op in dearest.head(LABELLED).to_dict("records"):
-        yield f"{shortened(op['name'], 28)}  {_percent(op['share'])}"
+        yield f"{shortened(op['name'], 34)}  {_percent(op['share'])}"
     rest = dearest.iloc[LABELLED:]
     if len(rest):
         yield f"{len(rest)} more  {_percent(rest['share'].sum())}"

@@ -14,5 +14,5 @@ def shortened(name: str, width: int) -> str:
     if len(plain) <= width:
         return plain
     kept = max(width - len(CUT), 0)
-    head = kept // 4
+    head = min(kept // 4, 6)
     return (plain[:head] + CUT + plain[len(plain) - (kept - head) :])[:width]

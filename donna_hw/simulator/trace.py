@@ -26,19 +26,21 @@ _PROCESS = 1
 def perfetto(simulation: Simulation) -> dict[str, Any]:
     """Return the timeline as a JSON object, every event with its exact cycles in `args`; to be written to a .json for ui.perfetto.dev."""
     hertz = simulation.hardware.clock_hz
-    events = [_name("process_name", 0, name=f"{simulation.model} on {simulation.device}, simulated")]
+    events: list[dict[str, Any]] = [
+        _name("process_name", 0, name=f"{simulation.model} on {simulation.device}, simulated")
+    ]
     for number, track in enumerate(TRACKS, 1):
         events += [
             _name("thread_name", number, name=track),
             _name("thread_sort_index", number, sort_index=number),
         ]
     for op in simulation.ops:
-        events.append(_slice(OPERATORS, op.name, op.op_type, op.start_cycle, op.total_cycles, hertz, _facts(op)))
+        events.append(_slice(OPERATORS, op, op.total_cycles, hertz, _facts(op)))
         for track, field in _BUSY.items():
             cycles = getattr(op, field)
             if cycles:
                 facts = {"dram_bytes": op.dram_bytes, "prefetch_bytes": op.prefetch_bytes} if track == "DMA" else {}
-                events.append(_slice(track, op.name, op.op_type, op.start_cycle, cycles, hertz, facts))
+                events.append(_slice(track, op, cycles, hertz, facts))
         events.append(_counter("SRAM in use", op.start_cycle, hertz, bytes=op.sram_need_bytes))
     events.append(_counter("SRAM in use", simulation.total_cycles, hertz, bytes=0))
     for number, members in groupby(simulation.ops, key=lambda op: op.strip_group):
@@ -59,22 +61,22 @@ def perfetto(simulation: Simulation) -> dict[str, Any]:
 
 
 def _group(number: int, members: list[Operator], hertz: float) -> dict[str, Any]:
-    start = members[0].start_cycle
-    cycles = members[-1].start_cycle + members[-1].total_cycles - start
+    first, last = members[0], members[-1]
+    cycles = last.start_cycle + last.total_cycles - first.start_cycle
     facts = {"members": [op.name for op in members], "dram_bytes": sum(op.dram_bytes for op in members)}
-    return _slice(GROUPS, f"group {number}", "depth-first", start, cycles, hertz, facts)
+    return {**_slice(GROUPS, first, cycles, hertz, facts), "name": f"group {number}", "cat": "depth-first"}
 
 
-def _slice(
-    track: str, name: str, kind: str, start: int, cycles: int, hertz: float, facts: dict[str, Any]
-) -> dict[str, Any]:
+def _slice(track: str, op: Operator, cycles: int, hertz: float, facts: dict[str, Any]) -> dict[str, Any]:
+    """Return a slice that starts with its operator."""
+    start = op.start_cycle
     begin, end = _microseconds(start, hertz), _microseconds(start + cycles, hertz)
     return {
         "ph": "X",
         "pid": _PROCESS,
         "tid": TRACKS.index(track) + 1,
-        "name": name or kind,
-        "cat": kind,
+        "name": op.name or op.op_type,
+        "cat": op.op_type,
         "ts": begin,
         "dur": end - begin,  # of the ends, so that neighbours meet however late they are
         "args": {"start_cycle": start, "cycles": cycles, **facts},

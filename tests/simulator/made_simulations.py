@@ -28,7 +28,7 @@ CONTENT: dict[str, Any] = {
 HARDWARE = read_hardware(CONTENT, "made")
 
 
-def made_operator(  # noqa: D103
+def made_operator(
     name: str,
     op_type: str = "Conv",
     *,
@@ -91,7 +91,11 @@ def mobile(blocks: int = 12) -> Simulation:
     ops, channels, side = [], 24, 112
     for i in range(blocks):
         wide, pixels = 4 * channels, side * side
-        for part, macs, width in (("expand", channels * wide, 900), ("depthwise", 9 * wide, 30), ("project", wide * channels, 700)):
+        for part, macs, width in (
+            ("expand", channels * wide, 900),
+            ("depthwise", 9 * wide, 30),
+            ("project", wide * channels, 700),
+        ):
             ops.append(
                 made_operator(
                     f"/features/features.{i}/conv/{part}/Conv",
@@ -116,10 +120,12 @@ def simulations(draw: st.DrawFn) -> Simulation:
     """Draw networks of up to eight operators of any sizes, some in depth-first groups."""
     counts = st.integers(0, 10**9)
     ops, group, inside = [], 0, False
-    for i in range(draw(st.integers(0, 8))):
+    for _ in range(draw(st.integers(0, 8))):
         group, inside = group + int(draw(st.booleans())), draw(st.booleans())
         units = {unit: draw(counts) for unit in ("macs", "array", "output", "vector", "sram", "dram_bytes", "overhead")}
         name = draw(st.text(max_size=60))
-        ops.append(made_operator(name, draw(st.sampled_from(["Conv", "Add"])), **units, strip_group=group if inside else -1))
+        ops.append(
+            made_operator(name, draw(st.sampled_from(["Conv", "Add"])), **units, strip_group=group if inside else -1)
+        )
     clock = draw(st.floats(1.0, 1e12))
     return made_simulation(*ops, hardware=HARDWARE.model_copy(update={"clock_hz": clock}))
