@@ -28,9 +28,9 @@ FILE = click.Path(path_type=Path)
 )
 @click.option("--top", type=click.IntRange(0), default=30, show_default=True, help="Dearest operators to print.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON instead, and nothing else.")
-@click.option("--csv", type=FILE, help="Write a row an operator to this CSV.")
-@click.option("--trace", type=FILE, help="Write the timeline to this JSON, for ui.perfetto.dev.")
-@click.option("--roofline", type=FILE, help="Draw what limits each operator to this SVG or PNG.")
+@click.option("--csv", type=FILE, metavar="FILE", help="Write a row an operator to this CSV.")
+@click.option("--trace", type=FILE, metavar="FILE", help="Write the timeline to this JSON, for ui.perfetto.dev.")
+@click.option("--roofline", type=FILE, metavar="FILE", help="Draw what limits each operator to this SVG or PNG.")
 def simulate(
     *,
     model: Path,
@@ -45,8 +45,8 @@ def simulate(
 ) -> None:
     """Simulate MODEL.onnx on a tensor unit: cycles, energy and traffic.
 
-    From shapes alone: no weights are read and nothing is run. A float model counts as quantised to the unit's precision. An option that
-    sets or shapes may be given many times.
+    From shapes alone: nothing is run. A float model counts as quantised to the unit's precision. --set and --input-shape may be given
+    many times.
     """
     from donna_hw.device import Device
     from donna_hw.show.simulation import text_of_simulation, unknown

@@ -137,7 +137,7 @@ def _frame(axes: Axes, marks: pd.DataFrame, hardware: Hardware) -> float:
 def _roof(axes: Axes, marks: pd.DataFrame, hardware: Hardware) -> None:
     """Draw the hardware's own roof solid, and roofs of other precisions that operators run in dashed."""
     low, right = axes.get_xlim()
-    bottom, _ = axes.get_ylim()
+    bottom, top = axes.get_ylim()
     bandwidth = hardware.memory.dram_bytes_per_cycle
     peaks = _peaks(marks, hardware)
     own = _peak(hardware, hardware.precision)
@@ -155,7 +155,7 @@ def _roof(axes: Axes, marks: pd.DataFrame, hardware: Hardware) -> None:
         axes.plot([low, end], [low * bandwidth, end * bandwidth], color="black", lw=1.4)
         start = max(low, bottom / bandwidth)
         middle = start * (end / start) ** 0.5
-        above = 1.06  # off the line
+        above = (top / bottom) ** 0.03  # clear of marks on the line
         axes.text(
             middle, middle * bandwidth * above, f"DRAM: {bandwidth:g} bytes a cycle", fontsize=8, color="#444444", ha="center",
             rotation=math.degrees(math.atan(bandwidth * above)), transform_rotates_text=True, rotation_mode="anchor",
@@ -170,13 +170,13 @@ def _numbers(axes: Axes, marks: pd.DataFrame, border: float) -> None:
         near = (p for p in places if abs(math.log10(p[0] / x)) < NEAR and abs(math.log10(p[1] / y)) < NEAR)
         place = next(near, None)
         if place is None:
-            radius = math.sqrt(SMALLEST + LARGEST * op["share"]) / 2
+            radius = math.sqrt(SMALLEST + LARGEST * op["share"]) * 0.65  # of a diamond, nearly
             places.append((x, y, radius, [str(number)]))
         else:
             place[3].append(str(number))
     for x, y, radius, numbers in places:
         axes.annotate(
-            ", ".join(numbers), (x, y), (0, radius + 2), textcoords="offset points", ha="center", fontsize=8,
+            ", ".join(numbers), (x, y), (0, radius + 1), textcoords="offset points", ha="center", fontsize=8,
             fontweight="bold", zorder=4,
         )  # fmt: skip
 
