@@ -8,7 +8,8 @@ from __future__ import annotations
 import io
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -16,6 +17,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, LogFormatter, StrMethodFormatter
 
 from donna_hw.report.figure import BLUE, GREEN, GREY, ORANGE
@@ -115,7 +117,9 @@ def _frame(axes: Axes, marks: pd.DataFrame, hardware: Hardware) -> float:
     low, high = min(xs) / 2.5, max(xs) * 4
     strip = bool(len(finite) < len(marks))
     right = high * (high / low) ** 0.12 if strip else high
-    axes.set(xscale="log", yscale="log", xlim=(low, right), ylim=(min(ys) / 2.5, max(ys) * 4))
+    axes.set(
+        xscale="log", yscale="log", xlim=(low, right), ylim=(min(ys) / 2.5, max(max(ys) * 2.2, min(ys) * 4.5))
+    )  # a decade at least
     border = math.sqrt(high * right) if strip else right
     if strip:
         axes.axvspan(high, right, color="#EEEEEE", zorder=0)
@@ -177,7 +181,7 @@ def _numbers(axes: Axes, marks: pd.DataFrame, border: float) -> None:
     for x, y, radius, numbers in places:
         axes.annotate(
             ", ".join(numbers), (x, y), (0, radius + 1), textcoords="offset points", ha="center", fontsize=8,
-            fontweight="bold", zorder=4,
+            fontweight="bold", zorder=4, path_effects=[withStroke(linewidth=2.5, foreground="white")],
         )  # fmt: skip
 
 
@@ -204,7 +208,7 @@ def _legend(figure: Figure, marks: pd.DataFrame, others: pd.DataFrame) -> None:
         head("the dearest")
         for number, op in enumerate(marks.head(LABELLED).to_dict("records"), 1):
             add(
-                f"{shortened(op['name'], 34)}  {_percent(op['share'])}",
+                _told(op),
                 Line2D([], [], ls="", marker=f"${number}$", color="black", ms=6, mew=0.2),
             )
     if len(others):
@@ -222,10 +226,16 @@ def _named(others: pd.DataFrame) -> Iterator[str]:
     """Return the dearest operators that are not drawn, and how many more there are."""
     dearest = others.sort_values("share", ascending=False, kind="stable")
     for op in dearest.head(LABELLED).to_dict("records"):
-        yield f"{shortened(op['name'], 34)}  {_percent(op['share'])}"
+        yield _told(op)
     rest = dearest.iloc[LABELLED:]
     if len(rest):
         yield f"{len(rest)} more  {_percent(rest['share'].sum())}"
+
+
+def _told(op: dict[Hashable, Any]) -> str:
+    """Return an operator's name, with its type where the name does not end in it, and its share."""
+    name, kind = shortened(op["name"], 34), shortened(op["op_type"], 20)
+    return f"{name if name.endswith(kind) else f'{name}, {kind}'}  {_percent(op['share'])}"
 
 
 def _percent(share: float) -> str:

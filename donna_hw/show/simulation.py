@@ -13,7 +13,7 @@ from donna_hw.units import handy, printed
 
 COLUMNS = 140  # of a terminal
 NARROWEST = 8  # characters that a column of names keeps however many columns there are
-FAVOURED = 1.7  # times as wide as other columns of names may be is the operators' own
+FAVOURED = {"operator": 1.7, "tile": 1.7}  # these may be so many times as wide as the others
 NAMED = 8  # operators or types that a line names
 
 
@@ -88,10 +88,10 @@ def _fused(op: Operator) -> str:
 
 
 def _narrowed(texts: dict[str, list[str]], room: int) -> dict[str, list[str]]:
-    """Return columns of names that fit into `room` with their gaps: the widest is cut first, the operators' own later."""
+    """Return columns of names that fit into `room` with their gaps: the widest is cut first."""
     widths = {name: max(len(name), *map(len, cells), 0) for name, cells in texts.items()}
     while sum(widths.values()) + 2 * (len(widths) - 1) > room:
-        widest = max(widths, key=lambda name: widths[name] / (FAVOURED if name == "operator" else 1))
+        widest = max(widths, key=lambda name: widths[name] / FAVOURED.get(name, 1))
         if widths[widest] <= NARROWEST:
             break
         widths[widest] -= 1

@@ -38,7 +38,7 @@ def test_marks_stand_at_macs_a_byte_and_macs_a_cycle() -> None:
     text = words(figure)
     assert "array  50.0 %" in text
     assert "dma  50.0 %" in text
-    assert "a  50.0 %" in text
+    assert "a, Conv  50.0 %" in text
 
 
 def test_the_roof_is_of_the_array_and_of_dram() -> None:
@@ -77,7 +77,7 @@ def test_without_multiply_accumulates_an_operator_is_named_with_its_share() -> N
     adds = [made_operator(f"add{i}", "Add", vector=10, overhead=0) for i in range(8)]
     text = words(draw(made_simulation(made_operator("conv", macs=9, array=20, overhead=0), *adds)))
     assert "no multiply-accumulates, not drawn: 80.0 %" in text
-    assert "add5  10.0 %" in text
+    assert "add5, Add  10.0 %" in text
     assert "2 more  20.0 %" in text
 
 
