@@ -1,7 +1,7 @@
 """Cycles of a systolic array: the closed forms of strict and pipelined timing for the three dataflows, over arrays of products.
 
-A product has m rows, n columns and a depth of `taps` times `channels`; `groups` of them are independent. Strict timing is SCALE-Sim 3.0.0's, to the
-cycle (its report gives the index of the last cycle, hence the - 1). `docs/tensor_unit.md` derives the pipelined forms.
+A product has m rows, n columns and a depth of `taps` times `channels`; `groups` of them are independent. Strict timing is that of SCALE-Sim
+3.0.0, to the cycle. `docs/tensor_unit.md` has the forms.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Product:
     @property
     def k(self) -> Numbers:
         """The depth of the product."""
-        return self.taps * self.channels
+        return np.asarray(self.taps * self.channels)
 
 
 @dataclass(frozen=True)
@@ -80,18 +80,15 @@ def folds(product: Product, array: Array) -> tuple[Numbers, Numbers]:
     """Return how many times the array is laid over the operand that stays, by rows and by columns."""
     if array.dataflow == "os":
         return ceil_div(product.m, array.rows), ceil_div(product.n, array.cols)
-    if array.row_axis == "channels":
-        rows = product.taps * ceil_div(product.channels, array.rows)
-    else:
-        rows = ceil_div(product.k, array.rows)
-    return rows, ceil_div(product.n if array.dataflow == "ws" else product.m, array.cols)
+    taps, depth = (product.taps, product.channels) if array.row_axis == "channels" else (1, product.k)
+    return taps * ceil_div(depth, array.rows), ceil_div(product.n if array.dataflow == "ws" else product.m, array.cols)
 
 
 def cycles(product: Product, array: Array, macs: float = 1.0, whole: Numbers | bool = True) -> Numbers:
     """Return the cycles of all groups.
 
-    macs: multiply-accumulates an element and cycle, below 1 for a wider precision. whole: whether this is all of a layer, whose strict cycles
-    SCALE-Sim counts to the index of the last one; a tile among others has all its cycles.
+    macs: multiply-accumulates an element and cycle, below 1 for a wider precision. whole: whether this is all of a layer: SCALE-Sim tells
+    the index of its last cycle, one less than there are; a tile among others has all its cycles.
     """
     r, c = array.rows, array.cols
     by_rows, by_columns = folds(product, array)

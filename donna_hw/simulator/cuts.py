@@ -128,12 +128,14 @@ def strip_cut(g: Shapes, images: Numbers, row_strips: Numbers) -> Cut:
 
 def map_rows(g: Shapes, rows: Numbers) -> Numbers:
     """Return how many rows of the input map so many rows of the output need."""
-    return np.minimum((rows - 1) * g.stride_height + (g.kernel_height - 1) * g.dilation_height + 1, g.in_height)
+    return np.asarray(
+        np.minimum((rows - 1) * g.stride_height + (g.kernel_height - 1) * g.dilation_height + 1, g.in_height)
+    )
 
 
 def map_cols(g: Shapes, cols: Numbers) -> Numbers:
     """Return how many columns of the input map so many columns of the output need."""
-    return np.minimum((cols - 1) * g.stride_width + (g.kernel_width - 1) * g.dilation_width + 1, g.in_width)
+    return np.asarray(np.minimum((cols - 1) * g.stride_width + (g.kernel_width - 1) * g.dilation_width + 1, g.in_width))
 
 
 def rereads(g: Shapes, row_strips: Numbers, col_strips: Numbers | float = 1.0) -> Numbers:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 
 from donna_hw.simulator.hardware import Hardware
 from donna_hw.simulator.workload import Geometry, Node, Workload
@@ -72,9 +73,9 @@ def _joined(node: Node, workload: Workload, steps: list[Step], maker: dict[int, 
     size = workload.tensors[node.outputs[0]].elements
     latest = max(maker.get(tensor, -1) for tensor in node.inputs)
     for tensor in node.inputs:
-        if latest >= 0 and maker.get(tensor, -1) == latest and uses[tensor] == 1:
-            if steps[latest].writes == (tensor,) and workload.tensors[tensor].elements == size:
-                return latest
+        alone = latest >= 0 and steps[latest].writes == (tensor,) and uses[tensor] == 1
+        if alone and workload.tensors[tensor].elements == size:
+            return latest
     return None
 
 
@@ -96,8 +97,8 @@ def _with(step: Step, number: int, node: Node, workload: Workload, hardware: Har
 def depth_first(steps: list[Step], workload: Workload) -> list[tuple[int, int, Step]]:
     """Return (first, after last, group) of each run of steps that can go strip by strip.
 
-    Convolutions that follow each other, each alone using the one before; at most one has a kernel larger than 1 or a stride, and that one is
-    depthwise. Operands beside are allowed behind the last.
+    Convolutions that follow each other, each alone using the one before; at most one has a kernel larger than 1 or a stride, and that one
+    is depthwise. Operands beside are allowed behind the last.
     """
     uses = Counter(tensor for step in steps for tensor in step.reads)
     uses.update(workload.outputs)
@@ -107,7 +108,7 @@ def depth_first(steps: list[Step], workload: Workload) -> list[tuple[int, int, S
             run = steps[first:after]
             if not all(_strippable(step, workload) for step in run) or any(step.operands for step in run[:-1]):
                 break
-            if any(b.maps != a.writes or uses[a.writes[0]] != 1 for a, b in zip(run, run[1:], strict=False)):
+            if any(b.maps != a.writes or uses[a.writes[0]] != 1 for a, b in pairwise(run)):
                 break
             if sum(not _pointwise(_geometry(step, workload)) for step in run) > 1:
                 break

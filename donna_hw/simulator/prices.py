@@ -1,6 +1,6 @@
-"""Prices: what each candidate of a run costs, for every place of its tensors and with or without its own and the next one's weights fetched ahead.
+"""Prices: what each candidate of a run costs, wherever its tensors lie, and whether or not weights are fetched ahead.
 
-Axes, in this order: combinations of places, workloads, candidates, own weights (0: fetched now, 1: there already), the next one's (0: not
+Axes, in this order: combinations of places, workloads, candidates, own weights (0: fetched now, 1: there already), the next ones (0: not
 now, or each run that may follow).
 """
 
@@ -15,7 +15,7 @@ from donna_hw.simulator.batch import Batch
 from donna_hw.simulator.hardware import Memory
 from donna_hw.simulator.program import Program, Run
 from donna_hw.simulator.strips import strip_tiling
-from donna_hw.simulator.tiles import Tiling, array_tiling, vector_tiling
+from donna_hw.simulator.tiles import Moved, Tiling, array_tiling, vector_tiling
 
 Numbers = np.ndarray
 
@@ -53,66 +53,65 @@ def tiling_of(batch: Batch, run: Run) -> Tiling:
     """Return the candidates of a run."""
     if len(run.step.heads) > 1:
         return strip_tiling(batch, run.step)
-    return (
-        array_tiling(batch, run.step)
-        if batch.node(run.step.heads[0]).kind == "array"
-        else vector_tiling(batch, run.step)
-    )
+    make = array_tiling if batch.node(run.step.heads[0]).kind == "array" else vector_tiling
+    return make(batch, run.step)
 
 
 def prices_of(batch: Batch, run: Run, program: Program) -> Prices:
     """Price every candidate of a run."""
-    hardware, memory = batch.hardware, batch.hardware.memory
-    tiling = tiling_of(batch, run)
-    tiles = tiling.tiles
-    ahead = program.ahead[run.after]
+    memory, tiling = batch.hardware.memory, tiling_of(batch, run)
+    tiles, compute = tiling.tiles[None, ..., None], tiling.compute[None, ..., None]
+    load, moved_in, need_in = _tensors(batch, run, tiling, tiling.reads)
+    store, moved_out, need_out = _tensors(batch, run, tiling, tiling.writes)
+    streamed = tiling.streamed_bytes / tiling.tiles
     own = run.number in program.ahead[run.first]
-    # transfers of a tile, by place of the tensors
-    load = np.zeros((len(run.flags), *tiles.shape))
-    store, moved, need = load.copy(), load.copy(), load + tiling.inner_bytes
-    for tensors, cycles in ((tiling.reads, load), (tiling.writes, store)):
-        for tensor, how in tensors.items():
-            here = run.flags[:, run.chosen.index(tensor), None, None] if tensor in run.chosen else np.zeros((1, 1, 1))
-            piece = how.traffic / tiles
-            cycles += (1 - here) * transfer(piece, memory)
-            moved += (1 - here) * burst(piece, memory) * tiles
-            need += np.where(here, batch.bytes_of(tensor), how.kept)
-    streamed = tiling.streamed_bytes / tiles
-    with_own = [0.0, 1.0] if own else [0.0]
-    absent = 1 - np.array(with_own)  # own weights still to be fetched
+    absent = np.array([1.0, 0.0]) if own else np.ones(1)  # own weights: still to be fetched?
     loads = load[..., None] + transfer(streamed, memory)[None, ..., None] * absent
-    before = transfer(tiling.held_bytes, memory)[None, ..., None] * absent
     stores = store[..., None]
-    weights = burst(streamed, memory) * tiles + burst(tiling.held_bytes, memory)
-    busy = before + tiles[None, ..., None] * (loads + stores)
-    runs = pipeline.duration(tiles[None, ..., None], loads, tiling.compute[None, ..., None], stores)
-    runs += before + hardware.schedule.operator_overhead_cycles
+    held = transfer(tiling.held_bytes, memory)[None, ..., None] * absent
+    busy = held + tiles * (loads + stores)
+    cycles = pipeline.duration(tiles, loads, compute, stores)
+    cycles += held + batch.hardware.schedule.operator_overhead_cycles
     if memory.dram_latency_cycles:
-        runs += memory.dram_latency_cycles * (busy > 0)
-    buffers = [tiling.buffer_bytes, tiling.whole_buffer_bytes] if own else [tiling.buffer_bytes]
-    nothing = np.zeros((len(batch), 1))
-    fetch = [(nothing, nothing)] + [weights_of(batch, program.runs[number]) for number in ahead]
-    fetch_bytes = np.concatenate([burst(dram, memory) for dram, _ in fetch], axis=1)
-    fetch_cycles = np.concatenate([transfer(dram, memory) for dram, _ in fetch], axis=1)
-    total = np.maximum(runs[..., None], busy[..., None] + fetch_cycles[None, :, None, None, :])
+        cycles += memory.dram_latency_cycles * (busy > 0)
+    weights = burst(streamed, memory) * tiling.tiles + burst(tiling.held_bytes, memory)
+    dram, chip = _fetched(batch, program, run.after)
+    fetch_cycles = transfer(dram, memory)
     return Prices(
         tiling,
         busy,
-        total,
-        need,
-        np.stack(buffers, axis=-1),
-        moved[..., None] + weights[None, ..., None] * absent,
+        np.maximum(cycles[..., None], busy[..., None] + fetch_cycles[None, :, None, None, :]),
+        need_in + need_out + tiling.inner_bytes,
+        np.stack([tiling.buffer_bytes, tiling.whole_buffer_bytes][: len(absent)], axis=-1),
+        (moved_in + moved_out)[..., None] + weights[None, ..., None] * absent,
         fetch_cycles,
-        fetch_bytes,
-        np.concatenate([chip for _, chip in fetch], axis=1),
+        burst(dram, memory),
+        chip,
     )
 
 
-def weights_of(batch: Batch, run: Run) -> tuple[Numbers, Numbers]:
-    """Return the bytes of all weights of a run in DRAM and on the chip, float [n, 1]."""
-    pairs = [batch.weight_bytes(head) for head in run.weights]
-    none = np.zeros((len(batch), 1))
-    return sum((dram for dram, _ in pairs), none), sum((chip for _, chip in pairs), none)
+def _tensors(batch: Batch, run: Run, tiling: Tiling, tensors: dict[int, Moved]) -> tuple[Numbers, Numbers, Numbers]:
+    """Return cycles of a tile's transfers, bytes of all of them, and bytes kept on the chip, [combinations, workloads, candidates] each."""
+    memory, shape = batch.hardware.memory, (len(run.flags), *tiling.tiles.shape)
+    cycles, moved, need = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    for tensor, how in tensors.items():
+        here = run.flags[:, run.chosen.index(tensor), None, None] if tensor in run.chosen else np.zeros((1, 1, 1))
+        piece = how.traffic / tiling.tiles
+        cycles += (1 - here) * transfer(piece, memory)
+        moved += (1 - here) * (burst(piece, memory) * tiling.tiles)
+        need += np.where(here, batch.bytes_of(tensor), how.kept)
+    return cycles, moved, need
+
+
+def _fetched(batch: Batch, program: Program, boundary: int) -> tuple[Numbers, Numbers]:
+    """Return the bytes in DRAM and on the chip of nothing, and of the weights of each run that may follow; [workloads, next] each."""
+    dram, chip = np.zeros((2, len(batch), 1 + len(program.ahead[boundary])))
+    for place, number in enumerate(program.ahead[boundary], start=1):
+        for head in program.runs[number].weights:
+            in_dram, on_chip = batch.weight_bytes(head)
+            dram[:, place] += in_dram[:, 0]
+            chip[:, place] += on_chip[:, 0]
+    return dram, chip
 
 
 def possible(prices: Prices, spare: Numbers, memory: Memory) -> Numbers:

@@ -20,8 +20,8 @@ class Run:
 
     chosen: tensors that it reads or writes and whose place is chosen; flags: [combinations, chosen], 1 where one is on the chip.
     beside: other tensors whose place is chosen and that live on meanwhile; beside_flags: [combinations, beside].
-    before, behind: the number of the state at either boundary, [beside combinations, combinations]; combinations that differ only in tensors that end
-    here follow each other, `ending` of them. weights: the array nodes whose weights can be fetched ahead. number: its place in the program.
+    before, behind: the number of the state at either boundary, [beside combinations, combinations]; combinations that differ only in
+    tensors that end here follow each other, `ending` of them. weights: the array nodes whose weights can be fetched ahead.
     """
 
     number: int
@@ -40,7 +40,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Program:
-    """Steps and runs. alive: for each boundary, the tensors whose place is chosen. ahead: for each boundary, the runs whose weights can be there."""
+    """Steps and runs. For each boundary, alive: the tensors whose place is chosen; ahead: the runs whose weights can be there already."""
 
     steps: tuple[Step, ...]
     runs: tuple[Run, ...]
@@ -72,7 +72,7 @@ def _alive(steps: list[Step], workload: Workload, hardware: Hardware) -> list[tu
     """Return the tensors whose place is chosen at each boundary, shortest lives first where there are too many."""
     if not hardware.schedule.residency:
         return [()] * (len(steps) + 1)
-    made = {tensor: 0 for tensor in workload.inputs}
+    made = dict.fromkeys(workload.inputs, 0)
     last: dict[int, int] = {}
     for number, step in enumerate(steps):
         made.update(dict.fromkeys(step.writes, number + 1))

@@ -1,7 +1,7 @@
 """Schedule: the cheapest way through a program, found exactly by dynamic programming.
 
-Chosen together are the cut of every step, which tensors stay on the chip, whose weights are fetched ahead, and which steps run depth-first. What
-can be chosen does not depend on the sizes and speeds of the hardware, only whether it fits: so more of anything is never slower.
+Chosen together are the cut of every step, which tensors stay on the chip, whose weights are fetched ahead, and which steps run depth-first.
+What can be chosen does not depend on the sizes and speeds of the hardware, only whether it fits: so more of anything is never slower.
 """
 
 from __future__ import annotations
@@ -114,8 +114,9 @@ def _best_into(values: list[Numbers], priced: list[Priced], program: Program, st
     for each in priced:
         came = _before(values, program, each.run)[:, :, 0, None, :]
         total = np.where((each.run.behind == state)[:, :, None, None], came + each.goals[:, :, 0, :, :, ahead], np.inf)
-        place = np.unravel_index(int(total.argmin()), total.shape)
-        found.append((float(total[place]), Choice(each, *(int(p) for p in place), ahead)))
+        beside, combination, candidate, own = map(int, np.unravel_index(int(total.argmin()), total.shape))
+        choice = Choice(each, beside, combination, candidate, own, ahead)
+        found.append((float(total[beside, combination, candidate, own]), choice))
     return min(found, key=lambda pair: pair[0])[1]
 
 

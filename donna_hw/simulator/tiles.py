@@ -36,16 +36,16 @@ class Units:
     @property
     def longest(self) -> Numbers:
         """Cycles of a tile: the units work at the same time."""
-        return np.maximum(np.maximum(self.array, self.output), np.maximum(self.vector, self.sram))
+        return np.asarray(np.maximum.reduce(np.broadcast_arrays(self.array, self.output, self.vector, self.sram)))
 
 
 @dataclass(frozen=True)
 class Tiling:
     """Candidates of a step.
 
-    tiles: how many. compute: cycles of one. units: of each head, for a tile. reads, writes: by tensor. held_bytes: weights fetched before the
-    first tile, in DRAM's bytes; streamed_bytes: those fetched tile by tile. buffer_bytes: weights on the chip; whole_buffer_bytes: were all of
-    them held. sums_bytes: in the accumulators. inner_bytes: strips between the heads of a group. cut: for people, sizes by name.
+    tiles: how many. compute: cycles of one. units: of each head, for a tile. reads, writes: by tensor. held_bytes: weights fetched before
+    the first tile, in DRAM's bytes; streamed_bytes: those fetched tile by tile. buffer_bytes: weights on the chip; whole_buffer_bytes: were
+    all of them held. sums_bytes: in the accumulators. inner_bytes: strips between the heads of a group. cut: for people, sizes by name.
     """
 
     tiles: Numbers
@@ -65,22 +65,22 @@ class Tiling:
 def array_tiling(batch: Batch, step: Step) -> Tiling:
     """Return the candidates of one array operator with what is fused to it.
 
-    Orders: `HELD`, all weights are fetched once and stay; `BY_STRIPS`, each strip of the map stays while the weights stream by, again for every
-    strip; `BY_CHANNELS`, each block of weights stays while the map streams by, again for every block. Where the depth is cut into chunks,
-    both are fetched again.
+    Orders: `HELD`, all weights are fetched once and stay; `BY_STRIPS`, each strip of the map stays while the weights stream by, again for
+    every strip; `BY_CHANNELS`, each block of weights stays while the map streams by, again for every block. Where the depth is cut into
+    chunks, both are fetched again.
     """
     head = step.heads[0]
     g = batch.shapes(head)
     order, cut = candidates(g, batch.hardware.array.cols)
-    held, by_strips, chunked, tiles = order == HELD, order == BY_STRIPS, cut.chunks > 1, cut.tiles
+    tiles, chunked = cut.tiles, cut.chunks > 1
+    held, by_strips = (np.broadcast_to(order == each, tiles.shape) for each in (HELD, BY_STRIPS))
     units, sums = units_of(batch, head, step.behind[0], g, cut)
     dram, chip = batch.weight_bytes(head)
     passes = np.where(held, 1, np.where(by_strips | chunked, cut.strips, 1))  # over all weights
-    held = held & (tiles > 0)
     part_of_weights = cut.blocks * cut.chunks
     none, twice = np.zeros_like(tiles), np.where(cut.strips * cut.blocks > 1, 2, 1)
-    out_part = cut.pixels * cut.groups * cut.block * g.groups / (g.outputs * g.groups)
-    reads = {step.maps[0]: _map(batch.bytes_of(step.maps[0]), g, cut, (order != HELD) & ~by_strips)}
+    out_part = cut.pixels * cut.groups * cut.block / g.outputs
+    reads = {step.maps[0]: _map(batch.bytes_of(step.maps[0]), g, cut, ~held & ~by_strips)}
     reads |= {tensor: operand(batch, tensor, step, out_part, twice) for tensor in step.operands}
     for tensor in step.factor:  # weights that are themselves computed come by the way of the map
         size = batch.bytes_of(tensor)
