@@ -1,4 +1,7 @@
-"""The layers of MobileNetV2 (1.0, 224 px), as its paper's table 2 has them; standard library only, since peers' interpreters read it too."""
+"""The layers of MobileNetV2 (1.0, 224 px), as its paper's table 2 has them.
+
+Standard library only: peers' interpreters read it too.
+"""
 
 from __future__ import annotations
 
