@@ -19,7 +19,10 @@ _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: 
 
 
 class DeviceFile(BaseModel):
-    """The keys of a device's TOML; `devices/README.md` explains each with its unit."""
+    """The keys of a device's TOML; `devices/README.md` explains each with its unit.
+
+    hardware: what a simulated device consists of, checked by its backend (`donna_hw.simulator.hardware`); no other backend takes one.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -78,8 +81,8 @@ class Device:
     def backend(self) -> Backend:
         """Return the backend, ready to use, on the device that is named and no other.
 
-        Raises `UnknownName` for an unknown option, `BadSetting` for one of a wrong type, and `Unavailable` when the backend cannot be
-        used here or when the device that it finds does not have `match` in its name.
+        Raises `UnknownName` for an unknown option or key of the hardware, `BadSetting` for a bad value of one, and `Unavailable` when the
+        backend cannot be used here or when the device that it finds does not have `match` in its name.
         """
         kind = self.kind()
         for option, value in self.file.options.items():
@@ -99,7 +102,7 @@ class Device:
             raise Unavailable(
                 f"device {self.name} needs backend {self.file.backend}", found=available.reason, cure=available.cure
             )
-        backend = kind(self.protocol.batch, self.file.options)
+        backend = kind.of(self.protocol.batch, self.file.options, self.file.hardware, f"device {self.name}")
         found = backend.environment().device_model
         if self.file.match.lower() not in found.lower():
             raise Unavailable(

@@ -1,4 +1,4 @@
-"""Files that survive a kill: whole files are replaced atomically, journals grow by one synced line at a time."""
+"""Files that survive a kill: whole files are replaced atomically, journals grow by whole synced lines."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -120,7 +120,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 class Journal:
-    """An append-only CSV whose every record is one synced line, so that a kill loses at most the record being written.
+    """An append-only CSV of one line a record, synced before `append` returns, so that a kill loses at most what is being written.
 
     A last line without its newline is torn: it is passed over when read and cut off before the next record.
     A broken line anywhere else raises `BadFile` with its number: nothing is dropped silently.
@@ -174,6 +174,10 @@ class Journal:
 
     def append(self, record: Mapping[str, object]) -> None:
         """Add one record and sync it to the disk; a failed write leaves the journal as it was."""
+        self.append_all([record])
+
+    def append_all(self, records: Iterable[Mapping[str, object]]) -> None:
+        """Add records and sync them once; a kill keeps the first of them whole, a failed write leaves the journal as it was."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if not self._tail_checked:
             self._cut_torn_tail()
@@ -184,7 +188,8 @@ class Journal:
             writer = csv.writer(text, lineterminator="\n")
             if whole == 0:
                 writer.writerow(self.columns)
-            writer.writerow([" ".join(re.split("[\r\n]", str(record[column]))) for column in self.columns])
+            for record in records:
+                writer.writerow([" ".join(re.split("[\r\n]", str(record[column]))) for column in self.columns])
             data = text.getvalue().encode()
             try:
                 while data:

@@ -49,6 +49,9 @@ def check_backend(kind: type[Backend], batch: int = 1) -> None:
             assert math.isfinite(cost), "a cost must be finite"
             assert cost > 0, "a block with weights must cost something"
             assert cost == backend.cost(graph), "an exact cost must be the same for the same layers"
+    if isinstance(backend, ExactBackend):
+        one_by_one = [backend.cost(graph) for graph in example_graphs()]
+        assert backend.costs(example_graphs()) == one_by_one, "costs() must be the cost() of each block"
 
 
 def _check_timing(backend: TimingBackend, graph: Graph) -> None:

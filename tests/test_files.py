@@ -63,6 +63,30 @@ def test_a_record_torn_at_any_byte_loses_only_itself(tmp_path: Path) -> None:
         assert path.read_bytes() == whole
 
 
+def test_a_chunk_is_what_its_records_are_one_by_one_and_synced_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_by_one, at_once = journal_of(tmp_path / "a.csv", RECORDS), Journal(tmp_path / "b.csv", COLUMNS)
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    at_once.append_all(iter(RECORDS))
+    assert len(synced) == 1
+    assert at_once.path.read_bytes() == one_by_one.path.read_bytes()
+
+
+def test_a_chunk_torn_at_any_byte_keeps_the_records_before(tmp_path: Path) -> None:
+    path = tmp_path / "j.csv"
+    Journal(path, COLUMNS).append_all(RECORDS)
+    whole = path.read_bytes()
+    for end in range(whole.index(b"\n") + 1, len(whole)):
+        path.write_bytes(whole[:end])
+        torn = Journal(path, COLUMNS)
+        kept = whole[:end].count(b"\n") - 1
+        assert torn.records() == RECORDS[:kept]
+        torn.append_all(RECORDS[kept:])
+        assert path.read_bytes() == whole
+
+
 def test_a_header_torn_at_any_byte_is_written_anew(tmp_path: Path) -> None:
     path = tmp_path / "j.csv"
     whole = (journal_of(path, RECORDS[:1])).path.read_bytes()
@@ -157,6 +181,9 @@ def test_a_full_disk_leaves_the_journal_as_it_was_and_it_goes_on_when_there_is_s
     kept = journal.records()
     assert journal.path.read_bytes().startswith(before)
     assert kept == [long] * len(kept)
+    with pytest.raises(OSError, match="No space"):
+        journal.append_all([long] * 3)
+    assert journal.records() == kept, "a chunk that does not fit is left out whole"
     (small_disk / "ballast").unlink()
     journal.append(RECORDS[0])
     assert Journal(journal.path, COLUMNS).records() == [*kept, RECORDS[0]]

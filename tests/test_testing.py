@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,7 @@ from donna_hw.measurement.environment import Environment
 from donna_hw.testing import check_backend
 
 
-@pytest.mark.parametrize("name", ["onnxruntime", "ptflops", "torch_cpu"])
+@pytest.mark.parametrize("name", ["onnxruntime", "ptflops", "tensor_unit", "torch_cpu"])
 def test_the_shipped_backends_keep_the_contract(name: str) -> None:
     check_backend(load_backend(name), batch=2)
 
@@ -61,6 +63,11 @@ class Nan(FakeCounter):
         return float(np.nan)
 
 
+class Uneven(FakeCounter):
+    def costs(self, graphs: Sequence[Graph]) -> list[float]:
+        return [float(len(graphs))] * len(graphs)
+
+
 class Absent(TorchCpuBackend):
     @classmethod
     def availability(cls) -> Availability:
@@ -75,6 +82,7 @@ class Absent(TorchCpuBackend):
         (Nameless, "must name device_model"),
         (Fickle, "must be the same"),
         (Nan, "finite"),
+        (Uneven, r"the cost\(\) of each block"),
         (Absent, "no such device; buy one"),
     ],
 )

@@ -45,6 +45,22 @@ def test_a_handy_unit_keeps_numbers_below_a_thousand(value: float, unit: str) ->
 
 
 @pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0, "B", "0 B"),
+        (2**20, "B", "1 MiB"),
+        (1000, "B", "0.9766 KiB"),
+        (3 * 2**40, "B", "3072 GiB"),
+        (2.5e-7, "J", "250 nJ"),
+        (1.5, "J", "1.5 J"),
+        (8e8, "Hz", "800 MHz"),
+    ],
+)
+def test_bytes_are_printed_by_1024_and_the_rest_by_1000(value: float, unit: str, text: str) -> None:
+    assert printed(value, unit) == text
+
+
+@pytest.mark.parametrize(
     "text", ["5", "5 parsec", "", "ms", "-3ms", "0ms", "1.2.3ms", "nanms", "infs", "1e999s", "5MAC", "5 MS"]
 )
 def test_a_latency_without_a_fitting_unit_is_refused_with_the_known_ones(text: str) -> None:

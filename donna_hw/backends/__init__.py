@@ -12,13 +12,11 @@ _SHIPPED = {
     "cuda": "donna_hw.backends.cuda:CudaBackend",
     "onnxruntime": "donna_hw.backends.onnxruntime:OnnxRuntimeBackend",
     "ptflops": "donna_hw.backends.ptflops:PtflopsBackend",
+    "tensor_unit": "donna_hw.backends.tensor_unit:TensorUnitBackend",
     "torch_cpu": "donna_hw.backends.torch_cpu:TorchCpuBackend",
     "tvm": "donna_hw.backends.tvm:TvmBackend",
 }
-_PLANNED = {
-    "android": "phones over adb",
-    "tensor_unit": "the simulator of a mobile tensor unit",
-}
+_PLANNED = {"android": "phones over adb"}
 
 
 def backend_names() -> list[str]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 from donna_hw.blocks.layers import Graph
+from donna_hw.errors import BadSetting
 from donna_hw.measurement.environment import Environment, Scalar
 from donna_hw.measurement.measurement import Samples
 from donna_hw.measurement.readings import Readings
@@ -65,6 +66,20 @@ class Backend(ABC):
         self.settings = {**self.options, **options}
 
     @classmethod
+    def of(cls, batch: int, options: Mapping[str, Scalar], hardware: Mapping[str, Any], where: str) -> Self:
+        """Return the backend of a device file's batch, options and table `hardware`; `where` names the device in errors.
+
+        Raises `BadSetting` for hardware that the backend does not take: by default any.
+        """
+        if hardware:
+            raise BadSetting(
+                f"{where}: only backend tensor_unit takes a table hardware",
+                found=", ".join(hardware),
+                cure="delete the table, or name that backend",
+            )
+        return cls(batch, options)
+
+    @classmethod
     @abstractmethod
     def availability(cls) -> Availability:
         """Say whether the backend can be used on this machine, without raising."""
@@ -99,8 +114,17 @@ class TimingBackend(Backend):
 
 
 class ExactBackend(Backend):
-    """A backend whose answer is exact for what it models: a counter or a simulator."""
+    """A backend whose answer is exact for what it models: a counter or a simulator.
+
+    at_once: how many blocks it is asked for at a time; a run that is killed does that many again.
+    """
+
+    at_once: ClassVar[int] = 1
 
     @abstractmethod
     def cost(self, graph: Graph) -> float:
         """Return the block's cost in the unit of the backend's quantity, always the same for the same layers."""
+
+    def costs(self, graphs: Sequence[Graph]) -> list[float]:
+        """Return the cost of each block; a backend that answers for many at once does so here, and raises `at_once`."""
+        return [self.cost(graph) for graph in graphs]

@@ -10,7 +10,7 @@ import traceback
 
 import click
 
-from donna_hw.cli import measuring, pipeline, sustain, table
+from donna_hw.cli import measuring, pipeline, simulate, sustain, table
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -23,7 +23,7 @@ def cli(debug: bool) -> None:
     """
 
 
-for _command in (*measuring.COMMANDS, *sustain.COMMANDS, *table.COMMANDS, *pipeline.COMMANDS):
+for _command in (*measuring.COMMANDS, *simulate.COMMANDS, *sustain.COMMANDS, *table.COMMANDS, *pipeline.COMMANDS):
     cli.add_command(_command)
 
 

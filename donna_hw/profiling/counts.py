@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from donna_hw.backends.base import ExactBackend
@@ -26,10 +26,23 @@ def exact_costs(jobs: Mapping[str, Job], backend: ExactBackend, journal_path: Pa
                 cure="delete the line: only this block is counted again",
             ) from None
     todo = [key for key in jobs if key not in costs]
-    for key in track(todo, label, len(jobs), len(jobs) - len(todo)) if todo else ():
-        costs[key] = backend.cost(jobs[key].graph)
-        journal.append({"what": jobs[key].name, "layers_hash": key, "cost": repr(costs[key])})
+    if todo:
+        costs |= track(_counted(todo, jobs, backend, journal), label, len(jobs), len(jobs) - len(todo))
     return costs
+
+
+def _counted(
+    todo: Sequence[str], jobs: Mapping[str, Job], backend: ExactBackend, journal: Journal
+) -> Iterator[tuple[str, float]]:
+    """Yield (layers_hash, cost), each journaled before; the backend is asked for `at_once` blocks at a time."""
+    for start in range(0, len(todo), backend.at_once):
+        keys = todo[start : start + backend.at_once]
+        costs = backend.costs([jobs[key].graph for key in keys])
+        found = list(zip(keys, costs, strict=True))
+        journal.append_all(
+            {"what": jobs[key].name, "layers_hash": key, "cost": repr(float(cost))} for key, cost in found
+        )
+        yield from found
 
 
 def number(cost: float) -> float | int:

@@ -55,6 +55,8 @@ def profile_space(
     parts = parts_of(space)
     kind = device.kind()
     if issubclass(kind, ExactBackend):
+        if mode != "isolated":
+            raise BadSetting("blocks are only timed in a chain; a computed cost is a block's own", found=mode)
         backend = device.backend()
         assert isinstance(backend, ExactBackend)  # noqa: S101  of that kind
         path = table_path(root, device.name, space.name, variant(backend.description(), protocol, mode))
@@ -97,15 +99,16 @@ def measure_networks(
     Journaled in `<variant>.networks.samples.csv` beside the table, and steadied by the table's own sentinel reference, so that both are
     on one scale. The environment must be the table's. Raises `BadMeasurement` when a network cannot be run.
     """
-    protocol = protocol or device.protocol
+    protocol, mode = protocol or device.protocol, str(table.info.identity["mode"])
     if issubclass(device.kind(), ExactBackend):
         backend = device.backend()
         assert isinstance(backend, ExactBackend)  # noqa: S101  of that kind
-        return np.array([backend.cost(space.network(architecture)) for architecture in architectures])
+        table.info.refuse_other(_described(space, device, backend.description(), protocol, mode=mode), table.path)
+        return np.array(backend.costs([space.network(architecture) for architecture in architectures]))
     graphs = [space.network(architecture) for architecture in architectures]
     names = ["/".join(space.labels(architecture).values()) for architecture in architectures]
     jobs = unique_jobs([Job(name, graph) for name, graph in zip(names, graphs, strict=True)])
-    sentinel, mode = sentinel_of(parts_of(space), table.path), str(table.info.identity["mode"])
+    sentinel = sentinel_of(parts_of(space), table.path)
     journal = table.path.with_suffix(".networks.samples.csv")
     with _opened(device, protocol, workers) as crew, locked(table.path.with_suffix(".lock")):
         description = crew[0].description()

@@ -1,1 +1,5 @@
 """The simulator of a tensor unit: cycles, time and energy of a network from its shapes; `docs/tensor_unit.md` has every equation."""
+
+from __future__ import annotations
+
+MODEL_VERSION = 1  # of its equations: tables of different versions do not mix

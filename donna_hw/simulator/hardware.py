@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -129,7 +130,7 @@ def read_hardware(content: Mapping[str, Any], where: str, settings: Iterable[str
 
     Raises `UnknownName` or `BadSetting` for an unknown key, a missing one, or a value that breaks its rule.
     """
-    merged = {key: dict(value) if isinstance(value, Mapping) else value for key, value in content.items()}
+    merged = deepcopy(dict(content))
     for setting in settings:
         key, equals, text = setting.partition("=")
         *path, last = key.strip().split(".")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -90,14 +91,31 @@ class Simulation:
         """Bytes moved to and from DRAM."""
         return sum(op.dram_bytes for op in self.ops)
 
+    @property
+    def utilisation(self) -> float:
+        """Mean utilisation of the array over all cycles, 0 to 1."""
+        return sum(op.utilisation * op.total_cycles for op in self.ops) / max(self.total_cycles, 1)
+
     def frame(self) -> pd.DataFrame:
         """Return a row an operator with the fields of `Operator` as columns."""
         import pandas as pd
 
         return pd.DataFrame([asdict(op) for op in self.ops], columns=list(Operator.__dataclass_fields__))
 
+    def totals_by(self, field: str = "op_type") -> pd.DataFrame:
+        """Return sums over the operators that are alike in a field of `Operator`, the dearest first.
+
+        Columns: the field, operators (how many), total_cycles, share (of all cycles, 0 to 1), macs, dram_bytes, energy_j.
+        """
+        sums = ["total_cycles", "macs", "dram_bytes", "energy_j"]
+        groups = self.frame().groupby(field, sort=False)
+        found = groups[sums].sum().assign(operators=groups.size())
+        found["share"] = found["total_cycles"] / max(self.total_cycles, 1)
+        found = found.sort_values("total_cycles", ascending=False, kind="stable").reset_index()
+        return found[[field, "operators", "total_cycles", "share", *sums[1:]]]
+
     def as_dict(self) -> dict[str, Any]:
-        """Return what `--json` prints."""
+        """Return what `--json` prints: texts, finite numbers, lists and tables; an infinite value of the hardware is the text `inf`."""
         return {
             "model": self.model,
             "device": self.device,
@@ -110,5 +128,12 @@ class Simulation:
             "unknown_ops": list(self.unknown_ops),
             "free_ops": list(self.free_ops),
             "ops": [asdict(op) for op in self.ops],
-            "hardware": self.hardware.model_dump(),
+            "hardware": _finite(self.hardware.model_dump()),
         }
+
+
+def _finite(value: Any) -> Any:
+    """Return a table with its infinite numbers, which JSON cannot hold, as the text `inf`."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    return "inf" if isinstance(value, float) and math.isinf(value) else value

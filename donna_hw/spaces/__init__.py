@@ -12,6 +12,7 @@ from donna_hw.spaces.space import Architecture, Axis, Space, Stage
 __all__ = ["Architecture", "Axis", "Space", "Stage", "load_space", "space_names"]
 
 _SHIPPED = {
+    "donna": "donna_hw.spaces.donna:donna",
     "small_8px": "donna_hw.spaces.small:small_8px",
     "small_28px": "donna_hw.spaces.small:small_28px",
 }

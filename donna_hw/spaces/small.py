@@ -9,17 +9,8 @@ from __future__ import annotations
 from functools import partial
 
 from donna_hw.blocks.cells import Classifier, ConvNormAct, InvertedResidual
+from donna_hw.spaces.axes import CELL, STYLE
 from donna_hw.spaces.space import Axis, Space, Stage
-
-STYLE = Axis(
-    "style",
-    ("relu", "swish_se"),
-    settings={
-        "relu": {"activation": "relu", "attention": "none"},
-        "swish_se": {"activation": "swish", "attention": "se"},
-    },
-)
-CELL = Axis("cell", ("depthwise", "grouped"), reference="depthwise")
 
 
 def _space(

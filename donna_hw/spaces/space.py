@@ -204,13 +204,18 @@ class Space:
         return lower_chain(self.parts(architecture), self.input_shape)
 
     @cached_property
-    def input_shapes(self) -> dict[str, Shape]:
-        """Input shape of every part, from the reference; all blocks of a stage share it, since width acts inside."""
+    def output_shapes(self) -> dict[str, Shape]:
+        """Output shape of every part, from the reference; all blocks of a stage share it, since width acts inside."""
         shapes, shape = {}, self.input_shape
         for name, block in self.parts(self.reference):
-            shapes[name] = shape
-            shape = lower(block, shape).output_shape
+            shape = shapes[name] = lower(block, shape).output_shape
         return shapes
+
+    @cached_property
+    def input_shapes(self) -> dict[str, Shape]:
+        """Input shape of every part: the output shape of the part before it."""
+        before = (self.input_shape, *self.output_shapes.values())
+        return dict(zip(self.part_names, before, strict=False))
 
     def stage(self, name: str) -> Stage:
         """Return the stage of that name."""
@@ -221,9 +226,7 @@ class Space:
 
     def block_graph(self, stage: Stage, number: int) -> Graph:
         """Return the layers of one candidate block alone; its output must have the reference's shape."""
-        shape = self.input_shapes[stage.name]
-        graph = lower(stage.block(number), shape)
-        expected = lower(stage.block(stage.reference), shape).output_shape
+        graph, expected = lower(stage.block(number), self.input_shapes[stage.name]), self.output_shapes[stage.name]
         if graph.output_shape != expected:
             raise BadSetting(
                 f"{stage.name} {stage.label(number)}: its output must be {expected}", found=graph.output_shape

@@ -1,0 +1,146 @@
+"""The simulator of tensor units beside two public ones, SCALE-Sim and Arm's Vela, in one run: their speed, and what they agree on.
+
+    python3.11 -m venv peers && peers/bin/pip install ethos-u-vela scalesim 'numpy<2.4'
+    python benchmarks/tensor_unit_peers.py --peers peers/bin/python --csv layers.csv
+
+The peers run in an interpreter of their own, since SCALE-Sim 3.0.0 fails with the NumPy that this project is tested with. SCALE-Sim's
+cycles must be ours, to the cycle, for every layer, array and dataflow. Vela estimates a real product; with it the question is the order
+of layers: Spearman's rank correlation over MobileNetV2, and the layers that the two see most differently. Speeds are of one process on
+one core, without its start.
+
+Where Vela differs, and why, by its own formulas (`npu_performance.py`): it takes each pixel of the image, 3 bytes in a row, for a burst of
+128, so that its stem reads 224 x 224 x 128 bytes of DRAM, 1,712,674 of its cycles. A sum is a pass of its own, which we run beside the
+array. It bounds layers by the SRAM port of 16 bytes a cycle, for which our units have no key: their SRAM is the operands' way into the
+array. It leaves maps in DRAM that we keep on the chip (`s3b1 project` reads 28 x 28 x 144 bytes there).
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import math
+import subprocess
+import sys
+import tempfile
+import time
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from peers.workloads import SMALL, alone, network
+from scipy.stats import spearmanr
+
+from donna_hw.device import Device
+from donna_hw.simulator.hardware import Hardware, read_hardware
+from donna_hw.simulator.simulate import simulate
+from donna_hw.simulator.simulation import Operator
+
+HERE = Path(__file__).parent / "peers"
+SYSTEM = ("--accelerator-config", "ethos-u65-512", "--config", "Arm/vela.ini")
+MEMORY = ("--system-config", "Ethos_U65_High_End", "--memory-mode", "Dedicated_Sram_384KB")
+VELA = {"total": "Op Cycles", "compute": "NPU", "sram": "SRAM AC", "dram": "DRAM AC", "macs": "MAC Count"}
+DATAFLOWS, ARRAYS = ("os", "ws", "is"), ((32, 32), (16, 8))
+
+
+def unit(name: str, *settings: str) -> Hardware:
+    """Return a shipped unit with some of its values replaced."""
+    return read_hardware(Device.load(name).file.hardware, name, settings)
+
+
+def run(python: str, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a peer's interpreter; its own message ends the benchmark where it fails."""
+    done = subprocess.run([python, *arguments], input=given, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{python} {' '.join(arguments)} failed: {(done.stderr or done.stdout).strip().splitlines()[-1:]}")
+    return done
+
+
+def beside_scalesim(python: str) -> None:
+    """Run the same layers on the same arrays and compare cycles."""
+    arrays = [(*size, dataflow) for size, dataflow in product(ARRAYS, DATAFLOWS)]
+    theirs = json.loads(
+        run(python, str(HERE / "run_scalesim.py"), given=json.dumps({"layers": SMALL, "arrays": arrays})).stdout
+    )
+    start, ours = time.perf_counter(), []
+    for rows, cols, dataflow in arrays:
+        bare = unit("scalesim_32x32", f"array.rows={rows}", f"array.cols={cols}", f"array.dataflow={dataflow}")
+        ours.append([simulate(alone(layer), bare).ops[0].array_cycles for layer in SMALL])
+    seconds, runs = time.perf_counter() - start, len(SMALL) * len(arrays)
+    pairs = [
+        (array, layer.name, our, their)
+        for array, our_row, their_row in zip(arrays, ours, theirs["cycles"], strict=True)
+        for layer, our, their in zip(SMALL, our_row, their_row, strict=True)
+    ]
+    print(
+        f"SCALE-Sim {theirs['version']} (NumPy {theirs['numpy']}): exact {sum(a == b for *_, a, b in pairs)} of {len(pairs)}"
+    )
+    for array, name, our, their in pairs:
+        if our != their:
+            print(f"  {array} {name}: ours {our}, theirs {their}")
+    print(f"  speed: ours {runs / seconds:.1f} layer runs/s, theirs {runs / theirs['seconds']:.1f}")
+
+
+def vela(python: str, folder: Path) -> tuple[str, float, dict[str, dict[str, float]]]:
+    """Return Vela's version, the seconds that it took beyond its start, and its cycles of each layer."""
+    run(python, str(HERE / "write_tflite.py"), str(folder / "net.tflite"))
+    start = time.perf_counter()
+    version = run(python, "-m", "ethosu.vela", "--version").stdout.strip()
+    started = time.perf_counter()
+    report = ("--verbose-performance", "--output-dir", str(folder))
+    run(python, "-m", "ethosu.vela", str(folder / "net.tflite"), *SYSTEM, *MEMORY, *report)
+    seconds = (time.perf_counter() - started) - (started - start)
+    with (folder / "net_per-layer.csv").open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if float(row["Op Cycles"])]  # a fused Relu6 has none
+    return version, seconds, {row["Name"]: {key: float(row[name]) for key, name in VELA.items()} for row in rows}
+
+
+def compared(op: Operator, theirs: dict[str, dict[str, float]]) -> dict[str, Any]:
+    """Return our figures of an operator beside Vela's, which lists a sum of its own where we fuse it into the convolution above."""
+    parts = [theirs[name] for name in (op.name, *op.fused) if name in theirs]
+    there = {f"vela_{key}": sum(part[key] for part in parts) for key in VELA}
+    bound = max(("compute", "sram", "dram"), key=lambda key: there[f"vela_{key}"])
+    ours = {
+        "ours": op.total_cycles,
+        "ours_compute": op.compute_cycles,
+        "ours_dma": op.dma_cycles,
+        "ours_bound": op.bound_by,
+    }
+    return {"layer": op.name, "macs": op.macs, **ours, **there, "vela_bound": bound}
+
+
+def beside_vela(python: str, table: Path | None) -> None:
+    """Compare the layers of MobileNetV2 on the unit that is configured like Vela's."""
+    with tempfile.TemporaryDirectory() as folder:
+        version, their_seconds, theirs = vela(python, Path(folder))
+    hardware, workload = unit("micro_npu"), network()
+    start = time.perf_counter()
+    simulation = simulate(workload, hardware)
+    seconds = time.perf_counter() - start
+    rows = [compared(op, theirs) for op in simulation.ops]
+    print(f"Vela {version}, ethos-u65-512: {len(theirs)} layers of MobileNetV2, {len(rows)} after fusion")
+    for our, their in (("ours", "vela_total"), ("ours_compute", "vela_compute")):
+        here, there = ([row[key] for row in rows] for key in (our, their))
+        rank = spearmanr(here, there).statistic
+        print(f"  {our} against {their}: Spearman {rank:.3f}; sums {sum(here):,.0f} and {sum(there):,.0f} cycles")
+    print(f"  speed: ours {len(theirs) / seconds:.0f} layers/s, theirs {len(theirs) / their_seconds:.0f}")
+    print("  most different (ours, Vela's, ratio; bound by):")
+    for row in sorted(rows, key=lambda row: -abs(math.log(row["ours"] / row["vela_total"])))[:8]:
+        ratio, bounds = row["ours"] / row["vela_total"], f"{row['ours_bound']}, {row['vela_bound']}"
+        print(f"    {row['layer']:16} {row['ours']:>10,} {row['vela_total']:>12,.0f} {ratio:6.2f}; {bounds}")
+    if table:
+        with table.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--peers", default=sys.executable, help="interpreter that has scalesim and ethos-u-vela; default: this one"
+    )
+    parser.add_argument("--csv", type=Path, help="write the layers of MobileNetV2, ours and Vela's, to this file")
+    asked = parser.parse_args()
+    beside_scalesim(asked.peers)
+    beside_vela(asked.peers, asked.csv)

@@ -1,0 +1,84 @@
+"""The simulated tensor unit: a block's latency by the equations of `donna_hw.simulator`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+from donna_hw.backends.base import Availability, ExactBackend
+from donna_hw.blocks.layers import Graph
+from donna_hw.errors import UnknownName
+from donna_hw.files import read_toml
+from donna_hw.measurement.environment import Environment, Scalar, host_conditions
+from donna_hw.shipped import find
+from donna_hw.simulator import MODEL_VERSION
+from donna_hw.simulator.description import workload_of
+from donna_hw.simulator.hardware import read_hardware
+from donna_hw.simulator.simulate import cycles_of
+
+BORDERS = ("", "dram", "resident")
+
+
+class TensorUnitBackend(ExactBackend):
+    """Simulates a block's batch on a tensor unit, in seconds. options: borders.
+
+    borders: whether the block's inputs and outputs lie in `dram`, or stay on the chip where they fit (`resident`); empty: as the
+    hardware's schedule says. hardware: the table of a device file; None: that of the shipped device `tensor_unit`.
+    """
+
+    origin = "simulated"
+    at_once = 256
+    options: ClassVar = {"borders": ""}
+
+    def __init__(
+        self,
+        batch: int,
+        options: Mapping[str, Scalar],
+        hardware: Mapping[str, Any] | None = None,
+        where: str = "device tensor_unit",
+    ) -> None:
+        super().__init__(batch, options)
+        borders = self.settings["borders"]
+        if borders not in BORDERS:
+            raise UnknownName(f"{where}: option borders must be known", found=str(borders), known=BORDERS[1:])
+        if hardware is None:
+            hardware = read_toml(find("devices", "tensor_unit")).get("hardware", {})
+        self.hardware = read_hardware(hardware, where, [f"schedule.borders={borders}"] if borders else [])
+
+    @classmethod
+    def of(cls, batch: int, options: Mapping[str, Scalar], hardware: Mapping[str, Any], where: str) -> Self:
+        """Return the backend of the hardware that the device file describes; raises what `read_hardware` does."""
+        return cls(batch, options, hardware, where)
+
+    @classmethod
+    def availability(cls) -> Availability:
+        """Nothing but donna_hw is needed, so always."""
+        return Availability(True)
+
+    def environment(self) -> Environment:
+        """Return the unit, the simulator's version, and a digest of the whole hardware: tables of two units do not mix."""
+        unit, array = self.hardware, self.hardware.array
+        resolved = json.dumps(unit.model_dump(), sort_keys=True)
+        identity: dict[str, Scalar] = {
+            "device_model": f"tensor unit {array.rows}x{array.cols} {array.dataflow}, {unit.clock_hz / 1e9:g} GHz",
+            "runtime": f"donna_hw simulator {MODEL_VERSION}",
+            "dtype": unit.precision,
+            "borders": unit.schedule.borders,
+            "hardware": hashlib.sha256(resolved.encode()).hexdigest()[:16],
+        }
+        return Environment(identity, host_conditions())
+
+    def words(self) -> tuple[str, ...]:
+        """Return the precision and where the borders lie."""
+        return (self.hardware.precision, self.hardware.schedule.borders)
+
+    def cost(self, graph: Graph) -> float:
+        """Return the latency of the batch in seconds."""
+        return self.costs([graph])[0]
+
+    def costs(self, graphs: Sequence[Graph]) -> list[float]:
+        """Return the latency of each block's batch in seconds, all in one vectorised call."""
+        cycles = cycles_of([workload_of(graph, self.batch) for graph in graphs], self.hardware)
+        return [int(count) / self.hardware.clock_hz for count in cycles]

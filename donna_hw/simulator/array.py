@@ -1,0 +1,124 @@
+"""Cycles of a systolic array: the closed forms of strict and pipelined timing for the three dataflows, over arrays of products.
+
+A product has m rows, n columns and a depth of `taps` times `channels`; `groups` of them are independent. Strict timing is that of SCALE-Sim
+3.0.0, to the cycle. `docs/tensor_unit.md` has the forms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from donna_hw.simulator.hardware import Array
+
+Numbers = np.ndarray  # float64 holding whole numbers, any shape that broadcasts
+
+
+@dataclass(frozen=True)
+class Product:
+    """Matrix products as the array sees them; every field broadcasts with the others."""
+
+    m: Numbers
+    n: Numbers
+    taps: Numbers
+    channels: Numbers
+    groups: Numbers
+
+    @property
+    def k(self) -> Numbers:
+        """The depth of the product."""
+        return np.asarray(self.taps * self.channels)
+
+
+@dataclass(frozen=True)
+class Words:
+    """Operands that cross the edge of the array: of the map, the weights, and outputs or partial sums."""
+
+    maps: Numbers
+    weights: Numbers
+    sums: Numbers
+
+
+def ceil_div(value: Numbers, by: Numbers | float) -> Numbers:
+    """Return the quotient, rounded up."""
+    return np.ceil(value / by)
+
+
+def mapped(product: Product, array: Array, mode: str) -> Product:
+    """Return the products that a grouped convolution is laid out as on the array.
+
+    `dense_padded`: one product whose weights are zero between groups. `diagonal`: as many groups along the array's diagonal as fit, zeros
+    beside them; where outputs stay, every column needs inputs of its own, and it is `per_group`. `per_group`: one after another.
+    """
+    if mode == "dense_padded":
+        return Product(product.m, product.n * product.groups, product.taps, product.channels * product.groups, _ONE)
+    if mode == "diagonal" and array.dataflow != "os":
+        packed = np.minimum(_packed(product, array), product.groups)
+        wide, tall = (1, packed) if array.dataflow == "is" else (packed, 1)
+        return Product(
+            product.m * tall,
+            product.n * wide,
+            product.taps,
+            product.channels * packed,
+            ceil_div(product.groups, packed),
+        )
+    return product
+
+
+_ONE = np.array(1.0)
+
+
+def _packed(product: Product, array: Array) -> Numbers:
+    depth = product.channels if array.row_axis == "channels" else product.k
+    by_rows = np.floor(array.rows / depth)
+    by_columns = np.floor(array.cols / (product.m if array.dataflow == "is" else product.n))
+    return np.maximum(np.minimum(by_rows, by_columns), 1)
+
+
+def folds(product: Product, array: Array) -> tuple[Numbers, Numbers]:
+    """Return how many times the array is laid over the operand that stays, by rows and by columns."""
+    if array.dataflow == "os":
+        return ceil_div(product.m, array.rows), ceil_div(product.n, array.cols)
+    taps, depth = (product.taps, product.channels) if array.row_axis == "channels" else (1, product.k)
+    return taps * ceil_div(depth, array.rows), ceil_div(product.n if array.dataflow == "ws" else product.m, array.cols)
+
+
+def cycles(product: Product, array: Array, macs: float = 1.0, whole: Numbers | bool = True) -> Numbers:
+    """Return the cycles of all groups.
+
+    macs: multiply-accumulates an element and cycle, below 1 for a wider precision. whole: whether this is all of a layer: SCALE-Sim tells
+    the index of its last cycle, one less than there are; a tile among others has all its cycles.
+    """
+    r, c = array.rows, array.cols
+    by_rows, by_columns = folds(product, array)
+    streamed = {"os": product.k, "ws": product.m, "is": product.n}[array.dataflow]
+    fill = 0 if array.dataflow == "os" else r
+    skew = r + c - 2
+    if array.timing == "strict":
+        found = product.groups * (by_rows * by_columns * (streamed + fill + skew) - np.where(whole, 1, 0))
+    else:
+        found = fill + product.groups * by_rows * by_columns * np.maximum(streamed, r) + skew
+    return np.asarray(np.ceil(found / macs))
+
+
+def words(product: Product, array: Array) -> Words:
+    """Return the operands that are read and written, of all groups."""
+    by_rows, by_columns = folds(product, array)
+    maps, weights, sums = (
+        product.groups * size for size in (product.m * product.k, product.k * product.n, product.m * product.n)
+    )
+    if array.dataflow == "os":
+        return Words(maps * by_columns, weights * by_rows, sums)
+    if array.dataflow == "ws":
+        return Words(maps * by_columns, weights, sums * by_rows)
+    return Words(maps, weights * by_columns, sums * by_rows)
+
+
+def partial_sums(product: Product, array: Array) -> Numbers:
+    """Return how many partial sums wait in the accumulators at a time; with `os` they wait in the array itself."""
+    by_rows, _ = folds(product, array)
+    if array.dataflow == "os":
+        return np.zeros_like(product.m)
+    wide, streamed = (product.n, product.m) if array.dataflow == "ws" else (product.m, product.n)
+    return np.where(by_rows > 1, np.minimum(wide, array.cols) * streamed, 0.0)

@@ -1,0 +1,141 @@
+"""Batch: workloads of one structure as arrays, so that a thousand blocks are simulated by the numpy calls of one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from donna_hw.simulator.hardware import ELEMENT_BYTES, Hardware
+from donna_hw.simulator.workload import Geometry, Node, Workload
+
+Numbers = np.ndarray
+ACCUMULATOR_BYTES = 4  # of a partial sum and of a bias
+
+
+def structure(workload: Workload) -> tuple[object, ...]:
+    """Return what two workloads must share to be simulated together: everything but sizes."""
+    sizes = [tensor[0] for tensor in workload.tensors]
+    nodes = [
+        (kind, function, inputs, outputs, precision, weights > 0, _shape_class(geometry))
+        if not elementwise
+        else (kind, function, inputs, outputs, precision, *[sizes[x] == sizes[outputs[0]] for x in inputs])
+        for kind, function, _, _, inputs, outputs, geometry, weights, _, _, elementwise, precision in workload.nodes
+    ]
+    return tuple(nodes), tuple([tensor[2] for tensor in workload.tensors]), workload.inputs, workload.outputs
+
+
+def _shape_class(g: Geometry | None) -> int:
+    """Return what decides how a product is laid out and whether it can go strip by strip."""
+    if g is None:
+        return -1
+    kind = 0 if g[13] == 1 else 1 if g[13] == g[1] else 2  # groups, channels
+    return kind + 3 * (g[7:11] == (1, 1, 1, 1))  # kernel and stride
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """The geometry of one array node in every workload: `Geometry` with an array [n, 1] for each field."""
+
+    batch: Numbers
+    in_channels: Numbers
+    in_height: Numbers
+    in_width: Numbers
+    out_channels: Numbers
+    out_height: Numbers
+    out_width: Numbers
+    kernel_height: Numbers
+    kernel_width: Numbers
+    stride_height: Numbers
+    stride_width: Numbers
+    dilation_height: Numbers
+    dilation_width: Numbers
+    groups: Numbers
+
+    @property
+    def taps(self) -> Numbers:
+        """Positions of the kernel."""
+        return np.asarray(self.kernel_height * self.kernel_width)
+
+    @property
+    def columns(self) -> Numbers:
+        """Output channels of a group."""
+        return np.asarray(self.out_channels / self.groups)
+
+    @property
+    def depth(self) -> Numbers:
+        """Input channels of a group."""
+        return np.asarray(self.in_channels / self.groups)
+
+    @property
+    def outputs(self) -> Numbers:
+        """Results of the product, of the whole batch."""
+        return np.asarray(self.batch * self.out_channels * self.out_height * self.out_width)
+
+
+class Batch:
+    """Workloads of one structure. Arrays have a row a workload and one column, ready to be set against candidates."""
+
+    def __init__(self, workloads: Sequence[Workload], hardware: Hardware) -> None:
+        self.workloads, self.hardware = workloads, hardware
+        self.first = workloads[0]
+
+    def __len__(self) -> int:
+        return len(self.workloads)
+
+    @cached_property
+    def _sizes(self) -> Numbers:
+        """Elements and channels of every activation, float [n, tensors, 2]."""
+        sizes = [x for w in self.workloads for t in w.tensors for x in (t[0], t[1])]
+        return np.array(sizes, np.float64).reshape(len(self), -1, 2)
+
+    @property
+    def elements(self) -> Numbers:
+        """Elements of every activation, float [n, tensors]."""
+        return self._sizes[..., 0]
+
+    @cached_property
+    def tensor_bytes(self) -> Numbers:
+        """Bytes of every activation in memory, its channels padded; float [n, tensors]."""
+        channels, multiple = np.maximum(self._sizes[..., 1], 1), self.hardware.memory.channel_multiple
+        padded = self.elements / channels * (np.ceil(channels / multiple) * multiple)
+        return np.asarray(np.ceil(padded) * [self.element_bytes(t.precision) for t in self.first.tensors])
+
+    def bytes_of(self, tensor: int) -> Numbers:
+        """Return a tensor's bytes, float [n, 1]."""
+        return self.tensor_bytes[:, tensor, None]
+
+    def node(self, number: int) -> Node:
+        """Return a node of the first workload, for what all share."""
+        return self.first.nodes[number]
+
+    @cached_property
+    def _counts(self) -> Numbers:
+        """Weights, biases and work of every node, float [n, nodes, 3]."""
+        counts = [x for w in self.workloads for node in w.nodes for x in (node[7], node[8], node[9])]
+        return np.array(counts, np.float64).reshape(len(self), -1, 3)
+
+    def shapes(self, number: int) -> Shapes:
+        """Return the geometry of an array node."""
+        sizes = [x for w in self.workloads for x in w.nodes[number].geometry or ()]
+        return Shapes(*np.array(sizes, np.float64).reshape(len(self), -1).T[:, :, None])
+
+    def work(self, number: int) -> Numbers:
+        """Return the elements that a vector node works through, float [n, 1]."""
+        return self._counts[:, number, 2:]
+
+    def weight_bytes(self, number: int) -> tuple[Numbers, Numbers]:
+        """Return the bytes of a node's weights and biases in DRAM and on the chip, float [n, 1] each."""
+        weights = self._counts[:, number, :1] * self.element_bytes(self.node(number).precision)
+        biases = self._counts[:, number, 1:2] * ACCUMULATOR_BYTES
+        return np.ceil(weights * self.hardware.memory.weight_compression) + biases, weights + biases
+
+    def element_bytes(self, precision: str) -> int:
+        """Return the bytes of an element; "" is the hardware's precision."""
+        return ELEMENT_BYTES[precision or self.hardware.precision]
+
+    def macs_rate(self, number: int) -> float:
+        """Return the multiply-accumulates an element of the array does in a cycle for this node."""
+        return self.hardware.macs_per_element(self.node(number).precision or self.hardware.precision)

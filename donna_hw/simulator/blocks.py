@@ -1,0 +1,37 @@
+"""Cycles of blocks straight from their descriptions, remembered: for searches that ask for the same blocks again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from donna_hw.blocks.layers import Block, Shape, lower
+from donna_hw.simulator.description import workload_of
+from donna_hw.simulator.hardware import Hardware
+from donna_hw.simulator.simulate import cycles_of
+
+Asked = tuple[Block, Shape]  # a block and the shape of its input
+
+
+class BlockCycles:
+    """Cycles of blocks on one unit for one batch size.
+
+    remembered: of how many blocks the cycles are kept; beyond that the ones that were asked for first are forgotten.
+    """
+
+    def __init__(self, hardware: Hardware, batch: int = 1, remembered: int = 2**16) -> None:
+        self.hardware, self.batch, self.remembered = hardware, batch, remembered
+        self._known: dict[Asked, int] = {}
+
+    def of(self, asked: Sequence[Asked]) -> np.ndarray:
+        """Return the cycles of each (block, input shape), int64 [n]; blocks must be hashable, as frozen dataclasses are."""
+        known = self._known
+        new = [each for each in dict.fromkeys(asked) if each not in known] if len(known) else list(dict.fromkeys(asked))
+        if new:
+            workloads = [workload_of(lower(*each), self.batch) for each in new]
+            known.update(zip(new, cycles_of(workloads, self.hardware).tolist(), strict=True))
+        found = np.array([known[each] for each in asked], np.int64)
+        for oldest in list(known)[: max(len(known) - self.remembered, 0)]:
+            del known[oldest]
+        return found

@@ -1,0 +1,125 @@
+"""Prices: what each candidate of a run costs, wherever its tensors lie, and whether or not weights are fetched ahead.
+
+Axes, in this order: combinations of places, workloads, candidates, own weights (0: fetched now, 1: there already), the next ones (0: not
+now, or each run that may follow).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from donna_hw.simulator import pipeline
+from donna_hw.simulator.batch import Batch
+from donna_hw.simulator.hardware import Memory
+from donna_hw.simulator.program import Program, Run
+from donna_hw.simulator.strips import strip_tiling
+from donna_hw.simulator.tiles import Moved, Tiling, array_tiling, vector_tiling
+
+Numbers = np.ndarray
+
+
+@dataclass(frozen=True)
+class Prices:
+    """Cycles of every candidate and what they are made of. busy: of the DMA with the own data; total: start to end, whole cycles.
+
+    need: bytes of SRAM; buffer: bytes of weights on the chip. moved: DRAM bytes of the own data. fetch_*: of the next one's weights.
+    """
+
+    tiling: Tiling
+    busy: Numbers
+    total: Numbers
+    need: Numbers
+    buffer: Numbers
+    moved: Numbers
+    fetch_cycles: Numbers
+    fetch_bytes: Numbers
+    fetch_buffer: Numbers
+
+
+def burst(size: Numbers, memory: Memory) -> Numbers:
+    """Return the bytes of whole DRAM bursts that hold so many."""
+    return np.asarray(np.ceil(size / memory.dram_burst_bytes) * memory.dram_burst_bytes)
+
+
+def transfer(size: Numbers, memory: Memory) -> Numbers:
+    """Return the cycles of one transfer; none for nothing."""
+    moved = burst(size, memory) / memory.dram_bytes_per_cycle
+    return np.asarray(np.where(size > 0, np.ceil(moved + memory.dma_setup_cycles), 0.0))
+
+
+def tiling_of(batch: Batch, run: Run) -> Tiling:
+    """Return the candidates of a run."""
+    if len(run.step.heads) > 1:
+        return strip_tiling(batch, run.step)
+    make = array_tiling if batch.node(run.step.heads[0]).kind == "array" else vector_tiling
+    return make(batch, run.step)
+
+
+def prices_of(batch: Batch, run: Run, program: Program) -> Prices:
+    """Price every candidate of a run."""
+    memory, tiling = batch.hardware.memory, tiling_of(batch, run)
+    tiles, compute = tiling.tiles[None, ..., None], tiling.compute[None, ..., None]
+    load, moved_in, need_in = _tensors(batch, run, tiling, tiling.reads)
+    store, moved_out, need_out = _tensors(batch, run, tiling, tiling.writes)
+    streamed = tiling.streamed_bytes / tiling.tiles
+    own = run.number in program.ahead[run.first]
+    absent = np.array([1.0, 0.0]) if own else np.ones(1)  # own weights: still to be fetched?
+    loads = load[..., None] + transfer(streamed, memory)[None, ..., None] * absent
+    stores = store[..., None]
+    held = transfer(tiling.held_bytes, memory)[None, ..., None] * absent
+    busy = held + tiles * (loads + stores)
+    cycles = pipeline.duration(tiles, loads, compute, stores)
+    cycles += held + batch.hardware.schedule.operator_overhead_cycles
+    if memory.dram_latency_cycles:
+        cycles += memory.dram_latency_cycles * (busy > 0)
+    weights = burst(streamed, memory) * tiling.tiles + burst(tiling.held_bytes, memory)
+    dram, chip = _fetched(batch, program, run.after)
+    fetch_cycles = transfer(dram, memory)
+    return Prices(
+        tiling,
+        busy,
+        np.maximum(cycles[..., None], busy[..., None] + fetch_cycles[None, :, None, None, :]),
+        need_in + need_out + tiling.inner_bytes,
+        np.stack([tiling.buffer_bytes, tiling.whole_buffer_bytes][: len(absent)], axis=-1),
+        (moved_in + moved_out)[..., None] + weights[None, ..., None] * absent,
+        fetch_cycles,
+        burst(dram, memory),
+        chip,
+    )
+
+
+def _tensors(batch: Batch, run: Run, tiling: Tiling, tensors: dict[int, Moved]) -> tuple[Numbers, Numbers, Numbers]:
+    """Return cycles of a tile's transfers, bytes of all of them, and bytes kept on the chip, [combinations, workloads, candidates] each."""
+    memory, shape = batch.hardware.memory, (len(run.flags), *tiling.tiles.shape)
+    cycles, moved, need = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    for tensor, how in tensors.items():
+        here = run.flags[:, run.chosen.index(tensor), None, None] if tensor in run.chosen else np.zeros((1, 1, 1))
+        piece = how.traffic / tiling.tiles
+        cycles += (1 - here) * transfer(piece, memory)
+        moved += (1 - here) * (burst(piece, memory) * tiling.tiles)
+        need += np.where(here, batch.bytes_of(tensor), how.kept)
+    return cycles, moved, need
+
+
+def _fetched(batch: Batch, program: Program, boundary: int) -> tuple[Numbers, Numbers]:
+    """Return the bytes in DRAM and on the chip of nothing, and of the weights of each run that may follow; [workloads, next] each."""
+    dram, chip = np.zeros((2, len(batch), 1 + len(program.ahead[boundary])))
+    for place, number in enumerate(program.ahead[boundary], start=1):
+        for head in program.runs[number].weights:
+            in_dram, on_chip = batch.weight_bytes(head)
+            dram[:, place] += in_dram[:, 0]
+            chip[:, place] += on_chip[:, 0]
+    return dram, chip
+
+
+def possible(prices: Prices, spare: Numbers, memory: Memory) -> Numbers:
+    """Return which candidates fit, bool [beside combinations, combinations, workloads, candidates, own, next].
+
+    spare: bytes of SRAM that other tensors leave, [beside combinations, workloads].
+    """
+    in_sram = prices.need[None] <= spare[:, None, :, None]
+    in_buffer = prices.buffer[..., None] + prices.fetch_buffer[:, None, None, :] <= memory.weight_buffer_bytes
+    in_sums = prices.tiling.sums_bytes <= memory.accumulator_bytes
+    return np.asarray(in_sram[..., None, None] & (in_buffer & in_sums[..., None, None])[None, None])

@@ -1,0 +1,135 @@
+"""Program: what is the same for all workloads of a structure: their steps, what lives between them, and what may stay on the chip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from donna_hw.simulator.fusion import Step, depth_first, steps_of
+from donna_hw.simulator.hardware import Hardware
+from donna_hw.simulator.workload import Workload
+
+MOST_ALIVE = 4  # tensors at a time whose place is chosen; those that live longest lie in DRAM where there are more
+
+
+@dataclass(frozen=True)
+class Run:
+    """One step, or a depth-first group of them, from the boundary `first` to the boundary `after`.
+
+    chosen: tensors that it reads or writes and whose place is chosen; flags: [combinations, chosen], 1 where one is on the chip.
+    beside: other tensors whose place is chosen and that live on meanwhile; beside_flags: [combinations, beside].
+    before, behind: the number of the state at either boundary, [beside combinations, combinations]; combinations that differ only in
+    tensors that end here follow each other, `ending` of them. weights: the array nodes whose weights can be fetched ahead.
+    """
+
+    number: int
+    first: int
+    after: int
+    step: Step
+    chosen: tuple[int, ...]
+    flags: np.ndarray
+    beside: tuple[int, ...]
+    beside_flags: np.ndarray
+    before: np.ndarray
+    behind: np.ndarray
+    ending: int
+    weights: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Program:
+    """Steps and runs. For each boundary, alive: the tensors whose place is chosen; ahead: the runs whose weights can be there already."""
+
+    steps: tuple[Step, ...]
+    runs: tuple[Run, ...]
+    alive: tuple[tuple[int, ...], ...]
+    ahead: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def of(cls, workload: Workload, hardware: Hardware) -> Program:
+        """Lay out the workload's steps and their runs."""
+        steps = steps_of(workload, hardware)
+        spans = [(number, number + 1, step) for number, step in enumerate(steps)]
+        if hardware.schedule.depth_first:
+            spans += depth_first(steps, workload)
+        spans.sort(key=lambda span: span[:2])
+        alive = _alive(steps, workload, hardware)
+        runs = tuple(_run(number, *span, alive, workload) for number, span in enumerate(spans))
+        ahead = [
+            tuple(
+                run.number
+                for run in runs
+                if run.first == boundary and run.weights and boundary > 0 and hardware.schedule.prefetch
+            )
+            for boundary in range(len(steps) + 1)
+        ]
+        return cls(tuple(steps), runs, tuple(alive), tuple(ahead))
+
+
+def _alive(steps: list[Step], workload: Workload, hardware: Hardware) -> list[tuple[int, ...]]:
+    """Return the tensors whose place is chosen at each boundary, shortest lives first where there are too many."""
+    if not hardware.schedule.residency:
+        return [()] * (len(steps) + 1)
+    made = dict.fromkeys(workload.inputs, 0)
+    last: dict[int, int] = {}
+    for number, step in enumerate(steps):
+        made.update(dict.fromkeys(step.writes, number + 1))
+        last.update(dict.fromkeys(step.reads, number))
+    last.update(dict.fromkeys(workload.outputs, len(steps)))
+    fixed = {*workload.inputs, *workload.outputs} if hardware.schedule.borders == "dram" else set()
+    lives = [(last[t] - made[t], made[t], t) for t in made if t in last and last[t] >= made[t] and t not in fixed]
+    alive: list[list[int]] = [[] for _ in range(len(steps) + 1)]
+    for _, start, tensor in sorted(lives):
+        span = range(start, last[tensor] + 1)
+        if all(len(alive[boundary]) < MOST_ALIVE for boundary in span):
+            for boundary in span:
+                alive[boundary].append(tensor)
+    return [tuple(tensors) for tensors in alive]
+
+
+def _run(number: int, first: int, after: int, step: Step, alive: list[tuple[int, ...]], workload: Workload) -> Run:  # noqa: PLR0917  a span in order
+    begin, end = alive[first], alive[after]
+    touched = [t for t in dict.fromkeys((*step.reads, *step.writes)) if t in begin or t in end]
+    kept, ending = [t for t in touched if t in end], [t for t in touched if t not in end]
+    chosen = (*kept, *ending)
+    beside = tuple(t for t in end if t not in touched)
+    flags = _all_flags(len(chosen))
+    beside_flags = _all_flags(len(beside))
+    return Run(
+        number,
+        first,
+        after,
+        step,
+        chosen,
+        flags,
+        beside,
+        beside_flags,
+        _states(begin, beside, beside_flags, chosen, flags),
+        _states(end, beside, beside_flags, chosen, flags),
+        2 ** len(ending),
+        tuple(head for head in step.heads if workload.nodes[head].kind == "array" and workload.nodes[head].weights),
+    )
+
+
+def _states(
+    tensors: tuple[int, ...],
+    beside: tuple[int, ...],
+    beside_flags: np.ndarray,
+    chosen: tuple[int, ...],
+    flags: np.ndarray,
+) -> np.ndarray:
+    """Return the number of the state of `tensors` for each pair of combinations, int [beside combinations, combinations]."""
+    found = np.zeros((len(beside_flags), len(flags)), np.int64)
+    for place, tensor in enumerate(tensors):
+        if tensor in chosen:
+            found += flags[None, :, chosen.index(tensor)] << place
+        elif tensor in beside:
+            found += beside_flags[:, beside.index(tensor), None] << place
+    return found
+
+
+def _all_flags(count: int) -> np.ndarray:
+    """Return every combination of so many flags, the last one fastest; int [2 ** count, count]."""
+    return np.array(list(product((0, 1), repeat=count)), np.int64).reshape(2**count, count)

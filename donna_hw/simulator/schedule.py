@@ -1,0 +1,150 @@
+"""Schedule: the cheapest way through a program, found exactly by dynamic programming.
+
+Chosen together are the cut of every step, which tensors stay on the chip, whose weights are fetched ahead, and which steps run depth-first.
+What can be chosen does not depend on the sizes and speeds of the hardware, only whether it fits: so more of anything is never slower.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from donna_hw.errors import BadSetting
+from donna_hw.simulator.batch import Batch
+from donna_hw.simulator.prices import Prices, possible, prices_of
+from donna_hw.simulator.program import Program, Run
+
+Numbers = np.ndarray
+TIE = 1e-13  # cycles a DRAM byte: of schedules that take equally long, the one that moves less is taken
+
+
+@dataclass(frozen=True)
+class Priced:
+    """A run with its prices, and the price of each candidate (infinite where it does not fit).
+
+    goals: [beside combinations, combinations, workloads, candidates, own, next].
+    """
+
+    run: Run
+    prices: Prices
+    goals: Numbers
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen for a run: places in the axes of its `goals` other than the workload's."""
+
+    priced: Priced
+    beside: int
+    combination: int
+    candidate: int
+    own: int
+    ahead: int
+
+
+def cheapest(batch: Batch, program: Program) -> Numbers:
+    """Return the cycles of each workload's cheapest schedule, float [n] holding whole numbers."""
+    found = _forward(batch, program)[0][-1][:, :, 0].min(axis=0)
+    if not np.isfinite(found).all():
+        raise _too_small(batch, program)
+    return np.asarray(np.floor(found))
+
+
+def schedule(batch: Batch, program: Program) -> list[Choice]:
+    """Return the cheapest schedule of a batch's only workload, in the order in which it runs."""
+    values, priced = _forward(batch, program)
+    boundary, state, ahead = len(program.steps), int(values[-1][:, 0, 0].argmin()), 0
+    if not np.isfinite(values[-1][state, 0, 0]):
+        raise _too_small(batch, program)
+    choices: list[Choice] = []
+    while boundary > 0:
+        choice = _best_into(values, [each for each in priced if each.run.after == boundary], program, state, ahead)
+        choices.append(choice)
+        run = choice.priced.run
+        boundary, state = run.first, int(run.before[choice.beside, choice.combination])
+        ahead = 1 + program.ahead[run.first].index(run.number) if choice.own else 0
+    return choices[::-1]
+
+
+def _forward(batch: Batch, program: Program) -> tuple[list[Numbers], list[Priced]]:
+    """Return the least price of being in each state at each boundary, [states, workloads, 1 + runs whose weights are there]."""
+    values = [
+        np.full((2 ** len(alive), len(batch), 1 + len(ahead)), np.inf)
+        for alive, ahead in zip(program.alive, program.ahead, strict=True)
+    ]
+    values[0][:, :, 0] = 0.0  # a network's inputs may be wherever their place is to be chosen
+    priced = []
+    for run in program.runs:
+        each = _priced(batch, program, run)
+        priced.append(each)
+        best = each.goals.min(axis=3)  # of the candidates
+        came = _before(values, program, run)
+        total = (came[..., None] + best).min(axis=3)  # of the own weights: there or not
+        total = total.reshape(len(run.beside_flags), -1, run.ending, *total.shape[2:]).min(axis=2)
+        into = run.behind[:, :: run.ending]
+        values[run.after][into] = np.minimum(values[run.after][into], total)
+    return values, priced
+
+
+def _priced(batch: Batch, program: Program, run: Run) -> Priced:
+    memory = batch.hardware.memory
+    prices = prices_of(batch, run, program)
+    taken = [batch.tensor_bytes[:, tensor] for tensor in run.beside]
+    spare = memory.sram_bytes - sum(
+        (run.beside_flags[:, place, None] * size for place, size in enumerate(taken)),
+        np.zeros((len(run.beside_flags), len(batch))),
+    )
+    goals = prices.total + TIE * prices.moved[..., None] if len(batch) == 1 else prices.total
+    return Priced(run, prices, np.where(possible(prices, spare, memory), goals[None], np.inf))
+
+
+def _before(values: list[Numbers], program: Program, run: Run) -> Numbers:
+    """Return what it took to come to a run, [beside combinations, combinations, workloads, own]."""
+    came = values[run.first][run.before]
+    own = [0]
+    if run.number in program.ahead[run.first]:
+        own.append(1 + program.ahead[run.first].index(run.number))
+    return np.asarray(came[..., own])
+
+
+def _best_into(values: list[Numbers], priced: list[Priced], program: Program, state: int, ahead: int) -> Choice:
+    """Return the choice by which the state was reached most cheaply."""
+    found: list[tuple[float, Choice]] = []
+    for each in priced:
+        came = _before(values, program, each.run)[:, :, 0, None, :]
+        total = np.where((each.run.behind == state)[:, :, None, None], came + each.goals[:, :, 0, :, :, ahead], np.inf)
+        beside, combination, candidate, own = map(int, np.unravel_index(int(total.argmin()), total.shape))
+        choice = Choice(each, beside, combination, candidate, own, ahead)
+        found.append((float(total[beside, combination, candidate, own]), choice))
+    return min(found, key=lambda pair: pair[0])[1]
+
+
+def _too_small(batch: Batch, program: Program) -> BadSetting:
+    """Return the error that names the operator and the memory that cannot hold even its smallest tile."""
+    memory = batch.hardware.memory
+    for run in program.runs:
+        if run.after > run.first + 1:
+            continue
+        prices = prices_of(batch, run, program)
+        resident = run.flags.sum(axis=1) == 0
+        needs = {
+            "sram_bytes": prices.need[resident].min(axis=(0, 2)),
+            "weight_buffer_bytes": prices.buffer[..., 0].min(axis=1),
+            "accumulator_bytes": prices.tiling.sums_bytes.min(axis=1),
+        }
+        for key, least in needs.items():
+            if (least > getattr(memory, key)).any():
+                place = int((least > getattr(memory, key)).argmax())
+                name = batch.workloads[place].nodes[run.step.heads[0]].name
+                return BadSetting(
+                    f"memory.{key} must hold the smallest tile of {name}: {least[place]:,.0f} bytes",
+                    found=getattr(memory, key),
+                    cure=f"--set memory.{key}={least[place]:.0f} or more",
+                )
+    return BadSetting(
+        "the memories together must hold one tile of every operator",
+        found=f"sram_bytes {memory.sram_bytes:g}, weight_buffer_bytes {memory.weight_buffer_bytes:g}, "
+        f"accumulator_bytes {memory.accumulator_bytes:g}",
+        cure="enlarge them",
+    )

@@ -1,0 +1,160 @@
+"""The schedule found by dynamic programming is the best of all schedules, tried one by one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given
+from hypothesis import settings as how
+from made import Sketch, bottleneck, settings, unit, workloads
+
+from donna_hw.errors import BadSetting
+from donna_hw.simulator.batch import Batch
+from donna_hw.simulator.prices import possible, prices_of
+from donna_hw.simulator.program import Program, Run
+from donna_hw.simulator.simulate import simulate
+from donna_hw.simulator.workload import Workload
+
+
+def paths(program: Program, boundary: int = 0) -> Iterator[list[Run]]:
+    """Every way to cover the steps by runs."""
+    if boundary == len(program.steps):
+        yield []
+    for run in program.runs:
+        if run.first == boundary:
+            yield from ([run, *rest] for rest in paths(program, run.after))
+
+
+def price(batch: Batch, program: Program, path: list[Run], here: set[int], ahead: list[bool]) -> float:
+    """Cycles of one schedule: tensors `here` stay on the chip, weights of a run are fetched `ahead` or not."""
+    total = 0.0
+    for place, run in enumerate(path):
+        prices = prices_of(batch, run, program)
+        combination = next(
+            c for c, flags in enumerate(run.flags) if {t for t, f in zip(run.chosen, flags, strict=True) if f} == here & set(run.chosen)
+        )  # fmt: skip
+        taken = sum(batch.tensor_bytes[0, t] for t in here & set(run.beside))
+        fits = possible(prices, np.array([[batch.hardware.memory.sram_bytes - taken]]), batch.hardware.memory)
+        own = 1 if ahead[place] else 0
+        after = 0
+        if place + 1 < len(path) and ahead[place + 1]:
+            after = 1 + program.ahead[run.after].index(path[place + 1].number)
+        options = np.where(
+            fits[0, combination, 0, :, own, after], prices.total[combination, 0, :, own, after], math.inf
+        )
+        total += options.min()
+    return total
+
+
+def brute_force(workload: Workload, some: tuple[str, ...]) -> float:
+    hardware = unit(*some)
+    batch, program = Batch([workload], hardware), Program.of(workload, hardware)
+    chosen = sorted({tensor for alive in program.alive for tensor in alive})
+    best = math.inf
+    for path in paths(program):
+        inner = {tensor for run in path for tensor in run.step.inner}
+        free = [tensor for tensor in chosen if tensor not in inner]
+        can = [(False, True) if run.number in program.ahead[run.first] else (False,) for run in path]
+        for flags, ahead in product(product((False, True), repeat=len(free)), product(*can)):
+            here = {tensor for tensor, flag in zip(free, flags, strict=True) if flag}
+            best = min(best, price(batch, program, path, here, list(ahead)))
+    return best
+
+
+@how(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@given(workloads(4), settings())
+def test_the_schedule_is_the_best_of_all(workload: Workload, some: tuple[str, ...]) -> None:
+    try:
+        found = simulate(workload, unit(*some)).total_cycles
+    except BadSetting:
+        assume(False)
+    assert found == brute_force(workload, some)
+
+
+@pytest.mark.parametrize("sram", [3000.0, 6000.0, 30000.0])
+def test_the_schedule_of_a_bottleneck_is_the_best_of_all(sram: float) -> None:
+    some = (f"memory.sram_bytes={sram}", "schedule.borders=resident")
+    found = simulate(bottleneck(), unit(*some))
+    assert found.total_cycles == brute_force(bottleneck(), some)
+
+
+def test_a_bottleneck_too_large_for_the_chip_goes_strip_by_strip_and_spares_dram() -> None:
+    workload = bottleneck(16, 32)
+    strips, layers = (
+        simulate(workload, unit("memory.sram_bytes=24000.0", f"schedule.depth_first={flag}"))
+        for flag in ("true", "false")
+    )
+    assert [op.strip_group for op in strips.ops] == [0, 0, 0]
+    assert strips.dram_bytes < layers.dram_bytes
+    assert strips.total_cycles < layers.total_cycles
+    hidden = 64 * 32 * 32
+    assert layers.dram_bytes - strips.dram_bytes >= 4 * hidden, "the hidden maps are neither written nor read"
+
+
+def test_what_fits_stays_on_the_chip_and_its_borders_alone_move() -> None:
+    workload = bottleneck()
+    found = simulate(workload, unit("memory.dram_burst_bytes=1"))
+    weights = sum(node.weights + 4 * node.biases for node in workload.nodes)
+    border = 8 * 8 * 8
+    assert found.dram_bytes == weights + 2 * border + border, (
+        "the residual operand is read beside, the input stays in DRAM"
+    )
+
+
+def test_weights_fetched_ahead_hide_behind_the_operator_before() -> None:
+    sketch = Sketch(8, 16, 16)
+    sketch.conv(sketch.conv(0, 8, 3), 8, 3)
+    some = ("schedule.borders=resident", "schedule.depth_first=false")
+    ahead, at_need = (
+        simulate(sketch.workload(), unit(*some, f"schedule.prefetch={flag}")) for flag in ("true", "false")
+    )
+    first, second = ahead.ops
+    assert first.prefetch_bytes == second.weight_bytes + (-second.weight_bytes) % 16  # whole bursts
+    assert second.dma_cycles == 0
+    assert at_need.total_cycles - ahead.total_cycles == at_need.ops[1].total_cycles - second.total_cycles > 0
+
+
+@pytest.mark.parametrize("key", ["sram_bytes", "weight_buffer_bytes", "accumulator_bytes"])
+def test_a_memory_below_the_smallest_tile_is_refused_with_the_limit_which_then_suffices(key: str) -> None:
+    sketch = Sketch(64, 9, 9)
+    sketch.conv(0, 64, 5)
+    with pytest.raises(
+        BadSetting, match=rf"memory\.{key} must hold the smallest tile of conv1: [\d,]+ bytes"
+    ) as caught:
+        simulate(sketch.workload(), unit(f"memory.{key}=1.0"))
+    setting = caught.value.cure.removeprefix("--set ").removesuffix(" or more")
+    assert simulate(sketch.workload(), unit(setting)).total_cycles > 0
+
+
+@how(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@given(workloads(), settings())
+def test_a_fused_cut_never_moves_more_than_the_same_cut_with_its_operators_apart(
+    workload: Workload, some: tuple[str, ...]
+) -> None:
+    """Cut for cut: which cut is the fastest may differ, since fused operators hide traffic behind more computing."""
+    plain = (*some, "schedule.prefetch=false", "schedule.residency=false", "schedule.depth_first=false")
+    moved = {}
+    for fusion in (True, False):
+        hardware = unit(*plain, f"schedule.fusion={str(fusion).lower()}")
+        batch, program = Batch([workload], hardware), Program.of(workload, hardware)
+        for run in program.runs:
+            prices = prices_of(batch, run, program)
+            moved[fusion, run.step.heads[0]] = prices.moved[0, 0, :, 0], (*run.step.behind[0], *run.step.in_stage)
+    for (fusion, head), (fused, members) in moved.items():
+        if fusion:
+            apart = moved[False, head][0] + sum(moved[False, member][0].min() for member in members)
+            assert (fused <= apart).all()
+
+
+def test_an_activation_behind_a_convolution_costs_no_traffic() -> None:
+    with_fusion, without = (
+        simulate(bottleneck(function="swish"), unit("schedule.residency=false", f"schedule.fusion={flag}"))
+        for flag in ("true", "false")
+    )
+    assert len(with_fusion.ops) == 3
+    assert len(without.ops) == 6
+    assert with_fusion.dram_bytes < without.dram_bytes
