@@ -18,7 +18,7 @@ ACTIVATIONS = {  # layer's activation -> ONNX operator, function of the vector u
 FUNCTIONS = {
     "add": ("Add", "add"),
     "scale": ("Mul", "mul"),
-    "global_pool": ("GlobalAveragePool", "global_average_pool"),
+    "global_pool": ("GlobalAveragePool", "global_pool"),
 }
 
 
