@@ -55,7 +55,9 @@ def mobilenet_v2() -> Graph:
         (f"stage{number}", InvertedResidual(channels, stride=stride, expand=expand, depth=depth, activation="relu6"))
         for number, (expand, channels, depth, stride) in enumerate(stages, start=1)
     ]
-    return lower_chain([*parts, ("tail", ConvNormAct(1280, activation="relu6")), ("head", Classifier(1000))], (3, 224, 224))
+    return lower_chain(
+        [*parts, ("tail", ConvNormAct(1280, activation="relu6")), ("head", Classifier(1000))], (3, 224, 224)
+    )
 
 
 def seconds(act: object) -> float:
