@@ -1,4 +1,4 @@
-"""Batch: workloads of one structure as arrays, so that a thousand blocks are simulated by the numpy calls of one."""
+"""Batch: workloads of one structure as arrays, so that a thousand blocks, or all blocks of a network, take the numpy calls of one."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from functools import cached_property
 import numpy as np
 
 from donna_hw.simulator.hardware import ELEMENT_BYTES, Hardware
+from donna_hw.simulator.program import Run
 from donna_hw.simulator.workload import Geometry, Node, Workload
 
 Numbers = np.ndarray
+NO_GEOMETRY = (0,) * len(Geometry._fields)
 ACCUMULATOR_BYTES = 4  # of a partial sum and of a bias
 
 
@@ -76,7 +78,7 @@ class Shapes:
 
 
 class Batch:
-    """Workloads of one structure. Arrays have a row a workload and one column, ready to be set against candidates."""
+    """Workloads of one structure as tables with a row each."""
 
     def __init__(self, workloads: Sequence[Workload], hardware: Hardware) -> None:
         self.workloads, self.hardware = workloads, hardware
@@ -86,56 +88,90 @@ class Batch:
         return len(self.workloads)
 
     @cached_property
-    def _sizes(self) -> Numbers:
+    def sizes(self) -> Numbers:
         """Elements and channels of every activation, float [n, tensors, 2]."""
         sizes = [x for w in self.workloads for t in w.tensors for x in (t[0], t[1])]
         return np.array(sizes, np.float64).reshape(len(self), -1, 2)
 
-    @property
-    def elements(self) -> Numbers:
-        """Elements of every activation, float [n, tensors]."""
-        return self._sizes[..., 0]
-
     @cached_property
     def tensor_bytes(self) -> Numbers:
         """Bytes of every activation in memory, its channels padded; float [n, tensors]."""
-        channels, multiple = np.maximum(self._sizes[..., 1], 1), self.hardware.memory.channel_multiple
-        padded = self.elements / channels * (np.ceil(channels / multiple) * multiple)
+        elements, channels = self.sizes[..., 0], np.maximum(self.sizes[..., 1], 1)
+        multiple = self.hardware.memory.channel_multiple
+        padded = elements / channels * (np.ceil(channels / multiple) * multiple)
         return np.asarray(np.ceil(padded) * [self.element_bytes(t.precision) for t in self.first.tensors])
 
-    def bytes_of(self, tensor: int) -> Numbers:
-        """Return a tensor's bytes, float [n, 1]."""
-        return self.tensor_bytes[:, tensor, None]
-
-    def node(self, number: int) -> Node:
-        """Return a node of the first workload, for what all share."""
-        return self.first.nodes[number]
+    @cached_property
+    def shapes(self) -> Numbers:
+        """The geometry of every node, zeros for a vector node; float [n, nodes, 14]."""
+        sizes = [x for w in self.workloads for node in w.nodes for x in node[6] or NO_GEOMETRY]
+        return np.array(sizes, np.float64).reshape(len(self), -1, len(NO_GEOMETRY))
 
     @cached_property
-    def _counts(self) -> Numbers:
+    def counts(self) -> Numbers:
         """Weights, biases and work of every node, float [n, nodes, 3]."""
         counts = [x for w in self.workloads for node in w.nodes for x in (node[7], node[8], node[9])]
         return np.array(counts, np.float64).reshape(len(self), -1, 3)
 
-    def shapes(self, number: int) -> Shapes:
-        """Return the geometry of an array node."""
-        sizes = [x for w in self.workloads for x in w.nodes[number].geometry or ()]
-        return Shapes(*np.array(sizes, np.float64).reshape(len(self), -1).T[:, :, None])
-
-    def work(self, number: int) -> Numbers:
-        """Return the elements that a vector node works through, float [n, 1]."""
-        return self._counts[:, number, 2:]
-
-    def weight_bytes(self, number: int) -> tuple[Numbers, Numbers]:
-        """Return the bytes of a node's weights and biases in DRAM and on the chip, float [n, 1] each."""
-        weights = self._counts[:, number, :1] * self.element_bytes(self.node(number).precision)
-        biases = self._counts[:, number, 1:2] * ACCUMULATOR_BYTES
+    @cached_property
+    def weight_bytes(self) -> tuple[Numbers, Numbers]:
+        """Bytes of every node's weights and biases in DRAM and on the chip, float [n, nodes] each."""
+        weights = self.counts[..., 0] * [self.element_bytes(node.precision) for node in self.first.nodes]
+        biases = self.counts[..., 1] * ACCUMULATOR_BYTES
         return np.ceil(weights * self.hardware.memory.weight_compression) + biases, weights + biases
 
     def element_bytes(self, precision: str) -> int:
         """Return the bytes of an element; "" is the hardware's precision."""
         return ELEMENT_BYTES[precision or self.hardware.precision]
 
-    def macs_rate(self, number: int) -> float:
-        """Return the multiply-accumulates an element of the array does in a cycle for this node."""
-        return self.hardware.macs_per_element(self.node(number).precision or self.hardware.precision)
+
+class Rows:
+    """Runs that are alike, of all workloads of a batch: a row for each run and workload, the workloads of one run after another.
+
+    Nodes and tensors go by the numbers that they have in the first run; arrays are [rows, 1], ready to be set against candidates.
+    """
+
+    def __init__(self, batch: Batch, runs: Sequence[Run]) -> None:
+        self.batch, self.runs, self.hardware, self.step = batch, runs, batch.hardware, runs[0].step
+        self._nodes = dict(zip(runs[0].nodes, zip(*(run.nodes for run in runs), strict=True), strict=True))
+        self._tensors = dict(zip(runs[0].tensors, zip(*(run.tensors for run in runs), strict=True), strict=True))
+
+    def __len__(self) -> int:
+        return len(self.runs) * len(self.batch)
+
+    def _gathered(self, table: Numbers, numbers: tuple[int, ...]) -> Numbers:
+        """Return the columns of these numbers under each other, float [rows, ...]."""
+        return np.swapaxes(table[:, numbers], 0, 1).reshape(len(self), *table.shape[2:])
+
+    def node(self, number: int) -> Node:
+        """Return a node of the first workload, for what all rows share."""
+        return self.batch.first.nodes[number]
+
+    def bytes_of(self, tensor: int) -> Numbers:
+        """Return a tensor's bytes in memory."""
+        return self._gathered(self.batch.tensor_bytes, self._tensors[tensor])[:, None]
+
+    def elements_of(self, tensor: int) -> Numbers:
+        """Return a tensor's elements."""
+        return self._gathered(self.batch.sizes[..., 0], self._tensors[tensor])[:, None]
+
+    def shapes_of(self, node: int) -> Shapes:
+        """Return the geometry of an array node."""
+        return Shapes(*self._gathered(self.batch.shapes, self._nodes[node]).T[:, :, None])
+
+    def work_of(self, node: int) -> Numbers:
+        """Return the elements that a vector node works through."""
+        return self._gathered(self.batch.counts[..., 2], self._nodes[node])[:, None]
+
+    def weight_bytes(self, node: int) -> tuple[Numbers, Numbers]:
+        """Return the bytes of a node's weights and biases in DRAM and on the chip."""
+        dram, chip = (self._gathered(table, self._nodes[node])[:, None] for table in self.batch.weight_bytes)
+        return dram, chip
+
+    def element_bytes(self, node: int) -> int:
+        """Return the bytes of an operand of a node."""
+        return self.batch.element_bytes(self.node(node).precision)
+
+    def macs_rate(self, node: int) -> float:
+        """Return the multiply-accumulates an element of the array does in a cycle for a node."""
+        return self.hardware.macs_per_element(self.node(node).precision or self.hardware.precision)

@@ -33,9 +33,9 @@ def _members(batch: Batch, choice: Choice, start: int, group: int) -> list[Opera
     A group's time, traffic and overhead are shared among its members in proportion to their computing, its reads named with the first, its
     writes with the last.
     """
-    prices, run = choice.priced.prices, choice.priced.run
-    step, tiling, place = run.step, prices.tiling, (choice.combination, 0, choice.candidate, choice.own)
-    at = (0, choice.candidate)
+    prices, row = choice.priced.prices, choice.priced.first_row
+    step, tiling = choice.priced.run.step, prices.tiling
+    at, place = (row, choice.candidate), (choice.combination, row, choice.candidate, choice.own)
     tiles = int(tiling.tiles[at])
     total = int(prices.total[(*place, choice.ahead)])
     computes = [int(units.longest[at]) * tiles for units in tiling.units]
@@ -47,8 +47,8 @@ def _members(batch: Batch, choice: Choice, start: int, group: int) -> list[Opera
         low, high = bounds[member : member + 2]
         return amount * high // max(total, 1) - amount * low // max(total, 1)
 
-    dma = int(prices.busy[place] + prices.fetch_cycles[0, choice.ahead])
-    fetched = int(prices.fetch_bytes[0, choice.ahead])
+    dma = int(prices.busy[place] + prices.fetch_cycles[row, choice.ahead])
+    fetched = int(prices.fetch_bytes[row, choice.ahead])
     dram = int(prices.moved[place]) + fetched
     waits = batch.hardware.memory.dram_latency_cycles * (prices.busy[place] > 0)
     overhead = int(batch.hardware.schedule.operator_overhead_cycles + waits)
@@ -59,11 +59,12 @@ def _members(batch: Batch, choice: Choice, start: int, group: int) -> list[Opera
     array, energy = batch.hardware.array, batch.hardware.energy
     found = []
     for member, ((low, high), head, units) in enumerate(zip(pairwise(bounds), step.heads, tiling.units, strict=True)):
-        node = batch.node(head)
+        node = batch.first.nodes[head]
         macs = node.geometry.macs if node.geometry else 0
+        rate = batch.hardware.macs_per_element(node.precision or batch.hardware.precision)
         mac_j = getattr(energy, f"{node.precision or batch.hardware.precision}_mac_j")
         first, last = member == 0, member == len(step.heads) - 1
-        weights = batch.weight_bytes(head)[0] if node.weights else np.zeros((1, 1))
+        weights = float(batch.weight_bytes[0][0, head]) if node.weights else 0.0
         again = float(tiling.streamed_bytes[at]) if not choice.own and len(step.heads) == 1 else 0.0
         cycles = {name: int(getattr(units, name)[at]) * tiles for name in ("array", "output", "vector", "sram")}
         mine = {"dma": shared(dma, member), "overhead": shared(overhead, member)}
@@ -71,7 +72,7 @@ def _members(batch: Batch, choice: Choice, start: int, group: int) -> list[Opera
             Operator(
                 name=node.name,
                 op_type=node.op_type,
-                fused=tuple(batch.node(n).name for n in _fused(choice, member)),
+                fused=tuple(batch.first.nodes[n].name for n in _fused(choice, member)),
                 array_cycles=cycles["array"],
                 output_cycles=cycles["output"],
                 vector_cycles=cycles["vector"],
@@ -85,19 +86,18 @@ def _members(batch: Batch, choice: Choice, start: int, group: int) -> list[Opera
                 macs=macs,
                 dram_bytes=shared(dram, member),
                 prefetch_bytes=shared(fetched, member),
-                weight_bytes=int(max(again, float(weights[0, 0]))),
+                weight_bytes=int(max(again, weights)),
                 input_bytes=read if first else 0,
                 output_bytes=written if last else 0,
                 sram_bytes=int(units.operand_bytes[at]),
-                sram_need_bytes=int(prices.need[choice.combination, 0, choice.candidate]),
+                sram_need_bytes=int(prices.need[place[:3]]),
                 tiles=tiles,
                 tile=_text(tiling.cut, at),
-                utilisation=float(
-                    min(macs / max((high - low) * array.rows * array.cols * batch.macs_rate(head), 1), 1.0)
-                ),
+                utilisation=float(min(macs / max((high - low) * array.rows * array.cols * rate, 1), 1.0)),
                 energy_j=float(
                     macs * mac_j
-                    + sum(batch.node(n).work for n in _vector_nodes(batch, choice, member)) * energy.vector_element_j
+                    + sum(batch.first.nodes[n].work for n in _vector_nodes(batch, choice, member))
+                    * energy.vector_element_j
                     + float(units.operand_bytes[at]) * energy.sram_byte_j
                     + shared(dram, member) * energy.dram_byte_j
                     + (high - low) / batch.hardware.clock_hz * energy.static_w
@@ -120,16 +120,16 @@ def _vector_nodes(batch: Batch, choice: Choice, member: int) -> tuple[int, ...]:
     """Return the nodes of a member that run on the vector unit."""
     step = choice.priced.run.step
     head = step.heads[member]
-    return (*step.behind[member], *((head,) if batch.node(head).kind == "vector" else ()))
+    return (*step.behind[member], *((head,) if batch.first.nodes[head].kind == "vector" else ()))
 
 
 def _dram_bytes(batch: Batch, choice: Choice, tensor: int, how: Moved) -> int:
     """Return the DRAM traffic of a tensor: none for one that stays on the chip."""
-    run, tiling = choice.priced.run, choice.priced.prices.tiling
+    run, at = choice.priced.rows.runs[0], (choice.priced.first_row, choice.candidate)
     if tensor in run.chosen and run.flags[choice.combination, run.chosen.index(tensor)]:
         return 0
-    tiles = tiling.tiles[0, choice.candidate]
-    return int(burst(how.traffic[0, choice.candidate] / tiles, batch.hardware.memory) * tiles)
+    tiles = choice.priced.prices.tiling.tiles[at]
+    return int(burst(how.traffic[at] / tiles, batch.hardware.memory) * tiles)
 
 
 def _text(cut: dict[str, np.ndarray], at: tuple[int, int]) -> str:

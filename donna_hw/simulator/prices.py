@@ -1,6 +1,6 @@
 """Prices: what each candidate of a run costs, wherever its tensors lie, and whether or not weights are fetched ahead.
 
-Axes, in this order: combinations of places, workloads, candidates, own weights (0: fetched now, 1: there already), the next ones (0: not
+Axes, in this order: combinations of places, rows, candidates, own weights (0: fetched now, 1: there already), the next ones (0: not
 now, or each run that may follow).
 """
 
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from donna_hw.simulator import pipeline
-from donna_hw.simulator.batch import Batch
+from donna_hw.simulator.batch import Batch, Rows
 from donna_hw.simulator.hardware import Memory
-from donna_hw.simulator.program import Program, Run
+from donna_hw.simulator.program import Program
 from donna_hw.simulator.strips import strip_tiling
 from donna_hw.simulator.tiles import Moved, Tiling, array_tiling, vector_tiling
 
@@ -49,20 +49,19 @@ def transfer(size: Numbers, memory: Memory) -> Numbers:
     return np.asarray(np.where(size > 0, np.ceil(moved + memory.dma_setup_cycles), 0.0))
 
 
-def tiling_of(batch: Batch, run: Run) -> Tiling:
-    """Return the candidates of a run."""
-    if len(run.step.heads) > 1:
-        return strip_tiling(batch, run.step)
-    make = array_tiling if batch.node(run.step.heads[0]).kind == "array" else vector_tiling
-    return make(batch, run.step)
+def tiling_of(rows: Rows) -> Tiling:
+    """Return the candidates of runs that are alike."""
+    if len(rows.step.heads) > 1:
+        return strip_tiling(rows)
+    return array_tiling(rows) if rows.node(rows.step.heads[0]).kind == "array" else vector_tiling(rows)
 
 
-def prices_of(batch: Batch, run: Run, program: Program) -> Prices:
-    """Price every candidate of a run."""
-    memory, tiling = batch.hardware.memory, tiling_of(batch, run)
+def prices_of(rows: Rows, program: Program) -> Prices:
+    """Price every candidate of runs that are alike."""
+    memory, run, tiling = rows.hardware.memory, rows.runs[0], tiling_of(rows)
     tiles, compute = tiling.tiles[None, ..., None], tiling.compute[None, ..., None]
-    load, moved_in, need_in = _tensors(batch, run, tiling, tiling.reads)
-    store, moved_out, need_out = _tensors(batch, run, tiling, tiling.writes)
+    load, moved_in, need_in = _tensors(rows, tiling, tiling.reads)
+    store, moved_out, need_out = _tensors(rows, tiling, tiling.writes)
     streamed = tiling.streamed_bytes / tiling.tiles
     own = run.number in program.ahead[run.first]
     absent = np.array([1.0, 0.0]) if own else np.ones(1)  # own weights: still to be fetched?
@@ -71,11 +70,11 @@ def prices_of(batch: Batch, run: Run, program: Program) -> Prices:
     held = transfer(tiling.held_bytes, memory)[None, ..., None] * absent
     busy = held + tiles * (loads + stores)
     cycles = pipeline.duration(tiles, loads, compute, stores)
-    cycles += held + batch.hardware.schedule.operator_overhead_cycles
+    cycles += held + rows.hardware.schedule.operator_overhead_cycles
     if memory.dram_latency_cycles:
         cycles += memory.dram_latency_cycles * (busy > 0)
     weights = burst(streamed, memory) * tiling.tiles + burst(tiling.held_bytes, memory)
-    dram, chip = _fetched(batch, program, run.after)
+    dram, chip = np.concatenate([_fetched(rows.batch, program, run.after) for run in rows.runs], axis=1)
     fetch_cycles = transfer(dram, memory)
     return Prices(
         tiling,
@@ -90,36 +89,35 @@ def prices_of(batch: Batch, run: Run, program: Program) -> Prices:
     )
 
 
-def _tensors(batch: Batch, run: Run, tiling: Tiling, tensors: dict[int, Moved]) -> tuple[Numbers, Numbers, Numbers]:
-    """Return cycles of a tile's transfers, bytes of all of them, and bytes kept on the chip, [combinations, workloads, candidates] each."""
-    memory, shape = batch.hardware.memory, (len(run.flags), *tiling.tiles.shape)
+def _tensors(rows: Rows, tiling: Tiling, tensors: dict[int, Moved]) -> tuple[Numbers, Numbers, Numbers]:
+    """Return cycles of a tile's transfers, bytes of all of them, and bytes kept on the chip, [combinations, rows, candidates] each."""
+    memory, run = rows.hardware.memory, rows.runs[0]
+    shape = (len(run.flags), *tiling.tiles.shape)
     cycles, moved, need = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     for tensor, how in tensors.items():
         here = run.flags[:, run.chosen.index(tensor), None, None] if tensor in run.chosen else np.zeros((1, 1, 1))
         piece = how.traffic / tiling.tiles
         cycles += (1 - here) * transfer(piece, memory)
         moved += (1 - here) * (burst(piece, memory) * tiling.tiles)
-        need += np.where(here, batch.bytes_of(tensor), how.kept)
+        need += np.where(here, rows.bytes_of(tensor), how.kept)
     return cycles, moved, need
 
 
-def _fetched(batch: Batch, program: Program, boundary: int) -> tuple[Numbers, Numbers]:
-    """Return the bytes in DRAM and on the chip of nothing, and of the weights of each run that may follow; [workloads, next] each."""
-    dram, chip = np.zeros((2, len(batch), 1 + len(program.ahead[boundary])))
+def _fetched(batch: Batch, program: Program, boundary: int) -> Numbers:
+    """Return the bytes in DRAM and on the chip of nothing, and of the weights of each run that may follow; [2, workloads, next]."""
+    found = np.zeros((2, len(batch), 1 + len(program.ahead[boundary])))
     for place, number in enumerate(program.ahead[boundary], start=1):
-        for head in program.runs[number].weights:
-            in_dram, on_chip = batch.weight_bytes(head)
-            dram[:, place] += in_dram[:, 0]
-            chip[:, place] += on_chip[:, 0]
-    return dram, chip
+        heads = program.runs[number].weights
+        found[:, :, place] = [table[:, heads].sum(axis=1) for table in batch.weight_bytes]
+    return found
 
 
-def possible(prices: Prices, spare: Numbers, memory: Memory) -> Numbers:
-    """Return which candidates fit, bool [beside combinations, combinations, workloads, candidates, own, next].
+def possible(prices: Prices, some: slice, spare: Numbers, memory: Memory) -> Numbers:
+    """Return which candidates of some rows fit, bool [beside combinations, combinations, rows, candidates, own, next].
 
-    spare: bytes of SRAM that other tensors leave, [beside combinations, workloads].
+    spare: bytes of SRAM that other tensors leave, [beside combinations, rows].
     """
-    in_sram = prices.need[None] <= spare[:, None, :, None]
-    in_buffer = prices.buffer[..., None] + prices.fetch_buffer[:, None, None, :] <= memory.weight_buffer_bytes
-    in_sums = prices.tiling.sums_bytes <= memory.accumulator_bytes
+    in_sram = prices.need[None, :, some] <= spare[:, None, :, None]
+    in_buffer = prices.buffer[some, ..., None] + prices.fetch_buffer[some, None, None, :] <= memory.weight_buffer_bytes
+    in_sums = prices.tiling.sums_bytes[some] <= memory.accumulator_bytes
     return np.asarray(in_sram[..., None, None] & (in_buffer & in_sums[..., None, None])[None, None])

@@ -7,9 +7,9 @@ from itertools import product
 
 import numpy as np
 
-from donna_hw.simulator.fusion import Step, depth_first, steps_of
+from donna_hw.simulator.fusion import Step, depth_first, is_depthwise, steps_of
 from donna_hw.simulator.hardware import Hardware
-from donna_hw.simulator.workload import Workload
+from donna_hw.simulator.workload import Node, Workload
 
 MOST_ALIVE = 4  # tensors at a time whose place is chosen; those that live longest lie in DRAM where there are more
 
@@ -21,7 +21,8 @@ class Run:
     chosen: tensors that it reads or writes and whose place is chosen; flags: [combinations, chosen], 1 where one is on the chip.
     beside: other tensors whose place is chosen and that live on meanwhile; beside_flags: [combinations, beside].
     before, behind: the number of the state at either boundary, [beside combinations, combinations]; combinations that differ only in
-    tensors that end here follow each other, `ending` of them. weights: the array nodes whose weights can be fetched ahead.
+    tensors that end here follow each other, `ending` of them. weights: the array nodes whose weights can be fetched ahead. nodes, tensors:
+    all that it touches, in an order that runs which are alike share.
     """
 
     number: int
@@ -36,16 +37,22 @@ class Run:
     behind: np.ndarray
     ending: int
     weights: tuple[int, ...]
+    nodes: tuple[int, ...]
+    tensors: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Program:
-    """Steps and runs. For each boundary, alive: the tensors whose place is chosen; ahead: the runs whose weights can be there already."""
+    """Steps and runs. For each boundary, alive: the tensors whose place is chosen; ahead: the runs whose weights can be there already.
+
+    alike: the runs in groups that differ in sizes alone, and are priced together.
+    """
 
     steps: tuple[Step, ...]
     runs: tuple[Run, ...]
     alive: tuple[tuple[int, ...], ...]
     ahead: tuple[tuple[int, ...], ...]
+    alike: tuple[tuple[int, ...], ...]
 
     @classmethod
     def of(cls, workload: Workload, hardware: Hardware) -> Program:
@@ -57,15 +64,36 @@ class Program:
         spans.sort(key=lambda span: span[:2])
         alive = _alive(steps, workload, hardware)
         runs = tuple(_run(number, *span, alive, workload) for number, span in enumerate(spans))
-        ahead = [
-            tuple(
-                run.number
-                for run in runs
-                if run.first == boundary and run.weights and boundary > 0 and hardware.schedule.prefetch
-            )
-            for boundary in range(len(steps) + 1)
-        ]
-        return cls(tuple(steps), runs, tuple(alive), tuple(ahead))
+        ahead: list[tuple[int, ...]] = [() for _ in range(len(steps) + 1)]
+        for run in runs if hardware.schedule.prefetch else ():
+            if run.weights and run.first > 0:
+                ahead[run.first] += (run.number,)
+        together: dict[object, list[int]] = {}
+        for run in runs:
+            own = run.number in ahead[run.first]
+            together.setdefault((_likeness(run, workload), own, len(ahead[run.after])), []).append(run.number)
+        return cls(tuple(steps), runs, tuple(alive), tuple(ahead), tuple(map(tuple, together.values())))
+
+
+def _likeness(run: Run, workload: Workload) -> tuple[object, ...]:
+    """Return what runs share that differ in sizes alone."""
+    step, place = run.step, {tensor: number for number, tensor in enumerate(run.tensors)}
+    size = workload.tensors[step.writes[0]].elements
+    heads = [workload.nodes[head] for head in step.heads]
+    return (
+        tuple((n.kind, n.function, n.precision, n.weights > 0, _layout(n), place[n.outputs[0]]) for n in heads),
+        tuple(tuple(workload.nodes[node].function for node in nodes) for nodes in step.behind),
+        *(tuple(place[t] for t in ts) for ts in (step.maps, step.factor, step.operands, step.writes, step.inner)),
+        tuple(workload.tensors[tensor].elements == size for tensor in step.operands),
+        tuple(place[tensor] for tensor in run.chosen),
+        run.flags.shape,
+    )
+
+
+def _layout(node: Node) -> int:
+    """Return how a product is laid onto the array: 0 dense, 1 depthwise, 2 in groups."""
+    g = node.geometry
+    return 0 if g is None or g.groups == 1 else 1 if is_depthwise(g) else 2
 
 
 def _alive(steps: list[Step], workload: Workload, hardware: Hardware) -> list[tuple[int, ...]]:
@@ -110,6 +138,10 @@ def _run(number: int, first: int, after: int, step: Step, alive: list[tuple[int,
         _states(end, beside, beside_flags, chosen, flags),
         2 ** len(ending),
         tuple(head for head in step.heads if workload.nodes[head].kind == "array" and workload.nodes[head].weights),
+        (*step.heads, *(node for nodes in step.behind for node in nodes)),
+        tuple(
+            dict.fromkeys((*step.reads, *step.writes, *step.inner, *(workload.nodes[h].outputs[0] for h in step.heads)))
+        ),
     )
 
 

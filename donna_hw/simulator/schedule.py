@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from donna_hw.errors import BadSetting
-from donna_hw.simulator.batch import Batch
+from donna_hw.simulator.batch import Batch, Rows
 from donna_hw.simulator.prices import Prices, possible, prices_of
 from donna_hw.simulator.program import Program, Run
 
@@ -21,13 +21,15 @@ TIE = 1e-13  # cycles a DRAM byte: of schedules that take equally long, the one 
 
 @dataclass(frozen=True)
 class Priced:
-    """A run with its prices, and the price of each candidate (infinite where it does not fit).
+    """A run with the price of each candidate, infinite where it does not fit; first_row: its place among those priced with it.
 
     goals: [beside combinations, combinations, workloads, candidates, own, next].
     """
 
     run: Run
+    rows: Rows
     prices: Prices
+    first_row: int
     goals: Numbers
 
 
@@ -74,9 +76,10 @@ def _forward(batch: Batch, program: Program) -> tuple[list[Numbers], list[Priced
         for alive, ahead in zip(program.alive, program.ahead, strict=True)
     ]
     values[0][:, :, 0] = 0.0  # a network's inputs may be wherever their place is to be chosen
+    together = _together(batch, program)
     priced = []
     for run in program.runs:
-        each = _priced(batch, program, run)
+        each = _priced(batch, run, *together[run.number])
         priced.append(each)
         best = each.goals.min(axis=3)  # of the candidates
         came = _before(values, program, run)
@@ -87,16 +90,25 @@ def _forward(batch: Batch, program: Program) -> tuple[list[Numbers], list[Priced
     return values, priced
 
 
-def _priced(batch: Batch, program: Program, run: Run) -> Priced:
-    memory = batch.hardware.memory
-    prices = prices_of(batch, run, program)
-    taken = [batch.tensor_bytes[:, tensor] for tensor in run.beside]
-    spare = memory.sram_bytes - sum(
-        (run.beside_flags[:, place, None] * size for place, size in enumerate(taken)),
-        np.zeros((len(run.beside_flags), len(batch))),
-    )
-    goals = prices.total + TIE * prices.moved[..., None] if len(batch) == 1 else prices.total
-    return Priced(run, prices, np.where(possible(prices, spare, memory), goals[None], np.inf))
+def _together(batch: Batch, program: Program) -> dict[int, tuple[Rows, Prices, int]]:
+    """Return for each run the rows and prices that it shares with those alike, and its first row."""
+    found = {}
+    for numbers in program.alike:
+        rows = Rows(batch, [program.runs[number] for number in numbers])
+        prices = prices_of(rows, program)
+        found.update({number: (rows, prices, place * len(batch)) for place, number in enumerate(numbers)})
+    return found
+
+
+def _priced(batch: Batch, run: Run, rows: Rows, prices: Prices, first_row: int) -> Priced:
+    memory, some = batch.hardware.memory, slice(first_row, first_row + len(batch))
+    spare = np.full((len(run.beside_flags), len(batch)), memory.sram_bytes)
+    for place, tensor in enumerate(run.beside):
+        spare -= run.beside_flags[:, place, None] * batch.tensor_bytes[:, tensor]
+    goals = prices.total[:, some]
+    if len(batch) == 1:
+        goals = goals + TIE * prices.moved[:, some, ..., None]
+    return Priced(run, rows, prices, first_row, np.where(possible(prices, some, spare, memory), goals[None], np.inf))
 
 
 def _before(values: list[Numbers], program: Program, run: Run) -> Numbers:
@@ -126,10 +138,10 @@ def _too_small(batch: Batch, program: Program) -> BadSetting:
     for run in program.runs:
         if run.after > run.first + 1:
             continue
-        prices = prices_of(batch, run, program)
-        resident = run.flags.sum(axis=1) == 0
+        prices = prices_of(Rows(batch, [run]), program)
+        away = run.flags.sum(axis=1) == 0
         needs = {
-            "sram_bytes": prices.need[resident].min(axis=(0, 2)),
+            "sram_bytes": prices.need[away].min(axis=(0, 2)),
             "weight_buffer_bytes": prices.buffer[..., 0].min(axis=1),
             "accumulator_bytes": prices.tiling.sums_bytes.min(axis=1),
         }

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from donna_hw.simulator import array as systolic
-from donna_hw.simulator.batch import ACCUMULATOR_BYTES, Batch, Shapes
+from donna_hw.simulator.batch import ACCUMULATOR_BYTES, Rows, Shapes
 from donna_hw.simulator.cuts import BY_STRIPS, HELD, Cut, candidates, map_cols, map_rows, rereads
-from donna_hw.simulator.fusion import Step, is_depthwise
+from donna_hw.simulator.fusion import is_depthwise
 
 Numbers = np.ndarray
 SPLITS = (1, 2, 4, 8, 16, 64, 512, 2**13, 2**20)  # of a vector operator
@@ -62,28 +62,29 @@ class Tiling:
     cut: dict[str, Numbers] = field(default_factory=dict)
 
 
-def array_tiling(batch: Batch, step: Step) -> Tiling:
+def array_tiling(rows: Rows) -> Tiling:
     """Return the candidates of one array operator with what is fused to it.
 
     Orders: `HELD`, all weights are fetched once and stay; `BY_STRIPS`, each strip of the map stays while the weights stream by, again for
     every strip; `BY_CHANNELS`, each block of weights stays while the map streams by, again for every block. Where the depth is cut into
     chunks, both are fetched again.
     """
+    step = rows.step
     head = step.heads[0]
-    g = batch.shapes(head)
-    order, cut = candidates(g, batch.hardware.array.cols)
+    g = rows.shapes_of(head)
+    order, cut = candidates(g, rows.hardware.array.cols)
     tiles, chunked = cut.tiles, cut.chunks > 1
     held, by_strips = (np.broadcast_to(order == each, tiles.shape) for each in (HELD, BY_STRIPS))
-    units, sums = units_of(batch, head, step.behind[0], g, cut)
-    dram, chip = batch.weight_bytes(head)
+    units, sums = units_of(rows, head, step.behind[0], g, cut)
+    dram, chip = rows.weight_bytes(head)
     passes = np.where(held, 1, np.where(by_strips | chunked, cut.strips, 1))  # over all weights
     part_of_weights = cut.blocks * cut.chunks
     none, twice = np.zeros_like(tiles), np.where(cut.strips * cut.blocks > 1, 2, 1)
     out_part = cut.pixels * cut.groups * cut.block / g.outputs
-    reads = {step.maps[0]: _map(batch.bytes_of(step.maps[0]), g, cut, ~held & ~by_strips)}
-    reads |= {tensor: operand(batch, tensor, step, out_part, twice) for tensor in step.operands}
+    reads = {step.maps[0]: _map(rows.bytes_of(step.maps[0]), g, cut, ~held & ~by_strips)}
+    reads |= {tensor: operand(rows, tensor, out_part, twice) for tensor in step.operands}
     for tensor in step.factor:  # weights that are themselves computed come by the way of the map
-        size = batch.bytes_of(tensor)
+        size = rows.bytes_of(tensor)
         reads[tensor] = Moved(
             size * passes, np.where(held, size, np.minimum(2 * np.ceil(size / part_of_weights), size))
         )
@@ -92,7 +93,7 @@ def array_tiling(batch: Batch, step: Step) -> Tiling:
         compute=units.longest,
         units=(units,),
         reads=reads,
-        writes={t: tiled(batch.bytes_of(t), out_part, twice) for t in step.writes},
+        writes={t: tiled(rows.bytes_of(t), out_part, twice) for t in step.writes},
         held_bytes=np.where(held, dram, 0),
         streamed_bytes=np.where(held, 0, dram * passes),
         buffer_bytes=np.where(held, chip, np.minimum(2 * np.ceil(chip / part_of_weights), chip)),
@@ -124,35 +125,35 @@ def tiled(size: Numbers, part: Numbers, twice: Numbers) -> Moved:
     return Moved(size + np.zeros_like(part), np.ceil(size * part) * twice)
 
 
-def operand(batch: Batch, tensor: int, step: Step, part: Numbers, twice: Numbers) -> Moved:
+def operand(rows: Rows, tensor: int, part: Numbers, twice: Numbers) -> Moved:
     """Return how an operand beside is moved: along with the output's tiles, or, where it broadcasts, held whole."""
-    size = batch.bytes_of(tensor)
-    if batch.first.tensors[tensor].elements == batch.first.tensors[step.writes[0]].elements:
+    size = rows.bytes_of(tensor)
+    if (rows.elements_of(tensor) == rows.elements_of(rows.step.writes[0])).all():
         return tiled(size, part, twice)
     return Moved(size + np.zeros_like(part), size + np.zeros_like(part))
 
 
-def units_of(batch: Batch, head: int, behind: tuple[int, ...], g: Shapes, cut: Cut) -> tuple[Units, Numbers]:
+def units_of(rows: Rows, head: int, behind: tuple[int, ...], g: Shapes, cut: Cut) -> tuple[Units, Numbers]:
     """Return the cycles of a tile in each unit, and how many partial sums wait at a time."""
-    hardware, node, tiles = batch.hardware, batch.node(head), cut.tiles
+    hardware, node, tiles = rows.hardware, rows.node(head), cut.tiles
     mode = "per_group"
     if node.weights and node.geometry and node.geometry.groups > 1:
         mode = hardware.array.depthwise if is_depthwise(node.geometry) else hardware.array.grouped
     product = systolic.Product(cut.pixels, cut.block, g.taps, cut.depth, cut.groups)
-    size, outputs = batch.element_bytes(node.precision), product.m * product.n * product.groups
-    vector = vector_cycles(batch, behind, tiles)
+    size, outputs = rows.element_bytes(head), product.m * product.n * product.groups
+    vector = vector_cycles(rows, behind, tiles)
     if mode == "vector":
         macs = outputs * product.k
         vector = vector + np.ceil(macs / hardware.vector.lanes * hardware.vector.cycles_of("mac"))
         in_array, streamed, operands = np.zeros_like(tiles), macs * size, 2 * macs * size
     else:
         laid = systolic.mapped(product, hardware.array, mode)
-        in_array = systolic.cycles(laid, hardware.array, batch.macs_rate(head), tiles == 1)
+        in_array = systolic.cycles(laid, hardware.array, rows.macs_rate(head), tiles == 1)
         words = systolic.words(laid, hardware.array)
         sum_bytes = np.where(words.sums > laid.m * laid.n * laid.groups, ACCUMULATOR_BYTES, size)
         streamed, operands = words.maps * size, (words.maps + words.weights) * size + words.sums * sum_bytes
     # fewer where products overlap: a transposed convolution
-    written = outputs * (batch.elements[:, node.outputs[0], None] / g.outputs) / cut.chunks
+    written = outputs * (rows.elements_of(node.outputs[0]) / g.outputs) / cut.chunks
     units = Units(
         in_array,
         np.ceil(written / hardware.output.elements_per_cycle),
@@ -163,24 +164,25 @@ def units_of(batch: Batch, head: int, behind: tuple[int, ...], g: Shapes, cut: C
     return units, systolic.partial_sums(product, hardware.array)
 
 
-def vector_cycles(batch: Batch, nodes: tuple[int, ...], tiles: Numbers) -> Numbers:
+def vector_cycles(rows: Rows, nodes: tuple[int, ...], tiles: Numbers) -> Numbers:
     """Return the vector unit's cycles for a tile of elementwise nodes."""
-    vector, total = batch.hardware.vector, np.zeros_like(tiles)
+    vector, total = rows.hardware.vector, np.zeros_like(tiles)
     for number in nodes:
-        lanes = np.ceil(np.ceil(batch.work(number) / tiles) / vector.lanes)
-        total += lanes * vector.cycles_of(batch.node(number).function)
+        lanes = np.ceil(np.ceil(rows.work_of(number) / tiles) / vector.lanes)
+        total += lanes * vector.cycles_of(rows.node(number).function)
     return np.asarray(np.ceil(total))
 
 
-def vector_tiling(batch: Batch, step: Step) -> Tiling:
+def vector_tiling(rows: Rows) -> Tiling:
     """Return the candidates of a vector operator with what is fused to it: cut into equal parts of all that it reads and writes."""
-    most = np.maximum(batch.elements[:, step.writes[0], None], 1)
+    step = rows.step
+    most = np.maximum(rows.elements_of(step.writes[0]), 1)
     tiles = np.minimum(np.array([SPLITS], np.float64), most)
     none, twice, part = np.zeros_like(tiles), np.where(tiles > 1, 2, 1), 1 / tiles
-    cycles = vector_cycles(batch, (step.heads[0], *step.behind[0]), tiles)
-    operands = sum((batch.bytes_of(t) for t in (*step.reads, *step.writes)), none)
-    units = Units(none, none, cycles, np.ceil(operands * part / batch.hardware.memory.sram_bytes_per_cycle), operands)
-    reads = {t: tiled(batch.bytes_of(t), part, twice) for t in step.maps}
-    reads |= {t: operand(batch, t, step, part, twice) for t in step.operands}
-    writes = {t: tiled(batch.bytes_of(t), part, twice) for t in step.writes}
+    cycles = vector_cycles(rows, (step.heads[0], *step.behind[0]), tiles)
+    operands = sum((rows.bytes_of(t) for t in (*step.reads, *step.writes)), none)
+    units = Units(none, none, cycles, np.ceil(operands * part / rows.hardware.memory.sram_bytes_per_cycle), operands)
+    reads = {t: tiled(rows.bytes_of(t), part, twice) for t in step.maps}
+    reads |= {t: operand(rows, t, part, twice) for t in step.operands}
+    writes = {t: tiled(rows.bytes_of(t), part, twice) for t in step.writes}
     return Tiling(tiles, units.longest, (units,), reads, writes, none, none, none, none, none, none, {"parts": tiles})

@@ -109,7 +109,7 @@ def test_more_of_anything_is_never_slower(key: str, workload: Workload, some: tu
     assert cycles == sorted(cycles, reverse=True)
 
 
-@pytest.mark.parametrize("key", ["fusion", "prefetch", "residency", "depth_first"])
+@pytest.mark.parametrize("key", ["prefetch", "residency", "depth_first"])
 @how(thorough, max_examples=25)
 @given(workload=workloads(), some=settings())
 def test_what_the_compiler_may_do_is_never_slower(key: str, workload: Workload, some: tuple[str, ...]) -> None:

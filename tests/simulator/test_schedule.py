@@ -13,7 +13,7 @@ from hypothesis import settings as how
 from made import Sketch, bottleneck, settings, unit, workloads
 
 from donna_hw.errors import BadSetting
-from donna_hw.simulator.batch import Batch
+from donna_hw.simulator.batch import Batch, Rows
 from donna_hw.simulator.prices import possible, prices_of
 from donna_hw.simulator.program import Program, Run
 from donna_hw.simulator.simulate import simulate
@@ -33,12 +33,14 @@ def price(batch: Batch, program: Program, path: list[Run], here: set[int], ahead
     """Cycles of one schedule: tensors `here` stay on the chip, weights of a run are fetched `ahead` or not."""
     total = 0.0
     for place, run in enumerate(path):
-        prices = prices_of(batch, run, program)
+        prices = prices_of(Rows(batch, [run]), program)
         combination = next(
             c for c, flags in enumerate(run.flags) if {t for t, f in zip(run.chosen, flags, strict=True) if f} == here & set(run.chosen)
         )  # fmt: skip
         taken = sum(batch.tensor_bytes[0, t] for t in here & set(run.beside))
-        fits = possible(prices, np.array([[batch.hardware.memory.sram_bytes - taken]]), batch.hardware.memory)
+        fits = possible(
+            prices, slice(None), np.array([[batch.hardware.memory.sram_bytes - taken]]), batch.hardware.memory
+        )
         own = 1 if ahead[place] else 0
         after = 0
         if place + 1 < len(path) and ahead[place + 1]:
@@ -142,7 +144,7 @@ def test_a_fused_cut_never_moves_more_than_the_same_cut_with_its_operators_apart
         hardware = unit(*plain, f"schedule.fusion={str(fusion).lower()}")
         batch, program = Batch([workload], hardware), Program.of(workload, hardware)
         for run in program.runs:
-            prices = prices_of(batch, run, program)
+            prices = prices_of(Rows(batch, [run]), program)
             moved[fusion, run.step.heads[0]] = prices.moved[0, 0, :, 0], (*run.step.behind[0], *run.step.in_stage)
     for (fusion, head), (fused, members) in moved.items():
         if fusion:
