@@ -11,6 +11,7 @@ from donna_hw.simulator.description import workload_of
 from donna_hw.simulator.hardware import Hardware
 from donna_hw.simulator.simulate import cycles_of
 
+AT_ONCE = 2048  # blocks that are described before they are simulated: memory stays flat
 Asked = tuple[Block, Shape]  # a block and the shape of its input
 
 
@@ -27,10 +28,11 @@ class BlockCycles:
     def of(self, asked: Sequence[Asked]) -> np.ndarray:
         """Return the cycles of each (block, input shape), int64 [n]; blocks must be hashable, as frozen dataclasses are."""
         known = self._known
-        new = [each for each in dict.fromkeys(asked) if each not in known] if len(known) else list(dict.fromkeys(asked))
-        if new:
-            workloads = [workload_of(lower(*each), self.batch) for each in new]
-            known.update(zip(new, cycles_of(workloads, self.hardware).tolist(), strict=True))
+        new = [each for each in dict.fromkeys(asked) if each not in known]
+        for start in range(0, len(new), AT_ONCE):
+            some = new[start : start + AT_ONCE]
+            workloads = [workload_of(lower(*each), self.batch) for each in some]
+            known.update(zip(some, cycles_of(workloads, self.hardware).tolist(), strict=True))
         found = np.array([known[each] for each in asked], np.int64)
         for oldest in list(known)[: max(len(known) - self.remembered, 0)]:
             del known[oldest]

@@ -16,9 +16,9 @@ Numbers = np.ndarray
 
 HELD, BY_STRIPS, BY_CHANNELS = range(3)  # orders, see `tiles.array_tiling`
 MOST = 2**21  # pixels, channels or depth: cut into so many parts, everything is as small as can be
-STRIPS = {HELD: (1, 2, 4, 8, 16, 64, 512, MOST), BY_STRIPS: (4, 64, MOST), BY_CHANNELS: (1, 4, 16, 64, MOST)}
-CHANNELS = {HELD: (1, 8), BY_STRIPS: (2, 16, MOST), BY_CHANNELS: (2, 8, 32, MOST)}
-CHUNKS = (8, 256, MOST)  # of the depth, where even one row of the array is too deep to be held
+STRIPS = {HELD: (1, 2, 4, 8, 16, 32, 64, 512, MOST), BY_STRIPS: (4, 8, 32, MOST), BY_CHANNELS: (1, 4, 16, 64, MOST)}
+CHANNELS = {HELD: (1, 8), BY_STRIPS: (8, MOST), BY_CHANNELS: (2, 8, MOST)}
+CHUNKS = (16, MOST)  # of the depth, where even one row of the array is too deep to be held
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def candidates(g: Shapes, array_cols: int) -> tuple[Numbers, Cut]:
     blocks = float((g.groups * np.ceil(g.columns / array_cols)).max())
     rows = [
         (strips, channels, 1, order)
-        for order in (HELD, BY_STRIPS, BY_CHANNELS)
+        for order in ((HELD, BY_STRIPS, BY_CHANNELS) if blocks > 1 else (HELD,))
         for strips in upto(STRIPS[order], most)
         for channels in upto(CHANNELS[order], blocks)
     ]

@@ -49,7 +49,7 @@ def _members(batch: Batch, choice: Choice, start: int, group: int) -> list[Opera
 
     dma = int(prices.busy[place] + prices.fetch_cycles[row, choice.ahead])
     fetched = int(prices.fetch_bytes[row, choice.ahead])
-    dram = int(prices.moved[place]) + fetched
+    dram = int(prices.moved(slice(row, row + 1))[choice.combination, 0, choice.candidate, choice.own]) + fetched
     waits = batch.hardware.memory.dram_latency_cycles * (prices.busy[place] > 0)
     overhead = int(batch.hardware.schedule.operator_overhead_cycles + waits)
     read, written = (
@@ -125,7 +125,7 @@ def _vector_nodes(batch: Batch, choice: Choice, member: int) -> tuple[int, ...]:
 
 def _dram_bytes(batch: Batch, choice: Choice, tensor: int, how: Moved) -> int:
     """Return the DRAM traffic of a tensor: none for one that stays on the chip."""
-    run, at = choice.priced.rows.runs[0], (choice.priced.first_row, choice.candidate)
+    run, at = choice.priced.prices.rows.runs[0], (choice.priced.first_row, choice.candidate)
     if tensor in run.chosen and run.flags[choice.combination, run.chosen.index(tensor)]:
         return 0
     tiles = choice.priced.prices.tiling.tiles[at]

@@ -14,10 +14,8 @@ Numbers = np.ndarray
 def duration(tiles: Numbers, load: Numbers, compute: Numbers, store: Numbers) -> Numbers:
     """Return the cycles from the first load to the end of the last store, for `tiles` >= 1 tiles of equal cost each."""
     both = load + store
-    several = np.maximum(compute, both)
-    several *= tiles - 2
-    several += np.maximum(compute, load)
-    several += np.maximum(compute, store)
-    found = np.where(tiles > 1, several, compute)
-    found += both
-    return np.asarray(found)
+    found = np.maximum(compute, both)
+    found *= tiles - 2
+    found += np.maximum(compute, load)
+    found += np.maximum(compute, store)
+    return np.asarray(np.where(tiles > 1, found, compute) + both)

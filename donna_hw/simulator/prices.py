@@ -15,7 +15,7 @@ from donna_hw.simulator.batch import Batch, Rows
 from donna_hw.simulator.hardware import Memory
 from donna_hw.simulator.program import Program
 from donna_hw.simulator.strips import strip_tiling
-from donna_hw.simulator.tiles import Moved, Tiling, array_tiling, vector_tiling
+from donna_hw.simulator.tiles import Tiling, array_tiling, vector_tiling
 
 Numbers = np.ndarray
 
@@ -24,18 +24,29 @@ Numbers = np.ndarray
 class Prices:
     """Cycles of every candidate and what they are made of. busy: of the DMA with the own data; total: start to end, whole cycles.
 
-    need: bytes of SRAM; buffer: bytes of weights on the chip. moved: DRAM bytes of the own data. fetch_*: of the next one's weights.
+    need: bytes of SRAM; buffer: bytes of weights on the chip. fetch_*: of the next one's weights.
     """
 
+    rows: Rows
     tiling: Tiling
     busy: Numbers
     total: Numbers
     need: Numbers
     buffer: Numbers
-    moved: Numbers
     fetch_cycles: Numbers
     fetch_bytes: Numbers
     fetch_buffer: Numbers
+
+    def moved(self, some: slice) -> Numbers:
+        """Return the DRAM bytes of some rows' own data, [combinations, rows, candidates, own]."""
+        memory, tiles = self.rows.hardware.memory, self.tiling.tiles[some]
+        found = np.zeros_like(self.need[:, some])
+        for tensor, how in (self.tiling.reads | self.tiling.writes).items():
+            found += (1 - _here(self.rows, tensor)) * (burst(how.traffic[some] / tiles, memory) * tiles)
+        weights = burst(self.tiling.streamed_bytes[some] / tiles, memory) * tiles
+        weights += burst(self.tiling.held_bytes[some], memory)
+        absent = np.array([1.0, 0.0])[: self.busy.shape[-1]]
+        return np.asarray(found[..., None] + weights[None, ..., None] * absent)
 
 
 def burst(size: Numbers, memory: Memory) -> Numbers:
@@ -60,47 +71,52 @@ def prices_of(rows: Rows, program: Program) -> Prices:
     """Price every candidate of runs that are alike."""
     memory, run, tiling = rows.hardware.memory, rows.runs[0], tiling_of(rows)
     tiles, compute = tiling.tiles[None, ..., None], tiling.compute[None, ..., None]
-    load, moved_in, need_in = _tensors(rows, tiling, tiling.reads)
-    store, moved_out, need_out = _tensors(rows, tiling, tiling.writes)
-    streamed = tiling.streamed_bytes / tiling.tiles
+    load, store, need = _transfers(rows, tiling)
     own = run.number in program.ahead[run.first]
     absent = np.array([1.0, 0.0]) if own else np.ones(1)  # own weights: still to be fetched?
-    loads = load[..., None] + transfer(streamed, memory)[None, ..., None] * absent
-    stores = store[..., None]
+    load = load[..., None] + transfer(tiling.streamed_bytes / tiling.tiles, memory)[None, ..., None] * absent
+    store = store[..., None]
     held = transfer(tiling.held_bytes, memory)[None, ..., None] * absent
-    busy = held + tiles * (loads + stores)
-    cycles = pipeline.duration(tiles, loads, compute, stores)
+    busy = load + store
+    busy *= tiles
+    busy += held
+    cycles = pipeline.duration(tiles, load, compute, store)
     cycles += held + rows.hardware.schedule.operator_overhead_cycles
     if memory.dram_latency_cycles:
-        cycles += memory.dram_latency_cycles * (busy > 0)
-    weights = burst(streamed, memory) * tiling.tiles + burst(tiling.held_bytes, memory)
+        np.add(cycles, memory.dram_latency_cycles, out=cycles, where=busy > 0)
     dram, chip = np.concatenate([_fetched(rows.batch, program, run.after) for run in rows.runs], axis=1)
     fetch_cycles = transfer(dram, memory)
+    total = busy[..., None] + fetch_cycles[None, :, None, None, :]
     return Prices(
+        rows,
         tiling,
         busy,
-        np.maximum(cycles[..., None], busy[..., None] + fetch_cycles[None, :, None, None, :]),
-        need_in + need_out + tiling.inner_bytes,
+        np.maximum(total, cycles[..., None], out=total),
+        need,
         np.stack([tiling.buffer_bytes, tiling.whole_buffer_bytes][: len(absent)], axis=-1),
-        (moved_in + moved_out)[..., None] + weights[None, ..., None] * absent,
         fetch_cycles,
         burst(dram, memory),
         chip,
     )
 
 
-def _tensors(rows: Rows, tiling: Tiling, tensors: dict[int, Moved]) -> tuple[Numbers, Numbers, Numbers]:
-    """Return cycles of a tile's transfers, bytes of all of them, and bytes kept on the chip, [combinations, rows, candidates] each."""
-    memory, run = rows.hardware.memory, rows.runs[0]
-    shape = (len(run.flags), *tiling.tiles.shape)
-    cycles, moved, need = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-    for tensor, how in tensors.items():
-        here = run.flags[:, run.chosen.index(tensor), None, None] if tensor in run.chosen else np.zeros((1, 1, 1))
-        piece = how.traffic / tiling.tiles
-        cycles += (1 - here) * transfer(piece, memory)
-        moved += (1 - here) * (burst(piece, memory) * tiling.tiles)
+def _transfers(rows: Rows, tiling: Tiling) -> tuple[Numbers, Numbers, Numbers]:
+    """Return cycles of a tile's loads and of its stores, and bytes kept on the chip, [combinations, rows, candidates] each."""
+    shape = (len(rows.runs[0].flags), *tiling.tiles.shape)
+    load, store, need = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    moves = [(load, *each) for each in tiling.reads.items()] + [(store, *each) for each in tiling.writes.items()]
+    for cycles, tensor, how in moves:
+        here = _here(rows, tensor)
+        np.add(cycles, (1 - here) * transfer(how.traffic / tiling.tiles, rows.hardware.memory), out=cycles)
         need += np.where(here, rows.bytes_of(tensor), how.kept)
-    return cycles, moved, need
+    need += tiling.inner_bytes
+    return load, store, need
+
+
+def _here(rows: Rows, tensor: int) -> Numbers:
+    """Return 1 for the combinations in which a tensor is on the chip, [combinations or 1, 1, 1]."""
+    run = rows.runs[0]
+    return run.flags[:, run.chosen.index(tensor), None, None] if tensor in run.chosen else np.zeros((1, 1, 1))
 
 
 def _fetched(batch: Batch, program: Program, boundary: int) -> Numbers:

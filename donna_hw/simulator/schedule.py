@@ -27,7 +27,6 @@ class Priced:
     """
 
     run: Run
-    rows: Rows
     prices: Prices
     first_row: int
     goals: Numbers
@@ -90,25 +89,24 @@ def _forward(batch: Batch, program: Program) -> tuple[list[Numbers], list[Priced
     return values, priced
 
 
-def _together(batch: Batch, program: Program) -> dict[int, tuple[Rows, Prices, int]]:
-    """Return for each run the rows and prices that it shares with those alike, and its first row."""
+def _together(batch: Batch, program: Program) -> dict[int, tuple[Prices, int]]:
+    """Return for each run the prices that it shares with those alike, and its first row in them."""
     found = {}
     for numbers in program.alike:
-        rows = Rows(batch, [program.runs[number] for number in numbers])
-        prices = prices_of(rows, program)
-        found.update({number: (rows, prices, place * len(batch)) for place, number in enumerate(numbers)})
+        prices = prices_of(Rows(batch, [program.runs[number] for number in numbers]), program)
+        found.update({number: (prices, place * len(batch)) for place, number in enumerate(numbers)})
     return found
 
 
-def _priced(batch: Batch, run: Run, rows: Rows, prices: Prices, first_row: int) -> Priced:
+def _priced(batch: Batch, run: Run, prices: Prices, first_row: int) -> Priced:
     memory, some = batch.hardware.memory, slice(first_row, first_row + len(batch))
     spare = np.full((len(run.beside_flags), len(batch)), memory.sram_bytes)
     for place, tensor in enumerate(run.beside):
         spare -= run.beside_flags[:, place, None] * batch.tensor_bytes[:, tensor]
     goals = prices.total[:, some]
     if len(batch) == 1:
-        goals = goals + TIE * prices.moved[:, some, ..., None]
-    return Priced(run, rows, prices, first_row, np.where(possible(prices, some, spare, memory), goals[None], np.inf))
+        goals = goals + TIE * prices.moved(some)[..., None]
+    return Priced(run, prices, first_row, np.where(possible(prices, some, spare, memory), goals[None], np.inf))
 
 
 def _before(values: list[Numbers], program: Program, run: Run) -> Numbers:

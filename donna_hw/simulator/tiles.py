@@ -74,7 +74,10 @@ def array_tiling(rows: Rows) -> Tiling:
     g = rows.shapes_of(head)
     order, cut = candidates(g, rows.hardware.array.cols)
     tiles, chunked = cut.tiles, cut.chunks > 1
-    held, by_strips = (np.broadcast_to(order == each, tiles.shape) for each in (HELD, BY_STRIPS))
+    held = (order == HELD) | (
+        cut.blocks * cut.chunks == 1
+    )  # one block of weights has to be there before the first tile
+    by_strips = ~held & (order == BY_STRIPS)
     units, sums = units_of(rows, head, step.behind[0], g, cut)
     dram, chip = rows.weight_bytes(head)
     passes = np.where(held, 1, np.where(by_strips | chunked, cut.strips, 1))  # over all weights
@@ -105,7 +108,7 @@ def array_tiling(rows: Rows) -> Tiling:
             "columns": cut.cols,
             "channels": cut.groups * cut.block,
             "depth": np.where(chunked, cut.depth, 0),
-            "order": order + none,
+            "order": np.where(held, HELD, order + none),
         },
     )
 

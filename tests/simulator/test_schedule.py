@@ -145,7 +145,10 @@ def test_a_fused_cut_never_moves_more_than_the_same_cut_with_its_operators_apart
         batch, program = Batch([workload], hardware), Program.of(workload, hardware)
         for run in program.runs:
             prices = prices_of(Rows(batch, [run]), program)
-            moved[fusion, run.step.heads[0]] = prices.moved[0, 0, :, 0], (*run.step.behind[0], *run.step.in_stage)
+            moved[fusion, run.step.heads[0]] = (
+                prices.moved(slice(None))[0, 0, :, 0],
+                (*run.step.behind[0], *run.step.in_stage),
+            )
     for (fusion, head), (fused, members) in moved.items():
         if fusion:
             apart = moved[False, head][0] + sum(moved[False, member][0].min() for member in members)
