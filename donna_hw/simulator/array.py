@@ -7,12 +7,14 @@ A product has m rows, n columns and a depth of `taps` times `channels`; `groups`
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from donna_hw.simulator.hardware import Array
 
 Numbers = np.ndarray  # float64 holding whole numbers, any shape that broadcasts
+Folds = tuple[Numbers, Numbers]
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Product:
     channels: Numbers
     groups: Numbers
 
-    @property
+    @cached_property
     def k(self) -> Numbers:
         """The depth of the product."""
         return np.asarray(self.taps * self.channels)
@@ -76,7 +78,7 @@ def _packed(product: Product, array: Array) -> Numbers:
     return np.maximum(np.minimum(by_rows, by_columns), 1)
 
 
-def folds(product: Product, array: Array) -> tuple[Numbers, Numbers]:
+def folds(product: Product, array: Array) -> Folds:
     """Return how many times the array is laid over the operand that stays, by rows and by columns."""
     if array.dataflow == "os":
         return ceil_div(product.m, array.rows), ceil_div(product.n, array.cols)
@@ -84,14 +86,16 @@ def folds(product: Product, array: Array) -> tuple[Numbers, Numbers]:
     return taps * ceil_div(depth, array.rows), ceil_div(product.n if array.dataflow == "ws" else product.m, array.cols)
 
 
-def cycles(product: Product, array: Array, macs: float = 1.0, whole: Numbers | bool = True) -> Numbers:
+def cycles(
+    product: Product, array: Array, macs: float = 1.0, whole: Numbers | bool = True, folded: Folds | None = None
+) -> Numbers:
     """Return the cycles of all groups.
 
     macs: multiply-accumulates an element and cycle, below 1 for a wider precision. whole: whether this is all of a layer: SCALE-Sim tells
-    the index of its last cycle, one less than there are; a tile among others has all its cycles.
+    the index of its last cycle, one less than there are; a tile among others has all its cycles. folded: the folds, where they are known.
     """
     r, c = array.rows, array.cols
-    by_rows, by_columns = folds(product, array)
+    by_rows, by_columns = folded or folds(product, array)
     streamed = {"os": product.k, "ws": product.m, "is": product.n}[array.dataflow]
     fill = 0 if array.dataflow == "os" else r
     skew = r + c - 2
@@ -102,9 +106,9 @@ def cycles(product: Product, array: Array, macs: float = 1.0, whole: Numbers | b
     return np.asarray(np.ceil(found / macs))
 
 
-def words(product: Product, array: Array) -> Words:
+def words(product: Product, array: Array, folded: Folds | None = None) -> Words:
     """Return the operands that are read and written, of all groups."""
-    by_rows, by_columns = folds(product, array)
+    by_rows, by_columns = folded or folds(product, array)
     maps, weights, sums = (
         product.groups * size for size in (product.m * product.k, product.k * product.n, product.m * product.n)
     )
@@ -115,9 +119,9 @@ def words(product: Product, array: Array) -> Words:
     return Words(maps, weights * by_columns, sums * by_rows)
 
 
-def partial_sums(product: Product, array: Array) -> Numbers:
+def partial_sums(product: Product, array: Array, folded: Folds | None = None) -> Numbers:
     """Return how many partial sums wait in the accumulators at a time; with `os` they wait in the array itself."""
-    by_rows, _ = folds(product, array)
+    by_rows, _ = folded or folds(product, array)
     if array.dataflow == "os":
         return np.zeros_like(product.m)
     wide, streamed = (product.n, product.m) if array.dataflow == "ws" else (product.m, product.n)

@@ -56,22 +56,22 @@ class Shapes:
     dilation_width: Numbers
     groups: Numbers
 
-    @property
+    @cached_property
     def taps(self) -> Numbers:
         """Positions of the kernel."""
         return np.asarray(self.kernel_height * self.kernel_width)
 
-    @property
+    @cached_property
     def columns(self) -> Numbers:
         """Output channels of a group."""
         return np.asarray(self.out_channels / self.groups)
 
-    @property
+    @cached_property
     def depth(self) -> Numbers:
         """Input channels of a group."""
         return np.asarray(self.in_channels / self.groups)
 
-    @property
+    @cached_property
     def outputs(self) -> Numbers:
         """Results of the product, of the whole batch."""
         return np.asarray(self.batch * self.out_channels * self.out_height * self.out_width)
@@ -83,6 +83,7 @@ class Batch:
     def __init__(self, workloads: Sequence[Workload], hardware: Hardware) -> None:
         self.workloads, self.hardware = workloads, hardware
         self.first = workloads[0]
+        self.fetched: dict[int, Numbers] = {}  # by boundary, see `prices`
 
     def __len__(self) -> int:
         return len(self.workloads)
@@ -133,6 +134,7 @@ class Rows:
 
     def __init__(self, batch: Batch, runs: Sequence[Run]) -> None:
         self.batch, self.runs, self.hardware, self.step = batch, runs, batch.hardware, runs[0].step
+        self._bytes: dict[int, Numbers] = {}
         self._nodes = dict(zip(runs[0].nodes, zip(*(run.nodes for run in runs), strict=True), strict=True))
         self._tensors = dict(zip(runs[0].tensors, zip(*(run.tensors for run in runs), strict=True), strict=True))
 
@@ -140,8 +142,8 @@ class Rows:
         return len(self.runs) * len(self.batch)
 
     def _gathered(self, table: Numbers, numbers: tuple[int, ...]) -> Numbers:
-        """Return the columns of these numbers under each other, float [rows, ...]."""
-        return np.swapaxes(table[:, numbers], 0, 1).reshape(len(self), *table.shape[2:])
+        """Return the columns of these numbers under each other, float [rows, 1, ...]."""
+        return np.swapaxes(table[:, numbers], 0, 1).reshape(len(self), 1, *table.shape[2:])
 
     def node(self, number: int) -> Node:
         """Return a node of the first workload, for what all rows share."""
@@ -149,23 +151,25 @@ class Rows:
 
     def bytes_of(self, tensor: int) -> Numbers:
         """Return a tensor's bytes in memory."""
-        return self._gathered(self.batch.tensor_bytes, self._tensors[tensor])[:, None]
+        if tensor not in self._bytes:
+            self._bytes[tensor] = self._gathered(self.batch.tensor_bytes, self._tensors[tensor])
+        return self._bytes[tensor]
 
     def elements_of(self, tensor: int) -> Numbers:
         """Return a tensor's elements."""
-        return self._gathered(self.batch.sizes[..., 0], self._tensors[tensor])[:, None]
+        return self._gathered(self.batch.sizes[..., 0], self._tensors[tensor])
 
     def shapes_of(self, node: int) -> Shapes:
         """Return the geometry of an array node."""
-        return Shapes(*self._gathered(self.batch.shapes, self._nodes[node]).T[:, :, None])
+        return Shapes(*np.moveaxis(self._gathered(self.batch.shapes, self._nodes[node]), 2, 0))
 
     def work_of(self, node: int) -> Numbers:
         """Return the elements that a vector node works through."""
-        return self._gathered(self.batch.counts[..., 2], self._nodes[node])[:, None]
+        return self._gathered(self.batch.counts[..., 2], self._nodes[node])
 
     def weight_bytes(self, node: int) -> tuple[Numbers, Numbers]:
         """Return the bytes of a node's weights and biases in DRAM and on the chip."""
-        dram, chip = (self._gathered(table, self._nodes[node])[:, None] for table in self.batch.weight_bytes)
+        dram, chip = (self._gathered(table, self._nodes[node]) for table in self.batch.weight_bytes)
         return dram, chip
 
     def element_bytes(self, node: int) -> int:

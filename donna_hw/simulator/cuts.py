@@ -7,6 +7,7 @@ fewer, which is why it is never slower.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -42,12 +43,12 @@ class Cut:
     blocks: Numbers
     chunks: Numbers
 
-    @property
+    @cached_property
     def tiles(self) -> Numbers:
         """How many tiles there are."""
         return np.asarray(self.strips * self.blocks * self.chunks)
 
-    @property
+    @cached_property
     def pixels(self) -> Numbers:
         """Pixels of the output map in a tile."""
         return np.asarray(self.images * self.rows * self.cols)

@@ -49,7 +49,7 @@ def _members(batch: Batch, choice: Choice, start: int, group: int) -> list[Opera
 
     dma = int(prices.busy[place] + prices.fetch_cycles[row, choice.ahead])
     fetched = int(prices.fetch_bytes[row, choice.ahead])
-    dram = int(prices.moved(slice(row, row + 1))[choice.combination, 0, choice.candidate, choice.own]) + fetched
+    dram = int(prices.moved[place]) + fetched
     waits = batch.hardware.memory.dram_latency_cycles * (prices.busy[place] > 0)
     overhead = int(batch.hardware.schedule.operator_overhead_cycles + waits)
     read, written = (

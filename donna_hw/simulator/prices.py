@@ -7,6 +7,7 @@ now, or each run that may follow).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -22,9 +23,10 @@ Numbers = np.ndarray
 
 @dataclass(frozen=True)
 class Prices:
-    """Cycles of every candidate and what they are made of. busy: of the DMA with the own data; total: start to end, whole cycles.
+    """Cycles of every candidate and what they are made of.
 
-    need: bytes of SRAM; buffer: bytes of weights on the chip. fetch_*: of the next one's weights.
+    busy: of the DMA with the own data; total: start to end, whole cycles, infinite where weights or sums do not fit. need: bytes of SRAM;
+    buffer: of weights on the chip. fetch_*: of the next one's weights.
     """
 
     rows: Rows
@@ -35,16 +37,15 @@ class Prices:
     buffer: Numbers
     fetch_cycles: Numbers
     fetch_bytes: Numbers
-    fetch_buffer: Numbers
 
-    def moved(self, some: slice) -> Numbers:
-        """Return the DRAM bytes of some rows' own data, [combinations, rows, candidates, own]."""
-        memory, tiles = self.rows.hardware.memory, self.tiling.tiles[some]
-        found = np.zeros_like(self.need[:, some])
+    @cached_property
+    def moved(self) -> Numbers:
+        """DRAM bytes of the own data, [combinations, rows, candidates, own]."""
+        memory, tiles = self.rows.hardware.memory, self.tiling.tiles
+        found = np.zeros_like(self.need)
         for tensor, how in (self.tiling.reads | self.tiling.writes).items():
-            found += (1 - _here(self.rows, tensor)) * (burst(how.traffic[some] / tiles, memory) * tiles)
-        weights = burst(self.tiling.streamed_bytes[some] / tiles, memory) * tiles
-        weights += burst(self.tiling.held_bytes[some], memory)
+            found += (1 - _here(self.rows, tensor)) * (burst(how.traffic / tiles, memory) * tiles)
+        weights = burst(self.tiling.streamed_bytes / tiles, memory) * tiles + burst(self.tiling.held_bytes, memory)
         absent = np.array([1.0, 0.0])[: self.busy.shape[-1]]
         return np.asarray(found[..., None] + weights[None, ..., None] * absent)
 
@@ -87,17 +88,12 @@ def prices_of(rows: Rows, program: Program) -> Prices:
     dram, chip = np.concatenate([_fetched(rows.batch, program, run.after) for run in rows.runs], axis=1)
     fetch_cycles = transfer(dram, memory)
     total = busy[..., None] + fetch_cycles[None, :, None, None, :]
-    return Prices(
-        rows,
-        tiling,
-        busy,
-        np.maximum(total, cycles[..., None], out=total),
-        need,
-        np.stack([tiling.buffer_bytes, tiling.whole_buffer_bytes][: len(absent)], axis=-1),
-        fetch_cycles,
-        burst(dram, memory),
-        chip,
-    )
+    np.maximum(total, cycles[..., None], out=total)
+    buffer = np.stack([tiling.buffer_bytes, tiling.whole_buffer_bytes][: len(absent)], axis=-1)
+    fits = buffer[..., None] + chip[:, None, None, :] <= memory.weight_buffer_bytes
+    fits &= (tiling.sums_bytes <= memory.accumulator_bytes)[..., None, None]
+    np.copyto(total, np.inf, where=~fits)
+    return Prices(rows, tiling, busy, total, need, buffer, fetch_cycles, burst(dram, memory))
 
 
 def _transfers(rows: Rows, tiling: Tiling) -> tuple[Numbers, Numbers, Numbers]:
@@ -121,19 +117,10 @@ def _here(rows: Rows, tensor: int) -> Numbers:
 
 def _fetched(batch: Batch, program: Program, boundary: int) -> Numbers:
     """Return the bytes in DRAM and on the chip of nothing, and of the weights of each run that may follow; [2, workloads, next]."""
-    found = np.zeros((2, len(batch), 1 + len(program.ahead[boundary])))
+    if boundary in batch.fetched:
+        return batch.fetched[boundary]
+    found = batch.fetched[boundary] = np.zeros((2, len(batch), 1 + len(program.ahead[boundary])))
     for place, number in enumerate(program.ahead[boundary], start=1):
         heads = program.runs[number].weights
         found[:, :, place] = [table[:, heads].sum(axis=1) for table in batch.weight_bytes]
     return found
-
-
-def possible(prices: Prices, some: slice, spare: Numbers, memory: Memory) -> Numbers:
-    """Return which candidates of some rows fit, bool [beside combinations, combinations, rows, candidates, own, next].
-
-    spare: bytes of SRAM that other tensors leave, [beside combinations, rows].
-    """
-    in_sram = prices.need[None, :, some] <= spare[:, None, :, None]
-    in_buffer = prices.buffer[some, ..., None] + prices.fetch_buffer[some, None, None, :] <= memory.weight_buffer_bytes
-    in_sums = prices.tiling.sums_bytes[some] <= memory.accumulator_bytes
-    return np.asarray(in_sram[..., None, None] & (in_buffer & in_sums[..., None, None])[None, None])

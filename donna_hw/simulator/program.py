@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -162,6 +163,7 @@ def _states(
     return found
 
 
+@cache
 def _all_flags(count: int) -> np.ndarray:
     """Return every combination of so many flags, the last one fastest; int [2 ** count, count]."""
     return np.array(list(product((0, 1), repeat=count)), np.int64).reshape(2**count, count)

@@ -12,7 +12,7 @@ import numpy as np
 
 from donna_hw.errors import BadSetting
 from donna_hw.simulator.batch import Batch, Rows
-from donna_hw.simulator.prices import Prices, possible, prices_of
+from donna_hw.simulator.prices import Prices, prices_of
 from donna_hw.simulator.program import Program, Run
 
 Numbers = np.ndarray
@@ -105,8 +105,9 @@ def _priced(batch: Batch, run: Run, prices: Prices, first_row: int) -> Priced:
         spare -= run.beside_flags[:, place, None] * batch.tensor_bytes[:, tensor]
     goals = prices.total[:, some]
     if len(batch) == 1:
-        goals = goals + TIE * prices.moved(some)[..., None]
-    return Priced(run, prices, first_row, np.where(possible(prices, some, spare, memory), goals[None], np.inf))
+        goals = goals + TIE * prices.moved[:, some, ..., None]
+    fits = prices.need[None, :, some] <= spare[:, None, :, None]
+    return Priced(run, prices, first_row, np.where(fits[..., None, None], goals[None], np.inf))
 
 
 def _before(values: list[Numbers], program: Program, run: Run) -> Numbers:

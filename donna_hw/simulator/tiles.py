@@ -149,10 +149,13 @@ def units_of(rows: Rows, head: int, behind: tuple[int, ...], g: Shapes, cut: Cut
         macs = outputs * product.k
         vector = vector + np.ceil(macs / hardware.vector.lanes * hardware.vector.cycles_of("mac"))
         in_array, streamed, operands = np.zeros_like(tiles), macs * size, 2 * macs * size
+        waiting = np.zeros_like(tiles)
     else:
         laid = systolic.mapped(product, hardware.array, mode)
-        in_array = systolic.cycles(laid, hardware.array, rows.macs_rate(head), tiles == 1)
-        words = systolic.words(laid, hardware.array)
+        folded = systolic.folds(laid, hardware.array)
+        in_array = systolic.cycles(laid, hardware.array, rows.macs_rate(head), tiles == 1, folded)
+        words = systolic.words(laid, hardware.array, folded)
+        waiting = systolic.partial_sums(laid, hardware.array, folded)
         sum_bytes = np.where(words.sums > laid.m * laid.n * laid.groups, ACCUMULATOR_BYTES, size)
         streamed, operands = words.maps * size, (words.maps + words.weights) * size + words.sums * sum_bytes
     # fewer where products overlap: a transposed convolution
@@ -164,7 +167,7 @@ def units_of(rows: Rows, head: int, behind: tuple[int, ...], g: Shapes, cut: Cut
         np.ceil((streamed + written * size) / hardware.memory.sram_bytes_per_cycle),
         operands * tiles,
     )
-    return units, systolic.partial_sums(product, hardware.array)
+    return units, waiting
 
 
 def vector_cycles(rows: Rows, nodes: tuple[int, ...], tiles: Numbers) -> Numbers:

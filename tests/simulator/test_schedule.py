@@ -14,7 +14,7 @@ from made import Sketch, bottleneck, settings, unit, workloads
 
 from donna_hw.errors import BadSetting
 from donna_hw.simulator.batch import Batch, Rows
-from donna_hw.simulator.prices import possible, prices_of
+from donna_hw.simulator.prices import prices_of
 from donna_hw.simulator.program import Program, Run
 from donna_hw.simulator.simulate import simulate
 from donna_hw.simulator.workload import Workload
@@ -38,16 +38,12 @@ def price(batch: Batch, program: Program, path: list[Run], here: set[int], ahead
             c for c, flags in enumerate(run.flags) if {t for t, f in zip(run.chosen, flags, strict=True) if f} == here & set(run.chosen)
         )  # fmt: skip
         taken = sum(batch.tensor_bytes[0, t] for t in here & set(run.beside))
-        fits = possible(
-            prices, slice(None), np.array([[batch.hardware.memory.sram_bytes - taken]]), batch.hardware.memory
-        )
+        fits = prices.need[combination, 0] <= batch.hardware.memory.sram_bytes - taken
         own = 1 if ahead[place] else 0
         after = 0
         if place + 1 < len(path) and ahead[place + 1]:
             after = 1 + program.ahead[run.after].index(path[place + 1].number)
-        options = np.where(
-            fits[0, combination, 0, :, own, after], prices.total[combination, 0, :, own, after], math.inf
-        )
+        options = np.where(fits, prices.total[combination, 0, :, own, after], math.inf)
         total += options.min()
     return total
 
@@ -146,7 +142,7 @@ def test_a_fused_cut_never_moves_more_than_the_same_cut_with_its_operators_apart
         for run in program.runs:
             prices = prices_of(Rows(batch, [run]), program)
             moved[fusion, run.step.heads[0]] = (
-                prices.moved(slice(None))[0, 0, :, 0],
+                prices.moved[0, 0, :, 0],
                 (*run.step.behind[0], *run.step.in_stage),
             )
     for (fusion, head), (fused, members) in moved.items():
