@@ -83,7 +83,6 @@ class Batch:
     def __init__(self, workloads: Sequence[Workload], hardware: Hardware) -> None:
         self.workloads, self.hardware = workloads, hardware
         self.first = workloads[0]
-        self.fetched: dict[int, Numbers] = {}  # by boundary, see `prices`
 
     def __len__(self) -> int:
         return len(self.workloads)
@@ -127,23 +126,31 @@ class Batch:
 
 
 class Rows:
-    """Runs that are alike, of all workloads of a batch: a row for each run and workload, the workloads of one run after another.
+    """Runs that are alike, of all workloads of a batch; those of equal sizes share a row.
 
-    Nodes and tensors go by the numbers that they have in the first run; arrays are [rows, 1], ready to be set against candidates.
+    Nodes and tensors go by the numbers that they have in the first run; arrays are [rows, 1], ready to be set against candidates. fetched:
+    bytes in DRAM and on the chip of nothing, and of the weights of each run that may follow, [2, rows, next]. row_of: the row of each run of each
+    workload, [runs, workloads].
     """
 
-    def __init__(self, batch: Batch, runs: Sequence[Run]) -> None:
+    def __init__(self, batch: Batch, runs: Sequence[Run], fetched: Numbers) -> None:
         self.batch, self.runs, self.hardware, self.step = batch, runs, batch.hardware, runs[0].step
-        self._bytes: dict[int, Numbers] = {}
         self._nodes = dict(zip(runs[0].nodes, zip(*(run.nodes for run in runs), strict=True), strict=True))
         self._tensors = dict(zip(runs[0].tensors, zip(*(run.tensors for run in runs), strict=True), strict=True))
-
-    def __len__(self) -> int:
-        return len(self.runs) * len(self.batch)
+        self._bytes: dict[int, Numbers] = {}
+        self._first = np.arange(len(runs) * len(batch))
+        sizes = [self._gathered(batch.sizes, tensors) for tensors in self._tensors.values()]
+        sizes += [
+            self._gathered(table, nodes) for table in (batch.shapes, batch.counts) for nodes in self._nodes.values()
+        ]
+        table = np.concatenate([*(each[:, 0] for each in sizes), *fetched], axis=1)
+        whole = table.view(np.dtype((np.void, table.shape[1] * table.itemsize)))[:, 0]
+        _, self._first, rows = np.unique(whole, return_index=True, return_inverse=True)
+        self.fetched, self.row_of = fetched[:, self._first], rows.reshape(len(runs), len(batch))
 
     def _gathered(self, table: Numbers, numbers: tuple[int, ...]) -> Numbers:
-        """Return the columns of these numbers under each other, float [rows, 1, ...]."""
-        return np.swapaxes(table[:, numbers], 0, 1).reshape(len(self), 1, *table.shape[2:])
+        """Return the columns of these numbers under each other, a row of each size; float [rows, 1, ...]."""
+        return np.swapaxes(table[:, numbers], 0, 1).reshape(-1, 1, *table.shape[2:])[self._first]
 
     def node(self, number: int) -> Node:
         """Return a node of the first workload, for what all rows share."""

@@ -33,11 +33,11 @@ def _members(batch: Batch, choice: Choice, start: int, group: int) -> list[Opera
     A group's time, traffic and overhead are shared among its members in proportion to their computing, its reads named with the first, its
     writes with the last.
     """
-    prices, row = choice.priced.prices, choice.priced.first_row
+    prices, row = choice.priced.prices, int(choice.priced.rows[0])
     step, tiling = choice.priced.run.step, prices.tiling
-    at, place = (row, choice.candidate), (choice.combination, row, choice.candidate, choice.own)
+    at, place = (row, choice.candidate), (choice.combination, row, choice.own, choice.candidate)
     tiles = int(tiling.tiles[at])
-    total = int(prices.total[(*place, choice.ahead)])
+    total = int(prices.total[choice.combination, row, choice.own, choice.ahead, choice.candidate])
     computes = [int(units.longest[at]) * tiles for units in tiling.units]
     ends = [0, *map(int, np.cumsum(computes))]
     bounds = [end * total // max(ends[-1], 1) for end in ends]  # of whole cycles: nothing is lost in rounding
@@ -90,7 +90,7 @@ def _members(batch: Batch, choice: Choice, start: int, group: int) -> list[Opera
                 input_bytes=read if first else 0,
                 output_bytes=written if last else 0,
                 sram_bytes=int(units.operand_bytes[at]),
-                sram_need_bytes=int(prices.need[place[:3]]),
+                sram_need_bytes=int(prices.need[choice.combination, row, choice.candidate]),
                 tiles=tiles,
                 tile=_text(tiling.cut, at),
                 utilisation=float(min(macs / max((high - low) * array.rows * array.cols * rate, 1), 1.0)),
@@ -125,7 +125,7 @@ def _vector_nodes(batch: Batch, choice: Choice, member: int) -> tuple[int, ...]:
 
 def _dram_bytes(batch: Batch, choice: Choice, tensor: int, how: Moved) -> int:
     """Return the DRAM traffic of a tensor: none for one that stays on the chip."""
-    run, at = choice.priced.prices.rows.runs[0], (choice.priced.first_row, choice.candidate)
+    run, at = choice.priced.prices.rows.runs[0], (int(choice.priced.rows[0]), choice.candidate)
     if tensor in run.chosen and run.flags[choice.combination, run.chosen.index(tensor)]:
         return 0
     tiles = choice.priced.prices.tiling.tiles[at]

@@ -1,7 +1,7 @@
 """Prices: what each candidate of a run costs, wherever its tensors lie, and whether or not weights are fetched ahead.
 
-Axes, in this order: combinations of places, rows, candidates, own weights (0: fetched now, 1: there already), the next ones (0: not
-now, or each run that may follow).
+Axes, in this order: combinations of places, rows, own weights (0: fetched now, 1: there already), the next ones (0: not now, or each run that may
+follow), candidates last, since they are many.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from donna_hw.simulator.strips import strip_tiling
 from donna_hw.simulator.tiles import Tiling, array_tiling, vector_tiling
 
 Numbers = np.ndarray
+TIE = 1e-13  # cycles a DRAM byte
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,26 @@ class Prices:
     fetch_bytes: Numbers
 
     @cached_property
+    def goals(self) -> Numbers:
+        """What is to be least: `total`, and where one network is told operator by operator, of equals the one that moves less."""
+        return self.total + TIE * self.moved[:, :, :, None] if len(self.rows.batch) == 1 else self.total
+
+    @cached_property
+    def least(self) -> Numbers:
+        """The goal of the best candidate where nothing else is on the chip, [combinations, rows, own, next]."""
+        fits = self.need <= self.rows.hardware.memory.sram_bytes
+        return np.asarray(np.where(fits[:, :, None, None], self.goals, np.inf).min(axis=-1))
+
+    @cached_property
     def moved(self) -> Numbers:
-        """DRAM bytes of the own data, [combinations, rows, candidates, own]."""
+        """DRAM bytes of the own data, [combinations, rows, own, candidates]."""
         memory, tiles = self.rows.hardware.memory, self.tiling.tiles
         found = np.zeros_like(self.need)
         for tensor, how in (self.tiling.reads | self.tiling.writes).items():
             found += (1 - _here(self.rows, tensor)) * (burst(how.traffic / tiles, memory) * tiles)
         weights = burst(self.tiling.streamed_bytes / tiles, memory) * tiles + burst(self.tiling.held_bytes, memory)
-        absent = np.array([1.0, 0.0])[: self.busy.shape[-1]]
-        return np.asarray(found[..., None] + weights[None, ..., None] * absent)
+        absent = np.array([[1.0], [0.0]])[: self.busy.shape[2]]
+        return np.asarray(found[:, :, None] + weights[None, :, None] * absent)
 
 
 def burst(size: Numbers, memory: Memory) -> Numbers:
@@ -68,16 +80,15 @@ def tiling_of(rows: Rows) -> Tiling:
     return array_tiling(rows) if rows.node(rows.step.heads[0]).kind == "array" else vector_tiling(rows)
 
 
-def prices_of(rows: Rows, program: Program) -> Prices:
-    """Price every candidate of runs that are alike."""
-    memory, run, tiling = rows.hardware.memory, rows.runs[0], tiling_of(rows)
-    tiles, compute = tiling.tiles[None, ..., None], tiling.compute[None, ..., None]
+def prices_of(rows: Rows, own: bool) -> Prices:
+    """Price every candidate of runs that are alike; own: whether their own weights can have been fetched ahead."""
+    memory, tiling = rows.hardware.memory, tiling_of(rows)
+    tiles, compute = tiling.tiles[None, :, None], tiling.compute[None, :, None]
     load, store, need = _transfers(rows, tiling)
-    own = run.number in program.ahead[run.first]
-    absent = np.array([1.0, 0.0]) if own else np.ones(1)  # own weights: still to be fetched?
-    load = load[..., None] + transfer(tiling.streamed_bytes / tiling.tiles, memory)[None, ..., None] * absent
-    store = store[..., None]
-    held = transfer(tiling.held_bytes, memory)[None, ..., None] * absent
+    absent = np.array([[1.0], [0.0]]) if own else np.ones((1, 1))  # own weights: still to be fetched?
+    load = load[:, :, None] + transfer(tiling.streamed_bytes / tiling.tiles, memory)[None, :, None] * absent
+    store = store[:, :, None]
+    held = transfer(tiling.held_bytes, memory)[None, :, None] * absent
     busy = load + store
     busy *= tiles
     busy += held
@@ -85,13 +96,13 @@ def prices_of(rows: Rows, program: Program) -> Prices:
     cycles += held + rows.hardware.schedule.operator_overhead_cycles
     if memory.dram_latency_cycles:
         np.add(cycles, memory.dram_latency_cycles, out=cycles, where=busy > 0)
-    dram, chip = np.concatenate([_fetched(rows.batch, program, run.after) for run in rows.runs], axis=1)
+    dram, chip = rows.fetched
     fetch_cycles = transfer(dram, memory)
-    total = busy[..., None] + fetch_cycles[None, :, None, None, :]
-    np.maximum(total, cycles[..., None], out=total)
-    buffer = np.stack([tiling.buffer_bytes, tiling.whole_buffer_bytes][: len(absent)], axis=-1)
-    fits = buffer[..., None] + chip[:, None, None, :] <= memory.weight_buffer_bytes
-    fits &= (tiling.sums_bytes <= memory.accumulator_bytes)[..., None, None]
+    total = busy[:, :, :, None] + fetch_cycles[:, None, :, None]
+    np.maximum(total, cycles[:, :, :, None], out=total)
+    buffer = np.stack([tiling.buffer_bytes, tiling.whole_buffer_bytes][: len(absent)], axis=1)
+    fits = buffer[:, :, None] + chip[:, None, :, None] <= memory.weight_buffer_bytes
+    fits &= (tiling.sums_bytes <= memory.accumulator_bytes)[:, None, None]
     np.copyto(total, np.inf, where=~fits)
     return Prices(rows, tiling, busy, total, need, buffer, fetch_cycles, burst(dram, memory))
 
@@ -115,12 +126,16 @@ def _here(rows: Rows, tensor: int) -> Numbers:
     return run.flags[:, run.chosen.index(tensor), None, None] if tensor in run.chosen else np.zeros((1, 1, 1))
 
 
-def _fetched(batch: Batch, program: Program, boundary: int) -> Numbers:
-    """Return the bytes in DRAM and on the chip of nothing, and of the weights of each run that may follow; [2, workloads, next]."""
-    if boundary in batch.fetched:
-        return batch.fetched[boundary]
-    found = batch.fetched[boundary] = np.zeros((2, len(batch), 1 + len(program.ahead[boundary])))
-    for place, number in enumerate(program.ahead[boundary], start=1):
-        heads = program.runs[number].weights
-        found[:, :, place] = [table[:, heads].sum(axis=1) for table in batch.weight_bytes]
+def alike(batch: Batch, program: Program) -> list[Prices]:
+    """Return the prices of each group of runs that are alike."""
+    ahead = []
+    for numbers in program.ahead:
+        nothing = np.zeros((2, len(batch), 1))
+        weights = [[table[:, program.runs[n].weights].sum(axis=1) for n in numbers] for table in batch.weight_bytes]
+        ahead.append(np.concatenate([nothing, np.array(weights).swapaxes(1, 2)], axis=2) if numbers else nothing)
+    found = []
+    for numbers in program.alike:
+        runs = [program.runs[number] for number in numbers]
+        fetched = np.concatenate([ahead[run.after] for run in runs], axis=1)
+        found.append(prices_of(Rows(batch, runs, fetched), own=runs[0].number in program.ahead[runs[0].first]))
     return found

@@ -12,29 +12,24 @@ import numpy as np
 
 from donna_hw.errors import BadSetting
 from donna_hw.simulator.batch import Batch, Rows
-from donna_hw.simulator.prices import Prices, prices_of
+from donna_hw.simulator.prices import Prices, alike, prices_of
 from donna_hw.simulator.program import Program, Run
 
 Numbers = np.ndarray
-TIE = 1e-13  # cycles a DRAM byte: of schedules that take equally long, the one that moves less is taken
 
 
 @dataclass(frozen=True)
 class Priced:
-    """A run with the price of each candidate, infinite where it does not fit; first_row: its place among those priced with it.
-
-    goals: [beside combinations, combinations, workloads, candidates, own, next].
-    """
+    """A run's own rows of the prices that it shares with those alike, [workloads]."""
 
     run: Run
     prices: Prices
-    first_row: int
-    goals: Numbers
+    rows: Numbers
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen for a run: places in the axes of its `goals` other than the workload's."""
+    """What was chosen for a run: places in the axes of its goals other than the workload's."""
 
     priced: Priced
     beside: int
@@ -60,7 +55,8 @@ def schedule(batch: Batch, program: Program) -> list[Choice]:
         raise _too_small(batch, program)
     choices: list[Choice] = []
     while boundary > 0:
-        choice = _best_into(values, [each for each in priced if each.run.after == boundary], program, state, ahead)
+        into = [each for each in priced if each.run.after == boundary]
+        choice = _best_into(batch, values, into, program, (state, ahead))
         choices.append(choice)
         run = choice.priced.run
         boundary, state = run.first, int(run.before[choice.beside, choice.combination])
@@ -75,39 +71,41 @@ def _forward(batch: Batch, program: Program) -> tuple[list[Numbers], list[Priced
         for alive, ahead in zip(program.alive, program.ahead, strict=True)
     ]
     values[0][:, :, 0] = 0.0  # a network's inputs may be wherever their place is to be chosen
-    together = _together(batch, program)
-    priced = []
-    for run in program.runs:
-        each = _priced(batch, run, *together[run.number])
-        priced.append(each)
-        best = each.goals.min(axis=3)  # of the candidates
-        came = _before(values, program, run)
-        total = (came[..., None] + best).min(axis=3)  # of the own weights: there or not
+    priced = [Priced(run, prices, prices.rows.row_of[place]) for run, prices, place in _shared(batch, program)]
+    for each in priced:
+        run, best = each.run, _least(batch, each)
+        total = (_before(values, program, run)[..., None] + best).min(axis=3)  # of the own weights: there or not
         total = total.reshape(len(run.beside_flags), -1, run.ending, *total.shape[2:]).min(axis=2)
         into = run.behind[:, :: run.ending]
         values[run.after][into] = np.minimum(values[run.after][into], total)
     return values, priced
 
 
-def _together(batch: Batch, program: Program) -> dict[int, tuple[Prices, int]]:
-    """Return for each run the prices that it shares with those alike, and its first row in them."""
-    found = {}
-    for numbers in program.alike:
-        prices = prices_of(Rows(batch, [program.runs[number] for number in numbers]), program)
-        found.update({number: (prices, place * len(batch)) for place, number in enumerate(numbers)})
-    return found
+def _shared(batch: Batch, program: Program) -> list[tuple[Run, Prices, int]]:
+    """Return the runs in order, each with the prices of those alike and its place among them."""
+    found = [
+        (program.runs[number], prices, place)
+        for numbers, prices in zip(program.alike, alike(batch, program), strict=True)
+        for place, number in enumerate(numbers)
+    ]
+    return sorted(found, key=lambda each: each[0].number)
 
 
-def _priced(batch: Batch, run: Run, prices: Prices, first_row: int) -> Priced:
-    memory, some = batch.hardware.memory, slice(first_row, first_row + len(batch))
-    spare = np.full((len(run.beside_flags), len(batch)), memory.sram_bytes)
+def _goals(batch: Batch, each: Priced) -> Numbers:
+    """Return the price of each candidate, infinite where it does not fit: [beside, combinations, workloads, own, next, candidates]."""
+    run, prices = each.run, each.prices
+    spare = np.full((len(run.beside_flags), len(batch)), batch.hardware.memory.sram_bytes)
     for place, tensor in enumerate(run.beside):
         spare -= run.beside_flags[:, place, None] * batch.tensor_bytes[:, tensor]
-    goals = prices.total[:, some]
-    if len(batch) == 1:
-        goals = goals + TIE * prices.moved[:, some, ..., None]
-    fits = prices.need[None, :, some] <= spare[:, None, :, None]
-    return Priced(run, prices, first_row, np.where(fits[..., None, None], goals[None], np.inf))
+    fits = prices.need[None, :, each.rows] <= spare[:, None, :, None]
+    return np.where(fits[:, :, :, None, None], prices.goals[None, :, each.rows], np.inf)
+
+
+def _least(batch: Batch, each: Priced) -> Numbers:
+    """Return the price of the best candidate, [beside combinations, combinations, workloads, own, next]."""
+    if each.run.beside:
+        return np.asarray(_goals(batch, each).min(axis=-1))
+    return each.prices.least[None, :, each.rows]
 
 
 def _before(values: list[Numbers], program: Program, run: Run) -> Numbers:
@@ -119,15 +117,19 @@ def _before(values: list[Numbers], program: Program, run: Run) -> Numbers:
     return np.asarray(came[..., own])
 
 
-def _best_into(values: list[Numbers], priced: list[Priced], program: Program, state: int, ahead: int) -> Choice:
-    """Return the choice by which the state was reached most cheaply."""
+def _best_into(
+    batch: Batch, values: list[Numbers], priced: list[Priced], program: Program, at: tuple[int, int]
+) -> Choice:
+    """Return the choice by which a state, and what is fetched ahead in it, was reached most cheaply."""
     found: list[tuple[float, Choice]] = []
+    state, ahead = at
     for each in priced:
-        came = _before(values, program, each.run)[:, :, 0, None, :]
-        total = np.where((each.run.behind == state)[:, :, None, None], came + each.goals[:, :, 0, :, :, ahead], np.inf)
-        beside, combination, candidate, own = map(int, np.unravel_index(int(total.argmin()), total.shape))
+        came = _before(values, program, each.run)[:, :, 0, :, None]
+        goals = _goals(batch, each)[:, :, 0, :, ahead]
+        total = np.where((each.run.behind == state)[:, :, None, None], came + goals, np.inf)
+        beside, combination, own, candidate = map(int, np.unravel_index(int(total.argmin()), total.shape))
         choice = Choice(each, beside, combination, candidate, own, ahead)
-        found.append((float(total[beside, combination, candidate, own]), choice))
+        found.append((float(total[beside, combination, own, candidate]), choice))
     return min(found, key=lambda pair: pair[0])[1]
 
 
@@ -137,17 +139,18 @@ def _too_small(batch: Batch, program: Program) -> BadSetting:
     for run in program.runs:
         if run.after > run.first + 1:
             continue
-        prices = prices_of(Rows(batch, [run]), program)
+        prices = prices_of(Rows(batch, [run], np.zeros((2, len(batch), 1))), own=False)
         away = run.flags.sum(axis=1) == 0
         needs = {
             "sram_bytes": prices.need[away].min(axis=(0, 2)),
-            "weight_buffer_bytes": prices.buffer[..., 0].min(axis=1),
+            "weight_buffer_bytes": prices.buffer[:, 0].min(axis=1),
             "accumulator_bytes": prices.tiling.sums_bytes.min(axis=1),
         }
         for key, least in needs.items():
             if (least > getattr(memory, key)).any():
                 place = int((least > getattr(memory, key)).argmax())
-                name = batch.workloads[place].nodes[run.step.heads[0]].name
+                which = int((prices.rows.row_of[0] == place).argmax())
+                name = batch.workloads[which].nodes[run.step.heads[0]].name
                 return BadSetting(
                     f"memory.{key} must hold the smallest tile of {name}: {least[place]:,.0f} bytes",
                     found=getattr(memory, key),

@@ -15,7 +15,7 @@ from donna_hw.simulator.simulation import Simulation
 from donna_hw.simulator.workload import Workload
 
 MODEL_VERSION = 1  # of the model's equations: tables of different ones do not mix
-BATCH = 384  # workloads at a time: memory stays flat, and arrays in the cache
+BATCH = 1024  # workloads at a time: memory stays flat
 
 
 def simulate(workload: Workload, hardware: Hardware, *, model: str = "", device: str = "") -> Simulation:

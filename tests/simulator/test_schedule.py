@@ -13,8 +13,8 @@ from hypothesis import settings as how
 from made import Sketch, bottleneck, settings, unit, workloads
 
 from donna_hw.errors import BadSetting
-from donna_hw.simulator.batch import Batch, Rows
-from donna_hw.simulator.prices import prices_of
+from donna_hw.simulator.batch import Batch
+from donna_hw.simulator.prices import Prices, alike
 from donna_hw.simulator.program import Program, Run
 from donna_hw.simulator.simulate import simulate
 from donna_hw.simulator.workload import Workload
@@ -29,21 +29,30 @@ def paths(program: Program, boundary: int = 0) -> Iterator[list[Run]]:
             yield from ([run, *rest] for rest in paths(program, run.after))
 
 
+def priced(batch: Batch, program: Program) -> dict[int, tuple[Prices, int]]:
+    """Return the prices of each run's number, and its row in them."""
+    return {
+        number: (prices, int(prices.rows.row_of[place, 0]))
+        for numbers, prices in zip(program.alike, alike(batch, program), strict=True)
+        for place, number in enumerate(numbers)
+    }
+
+
 def price(batch: Batch, program: Program, path: list[Run], here: set[int], ahead: list[bool]) -> float:
     """Cycles of one schedule: tensors `here` stay on the chip, weights of a run are fetched `ahead` or not."""
-    total = 0.0
+    total, shared = 0.0, priced(batch, program)
     for place, run in enumerate(path):
-        prices = prices_of(Rows(batch, [run]), program)
+        prices, row = shared[run.number]
         combination = next(
             c for c, flags in enumerate(run.flags) if {t for t, f in zip(run.chosen, flags, strict=True) if f} == here & set(run.chosen)
         )  # fmt: skip
         taken = sum(batch.tensor_bytes[0, t] for t in here & set(run.beside))
-        fits = prices.need[combination, 0] <= batch.hardware.memory.sram_bytes - taken
+        fits = prices.need[combination, row] <= batch.hardware.memory.sram_bytes - taken
         own = 1 if ahead[place] else 0
         after = 0
         if place + 1 < len(path) and ahead[place + 1]:
             after = 1 + program.ahead[run.after].index(path[place + 1].number)
-        options = np.where(fits, prices.total[combination, 0, :, own, after], math.inf)
+        options = np.where(fits, prices.total[combination, row, own, after], math.inf)
         total += options.min()
     return total
 
@@ -139,10 +148,10 @@ def test_a_fused_cut_never_moves_more_than_the_same_cut_with_its_operators_apart
     for fusion in (True, False):
         hardware = unit(*plain, f"schedule.fusion={str(fusion).lower()}")
         batch, program = Batch([workload], hardware), Program.of(workload, hardware)
-        for run in program.runs:
-            prices = prices_of(Rows(batch, [run]), program)
+        for number, (prices, row) in priced(batch, program).items():
+            run = program.runs[number]
             moved[fusion, run.step.heads[0]] = (
-                prices.moved[0, 0, :, 0],
+                prices.moved[0, row, 0],
                 (*run.step.behind[0], *run.step.in_stage),
             )
     for (fusion, head), (fused, members) in moved.items():
