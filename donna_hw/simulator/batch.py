@@ -129,8 +129,8 @@ class Rows:
     """Runs that are alike, of all workloads of a batch; those of equal sizes share a row.
 
     Nodes and tensors go by the numbers that they have in the first run; arrays are [rows, 1], ready to be set against candidates. fetched:
-    bytes in DRAM and on the chip of nothing, and of the weights of each run that may follow, [2, rows, next]. row_of: the row of each run of each
-    workload, [runs, workloads].
+    bytes in DRAM and on the chip of nothing, and of the weights of each run that may follow, [2, rows, next]. row_of: the row of each run
+    of each workload, [runs, workloads].
     """
 
     def __init__(self, batch: Batch, runs: Sequence[Run], fetched: Numbers) -> None:

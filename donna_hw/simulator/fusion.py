@@ -97,7 +97,7 @@ def _with(step: Step, number: int, node: Node, workload: Workload, hardware: Har
 def depth_first(steps: list[Step], workload: Workload) -> list[tuple[int, int, Step]]:
     """Return (first, after last, group) of each run of steps that can go strip by strip.
 
-    Convolutions that follow each other, each alone using the one before; at most one has a kernel larger than 1 or a stride, and that one
+    Convolutions that follow each other, each alone using the one before; one of them has a kernel larger than 1 or a stride, and that one
     is depthwise. Operands beside are allowed behind the last.
     """
     uses = Counter(tensor for step in steps for tensor in step.reads)
@@ -110,9 +110,11 @@ def depth_first(steps: list[Step], workload: Workload) -> list[tuple[int, int, S
                 break
             if any(b.maps != a.writes or uses[a.writes[0]] != 1 for a, b in pairwise(run)):
                 break
-            if sum(not _pointwise(_geometry(step, workload)) for step in run) > 1:
+            wide = sum(not _pointwise(_geometry(step, workload)) for step in run)
+            if wide > 1:
                 break
-            found.append((first, after, _group(run)))
+            if wide:
+                found.append((first, after, _group(run)))
     return found
 
 

@@ -1,7 +1,7 @@
 """Prices: what each candidate of a run costs, wherever its tensors lie, and whether or not weights are fetched ahead.
 
-Axes, in this order: combinations of places, rows, own weights (0: fetched now, 1: there already), the next ones (0: not now, or each run that may
-follow), candidates last, since they are many.
+Axes, in this order: combinations of places, rows, own weights (0: fetched now, 1: there already), the next ones (0: not now, or each run
+that may follow), candidates last, since they are many.
 """
 
 from __future__ import annotations

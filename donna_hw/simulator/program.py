@@ -135,8 +135,8 @@ def _run(number: int, first: int, after: int, step: Step, alive: list[tuple[int,
         flags,
         beside,
         beside_flags,
-        _states(begin, beside, beside_flags, chosen, flags),
-        _states(end, beside, beside_flags, chosen, flags),
+        _states(begin, beside, chosen),
+        _states(end, beside, chosen),
         2 ** len(ending),
         tuple(head for head in step.heads if workload.nodes[head].kind == "array" and workload.nodes[head].weights),
         (*step.heads, *(node for nodes in step.behind for node in nodes)),
@@ -146,20 +146,25 @@ def _run(number: int, first: int, after: int, step: Step, alive: list[tuple[int,
     )
 
 
-def _states(
-    tensors: tuple[int, ...],
-    beside: tuple[int, ...],
-    beside_flags: np.ndarray,
-    chosen: tuple[int, ...],
-    flags: np.ndarray,
-) -> np.ndarray:
+def _states(tensors: tuple[int, ...], beside: tuple[int, ...], chosen: tuple[int, ...]) -> np.ndarray:
     """Return the number of the state of `tensors` for each pair of combinations, int [beside combinations, combinations]."""
+    return _numbered(
+        tuple(beside.index(t) if t in beside else -1 for t in tensors),
+        tuple(chosen.index(t) if t in chosen else -1 for t in tensors),
+        (len(beside), len(chosen)),
+    )
+
+
+@cache
+def _numbered(beside: tuple[int, ...], chosen: tuple[int, ...], counts: tuple[int, int]) -> np.ndarray:
+    """Return the same for places among the tensors beside and those chosen, -1 for none."""
+    beside_flags, flags = map(_all_flags, counts)
     found = np.zeros((len(beside_flags), len(flags)), np.int64)
-    for place, tensor in enumerate(tensors):
-        if tensor in chosen:
-            found += flags[None, :, chosen.index(tensor)] << place
-        elif tensor in beside:
-            found += beside_flags[:, beside.index(tensor), None] << place
+    for bit, (in_beside, in_chosen) in enumerate(zip(beside, chosen, strict=True)):
+        if in_beside >= 0:
+            found += beside_flags[:, in_beside, None] << bit
+        if in_chosen >= 0:
+            found += flags[None, :, in_chosen] << bit
     return found
 
 
