@@ -12,7 +12,7 @@ from donna_hw.simulator.schedule import Choice
 from donna_hw.simulator.simulation import Operator
 from donna_hw.simulator.tiles import Moved
 
-ORDERS = ("weights held", "weights again a strip", "map again a block")
+ORDERS = ("weights held", "weights again", "map again")  # by strips, by channels: see `tiles.array_tiling`
 
 
 def operators_of(batch: Batch, choices: list[Choice]) -> tuple[Operator, ...]:
@@ -133,8 +133,9 @@ def _dram_bytes(batch: Batch, choice: Choice, tensor: int, how: Moved) -> int:
 
 
 def _text(cut: dict[str, np.ndarray], at: tuple[int, int]) -> str:
-    """Return a cut for people: what one tile is, and the order."""
+    """Return a cut for people: the rows, columns and channels of a tile and the order, the rows of a strip, or how many parts."""
     sizes = {name: int(values[at]) for name, values in cut.items()}
-    order = sizes.pop("order", None)
-    words = [f"{value} {name}" for name, value in sizes.items() if value]
-    return ", ".join((" x ".join(words), *([ORDERS[order]] if order is not None else [])))
+    if "order" not in sizes:
+        return ", ".join(f"{value} {name if value != 1 else name.removesuffix('s')}" for name, value in sizes.items())
+    depth = f" of depth {sizes['depth']}" if sizes["depth"] else ""
+    return f"{sizes['rows']}x{sizes['columns']}x{sizes['channels']}{depth}, {ORDERS[sizes['order']]}"
