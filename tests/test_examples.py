@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import onnx
+
 from donna_hw import LatencyTable, TableCost, load_space
+from donna_hw.blocks.onnx_model import to_onnx
 
 ROOT = Path(__file__).parents[1]
 
@@ -19,3 +22,12 @@ def test_the_first_table_prints_what_its_table_says(tmp_path: Path) -> None:
     cost = TableCost.of(space, LatencyTable.read(path))
     printed = [float(line.split()[0]) for line in done.stdout.splitlines()]
     assert printed == [round(float(mean_s) * 1e6, 1) for mean_s in cost.mean(space.random_rows(5, 0))]
+
+
+def test_a_model_is_simulated_on_several_arrays(tmp_path: Path) -> None:
+    space = load_space("small_28px")
+    onnx.save(to_onnx(space.network(space.reference)), tmp_path / "model.onnx")
+    command = [sys.executable, str(ROOT / "examples" / "simulate_model.py"), str(tmp_path / "model.onnx")]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert [int(line.split()[0]) for line in lines] == [16, 32, 64, 128]
+    assert all(float(line.split()[3]) > 0 and "bound by: " in line for line in lines)

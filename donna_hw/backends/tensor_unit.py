@@ -29,7 +29,7 @@ class TensorUnitBackend(ExactBackend):
     """
 
     origin = "simulated"
-    at_once = 256
+    at_once = 512
     options: ClassVar = {"borders": ""}
 
     def __init__(

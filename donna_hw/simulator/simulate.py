@@ -14,7 +14,6 @@ from donna_hw.simulator.schedule import cheapest, schedule
 from donna_hw.simulator.simulation import Simulation
 from donna_hw.simulator.workload import Workload
 
-MODEL_VERSION = 1  # of the model's equations: tables of different ones do not mix
 BATCH = 1024  # workloads at a time: memory stays flat
 
 
