@@ -39,7 +39,7 @@ def totals_of_simulation(found: Simulation) -> str:
 
 def unknown(found: Simulation) -> str:
     """Return which operators are costed as data movement for want of a rule."""
-    return f"no rule for {len(found.unknown_ops)}, costed as data movement: {_some(found.unknown_ops)}"
+    return f"costed as data movement for want of a rule: {_some(found.unknown_ops)}"
 
 
 def described(hardware: Hardware) -> str:

@@ -75,7 +75,7 @@ def test_the_dearest_are_shown_in_the_order_they_run() -> None:
 def test_unknown_operators_and_missing_energies_are_told() -> None:
     plain = HARDWARE.model_copy(update={"energy": type(HARDWARE.energy)()})
     text = text_of_simulation(made_simulation(hardware=plain, unknown_ops=("odd", "odder")))
-    assert "no rule for 2, costed as data movement: odd, odder" in text
+    assert "costed as data movement for want of a rule: odd, odder" in text
     assert "energy none given by the device" in text
     assert "no rule" not in text_of_simulation(made_simulation())
 
