@@ -13,26 +13,26 @@ from donna_hw.simulator.program import Run
 from donna_hw.simulator.workload import Geometry, Node, Workload
 
 Numbers = np.ndarray
-NO_GEOMETRY = (0,) * len(Geometry._fields)
 ACCUMULATOR_BYTES = 4  # of a partial sum and of a bias
 
 
 def structure(workload: Workload) -> tuple[object, ...]:
     """Return what two workloads must share to be simulated together: everything but sizes."""
     sizes = [tensor[0] for tensor in workload.tensors]
-    nodes = [
-        (kind, function, inputs, outputs, precision, weights > 0, _shape_class(geometry))
-        if not elementwise
-        else (kind, function, inputs, outputs, precision, *[sizes[x] == sizes[outputs[0]] for x in inputs])
-        for kind, function, _, _, inputs, outputs, geometry, weights, _, _, elementwise, precision in workload.nodes
-    ]
+    nodes = []
+    for node in workload.nodes:
+        shared: tuple[object, ...] = node[:2] + node[4:6] + node[10:]  # kind, function, tensors, elementwise, precision
+        if node[6] is not None:
+            shared += (node[7] > 0, _shape_class(node[6]))
+        elif node[10] and len(node[4]) > 1:
+            size = sizes[node[5][0]]
+            shared += tuple([sizes[x] == size for x in node[4]])
+        nodes.append(shared)
     return tuple(nodes), tuple([tensor[2] for tensor in workload.tensors]), workload.inputs, workload.outputs
 
 
-def _shape_class(g: Geometry | None) -> int:
+def _shape_class(g: Geometry) -> int:
     """Return what decides how a product is laid out and whether it can go strip by strip."""
-    if g is None:
-        return -1
     kind = 0 if g[13] == 1 else 1 if g[13] == g[1] else 2  # groups, channels
     return kind + 3 * (g[7:11] == (1, 1, 1, 1))  # kernel and stride
 
@@ -103,9 +103,16 @@ class Batch:
 
     @cached_property
     def shapes(self) -> Numbers:
-        """The geometry of every node, zeros for a vector node; float [n, nodes, 14]."""
-        sizes = [x for w in self.workloads for node in w.nodes for x in node[6] or NO_GEOMETRY]
-        return np.array(sizes, np.float64).reshape(len(self), -1, len(NO_GEOMETRY))
+        """The geometry of every array node, float [n, array nodes, 14]."""
+        places = list(self.array_nodes)
+        sizes = [x for w in self.workloads for place in places for x in w.nodes[place][6] or ()]
+        return np.array(sizes, np.float64).reshape(len(self), -1, len(Geometry._fields))
+
+    @cached_property
+    def array_nodes(self) -> dict[int, int]:
+        """Place among the array nodes by number."""
+        numbers = [number for number, node in enumerate(self.first.nodes) if node.kind == "array"]
+        return {number: place for place, number in enumerate(numbers)}
 
     @cached_property
     def counts(self) -> Numbers:
@@ -140,9 +147,8 @@ class Rows:
         self._bytes: dict[int, Numbers] = {}
         self._first = np.arange(len(runs) * len(batch))
         sizes = [self._gathered(batch.sizes, tensors) for tensors in self._tensors.values()]
-        sizes += [
-            self._gathered(table, nodes) for table in (batch.shapes, batch.counts) for nodes in self._nodes.values()
-        ]
+        sizes += [self._gathered(batch.counts, nodes) for nodes in self._nodes.values()]
+        sizes += [self._gathered(batch.shapes, self._arrays(node)) for node in self._nodes if node in batch.array_nodes]
         table = np.concatenate([*(each[:, 0] for each in sizes), *fetched], axis=1)
         whole = table.view(np.dtype((np.void, table.shape[1] * table.itemsize)))[:, 0]
         _, self._first, rows = np.unique(whole, return_index=True, return_inverse=True)
@@ -168,7 +174,11 @@ class Rows:
 
     def shapes_of(self, node: int) -> Shapes:
         """Return the geometry of an array node."""
-        return Shapes(*np.moveaxis(self._gathered(self.batch.shapes, self._nodes[node]), 2, 0))
+        return Shapes(*np.moveaxis(self._gathered(self.batch.shapes, self._arrays(node)), 2, 0))
+
+    def _arrays(self, node: int) -> tuple[int, ...]:
+        """Return the places of a node of each run among the array nodes."""
+        return tuple(self.batch.array_nodes[number] for number in self._nodes[node])
 
     def work_of(self, node: int) -> Numbers:
         """Return the elements that a vector node works through."""

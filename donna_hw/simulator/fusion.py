@@ -13,7 +13,7 @@ from itertools import pairwise
 from donna_hw.simulator.hardware import Hardware
 from donna_hw.simulator.workload import Geometry, Node, Workload
 
-LONGEST_GROUP = 3  # steps that run depth-first together: expand, depthwise, project
+LONGEST_GROUP = 3  # expand, depthwise, project
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,8 @@ def _with(step: Step, number: int, node: Node, workload: Workload, hardware: Har
 def depth_first(steps: list[Step], workload: Workload) -> list[tuple[int, int, Step]]:
     """Return (first, after last, group) of each run of steps that can go strip by strip.
 
-    Convolutions that follow each other, each alone using the one before; one of them has a kernel larger than 1 or a stride, and that one
-    is depthwise. Operands beside are allowed behind the last.
+    A pointwise, a depthwise and a pointwise convolution, or two of these, each alone using the one before. Operands beside are allowed
+    behind the last.
     """
     uses = Counter(tensor for step in steps for tensor in step.reads)
     uses.update(workload.outputs)
@@ -110,10 +110,10 @@ def depth_first(steps: list[Step], workload: Workload) -> list[tuple[int, int, S
                 break
             if any(b.maps != a.writes or uses[a.writes[0]] != 1 for a, b in pairwise(run)):
                 break
-            wide = sum(not _pointwise(_geometry(step, workload)) for step in run)
-            if wide > 1:
+            wide = [place for place, step in enumerate(run) if not _pointwise(_geometry(step, workload))]
+            if len(wide) > 1:
                 break
-            if wide:
+            if wide and (len(run) == 2 or wide == [1]):
                 found.append((first, after, _group(run)))
     return found
 
