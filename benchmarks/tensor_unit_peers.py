@@ -56,6 +56,14 @@ def run(python: str, *arguments: str, given: str = "") -> subprocess.CompletedPr
     return done
 
 
+def installed(python: str, module: str) -> bool:
+    """Say whether the peers' interpreter has a module; where it has not, print so."""
+    found = subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False).returncode == 0
+    if not found:
+        print(f"{module} is not installed for {python}: left out; the head of {Path(__file__).name} says how to get it")
+    return found
+
+
 def beside_scalesim(python: str) -> None:
     """Run the same layers on the same arrays and compare cycles."""
     arrays = [(*size, dataflow) for size, dataflow in product(ARRAYS, DATAFLOWS)]
@@ -142,5 +150,7 @@ if __name__ == "__main__":
     )
     parser.add_argument("--csv", type=Path, help="write the layers of MobileNetV2, ours and Vela's, to this file")
     asked = parser.parse_args()
-    beside_scalesim(asked.peers)
-    beside_vela(asked.peers, asked.csv)
+    if installed(asked.peers, "scalesim"):
+        beside_scalesim(asked.peers)
+    if installed(asked.peers, "ethosu.vela"):
+        beside_vela(asked.peers, asked.csv)
