@@ -13,7 +13,8 @@ from donna_hw.simulator.reading.inference import net_of
 from donna_hw.simulator.reading.model import check_names, load, own_inputs, sizes_of_symbols, skeleton_of, stated_shapes
 from donna_hw.simulator.reading.patterns import fold_into_products, fold_norms
 from donna_hw.simulator.reading.products import PRODUCTS
-from donna_hw.simulator.reading.vector import FUNCTIONS
+from donna_hw.simulator.reading.quantised import Quantised
+from donna_hw.simulator.reading.vector import FUNCTIONS, UNARY
 from donna_hw.simulator.reading.views import is_view
 from donna_hw.simulator.workload import Workload
 
@@ -41,7 +42,7 @@ def read_onnx(
     fold_activations(net)
     fold_norms(net)
     fold_into_products(net)
-    draft = Draft(net)
+    draft = Draft(net, Quantised(net, PRODUCTS.keys(), UNARY))
     for op in net.ops:
         if not op.outputs:
             continue

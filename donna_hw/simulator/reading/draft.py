@@ -20,8 +20,8 @@ TOKENS = frozenset({"MatMul", "MatMulInteger", "QLinearMatMul", "LayerNormalizat
 class Draft:
     """The nodes and tensors found so far, and where each tensor of the net lies."""
 
-    def __init__(self, net: Net) -> None:
-        self.net, self.quantised = net, Quantised(net)
+    def __init__(self, net: Net, quantised: Quantised) -> None:
+        self.net, self.quantised = net, quantised
         self.tensors: list[Tensor] = []
         self.nodes: list[Node] = []
         self.unknown: list[str] = []

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from donna_hw.simulator.reading.net import Net, Op
-from donna_hw.simulator.reading.products import PRODUCTS
-from donna_hw.simulator.reading.vector import UNARY
 from donna_hw.simulator.reading.views import is_view
 
 Q, DQ = "QuantizeLinear", "DequantizeLinear"
 
 
 class Quantised:
-    """The integer part of a net: `precision` of each operator in it, by its name's first output."""
+    """The integer part of a net: `precision` of each operator in it, by its name's first output.
 
-    def __init__(self, net: Net) -> None:
-        self._net, self._consumers = net, net.consumers()
+    products, functions: operators whose activation function may come before the QuantizeLinear, and those functions.
+    """
+
+    def __init__(self, net: Net, products: Set[str], functions: Set[str]) -> None:
+        self._net, self._consumers, self._functions = net, net.consumers(), functions
         self.views = {op.outputs[0] for op in net.ops if op.outputs and is_view(net, op)}
         self._drained = self._find_drained() if any(op.rule == Q for op in net.ops) else {}
         self.precision: dict[str, str] = {}
@@ -26,7 +29,7 @@ class Quantised:
             elif op.rule != Q and inputs and fed.issuperset(inputs) and op.outputs:
                 if all(name in self._drained for name in op.outputs):
                     self.precision |= {name: self._drained[name] for name in op.outputs}
-                    if op.rule in PRODUCTS or op.outputs[0] in self.views:
+                    if op.rule in products or op.outputs[0] in self.views:
                         fed.update(op.outputs)
                 elif op.outputs[0] in self.views:
                     fed.update(op.outputs)
@@ -66,4 +69,4 @@ class Quantised:
             return ""
         if op.rule == Q:
             return self._net.precision(op.outputs[0])
-        return found.get(op.outputs[0], "") if op.rule in UNARY or op.outputs[0] in self.views else ""
+        return found.get(op.outputs[0], "") if op.rule in self._functions or op.outputs[0] in self.views else ""
