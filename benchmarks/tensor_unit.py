@@ -1,18 +1,23 @@
-"""How fast the tensor unit is simulated on one core: blocks from their descriptions, cold and remembered, and a whole ONNX file.
+"""How fast the tensor unit is simulated on one core, and what it agrees on with SCALE-Sim and Arm's Vela where those are installed.
 
-python benchmarks/tensor_unit.py [--blocks 5000]. `benchmarks/tensor_unit_peers.py` runs SCALE-Sim and Vela beside it.
+    python3.11 -m venv peers && peers/bin/pip install ethos-u-vela scalesim 'numpy<2.4'
+    python benchmarks/tensor_unit.py --peers peers/bin/python --csv layers.csv
+
+Blocks from their descriptions, cold and remembered, and a whole ONNX file; `benchmarks/peers/beside.py` says how the peers are compared.
 """
 
 from __future__ import annotations
 
 import argparse
 import resource
+import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
+from peers.beside import beside_peers
 
 from donna_hw.blocks.cells import Classifier, ConvNormAct, InvertedResidual
 from donna_hw.blocks.layers import Graph, Shape, lower_chain
@@ -72,9 +77,11 @@ def seconds(act: object) -> float:
 
 def main() -> None:
     """Print the figures."""
-    options = argparse.ArgumentParser(description=__doc__)
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--blocks", type=int, default=5000)
     options.add_argument("--device", default="tensor_unit")
+    options.add_argument("--peers", default=sys.executable, help="interpreter that has scalesim and ethos-u-vela")
+    options.add_argument("--csv", type=Path, help="write the layers of MobileNetV2, ours and Vela's, to this file")
     chosen = options.parse_args()
     device = Device.load(chosen.device)
     hardware = read_hardware(device.file.hardware, device.name)
@@ -98,6 +105,7 @@ def main() -> None:
         small.of(random_blocks(chosen.blocks, seed))
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     print(f"memory after {4 * chosen.blocks} more blocks: {grown / 1024:.1f} MiB more at the peak")
+    beside_peers(chosen.peers, chosen.csv)
     assert warm < cold / 10, "remembering must pay"
 
 

@@ -47,7 +47,8 @@ class Node(NamedTuple):
     """One operator. Tensors are numbers into the workload's `tensors`; views are no nodes, their tensor is their input's.
 
     kind: `array` or `vector`. function: of a vector node, the key of its cost (`relu`, `add`, `softmax`, `move`, ...); else "".
-    inputs: of an array node the map, then, where the weights are themselves computed (`weights` 0), the second factor.
+    inputs: of an array node the map, then, where the weights are themselves computed (`weights` 0), the second factor, then what else it
+    reads, such as a computed bias or mask.
     outputs: one or more. geometry: of an array node. weights: elements of constant weights. biases: elements of the bias.
     work: elements that a vector node works through. elementwise: the output has the shape of input 0, and each element needs only its own
     (and what broadcasts onto it): the node can run on tiles of its producer.

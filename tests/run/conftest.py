@@ -7,9 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tiny_run import RECIPE, Main, TinyRun, donna
-
-from donna_hw import cli
+from tiny_run import RECIPE, TinyRun, donna
 
 
 @pytest.fixture(scope="session")
@@ -30,22 +28,3 @@ def broken(tiny_run: TinyRun, tmp_path: Path) -> TinyRun:
     shutil.copytree(tiny_run.folder, tmp_path / "run")
     shutil.copy(tiny_run.recipe, tmp_path / "tiny.toml")
     return TinyRun(tmp_path / "tiny.toml", tmp_path / "run", tiny_run.seconds, tiny_run.printed)
-
-
-@pytest.fixture
-def main(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Main:
-    """Return the command line's entry, called in this process: (exit code, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["donna-hw", *map(str, arguments)])
-        capsys.readouterr()
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        found = capsys.readouterr()
-        return code, found.out, found.err
-
-    return call

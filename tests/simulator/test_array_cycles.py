@@ -15,7 +15,7 @@ from donna_hw.simulator.array import Product, cycles, folds, mapped, partial_sum
 from donna_hw.simulator.hardware import Array
 from donna_hw.simulator.simulate import simulate
 
-# 51 runs of SCALE-Sim 3.0.0 with SRAM that never stalls; benchmarks/tensor_unit_peers.py runs it again
+# 51 runs of SCALE-Sim 3.0.0 with SRAM that never stalls; benchmarks/tensor_unit.py runs more of them
 RUNS = list(csv.DictReader(Path(__file__).with_name("scalesim_32x32.csv").read_text(encoding="utf-8").splitlines()))
 UNCUT = (
     "memory.sram_bytes=inf", "memory.weight_buffer_bytes=inf", "memory.accumulator_bytes=inf",

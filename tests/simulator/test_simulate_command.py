@@ -15,7 +15,6 @@ import tomli_w
 from made_simulations import CONTENT
 from onnx import TensorProto, helper
 
-from donna_hw import cli
 from donna_hw.cli.simulate import input_shapes
 from donna_hw.cli.simulate import simulate as command
 from donna_hw.errors import BadSetting
@@ -24,24 +23,14 @@ Call = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
+def call(main: Call) -> Call:
     """Return `donna-hw simulate` in a folder with net.onnx and the device unit: (exit code, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
     onnx.save(model(), "net.onnx")
     device = {"title": "made", "backend": "tensor_unit", "protocol": "paper_simulator", "hardware": CONTENT}
     Path("unit.toml").write_text(tomli_w.dumps(device))
 
     def run(*arguments: object) -> tuple[int, str, str]:
-        words = arguments if "--device" in arguments else (*arguments, "--device", "unit.toml")
-        monkeypatch.setattr("sys.argv", ["donna-hw", "simulate", *map(str, words)])
-        capsys.readouterr()
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        found = capsys.readouterr()
-        return code, found.out, found.err
+        return main("simulate", *arguments, *(() if "--device" in arguments else ("--device", "unit.toml")))
 
     return run
 

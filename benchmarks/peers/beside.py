@@ -1,7 +1,4 @@
-"""The simulator of tensor units beside two public ones, SCALE-Sim and Arm's Vela, in one run: their speed, and what they agree on.
-
-    python3.11 -m venv peers && peers/bin/pip install ethos-u-vela scalesim 'numpy<2.4'
-    python benchmarks/tensor_unit_peers.py --peers peers/bin/python --csv layers.csv
+"""The simulator of tensor units beside two public ones, SCALE-Sim and Arm's Vela: their speed, and what they agree on.
 
 The peers run in an interpreter of their own, since SCALE-Sim 3.0.0 fails with the NumPy that this project is tested with. SCALE-Sim's
 cycles must be ours, to the cycle, for every layer, array and dataflow. Vela estimates a real product; with it the question is the order
@@ -16,7 +13,6 @@ array. It leaves maps in DRAM that we keep on the chip (`s3b1 project` reads 28 
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import math
@@ -36,7 +32,7 @@ from donna_hw.simulator.hardware import Hardware, read_hardware
 from donna_hw.simulator.simulate import simulate
 from donna_hw.simulator.simulation import Operator
 
-HERE = Path(__file__).parent / "peers"
+HERE = Path(__file__).parent
 SYSTEM = ("--accelerator-config", "ethos-u65-512", "--config", "Arm/vela.ini")
 MEMORY = ("--system-config", "Ethos_U65_High_End", "--memory-mode", "Dedicated_Sram_384KB")
 VELA = {"total": "Op Cycles", "compute": "NPU", "sram": "SRAM AC", "dram": "DRAM AC", "macs": "MAC Count"}
@@ -60,7 +56,7 @@ def installed(python: str, module: str) -> bool:
     """Say whether the peers' interpreter has a module; where it has not, print so."""
     found = subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False).returncode == 0
     if not found:
-        print(f"{module} is not installed for {python}: left out; the head of {Path(__file__).name} says how to get it")
+        print(f"{module} is not installed for {python}: left out; `--help` says how to get it")
     return found
 
 
@@ -143,14 +139,9 @@ def beside_vela(python: str, table: Path | None) -> None:
             writer.writerows(rows)
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "--peers", default=sys.executable, help="interpreter that has scalesim and ethos-u-vela; default: this one"
-    )
-    parser.add_argument("--csv", type=Path, help="write the layers of MobileNetV2, ours and Vela's, to this file")
-    asked = parser.parse_args()
-    if installed(asked.peers, "scalesim"):
-        beside_scalesim(asked.peers)
-    if installed(asked.peers, "ethosu.vela"):
-        beside_vela(asked.peers, asked.csv)
+def beside_peers(python: str, table: Path | None) -> None:
+    """Compare with each peer that an interpreter has; table: write the layers of MobileNetV2, ours and Vela's, to this CSV."""
+    if installed(python, "scalesim"):
+        beside_scalesim(python)
+    if installed(python, "ethosu.vela"):
+        beside_vela(python, table)
