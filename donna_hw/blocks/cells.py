@@ -8,7 +8,6 @@ from donna_hw.blocks.layers import Draft
 from donna_hw.errors import BadSetting, UnknownName
 
 CELLS = ("depthwise", "grouped")
-ATTENTIONS = ("none", "se")
 
 
 @dataclass(frozen=True)
@@ -29,31 +28,64 @@ class ConvNormAct:
 
 @dataclass(frozen=True)
 class Classifier:
-    """Global mean, then a fully connected layer to the classes."""
+    """Global mean, a hidden layer of `features` where there are any (MobileNetV3 has), then a fully connected layer to the classes."""
 
     classes: int
+    features: int = 0
+    activation: str = "none"
 
     def draw(self, draft: Draft, x: str) -> str:
-        """Add pool, flatten and linear."""
-        pooled = draft.global_pool(x, name="pool")
-        return draft.linear(draft.flatten(pooled, name="flatten"), self.classes, name="linear")
+        """Add pool, flatten and linear layers."""
+        x = draft.flatten(draft.global_pool(x, name="pool"), name="flatten")
+        if self.features:
+            x = draft.linear(x, self.features, activation=self.activation, name="features")
+        return draft.linear(x, self.classes, name="linear")
+
+
+@dataclass(frozen=True)
+class SqueezeExcite:
+    """A gate for each hidden channel, from the mean of all: reduce, activate, expand, gate.
+
+    of: what is reduced to a quarter, the bottleneck's `input` channels or its `hidden` ones. divisor: the reduced channels are rounded to a
+    multiple of it. activation: between the two layers; empty for the block's own.
+    """
+
+    of: str = "input"
+    divisor: int = 1
+    activation: str = ""
+    gate: str = "sigmoid"
+
+    def draw(self, draft: Draft, x: str, channels: int, activation: str, prefix: str) -> str:
+        """Add pool, two layers and the product; `channels` are the bottleneck's input ones."""
+        hidden = draft.shape(x)[0]
+        reduced = rounded((channels if self.of == "input" else hidden) / 4, self.divisor)
+        y = draft.global_pool(x, name=f"{prefix}squeeze")
+        y = draft.conv(y, reduced, activation=self.activation or activation, normalised=False, name=f"{prefix}reduce")
+        y = draft.conv(y, hidden, activation=self.gate, normalised=False, name=f"{prefix}gate")
+        return draft.scale(x, y, name=f"{prefix}excite")
+
+
+ATTENTIONS = {
+    "none": None,
+    "se": SqueezeExcite(),  # as in EfficientNet
+    "se_v3": SqueezeExcite("hidden", 8, "relu", "hard_sigmoid"),  # as in MobileNetV3
+}
 
 
 @dataclass(frozen=True)
 class InvertedResidual:
     """`depth` inverted residual bottlenecks: expand 1x1, spatial kxk, optional squeeze-and-excite, project 1x1, residual.
 
-    The first bottleneck has the stride; the others, and the first where stride and channels allow, add their input.
-    width scales the hidden channels only: a block's input and output keep the reference's channels (paper, section 3).
-    cell: `depthwise`, or `grouped` with `group_size` channels a group; hidden channels are rounded up to whole groups.
-    attention: `se` squeezes to a quarter of the bottleneck's input channels, as EfficientNet does. The group size and this
-    quarter are our choice; the paper's text at hand does not give them.
+    The first bottleneck has the stride; the others, and the first where stride and channels allow, add their input. An expansion
+    of 1 has no layer, as in MobileNetV2. width scales the hidden channels only: a block's input and output keep the reference's channels
+    (paper, section 3). cell: `depthwise`, or `grouped` with `group_size` channels a group; hidden channels are rounded up to whole
+    groups. The group size is our choice; the paper's text at hand does not give it. attention: a key of `ATTENTIONS`.
     """
 
     channels: int
     stride: int = 1
     kernel: int = 3
-    expand: int = 6
+    expand: float = 6
     depth: int = 1
     activation: str = "relu"
     attention: str = "none"
@@ -62,7 +94,7 @@ class InvertedResidual:
     group_size: int = 8
 
     def __post_init__(self) -> None:
-        for field, known in (("cell", CELLS), ("attention", ATTENTIONS)):
+        for field, known in (("cell", CELLS), ("attention", tuple(ATTENTIONS))):
             if getattr(self, field) not in known:
                 raise UnknownName(f"{field} must be a known one", found=getattr(self, field), known=known)
         if self.depth < 1:
@@ -84,18 +116,27 @@ class InvertedResidual:
         if self.cell == "grouped":
             hidden = -(-hidden // self.group_size) * self.group_size
         groups = hidden if self.cell == "depthwise" else hidden // self.group_size
-        act = self.activation
-        y = draft.conv(x, hidden, activation=act, name=f"{prefix}expand")
+        act, y = self.activation, x
+        if self.expand != 1 or hidden != into:
+            y = draft.conv(y, hidden, activation=act, name=f"{prefix}expand")
         y = draft.conv(
             y, hidden, kernel=self.kernel, stride=stride, groups=groups, activation=act, name=f"{prefix}spatial"
         )
-        if self.attention == "se":
-            squeezed = draft.global_pool(y, name=f"{prefix}squeeze")
-            reduced = max(1, into // 4)
-            gate = draft.conv(squeezed, reduced, activation=act, normalised=False, name=f"{prefix}reduce")
-            gate = draft.conv(gate, hidden, activation="sigmoid", normalised=False, name=f"{prefix}gate")
-            y = draft.scale(y, gate, name=f"{prefix}excite")
+        attention = ATTENTIONS[self.attention]
+        if attention is not None:
+            y = attention.draw(draft, y, into, act, prefix)
         y = draft.conv(y, self.channels, name=f"{prefix}project")
         if stride == 1 and into == self.channels:
             y = draft.add(y, x, name=f"{prefix}residual")
         return y
+
+
+def rounded(channels: float, divisor: int) -> int:
+    """Return channels rounded to a multiple of `divisor`, at least one and never by more than a tenth down, as MobileNets do.
+
+    With a divisor of 1 the channels are cut to a whole number.
+    """
+    if divisor == 1:
+        return max(1, int(channels))
+    found = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return found + divisor if found < 0.9 * channels else found

@@ -17,7 +17,7 @@ from donna_hw.errors import BadSetting, UnknownName
 
 Shape = tuple[int, ...]
 
-OPERATORS = ("conv", "linear", "global_pool", "flatten", "add", "scale")
+OPERATORS = ("conv", "linear", "max_pool", "global_pool", "flatten", "add", "scale")
 ACTIVATIONS = ("none", "relu", "relu6", "swish", "hard_swish", "sigmoid", "hard_sigmoid")
 INPUT = "input"
 RESERVED = (INPUT, "output")
@@ -30,7 +30,8 @@ class Layer:
     operator: one of `OPERATORS`; `add` and `scale` take two inputs, `scale` multiplies a map by one gate a channel.
     inputs: names of the layers that feed it, `input` for the block's own input.
     in_shape, out_shape: of one image; for two inputs `in_shape` is the first's.
-    kernel, stride, groups: of a convolution; padding is kernel // 2 on each side, so stride 1 keeps the size.
+    kernel, stride, groups: of a convolution, the first two of a max pool too; padding is kernel // 2 on each side, so stride 1 keeps the
+    size.
     normalised: a batch-norm follows in training; it is folded into weights and bias wherever the layer is deployed.
     """
 
@@ -140,8 +141,7 @@ class Draft:
         if groups < 1 or into % groups or channels % groups:
             rule, value = ("input", into) if groups < 1 or into % groups else ("output", channels)
             raise BadSetting(f"the groups of a convolution must divide its {rule} channels ({value})", found=groups)
-        if kernel % 2 == 0 or kernel < 1:
-            raise BadSetting("the kernel of a convolution must be odd, so that padding keeps the size", found=kernel)
+        _odd(kernel, "a convolution")
         out = (channels, -(-height // stride), -(-width // stride))
         return self._add(
             Layer(self._prefix + name, "conv", (x,), shape, out, kernel, stride, groups, activation, normalised)
@@ -155,6 +155,15 @@ class Draft:
             Layer(self._prefix + name, "linear", (x,), self._shapes[x], (features,), activation=activation)
         )
 
+    def max_pool(self, x: str, *, kernel: int, stride: int, name: str) -> str:
+        """Add the largest value of each window; the padding never is the largest."""
+        _odd(kernel, "a max pool")
+        if stride < 1:
+            raise BadSetting("the stride of a max pool must be 1 or more", found=stride)
+        shape = channels, height, width = self._shapes[x]
+        out = (channels, -(-height // stride), -(-width // stride))
+        return self._add(Layer(self._prefix + name, "max_pool", (x,), shape, out, kernel, stride))
+
     def global_pool(self, x: str, *, name: str) -> str:
         """Add the mean over height and width, which keeps the shape (channels, 1, 1)."""
         return self._add(Layer(self._prefix + name, "global_pool", (x,), self._shapes[x], (self._shapes[x][0], 1, 1)))
@@ -163,11 +172,12 @@ class Draft:
         """Add a reshape to (features,)."""
         return self._add(Layer(self._prefix + name, "flatten", (x,), self._shapes[x], (prod(self._shapes[x]),)))
 
-    def add(self, x: str, y: str, *, name: str) -> str:
+    def add(self, x: str, y: str, *, activation: str = "none", name: str) -> str:
         """Add the sum of two layers of one shape."""
         if self._shapes[x] != self._shapes[y]:
             raise BadSetting(f"an addition needs two inputs of one shape, {self._shapes[x]}", found=self._shapes[y])
-        return self._add(Layer(self._prefix + name, "add", (x, y), self._shapes[x], self._shapes[x]))
+        shape = self._shapes[x]
+        return self._add(Layer(self._prefix + name, "add", (x, y), shape, shape, activation=activation))
 
     def scale(self, x: str, gate: str, *, name: str) -> str:
         """Add the product of a map and one gate a channel (squeeze-and-excite)."""
@@ -222,6 +232,11 @@ def layers_hash(graph: Graph) -> str:
     ]
     text = json.dumps([graph.input_shape, rows], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _odd(kernel: int, what: str) -> None:
+    if kernel % 2 == 0 or kernel < 1:
+        raise BadSetting(f"the kernel of {what} must be odd, so that padding keeps the size", found=kernel)
 
 
 def _finished(draft: Draft, output: str) -> Graph:

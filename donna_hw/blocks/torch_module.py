@@ -51,6 +51,8 @@ class LayerModule(nn.Module):
         x = inputs[0]
         if self.weights is not None:
             x = self.weights(x)
+        elif self.layer.operator == "max_pool":
+            x = f.max_pool2d(x, self.layer.kernel, self.layer.stride, self.layer.kernel // 2)
         elif self.layer.operator == "global_pool":
             x = x.mean((2, 3), keepdim=True)
         elif self.layer.operator == "flatten":

@@ -19,6 +19,7 @@ FUNCTIONS = {
     "add": ("Add", "add"),
     "scale": ("Mul", "mul"),
     "global_pool": ("GlobalAveragePool", "global_pool"),
+    "max_pool": ("MaxPool", "max_pool"),
 }
 new = (
     tuple.__new__
@@ -48,10 +49,10 @@ def workload_of(graph: Graph, batch: int = 1) -> Workload:
         if operator in FUNCTIONS:
             op_type, function = FUNCTIONS[operator]
             y = places[layer.inputs[-1]]
-            pool = operator == "global_pool"
+            elementwise = operator in ("add", "scale")
             inputs = (x,) if x == y else (x, y)
-            work = batch * prod(layer.in_shape) if pool else elements
-            fields = ("vector", function, name, op_type, inputs, (out,), None, 0, 0, work, not pool, "")
+            work = elements * layer.kernel**2 if operator != "global_pool" else batch * prod(layer.in_shape)
+            fields = ("vector", function, name, op_type, inputs, (out,), None, 0, 0, work, elementwise, "")
         else:
             op_type, geometry, weights = _product(layer, batch)
             fields = ("array", "", name, op_type, (x,), (out,), geometry, weights, shape[0], 0, False, "")

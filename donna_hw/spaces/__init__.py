@@ -13,6 +13,11 @@ __all__ = ["Architecture", "Axis", "Space", "Stage", "load_space", "space_names"
 
 _SHIPPED = {
     "donna": "donna_hw.spaces.donna:donna",
+    "efficientnet_b0": "donna_hw.spaces.efficientnet:efficientnet_b0",
+    "mobilenetv3_1.0": "donna_hw.spaces.mobilenetv3:mobilenetv3_1_0",
+    "mobilenetv3_1.2": "donna_hw.spaces.mobilenetv3:mobilenetv3_1_2",
+    "mobilenetv3_1.2_extended": "donna_hw.spaces.mobilenetv3:mobilenetv3_1_2_extended",
+    "proxylessnas_1.3": "donna_hw.spaces.proxylessnas:proxylessnas_1_3",
     "small_8px": "donna_hw.spaces.small:small_8px",
     "small_28px": "donna_hw.spaces.small:small_28px",
 }

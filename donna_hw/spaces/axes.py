@@ -1,10 +1,13 @@
-"""Axes that several spaces share: the paper's tied activation and attention, and its two cells."""
+"""Axes that several spaces share."""
 
 from __future__ import annotations
 
 from donna_hw.spaces.space import Axis
 
-STYLE = Axis(
+KERNEL = Axis("kernel", (3, 5, 7))
+EXPAND = Axis("expand", (3, 4, 6))
+WIDTH = Axis("width", (0.5, 1.0))
+STYLE = Axis(  # the paper's tied activation and attention
     "style",
     ("relu", "swish_se"),
     settings={

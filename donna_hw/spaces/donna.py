@@ -13,16 +13,16 @@ from __future__ import annotations
 from functools import partial
 
 from donna_hw.blocks.cells import Classifier, ConvNormAct, InvertedResidual
-from donna_hw.spaces.axes import CELL, STYLE
+from donna_hw.spaces.axes import CELL, KERNEL, STYLE, WIDTH
 from donna_hw.spaces.space import Axis, Space, Stage
 
 AXES = (
-    Axis("kernel", (3, 5, 7)),
+    KERNEL,
     Axis("expand", (2, 3, 4, 6)),
     Axis("depth", (1, 2, 3, 4)),
     STYLE,
     CELL,
-    Axis("width", (0.5, 1.0)),
+    WIDTH,
 )
 STAGES = ((64, 2), (96, 2), (128, 2), (196, 1), (256, 2))  # channels, stride
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
 
@@ -47,6 +47,10 @@ class Axis:
     def reference_value(self) -> Value:
         """The value that the reference network has."""
         return self.values[-1] if self.reference is None else self.reference
+
+    def around(self, reference: Value) -> Axis:
+        """Return the axis with another value as the reference's."""
+        return replace(self, reference=reference)
 
     def sets(self, value: Value) -> Mapping[str, Value]:
         """Return the cell's keywords for a value."""
