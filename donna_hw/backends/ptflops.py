@@ -7,6 +7,7 @@ import io
 from importlib.metadata import version
 from typing import ClassVar
 
+from donna_hw import torchvision
 from donna_hw.backends.base import Availability, ExactBackend
 from donna_hw.blocks.layers import Graph
 from donna_hw.errors import UnknownName
@@ -46,6 +47,7 @@ class PtflopsBackend(ExactBackend):
 
     def cost(self, graph: Graph) -> float:
         """Return the count for one image as a whole number."""
+        torchvision.ready()  # ptflops imports it where it is installed
         from ptflops import get_model_complexity_info
 
         from donna_hw.blocks.torch_module import to_torch

@@ -109,8 +109,15 @@ def _main_node(layer: Layer, output: str) -> onnx.NodeProto:
             group=layer.groups,
         )
     if layer.operator == "max_pool":
-        sizes = {"kernel_shape": [layer.kernel] * 2, "strides": [layer.stride] * 2, "pads": [layer.kernel // 2] * 4}
-        return helper.make_node("MaxPool", inputs, [output], name=layer.name, **sizes)
+        return helper.make_node(
+            "MaxPool",
+            inputs,
+            [output],
+            name=layer.name,
+            kernel_shape=[layer.kernel] * 2,
+            strides=[layer.stride] * 2,
+            pads=[layer.kernel // 2] * 4,
+        )
     if layer.operator == "linear":
         return helper.make_node("Gemm", inputs + parameters, [output], name=layer.name, transB=1)
     kind = {"global_pool": "GlobalAveragePool", "flatten": "Flatten", "add": "Add", "scale": "Mul"}[layer.operator]

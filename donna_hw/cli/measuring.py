@@ -36,19 +36,24 @@ def devices() -> None:
 
 @click.command()
 def spaces() -> None:
-    """Show the search spaces, their axes and sizes."""
+    """Show the search spaces, their axes and sizes, and the counts of their smallest, reference and largest network.
+
+    A name may go on with @160px, for other images, and @10classes: every command takes it. FILE.py:FUNCTION names a space of your own.
+    """
     from donna_hw.show.summaries import table
     from donna_hw.spaces import load_space, space_names
+    from donna_hw.spaces.members import reach
     from donna_hw.units import printed
 
     rows = []
     for name in space_names():
         space = load_space(name)
-        reference = space.network(space.reference)
+        members = reach(space).values()
         axes = ", ".join(f"{axis.name} {'/'.join(map(str, axis.values))}" for axis in space.stages[0].axes)
-        counts = f"{printed(reference.macs, 'MAC')}, {printed(reference.params, 'parameter')}"
-        rows.append([name, f"{len(space.stages)} x {space.stages[0].size}", f"{space.size:.3g}", counts, axes])
-    click.echo(table(["space", "stages x blocks", "networks", "reference", "axes of the first stage"], rows))
+        counts = [f"{printed(member.macs, 'MAC')}, {printed(member.params, 'parameter')}" for member in members]
+        rows.append([name, f"{len(space.stages)} x {space.stages[0].size}", f"{space.size:.3g}", *counts, axes])
+    header = ["space", "stages x blocks", "networks", "smallest", "reference", "largest", "axes of the first stage"]
+    click.echo(table(header, rows))
 
 
 @click.command()

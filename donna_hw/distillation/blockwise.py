@@ -64,7 +64,9 @@ def distill(
         return library
     save_maps(space, teacher, data, bkd.images, seed=seed, folder=maps)
     tasks = [
-        BlockTask(space.name, stage.name, m, str(maps), bkd.fit, seed, str(library.weights_path(stage, m)))
+        BlockTask(
+            space.address or space.name, stage.name, m, str(maps), bkd.fit, seed, str(library.weights_path(stage, m))
+        )
         for stage, m in todo.values()
     ]
     tasks.sort(key=lambda task: -space.block_graph(space.stage(task.stage), task.number).macs)  # longest first

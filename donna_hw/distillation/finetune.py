@@ -80,7 +80,7 @@ def finetune(
     if not todo:
         return
     todo.sort(key=lambda architecture: -space.network(architecture).macs)  # longest first
-    tasks = [NetworkTask(space.name, a, start, ekd, seed, str(library.weights_path(a))) for a in todo]
+    tasks = [NetworkTask(space.address or space.name, a, start, ekd, seed, str(library.weights_path(a))) for a in todo]
     total = len(set(architectures))
     for task, (top1, seconds) in track(pool.map(finetune_one, tasks), f"finetune {role}", total, total - len(todo)):
         library.journal.append(

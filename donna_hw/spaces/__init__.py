@@ -1,13 +1,21 @@
-"""Search spaces by name: the shipped ones, and those that other packages register as `donna_hw.spaces` entry points."""
+"""Search spaces by name: the shipped ones, those of other packages (`donna_hw.spaces` entry points), and a user's own file.
+
+A name may go on with variations: `donna@160px` is the donna space on 160x160 images, `donna@160px@10classes` with a classifier for 10.
+`my_space.py:narrow` is what the function `narrow` of that file returns.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
+from pathlib import Path
 
 from donna_hw.errors import UnknownName
+from donna_hw.spaces.own import own_space
 from donna_hw.spaces.space import Architecture, Axis, Space, Stage
+from donna_hw.spaces.variations import varied
 
 __all__ = ["Architecture", "Axis", "Space", "Stage", "load_space", "space_names"]
 
@@ -30,13 +38,26 @@ def space_names() -> list[str]:
 
 @cache
 def load_space(name: str) -> Space:
-    """Return the space of that name; raises `UnknownName` with the known ones."""
+    """Return the space of that name, varied as it says; raises `UnknownName` with the known ones, `BadSetting` for a bad variation."""
+    plain, *variations = name.split("@")
+    return replace(varied(_plain(plain), variations), address=name)
+
+
+def _plain(name: str) -> Space:
     target = _SHIPPED.get(name)
     for point in entry_points(group="donna_hw.spaces"):
         if target is None and point.name == name:
             target = point.value
     if target is None:
-        raise UnknownName("a search space must be a known one", found=name, known=space_names())
+        path, colon, function = name.rpartition(":")
+        if colon and path.endswith(".py"):
+            return own_space(Path(path), function)
+        raise UnknownName(
+            "a search space must be a known one",
+            found=name,
+            known=space_names(),
+            cure="or name a file's: FILE.py:FUNCTION",
+        )
     module, _, attribute = target.partition(":")
     space: Space = getattr(import_module(module), attribute)()
     return space

@@ -155,7 +155,7 @@ class Space:
 
     input_shape: (channels, height, width). before, after: named fixed parts (stem; tail, classifier). A layer-wise space is one
     whose stages are single layers. global_axes: properties of the whole network; none of the shipped spaces has one yet,
-    and what cannot honour them refuses them.
+    and what cannot honour them refuses them. address: what `load_space` was asked for, so that another process can load it too.
     """
 
     name: str
@@ -165,6 +165,7 @@ class Space:
     stages: tuple[Stage, ...]
     after: tuple[tuple[str, Block], ...]
     global_axes: tuple[Axis, ...] = ()
+    address: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         for name in self.part_names:

@@ -87,8 +87,9 @@ class EveryOperator:
 
     def draw(self, draft: Draft, x: str) -> str:
         a = draft.conv(x, 6, kernel=3, stride=2, activation=self.activation, name="a")
+        a = draft.max_pool(a, kernel=3, stride=2, name="pooled")
         b = draft.conv(a, 6, kernel=5, groups=3, normalised=False, name="b")
-        total = draft.add(a, b, name="total")
+        total = draft.add(a, b, activation=self.activation, name="total")
         gate = draft.conv(
             draft.global_pool(total, name="pool"), 6, activation="hard_sigmoid", normalised=False, name="gate"
         )

@@ -29,7 +29,7 @@ def assert_same(graph: Graph, batch: int = 1) -> None:
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("cell", ["depthwise", "grouped"])
-@pytest.mark.parametrize("attention", ["none", "se"])
+@pytest.mark.parametrize("attention", ["none", "se", "se_v3"])
 def test_every_cell_and_activation(activation: str, cell: str, attention: str) -> None:
     for stride, batch in ((1, 1), (2, 3)):
         block = InvertedResidual(12, stride, 5, 4, 2, activation, attention, cell)  # all of its settings
@@ -51,6 +51,20 @@ def test_blocks_and_networks_of_a_space() -> None:
 def test_one_pixel_and_one_channel() -> None:
     assert_same(lower(InvertedResidual(1, expand=1, attention="se"), (1, 1, 1)))
     assert_same(lower(Classifier(1), (1, 1, 1)))
+
+
+class Pooled:
+    """A max pool of a window of 5 with a stride of 2, and a sum with an activation."""
+
+    def draw(self, draft: Draft, x: str) -> str:
+        x = draft.max_pool(x, kernel=5, stride=2, name="pool")
+        return draft.add(x, draft.conv(x, 3, name="conv"), activation="relu", name="sum")
+
+
+def test_a_max_pool_works_through_its_windows() -> None:
+    graph = lower(Pooled(), (3, 9, 8))
+    assert workload_of(graph, 2).nodes[0].work == 2 * 3 * 5 * 4 * 25
+    assert_same(graph, 2)
 
 
 class Doubled:

@@ -1,0 +1,40 @@
+"""A user's own space, from a Python file of theirs."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+from donna_hw.errors import BadFile, UnknownName
+from donna_hw.spaces.space import Space
+
+
+def own_space(path: Path, function: str) -> Space:
+    """Return what `function` of the file at `path` returns, named `FILE.py:FUNCTION` if it names itself nothing else.
+
+    The file is run, as any Python file is. Raises `BadFile` when it is missing or cannot be run, `UnknownName` when it has no such
+    function that returns a Space.
+    """
+    if not path.is_file():
+        raise BadFile(f"{path} must be a Python file with a space in it", found="no such file", cure="check the path")
+    name = f"_donna_hw_own_{path.stem}"
+    spec = spec_from_file_location(name, path)
+    assert spec is not None  # noqa: S101  a .py file has one
+    assert spec.loader is not None  # noqa: S101
+    module = module_from_spec(spec)
+    sys.modules[name] = module  # where its dataclasses look up their own annotations
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise BadFile(
+            f"{path} must be a Python file that runs", found=f"{type(error).__name__}: {error}", cure="mend it"
+        ) from error
+    known = [key for key, value in vars(module).items() if callable(value) and getattr(value, "__module__", "") == name]
+    space = getattr(module, function, None) if function in known else None
+    found = space() if space is not None else None
+    if not isinstance(found, Space):
+        raise UnknownName(
+            f"{path} must have a function that returns a Space", found=function or "no function", known=known
+        )
+    return found
