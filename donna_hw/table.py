@@ -14,14 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy import stats
 
 from donna_hw.backends.base import ORIGINS, UNITS
-from donna_hw.blocks.layers import layers_hash
+from donna_hw.coverage import Coverage, Key, block_key, coverage_of
 from donna_hw.errors import BadFile, BadTable
 from donna_hw.files import read_model, read_text, write_atomic, write_toml
 from donna_hw.measurement.environment import Scalar
-from donna_hw.spaces.space import Space, Stage
+from donna_hw.spaces.space import Space
 
 UNSAMPLED = ("raw_median_s", "mean_s", "min_s")  # blank in rows that are composed, since these have no samples
-Key = tuple[str, ...]  # part, then the values of the stage's axes as text
 
 
 class TableInfo(BaseModel):
@@ -121,25 +120,23 @@ class LatencyTable:
             found[key] = number
         return found
 
+    def coverage(self, space: Space) -> Coverage:
+        """Return which blocks of a space have no row, or one of other layers; raises `BadTable` for another space or a doubled key."""
+        if self.info.space != space.name:
+            raise BadTable(f"{self.path} must be a table of {space.name}", found=self.info.space, cure="name its space")
+        hashes = self.frame["layers_hash"].astype(str).tolist()
+        return coverage_of(space, {key: hashes[row] for key, row in self.rows_by_key(space).items()})
+
     def costs(self, space: Space) -> TableCosts:
         """Return the costs of every block and fixed part of a space as arrays.
 
         Raises `BadTable` when the table is of another space, when rows are missing (all are counted, the first are named), or when a row
         was measured on other layers than the space has now.
         """
-        if self.info.space != space.name:
-            raise BadTable(f"{self.path} must be a table of {space.name}", found=self.info.space, cure="name its space")
         rows = self.rows_by_key(space)
+        self._refuse_partial(space, self.coverage(space))
         wanted = {stage.name: [block_key(stage, m) for m in range(stage.size)] for stage in space.stages}
         fixed: list[Key] = [(name,) for name in space.fixed]
-        missing = [key for keys in [*wanted.values(), fixed] for key in keys if key not in rows]
-        if missing:
-            raise BadTable(
-                f"{self.path} must have a row for each block of {space.name}",
-                found=f"{len(missing)} missing: {', '.join(' '.join(key) for key in missing[:3])}{' ...' * (len(missing) > 3)}",
-                cure=f"donna-hw profile {space.name} --device {self.info.device} fills them, with --retry those that failed",
-            )
-        self._refuse_other_layers(space, rows)
         values = self.frame[self.info.column].to_numpy(np.float64)
         errors = self._standard_errors()
         picks = [np.array([rows[key] for key in keys]) for keys in wanted.values()]
@@ -159,18 +156,21 @@ class LatencyTable:
         quantile = np.where(rounds > 1, stats.t.ppf(0.975, np.maximum(rounds - 1, 1)), stats.norm.ppf(0.975))
         return np.asarray(width / (2 * quantile))
 
-    def _refuse_other_layers(self, space: Space, rows: Mapping[Key, int]) -> None:
-        hashes = self.frame["layers_hash"].astype(str).tolist()
-        expected: dict[Key, str] = {(name,): layers_hash(space.fixed_graph(name)) for name in space.fixed}
-        for stage in space.stages:
-            expected |= {block_key(stage, m): layers_hash(space.block_graph(stage, m)) for m in range(stage.size)}
-        for key, wanted in expected.items():
-            if hashes[rows[key]] != wanted:
-                raise BadTable(
-                    f"{self.path}: row {' '.join(key)} must be of the layers {wanted} that {space.name} has now",
-                    found=hashes[rows[key]],
-                    cure="the space was changed since: profile again",
-                )
+    def _refuse_partial(self, space: Space, found: Coverage) -> None:
+        if found.missing:
+            first = ", ".join(" ".join(key) for key in found.missing[:3])
+            raise BadTable(
+                f"{self.path} must have a row for each block of {space.name}",
+                found=f"{len(found.missing)} missing: {first}{' ...' * (len(found.missing) > 3)}",
+                cure=f"donna-hw profile {space.name} --device {self.info.device} fills them, with --retry those that failed; "
+                f"donna-hw table check {self.path} names them all",
+            )
+        for key, kept, now in found.changed:
+            raise BadTable(
+                f"{self.path}: row {' '.join(key)} must be of the layers {now} that {space.name} has now",
+                found=kept,
+                cure="the space was changed since: profile again",
+            )
 
 
 @dataclass(frozen=True)
@@ -181,11 +181,6 @@ class TableCosts:
     errors: tuple[np.ndarray, ...]
     fixed: float
     fixed_error: float
-
-
-def block_key(stage: Stage, number: int) -> Key:
-    """Return a block's key in a table."""
-    return (stage.name, *(str(value) for value in stage.choice(number).values()))
 
 
 def table_path(root: Path, device: str, space: str, variant: str) -> Path:

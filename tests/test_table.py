@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from donna_hw.blocks.cells import ConvNormAct
 from donna_hw.blocks.layers import layers_hash
+from donna_hw.coverage import block_key
 from donna_hw.errors import BadFile, BadSetting, BadTable, DonnaError, UnknownName
 from donna_hw.profiling.profile import profile_space
 from donna_hw.spaces import Axis, Space, Stage
-from donna_hw.table import LatencyTable, block_key, table_path
+from donna_hw.table import LatencyTable, table_path
 from donna_hw.workers.local import here
 
 SPACE = tiny_space()

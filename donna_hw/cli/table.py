@@ -17,7 +17,7 @@ TABLES = click.option(
 
 @click.group()
 def table() -> None:
-    """Show a latency table, or compare two.
+    """Show a latency table, check that it covers its space, or compare two.
 
     A table is named by its .csv, or by DEVICE/SPACE[/VARIANT].
     """
@@ -33,6 +33,26 @@ def show(name: str, tables: Path, everything: bool) -> None:
     from donna_hw.tables import named_table
 
     click.echo(text_of_table(named_table(name, tables), everything))
+
+
+@table.command()
+@click.argument("name", metavar="TABLE")
+@TABLES
+@click.option("--space", "space_name", help="The space to cover, if not the one that the table names.")
+def check(name: str, tables: Path, space_name: str | None) -> None:
+    """Tell whether TABLE covers its space, before a search.
+
+    Names every block without a row and every row of other layers; the exit code is 1 where there are any.
+    """
+    from donna_hw.show.coverage import text_of_coverage
+    from donna_hw.spaces import load_space
+    from donna_hw.tables import named_table
+
+    found = named_table(name, tables)
+    space = load_space(space_name or found.info.space)
+    click.echo(text_of_coverage(found, space))
+    if not found.coverage(space).whole:
+        raise SystemExit(1)
 
 
 @table.command()
