@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from math import prod
 from pathlib import Path
 
 import onnx
@@ -31,3 +32,14 @@ def test_a_model_is_simulated_on_several_arrays(tmp_path: Path) -> None:
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     assert [int(line.split()[0]) for line in lines] == [16, 32, 64, 128]
     assert all(float(line.split()[3]) > 0 and "bound by: " in line for line in lines)
+
+
+def test_a_space_of_ones_own_prints_the_closed_form_of_its_networks(tmp_path: Path) -> None:
+    example = ROOT / "examples" / "own_space.py"
+    done = subprocess.run([sys.executable, str(example), str(tmp_path)], capture_output=True, text=True, check=True)
+    space = load_space(f"{example}:narrow")
+    lines = done.stdout.splitlines()
+    for line, row in zip(lines, space.random_rows(5, 0), strict=True):
+        network = space.network(space.architecture(row))
+        biased = sum(prod(layer.out_shape) for layer in network.layers if layer.weight_shape and not layer.normalised)
+        assert line.split()[0] == f"{(network.macs + biased) / 1e6:.2f}"  # ptflops counts a bias as one more

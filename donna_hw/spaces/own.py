@@ -11,9 +11,9 @@ from donna_hw.spaces.space import Space
 
 
 def own_space(path: Path, function: str) -> Space:
-    """Return what `function` of the file at `path` returns, named `FILE.py:FUNCTION` if it names itself nothing else.
+    """Return what `function` of the file at `path` returns; the file is run, as any Python file is.
 
-    The file is run, as any Python file is. Raises `BadFile` when it is missing or cannot be run, `UnknownName` when it has no such
+    Raises `BadFile` when it is missing or cannot be run, `UnknownName` when it has no such
     function that returns a Space.
     """
     if not path.is_file():
@@ -31,8 +31,12 @@ def own_space(path: Path, function: str) -> Space:
             f"{path} must be a Python file that runs", found=f"{type(error).__name__}: {error}", cure="mend it"
         ) from error
     known = [key for key, value in vars(module).items() if callable(value) and getattr(value, "__module__", "") == name]
-    space = getattr(module, function, None) if function in known else None
-    found = space() if space is not None else None
+    try:
+        found = getattr(module, function)() if function in known else None
+    except Exception as error:
+        raise BadFile(
+            f"{path}: {function}() must return a Space", found=f"{type(error).__name__}: {error}", cure="mend it"
+        ) from error
     if not isinstance(found, Space):
         raise UnknownName(
             f"{path} must have a function that returns a Space", found=function or "no function", known=known

@@ -62,7 +62,18 @@ def one_at_a_time(space: Space) -> list[tuple[str, int]]:
     return found
 
 
-@pytest.mark.parametrize("name", ["small_8px", "small_28px"])
+SMALL = ["small_8px", "small_28px"]
+PAPER = [
+    "donna",
+    "efficientnet_b0",
+    "mobilenetv3_1.0",
+    "mobilenetv3_1.2",
+    "mobilenetv3_1.2_extended",
+    "proxylessnas_1.3",
+]
+
+
+@pytest.mark.parametrize("name", [*SMALL, *(f"{name}@32px" for name in PAPER)])
 def test_every_axis_value_agrees(name: str) -> None:
     space = load_space(name)
     for stage, number in one_at_a_time(space):
@@ -71,7 +82,7 @@ def test_every_axis_value_agrees(name: str) -> None:
         assert_agree(space.fixed_graph(part))
 
 
-@pytest.mark.parametrize("name", ["small_8px", "small_28px"])
+@pytest.mark.parametrize("name", [*SMALL, *(f"{name}@64px" for name in PAPER)])
 def test_whole_networks_agree(name: str) -> None:
     space = load_space(name)
     rows = space.random_rows(3, np.random.default_rng(0))
@@ -105,7 +116,7 @@ def test_every_activation_and_operator_agrees(activation: str) -> None:
     assert_agree(graph)
 
 
-@pytest.mark.parametrize("name", ["small_8px", "small_28px"])
+@pytest.mark.parametrize("name", SMALL)
 def test_the_onnx_model_passes_the_checker_and_full_shape_inference(name: str) -> None:
     space = load_space(name)
     for graph in [space.network(space.reference), lower(EveryOperator("relu6"), (3, 9, 7))]:
@@ -129,7 +140,7 @@ def assert_agrees_with_the_exporter(graph: Graph) -> None:
     assert np.abs(ours - exported).max() <= 1e-5 * np.abs(exported).max()
 
 
-@pytest.mark.parametrize("name", ["small_8px", "small_28px"])
+@pytest.mark.parametrize("name", SMALL)
 def test_every_axis_value_agrees_with_torchs_own_exporter(name: str) -> None:
     space = load_space(name)
     graphs = [space.block_graph(space.stage(stage), number) for stage, number in one_at_a_time(space)]
