@@ -73,7 +73,10 @@ PAPER = [
 ]
 
 
-@pytest.mark.parametrize("name", [*SMALL, *(f"{name}@32px" for name in PAPER)])
+FULL = [pytest.param(name, marks=pytest.mark.long) for name in PAPER]
+
+
+@pytest.mark.parametrize("name", [*SMALL, *(f"{name}@32px" for name in PAPER), *FULL])
 def test_every_axis_value_agrees(name: str) -> None:
     space = load_space(name)
     for stage, number in one_at_a_time(space):
