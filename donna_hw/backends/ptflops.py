@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
+from dataclasses import replace
 from importlib.metadata import version
 from typing import ClassVar
 
-from donna_hw import torchvision
 from donna_hw.backends.base import Availability, ExactBackend
-from donna_hw.blocks.layers import Graph
-from donna_hw.errors import UnknownName
+from donna_hw.blocks.layers import INPUT, Graph, Layer
+from donna_hw.errors import BadSetting, UnknownName
 from donna_hw.measurement.environment import Environment, Scalar, host_conditions
 
 
@@ -18,11 +16,12 @@ class PtflopsBackend(ExactBackend):
     """Counts one image's multiply-accumulates, or the trainable parameters. options: count, `macs` or `params`.
 
     ptflops's default backend adds batch-norm, activations and pools to its count; `aten` counts
-    multiply-accumulates, and one more for each output element of a layer that has a bias.
-    It counts no fused attention: a space that has some must add it.
+    multiply-accumulates, and one more for each output element of a layer that has a bias. Fused attention, of which it knows nothing,
+    is added by `count_module`. A block's count is the sum of its layers', and a layer that many blocks share is counted once.
     """
 
     origin = "counted"
+    at_once = 512
     options: ClassVar = {"count": "macs"}
 
     def __init__(self, batch: int, options: dict[str, Scalar]) -> None:
@@ -30,6 +29,7 @@ class PtflopsBackend(ExactBackend):
         if self.settings["count"] not in ("macs", "params"):
             raise UnknownName("option count must be known", found=str(self.settings["count"]), known=("macs", "params"))
         self.quantity = str(self.settings["count"])
+        self._counted: dict[Layer, int] = {}
 
     @classmethod
     def availability(cls) -> Availability:
@@ -46,18 +46,24 @@ class PtflopsBackend(ExactBackend):
         return Environment(identity, host_conditions())
 
     def cost(self, graph: Graph) -> float:
-        """Return the count for one image as a whole number."""
-        torchvision.ready()  # ptflops imports it where it is installed
-        from ptflops import get_model_complexity_info
+        """Return the count for one image as a whole number: the sum of its layers'; raises `BadSetting` when one cannot be counted."""
+        return float(sum(self._of_layer(layer) for layer in graph.layers))
+
+    def _of_layer(self, layer: Layer) -> int:
+        """Return a layer's count; ptflops is asked once for all layers that differ in name and inputs only."""
+        alone = replace(layer, name="layer", inputs=(INPUT,) * len(layer.inputs))
+        if alone not in self._counted:
+            self._counted[alone] = self._by_ptflops(Graph(layer.in_shape, (alone,)))
+        return self._counted[alone]
+
+    def _by_ptflops(self, graph: Graph) -> int:
+        import torch
 
         from donna_hw.blocks.torch_module import to_torch
+        from donna_hw.counting import count_module
 
-        with contextlib.redirect_stdout(io.StringIO()):
-            macs, params = get_model_complexity_info(
-                to_torch(graph, seed=0).eval(),
-                graph.input_shape,
-                as_strings=False,
-                print_per_layer_stat=False,
-                backend="aten",
-            )
-        return float(macs if self.settings["count"] == "macs" else params)
+        with torch.device("meta"):  # shapes alone: nothing is convolved
+            counts = count_module(to_torch(graph), graph.input_shape)
+        if counts.uncounted:
+            raise BadSetting("every operator of a layer must be one that is counted", found=", ".join(counts.uncounted))
+        return counts.macs if self.quantity == "macs" else counts.params

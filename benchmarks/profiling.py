@@ -1,6 +1,6 @@
 """How fast and how true a profile is: a table of 384 blocks filled by donna_hw, and by the plain way, twice.
 
-    python benchmarks/profile.py [--quick]
+    python benchmarks/profiling.py [--quick]
 
 The plain way exports each block from torch (TorchScript exporter), opens a session on all cores and takes the median of 100 runs,
 block after block. Ours composes blocks of their sections, measures a sample whole, and stops at a tenth of the plain way's time. One

@@ -1,0 +1,85 @@
+"""Which operators of torch a counter of multiply-accumulates may pass over in silence; all others that it does not know are named."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+# What torch itself says to work on elements one by one or, in its newer versions, to reduce them.
+_TAGS = {torch.Tag.pointwise, getattr(torch.Tag, "reduction", torch.Tag.pointwise)}
+
+# The same and other harmless kinds where it does not say so, by name without the underscores around it.
+_SILENT = re.compile(
+    "|".join(
+        (
+            r"all|any|sum|mean|prod|amax|amin|aminmax|arg(max|min)|max|min|var|std|(var|std)_mean|count_nonzero|norm|linalg_vector_norm",
+            r"(nan)?median|mode|kthvalue|topk|sort|logsumexp|(log)?cum(sum|prod|max|min)\w*|segment_reduce",
+            r"\w*(batch|layer|group|rms|weight)_norm\w*|\w*softmax|log_sigmoid_forward|glu|prelu_kernel|hardswish|add_relu|complex|polar",
+            r"\w*(avg|max)_(un)?pool\dd\w*|upsample_nearest\w*|im2col|col2im",
+            r"\w*dropout|rrelu_with_noise\w*|bernoulli|cauchy|exponential|geometric|(log_)?normal\w*|uniform|random",
+            r"cat|stack|repeat|repeat_interleave|flip|roll|rot90|tril|triu|diag_embed|embedding|gather|take|put|lift|detach|clone|dequantize",
+            r"(constant|reflection|replication)_pad\w*|pixel_(un)?shuffle|channel_shuffle|unsafe_(view|split\w*)|reshape_copy|resize\w*|set",
+            r"(unsafe_)?(masked_)?index\w*|masked_select|\w*scatter\w*|copy|copy_from|to_copy|fill|zero|\w+_like|new_\w+",
+            r"nonzero\w*|unique\w*|bucketize|searchsorted|isin",
+        )
+    )
+)
+
+
+def may_multiply(operator: Any) -> bool:
+    """Say whether an operator (an `OpOverload`) may multiply and accumulate: whether it is not known to do something else."""
+    if operator.namespace != "aten":
+        return operator.namespace not in ("prim", "profiler") and not _says(operator)
+    name = operator.overloadpacket.__name__.strip("_")
+    plain = getattr(
+        torch.ops.aten, name, operator.overloadpacket
+    )  # torch says it of `gt` and `transpose`, not of `gt_` and `transpose_`
+    return not (_SILENT.fullmatch(name) or _says(operator) or _says(getattr(plain, plain.overloads()[0])))
+
+
+def _says(operator: Any) -> bool:
+    return bool(operator.is_view or _TAGS & set(operator.tags))
+
+
+class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Sees every operator that torch runs; `unknown` has the calls of each that may multiply and is not in `counted`.
+
+    counted: operators that a counter outside this one knows. leaves: others that it knows, and that must reach it whole, though torch
+    could split them. All that torch can split are split, as it does by itself outside of inference mode.
+    """
+
+    def __init__(self, counted: Collection[Any], leaves: Collection[Any]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.known, self.leaves = {*counted, *leaves}, frozenset(leaves)
+        self.unknown: Counter[str] = Counter()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Run one operator, or its parts."""
+        keywords, packet = dict(kwargs or {}), func.overloadpacket
+        if packet not in self.leaves:
+            with self:
+                parts = func.decompose(*args, **keywords)
+            if parts is not NotImplemented:
+                return parts
+        out = func(*args, **keywords)
+        if packet not in self.known and may_multiply(func) and _has_tensor((args, keywords)) and _may_return(func, out):
+            self.unknown[str(packet)] += 1
+        return out
+
+
+def _may_return(operator: Any, out: Any) -> bool:
+    """Say whether products can come out: torch's own operators that return no tensor ask for sizes and values."""
+    return operator.namespace != "aten" or _has_tensor(out)
+
+
+def _has_tensor(values: Any) -> bool:
+    return any(isinstance(value, Tensor) for value in tree_leaves(values))
