@@ -38,9 +38,8 @@ def may_multiply(operator: Any) -> bool:
     if operator.namespace != "aten":
         return operator.namespace not in ("prim", "profiler") and not _says(operator)
     name = operator.overloadpacket.__name__.strip("_")
-    plain = getattr(
-        torch.ops.aten, name, operator.overloadpacket
-    )  # torch says it of `gt` and `transpose`, not of `gt_` and `transpose_`
+    # torch says it of `gt` and `transpose`, not of `gt_` and `transpose_`
+    plain = getattr(torch.ops.aten, name, operator.overloadpacket)
     return not (_SILENT.fullmatch(name) or _says(operator) or _says(getattr(plain, plain.overloads()[0])))
 
 
