@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset, default_collate
+from torch.utils.data import DataLoader, Dataset, default_collate
 from torch.utils.data.distributed import DistributedSampler
 
 from donna_hw.blocks.layers import Shape
@@ -37,33 +38,32 @@ def augmentation(settings: PaperTraining, shape: Shape) -> Callable[[Any], Tenso
     return transform
 
 
-class Drawn(Dataset[Any]):
-    """The training images, each augmented by the randomness of its epoch and its number; one that cannot be read is its error."""
+class Readable(Dataset[Any]):
+    """Images with labels; one that cannot be read is its error, for a worker would hand on a traceback instead."""
 
-    def __init__(self, images: Any, seed: int) -> None:
-        self.images, self.seed, self.epoch = images, seed, 0
+    def __init__(self, images: Any) -> None:
+        self.images = images
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, number: int) -> Any:
-        with drawing(self.seed, self.epoch, number):
-            return readable(self.images, number)
+        try:
+            return self.images[number]
+        except DonnaError as error:
+            return error
 
 
-class Plain(Subset[Any]):
-    """Some test images as they are; one that cannot be read is its error."""
+class Drawn(Readable):
+    """Training images, each augmented by the randomness of its epoch and its number."""
+
+    def __init__(self, images: Any, seed: int) -> None:
+        super().__init__(images)
+        self.seed, self.epoch = seed, 0
 
     def __getitem__(self, number: int) -> Any:
-        return readable(self.dataset, self.indices[number])
-
-
-def readable(images: Any, number: int) -> Any:
-    """Return (image, label), or the error: a worker would hand it over as a traceback."""
-    try:
-        return images[number]
-    except DonnaError as error:
-        return error
+        with drawing(self.seed, self.epoch, number):
+            return super().__getitem__(number)
 
 
 def collated(items: Sequence[Any]) -> Any:
@@ -87,23 +87,14 @@ class TrainingSteps:
         """Yield the batches of each step in the epoch's own random order; the images of the last, broken step are left out."""
         self.images.epoch = number
         self.order.set_epoch(number)
-        step: list[Batch] = []
-        left = self.plan.steps * self.plan.batches_a_step
-        for batch in moved(self.loader, self.processes):
-            step.append(batch)
-            if len(step) == self.plan.batches_a_step:
-                yield step
-                step = []
-            left -= 1
-            if not left:
-                return
+        batches = moved(self.loader, self.processes)
+        for _ in range(self.plan.steps):
+            yield list(islice(batches, self.plan.batches_a_step))
 
 
 def test_loader(images: Any, settings: PaperTraining, processes: Processes) -> DataLoader[Any]:
     """Return the loader of this process's share of the test images."""
-    return _loader(
-        Plain(images, range(processes.number, len(images), processes.count)), settings, processes, order=None
-    )
+    return _loader(Readable(images), settings, processes, range(processes.number, len(images), processes.count))
 
 
 def moved(loader: DataLoader[Any], processes: Processes) -> Iterator[Batch]:
@@ -119,7 +110,7 @@ def moved(loader: DataLoader[Any], processes: Processes) -> Iterator[Batch]:
 
 
 def _loader(
-    images: Dataset[Any], settings: PaperTraining, processes: Processes, order: DistributedSampler[Any] | None
+    images: Dataset[Any], settings: PaperTraining, processes: Processes, order: Iterable[int]
 ) -> DataLoader[Any]:
     return DataLoader(
         images,
@@ -127,7 +118,6 @@ def _loader(
         sampler=order,
         num_workers=settings.data_workers,
         collate_fn=collated,
-        drop_last=order is not None,
         pin_memory=processes.kind == "cuda",
         generator=torch.Generator().manual_seed(0),  # a loader draws a seed for its workers, which none of them uses
     )

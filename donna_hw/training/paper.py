@@ -79,6 +79,7 @@ def train_reference(
         save_weights(trainee.averaged, folder / "weights.safetensors")
         write_toml(folder / "reference.toml", _facts(log, len(test), seed, processes.count))
         checkpoint.unlink(missing_ok=True)
+    processes.meet()  # nobody reads the files before they are there
 
 
 def top1_percents(networks: Sequence[nn.Module], tests: DataLoader[Any], processes: Processes) -> tuple[float, ...]:

@@ -43,6 +43,10 @@ class Processes:
         distributed.all_reduce(found)
         return [float(value) for value in found]
 
+    def meet(self) -> None:
+        """Wait until every process is here."""
+        self.sums([0.0])
+
     def share_buffers(self, module: nn.Module) -> None:
         """Give every process the first one's buffers, the statistics of batch-norm."""
         if self.count > 1:
