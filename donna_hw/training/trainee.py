@@ -123,14 +123,15 @@ class Trainee:
         """Go on where `save` was called, and return its log, a record an epoch; raises `BadFile` when the file is torn."""
         if not path.exists():
             return []
+        content = io.BytesIO(path.read_bytes())
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            state = torch.load(content, map_location="cpu", weights_only=True)
             self.network.load_state_dict(state["network"])
             self.averaged.load_state_dict(state["averaged"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.scaler.load_state_dict(state["scaler"])
             log: list[dict[str, float]] = state["log"]
-        except (RuntimeError, ValueError, KeyError, EOFError, TypeError, pickle.UnpicklingError) as error:
+        except (RuntimeError, ValueError, KeyError, EOFError, OSError, TypeError, pickle.UnpicklingError) as error:
             raise BadFile(
                 f"{path} must be a checkpoint of this training",
                 found=str(error),
