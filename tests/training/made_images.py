@@ -30,7 +30,7 @@ class Plain:
 
 def plain():
     stage = Stage("stage1", (Axis("kernel", (1, 3)),), partial(Plain, 6))
-    return Space("plain", "no batch-norm", (3, 16, 16), (), (stage,), (("classifier", Classifier(3)),))
+    return Space("plain", "no batch-norm", (3, 16, 16), (("stem", Plain(6)),), (stage,), (("classifier", Classifier(3)),))
 """
 
 RECIPE = """title = "Colours"
