@@ -22,16 +22,19 @@ torchvision.ready()
 
 
 def trainee(folder: Path, **settings: float) -> Trainee:
-    """Return the network without batch-norm, in training."""
+    """Return the network without batch-norm, in training, in double precision."""
     path = folder / "space.py"
     path.write_text(PLAIN)
     space = load_space(f"{path}:plain")
-    return Trainee(to_torch(space.network(space.reference), seed=1), PaperTraining(**settings), Processes())  # type: ignore[arg-type]
+    network = to_torch(space.network(space.reference), seed=1).double()
+    return Trainee(network, PaperTraining(**settings), Processes())  # type: ignore[arg-type]
 
 
 def batch(count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(count, 3, 16, 16, generator=generator), torch.randint(0, 3, (count,), generator=generator)
+    return torch.randn(count, 3, 16, 16, generator=generator).double(), torch.randint(
+        0, 3, (count,), generator=generator
+    )
 
 
 def test_gradients_of_parts_add_up_to_those_of_the_whole_batch(tmp_path: Path) -> None:
@@ -43,8 +46,8 @@ def test_gradients_of_parts_add_up_to_those_of_the_whole_batch(tmp_path: Path) -
     losses = parts.step(list(zip(images.split(4), labels.split(4), strict=True)))
     torch.testing.assert_close(losses, loss)
     for one, other in zip(whole.network.parameters(), parts.network.parameters(), strict=True):
-        torch.testing.assert_close(one.grad, other.grad, rtol=1e-5, atol=1e-7)
-        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-10, atol=1e-13)
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-13)
 
 
 def test_a_training_goes_on_from_its_checkpoint_to_the_same_bits(tmp_path: Path) -> None:
