@@ -11,7 +11,8 @@ from pydantic import Field, model_validator
 from donna_hw.distillation.blockwise import Bkd
 from donna_hw.distillation.finetune import Ekd
 from donna_hw.distillation.training import Fit
-from donna_hw.files import Part, read_model
+from donna_hw.errors import BadSetting
+from donna_hw.files import Part, read_model, read_toml, write_toml
 from donna_hw.shipped import find
 from donna_hw.training.settings import PaperTraining
 
@@ -157,6 +158,22 @@ class Recipe(Part):
 def find_recipe(name: str) -> Path:
     """Return the path of a recipe given by its file or, for a shipped one, by its name."""
     return find("recipes", name)
+
+
+def keep_recipe(recipe: Recipe, folder: Path) -> None:
+    """Write the recipe into its run's folder, or raise `BadSetting` when the folder holds the run of another."""
+    kept, settings = folder / "recipe.toml", recipe.model_dump(exclude_none=True)
+    if not kept.exists():
+        write_toml(kept, settings)
+        return
+    difference = first_difference(read_toml(kept), settings)
+    if difference:
+        key, old, new = difference
+        raise BadSetting(
+            f"{folder} holds a run with {key} = {old!r}",
+            found=new,
+            cure="choose another folder with --out, or delete this one",
+        )
 
 
 def first_difference(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> tuple[str, Any, Any] | None:

@@ -23,12 +23,12 @@ from donna_hw.distillation.finetune import Start, finetune, save_lessons
 from donna_hw.distillation.pool import Pool
 from donna_hw.distillation.reference import trained_reference
 from donna_hw.errors import BadSetting, UnknownName
-from donna_hw.files import locked, read_toml, write_atomic, write_toml
+from donna_hw.files import locked, write_atomic
 from donna_hw.libraries import ArchitectureLibrary, BlockLibrary, qualities_of
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.predictor import LinearPredictor, fit_predictor
 from donna_hw.profiling.profile import measure_networks, profile_space
-from donna_hw.recipe import Recipe, find_recipe, first_difference
+from donna_hw.recipe import Recipe, find_recipe, keep_recipe
 from donna_hw.search.front import ParetoFront
 from donna_hw.search.nsga2 import Aim, nsga2
 from donna_hw.spaces import load_space
@@ -119,6 +119,8 @@ class Run:
         recipe, folder = self.recipe, self.folder / "reference"
         part = recipe.reference
         if not isinstance(part, PaperTraining):
+            if launched()[1] > 1:
+                raise BadSetting("only reference.method = 'paper' trains in several processes", found=part.method)
             return trained_reference(
                 self.space, self.data, part.fit(), seed=recipe.seed, threads=recipe.processes, folder=folder
             )
@@ -281,25 +283,9 @@ def open_run(
     folder = out or Path("runs") / name
     with locked(folder / ".lock") if number == 0 else nullcontext():
         if number == 0:
-            _keep(recipe, folder)
+            keep_recipe(recipe, folder)
         pool = Pool(recipe.processes)
         try:
             yield Run(recipe, folder, pool, command)
         finally:
             pool.close()
-
-
-def _keep(recipe: Recipe, folder: Path) -> None:
-    """Write the recipe into its folder, or raise `BadSetting` when the folder holds the run of another."""
-    kept, settings = folder / "recipe.toml", recipe.model_dump(exclude_none=True)
-    if not kept.exists():
-        write_toml(kept, settings)
-        return
-    difference = first_difference(read_toml(kept), settings)
-    if difference:
-        key, old, new = difference
-        raise BadSetting(
-            f"{folder} holds a run with {key} = {old!r}",
-            found=new,
-            cure="choose another folder with --out, or delete this one",
-        )

@@ -15,7 +15,7 @@ from donna_hw.blocks.layers import Shape
 from donna_hw.data.image_folder import MEAN, STD
 from donna_hw.errors import DonnaError
 from donna_hw.training.processes import Processes
-from donna_hw.training.randomness import drawing
+from donna_hw.training.randomness import IMAGES, drawing
 from donna_hw.training.settings import PaperTraining, Plan
 
 Batch = tuple[Tensor, Tensor]  # images [n, 3, height, width], labels [n]
@@ -62,7 +62,7 @@ class Drawn(Readable):
         self.seed, self.epoch = seed, 0
 
     def __getitem__(self, number: int) -> Any:
-        with drawing(self.seed, self.epoch, number):
+        with drawing(self.seed, IMAGES, self.epoch, number):
             return super().__getitem__(number)
 
 

@@ -22,7 +22,7 @@ from donna_hw.progress import track
 from donna_hw.spaces.space import Space
 from donna_hw.training.loading import TrainingSteps, augmentation, moved, test_loader
 from donna_hw.training.processes import Processes, joined
-from donna_hw.training.randomness import drawing
+from donna_hw.training.randomness import NETWORK, drawing
 from donna_hw.training.settings import PaperTraining
 from donna_hw.training.trainee import Trainee
 
@@ -62,7 +62,7 @@ def train_reference(
     for epoch in track(epochs, "train reference", settings.epochs, len(log)) if processes.leads else epochs:
         started = time.perf_counter()
         rate = trainee.begin(epoch)
-        with drawing(seed, epoch, processes.number, device=processes.device):
+        with drawing(seed, NETWORK, epoch, processes.number, device=processes.device):
             loss = _mean([trainee.step(batches) for batches in steps.epoch(epoch)], processes)
         if not math.isfinite(loss):
             raise BadSetting(

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+NETWORK, IMAGES = 0, 1  # what draws: dropout and stochastic depth, or an image's augmentation
+
 
 @contextmanager
 def drawing(*numbers: int, device: str = "cpu") -> Iterator[None]:

@@ -150,6 +150,16 @@ def test_other_steps_are_refused_in_several_processes(
     assert "only `reference` runs in several processes; found '2 processes'" in error
 
 
+def test_the_other_method_is_refused_in_several_processes(
+    folder: Path, main: Main, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    path = recipe(folder)
+    text = path.read_text()
+    path.write_text(text[: text.index("[reference]")] + "[reference]\nepochs = 2\n")
+    assert "only reference.method = 'paper' trains in several processes; found 'adam_cosine'" in refused(main, path)
+
+
 def weights_of(folder: Path, words: list[str]) -> dict[str, torch.Tensor]:
     out = Path(words[-1])
     done = subprocess.run(words, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
