@@ -10,17 +10,23 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import tomli_w
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from donna_hw.errors import BadFile, BadSetting, Busy, UnknownName
 
 csv.field_size_limit(2**31 - 1)  # a visit of many samples is one long field
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+class Part(BaseModel):
+    """A part of a TOML file: only known keys, values of their own type, no infinite number."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
@@ -75,29 +81,46 @@ def parse_model(content: Mapping[str, Any], model: type[Model], where: str) -> M
     except ValidationError as problem:
         # an unknown key comes first: it is often the missing one, mistyped
         first = min(problem.errors(), key=lambda error: error["type"] != "extra_forbidden")
-    key = ".".join(str(part) for part in first["loc"])
+    names, beside = _followed(model, first["loc"])
+    key = ".".join(names)
+    if first["type"] == "union_tag_invalid":
+        known = [name.strip("' ") for name in first["ctx"]["expected_tags"].split(",")]
+        choice = f"{key}.{first['ctx']['discriminator'].strip(chr(39))}"
+        raise UnknownName(f"{where}: {choice} must be a known one", found=first["ctx"]["tag"], known=known)
     if first["type"] == "extra_forbidden":
-        name = str(first["loc"][-1])
+        name = names[-1]
         raise UnknownName(
             f"{where}: every key must be a known one, {key!r} is not",
             found=name,
-            known=sorted(_keys_beside(model, first["loc"])),
+            known=sorted(beside.model_fields),
         )
     if first["type"] == "missing":
         raise BadSetting(f"{where}: the key {key!r} must be given", cure=f"add {key} = ...")
     raise BadSetting(f"{where}: {key}: {first['msg']}", found=first["input"], cure="mend the value")
 
 
-def _keys_beside(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
-    """Return the names of the fields that may stand where `location` points."""
-    current: type[BaseModel] = model
-    for part in location[:-1]:
-        field = current.model_fields.get(str(part))
-        inner = field.annotation if field else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            break
+def _followed(model: type[BaseModel], location: Sequence[int | str]) -> tuple[list[str], type[BaseModel]]:
+    """Return the keys that `location` names, and the model that has the last of them.
+
+    Below a field of several models comes the name of the one that was chosen, which is no key.
+    """
+    keys: list[str] = []
+    current, inner = model, model
+    choices: dict[str, type[BaseModel]] = {}
+    for part in location:
+        if choices:
+            inner, choices = choices.get(str(part), inner), {}
+            continue
         current = inner
-    return list(current.model_fields)
+        keys.append(str(part))
+        field = current.model_fields.get(str(part))
+        if field is None:
+            continue
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            inner = field.annotation
+        elif isinstance(field.discriminator, str):
+            choices = {m.model_fields[field.discriminator].default: m for m in get_args(field.annotation)}
+    return keys, current
 
 
 @contextmanager

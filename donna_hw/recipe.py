@@ -6,20 +6,18 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from donna_hw.distillation.blockwise import Bkd
 from donna_hw.distillation.finetune import Ekd
 from donna_hw.distillation.training import Fit
-from donna_hw.files import read_model
+from donna_hw.errors import BadSetting
+from donna_hw.files import Part, read_model, read_toml, write_toml
 from donna_hw.shipped import find
+from donna_hw.training.settings import PaperTraining
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class DataPart(_Part):
+class DataPart(Part):
     """Which images, how many of the train set are held out for block qualities, and what may be done to them."""
 
     name: str
@@ -29,9 +27,10 @@ class DataPart(_Part):
     flip: bool = False
 
 
-class ReferencePart(_Part):
-    """Training of the reference network from scratch; small images want Adam and a few epochs."""
+class ReferencePart(Part):
+    """Training of the reference network from scratch; small images want Adam and a few epochs, ImageNet wants `PaperTraining`."""
 
+    method: Literal["adam_cosine"] = "adam_cosine"
     epochs: int = Field(ge=1)
     batch: int = Field(default=64, ge=2)
     learning_rate: float = Field(default=0.005, gt=0)
@@ -42,7 +41,7 @@ class ReferencePart(_Part):
         return Fit(self.epochs, self.batch, self.learning_rate, self.cosine_steps)
 
 
-class DistillPart(_Part):
+class DistillPart(Part):
     """Blockwise distillation; the defaults are the paper's (A.1): one epoch, batch 256, Adam at 0.01, cosine in 20 steps."""
 
     epochs: int = Field(default=1, ge=1)
@@ -56,7 +55,7 @@ class DistillPart(_Part):
         return Bkd(Fit(self.epochs, self.batch, self.learning_rate, self.cosine_steps), self.images)
 
 
-class LatencyPart(_Part):
+class LatencyPart(Part):
     """The device to measure on; whole networks that correct the sum, and others that test it."""
 
     device: str = "onnxruntime_cpu"
@@ -65,7 +64,7 @@ class LatencyPart(_Part):
     test_networks: int = Field(default=0, ge=0)
 
 
-class FinetunePart(_Part):
+class FinetunePart(Part):
     """End-to-end distillation of whole networks."""
 
     epochs: int = Field(ge=1)
@@ -82,7 +81,7 @@ class FinetunePart(_Part):
         return Ekd(fit, self.images, self.hard, self.temperature)
 
 
-class LibraryPart(_Part):
+class LibraryPart(Part):
     """The Architecture Library: networks to fit the predictor to (two of them corners of the space), others to test it."""
 
     networks: int = Field(ge=5)
@@ -91,13 +90,13 @@ class LibraryPart(_Part):
     predictor: Literal["monotone", "ridge2"] = "monotone"
 
 
-class SearchPart(_Part):
+class SearchPart(Part):
     """The search; no costs means the latency of the recipe's device. Limits carry their unit: `onnxruntime_cpu = "0.2ms"`."""
 
     samples: int = Field(default=2500, ge=4)
     population: int = Field(default=50, ge=4)
-    costs: list[str] = []
-    limits: dict[str, str] = {}
+    costs: list[str] = Field(default=[])
+    limits: dict[str, str] = Field(default={})
 
     @model_validator(mode="after")
     def _enough(self) -> SearchPart:
@@ -107,14 +106,14 @@ class SearchPart(_Part):
         return self
 
 
-class VerifyPart(_Part):
+class VerifyPart(Part):
     """How many networks of the front are finetuned and measured, and random ones of equal latency beside them."""
 
     front: int = Field(default=3, ge=1)
     random: int = Field(default=0, ge=0)
 
 
-class Recipe(_Part):
+class Recipe(Part):
     """A whole experiment. seed rules all randomness; workers is the number of processes, 0 for one a core."""
 
     title: str
@@ -123,13 +122,22 @@ class Recipe(_Part):
     workers: int = Field(default=0, ge=0)
     counters: list[str] = Field(default=["macs", "params"], min_length=1)
     data: DataPart
-    reference: ReferencePart
+    reference: ReferencePart | PaperTraining = Field(discriminator="method")
     distill: DistillPart = DistillPart()
     latency: LatencyPart = LatencyPart()
     finetune: FinetunePart
     library: LibraryPart
     search: SearchPart = SearchPart()
     verify: VerifyPart = VerifyPart()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _first_method(cls, content: Any) -> Any:
+        """Give a reference that names no method the first one."""
+        reference = content.get("reference") if isinstance(content, dict) else None
+        if isinstance(reference, dict):
+            return content | {"reference": {"method": "adam_cosine"} | reference}
+        return content
 
     @classmethod
     def read(cls, path: Path) -> Recipe:
@@ -150,6 +158,22 @@ class Recipe(_Part):
 def find_recipe(name: str) -> Path:
     """Return the path of a recipe given by its file or, for a shipped one, by its name."""
     return find("recipes", name)
+
+
+def keep_recipe(recipe: Recipe, folder: Path) -> None:
+    """Write the recipe into its run's folder, or raise `BadSetting` when the folder holds the run of another."""
+    kept, settings = folder / "recipe.toml", recipe.model_dump(exclude_none=True)
+    if not kept.exists():
+        write_toml(kept, settings)
+        return
+    difference = first_difference(read_toml(kept), settings)
+    if difference:
+        key, old, new = difference
+        raise BadSetting(
+            f"{folder} holds a run with {key} = {old!r}",
+            found=new,
+            cure="choose another folder with --out, or delete this one",
+        )
 
 
 def first_difference(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> tuple[str, Any, Any] | None:

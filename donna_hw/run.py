@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from donna_hw.backends.base import UNITS
+from donna_hw.blocks.torch_module import GraphModule
 from donna_hw.cost import TableCost, fit_correction
 from donna_hw.data import Dataset, load_dataset
+from donna_hw.data.image_folder import check_size
 from donna_hw.data.images import Augmentation
 from donna_hw.device import Device
 from donna_hw.distillation.blockwise import distill
@@ -21,18 +23,21 @@ from donna_hw.distillation.finetune import Start, finetune, save_lessons
 from donna_hw.distillation.pool import Pool
 from donna_hw.distillation.reference import trained_reference
 from donna_hw.errors import BadSetting, UnknownName
-from donna_hw.files import locked, read_toml, write_atomic, write_toml
+from donna_hw.files import locked, write_atomic
 from donna_hw.libraries import ArchitectureLibrary, BlockLibrary, qualities_of
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.predictor import LinearPredictor, fit_predictor
 from donna_hw.profiling.profile import measure_networks, profile_space
-from donna_hw.recipe import Recipe, find_recipe, first_difference
+from donna_hw.recipe import Recipe, find_recipe, keep_recipe
 from donna_hw.search.front import ParetoFront
 from donna_hw.search.nsga2 import Aim, nsga2
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Architecture, Rows, Space
 from donna_hw.table import LatencyTable
 from donna_hw.tables import correction_of, table_in, write_correction
+from donna_hw.training.paper import paper_reference
+from donna_hw.training.processes import launched
+from donna_hw.training.settings import PaperTraining
 from donna_hw.units import parse_quantity
 
 CORRECTION, LATENCY_TEST, LIBRARY, RANDOM = 1, 2, 3, 4  # streams of randomness, each with a seed of its own
@@ -56,7 +61,7 @@ class Run:
     def data(self) -> Dataset:
         """The recipe's images."""
         part = self.recipe.data
-        data = load_dataset(part.name, part.held_out, part.folder, self.recipe.seed)
+        data = load_dataset(part.name, part.held_out, part.folder, self.recipe.seed, self.space)
         return replace(data, augmentation=Augmentation(part.crop, part.flip))
 
     @property
@@ -87,6 +92,7 @@ class Run:
 
     def preflight(self) -> None:
         """Raise, before hours of training, what the last steps would raise: a device that cannot be used, a cost nobody measures."""
+        self.check_images()
         units = {
             name: UNITS[Device.load(name).backend().quantity] for name in (self.device.name, *self.recipe.counters)
         }
@@ -103,18 +109,32 @@ class Run:
             raise UnknownName("a limit must be on one of the search's costs", found=name, known=sorted(units))
         return {name: parse_quantity(text, units[name]) for name, text in self.recipe.search.limits.items()}
 
+    def check_images(self) -> None:
+        """Raise, before the reference is trained, what reading all images into memory would raise."""
+        if self.recipe.data.name == "image_folder":
+            check_size(self.recipe.data.folder, self.space)
+
+    def reference(self) -> GraphModule:
+        """Return the reference network, trained as the recipe says, or read back from the run's folder."""
+        recipe, folder = self.recipe, self.folder / "reference"
+        part = recipe.reference
+        if not isinstance(part, PaperTraining):
+            if launched()[1] > 1:
+                raise BadSetting("only reference.method = 'paper' trains in several processes", found=part.method)
+            return trained_reference(
+                self.space, self.data, part.fit(), seed=recipe.seed, threads=recipe.processes, folder=folder
+            )
+        if recipe.data.name != "image_folder":
+            raise BadSetting(
+                "reference.method = 'paper' trains on a folder of images: data.name must be 'image_folder'",
+                found=recipe.data.name,
+            )
+        return paper_reference(self.space, recipe.data.folder, part, seed=recipe.seed, folder=folder)
+
     def distil(self) -> BlockLibrary:
         """Train the reference network, then every block for it."""
-        recipe, folder = self.recipe, self.folder / "reference"
-        teacher = trained_reference(
-            self.space,
-            self.data,
-            recipe.reference.fit(),
-            seed=recipe.seed,
-            threads=recipe.processes,
-            folder=folder,
-        )
-        library = self.blocks
+        self.check_images()
+        recipe, teacher, library = self.recipe, self.reference(), self.blocks
         return distill(
             self.space,
             teacher,
@@ -185,10 +205,7 @@ class Run:
             return
         ekd = recipe.finetune.ekd()
         if not (lessons / "complete").exists():
-            teacher = trained_reference(
-                self.space, self.data, recipe.reference.fit(), seed=recipe.seed, threads=1, folder=reference.parent
-            )
-            save_lessons(teacher, self.data, ekd, seed=recipe.seed, folder=lessons)
+            save_lessons(self.reference(), self.data, ekd, seed=recipe.seed, folder=lessons)
             write_atomic(lessons / "complete", "")
         start = Start(self.blocks.folder, reference, lessons)
         finetune(self.architectures, self.networks(rows), role, start, ekd, seed=recipe.seed, pool=self.pool)
@@ -239,12 +256,22 @@ class Run:
 
 
 @contextmanager
-def open_run(recipe_name: str, out: Path | None = None, seed: int | None = None) -> Iterator[Run]:
+def open_run(
+    recipe_name: str, out: Path | None = None, seed: int | None = None, *, jointly: bool = False
+) -> Iterator[Run]:
     """Open, or begin, the run of a recipe; its folder is `out`, by default `runs/<recipe>`, or `runs/<recipe>-seed<n>` with a `seed`
     that replaces the recipe's.
 
-    Only one process may write a folder at a time. A folder begun with other settings is refused with the first that differs.
+    Only one process may write a folder at a time; of several that torch's launcher started, which only a step that knows of them may
+    be (`jointly`), it is the first. A folder begun with other settings is refused with the first that differs.
     """
+    number, processes = launched()
+    if processes > 1 and not jointly:
+        raise BadSetting(
+            "only `reference` runs in several processes",
+            found=f"{processes} processes",
+            cure="start this step without torchrun",
+        )
     path = find_recipe(recipe_name)
     recipe, name, command = Recipe.read(path), path.stem, f"donna-hw run recipes/{path.stem}.toml"
     if seed is not None:
@@ -254,20 +281,9 @@ def open_run(recipe_name: str, out: Path | None = None, seed: int | None = None)
             f"{command} --seed {seed}",
         )
     folder = out or Path("runs") / name
-    with locked(folder / ".lock"):
-        kept = folder / "recipe.toml"
-        settings = recipe.model_dump(exclude_none=True)
-        if kept.exists():
-            difference = first_difference(read_toml(kept), settings)
-            if difference:
-                key, old, new = difference
-                raise BadSetting(
-                    f"{folder} holds a run with {key} = {old!r}",
-                    found=new,
-                    cure="choose another folder with --out, or delete this one",
-                )
-        else:
-            write_toml(kept, settings)
+    with locked(folder / ".lock") if number == 0 else nullcontext():
+        if number == 0:
+            keep_recipe(recipe, folder)
         pool = Pool(recipe.processes)
         try:
             yield Run(recipe, folder, pool, command)

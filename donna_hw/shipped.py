@@ -41,5 +41,5 @@ def find(kind: str, name: str) -> Path:
         f"{kind} hold one TOML file a name",
         found=name,
         known=names(kind),
-        cure=f"choose a known one, name a file, or add {roots()[0] / kind / (Path(name).stem + '.toml')}",
+        cure=f"choose a known one, name a file, or add {roots()[0] / kind / (Path(name).name.removesuffix('.toml') + '.toml')}",
     )

@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from importlib.util import find_spec
 
+from donna_hw.errors import Unavailable
+
 _MISSING = "operator torchvision::nms does not exist"
 _DECLARED: list[object] = []  # torch forgets what a library declared when the library is collected
 
@@ -33,3 +35,11 @@ def ready() -> bool:
         _DECLARED.append(library)
         import_module("torchvision")
     return True
+
+
+def required(what: str, *packages: str) -> None:
+    """Make torchvision ready, or raise `Unavailable` when it, or one of the packages of the extra `timm`, is not installed."""
+    missing = [name for name in ("torchvision", *packages) if find_spec(name) is None]
+    if missing:
+        raise Unavailable(f"{what} needs the package {missing[0]}", cure="pip install 'donna-hw[timm]'")
+    ready()

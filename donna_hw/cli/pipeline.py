@@ -21,6 +21,25 @@ SEED = click.option(
 @RECIPE
 @OUT
 @SEED
+def reference(recipe: str, out: Path | None, seed: int | None) -> None:
+    """Train RECIPE's reference network alone.
+
+    On several GPUs: torchrun --standalone --nproc-per-node 8 -m donna_hw reference RECIPE
+    """
+    from donna_hw.run import open_run
+    from donna_hw.show.summaries import summary_of_reference
+    from donna_hw.training.processes import launched
+
+    with open_run(recipe, out, seed, jointly=True) as run:
+        run.reference()
+        if launched()[0] == 0:
+            click.echo(summary_of_reference(run.folder / "reference"))
+
+
+@click.command()
+@RECIPE
+@OUT
+@SEED
 def distill(recipe: str, out: Path | None, seed: int | None) -> None:
     """Train RECIPE's reference and distil its blocks."""
     from donna_hw.run import open_run
@@ -159,4 +178,4 @@ def _run_whole(run: Run, summary: Path | None) -> None:
     click.echo(f"report: {path}")
 
 
-COMMANDS = (distill, finetune, fit, search, report, run)
+COMMANDS = (reference, distill, finetune, fit, search, report, run)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from donna_hw.data.images import Dataset, Images
 from donna_hw.errors import UnknownName
+from donna_hw.spaces.space import Space
 
 __all__ = ["DATASETS", "Dataset", "Images", "load_dataset"]
 
-DATASETS = ("digits", "fashion_mnist")
+DATASETS = ("digits", "fashion_mnist", "image_folder")
 
 
-def load_dataset(name: str, held_out: int, folder: str = "", seed: int = 0) -> Dataset:
-    """Return a data set with `held_out` images kept out of its train part; raises `UnknownName`."""
+def load_dataset(name: str, held_out: int, folder: str = "", seed: int = 0, space: Space | None = None) -> Dataset:
+    """Return a data set with `held_out` images kept out of its train part; raises `UnknownName`.
+
+    A folder of images is decoded to the resolution of `space`, whose classes it must have; the others have a size of their own.
+    """
     if name == "digits":
         from donna_hw.data.digits import load_digits
 
@@ -20,4 +24,8 @@ def load_dataset(name: str, held_out: int, folder: str = "", seed: int = 0) -> D
         from donna_hw.data.fashion_mnist import load_fashion_mnist
 
         return load_fashion_mnist(held_out, folder, seed)
+    if name == "image_folder" and space is not None:
+        from donna_hw.data.image_folder import load_image_folder
+
+        return load_image_folder(folder, held_out, seed, space)
     raise UnknownName("a data set must be a known one", found=name, known=DATASETS)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from donna_hw.files import read_toml
 from donna_hw.libraries import ArchitectureLibrary, BlockLibrary
 from donna_hw.search.front import ParetoFront
 from donna_hw.table import LatencyTable
@@ -40,6 +42,14 @@ def summary_of_table(filled: LatencyTable) -> str:
         counts = frame["verdict"].value_counts()
         lines.append("verdicts: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
     return "\n".join(lines)
+
+
+def summary_of_reference(folder: Path) -> str:
+    """Return how accurate the reference in `folder` is, and where it lies."""
+    facts = read_toml(folder / "reference.toml")
+    without = facts.get("unaveraged_top1_percent")
+    averaged = "" if without is None else f" with averaged weights, {without:.2f} % without averaging"
+    return f"{folder}: top-1 {facts['top1_percent']:.2f} %{averaged}, on {facts['test_images']} test images"
 
 
 def summary_of_blocks(library: BlockLibrary) -> str:

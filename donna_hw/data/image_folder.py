@@ -1,0 +1,123 @@
+"""A folder of images, as ImageNet's usually lies: `train/` and `val/`, in each a folder of images for every class.
+
+What it needs is torchvision, from the extra `timm`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from donna_hw import torchvision
+from donna_hw.data.images import Dataset, Images, split_off
+from donna_hw.errors import BadFile, BadSetting
+from donna_hw.progress import track
+from donna_hw.spaces.space import Space
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, of channels in 0..1
+CROP = 0.875  # of the shorter side, as usual for ImageNet
+GIB = 2**30
+
+
+def image_folders(folder: str, space: Space) -> tuple[Any, Any]:
+    """Return torchvision's ImageFolder of `train/` and of `val/`, whose images are cut for evaluation and fit the space.
+
+    Raises `Unavailable` without torchvision, `BadFile` when a part is missing or the parts have other classes, `BadSetting` when
+    the space's images have not 3 channels or its classifier has other classes.
+    """
+    torchvision.required("images from a folder")
+    channels = space.input_shape[0]
+    if channels != 3:
+        raise BadSetting(f"images from a folder have 3 channels; those of space {space.name}", found=channels)
+    if not folder:
+        raise BadSetting(
+            "images from a folder need data.folder", cure="set it to the folder that holds train/ and val/"
+        )
+    train, val = (_part(Path(folder) / name, evaluation(space.input_shape)) for name in ("train", "val"))
+    if train.classes != val.classes:
+        one = sorted(set(train.classes) ^ set(val.classes))[0]
+        raise BadFile(f"{folder}: train/ and val/ must have the same classes", found=f"{one} in one of them only")
+    classes = space.network(space.reference).output_shape[0]
+    if classes != len(train.classes):
+        name = re.sub(r"@\d+classes$", "", space.address or space.name)
+        raise BadSetting(
+            f"the classifier of {space.name} must have as many classes as {folder}/train has folders, {len(train.classes)}",
+            found=classes,
+            cure=f'space = "{name}@{len(train.classes)}classes"',
+        )
+    return train, val
+
+
+def evaluation(shape: tuple[int, ...]) -> Callable[[Any], torch.Tensor]:
+    """Return what an image goes through to be classified: shorter side resized, centre cut out, channels normalised; float32 `shape`."""
+    from torchvision import transforms
+
+    size = shape[-2:]
+    steps = [
+        transforms.Resize(math.floor(max(size) / CROP), transforms.InterpolationMode.BICUBIC),
+        transforms.CenterCrop(size),
+        transforms.ToTensor(),
+        transforms.Normalize(MEAN, STD),
+    ]
+    return transforms.Compose(steps)  # type: ignore[no-any-return]
+
+
+def check_size(folder: str, space: Space) -> None:
+    """Raise `BadSetting` when all images, decoded, would fill more than half of the memory that is available now.
+
+    Half, since splitting off the held-out part copies them.
+    """
+    images = sum(len(part) for part in image_folders(folder, space))
+    size, limit = images * math.prod(space.input_shape) * 4, psutil.virtual_memory().available / 2
+    if size > limit:
+        raise BadSetting(
+            f"the decoded images of {folder} must fit in half of the available memory, {limit / GIB:.1f} GiB, since blockwise "
+            "distillation and finetuning read them from memory",
+            found=f"{size / GIB:.1f} GiB ({images} images of {space.input_shape})",
+            cure="use fewer images or a smaller resolution (space = NAME@<n>px); `donna-hw reference` alone reads them from the disk",
+        )
+
+
+def load_image_folder(folder: str, held_out: int, seed: int, space: Space) -> Dataset:
+    """Return all images in memory: `train/` less `held_out` by seed, and `val/` to test; raises as `image_folders` and `check_size`."""
+    check_size(folder, space)
+    everything, test = (_decoded(part, space.input_shape) for part in image_folders(folder, space))
+    train, held = split_off(everything, held_out, seed)
+    return Dataset("image_folder", train, held, test, f"images of {folder}")
+
+
+def read_image(path: str) -> Any:
+    """Return an image file as a PIL image of three channels; raises `BadFile` when it is torn or none."""
+    from PIL import Image
+
+    try:
+        with Path(path).open("rb") as file:
+            return Image.open(file).convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise BadFile(f"{path} must be an image", found=str(error), cure="restore or remove it") from None
+
+
+def _part(folder: Path, transform: Callable[[Any], torch.Tensor]) -> Any:
+    from torchvision.datasets import ImageFolder
+
+    try:
+        return ImageFolder(str(folder), transform, loader=read_image)
+    except FileNotFoundError as error:  # no such folder, or a class without images
+        raise BadFile(
+            f"{folder} must hold a folder of images for every class",
+            found=str(error),
+            cure="data.folder must hold train/ and val/",
+        ) from None
+
+
+def _decoded(part: Any, shape: tuple[int, ...]) -> Images:
+    pixels = torch.empty(len(part), *shape)
+    for number in track(range(len(part)), f"decode {Path(part.root).name}", len(part)):
+        pixels[number] = part[number][0]
+    return Images(pixels, torch.tensor(part.targets))

@@ -1,0 +1,131 @@
+"""Images in folders: what they become, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from PIL import Image
+
+from donna_hw.data import load_dataset
+from donna_hw.data.image_folder import MEAN, STD, check_size, image_folders
+from donna_hw.errors import BadFile, BadSetting, Unavailable
+from donna_hw.spaces import load_space
+
+SPACE = load_space("mobilenetv3_1.0@16px@2classes")
+COLOURS = {"cat": (250, 10, 0), "dog": (0, 100, 200)}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three images a class to train, two to test, each of one colour, so that resizing changes nothing."""
+    for part, count in (("train", 3), ("val", 2)):
+        for name, colour in COLOURS.items():
+            (tmp_path / part / name).mkdir(parents=True)
+            for number in range(count):
+                Image.new("RGB", (30, 20 + number), colour).save(tmp_path / part / name / f"{number}.png")
+    return tmp_path
+
+
+def test_images_are_decoded_cut_and_normalised(folder: Path) -> None:
+    data = load_dataset("image_folder", 2, str(folder), 0, SPACE)
+    assert (len(data.train), len(data.held_out), len(data.test)) == (4, 2, 4)
+    for part in (data.train, data.held_out, data.test):
+        assert part.pixels.shape[1:] == (3, 16, 16)
+        assert part.pixels.dtype == torch.float32
+        for pixels, label in zip(part.pixels, part.labels, strict=True):
+            colour = torch.tensor(COLOURS[("cat", "dog")[int(label)]]) / 255
+            expected = ((colour - torch.tensor(MEAN)) / torch.tensor(STD))[:, None, None].expand(3, 16, 16)
+            torch.testing.assert_close(pixels, expected)
+    assert data.test.labels.tolist() == [0, 0, 1, 1]
+    assert str(folder) in data.source
+
+
+def test_the_centre_is_cut_out_of_the_resized_image(tmp_path: Path) -> None:
+    """A white square of 16 in the middle of 18 by 36: the shorter side is 16 / 0.875 = 18 long already, so nothing is resized."""
+    for part in ("train", "val"):
+        for name in ("a", "b"):
+            (tmp_path / part / name).mkdir(parents=True)
+            image = Image.new("RGB", (36, 18))
+            image.paste((255, 255, 255), (10, 1, 26, 17))
+            image.save(tmp_path / part / name / "0.png")
+    train, _ = image_folders(str(tmp_path), SPACE)
+    pixels, _ = train[0]
+    white = ((1 - torch.tensor(MEAN)) / torch.tensor(STD))[:, None, None].expand(3, 16, 16)
+    torch.testing.assert_close(pixels, white)
+
+
+def test_grey_and_transparent_images_get_three_channels(folder: Path) -> None:
+    Image.new("L", (20, 20), 128).save(folder / "train" / "cat" / "grey.png")
+    Image.new("RGBA", (20, 20), (1, 2, 3, 4)).save(folder / "train" / "cat" / "transparent.png")
+    train, _ = image_folders(str(folder), SPACE)
+    assert {image.shape for image, _ in train} == {(3, 16, 16)}
+
+
+def test_images_that_would_fill_the_memory_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """10 images of 3 x 16 x 16 float32 values are 30,720 bytes."""
+    memory = psutil.virtual_memory()
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory._replace(available=2 * 30_720))
+    check_size(str(folder), SPACE)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory._replace(available=2 * 30_719))
+    with pytest.raises(BadSetting, match=r"must fit in half of the available memory, 0\.0 GiB.*10 images"):
+        load_dataset("image_folder", 2, str(folder), 0, SPACE)
+
+
+def test_imagenet_at_full_size_is_refused_in_gibibytes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from torchvision.datasets import ImageFolder
+
+    memory = psutil.virtual_memory()
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory._replace(available=64 * 2**30))
+    monkeypatch.setattr(ImageFolder, "__len__", lambda part: 50_000 if part.root.endswith("val") else 1_281_167)
+    with pytest.raises(BadSetting, match=r"32\.0 GiB, since .*found '746\.5 GiB \(1331167 images"):
+        check_size(str(folder), load_space("donna@224px@2classes"))
+
+
+@pytest.mark.parametrize("missing", ["train", "val"])
+def test_a_missing_part_is_named(folder: Path, missing: str) -> None:
+    (folder / missing).rename(folder / "elsewhere")
+    with pytest.raises(BadFile, match=f"{missing} must hold a folder of images for every class"):
+        image_folders(str(folder), SPACE)
+
+
+def test_a_class_without_images_is_named(folder: Path) -> None:
+    for path in (folder / "train" / "dog").iterdir():
+        path.unlink()
+    with pytest.raises(BadFile, match="dog"):
+        image_folders(str(folder), SPACE)
+
+
+def test_parts_of_other_classes_are_refused(folder: Path) -> None:
+    """Their labels would mean other things."""
+    (folder / "val" / "cat").rename(folder / "val" / "cow")
+    with pytest.raises(BadFile, match="the same classes; found 'cat in one of them only'"):
+        image_folders(str(folder), SPACE)
+
+
+def test_a_file_that_is_no_image_is_named(folder: Path) -> None:
+    (folder / "val" / "dog" / "9.png").write_text("no image")
+    with pytest.raises(BadFile, match=r"val/dog/9\.png must be an image"):
+        load_dataset("image_folder", 2, str(folder), 0, SPACE)
+
+
+@pytest.mark.parametrize(
+    ("space", "where", "says"),
+    [
+        ("small_8px", "here", "3 channels; those of space small_8px; found 1"),
+        ("donna@16px", "here", 'found 1000; space = "donna@16px@2classes"'),
+        ("donna@16px@3classes", "here", 'found 3; space = "donna@16px@2classes"'),
+        ("donna@16px@2classes", "", "need data.folder"),
+    ],
+)
+def test_a_space_that_does_not_fit_is_refused(folder: Path, space: str, where: str, says: str) -> None:
+    with pytest.raises(BadSetting, match=says):
+        image_folders(str(folder) if where else "", load_space(space))
+
+
+def test_a_missing_torchvision_is_named_with_its_command(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("donna_hw.torchvision.find_spec", lambda _name: None)
+    with pytest.raises(Unavailable, match=r"needs the package torchvision; pip install 'donna-hw\[timm\]'"):
+        image_folders(str(folder), SPACE)

@@ -1,0 +1,212 @@
+"""Every hyperparameter of the paper's training, read from what is built of it."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from donna_hw import torchvision
+from donna_hw.blocks.torch_module import to_torch
+from donna_hw.errors import BadSetting, DonnaError, Unavailable, UnknownName
+from donna_hw.recipe import Recipe, find_recipe
+from donna_hw.shipped import names
+from donna_hw.spaces import load_space
+from donna_hw.training.loading import augmentation
+from donna_hw.training.processes import Processes
+from donna_hw.training.settings import PaperTraining, Plan
+from donna_hw.training.trainee import Trainee, optimiser_of, schedule_of
+
+torchvision.ready()
+PAPER = PaperTraining()
+IMAGENET = [name for name in names("recipes") if name.startswith("imagenet_")]
+
+
+def small_network() -> nn.Module:
+    return to_torch(load_space("small_8px").network(load_space("small_8px").reference), seed=0)
+
+
+@pytest.mark.parametrize("name", IMAGENET)
+def test_the_imagenet_recipes_have_the_papers_values(name: str) -> None:
+    """A.1: 450 epochs, batch 1536 at 0.096, BKD of one epoch with batch 256 at 0.01 in 20 steps; 30 networks for DONNA, else 20."""
+    recipe = Recipe.read(find_recipe(name))
+    assert recipe.reference == PAPER
+    assert (PAPER.epochs, PAPER.batch, PAPER.learning_rate) == (450, 1536, 0.096)
+    assert recipe.space == name.removeprefix("imagenet_")
+    assert recipe.distill.bkd().fit.__dict__ == {"epochs": 1, "batch": 256, "learning_rate": 0.01, "cosine_steps": 20}
+    assert recipe.finetune.epochs == 50
+    assert recipe.library.networks == (30 if recipe.space == "donna" else 20)
+    assert recipe.search.samples == 2500
+
+
+def test_there_is_a_recipe_for_each_of_the_papers_spaces() -> None:
+    spaces = ["donna", "efficientnet_b0", "mobilenetv3_1.0", "mobilenetv3_1.2", "proxylessnas_1.3"]
+    assert [f"imagenet_{space}" for space in spaces] == IMAGENET
+
+
+def test_the_optimiser_is_timms_rmsprop_and_only_weights_decay() -> None:
+    from timm.optim import RMSpropTF
+
+    network = small_network()
+    optimiser = optimiser_of(network, PAPER)
+    assert type(optimiser) is RMSpropTF
+    decay_of = {id(p): group["weight_decay"] for group in optimiser.param_groups for p in group["params"]}
+    assert decay_of == {id(p): 1e-5 if p.ndim > 1 else 0 for p in network.parameters()}
+    for group in optimiser.param_groups:
+        assert (group["lr"], group["momentum"], group["alpha"], group["eps"]) == (0.096, 0.9, 0.9, 0.001)
+        assert not group["centered"]
+        assert group["lr_in_momentum"]
+
+
+def test_two_steps_of_the_optimiser_by_hand() -> None:
+    """TensorFlow's form: the mean square begins at one, epsilon is inside the root, momentum adds up rate times step."""
+    weight = nn.Parameter(torch.tensor([[2.0]], dtype=torch.float64))
+    optimiser = optimiser_of(nn.ParameterList([weight]), PAPER)
+    x, square, momentum = 2.0, 1.0, 0.0
+    for gradient in (0.5, -3.0):
+        weight.grad = torch.full_like(weight, gradient)
+        optimiser.step()
+        g = gradient + 1e-5 * x
+        square = 0.9 * square + 0.1 * g * g
+        momentum = 0.9 * momentum + 0.096 * g / math.sqrt(square + 0.001)
+        x -= momentum
+        assert float(weight.detach()) == pytest.approx(x, rel=1e-12)
+
+
+def test_the_rate_of_every_epoch() -> None:
+    """A.1: times 0.97 every 2.4 epochs, floor(e / 2.4) = floor(5 e / 12) times; the first five are a line from 1e-6."""
+    optimiser = optimiser_of(small_network(), PAPER)
+    schedule = schedule_of(optimiser, PAPER)
+    for epoch in range(450):
+        schedule.step(epoch)
+        warm, later = 1e-6 + epoch * (0.096 - 1e-6) / 5, 0.096 * 0.97 ** (5 * epoch // 12)
+        for group in optimiser.param_groups:
+            assert group["lr"] == pytest.approx(warm if epoch < 5 else later, rel=1e-12)
+
+
+def test_an_image_is_cropped_mirrored_augmented_and_erased() -> None:
+    from timm.data.auto_augment import RandAugment
+    from timm.data.random_erasing import RandomErasing
+    from timm.data.transforms import RandomResizedCropAndInterpolation
+    from torchvision import transforms
+
+    crop, mirror, randaugment, tensor, normalise, erasing = augmentation(PAPER, (3, 160, 160)).transforms  # type: ignore[attr-defined]
+    assert isinstance(crop, RandomResizedCropAndInterpolation)
+    assert (crop.size, crop.scale, crop.ratio) == ((160, 160), (0.08, 1.0), (3 / 4, 4 / 3))
+    assert isinstance(mirror, transforms.RandomHorizontalFlip)
+    assert mirror.p == 0.5
+    assert isinstance(randaugment, RandAugment)
+    assert randaugment.num_layers == 2
+    assert {(op.magnitude, op.magnitude_std, op.prob) for op in randaugment.ops} == {(9, 0.5, 0.5)}
+    assert torch.equal(normalise.mean, torch.tensor([0.485, 0.456, 0.406]))
+    assert torch.equal(normalise.std, torch.tensor([0.229, 0.224, 0.225]))
+    assert type(tensor).__name__ == "MaybeToTensor"
+    assert isinstance(erasing, RandomErasing)
+    assert (erasing.probability, erasing.rand_color, erasing.per_pixel, erasing.max_count) == (0.2, False, True, 1)
+
+
+def test_the_average_after_three_steps() -> None:
+    """d^3 w0 + (1 - d) (d^2 w1 + d w2 + w3), of weights and of batch-norm's statistics."""
+    space = load_space("small_8px")
+    trainee = Trainee(to_torch(space.network(space.reference), seed=0), PAPER, Processes())
+    assert trainee.average.decay == 0.9999
+    states = [{key: value.double().clone() for key, value in trainee.network.state_dict().items()}]
+    generator = torch.Generator().manual_seed(0)
+    trainee.schedule.step(5)
+    for _ in range(3):
+        trainee.network.train()
+        batch = torch.randn(4, 1, 8, 8, generator=generator), torch.randint(0, 10, (4,), generator=generator)
+        trainee.step([batch])
+        states.append({key: value.double().clone() for key, value in trainee.network.state_dict().items()})
+    w0, w1, w2, w3 = states
+    d = 0.9999
+    for key, found in trainee.averaged.state_dict().items():
+        if found.is_floating_point():
+            expected = d**3 * w0[key] + (1 - d) * (d * d * w1[key] + d * w2[key] + w3[key])
+            torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-6, msg=key)
+        else:
+            assert found == 3  # batches that batch-norm has seen
+    assert not torch.equal(w0["classifier.linear.weights.weight"], w3["classifier.linear.weights.weight"])
+
+
+def test_a_steps_loss_has_smoothed_labels() -> None:
+    """0.9 of the label's and 0.1 of all classes' mean negative log-probability."""
+    space = load_space("small_8px")
+    settings = PaperTraining(dropout=0, stochastic_depth=0)
+    trainee = Trainee(to_torch(space.network(space.reference), seed=0), settings, Processes())
+    trainee.network.eval()  # batch-norm as it is, so that the logits can be computed beside the step
+    images, labels = torch.randn(6, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(6)
+    logs = -trainee.network(images).detach().log_softmax(1)
+    expected = 0.9 * logs[torch.arange(6), labels] + 0.1 * logs.mean(1)
+    assert float(trainee.step([(images, labels)])) == pytest.approx(float(expected.mean()), rel=1e-5)
+
+
+@pytest.mark.parametrize(("processes", "batches"), [(8, 1), (4, 2), (2, 4), (1, 8)])
+def test_fewer_gpus_add_up_more_gradients_to_the_papers_batch(processes: int, batches: int) -> None:
+    assert PAPER.plan(1_281_167, processes) == Plan(steps=834, batches_a_step=batches)
+
+
+@pytest.mark.parametrize(
+    ("settings", "images", "processes", "says"),
+    [
+        (PAPER, 10**6, 3, "must be a multiple of 3 processes x reference.images_at_once = 192; found 1536"),
+        (PAPER, 10**6, 16, "16 processes"),
+        (PaperTraining(batch=10, images_at_once=4), 100, 1, "multiple of 1 process x reference.images_at_once = 4"),
+        (PAPER, 1535, 8, "an epoch must fill one batch of reference.batch = 1536 images; found 1535"),
+    ],
+)
+def test_a_batch_that_cannot_be_is_refused(settings: PaperTraining, images: int, processes: int, says: str) -> None:
+    with pytest.raises(BadSetting, match=says):
+        settings.plan(images, processes)
+
+
+LEAST = """title = "T"
+space = "donna"
+data = { name = "image_folder", held_out = 1, folder = "x" }
+finetune = { epochs = 1 }
+library = { networks = 5 }
+"""
+
+
+@pytest.mark.parametrize(
+    ("reference", "error", "says"),
+    [
+        ("method = 'papr'", UnknownName, r"reference\.method must be a known one.*known: adam_cosine, paper"),
+        ("method = 'paper', dropuot = 0.1", UnknownName, r"'reference\.dropuot' is not.*did you mean 'dropout'"),
+        ("method = 'paper', cosine_steps = 1", UnknownName, r"'reference\.cosine_steps' is not"),
+        ("epochs = 1, dropout = 0.1", UnknownName, r"'reference\.dropout' is not.*cosine_steps"),
+        ("method = 'paper', dropout = 1.0", BadSetting, r"reference\.dropout: .*less than 1; found 1\.0"),
+        ("method = 'paper', randaugment = 'auto'", BadSetting, r"reference\.randaugment: .*pattern"),
+        ("batch = 3", BadSetting, r"the key 'reference\.epochs' must be given"),
+        ("method = 3", UnknownName, r"reference\.method must be a known one"),
+    ],
+)
+def test_a_bad_reference_is_named(tmp_path: Path, reference: str, error: type[DonnaError], says: str) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text(LEAST + f"reference = {{ {reference} }}\n")
+    with pytest.raises(error, match=says) as caught:
+        Recipe.read(path)
+    assert "paper.dropout" not in str(caught.value)
+
+
+def test_each_setting_reaches_what_is_built_of_it() -> None:
+    settings = PaperTraining(learning_rate=0.5, momentum=0.1, alpha=0.2, optimiser_eps=0.3, weight_decay=0.4)
+    optimiser = optimiser_of(small_network(), settings)
+    group = optimiser.param_groups[1]
+    assert [group[key] for key in ("lr", "momentum", "alpha", "eps", "weight_decay")] == [0.5, 0.1, 0.2, 0.3, 0.4]
+    schedule = schedule_of(optimiser, PaperTraining(warmup_epochs=0, decay=0.5, decay_epochs=1))
+    schedule.step(3)
+    assert group["lr"] == 0.5**4
+    *_, normalise = augmentation(PaperTraining(random_erasing=0), (3, 8, 8)).transforms  # type: ignore[attr-defined]
+    assert type(normalise).__name__ == "Normalize"
+
+
+@pytest.mark.parametrize("missing", ["timm", "torchvision"])
+def test_a_missing_package_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    found = torchvision.find_spec
+    monkeypatch.setattr(torchvision, "find_spec", lambda name: None if name == missing else found(name))
+    with pytest.raises(Unavailable, match=f"needs the package {missing}; pip install 'donna-hw\\[timm\\]'"):
+        torchvision.required("this", "timm")
