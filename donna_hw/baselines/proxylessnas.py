@@ -1,4 +1,4 @@
-"""ProxylessNAS's networks for CPU, GPU and mobile (Cai et al., 2019): ReLU6, no attention, each bottleneck with its own kernel and expansion.
+"""ProxylessNAS's networks for CPU, GPU and mobile (Cai et al., 2019): ReLU6, no attention.
 
 Kernels, expansions and channels are published as the configurations of the authors' repository (mit-han-lab/proxylessnas), and are taken
 here from osmr/imgclsmob, which restates them. Bottlenecks that the search left out are not listed. Operations and parameters

@@ -77,9 +77,10 @@ class InvertedResidual:
     """`depth` inverted residual bottlenecks: expand 1x1, spatial kxk, optional squeeze-and-excite, project 1x1, residual.
 
     The first bottleneck has the stride; the others, and the first where stride and channels allow, add their input. An expansion
-    of 1 has no layer, as in MobileNetV2, unless `always_expand`, as in FBNet. width scales the hidden channels only: a block's input and output keep the reference's channels
-    (paper, section 3). cell: `depthwise`, or `grouped` with `group_size` channels a group; hidden channels are rounded up to whole
-    groups. The group size is our choice; the paper's text at hand does not give it. attention: a key of `ATTENTIONS`.
+    of 1 has no layer, as in MobileNetV2, unless `always_expand`, as in FBNet. width scales the hidden channels only: a block's input
+    and output keep the reference's channels (paper, section 3). cell: `depthwise`, or `grouped` with `group_size` channels a group; hidden
+    channels are rounded up to whole groups. The group size is our choice; the paper's text at hand does not give it. attention: a key of
+    `ATTENTIONS`.
     """
 
     channels: int

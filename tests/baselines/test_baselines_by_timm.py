@@ -65,6 +65,7 @@ def test_with_timms_weights_the_outputs_are_timms(name: str) -> None:
                 parameter.data.uniform_(-0.3, 0.3, generator=generator)
         if isinstance(module, nn.BatchNorm2d):
             module.weight.data.uniform_(0.6, 1.4, generator=generator)
+            module.reset_running_stats()
             module.momentum = 1.0
     with torch.inference_mode():
         theirs.train()(images)  # every batch-norm gets statistics of its own
