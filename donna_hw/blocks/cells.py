@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from donna_hw.blocks.layers import Draft
+from donna_hw.blocks.layers import Block, Draft
 from donna_hw.errors import BadSetting, UnknownName
 
 CELLS = ("depthwise", "grouped")
@@ -77,9 +77,10 @@ class InvertedResidual:
     """`depth` inverted residual bottlenecks: expand 1x1, spatial kxk, optional squeeze-and-excite, project 1x1, residual.
 
     The first bottleneck has the stride; the others, and the first where stride and channels allow, add their input. An expansion
-    of 1 has no layer, as in MobileNetV2. width scales the hidden channels only: a block's input and output keep the reference's channels
-    (paper, section 3). cell: `depthwise`, or `grouped` with `group_size` channels a group; hidden channels are rounded up to whole
-    groups. The group size is our choice; the paper's text at hand does not give it. attention: a key of `ATTENTIONS`.
+    of 1 has no layer, as in MobileNetV2, unless `always_expand`, as in FBNet. width scales the hidden channels only: a block's input
+    and output keep the reference's channels (paper, section 3). cell: `depthwise`, or `grouped` with `group_size` channels a group; hidden
+    channels are rounded up to whole groups. The group size is our choice; the paper's text at hand does not give it. attention: a key of
+    `ATTENTIONS`.
     """
 
     channels: int
@@ -92,6 +93,7 @@ class InvertedResidual:
     cell: str = "depthwise"
     width: float = 1.0
     group_size: int = 8
+    always_expand: bool = False
 
     def __post_init__(self) -> None:
         for field, known in (("cell", CELLS), ("attention", tuple(ATTENTIONS))):
@@ -117,7 +119,7 @@ class InvertedResidual:
             hidden = -(-hidden // self.group_size) * self.group_size
         groups = hidden if self.cell == "depthwise" else hidden // self.group_size
         act, y = self.activation, x
-        if self.expand != 1 or hidden != into:
+        if self.expand != 1 or hidden != into or self.always_expand:
             y = draft.conv(y, hidden, activation=act, name=f"{prefix}expand")
         y = draft.conv(
             y, hidden, kernel=self.kernel, stride=stride, groups=groups, activation=act, name=f"{prefix}spatial"
@@ -129,6 +131,62 @@ class InvertedResidual:
         if stride == 1 and into == self.channels:
             y = draft.add(y, x, name=f"{prefix}residual")
         return y
+
+
+@dataclass(frozen=True)
+class Residual:
+    """`depth` residual blocks of ResNet: two 3x3 convolutions, or with `hidden` channels 1x1, 3x3 and 1x1; sum, then ReLU.
+
+    The stride is that of the first block's first 3x3 convolution. Where the shape changes, a 1x1 convolution projects the input.
+    """
+
+    channels: int
+    stride: int = 1
+    hidden: int = 0
+    depth: int = 1
+
+    def draw(self, draft: Draft, x: str) -> str:
+        """Add the blocks one after another."""
+        for number in range(1, self.depth + 1):
+            x = self._block(draft, x, self.stride if number == 1 else 1, f"{number}_")
+        return x
+
+    def _block(self, draft: Draft, x: str, stride: int, prefix: str) -> str:
+        if self.hidden:
+            y = draft.conv(x, self.hidden, activation="relu", name=f"{prefix}reduce")
+            y = draft.conv(y, self.hidden, kernel=3, stride=stride, activation="relu", name=f"{prefix}spatial")
+            y = draft.conv(y, self.channels, name=f"{prefix}restore")
+        else:
+            y = draft.conv(x, self.channels, kernel=3, stride=stride, activation="relu", name=f"{prefix}first")
+            y = draft.conv(y, self.channels, kernel=3, name=f"{prefix}second")
+        if stride != 1 or draft.shape(x)[0] != self.channels:
+            x = draft.conv(x, self.channels, stride=stride, name=f"{prefix}shortcut")
+        return draft.add(y, x, activation="relu", name=f"{prefix}residual")
+
+
+@dataclass(frozen=True)
+class MaxPool:
+    """The largest value of each window: what follows ResNet's stem."""
+
+    kernel: int = 3
+    stride: int = 2
+
+    def draw(self, draft: Draft, x: str) -> str:
+        """Add the one pool."""
+        return draft.max_pool(x, kernel=self.kernel, stride=self.stride, name="pool")
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A whole network, or a part of one: named blocks one after another."""
+
+    parts: tuple[tuple[str, Block], ...]
+
+    def draw(self, draft: Draft, x: str) -> str:
+        """Add the blocks one after another, their layers named `<part>.<layer>`."""
+        for name, block in self.parts:
+            x = draft.part(name, block, x)
+        return x
 
 
 def rounded(channels: float, divisor: int) -> int:

@@ -10,7 +10,7 @@ import traceback
 
 import click
 
-from donna_hw.cli import measuring, pipeline, simulate, sustain, table
+from donna_hw.cli import baselines, measuring, pipeline, simulate, sustain, table
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -23,8 +23,9 @@ def cli(debug: bool) -> None:
     """
 
 
-for _command in (*measuring.COMMANDS, *simulate.COMMANDS, *sustain.COMMANDS, *table.COMMANDS, *pipeline.COMMANDS):
-    cli.add_command(_command)
+for _module in (measuring, simulate, sustain, table, baselines, pipeline):
+    for _command in _module.COMMANDS:
+        cli.add_command(_command)
 
 
 def main() -> None:

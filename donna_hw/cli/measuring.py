@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from donna_hw.spaces import Axis
 
 SPACE = click.argument("space")
 TABLES = click.option(
@@ -49,11 +53,15 @@ def spaces() -> None:
     for name in space_names():
         space = load_space(name)
         members = reach(space).values()
-        axes = ", ".join(f"{axis.name} {'/'.join(map(str, axis.values))}" for axis in space.stages[0].axes)
+        axes = ", ".join(f"{axis.name} {_values(axis)}" for axis in space.stages[0].axes)
         counts = [f"{printed(member.macs, 'MAC')}, {printed(member.params, 'parameter')}" for member in members]
         rows.append([name, f"{len(space.stages)} x {space.stages[0].size}", f"{space.size:.3g}", *counts, axes])
     header = ["space", "stages x blocks", "networks", "smallest", "reference", "largest", "axes of the first stage"]
     click.echo(table(header, rows))
+
+
+def _values(axis: Axis) -> str:
+    return "/".join(map(str, axis.values)) if len(axis.values) <= 8 else f"of {len(axis.values)}"
 
 
 @click.command()

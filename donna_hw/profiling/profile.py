@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ from donna_hw.measurement.protocol import Protocol
 from donna_hw.profiling.chain import checked_mode
 from donna_hw.profiling.counts import exact_costs, number
 from donna_hw.profiling.filling import Bench, Effort, Filling
-from donna_hw.profiling.rows import Part, measured_row, parts_of, written
+from donna_hw.profiling.rows import Part, Row, measured_row, parts_of, written
 from donna_hw.profiling.scale import Scale
 from donna_hw.profiling.schedule import Job, refuse_unlike, unique_jobs
 from donna_hw.spaces.space import Architecture, Space
@@ -96,38 +97,66 @@ def measure_networks(
 ) -> np.ndarray:
     """Measure whole networks beside a measured table, and return each one's latency in seconds, float [n].
 
-    Journaled in `<variant>.networks.samples.csv` beside the table, and steadied by the table's own sentinel reference, so that both are
-    on one scale. The environment must be the table's. Raises `BadMeasurement` when a network cannot be run.
+    Journaled and listed beside the table as `networks`; see `measure_graphs`. Raises `BadMeasurement` when a network cannot be run.
+    """
+    names = ["/".join(space.labels(architecture).values()) for architecture in architectures]
+    graphs = {name: space.network(architecture) for name, architecture in zip(names, architectures, strict=True)}
+    measured = measure_graphs(space, device, table, graphs, protocol, workers=workers)
+    for name, failure in measured.failures.items():
+        raise BadMeasurement(f"network {name} must run", found=failure, cure="leave it out")
+    return np.array([measured.values[name] for name in names])
+
+
+class MeasuredGraphs(NamedTuple):
+    """What graphs cost by name, in the table's unit: values, the rows listed (none where costs are computed), and why others failed."""
+
+    values: dict[str, float]
+    rows: dict[str, Row]
+    failures: dict[str, str]
+
+
+def measure_graphs(
+    space: Space,
+    device: Device,
+    table: LatencyTable,
+    graphs: Mapping[str, Graph],
+    protocol: Protocol | None = None,
+    *,
+    workers: Workers = processes,
+    listing: str = "networks",
+) -> MeasuredGraphs:
+    """Measure any named graphs beside a table of a space, on the table's own scale.
+
+    Journaled in `<variant>.<listing>.samples.csv` beside the table, listed in `<variant>.<listing>.csv`, and steadied by the table's own
+    sentinel reference. Raises `BadTable` when the environment or the protocol is not the table's.
     """
     protocol, mode = protocol or device.protocol, str(table.info.identity["mode"])
     if issubclass(device.kind(), ExactBackend):
         backend = device.backend()
         assert isinstance(backend, ExactBackend)  # noqa: S101  of that kind
         table.info.refuse_other(_described(space, device, backend.description(), protocol, mode=mode), table.path)
-        return np.array(backend.costs([space.network(architecture) for architecture in architectures]))
-    graphs = [space.network(architecture) for architecture in architectures]
-    names = ["/".join(space.labels(architecture).values()) for architecture in architectures]
-    jobs = unique_jobs([Job(name, graph) for name, graph in zip(names, graphs, strict=True)])
+        return MeasuredGraphs(dict(zip(graphs, backend.costs(list(graphs.values())), strict=True)), {}, {})
+    jobs = unique_jobs([Job(name, graph) for name, graph in graphs.items()])
     sentinel = sentinel_of(parts_of(space), table.path)
-    journal = table.path.with_suffix(".networks.samples.csv")
+    journal = table.path.with_suffix(f".{listing}.samples.csv")
     with _opened(device, protocol, workers) as crew, locked(table.path.with_suffix(".lock")):
         description = crew[0].description()
         described = _described(space, device, description, protocol, mode=mode, sentinel=sentinel)
         table.info.refuse_other(described, table.path)
-        bench = Bench(crew, description.environment, protocol, sentinel, journal, f"networks {device.name}")
+        bench = Bench(crew, description.environment, protocol, sentinel, journal, f"{listing} {device.name}")
         records = bench.measure(jobs)
     scale = Scale(table.info.sentinel_reference_s, bench.scale(records).least_spread)
     measured = bench.measurements(records, scale)
-    for key, record in records.items():
-        if key not in measured:
-            raise BadMeasurement(f"network {record.name} must run", found=record.failure, cure="leave it out")
-    rows = [
-        {"network": jobs[key].name, "layers_hash": key, **measured_row(found, records[key].stopped)}
-        for key, found in measured.items()
-    ]
-    listed = table.path.with_suffix(".networks.csv")
-    write_atomic(listed, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
-    return np.array([measured[layers_hash(graph)].value_s for graph in graphs])
+    rows = {key: measured_row(found, records[key].stopped) for key, found in measured.items()}
+    frame = pd.DataFrame([{"network": jobs[key].name, "layers_hash": key, **row} for key, row in rows.items()])
+    listed = table.path.with_suffix(f".{listing}.csv")
+    write_atomic(listed, frame.to_csv(index=False, lineterminator="\n"))
+    keys = {name: layers_hash(graph) for name, graph in graphs.items()}
+    return MeasuredGraphs(
+        {name: measured[key].value_s for name, key in keys.items() if key in measured},
+        {name: rows[key] for name, key in keys.items() if key in rows},
+        {name: records[key].failure for name, key in keys.items() if key not in rows},
+    )
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from donna_hw.spaces.variations import varied
 __all__ = ["Architecture", "Axis", "Space", "Stage", "load_space", "space_names"]
 
 _SHIPPED = {
+    "baselines": "donna_hw.baselines.space:baselines",
     "donna": "donna_hw.spaces.donna:donna",
     "efficientnet_b0": "donna_hw.spaces.efficientnet:efficientnet_b0",
     "mobilenetv3_1.0": "donna_hw.spaces.mobilenetv3:mobilenetv3_1_0",

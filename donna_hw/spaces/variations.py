@@ -39,7 +39,7 @@ def _classified(space: Space, classes: int) -> Space:
     if not isinstance(last, Classifier):
         raise BadSetting(
             f"space {space.name} must end with a Classifier to have other classes",
-            found=f"{type(last).__name__} {name}",
+            found=f"{type(last).__name__} {name}" if space.after else "no fixed part at its end",
         )
     after = (*space.after[:-1], (name, replace(last, classes=classes)))
     return replace(space, name=f"{space.name}@{classes}classes", after=after)

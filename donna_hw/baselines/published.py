@@ -1,0 +1,50 @@
+"""What is published of the baselines: the accuracies of the paper's Table 3 (appendix A.3), and counts. None of it is measured here."""
+
+from __future__ import annotations
+
+import csv
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+ORIGIN = "published"
+_FILE = Path(__file__).with_name("published.csv")
+
+
+class Published(NamedTuple):
+    """A row of the paper's Table 3: its title and ImageNet top-1 accuracy there, and where that accuracy is from.
+
+    macs, params: of one 224x224 image, as rounded in `counts_source`; None where we know none for certain. note: what must be known to
+    read the row, such as why there is no network of that name to measure.
+    """
+
+    network: str
+    title: str
+    top1_percent: float
+    top1_source: str
+    macs: int | None
+    params: int | None
+    counts_source: str
+    note: str
+
+
+@cache
+def published() -> dict[str, Published]:
+    """Return {network: what is published of it}, in the order of the paper's Table 3."""
+    with _FILE.open(encoding="utf-8", newline="") as file:
+        rows = [_row(row) for row in csv.DictReader(file)]
+    return {row.network: row for row in rows}
+
+
+def _row(row: dict[str, str]) -> Published:
+    macs, params = (int(row[name]) if row[name] else None for name in ("macs", "params"))
+    return Published(
+        row["network"],
+        row["title"],
+        float(row["top1_percent"]),
+        row["top1_source"],
+        macs,
+        params,
+        row["counts_source"],
+        row["note"],
+    )

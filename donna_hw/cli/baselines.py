@@ -1,0 +1,57 @@
+"""The command `donna-hw baselines`: known networks on a device, to compare a found one with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from donna_hw.cli.measuring import TABLES
+
+
+@click.command()
+@click.option("--device", required=True, help="A device's name or file.")
+@click.option("--beside", "space_name", metavar="SPACE", help="Measure on the scale of the device's table of SPACE.")
+@click.option("--px", type=click.IntRange(1), help="Height and width of the images.  [default: 224]")
+@click.option("--rounds", type=click.IntRange(1), help="Visits to each network at most.")
+@click.option(
+    "--protocol", "protocol_name", help="Instead of the device's own; beside a table, it must be the table's."
+)
+@TABLES
+def baselines(
+    *,
+    device: str,
+    space_name: str | None,
+    px: int | None,
+    rounds: int | None,
+    protocol_name: str | None,
+    root: Path,
+) -> None:
+    """Measure the networks of the paper's Table 3 on a device.
+
+    As a table of their own, or beside a table that is there, on that space's images, steadied by that table's sentinel. Accuracies are
+    those published for 224x224 images.
+    """
+    from dataclasses import replace
+
+    from donna_hw.baselines.measure import measured_alone, measured_beside
+    from donna_hw.device import Device
+    from donna_hw.errors import BadSetting
+    from donna_hw.measurement.protocol import protocol_named
+    from donna_hw.show.baselines import text_of_baselines
+    from donna_hw.spaces import load_space
+
+    if space_name is not None and px is not None:
+        raise BadSetting("--px must be left out with --beside: the images are those of the space", found=px)
+    found = Device.load(device)
+    if protocol_name is not None:
+        found = replace(found, file=found.file.model_copy(update={"protocol": protocol_named(protocol_name).name}))
+    protocol = found.protocol if rounds is None else replace(found.protocol, rounds=rounds)
+    if space_name is None:
+        measured = measured_alone(found, root, protocol, px)
+    else:
+        measured = measured_beside(load_space(space_name), found, root, protocol)
+    click.echo(text_of_baselines(measured))
+
+
+COMMANDS = (baselines,)
