@@ -60,7 +60,7 @@ class PtflopsBackend(ExactBackend):
         import torch
 
         from donna_hw.blocks.torch_module import to_torch
-        from donna_hw.counting import count_module
+        from donna_hw.counting.module import count_module
 
         with torch.device("meta"):  # shapes alone: nothing is convolved
             counts = count_module(to_torch(graph), graph.input_shape)

@@ -40,7 +40,7 @@ def search(run: TinyRun, *more: str) -> list[str]:
     [
         (["profile", "small_8px", "--device", "onxruntime_cpu"], ["found 'onxruntime_cpu'", "did you mean 'onnxruntime_cpu'"]),
         (["profile", "smal_8px", "--device", "onnxruntime_cpu"], ["found 'smal_8px'", "did you mean 'small_8px'"]),
-        (["count", "smal_8px"], ["known: donna, small_28px, small_8px"]),
+        (["count", "smal_8px"], ["known: ", "small_28px, small_8px", "did you mean 'small_8px'"]),
         (["run", "digit"], ["found 'digit'", "did you mean 'digits'"]),
         (["run", "none.toml"], ["found 'none.toml'", "known: digits"]),
         (["distill", "../../etc/x"], ["recipes hold one TOML file a name"]),

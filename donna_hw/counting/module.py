@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from donna_hw import torchvision
 from donna_hw.blocks.layers import Shape
+from donna_hw.counting.uncounted import Watch
 from donna_hw.errors import BadSetting
-from donna_hw.uncounted import Watch
 
 # Attention as one operator. Which of them runs depends on the device and on what torch finds quickest; none of them contains another.
 _ATTENTION = (
