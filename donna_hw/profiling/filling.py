@@ -24,6 +24,9 @@ from donna_hw.profiling.sections import Composition, Estimate, fit_composition, 
 from donna_hw.spaces.space import Space
 from donna_hw.workers.base import Worker
 
+COMPOSITION = (
+    "composition_"  # how a composed table's own conditions begin; one that is filled whole afterwards has none
+)
 BATCH = 16  # composed blocks that are measured whole at a time while a budget lasts
 
 
@@ -193,10 +196,10 @@ class Filling:
 
 def _facts(found: Composition) -> dict[str, Scalar]:
     return {
-        "composition_scale": found.scale,
-        "composition_joint_s": found.joint_s,
-        "composition_residual": found.residual,
-        "composition_sampled": found.sampled,
+        f"{COMPOSITION}scale": found.scale,
+        f"{COMPOSITION}joint_s": found.joint_s,
+        f"{COMPOSITION}residual": found.residual,
+        f"{COMPOSITION}sampled": found.sampled,
     }
 
 

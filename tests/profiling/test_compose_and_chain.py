@@ -104,6 +104,15 @@ def test_a_budget_that_lasts_measures_every_block_whole(tmp_path: Path) -> None:
     assert set(again.frame["method"]) == {"measured"}
 
 
+def test_a_composed_table_that_is_then_measured_whole_says_nothing_of_composing(tmp_path: Path) -> None:
+    _, table = composed(tmp_path, additive_costs())
+    assert "composition_scale" in table.info.conditions
+    _, whole = composed(tmp_path, additive_costs(), Effort())
+    assert set(whole.frame["method"]) == {"measured"}
+    assert not [key for key in whole.info.conditions if key.startswith("composition")]
+    assert whole.info.conditions.keys() < table.info.conditions.keys()
+
+
 def test_a_block_that_fails_whole_is_never_composed(tmp_path: Path) -> None:
     costs = additive_costs()
     _, table = composed(tmp_path / "good", costs)
