@@ -133,7 +133,10 @@ def save_maps(space: Space, teacher: GraphModule, data: Dataset, images: int, *,
 
 
 def border_maps(space: Space, teacher: GraphModule, pixels: Tensor) -> list[Tensor]:
-    """Return the teacher's output before the first stage and after each stage, [stages + 1][n, channels, height, width]."""
+    """Return the teacher's output before the first stage, the images where nothing stands there, and after each stage.
+
+    They are [stages + 1][n, channels, height, width].
+    """
     last = _last_layers(space, teacher)
     kept: dict[str, list[Tensor]] = {name: [] for name in last}
     hooks = [
@@ -145,12 +148,12 @@ def border_maps(space: Space, teacher: GraphModule, pixels: Tensor) -> list[Tens
     finally:
         for hook in hooks:
             hook.remove()
-    return [torch.cat(kept[name]) for name in last]
+    return [*([] if space.before else [pixels]), *(torch.cat(kept[name]) for name in last)]
 
 
 def _last_layers(space: Space, teacher: GraphModule) -> list[str]:
-    """Return the name of the last layer of the part before the first stage, and of each stage."""
-    names = [space.before[-1][0], *(stage.name for stage in space.stages)]
+    """Return the name of the last layer of the part before the first stage, if there is one, and of each stage."""
+    names = [*(name for name, _ in space.before[-1:]), *(stage.name for stage in space.stages)]
     return [[layer.name for layer in teacher.graph.layers if layer.name.startswith(f"{n}.")][-1] for n in names]
 
 

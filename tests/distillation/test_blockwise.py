@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import partial
 from pathlib import Path
 
@@ -61,6 +62,14 @@ def test_border_maps_are_those_of_the_parts_run_one_after_another() -> None:
     assert len(found) == len(expected) == 4
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
+def test_where_nothing_stands_before_the_stages_the_first_map_is_the_images() -> None:
+    space = dataclasses.replace(spaces.load_space("small_8px"), name="bare", before=())
+    teacher, pixels = untrained_teacher(space), few_digits().train.pixels
+    first, *others = border_maps(space, teacher, pixels)
+    assert first is pixels
+    assert [tuple(found.shape[1:]) for found in others] == [space.output_shapes[stage.name] for stage in space.stages]
 
 
 def test_a_border_is_the_last_layer_of_its_part_and_hooks_are_taken_off() -> None:
