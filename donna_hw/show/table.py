@@ -27,6 +27,8 @@ def text_of_table(table: LatencyTable, everything: bool = False) -> str:
     words = [f"{column}s: {_counts(frame[column])}" for column in ("verdict", "method") if column in frame]
     if "stopped" in frame:
         words.append(f"stopped by: {_counts(frame['stopped'])}")
+    if "median_s" in frame and "low_s" in frame and not info.in_chain:
+        words.append(f"95 % intervals: {100 * np.median(half_width(frame)):.1f} % each way (median)")
     if words:
         parts.append("\n".join(words))
     doubted = _doubted(frame)

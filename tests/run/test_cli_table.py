@@ -56,6 +56,14 @@ def test_every_command_of_the_group_explains_itself(name: str) -> None:
         assert (parameter.opts[-1] if parameter.opts[-1].startswith("--") else str(parameter.metavar)) in text
 
 
+def test_the_median_half_width_of_the_intervals_is_told(tmp_path: Path) -> None:
+    table = made(tmp_path)
+    frame = table.frame.assign(low_s=table.frame["median_s"] * 0.98, high_s=table.frame["median_s"] * 1.02)
+    frame.loc[0, "high_s"] = 9.0  # one wide row does not move the median
+    placed = written(tmp_path, replace(table, frame=frame), "wide")
+    assert "95 % intervals: 2.0 % each way (median)" in run("show", placed.path)
+
+
 def test_a_table_is_named_by_its_file_or_by_device_and_space(tmp_path: Path) -> None:
     table = made(tmp_path)
     by_file = run("show", table.path)
