@@ -26,14 +26,14 @@ def own_space(path: Path, function: str) -> Space:
     sys.modules[name] = module  # where its dataclasses look up their own annotations
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BadFile(
             f"{path} must be a Python file that runs", found=f"{type(error).__name__}: {error}", cure="mend it"
         ) from error
     known = [key for key, value in vars(module).items() if callable(value) and getattr(value, "__module__", "") == name]
     try:
         found = getattr(module, function)() if function in known else None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BadFile(
             f"{path}: {function}() must return a Space", found=f"{type(error).__name__}: {error}", cure="mend it"
         ) from error

@@ -73,6 +73,10 @@ def test_a_file_that_holds_no_space_is_said_in_one_line(tmp_path: Path) -> None:
     broken.write_text("def space(:\n")
     with pytest.raises(BadFile, match="SyntaxError"):
         load_space(f"{broken}:space")
+    leaving = tmp_path / "leaving.py"
+    leaving.write_text("import sys\nsys.exit(0)\n")
+    with pytest.raises(BadFile, match="SystemExit"):
+        load_space(f"{leaving}:space")
     raising = tmp_path / "raising.py"
     raising.write_text("def number():\n    return 3\n\ndef wrong():\n    return 1 / 0\n")
     with pytest.raises(UnknownName, match="a function that returns a Space"):
