@@ -6,7 +6,7 @@ import csv
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,15 @@ Main = Callable[..., tuple[int, str, str]]
 def folder(tmp_path: Path) -> Path:
     image_folder(tmp_path / "images")
     return tmp_path
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Sums of floats depend on the number of threads: train in this process with as many as `environment` gives the others."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def test_what_a_training_prints_and_keeps(folder: Path, main: Main) -> None:
@@ -58,6 +67,7 @@ def test_it_learns_the_colours(folder: Path, main: Main) -> None:
     assert facts["top1_percent"] > 90  # a third by guessing
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_a_training_that_was_killed_ends_like_one_left_alone(folder: Path, main: Main) -> None:
     path = recipe(folder, epochs=12)
     assert main("reference", path, "--out", "alone")[0] == 0
