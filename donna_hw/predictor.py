@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from pathlib import Path
@@ -28,6 +28,12 @@ class AccuracyPredictor(Protocol):
 
     def extrapolates(self, qualities: Array) -> Array:
         """Return bool [n]: whether any block's quality lies outside what the predictor was fitted to."""
+
+    def scores(self, qualities: Sequence[Array]) -> tuple[Array, ...] | None:
+        """Return what each block [stage][block] adds to a number that the accuracy strictly grows with; None where there is none.
+
+        Blocks of infinite NSR add minus infinity.
+        """
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,16 @@ class LinearPredictor:
     def extrapolates(self, qualities: Array) -> Array:
         """Return bool [n]: whether a stage's NSR lies outside the range of the fit."""
         return np.asarray(((qualities < self.low) | (qualities > self.high)).any(axis=1))
+
+    def scores(self, qualities: Sequence[Array]) -> tuple[Array, ...] | None:
+        """Return what each block [stage][block] adds to the accuracy, for `monotone`; see `AccuracyPredictor`."""
+        if self.kind != "monotone":
+            return None
+        slopes = self.weights / self.scale
+        return tuple(
+            np.where(np.isfinite(values), slope * _log_quality(np.where(np.isfinite(values), values, 1.0)), -np.inf)
+            for slope, values in zip(slopes, qualities, strict=True)
+        )
 
     def save(self, path: Path, facts: Mapping[str, Any]) -> None:
         """Write the predictor and facts about it (its report) as TOML."""

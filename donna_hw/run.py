@@ -13,7 +13,8 @@ import numpy as np
 
 from donna_hw.backends.base import UNITS
 from donna_hw.blocks.torch_module import GraphModule
-from donna_hw.cost import TableCost, fit_correction
+from donna_hw.costs.correction import fit_correction
+from donna_hw.costs.table_cost import TableCost
 from donna_hw.data import Dataset, load_dataset
 from donna_hw.data.image_folder import check_size
 from donna_hw.data.images import Augmentation
@@ -29,8 +30,9 @@ from donna_hw.measurement.protocol import Protocol
 from donna_hw.predictor import LinearPredictor, fit_predictor
 from donna_hw.profiling.profile import measure_networks, profile_space
 from donna_hw.recipe import Recipe, find_recipe, keep_recipe
+from donna_hw.search.aim import Aim, Limit
 from donna_hw.search.front import ParetoFront
-from donna_hw.search.nsga2 import Aim, nsga2
+from donna_hw.search.nsga2 import nsga2
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Architecture, Rows, Space
 from donna_hw.table import LatencyTable
@@ -185,7 +187,8 @@ class Run:
         predictor = LinearPredictor.load(self.folder / "predictor.toml")
         costs = [self.cost(name) for name in self.recipe.cost_devices]
         limits = self.limits({cost.name: cost.unit for cost in costs})
-        return Aim(self.space, self.blocks.qualities(), predictor, costs, limits)
+        limited = [Limit(cost, limits[cost.name]) for cost in costs if cost.name in limits]
+        return Aim(self.space, self.blocks.qualities(), predictor, costs, limited)
 
     def cost(self, device: str) -> TableCost:
         """Return a device's cost model from the run's table and its correction."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from donna_hw.cost import Correction
+from donna_hw.costs.correction import Correction
 from donna_hw.errors import BadSetting, BadTable
 from donna_hw.files import read_model, write_toml
 from donna_hw.shipped import roots

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from donna_hw.cost import Correction
+from donna_hw.costs.correction import Correction
 from donna_hw.errors import BadFile, BadSetting, DonnaError, UnknownName
 from donna_hw.files import write_toml
 from donna_hw.table import LatencyTable, TableInfo

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -169,3 +170,21 @@ def test_an_unknown_kind_is_named_with_the_known_ones() -> None:
 def test_the_rival_is_a_line_in_the_logarithm() -> None:
     macs = np.array([1e5, 2e5, 4e5, 9e5])
     np.testing.assert_allclose(rival(np.array([3e5]), macs, 7 + 2 * np.log(macs)), 7 + 2 * np.log(3e5))
+
+
+def test_what_the_blocks_add_is_the_difference_of_accuracies() -> None:
+    """Brute force: for the monotone predictor, a network's accuracy is one constant plus what its blocks add."""
+    rng = np.random.default_rng(3)
+    predictor = fit_predictor(rng.uniform(0.01, 0.5, (20, 3)), rng.uniform(80, 90, 20))
+    blocks = [rng.uniform(0.01, 0.5, size) for size in (3, 2, 4)]
+    scores = predictor.scores(blocks)
+    assert scores is not None
+    rows = np.array(list(product(range(3), range(2), range(4))))
+    accuracy = predictor(np.stack([values[rows[:, i]] for i, values in enumerate(blocks)], axis=1))[0]
+    added = sum(values[rows[:, i]] for i, values in enumerate(scores))
+    assert np.ptp(accuracy - added) < 1e-9
+    broken = predictor.scores([np.array([np.inf, 0.1]), *blocks[1:]])
+    assert broken is not None
+    assert broken[0][0] == -np.inf
+    ridge = fit_predictor(rng.uniform(0.01, 0.5, (20, 3)), rng.uniform(80, 90, 20), "ridge2")
+    assert ridge.scores(blocks) is None

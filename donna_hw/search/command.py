@@ -6,13 +6,15 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from donna_hw.cost import TableCost
+from donna_hw.costs.model import CostModel
+from donna_hw.costs.table_cost import TableCost
 from donna_hw.device import Device
 from donna_hw.errors import BadSetting, DonnaError
 from donna_hw.libraries import BlockLibrary
 from donna_hw.predictor import LinearPredictor
+from donna_hw.search.aim import Aim, Limit
 from donna_hw.search.front import ParetoFront
-from donna_hw.search.nsga2 import Aim, nsga2
+from donna_hw.search.nsga2 import nsga2
 from donna_hw.shipped import roots
 from donna_hw.spaces import load_space
 from donna_hw.table import LatencyTable
@@ -44,16 +46,16 @@ def search_space(
     models = [TableCost.of(space, table, correction_of(table)) for table in found]
     qualities = BlockLibrary(run / "block_library", space).qualities()
     predictor = LinearPredictor.load(run / "predictor.toml")
-    units = {model.name: model.unit for model in models}
-    aim = Aim(space, qualities, predictor, models, dict(_limit(text, units) for text in limits))
+    aim = Aim(space, qualities, predictor, models, [_limit(text, models) for text in limits])
     return nsga2(aim, samples, population, seed)
 
 
-def _limit(text: str, units: dict[str, str]) -> tuple[str, float]:
+def _limit(text: str, costs: Sequence[CostModel]) -> Limit:
     name, sign, value = text.partition("=")
-    if not sign or name not in units:
-        raise BadSetting("a limit is <device>=<value with unit> on one of the costs", found=text, known=sorted(units))
-    return name, parse_quantity(value, units[name])
+    known = {cost.name: cost for cost in costs}
+    if not sign or name not in known:
+        raise BadSetting("a limit is <device>=<value with unit> on one of the costs", found=text, known=sorted(known))
+    return Limit(known[name], parse_quantity(value, known[name].unit))
 
 
 def _warn_of_other_chip(table: LatencyTable) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-
 import numpy as np
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.core.problem import Problem
@@ -14,54 +11,10 @@ from pymoo.operators.repair.rounding import RoundingRepair
 from pymoo.operators.sampling.rnd import IntegerRandomSampling
 from pymoo.optimize import minimize
 
-from donna_hw.cost import CostModel
-from donna_hw.errors import BadSetting, NothingToFit, UnknownName
-from donna_hw.libraries import qualities_of
-from donna_hw.predictor import AccuracyPredictor
-from donna_hw.search.front import ParetoFront, non_dominated
-from donna_hw.spaces.space import Rows, Space
-
-
-@dataclass(frozen=True)
-class Aim:
-    """What a search looks for: the most accurate networks at every combination of costs, within limits.
-
-    qualities: NSR [stage][block], infinite for blocks that must not be used. costs: the first orders the front. limits: the highest
-    allowed cost by device name, in that cost's unit.
-    """
-
-    space: Space
-    qualities: tuple[np.ndarray, ...]
-    predictor: AccuracyPredictor
-    costs: Sequence[CostModel]
-    limits: Mapping[str, float]
-
-    def __post_init__(self) -> None:
-        if not self.costs:
-            raise BadSetting("a search needs at least one cost", found=0, cure="name one with --cost DEVICE")
-        known = [cost.name for cost in self.costs]
-        for name in self.limits:
-            if name not in known:
-                raise UnknownName("a limit must be on one of the search's costs", found=name, known=known)
-
-    def usable(self, rows: Rows) -> np.ndarray:
-        """Return bool [n]: networks of trained blocks only."""
-        return np.asarray(np.isfinite(qualities_of(self.qualities, rows)).all(axis=1))
-
-    def objectives(self, rows: Rows) -> np.ndarray:
-        """Return (-accuracy, each cost), all minimised, float [n, 1 + costs]; a network that cannot be used gets the worst of all."""
-        usable = self.usable(rows)
-        accuracy = np.full(len(rows), -1.0)  # below any accuracy: only diverged blocks get it, and no front keeps them
-        if usable.any():
-            accuracy[usable] = self.predictor(qualities_of(self.qualities, rows[usable]))[0]
-        return np.stack([-accuracy, *(cost.mean(rows) for cost in self.costs)], axis=1)
-
-    def violations(self, rows: Rows) -> np.ndarray:
-        """Return by what share each limit is passed, float [n, 1 + limits], feasible where all are zero or less."""
-        by_name = {cost.name: cost for cost in self.costs}
-        columns = [np.where(self.usable(rows), 0.0, 1.0)]
-        columns += [by_name[name].mean(rows) / limit - 1 for name, limit in self.limits.items()]
-        return np.stack(columns, axis=1)
+from donna_hw.errors import BadSetting
+from donna_hw.search.aim import Aim, front_of
+from donna_hw.search.front import ParetoFront
+from donna_hw.spaces.space import Rows
 
 
 def nsga2(aim: Aim, samples: int = 2500, population: int = 50, seed: int = 0) -> ParetoFront:
@@ -109,38 +62,6 @@ def nsga2(aim: Aim, samples: int = 2500, population: int = 50, seed: int = 0) ->
     )
     looked_at = np.concatenate(seen.rows)[:samples]  # the last generation is evaluated whole, even past the samples
     return front_of(aim, np.unique(looked_at, axis=0), evaluations=len(looked_at))
-
-
-def front_of(aim: Aim, rows: Rows, evaluations: int, *, exact: bool = False) -> ParetoFront:
-    """Return the front of given networks, int [n, stages], within the aim's limits."""
-    violations = aim.violations(rows)
-    feasible = (violations <= 0).all(axis=1)
-    if not feasible.any():
-        worst = violations.max(axis=1)
-        best = rows[[int(np.argmin(worst))]]
-        reached = ", ".join(f"{cost.name} {cost.mean(best)[0]:.4g} {cost.unit}" for cost in aim.costs)
-        raise NothingToFit(
-            "a network must lie within all limits",
-            found=f"none of {len(rows)}; the nearest has {reached}",
-            cure="raise the limit",
-        )
-    rows = rows[feasible]
-    rows = rows[non_dominated(aim.objectives(rows))]
-    rows = rows[np.argsort(aim.costs[0].mean(rows), kind="stable")]
-    qualities = qualities_of(aim.qualities, rows)
-    accuracy, accuracy_std = aim.predictor(qualities)
-    return ParetoFront(
-        space=aim.space,
-        rows=rows,
-        accuracy=accuracy,
-        accuracy_std=accuracy_std,
-        costs={cost.name: cost.mean(rows) for cost in aim.costs},
-        cost_stds={cost.name: cost.std(rows) for cost in aim.costs},
-        units={cost.name: cost.unit for cost in aim.costs},
-        extrapolated=aim.predictor.extrapolates(qualities),
-        evaluations=evaluations,
-        exact=exact,
-    )
 
 
 class _Seen:

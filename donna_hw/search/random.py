@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from donna_hw.cost import CostModel
+from donna_hw.costs.model import CostModel
 from donna_hw.errors import NothingToFit
-from donna_hw.search.nsga2 import Aim
+from donna_hw.search.aim import Aim
 from donna_hw.spaces.space import Rows
 
 

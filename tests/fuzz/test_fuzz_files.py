@@ -19,7 +19,7 @@ from hot_machine import MS, HotMachine, run
 from mutations import spoiled
 
 from donna_hw.backends.base import ORIGINS, UNITS
-from donna_hw.cost import Correction
+from donna_hw.costs.correction import Correction
 from donna_hw.device import Device
 from donna_hw.errors import DonnaError
 from donna_hw.profiling.profile import profile_space

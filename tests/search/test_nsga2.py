@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_search import all_rows, best, found, tiny_aim
 
-from donna_hw.errors import BadSetting, NothingToFit, UnknownName
-from donna_hw.search.nsga2 import Aim, front_of, nsga2
+from donna_hw.errors import BadSetting, NothingToFit
+from donna_hw.search.aim import Aim, Limit, front_of
+from donna_hw.search.nsga2 import nsga2
 
 
 @settings(max_examples=20, deadline=None)
@@ -51,7 +52,8 @@ def test_a_seed_gives_the_same_front_and_another_seed_another_search() -> None:
 def test_limits_are_respected_and_the_front_within_them_is_complete() -> None:
     free = tiny_aim(costs=2)
     limits = {cost.name: float(np.quantile(cost.mean(all_rows(free)), 0.4)) for cost in free.costs}
-    aim = Aim(free.space, free.qualities, free.predictor, free.costs, limits)
+    limited = [Limit(cost, limits[cost.name]) for cost in free.costs]
+    aim = Aim(free.space, free.qualities, free.predictor, free.costs, limited)
     front = nsga2(aim, 1000, 20)
     assert found(front.rows) == best(aim) != best(free)
     for name, limit in limits.items():
@@ -62,7 +64,11 @@ def test_a_limit_below_the_cheapest_network_is_one_line_with_what_was_reached() 
     free = tiny_aim()
     cheapest = free.costs[0].mean(all_rows(free)).min()
     with pytest.raises(NothingToFit) as caught:
-        nsga2(Aim(free.space, free.qualities, free.predictor, free.costs, {"chip": cheapest * 0.9}), 1000, 20)
+        nsga2(
+            Aim(free.space, free.qualities, free.predictor, free.costs, [Limit(free.costs[0], cheapest * 0.9)]),
+            1000,
+            20,
+        )
     assert f"chip {cheapest:.4g} s" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -73,7 +79,7 @@ def test_diverged_blocks_are_never_in_the_front(seed: int) -> None:
     qualities = tuple(values.copy() for values in free.qualities)
     for stage, number in ((0, 1), (1, 0), (1, 3), (2, 2)):
         qualities[stage][number] = np.inf
-    aim = Aim(free.space, qualities, free.predictor, free.costs, {})
+    aim = Aim(free.space, qualities, free.predictor, free.costs)
     front = nsga2(aim, 1000, 20, seed)
     assert found(front.rows) == best(aim)
     assert aim.usable(front.rows).all()
@@ -83,15 +89,13 @@ def test_a_space_of_diverged_blocks_only_has_nothing_to_search() -> None:
     free = tiny_aim()
     qualities = (np.full(4, np.inf), *free.qualities[1:])
     with pytest.raises(NothingToFit, match=r"^[^\n]*$"):
-        nsga2(Aim(free.space, qualities, free.predictor, free.costs, {}), 40, 20)
+        nsga2(Aim(free.space, qualities, free.predictor, free.costs), 40, 20)
 
 
-def test_a_search_needs_a_cost_and_limits_on_it() -> None:
+def test_a_search_needs_a_cost() -> None:
     free = tiny_aim()
     with pytest.raises(BadSetting, match="at least one cost"):
-        Aim(free.space, free.qualities, free.predictor, [], {})
-    with pytest.raises(UnknownName, match="found 'chop'; known: chip \\(did you mean 'chip'"):
-        Aim(free.space, free.qualities, free.predictor, free.costs, {"chop": 1.0})
+        Aim(free.space, free.qualities, free.predictor, [])
 
 
 @pytest.mark.parametrize(("samples", "population"), [(3, 4), (10, 3), (19, 20)])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tiny_search import all_rows, found, tiny_aim
 
 from donna_hw.errors import NothingToFit
-from donna_hw.search.nsga2 import Aim
+from donna_hw.search.aim import Aim
 from donna_hw.search.random import random_at_cost
 
 
@@ -45,7 +45,7 @@ def test_every_network_near_the_cost_is_drawn_sooner_or_later() -> None:
 def test_diverged_blocks_are_never_drawn() -> None:
     free = tiny_aim()
     qualities = (np.array([np.inf, 0.1, 0.2, np.inf]), *free.qualities[1:])
-    aim = Aim(free.space, qualities, free.predictor, free.costs, {})
+    aim = Aim(free.space, qualities, free.predictor, free.costs)
     wanted = aim.costs[0].mean(all_rows(aim)[[17, 25, 40]])
     rows = random_at_cost(aim, aim.costs[0], wanted, seed=0, tolerance=0.5, draws=2000)
     assert set(rows[:, 0].tolist()) <= {1, 2}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
 
 from donna_hw.blocks.layers import Block
-from donna_hw.cost import TableCost
-from donna_hw.search.nsga2 import Aim
+from donna_hw.costs.table_cost import TableCost
+from donna_hw.search.aim import Aim, Limit
 from donna_hw.spaces.space import Axis, Space, Stage
 
 
@@ -27,6 +28,9 @@ class Sum:
     def __call__(self, qualities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return 100 - qualities.sum(axis=1), np.full(len(qualities), 0.5)
 
+    def scores(self, qualities: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+        return tuple(-values for values in qualities)
+
     def extrapolates(self, qualities: np.ndarray) -> np.ndarray:
         return np.asarray(qualities.max(axis=1) > 0.9)
 
@@ -42,7 +46,8 @@ def tiny_aim(seed: int = 0, limits: dict[str, float] | None = None, *, costs: in
     names = [("chip", "s"), ("macs", "MAC")][:costs]
     models = [table_cost(space, name, unit, rng) for name, unit in names]
     qualities = tuple(rng.uniform(0, 1, size) for size in space.stage_sizes)
-    return Aim(space, qualities, Sum(), models, limits or {})
+    limited = [Limit(model, limits[model.name]) for model in models if limits and model.name in limits]
+    return Aim(space, qualities, Sum(), models, limited)
 
 
 def all_rows(aim: Aim) -> np.ndarray:

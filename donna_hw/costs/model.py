@@ -1,0 +1,70 @@
+"""CostModel: the contract of everything that says what whole architectures cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from donna_hw.spaces.space import Rows
+
+
+@dataclass(frozen=True)
+class CostParts:
+    """A cost as an exact search needs it, at one setting of the global axes: additive parts, and how they join.
+
+    terms: K additive costs, each [stage][block]. constants: what each adds for every network. sharpness: the parts join to their sum
+    where it is None, else to a smooth maximum, (sum of part ** sharpness) ** (1 / sharpness). Either grows with every part.
+    """
+
+    terms: tuple[tuple[np.ndarray, ...], ...]
+    constants: tuple[float, ...]
+    sharpness: float | None = None
+
+    def sums(self, rows: Rows) -> np.ndarray:
+        """Return each part of each network, float [n, K], of block numbers int [n, stages or more]."""
+        return np.stack(
+            [
+                constant + picked(term, rows).sum(axis=1)
+                for constant, term in zip(self.constants, self.terms, strict=True)
+            ],
+            axis=1,
+        )
+
+    def joined(self, sums: np.ndarray) -> np.ndarray:
+        """Return the cost, float [n], of parts float [n, K]."""
+        if self.sharpness is None or sums.shape[1] == 1:
+            return np.asarray(sums.sum(axis=1))
+        largest = sums.max(axis=1)  # taken out, so that no power overflows
+        powers = (sums / largest[:, None]) ** self.sharpness
+        return np.asarray(largest * powers.sum(axis=1) ** (1 / self.sharpness))
+
+
+class CostModel(Protocol):
+    """What networks cost. Rows are int [n, stages + global axes]; costs float [n] in `unit`, lower is better; no loop over networks."""
+
+    @property
+    def name(self) -> str:
+        """The name that people give it: a device's."""
+
+    @property
+    def unit(self) -> str:
+        """Unit of the cost: `s`, `MAC`, `parameter` or `J`."""
+
+    def mean(self, rows: Rows) -> np.ndarray:
+        """Return the expected cost of each row."""
+
+    def std(self, rows: Rows) -> np.ndarray:
+        """Return the standard deviation of each row's cost about its mean."""
+
+    def std_of_difference(self, a: Rows, b: Rows) -> np.ndarray:
+        """Return the standard deviation of cost(a) - cost(b), row by row: what two networks share cancels."""
+
+    def parts(self, settings: tuple[int, ...] = ()) -> CostParts | None:
+        """Return the additive parts at one value number of each global axis; None for a cost that has none (a measured one)."""
+
+
+def picked(terms: tuple[np.ndarray, ...], rows: Rows) -> np.ndarray:
+    """Return the value [stage][block] of each stage of each row, float [n, stages]."""
+    return np.stack([values[rows[:, stage]] for stage, values in enumerate(terms)], axis=1)
