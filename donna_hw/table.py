@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from io import StringIO
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy import stats
 
 from donna_hw.backends.base import ORIGINS, UNITS
-from donna_hw.coverage import Coverage, Key, block_key, coverage_of
+from donna_hw.coverage import FIXED, Coverage, Key, block_key, coverage_of
 from donna_hw.errors import BadFile, BadTable
 from donna_hw.files import read_model, read_text, write_atomic, write_toml
 from donna_hw.measurement.environment import Scalar
@@ -23,11 +24,20 @@ from donna_hw.spaces.space import Space
 UNSAMPLED = ("raw_median_s", "mean_s", "min_s")  # blank in rows that are composed, since these have no samples
 
 
+class LaunchFloor(BaseModel):
+    """A second column: what a block adds to the time of launching; a network costs the smooth maximum of the sums of both."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    column: str
+    sharpness: float = Field(gt=0, allow_inf_nan=False)
+
+
 class TableInfo(BaseModel):
     """What a table's TOML says: `identity` must agree between rows, `conditions` are recorded only.
 
-    column: the CSV's column that holds the cost, such as `median_s`. sentinel_reference_s, least_spread:
-    see `Measurement`.
+    column: the CSV's column that holds the cost, such as `median_s`. sentinel_reference_s, least_spread: see `Measurement`. residual:
+    relative deviation of whole networks about the table's sums, of a table fitted to them; floor: its second column, where it has one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,6 +55,8 @@ class TableInfo(BaseModel):
     sentinel: str = ""
     sentinel_reference_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     least_spread: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    residual: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    floor: LaunchFloor | None = None
 
     def refuse_other(self, other: TableInfo, path: Path) -> None:
         """Raise `BadTable` that names the first difference when `other`, about to be written to `path`, is not of this identity."""
@@ -124,21 +136,37 @@ class LatencyTable:
         """Return which blocks of a space have no row, or one of other layers; raises `BadTable` for another space or a doubled key."""
         if self.info.space != space.name:
             raise BadTable(f"{self.path} must be a table of {space.name}", found=self.info.space, cure="name its space")
+        if space.global_axes:
+            found = [self.at(space, setting).coverage(space.at(setting)) for setting in settings_of(space)]
+            return Coverage(
+                sum(one.wanted for one in found),
+                tuple(key for one in found for key in one.missing),
+                tuple(key for one in found for key in one.changed),
+            )
         hashes = self.frame["layers_hash"].astype(str).tolist()
         return coverage_of(space, {key: hashes[row] for key, row in self.rows_by_key(space).items()})
 
-    def costs(self, space: Space) -> TableCosts:
-        """Return the costs of every block and fixed part of a space as arrays.
+    def at(self, space: Space, setting: Sequence[int]) -> LatencyTable:
+        """Return the rows at one value number of each of the space's global axes, which are columns; raises `BadTable` without them."""
+        chosen = np.ones(len(self.frame), bool)
+        for axis, number in zip(space.global_axes, setting, strict=True):
+            if axis.name not in self.frame:
+                raise BadTable(f"{self.path} must have the column {axis.name}", found=", ".join(self.frame.columns))
+            chosen &= (self.frame[axis.name] == str(axis.values[number])).to_numpy()
+        return replace(self, frame=self.frame[chosen].reset_index(drop=True))
 
-        Raises `BadTable` when the table is of another space, when rows are missing (all are counted, the first are named), or when a row
-        was measured on other layers than the space has now.
+    def costs(self, space: Space, column: str = "") -> TableCosts:
+        """Return the costs of every block and fixed part of a space without global axes as arrays.
+
+        column: of another number than the cost, such as the floor's. Raises `BadTable` when the table is of another space, when rows are
+        missing (all are counted, the first are named), or when a row was measured on other layers than the space has now.
         """
         rows = self.rows_by_key(space)
         self._refuse_partial(space, self.coverage(space))
         wanted = {stage.name: [block_key(stage, m) for m in range(stage.size)] for stage in space.stages}
-        fixed: list[Key] = [(name,) for name in space.fixed]
-        values = self.frame[self.info.column].to_numpy(np.float64)
-        errors = self._standard_errors()
+        fixed: list[Key] = [FIXED] if FIXED in rows else [(name,) for name in space.fixed]
+        column = column or self.info.column
+        values, errors = self.frame[column].to_numpy(np.float64), self._standard_errors(column)
         picks = [np.array([rows[key] for key in keys]) for keys in wanted.values()]
         fixed_rows = np.array([rows[key] for key in fixed], np.int64)
         return TableCosts(
@@ -148,7 +176,9 @@ class LatencyTable:
             fixed_error=float(np.sqrt((errors[fixed_rows] ** 2).sum())),
         )
 
-    def _standard_errors(self) -> np.ndarray:
+    def _standard_errors(self, column: str) -> np.ndarray:
+        if std_of(column) in self.frame:
+            return self.frame[std_of(column)].to_numpy(np.float64)
         if "low_s" not in self.frame:
             return np.zeros(len(self.frame))
         width = np.asarray(self.frame["high_s"] - self.frame["low_s"], np.float64)
@@ -181,6 +211,16 @@ class TableCosts:
     errors: tuple[np.ndarray, ...]
     fixed: float
     fixed_error: float
+
+
+def std_of(column: str) -> str:
+    """Return the name of the column of a fitted column's standard errors: `work_std_s` of `work_s`."""
+    return f"{column.removesuffix('_s')}_std_s"
+
+
+def settings_of(space: Space) -> list[tuple[int, ...]]:
+    """Return every combination of value numbers of a space's global axes, the last fastest; one empty one without any."""
+    return list(product(*map(range, space.setting_counts)))
 
 
 def table_path(root: Path, device: str, space: str, variant: str) -> Path:
@@ -257,9 +297,9 @@ def _numbers(frame: pd.DataFrame, info: TableInfo, path: Path) -> pd.DataFrame:
 
 
 def _impossible(values: np.ndarray, column: str, info: TableInfo) -> np.ndarray:
-    """Return which values cannot be; differences of two chains may be zero or less, no other time."""
+    """Return which values cannot be; differences of two chains and what a fit says may be zero or less, no other time."""
     bad: np.ndarray = ~np.isfinite(values)
-    if info.in_chain and column.endswith("_s"):
+    if column.endswith("_s") and (info.in_chain or info.origin == "fitted"):
         return bad
     bad |= values < 0
     return np.asarray(bad | ((values == 0) & (info.origin == "measured" and column == info.column)))

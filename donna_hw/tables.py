@@ -1,17 +1,13 @@
-"""Folders of latency tables: which table answers for a device and a space, and the correction kept beside it."""
+"""Folders of latency tables: which table answers for a device and a space."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
 
-from donna_hw.costs.correction import Correction
 from donna_hw.errors import BadSetting, BadTable
-from donna_hw.files import read_model, write_toml
 from donna_hw.shipped import roots
 from donna_hw.table import LatencyTable
 
@@ -64,30 +60,3 @@ def row_names(frame: pd.DataFrame) -> list[str]:
     """Return each row's name for people: its part, then its axis values."""
     cells = frame[["part", *axes_of(frame)]].astype(str).to_dict("split")["data"]
     return [" ".join(cell for cell in row if cell) for row in cells]
-
-
-class _CorrectionFile(BaseModel):
-    """The keys of a correction's TOML: every one must be there, since a default would pass for a fit."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-    scale: float = Field(gt=0)
-    offset: float
-    residual: float = Field(ge=0)
-    networks: int = Field(ge=0)
-    mape_before: float = Field(ge=0)
-    mape_loo: float = Field(ge=0)
-
-
-def correction_of(table: LatencyTable) -> Correction | None:
-    """Return the correction kept beside a table, None if there is none.
-
-    Raises `BadFile`, `UnknownName` or `BadSetting` for a file that is torn, lacks a key, or holds a value that no fit gives.
-    """
-    path = table.path.with_suffix(".correction.toml")
-    return Correction(**read_model(path, _CorrectionFile).model_dump()) if path.exists() else None
-
-
-def write_correction(table: LatencyTable, correction: Correction) -> None:
-    """Keep a correction beside its table."""
-    write_toml(table.path.with_suffix(".correction.toml"), asdict(correction))

@@ -7,6 +7,7 @@ from io import StringIO
 import numpy as np
 import pandas as pd
 
+from donna_hw.costs.table_cost import TableCost
 from donna_hw.errors import NothingToFit
 from donna_hw.files import read_text, write_atomic
 from donna_hw.libraries import qualities_of
@@ -75,10 +76,9 @@ def check_latency(run: Run) -> pd.DataFrame | None:
     rows = run.latency_test_rows()
     table = table_in([run.tables], run.device.name, run.space.name)
     cost = run.cost(run.device.name)
-    sums = (cost.mean(rows) - cost.correction.offset) / cost.correction.scale
     columns = {
         "network": _names(run, rows),
-        "sum_s": sums,
+        "sum_s": TableCost.of(run.space, table).mean(rows),
         "predicted_s": cost.mean(rows),
         "std_s": cost.std(rows),
         "measured_s": run.measured(table, rows),

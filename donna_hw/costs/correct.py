@@ -39,11 +39,11 @@ class Plan:
 def correct(space: Space, names: tuple[str, str], basis: Basis, measure: Measure, plan: Plan | None = None) -> Fit:
     """Return a cost corrected by whole networks, which `measure` times.
 
-    names: of the cost and of its unit. The networks are chosen in batches among 500 drawn uniformly: each batch is the one after which
-    the costs of all 500 would be known best.
+    names: of the cost and of its unit. The networks are chosen in batches among 500 or more drawn uniformly: each batch is the one after
+    which the costs of all of them would be known best.
     """
     plan = plan or Plan()
-    candidates = space.random_rows(min(CANDIDATES, space.size), plan.seed)
+    candidates = space.random_rows(min(max(CANDIDATES, 4 * plan.networks), space.size), plan.seed)
     if len(candidates) < plan.networks:
         raise BadSetting(f"{space.name} must have as many networks as are to be measured", found=len(candidates))
     left = np.ones(len(candidates), bool)

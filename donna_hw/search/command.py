@@ -6,8 +6,8 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from donna_hw.costs.kept import cost_of
 from donna_hw.costs.model import CostModel
-from donna_hw.costs.table_cost import TableCost
 from donna_hw.device import Device
 from donna_hw.errors import BadSetting, DonnaError
 from donna_hw.libraries import BlockLibrary
@@ -18,7 +18,7 @@ from donna_hw.search.nsga2 import nsga2
 from donna_hw.shipped import roots
 from donna_hw.spaces import load_space
 from donna_hw.table import LatencyTable
-from donna_hw.tables import correction_of, table_in
+from donna_hw.tables import table_in
 from donna_hw.units import parse_quantity
 
 
@@ -43,7 +43,7 @@ def search_space(
     found = [table_in(places, cost, space.name) for cost in costs]
     for table in found:
         _warn_of_other_chip(table)
-    models = [TableCost.of(space, table, correction_of(table)) for table in found]
+    models = [cost_of(space, table) for table in found]
     qualities = BlockLibrary(run / "block_library", space).qualities()
     predictor = LinearPredictor.load(run / "predictor.toml")
     aim = Aim(space, qualities, predictor, models, [_limit(text, models) for text in limits])

@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 
 from donna_hw.blocks.layers import Block
+from donna_hw.costs.model import CostParts
 from donna_hw.costs.table_cost import TableCost
 from donna_hw.search.aim import Aim, Limit
 from donna_hw.spaces.space import Axis, Space, Stage
@@ -38,7 +39,7 @@ class Sum:
 def table_cost(space: Space, name: str, unit: str, rng: np.random.Generator) -> TableCost:
     blocks = tuple(rng.uniform(1e-4, 1e-3, size) for size in space.stage_sizes)
     errors = tuple(np.full(size, 1e-6) for size in space.stage_sizes)
-    return TableCost(name, unit, blocks, errors, fixed=1e-4, fixed_error=0.0)
+    return TableCost(name, unit, (CostParts((blocks,), (1e-4,)),), ((errors,),), np.zeros((1, 1)))
 
 
 def tiny_aim(seed: int = 0, limits: dict[str, float] | None = None, *, costs: int = 1, stages: int = 3) -> Aim:
