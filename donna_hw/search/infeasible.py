@@ -22,18 +22,18 @@ def infeasible(aim: Aim, rows: Rows) -> NothingToFit:
         if not np.isfinite(values).any():
             return NothingToFit("every stage needs a trained block", found=f"none in {stage.name}", cure="distil again")
     rows = rows[aim.usable(rows)]
-    if not len(rows):
-        return NothingToFit("a network must be of trained blocks", found="none looked at is", cure="look at more")
     for limit in aim.limits:
         cost, exact = limit.cost, lowest(aim, limit.cost)
-        reached = float(cost.mean(rows).min()) if exact is None else exact
+        looked_at = float(cost.mean(rows).min()) if len(rows) else -np.inf
+        reached, of = (exact, "all networks") if exact is not None else (looked_at, f"{len(rows)} networks looked at")
         if reached > limit.highest:
-            of = f"of {len(rows)} networks looked at" if exact is None else "of all networks"
             return NothingToFit(
                 f"the limit {cost.name} {limit.highest:.4g} {cost.unit} must be within reach",
-                found=f"the lowest {of} is {cost.name} {reached:.4g} {cost.unit}",
+                found=f"the lowest of {of} is {cost.name} {reached:.4g} {cost.unit}",
                 cure="raise this limit",
             )
+    if not len(rows):
+        return NothingToFit("a network must be of trained blocks", found="none looked at is", cure="look at more")
     nearest = rows[[int(np.argmin(aim.violations(rows).max(axis=1)))]]
     has = ", ".join(f"{cost.name} {cost.mean(nearest)[0]:.4g} {cost.unit}" for cost in _named(aim))
     return NothingToFit(
