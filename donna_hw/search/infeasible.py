@@ -11,6 +11,7 @@ from donna_hw.costs.model import CostModel
 from donna_hw.errors import NothingToFit
 from donna_hw.search.devices import sum_of
 from donna_hw.spaces.space import Rows
+from donna_hw.units import printed
 
 if TYPE_CHECKING:
     from donna_hw.search.aim import Aim
@@ -28,14 +29,14 @@ def infeasible(aim: Aim, rows: Rows) -> NothingToFit:
         reached, of = (exact, "all networks") if exact is not None else (looked_at, f"{len(rows)} networks looked at")
         if reached > limit.highest:
             return NothingToFit(
-                f"the limit {cost.name} {limit.highest:.4g} {cost.unit} must be within reach",
-                found=f"the lowest of {of} is {cost.name} {reached:.4g} {cost.unit}",
+                f"the limit {cost.name} {printed(limit.highest, cost.unit)} must be within reach",
+                found=f"the lowest of {of} is {cost.name} {printed(reached, cost.unit)}",
                 cure="raise this limit",
             )
     if not len(rows):
         return NothingToFit("a network must be of trained blocks", found="none looked at is", cure="look at more")
     nearest = rows[[int(np.argmin(aim.violations(rows).max(axis=1)))]]
-    has = ", ".join(f"{cost.name} {cost.mean(nearest)[0]:.4g} {cost.unit}" for cost in _named(aim))
+    has = ", ".join(f"{cost.name} {printed(cost.mean(nearest)[0], cost.unit)}" for cost in _named(aim))
     return NothingToFit(
         "a network must lie within all limits",
         found=f"none of {len(rows)}, though each limit can be reached alone; the nearest has {has}",
