@@ -79,13 +79,13 @@ def summary_of_networks(library: ArchitectureLibrary) -> str:
 def summary_of_front(front: ParetoFront) -> str:
     """Return the front, at most 20 networks spread over it, which of them lie within the noise, and how it was found."""
     picks = np.unique(np.linspace(0, len(front) - 1, min(SHOWN, len(front))).astype(int))
-    header = ["top-1 % (predicted)", "+-", *front.costs, "sure", "network"]
+    header = ["top-1 % (predicted)", "+-", *front.costs, "noise", "network"]
     rows = [
         [
             f"{front.accuracy[i]:.2f}",
             f"{front.accuracy_std[i]:.2f}",
             *(printed(front.costs[name][i], front.units[name]) for name in front.costs),
-            "" if front.within_noise[i] else "yes",
+            "within" if front.within_noise[i] else "",
             "/".join(front.space.labels(front.space.architecture(front.rows[i])).values()),
         ]
         for i in picks

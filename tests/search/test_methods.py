@@ -37,6 +37,11 @@ def test_every_method_finds_the_front_of_a_space_that_it_looks_at_whole(method: 
     assert found(search(aim, Settings(method, samples=1000, population=20)).rows) == best(aim)
 
 
+def test_auto_is_exact_where_that_is_possible() -> None:
+    aim = tiny_aim(costs=2)
+    assert search(aim, Settings(samples=1000, population=20)).exact == (methods.why_not_exact(aim) is None)
+
+
 def test_a_robust_search_is_no_exact_one_and_says_why() -> None:
     aim = tiny_aim()
     aim = replace(aim, costs=[Robust(aim.costs[0], 0.9)])
