@@ -27,6 +27,7 @@ _HOMES = {
     "Hardware": "donna_hw.simulator.hardware",
     "Protocol": "donna_hw.measurement.protocol",
     "Recipe": "donna_hw.recipe",
+    "SearchSettings": "donna_hw.search.methods",
     "Simulation": "donna_hw.simulator.simulation",
     "Space": "donna_hw.spaces.space",
     "Stage": "donna_hw.spaces.space",

@@ -66,10 +66,10 @@ def search(
     """
     from donna_hw.files import write_atomic
     from donna_hw.search.command import search_space
-    from donna_hw.search.methods import Settings
+    from donna_hw.search.methods import SearchSettings
     from donna_hw.show.summaries import summary_of_front
 
-    settings = Settings(method, samples, population, seed, robust, diverse)
+    settings = SearchSettings(method, samples, population, seed, robust, diverse)
     for asked in [(cost,) for cost in costs] if each else [costs]:
         front = search_space(space, run_folder, asked, limits, tables=tables, settings=settings)
         if out is not None:

@@ -13,7 +13,7 @@ from donna_hw.predictor import LinearPredictor
 from donna_hw.search.aim import Aim, Limit
 from donna_hw.search.diversity import diverse
 from donna_hw.search.front import ParetoFront
-from donna_hw.search.methods import Settings, search
+from donna_hw.search.methods import SearchSettings, search
 from donna_hw.search.naming import CostReader
 from donna_hw.search.robust import Robust
 from donna_hw.shipped import roots
@@ -28,7 +28,7 @@ def search_space(
     limits: Sequence[str] = (),
     *,
     tables: Path | None = None,
-    settings: Settings | None = None,
+    settings: SearchSettings | None = None,
 ) -> ParetoFront:
     """Return the front of a space, its accuracies predicted from the finished run in the folder `run`.
 
@@ -36,7 +36,7 @@ def search_space(
     then in the run, then among the shipped ones. limits: `COST=VALUE` with a unit, on these costs or on others. A table measured on
     another chip than this machine's is used with a warning that names both.
     """
-    settings, space = settings or Settings(), load_space(space_name)
+    settings, space = settings or SearchSettings(), load_space(space_name)
     places = [*([tables] if tables else []), run / "latency_tables", *(root / "latency_tables" for root in roots())]
     reader = CostReader(space, places, _warn_of_other_chip)
     models = reader.costs(costs)

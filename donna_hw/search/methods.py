@@ -19,7 +19,7 @@ METHODS = ("auto", "exact", "nsga2", "random")
 
 
 @dataclass(frozen=True)
-class Settings:
+class SearchSettings:
     """How to search. samples: networks that NSGA-II or the random search looks at; population: of a generation of NSGA-II.
 
     method: `auto` is `exact` where that is possible, else `nsga2` begun from the nearest exact front. robust: a quantile to judge costs
@@ -38,7 +38,7 @@ class Settings:
             raise UnknownName("a search's method must be a known one", found=self.method, known=METHODS)
 
 
-def search(aim: Aim, settings: Settings) -> ParetoFront:
+def search(aim: Aim, settings: SearchSettings) -> ParetoFront:
     """Return the front of an aim by the method that the settings name; `exact` raises `BadSetting` where it is not possible."""
     if settings.method == "random":
         return random_front(aim, settings.samples, settings.seed)

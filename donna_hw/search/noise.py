@@ -27,16 +27,24 @@ def within_noise(
     marked = np.zeros(count, dtype=bool)
     means = np.stack([cost.mean(rows) for cost in costs])
     stds = np.stack([cost.std(rows) for cost in costs])
+
+    def mark(one: np.ndarray, other: np.ndarray) -> None:
+        """Mark each of `one` whose partner in `other` is significantly worse in nothing."""
+        alike = accuracy[one] - accuracy[other] <= level * np.hypot(accuracy_std[one], accuracy_std[other])
+        for cost, mean in zip(costs, means, strict=True):
+            alike &= mean[other] - mean[one] <= level * cost.std_of_difference(rows[other], rows[one])
+        marked[one[alike]] = True
+
+    order = np.argsort(accuracy, kind="stable")
+    mark(order[1:], order[:-1])  # most are within the noise of a neighbour, which spares them the comparison with all
+    mark(order[:-1], order[1:])
+    rest = np.flatnonzero(~marked)
     step = max(1, PAIRS // max(count, 1))
-    for start in range(0, count, step):
-        i = np.arange(start, min(start + step, count))[:, None]
+    for start in range(0, len(rest), step):
+        i = rest[start : start + step, None]
         lower = accuracy[i] - accuracy > level * np.hypot(accuracy_std[i], accuracy_std)
         # no difference is less certain than the sum of two deviations, which is cheap to have: it leaves few pairs to look at closely
         higher = (means[:, None] - means[:, i] > level * (stds[:, None] + stds[:, i])).any(axis=0)
-        one, other = np.nonzero(~lower & ~higher & (i != np.arange(count)))
-        one += start
-        for cost, mean in zip(costs, means, strict=True):
-            alike = mean[other] - mean[one] <= level * cost.std_of_difference(rows[other], rows[one])
-            one, other = one[alike], other[alike]
-        marked[one] = True
+        place, other = np.nonzero(~lower & ~higher & (i != np.arange(count)))
+        mark(rest[start + place], other)
     return marked

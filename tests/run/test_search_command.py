@@ -13,9 +13,9 @@ from tiny_run import Main, TinyRun
 
 from donna_hw.predictor import LinearPredictor
 from donna_hw.search.command import search_space
-from donna_hw.search.methods import Settings
+from donna_hw.search.methods import SearchSettings
 
-FEW = Settings("nsga2", samples=40, population=20)
+FEW = SearchSettings("nsga2", samples=40, population=20)
 TABLE = "latency_tables/onnxruntime_cpu/small_8px/isolated-b1-float32-t1.toml"
 
 

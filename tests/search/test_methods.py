@@ -15,14 +15,14 @@ from donna_hw.errors import BadSetting, UnknownName
 from donna_hw.search import arithmetic, methods
 from donna_hw.search.aim import front_of
 from donna_hw.search.diversity import diverse
-from donna_hw.search.methods import Settings, nearest_sums, search
+from donna_hw.search.methods import SearchSettings, nearest_sums, search
 from donna_hw.search.random import random_front
 from donna_hw.search.robust import Robust
 
 
 def test_an_unknown_method_names_the_known_ones() -> None:
     with pytest.raises(UnknownName, match="found 'luck'; known: auto, exact, nsga2, random"):
-        Settings("luck")
+        SearchSettings("luck")
 
 
 def test_the_command_line_offers_every_method() -> None:
@@ -34,20 +34,20 @@ def test_the_command_line_offers_every_method() -> None:
 @pytest.mark.parametrize("method", ["auto", "nsga2", "random"])
 def test_every_method_finds_the_front_of_a_space_that_it_looks_at_whole(method: str) -> None:
     aim = tiny_aim(costs=2)
-    assert found(search(aim, Settings(method, samples=1000, population=20)).rows) == best(aim)
+    assert found(search(aim, SearchSettings(method, samples=1000, population=20)).rows) == best(aim)
 
 
 def test_auto_is_exact_where_that_is_possible() -> None:
     aim = tiny_aim(costs=2)
-    assert search(aim, Settings(samples=1000, population=20)).exact == (methods.why_not_exact(aim) is None)
+    assert search(aim, SearchSettings(samples=1000, population=20)).exact == (methods.why_not_exact(aim) is None)
 
 
 def test_a_robust_search_is_no_exact_one_and_says_why() -> None:
     aim = tiny_aim()
     aim = replace(aim, costs=[Robust(aim.costs[0], 0.9)])
     with pytest.raises(BadSetting, match="an exact search needs sums over blocks"):
-        search(aim, Settings("exact"))
-    front = search(aim, Settings("auto", samples=400, population=20))
+        search(aim, SearchSettings("exact"))
+    front = search(aim, SearchSettings("auto", samples=400, population=20))
     assert not front.exact
     assert found(front.rows) == best(aim)
 
