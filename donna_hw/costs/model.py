@@ -34,11 +34,7 @@ class CostParts:
 
     def joined(self, sums: np.ndarray) -> np.ndarray:
         """Return the cost, float [n], of parts float [n, K]."""
-        if self.sharpness is None or sums.shape[1] == 1:
-            return np.asarray(sums.sum(axis=1))
-        largest = sums.max(axis=1)  # taken out, so that no power overflows
-        powers = (sums / largest[:, None]) ** self.sharpness
-        return np.asarray(largest * powers.sum(axis=1) ** (1 / self.sharpness))
+        return joined(sums, self.sharpness)
 
 
 class CostModel(Protocol):
@@ -63,6 +59,14 @@ class CostModel(Protocol):
 
     def parts(self, settings: tuple[int, ...] = ()) -> CostParts | None:
         """Return the additive parts at one value number of each global axis; None for a cost that has none (a measured one)."""
+
+
+def joined(parts: np.ndarray, sharpness: float | None) -> np.ndarray:
+    """Return the sum of parts float [n, K], or with a sharpness their smooth maximum, float [n]; parts are then above zero."""
+    if sharpness is None or parts.shape[1] == 1:
+        return np.asarray(parts.sum(axis=1))
+    largest = parts.max(axis=1)  # taken out, so that no power overflows
+    return np.asarray(largest * ((parts / largest[:, None]) ** sharpness).sum(axis=1) ** (1 / sharpness))
 
 
 def picked(terms: tuple[np.ndarray, ...], rows: Rows) -> np.ndarray:

@@ -15,8 +15,8 @@ from donna_hw.blocks.layers import Block, Graph, Shape, layers_hash, lower, lowe
 from donna_hw.errors import BadSetting, UnknownName
 
 Value = int | float | str
-Rows = np.ndarray  # int [n, stages]: one block number a stage
-Genes = np.ndarray  # int [n, genes]: one value number an axis, stage after stage
+Rows = np.ndarray  # int [n, stages + global axes]: one block number a stage, one value number a global axis
+Genes = np.ndarray  # int [n, genes]: one value number an axis, stage after stage, global axes last
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,13 @@ class Axis:
     def label(self, value: Value) -> str:
         """Return the value for people: `k3` for a kernel of 3, a word as it is."""
         return value if isinstance(value, str) else f"{self.name[0]}{value}"
+
+    def value_of_label(self, label: str) -> Value:
+        """Return the value of a label; raises `UnknownName`."""
+        labels = [self.label(value) for value in self.values]
+        if label not in labels:
+            raise UnknownName(f"axis {self.name}: a value must be one of its labels", found=label, known=labels)
+        return self.values[labels.index(label)]
 
 
 @dataclass(frozen=True)
@@ -154,8 +161,8 @@ class Space:
     """A search space around a reference network.
 
     input_shape: (channels, height, width). before, after: named fixed parts (stem; tail, classifier). A layer-wise space is one
-    whose stages are single layers. global_axes: properties of the whole network; none of the shipped spaces has one yet,
-    and what cannot honour them refuses them. address: what `load_space` was asked for, so that another process can load it too.
+    whose stages are single layers. global_axes: properties of the whole network: `resolution`, the height and width of its input;
+    what cannot honour them refuses them. address: what `load_space` was asked for, so that another process can load it too.
     """
 
     name: str
@@ -178,9 +185,22 @@ class Space:
         return tuple(stage.size for stage in self.stages)
 
     @property
+    def setting_counts(self) -> tuple[int, ...]:
+        """Number of values of each global axis."""
+        return tuple(len(axis.values) for axis in self.global_axes)
+
+    @property
     def size(self) -> int:
         """Number of architectures."""
-        return prod(self.stage_sizes) * prod(len(axis.values) for axis in self.global_axes)
+        return prod(self.stage_sizes) * prod(self.setting_counts)
+
+    def at(self, settings: Sequence[int]) -> Space:
+        """Return the space at one value number of each global axis: of that input's size, and without global axes."""
+        return self._settled[tuple(int(number) for number in settings)]
+
+    @cached_property
+    def _settled(self) -> Mapping[tuple[int, ...], Space]:
+        return _Settled(self)
 
     @cached_property
     def reference(self) -> Architecture:
@@ -206,6 +226,11 @@ class Space:
 
     def network(self, architecture: Architecture) -> Graph:
         """Return the layers of a whole network."""
+        if self.global_axes:
+            self.check(architecture)
+            settings = zip(self.global_axes, architecture.settings, strict=True)
+            settled = self.at([axis.values.index(value) for axis, value in settings])
+            return settled.network(Architecture(architecture.blocks))
         return lower_chain(self.parts(architecture), self.input_shape)
 
     @cached_property
@@ -278,50 +303,79 @@ class Space:
 
     @cached_property
     def gene_counts(self) -> np.ndarray:
-        """Number of values of each gene, int [genes]: one gene an axis, stage after stage."""
-        return np.array([count for stage in self.stages for count in stage.counts], dtype=np.int64)
+        """Number of values of each gene, int [genes]: one gene an axis, stage after stage, global axes last."""
+        counts = [count for stage in self.stages for count in stage.counts]
+        return np.array([*counts, *self.setting_counts], dtype=np.int64)
 
     def rows(self, genes: Genes) -> Rows:
-        """Return block numbers int [n, stages] of genes int [n, genes]."""
+        """Return rows int [n, stages + global axes] of genes int [n, genes]."""
         columns, start = [], 0
         for stage in self.stages:
             stop = start + len(stage.axes)
             columns.append(np.ravel_multi_index(tuple(genes[:, start:stop].T), stage.counts))
             start = stop
-        return np.stack(columns, axis=1)
+        return np.stack([*columns, *genes[:, start:].T], axis=1)
 
     def genes(self, rows: Rows) -> Genes:
-        """Return genes int [n, genes] of block numbers int [n, stages]."""
+        """Return genes int [n, genes] of rows int [n, stages + global axes]."""
         columns = [
             place
-            for stage, numbers in zip(self.stages, rows.T, strict=True)
+            for stage, numbers in zip(self.stages, rows.T, strict=False)
             for place in np.unravel_index(numbers, stage.counts)
         ]
-        return np.stack(columns, axis=1)
+        return np.stack([*columns, *rows[:, len(self.stages) :].T], axis=1)
 
     def random_rows(self, count: int, rng: np.random.Generator | int) -> Rows:
-        """Return `count` different architectures drawn uniformly by a generator or a seed, int [count, stages]."""
-        if count > prod(self.stage_sizes):
-            raise BadSetting(f"{self.name} has {prod(self.stage_sizes)} architectures; draw no more", found=count)
+        """Return `count` different architectures drawn uniformly by a generator or a seed, int [count, stages + global axes]."""
+        if count > self.size:
+            raise BadSetting(f"{self.name} has {self.size} architectures; draw no more", found=count)
+        sizes = (*self.stage_sizes, *self.setting_counts)
         rng = np.random.default_rng(rng)
         found: dict[tuple[int, ...], None] = {}
         while len(found) < count:
-            row = rng.integers(0, self.stage_sizes)
+            row = rng.integers(0, sizes)
             found.setdefault(tuple(int(m) for m in row))
-        return np.array(list(found), dtype=np.int64).reshape(count, len(self.stages))
+        return np.array(list(found), dtype=np.int64).reshape(count, len(sizes))
 
     def architecture(self, row: Sequence[int] | np.ndarray) -> Architecture:
-        """Return one row of block numbers as an `Architecture`, global axes at their reference."""
-        return Architecture(tuple(int(m) for m in row), self.reference.settings)
+        """Return one row as an `Architecture`; global axes are at their reference where the row leaves them out."""
+        blocks, settings = row[: len(self.stages)], row[len(self.stages) :]
+        chosen = tuple(axis.values[int(number)] for axis, number in zip(self.global_axes, settings, strict=False))
+        return Architecture(tuple(int(m) for m in blocks), chosen or self.reference.settings)
 
     def labels(self, architecture: Architecture) -> dict[str, str]:
-        """Return {stage: label} of an architecture."""
+        """Return {stage: label} of an architecture, and {global axis: label}."""
         self.check(architecture)
-        return {s.name: s.label(m) for s, m in zip(self.stages, architecture.blocks, strict=True)}
+        blocks = {s.name: s.label(m) for s, m in zip(self.stages, architecture.blocks, strict=True)}
+        settings = zip(self.global_axes, architecture.settings, strict=True)
+        return blocks | {axis.name: axis.label(value) for axis, value in settings}
 
     def from_labels(self, labels: Mapping[str, str]) -> Architecture:
-        """Return the architecture of {stage: label}."""
-        for stage in self.stages:
-            if stage.name not in labels:
-                raise UnknownName("an architecture needs a label for each stage", found=stage.name, known=list(labels))
-        return self.architecture([stage.number_of_label(labels[stage.name]) for stage in self.stages])
+        """Return the architecture of {stage: label}, with {global axis: label} where the space has any."""
+        for name in (*(stage.name for stage in self.stages), *(axis.name for axis in self.global_axes)):
+            if name not in labels:
+                raise UnknownName("an architecture needs a label for each stage", found=name, known=list(labels))
+        blocks = tuple(stage.number_of_label(labels[stage.name]) for stage in self.stages)
+        return Architecture(blocks, tuple(axis.value_of_label(labels[axis.name]) for axis in self.global_axes))
+
+
+class _Settled(dict[tuple[int, ...], Space]):
+    """A space at each setting of its global axes, made when it is first asked for."""
+
+    def __init__(self, space: Space) -> None:
+        super().__init__()
+        self._space = space
+
+    def __missing__(self, settings: tuple[int, ...]) -> Space:
+        space = self._space
+        if len(settings) != len(space.global_axes):
+            raise BadSetting(
+                f"{space.name} has {len(space.global_axes)} global axes", found=f"{len(settings)} settings"
+            )
+        shape = space.input_shape
+        for axis, number in zip(space.global_axes, settings, strict=True):
+            if axis.name != "resolution":
+                raise UnknownName("a global axis must be a known one", found=axis.name, known=["resolution"])
+            pixels = int(axis.values[number])
+            shape = (shape[0], pixels, pixels)
+        return self.setdefault(settings, replace(space, input_shape=shape, global_axes=()))

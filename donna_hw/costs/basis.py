@@ -1,0 +1,138 @@
+"""Basis: what is known of each block of a space before any whole network is measured; the ground that a cost is fitted on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from donna_hw.costs.features import BYTES, FEATURES, LAUNCHES, block_features, fixed_features
+from donna_hw.errors import BadSetting
+from donna_hw.spaces.space import Rows, Space
+from donna_hw.table import LatencyTable
+
+# Sums of layer features that a device's time may be made of: work of several kinds, then what each layer costs by being there.
+TERMS: dict[str, tuple[str, ...]] = {
+    "dense_macs": ("pointwise_macs", "spatial_macs", "vector_macs"),
+    "grouped_macs": ("grouped_macs",),
+    "depthwise_macs": ("depthwise_macs",),
+    "activation_bytes": tuple(name for name in BYTES if name != "weight_bytes"),
+    "weight_bytes": ("weight_bytes",),
+    "weighted_layers": tuple(name for name in LAUNCHES if name not in ("pool_layers", "elementwise_layers")),
+    "other_layers": ("pool_layers", "elementwise_layers"),
+}
+LAYERS = ("weighted_layers", "other_layers")
+CONSTANT = "constant"
+
+
+@dataclass(frozen=True)
+class Basis:
+    """Numbers of every block, whose weighted sums over a network are its cost before the fit.
+
+    names: of the F numbers, `constant` last. stages: float [settings, blocks, F] a stage; fixed: float [settings, F], all fixed parts,
+    with 1 for the constant. expected: the weight of each, where a table states it, else NaN. launches: which of the F make up the time
+    of launching, the first part of a launch floor. values: for each stage its axes' names and value numbers int [blocks]. levels: float
+    [settings], log of the input's size about its mean, None without global axes. errors: a table's standard errors [settings, blocks].
+    """
+
+    names: tuple[str, ...]
+    stages: tuple[np.ndarray, ...]
+    fixed: np.ndarray
+    expected: np.ndarray
+    launches: tuple[int, ...]
+    values: tuple[tuple[tuple[str, np.ndarray], ...], ...]
+    levels: np.ndarray | None = None
+    errors: tuple[np.ndarray, ...] | None = None
+    counts: tuple[int, ...] = ()
+
+    @classmethod
+    def of_layers(cls, space: Space) -> Basis:
+        """Return the basis of what a device must do for the layers: MACs of three kinds, bytes, layers; no table is needed."""
+        counts = tuple(len(axis.values) for axis in space.global_axes)
+        settings = list(product(*map(range, counts)))
+        spaces = [space.at(setting) for setting in settings] if counts else [space]
+        stages = [np.stack(found) for found in zip(*(map(_terms, block_features(one)) for one in spaces), strict=True)]
+        fixed = np.stack([_terms(fixed_features(one)) for one in spaces])
+        fixed[:, -1] = 1.0
+        names = (*TERMS, CONSTANT)
+        launches = tuple(names.index(name) for name in (*LAYERS, CONSTANT))
+        levels = _levels([one.input_shape[1] for one in spaces]) if counts else None
+        expected = np.full(len(names), np.nan)
+        return cls(names, tuple(stages), fixed, expected, launches, _values(space), levels, None, counts)
+
+    @classmethod
+    def of_table(cls, space: Space, table: LatencyTable) -> Basis:
+        """Return the basis of a table, whose rows a network's cost is expected to be the sum of, and of the number of its layers."""
+        if space.global_axes:
+            raise BadSetting(
+                "a table to correct holds one setting of each global axis",
+                found=", ".join(axis.name for axis in space.global_axes),
+                cure="fit one to whole networks: donna-hw table fit",
+            )
+        costs, layers = table.costs(space), [_terms(found) for found in block_features(space)]
+        places = [list(TERMS).index(name) for name in LAYERS]
+        stages = [
+            np.column_stack([values, found[:, places], np.zeros(len(values))])[None]
+            for values, found in zip(costs.blocks, layers, strict=True)
+        ]
+        fixed = np.array([[costs.fixed, *_terms(fixed_features(space))[places], 1.0]])
+        expected = np.array([1.0, 0.0, 0.0, 0.0])
+        errors = tuple(values[None] for values in costs.errors)
+        return cls(
+            ("table", *LAYERS, CONSTANT), tuple(stages), fixed, expected, (1, 2, 3), _values(space), None, errors
+        )
+
+    @classmethod
+    def of_choices(cls, space: Space) -> Basis:
+        """Return the basis that knows nothing: every block of every stage is expected to cost the same."""
+        counts = tuple(len(axis.values) for axis in space.global_axes)
+        settings = list(product(*map(range, counts)))
+        levels = _levels([space.at(setting).input_shape[1] for setting in settings]) if counts else None
+        area = np.ones(1) if levels is None else np.exp(2 * levels)
+        stages = tuple(
+            np.stack([np.broadcast_to(area[:, None], (len(area), stage.size)), np.zeros((len(area), stage.size))], -1)
+            for stage in space.stages
+        )
+        fixed = np.stack([0 * area, np.ones(len(area))], axis=-1)
+        return cls(("block", CONSTANT), stages, fixed, np.full(2, np.nan), (), _values(space), levels, None, counts)
+
+    def setting(self, rows: Rows) -> np.ndarray:
+        """Return the number of each row's setting of the global axes, int [n]."""
+        if not self.counts:
+            return np.zeros(len(rows), np.int64)
+        return np.asarray(np.ravel_multi_index(tuple(rows[:, len(self.stages) :].T), self.counts))
+
+    def sums(self, rows: Rows) -> np.ndarray:
+        """Return the numbers of whole networks, float [n, F]."""
+        at = self.setting(rows)
+        total: np.ndarray = self.fixed[at].copy()
+        for i, values in enumerate(self.stages):
+            total += values[at, rows[:, i]]
+        return total
+
+    def shares(self, weights: np.ndarray, rows: Rows) -> np.ndarray:
+        """Return what each stage's block adds under weights float [F], float [n, stages]."""
+        at = self.setting(rows)
+        return np.stack([(values @ weights)[at, rows[:, i]] for i, values in enumerate(self.stages)], axis=1)
+
+
+def _terms(features: np.ndarray) -> np.ndarray:
+    """Return the sums `TERMS` of features [..., len(FEATURES)], and a zero for the constant."""
+    columns = [features[..., [FEATURES.index(one) for one in names]].sum(axis=-1) for names in TERMS.values()]
+    return np.stack([*columns, np.zeros_like(columns[0])], axis=-1)
+
+
+def _levels(pixels: list[int]) -> np.ndarray:
+    logs = np.log(np.array(pixels, np.float64))
+    return np.asarray(logs - logs.mean())
+
+
+def _values(space: Space) -> tuple[tuple[tuple[str, np.ndarray], ...], ...]:
+    return tuple(
+        tuple(
+            (axis.name, places)
+            for axis, places in zip(stage.axes, np.unravel_index(np.arange(stage.size), stage.counts), strict=True)
+        )
+        for stage in space.stages
+    )

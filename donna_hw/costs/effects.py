@@ -1,0 +1,125 @@
+"""Effects: by how much each stage, axis value and block may cost more than its basis says, as columns of a linear model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from donna_hw.costs.basis import Basis
+from donna_hw.spaces.space import Rows
+
+STEEP = 3.0  # levels lie within a third of each other: brings slopes and curves to the size of the other effects
+
+
+@dataclass(frozen=True)
+class Group:
+    """Effects that share one prior deviation.
+
+    columns: float [n, m], in the cost's unit, what an effect of 1 adds to the part of each network. fixed: whether the prior deviation is
+    known to be 1.
+    """
+
+    name: str
+    columns: np.ndarray
+    fixed: bool = False
+
+
+def groups_of(basis: Basis, weights: np.ndarray, rows: Rows, *, work: bool) -> list[Group]:
+    """Return the groups of effects on one part of networks, int [n, stages + global axes], with the part's weights float [F].
+
+    weights: each of the F numbers may weigh more. stage, value (of an axis, in all stages alike), stage value, block: relative to what the
+    basis says of the block, at all settings alike. For the part of the work also: slope (a stage with the input's size), setting,
+    and curve (the whole part with the input's size). row: the table's own standard errors.
+    """
+    shares = basis.shares(weights, rows)
+    groups = [Group("weights", basis.sums(rows) * weights), Group("stage", shares)]
+    alike: dict[tuple[str, int], np.ndarray] = {}
+    own: list[np.ndarray] = []
+    for stage, axes in enumerate(basis.values):
+        for name, values in axes:
+            columns = _spread(values[rows[:, stage]], int(values.max()) + 1, shares[:, stage])
+            for value, column in enumerate(columns.T):
+                alike[name, value] = alike.get((name, value), 0.0) + column
+            if len(axes) > 1:
+                own.append(columns)
+    groups.append(Group("value", np.stack(list(alike.values()), axis=1)))
+    groups += [Group("stage value", np.hstack(own))] if own else []
+    sizes = [values.shape[1] for values in basis.stages]
+    groups.append(Group("block", np.hstack([_spread(rows[:, i], size, shares[:, i]) for i, size in enumerate(sizes)])))
+    if work:
+        groups += _of_settings(basis, shares, basis.sums(rows) @ weights, basis.setting(rows))
+        groups += _of_rows(basis, rows, float(weights[0]))
+    return groups
+
+
+def terms_of(basis: Basis, weights: np.ndarray, effects: dict[str, np.ndarray], setting: int) -> Iterator[np.ndarray]:
+    """Yield what the fixed parts add, float [1], and then each stage's blocks, float [blocks], of one part at one setting.
+
+    effects: by group, float [m]; the sums over a network are the part that the columns of `groups_of` make.
+    """
+    level = 0.0 if basis.levels is None else basis.levels[setting]
+    weighted = weights * (1 + effects["weights"])
+    whole = 1.0
+    if "setting" in effects:
+        curve = np.array([level, STEEP * level**2]) * STEEP
+        whole += effects["setting"][setting] + float(effects["curve"] @ curve)
+    # the curve multiplies the part of the basis alone
+    yield np.array([basis.fixed[setting] @ (weighted + weights * (whole - 1))])
+    numbers, own, block = _numbering(basis.values), 0, 0
+    for stage, (values, axes) in enumerate(zip(basis.stages, basis.values, strict=True)):
+        size = values.shape[1]
+        share = values[setting] @ weights
+        relative = effects["stage"][stage] + effects["block"][block : block + size] + (whole - 1)
+        for name, places in axes:
+            relative = relative + effects["value"][[numbers[name, int(place)] for place in places]]
+            if len(axes) > 1:
+                relative = relative + effects["stage value"][own + places]
+                own += int(places.max()) + 1
+        if "slope" in effects:
+            relative = relative + STEEP * level * effects["slope"][stage]
+        found = values[setting] @ weighted + share * relative
+        if "row" in effects and basis.errors is not None:
+            found = found + basis.errors[stage][setting] * weights[0] * effects["row"][block : block + size]
+        block += size
+        yield found
+
+
+def _of_settings(basis: Basis, shares: np.ndarray, part: np.ndarray, setting: np.ndarray) -> list[Group]:
+    if basis.levels is None:
+        return []
+    level = basis.levels[setting]
+    curve = np.stack([level, STEEP * level**2], axis=1) * STEEP
+    return [
+        Group("slope", shares * (STEEP * level)[:, None]),
+        Group("setting", _spread(setting, len(basis.levels), part)),
+        Group("curve", curve * part[:, None]),
+    ]
+
+
+def _of_rows(basis: Basis, rows: Rows, weight: float) -> list[Group]:
+    if basis.errors is None or not any(values.any() for values in basis.errors):
+        return []
+    at = basis.setting(rows)
+    columns = [
+        _spread(rows[:, i], values.shape[1], weight * values[at, rows[:, i]]) for i, values in enumerate(basis.errors)
+    ]
+    return [Group("row", np.hstack(columns), fixed=True)]
+
+
+def _numbering(values: tuple[tuple[tuple[str, np.ndarray], ...], ...]) -> dict[tuple[str, int], int]:
+    """Return the number of each axis value in the order in which `groups_of` meets them."""
+    found: dict[tuple[str, int], int] = {}
+    for axes in values:
+        for name, places in axes:
+            for value in range(int(places.max()) + 1):
+                found.setdefault((name, value), len(found))
+    return found
+
+
+def _spread(places: np.ndarray, count: int, values: np.ndarray) -> np.ndarray:
+    """Return float [n, count]: each row's value in the column of its place, zero elsewhere."""
+    columns = np.zeros((len(places), count))
+    columns[np.arange(len(places)), places] = values
+    return columns

@@ -1,0 +1,108 @@
+"""Features: what a device has to do for the layers of a block, in plain counts; the shared ground of models of cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from math import prod
+
+import numpy as np
+
+from donna_hw.blocks.layers import Graph, Layer
+from donna_hw.errors import BadSetting
+from donna_hw.spaces.space import Space
+
+# Every multiply-accumulate is of one kind, for devices run them at very different speeds. `vector`: a linear layer, or a convolution of
+# a 1x1 map, whose weights are used once each. curve_elements: outputs through an activation that is more than a clamp.
+MACS = ("pointwise_macs", "spatial_macs", "grouped_macs", "depthwise_macs", "vector_macs")
+BYTES = ("bytes_read", "bytes_written", "weight_bytes")
+LAUNCHES = tuple(
+    f"{kind}_layers" for kind in ("pointwise", "spatial", "grouped", "depthwise", "vector", "pool", "elementwise")
+)
+FEATURES = (*MACS, *BYTES, "curve_elements", *LAUNCHES)
+
+# The few terms of a roofline, each a sum of features: a prior of whole networks.
+PHYSICAL = ("macs", "depthwise_macs", "bytes", "launches")
+
+CURVES = ("swish", "hard_swish", "sigmoid", "hard_sigmoid")
+ITEM_BYTES = {"float32": 4, "float16": 2, "int8": 1}
+
+
+def layer_features(graph: Graph) -> np.ndarray:
+    """Return the features of a graph for one image, float [len(FEATURES)]: the sum of its layers' own."""
+    return _sum(graph.layers)
+
+
+def block_features(space: Space, settings: tuple[int, ...] = ()) -> tuple[np.ndarray, ...]:
+    """Return the features of every block, a float [blocks, len(FEATURES)] a stage.
+
+    settings: the value number of each global axis; raises `BadSetting` for a space that has any, since its blocks have no one input shape.
+    """
+    _refuse_settings(space, settings)
+    return tuple(
+        np.stack([layer_features(space.block_graph(stage, m)) for m in range(stage.size)]) for stage in space.stages
+    )
+
+
+def fixed_features(space: Space, settings: tuple[int, ...] = ()) -> np.ndarray:
+    """Return the features of all fixed parts together, float [len(FEATURES)]; see `block_features`."""
+    _refuse_settings(space, settings)
+    return _sum(layer for name in space.fixed for layer in space.fixed_graph(name).layers)
+
+
+def physical(features: np.ndarray) -> np.ndarray:
+    """Return the terms `PHYSICAL` of features [..., len(FEATURES)], float [..., 4]: dense MACs, depthwise ones, bytes moved, launches."""
+    terms = (tuple(name for name in MACS if name != "depthwise_macs"), ("depthwise_macs",), BYTES, LAUNCHES)
+    return np.stack([features[..., [FEATURES.index(name) for name in names]].sum(axis=-1) for names in terms], axis=-1)
+
+
+def kind_of(layer: Layer) -> str:
+    """Return which feature of `LAUNCHES` a layer counts for, without `_layers`; `none` for a flatten, which moves nothing."""
+    if layer.operator == "conv":
+        if prod(layer.out_shape[1:]) == 1 and prod(layer.in_shape[1:]) == 1:
+            return "vector"
+        if layer.groups > 1:
+            return "depthwise" if layer.groups == layer.in_shape[0] == layer.out_shape[0] else "grouped"
+        return "pointwise" if layer.kernel == 1 else "spatial"
+    kinds = {
+        "linear": "vector",
+        "max_pool": "pool",
+        "global_pool": "pool",
+        "add": "elementwise",
+        "scale": "elementwise",
+    }
+    return kinds.get(layer.operator, "none")
+
+
+def _sum(layers: Iterable[Layer]) -> np.ndarray:
+    total = np.zeros(len(FEATURES))
+    for layer in layers:
+        total += _features(layer)
+    return total
+
+
+@lru_cache(maxsize=1 << 16)
+def _features(layer: Layer) -> np.ndarray:
+    """Return one layer's features; kept, since the blocks of a space share most of their layers."""
+    kind, found = kind_of(layer), dict.fromkeys(FEATURES, 0.0)
+    if kind == "none":
+        return np.zeros(len(FEATURES))
+    if layer.macs:
+        found[f"{kind}_macs"] = layer.macs
+    second = {"add": prod(layer.in_shape), "scale": layer.in_shape[0]}.get(layer.operator, 0)
+    item = ITEM_BYTES.get(layer.dtype, 4)
+    found["bytes_read"] = item * (prod(layer.in_shape) + second)
+    found["bytes_written"] = item * prod(layer.out_shape)
+    weights = prod(layer.weight_shape) + layer.out_shape[0] if layer.weight_shape else 0  # as deployed: weights, a bias
+    found["weight_bytes"] = item * weights
+    found["curve_elements"] = prod(layer.out_shape) * (layer.activation in CURVES)
+    found[f"{kind}_layers"] = 1
+    return np.array(list(found.values()), np.float64)
+
+
+def _refuse_settings(space: Space, settings: tuple[int, ...]) -> None:
+    if space.global_axes or settings:
+        raise BadSetting(
+            "features are of one setting of each global axis: ask for those of the space at that setting",
+            found=", ".join(axis.name for axis in space.global_axes) or settings,
+        )
