@@ -18,7 +18,7 @@ from donna_hw.errors import BadFile, BadSetting, UnknownName
 from donna_hw.files import Part, read_model, read_text, write_atomic, write_toml
 from donna_hw.libraries import ArchitectureLibrary, BlockLibrary
 from donna_hw.spaces import load_space
-from donna_hw.spaces.space import Architecture, Space, Value
+from donna_hw.spaces.space import Architecture, Space
 
 if TYPE_CHECKING:
     from donna_hw.blocks.torch_module import GraphModule
@@ -27,7 +27,7 @@ FORMATS = ("onnx", "torch", "toml")
 
 
 class NetworkFile(Part):
-    """The keys of a network's TOML: a space, the label of each stage's block, and the values of global axes rebuild it.
+    """The keys of a network's TOML: a space, the label of each stage's block, and of each global axis's value rebuild it.
 
     layers_hash: of the whole network. weights: the safetensors beside it, "" without. weights_from: where these are from, in words.
     predicted: what its front said of it, units in the names. donna_hw: the version that wrote it.
@@ -39,7 +39,7 @@ class NetworkFile(Part):
     weights: str = ""
     weights_from: str
     blocks: dict[str, str]
-    settings: dict[str, Value] = Field(default={})
+    settings: dict[str, str] = Field(default={})
     predicted: dict[str, float] = Field(default={})
 
 
@@ -94,15 +94,15 @@ def export_network(
         state = {key: value.detach().numpy() for key, value in module.state_dict().items()}
         write_atomic(written[-1], to_onnx(module.graph, weights=state).SerializeToString())
     if "toml" in formats:
-        axes = (axis.name for axis in space.global_axes)
+        labels, axes = space.labels(architecture), {axis.name for axis in space.global_axes}
         content = NetworkFile(
             donna_hw=version("donna-hw"),
             space=space.address or space.name,
             layers_hash=layers_hash(module.graph),
             weights=f"{stem.name}.safetensors" if "torch" in formats else "",
             weights_from=origin,
-            blocks=space.labels(architecture),
-            settings=dict(zip(axes, architecture.settings, strict=True)),
+            blocks={name: label for name, label in labels.items() if name not in axes},
+            settings={name: label for name, label in labels.items() if name in axes},
             predicted=dict(predicted or {}),
         )
         written.append(stem.with_name(f"{stem.name}.toml"))
@@ -116,7 +116,11 @@ def load_network(path: Path) -> Network:
     if file.weights and Path(file.weights).name != file.weights:
         raise BadFile(f"{path} must name weights beside it", found=file.weights, cure="name a file of this folder")
     space = load_space(file.space)
-    architecture = _placed(space, file.blocks, file.settings)
+    known = {stage.name for stage in space.stages}, {axis.name for axis in space.global_axes}
+    for names, right in zip((file.blocks, file.settings), known, strict=True):
+        for name in names.keys() - right:
+            raise UnknownName(f"{path} must name parts of {space.name}", found=name, known=sorted(right))
+    architecture = space.from_labels({**file.blocks, **file.settings})
     graph = space.network(architecture)
     if layers_hash(graph) != file.layers_hash:
         raise BadFile(
@@ -161,33 +165,18 @@ def networks_of(space: Space, front: Path) -> list[tuple[Architecture, dict[str,
         frame = pd.read_csv(StringIO(read_text(front)), dtype=str, keep_default_na=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise BadFile(f"{front} must be a front's CSV", found=str(error), cure="search again with --out") from None
-    places = [stage.name for stage in space.stages]
-    axes = {axis.name: {str(value): value for value in axis.values} for axis in space.global_axes}
-    missing = [name for name in (*places, *axes) if name not in frame]
+    names = [*(stage.name for stage in space.stages), *(axis.name for axis in space.global_axes)]
+    missing = [name for name in names if name not in frame]
     if missing:
         raise BadFile(
             f"{front} must have a column {missing[0]}", found=", ".join(map(str, frame)), cure=f"search {space.name}"
         )
     found = []
     for record in frame.to_dict("records"):
-        settings = {name: values.get(record[name], record[name]) for name, values in axes.items()}
-        architecture = _placed(space, {name: record[name] for name in places}, settings)
-        others = {str(k): v for k, v in record.items() if k not in (*places, *axes)}
-        found.append((architecture, {k: float(v) for k, v in others.items() if _is_number(v)}))
+        others = {str(key): cell for key, cell in record.items() if key not in names}
+        predicted = {key: float(cell) for key, cell in others.items() if _is_number(cell)}
+        found.append((space.from_labels({name: record[name] for name in names}), predicted))
     return found
-
-
-def _placed(space: Space, blocks: Mapping[str, str], settings: Mapping[str, Value]) -> Architecture:
-    """Return the architecture of labels and settings; raises `BadSetting` and `UnknownName` where it is none of the space."""
-    numbers = space.from_labels(blocks).blocks
-    axes = [axis.name for axis in space.global_axes]
-    if sorted(settings) != sorted(axes):
-        raise BadSetting(
-            f"a network of {space.name} has the settings: {', '.join(axes) or 'none'}", found=str(dict(settings))
-        )
-    architecture = Architecture(numbers, tuple(settings[name] for name in axes))
-    space.check(architecture)
-    return architecture
 
 
 def _is_number(cell: str) -> bool:

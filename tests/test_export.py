@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from donna_hw.blocks.torch_module import GraphModule
 from donna_hw.errors import BadFile, BadSetting, DonnaError, UnknownName
 from donna_hw.export import export_network, load_network, networks_of
 from donna_hw.files import read_toml
-from donna_hw.spaces import load_space
+from donna_hw.spaces import Architecture, Axis, load_space
 
 SPACE = load_space("small_8px")
 PREDICTED = {"predicted_top1_percent": 91.5, "latency@v100_s": 1.25e-4}
@@ -65,6 +66,19 @@ def test_a_varied_space_is_rebuilt_as_it_was_varied(tmp_path: Path) -> None:
     assert network.module()(torch.zeros(2, 1, 12, 12)).shape == (2, 3)
 
 
+def test_a_network_at_one_resolution_is_rebuilt_at_it(tmp_path: Path) -> None:
+    axis = Axis("resolution", (8, 12))
+    space = replace(SPACE, global_axes=(axis,))
+    wanted = Architecture(SPACE.reference.blocks, (12,))
+    path = tmp_path / "front.csv"
+    labels = space.labels(wanted)
+    path.write_text(",".join([*labels, "params_parameter"]) + "\n" + ",".join([*labels.values(), "7.5"]) + "\n")
+    assert networks_of(space, path) == [(wanted, {"params_parameter": 7.5})]
+    paths = export_network(space, wanted, tmp_path / "net")
+    assert read_toml(paths[-1])["settings"] == {"resolution": "r12"}
+    assert list(onnx.load(paths[1]).graph.input[0].type.tensor_type.shape.dim)[2].dim_value == 12
+
+
 def test_only_what_is_asked_for_is_written(tmp_path: Path) -> None:
     export_network(SPACE, SPACE.reference, tmp_path / "net", ["toml"])
     assert [path.name for path in tmp_path.iterdir()] == ["net.toml"]
@@ -86,7 +100,8 @@ def test_only_what_is_asked_for_is_written(tmp_path: Path) -> None:
         ({"space": "small_9px"}, "found 'small_9px'"),
         ({"blocks": dict.fromkeys(("stage1", "stage2", "stage3"), "k3")}, "found 'k3'"),
         ({"blocks": {}}, "needs a label for each stage"),
-        ({"settings": {"resolution": 224}}, "has the settings: none"),
+        ({"settings": {"resolution": "r224"}}, "found 'resolution'"),
+        ({"blocks": {"stage9": "k3"}}, "found 'stage9'"),
         ({"mood": "good"}, "found 'mood'"),
         ({"predicted": {"x": "much"}}, "predicted"),
     ],

@@ -58,7 +58,7 @@ class ParetoFront:
             stage.name: [stage.label(m) for m in self.rows[:, i]] for i, stage in enumerate(self.space.stages)
         }
         for place, axis in enumerate(self.space.global_axes, start=len(self.space.stages)):
-            columns[axis.name] = [axis.values[m] for m in self.rows[:, place]]
+            columns[axis.name] = [axis.label(axis.values[m]) for m in self.rows[:, place]]
         columns |= {
             "predicted_top1_percent": self.accuracy.round(4),
             "predicted_std_percent": self.accuracy_std.round(4),
