@@ -282,8 +282,11 @@ def _numbers(frame: pd.DataFrame, info: TableInfo, path: Path) -> pd.DataFrame:
                 cure="delete the row and profile again: only it is measured",
             )
         frame[column] = values
-    if info.unit == "s" and not info.column.endswith("_s"):
-        raise BadTable(f"{path}: the column of a latency must end in _s, for seconds", found=info.column)
+    suffix = {"s": "_s", "J": "_j"}.get(info.unit, "")
+    if not info.column.endswith(suffix):
+        raise BadTable(
+            f"{path}: the column of a {info.quantity} in {info.unit} must end in {suffix}", found=info.column
+        )
     if info.origin == "measured":
         upside_down = (frame["low_s"] > frame["high_s"]).to_numpy()
         if upside_down.any():

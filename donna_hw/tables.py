@@ -7,45 +7,55 @@ from pathlib import Path
 
 import pandas as pd
 
+from donna_hw.costs.naming import CostName
 from donna_hw.errors import BadSetting, BadTable
+from donna_hw.files import read_model
 from donna_hw.shipped import roots
-from donna_hw.table import LatencyTable
+from donna_hw.table import LatencyTable, TableInfo
 
 
-def table_in(roots: Sequence[Path], device: str, space: str) -> LatencyTable:
-    """Return the table of a device and a space from the first folder that has one.
+def table_in(roots: Sequence[Path], cost: str, space: str) -> LatencyTable:
+    """Return the table of a cost (`[QUANTITY@]DEVICE[/VARIANT]`) and a space from the first folder that has one.
 
-    device: a name, or `<device>/<variant>` where a folder holds several variants. Raises `BadTable` with what is there.
+    A device's name alone means its latency or its count, never its energy. Raises `BadTable` with what is there.
     """
-    name, _, variant = device.partition("/")
+    name = CostName.of(cost)
     for root in roots:
-        tables = sorted(path for path in (root / name / space).glob("*.csv") if path.with_suffix(".toml").exists())
-        if variant:
-            tables = [path for path in tables if path.stem == variant]
-        if len(tables) > 1:
+        there = _tables(root / name.device / space, name.variant or "*")
+        found = [path for path, quantity in there if name.fits(quantity, path.stem)]
+        if len(found) > 1:
             raise BadTable(
-                f"{root / name / space} holds several tables; one must be named",
-                found=device,
-                known=[f"{name}/{path.stem}" for path in tables],
+                f"{root / name.device / space} holds several tables; one must be named",
+                found=cost,
+                known=[f"{name.device}/{path.stem}" for path in found],
             )
-        if tables:
-            return LatencyTable.read(tables[0])
-    known = sorted({f"{path.parent.name}" for root in roots for path in root.glob(f"*/{space}")})
+        if found:
+            return LatencyTable.read(found[0])
+    folders = [folder for root in roots for folder in root.glob(f"*/{space}")]
+    known = {folder.parent.name for folder in folders}
+    if name.quantity:
+        known = {f"{quantity}@{folder.parent.name}" for folder in folders for _, quantity in _tables(folder)}
     raise BadTable(
         f"a cost needs a table of {space}",
-        found=f"none for {device}",
-        known=known,
-        cure=f"donna-hw profile {space} --device {name} fills one",
+        found=f"none for {cost}",
+        known=sorted(known),
+        cure=f"donna-hw profile {space} --device {name.device}{' --quantity energy' * (name.quantity == 'energy')} fills one",
     )
 
 
+def _tables(folder: Path, variant: str = "*") -> list[tuple[Path, str]]:
+    """Return the CSV and the quantity of every table of a folder whose variant is as asked."""
+    paths = sorted(path for path in folder.glob(f"{variant}.csv") if path.with_suffix(".toml").exists())
+    return [(path, read_model(path.with_suffix(".toml"), TableInfo).quantity) for path in paths]
+
+
 def named_table(name: str, folder: Path) -> LatencyTable:
-    """Return the table of a name: the path of a `.csv`, or `DEVICE/SPACE[/VARIANT]` in `folder`, then among the shipped ones."""
+    """Return the table of a name: the path of a `.csv`, or `[QUANTITY@]DEVICE/SPACE[/VARIANT]` in `folder`, then among the shipped ones."""
     if name.endswith(".csv"):
         return LatencyTable.read(Path(name))
     words = name.split("/")
     if len(words) not in (2, 3) or not all(words):
-        raise BadSetting("a table is named by its .csv, or by DEVICE/SPACE[/VARIANT]", found=name)
+        raise BadSetting("a table is named by its .csv, or by [QUANTITY@]DEVICE/SPACE[/VARIANT]", found=name)
     device, space, *variant = words
     return table_in([folder, *(root / "latency_tables" for root in roots())], "/".join([device, *variant]), space)
 

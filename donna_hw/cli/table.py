@@ -19,7 +19,7 @@ TABLES = click.option(
 def table() -> None:
     """Show a latency table, check that it covers its space, or compare two.
 
-    A table is named by its .csv, or by DEVICE/SPACE[/VARIANT].
+    A table is named by its .csv, or by [QUANTITY@]DEVICE/SPACE[/VARIANT], such as energy@tensor_unit/donna.
     """
 
 

@@ -47,9 +47,10 @@ class CorrectionFile(Part):
     outlying: list[float]
 
 
-def cost_of(space: Space, table: LatencyTable) -> CostModel:
-    """Return what networks of a space cost by a table, corrected where a correction lies beside it."""
-    return corrected(space, table) or TableCost.of(space, table)
+def cost_of(space: Space, table: LatencyTable, name: str = "") -> CostModel:
+    """Return what networks of a space cost by a table, corrected where a correction lies beside it; called `name`, else as its device."""
+    found = corrected(space, table) or TableCost.of(space, table)
+    return replace(found, name=name or found.name)
 
 
 def corrected(space: Space, table: LatencyTable) -> FittedCost | None:

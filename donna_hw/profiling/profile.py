@@ -198,7 +198,7 @@ def _described(
     sentinel: Graph | None = None,
 ) -> TableInfo:
     environment, timed = description.environment, sentinel is not None
-    column = {"latency": "latency_s"}.get(description.quantity, description.quantity)
+    column = {"latency": "latency_s", "energy": "energy_j"}.get(description.quantity, description.quantity)
     identity = {
         **environment.identity,
         "mode": mode,

@@ -6,20 +6,19 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from donna_hw.costs.kept import cost_of
-from donna_hw.costs.model import CostModel
 from donna_hw.device import Device
-from donna_hw.errors import BadSetting, DonnaError
+from donna_hw.errors import DonnaError
 from donna_hw.libraries import BlockLibrary
 from donna_hw.predictor import LinearPredictor
 from donna_hw.search.aim import Aim, Limit
+from donna_hw.search.diversity import diverse
 from donna_hw.search.front import ParetoFront
-from donna_hw.search.nsga2 import nsga2
+from donna_hw.search.methods import SearchSettings, search
+from donna_hw.search.naming import CostReader
+from donna_hw.search.robust import Robust
 from donna_hw.shipped import roots
 from donna_hw.spaces import load_space
 from donna_hw.table import LatencyTable
-from donna_hw.tables import table_in
-from donna_hw.units import parse_quantity
 
 
 def search_space(
@@ -29,33 +28,26 @@ def search_space(
     limits: Sequence[str] = (),
     *,
     tables: Path | None = None,
-    samples: int = 2500,
-    population: int = 50,
-    seed: int = 0,
+    settings: SearchSettings | None = None,
 ) -> ParetoFront:
     """Return the front of a space, its accuracies predicted from the finished run in the folder `run`.
 
-    costs: devices, or `<device>/<variant>`; tables are looked for in `tables`, then in the run, then among the shipped ones.
-    limits: `<device>=<value with unit>`. A table measured on another chip than this machine's is used with a warning that names both.
+    costs: `NAME`, `max(NAME,NAME)` or `0.7*NAME+0.3*NAME`, a name being `[QUANTITY@]DEVICE[/VARIANT]`; tables are looked for in `tables`,
+    then in the run, then among the shipped ones. limits: `COST=VALUE` with a unit, on these costs or on others. A table measured on
+    another chip than this machine's is used with a warning that names both.
     """
-    space = load_space(space_name)
+    settings, space = settings or SearchSettings(), load_space(space_name)
     places = [*([tables] if tables else []), run / "latency_tables", *(root / "latency_tables" for root in roots())]
-    found = [table_in(places, cost, space.name) for cost in costs]
-    for table in found:
-        _warn_of_other_chip(table)
-    models = [cost_of(space, table) for table in found]
+    reader = CostReader(space, places, _warn_of_other_chip)
+    models = reader.costs(costs)
+    limited = [reader.limit(text, models) for text in limits]
+    if settings.robust is not None:
+        models = [Robust(model, settings.robust) for model in models]
+        limited = [Limit(Robust(limit.cost, settings.robust), limit.highest) for limit in limited]
     qualities = BlockLibrary(run / "block_library", space).qualities()
     predictor = LinearPredictor.load(run / "predictor.toml")
-    aim = Aim(space, qualities, predictor, models, [_limit(text, models) for text in limits])
-    return nsga2(aim, samples, population, seed)
-
-
-def _limit(text: str, costs: Sequence[CostModel]) -> Limit:
-    name, sign, value = text.partition("=")
-    known = {cost.name: cost for cost in costs}
-    if not sign or name not in known:
-        raise BadSetting("a limit is <device>=<value with unit> on one of the costs", found=text, known=sorted(known))
-    return Limit(known[name], parse_quantity(value, known[name].unit))
+    front = search(Aim(space, qualities, predictor, models, limited), settings)
+    return front if settings.diverse is None else diverse(front, settings.diverse)
 
 
 def _warn_of_other_chip(table: LatencyTable) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -31,8 +31,9 @@ class ParetoFront:
     """The front of a search, ordered by the first cost.
 
     rows: int [n, stages]. accuracy, accuracy_std: predicted top-1 %, float [n]. costs, cost_stds: by device name, float [n] in the
-    unit of `units`. extrapolated: bool [n], where the predictor left its range. evaluations: networks that were looked at.
-    exact: whether no network outside can belong to it.
+    unit of `units`. extrapolated: bool [n], where the predictor left its range. within_noise: bool [n], where another network of the
+    front may well be better (`search/noise.py`). evaluations: networks that were looked at.
+    exact: whether no network outside can belong to it. choice: how it was chosen from a larger front, in words.
     """
 
     space: Space
@@ -43,8 +44,10 @@ class ParetoFront:
     cost_stds: dict[str, np.ndarray]
     units: dict[str, str]
     extrapolated: np.ndarray
+    within_noise: np.ndarray
     evaluations: int
     exact: bool = False
+    choice: str = ""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -54,16 +57,33 @@ class ParetoFront:
         columns: dict[str, object] = {
             stage.name: [stage.label(m) for m in self.rows[:, i]] for i, stage in enumerate(self.space.stages)
         }
+        for place, axis in enumerate(self.space.global_axes, start=len(self.space.stages)):
+            columns[axis.name] = [axis.label(axis.values[m]) for m in self.rows[:, place]]
         columns |= {
             "predicted_top1_percent": self.accuracy.round(4),
             "predicted_std_percent": self.accuracy_std.round(4),
         }
-        columns["extrapolated"] = self.extrapolated
+        columns |= {"extrapolated": self.extrapolated, "within_noise": self.within_noise}
         for device, cost in self.costs.items():
             suffix = self.units[device].lower()
             columns[f"{device}_{suffix}"] = [float(f"{value:.6g}") for value in cost]
             columns[f"{device}_std_{suffix}"] = [float(f"{value:.3g}") for value in self.cost_stds[device]]
         return pd.DataFrame(columns)
+
+    def subset(self, numbers: np.ndarray, choice: str) -> ParetoFront:
+        """Return the networks of these numbers, int [k]; what is left of an exact front is none any more."""
+        return replace(
+            self,
+            rows=self.rows[numbers],
+            accuracy=self.accuracy[numbers],
+            accuracy_std=self.accuracy_std[numbers],
+            costs={name: cost[numbers] for name, cost in self.costs.items()},
+            cost_stds={name: std[numbers] for name, std in self.cost_stds.items()},
+            extrapolated=self.extrapolated[numbers],
+            within_noise=self.within_noise[numbers],
+            exact=False,
+            choice=choice,
+        )
 
     def spread(self, count: int, levels: np.ndarray) -> np.ndarray:
         """Return the numbers of `count` networks spread evenly over the logarithm of `levels` (a cost, float [n]), ends left out."""

@@ -51,7 +51,7 @@ def test_the_frame_names_every_unit_and_reads_back_to_the_same_networks() -> Non
     front = front_of(aim, all_rows(aim), evaluations=64)
     frame = front.frame()
     assert list(frame.columns) == [
-        *("s0", "s1", "s2", "predicted_top1_percent", "predicted_std_percent", "extrapolated"),
+        *("s0", "s1", "s2", "predicted_top1_percent", "predicted_std_percent", "extrapolated", "within_noise"),
         *("chip_s", "chip_std_s", "macs_mac", "macs_std_mac"),
     ]
     labels = frame[["s0", "s1", "s2"]].to_dict("records")
