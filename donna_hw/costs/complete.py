@@ -45,11 +45,12 @@ class Completed:
 
 @dataclass(frozen=True)
 class Known:
-    """The blocks that tables hold, measured or composed: rows, costs in seconds and their relative standard errors by layers_hash."""
+    """The blocks that tables hold, measured or composed, by layers_hash: rows, costs in seconds, their relative standard errors, spaces."""
 
     rows: Mapping[str, Row]
     costs: Mapping[str, float]
     errors: Mapping[str, float]
+    spaces: Mapping[str, str]
 
 
 def complete_table(tables: Sequence[LatencyTable], space: Space, root: Path, spaces: Sequence[Space] = ()) -> Completed:
@@ -89,6 +90,7 @@ def known_blocks(tables: Sequence[LatencyTable]) -> Known:
     rows: dict[str, Row] = {}
     costs: dict[str, float] = {}
     errors: dict[str, float] = {}
+    spaces: dict[str, str] = {}
     for table in tables:
         frame, column = table.frame, table.info.column
         cells = frame[list(frame.columns)[list(frame.columns).index("layers_hash") + 1 :]]
@@ -99,8 +101,8 @@ def known_blocks(tables: Sequence[LatencyTable]) -> Known:
             cost = float(row[column])
             computed = {"low_s": cost, "high_s": cost, "method": table.info.origin, "verdict": "trusted"}
             rows[key] = {str(name): cell for name, cell in row.items()} | ({} if "method" in row else computed)
-            costs[key], errors[key] = cost, float(deviation) / cost if cost > 0 else 0.0
-    return Known(rows, costs, errors)
+            costs[key], errors[key], spaces[key] = cost, float(deviation) / cost, table.info.space
+    return Known(rows, costs, errors, spaces)
 
 
 def _fitted(tables: Sequence[LatencyTable], spaces: Sequence[Space], known: Known) -> Learned:
@@ -111,7 +113,7 @@ def _fitted(tables: Sequence[LatencyTable], spaces: Sequence[Space], known: Know
         graphs |= {part.layers_hash: part.graph for part in parts_of(of[name] if name in of else load_space(name))}
     keys = [key for key in known.costs if key in graphs]
     costs, errors = (np.array([values[key] for key in keys]) for values in (known.costs, known.errors))
-    return fit_learned([graphs[key] for key in keys], costs, errors)
+    return fit_learned([graphs[key] for key in keys], costs, errors, [known.spaces[key] for key in keys])
 
 
 def _learned_rows(model: Learned, unknown: Mapping[str, Part], info: TableInfo) -> dict[str, Row]:

@@ -108,9 +108,13 @@ def features_of(graphs: Sequence[Graph]) -> np.ndarray:
     return np.array([[*layer_features(graph), 1.0] for graph in graphs]).reshape(-1, len(FEATURES) + 1)
 
 
-def fit_learned(graphs: Sequence[Graph], values: np.ndarray, errors: np.ndarray | None = None) -> Learned:
+def fit_learned(
+    graphs: Sequence[Graph], values: np.ndarray, errors: np.ndarray | None = None, tables: Sequence[str] = ()
+) -> Learned:
     """Fit the model to measured blocks: their layers, costs float [n] above zero, and the costs' relative standard errors float [n].
 
+    tables: the name of the table that each block is of; where these are several, the deviations are calibrated with each left out whole
+    too, for tables measured on different days differ as a whole.
     Raises `NothingToFit` for fewer than 8 blocks, `BadSetting` for costs that are not above zero.
     """
     if len(graphs) < FEWEST:
@@ -122,7 +126,7 @@ def fit_learned(graphs: Sequence[Graph], values: np.ndarray, errors: np.ndarray 
     weights, seen = _fitted_weights(features, values)
     largest = np.maximum(features.max(axis=0), 1)
     residual = np.log(values / _prior(features, weights))
-    places, groups = _places(features, largest), _groups(graphs)
+    places = _places(features, largest)
 
     def covariance(hyper: np.ndarray, rows: np.ndarray) -> np.ndarray:
         weighted = _weighted(features[rows], weights, seen, hyper)
@@ -141,7 +145,11 @@ def fit_learned(graphs: Sequence[Graph], values: np.ndarray, errors: np.ndarray 
     bounds = [(centre - 5, centre + 4) for centre in PRIOR]
     hyper = minimize(surprise, PRIOR, method="L-BFGS-B", bounds=bounds, options={"maxiter": 30}).x
     factor = np.linalg.cholesky(covariance(hyper, np.arange(len(values))))
-    off, deviations = _left_out(factor, residual, groups)
+    inverse = cho_solve((factor, True), np.eye(len(values)))
+    off, deviations = _left_out(inverse, residual, _grouped([_dearest(graph) for graph in graphs]))
+    ratios = [off / deviations]
+    if len(set(tables)) > 1:
+        ratios.append(np.divide(*_left_out(inverse, residual, _grouped(tables))))
     return Learned(
         weights=weights,
         seen=seen,
@@ -150,7 +158,7 @@ def fit_learned(graphs: Sequence[Graph], values: np.ndarray, errors: np.ndarray 
         features=features,
         factor=factor,
         answer=cho_solve((factor, True), residual),
-        calibration=_calibration(off / deviations),
+        calibration=max(map(_calibration, ratios)),
         error=float(100 * np.median(np.abs(np.expm1(off)))),
     )
 
@@ -198,19 +206,22 @@ def _matern(a: np.ndarray, b: np.ndarray, hyper: np.ndarray) -> np.ndarray:
     return np.asarray(np.exp(2 * hyper[1]) * (1 + distance) * np.exp(-distance))
 
 
-def _groups(graphs: Sequence[Graph]) -> list[np.ndarray]:
-    """Return the numbers of the blocks whose dearest layer is of one shape, group by group: left out together, it is unseen."""
-    found: dict[tuple[object, ...], list[int]] = {}
-    for number, graph in enumerate(graphs):
-        layer = max(graph.layers, key=lambda layer: layer.macs)
-        shape = (layer.operator, layer.in_shape, layer.out_shape, layer.kernel, layer.stride, layer.groups)
-        found.setdefault(shape, []).append(number)
-    return [np.array(numbers) for numbers in found.values()]
+def _dearest(graph: Graph) -> tuple[object, ...]:
+    """Return the shape of the layer of most multiply-accumulates; when all blocks that share it are left out together, it is unseen."""
+    layer = max(graph.layers, key=lambda layer: layer.macs)
+    return (layer.operator, layer.in_shape, layer.out_shape, layer.kernel, layer.stride, layer.groups)
 
 
-def _left_out(factor: np.ndarray, residual: np.ndarray, groups: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def _grouped(labels: Sequence[object]) -> list[np.ndarray]:
+    """Return the places of equal labels, group by group."""
+    found: dict[object, list[int]] = {}
+    for place, label in enumerate(labels):
+        found.setdefault(label, []).append(place)
+    return [np.array(places) for places in found.values()]
+
+
+def _left_out(inverse: np.ndarray, residual: np.ndarray, groups: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Return each block's error and deviation when its group is left out of the process, by the inverse's blocks (closed form)."""
-    inverse = cho_solve((factor, True), np.eye(len(residual)))
     answer = inverse @ residual
     off, deviations = np.zeros(len(residual)), np.ones(len(residual))
     for group in groups:

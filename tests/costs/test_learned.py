@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 
 from donna_hw.blocks.layers import Graph, layers_hash
 from donna_hw.costs.features import FEATURES
-from donna_hw.costs.learned import Z90, Learned, features_of, fit_learned
+from donna_hw.costs.learned import Z90, Learned, _grouped, _left_out, features_of, fit_learned
 from donna_hw.errors import BadSetting, NothingToFit
 from donna_hw.spaces import load_space
 
@@ -127,6 +127,29 @@ def test_more_are_not_chosen_than_there_are() -> None:
     order, deviations = fit_learned(measured, linear(measured)).most_informative(others[:3], 9)
     assert (sorted(order), len(deviations)) == ([0, 1, 2], 4)
     assert deviations[-1] == 0
+
+
+def test_leaving_groups_out_in_closed_form_is_conditioning_without_them() -> None:
+    rng = np.random.default_rng(0)
+    root = rng.standard_normal((9, 9))
+    covariance, residual = root @ root.T + 0.1 * np.eye(9), rng.standard_normal(9)
+    groups = _grouped([n % 3 for n in range(9)])
+    off, deviations = _left_out(np.linalg.inv(covariance), residual, groups)
+    for group in groups:
+        rest = np.setdiff1d(np.arange(9), group)
+        gain = covariance[np.ix_(group, rest)] @ np.linalg.inv(covariance[np.ix_(rest, rest)])
+        assert off[group] == pytest.approx(gain @ residual[rest] - residual[group])
+        left = covariance[np.ix_(group, group)] - gain @ covariance[np.ix_(rest, group)]
+        assert deviations[group] == pytest.approx(np.sqrt(np.diag(left)))
+
+
+def test_tables_that_differ_as_a_whole_widen_what_is_said_of_another() -> None:
+    measured, others = halves(5, 80)
+    factors = np.repeat([1.0, 1.05, 0.95, 1.03], 20)
+    costs, names = factors * crooked(measured), [str(factor) for factor in factors]
+    alone, together = (fit_learned(measured, costs, tables=tables).predict(others) for tables in ([], names))
+    assert together.values == pytest.approx(alone.values)
+    assert (together.deviations >= alone.deviations).all()
 
 
 def test_too_few_blocks_and_costs_that_are_none() -> None:
