@@ -1,6 +1,6 @@
 """How far the learned model is from blocks that were measured and held back, and whether its stated intervals are honest.
 
-    python benchmarks/learned.py --device onnxruntime_cpu tensor_unit
+    python benchmarks/learned.py > docs/results/learned.md
 
 With the shipped tables of each device: fitted on a space, an extended one is foretold; fitted on a share of a space, the rest; fitted on
 five other spaces, EfficientNet-B0. Beside it three rivals: gradient boosting, time linear in MACs, bytes and layers, and proportional to
@@ -10,13 +10,17 @@ MACs. Then the model with a few more blocks measured, chosen by it or at random.
 from __future__ import annotations
 
 import argparse
+import os
+import platform
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import spearmanr
+from sklearn.ensemble import GradientBoostingRegressor
 
 from donna_hw import load_space
 from donna_hw.blocks.layers import Graph
@@ -109,8 +113,6 @@ def least_squares(train: Blocks, test: Blocks, columns: slice, constant: bool) -
 
 def boosted(train: Blocks, test: Blocks) -> Score:
     """Judge gradient boosting of the logarithms of the features, scikit-learn's, which says nothing of its error."""
-    from sklearn.ensemble import GradientBoostingRegressor
-
     here, there = (np.log1p([layer_features(graph) for graph in blocks.graphs]) for blocks in (train, test))
     trees = GradientBoostingRegressor(n_estimators=300, learning_rate=0.05, subsample=0.7, random_state=0)
     return score(np.exp(trees.fit(here, np.log(train.costs)).predict(there)), test.costs)
@@ -158,7 +160,15 @@ def main() -> None:
     """Print all that is asked."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--device", nargs="+", default=["onnxruntime_cpu", "tensor_unit"])
-    for device in parser.parse_args().device:
+    devices = parser.parse_args().device
+    cpu = named_table("onnxruntime_cpu/donna", Path("latency_tables")).info.identity["device_model"]
+    print("# Blocks never measured, foretold from the features of their layers\n")
+    print(f"- Command: `python benchmarks/learned.py --device {' '.join(devices)}`, on the shipped tables.")
+    print(
+        f"- Date: {datetime.now(UTC):%Y-%m-%d}. Machine: {os.cpu_count()} cores, {platform.system()}; seconds are of one core."
+    )
+    print(f"- The tables: `onnxruntime_cpu` is measured on {cpu}, one thread; `tensor_unit` is simulated.")
+    for device in devices:
         small, extended, donna = (blocks_of(device, name) for name in (SMALL, EXTENDED, "donna"))
         print(f"\n## {device}\n\n| | median error | mean | one in ten above | within 90 % interval | Spearman |")
         print("|---|---|---|---|---|---|")
