@@ -173,7 +173,7 @@ def main() -> None:
         print(f"\n## {device}\n\n| | median error | mean | one in ten above | within 90 % interval | Spearman |")
         print("|---|---|---|---|---|---|")
         compared(f"{SMALL}, then {EXTENDED}", [(small, extended.without(small))])
-        for share in (0.05, 0.1, 0.25):
+        for share in (0.02, 0.05, 0.1, 0.25):
             draws = []
             for seed in SEEDS:
                 order = np.random.default_rng(seed).permutation(len(donna.keys))
@@ -185,6 +185,9 @@ def main() -> None:
             others = others.joined(blocks_of(device, name))
         unseen = blocks_of(device, UNSEEN).without(others)
         compared(f"five other spaces, then {UNSEEN}", [(others, unseen)])
+        alone = blocks_of(device, UNSEEN)
+        compared(f"{UNSEEN}, then {EXTENDED}", [(alone, extended.without(alone))])
+        compared(f"donna, then {UNSEEN}", [(donna, alone.without(donna))])
         chosen_or_random(small, extended)
 
 

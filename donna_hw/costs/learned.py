@@ -20,7 +20,8 @@ from donna_hw.errors import BadSetting, NothingToFit
 
 FEWEST = 8  # rows, below which no fit says how wrong it is
 NEVER_SEEN = 1.0  # relative standard deviation of the weight of a feature that no measured block has: all but unknown
-SUBSET = 300  # rows that the covariance's four numbers are fitted on; the fit's time grows with their cube
+SUBSET = 300  # rows that the covariance's four numbers are fitted and calibrated on; the time grows with their cube
+FOLDS = 10  # of the cross-validation
 # The logarithms of: the relative deviations of weights and of what is not linear, the distance, the deviation of each block by itself.
 PRIOR = np.array([-2.0, -2.0, 0.0, -3.5])
 Z90, Z95 = 1.6448536269514722, 1.959963984540054  # half-widths of a 90 % and a 95 % normal interval
@@ -145,11 +146,16 @@ def fit_learned(
     bounds = [(centre - 5, centre + 4) for centre in PRIOR]
     hyper = minimize(surprise, PRIOR, method="L-BFGS-B", bounds=bounds, options={"maxiter": 30}).x
     factor = np.linalg.cholesky(covariance(hyper, np.arange(len(values))))
-    inverse = cho_solve((factor, True), np.eye(len(values)))
-    off, deviations = _left_out(inverse, residual, _grouped([_dearest(graph) for graph in graphs]))
-    ratios = [off / deviations]
+
+    def left_out(labels: Sequence[object]) -> np.ndarray:
+        """Return each row's error and deviation, float [2, n], from weights and a process fitted without the rows of its label."""
+        return np.hstack([_fold(features, np.log(values), noises, hyper, fold) for fold in _folds(labels, some)])
+
+    noises = np.exp(2 * hyper[3]) + errors**2
+    apart = left_out([_dearest(graph) for graph in graphs])
+    calibrations = [_calibration(apart)]
     if len(set(tables)) > 1:
-        ratios.append(np.divide(*_left_out(inverse, residual, _grouped(tables))))
+        calibrations.append(_calibration(left_out(tables)))
     return Learned(
         weights=weights,
         seen=seen,
@@ -158,8 +164,8 @@ def fit_learned(
         features=features,
         factor=factor,
         answer=cho_solve((factor, True), residual),
-        calibration=max(map(_calibration, ratios)),
-        error=float(100 * np.median(np.abs(np.expm1(off)))),
+        calibration=max(calibrations),
+        error=float(100 * np.median(np.abs(np.expm1(apart[0])))),
     )
 
 
@@ -212,28 +218,38 @@ def _dearest(graph: Graph) -> tuple[object, ...]:
     return (layer.operator, layer.in_shape, layer.out_shape, layer.kernel, layer.stride, layer.groups)
 
 
-def _grouped(labels: Sequence[object]) -> list[np.ndarray]:
-    """Return the places of equal labels, group by group."""
-    found: dict[object, list[int]] = {}
-    for place, label in enumerate(labels):
-        found.setdefault(label, []).append(place)
-    return [np.array(places) for places in found.values()]
+def _folds(labels: Sequence[object], rows: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return up to ten (rows kept, rows left out) of the rows, those of one label together; of one label alone, each by itself."""
+    numbers = {label: number for number, label in enumerate(dict.fromkeys(labels[row] for row in rows))}
+    if len(numbers) == 1:
+        return _folds(range(rows.max() + 1), rows)
+    shuffled = np.random.default_rng(0).permutation(len(numbers))
+    fold = np.array([shuffled[numbers[labels[row]]] % FOLDS for row in rows])
+    return [(rows[fold != number], rows[fold == number]) for number in np.unique(fold)]
 
 
-def _left_out(inverse: np.ndarray, residual: np.ndarray, groups: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return each block's error and deviation when its group is left out of the process, by the inverse's blocks (closed form)."""
-    answer = inverse @ residual
-    off, deviations = np.zeros(len(residual)), np.ones(len(residual))
-    for group in groups:
-        own = np.linalg.inv(inverse[np.ix_(group, group)])
-        off[group], deviations[group] = -own @ answer[group], np.sqrt(np.maximum(np.diag(own), 1e-300))
-    return off, deviations
+def _fold(
+    features: np.ndarray, logs: np.ndarray, noises: np.ndarray, hyper: np.ndarray, fold: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
+    """Return the errors of the logarithms and the deviations of a fold's rows left out, float [2, rows], from those kept."""
+    kept, out = fold
+    weights, seen = _fitted_weights(features[kept], np.exp(logs[kept]))
+    largest = np.maximum(features[kept].max(axis=0), 1)
+    own, new = (_weighted(features[rows], weights, seen, hyper) for rows in (kept, out))
+    here, there = (_places(features[rows], largest) for rows in (kept, out))
+    factor = np.linalg.cholesky(own @ own.T + _matern(here, here, hyper) + np.diag(noises[kept]))
+    spread = solve_triangular(factor, (new @ own.T + _matern(there, here, hyper)).T, lower=True)
+    residual = solve_triangular(factor, logs[kept] - np.log(_prior(features[kept], weights)), lower=True)
+    off = np.log(_prior(features[out], weights)) + residual @ spread - logs[out]
+    variance = (new**2).sum(axis=1) + np.exp(2 * hyper[1]) + noises[out] - (spread**2).sum(axis=0)
+    return np.stack([off, np.sqrt(np.maximum(variance, noises[out]))])
 
 
-def _calibration(ratios: np.ndarray) -> float:
-    """Return the factor that makes 90 % intervals hold 90 % of these errors over their deviations, one more error taken as the largest.
+def _calibration(apart: np.ndarray) -> float:
+    """Return the factor that makes 90 % intervals hold 90 % of errors with deviations [2, n], one more error taken as the largest.
 
     At least one: blocks alike to those measured may be easy, but they say nothing of a layer never seen.
     """
+    ratios = np.abs(apart[0] / apart[1])
     place = min(np.ceil(0.9 * (len(ratios) + 1)) / len(ratios), 1.0)
-    return float(max(np.quantile(np.abs(ratios), place, method="higher") / Z90, 1.0))
+    return float(max(np.quantile(ratios, place, method="higher") / Z90, 1.0))

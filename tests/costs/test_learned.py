@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 
 from donna_hw.blocks.layers import Graph, layers_hash
 from donna_hw.costs.features import FEATURES
-from donna_hw.costs.learned import Z90, Learned, _grouped, _left_out, features_of, fit_learned
+from donna_hw.costs.learned import Z90, Learned, _fold, _folds, features_of, fit_learned
 from donna_hw.errors import BadSetting, NothingToFit
 from donna_hw.spaces import load_space
 
@@ -129,18 +129,40 @@ def test_more_are_not_chosen_than_there_are() -> None:
     assert deviations[-1] == 0
 
 
-def test_leaving_groups_out_in_closed_form_is_conditioning_without_them() -> None:
-    rng = np.random.default_rng(0)
-    root = rng.standard_normal((9, 9))
-    covariance, residual = root @ root.T + 0.1 * np.eye(9), rng.standard_normal(9)
-    groups = _grouped([n % 3 for n in range(9)])
-    off, deviations = _left_out(np.linalg.inv(covariance), residual, groups)
-    for group in groups:
-        rest = np.setdiff1d(np.arange(9), group)
-        gain = covariance[np.ix_(group, rest)] @ np.linalg.inv(covariance[np.ix_(rest, rest)])
-        assert off[group] == pytest.approx(gain @ residual[rest] - residual[group])
-        left = covariance[np.ix_(group, group)] - gain @ covariance[np.ix_(rest, group)]
-        assert deviations[group] == pytest.approx(np.sqrt(np.diag(left)))
+@given(labels=st.lists(st.integers(0, 14), min_size=2, max_size=40))
+@settings(max_examples=50, deadline=None)
+def test_folds_leave_each_row_out_once_and_those_of_a_label_together(labels: list[int]) -> None:
+    rows = np.arange(len(labels))
+    folds = _folds(labels, rows)
+    assert sorted(np.concatenate([out for _, out in folds])) == list(rows)
+    for kept, out in folds:
+        assert kept.size
+        assert sorted([*kept, *out]) == list(rows)
+        if len(set(labels)) > 1:
+            assert not {labels[i] for i in kept} & {labels[i] for i in out}
+
+
+def test_a_fold_is_what_a_model_of_the_rows_kept_says_of_the_others() -> None:
+    measured, _ = halves(6, 50)
+    costs, features = crooked(measured), features_of(measured)
+    kept, out = np.arange(40), np.arange(40, 50)
+    model = fit_learned([measured[i] for i in kept], costs[kept])
+    noises = np.full(50, np.exp(2 * model.hyper[3]))
+    off, deviations = _fold(features, np.log(costs), noises, model.hyper, (kept, out))
+    foretold = model.predict([measured[i] for i in out])
+    assert off == pytest.approx(np.log(foretold.values / costs[out]))
+    assert model.calibration * deviations == pytest.approx(foretold.deviations)
+
+
+@pytest.mark.parametrize("count", [10, 16, 30])
+def test_few_measured_blocks_do_not_make_the_model_bold(count: int) -> None:
+    """As many weights as rows fit anything; what is said of the error comes from rows that no weight was fitted on."""
+    held = []
+    for seed in range(12):
+        measured, others = halves(seed, count)
+        low, high = fit_learned(measured, crooked(measured)).predict(others).interval(Z90)
+        held.append(np.mean((low <= crooked(others)) & (crooked(others) <= high)))
+    assert np.mean(held) > 0.85
 
 
 def test_tables_that_differ_as_a_whole_widen_what_is_said_of_another() -> None:
