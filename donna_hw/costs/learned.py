@@ -143,7 +143,7 @@ def fit_learned(
         apart = solve_triangular(factor, residual[some], lower=True)
         return float(apart @ apart / 2 + np.log(np.diag(factor)).sum() + ((hyper - PRIOR) ** 2).sum() / 2)
 
-    bounds = [(centre - 5, centre + 4) for centre in PRIOR]
+    bounds = np.stack([PRIOR - 5, PRIOR + 4], axis=1)
     hyper = minimize(surprise, PRIOR, method="L-BFGS-B", bounds=bounds, options={"maxiter": 30}).x
     factor = np.linalg.cholesky(covariance(hyper, np.arange(len(values))))
 

@@ -67,11 +67,14 @@ def test_what_is_not_linear_is_learned_better_than_by_the_prior_alone() -> None:
 
 
 def test_the_stated_intervals_hold_on_made_noise() -> None:
-    """Of 20 made devices with 6 % noise, 90 % intervals of what a measurement would say hold 85 to 95 % of the blocks."""
+    """Of 10 made devices with 6 % noise, 90 % intervals of what a measurement would say hold 85 to 95 % of the blocks.
+
+    Of 110 measured ones: with fewer the calibration's own quantile is uncertain, and the intervals err to the wide side.
+    """
     held = []
-    for seed in range(20):
+    for seed in range(10):
         rng = np.random.default_rng(seed)
-        measured, others = halves(seed, 70)
+        measured, others = halves(seed, 110)
         noisy = [crooked(part) * np.exp(0.06 * rng.standard_normal(len(part))) for part in (measured, others)]
         low, high = fit_learned(measured, noisy[0]).predict(others).interval(Z90)
         held.append(np.mean((low <= noisy[1]) & (noisy[1] <= high)))
@@ -154,11 +157,11 @@ def test_a_fold_is_what_a_model_of_the_rows_kept_says_of_the_others() -> None:
     assert model.calibration * deviations == pytest.approx(foretold.deviations)
 
 
-@pytest.mark.parametrize("count", [10, 16, 30])
+@pytest.mark.parametrize("count", [10, 20])
 def test_few_measured_blocks_do_not_make_the_model_bold(count: int) -> None:
     """As many weights as rows fit anything; what is said of the error comes from rows that no weight was fitted on."""
     held = []
-    for seed in range(12):
+    for seed in range(8):
         measured, others = halves(seed, count)
         low, high = fit_learned(measured, crooked(measured)).predict(others).interval(Z90)
         held.append(np.mean((low <= crooked(others)) & (crooked(others) <= high)))
