@@ -21,7 +21,8 @@ from donna_hw.files import read_model, read_text, write_atomic, write_toml
 from donna_hw.measurement.environment import Scalar
 from donna_hw.spaces.space import Space
 
-UNSAMPLED = ("raw_median_s", "mean_s", "min_s")  # blank in rows that are composed, since these have no samples
+UNSAMPLED = ("raw_median_s", "mean_s", "min_s")  # blank in rows that are foretold, since these have no samples
+FORETOLD = ("composed", "learned")  # methods of rows that were not measured themselves
 
 
 class LaunchFloor(BaseModel):
@@ -86,7 +87,7 @@ class LatencyTable:
     """Costs by part and axis values, with their origin.
 
     frame: columns `part`, one for each axis, `layers_hash`, the cost (`info.column`, in `info.unit`), and for measured tables
-    `low_s`, `high_s` (95 % interval), `raw_median_s`, `mean_s`, `min_s`, `samples`, `rounds`, `method` (`measured` or `composed`),
+    `low_s`, `high_s` (95 % interval), `raw_median_s`, `mean_s`, `min_s`, `samples`, `rounds`, `method` (`measured`, `composed`, `learned`),
     `stopped` (the rule that ended the measurement), `verdict`, `evidence`. `latency_tables/README.md` explains them.
     """
 
@@ -166,7 +167,7 @@ class LatencyTable:
         wanted = {stage.name: [block_key(stage, m) for m in range(stage.size)] for stage in space.stages}
         fixed: list[Key] = [FIXED] if FIXED in rows else [(name,) for name in space.fixed]
         column = column or self.info.column
-        values, errors = self.frame[column].to_numpy(np.float64), self._standard_errors(column)
+        values, errors = self.frame[column].to_numpy(np.float64), self.standard_errors(column)
         picks = [np.array([rows[key] for key in keys]) for keys in wanted.values()]
         fixed_rows = np.array([rows[key] for key in fixed], np.int64)
         return TableCosts(
@@ -176,7 +177,9 @@ class LatencyTable:
             fixed_error=float(np.sqrt((errors[fixed_rows] ** 2).sum())),
         )
 
-    def _standard_errors(self, column: str) -> np.ndarray:
+    def standard_errors(self, column: str = "") -> np.ndarray:
+        """Return the standard error of each row's cost or other column, float [rows]; zero where a table has no intervals."""
+        column = column or self.info.column
         if std_of(column) in self.frame:
             return self.frame[std_of(column)].to_numpy(np.float64)
         if "low_s" not in self.frame:
@@ -266,13 +269,13 @@ def _numbers(frame: pd.DataFrame, info: TableInfo, path: Path) -> pd.DataFrame:
     if frame.empty:
         raise BadTable(f"{path} must have rows", found="none", cure="profile again")
     numeric = [name for name in map(str, frame) if name.endswith("_s") or name in (info.column, "samples", "rounds")]
-    composed = frame["method"].to_numpy() == "composed" if "method" in frame else np.zeros(len(frame), bool)
+    foretold = frame["method"].isin(FORETOLD).to_numpy() if "method" in frame else np.zeros(len(frame), bool)
     for column in numeric:
         values = pd.to_numeric(frame[column], errors="coerce")
         differences = info.in_chain and column.endswith("_s")
         bad = _impossible(values.to_numpy(np.float64), column, info)
         if column in UNSAMPLED and column != info.column:
-            bad &= ~(composed & (frame[column].to_numpy() == ""))
+            bad &= ~(foretold & (frame[column].to_numpy() == ""))
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
             rule = "a finite number" if differences else "a finite number, zero or more, and no measured time is zero"

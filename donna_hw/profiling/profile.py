@@ -22,7 +22,7 @@ from donna_hw.measurement.protocol import Protocol
 from donna_hw.profiling.chain import checked_mode
 from donna_hw.profiling.counts import exact_costs, number
 from donna_hw.profiling.filling import COMPOSITION, Bench, Effort, Filling
-from donna_hw.profiling.rows import Part, Row, measured_row, parts_of, written
+from donna_hw.profiling.rows import LEARNED, Part, Row, measured_row, parts_of, written
 from donna_hw.profiling.scale import Scale
 from donna_hw.profiling.schedule import Job, refuse_unlike, unique_jobs
 from donna_hw.spaces.space import Architecture, Space
@@ -81,7 +81,7 @@ def profile_space(
             journal = path.with_suffix(".samples.csv")
             bench = Bench(crew, description.environment, protocol, sentinel, journal, f"profile {device.name}")
             filled = Filling(space, parts, mode, effort, bench, info.column, began).fill()
-            kept = {key: value for key, value in info.conditions.items() if not key.startswith(COMPOSITION)}
+            kept = {key: value for key, value in info.conditions.items() if not key.startswith((COMPOSITION, LEARNED))}
             found = {"conditions": {**kept, **filled.conditions}, "least_spread": filled.scale.least_spread}
             info = info.model_copy(update={**found, "sentinel_reference_s": filled.scale.sentinel_reference_s})
             return written(space, parts, info, path, filled.rows.get)
