@@ -52,7 +52,8 @@ class ParetoFront:
     def frame(self) -> pd.DataFrame:
         """Return one line a network: blocks, predicted accuracy, and each cost with its unit in the column's name."""
         columns: dict[str, object] = {
-            stage.name: [stage.label(m) for m in self.rows[:, i]] for i, stage in enumerate(self.space.stages)
+            name: [labels[m] for m in numbers]
+            for name, labels, numbers in zip(self.space.columns, self.space.column_labels, self.rows.T, strict=True)
         }
         columns |= {
             "predicted_top1_percent": self.accuracy.round(4),

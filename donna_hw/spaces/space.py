@@ -15,8 +15,12 @@ from donna_hw.blocks.layers import Block, Graph, Shape, layers_hash, lower, lowe
 from donna_hw.errors import BadSetting, UnknownName
 
 Value = int | float | str
-Rows = np.ndarray  # int [n, stages]: one block number a stage
-Genes = np.ndarray  # int [n, genes]: one value number an axis, stage after stage
+Rows = (
+    np.ndarray
+)  # int [n, stages + global axes]: a block number for each stage, then a value number for each global axis
+Genes = np.ndarray  # int [n, genes]: one value number an axis, stage after stage, then the global axes
+
+RESOLUTION = "resolution"  # the global axis that is the height and width of the images
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Architecture:
-    """One network of a space: a block number for each stage, and a value for each global axis (resolution, precision)."""
+    """One network of a space: a block number for each stage, and a value for each global axis (resolution)."""
 
     blocks: tuple[int, ...]
     settings: tuple[Value, ...] = ()
@@ -154,8 +158,9 @@ class Space:
     """A search space around a reference network.
 
     input_shape: (channels, height, width). before, after: named fixed parts (stem; tail, classifier). A layer-wise space is one
-    whose stages are single layers. global_axes: properties of the whole network; none of the shipped spaces has one yet,
-    and what cannot honour them refuses them. address: what `load_space` was asked for, so that another process can load it too.
+    whose stages are single layers. global_axes: properties of the whole network; `resolution` is the images' height and width, of which
+    input_shape has the reference's; what cannot honour a global axis refuses it. address: what `load_space` was asked for, so that
+    another process can load it too.
     """
 
     name: str
@@ -168,8 +173,9 @@ class Space:
     address: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
-        for name in self.part_names:
-            if self.part_names.count(name) > 1:
+        names = (*self.part_names, *(axis.name for axis in self.global_axes))
+        for name in names:
+            if names.count(name) > 1:
                 raise BadSetting(f"space {self.name}: every part needs a name of its own", found=name)
 
     @property
@@ -180,13 +186,44 @@ class Space:
     @property
     def size(self) -> int:
         """Number of architectures."""
-        return prod(self.stage_sizes) * prod(len(axis.values) for axis in self.global_axes)
+        return prod(self.column_sizes)
 
     @cached_property
     def reference(self) -> Architecture:
         """The reference network: each stage's reference block."""
         settings = tuple(axis.reference_value for axis in self.global_axes)
         return Architecture(tuple(stage.reference for stage in self.stages), settings)
+
+    def at(self, settings: tuple[Value, ...]) -> Space:
+        """Return the space at one value of each global axis: on images of that resolution, without global axes, `<space>@<n>px`.
+
+        Raises `UnknownName` for a value that the axis lacks, and `BadSetting` for an axis that the layers do not know how to honour.
+        """
+        if not self.global_axes and not settings:
+            return self
+        if settings not in self._at:
+            self._check_settings(settings)
+            for axis in self.global_axes:
+                if axis.name != RESOLUTION:
+                    raise BadSetting(
+                        f"the layers of {self.name} can honour one global axis, {RESOLUTION}", found=axis.name
+                    )
+            self._at[settings] = self.on_images_of(int(settings[0]))
+        return self._at[settings]
+
+    def on_images_of(self, pixels: int) -> Space:
+        """Return the space on images of another height and width, any number, its resolution no longer searched."""
+        return replace(
+            self,
+            name=_sized(self.name, pixels),
+            address=_sized(self.address, pixels) if self.address else "",
+            input_shape=(self.input_shape[0], pixels, pixels),
+            global_axes=tuple(axis for axis in self.global_axes if axis.name != RESOLUTION),
+        )
+
+    @cached_property
+    def _at(self) -> dict[tuple[Value, ...], Space]:
+        return {}
 
     @property
     def part_names(self) -> tuple[str, ...]:
@@ -205,8 +242,8 @@ class Space:
         return [*self.before, *searched, *self.after]
 
     def network(self, architecture: Architecture) -> Graph:
-        """Return the layers of a whole network."""
-        return lower_chain(self.parts(architecture), self.input_shape)
+        """Return the layers of a whole network, on images of its resolution."""
+        return lower_chain(self.parts(architecture), self.at(architecture.settings).input_shape)
 
     @cached_property
     def output_shapes(self) -> dict[str, Shape]:
@@ -250,12 +287,14 @@ class Space:
             )
         for stage, number in zip(self.stages, architecture.blocks, strict=True):
             stage.choice(number)
-        if len(architecture.settings) != len(self.global_axes):
+        self._check_settings(architecture.settings)
+
+    def _check_settings(self, settings: tuple[Value, ...]) -> None:
+        if len(settings) != len(self.global_axes):
             raise BadSetting(
-                f"an architecture of {self.name} has {len(self.global_axes)} global settings",
-                found=len(architecture.settings),
+                f"an architecture of {self.name} has {len(self.global_axes)} global settings", found=len(settings)
             )
-        for axis, value in zip(self.global_axes, architecture.settings, strict=True):
+        for axis, value in zip(self.global_axes, settings, strict=True):
             if value not in axis.values:
                 known = [str(known) for known in axis.values]
                 raise UnknownName(f"global axis {axis.name} must have one of its values", found=str(value), known=known)
@@ -276,52 +315,97 @@ class Space:
 
     # Rows and genes: arrays of many architectures, for searches and models.
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns of rows: the stages, then the global axes."""
+        return (*(stage.name for stage in self.stages), *(axis.name for axis in self.global_axes))
+
+    @cached_property
+    def column_labels(self) -> tuple[tuple[str, ...], ...]:
+        """The label of every number of every column: of a stage's blocks, of a global axis's values."""
+        settings = tuple(tuple(axis.label(value) for value in axis.values) for axis in self.global_axes)
+        return (*(stage.labels for stage in self.stages), *settings)
+
+    @property
+    def column_sizes(self) -> tuple[int, ...]:
+        """How many numbers each column has."""
+        return (*self.stage_sizes, *(len(axis.values) for axis in self.global_axes))
+
     @cached_property
     def gene_counts(self) -> np.ndarray:
-        """Number of values of each gene, int [genes]: one gene an axis, stage after stage."""
-        return np.array([count for stage in self.stages for count in stage.counts], dtype=np.int64)
+        """Number of values of each gene, int [genes]: one gene an axis, stage after stage, then the global axes."""
+        settings = [len(axis.values) for axis in self.global_axes]
+        return np.array([*(count for stage in self.stages for count in stage.counts), *settings], dtype=np.int64)
 
     def rows(self, genes: Genes) -> Rows:
-        """Return block numbers int [n, stages] of genes int [n, genes]."""
+        """Return rows int [n, stages + global axes] of genes int [n, genes]."""
         columns, start = [], 0
         for stage in self.stages:
             stop = start + len(stage.axes)
             columns.append(np.ravel_multi_index(tuple(genes[:, start:stop].T), stage.counts))
             start = stop
-        return np.stack(columns, axis=1)
+        return np.stack([*columns, *genes[:, start:].T], axis=1)
 
     def genes(self, rows: Rows) -> Genes:
-        """Return genes int [n, genes] of block numbers int [n, stages]."""
+        """Return genes int [n, genes] of rows int [n, stages + global axes]."""
+        count = len(self.stages)
         columns = [
             place
-            for stage, numbers in zip(self.stages, rows.T, strict=True)
+            for stage, numbers in zip(self.stages, rows[:, :count].T, strict=True)
             for place in np.unravel_index(numbers, stage.counts)
         ]
-        return np.stack(columns, axis=1)
+        return np.stack([*columns, *rows[:, count:].T], axis=1)
 
     def random_rows(self, count: int, rng: np.random.Generator | int) -> Rows:
-        """Return `count` different architectures drawn uniformly by a generator or a seed, int [count, stages]."""
-        if count > prod(self.stage_sizes):
-            raise BadSetting(f"{self.name} has {prod(self.stage_sizes)} architectures; draw no more", found=count)
+        """Return `count` different architectures drawn uniformly by a generator or a seed, int [count, stages + global axes]."""
+        if count > self.size:
+            raise BadSetting(f"{self.name} has {self.size} architectures; draw no more", found=count)
         rng = np.random.default_rng(rng)
         found: dict[tuple[int, ...], None] = {}
         while len(found) < count:
-            row = rng.integers(0, self.stage_sizes)
+            row = rng.integers(0, self.column_sizes)
             found.setdefault(tuple(int(m) for m in row))
-        return np.array(list(found), dtype=np.int64).reshape(count, len(self.stages))
+        return np.array(list(found), dtype=np.int64).reshape(count, len(self.columns))
 
     def architecture(self, row: Sequence[int] | np.ndarray) -> Architecture:
-        """Return one row of block numbers as an `Architecture`, global axes at their reference."""
-        return Architecture(tuple(int(m) for m in row), self.reference.settings)
+        """Return one row, a block number a stage and a value number a global axis, as an `Architecture`."""
+        if len(row) != len(self.columns):
+            raise BadSetting(f"a row of {self.name} has {len(self.columns)} numbers", found=len(row))
+        count = len(self.stages)
+        settings = []
+        for axis, number in zip(self.global_axes, row[count:], strict=True):
+            if not 0 <= number < len(axis.values):
+                raise BadSetting(
+                    f"{axis.name}: a value number must lie in 0..{len(axis.values) - 1}", found=int(number)
+                )
+            settings.append(axis.values[int(number)])
+        return Architecture(tuple(int(m) for m in row[:count]), tuple(settings))
+
+    def row(self, architecture: Architecture) -> tuple[int, ...]:
+        """Return the numbers of an architecture: its row."""
+        self.check(architecture)
+        pairs = zip(self.global_axes, architecture.settings, strict=True)
+        return (*architecture.blocks, *(axis.values.index(value) for axis, value in pairs))
 
     def labels(self, architecture: Architecture) -> dict[str, str]:
-        """Return {stage: label} of an architecture."""
-        self.check(architecture)
-        return {s.name: s.label(m) for s, m in zip(self.stages, architecture.blocks, strict=True)}
+        """Return {stage or global axis: label} of an architecture."""
+        row = self.row(architecture)
+        columns = zip(self.columns, self.column_labels, row, strict=True)
+        return {name: labels[number] for name, labels, number in columns}
 
     def from_labels(self, labels: Mapping[str, str]) -> Architecture:
-        """Return the architecture of {stage: label}."""
-        for stage in self.stages:
-            if stage.name not in labels:
-                raise UnknownName("an architecture needs a label for each stage", found=stage.name, known=list(labels))
-        return self.architecture([stage.number_of_label(labels[stage.name]) for stage in self.stages])
+        """Return the architecture of {stage or global axis: label}."""
+        row = []
+        for name, known in zip(self.columns, self.column_labels, strict=True):
+            if name not in labels:
+                raise UnknownName("an architecture needs a label for each stage", found=name, known=list(labels))
+            if labels[name] not in known:
+                raise UnknownName(f"{name}: a block must be one of its labels", found=labels[name], known=known)
+            row.append(known.index(labels[name]))
+        return self.architecture(row)
+
+
+def _sized(name: str, pixels: int) -> str:
+    """Return `<name>@<pixels>px`, other variations after it."""
+    plain, *variations = name.split("@")
+    return "@".join([plain, f"{pixels}px", *variations])
