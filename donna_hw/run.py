@@ -227,7 +227,9 @@ class Run:
         sizes, space = self.recipe.library, self.space
         drawn = self.random_rows(LIBRARY, sizes.networks + sizes.test_networks + 2)
         corners = (
-            np.unique([space.reference.blocks, [0] * len(space.stages)], axis=0)[::-1] if sizes.corners else drawn[:0]
+            np.unique([space.row(space.reference), [0] * len(space.columns)], axis=0)[::-1]
+            if sizes.corners
+            else drawn[:0]
         )
         corners = corners[np.isfinite(qualities_of(self.blocks.qualities(), corners)).all(axis=1)]
         others = drawn[~(drawn[:, None] == corners[None]).all(axis=2).any(axis=1)]

@@ -6,7 +6,6 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -138,7 +137,7 @@ class LatencyTable:
         if self.info.space != space.name:
             raise BadTable(f"{self.path} must be a table of {space.name}", found=self.info.space, cure="name its space")
         if space.global_axes:
-            found = [self.at(space, setting).coverage(space.at(setting)) for setting in settings_of(space)]
+            found = [self.at(space, setting).coverage(space.settled(setting)) for setting in space.settings]
             return Coverage(
                 sum(one.wanted for one in found),
                 tuple(key for one in found for key in one.missing),
@@ -148,13 +147,14 @@ class LatencyTable:
         return coverage_of(space, {key: hashes[row] for key, row in self.rows_by_key(space).items()})
 
     def at(self, space: Space, setting: Sequence[int]) -> LatencyTable:
-        """Return the rows at one value number of each of the space's global axes, which are columns; raises `BadTable` without them."""
+        """Return the rows at one value number of each global axis, as the table of the space settled there; raises `BadTable`."""
         chosen = np.ones(len(self.frame), bool)
         for axis, number in zip(space.global_axes, setting, strict=True):
             if axis.name not in self.frame:
                 raise BadTable(f"{self.path} must have the column {axis.name}", found=", ".join(self.frame.columns))
             chosen &= (self.frame[axis.name] == str(axis.values[number])).to_numpy()
-        return replace(self, frame=self.frame[chosen].reset_index(drop=True))
+        info = self.info.model_copy(update={"space": space.settled(setting).name})
+        return replace(self, info=info, frame=self.frame[chosen].reset_index(drop=True))
 
     def costs(self, space: Space, column: str = "") -> TableCosts:
         """Return the costs of every block and fixed part of a space without global axes as arrays.
@@ -219,11 +219,6 @@ class TableCosts:
 def std_of(column: str) -> str:
     """Return the name of the column of a fitted column's standard errors: `work_std_s` of `work_s`."""
     return f"{column.removesuffix('_s')}_std_s"
-
-
-def settings_of(space: Space) -> list[tuple[int, ...]]:
-    """Return every combination of value numbers of a space's global axes, the last fastest; one empty one without any."""
-    return list(product(*map(range, space.setting_counts)))
 
 
 def table_path(root: Path, device: str, space: str, variant: str) -> Path:

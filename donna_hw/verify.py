@@ -30,7 +30,7 @@ def verify(run: Run, front: ParetoFront) -> pd.DataFrame:
     groups = {"front": rows}
     if part.random:
         wanted = np.resize(cost.mean(rows), part.random)
-        known = [network.architecture.blocks for network in run.architectures.networks("library", "test")]
+        known = [run.space.row(network.architecture) for network in run.architectures.networks("library", "test")]
         excluded = np.concatenate([rows, np.array(known)])
         groups["random"] = random_at_cost(run.aim(), cost, wanted, seed=run.recipe.seed + RANDOM, excluded=excluded)
     frames = []

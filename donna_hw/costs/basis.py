@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 
@@ -49,9 +48,7 @@ class Basis:
     @classmethod
     def of_layers(cls, space: Space) -> Basis:
         """Return the basis of what a device must do for the layers: MACs of three kinds, bytes, layers; no table is needed."""
-        counts = tuple(len(axis.values) for axis in space.global_axes)
-        settings = list(product(*map(range, counts)))
-        spaces = [space.at(setting) for setting in settings] if counts else [space]
+        counts, spaces = space.setting_counts, [space.settled(setting) for setting in space.settings]
         stages = [np.stack(found) for found in zip(*(map(_terms, block_features(one)) for one in spaces), strict=True)]
         fixed = np.stack([_terms(fixed_features(one)) for one in spaces])
         fixed[:, -1] = 1.0
@@ -86,9 +83,8 @@ class Basis:
     @classmethod
     def of_choices(cls, space: Space) -> Basis:
         """Return the basis that knows nothing: every block of every stage is expected to cost the same."""
-        counts = tuple(len(axis.values) for axis in space.global_axes)
-        settings = list(product(*map(range, counts)))
-        levels = _levels([space.at(setting).input_shape[1] for setting in settings]) if counts else None
+        counts = space.setting_counts
+        levels = _levels([space.settled(setting).input_shape[1] for setting in space.settings]) if counts else None
         area = np.ones(1) if levels is None else np.exp(2 * levels)
         stages = tuple(
             np.stack([np.broadcast_to(area[:, None], (len(area), stage.size)), np.zeros((len(area), stage.size))], -1)

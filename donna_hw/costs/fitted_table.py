@@ -17,7 +17,7 @@ from donna_hw.costs.fitted import FittedCost
 from donna_hw.coverage import FIXED, fixed_hash
 from donna_hw.measurement.environment import Scalar
 from donna_hw.spaces.space import Space
-from donna_hw.table import LatencyTable, LaunchFloor, TableInfo, settings_of, std_of, table_path
+from donna_hw.table import LatencyTable, LaunchFloor, TableInfo, std_of, table_path
 
 COLUMNS = {"sum": ("fitted_s",), "floor": ("launch_s", "work_s")}  # the last is the cost
 
@@ -31,8 +31,8 @@ def table_of(space: Space, fit: Fit, identity: Mapping[str, Scalar], root: Path,
     names = [axis.name for axis in space.global_axes]
     axes = list(dict.fromkeys(axis.name for stage in space.stages for axis in stage.axes))
     frames = []
-    for number, setting in enumerate(settings_of(space)):
-        settled = space.at(setting) if names else space
+    for number, setting in enumerate(space.settings):
+        settled = space.settled(setting)
         values = [str(axis.values[place]) for axis, place in zip(space.global_axes, setting, strict=True)]
         frame = pd.DataFrame(_named(settled, axes))
         for name, value in zip(names, values, strict=True):

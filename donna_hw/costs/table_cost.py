@@ -8,7 +8,7 @@ import numpy as np
 
 from donna_hw.costs.model import CostParts, joined, picked
 from donna_hw.spaces.space import Rows, Space
-from donna_hw.table import LatencyTable, settings_of
+from donna_hw.table import LatencyTable
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class TableCost:
         """Return the cost model of a table that covers the space; raises `BadTable` where it does not."""
         info, each, errors, fixed = table.info, [], [], []
         columns = [info.floor.column, info.column] if info.floor else [info.column]
-        for setting in settings_of(space):
-            rows, settled = (table.at(space, setting), space.at(setting)) if space.global_axes else (table, space)
+        for setting in space.settings:
+            rows, settled = (table.at(space, setting), space.settled(setting)) if space.global_axes else (table, space)
             found = [rows.costs(settled, column) for column in columns]
             sharpness = info.floor.sharpness if info.floor else None
             each.append(CostParts(tuple(one.blocks for one in found), tuple(one.fixed for one in found), sharpness))

@@ -55,7 +55,8 @@ class ParetoFront:
     def frame(self) -> pd.DataFrame:
         """Return one line a network: blocks, predicted accuracy, and each cost with its unit in the column's name."""
         columns: dict[str, object] = {
-            stage.name: [stage.label(m) for m in self.rows[:, i]] for i, stage in enumerate(self.space.stages)
+            name: [labels[m] for m in numbers]
+            for name, labels, numbers in zip(self.space.columns, self.space.column_labels, self.rows.T, strict=True)
         }
         for place, axis in enumerate(self.space.global_axes, start=len(self.space.stages)):
             columns[axis.name] = [axis.label(axis.values[m]) for m in self.rows[:, place]]

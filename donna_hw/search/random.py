@@ -36,8 +36,7 @@ def random_at_cost(
     Raises `NothingToFit` when none of `draws` uniform networks lies that near.
     """
     rng = np.random.default_rng(seed)
-    sizes = (*aim.space.stage_sizes, *aim.space.setting_counts)
-    rows = np.unique(rng.integers(0, sizes, (draws, len(sizes))), axis=0)
+    rows = np.unique(rng.integers(0, aim.space.column_sizes, (draws, len(aim.space.columns))), axis=0)
     rows = rng.permutation(rows[aim.usable(rows)])
     if excluded is not None:
         rows = rows[~(rows[:, None] == excluded[None]).all(axis=2).any(axis=1)]
