@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -11,8 +12,15 @@ from donna_hw.costs.basis import Basis
 from donna_hw.costs.design import most_informative
 from donna_hw.costs.fit import SMALLEST, Fit, fit_cost
 from donna_hw.costs.fitted import FittedCost
-from donna_hw.errors import BadSetting
+from donna_hw.costs.kept import keep
+from donna_hw.device import Device
+from donna_hw.errors import BadSetting, BadTable
+from donna_hw.measurement.protocol import protocol_named
+from donna_hw.networks import MeasuredNetworks
+from donna_hw.profiling.profile import measure_networks
+from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Rows, Space
+from donna_hw.table import LatencyTable
 
 FIRST, BATCH = 10, 10  # networks measured before the first fit, and between two
 CANDIDATES = 500
@@ -36,14 +44,16 @@ class Plan:
             raise BadSetting(f"a correction needs at least {SMALLEST} whole networks", found=self.networks)
 
 
-def correct(space: Space, names: tuple[str, str], basis: Basis, measure: Measure, plan: Plan | None = None) -> Fit:
+def correct(
+    space: Space, names: tuple[str, str], basis: Basis, measure: Measure, plan: Plan, candidates: Rows | None = None
+) -> Fit:
     """Return a cost corrected by whole networks, which `measure` times.
 
-    names: of the cost and of its unit. The networks are chosen in batches among 500 or more drawn uniformly: each batch is the one after
-    which the costs of all of them would be known best.
+    names: of the cost and of its unit. candidates: the networks to choose from, by default 500 or more drawn uniformly. They are chosen in
+    batches: each is the one after which the costs of all candidates would be known best.
     """
-    plan = plan or Plan()
-    candidates = space.random_rows(min(max(CANDIDATES, 4 * plan.networks), space.size), plan.seed)
+    if candidates is None:
+        candidates = space.random_rows(min(max(CANDIDATES, 4 * plan.networks), space.size), plan.seed)
     if len(candidates) < plan.networks:
         raise BadSetting(f"{space.name} must have as many networks as are to be measured", found=len(candidates))
     left = np.ones(len(candidates), bool)
@@ -58,3 +68,31 @@ def correct(space: Space, names: tuple[str, str], basis: Basis, measure: Measure
         rows = np.concatenate([rows, candidates[picks]])
         fit = fit_cost(names[0], basis, rows, measured, kind=plan.kind, unit=names[1])
     return fit
+
+
+def correct_table(table: LatencyTable, plan: Plan, given: Path | None = None) -> tuple[Fit, Path]:
+    """Correct a table and keep the correction beside it; returns the fit and its file.
+
+    given: a file of measured networks of the table's space (those of the plan's number that tell most are taken); without it the networks are
+    measured beside the table.
+    """
+    space = load_space(table.info.space)
+    names, basis = (table.info.device, "s"), Basis.of_table(space, table)
+    if given is None:
+        device = Device.load(table.info.device)
+        protocol = protocol_named(str(table.info.identity.get("protocol", device.protocol.name)))
+
+        def measure(rows: Rows) -> np.ndarray:
+            return measure_networks(space, device, table, [space.architecture(row) for row in rows], protocol)
+
+        fit = correct(space, names, basis, measure, plan)
+    else:
+        known = MeasuredNetworks.read(given)
+        if known.space.hash != space.hash:
+            raise BadTable(f"{given} must be of the space {space.name}", found=known.space.name)
+        seconds = dict(zip(map(tuple, known.rows.tolist()), known.seconds, strict=True))
+        rows = np.array(list(seconds), np.int64)
+        fit = correct(
+            space, names, basis, lambda rows: np.array([seconds[tuple(row)] for row in rows.tolist()]), plan, rows
+        )
+    return fit, keep(space, table, fit)

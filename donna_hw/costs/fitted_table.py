@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 
 from donna_hw.blocks.layers import layers_hash
+from donna_hw.costs.basis import Basis
 from donna_hw.costs.effects import terms_of
-from donna_hw.costs.fit import Fit
+from donna_hw.costs.fit import Fit, fit_cost
 from donna_hw.costs.fitted import FittedCost
 from donna_hw.coverage import FIXED, fixed_hash
 from donna_hw.measurement.environment import Scalar
+from donna_hw.networks import MeasuredNetworks
 from donna_hw.spaces.space import Space
 from donna_hw.table import LatencyTable, LaunchFloor, TableInfo, std_of, table_path
 
@@ -92,3 +94,15 @@ def _named(space: Space, axes: list[str]) -> Iterator[dict[str, str]]:
             choice = {name: str(value) for name, value in stage.choice(number).items()}
             cells = {name: choice.get(name, "") for name in axes}
             yield {"part": stage.name, **cells, "layers_hash": layers_hash(space.block_graph(stage, number))}
+
+
+def fit_table(
+    networks: MeasuredNetworks, *, kind: str, from_layers: bool, root: Path, variant: str
+) -> tuple[LatencyTable, Fit]:
+    """Return the table of measured networks, not written yet, and its fit; see `fit_cost` for the kind.
+
+    from_layers: whether the ground is what the layers of each block do, or nothing.
+    """
+    basis = Basis.of_layers(networks.space) if from_layers else Basis.of_choices(networks.space)
+    fit = fit_cost(networks.device, basis, networks.rows, networks.seconds, kind=kind)
+    return table_of(networks.space, fit, networks.facts, root, variant), fit
