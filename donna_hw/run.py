@@ -14,7 +14,7 @@ import numpy as np
 from donna_hw.backends.base import UNITS
 from donna_hw.blocks.torch_module import GraphModule
 from donna_hw.costs.basis import Basis
-from donna_hw.costs.correct import Plan, correct
+from donna_hw.costs.correct import Plan, candidates_of, correct
 from donna_hw.costs.kept import corrected, cost_of, keep
 from donna_hw.costs.model import CostModel
 from donna_hw.data import Dataset, load_dataset
@@ -154,7 +154,8 @@ class Run:
         table = profile_space(self.space, self.device, self.tables, self.protocol)
         plan = Plan(self.recipe.latency.correct_with, seed=self.recipe.seed)
         names, basis = (table.info.device, table.info.unit), Basis.of_table(self.space, table)
-        keep(self.space, table, correct(self.space, names, basis, lambda rows: self.measured(table, rows), plan))
+        candidates = candidates_of(self.space, plan)
+        keep(self.space, table, correct(names, basis, candidates, lambda rows: self.measured(table, rows), plan))
         if self.recipe.latency.test_networks:
             self.measured(table, self.latency_test_rows())
         return table

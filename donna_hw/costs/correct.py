@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -44,18 +44,19 @@ class Plan:
             raise BadSetting(f"a correction needs at least {SMALLEST} whole networks", found=self.networks)
 
 
-def correct(
-    space: Space, names: tuple[str, str], basis: Basis, measure: Measure, plan: Plan, candidates: Rows | None = None
-) -> Fit:
+def candidates_of(space: Space, plan: Plan) -> Rows:
+    """Return the networks to choose from, int [n, stages + global axes]: 500 or more, drawn uniformly by the plan's seed."""
+    if space.size < plan.networks:
+        raise BadSetting(f"{space.name} must have as many networks as are to be measured", found=space.size)
+    return space.random_rows(min(max(CANDIDATES, 4 * plan.networks), space.size), plan.seed)
+
+
+def correct(names: tuple[str, str], basis: Basis, candidates: Rows, measure: Measure, plan: Plan) -> Fit:
     """Return a cost corrected by whole networks, which `measure` times.
 
-    names: of the cost and of its unit. candidates: the networks to choose from, by default 500 or more drawn uniformly. They are chosen in
-    batches: each is the one after which the costs of all candidates would be known best.
+    names: of the cost and of its unit. The networks are chosen among the candidates in batches: each is the one after which the costs of
+    all candidates would be known best.
     """
-    if candidates is None:
-        candidates = space.random_rows(min(max(CANDIDATES, 4 * plan.networks), space.size), plan.seed)
-    if len(candidates) < plan.networks:
-        raise BadSetting(f"{space.name} must have as many networks as are to be measured", found=len(candidates))
     left = np.ones(len(candidates), bool)
     rows, measured, fit = candidates[:0], np.empty(0), None
     while fit is None or (len(rows) < plan.networks and fit.mape_percent > plan.until_percent):
@@ -73,8 +74,8 @@ def correct(
 def correct_table(table: LatencyTable, plan: Plan, given: Path | None = None) -> tuple[Fit, Path]:
     """Correct a table and keep the correction beside it; returns the fit and its file.
 
-    given: a file of measured networks of the table's space (those of the plan's number that tell most are taken); without it the networks are
-    measured beside the table.
+    given: a file of measured networks of the table's space, of which those are taken that tell most; without it networks are measured
+    beside the table.
     """
     space = load_space(table.info.space)
     names, basis = (table.info.device, "s"), Basis.of_table(space, table)
@@ -85,14 +86,19 @@ def correct_table(table: LatencyTable, plan: Plan, given: Path | None = None) ->
         def measure(rows: Rows) -> np.ndarray:
             return measure_networks(space, device, table, [space.architecture(row) for row in rows], protocol)
 
-        fit = correct(space, names, basis, measure, plan)
+        fit = correct(names, basis, candidates_of(space, plan), measure, plan)
     else:
         known = MeasuredNetworks.read(given)
         if known.space.hash != space.hash:
             raise BadTable(f"{given} must be of the space {space.name}", found=known.space.name)
         seconds = dict(zip(map(tuple, known.rows.tolist()), known.seconds, strict=True))
         rows = np.array(list(seconds), np.int64)
+        count = min(plan.networks, len(rows))
         fit = correct(
-            space, names, basis, lambda rows: np.array([seconds[tuple(row)] for row in rows.tolist()]), plan, rows
+            names,
+            basis,
+            rows,
+            lambda rows: np.array([seconds[tuple(row)] for row in rows.tolist()]),
+            replace(plan, networks=count),
         )
     return fit, keep(space, table, fit)

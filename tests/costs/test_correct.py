@@ -8,7 +8,7 @@ from fakes import tiny_space
 from made_costs import made_basis, noisy, sum_of
 
 from donna_hw.costs.basis import Basis
-from donna_hw.costs.correct import Plan, correct
+from donna_hw.costs.correct import Plan, candidates_of, correct
 from donna_hw.errors import BadSetting
 from donna_hw.spaces.space import Axis, Space, Stage
 
@@ -24,6 +24,9 @@ def made_space(stages: int = 5) -> Space:
     return Space("made", "for tests", (3, 8, 8), (), tuple(Stage(f"s{i}", axes, no_cell) for i in range(stages)), ())  # type: ignore[arg-type]
 
 
+CANDIDATES = candidates_of(made_space(), Plan(30))
+
+
 class Device:
     """Counts what it is asked to measure; it runs half as fast again as the table says."""
 
@@ -37,23 +40,23 @@ class Device:
 
 def test_as_many_as_asked_are_measured_each_once() -> None:
     device = Device(made_basis(errors=True), 0.01)
-    fit = correct(made_space(), NAMES, device.basis, device, Plan(25))
+    fit = correct(NAMES, device.basis, CANDIDATES, device, Plan(25))
     assert len(device.asked) == len(set(device.asked)) == 25 == len(fit.cost.measured)
     assert fit.mape_percent < 3 < fit.mape_before_percent
-    again = correct(made_space(), NAMES, device.basis, Device(device.basis, 0.01), Plan(25))
+    again = correct(NAMES, device.basis, CANDIDATES, Device(device.basis, 0.01), Plan(25))
     assert (again.cost.rows == fit.cost.rows).all()
 
 
 def test_it_stops_where_the_error_is_low_enough() -> None:
     device = Device(made_basis(errors=True), 0.002)
-    fit = correct(made_space(), NAMES, device.basis, device, Plan(60, until_percent=3))
+    fit = correct(NAMES, device.basis, CANDIDATES, device, Plan(60, until_percent=3))
     assert len(device.asked) < 60
     assert fit.mape_percent <= 3
 
 
 def test_a_basis_that_expects_nothing_begins_with_networks_drawn() -> None:
     device = Device(made_basis(), 0.01)
-    fit = correct(made_space(), NAMES, device.basis, device, Plan(20))
+    fit = correct(NAMES, device.basis, CANDIDATES, device, Plan(20))
     assert len(device.asked) == 20
     assert np.isnan(fit.mape_before_percent)
 
@@ -61,6 +64,12 @@ def test_a_basis_that_expects_nothing_begins_with_networks_drawn() -> None:
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(BadSetting, match="at least 4 whole networks"):
         Plan(3)
-    space = tiny_space()
     with pytest.raises(BadSetting, match="as many networks as are to be measured; found 16"):
-        correct(space, NAMES, made_basis(stages=2, kernels=2), lambda rows: np.ones(len(rows)), Plan(17))
+        candidates_of(tiny_space(), Plan(17))
+
+
+def test_candidates_are_drawn_by_the_seed_and_are_all_of_a_small_space() -> None:
+    assert len(np.unique(candidates_of(tiny_space(), Plan(10)), axis=0)) == 16
+    assert len(CANDIDATES) == 500
+    assert (candidates_of(made_space(), Plan(30)) == CANDIDATES).all()
+    assert (candidates_of(made_space(), Plan(30, seed=1)) != CANDIDATES).any()
