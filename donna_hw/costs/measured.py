@@ -154,8 +154,8 @@ def measured_cost(
 ) -> MeasuredCost:
     """Return the measured cost of a device by its name; what is measured is kept below the folder `root`, beside the device's table.
 
-    Where there is no table, what networks are measured beside is begun without rows, so that no block need ever be measured. Raises `BadTable`
-    where the table that is there is of another environment or protocol.
+    Where there is no table, what networks are measured beside is begun without rows, so that no block need ever be measured. Raises
+    `BadTable` where the table that is there is of another environment or protocol.
     """
     device = Device.load(device_name)
     protocol = protocol or device.protocol
