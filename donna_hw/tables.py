@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from donna_hw.costs.correction import Correction
 from donna_hw.errors import BadSetting, BadTable
-from donna_hw.files import read_model, write_toml
-from donna_hw.shipped import roots
-from donna_hw.table import LatencyTable
+from donna_hw.files import read_model, write_atomic, write_toml
+from donna_hw.shipped import is_shipped, roots
+from donna_hw.table import LatencyTable, table_path
 
 
 def table_in(roots: Sequence[Path], device: str, space: str) -> LatencyTable:
@@ -41,6 +41,27 @@ def table_in(roots: Sequence[Path], device: str, space: str) -> LatencyTable:
         known=known,
         cure=f"donna-hw profile {space} --device {name} fills one",
     )
+
+
+def own_table(table: LatencyTable, folder: Path | None) -> LatencyTable:
+    """Return a table that may be measured beside: itself, or a shipped one's copy in `folder`, its correction with it.
+
+    Raises `BadSetting` where a shipped table has no folder to be copied to, or one among the shipped.
+    """
+    if not is_shipped(table.path):
+        return table
+    if folder is None or is_shipped(folder):
+        raise BadSetting(
+            "networks are measured beside a table of your own, never beside a shipped one",
+            found=str(table.path),
+            cure="name a folder with --tables: the table is copied there",
+        )
+    path = table_path(folder, table.info.device, table.info.space, table.path.stem)
+    for suffix in (".correction.toml", ".toml", ".csv"):  # the last makes it a table
+        source = table.path.with_suffix(suffix)
+        if source.exists() and not path.with_suffix(suffix).exists():
+            write_atomic(path.with_suffix(suffix), source.read_bytes())
+    return LatencyTable.read(path)
 
 
 def named_table(name: str, folder: Path) -> LatencyTable:

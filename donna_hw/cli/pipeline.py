@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from donna_hw.cli.verifying import plan_of, verifying
+
 if TYPE_CHECKING:
     from donna_hw.run import Run
 
@@ -84,7 +86,9 @@ def fit(recipe: str, out: Path | None, seed: int | None) -> None:
 @click.command()
 @click.argument("space")
 @click.option("--accuracy-from", "run_folder", required=True, type=click.Path(path_type=Path), help="A run's folder.")
-@click.option("--cost", "costs", multiple=True, required=True, help="A device, or DEVICE/VARIANT; once for each cost.")
+@click.option(
+    "--cost", "costs", multiple=True, required=True, help="DEVICE, DEVICE/VARIANT, or measured@DEVICE; once for each."
+)
 @click.option("--max", "limits", multiple=True, help="A limit with its unit, such as onnxruntime_cpu=0.2ms.")
 @click.option(
     "--tables", type=click.Path(path_type=Path), help="Folder of latency tables; the run's, then shipped ones."
@@ -93,6 +97,7 @@ def fit(recipe: str, out: Path | None, seed: int | None) -> None:
 @click.option("--population", type=click.IntRange(4), default=50, show_default=True, help="Networks in a generation.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="Write the front to this CSV.")
+@verifying
 def search(
     *,
     space: str,
@@ -104,17 +109,24 @@ def search(
     population: int,
     seed: int,
     out: Path | None,
+    verify: int | None,
+    rounds: int,
 ) -> None:
     """Search SPACE for the best networks at every cost.
 
     Accuracies are predicted from the blocks and the predictor of a finished run.
     """
-    from donna_hw.search.command import search_space
+    from donna_hw.search.command import search_space, verify_space
+    from donna_hw.show.standing import summary_of_standing
     from donna_hw.show.summaries import summary_of_front
 
-    front = search_space(
-        space, run_folder, costs, limits, tables=tables, samples=samples, population=population, seed=seed
-    )
+    asked, plan = (space, run_folder, costs, limits), plan_of(verify, rounds)
+    if plan is None:
+        front = search_space(*asked, tables=tables, samples=samples, population=population, seed=seed)
+    else:
+        standing = verify_space(*asked, plan=plan, tables=tables, samples=samples, population=population, seed=seed)
+        front = standing.front
+        click.echo(summary_of_standing(standing))
     if out is not None:
         from donna_hw.files import write_atomic
 

@@ -19,12 +19,14 @@ from donna_hw.files import read_model
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.profiling.listing import Listing
 from donna_hw.profiling.profile import Workers, begin_table, measure_graphs, network_name
+from donna_hw.shipped import is_shipped
 from donna_hw.spaces.space import Rows, Space
 from donna_hw.table import LatencyTable, TableInfo
 from donna_hw.units import spoken
 from donna_hw.workers.process import processes
 
 AT_MOST = 2500  # networks of one search; the paper's number of samples (section E)
+MEASURED = "measured@"  # how the name of such a cost begins; a device's follows
 Found = tuple[float, float]  # what a network costs, and the standard deviation of that
 
 
@@ -56,7 +58,7 @@ class MeasuredCost:
     _spent_s: float = 0.0
 
     def __post_init__(self) -> None:
-        self.name = self.name or f"measured@{self.device.name}"
+        self.name = self.name or MEASURED + self.device.name
 
     @property
     def unit(self) -> str:
@@ -155,8 +157,12 @@ def measured_cost(
     """Return the measured cost of a device by its name; what is measured is kept below the folder `root`, beside the device's table.
 
     Where there is no table, what networks are measured beside is begun without rows, so that no block need ever be measured. Raises
-    `BadTable` where the table that is there is of another environment or protocol.
+    `BadTable` where the table that is there is of another environment or protocol, and `BadSetting` for the folder of shipped tables.
     """
+    if is_shipped(root):
+        raise BadSetting(
+            "networks are measured in a folder of your own", found=str(root), cure="name one with --tables"
+        )
     device = Device.load(device_name)
     protocol = protocol or device.protocol
     return MeasuredCost(space, device, begin_table(space, device, root, protocol), protocol, at_most)

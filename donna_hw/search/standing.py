@@ -17,6 +17,7 @@ from donna_hw.spaces.space import Rows
 
 SHARE = 0.9  # of measured networks, that lies within the intervals that are judged
 CHANCE = 0.9  # so often does chance alone leave no more outside
+ROUNDING = 1e-9  # as a share; exact costs have no deviation
 Z90 = float(stats.norm.ppf(0.5 + SHARE / 2))
 
 Search = Callable[[Aim], ParetoFront]
@@ -43,7 +44,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Round:
-    """What a round found. measured: networks that were new; they stand for the front, or all of it does where none is new.
+    """What a round found. measured: networks that were new; where none was, as many known ones were judged.
 
     mape_percent: mean absolute error of their predictions before the refit; deviation_percent: the largest that was stated. within: share
     in their 90 % intervals. kept: share of the front's networks that are in the next front. beaten: networks of the front that the
@@ -112,13 +113,15 @@ def stand(
     while not history or (len(history) < plan.rounds and not history[-1].stands):
         cost = aim.costs[0]
         new = chosen(front, cost, plan.count, rows)
-        judged = new if len(new) else front.rows  # measured already, all of it
+        judged = (
+            new if len(new) else chosen(front, cost, plan.count, rows[:0])
+        )  # the front was measured before, all of it
         seconds = measure.mean(judged)
         expected, deviation = cost.mean(judged), cost.std(judged)
-        within = np.abs(seconds - expected) <= Z90 * np.hypot(deviation, measure.std(judged))
+        within = np.abs(seconds - expected) <= Z90 * np.hypot(deviation, measure.std(judged)) + ROUNDING * seconds
         if len(new):
             rows, measured = np.concatenate([rows, new]), np.concatenate([measured, seconds])
-        aim, problem = _refitted(aim, refit, rows, measured)
+        aim, problem = refitted(aim, refit, rows, measured)
         after = search(aim)
         beaten = _beaten(aim, front, after)
         held = (~within).sum() <= stats.binom.ppf(CHANCE, len(within), 1 - SHARE)
@@ -155,7 +158,7 @@ def chosen(front: ParetoFront, cost: CostModel, count: int, known: Rows) -> Rows
     return np.asarray(rows[np.sort(np.concatenate([spread, rest]))])
 
 
-def _refitted(aim: Aim, refit: Refit, rows: Rows, measured: np.ndarray) -> tuple[Aim, str]:
+def refitted(aim: Aim, refit: Refit, rows: Rows, measured: np.ndarray) -> tuple[Aim, str]:
     """Return the aim with its first cost fitted again, in the limits too; as it was, with the reason, where that is not possible."""
     try:
         cost = refit(rows, measured)
@@ -175,7 +178,7 @@ def _beaten(aim: Aim, front: ParetoFront, after: ParetoFront) -> np.ndarray:
         rival &= other.mean(after.rows)[None] <= other.mean(front.rows)[:, None]
     best = np.argmin(np.where(rival, rivals[None], np.inf), axis=1)
     gain = np.where(rival.any(axis=1), means - rivals[best], 0.0)
-    found = gain > cost.std_of_difference(front.rows, after.rows[best]) + 1e-9 * means  # no deviation, and rounding
+    found = gain > cost.std_of_difference(front.rows, after.rows[best]) + ROUNDING * means
     for limit in aim.limits:
         if limit.cost is cost:
             found |= means - limit.highest > cost.std(front.rows)

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_search import all_rows, best, found, tiny_aim
+from tiny_search import Sum, all_rows, best, found, tiny_aim
 
 from donna_hw.costs.correction import Correction, fit_correction
 from donna_hw.costs.model import CostModel
 from donna_hw.costs.table_cost import TableCost
+from donna_hw.device import Device
 from donna_hw.errors import BadSetting, NothingToFit
+from donna_hw.measurement.protocol import Protocol
+from donna_hw.profiling.profile import profile_space
 from donna_hw.search.aim import Aim, Limit, front_of
 from donna_hw.search.front import ParetoFront
 from donna_hw.search.standing import Plan, Refit, chosen, stand
+from donna_hw.search.verified import verified
+from donna_hw.spaces import load_space
+from donna_hw.tables import correction_of
+from donna_hw.workers.local import here
 
 STAGES = 5  # 1024 networks, all of which can be looked at
 
@@ -220,3 +230,32 @@ def test_each_round_is_a_line_of_the_file() -> None:
 def test_a_plan_that_shows_nothing_is_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(BadSetting, match="or more"):
         Plan(**wrong)
+
+
+def test_a_front_is_verified_on_this_cpu(tmp_path: Path) -> None:
+    space, device = load_space("small_8px"), Device.load("onnxruntime_cpu")
+    protocol = Protocol("quick", 3, 1, 4, "median", sentinel_samples=1)
+    table = profile_space(space, device, tmp_path, protocol, workers=here)
+    rng = np.random.default_rng(0)
+    qualities = tuple(rng.uniform(0, 1, size) for size in space.stage_sizes)
+    aim = Aim(space, qualities, Sum(), [TableCost.of(space, table)])
+    every = np.array(list(product(*map(range, space.stage_sizes))))
+
+    def search(asked: Aim) -> ParetoFront:
+        return front_of(asked, every, len(every), exact=True)
+
+    told: list[str] = []
+    options = {"protocol": protocol, "workers": here, "say": told.append}
+    result = verified(aim, search, table, Plan(count=4, rounds=2), **options)
+    assert 4 <= len(result.rows) <= 8
+    np.testing.assert_allclose(result.cost.mean(result.rows), result.measured, rtol=1)
+    kept = correction_of(table)
+    assert kept is not None
+    assert kept.networks == len(result.rows)
+    listed = pd.read_csv(table.path.with_suffix(".networks.csv"))
+    assert set(listed["median_s"]) == set(result.measured)
+    rounds = pd.read_csv(table.path.with_suffix(".standing.csv"))
+    assert rounds["measured"].sum() == len(result.rows)
+    assert told[0].startswith("4 networks measured whole in")
+    again = verified(aim, search, table, Plan(count=4, rounds=1), **options)
+    assert len(again.rows) == len(result.rows) + again.history[0].measured, "what was measured before is fitted to"
