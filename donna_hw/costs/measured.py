@@ -41,7 +41,7 @@ class MeasuredCost:
 
     A call measures those of its networks that are not listed beside the table, in one batch. All are journaled visit by visit, so that a
     search that was stopped or killed goes on with the visit it was at. table: gives scale and identity, its rows are not used.
-    at_most: how many different networks may be asked for, known ones too; a call that passes it measures nothing and raises `BadSetting`.
+    at_most: how many networks may be measured; a call that passes it measures nothing and raises `BadSetting`.
     say: gets a line after each batch, with the time that the rest will take.
     """
 
@@ -107,24 +107,20 @@ class MeasuredCost:
         unique, places = np.unique(rows, axis=0, return_inverse=True)
         keys = list(map(tuple, unique.tolist()))
         unknown = [number for number, key in enumerate(keys) if key not in self._known]
-        if len(self._known) + len(unknown) > self.at_most:
-            raise BadSetting(
-                f"at most {self.at_most} networks are measured in one search",
-                found=f"{len(self._known)} and {len(unknown)} more",
-                cure="search with --method nsga2, or raise --samples",
-            )
         if unknown:
             self._known.update(self._learnt(unique[unknown]))
         return np.array([self._known[key] for key in keys])[places.ravel()]
 
     def _learnt(self, rows: Rows) -> dict[tuple[int, ...], Found]:
         """Return what different networks cost, read from the listing or measured."""
+        listed, column = self._listing.read(), self.table.info.column
+        self._refuse(len(rows) - len(listed))  # before layers are drawn: a random search asks for 200,000
         architectures = [self.space.architecture(row) for row in rows]
         graphs = {network_name(self.space, each): self.space.network(each) for each in architectures}
         hashes = {name: layers_hash(graph) for name, graph in graphs.items()}
-        listed, column = self._listing.read(), self.table.info.column
         found = {name: _of_cells(listed[key], column) for name, key in hashes.items() if key in listed}
         unlisted = {name: graph for name, graph in graphs.items() if name not in found}
+        self._refuse(len(unlisted))
         if unlisted:
             began = time.monotonic()
             measured = measure_graphs(
@@ -142,9 +138,17 @@ class MeasuredCost:
             self._tell(len(unlisted), len(rows), time.monotonic() - began)
         return {tuple(row): found[name] for row, name in zip(rows.tolist(), graphs, strict=True)}
 
+    def _refuse(self, count: int) -> None:
+        if self._measured + count > self.at_most:
+            raise BadSetting(
+                f"at most {self.at_most} networks are measured in one search",
+                found=f"{self._measured} and {count} more",
+                cure="search with --method nsga2, or raise --samples",
+            )
+
     def _tell(self, count: int, asked: int, seconds: float) -> None:
         self._measured, self._spent_s = self._measured + count, self._spent_s + seconds
-        left = self.at_most - len(self._known) - asked
+        left = max(0, self.at_most - len(self._known) - asked)
         rest = f"{left} more at most, about {spoken(left * self._spent_s / self._measured)}" if left else "none is left"
         self.say(
             f"{self._measured} networks measured whole in {spoken(self._spent_s)}; {rest} (Ctrl-C stops, nothing is lost)"

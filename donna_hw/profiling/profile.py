@@ -175,11 +175,12 @@ def measure_graphs(
         table.info.refuse_other(described, table.path)
         bench = Bench(crew, description.environment, protocol, sentinel, journal, f"{listing} {device.name}")
         records = bench.measure(jobs)
-        own = bench.scale(records)
-        scale = Scale(table.info.sentinel_reference_s or own.sentinel_reference_s, own.least_spread)
-        if scale.sentinel_reference_s != table.info.sentinel_reference_s:
+        toml, own = table.path.with_suffix(".toml"), bench.scale(records)
+        reference = table.info.sentinel_reference_s or read_model(toml, TableInfo).sentinel_reference_s
+        scale = Scale(reference or own.sentinel_reference_s, own.least_spread)
+        if scale.sentinel_reference_s != reference:
             fixed = table.info.model_copy(update={"sentinel_reference_s": scale.sentinel_reference_s})
-            write_toml(table.path.with_suffix(".toml"), fixed.model_dump(exclude_none=True))
+            write_toml(toml, fixed.model_dump(exclude_none=True))
         measured = bench.measurements(records, scale)
         rows = {key: measured_row(found, records[key].stopped) for key, found in measured.items()}
         names = {key: job.name for key, job in jobs.items()}

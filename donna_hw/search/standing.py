@@ -44,7 +44,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Round:
-    """What a round found. measured: networks that were new; where none was, as many known ones were judged.
+    """What a round found. measured: networks that were new, of the front or, where it is short, random ones.
 
     mape_percent: mean absolute error of their predictions before the refit; deviation_percent: the largest that was stated. within: share
     in their 90 % intervals. kept: share of the front's networks that are in the next front. beaten: networks of the front that the
@@ -95,10 +95,11 @@ def stand(
     """Search, measure networks of the front, refit the first cost and search again, until the front stands or the rounds are used up.
 
     measure: what networks really cost, in the unit of the aim's first cost. refit: a cost from all networks measured so far and what they
-    cost. known: such networks from before, which are not chosen again. A round's front stands when
+    cost. known: such networks from before, which are not chosen again. Where the front has fewer new networks than `plan.count`, random
+    ones make up the number, for the fit alone. A round's front stands when
 
-    1. of its networks measured for the first time no more lie outside their 90 % intervals (the prediction's and the measurement's
-       deviation in quadrature) than chance leaves outside in nine of ten cases (2 of 10);
+    1. of its networks measured for the first time (where none is, of as many measured before) no more lie outside their 90 % intervals
+       (the prediction's and the measurement's deviation in quadrature) than chance leaves outside in nine of ten cases (2 of 10);
     2. every prediction's deviation is below `plan.deviation` of it: intervals that hold anything say nothing;
     3. the refit was possible, and beats none of the front's networks: no network of the next front is at least as accurate, in no other
        cost dearer, and in the refitted cost cheaper by more than the standard deviation of the difference; and none of them passes a limit
@@ -113,14 +114,14 @@ def stand(
     while not history or (len(history) < plan.rounds and not history[-1].stands):
         cost = aim.costs[0]
         new = chosen(front, cost, plan.count, rows)
-        judged = (
-            new if len(new) else chosen(front, cost, plan.count, rows[:0])
-        )  # the front was measured before, all of it
+        judged = new if len(new) else chosen(front, cost, plan.count, rows[:0])  # all of it was measured before
+        others = _others(aim, plan.count - len(new), np.concatenate([rows, front.rows]), seed=len(history))
+        measure.mean(np.concatenate([judged, others]))  # in one batch
         seconds = measure.mean(judged)
         expected, deviation = cost.mean(judged), cost.std(judged)
         within = np.abs(seconds - expected) <= Z90 * np.hypot(deviation, measure.std(judged)) + ROUNDING * seconds
-        if len(new):
-            rows, measured = np.concatenate([rows, new]), np.concatenate([measured, seconds])
+        fresh = np.concatenate([new, others])
+        rows, measured = np.concatenate([rows, fresh]), np.concatenate([measured, measure.mean(fresh)])
         aim, problem = refitted(aim, refit, rows, measured)
         after = search(aim)
         beaten = _beaten(aim, front, after)
@@ -128,7 +129,7 @@ def stand(
         largest = float((deviation / expected).max())
         history.append(
             Round(
-                measured=len(new),
+                measured=len(fresh),
                 mape_percent=float(100 * np.abs(expected / seconds - 1).mean()),
                 deviation_percent=100 * largest,
                 within=float(within.mean()),
@@ -156,6 +157,12 @@ def chosen(front: ParetoFront, cost: CostModel, count: int, known: Rows) -> Rows
     uncertain[spread] = -1
     rest = np.argsort(-uncertain, kind="stable")[: count - len(spread)]
     return np.asarray(rows[np.sort(np.concatenate([spread, rest]))])
+
+
+def _others(aim: Aim, count: int, excluded: Rows, *, seed: int) -> Rows:
+    """Return random networks to fit to where a front is too short, int [m, stages]: at most `count`, none of those excluded."""
+    drawn = aim.space.random_rows(min(count + len(excluded), aim.space.size), seed) if count else excluded[:0]
+    return np.asarray(drawn[~_in(drawn, excluded)][:count])
 
 
 def refitted(aim: Aim, refit: Refit, rows: Rows, measured: np.ndarray) -> tuple[Aim, str]:

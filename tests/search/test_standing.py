@@ -166,11 +166,26 @@ def test_a_front_that_was_measured_whole_is_judged_by_what_was_measured() -> Non
     front = exhaustive(aim).rows
     table = table_of(aim)
     result = stand(aim, exhaustive, table, line(table), Plan(count=4), known=(front, table.mean(front)))
-    assert result.history[0].measured == 0
+    assert result.history[0].measured == 4, "random ones, to fit to"
+    assert len(found(result.rows)) == len(front) + 4
     assert result.stands
     wrong = replace(table, correction=Correction(2.0))
     result = stand(aim, exhaustive, wrong, line(table), Plan(count=4), known=(front, wrong.mean(front)))
     assert [one.stands for one in result.history] == [False, True]
+
+
+def test_a_front_of_one_network_is_corrected_by_others() -> None:
+    aim = tiny_aim(1, stages=STAGES)
+    table, seen = table_of(aim), exhaustive(aim).rows[:1]
+    truth = replace(table, correction=Correction(2.0, 1e-4))
+
+    def search(asked: Aim) -> ParetoFront:
+        return front_of(asked, seen, 1)
+
+    result = stand(aim, search, truth, line(table), Plan(count=4))
+    assert [(one.measured, one.stands) for one in result.history] == [(4, False), (4, True)]
+    assert len(found(result.rows)) == len(result.rows) == 8
+    assert found(seen) <= found(result.rows)
 
 
 def test_a_cost_that_cannot_be_fitted_is_said_and_nothing_stands_on_it() -> None:
