@@ -28,6 +28,7 @@ _HOMES = {
     "ParetoFront": "donna_hw.search.front",
     "Hardware": "donna_hw.simulator.hardware",
     "Protocol": "donna_hw.measurement.protocol",
+    "Question": "donna_hw.search.command",
     "Recipe": "donna_hw.recipe",
     "SearchSettings": "donna_hw.search.methods",
     "Simulation": "donna_hw.simulator.simulation",

@@ -9,9 +9,9 @@ import pandas as pd
 
 from donna_hw.costs.naming import CostName
 from donna_hw.errors import BadSetting, BadTable
-from donna_hw.files import read_model
-from donna_hw.shipped import roots
-from donna_hw.table import LatencyTable, TableInfo
+from donna_hw.files import read_model, write_atomic
+from donna_hw.shipped import is_shipped, roots
+from donna_hw.table import LatencyTable, TableInfo, table_path
 
 
 def table_in(roots: Sequence[Path], cost: str, space: str) -> LatencyTable:
@@ -47,6 +47,27 @@ def _tables(folder: Path, variant: str = "*") -> list[tuple[Path, str]]:
     """Return the CSV and the quantity of every table of a folder whose variant is as asked."""
     paths = sorted(path for path in folder.glob(f"{variant}.csv") if path.with_suffix(".toml").exists())
     return [(path, read_model(path.with_suffix(".toml"), TableInfo).quantity) for path in paths]
+
+
+def own_table(table: LatencyTable, folder: Path | None) -> LatencyTable:
+    """Return a table that may be measured beside: itself, or a shipped one's copy in `folder`, its correction with it.
+
+    Raises `BadSetting` where a shipped table has no folder to be copied to, or one among the shipped.
+    """
+    if not is_shipped(table.path):
+        return table
+    if folder is None or is_shipped(folder):
+        raise BadSetting(
+            "networks are measured beside a table of your own, never beside a shipped one",
+            found=str(table.path),
+            cure="name a folder with --tables: the table is copied there",
+        )
+    path = table_path(folder, table.info.device, table.info.space, table.path.stem)
+    for suffix in (".correction.toml", ".toml", ".csv"):  # the last makes it a table
+        source = table.path.with_suffix(suffix)
+        if source.exists() and not path.with_suffix(suffix).exists():
+            write_atomic(path.with_suffix(suffix), source.read_bytes())
+    return LatencyTable.read(path)
 
 
 def named_table(name: str, folder: Path) -> LatencyTable:

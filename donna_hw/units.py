@@ -65,3 +65,10 @@ def printed_with_error(value: float, std: float, unit: str) -> str:
     """Return a value and its standard deviation in one unit for people, such as `46.07 +- 0.76 us`."""
     name, size = handy(value, unit)
     return f"{value / size:.4g} +- {std / size:.2g} {name}"
+
+
+def spoken(seconds: float) -> str:
+    """Return a duration for people: `40 s`, `12 min`, `3.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

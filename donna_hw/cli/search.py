@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from donna_hw.cli.verifying import plan_of, verifying
+
 METHODS = ("auto", "exact", "nsga2", "random")
 
 
@@ -18,7 +20,7 @@ METHODS = ("auto", "exact", "nsga2", "random")
     "costs",
     multiple=True,
     required=True,
-    help="NAME, 'max(NAME,NAME)' or '0.7*NAME+0.3*NAME'; NAME is [QUANTITY@]DEVICE[/VARIANT]. Once for each cost.",
+    help="NAME, 'max(NAME,NAME)' or '0.7*NAME+0.3*NAME'; NAME is [QUANTITY@]DEVICE[/VARIANT], or measured@DEVICE. Once for each.",
 )
 @click.option(
     "--max", "limits", multiple=True, help="COST=VALUE with its unit, such as latency@v100=20ms. On any cost."
@@ -44,6 +46,7 @@ METHODS = ("auto", "exact", "nsga2", "random")
 @click.option("--population", type=click.IntRange(4), default=50, show_default=True, help="Networks in a generation.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="Write the front to this CSV.")
+@verifying
 def search(
     *,
     space: str,
@@ -59,19 +62,28 @@ def search(
     population: int,
     seed: int,
     out: Path | None,
+    verify: int | None,
+    rounds: int,
 ) -> None:
     """Search SPACE for the best networks at every cost.
 
     Accuracies are predicted from the blocks and the predictor of a finished run.
     """
     from donna_hw.files import write_atomic
-    from donna_hw.search.command import search_space
+    from donna_hw.search.command import Question, search_space, verify_space
     from donna_hw.search.methods import SearchSettings
+    from donna_hw.show.standing import summary_of_standing
     from donna_hw.show.summaries import summary_of_front
 
-    settings = SearchSettings(method, samples, population, seed, robust, diverse)
+    settings, plan = SearchSettings(method, samples, population, seed, robust, diverse), plan_of(verify, rounds)
     for asked in [(cost,) for cost in costs] if each else [costs]:
-        front = search_space(space, run_folder, asked, limits, tables=tables, settings=settings)
+        question = Question(space, run_folder, asked, limits, tables, settings)
+        if plan is None:
+            front = search_space(question)
+        else:
+            standing = verify_space(question, plan)
+            front = standing.front
+            click.echo(summary_of_standing(standing))
         if out is not None:
             path = named_after(out, asked[0]) if each else out
             write_atomic(path, front.frame().to_csv(index=False, lineterminator="\n"))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from donna_hw.costs.kept import cost_of
+from donna_hw.costs.measured import AT_MOST, MEASURED, measured_cost
 from donna_hw.costs.model import CostModel
 from donna_hw.costs.naming import CostName
 from donna_hw.errors import BadSetting
@@ -27,11 +28,15 @@ def nothing(_: LatencyTable) -> None:
 
 @dataclass(frozen=True)
 class CostReader:
-    """Finds the models of costs by their names, in the first of `places` that has a table; `seen` is called with each table."""
+    """Finds the models of costs by their names, in the first of `places` that has a table; `seen` is called with each table.
+
+    at_most: how many networks a measured cost may time, in the first of the places.
+    """
 
     space: Space
     places: Sequence[Path]
     seen: Callable[[LatencyTable], None] = nothing
+    at_most: int = AT_MOST
 
     def costs(self, texts: Sequence[str]) -> list[CostModel]:
         """Return the models of several costs, each called as it was asked for; raises `BadSetting` for one that is asked for twice."""
@@ -54,6 +59,8 @@ class CostReader:
         """Return the model of a name's table and its correction."""
         if re.search(r"[()*,]", text):
             raise BadSetting(FORMS, found=text)
+        if text.strip().startswith(MEASURED):
+            return measured_cost(self.space, text.strip().removeprefix(MEASURED), self.places[0], at_most=self.at_most)
         name = CostName.of(text.strip())
         table = table_in(self.places, text.strip(), self.space.name)
         self.seen(table)

@@ -43,7 +43,11 @@ def nsga2(aim: Aim, samples: int = 2500, population: int = 50, seed: int = 0) ->
 
         def _evaluate(self, genes: np.ndarray, out: dict[str, np.ndarray], *args: object, **kwargs: object) -> None:
             rows = space.rows(genes.astype(np.int64))
-            seen.rows.append(rows)
+            left = samples - sum(map(len, seen.rows))
+            rows[left:] = rows[
+                0
+            ]  # the last generation may pass the samples; a measured cost must not be asked for more
+            seen.rows.append(rows[:left])
             out["F"], out["G"] = aim.objectives(rows), aim.violations(rows)
 
     repair = RoundingRepair()
@@ -60,7 +64,7 @@ def nsga2(aim: Aim, samples: int = 2500, population: int = 50, seed: int = 0) ->
         seed=seed,
         verbose=False,
     )
-    looked_at = np.concatenate(seen.rows)[:samples]  # the last generation is evaluated whole, even past the samples
+    looked_at = np.concatenate(seen.rows)
     return front_of(aim, np.unique(looked_at, axis=0), evaluations=len(looked_at))
 
 

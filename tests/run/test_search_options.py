@@ -12,7 +12,7 @@ from test_search_paper_spaces import made_run
 
 from donna_hw.libraries import BlockLibrary, qualities_of
 from donna_hw.predictor import LinearPredictor
-from donna_hw.search.command import search_space
+from donna_hw.search.command import Question, search_space
 from donna_hw.search.methods import SearchSettings
 from donna_hw.spaces import load_space
 from donna_hw.tables import named_table
@@ -97,10 +97,10 @@ def test_each_cost_has_a_front_in_a_file_of_its_name(run: Path, main: Main, tmp_
 
 def test_a_robust_search_judges_by_the_quantile(run: Path) -> None:
     few = SearchSettings("nsga2", 200, 20, robust=0.9)
-    free = search_space(NAME, run, ["onnxruntime_cpu"], settings=few)
+    free = search_space(Question(NAME, run, ["onnxruntime_cpu"], settings=few))
     limit = float(np.median(free.costs["onnxruntime_cpu_q90"]))
     limits = [f"onnxruntime_cpu={limit!r}s"]
-    front = search_space(NAME, run, ["onnxruntime_cpu"], limits, settings=few)
+    front = search_space(Question(NAME, run, ["onnxruntime_cpu"], limits, settings=few))
     upper, std = front.costs["onnxruntime_cpu_q90"], front.cost_stds["onnxruntime_cpu_q90"]
     assert (std > 0).all()
     assert (upper <= limit).all()
@@ -119,7 +119,7 @@ def test_a_diverse_front_and_a_random_one_say_so(run: Path, main: Main, found: C
 
 
 def test_a_front_says_what_it_predicts_and_what_lies_within_its_noise(run: Path) -> None:
-    front = search_space(NAME, run, [LATENCY], settings=SearchSettings("random", 200))
+    front = search_space(Question(NAME, run, [LATENCY], settings=SearchSettings("random", 200)))
     rows = qualities_of(BlockLibrary(run / "block_library", SPACE).qualities(), front.rows)
     accuracy, std = LinearPredictor.load(run / "predictor.toml")(rows)
     np.testing.assert_array_equal(front.accuracy, accuracy)
