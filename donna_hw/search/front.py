@@ -10,22 +10,6 @@ import pandas as pd
 from donna_hw.spaces.space import Rows, Space
 
 
-def non_dominated(objectives: np.ndarray) -> np.ndarray:
-    """Return bool [n]: rows of float [n, k], all minimised, that no other row dominates; of equal rows the first stays.
-
-    A row dominates another when it is nowhere worse and somewhere better.
-    """
-    order = np.lexsort(objectives.T[::-1])
-    keep = np.zeros(len(objectives), dtype=bool)
-    front = np.empty((0, objectives.shape[1]))
-    for index in order:
-        point = objectives[index]
-        if not (front <= point).all(axis=1).any():
-            front = np.vstack([front, point])
-            keep[index] = True
-    return keep
-
-
 @dataclass(frozen=True)
 class ParetoFront:
     """The front of a search, ordered by the first cost.
@@ -33,7 +17,8 @@ class ParetoFront:
     rows: int [n, stages]. accuracy, accuracy_std: predicted top-1 %, float [n]. costs, cost_stds: by device name, float [n] in the
     unit of `units`. extrapolated: bool [n], where the predictor left its range. within_noise: bool [n], where another network of the
     front may well be better (`search/noise.py`). evaluations: networks that were looked at.
-    exact: whether no network outside can belong to it. choice: how it was chosen from a larger front, in words.
+    exact: whether no network outside can belong to it; equals: int [n], how many networks have the same accuracy and costs, where it is. gap: by
+    how much, in per cent, a network outside may be more accurate at most; None where that is not known. choice: how it was chosen from a larger front, in words.
     """
 
     space: Space
@@ -47,6 +32,8 @@ class ParetoFront:
     within_noise: np.ndarray
     evaluations: int
     exact: bool = False
+    equals: np.ndarray | None = None
+    gap: float | None = None
     choice: str = ""
 
     def __len__(self) -> int:
@@ -69,6 +56,8 @@ class ParetoFront:
             suffix = self.units[device].lower()
             columns[f"{device}_{suffix}"] = [float(f"{value:.6g}") for value in cost]
             columns[f"{device}_std_{suffix}"] = [float(f"{value:.3g}") for value in self.cost_stds[device]]
+        if self.equals is not None:
+            columns["equals"] = self.equals
         return pd.DataFrame(columns)
 
     def subset(self, numbers: np.ndarray, choice: str) -> ParetoFront:
@@ -83,6 +72,7 @@ class ParetoFront:
             extrapolated=self.extrapolated[numbers],
             within_noise=self.within_noise[numbers],
             exact=False,
+            equals=None,
             choice=choice,
         )
 
