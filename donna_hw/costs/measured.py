@@ -1,4 +1,4 @@
-"""MeasuredCost: whole networks timed on the device when a search asks for them (paper, section 3.4), each once."""
+"""MeasuredCost: whole networks timed on the device when a search asks for them (the way of the paper, section E), each once."""
 
 from __future__ import annotations
 

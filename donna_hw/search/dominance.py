@@ -56,7 +56,7 @@ def checked(points: np.ndarray) -> np.ndarray:
 
 
 def _of_two(points: np.ndarray) -> np.ndarray:
-    """Return the undominated of points [n, 2]: by the first number, each must be lower in the second than all before it, or equal to one."""
+    """Return the undominated of points [n, 2]: in the order of the first number, each must be lower in the second than all before it."""
     order = np.lexsort((points[:, 1], points[:, 0]))
     x, y = points[order, 0], points[order, 1]
     before = np.minimum.accumulate(y)

@@ -8,9 +8,10 @@ import numpy as np
 
 from donna_hw.costs.model import CostModel, CostParts, joined
 from donna_hw.errors import BadSetting
-from donna_hw.search.aim import Aim, described, infeasible
+from donna_hw.search.aim import Aim, described
 from donna_hw.search.dominance import non_dominated
 from donna_hw.search.front import ParetoFront
+from donna_hw.search.infeasible import infeasible
 from donna_hw.search.sums import NO_LIMIT, undominated_sums
 from donna_hw.spaces.space import Rows
 
@@ -104,8 +105,9 @@ def _at(aim: Aim, setting: tuple[int, ...]) -> tuple[Rows, np.ndarray, np.ndarra
         )
         start += len(own)
     keep = np.ones(len(rows), bool)
-    for limit in aim.limits:  # of a floor each part is within the limit: so must be their maximum
-        keep &= columns[id(limit.cost)] <= _highest(limit.highest, GRIDS[limit.cost.unit])
+    for limit in aim.limits:  # each part of a floor is within the limit: so must be their maximum, which is on no grid
+        if len(parts[id(limit.cost)]) > 1:
+            keep &= limit.cost.mean(rows) <= limit.highest * (1 + 1e-9)
     points = np.column_stack([sums.points[:, 0], *(columns[id(cost)] for cost in aim.costs)])
     return rows[keep], sums.equals[keep], points[keep]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_search import all_rows, best, found, table_cost, tiny_aim, tiny_space
+from tiny_search import all_rows, best, found, table_cost, tiny_aim, tiny_space, with_errors
 
 from donna_hw.costs.model import CostModel
 from donna_hw.costs.table_cost import TableCost
@@ -25,7 +25,7 @@ OTHERS = ROWS[::-1]
 def devices(seed: int, count: int = 3) -> tuple[TableCost, ...]:
     rng = np.random.default_rng(seed)
     models = (table_cost(SPACE, f"d{i}", "s", rng) for i in range(count))
-    return tuple(replace(m, errors=tuple(rng.uniform(0, 1e-5, 4) for _ in range(3))) for m in models)
+    return tuple(with_errors(m, [rng.uniform(0, 1e-5, 4) for _ in range(3)]) for m in models)
 
 
 @settings(max_examples=30, deadline=None)

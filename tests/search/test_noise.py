@@ -25,7 +25,11 @@ def noisy(aim: Aim, scale: float, seed: int = 0) -> Aim:
     rng, costs = np.random.default_rng(seed), []
     for cost in aim.costs:
         assert isinstance(cost, TableCost)
-        costs.append(replace(cost, errors=tuple(scale * rng.uniform(0, 1, values.size) for values in cost.blocks)))
+        costs.append(
+            replace(
+                cost, errors=((tuple(scale * rng.uniform(0, 1, values.size) for values in cost.each[0].terms[0]),),)
+            )
+        )
     return replace(aim, costs=costs)
 
 

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from donna_hw.costs.correction import Correction, fit_correction
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_search import Sum, all_rows, best, found, tiny_aim
+from lined import Lined
+from lined import line as through
+from tiny_search import Sum, all_rows, best, blocks_of, found, tiny_aim, with_blocks, with_errors
 
+from donna_hw.costs.kept import correction_of
 from donna_hw.costs.model import CostModel
 from donna_hw.costs.table_cost import TableCost
 from donna_hw.device import Device
@@ -25,7 +27,6 @@ from donna_hw.search.front import ParetoFront
 from donna_hw.search.standing import Plan, Refit, chosen, stand
 from donna_hw.search.verified import verified
 from donna_hw.spaces import load_space
-from donna_hw.tables import correction_of
 from donna_hw.workers.local import here
 
 STAGES = 5  # 1024 networks, all of which can be looked at
@@ -62,7 +63,7 @@ def exhaustive(aim: Aim) -> ParetoFront:
 
 def line(cost: TableCost) -> Refit:
     """Return the refit that brings a table to whole networks by a line."""
-    return lambda rows, measured: replace(cost, correction=fit_correction(cost.mean(rows), measured))
+    return lambda rows, measured: through(cost, rows, measured)
 
 
 def table_of(aim: Aim) -> TableCost:
@@ -89,7 +90,7 @@ def test_a_front_by_a_true_cost_stands_at_once_and_stays(seed: int, costs: int) 
 @given(st.integers(0, 10_000), st.floats(0.5, 2), st.floats(1e-4, 1e-3))
 def test_a_front_stands_on_a_device_with_an_offset_once_it_is_corrected(seed: int, scale: float, offset: float) -> None:
     aim = tiny_aim(seed, stages=STAGES)
-    truth = replace(table_of(aim), correction=Correction(scale, offset))
+    truth = Lined(table_of(aim), scale, offset)
     if np.abs(truth.mean(all_rows(aim)) / table_of(aim).mean(all_rows(aim)) - 1).min() < 0.02:
         return  # the line crosses the truth: some networks would be right by chance
     result = stand(aim, exhaustive, truth, line(table_of(aim)), Plan(count=4))
@@ -103,7 +104,7 @@ def test_a_front_stands_on_a_device_with_an_offset_once_it_is_corrected(seed: in
 @pytest.mark.parametrize("seed", range(5))
 def test_pure_noise_never_stands_and_ends_at_the_limit(seed: int) -> None:
     aim = tiny_aim(seed, stages=STAGES)
-    flat = replace(table_of(aim), blocks=tuple(np.zeros(4) for _ in range(STAGES)), fixed=1e-3)
+    flat = with_blocks(table_of(aim), [np.zeros(4) for _ in range(STAGES)], fixed=1e-3)
     result = stand(aim, exhaustive, Noisy(flat, 0.8, seed), line(table_of(aim)), Plan(count=4, rounds=3))
     assert not result.stands
     assert len(result.history) == 3
@@ -123,9 +124,9 @@ def test_a_block_that_a_table_has_wrong_leaves_the_front() -> None:
     aim = tiny_aim(3, stages=STAGES)
     table, rows = table_of(aim), all_rows(aim)
     block = int(np.bincount(exhaustive(aim).rows[:, 0]).argmax())  # the front's favourite of the first stage
-    wrong = [values.copy() for values in table.blocks]
+    wrong = [values.copy() for values in blocks_of(table)]
     wrong[0][block] += table.mean(rows).max()  # worse than anything
-    truth = replace(table, blocks=tuple(wrong))
+    truth = with_blocks(table, wrong)
 
     def by_blocks(picked: np.ndarray, measured: np.ndarray) -> CostModel:
         """Fit every block of the first stage, from the table's cost on."""
@@ -133,7 +134,7 @@ def test_a_block_that_a_table_has_wrong_leaves_the_front() -> None:
         change = np.linalg.lstsq(
             np.vstack([ones, 1e-6 * np.eye(4)]), [*(measured - table.mean(picked)), *[0] * 4], rcond=None
         )[0]
-        return replace(table, blocks=(table.blocks[0] + change, *table.blocks[1:]))
+        return with_blocks(table, (blocks_of(table)[0] + change, *blocks_of(table)[1:]))
 
     result = stand(aim, exhaustive, truth, by_blocks, Plan(count=4, rounds=6))
     assert result.stands
@@ -169,7 +170,7 @@ def test_a_front_that_was_measured_whole_is_judged_by_what_was_measured() -> Non
     assert result.history[0].measured == 4, "random ones, to fit to"
     assert len(found(result.rows)) == len(front) + 4
     assert result.stands
-    wrong = replace(table, correction=Correction(2.0))
+    wrong = Lined(table, 2.0)
     result = stand(aim, exhaustive, wrong, line(table), Plan(count=4), known=(front, wrong.mean(front)))
     assert [one.stands for one in result.history] == [False, True]
 
@@ -177,7 +178,7 @@ def test_a_front_that_was_measured_whole_is_judged_by_what_was_measured() -> Non
 def test_a_front_of_one_network_is_corrected_by_others() -> None:
     aim = tiny_aim(1, stages=STAGES)
     table, seen = table_of(aim), exhaustive(aim).rows[:1]
-    truth = replace(table, correction=Correction(2.0, 1e-4))
+    truth = Lined(table, 2.0, 1e-4)
 
     def search(asked: Aim) -> ParetoFront:
         return front_of(asked, seen, 1)
@@ -203,7 +204,7 @@ def test_a_cost_that_cannot_be_fitted_is_said_and_nothing_stands_on_it() -> None
 def test_a_limit_on_the_cost_goes_with_it() -> None:
     free = tiny_aim(4, stages=STAGES)
     table = table_of(free)
-    truth = replace(table, correction=Correction(1.5))
+    truth = Lined(table, 1.5)
     highest = float(np.median(truth.mean(exhaustive(free).rows)))
     aim = replace(free, limits=[Limit(table, highest)])
     result = stand(aim, exhaustive, truth, line(table), Plan(count=4))
@@ -218,7 +219,7 @@ def test_a_limit_on_the_cost_goes_with_it() -> None:
 def test_networks_are_chosen_new_spread_and_uncertain_ones(seed: int, count: int, before: int) -> None:
     aim = tiny_aim(seed, stages=STAGES)
     rng = np.random.default_rng(seed)
-    table = replace(table_of(aim), errors=tuple(rng.uniform(0, 1e-4, 4) for _ in range(STAGES)))
+    table = with_errors(table_of(aim), [rng.uniform(0, 1e-4, 4) for _ in range(STAGES)])
     front = exhaustive(aim)
     known = front.rows[rng.permutation(len(front))[:before]]
     rows = chosen(front, table, count, known)
@@ -233,7 +234,7 @@ def test_networks_are_chosen_new_spread_and_uncertain_ones(seed: int, count: int
 
 def test_each_round_is_a_line_of_the_file() -> None:
     aim = tiny_aim(6, stages=STAGES)
-    truth = replace(table_of(aim), correction=Correction(2.0))
+    truth = Lined(table_of(aim), 2.0)
     frame = stand(aim, exhaustive, truth, line(table_of(aim)), Plan(count=4)).frame()
     assert frame["round"].tolist() == [1, 2]
     assert frame["stands"].tolist() == [False, True]
@@ -266,7 +267,7 @@ def test_a_front_is_verified_on_this_cpu(tmp_path: Path) -> None:
     np.testing.assert_allclose(result.cost.mean(result.rows), result.measured, rtol=1)
     kept = correction_of(table)
     assert kept is not None
-    assert kept.networks == len(result.rows)
+    assert len(kept.networks) == len(result.rows)
     listed = pd.read_csv(table.path.with_suffix(".networks.csv"))
     assert set(listed["median_s"]) == set(result.measured)
     rounds = pd.read_csv(table.path.with_suffix(".standing.csv"))
