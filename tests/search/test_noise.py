@@ -115,7 +115,7 @@ def test_a_limit_out_of_reach_is_named_with_the_lowest_of_all_networks_though_fe
     qualities = (np.where(np.arange(4) == free.costs[0].parts().terms[0][0].argmin(), np.inf, 0.5), *free.qualities[1:])
     aim = replace(free, qualities=qualities)
     cheap = lowest_of(aim)
-    limited = replace(aim, limits=[Limit(aim.costs[1], 1.0), Limit(aim.costs[0], cheap * 0.99)])
+    limited = replace(aim, limits=[Limit(aim.costs[1], 1e12), Limit(aim.costs[0], cheap * 0.99)])
     with pytest.raises(NothingToFit) as caught:
         front_of(limited, all_rows(aim)[-3:], evaluations=3)
     assert f"the limit chip {printed(cheap * 0.99, 's')} must be within reach" in str(caught.value)
