@@ -23,7 +23,7 @@ def table_in(roots: Sequence[Path], device: str, space: str) -> LatencyTable:
     """
     name, _, variant = device.partition("/")
     for root in roots:
-        tables = sorted(path for path in (root / name / space).glob("*.csv") if path.with_suffix(".toml").exists())
+        tables = sorted(path for path in (root / name / space).glob("*.csv") if _is_table(path))
         if variant:
             tables = [path for path in tables if path.stem == variant]
         if len(tables) > 1:
@@ -41,6 +41,11 @@ def table_in(roots: Sequence[Path], device: str, space: str) -> LatencyTable:
         known=known,
         cure=f"donna-hw profile {space} --device {name} fills one",
     )
+
+
+def _is_table(path: Path) -> bool:
+    """Return whether a CSV is a table: one with a TOML beside it that is no list of whole networks."""
+    return path.with_suffix(".toml").exists() and not path.name.endswith(".networks.csv")
 
 
 def named_table(name: str, folder: Path) -> LatencyTable:

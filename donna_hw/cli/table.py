@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from donna_hw.cli.importing import import_
+
 TABLES = click.option(
     "--tables",
     type=click.Path(path_type=Path),
@@ -17,7 +19,7 @@ TABLES = click.option(
 
 @click.group()
 def table() -> None:
-    """Show a latency table, check that it covers its space, or compare two.
+    """Show a latency table, check that it covers its space, compare two, or import one.
 
     A table is named by its .csv, or by DEVICE/SPACE[/VARIANT].
     """
@@ -77,4 +79,5 @@ def compare(first: str, second: str, tables: Path, path: Path | None, top: int) 
     click.echo(text_of_comparison(found, top))
 
 
+table.add_command(import_)
 COMMANDS = (table,)
