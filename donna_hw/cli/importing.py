@@ -40,3 +40,30 @@ def help_(source: Path, out: Path, devices: tuple[str, ...]) -> None:
         found.write(path)
         click.echo(f"{path}: {len(found.seconds)} networks, measured, in seconds (the file's ms times 0.001)")
     click.echo(f"licence: {found.facts['licence']}; keep this line with the data")
+
+
+DEVICE = click.option(
+    "--device", required=True, help="Name of the device that the times are of; the file does not say."
+)
+
+
+def _lookup(kind: str, words: str) -> None:
+    @import_.command(kind, help=f"Read a latency table of {words}: a YAML of layers, into a table of a space.")
+    @SOURCE
+    @OUT
+    @DEVICE
+    @click.option("--space", "space_name", required=True, help="The space, with its resolution: ofa_mobilenetv3@224px.")
+    @click.option("--unit", required=True, help="Unit of the file's times, s, ms or us, which it does not say.")
+    def command(source: Path, out: Path, device: str, space_name: str, unit: str) -> None:
+        from donna_hw.imports.lookup_yaml import Lookup
+        from donna_hw.spaces import load_space
+
+        table = Lookup.read(source, kind, unit).table(load_space(space_name), device, out)
+        used = table.info.conditions["layers_used"]
+        click.echo(
+            f"{table.path}: {len(table.frame)} rows of {used} layers, published, in seconds; the file's were taken as {unit}"
+        )
+
+
+_lookup("ofa", "Once-for-All")
+_lookup("proxylessnas", "ProxylessNAS")

@@ -124,7 +124,7 @@ def _of_npz(source: Path, devices: Sequence[str]) -> tuple[np.ndarray, dict[str,
     try:
         with np.load(source, allow_pickle=False) as file:
             found = {name: file[name] for name in file.files if not devices or name in ("arch", *devices)}
-    except (OSError, ValueError, BadZipFile) as error:
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise BadFile(f"{source} must be an .npz of arrays", found=str(error), cure="name such a file") from None
     except AttributeError:
         raise BadFile(f"{source} must be an .npz of arrays", found="one array", cure="name such a file") from None
@@ -182,7 +182,8 @@ def _loaded(path: Path) -> Any:
     import torch
 
     scalar: Any = np.int64(0).__reduce__()[0]  # what makes a NumPy number of its bytes
-    plain: list[Any] = [(scalar, "numpy.core.multiarray.scalar"), np.dtype, type(np.dtype(np.int64)), _codecs.encode]
+    names = [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]  # by NumPy 1's name, and by 2's
+    plain: list[Any] = [*names, np.dtype, type(np.dtype(np.int64)), _codecs.encode]
     try:
         with torch.serialization.safe_globals(plain):
             return torch.load(path, weights_only=True)
