@@ -122,12 +122,12 @@ def _check_values(found: np.ndarray, known: Sequence[Any], what: str, source: Pa
 
 def _of_npz(source: Path, devices: Sequence[str]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     try:
-        with np.load(source, allow_pickle=False) as file:
-            found = {name: file[name] for name in file.files if not devices or name in ("arch", *devices)}
+        with source.open("rb") as stream:
+            file = np.load(stream, allow_pickle=False)
+            names = getattr(file, "files", [])  # none where the file is a single array
+            found = {name: file[name] for name in names if not devices or name in ("arch", *devices)}
     except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise BadFile(f"{source} must be an .npz of arrays", found=str(error), cure="name such a file") from None
-    except AttributeError:
-        raise BadFile(f"{source} must be an .npz of arrays", found="one array", cure="name such a file") from None
     arch = found.pop("arch", np.empty(0))
     for name in (*devices, *found):
         device_of(name)
