@@ -45,7 +45,7 @@ def table_in(roots: Sequence[Path], cost: str, space: str) -> LatencyTable:
 
 def _tables(folder: Path, variant: str = "*") -> list[tuple[Path, str]]:
     """Return the CSV and the quantity of every table of a folder whose variant is as asked."""
-    paths = sorted(path for path in folder.glob(f"{variant}.csv") if path.with_suffix(".toml").exists())
+    paths = sorted(path for path in folder.glob(f"{variant}.csv") if _is_table(path))
     return [(path, read_model(path.with_suffix(".toml"), TableInfo).quantity) for path in paths]
 
 
@@ -68,6 +68,11 @@ def own_table(table: LatencyTable, folder: Path | None) -> LatencyTable:
         if source.exists() and not path.with_suffix(suffix).exists():
             write_atomic(path.with_suffix(suffix), source.read_bytes())
     return LatencyTable.read(path)
+
+
+def _is_table(path: Path) -> bool:
+    """Return whether a CSV is a table: one with a TOML beside it that is no list of whole networks."""
+    return path.with_suffix(".toml").exists() and not path.name.endswith(".networks.csv")
 
 
 def named_table(name: str, folder: Path) -> LatencyTable:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from donna_hw.cli.importing import import_
+
 TABLES = click.option(
     "--tables",
     type=click.Path(path_type=Path),
@@ -17,7 +19,7 @@ TABLES = click.option(
 
 @click.group()
 def table() -> None:
-    """Show a latency table, check that it covers its space, compare two, or complete one of another space.
+    """Show a latency table, check that it covers its space, compare two, complete, fit, correct or import one.
 
     A table is named by its .csv, or by [QUANTITY@]DEVICE/SPACE[/VARIANT], such as energy@tensor_unit/donna.
     """
@@ -98,4 +100,5 @@ def complete(names: tuple[str, ...], tables: Path, space_name: str, own: tuple[s
     click.echo(text_of_completed(complete_table(given, load_space(space_name), out, known)))
 
 
+table.add_command(import_)
 COMMANDS = (table,)

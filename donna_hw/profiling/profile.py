@@ -54,6 +54,10 @@ def profile_space(
     """
     began = time.time()
     protocol, effort, mode = protocol or device.protocol, effort or Effort(), checked_mode(mode)
+    if space.global_axes:
+        rule, axes = f"a table is of one setting of each global axis of {space.name}", space.global_axes
+        cure = f"name one, such as {space.name}@{space.input_shape[1]}px"
+        raise BadSetting(rule, found=", ".join(axis.name for axis in axes), cure=cure)
     parts = parts_of(space)
     kind = device.kind()
     if issubclass(kind, ExactBackend):

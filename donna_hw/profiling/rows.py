@@ -103,6 +103,20 @@ def _without_samples(method: str) -> Row:
     return {**dict.fromkeys(UNSAMPLED, ""), "samples": 0, "rounds": 0, "method": method, "stopped": ""}
 
 
+def absent_row(column: str) -> Row:
+    """Return the cells of a block without layers, a skipped one: it costs nothing, and nothing is measured."""
+    return {
+        **dict.fromkeys(("raw_median_s", "mean_s", "min_s"), ""),
+        **dict.fromkeys((column, "low_s", "high_s"), 0.0),
+        "samples": 0,
+        "rounds": 0,
+        "method": "absent",
+        "stopped": "",
+        "verdict": "trusted",
+        "evidence": "no layers",
+    }
+
+
 def estimate_of(measurement: Measurement) -> Estimate:
     """Return a measurement's value with a standard error whose normal interval is as wide as the measurement's own."""
     return Estimate(measurement.value_s, measurement.interval.half / Z95)

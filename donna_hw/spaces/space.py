@@ -377,8 +377,9 @@ class Space:
             raise BadSetting(f"{self.name} has {self.size} architectures; draw no more", found=count)
         rng = np.random.default_rng(rng)
         found: dict[tuple[int, ...], None] = {}
+        sizes = np.array(self.column_sizes)
         while len(found) < count:
-            row = rng.integers(0, self.column_sizes)
+            row = rng.integers(0, sizes)
             found.setdefault(tuple(int(m) for m in row))
         return np.array(list(found), dtype=np.int64).reshape(count, len(self.columns))
 
