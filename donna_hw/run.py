@@ -58,8 +58,12 @@ class Run:
 
     @cached_property
     def space(self) -> Space:
-        """The recipe's search space."""
-        return load_space(self.recipe.space)
+        """The recipe's search space; raises `BadSetting` for one with a global axis, since a run's images have one size."""
+        space = load_space(self.recipe.space)
+        if space.global_axes:
+            rule, cure = "a run is of one setting of each global axis", f"such as {space.name}@{space.input_shape[1]}px"
+            raise BadSetting(rule, found=", ".join(axis.name for axis in space.global_axes), cure=cure)
+        return space
 
     @cached_property
     def data(self) -> Dataset:

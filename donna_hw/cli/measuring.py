@@ -53,10 +53,19 @@ def spaces() -> None:
     for name in space_names():
         space = load_space(name)
         members = reach(space).values()
-        axes = ", ".join(f"{axis.name} {_values(axis)}" for axis in space.stages[0].axes)
+        axes = ", ".join(f"{axis.name} {_values(axis)}" for axis in (*space.stages[0].axes, *space.global_axes))
+        blocks = "/".join(map(str, sorted(set(space.stage_sizes))))
         counts = [f"{printed(member.macs, 'MAC')}, {printed(member.params, 'parameter')}" for member in members]
-        rows.append([name, f"{len(space.stages)} x {space.stages[0].size}", f"{space.size:.3g}", *counts, axes])
-    header = ["space", "stages x blocks", "networks", "smallest", "reference", "largest", "axes of the first stage"]
+        rows.append([name, f"{len(space.stages)} x {blocks}", f"{space.size:.3g}", *counts, axes])
+    header = [
+        "space",
+        "stages x blocks",
+        "networks",
+        "smallest",
+        "reference",
+        "largest",
+        "axes of the first stage, global ones",
+    ]
     click.echo(table(header, rows))
 
 

@@ -54,8 +54,8 @@ def points(run: Run) -> Points:
     cost, space = run.cost(run.device.name), run.space
     rows = np.array(
         [
-            [stage.number_of_label(label) for stage, label in zip(space.stages, labels, strict=True)]
-            for labels in front[[stage.name for stage in space.stages]].to_numpy()
+            space.row(space.from_labels(dict(zip(space.columns, labels, strict=True))))
+            for labels in front[list(space.columns)].to_numpy()
         ]
     )
     library = run.architectures.networks("library", "test")
