@@ -86,8 +86,8 @@ class LatencyTable:
     """Costs by part and axis values, with their origin.
 
     frame: columns `part`, one for each axis, `layers_hash`, the cost (`info.column`, in `info.unit`), and for measured tables
-    `low_s`, `high_s` (95 % interval), `raw_median_s`, `mean_s`, `min_s`, `samples`, `rounds`, `method` (`measured`, `composed`, `learned`, or
-    `absent` of a block without layers, which costs nothing),
+    `low_s`, `high_s` (95 % interval), `raw_median_s`, `mean_s`, `min_s`, `samples`, `rounds`, `method` (`measured`, `composed`, `learned`,
+    or `absent` of a block without layers, which costs nothing),
     `stopped` (the rule that ended the measurement), `verdict`, `evidence`. `latency_tables/README.md` explains them.
     """
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from donna_hw.blocks.cells import Skip
+from donna_hw.costs.model import CostParts
 from donna_hw.costs.table_cost import TableCost
 from donna_hw.errors import BadFile, BadTable, UnknownName
 from donna_hw.files import read_text
@@ -88,7 +89,7 @@ def read_puzzle(path: Path) -> PuzzleLibrary:
         if values is not None:
             blocks = tuple(factor * stage for stage in values)
             errors = tuple(np.zeros_like(stage) for stage in blocks)
-            costs[name] = TableCost(name, unit, blocks, errors, 0.0, 0.0)
+            costs[name] = TableCost(name, unit, (CostParts((blocks,), (0.0,)),), ((errors,),), np.zeros((1, 1)))
     found = {name: _values(layers, "metrics", name, path) for name in METRICS}
     metrics = {name: values for name, values in found.items() if values is not None}
     if not costs or not metrics:
