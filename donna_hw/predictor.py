@@ -170,7 +170,7 @@ def _log_quality(qualities: Array) -> Array:
 
 
 def _log_gain(qualities: Array, high: Array) -> Array:
-    return np.maximum(_log_quality(qualities) - _log_quality(high), 0.0)
+    return np.asarray(np.maximum(_log_quality(qualities) - _log_quality(high), 0.0))
 
 
 def _with_products(features: Array) -> Array:
@@ -178,7 +178,9 @@ def _with_products(features: Array) -> Array:
     return np.hstack([features, *(features[:, [i]] * features[:, [j]] for i, j in pairs)])
 
 
-Features = Callable[[Array, Array], Array]  # NSR [n, stages], and the highest of each stage in the fit, to [n, features]
+Features = Callable[
+    [Array, Array], Array
+]  # NSR [n, stages], and the highest of each stage in the fit, to [n, features]
 KINDS: dict[str, Features] = {
     "monotone": lambda qualities, high: _log_quality(qualities),
     "ridge2": lambda qualities, high: _with_products(qualities),

@@ -209,7 +209,7 @@ def test_the_monotone_second_order_predictor_gives_back_noiseless_coefficients()
     np.testing.assert_allclose(predictor.weights / predictor.scale, true, atol=1e-2)
 
 
-@pytest.mark.parametrize("alpha", [1e-2, 1.0, 100.0])
+@pytest.mark.parametrize("alpha", [1.0, 100.0])
 def test_left_out_is_a_fit_to_the_others_for_ridge2_monotone(alpha: float) -> None:
     """scikit-learn's Ridge with weights of zero or more, on standardised features."""
     qualities, top1 = example()

@@ -13,11 +13,10 @@ import numpy as np
 
 from donna_hw.errors import BadSetting, NothingToFit
 from donna_hw.quadratic import Quadratic
+from donna_hw.search.bounds import GRID_PERCENT, PAIRS, Boxes, Thresholds, gathered
+from donna_hw.search.front import non_dominated
 
-GRID_PERCENT = 1e-9  # accuracies that round to the same multiple are equal
 BOXES = (64, 2048)  # a beginning is tried against few boxes first, and what is left against many
-PAIRS = 1 << 18  # of beginnings and boxes at a time: what stays in the processor's cache
-BINS = 1 << 15  # of the cost, in which the best known accuracy is looked up
 SCOUTS = 8
 
 Array = np.ndarray
@@ -39,16 +38,8 @@ class _Begun(NamedTuple):
     value: Array
     slopes: Array
 
-    def picked(self, which: Array) -> _Begun:
+    def picked(self, which: Array | slice) -> _Begun:
         return _Begun(*(column[which] for column in self))
-
-
-class _Boxes(NamedTuple):
-    """Ways to finish: the lowest cost int [m], the highest value float [m] and t float [m, stages left] of each box."""
-
-    cost: Array
-    value: Array
-    t: Array
 
 
 def second_order_front(quadratic: Quadratic, costs: tuple[Array, ...], highest: int | None = None) -> Front:
@@ -61,7 +52,8 @@ def second_order_front(quadratic: Quadratic, costs: tuple[Array, ...], highest: 
     _check(quadratic, costs)
     kept = [_worth_it(*each) for each in zip(costs, quadratic.linear, quadratic.t, strict=True)]
     linear, t, whole = (
-        tuple(values[own] for values, own in zip(term, kept, strict=True)) for term in (quadratic.linear, quadratic.t, costs)
+        tuple(values[own] for values, own in zip(term, kept, strict=True))
+        for term in (quadratic.linear, quadratic.t, [cost.astype(np.int64) for cost in costs])
     )
     most = sum(int(cost.max()) for cost in whole)
     least = sum(int(cost.min()) for cost in whole)
@@ -90,7 +82,7 @@ class _Tree:
 
     def front(self) -> Front:
         known = self._known()
-        thresholds = _Thresholds(known, self.least, self.highest, self._rounding())
+        thresholds = Thresholds((known.cost, known.accuracy), self.least, self.highest, self._rounding())
         boxes = self._finishes()
         begun = self._root()
         for stage in range(self.stages):
@@ -99,10 +91,10 @@ class _Tree:
             for start in range(0, max(len(begun.cost), 1), size):
                 part = self._grown(begun.picked(slice(start, start + size)), stage)
                 for level in boxes[stage + 1]:
-                    part = part.picked(thresholds.passed(part, stage + 1, level))
+                    part = part.picked(thresholds.passed(part.cost, part.value, part.slopes[:, stage + 1 :], level))
                 parts.append(part)
             begun = _Begun(*map(np.concatenate, zip(*parts, strict=True)))
-        return _front(*map(np.concatenate, zip(known, (begun.rows, begun.value, begun.cost), strict=True)), self.highest)
+        return self._front_of([known, Front(begun.rows, begun.value, begun.cost)])
 
     def _rounding(self) -> float:
         """Return by how much a bound may be rounded off, in per cent: sums of other orders than `Quadratic` has."""
@@ -112,8 +104,10 @@ class _Tree:
         return float(8 * self.stages**2 * np.finfo(float).eps * size)
 
     def _root(self) -> _Begun:
-        none = np.zeros((1, 0), dtype=np.int16)
-        return _Begun(none, np.zeros(1, dtype=np.int64), np.full(1, self.quadratic.intercept), np.zeros((1, self.stages)))
+        none = np.zeros((1, 0), dtype=np.int32)
+        return _Begun(
+            none, np.zeros(1, dtype=np.int64), np.full(1, self.quadratic.intercept), np.zeros((1, self.stages))
+        )
 
     def _grown(self, begun: _Begun, stage: int) -> _Begun:
         """Return every beginning with every block of the next stage, summed in the order of `Quadratic`."""
@@ -121,7 +115,7 @@ class _Tree:
         count = len(begun.cost)
         value = begun.value[:, None] + (linear + begun.slopes[:, stage, None] * t)
         slopes = begun.slopes[:, None] + t[:, None] * self.quadratic.interactions[stage]
-        blocks = np.tile(np.arange(len(t), dtype=np.int16), count)
+        blocks = np.tile(np.arange(len(t), dtype=np.int32), count)
         rows = np.concatenate([np.repeat(begun.rows, len(t), axis=0), blocks[:, None]], axis=1)
         cost = begun.cost[:, None] + self.costs[stage]
         return _Begun(rows, cost.ravel(), value.ravel(), slopes.reshape(-1, self.stages))
@@ -136,71 +130,33 @@ class _Tree:
                 begun = self._grown(begun, stage)
                 score = begun.value + begun.slopes[:, stage + 1 :] @ ahead[stage + 1 :]
                 begun = begun.picked(_best(begun.cost, score))
-            fronts.append((begun.rows, begun.value, begun.cost))
-        return _front(*map(np.concatenate, zip(*fronts, strict=True)), self.highest)
+            fronts.append(Front(begun.rows, begun.value, begun.cost))
+        return self._front_of(fronts)
 
-    def _finishes(self) -> list[list[_Boxes]]:
+    def _front_of(self, found: list[Front]) -> Front:
+        """Return the front of several sets of networks, their accuracies rounded to the grid."""
+        rows, accuracy, cost = map(np.concatenate, zip(*found, strict=True))
+        steps = np.rint(accuracy / GRID_PERCENT)
+        which = _best(cost, steps)
+        which = which[cost[which] <= self.highest]
+        return Front(rows[which], steps[which] * GRID_PERCENT, cost[which])
+
+    def _finishes(self) -> list[list[Boxes]]:
         """Return for each number of stages done the boxes of ways to finish, few first."""
-        one = _Boxes(np.zeros(1, dtype=np.int64), np.zeros(1), np.zeros((1, 0)))
+        one = Boxes(np.zeros(1, dtype=np.int64), np.zeros(1), np.zeros((1, 0)))
         found = [[one]]
         for stage in range(self.stages - 1, 0, -1):
             last = found[0][-1]
             t, weights = self.quadratic.t[stage], self.quadratic.interactions
             cost = self.costs[stage][:, None] + last.cost
-            value = self.quadratic.linear[stage][:, None] + last.value + t[:, None] * (last.t @ weights[stage, stage + 1 :])
+            value = (
+                self.quadratic.linear[stage][:, None] + last.value + t[:, None] * (last.t @ weights[stage, stage + 1 :])
+            )
             each = np.broadcast_to(last.t, (len(t), *last.t.shape)).reshape(cost.size, -1)
-            boxes = _Boxes(cost.ravel(), value.ravel(), np.column_stack([np.repeat(t, len(last.cost)), each]))
+            boxes = Boxes(cost.ravel(), value.ravel(), np.column_stack([np.repeat(t, len(last.cost)), each]))
             typical = sum(np.median(self.quadratic.t[i]) * weights[i, stage:] for i in range(stage))
-            found.insert(0, [_gathered(boxes, np.asarray(typical), count) for count in BOXES])
+            found.insert(0, [gathered(boxes, np.asarray(typical), count) for count in BOXES])
         return [[], *found]
-
-
-class _Thresholds:
-    """What a network must be more accurate than, by its cost in bins: a bin has the accuracy known at its lower edge."""
-
-    def __init__(self, known: Front, least: int, highest: int, rounding: float) -> None:
-        self.least = least
-        self.shift = max(0, (highest - least).bit_length() - BINS.bit_length() + 1)
-        edges = least + (np.arange(((highest - least) >> self.shift) + 2, dtype=np.int64) << self.shift)
-        self.last = len(edges) - 1
-        best = np.concatenate([[-np.inf], known.accuracy + GRID_PERCENT / 2 - rounding])
-        self.accuracy = best[np.searchsorted(known.cost, edges, side="right")]
-        self.accuracy[-1] = np.inf  # the bin of all that costs too much
-
-    def passed(self, begun: _Begun, stage: int, boxes: _Boxes) -> Array:
-        """Return bool [n]: beginnings that some box might finish to a network which beats all that are known."""
-        found = np.zeros(len(begun.cost), dtype=bool)
-        size = max(1, PAIRS // len(boxes.cost))
-        done = boxes.cost - self.least
-        for start in range(0, len(found), size):
-            part = slice(start, start + size)
-            places = np.minimum((begun.cost[part, None] + done) >> self.shift, self.last)
-            best = begun.slopes[part, stage:] @ boxes.t.T
-            best += begun.value[part, None]
-            best += boxes.value
-            found[part] = (best > self.accuracy[places]).any(axis=1)
-        return found
-
-
-def _gathered(boxes: _Boxes, typical: Array, count: int) -> _Boxes:
-    """Return at most `count` boxes (a power of two), halved time and again where they are widest; typical: slopes of the stages left."""
-    if len(boxes.cost) <= count:
-        return boxes
-    points = np.column_stack([boxes.cost, boxes.value, boxes.t * typical])
-    points[:, 0] *= np.ptp(points[:, 1:].sum(axis=1)) / max(np.ptp(points[:, 0]), 1.0)
-    order = np.minimum(np.arange(-(-len(points) // count) * count), len(points) - 1)[None]
-    while len(order) < count:
-        widest = np.ptp(points[order], axis=1).argmax(axis=1)
-        places = np.argsort(points[order, widest[:, None]], axis=1, kind="stable")
-        order = np.take_along_axis(order, places, axis=1).reshape(2 * len(order), -1)
-    return _Boxes(boxes.cost[order].min(axis=1), boxes.value[order].max(axis=1), boxes.t[order].max(axis=1))
-
-
-def _front(rows: Array, accuracy: Array, cost: Array, highest: int) -> Front:
-    accuracy = np.rint(accuracy / GRID_PERCENT)
-    which = _best(cost, accuracy)
-    which = which[cost[which] <= highest]
-    return Front(rows[which], accuracy[which] * GRID_PERCENT, cost[which])
 
 
 def _best(cost: Array, score: Array) -> Array:
@@ -212,12 +168,38 @@ def _best(cost: Array, score: Array) -> Array:
 
 
 def _worth_it(cost: Array, linear: Array, t: Array) -> Array:
-    """Return the numbers of a stage's blocks that no other beats in cost, linear and t; of equals the first."""
-    from moocore import is_nondominated
-
+    """Return the numbers of a stage's blocks that no other beats in cost, linear and t; of equals one."""
     usable = np.flatnonzero(np.isfinite(linear))
-    return usable[is_nondominated(np.column_stack([cost, -linear, -t])[usable])]
+    return np.asarray(usable[non_dominated(np.column_stack([cost, -linear, -t])[usable])])
 
 
 def _check(quadratic: Quadratic, costs: tuple[Array, ...]) -> None:
-    pass
+    weights = quadratic.interactions
+    sizes = [
+        (len(cost), len(linear), len(t)) for cost, linear, t in zip(costs, quadratic.linear, quadratic.t, strict=True)
+    ]
+    rules = {
+        "every block must have one cost, one linear term and one t": all(len(set(size)) == 1 for size in sizes),
+        "interactions must be symmetric, finite and zero or more": np.isfinite(weights).all()
+        and (weights >= 0).all()
+        and np.array_equal(weights, weights.T),
+        "every t must be finite and zero or more": all((np.isfinite(t) & (t >= 0)).all() for t in quadratic.t),
+        "linear terms must be numbers, or minus infinity": all((linear < np.inf).all() for linear in quadratic.linear),
+        "costs must be whole numbers below 2^53": all(
+            np.issubdtype(cost.dtype, np.integer) and (np.abs(cost) < 2**53).all() for cost in costs
+        ),
+    }
+    for rule, kept in rules.items():
+        if not kept:
+            raise BadSetting(
+                f"a second-order search: {rule}",
+                found="others",
+                cure="give the predictor's own Quadratic and whole costs",
+            )
+    for stage, linear in enumerate(quadratic.linear):
+        if not np.isfinite(linear).any():
+            raise NothingToFit(
+                "every stage needs a block that can be used",
+                found=f"none in stage {stage}",
+                cure="train more blocks of it",
+            )

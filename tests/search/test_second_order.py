@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from donna_hw.errors import BadSetting, NothingToFit
 from donna_hw.predictor import fit_predictor
 from donna_hw.quadratic import Quadratic
-from donna_hw.search.second_order import GRID_PERCENT, Front, second_order_front
+from donna_hw.search.bounds import GRID_PERCENT
+from donna_hw.search.second_order import Front, second_order_front
 
 Costs = tuple[np.ndarray, ...]
 Problem = tuple[Quadratic, Costs]
@@ -61,7 +63,7 @@ def drawn(seed: int, sizes: list[int], *, coarse: bool = False, diverged: bool =
 SIZES = st.lists(st.integers(1, 5), min_size=1, max_size=4)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.integers(0, 2**31), SIZES, st.booleans(), st.booleans(), st.none() | st.floats(0, 1))
 def test_the_front_is_that_of_every_network(
     seed: int, sizes: list[int], coarse: bool, diverged: bool, limited: float | None
@@ -88,3 +90,69 @@ def test_the_front_of_larger_spaces_is_that_of_every_network(seed: int) -> None:
     best = order[steps[order] > before]
     front = second_order_front(rising, costs)
     assert points_of(front) == [(int(cost[i]), int(steps[i])) for i in best]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_fitted_predictor_is_searched_exactly(seed: int) -> None:
+    """From qualities to the front, diverged blocks included, by the predictor itself."""
+    rng = np.random.default_rng(seed)
+    library = rng.uniform(0.01, 1.0, (25, 3))
+    top1 = 60 - np.log(library) @ [1, 2, 3] + np.log(library[:, 0]) * np.log(library[:, 2]) + rng.normal(size=25)
+    predictor = fit_predictor(library, top1, "ridge2_monotone")
+    qualities = [np.where(rng.uniform(size=5) < 0.2, np.inf, rng.uniform(0.0, 1.5, 5)) for _ in range(3)]
+    for values in qualities:
+        values[0] = 0.5
+    quadratic = predictor.quadratic(qualities)
+    assert quadratic is not None
+    costs = tuple(rng.integers(1, 30, 5) for _ in range(3))
+    assert_exact(quadratic, costs)
+    front = second_order_front(quadratic, costs)
+    picked = np.stack([values[front.rows[:, i]] for i, values in enumerate(qualities)], axis=1)
+    np.testing.assert_allclose(predictor(picked)[0], front.accuracy, rtol=0, atol=GRID_PERCENT)
+
+
+def test_without_interactions_every_block_counts_by_itself() -> None:
+    """Closed form: each stage sells one unit of accuracy for a price of its own, so the front buys the cheapest first."""
+    linear = tuple(np.array([0.0, 1.0]) for _ in range(3))
+    costs = (np.array([0, 5]), np.array([0, 1]), np.array([0, 3]))
+    front = second_order_front(Quadratic(linear, linear, np.zeros((3, 3)), 70.0), costs)
+    assert points_of(front) == [
+        (cost, round(accuracy / GRID_PERCENT)) for cost, accuracy in zip((0, 1, 4, 9), (70, 71, 72, 73), strict=True)
+    ]
+    assert front.rows.tolist() == [[0, 0, 0], [0, 1, 0], [0, 1, 1], [1, 1, 1]]
+
+
+def test_equal_networks_are_one_point_of_the_front() -> None:
+    same = (np.full(4, 0.5),) * 3
+    front = second_order_front(Quadratic(same, same, 1.0 - np.eye(3), 0.0), (np.full(4, 7),) * 3)
+    assert points_of(front) == [(21, round((1.5 + 0.75) / GRID_PERCENT))]
+
+
+def test_a_limit_that_no_network_keeps_is_named_with_the_least_that_one_can() -> None:
+    quadratic, costs = drawn(0, [3, 3])
+    least = sum(int(values.min()) for values in costs)
+    assert points_of(second_order_front(quadratic, costs, least))[0][0] == least
+    with pytest.raises(NothingToFit, match=f"within the limit.*raise it to {least} or more"):
+        second_order_front(quadratic, costs, least - 1)
+
+
+def test_a_stage_without_a_usable_block_is_named() -> None:
+    quadratic, costs = drawn(0, [3, 3])
+    broken = replace(quadratic, linear=(quadratic.linear[0], np.full(3, -np.inf)))
+    with pytest.raises(NothingToFit, match="none in stage 1"):
+        second_order_front(broken, costs)
+
+
+def test_terms_that_are_no_such_numbers_are_refused() -> None:
+    quadratic, costs = drawn(0, [3, 3])
+    negative = tuple(-1.0 - values for values in quadratic.t)
+    for wrong, rule in (
+        ((replace(quadratic, t=negative), costs), "every t"),
+        ((replace(quadratic, interactions=-quadratic.interactions), costs), "interactions"),
+        ((replace(quadratic, interactions=np.triu(quadratic.interactions)), costs), "symmetric"),
+        ((replace(quadratic, linear=(np.full(3, np.nan), quadratic.linear[1])), costs), "linear terms"),
+        ((quadratic, tuple(values / 3 for values in costs)), "whole numbers"),
+        ((quadratic, (costs[0][:2], costs[1])), "one cost"),
+    ):
+        with pytest.raises(BadSetting, match=rule):
+            second_order_front(*wrong)
