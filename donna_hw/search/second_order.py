@@ -16,7 +16,7 @@ from donna_hw.quadratic import Quadratic
 from donna_hw.search.bounds import GRID_PERCENT, PAIRS, Boxes, Thresholds, gathered
 from donna_hw.search.front import non_dominated
 
-BOXES = (64, 2048)  # a beginning is tried against few boxes first, and what is left against many
+BOXES = (64, 512, 2048)  # a beginning is tried against few boxes first, and what is left against more
 SCOUTS = 8
 
 Array = np.ndarray
@@ -155,7 +155,11 @@ class _Tree:
             each = np.broadcast_to(last.t, (len(t), *last.t.shape)).reshape(cost.size, -1)
             boxes = Boxes(cost.ravel(), value.ravel(), np.column_stack([np.repeat(t, len(last.cost)), each]))
             typical = sum(np.median(self.quadratic.t[i]) * weights[i, stage:] for i in range(stage))
-            found.insert(0, [gathered(boxes, np.asarray(typical), count) for count in BOXES])
+            levels: list[Boxes] = []
+            for count in reversed(BOXES):
+                boxes = gathered(boxes, np.asarray(typical), count)
+                levels.insert(0, boxes)
+            found.insert(0, levels)
         return [[], *found]
 
 
