@@ -82,22 +82,24 @@ def fit_spreads(observed: Observed, start: Spreads | None = None) -> Spreads:
         tries = 50 if turn == 0 and start is None else 15
         point = minimize(objective, point, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": tries}).x
         spreads = Spreads(point[:groups], point[groups : groups + parts], float(point[-1]), far)
-        plain = spreads.noise(observed.shares, observed.sizes)
-        far = outlying(plain, far, _effects(spreads, observed), observed.errors)
+        far = outlying(spreads.noise(observed.shares, observed.sizes), *_left(spreads, observed))
     assert spreads is not None  # noqa: S101  at least one round
     return Spreads(spreads.log_effects, spreads.log_noise, spreads.growth, far)
 
 
-def outlying(plain: np.ndarray, before: np.ndarray, effects: np.ndarray, errors: np.ndarray) -> np.ndarray:
+def outlying(plain: np.ndarray, left: np.ndarray, variance: np.ndarray) -> np.ndarray:
     """Return how far off each network is, float [n]: (TAILS + expected square of its noise) / (TAILS + 1).
 
-    plain: noise variance without outliers; before: what it was multiplied by; effects: covariance [n, n] of the errors without noise.
+    plain: noise variance without outliers; left: errors that the effects leave; variance: how well those effects are known.
     """
-    noise = plain * before
-    inverse, _ = _inverse(effects + np.diag(noise))
-    left = noise * (inverse @ errors)
-    variance = np.maximum(noise - noise**2 * np.diag(inverse), 0.0)
     return np.asarray((TAILS + (left**2 + variance) / plain) / (TAILS + 1))
+
+
+def _left(spreads: Spreads, observed: Observed) -> tuple[np.ndarray, np.ndarray]:
+    """Return the errors that the effects leave, and the variance of what the effects explain, float [n] each."""
+    noise = spreads.noise(observed.shares, observed.sizes) * spreads.outlying
+    inverse, _ = _inverse(_effects(spreads, observed) + np.diag(noise))
+    return noise * (inverse @ observed.errors), np.maximum(noise - noise**2 * np.diag(inverse), 0.0)
 
 
 def _effects(spreads: Spreads, observed: Observed) -> np.ndarray:

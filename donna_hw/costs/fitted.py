@@ -169,9 +169,8 @@ class FittedCost:
     def _outlying(self) -> np.ndarray:
         """Return how far off each network fitted is, about the effects that are there."""
         mean, (slopes, shares) = self.mean(self.rows), self._sensitivity(self.rows)
-        errors = np.log(self.measured / mean) + slopes @ self._posterior[0]
         plain = self.spreads.noise(shares, self.sizes(mean))
-        return outlying(plain, self.spreads.outlying, (slopes * self._prior) @ slopes.T, errors)
+        return outlying(plain, np.log(self.measured / mean), self._variance(slopes))
 
     @cached_property
     def _observed(self) -> Observed:
@@ -214,11 +213,7 @@ class FittedCost:
             rises, _ = _rises(sums, whole, self.before.sharpness)
             slopes = np.hstack([each * rises[:, [part]] for part, each in enumerate(columns)])
             errors = np.log(self.measured / whole) + slopes @ effects
-            spread = slopes * self._prior
-            root = np.linalg.cholesky(spread @ slopes.T + np.diag(noise))
-            solved = solve_triangular(root, errors, lower=True)
-            taken = solve_triangular(root, spread, lower=True)
-            effects = taken.T @ solved
+            effects, taken = _solved(slopes, errors, noise, self._prior)
         return effects, taken
 
     @cached_property
@@ -274,6 +269,24 @@ class FittedCost:
 
     def _inflation(self, sizes: np.ndarray) -> np.ndarray:
         return np.asarray(np.exp(self.calibration.level + self.calibration.slope * sizes))
+
+
+def _solved(
+    slopes: np.ndarray, errors: np.ndarray, noise: np.ndarray, prior: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the effects float [m] of errors float [n], and a root float [r, m] of what they take from the prior covariance.
+
+    By the smaller of the two systems: of the networks, or of the effects.
+    """
+    if len(errors) <= len(prior):
+        spread = slopes * prior
+        root = np.linalg.cholesky(spread @ slopes.T + np.diag(noise))
+        taken = solve_triangular(root, spread, lower=True)
+        return taken.T @ solve_triangular(root, errors, lower=True), taken
+    weighed = slopes / noise[:, None]
+    left = np.linalg.inv(weighed.T @ slopes + np.diag(1 / prior))
+    values, vectors = np.linalg.eigh(np.diag(prior) - (left + left.T) / 2)
+    return left @ (weighed.T @ errors), np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
 
 
 def _rises(sums: np.ndarray, whole: np.ndarray, sharpness: float | None) -> tuple[np.ndarray, np.ndarray]:

@@ -35,9 +35,9 @@ def test_the_spreads_that_made_the_data_are_found() -> None:
 
 
 def test_a_network_far_off_is_believed_less() -> None:
-    plain, before = np.full(4, 0.01**2), np.ones(4)
+    plain = np.full(4, 0.01**2)
     errors = np.array([0.0, 0.01, -0.01, 0.2])
-    found = outlying(plain, before, np.zeros((4, 4)), errors)
+    found = outlying(plain, errors, np.zeros(4))
     assert found == pytest.approx((TAILS + (errors / 0.01) ** 2) / (TAILS + 1))
 
 

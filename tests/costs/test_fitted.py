@@ -8,7 +8,7 @@ from made_costs import floor_of, made_basis, noisy, random_rows, sum_of
 
 from donna_hw.costs.basis import Basis
 from donna_hw.costs.fit import Fit, calibrated, fit_cost
-from donna_hw.costs.fitted import FittedCost
+from donna_hw.costs.fitted import FittedCost, _solved
 from donna_hw.errors import BadSetting, NothingToFit, UnknownName
 
 
@@ -125,3 +125,14 @@ def test_too_few_or_unknown_is_refused() -> None:
         fit_cost("made", basis, rows, np.ones(9), kind="cubic")
     with pytest.raises(BadSetting, match="an architecture for each"):
         fit_cost("made", basis, rows, np.ones(8))
+
+
+def test_both_systems_give_the_same_effects_and_covariance() -> None:
+    rng = np.random.default_rng(0)
+    slopes, noise, prior = rng.standard_normal((12, 12)), rng.uniform(0.1, 1, 12), rng.uniform(0.1, 2, 12)
+    errors = rng.standard_normal(12)
+    by_networks = _solved(slopes, errors, noise, prior)
+    more = np.vstack([slopes, np.zeros((1, 12))])  # a network that no effect touches says nothing
+    by_effects = _solved(more, np.append(errors, 0.3), np.append(noise, 1.0), prior)
+    assert by_effects[0] == pytest.approx(by_networks[0], rel=1e-8)
+    assert by_effects[1].T @ by_effects[1] == pytest.approx(by_networks[1].T @ by_networks[1], rel=1e-7, abs=1e-9)
