@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from donna_hw.costs.model import CostModel, CostParts, joined
-from donna_hw.errors import BadSetting
+from donna_hw.errors import BadSetting, NothingToFit
 from donna_hw.search.aim import Aim, described
 from donna_hw.search.dominance import non_dominated
 from donna_hw.search.front import ParetoFront
 from donna_hw.search.infeasible import infeasible
+from donna_hw.search.second_order import second_order_front
 from donna_hw.search.sums import NO_LIMIT, undominated_sums
 from donna_hw.spaces.space import Rows
 
@@ -49,7 +50,7 @@ class _Part:
 def why_not_exact(aim: Aim) -> str | None:
     """Return why no exact search of an aim is possible, None where one is."""
     if aim.predictor.scores(aim.qualities) is None:
-        return "the accuracy is no sum over blocks"
+        return _why_not_second_order(aim)
     first = (0,) * len(aim.space.global_axes)
     count = 1
     for cost in {id(cost): cost for cost in (*aim.costs, *(limit.cost for limit in aim.limits))}.values():
@@ -60,18 +61,31 @@ def why_not_exact(aim: Aim) -> str | None:
     return None if count <= DIMENSIONS else f"{count} dimensions of dominance; {DIMENSIONS} are looked at"
 
 
+def _why_not_second_order(aim: Aim) -> str | None:
+    """Return why an accuracy that is no sum cannot be searched exactly."""
+    if aim.predictor.quadratic(aim.qualities) is None:
+        return "the accuracy is no sum over blocks, nor of products of two"
+    parts = aim.costs[0].parts((0,) * len(aim.space.global_axes))
+    others = len(aim.costs) > 1 or any(limit.cost is not aim.costs[0] for limit in aim.limits)
+    if others or parts is None or parts.sharpness is not None:
+        return "the accuracy has second-order terms, and that needs one cost that is a sum"
+    return None
+
+
 def exact_front(aim: Aim) -> ParetoFront:
     """Return the exact front of an aim: one network of each undominated vector of accuracy and costs, and the number of its equals.
 
     Sums are compared on a grid: whole picoseconds, femtojoules, MACs and parameters, 1e-9 of the score. Dimensions of dominance are the
     accuracy, every cost, each part of a launch floor, and each limit's cost; equals are networks that agree in all of them. Each setting of
-    the global axes is searched. Raises `BadSetting` with the reason where it is not possible, `NothingToFit` where no network is within the
+    the global axes is searched. An accuracy with second-order terms is searched by bounds, beside one cost that is a sum; its equals are
+    not counted, each is 1. Raises `BadSetting` with the reason where it is not possible, `NothingToFit` where no network is within the
     limits.
     """
     reason = why_not_exact(aim)
     if reason is not None:
         raise BadSetting("an exact search needs sums over blocks", found=reason, cure="search with --method auto")
-    each = [_at(aim, setting) for setting in aim.space.settings]
+    at = _at if aim.predictor.scores(aim.qualities) is not None else _second_order_at
+    each = [at(aim, setting) for setting in aim.space.settings]
     rows, equals, points = (np.concatenate([found[k] for found in each]) for k in range(3))
     if not len(rows):
         raise infeasible(aim, aim.space.random_rows(1, 0))
@@ -110,6 +124,22 @@ def _at(aim: Aim, setting: tuple[int, ...]) -> tuple[Rows, np.ndarray, np.ndarra
             keep &= limit.cost.mean(rows) <= limit.highest * (1 + 1e-9)
     points = np.column_stack([sums.points[:, 0], *(columns[id(cost)] for cost in aim.costs)])
     return rows[keep], sums.equals[keep], points[keep]
+
+
+def _second_order_at(aim: Aim, setting: tuple[int, ...]) -> tuple[Rows, np.ndarray, np.ndarray]:
+    """Return what `_at` does, for an accuracy with second-order terms."""
+    quadratic = aim.predictor.quadratic(aim.qualities)
+    assert quadratic is not None  # noqa: S101  `why_not_exact` asked
+    (part,) = _parts_of(aim.costs[0], setting, min((limit.highest for limit in aim.limits), default=np.inf))
+    costs = tuple(part.on_grid(stage) for stage in range(len(part.term)))
+    try:
+        found = second_order_front(quadratic, costs, None if part.limit == NO_LIMIT else part.limit)
+    except NothingToFit:
+        nothing = np.empty((0, len(aim.space.columns)), np.int64)
+        return nothing, nothing[:, 0], nothing[:, :2]
+    rows = np.hstack([found.rows, np.tile(np.array(setting, np.int64), (len(found.rows), 1))])
+    points = np.column_stack([-np.rint(found.accuracy / SCORE).astype(np.int64), found.cost + part.on_grid()])
+    return rows, np.ones(len(rows), np.int64), points
 
 
 def _parts_of(cost: CostModel, setting: tuple[int, ...], highest: float) -> list[_Part]:

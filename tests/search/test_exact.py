@@ -14,6 +14,7 @@ from tiny_search import Sum, all_rows, tiny_aim, tiny_space
 from donna_hw.costs.model import CostParts
 from donna_hw.costs.table_cost import TableCost
 from donna_hw.errors import BadSetting, NothingToFit
+from donna_hw.predictor import fit_predictor
 from donna_hw.search.aim import Aim, Limit
 from donna_hw.search.exact import exact_front, why_not_exact
 from donna_hw.search.nsga2 import nsga2
@@ -129,7 +130,7 @@ class Sized:
 
 def test_every_setting_of_the_global_axes_is_searched() -> None:
     cost = Sized(coarse_cost("chip", "s", 0))
-    aim = coarse_aim(0, []) if False else coarse_aim(0, [coarse_cost("chip", "s", 0)])
+    aim = coarse_aim(0, [coarse_cost("chip", "s", 0)])
     wide = replace(aim.space, global_axes=(Axis("resolution", (4, 8)),))
     aim = replace(aim, space=wide, costs=[cost])
     front = exact_front(aim)
@@ -153,3 +154,17 @@ def test_no_search_by_samples_finds_better() -> None:
     exact, sampled = exact_front(aim), nsga2(aim, 600, 20)
     for accuracy, cost in zip(sampled.accuracy, sampled.costs["chip"], strict=True):
         assert (exact.accuracy[exact.costs["chip"] <= cost * (1 + 1e-9)] >= accuracy - 1e-6).any()
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10_000), st.booleans())
+def test_a_second_order_accuracy_with_one_cost_is_exact_too(seed: int, limited: bool) -> None:
+    rng, cost = np.random.default_rng(seed), coarse_cost("chip", "s", seed)
+    predictor = fit_predictor(rng.uniform(0.01, 0.6, (25, 3)), rng.uniform(80, 90, 25), "ridge2_monotone")
+    aim = replace(coarse_aim(seed, [cost]), predictor=predictor)
+    if limited:
+        aim = replace(aim, limits=[Limit(cost, float(np.quantile(cost.mean(all_rows(aim)), 0.5)))])
+    assert why_not_exact(aim) is None
+    assert found(aim).keys() == compared(aim).keys()
+    two = replace(aim, costs=[cost, coarse_cost("macs", "MAC", seed)])
+    assert why_not_exact(two) == "the accuracy has second-order terms, and that needs one cost that is a sum"
