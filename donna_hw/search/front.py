@@ -74,6 +74,7 @@ class ParetoFront:
             within_noise=self.within_noise[numbers],
             exact=False,
             equals=None,
+            gap=None,
             choice=choice,
         )
 

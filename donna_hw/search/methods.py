@@ -11,6 +11,7 @@ from donna_hw.costs.model import CostModel
 from donna_hw.errors import BadSetting, NothingToFit, UnknownName
 from donna_hw.search.aim import Aim, Limit
 from donna_hw.search.front import ParetoFront
+from donna_hw.search.gap import gap_percent
 from donna_hw.search.nsga2 import nsga2
 from donna_hw.search.random import random_front
 from donna_hw.search.robust import Robust
@@ -50,7 +51,10 @@ def search(aim: Aim, settings: SearchSettings) -> ParetoFront:
         return front
     if settings.method == "exact":
         raise BadSetting("an exact search needs sums over blocks", found=reason, cure="search with --method auto")
-    return nsga2(aim, settings.samples, settings.population, settings.seed, **_seeds(aim))
+    near = _nearest_front(aim)
+    seeds = None if near is None else near.rows
+    sampled = nsga2(aim, settings.samples, settings.population, settings.seed, seeds=seeds)
+    return sampled if near is None else replace(sampled, gap=gap_percent(sampled, _renamed(near, aim)))
 
 
 def why_not_exact(aim: Aim) -> str | None:
@@ -68,15 +72,22 @@ def nearest_sums(aim: Aim) -> Aim | None:
     return replace(aim, costs=costs, limits=limits) if costs else None
 
 
-def _seeds(aim: Aim) -> dict[str, Any]:
-    """Return the networks to begin NSGA-II from, as its keyword: the nearest exact front, nothing where there is none."""
+def _nearest_front(aim: Aim) -> ParetoFront | None:
+    """Return the exact front of `nearest_sums`; None where there is none."""
     near = nearest_sums(aim)
     if near is None or why_not_exact(near) is not None:
-        return {}
+        return None
     try:
-        return {"seeds": _exact().exact_front(near).rows}
+        front: ParetoFront = _exact().exact_front(near)
     except NothingToFit:
-        return {}  # limits that the means miss are said by the search itself, of the costs that were asked for
+        return None  # limits that the means miss are said by the search itself, of the costs that were asked for
+    return front
+
+
+def _renamed(near: ParetoFront, aim: Aim) -> ParetoFront:
+    """Return a front whose costs are called as the aim's that they are no higher than."""
+    names = {_plain(cost).name: cost.name for cost in aim.costs}
+    return replace(near, costs={names[name]: values for name, values in near.costs.items()})
 
 
 def _plain(cost: CostModel) -> CostModel:
