@@ -158,6 +158,8 @@ def _rows_by_key(frame: pd.DataFrame, path: Path) -> dict[tuple[str, frozenset[t
         if key in found:
             raise BadTable(f"{path}: a block must have one row", found=row_names(frame)[row], cure="delete one of them")
         found[key] = row
+    if "method" in frame:  # a block without layers costs nothing in either table
+        found = {key: row for key, row in found.items() if frame["method"].iloc[row] != "absent"}
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from donna_hw.blocks.layers import layers_hash
 from donna_hw.spaces.space import Space, Stage
 
 Key = tuple[str, ...]  # part, then the values of the stage's axes as text
+FIXED: Key = ("fixed",)  # of a table fitted to whole networks, which cannot tell the fixed parts apart
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,12 @@ class Coverage:
         return not self.missing and not self.changed
 
 
+def fixed_hash(space: Space) -> str:
+    """Return 16 hexadecimal digits that name the layers of all fixed parts together."""
+    each = "".join(layers_hash(space.fixed_graph(name)) for name in space.fixed)
+    return hashlib.sha256(each.encode()).hexdigest()[:16]
+
+
 def block_key(stage: Stage, number: int) -> Key:
     """Return a block's key in a table."""
     return (stage.name, *(str(value) for value in stage.choice(number).values()))
@@ -37,7 +45,11 @@ def block_key(stage: Stage, number: int) -> Key:
 def coverage_of(space: Space, hashes: Mapping[Key, str]) -> Coverage:
     """Return what a table whose rows are {key: layers_hash} lacks of a space."""
     graphs = {block_key(stage, m): space.block_graph(stage, m) for stage in space.stages for m in range(stage.size)}
-    graphs |= {(name,): space.fixed_graph(name) for name in space.fixed}
     expected = {key: layers_hash(graph) for key, graph in graphs.items()}
+    expected |= (
+        {FIXED: fixed_hash(space)}
+        if FIXED in hashes
+        else {(n,): layers_hash(space.fixed_graph(n)) for n in space.fixed}
+    )
     changed = [(key, hashes[key], now) for key, now in expected.items() if key in hashes and hashes[key] != now]
     return Coverage(len(expected), tuple(key for key in expected if key not in hashes), tuple(changed))

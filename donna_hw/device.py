@@ -67,6 +67,23 @@ class Device:
             for options in self.file.pool
         ]
 
+    def telling(self, quantity: str) -> Device:
+        """Return the device told to tell that quantity, such as `energy`; raises `BadSetting` where its backend cannot."""
+        options = self.kind().options
+        if "quantity" in options:
+            return replace(
+                self, file=self.file.model_copy(update={"options": {**self.file.options, "quantity": quantity}})
+            )
+        own = self.backend().quantity
+        if quantity != own:
+            raise BadSetting(
+                f"device {self.name} must be able to tell what is asked for",
+                found=quantity,
+                known=[own],
+                cure="simulated tensor units tell energy: see donna-hw devices" if quantity == "energy" else "",
+            )
+        return self
+
     def kind(self) -> type[Backend]:
         """Return the class of the device's backend."""
         return load_backend(self.file.backend)

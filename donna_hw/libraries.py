@@ -100,7 +100,7 @@ class ArchitectureLibrary:
         for line, record in enumerate(self.journal.records(), start=2):
             try:
                 top1, train_s = float(record["top1_percent"]), float(record["train_s"])
-                labels = dict(zip((s.name for s in self.space.stages), record["network"].split("/"), strict=True))
+                labels = dict(zip(self.space.columns, record["network"].split("/"), strict=True))
                 network = self.space.from_labels(labels)
             except (ValueError, UnknownName) as error:
                 raise BadFile(f"{self.journal.path}, line {line}", found=str(error), cure="delete the line") from None
@@ -117,7 +117,7 @@ class ArchitectureLibrary:
         return found
 
     def targets(self, role: str, at_least: int) -> tuple[Rows, np.ndarray]:
-        """Return (rows int [n, stages], top-1 % float [n]) of one role; raises `NothingToFit` below `at_least`."""
+        """Return (rows int [n, stages + global axes], top-1 % float [n]) of one role; raises `NothingToFit` below `at_least`."""
         networks = self.networks(role)
         if len(networks) < at_least:
             raise NothingToFit(
@@ -125,7 +125,7 @@ class ArchitectureLibrary:
                 found=len(networks),
                 cure="donna-hw finetune RECIPE trains them",
             )
-        rows = np.array([network.architecture.blocks for network in networks])
+        rows = np.array([self.space.row(network.architecture) for network in networks])
         return rows, np.array([network.top1_percent for network in networks])
 
 

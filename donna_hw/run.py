@@ -13,8 +13,10 @@ import numpy as np
 
 from donna_hw.backends.base import UNITS
 from donna_hw.blocks.torch_module import GraphModule
-from donna_hw.costs.correction import fit_correction
-from donna_hw.costs.table_cost import TableCost
+from donna_hw.costs.basis import Basis
+from donna_hw.costs.correct import Plan, candidates_of, correct
+from donna_hw.costs.kept import corrected, cost_of, keep
+from donna_hw.costs.model import CostModel
 from donna_hw.data import Dataset, load_dataset
 from donna_hw.data.image_folder import check_size
 from donna_hw.data.images import Augmentation
@@ -36,13 +38,13 @@ from donna_hw.search.nsga2 import nsga2
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Architecture, Rows, Space
 from donna_hw.table import LatencyTable
-from donna_hw.tables import correction_of, table_in, write_correction
+from donna_hw.tables import table_in
 from donna_hw.training.paper import paper_reference
 from donna_hw.training.processes import launched
 from donna_hw.training.settings import PaperTraining
 from donna_hw.units import parse_quantity
 
-CORRECTION, LATENCY_TEST, LIBRARY, RANDOM = 1, 2, 3, 4  # streams of randomness, each with a seed of its own
+LATENCY_TEST, LIBRARY, RANDOM = 2, 3, 4  # streams of randomness, each with a seed of its own
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,12 @@ class Run:
 
     @cached_property
     def space(self) -> Space:
-        """The recipe's search space."""
-        return load_space(self.recipe.space)
+        """The recipe's search space; raises `BadSetting` for one with a global axis, since a run's images have one size."""
+        space = load_space(self.recipe.space)
+        if space.global_axes:
+            rule, cure = "a run is of one setting of each global axis", f"such as {space.name}@{space.input_shape[1]}px"
+            raise BadSetting(rule, found=", ".join(axis.name for axis in space.global_axes), cure=cure)
+        return space
 
     @cached_property
     def data(self) -> Dataset:
@@ -150,9 +156,10 @@ class Run:
     def profile(self) -> LatencyTable:
         """Measure every block, then whole networks, and correct the sum by them."""
         table = profile_space(self.space, self.device, self.tables, self.protocol)
-        plain = TableCost.of(self.space, table)
-        rows = self.random_rows(CORRECTION, self.recipe.latency.correct_with)
-        write_correction(table, fit_correction(plain.mean(rows), self.measured(table, rows)))
+        plan = Plan(self.recipe.latency.correct_with, seed=self.recipe.seed)
+        names, basis = (table.info.device, table.info.unit), Basis.of_table(self.space, table)
+        candidates = candidates_of(self.space, plan)
+        keep(self.space, table, correct(names, basis, candidates, lambda rows: self.measured(table, rows), plan))
         if self.recipe.latency.test_networks:
             self.measured(table, self.latency_test_rows())
         return table
@@ -190,10 +197,9 @@ class Run:
         limited = [Limit(cost, limits[cost.name]) for cost in costs if cost.name in limits]
         return Aim(self.space, self.blocks.qualities(), predictor, costs, limited)
 
-    def cost(self, device: str) -> TableCost:
+    def cost(self, device: str) -> CostModel:
         """Return a device's cost model from the run's table and its correction."""
-        table = table_in([self.tables], device, self.space.name)
-        return TableCost.of(self.space, table, correction_of(table))
+        return cost_of(self.space, table_in([self.tables], device, self.space.name))
 
     def measured(self, table: LatencyTable, rows: Rows) -> np.ndarray:
         """Return the measured latencies of whole networks in seconds, float [n]; measured ones are not measured again."""
@@ -226,7 +232,9 @@ class Run:
         sizes, space = self.recipe.library, self.space
         drawn = self.random_rows(LIBRARY, sizes.networks + sizes.test_networks + 2)
         corners = (
-            np.unique([space.reference.blocks, [0] * len(space.stages)], axis=0)[::-1] if sizes.corners else drawn[:0]
+            np.unique([space.row(space.reference), [0] * len(space.columns)], axis=0)[::-1]
+            if sizes.corners
+            else drawn[:0]
         )
         corners = corners[np.isfinite(qualities_of(self.blocks.qualities(), corners)).all(axis=1)]
         others = drawn[~(drawn[:, None] == corners[None]).all(axis=2).any(axis=1)]
@@ -236,7 +244,9 @@ class Run:
     def latency_test_rows(self) -> Rows:
         """Return the networks that test the corrected latency, int [n, stages]: none that the correction was fitted to."""
         part = self.recipe.latency
-        fitted = self.random_rows(CORRECTION, part.correct_with)
+        cost = corrected(self.space, table_in([self.tables], self.device.name, self.space.name))
+        assert cost is not None  # noqa: S101  `profile` came before
+        fitted = cost.rows
         drawn = self.random_rows(LATENCY_TEST, part.test_networks + part.correct_with)
         return np.asarray(drawn[~(drawn[:, None] == fitted[None]).all(axis=2).any(axis=1)][: part.test_networks])
 
@@ -247,7 +257,7 @@ class Run:
     def random_rows(self, stream: int, count: int) -> Rows:
         """Return different random networks of trained blocks, int [count, stages]; each stream has its own randomness."""
         rng = np.random.default_rng([self.recipe.seed, stream])
-        if stream in (CORRECTION, LATENCY_TEST):
+        if stream == LATENCY_TEST:
             return self.space.random_rows(count, rng)
         rows = self.space.random_rows(min(64 * count, self.space.size), rng)  # enough where one network in 30 is usable
         usable = rows[np.isfinite(qualities_of(self.blocks.qualities(), rows)).all(axis=1)]

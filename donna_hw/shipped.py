@@ -20,6 +20,11 @@ def roots() -> list[Path]:
     return [own, _PACKAGE / "_shipped", _PACKAGE.parent]
 
 
+def is_shipped(path: Path) -> bool:
+    """Return whether a path lies among the data that comes with donna_hw, which measurements never change."""
+    return any(path.resolve().is_relative_to((root / "latency_tables").resolve()) for root in roots()[1:])
+
+
 def names(kind: str) -> list[str]:
     """Return the sorted names of the TOML files of a kind (`devices`, `recipes`) in all places."""
     return sorted({path.stem for root in roots() for path in (root / kind).glob("*.toml")})

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 
@@ -14,20 +14,30 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy import stats
 
 from donna_hw.backends.base import ORIGINS, UNITS
-from donna_hw.coverage import Coverage, Key, block_key, coverage_of
+from donna_hw.coverage import FIXED, Coverage, Key, block_key, coverage_of
 from donna_hw.errors import BadFile, BadTable
 from donna_hw.files import read_model, read_text, write_atomic, write_toml
 from donna_hw.measurement.environment import Scalar
 from donna_hw.spaces.space import Space
 
-UNSAMPLED = ("raw_median_s", "mean_s", "min_s")  # blank in rows that are composed, since these have no samples
+UNSAMPLED = ("raw_median_s", "mean_s", "min_s")  # blank in rows that are foretold or absent: these have no samples
+FORETOLD = ("composed", "learned", "absent")  # methods of rows that were not measured themselves
+
+
+class LaunchFloor(BaseModel):
+    """A second column: what a block adds to the time of launching; a network costs the smooth maximum of the sums of both."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    column: str
+    sharpness: float = Field(gt=0, allow_inf_nan=False)
 
 
 class TableInfo(BaseModel):
     """What a table's TOML says: `identity` must agree between rows, `conditions` are recorded only.
 
-    column: the CSV's column that holds the cost, such as `median_s`. sentinel_reference_s, least_spread:
-    see `Measurement`.
+    column: the CSV's column that holds the cost, such as `median_s`. sentinel_reference_s, least_spread: see `Measurement`. residual:
+    relative deviation of whole networks about the table's sums, of a table fitted to them; floor: its second column, where it has one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,6 +55,8 @@ class TableInfo(BaseModel):
     sentinel: str = ""
     sentinel_reference_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     least_spread: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    residual: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    floor: LaunchFloor | None = None
 
     def refuse_other(self, other: TableInfo, path: Path) -> None:
         """Raise `BadTable` that names the first difference when `other`, about to be written to `path`, is not of this identity."""
@@ -74,7 +86,8 @@ class LatencyTable:
     """Costs by part and axis values, with their origin.
 
     frame: columns `part`, one for each axis, `layers_hash`, the cost (`info.column`, in `info.unit`), and for measured tables
-    `low_s`, `high_s` (95 % interval), `raw_median_s`, `mean_s`, `min_s`, `samples`, `rounds`, `method` (`measured` or `composed`),
+    `low_s`, `high_s` (95 % interval), `raw_median_s`, `mean_s`, `min_s`, `samples`, `rounds`, `method` (`measured`, `composed`, `learned`,
+    or `absent` of a block without layers, which costs nothing),
     `stopped` (the rule that ended the measurement), `verdict`, `evidence`. `latency_tables/README.md` explains them.
     """
 
@@ -124,21 +137,38 @@ class LatencyTable:
         """Return which blocks of a space have no row, or one of other layers; raises `BadTable` for another space or a doubled key."""
         if self.info.space != space.name:
             raise BadTable(f"{self.path} must be a table of {space.name}", found=self.info.space, cure="name its space")
+        if space.global_axes:
+            found = [self.at(space, setting).coverage(space.settled(setting)) for setting in space.settings]
+            return Coverage(
+                sum(one.wanted for one in found),
+                tuple(key for one in found for key in one.missing),
+                tuple(key for one in found for key in one.changed),
+            )
         hashes = self.frame["layers_hash"].astype(str).tolist()
         return coverage_of(space, {key: hashes[row] for key, row in self.rows_by_key(space).items()})
 
-    def costs(self, space: Space) -> TableCosts:
-        """Return the costs of every block and fixed part of a space as arrays.
+    def at(self, space: Space, setting: Sequence[int]) -> LatencyTable:
+        """Return the rows at one value number of each global axis, as the table of the space settled there; raises `BadTable`."""
+        chosen = np.ones(len(self.frame), bool)
+        for axis, number in zip(space.global_axes, setting, strict=True):
+            if axis.name not in self.frame:
+                raise BadTable(f"{self.path} must have the column {axis.name}", found=", ".join(self.frame.columns))
+            chosen &= (self.frame[axis.name] == str(axis.values[number])).to_numpy()
+        info = self.info.model_copy(update={"space": space.settled(setting).name})
+        return replace(self, info=info, frame=self.frame[chosen].reset_index(drop=True))
 
-        Raises `BadTable` when the table is of another space, when rows are missing (all are counted, the first are named), or when a row
-        was measured on other layers than the space has now.
+    def costs(self, space: Space, column: str = "") -> TableCosts:
+        """Return the costs of every block and fixed part of a space without global axes as arrays.
+
+        column: of another number than the cost, such as the floor's. Raises `BadTable` when the table is of another space, when rows are
+        missing (all are counted, the first are named), or when a row was measured on other layers than the space has now.
         """
         rows = self.rows_by_key(space)
         self._refuse_partial(space, self.coverage(space))
         wanted = {stage.name: [block_key(stage, m) for m in range(stage.size)] for stage in space.stages}
-        fixed: list[Key] = [(name,) for name in space.fixed]
-        values = self.frame[self.info.column].to_numpy(np.float64)
-        errors = self._standard_errors()
+        fixed: list[Key] = [FIXED] if FIXED in rows else [(name,) for name in space.fixed]
+        column = column or self.info.column
+        values, errors = self.frame[column].to_numpy(np.float64), self.standard_errors(column)
         picks = [np.array([rows[key] for key in keys]) for keys in wanted.values()]
         fixed_rows = np.array([rows[key] for key in fixed], np.int64)
         return TableCosts(
@@ -148,7 +178,11 @@ class LatencyTable:
             fixed_error=float(np.sqrt((errors[fixed_rows] ** 2).sum())),
         )
 
-    def _standard_errors(self) -> np.ndarray:
+    def standard_errors(self, column: str = "") -> np.ndarray:
+        """Return the standard error of each row's cost or other column, float [rows]; zero where a table has no intervals."""
+        column = column or self.info.column
+        if std_of(column) in self.frame:
+            return self.frame[std_of(column)].to_numpy(np.float64)
         if "low_s" not in self.frame:
             return np.zeros(len(self.frame))
         width = np.asarray(self.frame["high_s"] - self.frame["low_s"], np.float64)
@@ -181,6 +215,11 @@ class TableCosts:
     errors: tuple[np.ndarray, ...]
     fixed: float
     fixed_error: float
+
+
+def std_of(column: str) -> str:
+    """Return the name of the column of a fitted column's standard errors: `work_std_s` of `work_s`."""
+    return f"{column.removesuffix('_s')}_std_s"
 
 
 def table_path(root: Path, device: str, space: str, variant: str) -> Path:
@@ -226,13 +265,15 @@ def _numbers(frame: pd.DataFrame, info: TableInfo, path: Path) -> pd.DataFrame:
     if frame.empty:
         raise BadTable(f"{path} must have rows", found="none", cure="profile again")
     numeric = [name for name in map(str, frame) if name.endswith("_s") or name in (info.column, "samples", "rounds")]
-    composed = frame["method"].to_numpy() == "composed" if "method" in frame else np.zeros(len(frame), bool)
+    foretold = frame["method"].isin(FORETOLD).to_numpy() if "method" in frame else np.zeros(len(frame), bool)
+    absent = (frame["method"] == "absent").to_numpy() if "method" in frame else np.zeros(len(frame), bool)
     for column in numeric:
         values = pd.to_numeric(frame[column], errors="coerce")
         differences = info.in_chain and column.endswith("_s")
         bad = _impossible(values.to_numpy(np.float64), column, info)
         if column in UNSAMPLED and column != info.column:
-            bad &= ~(composed & (frame[column].to_numpy() == ""))
+            bad &= ~(foretold & (frame[column].to_numpy() == ""))
+        bad &= ~(absent & (values.to_numpy(np.float64) == 0))
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
             rule = "a finite number" if differences else "a finite number, zero or more, and no measured time is zero"
@@ -242,8 +283,11 @@ def _numbers(frame: pd.DataFrame, info: TableInfo, path: Path) -> pd.DataFrame:
                 cure="delete the row and profile again: only it is measured",
             )
         frame[column] = values
-    if info.unit == "s" and not info.column.endswith("_s"):
-        raise BadTable(f"{path}: the column of a latency must end in _s, for seconds", found=info.column)
+    suffix = {"s": "_s", "J": "_j"}.get(info.unit, "")
+    if not info.column.endswith(suffix):
+        raise BadTable(
+            f"{path}: the column of a {info.quantity} in {info.unit} must end in {suffix}", found=info.column
+        )
     if info.origin == "measured":
         upside_down = (frame["low_s"] > frame["high_s"]).to_numpy()
         if upside_down.any():
@@ -257,9 +301,9 @@ def _numbers(frame: pd.DataFrame, info: TableInfo, path: Path) -> pd.DataFrame:
 
 
 def _impossible(values: np.ndarray, column: str, info: TableInfo) -> np.ndarray:
-    """Return which values cannot be; differences of two chains may be zero or less, no other time."""
+    """Return which values cannot be; differences of two chains and what a fit says may be zero or less, no other time."""
     bad: np.ndarray = ~np.isfinite(values)
-    if info.in_chain and column.endswith("_s"):
+    if column.endswith("_s") and (info.in_chain or info.origin == "fitted"):
         return bad
     bad |= values < 0
     return np.asarray(bad | ((values == 0) & (info.origin == "measured" and column == info.column)))

@@ -11,6 +11,7 @@ _SCALES = {
     "s": {"s": 1.0, "ms": 1e-3, "us": 1e-6},
     "MAC": {"MAC": 1.0, "kMAC": 1e3, "MMAC": 1e6, "GMAC": 1e9},
     "parameter": {"parameter": 1.0, "k": 1e3, "M": 1e6},
+    "J": {"J": 1.0, "mJ": 1e-3, "uJ": 1e-6, "nJ": 1e-9, "pJ": 1e-12},
 }
 _DURATIONS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _PRINTED = {
@@ -24,7 +25,7 @@ _PRINTED = {
 
 
 def parse_quantity(text: str, unit: str) -> float:
-    """Return a value such as `0.2ms` in `unit` (`s`, `MAC`, `parameter`); raises `BadSetting` without a unit that fits."""
+    """Return a value such as `0.2ms` in `unit` (`s`, `MAC`, `parameter`, `J`); raises `BadSetting` without a unit that fits."""
     match = re.fullmatch(r"\s*([0-9.]+(?:e[+-]?[0-9]+)?)\s*([A-Za-z]*)\s*", text)
     scales = _SCALES[unit]
     try:
@@ -64,3 +65,10 @@ def printed_with_error(value: float, std: float, unit: str) -> str:
     """Return a value and its standard deviation in one unit for people, such as `46.07 +- 0.76 us`."""
     name, size = handy(value, unit)
     return f"{value / size:.4g} +- {std / size:.2g} {name}"
+
+
+def spoken(seconds: float) -> str:
+    """Return a duration for people: `40 s`, `12 min`, `3.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -7,6 +7,7 @@ from io import StringIO
 import numpy as np
 import pandas as pd
 
+from donna_hw.costs.table_cost import TableCost
 from donna_hw.errors import NothingToFit
 from donna_hw.files import read_text, write_atomic
 from donna_hw.libraries import qualities_of
@@ -29,7 +30,7 @@ def verify(run: Run, front: ParetoFront) -> pd.DataFrame:
     groups = {"front": rows}
     if part.random:
         wanted = np.resize(cost.mean(rows), part.random)
-        known = [network.architecture.blocks for network in run.architectures.networks("library", "test")]
+        known = [run.space.row(network.architecture) for network in run.architectures.networks("library", "test")]
         excluded = np.concatenate([rows, np.array(known)])
         groups["random"] = random_at_cost(run.aim(), cost, wanted, seed=run.recipe.seed + RANDOM, excluded=excluded)
     frames = []
@@ -75,10 +76,9 @@ def check_latency(run: Run) -> pd.DataFrame | None:
     rows = run.latency_test_rows()
     table = table_in([run.tables], run.device.name, run.space.name)
     cost = run.cost(run.device.name)
-    sums = (cost.mean(rows) - cost.correction.offset) / cost.correction.scale
     columns = {
         "network": _names(run, rows),
-        "sum_s": sums,
+        "sum_s": TableCost.of(run.space, table).mean(rows),
         "predicted_s": cost.mean(rows),
         "std_s": cost.std(rows),
         "measured_s": run.measured(table, rows),

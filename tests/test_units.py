@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from donna_hw.errors import BadSetting
 from donna_hw.units import handy, parse_duration, parse_quantity, printed, printed_with_error
 
-UNITS = ("s", "MAC", "parameter")
+UNITS = ("s", "MAC", "parameter", "J")
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,8 @@ UNITS = ("s", "MAC", "parameter")
         ("40k", "parameter", 4e4),
         ("2M", "parameter", 2e6),
         ("9 parameter", "parameter", 9.0),
+        ("3mJ", "J", 3e-3),
+        ("40 pJ", "J", 4e-11),
     ],
 )
 def test_a_quantity_is_read_in_its_unit(text: str, unit: str, value: float) -> None:
@@ -69,7 +71,9 @@ def test_a_latency_without_a_fitting_unit_is_refused_with_the_known_ones(text: s
     assert repr(text) in str(caught.value)
 
 
-@pytest.mark.parametrize(("unit", "known"), [("MAC", "MAC, kMAC, MMAC, GMAC"), ("parameter", "parameter, k, M")])
+@pytest.mark.parametrize(
+    ("unit", "known"), [("MAC", "MAC, kMAC, MMAC, GMAC"), ("parameter", "parameter, k, M"), ("J", "J, mJ, uJ")]
+)
 def test_counts_refuse_a_time(unit: str, known: str) -> None:
     with pytest.raises(BadSetting, match=f"known: {known}"):
         parse_quantity("3ms", unit)

@@ -14,7 +14,7 @@ from donna_hw.measurement.measurement import Samples
 from donna_hw.measurement.readings import Readings
 
 ORIGINS = ("measured", "simulated", "counted", "fitted", "published")
-UNITS = {"latency": "s", "macs": "MAC", "params": "parameter"}
+UNITS = {"latency": "s", "macs": "MAC", "params": "parameter", "energy": "J"}
 
 
 @dataclass(frozen=True)

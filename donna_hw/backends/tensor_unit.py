@@ -1,4 +1,4 @@
-"""The simulated tensor unit: a block's latency by the equations of `donna_hw.simulator`."""
+"""The simulated tensor unit: a block's latency or energy by the equations of `donna_hw.simulator`."""
 
 from __future__ import annotations
 
@@ -9,28 +9,30 @@ from typing import Any, ClassVar, Self
 
 from donna_hw.backends.base import Availability, ExactBackend
 from donna_hw.blocks.layers import Graph
-from donna_hw.errors import UnknownName
+from donna_hw.errors import BadSetting, UnknownName
 from donna_hw.files import read_toml
 from donna_hw.measurement.environment import Environment, Scalar, host_conditions
 from donna_hw.shipped import find
 from donna_hw.simulator import MODEL_VERSION
 from donna_hw.simulator.description import workload_of
-from donna_hw.simulator.hardware import read_hardware
-from donna_hw.simulator.simulate import cycles_of
+from donna_hw.simulator.hardware import Energy, read_hardware
+from donna_hw.simulator.simulate import cycles_of, simulate
 
 BORDERS = ("", "dram", "resident")
+QUANTITIES = ("latency", "energy")
 
 
 class TensorUnitBackend(ExactBackend):
-    """Simulates a block's batch on a tensor unit, in seconds. options: borders.
+    """Simulates a block's batch on a tensor unit, in seconds or joules. options: borders, quantity.
 
+    quantity: `latency`, or `energy` of the same schedule, the one of the fewest cycles.
     borders: whether the block's inputs and outputs lie in `dram`, or stay on the chip where they fit (`resident`); empty: as the
     hardware's schedule says. hardware: the table of a device file; None: that of the shipped device `tensor_unit`.
     """
 
     origin = "simulated"
     at_once = 512
-    options: ClassVar = {"borders": ""}
+    options: ClassVar = {"borders": "", "quantity": "latency"}
 
     def __init__(
         self,
@@ -43,9 +45,18 @@ class TensorUnitBackend(ExactBackend):
         borders = self.settings["borders"]
         if borders not in BORDERS:
             raise UnknownName(f"{where}: option borders must be known", found=str(borders), known=BORDERS[1:])
+        self.quantity = str(self.settings["quantity"])
+        if self.quantity not in QUANTITIES:
+            raise UnknownName(f"{where}: option quantity must be known", found=self.quantity, known=QUANTITIES)
         if hardware is None:
             hardware = read_toml(find("devices", "tensor_unit")).get("hardware", {})
         self.hardware = read_hardware(hardware, where, [f"schedule.borders={borders}"] if borders else [])
+        if self.quantity == "energy" and self.hardware.energy == Energy():
+            raise BadSetting(
+                f"{where}: an energy needs the joules of what a unit does",
+                found="none",
+                cure="give them in the table hardware.energy (devices/README.md)",
+            )
 
     @classmethod
     def of(cls, batch: int, options: Mapping[str, Scalar], hardware: Mapping[str, Any], where: str) -> Self:
@@ -71,14 +82,17 @@ class TensorUnitBackend(ExactBackend):
         return Environment(identity, host_conditions())
 
     def words(self) -> tuple[str, ...]:
-        """Return the precision and where the borders lie."""
-        return (self.hardware.precision, self.hardware.schedule.borders)
+        """Return the precision, where the borders lie, and `energy` for a table of energies."""
+        own = (self.hardware.precision, self.hardware.schedule.borders)
+        return (*own, "energy") if self.quantity == "energy" else own
 
     def cost(self, graph: Graph) -> float:
-        """Return the latency of the batch in seconds."""
+        """Return the latency of the batch in seconds, or its energy in joules."""
         return self.costs([graph])[0]
 
     def costs(self, graphs: Sequence[Graph]) -> list[float]:
-        """Return the latency of each block's batch in seconds, all in one vectorised call."""
-        cycles = cycles_of([workload_of(graph, self.batch) for graph in graphs], self.hardware)
-        return [int(count) / self.hardware.clock_hz for count in cycles]
+        """Return the cost of each block's batch: latencies in one vectorised call, energies one after another."""
+        workloads = [workload_of(graph, self.batch) for graph in graphs]
+        if self.quantity == "energy":
+            return [simulate(workload, self.hardware).energy_j for workload in workloads]
+        return [int(count) / self.hardware.clock_hz for count in cycles_of(workloads, self.hardware)]

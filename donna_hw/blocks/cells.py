@@ -80,7 +80,7 @@ class InvertedResidual:
     of 1 has no layer, as in MobileNetV2, unless `always_expand`, as in FBNet. width scales the hidden channels only: a block's input
     and output keep the reference's channels (paper, section 3). cell: `depthwise`, or `grouped` with `group_size` channels a group; hidden
     channels are rounded up to whole groups. The group size is our choice; the paper's text at hand does not give it. attention: a key of
-    `ATTENTIONS`.
+    `ATTENTIONS`. pointwise_groups: of both 1x1 convolutions, as in FBNet.
     """
 
     channels: int
@@ -94,6 +94,7 @@ class InvertedResidual:
     width: float = 1.0
     group_size: int = 8
     always_expand: bool = False
+    pointwise_groups: int = 1
 
     def __post_init__(self) -> None:
         for field, known in (("cell", CELLS), ("attention", tuple(ATTENTIONS))):
@@ -120,17 +121,31 @@ class InvertedResidual:
         groups = hidden if self.cell == "depthwise" else hidden // self.group_size
         act, y = self.activation, x
         if self.expand != 1 or hidden != into or self.always_expand:
-            y = draft.conv(y, hidden, activation=act, name=f"{prefix}expand")
+            y = draft.conv(y, hidden, groups=self.pointwise_groups, activation=act, name=f"{prefix}expand")
         y = draft.conv(
             y, hidden, kernel=self.kernel, stride=stride, groups=groups, activation=act, name=f"{prefix}spatial"
         )
         attention = ATTENTIONS[self.attention]
         if attention is not None:
             y = attention.draw(draft, y, into, act, prefix)
-        y = draft.conv(y, self.channels, name=f"{prefix}project")
+        y = draft.conv(y, self.channels, groups=self.pointwise_groups, name=f"{prefix}project")
         if stride == 1 and into == self.channels:
             y = draft.add(y, x, name=f"{prefix}residual")
         return y
+
+
+@dataclass(frozen=True)
+class Skip:
+    """A searched layer left out: no layer where the shape stays, else a 1x1 convolution with ReLU that changes it, as in FBNet's space."""
+
+    channels: int
+    stride: int = 1
+
+    def draw(self, draft: Draft, x: str) -> str:
+        """Add nothing, or the one convolution."""
+        if self.stride == 1 and draft.shape(x)[0] == self.channels:
+            return x
+        return draft.conv(x, self.channels, stride=self.stride, activation="relu", name="skip")
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class Graph:
-    """The layers of a block or network in an order in which each finds its inputs ready; the last one's output is the graph's."""
+    """The layers of a block or network in an order in which each finds its inputs ready; the last one's output is the graph's.
+
+    A block without layers passes its input on: what is left of a layer that a network skips.
+    """
 
     input_shape: Shape
     layers: tuple[Layer, ...]
@@ -81,12 +84,12 @@ class Graph:
     @property
     def output_shape(self) -> Shape:
         """Shape of the last layer's output for one image."""
-        return self.layers[-1].out_shape
+        return self.layers[-1].out_shape if self.layers else self.input_shape
 
     @property
     def output(self) -> str:
         """Name of the layer whose output is the graph's."""
-        return self.layers[-1].name
+        return self.layers[-1].name if self.layers else INPUT
 
     @property
     def macs(self) -> int:
@@ -240,6 +243,6 @@ def _odd(kernel: int, what: str) -> None:
 
 
 def _finished(draft: Draft, output: str) -> Graph:
-    if not draft.layers or draft.layers[-1].name != output:
+    if output != (draft.layers[-1].name if draft.layers else INPUT):
         raise BadSetting("a block must end with the layer that it returns", found=output)
     return Graph(draft.input_shape, tuple(draft.layers))

@@ -46,6 +46,8 @@ def to_onnx(graph: Graph, batch: int = 1, weights: Weights | None = None, seed: 
             _add_tensor(body, f"{layer.name}.weight", weight)
             _add_tensor(body, f"{layer.name}.bias", bias)
         nodes += _activation_nodes(layer, plain, target)
+    if not graph.layers:
+        nodes.append(helper.make_node("Identity", [INPUT], ["output"], name="nothing"))
     body.node.extend(nodes)
     body.input.append(_value(INPUT, batch, graph.input_shape))
     body.output.append(_value("output", batch, graph.output_shape))

@@ -53,10 +53,19 @@ def spaces() -> None:
     for name in space_names():
         space = load_space(name)
         members = reach(space).values()
-        axes = ", ".join(f"{axis.name} {_values(axis)}" for axis in space.stages[0].axes)
+        axes = ", ".join(f"{axis.name} {_values(axis)}" for axis in (*space.stages[0].axes, *space.global_axes))
+        blocks = "/".join(map(str, sorted(set(space.stage_sizes))))
         counts = [f"{printed(member.macs, 'MAC')}, {printed(member.params, 'parameter')}" for member in members]
-        rows.append([name, f"{len(space.stages)} x {space.stages[0].size}", f"{space.size:.3g}", *counts, axes])
-    header = ["space", "stages x blocks", "networks", "smallest", "reference", "largest", "axes of the first stage"]
+        rows.append([name, f"{len(space.stages)} x {blocks}", f"{space.size:.3g}", *counts, axes])
+    header = [
+        "space",
+        "stages x blocks",
+        "networks",
+        "smallest",
+        "reference",
+        "largest",
+        "axes of the first stage, global ones",
+    ]
     click.echo(table(header, rows))
 
 
@@ -71,6 +80,7 @@ def _values(axis: Axis) -> str:
     "--rounds", type=click.IntRange(1), help="Visits to each block at most; the device's protocol decides otherwise."
 )
 @click.option("--protocol", "protocol_name", help="Instead of the device's own, such as brisk for a first look.")
+@click.option("--quantity", help="Such as energy, which simulated units tell; else what the device is there to tell.")
 @click.option("--mode", default="isolated", show_default=True, help="isolated: each block alone; in_chain: in place.")
 @click.option(
     "--compose", is_flag=True, help="Predict blocks that repeat a section, and measure a sample of them whole."
@@ -87,6 +97,7 @@ def profile(
     device: str,
     rounds: int | None,
     protocol_name: str | None,
+    quantity: str | None,
     mode: str,
     compose: bool,
     budget: str | None,
@@ -113,6 +124,8 @@ def profile(
     found = Device.load(device)
     if protocol_name is not None:
         found = replace(found, file=found.file.model_copy(update={"protocol": protocol_named(protocol_name).name}))
+    if quantity is not None:
+        found = found.telling(quantity)
     protocol = found.protocol if rounds is None else replace(found.protocol, rounds=rounds)
     effort = Effort(compose, None if budget is None else parse_duration(budget), retry)
     workers: Workers = processes

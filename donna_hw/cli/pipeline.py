@@ -82,47 +82,6 @@ def fit(recipe: str, out: Path | None, seed: int | None) -> None:
 
 
 @click.command()
-@click.argument("space")
-@click.option("--accuracy-from", "run_folder", required=True, type=click.Path(path_type=Path), help="A run's folder.")
-@click.option("--cost", "costs", multiple=True, required=True, help="A device, or DEVICE/VARIANT; once for each cost.")
-@click.option("--max", "limits", multiple=True, help="A limit with its unit, such as onnxruntime_cpu=0.2ms.")
-@click.option(
-    "--tables", type=click.Path(path_type=Path), help="Folder of latency tables; the run's, then shipped ones."
-)
-@click.option("--samples", type=click.IntRange(4), default=2500, show_default=True, help="Networks to look at.")
-@click.option("--population", type=click.IntRange(4), default=50, show_default=True, help="Networks in a generation.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), help="Write the front to this CSV.")
-def search(
-    *,
-    space: str,
-    run_folder: Path,
-    costs: tuple[str, ...],
-    limits: tuple[str, ...],
-    tables: Path | None,
-    samples: int,
-    population: int,
-    seed: int,
-    out: Path | None,
-) -> None:
-    """Search SPACE for the best networks at every cost.
-
-    Accuracies are predicted from the blocks and the predictor of a finished run.
-    """
-    from donna_hw.search.command import search_space
-    from donna_hw.show.summaries import summary_of_front
-
-    front = search_space(
-        space, run_folder, costs, limits, tables=tables, samples=samples, population=population, seed=seed
-    )
-    if out is not None:
-        from donna_hw.files import write_atomic
-
-        write_atomic(out, front.frame().to_csv(index=False, lineterminator="\n"))
-    click.echo(summary_of_front(front))
-
-
-@click.command()
 @RECIPE
 @OUT
 @SEED
@@ -178,4 +137,4 @@ def _run_whole(run: Run, summary: Path | None) -> None:
     click.echo(f"report: {path}")
 
 
-COMMANDS = (reference, distill, finetune, fit, search, report, run)
+COMMANDS = (reference, distill, finetune, fit, report, run)

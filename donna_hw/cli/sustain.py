@@ -113,11 +113,10 @@ def _what(space: Space, network: str | None, block: tuple[str, str] | None) -> t
     if not network:
         return "the reference network", space.network(space.reference)
     labels = network.split("/")
-    if len(labels) != len(space.stages):
-        rule = f"a network of {space.name} has {len(space.stages)} labels joined by /"
+    if len(labels) != len(space.columns):
+        rule = f"a network of {space.name} has {len(space.columns)} labels joined by /"
         raise BadSetting(rule, found=network, cure=f"such as {'/'.join(space.labels(space.reference).values())}")
-    names = {stage.name: label for stage, label in zip(space.stages, labels, strict=True)}
-    return f"network {network}", space.network(space.from_labels(names))
+    return f"network {network}", space.network(space.from_labels(dict(zip(space.columns, labels, strict=True))))
 
 
 COMMANDS = (sustain,)

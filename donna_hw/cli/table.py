@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from donna_hw.cli.importing import import_
+
 TABLES = click.option(
     "--tables",
     type=click.Path(path_type=Path),
@@ -17,9 +19,9 @@ TABLES = click.option(
 
 @click.group()
 def table() -> None:
-    """Show a latency table, check that it covers its space, or compare two.
+    """Show a latency table, check that it covers its space, compare two, complete, fit, correct or import one.
 
-    A table is named by its .csv, or by DEVICE/SPACE[/VARIANT].
+    A table is named by its .csv, or by [QUANTITY@]DEVICE/SPACE[/VARIANT], such as energy@tensor_unit/donna.
     """
 
 
@@ -77,4 +79,26 @@ def compare(first: str, second: str, tables: Path, path: Path | None, top: int) 
     click.echo(text_of_comparison(found, top))
 
 
+@table.command()
+@click.argument("names", metavar="TABLE...", nargs=-1, required=True)
+@TABLES
+@click.option("--space", "space_name", required=True, help="The space whose table is wanted.")
+@click.option("--from", "own", multiple=True, help="A space of your own, FILE.py:FUNCTION, that a TABLE is of.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of tables to write it in.")
+def complete(names: tuple[str, ...], tables: Path, space_name: str, own: tuple[str, ...], out: Path) -> None:
+    """Write the table of another space from measured TABLEs of a device, and say what to measure first.
+
+    Blocks that no TABLE holds are foretold from their layers, with an interval; their rows say that they are learned.
+    """
+    from donna_hw.costs.complete import complete_table
+    from donna_hw.show.completed import text_of_completed
+    from donna_hw.spaces import load_space
+    from donna_hw.tables import named_table
+
+    given = [named_table(name, tables) for name in names]
+    known = [load_space(name) for name in own]
+    click.echo(text_of_completed(complete_table(given, load_space(space_name), out, known)))
+
+
+table.add_command(import_)
 COMMANDS = (table,)

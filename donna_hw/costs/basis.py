@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 
 from donna_hw.costs.features import BYTES, FEATURES, LAUNCHES, block_features, fixed_features
 from donna_hw.errors import BadSetting
-from donna_hw.spaces.space import Rows, Space
+from donna_hw.spaces.space import Rows, Space, Value
 from donna_hw.table import LatencyTable
 
 # Sums of layer features that a device's time may be made of: work of several kinds, then what each layer costs by being there.
@@ -32,8 +31,9 @@ class Basis:
 
     names: of the F numbers, `constant` last. stages: float [settings, blocks, F] a stage; fixed: float [settings, F], all fixed parts,
     with 1 for the constant. expected: the weight of each, where a table states it, else NaN. launches: which of the F make up the time
-    of launching, the first part of a launch floor. values: for each stage its axes' names and value numbers int [blocks]. levels: float
-    [settings], log of the input's size about its mean, None without global axes. errors: a table's standard errors [settings, blocks].
+    of launching, the first part of a launch floor. values: for each stage the keywords that its axes set, and the number of each block's
+    value, int [blocks]. levels: float [settings], log of the input's size about its mean, None without global axes. errors: a table's
+    standard errors [settings, blocks]. counts: of the values of each global axis.
     """
 
     names: tuple[str, ...]
@@ -49,9 +49,7 @@ class Basis:
     @classmethod
     def of_layers(cls, space: Space) -> Basis:
         """Return the basis of what a device must do for the layers: MACs of three kinds, bytes, layers; no table is needed."""
-        counts = tuple(len(axis.values) for axis in space.global_axes)
-        settings = list(product(*map(range, counts)))
-        spaces = [space.at(setting) for setting in settings] if counts else [space]
+        counts, spaces = space.setting_counts, [space.settled(setting) for setting in space.settings]
         stages = [np.stack(found) for found in zip(*(map(_terms, block_features(one)) for one in spaces), strict=True)]
         fixed = np.stack([_terms(fixed_features(one)) for one in spaces])
         fixed[:, -1] = 1.0
@@ -77,7 +75,11 @@ class Basis:
             for values, found in zip(costs.blocks, layers, strict=True)
         ]
         fixed = np.array([[costs.fixed, *_terms(fixed_features(space))[places], 1.0]])
-        expected = np.array([1.0, 0.0, 0.0, 0.0])
+        alike = table.info.unit == "s" and table.info.origin in (
+            "measured",
+            "fitted",
+        )  # of a device that runs as the networks do
+        expected = np.array([1.0, 0.0, 0.0, 0.0]) if alike else np.full(4, np.nan)
         errors = tuple(values[None] for values in costs.errors)
         return cls(
             ("table", *LAYERS, CONSTANT), tuple(stages), fixed, expected, (1, 2, 3), _values(space), None, errors
@@ -86,9 +88,8 @@ class Basis:
     @classmethod
     def of_choices(cls, space: Space) -> Basis:
         """Return the basis that knows nothing: every block of every stage is expected to cost the same."""
-        counts = tuple(len(axis.values) for axis in space.global_axes)
-        settings = list(product(*map(range, counts)))
-        levels = _levels([space.at(setting).input_shape[1] for setting in settings]) if counts else None
+        counts = space.setting_counts
+        levels = _levels([space.settled(setting).input_shape[1] for setting in space.settings]) if counts else None
         area = np.ones(1) if levels is None else np.exp(2 * levels)
         stages = tuple(
             np.stack([np.broadcast_to(area[:, None], (len(area), stage.size)), np.zeros((len(area), stage.size))], -1)
@@ -129,10 +130,18 @@ def _levels(pixels: list[int]) -> np.ndarray:
 
 
 def _values(space: Space) -> tuple[tuple[tuple[str, np.ndarray], ...], ...]:
-    return tuple(
-        tuple(
-            (axis.name, places)
-            for axis, places in zip(stage.axes, np.unravel_index(np.arange(stage.size), stage.counts), strict=True)
-        )
-        for stage in space.stages
-    )
+    """Return what each stage's blocks set in their cell: keywords, and each block's value; a value has one number in all stages."""
+    numbers: dict[str, dict[Value | None, int]] = {}
+    stages = []
+    for stage in space.stages:
+        blocks = np.unravel_index(np.arange(stage.size), stage.counts)
+        found = []
+        for axis, places in zip(stage.axes, blocks, strict=True):
+            sets = [axis.sets(value) for value in axis.values]
+            for word in dict.fromkeys(word for each in sets for word in each):
+                known = numbers.setdefault(word, {})
+                codes = np.array([known.setdefault(each.get(word), len(known)) for each in sets])
+                if len(set(codes.tolist())) > 1:
+                    found.append((word, codes[places]))
+        stages.append(tuple(found))
+    return tuple(stages)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -11,8 +12,15 @@ from donna_hw.costs.basis import Basis
 from donna_hw.costs.design import most_informative
 from donna_hw.costs.fit import SMALLEST, Fit, fit_cost
 from donna_hw.costs.fitted import FittedCost
-from donna_hw.errors import BadSetting
+from donna_hw.costs.kept import keep
+from donna_hw.device import Device
+from donna_hw.errors import BadSetting, BadTable
+from donna_hw.measurement.protocol import protocol_named
+from donna_hw.networks import MeasuredNetworks
+from donna_hw.profiling.profile import measure_networks
+from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Rows, Space
+from donna_hw.table import LatencyTable
 
 FIRST, BATCH = 10, 10  # networks measured before the first fit, and between two
 CANDIDATES = 500
@@ -36,16 +44,19 @@ class Plan:
             raise BadSetting(f"a correction needs at least {SMALLEST} whole networks", found=self.networks)
 
 
-def correct(space: Space, names: tuple[str, str], basis: Basis, measure: Measure, plan: Plan | None = None) -> Fit:
+def candidates_of(space: Space, plan: Plan) -> Rows:
+    """Return the networks to choose from, int [n, stages + global axes]: 500 or more, drawn uniformly by the plan's seed."""
+    if space.size < plan.networks:
+        raise BadSetting(f"{space.name} must have as many networks as are to be measured", found=space.size)
+    return space.random_rows(min(max(CANDIDATES, 4 * plan.networks), space.size), plan.seed)
+
+
+def correct(names: tuple[str, str], basis: Basis, candidates: Rows, measure: Measure, plan: Plan) -> Fit:
     """Return a cost corrected by whole networks, which `measure` times.
 
-    names: of the cost and of its unit. The networks are chosen in batches among 500 drawn uniformly: each batch is the one after which
-    the costs of all 500 would be known best.
+    names: of the cost and of its unit. The networks are chosen among the candidates in batches: each is the one after which the costs of
+    all candidates would be known best.
     """
-    plan = plan or Plan()
-    candidates = space.random_rows(min(CANDIDATES, space.size), plan.seed)
-    if len(candidates) < plan.networks:
-        raise BadSetting(f"{space.name} must have as many networks as are to be measured", found=len(candidates))
     left = np.ones(len(candidates), bool)
     rows, measured, fit = candidates[:0], np.empty(0), None
     while fit is None or (len(rows) < plan.networks and fit.mape_percent > plan.until_percent):
@@ -58,3 +69,36 @@ def correct(space: Space, names: tuple[str, str], basis: Basis, measure: Measure
         rows = np.concatenate([rows, candidates[picks]])
         fit = fit_cost(names[0], basis, rows, measured, kind=plan.kind, unit=names[1])
     return fit
+
+
+def correct_table(table: LatencyTable, plan: Plan, given: Path | None = None) -> tuple[Fit, Path]:
+    """Correct a table and keep the correction beside it; returns the fit and its file.
+
+    given: a file of measured networks of the table's space, of which those are taken that tell most; without it networks are measured
+    beside the table.
+    """
+    space = load_space(table.info.space)
+    names, basis = (table.info.device, "s"), Basis.of_table(space, table)
+    if given is None:
+        device = Device.load(table.info.device)
+        protocol = protocol_named(str(table.info.identity.get("protocol", device.protocol.name)))
+
+        def measure(rows: Rows) -> np.ndarray:
+            return measure_networks(space, device, table, [space.architecture(row) for row in rows], protocol)
+
+        fit = correct(names, basis, candidates_of(space, plan), measure, plan)
+    else:
+        known = MeasuredNetworks.read(given)
+        if known.space.hash != space.hash:
+            raise BadTable(f"{given} must be of the space {space.name}", found=known.space.name)
+        seconds = dict(zip(map(tuple, known.rows.tolist()), known.seconds, strict=True))
+        rows = np.array(list(seconds), np.int64)
+        count = min(plan.networks, len(rows))
+        fit = correct(
+            names,
+            basis,
+            rows,
+            lambda rows: np.array([seconds[tuple(row)] for row in rows.tolist()]),
+            replace(plan, networks=count),
+        )
+    return fit, keep(space, table, fit)

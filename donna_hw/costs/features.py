@@ -13,18 +13,21 @@ from donna_hw.errors import BadSetting
 from donna_hw.spaces.space import Space
 
 # Every multiply-accumulate is of one kind, for devices run them at very different speeds. `vector`: a linear layer, or a convolution of
-# a 1x1 map, whose weights are used once each. curve_elements: outputs through an activation that is more than a clamp.
+# a 1x1 map, whose weights are used once each. ragged_macs: those among them of convolutions in groups whose channels do not fill vectors,
+# for which runtimes have a slower way. The elements are outputs through an activation that is no clamp, with an exponential or not.
 MACS = ("pointwise_macs", "spatial_macs", "grouped_macs", "depthwise_macs", "vector_macs")
 BYTES = ("bytes_read", "bytes_written", "weight_bytes")
 LAUNCHES = tuple(
     f"{kind}_layers" for kind in ("pointwise", "spatial", "grouped", "depthwise", "vector", "pool", "elementwise")
 )
-FEATURES = (*MACS, *BYTES, "curve_elements", *LAUNCHES)
+ELEMENTS = ("exponential_elements", "piecewise_elements")
+FEATURES = (*MACS, "ragged_macs", *BYTES, *ELEMENTS, *LAUNCHES)
 
 # The few terms of a roofline, each a sum of features: a prior of whole networks.
 PHYSICAL = ("macs", "depthwise_macs", "bytes", "launches")
 
-CURVES = ("swish", "hard_swish", "sigmoid", "hard_sigmoid")
+CURVES = {"swish": ELEMENTS[0], "sigmoid": ELEMENTS[0], "hard_swish": ELEMENTS[1], "hard_sigmoid": ELEMENTS[1]}
+VECTOR = 4  # channels of the narrowest vectors in use: 128 bits of float32
 ITEM_BYTES = {"float32": 4, "float16": 2, "int8": 1}
 
 
@@ -89,13 +92,15 @@ def _features(layer: Layer) -> np.ndarray:
         return np.zeros(len(FEATURES))
     if layer.macs:
         found[f"{kind}_macs"] = layer.macs
+        found["ragged_macs"] = layer.macs * (layer.groups > 1 and layer.out_shape[0] % VECTOR > 0)
     second = {"add": prod(layer.in_shape), "scale": layer.in_shape[0]}.get(layer.operator, 0)
     item = ITEM_BYTES.get(layer.dtype, 4)
     found["bytes_read"] = item * (prod(layer.in_shape) + second)
     found["bytes_written"] = item * prod(layer.out_shape)
     weights = prod(layer.weight_shape) + layer.out_shape[0] if layer.weight_shape else 0  # as deployed: weights, a bias
     found["weight_bytes"] = item * weights
-    found["curve_elements"] = prod(layer.out_shape) * (layer.activation in CURVES)
+    if layer.activation in CURVES:
+        found[CURVES[layer.activation]] = prod(layer.out_shape)
     found[f"{kind}_layers"] = 1
     return np.array(list(found.values()), np.float64)
 

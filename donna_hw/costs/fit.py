@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from donna_hw.costs.basis import Basis
-from donna_hw.costs.fitted import Calibration, FittedCost
+from donna_hw.costs.fitted import MOST, Calibration, FittedCost
 from donna_hw.costs.parts import Parts, fit_floor, fit_sum
 from donna_hw.errors import BadSetting, NothingToFit, UnknownName
 from donna_hw.measurement.statistics import checked
@@ -26,9 +26,9 @@ FAR = 4.0  # deviations; what lies further says no more about the others
 class Fit:
     """A fitted cost and how it did on networks left out.
 
-    kind: `sum` or `floor`. errors: log of measured over predicted by a fit to the other nine tenths, float [n]. held: share of
-    them within the stated 90 % interval. mape_percent: mean absolute relative error of `errors`. mape_before_percent: of the basis alone, NaN where it
-    expects nothing.
+    kind: `sum` or `floor`. errors: log of measured over predicted by a fit to the other nine tenths, float [n]. held: share of them within
+    the stated 90 % interval. mape_percent: mean absolute relative error of `errors`. mape_before_percent: of the basis alone, NaN where
+    it expects nothing.
     """
 
     cost: FittedCost
@@ -117,7 +117,12 @@ def _left_out(cost: FittedCost, kind: str, folds: int) -> tuple[np.ndarray, np.n
         others = np.setdiff1d(np.arange(count), part)
         rows, measured = cost.rows[others], cost.measured[others]
         before = parts_before(kind, cost.basis, rows, measured)
-        fit = FittedCost.of((cost.name, cost.unit), cost.basis, rows, measured, before, start=cost.spreads)
+        names = (cost.name, cost.unit)
+        if count > MOST:  # the spreads hardly depend on a tenth of so many
+            spreads = replace(cost.spreads, outlying=cost.spreads.outlying[others])
+            fit = FittedCost.again(names, cost.basis, rows, measured, before, spreads)
+        else:
+            fit = FittedCost.of(names, cost.basis, rows, measured, before, start=cost.spreads)
         mean = fit.mean(cost.rows[part])
         errors[part] = np.log(cost.measured[part] / mean)
         deviations[part] = fit.std(cost.rows[part]) / mean

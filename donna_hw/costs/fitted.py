@@ -16,7 +16,7 @@ from donna_hw.costs.parts import Parts
 from donna_hw.spaces.space import Rows
 
 STEPS = 4  # of Gauss-Newton: the smooth maximum bends little within the effects
-MOST = 500  # networks by which the spreads are found; the effects are fitted to all
+MOST = 300  # networks by which the spreads are found; the effects are fitted to all
 LEAST = 0.05  # an effect may take at most 95 % of a part
 NOTHING = Spreads(np.empty(0), np.empty(0), 0.0, np.empty(0))
 

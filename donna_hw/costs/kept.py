@@ -47,9 +47,10 @@ class CorrectionFile(Part):
     outlying: list[float]
 
 
-def cost_of(space: Space, table: LatencyTable) -> CostModel:
-    """Return what networks of a space cost by a table, corrected where a correction lies beside it."""
-    return corrected(space, table) or TableCost.of(space, table)
+def cost_of(space: Space, table: LatencyTable, name: str = "") -> CostModel:
+    """Return what networks of a space cost by a table, corrected where a correction lies beside it; called `name`, else as its device."""
+    found = corrected(space, table) or TableCost.of(space, table)
+    return replace(found, name=name or found.name)
 
 
 def corrected(space: Space, table: LatencyTable) -> FittedCost | None:
@@ -58,29 +59,35 @@ def corrected(space: Space, table: LatencyTable) -> FittedCost | None:
     Raises `BadFile`, `UnknownName` or `BadSetting` for a file that is torn, lacks a key or holds what no fit gives; `BadTable` where the
     table's rows are no longer those that were corrected.
     """
-    path = correction_path(table)
-    if not path.exists():
+    kept, path = correction_of(table), correction_path(table)
+    if kept is None:
         return None
-    kept = read_model(path, CorrectionFile)
+    basis = Basis.of_table(space, table)  # refuses a table that is not whole
     if kept.table != fingerprint(table):
         raise BadTable(
             f"{path} must be of the rows that {table.path.name} has now",
             found="rows that were measured since",
             cure=f"donna-hw table correct {table.path} fits it again",
         )
-    basis = Basis.of_table(space, table)
     rows, measured = rows_of(space, kept.networks, path), np.array(kept.measured)
     _check(kept, basis, path)
     spreads = Spreads(np.array(kept.log_effects), np.array(kept.log_noise), kept.growth, np.array(kept.outlying))
     before = Parts(np.array(kept.weights), kept.sharpness)
     names, calibration = (table.info.device, table.info.unit), Calibration(kept.level, kept.slope)
+    cost = replace(FittedCost.again(names, basis, rows, measured, before, spreads), calibration=calibration)
     try:
-        cost = replace(FittedCost.again(names, basis, rows, measured, before, spreads), calibration=calibration)
+        cost.mean(rows)  # solves the fit
     except (ValueError, np.linalg.LinAlgError) as error:
         raise BadFile(
             f"{path} must hold a fit", found=str(error), cure="fit it again: donna-hw table correct"
         ) from None
     return cost
+
+
+def correction_of(table: LatencyTable) -> CorrectionFile | None:
+    """Return what the file beside a table says, None where there is none."""
+    path = correction_path(table)
+    return read_model(path, CorrectionFile) if path.exists() else None
 
 
 def keep(space: Space, table: LatencyTable, fit: Fit) -> Path:

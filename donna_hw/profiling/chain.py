@@ -24,7 +24,7 @@ def neighbours(space: Space) -> dict[str, tuple[Block, Graph]]:
     """Return {part: the block that stands before it in its chain, and that block's layers}, for every part but the first.
 
     The neighbour is the part before: a fixed part, or the stage's block of fewest multiply-accumulates, so that little else is in the
-    difference.
+    difference; one without layers would leave no chain.
     """
     names, found = space.part_names, {}
     for before, part in itertools.pairwise(names):
@@ -33,7 +33,7 @@ def neighbours(space: Space) -> dict[str, tuple[Block, Graph]]:
         else:
             stage = space.stage(before)
             graphs = [space.block_graph(stage, m) for m in range(stage.size)]
-            cheapest = int(np.argmin([graph.macs for graph in graphs]))
+            cheapest = int(np.argmin([graph.macs if graph.layers else np.inf for graph in graphs]))
             found[part] = (stage.block(cheapest), graphs[cheapest])
     return found
 

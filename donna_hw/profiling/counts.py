@@ -25,6 +25,7 @@ def exact_costs(jobs: Mapping[str, Job], backend: ExactBackend, journal_path: Pa
                 found=str(error),
                 cure="delete the line: only this block is counted again",
             ) from None
+    costs |= {key: 0.0 for key, job in jobs.items() if not job.graph.layers}
     todo = [key for key in jobs if key not in costs]
     if todo:
         costs |= track(_counted(todo, jobs, backend, journal), label, len(jobs), len(jobs) - len(todo))

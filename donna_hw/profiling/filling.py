@@ -16,7 +16,7 @@ from donna_hw.measurement.measurement import Measurement
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.measurement.verdict import judge
 from donna_hw.profiling.chain import chain_of, neighbours
-from donna_hw.profiling.rows import Part, Row, composed_row, estimate_of, measured_row
+from donna_hw.profiling.rows import Part, Row, absent_row, composed_row, estimate_of, measured_row
 from donna_hw.profiling.samples import Record, SamplesJournal
 from donna_hw.profiling.scale import Scale, measurements, scale_of
 from donna_hw.profiling.schedule import Job, Schedule, unique_jobs
@@ -132,7 +132,8 @@ class Filling:
             raise BadTable(
                 f"{bench.journal}: a block must run for a table to be made", found=f"every one failed: {reason}"
             )
-        return Filled(rows, scale, conditions)
+        absent = {part.layers_hash: absent_row(self.column) for part in self.parts if not part.graph.layers}
+        return Filled(rows | absent, scale, conditions)
 
     @cached_property
     def _section_graphs(self) -> Mapping[str, tuple[Graph, ...]]:
@@ -151,10 +152,11 @@ class Filling:
 
     @cached_property
     def _whole(self) -> dict[str, Job]:
+        present = [part for part in self.parts if part.graph.layers]
         if self.mode == "isolated":
-            return unique_jobs([Job(part.name, part.graph) for part in self.parts])
+            return unique_jobs([Job(part.name, part.graph) for part in present])
         before = neighbours(self.space)
-        chains = [(part, chain_of(before, part.keys["part"], part.block)) for part in self.parts]
+        chains = [(part, chain_of(before, part.keys["part"], part.block)) for part in present]
         return unique_jobs([Job(part.name, part.graph, *(chain or ())) for part, chain in chains])
 
     def _jobs(self) -> dict[str, Job]:

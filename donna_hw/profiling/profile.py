@@ -17,12 +17,13 @@ from donna_hw.backends.base import UNITS, Description, ExactBackend
 from donna_hw.blocks.layers import Graph, layers_hash
 from donna_hw.device import Device
 from donna_hw.errors import BadMeasurement, BadSetting, BadTable
-from donna_hw.files import locked, read_model, write_atomic, write_toml
+from donna_hw.files import locked, read_model, write_toml
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.profiling.chain import checked_mode
 from donna_hw.profiling.counts import exact_costs, number
 from donna_hw.profiling.filling import COMPOSITION, Bench, Effort, Filling
-from donna_hw.profiling.rows import Part, Row, measured_row, parts_of, written
+from donna_hw.profiling.listing import Listing
+from donna_hw.profiling.rows import LEARNED, Part, Row, measured_row, parts_of, written
 from donna_hw.profiling.scale import Scale
 from donna_hw.profiling.schedule import Job, refuse_unlike, unique_jobs
 from donna_hw.spaces.space import Architecture, Space
@@ -53,6 +54,10 @@ def profile_space(
     """
     began = time.time()
     protocol, effort, mode = protocol or device.protocol, effort or Effort(), checked_mode(mode)
+    if space.global_axes:
+        rule, axes = f"a table is of one setting of each global axis of {space.name}", space.global_axes
+        cure = f"name one, such as {space.name}@{space.input_shape[1]}px"
+        raise BadSetting(rule, found=", ".join(axis.name for axis in axes), cure=cure)
     parts = parts_of(space)
     kind = device.kind()
     if issubclass(kind, ExactBackend):
@@ -81,7 +86,7 @@ def profile_space(
             journal = path.with_suffix(".samples.csv")
             bench = Bench(crew, description.environment, protocol, sentinel, journal, f"profile {device.name}")
             filled = Filling(space, parts, mode, effort, bench, info.column, began).fill()
-            kept = {key: value for key, value in info.conditions.items() if not key.startswith(COMPOSITION)}
+            kept = {key: value for key, value in info.conditions.items() if not key.startswith((COMPOSITION, LEARNED))}
             found = {"conditions": {**kept, **filled.conditions}, "least_spread": filled.scale.least_spread}
             info = info.model_copy(update={**found, "sentinel_reference_s": filled.scale.sentinel_reference_s})
             return written(space, parts, info, path, filled.rows.get)
@@ -100,12 +105,39 @@ def measure_networks(
 
     Journaled and listed beside the table as `networks`; see `measure_graphs`. Raises `BadMeasurement` when a network cannot be run.
     """
-    names = ["/".join(space.labels(architecture).values()) for architecture in architectures]
+    names = [network_name(space, architecture) for architecture in architectures]
     graphs = {name: space.network(architecture) for name, architecture in zip(names, architectures, strict=True)}
     measured = measure_graphs(space, device, table, graphs, protocol, workers=workers)
     for name, failure in measured.failures.items():
         raise BadMeasurement(f"network {name} must run", found=failure, cure="leave it out")
     return np.array([measured.values[name] for name in names])
+
+
+def network_name(space: Space, architecture: Architecture) -> str:
+    """Return a network's name in journals and listings: a label a stage, then its global settings, joined by `/`."""
+    return "/".join([*space.labels(architecture).values(), *map(str, architecture.settings)])
+
+
+def begin_table(
+    space: Space, device: Device, root: Path, protocol: Protocol | None = None, *, workers: Workers = processes
+) -> LatencyTable:
+    """Return what whole networks are measured beside: the device's isolated table of the space below `root`, or one begun without rows.
+
+    Raises `BadTable` where the one that is there is of another environment or protocol.
+    """
+    protocol = protocol or device.protocol
+    if issubclass(device.kind(), ExactBackend):
+        description, sentinel = device.backend().description(), False
+    else:
+        with _opened(device, protocol, workers) as crew:
+            description, sentinel = crew[0].description(), True
+    path = table_path(root, device.name, space.name, variant(description, protocol, "isolated"))
+    with locked(path.with_suffix(".lock")):
+        graph = sentinel_of(parts_of(space), path) if sentinel else None
+        info = _claimed(_described(space, device, description, protocol, mode="isolated", sentinel=graph), path)
+    if path.exists():
+        return LatencyTable.read(path)
+    return LatencyTable(info, pd.DataFrame(columns=["part", "layers_hash", info.column]), path)
 
 
 class MeasuredGraphs(NamedTuple):
@@ -129,7 +161,8 @@ def measure_graphs(
     """Measure any named graphs beside a table of a space, on the table's own scale.
 
     Journaled in `<variant>.<listing>.samples.csv` beside the table, listed in `<variant>.<listing>.csv`, and steadied by the table's own
-    sentinel reference. Raises `BadTable` when the environment or the protocol is not the table's.
+    sentinel reference; a table that was begun without rows gets that of the first graphs measured. Raises `BadTable` when the
+    environment or the protocol is not the table's.
     """
     protocol, mode = protocol or device.protocol, str(table.info.identity["mode"])
     if issubclass(device.kind(), ExactBackend):
@@ -146,12 +179,16 @@ def measure_graphs(
         table.info.refuse_other(described, table.path)
         bench = Bench(crew, description.environment, protocol, sentinel, journal, f"{listing} {device.name}")
         records = bench.measure(jobs)
-    scale = Scale(table.info.sentinel_reference_s, bench.scale(records).least_spread)
-    measured = bench.measurements(records, scale)
-    rows = {key: measured_row(found, records[key].stopped) for key, found in measured.items()}
-    frame = pd.DataFrame([{"network": jobs[key].name, "layers_hash": key, **row} for key, row in rows.items()])
-    listed = table.path.with_suffix(f".{listing}.csv")
-    write_atomic(listed, frame.to_csv(index=False, lineterminator="\n"))
+        toml, own = table.path.with_suffix(".toml"), bench.scale(records)
+        reference = table.info.sentinel_reference_s or read_model(toml, TableInfo).sentinel_reference_s
+        scale = Scale(reference or own.sentinel_reference_s, own.least_spread)
+        if scale.sentinel_reference_s != reference:
+            fixed = table.info.model_copy(update={"sentinel_reference_s": scale.sentinel_reference_s})
+            write_toml(toml, fixed.model_dump(exclude_none=True))
+        measured = bench.measurements(records, scale)
+        rows = {key: measured_row(found, records[key].stopped) for key, found in measured.items()}
+        names = {key: job.name for key, job in jobs.items()}
+        Listing(table.path.with_suffix(f".{listing}.csv"), scale.sentinel_reference_s).add(rows, names)
     keys = {name: layers_hash(graph) for name, graph in graphs.items()}
     return MeasuredGraphs(
         {name: measured[key].value_s for name, key in keys.items() if key in measured},
@@ -198,7 +235,7 @@ def _described(
     sentinel: Graph | None = None,
 ) -> TableInfo:
     environment, timed = description.environment, sentinel is not None
-    column = {"latency": "latency_s"}.get(description.quantity, description.quantity)
+    column = {"latency": "latency_s", "energy": "energy_j"}.get(description.quantity, description.quantity)
     identity = {
         **environment.identity,
         "mode": mode,

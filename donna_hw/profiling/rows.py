@@ -15,9 +15,10 @@ from donna_hw.measurement.measurement import Measurement
 from donna_hw.measurement.verdict import NOISY_HALF_WIDTH, judge
 from donna_hw.profiling.sections import Z95, Composition, Estimate
 from donna_hw.spaces.space import Space
-from donna_hw.table import LatencyTable, TableInfo
+from donna_hw.table import UNSAMPLED, LatencyTable, TableInfo
 
 Row = Mapping[str, object]
+LEARNED = "learned_"  # how the conditions of a table with learned rows begin; one that is measured afterwards has none
 
 
 @dataclass(frozen=True)
@@ -79,14 +80,40 @@ def composed_row(estimate: Estimate, sections: int, composition: Composition, co
     wide = half > NOISY_HALF_WIDTH
     found = f"{composition.sampled} blocks measured whole are within {100 * composition.residual:.2g} % (standard deviation)"
     return {
-        **dict.fromkeys(("raw_median_s", "mean_s", "min_s"), ""),
+        **_without_samples("composed"),
         **{name: float(f"{value:.6g}") for name, value in times.items()},
-        "samples": 0,
-        "rounds": 0,
-        "method": "composed",
-        "stopped": "",
         "verdict": "noisy" if wide else "trusted",
         "evidence": f"{sections} sections; {found}",
+    }
+
+
+def learned_row(value_s: float, deviation: float, evidence: str, column: str) -> Row:
+    """Return the cells of a block that was never measured; deviation: of the logarithm of its latency."""
+    half = np.exp(Z95 * deviation)
+    times = {column: value_s, "low_s": value_s / half, "high_s": value_s * half}
+    return {
+        **_without_samples("learned"),
+        **{name: float(f"{value:.6g}") for name, value in times.items()},
+        "verdict": "learned",
+        "evidence": evidence,
+    }
+
+
+def _without_samples(method: str) -> Row:
+    return {**dict.fromkeys(UNSAMPLED, ""), "samples": 0, "rounds": 0, "method": method, "stopped": ""}
+
+
+def absent_row(column: str) -> Row:
+    """Return the cells of a block without layers, a skipped one: it costs nothing, and nothing is measured."""
+    return {
+        **dict.fromkeys(("raw_median_s", "mean_s", "min_s"), ""),
+        **dict.fromkeys((column, "low_s", "high_s"), 0.0),
+        "samples": 0,
+        "rounds": 0,
+        "method": "absent",
+        "stopped": "",
+        "verdict": "trusted",
+        "evidence": "no layers",
     }
 
 

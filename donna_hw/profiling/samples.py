@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,10 +76,15 @@ class SamplesJournal:
         """Append that a block failed."""
         self._journal.append({**self._frame(key, name, attempt, 0), "failure": reason or "no reason given"})
 
-    def read(self) -> dict[str, Record]:
-        """Return the latest attempt at each block, visits in the order of rounds; raises `BadFile` with the line of a bad value."""
+    def read(self, only: Container[str] | None = None) -> dict[str, Record]:
+        """Return the latest attempt at each block, visits in the order of rounds; raises `BadFile` with the line of a bad value.
+
+        only: layers_hashes to read, where of a long journal a few are wanted.
+        """
         found: dict[str, Record] = {}
         for line, cells in enumerate(self._journal.records(), start=2):
+            if only is not None and cells["layers_hash"] not in only:
+                continue
             where = f"{self.path}, line {line}"
             try:
                 attempt, visit = int(cells["attempt"]), None if cells["failure"] else _visit(cells)

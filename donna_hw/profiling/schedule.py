@@ -82,7 +82,7 @@ class Schedule:
         again: blocks to begin a new attempt at. What the journal holds already is not measured again, so that a killed run
         loses one visit a worker at most. Raises `Unavailable` when no device is left; what was measured is kept.
         """
-        self._records = {key: found for key, found in self.journal.read().items() if key in self.jobs}
+        self._records = self.journal.read(self.jobs)
         for key in again & self._records.keys():
             self._records[key] = Record(self.jobs[key].name, self._records[key].attempt + 1)
         for key, job in self.jobs.items():

@@ -54,18 +54,18 @@ def points(run: Run) -> Points:
     cost, space = run.cost(run.device.name), run.space
     rows = np.array(
         [
-            [stage.number_of_label(label) for stage, label in zip(space.stages, labels, strict=True)]
-            for labels in front[[stage.name for stage in space.stages]].to_numpy()
+            space.row(space.from_labels(dict(zip(space.columns, labels, strict=True))))
+            for labels in front[list(space.columns)].to_numpy()
         ]
     )
     library = run.architectures.networks("library", "test")
-    library_rows = np.array([network.architecture.blocks for network in library])
+    library_rows = np.array([space.row(network.architecture) for network in library])
     return Points(
         front=pd.DataFrame({"latency_s": cost.mean(rows), "percent": front["predicted_top1_percent"]}),
         library=pd.DataFrame({"latency_s": cost.mean(library_rows), "percent": [n.top1_percent for n in library]}),
         verified=read_verified(run),
         reference_percent=reference_top1(run.folder / "reference"),
-        reference_s=float(cost.mean(np.array([space.reference.blocks]))[0]),
+        reference_s=float(cost.mean(np.array([space.row(space.reference)]))[0]),
         device=run.device.name,
     )
 

@@ -8,11 +8,12 @@ from io import StringIO
 import numpy as np
 import pandas as pd
 
+from donna_hw.costs.kept import correction_of
 from donna_hw.files import read_text, read_toml
 from donna_hw.ranking import Ranking, kendall_tau, pairs_in_order, ranking, rival
 from donna_hw.run import Run
 from donna_hw.table import LatencyTable
-from donna_hw.tables import correction_of, table_in
+from donna_hw.tables import table_in
 from donna_hw.verify import check_predictor, read_verified
 
 
@@ -66,9 +67,8 @@ def latency_lines(run: Run, table: LatencyTable) -> list[str]:
     lines = []
     if correction is not None:
         lines.append(
-            f"Corrected by {correction.networks} whole networks: latency = {correction.offset * 1e6:.2f} us "
-            f"+ {correction.scale:.4f} x sum; left out of the fit one at a time, {correction.mape_loo:.1f} % mean absolute error "
-            f"(plain sum {correction.mape_before:.1f} %)."
+            f"Corrected by {len(correction.networks)} whole networks (a {correction.kind}): those left out of the fit, a tenth at a time, "
+            f"are off by {correction.mape_percent:.1f} % on the mean (plain sum {correction.mape_before_percent or np.nan:.1f} %)."
         )
     path = run.folder / "latency_test.csv"
     if run.recipe.latency.test_networks and path.exists():

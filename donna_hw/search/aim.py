@@ -8,10 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from donna_hw.costs.model import CostModel
-from donna_hw.errors import BadSetting, NothingToFit
+from donna_hw.errors import BadSetting
 from donna_hw.libraries import qualities_of
 from donna_hw.predictor import AccuracyPredictor
-from donna_hw.search.front import ParetoFront, non_dominated
+from donna_hw.search.dominance import non_dominated
+from donna_hw.search.front import ParetoFront
+from donna_hw.search.infeasible import infeasible
+from donna_hw.search.noise import within_noise
 from donna_hw.spaces.space import Rows, Space
 
 
@@ -60,22 +63,19 @@ class Aim:
         return np.stack(columns, axis=1)
 
 
-def front_of(aim: Aim, rows: Rows, evaluations: int, *, exact: bool = False) -> ParetoFront:
-    """Return the front of given networks, int [n, stages], within the aim's limits."""
-    violations = aim.violations(rows)
-    feasible = (violations <= 0).all(axis=1)
+def front_of(aim: Aim, rows: Rows, evaluations: int) -> ParetoFront:
+    """Return the front of given networks, int [n, stages], within the aim's limits; raises `NothingToFit` where none lies there."""
+    feasible = (aim.violations(rows) <= 0).all(axis=1)
     if not feasible.any():
-        worst = violations.max(axis=1)
-        best = rows[[int(np.argmin(worst))]]
-        reached = ", ".join(f"{cost.name} {cost.mean(best)[0]:.4g} {cost.unit}" for cost in aim.costs)
-        raise NothingToFit(
-            "a network must lie within all limits",
-            found=f"none of {len(rows)}; the nearest has {reached}",
-            cure="raise the limit",
-        )
+        raise infeasible(aim, rows)
     rows = rows[feasible]
     rows = rows[non_dominated(aim.objectives(rows))]
     rows = rows[np.argsort(aim.costs[0].mean(rows), kind="stable")]
+    return described(aim, rows, evaluations)
+
+
+def described(aim: Aim, rows: Rows, evaluations: int, *, equals: np.ndarray | None = None) -> ParetoFront:
+    """Return networks, int [n, stages + global axes] in their order, as a front; `equals` are there where it is exact."""
     qualities = qualities_of(aim.qualities, rows)
     accuracy, accuracy_std = aim.predictor(qualities)
     return ParetoFront(
@@ -87,6 +87,8 @@ def front_of(aim: Aim, rows: Rows, evaluations: int, *, exact: bool = False) -> 
         cost_stds={cost.name: cost.std(rows) for cost in aim.costs},
         units={cost.name: cost.unit for cost in aim.costs},
         extrapolated=aim.predictor.extrapolates(qualities),
+        within_noise=within_noise(rows, accuracy, accuracy_std, aim.costs),
         evaluations=evaluations,
-        exact=exact,
+        exact=equals is not None,
+        equals=equals,
     )

@@ -4,58 +4,86 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from donna_hw.costs.model import CostModel
-from donna_hw.costs.table_cost import TableCost
 from donna_hw.device import Device
 from donna_hw.errors import BadSetting, DonnaError
 from donna_hw.libraries import BlockLibrary
 from donna_hw.predictor import LinearPredictor
 from donna_hw.search.aim import Aim, Limit
+from donna_hw.search.diversity import diverse
 from donna_hw.search.front import ParetoFront
-from donna_hw.search.nsga2 import nsga2
+from donna_hw.search.methods import SearchSettings, search
+from donna_hw.search.naming import CostReader
+from donna_hw.search.robust import Robust
+from donna_hw.search.standing import Plan, Standing
+from donna_hw.search.verified import verified
 from donna_hw.shipped import roots
 from donna_hw.spaces import load_space
 from donna_hw.table import LatencyTable
-from donna_hw.tables import correction_of, table_in
-from donna_hw.units import parse_quantity
 
 
-def search_space(
-    space_name: str,
-    run: Path,
-    costs: Sequence[str],
-    limits: Sequence[str] = (),
-    *,
-    tables: Path | None = None,
-    samples: int = 2500,
-    population: int = 50,
-    seed: int = 0,
-) -> ParetoFront:
-    """Return the front of a space, its accuracies predicted from the finished run in the folder `run`.
+@dataclass(frozen=True)
+class Question:
+    """What is searched for, in a user's words.
 
-    costs: devices, or `<device>/<variant>`; tables are looked for in `tables`, then in the run, then among the shipped ones.
-    limits: `<device>=<value with unit>`. A table measured on another chip than this machine's is used with a warning that names both.
+    space: its name. run: the folder of a finished run, whose blocks and predictor foretell accuracies. costs: `NAME`, `max(NAME,NAME)` or
+    `0.7*NAME+0.3*NAME`, a name being `[QUANTITY@]DEVICE[/VARIANT]`, or `measured@DEVICE` to time every network that is looked at. limits:
+    `COST=VALUE` with a unit, on these costs or on others. tables: the folder whose tables come before the run's and the shipped ones;
+    networks are measured there.
     """
-    space = load_space(space_name)
-    places = [*([tables] if tables else []), run / "latency_tables", *(root / "latency_tables" for root in roots())]
-    found = [table_in(places, cost, space.name) for cost in costs]
-    for table in found:
+
+    space: str
+    run: Path
+    costs: Sequence[str]
+    limits: Sequence[str] = ()
+    tables: Path | None = None
+    settings: SearchSettings = field(default_factory=SearchSettings)
+
+
+def search_space(question: Question) -> ParetoFront:
+    """Return the front; a table measured on another chip than this machine's is used with a warning that names both."""
+    aim, _ = _aimed(question)
+    return _searched(aim, question.settings)
+
+
+def verify_space(question: Question, plan: Plan) -> Standing:
+    """Search as `search_space` does until the front stands, networks of it measured whole beside the first cost's table (`verified`)."""
+    aim, seen = _aimed(question)
+    if aim.costs[0].name.startswith("measured@") or not seen:
+        raise BadSetting(
+            "a cost that is measured needs no verification", found=question.costs[0], cure="leave --verify out"
+        )
+    if question.settings.robust is not None or any(mark in question.costs[0] for mark in "(*"):
+        raise BadSetting("the first cost of a verified search must be one table's", found=question.costs[0])
+    return verified(aim, lambda aim: _searched(aim, question.settings), seen[0], plan, folder=question.tables)
+
+
+def _searched(aim: Aim, settings: SearchSettings) -> ParetoFront:
+    front = search(aim, settings)
+    return front if settings.diverse is None else diverse(front, settings.diverse)
+
+
+def _aimed(question: Question) -> tuple[Aim, list[LatencyTable]]:
+    """Return what is looked for, and the tables of the costs in their order."""
+    settings, space, run = question.settings, load_space(question.space), question.run
+    own = [question.tables] if question.tables else []
+    places = [*own, run / "latency_tables", *(root / "latency_tables" for root in roots())]
+    seen: list[LatencyTable] = []
+
+    def see(table: LatencyTable) -> None:
         _warn_of_other_chip(table)
-    models = [TableCost.of(space, table, correction_of(table)) for table in found]
+        seen.append(table)
+
+    reader = CostReader(space, places, see, settings.samples)
+    models = reader.costs(question.costs)
+    limited = [reader.limit(text, models) for text in question.limits]
+    if settings.robust is not None:
+        models = [Robust(model, settings.robust) for model in models]
+        limited = [Limit(Robust(limit.cost, settings.robust), limit.highest) for limit in limited]
     qualities = BlockLibrary(run / "block_library", space).qualities()
-    predictor = LinearPredictor.load(run / "predictor.toml")
-    aim = Aim(space, qualities, predictor, models, [_limit(text, models) for text in limits])
-    return nsga2(aim, samples, population, seed)
-
-
-def _limit(text: str, costs: Sequence[CostModel]) -> Limit:
-    name, sign, value = text.partition("=")
-    known = {cost.name: cost for cost in costs}
-    if not sign or name not in known:
-        raise BadSetting("a limit is <device>=<value with unit> on one of the costs", found=text, known=sorted(known))
-    return Limit(known[name], parse_quantity(value, known[name].unit))
+    return Aim(space, qualities, LinearPredictor.load(run / "predictor.toml"), models, limited), seen
 
 
 def _warn_of_other_chip(table: LatencyTable) -> None:
@@ -68,4 +96,4 @@ def _warn_of_other_chip(table: LatencyTable) -> None:
         return
     there = str(table.info.identity.get("device_model", "an unnamed device"))
     if here != there:
-        warnings.warn(f"{table.path} was measured on {there}; this machine is {here}", stacklevel=3)
+        warnings.warn(f"{table.path} was measured on {there}; this machine is {here}", stacklevel=4)

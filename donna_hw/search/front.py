@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -10,29 +10,16 @@ import pandas as pd
 from donna_hw.spaces.space import Rows, Space
 
 
-def non_dominated(objectives: np.ndarray) -> np.ndarray:
-    """Return bool [n]: rows of float [n, k], all minimised, that no other row dominates; of equal rows the first stays.
-
-    A row dominates another when it is nowhere worse and somewhere better.
-    """
-    order = np.lexsort(objectives.T[::-1])
-    keep = np.zeros(len(objectives), dtype=bool)
-    front = np.empty((0, objectives.shape[1]))
-    for index in order:
-        point = objectives[index]
-        if not (front <= point).all(axis=1).any():
-            front = np.vstack([front, point])
-            keep[index] = True
-    return keep
-
-
 @dataclass(frozen=True)
 class ParetoFront:
     """The front of a search, ordered by the first cost.
 
     rows: int [n, stages]. accuracy, accuracy_std: predicted top-1 %, float [n]. costs, cost_stds: by device name, float [n] in the
-    unit of `units`. extrapolated: bool [n], where the predictor left its range. evaluations: networks that were looked at.
-    exact: whether no network outside can belong to it.
+    unit of `units`. extrapolated: bool [n], where the predictor left its range. within_noise: bool [n], where another network of the
+    front may well be better (`search/noise.py`). evaluations: networks that were looked at.
+    exact: whether no network outside can belong to it; equals: int [n], how many networks have the same accuracy and costs, where it is.
+    gap: by how much, in per cent, a network outside may be more accurate at most; None where that is not known. choice: how it was chosen
+    from a larger front, in words.
     """
 
     space: Space
@@ -43,8 +30,12 @@ class ParetoFront:
     cost_stds: dict[str, np.ndarray]
     units: dict[str, str]
     extrapolated: np.ndarray
+    within_noise: np.ndarray
     evaluations: int
     exact: bool = False
+    equals: np.ndarray | None = None
+    gap: float | None = None
+    choice: str = ""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -52,18 +43,39 @@ class ParetoFront:
     def frame(self) -> pd.DataFrame:
         """Return one line a network: blocks, predicted accuracy, and each cost with its unit in the column's name."""
         columns: dict[str, object] = {
-            stage.name: [stage.label(m) for m in self.rows[:, i]] for i, stage in enumerate(self.space.stages)
+            name: [labels[m] for m in numbers]
+            for name, labels, numbers in zip(self.space.columns, self.space.column_labels, self.rows.T, strict=True)
         }
+        for place, axis in enumerate(self.space.global_axes, start=len(self.space.stages)):
+            columns[axis.name] = [axis.label(axis.values[m]) for m in self.rows[:, place]]
         columns |= {
             "predicted_top1_percent": self.accuracy.round(4),
             "predicted_std_percent": self.accuracy_std.round(4),
         }
-        columns["extrapolated"] = self.extrapolated
+        columns |= {"extrapolated": self.extrapolated, "within_noise": self.within_noise}
         for device, cost in self.costs.items():
             suffix = self.units[device].lower()
             columns[f"{device}_{suffix}"] = [float(f"{value:.6g}") for value in cost]
             columns[f"{device}_std_{suffix}"] = [float(f"{value:.3g}") for value in self.cost_stds[device]]
+        if self.equals is not None:
+            columns["equals"] = self.equals
         return pd.DataFrame(columns)
+
+    def subset(self, numbers: np.ndarray, choice: str) -> ParetoFront:
+        """Return the networks of these numbers, int [k]; what is left of an exact front is none any more."""
+        return replace(
+            self,
+            rows=self.rows[numbers],
+            accuracy=self.accuracy[numbers],
+            accuracy_std=self.accuracy_std[numbers],
+            costs={name: cost[numbers] for name, cost in self.costs.items()},
+            cost_stds={name: std[numbers] for name, std in self.cost_stds.items()},
+            extrapolated=self.extrapolated[numbers],
+            within_noise=self.within_noise[numbers],
+            exact=False,
+            equals=None,
+            choice=choice,
+        )
 
     def spread(self, count: int, levels: np.ndarray) -> np.ndarray:
         """Return the numbers of `count` networks spread evenly over the logarithm of `levels` (a cost, float [n]), ends left out."""

@@ -17,10 +17,13 @@ from donna_hw.search.front import ParetoFront
 from donna_hw.spaces.space import Rows
 
 
-def nsga2(aim: Aim, samples: int = 2500, population: int = 50, seed: int = 0) -> ParetoFront:
+def nsga2(
+    aim: Aim, samples: int = 2500, population: int = 50, seed: int = 0, *, seeds: Rows | None = None
+) -> ParetoFront:
     """Return the front of all `samples` networks that NSGA-II looked at; it is never said to be exact.
 
-    Raises `NothingToFit`, with the nearest values reached, when no network within the limits was found.
+    seeds: networks to begin from, int [n, stages + global axes], of which the first population takes as many as it has room for, spread
+    over them in their order. Raises `NothingToFit`, with the nearest values reached, when no network within the limits was found.
     """
     if samples < population or population < 4:
         raise BadSetting(
@@ -43,7 +46,9 @@ def nsga2(aim: Aim, samples: int = 2500, population: int = 50, seed: int = 0) ->
 
         def _evaluate(self, genes: np.ndarray, out: dict[str, np.ndarray], *args: object, **kwargs: object) -> None:
             rows = space.rows(genes.astype(np.int64))
-            seen.rows.append(rows)
+            left = samples - sum(map(len, seen.rows))
+            rows[left:] = rows[0]  # past the samples nothing new is looked at: a measured cost is asked for no more
+            seen.rows.append(rows[:left])
             out["F"], out["G"] = aim.objectives(rows), aim.violations(rows)
 
     repair = RoundingRepair()
@@ -51,7 +56,7 @@ def nsga2(aim: Aim, samples: int = 2500, population: int = 50, seed: int = 0) ->
         Networks(),
         NSGA2(
             pop_size=population,
-            sampling=IntegerRandomSampling(),
+            sampling=_first(aim, seeds, population, seed),
             crossover=SBX(prob=0.9, eta=3.0, vtype=float, repair=repair),
             mutation=PM(eta=3.0, vtype=float, repair=repair),
             eliminate_duplicates=True,
@@ -60,8 +65,18 @@ def nsga2(aim: Aim, samples: int = 2500, population: int = 50, seed: int = 0) ->
         seed=seed,
         verbose=False,
     )
-    looked_at = np.concatenate(seen.rows)[:samples]  # the last generation is evaluated whole, even past the samples
+    looked_at = np.concatenate(seen.rows)
     return front_of(aim, np.unique(looked_at, axis=0), evaluations=len(looked_at))
+
+
+def _first(aim: Aim, seeds: Rows | None, population: int, seed: int) -> object:
+    """Return the first generation: random networks, or as many of the seeds as there is room for and random ones for the rest."""
+    if seeds is None or not len(seeds):
+        return IntegerRandomSampling()
+    picks = np.unique(np.linspace(0, len(seeds) - 1, min(population, len(seeds))).round().astype(int))
+    genes = aim.space.genes(seeds[picks])
+    others = np.random.default_rng(seed).integers(0, aim.space.gene_counts, (population - len(genes), genes.shape[1]))
+    return np.concatenate([genes, others])
 
 
 class _Seen:

@@ -1,4 +1,4 @@
-"""Random networks of a wanted cost: what a search must beat (paper, section E)."""
+"""Random networks: what a search must beat (paper, section E)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,18 @@ import numpy as np
 
 from donna_hw.costs.model import CostModel
 from donna_hw.errors import NothingToFit
-from donna_hw.search.aim import Aim
+from donna_hw.search.aim import Aim, front_of
+from donna_hw.search.front import ParetoFront
 from donna_hw.spaces.space import Rows
+
+
+def random_front(aim: Aim, samples: int = 2500, seed: int = 0) -> ParetoFront:
+    """Return the front of `samples` different networks drawn uniformly: predictor-based random search (paper, section E), never exact.
+
+    A space that has no more networks is looked at whole. Raises `NothingToFit` when none lies within the limits.
+    """
+    rows = aim.space.random_rows(min(samples, aim.space.size), seed)
+    return front_of(aim, rows, evaluations=len(rows))
 
 
 def random_at_cost(
@@ -26,7 +36,7 @@ def random_at_cost(
     Raises `NothingToFit` when none of `draws` uniform networks lies that near.
     """
     rng = np.random.default_rng(seed)
-    rows = np.unique(rng.integers(0, aim.space.stage_sizes, (draws, len(aim.space.stages))), axis=0)
+    rows = np.unique(rng.integers(0, aim.space.column_sizes, (draws, len(aim.space.columns))), axis=0)
     rows = rng.permutation(rows[aim.usable(rows)])
     if excluded is not None:
         rows = rows[~(rows[:, None] == excluded[None]).all(axis=2).any(axis=1)]

@@ -1,4 +1,8 @@
-"""Sums: the non-dominated sums of one vector a stage, exactly, by merging stages and pruning after each."""
+"""Sums: the undominated sums over stages of vectors of whole numbers, without looking at every combination.
+
+Of two partial sums, one that is nowhere better and somewhere worse stays so whatever is added to both: it can be left out. Stages are
+added one after another, and after each only the undominated partial sums are kept, with how many combinations make each.
+"""
 
 from __future__ import annotations
 
@@ -7,87 +11,98 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from donna_hw.errors import BadSetting
-from donna_hw.search.dominance import kept
+from donna_hw.search.dominance import checked, merged
 
-CHUNK = 1_000_000  # candidates held at once
-MOST = 5_000_000  # partial sums kept; beyond it a search is not exact
+CHUNK = 2_000_000  # sums that are made at once
+NO_LIMIT = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
 class Sums:
-    """Non-dominated sums: vectors int [n, D]; rows int [n, stages], one choice that gives each; equals [n]: how many choices do."""
+    """Undominated sums int [n, D]; one combination of each, int [n, stages]; and how many make the same vector, int [n]."""
 
-    vectors: np.ndarray
+    points: np.ndarray
     rows: np.ndarray
     equals: np.ndarray
 
-    def __len__(self) -> int:
-        return len(self.vectors)
 
-    def at(self, numbers: np.ndarray) -> Sums:
-        """Return some of the sums."""
-        return Sums(self.vectors[numbers], self.rows[numbers], self.equals[numbers])
+@dataclass(frozen=True)
+class _Step:
+    """Partial sums [n, D], which sum of the step before and which block each is made of, and how many combinations make it."""
+
+    points: np.ndarray
+    before: np.ndarray
+    block: np.ndarray
+    equals: np.ndarray
 
 
-def best_sums(stages: Sequence[np.ndarray], highest: np.ndarray | None = None) -> Sums:
-    """Return every non-dominated sum of one vector a stage, all dimensions minimised, in the order of the first dimension.
+def undominated_sums(stages: Sequence[np.ndarray], limits: np.ndarray | None = None) -> Sums:
+    """Return the undominated sums of one vector a stage, all numbers minimised.
 
-    stages: int [blocks, D] each. highest: float [D], what a sum may be at most, infinite where it is free. A sum dominated by
-    another of the same stages stays dominated whatever is added, so that merging and pruning lose none; one that no completion
-    brings within `highest` is dropped at once. Raises `BadSetting` when more than 5,000,000 partial sums stand side by side.
+    stages: int [blocks, D] each. limits: the highest that each number of a sum may be, int [D], `NO_LIMIT` for none; sums that pass one are
+    left out. Where every completion of a partial sum stays within a limit that is no objective of its own, by how much does not matter: the
+    caller takes such numbers out afterwards.
     """
-    width = stages[0].shape[1]
-    limit = np.full(width, np.inf) if highest is None else np.asarray(highest, dtype=float)
-    cheapest = np.array([stage.min(axis=0) if len(stage) else np.zeros(width) for stage in stages], dtype=float)
-    # Counts are whole as long as all choices together can be counted in 64 bits.
-    counts: type = np.int64 if np.sum(np.log2([max(len(stage), 1) for stage in stages])) < 63 else np.float64
-    groups = []
-    for number, stage in enumerate(stages):
-        rows = np.zeros((len(stage), len(stages)), dtype=np.int32)
-        rows[:, number] = np.arange(len(stage))
-        spare = limit - (cheapest.sum(axis=0) - cheapest[number])
-        groups.append(([number], _pruned(Sums(stage, rows, np.ones(len(stage), dtype=counts)), spare)))
-    while len(groups) > 1:
-        groups.sort(key=lambda group: len(group[1]))  # the two smallest first, so that few large products are made
-        (first, a), (second, b), *others = groups
-        members = first + second
-        left = [number for number in range(len(stages)) if number not in members]
-        groups = [(members, _product(a, b, limit - cheapest[left].sum(axis=0))), *others]
-    found = groups[0][1]
-    return found.at(np.lexsort(found.vectors.T[::-1]))
+    highest = np.full(stages[0].shape[1], NO_LIMIT) if limits is None else limits
+    order = sorted(range(len(stages)), key=lambda i: len(stages[i]))
+    pruned = [_pruned(stages[i]) for i in order]
+    least = np.stack([step.points.min(axis=0) if len(step.points) else highest * 0 for step in pruned])
+    rest = np.vstack(
+        [np.cumsum(least[::-1], axis=0)[::-1][1:], np.zeros_like(least[:1])]
+    )  # of the stages that come after
+    steps = [_within(pruned[0], highest, rest[0])]
+    for step, later in zip(pruned[1:], rest[1:], strict=True):
+        steps.append(_added(steps[-1], step, highest, later))
+    return Sums(checked(steps[-1].points), _traced(steps, pruned, order), steps[-1].equals)
 
 
-def _pruned(sums: Sums, spare: np.ndarray) -> Sums:
-    sums = sums.at(np.flatnonzero((sums.vectors <= spare).all(axis=1)))
-    numbers, equals = kept(sums.vectors, sums.equals)
-    if len(numbers) > MOST:
-        raise BadSetting(
-            f"an exact front needs at most {MOST} partial sums", found=len(numbers), cure="search fewer costs, or with nsga2"
+def _pruned(points: np.ndarray) -> _Step:
+    """Return the undominated blocks of one stage."""
+    picks, equals = merged(points, np.ones(len(points), np.int64))
+    return _Step(points[picks], picks, picks, equals)
+
+
+def _added(sums: _Step, stage: _Step, highest: np.ndarray, later: np.ndarray) -> _Step:
+    """Return the undominated sums of partial sums and a stage's blocks that can stay within the limits; in chunks, to bound memory."""
+    width = max(1, CHUNK // max(1, len(stage.points)))
+    kept: list[_Step] = []
+    for start in range(0, len(sums.points), width):
+        part = slice(start, start + width)
+        points = (sums.points[part, None] + stage.points[None]).reshape(-1, sums.points.shape[1])
+        equals = np.outer(sums.equals[part], stage.equals).ravel()
+        before = np.repeat(np.arange(len(sums.points))[part], len(stage.points))
+        block = np.tile(np.arange(len(stage.points)), len(sums.points[part]))
+        kept.append(_best(_within(_Step(points, before, block, equals), highest, later)))
+    joined = (
+        _Step(
+            *(
+                np.concatenate([getattr(step, name) for step in kept])
+                for name in ("points", "before", "block", "equals")
+            )
         )
-    return Sums(sums.vectors[numbers], sums.rows[numbers], equals)
-
-
-def _product(a: Sums, b: Sums, spare: np.ndarray) -> Sums:
-    """Return the non-dominated sums of every pair."""
-    found = Sums(a.vectors[:0], a.rows[:0], a.equals[:0])
-    if len(b) < len(a):
-        a, b = b, a
-    step = max(1, CHUNK // max(len(b), 1))
-    for start in range(0, len(a), step):
-        part = a.at(np.arange(start, min(start + step, len(a))))
-        vectors = (part.vectors[:, None] + b.vectors).reshape(-1, b.vectors.shape[1])
-        numbers = np.flatnonzero((vectors <= spare).all(axis=1)) if np.isfinite(spare).any() else np.arange(len(vectors))
-        equals = (part.equals[:, None] * b.equals).reshape(-1)
-        best, merged = kept(vectors[numbers], equals[numbers])
-        numbers = numbers[best]
-        i, j = np.divmod(numbers, max(len(b), 1))
-        fresh = Sums(vectors[numbers], part.rows[i] + b.rows[j], merged)  # a row is 0 where its stage is not summed yet
-        found = _pruned(_joined(found, fresh), spare) if len(found) else fresh
-    return found
-
-
-def _joined(a: Sums, b: Sums) -> Sums:
-    return Sums(
-        np.concatenate([a.vectors, b.vectors]), np.concatenate([a.rows, b.rows]), np.concatenate([a.equals, b.equals])
+        if kept
+        else sums
     )
+    return joined if len(kept) < 2 else _best(joined)
+
+
+def _best(step: _Step) -> _Step:
+    picks, equals = merged(step.points, step.equals)
+    return _Step(step.points[picks], step.before[picks], step.block[picks], equals)
+
+
+def _within(step: _Step, highest: np.ndarray, later: np.ndarray) -> _Step:
+    """Return the partial sums whose cheapest completion is within the limits."""
+    kept = (step.points <= highest - later).all(axis=1)
+    return step if kept.all() else _Step(step.points[kept], step.before[kept], step.block[kept], step.equals[kept])
+
+
+def _traced(steps: list[_Step], pruned: list[_Step], order: list[int]) -> np.ndarray:
+    """Return one combination for each of the last sums, int [n, stages], by walking back."""
+    rows = np.zeros((len(steps[-1].points), len(order)), np.int64)
+    place = np.arange(len(rows))
+    for number in range(len(steps) - 1, 0, -1):
+        rows[:, order[number]] = pruned[number].block[steps[number].block[place]]
+        place = steps[number].before[place]
+    rows[:, order[0]] = steps[0].block[place]
+    return rows

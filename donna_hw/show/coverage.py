@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from donna_hw.spaces.space import Space
 from donna_hw.table import LatencyTable
 
@@ -20,7 +22,11 @@ def text_of_coverage(table: LatencyTable, space: Space) -> str:
             f"{table.path} does not cover {space.name}: of {found.wanted} blocks and fixed parts {len(found.missing)} are missing and "
             f"{len(found.changed)} have a row of other layers; donna-hw profile {space.name} --device {info.device} fills them"
         )
-    doubted = int((table.frame["verdict"] != "trusted").sum()) if "verdict" in table.frame else 0
+    verdicts = Counter(table.frame["verdict"]) if "verdict" in table.frame else Counter()
+    learned = verdicts["learned"]
+    doubted = verdicts.total() - verdicts["trusted"] - learned
+    if learned:
+        lines.append(f"{learned} of its rows are learned: never measured, foretold from other blocks")
     if doubted:
         lines.append(f"{doubted} of its rows are not trusted: donna-hw table show {table.path} lists them")
     return "\n".join(lines)

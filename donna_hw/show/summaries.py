@@ -77,21 +77,23 @@ def summary_of_networks(library: ArchitectureLibrary) -> str:
 
 
 def summary_of_front(front: ParetoFront) -> str:
-    """Return the front, at most 20 networks spread over it, and how it was found."""
+    """Return the front, at most 20 networks spread over it, which of them lie within the noise, and how it was found."""
     picks = np.unique(np.linspace(0, len(front) - 1, min(SHOWN, len(front))).astype(int))
-    header = ["top-1 % (predicted)", "+-", *front.costs, "network"]
+    header = ["top-1 % (predicted)", "+-", *front.costs, "noise", "network"]
     rows = [
         [
             f"{front.accuracy[i]:.2f}",
             f"{front.accuracy_std[i]:.2f}",
             *(printed(front.costs[name][i], front.units[name]) for name in front.costs),
+            "within" if front.within_noise[i] else "",
             "/".join(front.space.labels(front.space.architecture(front.rows[i])).values()),
         ]
         for i in picks
     ]
     shown = "" if len(picks) == len(front) else f", {len(picks)} of them shown"
-    kind = "exact" if front.exact else f"the best of {front.evaluations} networks that were looked at"
-    return f"{table(header, rows)}\nfront of {len(front)} networks{shown}; {kind}"
+    kind = front.choice or ("exact" if front.exact else f"the best of {front.evaluations} networks that were looked at")
+    noise = f"{int(front.within_noise.sum())} lie within the noise of a better one"
+    return f"{table(header, rows)}\nfront of {len(front)} networks{shown}; {kind}; {noise}"
 
 
 def summary_of_verified(verified: pd.DataFrame) -> str:

@@ -26,25 +26,37 @@ def text_of_table(table: LatencyTable, everything: bool = False) -> str:
     parts = [_origin(table), _ranges(table)]
     words = [f"{column}s: {_counts(frame[column])}" for column in ("verdict", "method") if column in frame]
     if "stopped" in frame:
-        words.append(f"stopped by: {_counts(frame['stopped'])}")
+        words.append(f"stopped by: {_counts(frame['stopped'][frame['stopped'] != ''])}")
     if "median_s" in frame and "low_s" in frame and not info.in_chain:
         words.append(f"95 % intervals: {100 * np.median(half_width(frame)):.1f} % each way (median)")
     if words:
         parts.append("\n".join(words))
+    learned = int((frame["method"] == "learned").sum()) if "method" in frame else 0
     doubted = _doubted(frame)
     if everything:
         parts.append(f"all {len(frame)} rows:\n{_listed(table, frame)}")
     elif doubted.any():
         parts.append(f"not trusted, {doubted.sum()} of {len(frame)} rows:\n{_listed(table, frame[doubted])}")
-    elif "verdict" in frame:
+    elif "verdict" in frame and not learned:
         parts.append(f"every one of the {len(frame)} rows is trusted")
+    if learned:
+        parts.append(f"learned, {learned} of {len(frame)} rows: never measured, foretold from others; --all lists them")
     if failed:
         rows = [[record.name, record.attempt, record.failure] for record in failed]
         parts.append(f"failed, {len(failed)} blocks without a row:\n{aligned(['block', 'attempt', 'reason'], rows)}")
-    if doubted.any() or failed:
+    if doubted.any() or failed or learned:
         how = [f"--{key} {info.identity[key]}" for key in ("mode", "protocol") if key in info.identity]
-        again = " ".join(["donna-hw profile", info.space, "--device", info.device, *how, "--retry"])
-        parts.append(f"{again} measures them again")
+        again = " ".join(
+            [
+                "donna-hw profile",
+                info.space,
+                "--device",
+                info.device,
+                *how,
+                *["--retry"] * bool(doubted.any() or failed),
+            ]
+        )
+        parts.append(f"{again} measures them {'again' if doubted.any() or failed else 'all'}")
     return "\n\n".join(parts)
 
 
@@ -81,10 +93,10 @@ def _counts(column: pd.Series) -> str:
 
 
 def _doubted(frame: pd.DataFrame) -> np.ndarray:
-    """Return which rows are not trusted, bool [n]; without verdicts none is."""
+    """Return which measured or composed rows are not trusted, bool [n]; without verdicts none is."""
     if "verdict" not in frame:
         return np.zeros(len(frame), bool)
-    return (frame["verdict"] != "trusted").to_numpy(bool)
+    return np.asarray(~frame["verdict"].isin(("trusted", "learned")))
 
 
 def _listed(table: LatencyTable, frame: pd.DataFrame) -> str:

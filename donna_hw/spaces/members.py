@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 from donna_hw.spaces.space import Architecture, Space
 
@@ -18,16 +20,27 @@ class Member:
 
 def reach(space: Space) -> dict[str, Member]:
     """Return the members of fewest MACs (`smallest`), of the reference, and of most MACs (`largest`); of equals the first with fewest,
-    or most, parameters. Fewest in each stage is fewest of all, since both counts are sums over the blocks.
+    or most, parameters. Fewest in each stage is fewest of all, since both counts are sums over the blocks. Of a global axis the first
+    and the last value are looked at: MACs grow or fall along it.
     """
-    fewest, most = [], []
-    for stage in space.stages:
-        graphs = [space.block_graph(stage, m) for m in range(stage.size)]
-        counts = [(graph.macs, graph.params) for graph in graphs]
-        fewest.append(counts.index(min(counts)))
-        most.append(counts.index(max(counts)))
-    found = {"smallest": space.architecture(fewest), "reference": space.reference, "largest": space.architecture(most)}
-    return {name: _member(space, architecture) for name, architecture in found.items()}
+    ends = [_member(space, architecture) for architecture in _ends(space)]
+    return {
+        "smallest": min(ends, key=lambda member: (member.macs, member.params)),
+        "reference": _member(space, space.reference),
+        "largest": max(ends, key=lambda member: (member.macs, member.params)),
+    }
+
+
+def _ends(space: Space) -> Iterator[Architecture]:
+    """Yield the networks of fewest and of most MACs at the ends of the global axes."""
+    for settings in product(*((axis.values[0], axis.values[-1]) for axis in space.global_axes)):
+        frame = space.at(settings)
+        counts = [
+            [(graph.macs, graph.params) for graph in (frame.block_graph(stage, m) for m in range(stage.size))]
+            for stage in frame.stages
+        ]
+        for pick in (min, max):
+            yield Architecture(tuple(stage.index(pick(stage)) for stage in counts), settings)
 
 
 def _member(space: Space, architecture: Architecture) -> Member:

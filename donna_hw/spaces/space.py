@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import product
 from math import prod
 
 import numpy as np
@@ -15,8 +16,12 @@ from donna_hw.blocks.layers import Block, Graph, Shape, layers_hash, lower, lowe
 from donna_hw.errors import BadSetting, UnknownName
 
 Value = int | float | str
-Rows = np.ndarray  # int [n, stages + global axes]: one block number a stage, one value number a global axis
-Genes = np.ndarray  # int [n, genes]: one value number an axis, stage after stage, global axes last
+Rows = (
+    np.ndarray
+)  # int [n, stages + global axes]: a block number for each stage, then a value number for each global axis
+Genes = np.ndarray  # int [n, genes]: one value number an axis, stage after stage, then the global axes
+
+RESOLUTION = "resolution"  # the global axis that is the height and width of the images
 
 
 @dataclass(frozen=True)
@@ -59,13 +64,6 @@ class Axis:
     def label(self, value: Value) -> str:
         """Return the value for people: `k3` for a kernel of 3, a word as it is."""
         return value if isinstance(value, str) else f"{self.name[0]}{value}"
-
-    def value_of_label(self, label: str) -> Value:
-        """Return the value of a label; raises `UnknownName`."""
-        labels = [self.label(value) for value in self.values]
-        if label not in labels:
-            raise UnknownName(f"axis {self.name}: a value must be one of its labels", found=label, known=labels)
-        return self.values[labels.index(label)]
 
 
 @dataclass(frozen=True)
@@ -150,7 +148,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Architecture:
-    """One network of a space: a block number for each stage, and a value for each global axis (resolution, precision)."""
+    """One network of a space: a block number for each stage, and a value for each global axis (resolution)."""
 
     blocks: tuple[int, ...]
     settings: tuple[Value, ...] = ()
@@ -161,8 +159,9 @@ class Space:
     """A search space around a reference network.
 
     input_shape: (channels, height, width). before, after: named fixed parts (stem; tail, classifier). A layer-wise space is one
-    whose stages are single layers. global_axes: properties of the whole network: `resolution`, the height and width of its input;
-    what cannot honour them refuses them. address: what `load_space` was asked for, so that another process can load it too.
+    whose stages are single layers. global_axes: properties of the whole network; `resolution` is the images' height and width, of which
+    input_shape has the reference's; what cannot honour a global axis refuses it. address: what `load_space` was asked for, so that
+    another process can load it too.
     """
 
     name: str
@@ -175,8 +174,9 @@ class Space:
     address: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
-        for name in self.part_names:
-            if self.part_names.count(name) > 1:
+        names = (*self.part_names, *(axis.name for axis in self.global_axes))
+        for name in names:
+            if names.count(name) > 1:
                 raise BadSetting(f"space {self.name}: every part needs a name of its own", found=name)
 
     @property
@@ -185,28 +185,60 @@ class Space:
         return tuple(stage.size for stage in self.stages)
 
     @property
-    def setting_counts(self) -> tuple[int, ...]:
-        """Number of values of each global axis."""
-        return tuple(len(axis.values) for axis in self.global_axes)
-
-    @property
     def size(self) -> int:
         """Number of architectures."""
-        return prod(self.stage_sizes) * prod(self.setting_counts)
-
-    def at(self, settings: Sequence[int]) -> Space:
-        """Return the space at one value number of each global axis: of that input's size, and without global axes."""
-        return self._settled[tuple(int(number) for number in settings)]
-
-    @cached_property
-    def _settled(self) -> Mapping[tuple[int, ...], Space]:
-        return _Settled(self)
+        return prod(self.column_sizes)
 
     @cached_property
     def reference(self) -> Architecture:
         """The reference network: each stage's reference block."""
         settings = tuple(axis.reference_value for axis in self.global_axes)
         return Architecture(tuple(stage.reference for stage in self.stages), settings)
+
+    def at(self, settings: tuple[Value, ...]) -> Space:
+        """Return the space at one value of each global axis: on images of that resolution, without global axes, `<space>@<n>px`.
+
+        Raises `UnknownName` for a value that the axis lacks, and `BadSetting` for an axis that the layers do not know how to honour.
+        """
+        if not self.global_axes and not settings:
+            return self
+        if settings not in self._at:
+            self._check_settings(settings)
+            for axis in self.global_axes:
+                if axis.name != RESOLUTION:
+                    raise BadSetting(
+                        f"the layers of {self.name} can honour one global axis, {RESOLUTION}", found=axis.name
+                    )
+            self._at[settings] = self.on_images_of(int(settings[0]))
+        return self._at[settings]
+
+    def on_images_of(self, pixels: int) -> Space:
+        """Return the space on images of another height and width, any number, its resolution no longer searched."""
+        return replace(
+            self,
+            name=_sized(self.name, pixels),
+            address=_sized(self.address, pixels) if self.address else "",
+            input_shape=(self.input_shape[0], pixels, pixels),
+            global_axes=tuple(axis for axis in self.global_axes if axis.name != RESOLUTION),
+        )
+
+    @property
+    def setting_counts(self) -> tuple[int, ...]:
+        """Number of values of each global axis."""
+        return tuple(len(axis.values) for axis in self.global_axes)
+
+    @property
+    def settings(self) -> list[tuple[int, ...]]:
+        """Every combination of value numbers of the global axes, the last fastest; one empty one where there are none."""
+        return list(product(*map(range, self.setting_counts)))
+
+    def settled(self, setting: Sequence[int]) -> Space:
+        """Return the space at one value number of each global axis; see `at`."""
+        return self.at(tuple(axis.values[number] for axis, number in zip(self.global_axes, setting, strict=True)))
+
+    @cached_property
+    def _at(self) -> dict[tuple[Value, ...], Space]:
+        return {}
 
     @property
     def part_names(self) -> tuple[str, ...]:
@@ -225,13 +257,8 @@ class Space:
         return [*self.before, *searched, *self.after]
 
     def network(self, architecture: Architecture) -> Graph:
-        """Return the layers of a whole network."""
-        if self.global_axes:
-            self.check(architecture)
-            settings = zip(self.global_axes, architecture.settings, strict=True)
-            settled = self.at([axis.values.index(value) for axis, value in settings])
-            return settled.network(Architecture(architecture.blocks))
-        return lower_chain(self.parts(architecture), self.input_shape)
+        """Return the layers of a whole network, on images of its resolution."""
+        return lower_chain(self.parts(architecture), self.at(architecture.settings).input_shape)
 
     @cached_property
     def output_shapes(self) -> dict[str, Shape]:
@@ -275,12 +302,14 @@ class Space:
             )
         for stage, number in zip(self.stages, architecture.blocks, strict=True):
             stage.choice(number)
-        if len(architecture.settings) != len(self.global_axes):
+        self._check_settings(architecture.settings)
+
+    def _check_settings(self, settings: tuple[Value, ...]) -> None:
+        if len(settings) != len(self.global_axes):
             raise BadSetting(
-                f"an architecture of {self.name} has {len(self.global_axes)} global settings",
-                found=len(architecture.settings),
+                f"an architecture of {self.name} has {len(self.global_axes)} global settings", found=len(settings)
             )
-        for axis, value in zip(self.global_axes, architecture.settings, strict=True):
+        for axis, value in zip(self.global_axes, settings, strict=True):
             if value not in axis.values:
                 known = [str(known) for known in axis.values]
                 raise UnknownName(f"global axis {axis.name} must have one of its values", found=str(value), known=known)
@@ -301,9 +330,25 @@ class Space:
 
     # Rows and genes: arrays of many architectures, for searches and models.
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns of rows: the stages, then the global axes."""
+        return (*(stage.name for stage in self.stages), *(axis.name for axis in self.global_axes))
+
+    @cached_property
+    def column_labels(self) -> tuple[tuple[str, ...], ...]:
+        """The label of every number of every column: of a stage's blocks, of a global axis's values."""
+        settings = tuple(tuple(axis.label(value) for value in axis.values) for axis in self.global_axes)
+        return (*(stage.labels for stage in self.stages), *settings)
+
+    @property
+    def column_sizes(self) -> tuple[int, ...]:
+        """How many numbers each column has."""
+        return (*self.stage_sizes, *self.setting_counts)
+
     @cached_property
     def gene_counts(self) -> np.ndarray:
-        """Number of values of each gene, int [genes]: one gene an axis, stage after stage, global axes last."""
+        """Number of values of each gene, int [genes]: one gene an axis, stage after stage, then the global axes."""
         counts = [count for stage in self.stages for count in stage.counts]
         return np.array([*counts, *self.setting_counts], dtype=np.int64)
 
@@ -318,64 +363,65 @@ class Space:
 
     def genes(self, rows: Rows) -> Genes:
         """Return genes int [n, genes] of rows int [n, stages + global axes]."""
+        count = len(self.stages)
         columns = [
             place
-            for stage, numbers in zip(self.stages, rows.T, strict=False)
+            for stage, numbers in zip(self.stages, rows[:, :count].T, strict=True)
             for place in np.unravel_index(numbers, stage.counts)
         ]
-        return np.stack([*columns, *rows[:, len(self.stages) :].T], axis=1)
+        return np.stack([*columns, *rows[:, count:].T], axis=1)
 
     def random_rows(self, count: int, rng: np.random.Generator | int) -> Rows:
         """Return `count` different architectures drawn uniformly by a generator or a seed, int [count, stages + global axes]."""
         if count > self.size:
             raise BadSetting(f"{self.name} has {self.size} architectures; draw no more", found=count)
-        sizes = (*self.stage_sizes, *self.setting_counts)
         rng = np.random.default_rng(rng)
         found: dict[tuple[int, ...], None] = {}
+        sizes = np.array(self.column_sizes)
         while len(found) < count:
             row = rng.integers(0, sizes)
             found.setdefault(tuple(int(m) for m in row))
-        return np.array(list(found), dtype=np.int64).reshape(count, len(sizes))
+        return np.array(list(found), dtype=np.int64).reshape(count, len(self.columns))
 
     def architecture(self, row: Sequence[int] | np.ndarray) -> Architecture:
-        """Return one row as an `Architecture`; global axes are at their reference where the row leaves them out."""
-        blocks, settings = row[: len(self.stages)], row[len(self.stages) :]
-        chosen = tuple(axis.values[int(number)] for axis, number in zip(self.global_axes, settings, strict=False))
-        return Architecture(tuple(int(m) for m in blocks), chosen or self.reference.settings)
+        """Return one row, a block number a stage and a value number a global axis, as an `Architecture`."""
+        if len(row) != len(self.columns):
+            raise BadSetting(f"a row of {self.name} has {len(self.columns)} numbers", found=len(row))
+        count = len(self.stages)
+        settings = []
+        for axis, number in zip(self.global_axes, row[count:], strict=True):
+            if not 0 <= number < len(axis.values):
+                raise BadSetting(
+                    f"{axis.name}: a value number must lie in 0..{len(axis.values) - 1}", found=int(number)
+                )
+            settings.append(axis.values[int(number)])
+        return Architecture(tuple(int(m) for m in row[:count]), tuple(settings))
+
+    def row(self, architecture: Architecture) -> tuple[int, ...]:
+        """Return the numbers of an architecture: its row."""
+        self.check(architecture)
+        pairs = zip(self.global_axes, architecture.settings, strict=True)
+        return (*architecture.blocks, *(axis.values.index(value) for axis, value in pairs))
 
     def labels(self, architecture: Architecture) -> dict[str, str]:
-        """Return {stage: label} of an architecture, and {global axis: label}."""
-        self.check(architecture)
-        blocks = {s.name: s.label(m) for s, m in zip(self.stages, architecture.blocks, strict=True)}
-        settings = zip(self.global_axes, architecture.settings, strict=True)
-        return blocks | {axis.name: axis.label(value) for axis, value in settings}
+        """Return {stage or global axis: label} of an architecture."""
+        row = self.row(architecture)
+        columns = zip(self.columns, self.column_labels, row, strict=True)
+        return {name: labels[number] for name, labels, number in columns}
 
     def from_labels(self, labels: Mapping[str, str]) -> Architecture:
-        """Return the architecture of {stage: label}, with {global axis: label} where the space has any."""
-        for name in (*(stage.name for stage in self.stages), *(axis.name for axis in self.global_axes)):
+        """Return the architecture of {stage or global axis: label}."""
+        row = []
+        for name, known in zip(self.columns, self.column_labels, strict=True):
             if name not in labels:
                 raise UnknownName("an architecture needs a label for each stage", found=name, known=list(labels))
-        blocks = tuple(stage.number_of_label(labels[stage.name]) for stage in self.stages)
-        return Architecture(blocks, tuple(axis.value_of_label(labels[axis.name]) for axis in self.global_axes))
+            if labels[name] not in known:
+                raise UnknownName(f"{name}: a block must be one of its labels", found=labels[name], known=known)
+            row.append(known.index(labels[name]))
+        return self.architecture(row)
 
 
-class _Settled(dict[tuple[int, ...], Space]):
-    """A space at each setting of its global axes, made when it is first asked for."""
-
-    def __init__(self, space: Space) -> None:
-        super().__init__()
-        self._space = space
-
-    def __missing__(self, settings: tuple[int, ...]) -> Space:
-        space = self._space
-        if len(settings) != len(space.global_axes):
-            raise BadSetting(
-                f"{space.name} has {len(space.global_axes)} global axes", found=f"{len(settings)} settings"
-            )
-        shape = space.input_shape
-        for axis, number in zip(space.global_axes, settings, strict=True):
-            if axis.name != "resolution":
-                raise UnknownName("a global axis must be a known one", found=axis.name, known=["resolution"])
-            pixels = int(axis.values[number])
-            shape = (shape[0], pixels, pixels)
-        return self.setdefault(settings, replace(space, input_shape=shape, global_axes=()))
+def _sized(name: str, pixels: int) -> str:
+    """Return `<name>@<pixels>px`, other variations after it."""
+    plain, *variations = name.split("@")
+    return "@".join([plain, f"{pixels}px", *variations])

@@ -27,8 +27,7 @@ def varied(space: Space, variations: Sequence[str]) -> Space:
             _RULE, found="@".join(variations), cure=f"such as {space.name}@160px or {space.name}@160px@10classes"
         )
     if match["px"]:
-        pixels = int(match["px"])
-        space = replace(space, name=f"{space.name}@{pixels}px", input_shape=(space.input_shape[0], pixels, pixels))
+        space = space.on_images_of(int(match["px"]))
     if match["classes"]:
         space = _classified(space, int(match["classes"]))
     return space

@@ -16,7 +16,9 @@ from donna_hw.blocks.layers import Graph, layers_hash, lower, lower_chain
 from donna_hw.device import Device
 from donna_hw.errors import BadSetting, BadTable, UnknownName
 from donna_hw.profiling.profile import measure_networks, profile_space
+from donna_hw.simulator.description import workload_of
 from donna_hw.simulator.hardware import read_hardware
+from donna_hw.simulator.simulate import simulate
 from donna_hw.spaces import load_space
 
 UNIT: dict[str, Any] = {
@@ -170,3 +172,30 @@ def test_bad_hardware_is_named_with_its_device(
 ) -> None:
     with pytest.raises(error, match=says):
         device_file(tmp_path, **changes).backend()
+
+
+def test_energies_are_those_of_the_simulation_and_their_table_stands_beside_the_latencies(tmp_path: Path) -> None:
+    space, device = tiny_space(), Device.load("tensor_unit")
+    energies = profile_space(space, device.telling("energy"), tmp_path)
+    latencies = profile_space(space, device, tmp_path)
+    assert (energies.info.quantity, energies.info.unit, energies.info.column) == ("energy", "J", "energy_j")
+    assert energies.info.origin == "simulated"
+    assert energies.path.parent == latencies.path.parent
+    assert energies.path.stem == f"{latencies.path.stem}-energy"
+    backend = device.backend()
+    assert isinstance(backend, TensorUnitBackend)
+    for stage in space.stages:
+        for number in range(stage.size):
+            workload = workload_of(space.block_graph(stage, number), 1)
+            expected = simulate(workload, backend.hardware).energy_j
+            assert energies.lookup(space, stage.name, stage.choice(number)) == expected
+
+
+def test_a_unit_without_joules_or_a_device_without_energy_says_so() -> None:
+    with pytest.raises(BadSetting, match="an energy needs the joules"):
+        TensorUnitBackend(1, {"quantity": "energy"}, read_hardware(UNIT, "test", []).model_dump())
+    with pytest.raises(UnknownName, match=r"option quantity must be known; found 'mood'; known: latency, energy"):
+        TensorUnitBackend(1, {"quantity": "mood"})
+    with pytest.raises(BadSetting, match=r"device params .*found 'energy'; known: params"):
+        Device.load("params").telling("energy")
+    assert Device.load("params").telling("params") == Device.load("params")

@@ -156,7 +156,6 @@ def early(draft: Draft, x: str) -> str:
         (Drawn(lambda d, x: d.linear(x, 3, name="end")), BadSetting, "flatten"),
         (Drawn(twice), BadSetting, "a name of its own"),
         (Drawn(early), BadSetting, "end with"),
-        (Drawn(lambda d, x: x), BadSetting, "end with"),
     ],
 )
 def test_a_draft_refuses(block: Block, error: type[DonnaError], says: str) -> None:
@@ -205,3 +204,11 @@ def test_a_layer_is_not_named_like_a_part_of_torchs_modules(name: str) -> None:
     draft.conv("input", 2, name=name)
     with pytest.raises(BadSetting, match="torch's modules"):
         to_torch(Graph(draft.input_shape, tuple(draft.layers)))
+
+
+def test_a_block_without_layers_passes_its_input_on() -> None:
+    graph = lower(Drawn(lambda d, x: x), (2, 3, 3))
+    assert (graph.layers, graph.output_shape, graph.macs, graph.params) == ((), (2, 3, 3), 0, 0)
+    between = [(name, Drawn(lambda d, x: d.conv(x, 2, name="conv"))) for name in ("a", "b")]
+    chain = lower_chain([between[0], ("nothing", Drawn(lambda d, x: x)), between[1]], (2, 3, 3))
+    assert layers_hash(chain) == layers_hash(lower_chain(between, (2, 3, 3)))

@@ -66,7 +66,7 @@ def test_a_hand_made_graph_by_closed_form() -> None:
         "bytes_read": 4 * read,
         "bytes_written": 4 * written,
         "weight_bytes": 4 * weights,
-        "curve_elements": big + channels,
+        "exponential_elements": big + channels,
         **dict.fromkeys(("pointwise_layers", "depthwise_layers", "grouped_layers", "vector_layers"), 1),
         **dict.fromkeys(("spatial_layers", "pool_layers", "elementwise_layers"), 1),
     }
@@ -135,6 +135,18 @@ def test_blocks_of_equal_layers_have_equal_features_and_the_largest_space_is_qui
 def test_settings_are_refused_where_there_are_no_global_axes() -> None:
     with pytest.raises(BadSetting, match="one setting of each global axis"):
         block_features(tiny_space(), (1,))
+
+
+def test_channels_that_do_not_fill_vectors_are_ragged_where_there_are_groups() -> None:
+    def ragged(channels: int, groups: int) -> float:
+        draft = Draft((channels, 5, 5))
+        draft.conv("input", channels, kernel=3, groups=groups, activation="hard_swish", name="conv")
+        found = named(Graph(draft.input_shape, tuple(draft.layers)))
+        assert found["piecewise_elements"] == 25 * channels
+        return found.get("ragged_macs", 0)
+
+    assert ragged(6, 6) == 6 * 25 * 9
+    assert ragged(8, 8) == ragged(6, 1) == 0
 
 
 def test_an_isolated_stem_is_spatial() -> None:

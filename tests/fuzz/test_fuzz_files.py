@@ -19,7 +19,10 @@ from hot_machine import MS, HotMachine, run
 from mutations import spoiled
 
 from donna_hw.backends.base import ORIGINS, UNITS
-from donna_hw.costs.correction import Correction
+from donna_hw.costs.basis import Basis
+from donna_hw.costs.fit import fit_cost
+from donna_hw.costs.kept import corrected, keep
+from donna_hw.costs.table_cost import TableCost
 from donna_hw.device import Device
 from donna_hw.errors import DonnaError
 from donna_hw.profiling.profile import profile_space
@@ -27,7 +30,6 @@ from donna_hw.profiling.samples import SamplesJournal
 from donna_hw.recipe import Recipe
 from donna_hw.sustained import read_attempts
 from donna_hw.table import LatencyTable, TableInfo
-from donna_hw.tables import correction_of, write_correction
 from donna_hw.workers.local import here
 
 ROOT = Path(__file__).parents[2]
@@ -54,7 +56,9 @@ def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 def subjects(tmp_path_factory: pytest.TempPathFactory) -> list[Subject]:
     folder = tmp_path_factory.mktemp("good")
     table = profile_space(SPACE, fake_device(FakeBackend(fake_machine(SPACE))), folder, QUICK, workers=here)
-    write_correction(table, Correction(1.1, 1e-7, 0.01, 8, 5.0, 1.0))
+    rows = SPACE.random_rows(6, 0)
+    measured = 1.1 * TableCost.of(SPACE, table).mean(rows)
+    keep(SPACE, table, fit_cost("fake", Basis.of_table(SPACE, table), rows, measured))
     measured = {"t.csv": table.path.read_bytes(), "t.toml": table.path.with_suffix(".toml").read_bytes()}
     found = [
         Subject("table", measured, read_table),
@@ -146,11 +150,12 @@ def read_recipe(folder: Path) -> None:
 
 
 def read_correction(table: LatencyTable) -> None:
-    found = correction_of(table)
+    found = corrected(SPACE, table)
     assert found is not None
-    assert all(type(value) in (int, float) and math.isfinite(value) for value in vars(found).values())
-    assert found.scale > 0
-    assert min(found.residual, found.networks, found.mape_before, found.mape_loo) >= 0
+    rows = SPACE.random_rows(6, 1)
+    for values in (found.mean(rows), found.std(rows)):
+        assert np.isfinite(values).all()
+        assert (values > 0).all()
 
 
 @contextmanager

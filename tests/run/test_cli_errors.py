@@ -146,9 +146,17 @@ def test_a_table_in_another_unit_than_its_quantity_is_refused(broken: TinyRun, m
     [
         ("onnxruntime_cpu=0.2", ["found '0.2'", "known: s, ms, us"]),
         ("onnxruntime_cpu=3MAC", ["found '3MAC'", "known: s, ms, us"]),
-        ("macs=3MMAC", ["found 'macs=3MMAC'", "known: onnxruntime_cpu"]),
-        ("0.2ms", ["<device>=<value with unit>"]),
-        ("onnxruntime_cpu=0.001us", ["within all limits", "the nearest has onnxruntime_cpu", "raise the limit"]),
+        ("macs=3ms", ["found '3ms'", "known: MAC, kMAC, MMAC, GMAC"]),
+        ("moos=3MMAC", ["none for moos", "known: macs, onnxruntime_cpu, params"]),
+        ("0.2ms", ["COST=VALUE with a unit"]),
+        (
+            "onnxruntime_cpu=0.001us",
+            [
+                "the limit onnxruntime_cpu 0.001 us must be within reach",
+                "the lowest of all networks is",
+                "raise this limit",
+            ],
+        ),
     ],
 )
 def test_a_limit_that_cannot_be_met_or_read_is_refused(

@@ -14,7 +14,7 @@ from donna_hw.distillation.pool import Pool
 from donna_hw.errors import BadSetting
 from donna_hw.libraries import qualities_of
 from donna_hw.recipe import LibraryPart, Recipe
-from donna_hw.run import CORRECTION, LATENCY_TEST, LIBRARY, Run
+from donna_hw.run import LATENCY_TEST, LIBRARY, Run
 
 Diverged = set[tuple[str, int]]
 
@@ -82,21 +82,10 @@ def test_a_few_good_networks_among_diverged_ones_are_found(tmp_path: Path) -> No
     assert len(set(tuples(rows))) == 20
 
 
-def test_the_corrected_latency_is_tested_on_networks_that_it_was_not_fitted_to(tmp_path: Path) -> None:
-    run = run_with(tmp_path, set(), LibraryPart(networks=5))
-    # so many of the space's 13,824 that the two draws must meet
-    latency = run.recipe.latency.model_copy(update={"correct_with": 2000, "test_networks": 2000})
-    run = replace(run, recipe=run.recipe.model_copy(update={"latency": latency}))
-    fitted, tested = set(tuples(run.random_rows(CORRECTION, 2000))), tuples(run.latency_test_rows())
-    assert fitted & set(tuples(run.random_rows(LATENCY_TEST, 2000)))
-    assert len(set(tested)) == 2000
-    assert not fitted & set(tested)
-
-
 def test_every_purpose_has_its_own_networks_and_every_seed_too(tmp_path: Path) -> None:
     run = run_with(tmp_path, set(), LibraryPart(networks=5))
-    draws = [tuples(run.random_rows(stream, 20)) for stream in (CORRECTION, LATENCY_TEST, LIBRARY)]
-    assert len({tuple(draw) for draw in draws}) == 3
-    assert tuples(run.random_rows(CORRECTION, 20)) == draws[0]
+    draws = [tuples(run.random_rows(stream, 20)) for stream in (LATENCY_TEST, LIBRARY)]
+    assert len({tuple(draw) for draw in draws}) == 2
+    assert tuples(run.random_rows(LATENCY_TEST, 20)) == draws[0]
     other = replace(run, recipe=run.recipe.model_copy(update={"seed": 4}))
-    assert tuples(other.random_rows(CORRECTION, 20)) != draws[0]
+    assert tuples(other.random_rows(LATENCY_TEST, 20)) != draws[0]

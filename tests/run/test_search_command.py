@@ -12,13 +12,27 @@ import pytest
 from tiny_run import Main, TinyRun
 
 from donna_hw.predictor import LinearPredictor
-from donna_hw.search.command import search_space
+from donna_hw.search.command import Question, search_space
+from donna_hw.search.methods import SearchSettings
 
+FEW = SearchSettings("nsga2", samples=40, population=20)
 TABLE = "latency_tables/onnxruntime_cpu/small_8px/isolated-b1-float32-t1.toml"
 
 
 def found(main: Main, run: TinyRun, *more: str, out: Path) -> pd.DataFrame:
-    words = ["search", "small_8px", "--accuracy-from", str(run.folder), *more, "--samples", "100", "--population", "20"]
+    words = [
+        "search",
+        "small_8px",
+        "--accuracy-from",
+        str(run.folder),
+        *more,
+        "--method",
+        "nsga2",
+        "--samples",
+        "100",
+        "--population",
+        "20",
+    ]
     code, _, error = main(*words, "--out", str(out))
     assert code == 0, error
     return pd.read_csv(StringIO(out.read_text()))
@@ -73,8 +87,8 @@ def test_a_folder_of_tables_comes_before_the_runs_own(broken: TinyRun, tmp_path:
     frame = pd.read_csv(StringIO(table.read_text()), dtype=str, keep_default_na=False)
     frame[frame.columns[-1]] = (2 * frame[frame.columns[-1]].astype(float)).astype(str)
     table.write_text(frame.to_csv(index=False))
-    own = search_space("small_8px", broken.folder, ["macs"], samples=40, population=20)
-    doubled = search_space("small_8px", broken.folder, ["macs"], tables=tmp_path / "tables", samples=40, population=20)
+    own = search_space(Question("small_8px", broken.folder, ["macs"], settings=FEW))
+    doubled = search_space(Question("small_8px", broken.folder, ["macs"], tables=tmp_path / "tables", settings=FEW))
     np.testing.assert_allclose(doubled.costs["macs"], 2 * own.costs["macs"])
 
 
@@ -85,7 +99,7 @@ def test_a_table_of_another_chip_is_used_with_a_warning_that_names_both(broken: 
     here = tomllib.loads(path.read_text())["identity"]["device_model"]
     path.write_text(path.read_text().replace(here, "Abacus 3000"))
     with pytest.warns(UserWarning, match="Abacus 3000") as caught:
-        front = search_space("small_8px", broken.folder, ["onnxruntime_cpu"], samples=40, population=20)
+        front = search_space(Question("small_8px", broken.folder, ["onnxruntime_cpu"], settings=FEW))
     assert len(front) > 0
     assert len(caught) == 1
     assert here in str(caught[0].message)
@@ -93,16 +107,76 @@ def test_a_table_of_another_chip_is_used_with_a_warning_that_names_both(broken: 
 
 def test_a_table_of_this_chip_and_a_count_warn_of_nothing(tiny_run: TinyRun) -> None:
     # Warnings are errors here.
-    assert len(search_space("small_8px", tiny_run.folder, ["onnxruntime_cpu", "macs"], samples=40, population=20)) > 0
+    assert len(search_space(Question("small_8px", tiny_run.folder, ["onnxruntime_cpu", "macs"], settings=FEW))) > 0
 
 
 def test_a_named_variant_is_chosen_where_there_are_several(broken: TinyRun, main: Main) -> None:
     folder = (broken.folder / TABLE).parent
     for path in folder.glob("isolated-b1-float32-t1.*"):
         path.with_name(path.name.replace("-t1", "-t2")).write_bytes(path.read_bytes())
-    words = ["search", "small_8px", "--accuracy-from", broken.folder, "--samples", "40", "--population", "20"]
+    words = [
+        "search",
+        "small_8px",
+        "--accuracy-from",
+        broken.folder,
+        "--method",
+        "nsga2",
+        "--samples",
+        "40",
+        "--population",
+        "20",
+    ]
     code, _, error = main(*words, "--cost", "onnxruntime_cpu")
     assert code == 2
     assert "one must be named" in error
     assert "onnxruntime_cpu/isolated-b1-float32-t2" in error
     assert main(*words, "--cost", "onnxruntime_cpu/isolated-b1-float32-t2")[0] == 0
+
+
+def test_a_front_by_counts_is_verified_by_counting_whole_networks(broken: TinyRun, main: Main, tmp_path: Path) -> None:
+    predict_that_every_block_counts(broken)
+    words = ["search", "small_8px", "--accuracy-from", broken.folder, "--samples", "60", "--population", "20"]
+    code, said, error = main(*words, "--cost", "macs", "--verify", "4", "--out", tmp_path / "front.csv")
+    assert code == 0, error
+    assert "the front stands after 1 rounds, on 4 networks measured whole" in said
+    place = broken.folder / "latency_tables" / "macs" / "small_8px"
+    rounds = pd.read_csv(StringIO((place / "isolated-b1-float32.standing.csv").read_text()))
+    assert rounds[["measured", "mape_percent", "within", "stands"]].to_numpy().tolist() == [[4, 0, 1, True]]
+    assert (place / "isolated-b1-float32.correction.toml").exists()
+    assert len(pd.read_csv(tmp_path / "front.csv")) > 0
+
+
+def test_a_search_may_measure_every_network_that_it_looks_at(broken: TinyRun, main: Main, tmp_path: Path) -> None:
+    fronts = [
+        found(
+            main, broken, "--cost", cost, "--tables", str(tmp_path / "own"), "--seed", "2", out=tmp_path / "front.csv"
+        )
+        for cost in ("measured@macs", "macs")
+    ]
+    assert fronts[0].iloc[:, :5].equals(fronts[1].iloc[:, :5]), "counts add up, so that both see the same networks"
+    assert fronts[0]["measured@macs_mac"].tolist() == fronts[1]["macs_mac"].tolist()
+
+
+def test_what_cannot_be_verified_is_one_line(broken: TinyRun, main: Main, tmp_path: Path) -> None:
+    words = ["search", "small_8px", "--accuracy-from", broken.folder, "--samples", "60", "--population", "20"]
+    code, _, error = main(*words, "--cost", "measured@macs", "--verify", "4", "--tables", tmp_path / "own")
+    assert (code, "needs no verification" in error, error.count("\n")) == (2, True, 1)
+    code, _, error = main(*words, "--cost", "macs", "--verify", "3")
+    assert code == 2
+    shipped = Path(__file__).parents[2] / "latency_tables"
+    code, _, error = main(*words, "--cost", "tensor_unit", "--verify", "4")
+    assert (code, "never beside a shipped one" in error, "--tables" in error) == (2, True, True)
+    code, _, error = main(*words, "--cost", "measured@tensor_unit", "--tables", shipped)
+    assert (code, "a folder of your own" in error) == (2, True)
+
+
+def test_a_shipped_table_is_verified_in_a_folder_of_its_own(broken: TinyRun, main: Main, tmp_path: Path) -> None:
+    shipped = Path(__file__).parents[2] / "latency_tables" / "tensor_unit" / "small_8px"
+    before = {path: path.read_bytes() for path in shipped.iterdir()}
+    predict_that_every_block_counts(broken)
+    words = ["search", "small_8px", "--accuracy-from", broken.folder, "--samples", "60", "--population", "20"]
+    code, said, error = main(*words, "--cost", "tensor_unit", "--verify", "4", "--tables", tmp_path / "own")
+    assert code == 0, error
+    assert "front" in said
+    assert list((tmp_path / "own" / "tensor_unit" / "small_8px").glob("*.correction.toml"))
+    assert {path: path.read_bytes() for path in shipped.iterdir()} == before

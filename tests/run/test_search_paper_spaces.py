@@ -41,7 +41,7 @@ def made_run(name: str, folder: Path) -> Path:
 def test_a_front_at_full_size(name: str, tmp_path: Path, main: Main) -> None:
     run, out = made_run(name, tmp_path), tmp_path / "front.csv"
     costs = ("--cost", "tensor_unit", "--max", "tensor_unit=2ms")
-    code, text, error = main("search", name, *costs, "--accuracy-from", run, "--out", out)
+    code, text, error = main("search", name, *costs, "--accuracy-from", run, "--method", "nsga2", "--out", out)
     assert code == 0, error
     assert "2500 networks that were looked at" in text
     front, space = pd.read_csv(out), load_space(name)

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from tiny_search import all_rows, found, tiny_aim
 
 from donna_hw.search.aim import front_of
-from donna_hw.search.front import non_dominated
+from donna_hw.search.dominance import non_dominated
 
 
 def dominates(a: np.ndarray, b: np.ndarray) -> bool:
@@ -51,7 +51,7 @@ def test_the_frame_names_every_unit_and_reads_back_to_the_same_networks() -> Non
     front = front_of(aim, all_rows(aim), evaluations=64)
     frame = front.frame()
     assert list(frame.columns) == [
-        *("s0", "s1", "s2", "predicted_top1_percent", "predicted_std_percent", "extrapolated"),
+        *("s0", "s1", "s2", "predicted_top1_percent", "predicted_std_percent", "extrapolated", "within_noise"),
         *("chip_s", "chip_std_s", "macs_mac", "macs_std_mac"),
     ]
     labels = frame[["s0", "s1", "s2"]].to_dict("records")

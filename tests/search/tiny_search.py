@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
 
 from donna_hw.blocks.layers import Block
+from donna_hw.costs.model import CostParts
 from donna_hw.costs.table_cost import TableCost
 from donna_hw.search.aim import Aim, Limit
 from donna_hw.spaces.space import Axis, Space, Stage
@@ -36,9 +38,26 @@ class Sum:
 
 
 def table_cost(space: Space, name: str, unit: str, rng: np.random.Generator) -> TableCost:
-    blocks = tuple(rng.uniform(1e-4, 1e-3, size) for size in space.stage_sizes)
-    errors = tuple(np.full(size, 1e-6) for size in space.stage_sizes)
-    return TableCost(name, unit, blocks, errors, fixed=1e-4, fixed_error=0.0)
+    size_of_one = 1.0 if unit == "s" else 1e10
+    blocks = tuple(rng.uniform(1e-4, 1e-3, size) * size_of_one for size in space.stage_sizes)
+    errors = tuple(np.full(size, 1e-6 * size_of_one) for size in space.stage_sizes)
+    return TableCost(name, unit, (CostParts((blocks,), (1e-4 * size_of_one,)),), ((errors,),), np.zeros((1, 1)))
+
+
+def blocks_of(cost: TableCost) -> tuple[np.ndarray, ...]:
+    """Return what each block costs, [stage][block]."""
+    return cost.each[0].terms[0]
+
+
+def with_blocks(cost: TableCost, blocks: Sequence[np.ndarray], fixed: float | None = None) -> TableCost:
+    """Return a table's cost with other costs of its blocks, and of its fixed parts where they are given."""
+    constants = cost.each[0].constants if fixed is None else (fixed,)
+    return replace(cost, each=(CostParts((tuple(blocks),), constants),))
+
+
+def with_errors(cost: TableCost, errors: Sequence[np.ndarray]) -> TableCost:
+    """Return a table's cost with other standard errors of its blocks."""
+    return replace(cost, errors=((tuple(errors),),))
 
 
 def tiny_aim(seed: int = 0, limits: dict[str, float] | None = None, *, costs: int = 1, stages: int = 3) -> Aim:

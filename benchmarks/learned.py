@@ -1,0 +1,194 @@
+"""How far the learned model is from blocks that were measured and held back, and whether its stated intervals are honest.
+
+    python benchmarks/learned.py > docs/results/learned.md
+
+With the shipped tables of each device: fitted on a space, an extended one is foretold; fitted on a share of a space, the rest; fitted on
+five other spaces, EfficientNet-B0. Beside it three rivals: gradient boosting, time linear in MACs, bytes and layers, and proportional to
+MACs. Then the model with a few more blocks measured, chosen by it or at random. All is printed as Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import spearmanr
+from sklearn.ensemble import GradientBoostingRegressor
+
+from donna_hw import load_space
+from donna_hw.blocks.layers import Graph
+from donna_hw.costs.features import layer_features, physical
+from donna_hw.costs.learned import Z90, fit_learned
+from donna_hw.profiling.rows import parts_of
+from donna_hw.tables import named_table
+
+SMALL, EXTENDED, UNSEEN = "mobilenetv3_1.2", "mobilenetv3_1.2_extended", "efficientnet_b0"
+OTHERS = ("donna", EXTENDED, SMALL, "mobilenetv3_1.0", "proxylessnas_1.3")
+SEEDS = range(10)  # of the draws at random
+
+
+class Blocks(NamedTuple):
+    """Different blocks by layers_hash: their graphs, costs, relative standard errors, and the spaces whose tables they are of."""
+
+    keys: list[str]
+    graphs: list[Graph]
+    costs: np.ndarray
+    errors: np.ndarray
+    spaces: np.ndarray
+
+    def picked(self, numbers: Sequence[int]) -> Blocks:
+        """Return some of them."""
+        at = list(numbers)
+        return Blocks(
+            [self.keys[i] for i in at], [self.graphs[i] for i in at], self.costs[at], self.errors[at], self.spaces[at]
+        )
+
+    def without(self, other: Blocks) -> Blocks:
+        """Return those that another has not."""
+        known = set(other.keys)
+        return self.picked([i for i, key in enumerate(self.keys) if key not in known])
+
+    def joined(self, other: Blocks) -> Blocks:
+        """Return both, a block that both have once."""
+        more = other.without(self)
+        arrays = [np.concatenate(pair) for pair in zip(self[2:], more[2:], strict=True)]
+        return Blocks(self.keys + more.keys, self.graphs + more.graphs, *arrays)
+
+
+class Score(NamedTuple):
+    """In %: median and mean relative error, one in ten is worse than, share within the 90 % interval; then Spearman's correlation."""
+
+    median: float
+    mean: float
+    worst_tenth: float
+    held: float
+    spearman: float
+
+
+def blocks_of(device: str, space: str) -> Blocks:
+    """Return the different blocks of a shipped table, fixed parts too."""
+    table = named_table(f"{device}/{space}", Path("latency_tables"))
+    graphs = {part.layers_hash: part.graph for part in parts_of(load_space(space))}
+    frame = table.frame.assign(error=table.standard_errors() / table.frame[table.info.column])
+    frame = frame.drop_duplicates("layers_hash").set_index("layers_hash").loc[list(graphs)]
+    costs = frame[table.info.column].to_numpy(float)
+    return Blocks(
+        list(graphs), list(graphs.values()), costs, frame["error"].to_numpy(float), np.full(len(costs), space)
+    )
+
+
+def score(values: np.ndarray, true: np.ndarray, held: float = np.nan) -> Score:
+    """Judge foretold costs by the true ones."""
+    off = 100 * np.abs(values / true - 1)
+    return Score(np.median(off), off.mean(), np.quantile(off, 0.9), held, spearmanr(values, true).statistic)
+
+
+def learned(train: Blocks, test: Blocks) -> Score:
+    """Judge the learned model."""
+    foretold = fit_learned(train.graphs, train.costs, train.errors, list(train.spaces)).predict(test.graphs)
+    low, high = foretold.interval(Z90)
+    return score(foretold.values, test.costs, 100 * float(np.mean((low <= test.costs) & (test.costs <= high))))
+
+
+def least_squares(train: Blocks, test: Blocks, columns: slice, constant: bool) -> Score:
+    """Judge a line through the terms of a roofline (MACs, depthwise MACs, bytes, layers), by least squares of the relative error."""
+
+    def terms(blocks: Blocks) -> np.ndarray:
+        found = physical(np.array([layer_features(graph) for graph in blocks.graphs]))
+        found = found[:, :2].sum(axis=1, keepdims=True) if columns == slice(1) else found[:, columns]
+        return np.hstack([found, np.ones((len(found), 1))]) if constant else found
+
+    here = terms(train) / train.costs[:, None]
+    scale = np.linalg.norm(here, axis=0)
+    weights = np.linalg.lstsq(here / scale, np.ones(len(here)), rcond=None)[0] / scale
+    return score(terms(test) @ weights, test.costs)
+
+
+def boosted(train: Blocks, test: Blocks) -> Score:
+    """Judge gradient boosting of the logarithms of the features, scikit-learn's, which says nothing of its error."""
+    here, there = (np.log1p([layer_features(graph) for graph in blocks.graphs]) for blocks in (train, test))
+    trees = GradientBoostingRegressor(n_estimators=300, learning_rate=0.05, subsample=0.7, random_state=0)
+    return score(np.exp(trees.fit(here, np.log(train.costs)).predict(there)), test.costs)
+
+
+def told(name: str, found: Sequence[Score]) -> str:
+    """Return a row: means over the draws."""
+    mean = Score(*np.mean(found, axis=0))
+    held = "" if np.isnan(mean.held) else f"{mean.held:.0f} %"
+    cells = [f"{mean.median:.1f} %", f"{mean.mean:.1f} %", f"{mean.worst_tenth:.1f} %", held, f"{mean.spearman:.4f}"]
+    return f"| {name} | " + " | ".join(cells) + " |"
+
+
+def compared(title: str, draws: Sequence[tuple[Blocks, Blocks]]) -> None:
+    """Print the model and its rivals on draws of (measured, held back)."""
+    train, test = draws[0]
+    print(f"| **{title}**: {len(train.keys)} measured, {len(test.keys)} foretold | | | | | |")
+    began = time.process_time()
+    found = [learned(*draw) for draw in draws]
+    took = (time.process_time() - began) / len(draws)
+    print(told(f"learned ({took:.1f} s)", found))
+    print(told("gradient boosting", [boosted(*draw) for draw in draws]))
+    print(told("linear in MACs, depthwise MACs, bytes, layers", [least_squares(*d, slice(4), True) for d in draws]))
+    print(told("proportional to MACs", [least_squares(*draw, slice(1), False) for draw in draws]))
+
+
+def chosen_or_random(small: Blocks, extended: Blocks) -> None:
+    """Print what k more blocks of the extended space bring, chosen by the model or at random."""
+    rest = extended.without(small)
+    order, _ = fit_learned(small.graphs, small.costs, small.errors).most_informative(rest.graphs, 40)
+    print(
+        "\n| more blocks measured | chosen: median, mean, within 90 % | at random (mean of 10 draws) |\n|---|---|---|"
+    )
+    for count in (0, 5, 10, 20, 40):
+        draws = [np.random.default_rng(seed).permutation(len(rest.keys))[:count] for seed in SEEDS]
+        cells = []
+        for picks in ([order[:count]], draws if count else draws[:1]):
+            more = [small.joined(rest.picked(list(pick))) for pick in picks]
+            found = Score(*np.mean([learned(train, extended.without(train)) for train in more], axis=0))
+            cells.append(f"{found.median:.1f} %, {found.mean:.1f} %, {found.held:.0f} %")
+        print(f"| {count} | " + " | ".join(cells) + " |")
+
+
+def main() -> None:
+    """Print all that is asked."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--device", nargs="+", default=["onnxruntime_cpu", "tensor_unit"])
+    devices = parser.parse_args().device
+    cpu = named_table("onnxruntime_cpu/donna", Path("latency_tables")).info.identity["device_model"]
+    print("# Blocks never measured, foretold from the features of their layers\n")
+    print(f"- Command: `python benchmarks/learned.py --device {' '.join(devices)}`, on the shipped tables.")
+    print(
+        f"- Date: {datetime.now(UTC):%Y-%m-%d}. Machine: {os.cpu_count()} cores, {platform.system()}; seconds are of one core."
+    )
+    print(f"- The tables: `onnxruntime_cpu` is measured on {cpu}, one thread; `tensor_unit` is simulated.")
+    for device in devices:
+        small, extended, donna = (blocks_of(device, name) for name in (SMALL, EXTENDED, "donna"))
+        print(f"\n## {device}\n\n| | median error | mean | one in ten above | within 90 % interval | Spearman |")
+        print("|---|---|---|---|---|---|")
+        compared(f"{SMALL}, then {EXTENDED}", [(small, extended.without(small))])
+        for share in (0.02, 0.05, 0.1, 0.25):
+            draws = []
+            for seed in SEEDS:
+                order = np.random.default_rng(seed).permutation(len(donna.keys))
+                cut = round(share * len(order))
+                draws.append((donna.picked(order[:cut]), donna.picked(order[cut:])))
+            compared(f"{100 * share:.0f} % of donna at random (mean of 10 draws)", draws)
+        others = blocks_of(device, OTHERS[0])
+        for name in OTHERS[1:]:
+            others = others.joined(blocks_of(device, name))
+        unseen = blocks_of(device, UNSEEN).without(others)
+        compared(f"five other spaces, then {UNSEEN}", [(others, unseen)])
+        alone = blocks_of(device, UNSEEN)
+        compared(f"{UNSEEN}, then {EXTENDED}", [(alone, extended.without(alone))])
+        compared(f"donna, then {UNSEEN}", [(donna, alone.without(donna))])
+        chosen_or_random(small, extended)
+
+
+main()

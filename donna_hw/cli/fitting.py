@@ -1,0 +1,76 @@
+"""Commands that fit costs to whole networks: `donna-hw table fit` and `donna-hw table correct`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from donna_hw.cli.table import TABLES
+
+KIND = click.option(
+    "--kind",
+    type=click.Choice(["auto", "sum", "floor"]),
+    default="auto",
+    show_default=True,
+    help="A sum over blocks, a launch floor, or what errs less on networks left out.",
+)
+
+
+@click.command()
+@click.argument("networks", metavar="NETWORKS.csv", type=click.Path(path_type=Path))
+@KIND
+@click.option("--from", "ground", type=click.Choice(["layers", "nothing"]), default="layers", show_default=True)
+@click.option(
+    "--out",
+    "root",
+    type=click.Path(path_type=Path),
+    default=Path("latency_tables"),
+    help="Folder of the tables.",
+    show_default=True,
+)
+def fit(networks: Path, kind: str, ground: str, root: Path) -> None:
+    """Fit a table to whole networks alone: what each block costs, with a standard error.
+
+    NETWORKS.csv is a file of measured networks (`table import`, or one that lies beside a table). The ground of the fit is what the layers
+    of each block do, or nothing: then every block of a stage is expected to cost the same.
+    """
+    from donna_hw.costs.fitted_table import fit_table
+    from donna_hw.networks import MeasuredNetworks
+    from donna_hw.show.fits import text_of_fit
+
+    found = MeasuredNetworks.read(networks)
+    variant = networks.name.removesuffix(".networks.csv")
+    table, done = fit_table(found, kind=kind, from_layers=ground == "layers", root=root, variant=variant)
+    table.write()
+    click.echo(text_of_fit(done, table.path))
+
+
+@click.command()
+@click.argument("name", metavar="TABLE")
+@TABLES
+@KIND
+@click.option(
+    "--networks", type=click.IntRange(4), default=30, show_default=True, help="Whole networks to measure, at most."
+)
+@click.option(
+    "--until", metavar="PERCENT", type=click.FloatRange(0), default=0.0, help="Stop where networks left out err less."
+)
+@click.option("--with", "given", type=click.Path(path_type=Path), help="Measured networks, instead of measuring any.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+def correct(*, name: str, tables: Path, kind: str, networks: int, until: float, given: Path | None, seed: int) -> None:
+    """Correct TABLE by whole networks, those that tell most first.
+
+    They are measured beside the table on its device, which must be this machine's; or come from a file of measured networks, whatever the
+    table says of its blocks: counts of MACs then become a latency. A shipped table is copied to the folder of --tables.
+    """
+    from donna_hw.costs.correct import Plan, correct_table
+    from donna_hw.show.fits import text_of_fit
+    from donna_hw.tables import named_table, own_table
+
+    table = own_table(named_table(name, tables), tables)
+    done, path = correct_table(table, Plan(networks, until, kind, seed), given)
+    click.echo(text_of_fit(done, path))
+
+
+COMMANDS = (fit, correct)

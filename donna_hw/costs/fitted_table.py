@@ -1,0 +1,108 @@
+"""A latency table from whole networks alone: each block's cost as the fit has it, with its standard error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from donna_hw.blocks.layers import layers_hash
+from donna_hw.costs.basis import Basis
+from donna_hw.costs.effects import terms_of
+from donna_hw.costs.fit import Fit, fit_cost
+from donna_hw.costs.fitted import FittedCost
+from donna_hw.coverage import FIXED, fixed_hash
+from donna_hw.measurement.environment import Scalar
+from donna_hw.networks import MeasuredNetworks
+from donna_hw.spaces.space import Space
+from donna_hw.table import LatencyTable, LaunchFloor, TableInfo, std_of, table_path
+
+COLUMNS = {"sum": ("fitted_s",), "floor": ("launch_s", "work_s")}  # the last is the cost
+
+
+def table_of(space: Space, fit: Fit, identity: Mapping[str, Scalar], root: Path, variant: str) -> LatencyTable:
+    """Return the table of a fit, of origin `fitted`; it is not written yet.
+
+    identity: what the networks were measured on; the device and the source among it. All fixed parts are one row, `fixed`, since whole
+    networks cannot tell them apart. Errors of rows belong together: of two rows that no network tells apart each may be far off.
+    """
+    names = [axis.name for axis in space.global_axes]
+    axes = list(dict.fromkeys(axis.name for stage in space.stages for axis in stage.axes))
+    frames = []
+    for number, setting in enumerate(space.settings):
+        settled = space.settled(setting)
+        values = [str(axis.values[place]) for axis, place in zip(space.global_axes, setting, strict=True)]
+        frame = pd.DataFrame(_named(settled, axes))
+        for name, value in zip(names, values, strict=True):
+            frame.insert(len(frame.columns) - 1, name, value)
+        for part, column in enumerate(COLUMNS[fit.kind]):
+            mean, std = rows_of_part(fit.cost, part, number)
+            frame[column], frame[std_of(column)] = mean, std
+        frames.append(frame)
+    cost, columns = fit.cost, COLUMNS[fit.kind]
+    sharpness = cost.before.sharpness
+    info = TableInfo(
+        device=cost.name,
+        space=space.name,
+        quantity="latency",
+        unit=cost.unit,
+        origin="fitted",
+        column=columns[-1],
+        identity={**identity, "space_hash": space.hash},
+        conditions={
+            "networks": len(cost.measured),
+            "model": fit.kind,
+            "mape_left_out_percent": round(fit.mape_percent, 3),
+            "held_by_90_percent": round(fit.held, 3),
+        },
+        donna_hw=version("donna-hw"),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        residual=float(f"{cost.relative_noise:.6g}"),
+        floor=None if sharpness is None else LaunchFloor(column=columns[0], sharpness=sharpness),
+    )
+    return LatencyTable(info, pd.concat(frames, ignore_index=True), table_path(root, cost.name, space.name, variant))
+
+
+def rows_of_part(cost: FittedCost, part: int, setting: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the cost of the fixed parts and then of every block in one part at one setting, and its standard error, float [1 + blocks]."""
+    weights, effects = cost.before.weights[part], cost.effects[part]
+    mean = np.concatenate(list(terms_of(cost.basis, weights, effects, setting)))
+    sizes = [sum(len(values) for values in each.values()) for each in cost.effects]
+    covariance = cost.covariance_of_effects()[sum(sizes[:part]) :, sum(sizes[:part]) :][: sizes[part], : sizes[part]]
+    nothing = {name: np.zeros_like(values) for name, values in effects.items()}
+    base = np.concatenate(list(terms_of(cost.basis, weights, nothing, setting)))
+    slopes = []
+    for name, values in effects.items():  # the cost is linear in every effect
+        for place in range(len(values)):
+            one = {**nothing, name: np.eye(len(values))[place]}
+            slopes.append(np.concatenate(list(terms_of(cost.basis, weights, one, setting))) - base)
+    by_effect = np.array(slopes)
+    variance = np.einsum("ib,ij,jb->b", by_effect, covariance, by_effect, optimize=True)
+    stretch = np.exp(cost.calibration.level)
+    return mean, np.sqrt(np.maximum(variance, 0.0)) * stretch
+
+
+def _named(space: Space, axes: list[str]) -> Iterator[dict[str, str]]:
+    """Yield part, axis values and layers of the fixed parts together and of every block."""
+    yield {"part": FIXED[0], **dict.fromkeys(axes, ""), "layers_hash": fixed_hash(space)}
+    for stage in space.stages:
+        for number in range(stage.size):
+            choice = {name: str(value) for name, value in stage.choice(number).items()}
+            cells = {name: choice.get(name, "") for name in axes}
+            yield {"part": stage.name, **cells, "layers_hash": layers_hash(space.block_graph(stage, number))}
+
+
+def fit_table(
+    networks: MeasuredNetworks, *, kind: str, from_layers: bool, root: Path, variant: str
+) -> tuple[LatencyTable, Fit]:
+    """Return the table of measured networks, not written yet, and its fit; see `fit_cost` for the kind.
+
+    from_layers: whether the ground is what the layers of each block do, or nothing.
+    """
+    basis = Basis.of_layers(networks.space) if from_layers else Basis.of_choices(networks.space)
+    fit = fit_cost(networks.device, basis, networks.rows, networks.seconds, kind=kind)
+    return table_of(networks.space, fit, networks.facts, root, variant), fit

@@ -1,0 +1,179 @@
+"""MeasuredCost: whole networks timed on the device when a search asks for them (the way of the paper, section E), each once."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from donna_hw.blocks.layers import layers_hash
+from donna_hw.costs.model import CostParts
+from donna_hw.device import Device
+from donna_hw.errors import BadMeasurement, BadSetting
+from donna_hw.files import read_model
+from donna_hw.measurement.protocol import Protocol
+from donna_hw.profiling.listing import Listing
+from donna_hw.profiling.profile import Workers, begin_table, measure_graphs, network_name
+from donna_hw.shipped import is_shipped
+from donna_hw.spaces.space import Rows, Space
+from donna_hw.table import LatencyTable, TableInfo
+from donna_hw.units import spoken
+from donna_hw.workers.process import processes
+
+AT_MOST = 2500  # networks of one search; the paper's number of samples (section E)
+MEASURED = "measured@"  # how the name of such a cost begins; a device's follows
+Found = tuple[float, float]  # what a network costs, and the standard deviation of that
+
+
+def told(line: str) -> None:
+    """Print a line to standard error."""
+    print(line, file=sys.stderr)
+
+
+@dataclass
+class MeasuredCost:
+    """What networks cost as measured whole, in seconds; where a device computes its cost, in that cost's unit and without an error.
+
+    A call measures those of its networks that are not listed beside the table, in one batch. All are journaled visit by visit, so that a
+    search that was stopped or killed goes on with the visit it was at. table: gives scale and identity, its rows are not used.
+    at_most: how many networks may be measured; a call that passes it measures nothing and raises `BadSetting`.
+    say: gets a line after each batch, with the time that the rest will take.
+    """
+
+    space: Space
+    device: Device
+    table: LatencyTable
+    protocol: Protocol
+    at_most: int = AT_MOST
+    name: str = ""
+    workers: Workers = processes
+    say: Callable[[str], None] = told
+    _known: dict[tuple[int, ...], Found] = field(default_factory=dict)
+    _measured: int = 0
+    _spent_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.name = self.name or MEASURED + self.device.name
+
+    @property
+    def unit(self) -> str:
+        """`s` where networks are timed."""
+        return self.table.info.unit
+
+    def mean(self, rows: Rows) -> np.ndarray:
+        """Return what each network costs, float [n]; raises `BadMeasurement` with the first that cannot be run."""
+        return self._found(rows)[:, 0]
+
+    def std(self, rows: Rows) -> np.ndarray:
+        """Return the standard error of each measurement, float [n]."""
+        return self._found(rows)[:, 1]
+
+    def std_of_difference(self, a: Rows, b: Rows) -> np.ndarray:
+        """Return the standard deviation of cost(a) - cost(b), float [n]: measurements err apart, and a network is as dear as itself."""
+        return np.where((a == b).all(axis=1), 0.0, np.hypot(self.std(a), self.std(b)))
+
+    def parts(self, settings: tuple[int, ...] = ()) -> CostParts | None:
+        """Return None: a measured cost has no parts."""
+        return None
+
+    @property
+    def _listing(self) -> Listing:
+        return Listing(self.table.path.with_suffix(".networks.csv"), self.table.info.sentinel_reference_s)
+
+    def listed(self) -> tuple[Rows, np.ndarray]:
+        """Return every network measured beside the table, by this process or earlier, int [n, stages], and its cost, float [n].
+
+        Networks of other layers than the space has now are left out.
+        """
+        rows, costs = [], []
+        for key, cells in self._listing.read().items():
+            labels = dict(zip((stage.name for stage in self.space.stages), cells["network"].split("/"), strict=False))
+            if all(labels.get(stage.name) in stage.labels for stage in self.space.stages):
+                network = self.space.from_labels(labels)
+                if layers_hash(self.space.network(network)) == key:
+                    rows.append(network.blocks)
+                    costs.append(_of_cells(cells, self.table.info.column)[0])
+        return np.array(rows, np.int64).reshape(-1, len(self.space.stages)), np.array(costs)
+
+    def _found(self, rows: Rows) -> np.ndarray:
+        """Return cost and deviation of each network, float [n, 2]."""
+        if not len(rows):
+            return np.empty((0, 2))
+        unique, places = np.unique(rows, axis=0, return_inverse=True)
+        keys = list(map(tuple, unique.tolist()))
+        unknown = [number for number, key in enumerate(keys) if key not in self._known]
+        if unknown:
+            self._known.update(self._learnt(unique[unknown]))
+        return np.array([self._known[key] for key in keys])[places.ravel()]
+
+    def _learnt(self, rows: Rows) -> dict[tuple[int, ...], Found]:
+        """Return what different networks cost, read from the listing or measured."""
+        listed, column = self._listing.read(), self.table.info.column
+        self._refuse(len(rows) - len(listed))  # before layers are drawn: a random search asks for 200,000
+        architectures = [self.space.architecture(row) for row in rows]
+        graphs = {network_name(self.space, each): self.space.network(each) for each in architectures}
+        hashes = {name: layers_hash(graph) for name, graph in graphs.items()}
+        found = {name: _of_cells(listed[key], column) for name, key in hashes.items() if key in listed}
+        unlisted = {name: graph for name, graph in graphs.items() if name not in found}
+        self._refuse(len(unlisted))
+        if unlisted:
+            began = time.monotonic()
+            measured = measure_graphs(
+                self.space, self.device, self.table, unlisted, self.protocol, workers=self.workers
+            )
+            for name, failure in measured.failures.items():
+                raise BadMeasurement(
+                    f"network {name} must run", found=failure, cure="search a space without its blocks"
+                )
+            found |= {name: _of_cells(row, column) for name, row in measured.rows.items()}
+            found |= {name: (value, 0.0) for name, value in measured.values.items() if name not in found}
+            # the first batch fixes the scale of a table that was begun without rows
+            toml = self.table.path.with_suffix(".toml")
+            self.table = replace(self.table, info=read_model(toml, TableInfo))
+            self._tell(len(unlisted), len(rows), time.monotonic() - began)
+        return {tuple(row): found[name] for row, name in zip(rows.tolist(), graphs, strict=True)}
+
+    def _refuse(self, count: int) -> None:
+        if self._measured + count > self.at_most:
+            raise BadSetting(
+                f"at most {self.at_most} networks are measured in one search",
+                found=f"{self._measured} and {count} more",
+                cure="search with --method nsga2, or raise --samples",
+            )
+
+    def _tell(self, count: int, asked: int, seconds: float) -> None:
+        self._measured, self._spent_s = self._measured + count, self._spent_s + seconds
+        left = max(0, self.at_most - len(self._known) - asked)
+        rest = f"{left} more at most, about {spoken(left * self._spent_s / self._measured)}" if left else "none is left"
+        self.say(
+            f"{self._measured} networks measured whole in {spoken(self._spent_s)}; {rest} (Ctrl-C stops, nothing is lost)"
+        )
+
+
+def measured_cost(
+    space: Space, device_name: str, root: Path, protocol: Protocol | None = None, at_most: int = AT_MOST
+) -> MeasuredCost:
+    """Return the measured cost of a device by its name; what is measured is kept below the folder `root`, beside the device's table.
+
+    Where there is no table, what networks are measured beside is begun without rows, so that no block need ever be measured. Raises
+    `BadTable` where the table that is there is of another environment or protocol, and `BadSetting` for the folder of shipped tables.
+    """
+    if is_shipped(root):
+        raise BadSetting(
+            "networks are measured in a folder of your own", found=str(root), cure="name one with --tables"
+        )
+    device = Device.load(device_name)
+    protocol = protocol or device.protocol
+    return MeasuredCost(space, device, begin_table(space, device, root, protocol), protocol, at_most)
+
+
+def _of_cells(row: Mapping[str, object], column: str) -> Found:
+    """Return the cost in a row's cells, and the standard error that its 95 % interval comes from."""
+    low, high, rounds = (float(str(row[name])) for name in ("low_s", "high_s", "rounds"))
+    quantile = stats.t.ppf(0.975, rounds - 1) if rounds > 1 else stats.norm.ppf(0.975)
+    return float(str(row[column])), float((high - low) / (2 * quantile))

@@ -1,0 +1,46 @@
+"""What a search costs in epochs of training: the arithmetic of the paper's section E, as functions."""
+
+from __future__ import annotations
+
+import math
+
+from donna_hw.errors import BadSetting
+
+FROM_SCRATCH = 450  # epochs to train one network from scratch (section E)
+FINETUNED = 50  # epochs to finetune one network that DONNA found (section E)
+START_UP = 1500  # epochs before the first search: blocks, library and predictor, MobileNetV3 (1.2x) (section E)
+
+
+def random_epochs(networks: int, targets: int = 1, platforms: int = 1) -> int:
+    """Return the epochs of random search, N x 450 x targets x platforms: N networks trained for each target on each platform."""
+    return _counted(networks) * FROM_SCRATCH * _counted(targets) * _counted(platforms)
+
+
+def donna_epochs(targets: int = 1, platforms: int = 1, start_up: int = START_UP) -> int:
+    """Return the epochs of DONNA: its start, once, and 50 x targets x platforms, a network finetuned for each target on each platform."""
+    return start_up + FINETUNED * _counted(targets) * _counted(platforms)
+
+
+def advantage(networks: int, targets: int = 1, platforms: int = 1, start_up: int = START_UP) -> float:
+    """Return how many times the epochs of DONNA random search takes; with `start_up=0` as the paper counts for many targets."""
+    return random_epochs(networks, targets, platforms) / donna_epochs(targets, platforms, start_up)
+
+
+def share_exceeding(top1_percent: float, mean: float, std: float) -> float:
+    """Return the share of random networks, 0 to 1, that are more accurate than `top1_percent`: accuracies are normal, as in section E."""
+    if not std > 0:
+        raise BadSetting("the accuracies of random networks must spread", found=std)
+    return math.erfc((top1_percent - mean) / (std * math.sqrt(2))) / 2
+
+
+def networks_needed(share: float, certainty: float = 0.95) -> int:
+    """Return how many random networks hold one of that share with that certainty: the least n with 1 - (1 - share)^n >= certainty."""
+    if not (0 < share < 1 and 0 < certainty < 1):
+        raise BadSetting("a share and a certainty lie between 0 and 1", found=f"{share}, {certainty}")
+    return math.ceil(math.log1p(-certainty) / math.log1p(-share))
+
+
+def _counted(number: int) -> int:
+    if number < 1:
+        raise BadSetting("networks, targets and platforms are counted from 1", found=number)
+    return number

@@ -1,0 +1,106 @@
+"""The correction kept beside a table: it gives the same cost again, and nothing stands in for what no fit gives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fakes import QUICK, FakeBackend, fake_device, fake_machine, tiny_space
+
+from donna_hw.costs.basis import Basis
+from donna_hw.costs.fit import fit_cost
+from donna_hw.costs.kept import SUFFIX, CorrectionFile, corrected, correction_of, cost_of, keep
+from donna_hw.costs.table_cost import TableCost
+from donna_hw.errors import BadFile, BadSetting, BadTable, DonnaError, UnknownName
+from donna_hw.files import read_toml, write_toml
+from donna_hw.profiling.profile import profile_space
+from donna_hw.spaces.space import Space
+from donna_hw.table import LatencyTable
+from donna_hw.workers.local import here
+
+SPACE = tiny_space()
+ROWS = SPACE.random_rows(SPACE.size, 0)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> LatencyTable:
+    return profile_space(SPACE, fake_device(FakeBackend(fake_machine(SPACE))), tmp_path, QUICK, workers=here)
+
+
+def fitted(space: Space, table: LatencyTable, kind: str = "sum") -> Any:
+    basis = Basis.of_table(space, table)
+    plain = TableCost.of(space, table).mean(ROWS)
+    measured = 1.2 * plain * np.exp(0.02 * np.random.default_rng(0).standard_normal(len(ROWS)))
+    return fit_cost(table.info.device, basis, ROWS[:12], measured[:12], kind=kind)
+
+
+@pytest.mark.parametrize("kind", ["sum", "floor"])
+def test_the_cost_kept_is_the_cost_fitted(table: LatencyTable, kind: str) -> None:
+    assert corrected(SPACE, table) is None
+    assert isinstance(cost_of(SPACE, table), TableCost)
+    fit = fitted(SPACE, table, kind)
+    keep(SPACE, table, fit)
+    again = cost_of(SPACE, table)
+    assert again.mean(ROWS) == pytest.approx(fit.cost.mean(ROWS), rel=1e-12)
+    assert again.std(ROWS) == pytest.approx(fit.cost.std(ROWS), rel=1e-9)
+    assert again.std_of_difference(ROWS, ROWS[::-1]) == pytest.approx(
+        fit.cost.std_of_difference(ROWS, ROWS[::-1]), rel=1e-9
+    )
+    found = correction_of(table)
+    assert found is not None
+    assert (found.kind, len(found.networks), found.mape_percent) == (kind, 12, fit.mape_percent)
+
+
+def test_a_table_measured_again_wants_another_correction(table: LatencyTable) -> None:
+    keep(SPACE, table, fitted(SPACE, table))
+    moved = table.frame.copy()
+    moved.loc[3, "median_s"] *= 1.01
+    with pytest.raises(BadTable, match="rows that were measured since'; donna-hw table correct"):
+        corrected(SPACE, replace(table, frame=moved))
+
+
+KEYS = [name for name, field in CorrectionFile.model_fields.items() if field.is_required()]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_missing_key_is_named(table: LatencyTable, key: str) -> None:
+    keep(SPACE, table, fitted(SPACE, table))
+    path = table.path.with_suffix(SUFFIX)
+    write_toml(path, {name: value for name, value in read_toml(path).items() if name != key})
+    with pytest.raises(BadSetting, match=f"the key '{key}' must be given"):
+        corrected(SPACE, table)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "error"),
+    [
+        ("kind", "cubic", BadFile),
+        ("kind", "floor", BadFile),
+        ("weights", [[1.0]], BadFile),
+        ("weights", [[-1.0, 0.0, 0.0, 0.0]], BadFile),
+        ("weights", [[0.0, 0.0, 0.0, 0.0]], BadFile),
+        ("weights", "1", BadSetting),
+        ("sharpness", 8.0, BadFile),
+        ("log_noise", [0.1, 0.1], BadFile),
+        ("log_effects", [0.1], BadFile),
+        ("log_effects", [1e3] * 6, BadFile),
+        ("growth", 40.0, BadFile),
+        ("growth", float("nan"), BadSetting),
+        ("measured", [1.0], BadFile),
+        ("measured", [0.0] * 12, BadFile),
+        ("outlying", [-1.0] * 12, BadFile),
+        ("networks", ["k1-relu"] * 12, BadFile),
+        ("networks", ["k1-relu/k9-relu"] * 12, UnknownName),
+        ("held", 1.5, BadSetting),
+        ("scale", 1.0, UnknownName),
+    ],
+)
+def test_what_no_fit_gives_is_refused(table: LatencyTable, key: str, value: object, error: type[DonnaError]) -> None:
+    keep(SPACE, table, fitted(SPACE, table))
+    path = table.path.with_suffix(SUFFIX)
+    write_toml(path, read_toml(path) | {key: value})
+    with pytest.raises(error, match=r"^[^\n]*$"):
+        corrected(SPACE, table)

@@ -1,0 +1,130 @@
+"""`donna-hw search` with several quantities, devices and methods; accuracies are made, tables are the shipped ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_search_paper_spaces import made_run
+
+from donna_hw.libraries import BlockLibrary, qualities_of
+from donna_hw.predictor import LinearPredictor
+from donna_hw.search.command import Question, search_space
+from donna_hw.search.methods import SearchSettings
+from donna_hw.spaces import load_space
+from donna_hw.tables import named_table
+
+Main = Callable[..., tuple[int, str, str]]
+NAME = "mobilenetv3_1.0"
+SPACE = load_space(NAME)
+ENERGY, LATENCY = "energy@tensor_unit", "latency@tensor_unit"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made_run(NAME, tmp_path_factory.mktemp("made"))
+
+
+@pytest.fixture
+def found(run: Path, main: Main, tmp_path: Path) -> Callable[..., pd.DataFrame]:
+    def search(*more: str, method: str = "nsga2") -> pd.DataFrame:
+        out = tmp_path / "front.csv"
+        words = ("--accuracy-from", run, "--method", method, "--samples", "300", "--population", "20", "--out", out)
+        code, _, error = main("search", NAME, *words, *more)
+        assert code == 0, error
+        return pd.read_csv(out)
+
+    return search
+
+
+def sums(frame: pd.DataFrame, table: str) -> np.ndarray:
+    """Return the sums of a table's rows for the networks of a front's CSV."""
+    costs = named_table(table, Path("none")).costs(SPACE)
+    numbers = [[stage.number_of_label(label) for label in frame[stage.name]] for stage in SPACE.stages]
+    return costs.fixed + sum(block[picks] for block, picks in zip(costs.blocks, numbers, strict=True))
+
+
+def test_two_quantities_of_one_device_have_columns_of_their_own(found: Callable[..., pd.DataFrame]) -> None:
+    front = found("--cost", "tensor_unit", "--cost", ENERGY)
+    assert {"tensor_unit_s", f"{ENERGY}_j"} <= set(front.columns)
+    np.testing.assert_allclose(front["tensor_unit_s"], sums(front, f"tensor_unit/{NAME}"), rtol=1e-5)
+    np.testing.assert_allclose(front[f"{ENERGY}_j"], sums(front, f"{ENERGY}/{NAME}"), rtol=1e-5)
+    assert len(front) > 10
+
+
+def test_a_limit_on_a_cost_that_is_no_objective_holds(found: Callable[..., pd.DataFrame]) -> None:
+    free = found("--cost", LATENCY)
+    limit = float(np.median(sums(free, f"{ENERGY}/{NAME}")))
+    front = found("--cost", LATENCY, "--max", f"{ENERGY}={limit!r}J", "--max", "params=7M")
+    assert (sums(front, f"{ENERGY}/{NAME}") <= limit).all()
+    assert (sums(front, f"params/{NAME}") <= 7e6).all()
+    assert (sums(free, f"{ENERGY}/{NAME}") > limit).any()
+    assert f"{ENERGY}_j" not in front.columns
+
+
+def test_one_search_over_two_devices(found: Callable[..., pd.DataFrame]) -> None:
+    worst = found("--cost", "max(tensor_unit,onnxruntime_cpu)")
+    ours, theirs = sums(worst, f"tensor_unit/{NAME}"), sums(worst, f"onnxruntime_cpu/{NAME}")
+    np.testing.assert_allclose(worst["max(tensor_unit,onnxruntime_cpu)_s"], np.maximum(ours, theirs), rtol=1e-5)
+    text = "0.7*tensor_unit+0.3*onnxruntime_cpu"
+    weighted = found("--cost", text)
+    ours, theirs = sums(weighted, f"tensor_unit/{NAME}"), sums(weighted, f"onnxruntime_cpu/{NAME}")
+    np.testing.assert_allclose(weighted[f"{text}_s"], 0.7 * ours + 0.3 * theirs, rtol=1e-5)
+
+
+def test_each_cost_has_a_front_in_a_file_of_its_name(run: Path, main: Main, tmp_path: Path) -> None:
+    words = (
+        "--accuracy-from",
+        run,
+        "--samples",
+        "100",
+        "--population",
+        "20",
+        "--each",
+        "--out",
+        tmp_path / "front.csv",
+    )
+    code, _, error = main("search", NAME, "--cost", LATENCY, "--cost", "max(tensor_unit,onnxruntime_cpu)", *words)
+    assert code == 0, error
+    names = ["front-latency@tensor_unit.csv", "front-max-tensor_unit-onnxruntime_cpu.csv"]
+    assert sorted(path.name for path in tmp_path.glob("*.csv")) == names
+    one = pd.read_csv(tmp_path / names[0])
+    assert [name for name in one.columns if name.endswith("_s")] == [f"{LATENCY}_s", f"{LATENCY}_std_s"]
+
+
+def test_a_robust_search_judges_by_the_quantile(run: Path) -> None:
+    few = SearchSettings("nsga2", 200, 20, robust=0.9)
+    free = search_space(Question(NAME, run, ["onnxruntime_cpu"], settings=few))
+    limit = float(np.median(free.costs["onnxruntime_cpu_q90"]))
+    limits = [f"onnxruntime_cpu={limit!r}s"]
+    front = search_space(Question(NAME, run, ["onnxruntime_cpu"], limits, settings=few))
+    upper, std = front.costs["onnxruntime_cpu_q90"], front.cost_stds["onnxruntime_cpu_q90"]
+    assert (std > 0).all()
+    assert (upper <= limit).all()
+    plain = sums(front.frame(), f"onnxruntime_cpu/{NAME}")
+    np.testing.assert_allclose(upper, plain + 1.2815515594 * std, rtol=1e-9)  # the normal distribution's 90 % quantile
+
+
+def test_a_diverse_front_and_a_random_one_say_so(run: Path, main: Main, found: Callable[..., pd.DataFrame]) -> None:
+    front = found("--cost", LATENCY, "--diverse", "0.4")
+    labels = front[[stage.name for stage in SPACE.stages]].to_numpy()
+    equal = (labels[:, None] == labels[None]).mean(axis=2)
+    assert (equal[~np.eye(len(front), dtype=bool)] <= 0.4).all()
+    words = ("--accuracy-from", run, "--cost", LATENCY, "--samples", "100", "--population", "20")
+    assert "no two with more than 40 % of equal blocks" in main("search", NAME, *words, "--diverse", "0.4")[1]
+    assert "the best of 100 networks that were looked at" in main("search", NAME, *words, "--method", "random")[1]
+
+
+def test_a_front_says_what_it_predicts_and_what_lies_within_its_noise(run: Path) -> None:
+    front = search_space(Question(NAME, run, [LATENCY], settings=SearchSettings("random", 200)))
+    rows = qualities_of(BlockLibrary(run / "block_library", SPACE).qualities(), front.rows)
+    accuracy, std = LinearPredictor.load(run / "predictor.toml")(rows)
+    np.testing.assert_array_equal(front.accuracy, accuracy)
+    # the simulator's latencies have no error: only a cheaper network of nearly the same accuracy may be better
+    order = np.arange(len(front))
+    expected = [bool((accuracy[i] - accuracy[:i] <= 1.645 * np.hypot(std[i], std[:i])).any()) for i in order]
+    assert front.within_noise.tolist() == expected
+    assert front.frame()["within_noise"].tolist() == expected

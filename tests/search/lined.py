@@ -1,0 +1,57 @@
+"""A table's cost brought to whole networks by a line: a correction simple enough to know its answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from donna_hw.costs.model import CostParts
+from donna_hw.costs.table_cost import TableCost
+from donna_hw.errors import BadTable, NothingToFit
+
+
+@dataclass(frozen=True)
+class Lined:
+    """offset + scale * table; `residual` is the relative deviation of networks about it, half of which is another network's own."""
+
+    table: TableCost
+    scale: float = 1.0
+    offset: float = 0.0
+    residual: float = 0.0
+
+    @property
+    def name(self) -> str:
+        return self.table.name
+
+    @property
+    def unit(self) -> str:
+        return self.table.unit
+
+    def mean(self, rows: np.ndarray) -> np.ndarray:
+        return np.asarray(self.offset + self.scale * self.table.mean(rows))
+
+    def std(self, rows: np.ndarray) -> np.ndarray:
+        return np.hypot(self.scale * self.table.std(rows), self.residual * self.mean(rows))
+
+    def std_of_difference(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        differ = (a != b).mean(axis=1) * self.residual**2 * (self.mean(a) ** 2 + self.mean(b) ** 2)
+        return np.asarray(np.sqrt((self.scale * self.table.std_of_difference(a, b)) ** 2 + differ))
+
+    def parts(self, settings: tuple[int, ...] = ()) -> CostParts:
+        plain = self.table.parts(settings)
+        terms = tuple(tuple(self.scale * values for values in term) for term in plain.terms)
+        return CostParts(terms, tuple(self.offset + self.scale * value for value in plain.constants))
+
+
+def line(cost: TableCost, rows: np.ndarray, measured: np.ndarray) -> Lined:
+    """Return the line of least relative squares through measured networks, at least four."""
+    if len(measured) < 4:
+        raise NothingToFit("a line needs 4 networks", found=len(measured))
+    sums = cost.mean(rows)
+    scale, offset = np.linalg.lstsq(np.stack([sums, np.ones_like(sums)], 1) / measured[:, None], np.ones(len(sums)))[0]
+    cheapest = cost.each[0].constants[0] + sum(values.min() for values in cost.each[0].terms[0])
+    if min(offset + scale * cheapest, scale) <= 0:
+        raise BadTable("the cheapest network must cost more than nothing", found=f"{offset + scale * cheapest:.3g} s")
+    errors = (offset + scale * sums) / measured - 1
+    return Lined(cost, float(scale), float(offset), float(np.sqrt((errors**2).sum() / (len(sums) - 2))))

@@ -1,0 +1,155 @@
+"""The exact front against every network compared with every other: ties, limits, floors, settings, diverged blocks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_search import Sum, all_rows, tiny_aim, tiny_space
+
+from donna_hw.costs.model import CostParts
+from donna_hw.costs.table_cost import TableCost
+from donna_hw.errors import BadSetting, NothingToFit
+from donna_hw.search.aim import Aim, Limit
+from donna_hw.search.exact import exact_front, why_not_exact
+from donna_hw.search.nsga2 import nsga2
+from donna_hw.search.robust import Robust
+from donna_hw.spaces.space import Axis
+
+
+def coarse_cost(
+    name: str, unit: str, seed: int, *, parts: int = 1, sharpness: float | None = None, values: int = 6
+) -> TableCost:
+    """Return a cost of few different whole values, so that ties are many."""
+    rng, step = np.random.default_rng(seed), {"s": 1e-6, "MAC": 1.0, "parameter": 1.0}[unit]
+    terms = tuple(tuple(rng.integers(1, values, 4) * step for _ in range(3)) for _ in range(parts))
+    errors = tuple(tuple(np.zeros(4) for _ in range(3)) for _ in range(parts))
+    return TableCost(name, unit, (CostParts(terms, (2 * step,) * parts, sharpness),), (errors,), np.zeros((1, parts)))
+
+
+def coarse_aim(seed: int, costs: list[TableCost], limits: list[Limit] | None = None) -> Aim:
+    rng = np.random.default_rng(seed)
+    return Aim(tiny_space(), tuple(rng.integers(1, 5, 4) / 8 for _ in range(3)), Sum(), costs, limits or [])
+
+
+def compared(aim: Aim) -> dict[tuple[float, ...], int]:
+    """Return the vectors of the front, on the grids, and how many networks have each: by comparing all with all."""
+    rows = all_rows(aim)
+    rows = rows[(aim.violations(rows) <= 1e-9).all(axis=1)]
+    points = [
+        tuple(point)
+        for point in np.round(aim.objectives(rows) / [1e-9, *({"s": 1e-12}.get(c.unit, 1.0) for c in aim.costs)])
+    ]
+    best = [
+        p for p in set(points) if not any(q != p and all(a <= b for a, b in zip(q, p, strict=True)) for q in points)
+    ]
+    return {point: Counter(points)[point] for point in best}
+
+
+def found(aim: Aim) -> dict[tuple[float, ...], int]:
+    front = exact_front(aim)
+    assert front.exact
+    assert front.equals is not None
+    points = np.round(aim.objectives(front.rows) / [1e-9, *({"s": 1e-12}.get(c.unit, 1.0) for c in aim.costs)])
+    assert (np.diff(aim.costs[0].mean(front.rows)) >= -1e-15).all()
+    return {tuple(point): int(count) for point, count in zip(points, front.equals, strict=True)}
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 3), st.integers(3, 40))
+def test_the_front_and_its_equals_are_the_compared_ones(seed: int, costs: int, values: int) -> None:
+    units = ["s", "MAC", "parameter"]
+    aim = coarse_aim(seed, [coarse_cost(units[i], units[i], seed + i, values=values) for i in range(costs)])
+    assert found(aim) == compared(aim)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0.05, 0.9), st.booleans())
+def test_limits_on_costs_or_on_others_are_kept(seed: int, share: float, other: bool) -> None:
+    cost, limited = coarse_cost("chip", "s", seed), coarse_cost("macs", "MAC", seed + 1)
+    on = limited if other else cost
+    aim = coarse_aim(seed, [cost])
+    highest = float(np.quantile(on.mean(all_rows(aim)), share))
+    aim = replace(aim, limits=[Limit(on, highest)])
+    truth = compared(aim)
+    front = found(aim)
+    assert front.keys() == truth.keys()
+    assert all(1 <= front[point] <= truth[point] for point in truth)  # equal in the limit's cost too
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.floats(2, 40), st.booleans())
+def test_a_launch_floor_has_its_parts_as_dimensions(seed: int, sharpness: float, limited: bool) -> None:
+    cost = coarse_cost("chip", "s", seed, parts=2, sharpness=sharpness)
+    aim = coarse_aim(seed, [cost])
+    if limited:
+        aim = replace(aim, limits=[Limit(cost, float(np.quantile(cost.mean(all_rows(aim)), 0.4)))])
+    assert found(aim).keys() == compared(aim).keys()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000))
+def test_diverged_blocks_are_never_in_it(seed: int) -> None:
+    aim = coarse_aim(seed, [coarse_cost("chip", "s", seed)])
+    qualities = tuple(values.copy() for values in aim.qualities)
+    qualities[0][1] = qualities[2][3] = np.inf
+    broken = replace(aim, qualities=qualities)
+    assert found(broken) == compared(broken)
+    with pytest.raises(NothingToFit):
+        exact_front(replace(aim, qualities=(np.full(4, np.inf), *aim.qualities[1:])))
+
+
+@dataclass(frozen=True)
+class Sized:
+    """A cost that grows with the images."""
+
+    base: TableCost
+    name: str = "chip"
+    unit: str = "s"
+
+    def mean(self, rows: np.ndarray) -> np.ndarray:
+        return np.asarray(self.base.mean(rows) * (1 + rows[:, 3]))
+
+    def std(self, rows: np.ndarray) -> np.ndarray:
+        return 0 * self.mean(rows)
+
+    def std_of_difference(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return 0 * self.mean(a)
+
+    def parts(self, chosen: tuple[int, ...] = ()) -> CostParts:
+        scale, parts = 1 + chosen[0], self.base.parts()
+        return CostParts(
+            tuple(tuple(v * scale for v in term) for term in parts.terms), tuple(c * scale for c in parts.constants)
+        )
+
+
+def test_every_setting_of_the_global_axes_is_searched() -> None:
+    cost = Sized(coarse_cost("chip", "s", 0))
+    aim = coarse_aim(0, []) if False else coarse_aim(0, [coarse_cost("chip", "s", 0)])
+    wide = replace(aim.space, global_axes=(Axis("resolution", (4, 8)),))
+    aim = replace(aim, space=wide, costs=[cost])
+    front = exact_front(aim)
+    assert front.rows.shape[1] == 4
+    assert (front.rows[:, 3] == 0).all()  # the smaller images cost less and, in this predictor, lose nothing
+
+
+def test_why_a_front_cannot_be_exact_is_said() -> None:
+    aim = tiny_aim(costs=2)
+    assert why_not_exact(aim) is None
+    robust = replace(aim, costs=[Robust(aim.costs[0], 0.9)])
+    assert "is no sum over blocks" in str(why_not_exact(robust))
+    with pytest.raises(BadSetting, match="an exact search needs sums over blocks"):
+        exact_front(robust)
+    many = [coarse_cost(f"c{i}", "s", i) for i in range(4)]
+    assert why_not_exact(replace(aim, costs=many)) == "5 dimensions of dominance; 4 are looked at"
+
+
+def test_no_search_by_samples_finds_better() -> None:
+    aim = tiny_aim(3, stages=6, costs=1)
+    exact, sampled = exact_front(aim), nsga2(aim, 600, 20)
+    for accuracy, cost in zip(sampled.accuracy, sampled.costs["chip"], strict=True):
+        assert (exact.accuracy[exact.costs["chip"] <= cost * (1 + 1e-9)] >= accuracy - 1e-6).any()

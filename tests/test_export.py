@@ -1,0 +1,145 @@
+"""Exported networks: ONNX Runtime against torch, files that rebuild the network, and files that must not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import tomli_w
+import torch
+
+from donna_hw.blocks.torch_module import GraphModule
+from donna_hw.errors import BadFile, BadSetting, DonnaError, UnknownName
+from donna_hw.export import export_network, load_network, networks_of
+from donna_hw.files import read_toml
+from donna_hw.spaces import Architecture, Axis, load_space
+
+SPACE = load_space("small_8px")
+PREDICTED = {"predicted_top1_percent": 91.5, "latency@v100_s": 1.25e-4}
+
+
+def images(count: int = 4) -> torch.Tensor:
+    return torch.randn(count, *SPACE.input_shape, generator=torch.Generator().manual_seed(0))
+
+
+def by_torch(module: GraphModule) -> np.ndarray:
+    with torch.no_grad():
+        return np.asarray(module(images()).numpy())
+
+
+def by_onnxruntime(path: Path) -> np.ndarray:
+    onnx.checker.check_model(onnx.load(path))
+    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    return np.concatenate([session.run(None, {"input": image[None].numpy()})[0] for image in images()])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_exported_is_one_network_in_torch_in_onnx_runtime_and_rebuilt(seed: int, tmp_path: Path) -> None:
+    wanted = SPACE.architecture(SPACE.random_rows(1, seed)[0])
+    paths = export_network(SPACE, wanted, tmp_path / "net", predicted=PREDICTED)
+    assert [path.name for path in paths] == ["net.safetensors", "net.onnx", "net.toml"]
+    network = load_network(tmp_path / "net.toml")
+    assert network.architecture == wanted
+    assert network.graph == SPACE.network(wanted)
+    assert network.file.predicted == PREDICTED
+    assert network.file.weights_from == "random, seed 0: nothing was trained"
+    module = network.module()
+    assert not module.training
+    expected = by_torch(module)
+    assert np.ptp(expected) > 0
+    np.testing.assert_allclose(by_onnxruntime(tmp_path / "net.onnx"), expected, rtol=1e-5, atol=1e-5)
+    again = export_network(SPACE, wanted, tmp_path / "again", ["onnx"])
+    assert again[0].read_bytes() == (tmp_path / "net.onnx").read_bytes()
+
+
+def test_a_varied_space_is_rebuilt_as_it_was_varied(tmp_path: Path) -> None:
+    space = load_space("small_8px@12px@3classes")
+    export_network(space, space.reference, tmp_path / "net", ["toml", "torch"])
+    network = load_network(tmp_path / "net.toml")
+    assert network.graph.input_shape == (1, 12, 12)
+    assert network.graph.output_shape == (3,)
+    assert network.space == space
+    assert network.module()(torch.zeros(2, 1, 12, 12)).shape == (2, 3)
+
+
+def test_a_network_at_one_resolution_is_rebuilt_at_it(tmp_path: Path) -> None:
+    axis = Axis("resolution", (8, 12))
+    space = replace(SPACE, global_axes=(axis,))
+    wanted = Architecture(SPACE.reference.blocks, (12,))
+    path = tmp_path / "front.csv"
+    labels = space.labels(wanted)
+    path.write_text(",".join([*labels, "params_parameter"]) + "\n" + ",".join([*labels.values(), "7.5"]) + "\n")
+    assert networks_of(space, path) == [(wanted, {"params_parameter": 7.5})]
+    paths = export_network(space, wanted, tmp_path / "net")
+    assert read_toml(paths[-1])["settings"] == {"resolution": "r12"}
+    assert list(onnx.load(paths[1]).graph.input[0].type.tensor_type.shape.dim)[2].dim_value == 12
+
+
+def test_only_what_is_asked_for_is_written(tmp_path: Path) -> None:
+    export_network(SPACE, SPACE.reference, tmp_path / "net", ["toml"])
+    assert [path.name for path in tmp_path.iterdir()] == ["net.toml"]
+    network = load_network(tmp_path / "net.toml")
+    with pytest.raises(BadFile, match="must name its weights"):
+        network.module()
+    with pytest.raises(UnknownName, match="found 'tflite'; known: onnx, torch, toml"):
+        export_network(SPACE, SPACE.reference, tmp_path / "net", ["tflite"])
+    with pytest.raises(BadSetting, match="needs a format"):
+        export_network(SPACE, SPACE.reference, tmp_path / "net", [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"layers_hash": "0" * 16}, "export again"),
+        ({"weights": "../../etc/net.safetensors"}, "must name weights beside it"),
+        ({"weights": "/net.safetensors"}, "must name weights beside it"),
+        ({"space": "small_9px"}, "found 'small_9px'"),
+        ({"blocks": dict.fromkeys(("stage1", "stage2", "stage3"), "k3")}, "found 'k3'"),
+        ({"blocks": {}}, "needs a label for each stage"),
+        ({"settings": {"resolution": "r224"}}, "found 'resolution'"),
+        ({"blocks": {"stage9": "k3"}}, "found 'stage9'"),
+        ({"mood": "good"}, "found 'mood'"),
+        ({"predicted": {"x": "much"}}, "predicted"),
+    ],
+)
+def test_a_file_that_was_changed_does_not_rebuild_another_network(
+    tmp_path: Path, changes: dict[str, object], says: str
+) -> None:
+    export_network(SPACE, SPACE.reference, tmp_path / "net")
+    path = tmp_path / "net.toml"
+    path.write_text(tomli_w.dumps(read_toml(path) | changes))
+    with pytest.raises(DonnaError, match=says) as caught:
+        load_network(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_torn_or_missing_weights_are_said(tmp_path: Path) -> None:
+    export_network(SPACE, SPACE.reference, tmp_path / "net")
+    weights = tmp_path / "net.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(BadFile, match="must hold safetensors"):
+        load_network(tmp_path / "net.toml").module()
+    weights.unlink()
+    with pytest.raises(BadFile, match="must hold safetensors"):
+        load_network(tmp_path / "net.toml").module()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "must be a front's CSV"),
+        ("stage1,stage2\na,b\n", "must have a column stage3"),
+        ("stage1,stage2,stage3\na,b,c\n", "a block must be one of its labels"),
+        ('stage1,stage2,stage3\n"a,b\n', "must be a front's CSV"),
+    ],
+)
+def test_a_file_that_is_no_front_of_the_space_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "front.csv"
+    path.write_text(text)
+    with pytest.raises(DonnaError, match=says) as caught:
+        networks_of(SPACE, path)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,74 @@
+"""Measured networks: what is written reads back, those beside a table are read too, and no doubtful line is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from donna_hw.errors import BadSetting, BadTable, DonnaError
+from donna_hw.networks import MeasuredNetworks
+from donna_hw.spaces import load_space
+
+
+def some(name: str = "ofa_mobilenetv3", count: int = 20) -> MeasuredNetworks:
+    space = load_space(name)
+    rng = np.random.default_rng(0)
+    seconds = np.round(rng.uniform(1e-3, 1e-2, count), 9)
+    return MeasuredNetworks(space, "phone", space.random_rows(count, rng), seconds, {"source": "made", "batch": 32})
+
+
+@pytest.mark.parametrize("name", ["ofa_mobilenetv3", "fbnet_cifar100", "small_8px"])
+def test_networks_read_back_as_they_were_written(tmp_path: Path, name: str) -> None:
+    before, path = some(name), tmp_path / "a.networks.csv"
+    before.write(path)
+    after = MeasuredNetworks.read(path)
+    assert (after.space, after.device, dict(after.facts)) == (before.space, "phone", dict(before.facts))
+    assert (after.rows == before.rows).all()
+    assert (after.seconds == before.seconds).all()
+    assert {file.name for file in tmp_path.iterdir()} == {"a.networks.csv", "a.networks.toml"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("/r1", "/r9", "line .*21 of its labels"),
+        ("/r", "/k3-e3/r", "line 2.*21 of its labels"),
+        ("0.00", "-0.00", "line .*above zero"),
+        ("0.00", "fast", "line 2.*above zero"),
+        ("latency_s", "latency_ms", "must have the column latency_s"),
+        ("network", "arch", "must have the column network"),
+    ],
+)
+def test_a_doubtful_line_is_refused(tmp_path: Path, old: str, new: str, says: str) -> None:
+    path = tmp_path / "a.networks.csv"
+    some().write(path)
+    path.write_text(path.read_text().replace(old, new), encoding="utf-8")
+    with pytest.raises(BadTable, match=says):
+        MeasuredNetworks.read(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('unit = "s"', 'unit = "ms"', "seconds"),
+        ('space_hash = "', 'space_hash = "0', "changed since"),
+        ("[facts]", "more = 1\n[facts]", "more"),
+    ],
+)
+def test_a_toml_that_says_something_else_is_refused(tmp_path: Path, old: str, new: str, says: str) -> None:
+    path = tmp_path / "a.networks.csv"
+    some().write(path)
+    toml = path.with_suffix(".toml")
+    toml.write_text(toml.read_text().replace(old, new), encoding="utf-8")
+    with pytest.raises(DonnaError, match=says):
+        MeasuredNetworks.read(path)
+
+
+def test_other_shapes_and_names_are_refused(tmp_path: Path) -> None:
+    found = some()
+    with pytest.raises(BadSetting, match="21 numbers"):
+        MeasuredNetworks(found.space, "phone", found.rows[:, :20], found.seconds)
+    with pytest.raises(BadSetting, match=r"<variant>\.networks\.csv"):
+        found.write(tmp_path / "a.csv")
