@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from pathlib import Path
@@ -13,6 +13,7 @@ from scipy.optimize import nnls
 
 from donna_hw.errors import BadFile, BadSetting, NothingToFit, UnknownName
 from donna_hw.files import read_toml, write_toml
+from donna_hw.quadratic import Quadratic
 
 EPSILON = 1e-6
 ALPHAS = tuple(float(alpha) for alpha in np.logspace(-4, 3, 15))
@@ -35,6 +36,12 @@ class AccuracyPredictor(Protocol):
         Blocks of infinite NSR add minus infinity.
         """
 
+    def quadratic(self, qualities: Sequence[Array]) -> Quadratic | None:
+        """Return the accuracy of blocks of these NSR [stage][block] with its second-order terms; None where it is no such sum.
+
+        Blocks of infinite NSR add minus infinity.
+        """
+
 
 @dataclass(frozen=True)
 class LinearPredictor:
@@ -42,6 +49,7 @@ class LinearPredictor:
 
     monotone (default, ours): the features are -log(max(NSR, 1e-6)), their weights are never negative: a better block never lowers the
     prediction. ridge2 (the paper's Ridge [A.4.4] with second-order terms): standardised NSR, their squares and products.
+    ridge2_monotone (ours): t = log(highest NSR of the fit / NSR), zero above it, their squares and products; no weight is negative.
     covariance: (X^T X + alpha I)^-1 of the centred features; noise: the residuals' standard deviation in per cent. low, high: the range of
     each stage's NSR in the fit.
     """
@@ -59,7 +67,7 @@ class LinearPredictor:
 
     def __call__(self, qualities: Array) -> tuple[Array, Array]:
         """Return (top-1 %, standard deviation %) of float [n, stages]; raises `BadSetting` on a quality that is none."""
-        x = (KINDS[self.kind](_checked(qualities)) - self.center) / self.scale
+        x = (KINDS[self.kind](_checked(qualities), self.high) - self.center) / self.scale
         leverage = ((x @ self.covariance) * x).sum(axis=1)
         return self.intercept + x @ self.weights, self.noise * np.sqrt(1 + leverage)
 
@@ -76,6 +84,23 @@ class LinearPredictor:
             np.where(np.isfinite(values), slope * _log_quality(np.where(np.isfinite(values), values, 1.0)), -np.inf)
             for slope, values in zip(slopes, qualities, strict=True)
         )
+
+    def quadratic(self, qualities: Sequence[Array]) -> Quadratic | None:
+        """Return the accuracy of blocks of these NSR [stage][block], for `ridge2_monotone`; see `AccuracyPredictor`."""
+        if self.kind != "ridge2_monotone":
+            return None
+        stages = len(self.high)
+        slopes = self.weights / self.scale
+        interactions = np.zeros((stages, stages))
+        interactions[np.triu_indices(stages)] = slopes[stages:]  # in the order of the features
+        squares = interactions.diagonal().copy()
+        np.fill_diagonal(interactions, 0.0)
+        t = tuple(_log_gain(values, high) for values, high in zip(qualities, self.high, strict=True))
+        linear = tuple(
+            np.where(np.isfinite(values), slope * each + square * each**2, -np.inf)
+            for values, each, slope, square in zip(qualities, t, slopes[:stages], squares, strict=True)
+        )
+        return Quadratic(linear, t, interactions + interactions.T, float(self.intercept - slopes @ self.center))
 
     def save(self, path: Path, facts: Mapping[str, Any]) -> None:
         """Write the predictor and facts about it (its report) as TOML."""
@@ -126,14 +151,14 @@ def left_out(qualities: Array, top1_percent: Array, kind: str, alpha: float) -> 
 
 
 def _fit(qualities: Array, top1: Array, kind: str, alpha: float, noise: float) -> LinearPredictor:
-    features = KINDS[kind](_checked(qualities))
+    features = KINDS[kind](_checked(qualities), qualities.max(axis=0))
     center, scale = features.mean(axis=0), features.std(axis=0)
     scale = np.where(scale > 1e-12, scale, 1.0)  # a constant feature says nothing and gets no weight
     x, intercept = (features - center) / scale, float(top1.mean())
     ridge = np.sqrt(alpha) * np.eye(x.shape[1])
     stacked = np.vstack([x, ridge])
     target = np.concatenate([top1 - intercept, np.zeros(x.shape[1])])
-    weights = nnls(stacked, target)[0] if kind == "monotone" else np.linalg.lstsq(stacked, target, rcond=None)[0]
+    weights = nnls(stacked, target)[0] if "monotone" in kind else np.linalg.lstsq(stacked, target, rcond=None)[0]
     covariance = np.linalg.inv(x.T @ x + alpha * np.eye(x.shape[1]))
     return LinearPredictor(
         kind, alpha, weights, intercept, center, scale, covariance, noise, qualities.min(axis=0), qualities.max(axis=0)
@@ -144,12 +169,23 @@ def _log_quality(qualities: Array) -> Array:
     return np.asarray(-np.log(np.maximum(qualities, EPSILON)))
 
 
-def _second_order(qualities: Array) -> Array:
-    pairs = combinations_with_replacement(range(qualities.shape[1]), 2)
-    return np.hstack([qualities, *(qualities[:, [i]] * qualities[:, [j]] for i, j in pairs)])
+def _log_gain(qualities: Array, high: Array) -> Array:
+    return np.asarray(np.maximum(_log_quality(qualities) - _log_quality(high), 0.0))
 
 
-KINDS = {"monotone": _log_quality, "ridge2": _second_order}
+def _with_products(features: Array) -> Array:
+    pairs = combinations_with_replacement(range(features.shape[1]), 2)
+    return np.hstack([features, *(features[:, [i]] * features[:, [j]] for i, j in pairs)])
+
+
+Features = Callable[
+    [Array, Array], Array
+]  # NSR [n, stages], and the highest of each stage in the fit, to [n, features]
+KINDS: dict[str, Features] = {
+    "monotone": lambda qualities, high: _log_quality(qualities),
+    "ridge2": lambda qualities, high: _with_products(qualities),
+    "ridge2_monotone": lambda qualities, high: _with_products(_log_gain(qualities, high)),
+}
 
 
 def _checked(qualities: Array) -> Array:

@@ -87,7 +87,7 @@ class LibraryPart(Part):
     networks: int = Field(ge=5)
     test_networks: int = Field(default=0, ge=0)
     corners: bool = True
-    predictor: Literal["monotone", "ridge2"] = "monotone"
+    predictor: Literal["monotone", "ridge2", "ridge2_monotone"] = "monotone"
 
 
 class SearchPart(Part):

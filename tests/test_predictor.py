@@ -19,7 +19,7 @@ from donna_hw.errors import BadFile, BadSetting, NothingToFit, UnknownName
 from donna_hw.predictor import ALPHAS, LinearPredictor, fit_predictor, left_out
 from donna_hw.ranking import rival
 
-KINDS = ("monotone", "ridge2")
+KINDS = ("monotone", "ridge2", "ridge2_monotone")
 NSR = st.floats(0, 20)
 TOP1 = st.floats(0, 100)
 
@@ -35,11 +35,16 @@ def paper(alpha: float) -> Pipeline:
 
 
 @settings(max_examples=30, deadline=None)
-@given(arrays(float, (8, 3), elements=NSR), arrays(float, 8, elements=TOP1), st.data())
+@given(
+    st.sampled_from(["monotone", "ridge2_monotone"]),
+    arrays(float, (8, 3), elements=NSR),
+    arrays(float, 8, elements=TOP1),
+    st.data(),
+)
 def test_a_better_block_never_lowers_the_monotone_prediction(
-    q: np.ndarray, top1: np.ndarray, data: st.DataObject
+    kind: str, q: np.ndarray, top1: np.ndarray, data: st.DataObject
 ) -> None:
-    predictor = fit_predictor(q, top1)
+    predictor = fit_predictor(q, top1, kind)
     assert (predictor.weights >= 0).all()
     worse = data.draw(arrays(float, (4, 3), elements=NSR))
     better = worse * data.draw(arrays(float, (4, 3), elements=st.floats(0, 1)))
@@ -163,7 +168,7 @@ def test_five_networks_are_enough_and_four_are_not() -> None:
 
 
 def test_an_unknown_kind_is_named_with_the_known_ones() -> None:
-    with pytest.raises(UnknownName, match=r"'ridge3'.*known: monotone, ridge2.*did you mean 'ridge2'"):
+    with pytest.raises(UnknownName, match=r"'ridge3'.*known: monotone, ridge2, ridge2_monotone.*did you mean 'ridge2'"):
         fit_predictor(*example(), "ridge3")
 
 
@@ -188,3 +193,58 @@ def test_what_the_blocks_add_is_the_difference_of_accuracies() -> None:
     assert broken[0][0] == -np.inf
     ridge = fit_predictor(rng.uniform(0.01, 0.5, (20, 3)), rng.uniform(80, 90, 20), "ridge2")
     assert ridge.scores(blocks) is None
+
+
+def gains(qualities: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """The features of the monotone second-order predictor, written out."""
+    t = np.log(high / np.minimum(qualities, high))
+    a, b, c = t.T
+    return np.stack([a, b, c, a * a, a * b, a * c, b * b, b * c, c * c], axis=1)
+
+
+def test_the_monotone_second_order_predictor_gives_back_noiseless_coefficients() -> None:
+    qualities, _ = example(networks=60)
+    true = np.array([1, 0, 2, 0.5, 0.25, 0, 0, 0.75, 1])
+    predictor = fit_predictor(qualities, 60 + gains(qualities, qualities.max(axis=0)) @ true, "ridge2_monotone")
+    np.testing.assert_allclose(predictor.weights / predictor.scale, true, atol=1e-2)
+
+
+@pytest.mark.parametrize("alpha", [1.0, 100.0])
+def test_left_out_is_a_fit_to_the_others_for_ridge2_monotone(alpha: float) -> None:
+    """scikit-learn's Ridge with weights of zero or more, on standardised features."""
+    qualities, top1 = example()
+    expected = []
+    for i in range(len(top1)):
+        rest = np.delete(qualities, i, 0)
+        model = make_pipeline(StandardScaler(), Ridge(alpha, positive=True, tol=1e-14, max_iter=100_000))
+        model.fit(gains(rest, rest.max(axis=0)), np.delete(top1, i))
+        expected.append(model.predict(gains(qualities[[i]], rest.max(axis=0)))[0])
+    np.testing.assert_allclose(left_out(qualities, top1, "ridge2_monotone", alpha), expected, rtol=1e-6)
+
+
+def test_the_quadratic_of_a_predictor_is_its_prediction_of_every_network() -> None:
+    rng = np.random.default_rng(3)
+    qualities, top1 = example(networks=30)
+    predictor = fit_predictor(qualities, top1, "ridge2_monotone")
+    blocks = [rng.uniform(0, 3, size) for size in (3, 2, 4)]
+    quadratic = predictor.quadratic(blocks)
+    assert quadratic is not None
+    rows = np.array(list(product(range(3), range(2), range(4))))
+    picked = np.stack([values[rows[:, i]] for i, values in enumerate(blocks)], axis=1)
+    np.testing.assert_allclose(quadratic(rows), predictor(picked)[0], rtol=1e-12)
+    written_out = [
+        quadratic.intercept
+        + sum(quadratic.linear[i][row[i]] for i in range(3))
+        + sum(
+            quadratic.interactions[i, j] * quadratic.t[i][row[i]] * quadratic.t[j][row[j]]
+            for i in range(3)
+            for j in range(i + 1, 3)
+        )
+        for row in rows
+    ]
+    np.testing.assert_allclose(quadratic(rows), written_out, rtol=1e-12)
+    broken = predictor.quadratic([np.array([np.inf, 0.1]), *blocks[1:]])
+    assert broken is not None
+    assert broken.linear[0][0] == -np.inf
+    assert predictor.scores(blocks) is None
+    assert all(fit_predictor(qualities, top1, kind).quadratic(blocks) is None for kind in ("monotone", "ridge2"))

@@ -33,6 +33,9 @@ class Sum:
     def scores(self, qualities: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
         return tuple(-values for values in qualities)
 
+    def quadratic(self, qualities: Sequence[np.ndarray]) -> None:
+        """It has no second-order terms."""
+
     def extrapolates(self, qualities: np.ndarray) -> np.ndarray:
         return np.asarray(qualities.max(axis=1) > 0.9)
 
