@@ -46,6 +46,9 @@ class SumOfMetric:
         """Return the negated metric of each variant [stage][block]."""
         return tuple(-values for values in qualities)
 
+    def quadratic(self, qualities: Sequence[np.ndarray]) -> None:
+        """Return None: the metrics are summed, without second-order terms."""
+
 
 @dataclass(frozen=True)
 class PuzzleLibrary:

@@ -14,7 +14,7 @@ import numpy as np
 from donna_hw.errors import BadSetting, NothingToFit
 from donna_hw.quadratic import Quadratic
 from donna_hw.search.bounds import GRID_PERCENT, PAIRS, Boxes, Thresholds, gathered
-from donna_hw.search.front import non_dominated
+from donna_hw.search.dominance import non_dominated
 
 BOXES = (64, 512, 2048)  # a beginning is tried against few boxes first, and what is left against more
 SCOUTS = 8
