@@ -30,8 +30,7 @@ from donna_hw.costs.table_cost import TableCost
 from donna_hw.predictor import LinearPredictor
 from donna_hw.search.aim import Aim, front_of
 from donna_hw.search.front import ParetoFront
-from donna_hw.search.gap import bounded
-from donna_hw.search.methods import seeds_of
+from donna_hw.search.gap import bounded, seeds_of
 from donna_hw.search.random import random_front
 from donna_hw.search.sums import TooMany, undominated_sums
 from donna_hw.tables import named_table

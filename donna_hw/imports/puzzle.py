@@ -47,7 +47,7 @@ class SumOfMetric:
         return tuple(-values for values in qualities)
 
     def quadratic(self, qualities: Sequence[np.ndarray]) -> None:
-        """Return None: the metrics are summed, without second-order terms."""
+        """Return None: it has no second-order terms."""
 
 
 @dataclass(frozen=True)

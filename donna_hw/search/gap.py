@@ -10,12 +10,15 @@ import numpy as np
 from donna_hw.costs.model import CostModel, picked
 from donna_hw.errors import NothingToFit
 from donna_hw.predictor import AccuracyPredictor, LinearPredictor
+from donna_hw.quadratic import Quadratic
 from donna_hw.search.aim import Aim, Limit, front_of
 from donna_hw.search.exact import exact_front, why_not_exact
 from donna_hw.search.front import ParetoFront
 from donna_hw.search.robust import Robust
 from donna_hw.search.sums import TooMany
+from donna_hw.spaces.space import Rows
 
+PIECES = 8  # of a front, each with a tangent of its own
 CELLS = 2**24  # comparisons at a time
 SLIGHT = 1e-9  # relative: what a cost on a grid may differ from itself as a float
 
@@ -50,9 +53,7 @@ def above(predictor: AccuracyPredictor, qualities: tuple[np.ndarray, ...]) -> Ab
     Of a second-order predictor each product of two stages is replaced by the mean of the two planes that bound it over their ranges
     (McCormick, 1976). Of an additive score whose accuracy is no sum there is none.
     """
-    quadratic = predictor.quadratic(qualities)
-    if quadratic is None and isinstance(predictor, LinearPredictor):
-        quadratic = predictor.second_order(qualities)
+    quadratic = _second_order(predictor, qualities)
     if quadratic is None:
         return None
     terms = [linear.copy() for linear in quadratic.linear]
@@ -69,6 +70,34 @@ def above(predictor: AccuracyPredictor, qualities: tuple[np.ndarray, ...]) -> Ab
         crossed = low[i] * high[j] + high[i] * low[j] if half > 0 else low[i] * low[j] + high[i] * high[j]
         constant -= half * crossed
     return Above(predictor, tuple(terms), float(constant))
+
+
+def about(predictor: AccuracyPredictor, qualities: tuple[np.ndarray, ...], rows: Rows) -> Above | None:
+    """Return the tangent of a second-order predictor at the mean of some networks: nearest to it around them, and no bound."""
+    quadratic = _second_order(predictor, qualities)
+    if quadratic is None:
+        return None
+    means = picked(quadratic.t, rows).mean(axis=0)
+    slopes = quadratic.interactions @ means - quadratic.interactions.diagonal() * means
+    terms = tuple(own + slope * t for own, slope, t in zip(quadratic.linear, slopes, quadratic.t, strict=True))
+    return Above(predictor, terms, quadratic.intercept)
+
+
+def seeds_of(aim: Aim) -> Rows | None:
+    """Return the networks to begin a search from: the nearest exact front, None where there is none.
+
+    Of a second-order predictor, the exact fronts of its tangents at pieces of that front, all together.
+    """
+    near = nearest(aim)
+    try:
+        rows = None if near is None else exact_front(near).rows
+        if near is None or rows is None or not isinstance(near.predictor, Above):
+            return rows
+        pieces = [about(aim.predictor, aim.qualities, piece) for piece in np.array_split(rows, min(PIECES, len(rows)))]
+        fronts = [exact_front(replace(near, predictor=piece)).rows for piece in pieces if piece is not None]
+        return np.unique(np.concatenate(fronts), axis=0)
+    except (NothingToFit, TooMany):
+        return None  # limits that the means miss are said by the search itself, of the costs that were asked for
 
 
 def relaxed(aim: Aim) -> Aim | None:
@@ -137,6 +166,12 @@ def gap(aim: Aim, front: ParetoFront, easier: Aim, bound: ParetoFront) -> float:
 def mean_of(cost: CostModel) -> CostModel:
     """Return the cost that a robust one is judged about, any other as it is."""
     return cost.cost if isinstance(cost, Robust) else cost
+
+
+def _second_order(predictor: AccuracyPredictor, qualities: tuple[np.ndarray, ...]) -> Quadratic | None:
+    if isinstance(predictor, LinearPredictor):
+        return predictor.second_order(qualities)
+    return predictor.quadratic(qualities)
 
 
 def _additive(aim: Aim) -> Above | None:

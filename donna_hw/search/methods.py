@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from donna_hw.errors import BadSetting, NothingToFit, UnknownName
+from donna_hw.errors import BadSetting, UnknownName
 from donna_hw.search.aim import Aim
 from donna_hw.search.exact import exact_front, why_not_exact
 from donna_hw.search.front import ParetoFront
-from donna_hw.search.gap import bounded, nearest
+from donna_hw.search.gap import bounded, seeds_of
 from donna_hw.search.nsga2 import nsga2
 from donna_hw.search.random import random_front
 from donna_hw.search.sums import TooMany
-from donna_hw.spaces.space import Rows
 
 METHODS = ("auto", "exact", "nsga2", "random")
 
@@ -54,14 +53,3 @@ def search(aim: Aim, settings: SearchSettings) -> ParetoFront:
         raise BadSetting("an exact search needs sums over blocks", found=reason, cure="search with --method auto")
     front = nsga2(aim, settings.samples, settings.population, settings.seed, seeds=seeds_of(aim))
     return bounded(aim, front)
-
-
-def seeds_of(aim: Aim) -> Rows | None:
-    """Return the networks to begin NSGA-II from: the nearest exact front (`search/gap.py`), None where there is none."""
-    near = nearest(aim)
-    if near is None:
-        return None
-    try:
-        return exact_front(near).rows
-    except (NothingToFit, TooMany):
-        return None  # limits that the means miss are said by the search itself, of the costs that were asked for

@@ -42,6 +42,9 @@ class Sum:
     def scores(self, qualities: object) -> None:
         return None
 
+    def quadratic(self, qualities: object) -> None:
+        return None
+
     def extrapolates(self, qualities: np.ndarray) -> np.ndarray:
         return np.zeros(len(qualities), bool)
 
