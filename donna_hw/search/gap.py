@@ -18,7 +18,7 @@ from donna_hw.search.robust import Robust
 from donna_hw.search.sums import TooMany
 from donna_hw.spaces.space import Rows
 
-PIECES = 8  # of a front, each with a tangent of its own
+PIECES = 12  # of a front, each with a tangent of its own
 CELLS = 2**24  # comparisons at a time
 SLIGHT = 1e-9  # relative: what a cost on a grid may differ from itself as a float
 
@@ -93,11 +93,26 @@ def seeds_of(aim: Aim) -> Rows | None:
         rows = None if near is None else exact_front(near).rows
         if near is None or rows is None or not isinstance(near.predictor, Above):
             return rows
-        pieces = [about(aim.predictor, aim.qualities, piece) for piece in np.array_split(rows, min(PIECES, len(rows)))]
-        fronts = [exact_front(replace(near, predictor=piece)).rows for piece in pieces if piece is not None]
-        return np.unique(np.concatenate(fronts), axis=0)
+        rows = _around(aim, near, rows)
+        return _around(aim, near, rows)  # once more: the bound's own front may lie aside
     except (NothingToFit, TooMany):
         return None  # limits that the means miss are said by the search itself, of the costs that were asked for
+
+
+def _around(aim: Aim, near: Aim, rows: Rows) -> Rows:
+    """Return the exact fronts of the tangents at pieces of a front, int [n, stages + global axes] in its order, each about its piece."""
+    found, edges = [], np.linspace(0, len(rows) - 1, min(PIECES, len(rows)) + 1).round().astype(int)
+    levels = near.costs[0].mean(rows)
+    for k in range(len(edges) - 1):
+        tangent = about(aim.predictor, aim.qualities, rows[edges[k] : edges[k + 1] + 1])
+        assert tangent is not None  # noqa: S101  its bound is one of a second-order predictor
+        front = exact_front(replace(near, predictor=tangent))
+        cost = front.costs[near.costs[0].name]
+        first = -np.inf if k < 2 else levels[edges[k - 1]]
+        last = np.inf if k > len(edges) - 4 else levels[edges[k + 2]]
+        found.append(front.rows[(cost >= first) & (cost <= last)])
+    both = np.unique(np.concatenate(found), axis=0)
+    return both[np.argsort(near.costs[0].mean(both), kind="stable")]
 
 
 def relaxed(aim: Aim) -> Aim | None:
