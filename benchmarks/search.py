@@ -11,7 +11,7 @@ of the next stage + noise of 0.1 %. The launch floor is made: the table's work, 
 Times are processor time, the best of three. Hard cases have costs that no table has: uniform whole numbers, and points of one sum, none of
 which dominates another. Hypervolume: of (accuracy, costs) scaled to 0..1 over the best known front, from 1.1 on, in which every search's
 archive of all its evaluations counts; all look at as many networks. Checked: no search passes the exact front, NSGA-II passes the random
-search, and the seeded one is above the unseeded in all seeds, at 0.999 of the best known front on average.
+search, and the seeded one is above the unseeded in all seeds, at 0.995 of the best known front or more.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def compared(title: str, aim: Aim, best: ParetoFront | None, seeds: int, samples
     assert (shares["nsga2"] > shares["random"]).all()
     if begun:
         assert (shares["nsga2, seeded"] > shares["nsga2"]).all()
-        assert shares["nsga2, seeded"].mean() >= 0.999
+        assert shares["nsga2, seeded"].min() >= 0.995
         print(f"  gap of the seeded one with the bound's networks: {bounded(aim, found['nsga2, seeded'][0]).gap:.3f} %")
 
 
