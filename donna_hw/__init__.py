@@ -41,6 +41,7 @@ _HOMES = {
     "count_module": "donna_hw.counting.module",
     "device_names": "donna_hw.device",
     "distill": "donna_hw.distillation.blockwise",
+    "exact_front": "donna_hw.search.exact",
     "finetune": "donna_hw.distillation.finetune",
     "fit_cost": "donna_hw.costs.fit",
     "export_network": "donna_hw.export",

@@ -87,7 +87,11 @@ class LinearPredictor:
 
     def quadratic(self, qualities: Sequence[Array]) -> Quadratic | None:
         """Return the accuracy of blocks of these NSR [stage][block], for `ridge2_monotone`; see `AccuracyPredictor`."""
-        if self.kind != "ridge2_monotone":
+        return self.second_order(qualities) if self.kind == "ridge2_monotone" else None
+
+    def second_order(self, qualities: Sequence[Array]) -> Quadratic | None:
+        """Return what `quadratic` does, for `ridge2` too, whose interactions may be negative; None for `monotone`."""
+        if self.kind == "monotone":
             return None
         stages = len(self.high)
         slopes = self.weights / self.scale
@@ -95,7 +99,11 @@ class LinearPredictor:
         interactions[np.triu_indices(stages)] = slopes[stages:]  # in the order of the features
         squares = interactions.diagonal().copy()
         np.fill_diagonal(interactions, 0.0)
-        t = tuple(_log_gain(values, high) for values, high in zip(qualities, self.high, strict=True))
+        plain = self.kind == "ridge2"
+        t = tuple(
+            np.where(np.isfinite(values), values, 0.0) if plain else _log_gain(values, high)
+            for values, high in zip(qualities, self.high, strict=True)
+        )
         linear = tuple(
             np.where(np.isfinite(values), slope * each + square * each**2, -np.inf)
             for values, each, slope, square in zip(qualities, t, slopes[:stages], squares, strict=True)

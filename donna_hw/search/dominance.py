@@ -7,7 +7,7 @@ import numpy as np
 
 from donna_hw.errors import BadSetting
 
-LARGEST = 2**53  # whole numbers beyond it are not exact as floats, which the filter works on
+LARGEST = 2**53  # whole numbers from it on are not exact as floats, which the compiled filter compares
 
 
 def non_dominated(points: np.ndarray) -> np.ndarray:
@@ -15,28 +15,32 @@ def non_dominated(points: np.ndarray) -> np.ndarray:
 
     A row dominates another when it is nowhere worse and somewhere better.
     """
-    kept = undominated(points)
-    _, first = np.unique(points[kept], axis=0, return_index=True)
     found = np.zeros(len(points), bool)
-    found[np.flatnonzero(kept)[first]] = True
+    found[merged(points, np.ones(len(points), np.int64))[0]] = True
     return found
 
 
 def undominated(points: np.ndarray) -> np.ndarray:
-    """Return bool [n]: rows of [n, d], all minimised, that no other row dominates; equal rows all stay."""
+    """Return bool [n]: rows of [n, d], all minimised, that no other row dominates; equal rows all stay.
+
+    By sorting in up to two dimensions; in more by moocore (Kung, Luccio and Preparata, 1975). Raises `BadSetting` for whole numbers of
+    2^53 or more, NaN or no dimension at all.
+    """
+    if not points.shape[1] or (points.dtype.kind == "f" and np.isnan(points).any()):
+        raise BadSetting("points are compared by numbers, one at least", found=f"NaN or none, of shape {points.shape}")
     if len(points) == 0:
         return np.zeros(0, bool)
     if points.shape[1] == 1:
         return np.asarray(points[:, 0] == points[:, 0].min())
     if points.shape[1] == 2:
         return _of_two(points)
-    return np.asarray(moocore.is_nondominated(points.astype(np.float64), keep_weakly=True), bool)
+    return np.asarray(moocore.is_nondominated(_as_float(points), keep_weakly=True), bool)
 
 
 def merged(points: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the numbers of the undominated rows of int [n, d], one of each that are equal, in ascending order, and their counts' sums."""
+    """Return the numbers of the undominated rows of [n, d], the first of each that are equal, sorted by row, and their counts' sums."""
     kept = np.flatnonzero(undominated(points))
-    order = kept[np.lexsort(points[kept].T[::-1])]
+    order = kept[np.lexsort(points[kept].T[::-1])]  # stable: the first of equals stays first
     ordered = points[order]
     first = np.ones(len(order), bool)
     first[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
@@ -44,15 +48,13 @@ def merged(points: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return order[starts], np.add.reduceat(counts[order], starts) if len(order) else counts[:0]
 
 
-def checked(points: np.ndarray) -> np.ndarray:
-    """Return int points; raises `BadSetting` where one is too large to be compared exactly."""
-    if len(points) and np.abs(points).max() >= LARGEST:
+def _as_float(points: np.ndarray) -> np.ndarray:
+    if points.dtype.kind in "iu" and max(-int(points.min()), int(points.max())) >= LARGEST:
+        largest = max(-int(points.min()), int(points.max()))
         raise BadSetting(
-            "sums of an exact search must stay below 2^53 of their grid",
-            found=int(np.abs(points).max()),
-            cure="use larger units",
+            "whole numbers must stay below 2^53 to be compared exactly", found=largest, cure="use larger units"
         )
-    return points
+    return points.astype(np.float64)
 
 
 def _of_two(points: np.ndarray) -> np.ndarray:

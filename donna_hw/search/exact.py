@@ -2,63 +2,71 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from donna_hw.costs.model import CostModel, CostParts, joined
+from donna_hw.costs.model import CostModel, CostParts
 from donna_hw.errors import BadSetting, NothingToFit
 from donna_hw.search.aim import Aim, described
-from donna_hw.search.dominance import non_dominated
+from donna_hw.search.bounds import GRID_PERCENT
+from donna_hw.search.devices import added
+from donna_hw.search.dominance import merged
 from donna_hw.search.front import ParetoFront
+from donna_hw.search.grid import grid_of, highest_on, on_grid
 from donna_hw.search.infeasible import infeasible
 from donna_hw.search.second_order import second_order_front
-from donna_hw.search.sums import NO_LIMIT, undominated_sums
+from donna_hw.search.sums import undominated_sums
 from donna_hw.spaces.space import Rows
 
-GRIDS = {
-    "s": 1e-12,
-    "J": 1e-15,
-    "MAC": 1.0,
-    "parameter": 1.0,
-}  # what sums are whole multiples of, so that ties are exact
-SCORE = 1e-9  # of the predictor's score, per cent where that is the accuracy
-DIMENSIONS = 4
-
-
-@dataclass(frozen=True)
-class _Part:
-    """One dimension of dominance: a term [stage][block] and a constant on a grid, and the highest that the sum may be, infinite for any."""
-
-    term: tuple[np.ndarray, ...]
-    constant: float
-    grid: float
-    highest: float = np.inf
-
-    def on_grid(self, stage: int | None = None) -> np.ndarray:
-        """Return a stage's blocks, or the constant without one, as whole multiples of the grid."""
-        values = np.array(self.constant) if stage is None else self.term[stage]
-        return np.rint(np.where(np.isfinite(values), values, 0.0) / self.grid).astype(np.int64)
-
-    @property
-    def limit(self) -> int:
-        """The highest that the sum of the blocks may be on the grid."""
-        limit = _highest(self.highest, self.grid)
-        return limit if limit == NO_LIMIT else limit - int(self.on_grid())
+DIMENSIONS = 5  # a sixth may take hours at 384 blocks a stage
+SHOWN = 1000  # random networks of which the nearest is told where none is within the limits
 
 
 def why_not_exact(aim: Aim) -> str | None:
     """Return why no exact search of an aim is possible, None where one is."""
     if aim.predictor.scores(aim.qualities) is None:
         return _why_not_second_order(aim)
-    first = (0,) * len(aim.space.global_axes)
-    count = 1
-    for cost in {id(cost): cost for cost in (*aim.costs, *(limit.cost for limit in aim.limits))}.values():
+    first, count = (0,) * len(aim.space.global_axes), 1
+    for cost in _costs(aim):
         parts = cost.parts(first)
         if parts is None:
             return f"{cost.name} is no sum over blocks"
-        count += 1 if parts.sharpness is None else len(parts.terms)
+        count += len(_merged(parts).terms)
     return None if count <= DIMENSIONS else f"{count} dimensions of dominance; {DIMENSIONS} are looked at"
+
+
+def exact_front(aim: Aim) -> ParetoFront:
+    """Return the exact front of an aim: one network of each undominated vector of accuracy and costs, and the number of its equals.
+
+    Sums are compared on a grid (`search/grid.py`). Dimensions of dominance are the accuracy, every cost, each part of a launch floor, and
+    each limit's cost; equals agree in the accuracy and all costs, and are counted whole where the costs are sums and no other cost is
+    limited, else those at least that agree in every dimension. Each setting of the global axes is searched. An accuracy with second-order
+    terms is searched by bounds, beside one cost that is a sum; its equals are not counted, each is 1. Raises `BadSetting` with
+    the reason where it is not possible (`TooMany` where memory ends), `NothingToFit` where no network is within the limits.
+    """
+    reason = why_not_exact(aim)
+    if reason is not None:
+        raise BadSetting("an exact search needs sums over blocks", found=reason, cure="search with --method auto")
+    scores = aim.predictor.scores(aim.qualities)
+    if scores is None:
+        return _of_second_order(aim)
+    gains = tuple(-values for values in scores)  # minimised; infinite for diverged blocks
+    usable = [
+        np.flatnonzero(np.isfinite(gain) & np.isfinite(own)) for gain, own in zip(gains, aim.qualities, strict=True)
+    ]
+    if any(len(pick) == 0 for pick in usable):
+        raise infeasible(aim, np.empty((0, len(aim.space.columns)), np.int64))
+    score = _Side(tuple(gain[pick] for gain, pick in zip(gains, usable, strict=True)), 0.0, grid_of("", [gains], [0.0]))
+    priced = [_Priced.of(aim, cost) for cost in _costs(aim)]
+    each = [_at(setting, score, priced, usable) for setting in aim.space.settings]
+    rows, equals, points = (np.concatenate([found[k] for found in each]) for k in range(3))
+    if not len(rows):
+        raise infeasible(aim, aim.space.random_rows(min(SHOWN, aim.space.size), 0))
+    kept, equals = merged(points, equals)
+    order = np.lexsort(points[kept].T[[0, *range(points.shape[1] - 1, 0, -1)]])  # by the first cost
+    front = described(aim, rows[kept[order]], evaluations=0, equals=equals[order])
+    return replace(front, gap=0.0)
 
 
 def _why_not_second_order(aim: Aim) -> str | None:
@@ -66,96 +74,116 @@ def _why_not_second_order(aim: Aim) -> str | None:
     if aim.predictor.quadratic(aim.qualities) is None:
         return "the accuracy is no sum over blocks, nor of products of two"
     parts = aim.costs[0].parts((0,) * len(aim.space.global_axes))
-    others = len(aim.costs) > 1 or any(limit.cost is not aim.costs[0] for limit in aim.limits)
-    if others or parts is None or parts.sharpness is not None:
+    if _costs(aim) != [aim.costs[0]] or parts is None or len(_merged(parts).terms) > 1:
         return "the accuracy has second-order terms, and that needs one cost that is a sum"
     return None
 
 
-def exact_front(aim: Aim) -> ParetoFront:
-    """Return the exact front of an aim: one network of each undominated vector of accuracy and costs, and the number of its equals.
+def _of_second_order(aim: Aim) -> ParetoFront:
+    """Return the exact front of an accuracy with second-order terms and one cost."""
+    quadratic, priced = aim.predictor.quadratic(aim.qualities), _Priced.of(aim, aim.costs[0])
+    assert quadratic is not None  # noqa: S101  `why_not_exact` asked
+    every, rows, points = [np.arange(size) for size in aim.space.stage_sizes], [], []
+    for setting in aim.space.settings:
+        (side,) = priced.sides(setting, every)
+        constant = int(on_grid(np.array(side.constant), side.grid))
+        costs = tuple(on_grid(values, side.grid) for values in side.term)
+        highest = None if np.isinf(side.highest) else int(highest_on(side.highest, side.grid)) - constant
+        try:
+            found = second_order_front(quadratic, costs, highest)
+        except NothingToFit:
+            continue
+        rows.append(np.hstack([found.rows, np.tile(np.array(setting, np.int64), (len(found.rows), 1))]))
+        points.append(np.column_stack([-on_grid(found.accuracy, GRID_PERCENT), found.cost + constant]))
+    if not rows:
+        raise infeasible(aim, aim.space.random_rows(min(SHOWN, aim.space.size), 0))
+    joined, ones = np.concatenate(rows), np.ones(sum(map(len, rows)), np.int64)
+    kept, _ = merged(np.concatenate(points), ones)
+    order = np.argsort(np.concatenate(points)[kept, 1], kind="stable")
+    return replace(described(aim, joined[kept[order]], evaluations=0, equals=ones[: len(kept)]), gap=0.0)
 
-    Sums are compared on a grid: whole picoseconds, femtojoules, MACs and parameters, 1e-9 of the score. Dimensions of dominance are the
-    accuracy, every cost, each part of a launch floor, and each limit's cost; equals are networks that agree in all of them. Each setting of
-    the global axes is searched. An accuracy with second-order terms is searched by bounds, beside one cost that is a sum; its equals are
-    not counted, each is 1. Raises `BadSetting` with the reason where it is not possible, `NothingToFit` where no network is within the
-    limits.
-    """
-    reason = why_not_exact(aim)
-    if reason is not None:
-        raise BadSetting("an exact search needs sums over blocks", found=reason, cure="search with --method auto")
-    at = _at if aim.predictor.scores(aim.qualities) is not None else _second_order_at
-    each = [at(aim, setting) for setting in aim.space.settings]
-    rows, equals, points = (np.concatenate([found[k] for found in each]) for k in range(3))
-    if not len(rows):
-        raise infeasible(aim, aim.space.random_rows(1, 0))
-    kept = np.flatnonzero(non_dominated(points))
-    order = kept[np.lexsort(points[kept].T[[0, *range(points.shape[1] - 1, 0, -1)]])]  # by the first cost
-    return described(aim, rows[order], evaluations=0, equals=equals[order])
+
+@dataclass(frozen=True)
+class _Side:
+    """One dimension of dominance: a term [stage][block] and a constant on a grid; the highest sum, and whether nothing else counts."""
+
+    term: tuple[np.ndarray, ...]
+    constant: float
+    grid: float
+    highest: float = np.inf
+    slack: bool = False
 
 
-def _at(aim: Aim, setting: tuple[int, ...]) -> tuple[Rows, np.ndarray, np.ndarray]:
+@dataclass(frozen=True)
+class _Priced:
+    """A cost, what it is a whole multiple of, the highest it may be, and whether less of it is better."""
+
+    cost: CostModel
+    grid: float
+    highest: float
+    objective: bool
+
+    @classmethod
+    def of(cls, aim: Aim, cost: CostModel) -> _Priced:
+        """Return a cost of an aim on one grid for all settings."""
+        every = [_parts(cost, setting) for setting in aim.space.settings]
+        grid = grid_of(
+            cost.unit,
+            [term for parts in every for term in parts.terms],
+            [c for parts in every for c in parts.constants],
+        )
+        highest = min((limit.highest for limit in aim.limits if limit.cost is cost), default=np.inf)
+        return cls(cost, grid, highest, any(cost is objective for objective in aim.costs))
+
+    def sides(self, setting: tuple[int, ...], usable: list[np.ndarray]) -> list[_Side]:
+        """Return a dimension for each part."""
+        parts = _parts(self.cost, setting)
+        slack = not self.objective and (parts.sharpness is None or np.isinf(parts.sharpness))
+        return [
+            _Side(
+                tuple(v[pick] for v, pick in zip(term, usable, strict=True)), constant, self.grid, self.highest, slack
+            )
+            for term, constant in zip(parts.terms, parts.constants, strict=True)
+        ]
+
+
+def _at(
+    setting: tuple[int, ...], score: _Side, priced: list[_Priced], usable: list[np.ndarray]
+) -> tuple[Rows, np.ndarray, np.ndarray]:
     """Return the undominated networks at one setting of the global axes, their equals, and their points int [n, 1 + costs]."""
-    scores = aim.predictor.scores(aim.qualities)
-    assert scores is not None  # noqa: S101  `why_not_exact` asked
-    usable = [np.flatnonzero(np.isfinite(values)) for values in scores]
-    if any(len(pick) == 0 for pick in usable):
-        nothing = np.empty((0, len(aim.space.columns)), np.int64)
-        return nothing, nothing[:, 0], nothing[:, : 1 + len(aim.costs)]
-    limits = {id(limit.cost): limit.highest for limit in aim.limits}
-    costs: dict[int, CostModel] = {id(cost): cost for cost in (*aim.costs, *(limit.cost for limit in aim.limits))}
-    parts = {key: _parts_of(cost, setting, limits.get(key, np.inf)) for key, cost in costs.items()}
-    every = [_Part(tuple(-values for values in scores), 0.0, SCORE), *(part for own in parts.values() for part in own)]
-    stages = [np.stack([part.on_grid(i)[pick] for part in every], axis=1) for i, pick in enumerate(usable)]
-    sums = undominated_sums(stages, np.array([part.limit for part in every]))
+    own = [cost.sides(setting, usable) for cost in priced]
+    sides = [score, *(side for each in own for side in each)]
+    constants = np.array([on_grid(np.array(side.constant), side.grid) for side in sides])
+    stages = [np.stack([on_grid(side.term[i], side.grid) for side in sides], axis=1) for i in range(len(usable))]
+    highest = np.array([highest_on(side.highest, side.grid) for side in sides]) - constants
+    sums = undominated_sums(stages, highest, np.array([side.slack for side in sides]))
     rows = np.stack([pick[sums.rows[:, i]] for i, pick in enumerate(usable)], axis=1)
     rows = np.hstack([rows, np.tile(np.array(setting, np.int64), (len(rows), 1))])
-    columns, start = {}, 1
-    for key, own in parts.items():
-        whole = sums.points[:, start : start + len(own)] + [part.on_grid() for part in own]
-        sharpness = costs[key].parts(setting).sharpness  # type: ignore[union-attr]
-        columns[key] = (
-            whole[:, 0] if len(own) == 1 else np.rint(joined(whole.astype(float), sharpness)).astype(np.int64)
-        )
-        start += len(own)
-    keep = np.ones(len(rows), bool)
-    for limit in aim.limits:  # each part of a floor is within the limit: so must be their maximum, which is on no grid
-        if len(parts[id(limit.cost)]) > 1:
-            keep &= limit.cost.mean(rows) <= limit.highest * (1 + 1e-9)
-    points = np.column_stack([sums.points[:, 0], *(columns[id(cost)] for cost in aim.costs)])
-    return rows[keep], sums.equals[keep], points[keep]
+    whole, columns, start, keep = sums.points + constants, [sums.points[:, 0]], 1, np.ones(len(rows), bool)
+    for cost, each in zip(priced, own, strict=True):
+        column = whole[:, start]
+        if len(each) > 1 and not each[0].slack:  # each part is within the limit: so must be what they join to
+            parts = whole[:, start : start + len(each)].astype(float)
+            column = np.rint(_parts(cost.cost, setting).joined(parts)).astype(np.int64)
+            keep &= column <= highest_on(cost.highest, cost.grid)
+        columns += [column] * cost.objective
+        start += len(each)
+    return rows[keep], sums.equals[keep], np.stack(columns, axis=1)[keep]
 
 
-def _second_order_at(aim: Aim, setting: tuple[int, ...]) -> tuple[Rows, np.ndarray, np.ndarray]:
-    """Return what `_at` does, for an accuracy with second-order terms."""
-    quadratic = aim.predictor.quadratic(aim.qualities)
-    assert quadratic is not None  # noqa: S101  `why_not_exact` asked
-    (part,) = _parts_of(aim.costs[0], setting, min((limit.highest for limit in aim.limits), default=np.inf))
-    costs = tuple(part.on_grid(stage) for stage in range(len(part.term)))
-    try:
-        found = second_order_front(quadratic, costs, None if part.limit == NO_LIMIT else part.limit)
-    except NothingToFit:
-        nothing = np.empty((0, len(aim.space.columns)), np.int64)
-        return nothing, nothing[:, 0], nothing[:, :2]
-    rows = np.hstack([found.rows, np.tile(np.array(setting, np.int64), (len(found.rows), 1))])
-    points = np.column_stack([-np.rint(found.accuracy / SCORE).astype(np.int64), found.cost + part.on_grid()])
-    return rows, np.ones(len(rows), np.int64), points
+def _costs(aim: Aim) -> list[CostModel]:
+    """Return the costs, then those that have a limit only."""
+    return list({id(cost): cost for cost in (*aim.costs, *(limit.cost for limit in aim.limits))}.values())
 
 
-def _parts_of(cost: CostModel, setting: tuple[int, ...], highest: float) -> list[_Part]:
-    """Return a cost's dimensions: one of a sum, one for each part of a maximum."""
+def _parts(cost: CostModel, setting: tuple[int, ...]) -> CostParts:
     parts = cost.parts(setting)
     assert parts is not None  # noqa: S101  `why_not_exact` asked
-    grid = GRIDS[cost.unit]
-    if parts.sharpness is None:
-        return [_Part(_summed(parts), sum(parts.constants), grid, highest)]
-    return [_Part(term, constant, grid, highest) for term, constant in zip(parts.terms, parts.constants, strict=True)]
+    return _merged(parts)
 
 
-def _summed(parts: CostParts) -> tuple[np.ndarray, ...]:
-    return tuple(np.sum(stage, axis=0) for stage in zip(*parts.terms, strict=True))
-
-
-def _highest(value: float, grid: float) -> int:
-    """Return a limit on a grid; what is within a millionth of a grid point above it is that point, written as a float."""
-    return NO_LIMIT if np.isinf(value) else int(np.floor(value / grid + 1e-6))
+def _merged(parts: CostParts) -> CostParts:
+    """Return parts that join to their sum as one."""
+    if parts.sharpness is not None:
+        return parts
+    return CostParts((added(parts.terms),), (sum(parts.constants),))

@@ -18,8 +18,8 @@ class ParetoFront:
     unit of `units`. extrapolated: bool [n], where the predictor left its range. within_noise: bool [n], where another network of the
     front may well be better (`search/noise.py`). evaluations: networks that were looked at.
     exact: whether no network outside can belong to it; equals: int [n], how many networks have the same accuracy and costs, where it is.
-    gap: by how much, in per cent, a network outside may be more accurate at most; None where that is not known. choice: how it was chosen
-    from a larger front, in words.
+    gap: by how much, in per cent, a network outside may be more accurate than the best within its costs; None where that is not known.
+    choice: how it was chosen from a larger front, in words.
     """
 
     space: Space

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from importlib import import_module
-from importlib.util import find_spec
-from typing import Any
+from dataclasses import dataclass
 
-from donna_hw.costs.model import CostModel
-from donna_hw.errors import BadSetting, NothingToFit, UnknownName
-from donna_hw.search.aim import Aim, Limit
+from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.search.aim import Aim
+from donna_hw.search.exact import exact_front, why_not_exact
 from donna_hw.search.front import ParetoFront
-from donna_hw.search.gap import gap_percent
+from donna_hw.search.gap import bounded, seeds_of
 from donna_hw.search.nsga2 import nsga2
 from donna_hw.search.random import random_front
-from donna_hw.search.robust import Robust
+from donna_hw.search.sums import TooMany
 
 METHODS = ("auto", "exact", "nsga2", "random")
 
@@ -47,56 +44,12 @@ def search(aim: Aim, settings: SearchSettings) -> ParetoFront:
         return nsga2(aim, settings.samples, settings.population, settings.seed)
     reason = why_not_exact(aim)
     if reason is None:
-        front: ParetoFront = _exact().exact_front(aim)
-        return front
-    if settings.method == "exact":
+        try:
+            return exact_front(aim)
+        except TooMany:
+            if settings.method == "exact":
+                raise
+    elif settings.method == "exact":
         raise BadSetting("an exact search needs sums over blocks", found=reason, cure="search with --method auto")
-    near = _nearest_front(aim)
-    seeds = None if near is None else near.rows
-    sampled = nsga2(aim, settings.samples, settings.population, settings.seed, seeds=seeds)
-    return sampled if near is None else replace(sampled, gap=gap_percent(sampled, _renamed(near, aim)))
-
-
-def why_not_exact(aim: Aim) -> str | None:
-    """Return why no exact search of the aim is possible, None where one is."""
-    if find_spec("donna_hw.search.exact") is None:
-        return "this version has no exact search"
-    reason: str | None = _exact().why_not_exact(aim)
-    return reason
-
-
-def nearest_sums(aim: Aim) -> Aim | None:
-    """Return the aim with every robust cost replaced by its mean and every other cost that is no sum left out; None where none stays."""
-    costs = [cost for cost in map(_plain, aim.costs) if _is_sum(aim, cost)]
-    limits = [Limit(_plain(limit.cost), limit.highest) for limit in aim.limits if _is_sum(aim, _plain(limit.cost))]
-    return replace(aim, costs=costs, limits=limits) if costs else None
-
-
-def _nearest_front(aim: Aim) -> ParetoFront | None:
-    """Return the exact front of `nearest_sums`; None where there is none."""
-    near = nearest_sums(aim)
-    if near is None or why_not_exact(near) is not None:
-        return None
-    try:
-        front: ParetoFront = _exact().exact_front(near)
-    except NothingToFit:
-        return None  # limits that the means miss are said by the search itself, of the costs that were asked for
-    return front
-
-
-def _renamed(near: ParetoFront, aim: Aim) -> ParetoFront:
-    """Return a front whose costs are called as the aim's that they are no higher than."""
-    names = {_plain(cost).name: cost.name for cost in aim.costs}
-    return replace(near, costs={names[name]: values for name, values in near.costs.items()})
-
-
-def _plain(cost: CostModel) -> CostModel:
-    return cost.cost if isinstance(cost, Robust) else cost
-
-
-def _is_sum(aim: Aim, cost: CostModel) -> bool:
-    return cost.parts((0,) * len(aim.space.global_axes)) is not None
-
-
-def _exact() -> Any:
-    return import_module("donna_hw.search.exact")  # only where it is used: a search by NSGA-II does not pay for it
+    front = nsga2(aim, settings.samples, settings.population, settings.seed, seeds=seeds_of(aim))
+    return bounded(aim, front)

@@ -22,8 +22,9 @@ def nsga2(
 ) -> ParetoFront:
     """Return the front of all `samples` networks that NSGA-II looked at; it is never said to be exact.
 
-    seeds: networks to begin from, int [n, stages + global axes], of which the first population takes as many as it has room for, spread
-    over them in their order. Raises `NothingToFit`, with the nearest values reached, when no network within the limits was found.
+    seeds: networks to begin from, int [n, stages + global axes]: the first population takes as many as it has room for, spread over them
+    in their order; up to half of `samples` are spent on the others. Raises `NothingToFit`, with the nearest values reached, when no network
+    within the limits was found.
     """
     if samples < population or population < 4:
         raise BadSetting(
@@ -31,6 +32,8 @@ def nsga2(
         )
     space, seen = aim.space, _Seen()
     upper = space.gene_counts - 1
+    first, others = _split(seeds, population, min(samples // 2, samples - population))
+    seen.rows += [others] * (len(others) > 0)
 
     class Networks(Problem):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -56,12 +59,12 @@ def nsga2(
         Networks(),
         NSGA2(
             pop_size=population,
-            sampling=_first(aim, seeds, population, seed),
+            sampling=_first(aim, first, population, seed),
             crossover=SBX(prob=0.9, eta=3.0, vtype=float, repair=repair),
             mutation=PM(eta=3.0, vtype=float, repair=repair),
             eliminate_duplicates=True,
         ),
-        ("n_eval", samples),
+        ("n_eval", samples - len(others)),
         seed=seed,
         verbose=False,
     )
@@ -69,12 +72,20 @@ def nsga2(
     return front_of(aim, np.unique(looked_at, axis=0), evaluations=len(looked_at))
 
 
-def _first(aim: Aim, seeds: Rows | None, population: int, seed: int) -> object:
-    """Return the first generation: random networks, or as many of the seeds as there is room for and random ones for the rest."""
-    if seeds is None or not len(seeds):
-        return IntegerRandomSampling()
+def _split(seeds: Rows | None, population: int, most: int) -> tuple[Rows, Rows]:
+    """Return the seeds that the first population takes and, at most `most`, those that are looked at besides."""
+    seeds = np.empty((0, 1), np.int64) if seeds is None else seeds
     picks = np.unique(np.linspace(0, len(seeds) - 1, min(population, len(seeds))).round().astype(int))
-    genes = aim.space.genes(seeds[picks])
+    others = np.setdiff1d(np.arange(len(seeds)), picks)
+    kept = np.linspace(0, len(others) - 1, min(most, len(others))).round().astype(int)
+    return seeds[picks], seeds[others[kept]]
+
+
+def _first(aim: Aim, seeds: Rows, population: int, seed: int) -> object:
+    """Return the first generation: the seeds, and random networks for the rest."""
+    if not len(seeds):
+        return IntegerRandomSampling()
+    genes = aim.space.genes(seeds)
     others = np.random.default_rng(seed).integers(0, aim.space.gene_counts, (population - len(genes), genes.shape[1]))
     return np.concatenate([genes, others])
 

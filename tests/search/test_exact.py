@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_search import Sum, all_rows, tiny_aim, tiny_space
+from tiny_search import Sum, all_rows, best, tiny_aim, tiny_space
 
 from donna_hw.costs.model import CostParts
 from donna_hw.costs.table_cost import TableCost
 from donna_hw.errors import BadSetting, NothingToFit
 from donna_hw.predictor import fit_predictor
 from donna_hw.search.aim import Aim, Limit
+from donna_hw.search.devices import WorstCase
 from donna_hw.search.exact import exact_front, why_not_exact
 from donna_hw.search.nsga2 import nsga2
 from donna_hw.search.robust import Robust
@@ -45,10 +47,10 @@ def compared(aim: Aim) -> dict[tuple[float, ...], int]:
         tuple(point)
         for point in np.round(aim.objectives(rows) / [1e-9, *({"s": 1e-12}.get(c.unit, 1.0) for c in aim.costs)])
     ]
-    best = [
+    undominated = [
         p for p in set(points) if not any(q != p and all(a <= b for a, b in zip(q, p, strict=True)) for q in points)
     ]
-    return {point: Counter(points)[point] for point in best}
+    return {point: Counter(points)[point] for point in undominated}
 
 
 def found(aim: Aim) -> dict[tuple[float, ...], int]:
@@ -145,8 +147,8 @@ def test_why_a_front_cannot_be_exact_is_said() -> None:
     assert "is no sum over blocks" in str(why_not_exact(robust))
     with pytest.raises(BadSetting, match="an exact search needs sums over blocks"):
         exact_front(robust)
-    many = [coarse_cost(f"c{i}", "s", i) for i in range(4)]
-    assert why_not_exact(replace(aim, costs=many)) == "5 dimensions of dominance; 4 are looked at"
+    many = [coarse_cost(f"c{i}", "s", i) for i in range(5)]
+    assert why_not_exact(replace(aim, costs=many)) == "6 dimensions of dominance; 5 are looked at"
 
 
 def test_no_search_by_samples_finds_better() -> None:
@@ -154,6 +156,52 @@ def test_no_search_by_samples_finds_better() -> None:
     exact, sampled = exact_front(aim), nsga2(aim, 600, 20)
     for accuracy, cost in zip(sampled.accuracy, sampled.costs["chip"], strict=True):
         assert (exact.accuracy[exact.costs["chip"] <= cost * (1 + 1e-9)] >= accuracy - 1e-6).any()
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e-3, 100.0])
+def test_scores_of_either_sign_give_the_same_front(shift: float) -> None:
+    class Shifted(Sum):
+        def scores(self, qualities: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+            return tuple(shift - values for values in qualities)
+
+    aim = coarse_aim(1, [coarse_cost("chip", "s", 1)])
+    assert found(replace(aim, predictor=Shifted())) == compared(aim)
+
+
+def test_the_predictor_that_runs_fit_has_the_compared_front() -> None:
+    rng = np.random.default_rng(0)
+    seen = rng.uniform(0.01, 0.9, (30, 3))
+    predictor = fit_predictor(seen, 70 - 3 * np.log(seen).sum(axis=1) + rng.normal(0, 0.1, 30))
+    aim = replace(coarse_aim(2, [coarse_cost("chip", "s", 2), coarse_cost("macs", "MAC", 3)]), predictor=predictor)
+    assert found(aim).keys() == compared(aim).keys()
+
+
+def test_macs_that_a_correction_scaled_are_not_rounded_away() -> None:
+    aim = tiny_aim(5, costs=2)  # both costs a ten-thousandth to a thousandth of their unit
+    assert {tuple(row) for row in exact_front(aim).rows.tolist()} == best(aim)
+
+
+def test_the_tighter_of_two_limits_on_a_cost_holds() -> None:
+    aim = coarse_aim(0, [coarse_cost("chip", "s", 0)])
+    tight, loose = np.quantile(aim.costs[0].mean(all_rows(aim)), [0.3, 0.8])
+    for limits in ([tight, loose], [loose, tight]):
+        front = exact_front(replace(aim, limits=[Limit(aim.costs[0], float(limit)) for limit in limits]))
+        assert (front.costs["chip"] <= tight + 1e-12).all()
+
+
+def test_a_limit_that_all_networks_meet_changes_no_count() -> None:
+    aim = coarse_aim(4, [coarse_cost("chip", "s", 4)])
+    assert found(replace(aim, limits=[Limit(coarse_cost("macs", "MAC", 5), 1e6)])) == found(aim) == compared(aim)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000), st.booleans())
+def test_the_worst_of_two_devices_is_an_objective_or_a_limit(seed: int, limited: bool) -> None:
+    worst = WorstCase("max(a,b)", (coarse_cost("a", "s", seed), coarse_cost("b", "s", seed + 1)))
+    aim = coarse_aim(seed, [coarse_cost("chip", "s", seed + 2)])
+    highest = float(np.quantile(worst.mean(all_rows(aim)), 0.4))
+    aim = replace(aim, limits=[Limit(worst, highest)]) if limited else replace(aim, costs=[worst])
+    assert found(aim).keys() == compared(aim).keys()
 
 
 @settings(max_examples=15, deadline=None)

@@ -1,39 +1,143 @@
-"""The bound on the gap: never below what the best of all networks gains, and zero where the front is the best."""
+"""The gap of an inexact front against the true one of every network."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_search import all_rows, tiny_aim, with_errors
+from tiny_search import all_rows, best, found, tiny_aim
 
-from donna_hw.search.aim import front_of
-from donna_hw.search.exact import exact_front
-from donna_hw.search.gap import gap_percent
+from donna_hw.libraries import qualities_of
+from donna_hw.predictor import LinearPredictor, fit_predictor
+from donna_hw.search.aim import Aim, Limit, front_of
+from donna_hw.search.front import ParetoFront
+from donna_hw.search.gap import above, bounded, nearest, relaxed
 from donna_hw.search.methods import SearchSettings, search
 from donna_hw.search.robust import Robust
 
 
-@settings(max_examples=15, deadline=None)
-@given(st.integers(0, 10_000))
-def test_the_bound_holds_for_every_network(seed: int) -> None:
-    rng, plain = np.random.default_rng(seed), tiny_aim(seed)
-    uncertain = with_errors(plain.costs[0], [rng.uniform(0, 1e-4, 4) for _ in range(3)])  # type: ignore[arg-type]
-    aim = replace(plain, costs=[Robust(uncertain, 0.9)])
-    front = search(aim, SearchSettings("auto", 24, 8, seed))
-    assert not front.exact
+def second_order(seed: int, kind: str = "ridge2") -> LinearPredictor:
+    rng = np.random.default_rng(seed)
+    seen = rng.uniform(0.01, 0.95, (40, 3))
+    top1 = (
+        70 - 9 * seen.sum(axis=1) + 8 * seen[:, 0] * seen[:, 1] - 7 * seen[:, 1] * seen[:, 2] + rng.normal(0, 0.2, 40)
+    )
+    return fit_predictor(seen, top1, kind)
+
+
+def curved_aim(seed: int, kind: str = "ridge2", costs: int = 1) -> Aim:
+    return replace(tiny_aim(seed, costs=costs), predictor=second_order(seed, kind))
+
+
+def true_gap(aim: Aim, front: ParetoFront) -> float:
+    """Return the largest lead, at no higher costs, of any network within the limits that costs no less than one of the front."""
+    rows = all_rows(aim)
+    rows = rows[(aim.violations(rows) <= 0).all(axis=1)]
+    points, own = aim.objectives(rows), aim.objectives(front.rows)
+    worst = 0.0
+    for point in points:
+        affordable = own[(own[:, 1:] <= point[1:]).all(axis=1)]
+        if len(affordable):
+            worst = max(worst, float(affordable[:, 0].min() - point[0]))
+    return worst
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from(["ridge2", "ridge2_monotone"]))
+def test_the_bound_is_above_the_accuracy_of_every_network(seed: int, kind: str) -> None:
+    aim = curved_aim(seed, kind)
+    qualities = tuple(values.copy() for values in aim.qualities)
+    qualities[1][2] = np.inf
+    bound = above(aim.predictor, qualities)
+    assert bound is not None
+    rows = all_rows(aim)
+    rows = rows[np.isfinite(qualities_of(qualities, rows)).all(axis=1)]
+    highest = bound.constant + sum(term[rows[:, i]] for i, term in enumerate(bound.terms))
+    assert (highest >= aim.predictor(qualities_of(qualities, rows))[0] - 1e-9).all()
+    assert bound.terms[1][2] == -np.inf
+
+
+@pytest.mark.parametrize("kind", ["ridge2", "ridge2_monotone"])
+def test_a_second_order_sum_is_what_the_predictor_says(kind: str) -> None:
+    aim = curved_aim(1, kind)
+    assert isinstance(aim.predictor, LinearPredictor)
+    quadratic, rows = aim.predictor.second_order(aim.qualities), all_rows(aim)
+    assert quadratic is not None
+    np.testing.assert_allclose(quadratic(rows), aim.predictor(qualities_of(aim.qualities, rows))[0])
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from(["ridge2", "ridge2_monotone"]), st.integers(1, 2), st.booleans())
+def test_the_gap_is_no_less_than_the_true_one(seed: int, kind: str, costs: int, limited: bool) -> None:
+    aim = curved_aim(seed, kind, costs)
+    if limited:
+        aim = replace(aim, limits=[Limit(aim.costs[0], float(np.quantile(aim.costs[0].mean(all_rows(aim)), 0.5)))])
+    feasible = all_rows(aim)[(aim.violations(all_rows(aim)) <= 0).all(axis=1)]
+    few = front_of(aim, np.random.default_rng(seed).permutation(feasible)[:4], 4)
+    front = bounded(aim, few)
     assert front.gap is not None
-    every = front_of(aim, all_rows(aim), 64)
-    (cost,), (best,) = front.costs.values(), every.costs.values()
-    for accuracy, value in zip(every.accuracy, best, strict=True):
-        if (cost <= value).any():
-            assert accuracy - front.accuracy[cost <= value].max() <= front.gap + 1e-9
+    assert front.gap >= true_gap(aim, front) - 1e-9
+    assert not front.exact
+    assert front.evaluations > 4
 
 
-def test_an_exact_front_has_no_gap() -> None:
-    aim = tiny_aim(2, costs=2)
-    front = exact_front(aim)
-    assert gap_percent(front, front) == 0
-    assert gap_percent(front_of(aim, all_rows(aim)[::9], 8), front) > 0
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000))
+def test_a_robust_search_has_the_gap_about_its_means(seed: int) -> None:
+    aim = tiny_aim(seed)
+    aim = replace(aim, costs=[Robust(aim.costs[0], 0.9)])
+    front = bounded(aim, front_of(aim, aim.space.random_rows(4, seed), 4))
+    assert front.gap is not None
+    assert front.gap >= true_gap(aim, front) - 1e-9
+
+
+def test_where_the_easier_problem_is_the_same_nothing_is_left_open() -> None:
+    aim = tiny_aim(costs=2)
+    front = bounded(aim, front_of(aim, all_rows(aim)[:3], 3))
+    assert front.gap == pytest.approx(0, abs=1e-9)
+    assert found(front.rows) == best(aim)
+    assert not front.exact
+
+
+def test_a_search_by_nsga2_begins_from_the_nearest_exact_front_and_says_its_gap() -> None:
+    aim = curved_aim(3, costs=2)
+    assert nearest(aim) is not None
+    front = search(aim, SearchSettings("auto", samples=100, population=10))
+    assert found(front.rows) == best(aim)
+    assert front.gap is not None
+    assert front.gap >= 0
+    assert not front.exact
+
+
+def test_a_cost_that_is_no_sum_has_no_gap_and_is_left_out_of_the_seeds() -> None:
+    class Measured:
+        name, unit = "measured", "s"
+
+        def __init__(self, aim: Aim) -> None:
+            self.mean, self.std, self.std_of_difference = (
+                getattr(aim.costs[0], name) for name in ("mean", "std", "std_of_difference")
+            )
+
+        def parts(self, settings: tuple[int, ...] = ()) -> None:
+            return None
+
+    aim = tiny_aim(costs=2)
+    measured = replace(aim, costs=[aim.costs[0], Measured(aim)])
+    near = nearest(measured)
+    assert near is not None
+    assert list(near.costs) == [aim.costs[0]]
+    assert relaxed(measured) is None
+    assert search(measured, SearchSettings("auto", samples=40, population=10)).gap is None
+    assert nearest(replace(aim, costs=[Measured(aim)])) is None
+
+
+def test_of_too_many_costs_the_last_are_left_out_of_the_seeds() -> None:
+    aim = tiny_aim()
+    many = [replace(aim.costs[0], name=f"cost{i}") for i in range(7)]  # type: ignore[type-var]
+    near = nearest(replace(aim, costs=many))
+    assert near is not None
+    assert [cost.name for cost in near.costs] == ["cost0", "cost1", "cost2", "cost3"]
+    assert relaxed(replace(aim, costs=many)) is None

@@ -15,7 +15,9 @@ from donna_hw.errors import BadSetting, UnknownName
 from donna_hw.search import arithmetic, methods
 from donna_hw.search.aim import front_of
 from donna_hw.search.diversity import diverse
-from donna_hw.search.methods import SearchSettings, nearest_sums, search
+from donna_hw.search.exact import why_not_exact
+from donna_hw.search.gap import nearest
+from donna_hw.search.methods import SearchSettings, search
 from donna_hw.search.random import random_front
 from donna_hw.search.robust import Robust
 
@@ -39,7 +41,7 @@ def test_every_method_finds_the_front_of_a_space_that_it_looks_at_whole(method: 
 
 def test_auto_is_exact_where_that_is_possible() -> None:
     aim = tiny_aim(costs=2)
-    assert search(aim, SearchSettings(samples=1000, population=20)).exact == (methods.why_not_exact(aim) is None)
+    assert search(aim, SearchSettings(samples=1000, population=20)).exact == (why_not_exact(aim) is None)
 
 
 def test_a_robust_search_is_no_exact_one_and_says_why() -> None:
@@ -54,7 +56,7 @@ def test_a_robust_search_is_no_exact_one_and_says_why() -> None:
 
 def test_the_nearest_sums_of_a_robust_aim_are_its_means() -> None:
     aim = tiny_aim(costs=2)
-    near = nearest_sums(replace(aim, costs=[Robust(aim.costs[0], 0.9), aim.costs[1]]))
+    near = nearest(replace(aim, costs=[Robust(aim.costs[0], 0.9), aim.costs[1]]))
     assert near is not None
     assert list(near.costs) == list(aim.costs)
 

@@ -1,0 +1,191 @@
+"""How long the exact front of the paper's space takes, and how near NSGA-II comes to it, begun at random or from a nearest exact front.
+
+    python benchmarks/search.py                    # a few minutes on one core
+    python benchmarks/search.py --seeds 3 --samples 500
+
+The space is `donna`: five stages of 384 blocks, 8.3e12 architectures. Costs are the shipped tables (onnxruntime_cpu, tensor_unit, macs,
+params). Qualities are made, from a seed, by a rule and not trained: log NSR = -1.5 - 0.5 * log(MACs / median MACs of the stage) + a normal
+number of deviation 0.25, cut to 0.001..0.95. The predictor is fitted to 60 made networks: 70 - 1.5 * sum of log NSR + 6 * sum of NSR * NSR
+of the next stage + noise of 0.1 %. The launch floor is made: the table's work, and 60 us a layer.
+
+Times are processor time, the best of three. Hard cases have costs that no table has: uniform whole numbers, and points of one sum, none of
+which dominates another. Hypervolume: of (accuracy, costs) scaled to 0..1 over the best known front, from 1.1 on, in which every search's
+archive of all its evaluations counts; all look at as many networks. Checked: no search passes the exact front, NSGA-II passes the random
+search, and the seeded one is above the unseeded in all seeds, at 0.995 of the best known front or more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import moocore
+import numpy as np
+
+from donna_hw import exact_front, fit_predictor, load_space, nsga2
+from donna_hw.costs.model import CostModel, CostParts
+from donna_hw.costs.table_cost import TableCost
+from donna_hw.predictor import LinearPredictor
+from donna_hw.search.aim import Aim, front_of
+from donna_hw.search.front import ParetoFront
+from donna_hw.search.gap import bounded, seeds_of
+from donna_hw.search.random import random_front
+from donna_hw.search.sums import TooMany, undominated_sums
+from donna_hw.tables import named_table
+
+SPACE = load_space("donna")
+TABLES = Path(__file__).parents[1] / "latency_tables"
+EDGE = 1.1  # the reference point, in lengths of the best known front
+
+
+def table(device: str) -> TableCost:
+    """Return the cost of a shipped table."""
+    return TableCost.of(SPACE, named_table(f"{device}/donna", TABLES))
+
+
+def made_qualities(seed: int) -> tuple[np.ndarray, ...]:
+    """Return NSR [stage][block] by the rule above."""
+    rng, macs = np.random.default_rng(seed), table("macs").parts().terms[0]
+    logs = (-1.5 - 0.5 * np.log(own / np.median(own)) + rng.normal(0, 0.25, len(own)) for own in macs)
+    return tuple(np.clip(np.exp(log), 0.001, 0.95) for log in logs)
+
+
+def made_predictor(qualities: tuple[np.ndarray, ...], kind: str, seed: int) -> LinearPredictor:
+    """Return a predictor fitted to made networks."""
+    rng, rows = np.random.default_rng(seed), SPACE.random_rows(60, seed)
+    seen = np.stack([own[rows[:, i]] for i, own in enumerate(qualities)], axis=1)
+    top1 = (
+        70
+        - 1.5 * np.log(seen).sum(axis=1)
+        + 6 * (seen[:, :-1] * seen[:, 1:]).sum(axis=1)
+        + rng.normal(0, 0.1, len(rows))
+    )
+    return fit_predictor(seen, top1, kind)
+
+
+def launch_floor(cost: TableCost, seconds_a_launch: float = 60e-6, sharpness: float = 6.0) -> TableCost:
+    """Return a made launch floor: the table's work, and a launch for every layer of a block."""
+    (work,) = cost.parts().terms
+    launches = tuple(
+        np.array([len(SPACE.block_graph(stage, m).layers) for m in range(stage.size)]) * seconds_a_launch
+        for stage in SPACE.stages
+    )
+    parts = CostParts((launches, work), (5 * seconds_a_launch, *cost.parts().constants), sharpness)
+    errors = (tuple(np.zeros(stage.size) for stage in SPACE.stages),) * 2
+    return TableCost("floor", "s", (parts,), (errors,), np.zeros((1, 2)))
+
+
+def best_of_three(work: Callable[[], object]) -> tuple[float, object]:
+    """Return processor seconds and the result."""
+    found, times = None, []
+    for _ in range(3):
+        start = time.process_time()
+        found = work()
+        times.append(time.process_time() - start)
+        if times[-1] > 10:
+            break
+    return min(times), found
+
+
+def times_of_tables(qualities: tuple[np.ndarray, ...]) -> None:
+    """Print the times of exact fronts of shipped tables."""
+    predictor = made_predictor(qualities, "monotone", 0)
+    for names in (
+        ["onnxruntime_cpu"],
+        ["onnxruntime_cpu", "macs"],
+        ["onnxruntime_cpu", "tensor_unit"],
+        ["onnxruntime_cpu", "macs", "params"],
+        ["onnxruntime_cpu", "tensor_unit", "params"],
+        ["onnxruntime_cpu", "tensor_unit", "macs", "params"],
+    ):
+        aim = Aim(SPACE, qualities, predictor, [table(name) for name in names])
+        seconds, front = best_of_three(lambda aim=aim: exact_front(aim))
+        print(
+            f"exact, {1 + len(names)} dimensions (accuracy, {', '.join(names)}): {len(front)} networks in {seconds:.3g} s",
+            flush=True,
+        )
+
+
+def times_of_hard_cases() -> None:
+    """Print the times of sums that no table has."""
+    rng = np.random.default_rng(0)
+    uniform = rng.integers(0, 10**9, (5, 384, 5))
+    for width in (2, 3, 4, 5):
+        seconds, sums = best_of_three(lambda width=width: undominated_sums(list(uniform[:, :, :width])))
+        print(f"exact, {width} uniform numbers a block: {len(sums.points)} sums in {seconds:.3g} s", flush=True)
+    for width in (2, 3):
+        shares = rng.dirichlet(np.ones(width), (5, 384))
+        plane = np.rint(1e9 * shares / shares.sum(axis=2, keepdims=True)).astype(np.int64)
+        start = time.process_time()
+        try:
+            found = f"{len(undominated_sums(list(plane)).points)} sums"
+        except TooMany as error:
+            found = f"refused ({error})"
+        print(
+            f"exact, {width} numbers that trade off in every block: {found} in {time.process_time() - start:.3g} s",
+            flush=True,
+        )
+
+
+def volume(aim: Aim, front: ParetoFront, low: np.ndarray, high: np.ndarray) -> float:
+    """Return the hypervolume of a front, scaled so that the best known one lies in 0..1."""
+    points = (aim.objectives(front.rows) - low) / (high - low)
+    return float(moocore.hypervolume(points, ref=np.full(points.shape[1], EDGE)))
+
+
+def compared(title: str, aim: Aim, best: ParetoFront | None, seeds: int, samples: int, *, begun: bool) -> None:
+    """Print the hypervolume of each search as a share of the best known front's; `best` is the exact front where there is one."""
+    first = seeds_of(aim) if begun else None
+    found: dict[str, list[ParetoFront]] = {"random": [], "nsga2": []}
+    for seed in range(seeds):
+        found["random"].append(random_front(aim, samples, seed))
+        found["nsga2"].append(nsga2(aim, samples, seed=seed))
+        if begun:
+            found.setdefault("nsga2, seeded", []).append(nsga2(aim, samples, seed=seed, seeds=first))
+    every = [front.rows for fronts in found.values() for front in fronts] + ([first] if first is not None else [])
+    known = best or front_of(aim, np.unique(np.concatenate(every), axis=0), 0)
+    points = aim.objectives(known.rows)
+    low, high = points.min(axis=0), points.max(axis=0)
+    whole = volume(aim, known, low, high)
+    shares = {
+        name: np.array([volume(aim, front, low, high) / whole for front in fronts]) for name, fronts in found.items()
+    }
+    print(
+        f"{title}: the {'exact' if best else 'best known'} front has {len(known)} networks; {samples} evaluations, {seeds} seeds"
+    )
+    for name, share in shares.items():
+        print(f"  {name}: {share.mean():.5f} of its hypervolume ({share.min():.5f} to {share.max():.5f})", flush=True)
+        assert (share <= 1 + 1e-9).all()
+    assert (shares["nsga2"] > shares["random"]).all()
+    if begun:
+        assert (shares["nsga2, seeded"] > shares["nsga2"]).all()
+        assert shares["nsga2, seeded"].min() >= 0.995
+        print(f"  gap of the seeded one with the bound's networks: {bounded(aim, found['nsga2, seeded'][0]).gap:.3f} %")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print times, then hypervolumes."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--samples", type=int, default=2500)
+    asked = parser.parse_args(arguments)
+    qualities = made_qualities(0)
+    times_of_tables(qualities)
+    times_of_hard_cases()
+    cpu = table("onnxruntime_cpu")
+    aim = Aim(SPACE, qualities, made_predictor(qualities, "monotone", 0), [cpu])
+    seconds, _ = best_of_three(lambda: nsga2(aim, asked.samples))
+    print(f"nsga2, {asked.samples} evaluations: {seconds:.3g} s")
+    compared("additive", aim, exact_front(aim), asked.seeds, asked.samples, begun=False)
+    pair: list[CostModel] = [cpu, table("params")]
+    both = replace(aim, costs=pair)
+    compared("additive, two costs", both, exact_front(both), asked.seeds, asked.samples, begun=False)
+    hard = replace(aim, predictor=made_predictor(qualities, "ridge2", 0), costs=[launch_floor(cpu)])
+    compared("a launch floor and a second-order predictor", hard, None, asked.seeds, asked.samples, begun=True)
+
+
+if __name__ == "__main__":
+    main()
