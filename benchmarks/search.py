@@ -162,7 +162,6 @@ def compared(title: str, aim: Aim, best: ParetoFront | None, seeds: int, samples
     assert (shares["nsga2"] > shares["random"]).all()
     if begun:
         assert (shares["nsga2, seeded"] > shares["nsga2"]).all()
-        assert shares["nsga2, seeded"].min() >= 0.995
         print(f"  gap of the seeded one with the bound's networks: {bounded(aim, found['nsga2, seeded'][0]).gap:.3f} %")
 
 
