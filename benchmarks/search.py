@@ -29,8 +29,8 @@ from donna_hw import exact_front, fit_predictor, load_space, nsga2
 from donna_hw.costs.model import CostModel, CostParts
 from donna_hw.costs.table_cost import TableCost
 from donna_hw.predictor import LinearPredictor
-from donna_hw.search.aim import Aim, front_of
-from donna_hw.search.front import ParetoFront
+from donna_hw.search.aim import Aim
+from donna_hw.search.front import ParetoFront, front_of
 from donna_hw.search.gap import bounded, seeds_of
 from donna_hw.search.random import random_front
 from donna_hw.search.sums import TooMany, undominated_sums

@@ -1,4 +1,4 @@
-"""Aim: what a search looks for, and the front of networks that it looked at."""
+"""Aim: what a search looks for."""
 
 from __future__ import annotations
 
@@ -11,10 +11,6 @@ from donna_hw.costs.model import CostModel
 from donna_hw.errors import BadSetting
 from donna_hw.libraries import qualities_of
 from donna_hw.predictor import AccuracyPredictor
-from donna_hw.search.dominance import non_dominated
-from donna_hw.search.front import ParetoFront
-from donna_hw.search.infeasible import infeasible
-from donna_hw.search.noise import within_noise
 from donna_hw.spaces.space import Rows, Space
 
 
@@ -61,34 +57,3 @@ class Aim:
         columns = [np.where(self.usable(rows), 0.0, 1.0)]
         columns += [limit.cost.mean(rows) / limit.highest - 1 for limit in self.limits]
         return np.stack(columns, axis=1)
-
-
-def front_of(aim: Aim, rows: Rows, evaluations: int) -> ParetoFront:
-    """Return the front of given networks, int [n, stages], within the aim's limits; raises `NothingToFit` where none lies there."""
-    feasible = (aim.violations(rows) <= 0).all(axis=1)
-    if not feasible.any():
-        raise infeasible(aim, rows)
-    rows = rows[feasible]
-    rows = rows[non_dominated(aim.objectives(rows))]
-    rows = rows[np.argsort(aim.costs[0].mean(rows), kind="stable")]
-    return described(aim, rows, evaluations)
-
-
-def described(aim: Aim, rows: Rows, evaluations: int, *, equals: np.ndarray | None = None) -> ParetoFront:
-    """Return networks, int [n, stages + global axes] in their order, as a front; `equals` are there where it is exact."""
-    qualities = qualities_of(aim.qualities, rows)
-    accuracy, accuracy_std = aim.predictor(qualities)
-    return ParetoFront(
-        space=aim.space,
-        rows=rows,
-        accuracy=accuracy,
-        accuracy_std=accuracy_std,
-        costs={cost.name: cost.mean(rows) for cost in aim.costs},
-        cost_stds={cost.name: cost.std(rows) for cost in aim.costs},
-        units={cost.name: cost.unit for cost in aim.costs},
-        extrapolated=aim.predictor.extrapolates(qualities),
-        within_noise=within_noise(rows, accuracy, accuracy_std, aim.costs),
-        evaluations=evaluations,
-        exact=equals is not None,
-        equals=equals,
-    )

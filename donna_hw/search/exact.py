@@ -8,11 +8,11 @@ import numpy as np
 
 from donna_hw.costs.model import CostModel, CostParts
 from donna_hw.errors import BadSetting, NothingToFit
-from donna_hw.search.aim import Aim, described
+from donna_hw.search.aim import Aim
 from donna_hw.search.bounds import GRID_PERCENT
 from donna_hw.search.devices import added
 from donna_hw.search.dominance import merged
-from donna_hw.search.front import ParetoFront
+from donna_hw.search.front import ParetoFront, described
 from donna_hw.search.grid import grid_of, highest_on, on_grid
 from donna_hw.search.infeasible import infeasible
 from donna_hw.search.second_order import second_order_front

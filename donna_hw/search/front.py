@@ -7,6 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from donna_hw.libraries import qualities_of
+from donna_hw.search.aim import Aim
+from donna_hw.search.dominance import non_dominated
+from donna_hw.search.infeasible import infeasible
+from donna_hw.search.noise import within_noise
 from donna_hw.spaces.space import Rows, Space
 
 
@@ -85,3 +90,34 @@ class ParetoFront:
         for wanted in np.linspace(logs.min(), logs.max(), count + 2)[1:-1]:
             free[int(np.argmin(np.where(free, np.abs(logs - wanted), np.inf)))] = False
         return np.flatnonzero(~free)
+
+
+def front_of(aim: Aim, rows: Rows, evaluations: int) -> ParetoFront:
+    """Return the front of given networks, int [n, stages], within the aim's limits; raises `NothingToFit` where none lies there."""
+    feasible = (aim.violations(rows) <= 0).all(axis=1)
+    if not feasible.any():
+        raise infeasible(aim, rows)
+    rows = rows[feasible]
+    rows = rows[non_dominated(aim.objectives(rows))]
+    rows = rows[np.argsort(aim.costs[0].mean(rows), kind="stable")]
+    return described(aim, rows, evaluations)
+
+
+def described(aim: Aim, rows: Rows, evaluations: int, *, equals: np.ndarray | None = None) -> ParetoFront:
+    """Return networks, int [n, stages + global axes] in their order, as a front; `equals` are there where it is exact."""
+    qualities = qualities_of(aim.qualities, rows)
+    accuracy, accuracy_std = aim.predictor(qualities)
+    return ParetoFront(
+        space=aim.space,
+        rows=rows,
+        accuracy=accuracy,
+        accuracy_std=accuracy_std,
+        costs={cost.name: cost.mean(rows) for cost in aim.costs},
+        cost_stds={cost.name: cost.std(rows) for cost in aim.costs},
+        units={cost.name: cost.unit for cost in aim.costs},
+        extrapolated=aim.predictor.extrapolates(qualities),
+        within_noise=within_noise(rows, accuracy, accuracy_std, aim.costs),
+        evaluations=evaluations,
+        exact=equals is not None,
+        equals=equals,
+    )

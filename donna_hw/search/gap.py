@@ -11,9 +11,9 @@ from donna_hw.costs.model import CostModel, picked
 from donna_hw.errors import NothingToFit
 from donna_hw.predictor import AccuracyPredictor, LinearPredictor
 from donna_hw.quadratic import Quadratic
-from donna_hw.search.aim import Aim, Limit, front_of
+from donna_hw.search.aim import Aim, Limit
 from donna_hw.search.exact import exact_front, why_not_exact
-from donna_hw.search.front import ParetoFront
+from donna_hw.search.front import ParetoFront, front_of
 from donna_hw.search.robust import Robust
 from donna_hw.search.sums import TooMany
 from donna_hw.spaces.space import Rows

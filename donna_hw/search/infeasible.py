@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from donna_hw.costs.model import CostModel
 from donna_hw.errors import NothingToFit
+from donna_hw.search.aim import Aim
 from donna_hw.search.devices import sum_of
 from donna_hw.spaces.space import Rows
 from donna_hw.units import printed
-
-if TYPE_CHECKING:
-    from donna_hw.search.aim import Aim
 
 
 def infeasible(aim: Aim, rows: Rows) -> NothingToFit:

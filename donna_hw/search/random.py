@@ -6,8 +6,8 @@ import numpy as np
 
 from donna_hw.costs.model import CostModel
 from donna_hw.errors import NothingToFit
-from donna_hw.search.aim import Aim, front_of
-from donna_hw.search.front import ParetoFront
+from donna_hw.search.aim import Aim
+from donna_hw.search.front import ParetoFront, front_of
 from donna_hw.spaces.space import Rows
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from donna_hw.errors import BadFile, BadTable, DonnaError, UnknownName
 from donna_hw.imports.puzzle import read_puzzle
-from donna_hw.search.aim import front_of
+from donna_hw.search.front import front_of
 
 Library = dict[str, dict[str, Any]]
 

@@ -13,8 +13,8 @@ from tiny_search import all_rows, best, found, table_cost, tiny_aim, tiny_space,
 from donna_hw.costs.model import CostModel
 from donna_hw.costs.table_cost import TableCost
 from donna_hw.errors import BadSetting
-from donna_hw.search.aim import front_of
 from donna_hw.search.devices import Weighted, WorstCase
+from donna_hw.search.front import front_of
 from donna_hw.search.robust import Robust
 
 SPACE = tiny_space()

@@ -12,8 +12,8 @@ from tiny_search import all_rows, best, found, tiny_aim
 
 from donna_hw.libraries import qualities_of
 from donna_hw.predictor import LinearPredictor, fit_predictor
-from donna_hw.search.aim import Aim, Limit, front_of
-from donna_hw.search.front import ParetoFront
+from donna_hw.search.aim import Aim, Limit
+from donna_hw.search.front import ParetoFront, front_of
 from donna_hw.search.gap import above, bounded, nearest, relaxed
 from donna_hw.search.methods import SearchSettings, search
 from donna_hw.search.robust import Robust

@@ -13,9 +13,9 @@ from tiny_search import all_rows, best, found, tiny_aim
 
 from donna_hw.errors import BadSetting, UnknownName
 from donna_hw.search import arithmetic, methods
-from donna_hw.search.aim import front_of
 from donna_hw.search.diversity import diverse
 from donna_hw.search.exact import why_not_exact
+from donna_hw.search.front import front_of
 from donna_hw.search.gap import nearest
 from donna_hw.search.methods import SearchSettings, search
 from donna_hw.search.random import random_front

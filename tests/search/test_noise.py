@@ -14,7 +14,8 @@ from tiny_search import all_rows, best, found, tiny_aim
 from donna_hw.costs.table_cost import TableCost
 from donna_hw.errors import BadSetting, NothingToFit
 from donna_hw.search import noise
-from donna_hw.search.aim import Aim, Limit, front_of
+from donna_hw.search.aim import Aim, Limit
+from donna_hw.search.front import front_of
 from donna_hw.search.noise import LEVEL, within_noise
 from donna_hw.search.robust import Robust
 from donna_hw.units import printed

@@ -22,8 +22,8 @@ from donna_hw.device import Device
 from donna_hw.errors import BadSetting, NothingToFit
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.profiling.profile import profile_space
-from donna_hw.search.aim import Aim, Limit, front_of
-from donna_hw.search.front import ParetoFront
+from donna_hw.search.aim import Aim, Limit
+from donna_hw.search.front import ParetoFront, front_of
 from donna_hw.search.standing import Plan, Refit, chosen, stand
 from donna_hw.search.verified import verified
 from donna_hw.spaces import load_space
