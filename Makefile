@@ -21,11 +21,12 @@ endif
 demo: setup
 	$(BIN)/donna-hw run recipes/digits.toml
 
+# One thread each: the tests' matrices are small, and two threads on two busy cores mostly wait for each other.
 test: setup check
-	$(BIN)/python -m pytest -m "not long"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long"
 
 test-all: setup check
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 check: setup
 	$(BIN)/ruff format --check .
