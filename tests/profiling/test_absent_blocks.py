@@ -49,7 +49,7 @@ def test_a_skipped_layer_is_a_row_of_nothing_that_was_never_measured(tmp_path: P
     assert not nothing & set(machine.visits)
     cost = TableCost.of(space, table)
     short, long = cost.mean(np.array([[1, 0, 1], [0, 0, 0]]))
-    assert long - short == pytest.approx(cost.blocks[0][0] + cost.blocks[2][0])
+    assert long - short == pytest.approx(cost.parts().terms[0][0][0] + cost.parts().terms[0][2][0])
     compared = compare_tables(table, table)
     assert len(compared.frame_a) == len(table.frame) - 2
 
