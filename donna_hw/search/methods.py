@@ -34,6 +34,11 @@ class SearchSettings:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise UnknownName("a search's method must be a known one", found=self.method, known=METHODS)
+        if self.samples < self.population or self.population < 4:
+            raise BadSetting(
+                "samples must be at least the population, and that at least 4",
+                found=f"{self.samples}, {self.population}",
+            )
 
 
 def search(aim: Aim, settings: SearchSettings) -> ParetoFront:
