@@ -11,7 +11,7 @@ from typing import Any
 _HOMES = {
     "ArchitectureLibrary": "donna_hw.libraries",
     "Architecture": "donna_hw.spaces.space",
-    "Axis": "donna_hw.spaces.space",
+    "Axis": "donna_hw.spaces.stage",
     "Basis": "donna_hw.costs.basis",
     "BlockCycles": "donna_hw.simulator.blocks",
     "BlockLibrary": "donna_hw.libraries",
@@ -33,7 +33,7 @@ _HOMES = {
     "SearchSettings": "donna_hw.search.methods",
     "Simulation": "donna_hw.simulator.simulation",
     "Space": "donna_hw.spaces.space",
-    "Stage": "donna_hw.spaces.space",
+    "Stage": "donna_hw.spaces.stage",
     "TableCost": "donna_hw.costs.table_cost",
     "complete_table": "donna_hw.costs.complete",
     "compare_tables": "donna_hw.compare",

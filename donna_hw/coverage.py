@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from donna_hw.blocks.layers import layers_hash
-from donna_hw.spaces.space import Space, Stage
+from donna_hw.spaces.space import Space
+from donna_hw.spaces.stage import Stage
 
 Key = tuple[str, ...]  # part, then the values of the stage's axes as text
 FIXED: Key = ("fixed",)  # of a table fitted to whole networks, which cannot tell the fixed parts apart

@@ -10,7 +10,8 @@ import numpy as np
 from donna_hw.blocks.layers import layers_hash
 from donna_hw.errors import BadFile, NothingToFit, UnknownName
 from donna_hw.files import Journal
-from donna_hw.spaces.space import Architecture, Rows, Space, Stage
+from donna_hw.spaces.space import Architecture, Rows, Space
+from donna_hw.spaces.stage import Stage
 
 BLOCK_COLUMNS = ("stage", "block", "layers_hash", "status", "nsr", "train_s")
 NETWORK_COLUMNS = ("role", "network", "top1_percent", "train_s")

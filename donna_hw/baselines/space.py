@@ -8,7 +8,8 @@ from functools import partial
 from donna_hw.baselines import mobile, proxylessnas, resnet
 from donna_hw.blocks.cells import Chain
 from donna_hw.blocks.layers import Graph, Shape, lower
-from donna_hw.spaces.space import Axis, Space, Stage
+from donna_hw.spaces.space import Space
+from donna_hw.spaces.stage import Axis, Stage
 
 # named as in timm where it has the network; append new ones, so that old tables stay valid
 NETWORKS: Mapping[str, Callable[[], Chain]] = {

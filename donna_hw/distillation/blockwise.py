@@ -20,7 +20,8 @@ from donna_hw.distillation.weights import save_weights
 from donna_hw.libraries import BlockLibrary
 from donna_hw.progress import track
 from donna_hw.spaces import load_space
-from donna_hw.spaces.space import Space, Stage
+from donna_hw.spaces.space import Space
+from donna_hw.spaces.stage import Stage
 
 
 @dataclass(frozen=True)

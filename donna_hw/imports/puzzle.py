@@ -24,7 +24,8 @@ from donna_hw.files import read_text
 from donna_hw.libraries import qualities_of
 from donna_hw.measurement.environment import Scalar
 from donna_hw.search.aim import Aim
-from donna_hw.spaces.space import Axis, Space, Stage
+from donna_hw.spaces.space import Space
+from donna_hw.spaces.stage import Axis, Stage
 
 STATS = {"runtime_ms": ("s", 1e-3), "memory_mib": ("B", 2.0**20), "num_params": ("parameter", 1.0)}
 METRICS = ("kl_div", "lm_loss")

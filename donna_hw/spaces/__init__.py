@@ -14,7 +14,8 @@ from pathlib import Path
 
 from donna_hw.errors import UnknownName
 from donna_hw.spaces.own import own_space
-from donna_hw.spaces.space import Architecture, Axis, Space, Stage
+from donna_hw.spaces.space import Architecture, Space
+from donna_hw.spaces.stage import Axis, Stage
 from donna_hw.spaces.variations import varied
 
 __all__ = ["Architecture", "Axis", "Space", "Stage", "load_space", "space_names"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from donna_hw.spaces.space import Axis
+from donna_hw.spaces.stage import Axis
 
 KERNEL = Axis("kernel", (3, 5, 7))
 EXPAND = Axis("expand", (3, 4, 6))

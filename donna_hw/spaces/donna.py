@@ -14,7 +14,8 @@ from functools import partial
 
 from donna_hw.blocks.cells import Classifier, ConvNormAct, InvertedResidual
 from donna_hw.spaces.axes import CELL, KERNEL, STYLE, WIDTH
-from donna_hw.spaces.space import Axis, Space, Stage
+from donna_hw.spaces.space import Space
+from donna_hw.spaces.stage import Axis, Stage
 
 AXES = (
     KERNEL,

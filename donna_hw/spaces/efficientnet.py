@@ -12,7 +12,8 @@ from functools import partial
 
 from donna_hw.blocks.cells import Classifier, ConvNormAct, InvertedResidual
 from donna_hw.spaces.axes import EXPAND, KERNEL
-from donna_hw.spaces.space import Axis, Space, Stage
+from donna_hw.spaces.space import Space
+from donna_hw.spaces.stage import Axis, Stage
 
 DEPTH = Axis("depth", (1, 2, 3, 4))
 STAGES = (  # channels, stride; kernel and depth of EfficientNet-B0, whose expand is 6

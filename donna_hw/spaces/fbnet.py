@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from functools import partial
 
 from donna_hw.blocks.cells import Classifier, ConvNormAct, InvertedResidual, Skip
-from donna_hw.spaces.space import Axis, Space, Stage, Value
+from donna_hw.spaces.space import Space
+from donna_hw.spaces.stage import Axis, Stage, Value
 
 OPERATORS: Mapping[Value, Mapping[str, Value]] = {
     "k3-e1": {"kernel": 3, "expand": 1},

@@ -18,7 +18,8 @@ from functools import partial
 from donna_hw.blocks.cells import InvertedResidual, Skip
 from donna_hw.spaces.axes import EXPAND, KERNEL
 from donna_hw.spaces.mobilenetv3 import CHANNELS_1_2, STAGES, mobilenetv3_1_2
-from donna_hw.spaces.space import RESOLUTION, Axis, Space, Stage, Value
+from donna_hw.spaces.space import RESOLUTION, Space
+from donna_hw.spaces.stage import Axis, Stage, Value
 
 SIZES: dict[Value, Mapping[str, Value]] = {
     f"k{kernel}-e{expand}": {"kernel": kernel, "expand": expand} for kernel in (3, 5, 7) for expand in (3, 4, 6)

@@ -12,7 +12,8 @@ from functools import partial
 
 from donna_hw.blocks.cells import Classifier, ConvNormAct, InvertedResidual
 from donna_hw.spaces.axes import EXPAND, KERNEL
-from donna_hw.spaces.space import Axis, Space, Stage
+from donna_hw.spaces.space import Space
+from donna_hw.spaces.stage import Axis, Stage
 
 AXES = (KERNEL, EXPAND, Axis("depth", (2, 3, 4)))
 STAGES = ((32, 2), (56, 2), (104, 2), (128, 1), (248, 2))  # channels, stride

@@ -10,7 +10,8 @@ from made_costs import made_basis, noisy, sum_of
 from donna_hw.costs.basis import Basis
 from donna_hw.costs.correct import Plan, candidates_of, correct
 from donna_hw.errors import BadSetting
-from donna_hw.spaces.space import Axis, Space, Stage
+from donna_hw.spaces.space import Space
+from donna_hw.spaces.stage import Axis, Stage
 
 NAMES = ("made", "s")
 

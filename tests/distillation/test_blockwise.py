@@ -19,7 +19,8 @@ from donna_hw.distillation.blockwise import channel_variance as variance_of
 from donna_hw.distillation.training import Fit, outputs
 from donna_hw.distillation.weights import load_weights, read_weights
 from donna_hw.errors import BadFile, NothingToFit
-from donna_hw.spaces.space import Axis, Space, Stage
+from donna_hw.spaces.space import Space
+from donna_hw.spaces.stage import Axis, Stage
 
 DIVERGING = Fit(epochs=1, batch=16, learning_rate=1e30, cosine_steps=1)
 

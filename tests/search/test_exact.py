@@ -21,7 +21,7 @@ from donna_hw.search.devices import WorstCase
 from donna_hw.search.exact import exact_front, why_not_exact
 from donna_hw.search.nsga2 import nsga2
 from donna_hw.search.robust import Robust
-from donna_hw.spaces.space import Axis
+from donna_hw.spaces.stage import Axis
 
 
 def coarse_cost(

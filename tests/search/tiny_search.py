@@ -12,7 +12,8 @@ from donna_hw.blocks.layers import Block
 from donna_hw.costs.model import CostParts
 from donna_hw.costs.table_cost import TableCost
 from donna_hw.search.aim import Aim, Limit
-from donna_hw.spaces.space import Axis, Space, Stage
+from donna_hw.spaces.space import Space
+from donna_hw.spaces.stage import Axis, Stage
 
 
 def no_cell(**_: object) -> Block:
