@@ -12,15 +12,17 @@ from donna_hw.costs.basis import Basis
 from donna_hw.costs.design import most_informative
 from donna_hw.costs.fit import SMALLEST, Fit, fit_cost
 from donna_hw.costs.fitted import FittedCost
+from donna_hw.costs.fitted_table import table_of, write_fitted
 from donna_hw.costs.kept import keep
 from donna_hw.device import Device
 from donna_hw.errors import BadSetting, BadTable
-from donna_hw.measurement.protocol import protocol_named
-from donna_hw.networks import MeasuredNetworks
+from donna_hw.networks import SUFFIX, MeasuredNetworks
+from donna_hw.profiling.beside import protocol_of
 from donna_hw.profiling.profile import measure_networks
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Rows, Space
 from donna_hw.table import LatencyTable
+from donna_hw.tables import own_table
 
 FIRST, BATCH = 10, 10  # networks measured before the first fit, and between two
 CANDIDATES = 500
@@ -71,34 +73,45 @@ def correct(names: tuple[str, str], basis: Basis, candidates: Rows, measure: Mea
     return fit
 
 
-def correct_table(table: LatencyTable, plan: Plan, given: Path | None = None) -> tuple[Fit, Path]:
-    """Correct a table and keep the correction beside it; returns the fit and its file.
+def correct_by_measuring(table: LatencyTable, plan: Plan, root: Path) -> tuple[Fit, Path]:
+    """Correct a table by whole networks measured beside it on its device; returns the fit and the correction's file.
 
-    given: a file of measured networks of the table's space, of which those are taken that tell most; without it networks are measured
-    beside the table.
+    A shipped table is copied to `root` first.
     """
-    space = load_space(table.info.space)
-    names, basis = (table.info.device, "s"), Basis.of_table(space, table)
-    if given is None:
-        device = Device.load(table.info.device)
-        protocol = protocol_named(str(table.info.identity.get("protocol", device.protocol.name)))
+    table = own_table(table, root)
+    space, device = load_space(table.info.space), Device.load(table.info.device)
+    protocol = protocol_of(table, device)
 
-        def measure(rows: Rows) -> np.ndarray:
-            return measure_networks(space, device, table, [space.architecture(row) for row in rows], protocol)
+    def measure(rows: Rows) -> np.ndarray:
+        return measure_networks(space, device, table, [space.architecture(row) for row in rows], protocol)
 
-        fit = correct(names, basis, candidates_of(space, plan), measure, plan)
-    else:
-        known = MeasuredNetworks.read(given)
-        if known.space.hash != space.hash:
-            raise BadTable(f"{given} must be of the space {space.name}", found=known.space.name)
-        seconds = dict(zip(map(tuple, known.rows.tolist()), known.seconds, strict=True))
-        rows = np.array(list(seconds), np.int64)
-        count = min(plan.networks, len(rows))
-        fit = correct(
-            names,
-            basis,
-            rows,
-            lambda rows: np.array([seconds[tuple(row)] for row in rows.tolist()]),
-            replace(plan, networks=count),
-        )
+    names = (table.info.device, table.info.unit)
+    fit = correct(names, Basis.of_table(space, table), candidates_of(space, plan), measure, plan)
     return fit, keep(space, table, fit)
+
+
+def correct_by(table: LatencyTable, networks: Path, plan: Plan, root: Path) -> tuple[Fit, Path]:
+    """Correct a table by networks measured before, those that tell most first; returns the fit and the file written.
+
+    Of the table's own device and in its unit they give its correction. Of another device, or where the table counts or simulates, they
+    give a table of their device below `root`: of origin `fitted`, in seconds, a row for each block.
+    """
+    space, known = load_space(table.info.space), MeasuredNetworks.read(networks)
+    if known.space.hash != space.hash:
+        raise BadTable(f"{networks} must be of the space {space.name}", found=known.space.name)
+    seconds = dict(zip(map(tuple, known.rows.tolist()), known.seconds, strict=True))
+    if len(seconds) < len(known.seconds):
+        raise BadTable(f"{networks} must have each network once", found=f"{len(known.seconds) - len(seconds)} again")
+
+    def measure(rows: Rows) -> np.ndarray:
+        return np.array([seconds[tuple(row)] for row in rows.tolist()])
+
+    plan = replace(plan, networks=min(plan.networks, len(seconds)))
+    fit = correct((known.device, "s"), Basis.of_table(space, table), known.rows, measure, plan)
+    if (known.device, "s", "measured") == (table.info.device, table.info.unit, table.info.origin):
+        return fit, keep(space, own_table(table, root), fit)
+    ground = f"{table.info.device}/{table.info.space}/{table.path.stem}, {table.info.origin}"
+    variant = networks.name.removesuffix(SUFFIX)
+    made = table_of(space, fit, {**known.facts, "ground": ground}, root, variant)
+    write_fitted(made)
+    return fit, made.path

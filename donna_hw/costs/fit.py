@@ -64,7 +64,10 @@ def fit_cost(
     floor = kind == "floor" or (kind == "auto" and bool(basis.launches) and len(measured) >= SMALLEST_FLOOR)
     kinds = [one for one in KINDS if one == kind or (kind == "auto" and (one == "sum" or floor))]
     names = (name, unit)
-    fits = {one: FittedCost.of(names, basis, rows, measured, parts_before(one, basis, rows, measured)) for one in kinds}
+    fits = {
+        one: FittedCost.begun(names, basis, rows, measured, parts_before(one, basis, rows, measured)).fitted()
+        for one in kinds
+    }
     tests = {one: _left_out(fit, one, folds) for one, fit in fits.items()}
     errs = {one: float(np.abs(np.expm1(-errors)).mean()) for one, (errors, _) in tests.items()}
     best = "floor" if "floor" in errs and ("sum" not in errs or errs["floor"] < CLEARLY * errs["sum"]) else "sum"
@@ -117,12 +120,11 @@ def _left_out(cost: FittedCost, kind: str, folds: int) -> tuple[np.ndarray, np.n
         others = np.setdiff1d(np.arange(count), part)
         rows, measured = cost.rows[others], cost.measured[others]
         before = parts_before(kind, cost.basis, rows, measured)
-        names = (cost.name, cost.unit)
+        fit = FittedCost.begun((cost.name, cost.unit), cost.basis, rows, measured, before)
         if count > MOST:  # the spreads hardly depend on a tenth of so many
-            spreads = replace(cost.spreads, outlying=cost.spreads.outlying[others])
-            fit = FittedCost.again(names, cost.basis, rows, measured, before, spreads)
+            fit = replace(fit, spreads=replace(cost.spreads, outlying=cost.spreads.outlying[others]))
         else:
-            fit = FittedCost.of(names, cost.basis, rows, measured, before, start=cost.spreads)
+            fit = fit.fitted(cost.spreads)
         mean = fit.mean(cost.rows[part])
         errors[part] = np.log(cost.measured[part] / mean)
         deviations[part] = fit.std(cost.rows[part]) / mean

@@ -33,8 +33,8 @@ class Calibration:
 class FittedCost:
     """A launch floor or a sum whose blocks are the basis's, each with its effects; linear in the effects, so that it has parts.
 
-    name, unit: see `CostModel`. rows, measured: the networks fitted, int [n, stages + global axes] and float [n]. parts_before: the weights
-    of the basis. centre, width: mean and standard deviation of the log costs, to standardise by.
+    name, unit: see `CostModel`. rows, measured: the networks fitted, int [n, stages + global axes] and float [n]. before: the weights of
+    the basis. centre, width: mean and standard deviation of the log costs, to standardise by.
     """
 
     name: str
@@ -49,41 +49,22 @@ class FittedCost:
     width: float
 
     @classmethod
-    def of(
-        cls,
-        names: tuple[str, str],
-        basis: Basis,
-        rows: Rows,
-        measured: np.ndarray,
-        before: Parts,
-        *,
-        start: Spreads | None = None,
-    ) -> FittedCost:
-        """Return the model of highest evidence on measured networks; names: of the cost and of its unit."""
-        few = np.linspace(0, len(rows) - 1, min(len(rows), MOST)).astype(int)
-        plain = cls.again(names, basis, rows[few], measured[few], before, NOTHING)
-        spreads = fit_spreads(plain._observed, start)
-        if len(few) < len(rows):
-            spreads = replace(spreads, outlying=np.ones(len(rows)))
-            for _ in range(2):
-                whole = cls.again(names, basis, rows, measured, before, spreads)
-                spreads = replace(spreads, outlying=whole._outlying())
-        return cls.again(names, basis, rows, measured, before, spreads)
-
-    @classmethod
-    def again(  # noqa: PLR0917  as a network is fitted: what, on which ground, by which networks
-        cls,
-        names: tuple[str, str],
-        basis: Basis,
-        rows: Rows,
-        measured: np.ndarray,
-        before: Parts,
-        spreads: Spreads,
-    ) -> FittedCost:
-        """Return the model with spreads that were found before, not yet calibrated."""
+    def begun(cls, names: tuple[str, str], basis: Basis, rows: Rows, measured: np.ndarray, before: Parts) -> FittedCost:
+        """Return the model before its spreads are found; names: of the cost and of its unit."""
         logs = np.log(measured)
         centre, width = float(logs.mean()), max(float(logs.std()), 1e-3)
-        return cls(*names, basis, rows, measured, before, spreads, Calibration(), centre, width)
+        return cls(*names, basis, rows, measured, before, NOTHING, Calibration(), centre, width)
+
+    def fitted(self, start: Spreads | None = None) -> FittedCost:
+        """Return the model with the spreads of highest evidence, found from `start` on; not calibrated yet."""
+        few = np.linspace(0, len(self.rows) - 1, min(len(self.rows), MOST)).astype(int)
+        plain = replace(self, rows=self.rows[few], measured=self.measured[few])
+        spreads = fit_spreads(plain._observed, start)
+        if len(few) < len(self.rows):
+            spreads = replace(spreads, outlying=np.ones(len(self.rows)))
+            for _ in range(2):
+                spreads = replace(spreads, outlying=replace(self, spreads=spreads)._outlying())
+        return replace(self, spreads=spreads)
 
     @classmethod
     def expected(cls, names: tuple[str, str], basis: Basis, candidates: Rows) -> FittedCost | None:
@@ -91,7 +72,7 @@ class FittedCost:
         if not np.isfinite(basis.expected).all():
             return None
         before = Parts(basis.expected[None], None)
-        plain = cls.again(names, basis, candidates, basis.sums(candidates) @ basis.expected, before, NOTHING)
+        plain = cls.begun(names, basis, candidates, basis.sums(candidates) @ basis.expected, before)
         means = plain._observed.prior_means
         spreads = Spreads(means[:-2], means[-2:-1], 0.0, np.empty(0))
         return replace(plain, rows=candidates[:0], measured=plain.measured[:0], spreads=spreads)
@@ -129,7 +110,7 @@ class FittedCost:
         setting = int(np.ravel_multi_index(settings, self.basis.counts)) if self.basis.counts else 0
         terms = [
             list(terms_of(self.basis, weights, effects, setting))
-            for weights, effects in zip(self.before.weights, self._effects, strict=True)
+            for weights, effects in zip(self.before.weights, self.effects, strict=True)
         ]
         constants = tuple(float(found[0][0]) for found in terms)
         return CostParts(tuple(tuple(found[1:]) for found in terms), constants, self.before.sharpness)
@@ -150,11 +131,6 @@ class FittedCost:
     def covariance_of_effects(self) -> np.ndarray:
         """Return the covariance of all effects, part after part and group after group, float [m, m]."""
         return np.asarray(np.diag(self._prior) - self._root.T @ self._root)
-
-    @property
-    def effects(self) -> list[dict[str, np.ndarray]]:
-        """The effects of each part by the name of their group, as `terms_of` takes them."""
-        return self._effects
 
     def _groups(self, rows: Rows) -> list[list[Group]]:
         last = len(self.before.weights) - 1
@@ -221,8 +197,8 @@ class FittedCost:
         return self._posterior[1]
 
     @cached_property
-    def _effects(self) -> list[dict[str, np.ndarray]]:
-        """Effects of each part by group."""
+    def effects(self) -> list[dict[str, np.ndarray]]:
+        """The effects of each part by the name of their group, as `terms_of` takes them."""
         effects, start, found = self._posterior[0], 0, []
         for groups in self._own_groups:
             own = {}

@@ -16,6 +16,7 @@ from donna_hw.costs.effects import terms_of
 from donna_hw.costs.fit import Fit, fit_cost
 from donna_hw.costs.fitted import FittedCost
 from donna_hw.coverage import FIXED, fixed_hash
+from donna_hw.errors import BadSetting
 from donna_hw.measurement.environment import Scalar
 from donna_hw.networks import MeasuredNetworks
 from donna_hw.spaces.space import Space
@@ -65,6 +66,18 @@ def table_of(space: Space, fit: Fit, identity: Mapping[str, Scalar], root: Path,
         floor=None if sharpness is None else LaunchFloor(column=columns[0], sharpness=sharpness),
     )
     return LatencyTable(info, pd.concat(frames, ignore_index=True), table_path(root, cost.name, space.name, variant))
+
+
+def write_fitted(table: LatencyTable) -> None:
+    """Write a fitted table; over another fitted one, never over one that was measured, counted or simulated."""
+    origin = LatencyTable.read(table.path).info.origin if table.path.exists() else "fitted"
+    if origin != "fitted":
+        raise BadSetting(
+            f"{table.path} must not be written over: its rows are {origin}",
+            found="a fitted table of that name",
+            cure="name another folder, or give the networks' file another name",
+        )
+    table.write()
 
 
 def rows_of_part(cost: FittedCost, part: int, setting: int) -> tuple[np.ndarray, np.ndarray]:

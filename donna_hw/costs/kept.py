@@ -74,7 +74,7 @@ def corrected(space: Space, table: LatencyTable) -> FittedCost | None:
     spreads = Spreads(np.array(kept.log_effects), np.array(kept.log_noise), kept.growth, np.array(kept.outlying))
     before = Parts(np.array(kept.weights), kept.sharpness)
     names, calibration = (table.info.device, table.info.unit), Calibration(kept.level, kept.slope)
-    cost = replace(FittedCost.again(names, basis, rows, measured, before, spreads), calibration=calibration)
+    cost = replace(FittedCost.begun(names, basis, rows, measured, before), spreads=spreads, calibration=calibration)
     try:
         cost.mean(rows)  # solves the fit
     except (ValueError, np.linalg.LinAlgError) as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,8 @@ from donna_hw.costs.measured import MeasuredCost, told
 from donna_hw.costs.model import CostModel
 from donna_hw.device import Device
 from donna_hw.files import write_atomic
-from donna_hw.measurement.protocol import Protocol, protocol_named
+from donna_hw.measurement.protocol import Protocol
+from donna_hw.profiling.beside import protocol_of
 from donna_hw.profiling.profile import Workers
 from donna_hw.search.aim import Aim
 from donna_hw.search.standing import Plan, Search, Standing, refitted, stand
@@ -59,14 +59,6 @@ def verified(
         keep(aim.space, table, fits[-1])
     write_atomic(standing_path(table), standing.frame().to_csv(index=False, lineterminator="\n"))
     return standing
-
-
-def protocol_of(table: LatencyTable, device: Device) -> Protocol:
-    """Return the protocol that a table was measured by; the device's own where it was computed."""
-    named = table.info.identity.get("protocol")
-    if named is None:
-        return device.protocol
-    return replace(protocol_named(str(named)), batch=int(table.info.identity["batch"]))
 
 
 def standing_path(table: LatencyTable) -> Path:
