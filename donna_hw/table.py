@@ -15,7 +15,7 @@ from scipy import stats
 
 from donna_hw.backends.base import ORIGINS, UNITS
 from donna_hw.coverage import FIXED, Coverage, Key, block_key, coverage_of
-from donna_hw.errors import BadFile, BadTable
+from donna_hw.errors import BadFile, BadSetting, BadTable
 from donna_hw.files import read_model, read_text, write_atomic, write_toml
 from donna_hw.measurement.environment import Scalar
 from donna_hw.spaces.space import Space
@@ -163,8 +163,11 @@ class LatencyTable:
         column: of another number than the cost, such as the floor's. Raises `BadTable` when the table is of another space, when rows are
         missing (all are counted, the first are named), or when a row was measured on other layers than the space has now.
         """
-        rows = self.rows_by_key(space)
+        if space.global_axes:
+            names = ", ".join(axis.name for axis in space.global_axes)
+            raise BadSetting("costs are of one setting of each global axis", found=names, cure="ask the table `at` one")
         self._refuse_partial(space, self.coverage(space))
+        rows = self.rows_by_key(space)
         wanted = {stage.name: [block_key(stage, m) for m in range(stage.size)] for stage in space.stages}
         fixed: list[Key] = [FIXED] if FIXED in rows else [(name,) for name in space.fixed]
         column = column or self.info.column

@@ -17,6 +17,8 @@ from donna_hw.costs.table_cost import TableCost
 from donna_hw.errors import BadFile, BadSetting, BadTable, DonnaError, UnknownName
 from donna_hw.files import read_toml, write_toml
 from donna_hw.profiling.profile import profile_space
+from donna_hw.shipped import roots
+from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Space
 from donna_hw.table import LatencyTable
 from donna_hw.workers.local import here
@@ -104,3 +106,15 @@ def test_what_no_fit_gives_is_refused(table: LatencyTable, key: str, value: obje
     write_toml(path, read_toml(path) | {key: value})
     with pytest.raises(error, match=r"^[^\n]*$"):
         corrected(SPACE, table)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((roots()[-1] / "latency_tables").glob(f"*/*/*{SUFFIX}")), ids=lambda path: path.parent.name
+)
+def test_every_shipped_correction_is_of_the_rows_beside_it(path: Path) -> None:
+    table = LatencyTable.read(path.with_name(path.name.removesuffix(SUFFIX) + ".csv"))
+    space = load_space(table.info.space)
+    cost, rows = corrected(space, table), space.random_rows(50, 0)
+    assert cost is not None
+    assert np.abs(cost.mean(rows) / TableCost.of(space, table).mean(rows) - 1).max() < 0.3
+    assert (cost.std(rows) / cost.mean(rows) < 0.1).all()
