@@ -54,6 +54,7 @@ _HOMES = {
     "profile_space": "donna_hw.profiling.profile",
     "open_run": "donna_hw.run",
     "read_hardware": "donna_hw.simulator.hardware",
+    "read_puzzle": "donna_hw.imports.puzzle",
     "read_onnx": "donna_hw.simulator.onnx_reader",
     "protocol_named": "donna_hw.measurement.protocol",
     "search_space": "donna_hw.search.command",

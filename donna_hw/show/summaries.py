@@ -92,7 +92,7 @@ def summary_of_front(front: ParetoFront) -> str:
     ]
     shown = "" if len(picks) == len(front) else f", {len(picks)} of them shown"
     kind = front.choice or ("exact" if front.exact else f"the best of {front.evaluations} networks that were looked at")
-    if front.gap is not None:
+    if front.gap is not None and not front.exact:
         kind += f"; no network is more than {front.gap:.2f} % more accurate at equal cost"
     noise = f"{int(front.within_noise.sum())} lie within the noise of a better one"
     return f"{table(header, rows)}\nfront of {len(front)} networks{shown}; {kind}; {noise}"
