@@ -137,8 +137,8 @@ def trained(space: Space, architecture: Architecture, run: Path | None) -> tuple
 
     if run is None:
         return to_torch(space.network(architecture), seed=0).eval(), "random, seed 0: nothing was trained"
-    finetuned = ArchitectureLibrary(run / "architecture_library", space).weights_path(architecture)
-    if finetuned.exists():
+    finetuned = ArchitectureLibrary(run / "architecture_library", space).finetuned_weights(architecture)
+    if finetuned is not None:
         from donna_hw.distillation.weights import load_weights
 
         module = to_torch(space.network(architecture), seed=0)

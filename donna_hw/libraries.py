@@ -13,9 +13,10 @@ from donna_hw.files import Journal
 from donna_hw.spaces.space import Architecture, Rows, Space
 from donna_hw.spaces.stage import Stage
 
-BLOCK_COLUMNS = ("stage", "block", "layers_hash", "status", "nsr", "train_s")
-NETWORK_COLUMNS = ("role", "network", "top1_percent", "train_s")
-ROLES = ("library", "test", "front", "random")
+METRICS = ("nsr", "l1", "loss", "error_percent", "kl")  # of a block, lower is better; paper A.4.2, and Puzzle's
+BLOCK_COLUMNS = ("stage", "block", "layers_hash", "status", *METRICS, "train_s")
+NETWORK_COLUMNS = ("role", "network", "seed", "top1_percent", "stitched_percent", "curve_percent", "train_s")
+ROLES = ("library", "test", "stratified", "front", "random", "scaled", "scratch")
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class BlockLibrary:
     """The trained blocks of a space: `quality.csv`, a record for each different block, and `weights/`, a file for each.
 
     status is `trained`, or `diverged` for a block whose NSR is not finite; a diverged block has no weights and no network may hold it.
+    Qualities are of images held out of the train set. nsr, l1: equations 1 and 3. loss, error_percent, kl: of the reference with this
+    block alone replaced; its cross-entropy, the images it gets wrong, and its divergence from the reference.
     """
 
     folder: Path
@@ -43,14 +46,16 @@ class BlockLibrary:
         """Return (stage, layers_hash) of every block that is trained or diverged."""
         return {(record["stage"], record["layers_hash"]) for record in self.journal.records()}
 
-    def qualities(self) -> tuple[np.ndarray, ...]:
-        """Return the NSR of every block, [stage][block], lower is better; infinite for a diverged one.
+    def qualities(self, metric: str = "nsr") -> tuple[np.ndarray, ...]:
+        """Return a metric of every block, [stage][block], lower is better; infinite for a diverged one.
 
-        Raises `NothingToFit` when blocks are missing and `BadFile` when a value is no quality.
+        Raises `UnknownName`, `NothingToFit` when blocks are missing and `BadFile` when a value is no quality.
         """
+        if metric not in METRICS:
+            raise UnknownName("a block's quality must be a known metric", found=metric, known=METRICS)
         found: dict[tuple[str, str], float] = {}
         for record in self.journal.records():
-            found[record["stage"], record["layers_hash"]] = _quality(record, self.journal.path)
+            found[record["stage"], record["layers_hash"]] = _quality(record, metric, self.journal.path)
         arrays, missing = [], []
         for stage in self.space.stages:
             keys = [(stage.name, layers_hash(self.space.block_graph(stage, m))) for m in range(stage.size)]
@@ -67,11 +72,18 @@ class BlockLibrary:
 
 @dataclass(frozen=True)
 class Finetuned:
-    """One finetuned network: why it was trained (a `ROLES` name), and its accuracy on the test images in per cent."""
+    """One finetuning of a network: why (a `ROLES` name), by which seed, and its accuracies in per cent.
+
+    top1_percent: on the test images, after the last epoch; curve_percent: after each. stitched_percent: on the held-out images before any
+    training of the whole, batch-norm re-estimated; NaN for one trained from scratch.
+    """
 
     role: str
     architecture: Architecture
+    seed: int
     top1_percent: float
+    stitched_percent: float
+    curve_percent: tuple[float, ...]
     train_s: float
 
 
@@ -91,43 +103,68 @@ class ArchitectureLibrary:
         """Return a network's name: its blocks' labels, joined by `/`."""
         return "/".join(self.space.labels(architecture).values())
 
-    def weights_path(self, architecture: Architecture) -> Path:
-        """Return where a network's weights lie."""
-        return self.folder / "weights" / f"{layers_hash(self.space.network(architecture))}.safetensors"
+    def weights_path(self, architecture: Architecture, seed: int, role: str = "library") -> Path:
+        """Return where the weights of a network finetuned by `seed` lie, or trained from scratch, which is a role of its own."""
+        kind = "scratch" if role == "scratch" else "seed"
+        return self.folder / "weights" / f"{layers_hash(self.space.network(architecture))}-{kind}{seed}.safetensors"
+
+    def finetuned_weights(self, architecture: Architecture) -> Path | None:
+        """Return the weights of a finetuned network, those by the lowest of its seeds, or None when it is not finetuned."""
+        found = (self.folder / "weights").glob(f"{layers_hash(self.space.network(architecture))}-seed*.safetensors")
+        return min(found, key=lambda path: int(path.stem.partition("-seed")[2]), default=None)
 
     def networks(self, *roles: str) -> list[Finetuned]:
-        """Return the finetuned networks of the roles, all if none is named, oldest first; raises `BadFile`."""
+        """Return the finetunings of the roles, all if none is named, oldest first; raises `BadFile`."""
         found = []
         for line, record in enumerate(self.journal.records(), start=2):
             try:
-                top1, train_s = float(record["top1_percent"]), float(record["train_s"])
-                labels = dict(zip(self.space.columns, record["network"].split("/"), strict=True))
-                network = self.space.from_labels(labels)
+                network = self._network(record)
             except (ValueError, UnknownName) as error:
                 raise BadFile(f"{self.journal.path}, line {line}", found=str(error), cure="delete the line") from None
-            if not 0 <= top1 <= 100:
-                raise BadFile(
-                    f"{self.journal.path}, line {line}: top-1 lies in 0..100 %", found=top1, cure="delete the line"
-                )
-            if record["role"] not in ROLES:
-                raise BadFile(
-                    f"{self.journal.path}, line {line}: a role must be known", found=record["role"], known=ROLES
-                )
-            if not roles or record["role"] in roles:
-                found.append(Finetuned(record["role"], network, top1, train_s))
+            wrong = [share for share in (network.top1_percent, *network.curve_percent) if not 0 <= share <= 100]
+            if wrong:
+                rule = f"{self.journal.path}, line {line}: top-1 lies in 0..100 %"
+                raise BadFile(rule, found=wrong[0], cure="delete the line")
+            if network.role not in ROLES:
+                rule = f"{self.journal.path}, line {line}: a role must be known"
+                raise BadFile(rule, found=network.role, known=ROLES)
+            if not roles or network.role in roles:
+                found.append(network)
         return found
 
+    def means(self, *roles: str) -> dict[Architecture, tuple[float, int]]:
+        """Return each network's top-1 in per cent, the mean over its seeds, and how many there are, oldest first."""
+        found: dict[Architecture, list[float]] = {}
+        for network in self.networks(*roles):
+            found.setdefault(network.architecture, []).append(network.top1_percent)
+        return {network: (float(np.mean(top1)), len(top1)) for network, top1 in found.items()}
+
     def targets(self, role: str, at_least: int) -> tuple[Rows, np.ndarray]:
-        """Return (rows int [n, stages + global axes], top-1 % float [n]) of one role; raises `NothingToFit` below `at_least`."""
-        networks = self.networks(role)
-        if len(networks) < at_least:
+        """Return (rows int [n, stages + global axes], top-1 % float [n], the mean over seeds) of one role.
+
+        Raises `NothingToFit` below `at_least` networks.
+        """
+        means = self.means(role)
+        if len(means) < at_least:
             raise NothingToFit(
                 f"{self.folder} must hold at least {at_least} finetuned networks of role {role!r}",
-                found=len(networks),
+                found=len(means),
                 cure="donna-hw finetune RECIPE trains them",
             )
-        rows = np.array([self.space.row(network.architecture) for network in networks])
-        return rows, np.array([network.top1_percent for network in networks])
+        rows = np.array([self.space.row(network) for network in means])
+        return rows, np.array([top1 for top1, _ in means.values()])
+
+    def _network(self, record: dict[str, str]) -> Finetuned:
+        labels = dict(zip(self.space.columns, record["network"].split("/"), strict=True))
+        return Finetuned(
+            record["role"],
+            self.space.from_labels(labels),
+            int(record["seed"]),
+            float(record["top1_percent"]),
+            float(record["stitched_percent"]),
+            tuple(float(share) for share in record["curve_percent"].split()),
+            float(record["train_s"]),
+        )
 
 
 def qualities_of(qualities: tuple[np.ndarray, ...], rows: Rows) -> np.ndarray:
@@ -135,17 +172,17 @@ def qualities_of(qualities: tuple[np.ndarray, ...], rows: Rows) -> np.ndarray:
     return np.stack([values[rows[:, stage]] for stage, values in enumerate(qualities)], axis=1)
 
 
-def _quality(record: dict[str, str], path: Path) -> float:
+def _quality(record: dict[str, str], metric: str, path: Path) -> float:
     if record["status"] == "diverged":
         return float("inf")
     try:
-        nsr = float(record["nsr"])
+        value = float(record[metric])
     except ValueError:
-        nsr = float("nan")
-    if not (np.isfinite(nsr) and nsr >= 0):
+        value = float("nan")
+    if not (np.isfinite(value) and value >= 0):
         raise BadFile(
-            f"{path}: the NSR of {record['stage']} {record['block']} must be a finite number, zero or more",
-            found=record["nsr"],
+            f"{path}: the {metric} of {record['stage']} {record['block']} must be a finite number, zero or more",
+            found=record[metric],
             cure="delete the line: only this block is trained again",
         )
-    return nsr
+    return value

@@ -65,8 +65,9 @@ class LatencyPart(Part):
 
 
 class FinetunePart(Part):
-    """End-to-end distillation of whole networks."""
+    """End-to-end distillation of whole networks, each by as many seeds as `repeats`: the recipe's and those after it."""
 
+    repeats: int = Field(default=1, ge=1)
     epochs: int = Field(ge=1)
     images: int = Field(default=0, ge=0)
     batch: int = Field(default=64, ge=2)
@@ -82,11 +83,16 @@ class FinetunePart(Part):
 
 
 class LibraryPart(Part):
-    """The Architecture Library: networks to fit the predictor to (two of them corners of the space), others to test it."""
+    """The Architecture Library: networks to fit the predictor to (two of them corners of the space), others to test it.
+
+    test_networks are drawn uniformly, stratified_networks evenly over MACs. quality: the metric of blocks that the predictor reads.
+    """
 
     networks: int = Field(ge=5)
     test_networks: int = Field(default=0, ge=0)
+    stratified_networks: int = Field(default=0, ge=0)
     corners: bool = True
+    quality: Literal["nsr", "l1", "loss", "error_percent", "kl"] = "nsr"
     predictor: Literal["monotone", "ridge2", "ridge2_monotone"] = "monotone"
 
 

@@ -36,6 +36,7 @@ from donna_hw.search.aim import Aim, Limit
 from donna_hw.search.front import ParetoFront
 from donna_hw.search.nsga2 import nsga2
 from donna_hw.spaces import load_space
+from donna_hw.spaces.members import block_macs
 from donna_hw.spaces.space import Architecture, Rows, Space
 from donna_hw.table import LatencyTable
 from donna_hw.tables import table_in
@@ -44,7 +45,7 @@ from donna_hw.training.processes import launched
 from donna_hw.training.settings import PaperTraining
 from donna_hw.units import parse_quantity
 
-LATENCY_TEST, LIBRARY, RANDOM = 2, 3, 4  # streams of randomness, each with a seed of its own
+LATENCY_TEST, LIBRARY, RANDOM, STRATIFIED = 2, 3, 4, 5  # streams of randomness, each with a seed of its own
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,10 @@ class Run:
     def blocks(self) -> BlockLibrary:
         """The Block Library in the run's folder."""
         return BlockLibrary(self.folder / "block_library", self.space)
+
+    def qualities(self) -> tuple[np.ndarray, ...]:
+        """Return what the predictor reads of every block, [stage][block]."""
+        return self.blocks.qualities(self.recipe.library.quality)
 
     @property
     def architectures(self) -> ArchitectureLibrary:
@@ -173,12 +178,13 @@ class Run:
         library, test = self.library_rows()
         self.train_networks(library, "library")
         self.train_networks(test, "test")
+        self.train_networks(self.stratified_rows(), "stratified")
         return self.architectures
 
     def fit(self) -> LinearPredictor:
         """Fit the accuracy predictor to the Architecture Library."""
         rows, top1 = self.architectures.targets("library", at_least=5)
-        predictor = fit_predictor(qualities_of(self.blocks.qualities(), rows), top1, self.recipe.library.predictor)
+        predictor = fit_predictor(qualities_of(self.qualities(), rows), top1, self.recipe.library.predictor)
         predictor.save(self.folder / "predictor.toml", {"fitted_to": {"networks": len(rows)}})
         return predictor
 
@@ -195,7 +201,7 @@ class Run:
         costs = [self.cost(name) for name in self.recipe.cost_devices]
         limits = self.limits({cost.name: cost.unit for cost in costs})
         limited = [Limit(cost, limits[cost.name]) for cost in costs if cost.name in limits]
-        return Aim(self.space, self.blocks.qualities(), predictor, costs, limited)
+        return Aim(self.space, self.qualities(), predictor, costs, limited)
 
     def cost(self, device: str) -> CostModel:
         """Return a device's cost model from the run's table and its correction."""
@@ -206,18 +212,23 @@ class Run:
         return measure_networks(self.space, self.device, table, self.networks(rows), self.protocol)
 
     def train_networks(self, rows: Rows, role: str) -> None:
-        """Finetune networks, int [n, stages], that the Architecture Library does not hold yet."""
-        recipe, lessons = self.recipe, self.folder / "lessons"
-        reference = self.folder / "reference" / "weights.safetensors"
-        known = {network.architecture for network in self.architectures.networks()}
-        if all(network in known for network in self.networks(rows)):
-            return
-        ekd = recipe.finetune.ekd()
-        if not (lessons / "complete").exists():
-            save_lessons(self.reference(), self.data, ekd, seed=recipe.seed, folder=lessons)
-            write_atomic(lessons / "complete", "")
-        start = Start(self.blocks.folder, reference, lessons)
-        finetune(self.architectures, self.networks(rows), role, start, ekd, seed=recipe.seed, pool=self.pool)
+        """Finetune networks, int [n, stages], by each of the recipe's seeds by which the Architecture Library holds them not yet."""
+        recipe, networks = self.recipe, self.networks(rows)
+        reference, ekd = self.folder / "reference" / "weights.safetensors", recipe.finetune.ekd()
+        known = {
+            (n.architecture, n.seed)
+            for n in self.architectures.networks()
+            if (n.role == "scratch") == (role == "scratch")
+        }
+        for seed in range(recipe.seed, recipe.seed + recipe.finetune.repeats):
+            if all((network, seed) in known for network in networks):
+                continue
+            lessons = self.folder / "lessons" / f"seed{seed}"
+            if not (lessons / "complete").exists():
+                save_lessons(self.reference(), self.data, ekd, seed=seed, folder=lessons)
+                write_atomic(lessons / "complete", "")
+            start = Start(self.blocks.folder, reference, lessons)
+            finetune(self.architectures, networks, role, start, ekd, seed=seed, pool=self.pool)
 
     def forget_lessons(self) -> None:
         """Delete the prepared images of the finetunings; they are made again, alike, when a network needs them."""
@@ -236,10 +247,30 @@ class Run:
             if sizes.corners
             else drawn[:0]
         )
-        corners = corners[np.isfinite(qualities_of(self.blocks.qualities(), corners)).all(axis=1)]
+        corners = corners[np.isfinite(qualities_of(self.qualities(), corners)).all(axis=1)]
         others = drawn[~(drawn[:, None] == corners[None]).all(axis=2).any(axis=1)]
         rows = np.concatenate([corners, others])[: sizes.networks + sizes.test_networks]
         return rows[: sizes.networks], rows[sizes.networks :]
+
+    def stratified_rows(self) -> Rows:
+        """Return test networks spread evenly over the logarithm of MACs, int [n, stages], none of those of `library_rows`.
+
+        Uniform ones crowd in the middle; of 200 times as many, drawn uniformly too, these are the nearest to evenly spaced MACs.
+        """
+        count = self.recipe.library.stratified_networks
+        if not count:
+            return np.empty((0, len(self.space.columns)), np.int64)
+        known = {tuple(row) for rows in self.library_rows() for row in rows}
+        drawn = self.random_rows(STRATIFIED, min(200 * count, self.space.size // 2))
+        drawn = drawn[[tuple(row) not in known for row in drawn]]
+        macs = np.log(qualities_of(block_macs(self.space), drawn).sum(axis=1))
+        wanted = np.linspace(macs.min(), macs.max(), count)
+        free, chosen = np.ones(len(drawn), bool), []
+        for target in wanted:
+            nearest = int(np.argmin(np.where(free, np.abs(macs - target), np.inf)))
+            free[nearest] = False
+            chosen.append(nearest)
+        return np.asarray(drawn[chosen])
 
     def latency_test_rows(self) -> Rows:
         """Return the networks that test the corrected latency, int [n, stages]: none that the correction was fitted to."""
@@ -260,7 +291,7 @@ class Run:
         if stream == LATENCY_TEST:
             return self.space.random_rows(count, rng)
         rows = self.space.random_rows(min(64 * count, self.space.size), rng)  # enough where one network in 30 is usable
-        usable = rows[np.isfinite(qualities_of(self.blocks.qualities(), rows)).all(axis=1)]
+        usable = rows[np.isfinite(qualities_of(self.qualities(), rows)).all(axis=1)]
         if len(usable) < count:
             raise BadSetting(
                 "enough networks must be free of diverged blocks", found=len(usable), cure="lower distill.learning_rate"

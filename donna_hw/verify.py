@@ -10,7 +10,7 @@ import pandas as pd
 from donna_hw.costs.table_cost import TableCost
 from donna_hw.errors import NothingToFit
 from donna_hw.files import read_text, write_atomic
-from donna_hw.libraries import qualities_of
+from donna_hw.libraries import ROLES, qualities_of
 from donna_hw.run import RANDOM, Run
 from donna_hw.search.front import ParetoFront
 from donna_hw.search.random import random_at_cost
@@ -30,7 +30,7 @@ def verify(run: Run, front: ParetoFront) -> pd.DataFrame:
     groups = {"front": rows}
     if part.random:
         wanted = np.resize(cost.mean(rows), part.random)
-        known = [run.space.row(network.architecture) for network in run.architectures.networks("library", "test")]
+        known = [run.space.row(network) for network in run.architectures.means("library", "test")]
         excluded = np.concatenate([rows, np.array(known)])
         groups["random"] = random_at_cost(run.aim(), cost, wanted, seed=run.recipe.seed + RANDOM, excluded=excluded)
     frames = []
@@ -51,7 +51,7 @@ def check_predictor(run: Run) -> pd.DataFrame:
     from donna_hw.predictor import LinearPredictor, left_out
 
     predictor = LinearPredictor.load(run.folder / "predictor.toml")
-    qualities, frames = run.blocks.qualities(), []
+    qualities, frames = run.qualities(), []
     for role in ("library", "test"):
         if role == "test" and not run.recipe.library.test_networks:
             continue
@@ -104,7 +104,7 @@ def _measured(run: Run, role: str, rows: Rows, levels: np.ndarray) -> pd.DataFra
     table = table_in([run.tables], run.device.name, run.space.name)
     cost, aim = run.cost(run.device.name), run.aim()
     accuracy, accuracy_std = aim.predictor(qualities_of(aim.qualities, rows))
-    top1 = {network.architecture: network.top1_percent for network in run.architectures.networks()}
+    top1 = run.architectures.means(*(role for role in ROLES if role != "scratch"))
     return pd.DataFrame(
         {
             "role": role,
@@ -112,7 +112,7 @@ def _measured(run: Run, role: str, rows: Rows, levels: np.ndarray) -> pd.DataFra
             "network": _names(run, rows),
             "predicted_percent": accuracy,
             "predicted_std_percent": accuracy_std,
-            "top1_percent": [top1[network] for network in run.networks(rows)],
+            "top1_percent": [top1[network][0] for network in run.networks(rows)],
             "predicted_s": cost.mean(rows),
             "predicted_std_s": cost.std(rows),
             "measured_s": run.measured(table, rows),

@@ -10,7 +10,7 @@ from fakes import tiny_space
 
 from donna_hw.blocks.layers import layers_hash
 from donna_hw.errors import BadFile, NothingToFit
-from donna_hw.libraries import ArchitectureLibrary, BlockLibrary, qualities_of
+from donna_hw.libraries import METRICS, ArchitectureLibrary, BlockLibrary, qualities_of
 from donna_hw.spaces import Architecture
 
 SPACE = tiny_space()
@@ -28,7 +28,7 @@ def filled(folder: Path, skip: int = 0) -> BlockLibrary:
                 "block": stage.label(m),
                 "layers_hash": layers_hash(SPACE.block_graph(stage, m)),
                 "status": "diverged" if diverged else "trained",
-                "nsr": "" if diverged else s + m / 10,
+                **dict.fromkeys(METRICS, "" if diverged else s + m / 10),
                 "train_s": 1.0,
             }
         )
@@ -54,7 +54,8 @@ def test_a_quality_that_is_none_is_refused(tmp_path: Path, nsr: str) -> None:
     library = filled(tmp_path)
     stage = SPACE.stages[0]
     key = layers_hash(SPACE.block_graph(stage, 0))
-    record = {"stage": stage.name, "block": "b", "layers_hash": key, "status": "trained", "nsr": nsr, "train_s": 1}
+    record = {"stage": stage.name, "block": "b", "layers_hash": key, "status": "trained", "train_s": 1}
+    record |= dict.fromkeys(METRICS, nsr)
     library.journal.append(record)
     with pytest.raises(BadFile, match="must be a finite number, zero or more"):
         library.qualities()
@@ -67,7 +68,8 @@ def test_weights_of_different_blocks_lie_apart(tmp_path: Path) -> None:
 
 
 def network_record(name: str, role: str = "library", top1: object = 50.0, train_s: object = 2.5) -> dict[str, object]:
-    return {"role": role, "network": name, "top1_percent": top1, "train_s": train_s}
+    own = {"role": role, "network": name, "seed": 0, "top1_percent": top1, "train_s": train_s}
+    return own | {"stitched_percent": 40.0, "curve_percent": "30.0 45.5"}
 
 
 def test_networks_read_back_by_role(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from donna_hw.blocks.layers import layers_hash
 from donna_hw.blocks.torch_module import GraphModule, to_torch
 from donna_hw.data.images import Dataset, augmented
 from donna_hw.distillation.pool import Pool
+from donna_hw.distillation.quality import Quality, channel_variance, nsr, quality_of, rest_of_teacher
 from donna_hw.distillation.training import Fit, outputs, train
 from donna_hw.distillation.weights import save_weights
 from donna_hw.libraries import BlockLibrary
@@ -72,7 +73,7 @@ def distill(
     ]
     tasks.sort(key=lambda task: -space.block_graph(space.stage(task.stage), task.number).macs)  # longest first
     total = len(jobs)
-    for task, (nsr, seconds) in track(pool.map(train_block, tasks), "distil blocks", total, total - len(todo)):
+    for task, (quality, seconds) in track(pool.map(train_block, tasks), "distil blocks", total, total - len(todo)):
         stage = space.stage(task.stage)
         graph = space.block_graph(stage, task.number)
         library.journal.append(
@@ -80,8 +81,8 @@ def distill(
                 "stage": stage.name,
                 "block": stage.label(task.number),
                 "layers_hash": layers_hash(graph),
-                "status": "trained" if np.isfinite(nsr) else "diverged",
-                "nsr": f"{nsr:.9g}",
+                "status": "trained" if np.isfinite(quality.nsr) else "diverged",
+                **{name: f"{value:.9g}" for name, value in asdict(quality).items()},
                 "train_s": f"{seconds:.2f}",
             }
         )
@@ -89,22 +90,8 @@ def distill(
     return library
 
 
-def nsr(output: Tensor, target: Tensor, variance: Tensor) -> Tensor:
-    """Return the noise-to-signal power ratio (paper, equation 1), a scalar, lower is better.
-
-    The mean over channels of the squared error, itself a mean over images and positions, divided by the channel's variance in the
-    teacher's output. output, target: [n, channels, height, width]; variance: [channels].
-    """
-    return ((output - target).square().mean((0, 2, 3)) / variance).mean()
-
-
-def channel_variance(target: Tensor) -> Tensor:
-    """Return the variance of each channel of the teacher's output, [channels]; a constant channel counts with 1e-6."""
-    return target.transpose(0, 1).flatten(1).var(1, correction=0).clamp_min(1e-6)
-
-
-def train_block(task: BlockTask) -> tuple[float, float]:
-    """Train one block, save its weights, and return its NSR on the held-out images and the seconds it took."""
+def train_block(task: BlockTask) -> tuple[Quality, float]:
+    """Train one block, save its weights, and return its quality on the held-out images and the seconds it took."""
     space = load_space(task.space)
     stage = space.stage(task.stage)
     graph = space.block_graph(stage, task.number)
@@ -115,15 +102,22 @@ def train_block(task: BlockTask) -> tuple[float, float]:
     seed = (task.seed << 32) ^ int(layers_hash(graph)[:8], 16)
     block = to_torch(graph, seed).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     variance = channel_variance(y)
-    train(block, len(x), task.fit, seed, lambda _, indices: nsr(block(x[indices]), y[indices], variance))
-    quality = float(nsr(outputs(block, held_x), held_y, channel_variance(held_y)))
-    if np.isfinite(quality):
+    # all blocks see the images in one order, so that they differ by their layers alone, and can be trained together
+    train(block, len(x), task.fit, task.seed, lambda _, indices: nsr(block(x[indices]), y[indices], variance))
+    rest = rest_of_teacher(space, stage, Path(task.maps) / "teacher.safetensors")
+    labels, logits = (
+        torch.from_numpy(np.load(Path(task.maps) / f"held_out-{name}.npy")) for name in ("labels", "logits")
+    )
+    quality = quality_of(block, held_x, held_y, rest, (labels, logits))
+    if np.isfinite(quality.nsr):
         save_weights(block, Path(task.weights))
     return quality, time.perf_counter() - started
 
 
 def save_maps(space: Space, teacher: GraphModule, data: Dataset, images: int, *, seed: int, folder: Path) -> None:
-    """Write the teacher's feature maps at every border between stages, computed once: `train-0.npy` is stage 1's input."""
+    """Write what blocks learn from and are judged by, computed once: the teacher's feature maps at every border between stages
+    (`train-0.npy` is stage 1's input), its weights, and the held-out images' labels and its answers to them.
+    """
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.randperm(len(data.train), generator=generator)[: images or len(data.train)]
     train_pixels = augmented(data.train.pixels[chosen], data.augmentation, generator)
@@ -131,6 +125,9 @@ def save_maps(space: Space, teacher: GraphModule, data: Dataset, images: int, *,
     for part, pixels in (("train", train_pixels), ("held_out", data.held_out.pixels)):
         for place, maps in enumerate(border_maps(space, teacher, pixels)):
             np.save(folder / f"{part}-{place}.npy", maps.permute(0, 2, 3, 1).numpy())  # channels last, as trained
+    np.save(folder / "held_out-labels.npy", data.held_out.labels.numpy())
+    np.save(folder / "held_out-logits.npy", outputs(teacher, data.held_out.pixels).numpy())
+    save_weights(teacher, folder / "teacher.safetensors")
 
 
 def border_maps(space: Space, teacher: GraphModule, pixels: Tensor) -> list[Tensor]:

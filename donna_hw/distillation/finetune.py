@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as f
 
 from donna_hw.blocks.layers import layers_hash
@@ -50,7 +51,7 @@ class Start:
 
 @dataclass(frozen=True)
 class NetworkTask:
-    """What a worker needs to finetune one network."""
+    """What a worker needs to finetune one network; from_scratch: its weights are drawn by `seed`, not the library's."""
 
     space: str
     architecture: Architecture
@@ -58,6 +59,16 @@ class NetworkTask:
     ekd: Ekd
     seed: int
     weights: str
+    from_scratch: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a finetuning gave: accuracies in per cent as `Finetuned` has them, and the seconds it took."""
+
+    curve_percent: tuple[float, ...]
+    stitched_percent: float
+    train_s: float
 
 
 def finetune(
@@ -70,46 +81,73 @@ def finetune(
     seed: int,
     pool: Pool,
 ) -> None:
-    """Finetune each architecture that the library does not hold yet, and record it under `role`.
+    """Finetune by `seed` each architecture of which the library holds no finetuning by it, and record it under `role`.
 
-    A network's result depends on `seed` and its layers only.
+    Those of role `scratch` begin with random weights; they and the others do not stand for each other. A network's result depends on
+    `seed`, its layers and the lessons only, which are those that `save_lessons` wrote by the same seed.
     """
-    space = library.space
-    done = {network.architecture for network in library.networks()}
+    space, from_scratch = library.space, role == "scratch"
+    done = {
+        network.architecture
+        for network in library.networks()
+        if network.seed == seed and (network.role == "scratch") == from_scratch
+    }
     todo = [architecture for architecture in dict.fromkeys(architectures) if architecture not in done]
     if not todo:
         return
     todo.sort(key=lambda architecture: -space.network(architecture).macs)  # longest first
-    tasks = [NetworkTask(space.address or space.name, a, start, ekd, seed, str(library.weights_path(a))) for a in todo]
+    name = space.address or space.name
+    tasks = [
+        NetworkTask(name, a, start, ekd, seed, str(library.weights_path(a, seed, role)), from_scratch) for a in todo
+    ]
     total = len(set(architectures))
-    for task, (top1, seconds) in track(pool.map(finetune_one, tasks), f"finetune {role}", total, total - len(todo)):
+    for task, outcome in track(pool.map(finetune_one, tasks), f"finetune {role}", total, total - len(todo)):
         library.journal.append(
             {
                 "role": role,
                 "network": library.name(task.architecture),
-                "top1_percent": f"{top1:.4f}",
-                "train_s": f"{seconds:.2f}",
+                "seed": seed,
+                "top1_percent": f"{outcome.curve_percent[-1]:.4f}",
+                "stitched_percent": f"{outcome.stitched_percent:.4f}",
+                "curve_percent": " ".join(f"{share:.4f}" for share in outcome.curve_percent),
+                "train_s": f"{outcome.train_s:.2f}",
             }
         )
 
 
-def finetune_one(task: NetworkTask) -> tuple[float, float]:
-    """Finetune one network, save it, and return its top-1 on the test images in per cent and the seconds it took."""
-    space = load_space(task.space)
-    start = task.start
-    network = stitched(space, task.architecture, BlockLibrary(start.blocks, space), start.reference)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+def finetune_one(task: NetworkTask) -> Outcome:
+    """Finetune one network, and save it."""
+    started = time.perf_counter()
+    space, start = load_space(task.space), task.start
     lessons = [_lesson(start.lessons, epoch) for epoch in range(task.ekd.fit.epochs)]
+    test, held_out = (
+        Images(_pixels(start.lessons / f"{part}.npy"), _labels(start.lessons, part)) for part in ("test", "held_out")
+    )
+    if task.from_scratch:
+        network, share = to_torch(space.network(task.architecture), task.seed), float("nan")
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    else:
+        network = stitched(space, task.architecture, BlockLibrary(start.blocks, space), start.reference)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        re_estimate(network, lessons[0][0])
+        share = top1_percent(network, held_out)
 
     def loss(epoch: int, indices: Tensor) -> Tensor:
         pixels, labels, teacher = (part[indices] for part in lessons[epoch])
         return ekd_loss(network(pixels), labels, teacher, task.ekd.hard, task.ekd.temperature)
 
+    curve: list[float] = []
     seed = (task.seed << 32) ^ int(layers_hash(network.graph)[:8], 16)
-    seconds = train(network, len(lessons[0][0]), task.ekd.fit, seed, loss)
-    top1 = top1_percent(network, Images(_pixels(start.lessons / "test.npy"), _labels(start.lessons, "test")))
+    train(
+        network,
+        len(lessons[0][0]),
+        task.ekd.fit,
+        seed,
+        loss,
+        after_epoch=lambda: curve.append(top1_percent(network, test)),
+    )
     save_weights(network, Path(task.weights))
-    return top1, seconds
+    return Outcome(tuple(curve), share, time.perf_counter() - started)
 
 
 def ekd_loss(student: Tensor, labels: Tensor, teacher: Tensor, hard: float, temperature: float) -> Tensor:
@@ -139,8 +177,29 @@ def stitched(space: Space, architecture: Architecture, blocks: BlockLibrary, ref
     return network
 
 
+def re_estimate(network: nn.Module, pixels: Tensor, images: int = 2000, batch: int = 250) -> None:
+    """Give every batch-norm the mean and variance of what now reaches it, over the first `images` of [n, channels, height, width].
+
+    The statistics of blocks that were trained apart are of the teacher's feature maps, not of those of the blocks before them.
+    """
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean over all batches
+    network.train()
+    with torch.no_grad():
+        for part in torch.split(pixels[:images], batch):
+            network(part)
+    network.eval()
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+
+
 def save_lessons(teacher: GraphModule, data: Dataset, ekd: Ekd, *, seed: int, folder: Path) -> None:
-    """Write what all networks learn from: each epoch's augmented images, labels and the teacher's logits, and the test images."""
+    """Write what all networks learn from: each epoch's augmented images, labels and the teacher's logits, and the images
+    that accuracies are of: test and held-out ones.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     count = min(ekd.images or len(data.train), len(data.train))
     for epoch in range(ekd.fit.epochs):
@@ -150,6 +209,7 @@ def save_lessons(teacher: GraphModule, data: Dataset, ekd: Ekd, *, seed: int, fo
         _save(folder, f"epoch{epoch}", pixels, data.train.labels[chosen])
         np.save(folder / f"epoch{epoch}-logits.npy", outputs(teacher, pixels).numpy())
     _save(folder, "test", data.test.pixels, data.test.labels)
+    _save(folder, "held_out", data.held_out.pixels, data.held_out.labels)
 
 
 def _save(folder: Path, name: str, pixels: Tensor, labels: Tensor) -> None:

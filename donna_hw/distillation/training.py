@@ -36,15 +36,26 @@ def batches(count: int, batch: int, generator: torch.Generator) -> Iterator[Tens
             yield indices
 
 
-def train(module: nn.Module, count: int, fit: Fit, seed: int, loss: Callable[[int, Tensor], Tensor]) -> float:
-    """Train on `count` examples and return the seconds it took; `loss(epoch, indices)` gives a batch's mean loss."""
+def train(
+    module: nn.Module,
+    count: int,
+    fit: Fit,
+    seed: int,
+    loss: Callable[[int, Tensor], Tensor],
+    *,
+    after_epoch: Callable[[], None] = lambda: None,
+) -> float:
+    """Train on `count` examples, whose order `seed` rules, and return the seconds it took, those of `after_epoch` included.
+
+    `loss(epoch, indices)` gives a batch's mean loss; `after_epoch()` finds the module in evaluation mode.
+    """
     started = time.perf_counter()
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.Adam(module.parameters(), lr=fit.learning_rate)
     orders = [list(batches(count, fit.batch, generator)) for _ in range(fit.epochs)]
     total, step = sum(len(order) for order in orders), 0
-    module.train()
     for epoch, order in enumerate(orders):
+        module.train()
         for indices in order:
             for group in optimiser.param_groups:
                 group["lr"] = fit.learning_rate * cosine(step, total, fit.cosine_steps)
@@ -52,7 +63,8 @@ def train(module: nn.Module, count: int, fit: Fit, seed: int, loss: Callable[[in
             loss(epoch, indices).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             step += 1
-    module.eval()
+        module.eval()
+        after_epoch()
     return time.perf_counter() - started
 
 

@@ -58,11 +58,11 @@ def points(run: Run) -> Points:
             for labels in front[list(space.columns)].to_numpy()
         ]
     )
-    library = run.architectures.networks("library", "test")
-    library_rows = np.array([space.row(network.architecture) for network in library])
+    library = run.architectures.means("library", "test")
+    library_rows = np.array([space.row(network) for network in library])
     return Points(
         front=pd.DataFrame({"latency_s": cost.mean(rows), "percent": front["predicted_top1_percent"]}),
-        library=pd.DataFrame({"latency_s": cost.mean(library_rows), "percent": [n.top1_percent for n in library]}),
+        library=pd.DataFrame({"latency_s": cost.mean(library_rows), "percent": [top1 for top1, _ in library.values()]}),
         verified=read_verified(run),
         reference_percent=reference_top1(run.folder / "reference"),
         reference_s=float(cost.mean(np.array([space.row(space.reference)]))[0]),

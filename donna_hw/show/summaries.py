@@ -72,8 +72,8 @@ def summary_of_blocks(library: BlockLibrary) -> str:
 
 def summary_of_networks(library: ArchitectureLibrary) -> str:
     """Return every finetuned network with its accuracy."""
-    rows = [[n.role, library.name(n.architecture), f"{n.top1_percent:.2f}"] for n in library.networks()]
-    return table(["role", "network", "top-1 %"], rows)
+    rows = [[n.role, library.name(n.architecture), n.seed, f"{n.top1_percent:.2f}"] for n in library.networks()]
+    return table(["role", "network", "seed", "top-1 %"], rows)
 
 
 def summary_of_front(front: ParetoFront) -> str:

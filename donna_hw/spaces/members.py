@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
+import numpy as np
+
 from donna_hw.spaces.space import Architecture, Space
 
 
@@ -29,6 +31,13 @@ def reach(space: Space) -> dict[str, Member]:
         "reference": _member(space, space.reference),
         "largest": max(ends, key=lambda member: (member.macs, member.params)),
     }
+
+
+def block_macs(space: Space) -> tuple[np.ndarray, ...]:
+    """Return the multiply-accumulates of every block, int [stage][block], of a space without global axes."""
+    return tuple(
+        np.array([space.block_graph(stage, m).macs for m in range(stage.size)], np.int64) for stage in space.stages
+    )
 
 
 def _ends(space: Space) -> Iterator[Architecture]:

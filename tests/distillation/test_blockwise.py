@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 import torch
 from small import FIT, InProcess, block_task, cut, few_digits, untrained_teacher
+from torch.nn.functional import cross_entropy
 
 from donna_hw import spaces
-from donna_hw.blocks.cells import ConvNormAct, InvertedResidual
+from donna_hw.blocks.cells import Classifier, ConvNormAct, InvertedResidual
 from donna_hw.blocks.torch_module import to_torch
-from donna_hw.distillation.blockwise import Bkd, _last_layers, border_maps, distill, nsr, train_block
-from donna_hw.distillation.blockwise import channel_variance as variance_of
-from donna_hw.distillation.training import Fit, outputs
+from donna_hw.distillation.blockwise import Bkd, _last_layers, border_maps, distill, save_maps, train_block
+from donna_hw.distillation.quality import channel_variance as variance_of
+from donna_hw.distillation.quality import nsr, quality_of, rest_of_teacher
+from donna_hw.distillation.training import Fit, outputs, top1_percent
 from donna_hw.distillation.weights import load_weights, read_weights
 from donna_hw.errors import BadFile, NothingToFit
 from donna_hw.spaces.space import Space
@@ -38,7 +40,7 @@ def twins() -> Space:
         (1, 8, 8),
         (("stem", ConvNormAct(channels=4, kernel=3, activation="relu")),),
         tuple(Stage(f"stage{i}", axes, cell) for i, cell in enumerate(cells, start=1)),
-        (),
+        (("classifier", Classifier(classes=10)),),
     )
 
 
@@ -98,13 +100,13 @@ def test_a_blocks_quality_is_the_nsr_of_its_saved_weights_on_held_out_images(tmp
     maps = border_maps(space, untrained_teacher(space), data.held_out.pixels)
     block = to_torch(space.block_graph(space.stage("stage2"), 3))
     load_weights(block, tmp_path / "w.safetensors")
-    assert quality == pytest.approx(float(nsr(outputs(block, maps[1]), maps[2], variance_of(maps[2]))), rel=1e-4)
+    assert quality.nsr == pytest.approx(float(nsr(outputs(block, maps[1]), maps[2], variance_of(maps[2]))), rel=1e-4)
 
 
 def test_training_lowers_the_nsr_of_a_block(tmp_path: Path) -> None:
     short, _ = train_block(block_task(tmp_path, fit=Fit(1, 48, 1e-6, 1)))
     longer, _ = train_block(block_task(tmp_path, fit=Fit(20, 16, 0.01, 20)))
-    assert longer < short
+    assert longer.nsr < short.nsr
 
 
 def test_equal_layers_are_trained_once_and_the_order_of_work_does_not_matter(tmp_path: Path, twin_space: Space) -> None:
@@ -150,6 +152,27 @@ def test_a_diverged_block_is_recorded_without_weights_and_has_an_infinite_qualit
     assert {record["status"] for record in library.journal.records()} == {"diverged"}
     assert all(np.isinf(values).all() for values in library.qualities())
     assert not list(tmp_path.glob("weights/*"))
+
+
+def test_the_references_own_block_leaves_the_reference_as_it_is(tmp_path: Path) -> None:
+    space, teacher, data = (
+        spaces.load_space("small_8px"),
+        untrained_teacher(spaces.load_space("small_8px")),
+        few_digits(),
+    )
+    save_maps(space, teacher, data, 0, seed=1, folder=tmp_path)
+    maps = border_maps(space, teacher, data.held_out.pixels)
+    stage = space.stage("stage2")
+    block = to_torch(space.block_graph(stage, stage.reference))
+    block.load_state_dict(cut(teacher, "stage2"))
+    rest = rest_of_teacher(space, stage, tmp_path / "teacher.safetensors")
+    logits = outputs(teacher, data.held_out.pixels)
+    found = quality_of(block, maps[1], maps[2], rest, (data.held_out.labels, logits))
+    assert found.nsr == pytest.approx(0, abs=1e-9)
+    assert found.l1 == pytest.approx(0, abs=1e-5)
+    assert found.kl == pytest.approx(0, abs=1e-6)
+    assert found.loss == pytest.approx(float(cross_entropy(logits, data.held_out.labels)), rel=1e-5)
+    assert found.error_percent == pytest.approx(100 - top1_percent(teacher, data.held_out))
 
 
 @pytest.mark.parametrize("keep", [0, 10, 200, -1])

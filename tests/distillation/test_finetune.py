@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from small import InProcess, cut, few_digits, library_of_teacher, untrained_teacher
 
 from donna_hw.blocks.torch_module import GraphModule, to_torch
 from donna_hw.data import Dataset
-from donna_hw.distillation.finetune import Ekd, NetworkTask, Start, finetune, finetune_one, save_lessons, stitched
+from donna_hw.distillation.finetune import (
+    Ekd,
+    NetworkTask,
+    Start,
+    finetune,
+    finetune_one,
+    re_estimate,
+    save_lessons,
+    stitched,
+)
 from donna_hw.distillation.training import Fit, outputs, top1_percent
 from donna_hw.distillation.weights import load_weights, save_weights
 from donna_hw.errors import BadFile
@@ -91,14 +101,49 @@ def test_lessons_are_repeatable_and_ruled_by_their_seed(
 def test_a_network_is_repeatable_bit_by_bit_and_its_accuracy_is_that_of_its_weights(
     start: Start, data: Dataset, tmp_path: Path
 ) -> None:
-    top1, _ = finetune_one(task(start, tmp_path / "one"))
+    one = finetune_one(task(start, tmp_path / "one"))
     torch.manual_seed(99)  # nothing but the task's seed may matter
-    again, _ = finetune_one(task(start, tmp_path / "two"))
-    assert top1 == again
+    two = finetune_one(task(start, tmp_path / "two"))
+    assert (one.curve_percent, one.stitched_percent) == (two.curve_percent, two.stitched_percent)
+    assert len(one.curve_percent) == EKD.fit.epochs
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     network = to_torch(SPACE.network(OTHER))
     load_weights(network, tmp_path / "one")
-    assert top1_percent(network.to(memory_format=torch.channels_last), data.test) == top1  # type: ignore[call-overload]
+    assert top1_percent(network.to(memory_format=torch.channels_last), data.test) == one.curve_percent[-1]  # type: ignore[call-overload]
+
+
+def test_a_network_from_scratch_has_nothing_of_the_library(start: Start, tmp_path: Path) -> None:
+    nothing = Start(tmp_path / "no_blocks", tmp_path / "no_reference", start.lessons)
+    scratch = NetworkTask("small_8px", OTHER, nothing, EKD, 1, str(tmp_path / "w"), from_scratch=True)
+    found = finetune_one(scratch)
+    assert np.isnan(found.stitched_percent)
+    assert len(found.curve_percent) == EKD.fit.epochs
+
+
+def test_re_estimated_batch_norm_has_the_statistics_of_what_reaches_it(teacher: GraphModule, data: Dataset) -> None:
+    network = to_torch(SPACE.network(SPACE.reference), seed=0)
+    network.load_state_dict(teacher.state_dict())
+    before = {key: value.clone() for key, value in network.named_parameters()}
+    re_estimate(network, data.train.pixels, batch=16)
+    assert all(torch.equal(value, before[key]) for key, value in network.named_parameters())
+    norm = next(module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d))
+    stem = next(module for module in network.modules() if isinstance(module, torch.nn.Conv2d))
+    parts = [stem(part) for part in torch.split(data.train.pixels, 16)]  # the first norm sees the first convolution
+    mean = torch.stack([part.mean((0, 2, 3)) for part in parts]).mean(0)
+    torch.testing.assert_close(norm.running_mean, mean)
+    assert norm.momentum == 0.1  # torch's default is back
+
+
+def test_each_seed_and_training_from_scratch_are_trainings_of_their_own(start: Start, tmp_path: Path) -> None:
+    library, pool = ArchitectureLibrary(tmp_path, SPACE), InProcess()
+    for role, seed in (("test", 1), ("test", 2), ("scratch", 1), ("front", 2), ("scratch", 1)):
+        finetune(library, [OTHER], role, start, EKD, seed=seed, pool=pool)  # type: ignore[arg-type]
+    assert [(found.role, found.seed) for found in library.networks()] == [("test", 1), ("test", 2), ("scratch", 1)]
+    assert len(list(tmp_path.glob("weights/*"))) == 3
+    one, two = library.networks("test")
+    assert library.means("test") == {OTHER: ((one.top1_percent + two.top1_percent) / 2, 2)}
+    assert library.finetuned_weights(OTHER) == library.weights_path(OTHER, 1)
+    assert library.finetuned_weights(SPACE.reference) is None
 
 
 def test_finetuning_learns_its_lessons(start: Start, teacher: GraphModule, data: Dataset, tmp_path: Path) -> None:
@@ -119,7 +164,7 @@ def test_a_network_is_finetuned_once_whatever_its_role(start: Start, tmp_path: P
     assert {one.architecture for one in pool.tasks} == {OTHER, SPACE.reference}
     assert len(pool.tasks) == 2
     assert [network.role for network in library.networks()] == ["library", "library"]
-    assert all(library.weights_path(network.architecture).exists() for network in library.networks())
+    assert all(library.weights_path(network.architecture, network.seed).exists() for network in library.networks())
 
 
 def test_networks_do_not_depend_on_the_order_of_work(start: Start, tmp_path: Path) -> None:
@@ -129,4 +174,4 @@ def test_networks_do_not_depend_on_the_order_of_work(start: Start, tmp_path: Pat
     one, other = ({n.architecture: n.top1_percent for n in library.networks()} for library in libraries)
     assert one == other
     for architecture in one:
-        assert len({library.weights_path(architecture).read_bytes() for library in libraries}) == 1
+        assert len({library.weights_path(architecture, 1).read_bytes() for library in libraries}) == 1

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from donna_hw.distillation.blockwise import channel_variance, nsr
+from donna_hw.distillation.quality import channel_variance, noise_to_signal_amplitude, nsr
 
 
 def maps(seed: int, shape: tuple[int, ...]) -> torch.Tensor:
@@ -44,3 +44,11 @@ def test_a_constant_channel_counts_with_a_small_variance() -> None:
     target = torch.ones(4, 2, 3, 3)
     assert channel_variance(target).tolist() == pytest.approx([1e-6, 1e-6])
     assert float(nsr(target + 1e-3, target, channel_variance(target))) == pytest.approx(1, rel=1e-3)
+
+
+def test_the_amplitude_ratio_is_its_formula() -> None:
+    target, output = maps(0, (6, 3, 4, 4)), maps(1, (6, 3, 4, 4))
+    a, b = output.double().numpy(), target.double().numpy()
+    ratios = [np.mean(np.abs(a[:, c] - b[:, c])) / np.std(b[:, c]) for c in range(3)]
+    found = noise_to_signal_amplitude(output, target, channel_variance(target))
+    assert float(found) == pytest.approx(np.mean(ratios), rel=1e-5)

@@ -48,7 +48,7 @@ def test_every_network_of_a_front_runs_in_onnx_runtime_as_in_torch_with_the_runs
         np.testing.assert_allclose(session.run(None, {"input": image.numpy()})[0], expected, rtol=1e-5, atol=1e-5)
         if architecture in known:
             finetuned, exported = (
-                read_weights(p) for p in (library.weights_path(architecture), path.with_suffix(".safetensors"))
+                read_weights(p) for p in (library.weights_path(architecture, 3), path.with_suffix(".safetensors"))
             )
             assert all(torch.equal(finetuned[key], exported[key]) for key in finetuned)
     assert "finetuned whole" in origins  # the tiny run verifies two networks of its front

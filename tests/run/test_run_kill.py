@@ -83,7 +83,7 @@ def same_networks(one: Path, other: Path) -> None:
     assert {n.architecture for n in libraries[0].networks("library")} == wanted
     for architecture in found.keys() & expected.keys():
         assert found[architecture].top1_percent == expected[architecture].top1_percent
-        paths = [library.weights_path(architecture) for library in libraries]
+        paths = [library.weights_path(architecture, 3) for library in libraries]
         assert paths[0].read_bytes() == paths[1].read_bytes()
 
 

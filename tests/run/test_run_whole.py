@@ -71,7 +71,7 @@ def test_the_library_holds_the_corners_and_as_many_networks_as_asked(tiny_run: T
     assert len(set(networks)) == 5
     assert SPACE.reference in networks
     assert SPACE.architecture([0, 0, 0]) in networks
-    assert all(library.weights_path(network.architecture).exists() for network in library.networks())
+    assert all(library.weights_path(network.architecture, network.seed).exists() for network in library.networks())
 
 
 def test_verified_networks_are_those_of_the_front_and_as_many_random_ones(tiny_run: TinyRun) -> None:
