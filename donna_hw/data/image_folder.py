@@ -1,4 +1,6 @@
-"""A folder of images, as ImageNet's usually lies: `train/` and `val/`, in each a folder of images for every class.
+"""A folder of images, as ImageNet's usually lies: `train/` and `val/` (or `test/`), in each a folder of images for every class.
+
+It may lie in a zip file, `data.folder = "images.zip"`, and is then read from there.
 
 What it needs is torchvision, from the extra `timm`.
 """
@@ -8,8 +10,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 import torch
@@ -39,10 +42,13 @@ def image_folders(folder: str, space: Space) -> tuple[Any, Any]:
         raise BadSetting(
             "images from a folder need data.folder", cure="set it to the folder that holds train/ and val/"
         )
-    train, val = (_part(Path(folder) / name, evaluation(space.input_shape)) for name in ("train", "val"))
+    train, val = (_part(path, evaluation(space.input_shape)) for path in _places(Path(folder)))
     if train.classes != val.classes:
         one = sorted(set(train.classes) ^ set(val.classes))[0]
-        raise BadFile(f"{folder}: train/ and val/ must have the same classes", found=f"{one} in one of them only")
+        raise BadFile(
+            f"{folder}: train/ and {Path(val.root).name}/ must have the same classes",
+            found=f"{one} in one of them only",
+        )
     classes = space.network(space.reference).output_shape[0]
     if classes != len(train.classes):
         name = re.sub(r"@\d+classes$", "", space.address or space.name)
@@ -55,17 +61,36 @@ def image_folders(folder: str, space: Space) -> tuple[Any, Any]:
 
 
 def evaluation(shape: tuple[int, ...]) -> Callable[[Any], torch.Tensor]:
-    """Return what an image goes through to be classified: shorter side resized, centre cut out, channels normalised; float32 `shape`."""
+    """Return what an image goes through to be classified: shorter side resized, centre cut out, channels normalised; float32 `shape`.
+
+    An image that has the wanted height and width already is taken whole.
+    """
     from torchvision import transforms
 
-    size = shape[-2:]
     steps = [
-        transforms.Resize(math.floor(max(size) / CROP), transforms.InterpolationMode.BICUBIC),
-        transforms.CenterCrop(size),
+        Centre(shape[-2], shape[-1]),
         transforms.ToTensor(),
         transforms.Normalize(MEAN, STD),
     ]
     return transforms.Compose(steps)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Centre:
+    """The middle of an image: `CROP` of its shorter side, height x width pixels; a picklable transform."""
+
+    height: int
+    width: int
+
+    def __call__(self, image: Any) -> Any:
+        """Return a PIL image of the wanted size."""
+        from torchvision.transforms import InterpolationMode
+        from torchvision.transforms import functional as t
+
+        if image.size == (self.width, self.height):
+            return image
+        shorter = math.floor(max(self.height, self.width) / CROP)
+        return t.center_crop(t.resize(image, shorter, InterpolationMode.BICUBIC), [self.height, self.width])
 
 
 def check_size(folder: str, space: Space) -> None:
@@ -97,16 +122,40 @@ def read_image(path: str) -> Any:
     from PIL import Image
 
     try:
-        with Path(path).open("rb") as file:
+        with open_image(path) as file:
             return Image.open(file).convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadFile(f"{path} must be an image", found=str(error), cure="restore or remove it") from None
 
 
-def _part(folder: Path, transform: Callable[[Any], torch.Tensor]) -> Any:
-    from torchvision.datasets import ImageFolder
+def open_image(path: str) -> IO[bytes]:
+    """Open an image file for reading, on the disk or in a zip."""
+    if ".zip/" in path.lower() and not Path(path).exists():
+        from donna_hw.data.image_zip import open_member
 
+        return open_member(path)
+    return Path(path).open("rb")
+
+
+def _places(folder: Path) -> tuple[Path, Path]:
+    """Return where the images to train and to test on lie; `test/` counts where there is no `val/`."""
+    if folder.is_file():
+        from donna_hw.data.image_zip import folders_in
+
+        there = folders_in(folder)
+    else:
+        there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    return folder / "train", folder / ("test" if "test" in there and "val" not in there else "val")
+
+
+def _part(folder: Path, transform: Callable[[Any], torch.Tensor]) -> Any:
     try:
+        if folder.parent.is_file():
+            from donna_hw.data.image_zip import ZippedImages
+
+            return ZippedImages(str(folder), transform, loader=read_image)
+        from torchvision.datasets import ImageFolder
+
         return ImageFolder(str(folder), transform, loader=read_image)
     except FileNotFoundError as error:  # no such folder, or a class without images
         raise BadFile(

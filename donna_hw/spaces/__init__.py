@@ -33,6 +33,7 @@ _SHIPPED = {
     "proxylessnas_1.3": "donna_hw.spaces.proxylessnas:proxylessnas_1_3",
     "small_8px": "donna_hw.spaces.small:small_8px",
     "small_28px": "donna_hw.spaces.small:small_28px",
+    "small_32px": "donna_hw.spaces.small:small_32px",
 }
 
 

@@ -1,4 +1,4 @@
-"""Small spaces for real images of 8x8 and 28x28 pixels: DONNA's axes at a size that two CPU cores can search whole.
+"""Small spaces for real images of 8x8, 28x28 and 32x32 pixels: DONNA's axes at a size that two CPU cores can search whole.
 
 Everything here is our choice; the axes are those of the paper's DONNA space (kernel, expand, depth, activation tied to
 attention, cell), with fewer values. The reference is the network of the largest values with depthwise cells.
@@ -23,12 +23,13 @@ def _space(
     stages: list[tuple[int, int]],
     tail: int,
     axes: tuple[Axis, ...],
+    colours: int = 1,
 ) -> Space:
     """Return a space; stem and stages are (channels, stride)."""
     return Space(
         name=name,
         title=title,
-        input_shape=(1, pixels, pixels),
+        input_shape=(colours, pixels, pixels),
         before=(("stem", ConvNormAct(stem[0], kernel=3, stride=stem[1], activation="swish")),),
         stages=tuple(
             Stage(f"stage{number}", axes, partial(InvertedResidual, channels=channels, stride=stride))
@@ -57,4 +58,19 @@ def small_28px() -> Space:
         stages=[(16, 2), (24, 1), (32, 2), (48, 1)],
         tail=96,
         axes=axes,
+    )
+
+
+def small_32px() -> Space:
+    """Four stages for 32x32 colour images: 72 blocks a stage, 26.9 million architectures."""
+    axes = (Axis("kernel", (3, 5)), Axis("expand", (2, 4, 6)), Axis("depth", (1, 2, 3)), STYLE, CELL)
+    return _space(
+        "small_32px",
+        "four stages on 32x32 colour images",
+        32,
+        stem=(16, 2),
+        stages=[(24, 2), (32, 1), (48, 2), (64, 1)],
+        tail=128,
+        axes=axes,
+        colours=3,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import zipfile
 from pathlib import Path
 
 import psutil
@@ -123,6 +125,54 @@ def test_a_file_that_is_no_image_is_named(folder: Path) -> None:
 def test_a_space_that_does_not_fit_is_refused(folder: Path, space: str, where: str, says: str) -> None:
     with pytest.raises(BadSetting, match=says):
         image_folders(str(folder) if where else "", load_space(space))
+
+
+def test_images_in_a_zip_are_those_of_the_folder(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = Path(shutil.make_archive(str(tmp_path_factory.mktemp("zip") / "images"), "zip", folder))
+    one, other = (load_dataset("image_folder", 2, str(place), 0, SPACE) for place in (folder, path))
+    for part in ("train", "held_out", "test"):
+        assert torch.equal(getattr(one, part).pixels, getattr(other, part).pixels)
+        assert torch.equal(getattr(one, part).labels, getattr(other, part).labels)
+    assert [file.name for file in path.parent.iterdir()] == ["images.zip"]  # nothing is unpacked
+
+
+@pytest.mark.parametrize(("content", "says"), [(b"no zip", "must be a zip file"), (None, "train must hold a folder")])
+def test_a_zip_that_is_none_or_empty_is_refused(tmp_path: Path, content: bytes | None, says: str) -> None:
+    path = tmp_path / "images.zip"
+    if content is None:
+        zipfile.ZipFile(path, "w").close()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(BadFile, match=says):
+        image_folders(str(path), SPACE)
+
+
+def test_a_torn_image_in_a_zip_is_named(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    (folder / "val" / "dog" / "9.png").write_text("no image")
+    path = shutil.make_archive(str(tmp_path_factory.mktemp("zip") / "images"), "zip", folder)
+    with pytest.raises(BadFile, match=r"images\.zip/val/dog/9\.png must be an image"):
+        load_dataset("image_folder", 2, path, 0, SPACE)
+
+
+def test_images_to_test_on_may_lie_in_test(folder: Path) -> None:
+    _, val = image_folders(str(folder), SPACE)
+    (folder / "val").rename(folder / "test")
+    _, test = image_folders(str(folder), SPACE)
+    assert test.targets == val.targets
+
+
+def test_an_image_of_the_wanted_size_is_taken_whole(tmp_path: Path) -> None:
+    """A white corner pixel would be cut off or blurred by a crop or a resize."""
+    for part in ("train", "val"):
+        for name in ("a", "b"):
+            (tmp_path / part / name).mkdir(parents=True)
+            image = Image.new("RGB", (16, 16))
+            image.putpixel((0, 0), (255, 255, 255))
+            image.save(tmp_path / part / name / "0.png")
+    pixels, _ = image_folders(str(tmp_path), SPACE)[0][0]
+    white, black = ((level - torch.tensor(MEAN)) / torch.tensor(STD) for level in (1.0, 0.0))
+    torch.testing.assert_close(pixels[:, 0, 0], white)
+    torch.testing.assert_close(pixels[:, 0, 1], black)
 
 
 def test_a_missing_torchvision_is_named_with_its_command(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

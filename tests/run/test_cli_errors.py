@@ -40,7 +40,7 @@ def search(run: TinyRun, *more: str) -> list[str]:
     [
         (["profile", "small_8px", "--device", "onxruntime_cpu"], ["found 'onxruntime_cpu'", "did you mean 'onnxruntime_cpu'"]),
         (["profile", "smal_8px", "--device", "onnxruntime_cpu"], ["found 'smal_8px'", "did you mean 'small_8px'"]),
-        (["count", "smal_8px"], ["known: ", "small_28px, small_8px", "did you mean 'small_8px'"]),
+        (["count", "smal_8px"], ["known: ", "small_28px, small_32px, small_8px", "did you mean 'small_8px'"]),
         (["run", "digit"], ["found 'digit'", "did you mean 'digits'"]),
         (["run", "none.toml"], ["found 'none.toml'", "known: digits"]),
         (["distill", "../../etc/x"], ["recipes hold one TOML file a name"]),
@@ -211,7 +211,7 @@ def test_a_corrupt_block_library_is_refused(
 @pytest.mark.parametrize("bad", ["101", "-1", "nan", "many"])
 def test_an_accuracy_that_is_none_is_refused_with_its_line(broken: TinyRun, main: Main, bad: str) -> None:
     path = broken.folder / "architecture_library" / "architectures.csv"
-    edit(path, lambda text: re.sub(r"(library,[^,]+),[^,]+", rf"\1,{bad}", text, count=1))
+    edit(path, lambda text: re.sub(r"(library,[^,]+,[^,]+),[^,]+", rf"\1,{bad}", text, count=1))
     code, _, error = main("fit", broken.recipe, "--out", broken.folder)
     one_line(code, error, "architectures.csv, line 2", bad)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from donna_hw.errors import BadSetting, UnknownName
 from donna_hw.spaces import Architecture, Axis, load_space, space_names
 
-NAMES = ["donna", "small_28px", "small_8px"]
+NAMES = ["donna", "small_28px", "small_32px", "small_8px"]
 
 
 def test_the_shipped_spaces_are_known_by_name() -> None:
@@ -115,7 +115,7 @@ def test_the_reference_has_the_largest_values_and_depthwise_cells(name: str) -> 
 def test_errors_name_the_known_values() -> None:
     space = load_space("small_8px")
     stage = space.stages[0]
-    with pytest.raises(UnknownName, match=r"small_28px, small_8px \(did you mean 'small_8px'\?\)"):
+    with pytest.raises(UnknownName, match=r"small_28px, small_32px, small_8px \(did you mean 'small_8px'\?\)"):
         load_space("smal_8px")
     with pytest.raises(UnknownName, match=r"axis kernel.*found '7'; known: 3, 5"):
         stage.number({**stage.choice(0), "kernel": 7})
