@@ -13,7 +13,7 @@ import psutil
 import pytest
 from tiny_run import COMMAND, Main, TinyRun, donna, environment
 
-from donna_hw.libraries import ArchitectureLibrary, BlockLibrary
+from donna_hw.libraries import METRICS, ArchitectureLibrary, BlockLibrary
 from donna_hw.spaces import load_space
 
 SPACE = load_space("small_8px")
@@ -69,7 +69,7 @@ def same_blocks(one: Path, other: Path) -> None:
     for name in (*(f"block_library/weights/{name}" for name in names), "reference/weights.safetensors"):
         assert (one / name).read_bytes() == (other / name).read_bytes(), name
     records = [BlockLibrary(folder / "block_library", SPACE).journal.records() for folder in (one, other)]
-    keys = ("stage", "block", "layers_hash", "status", "nsr")
+    keys = ("stage", "block", "layers_hash", "status", *METRICS)
     found, expected = (sorted(tuple(record[key] for key in keys) for record in part) for part in records)
     assert found == expected  # each block once
 

@@ -12,7 +12,7 @@ from tiny_run import RECIPE
 from donna_hw.blocks.layers import layers_hash
 from donna_hw.distillation.pool import Pool
 from donna_hw.errors import BadSetting
-from donna_hw.libraries import qualities_of
+from donna_hw.libraries import METRICS, qualities_of
 from donna_hw.recipe import LibraryPart, Recipe
 from donna_hw.run import LATENCY_TEST, LIBRARY, Run
 
@@ -33,7 +33,7 @@ def run_with(folder: Path, diverged: Diverged, library: LibraryPart) -> Run:
                     "block": stage.label(m),
                     "layers_hash": layers_hash(run.space.block_graph(stage, m)),
                     "status": "diverged" if bad else "trained",
-                    "nsr": "nan" if bad else "0.5",
+                    **dict.fromkeys(METRICS, "nan" if bad else "0.5"),
                     "train_s": "1",
                 }
             )

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from donna_hw.blocks.layers import layers_hash
-from donna_hw.libraries import BlockLibrary, qualities_of
+from donna_hw.libraries import METRICS, BlockLibrary, qualities_of
 from donna_hw.predictor import fit_predictor
 from donna_hw.spaces import load_space
 from donna_hw.spaces.members import reach
@@ -28,7 +28,8 @@ def made_run(name: str, folder: Path) -> Path:
         for m in range(stage.size):
             graph = space.block_graph(stage, m)
             row = {"stage": stage.name, "block": stage.label(m), "layers_hash": layers_hash(graph), "status": "trained"}
-            records[stage.name, row["layers_hash"]] = row | {"nsr": repr(2e3 * graph.macs**-0.5), "train_s": "0.0"}
+            metrics = dict.fromkeys(METRICS, repr(2e3 * graph.macs**-0.5))
+            records[stage.name, row["layers_hash"]] = row | metrics | {"train_s": "0.0"}
     library.journal.append_all(records.values())
     rows = space.random_rows(30, 0)
     qualities = qualities_of(library.qualities(), rows)
