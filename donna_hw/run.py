@@ -185,7 +185,10 @@ class Run:
         """Fit the accuracy predictor to the Architecture Library."""
         rows, top1 = self.architectures.targets("library", at_least=5)
         predictor = fit_predictor(qualities_of(self.qualities(), rows), top1, self.recipe.library.predictor)
-        predictor.save(self.folder / "predictor.toml", {"fitted_to": {"networks": len(rows)}})
+        predictor.save(
+            self.folder / "predictor.toml",
+            {"fitted_to": {"networks": len(rows), "quality": self.recipe.library.quality}},
+        )
         return predictor
 
     def search(self) -> ParetoFront:

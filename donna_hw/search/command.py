@@ -9,6 +9,7 @@ from pathlib import Path
 
 from donna_hw.device import Device
 from donna_hw.errors import BadSetting, DonnaError
+from donna_hw.files import read_toml
 from donna_hw.libraries import BlockLibrary
 from donna_hw.predictor import LinearPredictor
 from donna_hw.search.aim import Aim, Limit
@@ -82,8 +83,9 @@ def _aimed(question: Question) -> tuple[Aim, list[LatencyTable]]:
     if settings.robust is not None:
         models = [Robust(model, settings.robust) for model in models]
         limited = [Limit(Robust(limit.cost, settings.robust), limit.highest) for limit in limited]
-    qualities = BlockLibrary(run / "block_library", space).qualities()
-    return Aim(space, qualities, LinearPredictor.load(run / "predictor.toml"), models, limited), seen
+    predictor = LinearPredictor.load(run / "predictor.toml")
+    metric = read_toml(run / "predictor.toml").get("fitted_to", {}).get("quality", "nsr")
+    return Aim(space, BlockLibrary(run / "block_library", space).qualities(metric), predictor, models, limited), seen
 
 
 def _warn_of_other_chip(table: LatencyTable) -> None:
