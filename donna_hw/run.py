@@ -5,8 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,93 +14,35 @@ from donna_hw.backends.base import UNITS
 from donna_hw.blocks.torch_module import GraphModule
 from donna_hw.costs.basis import Basis
 from donna_hw.costs.correct import Plan, candidates_of, correct
-from donna_hw.costs.kept import corrected, cost_of, keep
+from donna_hw.costs.kept import cost_of, keep
 from donna_hw.costs.model import CostModel
-from donna_hw.data import Dataset, load_dataset
 from donna_hw.data.image_folder import check_size
-from donna_hw.data.images import Augmentation
 from donna_hw.device import Device
 from donna_hw.distillation.blockwise import distill
-from donna_hw.distillation.finetune import Start, finetune, save_lessons
 from donna_hw.distillation.pool import Pool
-from donna_hw.distillation.reference import trained_reference
 from donna_hw.errors import BadSetting, UnknownName
 from donna_hw.files import locked, write_atomic
 from donna_hw.libraries import ArchitectureLibrary, BlockLibrary, qualities_of
-from donna_hw.measurement.protocol import Protocol
 from donna_hw.predictor import LinearPredictor, fit_predictor
 from donna_hw.profiling.profile import measure_networks, profile_space
 from donna_hw.recipe import Recipe, find_recipe, keep_recipe
+from donna_hw.running import rows as drawn
+from donna_hw.running.finetuning import train_networks
+from donna_hw.running.folder import RunFolder
+from donna_hw.running.reference import reference
 from donna_hw.search.aim import Aim, Limit
 from donna_hw.search.front import ParetoFront
 from donna_hw.search.nsga2 import nsga2
-from donna_hw.spaces import load_space
-from donna_hw.spaces.members import block_macs
-from donna_hw.spaces.space import Architecture, Rows, Space
+from donna_hw.spaces.space import Rows
 from donna_hw.table import LatencyTable
 from donna_hw.tables import table_in
-from donna_hw.training.paper import paper_reference
 from donna_hw.training.processes import launched
-from donna_hw.training.settings import PaperTraining
 from donna_hw.units import parse_quantity
-
-LATENCY_TEST, LIBRARY, RANDOM, STRATIFIED = 2, 3, 4, 5  # streams of randomness, each with a seed of its own
 
 
 @dataclass(frozen=True)
-class Run:
-    """A recipe, its folder, the pool of processes and the command that repeats it; the methods are the steps in their order."""
-
-    recipe: Recipe
-    folder: Path
-    pool: Pool
-    command: str = ""
-
-    @cached_property
-    def space(self) -> Space:
-        """The recipe's search space; raises `BadSetting` for one with a global axis, since a run's images have one size."""
-        space = load_space(self.recipe.space)
-        if space.global_axes:
-            rule, cure = "a run is of one setting of each global axis", f"such as {space.name}@{space.input_shape[1]}px"
-            raise BadSetting(rule, found=", ".join(axis.name for axis in space.global_axes), cure=cure)
-        return space
-
-    @cached_property
-    def data(self) -> Dataset:
-        """The recipe's images."""
-        part = self.recipe.data
-        data = load_dataset(part.name, part.held_out, part.folder, self.recipe.seed, self.space)
-        return replace(data, augmentation=Augmentation(part.crop, part.flip))
-
-    @property
-    def blocks(self) -> BlockLibrary:
-        """The Block Library in the run's folder."""
-        return BlockLibrary(self.folder / "block_library", self.space)
-
-    def qualities(self) -> tuple[np.ndarray, ...]:
-        """Return what the predictor reads of every block, [stage][block]."""
-        return self.blocks.qualities(self.recipe.library.quality)
-
-    @property
-    def architectures(self) -> ArchitectureLibrary:
-        """The Architecture Library in the run's folder."""
-        return ArchitectureLibrary(self.folder / "architecture_library", self.space)
-
-    @property
-    def tables(self) -> Path:
-        """The folder of the run's latency tables."""
-        return self.folder / "latency_tables"
-
-    @cached_property
-    def device(self) -> Device:
-        """The device that latencies are measured on."""
-        return Device.load(self.recipe.latency.device)
-
-    @property
-    def protocol(self) -> Protocol:
-        """The device's protocol with the recipe's number of rounds."""
-        rounds = self.recipe.latency.rounds
-        return self.device.protocol if rounds is None else replace(self.device.protocol, rounds=rounds)
+class Run(RunFolder):
+    """A run's steps in their order."""
 
     def preflight(self) -> None:
         """Raise, before hours of training, what the last steps would raise: a device that cannot be used, a cost nobody measures."""
@@ -129,20 +70,7 @@ class Run:
 
     def reference(self) -> GraphModule:
         """Return the reference network, trained as the recipe says, or read back from the run's folder."""
-        recipe, folder = self.recipe, self.folder / "reference"
-        part = recipe.reference
-        if not isinstance(part, PaperTraining):
-            if launched()[1] > 1:
-                raise BadSetting("only reference.method = 'paper' trains in several processes", found=part.method)
-            return trained_reference(
-                self.space, self.data, part.fit(), seed=recipe.seed, threads=recipe.processes, folder=folder
-            )
-        if recipe.data.name != "image_folder":
-            raise BadSetting(
-                "reference.method = 'paper' trains on a folder of images: data.name must be 'image_folder'",
-                found=recipe.data.name,
-            )
-        return paper_reference(self.space, recipe.data.folder, part, seed=recipe.seed, folder=folder)
+        return reference(self)
 
     def distil(self) -> BlockLibrary:
         """Train the reference network, then every block for it."""
@@ -216,90 +144,27 @@ class Run:
 
     def train_networks(self, rows: Rows, role: str) -> None:
         """Finetune networks, int [n, stages], by each of the recipe's seeds by which the Architecture Library holds them not yet."""
-        recipe, networks = self.recipe, self.networks(rows)
-        reference, ekd = self.folder / "reference" / "weights.safetensors", recipe.finetune.ekd()
-        known = {
-            (n.architecture, n.seed)
-            for n in self.architectures.networks()
-            if (n.role == "scratch") == (role == "scratch")
-        }
-        for seed in range(recipe.seed, recipe.seed + recipe.finetune.repeats):
-            if all((network, seed) in known for network in networks):
-                continue
-            lessons = self.folder / "lessons" / f"seed{seed}"
-            if not (lessons / "complete").exists():
-                save_lessons(self.reference(), self.data, ekd, seed=seed, folder=lessons)
-                write_atomic(lessons / "complete", "")
-            start = Start(self.blocks.folder, reference, lessons)
-            finetune(self.architectures, networks, role, start, ekd, seed=seed, pool=self.pool)
+        train_networks(self, rows, role)
 
     def forget_lessons(self) -> None:
         """Delete the prepared images of the finetunings; they are made again, alike, when a network needs them."""
         shutil.rmtree(self.folder / "lessons", ignore_errors=True)
 
     def library_rows(self) -> tuple[Rows, Rows]:
-        """Return the networks to fit the predictor to and those to test it, int [n, stages] each.
-
-        All are drawn uniformly, as in the paper; if the recipe wants corners, the reference and the network of every axis's first value
-        replace two of those to fit to, so that the predictor knows both ends; a corner with a diverged block is left out.
-        """
-        sizes, space = self.recipe.library, self.space
-        drawn = self.random_rows(LIBRARY, sizes.networks + sizes.test_networks + 2)
-        corners = (
-            np.unique([space.row(space.reference), [0] * len(space.columns)], axis=0)[::-1]
-            if sizes.corners
-            else drawn[:0]
-        )
-        corners = corners[np.isfinite(qualities_of(self.qualities(), corners)).all(axis=1)]
-        others = drawn[~(drawn[:, None] == corners[None]).all(axis=2).any(axis=1)]
-        rows = np.concatenate([corners, others])[: sizes.networks + sizes.test_networks]
-        return rows[: sizes.networks], rows[sizes.networks :]
+        """Return the networks to fit the predictor to and those to test it; see `rows.library_rows`."""
+        return drawn.library_rows(self)
 
     def stratified_rows(self) -> Rows:
-        """Return test networks spread evenly over the logarithm of MACs, int [n, stages], none of those of `library_rows`.
-
-        Uniform ones crowd in the middle; of 200 times as many, drawn uniformly too, these are the nearest to evenly spaced MACs.
-        """
-        count = self.recipe.library.stratified_networks
-        if not count:
-            return np.empty((0, len(self.space.columns)), np.int64)
-        known = {tuple(row) for rows in self.library_rows() for row in rows}
-        drawn = self.random_rows(STRATIFIED, min(200 * count, self.space.size // 2))
-        drawn = drawn[[tuple(row) not in known for row in drawn]]
-        macs = np.log(qualities_of(block_macs(self.space), drawn).sum(axis=1))
-        wanted = np.linspace(macs.min(), macs.max(), count)
-        free, chosen = np.ones(len(drawn), bool), []
-        for target in wanted:
-            nearest = int(np.argmin(np.where(free, np.abs(macs - target), np.inf)))
-            free[nearest] = False
-            chosen.append(nearest)
-        return np.asarray(drawn[chosen])
+        """Return test networks spread evenly over MACs; see `rows.stratified_rows`."""
+        return drawn.stratified_rows(self)
 
     def latency_test_rows(self) -> Rows:
-        """Return the networks that test the corrected latency, int [n, stages]: none that the correction was fitted to."""
-        part = self.recipe.latency
-        cost = corrected(self.space, table_in([self.tables], self.device.name, self.space.name))
-        assert cost is not None  # noqa: S101  `profile` came before
-        fitted = cost.rows
-        drawn = self.random_rows(LATENCY_TEST, part.test_networks + part.correct_with)
-        return np.asarray(drawn[~(drawn[:, None] == fitted[None]).all(axis=2).any(axis=1)][: part.test_networks])
-
-    def networks(self, rows: Rows) -> list[Architecture]:
-        """Return rows as architectures."""
-        return [self.space.architecture(row) for row in rows]
+        """Return the networks that test the corrected latency; see `rows.latency_test_rows`."""
+        return drawn.latency_test_rows(self)
 
     def random_rows(self, stream: int, count: int) -> Rows:
-        """Return different random networks of trained blocks, int [count, stages]; each stream has its own randomness."""
-        rng = np.random.default_rng([self.recipe.seed, stream])
-        if stream == LATENCY_TEST:
-            return self.space.random_rows(count, rng)
-        rows = self.space.random_rows(min(64 * count, self.space.size), rng)  # enough where one network in 30 is usable
-        usable = rows[np.isfinite(qualities_of(self.qualities(), rows)).all(axis=1)]
-        if len(usable) < count:
-            raise BadSetting(
-                "enough networks must be free of diverged blocks", found=len(usable), cure="lower distill.learning_rate"
-            )
-        return np.asarray(usable[:count])
+        """Return different random networks of trained blocks; see `rows.random_rows`."""
+        return drawn.random_rows(self, stream, count)
 
 
 @contextmanager

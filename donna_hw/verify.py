@@ -11,7 +11,8 @@ from donna_hw.costs.table_cost import TableCost
 from donna_hw.errors import NothingToFit
 from donna_hw.files import read_text, write_atomic
 from donna_hw.libraries import ROLES, qualities_of
-from donna_hw.run import RANDOM, Run
+from donna_hw.run import Run
+from donna_hw.running.rows import RANDOM
 from donna_hw.search.front import ParetoFront
 from donna_hw.search.random import random_at_cost
 from donna_hw.spaces.space import Rows

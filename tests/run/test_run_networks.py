@@ -14,7 +14,8 @@ from donna_hw.distillation.pool import Pool
 from donna_hw.errors import BadSetting
 from donna_hw.libraries import METRICS, qualities_of
 from donna_hw.recipe import LibraryPart, Recipe
-from donna_hw.run import LATENCY_TEST, LIBRARY, Run
+from donna_hw.run import Run
+from donna_hw.running.rows import LATENCY_TEST, LIBRARY
 
 Diverged = set[tuple[str, int]]
 

@@ -1,0 +1,80 @@
+"""RunFolder: a recipe, its folder, and what the two name: space, images, libraries, device. Nothing is trained or measured here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from donna_hw.data import Dataset, load_dataset
+from donna_hw.data.images import Augmentation
+from donna_hw.device import Device
+from donna_hw.distillation.pool import Pool
+from donna_hw.errors import BadSetting
+from donna_hw.libraries import ArchitectureLibrary, BlockLibrary
+from donna_hw.measurement.protocol import Protocol
+from donna_hw.recipe import Recipe
+from donna_hw.spaces import load_space
+from donna_hw.spaces.space import Architecture, Rows, Space
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A recipe, its folder, the pool of processes and the command that repeats it."""
+
+    recipe: Recipe
+    folder: Path
+    pool: Pool
+    command: str = ""
+
+    @cached_property
+    def space(self) -> Space:
+        """The recipe's search space; raises `BadSetting` for one with a global axis, since a run's images have one size."""
+        space = load_space(self.recipe.space)
+        if space.global_axes:
+            rule, cure = "a run is of one setting of each global axis", f"such as {space.name}@{space.input_shape[1]}px"
+            raise BadSetting(rule, found=", ".join(axis.name for axis in space.global_axes), cure=cure)
+        return space
+
+    @cached_property
+    def data(self) -> Dataset:
+        """The recipe's images."""
+        part = self.recipe.data
+        data = load_dataset(part.name, part.held_out, part.folder, self.recipe.seed, self.space)
+        return replace(data, augmentation=Augmentation(part.crop, part.flip))
+
+    @property
+    def blocks(self) -> BlockLibrary:
+        """The Block Library in the run's folder."""
+        return BlockLibrary(self.folder / "block_library", self.space)
+
+    def qualities(self) -> tuple[np.ndarray, ...]:
+        """Return what the predictor reads of every block, [stage][block]."""
+        return self.blocks.qualities(self.recipe.library.quality)
+
+    @property
+    def architectures(self) -> ArchitectureLibrary:
+        """The Architecture Library in the run's folder."""
+        return ArchitectureLibrary(self.folder / "architecture_library", self.space)
+
+    @property
+    def tables(self) -> Path:
+        """The folder of the run's latency tables."""
+        return self.folder / "latency_tables"
+
+    @cached_property
+    def device(self) -> Device:
+        """The device that latencies are measured on."""
+        return Device.load(self.recipe.latency.device)
+
+    @property
+    def protocol(self) -> Protocol:
+        """The device's protocol with the recipe's number of rounds."""
+        rounds = self.recipe.latency.rounds
+        return self.device.protocol if rounds is None else replace(self.device.protocol, rounds=rounds)
+
+    def networks(self, rows: Rows) -> list[Architecture]:
+        """Return rows as architectures."""
+        return [self.space.architecture(row) for row in rows]

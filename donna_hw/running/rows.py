@@ -1,0 +1,77 @@
+"""Which networks a run trains and measures: drawn by its seed, rows int [n, stages]."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from donna_hw.costs.kept import corrected
+from donna_hw.errors import BadSetting
+from donna_hw.libraries import qualities_of
+from donna_hw.running.folder import RunFolder
+from donna_hw.spaces.members import block_macs
+from donna_hw.spaces.space import Rows
+from donna_hw.tables import table_in
+
+LATENCY_TEST, LIBRARY, RANDOM, STRATIFIED = 2, 3, 4, 5  # streams of randomness, each with a seed of its own
+
+
+def library_rows(run: RunFolder) -> tuple[Rows, Rows]:
+    """Return the networks to fit the predictor to and those to test it, int [n, stages] each.
+
+    All are drawn uniformly, as in the paper; if the recipe wants corners, the reference and the network of every axis's first value
+    replace two of those to fit to, so that the predictor knows both ends; a corner with a diverged block is left out.
+    """
+    sizes, space = run.recipe.library, run.space
+    drawn = random_rows(run, LIBRARY, sizes.networks + sizes.test_networks + 2)
+    corners = (
+        np.unique([space.row(space.reference), [0] * len(space.columns)], axis=0)[::-1] if sizes.corners else drawn[:0]
+    )
+    corners = corners[np.isfinite(qualities_of(run.qualities(), corners)).all(axis=1)]
+    others = drawn[~(drawn[:, None] == corners[None]).all(axis=2).any(axis=1)]
+    rows = np.concatenate([corners, others])[: sizes.networks + sizes.test_networks]
+    return rows[: sizes.networks], rows[sizes.networks :]
+
+
+def stratified_rows(run: RunFolder) -> Rows:
+    """Return test networks spread evenly over the logarithm of MACs, int [n, stages], none of those of `library_rows`.
+
+    Uniform ones crowd in the middle; of 200 times as many, drawn uniformly too, these are the nearest to evenly spaced MACs.
+    """
+    count = run.recipe.library.stratified_networks
+    if not count:
+        return np.empty((0, len(run.space.columns)), np.int64)
+    known = {tuple(row) for rows in library_rows(run) for row in rows}
+    drawn = random_rows(run, STRATIFIED, min(200 * count, run.space.size // 2))
+    drawn = drawn[[tuple(row) not in known for row in drawn]]
+    macs = np.log(qualities_of(block_macs(run.space), drawn).sum(axis=1))
+    wanted = np.linspace(macs.min(), macs.max(), count)
+    free, chosen = np.ones(len(drawn), bool), []
+    for target in wanted:
+        nearest = int(np.argmin(np.where(free, np.abs(macs - target), np.inf)))
+        free[nearest] = False
+        chosen.append(nearest)
+    return np.asarray(drawn[chosen])
+
+
+def latency_test_rows(run: RunFolder) -> Rows:
+    """Return the networks that test the corrected latency, int [n, stages]: none that the correction was fitted to."""
+    part = run.recipe.latency
+    cost = corrected(run.space, table_in([run.tables], run.device.name, run.space.name))
+    assert cost is not None  # noqa: S101  `profile` came before
+    fitted = cost.rows
+    drawn = random_rows(run, LATENCY_TEST, part.test_networks + part.correct_with)
+    return np.asarray(drawn[~(drawn[:, None] == fitted[None]).all(axis=2).any(axis=1)][: part.test_networks])
+
+
+def random_rows(run: RunFolder, stream: int, count: int) -> Rows:
+    """Return different random networks of trained blocks, int [count, stages]; each stream has its own randomness."""
+    rng = np.random.default_rng([run.recipe.seed, stream])
+    if stream == LATENCY_TEST:
+        return run.space.random_rows(count, rng)
+    rows = run.space.random_rows(min(64 * count, run.space.size), rng)  # enough where one network in 30 is usable
+    usable = rows[np.isfinite(qualities_of(run.qualities(), rows)).all(axis=1)]
+    if len(usable) < count:
+        raise BadSetting(
+            "enough networks must be free of diverged blocks", found=len(usable), cure="lower distill.learning_rate"
+        )
+    return np.asarray(usable[:count])
