@@ -16,7 +16,8 @@ from donna_hw.spaces.stage import Stage
 METRICS = ("nsr", "l1", "loss", "error_percent", "kl")  # of a block, lower is better; paper A.4.2, and Puzzle's
 BLOCK_COLUMNS = ("stage", "block", "layers_hash", "status", *METRICS, "train_s")
 NETWORK_COLUMNS = ("role", "network", "seed", "top1_percent", "stitched_percent", "curve_percent", "train_s")
-ROLES = ("library", "test", "stratified", "front", "random", "scaled", "scratch")
+ROLES = ("library", "test", "stratified", "front", "random", "scaled", "scratch", "long")
+APART = ("scratch", "long")  # trainings of another kind or length: no other role's training stands for one of these
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,10 @@ class Finetuned:
 
 @dataclass(frozen=True)
 class ArchitectureLibrary:
-    """The finetuned networks of a space: `architectures.csv`, and `weights/`, a file for each network."""
+    """The finetuned networks of a space: `architectures.csv`, and `weights/`, a file for each network.
+
+    Role `scratch`: trained from random weights; `long`: from the Block Library's, for as long as those from scratch.
+    """
 
     folder: Path
     space: Space
@@ -104,8 +108,8 @@ class ArchitectureLibrary:
         return "/".join(self.space.labels(architecture).values())
 
     def weights_path(self, architecture: Architecture, seed: int, role: str = "library") -> Path:
-        """Return where the weights of a network finetuned by `seed` lie, or trained from scratch, which is a role of its own."""
-        kind = "scratch" if role == "scratch" else "seed"
+        """Return where the weights of a network trained by `seed` lie; those of the roles `APART` have names of their own."""
+        kind = role if role in APART else "seed"
         return self.folder / "weights" / f"{layers_hash(self.space.network(architecture))}-{kind}{seed}.safetensors"
 
     def finetuned_weights(self, architecture: Architecture) -> Path | None:
@@ -131,6 +135,29 @@ class ArchitectureLibrary:
             if not roles or network.role in roles:
                 found.append(network)
         return found
+
+    def add(self, found: Finetuned) -> None:
+        """Record a finetuning."""
+        self.journal.append(
+            {
+                "role": found.role,
+                "network": self.name(found.architecture),
+                "seed": found.seed,
+                "top1_percent": f"{found.top1_percent:.4f}",
+                "stitched_percent": f"{found.stitched_percent:.4f}",
+                "curve_percent": " ".join(f"{share:.4f}" for share in found.curve_percent),
+                "train_s": f"{found.train_s:.2f}",
+            }
+        )
+
+    def known(self, role: str) -> set[tuple[Architecture, int]]:
+        """Return (architecture, seed) of every training that may stand for one of this role."""
+        kind = role if role in APART else ""
+        return {
+            (network.architecture, network.seed)
+            for network in self.networks()
+            if (network.role if network.role in APART else "") == kind
+        }
 
     def means(self, *roles: str) -> dict[Architecture, tuple[float, int]]:
         """Return each network's top-1 in per cent, the mean over its seeds, and how many there are, oldest first."""

@@ -12,9 +12,9 @@ from donna_hw.distillation.blockwise import Bkd
 from donna_hw.distillation.finetune import Ekd
 from donna_hw.distillation.training import Fit
 from donna_hw.errors import BadSetting
-from donna_hw.files import Part, read_model, read_toml, write_toml
+from donna_hw.files import Part, read_model, write_toml
 from donna_hw.shipped import find
-from donna_hw.training.settings import PaperTraining
+from donna_hw.training.settings import Finetuning, PaperFinetuning, PaperTraining
 
 
 class DataPart(Part):
@@ -64,17 +64,15 @@ class LatencyPart(Part):
     test_networks: int = Field(default=0, ge=0)
 
 
-class FinetunePart(Part):
-    """End-to-end distillation of whole networks, each by as many seeds as `repeats`: the recipe's and those after it."""
+class FinetunePart(Finetuning):
+    """End-to-end distillation of whole networks; small images want Adam and a few epochs, ImageNet wants `PaperFinetuning`."""
 
-    repeats: int = Field(default=1, ge=1)
+    method: Literal["adam_cosine"] = "adam_cosine"
     epochs: int = Field(ge=1)
     images: int = Field(default=0, ge=0)
     batch: int = Field(default=64, ge=2)
     learning_rate: float = Field(default=0.003, gt=0)
     cosine_steps: int = Field(default=1000, ge=1)
-    hard: float = Field(default=0.5, ge=0, le=1)
-    temperature: float = Field(default=1.0, gt=0)
 
     def ekd(self) -> Ekd:
         """Return the settings for finetuning."""
@@ -131,7 +129,7 @@ class Recipe(Part):
     reference: ReferencePart | PaperTraining = Field(discriminator="method")
     distill: DistillPart = DistillPart()
     latency: LatencyPart = LatencyPart()
-    finetune: FinetunePart
+    finetune: FinetunePart | PaperFinetuning = Field(discriminator="method")
     library: LibraryPart
     search: SearchPart = SearchPart()
     verify: VerifyPart = VerifyPart()
@@ -139,11 +137,24 @@ class Recipe(Part):
     @model_validator(mode="before")
     @classmethod
     def _first_method(cls, content: Any) -> Any:
-        """Give a reference that names no method the first one."""
-        reference = content.get("reference") if isinstance(content, dict) else None
-        if isinstance(reference, dict):
-            return content | {"reference": {"method": "adam_cosine"} | reference}
-        return content
+        """Give a training that names no method the first one."""
+        if not isinstance(content, dict):
+            return content
+        parts = {name: content.get(name) for name in ("reference", "finetune")}
+        return content | {
+            name: {"method": "adam_cosine"} | part for name, part in parts.items() if isinstance(part, dict)
+        }
+
+    @model_validator(mode="after")
+    def _enough(self) -> Recipe:
+        """Say so before hours of training, not after."""
+        corners = 2
+        if self.finetune.scratch_networks > self.library.networks - corners:
+            raise BadSetting(
+                "finetune.scratch_networks must be at most library.networks less its two corners",
+                found=self.finetune.scratch_networks,
+            )
+        return self
 
     @classmethod
     def read(cls, path: Path) -> Recipe:
@@ -154,6 +165,17 @@ class Recipe(Part):
     def processes(self) -> int:
         """Number of worker processes."""
         return self.workers or len(os.sched_getaffinity(0))
+
+    @property
+    def scratch_epochs(self) -> int:
+        """How long networks are trained from scratch."""
+        return self.finetune.scratch_epochs or self.reference.epochs
+
+    @property
+    def long_epochs(self) -> int:
+        """How long the same networks are finetuned beside it; 0: they are not."""
+        given = self.finetune.long_epochs
+        return self.scratch_epochs if given is None else given
 
     @property
     def cost_devices(self) -> list[str]:
@@ -172,7 +194,8 @@ def keep_recipe(recipe: Recipe, folder: Path) -> None:
     if not kept.exists():
         write_toml(kept, settings)
         return
-    difference = first_difference(read_toml(kept), settings)
+    before = Recipe.read(kept).model_dump(exclude_none=True)  # so a key that came later has its default there, too
+    difference = first_difference(before, settings)
     if difference:
         key, old, new = difference
         raise BadSetting(

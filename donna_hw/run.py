@@ -27,7 +27,7 @@ from donna_hw.predictor import LinearPredictor, fit_predictor
 from donna_hw.profiling.profile import measure_networks, profile_space
 from donna_hw.recipe import Recipe, find_recipe, keep_recipe
 from donna_hw.running import rows as drawn
-from donna_hw.running.finetuning import train_networks
+from donna_hw.running.finetuning import check_trainings, train_networks
 from donna_hw.running.folder import RunFolder
 from donna_hw.running.reference import reference
 from donna_hw.search.aim import Aim, Limit
@@ -36,7 +36,7 @@ from donna_hw.search.nsga2 import nsga2
 from donna_hw.spaces.space import Rows
 from donna_hw.table import LatencyTable
 from donna_hw.tables import table_in
-from donna_hw.training.processes import launched
+from donna_hw.training.processes import joined, launched
 from donna_hw.units import parse_quantity
 
 
@@ -47,6 +47,7 @@ class Run(RunFolder):
     def preflight(self) -> None:
         """Raise, before hours of training, what the last steps would raise: a device that cannot be used, a cost nobody measures."""
         self.check_images()
+        check_trainings(self)
         units = {
             name: UNITS[Device.load(name).backend().quantity] for name in (self.device.name, *self.recipe.counters)
         }
@@ -102,11 +103,17 @@ class Run(RunFolder):
         return [profile_space(self.space, Device.load(name), self.tables) for name in self.recipe.counters]
 
     def finetune(self) -> ArchitectureLibrary:
-        """Finetune the networks of the Architecture Library."""
+        """Finetune the networks of the Architecture Library, and train some from scratch if the recipe wants it."""
+        check_trainings(self)
         library, test = self.library_rows()
-        self.train_networks(library, "library")
-        self.train_networks(test, "test")
-        self.train_networks(self.stratified_rows(), "stratified")
+        scratch = drawn.scratch_rows(self)
+        with joined():  # once for all of them
+            self.train_networks(library, "library")
+            self.train_networks(test, "test")
+            self.train_networks(self.stratified_rows(), "stratified")
+            self.train_networks(scratch, "scratch")
+            if self.recipe.long_epochs:
+                self.train_networks(scratch, "long")
         return self.architectures
 
     def fit(self) -> LinearPredictor:
@@ -180,7 +187,7 @@ def open_run(
     number, processes = launched()
     if processes > 1 and not jointly:
         raise BadSetting(
-            "only `reference` runs in several processes",
+            "only `reference` and `finetune` run in several processes",
             found=f"{processes} processes",
             cure="start this step without torchrun",
         )

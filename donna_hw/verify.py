@@ -10,7 +10,7 @@ import pandas as pd
 from donna_hw.costs.table_cost import TableCost
 from donna_hw.errors import NothingToFit
 from donna_hw.files import read_text, write_atomic
-from donna_hw.libraries import ROLES, qualities_of
+from donna_hw.libraries import APART, ROLES, qualities_of
 from donna_hw.run import Run
 from donna_hw.running.rows import RANDOM
 from donna_hw.search.front import ParetoFront
@@ -105,7 +105,7 @@ def _measured(run: Run, role: str, rows: Rows, levels: np.ndarray) -> pd.DataFra
     table = table_in([run.tables], run.device.name, run.space.name)
     cost, aim = run.cost(run.device.name), run.aim()
     accuracy, accuracy_std = aim.predictor(qualities_of(aim.qualities, rows))
-    top1 = run.architectures.means(*(role for role in ROLES if role != "scratch"))
+    top1 = run.architectures.means(*(role for role in ROLES if role not in APART))
     return pd.DataFrame(
         {
             "role": role,

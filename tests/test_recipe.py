@@ -14,7 +14,7 @@ from donna_hw.data import DATASETS
 from donna_hw.device import device_names
 from donna_hw.distillation.training import Fit
 from donna_hw.errors import BadFile, BadSetting, DonnaError, UnknownName
-from donna_hw.recipe import Recipe, find_recipe, first_difference
+from donna_hw.recipe import Recipe, find_recipe, first_difference, keep_recipe
 from donna_hw.shipped import names
 from donna_hw.spaces import space_names
 
@@ -63,6 +63,27 @@ def test_settings_reach_their_trainings(tmp_path: Path) -> None:
     assert recipe.distill.bkd().images == 7
     ekd = recipe.finetune.ekd()
     assert (ekd.fit, ekd.hard, ekd.temperature) == (Fit(3, 8, 0.003, 1000), 0.2, 4.0)
+
+
+def test_a_run_begun_before_a_key_was_known_goes_on_with_its_default(tmp_path: Path) -> None:
+    recipe, run = read(tmp_path, LEAST), tmp_path / "run"
+    run.mkdir()
+    (run / "recipe.toml").write_text(LEAST)
+    keep_recipe(recipe, run)
+    with pytest.raises(BadSetting, match=r"holds a run with finetune\.repeats = 1; found 2"):
+        keep_recipe(read(tmp_path, LEAST.replace("finetune = {", "finetune = { repeats = 2,")), run)
+
+
+def test_how_long_networks_are_trained_from_scratch(tmp_path: Path) -> None:
+    """By default as long as the reference, and finetuned as long beside it."""
+    for keys, scratch, long in (
+        ("", 1, 1),
+        (", scratch_epochs = 7", 7, 7),
+        (", scratch_epochs = 7, long_epochs = 3", 7, 3),
+        (", long_epochs = 0", 1, 0),
+    ):
+        recipe = read(tmp_path, LEAST.replace("finetune = { epochs = 1 ", f"finetune = {{ epochs = 2{keys} "))
+        assert (recipe.scratch_epochs, recipe.long_epochs) == (scratch, long)
 
 
 @pytest.mark.parametrize(

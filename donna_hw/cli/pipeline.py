@@ -54,13 +54,21 @@ def distill(recipe: str, out: Path | None, seed: int | None) -> None:
 @OUT
 @SEED
 def finetune(recipe: str, out: Path | None, seed: int | None) -> None:
-    """Finetune RECIPE's Architecture Library."""
+    """Finetune RECIPE's Architecture Library.
+
+    On several GPUs, after distill: torchrun --standalone --nproc-per-node 8 -m donna_hw finetune RECIPE
+    """
     from donna_hw.run import open_run
     from donna_hw.show.summaries import summary_of_networks
+    from donna_hw.training.processes import launched
 
-    with open_run(recipe, out, seed) as run:
-        run.distil()
-        click.echo(summary_of_networks(run.finetune()))
+    number, processes = launched()
+    with open_run(recipe, out, seed, jointly=True) as run:
+        if processes == 1:  # blocks are distilled by one process with workers of its own
+            run.distil()
+        library = run.finetune()
+        if number == 0:
+            click.echo(summary_of_networks(library))
 
 
 @click.command()

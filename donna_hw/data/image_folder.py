@@ -103,9 +103,9 @@ def check_size(folder: str, space: Space) -> None:
     if size > limit:
         raise BadSetting(
             f"the decoded images of {folder} must fit in half of the available memory, {limit / GIB:.1f} GiB, since blockwise "
-            "distillation and finetuning read them from memory",
+            "distillation, and finetuning by Adam, read them from memory",
             found=f"{size / GIB:.1f} GiB ({images} images of {space.input_shape})",
-            cure="use fewer images or a smaller resolution (space = NAME@<n>px); `donna-hw reference` alone reads them from the disk",
+            cure="use fewer images or a smaller resolution (space = NAME@<n>px); only training as the paper does reads them from the disk",
         )
 
 

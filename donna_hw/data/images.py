@@ -42,12 +42,17 @@ class Dataset:
     augmentation: Augmentation = Augmentation()
 
 
+def split(images: int, count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Return the numbers of (the rest, `count` held out) of so many images, drawn at random by `seed`."""
+    if not 0 < count < images:
+        raise BadSetting(f"the part held out of {images} images must be 1..{images - 1}", found=count)
+    order = torch.randperm(images, generator=torch.Generator().manual_seed(seed))
+    return order[count:], order[:count]
+
+
 def split_off(images: Images, count: int, seed: int) -> tuple[Images, Images]:
     """Return (the rest, `count` images drawn at random by `seed`)."""
-    if not 0 < count < len(images):
-        raise BadSetting(f"the part held out of {len(images)} images must be 1..{len(images) - 1}", found=count)
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
-    rest, held = order[count:], order[:count]
+    rest, held = split(len(images), count, seed)
     return Images(images.pixels[rest], images.labels[rest]), Images(images.pixels[held], images.labels[held])
 
 

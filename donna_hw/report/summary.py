@@ -10,7 +10,7 @@ import pandas as pd
 
 from donna_hw.costs.kept import correction_of
 from donna_hw.files import read_text, read_toml
-from donna_hw.libraries import ROLES
+from donna_hw.libraries import APART, ROLES
 from donna_hw.ranking import Ranking, kendall_tau, pairs_in_order, ranking, rival
 from donna_hw.run import Run
 from donna_hw.table import LatencyTable
@@ -122,7 +122,7 @@ def _setting_lines(run: Run, table: LatencyTable) -> list[str]:
     recipe, info, data = run.recipe, table.info, run.data
     reference = read_toml(run.folder / "reference" / "reference.toml")
     blocks, networks = run.blocks.journal.records(), run.architectures.networks()
-    same = run.architectures.means(*(role for role in ROLES if role != "scratch")).get(run.space.reference)
+    same = run.architectures.means(*(role for role in ROLES if role not in APART)).get(run.space.reference)
     alike = f" The reference, distilled and finetuned like the others, has {same[0]:.2f} %." if same else ""
     return [
         f"- Command: `{run.command} --summary docs/results/{run.folder.name}.md`; seed {recipe.seed}.",

@@ -16,7 +16,7 @@ def reference(run: RunFolder) -> GraphModule:
     recipe, folder = run.recipe, run.folder / "reference"
     part = recipe.reference
     if not isinstance(part, PaperTraining):
-        if launched()[1] > 1:
+        if launched()[1] > 1 and not (folder / "reference.toml").exists():
             raise BadSetting("only reference.method = 'paper' trains in several processes", found=part.method)
         return trained_reference(
             run.space, run.data, part.fit(), seed=recipe.seed, threads=recipe.processes, folder=folder

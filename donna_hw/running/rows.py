@@ -32,6 +32,13 @@ def library_rows(run: RunFolder) -> tuple[Rows, Rows]:
     return rows[: sizes.networks], rows[sizes.networks :]
 
 
+def scratch_rows(run: RunFolder) -> Rows:
+    """Return the networks that are also trained from scratch, int [n, stages]: the library's first ones that are no corners."""
+    corners = {(0,) * len(run.space.columns), tuple(run.space.row(run.space.reference))}
+    library, _ = library_rows(run)
+    return library[[tuple(row) not in corners for row in library]][: run.recipe.finetune.scratch_networks]
+
+
 def stratified_rows(run: RunFolder) -> Rows:
     """Return test networks spread evenly over the logarithm of MACs, int [n, stages], none of those of `library_rows`.
 

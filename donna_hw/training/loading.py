@@ -97,6 +97,11 @@ def test_loader(images: Any, settings: PaperTraining, processes: Processes) -> D
     return _loader(Readable(images), settings, processes, range(processes.number, len(images), processes.count))
 
 
+def part_loader(images: Any, numbers: Sequence[int], settings: PaperTraining, batch: int) -> DataLoader[Any]:
+    """Return the loader of these images in this order, all of them in every process."""
+    return DataLoader(Readable(images), batch, sampler=numbers, num_workers=settings.data_workers, collate_fn=collated)
+
+
 def moved(loader: DataLoader[Any], processes: Processes) -> Iterator[Batch]:
     """Yield the batches on the process's device, channels last in memory; raises the error of an image that cannot be read."""
     for batch in loader:

@@ -65,7 +65,7 @@ def launched() -> tuple[int, int]:
 def joined() -> Iterator[Processes]:
     """Meet the other processes: one a GPU by NCCL, or on CPUs by gloo; alone, there is nobody to meet.
 
-    Raises `Unavailable` when there are more processes than GPUs.
+    Who has met already stays. Raises `Unavailable` when there are more processes than GPUs.
     """
     import torch
     from torch import distributed
@@ -77,7 +77,7 @@ def joined() -> Iterator[Processes]:
     if gpus:
         torch.cuda.set_device(place)
     processes = Processes(number, count, f"cuda:{place}" if gpus else "cpu")
-    if count == 1:
+    if count == 1 or distributed.is_initialized():
         yield processes
         return
     distributed.init_process_group("nccl" if gpus else "gloo")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -29,6 +29,8 @@ class PaperTraining(Part):
     batch: images of one optimiser step, over all processes. images_at_once: those of them that one process puts through the network
     together, and so those that batch-norm sees.
     """
+
+    part: ClassVar[str] = "reference"  # of a recipe
 
     method: Literal["paper"] = "paper"
     epochs: int = Field(default=450, ge=1)
@@ -57,15 +59,50 @@ class PaperTraining(Part):
         together = processes * self.images_at_once
         if self.batch % together:
             raise BadSetting(
-                f"reference.batch must be a multiple of {processes} process{'es' * (processes > 1)} x "
-                f"reference.images_at_once = {self.images_at_once}",
+                f"{self.part}.batch must be a multiple of {processes} process{'es' * (processes > 1)} x "
+                f"{self.part}.images_at_once = {self.images_at_once}",
                 found=self.batch,
                 cure="lower images_at_once to a divisor of each process's share",
             )
         if images < self.batch:
             raise BadSetting(
-                f"an epoch must fill one batch of reference.batch = {self.batch} images",
+                f"an epoch must fill one batch of {self.part}.batch = {self.batch} images",
                 found=images,
                 cure="lower batch",
             )
         return Plan(images // self.batch, self.batch // together)
+
+
+class Finetuning(Part):
+    """What every finetuning has, however it is trained.
+
+    repeats: by how many seeds each network is trained, the recipe's and those after it. hard, temperature: of `Ekd`. scratch_networks: so
+    many networks of the library are also trained from scratch, as the reference is, for `scratch_epochs` (by default the reference's), and
+    finetuned for `long_epochs` (by default as many; 0: not), on all images.
+    """
+
+    repeats: int = Field(default=1, ge=1)
+    hard: float = Field(default=0.5, ge=0, le=1)
+    temperature: float = Field(default=1.0, gt=0)
+    scratch_networks: int = Field(default=0, ge=0)
+    scratch_epochs: int | None = Field(default=None, ge=1)
+    long_epochs: int | None = Field(default=None, ge=0)
+
+
+class PaperFinetuning(Finetuning, PaperTraining):
+    """The paper's finetuning (EKD): `method = "paper"`, a `PaperTraining` with the changes that A.1 names.
+
+    From the paper: a decay of 0.9 every 2 epochs, a fifth of the learning rate, no dropout, stochastic depth nor RandAugment, and 15
+    to 50 epochs, of which this is the most. All else is as for the reference. hard and temperature are ours.
+    """
+
+    part: ClassVar[str] = "finetune"
+    images: ClassVar[int] = 0  # all of them in every epoch
+
+    epochs: int = Field(default=50, ge=1)
+    learning_rate: float = Field(default=0.096 / 5, gt=0)
+    decay: float = Field(default=0.9, gt=0, le=1)
+    decay_epochs: float = Field(default=2, gt=0)
+    dropout: float = Field(default=0, ge=0, lt=1)
+    stochastic_depth: float = Field(default=0, ge=0, lt=1)
+    randaugment: str = Field(default="", pattern=r"^(rand(-[a-z]+[0-9.]*)*)?$")

@@ -6,6 +6,7 @@ import io
 import pickle
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch.nn import functional as f
 from torch.nn.parallel import DistributedDataParallel
 
 from donna_hw.blocks.torch_module import GraphModule
+from donna_hw.distillation.ekd_loss import ekd_loss
 from donna_hw.errors import BadFile
 from donna_hw.files import write_atomic
 from donna_hw.training.loading import Batch
@@ -55,16 +57,30 @@ def schedule_of(optimiser: torch.optim.Optimizer, settings: PaperTraining) -> An
     )
 
 
+@dataclass(frozen=True)
+class Teacher:
+    """The network whose soft labels a student learns beside the hard ones, and the two settings of `Ekd`."""
+
+    network: nn.Module
+    hard: float
+    temperature: float
+
+
 class Trainee:
     """A network in training in one process, alike in all of them.
 
     network: the weights as they are trained; averaged: their exponential average, batch-norm statistics included, after every step.
+    With a teacher, it learns by end-to-end distillation from the images that the teacher sees.
     """
 
-    def __init__(self, network: GraphModule, settings: PaperTraining, processes: Processes) -> None:
+    def __init__(
+        self, network: GraphModule, settings: PaperTraining, processes: Processes, teacher: Teacher | None = None
+    ) -> None:
         from timm.utils import ModelEmaV3
 
-        self.settings, self.processes = settings, processes
+        self.settings, self.processes, self.teacher = settings, processes, teacher
+        if teacher is not None:
+            teacher.network.to(processes.device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self.network = network.to(processes.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = ModelEmaV3(self.network, settings.ema_decay)
         regularise(self.network, settings.dropout, settings.stochastic_depth)
@@ -95,13 +111,22 @@ class Trainee:
             with self.joint.no_sync() if self.joint is not None and waits else nullcontext():
                 with torch.autocast(self.processes.kind, torch.float16, enabled=self.mixed):
                     logits = (self.joint or self.network)(images)
-                    loss = f.cross_entropy(logits, labels, label_smoothing=self.settings.label_smoothing)
+                    loss = self.loss(images, logits, labels)
                 self.scaler.scale(loss / len(batches)).backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.average.update(self.network)
         return torch.stack(losses).mean()
+
+    def loss(self, images: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean loss of a batch: of its labels, smoothed, and of the teacher's, if there is one."""
+        teacher, smoothing = self.teacher, self.settings.label_smoothing
+        if teacher is None:
+            return f.cross_entropy(logits, labels, label_smoothing=smoothing)
+        with torch.no_grad():
+            soft = teacher.network(images)
+        return ekd_loss(logits, labels, soft, teacher.hard, teacher.temperature, label_smoothing=smoothing)
 
     def save(self, path: Path, log: list[dict[str, float]]) -> None:
         """Write everything that the next epoch needs, atomically.

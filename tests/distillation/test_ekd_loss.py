@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 from torch.nn import functional as f
 
-from donna_hw.distillation.finetune import ekd_loss
+from donna_hw.distillation.ekd_loss import ekd_loss
 from donna_hw.recipe import FinetunePart
 
 GENERATOR = torch.Generator().manual_seed(0)

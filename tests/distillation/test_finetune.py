@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from small import InProcess, cut, few_digits, library_of_teacher, untrained_teac
 
 from donna_hw.blocks.torch_module import GraphModule, to_torch
 from donna_hw.data import Dataset
+from donna_hw.data.images import Augmentation
 from donna_hw.distillation.finetune import (
     Ekd,
     NetworkTask,
@@ -18,9 +20,9 @@ from donna_hw.distillation.finetune import (
     finetune,
     finetune_one,
     re_estimate,
-    save_lessons,
     stitched,
 )
+from donna_hw.distillation.lessons import made, prepared, save_images, save_lessons
 from donna_hw.distillation.training import Fit, outputs, top1_percent
 from donna_hw.distillation.weights import load_weights, save_weights
 from donna_hw.errors import BadFile
@@ -51,7 +53,7 @@ def start(tmp_path_factory: pytest.TempPathFactory, teacher: GraphModule, data: 
     library = library_of_teacher(SPACE, teacher, found.blocks)
     for stage, number in zip(SPACE.stages, OTHER.blocks, strict=True):
         save_weights(to_torch(SPACE.block_graph(stage, number), seed=number), library.weights_path(stage, number))
-    save_lessons(teacher, data, EKD, seed=1, folder=found.lessons)
+    save_lessons(teacher, data, EKD.fit.epochs, images=EKD.images, seed=1, folder=found.lessons)
     return found
 
 
@@ -87,8 +89,8 @@ def test_lessons_are_repeatable_and_ruled_by_their_seed(
     start: Start, teacher: GraphModule, data: Dataset, tmp_path: Path
 ) -> None:
     torch.manual_seed(99)
-    save_lessons(teacher, data, EKD, seed=1, folder=tmp_path / "again")
-    save_lessons(teacher, data, EKD, seed=2, folder=tmp_path / "other")
+    save_lessons(teacher, data, EKD.fit.epochs, images=EKD.images, seed=1, folder=tmp_path / "again")
+    save_lessons(teacher, data, EKD.fit.epochs, images=EKD.images, seed=2, folder=tmp_path / "other")
     names = sorted(path.name for path in start.lessons.iterdir())
     assert names == sorted(path.name for path in (tmp_path / "again").iterdir())
     for name in names:
@@ -110,6 +112,30 @@ def test_a_network_is_repeatable_bit_by_bit_and_its_accuracy_is_that_of_its_weig
     network = to_torch(SPACE.network(OTHER))
     load_weights(network, tmp_path / "one")
     assert top1_percent(network.to(memory_format=torch.channels_last), data.test) == one.curve_percent[-1]  # type: ignore[call-overload]
+
+
+def test_lessons_made_of_the_images_are_those_that_are_prepared(
+    start: Start, teacher: GraphModule, data: Dataset, tmp_path: Path
+) -> None:
+    """So a training that makes its own ends with the same bytes as one that reads them."""
+    augmented = replace(data, augmentation=Augmentation(crop=1, flip=True))
+    save_lessons(teacher, augmented, 2, images=40, seed=1, folder=tmp_path / "prepared")
+    save_images(augmented, tmp_path / "images")
+    one = prepared(tmp_path / "prepared")
+    other = made(tmp_path / "images", augmented.augmentation, teacher, images=40, seed=1)
+    for epoch in (0, 1, 0):
+        for expected, found in zip(one(epoch), other(epoch), strict=True):
+            assert expected is not None
+            assert found is not None
+            assert torch.equal(expected, found)
+    assert made(tmp_path / "images", augmented.augmentation, None)(0)[2] is None
+    starts = (
+        replace(start, lessons=tmp_path / "prepared"),
+        replace(start, lessons=tmp_path / "images", made_by=augmented.augmentation),
+    )
+    for number, begin in enumerate(starts):
+        finetune_one(task(begin, tmp_path / str(number)))
+    assert (tmp_path / "0").read_bytes() == (tmp_path / "1").read_bytes()
 
 
 def test_a_network_from_scratch_has_nothing_of_the_library(start: Start, tmp_path: Path) -> None:
@@ -149,7 +175,7 @@ def test_each_seed_and_training_from_scratch_are_trainings_of_their_own(start: S
 def test_finetuning_learns_its_lessons(start: Start, teacher: GraphModule, data: Dataset, tmp_path: Path) -> None:
     ekd = Ekd(Fit(12, 16, 0.01, 1000), images=0, hard=1.0)
     lessons = tmp_path / "lessons"
-    save_lessons(teacher, data, ekd, seed=1, folder=lessons)
+    save_lessons(teacher, data, ekd.fit.epochs, images=ekd.images, seed=1, folder=lessons)
     finetune_one(task(Start(start.blocks, start.reference, lessons), tmp_path / "w", ekd=ekd))
     network = to_torch(SPACE.network(OTHER))
     load_weights(network, tmp_path / "w")

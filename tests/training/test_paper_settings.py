@@ -17,7 +17,7 @@ from donna_hw.shipped import names
 from donna_hw.spaces import load_space
 from donna_hw.training.loading import augmentation
 from donna_hw.training.processes import Processes
-from donna_hw.training.settings import PaperTraining, Plan
+from donna_hw.training.settings import PaperFinetuning, PaperTraining, Plan
 from donna_hw.training.trainee import Trainee, optimiser_of, schedule_of
 
 torchvision.ready()
@@ -37,6 +37,7 @@ def test_the_imagenet_recipes_have_the_papers_values(name: str) -> None:
     assert (PAPER.epochs, PAPER.batch, PAPER.learning_rate) == (450, 1536, 0.096)
     assert recipe.space == name.removeprefix("imagenet_")
     assert recipe.distill.bkd().fit.__dict__ == {"epochs": 1, "batch": 256, "learning_rate": 0.01, "cosine_steps": 20}
+    assert recipe.finetune == PaperFinetuning()
     assert recipe.finetune.epochs == 50
     assert recipe.library.networks == (30 if recipe.space == "donna" else 20)
     assert recipe.search.samples == 2500

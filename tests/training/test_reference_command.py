@@ -157,7 +157,7 @@ def test_other_steps_are_refused_in_several_processes(
     monkeypatch.setenv("WORLD_SIZE", "2")
     code, _, error = main("distill", recipe(folder), "--out", "run")
     assert code == 2
-    assert "only `reference` runs in several processes; found '2 processes'" in error
+    assert "only `reference` and `finetune` run in several processes; found '2 processes'" in error
 
 
 def test_the_other_method_is_refused_in_several_processes(
