@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,12 +24,15 @@ from donna_hw.device import Device
 from donna_hw.distillation.blockwise import distill
 from donna_hw.distillation.finetune import Start, finetune, save_lessons
 from donna_hw.distillation.pool import Pool
-from donna_hw.distillation.reference import trained_reference
+from donna_hw.distillation.reference import reference_top1, trained_reference
 from donna_hw.errors import BadSetting, UnknownName
 from donna_hw.files import locked, write_atomic
 from donna_hw.libraries import ArchitectureLibrary, BlockLibrary, qualities_of
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.predictor import LinearPredictor, fit_predictor
+from donna_hw.predictors.base import FittedPredictor
+from donna_hw.predictors.choice import d_optimal
+from donna_hw.predictors.fit import SMALLEST_LIBRARY, fit_predictor
+from donna_hw.predictors.kept import load_predictor
 from donna_hw.profiling.profile import measure_networks, profile_space
 from donna_hw.recipe import Recipe, find_recipe, keep_recipe
 from donna_hw.search.aim import Aim, Limit
@@ -45,7 +48,15 @@ from donna_hw.training.processes import launched
 from donna_hw.training.settings import PaperTraining
 from donna_hw.units import parse_quantity
 
-LATENCY_TEST, LIBRARY, RANDOM, STRATIFIED = 2, 3, 4, 5  # streams of randomness, each with a seed of its own
+LATENCY_TEST, LIBRARY, RANDOM, STRATIFIED, CANDIDATES = (
+    2,
+    3,
+    4,
+    5,
+    6,
+)  # streams of randomness, each with a seed of its own
+REFIT_ROLES = ("front", "random", "scaled")  # never test networks, which judge the predictor
+CANDIDATES_EACH = 50  # networks that the choice of one to finetune looks at
 
 
 @dataclass(frozen=True)
@@ -181,12 +192,32 @@ class Run:
         self.train_networks(self.stratified_rows(), "stratified")
         return self.architectures
 
-    def fit(self) -> LinearPredictor:
-        """Fit the accuracy predictor to the Architecture Library."""
-        rows, top1 = self.architectures.targets("library", at_least=5)
-        predictor = fit_predictor(qualities_of(self.qualities(), rows), top1, self.recipe.library.predictor)
-        predictor.save(self.folder / "predictor.toml", {"fitted_to": {"networks": len(rows)}})
+    def fit(self, *, with_front: bool = False) -> FittedPredictor:
+        """Fit the accuracy predictor to the Architecture Library and, `with_front`, to what has been finetuned for verification."""
+        part = self.recipe.library
+        rows, top1, roles = self.fit_targets(("library", *REFIT_ROLES) if with_front else ("library",))
+        ceiling = reference_top1(self.folder / "reference")
+        predictor = fit_predictor(qualities_of(self.qualities(), rows), top1, part.predictor, ceiling)
+        counts = {role: roles.count(role) for role in dict.fromkeys(roles)}
+        facts = {"fitted_to": {"networks": len(rows), "quality": part.quality, "roles": counts}}
+        predictor.save(self.folder / "predictor.toml", facts)
         return predictor
+
+    def fit_targets(self, roles: Sequence[str]) -> tuple[Rows, np.ndarray, list[str]]:
+        """Return (rows int [n, stages], top-1 % float [n], role [n]) of finetuned networks to fit to, each once, by its first role.
+
+        None is a test network. Raises `NothingToFit` below 5 of role `library`.
+        """
+        rows, top1 = self.architectures.targets("library", at_least=SMALLEST_LIBRARY)
+        found = dict(zip(map(tuple, rows.tolist()), top1.tolist(), strict=True))
+        first = dict.fromkeys(found, "library")
+        judges = {tuple(self.space.row(network)) for network in self.architectures.means("test", "stratified")}
+        for role in roles:
+            for network, (mean, _) in self.architectures.means(role).items():
+                row = tuple(self.space.row(network))
+                if row not in found and row not in judges:
+                    found[row], first[row] = mean, role
+        return np.array(list(found)), np.array(list(found.values())), list(first.values())
 
     def search(self) -> ParetoFront:
         """Search for the front and write it to `front.csv`."""
@@ -197,7 +228,7 @@ class Run:
 
     def aim(self) -> Aim:
         """Return what the recipe's search looks for."""
-        predictor = LinearPredictor.load(self.folder / "predictor.toml")
+        predictor = load_predictor(self.folder / "predictor.toml")
         costs = [self.cost(name) for name in self.recipe.cost_devices]
         limits = self.limits({cost.name: cost.unit for cost in costs})
         limited = [Limit(cost, limits[cost.name]) for cost in costs if cost.name in limits]
@@ -237,30 +268,48 @@ class Run:
     def library_rows(self) -> tuple[Rows, Rows]:
         """Return the networks to fit the predictor to and those to test it, int [n, stages] each.
 
+        By `library.choice = "d_optimal"` the networks to fit to, corners apart, are those of 50 times as many that tell most about a linear
+        predictor's weights. The test networks are the same by any choice.
+        """
+        library, test = self.uniform_rows()
+        if self.recipe.library.choice == "uniform":
+            return library, test
+        qualities, fixed = self.qualities(), self.corner_rows()[: len(library)]
+        known = {tuple(row) for rows in (fixed, test, self.stratified_rows()) for row in rows}
+        drawn = self.random_rows(CANDIDATES, min(CANDIDATES_EACH * len(library), self.space.size // 2))
+        drawn = drawn[[tuple(row) not in known for row in drawn]]
+        count = len(library) - len(fixed)
+        chosen = d_optimal(qualities_of(qualities, drawn), qualities_of(qualities, fixed), count)
+        return np.concatenate([fixed, drawn[chosen]]), test
+
+    def uniform_rows(self) -> tuple[Rows, Rows]:
+        """Return the networks to fit the predictor to, if chance chooses them, and those to test it, int [n, stages] each.
+
         All are drawn uniformly, as in the paper; if the recipe wants corners, the reference and the network of every axis's first value
         replace two of those to fit to, so that the predictor knows both ends; a corner with a diverged block is left out.
         """
-        sizes, space = self.recipe.library, self.space
+        sizes, corners = self.recipe.library, self.corner_rows()
         drawn = self.random_rows(LIBRARY, sizes.networks + sizes.test_networks + 2)
-        corners = (
-            np.unique([space.row(space.reference), [0] * len(space.columns)], axis=0)[::-1]
-            if sizes.corners
-            else drawn[:0]
-        )
-        corners = corners[np.isfinite(qualities_of(self.qualities(), corners)).all(axis=1)]
         others = drawn[~(drawn[:, None] == corners[None]).all(axis=2).any(axis=1)]
         rows = np.concatenate([corners, others])[: sizes.networks + sizes.test_networks]
         return rows[: sizes.networks], rows[sizes.networks :]
 
+    def corner_rows(self) -> Rows:
+        """Return the corners that the recipe wants in the library, int [2 or fewer, stages]: those of trained blocks only."""
+        space = self.space
+        corners = np.unique([space.row(space.reference), [0] * len(space.columns)], axis=0)[::-1]
+        usable = np.isfinite(qualities_of(self.qualities(), corners)).all(axis=1)
+        return np.asarray(corners[usable & self.recipe.library.corners])
+
     def stratified_rows(self) -> Rows:
-        """Return test networks spread evenly over the logarithm of MACs, int [n, stages], none of those of `library_rows`.
+        """Return test networks spread evenly over the logarithm of MACs, int [n, stages], none of those of `uniform_rows`.
 
         Uniform ones crowd in the middle; of 200 times as many, drawn uniformly too, these are the nearest to evenly spaced MACs.
         """
         count = self.recipe.library.stratified_networks
         if not count:
             return np.empty((0, len(self.space.columns)), np.int64)
-        known = {tuple(row) for rows in self.library_rows() for row in rows}
+        known = {tuple(row) for rows in self.uniform_rows() for row in rows}
         drawn = self.random_rows(STRATIFIED, min(200 * count, self.space.size // 2))
         drawn = drawn[[tuple(row) not in known for row in drawn]]
         macs = np.log(qualities_of(block_macs(self.space), drawn).sum(axis=1))

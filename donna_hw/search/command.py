@@ -10,7 +10,7 @@ from pathlib import Path
 from donna_hw.device import Device
 from donna_hw.errors import BadSetting, DonnaError
 from donna_hw.libraries import BlockLibrary
-from donna_hw.predictor import LinearPredictor
+from donna_hw.predictors.kept import load_predictor, metric_of
 from donna_hw.search.aim import Aim, Limit
 from donna_hw.search.diversity import diverse
 from donna_hw.search.front import ParetoFront
@@ -82,8 +82,10 @@ def _aimed(question: Question) -> tuple[Aim, list[LatencyTable]]:
     if settings.robust is not None:
         models = [Robust(model, settings.robust) for model in models]
         limited = [Limit(Robust(limit.cost, settings.robust), limit.highest) for limit in limited]
-    qualities = BlockLibrary(run / "block_library", space).qualities()
-    return Aim(space, qualities, LinearPredictor.load(run / "predictor.toml"), models, limited), seen
+    kept = run / "predictor.toml"
+    predictor, metric = load_predictor(kept), metric_of(kept)
+    qualities = BlockLibrary(run / "block_library", space).qualities(metric)
+    return Aim(space, qualities, predictor, models, limited), seen
 
 
 def _warn_of_other_chip(table: LatencyTable) -> None:

@@ -19,7 +19,7 @@ from donna_hw.data import load_dataset
 from donna_hw.distillation.training import top1_percent
 from donna_hw.distillation.weights import load_weights, read_weights
 from donna_hw.libraries import ArchitectureLibrary, BlockLibrary
-from donna_hw.predictor import LinearPredictor
+from donna_hw.predictors.kept import load_predictor
 from donna_hw.recipe import Recipe
 from donna_hw.spaces import load_space
 from donna_hw.table import LatencyTable
@@ -34,7 +34,7 @@ def csv(path: Path) -> pd.DataFrame:
 def test_a_run_leaves_every_file_and_each_reads_back(tiny_run: TinyRun) -> None:
     folder = tiny_run.folder
     assert Recipe.read(folder / "recipe.toml") == Recipe.read(tiny_run.recipe)
-    assert LinearPredictor.load(folder / "predictor.toml").kind == "monotone"
+    assert load_predictor(folder / "predictor.toml").kind == "monotone"
     for device in ("onnxruntime_cpu", "macs", "params"):
         (path,) = (
             p for p in (folder / "latency_tables" / device / "small_8px").glob("*.csv") if p.name.count(".") == 1
@@ -87,7 +87,7 @@ def test_verified_networks_are_those_of_the_front_and_as_many_random_ones(tiny_r
 
 def test_predictions_of_the_library_are_left_out_ones(tiny_run: TinyRun) -> None:
     found = csv(tiny_run.folder / "predictor_test.csv")
-    predictor = LinearPredictor.load(tiny_run.folder / "predictor.toml")
+    predictor = load_predictor(tiny_run.folder / "predictor.toml")
     errors = found["predicted_percent"] - found["top1_percent"]
     assert np.sqrt((errors**2).mean()) == pytest.approx(predictor.noise, rel=1e-9)
 

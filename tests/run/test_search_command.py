@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 from tiny_run import Main, TinyRun
 
-from donna_hw.predictor import LinearPredictor
+from donna_hw.predictors.kept import load_predictor
+from donna_hw.predictors.linear import LinearPredictor
 from donna_hw.search.command import Question, search_space
 from donna_hw.search.methods import SearchSettings
 
@@ -41,7 +42,8 @@ def found(main: Main, run: TinyRun, *more: str, out: Path) -> pd.DataFrame:
 def predict_that_every_block_counts(run: TinyRun) -> None:
     """Replace the predictor: fitted to a handful of networks trained for a moment, it may find that no block matters."""
     path = run.folder / "predictor.toml"
-    fitted = LinearPredictor.load(path)
+    fitted = load_predictor(path)
+    assert isinstance(fitted, LinearPredictor)
     replace(fitted, weights=np.ones_like(fitted.weights)).save(path, {})
 
 
