@@ -12,7 +12,7 @@ from donna_hw.distillation.blockwise import Bkd
 from donna_hw.distillation.finetune import Ekd
 from donna_hw.distillation.training import Fit
 from donna_hw.errors import BadSetting
-from donna_hw.files import Part, read_model, read_toml, write_toml
+from donna_hw.files import Part, read_model, write_toml
 from donna_hw.shipped import find
 from donna_hw.training.settings import PaperTraining
 
@@ -85,7 +85,8 @@ class FinetunePart(Part):
 class LibraryPart(Part):
     """The Architecture Library: networks to fit the predictor to (two of them corners of the space), others to test it.
 
-    choice: how networks to fit to are chosen. test_networks are drawn uniformly, stratified_networks evenly over MACs. quality: the metric of blocks that the predictor reads.
+    choice: how those to fit to are chosen. test_networks are drawn uniformly, stratified_networks evenly over MACs.
+    quality: the metric of blocks that the predictor reads.
     """
 
     networks: int = Field(ge=5)
@@ -188,7 +189,8 @@ def keep_recipe(recipe: Recipe, folder: Path) -> None:
     if not kept.exists():
         write_toml(kept, settings)
         return
-    difference = first_difference(read_toml(kept), settings)
+    # a key that is younger than the folder has its default there
+    difference = first_difference(Recipe.read(kept).model_dump(exclude_none=True), settings)
     if difference:
         key, old, new = difference
         raise BadSetting(

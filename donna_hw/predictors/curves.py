@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -67,7 +68,7 @@ def _order(pool: Networks, choice: str, steps: list[int], rng: np.random.Generat
     if choice == "uniform":
         return drawn
     order = drawn[: steps[0]]
-    for before, size in zip(steps, steps[1:], strict=False):
+    for before, size in pairwise(steps):
         rest = np.setdiff1d(np.arange(len(pool.top1_percent)), order)
         candidates = pool.qualities[rest]
         if choice == "d_optimal":

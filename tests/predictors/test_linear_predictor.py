@@ -172,7 +172,7 @@ def test_five_networks_are_enough_and_four_are_not() -> None:
 
 def test_an_unknown_kind_is_named_with_the_known_ones() -> None:
     with pytest.raises(
-        UnknownName, match=r"'ridge3'.*known: .*monotone, ridge, ridge2, ridge2_monotone.*did you mean 'ridge2'"
+        UnknownName, match=r"'ridge3'.*known: .*monotone, ridge, ridge2, ridge2_monotone.*did you mean 'ridge'"
     ):
         fit_predictor(*example(), "ridge3")
 
