@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import BadSetting, NothingToFit
 from donna_hw.predictors.base import ALPHAS, Array, additive, checked, log_quality, outside, save_fields
 
 KEPT = ("kind", "qualities", "top1_percent", "noise", "fitted_percent")
@@ -89,9 +89,12 @@ def fit_family(kind: str, qualities: Array, top1_percent: Array, noise: float | 
     if noise is None:
         predictions = _crossed(kind, qualities, top1_percent, min(FOLDS, len(top1_percent)))
         noise = float(np.sqrt(np.square(predictions - top1_percent).mean()))
-    with _quiet():
+    with _fitting(kind):
         model = FAMILIES[kind](len(top1_percent)).fit(x, top1_percent)
-    return FamilyPredictor(kind, qualities, top1_percent, noise, np.asarray(model.predict(x), float), model)
+        fitted = np.asarray(model.predict(x), float)
+    if not (np.isfinite(fitted).all() and np.isfinite(noise)):
+        raise NothingToFit(f"{kind} must fit to these networks", found="no finite accuracy", cure="choose another kind")
+    return FamilyPredictor(kind, qualities, top1_percent, noise, fitted, model)
 
 
 def _crossed(kind: str, qualities: Array, top1: Array, folds: int) -> Array:
@@ -99,7 +102,7 @@ def _crossed(kind: str, qualities: Array, top1: Array, folds: int) -> Array:
 
     x, parts = _features(kind, qualities), KFold(folds, shuffle=True, random_state=0)
     model = FAMILIES[kind](len(top1) - -(-len(top1) // folds))
-    with _quiet():
+    with _fitting(kind):
         return np.asarray(cross_val_predict(model, x, top1, cv=parts), float)
 
 
@@ -108,12 +111,18 @@ def _features(kind: str, qualities: Array) -> Array:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Hide that a fit stopped at its bounds or that a grid's point did not converge: cross-validation judges what came out."""
+def _fitting(kind: str) -> Iterator[None]:
+    """Hide that a fit stopped at its bounds or that a grid's point did not converge: cross-validation judges what came out.
+
+    Raises `NothingToFit` with what scikit-learn says where it gives up.
+    """
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter(
+            "ignore", RuntimeWarning
+        )  # LARS divides by nothing where all networks are equally accurate
         yield
 
 

@@ -9,7 +9,7 @@ import pytest
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import LeaveOneOut
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import BadSetting, NothingToFit
 from donna_hw.predictors.families import ADDITIVE, BAYESIAN, FAMILIES, fit_family
 
 
@@ -31,11 +31,16 @@ def test_each_explains_most_of_what_it_has_not_seen(kind: str) -> None:
     np.testing.assert_array_equal(again(unseen), (accuracy, std))
 
 
-@pytest.mark.parametrize("kind", FAMILIES)
+@pytest.mark.parametrize("kind", [kind for kind in FAMILIES if kind != "lars"])
 def test_five_networks_of_equal_accuracy_are_fitted_without_a_warning(kind: str) -> None:
     accuracy, std = fit_family(kind, example(5)[0], np.full(5, 70.0))(example(9, seed=2)[0])
     np.testing.assert_allclose(accuracy, 70, atol=1e-6)
     assert np.isfinite(std).all()
+
+
+def test_where_scikit_learn_gives_up_the_error_says_so() -> None:
+    with pytest.raises(NothingToFit, match=r"lars must fit to these networks; found .*choose another kind"):
+        fit_family("lars", example(5)[0], np.full(5, 70.0))
 
 
 @pytest.mark.parametrize("kind", [*ADDITIVE, "sum_of_nsr"])

@@ -27,13 +27,13 @@ def example(networks: int = 30, noise: float = 0.0, seed: int = 0) -> tuple[np.n
 
 
 def test_noiseless_data_give_back_their_weights() -> None:
-    predictor = fit_saturating(*example(), 99.0)
-    assert predictor.alpha == min(ALPHAS)
-    exact = fit_saturating(example()[0], 99 - np.exp(1 + np.log(example()[0]) @ TRUE), 99.0)
+    qualities, _ = example()
+    exact = fit_saturating(qualities, 92 - np.exp(1.5 + np.log(qualities) @ TRUE), 92.0)
+    assert (exact.alpha, exact.ceiling_percent) == (min(ALPHAS), 92.0)
     np.testing.assert_allclose(exact.weights / exact.scale, TRUE, rtol=1e-3)
     unseen, _ = example(seed=1)
-    np.testing.assert_allclose(exact(unseen)[0], 99 - np.exp(1 + np.log(unseen) @ TRUE), atol=2e-3)
-    assert not exact.extrapolates(example()[0]).any()
+    np.testing.assert_allclose(exact(unseen)[0], 92 - np.exp(1.5 + np.log(unseen) @ TRUE), atol=2e-3)
+    assert not exact.extrapolates(qualities).any()
 
 
 @settings(max_examples=40, deadline=None)
@@ -60,7 +60,7 @@ def test_the_two_halves_of_the_curve_meet_with_equal_slope() -> None:
     row = predictor.center.copy()
     row[0] += (wanted - predictor.intercept) / slopes[0]
     step = 1e-5
-    around = np.stack([row + [k * step / slopes[0], 0, 0] for k in (-1, 0, 1)])
+    around = np.stack([row + np.array([k * step / slopes[0], 0, 0]) for k in (-1, 0, 1)])
     below, at, above = predictor(np.exp(-around))[0]
     assert at == pytest.approx(predictor.ceiling_percent / 2, rel=1e-9)
     assert (above - at) / (at - below) == pytest.approx(1, rel=1e-4)
@@ -72,10 +72,8 @@ def test_outside_of_the_fit_it_says_so_stays_bounded_and_is_less_sure_of_worse_b
     predictor = fit_saturating(qualities, top1, 92.0)
     middle = np.exp(np.log(qualities).mean(axis=0))
     worse, better = (np.stack([middle * factor**k for k in range(6)]) for factor in (3.0, 1 / 3))
-    assert (
-        predictor.extrapolates(worse).tolist() == [False, False, True, True, True, True][: len(worse)]
-        or (predictor.extrapolates(worse)[-1])
-    )
+    for rows in (worse, better):
+        assert predictor.extrapolates(rows)[[0, -1]].tolist() == [False, True]
     accuracy, std = predictor(worse)
     assert (np.diff(accuracy) < 0).all()
     assert accuracy[-1] > 0
@@ -117,7 +115,8 @@ def test_a_network_at_the_ceiling_does_not_blow_the_fit_up() -> None:
     moved[top1.argmax()] = 92.0
     unseen, _ = example(seed=2)
     change = fit_saturating(qualities, moved, 92.0)(unseen)[0] - fit_saturating(qualities, top1, 92.0)(unseen)[0]
-    assert np.abs(change).max() < top1.std() / 2
+    assert np.abs(change).max() < top1.std()  # the network itself moved by that much
+    assert np.median(np.abs(change)) < top1.std() / 10
     perfect = fit_saturating(qualities, np.where(top1 > np.median(top1), 100.0, 99.0), 100.0)
     assert np.isfinite(perfect(unseen)[0]).all()
     assert perfect(unseen)[0].max() <= 100
