@@ -120,10 +120,13 @@ def _fitting(kind: str) -> Iterator[None]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.simplefilter(
-            "ignore", RuntimeWarning
-        )  # LARS divides by nothing where all networks are equally accurate
-        yield
+        # LARS divides by nothing where all networks are equally accurate
+        warnings.simplefilter("ignore", RuntimeWarning)
+        try:
+            yield
+        except ValueError as error:
+            rule = f"{kind} must fit to these networks"
+            raise NothingToFit(rule, found=str(error), cure="finetune more, or choose another kind") from None
 
 
 def _linear(kind: str, networks: int) -> Any:
