@@ -101,10 +101,11 @@ def test_the_deviation_is_propagated_through_the_link() -> None:
 
 def test_the_ceiling_is_the_teachers_unless_a_network_comes_near_it() -> None:
     top1 = np.array([80.0, 82.0, 84.0])
-    gap = top1.std()
+    gap = 1.0  # quartiles of 81 and 83
     assert ceiling_of(top1, 90.0) == (90.0, gap)
     assert ceiling_of(top1, 84.5) == (84 + gap, gap)
     assert ceiling_of(top1) == (84 + gap, gap)
+    assert ceiling_of(np.array([20.0, 80, 82, 82, 83, 84]), 90.0)[1] < 1.5  # a poor corner widens no gap
     assert ceiling_of(np.full(5, 70.0)) == (70.1, 0.1)
     assert ceiling_of(np.array([99.9, 100.0]), 99.0) == (100.0, 0.1)
 
