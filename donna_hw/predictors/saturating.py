@@ -85,9 +85,9 @@ class SaturatingPredictor:
 def ceiling_of(top1_percent: Array, asked_percent: float = 0.0) -> tuple[float, float]:
     """Return (ceiling, gap) in per cent of networks of these accuracies float [n], for a teacher of `asked_percent`, 0 for none.
 
-    gap: half of the accuracies' interquartile range, and at least 0.1. The ceiling is the teacher's accuracy, raised to one gap above the best
-    network where it lies lower, and at most 100. A network nearer to the ceiling than the gap, which only the 100 allows, counts as if it
-    were that far below, so that no logarithm is of nearly nothing and no network rules the fit.
+    gap: half of the accuracies' interquartile range, and at least 0.1. The ceiling is the teacher's accuracy, raised to one gap above
+    the best network where it lies lower, and at most 100. A network nearer to the ceiling than the gap, which only the 100 allows,
+    counts as if it were that far below, so that no logarithm is of nearly nothing and no network rules the fit.
     """
     low, high = np.percentile(top1_percent, [25, 75])  # no deviation: one poor corner of the space would widen it
     gap = max(float(high - low) / 2, LEAST_GAP_PERCENT)

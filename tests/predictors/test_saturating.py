@@ -117,7 +117,9 @@ def test_a_network_at_the_ceiling_does_not_blow_the_fit_up() -> None:
     unseen, _ = example(seed=2)
     change = fit_saturating(qualities, moved, 92.0)(unseen)[0] - fit_saturating(qualities, top1, 92.0)(unseen)[0]
     assert np.abs(change).max() < top1.std()  # the network itself moved by that much
-    assert np.median(np.abs(change)) < top1.std() / 10
+    near = moved - 1e-3 * (moved == 92.0)
+    change = fit_saturating(qualities, moved, 92.0)(unseen)[0] - fit_saturating(qualities, near, 92.0)(unseen)[0]
+    assert np.abs(change).max() < 0.01  # at the ceiling is hardly another thing than nearly there
     perfect = fit_saturating(qualities, np.where(top1 > np.median(top1), 100.0, 99.0), 100.0)
     assert np.isfinite(perfect(unseen)[0]).all()
     assert perfect(unseen)[0].max() <= 100
