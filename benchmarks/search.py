@@ -28,7 +28,7 @@ import numpy as np
 from donna_hw import exact_front, fit_predictor, load_space, nsga2
 from donna_hw.costs.model import CostModel, CostParts
 from donna_hw.costs.table_cost import TableCost
-from donna_hw.predictor import LinearPredictor
+from donna_hw.predictors.base import FittedPredictor
 from donna_hw.search.aim import Aim
 from donna_hw.search.front import ParetoFront, front_of
 from donna_hw.search.gap import bounded, seeds_of
@@ -54,7 +54,7 @@ def made_qualities(seed: int) -> tuple[np.ndarray, ...]:
     return tuple(np.clip(np.exp(log), 0.001, 0.95) for log in logs)
 
 
-def made_predictor(qualities: tuple[np.ndarray, ...], kind: str, seed: int) -> LinearPredictor:
+def made_predictor(qualities: tuple[np.ndarray, ...], kind: str, seed: int) -> FittedPredictor:
     """Return a predictor fitted to made networks."""
     rng, rows = np.random.default_rng(seed), SPACE.random_rows(60, seed)
     seen = np.stack([own[rows[:, i]] for i, own in enumerate(qualities)], axis=1)

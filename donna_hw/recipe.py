@@ -83,7 +83,8 @@ class FinetunePart(Finetuning):
 class LibraryPart(Part):
     """The Architecture Library: networks to fit the predictor to (two of them corners of the space), others to test it.
 
-    test_networks are drawn uniformly, stratified_networks evenly over MACs. quality: the metric of blocks that the predictor reads.
+    choice: how those to fit to are chosen. test_networks are drawn uniformly, stratified_networks evenly over MACs.
+    quality: the metric of blocks that the predictor reads.
     """
 
     networks: int = Field(ge=5)
@@ -91,7 +92,23 @@ class LibraryPart(Part):
     stratified_networks: int = Field(default=0, ge=0)
     corners: bool = True
     quality: Literal["nsr", "l1", "loss", "error_percent", "kl"] = "nsr"
-    predictor: Literal["monotone", "ridge2", "ridge2_monotone"] = "monotone"
+    choice: Literal["uniform", "d_optimal"] = "uniform"
+    predictor: Literal[
+        "monotone",
+        "ridge2",
+        "ridge2_monotone",
+        "saturating",
+        "ridge",
+        "lasso",
+        "lars",
+        "svm",
+        "adaboost",
+        "gradient_boosting",
+        "bagging",
+        "gaussian_process",
+        "bayesian_ridge",
+        "sum_of_nsr",
+    ] = "monotone"
 
 
 class SearchPart(Part):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +20,13 @@ from donna_hw.data.image_folder import check_size
 from donna_hw.device import Device
 from donna_hw.distillation.blockwise import distill
 from donna_hw.distillation.pool import Pool
+from donna_hw.distillation.reference import reference_top1
 from donna_hw.errors import BadSetting, UnknownName
 from donna_hw.files import locked, write_atomic
 from donna_hw.libraries import ArchitectureLibrary, BlockLibrary, qualities_of
-from donna_hw.predictor import LinearPredictor, fit_predictor
+from donna_hw.predictors.base import FittedPredictor
+from donna_hw.predictors.fit import SMALLEST_LIBRARY, fit_predictor
+from donna_hw.predictors.kept import load_predictor
 from donna_hw.profiling.profile import measure_networks, profile_space
 from donna_hw.recipe import Recipe, find_recipe, keep_recipe
 from donna_hw.running import rows as drawn
@@ -38,6 +41,8 @@ from donna_hw.table import LatencyTable
 from donna_hw.tables import table_in
 from donna_hw.training.processes import joined, launched
 from donna_hw.units import parse_quantity
+
+REFIT_ROLES = ("front", "random", "scaled")  # never test networks, which judge the predictor
 
 
 @dataclass(frozen=True)
@@ -116,15 +121,32 @@ class Run(RunFolder):
                 self.train_networks(scratch, "long")
         return self.architectures
 
-    def fit(self) -> LinearPredictor:
-        """Fit the accuracy predictor to the Architecture Library."""
-        rows, top1 = self.architectures.targets("library", at_least=5)
-        predictor = fit_predictor(qualities_of(self.qualities(), rows), top1, self.recipe.library.predictor)
-        predictor.save(
-            self.folder / "predictor.toml",
-            {"fitted_to": {"networks": len(rows), "quality": self.recipe.library.quality}},
-        )
+    def fit(self, *, with_front: bool = False) -> FittedPredictor:
+        """Fit the accuracy predictor to the Architecture Library and, `with_front`, to what has been finetuned for verification."""
+        part = self.recipe.library
+        rows, top1, roles = self.fit_targets(("library", *REFIT_ROLES) if with_front else ("library",))
+        ceiling = reference_top1(self.folder / "reference")
+        predictor = fit_predictor(qualities_of(self.qualities(), rows), top1, part.predictor, ceiling)
+        counts = {role: roles.count(role) for role in dict.fromkeys(roles)}
+        facts = {"fitted_to": {"networks": len(rows), "quality": part.quality, "roles": counts}}
+        predictor.save(self.folder / "predictor.toml", facts)
         return predictor
+
+    def fit_targets(self, roles: Sequence[str]) -> tuple[Rows, np.ndarray, list[str]]:
+        """Return (rows int [n, stages], top-1 % float [n], role [n]) of finetuned networks to fit to, each once, by its first role.
+
+        None is a test network. Raises `NothingToFit` below 5 of role `library`.
+        """
+        rows, top1 = self.architectures.targets("library", at_least=SMALLEST_LIBRARY)
+        found = dict(zip(map(tuple, rows.tolist()), top1.tolist(), strict=True))
+        first = dict.fromkeys(found, "library")
+        judges = {tuple(self.space.row(network)) for network in self.architectures.means("test", "stratified")}
+        for role in roles:
+            for network, (mean, _) in self.architectures.means(role).items():
+                row = tuple(self.space.row(network))
+                if row not in found and row not in judges:
+                    found[row], first[row] = mean, role
+        return np.array(list(found)), np.array(list(found.values())), list(first.values())
 
     def search(self) -> ParetoFront:
         """Search for the front and write it to `front.csv`."""
@@ -135,7 +157,7 @@ class Run(RunFolder):
 
     def aim(self) -> Aim:
         """Return what the recipe's search looks for."""
-        predictor = LinearPredictor.load(self.folder / "predictor.toml")
+        predictor = load_predictor(self.folder / "predictor.toml")
         costs = [self.cost(name) for name in self.recipe.cost_devices]
         limits = self.limits({cost.name: cost.unit for cost in costs})
         limited = [Limit(cost, limits[cost.name]) for cost in costs if cost.name in limits]
@@ -160,6 +182,13 @@ class Run(RunFolder):
     def library_rows(self) -> tuple[Rows, Rows]:
         """Return the networks to fit the predictor to and those to test it; see `rows.library_rows`."""
         return drawn.library_rows(self)
+
+    def corner_rows(self) -> Rows:
+        """Return the corners that the recipe wants in the library, int [2 or fewer, stages]: those of trained blocks only."""
+        space = self.space
+        corners = np.unique([space.row(space.reference), [0] * len(space.columns)], axis=0)[::-1]
+        usable = np.isfinite(qualities_of(self.qualities(), corners)).all(axis=1)
+        return np.asarray(corners[usable & self.recipe.library.corners])
 
     def stratified_rows(self) -> Rows:
         """Return test networks spread evenly over MACs; see `rows.stratified_rows`."""

@@ -11,6 +11,7 @@ from donna_hw.costs.table_cost import TableCost
 from donna_hw.errors import NothingToFit
 from donna_hw.files import read_text, write_atomic
 from donna_hw.libraries import APART, ROLES, qualities_of
+from donna_hw.predictors.kept import load_predictor, roles_of
 from donna_hw.run import Run
 from donna_hw.running.rows import RANDOM
 from donna_hw.search.front import ParetoFront
@@ -44,24 +45,22 @@ def verify(run: Run, front: ParetoFront) -> pd.DataFrame:
 
 
 def check_predictor(run: Run) -> pd.DataFrame:
-    """Return, and write to `predictor_test.csv`, predicted and measured top-1 of the library's networks and of the test networks.
+    """Return, and write to `predictor_test.csv`, predicted and measured top-1 of the networks fitted to and of the test networks.
 
-    One line a network: role, network, predicted and measured top-1 in per cent, its MACs and parameters as the rivals. A network of
-    role `library` is predicted by a predictor fitted to the others.
+    One line a network: role, network, predicted and measured top-1 in per cent, its MACs and parameters as the rivals. A network that the
+    predictor was fitted to, each of another role than `test`, is predicted by a predictor fitted to the others.
     """
-    from donna_hw.predictor import LinearPredictor, left_out
-
-    predictor = LinearPredictor.load(run.folder / "predictor.toml")
-    qualities, frames = run.qualities(), []
-    for role in ("library", "test"):
-        if role == "test" and not run.recipe.library.test_networks:
-            continue
-        rows, top1 = run.architectures.targets(role, at_least=1)
-        found = qualities_of(qualities, rows)
-        predicted = left_out(found, top1, predictor.kind, predictor.alpha) if role == "library" else predictor(found)[0]
-        columns = {"role": role, "network": _names(run, rows), "predicted_percent": predicted, "top1_percent": top1}
-        frames.append(pd.DataFrame(columns | {name: run.cost(name).mean(rows) for name in run.recipe.counters}))
-    frame = pd.concat(frames, ignore_index=True)
+    path = run.folder / "predictor.toml"
+    predictor, qualities = load_predictor(path), run.qualities()
+    rows, top1, roles = run.fit_targets(roles_of(path))
+    predicted = predictor.left_out(qualities_of(qualities, rows), top1)
+    if run.recipe.library.test_networks:
+        others, measured = run.architectures.targets("test", at_least=1)
+        predicted = np.concatenate([predicted, predictor(qualities_of(qualities, others))[0]])
+        rows, top1 = np.concatenate([rows, others]), np.concatenate([top1, measured])
+        roles = roles + ["test"] * len(others)
+    columns = {"role": roles, "network": _names(run, rows), "predicted_percent": predicted, "top1_percent": top1}
+    frame = pd.DataFrame(columns | {name: run.cost(name).mean(rows) for name in run.recipe.counters})
     write_atomic(run.folder / "predictor_test.csv", frame.to_csv(index=False, lineterminator="\n"))
     return frame
 

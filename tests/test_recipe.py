@@ -141,7 +141,8 @@ def test_fewer_samples_than_a_population_are_refused_before_any_training(tmp_pat
 
 def test_an_unknown_predictor_is_refused_before_any_training(tmp_path: Path) -> None:
     with pytest.raises(
-        BadSetting, match=r"library\.predictor: .*'monotone', 'ridge2' or 'ridge2_monotone'.*found 'ridge3'"
+        BadSetting,
+        match=r"library\.predictor: .*'monotone', 'ridge2', 'ridge2_monotone', .*'sum_of_nsr'.*found 'ridge3'",
     ):
         read(tmp_path, LEAST.replace("networks = 5", "networks = 5, predictor = 'ridge3'"))
 

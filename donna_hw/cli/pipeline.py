@@ -75,7 +75,8 @@ def finetune(recipe: str, out: Path | None, seed: int | None) -> None:
 @RECIPE
 @OUT
 @SEED
-def fit(recipe: str, out: Path | None, seed: int | None) -> None:
+@click.option("--with-front", is_flag=True, help="Fit to the verified networks too, not only to the library's.")
+def fit(recipe: str, out: Path | None, seed: int | None, *, with_front: bool) -> None:
     """Fit RECIPE's accuracy predictor and judge it.
 
     Prints how well it orders networks, beside MACs and parameters alone.
@@ -85,7 +86,7 @@ def fit(recipe: str, out: Path | None, seed: int | None) -> None:
 
     with open_run(recipe, out, seed) as run:
         run.count()
-        run.fit()
+        run.fit(with_front=with_front)
         click.echo("\n".join(predictor_lines(run)))
 
 

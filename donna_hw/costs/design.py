@@ -14,9 +14,17 @@ def most_informative(cost: FittedCost, candidates: Rows, count: int) -> np.ndarr
     Greedy: each next network is the one that lowers the mean variance of the candidates' log costs most, given those chosen before
     (A-optimal design, which needs no measured value). Candidates should be drawn uniformly from what will be searched.
     """
-    left, noise = cost.covariance(candidates)
+    return most_telling(*cost.covariance(candidates), count)
+
+
+def most_telling(covariance: np.ndarray, noise: np.ndarray, count: int) -> np.ndarray:
+    """Return the numbers of `count` candidates, int [count], whose measurement lowers the mean variance of all of them most.
+
+    covariance: float [n, n], of what is to be known; noise: float [n], the variance of one measurement beside it. Greedy.
+    """
+    left = covariance
     chosen: list[int] = []
-    for _ in range(min(count, len(candidates))):
+    for _ in range(min(count, len(covariance))):
         gains = (left**2).sum(axis=0) / (np.diag(left) + noise)
         gains[chosen] = -np.inf
         best = int(np.argmax(gains))

@@ -34,14 +34,10 @@ def summary_markdown(run: Run) -> str:
 def predictor_lines(run: Run) -> list[str]:
     """Return the ranking of the predictor and of its rivals, on test networks where there are some, else by leave-one-out."""
     frame = check_predictor(run)
-    library = frame[frame["role"] == "library"]
+    library = frame[frame["role"] != "test"]  # the library, and the front if the predictor was fitted again with it
     tested = frame[frame["role"] == "test"] if (frame["role"] == "test").sum() >= 3 else library
     measured = tested["top1_percent"].to_numpy()
-    how = (
-        "networks it was not fitted to"
-        if tested is not library
-        else "networks of the library, each left out of its own fit"
-    )
+    how = "networks it was not fitted to" if tested is not library else "of them, each left out of its own fit"
     kind = run.recipe.library.predictor
     rivals = {}
     for name in run.recipe.counters:

@@ -7,29 +7,54 @@ import numpy as np
 from donna_hw.costs.kept import corrected
 from donna_hw.errors import BadSetting
 from donna_hw.libraries import qualities_of
+from donna_hw.predictors.choice import d_optimal
 from donna_hw.running.folder import RunFolder
 from donna_hw.spaces.members import block_macs
 from donna_hw.spaces.space import Rows
 from donna_hw.tables import table_in
 
-LATENCY_TEST, LIBRARY, RANDOM, STRATIFIED = 2, 3, 4, 5  # streams of randomness, each with a seed of its own
+# streams of randomness, each with a seed of its own
+LATENCY_TEST, LIBRARY, RANDOM, STRATIFIED, CANDIDATES = 2, 3, 4, 5, 6
+CANDIDATES_EACH = 50  # networks that the choice of one to finetune looks at
 
 
 def library_rows(run: RunFolder) -> tuple[Rows, Rows]:
     """Return the networks to fit the predictor to and those to test it, int [n, stages] each.
 
+    By `library.choice = "d_optimal"` the networks to fit to, corners apart, are those of 50 times as many that tell most about a linear
+    predictor's weights. The test networks are the same by any choice.
+    """
+    library, test = uniform_rows(run)
+    if run.recipe.library.choice == "uniform":
+        return library, test
+    qualities, fixed = run.qualities(), corner_rows(run)[: len(library)]
+    known = {tuple(row) for rows in (fixed, test, stratified_rows(run)) for row in rows}
+    drawn = random_rows(run, CANDIDATES, min(CANDIDATES_EACH * len(library), run.space.size // 2))
+    drawn = drawn[[tuple(row) not in known for row in drawn]]
+    count = len(library) - len(fixed)
+    chosen = d_optimal(qualities_of(qualities, drawn), qualities_of(qualities, fixed), count)
+    return np.concatenate([fixed, drawn[chosen]]), test
+
+
+def uniform_rows(run: RunFolder) -> tuple[Rows, Rows]:
+    """Return the networks to fit the predictor to, if chance chooses them, and those to test it, int [n, stages] each.
+
     All are drawn uniformly, as in the paper; if the recipe wants corners, the reference and the network of every axis's first value
     replace two of those to fit to, so that the predictor knows both ends; a corner with a diverged block is left out.
     """
-    sizes, space = run.recipe.library, run.space
+    sizes, corners = run.recipe.library, corner_rows(run)
     drawn = random_rows(run, LIBRARY, sizes.networks + sizes.test_networks + 2)
-    corners = (
-        np.unique([space.row(space.reference), [0] * len(space.columns)], axis=0)[::-1] if sizes.corners else drawn[:0]
-    )
-    corners = corners[np.isfinite(qualities_of(run.qualities(), corners)).all(axis=1)]
     others = drawn[~(drawn[:, None] == corners[None]).all(axis=2).any(axis=1)]
     rows = np.concatenate([corners, others])[: sizes.networks + sizes.test_networks]
     return rows[: sizes.networks], rows[sizes.networks :]
+
+
+def corner_rows(run: RunFolder) -> Rows:
+    """Return the corners that the recipe wants in the library, int [2 or fewer, stages]: those of trained blocks only."""
+    space = run.space
+    corners = np.unique([space.row(space.reference), [0] * len(space.columns)], axis=0)[::-1]
+    usable = np.isfinite(qualities_of(run.qualities(), corners)).all(axis=1)
+    return np.asarray(corners[usable & run.recipe.library.corners])
 
 
 def scratch_rows(run: RunFolder) -> Rows:
@@ -40,14 +65,14 @@ def scratch_rows(run: RunFolder) -> Rows:
 
 
 def stratified_rows(run: RunFolder) -> Rows:
-    """Return test networks spread evenly over the logarithm of MACs, int [n, stages], none of those of `library_rows`.
+    """Return test networks spread evenly over the logarithm of MACs, int [n, stages], none of those of `uniform_rows`.
 
     Uniform ones crowd in the middle; of 200 times as many, drawn uniformly too, these are the nearest to evenly spaced MACs.
     """
     count = run.recipe.library.stratified_networks
     if not count:
         return np.empty((0, len(run.space.columns)), np.int64)
-    known = {tuple(row) for rows in library_rows(run) for row in rows}
+    known = {tuple(row) for rows in uniform_rows(run) for row in rows}
     drawn = random_rows(run, STRATIFIED, min(200 * count, run.space.size // 2))
     drawn = drawn[[tuple(row) not in known for row in drawn]]
     macs = np.log(qualities_of(block_macs(run.space), drawn).sum(axis=1))

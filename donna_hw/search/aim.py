@@ -10,7 +10,7 @@ import numpy as np
 from donna_hw.costs.model import CostModel
 from donna_hw.errors import BadSetting
 from donna_hw.libraries import qualities_of
-from donna_hw.predictor import AccuracyPredictor
+from donna_hw.predictors.base import AccuracyPredictor
 from donna_hw.spaces.space import Rows, Space
 
 

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from donna_hw.device import Device
 from donna_hw.errors import BadSetting, DonnaError
-from donna_hw.files import read_toml
 from donna_hw.libraries import BlockLibrary
-from donna_hw.predictor import LinearPredictor
+from donna_hw.predictors.kept import load_predictor, metric_of
 from donna_hw.search.aim import Aim, Limit
 from donna_hw.search.diversity import diverse
 from donna_hw.search.front import ParetoFront
@@ -83,9 +82,10 @@ def _aimed(question: Question) -> tuple[Aim, list[LatencyTable]]:
     if settings.robust is not None:
         models = [Robust(model, settings.robust) for model in models]
         limited = [Limit(Robust(limit.cost, settings.robust), limit.highest) for limit in limited]
-    predictor = LinearPredictor.load(run / "predictor.toml")
-    metric = read_toml(run / "predictor.toml").get("fitted_to", {}).get("quality", "nsr")
-    return Aim(space, BlockLibrary(run / "block_library", space).qualities(metric), predictor, models, limited), seen
+    kept = run / "predictor.toml"
+    predictor, metric = load_predictor(kept), metric_of(kept)
+    qualities = BlockLibrary(run / "block_library", space).qualities(metric)
+    return Aim(space, qualities, predictor, models, limited), seen
 
 
 def _warn_of_other_chip(table: LatencyTable) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 
 from donna_hw.costs.model import CostModel, picked
 from donna_hw.errors import NothingToFit
-from donna_hw.predictor import AccuracyPredictor, LinearPredictor
+from donna_hw.predictors.base import AccuracyPredictor
+from donna_hw.predictors.linear import LinearPredictor
 from donna_hw.quadratic import Quadratic
 from donna_hw.search.aim import Aim, Limit
 from donna_hw.search.exact import exact_front, why_not_exact

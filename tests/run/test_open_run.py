@@ -31,3 +31,15 @@ def test_another_seed_is_another_run_with_a_folder_and_a_command_of_its_own() ->
         assert run.command == "donna-hw run recipes/tiny.toml --seed 5"
     with pytest.raises(BadSetting, match="seed = 5"), open_run("tiny.toml", out=Path("runs/tiny-seed5")):
         pass
+
+
+def test_a_folder_that_is_older_than_a_key_of_recipes_has_its_default() -> None:
+    with open_run("tiny.toml") as run:
+        kept = run.folder / "recipe.toml"
+    assert 'choice = "uniform"\n' in kept.read_text()
+    kept.write_text(kept.read_text().replace('choice = "uniform"\n', ""))
+    with open_run("tiny.toml") as run:
+        assert run.recipe.library.choice == "uniform"
+    Path("tiny.toml").write_text(RECIPE.replace("[library]\n", '[library]\nchoice = "d_optimal"\n'))
+    with pytest.raises(BadSetting, match=r"library\.choice = 'uniform'.*found 'd_optimal'"), open_run("tiny.toml"):
+        pass

@@ -90,3 +90,26 @@ def test_every_purpose_has_its_own_networks_and_every_seed_too(tmp_path: Path) -
     assert tuples(run.random_rows(LATENCY_TEST, 20)) == draws[0]
     other = replace(run, recipe=run.recipe.model_copy(update={"seed": 4}))
     assert tuples(other.random_rows(LATENCY_TEST, 20)) != draws[0]
+
+
+def test_the_choice_of_networks_changes_no_test_network(tmp_path: Path) -> None:
+    library = LibraryPart(networks=12, test_networks=30, stratified_networks=6)
+    (tmp_path / "one").mkdir()
+    run = run_with(tmp_path / "one", {("stage1", 7)}, library)
+    blocks = run.blocks.journal
+    text, rng = blocks.path.read_text().splitlines(), np.random.default_rng(0)
+    spread = [line.replace("0.5", f"{rng.uniform(0.05, 1):.4f}") for line in text]  # equal blocks tell nothing apart
+    blocks.path.write_text("\n".join(spread) + "\n")
+    chosen = replace(
+        run, recipe=run.recipe.model_copy(update={"library": library.model_copy(update={"choice": "d_optimal"})})
+    )
+    (drawn, test), (telling, same) = run.library_rows(), chosen.library_rows()
+    assert test.tolist() == same.tolist()
+    assert run.stratified_rows().tolist() == chosen.stratified_rows().tolist()
+    assert tuples(telling)[:2] == tuples(drawn)[:2]  # the corners
+    assert len(set(tuples(telling))) == 12
+    assert not set(tuples(telling)) & {*tuples(test), *tuples(run.stratified_rows())}
+    assert np.isfinite(qualities_of(run.qualities(), telling)).all()
+    logs = [-np.log(qualities_of(run.qualities(), rows)) for rows in (drawn, telling)]
+    spread_of = [np.linalg.slogdet(np.cov(each.T))[1] for each in logs]
+    assert spread_of[1] > spread_of[0]

@@ -18,8 +18,10 @@ from donna_hw.blocks.torch_module import to_torch
 from donna_hw.data import load_dataset
 from donna_hw.distillation.training import top1_percent
 from donna_hw.distillation.weights import load_weights, read_weights
-from donna_hw.libraries import ArchitectureLibrary, BlockLibrary
-from donna_hw.predictor import LinearPredictor
+from donna_hw.libraries import ArchitectureLibrary, BlockLibrary, qualities_of
+from donna_hw.predictors.fit import fit_predictor
+from donna_hw.predictors.kept import load_predictor
+from donna_hw.predictors.saturating import SaturatingPredictor
 from donna_hw.recipe import Recipe
 from donna_hw.spaces import load_space
 from donna_hw.table import LatencyTable
@@ -34,7 +36,7 @@ def csv(path: Path) -> pd.DataFrame:
 def test_a_run_leaves_every_file_and_each_reads_back(tiny_run: TinyRun) -> None:
     folder = tiny_run.folder
     assert Recipe.read(folder / "recipe.toml") == Recipe.read(tiny_run.recipe)
-    assert LinearPredictor.load(folder / "predictor.toml").kind == "monotone"
+    assert load_predictor(folder / "predictor.toml").kind == "monotone"
     for device in ("onnxruntime_cpu", "macs", "params"):
         (path,) = (
             p for p in (folder / "latency_tables" / device / "small_8px").glob("*.csv") if p.name.count(".") == 1
@@ -87,7 +89,7 @@ def test_verified_networks_are_those_of_the_front_and_as_many_random_ones(tiny_r
 
 def test_predictions_of_the_library_are_left_out_ones(tiny_run: TinyRun) -> None:
     found = csv(tiny_run.folder / "predictor_test.csv")
-    predictor = LinearPredictor.load(tiny_run.folder / "predictor.toml")
+    predictor = load_predictor(tiny_run.folder / "predictor.toml")
     errors = found["predicted_percent"] - found["top1_percent"]
     assert np.sqrt((errors**2).mean()) == pytest.approx(predictor.noise, rel=1e-9)
 
@@ -158,3 +160,59 @@ def test_fit_says_how_well_the_predictor_and_its_rivals_order(broken: TinyRun, m
     assert (broken.folder / "predictor.toml").read_bytes() == kept
     for name in ("predictor (monotone)", "rival: log macs", "rival: log params"):
         assert name in out
+
+
+def test_fit_with_front_fits_to_verified_networks_too_and_never_to_test_ones(broken: TinyRun, main: Main) -> None:
+    path = broken.folder / "predictor.toml"
+    before = tomllib.loads(path.read_text())["fitted_to"]
+    assert before == {"networks": 5, "quality": "nsr", "roles": {"library": 5}}
+    library = ArchitectureLibrary(broken.folder / "architecture_library", SPACE)
+    finetuned = {role: len(library.means(role)) for role in ("library", "front", "random")}
+    judge = library.journal.records()[0] | {"role": "test", "network": library.name(SPACE.architecture([1, 2, 3]))}
+    library.journal.append_all([judge, judge | {"role": "front", "seed": "9"}])
+    code, out, _ = main("fit", broken.recipe, "--out", broken.folder, "--with-front")
+    assert code == 0
+    assert "Fitted to " in out
+    fitted = tomllib.loads(path.read_text())["fitted_to"]
+    assert fitted["roles"] == {role: count for role, count in finetuned.items() if count}
+    assert fitted["networks"] == sum(fitted["roles"].values()) > 5
+    found = csv(broken.folder / "predictor_test.csv")
+    assert found["role"].value_counts().to_dict() == fitted["roles"]
+    errors = found["predicted_percent"] - found["top1_percent"]
+    assert np.sqrt((errors**2).mean()) == pytest.approx(load_predictor(path).noise, rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["saturating", "bayesian_ridge"])
+def test_another_kind_is_fitted_kept_and_searched(broken: TinyRun, main: Main, kind: str, tmp_path: Path) -> None:
+    for recipe in (broken.recipe, broken.folder / "recipe.toml"):
+        text = recipe.read_text().replace('predictor = "monotone"\n', "")
+        recipe.write_text(text.replace("[library]\n", f'[library]\npredictor = "{kind}"\n'))
+    assert main("fit", broken.recipe, "--out", broken.folder)[0] == 0
+    predictor = load_predictor(broken.folder / "predictor.toml")
+    assert predictor.kind == kind
+    teacher = tomllib.loads((broken.folder / "reference" / "reference.toml").read_text())["top1_percent"]
+    if isinstance(predictor, SaturatingPredictor):
+        assert predictor.asked_percent == teacher
+    words = ("search", "small_8px", "--accuracy-from", broken.folder, "--cost", "macs", "--method", "exact")
+    code, _, error = main(*words, "--out", tmp_path / "front.csv")
+    assert code == 0, error
+    assert (csv(tmp_path / "front.csv")["predicted_top1_percent"].diff().dropna() >= 0).all()
+
+
+def test_a_search_reads_the_metric_that_the_predictor_was_fitted_to(
+    broken: TinyRun, main: Main, tmp_path: Path
+) -> None:
+    library = BlockLibrary(broken.folder / "block_library", SPACE)
+    by_l1 = library.qualities("l1")
+    seen = qualities_of(by_l1, np.array(list(np.ndindex(*SPACE.stage_sizes)))[::97])
+    predictor = fit_predictor(seen, 90 - np.log(seen).sum(axis=1))
+    predictor.save(broken.folder / "predictor.toml", {"fitted_to": {"quality": "l1"}})
+    words = ("search", "small_8px", "--accuracy-from", broken.folder, "--cost", "macs", "--method", "exact")
+    code, _, error = main(*words, "--out", tmp_path / "front.csv")
+    assert code == 0, error
+    front = csv(tmp_path / "front.csv")
+    first = SPACE.from_labels({name: front[name][0] for name in SPACE.columns})
+    row = np.array([SPACE.row(first)])
+    by_nsr, said = (predictor(qualities_of(each, row))[0][0] for each in (library.qualities(), by_l1))
+    assert front["predicted_top1_percent"][0] == pytest.approx(said, abs=1e-4)
+    assert abs(by_nsr - said) > 0.01

@@ -12,7 +12,8 @@ import pytest
 from tiny_run import Main, TinyRun
 
 from donna_hw.libraries import BlockLibrary
-from donna_hw.predictor import LinearPredictor
+from donna_hw.predictors.kept import load_predictor
+from donna_hw.predictors.linear import LinearPredictor
 from donna_hw.search.command import Question, _aimed, search_space
 from donna_hw.search.methods import SearchSettings
 
@@ -42,7 +43,8 @@ def found(main: Main, run: TinyRun, *more: str, out: Path) -> pd.DataFrame:
 def predict_that_every_block_counts(run: TinyRun) -> None:
     """Replace the predictor: fitted to a handful of networks trained for a moment, it may find that no block matters."""
     path = run.folder / "predictor.toml"
-    fitted = LinearPredictor.load(path)
+    fitted = load_predictor(path)
+    assert isinstance(fitted, LinearPredictor)
     replace(fitted, weights=np.ones_like(fitted.weights)).save(path, {})
 
 
@@ -75,7 +77,7 @@ def test_the_costs_of_the_front_are_the_tables_sums(tiny_run: TinyRun, main: Mai
 
 def test_a_search_reads_the_metric_that_its_predictor_was_fitted_to(broken: TinyRun) -> None:
     path = broken.folder / "predictor.toml"
-    fitted = LinearPredictor.load(path)
+    fitted = load_predictor(path)
     fitted.save(path, {"fitted_to": {"quality": "kl"}})
     aim, _ = _aimed(Question("small_8px", broken.folder, ["macs"], settings=FEW))
     library = BlockLibrary(broken.folder / "block_library", aim.space)

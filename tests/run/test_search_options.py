@@ -12,7 +12,7 @@ from test_search_paper_spaces import made_run
 
 from donna_hw.costs.kept import corrected
 from donna_hw.libraries import BlockLibrary, qualities_of
-from donna_hw.predictor import LinearPredictor
+from donna_hw.predictors.kept import load_predictor
 from donna_hw.search.command import Question, search_space
 from donna_hw.search.methods import SearchSettings
 from donna_hw.spaces import load_space
@@ -131,7 +131,7 @@ def test_a_diverse_front_and_a_random_one_say_so(run: Path, main: Main, found: C
 def test_a_front_says_what_it_predicts_and_what_lies_within_its_noise(run: Path) -> None:
     front = search_space(Question(NAME, run, [LATENCY], settings=SearchSettings("random", 200)))
     rows = qualities_of(BlockLibrary(run / "block_library", SPACE).qualities(), front.rows)
-    accuracy, std = LinearPredictor.load(run / "predictor.toml")(rows)
+    accuracy, std = load_predictor(run / "predictor.toml")(rows)
     np.testing.assert_array_equal(front.accuracy, accuracy)
     # the simulator's latencies have no error: only a cheaper network of nearly the same accuracy may be better
     order = np.arange(len(front))

@@ -11,7 +11,7 @@ import pytest
 
 from donna_hw.blocks.layers import layers_hash
 from donna_hw.libraries import METRICS, BlockLibrary, qualities_of
-from donna_hw.predictor import fit_predictor
+from donna_hw.predictors.fit import fit_predictor
 from donna_hw.spaces import load_space
 from donna_hw.spaces.members import reach
 from donna_hw.tables import named_table

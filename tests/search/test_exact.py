@@ -15,7 +15,7 @@ from tiny_search import Sum, all_rows, best, tiny_aim, tiny_space
 from donna_hw.costs.model import CostParts
 from donna_hw.costs.table_cost import TableCost
 from donna_hw.errors import BadSetting, NothingToFit
-from donna_hw.predictor import fit_predictor
+from donna_hw.predictors.fit import fit_predictor
 from donna_hw.search.aim import Aim, Limit
 from donna_hw.search.devices import WorstCase
 from donna_hw.search.exact import exact_front, why_not_exact

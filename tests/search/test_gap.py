@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from tiny_search import all_rows, best, found, tiny_aim
 
 from donna_hw.libraries import qualities_of
-from donna_hw.predictor import LinearPredictor, fit_predictor
+from donna_hw.predictors.base import FittedPredictor
+from donna_hw.predictors.fit import fit_predictor
+from donna_hw.predictors.linear import LinearPredictor
 from donna_hw.search.aim import Aim, Limit
 from donna_hw.search.front import ParetoFront, front_of
 from donna_hw.search.gap import above, bounded, nearest, relaxed
@@ -19,7 +21,7 @@ from donna_hw.search.methods import SearchSettings, search
 from donna_hw.search.robust import Robust
 
 
-def second_order(seed: int, kind: str = "ridge2") -> LinearPredictor:
+def second_order(seed: int, kind: str = "ridge2") -> FittedPredictor:
     rng = np.random.default_rng(seed)
     seen = rng.uniform(0.01, 0.95, (40, 3))
     top1 = (

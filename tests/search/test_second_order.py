@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from donna_hw.errors import BadSetting, NothingToFit
-from donna_hw.predictor import fit_predictor
+from donna_hw.predictors.fit import fit_predictor
 from donna_hw.quadratic import Quadratic
 from donna_hw.search.bounds import GRID_PERCENT
 from donna_hw.search.second_order import Front, second_order_front

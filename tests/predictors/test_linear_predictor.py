@@ -16,7 +16,10 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from donna_hw.errors import BadFile, BadSetting, NothingToFit, UnknownName
-from donna_hw.predictor import ALPHAS, LinearPredictor, fit_predictor, left_out
+from donna_hw.predictors.base import ALPHAS
+from donna_hw.predictors.fit import fit_predictor
+from donna_hw.predictors.kept import load_predictor
+from donna_hw.predictors.linear import left_out
 from donna_hw.ranking import rival
 
 KINDS = ("monotone", "ridge2", "ridge2_monotone")
@@ -125,7 +128,7 @@ def test_a_saved_predictor_predicts_the_same_bits(
     qualities, top1 = example(seed=seed)
     predictor, path = fit_predictor(qualities, top1, kind), tmp_path_factory.mktemp("saved") / "predictor.toml"
     predictor.save(path, {"fitted_to": {"networks": 12}})
-    loaded = LinearPredictor.load(path)
+    loaded = load_predictor(path)
     unseen, _ = example(seed=seed + 1)
     for kept, original in zip(loaded(unseen), predictor(unseen), strict=True):
         assert kept.tobytes() == original.tobytes()
@@ -137,7 +140,7 @@ def test_a_torn_predictor_is_a_bad_file(tmp_path: Path, text: str) -> None:
     path = tmp_path / "predictor.toml"
     path.write_text(text)
     with pytest.raises(BadFile, match=r"predictor\.toml"):
-        LinearPredictor.load(path)
+        load_predictor(path)
 
 
 def test_a_quality_outside_the_fit_is_an_extrapolation() -> None:
@@ -168,7 +171,9 @@ def test_five_networks_are_enough_and_four_are_not() -> None:
 
 
 def test_an_unknown_kind_is_named_with_the_known_ones() -> None:
-    with pytest.raises(UnknownName, match=r"'ridge3'.*known: monotone, ridge2, ridge2_monotone.*did you mean 'ridge2'"):
+    with pytest.raises(
+        UnknownName, match=r"'ridge3'.*known: .*monotone, ridge, ridge2, ridge2_monotone.*did you mean 'ridge'"
+    ):
         fit_predictor(*example(), "ridge3")
 
 

@@ -1,0 +1,201 @@
+"""FamilyPredictor: the regressions of the paper's Table 8 [A.4.4], two Bayesian ones, and DNA's sum of NSR, all by scikit-learn."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from donna_hw.errors import BadSetting, NothingToFit
+from donna_hw.predictors.base import ALPHAS, Array, additive, checked, log_quality, outside, save_fields
+
+KEPT = ("kind", "qualities", "top1_percent", "noise", "fitted_percent")
+FOLDS = 10  # of the noise; each network is left out of its own fold's fit
+ADDITIVE = ("ridge", "lasso", "lars", "bayesian_ridge")
+BAYESIAN = ("bayesian_ridge", "gaussian_process")
+
+
+@dataclass(frozen=True)
+class FamilyPredictor:
+    """A regression on standardised -log(max(NSR, 1e-6)); `sum_of_nsr`: a line that falls with the sum of NSR (DNA, CVPR 2020).
+
+    It keeps its training set, qualities float [n, stages] and top1_percent float [n], and is fitted again when it is read: scikit-learn
+    has no other format than pickle. fitted_percent: what it says of the training set, by which that fit is checked. noise: root mean
+    square error on networks left out, a tenth at a time, in per cent; the standard deviation of all but the Bayesian ones.
+    """
+
+    kind: str
+    qualities: Array
+    top1_percent: Array
+    noise: float
+    fitted_percent: Array
+    model: Any = field(compare=False, repr=False)
+
+    def __call__(self, qualities: Array) -> tuple[Array, Array]:
+        """Return (top-1 %, standard deviation %) of float [n, stages]; raises `BadSetting` on a quality that is none."""
+        x = _features(self.kind, qualities)
+        if self.kind not in BAYESIAN:
+            return np.asarray(self.model.predict(x), float), np.full(len(x), self.noise)
+        mean, std = self.model.predict(x, return_std=True)
+        return np.asarray(mean, float), np.asarray(std, float)
+
+    def extrapolates(self, qualities: Array) -> Array:
+        """Return bool [n]: whether a stage's NSR lies outside the range of the fit."""
+        return outside(qualities, self.qualities.min(axis=0), self.qualities.max(axis=0))
+
+    def scores(self, qualities: Sequence[Array]) -> tuple[Array, ...] | None:
+        """Return what each block [stage][block] adds to the accuracy, for the linear ones; see `AccuracyPredictor`."""
+        if self.kind == "sum_of_nsr":
+            slope = self.model[-1].coef_[0] / self.model[0].scale_[0]
+            return tuple(
+                np.where(np.isfinite(v), -slope * np.where(np.isfinite(v), v, 0.0), -np.inf) for v in qualities
+            )
+        return additive(qualities, self.model[-1].coef_ / self.model[0].scale_) if self.kind in ADDITIVE else None
+
+    def quadratic(self, qualities: Sequence[Array]) -> None:
+        """Return None: none of these has second-order terms."""
+
+    def covariance(self, qualities: Array) -> tuple[Array, float]:
+        """Return the covariance of the accuracies of networks float [n, stages] without the noise of a finetuning, and that noise's
+        variance, both in per cent squared; raises `BadSetting` for a kind that is not Bayesian.
+        """
+        if self.kind not in BAYESIAN:
+            raise BadSetting("a covariance needs a Bayesian predictor", found=self.kind, known=BAYESIAN)
+        x, last = self.model[0].transform(_features(self.kind, qualities)), self.model[-1]
+        if self.kind == "bayesian_ridge":
+            centred = x - last.X_offset_
+            return np.asarray(centred @ last.sigma_ @ centred.T), float(1 / last.alpha_)
+        noise = float(last.kernel_.k2.noise_level * last._y_train_std**2)
+        found = last.predict(x, return_cov=True)[1]
+        return np.asarray(found - noise * np.eye(len(x))), noise
+
+    def left_out(self, qualities: Array, top1_percent: Array) -> Array:
+        """Return each network's prediction, float [n], by a regression of this kind that was fitted to all the others."""
+        return _crossed(self.kind, qualities, top1_percent, len(top1_percent))
+
+    def save(self, path: Path, facts: Mapping[str, Any]) -> None:
+        """Write the kind, the training set, and facts about it as TOML."""
+        save_fields(self, KEPT, path, facts)
+
+
+def fit_family(kind: str, qualities: Array, top1_percent: Array, noise: float | None = None) -> FamilyPredictor:
+    """Fit a regression of a kind in `FAMILIES`; equal networks give the same one. Without `noise` it is found by cross-validation."""
+    x = _features(kind, qualities)
+    if noise is None:
+        predictions = _crossed(kind, qualities, top1_percent, min(FOLDS, len(top1_percent)))
+        noise = float(np.sqrt(np.square(predictions - top1_percent).mean()))
+    with _fitting(kind):
+        model = FAMILIES[kind](len(top1_percent)).fit(x, top1_percent)
+        fitted = np.asarray(model.predict(x), float)
+    if not (np.isfinite(fitted).all() and np.isfinite(noise)):
+        raise NothingToFit(f"{kind} must fit to these networks", found="no finite accuracy", cure="choose another kind")
+    return FamilyPredictor(kind, qualities, top1_percent, noise, fitted, model)
+
+
+def _crossed(kind: str, qualities: Array, top1: Array, folds: int) -> Array:
+    from sklearn.model_selection import KFold, cross_val_predict
+
+    x, parts = _features(kind, qualities), KFold(folds, shuffle=True, random_state=0)
+    model = FAMILIES[kind](len(top1) - -(-len(top1) // folds))
+    with _fitting(kind):
+        return np.asarray(cross_val_predict(model, x, top1, cv=parts), float)
+
+
+def _features(kind: str, qualities: Array) -> Array:
+    return -checked(qualities).sum(axis=1, keepdims=True) if kind == "sum_of_nsr" else log_quality(checked(qualities))
+
+
+@contextmanager
+def _fitting(kind: str) -> Iterator[None]:
+    """Hide that a fit stopped at its bounds or that a grid's point did not converge: cross-validation judges what came out.
+
+    Raises `NothingToFit` with what scikit-learn says where it gives up.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        # LARS divides by nothing where all networks are equally accurate
+        warnings.simplefilter("ignore", RuntimeWarning)
+        try:
+            yield
+        except ValueError as error:
+            rule = f"{kind} must fit to these networks"
+            raise NothingToFit(rule, found=str(error), cure="finetune more, or choose another kind") from None
+
+
+def _linear(kind: str, networks: int) -> Any:
+    from sklearn import linear_model
+
+    cv = min(5, networks)
+    if kind == "ridge":
+        return linear_model.RidgeCV(ALPHAS)
+    if kind == "lasso":
+        return linear_model.LassoCV(cv=cv, max_iter=10_000)
+    if kind == "lars":
+        return linear_model.LarsCV(cv=cv)
+    return linear_model.BayesianRidge() if kind == "bayesian_ridge" else linear_model.LinearRegression(positive=True)
+
+
+def _support_vectors(networks: int) -> Any:
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.svm import SVR
+
+    grid = {"C": [0.1, 1.0, 10.0, 100.0], "gamma": ["scale", 0.01]}
+    return GridSearchCV(SVR(epsilon=0.05), grid, scoring="neg_mean_squared_error", cv=min(5, networks))
+
+
+def _ensemble(kind: str) -> Any:
+    from sklearn import ensemble
+
+    return {
+        "adaboost": ensemble.AdaBoostRegressor,
+        "gradient_boosting": ensemble.GradientBoostingRegressor,
+        "bagging": ensemble.BaggingRegressor,
+    }[kind](random_state=0)
+
+
+def _gaussian_process() -> Any:
+    """A plane and a smooth rest beside the noise: the plane lets the deviation grow outside of the fit."""
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, WhiteKernel
+
+    smooth = ConstantKernel(0.1, (1e-4, 10.0)) * RBF(3.0, (0.5, 100.0))
+    plane = ConstantKernel(0.1, (1e-4, 10.0)) * DotProduct(1.0, "fixed")
+    kernel = (plane + smooth) + WhiteKernel(0.1, (1e-4, 10.0))
+    return GaussianProcessRegressor(kernel, normalize_y=True, n_restarts_optimizer=2, random_state=0)
+
+
+def _on_scaled(regression: Callable[[int], Any], *, target: bool = False) -> Callable[[int], Any]:
+    """Return what makes a regression on standardised features, and on a standardised target too where its settings have a scale."""
+
+    def made(networks: int) -> Any:
+        from sklearn.compose import TransformedTargetRegressor
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        last = regression(networks)
+        if target:
+            last = TransformedTargetRegressor(last, transformer=StandardScaler())
+        return make_pipeline(StandardScaler(), last)
+
+    return made
+
+
+FAMILIES: dict[str, Callable[[int], Any]] = {  # number of networks -> an unfitted regression
+    "ridge": _on_scaled(lambda networks: _linear("ridge", networks)),
+    "lasso": _on_scaled(lambda networks: _linear("lasso", networks)),
+    "lars": _on_scaled(lambda networks: _linear("lars", networks)),
+    "svm": _on_scaled(_support_vectors, target=True),
+    "adaboost": _on_scaled(lambda _: _ensemble("adaboost")),
+    "gradient_boosting": _on_scaled(lambda _: _ensemble("gradient_boosting")),
+    "bagging": _on_scaled(lambda _: _ensemble("bagging")),
+    "gaussian_process": _on_scaled(lambda _: _gaussian_process()),
+    "bayesian_ridge": _on_scaled(lambda networks: _linear("bayesian_ridge", networks)),
+    "sum_of_nsr": _on_scaled(lambda networks: _linear("sum_of_nsr", networks)),
+}

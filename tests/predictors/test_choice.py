@@ -1,0 +1,110 @@
+"""Which networks to finetune next, against brute force; learning curves against fits by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.predictors.choice import PRIOR, d_optimal, uniform, variance
+from donna_hw.predictors.curves import Networks, learning_curve
+from donna_hw.predictors.families import fit_family
+from donna_hw.predictors.fit import fit_predictor
+from donna_hw.ranking import kendall_tau
+
+
+def drawn(networks: int, seed: int = 0) -> np.ndarray:
+    return np.exp(np.random.default_rng(seed).normal(-1, 1, (networks, 3)))
+
+
+def made(networks: int, seed: int = 0, noise: float = 0.2) -> Networks:
+    qualities = drawn(networks, seed)
+    rng = np.random.default_rng([seed, 1])
+    return Networks(qualities, 80 - np.log(qualities) @ np.arange(1, 4) + noise * rng.normal(size=networks))
+
+
+def determinant(candidates: np.ndarray, *parts: np.ndarray) -> float:
+    logs = -np.log(candidates)
+    x = np.vstack([(-np.log(part) - logs.mean(axis=0)) / logs.std(axis=0) for part in parts])
+    x = np.hstack([np.ones((len(x), 1)), x])
+    return float(np.linalg.slogdet(x.T @ x + PRIOR * np.eye(4))[1])
+
+
+def test_each_d_optimal_network_raises_the_determinant_most() -> None:
+    candidates, before = drawn(30), drawn(3, seed=1)
+    order = d_optimal(candidates, before, 6).tolist()
+    for k, found in enumerate(order):
+        known = [before, candidates[order[:k]]]
+        tried = [determinant(candidates, *known, candidates[[i]]) for i in range(30)]
+        tried = [-np.inf if i in order[:k] else value for i, value in enumerate(tried)]
+        assert tried[found] == pytest.approx(max(tried), abs=1e-9)
+
+
+def test_d_optimal_networks_tell_more_than_uniform_ones() -> None:
+    candidates, none = drawn(200), drawn(0)
+    chosen = determinant(candidates, candidates[d_optimal(candidates, none, 10)])
+    by_chance = [determinant(candidates, candidates[uniform(200, 10, np.random.default_rng(s))]) for s in range(50)]
+    assert chosen > max(by_chance)
+
+
+def test_the_next_network_lowers_the_variance_most() -> None:
+    """Brute force for the linear Bayesian predictor: the posterior after one more observation, in closed form."""
+    pool, candidates = made(20), drawn(15, seed=2)
+    predictor = fit_family("bayesian_ridge", *pool)
+    covariance, noise = predictor.covariance(candidates)
+    after = []
+    for i in range(15):
+        gain = covariance[:, i] / (covariance[i, i] + noise)
+        after.append(np.trace(covariance - np.outer(gain, covariance[i])))
+    assert variance(predictor, candidates, 1).tolist() == [int(np.argmin(after))]
+    several = variance(fit_family("gaussian_process", *pool), candidates, 15)
+    assert sorted(several.tolist()) == list(range(15))
+
+
+def test_more_networks_than_candidates_are_refused() -> None:
+    for choose in (
+        lambda: uniform(3, 4, np.random.default_rng(0)),
+        lambda: d_optimal(drawn(3), drawn(2), 4),
+        lambda: variance(fit_family("bayesian_ridge", *made(9)), drawn(3), 4),
+    ):
+        with pytest.raises(BadSetting, match="as many candidates as are chosen; found 3"):
+            choose()
+
+
+def test_a_learning_curve_is_what_fits_by_hand_say() -> None:
+    pool, test = made(12), made(30, seed=1)
+    frame = learning_curve(pool, test, sizes=(5, 12), draws=2, seed=4).set_index(["choice", "networks"])
+    assert len(frame) == 6
+    predicted = fit_predictor(*pool)(test.qualities)[0]  # of the whole pool all choices are the same
+    for choice in ("uniform", "d_optimal", "variance"):
+        line = frame.loc[choice, 12]
+        assert line["kendall_tau"] == pytest.approx(kendall_tau(predicted, test.top1_percent), abs=1e-6)
+        assert line["mse"] == pytest.approx(np.mean((predicted - test.top1_percent) ** 2), rel=1e-6)
+    taus, errors = [], []
+    for draw in range(2):
+        first = uniform(12, 12, np.random.default_rng([4, draw]))[:5]
+        one = fit_predictor(pool.qualities[first], pool.top1_percent[first])(test.qualities)[0]
+        taus.append(kendall_tau(one, test.top1_percent))
+        errors.append(np.mean((one - test.top1_percent) ** 2))
+    for choice in ("uniform", "d_optimal", "variance"):  # all begin alike
+        line = frame.loc[choice, 5]
+        assert line["kendall_tau"] == pytest.approx(np.mean(taus), rel=1e-12)
+        assert line["mse_error"] == pytest.approx(np.std(errors, ddof=1) / np.sqrt(2), rel=1e-9)
+
+
+def test_more_networks_help() -> None:
+    frame = learning_curve(made(40, noise=1.0), made(80, seed=1), choices=("uniform",), sizes=(5, 40), draws=4)
+    few, many = frame.set_index("networks").loc[5], frame.set_index("networks").loc[40]
+    assert many["mse"] < few["mse"]
+    assert many["kendall_tau"] > few["kendall_tau"]
+
+
+@pytest.mark.parametrize("sizes", [(), (4, 10), (5, 13)])
+def test_sizes_that_the_pool_lacks_are_refused(sizes: tuple[int, ...]) -> None:
+    with pytest.raises(BadSetting, match="sizes lie between 5 and the pool's 12 networks"):
+        learning_curve(made(12), made(5), sizes=sizes)
+
+
+def test_an_unknown_choice_is_named_with_the_known_ones() -> None:
+    with pytest.raises(UnknownName, match=r"'best'.*known: uniform, d_optimal, variance"):
+        learning_curve(made(12), made(5), choices=("best",))

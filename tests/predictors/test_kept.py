@@ -1,0 +1,91 @@
+"""Predictors of every kind in files: the same after reading, nothing of scikit-learn but its training set, torn ones refused."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+import tomli_w
+
+from donna_hw.errors import BadFile
+from donna_hw.predictors.fit import KINDS, fit_predictor
+from donna_hw.predictors.kept import load_predictor, metric_of, roles_of
+from donna_hw.recipe import LibraryPart
+
+
+def example(seed: int = 0, networks: int = 12) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    qualities = rng.uniform(0.05, 1.5, (networks, 3))
+    return qualities, 80 - np.log(qualities) @ np.arange(1, 4) + rng.normal(size=networks)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kept_predictor_says_the_same(kind: str, tmp_path: Path) -> None:
+    predictor, path, unseen = fit_predictor(*example(), kind, 90.0), tmp_path / "predictor.toml", example(1)[0]
+    predictor.save(path, {"fitted_to": {"networks": 12, "quality": "l1", "roles": {"library": 10, "front": 2}}})
+    loaded = load_predictor(path)
+    assert (loaded.kind, loaded.noise) == (kind, predictor.noise)
+    for kept, original in zip(loaded(unseen), predictor(unseen), strict=True):
+        assert kept.tobytes() == original.tobytes()
+    assert (loaded.extrapolates(unseen) == predictor.extrapolates(unseen)).all()
+    np.testing.assert_array_equal(loaded.left_out(*example()), predictor.left_out(*example()))
+    assert metric_of(path) == "l1"
+    assert roles_of(path) == ("library", "front")
+
+
+def test_a_recipe_knows_every_kind() -> None:
+    assert get_args(LibraryPart.model_fields["predictor"].annotation) == KINDS
+
+
+def test_a_file_that_does_not_say_was_fitted_to_the_nsr_of_the_library(tmp_path: Path) -> None:
+    path = tmp_path / "predictor.toml"
+    fit_predictor(*example()).save(path, {})
+    assert (metric_of(path), roles_of(path)) == ("nsr", ("library",))
+
+
+@pytest.mark.parametrize("fitted", [{"quality": "psnr"}, {"quality": 3}, {"quality": ["nsr"]}])
+def test_a_metric_that_is_none_is_refused(tmp_path: Path, fitted: dict[str, object]) -> None:
+    path = tmp_path / "predictor.toml"
+    fit_predictor(*example()).save(path, {"fitted_to": fitted})
+    with pytest.raises(BadFile, match=r"predictor\.toml: fitted_to\.quality must be a known metric.*known: nsr"):
+        metric_of(path)
+
+
+@pytest.mark.parametrize("kind", ["monotone", "saturating", "ridge", "gaussian_process"])
+@pytest.mark.parametrize("change", ["missing", "surplus", "nan", "text", "unknown kind"])
+def test_a_broken_predictor_is_a_bad_file(kind: str, change: str, tmp_path: Path) -> None:
+    path = tmp_path / "predictor.toml"
+    fit_predictor(*example(), kind).save(path, {})
+    content = tomllib.loads(path.read_text())
+    own = content["predictor"]
+    if change == "missing":
+        del own["noise"]
+    own |= {"surplus": {"more": 1.0}, "nan": {"noise": float("nan")}, "text": {"noise": [["a"], 1]}}.get(change, {})
+    own |= {"kind": "ridge3"} if change == "unknown kind" else {}
+    path.write_text(tomli_w.dumps(content))
+    with pytest.raises(BadFile, match=r"predictor\.toml must hold a predictor.*donna-hw fit"):
+        load_predictor(path)
+
+
+def test_one_of_scikit_learns_that_would_say_something_else_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "predictor.toml"
+    fit_predictor(*example(), "ridge").save(path, {})
+    content = tomllib.loads(path.read_text())
+    content["predictor"]["top1_percent"][0] += 0.5
+    path.write_text(tomli_w.dumps(content))
+    with pytest.raises(BadFile, match="ridge, fitted again, must predict as it did; found 'a difference of"):
+        load_predictor(path)
+
+
+@pytest.mark.parametrize("qualities", [[1.0, 2.0], [[-1.0, 2.0, 3.0]] * 12, [[1.0, 2.0]] * 3])
+def test_a_training_set_that_is_none_is_refused(tmp_path: Path, qualities: list[object]) -> None:
+    path = tmp_path / "predictor.toml"
+    fit_predictor(*example(), "lasso").save(path, {})
+    content = tomllib.loads(path.read_text())
+    content["predictor"]["qualities"] = qualities
+    path.write_text(tomli_w.dumps(content))
+    with pytest.raises(BadFile, match=r"predictor\.toml must hold a predictor"):
+        load_predictor(path)
