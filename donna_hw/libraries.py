@@ -56,7 +56,10 @@ class BlockLibrary:
             raise UnknownName("a block's quality must be a known metric", found=metric, known=METRICS)
         found: dict[tuple[str, str], float] = {}
         for record in self.journal.records():
-            found[record["stage"], record["layers_hash"]] = _quality(record, metric, self.journal.path)
+            values = {
+                name: _quality(record, name, self.journal.path) for name in METRICS
+            }  # a broken line is refused whole
+            found[record["stage"], record["layers_hash"]] = values[metric]
         arrays, missing = [], []
         for stage in self.space.stages:
             keys = [(stage.name, layers_hash(self.space.block_graph(stage, m))) for m in range(stage.size)]

@@ -16,6 +16,8 @@ from donna_hw.files import Part, read_model, write_toml
 from donna_hw.shipped import find
 from donna_hw.training.settings import Finetuning, PaperFinetuning, PaperTraining
 
+CHANGEABLE = ("title", "workers", "search", "verify", "library.quality", "library.predictor")
+
 
 class DataPart(Part):
     """Which images, how many of the train set are held out for block qualities, and what may be done to them."""
@@ -91,7 +93,7 @@ class LibraryPart(Part):
     test_networks: int = Field(default=0, ge=0)
     stratified_networks: int = Field(default=0, ge=0)
     corners: bool = True
-    quality: Literal["nsr", "l1", "loss", "error_percent", "kl"] = "nsr"
+    quality: Literal["nsr", "l1", "loss", "error_percent", "kl"] = "kl"
     choice: Literal["uniform", "d_optimal"] = "uniform"
     predictor: Literal[
         "monotone",
@@ -108,7 +110,7 @@ class LibraryPart(Part):
         "gaussian_process",
         "bayesian_ridge",
         "sum_of_nsr",
-    ] = "monotone"
+    ] = "saturating"
 
 
 class SearchPart(Part):
@@ -206,20 +208,36 @@ def find_recipe(name: str) -> Path:
 
 
 def keep_recipe(recipe: Recipe, folder: Path) -> None:
-    """Write the recipe into its run's folder, or raise `BadSetting` when the folder holds the run of another."""
+    """Write the recipe into its run's folder, or raise `BadSetting` when the folder holds the run of another.
+
+    Settings by which nothing is trained or measured (`CHANGEABLE`) may change: what is kept is then the new recipe.
+    """
     kept, settings = folder / "recipe.toml", recipe.model_dump(exclude_none=True)
-    if not kept.exists():
-        write_toml(kept, settings)
+    # so a key that came later has its default there, too
+    before = Recipe.read(kept).model_dump(exclude_none=True) if kept.exists() else None
+    if before == settings:
         return
-    before = Recipe.read(kept).model_dump(exclude_none=True)  # so a key that came later has its default there, too
-    difference = first_difference(before, settings)
-    if difference:
-        key, old, new = difference
-        raise BadSetting(
-            f"{folder} holds a run with {key} = {old!r}",
-            found=new,
-            cure="choose another folder with --out, or delete this one",
-        )
+    if before is not None:
+        difference = first_difference(_ruling(before), _ruling(settings))
+        if difference:
+            key, old, new = difference
+            raise BadSetting(
+                f"{folder} holds a run with {key} = {old!r}",
+                found=new,
+                cure="choose another folder with --out, or delete this one",
+            )
+    write_toml(kept, settings)
+
+
+def _ruling(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings that rule what is trained and measured; a choice by qualities is ruled by their metric, too."""
+    chosen = settings["library"]["choice"] != "uniform"
+    library = {
+        key: value
+        for key, value in settings["library"].items()
+        if f"library.{key}" not in CHANGEABLE or (chosen and key == "quality")
+    }
+    return {key: value for key, value in settings.items() if key not in CHANGEABLE} | {"library": library}
 
 
 def first_difference(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> tuple[str, Any, Any] | None:

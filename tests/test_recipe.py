@@ -51,7 +51,7 @@ def test_the_least_recipe_has_the_defaults_of_the_docs(tmp_path: Path) -> None:
     assert recipe.search.samples == 2500
     assert recipe.cost_devices == ["onnxruntime_cpu"]
     assert recipe.processes == len(os.sched_getaffinity(0))
-    assert recipe.library.predictor == "monotone"
+    assert (recipe.library.predictor, recipe.library.quality) == ("saturating", "kl")
 
 
 def test_settings_reach_their_trainings(tmp_path: Path) -> None:
@@ -72,6 +72,26 @@ def test_a_run_begun_before_a_key_was_known_goes_on_with_its_default(tmp_path: P
     keep_recipe(recipe, run)
     with pytest.raises(BadSetting, match=r"holds a run with finetune\.repeats = 1; found 2"):
         keep_recipe(read(tmp_path, LEAST.replace("finetune = {", "finetune = { repeats = 2,")), run)
+
+
+def test_settings_that_train_nothing_may_change_in_a_folder(tmp_path: Path) -> None:
+    recipe, run = read(tmp_path, LEAST), tmp_path / "run"
+    run.mkdir()
+    keep_recipe(recipe, run)
+    part = recipe.library.model_copy(update={"predictor": "ridge2", "quality": "nsr"})
+    changed = recipe.model_copy(update={"library": part, "title": "another", "workers": 1})
+    keep_recipe(changed, run)
+    assert Recipe.read(run / "recipe.toml") == changed
+
+
+def test_a_metric_that_chose_the_networks_may_not_change(tmp_path: Path) -> None:
+    recipe, run = read(tmp_path, LEAST), tmp_path / "run"
+    run.mkdir()
+    chosen = recipe.library.model_copy(update={"choice": "d_optimal"})
+    keep_recipe(recipe.model_copy(update={"library": chosen}), run)
+    other = chosen.model_copy(update={"quality": "nsr"})
+    with pytest.raises(BadSetting, match=r"library\.quality = 'kl'"):
+        keep_recipe(recipe.model_copy(update={"library": other}), run)
 
 
 def test_how_long_networks_are_trained_from_scratch(tmp_path: Path) -> None:

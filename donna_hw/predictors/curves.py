@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.predictors import saturating
 from donna_hw.predictors.base import Array
 from donna_hw.predictors.choice import CHOICES, d_optimal, uniform, variance
 from donna_hw.predictors.families import fit_family
@@ -29,7 +30,7 @@ class Networks(NamedTuple):
 def learning_curve(
     pool: Networks,
     test: Networks,
-    kinds: Sequence[str] = ("monotone",),
+    kinds: Sequence[str] = (saturating.KIND,),
     choices: Sequence[str] = CHOICES,
     *,
     sizes: Sequence[int] = SIZES,

@@ -14,7 +14,7 @@ SMALLEST_LIBRARY = 5
 
 
 def fit_predictor(
-    qualities: Array, top1_percent: Array, kind: str = "monotone", ceiling_percent: float | None = None
+    qualities: Array, top1_percent: Array, kind: str = saturating.KIND, ceiling_percent: float | None = None
 ) -> FittedPredictor:
     """Fit a predictor to finetuned networks.
 
@@ -39,7 +39,7 @@ def fit_predictor(
 
 
 def left_out(
-    qualities: Array, top1_percent: Array, kind: str = "monotone", ceiling_percent: float | None = None
+    qualities: Array, top1_percent: Array, kind: str = saturating.KIND, ceiling_percent: float | None = None
 ) -> Array:
     """Return each network's prediction, float [n], by a predictor that was fitted to all the others; raises what `fit_predictor` does.
 

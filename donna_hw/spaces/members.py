@@ -40,6 +40,13 @@ def block_macs(space: Space) -> tuple[np.ndarray, ...]:
     )
 
 
+def block_params(space: Space) -> tuple[np.ndarray, ...]:
+    """Return the trainable parameters of every block, int [stage][block], of a space without global axes."""
+    return tuple(
+        np.array([space.block_graph(stage, m).params for m in range(stage.size)], np.int64) for stage in space.stages
+    )
+
+
 def _ends(space: Space) -> Iterator[Architecture]:
     """Yield the networks of fewest and of most MACs at the ends of the global axes."""
     for settings in product(*((axis.values[0], axis.values[-1]) for axis in space.global_axes)):

@@ -56,7 +56,7 @@ def test_a_better_block_never_lowers_the_monotone_prediction(
 
 def test_noiseless_data_give_back_their_coefficients() -> None:
     qualities, top1 = example(networks=40, noise=0.0)
-    predictor = fit_predictor(qualities, top1)
+    predictor = fit_predictor(qualities, top1, "monotone")
     assert predictor.alpha == min(ALPHAS)
     np.testing.assert_allclose(predictor.weights / predictor.scale, [1, 2, 3], rtol=1e-4)
     unseen, expected = example(seed=1, noise=0.0)
@@ -65,7 +65,7 @@ def test_noiseless_data_give_back_their_coefficients() -> None:
 
 def test_a_wrong_sign_in_the_data_gets_no_weight_rather_than_a_negative_one() -> None:
     qualities, _ = example(networks=30)
-    predictor = fit_predictor(qualities, 50 - np.log(qualities[:, 0]) + 2 * np.log(qualities[:, 1]))
+    predictor = fit_predictor(qualities, 50 - np.log(qualities[:, 0]) + 2 * np.log(qualities[:, 1]), "monotone")
     assert predictor.weights[0] > 0
     assert predictor.weights[1] == 0
 
@@ -113,7 +113,7 @@ def test_the_strength_of_the_ridge_has_the_smallest_left_out_error(kind: str) ->
 
 def test_the_deviation_is_the_noise_in_the_middle_and_grows_outwards() -> None:
     qualities, top1 = example()
-    predictor = fit_predictor(qualities, top1)
+    predictor = fit_predictor(qualities, top1, "monotone")
     middle = np.exp(np.log(qualities).mean(axis=0))
     _, stds = predictor(np.stack([middle, 2 * middle, 4 * middle, 8 * middle]))
     assert stds[0] == pytest.approx(predictor.noise, rel=1e-12)
@@ -145,7 +145,7 @@ def test_a_torn_predictor_is_a_bad_file(tmp_path: Path, text: str) -> None:
 
 def test_a_quality_outside_the_fit_is_an_extrapolation() -> None:
     qualities, top1 = example()
-    predictor = fit_predictor(qualities, top1)
+    predictor = fit_predictor(qualities, top1, "monotone")
     low, high = qualities.min(axis=0), qualities.max(axis=0)
     rows = np.stack([low, high, (low + high) / 2, low - [0, 1e-9, 0], high + np.array([0, 0, 1e-9])])
     assert predictor.extrapolates(rows).tolist() == [False, False, False, True, True]
@@ -165,9 +165,9 @@ def test_a_quality_that_is_none_is_refused_by_fit_and_prediction(bad: float, kin
 
 def test_five_networks_are_enough_and_four_are_not() -> None:
     qualities, top1 = example(networks=5)
-    assert np.isfinite(fit_predictor(qualities, top1)(qualities)[0]).all()
+    assert np.isfinite(fit_predictor(qualities, top1, "monotone")(qualities)[0]).all()
     with pytest.raises(NothingToFit, match=r"at least 5.*found 4"):
-        fit_predictor(qualities[:4], top1[:4])
+        fit_predictor(qualities[:4], top1[:4], "monotone")
 
 
 def test_an_unknown_kind_is_named_with_the_known_ones() -> None:
@@ -185,7 +185,7 @@ def test_the_rival_is_a_line_in_the_logarithm() -> None:
 def test_what_the_blocks_add_is_the_difference_of_accuracies() -> None:
     """Brute force: for the monotone predictor, a network's accuracy is one constant plus what its blocks add."""
     rng = np.random.default_rng(3)
-    predictor = fit_predictor(rng.uniform(0.01, 0.5, (20, 3)), rng.uniform(80, 90, 20))
+    predictor = fit_predictor(rng.uniform(0.01, 0.5, (20, 3)), rng.uniform(80, 90, 20), "monotone")
     blocks = [rng.uniform(0.01, 0.5, size) for size in (3, 2, 4)]
     scores = predictor.scores(blocks)
     assert scores is not None

@@ -1,0 +1,51 @@
+"""Commands that judge a method: the study of a predictor, and the proof of a front."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+SUMMARY = click.option("--summary", type=click.Path(path_type=Path), help="Also write the page to this Markdown file.")
+
+
+@click.command()
+@click.argument("recipes", nargs=-1, required=True)
+@click.option(
+    "--runs",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="The folder that holds each recipe's run.",
+)
+@click.option("--draws", type=click.IntRange(2), default=20, show_default=True, help="Parts of the library by size.")
+@SUMMARY
+def study(recipes: tuple[str, ...], runs: Path, draws: int, summary: Path | None) -> None:
+    """Judge the predictors of RECIPES beside their rivals, as the paper's tables 4 to 8 do.
+
+    Trains what is missing first; writes study.md into each run's folder. Several recipes are compared in table 7.
+    """
+    from donna_hw.files import write_atomic
+    from donna_hw.recipe import find_recipe
+    from donna_hw.run import open_run
+    from donna_hw.study.evidence import evidence
+    from donna_hw.study.page import spaces_markdown, study_markdown
+
+    pages, found = [], []
+    for recipe in recipes:
+        with open_run(recipe, runs / find_recipe(recipe).stem) as run:
+            run.distil()
+            run.finetune()
+            run.fit()
+            pages.append(study_markdown(run, draws))
+            found.append(evidence(run))
+            write_atomic(run.folder / "study.md", pages[-1])
+    if len(found) > 1:
+        pages.append(spaces_markdown(found) + "\n")
+    text = "\n".join(pages)
+    if summary is not None:
+        write_atomic(summary, text)
+    click.echo(text, nl=False)
+
+
+COMMANDS = (study,)

@@ -1,0 +1,111 @@
+"""Evidence: what a run's libraries hold, as arrays; nothing is trained or fitted here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from donna_hw.distillation.reference import reference_top1
+from donna_hw.libraries import METRICS, ArchitectureLibrary, Finetuned, qualities_of
+from donna_hw.running.folder import RunFolder
+from donna_hw.spaces.members import block_macs, block_params
+from donna_hw.spaces.space import Architecture, Rows
+
+Array = np.ndarray
+JUDGES = ("test", "stratified")
+
+
+@dataclass(frozen=True)
+class Group:
+    """The finetuned networks of one role, n of them.
+
+    rows: int [n, stages]. by_seed: top-1 % of each finetuning, float [n, seeds], NaN where a network has fewer. stitched_percent: before
+    the finetuning, the mean over seeds, float [n].
+    """
+
+    rows: Rows
+    by_seed: Array
+    stitched_percent: Array
+
+    @property
+    def top1_percent(self) -> Array:
+        """The mean over seeds, float [n]."""
+        return np.asarray(np.nanmean(self.by_seed, axis=1))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A run's title, its own kind of predictor and metric, its reference's top-1 %, its blocks and its networks by role.
+
+    qualities: by metric, [stage][block]. macs, params: of every block, [stage][block]; fixed_macs, fixed_params: of what all networks
+    share. groups: only of roles that hold a network.
+    """
+
+    title: str
+    kind: str
+    metric: str
+    teacher_percent: float
+    qualities: dict[str, tuple[Array, ...]]
+    macs: tuple[Array, ...]
+    params: tuple[Array, ...]
+    fixed_macs: int
+    fixed_params: int
+    groups: dict[str, Group]
+
+    def quality(self, role: str, metric: str | None = None) -> Array:
+        """Return a metric of each network's blocks, the run's own if none is named, float [n, stages]."""
+        return qualities_of(self.qualities[metric or self.metric], self.groups[role].rows)
+
+    def stage_macs(self, role: str) -> Array:
+        """Return the multiply-accumulates of each network's blocks, float [n, stages]."""
+        return qualities_of(self.macs, self.groups[role].rows).astype(float)
+
+    def stage_params(self, role: str) -> Array:
+        """Return the parameters of each network's blocks, float [n, stages]."""
+        return qualities_of(self.params, self.groups[role].rows).astype(float)
+
+    def network_macs(self, role: str) -> Array:
+        """Return the multiply-accumulates of each whole network, float [n]."""
+        return np.asarray(self.stage_macs(role).sum(axis=1) + self.fixed_macs)
+
+    def network_params(self, role: str) -> Array:
+        """Return the parameters of each whole network, float [n]."""
+        return np.asarray(self.stage_params(role).sum(axis=1) + self.fixed_params)
+
+
+def evidence(run: RunFolder) -> Evidence:
+    """Return what a run has found so far; raises `NothingToFit` where blocks are missing."""
+    part, space = run.recipe.library, run.space
+    whole, reference = space.network(space.reference), np.array([space.row(space.reference)])
+    macs, params = block_macs(space), block_params(space)
+    groups = {role: group for role in ("library", *JUDGES) if len(group := group_of(run.architectures, role))}
+    return Evidence(
+        run.recipe.title,
+        part.predictor,
+        part.quality,
+        reference_top1(run.folder / "reference"),
+        {metric: run.blocks.qualities(metric) for metric in METRICS},
+        macs,
+        params,
+        whole.macs - int(qualities_of(macs, reference).sum()),
+        whole.params - int(qualities_of(params, reference).sum()),
+        groups,
+    )
+
+
+def group_of(library: ArchitectureLibrary, role: str) -> Group:
+    """Return the networks of a role, oldest first; a group may be empty."""
+    found: dict[Architecture, list[Finetuned]] = {}
+    for network in library.networks(role):
+        found.setdefault(network.architecture, []).append(network)
+    seeds = max(map(len, found.values()), default=0)
+    by_seed = np.full((len(found), seeds), np.nan)
+    for i, same in enumerate(found.values()):
+        by_seed[i, : len(same)] = [network.top1_percent for network in same]
+    stitched = np.array([np.mean([network.stitched_percent for network in same]) for same in found.values()])
+    rows = [library.space.row(network) for network in found]
+    return Group(np.array(rows, np.int64).reshape(len(rows), len(library.space.columns)), by_seed, stitched)

@@ -1,0 +1,161 @@
+"""The page of a study in Markdown: every number is computed from the run's files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import date
+
+import pandas as pd
+
+from donna_hw.errors import NothingToFit
+from donna_hw.measurement.environment import cpu_model
+from donna_hw.run import Run
+from donna_hw.study import tables
+from donna_hw.study.aims import aims
+from donna_hw.study.comparing import STITCHED, Comparison, compare
+from donna_hw.study.evidence import JUDGES, Evidence, evidence
+from donna_hw.study.resampling import Interval
+
+NAMES = {"test": "drawn uniformly", "stratified": "spread evenly over MACs"}
+HEADS = {
+    "kind": "kind",
+    "metric": "metric of blocks",
+    "choice": "networks chosen by",
+    "networks": "networks",
+    "kendall_tau": "Kendall tau",
+    "tau_error": "its standard error",
+    "pairs": "equal-cost pairs in order",
+    "mse": "MSE",
+    "mse_error": "its standard error",
+    "draws": "draws",
+}
+
+
+def study_markdown(run: Run, draws: int = 20) -> str:
+    """Return the study of a run whose networks are finetuned; `draws`: random parts of the library for each of its sizes."""
+    found = evidence(run)
+    roles = [role for role in JUDGES if role in found.groups]
+    if not roles:
+        raise NothingToFit(
+            "a study judges on networks of roles test or stratified", found="none", cure="set library.test_networks"
+        )
+    compared = [compare(found, role) for role in roles]
+    first = roles[0]
+    parts = [
+        f"# {run.recipe.title}",
+        "\n".join(_settings(run, found)),
+        "## Aims\n\n" + "\n".join(aims(compared)),
+        *(comparison_markdown(each) for each in compared),
+        "## By the size of the library (the paper's tables 4 and 5)\n\n"
+        + frame_markdown(tables.by_library_size(found, first, draws)),
+        "## By the metric of blocks (table 6)\n\n" + frame_markdown(tables.by_metric(found, first)),
+        "## By the kind of predictor (table 8)\n\n" + frame_markdown(tables.by_family(found, first)),
+        *_speed(run),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def spaces_markdown(runs: Sequence[Evidence]) -> str:
+    """Return table 7: the predictor of several runs, each on its own space, on the networks drawn uniformly."""
+    lines = [
+        "| run | networks fitted to | judged on | top-1 spread | Kendall tau | noise ceiling | best rival | equal-cost pairs | MSE |"
+    ]
+    lines.append("|---" * 9 + "|")
+    for found in runs:
+        each = compare(found, JUDGES[0])
+        ours, best = each.scores["predictor"], each.scores[each.best_rival]
+        ceiling = "-" if each.ceiling is None else f"{each.ceiling.kendall_tau.value:.3f}"
+        lines.append(
+            f"| {found.title} | {len(found.groups['library'])} | {each.networks} | {each.spread_percent:.2f} | {text(ours.kendall_tau)} "
+            f"| {ceiling} | {each.best_rival}: {best.kendall_tau.value:.3f} | {text(ours.pairs)} | {ours.mse:.3f} |"
+        )
+    return "## Across spaces (table 7)\n\n" + "\n".join(lines)
+
+
+def comparison_markdown(found: Comparison) -> str:
+    """Return a predictor beside its rivals on one set of networks."""
+    lines = [
+        f"## {found.networks} networks {NAMES[found.role]}",
+        "",
+        f"Up to {found.seeds} finetunings each; top-1 spreads by a standard deviation of {found.spread_percent:.2f} points; "
+        f"{found.pairs} pairs lie within 15 % of MACs. Intervals hold 95 % of resampled networks.",
+        "",
+        "| | Kendall tau | equal-cost pairs in order | MSE |",
+        "|---|---|---|---|",
+    ]
+    for name, score in found.scores.items():
+        mse = "-" if name == STITCHED else f"{score.mse:.3f}"
+        lines.append(f"| {name} | {text(score.kendall_tau)} | {text(score.pairs)} | {mse} |")
+    if found.ceiling is not None:
+        lines.append(f"| noise ceiling | {text(found.ceiling.kendall_tau)} | {text(found.ceiling.pairs)} | - |")
+    lines += [
+        "",
+        f"- Kendall tau, predictor less the best rival ({found.best_rival}): {text(found.over_best, sign='+')}; "
+        f"less the best of each resample: {text(found.over_all, sign='+')}.",
+        f"- Equal-cost pairs, predictor less MACs: {text(found.pairs_over_macs, sign='+')}.",
+    ]
+    if found.ceiling is not None:
+        lines.append(
+            f"- One finetuning by another seed differs by a standard deviation of {found.ceiling.seed_std_percent:.3f} points."
+        )
+    return "\n".join(lines)
+
+
+def frame_markdown(frame: pd.DataFrame) -> str:
+    """Return a frame as a Markdown table; numbers have three places, intervals their ends."""
+    heads = [HEADS.get(str(column), str(column)) for column in frame.columns]
+    rows = [[_cell(value) for value in row] for row in frame.itertuples(index=False)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [heads, ["---"] * len(heads), *rows])
+
+
+def text(found: Interval, sign: str = "") -> str:
+    """Return an interval in one line."""
+    form: Callable[[float], str] = lambda value: format(value, f"{sign}.3f")  # noqa: E731
+    return f"{form(found.value)} ({form(found.low)} to {form(found.high)})"
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, Interval):
+        return text(value)
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _speed(run: Run) -> list[str]:
+    """Return figure 10 as a table, nothing where the recipe trains no network from scratch."""
+    scratch, long = (
+        {
+            run.architectures.name(network.architecture): list(network.curve_percent)
+            for network in run.architectures.networks(role)
+        }
+        for role in ("scratch", "long")
+    )
+    frame = tables.by_epoch(scratch, long)
+    if frame.empty:
+        return []
+    caught = tables.epochs_to_catch_up(scratch, long)
+    lines = [
+        "## Finetuning against training from scratch (figure 10)",
+        "",
+        f"Mean of {len(caught)} networks; all start from the Block Library, or from random weights.",
+        "",
+        frame_markdown(frame),
+        "",
+        "As good as after all epochs from scratch: "
+        + "; ".join(f"`{name}` after {'none' if epochs is None else epochs}" for name, epochs in caught.items()),
+    ]
+    return ["\n".join(lines)]
+
+
+def _settings(run: Run, found: Evidence) -> list[str]:
+    recipe = run.recipe
+    groups = ", ".join(
+        f"{len(group)} of role {role} by up to {group.by_seed.shape[1]} seeds" for role, group in found.groups.items()
+    )
+    return [
+        f"- Command: `{run.command.replace('donna-hw run', 'donna-hw study')}`; seed {recipe.seed}; {date.today().isoformat()}.",
+        f"- Machine: {cpu_model()}; trained on {recipe.processes} processes of one thread.",
+        f"- Space `{recipe.space}`, {run.space.size:,} networks; data {recipe.data.name}.",
+        f"- Reference {found.teacher_percent:.2f} %. Blocks: {recipe.distill.epochs} epoch(s) of {recipe.distill.images or 'all'} images. "
+        f"Networks: {recipe.finetune.epochs} epoch(s) of {recipe.finetune.images or 'all'} images; {groups}.",
+        f"- Predictor `{found.kind}` on `{found.metric}`, fitted to role library.",
+    ]

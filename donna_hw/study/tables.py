@@ -1,0 +1,83 @@
+"""The tables of the paper's appendix (A.4 and A.5) from a run's own networks, a pandas frame each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from donna_hw.libraries import METRICS
+from donna_hw.predictors.curves import SIZES, Networks, learning_curve
+from donna_hw.predictors.fit import KINDS
+from donna_hw.study.comparing import predicted
+from donna_hw.study.evidence import Evidence
+from donna_hw.study.resampling import DRAWS, Interval, pair_shares, resampled, taus
+
+PAPERS = "ridge2"  # the kind of the paper's tables
+SUM = "sum_of_nsr"
+
+
+def by_library_size(found: Evidence, role: str, draws: int = 20, choices: Iterable[str] = ("uniform",)) -> pd.DataFrame:
+    """Return tables 4 and 5: Kendall's tau and MSE on a role's networks by how many of the library a predictor is fitted to.
+
+    The run's own kind on its metric, then the paper's and the sum of NSR on NSR; means over random parts of the library.
+    """
+    frames = []
+    for kind, metric in dict.fromkeys(((found.kind, found.metric), (PAPERS, "nsr"), (SUM, "nsr"))):
+        pool, test = (
+            Networks(found.quality(each, metric), found.groups[each].top1_percent) for each in ("library", role)
+        )
+        sizes = [size for size in SIZES if size <= len(pool.top1_percent)]
+        own = tuple(choices) if kind == found.kind else ("uniform",)
+        frame = learning_curve(
+            pool, test, (kind,), own, sizes=sizes, draws=draws, ceiling_percent=found.teacher_percent
+        )
+        frames.append(frame.assign(metric=metric))
+    return pd.concat(frames, ignore_index=True)
+
+
+def by_metric(found: Evidence, role: str, draws: int = DRAWS) -> pd.DataFrame:
+    """Return table 6: how predictors of the run's kind and of the paper's do on each metric of blocks."""
+    pairs = [(kind, metric) for kind in dict.fromkeys((found.kind, PAPERS)) for metric in METRICS]
+    return _judged(found, role, pairs, draws)
+
+
+def by_family(found: Evidence, role: str, draws: int = DRAWS) -> pd.DataFrame:
+    """Return table 8: how predictors of every kind do, on the run's metric and on NSR."""
+    pairs = [(kind, metric) for metric in dict.fromkeys((found.metric, "nsr")) for kind in KINDS]
+    return _judged(found, role, [pair for pair in pairs if pair[0] != SUM or pair[1] == "nsr"], draws)
+
+
+def by_epoch(scratch: dict[str, list[float]], long: dict[str, list[float]]) -> pd.DataFrame:
+    """Return figure 10 as numbers: mean top-1 % after each epoch, from the Block Library's weights and from random ones.
+
+    scratch, long: curves of networks by name, in per cent; only networks in both count, epochs to the shorter length.
+    """
+    names = sorted(scratch.keys() & long.keys())
+    length = min((len(curve) for name in names for curve in (scratch[name], long[name])), default=0)
+    columns = {
+        column: np.mean([curves[name][:length] for name in names], axis=0) if names else []
+        for column, curves in (("block_library_percent", long), ("from_scratch_percent", scratch))
+    }
+    return pd.DataFrame({"epoch": np.arange(1, length + 1)} | columns)
+
+
+def epochs_to_catch_up(scratch: dict[str, list[float]], long: dict[str, list[float]]) -> dict[str, int | None]:
+    """Return after how many epochs from the Block Library's weights each network is as good as after all from scratch; None: never."""
+    return {
+        name: next((i for i, top1 in enumerate(long[name], start=1) if top1 >= scratch[name][-1]), None)
+        for name in sorted(scratch.keys() & long.keys())
+    }
+
+
+def _judged(found: Evidence, role: str, pairs: Iterable[tuple[str, str]], draws: int) -> pd.DataFrame:
+    group, costs = found.groups[role], found.network_macs(role)
+    weights, lines = resampled(len(group), draws), []
+    for kind, metric in pairs:
+        values = predicted(found, role, kind, metric)
+        tau = Interval.first(taus(values, group.top1_percent, weights))
+        share = Interval.first(pair_shares(values, group.top1_percent, costs, weights))
+        mse = float(np.square(values - group.top1_percent).mean())
+        lines.append({"kind": kind, "metric": metric, "kendall_tau": tau, "pairs": share, "mse": mse})
+    return pd.DataFrame(lines)

@@ -1,0 +1,72 @@
+"""A predictor beside its rivals on made networks whose truth is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from made_evidence import made_evidence
+
+from donna_hw.errors import NothingToFit
+from donna_hw.ranking import kendall_tau, pairs_in_order
+from donna_hw.study.aims import aims
+from donna_hw.study.comparing import OURS, compare, predicted
+from donna_hw.study.page import comparison_markdown, spaces_markdown
+from donna_hw.study.rivals import rivals
+
+RIVALS = {"MACs", "parameters", "MACs by stage", "parameters by stage", "sum of NSR"}
+
+
+def test_the_right_model_of_networks_without_noise_is_perfect() -> None:
+    found = compare(made_evidence(noise=0.0), "test", draws=200)
+    assert found.scores[OURS].kendall_tau.value == pytest.approx(1.0)
+    assert found.scores[OURS].mse < 1e-3
+    assert found.over_best.low > 0
+    assert set(found.scores) == {OURS, *RIVALS, "stitched accuracy"}
+
+
+def test_values_are_those_of_the_plain_functions() -> None:
+    made = made_evidence(noise=0.5)
+    found, group = compare(made, "test", draws=50), made.groups["test"]
+    values, measured, macs = predicted(made, "test"), group.top1_percent, made.network_macs("test")
+    assert found.scores[OURS].kendall_tau.value == pytest.approx(kendall_tau(values, measured))
+    share, pairs = pairs_in_order(values, measured, macs)
+    assert (found.scores[OURS].pairs.value, found.pairs) == (pytest.approx(share), pairs)
+    best = found.scores[found.best_rival].kendall_tau.value
+    assert best == max(found.scores[name].kendall_tau.value for name in RIVALS)
+    assert found.over_best.value == pytest.approx(found.scores[OURS].kendall_tau.value - best)
+    assert found.over_all.value == pytest.approx(found.over_best.value)
+    assert found.over_all.high <= found.over_best.high  # less the best of each resample is never more
+
+
+def test_a_rival_by_stage_finds_an_accuracy_that_is_its_own() -> None:
+    made = made_evidence(noise=0.0)
+    for role in ("library", "test"):
+        top1 = 50 + np.log(made.stage_macs(role)).sum(axis=1)
+        object.__setattr__(made.groups[role], "by_seed", top1[:, None])
+    assert rivals(made, "test")["MACs by stage"] == pytest.approx(made.groups["test"].top1_percent, abs=1e-3)
+
+
+def test_networks_of_one_seed_have_no_ceiling() -> None:
+    assert compare(made_evidence(noise=0.1, seeds=1), "test", draws=20).ceiling is None
+
+
+def test_two_networks_compare_nothing() -> None:
+    with pytest.raises(NothingToFit, match="at least 3"):
+        compare(made_evidence(noise=0.1, counts=(10, 2, 5)), "test")
+
+
+def test_aims_are_met_or_missed_by_what_was_found() -> None:
+    good, bad = (compare(made_evidence(noise, counts=(30, 80, 30)), "test", draws=200) for noise in (0.0, 50.0))
+    assert [line.split(":")[0] for line in aims([good])] == ["- met", "- met"]
+    assert [line.split(":")[0] for line in aims([bad])] == ["- MISSED", "- MISSED"]
+    stratified = compare(made_evidence(0.0), "stratified", draws=50)
+    assert aims([stratified])[0].startswith("- met: Kendall tau 0.80 on the stratified set; found 1.000")
+
+
+def test_pages_hold_the_values() -> None:
+    made = made_evidence(noise=0.2)
+    found = compare(made, "test")
+    text = comparison_markdown(found)
+    assert f"| predictor | {found.scores[OURS].kendall_tau.value:.3f} (" in text
+    assert "| noise ceiling | " in text
+    assert f"{found.scores[OURS].kendall_tau.value:.3f}" in spaces_markdown([made, made]).splitlines()[-1]

@@ -1,0 +1,48 @@
+"""The paper's tables on made networks."""
+
+from __future__ import annotations
+
+import pytest
+from made_evidence import made_evidence
+
+from donna_hw.libraries import METRICS
+from donna_hw.predictors.fit import KINDS
+from donna_hw.study import tables
+from donna_hw.study.page import frame_markdown
+
+
+def test_more_networks_lower_the_error() -> None:
+    frame = tables.by_library_size(made_evidence(noise=0.3), "test", draws=5)
+    ours = frame[frame["kind"] == "monotone"].set_index("networks")
+    assert ours.index.tolist() == [5, 10, 15, 20, 25, 30]
+    assert ours.loc[30, "mse"] < ours.loc[5, "mse"]
+    assert ours.loc[30, "kendall_tau"] > ours.loc[5, "kendall_tau"]
+
+
+def test_the_metric_that_rules_the_accuracy_orders_best() -> None:
+    frame = tables.by_metric(made_evidence(noise=0.1), "test", draws=50)
+    ours = frame[frame["kind"] == "monotone"]
+    assert set(ours["metric"]) == set(METRICS)
+    best = max(ours.to_dict("records"), key=lambda line: line["kendall_tau"].value)
+    assert best["metric"] == "kl"
+
+
+def test_every_kind_is_judged_on_both_metrics() -> None:
+    frame = tables.by_family(made_evidence(noise=0.1, counts=(15, 10, 5)), "test", draws=10)
+    assert set(frame.loc[frame["metric"] == "nsr", "kind"]) == set(KINDS)
+    assert set(frame.loc[frame["metric"] == "kl", "kind"]) == set(KINDS) - {"sum_of_nsr"}
+    assert len(frame_markdown(frame).splitlines()) == len(frame) + 2
+
+
+def test_curves_are_compared_network_by_network() -> None:
+    scratch = {"a": [10.0, 50.0, 80.0], "b": [20.0, 60.0, 90.0], "only scratch": [0.0, 0.0, 0.0]}
+    long = {"a": [70.0, 81.0, 82.0], "b": [80.0, 85.0, 89.0]}
+    frame = tables.by_epoch(scratch, long)
+    assert frame["epoch"].tolist() == [1, 2, 3]
+    assert frame["from_scratch_percent"].tolist() == pytest.approx([15.0, 55.0, 85.0])
+    assert frame["block_library_percent"].tolist() == pytest.approx([75.0, 83.0, 85.5])
+    assert tables.epochs_to_catch_up(scratch, long) == {"a": 2, "b": None}
+
+
+def test_no_curves_make_no_table() -> None:
+    assert tables.by_epoch({}, {}).empty
