@@ -16,7 +16,7 @@ from donna_hw.files import Part, read_model, write_toml
 from donna_hw.shipped import find
 from donna_hw.training.settings import Finetuning, PaperFinetuning, PaperTraining
 
-CHANGEABLE = ("title", "workers", "search", "verify", "library.quality", "library.predictor")
+CHANGEABLE = ("title", "workers", "search", "verify", "proof", "library.quality", "library.predictor")
 
 
 class DataPart(Part):
@@ -136,6 +136,18 @@ class VerifyPart(Part):
     random: int = Field(default=0, ge=0)
 
 
+class ProofPart(Part):
+    """The proof: at how many latencies, by how many seeds each network is finetuned, how near equal latencies are.
+
+    tries: random networks of the predicted latency that are measured, one by one, until one is near enough.
+    """
+
+    levels: int = Field(default=8, ge=1)
+    seeds: int = Field(default=3, ge=2)
+    tolerance: float = Field(default=0.02, gt=0, lt=1)
+    tries: int = Field(default=20, ge=1)
+
+
 class Recipe(Part):
     """A whole experiment. seed rules all randomness; workers is the number of processes, 0 for one a core."""
 
@@ -152,6 +164,7 @@ class Recipe(Part):
     library: LibraryPart
     search: SearchPart = SearchPart()
     verify: VerifyPart = VerifyPart()
+    proof: ProofPart = ProofPart()
 
     @model_validator(mode="before")
     @classmethod

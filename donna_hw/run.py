@@ -171,9 +171,9 @@ class Run(RunFolder):
         """Return the measured latencies of whole networks in seconds, float [n]; measured ones are not measured again."""
         return measure_networks(self.space, self.device, table, self.networks(rows), self.protocol)
 
-    def train_networks(self, rows: Rows, role: str) -> None:
-        """Finetune networks, int [n, stages], by each of the recipe's seeds by which the Architecture Library holds them not yet."""
-        train_networks(self, rows, role)
+    def train_networks(self, rows: Rows, role: str, seeds: int | None = None) -> None:
+        """Finetune networks, int [n, stages], by each of the recipe's seeds, or by so many; those already held are not."""
+        train_networks(self, rows, role, seeds)
 
     def forget_lessons(self) -> None:
         """Delete the prepared images of the finetunings; they are made again, alike, when a network needs them."""
@@ -182,13 +182,6 @@ class Run(RunFolder):
     def library_rows(self) -> tuple[Rows, Rows]:
         """Return the networks to fit the predictor to and those to test it; see `rows.library_rows`."""
         return drawn.library_rows(self)
-
-    def corner_rows(self) -> Rows:
-        """Return the corners that the recipe wants in the library, int [2 or fewer, stages]: those of trained blocks only."""
-        space = self.space
-        corners = np.unique([space.row(space.reference), [0] * len(space.columns)], axis=0)[::-1]
-        usable = np.isfinite(qualities_of(self.qualities(), corners)).all(axis=1)
-        return np.asarray(corners[usable & self.recipe.library.corners])
 
     def stratified_rows(self) -> Rows:
         """Return test networks spread evenly over MACs; see `rows.stratified_rows`."""

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from donna_hw.cli.pipeline import OUT, RECIPE, SEED
+
 SUMMARY = click.option("--summary", type=click.Path(path_type=Path), help="Also write the page to this Markdown file.")
 
 
@@ -48,4 +50,32 @@ def study(recipes: tuple[str, ...], runs: Path, draws: int, summary: Path | None
     click.echo(text, nl=False)
 
 
-COMMANDS = (study,)
+@click.command()
+@RECIPE
+@OUT
+@SEED
+@SUMMARY
+def prove(recipe: str, out: Path | None, seed: int | None, summary: Path | None) -> None:
+    """Prove RECIPE's front: beside random networks and scaled references of equal measured latency, all finetuned alike.
+
+    Runs what is missing first; writes proof.csv and proof.md into the run's folder.
+    """
+    from donna_hw.files import write_atomic
+    from donna_hw.run import open_run
+    from donna_hw.study.proof import prove as proved
+    from donna_hw.study.proof_page import proof_markdown
+
+    with open_run(recipe, out, seed) as run:
+        run.preflight()
+        run.distil()
+        run.profile()
+        run.finetune()
+        run.fit()
+        text = proof_markdown(run, proved(run))
+        write_atomic(run.folder / "proof.md", text)
+    if summary is not None:
+        write_atomic(summary, text)
+    click.echo(text, nl=False)
+
+
+COMMANDS = (study, prove)

@@ -19,8 +19,8 @@ from donna_hw.training.settings import PaperTraining
 from donna_hw.training.student import PaperTrainings, Streams, paper_finetune
 
 
-def train_networks(run: RunFolder, rows: Rows, role: str) -> None:
-    """Train networks, int [n, stages], by each of the recipe's seeds by which the Architecture Library holds them not yet.
+def train_networks(run: RunFolder, rows: Rows, role: str, seeds: int | None = None) -> None:
+    """Train networks, int [n, stages], by each of the recipe's seeds, or so many, by which the Architecture Library holds them not yet.
 
     Those of the roles `APART` are trained by the recipe's own seed only: `scratch` as the reference is, `long` as all others are but on
     all images, and each for its own number of epochs.
@@ -29,7 +29,7 @@ def train_networks(run: RunFolder, rows: Rows, role: str) -> None:
         return
     recipe, networks = run.recipe, run.networks(rows)
     how = training_of(run, role)
-    repeats = 1 if role in APART else recipe.finetune.repeats
+    repeats = 1 if role in APART else seeds or recipe.finetune.repeats
     for seed in range(recipe.seed, recipe.seed + repeats):
         if all((network, seed) in run.architectures.known(role) for network in networks):
             continue

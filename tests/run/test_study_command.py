@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from tiny_run import Main, TinyRun
 
 from donna_hw.libraries import ArchitectureLibrary
 from donna_hw.spaces import load_space
 from donna_hw.study.evidence import group_of
+from donna_hw.study.proof import grid
 
 SPACE = load_space("small_8px")
 
@@ -42,3 +44,31 @@ def test_a_study_is_written_from_the_libraries(broken: TinyRun, main: Main) -> N
     assert "## 12 networks drawn uniformly" in out
     for part in ("tables 4 and 5", "table 6", "table 8", "sum of NSR", "noise ceiling", "MISSED"):
         assert part in out
+
+
+def test_a_proof_compares_networks_of_equal_latency(broken: TinyRun, main: Main) -> None:
+    """Whether the front wins is not asserted: three epochs on a hundred images say nothing of it."""
+    broken.recipe.write_text(
+        broken.recipe.read_text() + "\n[proof]\nlevels = 2\nseeds = 2\ntries = 6\ntolerance = 0.2\n"
+    )
+    code, out, error = main("prove", broken.recipe, "--out", broken.folder, "--summary", broken.folder / "page.md")
+    assert code == 0, error
+    assert out == (broken.folder / "page.md").read_text() == (broken.folder / "proof.md").read_text()
+    found = pd.read_csv(broken.folder / "proof.csv")
+    assert {"front", "scaled"} <= set(found["role"])
+    assert (found["seeds_percent"].str.split().map(len) == 2).all()
+    by_role = {role: lines.set_index("level")["measured_s"] for role, lines in found.groupby("role")}
+    for level, latency in by_role["front"].items():
+        if level in by_role.get("random", {}):
+            assert abs(by_role["random"][level] / latency - 1) <= 0.2
+        if level in by_role["scaled"]:
+            assert by_role["scaled"][level] <= latency * 1.2
+    scaled = found.loc[found["role"] == "scaled", "network"].str.split("/")
+    assert scaled.map(lambda labels: len(set(labels)) == 1).all()
+    assert "Front less scaled: " in out
+
+
+def test_scaled_teachers_are_of_one_kind_throughout() -> None:
+    rows = grid(SPACE)
+    assert len(rows) == SPACE.stages[0].size
+    assert all(len(set(row)) == 1 for row in rows.tolist())
