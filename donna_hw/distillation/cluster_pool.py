@@ -1,0 +1,227 @@
+"""A pool whose workers are the hosts of a Ray cluster; what a killed worker or a lost host was doing is done again."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from donna_hw.errors import Unavailable
+from donna_hw.workers.connection import connect, short
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+RETRIES = 3  # of one task whose worker or host died, after the first time
+PLACING_S = 60.0  # a cluster that has lost every host that could do the work is waited for this long
+LOOK_S = 5.0  # how often to look whether such a host is left
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What one task takes of its host while it runs: cores, GPUs, and units of resources that hosts were started with."""
+
+    cpus: float = 1
+    gpus: float = 0
+    resources: Mapping[str, float] = field(default_factory=dict)
+
+    def all(self) -> dict[str, float]:
+        """Return everything needed by Ray's names."""
+        return {"CPU": self.cpus, "GPU": self.gpus, **self.resources}
+
+
+@dataclass(frozen=True)
+class _Home:
+    """What a task must find on its host: the driver's file in the shared folder, and the driver's versions.
+
+    Relative names, such as of a space of one's own, are of the folder `works_in`, where there is one.
+    """
+
+    shared: str
+    works_in: str
+    threads: int
+    versions: tuple[tuple[str, str], ...]
+
+
+class ClusterPool:
+    """Does work as tasks of the Ray cluster at `address`, which begin when a host has free what a task `needs`.
+
+    Tasks name files, so `folder` must be one folder on all hosts, under one path; this is tried on each host before the first task.
+    """
+
+    def __init__(self, address: str, folder: Path, needs: Needs | None = None) -> None:
+        self.address, self.folder, self.needs = address, folder.resolve(), needs or Needs()
+        self._home: _Home | None = None
+
+    def map(self, work: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[tuple[Task, Result]]:
+        """Yield (task, result) as tasks finish; an error in one is raised here and cancels the rest.
+
+        Raises `Unavailable` when a task's worker died `RETRIES` times more, and when no host is left.
+        """
+        if not tasks:
+            return
+        home = self._opened()
+        import ray
+
+        needs = self.needs
+        remote = ray.remote(_do).options(
+            name=work.__name__,
+            num_cpus=needs.cpus,
+            num_gpus=needs.gpus,
+            resources=dict(needs.resources),
+            max_retries=RETRIES,
+        )
+        running = {remote.remote(home, work, task): task for task in tasks}
+        try:
+            while running:
+                for finished in self._finished(list(running)):
+                    task = running.pop(finished)
+                    yield task, _result(finished)
+        finally:
+            for unfinished in running:
+                ray.cancel(unfinished, force=True)
+
+    def close(self) -> None:
+        """Delete what tells hosts that they share the folder."""
+        if self._home is not None:
+            Path(self._home.shared).unlink(missing_ok=True)
+            self._home = None
+
+    def _opened(self) -> _Home:
+        if self._home is None:
+            connect(self.address)
+            nodes = _able(self.needs)
+            if not nodes:
+                raise Unavailable("a host of the cluster must have what a task needs", found=self._none())
+            self.folder.mkdir(parents=True, exist_ok=True)
+            shared = self.folder / f".shared-{uuid4().hex}"  # a new name, so that no host remembers that it was absent
+            shared.touch()
+            self._home = _Home(str(shared), str(Path.cwd()), max(1, int(self.needs.cpus)), tuple(_versions().items()))
+            try:
+                for node in nodes:
+                    _try_node(node, self._home)
+            except BaseException:
+                self.close()
+                raise
+        return self._home
+
+    def _finished(self, running: list[Any]) -> list[Any]:
+        """Wait for tasks that are finished, at least one."""
+        import ray
+
+        lost_at: float | None = None
+        while True:
+            finished, _ = ray.wait(running, timeout=LOOK_S)
+            if finished:
+                return list(finished)
+            if _able(self.needs):
+                lost_at = None
+                continue
+            lost_at = lost_at or time.monotonic()
+            if time.monotonic() - lost_at > PLACING_S:
+                raise Unavailable(
+                    "a host of the cluster must have what a task needs",
+                    found=self._none(),
+                    cure="start hosts and begin again: what is finished is kept",
+                )
+
+    def _none(self) -> str:
+        wanted = ", ".join(f"{amount:g} {name}" for name, amount in self.needs.all().items() if amount)
+        return f"none with {wanted}"
+
+
+def _do(home: _Home, work: Callable[[Task], Result], task: Task) -> Result:
+    """Do the work on a host, on a thread for each core; one, as on a single machine, since more add up in another order."""
+    import torch
+
+    _check_home(home)
+    with suppress(OSError):
+        os.chdir(home.works_in)
+    torch.set_num_threads(home.threads)
+    return work(task)
+
+
+def _check_home(home: _Home) -> None:
+    """Raise `Unavailable` on a host that lacks the folder or has other versions; hosts may join at any time."""
+    if not Path(home.shared).exists():
+        folder = str(Path(home.shared).parent)
+        raise Unavailable(
+            f"{folder} must be one folder on all hosts of the cluster",
+            found=f"another, or none, on {os.uname().nodename}",
+            cure="mount the same file system there, or choose a folder on it with --out",
+        )
+    here = _versions()
+    for name, wanted in home.versions:
+        if here[name] != wanted:
+            raise Unavailable(
+                f"all hosts of the cluster must have {name} {wanted}, as where the run was started, to give equal results",
+                found=f"{here[name]} on {os.uname().nodename}",
+                cure=f"install {name} {wanted} there",
+            )
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("donna-hw", "torch", "numpy")}
+
+
+def _reply(home: _Home, node: str) -> None:
+    """Check a host, and write a file there that the driver must see."""
+    _check_home(home)
+    Path(f"{home.shared}-{node}").touch()
+
+
+def _try_node(node: str, home: _Home) -> None:
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    there = ray.remote(_reply).options(num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False))
+    reply = Path(f"{home.shared}-{node}")
+    try:
+        _result(there.remote(home, node))
+        if not reply.exists():
+            raise Unavailable(
+                f"{reply.parent} must be one folder on all hosts of the cluster",
+                found="a file that a host wrote there and that is not seen here",
+                cure="mount the same file system on all hosts, or choose a folder on it with --out",
+            )
+    except OSError as error:
+        raise Unavailable(
+            f"{reply.parent} must be a folder in which all hosts of the cluster can write", found=str(error)
+        ) from None
+    finally:
+        reply.unlink(missing_ok=True)
+
+
+def _result(reference: Any) -> Any:
+    """Return a finished task's result, or raise what it raised."""
+    import ray
+
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, Exception):
+            raise error.cause from None
+        raise
+    except ray.exceptions.RayError as error:
+        raise Unavailable(
+            "a worker process of the cluster must live until its work is done",
+            found=f"one whose work was given up after {RETRIES + 1} deaths: {short(error)}",
+            cure="give tasks more memory, or start again: what is finished is kept",
+        ) from None
+
+
+def _able(needs: Needs) -> list[str]:
+    """Return the ids of the living hosts that have, when idle, what one task needs."""
+    import ray
+
+    wanted = {name: amount for name, amount in needs.all().items() if amount}
+    return [
+        node["NodeID"]
+        for node in ray.nodes()
+        if node["Alive"] and all(node["Resources"].get(name, 0) >= amount for name, amount in wanted.items())
+    ]
