@@ -69,7 +69,7 @@ class ClusterPool:
         import ray
 
         needs = self.needs
-        remote = ray.remote(_do).options(
+        remote: Any = ray.remote(_do).options(
             name=work.__name__,
             num_cpus=needs.cpus,
             num_gpus=needs.gpus,
@@ -222,6 +222,6 @@ def _able(needs: Needs) -> list[str]:
     wanted = {name: amount for name, amount in needs.all().items() if amount}
     return [
         node["NodeID"]
-        for node in ray.nodes()
+        for node in ray.nodes()  # type: ignore[no-untyped-call]
         if node["Alive"] and all(node["Resources"].get(name, 0) >= amount for name, amount in wanted.items())
     ]

@@ -23,6 +23,8 @@ def connect(address: str) -> None:
     check_ray()
     import ray
 
+    if not address:  # of which Ray would make a cluster of its own
+        raise Unavailable("a Ray cluster must have an address", found=address, cure="host:port, or auto")
     _knock(address)
     try:
         ray.init(address=address, ignore_reinit_error=True, log_to_driver=False, logging_level=logging.ERROR)
