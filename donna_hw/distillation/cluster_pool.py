@@ -19,6 +19,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 RETRIES = 3  # of one task whose worker or host died, after the first time
 PLACING_S = 60.0  # a cluster that has lost every host that could do the work is waited for this long
+REPLY_S = 60.0  # a host that says nothing for so long is dying; a worker starts in seconds
 LOOK_S = 5.0  # how often to look whether such a host is left
 
 
@@ -81,7 +82,7 @@ class ClusterPool:
             while running:
                 for finished in self._finished(list(running)):
                     task = running.pop(finished)
-                    yield task, _result(finished)
+                    yield task, _result(finished, task)
         finally:
             for unfinished in running:
                 ray.cancel(unfinished, force=True)
@@ -176,28 +177,35 @@ def _reply(home: _Home, node: str) -> None:
 
 
 def _try_node(node: str, home: _Home) -> None:
+    """Raise `Unavailable` when a host cannot do tasks; one that is dying is passed over, for its tasks go to others."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     there = ray.remote(_reply).options(num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False))
     reply = Path(f"{home.shared}-{node}")
     try:
-        _result(there.remote(home, node))
+        ray.get(there.remote(home, node), timeout=REPLY_S)
         if not reply.exists():
             raise Unavailable(
                 f"{reply.parent} must be one folder on all hosts of the cluster",
                 found="a file that a host wrote there and that is not seen here",
                 cure="mount the same file system on all hosts, or choose a folder on it with --out",
             )
-    except OSError as error:
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, Unavailable):
+            raise error.cause from None
         raise Unavailable(
-            f"{reply.parent} must be a folder in which all hosts of the cluster can write", found=str(error)
+            f"a host of the cluster must have donna-hw and be able to write in {reply.parent}",
+            found=short(error.cause if isinstance(error.cause, OSError) else error),
+            cure="install what is missing there, or choose another folder with --out",
         ) from None
+    except ray.exceptions.RayError:
+        return
     finally:
         reply.unlink(missing_ok=True)
 
 
-def _result(reference: Any) -> Any:
+def _result(reference: Any, task: object) -> Any:
     """Return a finished task's result, or raise what it raised."""
     import ray
 
@@ -210,8 +218,8 @@ def _result(reference: Any) -> Any:
     except ray.exceptions.RayError as error:
         raise Unavailable(
             "a worker process of the cluster must live until its work is done",
-            found=f"one whose work was given up after {RETRIES + 1} deaths: {short(error)}",
-            cure="give tasks more memory, or start again: what is finished is kept",
+            found=f"{type(error).__name__} after {RETRIES} more attempts at {task}",
+            cure="give its host more memory, or start again: what is finished is kept",
         ) from None
 
 

@@ -168,7 +168,7 @@ def test_work_that_always_kills_its_worker_is_given_up_in_words(
 ) -> None:
     monkeypatch.setattr("donna_hw.distillation.cluster_pool.RETRIES", 1)
     with pytest.raises(
-        Unavailable, match="must live until its work is done; found one whose work was given up after 2"
+        Unavailable, match="must live until its work is done; found 'WorkerCrashedError after 1 more attempts at 0'"
     ):
         dict(pool.map(die, [0]))
     assert dict(pool.map(refuse, [2])) == {2: 2}
