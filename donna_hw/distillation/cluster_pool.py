@@ -136,6 +136,13 @@ class ClusterPool:
         return f"none with {wanted}"
 
 
+def gpu_if_any(address: str) -> Needs:
+    """Return what a whole network's training takes: a core, and a GPU where a host of the cluster has one, as a single machine would."""
+    connect(address)
+    with_gpu = Needs(gpus=1)
+    return with_gpu if _able(with_gpu) else Needs()
+
+
 def _do(home: _Home, work: Callable[[Task], Result], task: Task) -> Result:
     """Do the work on a host, on a thread for each core; one, as on a single machine, since more add up in another order."""
     import torch
