@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
+from ray_nodes import NODE, kills_one, two_nodes, when
 from small import few_digits, untrained_teacher
 
 from donna_hw.distillation.blockwise import Bkd, distill
@@ -23,8 +21,6 @@ from donna_hw.errors import BadSetting, Unavailable
 from donna_hw.libraries import BlockLibrary
 from donna_hw.spaces import load_space
 
-NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
-PATIENCE_S = 60.0
 SPACE = """from functools import partial
 
 from donna_hw.blocks.cells import Classifier, ConvNormAct, InvertedResidual
@@ -47,16 +43,10 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Any]:
     import ray
-    from ray.cluster_utils import Cluster
 
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # hosts cannot import a test
-    cluster = Cluster(initialize_head=True, head_node_args=NODE)
-    cluster.second = cluster.add_node(**NODE)
-    try:
+    with two_nodes() as cluster:
         yield cluster
-    finally:
-        ray.shutdown()
-        cluster.shutdown()
 
 
 @pytest.fixture
@@ -117,19 +107,6 @@ def trained(library: BlockLibrary) -> dict[str, object]:
     return weights | {"quality.csv": sorted(lines, key=str)}
 
 
-def when(found: Callable[[], bool]) -> threading.Thread:
-    """Start a thread that does something as soon as it can, and says so."""
-
-    def look() -> None:
-        deadline = time.monotonic() + PATIENCE_S
-        while time.monotonic() < deadline and not found():
-            time.sleep(0.01)  # looks again; how long it takes decides nothing
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    return thread
-
-
 def test_a_worker_killed_in_the_midst_of_a_block_changes_no_byte(
     nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,23 +114,10 @@ def test_a_worker_killed_in_the_midst_of_a_block_changes_no_byte(
     Path("space.py").write_text(SPACE)
     killed: list[str] = []
 
-    def kill() -> bool:
-        for process in psutil.Process().children(recursive=True):
-            try:
-                if process.cmdline()[:1] != ["ray::train_block"]:
-                    continue
-                process.suspend()
-                killed.append(process.cmdline()[0])  # what it does now that it can begin nothing else
-                process.kill()
-            except psutil.NoSuchProcess:
-                continue
-            return True
-        return False
-
-    killer = when(kill)
+    killer = when(kills_one("train_block", killed))
     on_cluster = distilled(tmp_path / "cluster", ClusterPool(nodes.address, tmp_path / "cluster"), epochs=20)
     killer.join()
-    assert killed == ["ray::train_block"]
+    assert killed == ["train_block"]
     here = distilled(tmp_path / "here", Pool(1), epochs=20)
     assert trained(on_cluster) == trained(here)
     assert len(on_cluster.journal.records()) == len(list((tmp_path / "here").rglob("*.safetensors"))) == 4
