@@ -11,6 +11,11 @@ import pytest
 from ray_nodes import two_nodes
 from tiny_run import Main, TinyRun, donna
 
+from donna_hw.measurement.measurement import Visit
+from donna_hw.run import open_run
+from donna_hw.workers.base import Task
+from donna_hw.workers.cluster import ClusterWorker
+
 DEVICE = "onnxruntime_cpu"
 pytestmark = [
     pytest.mark.long,
@@ -31,9 +36,7 @@ def lines(path: Path) -> list[dict[str, str]]:
     return sorted(records, key=str)
 
 
-def test_a_run_on_a_cluster_trains_the_same_bytes_and_measures_on_its_device(
-    tiny_run: TinyRun, nodes: Any, tmp_path: Path
-) -> None:
+def test_a_run_on_a_cluster_trains_the_same_bytes(tiny_run: TinyRun, nodes: Any, tmp_path: Path) -> None:
     out = tmp_path / "run"
     done = donna("run", tiny_run.recipe, "--out", "run", "--cluster", nodes.address, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -51,10 +54,28 @@ def test_a_run_on_a_cluster_trains_the_same_bytes_and_measures_on_its_device(
     both = weights.keys() & known.keys()
     assert len(both) >= 5
     assert all(weights[name] == known[name] for name in both)
-    for name in ("samples", "networks.samples"):  # of blocks and of whole networks
-        (journal,) = (out / "latency_tables" / DEVICE).rglob(f"isolated-b1-float32-t1.{name}.csv")
-        assert {row["device"] for row in lines(journal)} == {f"{DEVICE}.0"}, "a unit of the cluster's resource"
     assert not list(out.glob(".shared-*"))
+
+
+def test_latencies_of_blocks_and_networks_are_measured_on_the_host_of_the_device(
+    tiny_run: TinyRun, nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visits, visit = [], ClusterWorker.visit
+
+    def noted(worker: ClusterWorker, task: Task) -> Visit:
+        visits.append(worker.name)
+        return visit(worker, task)
+
+    monkeypatch.setattr(ClusterWorker, "visit", noted)
+    recipe = tmp_path / "measured.toml"
+    recipe.write_text(tiny_run.recipe.read_text().replace("test_networks = 3\n", "", 1))
+    with open_run(str(recipe), tmp_path / "run", cluster=nodes.address) as run:
+        table = run.profile()
+    made = [len(lines(path)) for path in run.tables.rglob("*.samples.csv")]
+    assert [len(block) for block in table.costs(run.space).blocks] == [24, 24, 24]
+    assert len(made) == 2
+    assert min(made) >= 4
+    assert len(visits) == sum(made)
 
 
 def test_a_device_that_no_host_has_is_said_before_any_training(
