@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
+from donna_hw.distillation.cluster_host import Home, do, try_node, versions
 from donna_hw.errors import Unavailable
-from donna_hw.workers.connection import connect, short
+from donna_hw.workers.connection import connect
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 RETRIES = 3  # of one task whose worker or host died, after the first time
 PLACING_S = 60.0  # a cluster that has lost every host that could do the work is waited for this long
-REPLY_S = 60.0  # a host that says nothing for so long is dying; a worker starts in seconds
 LOOK_S = 5.0  # how often to look whether such a host is left
 
 
@@ -36,19 +33,6 @@ class Needs:
         return {"CPU": self.cpus, "GPU": self.gpus, **self.resources}
 
 
-@dataclass(frozen=True)
-class _Home:
-    """What a task must find on its host: the driver's file in the shared folder, and the driver's versions.
-
-    Relative names, such as of a space of one's own, are of the folder `works_in`, where there is one.
-    """
-
-    shared: str
-    works_in: str
-    threads: int
-    versions: tuple[tuple[str, str], ...]
-
-
 class ClusterPool:
     """Does work as tasks of the Ray cluster at `address`, which begin when a host has free what a task `needs`.
 
@@ -57,7 +41,7 @@ class ClusterPool:
 
     def __init__(self, address: str, folder: Path, needs: Needs | None = None) -> None:
         self.address, self.folder, self.needs = address, folder.resolve(), needs or Needs()
-        self._home: _Home | None = None
+        self._home: Home | None = None
 
     def map(self, work: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[tuple[Task, Result]]:
         """Yield (task, result) as tasks finish; an error in one is raised here and cancels the rest.
@@ -70,7 +54,7 @@ class ClusterPool:
         import ray
 
         needs = self.needs
-        remote: Any = ray.remote(_do).options(
+        remote: Any = ray.remote(do).options(
             name=work.__name__,
             num_cpus=needs.cpus,
             num_gpus=needs.gpus,
@@ -93,7 +77,7 @@ class ClusterPool:
             Path(self._home.shared).unlink(missing_ok=True)
             self._home = None
 
-    def _opened(self) -> _Home:
+    def _opened(self) -> Home:
         if self._home is None:
             connect(self.address)
             nodes = _able(self.needs)
@@ -102,10 +86,10 @@ class ClusterPool:
             self.folder.mkdir(parents=True, exist_ok=True)
             shared = self.folder / f".shared-{uuid4().hex}"  # a new name, so that no host remembers that it was absent
             shared.touch()
-            self._home = _Home(str(shared), str(Path.cwd()), max(1, int(self.needs.cpus)), tuple(_versions().items()))
+            self._home = Home(str(shared), str(Path.cwd()), max(1, int(self.needs.cpus)), tuple(versions().items()))
             try:
                 for node in nodes:
-                    _try_node(node, self._home)
+                    try_node(node, self._home)
             except BaseException:
                 self.close()
                 raise
@@ -141,75 +125,6 @@ def gpu_if_any(address: str) -> Needs:
     connect(address)
     with_gpu = Needs(gpus=1)
     return with_gpu if _able(with_gpu) else Needs()
-
-
-def _do(home: _Home, work: Callable[[Task], Result], task: Task) -> Result:
-    """Do the work on a host, on a thread for each core; one, as on a single machine, since more add up in another order."""
-    import torch
-
-    _check_home(home)
-    with suppress(OSError):
-        os.chdir(home.works_in)
-    torch.set_num_threads(home.threads)
-    return work(task)
-
-
-def _check_home(home: _Home) -> None:
-    """Raise `Unavailable` on a host that lacks the folder or has other versions; hosts may join at any time."""
-    if not Path(home.shared).exists():
-        folder = str(Path(home.shared).parent)
-        raise Unavailable(
-            f"{folder} must be one folder on all hosts of the cluster",
-            found=f"another, or none, on {os.uname().nodename}",
-            cure="mount the same file system there, or choose a folder on it with --out",
-        )
-    here = _versions()
-    for name, wanted in home.versions:
-        if here[name] != wanted:
-            raise Unavailable(
-                f"all hosts of the cluster must have {name} {wanted}, as where the run was started, to give equal results",
-                found=f"{here[name]} on {os.uname().nodename}",
-                cure=f"install {name} {wanted} there",
-            )
-
-
-def _versions() -> dict[str, str]:
-    return {name: version(name) for name in ("donna-hw", "torch", "numpy")}
-
-
-def _reply(home: _Home, node: str) -> None:
-    """Check a host, and write a file there that the driver must see."""
-    _check_home(home)
-    Path(f"{home.shared}-{node}").touch()
-
-
-def _try_node(node: str, home: _Home) -> None:
-    """Raise `Unavailable` when a host cannot do tasks; one that is dying is passed over, for its tasks go to others."""
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    there = ray.remote(_reply).options(num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False))
-    reply = Path(f"{home.shared}-{node}")
-    try:
-        ray.get(there.remote(home, node), timeout=REPLY_S)
-        if not reply.exists():
-            raise Unavailable(
-                f"{reply.parent} must be one folder on all hosts of the cluster",
-                found="a file that a host wrote there and that is not seen here",
-                cure="mount the same file system on all hosts, or choose a folder on it with --out",
-            )
-    except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, Unavailable):
-            raise error.cause from None
-        raise Unavailable(
-            f"a host of the cluster must have donna-hw and be able to write in {reply.parent}",
-            found=short(error.cause if isinstance(error.cause, OSError) else error),
-            cure="install what is missing there, or choose another folder with --out",
-        ) from None
-    except ray.exceptions.RayError:
-        return
-    finally:
-        reply.unlink(missing_ok=True)
 
 
 def _result(reference: Any, task: object) -> Any:

@@ -14,7 +14,8 @@ from ray_nodes import NODE, kills_one, two_nodes, when
 from small import few_digits, untrained_teacher
 
 from donna_hw.distillation.blockwise import Bkd, distill
-from donna_hw.distillation.cluster_pool import ClusterPool, Needs, _check_home, _Home
+from donna_hw.distillation.cluster_host import Home, check_home
+from donna_hw.distillation.cluster_pool import ClusterPool, Needs
 from donna_hw.distillation.pool import Pool
 from donna_hw.distillation.training import Fit
 from donna_hw.errors import BadSetting, Unavailable
@@ -199,4 +200,4 @@ def test_a_host_that_does_not_see_the_drivers_folder_says_so(pool: ClusterPool, 
 
 def test_a_host_with_another_torch_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match=r"must have torch 0\.1, .*; install torch 0\.1 there"):
-        _check_home(_Home(str(tmp_path), str(tmp_path), 1, (("torch", "0.1"),)))
+        check_home(Home(str(tmp_path), str(tmp_path), 1, (("torch", "0.1"),)))
