@@ -19,7 +19,7 @@ from donna_hw.costs.model import CostModel
 from donna_hw.data.image_folder import check_size
 from donna_hw.device import Device
 from donna_hw.distillation.blockwise import distill
-from donna_hw.distillation.cluster_pool import ClusterPool
+from donna_hw.distillation.cluster_pool import ClusterPool, clear
 from donna_hw.distillation.pool import Pool
 from donna_hw.errors import BadSetting, UnknownName
 from donna_hw.files import locked, write_atomic
@@ -218,6 +218,7 @@ def open_run(
     with locked(folder / ".lock") if number == 0 else nullcontext():
         if number == 0:
             keep_recipe(recipe, folder)
+            clear(folder)
         pool = Pool(recipe.processes) if cluster is None else ClusterPool(cluster, folder)
         try:
             yield Run(recipe, folder if cluster is None else folder.resolve(), pool, command, cluster)

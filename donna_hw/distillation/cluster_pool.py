@@ -120,6 +120,12 @@ class ClusterPool:
         return f"none with {wanted}"
 
 
+def clear(folder: Path) -> None:
+    """Delete what a killed run left in its folder to be seen by hosts; only who alone writes the folder may."""
+    for left in folder.glob(".shared-*"):
+        left.unlink(missing_ok=True)
+
+
 def gpu_if_any(address: str) -> Needs:
     """Return what a whole network's training takes: a core, and a GPU where a host of the cluster has one, as a single machine would."""
     connect(address)

@@ -69,6 +69,9 @@ def test_latencies_of_blocks_and_networks_are_measured_on_the_host_of_the_device
     monkeypatch.setattr(ClusterWorker, "visit", noted)
     recipe = tmp_path / "measured.toml"
     recipe.write_text(tiny_run.recipe.read_text().replace("test_networks = 3\n", "", 1))
+    left = tmp_path / "run" / ".shared-by-a-killed-run"
+    left.parent.mkdir()
+    left.touch()
     with open_run(str(recipe), tmp_path / "run", cluster=nodes.address) as run:
         table = run.profile()
     made = [len(lines(path)) for path in run.tables.rglob("*.samples.csv")]
@@ -76,6 +79,7 @@ def test_latencies_of_blocks_and_networks_are_measured_on_the_host_of_the_device
     assert len(made) == 2
     assert min(made) >= 4
     assert len(visits) == sum(made)
+    assert not left.exists()
 
 
 def test_a_device_that_no_host_has_is_said_before_any_training(
