@@ -19,6 +19,7 @@ from donna_hw.costs.model import CostModel
 from donna_hw.data.image_folder import check_size
 from donna_hw.device import Device
 from donna_hw.distillation.blockwise import distill
+from donna_hw.distillation.cluster_pool import ClusterPool, clear
 from donna_hw.distillation.pool import Pool
 from donna_hw.distillation.reference import reference_top1
 from donna_hw.errors import BadSetting, UnknownName
@@ -53,6 +54,8 @@ class Run(RunFolder):
         """Raise, before hours of training, what the last steps would raise: a device that cannot be used, a cost nobody measures."""
         self.check_images()
         check_trainings(self)
+        if self.cluster is not None:
+            self.measurers(self.device, self.protocol)
         units = {
             name: UNITS[Device.load(name).backend().quantity] for name in (self.device.name, *self.recipe.counters)
         }
@@ -94,7 +97,7 @@ class Run(RunFolder):
 
     def profile(self) -> LatencyTable:
         """Measure every block, then whole networks, and correct the sum by them."""
-        table = profile_space(self.space, self.device, self.tables, self.protocol)
+        table = profile_space(self.space, self.device, self.tables, self.protocol, workers=self.measurers)
         plan = Plan(self.recipe.latency.correct_with, seed=self.recipe.seed)
         names, basis = (table.info.device, table.info.unit), Basis.of_table(self.space, table)
         candidates = candidates_of(self.space, plan)
@@ -169,7 +172,8 @@ class Run(RunFolder):
 
     def measured(self, table: LatencyTable, rows: Rows) -> np.ndarray:
         """Return the measured latencies of whole networks in seconds, float [n]; measured ones are not measured again."""
-        return measure_networks(self.space, self.device, table, self.networks(rows), self.protocol)
+        networks = self.networks(rows)
+        return measure_networks(self.space, self.device, table, networks, self.protocol, workers=self.measurers)
 
     def train_networks(self, rows: Rows, role: str, seeds: int | None = None) -> None:
         """Finetune networks, int [n, stages], by each of the recipe's seeds, or by so many; those already held are not."""
@@ -198,10 +202,15 @@ class Run(RunFolder):
 
 @contextmanager
 def open_run(
-    recipe_name: str, out: Path | None = None, seed: int | None = None, *, jointly: bool = False
+    recipe_name: str,
+    out: Path | None = None,
+    seed: int | None = None,
+    *,
+    jointly: bool = False,
+    cluster: str | None = None,
 ) -> Iterator[Run]:
     """Open, or begin, the run of a recipe; its folder is `out`, by default `runs/<recipe>`, or `runs/<recipe>-seed<n>` with a `seed`
-    that replaces the recipe's.
+    that replaces the recipe's. cluster: address of a Ray cluster that does the work; the folder must be one on all its hosts.
 
     Only one process may write a folder at a time; of several that torch's launcher started, which only a step that knows of them may
     be (`jointly`), it is the first. A folder begun with other settings is refused with the first that differs.
@@ -212,6 +221,12 @@ def open_run(
             "only `reference` and `finetune` run in several processes",
             found=f"{processes} processes",
             cure="start this step without torchrun",
+        )
+    if processes > 1 and cluster is not None:
+        raise BadSetting(
+            "torchrun and a Ray cluster cannot share one training",
+            found=f"{processes} processes and --cluster",
+            cure="choose one of them",
         )
     path = find_recipe(recipe_name)
     recipe, name, command = Recipe.read(path), path.stem, f"donna-hw run recipes/{path.stem}.toml"
@@ -225,8 +240,9 @@ def open_run(
     with locked(folder / ".lock") if number == 0 else nullcontext():
         if number == 0:
             keep_recipe(recipe, folder)
-        pool = Pool(recipe.processes)
+            clear(folder)
+        pool = Pool(recipe.processes) if cluster is None else ClusterPool(cluster, folder)
         try:
-            yield Run(recipe, folder, pool, command)
+            yield Run(recipe, folder if cluster is None else folder.resolve(), pool, command, cluster)
         finally:
             pool.close()

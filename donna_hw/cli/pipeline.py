@@ -16,6 +16,11 @@ SEED = click.option(
     "--seed", type=click.IntRange(0), help="Replaces the recipe's seed; the run's folder is then its own."
 )
 
+CLUSTER = click.option(
+    "--cluster",
+    help="Address of a Ray cluster that does the work; auto for this host's own. The run's folder must be one on all hosts.",
+)
+
 
 @click.command()
 @RECIPE
@@ -40,12 +45,13 @@ def reference(recipe: str, out: Path | None, seed: int | None) -> None:
 @RECIPE
 @OUT
 @SEED
-def distill(recipe: str, out: Path | None, seed: int | None) -> None:
+@CLUSTER
+def distill(recipe: str, out: Path | None, seed: int | None, cluster: str | None) -> None:
     """Train RECIPE's reference and distil its blocks."""
     from donna_hw.run import open_run
     from donna_hw.show.summaries import summary_of_blocks
 
-    with open_run(recipe, out, seed) as run:
+    with open_run(recipe, out, seed, cluster=cluster) as run:
         click.echo(summary_of_blocks(run.distil()))
 
 
@@ -53,7 +59,8 @@ def distill(recipe: str, out: Path | None, seed: int | None) -> None:
 @RECIPE
 @OUT
 @SEED
-def finetune(recipe: str, out: Path | None, seed: int | None) -> None:
+@CLUSTER
+def finetune(recipe: str, out: Path | None, seed: int | None, cluster: str | None) -> None:
     """Finetune RECIPE's Architecture Library.
 
     On several GPUs, after distill: torchrun --standalone --nproc-per-node 8 -m donna_hw finetune RECIPE
@@ -63,7 +70,7 @@ def finetune(recipe: str, out: Path | None, seed: int | None) -> None:
     from donna_hw.training.processes import launched
 
     number, processes = launched()
-    with open_run(recipe, out, seed, jointly=True) as run:
+    with open_run(recipe, out, seed, jointly=True, cluster=cluster) as run:
         if processes == 1:  # blocks are distilled by one process with workers of its own
             run.distil()
         library = run.finetune()
@@ -107,14 +114,15 @@ def report(recipe: str, out: Path | None, seed: int | None) -> None:
 @RECIPE
 @OUT
 @SEED
+@CLUSTER
 @click.option(
     "--summary", type=click.Path(path_type=Path), help="Also write the summary of results to this Markdown file."
 )
-def run(recipe: str, out: Path | None, seed: int | None, summary: Path | None) -> None:
+def run(recipe: str, out: Path | None, seed: int | None, cluster: str | None, summary: Path | None) -> None:
     """Run RECIPE whole, from training to the report."""
     from donna_hw.run import open_run
 
-    with open_run(recipe, out, seed) as opened:
+    with open_run(recipe, out, seed, cluster=cluster) as opened:
         _run_whole(opened, summary)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from donna_hw.blocks.layers import layers_hash
 from donna_hw.blocks.torch_module import GraphModule, to_torch
 from donna_hw.data.images import Dataset, augmented
-from donna_hw.distillation.pool import Pool
+from donna_hw.distillation.pool import Workers
 from donna_hw.distillation.quality import Quality, channel_variance, nsr, quality_of, rest_of_teacher
 from donna_hw.distillation.training import Fit, outputs, train
 from donna_hw.distillation.weights import save_weights
@@ -47,7 +47,7 @@ class BlockTask:
 
 
 def distill(
-    space: Space, teacher: GraphModule, data: Dataset, bkd: Bkd, *, seed: int, folder: Path, pool: Pool
+    space: Space, teacher: GraphModule, data: Dataset, bkd: Bkd, *, seed: int, folder: Path, pool: Workers
 ) -> BlockLibrary:
     """Train every different block of the space for the teacher and return the library in `folder`.
 

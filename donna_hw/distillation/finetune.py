@@ -15,7 +15,7 @@ from donna_hw.blocks.torch_module import GraphModule, to_torch
 from donna_hw.data.images import Augmentation
 from donna_hw.distillation.ekd_loss import ekd_loss
 from donna_hw.distillation.lessons import Lessons, made, prepared, read_images
-from donna_hw.distillation.pool import Pool
+from donna_hw.distillation.pool import Workers
 from donna_hw.distillation.training import Fit, top1_percent, train
 from donna_hw.distillation.weights import load_weights, read_weights, save_weights
 from donna_hw.errors import BadFile
@@ -80,7 +80,7 @@ def finetune(
     ekd: Ekd,
     *,
     seed: int,
-    pool: Pool,
+    pool: Workers,
 ) -> None:
     """Finetune by `seed` each architecture of which the library holds no finetuning by it, and record it under `role`.
 

@@ -9,12 +9,24 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from donna_hw.errors import Unavailable
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+
+
+class Workers(Protocol):
+    """Who does tasks: the processes of a `Pool`, or the hosts of a cluster."""
+
+    def map(self, work: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[tuple[Task, Result]]:
+        """Yield (task, result) as tasks finish; an error in one is raised here and cancels the rest."""
+        ...
+
+    def close(self) -> None:
+        """End what was begun for them."""
+        ...
 
 
 class Pool:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from donna_hw.distillation.cluster_pool import ClusterPool, gpu_if_any
 from donna_hw.distillation.finetune import Ekd, Start, finetune
 from donna_hw.distillation.lessons import save_images, save_lessons
+from donna_hw.distillation.pool import Workers
 from donna_hw.errors import BadSetting
 from donna_hw.files import write_atomic
 from donna_hw.libraries import APART
@@ -37,7 +41,8 @@ def train_networks(run: RunFolder, rows: Rows, role: str, seeds: int | None = No
             start = _start(run, role, how, seed)
             finetune(run.architectures, networks, role, start, how, seed=seed, pool=run.pool)
         else:
-            paper_finetune(_trainings(run, role, how, seed), networks)
+            with _hosts(run) as hosts:
+                paper_finetune(_trainings(run, role, how, seed), networks, hosts)
 
 
 def check_trainings(run: RunFolder) -> None:
@@ -79,6 +84,19 @@ def _start(run: RunFolder, role: str, ekd: Ekd, seed: int) -> Start:
             save_lessons(reference(run), run.data, ekd.fit.epochs, images=ekd.images, seed=seed, folder=lessons)
         write_atomic(lessons / "complete", "")
     return Start(run.blocks.folder, _weights(run), lessons, run.data.augmentation if apart else None)
+
+
+@contextmanager
+def _hosts(run: RunFolder) -> Iterator[Workers | None]:
+    """Give who trains one network each: the hosts of the run's cluster, by a GPU each where there are GPUs."""
+    if run.cluster is None:
+        yield None
+        return
+    pool = ClusterPool(run.cluster, run.folder, gpu_if_any(run.cluster))
+    try:
+        yield pool
+    finally:
+        pool.close()
 
 
 def _trainings(run: RunFolder, role: str, settings: PaperTraining, seed: int) -> PaperTrainings:

@@ -11,23 +11,27 @@ import numpy as np
 from donna_hw.data import Dataset, load_dataset
 from donna_hw.data.images import Augmentation
 from donna_hw.device import Device
-from donna_hw.distillation.pool import Pool
+from donna_hw.distillation.pool import Workers
 from donna_hw.errors import BadSetting
 from donna_hw.libraries import ArchitectureLibrary, BlockLibrary
 from donna_hw.measurement.protocol import Protocol
+from donna_hw.profiling.profile import Workers as Measurers
 from donna_hw.recipe import Recipe
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Architecture, Rows, Space
+from donna_hw.workers.cluster import cluster
+from donna_hw.workers.process import processes
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A recipe, its folder, the pool of processes and the command that repeats it."""
+    """A recipe, its folder, who does its tasks, the command that repeats it, and the address of a Ray cluster, if it has one."""
 
     recipe: Recipe
     folder: Path
-    pool: Pool
+    pool: Workers
     command: str = ""
+    cluster: str | None = None
 
     @cached_property
     def space(self) -> Space:
@@ -68,6 +72,11 @@ class RunFolder:
     def device(self) -> Device:
         """The device that latencies are measured on."""
         return Device.load(self.recipe.latency.device)
+
+    @property
+    def measurers(self) -> Measurers:
+        """Who measures: processes of this machine, or the hosts of the cluster that have the device."""
+        return processes if self.cluster is None else cluster(self.cluster)
 
     @property
     def protocol(self) -> Protocol:

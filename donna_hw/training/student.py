@@ -16,8 +16,11 @@ from donna_hw.blocks.torch_module import GraphModule, to_torch
 from donna_hw.data.image_folder import image_folders
 from donna_hw.data.images import split
 from donna_hw.distillation.finetune import re_estimate_by, stitched
+from donna_hw.distillation.pool import Workers
 from donna_hw.distillation.weights import load_weights, save_weights
 from donna_hw.libraries import ArchitectureLibrary, BlockLibrary, Finetuned
+from donna_hw.progress import track
+from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Architecture, Space
 from donna_hw.training.epochs import Course, top1_percents, train_epochs
 from donna_hw.training.loading import TrainingSteps, augmentation, moved, part_loader, test_loader
@@ -63,23 +66,91 @@ class PaperTrainings:
     seed: int
 
 
-def paper_finetune(trainings: PaperTrainings, architectures: Sequence[Architecture]) -> None:
+@dataclass(frozen=True)
+class StudentTask:
+    """What a host of a cluster needs to train one network: names for the space and the library, and what `PaperTrainings` has."""
+
+    space: str
+    library: Path
+    role: str
+    streams: Streams
+    settings: PaperTraining
+    seed: int
+    architecture: Architecture
+
+
+def paper_finetune(
+    trainings: PaperTrainings, architectures: Sequence[Architecture], hosts: Workers | None = None
+) -> None:
     """Train each architecture of which the library has no such training, one after another, each by all processes.
+
+    With the hosts of a cluster each trains a network of its own, alone, and its end is the one that a single process gives.
 
     Averaged weights are kept, and their accuracy after every epoch; `epochs/` in the library's folder has a log for each training.
     An interrupted one goes on from its last epoch. Each of the processes that torch's launcher started must call this.
     Raises `Unavailable` without timm, and what `image_folders` and `PaperTraining.plan` raise.
     """
     torchvision.required("training as the paper does", "timm")
+    if hosts is not None:
+        _train_on(hosts, trainings, architectures)
+        return
     with joined() as processes:
         processes.meet()  # what the first one wrote before is there
-        known, wanted = trainings.library.known(trainings.role), list(dict.fromkeys(architectures))
-        todo = [architecture for architecture in wanted if (architecture, trainings.seed) not in known]
-        for number, architecture in enumerate(todo, start=1 + len(wanted) - len(todo)):
-            _train(trainings, architecture, processes, f"finetune {trainings.role} {number}/{len(wanted)}")
+        todo, total = _todo(trainings, architectures)
+        for number, architecture in enumerate(todo, start=1 + total - len(todo)):
+            found = _train(trainings, architecture, processes, f"finetune {trainings.role} {number}/{total}")
+            if processes.leads:
+                _keep(trainings, found)
+            processes.meet()  # nobody begins the next before this one is kept
 
 
-def _train(trainings: PaperTrainings, architecture: Architecture, processes: Processes, title: str) -> None:
+def train_student(task: StudentTask) -> Finetuned:
+    """Train one network on a host, and save it; one that a killed host has begun goes on from its last epoch."""
+    torchvision.required("training as the paper does", "timm")
+    library = ArchitectureLibrary(task.library, load_space(task.space))
+    trainings = PaperTrainings(library, task.role, task.streams, task.settings, task.seed)
+    with joined() as processes:
+        return _train(trainings, task.architecture, processes, f"finetune {task.role}")
+
+
+def _train_on(hosts: Workers, trainings: PaperTrainings, architectures: Sequence[Architecture]) -> None:
+    library, space = trainings.library, trainings.library.space
+    todo, total = _todo(trainings, architectures)
+    todo.sort(key=lambda architecture: -space.network(architecture).macs)  # longest first
+    tasks = [
+        StudentTask(
+            space.address or space.name,
+            library.folder,
+            trainings.role,
+            trainings.streams,
+            trainings.settings,
+            trainings.seed,
+            architecture,
+        )
+        for architecture in todo
+    ]
+    for _, found in track(hosts.map(train_student, tasks), f"finetune {trainings.role}", total, total - len(todo)):
+        _keep(trainings, found)
+
+
+def _todo(trainings: PaperTrainings, architectures: Sequence[Architecture]) -> tuple[list[Architecture], int]:
+    """Return the architectures that are not trained yet, and how many different ones there are in all."""
+    known, wanted = trainings.library.known(trainings.role), list(dict.fromkeys(architectures))
+    return [architecture for architecture in wanted if (architecture, trainings.seed) not in known], len(wanted)
+
+
+def _keep(trainings: PaperTrainings, found: Finetuned) -> None:
+    trainings.library.add(found)
+    _checkpoint(trainings, found.architecture).unlink(missing_ok=True)
+
+
+def _checkpoint(trainings: PaperTrainings, architecture: Architecture) -> Path:
+    library = trainings.library
+    weights = library.weights_path(architecture, trainings.seed, trainings.role)
+    return library.folder / "checkpoints" / f"{weights.stem}.pt"
+
+
+def _train(trainings: PaperTrainings, architecture: Architecture, processes: Processes, title: str) -> Finetuned:
     library, settings, seed = trainings.library, trainings.settings, trainings.seed
     train, held_out, test = trainings.streams.folders(library.space)
     network, teacher = _beginning(trainings, architecture, train, processes)
@@ -92,19 +163,15 @@ def _train(trainings: PaperTrainings, architecture: Architecture, processes: Pro
     augmented = Subset(folder, train.indices)
     steps = TrainingSteps(augmented, settings, settings.plan(len(augmented), processes.count), seed, processes)
     weights = library.weights_path(architecture, seed, trainings.role)
-    checkpoint, log_file = (
-        library.folder / place for place in (f"checkpoints/{weights.stem}.pt", f"epochs/{weights.stem}.csv")
-    )
+    checkpoint, log_file = _checkpoint(trainings, architecture), library.folder / f"epochs/{weights.stem}.csv"
     log = train_epochs(
         trainee, Course(title, steps, test_loader(test, settings, processes), seed, checkpoint, log_file)
     )
     if processes.leads:
         save_weights(trainee.averaged, weights)
-        curve = tuple(record["averaged_top1_percent"] for record in log)
-        seconds = sum(record["seconds"] for record in log)
-        library.add(Finetuned(trainings.role, architecture, seed, curve[-1], share, curve, seconds))
-        checkpoint.unlink(missing_ok=True)
-    processes.meet()  # nobody begins the next before this one is kept
+    curve = tuple(record["averaged_top1_percent"] for record in log)
+    seconds = sum(record["seconds"] for record in log)
+    return Finetuned(trainings.role, architecture, seed, curve[-1], share, curve, seconds)
 
 
 def _beginning(

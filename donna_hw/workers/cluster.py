@@ -6,10 +6,7 @@ A host says which devices hang on it when its node is started: `ray start --reso
 from __future__ import annotations
 
 import contextlib
-import logging
-import socket
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -21,6 +18,7 @@ from donna_hw.errors import DonnaError, Unavailable
 from donna_hw.measurement.measurement import Visit
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.workers.base import BlockFailed, Task, Worker
+from donna_hw.workers.connection import check_ray, connect, short
 from donna_hw.workers.process import START_S, ProcessWorker
 
 PLACING_S = 30.0  # a lost host's device is waited for this long, then another takes its block
@@ -93,12 +91,12 @@ class ClusterWorker(Worker):
                 ray.get(self._actor.__ray_ready__.remote(), timeout=PLACING_S)
             except ray.exceptions.RayError as error:
                 self.close()
-                raise BlockFailed(f"no host gives the resource {self._resource}: {_short(error)}") from None
+                raise BlockFailed(f"no host gives the resource {self._resource}: {short(error)}") from None
         try:
             kind, answer = ray.get(self._actor.ask.remote(what, arguments), timeout=patience_s)
         except ray.exceptions.RayError as error:
             self.close()
-            raise BlockFailed(f"its host does not answer: {_short(error)}") from None
+            raise BlockFailed(f"its host does not answer: {short(error)}") from None
         if kind == "failed":
             raise BlockFailed(answer)
         if kind == "refused":
@@ -111,19 +109,12 @@ def cluster(address: str) -> Callable[[Device, Protocol], Sequence[Worker]]:
 
     Raises `Unavailable` without Ray, without a cluster there, and without a host that has the device.
     """
-    if find_spec("ray") is None:
-        raise Unavailable("a cluster needs the package ray", cure="pip install 'donna-hw[cluster]'")
+    check_ray()
 
     def opened(device: Device, protocol: Protocol) -> list[Worker]:
         import ray
 
-        _knock(address)
-        try:
-            ray.init(address=address, ignore_reinit_error=True, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise Unavailable(
-                f"a Ray cluster must answer at {address}", found=_short(error), cure="start one with `ray start --head`"
-            ) from None
+        connect(address)
         units = int(ray.cluster_resources().get(device.name, 0))  # type: ignore[no-untyped-call]
         if not units:
             raise Unavailable(
@@ -138,21 +129,3 @@ def cluster(address: str) -> Callable[[Device, Protocol], Sequence[Worker]]:
         ]
 
     return opened
-
-
-def _knock(address: str) -> None:
-    """Raise `Unavailable` when nothing listens at `host:port`, for which Ray itself would wait for minutes."""
-    host, colon, port = address.rpartition(":")
-    if not colon or "/" in host or not port.isdecimal():
-        return
-    try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except (OSError, OverflowError) as error:
-        raise Unavailable(
-            f"a Ray cluster must answer at {address}", found=str(error), cure="start one with `ray start --head`"
-        ) from None
-
-
-def _short(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
