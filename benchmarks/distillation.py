@@ -63,6 +63,8 @@ def plain(teacher: GraphModule, data: Dataset, fit: Fit, blocks: list[tuple[str,
     torch.set_num_threads(THREADS)
     space, found, started = load_space(SPACE), {}, time.perf_counter()
     save_weights(teacher, folder / "teacher.safetensors")
+    order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(1))  # as save_maps draws them
+    train_pixels = data.train.pixels[order]
     names = [stage.name for stage in space.stages]
     parts = [to_torch(space.fixed_graph(name)) for name, _ in space.before]
     parts += [to_torch(space.block_graph(stage, stage.reference)) for stage in space.stages]
@@ -76,11 +78,11 @@ def plain(teacher: GraphModule, data: Dataset, fit: Fit, blocks: list[tuple[str,
         graph = space.block_graph(stage, number)
         block = to_torch(graph, (1 << 32) ^ int(layers_hash(graph)[:8], 16))
         with torch.no_grad():
-            variance = channel_variance(outputs(own, outputs(before, data.train.pixels)))
+            variance = channel_variance(outputs(own, outputs(before, train_pixels)))
 
         def loss(_epoch: int, indices: torch.Tensor, block=block, before=before, own=own, variance=variance):
             with torch.no_grad():
-                x = before(data.train.pixels[indices])
+                x = before(train_pixels[indices])
                 y = own(x)
             return nsr(block(x), y, variance)
 
@@ -134,7 +136,7 @@ if __name__ == "__main__":
         off = max(abs(np.log(one["nsr"][key] / other["nsr"][key])) for key in one["nsr"])
         print(
             f"plain {60 * work / one['s']:.0f} block-epochs/min, ours {60 * work / other['s']:.0f} "
-            f"(maps {other['maps_s']:.1f} of {other['s']:.1f} s), ratio {ratios[-1]:.2f}; NSRs differ by at most {off:.1%}",
+            f"(maps {other['maps_s']:.1f} of {other['s']:.1f} s), ratio {ratios[-1]:.2f}; NSRs differ by at most {off:.2%}",
             flush=True,
         )
     pool.close()

@@ -49,10 +49,12 @@ class DistillPart(Part):
     batch: int = Field(default=256, ge=2)
     learning_rate: float = Field(default=0.01, gt=0)
     cosine_steps: int = Field(default=20, ge=1)
+    cache_gib: float = Field(default=16.0, ge=0)
 
     def bkd(self) -> Bkd:
         """Return the settings for blockwise distillation."""
-        return Bkd(Fit(self.epochs, self.batch, self.learning_rate, self.cosine_steps), self.images)
+        fit = Fit(self.epochs, self.batch, self.learning_rate, self.cosine_steps)
+        return Bkd(fit, self.images, self.cache_gib * 2**30)
 
 
 class LatencyPart(Part):
