@@ -74,7 +74,9 @@ def train_features(space: Space, stage: Stage, folder: Path) -> Features:
     weights = folder / "teacher.safetensors"
     before = [name for name, _ in space.before] + [other.name for other in space.stages[:place]]
     return Streamed(
-        read_map(folder, "train", "images"), teacher_parts(space, before, weights), teacher_parts(space, [stage.name], weights)
+        read_map(folder, "train", "images"),
+        teacher_parts(space, before, weights),
+        teacher_parts(space, [stage.name], weights),
     )
 
 

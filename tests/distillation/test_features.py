@@ -22,7 +22,9 @@ def test_cached_and_streamed_features_are_equal(tmp_path: Path) -> None:
     indices = torch.tensor([5, 0, 31, 7])
     for stage in SPACE.stages:
         one, other = (train_features(SPACE, stage, tmp_path / name) for name in ("cached", "streamed"))
-        assert isinstance(one, Cached) and isinstance(other, Streamed) and len(one) == len(other) == 48
+        assert isinstance(one, Cached)
+        assert isinstance(other, Streamed)
+        assert len(one) == len(other) == 48
         for x, y in zip(one.pair(indices), other.pair(indices), strict=True):
             torch.testing.assert_close(x, y, rtol=1e-5, atol=1e-5)
 
@@ -46,7 +48,13 @@ def test_beyond_the_budget_the_library_is_the_same_and_it_is_said(
     for name, budget in (("cached", float("inf")), ("streamed", 0.0)):
         bkd, pool = Bkd(FIT, cache_bytes=budget), InProcess()
         library = distill(
-            SPACE, untrained_teacher(SPACE), few_digits(), bkd, seed=1, folder=tmp_path / name, pool=pool  # type: ignore[arg-type]
+            SPACE,
+            untrained_teacher(SPACE),
+            few_digits(),
+            bkd,
+            seed=1,
+            folder=tmp_path / name,
+            pool=pool,  # type: ignore[arg-type]
         )
         assert ("distill.cache_gib" in capsys.readouterr().err) == (name == "streamed")
         found.append(library.qualities())
