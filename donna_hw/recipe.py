@@ -16,7 +16,16 @@ from donna_hw.files import Part, read_model, write_toml
 from donna_hw.shipped import find
 from donna_hw.training.settings import Finetuning, PaperFinetuning, PaperTraining
 
-CHANGEABLE = ("title", "workers", "search", "verify", "proof", "library.quality", "library.predictor")
+CHANGEABLE = (
+    "title",
+    "workers",
+    "distill.cache_gib",
+    "search",
+    "verify",
+    "proof",
+    "library.quality",
+    "library.predictor",
+)
 
 
 class DataPart(Part):
@@ -51,10 +60,12 @@ class DistillPart(Part):
     batch: int = Field(default=256, ge=2)
     learning_rate: float = Field(default=0.01, gt=0)
     cosine_steps: int = Field(default=20, ge=1)
+    cache_gib: float = Field(default=16.0, ge=0)
 
     def bkd(self) -> Bkd:
         """Return the settings for blockwise distillation."""
-        return Bkd(Fit(self.epochs, self.batch, self.learning_rate, self.cosine_steps), self.images)
+        fit = Fit(self.epochs, self.batch, self.learning_rate, self.cosine_steps)
+        return Bkd(fit, self.images, self.cache_gib * 2**30)
 
 
 class LatencyPart(Part):
@@ -244,13 +255,14 @@ def keep_recipe(recipe: Recipe, folder: Path) -> None:
 
 def _ruling(settings: dict[str, Any]) -> dict[str, Any]:
     """Return the settings that rule what is trained and measured; a choice by qualities is ruled by their metric, too."""
-    chosen = settings["library"]["choice"] != "uniform"
-    library = {
-        key: value
-        for key, value in settings["library"].items()
-        if f"library.{key}" not in CHANGEABLE or (chosen and key == "quality")
+    free = {key for key in CHANGEABLE if key != "library.quality" or settings["library"]["choice"] == "uniform"}
+    return {
+        part: {key: value for key, value in content.items() if f"{part}.{key}" not in free}
+        if isinstance(content, dict)
+        else content
+        for part, content in settings.items()
+        if part not in free
     }
-    return {key: value for key, value in settings.items() if key not in CHANGEABLE} | {"library": library}
 
 
 def first_difference(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> tuple[str, Any, Any] | None:

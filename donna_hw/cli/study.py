@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from donna_hw.cli.pipeline import OUT, RECIPE, SEED
+from donna_hw.cli.pipeline import CLUSTER, OUT, RECIPE, SEED
 
 SUMMARY = click.option("--summary", type=click.Path(path_type=Path), help="Also write the page to this Markdown file.")
 
@@ -21,8 +21,9 @@ SUMMARY = click.option("--summary", type=click.Path(path_type=Path), help="Also 
     help="The folder that holds each recipe's run.",
 )
 @click.option("--draws", type=click.IntRange(2), default=20, show_default=True, help="Parts of the library by size.")
+@CLUSTER
 @SUMMARY
-def study(recipes: tuple[str, ...], runs: Path, draws: int, summary: Path | None) -> None:
+def study(recipes: tuple[str, ...], runs: Path, draws: int, cluster: str | None, summary: Path | None) -> None:
     """Judge the predictors of RECIPES beside their rivals, as the paper's tables 4 to 8 do.
 
     Trains what is missing first; writes study.md into each run's folder. Several recipes are compared in table 7.
@@ -35,7 +36,7 @@ def study(recipes: tuple[str, ...], runs: Path, draws: int, summary: Path | None
 
     pages, found = [], []
     for recipe in recipes:
-        with open_run(recipe, runs / find_recipe(recipe).stem) as run:
+        with open_run(recipe, runs / find_recipe(recipe).stem, cluster=cluster) as run:
             run.distil()
             run.finetune()
             run.fit()
@@ -54,8 +55,9 @@ def study(recipes: tuple[str, ...], runs: Path, draws: int, summary: Path | None
 @RECIPE
 @OUT
 @SEED
+@CLUSTER
 @SUMMARY
-def prove(recipe: str, out: Path | None, seed: int | None, summary: Path | None) -> None:
+def prove(recipe: str, out: Path | None, seed: int | None, cluster: str | None, summary: Path | None) -> None:
     """Prove RECIPE's front: beside random networks and scaled references of equal measured latency, all finetuned alike.
 
     Runs what is missing first; writes proof.csv and proof.md into the run's folder.
@@ -65,7 +67,7 @@ def prove(recipe: str, out: Path | None, seed: int | None, summary: Path | None)
     from donna_hw.study.proof import prove as proved
     from donna_hw.study.proof_page import proof_markdown
 
-    with open_run(recipe, out, seed) as run:
+    with open_run(recipe, out, seed, cluster=cluster) as run:
         run.preflight()
         run.distil()
         run.profile()

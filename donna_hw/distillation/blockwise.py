@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import shutil
+import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ from torch import Tensor
 from donna_hw.blocks.layers import layers_hash
 from donna_hw.blocks.torch_module import GraphModule, to_torch
 from donna_hw.data.images import Dataset, augmented
+from donna_hw.distillation.features import GIB, map_bytes, read_map, save_map, train_features
 from donna_hw.distillation.pool import Workers
 from donna_hw.distillation.quality import Quality, channel_variance, nsr, quality_of, rest_of_teacher
 from donna_hw.distillation.training import Fit, outputs, train
@@ -27,10 +30,14 @@ from donna_hw.spaces.stage import Stage
 
 @dataclass(frozen=True)
 class Bkd:
-    """How blocks are trained. images: of one epoch (0 for all), drawn and augmented once for all blocks and epochs."""
+    """How blocks are trained. images: of one epoch (0 for all), drawn and augmented once for all blocks and epochs.
+
+    cache_bytes: what the teacher's maps of these images may take on the disk; beyond it every worker computes them anew, batch by batch.
+    """
 
     fit: Fit
     images: int = 0
+    cache_bytes: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,14 @@ def distill(
     if not todo:
         shutil.rmtree(maps, ignore_errors=True)
         return library
-    save_maps(space, teacher, data, bkd.images, seed=seed, folder=maps)
+    need = map_bytes(space, bkd.images or len(data.train))
+    if need > bkd.cache_bytes:
+        print(
+            f"the teacher's maps would take {need / GIB:.1f} GiB, more than distill.cache_gib = {bkd.cache_bytes / GIB:.1f}: "
+            "they are computed again for every block",
+            file=sys.stderr,
+        )
+    save_maps(space, teacher, data, bkd.images, seed=seed, folder=maps, cached=need <= bkd.cache_bytes)
     tasks = [
         BlockTask(
             space.address or space.name, stage.name, m, str(maps), bkd.fit, seed, str(library.weights_path(stage, m))
@@ -96,14 +110,19 @@ def train_block(task: BlockTask) -> tuple[Quality, float]:
     stage = space.stage(task.stage)
     graph = space.block_graph(stage, task.number)
     place = [s.name for s in space.stages].index(stage.name)
-    x, y = (_map(task.maps, "train", place + side) for side in (0, 1))
-    held_x, held_y = (_map(task.maps, "held_out", place + side) for side in (0, 1))
+    features = train_features(space, stage, Path(task.maps))
+    held_x, held_y = (read_map(Path(task.maps), "held_out", place + side) for side in (0, 1))
     started = time.perf_counter()
     seed = (task.seed << 32) ^ int(layers_hash(graph)[:8], 16)
     block = to_torch(graph, seed).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    variance = channel_variance(y)
+    variance = torch.from_numpy(np.load(Path(task.maps) / f"variance-{place + 1}.npy"))
+
+    def loss(_: int, indices: Tensor) -> Tensor:
+        x, y = features.pair(indices)
+        return nsr(block(x), y, variance)
+
     # all blocks see the images in one order, so that they differ by their layers alone, and can be trained together
-    train(block, len(x), task.fit, task.seed, lambda _, indices: nsr(block(x[indices]), y[indices], variance))
+    train(block, len(features), task.fit, task.seed, loss)
     rest = rest_of_teacher(space, stage, Path(task.maps) / "teacher.safetensors")
     labels, logits = (
         torch.from_numpy(np.load(Path(task.maps) / f"held_out-{name}.npy")) for name in ("labels", "logits")
@@ -114,20 +133,51 @@ def train_block(task: BlockTask) -> tuple[Quality, float]:
     return quality, time.perf_counter() - started
 
 
-def save_maps(space: Space, teacher: GraphModule, data: Dataset, images: int, *, seed: int, folder: Path) -> None:
+def save_maps(
+    space: Space, teacher: GraphModule, data: Dataset, images: int, *, seed: int, folder: Path, cached: bool = True
+) -> None:
     """Write what blocks learn from and are judged by, computed once: the teacher's feature maps at every border between stages
     (`train-0.npy` is stage 1's input), its weights, and the held-out images' labels and its answers to them.
+
+    Not cached: the augmented images stand for the maps of the train set (`train-images.npy`), and the maps pass by in chunks.
     """
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.randperm(len(data.train), generator=generator)[: images or len(data.train)]
     train_pixels = augmented(data.train.pixels[chosen], data.augmentation, generator)
-    folder.mkdir(parents=True, exist_ok=True)
-    for part, pixels in (("train", train_pixels), ("held_out", data.held_out.pixels)):
-        for place, maps in enumerate(border_maps(space, teacher, pixels)):
-            np.save(folder / f"{part}-{place}.npy", maps.permute(0, 2, 3, 1).numpy())  # channels last, as trained
+    shutil.rmtree(folder, ignore_errors=True)  # maps of another budget would be taken for these
+    folder.mkdir(parents=True)
+    if cached:
+        for place, maps in enumerate(border_maps(space, teacher, train_pixels)):
+            save_map(folder, "train", place, maps)
+            np.save(folder / f"variance-{place}.npy", channel_variance(maps).numpy())
+    else:
+        save_map(folder, "train", "images", train_pixels)
+        for place, variance in enumerate(_variances(space, teacher, train_pixels)):
+            np.save(folder / f"variance-{place}.npy", variance.numpy())
+    for place, maps in enumerate(border_maps(space, teacher, data.held_out.pixels)):
+        save_map(folder, "held_out", place, maps)
     np.save(folder / "held_out-labels.npy", data.held_out.labels.numpy())
     np.save(folder / "held_out-logits.npy", outputs(teacher, data.held_out.pixels).numpy())
     save_weights(teacher, folder / "teacher.safetensors")
+
+
+def _variances(space: Space, teacher: GraphModule, pixels: Tensor, chunk: int = 500) -> list[Tensor]:
+    """Return the channel variance of every border's maps as `channel_variance` of the whole would, holding one chunk of maps."""
+    means: list[list[Tensor]] = []
+    squares: list[list[Tensor]] = []
+    sizes = []
+    for part in torch.split(pixels, chunk):
+        maps = [m.double() for m in border_maps(space, teacher, part)]
+        means.append([m.mean((0, 2, 3)) for m in maps])
+        squares.append([m.var((0, 2, 3), correction=0) for m in maps])
+        sizes.append(len(part))
+    share = torch.tensor(sizes, dtype=torch.float64)[:, None] / len(pixels)
+    found = []
+    for mean, within in zip(zip(*means, strict=True), zip(*squares, strict=True), strict=True):
+        middle = (share * torch.stack(mean)).sum(0)
+        total = (share * (torch.stack(within) + (torch.stack(mean) - middle).square())).sum(0)
+        found.append(total.float().clamp_min(1e-6))
+    return found
 
 
 def border_maps(space: Space, teacher: GraphModule, pixels: Tensor) -> list[Tensor]:
@@ -153,8 +203,3 @@ def _last_layers(space: Space, teacher: GraphModule) -> list[str]:
     """Return the name of the last layer of the part before the first stage, if there is one, and of each stage."""
     names = [*(name for name, _ in space.before[-1:]), *(stage.name for stage in space.stages)]
     return [[layer.name for layer in teacher.graph.layers if layer.name.startswith(f"{n}.")][-1] for n in names]
-
-
-def _map(folder: str, part: str, place: int) -> Tensor:
-    """Return one border's maps from a memory-mapped file, [n, channels, height, width], channels last in memory."""
-    return torch.from_numpy(np.load(Path(folder) / f"{part}-{place}.npy", mmap_mode="c")).permute(0, 3, 1, 2)

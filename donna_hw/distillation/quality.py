@@ -5,15 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as f
 
-from donna_hw.blocks.layers import lower_chain
-from donna_hw.blocks.torch_module import to_torch
+from donna_hw.distillation.features import teacher_parts
 from donna_hw.distillation.training import outputs
-from donna_hw.distillation.weights import read_weights
-from donna_hw.errors import BadFile
 from donna_hw.spaces.space import Space
 from donna_hw.spaces.stage import Stage
 
@@ -73,13 +69,5 @@ def quality_of(block: nn.Module, x: Tensor, y: Tensor, rest: nn.Module, truth: t
 
 def rest_of_teacher(space: Space, stage: Stage, weights: Path) -> nn.Module:
     """Return the reference's parts after a stage, with its trained weights, in evaluation mode; raises `BadFile`."""
-    parts = space.parts(space.reference)
-    place = [name for name, _ in parts].index(stage.name) + 1
-    rest = to_torch(lower_chain(parts[place:], space.output_shapes[stage.name]))
-    names = {name for name, _ in parts[place:]}
-    state = {key: value for key, value in read_weights(weights).items() if key.split(".")[0] in names}
-    try:
-        rest.load_state_dict(state)
-    except RuntimeError as error:
-        raise BadFile(f"{weights} must hold the reference of this space", found=str(error), cure="delete it") from None
-    return rest.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload,no-any-return]
+    names = [name for name, _ in space.parts(space.reference)]
+    return teacher_parts(space, names[names.index(stage.name) + 1 :], weights)

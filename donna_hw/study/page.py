@@ -7,6 +7,7 @@ from datetime import date
 
 import pandas as pd
 
+from donna_hw.distillation.decoupled import agreement
 from donna_hw.errors import NothingToFit
 from donna_hw.measurement.environment import cpu_model
 from donna_hw.run import Run
@@ -18,6 +19,8 @@ from donna_hw.study.resampling import Interval
 
 NAMES = {"test": "drawn uniformly", "stratified": "spread evenly over MACs"}
 HEADS = {
+    "scheme": "scheme",
+    "blocks": "blocks trained",
     "kind": "kind",
     "metric": "metric of blocks",
     "choice": "networks chosen by",
@@ -48,8 +51,12 @@ def study_markdown(run: Run, draws: int = 20) -> str:
         *(comparison_markdown(each) for each in compared),
         "## By the size of the library (the paper's tables 4 and 5)\n\n"
         + frame_markdown(tables.by_library_size(found, first, draws)),
+        "## By the choice of networks to finetune\n\n"
+        "From the library's networks alone, each draw from the same first five.\n\n"
+        + frame_markdown(tables.by_choice(found, first, draws)),
         "## By the metric of blocks (table 6)\n\n" + frame_markdown(tables.by_metric(found, first)),
         "## By the kind of predictor (table 8)\n\n" + frame_markdown(tables.by_family(found, first)),
+        *_schemes(run, found, first),
         *_speed(run),
     ]
     return "\n\n".join(parts) + "\n"
@@ -118,6 +125,26 @@ def _cell(value: object) -> str:
     if isinstance(value, Interval):
         return text(value)
     return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _schemes(run: Run, found: Evidence, role: str) -> list[str]:
+    """Return Puzzle's decoupled training beside the full library, nothing where a block that it needs has diverged."""
+    try:
+        frame = tables.by_scheme(found, run.space, role)
+        agreed = agreement(run.blocks, found.metric)
+    except NothingToFit:
+        return []
+    stages = "; ".join(f"{each.stage} {each.tau:.3f}, {each.log_error:.2f}" for each in agreed)
+    lines = [
+        "## Blocks trained one axis at a time (Puzzle's decoupled scheme)",
+        "",
+        "A block that differs from the reference on several axes is given the product of what each axis alone does to the quality.",
+        "",
+        frame_markdown(frame),
+        "",
+        f"Foretold against trained qualities of those blocks, Kendall tau and error of the logarithm by stage: {stages}.",
+    ]
+    return ["\n".join(lines)]
 
 
 def _speed(run: Run) -> list[str]:

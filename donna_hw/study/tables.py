@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
+from donna_hw.distillation.decoupled import apart, predicted_quality
 from donna_hw.libraries import METRICS
 from donna_hw.predictors.curves import SIZES, Networks, learning_curve
 from donna_hw.predictors.fit import KINDS
+from donna_hw.spaces.space import Space
 from donna_hw.study.comparing import predicted
 from donna_hw.study.evidence import Evidence
 from donna_hw.study.resampling import DRAWS, Interval, pair_shares, resampled, taus
@@ -18,7 +21,7 @@ PAPERS = "ridge2"  # the kind of the paper's tables
 SUM = "sum_of_nsr"
 
 
-def by_library_size(found: Evidence, role: str, draws: int = 20, choices: Iterable[str] = ("uniform",)) -> pd.DataFrame:
+def by_library_size(found: Evidence, role: str, draws: int = 20) -> pd.DataFrame:
     """Return tables 4 and 5: Kendall's tau and MSE on a role's networks by how many of the library a predictor is fitted to.
 
     The run's own kind on its metric, then the paper's and the sum of NSR on NSR; means over random parts of the library.
@@ -29,12 +32,21 @@ def by_library_size(found: Evidence, role: str, draws: int = 20, choices: Iterab
             Networks(found.quality(each, metric), found.groups[each].top1_percent) for each in ("library", role)
         )
         sizes = [size for size in SIZES if size <= len(pool.top1_percent)]
-        own = tuple(choices) if kind == found.kind else ("uniform",)
         frame = learning_curve(
-            pool, test, (kind,), own, sizes=sizes, draws=draws, ceiling_percent=found.teacher_percent
+            pool, test, (kind,), ("uniform",), sizes=sizes, draws=draws, ceiling_percent=found.teacher_percent
         )
         frames.append(frame.assign(metric=metric))
     return pd.concat(frames, ignore_index=True)
+
+
+def by_choice(found: Evidence, role: str, draws: int = 20) -> pd.DataFrame:
+    """Return Kendall's tau and MSE of the run's kind by how the networks to finetune are chosen, and how many, as means over draws.
+
+    A choice picks from the library's networks only, so that all agree where it ends.
+    """
+    pool, test = (Networks(found.quality(each), found.groups[each].top1_percent) for each in ("library", role))
+    sizes = [size for size in SIZES if size <= len(pool.top1_percent)]
+    return learning_curve(pool, test, (found.kind,), sizes=sizes, draws=draws, ceiling_percent=found.teacher_percent)
 
 
 def by_metric(found: Evidence, role: str, draws: int = DRAWS) -> pd.DataFrame:
@@ -47,6 +59,27 @@ def by_family(found: Evidence, role: str, draws: int = DRAWS) -> pd.DataFrame:
     """Return table 8: how predictors of every kind do, on the run's metric and on NSR."""
     pairs = [(kind, metric) for metric in dict.fromkeys((found.metric, "nsr")) for kind in KINDS]
     return _judged(found, role, [pair for pair in pairs if pair[0] != SUM or pair[1] == "nsr"], draws)
+
+
+def by_scheme(found: Evidence, space: Space, role: str, draws: int = DRAWS) -> pd.DataFrame:
+    """Return how the run's predictor does on all blocks trained, and on those that differ from the reference on one axis alone.
+
+    The qualities of all other blocks are then foretold from these, `decoupled.predicted_quality`. Raises `NothingToFit` as it does.
+    """
+    trained = zip(space.stages, found.qualities[found.metric], strict=True)
+    foretold = {found.metric: tuple(predicted_quality(stage, quality) for stage, quality in trained)}
+    lines = []
+    for scheme, each, blocks in (
+        ("blockwise: all", found, sum(space.stage_sizes)),
+        (
+            "decoupled: one axis at a time",
+            replace(found, qualities=foretold),
+            sum(int(apart(s).sum()) for s in space.stages),
+        ),
+    ):
+        frame = _judged(each, role, [(found.kind, found.metric)], draws)
+        lines.append(frame.assign(scheme=scheme, blocks=blocks)[["scheme", "blocks", *frame.columns]])
+    return pd.concat(lines, ignore_index=True)
 
 
 def by_epoch(scratch: dict[str, list[float]], long: dict[str, list[float]]) -> pd.DataFrame:

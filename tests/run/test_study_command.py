@@ -42,7 +42,15 @@ def test_a_study_is_written_from_the_libraries(broken: TinyRun, main: Main) -> N
     assert code == 0, error
     assert out == summary.read_text() == (folder / "study.md").read_text()
     assert "## 12 networks drawn uniformly" in out
-    for part in ("tables 4 and 5", "table 6", "table 8", "sum of NSR", "noise ceiling", "MISSED"):
+    for part in (
+        "tables 4 and 5",
+        "table 6",
+        "table 8",
+        "sum of NSR",
+        "noise ceiling",
+        "MISSED",
+        "decoupled: one axis",
+    ):
         assert part in out
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from made_evidence import made_evidence
 
 from donna_hw.libraries import METRICS
 from donna_hw.predictors.fit import KINDS
+from donna_hw.spaces import load_space
 from donna_hw.study import tables
 from donna_hw.study.page import frame_markdown
 
@@ -17,6 +21,27 @@ def test_more_networks_lower_the_error() -> None:
     assert ours.index.tolist() == [5, 10, 15, 20, 25, 30]
     assert ours.loc[30, "mse"] < ours.loc[5, "mse"]
     assert ours.loc[30, "kendall_tau"] > ours.loc[5, "kendall_tau"]
+
+
+def test_all_choices_begin_alike() -> None:
+    frame = tables.by_choice(made_evidence(noise=0.3, counts=(12, 20, 5)), "test", draws=2)
+    assert set(frame["choice"]) == {"uniform", "d_optimal", "variance"}
+    assert frame[frame["networks"] == 5]["mse"].nunique() == 1
+
+
+def test_a_scheme_of_one_axis_orders_networks_whose_qualities_are_products() -> None:
+    """Then the qualities foretold from a few blocks are those of all blocks, so that both schemes judge alike."""
+    space, made, rng = load_space("small_8px"), made_evidence(noise=0.1), np.random.default_rng(0)
+    qualities = []
+    for stage in space.stages:
+        product = np.ones(())
+        for count in stage.counts:
+            product = np.multiply.outer(product, rng.uniform(0.2, 1.0, count))
+        qualities.append(product.ravel())
+    frame = tables.by_scheme(replace(made, qualities={"kl": tuple(qualities)}), space, "test", draws=20)
+    assert frame["blocks"].tolist() == [3 * 24, 3 * (1 + 1 + 2 + 1 + 1)]
+    assert frame["kendall_tau"][0].value == frame["kendall_tau"][1].value
+    assert frame["mse"][0] == pytest.approx(frame["mse"][1])
 
 
 def test_the_metric_that_rules_the_accuracy_orders_best() -> None:

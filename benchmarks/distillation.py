@@ -1,0 +1,147 @@
+"""How fast blocks are distilled, against the plain loop.
+
+    python benchmarks/distillation.py --blocks 16 --rounds 3
+
+Plain loop: for each block, one at a time, the teacher runs up to the block's stage on every batch; torch has all threads. Ours: the
+teacher's maps are computed once, then two processes of one thread train from files. Both judge each block on the held-out images
+and run in turn, so that a busy machine slows both. The time of the maps is counted; that of starting the processes is not, since a
+run starts them once. Images are Fashion-MNIST's, or random ones where these are absent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from donna_hw.blocks.layers import layers_hash
+from donna_hw.blocks.torch_module import GraphModule, to_torch
+from donna_hw.data import Dataset, Images, load_dataset
+from donna_hw.distillation.blockwise import BlockTask, save_maps, train_block
+from donna_hw.distillation.pool import Pool
+from donna_hw.distillation.quality import channel_variance, nsr, quality_of, rest_of_teacher
+from donna_hw.distillation.training import Fit, outputs, train
+from donna_hw.distillation.weights import save_weights
+from donna_hw.errors import DonnaError
+from donna_hw.spaces import load_space
+
+SPACE = "small_28px"
+THREADS = 2
+HELD_OUT = 500
+
+
+def some_images(count: int) -> Dataset:
+    """Return so many images to train on and `HELD_OUT` others."""
+    try:
+        data = load_dataset("fashion_mnist", held_out=HELD_OUT)
+    except DonnaError as error:
+        print(f"random images: {error}")
+        made = Images(torch.randn(count + HELD_OUT, 1, 28, 28), torch.randint(0, 10, (count + HELD_OUT,)))
+        first, last = (Images(made.pixels[s], made.labels[s]) for s in (slice(count), slice(count, None)))
+        return Dataset("random", first, last, last, "torch.randn")
+    few = Images(data.train.pixels[:count], data.train.labels[:count])
+    return Dataset(data.name, few, data.held_out, data.held_out, data.source)
+
+
+def some_blocks(count: int) -> list[tuple[str, int]]:
+    """Return (stage, number) of different blocks, drawn evenly over the stages."""
+    space, found = load_space(SPACE), []
+    share = -(-count // len(space.stages))
+    for stage in space.stages:
+        numbers = {layers_hash(space.block_graph(stage, m)): m for m in range(stage.size)}
+        picked = np.linspace(0, len(numbers) - 1, min(share, len(numbers))).astype(int)
+        found += [(stage.name, list(numbers.values())[i]) for i in picked]
+    return found[:count]
+
+
+def plain(teacher: GraphModule, data: Dataset, fit: Fit, blocks: list[tuple[str, int]], folder: Path) -> dict:
+    """Train the blocks one at a time, the teacher run for each; return their NSRs and the seconds it took."""
+    torch.set_num_threads(THREADS)
+    space, found, started = load_space(SPACE), {}, time.perf_counter()
+    save_weights(teacher, folder / "teacher.safetensors")
+    order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(1))  # as save_maps draws them
+    train_pixels = data.train.pixels[order]
+    names = [stage.name for stage in space.stages]
+    parts = [to_torch(space.fixed_graph(name)) for name, _ in space.before]
+    parts += [to_torch(space.block_graph(stage, stage.reference)) for stage in space.stages]
+    for name, part in zip([*(name for name, _ in space.before), *names], parts, strict=True):
+        state = {k.removeprefix(f"{name}."): v for k, v in teacher.state_dict().items() if k.startswith(f"{name}.")}
+        part.load_state_dict(state)
+        part.eval()
+    for name, number in blocks:
+        stage, place = space.stage(name), len(space.before) + names.index(name)
+        before, own = torch.nn.Sequential(*parts[:place]), parts[place]
+        graph = space.block_graph(stage, number)
+        block = to_torch(graph, (1 << 32) ^ int(layers_hash(graph)[:8], 16))
+        with torch.no_grad():
+            variance = channel_variance(outputs(own, outputs(before, train_pixels)))
+
+        def loss(_epoch: int, indices: torch.Tensor, block=block, before=before, own=own, variance=variance):
+            with torch.no_grad():
+                x = before(train_pixels[indices])
+                y = own(x)
+            return nsr(block(x), y, variance)
+
+        train(block, len(data.train), fit, 1, loss)
+        x = outputs(before, data.held_out.pixels)
+        truth = (data.held_out.labels, outputs(teacher, data.held_out.pixels))
+        rest = rest_of_teacher(space, stage, folder / "teacher.safetensors")
+        found[name, number] = quality_of(block, x, outputs(own, x), rest, truth).nsr
+    return {"nsr": found, "s": time.perf_counter() - started}
+
+
+def ours(teacher: GraphModule, data: Dataset, fit: Fit, blocks: list[tuple[str, int]], pool: Pool) -> dict:
+    """Compute the maps once and train the blocks in the pool; return their NSRs and the seconds of the maps and of all."""
+    space, started = load_space(SPACE), time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        save_maps(space, teacher, data, 0, seed=1, folder=Path(folder))
+        maps_s = time.perf_counter() - started
+        tasks = [BlockTask(SPACE, s, m, folder, fit, 1, f"{folder}/{s}-{m}.safetensors") for s, m in blocks]
+        tasks.sort(key=lambda task: -space.block_graph(space.stage(task.stage), task.number).macs)
+        found = {(task.stage, task.number): quality.nsr for task, (quality, _) in pool.map(train_block, tasks)}
+    return {"nsr": found, "s": time.perf_counter() - started, "maps_s": maps_s}
+
+
+def teacher_of_size() -> GraphModule:
+    """Return the reference with random weights, its batch-norm statistics those of random images: time does not depend on them."""
+    space = load_space(SPACE)
+    teacher = to_torch(space.network(space.reference), seed=5).train()
+    with torch.no_grad():
+        for _ in range(20):
+            teacher(torch.randn(64, *space.input_shape))
+    return teacher.eval()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--blocks", type=int, default=16)
+    parser.add_argument("--images", type=int, default=2560)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=3)
+    asked = parser.parse_args()
+    data, teacher, blocks = some_images(asked.images), teacher_of_size(), some_blocks(asked.blocks)
+    fit, pool = Fit(asked.epochs, asked.batch, 0.01, 20), Pool(THREADS)
+    ours(teacher, data, Fit(1, asked.batch, 0.01, 20), blocks[:2], pool)  # starts the processes
+    work, ratios = len(blocks) * asked.epochs, []
+    for _ in range(asked.rounds):
+        with tempfile.TemporaryDirectory() as name:
+            one = plain(teacher, data, fit, blocks, Path(name))
+        other = ours(teacher, data, fit, blocks, pool)
+        ratios.append(one["s"] / other["s"])
+        off = max(abs(np.log(one["nsr"][key] / other["nsr"][key])) for key in one["nsr"])
+        print(
+            f"plain {60 * work / one['s']:.0f} block-epochs/min, ours {60 * work / other['s']:.0f} "
+            f"(maps {other['maps_s']:.1f} of {other['s']:.1f} s), ratio {ratios[-1]:.2f}; NSRs differ by at most {off:.2%}",
+            flush=True,
+        )
+    pool.close()
+    print(
+        f"{len(blocks)} blocks of {SPACE}, {len(data.train)} {data.name} images, batch {asked.batch}, {asked.epochs} epochs: "
+        f"ratio {np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f} over {asked.rounds} rounds)"
+    )
+    assert np.median(ratios) > 1, "training from the teacher's maps must be faster than the plain loop"

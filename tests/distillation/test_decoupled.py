@@ -1,0 +1,36 @@
+"""Qualities that are products of one factor an axis are predicted exactly; only blocks trained apart are read."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from donna_hw.distillation.decoupled import apart, predicted_quality
+from donna_hw.errors import NothingToFit
+from donna_hw.spaces import load_space
+
+STAGE = load_space("small_28px").stages[0]
+
+
+def product() -> np.ndarray:
+    generator, found = np.random.default_rng(3), np.ones(())
+    for count in STAGE.counts:
+        found = np.multiply.outer(found, generator.uniform(0.1, 2, count))
+    return found.ravel()
+
+
+def test_a_product_of_factors_is_predicted_exactly() -> None:
+    np.testing.assert_allclose(predicted_quality(STAGE, product()), product(), rtol=1e-12)
+
+
+def test_only_blocks_trained_apart_are_read() -> None:
+    assert apart(STAGE).sum() == 1 + sum(count - 1 for count in STAGE.counts)
+    hidden = np.where(apart(STAGE), product(), np.nan)
+    np.testing.assert_allclose(predicted_quality(STAGE, hidden), product(), rtol=1e-12)
+
+
+def test_a_diverged_reference_is_refused() -> None:
+    quality = product()
+    quality[STAGE.reference] = np.inf
+    with pytest.raises(NothingToFit, match="finite"):
+        predicted_quality(STAGE, quality)
