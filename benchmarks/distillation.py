@@ -127,6 +127,8 @@ if __name__ == "__main__":
     data, teacher, blocks = some_images(asked.images), teacher_of_size(), some_blocks(asked.blocks)
     fit, pool = Fit(asked.epochs, asked.batch, 0.01, 20), Pool(THREADS)
     ours(teacher, data, Fit(1, asked.batch, 0.01, 20), blocks[:2], pool)  # starts the processes
+    with tempfile.TemporaryDirectory() as name:
+        plain(teacher, data, Fit(1, asked.batch, 0.01, 20), blocks[:2], Path(name))  # starts the threads
     work, ratios = len(blocks) * asked.epochs, []
     for _ in range(asked.rounds):
         with tempfile.TemporaryDirectory() as name:
