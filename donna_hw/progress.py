@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
+from functools import cache
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
+LOOKS: dict[str, Any] = {"unit": "", "dynamic_ncols": True, "mininterval": 0.5, "miniters": 1}
+
+
+@cache
+def _bars() -> type[Any]:
+    """Return tqdm's bars without its monitor: an interrupt between the two locks that both take would leave each waiting for the other."""
+    from tqdm import tqdm
+
+    class Unmonitored(tqdm):  # type: ignore[type-arg]
+        monitor_interval = 0
+
+    return Unmonitored
 
 
 def track(items: Iterable[Item], label: str, total: int, done: int = 0) -> Iterator[Item]:
     """Yield the items under a bar on standard error; `done` of `total` were finished by an earlier run."""
-    from tqdm import tqdm
-
-    with tqdm(total=total, initial=done, desc=f"{label:<28}", unit="", dynamic_ncols=True, mininterval=0.5) as bar:
+    with _bars()(total=total, initial=done, desc=f"{label:<28}", **LOOKS) as bar:
         for item in items:
             yield item
             bar.update()
@@ -24,9 +35,7 @@ class Bar:
     """A bar on standard error whose end moves as more work turns out to be needed; safe to step from several threads."""
 
     def __init__(self, label: str) -> None:
-        from tqdm import tqdm
-
-        self._bar = tqdm(desc=f"{label:<28}", total=0, unit="", dynamic_ncols=True, mininterval=0.5)
+        self._bar = _bars()(desc=f"{label:<28}", total=0, **LOOKS)
         self._lock = threading.Lock()
 
     def __enter__(self) -> Bar:
