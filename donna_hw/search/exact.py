@@ -20,6 +20,7 @@ from donna_hw.search.sums import undominated_sums
 from donna_hw.spaces.space import Rows
 
 DIMENSIONS = 5  # a sixth may take hours at 384 blocks a stage
+ROUNDING = 1e-12  # of a float, by the order of a sum
 SHOWN = 1000  # random networks of which the nearest is told where none is within the limits
 
 
@@ -165,7 +166,9 @@ def _at(
         if len(each) > 1 and not each[0].slack:  # each part is within the limit: so must be what they join to
             parts = whole[:, start : start + len(each)].astype(float)
             column = np.rint(_parts(cost.cost, setting).joined(parts)).astype(np.int64)
-            keep &= column <= highest_on(cost.highest, cost.grid)
+            keep &= cost.cost.mean(rows) <= cost.highest * (
+                1 + ROUNDING
+            )  # on no grid: a rounded one may pass its own limit
         columns += [column] * cost.objective
         start += len(each)
     return rows[keep], sums.equals[keep], np.stack(columns, axis=1)[keep]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tiny_search import Sum, all_rows, best, tiny_aim, tiny_space
 
@@ -86,6 +86,7 @@ def test_limits_on_costs_or_on_others_are_kept(seed: int, share: float, other: b
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.floats(2, 40), st.booleans())
+@example(seed=882, sharpness=8.0, limited=True)  # a network exactly at the limit, between two points of the grid
 def test_a_launch_floor_has_its_parts_as_dimensions(seed: int, sharpness: float, limited: bool) -> None:
     cost = coarse_cost("chip", "s", seed, parts=2, sharpness=sharpness)
     aim = coarse_aim(seed, [cost])
