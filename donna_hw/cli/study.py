@@ -32,11 +32,12 @@ def study(recipes: tuple[str, ...], runs: Path, draws: int, cluster: str | None,
     from donna_hw.recipe import find_recipe
     from donna_hw.run import open_run
     from donna_hw.study.evidence import evidence
-    from donna_hw.study.page import spaces_markdown, study_markdown
+    from donna_hw.study.page import check_judges, spaces_markdown, study_markdown
 
     pages, found = [], []
     for recipe in recipes:
         with open_run(recipe, runs / find_recipe(recipe).stem, cluster=cluster) as run:
+            check_judges(run.recipe)
             run.distil()
             run.finetune()
             run.fit()

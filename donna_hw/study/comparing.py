@@ -15,6 +15,7 @@ from donna_hw.study.resampling import DRAWS, Interval, pair_shares, resampled, t
 from donna_hw.study.rivals import rivals
 
 Array = np.ndarray
+LEAST = 3  # networks of a comparison
 OURS = "predictor"
 STITCHED = "stitched accuracy"  # needs each network's weights: a feature to rank a front again, no rival in a search
 
@@ -53,8 +54,8 @@ class Comparison:
 def compare(found: Evidence, role: str, draws: int = DRAWS, seed: int = 0) -> Comparison:
     """Fit the run's predictor and its rivals to the library, and compare them on the networks of a role; 3 or more are needed."""
     group, costs = found.groups[role], found.network_macs(role)
-    if len(group) < 3:
-        raise NothingToFit("a comparison needs at least 3 networks", found=len(group), cure="finetune more")
+    if len(group) < LEAST:
+        raise NothingToFit(f"a comparison needs at least {LEAST} networks", found=len(group), cure="finetune more")
     others = rivals(found, role)
     weights, measured = resampled(len(group), draws, seed), group.top1_percent
     everyone = {OURS: predicted(found, role)} | others | {STITCHED: group.stitched_percent}

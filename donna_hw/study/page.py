@@ -8,12 +8,13 @@ from datetime import date
 import pandas as pd
 
 from donna_hw.distillation.decoupled import agreement
-from donna_hw.errors import NothingToFit
+from donna_hw.errors import BadSetting, NothingToFit
 from donna_hw.measurement.environment import cpu_model
+from donna_hw.recipe import Recipe
 from donna_hw.run import Run
 from donna_hw.study import tables
 from donna_hw.study.aims import aims
-from donna_hw.study.comparing import STITCHED, Comparison, compare
+from donna_hw.study.comparing import LEAST, STITCHED, Comparison, compare
 from donna_hw.study.evidence import JUDGES, Evidence, evidence
 from donna_hw.study.resampling import Interval
 
@@ -34,14 +35,21 @@ HEADS = {
 }
 
 
+def check_judges(recipe: Recipe) -> None:
+    """Raise, before anything is trained, that a recipe has too few networks to judge by."""
+    part = recipe.library
+    if part.test_networks < LEAST or 0 < part.stratified_networks < LEAST:
+        raise BadSetting(
+            f"a study judges on library.test_networks of {LEAST} or more, and as many or no stratified_networks",
+            found=f"{part.test_networks} and {part.stratified_networks}",
+            cure="80 and 40 are those of the shipped studies",
+        )
+
+
 def study_markdown(run: Run, draws: int = 20) -> str:
     """Return the study of a run whose networks are finetuned; `draws`: random parts of the library for each of its sizes."""
     found = evidence(run)
     roles = [role for role in JUDGES if role in found.groups]
-    if not roles:
-        raise NothingToFit(
-            "a study judges on networks of roles test or stratified", found="none", cure="set library.test_networks"
-        )
     compared = [compare(found, role) for role in roles]
     first = roles[0]
     parts = [

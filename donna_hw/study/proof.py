@@ -22,7 +22,6 @@ from donna_hw.table import LatencyTable
 from donna_hw.tables import table_in
 
 Array = np.ndarray
-RIVALS = ("random", "scaled")
 PEERS = 2000  # random networks that say which latencies are common enough to have peers
 RARE = 1.0  # per cent of them that are faster than any level
 PROOF = 7  # a stream of randomness, beside those of `running.rows`
@@ -47,6 +46,7 @@ def prove(run: Run) -> pd.DataFrame:
     One line a network and level: level, role (`front`, `random`, `scaled`), network, predicted_percent, measured_s and its accuracies by
     seed, `seeds_percent`, in per cent. A level lacks a rival where none of its latency was found.
     """
+    teachers = grid(run.space)  # before anything is trained: a space may have none
     table, cost = table_in([run.tables], run.device.name, run.space.name), run.cost(run.device.name)
     bench, part = Bench(run, replace(run.aim(), costs=[cost], limits=[]), cost, table), run.recipe.proof
     front = search(bench.aim, SearchSettings(seed=run.recipe.seed))
@@ -56,7 +56,7 @@ def prove(run: Run) -> pd.DataFrame:
     run.train_networks(chosen, "front", part.seeds)
     if found["random"]:
         run.train_networks(np.array(list(found["random"].values())), "random", part.seeds)
-    found["scaled"] = _scaled_peers(bench, latencies)
+    found["scaled"] = _scaled_peers(bench, teachers, latencies)
     frame = pd.concat([_lines(bench, role, rows) for role, rows in found.items() if rows], ignore_index=True)
     write_atomic(run.folder / "proof.csv", frame.to_csv(index=False, lineterminator="\n"))
     return frame
@@ -98,13 +98,12 @@ def _random_peers(bench: Bench, rows: Rows, latencies: Array) -> dict[int, Array
     return found
 
 
-def _scaled_peers(bench: Bench, latencies: Array) -> dict[int, Array]:
+def _scaled_peers(bench: Bench, rows: Rows, latencies: Array) -> dict[int, Array]:
     """Return the best scaled teacher that is no slower at each level, by the measured accuracies of all of them by the first seed.
 
     The choice looks at the accuracies that the comparison is made by, which favours the rival.
     """
     part, run = bench.run.recipe.proof, bench.run
-    rows = grid(run.space)
     rows = rows[bench.aim.usable(rows)]
     rows = rows[bench.cost.mean(rows) <= latencies.max() * (1 + 2 * part.tolerance)]
     if not len(rows):

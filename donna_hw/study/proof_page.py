@@ -20,7 +20,7 @@ def proof_markdown(run: Run, frame: pd.DataFrame) -> str:
     parts = [
         f"# {run.recipe.title}: the proof",
         "\n".join(_settings(run)),
-        "## Verdicts\n\n" + "\n".join(_verdict_line(each, run) for each in found),
+        "## Verdicts\n\n" + "\n".join(_verdict_line(each, int((frame["role"] == "front").sum())) for each in found),
         "## Networks\n\n" + "\n".join(_network_lines(frame, found)),
     ]
     judges = run.architectures.means("test", "stratified")
@@ -44,9 +44,9 @@ def _settings(run: Run) -> list[str]:
     ]
 
 
-def _verdict_line(found: Verdict, run: Run) -> str:
+def _verdict_line(found: Verdict, latencies: int) -> str:
     counts = ", ".join(f"{word} at {count}" for word, count in found.counts.items() if count)
-    missing = run.recipe.proof.levels - len(found.levels)
+    missing = latencies - len(found.levels)
     lacking = f"; {missing} latencies have no such network" if missing else ""
     mean = f"{text(found.mean, sign='+')} points on the mean of {len(found.levels)} latencies"
     return f"- Front less {found.rival}: {mean}; {counts}{lacking}."
