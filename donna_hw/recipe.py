@@ -13,6 +13,7 @@ from donna_hw.distillation.finetune import Ekd
 from donna_hw.distillation.training import Fit
 from donna_hw.errors import BadSetting
 from donna_hw.files import Part, read_model, write_toml
+from donna_hw.libraries import metrics_of
 from donna_hw.shipped import find
 from donna_hw.training.settings import Finetuning, PaperFinetuning, PaperTraining
 
@@ -23,6 +24,7 @@ CHANGEABLE = (
     "search",
     "verify",
     "proof",
+    "library.further_networks",
     "library.quality",
     "library.predictor",
 )
@@ -96,21 +98,24 @@ class FinetunePart(Finetuning):
 class LibraryPart(Part):
     """The Architecture Library: networks to fit the predictor to (two of them corners of the space), others to test it.
 
-    choice: how those to fit to are chosen. test_networks are drawn uniformly, stratified_networks evenly over MACs.
-    quality: the metric of blocks that the predictor reads.
+    choice: how those to fit to are chosen. further_networks: more of them, finetuned by one seed each, those that tell most after the
+    first ones. test_networks are drawn uniformly, stratified_networks evenly over MACs. quality: the metric of blocks that the
+    predictor reads, or several joined by `+` for the kind `joint`.
     """
 
     networks: int = Field(ge=5)
     test_networks: int = Field(default=0, ge=0)
     stratified_networks: int = Field(default=0, ge=0)
     corners: bool = True
-    quality: Literal["nsr", "l1", "loss", "error_percent", "kl"] = "kl"
+    further_networks: int = Field(default=0, ge=0)
+    quality: str = "kl"
     choice: Literal["uniform", "d_optimal"] = "uniform"
     predictor: Literal[
         "monotone",
         "ridge2",
         "ridge2_monotone",
         "saturating",
+        "joint",
         "ridge",
         "lasso",
         "lars",
@@ -122,6 +127,15 @@ class LibraryPart(Part):
         "bayesian_ridge",
         "sum_of_nsr",
     ] = "saturating"
+
+    @model_validator(mode="after")
+    def _readable(self) -> LibraryPart:
+        """Say so before hours of training, not after."""
+        several = len(metrics_of(self.quality)) > 1
+        if several and self.predictor != "joint":
+            rule = "several metrics need library.predictor = 'joint'"
+            raise BadSetting(rule, found=f"{self.quality} for {self.predictor}", cure="name one metric, or that kind")
+        return self
 
 
 class SearchPart(Part):

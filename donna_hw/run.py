@@ -117,6 +117,7 @@ class Run(RunFolder):
         scratch = drawn.scratch_rows(self)
         with joined():  # once for all of them
             self.train_networks(library, "library")
+            self.train_networks(drawn.further_rows(self), "library", seeds=1)
             self.train_networks(test, "test")
             self.train_networks(self.stratified_rows(), "stratified")
             self.train_networks(scratch, "scratch")

@@ -9,9 +9,10 @@ import pytest
 from fakes import tiny_space
 
 from donna_hw.blocks.layers import layers_hash
-from donna_hw.errors import BadFile, NothingToFit
-from donna_hw.libraries import METRICS, ArchitectureLibrary, BlockLibrary, qualities_of
+from donna_hw.errors import BadFile, DonnaError, NothingToFit
+from donna_hw.libraries import METRICS, ArchitectureLibrary, BlockLibrary, qualities_of, trained
 from donna_hw.spaces import Architecture
+from donna_hw.spaces.members import block_macs, block_params
 
 SPACE = tiny_space()
 
@@ -41,6 +42,24 @@ def test_qualities_are_by_stage_and_number_and_infinite_where_training_diverged(
     assert second.tolist() == [1.0, 1.1, 1.2, np.inf]
     rows = np.array([[3, 0], [0, 3]])
     assert qualities_of((first, second), rows).tolist() == [[0.3, 1.0], [0.0, np.inf]]
+
+
+def test_several_metrics_and_counts_stand_side_by_side(tmp_path: Path) -> None:
+    library = filled(tmp_path)
+    first, second = library.qualities("kl+macs+params")
+    np.testing.assert_array_equal(first[:, 0], library.qualities("kl")[0])
+    assert first[:, 1].tolist() == block_macs(SPACE)[0].tolist()
+    assert second[:, 2].tolist() == block_params(SPACE)[1].tolist()
+    assert trained(second).tolist() == [True, True, True, False]
+    assert qualities_of((first, second), np.array([[3, 0], [0, 3]])).shape == (2, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"), [("kl+kl", "different"), ("macs", "no count"), ("kl+speed", "known"), ("", "known")]
+)
+def test_metrics_that_are_none_are_refused(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(DonnaError, match=says):
+        filled(tmp_path).qualities(text)
 
 
 def test_missing_blocks_are_counted_and_named(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 
@@ -78,10 +79,21 @@ def test_settings_that_train_nothing_may_change_in_a_folder(tmp_path: Path) -> N
     recipe, run = read(tmp_path, LEAST), tmp_path / "run"
     run.mkdir()
     keep_recipe(recipe, run)
-    part = recipe.library.model_copy(update={"predictor": "ridge2", "quality": "nsr"})
+    part = recipe.library.model_copy(update={"predictor": "ridge2", "quality": "nsr", "further_networks": 5})
     changed = recipe.model_copy(update={"library": part, "title": "another", "workers": 1})
     keep_recipe(changed, run)
     assert Recipe.read(run / "recipe.toml") == changed
+
+
+@pytest.mark.parametrize("predictor", ["saturating", "ridge2"])
+def test_several_metrics_need_the_kind_that_reads_them(tmp_path: Path, predictor: str) -> None:
+    part = 'library = { networks = 5, quality = "kl+macs", predictor = "joint" }'
+    text = re.sub(r"library = \{.*\}", part, LEAST)
+    assert read(tmp_path, text).library.quality == "kl+macs"
+    with pytest.raises(BadSetting, match=r"need library\.predictor = 'joint'; found 'kl\+macs for"):
+        read(tmp_path, text.replace("joint", predictor))
+    with pytest.raises(UnknownName, match="speed"):
+        read(tmp_path, text.replace("kl+macs", "speed"))
 
 
 def test_a_metric_that_chose_the_networks_may_not_change(tmp_path: Path) -> None:

@@ -18,7 +18,10 @@ Array = np.ndarray
 
 
 class AccuracyPredictor(Protocol):
-    """Block qualities float [n, stages] (NSR, lower is better) -> (top-1 in per cent float [n], standard deviation float [n])."""
+    """Block qualities float [n, stages] (lower is better) -> (top-1 in per cent float [n], standard deviation float [n]).
+
+    Predictors of several metrics read [n, stages, metrics], and [stage][block, metric] where others read [stage][block].
+    """
 
     def __call__(self, qualities: Array) -> tuple[Array, Array]:
         """Return the expected accuracy and its standard deviation; more is better."""
@@ -67,6 +70,11 @@ def save_fields(predictor: FittedPredictor, names: Sequence[str], path: Path, fa
 def log_quality(qualities: Array) -> Array:
     """Return -log(max(quality, 1e-6)): more is better."""
     return np.asarray(-np.log(np.maximum(qualities, EPSILON)))
+
+
+def flat(qualities: Array) -> Array:
+    """Return qualities float [n, stages] as they are, and several metrics [n, stages, metrics] as [n, stages * metrics]."""
+    return qualities.reshape(len(qualities), int(np.prod(qualities.shape[1:])))
 
 
 def outside(qualities: Array, low: Array, high: Array) -> Array:

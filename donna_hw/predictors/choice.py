@@ -6,7 +6,7 @@ import numpy as np
 
 from donna_hw.costs.design import most_telling
 from donna_hw.errors import BadSetting
-from donna_hw.predictors.base import Array, checked, log_quality
+from donna_hw.predictors.base import Array, checked, flat, log_quality
 from donna_hw.predictors.families import FamilyPredictor
 from donna_hw.predictors.linear import standards
 
@@ -24,15 +24,15 @@ def uniform(candidates: int, count: int, rng: np.random.Generator) -> Array:
 def d_optimal(candidates: Array, chosen: Array, count: int) -> Array:
     """Return the numbers of `count` different candidates, int [count], that make the weights of a linear predictor known best.
 
-    candidates, chosen: qualities float [n, stages] of networks to choose from, and of those that are finetuned already. Greedy: each next
-    network raises the determinant of X^T X most, X being 1 and the standardised -log qualities of all that are chosen (Fedorov, 1972, one
-    network at a time). No accuracy is needed.
+    candidates, chosen: qualities float [n, stages] or [n, stages, metrics] of networks to choose from, and of those that are finetuned
+    already. Greedy: each next network raises the determinant of X^T X most, X being 1 and the standardised -log qualities of all that
+    are chosen (Fedorov, 1972, one network at a time). No accuracy is needed.
     """
     _enough(len(candidates), count)
-    features = log_quality(checked(candidates))
+    features = flat(log_quality(checked(candidates)))
     center, scale = standards(features)
     x = _with_one((features - center) / scale)
-    before = _with_one((log_quality(checked(chosen)) - center) / scale)
+    before = _with_one((flat(log_quality(checked(chosen))) - center) / scale)
     inverse = np.linalg.inv(before.T @ before + PRIOR * np.eye(x.shape[1]))
     found: list[int] = []
     for _ in range(count):

@@ -11,7 +11,7 @@ import pandas as pd
 
 from donna_hw.errors import BadSetting, UnknownName
 from donna_hw.predictors import saturating
-from donna_hw.predictors.base import Array
+from donna_hw.predictors.base import Array, flat
 from donna_hw.predictors.choice import CHOICES, d_optimal, uniform, variance
 from donna_hw.predictors.families import fit_family
 from donna_hw.predictors.fit import SMALLEST_LIBRARY, fit_predictor
@@ -21,7 +21,7 @@ SIZES = tuple(range(SMALLEST_LIBRARY, 41, 5))
 
 
 class Networks(NamedTuple):
-    """Finetuned networks: their qualities float [n, stages] and accuracies in per cent float [n]."""
+    """Finetuned networks: their qualities float [n, stages] or [n, stages, metrics], and accuracies in per cent float [n]."""
 
     qualities: Array
     top1_percent: Array
@@ -75,8 +75,8 @@ def _order(pool: Networks, choice: str, steps: list[int], rng: np.random.Generat
         if choice == "d_optimal":
             picked = d_optimal(candidates, pool.qualities[order], size - before)
         else:
-            known = fit_family("gaussian_process", pool.qualities[order], pool.top1_percent[order], noise=0.0)
-            picked = variance(known, candidates, size - before)
+            known = fit_family("gaussian_process", flat(pool.qualities[order]), pool.top1_percent[order], noise=0.0)
+            picked = variance(known, flat(candidates), size - before)
         order = np.concatenate([order, rest[picked]])
     return order
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from donna_hw.errors import BadSetting, NothingToFit, UnknownName
-from donna_hw.predictors import linear, saturating
+from donna_hw.predictors import joint, linear, saturating
 from donna_hw.predictors.base import Array, FittedPredictor
 from donna_hw.predictors.families import FAMILIES, fit_family
 
-KINDS = (*linear.KINDS, saturating.KIND, *FAMILIES)
+KINDS = (*linear.KINDS, saturating.KIND, joint.KIND, *FAMILIES)
 SMALLEST_LIBRARY = 5
 
 
@@ -18,8 +18,9 @@ def fit_predictor(
 ) -> FittedPredictor:
     """Fit a predictor to finetuned networks.
 
-    qualities: NSR float [n, stages]; top1_percent: float [n]. ceiling_percent: the teacher's accuracy, for `saturating`; the others do
-    without. Raises `NothingToFit` below 5 networks, `BadSetting` on an accuracy that is none, and `UnknownName`.
+    qualities: a metric float [n, stages], or several [n, stages, metrics] for `joint`; top1_percent: float [n]. ceiling_percent: the
+    teacher's accuracy, for `saturating` and `joint`; the others do without. Raises `NothingToFit` below 5 networks, `BadSetting` on an
+    accuracy that is none, and `UnknownName`.
     """
     if kind not in KINDS:
         raise UnknownName("a predictor must be a known one", found=kind, known=sorted(KINDS))
@@ -31,6 +32,10 @@ def fit_predictor(
         )
     if not np.isfinite(top1_percent).all():
         raise BadSetting("every accuracy must be a finite number", found="NaN or infinite", cure="leave it out")
+    if kind == joint.KIND:
+        return joint.fit_joint(qualities, top1_percent, ceiling_percent or 0.0)
+    if qualities.ndim != 2:
+        raise BadSetting("several metrics of a block need the kind 'joint'", found=kind, cure="give one metric")
     if kind == saturating.KIND:
         return saturating.fit_saturating(qualities, top1_percent, ceiling_percent or 0.0)
     if kind in FAMILIES:

@@ -10,10 +10,11 @@ import numpy as np
 
 from donna_hw.errors import BadFile, DonnaError
 from donna_hw.files import read_toml
-from donna_hw.libraries import METRICS
-from donna_hw.predictors import linear, saturating
+from donna_hw.libraries import METRICS, metrics_of
+from donna_hw.predictors import joint, linear, saturating
 from donna_hw.predictors.base import FittedPredictor
 from donna_hw.predictors.families import FAMILIES, KEPT, fit_family
+from donna_hw.predictors.joint import JointPredictor
 from donna_hw.predictors.linear import LinearPredictor
 from donna_hw.predictors.saturating import SaturatingPredictor
 
@@ -30,6 +31,8 @@ def load_predictor(path: Path) -> FittedPredictor:
             return _fitted_again(own, path)
         if kind == saturating.KIND:
             return SaturatingPredictor(**_whole(own, [field.name for field in fields(SaturatingPredictor)]))
+        if kind == joint.KIND:
+            return JointPredictor(**_whole(own, [field.name for field in fields(JointPredictor)]))
         if kind in linear.KINDS:
             return LinearPredictor(**_whole(own, [field.name for field in fields(LinearPredictor)]))
         raise ValueError(f"of kind {kind!r}")
@@ -38,11 +41,14 @@ def load_predictor(path: Path) -> FittedPredictor:
 
 
 def metric_of(path: Path) -> str:
-    """Return which metric of blocks (`libraries.METRICS`) a saved predictor was fitted to; NSR where the file does not say."""
+    """Return which metric of blocks, or several joined by `+`, a saved predictor was fitted to; NSR where the file does not say."""
     fitted = read_toml(path).get("fitted_to", {})
     metric = fitted.get("quality", "nsr") if isinstance(fitted, dict) else None
-    if metric not in METRICS:
-        raise BadFile(f"{path}: fitted_to.quality must be a known metric", found=str(metric), known=METRICS)
+    try:
+        metrics_of(str(metric))
+    except DonnaError:
+        rule = f"{path}: fitted_to.quality must be a known metric, or several joined by +"
+        raise BadFile(rule, found=str(metric), known=METRICS) from None
     return str(metric)
 
 

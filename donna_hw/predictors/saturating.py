@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from donna_hw.errors import BadSetting
 from donna_hw.predictors.base import ALPHAS, Array, additive, checked, log_quality, outside, save_fields
 from donna_hw.predictors.linear import ridge, standards
+from donna_hw.predictors.link import Link, link_of
 
-LEAST_GAP_PERCENT = 0.1  # of networks that are all equally accurate
 KIND = "saturating"
 
 
@@ -21,9 +20,8 @@ KIND = "saturating"
 class SaturatingPredictor:
     """-log(ceiling - accuracy) = a + sum over stages of weight * -log(max(NSR, 1e-6)), no weight below zero (ours).
 
-    asked_percent: the ceiling that was asked for, the teacher's accuracy, 0 for none; ceiling_percent, gap_percent: see `ceiling_of`.
-    Where the formula falls below half of the ceiling, the accuracy is ceiling^2 / 4 / error instead, which joins it with the same slope,
-    falls with every worse block, and stays above 0. covariance: of the weights, in the unit of the link; noise: in per cent.
+    asked_percent: the ceiling that was asked for, the teacher's accuracy, 0 for none; ceiling_percent, gap_percent: of its `Link`, which
+    bends towards 0 below half of the ceiling. covariance: of the weights, in the unit of the link; noise: in per cent.
     """
 
     kind: str
@@ -47,12 +45,9 @@ class SaturatingPredictor:
         the noise, and grows outside of the fit towards worse blocks. Where the accuracy bends away from 0 the slope of the bend is kept.
         """
         link, x = self._linked(qualities)
-        half = np.log(self.ceiling_percent / 2)
-        error = np.exp(np.minimum(-link, half))
-        tail = self.ceiling_percent**2 / 4 * np.exp(-np.maximum(-link, half))
-        accuracy = np.where(-link <= half, self.ceiling_percent - error, tail)
+        accuracy, slope = self.link.back(link)
         variance = ((x @ self.covariance) * x).sum(axis=1)
-        return accuracy, np.sqrt(self.noise**2 + error**2 * variance)
+        return accuracy, np.sqrt(self.noise**2 + slope**2 * variance)
 
     def extrapolates(self, qualities: Array) -> Array:
         """Return bool [n]: whether a stage's NSR lies outside the range of the fit."""
@@ -73,32 +68,18 @@ class SaturatingPredictor:
         """Write the predictor and facts about it as TOML."""
         save_fields(self, list(self.__dataclass_fields__), path, facts)
 
-    def link(self, top1_percent: Array) -> Array:
-        """Return -log(ceiling - accuracy), float [n]; a network nearer to the ceiling than the gap counts as if it were that far."""
-        return np.asarray(-np.log(np.maximum(self.ceiling_percent - top1_percent, self.gap_percent)))
+    @property
+    def link(self) -> Link:
+        """What makes an accuracy a sum, and back."""
+        return Link(self.ceiling_percent, self.gap_percent)
 
     def _linked(self, qualities: Array) -> tuple[Array, Array]:
         x = (log_quality(checked(qualities)) - self.center) / self.scale
         return self.intercept + x @ self.weights, x
 
 
-def ceiling_of(top1_percent: Array, asked_percent: float = 0.0) -> tuple[float, float]:
-    """Return (ceiling, gap) in per cent of networks of these accuracies float [n], for a teacher of `asked_percent`, 0 for none.
-
-    gap: half of the accuracies' interquartile range, and at least 0.1. The ceiling is the teacher's accuracy, raised to one gap above
-    the best network where it lies lower, and at most 100. A network nearer to the ceiling than the gap, which only the 100 allows,
-    counts as if it were that far below, so that no logarithm is of nearly nothing and no network rules the fit.
-    """
-    low, high = np.percentile(top1_percent, [25, 75])  # no deviation: one poor corner of the space would widen it
-    gap = max(float(high - low) / 2, LEAST_GAP_PERCENT)
-    return min(max(asked_percent, float(top1_percent.max()) + gap), 100.0), gap
-
-
 def fit_saturating(qualities: Array, top1_percent: Array, asked_percent: float = 0.0) -> SaturatingPredictor:
     """Fit to finetuned networks; the strength of the ridge has the least squared error of accuracies left out, one network at a time."""
-    if not ((top1_percent >= 0) & (top1_percent <= 100)).all() or not 0 <= asked_percent <= 100:
-        found = f"{top1_percent.min():g} to {top1_percent.max():g}, a ceiling of {asked_percent:g}"
-        raise BadSetting("accuracies and their ceiling lie in 0..100 %", found=found, cure="give them in per cent")
     tried = [_left_out(qualities, top1_percent, alpha, asked_percent) for alpha in ALPHAS]
     errors = [np.square(predictions - top1_percent).mean() for predictions, _ in tried]
     best = int(np.argmin(errors))
@@ -115,17 +96,18 @@ def _left_out(qualities: Array, top1: Array, alpha: float, asked: float) -> tupl
         fitted = _fit(qualities[others], top1[others], alpha, asked, (0.0, 0.0))
         one = qualities[i : i + 1]
         predictions[i] = fitted(one)[0][0]
-        errors[i] = (fitted._linked(one)[0] - fitted.link(top1[i : i + 1]))[0]
+        errors[i] = (fitted._linked(one)[0] - fitted.link.of(top1[i : i + 1]))[0]
     return predictions, errors
 
 
 def _fit(qualities: Array, top1: Array, alpha: float, asked: float, noises: tuple[float, float]) -> SaturatingPredictor:
     features = log_quality(checked(qualities))
     center, scale = standards(features)
-    ceiling, gap = ceiling_of(top1, asked)
-    targets = -np.log(np.maximum(ceiling - top1, gap))
+    link = link_of(top1, asked)
+    targets = link.of(top1)
     x, intercept = (features - center) / scale, float(targets.mean())
     weights, covariance = ridge(x, targets - intercept, alpha, positive=True)
     low, high = qualities.min(axis=0), qualities.max(axis=0)
     (noise, link_noise), shape = noises, (weights, intercept, center, scale)
+    ceiling, gap = link.ceiling_percent, link.gap_percent
     return SaturatingPredictor(KIND, alpha, asked, ceiling, gap, *shape, link_noise**2 * covariance, noise, low, high)

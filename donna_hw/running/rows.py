@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from donna_hw.costs.kept import corrected
 from donna_hw.errors import BadSetting
-from donna_hw.libraries import qualities_of
+from donna_hw.libraries import JOINT, qualities_of, trained
 from donna_hw.predictors.choice import d_optimal
 from donna_hw.running.folder import RunFolder
 from donna_hw.spaces.members import block_macs
@@ -14,8 +16,9 @@ from donna_hw.spaces.space import Rows
 from donna_hw.tables import table_in
 
 # streams of randomness, each with a seed of its own
-LATENCY_TEST, LIBRARY, RANDOM, STRATIFIED, CANDIDATES = 2, 3, 4, 5, 6
+LATENCY_TEST, LIBRARY, RANDOM, STRATIFIED, CANDIDATES, FURTHER = 2, 3, 4, 5, 6, 7
 CANDIDATES_EACH = 50  # networks that the choice of one to finetune looks at
+FURTHER_CANDIDATES = 2000  # the same for any number of further networks, so that more of them only come after fewer
 
 
 def library_rows(run: RunFolder) -> tuple[Rows, Rows]:
@@ -28,12 +31,35 @@ def library_rows(run: RunFolder) -> tuple[Rows, Rows]:
     if run.recipe.library.choice == "uniform":
         return library, test
     qualities, fixed = run.qualities(), corner_rows(run)[: len(library)]
-    known = {tuple(row) for rows in (fixed, test, stratified_rows(run)) for row in rows}
-    drawn = random_rows(run, CANDIDATES, min(CANDIDATES_EACH * len(library), run.space.size // 2))
-    drawn = drawn[[tuple(row) not in known for row in drawn]]
+    drawn = _candidates(run, CANDIDATES, CANDIDATES_EACH * len(library), (fixed, test))
     count = len(library) - len(fixed)
     chosen = d_optimal(qualities_of(qualities, drawn), qualities_of(qualities, fixed), count)
     return np.concatenate([fixed, drawn[chosen]]), test
+
+
+def further_rows(run: RunFolder) -> Rows:
+    """Return the networks that are finetuned after the library's first ones, int [n, stages]: none that tests a predictor.
+
+    One after another, of 2,000 drawn uniformly, what tells most, beside all networks before it, about the weights of a predictor
+    that is linear in the logarithms of `libraries.JOINT`.
+    """
+    count = run.recipe.library.further_networks
+    if not count:
+        return np.empty((0, len(run.space.columns)), np.int64)
+    library, test = library_rows(run)
+    drawn = _candidates(run, FURTHER, FURTHER_CANDIDATES, (library, test))
+    if len(drawn) < count:
+        rule = "library.further_networks must be at most the networks of the space to choose from"
+        raise BadSetting(rule, found=count, cure=f"ask for {len(drawn)} or fewer")
+    qualities = run.blocks.qualities(JOINT)
+    return np.asarray(drawn[d_optimal(qualities_of(qualities, drawn), qualities_of(qualities, library), count)])
+
+
+def _candidates(run: RunFolder, stream: int, count: int, but: Sequence[Rows]) -> Rows:
+    """Return random networks to choose from, at most half of the space: none of these, and no stratified one."""
+    known = {tuple(row) for rows in (*but, stratified_rows(run)) for row in rows}
+    drawn = random_rows(run, stream, min(count, run.space.size // 2))
+    return np.asarray(drawn[[tuple(row) not in known for row in drawn]])
 
 
 def uniform_rows(run: RunFolder) -> tuple[Rows, Rows]:
@@ -53,7 +79,7 @@ def corner_rows(run: RunFolder) -> Rows:
     """Return the corners that the recipe wants in the library, int [2 or fewer, stages]: those of trained blocks only."""
     space = run.space
     corners = np.unique([space.row(space.reference), [0] * len(space.columns)], axis=0)[::-1]
-    usable = np.isfinite(qualities_of(run.qualities(), corners)).all(axis=1)
+    usable = trained(qualities_of(run.qualities(), corners))
     return np.asarray(corners[usable & run.recipe.library.corners])
 
 
@@ -101,7 +127,7 @@ def random_rows(run: RunFolder, stream: int, count: int) -> Rows:
     if stream == LATENCY_TEST:
         return run.space.random_rows(count, rng)
     rows = run.space.random_rows(min(64 * count, run.space.size), rng)  # enough where one network in 30 is usable
-    usable = rows[np.isfinite(qualities_of(run.qualities(), rows)).all(axis=1)]
+    usable = rows[trained(qualities_of(run.qualities(), rows))]
     if len(usable) < count:
         raise BadSetting(
             "enough networks must be free of diverged blocks", found=len(usable), cure="lower distill.learning_rate"

@@ -9,7 +9,7 @@ import numpy as np
 
 from donna_hw.costs.model import CostModel
 from donna_hw.errors import BadSetting
-from donna_hw.libraries import qualities_of
+from donna_hw.libraries import qualities_of, trained
 from donna_hw.predictors.base import AccuracyPredictor
 from donna_hw.spaces.space import Rows, Space
 
@@ -26,8 +26,8 @@ class Limit:
 class Aim:
     """What a search looks for: the most accurate networks at every combination of costs, within limits.
 
-    qualities: NSR [stage][block], infinite for blocks that must not be used. costs: the first orders the front. limits: on these costs
-    or on others.
+    qualities: what the predictor reads, [stage][block] or [stage][block, metric], infinite for blocks that must not be used. costs: the
+    first orders the front. limits: on these costs or on others.
     """
 
     space: Space
@@ -42,7 +42,7 @@ class Aim:
 
     def usable(self, rows: Rows) -> np.ndarray:
         """Return bool [n]: networks of trained blocks only."""
-        return np.asarray(np.isfinite(qualities_of(self.qualities, rows)).all(axis=1))
+        return trained(qualities_of(self.qualities, rows))
 
     def objectives(self, rows: Rows) -> np.ndarray:
         """Return (-accuracy, each cost), all minimised, float [n, 1 + costs]; a network that cannot be used gets the worst of all."""

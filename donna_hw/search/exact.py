@@ -8,6 +8,7 @@ import numpy as np
 
 from donna_hw.costs.model import CostModel, CostParts
 from donna_hw.errors import BadSetting, NothingToFit
+from donna_hw.libraries import trained
 from donna_hw.search.aim import Aim
 from donna_hw.search.bounds import GRID_PERCENT
 from donna_hw.search.devices import added
@@ -53,9 +54,7 @@ def exact_front(aim: Aim) -> ParetoFront:
     if scores is None:
         return _of_second_order(aim)
     gains = tuple(-values for values in scores)  # minimised; infinite for diverged blocks
-    usable = [
-        np.flatnonzero(np.isfinite(gain) & np.isfinite(own)) for gain, own in zip(gains, aim.qualities, strict=True)
-    ]
+    usable = [np.flatnonzero(np.isfinite(gain) & trained(own)) for gain, own in zip(gains, aim.qualities, strict=True)]
     if any(len(pick) == 0 for pick in usable):
         raise infeasible(aim, np.empty((0, len(aim.space.columns)), np.int64))
     score = _Side(tuple(gain[pick] for gain, pick in zip(gains, usable, strict=True)), 0.0, grid_of("", [gains], [0.0]))

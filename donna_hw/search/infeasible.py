@@ -8,6 +8,7 @@ import numpy as np
 
 from donna_hw.costs.model import CostModel
 from donna_hw.errors import NothingToFit
+from donna_hw.libraries import trained
 from donna_hw.search.aim import Aim
 from donna_hw.search.devices import sum_of
 from donna_hw.spaces.space import Rows
@@ -17,7 +18,7 @@ from donna_hw.units import printed
 def infeasible(aim: Aim, rows: Rows) -> NothingToFit:
     """Return the error for networks, int [n, stages], of which none lies within the aim's limits."""
     for stage, values in zip(aim.space.stages, aim.qualities, strict=True):
-        if not np.isfinite(values).any():
+        if not trained(values).any():
             return NothingToFit("every stage needs a trained block", found=f"none in {stage.name}", cure="distil again")
     rows = rows[aim.usable(rows)]
     for limit in aim.limits:
@@ -49,8 +50,8 @@ def lowest(aim: Aim, cost: CostModel) -> float | None:
         if sums is None:
             return None
         term, constant = sums
-        trained = (values[np.isfinite(nsr)] for values, nsr in zip(term, aim.qualities, strict=True))
-        found.append(constant + sum(float(values.min()) for values in trained))
+        allowed = (values[trained(own)] for values, own in zip(term, aim.qualities, strict=True))
+        found.append(constant + sum(float(values.min()) for values in allowed))
     return min(found)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from donna_hw.distillation.reference import reference_top1
-from donna_hw.libraries import METRICS, ArchitectureLibrary, Finetuned, qualities_of
+from donna_hw.libraries import METRICS, ArchitectureLibrary, Finetuned, metrics_of, qualities_of, stacked
 from donna_hw.running.folder import RunFolder
+from donna_hw.running.rows import further_rows
 from donna_hw.spaces.members import block_macs, block_params
 from donna_hw.spaces.space import Architecture, Rows
 
@@ -42,7 +43,8 @@ class Evidence:
     """A run's title, its own kind of predictor and metric, its reference's top-1 %, its blocks and its networks by role.
 
     qualities: by metric, [stage][block]. macs, params: of every block, [stage][block]; fixed_macs, fixed_params: of what all networks
-    share. groups: only of roles that hold a network.
+    share. groups: only of roles that hold a network; further: so many
+    of the library's last ones were chosen by what they tell.
     """
 
     title: str
@@ -55,10 +57,23 @@ class Evidence:
     fixed_macs: int
     fixed_params: int
     groups: dict[str, Group]
+    further: int = 0
 
     def quality(self, role: str, metric: str | None = None) -> Array:
-        """Return a metric of each network's blocks, the run's own if none is named, float [n, stages]."""
-        return qualities_of(self.qualities[metric or self.metric], self.groups[role].rows)
+        """Return a metric of each network's blocks, the run's own if none is named: float [n, stages], or [n, stages, metrics]."""
+        return qualities_of(self.of_blocks(metric or self.metric), self.groups[role].rows)
+
+    def of_blocks(self, metric: str) -> tuple[Array, ...]:
+        """Return a metric of every block, [stage][block], or several joined by `+`, [stage][block, metric]."""
+        names, known = metrics_of(metric), self.qualities | {"macs": self.macs, "params": self.params}
+        return known[metric] if len(names) == 1 else stacked([known[name] for name in names])
+
+    def cut(self, role: str, networks: int) -> Evidence:
+        """Return the same evidence with only the first so many networks of a role."""
+        group = self.groups[role]
+        kept = Group(group.rows[:networks], group.by_seed[:networks], group.stitched_percent[:networks])
+        dropped = len(group) - len(kept) if role == "library" else 0
+        return replace(self, groups=self.groups | {role: kept}, further=max(self.further - dropped, 0))
 
     def stage_macs(self, role: str) -> Array:
         """Return the multiply-accumulates of each network's blocks, float [n, stages]."""
@@ -83,6 +98,10 @@ def evidence(run: RunFolder) -> Evidence:
     whole, reference = space.network(space.reference), np.array([space.row(space.reference)])
     macs, params = block_macs(space), block_params(space)
     groups = {role: group for role in ("library", *JUDGES) if len(group := group_of(run.architectures, role))}
+    if part.further_networks and "library" in groups:
+        groups["library"], further = _in_order(groups["library"], further_rows(run))
+    else:
+        further = 0
     return Evidence(
         run.recipe.title,
         part.predictor,
@@ -94,7 +113,16 @@ def evidence(run: RunFolder) -> Evidence:
         whole.macs - int(qualities_of(macs, reference).sum()),
         whole.params - int(qualities_of(params, reference).sum()),
         groups,
+        further,
     )
+
+
+def _in_order(group: Group, last: Rows) -> tuple[Group, int]:
+    """Return a group with these networks at its end, in their order, and how many of them it has."""
+    places = {tuple(row): place for place, row in enumerate(last.tolist())}
+    place = np.array([places.get(tuple(row), -1) for row in group.rows.tolist()])
+    order = np.argsort(place, kind="stable")
+    return Group(group.rows[order], group.by_seed[order], group.stitched_percent[order]), int((place >= 0).sum())
 
 
 def group_of(library: ArchitectureLibrary, role: str) -> Group:

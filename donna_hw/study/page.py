@@ -9,6 +9,7 @@ import pandas as pd
 
 from donna_hw.distillation.decoupled import agreement
 from donna_hw.errors import BadSetting, NothingToFit
+from donna_hw.libraries import metrics_of
 from donna_hw.measurement.environment import cpu_model
 from donna_hw.recipe import Recipe
 from donna_hw.run import Run
@@ -29,6 +30,10 @@ HEADS = {
     "kendall_tau": "Kendall tau",
     "tau_error": "its standard error",
     "pairs": "equal-cost pairs in order",
+    "kendall_tau_test": "Kendall tau, uniform",
+    "pairs_test": "equal-cost pairs, uniform",
+    "kendall_tau_stratified": "Kendall tau, stratified",
+    "pairs_stratified": "equal-cost pairs, stratified",
     "mse": "MSE",
     "mse_error": "its standard error",
     "draws": "draws",
@@ -59,6 +64,7 @@ def study_markdown(run: Run, draws: int = 20) -> str:
         *(comparison_markdown(each) for each in compared),
         "## By the size of the library (the paper's tables 4 and 5)\n\n"
         + frame_markdown(tables.by_library_size(found, first, draws)),
+        *_further(found),
         "## By the choice of networks to finetune\n\n"
         "From the library's networks alone, each draw from the same first five.\n\n"
         + frame_markdown(tables.by_choice(found, first, draws)),
@@ -135,11 +141,26 @@ def _cell(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
+def _further(found: Evidence) -> list[str]:
+    """Return how the further networks help, nothing where there are none."""
+    if not found.further:
+        return []
+    lines = [
+        f"## {found.further} further networks",
+        "",
+        "Finetuned by one seed each after the first ones, those that tell most about the weights of a linear predictor first. "
+        "Rivals are fitted to the same networks.",
+        "",
+        frame_markdown(tables.by_further(found)),
+    ]
+    return ["\n".join(lines)]
+
+
 def _schemes(run: Run, found: Evidence, role: str) -> list[str]:
     """Return Puzzle's decoupled training beside the full library, nothing where a block that it needs has diverged."""
     try:
         frame = tables.by_scheme(found, run.space, role)
-        agreed = agreement(run.blocks, found.metric)
+        agreed = agreement(run.blocks, metrics_of(found.metric)[0])
     except NothingToFit:
         return []
     stages = "; ".join(f"{each.stage} {each.tau:.3f}, {each.log_error:.2f}" for each in agreed)

@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from donna_hw.errors import BadSetting
 from donna_hw.predictors.base import ALPHAS
 from donna_hw.predictors.fit import fit_predictor, left_out
-from donna_hw.predictors.saturating import SaturatingPredictor, ceiling_of, fit_saturating
+from donna_hw.predictors.saturating import SaturatingPredictor, fit_saturating
 
 NSR = st.floats(0, 20)
 TRUE = np.array([0.3, 0.2, 0.4])
@@ -97,17 +97,6 @@ def test_the_deviation_is_propagated_through_the_link() -> None:
     moved = SaturatingPredictor(**{**vars(predictor), "intercept": predictor.intercept + step})
     slope = (moved(row)[0][0] - accuracy[0]) / step
     assert std[0] == pytest.approx(np.hypot(predictor.noise, slope * of_link), rel=1e-4)
-
-
-def test_the_ceiling_is_the_teachers_unless_a_network_comes_near_it() -> None:
-    top1 = np.array([80.0, 82.0, 84.0])
-    gap = 1.0  # quartiles of 81 and 83
-    assert ceiling_of(top1, 90.0) == (90.0, gap)
-    assert ceiling_of(top1, 84.5) == (84 + gap, gap)
-    assert ceiling_of(top1) == (84 + gap, gap)
-    assert ceiling_of(np.array([20.0, 80, 82, 82, 83, 84]), 90.0)[1] < 1.5  # a poor corner widens no gap
-    assert ceiling_of(np.full(5, 70.0)) == (70.1, 0.1)
-    assert ceiling_of(np.array([99.9, 100.0]), 99.0) == (100.0, 0.1)
 
 
 def test_a_network_at_the_ceiling_does_not_blow_the_fit_up() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +13,10 @@ from tiny_run import RECIPE
 from donna_hw.blocks.layers import layers_hash
 from donna_hw.distillation.pool import Pool
 from donna_hw.errors import BadSetting
-from donna_hw.libraries import METRICS, qualities_of
+from donna_hw.libraries import JOINT, METRICS, qualities_of
 from donna_hw.recipe import LibraryPart, Recipe
 from donna_hw.run import Run
-from donna_hw.running.rows import LATENCY_TEST, LIBRARY
+from donna_hw.running.rows import LATENCY_TEST, LIBRARY, further_rows
 
 Diverged = set[tuple[str, int]]
 
@@ -92,14 +93,17 @@ def test_every_purpose_has_its_own_networks_and_every_seed_too(tmp_path: Path) -
     assert tuples(other.random_rows(LATENCY_TEST, 20)) != draws[0]
 
 
+def tell_apart(run: Run) -> None:
+    """Give every block qualities of its own; equal ones tell nothing apart."""
+    path, rng = run.blocks.journal.path, np.random.default_rng(0)
+    path.write_text(re.sub(r"\b0\.5\b", lambda _: f"{rng.uniform(0.05, 1):.4f}", path.read_text()))
+
+
 def test_the_choice_of_networks_changes_no_test_network(tmp_path: Path) -> None:
     library = LibraryPart(networks=12, test_networks=30, stratified_networks=6)
     (tmp_path / "one").mkdir()
     run = run_with(tmp_path / "one", {("stage1", 7)}, library)
-    blocks = run.blocks.journal
-    text, rng = blocks.path.read_text().splitlines(), np.random.default_rng(0)
-    spread = [line.replace("0.5", f"{rng.uniform(0.05, 1):.4f}") for line in text]  # equal blocks tell nothing apart
-    blocks.path.write_text("\n".join(spread) + "\n")
+    tell_apart(run)
     chosen = replace(
         run, recipe=run.recipe.model_copy(update={"library": library.model_copy(update={"choice": "d_optimal"})})
     )
@@ -113,3 +117,35 @@ def test_the_choice_of_networks_changes_no_test_network(tmp_path: Path) -> None:
     logs = [-np.log(qualities_of(run.qualities(), rows)) for rows in (drawn, telling)]
     spread_of = [np.linalg.slogdet(np.cov(each.T))[1] for each in logs]
     assert spread_of[1] > spread_of[0]
+
+
+def test_further_networks_come_one_after_another_and_none_is_known(tmp_path: Path) -> None:
+    """More of them only come after fewer, whatever the predictor reads; none tests it, none is in the library."""
+    library = LibraryPart(networks=12, test_networks=30, stratified_networks=6, further_networks=8)
+    run = run_with(tmp_path, {("stage1", 7)}, library)
+    tell_apart(run)
+
+    def with_part(**changed: object) -> Run:
+        return replace(run, recipe=run.recipe.model_copy(update={"library": library.model_copy(update=changed)}))
+
+    found = further_rows(run)
+    assert len(found) == len(set(tuples(found))) == 8
+    known = [*run.library_rows(), run.stratified_rows()]
+    assert not set(tuples(found)) & {row for rows in known for row in tuples(rows)}
+    assert np.isfinite(qualities_of(run.qualities(), found)).all()
+    assert further_rows(with_part(further_networks=5)).tolist() == found[:5].tolist()
+    assert further_rows(with_part(quality="nsr")).tolist() == found.tolist()
+    assert further_rows(with_part(further_networks=0)).shape == (0, 3)
+    with pytest.raises(BadSetting, match=r"further_networks must be at most .* found 5000; ask for \d+ or fewer"):
+        further_rows(with_part(further_networks=5000))
+
+
+def test_further_networks_tell_more_than_as_many_by_chance(tmp_path: Path) -> None:
+    run = run_with(tmp_path, set(), LibraryPart(networks=12, further_networks=12))
+    tell_apart(run)
+    library, qualities = run.library_rows()[0], run.blocks.qualities(JOINT)
+    told = [
+        np.linalg.slogdet(np.cov(np.log(qualities_of(qualities, rows)).reshape(24, -1).T) + 1e-6 * np.eye(12))[1]
+        for rows in (np.concatenate([library, more]) for more in (further_rows(run), run.random_rows(LATENCY_TEST, 12)))
+    ]
+    assert told[0] > told[1]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from made_evidence import made_evidence
 
-from donna_hw.libraries import METRICS
+from donna_hw.libraries import JOINT, METRICS
 from donna_hw.predictors.fit import KINDS
 from donna_hw.spaces import load_space
 from donna_hw.study import tables
@@ -23,10 +23,46 @@ def test_more_networks_lower_the_error() -> None:
     assert ours.loc[30, "kendall_tau"] > ours.loc[5, "kendall_tau"]
 
 
-def test_all_choices_begin_alike() -> None:
-    frame = tables.by_choice(made_evidence(noise=0.3, counts=(12, 20, 5)), "test", draws=2)
+@pytest.mark.parametrize(("kind", "metric"), [("monotone", "kl"), ("joint", "kl+nsr+macs")])
+def test_all_choices_begin_alike(kind: str, metric: str) -> None:
+    made = replace(made_evidence(noise=0.3, counts=(12, 20, 5), kind=kind), metric=metric)
+    frame = tables.by_choice(made, "test", draws=2)
     assert set(frame["choice"]) == {"uniform", "d_optimal", "variance"}
     assert frame[frame["networks"] == 5]["mse"].nunique() == 1
+
+
+def test_further_networks_are_no_chance_and_lower_the_error() -> None:
+    """Tables of random networks leave them out; their own table ends with all of them."""
+    made = replace(made_evidence(noise=0.3, counts=(40, 60, 20)), further=25)
+    assert tables.by_library_size(made, "test", draws=2)["networks"].max() == 15
+    assert tables.by_choice(made, "test", draws=2)["networks"].max() == 15
+    frame = tables.by_further(made, draws=20)
+    for kind in ("monotone", "saturating", "joint", "MACs by stage"):
+        assert frame.loc[frame["kind"] == kind, "networks"].tolist() == [15, 25, 35, 40]
+    first, *_, last = frame[frame["kind"] == "joint"].to_dict("records")
+    assert last["kendall_tau_test"].value > first["kendall_tau_test"].value
+    assert len(frame_markdown(frame).splitlines()) == len(frame) + 2
+
+
+def test_evidence_is_cut_from_its_end() -> None:
+    made = replace(made_evidence(noise=0.3, counts=(40, 60, 20)), further=25)
+    assert [
+        (len(made.cut("library", n).groups["library"]), made.cut("library", n).further) for n in (40, 30, 15, 5)
+    ] == [
+        (40, 25),
+        (30, 15),
+        (15, 0),
+        (5, 0),
+    ]
+    assert made.cut("test", 10).further == 25
+
+
+def test_several_metrics_stand_side_by_side() -> None:
+    made = made_evidence(noise=0.3)
+    qualities = made.quality("test", "kl+macs")
+    assert qualities.shape == (60, 3, 2)
+    np.testing.assert_array_equal(qualities[..., 0], made.quality("test"))
+    np.testing.assert_array_equal(qualities[..., 1], made.stage_macs("test"))
 
 
 def test_a_scheme_of_one_axis_orders_networks_whose_qualities_are_products() -> None:
@@ -46,6 +82,7 @@ def test_a_scheme_of_one_axis_orders_networks_whose_qualities_are_products() -> 
 
 def test_the_metric_that_rules_the_accuracy_orders_best() -> None:
     frame = tables.by_metric(made_evidence(noise=0.1), "test", draws=50)
+    assert frame.loc[frame["kind"] == "joint", "metric"].tolist() == [JOINT]
     ours = frame[frame["kind"] == "monotone"]
     assert set(ours["metric"]) == set(METRICS)
     best = max(ours.to_dict("records"), key=lambda line: line["kendall_tau"].value)

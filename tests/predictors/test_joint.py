@@ -1,0 +1,164 @@
+"""The joint predictor: closed forms, brute force, and what it makes of few and of many networks."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from donna_hw.errors import BadSetting
+from donna_hw.predictors import joint
+from donna_hw.predictors.fit import KINDS, fit_predictor, left_out
+from donna_hw.predictors.joint import JointPredictor, fit_joint
+from donna_hw.predictors.kept import load_predictor
+
+# of three stages and two metrics: what -log(ceiling - accuracy) grows by
+WEIGHTS = np.array([[0.3, 0.1], [0.2, 0.1], [0.4, 0.1]])
+
+
+def example(networks: int = 40, noise: float = 0.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Networks whose accuracy saturates at 92 % in two metrics of three stages."""
+    rng = np.random.default_rng(seed)
+    qualities = np.exp(rng.normal(0, 0.5, (networks, 3, 2)))
+    return qualities, 92 - np.exp(1 + (np.log(qualities) * WEIGHTS).sum(axis=(1, 2)) + rng.normal(0, noise, networks))
+
+
+def test_it_finds_the_weights_that_made_the_accuracies() -> None:
+    qualities, top1 = example(networks=200)
+    predictor = fit_joint(qualities, top1, 92.0)
+    assert predictor.ceiling_percent == 92.0
+    clear = top1 < 92 - predictor.gap_percent  # nearer ones count as a gap below the ceiling
+    assert clear.mean() > 0.5
+    few = fit_joint(qualities[clear], top1[clear], 92.0)
+    assert np.abs(few.weights / few.scale - WEIGHTS).max() < 0.15
+
+
+def test_the_weights_are_those_of_ridge_regression_with_the_prior_in_full() -> None:
+    """Brute force: (X^T X / noise + prior^-1)^-1 X^T y / noise, with the prior's covariance written out entry by entry."""
+    qualities, top1 = example(networks=25, noise=0.1)
+    predictor = fit_joint(qualities, top1, 92.0)
+    x = (-np.log(qualities) - predictor.center) / predictor.scale
+    y = predictor.link.of(top1)
+    prior = np.zeros((6, 6))
+    places = list(product(range(3), range(2)))
+    for (i, (stage, metric)), (j, (other, its)) in product(enumerate(places), repeat=2):
+        if metric == its:
+            prior[i, j] = predictor.shared[metric] / 3 + (predictor.own[metric] / 3 if stage == other else 0.0)
+    flat, size = x.reshape(25, 6), y.std()
+    covariance = np.linalg.inv(flat.T @ flat / predictor.residual + np.linalg.inv(prior))
+    weights = covariance @ flat.T @ (y - y.mean()) / predictor.residual
+    np.testing.assert_allclose(predictor.weights.ravel(), weights, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(predictor.covariance, size**2 * covariance, rtol=1e-5, atol=1e-9)
+    assert predictor.intercept == pytest.approx(y.mean())
+
+
+def test_the_variances_are_where_the_evidence_is_highest() -> None:
+    """Moving any of them either way makes the target, and the variances under their own prior, less likely."""
+    qualities, top1 = example(networks=30, noise=0.1)
+    x, _, _ = joint._standardised(qualities)
+    target, _ = joint._target(joint.link_of(top1, 92.0).of(top1))
+    found = joint._most_likely(x, target)
+    parts = np.concatenate([joint._kernels(x, x), np.eye(len(x))[None]])
+    middle = np.array([joint.LOG_VARIANCE] * 4 + [joint.LOG_NOISE])
+
+    def unlikely(variances: np.ndarray) -> float:
+        covariance = np.tensordot(variances, parts, 1)
+        sign, size = np.linalg.slogdet(covariance)
+        assert sign > 0
+        off = (np.log(variances) - middle) / joint.SPREAD
+        return float(target @ np.linalg.solve(covariance, target) / 2 + size / 2 + off @ off / 2)
+
+    lowest = unlikely(found)
+    for place, factor in product(range(5), (0.8, 1.25)):
+        moved = found.copy()
+        moved[place] *= factor
+        assert unlikely(moved) > lowest
+
+
+def test_scores_order_networks_as_the_accuracy_does_and_leave_diverged_blocks_out() -> None:
+    qualities, top1 = example()
+    predictor = fit_joint(qualities, top1, 92.0)
+    rng = np.random.default_rng(1)
+    blocks = [np.exp(rng.normal(0, 0.5, (4, 2))) for _ in range(3)]
+    blocks[1][2, 0] = np.inf
+    scores = predictor.scores(blocks)
+    assert scores[1][2] == -np.inf
+    rows = [row for row in product(range(4), repeat=3) if row[1] != 2]
+    sums = np.array([sum(scores[stage][m] for stage, m in enumerate(row)) for row in rows])
+    accuracy, _ = predictor(np.array([[blocks[stage][m] for stage, m in enumerate(row)] for row in rows]))
+    assert (np.diff(accuracy[np.argsort(sums)]) >= 0).all()
+    np.testing.assert_allclose(predictor.link.of(accuracy), sums - sums[0] + predictor.link.of(accuracy[:1]), rtol=1e-9)
+
+
+def test_one_metric_may_lie_flat() -> None:
+    qualities, top1 = example()
+    flat, deep = (fit_joint(each, top1, 92.0) for each in (qualities[..., 0], qualities[..., :1]))
+    np.testing.assert_allclose(flat(qualities[..., 0])[0], deep(qualities[..., :1])[0], rtol=1e-12)
+
+
+def test_left_out_networks_are_predicted_by_the_others() -> None:
+    qualities, top1 = example(networks=12, noise=0.1)
+    predictor = fit_joint(qualities, top1, 92.0)
+    changed = top1.copy()
+    changed[3] = 50.0  # what is left out says nothing
+    assert predictor.left_out(qualities, changed)[3] == predictor.left_out(qualities, top1)[3]
+    errors = left_out(qualities, top1, "joint", 92.0) - top1
+    assert predictor.noise == pytest.approx(np.sqrt(np.square(errors).mean()))
+
+
+def test_the_deviation_grows_away_from_the_fit_and_never_falls_below_the_noise() -> None:
+    qualities, top1 = example(noise=0.2)
+    predictor = fit_joint(qualities, top1, 92.0)
+    middle = np.exp(-predictor.center)[None]
+    away = middle * 4
+    assert predictor(middle)[1][0] == pytest.approx(predictor.noise)
+    assert predictor(away)[1][0] > predictor(middle)[1][0]
+    assert not predictor.extrapolates(middle)[0]
+    assert predictor.extrapolates(away * 100)[0]
+
+
+@given(st.integers(5, 12), st.integers(0, 20))
+@settings(max_examples=25, deadline=None)
+def test_any_few_networks_give_accuracies_between_zero_and_the_ceiling(networks: int, seed: int) -> None:
+    qualities, top1 = example(networks, 0.5, seed)
+    predictor = fit_joint(qualities, np.clip(top1, 0, 100), 0.0)
+    unseen, _ = example(50, 0.0, seed + 1)
+    accuracy, std = predictor(unseen)
+    assert ((accuracy > 0) & (accuracy <= predictor.ceiling_percent)).all()
+    assert (std >= predictor.noise).all()
+
+
+def test_equal_networks_and_constant_metrics_are_no_obstacle() -> None:
+    qualities, _ = example(networks=6)
+    qualities[..., 1] = 3.0
+    predictor = fit_joint(qualities, np.full(6, 70.0))
+    np.testing.assert_allclose(predictor(qualities)[0], 70.0)
+    assert (predictor.weights[:, 1] == 0).all()
+
+
+def test_it_is_kept_in_a_file(tmp_path: Path) -> None:
+    qualities, top1 = example()
+    predictor = fit_joint(qualities, top1, 92.0)
+    predictor.save(tmp_path / "predictor.toml", {"fitted_to": {"quality": "kl+macs"}})
+    found = load_predictor(tmp_path / "predictor.toml")
+    assert isinstance(found, JointPredictor)
+    np.testing.assert_array_equal(found(qualities), predictor(qualities))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "joint"])
+def test_other_kinds_read_one_metric(kind: str) -> None:
+    qualities, top1 = example()
+    with pytest.raises(BadSetting, match="joint"):
+        fit_predictor(qualities, top1, kind)
+
+
+def test_a_quality_that_is_none_is_refused() -> None:
+    qualities, top1 = example()
+    predictor = fit_joint(qualities, top1, 92.0)
+    qualities[0, 0, 0] = np.inf
+    with pytest.raises(BadSetting, match="finite"):
+        predictor(qualities)
