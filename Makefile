@@ -21,12 +21,14 @@ endif
 demo: setup
 	$(BIN)/donna-hw run recipes/digits.toml
 
-# One thread each: the tests' matrices are small, and two threads on two busy cores mostly wait for each other.
+# One thread each, and as many processes as cores: the tests' matrices are small. A file's tests share a process, and what they set up.
+TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+
 test: setup check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long"
+	$(TEST) -m "not long"
 
 test-all: setup check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	$(TEST)
 
 check: setup
 	$(BIN)/ruff format --check .

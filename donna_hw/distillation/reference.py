@@ -20,15 +20,17 @@ from donna_hw.spaces.space import Space
 def trained_reference(space: Space, data: Dataset, fit: Fit, *, seed: int, threads: int, folder: Path) -> GraphModule:
     """Return the space's reference network, trained from scratch on hard labels, in evaluation mode.
 
-    Kept in `folder` as `weights.safetensors` and `reference.toml` (its accuracy), and read back when they are there.
+    Kept in `folder` as `weights.safetensors` and `reference.toml` (its accuracy), and read back when they are there. A killed training
+    goes on after its last whole epoch, to the same end.
     """
     network = to_torch(space.network(space.reference), seed)
-    weights, facts = folder / "weights.safetensors", folder / "reference.toml"
+    weights, facts, checkpoint = (folder / name for name in ("weights.safetensors", "reference.toml", "checkpoint.pt"))
     if not facts.exists():
-        seconds = _train(network, data, fit, seed, threads)
+        seconds = _train(network, data, fit, seed, threads=threads, checkpoint=checkpoint)
         save_weights(network, weights)
         top1 = top1_percent(network, data.test)
         write_toml(facts, {"top1_percent": top1, "train_s": seconds, "test_images": len(data.test), "seed": seed})
+        checkpoint.unlink(missing_ok=True)
     load_weights(network, weights)
     return network.eval()
 
@@ -38,7 +40,7 @@ def reference_top1(folder: Path) -> float:
     return float(read_toml(folder / "reference.toml")["top1_percent"])
 
 
-def _train(network: nn.Module, data: Dataset, fit: Fit, seed: int, threads: int) -> float:
+def _train(network: nn.Module, data: Dataset, fit: Fit, seed: int, *, threads: int, checkpoint: Path) -> float:
     count = len(data.train)
     steps = iter(track(range(fit.epochs), "train reference", fit.epochs))
     epochs: dict[int, torch.Tensor] = {}
@@ -46,7 +48,8 @@ def _train(network: nn.Module, data: Dataset, fit: Fit, seed: int, threads: int)
 
     def loss(epoch: int, indices: torch.Tensor) -> torch.Tensor:
         if epoch not in epochs:
-            next(steps)
+            for _ in range(epoch - max(epochs, default=-1)):  # those before a checkpoint, too
+                next(steps)
             generator = torch.Generator().manual_seed(seed * 1000 + epoch)
             epochs.clear()
             epochs[epoch] = augmented(data.train.pixels, data.augmentation, generator)
@@ -56,7 +59,7 @@ def _train(network: nn.Module, data: Dataset, fit: Fit, seed: int, threads: int)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        seconds = train(network, count, fit, seed, loss)
+        seconds = train(network, count, fit, seed, loss, checkpoint=checkpoint)
     finally:
         torch.set_num_threads(before)
     next(steps, None)

@@ -6,11 +6,13 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from donna_hw.data.images import Images
+from donna_hw.distillation.weights import restoring, save_state
 
 
 @dataclass(frozen=True)
@@ -44,17 +46,26 @@ def train(
     loss: Callable[[int, Tensor], Tensor],
     *,
     after_epoch: Callable[[], None] = lambda: None,
+    checkpoint: Path | None = None,
 ) -> float:
     """Train on `count` examples, whose order `seed` rules, and return the seconds it took, those of `after_epoch` included.
 
-    `loss(epoch, indices)` gives a batch's mean loss; `after_epoch()` finds the module in evaluation mode.
+    `loss(epoch, indices)` gives a batch's mean loss; `after_epoch()` finds the module in evaluation mode. With a `checkpoint` each epoch
+    ends by writing one, from which a killed training goes on to the same end; who needs it no more deletes it. Raises `BadFile` on
+    another training's.
     """
     started = time.perf_counter()
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.Adam(module.parameters(), lr=fit.learning_rate)
     orders = [list(batches(count, fit.batch, generator)) for _ in range(fit.epochs)]
     total, step = sum(len(order) for order in orders), 0
-    for epoch, order in enumerate(orders):
+    done, before_s = 0, 0.0
+    if checkpoint is not None and checkpoint.exists():
+        with restoring(checkpoint) as state:
+            module.load_state_dict(state["module"])
+            optimiser.load_state_dict(state["optimiser"])
+            done, step, before_s = state["epochs"], state["steps"], state["seconds"]
+    for epoch, order in enumerate(orders[done:], start=done):
         module.train()
         for indices in order:
             for group in optimiser.param_groups:
@@ -65,7 +76,11 @@ def train(
             step += 1
         module.eval()
         after_epoch()
-    return time.perf_counter() - started
+        if checkpoint is not None:
+            states = {"module": module.state_dict(), "optimiser": optimiser.state_dict()}
+            seconds = before_s + time.perf_counter() - started
+            save_state(checkpoint, states | {"epochs": epoch + 1, "steps": step, "seconds": seconds})
+    return before_s + time.perf_counter() - started
 
 
 def outputs(module: nn.Module, pixels: Tensor, batch: int = 500) -> Tensor:

@@ -1,8 +1,14 @@
-"""Weights as safetensors: written atomically, read with a check, never unpickled."""
+"""Weights as safetensors, and what a training goes on from: written atomically, read with a check, never unpickled."""
 
 from __future__ import annotations
 
+import io
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from safetensors import SafetensorError
@@ -36,3 +42,26 @@ def load_weights(module: nn.Module, path: Path, prefix: str = "") -> None:
             module.load_state_dict(found)
     except RuntimeError as error:
         raise BadFile(f"{path} must hold the weights of these layers", found=str(error), cure="delete it") from None
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Write what a training needs to go on (state dicts, numbers, lists of them), atomically."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_atomic(path, buffer.getvalue())
+
+
+@contextmanager
+def restoring(path: Path) -> Iterator[dict[str, Any]]:
+    """Give what `save_state` wrote; raises `BadFile` when the file is torn, or what is done with it says that it is another's."""
+    try:
+        content = path.read_bytes()
+        if not is_zipfile(io.BytesIO(content)):  # torch would read anything else as a bare pickle
+            raise ValueError("no archive of torch's")
+        yield torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except (RuntimeError, ValueError, KeyError, EOFError, OSError, TypeError, pickle.UnpicklingError) as error:
+        raise BadFile(
+            f"{path} must be a checkpoint of this training",
+            found=str(error),
+            cure="delete it: the training then starts again",
+        ) from None

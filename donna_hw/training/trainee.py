@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import pickle
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -17,8 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from donna_hw.blocks.torch_module import GraphModule
 from donna_hw.distillation.ekd_loss import ekd_loss
-from donna_hw.errors import BadFile
-from donna_hw.files import write_atomic
+from donna_hw.distillation.weights import restoring, save_state
 from donna_hw.training.loading import Batch
 from donna_hw.training.processes import Processes
 from donna_hw.training.regularise import regularise
@@ -140,26 +137,16 @@ class Trainee:
             "scaler": self.scaler.state_dict(),
             "log": log,
         }
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        write_atomic(path, buffer.getvalue())
+        save_state(path, state)
 
     def restore(self, path: Path) -> list[dict[str, float]]:
         """Go on where `save` was called, and return its log, a record an epoch; raises `BadFile` when the file is torn."""
         if not path.exists():
             return []
-        content = io.BytesIO(path.read_bytes())
-        try:
-            state = torch.load(content, map_location="cpu", weights_only=True)
+        with restoring(path) as state:
             self.network.load_state_dict(state["network"])
             self.averaged.load_state_dict(state["averaged"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.scaler.load_state_dict(state["scaler"])
             log: list[dict[str, float]] = state["log"]
-        except (RuntimeError, ValueError, KeyError, EOFError, OSError, TypeError, pickle.UnpicklingError) as error:
-            raise BadFile(
-                f"{path} must be a checkpoint of this training",
-                found=str(error),
-                cure="delete it: the training then starts again",
-            ) from None
         return log

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from small import few_digits
 
+from donna_hw.data.images import augmented
 from donna_hw.distillation.reference import reference_top1, trained_reference
 from donna_hw.distillation.training import Fit, outputs, top1_percent
 from donna_hw.errors import BadFile
@@ -29,6 +31,33 @@ def test_the_reference_is_repeatable_kept_and_read_back(tmp_path: Path) -> None:
     assert reference_top1(tmp_path / "one") == top1_percent(again, data.test)
     assert not again.training
     assert torch.get_num_threads() == threads
+
+
+def test_a_killed_training_goes_on_to_the_same_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, fit, calls = few_digits(), Fit(3, 16, 0.005, 1000), []
+
+    def dying(*arguments: Any) -> torch.Tensor:
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return augmented(*arguments)
+
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    trained_reference(SPACE, data, fit, seed=1, threads=1, folder=whole)
+    monkeypatch.setattr("donna_hw.distillation.reference.augmented", dying)
+    with pytest.raises(KeyboardInterrupt):
+        trained_reference(SPACE, data, fit, seed=1, threads=1, folder=killed)
+    assert [path.name for path in killed.iterdir()] == ["checkpoint.pt"]
+    trained_reference(SPACE, data, fit, seed=1, threads=1, folder=killed)
+    assert len(calls) == 4  # only the last epoch was left
+    assert (killed / "weights.safetensors").read_bytes() == (whole / "weights.safetensors").read_bytes()
+    assert not (killed / "checkpoint.pt").exists()
+
+
+def test_a_torn_checkpoint_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(b"torn")
+    with pytest.raises(BadFile, match=r"checkpoint of this training.*delete it"):
+        trained_reference(SPACE, few_digits(), FIT, seed=1, threads=1, folder=tmp_path)
 
 
 def test_another_seed_is_another_reference(tmp_path: Path) -> None:
