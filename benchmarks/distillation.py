@@ -2,10 +2,11 @@
 
     python benchmarks/distillation.py --blocks 16 --rounds 3
 
-Plain loop: for each block, one at a time, the teacher runs up to the block's stage on every batch; torch has all threads. Ours: the
-teacher's maps are computed once, then two processes of one thread train from files. Both judge each block on the held-out images
-and run in turn, so that a busy machine slows both. The time of the maps is counted; that of starting the processes is not, since a
-run starts them once. Images are Fashion-MNIST's, or random ones where these are absent.
+Plain loop: for each block, one at a time, the teacher runs up to the block's stage on every batch; torch has all threads, or the GPU.
+Ours: the teacher's maps are computed once, then two processes of one thread train from files; or, on a GPU, one process trains
+`--together` blocks at a time. Both judge each block on the held-out images and run in turn, so that a busy machine slows both. The time
+of the maps is counted; that of starting the processes is not, since a run starts them once. Images are Fashion-MNIST's, or random
+ones where these are absent.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +23,10 @@ import torch
 from donna_hw.blocks.layers import layers_hash
 from donna_hw.blocks.torch_module import GraphModule, to_torch
 from donna_hw.data import Dataset, Images, load_dataset
-from donna_hw.distillation.blockwise import BlockTask, save_maps, train_block
+from donna_hw.distillation.blockwise import Bkd, groups, save_maps
 from donna_hw.distillation.pool import Pool
 from donna_hw.distillation.quality import channel_variance, nsr, quality_of, rest_of_teacher
+from donna_hw.distillation.together import BlockTask, train_group
 from donna_hw.distillation.training import Fit, outputs, train
 from donna_hw.distillation.weights import save_weights
 from donna_hw.errors import DonnaError
@@ -58,10 +61,10 @@ def some_blocks(count: int) -> list[tuple[str, int]]:
     return found[:count]
 
 
-def plain(teacher: GraphModule, data: Dataset, fit: Fit, blocks: list[tuple[str, int]], folder: Path) -> dict:
+def plain(teacher: GraphModule, data: Dataset, bkd: Bkd, blocks: list[tuple[str, int]], folder: Path) -> dict:
     """Train the blocks one at a time, the teacher run for each; return their NSRs and the seconds it took."""
     torch.set_num_threads(THREADS)
-    space, found, started = load_space(SPACE), {}, time.perf_counter()
+    space, found, started, device = load_space(SPACE), {}, time.perf_counter(), torch.device(bkd.teacher_device)
     save_weights(teacher, folder / "teacher.safetensors")
     order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(1))  # as save_maps draws them
     train_pixels = data.train.pixels[order]
@@ -71,38 +74,41 @@ def plain(teacher: GraphModule, data: Dataset, fit: Fit, blocks: list[tuple[str,
     for name, part in zip([*(name for name, _ in space.before), *names], parts, strict=True):
         state = {k.removeprefix(f"{name}."): v for k, v in teacher.state_dict().items() if k.startswith(f"{name}.")}
         part.load_state_dict(state)
-        part.eval()
+        part.to(device).eval()
     for name, number in blocks:
         stage, place = space.stage(name), len(space.before) + names.index(name)
         before, own = torch.nn.Sequential(*parts[:place]), parts[place]
         graph = space.block_graph(stage, number)
-        block = to_torch(graph, (1 << 32) ^ int(layers_hash(graph)[:8], 16))
+        block = to_torch(graph, (1 << 32) ^ int(layers_hash(graph)[:8], 16)).to(device)
         with torch.no_grad():
-            variance = channel_variance(outputs(own, outputs(before, train_pixels)))
+            variance = channel_variance(outputs(own, outputs(before, train_pixels.to(device))))
 
         def loss(_epoch: int, indices: torch.Tensor, block=block, before=before, own=own, variance=variance):
             with torch.no_grad():
-                x = before(train_pixels[indices])
+                x = before(train_pixels[indices].to(device))
                 y = own(x)
             return nsr(block(x), y, variance)
 
-        train(block, len(data.train), fit, 1, loss)
-        x = outputs(before, data.held_out.pixels)
-        truth = (data.held_out.labels, outputs(teacher, data.held_out.pixels))
-        rest = rest_of_teacher(space, stage, folder / "teacher.safetensors")
+        train(block, len(data.train), bkd.fit, 1, loss)
+        x = outputs(before, data.held_out.pixels.to(device))
+        truth = (data.held_out.labels.to(device), outputs(teacher, data.held_out.pixels).to(device))
+        rest = rest_of_teacher(space, stage, folder / "teacher.safetensors").to(device)
         found[name, number] = quality_of(block, x, outputs(own, x), rest, truth).nsr
     return {"nsr": found, "s": time.perf_counter() - started}
 
 
-def ours(teacher: GraphModule, data: Dataset, fit: Fit, blocks: list[tuple[str, int]], pool: Pool) -> dict:
+def ours(teacher: GraphModule, data: Dataset, bkd: Bkd, blocks: list[tuple[str, int]], pool: Pool) -> dict:
     """Compute the maps once and train the blocks in the pool; return their NSRs and the seconds of the maps and of all."""
     space, started = load_space(SPACE), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        save_maps(space, teacher, data, 0, seed=1, folder=Path(folder))
+        save_maps(space, teacher.to(bkd.teacher_device), data, 0, seed=1, folder=Path(folder))
+        teacher.to("cpu")
         maps_s = time.perf_counter() - started
-        tasks = [BlockTask(SPACE, s, m, folder, fit, 1, f"{folder}/{s}-{m}.safetensors") for s, m in blocks]
+        tasks = [BlockTask(SPACE, s, m, folder, bkd.fit, 1, f"{folder}/{s}-{m}.safetensors") for s, m in blocks]
         tasks.sort(key=lambda task: -space.block_graph(space.stage(task.stage), task.number).macs)
-        found = {(task.stage, task.number): quality.nsr for task, (quality, _) in pool.map(train_block, tasks)}
+        found = {}
+        for group, results in pool.map(train_group, groups(tasks, bkd.together, bkd.devices)):
+            found |= {(t.stage, t.number): quality.nsr for t, (quality, _) in zip(group.tasks, results, strict=True)}
     return {"nsr": found, "s": time.perf_counter() - started, "maps_s": maps_s}
 
 
@@ -123,17 +129,21 @@ if __name__ == "__main__":
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--together", type=int, default=16, help="blocks that a GPU trains at a time")
     asked = parser.parse_args()
+    on_cpu = asked.device == "cpu"
     data, teacher, blocks = some_images(asked.images), teacher_of_size(), some_blocks(asked.blocks)
-    fit, pool = Fit(asked.epochs, asked.batch, 0.01, 20), Pool(THREADS)
-    ours(teacher, data, Fit(1, asked.batch, 0.01, 20), blocks[:2], pool)  # starts the processes
+    fit, pool = Fit(asked.epochs, asked.batch, 0.01, 20), Pool(THREADS if on_cpu else 1)
+    bkd = Bkd(fit, devices=(asked.device,), together=1 if on_cpu else asked.together, teacher_device=asked.device)
+    ours(teacher, data, replace(bkd, fit=replace(fit, epochs=1)), blocks[:2], pool)  # starts the processes
     with tempfile.TemporaryDirectory() as name:
-        plain(teacher, data, Fit(1, asked.batch, 0.01, 20), blocks[:2], Path(name))  # starts the threads
+        plain(teacher, data, replace(bkd, fit=replace(fit, epochs=1)), blocks[:2], Path(name))  # starts the threads
     work, ratios = len(blocks) * asked.epochs, []
     for _ in range(asked.rounds):
         with tempfile.TemporaryDirectory() as name:
-            one = plain(teacher, data, fit, blocks, Path(name))
-        other = ours(teacher, data, fit, blocks, pool)
+            one = plain(teacher, data, bkd, blocks, Path(name))
+        other = ours(teacher, data, bkd, blocks, pool)
         ratios.append(one["s"] / other["s"])
         off = max(abs(np.log(one["nsr"][key] / other["nsr"][key])) for key in one["nsr"])
         print(
@@ -143,7 +153,8 @@ if __name__ == "__main__":
         )
     pool.close()
     print(
-        f"{len(blocks)} blocks of {SPACE}, {len(data.train)} {data.name} images, batch {asked.batch}, {asked.epochs} epochs: "
+        f"{asked.device}: {len(blocks)} blocks of {SPACE}, {len(data.train)} {data.name} images, batch {asked.batch}, "
+        f"{asked.epochs} epochs: "
         f"ratio {np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f} over {asked.rounds} rounds)"
     )
     assert np.median(ratios) > 1, "training from the teacher's maps must be faster than the plain loop"

@@ -21,6 +21,8 @@ CHANGEABLE = (
     "title",
     "workers",
     "distill.cache_gib",
+    "distill.device",
+    "distill.together",
     "search",
     "verify",
     "proof",
@@ -63,11 +65,14 @@ class DistillPart(Part):
     learning_rate: float = Field(default=0.01, gt=0)
     cosine_steps: int = Field(default=20, ge=1)
     cache_gib: float = Field(default=16.0, ge=0)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    together: int = Field(default=16, ge=1)
 
-    def bkd(self) -> Bkd:
-        """Return the settings for blockwise distillation."""
+    def bkd(self, devices: tuple[str, ...] = ("cpu",)) -> Bkd:
+        """Return the settings for blockwise distillation; on GPUs `together` blocks are trained at a time, on a core of the CPU one."""
         fit = Fit(self.epochs, self.batch, self.learning_rate, self.cosine_steps)
-        return Bkd(fit, self.images, self.cache_gib * 2**30)
+        together = 1 if devices == ("cpu",) else self.together
+        return Bkd(fit, self.images, self.cache_gib * 2**30, devices, together)
 
 
 class LatencyPart(Part):

@@ -18,7 +18,6 @@ from donna_hw.costs.kept import cost_of, keep
 from donna_hw.costs.model import CostModel
 from donna_hw.data.image_folder import check_size
 from donna_hw.device import Device
-from donna_hw.distillation.blockwise import distill
 from donna_hw.distillation.cluster_pool import ClusterPool, clear
 from donna_hw.distillation.pool import Pool
 from donna_hw.distillation.reference import reference_top1
@@ -31,6 +30,7 @@ from donna_hw.predictors.kept import load_predictor
 from donna_hw.profiling.profile import measure_networks, profile_space
 from donna_hw.recipe import Recipe, find_recipe, keep_recipe
 from donna_hw.running import rows as drawn
+from donna_hw.running.distilling import distil
 from donna_hw.running.finetuning import check_trainings, train_networks
 from donna_hw.running.folder import RunFolder
 from donna_hw.running.reference import reference
@@ -84,16 +84,7 @@ class Run(RunFolder):
     def distil(self) -> BlockLibrary:
         """Train the reference network, then every block for it."""
         self.check_images()
-        recipe, teacher, library = self.recipe, self.reference(), self.blocks
-        return distill(
-            self.space,
-            teacher,
-            self.data,
-            recipe.distill.bkd(),
-            seed=recipe.seed,
-            folder=library.folder,
-            pool=self.pool,
-        )
+        return distil(self)
 
     def profile(self) -> LatencyTable:
         """Measure every block, then whole networks, and correct the sum by them."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import shutil
 import sys
-import time
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +15,16 @@ import torch
 from torch import Tensor
 
 from donna_hw.blocks.layers import layers_hash
-from donna_hw.blocks.torch_module import GraphModule, to_torch
+from donna_hw.blocks.torch_module import GraphModule
 from donna_hw.data.images import Dataset, augmented
-from donna_hw.distillation.features import GIB, map_bytes, read_map, save_map, train_features
+from donna_hw.distillation.features import GIB, map_bytes, save_map
 from donna_hw.distillation.pool import Workers
-from donna_hw.distillation.quality import Quality, channel_variance, nsr, quality_of, rest_of_teacher
-from donna_hw.distillation.training import Fit, outputs, train
+from donna_hw.distillation.quality import Quality, channel_variance
+from donna_hw.distillation.together import BlockTask, Group, train_group
+from donna_hw.distillation.training import Fit, outputs
 from donna_hw.distillation.weights import save_weights
 from donna_hw.libraries import BlockLibrary
 from donna_hw.progress import track
-from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Space
 from donna_hw.spaces.stage import Stage
 
@@ -33,24 +34,15 @@ class Bkd:
     """How blocks are trained. images: of one epoch (0 for all), drawn and augmented once for all blocks and epochs.
 
     cache_bytes: what the teacher's maps of these images may take on the disk; beyond it every worker computes them anew, batch by batch.
+    devices: torch devices that groups of `together` blocks take turns on. teacher_device: of this process, computes the maps.
     """
 
     fit: Fit
     images: int = 0
     cache_bytes: float = math.inf
-
-
-@dataclass(frozen=True)
-class BlockTask:
-    """What a worker needs to train one block; maps are files, so that all workers share one copy in memory."""
-
-    space: str
-    stage: str
-    number: int
-    maps: str
-    fit: Fit
-    seed: int
-    weights: str
+    devices: tuple[str, ...] = ("cpu",)
+    together: int = 1
+    teacher_device: str = "cpu"
 
 
 def distill(
@@ -58,7 +50,8 @@ def distill(
 ) -> BlockLibrary:
     """Train every different block of the space for the teacher and return the library in `folder`.
 
-    Blocks that are done are not trained again. A block's result depends on `seed` and its layers only, not on the order of the work.
+    Blocks that are done are not trained again. A block's result depends on `seed`, its layers and the kind of device only, not on the
+    order of the work or its group.
     """
     library = BlockLibrary(folder, space)
     done = library.finished()
@@ -78,7 +71,16 @@ def distill(
             "they are computed again for every block",
             file=sys.stderr,
         )
-    save_maps(space, teacher, data, bkd.images, seed=seed, folder=maps, cached=need <= bkd.cache_bytes)
+    save_maps(
+        space,
+        teacher.to(bkd.teacher_device),
+        data,
+        bkd.images,
+        seed=seed,
+        folder=maps,
+        cached=need <= bkd.cache_bytes,
+    )
+    teacher.to("cpu")
     tasks = [
         BlockTask(
             space.address or space.name, stage.name, m, str(maps), bkd.fit, seed, str(library.weights_path(stage, m))
@@ -87,7 +89,7 @@ def distill(
     ]
     tasks.sort(key=lambda task: -space.block_graph(space.stage(task.stage), task.number).macs)  # longest first
     total = len(jobs)
-    for task, (quality, seconds) in track(pool.map(train_block, tasks), "distil blocks", total, total - len(todo)):
+    for task, (quality, seconds) in track(_trained(pool, tasks, bkd), "distil blocks", total, total - len(todo)):
         stage = space.stage(task.stage)
         graph = space.block_graph(stage, task.number)
         library.journal.append(
@@ -104,33 +106,20 @@ def distill(
     return library
 
 
-def train_block(task: BlockTask) -> tuple[Quality, float]:
-    """Train one block, save its weights, and return its quality on the held-out images and the seconds it took."""
-    space = load_space(task.space)
-    stage = space.stage(task.stage)
-    graph = space.block_graph(stage, task.number)
-    place = [s.name for s in space.stages].index(stage.name)
-    features = train_features(space, stage, Path(task.maps))
-    held_x, held_y = (read_map(Path(task.maps), "held_out", place + side) for side in (0, 1))
-    started = time.perf_counter()
-    seed = (task.seed << 32) ^ int(layers_hash(graph)[:8], 16)
-    block = to_torch(graph, seed).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    variance = torch.from_numpy(np.load(Path(task.maps) / f"variance-{place + 1}.npy"))
+def _trained(pool: Workers, tasks: Sequence[BlockTask], bkd: Bkd) -> Iterator[tuple[BlockTask, tuple[Quality, float]]]:
+    """Yield each task with its result, as groups of them finish."""
+    for group, results in pool.map(train_group, groups(tasks, bkd.together, bkd.devices)):
+        yield from zip(group.tasks, results, strict=True)
 
-    def loss(_: int, indices: Tensor) -> Tensor:
-        x, y = features.pair(indices)
-        return nsr(block(x), y, variance)
 
-    # all blocks see the images in one order, so that they differ by their layers alone, and can be trained together
-    train(block, len(features), task.fit, task.seed, loss)
-    rest = rest_of_teacher(space, stage, Path(task.maps) / "teacher.safetensors")
-    labels, logits = (
-        torch.from_numpy(np.load(Path(task.maps) / f"held_out-{name}.npy")) for name in ("labels", "logits")
-    )
-    quality = quality_of(block, held_x, held_y, rest, (labels, logits))
-    if np.isfinite(quality.nsr):
-        save_weights(block, Path(task.weights))
-    return quality, time.perf_counter() - started
+def groups(tasks: Sequence[BlockTask], together: int, devices: Sequence[str]) -> list[Group]:
+    """Return tasks in groups of one stage and at most `together` blocks, in their order, the devices in turn."""
+    stages: dict[str, list[BlockTask]] = {}
+    for task in tasks:
+        stages.setdefault(task.stage, []).append(task)
+    parts = [tuple(same[i : i + together]) for same in stages.values() for i in range(0, len(same), together)]
+    parts.sort(key=lambda part: tasks.index(part[0]))
+    return [Group(part, device) for part, device in zip(parts, cycle(devices), strict=False)]
 
 
 def save_maps(
@@ -157,7 +146,7 @@ def save_maps(
     for place, maps in enumerate(border_maps(space, teacher, data.held_out.pixels)):
         save_map(folder, "held_out", place, maps)
     np.save(folder / "held_out-labels.npy", data.held_out.labels.numpy())
-    np.save(folder / "held_out-logits.npy", outputs(teacher, data.held_out.pixels).numpy())
+    np.save(folder / "held_out-logits.npy", outputs(teacher, data.held_out.pixels).cpu().numpy())
     save_weights(teacher, folder / "teacher.safetensors")
 
 
@@ -188,7 +177,9 @@ def border_maps(space: Space, teacher: GraphModule, pixels: Tensor) -> list[Tens
     last = _last_layers(space, teacher)
     kept: dict[str, list[Tensor]] = {name: [] for name in last}
     hooks = [
-        teacher.get_submodule(name).register_forward_hook(lambda _m, _i, out, name=name: kept[name].append(out.clone()))
+        teacher.get_submodule(name).register_forward_hook(
+            lambda _m, _i, out, name=name: kept[name].append(out.to("cpu", copy=True))
+        )
         for name in last
     ]
     try:

@@ -19,6 +19,7 @@ from donna_hw.spaces.space import Space
 from donna_hw.spaces.stage import Stage
 
 GIB = 2**30
+CPU = torch.device("cpu")
 
 
 class Features(Protocol):
@@ -35,26 +36,28 @@ class Features(Protocol):
 
 @dataclass(frozen=True)
 class Cached:
-    """Features that were computed once, from files that all workers share."""
+    """Features that were computed once, from files that all workers share; batches are given on `device`."""
 
     x: Tensor
     y: Tensor
+    device: torch.device = CPU
 
     def __len__(self) -> int:
         return len(self.x)
 
     def pair(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Return the stored maps of the images."""
-        return self.x[indices], self.y[indices]
+        return self.x[indices].to(self.device), self.y[indices].to(self.device)
 
 
 @dataclass(frozen=True)
 class Streamed:
-    """Features that the teacher computes when they are asked for; memory holds one batch of them."""
+    """Features that the teacher computes on `device` when they are asked for; memory holds one batch of them."""
 
     pixels: Tensor
     before: nn.Module
     own: nn.Module
+    device: torch.device = CPU
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -62,7 +65,8 @@ class Streamed:
     def pair(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Return the maps of the images, computed now."""
         with torch.no_grad():
-            x = self.before(self.pixels[indices].contiguous(memory_format=torch.channels_last))
+            pixels = self.pixels[indices].to(self.device)
+            x = self.before(pixels.contiguous(memory_format=torch.channels_last))
             return x, self.own(x)
 
 
@@ -78,6 +82,17 @@ def train_features(space: Space, stage: Stage, folder: Path) -> Features:
         teacher_parts(space, before, weights),
         teacher_parts(space, [stage.name], weights),
     )
+
+
+def placed(features: Features, device: torch.device) -> Features:
+    """Return features that give their batches on a device; on a GPU with room for both maps twice over, the maps lie there."""
+    if isinstance(features, Streamed):
+        return Streamed(features.pixels, features.before.to(device), features.own.to(device), device)
+    assert isinstance(features, Cached)  # noqa: S101  there are two kinds
+    x, y = features.x, features.y
+    if device.type == "cuda" and 2 * (x.nbytes + y.nbytes) <= torch.cuda.mem_get_info(device)[0]:
+        x, y = x.to(device), y.to(device)
+    return Cached(x, y, device)
 
 
 def map_bytes(space: Space, images: int) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -38,6 +40,24 @@ def batches(count: int, batch: int, generator: torch.Generator) -> Iterator[Tens
             yield indices
 
 
+def plan(count: int, fit: Fit, seed: int) -> list[list[tuple[Tensor, float]]]:
+    """Return each epoch's batches of `count` examples in an order that `seed` rules: their indices and the learning rate."""
+    generator = torch.Generator().manual_seed(seed)
+    orders = [list(batches(count, fit.batch, generator)) for _ in range(fit.epochs)]
+    total, steps = sum(len(order) for order in orders), itertools.count()
+    rates = ((fit.learning_rate * cosine(number, total, fit.cosine_steps)) for number in steps)
+    return [[(indices, next(rates)) for indices in order] for order in orders]
+
+
+def step(optimiser: torch.optim.Optimizer, rate: float, loss: Callable[[], Tensor]) -> None:
+    """Move the weights once, at this learning rate, down the slope of a loss."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    optimiser.zero_grad(set_to_none=True)
+    loss().backward()  # type: ignore[no-untyped-call]
+    optimiser.step()
+
+
 def train(
     module: nn.Module,
     count: int,
@@ -55,39 +75,32 @@ def train(
     another training's.
     """
     started = time.perf_counter()
-    generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.Adam(module.parameters(), lr=fit.learning_rate)
-    orders = [list(batches(count, fit.batch, generator)) for _ in range(fit.epochs)]
-    total, step = sum(len(order) for order in orders), 0
     done, before_s = 0, 0.0
     if checkpoint is not None and checkpoint.exists():
         with restoring(checkpoint) as state:
             module.load_state_dict(state["module"])
             optimiser.load_state_dict(state["optimiser"])
-            done, step, before_s = state["epochs"], state["steps"], state["seconds"]
-    for epoch, order in enumerate(orders[done:], start=done):
+            done, before_s = state["epochs"], state["seconds"]
+    for epoch, order in enumerate(plan(count, fit, seed)[done:], start=done):
         module.train()
-        for indices in order:
-            for group in optimiser.param_groups:
-                group["lr"] = fit.learning_rate * cosine(step, total, fit.cosine_steps)
-            optimiser.zero_grad(set_to_none=True)
-            loss(epoch, indices).backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            step += 1
+        for indices, rate in order:
+            step(optimiser, rate, partial(loss, epoch, indices))
         module.eval()
         after_epoch()
         if checkpoint is not None:
             states = {"module": module.state_dict(), "optimiser": optimiser.state_dict()}
             seconds = before_s + time.perf_counter() - started
-            save_state(checkpoint, states | {"epochs": epoch + 1, "steps": step, "seconds": seconds})
+            save_state(checkpoint, states | {"epochs": epoch + 1, "seconds": seconds})
     return before_s + time.perf_counter() - started
 
 
 def outputs(module: nn.Module, pixels: Tensor, batch: int = 500) -> Tensor:
-    """Return a module's outputs in evaluation mode, batch by batch."""
+    """Return a module's outputs in evaluation mode, batch by batch, on the device that it lies on."""
     module.eval()
+    device = next((weights.device for weights in module.parameters()), pixels.device)
     with torch.inference_mode():
-        return torch.cat([module(part) for part in torch.split(pixels, batch)]).clone()
+        return torch.cat([module(part.to(device)) for part in torch.split(pixels, batch)]).clone()
 
 
 def top1_percent(module: nn.Module, images: Images) -> float:

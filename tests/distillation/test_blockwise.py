@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,12 +16,14 @@ from torch.nn.functional import cross_entropy
 from donna_hw import spaces
 from donna_hw.blocks.cells import Classifier, ConvNormAct, InvertedResidual
 from donna_hw.blocks.torch_module import to_torch
-from donna_hw.distillation.blockwise import Bkd, _last_layers, border_maps, distill, save_maps, train_block
+from donna_hw.distillation.blockwise import Bkd, _last_layers, border_maps, distill, groups, save_maps
 from donna_hw.distillation.quality import channel_variance as variance_of
 from donna_hw.distillation.quality import nsr, quality_of, rest_of_teacher
+from donna_hw.distillation.together import BlockTask, Group, train_block, train_group
 from donna_hw.distillation.training import Fit, outputs, top1_percent
 from donna_hw.distillation.weights import load_weights, read_weights
 from donna_hw.errors import BadFile, NothingToFit
+from donna_hw.libraries import BlockLibrary
 from donna_hw.spaces.space import Space
 from donna_hw.spaces.stage import Axis, Stage
 
@@ -94,6 +97,42 @@ def test_a_block_is_repeatable_bit_by_bit(tmp_path: Path) -> None:
     assert (tmp_path / "one.safetensors").read_bytes() != (tmp_path / "between.safetensors").read_bytes()
 
 
+def test_who_is_trained_beside_a_block_changes_no_byte(tmp_path: Path) -> None:
+    """Blocks of other shapes and lengths, and one of the same layers."""
+    numbers = (3, 7, 0, 3)
+    alone = [train_block(block_task(tmp_path, number=m, name=f"alone{i}"))[0] for i, m in enumerate(numbers)]
+    tasks = tuple(block_task(tmp_path, number=m, name=f"together{i}") for i, m in enumerate(numbers))
+    together = train_group(Group(tasks))
+    assert [quality for quality, _ in together] == alone
+    assert len({seconds for _, seconds in together}) == 1
+    for i in range(len(numbers)):
+        files = (tmp_path / f"{how}{i}.safetensors" for how in ("alone", "together"))
+        assert len({file.read_bytes() for file in files}) == 1
+
+
+def test_groups_hold_each_block_once_and_one_stage_and_take_devices_in_turn(tmp_path: Path) -> None:
+    tasks = [BlockTask("s", stage, m, "", FIT, 1, "") for m in range(5) for stage in ("stage1", "stage2")]
+    found = groups(tasks, 2, ("cuda:0", "cuda:1"))
+    assert sorted((task.stage, task.number) for group in found for task in group.tasks) == sorted(
+        (task.stage, task.number) for task in tasks
+    )
+    assert all(len({task.stage for task in group.tasks}) == 1 for group in found)
+    assert [len(group.tasks) for group in found] == [2, 2, 2, 2, 1, 1]
+    assert [group.device for group in found] == ["cuda:0", "cuda:1"] * 3
+    assert [group.tasks[0] for group in groups(tasks, 1, ("cpu",))] == tasks  # the longest stay first
+
+
+def test_a_library_trained_in_groups_is_the_same(tmp_path: Path, twin_space: Space) -> None:
+    found = []
+    for together in (1, 3):
+        folder, bkd = tmp_path / str(together), Bkd(FIT, together=together)
+        pool: Any = InProcess()
+        distill(twin_space, untrained_teacher(twin_space), few_digits(), bkd, seed=1, folder=folder, pool=pool)
+        records = BlockLibrary(folder, twin_space).journal.records()
+        found.append(sorted((r["stage"], r["block"], r["nsr"], r["kl"]) for r in records))
+    assert found[0] == found[1]
+
+
 def test_a_blocks_quality_is_the_nsr_of_its_saved_weights_on_held_out_images(tmp_path: Path) -> None:
     space, data = spaces.load_space("small_8px"), few_digits()
     quality, _ = train_block(block_task(tmp_path))
@@ -130,7 +169,7 @@ def test_only_missing_blocks_are_trained_on_the_next_start(tmp_path: Path, twin_
     def again() -> list[str]:
         pool = InProcess()
         distill(twin_space, untrained_teacher(twin_space), few_digits(), Bkd(FIT), seed=1, folder=tmp_path, pool=pool)  # type: ignore[arg-type]
-        return [task.stage for task in pool.tasks]
+        return [task.stage for group in pool.tasks for task in group.tasks]
 
     assert sorted(again()) == ["stage1", "stage1", "stage2", "stage2"]
     assert again() == []

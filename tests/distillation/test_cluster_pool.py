@@ -115,10 +115,10 @@ def test_a_worker_killed_in_the_midst_of_a_block_changes_no_byte(
     Path("space.py").write_text(SPACE)
     killed: list[str] = []
 
-    killer = when(kills_one("train_block", killed))
+    killer = when(kills_one("train_group", killed))
     on_cluster = distilled(tmp_path / "cluster", ClusterPool(nodes.address, tmp_path / "cluster"), epochs=20)
     killer.join()
-    assert killed == ["train_block"]
+    assert killed == ["train_group"]
     here = distilled(tmp_path / "here", Pool(1), epochs=20)
     assert trained(on_cluster) == trained(here)
     assert len(on_cluster.journal.records()) == len(list((tmp_path / "here").rglob("*.safetensors"))) == 4

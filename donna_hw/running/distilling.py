@@ -1,0 +1,59 @@
+"""Who trains the blocks of a run: processes on the cores of the CPU, or one for each GPU; of this machine or of a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+
+from donna_hw.distillation.blockwise import distill
+from donna_hw.distillation.cluster_pool import ClusterPool, gpu_if_any
+from donna_hw.distillation.pool import Pool, Workers
+from donna_hw.errors import Unavailable
+from donna_hw.libraries import BlockLibrary
+from donna_hw.running.folder import RunFolder
+from donna_hw.running.reference import reference
+
+CPU = ("cpu",)
+
+
+def distil(run: RunFolder) -> BlockLibrary:
+    """Train every block of a run's space for its reference; raises `Unavailable` where the recipe asks for a GPU and there is none."""
+    recipe = run.recipe
+    with _workers(run) as (pool, devices):
+        return distill(
+            run.space,
+            reference(run),
+            run.data,
+            replace(recipe.distill.bkd(devices), teacher_device=(*(gpus() if devices != CPU else ()), *CPU)[0]),
+            seed=recipe.seed,
+            folder=run.blocks.folder,
+            pool=pool,
+        )
+
+
+def gpus() -> tuple[str, ...]:
+    """Return the GPUs of this machine that torch can use, by its names for them."""
+    return tuple(f"cuda:{number}" for number in range(torch.cuda.device_count())) if torch.cuda.is_available() else ()
+
+
+@contextmanager
+def _workers(run: RunFolder) -> Iterator[tuple[Workers, tuple[str, ...]]]:
+    """Give who trains blocks, and the devices that they train them on, as each of them names its own."""
+    wanted = run.recipe.distill.device
+    if wanted == "cpu":
+        yield run.pool, CPU
+        return
+    devices = gpus() if run.cluster is None else ("cuda",) * bool(gpu_if_any(run.cluster).gpus)
+    if not devices and wanted == "cuda":
+        raise Unavailable("distill.device = 'cuda' needs a GPU that torch can use", found="none", cure="use 'auto'")
+    if not devices:
+        yield run.pool, CPU
+        return
+    pool = Pool(len(devices)) if run.cluster is None else ClusterPool(run.cluster, run.folder, gpu_if_any(run.cluster))
+    try:
+        yield pool, devices
+    finally:
+        pool.close()

@@ -1,0 +1,51 @@
+"""Who trains a run's blocks: this machine's cores or GPUs, or a cluster's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tiny_run import RECIPE
+
+from donna_hw.distillation.pool import Pool
+from donna_hw.errors import Unavailable
+from donna_hw.recipe import Recipe
+from donna_hw.run import Run
+from donna_hw.running import distilling
+
+
+def run_on(folder: Path, device: str) -> Run:
+    (folder / "r.toml").write_text(RECIPE)
+    recipe = Recipe.read(folder / "r.toml")
+    part = recipe.distill.model_copy(update={"device": device})
+    return Run(recipe.model_copy(update={"distill": part}), folder, Pool(1))
+
+
+def test_a_gpu_that_is_asked_for_and_absent_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distilling, "gpus", tuple)
+    with (
+        pytest.raises(Unavailable, match=r"distill\.device = 'cuda' needs a GPU"),
+        distilling._workers(run_on(tmp_path, "cuda")),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(("device", "found"), [("auto", ("cuda:0", "cuda:1")), ("cpu", ("cpu",))])
+def test_gpus_are_taken_unless_the_cpu_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, found: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(distilling, "gpus", lambda: ("cuda:0", "cuda:1"))
+    run = run_on(tmp_path, device)
+    with distilling._workers(run) as (pool, devices):
+        assert devices == found
+        assert isinstance(pool, Pool)
+        assert pool.workers == len(found)
+    bkd = run.recipe.distill.bkd(found)
+    assert (bkd.devices, bkd.together) == (found, 1 if device == "cpu" else 16)
+
+
+def test_without_a_gpu_the_runs_own_processes_do_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distilling, "gpus", tuple)
+    run = run_on(tmp_path, "auto")
+    with distilling._workers(run) as found:
+        assert found == (run.pool, ("cpu",))
