@@ -26,6 +26,7 @@ CHANGEABLE = (
     "search",
     "verify",
     "proof",
+    "finetune.scratch_networks",
     "library.further_networks",
     "library.quality",
     "library.predictor",
@@ -253,7 +254,7 @@ def find_recipe(name: str) -> Path:
 def keep_recipe(recipe: Recipe, folder: Path) -> None:
     """Write the recipe into its run's folder, or raise `BadSetting` when the folder holds the run of another.
 
-    Settings by which nothing is trained or measured (`CHANGEABLE`) may change: what is kept is then the new recipe.
+    Settings by which nothing that was trained or measured would differ (`CHANGEABLE`) may change: what is kept is then the new recipe.
     """
     kept, settings = folder / "recipe.toml", recipe.model_dump(exclude_none=True)
     # so a key that came later has its default there, too

@@ -80,7 +80,8 @@ def test_settings_that_train_nothing_may_change_in_a_folder(tmp_path: Path) -> N
     run.mkdir()
     keep_recipe(recipe, run)
     part = recipe.library.model_copy(update={"predictor": "ridge2", "quality": "nsr", "further_networks": 5})
-    changed = recipe.model_copy(update={"library": part, "title": "another", "workers": 1})
+    finetune = recipe.finetune.model_copy(update={"scratch_networks": 2})
+    changed = recipe.model_copy(update={"library": part, "title": "another", "workers": 1, "finetune": finetune})
     keep_recipe(changed, run)
     assert Recipe.read(run / "recipe.toml") == changed
 

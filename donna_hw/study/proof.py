@@ -86,16 +86,22 @@ def grid(space: Space) -> Rows:
 
 
 def _random_peers(bench: Bench, rows: Rows, latencies: Array) -> dict[int, Array]:
-    """Return a random network for each level whose measured latency is near enough; of some of that predicted latency, the first."""
+    """Return a random network for each level whose measured latency is near enough; of some of that predicted latency, the first.
+
+    The next ones of all levels that have none yet are measured together, since a measurement of many takes little longer than of one.
+    """
     part, seed = bench.run.recipe.proof, bench.run.recipe.seed
     drawn = random_near(bench.aim, bench.cost, latencies, seed=seed + PROOF, excluded=rows, tolerance=part.tolerance)
     found: dict[int, Array] = {}
-    for level, (latency, candidates) in enumerate(zip(latencies, drawn, strict=True)):
-        for row in candidates[: part.tries]:
-            if abs(bench.measured(row[None])[0] / latency - 1) <= part.tolerance:
+    for attempt in range(part.tries):
+        tried = {level: rows[attempt] for level, rows in enumerate(drawn) if level not in found and attempt < len(rows)}
+        if not tried:
+            break
+        measured = bench.measured(np.array(list(tried.values())))
+        for (level, row), latency in zip(tried.items(), measured, strict=True):
+            if abs(latency / latencies[level] - 1) <= part.tolerance:
                 found[level] = row
-                break
-    return found
+    return dict(sorted(found.items()))
 
 
 def _scaled_peers(bench: Bench, rows: Rows, latencies: Array) -> dict[int, Array]:
