@@ -13,7 +13,7 @@ from donna_hw.distillation.finetune import Ekd
 from donna_hw.distillation.training import Fit
 from donna_hw.errors import BadSetting
 from donna_hw.files import Part, read_model, write_toml
-from donna_hw.libraries import metrics_of
+from donna_hw.libraries import JOINT, metrics_of
 from donna_hw.shipped import find
 from donna_hw.training.settings import Finetuning, PaperFinetuning, PaperTraining
 
@@ -114,7 +114,7 @@ class LibraryPart(Part):
     stratified_networks: int = Field(default=0, ge=0)
     corners: bool = True
     further_networks: int = Field(default=0, ge=0)
-    quality: str = "kl"
+    quality: str = JOINT
     choice: Literal["uniform", "d_optimal"] = "uniform"
     predictor: Literal[
         "monotone",
@@ -132,7 +132,15 @@ class LibraryPart(Part):
         "gaussian_process",
         "bayesian_ridge",
         "sum_of_nsr",
-    ] = "saturating"
+    ] = "joint"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _qualities_of_the_kind(cls, content: Any) -> Any:
+        """Give a kind whose metrics are not named the best ones that it can read."""
+        if not isinstance(content, dict):
+            return content
+        return {"quality": JOINT if content.get("predictor", "joint") == "joint" else "kl"} | content
 
     @model_validator(mode="after")
     def _readable(self) -> LibraryPart:

@@ -52,7 +52,9 @@ def test_the_least_recipe_has_the_defaults_of_the_docs(tmp_path: Path) -> None:
     assert recipe.search.samples == 2500
     assert recipe.cost_devices == ["onnxruntime_cpu"]
     assert recipe.processes == len(os.sched_getaffinity(0))
-    assert (recipe.library.predictor, recipe.library.quality) == ("saturating", "kl")
+    assert (recipe.library.predictor, recipe.library.quality) == ("joint", "kl+nsr+loss+macs")
+    other = read(tmp_path, LEAST.replace("networks = 5", "networks = 5, predictor = 'ridge2'"))
+    assert other.library.quality == "kl"
 
 
 def test_settings_reach_their_trainings(tmp_path: Path) -> None:
@@ -102,8 +104,8 @@ def test_a_metric_that_chose_the_networks_may_not_change(tmp_path: Path) -> None
     run.mkdir()
     chosen = recipe.library.model_copy(update={"choice": "d_optimal"})
     keep_recipe(recipe.model_copy(update={"library": chosen}), run)
-    other = chosen.model_copy(update={"quality": "nsr"})
-    with pytest.raises(BadSetting, match=r"library\.quality = 'kl'"):
+    other = chosen.model_copy(update={"quality": "nsr+kl"})
+    with pytest.raises(BadSetting, match=r"library\.quality = 'kl\+nsr"):
         keep_recipe(recipe.model_copy(update={"library": other}), run)
 
 

@@ -100,7 +100,7 @@ def tell_apart(run: Run) -> None:
 
 
 def test_the_choice_of_networks_changes_no_test_network(tmp_path: Path) -> None:
-    library = LibraryPart(networks=12, test_networks=30, stratified_networks=6)
+    library = LibraryPart(networks=12, test_networks=30, stratified_networks=6, predictor="saturating")
     (tmp_path / "one").mkdir()
     run = run_with(tmp_path / "one", {("stage1", 7)}, library)
     tell_apart(run)
