@@ -32,6 +32,7 @@ _SHIPPED = {
     "ofa_mobilenetv3": "donna_hw.spaces.ofa:ofa_mobilenetv3",
     "proxylessnas_1.3": "donna_hw.spaces.proxylessnas:proxylessnas_1_3",
     "small_8px": "donna_hw.spaces.small:small_8px",
+    "small_8px_cells": "donna_hw.spaces.small:small_8px_cells",
     "small_28px": "donna_hw.spaces.small:small_28px",
     "small_32px": "donna_hw.spaces.small:small_32px",
 }

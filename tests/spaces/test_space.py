@@ -115,7 +115,9 @@ def test_the_reference_has_the_largest_values_and_depthwise_cells(name: str) -> 
 def test_errors_name_the_known_values() -> None:
     space = load_space("small_8px")
     stage = space.stages[0]
-    with pytest.raises(UnknownName, match=r"small_28px, small_32px, small_8px \(did you mean 'small_8px'\?\)"):
+    with pytest.raises(
+        UnknownName, match=r"small_28px, small_32px, small_8px, small_8px_cells \(did you mean 'small_8px'\?\)"
+    ):
         load_space("smal_8px")
     with pytest.raises(UnknownName, match=r"axis kernel.*found '7'; known: 3, 5"):
         stage.number({**stage.choice(0), "kernel": 7})
