@@ -23,7 +23,8 @@ import torch
 from donna_hw.blocks.layers import layers_hash
 from donna_hw.blocks.torch_module import GraphModule, to_torch
 from donna_hw.data import Dataset, Images, load_dataset
-from donna_hw.distillation.blockwise import Bkd, groups, save_maps
+from donna_hw.distillation.blockwise import Bkd, groups
+from donna_hw.distillation.maps import save_maps
 from donna_hw.distillation.pool import Pool
 from donna_hw.distillation.quality import channel_variance, nsr, quality_of, rest_of_teacher
 from donna_hw.distillation.together import BlockTask, train_group

@@ -41,6 +41,7 @@ from donna_hw.spaces.space import Rows
 from donna_hw.table import LatencyTable
 from donna_hw.tables import table_in
 from donna_hw.training.processes import joined, launched
+from donna_hw.training.settings import PaperTraining
 from donna_hw.units import parse_quantity
 
 REFIT_ROLES = ("front", "random", "scaled")  # never test networks, which judge the predictor
@@ -73,8 +74,9 @@ class Run(RunFolder):
         return {name: parse_quantity(text, units[name]) for name, text in self.recipe.search.limits.items()}
 
     def check_images(self) -> None:
-        """Raise, before the reference is trained, what reading all images into memory would raise."""
-        if self.recipe.data.name == "image_folder":
+        """Raise, before the reference is trained, what reading all images into memory would raise; training as the paper does streams."""
+        streamed = isinstance(self.recipe.reference, PaperTraining) and isinstance(self.recipe.finetune, PaperTraining)
+        if self.recipe.data.name == "image_folder" and not streamed:
             check_size(self.recipe.data.folder, self.space)
 
     def reference(self) -> GraphModule:

@@ -14,18 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-import psutil
 import torch
 
 from donna_hw import torchvision
-from donna_hw.data.images import Dataset, Images, split_off
+from donna_hw.data.images import Dataset, Images, split, split_off
+from donna_hw.data.on_disk import FolderImages, fit, refuse_unfit
 from donna_hw.errors import BadFile, BadSetting
 from donna_hw.progress import track
 from donna_hw.spaces.space import Space
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, of channels in 0..1
 CROP = 0.875  # of the shorter side, as usual for ImageNet
-GIB = 2**30
 
 
 def image_folders(folder: str, space: Space) -> tuple[Any, Any]:
@@ -94,27 +93,29 @@ class Centre:
 
 
 def check_size(folder: str, space: Space) -> None:
-    """Raise `BadSetting` when all images, decoded, would fill more than half of the memory that is available now.
-
-    Half, since splitting off the held-out part copies them.
-    """
-    images = sum(len(part) for part in image_folders(folder, space))
-    size, limit = images * math.prod(space.input_shape) * 4, psutil.virtual_memory().available / 2
-    if size > limit:
-        raise BadSetting(
-            f"the decoded images of {folder} must fit in half of the available memory, {limit / GIB:.1f} GiB, since blockwise "
-            "distillation, and finetuning by Adam, read them from memory",
-            found=f"{size / GIB:.1f} GiB ({images} images of {space.input_shape})",
-            cure="use fewer images or a smaller resolution (space = NAME@<n>px); only training as the paper does reads them from the disk",
-        )
+    """Raise `BadSetting` when all images, decoded, would fill more than half of the memory that is available now."""
+    refuse_unfit(folder, sum(len(part) for part in image_folders(folder, space)), space.input_shape)
 
 
 def load_image_folder(folder: str, held_out: int, seed: int, space: Space) -> Dataset:
-    """Return all images in memory: `train/` less `held_out` by seed, and `val/` to test; raises as `image_folders` and `check_size`."""
-    check_size(folder, space)
-    everything, test = (_decoded(part, space.input_shape) for part in image_folders(folder, space))
-    train, held = split_off(everything, held_out, seed)
-    return Dataset("image_folder", train, held, test, f"images of {folder}")
+    """Return `train/` less `held_out` by seed, and `val/` to test; raises as `image_folders`.
+
+    All images are in memory where they fit (`on_disk.fit`), else only those held out.
+    """
+    parts, shape = image_folders(folder, space), tuple(space.input_shape)
+    if fit(sum(map(len, parts)), shape):
+        everything, test = (_decoded(part, shape) for part in parts)
+        train, held = split_off(everything, held_out, seed)
+        return Dataset("image_folder", train, held, test, f"images of {folder}")
+    rest, apart = split(len(parts[0]), held_out, seed)
+    on_disk = FolderImages(folder, parts[0], apart, shape)
+    return Dataset(
+        "image_folder",
+        FolderImages(folder, parts[0], rest, shape),
+        Images(on_disk.pixels, on_disk.labels),
+        FolderImages(folder, parts[1], torch.arange(len(parts[1])), shape),
+        f"images of {folder}",
+    )
 
 
 def read_image(path: str) -> Any:

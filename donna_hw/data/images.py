@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional as f
 
 from donna_hw.errors import BadSetting
+
+
+class ImageSet(Protocol):
+    """Images with labels int64 [n], in memory (`Images`) or on the disk (`FolderImages`)."""
+
+    @property
+    def pixels(self) -> Tensor:
+        """All images at once, float32 [n, channels, height, width], normalised."""
+
+    @property
+    def labels(self) -> Tensor:
+        """The classes."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, numbers: Tensor) -> Tensor:
+        """Return the pixels of some images, float32 [k, channels, height, width]."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +38,10 @@ class Images:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def take(self, numbers: Tensor) -> Tensor:
+        """Return the pixels of some images."""
+        return self.pixels[numbers]
 
 
 @dataclass(frozen=True)
@@ -35,9 +57,9 @@ class Dataset:
     """train: what is trained on. held_out: taken out of train, for block qualities. test: for accuracies. source: where it is from."""
 
     name: str
-    train: Images
+    train: ImageSet
     held_out: Images
-    test: Images
+    test: ImageSet
     source: str
     augmentation: Augmentation = Augmentation()
 
@@ -61,19 +83,43 @@ def normalised(pixels: Tensor, mean: float, std: float) -> Tensor:
     return ((pixels.float() - mean) / std).unsqueeze(1).contiguous()
 
 
-def augmented(pixels: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
-    """Return the images [n, channels, height, width] augmented; a shift repeats the border's pixels, which are background."""
-    count, _, height, width = pixels.shape
-    crop, flip = augmentation.crop, augmentation.flip
-    if flip:
+@dataclass(frozen=True)
+class Draws:
+    """What chance did with each of n images: mirror bool [n]; top, left int64 [n], the corner in the image grown by `crop` each way.
+
+    None where the augmentation has no such step.
+    """
+
+    crop: int = 0
+    mirror: Tensor | None = None
+    top: Tensor | None = None
+    left: Tensor | None = None
+
+    def of(self, pixels: Tensor, numbers: Tensor) -> Tensor:
+        """Return the images of these numbers, [k, channels, height, width], augmented; a shift repeats the border, which is background."""
+        _, depth, height, width = pixels.shape
+        if self.mirror is not None:
+            pixels = torch.where(self.mirror[numbers][:, None, None, None], pixels.flip(3), pixels)
+        if self.top is not None and self.left is not None:
+            padded = f.pad(pixels, (self.crop,) * 4, mode="replicate")
+            rows = (self.top[numbers][:, None] + torch.arange(height))[:, None, :, None]
+            columns = (self.left[numbers][:, None] + torch.arange(width))[:, None, None, :]
+            channels = torch.arange(depth)[None, :, None, None]
+            pixels = padded[torch.arange(len(pixels))[:, None, None, None], channels, rows, columns]
+        return pixels
+
+
+def drawn(count: int, augmentation: Augmentation, generator: torch.Generator) -> Draws:
+    """Return what chance does with so many images."""
+    crop, mirror, top, left = augmentation.crop, None, None, None
+    if augmentation.flip:
         mirror = torch.rand(count, generator=generator) < 0.5
-        pixels = torch.where(mirror[:, None, None, None], pixels.flip(3), pixels)
     if crop:
-        padded = f.pad(pixels, (crop,) * 4, mode="replicate")
         top = torch.randint(0, 2 * crop + 1, (count,), generator=generator)
         left = torch.randint(0, 2 * crop + 1, (count,), generator=generator)
-        rows = (top[:, None] + torch.arange(height))[:, None, :, None]
-        columns = (left[:, None] + torch.arange(width))[:, None, None, :]
-        channels = torch.arange(pixels.shape[1])[None, :, None, None]
-        pixels = padded[torch.arange(count)[:, None, None, None], channels, rows, columns]
-    return pixels
+    return Draws(crop, mirror, top, left)
+
+
+def augmented(pixels: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
+    """Return the images [n, channels, height, width] augmented."""
+    return drawn(len(pixels), augmentation, generator).of(pixels, torch.arange(len(pixels)))

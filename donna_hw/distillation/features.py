@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from donna_hw.blocks.layers import lower_chain
 from donna_hw.blocks.torch_module import to_torch
+from donna_hw.distillation.sources import Pixels, load_source
 from donna_hw.distillation.weights import read_weights
 from donna_hw.errors import BadFile
 from donna_hw.spaces.space import Space
@@ -54,31 +55,32 @@ class Cached:
 class Streamed:
     """Features that the teacher computes on `device` when they are asked for; memory holds one batch of them."""
 
-    pixels: Tensor
+    pixels: Pixels
+    count: int
     before: nn.Module
     own: nn.Module
     device: torch.device = CPU
 
     def __len__(self) -> int:
-        return len(self.pixels)
+        return self.count
 
     def pair(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Return the maps of the images, computed now."""
         with torch.no_grad():
-            pixels = self.pixels[indices].to(self.device)
+            pixels = self.pixels(indices).to(self.device)
             x = self.before(pixels.contiguous(memory_format=torch.channels_last))
             return x, self.own(x)
 
 
 def train_features(space: Space, stage: Stage, folder: Path) -> Features:
-    """Return the training features of a stage: cached when `folder` holds its maps, else streamed from `train-images.npy`."""
+    """Return the training features of a stage: cached when `folder` holds its maps, else streamed from the images that it names."""
     place = space.stages.index(stage)
     if (folder / f"train-{place}.npy").exists():
         return Cached(read_map(folder, "train", place), read_map(folder, "train", place + 1))
     weights = folder / "teacher.safetensors"
     before = [name for name, _ in space.before] + [other.name for other in space.stages[:place]]
     return Streamed(
-        read_map(folder, "train", "images"),
+        *load_source(folder, space),
         teacher_parts(space, before, weights),
         teacher_parts(space, [stage.name], weights),
     )
@@ -87,7 +89,7 @@ def train_features(space: Space, stage: Stage, folder: Path) -> Features:
 def placed(features: Features, device: torch.device) -> Features:
     """Return features that give their batches on a device; on a GPU with room for both maps twice over, the maps lie there."""
     if isinstance(features, Streamed):
-        return Streamed(features.pixels, features.before.to(device), features.own.to(device), device)
+        return replace(features, before=features.before.to(device), own=features.own.to(device), device=device)
     assert isinstance(features, Cached)  # noqa: S101  there are two kinds
     x, y = features.x, features.y
     if device.type == "cuda" and 2 * (x.nbytes + y.nbytes) <= torch.cuda.mem_get_info(device)[0]:
@@ -125,6 +127,13 @@ def teacher_parts(space: Space, names: list[str], weights: Path) -> nn.Module:
 def read_map(folder: Path, part: str, place: int | str) -> Tensor:
     """Return one border's maps from a memory-mapped file, [n, channels, height, width], channels last in memory."""
     return torch.from_numpy(np.load(folder / f"{part}-{place}.npy", mmap_mode="c")).permute(0, 3, 1, 2)
+
+
+def new_map(folder: Path, place: int, count: int, maps: Tensor) -> np.memmap:
+    """Return a file for one border's train maps of so many images, [n, height, width, channels], of the size of some maps."""
+    _, channels, height, width = maps.shape
+    path, shape = folder / f"train-{place}.npy", (count, height, width, channels)
+    return np.lib.format.open_memmap(path, "w+", np.float32, shape)
 
 
 def save_map(folder: Path, part: str, place: int | str, maps: Tensor) -> None:

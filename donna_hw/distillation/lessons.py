@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from donna_hw.blocks.torch_module import GraphModule
-from donna_hw.data.images import Augmentation, Dataset, Images, augmented
+from donna_hw.data.images import Augmentation, Dataset, Images, ImageSet, augmented
 from donna_hw.distillation.training import outputs
 
 Lesson = tuple[Tensor, Tensor, Tensor | None]  # an epoch's images, labels, and the teacher's logits if they are needed
@@ -77,14 +77,14 @@ def read_images(folder: Path, name: str) -> Images:
     return Images(pixels, torch.from_numpy(np.load(folder / f"{name}-labels.npy")))
 
 
-def _chosen(train: Images, images: int, seed: int, epoch: int) -> tuple[Images, torch.Generator]:
+def _chosen(train: ImageSet, images: int, seed: int, epoch: int) -> tuple[Images, torch.Generator]:
     """Return an epoch's images in its random order, and the generator that augments them."""
     generator = torch.Generator().manual_seed((seed << 16) + epoch)
     numbers = torch.randperm(len(train), generator=generator)[: min(images or len(train), len(train))]
-    return Images(train.pixels[numbers], train.labels[numbers]), generator
+    return Images(train.take(numbers), train.labels[numbers]), generator
 
 
-def _save(folder: Path, name: str, images: Images) -> None:
+def _save(folder: Path, name: str, images: ImageSet) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / f"{name}.npy", images.pixels.permute(0, 2, 3, 1).numpy())
     np.save(folder / f"{name}-labels.npy", images.labels.numpy())

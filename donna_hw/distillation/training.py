@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from donna_hw.data.images import Images
+from donna_hw.data.images import ImageSet
 from donna_hw.distillation.weights import restoring, save_state
 
 
@@ -103,7 +103,7 @@ def outputs(module: nn.Module, pixels: Tensor, batch: int = 500) -> Tensor:
         return torch.cat([module(part.to(device)) for part in torch.split(pixels, batch)]).clone()
 
 
-def top1_percent(module: nn.Module, images: Images) -> float:
+def top1_percent(module: nn.Module, images: ImageSet) -> float:
     """Return the share of images that are classified right, in per cent."""
     right = outputs(module, images.pixels).argmax(1) == images.labels
     return 100 * float(right.double().mean())

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from donna_hw.blocks.torch_module import GraphModule, to_torch
 from donna_hw.data import Dataset, Images, load_dataset
-from donna_hw.distillation.blockwise import save_maps
+from donna_hw.distillation.maps import save_maps
 from donna_hw.distillation.together import BlockTask
 from donna_hw.distillation.training import Fit
 from donna_hw.distillation.weights import save_weights

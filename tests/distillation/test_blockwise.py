@@ -16,7 +16,8 @@ from torch.nn.functional import cross_entropy
 from donna_hw import spaces
 from donna_hw.blocks.cells import Classifier, ConvNormAct, InvertedResidual
 from donna_hw.blocks.torch_module import to_torch
-from donna_hw.distillation.blockwise import Bkd, _last_layers, border_maps, distill, groups, save_maps
+from donna_hw.distillation.blockwise import Bkd, distill, groups
+from donna_hw.distillation.maps import _last_layers, border_maps, save_maps
 from donna_hw.distillation.quality import channel_variance as variance_of
 from donna_hw.distillation.quality import nsr, quality_of, rest_of_teacher
 from donna_hw.distillation.together import BlockTask, Group, train_block, train_group

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from small import FIT, InProcess, few_digits, untrained_teacher
 
-from donna_hw.distillation.blockwise import Bkd, _variances, border_maps, distill, save_maps
-from donna_hw.distillation.features import Cached, Streamed, map_bytes, train_features
+from donna_hw.distillation.blockwise import Bkd, distill
+from donna_hw.distillation.features import Cached, Streamed, map_bytes, read_map, train_features
+from donna_hw.distillation.maps import border_maps, save_maps
 from donna_hw.distillation.quality import channel_variance
 from donna_hw.spaces import load_space
 
@@ -29,10 +31,15 @@ def test_cached_and_streamed_features_are_equal(tmp_path: Path) -> None:
             torch.testing.assert_close(x, y, rtol=1e-5, atol=1e-5)
 
 
-def test_variances_in_chunks_are_those_of_the_whole() -> None:
-    teacher, pixels = untrained_teacher(SPACE), few_digits().train.pixels
-    for found, maps in zip(_variances(SPACE, teacher, pixels, 20), border_maps(SPACE, teacher, pixels), strict=True):
-        torch.testing.assert_close(found, channel_variance(maps), rtol=1e-4, atol=1e-6)
+def test_maps_and_variances_in_chunks_are_those_of_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("donna_hw.distillation.sources.CHUNK", 20)
+    teacher, data = untrained_teacher(SPACE), few_digits()
+    save_maps(SPACE, teacher, data, 0, seed=1, folder=tmp_path / "m")
+    order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(1))
+    for place, maps in enumerate(border_maps(SPACE, teacher, data.train.pixels[order])):
+        torch.testing.assert_close(read_map(tmp_path / "m", "train", place), maps, rtol=1e-5, atol=1e-5)
+        variance = torch.from_numpy(np.load(tmp_path / "m" / f"variance-{place}.npy"))
+        torch.testing.assert_close(variance, channel_variance(maps), rtol=1e-4, atol=1e-6)
 
 
 def test_bytes_are_those_of_the_files(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from donna_hw.errors import Unavailable
 from donna_hw.recipe import Recipe
 from donna_hw.run import Run
 from donna_hw.running import distilling
+from donna_hw.training.settings import PaperFinetuning, PaperTraining
 
 
 def run_on(folder: Path, device: str) -> Run:
@@ -49,3 +51,17 @@ def test_without_a_gpu_the_runs_own_processes_do_it(tmp_path: Path, monkeypatch:
     run = run_on(tmp_path, "auto")
     with distilling._workers(run) as found:
         assert found == (run.pool, ("cpu",))
+
+
+@pytest.mark.parametrize("method", ["adam_cosine", "paper"])
+def test_only_training_by_adam_needs_all_images_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    run, asked = run_on(tmp_path, "cpu"), []
+    monkeypatch.setattr("donna_hw.run.check_size", lambda folder, space: asked.append(folder))
+    parts: dict[str, object] = {"data": run.recipe.data.model_copy(update={"name": "image_folder", "folder": "images"})}
+    parts["reference"] = PaperTraining(batch=8, images_at_once=8)
+    if method == "paper":
+        parts["finetune"] = PaperFinetuning(batch=8, images_at_once=8)
+    replace(run, recipe=run.recipe.model_copy(update=parts)).check_images()
+    assert asked == ([] if method == "paper" else ["images"])
