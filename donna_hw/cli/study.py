@@ -26,13 +26,14 @@ SUMMARY = click.option("--summary", type=click.Path(path_type=Path), help="Also 
 def study(recipes: tuple[str, ...], runs: Path, draws: int, cluster: str | None, summary: Path | None) -> None:
     """Judge the predictors of RECIPES beside their rivals, as the paper's tables 4 to 8 do.
 
-    Trains what is missing first; writes study.md into each run's folder. Several recipes are compared in table 7.
+    Trains what is missing first; writes study.md into each run's folder. Of several recipes table 7 is shown, which compares them.
     """
     from donna_hw.files import write_atomic
     from donna_hw.recipe import find_recipe
     from donna_hw.run import open_run
     from donna_hw.study.evidence import evidence
-    from donna_hw.study.page import check_judges, spaces_markdown, study_markdown
+    from donna_hw.study.page import check_judges, study_markdown
+    from donna_hw.study.spaces_page import spaces_markdown
 
     pages, found = [], []
     for recipe in recipes:
@@ -44,9 +45,7 @@ def study(recipes: tuple[str, ...], runs: Path, draws: int, cluster: str | None,
             pages.append(study_markdown(run, draws))
             found.append(evidence(run))
             write_atomic(run.folder / "study.md", pages[-1])
-    if len(found) > 1:
-        pages.append(spaces_markdown(found) + "\n")
-    text = "\n".join(pages)
+    text = pages[0] if len(found) == 1 else spaces_markdown(found, " ".join(["donna-hw study", *recipes]))
     if summary is not None:
         write_atomic(summary, text)
     click.echo(text, nl=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import date
 
 import pandas as pd
@@ -74,23 +74,6 @@ def study_markdown(run: Run, draws: int = 20) -> str:
         *_speed(run),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def spaces_markdown(runs: Sequence[Evidence]) -> str:
-    """Return table 7: the predictor of several runs, each on its own space, on the networks drawn uniformly."""
-    lines = [
-        "| run | networks fitted to | judged on | top-1 spread | Kendall tau | noise ceiling | best rival | equal-cost pairs | MSE |"
-    ]
-    lines.append("|---" * 9 + "|")
-    for found in runs:
-        each = compare(found, JUDGES[0])
-        ours, best = each.scores["predictor"], each.scores[each.best_rival]
-        ceiling = "-" if each.ceiling is None else f"{each.ceiling.kendall_tau.value:.3f}"
-        lines.append(
-            f"| {found.title} | {len(found.groups['library'])} | {each.networks} | {each.spread_percent:.2f} | {text(ours.kendall_tau)} "
-            f"| {ceiling} | {each.best_rival}: {best.kendall_tau.value:.3f} | {text(ours.pairs)} | {ours.mse:.3f} |"
-        )
-    return "## Across spaces (table 7)\n\n" + "\n".join(lines)
 
 
 def comparison_markdown(found: Comparison) -> str:

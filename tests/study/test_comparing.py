@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from made_evidence import made_evidence
@@ -10,8 +12,9 @@ from donna_hw.errors import NothingToFit
 from donna_hw.ranking import kendall_tau, pairs_in_order
 from donna_hw.study.aims import aims
 from donna_hw.study.comparing import OURS, compare, predicted
-from donna_hw.study.page import comparison_markdown, spaces_markdown
+from donna_hw.study.page import comparison_markdown
 from donna_hw.study.rivals import rivals
+from donna_hw.study.spaces_page import HEADS, spaces_markdown
 
 RIVALS = {"MACs", "parameters", "MACs by stage", "parameters by stage", "sum of NSR"}
 
@@ -69,4 +72,18 @@ def test_pages_hold_the_values() -> None:
     text = comparison_markdown(found)
     assert f"| predictor | {found.scores[OURS].kendall_tau.value:.3f} (" in text
     assert "| noise ceiling | " in text
-    assert f"{found.scores[OURS].kendall_tau.value:.3f}" in spaces_markdown([made, made]).splitlines()[-1]
+
+
+def test_spaces_are_compared_a_line_for_each_predictor() -> None:
+    """A run without stratified networks has dashes for them."""
+    made = made_evidence(noise=0.2)
+    few = replace(made, title="few", groups={role: made.groups[role] for role in ("library", "test")})
+    page = spaces_markdown([made, few], "donna-hw study A B")
+    assert "`donna-hw study A B`" in page
+    lines = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
+    assert [line[0] for line in lines] == ["run", "made", "made", "made", "few", "few", "few"]
+    assert {len(line) for line in lines} == {len(HEADS)}
+    found = compare(made, "test")
+    assert lines[1][3].startswith(f"{found.scores[OURS].kendall_tau.value:.3f} (")
+    assert lines[1][5] == f"{found.best_rival}: {found.scores[found.best_rival].kendall_tau.value:.3f}"
+    assert (lines[-1][4], lines[-1][6]) == ("-", "-")
