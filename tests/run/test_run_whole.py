@@ -18,10 +18,10 @@ from donna_hw.blocks.torch_module import to_torch
 from donna_hw.data import load_dataset
 from donna_hw.distillation.training import top1_percent
 from donna_hw.distillation.weights import load_weights, read_weights
-from donna_hw.libraries import ArchitectureLibrary, BlockLibrary, qualities_of
+from donna_hw.libraries import JOINT, ArchitectureLibrary, BlockLibrary, qualities_of
 from donna_hw.predictors.fit import fit_predictor
+from donna_hw.predictors.joint import JointPredictor
 from donna_hw.predictors.kept import load_predictor
-from donna_hw.predictors.saturating import SaturatingPredictor
 from donna_hw.recipe import Recipe
 from donna_hw.spaces import load_space
 from donna_hw.table import LatencyTable
@@ -36,7 +36,7 @@ def csv(path: Path) -> pd.DataFrame:
 def test_a_run_leaves_every_file_and_each_reads_back(tiny_run: TinyRun) -> None:
     folder = tiny_run.folder
     assert Recipe.read(folder / "recipe.toml") == Recipe.read(tiny_run.recipe)
-    assert load_predictor(folder / "predictor.toml").kind == "saturating"
+    assert load_predictor(folder / "predictor.toml").kind == "joint"
     for device in ("onnxruntime_cpu", "macs", "params"):
         (path,) = (
             p for p in (folder / "latency_tables" / device / "small_8px").glob("*.csv") if p.name.count(".") == 1
@@ -158,13 +158,13 @@ def test_fit_says_how_well_the_predictor_and_its_rivals_order(broken: TinyRun, m
     code, out, _ = main("fit", broken.recipe, "--out", broken.folder)
     assert code == 0
     assert (broken.folder / "predictor.toml").read_bytes() == kept
-    for name in ("predictor (saturating)", "rival: log macs", "rival: log params"):
+    for name in ("predictor (joint)", "rival: log macs", "rival: log params"):
         assert name in out
 
 
 def test_the_teachers_accuracy_is_the_ceiling_that_is_asked_for(tiny_run: TinyRun) -> None:
     predictor = load_predictor(tiny_run.folder / "predictor.toml")
-    assert isinstance(predictor, SaturatingPredictor)
+    assert isinstance(predictor, JointPredictor)
     reference = tomllib.loads((tiny_run.folder / "reference" / "reference.toml").read_text())
     assert predictor.asked_percent == reference["top1_percent"]
 
@@ -172,7 +172,7 @@ def test_the_teachers_accuracy_is_the_ceiling_that_is_asked_for(tiny_run: TinyRu
 def test_fit_with_front_fits_to_verified_networks_too_and_never_to_test_ones(broken: TinyRun, main: Main) -> None:
     path = broken.folder / "predictor.toml"
     before = tomllib.loads(path.read_text())["fitted_to"]
-    assert before == {"networks": 5, "quality": "kl", "roles": {"library": 5}}
+    assert before == {"networks": 5, "quality": JOINT, "roles": {"library": 5}}
     library = ArchitectureLibrary(broken.folder / "architecture_library", SPACE)
     finetuned = {role: len(library.means(role)) for role in ("library", "front", "random")}
     judge = library.journal.records()[0] | {"role": "test", "network": library.name(SPACE.architecture([1, 2, 3]))}

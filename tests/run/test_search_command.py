@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 from tiny_run import Main, TinyRun
 
+from donna_hw.libraries import JOINT
+from donna_hw.predictors.joint import JointPredictor
 from donna_hw.predictors.kept import load_predictor
-from donna_hw.predictors.saturating import SaturatingPredictor
 from donna_hw.search.command import Question, search_space
 from donna_hw.search.methods import SearchSettings
 
@@ -43,8 +44,10 @@ def predict_that_every_block_counts(run: TinyRun) -> None:
     """Replace the predictor: fitted to a handful of networks trained for a moment, it may find that no block matters."""
     path = run.folder / "predictor.toml"
     fitted = load_predictor(path)
-    assert isinstance(fitted, SaturatingPredictor)
-    replace(fitted, weights=np.ones_like(fitted.weights)).save(path, {})
+    assert isinstance(fitted, JointPredictor)
+    weights = np.zeros_like(fitted.weights)
+    weights[:, 0] = 1  # of KL
+    replace(fitted, weights=weights).save(path, {"fitted_to": {"quality": JOINT}})
 
 
 def test_two_costs_and_a_limit_give_a_front_within_it(broken: TinyRun, main: Main, tmp_path: Path) -> None:
