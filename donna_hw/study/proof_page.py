@@ -83,10 +83,10 @@ def _epochs(run: Run, frame: pd.DataFrame) -> list[str]:
     finetuning = recipe.finetune.epochs * (recipe.finetune.images or images) / images
     blocks = sum(float(record["train_s"]) for record in run.blocks.journal.records())
     networks = [network.train_s for network in run.architectures.networks("library")]
-    start_up = (blocks / np.mean(networks) + recipe.library.networks) * finetuning + recipe.reference.epochs
+    start_up = (blocks / np.mean(networks) + len(networks)) * finetuning + recipe.reference.epochs
     lines = [
-        f"Start: {start_up:.0f} epochs, the reference's {recipe.reference.epochs}, and blocks and {recipe.library.networks} networks by "
-        f"their time; then each network of the front {finetuning:.2f}.",
+        f"Start: {start_up:.0f} epochs, the reference's {recipe.reference.epochs}, and blocks and {len(networks)} finetunings "
+        f"of the library by their time; then each network of the front {finetuning:.2f}.",
         f"Random search trains each of its networks {recipe.scratch_epochs} epochs from scratch.",
         f"Random networks of a latency are normal around a parabola through {len(rows)} drawn ones.",
         "",
