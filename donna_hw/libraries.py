@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from donna_hw.blocks.layers import layers_hash
-from donna_hw.errors import BadFile, BadSetting, NothingToFit, UnknownName
+from donna_hw.errors import BadFile, NothingToFit, UnknownName
 from donna_hw.files import Journal
+from donna_hw.qualities import METRICS, metrics_of, stacked
 from donna_hw.spaces.members import block_macs, block_params
 from donna_hw.spaces.space import Architecture, Rows, Space
 from donna_hw.spaces.stage import Stage
 
-METRICS = ("nsr", "l1", "loss", "error_percent", "kl")  # of a block, lower is better; paper A.4.2, and Puzzle's
-COUNTS = ("macs", "params")  # of a block, which may stand beside its metrics
-JOINT = "kl+nsr+loss+macs"  # what a predictor of several metrics reads, if nothing else is asked for
 BLOCK_COLUMNS = ("stage", "block", "layers_hash", "status", *METRICS, "train_s")
 NETWORK_COLUMNS = ("role", "network", "seed", "top1_percent", "stitched_percent", "curve_percent", "train_s")
 ROLES = ("library", "test", "stratified", "front", "random", "scaled", "scratch", "long")
@@ -206,35 +203,6 @@ class ArchitectureLibrary:
             tuple(float(share) for share in record["curve_percent"].split()),
             float(record["train_s"]),
         )
-
-
-def qualities_of(qualities: tuple[np.ndarray, ...], rows: Rows) -> np.ndarray:
-    """Return what each stage's block of each row has, float [n, stages], or [n, stages, metrics] of several metrics."""
-    return np.stack([values[rows[:, stage]] for stage, values in enumerate(qualities)], axis=1)
-
-
-def stacked(each: Sequence[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
-    """Return several metrics of every block, each [stage][block], as one [stage][block, metric]."""
-    return tuple(np.stack([np.asarray(values, float) for values in stage], axis=1) for stage in zip(*each, strict=True))
-
-
-def trained(values: np.ndarray) -> np.ndarray:
-    """Return bool [n]: which of n blocks, or n networks, are of trained blocks; of float [n, ...], infinite for diverged ones."""
-    return np.asarray(np.isfinite(values).reshape(len(values), -1).all(axis=1))
-
-
-def metrics_of(text: str) -> tuple[str, ...]:
-    """Return the names in `kl` or `kl+nsr+macs`, each once; raises `UnknownName` and `BadSetting`."""
-    names = tuple(text.split("+"))
-    for name in names:
-        if name not in METRICS + COUNTS:
-            raise UnknownName("a block's quality must be a known metric", found=name, known=METRICS + COUNTS)
-    if len(set(names)) < len(names) or not set(names) & set(METRICS):
-        rule = "qualities must be different metrics, at least one of them no count"
-        raise BadSetting(
-            rule, found=text, cure=f"choose among {', '.join(METRICS)}, and {', '.join(COUNTS)} beside them"
-        )
-    return names
 
 
 def _quality(record: dict[str, str], metric: str, path: Path) -> float:

@@ -13,7 +13,7 @@ from donna_hw.distillation.finetune import Ekd
 from donna_hw.distillation.training import Fit
 from donna_hw.errors import BadSetting
 from donna_hw.files import Part, read_model, write_toml
-from donna_hw.libraries import JOINT, metrics_of
+from donna_hw.qualities import JOINT, metrics_of
 from donna_hw.shipped import find
 from donna_hw.training.settings import Finetuning, PaperFinetuning, PaperTraining
 

@@ -23,11 +23,12 @@ from donna_hw.distillation.pool import Pool
 from donna_hw.distillation.reference import reference_top1
 from donna_hw.errors import BadSetting, UnknownName
 from donna_hw.files import locked, write_atomic
-from donna_hw.libraries import ArchitectureLibrary, BlockLibrary, qualities_of
+from donna_hw.libraries import ArchitectureLibrary, BlockLibrary
 from donna_hw.predictors.base import FittedPredictor
 from donna_hw.predictors.fit import SMALLEST_LIBRARY, fit_predictor
 from donna_hw.predictors.kept import load_predictor
 from donna_hw.profiling.profile import measure_networks, profile_space
+from donna_hw.qualities import qualities_of
 from donna_hw.recipe import Recipe, find_recipe, keep_recipe
 from donna_hw.running import rows as drawn
 from donna_hw.running.distilling import distil

@@ -10,8 +10,9 @@ import pandas as pd
 from donna_hw.costs.table_cost import TableCost
 from donna_hw.errors import NothingToFit
 from donna_hw.files import read_text, write_atomic
-from donna_hw.libraries import APART, ROLES, qualities_of
+from donna_hw.libraries import APART, ROLES
 from donna_hw.predictors.kept import load_predictor, roles_of
+from donna_hw.qualities import qualities_of
 from donna_hw.run import Run
 from donna_hw.running.rows import RANDOM
 from donna_hw.search.front import ParetoFront

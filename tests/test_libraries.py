@@ -10,7 +10,8 @@ from fakes import tiny_space
 
 from donna_hw.blocks.layers import layers_hash
 from donna_hw.errors import BadFile, DonnaError, NothingToFit
-from donna_hw.libraries import METRICS, ArchitectureLibrary, BlockLibrary, qualities_of, trained
+from donna_hw.libraries import ArchitectureLibrary, BlockLibrary
+from donna_hw.qualities import METRICS, qualities_of, trained
 from donna_hw.spaces import Architecture
 from donna_hw.spaces.members import block_macs, block_params
 
@@ -60,6 +61,10 @@ def test_several_metrics_and_counts_stand_side_by_side(tmp_path: Path) -> None:
 def test_metrics_that_are_none_are_refused(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(DonnaError, match=says):
         filled(tmp_path).qualities(text)
+
+
+def test_none_of_no_networks_is_of_trained_blocks() -> None:
+    assert trained(np.empty((0, 4))).tolist() == trained(np.empty((0, 4, 2))).tolist() == []
 
 
 def test_missing_blocks_are_counted_and_named(tmp_path: Path) -> None:

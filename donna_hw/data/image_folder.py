@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,7 +20,6 @@ from donna_hw import torchvision
 from donna_hw.data.images import Dataset, Images, split, split_off
 from donna_hw.data.on_disk import FolderImages, fit, refuse_unfit
 from donna_hw.errors import BadFile, BadSetting
-from donna_hw.progress import track
 from donna_hw.spaces.space import Space
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, of channels in 0..1
@@ -102,20 +101,16 @@ def load_image_folder(folder: str, held_out: int, seed: int, space: Space) -> Da
 
     All images are in memory where they fit (`on_disk.fit`), else only those held out.
     """
-    parts, shape = image_folders(folder, space), tuple(space.input_shape)
-    if fit(sum(map(len, parts)), shape):
-        everything, test = (_decoded(part, shape) for part in parts)
-        train, held = split_off(everything, held_out, seed)
-        return Dataset("image_folder", train, held, test, f"images of {folder}")
-    rest, apart = split(len(parts[0]), held_out, seed)
-    on_disk = FolderImages(folder, parts[0], apart, shape)
-    return Dataset(
-        "image_folder",
-        FolderImages(folder, parts[0], rest, shape),
-        Images(on_disk.pixels, on_disk.labels),
-        FolderImages(folder, parts[1], torch.arange(len(parts[1])), shape),
-        f"images of {folder}",
+    shape = tuple(space.input_shape)
+    everything, test = (
+        FolderImages(folder, part, torch.arange(len(part)), shape) for part in image_folders(folder, space)
     )
+    source = f"images of {folder}"
+    if fit(len(everything) + len(test), shape):
+        train, held = split_off(Images(everything.pixels, everything.labels), held_out, seed)
+        return Dataset("image_folder", train, held, Images(test.pixels, test.labels), source)
+    rest, apart = (replace(everything, numbers=numbers) for numbers in split(len(everything), held_out, seed))
+    return Dataset("image_folder", rest, Images(apart.pixels, apart.labels), test, source)
 
 
 def read_image(path: str) -> Any:
@@ -164,10 +159,3 @@ def _part(folder: Path, transform: Callable[[Any], torch.Tensor]) -> Any:
             found=str(error),
             cure="data.folder must hold train/ and val/",
         ) from None
-
-
-def _decoded(part: Any, shape: tuple[int, ...]) -> Images:
-    pixels = torch.empty(len(part), *shape)
-    for number in track(range(len(part)), f"decode {Path(part.root).name}", len(part)):
-        pixels[number] = part[number][0]
-    return Images(pixels, torch.tensor(part.targets))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 
 from donna_hw.errors import BadSetting
+from donna_hw.progress import track
 
 GIB = 2**30
+CHUNK = 500  # images between two looks at the progress
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,11 @@ class FolderImages:
     def pixels(self) -> Tensor:
         """All images, decoded, float32 [n, channels, height, width]; raises `BadSetting` where memory cannot hold them."""
         refuse_unfit(self.folder, len(self), self.shape)
-        return self.take(torch.arange(len(self)))
+        found = torch.empty(len(self), *self.shape)
+        parts = torch.split(torch.arange(len(self)), CHUNK)
+        for numbers in track(parts, f"decode {Path(self.part.root).name}", len(parts)):
+            found[numbers] = self.take(numbers)
+        return found
 
     def take(self, numbers: Tensor) -> Tensor:
         """Return some of the images, decoded by all cores; float32 [n, channels, height, width]."""
@@ -48,7 +54,7 @@ class FolderImages:
         def decode(place: int, number: int) -> None:
             found[place] = self.part[number][0]
 
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:  # Pillow decodes without Python's lock
+        with ThreadPoolExecutor() as threads:  # Pillow decodes without Python's lock
             list(threads.map(decode, range(len(numbers)), self.numbers[numbers].tolist()))
         return found
 

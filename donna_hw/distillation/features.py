@@ -124,7 +124,7 @@ def teacher_parts(space: Space, names: list[str], weights: Path) -> nn.Module:
     return module.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload,no-any-return]
 
 
-def read_map(folder: Path, part: str, place: int | str) -> Tensor:
+def read_map(folder: Path, part: str, place: int) -> Tensor:
     """Return one border's maps from a memory-mapped file, [n, channels, height, width], channels last in memory."""
     return torch.from_numpy(np.load(folder / f"{part}-{place}.npy", mmap_mode="c")).permute(0, 3, 1, 2)
 
@@ -136,6 +136,6 @@ def new_map(folder: Path, place: int, count: int, maps: Tensor) -> np.memmap:
     return np.lib.format.open_memmap(path, "w+", np.float32, shape)
 
 
-def save_map(folder: Path, part: str, place: int | str, maps: Tensor) -> None:
+def save_map(folder: Path, part: str, place: int, maps: Tensor) -> None:
     """Write one border's maps, [n, channels, height, width], as `read_map` reads them."""
     np.save(folder / f"{part}-{place}.npy", maps.permute(0, 2, 3, 1).numpy())  # channels last, as trained

@@ -18,6 +18,7 @@ from donna_hw.distillation.features import Features, placed, read_map, train_fea
 from donna_hw.distillation.quality import Quality, nsr, quality_of, rest_of_teacher
 from donna_hw.distillation.training import Fit, plan, step
 from donna_hw.distillation.weights import save_weights
+from donna_hw.errors import Unavailable
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Space
 from donna_hw.spaces.stage import Stage
@@ -52,8 +53,20 @@ def train_block(task: BlockTask) -> tuple[Quality, float]:
 def train_group(group: Group) -> list[tuple[Quality, float]]:
     """Train a group's blocks, save their weights, and return each one's quality on the held-out images and its share of the seconds.
 
-    A block's result does not depend on who is trained beside it: all blocks see the images in one order, and share nothing else.
+    A block's result does not depend on who is trained beside it: all blocks see the images in one order, and share nothing else. Raises
+    `Unavailable` when the device's memory cannot hold them all.
     """
+    try:
+        return _train_group(group)
+    except torch.OutOfMemoryError as error:
+        raise Unavailable(
+            f"{group.device} must have memory for {len(group.tasks)} blocks of {group.tasks[0].stage}",
+            found=str(error).split(". ", maxsplit=1)[0],
+            cure="lower distill.together or distill.batch; what is finished is kept",
+        ) from None
+
+
+def _train_group(group: Group) -> list[tuple[Quality, float]]:
     started, device = time.perf_counter(), torch.device(group.device)
     first, space = group.tasks[0], load_space(group.tasks[0].space)
     stage, maps = space.stage(first.stage), Path(first.maps)

@@ -21,8 +21,8 @@ from donna_hw.costs.model import CostParts
 from donna_hw.costs.table_cost import TableCost
 from donna_hw.errors import BadFile, BadTable, UnknownName
 from donna_hw.files import read_text
-from donna_hw.libraries import qualities_of
 from donna_hw.measurement.environment import Scalar
+from donna_hw.qualities import qualities_of
 from donna_hw.search.aim import Aim
 from donna_hw.spaces.space import Space
 from donna_hw.spaces.stage import Axis, Stage

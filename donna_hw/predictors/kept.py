@@ -10,13 +10,13 @@ import numpy as np
 
 from donna_hw.errors import BadFile, DonnaError
 from donna_hw.files import read_toml
-from donna_hw.libraries import METRICS, metrics_of
 from donna_hw.predictors import joint, linear, saturating
 from donna_hw.predictors.base import FittedPredictor
 from donna_hw.predictors.families import FAMILIES, KEPT, fit_family
 from donna_hw.predictors.joint import JointPredictor
 from donna_hw.predictors.linear import LinearPredictor
 from donna_hw.predictors.saturating import SaturatingPredictor
+from donna_hw.qualities import METRICS, metrics_of
 
 SAME_PERCENT = 1e-3  # another version of scikit-learn or another machine may round otherwise
 

@@ -46,13 +46,14 @@ def _workers(run: RunFolder) -> Iterator[tuple[Workers, tuple[str, ...]]]:
     if wanted == "cpu":
         yield run.pool, CPU
         return
-    devices = gpus() if run.cluster is None else ("cuda",) * bool(gpu_if_any(run.cluster).gpus)
+    needs = None if run.cluster is None else gpu_if_any(run.cluster)
+    devices = gpus() if needs is None else ("cuda",) * bool(needs.gpus)
     if not devices and wanted == "cuda":
         raise Unavailable("distill.device = 'cuda' needs a GPU that torch can use", found="none", cure="use 'auto'")
     if not devices:
         yield run.pool, CPU
         return
-    pool = Pool(len(devices)) if run.cluster is None else ClusterPool(run.cluster, run.folder, gpu_if_any(run.cluster))
+    pool = Pool(len(devices)) if run.cluster is None else ClusterPool(run.cluster, run.folder, needs)
     try:
         yield pool, devices
     finally:

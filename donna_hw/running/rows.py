@@ -8,8 +8,8 @@ import numpy as np
 
 from donna_hw.costs.kept import corrected
 from donna_hw.errors import BadSetting
-from donna_hw.libraries import JOINT, qualities_of, trained
 from donna_hw.predictors.choice import d_optimal
+from donna_hw.qualities import JOINT, qualities_of, trained
 from donna_hw.running.folder import RunFolder
 from donna_hw.spaces.members import block_macs
 from donna_hw.spaces.space import Rows

@@ -9,8 +9,8 @@ import numpy as np
 
 from donna_hw.costs.model import CostModel
 from donna_hw.errors import BadSetting
-from donna_hw.libraries import qualities_of, trained
 from donna_hw.predictors.base import AccuracyPredictor
+from donna_hw.qualities import qualities_of, trained
 from donna_hw.spaces.space import Rows, Space
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from donna_hw.costs.model import CostModel, CostParts
 from donna_hw.errors import BadSetting, NothingToFit
-from donna_hw.libraries import trained
+from donna_hw.qualities import trained
 from donna_hw.search.aim import Aim
 from donna_hw.search.bounds import GRID_PERCENT
 from donna_hw.search.devices import added

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from donna_hw.libraries import qualities_of
+from donna_hw.qualities import qualities_of
 from donna_hw.search.aim import Aim
 from donna_hw.search.dominance import non_dominated
 from donna_hw.search.infeasible import infeasible

@@ -8,7 +8,7 @@ import numpy as np
 
 from donna_hw.costs.model import CostModel
 from donna_hw.errors import NothingToFit
-from donna_hw.libraries import trained
+from donna_hw.qualities import trained
 from donna_hw.search.aim import Aim
 from donna_hw.search.devices import sum_of
 from donna_hw.spaces.space import Rows

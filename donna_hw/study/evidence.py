@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from donna_hw.distillation.reference import reference_top1
-from donna_hw.libraries import METRICS, ArchitectureLibrary, Finetuned, metrics_of, qualities_of, stacked
+from donna_hw.libraries import ArchitectureLibrary, Finetuned
+from donna_hw.qualities import METRICS, metrics_of, qualities_of, stacked
 from donna_hw.running.folder import RunFolder
-from donna_hw.running.rows import further_rows
+from donna_hw.running.rows import further_rows, library_rows
 from donna_hw.spaces.members import block_macs, block_params
 from donna_hw.spaces.space import Architecture, Rows
 
@@ -98,10 +99,9 @@ def evidence(run: RunFolder) -> Evidence:
     whole, reference = space.network(space.reference), np.array([space.row(space.reference)])
     macs, params = block_macs(space), block_params(space)
     groups = {role: group for role in ("library", *JUDGES) if len(group := group_of(run.architectures, role))}
-    if part.further_networks and "library" in groups:
-        groups["library"], further = _in_order(groups["library"], further_rows(run))
-    else:
-        further = 0
+    further = 0
+    if "library" in groups:
+        groups["library"], further = _in_order(groups["library"], library_rows(run)[0], further_rows(run))
     return Evidence(
         run.recipe.title,
         part.predictor,
@@ -117,10 +117,14 @@ def evidence(run: RunFolder) -> Evidence:
     )
 
 
-def _in_order(group: Group, last: Rows) -> tuple[Group, int]:
-    """Return a group with these networks at its end, in their order, and how many of them it has."""
-    places = {tuple(row): place for place, row in enumerate(last.tolist())}
-    place = np.array([places.get(tuple(row), -1) for row in group.rows.tolist()])
+def _in_order(group: Group, first: Rows, further: Rows) -> tuple[Group, int]:
+    """Return a group with all but the first networks at its end, and how many these are.
+
+    The further ones are in the order of their choice; then come those of a recipe that once asked for more.
+    """
+    places = {tuple(row): place for place, row in enumerate(further.tolist())}
+    places |= dict.fromkeys(map(tuple, first.tolist()), -1)
+    place = np.array([places.get(tuple(row), len(further)) for row in group.rows.tolist()])
     order = np.argsort(place, kind="stable")
     return Group(group.rows[order], group.by_seed[order], group.stitched_percent[order]), int((place >= 0).sum())
 

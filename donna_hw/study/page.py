@@ -9,8 +9,8 @@ import pandas as pd
 
 from donna_hw.distillation.decoupled import agreement
 from donna_hw.errors import BadSetting, NothingToFit
-from donna_hw.libraries import metrics_of
 from donna_hw.measurement.environment import cpu_model
+from donna_hw.qualities import metrics_of
 from donna_hw.recipe import Recipe
 from donna_hw.run import Run
 from donna_hw.study import tables

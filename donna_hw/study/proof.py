@@ -11,7 +11,8 @@ import pandas as pd
 from donna_hw.costs.model import CostModel
 from donna_hw.errors import NothingToFit
 from donna_hw.files import write_atomic
-from donna_hw.libraries import APART, qualities_of
+from donna_hw.libraries import APART
+from donna_hw.qualities import qualities_of
 from donna_hw.run import Run
 from donna_hw.search.aim import Aim
 from donna_hw.search.front import ParetoFront

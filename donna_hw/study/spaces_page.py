@@ -10,7 +10,7 @@ from donna_hw.measurement.environment import cpu_model
 from donna_hw.study.comparing import OURS, Comparison, compare
 from donna_hw.study.evidence import JUDGES, Evidence
 from donna_hw.study.page import text
-from donna_hw.study.tables import OURS as KINDS
+from donna_hw.study.tables import OF_THIS_PROJECT
 
 HEADS = (
     "run",
@@ -30,7 +30,7 @@ def spaces_markdown(runs: Sequence[Evidence], command: str) -> str:
     """Return table 7: the runs' own predictors and ours on the networks drawn uniformly and on those spread evenly over MACs."""
     lines = [f"| {' | '.join(HEADS)} |", "|---" * len(HEADS) + "|"]
     for found in runs:
-        for kind, metric in dict.fromkeys(((found.kind, found.metric), *KINDS)):
+        for kind, metric in dict.fromkeys(((found.kind, found.metric), *OF_THIS_PROJECT)):
             asked = replace(found, kind=kind, metric=metric)
             lines.append(_line(asked, [compare(asked, role) for role in JUDGES if role in found.groups]))
     head = [

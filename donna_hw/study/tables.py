@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from donna_hw.distillation.decoupled import apart, predicted_quality
-from donna_hw.libraries import JOINT, METRICS, metrics_of
 from donna_hw.predictors import joint, saturating
 from donna_hw.predictors.curves import SIZES, Networks, learning_curve
 from donna_hw.predictors.fit import KINDS
+from donna_hw.qualities import JOINT, METRICS, metrics_of
 from donna_hw.spaces.space import Space
 from donna_hw.study.comparing import predicted
 from donna_hw.study.evidence import JUDGES, Evidence
@@ -21,7 +21,7 @@ from donna_hw.study.rivals import rivals
 
 PAPERS = "ridge2"  # the kind of the paper's tables
 SUM = "sum_of_nsr"
-OURS = ((saturating.KIND, "kl"), (joint.KIND, JOINT))
+OF_THIS_PROJECT = ((saturating.KIND, "kl"), (joint.KIND, JOINT))
 RIVAL = "MACs by stage"
 STEP = 10  # further networks from line to line
 
@@ -29,11 +29,11 @@ STEP = 10  # further networks from line to line
 def by_library_size(found: Evidence, role: str, draws: int = 20) -> pd.DataFrame:
     """Return tables 4 and 5: Kendall's tau and MSE on a role's networks by how many of the library a predictor is fitted to.
 
-    The run's own kind on its metric, then `OURS`, the paper's and the sum of NSR on NSR; means over random parts of the library's first
-    networks, those that chance chose.
+    The run's own kind on its metric, then `OF_THIS_PROJECT`, the paper's and the sum of NSR on NSR; means over random parts of the
+    library's first networks, those that chance chose.
     """
     found, frames = _by_chance(found), []
-    for kind, metric in dict.fromkeys(((found.kind, found.metric), *OURS, (PAPERS, "nsr"), (SUM, "nsr"))):
+    for kind, metric in dict.fromkeys(((found.kind, found.metric), *OF_THIS_PROJECT, (PAPERS, "nsr"), (SUM, "nsr"))):
         pool, test = (
             Networks(found.quality(each, metric), found.groups[each].top1_percent) for each in ("library", role)
         )
@@ -63,7 +63,7 @@ def by_further(found: Evidence, draws: int = DRAWS) -> pd.DataFrame:
     """
     lines, whole = [], len(found.groups["library"])
     sizes = [*range(whole - found.further, whole, STEP), whole]
-    for kind, metric in dict.fromkeys(((found.kind, found.metric), *OURS, (RIVAL, "-"))):
+    for kind, metric in dict.fromkeys(((found.kind, found.metric), *OF_THIS_PROJECT, (RIVAL, "-"))):
         for size in sizes:
             part = found.cut("library", size)
             line: dict[str, object] = {"kind": kind, "metric": metric, "networks": size}

@@ -23,7 +23,7 @@ from donna_hw.distillation.quality import nsr, quality_of, rest_of_teacher
 from donna_hw.distillation.together import BlockTask, Group, train_block, train_group
 from donna_hw.distillation.training import Fit, outputs, top1_percent
 from donna_hw.distillation.weights import load_weights, read_weights
-from donna_hw.errors import BadFile, NothingToFit
+from donna_hw.errors import BadFile, NothingToFit, Unavailable
 from donna_hw.libraries import BlockLibrary
 from donna_hw.spaces.space import Space
 from donna_hw.spaces.stage import Axis, Stage
@@ -109,6 +109,18 @@ def test_who_is_trained_beside_a_block_changes_no_byte(tmp_path: Path) -> None:
     for i in range(len(numbers)):
         files = (tmp_path / f"{how}{i}.safetensors" for how in ("alone", "together"))
         assert len({file.read_bytes() for file in files}) == 1
+
+
+def test_a_device_without_the_memory_is_named_with_the_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr("donna_hw.distillation.together._train", full)
+    tasks = tuple(block_task(tmp_path, number=m) for m in (3, 7))
+    with pytest.raises(
+        Unavailable, match=r"memory for 2 blocks of stage2; found 'CUDA out of memory'; lower distill\.together"
+    ):
+        train_group(Group(tasks))
 
 
 def test_groups_hold_each_block_once_and_one_stage_and_take_devices_in_turn(tmp_path: Path) -> None:

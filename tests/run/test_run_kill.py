@@ -13,7 +13,8 @@ import psutil
 import pytest
 from tiny_run import COMMAND, Main, TinyRun, donna, environment
 
-from donna_hw.libraries import METRICS, ArchitectureLibrary, BlockLibrary
+from donna_hw.libraries import ArchitectureLibrary, BlockLibrary
+from donna_hw.qualities import METRICS
 from donna_hw.spaces import load_space
 
 SPACE = load_space("small_8px")

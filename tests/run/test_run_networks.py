@@ -13,7 +13,7 @@ from tiny_run import RECIPE
 from donna_hw.blocks.layers import layers_hash
 from donna_hw.distillation.pool import Pool
 from donna_hw.errors import BadSetting
-from donna_hw.libraries import JOINT, METRICS, qualities_of
+from donna_hw.qualities import JOINT, METRICS, qualities_of
 from donna_hw.recipe import LibraryPart, Recipe
 from donna_hw.run import Run
 from donna_hw.running.rows import LATENCY_TEST, LIBRARY, further_rows

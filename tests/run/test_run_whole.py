@@ -18,10 +18,11 @@ from donna_hw.blocks.torch_module import to_torch
 from donna_hw.data import load_dataset
 from donna_hw.distillation.training import top1_percent
 from donna_hw.distillation.weights import load_weights, read_weights
-from donna_hw.libraries import JOINT, ArchitectureLibrary, BlockLibrary, qualities_of
+from donna_hw.libraries import ArchitectureLibrary, BlockLibrary
 from donna_hw.predictors.fit import fit_predictor
 from donna_hw.predictors.joint import JointPredictor
 from donna_hw.predictors.kept import load_predictor
+from donna_hw.qualities import JOINT, qualities_of
 from donna_hw.recipe import Recipe
 from donna_hw.spaces import load_space
 from donna_hw.table import LatencyTable

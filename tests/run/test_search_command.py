@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from tiny_run import Main, TinyRun
 
-from donna_hw.libraries import JOINT
 from donna_hw.predictors.joint import JointPredictor
 from donna_hw.predictors.kept import load_predictor
+from donna_hw.qualities import JOINT
 from donna_hw.search.command import Question, search_space
 from donna_hw.search.methods import SearchSettings
 

@@ -11,8 +11,9 @@ import pytest
 from test_search_paper_spaces import made_run
 
 from donna_hw.costs.kept import corrected
-from donna_hw.libraries import BlockLibrary, qualities_of
+from donna_hw.libraries import BlockLibrary
 from donna_hw.predictors.kept import load_predictor
+from donna_hw.qualities import qualities_of
 from donna_hw.search.command import Question, search_space
 from donna_hw.search.methods import SearchSettings
 from donna_hw.spaces import load_space

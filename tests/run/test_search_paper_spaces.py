@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from donna_hw.blocks.layers import layers_hash
-from donna_hw.libraries import METRICS, BlockLibrary, qualities_of
+from donna_hw.libraries import BlockLibrary
 from donna_hw.predictors.fit import fit_predictor
+from donna_hw.qualities import METRICS, qualities_of
 from donna_hw.spaces import load_space
 from donna_hw.spaces.members import reach
 from donna_hw.tables import named_table

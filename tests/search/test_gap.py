@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_search import all_rows, best, found, tiny_aim
 
-from donna_hw.libraries import qualities_of
 from donna_hw.predictors.base import FittedPredictor
 from donna_hw.predictors.fit import fit_predictor
 from donna_hw.predictors.linear import LinearPredictor
+from donna_hw.qualities import qualities_of
 from donna_hw.search.aim import Aim, Limit
 from donna_hw.search.front import ParetoFront, front_of
 from donna_hw.search.gap import above, bounded, nearest, relaxed

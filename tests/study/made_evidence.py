@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from donna_hw.libraries import METRICS, qualities_of
+from donna_hw.qualities import METRICS, qualities_of
 from donna_hw.study.evidence import Evidence, Group
 
 STAGES, BLOCKS = 3, 12

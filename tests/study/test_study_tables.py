@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from made_evidence import made_evidence
 
-from donna_hw.libraries import JOINT, METRICS
 from donna_hw.predictors.fit import KINDS
+from donna_hw.qualities import JOINT, METRICS
 from donna_hw.spaces import load_space
 from donna_hw.study import tables
 from donna_hw.study.page import frame_markdown

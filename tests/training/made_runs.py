@@ -11,7 +11,8 @@ from donna_hw.blocks.layers import layers_hash
 from donna_hw.blocks.torch_module import to_torch
 from donna_hw.distillation.weights import save_weights
 from donna_hw.files import write_toml
-from donna_hw.libraries import METRICS, BlockLibrary
+from donna_hw.libraries import BlockLibrary
+from donna_hw.qualities import METRICS
 from donna_hw.spaces import load_space
 
 SPACE = (
