@@ -58,7 +58,7 @@ def train_group(group: Group) -> list[tuple[Quality, float]]:
     """
     try:
         return _train_group(group)
-    except torch.OutOfMemoryError as error:
+    except torch.cuda.OutOfMemoryError as error:
         raise Unavailable(
             f"{group.device} must have memory for {len(group.tasks)} blocks of {group.tasks[0].stage}",
             found=str(error).split(". ", maxsplit=1)[0],

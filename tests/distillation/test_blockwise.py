@@ -113,7 +113,7 @@ def test_who_is_trained_beside_a_block_changes_no_byte(tmp_path: Path) -> None:
 
 def test_a_device_without_the_memory_is_named_with_the_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
     monkeypatch.setattr("donna_hw.distillation.together._train", full)
     tasks = tuple(block_task(tmp_path, number=m) for m in (3, 7))
