@@ -146,11 +146,12 @@ class Journal:
     """An append-only CSV of one line a record, synced before `append` returns, so that a kill loses at most what is being written.
 
     A last line without its newline is torn: it is passed over when read and cut off before the next record.
-    A broken line anywhere else raises `BadFile` with its number: nothing is dropped silently.
+    A broken line anywhere else raises `BadFile` with its number: nothing is dropped silently. added: the last columns, which the files of
+    earlier versions lack; such a file is read with them empty, and gets them before the next record.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str]) -> None:
-        self.path, self.columns = path, tuple(columns)
+    def __init__(self, path: Path, columns: Sequence[str], added: Sequence[str] = ()) -> None:
+        self.path, self.columns, self._added = path, tuple(columns), tuple(added)
         self._tail_checked = False
 
     def records(self) -> list[dict[str, str]]:
@@ -161,6 +162,8 @@ class Journal:
         if not lines:
             return []
         header, *rows = (self._fields(line, number) for number, line in enumerate(lines, start=1))
+        if self._added and tuple(header) == self.columns[: -len(self._added)]:
+            header, rows = [*header, *self._added], [[*row, *[""] * len(self._added)] for row in rows]
         if tuple(header) != self.columns:
             raise BadFile(
                 f"{self.path} must have the columns {', '.join(self.columns)}",
@@ -204,6 +207,7 @@ class Journal:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if not self._tail_checked:
             self._cut_torn_tail()
+            self._bring_up_to_date()
             self._tail_checked = True
         with self.path.open("ab", buffering=0) as file:
             whole = file.tell()
@@ -221,6 +225,20 @@ class Journal:
             except OSError:
                 os.truncate(self.path, whole)
                 raise
+
+    def _bring_up_to_date(self) -> None:
+        """Write a file of an earlier version anew, with the columns that it lacks."""
+        if not (self._added and self.path.exists()):
+            return
+        with self.path.open(encoding="utf-8") as file:
+            header = next(csv.reader([file.readline()]), [])
+        if header and tuple(header) == self.columns[: -len(self._added)]:
+            records = self.records()
+            text = io.StringIO()
+            writer = csv.writer(text, lineterminator="\n")
+            writer.writerow(self.columns)
+            writer.writerows([record[column] for column in self.columns] for record in records)
+            write_atomic(self.path, text.getvalue())
 
     def _cut_torn_tail(self) -> None:
         """Cut off what follows the file's last newline: the record that a kill tore."""

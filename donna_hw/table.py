@@ -20,8 +20,14 @@ from donna_hw.files import read_model, read_text, write_atomic, write_toml
 from donna_hw.measurement.environment import Scalar
 from donna_hw.spaces.space import Space
 
-UNSAMPLED = ("raw_median_s", "mean_s", "min_s")  # blank in rows that are foretold or absent: these have no samples
+UNSAMPLED = (
+    "median_s",
+    "raw_median_s",
+    "mean_s",
+    "min_s",
+)  # blank in rows that have no samples, the table's own column apart
 FORETOLD = ("composed", "learned", "absent")  # methods of rows that were not measured themselves
+SUMMARISED = "summarised"  # of rows measured by a tool that tells no single times, whose median is blank for that
 
 
 class LaunchFloor(BaseModel):
@@ -86,8 +92,8 @@ class LatencyTable:
     """Costs by part and axis values, with their origin.
 
     frame: columns `part`, one for each axis, `layers_hash`, the cost (`info.column`, in `info.unit`), and for measured tables
-    `low_s`, `high_s` (95 % interval), `raw_median_s`, `mean_s`, `min_s`, `samples`, `rounds`, `method` (`measured`, `composed`, `learned`,
-    or `absent` of a block without layers, which costs nothing),
+    `low_s`, `high_s` (95 % interval), `raw_median_s`, `mean_s`, `min_s`, `samples`, `rounds`, `method` (`measured`, `summarised` by a tool
+    that tells no single times, `composed`, `learned`, or `absent` of a block without layers, which costs nothing),
     `stopped` (the rule that ended the measurement), `verdict`, `evidence`. `latency_tables/README.md` explains them.
     """
 
@@ -268,14 +274,16 @@ def _numbers(frame: pd.DataFrame, info: TableInfo, path: Path) -> pd.DataFrame:
     if frame.empty:
         raise BadTable(f"{path} must have rows", found="none", cure="profile again")
     numeric = [name for name in map(str, frame) if name.endswith("_s") or name in (info.column, "samples", "rounds")]
-    foretold = frame["method"].isin(FORETOLD).to_numpy() if "method" in frame else np.zeros(len(frame), bool)
+    unsampled = (
+        frame["method"].isin((*FORETOLD, SUMMARISED)).to_numpy() if "method" in frame else np.zeros(len(frame), bool)
+    )
     absent = (frame["method"] == "absent").to_numpy() if "method" in frame else np.zeros(len(frame), bool)
     for column in numeric:
         values = pd.to_numeric(frame[column], errors="coerce")
         differences = info.in_chain and column.endswith("_s")
         bad = _impossible(values.to_numpy(np.float64), column, info)
         if column in UNSAMPLED and column != info.column:
-            bad &= ~(foretold & (frame[column].to_numpy() == ""))
+            bad &= ~(unsampled & (frame[column].to_numpy() == ""))
         bad &= ~(absent & (values.to_numpy(np.float64) == 0))
         if bad.any():
             row = int(np.flatnonzero(bad)[0])

@@ -11,7 +11,14 @@ from donna_hw.errors import BadMeasurement
 from donna_hw.measurement.environment import Environment
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.measurement.readings import NOTHING_READ, Readings
-from donna_hw.measurement.statistics import Interval, checked, difference_interval, median_interval, rounds_interval
+from donna_hw.measurement.statistics import (
+    Interval,
+    checked,
+    difference_interval,
+    mean_interval,
+    median_interval,
+    rounds_interval,
+)
 
 CLOCKS = ("", "host", "device")
 SAME_SPEED = (
@@ -20,20 +27,45 @@ SAME_SPEED = (
 
 
 @dataclass(frozen=True)
+class Summary:
+    """What a tool tells of consecutive runs whose single times it keeps to itself; times in seconds."""
+
+    runs: int
+    mean_s: float
+    deviation_s: float
+    min_s: float
+    max_s: float
+
+    def __post_init__(self) -> None:
+        times = checked(np.array([self.min_s, self.mean_s, self.max_s]), "a summary of runs")
+        # the tool rounds: a mean may lie a little outside of what it is the mean of
+        if self.runs < 1 or not self.deviation_s >= 0 or (np.diff(times) < -1e-3 * self.mean_s).any():
+            raise BadMeasurement(
+                "a summary must be of one run or more, its mean between its smallest and its largest time",
+                found=self,
+                cure="measure again",
+            )
+
+
+@dataclass(frozen=True)
 class Samples:
     """Times of consecutive runs, in seconds, one value a run.
 
     wall_s: by the host's clock. cpu_s: the thread's CPU time, where the backend computes on the calling thread. device_s: by the
     device's own clock. Absent clocks are None, never zero. clock: which time stands for the block, `host` or `device`; where it names
-    none, the device's where there is one. Raises `BadMeasurement` without the time that it names.
+    none, the device's where there is one. summary: of runs whose single times are not told; `wall_s` then holds their mean alone. Raises
+    `BadMeasurement` without the time that it names.
     """
 
     wall_s: np.ndarray
     cpu_s: np.ndarray | None = None
     device_s: np.ndarray | None = None
     clock: str = ""
+    summary: Summary | None = None
 
     def __post_init__(self) -> None:
+        if self.summary is not None and self.wall_s.tolist() != [self.summary.mean_s]:
+            raise BadMeasurement("samples that are summarised must hold the mean alone", found=self.wall_s)
         if self.clock not in CLOCKS or (self.clock == "device" and self.device_s is None):
             raise BadMeasurement(
                 "samples must hold the time by the clock that stands for the block",
@@ -112,6 +144,16 @@ class Measurement:
         return np.concatenate([visit.samples.timed_s for visit in self.visits])
 
     @property
+    def summaries(self) -> tuple[Summary, ...]:
+        """What a tool told of runs that it did not tell one by one; empty where all times are known."""
+        return tuple(visit.samples.summary for visit in self.visits if visit.samples.summary is not None)
+
+    @property
+    def runs(self) -> int:
+        """How many runs were timed."""
+        return sum(summary.runs for summary in self.summaries) or self.raw_s.size
+
+    @property
     def in_chain(self) -> bool:
         """Whether the block was timed in a chain: its latency is then a difference, and may come out below zero."""
         return any(visit.baseline_s is not None for visit in self.visits)
@@ -180,6 +222,9 @@ class Measurement:
     def interval(self) -> Interval:
         """95 % interval: over rounds where there are several, over samples where there is one."""
         if len(self.round_medians_s) < 2:
+            if self.summaries:
+                told = self.summaries[0]
+                return mean_interval(told.mean_s, told.deviation_s, told.runs)
             return median_interval(self.steadied_s)
         if self.in_chain:
             return difference_interval(self.round_medians_s, self.least_spread * abs(self.median_s))

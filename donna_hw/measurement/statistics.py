@@ -54,6 +54,14 @@ def median_interval(samples: Array, level: float = 0.95) -> Interval:
     return Interval(float(ordered[low]), float(ordered[-1 - low]), level)
 
 
+def mean_interval(mean: float, deviation: float, count: int, level: float = 0.95) -> Interval:
+    """Return the interval of a mean of `count` samples from their standard deviation, by Student's t; of one sample it is infinite."""
+    from scipy import stats
+
+    half = float(stats.t.ppf((1 + level) / 2, count - 1)) * deviation / float(np.sqrt(count)) if count > 1 else np.inf
+    return Interval(max(mean - half, 0.0), mean + half, level)
+
+
 def rounds_interval(round_medians: Array, least_spread: float = 0.0, level: float = 0.95) -> Interval:
     """Return the interval of a latency from the medians of its rounds, by Student's t on their logarithms.
 

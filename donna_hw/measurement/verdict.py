@@ -90,7 +90,7 @@ def _noisy(measurement: Measurement) -> Verdict | None:
 def _extent(measurement: Measurement) -> str:
     used, aside = len(measurement.round_medians_s), measurement.rounds_set_aside
     if len(measurement.visits) == 1:
-        return f"{measurement.raw_s.size} runs"
+        return f"{measurement.runs} runs" + (", told as a summary" if measurement.summaries else "")
     return f"{used} rounds" + (f" ({aside} more met the machine at another speed)" if aside else "")
 
 

@@ -15,7 +15,7 @@ from donna_hw.measurement.measurement import Measurement
 from donna_hw.measurement.verdict import NOISY_HALF_WIDTH, judge
 from donna_hw.profiling.sections import Z95, Composition, Estimate
 from donna_hw.spaces.space import Space
-from donna_hw.table import UNSAMPLED, LatencyTable, TableInfo
+from donna_hw.table import SUMMARISED, UNSAMPLED, LatencyTable, TableInfo
 
 Row = Mapping[str, object]
 LEARNED = "learned_"  # how the conditions of a table with learned rows begin; one that is measured afterwards has none
@@ -58,11 +58,14 @@ def measured_row(measurement: Measurement, rule: str) -> Row:
         "mean_s": measurement.mean_s,
         "min_s": measurement.min_s,
     }
+    cells: dict[str, object] = {name: float(f"{value:.6g}") for name, value in times.items()}
+    if measurement.summaries:  # nobody but the tool knows the median of its runs
+        cells |= {"median_s": "", "raw_median_s": "", "min_s": min(told.min_s for told in measurement.summaries)}
     return {
-        **{name: float(f"{value:.6g}") for name, value in times.items()},
-        "samples": measurement.raw_s.size,
+        **cells,
+        "samples": measurement.runs,
         "rounds": len(measurement.round_medians_s),
-        "method": "measured",
+        "method": SUMMARISED if measurement.summaries else "measured",
         "stopped": rule,
         "verdict": verdict.name,
         "evidence": verdict.evidence,
@@ -106,7 +109,7 @@ def _without_samples(method: str) -> Row:
 def absent_row(column: str) -> Row:
     """Return the cells of a block without layers, a skipped one: it costs nothing, and nothing is measured."""
     return {
-        **dict.fromkeys(("raw_median_s", "mean_s", "min_s"), ""),
+        **dict.fromkeys(UNSAMPLED, ""),
         **dict.fromkeys((column, "low_s", "high_s"), 0.0),
         "samples": 0,
         "rounds": 0,

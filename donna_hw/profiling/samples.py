@@ -11,7 +11,7 @@ import numpy as np
 
 from donna_hw.errors import BadFile
 from donna_hw.files import Journal
-from donna_hw.measurement.measurement import CLOCKS, Samples, Visit
+from donna_hw.measurement.measurement import CLOCKS, Samples, Summary, Visit
 from donna_hw.measurement.readings import Readings
 from donna_hw.measurement.statistics import checked
 
@@ -19,7 +19,9 @@ COLUMNS = (
     *("what", "layers_hash", "attempt", "round", "device", "started_unix_s", "slices"),
     *("sentinel_s", "wall_s", "cpu_s", "device_s", "clock", "baseline_s"),
     *("clock_hz", "temperature_c", "power_w", "throttle", "failure"),
+    "summary",
 )
+ADDED = ("summary",)  # columns that journals of earlier versions lack
 
 
 @dataclass
@@ -46,7 +48,7 @@ class SamplesJournal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._journal = Journal(path, COLUMNS)
+        self._journal = Journal(path, COLUMNS, added=ADDED)
 
     def add(self, key: str, name: str, attempt: int, visit: Visit) -> Visit:
         """Append one visit, and return it as it reads back; raises `BadMeasurement` for times that are none, and writes nothing."""
@@ -66,6 +68,7 @@ class SamplesJournal:
             "temperature_c": _number(readings.temperature_c),
             "power_w": _number(readings.power_w),
             "throttle": "|".join(readings.throttle),
+            "summary": _told(samples.summary),
         }
         kept = _visit({name: str(cell) for name, cell in cells.items()})
         _check(kept, name)  # as rounded: a time that becomes 0 in the file would make the file unreadable
@@ -137,7 +140,7 @@ def _visit(cells: dict[str, str]) -> Visit:
     throttle = tuple(cells["throttle"].split("|")) if cells["throttle"] else ()
     clock, temperature, power = (_maybe(cells[name]) for name in ("clock_hz", "temperature_c", "power_w"))
     readings = Readings(clock, temperature, power, throttle)
-    samples = Samples(wall, cpu, device, cells["clock"])
+    samples = Samples(wall, cpu, device, cells["clock"], _summary(cells["summary"]))
     return Visit(round_, samples, sentinel, slices, baseline, readings, cells["device"], started)
 
 
@@ -151,6 +154,21 @@ def _check(visit: Visit, what: str) -> None:
 
 def _text(times: Iterable[float] | None) -> str:
     return "" if times is None else " ".join(f"{value:.9f}" for value in times)
+
+
+def _told(summary: Summary | None) -> str:
+    """Return a summary as a cell: the number of runs, then mean, deviation, smallest and largest time in seconds."""
+    if summary is None:
+        return ""
+    return f"{summary.runs} {_text((summary.mean_s, summary.deviation_s, summary.min_s, summary.max_s))}"
+
+
+def _summary(text: str) -> Summary | None:
+    if not text:
+        return None
+    runs, *times = text.split()
+    mean, deviation, least, most = map(float, times)
+    return Summary(int(runs), mean, deviation, least, most)
 
 
 def _number(value: float | None) -> str:
