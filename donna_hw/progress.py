@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -60,3 +61,13 @@ class Bar:
         """Print a line above the bar."""
         with self._lock:
             self._bar.write(line, file=self._bar.fp)
+
+    def note(self, words: str) -> None:
+        """Show words behind the bar until the next ones."""
+        with self._lock:
+            self._bar.set_postfix_str(words)
+
+
+def tell(line: str) -> None:
+    """Print a line on standard error, where the bars are."""
+    _bars().write(line, file=sys.stderr)

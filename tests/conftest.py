@@ -16,8 +16,9 @@ from donna_hw import cli
 
 @pytest.fixture(autouse=True)
 def _no_data_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Point the user's own folder at an empty one: a developer's devices must not decide a test."""
+    """Point the user's own folder at an empty one, and adb at none: a developer's devices and phones must not decide a test."""
     monkeypatch.setenv("DONNA_HW_DATA", str(tmp_path / "own"))
+    monkeypatch.setenv("ADB", str(tmp_path / "no-adb"))
 
 
 @pytest.fixture

@@ -6,9 +6,10 @@ from importlib import import_module
 from importlib.metadata import entry_points
 
 from donna_hw.backends.base import Backend
-from donna_hw.errors import Unavailable, UnknownName
+from donna_hw.errors import UnknownName
 
 _SHIPPED = {
+    "android": "donna_hw.backends.android:AndroidBackend",
     "cuda": "donna_hw.backends.cuda:CudaBackend",
     "onnxruntime": "donna_hw.backends.onnxruntime:OnnxRuntimeBackend",
     "ptflops": "donna_hw.backends.ptflops:PtflopsBackend",
@@ -16,7 +17,6 @@ _SHIPPED = {
     "torch_cpu": "donna_hw.backends.torch_cpu:TorchCpuBackend",
     "tvm": "donna_hw.backends.tvm:TvmBackend",
 }
-_PLANNED = {"android": "phones over adb"}
 
 
 def backend_names() -> list[str]:
@@ -25,17 +25,11 @@ def backend_names() -> list[str]:
 
 
 def load_backend(name: str) -> type[Backend]:
-    """Return the backend class of that name; raises `Unavailable` for a planned one and `UnknownName` for any other."""
+    """Return the backend class of that name; raises `UnknownName` for any other."""
     target = _SHIPPED.get(name)
     for point in entry_points(group="donna_hw.backends"):
         if target is None and point.name == name:
             target = point.value
-    if target is None and name in _PLANNED:
-        raise Unavailable(
-            f"backend {name!r} ({_PLANNED[name]}) does not exist yet in this version",
-            known=backend_names(),
-            cure="use a device of a known one",
-        )
     if target is None:
         raise UnknownName("a backend must be a known one", found=name, known=backend_names())
     module, _, attribute = target.partition(":")

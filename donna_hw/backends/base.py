@@ -11,6 +11,7 @@ from donna_hw.blocks.layers import Graph
 from donna_hw.errors import BadSetting
 from donna_hw.measurement.environment import Environment, Scalar
 from donna_hw.measurement.measurement import Samples
+from donna_hw.measurement.protocol import STATISTICS
 from donna_hw.measurement.readings import Readings
 
 ORIGINS = ("measured", "simulated", "counted", "fitted", "published")
@@ -28,13 +29,20 @@ class Availability:
 
 @dataclass(frozen=True)
 class Description:
-    """What a backend says of itself: its environment, and its words, quantity, origin and costly_start (see `Backend`)."""
+    """What a backend says of itself: its environment, and its words, quantity, origin and costly_start (see `Backend`).
+
+    advice: what of the device's state might disturb the numbers, for people. statistics: those that it can give of its samples.
+    cools: whether it decides itself how long the device must rest.
+    """
 
     environment: Environment
     words: tuple[str, ...]
     quantity: str
     origin: str
     costly_start: bool = False
+    advice: tuple[str, ...] = ()
+    statistics: tuple[str, ...] = STATISTICS
+    cools: bool = False
 
 
 class Runner(ABC):
@@ -111,6 +119,13 @@ class TimingBackend(Backend):
     def readings(self) -> Readings:
         """Return the device's clock, temperature, power and throttling now; by default nothing is known."""
         return Readings()
+
+    def cool_down_s(self, pause_s: float, waited_s: float) -> float:
+        """Return how long to wait before the next visit, in seconds; asked after each visit, and again after each wait until it is 0.
+
+        pause_s: the protocol's pause, which by default is all. waited_s: since the visit.
+        """
+        return pause_s if waited_s == 0 else 0.0
 
 
 class ExactBackend(Backend):

@@ -10,7 +10,19 @@ import traceback
 
 import click
 
-from donna_hw.cli import baselines, export, fitting, measuring, pipeline, search, simulate, study, sustain, table
+from donna_hw.cli import (
+    baselines,
+    export,
+    fitting,
+    measuring,
+    phones,
+    pipeline,
+    search,
+    simulate,
+    study,
+    sustain,
+    table,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -23,7 +35,7 @@ def cli(debug: bool) -> None:
     """
 
 
-for _module in (measuring, simulate, sustain, table, baselines, pipeline, search, export, study):
+for _module in (measuring, phones, simulate, sustain, table, baselines, pipeline, search, export, study):
     for _command in _module.COMMANDS:
         cli.add_command(_command)
 for _command in fitting.COMMANDS:

@@ -23,8 +23,11 @@ TABLES = click.option(
 
 @click.command()
 def devices() -> None:
-    """Show the devices, and which can be used on this machine."""
+    """Show the devices, which can be used on this machine, and the phones that are plugged in."""
+    from donna_hw.android.adb import Adb, find_adb
     from donna_hw.device import Device, device_names
+    from donna_hw.errors import Unavailable
+    from donna_hw.show.phones import text_of_phones
     from donna_hw.show.summaries import table
 
     rows = []
@@ -36,6 +39,11 @@ def devices() -> None:
         )
         rows.append([name, device.file.title, device.file.backend, device.file.protocol, state])
     click.echo(table(["device", "title", "backend", "protocol", "usable here"], rows))
+    try:
+        phones = text_of_phones(Adb(find_adb()))
+    except Unavailable as error:  # no client, or one that cannot start its server
+        phones = f"no phones are shown: {error.rule}"
+    click.echo(f"\n{phones or 'adb sees no phone'}")
 
 
 @click.command()

@@ -23,9 +23,11 @@ from donna_hw.profiling.chain import checked_mode
 from donna_hw.profiling.counts import exact_costs, number
 from donna_hw.profiling.filling import COMPOSITION, Bench, Effort, Filling
 from donna_hw.profiling.listing import Listing
+from donna_hw.profiling.rest import rest_of
 from donna_hw.profiling.rows import LEARNED, Part, Row, measured_row, parts_of, written
 from donna_hw.profiling.scale import Scale
 from donna_hw.profiling.schedule import Job, refuse_unlike, unique_jobs
+from donna_hw.progress import tell
 from donna_hw.spaces.space import Architecture, Space
 from donna_hw.table import LatencyTable, TableInfo, table_path
 from donna_hw.workers.base import Worker
@@ -74,14 +76,21 @@ def profile_space(
     if effort.compose and mode != "isolated":
         raise BadSetting("composed blocks are measured isolated: a section has no neighbours of its own", found=mode)
     with _opened(device, protocol, workers) as crew:
-        description = crew[0].description()
+        descriptions = [worker.description() for worker in crew]
+        description = descriptions[0]
+        refuse_untold(device, protocol, description)
         path = table_path(root, device.name, space.name, variant(description, protocol, mode))
         with locked(path.with_suffix(".lock")):
             sentinel = sentinel_of(parts, path)
             info = _claimed(_described(space, device, description, protocol, mode=mode, sentinel=sentinel), path)
-            for other in crew[1:]:
-                mine = _described(space, device, other.description(), protocol, mode=mode, sentinel=sentinel)
+            for other in descriptions[1:]:
+                mine = _described(space, device, other, protocol, mode=mode, sentinel=sentinel)
                 info.refuse_other(mine, path)
+            for worker, said in zip(crew, descriptions, strict=True):
+                for hint in said.advice:
+                    tell(f"{worker.name}: {hint}")
+            if protocol.cool_down_s:
+                tell(rest_of([part.graph for part in parts], protocol, len(crew)).words)
             refuse_unlike(crew, sentinel)
             journal = path.with_suffix(".samples.csv")
             bench = Bench(crew, description.environment, protocol, sentinel, journal, f"profile {device.name}")
@@ -175,6 +184,7 @@ def measure_graphs(
     journal = table.path.with_suffix(f".{listing}.samples.csv")
     with _opened(device, protocol, workers) as crew, locked(table.path.with_suffix(".lock")):
         description = crew[0].description()
+        refuse_untold(device, protocol, description)
         described = _described(space, device, description, protocol, mode=mode, sentinel=sentinel)
         table.info.refuse_other(described, table.path)
         bench = Bench(crew, description.environment, protocol, sentinel, journal, f"{listing} {device.name}")
@@ -205,6 +215,17 @@ def _opened(device: Device, protocol: Protocol, workers: Workers) -> Iterator[Se
     finally:
         for worker in crew:
             worker.close()
+
+
+def refuse_untold(device: Device, protocol: Protocol, description: Description) -> None:
+    """Raise `BadSetting` when a protocol stands for a statistic that the device's samples do not give."""
+    if protocol.statistic not in description.statistics:
+        raise BadSetting(
+            f"device {device.name} must be measured by a protocol whose statistic it can tell",
+            found=f"{protocol.name}, of the {protocol.statistic}",
+            known=description.statistics,
+            cure="choose another --protocol, such as paper_s20, or a runner that tells every sample",
+        )
 
 
 def variant(description: Description, protocol: Protocol, mode: str) -> str:

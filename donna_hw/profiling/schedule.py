@@ -169,8 +169,23 @@ class Schedule:
                 queue.clear()  # the other workers finish their visits and stop
                 raise
             bar.step()
-            if self.protocol.cool_down_s:
-                self.sleep(self.protocol.cool_down_s)
+            self._rest(worker, bar)
+
+    def _rest(self, worker: Worker, bar: Bar) -> None:
+        """Let the device cool down; one that is gone rests as long as the protocol says, and shows at its next visit."""
+        waited_s = 0.0
+        while True:
+            try:
+                wait_s = worker.cool_down_s(self.protocol.cool_down_s, waited_s)
+            except BlockFailed:
+                wait_s = self.protocol.cool_down_s if waited_s == 0 else 0.0
+            if wait_s <= 0:
+                break
+            bar.note(f"{worker.name} cools down: {waited_s:.0f} s, {wait_s:.0f} s more")
+            self.sleep(wait_s)
+            waited_s += wait_s
+        if waited_s:
+            bar.note("")
 
     def _visit(self, worker: Worker, round_: int, key: str) -> None:
         """Visit one block and journal it; a block that fails again and again, while the device answers, is journaled as failed."""

@@ -61,6 +61,10 @@ class Worker(ABC):
     def close(self) -> None:
         """Let go of the device; a later visit opens it anew."""
 
+    def cool_down_s(self, pause_s: float, waited_s: float) -> float:
+        """Return how long the device must rest before the next visit: see `TimingBackend.cool_down_s`; raises `BlockFailed`."""
+        return pause_s if waited_s == 0 else 0.0
+
     def refresh(self) -> None:  # noqa: B027  a worker without a process of its own has nothing to begin anew
         """Begin a round in a new process, where that is cheap.
 

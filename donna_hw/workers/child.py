@@ -42,6 +42,7 @@ def main() -> None:
                 "description": visitor.backend.description,
                 "visit": visitor.visit,
                 "sentinel_s": visitor.sentinel_s,
+                "cool_down_s": visitor.backend.cool_down_s,
             }
             pipe.send(("done", answers[what](*arguments)))
         except Exception as error:

@@ -73,6 +73,11 @@ class ClusterWorker(Worker):
         times: np.ndarray = self._ask("sentinel_s", (sentinel, count))
         return times
 
+    def cool_down_s(self, pause_s: float, waited_s: float) -> float:
+        """Ask the device's host."""
+        wait_s: float = self._ask("cool_down_s", (pause_s, waited_s))
+        return wait_s
+
     def close(self) -> None:
         """End the actor, which frees the resource."""
         import ray

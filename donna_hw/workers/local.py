@@ -38,6 +38,13 @@ class LocalWorker(Worker):
         except Exception as error:
             raise BlockFailed(reason(error)) from error
 
+    def cool_down_s(self, pause_s: float, waited_s: float) -> float:
+        """Ask the backend."""
+        try:
+            return self._opened().backend.cool_down_s(pause_s, waited_s)
+        except Exception as error:
+            raise BlockFailed(reason(error)) from error
+
     def close(self) -> None:
         """Close the sentinel and forget the backend."""
         if self._visitor is not None:

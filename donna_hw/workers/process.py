@@ -61,6 +61,13 @@ class ProcessWorker(Worker):
         times: np.ndarray = self._ask("sentinel_s", (sentinel, count), self._patience_s)
         return times
 
+    def cool_down_s(self, pause_s: float, waited_s: float) -> float:
+        """Ask the child where its backend decides."""
+        if self._description is None or not self._description.cools:
+            return super().cool_down_s(pause_s, waited_s)
+        wait_s: float = self._ask("cool_down_s", (pause_s, waited_s), self._patience_s)
+        return wait_s
+
     def close(self) -> None:
         """End the child."""
         if self._pipe is not None:

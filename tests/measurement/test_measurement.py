@@ -9,9 +9,9 @@ import pytest
 
 from donna_hw.errors import BadMeasurement
 from donna_hw.measurement.environment import Environment
-from donna_hw.measurement.measurement import Measurement, Samples, Visit
+from donna_hw.measurement.measurement import Measurement, Samples, Summary, Visit
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.measurement.statistics import median_interval, rounds_interval
+from donna_hw.measurement.statistics import mean_interval, median_interval, rounds_interval
 from donna_hw.measurement.verdict import judge
 
 HERE = Environment({"device_model": "fake", "runtime": "fake", "dtype": "float32"})
@@ -118,3 +118,54 @@ def test_nothing_measured_is_refused() -> None:
 def test_every_visit_needs_its_own_sentinel() -> None:
     with pytest.raises(BadMeasurement, match="sentinel"):
         Measurement((visit(0, [1.0], [1.0]), visit(1, [1.0], [])), PLAIN, HERE, 1.0)
+
+
+def summarised(*summaries: Summary) -> Measurement:
+    protocol = replace(PLAIN, statistic="mean", rounds=len(summaries))
+    visits = [
+        Visit(n, Samples(np.array([told.mean_s]), summary=told), np.array([])) for n, told in enumerate(summaries)
+    ]
+    return Measurement(tuple(visits), protocol, HERE)
+
+
+def test_a_summary_stands_by_its_mean_and_its_interval_is_students() -> None:
+    found = summarised(Summary(30, 2.0, 0.3, 1.5, 3.0))
+    assert found.value_s == 2.0
+    assert found.runs == 30
+    half = (
+        2.045229642132703 * 0.3 / np.sqrt(30)
+    )  # Student's t of 29 degrees of freedom at 97.5 %, as in any table of it
+    assert found.interval.high - 2.0 == pytest.approx(half, rel=1e-9)
+    assert 2.0 - found.interval.low == pytest.approx(half, rel=1e-9)
+    assert judge(found).name == "noisy"
+    assert "30 runs, told as a summary" in judge(found).evidence
+    assert judge(summarised(Summary(30, 2.0, 0.03, 1.9, 2.1))).name == "trusted"
+
+
+def test_of_one_run_nothing_is_known_of_the_spread() -> None:
+    assert mean_interval(2.0, 0.0, 1).high == np.inf
+
+
+def test_several_summaries_are_judged_by_their_rounds() -> None:
+    told = [Summary(10, mean, 0.1, mean - 0.2, mean + 0.2) for mean in (2.0, 2.1, 2.2)]
+    assert summarised(*told).interval == rounds_interval(np.array([2.0, 2.1, 2.2]))
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        (0, 1.0, 0.1, 0.9, 1.1),
+        (3, 0.0, 0.1, 0.9, 1.1),
+        (3, 1.0, -0.1, 0.9, 1.1),
+        (3, 2.0, 0.1, 0.9, 1.1),
+        (3, 1.0, np.nan, 0.9, 1.1),
+    ],
+)
+def test_a_summary_that_cannot_be_is_refused(numbers: tuple[int, float, float, float, float]) -> None:
+    with pytest.raises(BadMeasurement):
+        Summary(*numbers)
+
+
+def test_summarised_samples_hold_the_mean_alone() -> None:
+    with pytest.raises(BadMeasurement, match="the mean alone"):
+        Samples(np.array([1.0, 1.0]), summary=Summary(2, 1.0, 0.0, 1.0, 1.0))

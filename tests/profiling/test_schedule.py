@@ -135,6 +135,24 @@ def test_the_machine_cools_down_after_each_visit(tmp_path: Path) -> None:
     assert pauses == [60.0] * len(JOBS)
 
 
+class Resting(FakeBackend):
+    """A fake that asks for three seconds, and three more, after the pause of the protocol."""
+
+    def cool_down_s(self, pause_s: float, waited_s: float) -> float:
+        return pause_s if waited_s == 0 else 3.0 if waited_s < pause_s + 6 else 0.0
+
+
+def test_a_device_decides_itself_how_long_it_rests(tmp_path: Path) -> None:
+    pauses: list[float] = []
+    backend, protocol = Resting(fake_machine(SPACE)), replace(QUICK, rounds=1, cool_down_s=60.0)
+    worker = here(fake_device(backend), protocol)
+    journal = SamplesJournal(tmp_path / "s.csv")
+    environment = backend.environment()
+    Schedule(JOBS, sentinel_of(parts_of(SPACE)), worker, protocol, journal, environment, sleep=pauses.append).run()
+    worker[0].close()
+    assert pauses == [60.0, 3.0, 3.0] * len(JOBS)
+
+
 @pytest.mark.parametrize("cost", [0, -5])
 def test_a_time_that_is_none_fails_its_block_and_no_other(tmp_path: Path, cost: int) -> None:
     machine = fake_machine(SPACE)

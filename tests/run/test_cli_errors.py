@@ -80,7 +80,7 @@ def test_debug_shows_the_traceback_before_the_line(main: Main) -> None:
         ),
         ('[search]\nlimits = { onnxruntime_cpu = "20" }', ["a limit in s", "found '20'", "known: s, ms, us"]),
         ('[search]\nlimits = { macs = "20MMAC" }', ["a limit must be on one of", "known: onnxruntime_cpu"]),
-        ('[latency]\ndevice = "samsung_s20"', ["backend 'android'", "does not exist yet"]),
+        ('[latency]\ndevice = "no_such_phone"', ["devices hold one TOML file a name", "found 'no_such_phone'"]),
     ],
 )
 def test_what_only_the_last_steps_use_is_refused_before_any_training(

@@ -1,0 +1,313 @@
+"""The adb client: Google's own program, called with argument lists and time limits; its refusals in words that say what to do.
+
+Every argument that reaches the phone's shell is quoted, so that no name from a file can become a command.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+
+from donna_hw.errors import BadSetting, DonnaError, Unavailable
+
+PUSH_S = 300.0  # of a library of a hundred megabytes over slow USB
+SHOWN_LINES = 3
+# A connection that breaks off in the middle of a command is a success to adb, with nothing printed: so the phone has to say that it ended.
+ENDED = "donna_hw-ended-"
+PLUG_IN = "plug it in again, and start again: what was measured is kept"
+# adb's words for a phone that was there and is not any more
+_GONE = re.compile(
+    r"device offline|device '[^']*' not found|no devices/emulators found|error: closed|connection reset"
+    r"|protocol fault|failed to get feature set|device still connecting|transport|lost connection|couldn't read from device"
+    r"|connect failed|EOF|broken pipe",
+    re.IGNORECASE,
+)
+_FULL = re.compile(r"no space left|disk quota exceeded", re.IGNORECASE)
+
+
+class PhoneGone(Unavailable):
+    """A phone that was there does not answer any more."""
+
+
+class PhoneFull(Unavailable):
+    """A phone without room for a file."""
+
+
+class CommandFailed(DonnaError):
+    """A command that the phone ran, and that ended with an exit code other than 0."""
+
+
+@dataclass(frozen=True)
+class Attached:
+    """A phone as `adb devices` lists it; state: `device` when it can be used, else `offline` and the like; words: model and others."""
+
+    serial: str
+    state: str
+    words: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Adb:
+    """The client, for one phone where `serial` names it. timeout_s: how long any call may take unless it says otherwise."""
+
+    executable: str
+    serial: str = ""
+    timeout_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        if self.serial.startswith("-") or not self.serial.isprintable() or any(map(str.isspace, self.serial)):
+            raise BadSetting("a phone's serial must be as `adb devices` shows it", found=self.serial)
+
+    def devices(self) -> list[Attached]:
+        """Return all phones that adb sees, whatever their state."""
+        text = self._called("devices", "-l").stdout.decode(errors="replace")
+        _, _, listed = text.partition("List of devices attached")
+        return [found for line in listed.splitlines() if (found := _attached(line)) is not None]
+
+    def shell(self, *arguments: str, timeout_s: float | None = None) -> str:
+        """Run a command on the phone and return what it prints on standard output.
+
+        Raises `CommandFailed` with its exit code and last words, and `PhoneGone`.
+        """
+        line = f"{_quoted(arguments)}; echo {ENDED}$?"
+        done = self._called("shell", "-T", "-n", line, timeout_s=timeout_s)
+        printed, ended, code = done.stdout.decode(errors="replace").rpartition(ENDED)
+        if not ended:
+            raise PhoneGone(
+                f"phone {self.serial or 'on adb'} must stay connected until a command ends",
+                found=f"no end of {arguments[0]}",
+                cure=PLUG_IN,
+            )
+        if code.strip() != "0":
+            raise self._failed(
+                f"{arguments[0]} on the phone", code.strip(), f"{printed}\n{done.stderr.decode(errors='replace')}"
+            )
+        return printed
+
+    def open(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a command on the phone with pipes to its standard input, output and error; its end is the caller's to watch."""
+        try:
+            return subprocess.Popen(
+                [*self._command, "shell", "-T", _quoted(arguments)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+        except OSError as error:
+            raise _no_client(self.executable, error) from None
+
+    def push(self, local: Path, remote: str) -> None:
+        """Copy a file to the phone; raises `PhoneFull` and `PhoneGone`."""
+        self._called("push", str(local.absolute()), remote, timeout_s=max(PUSH_S, self.timeout_s))
+
+    def pull(self, remote: str, local: Path) -> None:
+        """Copy a file from the phone."""
+        self._called("pull", remote, str(local.absolute()), timeout_s=max(PUSH_S, self.timeout_s))
+
+    def reconnect(self) -> None:
+        """Try to reach a phone again that has dropped out.
+
+        Over TCP it is disconnected first: `connect` alone would say "already connected" of a phone whose commands fail.
+        """
+        steps = [("disconnect", self.serial), ("connect", self.serial)] if ":" in self.serial else [("reconnect",)]
+        for step in steps:
+            subprocess.run(
+                [*(self._command if step == ("reconnect",) else [self.executable]), *step],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=self.timeout_s,
+                check=False,  # whether it is there again shows in what follows
+            )
+
+    def returned(self, wait_s: float) -> None:
+        """Reconnect, and wait until the phone answers; raises `PhoneGone` after `wait_s`."""
+        import time
+
+        deadline = time.monotonic() + wait_s
+        while True:
+            try:
+                self.reconnect()
+                left = max(1.0, min(5.0, deadline - time.monotonic()))
+                self._called("wait-for-device", timeout_s=left)
+                self._called("shell", "-T", "-n", "true")
+                return
+            except (DonnaError, subprocess.TimeoutExpired) as error:
+                if time.monotonic() >= deadline:
+                    raise PhoneGone(
+                        f"phone {self.serial or 'on adb'} must answer again within {wait_s:g} s",
+                        found=str(error),
+                        cure="plug it in, and start again: what was measured is kept",
+                    ) from None
+
+    @property
+    def _command(self) -> list[str]:
+        return [self.executable, *(["-s", self.serial] if self.serial else [])]
+
+    def _called(self, *arguments: str, timeout_s: float | None = None) -> subprocess.CompletedProcess[bytes]:
+        """Run the client and return what it printed; raises what its refusal means."""
+        patience_s = self.timeout_s if timeout_s is None else timeout_s
+        try:
+            done = subprocess.run(
+                [*self._command, *arguments],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=patience_s,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise PhoneGone(
+                f"phone {self.serial or 'on adb'} must answer within {patience_s:g} s",
+                found=f"no end of adb {arguments[0]}",
+                cure="look whether it hangs, or raise option timeout_s",
+            ) from None
+        except OSError as error:
+            raise _no_client(self.executable, error) from None
+        if done.returncode == 0:
+            return done
+        said = (done.stderr + b"\n" + done.stdout).decode(errors="replace")
+        raise self._refusal(arguments, done.returncode, said)
+
+    def _refusal(self, arguments: Sequence[str], code: int, said: str) -> DonnaError:
+        """Return the error that a failed call means."""
+        lines = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith("*")]
+        last = " / ".join(lines[-SHOWN_LINES:]) or "nothing"
+        own = [line for line in lines if line.startswith(("error:", "adb:"))]
+        if any("more than one device" in line for line in own):
+            return _several([found.serial for found in self.devices()])
+        if any(word in line for line in own for word in ("unauthorized", "authorizing")):
+            return _unauthorised(self.serial)
+        if _FULL.search(said):
+            return PhoneFull(
+                "the phone must have room for what is pushed",
+                found=last,
+                cure="free some of its storage, and start again",
+            )
+        if any(_GONE.search(line) for line in own) or (code == 255 and not lines):
+            return PhoneGone(
+                f"phone {self.serial or 'on adb'} must stay connected",
+                found=last,
+                cure=PLUG_IN,
+            )
+        return self._failed(f"adb {arguments[0]}", str(code), said)
+
+    def _failed(self, what: str, code: str, said: str) -> CommandFailed:
+        lines = [line.strip() for line in said.splitlines() if line.strip()]
+        killed = " (killed, perhaps for want of memory)" if code == "137" else ""
+        last = " / ".join(lines[-SHOWN_LINES:]) or "nothing"
+        return CommandFailed(f"{what} must succeed", found=f"exit code {code}{killed}, its last words: {last}")
+
+
+def chosen(adb: Adb) -> Adb:
+    """Return the client for the one phone that is there, or for the one that its serial names.
+
+    Raises `Unavailable` when there is none, when it may not be used, and when there are several and none is named.
+    """
+    found = {phone.serial: phone for phone in adb.devices()}
+    if adb.serial and adb.serial not in found and ":" in adb.serial:
+        adb.reconnect()
+        found = {phone.serial: phone for phone in adb.devices()}
+    if not found:
+        raise PhoneGone("a phone must be plugged in, with USB debugging on", found="none", cure="see docs/android.md")
+    if adb.serial and adb.serial not in found:
+        raise PhoneGone(
+            "option serial must be of a phone that is plugged in",
+            found=adb.serial,
+            known=sorted(found),
+            cure="plug it in",
+        )
+    usable = [phone for phone in found.values() if phone.state == "device"]
+    phone = found[adb.serial] if adb.serial else (usable or list(found.values()))[0]
+    if not adb.serial and len(usable) > 1:
+        raise _several([one.serial for one in usable])
+    if phone.state in ("unauthorized", "authorizing"):
+        raise _unauthorised(phone.serial)
+    if phone.state != "device":
+        raise PhoneGone(f"phone {phone.serial} must be usable", found=phone.state, cure="plug it in again")
+    return replace(adb, serial=phone.serial)
+
+
+def find_adb(named: str = "") -> str:
+    """Return the path of the client: the one named, else `$ADB`, the one on the PATH, Android's SDK's, the one of package adbutils."""
+    if named:
+        return _checked(named, "option adb")
+    places: tuple[Callable[[], str | None], ...] = (
+        lambda: os.environ.get("ADB") and _checked(os.environ["ADB"], "the variable ADB"),
+        lambda: shutil.which("adb"),
+        _sdk_client,
+        _bundled_client,
+    )
+    for place in places:
+        found = place()
+        if found:
+            return found
+    raise Unavailable(
+        "a phone needs the adb client", found="none", cure="pip install 'donna-hw[android]', or apt install adb"
+    )
+
+
+def _sdk_client() -> str | None:
+    for variable in ("ANDROID_HOME", "ANDROID_SDK_ROOT"):
+        if os.environ.get(variable):
+            return shutil.which("adb", path=str(Path(os.environ[variable]) / "platform-tools"))
+    return None
+
+
+def _bundled_client() -> str | None:
+    """Return the client in the wheel of adbutils, without importing the package, which takes a second."""
+    spec = find_spec("adbutils")
+    for folder in spec.submodule_search_locations or [] if spec else []:
+        found = shutil.which("adb", path=str(Path(folder) / "binaries"))
+        if found:
+            return found
+    return None
+
+
+def _checked(path: str, what: str) -> str:
+    found = shutil.which(path)
+    if found is None:
+        raise Unavailable(f"{what} must name the adb client", found=path, cure="mend the path")
+    return found
+
+
+def _quoted(arguments: Sequence[str]) -> str:
+    """Return the one line that the phone's shell reads as exactly these arguments."""
+    if any("\0" in argument for argument in arguments):
+        raise BadSetting("an argument of a command must not hold a zero byte", found=arguments)
+    return shlex.join(arguments)
+
+
+def _attached(line: str) -> Attached | None:
+    """Return a line's phone: the serial, white space, the state, then words such as `model:SM_G981U`."""
+    found = re.match(r"(\S+)\s+(no permissions|\S+)(.*)$", line.strip())
+    if found is None or line.startswith("*"):
+        return None
+    words = dict(word.split(":", 1) for word in found[3].split() if ":" in word)
+    return Attached(found[1], found[2], words)
+
+
+def _several(serials: Sequence[str]) -> Unavailable:
+    return Unavailable(
+        "one of several phones must be named",
+        found=f"{len(serials)} phones",
+        known=sorted(serials),
+        cure="set option serial in the device file, or list them in its pool",
+    )
+
+
+def _unauthorised(serial: str) -> Unavailable:
+    return Unavailable(
+        f"phone {serial or 'on adb'} must allow this computer to debug it",
+        found="unauthorized",
+        cure="accept the question on its screen, and start again",
+    )
+
+
+def _no_client(path: str, error: OSError) -> Unavailable:
+    return Unavailable("the adb client must run", found=f"{path}: {error.strerror or error}", cure="mend option adb")

@@ -1,0 +1,28 @@
+"""Cooling down: for a fixed time, as the paper does, or until the phone is as cool as it was at the start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+POLL_S = 5.0
+
+
+@dataclass
+class Cooling:
+    """Decides how long to wait. start_c: the temperature before the first block; within_c: how much above it is cool enough.
+
+    gave_up: whether the last wait ended at `limit_s` with the phone still warm, which marks the next row as throttled.
+    """
+
+    start_c: float
+    within_c: float
+    limit_s: float
+    gave_up: bool = False
+
+    def wait_s(self, now_c: float, waited_s: float) -> float:
+        """Return how many seconds to wait before asking again; 0 when the phone is cool, or the limit is reached."""
+        warm = now_c > self.start_c + self.within_c
+        self.gave_up = warm and waited_s >= self.limit_s
+        if not warm or self.gave_up:
+            return 0.0
+        return min(POLL_S, self.limit_s - waited_s)

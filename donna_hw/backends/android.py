@@ -1,0 +1,266 @@
+"""A phone over adb: each block as a file of its own, pushed, run and timed there by a runner that the device file chooses."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+from donna_hw.android import benchmark_model, files
+from donna_hw.android.adb import Adb, PhoneGone, chosen, find_adb
+from donna_hw.android.cooling import Cooling
+from donna_hw.android.folder import Folder
+from donna_hw.android.native import NativeRunner
+from donna_hw.android.phone import Phone, State, look_at, state_of
+from donna_hw.android.settings import OPTIONS, Settings
+from donna_hw.backends.base import Availability, Description, Runner, TimingBackend
+from donna_hw.blocks.cells import ConvNormAct
+from donna_hw.blocks.layers import Graph, lower
+from donna_hw.errors import BadSetting, Unavailable
+from donna_hw.measurement.environment import Environment, Scalar, host_conditions
+from donna_hw.measurement.measurement import Samples
+from donna_hw.measurement.readings import Readings
+
+BUILD = "donna-hw build-runner --abi ABI, or option runner_path"
+OWN_LIBRARY = "copy it there from its maker's Android package, or set option library"
+TOOL = "download Google's benchmark_model for Android, and copy it there or set option benchmark_model"
+
+
+class AndroidBackend(TimingBackend):
+    """Times blocks on a phone; `devices/README.md` explains each option, `docs/android.md` the way from nothing to a table.
+
+    runner: `litert` and `onnxruntime` are this project's native runner with the library of that name, which tell every sample;
+    `tflite` is Google's benchmark_model, which tells a summary, so that only protocols of the mean can use it. Nothing but files below
+    one folder of the phone is written, and nothing of its settings is changed.
+    """
+
+    costly_start = True  # the phone is asked for its state, and a first block is run, before the first visit
+    options: ClassVar = OPTIONS
+
+    def __init__(self, batch: int, options: Mapping[str, Scalar]) -> None:
+        super().__init__(batch, options)
+        self.chosen = Settings.of(self.settings)
+        self._cooling: Cooling | None = None
+        self._latest: NativeRunner | None = None
+
+    @classmethod
+    def availability(cls) -> Availability:
+        """Say whether there is an adb client; which phones it sees, `donna-hw devices` shows below its table."""
+        try:
+            find_adb()
+        except Unavailable as error:
+            return Availability(False, error.rule, error.cure)
+        return Availability(True)
+
+    @cached_property
+    def adb(self) -> Adb:
+        """The client, for the one phone that is there or named; waits `wait_s` for a phone that has dropped out."""
+        options = self.chosen
+        client = Adb(find_adb(options.adb), options.serial, options.timeout_s)
+        try:
+            return chosen(client)
+        except PhoneGone:
+            client.returned(options.wait_s)
+            return chosen(client)
+
+    @cached_property
+    def phone(self) -> Phone:
+        """What the phone is."""
+        return look_at(self.adb)
+
+    @cached_property
+    def folder(self) -> Folder:
+        """The files of this run on the phone."""
+        return Folder(self.adb)
+
+    def environment(self) -> Environment:
+        """Return phone, chip, Android's build (drivers come with it), runner, delegate and threads; the state now as conditions."""
+        options, phone, state = self.chosen, self.phone, self._state_at_start
+        identity: dict[str, Scalar] = {
+            "device_model": phone.name,
+            "chip": phone.chip,
+            "android": phone.android,
+            "build": phone.build,
+            "runtime": self._runtime,
+            "dtype": options.dtype,
+            "runner": options.runner,
+            "delegate": options.delegate,
+            "threads": options.threads,
+            "cpu_fallback": options.cpu_fallback,
+            "warmup_runs": options.warmup_runs,
+            "cool_down": options.cool_down,
+        }
+        conditions: dict[str, Scalar] = {
+            "serial": phone.serial,
+            "governor": " ".join(state.governors) or "not told",
+            **({} if state.battery_percent is None else {"battery_percent": state.battery_percent}),
+            **{f"{name}_c": value for name in ("battery", "skin") if (value := state.temperature_c(name)) is not None},
+            "hints": "; ".join(state.advice) or "none",
+            **host_conditions(),
+        }
+        return Environment(identity, conditions)
+
+    def description(self) -> Description:
+        """Return what tables say of this phone, and what its user should know before the start; refuses a phone that is too hot."""
+        now_c, limit_c = self._temperature_c(self._state_at_start), self.chosen.start_below_c
+        if now_c is not None and now_c >= limit_c:
+            raise Unavailable(
+                f"{self.phone.name} must be cooler than {limit_c:g} C at its {self.chosen.zone} to start",
+                found=f"{now_c:.1f} C",
+                cure="unplug it and let it cool, or raise option start_below_c",
+            )
+        self.folder.clean()
+        return Description(
+            self.environment(),
+            self.words(),
+            self.quantity,
+            self.origin,
+            self.costly_start,
+            advice=self._state_at_start.advice,
+            statistics=("mean",) if self.chosen.runner == "tflite" else Description.statistics,
+            cools=self.chosen.cool_down == "until_cool",
+        )
+
+    def words(self) -> tuple[str, ...]:
+        """Return runner, delegate, type and threads, and what is not by default."""
+        options = self.chosen
+        helped = ("cpufallback",) if options.cpu_fallback else ()
+        return (options.runner, options.delegate, options.dtype, f"t{options.threads}", *helped)
+
+    def prepare(self, graph: Graph) -> Runner:
+        """Write the block as the runner's kind of file, push it, and start the runner on it."""
+        options = self.chosen
+        if options.runner == "onnxruntime":
+            from donna_hw.blocks.onnx_model import to_onnx
+
+            model = self.folder.put(to_onnx(graph, self.batch).SerializeToString(), ".onnx")
+        else:
+            from donna_hw.blocks.tflite_model import to_tflite
+
+            model = self.folder.put(to_tflite(graph, self.batch), ".tflite")
+        if options.runner == "tflite":
+            return _Cleaned(self._tool(model), self.folder, model)
+        try:
+            self._latest = self._native(model)
+        finally:
+            with contextlib.suppress(PhoneGone):  # an error of its own
+                self.folder.remove(model)  # the runner has loaded it
+        return self._latest
+
+    def operators(self, graph: Graph, runs: int) -> list[benchmark_model.OperatorTime]:
+        """Return what each operator of a block takes, by the profiler of benchmark_model; raises `BadSetting` for another runner."""
+        from donna_hw.blocks.tflite_model import to_tflite
+
+        if self.chosen.runner != "tflite":
+            raise BadSetting("operators are told by the runner tflite", found=self.chosen.runner)
+        model = self.folder.put(to_tflite(graph, self.batch), ".tflite")
+        try:
+            return self._tool(model).operators(runs)
+        finally:
+            self.folder.remove(model)
+
+    def readings(self) -> Readings:
+        """Return clock and temperature as the runner read them right after its runs, and Android's own word on heat."""
+        state = state_of(self.adb)
+        near = self._latest.readings if self._latest is not None else Readings()
+        tired = ("still warm after cooling down",) if self._cooling is not None and self._cooling.gave_up else ()
+        temperature_c = near.temperature_c if near.temperature_c is not None else self._temperature_c(state)
+        return Readings(near.clock_hz, temperature_c, throttle=(*state.throttle, *tired))
+
+    def cool_down_s(self, pause_s: float, waited_s: float) -> float:
+        """Wait for the protocol's pause, or with `until_cool` until the zone is back at its temperature of the start."""
+        options = self.chosen
+        if options.cool_down == "fixed":
+            return super().cool_down_s(pause_s, waited_s)
+        start_c, now_c = self._temperature_c(self._state_at_start), self._temperature_c(state_of(self.adb))
+        if start_c is None or now_c is None:
+            raise Unavailable(
+                f"the phone must tell the temperature of its {options.zone} to cool down by it",
+                found=", ".join(self._state_at_start.temperatures_c) or "no sensor at all",
+                cure='name another in option zone, or set option cool_down = "fixed"',
+            )
+        if self._cooling is None:
+            self._cooling = Cooling(start_c, options.cool_within_c, options.cool_limit_s)
+        return self._cooling.wait_s(now_c, waited_s)
+
+    @cached_property
+    def _state_at_start(self) -> State:
+        return state_of(self.adb)
+
+    def _temperature_c(self, state: State) -> float | None:
+        zone = self.chosen.zone
+        return state.temperature_c(Path(zone).name if "/" in zone else zone)
+
+    @cached_property
+    def _runtime(self) -> str:
+        """Runtime and version: the runner's own word on a first block, which shows that the phone runs any at all."""
+        if self.chosen.runner == "tflite":
+            return f"benchmark_model {hashlib.sha256(self._tool_path.read_bytes()).hexdigest()[:8]}"
+        runner = self.prepare(lower(ConvNormAct(4, kernel=3), (3, 8, 8)))
+        try:
+            assert self._latest is not None  # noqa: S101  just prepared
+            ready = self._latest.ready
+            runner.samples(1)
+        finally:
+            runner.close()
+        return f"{ready.engine} {ready.version}"
+
+    @cached_property
+    def _tool_path(self) -> Path:
+        return files.named(self.chosen.benchmark_model, "benchmark_model", self.phone.abis, TOOL)
+
+    def _tool(self, model: str) -> benchmark_model.BenchmarkRunner:
+        options, program = self.chosen, self.folder.keep(self._tool_path, executable=True)
+
+        def flags(runs: int) -> list[str]:
+            own = benchmark_model.flags(
+                delegate=options.delegate,
+                threads=options.threads,
+                fp16=options.fp16,
+                warmup=options.warmup_runs,
+                runs=runs,
+            )
+            return [f"--graph={model}", *own]
+
+        def call(arguments: Sequence[str]) -> str:  # it speaks on standard error
+            return self.adb.shell("sh", "-c", 'exec "$0" "$@" 2>&1', program, *arguments, timeout_s=options.run_s)
+
+        return benchmark_model.BenchmarkRunner(
+            call, delegate=options.delegate, flags=flags, helped=options.cpu_fallback
+        )
+
+    def _native(self, model: str) -> NativeRunner:
+        options, abis = self.chosen, self.phone.abis
+        program = self.folder.keep(files.named(options.runner_path, "donna_runner", abis, BUILD), executable=True)
+        name = files.LIBRARIES[options.runner]
+        library = files.named(options.library, name, abis, OWN_LIBRARY)
+        folder = self.folder.keep_all(files.beside(library, options.runner))
+        zone = ["--zone", options.zone] if options.zone.startswith("/") else []
+        command = [
+            *("env", f"LD_LIBRARY_PATH={folder}", program),
+            *("--engine", options.runner, "--library", f"{folder}/{library.name}", "--model", model),
+            *("--threads", str(options.threads), "--delegate", options.delegate, *zone),
+            *(["--cpu-fallback"] if options.cpu_fallback else []),
+        ]
+        runner = NativeRunner(self.adb, command, start_s=options.run_s, run_s=options.run_s)
+        if options.warmup_runs:
+            runner.samples(options.warmup_runs)
+        return runner
+
+
+class _Cleaned(Runner):
+    """A runner that needs its model at each request; the model leaves the phone with it."""
+
+    def __init__(self, runner: Runner, folder: Folder, model: str) -> None:
+        self._runner, self._folder, self._model = runner, folder, model
+
+    def samples(self, count: int) -> Samples:
+        return self._runner.samples(count)
+
+    def close(self) -> None:
+        self._runner.close()
+        with contextlib.suppress(PhoneGone):  # what drops out has its models removed at the next start
+            self._folder.remove(self._model)

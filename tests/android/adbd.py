@@ -1,0 +1,337 @@
+"""A test adbd: it stands for a phone that is not there, and speaks adb's wire protocol to the real adb client on loopback.
+
+Its shell is this machine's: what is below /data/local/tmp and /sys on a phone lies below a folder of the test, and what only Android has
+(getprop, dumpsys, settings) are scripts that print the test's own texts. It never asks for authorisation unless told to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import re
+import signal
+import socket
+import struct
+import subprocess
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+VERSION, MOST = 0x01000001, 256 * 1024
+STDIN, STDOUT, STDERR, EXIT, CLOSE_STDIN = range(5)
+MAPPED = ("/data/local/tmp", "/sys/devices", "/sys/class")
+
+
+@dataclass
+class Faults:
+    """What goes wrong. drop_at: a command that matches it ends the connection as it starts, once; kill: one is killed as it starts.
+
+    returns: what dropped out is there again at once. hang: a command that matches is never answered. instead: (pattern, text): a command
+    that matches prints it. full: there is no room for files. drop_push: a push ends the connection half way, once.
+    """
+
+    unauthorised: bool = False
+    drop_at: str = ""
+    returns: bool = False
+    kill: str = ""
+    instead: tuple[str, str] = ("", "")
+    hang: str = ""
+    full: bool = False
+    drop_push: bool = False
+
+
+@dataclass
+class Phone:
+    """The phone's folder on this machine, what its commands print, and what happened: `commands` that were run, `pushed` paths."""
+
+    folder: Path
+    faults: Faults = field(default_factory=Faults)
+    commands: list[str] = field(default_factory=list)
+    pushed: list[str] = field(default_factory=list)
+    port: int = 0
+
+    def __post_init__(self) -> None:
+        self._connections: list[_Connection] = []
+        self._listener: socket.socket | None = None
+        for part in MAPPED:
+            (self.folder / part[1:]).mkdir(parents=True, exist_ok=True)
+        for name in ("getprop", "dumpsys", "settings"):
+            script = self.folder / "bin" / name
+            script.parent.mkdir(exist_ok=True)
+            said = self.folder / "says"
+            script.write_text(f'#!/bin/sh\nfile="{said}/{name}${{1:+-$1}}${{3:+-$3}}"\nexec cat "$file"\n')
+            script.chmod(0o755)
+        (self.folder / "says").mkdir(exist_ok=True)
+
+    @property
+    def serial(self) -> str:
+        """By which adb knows it."""
+        return f"127.0.0.1:{self.port}"
+
+    def says(self, command: str, text: str) -> None:
+        """Let a command such as `dumpsys battery` print a text."""
+        (self.folder / "says" / "-".join(command.split())).write_text(text)
+
+    def here(self, remote: str) -> Path:
+        """Return where a file of the phone lies on this machine."""
+        return Path(self.mapped(remote))
+
+    def mapped(self, text: str) -> str:
+        for part in MAPPED:
+            text = text.replace(part, f"{self.folder}{part}")
+        return text
+
+    def start(self) -> None:
+        """Listen, on the same port as before if there was one."""
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", self.port))
+        listener.listen()
+        self.port, self._listener = listener.getsockname()[1], listener
+        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+
+    def vanish(self) -> None:
+        """Drop out, as when the cable is pulled: running commands end."""
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
+        self.drop()
+
+    def drop(self) -> None:
+        """End the connections, and stay in reach."""
+        connections, self._connections = self._connections, []
+        for connection in connections:
+            connection.end()
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                peer, _ = listener.accept()
+            except OSError:
+                return
+            connection = _Connection(self, peer)
+            self._connections.append(connection)
+            threading.Thread(target=connection.serve, daemon=True).start()
+
+
+class _Connection:
+    """One connection of the adb server, with its streams."""
+
+    def __init__(self, phone: Phone, peer: socket.socket) -> None:
+        self.phone, self.peer = phone, peer
+        self.streams: dict[int, _Stream] = {}
+        self.lock = threading.Lock()
+        self.children: list[subprocess.Popen[bytes]] = []
+
+    def serve(self) -> None:
+        with contextlib.suppress(OSError, ConnectionError):
+            while True:
+                word, first, second, size, _, _ = struct.unpack("<4s5I", self._exactly(24))
+                self._handle(word, first, second, self._exactly(size))
+        self.end()
+
+    def send(self, word: bytes, first: int, second: int, data: bytes = b"") -> None:
+        magic = int.from_bytes(word, "little") ^ 0xFFFFFFFF
+        with self.lock, contextlib.suppress(OSError):
+            self.peer.sendall(
+                struct.pack("<4s5I", word, first, second, len(data), sum(data) & 0xFFFFFFFF, magic) + data
+            )
+
+    def end(self) -> None:
+        with contextlib.suppress(OSError):
+            self.peer.shutdown(socket.SHUT_RDWR)
+        self.peer.close()
+        for stream in list(self.streams.values()):
+            stream.incoming.put(None)
+            stream.ready.set()
+        for child in self.children:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+
+    def _handle(self, word: bytes, first: int, second: int, data: bytes) -> None:
+        if word == b"CNXN":
+            if self.phone.faults.unauthorised:
+                self.send(b"AUTH", 1, 0, bytes(20))
+            else:
+                self.send(
+                    b"CNXN", VERSION, MOST, b"device::ro.product.name=test;features=shell_v2,cmd,fixed_push_mkdir"
+                )
+        elif word == b"AUTH":
+            self.send(b"AUTH", 1, 0, bytes(20))
+        elif word == b"OPEN":
+            stream = self.streams[first] = _Stream(self, first)
+            self.send(b"OKAY", first, first)
+            threading.Thread(target=stream.run, args=(data.rstrip(b"\0").decode(),), daemon=True).start()
+        elif word == b"WRTE" and first in self.streams:
+            self.streams[first].incoming.put(data)
+            self.send(b"OKAY", first, first)
+        elif word == b"OKAY" and first in self.streams:
+            self.streams[first].ready.set()
+        elif word == b"CLSE":
+            stream = self.streams.pop(first, None)
+            if stream is not None:
+                stream.incoming.put(None)
+                stream.ready.set()
+                self.send(b"CLSE", first, first)
+
+    def _exactly(self, count: int) -> bytes:
+        data = b""
+        while len(data) < count:
+            more = self.peer.recv(count - len(data))
+            if not more:
+                raise ConnectionError
+            data += more
+        return data
+
+
+class _Stream:
+    """One service that the client opened. Our number of it is the client's own."""
+
+    def __init__(self, connection: _Connection, number: int) -> None:
+        self.connection, self.number = connection, number
+        self.incoming: queue.Queue[bytes | None] = queue.Queue()
+        self.ready = threading.Event()
+        self.lock = threading.Lock()
+        self.rest = b""
+
+    def run(self, service: str) -> None:
+        with contextlib.suppress(ConnectionError, OSError):
+            if service.startswith("shell,v2"):
+                self._shell(service.partition(":")[2])
+            elif service.startswith("sync:"):
+                self._sync()
+        if self.connection.streams.pop(self.number, None) is not None:
+            self.connection.send(b"CLSE", self.number, self.number)
+
+    def write(self, data: bytes) -> None:
+        """Send data in pieces, each after the client has taken the one before."""
+        with self.lock:
+            for start in range(0, len(data), MOST):
+                self.ready.clear()
+                self.connection.send(b"WRTE", self.number, self.number, data[start : start + MOST])
+                self.ready.wait()
+
+    def exactly(self, count: int) -> bytes:
+        while len(self.rest) < count:
+            more = self.incoming.get()
+            if more is None:
+                raise ConnectionError
+            self.rest += more
+        data, self.rest = self.rest[:count], self.rest[count:]
+        return data
+
+    def _packet(self, kind: int, data: bytes) -> None:
+        self.write(struct.pack("<BI", kind, len(data)) + data)
+
+    def _shell(self, command: str) -> None:
+        phone, faults = self.connection.phone, self.connection.phone.faults
+        phone.commands.append(command)
+        if faults.drop_at and re.search(faults.drop_at, command):
+            faults.drop_at = ""
+            phone.vanish()
+            if faults.returns:
+                phone.start()
+            return
+        if faults.hang and re.search(faults.hang, command):
+            while self.incoming.get() is not None:
+                pass
+            return
+        pattern, text = faults.instead
+        if pattern and re.search(pattern, command):
+            end = command.rpartition("; echo ")[2] if "; echo " in command else ""
+            self._packet(STDOUT, (text + (end.replace("$?", "0") + "\n" if end else "")).encode())
+            self._packet(EXIT, b"\0")
+            return
+        kill = "kill -9 $$; " if faults.kill and re.search(faults.kill, command) else ""
+        environment = {**os.environ, "PATH": f"{phone.folder}/bin:{os.environ['PATH']}"}
+        child = subprocess.Popen(
+            ["/bin/sh", "-c", kill + phone.mapped(command)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            cwd=phone.folder,
+            start_new_session=True,
+        )
+        self.connection.children.append(child)
+        pumps = [
+            threading.Thread(target=self._pump, args=(pipe, kind), daemon=True)
+            for pipe, kind in ((child.stdout, STDOUT), (child.stderr, STDERR))
+        ]
+        for pump in pumps:
+            pump.start()
+        threading.Thread(target=self._feed, args=(child,), daemon=True).start()
+        for pump in pumps:
+            pump.join()
+        code = child.wait()
+        for pipe in (child.stdout, child.stderr):
+            if pipe is not None:
+                pipe.close()
+        self._packet(EXIT, bytes([code if code >= 0 else 128 - code]))
+
+    def _pump(self, pipe: object, kind: int) -> None:
+        with contextlib.suppress(ConnectionError, OSError, ValueError):
+            while data := os.read(pipe.fileno(), 65536):  # type: ignore[attr-defined]
+                self._packet(kind, data)
+
+    def _feed(self, child: subprocess.Popen[bytes]) -> None:
+        """Pass the client's input on; its end, or the stream's, ends the command's input."""
+        assert child.stdin is not None
+        with contextlib.suppress(ConnectionError, OSError):
+            while True:
+                kind, size = struct.unpack("<BI", self.exactly(5))
+                data = self.exactly(size)
+                if kind == CLOSE_STDIN:
+                    break
+                if kind == STDIN:
+                    child.stdin.write(data)
+                    child.stdin.flush()
+        with contextlib.suppress(OSError):
+            child.stdin.close()
+
+    def _sync(self) -> None:
+        phone = self.connection.phone
+        while True:
+            word, size = struct.unpack("<4sI", self.exactly(8))
+            name = self.exactly(size).decode()
+            if word == b"QUIT":
+                return
+            if word == b"STAT":
+                path = phone.here(name)
+                found = path.stat() if path.exists() else None
+                facts = (found.st_mode, found.st_size, int(found.st_mtime)) if found else (0, 0, 0)
+                self.write(struct.pack("<4s3I", b"STAT", *facts))
+            elif word == b"SEND":
+                self._receive(name.rpartition(",")[0])
+            elif word == b"RECV":
+                data = phone.here(name).read_bytes()
+                for start in range(0, len(data), 65536):
+                    piece = data[start : start + 65536]
+                    self.write(struct.pack("<4sI", b"DATA", len(piece)) + piece)
+                self.write(struct.pack("<4sI", b"DONE", 0))
+
+    def _receive(self, remote: str) -> None:
+        phone, faults, data = self.connection.phone, self.connection.phone.faults, b""
+        phone.pushed.append(remote)
+        path = phone.here(remote)
+        while True:
+            word, size = struct.unpack("<4sI", self.exactly(8))
+            if word == b"DONE":
+                break
+            data += self.exactly(size)
+            if faults.drop_push:
+                faults.drop_push = False
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data[: len(data) // 2])
+                phone.drop()
+                return
+        if faults.full:
+            why = b"couldn't create file: No space left on device"
+            self.write(struct.pack("<4sI", b"FAIL", len(why)) + why)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        self.write(struct.pack("<4sI", b"OKAY", 0))

@@ -1,0 +1,185 @@
+"""The real adb client against the test adbd: what it lists, runs and copies, and every way in which that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from adbd import Phone
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from donna_hw.android.adb import Adb, CommandFailed, PhoneFull, PhoneGone, chosen, find_adb
+from donna_hw.errors import BadSetting, Unavailable
+
+TMP = "/data/local/tmp"
+
+
+def test_phones_are_listed_with_their_state(adb: Adb, plug_in: Callable[..., Phone]) -> None:
+    assert adb.devices() == []
+    phones = [plug_in("one"), plug_in("two")]
+    assert {found.serial: found.state for found in adb.devices()} == {phone.serial: "device" for phone in phones}
+
+
+def test_a_commands_output_is_what_it_printed(client: Adb) -> None:
+    assert client.shell("printf", r"a\nb") == "a\nb"
+    assert client.shell("true") == ""
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), min_size=1, max_size=3))
+def test_arguments_reach_the_phone_as_they_are(client: Adb, words: list[str]) -> None:
+    assert client.shell("printf", "%s|", *words) == "".join(f"{word}|" for word in words)
+
+
+@pytest.mark.parametrize(
+    "nasty", ["$(touch /data/local/tmp/x)", "`touch x`", "; touch x", "'\"; touch x; '", "&& touch x", "a\nb", ""]
+)
+def test_no_argument_becomes_a_command(client: Adb, phone: Phone, nasty: str) -> None:
+    before = sorted(phone.folder.rglob("*"))
+    assert client.shell("printf", "%s", nasty) == phone.mapped(nasty)
+    assert sorted(phone.folder.rglob("*")) == before
+
+
+def test_a_command_that_fails_tells_its_exit_code_and_its_last_words(client: Adb) -> None:
+    with pytest.raises(CommandFailed, match="exit code 3, its last words: it broke"):
+        client.shell("sh", "-c", "echo it broke >&2; exit 3")
+
+
+@pytest.mark.parametrize("size", [0, 1, 65535, 65536, 65537, 3_000_000])
+def test_files_come_back_as_they_went(client: Adb, phone: Phone, tmp_path: Path, size: int) -> None:
+    data = np.random.default_rng(size).bytes(size)
+    there, back = tmp_path / "there", tmp_path / "back"
+    there.write_bytes(data)
+    client.push(there, f"{TMP}/file")
+    assert phone.here(f"{TMP}/file").read_bytes() == data
+    client.pull(f"{TMP}/file", back)
+    assert back.read_bytes() == data
+
+
+def test_an_opened_command_is_talked_to_until_its_input_ends(client: Adb) -> None:
+    process = client.open("sh", "-c", "while read line; do echo got $line; done; echo end")
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    for word in (b"one\n", b"two\n"):
+        process.stdin.write(word)
+        process.stdin.flush()
+        assert process.stdout.readline() == b"got " + word
+    process.stdin.close()
+    assert process.stdout.read() == b"end\n"
+    assert process.wait(30) == 0
+    process.stdout.close()
+    process.stderr.close()
+
+
+def test_the_one_phone_that_is_there_is_chosen(adb: Adb, phone: Phone) -> None:
+    assert chosen(adb).serial == phone.serial
+    assert chosen(replace(adb, serial=phone.serial)).serial == phone.serial
+
+
+def test_no_phone_is_said_with_what_to_do(adb: Adb) -> None:
+    with pytest.raises(PhoneGone, match="plugged in, with USB debugging on"):
+        chosen(adb)
+
+
+def test_several_phones_are_named_when_none_is_chosen(adb: Adb, plug_in: Callable[..., Phone]) -> None:
+    one, two = plug_in("one"), plug_in("two")
+    for use in (lambda: chosen(adb), lambda: adb.shell("true")):
+        with pytest.raises(Unavailable, match="one of several phones must be named") as error:
+            use()
+        assert error.value.known == tuple(sorted((one.serial, two.serial)))
+    assert chosen(replace(adb, serial=two.serial)).shell("true") == ""
+
+
+def test_an_unknown_serial_is_refused_with_the_known_ones(adb: Adb, phone: Phone) -> None:
+    with pytest.raises(PhoneGone, match="option serial") as error:
+        chosen(replace(adb, serial="R58M12ABCDE"))
+    assert error.value.known == (phone.serial,)
+
+
+def test_a_phone_that_has_not_allowed_it_is_said_to_be_unauthorised(adb: Adb, plug_in: Callable[..., Phone]) -> None:
+    phone = plug_in(connect=False)
+    phone.faults.unauthorised = True
+    one = replace(adb, serial=phone.serial)
+    with pytest.raises(Unavailable, match="must allow this computer"):
+        chosen(one)
+    with pytest.raises(Unavailable, match="must allow this computer"):
+        one.shell("true")
+
+
+def test_a_phone_that_drops_out_while_it_works_is_gone_and_comes_back(client: Adb, phone: Phone) -> None:
+    phone.faults.drop_at = "printf"
+    with pytest.raises(PhoneGone):
+        client.shell("printf", "x")
+    with pytest.raises(PhoneGone):
+        client.shell("printf", "x")
+    phone.start()
+    client.returned(60.0)
+    assert client.shell("printf", "x") == "x"
+
+
+def test_a_phone_that_does_not_come_back_is_waited_for_so_long_and_no_longer(client: Adb, phone: Phone) -> None:
+    phone.vanish()
+    with pytest.raises(PhoneGone, match=r"must answer again within 0\.1 s"):
+        client.returned(0.1)
+
+
+def test_a_call_that_is_never_answered_ends_with_its_time_limit(client: Adb, phone: Phone) -> None:
+    phone.faults.hang = "printf"
+    with pytest.raises(PhoneGone, match=r"must answer within 0\.5 s"):
+        client.shell("printf", "x", timeout_s=0.5)
+
+
+def test_a_full_phone_is_said_to_be_full(client: Adb, phone: Phone, tmp_path: Path) -> None:
+    phone.faults.full = True
+    (tmp_path / "file").write_bytes(b"x")
+    with pytest.raises(PhoneFull, match="No space left"):
+        client.push(tmp_path / "file", f"{TMP}/file")
+
+
+def test_a_push_that_is_cut_off_is_no_success(client: Adb, phone: Phone, tmp_path: Path) -> None:
+    phone.faults.drop_push = True
+    (tmp_path / "file").write_bytes(bytes(100_000))
+    with pytest.raises(Unavailable):
+        client.push(tmp_path / "file", f"{TMP}/file")
+
+
+@pytest.mark.parametrize("serial", ["-e", "--help", "a b", "x\ny"])
+def test_a_serial_that_could_be_an_option_is_refused(serial: str) -> None:
+    with pytest.raises(BadSetting, match="serial"):
+        Adb("adb", serial)
+
+
+@pytest.mark.parametrize("serial", ["$(touch)", ";touch", "`touch`"])
+def test_a_serial_is_no_command(adb: Adb, phone: Phone, serial: str) -> None:
+    with pytest.raises(PhoneGone):
+        replace(adb, serial=serial).shell("true")
+    assert phone.commands == []
+
+
+def test_without_a_client_the_cure_is_to_install_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("ADB", "ANDROID_HOME", "ANDROID_SDK_ROOT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("donna_hw.android.adb.find_spec", lambda name: None)
+    with pytest.raises(Unavailable, match=r"pip install 'donna-hw\[android\]'"):
+        find_adb()
+    with pytest.raises(Unavailable, match="option adb must name"):
+        find_adb(str(tmp_path / "adb"))
+    with pytest.raises(Unavailable, match="the adb client must run"):
+        Adb(str(tmp_path / "adb")).devices()
+
+
+def test_the_sdks_client_is_found_before_the_packages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    program = tmp_path / "sdk/platform-tools/adb"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.delenv("ADB")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("ANDROID_HOME", str(tmp_path / "sdk"))
+    assert find_adb() == str(program)

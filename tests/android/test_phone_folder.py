@@ -1,0 +1,88 @@
+"""Files on the phone: programs are pushed once and never half, and nothing outside one folder is touched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from adbd import Phone
+
+from donna_hw.android.adb import Adb, PhoneFull
+from donna_hw.android.folder import ROOT, Folder, inside
+from donna_hw.errors import BadSetting, Unavailable
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    path = tmp_path / "a program"
+    path.write_text("#!/bin/sh\necho it runs\n")
+    return path
+
+
+def test_a_program_is_pushed_once_and_runs(client: Adb, phone: Phone, program: Path) -> None:
+    remote = Folder(client).keep(program, executable=True)
+    assert client.shell(remote) == "it runs\n"
+    assert Folder(client).keep(program, executable=True) == remote
+    assert len(phone.pushed) == 1
+
+
+def test_another_content_is_another_file(client: Adb, phone: Phone, program: Path) -> None:
+    first = Folder(client).keep(program)
+    program.write_text("other")
+    second = Folder(client).keep(program)
+    assert first != second
+    assert [phone.here(remote).read_text() for remote in (first, second)] == ["#!/bin/sh\necho it runs\n", "other"]
+
+
+def test_a_push_that_was_cut_off_is_never_taken_for_a_whole_one(client: Adb, phone: Phone, program: Path) -> None:
+    phone.faults.drop_push = True
+    with pytest.raises(Unavailable):
+        Folder(client).keep(program)
+    assert not list(phone.folder.rglob("a_program"))
+    client.returned(60.0)
+    remote = Folder(client).keep(program)
+    assert phone.here(remote).read_text() == program.read_text()
+
+
+def test_files_that_belong_together_share_a_folder_under_their_own_names(
+    client: Adb, phone: Phone, tmp_path: Path
+) -> None:
+    paths = [tmp_path / "libone.so", tmp_path / "libtwo.so"]
+    for path in paths:
+        path.write_text(path.name)
+    folder = Folder(client).keep_all(paths)
+    assert sorted(path.name for path in phone.here(folder).iterdir()) == ["libone.so", "libtwo.so"]
+
+
+def test_a_run_leaves_nothing_but_what_is_kept(client: Adb, phone: Phone, program: Path) -> None:
+    folder = Folder(client)
+    kept, model = folder.keep(program), folder.put(b"model", ".onnx")
+    assert phone.here(model).read_bytes() == b"model"
+    other = folder.put(b"other", ".onnx")
+    folder.remove(model)
+    assert not phone.here(model).exists()
+    assert phone.here(other).exists()
+    left = Folder(client).put(b"of a killed run", ".onnx")
+    folder.clean()
+    assert not phone.here(left).exists()
+    assert [path.name for path in phone.here(ROOT).iterdir()] == ["kept"]
+    assert phone.here(kept).exists()
+    folder.clean_all()
+    assert not phone.here(ROOT).exists()
+
+
+def test_a_full_phone_tells_how_much_room_it_has(client: Adb, phone: Phone) -> None:
+    phone.faults.full = True
+    with pytest.raises(PhoneFull, match=r"No space left on device.*; [\d.]+ MB are free of 0\.0 MB needed"):
+        Folder(client).put(b"model", ".onnx")
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/sdcard/x", "/data/local/tmp/x", ROOT, f"{ROOT}/../x", f"{ROOT}/a/../../x", "x", ""]
+)
+def test_nothing_outside_the_folder_is_touched(client: Adb, phone: Phone, path: str) -> None:
+    with pytest.raises(BadSetting, match="must lie below"):
+        inside(path)
+    with pytest.raises(BadSetting, match="must lie below"):
+        Folder(client).remove(path)
+    assert phone.commands == []

@@ -1,0 +1,33 @@
+"""The pauses of a table, foretold by closed form."""
+
+from __future__ import annotations
+
+from fakes import all_graphs, tiny_space
+
+from donna_hw.blocks.layers import Graph
+from donna_hw.measurement.protocol import PROTOCOLS
+from donna_hw.profiling.rest import rest_of
+from donna_hw.profiling.rows import parts_of
+from donna_hw.spaces import load_space
+
+PAPER = PROTOCOLS["paper_s20"]
+
+
+def test_the_papers_protocol_on_donnas_space_rests_a_minute_for_each_of_1920_blocks_and_the_fixed_parts() -> None:
+    parts = parts_of(load_space("donna"))
+    rest = rest_of([part.graph for part in parts], PAPER, 1)
+    assert rest.blocks == len(parts) == 1920 + 3
+    assert rest.alone_s == 60 * rest.blocks
+    assert "32.0 h" in rest.words or "32.1 h" in rest.words
+    assert rest.different < rest.blocks
+    assert rest.seconds == 60 * rest.different
+
+
+def test_equal_layers_are_visited_once_and_phones_share_the_visits() -> None:
+    graphs = all_graphs(tiny_space())
+    rest = rest_of([*graphs, *graphs, Graph((1, 2, 2), ())], PAPER, 3)
+    one = rest_of(graphs, PAPER, 1)
+    assert rest.blocks == 2 * len(graphs)
+    assert rest.different == one.different
+    assert rest.seconds == -(-one.different // 3) * 60
+    assert "each of 3 devices rests" in rest.words
