@@ -12,6 +12,7 @@ import click
 
 from donna_hw.cli import (
     baselines,
+    doctor,
     export,
     fitting,
     measuring,
@@ -35,7 +36,7 @@ def cli(debug: bool) -> None:
     """
 
 
-for _module in (measuring, phones, simulate, sustain, table, baselines, pipeline, search, export, study):
+for _module in (doctor, measuring, phones, simulate, sustain, table, baselines, pipeline, search, export, study):
     for _command in _module.COMMANDS:
         cli.add_command(_command)
 for _command in fitting.COMMANDS:
