@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from donna_hw.android.adb import Adb, CommandFailed
 
@@ -103,25 +103,32 @@ def look_at(adb: Adb) -> Phone:
     )
 
 
-def state_of(adb: Adb) -> State:
-    """Return the phone's state now; a question that it refuses is one unknown, a phone that is gone raises."""
-    battery = parse_fields(_asked(adb, "dumpsys", "battery"))
-    heat = _asked(adb, "dumpsys", "thermalservice")
-    power = _asked(adb, "dumpsys", "power")
-    temperatures = parse_temperatures(heat)
+def heat_of(adb: Adb) -> State:
+    """Return how warm the phone is now, and nothing else of its state: what is asked again and again costs two commands."""
+    return _heat(parse_fields(_asked(adb, "dumpsys", "battery")), _asked(adb, "dumpsys", "thermalservice"))
+
+
+def _heat(battery: Mapping[str, str], thermal: str) -> State:
+    temperatures = parse_temperatures(thermal)
     tenths = _number(battery.get("temperature"))
     if tenths is not None:
         temperatures.setdefault("battery", tenths / 10)
-    status = re.search(r"^Thermal Status: (\d+)", heat, re.MULTILINE)
+    status = re.search(r"^Thermal Status: (\d+)", thermal, re.MULTILINE)
+    return State(temperatures, int(status[1]) if status else None)
+
+
+def state_of(adb: Adb) -> State:
+    """Return the phone's state now; a question that it refuses is one unknown, a phone that is gone raises."""
+    battery = parse_fields(_asked(adb, "dumpsys", "battery"))
+    power = _asked(adb, "dumpsys", "power")
     level = _number(battery.get("level"))
     governors = _asked(adb, "sh", "-c", "cat /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor")
     powered = [value for name, value in battery.items() if name.endswith("powered")]
     saver = re.search(r"mBatterySaverEnabled=(true|false)|mSettingBatterySaverEnabled=(true|false)", power)
     awake = re.search(r"mWakefulness=(\w+)", power)
     airplane = _asked(adb, "settings", "get", "global", "airplane_mode_on").strip()
-    return State(
-        temperatures_c=temperatures,
-        thermal_status=int(status[1]) if status else None,
+    return replace(
+        _heat(battery, _asked(adb, "dumpsys", "thermalservice")),
         battery_percent=None if level is None else int(level),
         charging="true" in powered if powered else None,
         screen_on=awake[1] == "Awake" if awake else None,

@@ -14,7 +14,7 @@ from donna_hw.android.adb import Adb, PhoneGone, chosen, find_adb
 from donna_hw.android.cooling import Cooling
 from donna_hw.android.folder import Folder
 from donna_hw.android.native import NativeRunner
-from donna_hw.android.phone import Phone, State, look_at, state_of
+from donna_hw.android.phone import Phone, State, heat_of, look_at, state_of
 from donna_hw.android.settings import OPTIONS, Settings
 from donna_hw.backends.base import Availability, Description, Runner, TimingBackend
 from donna_hw.blocks.cells import ConvNormAct
@@ -164,7 +164,7 @@ class AndroidBackend(TimingBackend):
 
     def readings(self) -> Readings:
         """Return clock and temperature as the runner read them right after its runs, and Android's own word on heat."""
-        state = state_of(self.adb)
+        state = heat_of(self.adb)
         near = self._latest.readings if self._latest is not None else Readings()
         tired = ("still warm after cooling down",) if self._cooling is not None and self._cooling.gave_up else ()
         temperature_c = near.temperature_c if near.temperature_c is not None else self._temperature_c(state)
@@ -175,7 +175,7 @@ class AndroidBackend(TimingBackend):
         options = self.chosen
         if options.cool_down == "fixed":
             return super().cool_down_s(pause_s, waited_s)
-        start_c, now_c = self._temperature_c(self._state_at_start), self._temperature_c(state_of(self.adb))
+        start_c, now_c = self._temperature_c(self._state_at_start), self._temperature_c(heat_of(self.adb))
         if start_c is None or now_c is None:
             raise Unavailable(
                 f"the phone must tell the temperature of its {options.zone} to cool down by it",

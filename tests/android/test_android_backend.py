@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +12,10 @@ import numpy as np
 import onnxruntime
 import pytest
 from adbd import Phone
-from donna_hw.android.build import build_runner
 from fakes import tiny_space
 from printed import BATTERY, BENCHMARK, GETPROP, THERMAL
 
+from donna_hw.android.build import build_runner
 from donna_hw.android.files import runner_folder
 from donna_hw.android.folder import ROOT
 from donna_hw.backends.android import AndroidBackend
@@ -32,6 +33,7 @@ from donna_hw.workers.process import processes
 SPACE = tiny_space(kernels=(1, 3, 5, 7, 9, 11), reference=3)  # 2 stages of 12 blocks
 BLOCKS = 24
 FIXED = 2
+SMALL = tiny_space()  # 2 stages of 4 blocks
 ONCE = Protocol("once", rounds=1, warmup=0, samples=5, statistic="mean")
 PC = GETPROP.replace("arm64-v8a,armeabi-v7a,armeabi", "x86_64").replace("arm64-v8a", "x86_64")
 
@@ -108,9 +110,9 @@ def test_a_phone_that_drops_out_and_stays_away_loses_nothing_and_the_next_start_
 
 
 def test_a_phone_that_drops_out_and_comes_back_is_gone_on_with(phone: Phone, tmp_path: Path) -> None:
-    phone.faults.drop_at, phone.faults.returns = r"/12\.onnx ", True
-    table = profile_space(SPACE, device(phone, wait_s=60.0), tmp_path, ONCE, workers=here)
-    assert len(table.frame) == BLOCKS + FIXED
+    phone.faults.drop_at, phone.faults.returns = r"/5\.onnx ", True
+    table = profile_space(SMALL, device(phone, wait_s=60.0), tmp_path, ONCE, workers=here)
+    assert len(table.frame) == 8 + FIXED
     assert not phone.faults.drop_at, "it did drop out"
     assert set(visits(table).values()) == {1}
 
@@ -123,18 +125,18 @@ def test_two_phones_share_the_blocks(phone: Phone, plug_in: Callable[..., Phone]
     # devices of a pool must be alike: on a busy machine two fakes of one phone need not be
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("donna_hw.profiling.profile.refuse_unlike", lambda crew, sentinel: None)
-        table = profile_space(SPACE, replace(one, file=pool), tmp_path, ONCE, workers=here)
+        table = profile_space(SMALL, replace(one, file=pool), tmp_path, ONCE, workers=here)
     records = SamplesJournal(table.path.with_suffix(".samples.csv")).read().values()
     assert {visit.device for record in records for visit in record.visits} == {"a_phone.0", "a_phone.1"}
-    assert len(table.frame) == BLOCKS + FIXED
+    assert len(table.frame) == 8 + FIXED
 
 
 def test_a_table_of_one_chip_refuses_the_other(phone: Phone, tmp_path: Path) -> None:
-    profile_space(SPACE, device(phone), tmp_path, ONCE, workers=here)
+    profile_space(SMALL, device(phone), tmp_path, ONCE, workers=here)
     exynos = PC.replace("SM8250", "Exynos 990").replace("kona", "universal9830")
     phone.says("getprop", exynos)
     with pytest.raises(BadTable, match="chip = 'Snapdragon 865'"):
-        profile_space(SPACE, device(phone), tmp_path, ONCE, workers=here)
+        profile_space(SMALL, device(phone), tmp_path, ONCE, workers=here)
     with pytest.raises(Unavailable, match="must be a 'Snapdragon 865'"):
         device(phone, match="Snapdragon 865").backend()
 
@@ -142,13 +144,13 @@ def test_a_table_of_one_chip_refuses_the_other(phone: Phone, tmp_path: Path) -> 
 def test_a_phone_too_hot_is_not_started_with(phone: Phone, tmp_path: Path) -> None:
     phone.says("dumpsys battery", BATTERY.replace("temperature: 287", "temperature: 431"))
     with pytest.raises(Unavailable, match=r"cooler than 40 C at its battery to start; found '43\.1 C'"):
-        profile_space(SPACE, device(phone), tmp_path, ONCE, workers=here)
+        profile_space(SMALL, device(phone), tmp_path, ONCE, workers=here)
     assert not list(tmp_path.rglob("*.csv"))
 
 
 def test_throttling_by_androids_own_word_marks_every_row(phone: Phone, tmp_path: Path) -> None:
     phone.says("dumpsys thermalservice", THERMAL.replace("Thermal Status: 0", "Thermal Status: 2"))
-    table = profile_space(SPACE, device(phone), tmp_path, ONCE, workers=here)
+    table = profile_space(SMALL, device(phone), tmp_path, ONCE, workers=here)
     assert set(table.frame["verdict"]) == {"throttled"}
     assert table.frame["evidence"].str.contains("thermal status moderate").all()
 
@@ -186,14 +188,14 @@ def test_a_runner_that_says_something_else_is_refused_in_its_own_words(phone: Ph
     backend = device(phone).backend()
     assert isinstance(backend, AndroidBackend)
     phone.faults.instead = ("donna_runner", instead)
-    with pytest.raises(DonnaError, match=says):
-        backend.prepare(example_graphs()[0]).samples(3)
+    with pytest.raises(DonnaError, match=says), closing(backend.prepare(example_graphs()[0])) as runner:
+        runner.samples(3)
 
 
 def test_a_runner_that_the_phone_kills_fails_its_block_and_no_other(phone: Phone, tmp_path: Path) -> None:
-    phone.faults.kill = r"/7\.onnx "
-    table = profile_space(SPACE, device(phone), tmp_path, ONCE, workers=here)
-    assert len(table.frame) == BLOCKS + FIXED, "its second try has another name"
+    phone.faults.kill = r"/4\.onnx "
+    table = profile_space(SMALL, device(phone), tmp_path, ONCE, workers=here)
+    assert len(table.frame) == 8 + FIXED, "its second try has another name"
     phone.faults.kill = r"donna_runner"
     with pytest.raises(DonnaError, match="perhaps for want of memory"):
         device(phone).backend()
@@ -202,7 +204,7 @@ def test_a_runner_that_the_phone_kills_fails_its_block_and_no_other(phone: Phone
 def test_a_phone_without_room_is_said_to_be_full(phone: Phone, tmp_path: Path) -> None:
     phone.faults.full = True
     with pytest.raises(Unavailable, match="must have room"):
-        profile_space(SPACE, device(phone), tmp_path, ONCE, workers=here)
+        profile_space(SMALL, device(phone), tmp_path, ONCE, workers=here)
 
 
 def test_a_program_for_another_abi_is_refused_and_never_pushed(phone: Phone) -> None:
@@ -230,7 +232,7 @@ def test_googles_tool_gives_a_mean_to_the_papers_protocol_and_nothing_to_one_of_
     phone.faults.instead = ("--graph=", BENCHMARK)
     rested = replace(PROTOCOLS["paper_s20"], cool_down_s=0.0)
     pixel = device(phone, runner="tflite", delegate="gpu")
-    table = profile_space(SPACE, pixel, tmp_path, rested, workers=here)
+    table = profile_space(SMALL, pixel, tmp_path, rested, workers=here)
     assert table.frame["mean_s"].to_numpy() == pytest.approx(0.115246)
     assert (table.frame["samples"] == 30).all()
     assert (table.frame["method"] == "summarised").all()
@@ -239,14 +241,14 @@ def test_googles_tool_gives_a_mean_to_the_papers_protocol_and_nothing_to_one_of_
     again = LatencyTable.read(table.path)
     assert np.array_equal(again.frame["mean_s"], table.frame["mean_s"])
     with pytest.raises(BadSetting, match="found 'trusted, of the median'; known: mean"):
-        profile_space(SPACE, pixel, tmp_path, PROTOCOLS["trusted"], workers=here)
+        profile_space(SMALL, pixel, tmp_path, PROTOCOLS["trusted"], workers=here)
 
 
 def test_hints_and_pauses_are_told_before_the_start(
     phone: Phone, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     protocol = replace(ONCE, cool_down_s=0.001)
-    profile_space(SPACE, device(phone), tmp_path, protocol, effort=Effort(), workers=here)
+    profile_space(SMALL, device(phone), tmp_path, protocol, effort=Effort(), workers=here)
     said = capsys.readouterr().err
     assert "a_phone.0: its screen is on" in said
-    assert "26 blocks, 26 of them with layers of their own: one device rests" in said
+    assert "10 blocks, 10 of them with layers of their own: one device rests" in said
