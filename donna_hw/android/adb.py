@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import IO
 
 from donna_hw.errors import BadSetting, DonnaError, Unavailable
 
@@ -91,14 +92,17 @@ class Adb:
             )
         return printed
 
-    def open(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start a command on the phone with pipes to its standard input, output and error; its end is the caller's to watch."""
+    def open(self, *arguments: str, errors: IO[bytes] | int = subprocess.PIPE) -> subprocess.Popen[bytes]:
+        """Start a command on the phone with pipes to its standard input and output; its end is the caller's to watch.
+
+        errors: where its standard error goes; a pipe that nobody reads would stop a library that says much.
+        """
         try:
             return subprocess.Popen(
                 [*self._command, "shell", "-T", _quoted(arguments)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                stderr=errors,
             )
         except OSError as error:
             raise _no_client(self.executable, error) from None

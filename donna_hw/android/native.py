@@ -7,6 +7,7 @@ import json
 import os
 import select
 import subprocess
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,7 +42,8 @@ class NativeRunner(Runner):
         self._run_s = run_s
         self._what = f"the runner on {adb.serial or 'the phone'}"
         self._rest = b""
-        self._process: subprocess.Popen[bytes] = adb.open(*command)
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  read when the process has ended
+        self._process: subprocess.Popen[bytes] = adb.open(*command, errors=self._said)
         self.readings = Readings()
         try:
             said = self._answer(start_s)
@@ -85,9 +87,9 @@ class NativeRunner(Runner):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        for pipe in (process.stdout, process.stderr):
-            if pipe is not None:
-                pipe.close()
+        if process.stdout is not None:
+            process.stdout.close()
+        self._said.close()
 
     def _answer(self, patience_s: float) -> dict[str, Any]:
         line = self._line(patience_s)
@@ -102,7 +104,7 @@ class NativeRunner(Runner):
                 cure="is it ours, and of this version? donna-hw build-runner",
             )
         if "error" in said:
-            raise Unavailable(f"{self._what} must run the block", found=_short(str(said["error"])))
+            raise Unavailable(f"{self._what} must run the block", found=_short(f"{said['error']} {self._last_words()}"))
         return said
 
     def _line(self, patience_s: float) -> str:
@@ -121,6 +123,12 @@ class NativeRunner(Runner):
         line, _, self._rest = self._rest.partition(b"\n")
         return line.decode(errors="replace").strip()
 
+    def _last_words(self) -> str:
+        """Return the last line that the process or its library said."""
+        self._said.seek(0)
+        last = (self._rest + b"\n" + self._said.read()).decode(errors="replace").strip().splitlines()
+        return _short(last[-1]) if last else ""
+
     def _ended(self) -> Exception:
         """Return the error of a process that ended by itself: with what it said last, and its exit code."""
         try:
@@ -128,9 +136,7 @@ class NativeRunner(Runner):
         except subprocess.TimeoutExpired:
             self._process.kill()
             code = self._process.wait()
-        said = self._process.stderr.read() if self._process.stderr is not None else b""
-        last = (self._rest + b"\n" + said).decode(errors="replace").strip().splitlines()
-        words = _short(last[-1]) if last else "nothing"
+        words = self._last_words() or "nothing"
         killed = " (killed: perhaps for want of memory)" if code in (137, -9) else ""
         return PhoneGone(
             f"{self._what} must go on until it is told to end",

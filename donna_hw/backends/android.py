@@ -197,8 +197,9 @@ class AndroidBackend(TimingBackend):
     @cached_property
     def _runtime(self) -> str:
         """Runtime and version: the runner's own word on a first block, which shows that the phone runs any at all."""
-        if self.chosen.runner == "tflite":
-            return f"benchmark_model {hashlib.sha256(self._tool_path.read_bytes()).hexdigest()[:8]}"
+        options = self.chosen
+        if options.runner == "tflite":
+            return f"benchmark_model {_digest(self._tool_path)}"
         runner = self.prepare(lower(ConvNormAct(4, kernel=3), (3, 8, 8)))
         try:
             assert self._latest is not None  # noqa: S101  just prepared
@@ -206,7 +207,13 @@ class AndroidBackend(TimingBackend):
             runner.samples(1)
         finally:
             runner.close()
+        if options.runner == "litert":  # it tells no version: what it is made of stands for one
+            return f"litert {_digest(self._library)}"
         return f"{ready.engine} {ready.version}"
+
+    @cached_property
+    def _library(self) -> Path:
+        return files.named(self.chosen.library, files.LIBRARIES[self.chosen.runner], self.phone.abis, OWN_LIBRARY)
 
     @cached_property
     def _tool_path(self) -> Path:
@@ -235,8 +242,7 @@ class AndroidBackend(TimingBackend):
     def _native(self, model: str) -> NativeRunner:
         options, abis = self.chosen, self.phone.abis
         program = self.folder.keep(files.named(options.runner_path, "donna_runner", abis, BUILD), executable=True)
-        name = files.LIBRARIES[options.runner]
-        library = files.named(options.library, name, abis, OWN_LIBRARY)
+        library = self._library
         folder = self.folder.keep_all(files.beside(library, options.runner))
         zone = ["--zone", options.zone] if options.zone.startswith("/") else []
         command = [
@@ -249,6 +255,10 @@ class AndroidBackend(TimingBackend):
         if options.warmup_runs:
             runner.samples(options.warmup_runs)
         return runner
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:8]
 
 
 class _Cleaned(Runner):

@@ -42,7 +42,7 @@ def to_onnx(graph: Graph, batch: int = 1, weights: Weights | None = None, seed: 
         plain = target if layer.activation == "none" else f"{layer.name}.linear"
         nodes.append(_main_node(layer, plain))
         if layer.weight_shape:
-            weight, bias = folded(layer, weights) if weights is not None else _random(layer, rng, _normal_pool(seed))
+            weight, bias = folded(layer, weights) if weights is not None else drawn(layer, rng, normal_pool(seed))
             _add_tensor(body, f"{layer.name}.weight", weight)
             _add_tensor(body, f"{layer.name}.bias", bias)
         nodes += _activation_nodes(layer, plain, target)
@@ -73,12 +73,13 @@ _NORM_KEYS = ("weight", "bias", "running_mean", "running_var")
 
 
 @cache
-def _normal_pool(seed: int) -> np.ndarray:
+def normal_pool(seed: int) -> np.ndarray:
+    """Return the normal numbers that random weights are slices of."""
     pool = np.random.default_rng(seed).standard_normal(POOL_SIZE, dtype=np.float32)
     return np.concatenate([pool, pool])  # twice, so that a slice may begin anywhere
 
 
-def _random(layer: Layer, rng: np.random.Generator, pool: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def drawn(layer: Layer, rng: np.random.Generator, pool: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return normal weights, of variance 2 / fan-in, from a random place of the pool on, and no bias."""
     shape = layer.weight_shape
     start = int(rng.integers(POOL_SIZE))

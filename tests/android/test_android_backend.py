@@ -93,6 +93,18 @@ def test_a_table_is_filled_over_adb_from_end_to_end(phone: Phone, tmp_path: Path
     assert len(once) == len(set(once)), "programs and libraries are pushed once"
 
 
+def test_litert_fills_a_table_too(phone: Phone, tmp_path: Path) -> None:
+    import ai_edge_litert
+
+    shutil.copy(Path(str(ai_edge_litert.__path__[0])) / "libLiteRt.so", runner_folder("x86_64"))
+    table = profile_space(SMALL, device(phone, runner="litert"), tmp_path, ONCE, workers=here)
+    assert len(table.frame) == 8 + FIXED
+    assert str(table.info.identity["runtime"]).startswith("litert ")
+    assert sum(".tflite" in path for path in phone.pushed) >= 8 + FIXED
+    with pytest.raises(DonnaError, match="compile the model for the delegate"):
+        device(phone, runner="litert", delegate="gpu").backend()
+
+
 def test_a_phone_that_drops_out_and_stays_away_loses_nothing_and_the_next_start_goes_on(
     phone: Phone, tmp_path: Path
 ) -> None:
@@ -180,7 +192,7 @@ def test_a_zone_that_the_phone_does_not_tell_is_refused(phone: Phone) -> None:
             "must go on until it is told to end",
         ),
         ('{"donna_runner":9}\n', "must speak version 1"),
-        ('{"error":"no such model"}\n', "must run the block; found 'no such model'"),
+        ('{"error":"no such model"}\n', "must run the block; found 'no such model"),
         ("[0.0]\n", "must answer in JSON"),
     ],
 )

@@ -1,0 +1,143 @@
+"""TensorFlow Lite files compute what torch does, by the LiteRT interpreter: every operator, every padding, every shipped space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import onnxruntime
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from donna_hw.blocks.cells import InvertedResidual
+from donna_hw.blocks.layers import ACTIVATIONS, Draft, Graph, Shape, lower
+from donna_hw.blocks.onnx_model import to_onnx
+from donna_hw.blocks.tflite_check import check_tflite, run_tflite
+from donna_hw.blocks.tflite_model import to_tflite
+from donna_hw.errors import BadSetting
+from donna_hw.spaces import load_space
+from donna_hw.testing import example_graphs
+
+
+def drawn(shape: Shape, *steps: Callable[[Draft, str], str]) -> Graph:
+    draft, x = Draft(shape), "input"
+    for step in steps:
+        x = step(draft, x)
+    return Graph(shape, tuple(draft.layers))
+
+
+def conv(draft: Draft, x: str, **settings: int | str) -> str:
+    return draft.conv(x, int(settings.pop("channels", 6)), name=f"conv{len(draft.layers)}", **settings)  # type: ignore[arg-type]
+
+
+def operators(model: bytes) -> list[int]:
+    file = schema.Model.GetRootAs(model, 0)
+    graph = file.Subgraphs(0)
+    return [file.OperatorCodes(graph.Operators(i).OpcodeIndex()).BuiltinCode() for i in range(graph.OperatorsLength())]
+
+
+@pytest.mark.parametrize("size", [4, 5, 7, 8])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("kernel", [1, 3, 5, 7])
+def test_a_convolution_sees_the_same_window_whatever_the_padding(kernel: int, stride: int, size: int) -> None:
+    for groups in (1, 2, 4):
+        check_tflite(
+            drawn((4, size, size + 1), partial(conv, channels=8, kernel=kernel, stride=stride, groups=groups)), 2
+        )
+
+
+@pytest.mark.parametrize("size", [4, 5, 8])
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 2), (5, 3)])
+def test_padding_is_never_the_largest_of_a_pool(kernel: int, stride: int, size: int) -> None:
+    graph = drawn((3, size, size), lambda draft, x: draft.max_pool(x, kernel=kernel, stride=stride, name="pool"))
+    check_tflite(graph)
+    below = -np.ones((1, 3, size, size), np.float32)
+    assert (run_tflite(to_tflite(graph), below) == -1).all()
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_activation_of_every_layer_that_has_one(activation: str) -> None:
+    check_tflite(drawn((4, 6, 6), partial(conv, activation=activation)), 3)
+    check_tflite(drawn((5,), lambda draft, x: draft.linear(x, 7, activation=activation, name="linear")), 3)
+    check_tflite(
+        drawn((4, 6, 6), lambda draft, x: draft.add(x, conv(draft, x, channels=4), activation=activation, name="sum"))
+    )
+
+
+def test_a_classifier_of_a_map_of_several_pixels_keeps_torchs_order() -> None:
+    graph = drawn(
+        (3, 4, 5), lambda draft, x: draft.flatten(x, name="flat"), lambda draft, x: draft.linear(x, 7, name="linear")
+    )
+    check_tflite(graph, 2)
+
+
+def test_a_flattened_map_that_nothing_puts_in_order_is_refused() -> None:
+    with pytest.raises(BadSetting, match="flattened must be read by linear layers alone"):
+        to_tflite(drawn((3, 4, 5), lambda draft, x: draft.flatten(x, name="flat")))
+    check_tflite(drawn((3, 1, 1), lambda draft, x: draft.flatten(x, name="flat")))
+
+
+def test_a_block_without_layers_passes_its_input_on() -> None:
+    images = np.random.default_rng(0).standard_normal((2, 3, 4, 5), dtype=np.float32)
+    assert np.array_equal(run_tflite(to_tflite(Graph((3, 4, 5), ()), 2), images), images)
+
+
+BLOCKS = st.builds(
+    InvertedResidual,
+    channels=st.just(8),
+    stride=st.sampled_from([1, 2]),
+    kernel=st.sampled_from([3, 5, 7]),
+    expand=st.sampled_from([2, 3]),
+    depth=st.just(2),
+    activation=st.sampled_from(["relu", "swish", "hard_swish"]),
+    attention=st.sampled_from(["none", "se"]),
+    cell=st.sampled_from(["depthwise", "grouped"]),
+)
+
+
+@settings(max_examples=15, deadline=None)
+@given(block=BLOCKS, size=st.integers(5, 9))
+def test_drawn_blocks_agree(block: InvertedResidual, size: int) -> None:
+    check_tflite(lower(block, (8, size, size)))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["donna@64px", "efficientnet_b0@64px", "mobilenetv3_1.0@64px", "proxylessnas_1.3@64px", "small_32px", "fbnet@64px"],
+)
+def test_blocks_of_shipped_spaces_agree_and_have_no_transpose(name: str) -> None:
+    space = load_space(name)
+    graphs = [space.fixed_graph(part) for part in space.fixed]
+    rng = np.random.default_rng(0)
+    graphs += [space.block_graph(stage, int(rng.integers(stage.size))) for stage in space.stages]
+    for graph in graphs:
+        if graph.layers:
+            check_tflite(graph)
+        assert schema.BuiltinOperator.TRANSPOSE not in operators(to_tflite(graph))
+
+
+def test_a_whole_network_computes_what_onnx_runtime_does_with_the_same_random_weights() -> None:
+    space = load_space("small_32px")
+    for graph in (space.network(space.reference), *example_graphs()):
+        images = np.random.default_rng(1).standard_normal((2, *graph.input_shape), dtype=np.float32)
+        session = onnxruntime.InferenceSession(
+            to_onnx(graph, 2).SerializeToString(), providers=["CPUExecutionProvider"]
+        )
+        wanted = session.run(None, {"input": images})[0]
+        found = run_tflite(to_tflite(graph, 2), images)
+        assert np.abs(found - wanted).max() <= 1e-4 * np.abs(wanted).max()
+
+
+def test_channels_are_last_at_both_ends_and_buffers_lie_at_multiples_of_sixteen() -> None:
+    model = to_tflite(drawn((4, 6, 8), partial(conv, channels=10, stride=2)), 3)
+    file = schema.Model.GetRootAs(model, 0)
+    graph = file.Subgraphs(0)
+    assert graph.Tensors(graph.Inputs(0)).ShapeAsNumpy().tolist() == [3, 6, 8, 4]
+    assert graph.Tensors(graph.Outputs(0)).ShapeAsNumpy().tolist() == [3, 3, 4, 10]
+    assert model[4:8] == b"TFL3"
+    places = [file.Buffers(i)._tab.Vector(file.Buffers(i)._tab.Offset(4)) for i in range(1, file.BuffersLength())]
+    assert places
+    assert all(place % 16 == 0 for place in places)
