@@ -5,14 +5,13 @@ Every argument that reaches the phone's shell is quoted, so that no name from a 
 
 from __future__ import annotations
 
-import os
+import contextlib
 import re
 import shlex
-import shutil
 import subprocess
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from importlib.util import find_spec
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -122,18 +121,19 @@ class Adb:
         """
         steps = [("disconnect", self.serial), ("connect", self.serial)] if ":" in self.serial else [("reconnect",)]
         for step in steps:
-            subprocess.run(
-                [*(self._command if step == ("reconnect",) else [self.executable]), *step],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=self.timeout_s,
-                check=False,  # whether it is there again shows in what follows
-            )
+            with contextlib.suppress(
+                subprocess.TimeoutExpired, OSError
+            ):  # whether it is there again shows in what follows
+                subprocess.run(
+                    [*(self._command if step == ("reconnect",) else [self.executable]), *step],
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    timeout=self.timeout_s,
+                    check=False,
+                )
 
     def returned(self, wait_s: float) -> None:
         """Reconnect, and wait until the phone answers; raises `PhoneGone` after `wait_s`."""
-        import time
-
         deadline = time.monotonic() + wait_s
         while True:
             try:
@@ -142,7 +142,7 @@ class Adb:
                 self._called("wait-for-device", timeout_s=left)
                 self._called("shell", "-T", "-n", "true")
                 return
-            except (DonnaError, subprocess.TimeoutExpired) as error:
+            except DonnaError as error:
                 if time.monotonic() >= deadline:
                     raise PhoneGone(
                         f"phone {self.serial or 'on adb'} must answer again within {wait_s:g} s",
@@ -184,9 +184,9 @@ class Adb:
         last = " / ".join(lines[-SHOWN_LINES:]) or "nothing"
         own = [line for line in lines if line.startswith(("error:", "adb:"))]
         if any("more than one device" in line for line in own):
-            return _several([found.serial for found in self.devices()])
+            return several([found.serial for found in self.devices()])
         if any(word in line for line in own for word in ("unauthorized", "authorizing")):
-            return _unauthorised(self.serial)
+            return unauthorised(self.serial)
         if _FULL.search(said):
             return PhoneFull(
                 "the phone must have room for what is pushed",
@@ -208,78 +208,6 @@ class Adb:
         return CommandFailed(f"{what} must succeed", found=f"exit code {code}{killed}, its last words: {last}")
 
 
-def chosen(adb: Adb) -> Adb:
-    """Return the client for the one phone that is there, or for the one that its serial names.
-
-    Raises `Unavailable` when there is none, when it may not be used, and when there are several and none is named.
-    """
-    found = {phone.serial: phone for phone in adb.devices()}
-    if adb.serial and adb.serial not in found and ":" in adb.serial:
-        adb.reconnect()
-        found = {phone.serial: phone for phone in adb.devices()}
-    if not found:
-        raise PhoneGone("a phone must be plugged in, with USB debugging on", found="none", cure="see docs/android.md")
-    if adb.serial and adb.serial not in found:
-        raise PhoneGone(
-            "option serial must be of a phone that is plugged in",
-            found=adb.serial,
-            known=sorted(found),
-            cure="plug it in",
-        )
-    usable = [phone for phone in found.values() if phone.state == "device"]
-    phone = found[adb.serial] if adb.serial else (usable or list(found.values()))[0]
-    if not adb.serial and len(usable) > 1:
-        raise _several([one.serial for one in usable])
-    if phone.state in ("unauthorized", "authorizing"):
-        raise _unauthorised(phone.serial)
-    if phone.state != "device":
-        raise PhoneGone(f"phone {phone.serial} must be usable", found=phone.state, cure="plug it in again")
-    return replace(adb, serial=phone.serial)
-
-
-def find_adb(named: str = "") -> str:
-    """Return the path of the client: the one named, else `$ADB`, the one on the PATH, Android's SDK's, the one of package adbutils."""
-    if named:
-        return _checked(named, "option adb")
-    places: tuple[Callable[[], str | None], ...] = (
-        lambda: os.environ.get("ADB") and _checked(os.environ["ADB"], "the variable ADB"),
-        lambda: shutil.which("adb"),
-        _sdk_client,
-        _bundled_client,
-    )
-    for place in places:
-        found = place()
-        if found:
-            return found
-    raise Unavailable(
-        "a phone needs the adb client", found="none", cure="pip install 'donna-hw[android]', or apt install adb"
-    )
-
-
-def _sdk_client() -> str | None:
-    for variable in ("ANDROID_HOME", "ANDROID_SDK_ROOT"):
-        if os.environ.get(variable):
-            return shutil.which("adb", path=str(Path(os.environ[variable]) / "platform-tools"))
-    return None
-
-
-def _bundled_client() -> str | None:
-    """Return the client in the wheel of adbutils, without importing the package, which takes a second."""
-    spec = find_spec("adbutils")
-    for folder in spec.submodule_search_locations or [] if spec else []:
-        found = shutil.which("adb", path=str(Path(folder) / "binaries"))
-        if found:
-            return found
-    return None
-
-
-def _checked(path: str, what: str) -> str:
-    found = shutil.which(path)
-    if found is None:
-        raise Unavailable(f"{what} must name the adb client", found=path, cure="mend the path")
-    return found
-
-
 def _quoted(arguments: Sequence[str]) -> str:
     """Return the one line that the phone's shell reads as exactly these arguments."""
     if any("\0" in argument for argument in arguments):
@@ -296,7 +224,8 @@ def _attached(line: str) -> Attached | None:
     return Attached(found[1], found[2], words)
 
 
-def _several(serials: Sequence[str]) -> Unavailable:
+def several(serials: Sequence[str]) -> Unavailable:
+    """Return the error of several phones of which none is named."""
     return Unavailable(
         "one of several phones must be named",
         found=f"{len(serials)} phones",
@@ -305,7 +234,8 @@ def _several(serials: Sequence[str]) -> Unavailable:
     )
 
 
-def _unauthorised(serial: str) -> Unavailable:
+def unauthorised(serial: str) -> Unavailable:
+    """Return the error of a phone that has not been asked to trust this computer, or has not answered."""
     return Unavailable(
         f"phone {serial or 'on adb'} must allow this computer to debug it",
         found="unauthorized",

@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import ClassVar
 
-from donna_hw.android import benchmark_model, files
-from donna_hw.android.adb import Adb, PhoneGone, chosen, find_adb
+from donna_hw.android.adb import Adb, CommandFailed, PhoneGone
+from donna_hw.android.benchmark_model import OperatorTime
+from donna_hw.android.choosing import chosen, find_adb
 from donna_hw.android.cooling import Cooling
-from donna_hw.android.folder import Folder
 from donna_hw.android.native import NativeRunner
 from donna_hw.android.phone import Phone, State, heat_of, look_at, state_of
+from donna_hw.android.runners import Runners, digest
 from donna_hw.android.settings import OPTIONS, Settings
 from donna_hw.backends.base import Availability, Description, Runner, TimingBackend
 from donna_hw.blocks.cells import ConvNormAct
 from donna_hw.blocks.layers import Graph, lower
 from donna_hw.errors import BadSetting, Unavailable
 from donna_hw.measurement.environment import Environment, Scalar, host_conditions
-from donna_hw.measurement.measurement import Samples
 from donna_hw.measurement.readings import Readings
-
-BUILD = "donna-hw build-runner --abi ABI, or option runner_path"
-OWN_LIBRARY = "copy it there from its maker's Android package, or set option library"
-TOOL = "download Google's benchmark_model for Android, and copy it there or set option benchmark_model"
 
 
 class AndroidBackend(TimingBackend):
@@ -72,9 +66,9 @@ class AndroidBackend(TimingBackend):
         return look_at(self.adb)
 
     @cached_property
-    def folder(self) -> Folder:
-        """The files of this run on the phone."""
-        return Folder(self.adb)
+    def runners(self) -> Runners:
+        """What starts blocks on it."""
+        return Runners(self.adb, self.chosen, self.phone.abis, self.batch)
 
     def environment(self) -> Environment:
         """Return phone, chip, Android's build (drivers come with it), runner, delegate and threads; the state now as conditions."""
@@ -105,14 +99,14 @@ class AndroidBackend(TimingBackend):
 
     def description(self) -> Description:
         """Return what tables say of this phone, and what its user should know before the start; refuses a phone that is too hot."""
-        now_c, limit_c = self._temperature_c(self._state_at_start), self.chosen.start_below_c
+        now_c, limit_c = self._start_c, self.chosen.start_below_c
         if now_c is not None and now_c >= limit_c:
             raise Unavailable(
                 f"{self.phone.name} must be cooler than {limit_c:g} C at its {self.chosen.zone} to start",
                 found=f"{now_c:.1f} C",
                 cure="unplug it and let it cool, or raise option start_below_c",
             )
-        self.folder.clean()
+        self.runners.folder.clean()
         return Description(
             self.environment(),
             self.words(),
@@ -132,35 +126,17 @@ class AndroidBackend(TimingBackend):
 
     def prepare(self, graph: Graph) -> Runner:
         """Write the block as the runner's kind of file, push it, and start the runner on it."""
-        options = self.chosen
-        if options.runner == "onnxruntime":
-            from donna_hw.blocks.onnx_model import to_onnx
-
-            model = self.folder.put(to_onnx(graph, self.batch).SerializeToString(), ".onnx")
-        else:
-            from donna_hw.blocks.tflite_model import to_tflite
-
-            model = self.folder.put(to_tflite(graph, self.batch), ".tflite")
-        if options.runner == "tflite":
-            return _Cleaned(self._tool(model), self.folder, model)
-        try:
-            self._latest = self._native(model)
-        finally:
-            with contextlib.suppress(PhoneGone):  # an error of its own
-                self.folder.remove(model)  # the runner has loaded it
+        if self.chosen.runner == "tflite":
+            return self.runners.benchmark(graph)
+        self._latest = self.runners.native(graph)
         return self._latest
 
-    def operators(self, graph: Graph, runs: int) -> list[benchmark_model.OperatorTime]:
+    def operators(self, graph: Graph, runs: int) -> list[OperatorTime]:
         """Return what each operator of a block takes, by the profiler of benchmark_model; raises `BadSetting` for another runner."""
-        from donna_hw.blocks.tflite_model import to_tflite
-
         if self.chosen.runner != "tflite":
             raise BadSetting("operators are told by the runner tflite", found=self.chosen.runner)
-        model = self.folder.put(to_tflite(graph, self.batch), ".tflite")
-        try:
-            return self._tool(model).operators(runs)
-        finally:
-            self.folder.remove(model)
+        with contextlib.closing(self.runners.benchmark(graph)) as runner:
+            return runner.operators(runs)
 
     def readings(self) -> Readings:
         """Return clock and temperature as the runner read them right after its runs, and Android's own word on heat."""
@@ -175,7 +151,7 @@ class AndroidBackend(TimingBackend):
         options = self.chosen
         if options.cool_down == "fixed":
             return super().cool_down_s(pause_s, waited_s)
-        start_c, now_c = self._temperature_c(self._state_at_start), self._temperature_c(heat_of(self.adb))
+        start_c, now_c = self._start_c, self._temperature_c(heat_of(self.adb))
         if start_c is None or now_c is None:
             raise Unavailable(
                 f"the phone must tell the temperature of its {options.zone} to cool down by it",
@@ -191,86 +167,27 @@ class AndroidBackend(TimingBackend):
         return state_of(self.adb)
 
     def _temperature_c(self, state: State) -> float | None:
+        """Return the zone's temperature: of a sensor that Android names, or what a file of the kernel's holds just now."""
         zone = self.chosen.zone
-        return state.temperature_c(Path(zone).name if "/" in zone else zone)
+        if not zone.startswith("/"):
+            return state.temperature_c(zone)
+        try:
+            return float(self.adb.shell("cat", zone)) / 1e3
+        except (CommandFailed, ValueError):
+            return None
+
+    @cached_property
+    def _start_c(self) -> float | None:
+        return self._temperature_c(self._state_at_start)
 
     @cached_property
     def _runtime(self) -> str:
         """Runtime and version: the runner's own word on a first block, which shows that the phone runs any at all."""
-        options = self.chosen
-        if options.runner == "tflite":
-            return f"benchmark_model {_digest(self._tool_path)}"
-        runner = self.prepare(lower(ConvNormAct(4, kernel=3), (3, 8, 8)))
-        try:
-            assert self._latest is not None  # noqa: S101  just prepared
-            ready = self._latest.ready
+        if self.chosen.runner == "tflite":
+            return f"benchmark_model {digest(self.runners.tool)}"
+        with contextlib.closing(self.runners.native(lower(ConvNormAct(4, kernel=3), (3, 8, 8)))) as runner:
             runner.samples(1)
-        finally:
-            runner.close()
-        if options.runner == "litert":  # it tells no version: what it is made of stands for one
-            return f"litert {_digest(self._library)}"
+            ready = runner.ready
+        if self.chosen.runner == "litert":  # it tells no version: what it is made of stands for one
+            return f"litert {digest(self.runners.library)}"
         return f"{ready.engine} {ready.version}"
-
-    @cached_property
-    def _library(self) -> Path:
-        return files.named(self.chosen.library, files.LIBRARIES[self.chosen.runner], self.phone.abis, OWN_LIBRARY)
-
-    @cached_property
-    def _tool_path(self) -> Path:
-        return files.named(self.chosen.benchmark_model, "benchmark_model", self.phone.abis, TOOL)
-
-    def _tool(self, model: str) -> benchmark_model.BenchmarkRunner:
-        options, program = self.chosen, self.folder.keep(self._tool_path, executable=True)
-
-        def flags(runs: int) -> list[str]:
-            own = benchmark_model.flags(
-                delegate=options.delegate,
-                threads=options.threads,
-                fp16=options.fp16,
-                warmup=options.warmup_runs,
-                runs=runs,
-            )
-            return [f"--graph={model}", *own]
-
-        def call(arguments: Sequence[str]) -> str:  # it speaks on standard error
-            return self.adb.shell("sh", "-c", 'exec "$0" "$@" 2>&1', program, *arguments, timeout_s=options.run_s)
-
-        return benchmark_model.BenchmarkRunner(
-            call, delegate=options.delegate, flags=flags, helped=options.cpu_fallback
-        )
-
-    def _native(self, model: str) -> NativeRunner:
-        options, abis = self.chosen, self.phone.abis
-        program = self.folder.keep(files.named(options.runner_path, "donna_runner", abis, BUILD), executable=True)
-        library = self._library
-        folder = self.folder.keep_all(files.beside(library, options.runner))
-        zone = ["--zone", options.zone] if options.zone.startswith("/") else []
-        command = [
-            *("env", f"LD_LIBRARY_PATH={folder}", program),
-            *("--engine", options.runner, "--library", f"{folder}/{library.name}", "--model", model),
-            *("--threads", str(options.threads), "--delegate", options.delegate, *zone),
-            *(["--cpu-fallback"] if options.cpu_fallback else []),
-        ]
-        runner = NativeRunner(self.adb, command, start_s=options.run_s, run_s=options.run_s)
-        if options.warmup_runs:
-            runner.samples(options.warmup_runs)
-        return runner
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:8]
-
-
-class _Cleaned(Runner):
-    """A runner that needs its model at each request; the model leaves the phone with it."""
-
-    def __init__(self, runner: Runner, folder: Folder, model: str) -> None:
-        self._runner, self._folder, self._model = runner, folder, model
-
-    def samples(self, count: int) -> Samples:
-        return self._runner.samples(count)
-
-    def close(self) -> None:
-        self._runner.close()
-        with contextlib.suppress(PhoneGone):  # what drops out has its models removed at the next start
-            self._folder.remove(self._model)

@@ -6,7 +6,6 @@ schema names the file's parts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -14,11 +13,9 @@ import numpy as np
 
 from donna_hw.blocks.layers import INPUT, Graph, Layer, Shape
 from donna_hw.blocks.onnx_model import Weights, drawn, folded, normal_pool
-from donna_hw.errors import BadSetting, Unavailable
+from donna_hw.blocks.tflite_file import File, schema
+from donna_hw.errors import BadSetting
 
-VERSION = 3  # of the schema
-ALIGNMENT = 16  # bytes, of what a buffer holds, as the schema asks
-LATE_CODES = 127  # operators from here on have their number in a later field, this one in the old field
 FUSED = {"none": 0, "relu": 1, "relu6": 3}  # ActivationFunctionType
 SAME, VALID = 0, 1
 
@@ -29,7 +26,7 @@ def to_tflite(graph: Graph, batch: int = 1, weights: Weights | None = None, seed
     Input and output are float32, [batch, height, width, channels], or [batch, features]. Raises `BadSetting` for a flattened map that is
     not read by a linear layer, whose order would not be torch's, and `Unavailable` without the packages.
     """
-    draft = _Draft(_schema(), batch, {layer.name: layer for layer in graph.layers})
+    draft = File(schema(), batch, {layer.name: layer for layer in graph.layers})
     rng = np.random.default_rng(seed)
     draft.tensor(INPUT, _last(graph.input_shape, batch))
     for layer in graph.layers:
@@ -44,100 +41,12 @@ def to_tflite(graph: Graph, batch: int = 1, weights: Weights | None = None, seed
     return draft.finished(graph.output if graph.layers else "output")
 
 
-def _schema() -> Any:
-    try:
-        import flatbuffers  # noqa: F401  needed by the schema
-        from ai_edge_litert import schema_py_generated
-    except ImportError as error:
-        raise Unavailable(
-            "writing TensorFlow Lite files needs its packages", found=str(error), cure="pip install 'donna-hw[android]'"
-        ) from None
-    return schema_py_generated
-
-
 def _last(shape: Shape, batch: int) -> tuple[int, ...]:
     """Return the shape with the batch first and the channels last."""
     return (batch, *shape[1:], shape[0]) if len(shape) == 3 else (batch, *shape)
 
 
-@dataclass
-class _Draft:
-    """The file being drawn: tensors by name, operators in order."""
-
-    schema: Any
-    batch: int
-    layers: dict[str, Layer]
-    tensors: list[Any] = field(default_factory=list)
-    buffers: list[Any] = field(default_factory=list)
-    operators: list[Any] = field(default_factory=list)
-    codes: dict[str, int] = field(default_factory=dict)
-    places: dict[str, int] = field(default_factory=dict)
-
-    def tensor(self, name: str, shape: tuple[int, ...], values: np.ndarray | None = None) -> int:
-        """Add a tensor, with values if it is a constant, and return its number."""
-        if not self.buffers:
-            self.buffers.append(self.schema.BufferT())  # the first is empty, for tensors without values
-        found = self.schema.TensorT()
-        found.shape, found.name = np.array(shape, np.int32), name.encode()
-        found.type = self.schema.TensorType.FLOAT32
-        found.buffer = 0
-        if values is not None:
-            if values.dtype == np.int32:
-                found.type = self.schema.TensorType.INT32
-            found.buffer = len(self.buffers)
-            self.buffers.append(_aligned(self.schema, values))
-        self.places[name] = len(self.tensors)
-        self.tensors.append(found)
-        return self.places[name]
-
-    def operator(self, kind: str, inputs: list[int], output: int, options: Any = None) -> None:
-        """Add an operator of a kind by its name in the schema."""
-        one = self.schema.OperatorT()
-        one.opcodeIndex = self.codes.setdefault(kind, len(self.codes))
-        one.inputs, one.outputs = np.array(inputs, np.int32), np.array([output], np.int32)
-        if options is not None:
-            one.builtinOptionsType = getattr(self.schema.BuiltinOptions, type(options).__name__.removesuffix("T"))
-            one.builtinOptions = options
-        self.operators.append(one)
-
-    def finished(self, output: str) -> bytes:
-        """Return the file."""
-        import flatbuffers
-
-        graph, model = self.schema.SubGraphT(), self.schema.ModelT()
-        graph.tensors, graph.operators, graph.name = self.tensors, self.operators, b"block"
-        graph.inputs = np.array([self.places[INPUT]], np.int32)
-        graph.outputs = np.array([self.places[output]], np.int32)
-        model.version, model.description = VERSION, b"donna_hw"
-        model.subgraphs, model.buffers, model.operatorCodes = [graph], self.buffers, []
-        for kind in self.codes:
-            code = self.schema.OperatorCodeT()
-            code.builtinCode, code.version = getattr(self.schema.BuiltinOperator, kind), 1
-            code.deprecatedBuiltinCode = min(code.builtinCode, LATE_CODES)
-            model.operatorCodes.append(code)
-        builder = flatbuffers.Builder(1024)
-        builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-        return bytes(builder.Output())
-
-
-def _aligned(schema: Any, values: np.ndarray) -> Any:
-    """Return a buffer whose bytes begin at a multiple of 16, which the schema's own packing does not see to."""
-
-    class Buffer(schema.BufferT):  # type: ignore[misc]
-        def Pack(self, builder: Any) -> int:  # noqa: N802  the schema's name
-            data = np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<")).tobytes()
-            builder.StartVector(1, len(data), ALIGNMENT)
-            builder.head -= len(data)
-            builder.Bytes[builder.head : builder.head + len(data)] = data
-            place = builder.EndVector()
-            schema.BufferStart(builder)
-            schema.BufferAddData(builder, place)
-            return int(schema.BufferEnd(builder))
-
-    return Buffer()
-
-
-def _add_layer(draft: _Draft, layer: Layer, values: tuple[np.ndarray, np.ndarray] | None) -> None:
+def _add_layer(draft: File, layer: Layer, values: tuple[np.ndarray, np.ndarray] | None) -> None:
     """Add a layer and its activation; ReLU and ReLU6 go into the operator that can take them."""
     shape = _last(layer.out_shape, draft.batch)
     fusible = layer.operator in ("conv", "linear", "add", "max_pool")
@@ -168,20 +77,20 @@ def _add_layer(draft: _Draft, layer: Layer, values: tuple[np.ndarray, np.ndarray
         _activation(draft, alone, name, layer.name, shape)
 
 
-def _pair(draft: _Draft, kind: str, inputs: list[int], output: int, fused: str = "none") -> None:
+def _pair(draft: File, kind: str, inputs: list[int], output: int, fused: str = "none") -> None:
     options = draft.schema.AddOptionsT() if kind == "ADD" else draft.schema.MulOptionsT()
     options.fusedActivationFunction = FUSED[fused]
     draft.operator(kind, inputs, output, options)
 
 
-def _reshape(draft: _Draft, x: str, name: str, shape: tuple[int, ...]) -> None:
+def _reshape(draft: File, x: str, name: str, shape: tuple[int, ...]) -> None:
     options = draft.schema.ReshapeOptionsT()
     options.newShape = np.array(shape, np.int32)
     wanted = draft.tensor(f"{name}.shape", (len(shape),), np.array(shape, np.int32))
     draft.operator("RESHAPE", [draft.places[x], wanted], draft.tensor(name, shape), options)
 
 
-def _convolution(draft: _Draft, layer: Layer, values: tuple[np.ndarray, np.ndarray], name: str, fused: str) -> None:
+def _convolution(draft: File, layer: Layer, values: tuple[np.ndarray, np.ndarray], name: str, fused: str) -> None:
     weight, bias = values
     depthwise = layer.groups > 1 and layer.groups == layer.in_shape[0]
     if depthwise:
@@ -199,7 +108,7 @@ def _convolution(draft: _Draft, layer: Layer, values: tuple[np.ndarray, np.ndarr
     draft.operator(kind, [source, *constants], draft.tensor(name, _last(layer.out_shape, draft.batch)), options)
 
 
-def _max_pool(draft: _Draft, layer: Layer, name: str, fused: str) -> None:
+def _max_pool(draft: File, layer: Layer, name: str, fused: str) -> None:
     options = draft.schema.Pool2DOptionsT()
     source, options.padding = _padded(draft, layer, float(np.finfo(np.float32).min))  # what is never the largest
     _windowed(layer, options, fused)
@@ -212,7 +121,7 @@ def _windowed(layer: Layer, options: Any, fused: str) -> None:
     options.fusedActivationFunction = FUSED[fused]
 
 
-def _padded(draft: _Draft, layer: Layer, value: float) -> tuple[int, int]:
+def _padded(draft: File, layer: Layer, value: float) -> tuple[int, int]:
     """Return the tensor that a window slides over, and the padding to name.
 
     Torch pads kernel // 2 on each side. `SAME` pads as little as it can and puts the odd one behind: with a stride that is another
@@ -236,7 +145,7 @@ def _padded(draft: _Draft, layer: Layer, value: float) -> tuple[int, int]:
     return target, VALID
 
 
-def _linear(draft: _Draft, layer: Layer, values: tuple[np.ndarray, np.ndarray], name: str, fused: str) -> None:
+def _linear(draft: File, layer: Layer, values: tuple[np.ndarray, np.ndarray], name: str, fused: str) -> None:
     weight, bias = values
     before = draft.layers.get(layer.inputs[0])
     if before is not None and before.operator == "flatten":  # torch flattens channels first, this file channels last
@@ -250,7 +159,7 @@ def _linear(draft: _Draft, layer: Layer, values: tuple[np.ndarray, np.ndarray], 
     draft.operator("FULLY_CONNECTED", [draft.places[layer.inputs[0]], *constants], output, options)
 
 
-def _activation(draft: _Draft, kind: str, x: str, name: str, shape: tuple[int, ...]) -> None:
+def _activation(draft: File, kind: str, x: str, name: str, shape: tuple[int, ...]) -> None:
     source = draft.places[x]
     if kind in ("relu", "relu6", "sigmoid", "hard_swish"):
         operator = {"relu": "RELU", "relu6": "RELU6", "sigmoid": "LOGISTIC", "hard_swish": "HARD_SWISH"}[kind]

@@ -24,7 +24,8 @@ TABLES = click.option(
 @click.command()
 def devices() -> None:
     """Show the devices, which can be used on this machine, and the phones that are plugged in."""
-    from donna_hw.android.adb import Adb, find_adb
+    from donna_hw.android.adb import Adb
+    from donna_hw.android.choosing import find_adb
     from donna_hw.device import Device, device_names
     from donna_hw.errors import Unavailable
     from donna_hw.show.phones import text_of_phones

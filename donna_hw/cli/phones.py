@@ -40,7 +40,8 @@ def operators(space: str, stage: str, block: int, device: str, runs: int) -> Non
 @click.option("--serial", default="", help="Which phone, as adb devices shows it.")
 def phone_clean(serial: str) -> None:
     """Remove everything that this package has put on a phone."""
-    from donna_hw.android.adb import Adb, chosen, find_adb
+    from donna_hw.android.adb import Adb
+    from donna_hw.android.choosing import chosen, find_adb
     from donna_hw.android.folder import ROOT, Folder
 
     adb = chosen(Adb(find_adb(), serial))

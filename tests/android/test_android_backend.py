@@ -13,7 +13,7 @@ import onnxruntime
 import pytest
 from adbd import Phone
 from fakes import tiny_space
-from printed import BATTERY, BENCHMARK, GETPROP, THERMAL
+from printed import BATTERY, BENCHMARK, GETPROP, OPERATORS, THERMAL
 
 from donna_hw.android.build import build_runner
 from donna_hw.android.files import runner_folder
@@ -25,6 +25,7 @@ from donna_hw.measurement.protocol import PROTOCOLS, Protocol
 from donna_hw.profiling.filling import Effort
 from donna_hw.profiling.profile import profile_space
 from donna_hw.profiling.samples import SamplesJournal
+from donna_hw.shipped import roots
 from donna_hw.table import LatencyTable
 from donna_hw.testing import check_backend, example_graphs
 from donna_hw.workers.local import here
@@ -176,6 +177,19 @@ def test_until_cool_waits_for_the_start_temperature_and_gives_up_at_its_limit(ph
     assert backend.readings().throttle == ("still warm after cooling down",)
 
 
+def test_a_zone_may_be_a_file_of_the_kernels(phone: Phone) -> None:
+    zone = "/sys/class/thermal/thermal_zone9/temp"
+    phone.here(zone).parent.mkdir(parents=True)
+    phone.here(zone).write_text("30000\n")
+    backend = device(phone, cool_down="until_cool", zone=zone).backend()
+    assert backend.cool_down_s(60.0, 0.0) == 0.0
+    phone.here(zone).write_text("31500\n")
+    assert backend.cool_down_s(60.0, 0.0) == 5.0
+    with closing(backend.prepare(example_graphs()[0])) as runner:
+        runner.samples(2)
+    assert backend.readings().temperature_c == 31.5
+
+
 def test_a_zone_that_the_phone_does_not_tell_is_refused(phone: Phone) -> None:
     backend = device(phone, cool_down="until_cool", zone="antenna").backend()
     with pytest.raises(Unavailable, match=r"temperature of its antenna.*skin"):
@@ -254,6 +268,28 @@ def test_googles_tool_gives_a_mean_to_the_papers_protocol_and_nothing_to_one_of_
     assert np.array_equal(again.frame["mean_s"], table.frame["mean_s"])
     with pytest.raises(BadSetting, match="found 'trusted, of the median'; known: mean"):
         profile_space(SMALL, pixel, tmp_path, PROTOCOLS["trusted"], workers=here)
+
+
+def test_operators_are_shown_by_googles_tool(
+    phone: Phone, program: Path, main: Callable[..., tuple[int, str, str]]
+) -> None:
+    shutil.copy(program, runner_folder("x86_64") / "benchmark_model")  # not the tool: what it prints is the test's
+    phone.faults.instead = ("--enable_op_profiling=true", BENCHMARK + OPERATORS)
+    folder = roots()[0] / "devices"
+    folder.mkdir()
+    (folder / "tool.toml").write_text(
+        'title = "a phone"\nbackend = "android"\nprotocol = "paper_s20"\n'
+        f'[options]\nrunner = "tflite"\ndelegate = "gpu"\nserial = "{phone.serial}"\n'
+    )
+    code, out, _ = main("operators", "small_8px", "stage1", "0", "--device", "tool")
+    assert code == 0
+    assert [line.split()[:2] for line in out.splitlines()[-2:]] == [
+        ["CONV_2D", "expand"],
+        ["DEPTHWISE_CONV_2D", "depthwise"],
+    ]
+    assert "80.0 %" in out
+    assert main("operators", "small_8px", "stage1", "999", "--device", "tool")[0] == 2
+    assert main("operators", "small_8px", "stage1", "0", "--device", "onnxruntime_cpu")[0] == 2
 
 
 def test_hints_and_pauses_are_told_before_the_start(
