@@ -17,6 +17,7 @@ from typing import IO
 
 from donna_hw.errors import BadSetting, DonnaError, Unavailable
 
+RETRY_S = 0.2
 PUSH_S = 300.0  # of a library of a hundred megabytes over slow USB
 SHOWN_LINES = 3
 # A connection that breaks off in the middle of a command is a success to adb, with nothing printed: so the phone has to say that it ended.
@@ -121,9 +122,8 @@ class Adb:
         """
         steps = [("disconnect", self.serial), ("connect", self.serial)] if ":" in self.serial else [("reconnect",)]
         for step in steps:
-            with contextlib.suppress(
-                subprocess.TimeoutExpired, OSError
-            ):  # whether it is there again shows in what follows
+            # whether it is there again shows in what follows
+            with contextlib.suppress(subprocess.TimeoutExpired, OSError):
                 subprocess.run(
                     [*(self._command if step == ("reconnect",) else [self.executable]), *step],
                     stdin=subprocess.DEVNULL,
@@ -140,15 +140,16 @@ class Adb:
                 self.reconnect()
                 left = max(1.0, min(5.0, deadline - time.monotonic()))
                 self._called("wait-for-device", timeout_s=left)
-                self._called("shell", "-T", "-n", "true")
+                self.shell("true")
                 return
             except DonnaError as error:
                 if time.monotonic() >= deadline:
                     raise PhoneGone(
                         f"phone {self.serial or 'on adb'} must answer again within {wait_s:g} s",
                         found=str(error),
-                        cure="plug it in, and start again: what was measured is kept",
+                        cure=PLUG_IN,
                     ) from None
+                time.sleep(RETRY_S)
 
     @property
     def _command(self) -> list[str]:
