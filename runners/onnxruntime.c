@@ -1,194 +1,154 @@
-/* ONNX Runtime, by its C interface: one table of functions that only ever grows at its end, so that a function is known by its place.
- *
- * That is ONNX Runtime's own promise to programs that were built against an older version of it; the places are those of version 1.12
- * (table 12) and later. */
-#include "runner.h"
-
-#include <dlfcn.h>
-#include <stdint.h>
+// A session of ONNX Runtime whose inputs and outputs are bound to memory of our own, so that a run copies nothing.
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define TABLE 12 /* the oldest table with SessionOptionsAppendExecutionProvider by name */
+#include "answer.h"
+#include "engine.h"
+#include "onnxruntime_abi.h"
 
-enum place {
-    GetErrorMessage = 2,
-    CreateEnv = 3,
-    CreateSession = 7,
-    CreateSessionOptions = 10,
-    SetSessionLogSeverityLevel = 22,
-    SetIntraOpNumThreads = 24,
-    SetInterOpNumThreads = 25,
-    SessionGetInputCount = 30,
-    SessionGetOutputCount = 31,
-    SessionGetInputTypeInfo = 33,
-    SessionGetOutputTypeInfo = 34,
-    SessionGetInputName = 36,
-    SessionGetOutputName = 37,
-    CreateTensorWithDataAsOrtValue = 49,
-    CastTypeInfoToTensorInfo = 55,
-    GetTensorElementType = 60,
-    GetDimensionsCount = 61,
-    GetDimensions = 62,
-    CreateCpuMemoryInfo = 69,
-    GetAllocatorWithDefaultOptions = 78,
-    AddSessionConfigEntry = 130,
-    RunWithBinding = 133,
-    CreateIoBinding = 134,
-    BindInput = 136,
-    BindOutput = 137,
-    SessionOptionsAppendExecutionProvider = 216,
-};
+static struct ort_api api;
+static void *env, *session, *memory, *binding, *values[2 * MAX_TENSORS];
+static size_t value_count;
+static float *other_outputs[MAX_TENSORS];  // beside the first, which is the engine's
 
-enum { FLOAT32 = 1, ARENA = 1, DEFAULT_MEMORY = 0, ONLY_FATAL = 4 };
-
-typedef void *handle; /* of any of its objects; a status is one too, null for success */
-
-struct base {
-    void *const *(*get_table)(uint32_t version);
-    const char *(*get_version)(void);
-};
-
-struct session {
-    void *const *table;
-    handle session, binding;
-};
-
-#define CALL(table, place, ...) check(table, ((handle(*)(ARGUMENTS_##place))(table)[place])(__VA_ARGS__))
-#define ARGUMENTS_CreateEnv int, const char *, handle *
-#define ARGUMENTS_CreateSession handle, const char *, handle, handle *
-#define ARGUMENTS_CreateSessionOptions handle *
-#define ARGUMENTS_SetSessionLogSeverityLevel handle, int
-#define ARGUMENTS_SetIntraOpNumThreads handle, int
-#define ARGUMENTS_SetInterOpNumThreads handle, int
-#define ARGUMENTS_SessionGetInputCount handle, size_t *
-#define ARGUMENTS_SessionGetOutputCount handle, size_t *
-#define ARGUMENTS_SessionGetInputTypeInfo handle, size_t, handle *
-#define ARGUMENTS_SessionGetOutputTypeInfo handle, size_t, handle *
-#define ARGUMENTS_SessionGetInputName handle, size_t, handle, char **
-#define ARGUMENTS_SessionGetOutputName handle, size_t, handle, char **
-#define ARGUMENTS_CreateTensorWithDataAsOrtValue handle, void *, size_t, const int64_t *, size_t, int, handle *
-#define ARGUMENTS_CastTypeInfoToTensorInfo handle, handle *
-#define ARGUMENTS_GetTensorElementType handle, int *
-#define ARGUMENTS_GetDimensionsCount handle, size_t *
-#define ARGUMENTS_GetDimensions handle, int64_t *, size_t
-#define ARGUMENTS_CreateCpuMemoryInfo int, int, handle *
-#define ARGUMENTS_GetAllocatorWithDefaultOptions handle *
-#define ARGUMENTS_AddSessionConfigEntry handle, const char *, const char *
-#define ARGUMENTS_RunWithBinding handle, handle, handle
-#define ARGUMENTS_CreateIoBinding handle, handle *
-#define ARGUMENTS_BindInput handle, const char *, handle
-#define ARGUMENTS_BindOutput handle, const char *, handle
-#define ARGUMENTS_SessionOptionsAppendExecutionProvider handle, const char *, const char *const *, const char *const *, size_t
-
-static void check(void *const *table, handle status) {
-    if (status)
-        fail("ONNX Runtime: %s", ((const char *(*)(handle))table[GetErrorMessage])(status));
+static void check(ort_status *status, const char *what) {
+  if (status != NULL) fail("ONNX Runtime cannot %s: %s", what, api.get_error_message(status));
 }
 
-static void describe(void *const *table, handle info, struct tensor *tensor, const char *what) {
-    handle shape = NULL;
-    int type = 0;
-    size_t rank = 0;
-    int64_t sizes[MAX_RANK] = {0};
-    long long wide[MAX_RANK] = {0};
-    CALL(table, CastTypeInfoToTensorInfo, info, &shape);
-    if (!shape)
-        fail("the %s must be a tensor", what);
-    CALL(table, GetTensorElementType, shape, &type);
-    if (type != FLOAT32)
-        fail("the %s must be float32, not ONNX's type %d", what, type);
-    CALL(table, GetDimensionsCount, shape, &rank);
-    if (rank > MAX_RANK)
-        fail("the %s must have at most %d axes, not %zu", what, MAX_RANK, rank);
-    CALL(table, GetDimensions, shape, sizes, rank);
-    for (size_t axis = 0; axis < rank; axis++)
-        wide[axis] = sizes[axis];
-    set_shape(tensor, wide, rank, what);
-    tensor->data = reserve(tensor->count, sizeof *tensor->data);
+// Describes one input or output of the session; only fixed shapes of float32 can be bound.
+static struct tensor described(bool is_input, size_t index) {
+  const char *role = is_input ? "input" : "output";
+  void *type = NULL;
+  const void *description = NULL;
+  int kind = 0, element = 0;
+  size_t rank = 0;
+  int64_t shape[MAX_RANK] = {0};
+  check((is_input ? api.get_input_type : api.get_output_type)(session, index, &type), "tell a tensor's type");
+  check(api.get_kind(type, &kind), "tell a value's kind");
+  if (kind == ORT_TENSOR) {
+    check(api.cast_type_to_tensor(type, &description), "tell a tensor's type");
+    check(api.get_element_type(description, &element), "tell a tensor's element type");
+    check(api.get_rank(description, &rank), "tell a tensor's rank");
+  }
+  if (kind != ORT_TENSOR || element != ORT_FLOAT)
+    fail("%s %zu of the model must be a tensor of float32; found kind %d, element type %d", role, index, kind, element);
+  if (rank <= MAX_RANK) check(api.get_shape(description, shape, rank), "tell a tensor's shape");
+  api.release_type(type);
+  return make_tensor(role, index, rank, shape);
 }
 
-/* Returns a tensor of the library over our own memory: a run copies nothing. */
-static handle wrap(void *const *table, handle memory, const struct tensor *tensor) {
-    int64_t shape[MAX_RANK];
-    handle value = NULL;
-    for (size_t axis = 0; axis < tensor->rank; axis++)
-        shape[axis] = tensor->shape[axis];
-    CALL(table, CreateTensorWithDataAsOrtValue, memory, tensor->data, tensor->count * sizeof(float), shape, tensor->rank, FLOAT32,
-         &value);
-    return value;
+// Binds a tensor's memory to the input or output of its index.
+static void bind(bool is_input, size_t index, const struct tensor *tensor) {
+  void *allocator = NULL, *value = NULL;
+  char *name = NULL;
+  check(api.create_tensor(memory, tensor->values, tensor->count * sizeof(float), tensor->shape, tensor->rank, ORT_FLOAT, &value),
+        "make a tensor");
+  values[value_count++] = value;
+  check(api.get_allocator(&allocator), "give its allocator");
+  check((is_input ? api.get_input_name : api.get_output_name)(session, index, allocator, &name), "tell a tensor's name");
+  check((is_input ? api.bind_input : api.bind_output)(binding, name, value), "bind a tensor");
+  check(api.free_text(allocator, name), "free a name");
 }
 
-static void use_delegate(void *const *table, void *library, handle settings, const struct options *options) {
-    if (strcmp(options->delegate, "cpu") == 0)
-        return;
-    if (strcmp(options->delegate, "nnapi") == 0) {
-        handle (*append)(handle, uint32_t) =
-            (handle(*)(handle, uint32_t))dlsym(library, "OrtSessionOptionsAppendExecutionProvider_Nnapi");
-        if (!append)
-            fail("this build of ONNX Runtime must have the delegate nnapi");
-        check(table, append(settings, options->cpu_fallback ? 0 : 4)); /* 4: no reference CPU of NNAPI's own */
-    } else if (strcmp(options->delegate, "xnnpack") == 0 || strcmp(options->delegate, "qnn") == 0) {
-        char threads[16];
-        snprintf(threads, sizeof threads, "%ld", options->threads);
-        bool qnn = strcmp(options->delegate, "qnn") == 0;
-        const char *key = qnn ? "backend_path" : "intra_op_num_threads";
-        const char *value = qnn ? "libQnnHtp.so" : threads;
-        CALL(table, SessionOptionsAppendExecutionProvider, settings, qnn ? "QNN" : "XNNPACK", &key, &value, 1);
-    } else {
-        fail("--delegate of onnxruntime must be cpu, xnnpack, nnapi or qnn: %s", options->delegate);
-    }
-    if (!options->cpu_fallback)
-        CALL(table, AddSessionConfigEntry, settings, "session.disable_cpu_ep_fallback", "1");
+static void bind_all(struct engine *engine) {
+  size_t outputs = 0;
+  check(api.get_input_count(session, &engine->input_count), "count the inputs");
+  check(api.get_output_count(session, &outputs), "count the outputs");
+  check_number_of("input", engine->input_count);
+  check_number_of("output", outputs);
+  check(api.create_cpu_memory(ORT_ARENA_ALLOCATOR, ORT_DEFAULT_MEMORY, &memory), "describe the memory");
+  check(api.create_binding(session, &binding), "bind inputs and outputs");
+  for (size_t i = 0; i < engine->input_count; i++) {
+    engine->inputs[i] = described(true, i);
+    bind(true, i, &engine->inputs[i]);
+  }
+  for (size_t i = 0; i < outputs; i++) {
+    struct tensor output = described(false, i);
+    bind(false, i, &output);
+    if (i == 0)
+      engine->output = output;
+    else
+      other_outputs[i] = output.values;
+  }
 }
 
-static void run(struct model *model) {
-    struct session *own = model->engine;
-    CALL(own->table, RunWithBinding, own->session, NULL, own->binding);
+static void append_nnapi(void *library, void *session_options, const struct options *options) {
+  function found = find_function(library, "OrtSessionOptionsAppendExecutionProvider_Nnapi", true);
+  if (found == NULL) fail("this library of ONNX Runtime is built without nnapi");
+  ort_status *(*append)(void *, uint32_t) = (ort_status * (*)(void *, uint32_t)) found;
+  check(append(session_options, options->cpu_fallback ? 0 : NNAPI_CPU_DISABLED), "use nnapi");
 }
 
-/* Input and output are in our own memory already. */
-static void nothing(struct model *model) { (void)model; }
+static void append_delegate(void *library, void *session_options, const struct options *options, const char *version) {
+  char threads[16];
+  const char *xnnpack_key = "intra_op_num_threads", *xnnpack_value = threads;
+  const char *qnn_key = "backend_path", *qnn_value = "libQnnHtp.so";
+  snprintf(threads, sizeof threads, "%d", options->threads);
+  if (strcmp(options->delegate, "xnnpack") == 0)
+    check(api.append_provider(session_options, "XNNPACK", &xnnpack_key, &xnnpack_value, 1), "use xnnpack");
+  else if (strcmp(options->delegate, "nnapi") == 0)
+    append_nnapi(library, session_options, options);
+  else if (strcmp(options->delegate, "qnn") == 0)
+    check(api.append_provider(session_options, "QNN", &qnn_key, &qnn_value, 1), "use qnn");
+  else
+    fail("--delegate of onnxruntime must be cpu, xnnpack, nnapi or qnn; found `%s`", options->delegate);
+  if (options->cpu_fallback) return;
+  int major = 0, minor = 0;  // an older library takes the entry and falls back all the same
+  if (sscanf(version, "%d.%d", &major, &minor) != 2 || major < 1 || (major == 1 && minor < 16))
+    fail("ONNX Runtime %s cannot keep layers off the CPU: use 1.16 or newer, or --cpu-fallback", version);
+  check(api.add_config(session_options, "session.disable_cpu_ep_fallback", "1"), "keep layers off the CPU");
+}
 
-void open_onnxruntime(struct model *model, const struct options *options) {
-    void *library = open_library(options->library);
-    const struct base *(*get_base)(void) = (const struct base *(*)(void))symbol(library, "OrtGetApiBase");
-    const struct base *base = get_base();
-    void *const *table = base->get_table(TABLE);
-    if (!table)
-        fail("ONNX Runtime must be of version 1.12 or later, not %s", base->get_version());
-    snprintf(model->version, sizeof model->version, "%s", base->get_version());
+// Returns options that use the threads and the delegate asked for.
+static void *session_options(void *library, const struct options *options, const char *version) {
+  void *made = NULL;
+  bool on_cpu = strcmp(options->delegate, "cpu") == 0, xnnpack = strcmp(options->delegate, "xnnpack") == 0;
+  bool spins = options->threads > 1 && on_cpu;
+  check(api.create_session_options(&made), "make options");
+  check(api.set_graph_optimization_level(made, ORT_OPTIMISE_ALL), "set its optimisation");
+  // XNNPACK has threads of its own, and waiting ones of ONNX Runtime would take their cores
+  check(api.set_intra_op_threads(made, xnnpack ? 1 : options->threads), "set its threads");
+  check(api.set_inter_op_threads(made, 1), "set its threads");
+  check(api.add_config(made, "session.intra_op.allow_spinning", spins ? "1" : "0"), "set its waiting");
+  if (spins)  // within a run only
+    check(api.add_config(made, "session.force_spinning_stop", "1"), "set its waiting");
+  if (!on_cpu) append_delegate(library, made, options, version);
+  return made;
+}
 
-    struct session *own = reserve(1, sizeof *own);
-    handle environment = NULL, settings = NULL, memory = NULL, allocator = NULL, info = NULL;
-    size_t inputs = 0, outputs = 0;
-    char *name = NULL;
-    own->table = table;
-    CALL(table, CreateEnv, ONLY_FATAL, "donna_runner", &environment);
-    CALL(table, CreateSessionOptions, &settings);
-    CALL(table, SetSessionLogSeverityLevel, settings, ONLY_FATAL);
-    CALL(table, SetIntraOpNumThreads, settings, (int)options->threads);
-    CALL(table, SetInterOpNumThreads, settings, 1);
-    CALL(table, AddSessionConfigEntry, settings, "session.intra_op.allow_spinning", options->threads > 1 ? "1" : "0");
-    use_delegate(table, library, settings, options);
-    CALL(table, CreateSession, environment, options->model, settings, &own->session);
-    CALL(table, SessionGetInputCount, own->session, &inputs);
-    CALL(table, SessionGetOutputCount, own->session, &outputs);
-    if (inputs != 1 || outputs != 1)
-        fail("the model must have one input and one output, not %zu and %zu", inputs, outputs);
-    CALL(table, SessionGetInputTypeInfo, own->session, 0, &info);
-    describe(table, info, &model->input, "input");
-    CALL(table, SessionGetOutputTypeInfo, own->session, 0, &info);
-    describe(table, info, &model->output, "output");
-    CALL(table, CreateCpuMemoryInfo, ARENA, DEFAULT_MEMORY, &memory);
-    CALL(table, GetAllocatorWithDefaultOptions, &allocator);
-    CALL(table, CreateIoBinding, own->session, &own->binding);
-    CALL(table, SessionGetInputName, own->session, 0, allocator, &name);
-    CALL(table, BindInput, own->binding, name, wrap(table, memory, &model->input));
-    CALL(table, SessionGetOutputName, own->session, 0, allocator, &name);
-    CALL(table, BindOutput, own->binding, name, wrap(table, memory, &model->output));
-    model->engine = own;
-    model->feed = nothing;
-    model->run = run;
-    model->fetch = nothing;
+static void put_inputs(const struct engine *engine) { (void)engine; }  // its memory is bound
+
+static void get_output(struct engine *engine) { (void)engine; }
+
+static void run(void) { check(api.run_with_binding(session, NULL, binding), "run the model"); }
+
+static void close_session(void) {
+  for (size_t i = 0; i < value_count; i++) api.release_value(values[i]);
+  for (size_t i = 0; i < MAX_TENSORS; i++) free(other_outputs[i]);
+  api.release_binding(binding);
+  api.release_memory(memory);
+  api.release_session(session);
+  api.release_env(env);
+}
+
+void open_onnxruntime(struct engine *engine, const struct options *options) {
+  void *library = open_library(options->library);
+  const struct ort_base *(*get_base)(void) = (const struct ort_base *(*)(void))find_function(library, "OrtGetApiBase", false);
+  const struct ort_base *base = get_base();
+  const char *version = base == NULL ? NULL : base->get_version();
+  const void *table = base == NULL ? NULL : base->get_api(ORT_API_VERSION);
+  if (version == NULL || table == NULL) 
+    fail("ONNX Runtime %s is too old: 1.%d or newer is needed", version == NULL ? "" : version, ORT_API_VERSION);
+  snprintf(engine->version, sizeof engine->version, "%s", version);
+  load_ort_api(&api, table);
+  check(api.create_env(ORT_FATAL, "donna_runner", &env), "start");  // what goes wrong is answered, not logged
+  void *made = session_options(library, options, version);
+  check(api.create_session(env, options->model, made, &session), "open the model");
+  api.release_session_options(made);
+  bind_all(engine);
+  engine->put_inputs = put_inputs;
+  engine->run = run;
+  engine->get_output = get_output;
+  engine->close = close_session;
 }

@@ -1,39 +1,67 @@
-/* The phone's state around the runs: the temperature of a zone, and the fastest clock of its CPUs just now. */
-#include "runner.h"
+// Reads the temperature and the highest clock of the CPU cores from the kernel's files.
+#include "state.h"
 
-#include <glob.h>
+#include <dirent.h>
+#include <errno.h>
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
-/* Reads one number from a file; false where it can not be read. */
-static bool read_number(const char *path, double *value) {
-    FILE *file = fopen(path, "r");
-    if (!file)
-        return false;
-    bool found = fscanf(file, "%lf", value) == 1;
-    fclose(file);
-    return found;
+#include "answer.h"
+
+#define CORES "/sys/devices/system/cpu"
+#define COLDEST_C (-60.0)
+#define HOTTEST_C 250.0
+
+// Returns the whole number that a file holds, NaN where it cannot be read or holds something else.
+static double number_in(const char *path) {
+  char text[64];
+  FILE *file = fopen(path, "re");
+  if (file == NULL) return NAN;
+  size_t length = fread(text, 1, sizeof text - 1, file);
+  fclose(file);
+  text[length] = 0;
+  char *end = text;
+  errno = 0;
+  long value = strtol(text, &end, 10);
+  if (end == text || errno != 0 || end[strspn(end, " \n")] != 0) return NAN;
+  return (double)value;
 }
 
-static void print_number(const char *name, bool known, double value) {
-    if (known)
-        printf("\"%s\":%.9g", name, value);
-    else
-        printf("\"%s\":null", name);
+static double highest_clock_hz(void) {
+  double highest = NAN;
+  DIR *folder = opendir(CORES);
+  if (folder == NULL) return NAN;
+  for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+    char path[512];
+    const char *number = entry->d_name + 3;
+    if (strncmp(entry->d_name, "cpu", 3) != 0 || *number == 0 || number[strspn(number, "0123456789")] != 0) continue;
+    snprintf(path, sizeof path, CORES "/%s/cpufreq/scaling_cur_freq", entry->d_name);
+    double hz = number_in(path) * 1000;
+    if (hz > 0) highest = fmax(highest, hz);  // fmax(NaN, x) is x
+  }
+  closedir(folder);
+  return highest;
 }
 
-void print_state(const char *name, const char *zone) {
-    double temperature = 0, fastest = 0, khz;
-    bool warm = zone && read_number(zone, &temperature);
-    glob_t found;
-    if (glob("/sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq", 0, NULL, &found) == 0) {
-        for (size_t i = 0; i < found.gl_pathc; i++)
-            if (read_number(found.gl_pathv[i], &khz) && khz > fastest)
-                fastest = khz;
-        globfree(&found);
-    }
-    printf("\"%s\":{", name);
-    print_number("temperature_c", warm, temperature / 1e3); /* the kernel tells thousandths of a degree */
-    putchar(',');
-    print_number("clock_hz", fastest > 0, fastest * 1e3);
-    putchar('}');
+struct state read_state(const char *zone) {
+  double celsius = zone == NULL ? NAN : number_in(zone) / 1000;
+  if (celsius < COLDEST_C || celsius > HOTTEST_C) celsius = NAN;  // a sensor that is switched off says -274
+  return (struct state){celsius, highest_clock_hz()};
+}
+
+static void put_reading(double value) {
+  if (isnan(value))
+    fputs("null", answers());
+  else
+    put_number(value);
+}
+
+void put_state(struct state state) {
+  fputs("{\"temperature_c\":", answers());
+  put_reading(state.temperature_c);
+  fputs(",\"clock_hz\":", answers());
+  put_reading(state.clock_hz);
+  fputc('}', answers());
 }

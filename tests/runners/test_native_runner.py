@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import subprocess
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import ai_edge_litert
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from native_program import LITERT_LIBRARY, PATIENCE_S, Native, onnx_library
 from onnx import TensorProto, helper
 from requirements import needs
 
@@ -26,40 +22,7 @@ from donna_hw.errors import BadFile, Unavailable, UnknownName
 from donna_hw.testing import example_graphs
 
 GRAPH = example_graphs()[1]
-PATIENCE_S = 300.0
 CROSS = "/usr/aarch64-linux-gnu"
-
-
-@dataclass
-class Native:
-    """The runner with a library. before: what runs it, an emulator's words."""
-
-    program: Path
-    engine: str
-    library: Path
-    model: Path
-    before: tuple[str, ...] = ()
-
-    def command(self, *more: object, **instead: object) -> list[str]:
-        words = {"engine": self.engine, "library": self.library, "model": self.model} | instead
-        named = [word for name, value in words.items() for word in (f"--{name}", str(value))]
-        return [*self.before, str(self.program), *named, *map(str, more)]
-
-    def __call__(self, *more: object, asks: str = "", **instead: object) -> tuple[int, list[dict[str, Any]]]:
-        done = subprocess.run(
-            self.command(*more, **instead), input=asks, capture_output=True, text=True, timeout=PATIENCE_S, check=False
-        )
-        return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    needs(shutil.which("cmake") is not None, "cmake")
-    return build_runner(tmp_path_factory.mktemp("host"))
-
-
-def onnx_library() -> Path:
-    return next((Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.so.*"))
 
 
 @pytest.fixture(scope="module", params=["onnxruntime", "litert"])
@@ -71,7 +34,7 @@ def native(request: pytest.FixtureRequest, program: Path, tmp_path_factory: pyte
         return Native(program, "onnxruntime", onnx_library(), model)
     model = folder / "m.tflite"
     model.write_bytes(to_tflite(GRAPH))
-    return Native(program, "litert", Path(str(ai_edge_litert.__path__[0])) / "libLiteRt.so", model)
+    return Native(program, "litert", LITERT_LIBRARY, model)
 
 
 def computed(native: Native, tmp_path: Path, images: np.ndarray) -> np.ndarray:

@@ -1,0 +1,24 @@
+// The lines on standard output: one JSON object each.
+#ifndef DONNA_ANSWER_H
+#define DONNA_ANSWER_H
+
+#include <stdio.h>
+
+// Takes standard output for answers alone: what a library prints there goes to standard error from now on.
+void open_answers(void);
+
+FILE *answers(void);
+
+// Ends a line and sends it; ends the process where nobody can read it.
+void send_answer(void);
+
+// Writes a text as a JSON string; bytes that are not UTF-8 become the replacement character.
+void put_string(const char *text);
+
+// Writes a number with nine digits, in full precision for a time.
+void put_number(double value);
+
+// Answers {"error": ...} and ends the process with 1. Nothing of a line may be written before.
+_Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

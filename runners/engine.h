@@ -1,0 +1,29 @@
+// An inference library with one model opened in it.
+#ifndef DONNA_ENGINE_H
+#define DONNA_ENGINE_H
+
+#include "options.h"
+#include "tensor.h"
+
+struct engine {
+  char version[64];  // of the library
+  size_t input_count;
+  struct tensor inputs[MAX_TENSORS];
+  struct tensor output;  // the first
+
+  void (*put_inputs)(const struct engine *engine);  // hands `inputs` to the library
+  void (*run)(void);                                // returns when the outputs are complete
+  void (*get_output)(struct engine *engine);        // fills `output`
+  void (*close)(void);
+};
+
+// Each opens the library and the model, ready to run, or fails with the library's words.
+void open_onnxruntime(struct engine *engine, const struct options *options);
+void open_litert(struct engine *engine, const struct options *options);
+
+// Opens a shared library, and finds a function in it; `optional` ones may be NULL.
+void *open_library(const char *path);
+typedef void (*function)(void);
+function find_function(void *library, const char *name, bool optional);
+
+#endif
