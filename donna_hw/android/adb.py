@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import secrets
 import shlex
 import subprocess
 import time
@@ -20,8 +21,12 @@ from donna_hw.errors import BadSetting, DonnaError, Unavailable
 RETRY_S = 0.2
 PUSH_S = 300.0  # of a library of a hundred megabytes over slow USB
 SHOWN_LINES = 3
-# A connection that breaks off in the middle of a command is a success to adb, with nothing printed: so the phone has to say that it ended.
-ENDED = "donna_hw-ended-"
+# adb's exit codes for a connection that broke off while a command ran: 0 in version 29, 255 in version 36
+BROKEN = (0, 255)
+STATES = (
+    *("device", "offline", "unauthorized", "authorizing", "connecting", "no permissions", "bootloader", "recovery"),
+    *("rescue", "sideload", "host", "detached", "unknown"),
+)
 PLUG_IN = "plug it in again, and start again: what was measured is kept"
 # adb's words for a phone that was there and is not any more
 _GONE = re.compile(
@@ -63,7 +68,7 @@ class Adb:
     timeout_s: float = 30.0
 
     def __post_init__(self) -> None:
-        if self.serial.startswith("-") or not self.serial.isprintable() or any(map(str.isspace, self.serial)):
+        if self.serial.startswith("-") or not self.serial.isprintable() or self.serial != self.serial.strip():
             raise BadSetting("a phone's serial must be as `adb devices` shows it", found=self.serial)
 
     def devices(self) -> list[Attached]:
@@ -77,19 +82,22 @@ class Adb:
 
         Raises `CommandFailed` with its exit code and last words, and `PhoneGone`.
         """
-        line = f"{_quoted(arguments)}; echo {ENDED}$?"
-        done = self._called("shell", "-T", "-n", line, timeout_s=timeout_s)
-        printed, ended, code = done.stdout.decode(errors="replace").rpartition(ENDED)
-        if not ended:
+        # the phone itself says that the command ended, by a word that nothing else prints: adb's exit code does not tell
+        word = secrets.token_hex(8)
+        done = self._run("shell", "-T", "-n", f"{_quoted(arguments)}; echo {word}$? >&2", timeout_s=timeout_s)
+        printed, said = (text.decode(errors="replace") for text in (done.stdout, done.stderr))
+        before, ended, code = said.rpartition(word)
+        if not ended and done.returncode in BROKEN:
             raise PhoneGone(
                 f"phone {self.serial or 'on adb'} must stay connected until a command ends",
                 found=f"no end of {arguments[0]}",
                 cure=PLUG_IN,
             )
-        if code.strip() != "0":
-            raise self._failed(
-                f"{arguments[0]} on the phone", code.strip(), f"{printed}\n{done.stderr.decode(errors='replace')}"
-            )
+        if not ended and done.returncode == 1:  # adb's own; any other is that of the phone's shell
+            raise self._refusal(("shell",), 1, f"{said}\n{printed}")
+        code = code.strip() if ended else str(done.returncode)
+        if code != "0":
+            raise self._failed(f"{arguments[0]} on the phone", code, f"{printed}\n{before}")
         return printed
 
     def open(self, *arguments: str, errors: IO[bytes] | int = subprocess.PIPE) -> subprocess.Popen[bytes]:
@@ -157,9 +165,17 @@ class Adb:
 
     def _called(self, *arguments: str, timeout_s: float | None = None) -> subprocess.CompletedProcess[bytes]:
         """Run the client and return what it printed; raises what its refusal means."""
+        done = self._run(*arguments, timeout_s=timeout_s)
+        if done.returncode == 0:
+            return done
+        said = (done.stderr + b"\n" + done.stdout).decode(errors="replace")
+        raise self._refusal(arguments, done.returncode, said)
+
+    def _run(self, *arguments: str, timeout_s: float | None = None) -> subprocess.CompletedProcess[bytes]:
+        """Run the client, whatever its exit code; raises `PhoneGone` when it takes too long."""
         patience_s = self.timeout_s if timeout_s is None else timeout_s
         try:
-            done = subprocess.run(
+            return subprocess.run(
                 [*self._command, *arguments],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -174,10 +190,6 @@ class Adb:
             ) from None
         except OSError as error:
             raise _no_client(self.executable, error) from None
-        if done.returncode == 0:
-            return done
-        said = (done.stderr + b"\n" + done.stdout).decode(errors="replace")
-        raise self._refusal(arguments, done.returncode, said)
 
     def _refusal(self, arguments: Sequence[str], code: int, said: str) -> DonnaError:
         """Return the error that a failed call means."""
@@ -194,7 +206,7 @@ class Adb:
                 found=last,
                 cure="free some of its storage, and start again",
             )
-        if any(_GONE.search(line) for line in own) or (code == 255 and not lines):
+        if any(_GONE.search(line) for line in own):
             return PhoneGone(
                 f"phone {self.serial or 'on adb'} must stay connected",
                 found=last,
@@ -211,17 +223,17 @@ class Adb:
 
 def _quoted(arguments: Sequence[str]) -> str:
     """Return the one line that the phone's shell reads as exactly these arguments."""
-    if any("\0" in argument for argument in arguments):
-        raise BadSetting("an argument of a command must not hold a zero byte", found=arguments)
+    if not arguments or not arguments[0] or any("\0" in argument for argument in arguments):
+        raise BadSetting("a command must have a name, and no zero byte in it", found=arguments)
     return shlex.join(arguments)
 
 
 def _attached(line: str) -> Attached | None:
-    """Return a line's phone: the serial, white space, the state, then words such as `model:SM_G981U`."""
-    found = re.match(r"(\S+)\s+(no permissions|\S+)(.*)$", line.strip())
+    """Return a line's phone: the serial, which may hold blanks, the state, then words such as `model:SM_G981U`."""
+    found = re.match(rf"(\S.*?)\s+({'|'.join(STATES)})(\s.*)?$", line.rstrip())
     if found is None or line.startswith("*"):
         return None
-    words = dict(word.split(":", 1) for word in found[3].split() if ":" in word)
+    words = dict(word.split(":", 1) for word in (found[3] or "").split() if ":" in word)
     return Attached(found[1], found[2], words)
 
 

@@ -14,10 +14,11 @@ from donna_hw.errors import Unavailable
 
 
 def chosen(adb: Adb) -> Adb:
-    """Return the client for the one phone that is there, or for the one that its serial names.
+    """Return the client for the one phone that is there, or for the one that its serial names, or `$ANDROID_SERIAL`.
 
     Raises `Unavailable` when there is none, when it may not be used, and when there are several and none is named.
     """
+    adb = replace(adb, serial=adb.serial or os.environ.get("ANDROID_SERIAL", ""))
     found = {phone.serial: phone for phone in adb.devices()}
     if adb.serial and adb.serial not in found and ":" in adb.serial:
         adb.reconnect()

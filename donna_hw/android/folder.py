@@ -1,4 +1,4 @@
-"""Files on the phone, all below one folder: models come and go, programs and libraries are pushed once."""
+"""Files on the phone, all below one folder: models come and go, programs and libraries are pushed once and stay."""
 
 from __future__ import annotations
 
@@ -16,20 +16,23 @@ ROOT = "/data/local/tmp/donna_hw"
 
 
 class Folder:
-    """The files of one run. Programs stay on the phone in `kept/`, by the hash of what they hold; models go with the run."""
+    """The files of one run: programs in `kept/`, by the hash of what they hold, models in `models/`, under names of this run."""
 
     def __init__(self, adb: Adb) -> None:
         self._adb = adb
-        self._name = f"{ROOT}/run-{secrets.token_hex(4)}"
+        self._run = secrets.token_hex(4)
         self._number = 0
         self._made: set[str] = set()
         self._kept: dict[tuple[Path, ...], str] = {}
 
     def keep(self, local: Path, *, executable: bool = False) -> str:
         """Push a file once, and return where it is: one that is there whole is not pushed again."""
-        return f"{self.keep_all([local], executable=executable)}/{_plain(local.name)}"
+        remote = f"{self.keep_all([local])}/{_plain(local.name)}"
+        if executable:
+            self._adb.shell("chmod", "755", remote)
+        return remote
 
-    def keep_all(self, locals_: Sequence[Path], *, executable: bool = False) -> str:
+    def keep_all(self, locals_: Sequence[Path]) -> str:
         """Push files that belong together, once, and return the folder that holds them under their own names."""
         paths = tuple(locals_)
         if paths not in self._kept:
@@ -39,16 +42,16 @@ class Folder:
             folder = f"{ROOT}/kept/{digest.hexdigest()[:16]}"
             self._make(folder)
             for path in paths:
-                self._keep(path, f"{folder}/{_plain(path.name)}", executable)
+                self._keep(path, f"{folder}/{_plain(path.name)}")
             self._kept[paths] = folder
         return self._kept[paths]
 
     def put(self, data: bytes, suffix: str) -> str:
         """Write a file of this run, and return where it is."""
         self._number += 1
-        remote = f"{self._name}/{self._number}{_plain(suffix)}"
-        self._make(self._name)
-        with tempfile.NamedTemporaryFile(suffix=suffix) as file:
+        remote = f"{ROOT}/models/{self._run}-{self._number}{_plain(suffix)}"
+        self._make(f"{ROOT}/models")
+        with tempfile.NamedTemporaryFile(suffix=_plain(suffix)) as file:
             file.write(data)
             file.flush()
             self._push(Path(file.name), remote)
@@ -57,11 +60,6 @@ class Folder:
     def remove(self, remote: str) -> None:
         """Remove a file of this package; one that is gone already is fine."""
         self._adb.shell("rm", "-f", inside(remote))
-
-    def clean(self) -> None:
-        """Remove the models of all runs, those too that a killed one has left."""
-        self._adb.shell("sh", "-c", f"rm -rf {ROOT}/run-*")
-        self._made.discard(self._name)
 
     def clean_all(self) -> None:
         """Remove everything that this package ever put on the phone."""
@@ -77,17 +75,15 @@ class Folder:
         except (CommandFailed, IndexError, ValueError):
             return None
 
-    def _keep(self, local: Path, remote: str, executable: bool) -> None:
+    def _keep(self, local: Path, remote: str) -> None:
         try:
             there = self._adb.shell("stat", "-c", "%s", remote).strip()
         except CommandFailed:  # not there
             there = ""
-        if there == str(local.stat().st_size):
-            return
-        self._push(local, f"{remote}.part")
-        if executable:
-            self._adb.shell("chmod", "755", f"{remote}.part")
-        self._adb.shell("mv", "-f", f"{remote}.part", remote)  # so that a push cut off is never taken for a whole one
+        if there != str(local.stat().st_size):
+            part = f"{remote}.{self._run}"  # another name, so that a push cut off is never taken for a whole one
+            self._push(local, part)
+            self._adb.shell("mv", "-f", part, remote)
 
     def _push(self, local: Path, remote: str) -> None:
         try:

@@ -47,6 +47,17 @@ class Runners:
         """Google's benchmark_model."""
         return files.named(self.settings.benchmark_model, "benchmark_model", self.abis, TOOL)
 
+    @cached_property
+    def program(self) -> str:
+        """The native runner on the phone."""
+        local = files.named(self.settings.runner_path, "donna_runner", self.abis, BUILD)
+        return self.folder.keep(local, executable=True)
+
+    @cached_property
+    def kept_tool(self) -> str:
+        """Google's tool on the phone."""
+        return self.folder.keep(self.tool, executable=True)
+
     def write(self, graph: Graph) -> str:
         """Write the block as the runner's kind of file, push it, and return where it is."""
         if self.settings.runner == "onnxruntime":
@@ -61,8 +72,7 @@ class Runners:
         """Start the native runner on a block; once it has loaded the model, that is removed from the phone."""
         options, model = self.settings, self.write(graph)
         try:
-            program = files.named(options.runner_path, "donna_runner", self.abis, BUILD)
-            kept = self.folder.keep(program, executable=True)
+            kept = self.program
             folder = self.folder.keep_all(files.beside(self.library, options.runner))
             zone = ["--zone", options.zone] if options.zone.startswith("/") else []
             command = [
@@ -82,7 +92,7 @@ class Runners:
     def benchmark(self, graph: Graph) -> Benchmark:
         """Return Google's tool for a block; closed, it removes the model from the phone."""
         options, model = self.settings, self.write(graph)
-        program = self.folder.keep(self.tool, executable=True)
+        program = self.kept_tool
 
         def flags(runs: int) -> list[str]:
             own = benchmark_model.flags(

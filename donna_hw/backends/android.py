@@ -106,7 +106,6 @@ class AndroidBackend(TimingBackend):
                 found=f"{now_c:.1f} C",
                 cure="unplug it and let it cool, or raise option start_below_c",
             )
-        self.runners.folder.clean()
         return Description(
             self.environment(),
             self.words(),

@@ -27,12 +27,14 @@ MAPPED = ("/data/local/tmp", "/sys/devices", "/sys/class")
 class Faults:
     """What goes wrong. drop_at: a command that matches it ends the connection as it starts, once; kill: one is killed as it starts.
 
-    returns: what dropped out is there again at once. hang: a command that matches is never answered. instead: (pattern, text): a command
-    that matches prints it. full: there is no room for files. drop_push: a push ends the connection half way, once.
+    drop_after: a command that matches speaks, and the connection ends before its end is told. returns: what dropped out is there
+    again at once. hang: a command that matches is never answered. instead: (pattern, text): a command that matches prints it.
+    full: there is no room for files. drop_push: a push ends the connection half way, once.
     """
 
     unauthorised: bool = False
     drop_at: str = ""
+    drop_after: str = ""
     returns: bool = False
     kill: str = ""
     instead: tuple[str, str] = ("", "")
@@ -112,6 +114,9 @@ class Phone:
                 peer, _ = listener.accept()
             except OSError:
                 return
+            peer.setsockopt(
+                socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+            )  # its packets are small: each would wait for the last
             connection = _Connection(self, peer)
             self._connections.append(connection)
             threading.Thread(target=connection.serve, daemon=True).start()
@@ -241,10 +246,14 @@ class _Stream:
             return
         pattern, text = faults.instead
         if pattern and re.search(pattern, command):
-            end = command.rpartition("; echo ")[2] if "; echo " in command else ""
-            self._packet(STDOUT, (text + (end.replace("$?", "0") + "\n" if end else "")).encode())
+            self._packet(STDOUT, text.encode())
+            if word := re.search(r"; echo (\w+)\$\? >&2$", command):  # by which the client knows that it ended
+                self._packet(STDERR, f"{word[1]}0\n".encode())
             self._packet(EXIT, b"\0")
             return
+        cut = bool(faults.drop_after and re.search(faults.drop_after, command))
+        if cut:
+            command = command.rpartition("; echo ")[0]
         kill = "kill -9 $$; " if faults.kill and re.search(faults.kill, command) else ""
         environment = {**os.environ, "PATH": f"{phone.folder}/bin:{os.environ['PATH']}"}
         child = subprocess.Popen(
@@ -270,6 +279,9 @@ class _Stream:
         for pipe in (child.stdout, child.stderr):
             if pipe is not None:
                 pipe.close()
+        if cut:
+            phone.vanish()
+            return
         self._packet(EXIT, bytes([code if code >= 0 else 128 - code]))
 
     def _pump(self, pipe: object, kind: int) -> None:

@@ -43,9 +43,12 @@ def adb_server(adb_program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         "ANDROID_USER_HOME": str(home),
         "TMPDIR": str(home),
         "ADB": adb_program,
-        "ADB_MDNS": "0",
+        **dict.fromkeys(
+            ("ADB_USB", "ADB_EMU", "ADB_MDNS", "ADB_MDNS_AUTO_CONNECT"), "0"
+        ),  # no phone of the developer's
     }.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.delenv("ANDROID_SERIAL", raising=False)
     yield
     subprocess.run([adb_program, "kill-server"], capture_output=True, check=False, timeout=30)
 

@@ -12,7 +12,7 @@ from adbd import Phone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from donna_hw.android.adb import Adb, CommandFailed, PhoneFull, PhoneGone
+from donna_hw.android.adb import Adb, CommandFailed, PhoneFull, PhoneGone, _attached
 from donna_hw.android.choosing import chosen, find_adb
 from donna_hw.errors import BadSetting, Unavailable
 
@@ -123,6 +123,26 @@ def test_a_phone_that_drops_out_while_it_works_is_gone_and_comes_back(client: Ad
     assert client.shell("printf", "x") == "x"
 
 
+@pytest.mark.parametrize("says", ["tick", "tick >&2", "donna_hw-ended-0", "No space left on device >&2"])
+def test_a_connection_that_breaks_after_a_command_spoke_is_no_end_of_it(client: Adb, phone: Phone, says: str) -> None:
+    phone.faults.drop_after = "echo tick|echo donna|echo No"
+    with pytest.raises(PhoneGone, match="until a command ends"):
+        client.shell("sh", "-c", f"echo {says}")
+
+
+def test_a_serial_may_hold_blanks() -> None:
+    line = "adb-R5C (2)._adb-tls-connect._tcp device product:x1 model:SM_G981U device:x1 transport_id:3"
+    found = _attached(line)
+    assert found is not None
+    assert (found.serial, found.state) == ("adb-R5C (2)._adb-tls-connect._tcp", "device")
+    assert found.words["model"] == "SM_G981U"
+    assert (
+        _attached("R58M10ABCDE            no permissions (user is not in the plugdev group); see [http://x] usb:1-1")
+        is not None
+    )
+    assert _attached("* daemon started successfully") is None
+
+
 def test_a_phone_that_does_not_come_back_is_waited_for_so_long_and_no_longer(client: Adb, phone: Phone) -> None:
     phone.vanish()
     with pytest.raises(PhoneGone, match=r"must answer again within 0\.1 s"):
@@ -149,7 +169,7 @@ def test_a_push_that_is_cut_off_is_no_success(client: Adb, phone: Phone, tmp_pat
         client.push(tmp_path / "file", f"{TMP}/file")
 
 
-@pytest.mark.parametrize("serial", ["-e", "--help", "a b", "x\ny"])
+@pytest.mark.parametrize("serial", ["-e", "--help", " a", "x\ny"])
 def test_a_serial_that_could_be_an_option_is_refused(serial: str) -> None:
     with pytest.raises(BadSetting, match="serial"):
         Adb("adb", serial)

@@ -109,7 +109,7 @@ def test_litert_fills_a_table_too(phone: Phone, tmp_path: Path) -> None:
 def test_a_phone_that_drops_out_and_stays_away_loses_nothing_and_the_next_start_goes_on(
     phone: Phone, tmp_path: Path
 ) -> None:
-    phone.faults.drop_at = r"/12\.onnx "
+    phone.faults.drop_at = r"-12\.onnx "
     with pytest.raises(Unavailable, match=r"a device must be left to measure on.*start again: all is kept"):
         profile_space(SPACE, device(phone), tmp_path, ONCE, workers=processes)
     journal = next(tmp_path.rglob("*.samples.csv"))
@@ -123,7 +123,7 @@ def test_a_phone_that_drops_out_and_stays_away_loses_nothing_and_the_next_start_
 
 
 def test_a_phone_that_drops_out_and_comes_back_is_gone_on_with(phone: Phone, tmp_path: Path) -> None:
-    phone.faults.drop_at, phone.faults.returns = r"/5\.onnx ", True
+    phone.faults.drop_at, phone.faults.returns = r"-5\.onnx ", True
     table = profile_space(SMALL, device(phone, wait_s=60.0), tmp_path, ONCE, workers=here)
     assert len(table.frame) == 8 + FIXED
     assert not phone.faults.drop_at, "it did drop out"
@@ -219,7 +219,7 @@ def test_a_runner_that_says_something_else_is_refused_in_its_own_words(phone: Ph
 
 
 def test_a_runner_that_the_phone_kills_fails_its_block_and_no_other(phone: Phone, tmp_path: Path) -> None:
-    phone.faults.kill = r"/4\.onnx "
+    phone.faults.kill = r"-4\.onnx "
     table = profile_space(SMALL, device(phone), tmp_path, ONCE, workers=here)
     assert len(table.frame) == 8 + FIXED, "its second try has another name"
     phone.faults.kill = r"donna_runner"

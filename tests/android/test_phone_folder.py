@@ -62,10 +62,9 @@ def test_a_run_leaves_nothing_but_what_is_kept(client: Adb, phone: Phone, progra
     folder.remove(model)
     assert not phone.here(model).exists()
     assert phone.here(other).exists()
-    left = Folder(client).put(b"of a killed run", ".onnx")
-    folder.clean()
-    assert not phone.here(left).exists()
-    assert [path.name for path in phone.here(ROOT).iterdir()] == ["kept"]
+    of_another = Folder(client).put(b"model", ".onnx")
+    folder.remove(other)
+    assert phone.here(of_another).exists()
     assert phone.here(kept).exists()
     folder.clean_all()
     assert not phone.here(ROOT).exists()
