@@ -48,6 +48,7 @@ def test_bytes_are_those_of_the_files(tmp_path: Path) -> None:
     assert sum(file.stat().st_size - 128 for file in files) == map_bytes(SPACE, 48)  # 128: the header of .npy
 
 
+@pytest.mark.long
 def test_beyond_the_budget_the_library_is_the_same_and_it_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

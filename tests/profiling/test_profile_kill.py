@@ -116,6 +116,7 @@ def assert_whole(root: Path, rounds: int) -> None:
     table.costs(load_space(SPACE))
 
 
+@pytest.mark.long
 def test_a_profile_survives_three_kills(tmp_path: Path) -> None:
     # so many rounds that even a fast machine is still at them when it is killed
     assert killed_and_finished(tmp_path, kills=3, rounds=20, seed=0) == 3

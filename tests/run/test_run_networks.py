@@ -99,6 +99,7 @@ def tell_apart(run: Run) -> None:
     path.write_text(re.sub(r"\b0\.5\b", lambda _: f"{rng.uniform(0.05, 1):.4f}", path.read_text()))
 
 
+@pytest.mark.long
 def test_the_choice_of_networks_changes_no_test_network(tmp_path: Path) -> None:
     library = LibraryPart(networks=12, test_networks=30, stratified_networks=6, predictor="saturating")
     (tmp_path / "one").mkdir()
