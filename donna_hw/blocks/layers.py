@@ -11,16 +11,39 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from donna_hw.errors import BadSetting, UnknownName
 
+if TYPE_CHECKING:
+    from torch import nn
+
 Shape = tuple[int, ...]
 
-OPERATORS = ("conv", "linear", "max_pool", "global_pool", "flatten", "add", "scale")
+OPERATORS = ("conv", "linear", "max_pool", "global_pool", "flatten", "add", "scale", "module")
 ACTIVATIONS = ("none", "relu", "relu6", "swish", "hard_swish", "sigmoid", "hard_sigmoid")
 INPUT = "input"
 RESERVED = (INPUT, "output")
+
+
+class Made(Protocol):
+    """What a layer of operator `module` computes: any torch module of one input; equal ones compute the same, but for their weights.
+
+    key: names what is computed. macs, params: of one image, counted. Hashable, and picklable, since layers go to other processes.
+    """
+
+    @property
+    def key(self) -> str: ...  # noqa: D102  the class tells
+
+    @property
+    def macs(self) -> int: ...  # noqa: D102
+
+    @property
+    def params(self) -> int: ...  # noqa: D102
+
+    def build(self) -> nn.Module:
+        """Return a new module with random weights, drawn from torch's generator."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -33,6 +56,7 @@ class Layer:
     kernel, stride, groups: of a convolution, the first two of a max pool too; padding is kernel // 2 on each side, so stride 1 keeps the
     size.
     normalised: a batch-norm follows in training; it is folded into weights and bias wherever the layer is deployed.
+    made: of a `module`, what it computes.
     """
 
     name: str
@@ -46,10 +70,11 @@ class Layer:
     activation: str = "none"
     normalised: bool = False
     dtype: str = "float32"
+    made: Made | None = None
 
     @property
     def weight_shape(self) -> Shape:
-        """Shape of the weights as torch and ONNX hold them; empty for a layer without weights."""
+        """Shape of the weights as torch and ONNX hold them; empty for a layer without weights, and for a `module`, which holds its own."""
         if self.operator == "conv":
             return (self.out_shape[0], self.in_shape[0] // self.groups, self.kernel, self.kernel)
         if self.operator == "linear":
@@ -58,7 +83,9 @@ class Layer:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of the weights for one image; biases, activations and pools are none."""
+        """Multiply-accumulates of the weights for one image; biases, activations and pools are none. Those of a `module` are counted."""
+        if self.made is not None:
+            return self.made.macs
         if self.operator == "conv":
             return prod(self.weight_shape) * self.out_shape[1] * self.out_shape[2]
         return prod(self.weight_shape) if self.operator == "linear" else 0
@@ -66,6 +93,8 @@ class Layer:
     @property
     def params(self) -> int:
         """Trainable parameters: weights, then a bias, or the scale and shift of the batch-norm."""
+        if self.made is not None:
+            return self.made.params
         if not self.weight_shape:
             return 0
         return prod(self.weight_shape) + self.out_shape[0] * (2 if self.normalised else 1)
@@ -188,6 +217,11 @@ class Draft:
             raise BadSetting(f"a gate needs the shape {(self._shapes[x][0], 1, 1)}", found=self._shapes[gate])
         return self._add(Layer(self._prefix + name, "scale", (x, gate), self._shapes[x], self._shapes[x]))
 
+    def module(self, x: str, made: Made, out_shape: Shape, *, activation: str = "none", name: str) -> str:
+        """Add a torch module of one input, whose output has the shape `out_shape`."""
+        shape = self._shapes[x]
+        return self._add(Layer(self._prefix + name, "module", (x,), shape, out_shape, activation=activation, made=made))
+
     def part(self, prefix: str, block: Block, x: str) -> str:
         """Draw a whole block, its layers' names preceded by `prefix`."""
         self._prefix, outer = f"{self._prefix}{prefix}.", self._prefix
@@ -233,6 +267,10 @@ def layers_hash(graph: Graph) -> str:
         vars(layer) | {"name": number, "inputs": [place[x] for x in layer.inputs]}
         for number, layer in enumerate(graph.layers)
     ]
+    for row, layer in zip(rows, graph.layers, strict=True):
+        del row["made"]  # absent where there is none: hashes are older than modules
+        if layer.made is not None:
+            row["made"] = layer.made.key
     text = json.dumps([graph.input_shape, rows], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

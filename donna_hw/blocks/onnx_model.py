@@ -40,7 +40,12 @@ def to_onnx(graph: Graph, batch: int = 1, weights: Weights | None = None, seed: 
     for layer in graph.layers:
         target = "output" if layer.name == graph.output else layer.name
         plain = target if layer.activation == "none" else f"{layer.name}.linear"
-        nodes.append(_main_node(layer, plain))
+        if layer.made is not None:
+            own = _embedded(layer, plain, batch, weights, seed)
+            nodes += own.node
+            body.initializer.extend(own.initializer)
+        else:
+            nodes.append(_main_node(layer, plain))
         if layer.weight_shape:
             weight, bias = folded(layer, weights) if weights is not None else drawn(layer, rng, normal_pool(seed))
             _add_tensor(body, f"{layer.name}.weight", weight)
@@ -55,6 +60,12 @@ def to_onnx(graph: Graph, batch: int = 1, weights: Weights | None = None, seed: 
         _add_tensor(body, "relu6.low", np.array(0, np.float32))
         _add_tensor(body, "relu6.high", np.array(6, np.float32))
     return model
+
+
+def _embedded(layer: Layer, output: str, batch: int, weights: Weights | None, seed: int) -> onnx.GraphProto:
+    from donna_hw.blocks.embedded import embedded  # torch is imported for modules alone
+
+    return embedded(layer, output, batch, weights, seed)
 
 
 def folded(layer: Layer, weights: Weights) -> tuple[np.ndarray, np.ndarray]:

@@ -71,6 +71,9 @@ def _add_layer(draft: File, layer: Layer, values: tuple[np.ndarray, np.ndarray] 
         _reshape(draft, layer.inputs[0], name, shape)
     elif layer.operator in ("add", "scale"):
         _pair(draft, "ADD" if layer.operator == "add" else "MUL", inputs, draft.tensor(name, shape), fused)
+    elif layer.operator == "module":
+        rule = "a block as .tflite must be made of donna_hw's own operators"
+        raise BadSetting(rule, found=f"the torch module {layer.name}", cure="run it with ONNX Runtime, on phones too")
     else:
         raise NotImplementedError(layer.operator)
     if alone != "none":

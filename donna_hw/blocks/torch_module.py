@@ -93,6 +93,8 @@ class LayerModule(nn.Module):
             self.weights.small = layer.normalised and layer.kernel > min(layer.in_shape[1:])
         elif layer.operator == "linear":
             self.weights = nn.Linear(layer.in_shape[0], layer.out_shape[0])
+        elif layer.made is not None:
+            self.weights = layer.made.build()
         if layer.normalised:
             self.norm = nn.BatchNorm2d(layer.out_shape[0])
         self.activation = ACTIVATIONS[layer.activation]

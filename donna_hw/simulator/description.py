@@ -27,7 +27,12 @@ new = (
 
 
 def workload_of(graph: Graph, batch: int = 1) -> Workload:
-    """Return the workload of a graph for a batch; names apart, `read_onnx` returns the same for its ONNX model."""
+    """Return the workload of a graph for a batch; names apart, `read_onnx` returns the same for its ONNX model.
+
+    A graph with a torch module in it is read from its ONNX model.
+    """
+    if any(layer.made is not None for layer in graph.layers):
+        return _by_onnx(graph, batch)
     shape = graph.input_shape
     tensors = [Tensor(batch * prod(shape), shape[0])]
     nodes: list[Node] = []
@@ -66,6 +71,13 @@ def workload_of(graph: Graph, batch: int = 1) -> Workload:
             out += 1
         places[layer.name] = out
     return Workload(tuple(tensors), tuple(nodes), (0,), (places[graph.output],), (), tuple(free))
+
+
+def _by_onnx(graph: Graph, batch: int) -> Workload:
+    from donna_hw.blocks.onnx_model import to_onnx
+    from donna_hw.simulator.onnx_reader import read_onnx
+
+    return read_onnx(to_onnx(graph, batch))
 
 
 def _product(layer: Layer, batch: int) -> tuple[str, Geometry, int]:
