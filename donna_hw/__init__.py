@@ -35,6 +35,7 @@ _HOMES = {
     "Space": "donna_hw.spaces.space",
     "Stage": "donna_hw.spaces.stage",
     "TableCost": "donna_hw.costs.table_cost",
+    "TorchLayer": "donna_hw.modules.torch_layer",
     "complete_table": "donna_hw.costs.complete",
     "compare_tables": "donna_hw.compare",
     "cost_of": "donna_hw.costs.kept",
@@ -57,10 +58,13 @@ _HOMES = {
     "read_hardware": "donna_hw.simulator.hardware",
     "read_puzzle": "donna_hw.imports.puzzle",
     "read_onnx": "donna_hw.simulator.onnx_reader",
+    "propose_boundaries": "donna_hw.modules.split",
     "protocol_named": "donna_hw.measurement.protocol",
     "search_space": "donna_hw.search.command",
     "simulate": "donna_hw.simulator.simulate",
     "space_names": "donna_hw.spaces",
+    "stages_from": "donna_hw.modules.split",
+    "stock_blocks": "donna_hw.modules.stock",
     "sustain": "donna_hw.sustained",
 }
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 Setting = int | float | str | bool
+Settings = tuple[tuple[str, Setting], ...]
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class TorchLayer:
     """
 
     make: Callable[..., nn.Module]
-    settings: tuple[tuple[str, Setting], ...] = ()
+    settings: Settings = ()
     name: str = "module"
 
     @classmethod
@@ -54,7 +56,7 @@ class MadeByName:
     key: str
     in_shape: Shape
     make: Callable[..., nn.Module] = field(compare=False, repr=False)
-    settings: tuple[tuple[str, Setting], ...] = field(compare=False, repr=False)
+    settings: Settings = field(compare=False, repr=False)
 
     def build(self) -> nn.Module:
         """Return a new module."""
@@ -79,7 +81,8 @@ class MadeByName:
         """Go to another process by name: a user's file is run there anew."""
         module = sys.modules[self.make.__module__]
         path = str(Path(str(module.__file__)).resolve()) if module.__name__.startswith(OWN) else ""
-        return _remade, (self.key, self.in_shape, path, module.__name__, self.make.__qualname__, self.settings)
+        place = (path, module.__name__, self.make.__qualname__)
+        return _remade, (self.key, self.in_shape, place, self.settings)
 
 
 def output_shape(module: nn.Module, in_shape: Shape) -> Shape:
@@ -115,7 +118,7 @@ def _counts(made: MadeByName) -> tuple[int, int]:
     return counted(made.build(), made.in_shape)
 
 
-def _key(make: Callable[..., nn.Module], settings: tuple[tuple[str, Setting], ...]) -> str:
+def _key(make: Callable[..., nn.Module], settings: Settings) -> str:
     """Return what names a module's function: the code that makes it, and its settings."""
     if "<" in make.__qualname__ or make.__module__ == "__main__":
         raise BadSetting(
@@ -127,11 +130,8 @@ def _key(make: Callable[..., nn.Module], settings: tuple[tuple[str, Setting], ..
     return f"{make.__qualname__}({json.dumps(dict(settings), sort_keys=True)}) {code}"
 
 
-def _remade(
-    key: str, in_shape: Shape, path: str, module: str, name: str, settings: tuple[tuple[str, Setting], ...]
-) -> MadeByName:
-    from importlib import import_module
-
+def _remade(key: str, in_shape: Shape, place: tuple[str, str, str], settings: Settings) -> MadeByName:
+    path, module, name = place
     found: Any = own_module(Path(path)) if path else import_module(module)
     for step in name.split("."):
         found = getattr(found, step)

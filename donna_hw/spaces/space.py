@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from donna_hw.blocks.layers import Block, Graph, Shape, layers_hash, lower, lower_chain
 from donna_hw.errors import BadSetting, UnknownName
 from donna_hw.spaces.stage import Axis, Stage, Value
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Rows = (
     np.ndarray
@@ -39,7 +43,7 @@ class Space:
     input_shape: (channels, height, width). before, after: named fixed parts (stem; tail, classifier). A layer-wise space is one
     whose stages are single layers. global_axes: properties of the whole network; `resolution` is the images' height and width, of which
     input_shape has the reference's; what cannot honour a global axis refuses it. address: what `load_space` was asked for, so that
-    another process can load it too.
+    another process can load it too. given: the reference's trained weights by name, of a space that brings them.
     """
 
     name: str
@@ -50,6 +54,7 @@ class Space:
     after: tuple[tuple[str, Block], ...]
     global_axes: tuple[Axis, ...] = ()
     address: str = field(default="", compare=False)
+    given: Callable[[], dict[str, Tensor]] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         names = (*self.part_names, *(axis.name for axis in self.global_axes))

@@ -1,0 +1,67 @@
+"""A search space around a network of one's own: a plain one written here, and a ResNet of timm's.
+
+On the command line it is a file and a function: `donna-hw profile examples/own_model.py:plain --device onnxruntime_cpu`. A recipe names it
+as its `space`; with `[reference] method = "given"` the model's own weights are the teacher.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from donna_hw import Space, propose_boundaries, stages_from, stock_blocks, torchvision
+
+
+class Plain(nn.Module):
+    """Ten lines of a user: three pairs of plain convolutions on 8x8 grey images, each with a sum around its second one."""
+
+    def __init__(self, classes: int = 10) -> None:
+        super().__init__()
+        widths = (1, 12, 16, 24)
+        self.down = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(a, b, 3, 1 + (a > 1), 1, bias=False), nn.BatchNorm2d(b), nn.ReLU())
+            for a, b in pairwise(widths)
+        )
+        self.keep = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(width, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
+            for width in widths[1:]
+        )
+        self.head = nn.Linear(widths[-1], classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [batch, 1, 8, 8] to [batch, classes]."""
+        for down, keep in zip(self.down, self.keep, strict=True):
+            x = down(x)
+            x = x + keep(x)
+        out: Tensor = self.head(x.mean((2, 3)))
+        return out
+
+
+def plain() -> Space:
+    """Two stages of the plain network, between its three sums: 33 blocks each, 1,089 networks."""
+    torch.manual_seed(0)
+    return stages_from(Plain(), torch.zeros(1, 1, 8, 8), ["add", "add_1", "add_2"], name="plain")
+
+
+def resnet18() -> Space:
+    """The four stages of timm's ResNet-18 on 224x224 images, with residual blocks of half the width among the candidates."""
+    torchvision.required("the model", "timm")
+    import timm  # noqa: PLC0415  only here
+
+    torch.manual_seed(0)
+    model, image = timm.create_model("resnet18", pretrained=False), torch.zeros(1, 3, 224, 224)
+    blocks = partial(stock_blocks, expands=(1, 2), styles=("relu",), widths=(0.5, 1.0))
+    return stages_from(
+        model, image, ["maxpool", "layer1", "layer2", "layer3", "layer4"], blocks=blocks, name="resnet18"
+    )
+
+
+if __name__ == "__main__":
+    print("boundaries that suggest themselves:", ", ".join(propose_boundaries(Plain(), torch.zeros(1, 1, 8, 8))))
+    space = plain()
+    for stage in space.stages:
+        own = space.block_graph(stage, stage.reference)
+        print(f"{stage.name}: {stage.size} blocks, the model's own {own.macs} MACs, {own.params} parameters")
