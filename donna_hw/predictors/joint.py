@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from donna_hw.predictors.link import Link, link_of
 KIND = "joint"
 # of the logarithms of the prior's variances: of the weights and, last, of the noise, on a standardised target; wide, since they are guesses
 LOG_VARIANCE, LOG_NOISE, SPREAD = -2.0, -1.5, 3.0
+LOG_RAISED = 2.0  # of large variances, from which the climb to the most likely ones begins, too
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,11 @@ def fit_joint(qualities: Array, top1_percent: Array, asked_percent: float = 0.0)
 
 
 def _most_likely(x: Array, target: Array) -> Array:
-    """Return the variances of the prior under which a standardised target is most likely, and the prior's own, float [2 metrics + 1]."""
+    """Return the variances of the prior under which a standardised target is most likely, and the prior's own, float [2 metrics + 1].
+
+    The likelihood has several tops: of two metrics that say nearly the same, the difference tells much or nothing. So the climb begins
+    at small variances, at large ones, and at large ones of each metric and each two of them.
+    """
     parts = np.concatenate([_kernels(x, x), np.eye(len(x))[None]])
     middle = np.array([LOG_VARIANCE] * (len(parts) - 1) + [LOG_NOISE])
 
@@ -117,7 +123,14 @@ def _most_likely(x: Array, target: Array) -> Array:
         return float(value + off @ off / 2), slopes + off / SPREAD
 
     limits = [(-12.0, 4.0)] * (len(parts) - 1) + [(-8.0, 2.0)]
-    return np.asarray(np.exp(minimize(loss, middle, jac=True, method="L-BFGS-B", bounds=limits).x))
+    metrics = (len(parts) - 1) // 2
+    raised = [(), *(each for count in (1, 2) for each in combinations(range(metrics), count)), range(metrics)]
+    ends = []
+    for some in dict.fromkeys(tuple(each) for each in raised):
+        start = middle.copy()
+        start[[*some, *(metrics + metric for metric in some)]] = LOG_RAISED
+        ends.append(minimize(loss, start, jac=True, method="L-BFGS-B", bounds=limits))
+    return np.asarray(np.exp(min(ends, key=lambda end: float(end.fun)).x))
 
 
 def _fit(qualities: Array, top1: Array, asked: float, variances: Array, noise: float) -> JointPredictor:

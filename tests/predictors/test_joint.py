@@ -162,3 +162,16 @@ def test_a_quality_that_is_none_is_refused() -> None:
     qualities[0, 0, 0] = np.inf
     with pytest.raises(BadSetting, match="finite"):
         predictor(qualities)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_it_finds_what_only_the_difference_of_two_metrics_tells(seed: int) -> None:
+    """Two metrics that say nearly the same: a climb from small variances ends where their difference tells nothing."""
+    rng = np.random.default_rng(seed)
+    common, apart, noise = rng.normal(0, 1, (30, 4)), rng.normal(0, 0.1, (30, 4)), rng.normal(0, 0.1, 30)
+    qualities = np.exp(np.stack([common, common + apart], axis=-1))
+    top1 = 60 - np.exp(1 + 0.15 * common.sum(axis=1) + 3 * apart.sum(axis=1) + 0.3 * noise)
+    variance = np.square(left_out(qualities[:20], top1[:20], "joint", 60.0) - top1[:20]).mean() / top1[:20].var()
+    assert variance < 0.2
+    predictor = fit_joint(qualities[:20], top1[:20], 60.0)
+    assert np.square(predictor(qualities[20:])[0] - top1[20:]).mean() < 0.2 * top1[20:].var()
