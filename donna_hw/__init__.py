@@ -35,7 +35,7 @@ _HOMES = {
     "Space": "donna_hw.spaces.space",
     "Stage": "donna_hw.spaces.stage",
     "TableCost": "donna_hw.costs.table_cost",
-    "TorchLayer": "donna_hw.modules.torch_layer",
+    "TorchLayer": "donna_hw.custom.torch_layer",
     "complete_table": "donna_hw.costs.complete",
     "compare_tables": "donna_hw.compare",
     "cost_of": "donna_hw.costs.kept",
@@ -58,14 +58,15 @@ _HOMES = {
     "read_hardware": "donna_hw.simulator.hardware",
     "read_puzzle": "donna_hw.imports.puzzle",
     "read_onnx": "donna_hw.simulator.onnx_reader",
-    "propose_boundaries": "donna_hw.modules.split",
+    "propose_boundaries": "donna_hw.splitting.split",
     "protocol_named": "donna_hw.measurement.protocol",
     "search_space": "donna_hw.search.command",
     "simulate": "donna_hw.simulator.simulate",
     "space_names": "donna_hw.spaces",
-    "stages_from": "donna_hw.modules.split",
-    "stock_blocks": "donna_hw.modules.stock",
+    "stages_from": "donna_hw.splitting.split",
+    "stock_blocks": "donna_hw.splitting.stock",
     "sustain": "donna_hw.sustained",
+    "with_cell": "donna_hw.spaces.extended",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605  the names of the map above

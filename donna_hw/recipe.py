@@ -12,11 +12,12 @@ from donna_hw.distillation.blockwise import Bkd
 from donna_hw.distillation.finetune import Ekd
 from donna_hw.distillation.training import Fit
 from donna_hw.errors import BadSetting
-from donna_hw.files import Part, read_model, write_toml
+from donna_hw.files import Part, parse_model, read_toml, write_toml
 from donna_hw.qualities import JOINT, metrics_of
 from donna_hw.shipped import find
 from donna_hw.training.settings import Finetuning, PaperFinetuning, PaperTraining
 
+INHERITED = {"data", "reference", "distill", "finetune", "library", "seed"}  # rules what a run trains
 CHANGEABLE = (
     "title",
     "workers",
@@ -55,6 +56,30 @@ class ReferencePart(Part):
     def fit(self) -> Fit:
         """Return the settings for the training loop."""
         return Fit(self.epochs, self.batch, self.learning_rate, self.cosine_steps)
+
+
+class GivenPart(Part):
+    """A reference that is trained already. weights: a safetensors file of its state; empty: the space brings its own weights."""
+
+    method: Literal["given"]
+    weights: str = ""
+
+    @property
+    def epochs(self) -> int:
+        """None: nothing is trained."""
+        return 0
+
+
+class ExtendsPart(Part):
+    """Another recipe whose run is taken over: its reference, blocks and predictor.
+
+    run: its folder; empty: beside this run's own. test_networks: how many networks with new blocks judge the predictor; 0: as many as
+    the other's library.test_networks.
+    """
+
+    recipe: str
+    run: str = ""
+    test_networks: int = Field(default=0, ge=0)
 
 
 class DistillPart(Part):
@@ -188,15 +213,20 @@ class ProofPart(Part):
 
 
 class Recipe(Part):
-    """A whole experiment. seed rules all randomness; workers is the number of processes, 0 for one a core."""
+    """A whole experiment. seed rules all randomness; workers is the number of processes, 0 for one a core.
+
+    One that extends another takes from it all that rules what was trained (`INHERITED`), and names a space that has new blocks beside all
+    of the other's.
+    """
 
     title: str
     space: str
     seed: int = Field(default=0, ge=0)
+    extends: ExtendsPart | None = None
     workers: int = Field(default=0, ge=0)
     counters: list[str] = Field(default=["macs", "params"], min_length=1)
     data: DataPart
-    reference: ReferencePart | PaperTraining = Field(discriminator="method")
+    reference: ReferencePart | GivenPart | PaperTraining = Field(discriminator="method")
     distill: DistillPart = DistillPart()
     latency: LatencyPart = LatencyPart()
     finetune: FinetunePart | PaperFinetuning = Field(discriminator="method")
@@ -220,6 +250,9 @@ class Recipe(Part):
     def _enough(self) -> Recipe:
         """Say so before hours of training, not after."""
         corners = 2
+        if isinstance(self.reference, GivenPart) and self.finetune.scratch_networks:
+            rule = "nothing says how to train networks from scratch where the reference is given"
+            raise BadSetting(rule, found=self.finetune.scratch_networks, cure="leave finetune.scratch_networks out")
         if self.finetune.scratch_networks > self.library.networks - corners:
             raise BadSetting(
                 "finetune.scratch_networks must be at most library.networks less its two corners",
@@ -230,7 +263,17 @@ class Recipe(Part):
     @classmethod
     def read(cls, path: Path) -> Recipe:
         """Read a recipe; raises `BadFile`, `UnknownName` with the known keys, or `BadSetting` with the broken rule."""
-        return read_model(path, cls)
+        content = read_toml(path)
+        if "extends" in content and not INHERITED & content.keys():
+            content = _inherited(parse_model(content["extends"], ExtendsPart, f"{path}: extends"), path) | content
+        elif "extends" in content and not content.keys() >= INHERITED:  # a run's kept recipe has them all
+            named = sorted(INHERITED & content.keys())
+            raise BadSetting(
+                f"{path}: a recipe that extends another takes {', '.join(sorted(INHERITED))} from it",
+                found=", ".join(named),
+                cure="leave them out",
+            )
+        return parse_model(content, cls, str(path))
 
     @property
     def processes(self) -> int:
@@ -252,6 +295,18 @@ class Recipe(Part):
     def cost_devices(self) -> list[str]:
         """Devices whose cost the search minimises."""
         return self.search.costs or [self.latency.device]
+
+
+def _inherited(part: ExtendsPart, path: Path) -> dict[str, Any]:
+    """Return what a recipe takes from the one that it extends, which lies beside it or is a shipped one."""
+    base = Recipe.read(base_path(part, path)).model_dump(exclude_none=True)
+    return {key: value for key, value in base.items() if key not in ("title", "space", "extends")}
+
+
+def base_path(part: ExtendsPart, path: Path) -> Path:
+    """Return the recipe that one at `path` extends: beside it, or a shipped one."""
+    beside = path.parent / part.recipe
+    return beside if beside.is_file() else find_recipe(part.recipe)
 
 
 def find_recipe(name: str) -> Path:

@@ -32,6 +32,7 @@ from donna_hw.qualities import qualities_of
 from donna_hw.recipe import Recipe, find_recipe, keep_recipe
 from donna_hw.running import rows as drawn
 from donna_hw.running.distilling import distil
+from donna_hw.running.extending import extended_rows, take_over
 from donna_hw.running.finetuning import check_trainings, train_networks
 from donna_hw.running.folder import RunFolder
 from donna_hw.running.reference import reference
@@ -85,8 +86,10 @@ class Run(RunFolder):
         return reference(self)
 
     def distil(self) -> BlockLibrary:
-        """Train the reference network, then every block for it."""
+        """Train the reference network, then every block for it; of a run that extends another only the blocks that the other lacks."""
         self.check_images()
+        if self.recipe.extends is not None:
+            take_over(self)
         return distil(self)
 
     def profile(self) -> LatencyTable:
@@ -105,8 +108,14 @@ class Run(RunFolder):
         return [profile_space(self.space, Device.load(name), self.tables) for name in self.recipe.counters]
 
     def finetune(self) -> ArchitectureLibrary:
-        """Finetune the networks of the Architecture Library, and train some from scratch if the recipe wants it."""
+        """Finetune the networks of the Architecture Library, and train some from scratch if the recipe wants it.
+
+        A run that extends another finetunes networks with new blocks, which test the predictor, and no others.
+        """
         check_trainings(self)
+        if self.recipe.extends is not None:
+            self.train_networks(extended_rows(self), "test")
+            return self.architectures
         library, test = self.library_rows()
         scratch = drawn.scratch_rows(self)
         with joined():  # once for all of them
@@ -120,7 +129,12 @@ class Run(RunFolder):
         return self.architectures
 
     def fit(self, *, with_front: bool = False) -> FittedPredictor:
-        """Fit the accuracy predictor to the Architecture Library and, `with_front`, to what has been finetuned for verification."""
+        """Fit the accuracy predictor to the Architecture Library and, `with_front`, to what has been finetuned for verification.
+
+        The predictor of a run that extends another stays as it was there.
+        """
+        if self.recipe.extends is not None:
+            return load_predictor(self.folder / "predictor.toml")
         part = self.recipe.library
         rows, top1, roles = self.fit_targets(("library", *REFIT_ROLES) if with_front else ("library",))
         ceiling = reference_top1(self.folder / "reference")

@@ -118,13 +118,10 @@ class InvertedResidual:
         hidden = max(1, round(into * self.expand * self.width))
         if self.cell == "grouped":
             hidden = -(-hidden // self.group_size) * self.group_size
-        groups = hidden if self.cell == "depthwise" else hidden // self.group_size
         act, y = self.activation, x
         if self.expand != 1 or hidden != into or self.always_expand:
             y = draft.conv(y, hidden, groups=self.pointwise_groups, activation=act, name=f"{prefix}expand")
-        y = draft.conv(
-            y, hidden, kernel=self.kernel, stride=stride, groups=groups, activation=act, name=f"{prefix}spatial"
-        )
+        y = self.spatial(draft, y, hidden, stride, f"{prefix}spatial")
         attention = ATTENTIONS[self.attention]
         if attention is not None:
             y = attention.draw(draft, y, into, act, prefix)
@@ -132,6 +129,13 @@ class InvertedResidual:
         if stride == 1 and into == self.channels:
             y = draft.add(y, x, name=f"{prefix}residual")
         return y
+
+    def spatial(self, draft: Draft, x: str, hidden: int, stride: int, name: str) -> str:
+        """Add what mixes neighbouring positions: the kxk convolution. Another kind of bottleneck draws something else here."""
+        groups = hidden if self.cell == "depthwise" else hidden // self.group_size
+        return draft.conv(
+            x, hidden, kernel=self.kernel, stride=stride, groups=groups, activation=self.activation, name=name
+        )
 
 
 @dataclass(frozen=True)

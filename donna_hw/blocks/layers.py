@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, ...]
 
-OPERATORS = ("conv", "linear", "max_pool", "global_pool", "flatten", "add", "scale", "module")
+OPERATORS = ("conv", "linear", "max_pool", "global_pool", "flatten", "add", "scale")
 ACTIVATIONS = ("none", "relu", "relu6", "swish", "hard_swish", "sigmoid", "hard_sigmoid")
 INPUT = "input"
 RESERVED = (INPUT, "output")
@@ -50,7 +50,7 @@ class Made(Protocol):
 class Layer:
     """One operator with its activation, as a device runs it.
 
-    operator: one of `OPERATORS`; `add` and `scale` take two inputs, `scale` multiplies a map by one gate a channel.
+    operator: one of `OPERATORS`, or `module`; `add` and `scale` take two inputs, `scale` multiplies a map by one gate a channel.
     inputs: names of the layers that feed it, `input` for the block's own input.
     in_shape, out_shape: of one image; for two inputs `in_shape` is the first's.
     kernel, stride, groups: of a convolution, the first two of a max pool too; padding is kernel // 2 on each side, so stride 1 keeps the

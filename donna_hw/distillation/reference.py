@@ -11,7 +11,8 @@ from torch.nn import functional as f
 from donna_hw.blocks.torch_module import GraphModule, to_torch
 from donna_hw.data.images import Dataset, augmented
 from donna_hw.distillation.training import Fit, top1_percent, train
-from donna_hw.distillation.weights import load_weights, save_weights
+from donna_hw.distillation.weights import load_weights, read_weights, save_weights
+from donna_hw.errors import BadFile, BadSetting
 from donna_hw.files import read_toml, write_toml
 from donna_hw.progress import track
 from donna_hw.spaces.space import Space
@@ -33,6 +34,45 @@ def trained_reference(space: Space, data: Dataset, fit: Fit, *, seed: int, threa
         checkpoint.unlink(missing_ok=True)
     load_weights(network, weights)
     return network.eval()
+
+
+def given_reference(space: Space, data: Dataset, weights: str, *, seed: int, folder: Path) -> GraphModule:
+    """Return the space's reference with weights that were trained elsewhere, in evaluation mode; kept in `folder` as a trained one is.
+
+    weights: as `given_state` takes them. Raises what it does, and `BadFile` when they are not those of the reference.
+    """
+    network = to_torch(space.network(space.reference), seed)
+    path, facts = folder / "weights.safetensors", folder / "reference.toml"
+    if not facts.exists():
+        try:
+            network.load_state_dict(given_state(space, weights))
+        except RuntimeError as error:
+            raise BadFile(
+                f"{weights or space.name} must give the weights of the reference of {space.name}",
+                found=" ".join(str(error).split())[:300],
+                cure="name each as the reference's state dict does",
+            ) from None
+        save_weights(network, path)
+        top1 = top1_percent(network, data.test)
+        write_toml(facts, {"top1_percent": top1, "train_s": 0.0, "test_images": len(data.test), "seed": seed})
+    load_weights(network, path)
+    return network.eval()
+
+
+def given_state(space: Space, weights: str) -> dict[str, torch.Tensor]:
+    """Return the reference's weights by name: from a safetensors file, or with no file named what the space itself brings.
+
+    Raises `BadFile` for a file that is none, `BadSetting` for a space that brings none.
+    """
+    if weights:
+        return read_weights(Path(weights))
+    if space.given is None:
+        raise BadSetting(
+            f"reference.method = 'given' needs weights, and space {space.name} brings none",
+            found="no reference.weights",
+            cure="name a safetensors file, or a space made by stages_from",
+        )
+    return space.given()
 
 
 def reference_top1(folder: Path) -> float:

@@ -12,6 +12,7 @@ from donna_hw.costs.kept import correction_of
 from donna_hw.files import read_text, read_toml
 from donna_hw.libraries import APART, ROLES
 from donna_hw.ranking import Ranking, kendall_tau, pairs_in_order, ranking, rival
+from donna_hw.recipe import Recipe
 from donna_hw.run import Run
 from donna_hw.table import LatencyTable
 from donna_hw.tables import table_in
@@ -128,7 +129,7 @@ def _setting_lines(run: Run, table: LatencyTable) -> list[str]:
         f"{len(data.test)} test images for every accuracy below.",
         f"- Space: `{recipe.space}`, {len(run.space.stages)} stages of {run.space.stages[0].size} blocks, "
         f"{run.space.size:,} networks.",
-        f"- Reference: {reference['top1_percent']:.2f} % after {recipe.reference.epochs} epochs ({reference['train_s']:.0f} s).",
+        f"- Reference: {reference['top1_percent']:.2f} %, {_taught(recipe, float(reference['train_s']))}.",
         f"- Block distillation: {len(blocks)} different blocks, {recipe.distill.epochs} epoch(s) of "
         f"{recipe.distill.images or len(data.train)} images, batch {recipe.distill.batch} (the paper: 256; small data want more steps), "
         f"{sum(float(record['train_s']) for record in blocks):.0f} s of one core in all.",
@@ -137,6 +138,11 @@ def _setting_lines(run: Run, table: LatencyTable) -> list[str]:
         f"{sum(network.train_s for network in networks):.0f} s of one core for {len(networks)} trainings of networks.{alike}",
         f"- Search: NSGA-II, {recipe.search.samples} samples; front of {_front_size(run)} networks.",
     ]
+
+
+def _taught(recipe: Recipe, train_s: float) -> str:
+    epochs = recipe.reference.epochs
+    return f"after {epochs} epochs ({train_s:.0f} s)" if epochs else "its weights given"
 
 
 def _front_size(run: Run) -> int:

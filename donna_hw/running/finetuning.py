@@ -14,7 +14,7 @@ from donna_hw.distillation.pool import Workers
 from donna_hw.errors import BadSetting
 from donna_hw.files import write_atomic
 from donna_hw.libraries import APART
-from donna_hw.recipe import FinetunePart
+from donna_hw.recipe import FinetunePart, GivenPart
 from donna_hw.running.folder import RunFolder
 from donna_hw.running.reference import reference
 from donna_hw.spaces.space import Rows
@@ -55,6 +55,7 @@ def training_of(run: RunFolder, role: str) -> Ekd | PaperTraining:
     """Return how networks of a role are trained; raises `BadSetting` for a method that cannot be, here."""
     recipe = run.recipe
     part = recipe.reference if role == "scratch" else recipe.finetune
+    assert not isinstance(part, GivenPart)  # noqa: S101  a recipe refuses networks from scratch then
     epochs = {"scratch": recipe.scratch_epochs, "long": recipe.long_epochs}.get(role, part.epochs)
     if isinstance(part, PaperTraining):
         if recipe.data.name != "image_folder":

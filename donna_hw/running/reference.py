@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from donna_hw.blocks.torch_module import GraphModule
-from donna_hw.distillation.reference import trained_reference
+from donna_hw.distillation.reference import given_reference, trained_reference
 from donna_hw.errors import BadSetting
+from donna_hw.recipe import GivenPart
 from donna_hw.running.folder import RunFolder
 from donna_hw.training.paper import paper_reference
 from donna_hw.training.processes import launched
@@ -15,6 +16,8 @@ def reference(run: RunFolder) -> GraphModule:
     """Return the reference network, trained as the recipe says, or read back from the run's folder."""
     recipe, folder = run.recipe, run.folder / "reference"
     part = recipe.reference
+    if isinstance(part, GivenPart):
+        return given_reference(run.space, run.data, part.weights, seed=recipe.seed, folder=folder)
     if not isinstance(part, PaperTraining):
         if launched()[1] > 1 and not (folder / "reference.toml").exists():
             raise BadSetting("only reference.method = 'paper' trains in several processes", found=part.method)

@@ -23,6 +23,7 @@ __all__ = ["Architecture", "Axis", "Space", "Stage", "load_space", "space_names"
 _SHIPPED = {
     "baselines": "donna_hw.baselines.space:baselines",
     "donna": "donna_hw.spaces.donna:donna",
+    "donna_shift": "donna_hw.spaces.shift:donna_shift",
     "efficientnet_b0": "donna_hw.spaces.efficientnet:efficientnet_b0",
     "fbnet": "donna_hw.spaces.fbnet:fbnet",
     "fbnet_cifar100": "donna_hw.spaces.fbnet:fbnet_cifar100",
@@ -33,6 +34,7 @@ _SHIPPED = {
     "proxylessnas_1.3": "donna_hw.spaces.proxylessnas:proxylessnas_1_3",
     "small_8px": "donna_hw.spaces.small:small_8px",
     "small_8px_cells": "donna_hw.spaces.small:small_8px_cells",
+    "small_8px_shift": "donna_hw.spaces.shift:small_8px_shift",
     "small_28px": "donna_hw.spaces.small:small_28px",
     "small_32px": "donna_hw.spaces.small:small_32px",
 }

@@ -100,7 +100,7 @@ def evidence(run: RunFolder) -> Evidence:
     macs, params = block_macs(space), block_params(space)
     groups = {role: group for role in ("library", *JUDGES) if len(group := group_of(run.architectures, role))}
     further = 0
-    if "library" in groups:
+    if "library" in groups and run.recipe.extends is None:  # else they are in the order in which they were taken over
         groups["library"], further = _in_order(groups["library"], library_rows(run)[0], further_rows(run))
     return Evidence(
         run.recipe.title,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -105,6 +106,7 @@ def test_the_hash_changes_with_every_field(field: str) -> None:
         "activation": "sigmoid",
         "dtype": "int8",
         "normalised": False,
+        "made": SimpleNamespace(key="a module"),
     }.get(field)
     if changed is None:
         changed = (9, 9, 9) if isinstance(value, tuple) else value + 1

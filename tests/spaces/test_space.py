@@ -116,7 +116,8 @@ def test_errors_name_the_known_values() -> None:
     space = load_space("small_8px")
     stage = space.stages[0]
     with pytest.raises(
-        UnknownName, match=r"small_28px, small_32px, small_8px, small_8px_cells \(did you mean 'small_8px'\?\)"
+        UnknownName,
+        match=r"small_28px, small_32px, small_8px, small_8px_cells, small_8px_shift \(did you mean 'small_8px'\?\)",
     ):
         load_space("smal_8px")
     with pytest.raises(UnknownName, match=r"axis kernel.*found '7'; known: 3, 5"):

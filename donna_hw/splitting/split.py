@@ -10,11 +10,11 @@ from torch import Tensor, fx, nn
 
 from donna_hw.blocks.layers import Block, Shape, lower
 from donna_hw.errors import BadSetting
-from donna_hw.modules.parts import OWN, ModelPart, part_between
-from donna_hw.modules.stock import stock_blocks
-from donna_hw.modules.tracing import Traced, shape_of, stage_ends, traced
 from donna_hw.spaces.space import Space
 from donna_hw.spaces.stage import Axis, Stage
+from donna_hw.splitting.parts import OWN, ModelPart, part_between
+from donna_hw.splitting.stock import stock_blocks
+from donna_hw.splitting.tracing import Traced, shape_of, stage_ends, traced
 
 BEFORE, AFTER = "before", "after"
 Blocks = Callable[[Shape, Shape], Mapping[str, Block]]

@@ -11,8 +11,8 @@ from functools import cached_property
 from torch import fx, nn
 
 from donna_hw.blocks.layers import Draft, Shape
-from donna_hw.modules.torch_layer import counted, output_shape
-from donna_hw.modules.tracing import Traced
+from donna_hw.custom.torch_layer import counted, output_shape
+from donna_hw.splitting.tracing import Traced
 
 OWN = "own"
 

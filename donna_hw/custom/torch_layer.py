@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from donna_hw.blocks.layers import Draft, Shape
 from donna_hw.counting.module import count_module
+from donna_hw.custom.user_file import OWN, user_module
 from donna_hw.errors import BadSetting
-from donna_hw.spaces.own import OWN, own_module
 
 if TYPE_CHECKING:
     from torch import nn
@@ -132,7 +132,7 @@ def _key(make: Callable[..., nn.Module], settings: Settings) -> str:
 
 def _remade(key: str, in_shape: Shape, place: tuple[str, str, str], settings: Settings) -> MadeByName:
     path, module, name = place
-    found: Any = own_module(Path(path)) if path else import_module(module)
+    found: Any = user_module(Path(path)) if path else import_module(module)
     for step in name.split("."):
         found = getattr(found, step)
     return MadeByName(key, in_shape, found, settings)

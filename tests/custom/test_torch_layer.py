@@ -18,8 +18,8 @@ from donna_hw.blocks.onnx_model import to_onnx
 from donna_hw.blocks.tflite_model import to_tflite
 from donna_hw.blocks.torch_module import to_torch
 from donna_hw.costs.learned import features_of
+from donna_hw.custom.torch_layer import TorchLayer
 from donna_hw.errors import BadFile, BadSetting
-from donna_hw.modules.torch_layer import TorchLayer
 from donna_hw.simulator.description import workload_of
 from donna_hw.simulator.onnx_reader import read_onnx
 

@@ -17,6 +17,7 @@ from donna_hw.blocks.layers import layers_hash, lower
 from donna_hw.blocks.onnx_model import to_onnx
 from donna_hw.blocks.torch_module import GraphModule, to_torch
 from donna_hw.counting.module import count_module
+from donna_hw.custom.user_file import user_module
 from donna_hw.errors import BadSetting, UnknownName
 from donna_hw.spaces.space import Space
 
@@ -62,10 +63,8 @@ class Two(nn.Module):
 
 def test_the_parts_put_together_are_the_model() -> None:
     space = load_space(f"{EXAMPLE}:plain")
-    from donna_hw.spaces.own import own_module
-
     torch.manual_seed(0)
-    model = own_module(EXAMPLE).Plain().eval()
+    model = user_module(EXAMPLE).Plain().eval()
     x = image(3, 1, 8, 8)
     with torch.no_grad():
         torch.testing.assert_close(whole(space)(x), model(x))

@@ -1,1 +1,0 @@
-"""Torch modules of one's own: as layers of blocks, and whole models split into stages."""

@@ -1,0 +1,162 @@
+"""Runs that take over what others trained: given weights, and another run's blocks and predictor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from tiny_run import RECIPE, Main, trained
+
+from donna_hw import load_predictor, open_run
+from donna_hw.distillation.weights import read_weights
+from donna_hw.errors import BadFile, BadSetting
+from donna_hw.qualities import qualities_of
+from donna_hw.recipe import Recipe
+from donna_hw.running.extending import extended_rows, new_counts
+from donna_hw.spaces import load_space
+from donna_hw.spaces.extended import new_blocks
+from donna_hw.study.comparing import predicted
+from donna_hw.study.evidence import evidence
+
+OWN_SPACE = """
+from dataclasses import dataclass
+from functools import partial
+
+from donna_hw import Axis, Classifier, ConvNormAct, InvertedResidual, Space, Stage, TorchLayer, with_cell
+from torch import nn
+
+
+class Flipped(nn.Module):
+    def forward(self, x):
+        return x.flip(3)
+
+
+@dataclass(frozen=True)
+class FlippedBottleneck(InvertedResidual):
+    def spatial(self, draft, x, hidden, stride, name):
+        x = TorchLayer.of(Flipped, name + "_flip").draw(draft, x)
+        return draft.conv(x, hidden, kernel=3, stride=stride, groups=hidden, activation="relu", name=name)
+
+
+def old():
+    axes = (Axis("expand", (1, 2)), Axis("cell", ("depthwise", "grouped"), reference="depthwise"))
+    stages = tuple(Stage(f"s{n}", axes, partial(InvertedResidual, channels=8 * n, stride=n)) for n in (1, 2))
+    after = (("end", Classifier(10)),)
+    return Space("old", "two stages", (1, 8, 8), (("stem", ConvNormAct(8, kernel=3)),), stages, after)
+
+
+def new():
+    return with_cell(old(), "flipped", FlippedBottleneck, name="new")
+"""
+
+
+@pytest.fixture
+def recipes(tmp_path: Path) -> tuple[Path, Path]:
+    """Return two recipes, the second of which extends the first."""
+    (tmp_path / "spaces.py").write_text(OWN_SPACE)
+    base, new = tmp_path / "base.toml", tmp_path / "new.toml"
+    text = RECIPE.replace('"small_8px"', f'"{tmp_path / "spaces.py"}:old"')
+    base.write_text(text.replace("networks = 5\n", "networks = 5\ntest_networks = 4\n"))
+    new.write_text(
+        f'title = "New cells"\nspace = "{tmp_path / "spaces.py"}:new"\n[extends]\nrecipe = "base.toml"\ntest_networks = 6\n'
+    )
+    return base, new
+
+
+def test_only_new_blocks_are_trained_and_the_predictor_stays(
+    recipes: tuple[Path, Path], tmp_path: Path, main: Main
+) -> None:
+    base, new = recipes
+    code, out, error = main("transfer", new, "--out", tmp_path / "runs" / "new", "--summary", tmp_path / "page.md")
+    assert code == 0, error
+    assert out == (tmp_path / "page.md").read_text() == (tmp_path / "runs" / "new" / "transfer.md").read_text()
+    assert "By the number of new blocks" in out
+    old_run, new_run = tmp_path / "runs" / "base", tmp_path / "runs" / "new"
+    before, after = trained(old_run), trained(new_run)
+    blocks = {name for name in before if name.startswith(("block_library/weights", "reference"))}
+    assert all(after[name] == before[name] for name in blocks)
+    quality = [pd.read_csv(run / "block_library" / "quality.csv") for run in (old_run, new_run)]
+    pd.testing.assert_frame_equal(quality[1][: len(quality[0])], quality[0])
+    assert quality[1][len(quality[0]) :]["block"].str.contains("flipped").all()
+    assert len(quality[1]) == len(quality[0]) + 4
+    assert (new_run / "predictor.toml").read_bytes() == (old_run / "predictor.toml").read_bytes()
+    with open_run(str(new), new_run) as run:
+        rows = extended_rows(run)
+        assert len(rows) == 6
+        counts = new_counts(new_blocks(load_space(Recipe.read(base).space), run.space), rows)
+        assert (counts > 0).all()
+        tests = run.architectures.means("test")
+        assert {tuple(row) for row in rows} == {run.space.row(network) for network in tests}
+        predictor = load_predictor(new_run / "predictor.toml")
+        found = evidence(run)
+        kept = predictor(qualities_of(run.qualities(), found.groups["test"].rows))[0]
+        np.testing.assert_allclose(predicted(found, "test"), kept, rtol=1e-6)  # fitted anew to the same it is the same
+        assert run.fit().kind == predictor.kind
+    again, _, _ = main("transfer", new, "--out", new_run)
+    assert again == 0
+    assert trained(new_run) == after
+
+
+def test_what_cannot_be_extended_is_said(recipes: tuple[Path, Path], tmp_path: Path, main: Main) -> None:
+    base, new = recipes
+    with open_run(str(new), tmp_path / "runs" / "new") as run, pytest.raises(BadFile, match=r"no recipe\.toml"):
+        run.distil()
+    code, _, error = main("transfer", base, "--out", tmp_path / "runs" / "base")
+    assert code == 2
+    assert "must extend another recipe" in error
+    mixed = tmp_path / "mixed.toml"
+    mixed.write_text(new.read_text() + "[finetune]\nepochs = 9\n")
+    with pytest.raises(BadSetting, match="takes data, distill, finetune"):
+        Recipe.read(mixed)
+
+
+def test_a_given_reference_is_judged_not_trained(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    from donna_hw.blocks.torch_module import to_torch
+
+    space = load_space("small_8px")
+    network = to_torch(space.network(space.reference), seed=7)
+    save_file(network.state_dict(), tmp_path / "given.safetensors")
+    recipe = tmp_path / "given.toml"
+    weights = f'method = "given"\nweights = "{tmp_path / "given.safetensors"}"'
+    recipe.write_text(RECIPE.replace("epochs = 3\nbatch = 32\nlearning_rate = 0.01\n", weights + "\n", 1))
+    with open_run(str(recipe), tmp_path / "run") as run:
+        teacher = run.reference()
+        assert torch.equal(
+            teacher.state_dict()["stem.conv.weights.weight"], network.state_dict()["stem.conv.weights.weight"]
+        )
+    kept = read_weights(tmp_path / "run" / "reference" / "weights.safetensors")
+    assert all(torch.equal(kept[name], value) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("space", "weights", "said"),
+    [
+        ("small_8px", "", "brings none"),
+        ("small_8px", "none.safetensors", "must hold safetensors"),
+        ("small_8px", "other.safetensors", "must give the weights of the reference"),
+    ],
+)
+def test_weights_that_do_not_fit_are_said(tmp_path: Path, space: str, weights: str, said: str) -> None:
+    from safetensors.torch import save_file
+
+    save_file({"a": torch.zeros(2)}, tmp_path / "other.safetensors")
+    recipe = tmp_path / "given.toml"
+    given = f'method = "given"\nweights = "{tmp_path / weights if weights else ""}"'
+    text = RECIPE.replace("epochs = 3\nbatch = 32\nlearning_rate = 0.01\n", given + "\n", 1)
+    recipe.write_text(text.replace('"small_8px"', f'"{space}"'))
+    with open_run(str(recipe), tmp_path / "run") as run, pytest.raises((BadSetting, BadFile), match=said) as told:
+        run.reference()
+    assert "\n" not in str(told.value)
+
+
+def test_a_given_reference_trains_no_network_from_scratch(tmp_path: Path) -> None:
+    recipe = tmp_path / "given.toml"
+    text = RECIPE.replace("epochs = 3\nbatch = 32\nlearning_rate = 0.01\n", 'method = "given"\n', 1)
+    recipe.write_text(text.replace("[finetune]\n", "[finetune]\nscratch_networks = 2\n"))
+    with pytest.raises(BadSetting, match="from scratch where the reference is given"):
+        Recipe.read(recipe)
