@@ -32,6 +32,8 @@ def export(module: nn.Module, example_shape: Shape, batch: int = 1) -> onnx.Mode
         # torch announces that this exporter will go; the new one takes thirty times as long and needs a package more
         warnings.filterwarnings("ignore", ".*legacy TorchScript-based ONNX export", DeprecationWarning)
         warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"torch\.onnx")
+        # a padding's sizes are then reckoned by a few nodes, which every runtime does once, when it loads the model
+        warnings.filterwarnings("ignore", "Constant folding - Only steps=1", UserWarning)
         try:
             torch.onnx.export(
                 module,

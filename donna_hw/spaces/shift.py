@@ -28,16 +28,14 @@ SHIFT = "shift"
 class Shift(nn.Module):
     """Moves groups of channels by the displacements of a kxk kernel, zeros flow in; then keeps every stride-th position."""
 
-    def __init__(self, kernel: int = 3, stride: int = 1) -> None:
+    def __init__(self, channels: int, kernel: int = 3, stride: int = 1) -> None:
         super().__init__()
-        self.kernel, self.stride = kernel, stride
+        self.channels, self.kernel, self.stride = channels, kernel, stride
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [batch, channels, height, width] to [batch, channels, ceil(height / stride), ceil(width / stride)]."""
-        channels, places = int(x.shape[1]), self.kernel**2
-        borders = [
-            -(-place * channels // places) for place in range(places + 1)
-        ]  # evenly, with fewer channels than places too
+        places = self.kernel**2  # the channels go evenly over them, fewer than places too
+        borders = [-(-place * self.channels // places) for place in range(places + 1)]
         padded = f.pad(x, (self.kernel // 2,) * 4)
         moved = [
             padded[:, start:stop, self._kept(place // self.kernel), self._kept(place % self.kernel)]
@@ -57,7 +55,7 @@ class ShiftBottleneck(InvertedResidual):
 
     def spatial(self, draft: Draft, x: str, hidden: int, stride: int, name: str) -> str:
         """Add the shift."""
-        return TorchLayer.of(Shift, name, kernel=self.kernel, stride=stride).draw(draft, x)
+        return TorchLayer.of(Shift, name, channels=hidden, kernel=self.kernel, stride=stride).draw(draft, x)
 
 
 def small_8px_shift() -> Space:
