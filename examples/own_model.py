@@ -59,6 +59,18 @@ def resnet18() -> Space:
     )
 
 
+def small_resnet() -> Space:
+    """A narrow ResNet of timm's on 28x28 grey images: three stages of 17 blocks."""
+    torchvision.required("the model", "timm")
+    from timm.models.resnet import BasicBlock, ResNet  # noqa: PLC0415  only here
+
+    torch.manual_seed(0)
+    model = ResNet(BasicBlock, (1, 1, 1, 1), num_classes=10, in_chans=1, channels=(16, 24, 32, 48), stem_width=12)
+    blocks = partial(stock_blocks, kernels=(3,), depths=(1, 2), styles=("relu",), widths=(0.5, 1.0), expands=(1, 2, 4))
+    image = torch.zeros(1, 1, 28, 28)
+    return stages_from(model, image, ["maxpool", "layer1", "layer2", "layer3"], blocks=blocks, name="small_resnet")
+
+
 if __name__ == "__main__":
     print("boundaries that suggest themselves:", ", ".join(propose_boundaries(Plain(), torch.zeros(1, 1, 8, 8))))
     space = plain()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from torch import fx, nn
 
@@ -52,6 +54,14 @@ class MadeOfPart:
     @cached_property
     def _counts(self) -> tuple[int, int]:
         return counted(self.part, self.in_shape)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Go to another process as bytes: torch would send its tensors through shared memory, for its own children alone."""
+        return _unpacked, (self.key, self.in_shape, pickle.dumps(self.part))
+
+
+def _unpacked(key: str, in_shape: Shape, part: bytes) -> MadeOfPart:
+    return MadeOfPart(key, in_shape, pickle.loads(part))  # noqa: S301  written by this program, for a process that it started
 
 
 @dataclass(frozen=True)
