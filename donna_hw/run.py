@@ -238,7 +238,9 @@ def open_run(
             cure="choose one of them",
         )
     path = find_recipe(recipe_name)
-    recipe, name, command = Recipe.read(path), path.stem, f"donna-hw run recipes/{path.stem}.toml"
+    # an absolute path would be this machine's: a page that others read names the file as one among the recipes
+    shown = recipe_name if Path(recipe_name).is_file() and not path.is_absolute() else f"recipes/{path.stem}.toml"
+    recipe, name, command = Recipe.read(path), path.stem, f"donna-hw run {shown}"
     if seed is not None:
         recipe, name, command = (
             recipe.model_copy(update={"seed": seed}),

@@ -146,6 +146,8 @@ def _schemes(run: Run, found: Evidence, role: str) -> list[str]:
         agreed = agreement(run.blocks, metrics_of(found.metric)[0])
     except NothingToFit:
         return []
+    if not any(each.blocks for each in agreed):  # all blocks were trained apart
+        return []
     stages = "; ".join(f"{each.stage} {each.tau:.3f}, {each.log_error:.2f}" for each in agreed)
     lines = [
         "## Blocks trained one axis at a time (Puzzle's decoupled scheme)",

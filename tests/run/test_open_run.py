@@ -21,6 +21,11 @@ def test_a_run_lies_in_a_folder_of_its_recipes_name() -> None:
     with open_run("tiny.toml") as run:
         assert run.folder == Path("runs/tiny")
         assert run.recipe.seed == 3
+        assert run.command == "donna-hw run tiny.toml"
+
+
+def test_a_page_for_others_names_no_folder_of_this_machine(tmp_path: Path) -> None:
+    with open_run(str(tmp_path / "tiny.toml")) as run:
         assert run.command == "donna-hw run recipes/tiny.toml"
 
 
@@ -28,7 +33,7 @@ def test_another_seed_is_another_run_with_a_folder_and_a_command_of_its_own() ->
     with open_run("tiny.toml", seed=5) as run:
         assert run.folder == Path("runs/tiny-seed5")
         assert run.recipe.seed == 5
-        assert run.command == "donna-hw run recipes/tiny.toml --seed 5"
+        assert run.command == "donna-hw run tiny.toml --seed 5"
     with pytest.raises(BadSetting, match="seed = 5"), open_run("tiny.toml", out=Path("runs/tiny-seed5")):
         pass
 
