@@ -94,10 +94,11 @@ def transfer(recipe: str, out: Path | None, cluster: str | None, summary: Path |
     from donna_hw.recipe import find_recipe
     from donna_hw.run import open_run
     from donna_hw.running.extending import base_folder, extended
-    from donna_hw.study.transfer_page import transfer_markdown
+    from donna_hw.study.transfer_page import check_transfer, transfer_markdown
 
     with open_run(recipe, out, cluster=cluster) as run:
         base, folder = extended(run, find_recipe(recipe)), base_folder(run)
+        check_transfer(run)
     with open_run(str(base), folder, cluster=cluster) as run:
         run.distil()
         run.finetune()

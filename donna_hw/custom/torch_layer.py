@@ -65,7 +65,7 @@ class MadeByName:
     @cached_property
     def out_shape(self) -> Shape:
         """Shape of the output for one image."""
-        return output_shape(self.build(), self.in_shape)
+        return _out_shape(self)
 
     @cached_property
     def macs(self) -> int:
@@ -111,6 +111,11 @@ def counted(module: nn.Module, in_shape: Shape) -> tuple[int, int]:
         rule = f"every operator of {type(module).__name__} must be one that is counted"
         raise BadSetting(rule, found=", ".join(found.uncounted), cure="write it with convolutions and matrix products")
     return found.macs, found.params
+
+
+@cache  # a space draws each of its blocks many times
+def _out_shape(made: MadeByName) -> Shape:
+    return output_shape(made.build(), made.in_shape)
 
 
 @cache

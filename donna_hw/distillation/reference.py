@@ -65,7 +65,11 @@ def given_state(space: Space, weights: str) -> dict[str, torch.Tensor]:
     Raises `BadFile` for a file that is none, `BadSetting` for a space that brings none.
     """
     if weights:
-        return read_weights(Path(weights))
+        try:
+            return read_weights(Path(weights))
+        except BadFile as error:  # a user's file: none that is trained again
+            rule = f"reference.weights: {error.rule}"
+            raise BadFile(rule, found=error.found, cure="name the file of the reference's weights") from None
     if space.given is None:
         raise BadSetting(
             f"reference.method = 'given' needs weights, and space {space.name} brings none",

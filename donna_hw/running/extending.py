@@ -81,11 +81,15 @@ def take_over(run: RunFolder) -> None:
     write_toml(done, {"run": str(base.folder), "space": base.recipe.space, "title": base.recipe.title})
 
 
+def test_count(run: RunFolder) -> int:
+    """Return how many networks with new blocks a run judges the predictor by."""
+    assert run.recipe.extends is not None  # noqa: S101  only such runs are asked
+    return run.recipe.extends.test_networks or run.recipe.library.test_networks
+
+
 def extended_rows(run: RunFolder) -> Rows:
     """Return the test networks of a run that extends another, int [n, stages]: drawn uniformly of those with a new block."""
-    assert run.recipe.extends is not None  # noqa: S101  only such runs are asked
-    base = load_space(base_run(run).recipe.space)
-    count = run.recipe.extends.test_networks or run.recipe.library.test_networks
+    base, count = load_space(base_run(run).recipe.space), test_count(run)
     new = new_blocks(base, run.space)
     drawn = random_rows(run, EXTENDED, min(8 * count, run.space.size // 2))
     rows = drawn[new_counts(new, drawn) > 0][:count]

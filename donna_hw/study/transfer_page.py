@@ -7,17 +7,18 @@ from datetime import date
 
 import numpy as np
 
+from donna_hw.errors import BadSetting
 from donna_hw.measurement.environment import cpu_model
 from donna_hw.predictors.kept import load_predictor
 from donna_hw.run import Run
-from donna_hw.running.extending import base_run, new_counts
+from donna_hw.running.extending import base_run, new_counts, test_count
 from donna_hw.spaces import load_space
 from donna_hw.spaces.extended import new_blocks
 from donna_hw.study.comparing import LEAST, OURS, Comparison, compare
 from donna_hw.study.evidence import Evidence, Group, evidence
 from donna_hw.study.page import comparison_markdown, text
 
-ROLE = "test"
+ROLE, NEW = "test", "networks with new blocks"
 
 
 def transfer_markdown(run: Run) -> str:
@@ -27,20 +28,28 @@ def transfer_markdown(run: Run) -> str:
     new, rows = new_blocks(old, run.space), found.groups[ROLE].rows
     predictor = load_predictor(run.folder / "predictor.toml")
     inside = ~predictor.extrapolates(found.quality(ROLE))
-    sets = {
-        f"networks of `{base.recipe.space}`, none of them new": compare(evidence(base), ROLE),
-        "networks with new blocks": compare(found, ROLE),
-    }
+    before, sets = evidence(base), {}
+    if ROLE in before.groups and len(before.groups[ROLE]) >= LEAST:  # a recipe may have no test networks of its own
+        sets[f"networks of `{base.recipe.space}`, none of them new"] = compare(before, ROLE)
+    sets[NEW] = compare(found, ROLE)
     if (~inside).sum() > 0 and inside.sum() >= LEAST:
         sets["of these, every block's quality within the range of the fit"] = compare(_only(found, inside), ROLE)
     parts = [
         f"# {run.recipe.title}",
         "\n".join(_settings(run, base.recipe.title, found, sum(map(sum, new)))),
         _beside(sets),
-        comparison_markdown(sets["networks with new blocks"]).replace("drawn uniformly", "with new blocks"),
+        comparison_markdown(sets[NEW]).replace("drawn uniformly", "with new blocks"),
         _by_count(predictor(found.quality(ROLE))[0], found.groups[ROLE].top1_percent, new_counts(new, rows)),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def check_transfer(run: Run) -> None:
+    """Raise, before anything is trained, that a recipe has too few networks to judge a predictor by."""
+    count = test_count(run)
+    if count < LEAST:
+        rule = f"a transfer is judged on extends.test_networks of {LEAST} or more"
+        raise BadSetting(rule, found=count, cure="the shipped recipe has 40")
 
 
 def _settings(run: Run, base: str, found: Evidence, blocks: int) -> list[str]:

@@ -100,6 +100,15 @@ def test_only_new_blocks_are_trained_and_the_predictor_stays(
     assert trained(new_run) == after
 
 
+def test_a_recipe_without_test_networks_can_be_extended(recipes: tuple[Path, Path], tmp_path: Path, main: Main) -> None:
+    base, new = recipes
+    base.write_text(base.read_text().replace("test_networks = 4\n", ""))
+    code, out, error = main("transfer", new, "--out", tmp_path / "runs" / "new")
+    assert code == 0, error
+    assert "none of them new" not in out
+    assert "| networks with new blocks | 6 |" in out
+
+
 def test_what_cannot_be_extended_is_said(recipes: tuple[Path, Path], tmp_path: Path, main: Main) -> None:
     base, new = recipes
     with open_run(str(new), tmp_path / "runs" / "new") as run, pytest.raises(BadFile, match=r"no recipe\.toml"):
@@ -107,6 +116,11 @@ def test_what_cannot_be_extended_is_said(recipes: tuple[Path, Path], tmp_path: P
     code, _, error = main("transfer", base, "--out", tmp_path / "runs" / "base")
     assert code == 2
     assert "must extend another recipe" in error
+    few = tmp_path / "few.toml"
+    few.write_text(new.read_text().replace("test_networks = 6", "test_networks = 2"))
+    code, _, error = main("transfer", few, "--out", tmp_path / "runs" / "few")
+    assert code == 2
+    assert "extends.test_networks of 3 or more" in error
     mixed = tmp_path / "mixed.toml"
     mixed.write_text(new.read_text() + "[finetune]\nepochs = 9\n")
     with pytest.raises(BadSetting, match="takes data, distill, finetune"):
@@ -137,7 +151,7 @@ def test_a_given_reference_is_judged_not_trained(tmp_path: Path) -> None:
     ("space", "weights", "said"),
     [
         ("small_8px", "", "brings none"),
-        ("small_8px", "none.safetensors", "must hold safetensors"),
+        ("small_8px", "none.safetensors", "must hold safetensors.*name the file"),
         ("small_8px", "other.safetensors", "must give the weights of the reference"),
     ],
 )
