@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from donna_hw.spaces.stage import Stage
 
 BLOCK_COLUMNS = ("stage", "block", "layers_hash", "status", *METRICS, "train_s")
 NETWORK_COLUMNS = ("role", "network", "seed", "top1_percent", "stitched_percent", "curve_percent", "train_s")
-ROLES = ("library", "test", "stratified", "front", "random", "scaled", "scratch", "long")
+ROLES = ("library", "test", "stratified", "front", "random", "scaled", "twin", "scratch", "long")
 APART = ("scratch", "long")  # trainings of another kind or length: no other role's training stands for one of these
 
 
@@ -42,6 +43,19 @@ class BlockLibrary:
         """Return where a block's weights lie; blocks of equal layers in one stage share the file."""
         return (
             self.folder / "weights" / f"{stage.name}-{layers_hash(self.space.block_graph(stage, number))}.safetensors"
+        )
+
+    def add(self, stage: Stage, number: int, quality: Mapping[str, float], train_s: float) -> None:
+        """Record a block by its metrics; one whose NSR is not finite as diverged."""
+        self.journal.append(
+            {
+                "stage": stage.name,
+                "block": stage.label(number),
+                "layers_hash": layers_hash(self.space.block_graph(stage, number)),
+                "status": "trained" if np.isfinite(quality["nsr"]) else "diverged",
+                **{name: f"{value:.9g}" for name, value in quality.items()},
+                "train_s": f"{train_s:.2f}",
+            }
         )
 
     def finished(self) -> set[tuple[str, str]]:
@@ -87,7 +101,8 @@ class Finetuned:
     """One finetuning of a network: why (a `ROLES` name), by which seed, and its accuracies in per cent.
 
     top1_percent: on the test images, after the last epoch; curve_percent: after each. stitched_percent: on the held-out images before any
-    training of the whole, batch-norm re-estimated; NaN for one trained from scratch.
+    training of the whole, batch-norm re-estimated; NaN for one trained from scratch, and for one with 8-bit blocks, which is no more
+    trained: it is made of its finetuned float32 `twin`.
     """
 
     role: str

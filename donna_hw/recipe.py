@@ -14,6 +14,8 @@ from donna_hw.distillation.training import Fit
 from donna_hw.errors import BadSetting
 from donna_hw.files import Part, parse_model, read_toml, write_toml
 from donna_hw.qualities import JOINT, metrics_of
+from donna_hw.quantisation.blocks import Quantisation
+from donna_hw.quantisation.quantise import Method
 from donna_hw.shipped import find
 from donna_hw.training.settings import Finetuning, PaperFinetuning, PaperTraining
 
@@ -99,6 +101,27 @@ class DistillPart(Part):
         fit = Fit(self.epochs, self.batch, self.learning_rate, self.cosine_steps)
         together = 1 if devices == ("cpu",) else self.together
         return Bkd(fit, self.images, self.cache_gib * 2**30, devices, together)
+
+
+class QuantisePart(Part):
+    """How 8-bit blocks and networks are made of trained float32 ones, after Data-Free Quantization; the defaults are its own.
+
+    ranges: from what batch-norms say, or observed on so many `images` of the train set. per_channel: a grid for each output channel of the
+    weights. deviations: how far ranges reach from a mean that no image gave.
+    """
+
+    equalise: bool = True
+    absorb: bool = True
+    correct: bool = True
+    per_channel: bool = False
+    ranges: Literal["batch_norm", "images"] = "batch_norm"
+    images: int = Field(default=512, ge=1)
+    deviations: float = Field(default=6.0, gt=0)
+
+    def quantisation(self) -> Quantisation:
+        """Return the settings for quantising."""
+        method = Method(self.equalise, self.absorb, self.correct, self.per_channel, self.deviations)
+        return Quantisation(method, self.images if self.ranges == "images" else 0)
 
 
 class LatencyPart(Part):
@@ -228,6 +251,7 @@ class Recipe(Part):
     data: DataPart
     reference: ReferencePart | GivenPart | PaperTraining = Field(discriminator="method")
     distill: DistillPart = DistillPart()
+    quantise: QuantisePart = QuantisePart()
     latency: LatencyPart = LatencyPart()
     finetune: FinetunePart | PaperFinetuning = Field(discriminator="method")
     library: LibraryPart
@@ -300,7 +324,7 @@ class Recipe(Part):
 def _inherited(part: ExtendsPart, path: Path) -> dict[str, Any]:
     """Return what a recipe takes from the one that it extends, which lies beside it or is a shipped one."""
     base = Recipe.read(base_path(part, path)).model_dump(exclude_none=True)
-    return {key: value for key, value in base.items() if key not in ("title", "space", "extends")}
+    return {key: value for key, value in base.items() if key not in ("title", "space", "extends", "quantise")}
 
 
 def base_path(part: ExtendsPart, path: Path) -> Path:

@@ -33,8 +33,9 @@ from donna_hw.recipe import Recipe, find_recipe, keep_recipe
 from donna_hw.running import rows as drawn
 from donna_hw.running.distilling import distil
 from donna_hw.running.extending import extended_rows, take_over
-from donna_hw.running.finetuning import check_trainings, train_networks
+from donna_hw.running.finetuning import check_trainings
 from donna_hw.running.folder import RunFolder
+from donna_hw.running.quantising import train_or_quantise
 from donna_hw.running.reference import reference
 from donna_hw.search.aim import Aim, Limit
 from donna_hw.search.front import ParetoFront
@@ -185,8 +186,11 @@ class Run(RunFolder):
         return measure_networks(self.space, self.device, table, networks, self.protocol, workers=self.measurers)
 
     def train_networks(self, rows: Rows, role: str, seeds: int | None = None) -> None:
-        """Finetune networks, int [n, stages], by each of the recipe's seeds, or by so many; those already held are not."""
-        train_networks(self, rows, role, seeds)
+        """Finetune networks, int [n, stages], by each of the recipe's seeds, or by so many; those already held are not.
+
+        Networks with 8-bit blocks are finetuned in float32 and quantised.
+        """
+        train_or_quantise(self, rows, role, seeds)
 
     def forget_lessons(self) -> None:
         """Delete the prepared images of the finetunings; they are made again, alike, when a network needs them."""

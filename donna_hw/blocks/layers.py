@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,6 +23,7 @@ Shape = tuple[int, ...]
 
 OPERATORS = ("conv", "linear", "max_pool", "global_pool", "flatten", "add", "scale")
 ACTIVATIONS = ("none", "relu", "relu6", "swish", "hard_swish", "sigmoid", "hard_sigmoid")
+DTYPES = ("float32", "int8")
 INPUT = "input"
 RESERVED = (INPUT, "output")
 
@@ -56,6 +58,7 @@ class Layer:
     kernel, stride, groups: of a convolution, the first two of a max pool too; padding is kernel // 2 on each side, so stride 1 keeps the
     size.
     normalised: a batch-norm follows in training; it is folded into weights and bias wherever the layer is deployed.
+    dtype: one of `DTYPES`; an `int8` layer reads and writes 8-bit numbers, has 8-bit weights, and is made from a trained float32 one.
     made: of a `module`, what it computes.
     """
 
@@ -147,6 +150,7 @@ class Draft:
         self.layers: list[Layer] = []
         self._shapes: dict[str, Shape] = {INPUT: input_shape}
         self._prefix = ""
+        self._dtype = "float32"
 
     def shape(self, name: str) -> Shape:
         """Return the output shape of the layer called `name`."""
@@ -230,7 +234,21 @@ class Draft:
         finally:
             self._prefix = outer
 
+    @contextmanager
+    def of_type(self, dtype: str) -> Iterator[None]:
+        """Give layers drawn meanwhile this type; a torch module has none but float32."""
+        self._dtype, outer = dtype, self._dtype
+        try:
+            yield
+        finally:
+            self._dtype = outer
+
     def _add(self, layer: Layer) -> str:
+        if self._dtype != layer.dtype:
+            if layer.made is not None:
+                rule = f"{layer.name}: a torch module of one's own has no {self._dtype} form"
+                raise BadSetting(rule, found=self._dtype, cure="leave the block in float32")
+            layer = replace(layer, dtype=self._dtype)
         if layer.activation not in ACTIVATIONS:
             raise UnknownName("an activation must be a known one", found=layer.activation, known=ACTIVATIONS)
         name = layer.name
@@ -258,6 +276,16 @@ def lower_chain(parts: Sequence[tuple[str, Block]], input_shape: Shape) -> Graph
     for name, block in parts:
         x = draft.part(name, block, x)
     return _finished(draft, x)
+
+
+def in_type(graph: Graph, dtype: str) -> Graph:
+    """Return a graph whose layers are all of one type."""
+    return Graph(graph.input_shape, tuple(replace(layer, dtype=dtype) for layer in graph.layers))
+
+
+def dtypes_of(graph: Graph) -> frozenset[str]:
+    """Return the types of a graph's layers."""
+    return frozenset(layer.dtype for layer in graph.layers)
 
 
 def layers_hash(graph: Graph) -> str:

@@ -5,7 +5,7 @@ Building from layers skips the tracing of torch's exporter, which counts over th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from math import prod
 
@@ -13,7 +13,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from donna_hw.blocks.layers import INPUT, Graph, Layer, Shape
+from donna_hw.blocks.int8_onnx import Int8Writer, drawn_int8
+from donna_hw.blocks.layers import INPUT, Graph, Layer, Shape, dtypes_of
 
 OPSET = 17
 IR_VERSION = 8  # the lowest that opset 17 allows: every ONNX Runtime since 1.12 reads it
@@ -28,7 +29,8 @@ def to_onnx(graph: Graph, batch: int = 1, weights: Weights | None = None, seed: 
 
     weights: torch's state dict as numpy arrays (`<layer>.weights.weight`, `<layer>.norm.running_mean`, ...); without it the
     weights are random, scaled so that values neither vanish nor overflow, since both change the speed of a processor. They are
-    slices of one pool of normal numbers: drawing each anew would take longer than all the rest.
+    slices of one pool of normal numbers: drawing each anew would take longer than all the rest. Layers of type int8 are written as
+    QDQ (`int8_onnx`).
     Input and output are called `input` and `output`, float32, [batch, *shape].
     """
     rng = np.random.default_rng(seed)
@@ -37,15 +39,27 @@ def to_onnx(graph: Graph, batch: int = 1, weights: Weights | None = None, seed: 
     model = onnx.ModelProto(ir_version=IR_VERSION, producer_name="donna_hw", opset_import=[opset])
     body = model.graph  # filled in place: helper.make_graph and make_model would copy all weights twice
     body.name = "block"
+    eight_bit = Int8Writer(body, _main_node) if "int8" in dtypes_of(graph) else None
     for layer in graph.layers:
         target = "output" if layer.name == graph.output else layer.name
+        if layer.dtype == "int8" and eight_bit is not None:
+            if weights is not None:
+                held = {key: np.asarray(weights[f"{layer.name}.{key}"]) for key in _int8_keys(layer)}
+            else:
+                weight = drawn(layer, rng, normal_pool(seed))[0] if layer.weight_shape else None
+                held = drawn_int8(graph, layer, weight)
+            body.node.extend(nodes)
+            nodes.clear()
+            eight_bit.write(layer, held, layer.inputs, target)
+            continue
         plain = target if layer.activation == "none" else f"{layer.name}.linear"
         if layer.made is not None:
             own = _embedded(layer, plain, batch, weights, seed)
             nodes += own.node
             body.initializer.extend(own.initializer)
         else:
-            nodes.append(_main_node(layer, plain))
+            parameters = [f"{layer.name}.weight", f"{layer.name}.bias"] if layer.weight_shape else []
+            nodes.append(_main_node(layer, [*layer.inputs, *parameters], plain))
         if layer.weight_shape:
             weight, bias = folded(layer, weights) if weights is not None else drawn(layer, rng, normal_pool(seed))
             _add_tensor(body, f"{layer.name}.weight", weight)
@@ -56,7 +70,7 @@ def to_onnx(graph: Graph, batch: int = 1, weights: Weights | None = None, seed: 
     body.node.extend(nodes)
     body.input.append(_value(INPUT, batch, graph.input_shape))
     body.output.append(_value("output", batch, graph.output_shape))
-    if any(node.op_type == "Clip" for node in nodes):
+    if any(node.op_type == "Clip" for node in body.node):
         _add_tensor(body, "relu6.low", np.array(0, np.float32))
         _add_tensor(body, "relu6.high", np.array(6, np.float32))
     return model
@@ -107,14 +121,18 @@ def _value(name: str, batch: int, shape: Shape) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, *shape])
 
 
-def _main_node(layer: Layer, output: str) -> onnx.NodeProto:
-    inputs = list(layer.inputs)
-    parameters = [f"{layer.name}.weight", f"{layer.name}.bias"]
+def _int8_keys(layer: Layer) -> tuple[str, ...]:
+    of_weights = ("codes", "weight_scales", "weight_zeros", "bias") if layer.weight_shape else ()
+    return ("scales", "zeros", *of_weights)
+
+
+def _main_node(layer: Layer, inputs: Sequence[str], output: str) -> onnx.NodeProto:
+    """Return the node of a layer without its activation; inputs: those of the layer, then its weight and bias."""
     if layer.operator == "conv":
         pad = layer.kernel // 2
         return helper.make_node(
             "Conv",
-            inputs + parameters,
+            inputs,
             [output],
             name=layer.name,
             kernel_shape=[layer.kernel] * 2,
@@ -133,7 +151,7 @@ def _main_node(layer: Layer, output: str) -> onnx.NodeProto:
             pads=[layer.kernel // 2] * 4,
         )
     if layer.operator == "linear":
-        return helper.make_node("Gemm", inputs + parameters, [output], name=layer.name, transB=1)
+        return helper.make_node("Gemm", inputs, [output], name=layer.name, transB=1)
     kind = {"global_pool": "GlobalAveragePool", "flatten": "Flatten", "add": "Add", "scale": "Mul"}[layer.operator]
     return helper.make_node(kind, inputs, [output], name=layer.name)
 

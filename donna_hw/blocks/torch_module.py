@@ -101,6 +101,10 @@ class LayerModule(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Map the inputs, [batch, channels, height, width] or [batch, features], to the output."""
+        return self.activation(self.before_activation(*inputs))
+
+    def before_activation(self, *inputs: Tensor) -> Tensor:
+        """Return what is passed to the activation."""
         x = inputs[0]
         if self.weights is not None:
             x = self.weights(x)
@@ -118,11 +122,14 @@ class LayerModule(nn.Module):
             raise NotImplementedError(self.layer.operator)
         if self.norm is not None:
             x = self.norm(x)
-        return self.activation(x)
+        return x
 
 
 class GraphModule(nn.Module):
-    """A whole graph; `state_dict` keys are `<layer>.weights.*` and `<layer>.norm.*`, dots in layer names included."""
+    """A whole graph; `state_dict` keys are `<layer>.weights.*` and `<layer>.norm.*`, dots in layer names included.
+
+    Layers of type int8 have other keys and are not trained: see `Int8Layer`.
+    """
 
     def __init__(self, graph: Graph) -> None:
         super().__init__()
@@ -138,7 +145,7 @@ class GraphModule(nn.Module):
                 raise BadSetting(
                     "a layer must not be named like a part of torch's modules", found=last, cure="rename it"
                 )
-            owner.add_module(last, LayerModule(layer))
+            owner.add_module(last, _module_of(layer))
         self._steps = [(layer, self.get_submodule(layer.name)) for layer in graph.layers]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -148,6 +155,14 @@ class GraphModule(nn.Module):
             values[layer.name] = module(*(values[name] for name in layer.inputs))
         output: Tensor = values[self.graph.output]
         return output
+
+
+def _module_of(layer: Layer) -> nn.Module:
+    if layer.dtype == "float32":
+        return LayerModule(layer)
+    from donna_hw.blocks.int8_module import Int8Layer
+
+    return Int8Layer(layer)
 
 
 def to_torch(graph: Graph, seed: int | None = None) -> GraphModule:

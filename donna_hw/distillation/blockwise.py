@@ -10,9 +10,7 @@ from dataclasses import asdict, dataclass
 from itertools import cycle
 from pathlib import Path
 
-import numpy as np
-
-from donna_hw.blocks.layers import layers_hash
+from donna_hw.blocks.layers import dtypes_of, layers_hash
 from donna_hw.blocks.torch_module import GraphModule
 from donna_hw.data.images import Dataset
 from donna_hw.distillation.features import GIB, map_bytes
@@ -46,7 +44,7 @@ class Bkd:
 def distill(
     space: Space, teacher: GraphModule, data: Dataset, bkd: Bkd, *, seed: int, folder: Path, pool: Workers
 ) -> BlockLibrary:
-    """Train every different block of the space for the teacher and return the library in `folder`.
+    """Train every different float32 block of the space for the teacher and return the library in `folder`.
 
     Blocks that are done are not trained again. A block's result depends on `seed`, its layers and the kind of device only, not on the
     order of the work or its group.
@@ -56,7 +54,9 @@ def distill(
     jobs: dict[tuple[str, str], tuple[Stage, int]] = {}
     for stage in space.stages:
         for m in range(stage.size):
-            jobs.setdefault((stage.name, layers_hash(space.block_graph(stage, m))), (stage, m))
+            graph = space.block_graph(stage, m)
+            if "int8" not in dtypes_of(graph):  # those are made of trained ones
+                jobs.setdefault((stage.name, layers_hash(graph)), (stage, m))
     todo = {key: job for key, job in jobs.items() if key not in done}
     maps = folder / "maps"
     if not todo:
@@ -88,18 +88,7 @@ def distill(
     tasks.sort(key=lambda task: -space.block_graph(space.stage(task.stage), task.number).macs)  # longest first
     total = len(jobs)
     for task, (quality, seconds) in track(_trained(pool, tasks, bkd), "distil blocks", total, total - len(todo)):
-        stage = space.stage(task.stage)
-        graph = space.block_graph(stage, task.number)
-        library.journal.append(
-            {
-                "stage": stage.name,
-                "block": stage.label(task.number),
-                "layers_hash": layers_hash(graph),
-                "status": "trained" if np.isfinite(quality.nsr) else "diverged",
-                **{name: f"{value:.9g}" for name, value in asdict(quality).items()},
-                "train_s": f"{seconds:.2f}",
-            }
-        )
+        library.add(space.stage(task.stage), task.number, asdict(quality), seconds)
     shutil.rmtree(maps)
     return library
 

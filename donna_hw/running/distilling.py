@@ -13,6 +13,7 @@ from donna_hw.distillation.cluster_pool import ClusterPool, gpu_if_any
 from donna_hw.distillation.pool import Pool, Workers
 from donna_hw.errors import Unavailable
 from donna_hw.libraries import BlockLibrary
+from donna_hw.quantisation.blocks import quantise_blocks
 from donna_hw.running.folder import RunFolder
 from donna_hw.running.reference import reference
 
@@ -20,18 +21,24 @@ CPU = ("cpu",)
 
 
 def distil(run: RunFolder) -> BlockLibrary:
-    """Train every block of a run's space for its reference; raises `Unavailable` where the recipe asks for a GPU and there is none."""
-    recipe = run.recipe
+    """Train every block of a run's space for its reference, then quantise its 8-bit ones.
+
+    Raises `Unavailable` where the recipe asks for a GPU and there is none.
+    """
+    recipe, teacher = run.recipe, reference(run)
     with _workers(run) as (pool, devices):
-        return distill(
+        library = distill(
             run.space,
-            reference(run),
+            teacher,
             run.data,
             replace(recipe.distill.bkd(devices), teacher_device=(*(gpus() if devices != CPU else ()), *CPU)[0]),
             seed=recipe.seed,
             folder=run.blocks.folder,
             pool=pool,
         )
+    how = recipe.quantise.quantisation()
+    quantise_blocks(run.space, teacher, run.data, how, seed=recipe.seed, library=library, pool=run.pool)
+    return library
 
 
 def gpus() -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from donna_hw.running.folder import RunFolder
 from donna_hw.running.rows import random_rows
 from donna_hw.spaces import load_space
 from donna_hw.spaces.extended import new_blocks
+from donna_hw.spaces.precision import PRECISION
 from donna_hw.spaces.space import Rows
 
 EXTENDED = 8  # a stream of randomness, beside those of `rows`
@@ -88,7 +89,13 @@ def test_count(run: RunFolder) -> int:
 
 
 def extended_rows(run: RunFolder) -> Rows:
-    """Return the test networks of a run that extends another, int [n, stages]: drawn uniformly of those with a new block."""
+    """Return the test networks of a run that extends another, int [n, stages]: drawn uniformly of those with a new block.
+
+    Where the new blocks are 8-bit ones they are the other run's test networks, each block in float32 or INT8 by chance: only networks that
+    are finetuned already can be quantised for nothing.
+    """
+    if all(PRECISION in stage.axes for stage in run.space.stages):
+        return _mixed_rows(run)
     base, count = load_space(base_run(run).recipe.space), test_count(run)
     new = new_blocks(base, run.space)
     drawn = random_rows(run, EXTENDED, min(8 * count, run.space.size // 2))
@@ -97,6 +104,19 @@ def extended_rows(run: RunFolder) -> Rows:
         rule = "extends.test_networks must be at most the networks with a new block that were drawn"
         raise BadSetting(rule, found=count, cure=f"ask for {len(rows)} or fewer")
     return np.asarray(rows)
+
+
+def _mixed_rows(run: RunFolder) -> Rows:
+    base, rng = base_run(run), np.random.default_rng([run.recipe.seed, EXTENDED])
+    rows, _ = base.architectures.targets("test", at_least=1)
+    rows = rows[: test_count(run)]
+    kinds = rng.integers(0, 2, (1000, len(run.space.stages)))
+    kinds = kinds[kinds.any(axis=1)][: len(rows)]  # one 8-bit block at least
+    names = np.array(["", "-int8"])[kinds]
+    labels = np.array([list(base.space.labels(base.space.architecture(row)).values()) for row in rows]).astype(object)
+    stages = [stage.name for stage in run.space.stages]
+    found = [run.space.from_labels(dict(zip(stages, each, strict=True))) for each in labels + names.astype(object)]
+    return np.array([run.space.row(network) for network in found])
 
 
 def new_counts(new: tuple[tuple[bool, ...], ...], rows: Rows) -> np.ndarray:

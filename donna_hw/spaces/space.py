@@ -201,12 +201,16 @@ class Space:
     def hash(self) -> str:
         """16 hexadecimal digits that name the fixed frame: input, fixed parts, shapes between stages, names of the axes.
 
-        Values are left out, so that an axis can grow; each row of a table carries the hash of its own layers.
+        An axis with a value that goes unsaid is left out, since it may come later. Values are left out too, so that an axis can grow; each
+        row of a table carries the hash of its own layers.
         """
         frame = {
             "input": self.input_shape,
             "fixed": {name: layers_hash(self.fixed_graph(name)) for name in self.fixed},
-            "stages": [(s.name, self.input_shapes[s.name], [axis.name for axis in s.axes]) for s in self.stages],
+            "stages": [
+                (s.name, self.input_shapes[s.name], [axis.name for axis in s.axes if axis.unsaid is None])
+                for s in self.stages
+            ],
             "global": [axis.name for axis in self.global_axes],
         }
         return hashlib.sha256(json.dumps(frame, sort_keys=True).encode()).hexdigest()[:16]

@@ -22,12 +22,14 @@ class Axis:
     values: labels in the order of their numbers; append new ones, so that old tables stay valid.
     reference: the value of the reference network; the last one if none is named.
     settings: what a label sets in the cell, where it is more than {name: label}.
+    unsaid: a value that labels leave out, so that blocks have the labels that they had before the space had the axis.
     """
 
     name: str
     values: tuple[Value, ...]
     reference: Value | None = None
     settings: Mapping[Value, Mapping[str, Value]] = field(default_factory=dict)
+    unsaid: Value | None = None
 
     def __post_init__(self) -> None:
         if not self.values or len(set(self.values)) != len(self.values):
@@ -53,7 +55,9 @@ class Axis:
         return self.settings.get(value, {self.name: value})
 
     def label(self, value: Value) -> str:
-        """Return the value for people: `k3` for a kernel of 3, a word as it is."""
+        """Return the value for people: `k3` for a kernel of 3, a word as it is, nothing for what goes unsaid."""
+        if value == self.unsaid:
+            return ""
         return value if isinstance(value, str) else f"{self.name[0]}{value}"
 
 
@@ -119,7 +123,11 @@ class Stage:
     def labels(self) -> tuple[str, ...]:
         """The label of every block, by number."""
         labels = tuple(
-            "-".join(axis.label(value) for axis, value in zip(self.axes, self.choice(m).values(), strict=True))
+            "-".join(
+                filter(
+                    None, (axis.label(value) for axis, value in zip(self.axes, self.choice(m).values(), strict=True))
+                )
+            )
             for m in range(self.size)
         )
         if len(set(labels)) < len(labels):

@@ -1,4 +1,4 @@
-"""Variations of a space that its name may go on with: another resolution, another number of classes."""
+"""Variations of a space that its name may go on with: another resolution, another number of classes, INT8."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ from dataclasses import replace
 
 from donna_hw.blocks.cells import Classifier
 from donna_hw.errors import BadSetting
+from donna_hw.spaces.precision import all_int8, with_precision
 from donna_hw.spaces.space import Space
 
 _RULE = (
-    "a variation of a space is <n>px, the height and width of its images, or <n>classes, each once and in this order"
+    "a variation of a space is <n>px, the height and width of its images, <n>classes, and precision (each block in float32 or INT8) or "
+    "int8 (all in INT8), each once and in this order"
 )
-_VARIATIONS = re.compile(r"(@(?P<px>[1-9][0-9]{0,4})px)?(@(?P<classes>[1-9][0-9]{0,5})classes)?")
+_VARIATIONS = re.compile(
+    r"(@(?P<px>[1-9][0-9]{0,4})px)?(@(?P<classes>[1-9][0-9]{0,5})classes)?(@(?P<types>precision|int8))?"
+)
 
 
 def varied(space: Space, variations: Sequence[str]) -> Space:
-    """Return the space on other images or for other classes, named `<space>@<n>px@<n>classes`; raises `BadSetting`.
+    """Return the space on other images, for other classes or of other types, `<space>@<n>px@<n>classes@precision`; raises `BadSetting`.
 
     Each variation is a space of its own: tables and weights of one do not fit another.
     """
@@ -30,6 +34,8 @@ def varied(space: Space, variations: Sequence[str]) -> Space:
         space = space.on_images_of(int(match["px"]))
     if match["classes"]:
         space = _classified(space, int(match["classes"]))
+    if match["types"]:
+        space = with_precision(space) if match["types"] == "precision" else all_int8(space)
     return space
 
 
