@@ -61,6 +61,7 @@ class Backend(ABC):
 
     origin: one of `ORIGINS`. quantity: a key of `UNITS`. options: the known option names with their defaults. costly_start: whether
     a new process for every round would cost too much, because opening the device or making blocks ready takes minutes.
+    dtypes: the types of layers that it runs (`Layer.dtype`).
     The scheduler, not the backend, warms up, interleaves and stops; it keeps a bounded number of runners open.
     """
 
@@ -68,6 +69,7 @@ class Backend(ABC):
     quantity: str = "latency"
     costly_start: ClassVar[bool] = False
     options: ClassVar[Mapping[str, Scalar]] = {}
+    dtypes: ClassVar[tuple[str, ...]] = ("float32",)
 
     def __init__(self, batch: int, options: Mapping[str, Scalar]) -> None:
         self.batch = batch

@@ -25,6 +25,8 @@ class OnnxRuntimeBackend(TimingBackend):
     cores busy); optimisation of the graph; io_binding (inputs and outputs stay on the device; without it each run copies
     them); cpu_fallback (layers that the provider lacks may run on the CPU).
 
+    Layers of type int8 are given to it as QDQ, with QuantizeLinear and DequantizeLinear around each.
+
     A torch module of your own, not of a space:
 
         from donna_hw.blocks.exported import export
@@ -33,6 +35,7 @@ class OnnxRuntimeBackend(TimingBackend):
         print(np.median(runner.samples(30).wall_s))
     """
 
+    dtypes: ClassVar = ("float32", "int8")
     options: ClassVar = {
         "provider": CPU,
         "threads": 1,

@@ -17,11 +17,13 @@ class PtflopsBackend(ExactBackend):
 
     ptflops's default backend adds batch-norm, activations and pools to its count; `aten` counts
     multiply-accumulates, and one more for each output element of a layer that has a bias. Fused attention, of which it knows nothing,
-    is added by `count_module`. A block's count is the sum of its layers', and a layer that many blocks share is counted once.
+    is added by `count_module`. A block's count is the sum of its layers', and a layer that many blocks share is counted once. A layer
+    of type int8 counts as its float32 twin does.
     """
 
     origin = "counted"
     at_once = 512
+    dtypes: ClassVar = ("float32", "int8")
     options: ClassVar = {"count": "macs"}
 
     def __init__(self, batch: int, options: dict[str, Scalar]) -> None:
@@ -51,7 +53,7 @@ class PtflopsBackend(ExactBackend):
 
     def _of_layer(self, layer: Layer) -> int:
         """Return a layer's count; ptflops is asked once for all layers that differ in name and inputs only."""
-        alone = replace(layer, name="layer", inputs=(INPUT,) * len(layer.inputs))
+        alone = replace(layer, name="layer", inputs=(INPUT,) * len(layer.inputs), dtype="float32")
         if alone not in self._counted:
             self._counted[alone] = self._by_ptflops(Graph(layer.in_shape, (alone,)))
         return self._counted[alone]

@@ -6,7 +6,7 @@ held in uint8, too: on processors whose 8-bit products of unlike signs saturate,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -97,7 +97,7 @@ LOWEST: Mapping[str, float] = {
     "swish": -1.2784645,
     "hard_swish": -1.5,
 }  # where the activations that are not monotone turn
-CURVES = {
+CURVES: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "none": lambda x: x,
     "relu": lambda x: np.maximum(x, 0),
     "relu6": lambda x: np.clip(x, 0, 6),

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as f
 
-from donna_hw.blocks.int8 import GATE, LINEAR, OUTPUT, TOP, assumed_ranges, grid_of, slots
+from donna_hw.blocks.activations import ACTIVATIONS
+from donna_hw.blocks.int8 import FUSED, GATE, LINEAR, OUTPUT, TOP, assumed_ranges, grid_of, slots
 from donna_hw.blocks.layers import INPUT, Graph, Layer
 
 
@@ -53,16 +54,13 @@ class Int8Layer(nn.Module):
         read = [self._held(f"input{number}", x) for number, x in enumerate(inputs)]
         x = self._main(read)
         activation = self.layer.activation
-        if activation == "relu":
-            x = f.relu(x)
-        elif activation == "relu6":
-            x = f.relu6(x)
+        if activation in FUSED:
+            x = ACTIVATIONS[activation](x)
         elif activation == "swish":
             x = self._held(LINEAR, x)
             x = x * self._held(GATE, torch.sigmoid(x))
-        elif activation != "none":
-            curve = {"hard_swish": f.hardswish, "sigmoid": torch.sigmoid, "hard_sigmoid": f.hardsigmoid}[activation]
-            x = curve(self._held(LINEAR, x))
+        else:
+            x = ACTIVATIONS[activation](self._held(LINEAR, x))
         return self._held(OUTPUT, x)
 
     def _main(self, inputs: list[Tensor]) -> Tensor:

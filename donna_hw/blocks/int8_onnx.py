@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -50,7 +51,7 @@ class Int8Writer:
         elif kind != "none":
             plain = self._pair(plain, grids[LINEAR], f"{name}.{LINEAR}")
             of = {"hard_swish": "HardSwish", "sigmoid": "Sigmoid", "hard_sigmoid": "HardSigmoid"}[kind]
-            settings = {"alpha": 1 / 6, "beta": 0.5} if kind == "hard_sigmoid" else {}
+            settings: dict[str, Any] = {"alpha": 1 / 6, "beta": 0.5} if kind == "hard_sigmoid" else {}
             self._node(of, [plain], f"{name}.active", **settings)
         self._pair(plain if kind == "none" else f"{name}.active", grids[OUTPUT], target)
         self._grids[target] = grids[OUTPUT]
@@ -92,7 +93,7 @@ class Int8Writer:
             names.append(name)
         return names
 
-    def _node(self, kind: str, inputs: Sequence[str], output: str, **settings: float) -> None:
+    def _node(self, kind: str, inputs: Sequence[str], output: str, **settings: Any) -> None:
         self._body.node.append(helper.make_node(kind, inputs, [output], name=f"{output}.node", **settings))
 
     def _tensor(self, name: str, values: np.ndarray) -> str:

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as f
 
+from donna_hw.blocks.activations import ACTIVATIONS
 from donna_hw.blocks.layers import INPUT, Graph, Layer
 from donna_hw.errors import BadSetting
-
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "none": lambda x: x,
-    "relu": f.relu,
-    "relu6": f.relu6,
-    "swish": f.silu,
-    "hard_swish": f.hardswish,
-    "sigmoid": torch.sigmoid,
-    "hard_sigmoid": f.hardsigmoid,
-}
 
 
 class SmallMapConvolution(torch.autograd.Function):

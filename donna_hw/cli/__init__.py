@@ -14,6 +14,7 @@ from donna_hw.cli import (
     baselines,
     doctor,
     export,
+    extending,
     fitting,
     measuring,
     phones,
@@ -36,7 +37,20 @@ def cli(debug: bool) -> None:
     """
 
 
-for _module in (doctor, measuring, phones, simulate, sustain, table, baselines, pipeline, search, export, study):
+for _module in (
+    doctor,
+    measuring,
+    phones,
+    simulate,
+    sustain,
+    table,
+    baselines,
+    pipeline,
+    search,
+    export,
+    study,
+    extending,
+):
     for _command in _module.COMMANDS:
         cli.add_command(_command)
 for _command in fitting.COMMANDS:

@@ -80,37 +80,4 @@ def prove(recipe: str, out: Path | None, seed: int | None, cluster: str | None, 
     click.echo(text, nl=False)
 
 
-@click.command()
-@RECIPE
-@OUT
-@CLUSTER
-@SUMMARY
-def transfer(recipe: str, out: Path | None, cluster: str | None, summary: Path | None) -> None:
-    """Judge an unchanged predictor on the new blocks of RECIPE, which extends another recipe.
-
-    Trains what is missing first, in both runs; writes transfer.md into the run's folder.
-    """
-    from donna_hw.files import write_atomic
-    from donna_hw.recipe import find_recipe
-    from donna_hw.run import open_run
-    from donna_hw.running.extending import base_folder, extended
-    from donna_hw.study.transfer_page import check_transfer, transfer_markdown
-
-    with open_run(recipe, out, cluster=cluster) as run:
-        base, folder = extended(run, find_recipe(recipe)), base_folder(run)
-        check_transfer(run)
-    with open_run(str(base), folder, cluster=cluster) as run:
-        run.distil()
-        run.finetune()
-        run.fit()
-    with open_run(recipe, out, cluster=cluster) as run:
-        run.distil()
-        run.finetune()
-        text = transfer_markdown(run)
-        write_atomic(run.folder / "transfer.md", text)
-    if summary is not None:
-        write_atomic(summary, text)
-    click.echo(text, nl=False)
-
-
-COMMANDS = (study, prove, transfer)
+COMMANDS = (study, prove)

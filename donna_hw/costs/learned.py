@@ -105,10 +105,15 @@ class Learned:
 
 
 def features_of(graphs: Sequence[Graph]) -> np.ndarray:
-    """Return the features of each graph and a one, float [n, len(FEATURES) + 1]; raises `BadSetting` for a torch module in one."""
-    for layer in (layer for graph in graphs for layer in graph.layers if layer.made is not None):
-        rule = "a latency can be foretold of layers of donna_hw's own operators alone"
-        raise BadSetting(rule, found=f"the torch module {layer.name}", cure="measure the blocks that hold it")
+    """Return the features of each graph and a one, float [n, len(FEATURES) + 1].
+
+    Raises `BadSetting` for a torch module, or an 8-bit layer, in one.
+    """
+    for layer in (layer for graph in graphs for layer in graph.layers):
+        if layer.made is not None or layer.dtype != "float32":
+            rule = "a latency can be foretold of float32 layers of donna_hw's own operators alone"
+            kind = "the torch module" if layer.made is not None else f"the {layer.dtype} layer"
+            raise BadSetting(rule, found=f"{kind} {layer.name}", cure="measure the blocks that hold it")
     return np.array([[*layer_features(graph), 1.0] for graph in graphs]).reshape(-1, len(FEATURES) + 1)
 
 

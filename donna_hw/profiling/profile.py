@@ -27,6 +27,7 @@ from donna_hw.profiling.rest import rest_of
 from donna_hw.profiling.rows import LEARNED, Part, Row, measured_row, parts_of, written
 from donna_hw.profiling.scale import Scale
 from donna_hw.profiling.schedule import Job, refuse_unlike, unique_jobs
+from donna_hw.profiling.types import check_types, typed
 from donna_hw.progress import tell
 from donna_hw.spaces.space import Architecture, Space
 from donna_hw.table import LatencyTable, TableInfo, table_path
@@ -61,15 +62,17 @@ def profile_space(
         cure = f"name one, such as {space.name}@{space.input_shape[1]}px"
         raise BadSetting(rule, found=", ".join(axis.name for axis in axes), cure=cure)
     parts = parts_of(space)
-    kind = device.kind()
+    kind, graphs = device.kind(), [part.graph for part in parts]
+    check_types(kind, device.name, graphs)
     if issubclass(kind, ExactBackend):
         if mode != "isolated":
             raise BadSetting("blocks are only timed in a chain; a computed cost is a block's own", found=mode)
         backend = device.backend()
         assert isinstance(backend, ExactBackend)  # noqa: S101  of that kind
-        path = table_path(root, device.name, space.name, variant(backend.description(), protocol, mode))
+        description = typed(backend.description(), graphs)
+        path = table_path(root, device.name, space.name, variant(description, protocol, mode))
         with locked(path.with_suffix(".lock")):
-            info = _claimed(_described(space, device, backend.description(), protocol, mode=mode), path)
+            info = _claimed(_described(space, device, description, protocol, mode=mode), path)
             jobs = unique_jobs([Job(part.name, part.graph) for part in parts])
             costs = exact_costs(jobs, backend, path.with_suffix(".samples.csv"), f"profile {device.name}")
             return written(space, parts, info, path, lambda key: {info.column: number(costs[key])})
@@ -79,7 +82,7 @@ def profile_space(
         descriptions = [worker.description() for worker in crew]
         description = descriptions[0]
         refuse_untold(device, protocol, description)
-        path = table_path(root, device.name, space.name, variant(description, protocol, mode))
+        path = table_path(root, device.name, space.name, variant(typed(description, graphs), protocol, mode))
         with locked(path.with_suffix(".lock")):
             sentinel = sentinel_of(parts, path)
             info = _claimed(_described(space, device, description, protocol, mode=mode, sentinel=sentinel), path)
@@ -134,13 +137,14 @@ def begin_table(
 
     Raises `BadTable` where the one that is there is of another environment or protocol.
     """
-    protocol = protocol or device.protocol
+    protocol, graphs = protocol or device.protocol, [part.graph for part in parts_of(space)]
+    check_types(device.kind(), device.name, graphs)
     if issubclass(device.kind(), ExactBackend):
         description, sentinel = device.backend().description(), False
     else:
         with _opened(device, protocol, workers) as crew:
             description, sentinel = crew[0].description(), True
-    path = table_path(root, device.name, space.name, variant(description, protocol, "isolated"))
+    path = table_path(root, device.name, space.name, variant(typed(description, graphs), protocol, "isolated"))
     with locked(path.with_suffix(".lock")):
         graph = sentinel_of(parts_of(space), path) if sentinel else None
         info = _claimed(_described(space, device, description, protocol, mode="isolated", sentinel=graph), path)
@@ -174,6 +178,7 @@ def measure_graphs(
     environment or the protocol is not the table's.
     """
     protocol, mode = protocol or device.protocol, str(table.info.identity["mode"])
+    check_types(device.kind(), device.name, graphs.values())
     if issubclass(device.kind(), ExactBackend):
         backend = device.backend()
         assert isinstance(backend, ExactBackend)  # noqa: S101  of that kind
@@ -255,6 +260,7 @@ def _described(
     mode: str,
     sentinel: Graph | None = None,
 ) -> TableInfo:
+    description = typed(description, [part.graph for part in parts_of(space)])
     environment, timed = description.environment, sentinel is not None
     column = {"latency": "latency_s", "energy": "energy_j"}.get(description.quantity, description.quantity)
     identity = {

@@ -104,7 +104,8 @@ def quantise_blocks(
 
 def missing(library: BlockLibrary) -> list[tuple[Stage, int]]:
     """Return the 8-bit blocks that a library lacks, each of equal ones once."""
-    done, found = library.finished(), {}
+    done = library.finished()
+    found: dict[tuple[str, str], tuple[Stage, int]] = {}
     for stage in library.space.stages:
         for m in range(stage.size):
             graph = library.space.block_graph(stage, m)

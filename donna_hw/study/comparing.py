@@ -58,7 +58,9 @@ def compare(found: Evidence, role: str, draws: int = DRAWS, seed: int = 0) -> Co
         raise NothingToFit(f"a comparison needs at least {LEAST} networks", found=len(group), cure="finetune more")
     others = rivals(found, role)
     weights, measured = resampled(len(group), draws, seed), group.top1_percent
-    everyone = {OURS: predicted(found, role)} | others | {STITCHED: group.stitched_percent}
+    everyone = {OURS: predicted(found, role)} | others
+    if np.isfinite(group.stitched_percent).all():  # quantised networks have none
+        everyone |= {STITCHED: group.stitched_percent}
     tau = {name: taus(values, measured, weights) for name, values in everyone.items()}
     share = {name: pair_shares(values, measured, costs, weights) for name, values in everyone.items()}
     scores = {

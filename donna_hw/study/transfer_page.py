@@ -33,11 +33,11 @@ def transfer_markdown(run: Run) -> str:
         sets[f"networks of `{base.recipe.space}`, none of them new"] = compare(before, ROLE)
     sets[NEW] = compare(found, ROLE)
     if (~inside).sum() > 0 and inside.sum() >= LEAST:
-        sets["of these, every block's quality within the range of the fit"] = compare(_only(found, inside), ROLE)
+        sets["of these, every block's quality within the range of the fit"] = compare(only(found, inside), ROLE)
     parts = [
         f"# {run.recipe.title}",
         "\n".join(_settings(run, base.recipe.title, found, sum(map(sum, new)))),
-        _beside(sets),
+        beside_markdown(sets, "The same predictor on old and new blocks"),
         comparison_markdown(sets[NEW]).replace("drawn uniformly", "with new blocks"),
         _by_count(predictor(found.quality(ROLE))[0], found.groups[ROLE].top1_percent, new_counts(new, rows)),
     ]
@@ -65,9 +65,10 @@ def _settings(run: Run, base: str, found: Evidence, blocks: int) -> list[str]:
     ]
 
 
-def _beside(sets: dict[str, Comparison]) -> str:
+def beside_markdown(sets: dict[str, Comparison], title: str) -> str:
+    """Return one predictor on several sets of networks, by their names, as a table."""
     lines = [
-        "## The same predictor on old and new blocks",
+        f"## {title}",
         "",
         "| | networks | Kendall tau | the best rival's | equal-cost pairs in order | MACs' | MSE | noise allows a tau of |",
         "|---|---|---|---|---|---|---|---|",
@@ -98,7 +99,8 @@ def _by_count(predicted: np.ndarray, measured: np.ndarray, counts: np.ndarray) -
     return "\n".join(lines)
 
 
-def _only(found: Evidence, kept: np.ndarray) -> Evidence:
+def only(found: Evidence, kept: np.ndarray) -> Evidence:
+    """Return evidence with those test networks alone that are kept, bool [n]."""
     group = found.groups[ROLE]
     some = Group(group.rows[kept], group.by_seed[kept], group.stitched_percent[kept])
     return replace(found, groups=found.groups | {ROLE: some})
