@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from donna_hw.blocks.layers import dtypes_of
 from donna_hw.data import Dataset, load_dataset
 from donna_hw.data.images import Augmentation
 from donna_hw.device import Device
@@ -35,11 +36,14 @@ class RunFolder:
 
     @cached_property
     def space(self) -> Space:
-        """The recipe's search space; raises `BadSetting` for one with a global axis, since a run's images have one size."""
+        """The recipe's search space; raises `BadSetting` for one with a global axis, since a run's images have one size, or all in INT8."""
         space = load_space(self.recipe.space)
         if space.global_axes:
             rule, cure = "a run is of one setting of each global axis", f"such as {space.name}@{space.input_shape[1]}px"
             raise BadSetting(rule, found=", ".join(axis.name for axis in space.global_axes), cure=cure)
+        if "int8" in dtypes_of(space.network(space.reference)):
+            rule = "a run's reference is trained, in float32: 8-bit blocks are made of float32 ones beside them"
+            raise BadSetting(rule, found=self.recipe.space, cure="name the space SPACE@precision, which has both")
         return space
 
     @cached_property

@@ -122,7 +122,7 @@ def _ablation(run: Run, networks: int) -> str:
     lines = [
         "## Without each step",
         "",
-        f"The first {len(found[0].lost)} test networks, INT8 from the first layer to the last, on {judged} test images: points of top-1 lost.",
+        f"The first {len(found[0].lost)} test networks, INT8 throughout: points of top-1 lost on {judged} test images.",
         "",
         "| | mean | standard error | most |",
         "|---|---|---|---|",

@@ -1,0 +1,243 @@
+"""Data-Free Quantization: each step keeps what it must keep, and mends what it is for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import erf, exp, pi, sqrt
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_int8_layers import every_operator, lived_in, normal
+
+from donna_hw.blocks.int8_module import Int8Layer
+from donna_hw.blocks.layers import INPUT, Draft, Graph, in_type
+from donna_hw.blocks.torch_module import GraphModule
+from donna_hw.errors import BadSetting
+from donna_hw.quantisation.equalise import absorb, equalise, pairs_of
+from donna_hw.quantisation.folding import Folded, fold, normalised_spreads
+from donna_hw.quantisation.quantise import Method, quantise, weight_grids
+from donna_hw.quantisation.spread import Spread
+from donna_hw.quantisation.statistics import observe, propagate
+
+PLAIN = Method(equalise=False, absorb=False, correct=False)
+
+
+def bottleneck(activation: str = "relu") -> Graph:
+    draft = Draft((6, 8, 8))
+    x = draft.conv(INPUT, 24, activation=activation, name="expand")
+    x = draft.conv(x, 24, kernel=3, groups=24, activation=activation, name="spatial")
+    draft.conv(x, 6, name="project")
+    return Graph(draft.input_shape, tuple(draft.layers))
+
+
+def computed(graph: Graph, folded: dict[str, Folded], x: torch.Tensor) -> torch.Tensor:
+    """Compute a chain of convolutions with a ReLU between from folded weights."""
+    for layer in graph.layers:
+        own = folded[layer.name]
+        x = torch.nn.functional.conv2d(x, own.weight, own.bias, layer.stride, layer.kernel // 2, 1, layer.groups)
+        x = x.relu() if layer.activation == "relu" else x
+    return x
+
+
+def unbalanced(module: GraphModule, decades: float) -> GraphModule:
+    """Scale the channels between expand, spatial and project apart, by up to so many powers of ten: the network computes the same."""
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for first, second in (("expand", "spatial"), ("spatial", "project")):
+            factors = 10 ** (decades * (torch.rand(24, generator=generator) - 0.5))
+            norm, after = module.get_submodule(f"{first}.norm"), module.get_submodule(f"{second}.weights")
+            norm.weight.mul_(factors)
+            norm.bias.mul_(factors)
+            per_input = factors.view(-1, 1, 1, 1) if second == "spatial" else factors.view(1, -1, 1, 1)
+            after.weight.div_(per_input)
+    return module
+
+
+def noise(quantised: GraphModule, trained: GraphModule, x: torch.Tensor) -> float:
+    with torch.inference_mode():
+        expected = trained(x)
+        return float((quantised(x) - expected).square().mean() / expected.var())
+
+
+def images(graph: Graph, count: int = 200) -> torch.Tensor:
+    return torch.randn(count, *graph.input_shape, generator=torch.Generator().manual_seed(9))
+
+
+def test_folded_weights_compute_what_the_network_does() -> None:
+    module = lived_in(bottleneck())
+    x = images(module.graph, 20)
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            computed(module.graph, fold(module), x.double()).float(), module(x), rtol=1e-4, atol=1e-5
+        )
+
+
+def test_equalising_changes_ranges_and_nothing_else() -> None:
+    module = unbalanced(lived_in(bottleneck()), 3)
+    graph, folded, known = in_type(module.graph, "int8"), fold(module), normalised_spreads(module, 6.0)
+    before = dict(known)
+    x = images(graph, 20).double()
+    expected = computed(graph, folded, x)
+    pairs, skipped = pairs_of(graph)
+    assert [(pair.first.name, pair.second.name) for pair in pairs] == [("expand", "spatial"), ("spatial", "project")]
+    assert skipped == {"project": "nothing follows"}
+    equalise(pairs, folded, known)
+    torch.testing.assert_close(computed(graph, folded, x), expected, rtol=1e-9, atol=1e-9)
+    for pair in pairs:
+        mine = folded[pair.first.name].weight.abs().flatten(1).amax(1)
+        its = folded[pair.second.name].by_input.abs().amax((1, 3)).flatten()
+        torch.testing.assert_close(mine, its, rtol=1e-3, atol=0)
+    ratio = known["expand"].mean / before["expand"].mean
+    torch.testing.assert_close(known["expand"].high / before["expand"].high, ratio)
+    torch.testing.assert_close(folded["expand"].bias / fold(module)["expand"].bias, ratio)
+
+
+def test_equalisation_saves_a_network_whose_channels_lie_decades_apart() -> None:
+    """The reason for the method: one grid for a layer whose channels differ a thousandfold is nothing for the small ones."""
+    trained = unbalanced(lived_in(bottleneck()), 4)
+    graph, x = in_type(trained.graph, "int8"), images(trained.graph)
+    lost = {
+        name: noise(quantise(trained, graph, normal(6), way).module, trained, x)
+        for name, way in {"plain": PLAIN, "equalised": replace(PLAIN, equalise=True), "all": Method()}.items()
+    }
+    assert lost["plain"] > 0.3
+    assert lost["equalised"] < 0.01
+    assert lost["all"] < 0.01
+
+
+def test_what_stands_between_is_why_a_pair_is_skipped() -> None:
+    _, skipped = pairs_of(in_type(every_operator(), "int8"))
+    assert skipped == {
+        "conv": "several layers read it",
+        "depthwise": "a layer without weights follows, add",
+        "grouped": "several layers read it",
+        "gate": "a layer without weights follows, scale",
+        "linear": "nothing follows",
+    }
+    assert pairs_of(in_type(bottleneck("swish"), "int8"))[1]["expand"] == "swish stands between"
+    graph = bottleneck()
+    mixed = Graph(
+        graph.input_shape,
+        tuple(replace(each, dtype="float32" if each.name == "spatial" else "int8") for each in graph.layers),
+    )
+    assert pairs_of(mixed)[1] == {"expand": "a float32 layer follows", "project": "nothing follows"}
+
+
+def test_absorbed_biases_change_nothing_where_all_is_above_zero() -> None:
+    module = lived_in(bottleneck())
+    with torch.no_grad():
+        module.get_submodule("spatial.norm").bias.add_(20)
+    graph, folded, known = in_type(module.graph, "int8"), fold(module), normalised_spreads(module, 6.0)
+    x = images(graph, 20).double()
+    expected = computed(graph, folded, x)
+    pairs, _ = pairs_of(graph)
+    before, _ = propagate(graph, folded, normal(6), known, 6.0)
+    high = before["spatial"].range[1]
+    assert absorb(pairs, folded, before, known) == ["spatial"]  # before `spatial` stands padding
+    assert before["spatial"].range[1] < high - 10
+    assert known["spatial"].range == before["spatial"].range
+    front = Graph(graph.input_shape, graph.layers[:2])
+    uncut = (computed(front, folded, x) > 0).all(1)  # what lay three deviations below the mean is cut now
+    assert uncut.float().mean() > 0.9
+    found = computed(graph, folded, x).movedim(1, -1)
+    torch.testing.assert_close(found[uncut], expected.movedim(1, -1)[uncut], rtol=1e-9, atol=1e-9)
+
+
+def test_a_corrected_bias_takes_the_mean_error_away() -> None:
+    """For an input that is its mean, the quantised weights give the same, but for the bias's own rounding."""
+    draft = Draft((40,))
+    draft.linear(INPUT, 7, name="linear")
+    graph = Graph(draft.input_shape, tuple(draft.layers))
+    trained = lived_in(graph)
+    mean = torch.linspace(-1, 2, 40).double()
+    given = Spread.normal(mean, torch.full((40,), 0.1).double(), 6.0)
+    wrong = {}
+    for name, way in {"corrected": replace(PLAIN, correct=True), "not": PLAIN}.items():
+        layer = quantise(trained, in_type(graph, "int8"), given, way).module.get_submodule("linear")
+        assert isinstance(layer, Int8Layer)
+        weight = (layer.codes.double() - layer.weight_zeros.double()[:, None]) * layer.weight_scales.double()[:, None]
+        step = layer.scales[0].double() * layer.weight_scales.double()
+        own = fold(trained)["linear"]
+        error = (weight @ mean + layer.bias * step) - (own.weight @ mean + own.bias)
+        wrong[name] = error.abs() / step
+    assert wrong["corrected"].max() <= 0.51
+    assert wrong["not"].max() > 5
+
+
+@settings(max_examples=50, deadline=None)
+@given(mean=st.floats(-4, 4), deviation=st.floats(0.05, 3))
+def test_a_relu_cuts_normal_numbers_as_the_closed_form_says(mean: float, deviation: float) -> None:
+    """DFQ, appendix: mean and variance of a normal number that is cut at zero."""
+    at = mean / deviation
+    density, share = exp(-(at**2) / 2) / sqrt(2 * pi), (1 + erf(at / sqrt(2))) / 2
+    first = mean * share + deviation * density
+    second = (mean**2 + deviation**2) * share + mean * deviation * density
+    made = Spread.normal(*(torch.tensor([each], dtype=torch.float64) for each in (mean, deviation)), 6.0).through(
+        "relu"
+    )
+    assert float(made.mean) == pytest.approx(first, abs=1e-4 * deviation)
+    assert float(made.deviation) == pytest.approx(sqrt(max(second - first**2, 0)), abs=1e-3 * deviation)
+    assert float(made.low) == max(0.0, mean - 6 * deviation)
+
+
+def test_spreads_are_those_of_many_numbers() -> None:
+    """Propagated and observed spreads agree where propagation takes nothing for granted: independent normal numbers, no batch-norm."""
+    draft = Draft((5, 1, 1))
+    x = draft.conv(INPUT, 7, activation="swish", normalised=False, name="first")
+    gate = draft.conv(INPUT, 7, activation="sigmoid", normalised=False, name="gate")
+    draft.add(x, gate, name="sum")
+    graph = Graph(draft.input_shape, tuple(draft.layers))
+    module = lived_in(graph)
+    given, seen = observe(module, torch.randn(40_000, 5, 1, 1, generator=torch.Generator().manual_seed(0)))
+    unit = Spread.normal(torch.zeros(5).double(), torch.ones(5).double(), 6.0)
+    torch.testing.assert_close(given.mean, unit.mean, atol=0.03, rtol=0)
+    before, _ = propagate(graph, fold(module), unit, {}, 6.0)
+    for name in ("first", "gate"):
+        torch.testing.assert_close(before[name].mean, seen[name].mean, atol=0.02, rtol=0)
+        torch.testing.assert_close(before[name].deviation, seen[name].deviation, atol=0.02, rtol=0)
+        assert (before[name].low <= seen[name].low).all()
+        assert (before[name].high >= seen[name].high).all()
+    torch.testing.assert_close(before["sum"].mean, seen["sum"].mean, atol=0.02, rtol=0)
+
+
+def test_observed_ranges_are_reached_and_not_passed() -> None:
+    graph = every_operator()
+    trained, x = lived_in(graph), images(graph, 100)
+    module = quantise(trained, in_type(graph, "int8"), normal(4), PLAIN, x).module
+    held = module.get_submodule("conv")
+    assert isinstance(held, Int8Layer)
+    with torch.inference_mode():
+        reached = float(trained.get_submodule("conv")(x).max())
+    assert float(held.scales[-1]) * 255 == pytest.approx(reached, rel=1e-4)
+    assert float(held.scales[0]) * 255 == pytest.approx(float(x.max() - x.min()), rel=1e-6)
+    assert noise(module, trained, x) < 0.01
+
+
+def test_grids_of_channels_are_finer_than_one_for_all() -> None:
+    weight = torch.randn(6, 4, 3, 3, generator=torch.Generator().manual_seed(0)).double() * torch.logspace(
+        -2, 0, 6
+    ).view(-1, 1, 1, 1)
+    each, one = weight_grids(weight, per_channel=True), weight_grids(weight, per_channel=False)
+    assert {grid.zero for grid in each} == {128}
+    np.testing.assert_allclose([float(g.scale) * 127 for g in each], weight.abs().flatten(1).amax(1).numpy(), rtol=1e-6)
+    assert len(set(one)) == 1
+    assert float(one[0].scale) * 255 == pytest.approx(float(weight.max() - weight.min()), rel=1e-6)
+
+
+def test_layers_of_float32_are_left_alone() -> None:
+    graph = bottleneck()
+    mixed = Graph(
+        graph.input_shape,
+        tuple(replace(each, dtype="int8" if each.name == "project" else "float32") for each in graph.layers),
+    )
+    trained = lived_in(graph)
+    found = quantise(trained, mixed, normal(6), Method())
+    kept = {key: values for key, values in found.module.state_dict().items() if not key.startswith("project.")}
+    for key, values in kept.items():
+        assert torch.equal(values, trained.state_dict()[key])
+    assert 0 < noise(found.module, trained, images(graph)) < 0.01
+    with pytest.raises(BadSetting, match="the same layers in float32"):
+        quantise(trained, in_type(every_operator(), "int8"), normal(6), Method())

@@ -1,0 +1,74 @@
+"""Spaces with 8-bit blocks beside, or in the place of, float32 ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from donna_hw import load_space
+from donna_hw.blocks.layers import dtypes_of, in_type, layers_hash
+from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.profiling.sections import sections_of
+from donna_hw.spaces.extended import new_blocks
+from donna_hw.spaces.precision import float_twin, float_twins, int8_twins, is_int8
+
+
+def test_float32_blocks_keep_their_labels_layers_and_frame() -> None:
+    old, new = load_space("small_8px_cells"), load_space("small_8px_cells@precision")
+    assert new.hash == old.hash
+    assert [sum(flags) for flags in new_blocks(old, new)] == [48] * 4
+    assert new.labels(new.reference) == old.labels(old.reference)
+    assert not is_int8(new, new.reference)
+    stage = new.stages[1]
+    for m in range(stage.size):
+        graph, twin = new.block_graph(stage, m), new.block_graph(stage, float_twin(stage, m))
+        assert dtypes_of(graph) == {stage.choice(m)["precision"]}
+        assert layers_hash(in_type(graph, "float32")) == layers_hash(twin)
+        assert (graph.macs, graph.params) == (twin.macs, twin.params)
+        assert stage.label(m) == stage.label(float_twin(stage, m)) + ("-int8" if dtypes_of(graph) == {"int8"} else "")
+
+
+def test_twins_are_the_same_network_in_one_type() -> None:
+    space = load_space("small_28px@precision")
+    rows = space.random_rows(50, 0)
+    for twins, expected in ((float_twins(space, rows), "float32"), (int8_twins(space, rows), "int8")):
+        for row, twin in zip(rows, twins, strict=True):
+            for stage, one, other in zip(space.stages, row, twin, strict=True):
+                assert stage.choice(int(other)) == stage.choice(int(one)) | {"precision": expected}
+    assert np.array_equal(float_twins(space, int8_twins(space, rows)), float_twins(space, rows))
+
+
+def test_a_whole_space_in_int8_has_the_labels_of_its_own_and_no_other_type() -> None:
+    old, new = load_space("donna@64px"), load_space("donna@64px@int8")
+    row = old.random_rows(1, 3)[0]
+    assert new.labels(new.architecture(row)) == old.labels(old.architecture(row))
+    graph = new.network(new.architecture(row))
+    assert dtypes_of(graph) == {"int8"}
+    assert layers_hash(in_type(graph, "float32")) == layers_hash(old.network(old.architecture(row)))
+    assert new.hash != old.hash
+    with pytest.raises(UnknownName, match="@precision, which has both"):
+        float_twin(new.stages[0], 0)
+
+
+def test_sections_of_an_8_bit_block_are_8_bit() -> None:
+    space = load_space("small_28px@precision")
+    stage = space.stages[0]
+    m = stage.number(stage.choice(stage.reference) | {"precision": "int8"})
+    sections = sections_of(stage.block(m), space.input_shapes[stage.name])
+    assert len(sections) == 3
+    assert all(dtypes_of(section) == {"int8"} for section in sections)
+    assert sum(section.macs for section in sections) == space.block_graph(stage, m).macs
+
+
+def test_a_torch_module_has_no_8_bit_form() -> None:
+    space = load_space("small_8px_shift@precision")
+    stage = space.stages[0]
+    choice = stage.choice(stage.reference) | {"cell": "shift", "precision": "int8"}
+    with pytest.raises(BadSetting, match="a torch module of one's own has no int8 form"):
+        space.block_graph(stage, stage.number(choice))
+
+
+@pytest.mark.parametrize("name", ["small_8px@int8@precision", "small_8px@precision@8px", "small_8px@int4"])
+def test_types_come_once_and_last(name: str) -> None:
+    with pytest.raises(BadSetting, match="each once and in this order"):
+        load_space(name)
