@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from donna_hw.backends.base import Availability, ExactBackend
-from donna_hw.blocks.layers import Graph
+from donna_hw.blocks.layers import Graph, dtypes_of
 from donna_hw.errors import BadSetting, UnknownName
 from donna_hw.files import read_toml
 from donna_hw.measurement.environment import Environment, Scalar, host_conditions
@@ -28,10 +28,13 @@ class TensorUnitBackend(ExactBackend):
     quantity: `latency`, or `energy` of the same schedule, the one of the fewest cycles.
     borders: whether the block's inputs and outputs lie in `dram`, or stay on the chip where they fit (`resident`); empty: as the
     hardware's schedule says. hardware: the table of a device file; None: that of the shipped device `tensor_unit`.
+    Layers of type int8 are simulated in it, float32 ones in the hardware's own precision; a unit whose own precision is int8 refuses the
+    former, since it makes no difference between them.
     """
 
     origin = "simulated"
     at_once = 512
+    dtypes: ClassVar = ("float32", "int8")
     options: ClassVar = {"borders": "", "quantity": "latency"}
 
     def __init__(
@@ -92,6 +95,12 @@ class TensorUnitBackend(ExactBackend):
 
     def costs(self, graphs: Sequence[Graph]) -> list[float]:
         """Return the cost of each block's batch: latencies in one vectorised call, energies one after another."""
+        if self.hardware.precision == "int8" and any("int8" in dtypes_of(graph) for graph in graphs):
+            raise BadSetting(
+                "a unit of precision int8 simulates every layer in int8, and tells blocks of two types not apart",
+                found="layers of type int8",
+                cure='simulate the space without @precision or @int8, or a unit of precision = "fp16"',
+            )
         workloads = [workload_of(graph, self.batch) for graph in graphs]
         if self.quantity == "energy":
             return [simulate(workload, self.hardware).energy_j for workload in workloads]

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from donna_hw.blocks.layers import layers_hash
+from donna_hw.blocks.layers import dtypes_of, layers_hash
 from donna_hw.blocks.torch_module import GraphModule, to_torch
 from donna_hw.data.images import Augmentation
 from donna_hw.distillation.ekd_loss import ekd_loss
@@ -18,7 +18,7 @@ from donna_hw.distillation.lessons import Lessons, made, prepared, read_images
 from donna_hw.distillation.pool import Workers
 from donna_hw.distillation.training import Fit, top1_percent, train
 from donna_hw.distillation.weights import load_weights, read_weights, save_weights
-from donna_hw.errors import BadFile
+from donna_hw.errors import BadFile, BadSetting
 from donna_hw.libraries import ArchitectureLibrary, BlockLibrary, Finetuned
 from donna_hw.progress import track
 from donna_hw.spaces import load_space
@@ -149,7 +149,16 @@ def _lessons(space: Space, task: NetworkTask) -> Lessons:
 
 
 def stitched(space: Space, architecture: Architecture, blocks: BlockLibrary, reference: Path) -> GraphModule:
-    """Return a whole network of trained blocks between the teacher's fixed parts, not yet finetuned."""
+    """Return a whole network of trained blocks between the teacher's fixed parts, not yet finetuned.
+
+    Raises `BadFile` where these are others, and `BadSetting` for a space whose fixed parts are 8-bit ones.
+    """
+    if any("int8" in dtypes_of(space.fixed_graph(name)) for name in space.fixed):
+        raise BadSetting(
+            f"the fixed parts of {space.name} are 8-bit ones, which are made with a finetuned network alone",
+            found="one that was not quantised",
+            cure="name SPACE@precision, or a network that `donna-hw quantise` quantised",
+        )
     network = to_torch(space.network(architecture), seed=0)
     state = {key: value for key, value in read_weights(reference).items() if key.split(".")[0] in space.fixed}
     for stage, number in zip(space.stages, architecture.blocks, strict=True):

@@ -69,8 +69,8 @@ def profile_space(
             raise BadSetting("blocks are only timed in a chain; a computed cost is a block's own", found=mode)
         backend = device.backend()
         assert isinstance(backend, ExactBackend)  # noqa: S101  of that kind
-        description = typed(backend.description(), graphs)
-        path = table_path(root, device.name, space.name, variant(description, protocol, mode))
+        description = backend.description()
+        path = table_path(root, device.name, space.name, variant(typed(description, graphs), protocol, mode))
         with locked(path.with_suffix(".lock")):
             info = _claimed(_described(space, device, description, protocol, mode=mode), path)
             jobs = unique_jobs([Job(part.name, part.graph) for part in parts])

@@ -28,9 +28,10 @@ def typed(description: Description, graphs: Iterable[Graph]) -> Description:
     """Return what a backend says of itself with the types of the layers that it runs, such as `float32+int8`, in place of float32."""
     dtypes = frozenset[str]().union(*(dtypes_of(graph) for graph in graphs))
     identity = description.environment.identity
-    if dtypes <= {PLAIN} or identity.get("dtype") != PLAIN:
+    if dtypes <= {PLAIN}:
         return description
-    name = "+".join(sorted(dtypes))
+    own = str(identity["dtype"])  # what float32 layers are run in
+    name = "+".join(sorted({own if dtype == PLAIN else dtype for dtype in dtypes}))
     environment = replace(description.environment, identity={**identity, "dtype": name})
-    words = tuple(name if word == PLAIN else word for word in description.words)
+    words = tuple(name if word == own else word for word in description.words)
     return replace(description, environment=environment, words=words)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from donna_hw.blocks.layers import INPUT, Graph, dtypes_of, in_type, layers_hash
 from donna_hw.blocks.torch_module import GraphModule, to_torch
@@ -72,7 +73,7 @@ def quantise_blocks(
         return
     maps = library.folder / "maps"
     save_maps(space, teacher, data, how.images or 1, seed=seed, folder=maps)
-    given = border_spreads(space, teacher, input_spread(data), how.method.deviations)
+    given = border_spreads(space, teacher, input_spread(data.held_out.pixels), how.method.deviations)
     diverged = {
         (record["stage"], record["layers_hash"])
         for record in library.journal.records()
@@ -134,13 +135,11 @@ def quantise_block(task: Int8Task) -> tuple[Quality, float]:
     return quality, time.perf_counter() - started
 
 
-def input_spread(data: Dataset) -> Spread:
-    """Return what is known of images before any is looked at: mean 0 and deviation 1, as they are normalised, and where pixels end."""
-    pixels = data.held_out.pixels
+def input_spread(pixels: Tensor) -> Spread:
+    """Return what is known of normalised images [n, channels, height, width]: mean 0, deviation 1, and where their pixels end."""
     channels = pixels.shape[1]
     ends = (pixels.amin((0, 2, 3)), pixels.amax((0, 2, 3)))
-    mean, deviation = torch.zeros(channels), torch.ones(channels)
-    return Spread(*(values.double() for values in (mean, deviation, *ends)))
+    return Spread(*(values.double() for values in (torch.zeros(channels), torch.ones(channels), *ends)))
 
 
 def border_spreads(space: Space, teacher: GraphModule, given: Spread, deviations: float) -> dict[str, Spread]:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from donna_hw.blocks.layers import in_type
 from donna_hw.blocks.torch_module import GraphModule, to_torch
+from donna_hw.data.image_folder import MEAN, STD
 from donna_hw.data.images import split
 from donna_hw.distillation.lessons import read_images, save_images
 from donna_hw.distillation.training import top1_percent
@@ -97,7 +98,15 @@ def task_of(
         save_images(run.data, folder)
         write_atomic(folder / "complete", "")
     how = run.recipe.quantise.quantisation()
-    return Int8Network(space, network, str(float_weights), input_spread(run.data), how, str(folder), seed, weights)
+    return Int8Network(space, network, str(float_weights), _input_of(run), how, str(folder), seed, weights)
+
+
+def _input_of(run: RunFolder) -> Spread:
+    """Return what is known of a run's images; those of a folder need not be read for it."""
+    if run.recipe.data.name != "image_folder":
+        return input_spread(run.data.held_out.pixels)
+    mean, deviation = (torch.tensor(values, dtype=torch.float64) for values in (MEAN, STD))
+    return Spread(torch.zeros(3).double(), torch.ones(3).double(), -mean / deviation, (1 - mean) / deviation)
 
 
 def record(run: RunFolder, library: ArchitectureLibrary, role: str, tasks: Sequence[Int8Network]) -> None:
@@ -159,11 +168,11 @@ def quantised(task: Int8Network, images: Tensor | None) -> GraphModule:
 def int8_library(run: RunFolder) -> ArchitectureLibrary:
     """Return the networks of the run that is extended in INT8 from the first layer to the last: its test networks, quantised.
 
-    Raises `BadFile` where that run has none.
+    Their weights lie among those of the run's own networks, where `donna-hw export` finds them. Raises `BadFile` where that run has none.
     """
     base = base_run(run)
     space = load_space(f"{base.recipe.space}@int8")
-    library = ArchitectureLibrary(run.folder / "int8_library", space)
+    library, kept = (ArchitectureLibrary(run.folder / name, space) for name in ("int8_library", "architecture_library"))
     tested, known = base.architectures.networks("test"), library.known("test")
     if not tested:
         rule = f"{base.folder} must hold finetuned test networks, which are quantised"
@@ -172,7 +181,7 @@ def int8_library(run: RunFolder) -> ArchitectureLibrary:
     for network in tested:
         if (network.architecture, network.seed) not in known:
             path = base.architectures.weights_path(network.architecture, network.seed)
-            weights = str(library.weights_path(network.architecture, network.seed))
+            weights = str(kept.weights_path(network.architecture, network.seed))
             tasks.append(task_of(run, space.address, network.architecture, path, seed=network.seed, weights=weights))
     record(run, library, "test", tasks)
     return library

@@ -29,9 +29,9 @@ new = (
 def workload_of(graph: Graph, batch: int = 1) -> Workload:
     """Return the workload of a graph for a batch; names apart, `read_onnx` returns the same for its ONNX model.
 
-    A graph with a torch module in it is read from its ONNX model.
+    A graph with a torch module or an 8-bit layer in it is read from its ONNX model.
     """
-    if any(layer.made is not None for layer in graph.layers):
+    if any(layer.made is not None or layer.dtype != "float32" for layer in graph.layers):
         return _by_onnx(graph, batch)
     shape = graph.input_shape
     tensors = [Tensor(batch * prod(shape), shape[0])]

@@ -4,23 +4,48 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from donna_hw.backends.base import ExactBackend
 from donna_hw.backends.onnxruntime import OnnxRuntimeBackend
 from donna_hw.costs.learned import features_of
 from donna_hw.device import Device
 from donna_hw.errors import BadSetting
 from donna_hw.profiling.profile import begin_table, profile_space
 from donna_hw.profiling.types import typed
+from donna_hw.shipped import find
 from donna_hw.spaces import load_space
+from donna_hw.spaces.precision import float_twin
 
 
-@pytest.mark.parametrize("device", ["torch_cpu", "tensor_unit"])
-def test_a_backend_without_8_bit_layers_refuses_them(device: str, tmp_path: Path) -> None:
+def test_a_backend_without_8_bit_layers_refuses_them(tmp_path: Path) -> None:
     space = load_space("small_8px@precision")
     for fill in (profile_space, begin_table):
-        with pytest.raises(BadSetting, match=rf"device {device} runs layers of float32; found 'int8'"):
-            fill(space, Device.load(device), tmp_path)
+        with pytest.raises(BadSetting, match="device torch_cpu runs layers of float32; found 'int8'"):
+            fill(space, Device.load("torch_cpu"), tmp_path)
+
+
+def test_a_simulated_unit_tells_types_apart_unless_its_own_is_int8(tmp_path: Path) -> None:
+    """On a unit of fp16 an 8-bit block takes what its float32 twin takes on the same unit of int8, and the conversions at its ends."""
+    space = load_space("small_28px@precision")
+    with pytest.raises(BadSetting, match="a unit of precision int8 simulates every layer in int8"):
+        profile_space(space, Device.load("tensor_unit"), tmp_path)
+    wide = tmp_path / "wide.toml"
+    text = find("devices", "tensor_unit").read_text(encoding="utf-8")
+    wide.write_text(text.replace('precision = "int8"', 'precision = "fp16"'), encoding="utf-8")
+    table = profile_space(space, Device.load(str(wide)), tmp_path)
+    assert table.info.identity["dtype"] == "fp16+int8"
+    assert "fp16+int8" in table.path.name
+    narrow = Device.load("tensor_unit").backend()
+    assert isinstance(narrow, ExactBackend)
+    for stage, costs in zip(space.stages, table.costs(space).blocks, strict=True):
+        twins = np.array([float_twin(stage, m) for m in range(stage.size)])
+        eight = np.flatnonzero(twins != np.arange(stage.size))
+        in_int8 = np.array(narrow.costs([space.block_graph(stage, int(m)) for m in twins[eight]]))
+        assert (in_int8 < costs[eight]).all()
+        assert (costs[eight] < 1.3 * in_int8).all()
+        assert (costs[eight] < costs[twins[eight]]).mean() > 0.9
 
 
 def test_counts_are_those_of_the_float32_twins(tmp_path: Path) -> None:

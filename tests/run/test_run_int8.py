@@ -14,6 +14,7 @@ from donna_hw import open_run
 from donna_hw.blocks.onnx_model import to_onnx
 from donna_hw.distillation.weights import read_weights
 from donna_hw.errors import BadSetting
+from donna_hw.libraries import ArchitectureLibrary
 from donna_hw.running.extending import base_run, extended_rows
 from donna_hw.running.quantising import int8_library
 from donna_hw.spaces import load_space
@@ -77,9 +78,19 @@ def test_blocks_and_networks_are_quantised_and_the_predictor_stays(
             found = library.networks("test")
             assert len(found) == 8  # by two seeds
             for network in found[:3]:
-                weights = library.weights_path(network.architecture, network.seed)
+                kept = ArchitectureLibrary(folder / "architecture_library", library.space)
+                weights = kept.weights_path(network.architecture, network.seed)
                 labels = library.space.labels(network.architecture)
                 assert right_percent(folder, name, labels, weights) == pytest.approx(network.top1_percent, abs=0.6)
+    front = tmp_path / "front.csv"
+    for number, says in ((0, "finetuned whole"), (1, "which are made with a finetuned network alone")):
+        blocks = [label.replace("k3", "k5") if number else label for label in labels.values()]
+        front.write_text(",".join(labels) + "\n" + ",".join(blocks) + "\n")
+        code, _, error = main(
+            "export", front, "--space", "small_8px@int8", "--weights-from", folder, "--to", tmp_path / f"net{number}"
+        )
+        said = "".join(path.read_text() for path in (tmp_path / f"net{number}").glob("*.toml"))
+        assert (code, says in said + error) == (2 * number, True)
     again, _, _ = main("quantise", new, "--out", folder)
     assert again == 0
     assert trained(folder) == after

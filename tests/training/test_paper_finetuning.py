@@ -24,6 +24,7 @@ from donna_hw.distillation.training import top1_percent
 from donna_hw.distillation.weights import load_weights, read_weights
 from donna_hw.libraries import ArchitectureLibrary
 from donna_hw.spaces import load_space
+from donna_hw.spaces.precision import float_twins, is_int8
 from donna_hw.training.loading import augmentation
 from donna_hw.training.processes import Processes
 from donna_hw.training.settings import PaperFinetuning, PaperTraining
@@ -266,3 +267,24 @@ def test_what_cannot_be_finetuned_is_refused(tmp_path: Path, main: Main, old: st
     code, _, error = main("finetune", path, "--out", run)
     assert code == 2
     assert says in error
+
+
+def test_networks_with_8_bit_blocks_are_finetuned_in_float32_and_judged_from_the_stream(
+    tmp_path: Path, main: Main
+) -> None:
+    folder = begun(tmp_path, normalised=True)
+    path = recipe(folder, epochs=1)
+    path.write_text(path.read_text().replace(":plain", ":plain@precision"))
+    code, _, error = main("finetune", path, "--out", folder / "run")
+    assert code == 0, error
+    space = load_space(f"{folder / 'space.py'}:plain@precision")
+    library = ArchitectureLibrary(folder / "run" / "architecture_library", space)
+    held = [found for found in library.networks("library") if is_int8(space, found.architecture)]
+    twins = [space.architecture(row) for row in float_twins(space, np.array([space.row(n.architecture) for n in held]))]
+    assert held
+    assert set(twins) <= {found.architecture for found in library.networks("twin", "library")}
+    test = load_image_folder(str(folder / "images"), 8, 4, space).test
+    for found in held:
+        module = to_torch(space.network(found.architecture))
+        load_weights(module, library.weights_path(found.architecture, found.seed))
+        assert found.top1_percent == pytest.approx(top1_percent(module, test), abs=1e-3)

@@ -31,21 +31,30 @@ def small_network() -> nn.Module:
 
 @pytest.mark.parametrize("name", IMAGENET)
 def test_the_imagenet_recipes_have_the_papers_values(name: str) -> None:
-    """A.1: 450 epochs, batch 1536 at 0.096, BKD of one epoch with batch 256 at 0.01 in 20 steps; 30 networks for DONNA, else 20."""
+    """A.1: 450 epochs, batch 1536 at 0.096, BKD of one epoch with batch 256 at 0.01 in 20 steps; 30 networks for DONNA, else 20.
+
+    Appendix D: 43 networks, and 20 to test.
+    """
     recipe = Recipe.read(find_recipe(name))
     assert recipe.reference == PAPER
     assert (PAPER.epochs, PAPER.batch, PAPER.learning_rate) == (450, 1536, 0.096)
-    assert recipe.space == name.removeprefix("imagenet_")
+    assert recipe.space == name.removeprefix("imagenet_").replace("_int8", "@precision")
     assert recipe.distill.bkd().fit.__dict__ == {"epochs": 1, "batch": 256, "learning_rate": 0.01, "cosine_steps": 20}
     assert recipe.finetune == PaperFinetuning()
     assert recipe.finetune.epochs == 50
-    assert recipe.library.networks == (30 if recipe.space.startswith("donna") else 20)
+    of_appendix_d = "extended" in name
+    assert recipe.library.networks == (43 if of_appendix_d else 30 if recipe.space.startswith("donna") else 20)
+    assert recipe.library.test_networks == (20 if of_appendix_d else 0)
     assert recipe.search.samples == 2500
 
 
 def test_there_is_a_recipe_for_each_of_the_papers_spaces() -> None:
     spaces = ["donna", "efficientnet_b0", "mobilenetv3_1.0", "mobilenetv3_1.2", "proxylessnas_1.3"]
-    extending = ["donna_shift"]  # of section 4.1.2: new blocks in one of them
+    extending = [
+        "donna_shift",
+        "mobilenetv3_1.2_extended_int8",
+    ]  # of section 4.1.2 and appendix D: new blocks in one of them
+    spaces.append("mobilenetv3_1.2_extended")
     assert sorted(f"imagenet_{space}" for space in [*spaces, *extending]) == IMAGENET
 
 
