@@ -43,8 +43,9 @@ def test_a_simulated_unit_tells_types_apart_unless_its_own_is_int8(tmp_path: Pat
         twins = np.array([float_twin(stage, m) for m in range(stage.size)])
         eight = np.flatnonzero(twins != np.arange(stage.size))
         in_int8 = np.array(narrow.costs([space.block_graph(stage, int(m)) for m in twins[eight]]))
-        assert (in_int8 < costs[eight]).all()
-        assert (costs[eight] < 1.3 * in_int8).all()
+        ends = costs[eight] - in_int8  # the same map is read and the same one written by all blocks of a stage
+        assert ends.min() > 0
+        assert ends.max() < 1.5 * ends.min()
         assert (costs[eight] < costs[twins[eight]]).mean() > 0.9
 
 
