@@ -45,7 +45,7 @@ def test_a_simulated_unit_tells_types_apart_unless_its_own_is_int8(tmp_path: Pat
         in_int8 = np.array(narrow.costs([space.block_graph(stage, int(m)) for m in twins[eight]]))
         ends = costs[eight] - in_int8  # the same map is read and the same one written by all blocks of a stage
         assert ends.min() > 0
-        assert ends.max() < 1.5 * ends.min()
+        assert ends.max() < 3 * ends.min()  # some of it is hidden behind other work
         assert (costs[eight] < costs[twins[eight]]).mean() > 0.9
 
 
