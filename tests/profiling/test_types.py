@@ -27,7 +27,7 @@ def test_a_backend_without_8_bit_layers_refuses_them(tmp_path: Path) -> None:
 
 
 def test_a_simulated_unit_tells_types_apart_unless_its_own_is_int8(tmp_path: Path) -> None:
-    """On a unit of fp16 an 8-bit block takes what its float32 twin takes on the same unit of int8, and the conversions at its ends."""
+    """On a unit of fp16 an 8-bit block takes more than on one of int8, by the conversions at its ends, and less than its twin, nearly always."""
     space = load_space("small_28px@precision")
     with pytest.raises(BadSetting, match="a unit of precision int8 simulates every layer in int8"):
         profile_space(space, Device.load("tensor_unit"), tmp_path)
@@ -43,9 +43,7 @@ def test_a_simulated_unit_tells_types_apart_unless_its_own_is_int8(tmp_path: Pat
         twins = np.array([float_twin(stage, m) for m in range(stage.size)])
         eight = np.flatnonzero(twins != np.arange(stage.size))
         in_int8 = np.array(narrow.costs([space.block_graph(stage, int(m)) for m in twins[eight]]))
-        ends = costs[eight] - in_int8  # the same map is read and the same one written by all blocks of a stage
-        assert ends.min() > 0
-        assert ends.max() < 3 * ends.min()  # some of it is hidden behind other work
+        assert (costs[eight] > in_int8).all()
         assert (costs[eight] < costs[twins[eight]]).mean() > 0.9
 
 
