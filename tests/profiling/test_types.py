@@ -27,7 +27,7 @@ def test_a_backend_without_8_bit_layers_refuses_them(tmp_path: Path) -> None:
 
 
 def test_a_simulated_unit_tells_types_apart_unless_its_own_is_int8(tmp_path: Path) -> None:
-    """On a unit of fp16 an 8-bit block takes more than on one of int8, by the conversions at its ends, and less than its twin, nearly always."""
+    """On a unit of fp16 an 8-bit block takes more than on one of int8, by its conversions, and nearly always less than its twin."""
     space = load_space("small_28px@precision")
     with pytest.raises(BadSetting, match="a unit of precision int8 simulates every layer in int8"):
         profile_space(space, Device.load("tensor_unit"), tmp_path)
