@@ -84,6 +84,16 @@ class ExtendsPart(Part):
     test_networks: int = Field(default=0, ge=0)
 
 
+class TeacherPart(Part):
+    """Another recipe whose reference network teaches whole networks, in the place of their own.
+
+    run: its folder; empty: beside this run's own.
+    """
+
+    recipe: str
+    run: str = ""
+
+
 class DistillPart(Part):
     """Blockwise distillation; the defaults are the paper's (A.1): one epoch, batch 256, Adam at 0.01, cosine in 20 steps."""
 
@@ -250,6 +260,7 @@ class Recipe(Part):
     counters: list[str] = Field(default=["macs", "params"], min_length=1)
     data: DataPart
     reference: ReferencePart | GivenPart | PaperTraining = Field(discriminator="method")
+    teacher: TeacherPart | None = None
     distill: DistillPart = DistillPart()
     quantise: QuantisePart = QuantisePart()
     latency: LatencyPart = LatencyPart()

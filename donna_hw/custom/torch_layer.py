@@ -69,7 +69,7 @@ class MadeByName:
 
     @cached_property
     def macs(self) -> int:
-        """Multiply-accumulates of one image, without a bias's own; raises `BadSetting` for operators that nobody counts."""
+        """Multiply-accumulates of one image, with one for each number plus a bias; raises `BadSetting` for operators that nobody counts."""
         return _counts(self)[0]
 
     @cached_property

@@ -124,18 +124,23 @@ def teacher_parts(space: Space, names: list[str], weights: Path) -> nn.Module:
     return module.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload,no-any-return]
 
 
+def channels_last(maps: Tensor) -> Tensor:
+    """Return maps [n, channels, height, width] as [n, height, width, channels], a view; tokens [n, tokens, channels] as they are."""
+    return maps.permute(0, 2, 3, 1) if maps.ndim == 4 else maps
+
+
 def read_map(folder: Path, part: str, place: int) -> Tensor:
-    """Return one border's maps from a memory-mapped file, [n, channels, height, width], channels last in memory."""
-    return torch.from_numpy(np.load(folder / f"{part}-{place}.npy", mmap_mode="c")).permute(0, 3, 1, 2)
+    """Return one border's maps from a memory-mapped file: [n, channels, height, width], channels last in memory, or tokens."""
+    kept = torch.from_numpy(np.load(folder / f"{part}-{place}.npy", mmap_mode="c"))
+    return kept.permute(0, 3, 1, 2) if kept.ndim == 4 else kept
 
 
 def new_map(folder: Path, place: int, count: int, maps: Tensor) -> np.memmap:
-    """Return a file for one border's train maps of so many images, [n, height, width, channels], of the size of some maps."""
-    _, channels, height, width = maps.shape
-    path, shape = folder / f"train-{place}.npy", (count, height, width, channels)
-    return np.lib.format.open_memmap(path, "w+", np.float32, shape)
+    """Return a file for one border's train maps of so many images, channels last, of the size of some maps."""
+    shape = (count, *channels_last(maps).shape[1:])
+    return np.lib.format.open_memmap(folder / f"train-{place}.npy", "w+", np.float32, shape)
 
 
 def save_map(folder: Path, part: str, place: int, maps: Tensor) -> None:
-    """Write one border's maps, [n, channels, height, width], as `read_map` reads them."""
-    np.save(folder / f"{part}-{place}.npy", maps.permute(0, 2, 3, 1).numpy())  # channels last, as trained
+    """Write one border's maps as `read_map` reads them."""
+    np.save(folder / f"{part}-{place}.npy", channels_last(maps).numpy())  # as trained

@@ -16,8 +16,9 @@ from donna_hw.data.images import Augmentation
 from donna_hw.distillation.ekd_loss import ekd_loss
 from donna_hw.distillation.lessons import Lessons, made, prepared, read_images
 from donna_hw.distillation.pool import Workers
+from donna_hw.distillation.reference import TeacherFile
 from donna_hw.distillation.training import Fit, top1_percent, train
-from donna_hw.distillation.weights import load_weights, read_weights, save_weights
+from donna_hw.distillation.weights import read_weights, save_weights
 from donna_hw.errors import BadFile, BadSetting
 from donna_hw.libraries import ArchitectureLibrary, BlockLibrary, Finetuned
 from donna_hw.progress import track
@@ -40,13 +41,15 @@ class Ekd:
 
 @dataclass(frozen=True)
 class Start:
-    """Where networks start from, as folders and files: the Block Library, the trained teacher's weights (which give the fixed
-    parts), and the lessons that `save_lessons` prepared, or with `made_by` the images that `save_images` wrote, to make them of.
+    """Where networks start from, as folders and files: the Block Library, the trained reference's weights (which give the fixed
+    parts), and the lessons that `save_lessons` prepared, or with `made_by` the images that `save_images` wrote, to make them of, by
+    the teacher.
     """
 
     blocks: Path
     reference: Path
     lessons: Path
+    teacher: TeacherFile
     made_by: Augmentation | None = None
 
 
@@ -107,7 +110,7 @@ def finetune_one(task: NetworkTask) -> Outcome:
     """Finetune one network, and save it."""
     started = time.perf_counter()
     space, start = load_space(task.space), task.start
-    lessons = _lessons(space, task)
+    lessons = _lessons(task)
     test, held_out = (read_images(start.lessons, part) for part in ("test", "held_out"))
     if task.from_scratch:
         network, share = to_torch(space.network(task.architecture), task.seed), float("nan")
@@ -137,14 +140,11 @@ def finetune_one(task: NetworkTask) -> Outcome:
     return Outcome(tuple(curve), share, time.perf_counter() - started)
 
 
-def _lessons(space: Space, task: NetworkTask) -> Lessons:
+def _lessons(task: NetworkTask) -> Lessons:
     start, ekd = task.start, task.ekd
     if start.made_by is None:
         return prepared(start.lessons)
-    teacher = None
-    if ekd.hard < 1:
-        teacher = to_torch(space.network(space.reference))
-        load_weights(teacher, start.reference)
+    teacher = start.teacher.module() if ekd.hard < 1 else None
     return made(start.lessons, start.made_by, teacher, images=ekd.images, seed=task.seed)
 
 

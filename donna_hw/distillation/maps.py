@@ -11,7 +11,8 @@ from torch import Tensor
 
 from donna_hw.blocks.torch_module import GraphModule
 from donna_hw.data.images import Dataset, drawn
-from donna_hw.distillation.features import new_map, save_map
+from donna_hw.distillation.features import channels_last, new_map, save_map
+from donna_hw.distillation.quality import by_channel
 from donna_hw.distillation.sources import Source, chunks, save_source
 from donna_hw.distillation.training import outputs
 from donna_hw.distillation.weights import save_weights
@@ -55,8 +56,9 @@ def _train_maps(space: Space, teacher: GraphModule, source: Source, folder: Path
         if folder is not None and not kept:
             kept = [new_map(folder, place, len(source), each) for place, each in enumerate(maps)]
         for file, each in zip(kept, maps, strict=folder is not None):
-            file[indices.numpy()] = each.permute(0, 2, 3, 1).numpy()
-        moments.append([(m.double().mean((0, 2, 3)), m.double().var((0, 2, 3), correction=0)) for m in maps])
+            file[indices.numpy()] = channels_last(each).numpy()
+        flat = [by_channel(each.double()) for each in maps]
+        moments.append([(each.mean(0), each.var(0, correction=0)) for each in flat])
     for file in kept:
         file.flush()
     share = torch.tensor([len(part) for part in parts], dtype=torch.float64)[:, None] / len(source)
@@ -71,7 +73,7 @@ def _train_maps(space: Space, teacher: GraphModule, source: Source, folder: Path
 def border_maps(space: Space, teacher: GraphModule, pixels: Tensor) -> list[Tensor]:
     """Return the teacher's output before the first stage, the images where nothing stands there, and after each stage.
 
-    They are [stages + 1][n, channels, height, width].
+    They are [stages + 1][n, channels, height, width], or [n, tokens, channels].
     """
     last = _last_layers(space, teacher)
     kept: dict[str, list[Tensor]] = {name: [] for name in last}

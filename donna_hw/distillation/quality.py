@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor, nn
 from torch.nn import functional as f
 
-from donna_hw.distillation.features import teacher_parts
+from donna_hw.distillation.features import channels_last, teacher_parts
 from donna_hw.distillation.training import outputs
 from donna_hw.spaces.space import Space
 from donna_hw.spaces.stage import Stage
@@ -33,19 +33,24 @@ def nsr(output: Tensor, target: Tensor, variance: Tensor) -> Tensor:
     """Return the noise-to-signal power ratio (paper, equation 1), a scalar, lower is better.
 
     The mean over channels of the squared error, itself a mean over images and positions, divided by the channel's variance in the
-    teacher's output. output, target: [n, channels, height, width]; variance: [channels].
+    teacher's output. output, target: [n, channels, height, width], or [n, tokens, channels]; variance: [channels].
     """
-    return ((output - target).square().mean((0, 2, 3)) / variance).mean()
+    return (by_channel((output - target).square()).mean(0) / variance).mean()
 
 
 def noise_to_signal_amplitude(output: Tensor, target: Tensor, variance: Tensor) -> Tensor:
     """Return the mean absolute error over the channel's standard deviation, a scalar; as `nsr` (equation 3, which lacks the |.|)."""
-    return ((output - target).abs().mean((0, 2, 3)) / variance.sqrt()).mean()
+    return (by_channel((output - target).abs()).mean(0) / variance.sqrt()).mean()
 
 
 def channel_variance(target: Tensor) -> Tensor:
     """Return the variance of each channel of the teacher's output, [channels]; a constant channel counts with 1e-6."""
-    return target.transpose(0, 1).flatten(1).var(1, correction=0).clamp_min(1e-6)
+    return by_channel(target).var(0, correction=0).clamp_min(1e-6)
+
+
+def by_channel(maps: Tensor) -> Tensor:
+    """Return maps [n, channels, height, width], or tokens [n, tokens, channels], as [numbers, channels]."""
+    return channels_last(maps).flatten(0, -2)
 
 
 def quality_of(block: nn.Module, x: Tensor, y: Tensor, rest: nn.Module, truth: tuple[Tensor, Tensor]) -> Quality:

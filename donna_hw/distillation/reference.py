@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -15,7 +16,23 @@ from donna_hw.distillation.weights import load_weights, read_weights, save_weigh
 from donna_hw.errors import BadFile, BadSetting
 from donna_hw.files import read_toml, write_toml
 from donna_hw.progress import track
+from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Space
+
+
+@dataclass(frozen=True)
+class TeacherFile:
+    """A trained reference network as a space's name and the file of its weights: what goes to other processes."""
+
+    space: str
+    weights: Path
+
+    def module(self) -> GraphModule:
+        """Return the network in evaluation mode; raises `BadFile` where the weights are another's."""
+        space = load_space(self.space)
+        network = to_torch(space.network(space.reference))
+        load_weights(network, self.weights)
+        return network.eval()
 
 
 def trained_reference(space: Space, data: Dataset, fit: Fit, *, seed: int, threads: int, folder: Path) -> GraphModule:

@@ -16,7 +16,7 @@ from donna_hw.files import write_atomic
 from donna_hw.libraries import APART
 from donna_hw.recipe import FinetunePart, GivenPart
 from donna_hw.running.folder import RunFolder
-from donna_hw.running.reference import reference
+from donna_hw.running.reference import teacher
 from donna_hw.spaces.space import Rows
 from donna_hw.training.processes import launched
 from donna_hw.training.settings import PaperTraining
@@ -46,7 +46,8 @@ def train_networks(run: RunFolder, rows: Rows, role: str, seeds: int | None = No
 
 
 def check_trainings(run: RunFolder) -> None:
-    """Raise, before the first training, what a later one would raise of its method."""
+    """Raise, before the first training, what a later one would raise of its method or its teacher."""
+    teacher(run)
     for role in ("library", *APART) if run.recipe.finetune.scratch_networks else ("library",):
         training_of(run, role)
 
@@ -82,9 +83,9 @@ def _start(run: RunFolder, role: str, ekd: Ekd, seed: int) -> Start:
         if apart:  # long trainings: their augmented images would fill the disk
             save_images(run.data, lessons)
         else:
-            save_lessons(reference(run), run.data, ekd.fit.epochs, images=ekd.images, seed=seed, folder=lessons)
+            save_lessons(teacher(run).module(), run.data, ekd.fit.epochs, images=ekd.images, seed=seed, folder=lessons)
         write_atomic(lessons / "complete", "")
-    return Start(run.blocks.folder, _weights(run), lessons, run.data.augmentation if apart else None)
+    return Start(run.blocks.folder, _weights(run), lessons, teacher(run), run.data.augmentation if apart else None)
 
 
 @contextmanager
@@ -102,7 +103,7 @@ def _hosts(run: RunFolder) -> Iterator[Workers | None]:
 
 def _trainings(run: RunFolder, role: str, settings: PaperTraining, seed: int) -> PaperTrainings:
     data = run.recipe.data
-    streams = Streams(run.blocks.folder, _weights(run), data.folder, data.held_out, run.recipe.seed)
+    streams = Streams(run.blocks.folder, _weights(run), teacher(run), data.folder, data.held_out, run.recipe.seed)
     return PaperTrainings(run.architectures, role, streams, settings, seed)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from donna_hw.blocks.torch_module import GraphModule
-from donna_hw.distillation.reference import given_reference, trained_reference
-from donna_hw.errors import BadSetting
-from donna_hw.recipe import GivenPart
+from donna_hw.distillation.reference import TeacherFile, given_reference, trained_reference
+from donna_hw.errors import BadFile, BadSetting
+from donna_hw.recipe import GivenPart, Recipe
 from donna_hw.running.folder import RunFolder
+from donna_hw.spaces import load_space
 from donna_hw.training.paper import paper_reference
 from donna_hw.training.processes import launched
 from donna_hw.training.settings import PaperTraining
@@ -30,3 +33,28 @@ def reference(run: RunFolder) -> GraphModule:
             found=recipe.data.name,
         )
     return paper_reference(run.space, recipe.data.folder, part, seed=recipe.seed, folder=folder)
+
+
+def teacher(run: RunFolder) -> TeacherFile:
+    """Return the network that teaches whole networks: the run's reference, or that of the recipe that it names as its teacher.
+
+    Raises `BadSetting` for one of other images or classes, `BadFile` where that one is not trained yet.
+    """
+    part = run.recipe.teacher
+    if part is None:
+        return TeacherFile(run.space.address or run.space.name, run.folder / "reference" / "weights.safetensors")
+    folder = Path(part.run) if part.run else run.folder.parent / Path(part.recipe).stem
+    weights = folder / "reference" / "weights.safetensors"
+    if not (folder / "recipe.toml").exists() or not weights.exists():
+        raise BadFile(
+            f"{folder} must hold the trained reference of {part.recipe}, the teacher",
+            found="none",
+            cure=f"donna-hw reference {part.recipe}; or name its folder: teacher.run",
+        )
+    other = Recipe.read(folder / "recipe.toml")
+    space = load_space(other.space)
+    mine, its = ((s.input_shape, s.network(s.reference).output_shape) for s in (run.space, space))
+    if mine != its or other.data.name != run.recipe.data.name:
+        rule = f"a teacher must be trained on images of {run.recipe.data.name} of {mine[0]}, for {mine[1][0]} classes"
+        raise BadSetting(rule, found=f"{other.data.name}, {its[0]}, {its[1][0]} classes", cure="name another recipe")
+    return TeacherFile(other.space, weights)

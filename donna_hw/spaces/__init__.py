@@ -37,6 +37,10 @@ _SHIPPED = {
     "small_8px_shift": "donna_hw.spaces.shift:small_8px_shift",
     "small_28px": "donna_hw.spaces.small:small_28px",
     "small_32px": "donna_hw.spaces.small:small_32px",
+    "small_vit_8px": "donna_hw.spaces.vit:small_vit_8px",
+    "small_vit_28px": "donna_hw.spaces.vit:small_vit_28px",
+    "vit_b16": "donna_hw.spaces.vit:vit_b16",
+    "vit_b16_81": "donna_hw.spaces.vit:vit_b16_81",
 }
 
 

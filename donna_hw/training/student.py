@@ -17,7 +17,8 @@ from donna_hw.data.image_folder import image_folders
 from donna_hw.data.images import split
 from donna_hw.distillation.finetune import re_estimate_by, stitched
 from donna_hw.distillation.pool import Workers
-from donna_hw.distillation.weights import load_weights, save_weights
+from donna_hw.distillation.reference import TeacherFile
+from donna_hw.distillation.weights import save_weights
 from donna_hw.libraries import ArchitectureLibrary, BlockLibrary, Finetuned
 from donna_hw.progress import track
 from donna_hw.spaces import load_space
@@ -33,13 +34,14 @@ RE_ESTIMATED, AT_ONCE = 2000, 250  # images that batch-norms are re-estimated by
 
 @dataclass(frozen=True)
 class Streams:
-    """Where students start from and what they learn from: the Block Library, the teacher's weights, a folder of images.
+    """Where students start from and what they learn from: the Block Library, the reference's weights, a teacher, a folder of images.
 
     Of its train images, `held_out` are drawn by `split_seed` and not trained on, the same ones as for blocks.
     """
 
     blocks: Path
     reference: Path
+    teacher: TeacherFile
     images: str
     held_out: int
     split_seed: int
@@ -190,6 +192,4 @@ def _beginning(
     whole = len(train) // AT_ONCE * AT_ONCE or len(train)  # a broken part may be a single image, which has no variance
     loader = part_loader(train, order[: min(RE_ESTIMATED, whole)].tolist(), settings, AT_ONCE)
     re_estimate_by(network, (images for images, _ in moved(loader, processes)))
-    teacher = to_torch(space.network(space.reference))
-    load_weights(teacher, streams.reference)
-    return network, Teacher(teacher, settings.hard, settings.temperature)
+    return network, Teacher(streams.teacher.module(), settings.hard, settings.temperature)

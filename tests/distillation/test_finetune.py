@@ -23,6 +23,7 @@ from donna_hw.distillation.finetune import (
     stitched,
 )
 from donna_hw.distillation.lessons import made, prepared, save_images, save_lessons
+from donna_hw.distillation.reference import TeacherFile
 from donna_hw.distillation.training import Fit, outputs, top1_percent
 from donna_hw.distillation.weights import load_weights, save_weights
 from donna_hw.errors import BadFile
@@ -48,7 +49,8 @@ def teacher() -> GraphModule:
 def start(tmp_path_factory: pytest.TempPathFactory, teacher: GraphModule, data: Dataset) -> Start:
     """Return folders that hold the teacher, its blocks and those of `OTHER` as they were born, and the lessons."""
     folder = tmp_path_factory.mktemp("start")
-    found = Start(folder / "blocks", folder / "reference.safetensors", folder / "lessons")
+    reference = folder / "reference.safetensors"
+    found = Start(folder / "blocks", reference, folder / "lessons", TeacherFile("small_8px", reference))
     save_weights(teacher, found.reference)
     library = library_of_teacher(SPACE, teacher, found.blocks)
     for stage, number in zip(SPACE.stages, OTHER.blocks, strict=True):
@@ -139,7 +141,7 @@ def test_lessons_made_of_the_images_are_those_that_are_prepared(
 
 
 def test_a_network_from_scratch_has_nothing_of_the_library(start: Start, tmp_path: Path) -> None:
-    nothing = Start(tmp_path / "no_blocks", tmp_path / "no_reference", start.lessons)
+    nothing = Start(tmp_path / "no_blocks", tmp_path / "no_reference", start.lessons, start.teacher)
     scratch = NetworkTask("small_8px", OTHER, nothing, EKD, 1, str(tmp_path / "w"), from_scratch=True)
     found = finetune_one(scratch)
     assert np.isnan(found.stitched_percent)
@@ -176,7 +178,7 @@ def test_finetuning_learns_its_lessons(start: Start, teacher: GraphModule, data:
     ekd = Ekd(Fit(12, 16, 0.01, 1000), images=0, hard=1.0)
     lessons = tmp_path / "lessons"
     save_lessons(teacher, data, ekd.fit.epochs, images=ekd.images, seed=1, folder=lessons)
-    finetune_one(task(Start(start.blocks, start.reference, lessons), tmp_path / "w", ekd=ekd))
+    finetune_one(task(Start(start.blocks, start.reference, lessons, start.teacher), tmp_path / "w", ekd=ekd))
     network = to_torch(SPACE.network(OTHER))
     load_weights(network, tmp_path / "w")
     assert top1_percent(network, data.train) > 60  # ten classes: 10 % by chance

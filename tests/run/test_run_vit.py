@@ -1,0 +1,70 @@
+"""A vision transformer's run: its blocks are distilled from it, its networks taught by a convolutional network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_run import RECIPE, Main
+
+from donna_hw import open_run
+from donna_hw.distillation.training import outputs
+from donna_hw.errors import BadFile, BadSetting
+from donna_hw.running.reference import teacher
+
+VIT = RECIPE.replace('"small_8px"', '"small_vit_8px"')
+TEACHER = '\n[teacher]\nrecipe = "cnn.toml"\n'
+
+
+@pytest.fixture
+def recipes(tmp_path: Path) -> tuple[Path, Path]:
+    """Return the recipes of a convolutional network and of a transformer that it teaches."""
+    cnn, vit = tmp_path / "cnn.toml", tmp_path / "vit.toml"
+    cnn.write_text(RECIPE)
+    vit.write_text(VIT + TEACHER)
+    return cnn, vit
+
+
+def test_another_network_teaches_and_its_own_reference_gives_the_blocks(
+    recipes: tuple[Path, Path], tmp_path: Path, main: Main
+) -> None:
+    cnn, vit = recipes
+    runs = tmp_path / "runs"
+    assert main("reference", cnn, "--out", runs / "cnn")[0] == 0
+    code, _, error = main("finetune", vit, "--out", runs / "vit")
+    assert code == 0, error
+    with open_run(str(vit), runs / "vit") as run:
+        qualities = run.blocks.qualities("nsr")
+        assert [len(values) for values in qualities] == [27] * 4
+        assert all(np.isfinite(values).all() for values in qualities)
+        assert len(run.architectures.means("library")) == 5
+        taught = teacher(run)
+        assert taught.space == "small_8px"
+        images, logits = (np.load(runs / "vit" / "lessons" / "seed3" / f"epoch0{end}.npy") for end in ("", "-logits"))
+        import torch
+
+        pixels = torch.from_numpy(images).permute(0, 3, 1, 2)
+        np.testing.assert_allclose(outputs(taught.module(), pixels).numpy(), logits, atol=1e-4)
+        assert run.fit().kind == "joint"
+
+
+def test_a_teacher_that_is_not_there_or_of_other_images_is_said(recipes: tuple[Path, Path], tmp_path: Path) -> None:
+    _, vit = recipes
+    with (
+        open_run(str(vit), tmp_path / "runs" / "vit") as run,
+        pytest.raises(BadFile, match=r"donna-hw reference cnn\.toml"),
+    ):
+        run.preflight()
+    from donna_hw.files import write_atomic
+    from donna_hw.recipe import Recipe, keep_recipe
+
+    other = tmp_path / "other.toml"
+    other.write_text(RECIPE.replace('"small_8px"', '"small_8px@16px"'))
+    keep_recipe(Recipe.read(other), tmp_path / "runs" / "cnn")
+    write_atomic(tmp_path / "runs" / "cnn" / "reference" / "weights.safetensors", b"anything")
+    with (
+        open_run(str(vit), tmp_path / "runs" / "vit") as run,
+        pytest.raises(BadSetting, match="a teacher must be trained on images"),
+    ):
+        run.preflight()
