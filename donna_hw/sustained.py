@@ -23,6 +23,7 @@ from donna_hw.measurement.measurement import CLOCKS, Samples
 from donna_hw.measurement.readings import Readings
 from donna_hw.measurement.statistics import checked
 from donna_hw.measurement.sustained import Burst, Sustained
+from donna_hw.profiling.types import check_types
 from donna_hw.progress import track
 
 __all__ = ["COLUMNS", "Burst", "Clock", "Sustained", "read_attempts", "result_path", "sustain", "window_for"]
@@ -81,8 +82,10 @@ def sustain(
 
     A finished journal is only read. An unfinished one is kept and a new attempt begun behind it: what was stopped has cooled, so a loop
     cannot go on where it was. The TOML beside the journal says of what it is (`about` goes there too); a journal of something else
-    raises `BadTable`. Raises `BadSetting` when runs are too long for the windows, `BadMeasurement` for times that are none.
+    raises `BadTable`. Raises `BadSetting` when runs are too long for the windows or a layer is of a type that the backend does not run,
+    `BadMeasurement` for times that are none.
     """
+    check_types(type(backend), str(backend.environment().identity["device_model"]), [graph])
     for name, value in (("a sustained loop", seconds), ("its window", window_s)):
         if not 0 < value < math.inf:
             raise BadSetting(f"{name} must last a finite number of seconds above zero", found=value)

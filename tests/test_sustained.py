@@ -11,13 +11,15 @@ import pytest
 from click.testing import CliRunner
 from hot_machine import MS, HotMachine, run
 
+from donna_hw.backends.torch_cpu import TorchCpuBackend
 from donna_hw.cli.sustain import minute_table
 from donna_hw.cli.sustain import sustain as command
 from donna_hw.errors import BadFile, BadMeasurement, BadSetting, BadTable, Busy, DonnaError
 from donna_hw.files import locked, read_toml
 from donna_hw.measurement.measurement import Samples
 from donna_hw.measurement.readings import Readings
-from donna_hw.sustained import COLUMNS, KEPT, read_attempts, result_path, window_for
+from donna_hw.spaces import load_space
+from donna_hw.sustained import COLUMNS, KEPT, read_attempts, result_path, sustain, window_for
 
 
 @pytest.fixture
@@ -253,3 +255,10 @@ def test_what_cannot_be_sustained_is_one_line(tmp_path: Path, arguments: list[st
     assert isinstance(error, DonnaError)
     assert says in str(error)
     assert json.dumps(str(error)).count("\\n") == 0
+
+
+def test_8_bit_layers_are_not_sustained_by_a_backend_that_would_run_others(tmp_path: Path) -> None:
+    space = load_space("small_8px@int8")
+    with pytest.raises(BadSetting, match="runs layers of float32; found 'int8'"):
+        sustain(TorchCpuBackend(1, {}), space.network(space.reference), 1.0, path=tmp_path / "x.samples.csv")
+    assert not list(tmp_path.iterdir())

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from donna_hw.blocks.layers import Draft, Shape
 from donna_hw.counting.module import count_module
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Setting = int | float | str | bool
 Settings = tuple[tuple[str, Setting], ...]
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -115,12 +116,23 @@ def counted(module: nn.Module, in_shape: Shape) -> tuple[int, int]:
 
 @cache  # a space draws each of its blocks many times
 def _out_shape(made: MadeByName) -> Shape:
-    return output_shape(made.build(), made.in_shape)
+    return _asked(made, lambda module: output_shape(module, made.in_shape))
 
 
 @cache
 def _counts(made: MadeByName) -> tuple[int, int]:
-    return counted(made.build(), made.in_shape)
+    return _asked(made, lambda module: counted(module, made.in_shape))
+
+
+def _asked(made: MadeByName, ask: Callable[[nn.Module], Answer]) -> Answer:
+    """Ask a module without numbers, on the device `meta`, which draws and computes none; where it cannot do without, one with."""
+    import torch
+
+    try:
+        with torch.device("meta"):
+            return ask(made.build())
+    except Exception:
+        return ask(made.build())
 
 
 def _key(make: Callable[..., nn.Module], settings: Settings) -> str:

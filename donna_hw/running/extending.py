@@ -109,8 +109,14 @@ def extended_rows(run: RunFolder) -> Rows:
 def _mixed_rows(run: RunFolder) -> Rows:
     base, rng = base_run(run), np.random.default_rng([run.recipe.seed, EXTENDED])
     rows, _ = base.architectures.targets("test", at_least=1)
-    rows = rows[: test_count(run)]
-    kinds = rng.integers(0, 2, (1000, len(run.space.stages)))
+    count = test_count(run)
+    if len(rows) < count:
+        rule = (
+            "extends.test_networks must be at most the test networks of the run that is extended, which are quantised"
+        )
+        raise BadSetting(rule, found=count, cure=f"ask for {len(rows)} or fewer, or finetune more there")
+    rows = rows[:count]
+    kinds = rng.integers(0, 2, (1000 + 4 * count, len(run.space.stages)))
     kinds = kinds[kinds.any(axis=1)][: len(rows)]  # one 8-bit block at least
     names = np.array(["", "-int8"])[kinds]
     labels = np.array([list(base.space.labels(base.space.architecture(row)).values()) for row in rows]).astype(object)

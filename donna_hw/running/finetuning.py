@@ -14,7 +14,7 @@ from donna_hw.distillation.pool import Workers
 from donna_hw.errors import BadSetting
 from donna_hw.files import write_atomic
 from donna_hw.libraries import APART
-from donna_hw.recipe import FinetunePart, GivenPart
+from donna_hw.recipe_parts import FinetunePart, GivenPart
 from donna_hw.running.folder import RunFolder
 from donna_hw.running.reference import teacher
 from donna_hw.spaces.space import Rows

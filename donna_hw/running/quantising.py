@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ from donna_hw.running.folder import RunFolder
 from donna_hw.spaces import load_space
 from donna_hw.spaces.precision import float_twins, is_int8
 from donna_hw.spaces.space import Architecture, Rows
+from donna_hw.training.processes import Processes, joined
 from donna_hw.training.settings import PaperTraining
 
 TWIN = "twin"  # the role of networks that are finetuned for the sake of their quantised form
@@ -38,7 +40,8 @@ TWIN = "twin"  # the role of networks that are finetuned for the sake of their q
 
 @dataclass(frozen=True)
 class Int8Network:
-    """What a worker needs to quantise one finetuned network; images: the folder of `save_images`; part: on which of them it is judged.
+    """What a worker needs to quantise one finetuned network; images: the folder of `save_images`, whose test images judge it, or the first
+    `judged_on` of them.
 
     weights: where the quantised network is kept; "": nowhere.
     """
@@ -51,7 +54,6 @@ class Int8Network:
     images: str
     seed: int
     weights: str = ""
-    part: str = "test"
     judged_on: int = 0
 
 
@@ -98,7 +100,7 @@ def task_of(
         save_images(run.data, folder)
         write_atomic(folder / "complete", "")
     how = run.recipe.quantise.quantisation()
-    return Int8Network(space, network, str(float_weights), _input_of(run), how, str(folder), seed, weights)
+    return Int8Network(space, network, str(float_weights.resolve()), _input_of(run), how, str(folder), seed, weights)
 
 
 def _input_of(run: RunFolder) -> Spread:
@@ -110,14 +112,21 @@ def _input_of(run: RunFolder) -> Spread:
 
 
 def record(run: RunFolder, library: ArchitectureLibrary, role: str, tasks: Sequence[Int8Network]) -> None:
-    """Quantise and judge networks, and record them under a role; in place of a curve and the stitched accuracy stand its own."""
-    found = (
-        ((task, judge_streamed(run, task)) for task in tasks)
-        if isinstance(run.recipe.finetune, PaperTraining)
-        else run.pool.map(judge, tasks)
-    )
-    for task, (top1, seconds) in track(found, f"quantise {role}", len(tasks)) if tasks else ():
-        library.add(Finetuned(role, task.architecture, task.seed, top1, float("nan"), (top1,), seconds))
+    """Quantise and judge networks, and record them under a role; in place of a curve and the stitched accuracy stand its own.
+
+    Each of the processes that torch's launcher started must call this; each judges its share of the images, the first one records.
+    """
+    if not tasks:
+        return
+    streamed = isinstance(run.recipe.finetune, PaperTraining)
+    with joined() if streamed else nullcontext(Processes()) as processes:
+        processes.meet()  # before anything is recorded, all must have seen what there is to do
+        found = (
+            ((task, judge_streamed(run, task, processes)) for task in tasks) if streamed else run.pool.map(judge, tasks)
+        )
+        for task, (top1, seconds) in track(found, f"quantise {role}", len(tasks)) if processes.leads else found:
+            if processes.leads:
+                library.add(Finetuned(role, task.architecture, task.seed, top1, float("nan"), (top1,), seconds))
 
 
 def judge(task: Int8Network) -> tuple[float, float]:
@@ -126,18 +135,17 @@ def judge(task: Int8Network) -> tuple[float, float]:
     folder = Path(task.images)
     calibration = read_images(folder, "train").pixels if task.how.images else None
     module = quantised(task, None if calibration is None else _drawn(calibration, task.how.images, task.seed))
-    images = read_images(folder, task.part)
+    images = read_images(folder, "test")
     if task.judged_on:
         images = type(images)(images.pixels[: task.judged_on], images.labels[: task.judged_on])
     return top1_percent(module, images), time.perf_counter() - started
 
 
-def judge_streamed(run: RunFolder, task: Int8Network) -> tuple[float, float]:
-    """Do as `judge` does, with the images of a folder too large for memory."""
+def judge_streamed(run: RunFolder, task: Int8Network, processes: Processes) -> tuple[float, float]:
+    """Do as `judge` does, with the images of a folder too large for memory, in several processes; the first one keeps the network."""
     from donna_hw.data.image_folder import image_folders
     from donna_hw.training.epochs import top1_percents
     from donna_hw.training.loading import part_loader, test_loader
-    from donna_hw.training.processes import joined
 
     started, settings, data = time.perf_counter(), run.recipe.finetune, run.recipe.data
     assert isinstance(settings, PaperTraining)  # noqa: S101  asked for such a method alone
@@ -147,9 +155,8 @@ def judge_streamed(run: RunFolder, task: Int8Network) -> tuple[float, float]:
         rest, _ = split(len(train), data.held_out, run.recipe.seed)
         loader = part_loader(train, rest[: task.how.images].tolist(), settings, settings.batch)
         calibration = torch.cat([images for images, _ in loader])
-    module = quantised(task, calibration)
-    with joined() as processes:
-        (top1,) = top1_percents([module.to(processes.device)], test_loader(test, settings, processes), processes)
+    module = quantised(task if processes.leads else replace(task, weights=""), calibration)
+    (top1,) = top1_percents([module.to(processes.device)], test_loader(test, settings, processes), processes)
     return top1, time.perf_counter() - started
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from donna_hw.blocks.torch_module import GraphModule
 from donna_hw.distillation.reference import TeacherFile, given_reference, trained_reference
 from donna_hw.errors import BadFile, BadSetting
-from donna_hw.recipe import GivenPart, Recipe
+from donna_hw.recipe import Recipe
+from donna_hw.recipe_parts import GivenPart
 from donna_hw.running.folder import RunFolder
 from donna_hw.spaces import load_space
 from donna_hw.training.paper import paper_reference
@@ -57,4 +58,4 @@ def teacher(run: RunFolder) -> TeacherFile:
     if mine != its or other.data.name != run.recipe.data.name:
         rule = f"a teacher must be trained on images of {run.recipe.data.name} of {mine[0]}, for {mine[1][0]} classes"
         raise BadSetting(rule, found=f"{other.data.name}, {its[0]}, {its[1][0]} classes", cure="name another recipe")
-    return TeacherFile(other.space, weights)
+    return TeacherFile(other.space, weights.resolve())

@@ -15,10 +15,10 @@ from donna_hw.quantisation.equalise import pairs_of
 from donna_hw.quantisation.quantise import Method
 from donna_hw.run import Run
 from donna_hw.running.extending import base_run
-from donna_hw.running.quantising import judge, task_of
+from donna_hw.running.quantising import Int8Network, judge, task_of
 from donna_hw.spaces import load_space
 from donna_hw.spaces.precision import float_twin, float_twins, int8_twins
-from donna_hw.spaces.space import Space
+from donna_hw.spaces.space import Architecture, Space
 from donna_hw.study.evidence import Group, group_of
 
 OBSERVED = 512  # images that ranges are observed on, where a variant observes them
@@ -77,17 +77,19 @@ def ablation(run: Run, networks: int, judged_on: int) -> list[Variant]:
     base = base_run(run)
     space = load_space(f"{base.recipe.space}@int8")
     of_seed = [found for found in base.architectures.networks("test") if found.seed == base.recipe.seed][:networks]
-    known: dict[object, float] = {}
     tasks, ways = [], variants(run.recipe.quantise.quantisation())
     for found in of_seed:
         path = base.architectures.weights_path(found.architecture, found.seed)
         task = replace(task_of(run, space.address, found.architecture, path, seed=found.seed), judged_on=judged_on)
         tasks += [replace(task, space=base.recipe.space), *(replace(task, how=how) for how in ways.values())]
-    for task, (top1, _) in run.pool.map(judge, tasks):
-        known[task] = top1
-    found_top1 = np.array([known[task] for task in tasks]).reshape(len(of_seed), 1 + len(ways))
+    known = {_named(task): top1 for task, (top1, _) in run.pool.map(judge, tasks)}
+    found_top1 = np.array([known[_named(task)] for task in tasks]).reshape(len(of_seed), 1 + len(ways))
     lost = found_top1[:, :1] - found_top1[:, 1:]
     return [Variant(name, lost[:, number]) for number, name in enumerate(ways)]
+
+
+def _named(task: Int8Network) -> tuple[str, Architecture, Quantisation]:
+    return task.space, task.architecture, task.how
 
 
 def equalised_layers(space: Space) -> Mapping[tuple[str, str], int]:

@@ -11,7 +11,7 @@ from scipy.special import softmax
 from torch.nn import functional as f
 
 from donna_hw.distillation.ekd_loss import ekd_loss
-from donna_hw.recipe import FinetunePart
+from donna_hw.recipe_parts import FinetunePart
 
 GENERATOR = torch.Generator().manual_seed(0)
 STUDENT, TEACHER = torch.randn(2, 6, 10, generator=GENERATOR, dtype=torch.float64)

@@ -12,7 +12,7 @@ from torch import nn
 
 from donna_hw.data import Images
 from donna_hw.distillation.training import Fit, batches, cosine, outputs, top1_percent, train
-from donna_hw.recipe import DistillPart
+from donna_hw.recipe_parts import DistillPart
 
 
 def test_the_papers_twenty_steps_are_twenty_falling_rates_from_one() -> None:

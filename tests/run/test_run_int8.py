@@ -157,6 +157,11 @@ def test_what_cannot_be_quantised_is_said(recipes: tuple[Path, Path], tmp_path: 
     code, _, error = main("quantise", plain, "--out", tmp_path / "runs" / "plain")
     assert code == 2
     assert "small_8px@precision" in error
+    many = tmp_path / "many.toml"
+    many.write_text(new.read_text() + "test_networks = 5\n")
+    code, _, error = main("quantise", many, "--out", tmp_path / "runs" / "many")
+    assert code == 2
+    assert "at most the test networks of the run that is extended" in error
     whole = tmp_path / "whole.toml"
     whole.write_text(base.read_text().replace('"small_8px"', '"small_8px@int8"'))
     with (

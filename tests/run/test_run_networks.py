@@ -14,7 +14,8 @@ from donna_hw.blocks.layers import layers_hash
 from donna_hw.distillation.pool import Pool
 from donna_hw.errors import BadSetting
 from donna_hw.qualities import JOINT, METRICS, qualities_of
-from donna_hw.recipe import LibraryPart, Recipe
+from donna_hw.recipe import Recipe
+from donna_hw.recipe_parts import LibraryPart
 from donna_hw.run import Run
 from donna_hw.running.rows import LATENCY_TEST, LIBRARY, further_rows
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from donna_hw.recipe import ProofPart
+from donna_hw.recipe_parts import ProofPart
 from donna_hw.study import proof
 
 

@@ -288,3 +288,23 @@ def test_networks_with_8_bit_blocks_are_finetuned_in_float32_and_judged_from_the
         module = to_torch(space.network(found.architecture))
         load_weights(module, library.weights_path(found.architecture, found.seed))
         assert found.top1_percent == pytest.approx(top1_percent(module, test), abs=1e-3)
+
+
+def test_two_processes_quantise_what_one_quantises(tmp_path: Path, main: Main) -> None:
+    """There is no batch-norm, whose statistics would be of other images: so the 8-bit networks are alike, each recorded once."""
+    folder = begun(tmp_path)
+    libraries = []
+    for processes in (1, 2):
+        run = tmp_path / f"run{processes}"
+        shutil.copytree(folder / "run", run)
+        path = recipe(folder, name=f"p{processes}", epochs=1, images_at_once=8 // processes)
+        path.write_text(path.read_text().replace(":plain", ":plain@precision"))
+        assert main("distill", path, "--out", run)[0] == 0  # which several processes refuse to do
+        words = command(path, run, processes)
+        done = subprocess.run(words, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        space = load_space(f"{folder / 'space.py'}:plain@precision")
+        libraries.append(ArchitectureLibrary(run / "architecture_library", space))
+    one, two = ([(n.role, n.architecture, n.top1_percent) for n in library.networks()] for library in libraries)
+    assert any(is_int8(libraries[0].space, network) for _, network, _ in one)
+    assert one == two
