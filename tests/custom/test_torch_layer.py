@@ -157,3 +157,28 @@ def test_what_cannot_take_it_says_so() -> None:
     weights = {key: value.numpy() for key, value in to_torch(graph).state_dict().items() if "mixed" not in key}
     with pytest.raises(BadFile, match="those of the module mixed"):
         to_onnx(graph, 1, weights)
+
+
+class Weighted(nn.Module):
+    """A linear layer that says where it was made; it may read its numbers while it runs, which the device `meta` has none of."""
+
+    made_on: list[str] = []  # noqa: RUF012  of all instances
+
+    def __init__(self, reads: bool) -> None:
+        super().__init__()
+        self.linear, self.reads = nn.Linear(4, 6), reads
+        Weighted.made_on.append(self.linear.weight.device.type)
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale = float(self.linear.bias[0].item()) if self.reads else 1.0
+        out: Tensor = self.linear(x) * scale
+        return out
+
+
+@pytest.mark.parametrize(("reads", "devices"), [(False, {"meta"}), (True, {"meta", "cpu"})])
+def test_a_module_is_asked_without_numbers_unless_it_reads_them(reads: bool, devices: set[str]) -> None:
+    Weighted.made_on.clear()
+    layer = TorchLayer.of(Weighted, reads=reads)
+    draft = Draft((4,))
+    assert draft.shape(layer.draw(draft, "input")) == (6,)
+    assert set(Weighted.made_on) == devices
