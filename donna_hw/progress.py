@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cache
 from types import TracebackType
 from typing import Any, TypeVar
@@ -24,9 +25,28 @@ def _bars() -> type[Any]:
     return Unmonitored
 
 
+def _unbroken() -> Any:
+    """Return standard error as one that takes what nobody reads any more, as behind `2>&1 | head`.
+
+    tqdm keeps its lock when it cannot write, and whatever thread asks for it next would wait forever.
+    """
+    from tqdm.utils import ObjectWrapper
+
+    class Unbroken(ObjectWrapper):
+        def write(self, words: str) -> None:
+            with suppress(OSError):
+                self._wrapped.write(words)
+
+        def flush(self) -> None:
+            with suppress(OSError):
+                self._wrapped.flush()
+
+    return Unbroken(sys.stderr)
+
+
 def track(items: Iterable[Item], label: str, total: int, done: int = 0) -> Iterator[Item]:
     """Yield the items under a bar on standard error; `done` of `total` were finished by an earlier run."""
-    with _bars()(total=total, initial=done, desc=f"{label:<28}", **LOOKS) as bar:
+    with _bars()(file=_unbroken(), total=total, initial=done, desc=f"{label:<28}", **LOOKS) as bar:
         for item in items:
             yield item
             bar.update()
@@ -36,7 +56,7 @@ class Bar:
     """A bar on standard error whose end moves as more work turns out to be needed; safe to step from several threads."""
 
     def __init__(self, label: str) -> None:
-        self._bar = _bars()(desc=f"{label:<28}", total=0, **LOOKS)
+        self._bar = _bars()(file=_unbroken(), desc=f"{label:<28}", total=0, **LOOKS)
         self._lock = threading.Lock()
 
     def __enter__(self) -> Bar:
@@ -70,4 +90,4 @@ class Bar:
 
 def tell(line: str) -> None:
     """Print a line on standard error, where the bars are."""
-    _bars().write(line, file=sys.stderr)
+    _bars().write(line, file=_unbroken())

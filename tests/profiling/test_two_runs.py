@@ -12,7 +12,9 @@ from pathlib import Path
 from donna_hw.files import Journal
 from donna_hw.profiling.samples import COLUMNS
 
-DONNA = [sys.executable, "-c", "from donna_hw.cli import main; main()"]
+# Interrupts are heeded even where the tests were started in the background of a shell, which has what it starts ignore them.
+CODE = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from donna_hw.cli import main; main()"
+DONNA = [sys.executable, "-c", CODE]
 PATIENCE_S = 60.0
 
 
