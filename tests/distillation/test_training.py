@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from donna_hw.data import Images
+from donna_hw.data.images import Images, ImageSet
 from donna_hw.distillation.training import Fit, batches, cosine, outputs, top1_percent, train
 from donna_hw.recipe_parts import DistillPart
 
