@@ -15,6 +15,7 @@ from donna_hw.cli import (
     doctor,
     export,
     extending,
+    figures,
     fitting,
     measuring,
     phones,
@@ -50,6 +51,7 @@ for _module in (
     export,
     study,
     extending,
+    figures,
 ):
     for _command in _module.COMMANDS:
         cli.add_command(_command)

@@ -56,7 +56,8 @@ def checked_detectors(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
 def means(frame: pd.DataFrame) -> list[Mean]:
     """Return the mean of each network, role and start over its seeds, in the order of the file."""
     found = []
-    for (network, role, start), same in frame.groupby(["network", "role", "start"], sort=False):
+    for key, same in frame.groupby(["network", "role", "start"], sort=False):
+        network, role, start = map(str, key)
         top1, precision = same["top1_percent"].astype(float), same["map_percent"].astype(float)
         stds = top1.std(ddof=1), precision.std(ddof=1)
         found.append(Mean(network, role, start, len(same), top1.mean(), stds[0], precision.mean(), stds[1]))

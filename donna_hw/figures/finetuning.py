@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from donna_hw.figures.style import BLUE, COLUMN, ORANGE, styled
 
@@ -54,7 +55,7 @@ def draw_finetuning(curves: Sequence[Curve], reference_percent: float) -> Figure
     axes.axhline(reference_percent, color="black", lw=0.7, ls="-.", label=f"reference: {reference_percent:.1f} %")
     axes.set_xlabel("epochs")
     axes.set_ylabel("top-1 on the test images [%]")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(loc="lower right")
     return figure
 

@@ -67,9 +67,10 @@ def draw_box(axes: Axes, box: Box, x: float, y: float, height: float) -> Rectang
 def draw_kernel(axes: Axes, kernel: int | None, corner: tuple[float, float], height: float) -> Rectangle:
     """Draw a box in its kernel's colour, with the kernel in it if there is one, and return its patch."""
     fill, ink = KERNELS.get(kernel or 0, OTHER)
-    patch = axes.add_patch(Rectangle(corner, BOX, height, facecolor=fill, edgecolor="black", linewidth=0.6))
+    patch = Rectangle(corner, BOX, height, facecolor=fill, edgecolor="black", linewidth=0.6)
+    axes.add_patch(patch)
     if kernel is not None:
-        size = max(SMALLEST, min(LARGEST, 0.8 * height * POINTS))
+        size = max(SMALLEST, min(LARGEST, 0.95 * height * POINTS))
         place = corner[0] + BOX / 2, corner[1] + height / 2
         axes.text(*place, str(kernel), fontsize=size, color=ink, weight="bold", ha="center", va="center_baseline")
     return patch

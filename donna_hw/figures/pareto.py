@@ -79,7 +79,7 @@ def draw_pareto(found: Pareto) -> Figure:
             linewidths=0.7,
             label="baselines, published",
         )
-        for name, cost, percent in found.baselines[["name", "cost", "percent"]].itertuples(index=False):
+        for name, cost, percent in zip(*(found.baselines[name] for name in ("name", "cost", "percent")), strict=True):
             axes.annotate(name, (cost / size, percent), (3, -2), textcoords="offset points", fontsize=4.5, va="top")
     axes.scatter(
         [found.reference[0] / size], [found.reference[1]], color="black", marker="s", s=18, zorder=3, label="reference"
@@ -93,9 +93,9 @@ def draw_pareto(found: Pareto) -> Figure:
 def _checked(axes: Axes, role: str, chosen: pd.DataFrame, size: float) -> None:
     """Draw verified networks of one role, each led to from its prediction."""
     color, mark, area = CHECKED.get(role, OTHER)
-    for line in chosen.itertuples(index=False):
-        ends = (line.predicted_cost / size, line.cost / size), (line.predicted_percent, line.percent)
-        axes.plot(*ends, color=color, lw=0.7, ls=":", zorder=2)
+    lines = chosen[["predicted_cost", "cost", "predicted_percent", "percent"]].to_numpy(float)
+    for start_x, end_x, start_y, end_y in lines:
+        axes.plot([start_x / size, end_x / size], [start_y, end_y], color=color, lw=0.7, ls=":", zorder=2)
     axes.scatter(
         chosen["cost"] / size,
         chosen["percent"],

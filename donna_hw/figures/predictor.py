@@ -47,16 +47,16 @@ def draw_predictor(groups: Sequence[Judged]) -> Figure:
     axes.plot(ends, ends, color="black", lw=0.7, ls="--", label="predicted as measured")
     for number, one in enumerate(groups):
         color, mark = MARKS[number % len(MARKS)]
-        open_mark = {"color": color} if mark == "x" else {"facecolors": "none", "edgecolors": color}
         axes.scatter(
             one.predicted_percent,
             one.measured_percent,
             marker=mark,
+            facecolors=color if mark == "x" else "none",
+            edgecolors=None if mark == "x" else color,
             s=16,
             linewidths=0.9,
             zorder=3,
             label=one.label,
-            **open_mark,
         )
     axes.set(xlim=ends, ylim=ends, aspect="equal")
     axes.set_xlabel("top-1, predicted [%]")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -17,7 +18,7 @@ __all__ = ["BLUE", "COLUMN", "GREEN", "GREY", "ORANGE", "PURPLE", "SKY", "cost_l
 PURPLE, SKY = "#CC79A7", "#56B4E9"
 COLUMN = 3.5  # inches: a width of one column
 PNG_DPI = 200
-STYLE = {
+STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": "#333333",
     "axes.grid": True,
