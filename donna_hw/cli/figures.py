@@ -110,6 +110,7 @@ def draw(*, space: str, front: Path, networks: int, path: Path | None) -> None:
 
 def _drawn(run: Run, name: str, cost: str | None, networks: str) -> Figure:
     """Return a figure of a run by its name."""
+    from donna_hw.errors import BadSetting
     from donna_hw.figures import of_run, searched
 
     match name:
@@ -137,6 +138,8 @@ def _drawn(run: Run, name: str, cost: str | None, networks: str) -> Figure:
     from donna_hw.figures.networks import networks_to_draw
 
     count = int(networks) if networks.isdecimal() else None
+    if count == 0:
+        raise BadSetting("--networks must be 1 or more, or a front's CSV", found=networks)
     front = Path(networks) if count is None else of_run.needed(run, "front.csv", "donna-hw run RECIPE")
     return draw_architectures(networks_to_draw(run.space, front, count))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,10 +34,7 @@ class Mean(NamedTuple):
 
 
 def checked_detectors(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Return the frame of a `detectors.csv`; raises `BadFile` for a missing column, another start, or a share outside 0..100 %."""
-    for column in COLUMNS:
-        if column not in frame:
-            raise BadFile(f"{path} must have a column {column}", found=", ".join(map(str, frame)), cure="detect again")
+    """Return the frame of a `detectors.csv`, which has `COLUMNS`; raises `BadFile` for another start, or a share outside 0..100 %."""
     for start in frame["start"]:
         if start not in STARTS:
             raise BadFile(f"{path}: a start must be a known one", found=start, known=list(STARTS))
@@ -73,15 +71,12 @@ def draw_detection(frame: pd.DataFrame) -> Figure:
     found = means(frame)
     figure = Figure(figsize=(COLUMN, 3.1), layout="constrained")
     axes = figure.add_subplot()
-    roles = list(dict.fromkeys(one.role for one in found))
+    roles, handles = list(dict.fromkeys(one.role for one in found)), []
     for start, words in STARTS.items():
         every = [one for one in found if one.start == start]
-        for role in roles:
-            chosen = [one for one in every if one.role == role]
-            if not chosen:
-                continue
-            color, mark = MARKS[roles.index(role) % len(MARKS)]
-            axes.errorbar(
+        for role, same in groupby(sorted(every, key=lambda one: roles.index(one.role)), lambda one: one.role):
+            chosen, (color, mark) = list(same), MARKS[roles.index(role) % len(MARKS)]
+            bars = axes.errorbar(
                 [one.top1_percent for one in chosen],
                 [one.map_percent for one in chosen],
                 xerr=np.nan_to_num([one.top1_std_percent for one in chosen]),
@@ -94,12 +89,12 @@ def draw_detection(frame: pd.DataFrame) -> Figure:
                 capsize=1.5,
                 label=f"{role}, {words}",
             )
+            handles.append(bars)
         if len(every) >= FEWEST:
-            tau = kendall_tau(
-                *(np.array([getattr(one, name) for one in every]) for name in ("top1_percent", "map_percent"))
-            )
-            axes.plot([], [], ls="none", label=f"{words}: KT {tau:.2f} of {len(every)}")
+            top1, precision = (np.array([getattr(one, name) for one in every]) for name in COLUMNS[-2:])
+            label = f"{words}: KT {kendall_tau(top1, precision):.2f} of {len(every)}"
+            handles.append(axes.errorbar([], [], fmt="none", label=label))
     axes.set_xlabel("top-1 of the classifier [%]")
     axes.set_ylabel("mAP of the detector [%]")
-    figure.legend(loc="outside lower center", ncols=2, columnspacing=1.0)
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, columnspacing=1.0)
     return figure

@@ -48,10 +48,8 @@ def draw_finetuning(curves: Sequence[Curve], reference_percent: float) -> Figure
         axes.axhline(end, color=ORANGE, lw=0.7, ls=":", label=f"from scratch, at the end: {end:.1f} %")
         epoch = epochs_to(mean, end)
         if epoch is not None:
-            axes.plot([epoch], [mean[epoch - 1]], marker="*", ms=9, color="black", ls="none", zorder=5)
-            axes.annotate(
-                f"as good after {_epochs(epoch)}", (epoch, mean[epoch - 1]), (6, -12), textcoords="offset points"
-            )
+            words = f"as good after {epoch} epoch{'' if epoch == 1 else 's'}"
+            axes.plot([epoch], [mean[epoch - 1]], marker="*", ms=9, color="black", ls="none", zorder=5, label=words)
     axes.axhline(reference_percent, color="black", lw=0.7, ls="-.", label=f"reference: {reference_percent:.1f} %")
     axes.set_xlabel("epochs")
     axes.set_ylabel("top-1 on the test images [%]")
@@ -85,7 +83,3 @@ def _lines(axes: Axes, curves: Sequence[Curve], label: str, look: Look) -> np.nd
         label=f"{label}, mean of {networks}",
     )
     return np.asarray(mean)
-
-
-def _epochs(count: int) -> str:
-    return f"{count} epoch{'' if count == 1 else 's'}"

@@ -27,7 +27,7 @@ def networks_to_draw(space: Space, front: Path, count: int | None) -> list[Drawn
         raise BadFile(f"{front} must hold a network", found="none", cure="search again with --out")
     chosen = np.arange(len(found))
     if count is not None and count < len(found):
-        names = [name for name in found[0][1] if _cost(name)]
+        names = [name for name in found[0][1] if _cost(name) and all(each.get(name, 0) > 0 for _, each in found)]
         levels = np.array([each[names[0]] for _, each in found]) if names else chosen + 1.0
         chosen = spread(count, levels)
     return [

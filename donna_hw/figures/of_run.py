@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pandas as pd
 
 from donna_hw.distillation.reference import reference_top1
 from donna_hw.errors import BadFile, NothingToFit
-from donna_hw.figures.detection import checked_detectors
+from donna_hw.figures.detection import COLUMNS, checked_detectors
 from donna_hw.figures.finetuning import Curve
 from donna_hw.figures.predictor import Judged
 from donna_hw.files import read_text
@@ -21,7 +22,7 @@ from donna_hw.run import Run
 from donna_hw.running.extending import base_folder, base_run
 from donna_hw.spaces import load_space
 from donna_hw.spaces.precision import PRECISION
-from donna_hw.spaces.space import Rows
+from donna_hw.spaces.space import Architecture, Rows, Space
 
 TEST = {"test": "test networks, drawn uniformly", "stratified": "test networks, even over MACs"}
 MIXED, WHOLE, NEW = "blocks in float32 or INT8", "INT8 throughout", "networks with new blocks"
@@ -33,6 +34,27 @@ def needed(run: Run, name: str, step: str) -> Path:
     if not path.exists():
         raise BadFile(f"{run.folder} must hold what is drawn", found=f"no {name}", cure=f"{step} writes it")
     return path
+
+
+def csv_frame(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Return a CSV of a run that has these columns; raises `BadFile` where it has not, or is none."""
+    try:
+        frame = pd.read_csv(StringIO(read_text(path)))
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise BadFile(f"{path} must be a CSV", found=str(error), cure="delete it and take its step again") from None
+    for name in columns:
+        if name not in frame:
+            known = ", ".join(map(str, frame))
+            raise BadFile(f"{path} must have a column {name}", found=known, cure="delete it and take its step again")
+    return frame
+
+
+def named(space: Space, name: str) -> Architecture:
+    """Return the network of a name, its labels joined by `/`; raises `BadFile` or `UnknownName` where it is none of the space."""
+    labels = str(name).split("/")
+    if len(labels) != len(space.columns):
+        raise BadFile(f"a network of {space.name} has {len(space.columns)} labels, joined by /", found=name)
+    return space.from_labels(dict(zip(space.columns, labels, strict=True)))
 
 
 def finetuning_of(run: Run) -> tuple[list[Curve], float]:
@@ -91,10 +113,7 @@ def predictor_of(run: Run) -> list[Judged]:
 def detection_of(run: Run) -> pd.DataFrame:
     """Return the lines of `detectors.csv` in a run's folder; raises `BadFile` without one."""
     path = needed(run, "detectors.csv", "training detectors on the run's networks")
-    try:
-        return checked_detectors(pd.read_csv(StringIO(read_text(path))), path)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise BadFile(f"{path} must be a CSV", found=str(error), cure="detect again") from None
+    return checked_detectors(csv_frame(path, COLUMNS), path)
 
 
 def _means(run: Run, library: ArchitectureLibrary, role: str) -> tuple[Rows, np.ndarray]:

@@ -12,7 +12,9 @@ from matplotlib.figure import Figure
 from donna_hw.figures.style import BLUE, COLUMN, GREEN, GREY, ORANGE, PURPLE, SKY, cost_label, styled
 from donna_hw.units import handy
 
-NOTHING = pd.DataFrame({"name": [], "cost": [], "percent": []})
+COLUMNS = ("name", "cost", "percent")  # of baselines
+NOTHING = pd.DataFrame({name: [] for name in COLUMNS})
+FARTHEST = 1.25  # times the dearest network here: baselines beyond would squeeze all others to the left
 CHECKED = {"front": (ORANGE, "*", 70), "random": (GREEN, "D", 20)}  # what else is verified has the next mark
 OTHER = (PURPLE, "P", 30)
 
@@ -48,9 +50,9 @@ def draw_pareto(found: Pareto) -> Figure:
     axes.scatter(
         found.random["cost"] / size,
         found.random["percent"],
-        s=3,
+        s=4,
         color=SKY,
-        alpha=0.35,
+        alpha=0.5,
         linewidths=0,
         rasterized=True,  # thousands of marks: as paths they would be megabytes of SVG
         label=f"random networks, predicted ({len(found.random)})",
@@ -68,26 +70,30 @@ def draw_pareto(found: Pareto) -> Figure:
         )
     for role, chosen in found.verified.groupby("role", sort=False):
         _checked(axes, str(role), chosen, size)
-    if len(found.baselines):
-        axes.scatter(
-            found.baselines["cost"] / size,
-            found.baselines["percent"],
-            marker="^",
-            facecolors="none",
-            edgecolors="black",
-            s=18,
-            linewidths=0.7,
-            label="baselines, published",
-        )
-        for name, cost, percent in zip(*(found.baselines[name] for name in ("name", "cost", "percent")), strict=True):
-            axes.annotate(name, (cost / size, percent), (3, -2), textcoords="offset points", fontsize=4.5, va="top")
     axes.scatter(
         [found.reference[0] / size], [found.reference[1]], color="black", marker="s", s=18, zorder=3, label="reference"
     )
+    shown = _baselines(axes, found, size)
     axes.set_xlabel(cost_label(found.cost, found.unit, unit))
     axes.set_ylabel("top-1 on the test images [%]")
+    figure.set_figheight(3.5 + 0.066 * shown)  # inches: two columns of names
     figure.legend(loc="outside lower center", ncols=2, handletextpad=0.3, columnspacing=1.0)
     return figure
+
+
+def _baselines(axes: Axes, found: Pareto, size: float) -> int:
+    """Draw baselines as letters that the legend explains, but for those far dearer than any network here; return how many lines it has."""
+    if not len(found.baselines):
+        return 0
+    every = [*found.front["cost"], *found.library["cost"], *found.random["cost"], found.reference[0]]
+    near = found.baselines["cost"] <= FARTHEST * max(every)
+    beyond = f", {(~near).sum()} beyond the right border" if (~near).any() else ""
+    axes.plot([], [], ls="none", label=f"published{beyond}:")
+    named = found.baselines[near].sort_values("cost")
+    for place, (name, cost, percent) in enumerate(zip(*(named[key] for key in COLUMNS), strict=True)):
+        letter = f"$\\mathrm{{{chr(ord('A') + place)}}}$"
+        axes.scatter([cost / size], [percent], marker=letter, color="black", s=18, linewidths=0, zorder=5, label=name)
+    return len(named) + 1
 
 
 def _checked(axes: Axes, role: str, chosen: pd.DataFrame, size: float) -> None:

@@ -14,7 +14,7 @@ from donna_hw.units import handy
 
 @dataclass(frozen=True)
 class Level:
-    """One cost in its unit: predicted top-1 in per cent of random networks within the tolerance, float [n], and of the front's network."""
+    """One cost in its unit: predicted top-1 in per cent of the networks within the tolerance: random ones, float [n], the front's best."""
 
     cost: float
     random_percent: np.ndarray
@@ -23,7 +23,7 @@ class Level:
 
 @dataclass(frozen=True)
 class RandomSearch:
-    """What figure 15 shows: levels of one cost; tolerance: how far from a level a random network's cost may lie, as a share of it."""
+    """What figure 15 shows: levels of one cost; tolerance: how far from a level a network's cost may lie, as a share of it."""
 
     cost: str
     unit: str
@@ -33,7 +33,7 @@ class RandomSearch:
 
 @styled
 def draw_random_search(found: RandomSearch) -> Figure:
-    """Return a box plot a level, quartiles and the whole range of random networks, and a star for the front's network (figure 15)."""
+    """Return a box plot a level, quartiles and the whole range of random networks, and a star for the front's best (figure 15)."""
     unit, size = handy(max(level.cost for level in found.levels), found.unit)
     figure = Figure(figsize=(COLUMN, 2.9), layout="constrained")
     axes = figure.add_subplot()
@@ -56,13 +56,13 @@ def draw_random_search(found: RandomSearch) -> Figure:
         places, [f"{level.cost / size:.3g} {unit}\n{len(level.random_percent)} networks" for level in found.levels]
     )
     axes.grid(visible=False, axis="x")
-    axes.set_xlabel(f"{cost_label(found.cost, found.unit, unit).rpartition(' [')[0]}, within {found.tolerance:.0%}")
+    axes.set_xlabel(
+        f"{cost_label(found.cost, found.unit, unit).rpartition(' [')[0]}, within {100 * found.tolerance:g} %"
+    )
     axes.set_ylabel("top-1, predicted [%]")
     figure.legend(
         [drawn["boxes"][0], drawn["medians"][0], stars],
-        ["random networks: quartiles, whole range", "their median", "the front's network at that cost"],
+        ["random networks: quartiles and whole range", "their median", "best network of the front, as near"],
         loc="outside lower center",
-        ncols=2,
-        columnspacing=1.0,
     )
     return figure

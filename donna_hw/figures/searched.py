@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from io import StringIO
-
 import numpy as np
 import pandas as pd
 
 from donna_hw.distillation.reference import reference_top1
 from donna_hw.errors import NothingToFit
+from donna_hw.export import networks_of
 from donna_hw.figures.baselines import baselines_over
-from donna_hw.figures.of_run import needed
+from donna_hw.figures.of_run import csv_frame, named, needed
 from donna_hw.figures.pareto import Pareto
 from donna_hw.figures.random_search import Level, RandomSearch
-from donna_hw.files import read_text
 from donna_hw.predictors.kept import load_predictor
 from donna_hw.qualities import qualities_of
 from donna_hw.run import Run
 from donna_hw.search.aim import Aim
 from donna_hw.search.front import ParetoFront, front_of, spread
-from donna_hw.search.nsga2 import nsga2
+from donna_hw.search.methods import SearchSettings, search
 from donna_hw.search.random import DRAWS, random_near
 from donna_hw.spaces.space import Rows
 
@@ -34,12 +32,15 @@ def aim_over(run: Run, cost: str | None) -> Aim:
 
 
 def front_over(run: Run, aim: Aim) -> ParetoFront:
-    """Return the front at the aim's cost: of the networks in `front.csv` where the run's search was for it, else searched anew."""
+    """Return the front at the aim's cost: of the networks in `front.csv` where the run's search was for it.
+
+    Else it is searched anew, as `donna-hw search` does.
+    """
     path, part = run.folder / "front.csv", run.recipe.search
     if path.exists() and aim.costs[0].name in run.recipe.cost_devices:
-        frame = pd.read_csv(StringIO(read_text(path)), dtype=str, keep_default_na=False)
-        return front_of(aim, _rows(run, frame[list(run.space.columns)].agg("/".join, axis=1)), part.samples)
-    return nsga2(aim, part.samples, part.population, run.recipe.seed)
+        rows = [run.space.row(network) for network, _ in networks_of(run.space, path)]
+        return front_of(aim, np.array(rows), part.samples)
+    return search(aim, SearchSettings("auto", part.samples, part.population, run.recipe.seed))
 
 
 def pareto_of(run: Run, cost: str | None = None) -> Pareto:
@@ -49,7 +50,7 @@ def pareto_of(run: Run, cost: str | None = None) -> Pareto:
     random = space.random_rows(min(CLOUD, space.size), run.recipe.seed)
     random = random[aim.usable(random)]
     finetuned = run.architectures.means("library", "test", "stratified")
-    library = np.array([space.row(network) for network in finetuned]).reshape(len(finetuned), len(space.columns))
+    library = np.array([space.row(network) for network in finetuned], np.int64).reshape(-1, len(space.columns))
     reference = float(model.mean(np.array([space.row(space.reference)]))[0])
     return Pareto(
         model.name,
@@ -84,7 +85,10 @@ def random_search_of(
             cure="name another cost: --cost",
         )
     chosen = usable[spread(min(levels, len(usable)), costs[usable])]
-    found = [Level(float(costs[i]), _percent(aim, near[i]), float(front.accuracy[i])) for i in chosen]
+    found = [
+        Level(float(costs[i]), _percent(aim, near[i]), front.accuracy[np.abs(costs / costs[i] - 1) <= tolerance].max())
+        for i in chosen
+    ]
     return RandomSearch(model.name, model.unit, tolerance, found)
 
 
@@ -93,19 +97,12 @@ def _verified(run: Run, aim: Aim) -> pd.DataFrame:
     columns = ["role", "predicted_cost", "predicted_percent", "cost", "percent"]
     if not path.exists():
         return pd.DataFrame(columns=columns)
-    frame = pd.read_csv(StringIO(read_text(path)))
-    rows = _rows(run, frame["network"])
+    frame = csv_frame(path, ("role", "network", "top1_percent", "measured_s"))
+    rows = np.array([run.space.row(named(run.space, name)) for name in frame["network"]])
     predicted = model.mean(rows)
     measured = frame["measured_s"] if model.name == run.device.name else predicted
     values = frame["role"], predicted, _percent(aim, rows), measured, frame["top1_percent"]
     return pd.DataFrame(dict(zip(columns, values, strict=True)))
-
-
-def _rows(run: Run, names: pd.Series[str]) -> Rows:
-    """Return networks of names, labels joined by `/`, int [n, stages]."""
-    space = run.space
-    labels = [dict(zip(space.columns, name.split("/"), strict=True)) for name in names]
-    return np.array([space.row(space.from_labels(each)) for each in labels])
 
 
 def _percent(aim: Aim, rows: Rows) -> np.ndarray:
