@@ -87,7 +87,7 @@ def _baselines(axes: Axes, found: Pareto, size: float) -> int:
         return 0
     every = [*found.front["cost"], *found.library["cost"], *found.random["cost"], found.reference[0]]
     near = found.baselines["cost"] <= FARTHEST * max(every)
-    beyond = f", {(~near).sum()} beyond the right border" if (~near).any() else ""
+    beyond = f" ({(~near).sum()} further right)" if (~near).any() else ""
     axes.plot([], [], ls="none", label=f"published{beyond}:")
     named = found.baselines[near].sort_values("cost")
     for place, (name, cost, percent) in enumerate(zip(*(named[key] for key in COLUMNS), strict=True)):

@@ -61,6 +61,8 @@ def cost_label(name: str, unit: str, shown: str) -> str:
 @styled
 def write(figure: Figure, path: Path) -> tuple[Path, Path]:
     """Write a figure as `<path>.svg` and `<path>.png`, white behind, without a date: the same figure gives the same bytes."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # else each drawing begins at the layout of the last one, and moves on by a hair
     drawing, image = io.StringIO(), io.BytesIO()
     figure.savefig(drawing, format="svg", metadata={"Date": None})
     figure.savefig(image, format="png", dpi=PNG_DPI, metadata={"Software": None})

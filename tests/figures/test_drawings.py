@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -49,9 +50,8 @@ def test_heights_are_proportional_to_channels_on_one_scale_and_nothing_is_cut(na
     scales = {round(found[key].get_height() / box.channels, 9) for key, box in every.items() if box.channels}
     assert len(scales) == 1
     width, height = figure.get_size_inches() * figure.dpi
-    renderer = figure.canvas.get_renderer() if hasattr(figure.canvas, "get_renderer") else None
     for text in figure.axes[0].texts:
-        extent = text.get_window_extent(renderer)
+        extent = text.get_window_extent()
         assert extent.x0 >= 0, text.get_text()
         assert extent.x1 <= width, text.get_text()
         assert extent.y0 >= 0, text.get_text()
@@ -86,7 +86,7 @@ def test_kernels_differ_in_lightness_too() -> None:
     light = sorted(
         sum(w * c for w, c in zip((0.21, 0.72, 0.07), _rgb(fill), strict=True)) for fill, _ in KERNELS.values()
     )
-    assert all(b - a > 0.15 for a, b in zip(light, light[1:], strict=False))
+    assert all(b - a > 0.15 for a, b in pairwise(light))
 
 
 @pytest.mark.parametrize(
