@@ -23,11 +23,14 @@ class Level:
 
 @dataclass(frozen=True)
 class RandomSearch:
-    """What figure 15 shows: levels of one cost; tolerance: how far from a level a network's cost may lie, as a share of it."""
+    """What figure 15 shows: levels of one cost; tolerance: how far from a level a network's cost may lie, as a share of it.
+    drawn: random networks of any cost, of which those near a level are shown.
+    """
 
     cost: str
     unit: str
     tolerance: float
+    drawn: int
     levels: Sequence[Level]
 
 
@@ -62,7 +65,11 @@ def draw_random_search(found: RandomSearch) -> Figure:
     axes.set_ylabel("top-1, predicted [%]")
     figure.legend(
         [drawn["boxes"][0], drawn["medians"][0], stars],
-        ["random networks: quartiles and whole range", "their median", "best network of the front, as near"],
+        [
+            f"random networks of {found.drawn} drawn: quartiles, range",
+            "their median",
+            "best network of the front, as near",
+        ],
         loc="outside lower center",
     )
     return figure

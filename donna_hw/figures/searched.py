@@ -18,7 +18,7 @@ from donna_hw.run import Run
 from donna_hw.search.aim import Aim
 from donna_hw.search.front import ParetoFront, front_of, spread
 from donna_hw.search.methods import SearchSettings, search
-from donna_hw.search.random import DRAWS, random_near
+from donna_hw.search.random import random_near
 from donna_hw.spaces.space import Rows
 
 CLOUD = 2000  # random networks
@@ -67,16 +67,16 @@ def pareto_of(run: Run, cost: str | None = None) -> Pareto:
 def random_search_of(
     run: Run, cost: str | None = None, levels: int = LEVELS, tolerance: float = TOLERANCE
 ) -> RandomSearch:
-    """Return figure 15 of a run: networks of the front spread over the cost, and all of many random ones that cost as much.
+    """Return figure 15 of a run: networks of the front spread over the cost, and random ones that cost as much.
 
+    These are of as many random networks as the search looked at, so that both had the same number of tries.
     Levels near which fewer than five random networks lie are none. Raises `NothingToFit` where no level is left.
     """
     aim = aim_over(run, cost)
     model, front = aim.costs[0], front_over(run, aim)
     costs = front.costs[model.name]
-    near = random_near(
-        aim, model, costs, seed=run.recipe.seed, tolerance=tolerance, draws=min(DRAWS, 4 * run.space.size)
-    )
+    drawn = run.recipe.search.samples
+    near = random_near(aim, model, costs, seed=run.recipe.seed, tolerance=tolerance, draws=drawn)
     usable = np.flatnonzero([len(rows) >= FEWEST for rows in near])
     if not len(usable):
         raise NothingToFit(
@@ -89,7 +89,7 @@ def random_search_of(
         Level(float(costs[i]), _percent(aim, near[i]), front.accuracy[np.abs(costs / costs[i] - 1) <= tolerance].max())
         for i in chosen
     ]
-    return RandomSearch(model.name, model.unit, tolerance, found)
+    return RandomSearch(model.name, model.unit, tolerance, drawn, found)
 
 
 def _verified(run: Run, aim: Aim) -> pd.DataFrame:

@@ -29,7 +29,8 @@ STYLE: dict[Any, Any] = {
     "axes.titlesize": 8,
     "figure.dpi": 100,
     "figure.facecolor": "white",
-    "font.family": ["DejaVu Sans"],
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib
     "font.size": 7,
     "grid.alpha": 0.3,
     "grid.linewidth": 0.4,

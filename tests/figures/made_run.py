@@ -22,7 +22,7 @@ data = { name = "digits", held_out = 850 }
 reference = { epochs = 1 }
 finetune = { epochs = 6, scratch_networks = 2, scratch_epochs = 8 }
 library = { networks = 14, test_networks = 8 }
-search = { samples = 200, population = 20, costs = ["macs"] }
+search = { samples = 1000, population = 20, costs = ["macs"] }
 """
 
 

@@ -53,7 +53,7 @@ def predictor() -> Figure:
 
 def random_search() -> Figure:
     levels = [Level(0.01 * n, RNG.uniform(70, 80, 9), 81.0) for n in range(1, 5)]
-    return draw_random_search(RandomSearch("energy@tensor_unit", "J", 0.02, levels))
+    return draw_random_search(RandomSearch("energy@tensor_unit", "J", 0.02, 2500, levels))
 
 
 def detectors(seeds: int = 2) -> pd.DataFrame:
@@ -134,7 +134,7 @@ def test_the_predictors_points_are_drawn_as_they_are() -> None:
 
 def test_a_box_is_of_its_levels_networks() -> None:
     values = np.array([70.0, 71.0, 72.0, 75.0, 79.0])
-    (axes,) = draw_random_search(RandomSearch("macs", "MAC", 0.05, [Level(4e8, values, 80.0)])).axes
+    (axes,) = draw_random_search(RandomSearch("macs", "MAC", 0.05, 100, [Level(4e8, values, 80.0)])).axes
     drawn = {float(y) for line in axes.lines for y in line.get_ydata()}
     assert drawn == {70.0, 71.0, 72.0, 75.0, 79.0}, "whiskers end at the extremes, the box at the quartiles"
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["400 MMAC\n5 networks"]
