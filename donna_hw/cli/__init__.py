@@ -16,6 +16,7 @@ from donna_hw.cli import (
     doctor,
     export,
     extending,
+    figures,
     fitting,
     measuring,
     phones,
@@ -52,6 +53,7 @@ for _module in (
     study,
     extending,
     detection,
+    figures,
 ):
     for _command in _module.COMMANDS:
         cli.add_command(_command)

@@ -12,7 +12,7 @@ from donna_hw.detection.retina import Head
 from donna_hw.detection.scenes import Scenes
 from donna_hw.distillation.training import Fit
 from donna_hw.errors import BadSetting
-from donna_hw.files import Part, read_model, write_toml
+from donna_hw.files import Part, read_model, read_toml, write_toml
 from donna_hw.recipe import find_recipe, first_difference
 
 CHANGEABLE = ("title", "workers", "device")
@@ -123,6 +123,11 @@ class DetectionRecipe(Part):
     def base_folder(self, folder: Path) -> Path:
         """Return the folder of the backbones' run; folder: this run's own."""
         return Path(self.backbones.run) if self.backbones.run else folder.parent / Path(self.backbones.recipe).stem
+
+
+def is_detection(name: str) -> bool:
+    """Return whether a recipe, a file or a shipped one's name, is one of detection: it has a `[detector]`."""
+    return "detector" in read_toml(find_recipe(name))
 
 
 def keep_recipe(recipe: DetectionRecipe, folder: Path) -> None:

@@ -96,6 +96,10 @@ def test_the_whole_command(recipe: Path, tmp_path: Path, main) -> None:  # type:
     assert main("detect", recipe, "--out", out)[0] == 0
     assert (out / "detectors.csv").read_bytes().startswith(before)
     assert len(pd.read_csv(out / "detectors.csv")) == 8
+    assert main("figures", recipe, "--out", out)[0] == 0
+    assert {path.name for path in (out / "figures").iterdir()} == {"detection.svg", "detection.png"}
+    code, _, error = main("figures", recipe, "--out", out, "--pareto")
+    assert (code, "one figure" in error) == (2, True)
 
 
 @pytest.mark.parametrize(
