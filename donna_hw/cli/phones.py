@@ -28,7 +28,9 @@ def operators(space: str, stage: str, block: int, device: str, runs: int) -> Non
         raise BadSetting(f"stage {stage} has the blocks 0 to {part.size - 1}", found=block)
     backend = Device.load(device).backend()
     if not isinstance(backend, AndroidBackend):
-        raise BadSetting("operators are told by a phone's benchmark_model", found=device, cure="see docs/android.md")
+        raise BadSetting(
+            "operators are told by a phone's benchmark_model", found=device, cure="see docs/guides/phone.md"
+        )
     found = backend.operators(chosen.block_graph(part, block), runs)
     total_s = sum(one.mean_s for one in found)
     rows = [[one.kind, one.name, printed(one.mean_s, "s"), f"{100 * one.mean_s / total_s:.1f} %"] for one in found]
