@@ -12,6 +12,7 @@ import click
 
 from donna_hw.cli import (
     baselines,
+    completing,
     doctor,
     export,
     extending,
@@ -50,6 +51,7 @@ for _module in (
     export,
     study,
     extending,
+    completing,
 ):
     for _command in _module.COMMANDS:
         cli.add_command(_command)

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import click
 
+from donna_hw.cli import completing
+
 
 @click.command("operators")
-@click.argument("space")
+@click.argument("space", shell_complete=completing.spaces)
 @click.argument("stage")
 @click.argument("block", type=click.IntRange(0))
-@click.option("--device", required=True, help="A phone's name or file, whose runner is tflite.")
+@click.option(
+    "--device", required=True, shell_complete=completing.devices, help="A phone's name or file, whose runner is tflite."
+)
 @click.option("--runs", type=click.IntRange(1), default=30, show_default=True, help="Runs of the block.")
 def operators(space: str, stage: str, block: int, device: str, runs: int) -> None:
     """Show what each operator of block BLOCK of a STAGE takes on a phone, by benchmark_model's own profiler."""

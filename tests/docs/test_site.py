@@ -23,7 +23,7 @@ ROOT = Path(donna_hw.__file__).parents[1]
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the site. Strict: what mkdocs or a plugin of it warns of is an error.
 
-    Such are a page that the navigation lacks, a link to no page, an anchor that is not there, and a name of the reference that does not exist.
+    Such are a page that the navigation lacks, a link to no page, an anchor that is not there, a name of the reference that does not exist.
     """
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--config-file", str(ROOT / "mkdocs.yml")]
