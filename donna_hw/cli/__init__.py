@@ -13,6 +13,7 @@ import click
 from donna_hw.cli import (
     baselines,
     completing,
+    detection,
     doctor,
     export,
     extending,
@@ -51,6 +52,7 @@ for _module in (
     export,
     study,
     extending,
+    detection,
     completing,
 ):
     for _command in _module.COMMANDS:

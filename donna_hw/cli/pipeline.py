@@ -125,10 +125,11 @@ def run(recipe: str, out: Path | None, seed: int | None, cluster: str | None, su
     from donna_hw.run import open_run
 
     with open_run(recipe, out, seed, cluster=cluster) as opened:
-        _run_whole(opened, summary)
+        run_whole(opened, summary)
 
 
-def _run_whole(run: Run, summary: Path | None) -> None:
+def run_whole(run: Run, summary: Path | None) -> None:
+    """Take a run through all its steps, and show and write what they found."""
     from donna_hw.files import write_atomic
     from donna_hw.report.page import write_report
     from donna_hw.report.summary import summary_markdown
