@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from pages import ROOT, blocks, run
+from pages import ROOT, Fenced, blocks, run
+
+from donna_hw import Recipe
 
 PAGE = ROOT / "docs" / "tutorial.md"
 LIMIT_S = 180.0  # processor time of all processes, what the page promises; by the clock it is longer beside other tests
@@ -38,3 +40,20 @@ def test_only_the_installation_is_not_run() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert text.count("<!-- not run") == 1
     assert not [block for block in blocks(PAGE) if "pip install" in block.text]
+
+
+@pytest.mark.long
+def test_the_readmes_short_way_makes_a_table_and_a_recipe(tmp_path: Path) -> None:
+    """All but its first line, which installs, and its last, which the tutorial's run stands for."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    page = tmp_path / "page.md"
+    page.write_text(text[text.index("## A model of your own") : text.index("## What it does")], encoding="utf-8")
+    model, commands = blocks(page)
+    run(model, tmp_path)
+    (tmp_path / "recipes").symlink_to(ROOT / "recipes")
+    install, profile, recipe, whole = commands.text.splitlines()
+    assert install.startswith("make setup")
+    assert whole.startswith("donna-hw run my_recipe.toml ")
+    printed = run(Fenced("sh", "", f"{profile}\n{recipe}\n"), tmp_path)
+    assert "latency_tables/onnxruntime_cpu/mine/" in printed
+    assert Recipe.read(tmp_path / "my_recipe.toml").space == "my_model.py:space"
