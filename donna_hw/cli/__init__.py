@@ -12,6 +12,7 @@ import click
 
 from donna_hw.cli import (
     baselines,
+    completing,
     detection,
     doctor,
     export,
@@ -54,6 +55,7 @@ for _module in (
     extending,
     detection,
     figures,
+    completing,
 ):
     for _command in _module.COMMANDS:
         cli.add_command(_command)

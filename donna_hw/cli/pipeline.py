@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from donna_hw.cli import completing
+
 if TYPE_CHECKING:
     from donna_hw.run import Run
 
-RECIPE = click.argument("recipe")
+RECIPE = click.argument("recipe", shell_complete=completing.recipes)
 OUT = click.option("--out", type=click.Path(path_type=Path), help="The run's folder; by default runs/<recipe>.")
 SEED = click.option(
     "--seed", type=click.IntRange(0), help="Replaces the recipe's seed; the run's folder is then its own."
