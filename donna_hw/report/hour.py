@@ -120,7 +120,10 @@ def with_more_rounds(table: LatencyTable, records: Mapping[str, Record], more: f
     keys = table.frame["layers_hash"].astype(str)
     visits = np.array([len(records[key].visits) if key in records else 0 for key in keys], np.float64)
     kept = np.where(visits > 0, 1 / np.sqrt(1 + more / np.maximum(visits, 1)), 1.0)
-    middle, half = (table.frame["high_s"] + table.frame["low_s"]) / 2, (table.frame["high_s"] - table.frame["low_s"]) / 2
+    middle, half = (
+        (table.frame["high_s"] + table.frame["low_s"]) / 2,
+        (table.frame["high_s"] - table.frame["low_s"]) / 2,
+    )
     return replace(table, frame=table.frame.assign(low_s=middle - kept * half, high_s=middle + kept * half))
 
 
@@ -139,7 +142,10 @@ def _ways(
     space: Space, table: LatencyTable, cost: CostModel, rows: Rows, budget_s: float
 ) -> tuple[tuple[Spending, ...], str]:
     if table.info.origin != "measured" or "low_s" not in table.frame:
-        return (), f"the table is {table.info.origin}: nothing in it is left to chance, so that another hour gains nothing"
+        return (
+            (),
+            f"the table is {table.info.origin}: nothing in it is left to chance, so that another hour gains nothing",
+        )
     cool_down_s = float(table.info.identity.get("cool_down_s", 0.0))
     found = []
     records = {key: one for key, one in _journal(table, ".samples.csv").items() if one.visits}
