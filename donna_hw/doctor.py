@@ -23,6 +23,7 @@ OPTIONAL = {
     "ai_edge_litert": ("android", "blocks as .tflite files"),
     "ray": ("cluster", "blocks, finetunings and measurements on several hosts"),
     "pynvml": ("cuda", "a GPU's clock, temperature and throttling"),
+    "plotly": ("report", "the interactive plot of a run's report"),
     "timm": ("timm", "baselines of timm, their weights"),
 }
 

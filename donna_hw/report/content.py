@@ -85,7 +85,10 @@ def content_of(run: Run) -> Content:
     predictor = predictor_lines(run)  # writes what `networks_of` reads
     networks = networks_of(run, names)
     front = [network for network in networks if "front" in network.roles]
-    accuracy = [np.array([getattr(network, f"predicted{part}_percent") for network in front]) for part in ("", "_std")]
+    percent, std = (
+        np.array([getattr(network, name) for network in front])
+        for name in ("predicted_percent", "predicted_std_percent")
+    )
     return Content(
         title=run.recipe.title,
         command=run.command,
@@ -99,7 +102,7 @@ def content_of(run: Run) -> Content:
         predictor=tuple(predictor),
         latency=tuple(latency_lines(run, table)),
         trust=trust_of(table),
-        gain=gain_of(run.space, table, rows_of(run, [network.name for network in front]), *accuracy),
+        gain=gain_of(run.space, table, rows_of(run, [network.name for network in front]), (percent, std)),
         corrected=correction_of(table) is not None,
         table=_facts(table),
         settings=read_text(run.folder / "recipe.toml"),

@@ -21,7 +21,13 @@ def page_data(content: Content) -> str:
     data = {
         "device": content.device,
         "costs": [
-            {"name": cost.name, "origin": cost.origin, "unit": units[cost.name][0], "size": units[cost.name][1]}
+            {
+                "name": cost.name,
+                "title": cost.title,
+                "origin": cost.origin,
+                "unit": units[cost.name][0],
+                "size": units[cost.name][1],
+            }
             for cost in content.costs
         ],
         "stages": content.stages,
@@ -37,6 +43,12 @@ def column_units(content: Content) -> dict[str, tuple[str, float]]:
         cost.name: handy(max(network.costs[cost.name][0] for network in content.networks), cost.unit)
         for cost in content.costs
     }
+
+
+def places(values: list[float | None], size: float, digits: int) -> int:
+    """Return how many places after the point give the largest of a column's values, in units of `size`, so many digits."""
+    largest = max((abs(value) / size for value in values if value is not None), default=0.0)
+    return max(0, digits - 1 - math.floor(math.log10(largest))) if largest > 0 else 0
 
 
 def _blocks(content: Content) -> dict[str, list[dict[str, Any]]]:

@@ -40,11 +40,13 @@ class Spending:
 
 @dataclass(frozen=True)
 class Gain:
-    """What an hour would gain on a front ordered by its cost; `mean`, `now`, `never`: cost, its standard deviation, and the part of it that
-    no measuring of blocks or of other networks mends, float [n] each, in the cost's unit.
+    """What an hour would gain on a front ordered by its cost.
+
+    mean, now, never: cost, its standard deviation, and the part of that which no measuring of blocks or of other networks mends, float [n]
+    each, in the cost's unit.
 
     pairs: neighbours along the front; alike: those whose costs differ by no more than the noise (1.645 standard deviations of the
-    difference); alike_accuracy: the same of their predicted accuracies. ways: empty where nothing can be gained or foretold, and `why` then.
+    difference); alike_accuracy: the same of their predicted accuracies. ways: empty where nothing can be gained or foretold; `why`: then.
     """
 
     mean: np.ndarray
@@ -56,20 +58,26 @@ class Gain:
     ways: tuple[Spending, ...]
     why: str = ""
 
+    @property
+    def best(self) -> Spending:
+        """The way after which the median deviation, as a share of the cost, is the smallest."""
+        return min(self.ways, key=lambda way: float(np.median(way.std / self.mean)))
+
 
 def gain_of(
-    space: Space, table: LatencyTable, rows: Rows, accuracy: np.ndarray, accuracy_std: np.ndarray, budget_s: float = HOUR_S
-) -> Gain:  # fmt: skip
+    space: Space, table: LatencyTable, rows: Rows, accuracy: tuple[np.ndarray, np.ndarray], budget_s: float = HOUR_S
+) -> Gain:
     """Return what `budget_s` more seconds on the device of a table would gain for the networks of a front, int [n, stages].
 
-    accuracy, accuracy_std: predicted, float [n]. A row visited v times keeps 1 / sqrt(1 + m / v) of its standard error after m more rounds;
-    m = budget / (seconds of a visit * blocks visited). Further networks take their share of the correction's posterior covariance, which
-    does not depend on what they will measure. Both leave the noise of whole networks and the calibration as they are.
+    accuracy: predicted top-1 in per cent and its standard deviation, float [n] each. A row visited v times keeps 1 / sqrt(1 + m / v) of its
+    standard error after m more rounds; m = budget / (seconds of a visit * blocks visited). Further networks take their share of the
+    correction's posterior covariance, which does not depend on what they will measure. Both leave the noise of whole networks and the
+    calibration as they are.
     """
     cost = cost_of(space, table)
     order = np.argsort(cost.mean(rows), kind="stable")
-    rows, accuracy, accuracy_std = rows[order], accuracy[order], accuracy_std[order]
-    close = np.abs(np.diff(accuracy)) <= LEVEL * np.hypot(accuracy_std[1:], accuracy_std[:-1])
+    rows, percent, std = rows[order], accuracy[0][order], accuracy[1][order]
+    close = np.abs(np.diff(percent)) <= LEVEL * np.hypot(std[1:], std[:-1])
     ways, why = _ways(space, table, cost, rows, budget_s)
     return Gain(
         mean=cost.mean(rows),

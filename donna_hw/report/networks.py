@@ -48,6 +48,12 @@ class Cost:
     unit: str
     origin: str
 
+    @property
+    def title(self) -> str:
+        """What an axis of it is called."""
+        kind = {"s": "latency on ", "J": "energy on "}.get(self.unit, "")
+        return kind + self.name
+
 
 def networks_of(run: Run, costs: tuple[str, ...]) -> tuple[Network, ...]:
     """Return the front, verified and random networks, the library's and the reference, of a finished run, each with these costs."""
@@ -78,11 +84,8 @@ def networks_of(run: Run, costs: tuple[str, ...]) -> tuple[Network, ...]:
         add(str(record["network"]), "verified" if record["role"] == "front" else "random", **known)
     kept = [_network(run, name, tuple(roles[name]), known) for name, known in found.items()]
     reference = "/".join(space.labels(space.reference).values())
-    kept.append(
-        _network(
-            run, reference, ("reference",), {"top1_percent": reference_top1(run.folder / "reference")}
-        )  # fmt: skip
-    )
+    top1 = reference_top1(run.folder / "reference")
+    kept.append(_network(run, reference, ("reference",), {"top1_percent": top1}))
     return _with_costs(run, kept, costs)
 
 

@@ -13,12 +13,12 @@ from markupsafe import Markup
 
 from donna_hw.files import write_atomic
 from donna_hw.report.content import Content, content_of
-from donna_hw.report.data import column_units, page_data
+from donna_hw.report.data import column_units, page_data, places
 from donna_hw.report.figure import Points, draw, svg
 from donna_hw.report.hour import Gain
 from donna_hw.report.vendored import CURE, plot_library
 from donna_hw.run import Run
-from donna_hw.units import printed, printed_with_error, spoken
+from donna_hw.units import printed, spoken
 from donna_hw.verify import read_verified
 
 
@@ -41,6 +41,11 @@ def rendered(content: Content, picture: str, library: str) -> str:
     picture: the still one as SVG, seen where no script runs. library: the plot's, written into the page; without one (empty) the picture
     is all there is.
     """
+    units = column_units(content)
+    figures = {
+        name: places([network.costs[name][0] for network in content.front], size, 4)
+        for name, (_, size) in units.items()
+    }
     templates = Environment(
         loader=PackageLoader("donna_hw.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -50,9 +55,9 @@ def rendered(content: Content, picture: str, library: str) -> str:
         library=Markup(library),  # noqa: S704  plotly's own
         picture=Markup(picture),  # noqa: S704  drawn by matplotlib from numbers and names of devices
         cure=CURE,
-        units=column_units(content),
+        units=units,
+        figures=figures,
         printed=printed,
-        printed_with_error=printed_with_error,
         spoken=spoken,
         predictor=_cells(content.predictor),
         latency=_cells(content.latency),

@@ -34,13 +34,12 @@ function drawBox(box, x) {
   const tall = wide ? 2 * TALLEST * 0.6 : height(box.channels), top = MIDDLE - tall / 2;
   const made = element("g", { class: `box ${wide ? "other" : KERNELS[box.kernel] || "kx"}` }, element("title", {}, described(box)));
   if (!wide && box.expand > 1) {
-    const hidden = height(box.channels * box.expand) / 2;
-    for (const y of [MIDDLE - hidden, MIDDLE + hidden]) made.append(element("line", { class: "hidden", x1: x, x2: x + width, y1: y, y2: y }));
+    const hidden = height(box.channels * box.expand);
+    made.append(element("rect", { class: "hidden", x: x + 3, y: MIDDLE - hidden / 2, width: width - 6, height: hidden, rx: 2 }));
   }
-  made.append(element("rect", { x, y: top, width, height: tall, rx: 3 }));
+  made.append(element("rect", { class: "body", x, y: top, width, height: tall, rx: 3 }));
   const named = wide ? (box.label || box.kind).slice(0, 12) : String(box.kernel);
-  const text = element("text", { class: wide ? "name" : "kernel", x: x + width / 2, y: MIDDLE + 4 }, named);
-  made.append(text);
+  made.append(element("text", { class: wide ? "name" : "kernel", x: x + width / 2, y: MIDDLE + 4 }, named));
   if (box.grouped) made.append(element("line", { class: "grouped", x1: x, x2: x + width, y1: MIDDLE + tall / 2 + 3, y2: MIDDLE + tall / 2 + 3 }));
   [[box.se, "SE"], [box.swish, "Sw"], [box.int8, "8b"]].filter(([on]) => on).forEach(([, word], row) => {
     made.append(element("text", { class: "mark", x: x + width / 2, y: MIDDLE + TALLEST + 14 + 9 * row }, word));
@@ -65,7 +64,7 @@ function drawNetwork(network, differing = []) {
     x += BETWEEN;
   });
   made.setAttribute("viewBox", `-4 -3 ${x - BETWEEN + 8} ${MIDDLE + TALLEST + 36}`);
-  made.setAttribute("width", x - BETWEEN + 8);
+  made.setAttribute("width", x - BETWEEN + 8); // as large as it is; a style may scale it
   made.setAttribute("height", MIDDLE + TALLEST + 36);
   return made;
 }

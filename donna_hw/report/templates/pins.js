@@ -42,7 +42,7 @@ function card(network, others) {
   const differing = places.filter((place) => others.some((other) => other.labels[place] !== network.labels[place]));
   return [
     element("h4", {}, title(network)),
-    element("div", { class: "scroll" }, drawNetwork(network, differing)),
+    element("div", { class: "scroll sight" }, drawNetwork(network, differing)),
     element("ol", { class: "labels" }, ...places.map((place) => labelled(network, place, others))),
     facts(network),
   ];

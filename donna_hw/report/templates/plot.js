@@ -49,13 +49,13 @@ function traces(cost) {
 function layout(cost) {
   const axis = { gridcolor: color("rule"), linecolor: color("rule"), zeroline: false, automargin: true };
   return {
-    xaxis: { ...axis, title: { text: `${cost.name} [${cost.unit}]` } },
-    yaxis: { ...axis, title: { text: "top-1 on the test images [%]" } },
+    xaxis: { ...axis, title: { text: `${cost.title} [${cost.unit}]`, standoff: 10 } },
+    yaxis: { ...axis, title: { text: "top-1 on the test images [%]", standoff: 6 } },
     font: { family: "system-ui, sans-serif", size: 13, color: color("text") },
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "closest", hoverdistance: 30, // a finger scrolls the page, a mouse zooms
     dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
     margin: { l: 8, r: 12, t: 12, b: 8 }, showlegend: true, uirevision: cost.name,
-    legend: { orientation: "h", x: 0, xanchor: "left", y: -0.2, yanchor: "top", font: { size: 12 } },
+    legend: { orientation: "h", yref: "container", y: 0, yanchor: "bottom", x: 0, xanchor: "left", font: { size: 12 } },
   };
 }
 
@@ -65,7 +65,7 @@ function drawPlot() {
 }
 
 if (window.Plotly) {
-  report.costs.forEach((cost) => costChoice.append(element("option", {}, `${cost.name} [${cost.unit}], ${cost.origin}`)));
+  report.costs.forEach((cost) => costChoice.append(element("option", {}, `${cost.title} [${cost.unit}], ${cost.origin}`)));
   drawPlot();
   plot.on("plotly_hover", ({ points }) => points[0].customdata !== undefined && show(points[0].customdata));
   plot.on("plotly_click", ({ points }) => points[0].customdata !== undefined && pin(points[0].customdata));
