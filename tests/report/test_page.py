@@ -27,6 +27,11 @@ return [...document.querySelectorAll("body *")].filter((node) => node.checkVisib
   .map((node) => [node.tagName + " " + node.textContent.trim().slice(0, 20), getComputedStyle(node).color, behind(node)]);
 """
 
+COLUMN = """
+return [...arguments[0].tBodies[0].rows].map((row) => row.cells[arguments[1]])
+  .map((cell) => cell.dataset.value ?? cell.textContent);
+"""
+
 
 @pytest.fixture
 def page(browser: Chrome, pages: Path) -> Chrome:
@@ -131,7 +136,7 @@ def test_a_row_is_pinned_by_the_keyboard_and_says_so(page: Chrome) -> None:
     until(page, lambda: pinned(page) == [2])
     assert button.get_attribute("aria-pressed") == "true"
     facts = found(page, "#pinned dl")[0].text
-    for words in ("95.00 %", "33 ± 1.6 us", "36 us"):  # tested, predicted, measured
+    for words in ("95.00 %", "32 ± 1.6 us", "36 us"):  # tested, predicted, measured
         assert words in facts
 
 
@@ -144,8 +149,7 @@ def test_every_column_sorts_by_its_values_both_ways(page: Chrome) -> None:
             for order in ("ascending", "descending"):
                 page.execute_script("arguments[0].click()", buttons[0])
                 assert header.get_attribute("aria-sort") == order
-                script = "return [...arguments[0].tBodies[0].rows].map((row) => row.cells[arguments[1]].dataset.value ?? row.cells[arguments[1]].textContent)"
-                values = page.execute_script(script, table, place)
+                values = page.execute_script(COLUMN, table, place)
                 known: list[Any] = [value for value in values if value != ""]
                 assert values == known + [""] * (len(values) - len(known)), "what is not known stays below"
                 if header.get_attribute("data-numeric") is not None:
@@ -158,7 +162,7 @@ def test_every_column_sorts_by_its_values_both_ways(page: Chrome) -> None:
 def test_another_cost_is_drawn_when_it_is_chosen(page: Chrome) -> None:
     page.execute_script("cost.selectedIndex = 1; cost.dispatchEvent(new Event('change'))")
     until(page, lambda: "macs [kMAC]" in found(page, "#plot .xtitle")[0].text)
-    until(page, lambda: page.execute_script("return plot.data[1].x[1]") == pytest.approx(1e1 + sum(FRONT[1][0])))
+    assert page.execute_script("return plot.data[1].x") == sorted(10 + sum(row) for row, _, _ in FRONT)  # thousands
 
 
 def test_it_asks_for_nothing_and_its_console_is_clean(page: Chrome) -> None:
@@ -184,7 +188,7 @@ def test_the_page_is_never_wider_than_the_screen(browser: Chrome, pages: Path, w
     wide, seen = browser.execute_script(
         "return [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
     )
-    assert wide <= seen == width
+    assert wide <= seen <= width
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
