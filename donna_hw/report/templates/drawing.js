@@ -29,6 +29,16 @@ function described(box) {
   return words.concat(box.label || []).join(", ");
 }
 
+function wrapped(words) {
+  const lines = [""];
+  for (const word of words.split(" ")) {
+    const line = `${lines.at(-1)} ${word}`.trim();
+    if (line.length <= 11 || !lines.at(-1)) lines[lines.length - 1] = line.slice(0, 11);
+    else lines.push(word.slice(0, 11));
+  }
+  return lines.slice(0, 4);
+}
+
 function drawBox(box, x) {
   const wide = !box.kernel, width = wide ? WIDE : NARROW;
   const tall = wide ? 2 * TALLEST * 0.6 : height(box.channels), top = MIDDLE - tall / 2;
@@ -38,8 +48,11 @@ function drawBox(box, x) {
     made.append(element("rect", { class: "hidden", x: x + 3, y: MIDDLE - hidden / 2, width: width - 6, height: hidden, rx: 2 }));
   }
   made.append(element("rect", { class: "body", x, y: top, width, height: tall, rx: 3 }));
-  const named = wide ? (box.label || box.kind).slice(0, 12) : String(box.kernel);
-  made.append(element("text", { class: wide ? "name" : "kernel", x: x + width / 2, y: MIDDLE + 4 }, named));
+  const lines = wide ? wrapped(box.label || box.kind.replace("_", " ")) : [String(box.kernel)];
+  lines.forEach((line, row) => {
+    const y = MIDDLE + 4 + 11 * (row - (lines.length - 1) / 2);
+    made.append(element("text", { class: wide ? "name" : "kernel", x: x + width / 2, y }, line));
+  });
   if (box.grouped) made.append(element("line", { class: "grouped", x1: x, x2: x + width, y1: MIDDLE + tall / 2 + 3, y2: MIDDLE + tall / 2 + 3 }));
   [[box.se, "SE"], [box.swish, "Sw"], [box.int8, "8b"]].filter(([on]) => on).forEach(([, word], row) => {
     made.append(element("text", { class: "mark", x: x + width / 2, y: MIDDLE + TALLEST + 14 + 9 * row }, word));
@@ -63,8 +76,8 @@ function drawNetwork(network, differing = []) {
     made.append(stage);
     x += BETWEEN;
   });
-  made.setAttribute("viewBox", `-4 -3 ${x - BETWEEN + 8} ${MIDDLE + TALLEST + 36}`);
-  made.setAttribute("width", x - BETWEEN + 8); // as large as it is; a style may scale it
-  made.setAttribute("height", MIDDLE + TALLEST + 36);
+  const width = x - BETWEEN + 8, tall = MIDDLE + TALLEST + 36;
+  for (const [key, value] of [["viewBox", `-4 -3 ${width} ${tall}`], ["width", width], ["height", tall]]) made.setAttribute(key, value);
+  made.style.minWidth = `${0.65 * width}px`; // it shrinks to its place until the numbers would be too small, then scrolls
   return made;
 }

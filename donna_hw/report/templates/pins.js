@@ -43,8 +43,7 @@ function card(network, others) {
   return [
     element("h4", {}, title(network)),
     element("div", { class: "scroll sight" }, drawNetwork(network, differing)),
-    element("ol", { class: "labels" }, ...places.map((place) => labelled(network, place, others))),
-    facts(network),
+    element("div", { class: "told" }, element("ol", { class: "labels" }, ...places.map((place) => labelled(network, place, others))), facts(network)),
   ];
 }
 
