@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browsing import found, opened, until, window
 from made_page import made_content
 from requirements import needs
 from selenium.webdriver import Chrome, ChromeOptions
@@ -46,3 +47,12 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "report.html").write_text(rendered(made_content(), PICTURE, plot_library()))
     (folder / "still.html").write_text(rendered(made_content(), PICTURE, ""))
     return folder
+
+
+@pytest.fixture
+def page(browser: Chrome, pages: Path) -> Chrome:
+    """The made report, fresh, in a wide and light window."""
+    window(browser, 1280, "light")
+    opened(browser, pages / "report.html")
+    until(browser, lambda: found(browser, "#plot .scatterlayer .points path"))
+    return browser
