@@ -1,10 +1,10 @@
 # TORCH_INDEX=<address> takes torch from there (the small CPU build; see README).
-# make setup | demo | test | test-all | check | bench. Each sets up its own .venv first.
+# make setup | demo | test | test-all | check | bench | docs. Each sets up its own .venv first.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test test-all check bench clean
+.PHONY: setup demo test test-all check bench docs clean
 
 setup: $(VENV)/.installed
 
@@ -37,6 +37,10 @@ check: setup
 
 bench: setup
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+# the site, in build/site; it needs no network
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 clean:
 	rm -rf $(VENV) runs dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

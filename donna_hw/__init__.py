@@ -43,6 +43,7 @@ _HOMES = {
     "device_names": "donna_hw.device",
     "distill": "donna_hw.distillation.blockwise",
     "exact_front": "donna_hw.search.exact",
+    "features_only": "donna_hw.detection.features",
     "finetune": "donna_hw.distillation.finetune",
     "fit_cost": "donna_hw.costs.fit",
     "export_network": "donna_hw.export",

@@ -125,7 +125,7 @@ class Device:
             raise Unavailable(
                 f"device {self.name} must be a {self.file.match!r}",
                 found=found,
-                cure="run on the named device, or write a device file for this one (CONTRIBUTING: add a device)",
+                cure="run on the named device, or write a device file for this one (docs/guides/device.md)",
             )
         return backend
 

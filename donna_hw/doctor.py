@@ -13,18 +13,23 @@ from pathlib import Path
 
 from donna_hw.backends import backend_names, load_backend
 from donna_hw.backends.base import Availability
+from donna_hw.device import Device, device_names
 from donna_hw.errors import DonnaError
 from donna_hw.shipped import roots
 
-# package -> what is done with it
+# package -> its extra, and what is done with it
 OPTIONAL = {
     "tvm": ("tvm", "blocks compiled by Apache TVM"),
     "adbutils": ("android", "the adb client for phones"),
     "ai_edge_litert": ("android", "blocks as .tflite files"),
     "ray": ("cluster", "blocks, finetunings and measurements on several hosts"),
     "pynvml": ("cuda", "a GPU's clock, temperature and throttling"),
-    "plotly": ("report", "the interactive plot of a run's report"),
-    "timm": ("timm", "baselines of timm, their weights"),
+    "timm": ("timm", "training as in the paper, networks and weights of timm"),
+    "torchvision": ("timm", "augmentation as in the paper; detection"),
+    "pycocotools": ("detection", "the mean average precision of detectors"),
+    "plotly": ("report", "the interactive report"),
+    "mkdocs": ("docs", "the site, by `make docs`"),
+    "mkdocstrings": ("docs", "the site's Python reference"),
 }
 
 
@@ -63,6 +68,12 @@ def _python() -> Iterator[Finding]:
 
 
 def _backends() -> Iterator[Finding]:
+    devices: dict[str, list[str]] = {}
+    for name in device_names():
+        try:
+            devices.setdefault(Device.load(name).file.backend, []).append(name)
+        except DonnaError as error:
+            yield Finding(f"device {name}", "missing", str(error), error.cure or "mend the file")
     for name in backend_names():
         try:
             available = load_backend(name).availability()
@@ -71,7 +82,10 @@ def _backends() -> Iterator[Finding]:
         except Exception as error:  # a backend of another package
             available = Availability(False, f"{type(error).__name__}: {error}", "ask whoever wrote it")
         words = "usable" if available.ok else available.reason
-        yield Finding(f"backend {name}", "ok" if available.ok else "missing", words, available.cure)
+        asked = ", ".join(devices.get(name, ["none yet"]))
+        yield Finding(
+            f"backend {name}", "ok" if available.ok else "missing", f"{words}; devices: {asked}", available.cure
+        )
 
 
 def _extras() -> Iterator[Finding]:

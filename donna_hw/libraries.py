@@ -63,9 +63,9 @@ class BlockLibrary:
         return {(record["stage"], record["layers_hash"]) for record in self.journal.records()}
 
     def qualities(self, metric: str = "nsr") -> tuple[np.ndarray, ...]:
-        """Return a metric of every block, [stage][block], lower is better; infinite for a diverged one.
+        """Return a metric of every block, `[stage][block]`, lower is better; infinite for a diverged one.
 
-        Several, joined by `+`, give [stage][block, metric]; beside metrics these may be counts of the block. Raises `UnknownName`,
+        Several, joined by `+`, give `[stage][block, metric]`; beside metrics these may be counts of the block. Raises `UnknownName`,
         `NothingToFit` when blocks are missing and `BadFile` when a value is no quality.
         """
         names = metrics_of(metric)

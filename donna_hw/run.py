@@ -30,6 +30,7 @@ from donna_hw.predictors.kept import load_predictor
 from donna_hw.profiling.profile import measure_networks, profile_space
 from donna_hw.qualities import qualities_of
 from donna_hw.recipe import Recipe, find_recipe, keep_recipe
+from donna_hw.recipe_parts import ReferencePart
 from donna_hw.running import rows as drawn
 from donna_hw.running.distilling import distil
 from donna_hw.running.extending import extended_rows, take_over
@@ -78,7 +79,9 @@ class Run(RunFolder):
 
     def check_images(self) -> None:
         """Raise, before the reference is trained, what reading all images into memory would raise; training as the paper does streams."""
-        streamed = isinstance(self.recipe.reference, PaperTraining) and isinstance(self.recipe.finetune, PaperTraining)
+        streamed = not isinstance(self.recipe.reference, ReferencePart) and isinstance(
+            self.recipe.finetune, PaperTraining
+        )
         if self.recipe.data.name == "image_folder" and not streamed:
             check_size(self.recipe.data.folder, self.space)
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable
+from importlib.metadata import packages_distributions
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
+from requirements import needs
 
+import donna_hw
 from donna_hw import doctor
 from donna_hw.backends import backend_names
+from donna_hw.device import device_names
+
+ROOT = Path(donna_hw.__file__).parents[1]
 
 Main = Callable[..., tuple[int, str, str]]
 
@@ -21,11 +29,39 @@ def test_every_backend_is_looked_at_and_what_is_missing_has_a_cure() -> None:
     assert all(one.words for one in found)
 
 
-def test_what_is_not_installed_is_missing_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "find_spec", lambda name: None if name == "ray" else find_spec(name))
+@pytest.mark.parametrize("package", doctor.OPTIONAL)
+def test_what_is_not_installed_is_missing_with_its_extra(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None if name == package else find_spec(name))
+    [found] = [one for one in doctor._extras() if one.what == f"package {package}"]
+    assert found.state == "missing"
+    assert found.cure == f"pip install 'donna-hw[{doctor.OPTIONAL[package][0]}]'"
+
+
+def test_the_extra_that_is_named_brings_the_package() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    # benchmarks and tests are run from a checkout, by those who read how
+    assert {extra for extra, _ in doctor.OPTIONAL.values()} == set(extras) - {"bench", "dev"}
+    brought = packages_distributions()
+    for package, (extra, _) in doctor.OPTIONAL.items():
+        needs(package in brought, package)
+        assert any(line.lower().startswith(brought[package][0].lower()) for line in extras[extra]), package
+
+
+def test_every_device_stands_beside_its_backend_and_a_broken_one_is_a_finding() -> None:
     found = {one.what: one for one in doctor.findings()}
-    assert found["package ray"].state == "missing"
-    assert found["package ray"].cure == "pip install 'donna-hw[cluster]'"
+    listed = [
+        name
+        for what, one in found.items()
+        if what.startswith("backend")
+        for name in one.words.split(": ")[-1].split(", ")
+    ]
+    assert set(device_names()) <= set(listed)
+    own = doctor.roots()[0] / "devices"
+    own.mkdir(parents=True)
+    (own / "broken.toml").write_text('title = "broken"\n')
+    [broken] = [one for one in doctor.findings() if one.what == "device broken"]
+    assert broken.state == "missing"
+    assert broken.cure
 
 
 def test_a_backend_that_breaks_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:

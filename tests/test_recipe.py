@@ -38,7 +38,9 @@ def test_the_checkout_ships_recipes() -> None:
     assert {"digits", "fashion_mnist"} <= set(names("recipes"))
 
 
-@pytest.mark.parametrize("name", names("recipes"))
+@pytest.mark.parametrize(
+    "name", [name for name in names("recipes") if "\n[detector]" not in find_recipe(name).read_text()]
+)
 def test_every_shipped_recipe_is_valid_and_names_what_there_is(name: str) -> None:
     recipe = Recipe.read(find_recipe(name))
     assert load_space(recipe.space).name.split("@")[0] in space_names()

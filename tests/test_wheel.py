@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 import donna_hw
 
@@ -42,6 +44,17 @@ def test_the_wheel_carries_types_the_report_and_all_that_is_shipped(wheel: Path)
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "donna_hw").rglob("*.py")}
     assert modules <= names
     assert not [name for name in names if "__pycache__" in name or name.startswith("donna_hw/tests")]
+
+
+def test_the_wheel_offers_the_extras_and_the_citation_is_of_its_version(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    [path] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+    metadata = email.message_from_bytes(archive.read(path))
+    wanted = {"android", "bench", "cluster", "cuda", "detection", "docs", "report", "timm", "tvm"}
+    assert wanted <= set(metadata.get_all("Provides-Extra", []))
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == metadata["Version"]
+    assert citation["references"][0]["type"] == "conference-paper"
 
 
 def test_the_wheel_works_from_another_folder_with_its_own_data(wheel: Path, tmp_path: Path) -> None:

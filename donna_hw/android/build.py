@@ -63,7 +63,7 @@ def _ndk(named: Path | None) -> Path:
     raise Unavailable(
         "a runner for Android needs the Android NDK",
         found=", ".join(str(place) for place in places if place is not None) or "none named",
-        cure="--ndk FOLDER, or set ANDROID_NDK_HOME; docs/android.md says where it is from",
+        cure="--ndk FOLDER, or set ANDROID_NDK_HOME; docs/guides/phone.md says where it is from",
     )
 
 

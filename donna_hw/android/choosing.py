@@ -24,7 +24,9 @@ def chosen(adb: Adb) -> Adb:
         adb.reconnect()
         found = {phone.serial: phone for phone in adb.devices()}
     if not found:
-        raise PhoneGone("a phone must be plugged in, with USB debugging on", found="none", cure="see docs/android.md")
+        raise PhoneGone(
+            "a phone must be plugged in, with USB debugging on", found="none", cure="see docs/guides/phone.md"
+        )
     if adb.serial and adb.serial not in found:
         raise PhoneGone(
             "option serial must be of a phone that is plugged in",

@@ -67,7 +67,7 @@ class Settings:
             raise BadSetting(
                 "a phone that runs TVM's server is reached through a tracker",
                 found="runner tvm_rpc",
-                cure='write backend = "tvm" with options tracker and key: see docs/android.md, "TVM"',
+                cure='write backend = "tvm" with options tracker and key: see docs/guides/phone.md, "TVM"',
             )
         if self.runner not in DELEGATES:
             raise UnknownName("option runner must be known", found=self.runner, known=[*DELEGATES, "tvm_rpc"])

@@ -24,7 +24,7 @@ from donna_hw.measurement.readings import Readings
 
 
 class AndroidBackend(TimingBackend):
-    """Times blocks on a phone; `devices/README.md` explains each option, `docs/android.md` the way from nothing to a table.
+    """Times blocks on a phone; `devices/README.md` explains each option, `docs/guides/phone.md` the way from nothing to a table.
 
     runner: `litert` and `onnxruntime` are this project's native runner with the library of that name, which tell every sample;
     `tflite` is Google's benchmark_model, which tells a summary, so that only protocols of the mean can use it. Nothing but files below

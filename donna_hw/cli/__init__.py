@@ -12,9 +12,12 @@ import click
 
 from donna_hw.cli import (
     baselines,
+    completing,
+    detection,
     doctor,
     export,
     extending,
+    figures,
     fitting,
     measuring,
     phones,
@@ -50,6 +53,9 @@ for _module in (
     export,
     study,
     extending,
+    detection,
+    figures,
+    completing,
 ):
     for _command in _module.COMMANDS:
         cli.add_command(_command)

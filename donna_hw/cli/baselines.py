@@ -6,12 +6,19 @@ from pathlib import Path
 
 import click
 
-from donna_hw.cli.measuring import TABLES
+from donna_hw.cli import completing
+from donna_hw.cli.measuring import DEVICE, TABLES
 
 
 @click.command()
-@click.option("--device", required=True, help="A device's name or file.")
-@click.option("--beside", "space_name", metavar="SPACE", help="Measure on the scale of the device's table of SPACE.")
+@DEVICE
+@click.option(
+    "--beside",
+    "space_name",
+    metavar="SPACE",
+    shell_complete=completing.spaces,
+    help="Measure on the scale of the device's table of SPACE.",
+)
 @click.option("--px", type=click.IntRange(1), help="Height and width of the images.  [default: 224]")
 @click.option("--rounds", type=click.IntRange(1), help="Visits to each network at most.")
 @click.option(

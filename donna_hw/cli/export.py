@@ -6,10 +6,14 @@ from pathlib import Path
 
 import click
 
+from donna_hw.cli import completing
+
 
 @click.command()
 @click.argument("front", type=click.Path(path_type=Path))
-@click.option("--space", "space_name", required=True, help="The space that was searched.")
+@click.option(
+    "--space", "space_name", required=True, shell_complete=completing.spaces, help="The space that was searched."
+)
 @click.option("--network", default="all", show_default=True, help="The number of one in the CSV, from 1; or all.")
 @click.option("--to", "folder", required=True, type=click.Path(path_type=Path), help="Folder for the files.")
 @click.option("--format", "formats", default="onnx,torch,toml", show_default=True, help="What to write.")

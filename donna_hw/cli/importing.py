@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from donna_hw.cli import completing
+
 SOURCE = click.argument("source", type=click.Path(exists=True, path_type=Path))
 OUT = click.option(
     "--out",
@@ -52,7 +54,13 @@ def _lookup(kind: str, words: str) -> None:
     @SOURCE
     @OUT
     @DEVICE
-    @click.option("--space", "space_name", required=True, help="The space, with its resolution: ofa_mobilenetv3@224px.")
+    @click.option(
+        "--space",
+        "space_name",
+        required=True,
+        shell_complete=completing.spaces,
+        help="The space, with its resolution: ofa_mobilenetv3@224px.",
+    )
     @click.option("--unit", required=True, help="Unit of the file's times, s, ms or us, which it does not say.")
     def command(source: Path, out: Path, device: str, space_name: str, unit: str) -> None:
         from donna_hw.imports.lookup_yaml import Lookup

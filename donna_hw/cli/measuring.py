@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from donna_hw.cli import completing
+
 if TYPE_CHECKING:
     from donna_hw.spaces import Axis
 
-SPACE = click.argument("space")
+SPACE = click.argument("space", shell_complete=completing.spaces)
+DEVICE = click.option("--device", required=True, shell_complete=completing.devices, help="A device's name or file.")
 TABLES = click.option(
     "--out",
     "root",
@@ -84,7 +87,7 @@ def _values(axis: Axis) -> str:
 
 @click.command()
 @SPACE
-@click.option("--device", required=True, help="A device's name or file.")
+@DEVICE
 @click.option(
     "--rounds", type=click.IntRange(1), help="Visits to each block at most; the device's protocol decides otherwise."
 )

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import click
 
+from donna_hw.cli import completing
+
 
 @click.command("operators")
-@click.argument("space")
+@click.argument("space", shell_complete=completing.spaces)
 @click.argument("stage")
 @click.argument("block", type=click.IntRange(0))
-@click.option("--device", required=True, help="A phone's name or file, whose runner is tflite.")
+@click.option(
+    "--device", required=True, shell_complete=completing.devices, help="A phone's name or file, whose runner is tflite."
+)
 @click.option("--runs", type=click.IntRange(1), default=30, show_default=True, help="Runs of the block.")
 def operators(space: str, stage: str, block: int, device: str, runs: int) -> None:
     """Show what each operator of block BLOCK of a STAGE takes on a phone, by benchmark_model's own profiler."""
@@ -28,7 +32,9 @@ def operators(space: str, stage: str, block: int, device: str, runs: int) -> Non
         raise BadSetting(f"stage {stage} has the blocks 0 to {part.size - 1}", found=block)
     backend = Device.load(device).backend()
     if not isinstance(backend, AndroidBackend):
-        raise BadSetting("operators are told by a phone's benchmark_model", found=device, cure="see docs/android.md")
+        raise BadSetting(
+            "operators are told by a phone's benchmark_model", found=device, cure="see docs/guides/phone.md"
+        )
     found = backend.operators(chosen.block_graph(part, block), runs)
     total_s = sum(one.mean_s for one in found)
     rows = [[one.kind, one.name, printed(one.mean_s, "s"), f"{100 * one.mean_s / total_s:.1f} %"] for one in found]

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from donna_hw.cli import completing
+
 if TYPE_CHECKING:
     from donna_hw.run import Run
 
-RECIPE = click.argument("recipe")
+RECIPE = click.argument("recipe", shell_complete=completing.recipes)
 OUT = click.option("--out", type=click.Path(path_type=Path), help="The run's folder; by default runs/<recipe>.")
 SEED = click.option(
     "--seed", type=click.IntRange(0), help="Replaces the recipe's seed; the run's folder is then its own."
@@ -123,10 +125,11 @@ def run(recipe: str, out: Path | None, seed: int | None, cluster: str | None, su
     from donna_hw.run import open_run
 
     with open_run(recipe, out, seed, cluster=cluster) as opened:
-        _run_whole(opened, summary)
+        run_whole(opened, summary)
 
 
-def _run_whole(run: Run, summary: Path | None) -> None:
+def run_whole(run: Run, summary: Path | None) -> None:
+    """Take a run through all its steps, and show and write what they found."""
     from donna_hw.files import write_atomic
     from donna_hw.progress import tell
     from donna_hw.report.page import write_report

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import click
 
+from donna_hw.cli import completing
 from donna_hw.cli.verifying import plan_of, verifying
 
 METHODS = ("auto", "exact", "nsga2", "random")
 
 
 @click.command()
-@click.argument("space")
+@click.argument("space", shell_complete=completing.spaces)
 @click.option("--accuracy-from", "run_folder", required=True, type=click.Path(path_type=Path), help="A run's folder.")
 @click.option(
     "--cost",

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from donna_hw.cli import completing
+
 if TYPE_CHECKING:
     from donna_hw.device import Device
     from donna_hw.simulator.simulation import Simulation
@@ -21,7 +23,12 @@ FILE = click.Path(path_type=Path)
 
 @click.command()
 @click.argument("model", type=FILE, metavar="MODEL.onnx")
-@click.option("--device", required=True, help="A tensor unit's name or file; `donna-hw devices` lists them.")
+@click.option(
+    "--device",
+    required=True,
+    shell_complete=completing.devices,
+    help="A tensor unit's name or file; `donna-hw devices` lists them.",
+)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Of its hardware, such as array.rows=16.")
 @click.option(
     "--input-shape", "shapes", multiple=True, metavar="NAME=SHAPE", help="Of an input, such as image=1,3,224,224."

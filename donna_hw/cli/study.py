@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+from donna_hw.cli import completing
 from donna_hw.cli.pipeline import CLUSTER, OUT, RECIPE, SEED
 
 SUMMARY = click.option("--summary", type=click.Path(path_type=Path), help="Also write the page to this Markdown file.")
 
 
 @click.command()
-@click.argument("recipes", nargs=-1, required=True)
+@click.argument("recipes", nargs=-1, required=True, shell_complete=completing.recipes)
 @click.option(
     "--runs",
     type=click.Path(path_type=Path),

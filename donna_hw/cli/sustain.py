@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from donna_hw.cli.measuring import SPACE, TABLES
+from donna_hw.cli.measuring import DEVICE, SPACE, TABLES
 
 if TYPE_CHECKING:
     from donna_hw.blocks.layers import Graph
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @SPACE
-@click.option("--device", required=True, help="A device's name or file.")
+@DEVICE
 @click.option("--network", help="Labels of a network's blocks joined by /, as tables print them.")
 @click.option("--block", nargs=2, metavar="STAGE LABEL", help="One block instead of a network.")
 @click.option("--for", "duration", default="10m", show_default=True, help="How long, such as 90s, 10m or 1h.")

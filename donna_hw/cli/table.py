@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from donna_hw.cli import completing
 from donna_hw.cli.importing import import_
 
 TABLES = click.option(
@@ -40,7 +41,12 @@ def show(name: str, tables: Path, everything: bool) -> None:
 @table.command()
 @click.argument("name", metavar="TABLE")
 @TABLES
-@click.option("--space", "space_name", help="The space to cover, if not the one that the table names.")
+@click.option(
+    "--space",
+    "space_name",
+    shell_complete=completing.spaces,
+    help="The space to cover, if not the one that the table names.",
+)
 def check(name: str, tables: Path, space_name: str | None) -> None:
     """Tell whether TABLE covers its space, before a search.
 
@@ -82,7 +88,9 @@ def compare(first: str, second: str, tables: Path, path: Path | None, top: int) 
 @table.command()
 @click.argument("names", metavar="TABLE...", nargs=-1, required=True)
 @TABLES
-@click.option("--space", "space_name", required=True, help="The space whose table is wanted.")
+@click.option(
+    "--space", "space_name", required=True, shell_complete=completing.spaces, help="The space whose table is wanted."
+)
 @click.option("--from", "own", multiple=True, help="A space of your own, FILE.py:FUNCTION, that a TABLE is of.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of tables to write it in.")
 def complete(names: tuple[str, ...], tables: Path, space_name: str, own: tuple[str, ...], out: Path) -> None:

@@ -15,7 +15,7 @@ from donna_hw.table import LatencyTable
 class TableCost:
     """What networks cost by a table's rows alone, fixed parts included.
 
-    each: the parts at every setting of the global axes; errors: standard errors of their terms, [setting][part][stage][block];
+    each: the parts at every setting of the global axes; errors: standard errors of their terms, `[setting][part][stage][block]`;
     fixed_errors: of their constants, float [settings, K]. residual: relative deviation of whole networks, of a table fitted to them.
     """
 

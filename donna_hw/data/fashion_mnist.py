@@ -7,6 +7,7 @@ import hashlib
 import http.client
 import urllib.request
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,20 +26,57 @@ FILES = {
     "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
     "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 }
+PARTS = {"train": "train", "test": "t10k"}
+CLASSES = (
+    "T-shirt/top",
+    "trouser",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "ankle boot",
+)
+
+
+@dataclass(frozen=True)
+class Garments:
+    """Images as they lie in the files: pixels uint8 [n, 28, 28], labels uint8 [n]."""
+
+    pixels: np.ndarray
+    labels: np.ndarray
 
 
 def load_fashion_mnist(held_out: int, folder: str, seed: int) -> Dataset:
     """Return the 60,000 training images less `held_out`, and the 10,000 test images."""
     place = find_files(folder)
-    raw = {name: read_idx(place / f"{name}.gz", digest) for name, digest in FILES.items()}
-    train_pixels, train_labels, test_pixels, test_labels = (torch.from_numpy(array) for array in raw.values())
-    mean, std = float(train_pixels.float().mean()), float(train_pixels.float().std())
-    everything = Images(normalised(train_pixels, mean, std), train_labels.long())
-    train, held = split_off(everything, held_out, seed)
-    test = Images(normalised(test_pixels, mean, std), test_labels.long())
+    raw = {part: read_garments(folder, part) for part in PARTS}
+    mean, std = brightness(raw["train"])
+    images = {
+        part: Images(normalised(torch.from_numpy(one.pixels), mean, std), torch.from_numpy(one.labels).long())
+        for part, one in raw.items()
+    }
+    train, held = split_off(images["train"], held_out, seed)
+    test = images["test"]
     return Dataset(
         "fashion_mnist", train, held, test, f"Fashion-MNIST (Xiao et al. 2017), checksums right, read from {place}"
     )
+
+
+def read_garments(folder: str, part: str) -> Garments:
+    """Return all images of a part, `train` or `test`."""
+    place = find_files(folder)
+    names = [name for name in FILES if name.startswith(PARTS[part])]
+    pixels, labels = (read_idx(place / f"{name}.gz", FILES[name]) for name in names)
+    return Garments(pixels, labels)
+
+
+def brightness(garments: Garments) -> tuple[float, float]:
+    """Return mean and standard deviation of all pixels, in 0..255."""
+    pixels = torch.from_numpy(garments.pixels).float()
+    return float(pixels.mean()), float(pixels.std())
 
 
 def find_files(folder: str, debian: Path = DEBIAN, address: str = ADDRESS, home: Path | None = None) -> Path:

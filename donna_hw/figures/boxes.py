@@ -11,6 +11,7 @@ from donna_hw.spaces.precision import EightBit
 from donna_hw.spaces.space import Architecture, Space
 from donna_hw.spaces.transformer import Transformer
 
+BOTTLENECK = ("expand", "spatial", "squeeze", "reduce", "gate", "excite", "project", "residual")  # what is drawn of one
 KINDS = ("inverted_residual", "residual", "transformer", "conv", "other")
 
 
@@ -115,18 +116,19 @@ def _bottleneck(box: Box, cell: InvertedResidual, graph: Graph) -> Box:
     spatial = next((layer for layer in graph.layers if layer.name.endswith("_spatial")), None)
     if spatial is None:
         return box  # drawn anew by somebody's own cell: what it computes is not known here
-    known = spatial.operator == "conv"
+    conv = spatial.operator == "conv"
+    made = {} if conv else dict(getattr(spatial.made, "settings", ()))  # what a torch module was asked for, if it says
     return replace(
         box,
         kind="inverted_residual",
-        kernel=spatial.kernel if known else cell.kernel,
+        kernel=spatial.kernel if conv else made.get("kernel"),
         expand=spatial.in_shape[0] / graph.input_shape[0],
-        stride=spatial.stride if known else cell.stride,
-        grouped=spatial.groups != spatial.in_shape[0] if known else None,
+        stride=spatial.stride if conv else made.get("stride"),
+        grouped=spatial.groups != spatial.in_shape[0] if conv else None,
         se=any(layer.operator == "scale" for layer in graph.layers),
         swish=cell.activation == "swish",
         activation=cell.activation,
-        label=_special(cell, spatial),
+        label=_special(cell, graph),
     )
 
 
@@ -162,10 +164,15 @@ def _convolution(box: Box, layer: Layer) -> Box:
     )
 
 
-def _special(cell: InvertedResidual, spatial: Layer) -> str:
-    """Return what else is to be said of a bottleneck: the torch module in the place of its convolution, 1x1 convolutions in groups."""
-    made = str(getattr(getattr(spatial.made, "make", None), "__name__", "torch module")).lower()
-    words = [made] if spatial.operator == "module" else []
+def _special(cell: InvertedResidual, graph: Graph) -> str:
+    """Return what else is to be said of a bottleneck: torch modules, layers that others have not, 1x1 convolutions in groups."""
+    words = []
+    for layer in graph.layers:
+        name = layer.name.rpartition("1_")[2]
+        if layer.operator == "module":
+            words.append(str(getattr(getattr(layer.made, "make", None), "__name__", name)).lower())
+        elif name not in BOTTLENECK:
+            words.append(name)
     if cell.pointwise_groups > 1:
         words.append(f"1x1 in {cell.pointwise_groups} groups")
     return ", ".join(words)

@@ -20,13 +20,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, LogFormatter, StrMethodFormatter
 
-from donna_hw.report.figure import BLUE, GREEN, GREY, ORANGE
+from donna_hw.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY
 from donna_hw.show.names import shortened
 from donna_hw.simulator.hardware import ELEMENT_BYTES, Hardware
 from donna_hw.simulator.simulation import Simulation
 
-# The rest of Okabe and Ito's colours; the marks differ in shape too.
-PURPLE, SKY = "#CC79A7", "#56B4E9"
+# Okabe and Ito's colours; the marks differ in shape too.
 MARKS = {
     "array": (BLUE, "o"),
     "dma": (ORANGE, "s"),

@@ -85,11 +85,16 @@ class ParetoFront:
 
     def spread(self, count: int, levels: np.ndarray) -> np.ndarray:
         """Return the numbers of `count` networks spread evenly over the logarithm of `levels` (a cost, float [n]), ends left out."""
-        logs = np.log(levels)
-        free = np.ones(len(logs), dtype=bool)
-        for wanted in np.linspace(logs.min(), logs.max(), count + 2)[1:-1]:
-            free[int(np.argmin(np.where(free, np.abs(logs - wanted), np.inf)))] = False
-        return np.flatnonzero(~free)
+        return spread(count, levels)
+
+
+def spread(count: int, levels: np.ndarray) -> np.ndarray:
+    """Return the numbers of `count` values spread evenly over the logarithm of `levels`, float [n] above zero, ends left out."""
+    logs = np.log(levels)
+    free = np.ones(len(logs), dtype=bool)
+    for wanted in np.linspace(logs.min(), logs.max(), count + 2)[1:-1]:
+        free[int(np.argmin(np.where(free, np.abs(logs - wanted), np.inf)))] = False
+    return np.flatnonzero(~free)
 
 
 def front_of(aim: Aim, rows: Rows, evaluations: int) -> ParetoFront:

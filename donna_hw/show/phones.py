@@ -14,7 +14,7 @@ HEADER = ("phone", "model", "chip", "Android", "temperature", "battery", "govern
 CURES = {
     "unauthorized": "unauthorised: accept the question on its screen",
     "offline": "offline: plug it in again",
-    "no permissions": "no right to the USB device: see docs/android.md",
+    "no permissions": "no right to the USB device: see docs/guides/phone.md",
 }
 
 

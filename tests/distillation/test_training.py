@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from donna_hw.data import Images
+from donna_hw.data.images import Images, ImageSet
 from donna_hw.distillation.training import Fit, batches, cosine, outputs, top1_percent, train
 from donna_hw.recipe_parts import DistillPart
 
@@ -93,4 +93,20 @@ def test_outputs_do_not_depend_on_the_batch_and_leave_batch_norm_alone() -> None
 
 def test_top1_is_the_share_of_right_images() -> None:
     logits = torch.eye(4)[:, :, None, None]
-    assert top1_percent(nn.Flatten(), Images(logits, torch.tensor([0, 1, 2, 0]))) == 75.0
+    labels = torch.tensor([0, 1, 2, 0])
+    assert top1_percent(nn.Flatten(), Images(logits, labels)) == 75.0
+    many = torch.arange(1203) % 4  # more than are read at once
+
+    class OnDisk:
+        pixels = property(lambda self: pytest.fail("all images at once"))
+        labels = torch.tensor([0, 1, 2, 0])[many]
+
+        def __len__(self) -> int:
+            return len(many)
+
+        def take(self, numbers: torch.Tensor) -> torch.Tensor:
+            assert len(numbers) <= 500
+            return logits[many[numbers]]
+
+    of_disk: ImageSet = OnDisk()
+    assert top1_percent(nn.Flatten(), of_disk) == pytest.approx(100 * float((many != 3).double().mean()))

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from donna_hw.blocks.cells import InvertedResidual
 from donna_hw.errors import BadSetting
 from donna_hw.figures.boxes import KINDS, Box, boxes
 from donna_hw.spaces import Architecture, Space, Stage, load_space, space_names
@@ -75,6 +76,29 @@ def test_groups_of_the_1x1_convolutions_are_told_and_not_taken_for_grouped_cells
 def test_a_shift_is_neither_depthwise_nor_grouped() -> None:
     box = network("small_8px_shift", stage1="k5-e2-d1-relu-shift")[0]
     assert (box.kernel, box.grouped, box.label, box.expand) == (5, None, "shift", 2)
+
+
+def test_what_somebodys_own_bottleneck_adds_is_told_and_what_it_does_not_say_is_absent() -> None:
+    from dataclasses import dataclass
+
+    from donna_hw.blocks.layers import Draft
+    from donna_hw.custom.torch_layer import TorchLayer
+    from donna_hw.spaces.extended import with_cell
+    from donna_hw.spaces.small import small_8px_cells
+
+    @dataclass(frozen=True)
+    class Leaky(InvertedResidual):
+        def spatial(self, draft: Draft, x: str, hidden: int, stride: int, name: str) -> str:
+            if self.kernel == 3:
+                return TorchLayer.of(nn.AvgPool2d, name, kernel_size=stride, stride=stride).draw(draft, x)
+            x = draft.conv(x, hidden, kernel=3, groups=hidden, stride=stride, name=f"{name}_before")
+            return draft.conv(x, hidden, kernel=5, groups=hidden, name=name)
+
+    space = with_cell(small_8px_cells(), "leaky", Leaky, name="leaky")
+    chosen = {"stage1": "k3-e2-d1-relu-leaky", "stage2": "k5-e2-d1-relu-leaky"}
+    first, second = boxes(space, space.from_labels(space.labels(space.reference) | chosen))[:2]
+    assert (first.kernel, first.stride, first.grouped, first.label) == (None, 1, None, "avgpool2d")
+    assert (second.kernel, second.grouped, second.label) == (5, False, "spatial_before")
 
 
 def test_precision_changes_nothing_but_int8() -> None:

@@ -23,6 +23,7 @@ from donna_hw.costs.basis import Basis
 from donna_hw.costs.fit import fit_cost
 from donna_hw.costs.kept import corrected, keep
 from donna_hw.costs.table_cost import TableCost
+from donna_hw.detection.recipe import DetectionRecipe
 from donna_hw.device import Device
 from donna_hw.errors import DonnaError
 from donna_hw.profiling.profile import profile_space
@@ -78,7 +79,8 @@ def subjects(tmp_path_factory: pytest.TempPathFactory) -> list[Subject]:
     for path in sorted((ROOT / "devices").glob("*.toml")):
         found.append(Subject(f"device {path.stem}", {"d.toml": path.read_bytes()}, read_device))
     for path in sorted((ROOT / "recipes").glob("*.toml")):
-        found.append(Subject(f"recipe {path.stem}", {"r.toml": path.read_bytes()}, read_recipe))
+        read = read_detection_recipe if b"[detector]" in path.read_bytes() else read_recipe
+        found.append(Subject(f"recipe {path.stem}", {"r.toml": path.read_bytes()}, read))
     return found
 
 
@@ -138,6 +140,14 @@ def read_device(folder: Path) -> None:
     assert device.protocol.batch >= 1
     assert isinstance(device.file.title, str)
     assert all(isinstance(value, str | int | float) for value in device.file.options.values())
+
+
+def read_detection_recipe(folder: Path) -> None:
+    recipe = DetectionRecipe.read(folder / "r.toml")
+    assert recipe.processes >= 1
+    assert recipe.training.epochs >= 1
+    assert recipe.backbones.networks >= 3
+    assert list(recipe.detector.head().reductions) == sorted(set(recipe.detector.reductions))
 
 
 def read_recipe(folder: Path) -> None:

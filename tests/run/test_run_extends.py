@@ -13,6 +13,7 @@ from tiny_run import RECIPE, Main, trained
 from donna_hw import load_predictor, open_run
 from donna_hw.distillation.weights import read_weights
 from donna_hw.errors import BadFile, BadSetting
+from donna_hw.figures.of_run import NEW, predictor_of
 from donna_hw.qualities import qualities_of
 from donna_hw.recipe import Recipe
 from donna_hw.running.extending import extended_rows, new_counts
@@ -95,6 +96,10 @@ def test_only_new_blocks_are_trained_and_the_predictor_stays(
         kept = predictor(qualities_of(run.qualities(), found.groups["test"].rows))[0]
         np.testing.assert_allclose(predicted(found, "test"), kept, rtol=1e-6)  # fitted anew to the same it is the same
         assert run.fit().kind == predictor.kind
+        judged = predictor_of(run)
+        assert [one.name for one in judged] == ["fitted to, each left out", "test networks, no new blocks", NEW]
+        np.testing.assert_allclose(judged[2].predicted_percent, kept)
+        assert len(judged[1].measured_percent) == 4
     again, _, _ = main("transfer", new, "--out", new_run)
     assert again == 0
     assert trained(new_run) == after

@@ -14,6 +14,7 @@ from donna_hw import open_run
 from donna_hw.blocks.onnx_model import to_onnx
 from donna_hw.distillation.weights import read_weights
 from donna_hw.errors import BadSetting
+from donna_hw.figures.of_run import MIXED, WHOLE, predictor_of
 from donna_hw.libraries import ArchitectureLibrary
 from donna_hw.running.extending import base_run, extended_rows
 from donna_hw.running.quantising import int8_library
@@ -82,6 +83,10 @@ def test_blocks_and_networks_are_quantised_and_the_predictor_stays(
                 weights = kept.weights_path(network.architecture, network.seed)
                 labels = library.space.labels(network.architecture)
                 assert right_percent(folder, name, labels, weights) == pytest.approx(network.top1_percent, abs=0.6)
+        judged = predictor_of(run)
+        assert [one.name for one in judged[1:]] == ["test networks, no new blocks", WHOLE, MIXED]
+        for one, library in zip(judged[2:], (int8_library(run), run.architectures), strict=True):
+            np.testing.assert_allclose(one.measured_percent, [top1 for top1, _ in library.means("test").values()])
     front = tmp_path / "front.csv"
     for number, says in ((0, "finetuned whole"), (1, "which are made with a finetuned network alone")):
         blocks = [label.replace("k3", "k5") if number else label for label in labels.values()]

@@ -13,6 +13,7 @@ from donna_hw import torchvision
 from donna_hw.blocks.torch_module import to_torch
 from donna_hw.errors import BadSetting, DonnaError, Unavailable, UnknownName
 from donna_hw.recipe import Recipe, find_recipe
+from donna_hw.recipe_parts import GivenPart
 from donna_hw.shipped import names
 from donna_hw.spaces import load_space
 from donna_hw.training.loading import augmentation
@@ -33,17 +34,24 @@ def small_network() -> nn.Module:
 def test_the_imagenet_recipes_have_the_papers_values(name: str) -> None:
     """A.1: 450 epochs, batch 1536 at 0.096, BKD of one epoch with batch 256 at 0.01 in 20 steps; 30 networks for DONNA, else 20.
 
-    Appendix D: 43 networks, and 20 to test.
+    Appendix D: 43 networks, and 20 to test. Appendix C: 23 networks, timm's weights, a CNN that teaches.
     """
     recipe = Recipe.read(find_recipe(name))
-    assert recipe.reference == PAPER
+    of_appendix_c = "vit" in name
+    if of_appendix_c:
+        assert recipe.reference == GivenPart(method="given")
+        assert recipe.teacher is not None
+        assert find_recipe(recipe.teacher.recipe)
+    else:
+        assert recipe.reference == PAPER
     assert (PAPER.epochs, PAPER.batch, PAPER.learning_rate) == (450, 1536, 0.096)
     assert recipe.space == name.removeprefix("imagenet_").replace("_int8", "@precision")
     assert recipe.distill.bkd().fit.__dict__ == {"epochs": 1, "batch": 256, "learning_rate": 0.01, "cosine_steps": 20}
     assert recipe.finetune == PaperFinetuning()
     assert recipe.finetune.epochs == 50
     of_appendix_d = "extended" in name
-    assert recipe.library.networks == (43 if of_appendix_d else 30 if recipe.space.startswith("donna") else 20)
+    sizes = {"donna": 30, "vit_b16": 23}
+    assert recipe.library.networks == (43 if of_appendix_d else sizes.get(recipe.space.removesuffix("_shift"), 20))
     assert recipe.library.test_networks == (20 if of_appendix_d else 0)
     assert recipe.search.samples == 2500
 
@@ -54,7 +62,7 @@ def test_there_is_a_recipe_for_each_of_the_papers_spaces() -> None:
         "donna_shift",
         "mobilenetv3_1.2_extended_int8",
     ]  # of section 4.1.2 and appendix D: new blocks in one of them
-    spaces.append("mobilenetv3_1.2_extended")
+    spaces += ["mobilenetv3_1.2_extended", "vit_b16"]
     assert sorted(f"imagenet_{space}" for space in [*spaces, *extending]) == IMAGENET
 
 

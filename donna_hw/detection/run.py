@@ -1,0 +1,234 @@
+"""DetectionRun: a detection recipe in its folder: which backbones, their detectors, what they reached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from donna_hw import torchvision
+from donna_hw.blocks.layers import layers_hash
+from donna_hw.data.fashion_mnist import brightness, read_garments
+from donna_hw.data.image_folder import MEAN, STD
+from donna_hw.detection.features import feature_maps
+from donna_hw.detection.precision import check_package
+from donna_hw.detection.recipe import DetectionRecipe, ScenesPart, keep_recipe
+from donna_hw.detection.retina import GROUP, Pictures, out_indices
+from donna_hw.detection.scenes import write_scenes
+from donna_hw.detection.training import CocoPart, Detected, DetectorTask, train_detector
+from donna_hw.distillation.pool import Pool
+from donna_hw.errors import BadFile, BadSetting, Unavailable
+from donna_hw.files import Journal, locked, read_text
+from donna_hw.libraries import APART, ArchitectureLibrary, Finetuned
+from donna_hw.progress import track
+from donna_hw.recipe import Recipe, find_recipe
+from donna_hw.spaces import load_space
+from donna_hw.spaces.space import Architecture, Space
+
+COLUMNS = (
+    "network",
+    "role",
+    "seed",
+    "start",
+    "macs",
+    "top1_percent",
+    "map_percent",
+    "ap50_percent",
+    "ap75_percent",
+    "by_class",
+    "train_s",
+)
+STARTS = ("pretrained", "scratch")
+UNUSED = (*APART, "twin")  # trained otherwise, or quantised from
+
+
+@dataclass(frozen=True)
+class DetectionRun:
+    """A recipe, its folder, where the recipe lies, and the command that repeats it."""
+
+    recipe: DetectionRecipe
+    folder: Path
+    path: Path
+    command: str
+
+    @property
+    def base(self) -> Path:
+        """The folder of the run whose networks are the backbones."""
+        return self.recipe.base_folder(self.folder)
+
+    @cached_property
+    def base_recipe(self) -> Recipe:
+        """The recipe of that run: the one that it keeps, or, before it is begun, the one that is named."""
+        kept = self.base / "recipe.toml"
+        return Recipe.read(kept if kept.exists() else self.recipe.base_path(self.path))
+
+    @property
+    def space(self) -> Space:
+        """The space of the backbones."""
+        return load_space(self.base_recipe.space)
+
+    @property
+    def journal(self) -> Journal:
+        """What each detector reached, appended as they finish."""
+        return Journal(self.folder / "detectors.csv", COLUMNS)
+
+    @property
+    def device(self) -> str:
+        """Where detectors are trained; raises `Unavailable` for a GPU that is not there."""
+        import torch
+
+        there = torch.cuda.is_available()
+        if self.recipe.device == "cuda" and not there:
+            raise Unavailable("device = 'cuda' needs a CUDA GPU that torch can use", cure="device = 'cpu'")
+        return "cuda" if there and self.recipe.device != "cpu" else "cpu"
+
+    def check(self) -> None:
+        """Raise, before hours of training, what a later step would raise of packages, head, images and their channels."""
+        torchvision.required("a detector", extra="detection")
+        check_package()
+        head, data = self.recipe.detector.head(), self.recipe.data
+        out_indices([one.reduction for one in feature_maps(self.space)], head, self.space.name)
+        if head.channels % GROUP:
+            raise BadSetting(f"detector.channels must be a multiple of {GROUP}", found=head.channels)
+        grey = isinstance(data, ScenesPart)
+        channels, wanted = self.space.input_shape[0], 1 if grey else 3
+        if channels != wanted:
+            rule = f"images of data.name = {data.name!r} have {wanted} channels; those of space {self.space.name}"
+            raise BadSetting(rule, found=channels, cure="name a recipe of another space")
+        if isinstance(data, ScenesPart):
+            data.scenes()
+        else:
+            for part in (data.train, data.test):
+                CocoPart(Path(data.folder), part, channels).read()
+        assert self.device  # noqa: S101  it raises
+
+    def data(self) -> tuple[CocoPart, CocoPart, Pictures]:
+        """Return the parts to train and to test on, scenes made if need be, and how their images are put in."""
+        part, channels = self.recipe.data, self.space.input_shape[0]
+        if not isinstance(part, ScenesPart):
+            folder = Path(part.folder).resolve()
+            pictures = Pictures(MEAN, STD, part.shorter, part.longer)
+            return CocoPart(folder, part.train, channels), CocoPart(folder, part.test, channels), pictures
+        folder = self.folder / "scenes"
+        write_scenes(folder, part.scenes(), part.folder, self.recipe.seed)
+        mean, std = (
+            value / 255 for value in brightness(read_garments(part.folder, "train"))
+        )  # as the backbones had it
+        pictures = Pictures((mean,), (std,), part.pixels, part.pixels)
+        return CocoPart(folder, "train", channels), CocoPart(folder, "test", channels), pictures
+
+    def backbones(self) -> list[Finetuned]:
+        """Return the networks: those of the front, then those that spread the accuracies most evenly, by one finetuning each.
+
+        Raises `BadFile` where the other run is not finished, and `BadSetting` where it has too few networks.
+        """
+        library = ArchitectureLibrary(self.base / "architecture_library", self.space)
+        if not (self.base / "verified.csv").exists():
+            raise BadFile(
+                f"{self.base} must hold the finished run of {self.recipe.backbones.recipe}",
+                found="no verified.csv",
+                cure=f"donna-hw run {self.recipe.backbones.recipe}; or name its folder: backbones.run",
+            )
+        verified = pd.read_csv(StringIO(read_text(self.base / "verified.csv")))
+        front = set(verified.loc[verified["role"] == "front", "network"])
+        every: dict[Architecture, Finetuned] = {}
+        for network in library.networks():
+            if network.role not in UNUSED and network.architecture not in every:
+                role = "front" if library.name(network.architecture) in front else network.role
+                every[network.architecture] = replace(network, role=role)
+        networks, count = list(every.values()), self.recipe.backbones.networks
+        if len(networks) < count:
+            rule = "backbones.networks must be at most the finetuned networks of that run"
+            raise BadSetting(rule, found=count, cure=f"ask for {len(networks)} or fewer")
+        return spread(networks, count)
+
+    def train(self) -> None:
+        """Train and judge a detector on each backbone, pretrained and from scratch, that the journal has none of yet."""
+        learnt, test, pictures = self.data()
+        done = {(record["network"], record["start"]) for record in self.journal.records()}
+        starts = STARTS if self.recipe.backbones.scratch else STARTS[:1]
+        library = ArchitectureLibrary(self.base / "architecture_library", self.space)
+        todo: dict[DetectorTask, tuple[Finetuned, str]] = {}
+        total = 0
+        for network in self.backbones():
+            path = library.weights_path(network.architecture, network.seed)
+            name = layers_hash(self.space.network(network.architecture))
+            for start in starts:
+                total += 1
+                if (library.name(network.architecture), start) in done:
+                    continue
+                task = DetectorTask(
+                    space=self.space.address or self.space.name,
+                    architecture=network.architecture,
+                    backbone=path.resolve() if start == "pretrained" else None,
+                    head=self.recipe.detector.head(),
+                    pictures=pictures,
+                    train=learnt,
+                    test=test,
+                    fit=self.recipe.training.fit(),
+                    flip=self.recipe.data.flip,
+                    seed=self.recipe.seed,
+                    weights=self.folder / "weights" / f"{name}-{start}.safetensors",
+                    device=self.device,
+                )
+                todo[task] = network, start
+        pool = Pool(1 if self.device == "cuda" else self.recipe.processes)
+        try:
+            for task, found in track(pool.map(train_detector, list(todo)), "train detectors", total, total - len(todo)):
+                self._record(library.name(task.architecture), *todo[task], found)
+        finally:
+            pool.close()
+
+    def _record(self, name: str, network: Finetuned, start: str, found: Detected) -> None:
+        precision = found.precision
+        self.journal.append(
+            {
+                "network": name,
+                "role": network.role,
+                "seed": self.recipe.seed,
+                "start": start,
+                "macs": self.space.network(network.architecture).macs,
+                "top1_percent": f"{network.top1_percent:.4f}",
+                "map_percent": f"{precision.map_percent:.4f}",
+                "ap50_percent": f"{precision.ap50_percent:.4f}",
+                "ap75_percent": f"{precision.ap75_percent:.4f}",
+                "by_class": " ".join(f"{value:.4f}" for value in precision.by_class),
+                "train_s": f"{found.train_s:.2f}",
+            }
+        )
+
+
+def spread(networks: list[Finetuned], count: int) -> list[Finetuned]:
+    """Return so many networks: of the front as many as there are, then each time the one whose accuracy is farthest from all chosen.
+
+    Without a front the most accurate one is first. Equal ones in their order.
+    """
+    chosen = [network for network in networks if network.role == "front"][:count]
+    rest = [network for network in networks if network.role != "front"]
+    if not chosen:
+        chosen = [rest.pop(int(np.argmax([network.top1_percent for network in rest])))]
+    while len(chosen) < count:
+        known = np.array([network.top1_percent for network in chosen])
+        gaps = [float(np.abs(known - network.top1_percent).min()) for network in rest]
+        chosen.append(rest.pop(int(np.argmax(gaps))))
+    return chosen
+
+
+@contextmanager
+def open_detection(recipe_name: str, out: Path | None = None) -> Iterator[DetectionRun]:
+    """Open, or begin, the run of a detection recipe; its folder is `out`, by default `runs/<recipe>`.
+
+    Only one process may write a folder at a time. A folder begun with other settings is refused with the first that differs.
+    """
+    path = find_recipe(recipe_name)
+    shown = recipe_name if Path(recipe_name).is_file() and not path.is_absolute() else f"recipes/{path.stem}.toml"
+    recipe, folder = DetectionRecipe.read(path), out or Path("runs") / path.stem
+    with locked(folder / ".lock"):
+        keep_recipe(recipe, folder)
+        yield DetectionRun(recipe, folder, path, f"donna-hw detect {shown}")

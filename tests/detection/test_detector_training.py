@@ -1,0 +1,80 @@
+"""One detector's training: mirrored images, and an end that no kill changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from requirements import needs
+
+from donna_hw import torchvision
+from donna_hw.data.fashion_mnist import Garments
+from donna_hw.detection import scenes, training
+from donna_hw.detection.retina import Head, Pictures
+from donna_hw.detection.scenes import Scenes, write_scenes
+from donna_hw.detection.training import CocoPart, DetectorTask, example, train_detector
+from donna_hw.distillation.training import Fit
+from donna_hw.distillation.weights import read_weights
+from donna_hw.spaces import load_space
+
+
+@pytest.fixture
+def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DetectorTask:
+    """Return a detector of two epochs on twelve made scenes."""
+    needs(torchvision.ready(), "torchvision")
+    pytest.importorskip("pycocotools")
+    made = Garments(np.full((9, 28, 28), 150, np.uint8), np.arange(9, dtype=np.uint8))
+    monkeypatch.setattr(scenes, "read_garments", lambda _source, _part: made)
+    write_scenes(tmp_path / "scenes", Scenes(12, 4, 32, (1, 2), (10, 14), 0.2), "", 0)
+    space = load_space("small_8px")
+    return DetectorTask(
+        space="small_8px",
+        architecture=space.architecture((0, 0, 0)),
+        backbone=None,
+        head=Head((2, 4), 0, 8, 1, 3),
+        pictures=Pictures((0.2,), (0.3,), 32, 32),
+        train=CocoPart(tmp_path / "scenes", "train", 1),
+        test=CocoPart(tmp_path / "scenes", "test", 1),
+        fit=Fit(2, 4, 0.01, 10),
+        flip=True,
+        seed=5,
+        weights=tmp_path / "weights" / "a.safetensors",
+    )
+
+
+def test_a_mirrored_scene_has_its_boxes_where_its_things_are(task: DetectorTask) -> None:
+    images = task.train.read()
+    for number in range(len(images)):
+        image, target = example(images, number, mirrored=True)
+        plain, whole = example(images, number, mirrored=False)
+        assert torch.equal(image.flip(2), plain)
+        assert target["labels"].tolist() == whole["labels"].tolist()
+        for left, top, right, bottom in target["boxes"].int().tolist():
+            assert (image[0, top:bottom, left:right] > 0).all()
+
+
+def test_a_killed_training_goes_on_to_the_same_end(task: DetectorTask, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = train_detector(task)
+    weights, steps = read_weights(task.weights), 0
+    task.weights.unlink()
+    real = training.example
+
+    def dying(images: object, number: int, mirrored: bool) -> object:
+        nonlocal steps
+        steps += 1
+        if steps > 18:  # in the middle of the second epoch of twelve
+            raise KeyboardInterrupt
+        return real(images, number, mirrored)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(training, "example", dying)
+    with pytest.raises(KeyboardInterrupt):
+        train_detector(task)
+    assert not task.weights.exists()
+    monkeypatch.setattr(training, "example", real)
+    again = train_detector(task)
+    assert again.precision == whole.precision
+    found = read_weights(task.weights)
+    assert all(torch.equal(found[key], weights[key]) for key in weights)
+    assert list(task.weights.parent.iterdir()) == [task.weights]
