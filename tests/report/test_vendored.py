@@ -9,7 +9,7 @@ from importlib.util import find_spec
 import pytest
 from made_page import SPACE, made_content
 
-from donna_hw.cli.pipeline import _run_whole
+from donna_hw.cli.pipeline import run_whole
 from donna_hw.report import vendored
 from donna_hw.report.data import page_data, places
 from donna_hw.report.networks import Cost
@@ -29,12 +29,12 @@ def test_a_run_says_at_its_start_that_its_report_will_hold_a_still_picture(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(Stopped):
-        _run_whole(Stops(), None)  # type: ignore[arg-type]
+        run_whole(Stops(), None)  # type: ignore[arg-type]
     assert vendored.CURE not in capsys.readouterr().err
     monkeypatch.setattr(vendored, "find_spec", lambda name: None if name == "plotly" else find_spec(name))
     assert vendored.plot_library() == ""
     with pytest.raises(Stopped):
-        _run_whole(Stops(), None)  # type: ignore[arg-type]
+        run_whole(Stops(), None)  # type: ignore[arg-type]
     assert vendored.CURE in capsys.readouterr().err
 
 
