@@ -131,11 +131,15 @@ def run(recipe: str, out: Path | None, seed: int | None, cluster: str | None, su
 def run_whole(run: Run, summary: Path | None) -> None:
     """Take a run through all its steps, and show and write what they found."""
     from donna_hw.files import write_atomic
+    from donna_hw.progress import tell
     from donna_hw.report.page import write_report
     from donna_hw.report.summary import summary_markdown
+    from donna_hw.report.vendored import CURE, plot_library
     from donna_hw.show.summaries import summary_of_front, summary_of_verified
     from donna_hw.verify import check_latency, check_predictor, verify
 
+    if not plot_library():
+        tell(f"the report will hold a still picture; {CURE} makes it interactive")
     run.preflight()
     run.distil()
     run.profile()

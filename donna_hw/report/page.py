@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from io import StringIO
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -12,65 +11,90 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from donna_hw.distillation.reference import reference_top1
-from donna_hw.files import read_text, write_atomic
+from donna_hw.files import write_atomic
+from donna_hw.report.content import Content, content_of
+from donna_hw.report.data import column_units, page_data, places
 from donna_hw.report.figure import Points, draw, svg
-from donna_hw.report.summary import latency_lines, predictor_lines
+from donna_hw.report.hour import Gain
+from donna_hw.report.vendored import CURE, plot_library
 from donna_hw.run import Run
-from donna_hw.tables import table_in
-from donna_hw.units import printed, printed_with_error
+from donna_hw.units import printed, spoken
 from donna_hw.verify import read_verified
 
 
 def write_report(run: Run) -> Path:
     """Write `report.html`, and its picture as `report.png` and `report.svg`, in a finished run's folder; return the page's path."""
-    picture = draw(points(run))
+    content = content_of(run)
+    picture = draw(points_of(content, read_verified(run)))
     picture.savefig(run.folder / "report.png", dpi=110)
     drawn = svg(picture)
     write_atomic(run.folder / "report.svg", drawn)
-    table = table_in([run.tables], run.device.name, run.space.name)
-    verdicts = table.frame["verdict"].value_counts() if "verdict" in table.frame else pd.Series(dtype=int)
-    templates = Environment(loader=PackageLoader("donna_hw.report"), autoescape=True, undefined=StrictUndefined)
-    page = templates.get_template("page.html.j2").render(
-        recipe=run.recipe,
-        picture=Markup(drawn),  # noqa: S704  drawn by matplotlib from numbers and names of devices
-        verified=read_verified(run).to_dict("records"),
-        printed=printed,
-        printed_with_error=printed_with_error,
-        predictor=_cells(predictor_lines(run)),
-        latency=_cells(latency_lines(run, table)),
-        info=table.info,
-        verdicts=", ".join(f"{count} {name}" for name, count in verdicts.items()),
-        settings=read_text(run.folder / "recipe.toml"),
-    )
+    page = rendered(content, drawn, plot_library())
     path = run.folder / "report.html"
     write_atomic(path, page)
     return path
 
 
-def points(run: Run) -> Points:
-    """Return the points of a finished run's picture."""
-    front = pd.read_csv(StringIO(read_text(run.folder / "front.csv")))
-    cost, space = run.cost(run.device.name), run.space
-    rows = np.array(
-        [
-            space.row(space.from_labels(dict(zip(space.columns, labels, strict=True))))
-            for labels in front[list(space.columns)].to_numpy()
-        ]
+def rendered(content: Content, picture: str, library: str) -> str:
+    """Return the page of a report.
+
+    picture: the still one as SVG, seen where no script runs. library: the plot's, written into the page; without one (empty) the picture
+    is all there is.
+    """
+    units = column_units(content)
+    figures = {
+        name: places([network.costs[name][0] for network in content.front], size, 4)
+        for name, (_, size) in units.items()
+    }
+    templates = Environment(
+        loader=PackageLoader("donna_hw.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    library = run.architectures.means("library", "test")
-    library_rows = np.array([space.row(network) for network in library])
+    return templates.get_template("page.html.j2").render(
+        content=content,
+        data=Markup(page_data(content)),  # noqa: S704  JSON without a `<`
+        library=Markup(library),  # noqa: S704  plotly's own
+        picture=Markup(picture),  # noqa: S704  drawn by matplotlib from numbers and names of devices
+        cure=CURE,
+        units=units,
+        figures=figures,
+        printed=printed,
+        spoken=spoken,
+        predictor=_cells(content.predictor),
+        latency=_cells(content.latency),
+        shares=_shares(content.gain),
+    )
+
+
+def points_of(content: Content, verified: pd.DataFrame) -> Points:
+    """Return the points of the still picture; verified: see `donna_hw.verify.verify`."""
+
+    def column(role: str, percent: str) -> pd.DataFrame:
+        chosen = [network for network in content.networks if role in network.roles]
+        return pd.DataFrame(
+            {
+                "latency_s": [network.costs[content.device][0] for network in chosen],
+                "percent": [getattr(network, percent) for network in chosen],
+            }
+        ).sort_values("latency_s")
+
+    (reference,) = column("reference", "top1_percent").to_dict("records")
     return Points(
-        front=pd.DataFrame({"latency_s": cost.mean(rows), "percent": front["predicted_top1_percent"]}),
-        library=pd.DataFrame({"latency_s": cost.mean(library_rows), "percent": [top1 for top1, _ in library.values()]}),
-        verified=read_verified(run),
-        reference_percent=reference_top1(run.folder / "reference"),
-        reference_s=float(cost.mean(np.array([space.row(space.reference)]))[0]),
-        device=run.device.name,
+        front=column("front", "predicted_percent"),
+        library=column("library", "top1_percent"),
+        verified=verified,
+        reference_percent=reference["percent"],
+        reference_s=reference["latency_s"],
+        device=content.device,
     )
 
 
-def _cells(lines: list[str]) -> list[tuple[str, list[Any]]]:
+def _shares(gain: Gain) -> dict[str, float]:
+    """Return median standard deviations in per cent of the latency: `now`, of each way to spend the hour, and `never` mended."""
+    stds = {"now": gain.now, **{way.what: way.std for way in gain.ways}, "never": gain.never}
+    return {name: float(100 * np.median(std / gain.mean)) for name, std in stds.items()}
+
+
+def _cells(lines: tuple[str, ...]) -> list[tuple[str, list[Any]]]:
     """Return Markdown lines as ("prose", [line]) and ("table", [cells]), in their order."""
     parts: list[tuple[str, list[Any]]] = []
     for in_table, group in groupby((line for line in lines if line), key=lambda line: line.startswith("|")):

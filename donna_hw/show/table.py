@@ -32,11 +32,11 @@ def text_of_table(table: LatencyTable, everything: bool = False) -> str:
     if words:
         parts.append("\n".join(words))
     learned = int((frame["method"] == "learned").sum()) if "method" in frame else 0
-    doubted = _doubted(frame)
+    doubts = doubted(frame)
     if everything:
         parts.append(f"all {len(frame)} rows:\n{_listed(table, frame)}")
-    elif doubted.any():
-        parts.append(f"not trusted, {doubted.sum()} of {len(frame)} rows:\n{_listed(table, frame[doubted])}")
+    elif doubts.any():
+        parts.append(f"not trusted, {doubts.sum()} of {len(frame)} rows:\n{_listed(table, frame[doubts])}")
     elif "verdict" in frame and not learned:
         parts.append(f"every one of the {len(frame)} rows is trusted")
     if learned:
@@ -44,7 +44,7 @@ def text_of_table(table: LatencyTable, everything: bool = False) -> str:
     if failed:
         rows = [[record.name, record.attempt, record.failure] for record in failed]
         parts.append(f"failed, {len(failed)} blocks without a row:\n{aligned(['block', 'attempt', 'reason'], rows)}")
-    if doubted.any() or failed or learned:
+    if doubts.any() or failed or learned:
         how = [f"--{key} {info.identity[key]}" for key in ("mode", "protocol") if key in info.identity]
         again = " ".join(
             [
@@ -53,10 +53,10 @@ def text_of_table(table: LatencyTable, everything: bool = False) -> str:
                 "--device",
                 info.device,
                 *how,
-                *["--retry"] * bool(doubted.any() or failed),
+                *["--retry"] * bool(doubts.any() or failed),
             ]
         )
-        parts.append(f"{again} measures them {'again' if doubted.any() or failed else 'all'}")
+        parts.append(f"{again} measures them {'again' if doubts.any() or failed else 'all'}")
     return "\n\n".join(parts)
 
 
@@ -92,7 +92,7 @@ def _counts(column: pd.Series) -> str:
     return ", ".join(f"{count} {name}" for name, count in column.value_counts().items())
 
 
-def _doubted(frame: pd.DataFrame) -> np.ndarray:
+def doubted(frame: pd.DataFrame) -> np.ndarray:
     """Return which measured or composed rows are not trusted, bool [n]; without verdicts none is."""
     if "verdict" not in frame:
         return np.zeros(len(frame), bool)

@@ -28,7 +28,7 @@ def turned() -> Callable[[str, str], str]:
     ("page", "written", "link"),
     [
         ("index.md", "docs/costs.md", "costs.md"),
-        ("index.md", "docs/images/digits.svg", "images/digits.svg"),
+        ("index.md", "docs/images/report.png", "images/report.png"),
         ("index.md", "recipes/README.md", "recipes/README.md"),
         ("costs.md", "importing.md#files", "importing.md#files"),
         ("spaces.md", "../CONTRIBUTING.md", "CONTRIBUTING.md"),

@@ -1,0 +1,174 @@
+"""What another hour would gain: closed forms on made tables, and the correction's posterior by the other formula."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from fakes import tiny_space
+from scipy import stats
+
+from donna_hw.costs.basis import Basis
+from donna_hw.costs.fit import fit_cost
+from donna_hw.costs.fitted import FittedCost
+from donna_hw.costs.kept import cost_of, keep
+from donna_hw.measurement.measurement import Samples, Visit
+from donna_hw.profiling.rows import parts_of
+from donna_hw.profiling.samples import Record, SamplesJournal
+from donna_hw.report.hour import Gain, gain_of, never_mended, visit_s, with_more_networks
+from donna_hw.spaces import load_space
+from donna_hw.spaces.space import Space
+from donna_hw.table import LatencyTable, TableInfo
+
+SPACE = tiny_space()
+ROUNDS, GAP_S, ERROR_S = 4, 3.0, 1e-6
+
+
+def made_table(
+    folder: Path, space: Space, *, rounds: int = ROUNDS, unvisited: tuple[str, ...] = (), **says: object
+) -> LatencyTable:
+    """Return a table whose rows all have the standard error `ERROR_S`, its visits `GAP_S` apart; those of `unvisited` parts have none."""
+    quantile = stats.t.ppf(0.975, rounds - 1) if rounds > 1 else stats.norm.ppf(0.975)
+    rows, journal, now = [], SamplesJournal(folder / "made.samples.csv"), 1e9
+    for number, part in enumerate(parts_of(space)):
+        cost = 1e-4 * (1 + number)
+        times = {"median_s": cost, "low_s": cost - quantile * ERROR_S, "high_s": cost + quantile * ERROR_S}
+        rows.append(
+            {"kernel": "", "activation": "", **part.keys, "layers_hash": part.layers_hash, **times, "rounds": rounds}
+        )
+    for round_ in range(rounds):
+        for part, row in zip(parts_of(space), rows, strict=True):
+            if row["part"] in unvisited:
+                continue
+            visit = Visit(round_, Samples(np.array([row["median_s"]])), np.empty(0), started_unix_s=now)
+            journal.add(part.layers_hash, part.name, 0, visit)
+            now += GAP_S
+    facts = {"device": "made", "space": space.name, "quantity": "latency", "unit": "s", "origin": "measured"}
+    facts |= {"column": "median_s", "donna_hw": "0", "created": "2026-01-01", "identity": {"device_model": "none"}}
+    table = LatencyTable(TableInfo.model_validate(facts | says), pd.DataFrame(rows), folder / "made.csv")
+    table.write()
+    return LatencyTable.read(table.path)
+
+
+def gain(table: LatencyTable, space: Space = SPACE, **more: float) -> Gain:
+    rows = np.array([[0, 0], [1, 1], [3, 3]])
+    return gain_of(space, table, rows, (np.array([90.0, 91.0, 99.0]), np.array([1.0, 1.0, 1.0])), **more)
+
+
+def test_a_networks_error_shrinks_as_one_over_the_root_of_the_rounds(tmp_path: Path) -> None:
+    table = made_table(tmp_path, SPACE)
+    found = gain(table)
+    parts = len(table.frame)
+    assert found.now == pytest.approx(np.full(3, 2 * ERROR_S))  # of four rows: stem, two blocks, head
+    (rounds,) = found.ways
+    assert rounds.each_s == pytest.approx(GAP_S * parts)
+    assert rounds.count == pytest.approx(3600 / (GAP_S * parts))
+    assert rounds.std == pytest.approx(found.now / np.sqrt(1 + rounds.count / ROUNDS))
+    assert found.never == pytest.approx(0)
+    # accuracies: 91 and 90 are one deviation of 1.41 apart, 99 and 91 over five
+    assert (found.pairs, found.alike_accuracy) == (2, 1)
+
+
+def test_twice_the_time_is_twice_the_rounds(tmp_path: Path) -> None:
+    table = made_table(tmp_path, SPACE)
+    one, two = (gain(table, budget_s=seconds).ways[0] for seconds in (1800.0, 3600.0))
+    assert two.count == pytest.approx(2 * one.count)
+
+
+def test_neighbours_are_told_apart_when_the_error_is_small_enough(tmp_path: Path) -> None:
+    table = made_table(tmp_path, SPACE)
+    frame = table.frame.copy()
+    for column in ("median_s", "low_s", "high_s"):  # neighbours differ by two blocks, each 1e-6 dearer: 2e-6 in all
+        place = [list(frame["part"]).index(part) + number for part in ("first", "second") for number in range(4)]
+        offset = {"median_s": 0.0, "low_s": -1.0, "high_s": 1.0}[column] * (frame["high_s"] - frame["median_s"])[0]
+        frame.loc[place, column] = 1e-4 + 1e-6 * np.tile(np.arange(4), 2) + offset
+    replace(table, frame=frame).write()
+    found = gain(LatencyTable.read(table.path))
+    # the difference's deviation is that of four rows, 2e-6: 1.645 of it are more than 2e-6, less than the 4e-6 of the second pair
+    assert found.alike == 1
+    assert found.ways[0].alike == 0
+
+
+def test_a_row_that_is_not_visited_keeps_its_error(tmp_path: Path) -> None:
+    found = gain(made_table(tmp_path, SPACE, unvisited=("first", "second")))
+    shrunk = 1 / (1 + found.ways[0].count / ROUNDS)
+    assert found.ways[0].std == pytest.approx(ERROR_S * np.sqrt(2 + 2 * shrunk))
+
+
+def test_the_pace_is_that_of_visits_and_no_pause_is_one() -> None:
+    def record(*visits: tuple[int, float]) -> Record:
+        made = [Visit(round_, Samples(np.array([1.0])), np.empty(0), started_unix_s=start) for round_, start in visits]
+        return Record("made", visits=made)
+
+    steady = [record((0, 100.0), (1, 104.0)), record((0, 102.0), (1, 106.0))]
+    assert visit_s(steady) == pytest.approx(2.0)
+    assert visit_s([*steady, record((1, 5000.0), (1, 5002.0))]) == pytest.approx(2.0)  # a pause
+    assert visit_s([*steady, record((0, 130.0), (0, 132.0))]) == pytest.approx(2.0)  # another sitting begins at round 0
+    assert visit_s([record((0, 0.0), (1, 100.0))]) is None
+    assert visit_s([record((0, 0.0), (1, 100.0))], cool_down_s=60) == pytest.approx(100.0)
+    assert visit_s([]) is visit_s([record((0, 1.0))]) is None
+
+
+def test_one_round_does_not_tell_how_rounds_differ(tmp_path: Path) -> None:
+    found = gain(made_table(tmp_path, SPACE, rounds=1))
+    assert found.ways == ()
+    assert "how rounds differ" in found.why
+
+
+def test_what_is_computed_gains_nothing(tmp_path: Path) -> None:
+    found = gain(made_table(tmp_path, SPACE, origin="simulated"))
+    assert found.ways == ()
+    assert "another hour gains nothing" in found.why
+
+
+@pytest.fixture(scope="module")
+def corrected() -> tuple[Space, FittedCost]:
+    """A cost corrected by twelve networks that cost a sum of their blocks and two per cent of noise."""
+    space = load_space("small_8px")
+    basis, rows = Basis.of_layers(space), space.random_rows(40, 1)
+    costs = basis.sums(rows)[:, :3].sum(axis=1) * 1e-9 * np.exp(0.02 * np.random.default_rng(0).standard_normal(40))
+    return space, fit_cost("made", basis, rows[:12], costs[:12], kind="sum").cost
+
+
+def test_further_networks_take_from_the_posterior_what_conditioning_takes(corrected: tuple[Space, FittedCost]) -> None:
+    space, cost = corrected
+    front, more = space.random_rows(6, 2), space.random_rows(30, 3)
+    joint, noise = cost.covariance(np.concatenate([front, more]))
+    own, cross, theirs = joint[:6, :6], joint[:6, 6:], joint[6:, 6:] + np.diag(noise[6:])
+    expected = own - cross @ np.linalg.solve(theirs, cross.T)
+    found = with_more_networks(cost, more).covariance(front)[0]
+    # not exactly: the fit takes the noise at the cost before it, the posterior at the cost after it
+    assert np.abs(found - expected).max() < 0.005 * np.diag(expected).min()
+
+
+def test_what_stays_is_approached_and_never_passed(corrected: tuple[Space, FittedCost]) -> None:
+    space, cost = corrected
+    front = space.random_rows(6, 2)
+    now, never = cost.std(front), never_mended(cost, front)
+    few, many = (with_more_networks(cost, space.random_rows(count, 3)).std(front) for count in (10, 250))
+    for before, after in ((now, few), (few, many), (many, never)):
+        assert (after < before).all()
+    assert (many - never < 0.5 * (now - never)).all()
+
+
+def test_networks_measured_beside_the_table_say_how_many_an_hour_holds(tmp_path: Path) -> None:
+    space = tiny_space((1, 3, 5, 7))
+    table = made_table(tmp_path, space)
+    rows = space.random_rows(12, 0)
+    plain = cost_of(space, table).mean(rows) * np.exp(0.01 * np.random.default_rng(0).standard_normal(12))
+    keep(space, table, fit_cost("made", Basis.of_table(space, table), rows, plain, kind="sum"))
+    journal, now = SamplesJournal(tmp_path / "made.networks.samples.csv"), 1e9
+    for round_ in range(2):
+        for number in range(12):
+            visit = Visit(round_, Samples(np.array([1e-3])), np.empty(0), started_unix_s=now)
+            journal.add(f"{number:016x}", str(number), 0, visit)
+            now += 40.0
+    found = gain(table, space)
+    rounds, networks = found.ways
+    assert (networks.each_s, networks.fits, networks.count) == (pytest.approx(80.0), 45, 45)
+    for way in (rounds, networks):
+        assert (way.std < found.now).all()
+    assert found.best in found.ways
