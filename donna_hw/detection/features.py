@@ -56,7 +56,7 @@ class FeatureBackbone(nn.Module):
 
     def __init__(self, space: Space, architecture: Architecture, info: FeatureInfo) -> None:
         super().__init__()
-        self.feature_info = info
+        self.feature_info, self.frozen = info, False
         needed = space.part_names.index(info.maps[-1].module) + 1
         self.names = space.part_names[:needed]
         parts, shape = [], space.input_shape
@@ -74,6 +74,16 @@ class FeatureBackbone(nn.Module):
             if name in wanted:
                 maps.append(x)
         return maps
+
+    def freeze(self) -> None:
+        """Keep all weights, and what batch-norm knows, as they are: training changes nothing of the backbone from here on."""
+        self.frozen = True
+        self.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> FeatureBackbone:
+        """Go into training mode, unless the backbone is frozen."""
+        super().train(mode and not self.frozen)
+        return self
 
     def load_network(self, path: Path) -> None:
         """Take the weights of the whole network from a safetensors file; raises `BadFile` where they are another's."""

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from donna_hw.detection.retina import Head
 from donna_hw.detection.scenes import Scenes
@@ -78,12 +78,13 @@ class DetectorPart(Part):
 
 
 class TrainingPart(Part):
-    """Training by Adam, as of the reference."""
+    """Training by Adam, as of the reference. frozen: backbones stay as they are, and only the head learns."""
 
     epochs: int = Field(ge=1)
     batch: int = Field(default=16, ge=2)
     learning_rate: float = Field(gt=0)
     cosine_steps: int = Field(default=1000, ge=1)
+    frozen: bool = False
 
     def fit(self) -> Fit:
         """Return the settings for the training loop."""
@@ -104,6 +105,14 @@ class DetectionRecipe(Part):
     data: ScenesPart | CocoFolderPart = Field(discriminator="name")
     detector: DetectorPart
     training: TrainingPart
+
+    @model_validator(mode="after")
+    def _something_to_learn_from(self) -> DetectionRecipe:
+        """Say so before hours of training, not after."""
+        if self.training.frozen and self.backbones.scratch:
+            rule = "backbones from scratch know nothing: frozen ones are pretrained"
+            raise BadSetting(rule, found="training.frozen = true", cure="backbones.scratch = false")
+        return self
 
     @classmethod
     def read(cls, path: Path) -> DetectionRecipe:

@@ -175,6 +175,7 @@ class DetectionRun:
                     flip=self.recipe.data.flip,
                     seed=self.recipe.seed,
                     weights=self.folder / "weights" / f"{name}-{start}.safetensors",
+                    frozen=self.recipe.training.frozen,
                     device=self.device,
                 )
                 todo[task] = network, start

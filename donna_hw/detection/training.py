@@ -43,8 +43,8 @@ class CocoPart:
 class DetectorTask:
     """What a worker needs to train one detector and judge it.
 
-    backbone: the file of the network's weights; None: from scratch. weights: where the detector's go. flip: half of the images are
-    mirrored. device: torch's name.
+    backbone: the file of the network's weights; None: from scratch. frozen: these stay as they are, and only the head learns. weights:
+    where the detector's go. flip: half of the images are mirrored. device: torch's name.
     """
 
     space: str
@@ -58,6 +58,7 @@ class DetectorTask:
     flip: bool
     seed: int
     weights: Path
+    frozen: bool = False
     device: str = "cpu"
 
 
@@ -75,6 +76,8 @@ def train_detector(task: DetectorTask) -> Detected:
     space = load_space(task.space)
     learnt, test = task.train.read(), task.test.read()
     module = detector(task, space, classes=len(learnt.categories)).to(task.device)
+    if task.frozen:
+        module.backbone.body.freeze()
     seed = (task.seed << 32) ^ int(layers_hash(space.network(task.architecture))[:8], 16)
     mirrored: dict[int, Tensor] = {}
     with ThreadPoolExecutor(READERS) as readers:

@@ -117,8 +117,12 @@ def _settings(run: DetectionRun, frame: pd.DataFrame) -> list[str]:
         f"- Images: {images}.",
         f"- Head: RetinaNet's on maps of every {' and '.join(f'{one}th' for one in head.reductions)} pixel, {head.extra_levels} smaller; "
         f"{head.channels} channels.",
-        f"- Training: {training.epochs} epochs by Adam, batch {training.batch}, learning rate {training.learning_rate:g}; the same for "
-        "pretrained backbones and those from scratch, whose heads begin alike.",
+        f"- Training: {training.epochs} epochs by Adam, batch {training.batch}, learning rate {training.learning_rate:g}; "
+        + (
+            "the backbones are frozen, and only the heads learn."
+            if training.frozen
+            else "the same for pretrained backbones and those from scratch, whose heads begin alike."
+        ),
         "- mAP: COCO's average precision by pycocotools, the mean over intersections over union of 0.50 to 0.95, in per cent.",
     ]
 

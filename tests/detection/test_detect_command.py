@@ -114,6 +114,7 @@ def test_the_whole_command(recipe: Path, tmp_path: Path, main) -> None:  # type:
         ("batch = 4", "batches = 4", "batches"),
         ('"base.toml"', '"other.toml"', "other"),
         ("workers = 1", 'device = "cuda"', "CUDA GPU"),
+        ("epochs = 1", "epochs = 1\nfrozen = true", "backbones.scratch = false"),
     ],
 )
 def test_what_cannot_be_is_one_line(recipe: Path, main, old: str, new: str, words: str) -> None:  # type: ignore[no-untyped-def]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,15 @@ import torch
 from requirements import needs
 
 from donna_hw import torchvision
+from donna_hw.blocks.torch_module import to_torch
 from donna_hw.data.fashion_mnist import Garments
 from donna_hw.detection import scenes, training
-from donna_hw.detection.retina import Head, Pictures
+from donna_hw.detection.features import features_only
+from donna_hw.detection.retina import Head, Pictures, retinanet
 from donna_hw.detection.scenes import Scenes, write_scenes
 from donna_hw.detection.training import CocoPart, DetectorTask, example, train_detector
 from donna_hw.distillation.training import Fit
-from donna_hw.distillation.weights import read_weights
+from donna_hw.distillation.weights import read_weights, save_weights
 from donna_hw.spaces import load_space
 
 
@@ -53,6 +56,25 @@ def test_a_mirrored_scene_has_its_boxes_where_its_things_are(task: DetectorTask)
         assert target["labels"].tolist() == whole["labels"].tolist()
         for left, top, right, bottom in target["boxes"].int().tolist():
             assert (image[0, top:bottom, left:right] > 0).all()
+
+
+def test_of_a_frozen_backbone_only_the_head_learns(task: DetectorTask, tmp_path: Path) -> None:
+    space = load_space("small_8px")
+    network = to_torch(space.network(task.architecture), seed=2)
+    save_weights(network, tmp_path / "network.safetensors")
+    started = replace(task, backbone=tmp_path / "network.safetensors", frozen=True)
+    train_detector(started)
+    found, own = read_weights(task.weights), dict(network.state_dict())
+    body = {key: value for key, value in found.items() if ".body.parts." in key}
+    names = features_only(space, task.architecture).names
+    for key, value in body.items():
+        number, _, rest = key.split(".body.parts.")[1].partition(".")
+        torch.testing.assert_close(value, own[f"{names[int(number)]}.{rest}"])
+    before = retinanet(
+        features_only(space, task.architecture, out_indices=(1, 2)), 10, task.head, task.pictures, task.seed
+    )
+    heads = {key: value for key, value in before.state_dict().items() if "head." in key}
+    assert any(not torch.equal(value, found[key]) for key, value in heads.items())
 
 
 def test_a_killed_training_goes_on_to_the_same_end(task: DetectorTask, monkeypatch: pytest.MonkeyPatch) -> None:
