@@ -9,9 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from requirements import needs
 
 from donna_hw import cli
+
+settings.register_profile("without_clock", deadline=None)  # how long an example takes says how busy the machine is
+settings.load_profile("without_clock")
 
 
 @pytest.fixture(autouse=True)

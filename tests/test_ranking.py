@@ -54,6 +54,7 @@ def test_the_interval_is_repeatable_and_ruled_by_its_seed() -> None:
     assert ranking(a, b, seed=1, draws=100).tau_low != ranking(a, b, seed=2, draws=100).tau_low
 
 
+@pytest.mark.long
 def test_the_interval_covers_the_true_tau_of_normal_pairs() -> None:
     """For a correlation rho, tau is 2/pi asin(rho). 80 intervals of 95 % hold it 76 times on average, below 68 once in 1,000."""
     rng, correlation, held = np.random.default_rng(0), 0.7, 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from donna_hw.cli.measuring import SPACE
 from donna_hw.cli.pipeline import OUT, RECIPE, SEED
 from donna_hw.cli.search import named_after
 
@@ -93,7 +94,7 @@ def figures(
 
 
 @click.command()
-@click.argument("space")
+@SPACE
 @click.argument("front", type=click.Path(path_type=Path))
 @click.option(
     "--networks", type=click.IntRange(1), default=NETWORKS, show_default=True, help="How many, spread over its cost."

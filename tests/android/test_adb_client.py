@@ -158,8 +158,9 @@ def test_a_call_that_is_never_answered_ends_with_its_time_limit(client: Adb, pho
 def test_a_full_phone_is_said_to_be_full(client: Adb, phone: Phone, tmp_path: Path) -> None:
     phone.faults.full = True
     (tmp_path / "file").write_bytes(b"x")
-    with pytest.raises(PhoneFull, match="No space left"):
+    with pytest.raises(PhoneFull) as error:
         client.push(tmp_path / "file", f"{TMP}/file")
+    assert "No space left" in str(error.value.found)  # the message cuts what long paths make long
 
 
 def test_a_push_that_is_cut_off_is_no_success(client: Adb, phone: Phone, tmp_path: Path) -> None:

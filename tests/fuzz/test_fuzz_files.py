@@ -29,6 +29,7 @@ from donna_hw.errors import DonnaError
 from donna_hw.profiling.profile import profile_space
 from donna_hw.profiling.samples import SamplesJournal
 from donna_hw.recipe import Recipe
+from donna_hw.recipe_parts import GivenPart
 from donna_hw.sustained import read_attempts
 from donna_hw.table import LatencyTable, TableInfo
 from donna_hw.workers.local import here
@@ -155,7 +156,8 @@ def read_recipe(folder: Path) -> None:
     assert recipe.processes >= 1
     assert recipe.search.samples >= recipe.search.population >= 4
     assert recipe.counters
-    for part in (recipe.reference, recipe.distill, recipe.finetune):
+    trained = [] if isinstance(recipe.reference, GivenPart) else [recipe.reference]
+    for part in (*trained, recipe.distill, recipe.finetune):
         assert 0 < part.learning_rate < math.inf
 
 

@@ -51,7 +51,7 @@ def test_a_least_spread_widens_what_looks_calmer_and_nothing_else(rounds: list[f
     plain, guarded = rounds_interval(np.array(rounds)), rounds_interval(np.array(rounds), least)
     if own >= least:
         assert guarded == plain
-    elif own > 0:
+    elif own > 1e-6:  # below it rounding is all the spread there is
         widths = [np.log(one.high / one.low) for one in (plain, guarded)]
         assert widths[1] / widths[0] == pytest.approx(least / own, rel=1e-6)
     difference = difference_interval(np.array(rounds), least)

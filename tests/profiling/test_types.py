@@ -26,6 +26,7 @@ def test_a_backend_without_8_bit_layers_refuses_them(tmp_path: Path) -> None:
             fill(space, Device.load("torch_cpu"), tmp_path)
 
 
+@pytest.mark.long
 def test_a_simulated_unit_tells_types_apart_unless_its_own_is_int8(tmp_path: Path) -> None:
     """On a unit of fp16 an 8-bit block takes more than on one of int8, by its conversions, and nearly always less than its twin."""
     space = load_space("small_28px@precision")

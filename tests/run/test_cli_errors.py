@@ -42,7 +42,7 @@ def search(run: TinyRun, *more: str) -> list[str]:
         (["profile", "smal_8px", "--device", "onnxruntime_cpu"], ["found 'smal_8px'", "did you mean 'small_8px'"]),
         (["count", "smal_8px"], ["known: ", "small_28px, small_32px, small_8px", "did you mean 'small_8px'"]),
         (["run", "digit"], ["found 'digit'", "did you mean 'digits'"]),
-        (["run", "none.toml"], ["found 'none.toml'", "known: digits"]),
+        (["run", "none.toml"], ["found 'none.toml'", "known: ", " digits, "]),
         (["distill", "../../etc/x"], ["recipes hold one TOML file a name"]),
         (["search", "small", "--accuracy-from", "r", "--cost", "macs"], ["found 'small'"]),
         (["search", "small_8px", "--accuracy-from", "r", "--cost", "abacus"], ["found 'none for abacus'", "profile small_8px"]),

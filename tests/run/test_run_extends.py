@@ -105,6 +105,7 @@ def test_only_new_blocks_are_trained_and_the_predictor_stays(
     assert trained(new_run) == after
 
 
+@pytest.mark.long
 def test_a_recipe_without_test_networks_can_be_extended(recipes: tuple[Path, Path], tmp_path: Path, main: Main) -> None:
     base, new = recipes
     base.write_text(base.read_text().replace("test_networks = 4\n", ""))

@@ -101,6 +101,7 @@ def test_blocks_and_networks_are_quantised_and_the_predictor_stays(
     assert trained(folder) == after
 
 
+@pytest.mark.long
 def test_ranges_may_be_observed_and_grids_be_of_channels(
     recipes: tuple[Path, Path], tmp_path: Path, main: Main
 ) -> None:
@@ -125,6 +126,7 @@ def test_ranges_may_be_observed_and_grids_be_of_channels(
     assert not states["plain"][key].equal(states["observed"][key])
 
 
+@pytest.mark.long
 def test_a_library_may_hold_both_types(tmp_path: Path, main: Main) -> None:
     """A recipe of such a space that extends nothing: its networks are trained in float32, and quantised; then exported."""
     recipe, folder = tmp_path / "both.toml", tmp_path / "run"
@@ -155,6 +157,7 @@ def test_a_library_may_hold_both_types(tmp_path: Path, main: Main) -> None:
     assert b"QuantizeLinear" in model.read_bytes()
 
 
+@pytest.mark.long
 def test_what_cannot_be_quantised_is_said(recipes: tuple[Path, Path], tmp_path: Path, main: Main) -> None:
     base, new = recipes
     plain = tmp_path / "plain.toml"

@@ -49,6 +49,7 @@ def true_gap(aim: Aim, front: ParetoFront) -> float:
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from(["ridge2", "ridge2_monotone"]))
+@pytest.mark.long
 def test_the_bound_is_above_the_accuracy_of_every_network(seed: int, kind: str) -> None:
     aim = curved_aim(seed, kind)
     qualities = tuple(values.copy() for values in aim.qualities)
@@ -73,6 +74,7 @@ def test_a_second_order_sum_is_what_the_predictor_says(kind: str) -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from(["ridge2", "ridge2_monotone"]), st.integers(1, 2), st.booleans())
+@pytest.mark.long
 def test_the_gap_is_no_less_than_the_true_one(seed: int, kind: str, costs: int, limited: bool) -> None:
     aim = curved_aim(seed, kind, costs)
     if limited:

@@ -290,6 +290,7 @@ def test_networks_with_8_bit_blocks_are_finetuned_in_float32_and_judged_from_the
         assert found.top1_percent == pytest.approx(top1_percent(module, test), abs=1e-3)
 
 
+@pytest.mark.long
 def test_two_processes_quantise_what_one_quantises(tmp_path: Path, main: Main) -> None:
     """There is no batch-norm, whose statistics would be of other images: so the 8-bit networks are alike, each recorded once."""
     folder = begun(tmp_path)
