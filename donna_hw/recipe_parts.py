@@ -60,7 +60,7 @@ class ExtendsPart(Part):
     the other's library.test_networks.
     """
 
-    recipe: str
+    recipe: str = Field(max_length=255)  # longer ones are no file's name
     run: str = ""
     test_networks: int = Field(default=0, ge=0)
 
@@ -71,7 +71,7 @@ class TeacherPart(Part):
     run: its folder; empty: beside this run's own.
     """
 
-    recipe: str
+    recipe: str = Field(max_length=255)  # longer ones are no file's name
     run: str = ""
 
 

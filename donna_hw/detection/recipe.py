@@ -25,7 +25,7 @@ class BackbonesPart(Part):
     run: its folder; empty: beside this run's own. scratch: each network is trained from scratch, too.
     """
 
-    recipe: str
+    recipe: str = Field(max_length=255)  # longer ones are no file's name
     run: str = ""
     networks: int = Field(ge=3)
     scratch: bool = True
