@@ -23,8 +23,9 @@ OTHER = (PURPLE, "P", 30)
 class Pareto:
     """What figure 11 shows, of one cost in its unit (`s`, `J`, `MAC`, `parameter`); accuracies are top-1 in per cent.
 
-    random, front: predicted, columns `cost` and `percent`. library: finetuned for the predictor, at their predicted cost. verified: columns
-    `role`, `predicted_cost`, `predicted_percent`, and what was found, `cost` and `percent`. baselines: published, with their `name`.
+    random, front: predicted, columns `cost` and `percent`; the first may be empty. library: finetuned for the predictor, at their
+    predicted cost. verified: columns `role`, `predicted_cost`, `predicted_percent`, and what was found, `cost` and `percent`. baselines:
+    published, with their `name`.
     reference: (cost, percent).
     """
 
@@ -47,16 +48,17 @@ def draw_pareto(found: Pareto) -> Figure:
     unit, size = handy(float(np.max([*found.front["cost"], *found.library["cost"], found.reference[0]])), found.unit)
     figure = Figure(figsize=(COLUMN, 3.5), layout="constrained")
     axes = figure.add_subplot()
-    axes.scatter(
-        found.random["cost"] / size,
-        found.random["percent"],
-        s=4,
-        color=SKY,
-        alpha=0.5,
-        linewidths=0,
-        rasterized=True,  # thousands of marks: as paths they would be megabytes of SVG
-        label=f"random networks, predicted ({len(found.random)})",
-    )
+    if len(found.random):
+        axes.scatter(
+            found.random["cost"] / size,
+            found.random["percent"],
+            s=4,
+            color=SKY,
+            alpha=0.5,
+            linewidths=0,
+            rasterized=True,  # thousands of marks: as paths they would be megabytes of SVG
+            label=f"random networks, predicted ({len(found.random)})",
+        )
     axes.plot(found.front["cost"] / size, found.front["percent"], color=BLUE, marker=".", ms=4, label="predicted front")
     if len(found.library):
         axes.scatter(

@@ -10,12 +10,9 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from donna_hw.files import write_atomic
-from donna_hw.report.figure import BLUE, GREEN, GREY, ORANGE
 
-__all__ = ["BLUE", "COLUMN", "GREEN", "GREY", "ORANGE", "PURPLE", "SKY", "cost_label", "styled", "write"]
-
-# The rest of Okabe and Ito's colours, which colour-blind eyes tell apart; marks differ in shape too, for print without colour.
-PURPLE, SKY = "#CC79A7", "#56B4E9"
+# Okabe and Ito's colours, which colour-blind eyes tell apart; marks differ in shape too, for print without colour.
+BLUE, ORANGE, GREEN, GREY, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#777777", "#CC79A7", "#56B4E9"
 COLUMN = 3.5  # inches: a width of one column
 PNG_DPI = 200
 STYLE: dict[Any, Any] = {

@@ -11,10 +11,11 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from donna_hw.files import write_atomic
+from donna_hw.figures.pareto import Pareto, draw_pareto
+from donna_hw.figures.style import write
+from donna_hw.files import read_text, write_atomic
 from donna_hw.report.content import Content, content_of
 from donna_hw.report.data import column_units, page_data, places
-from donna_hw.report.figure import Points, draw, svg
 from donna_hw.report.hour import Gain
 from donna_hw.report.vendored import CURE, plot_library
 from donna_hw.run import Run
@@ -25,11 +26,9 @@ from donna_hw.verify import read_verified
 def write_report(run: Run) -> Path:
     """Write `report.html`, and its picture as `report.png` and `report.svg`, in a finished run's folder; return the page's path."""
     content = content_of(run)
-    picture = draw(points_of(content, read_verified(run)))
-    picture.savefig(run.folder / "report.png", dpi=110)
-    drawn = svg(picture)
-    write_atomic(run.folder / "report.svg", drawn)
-    page = rendered(content, drawn, plot_library())
+    drawn, _ = write(draw_pareto(still_of(content, read_verified(run))), run.folder / "report")
+    picture = read_text(drawn)
+    page = rendered(content, picture[picture.index("<svg") :], plot_library())
     path = run.folder / "report.html"
     write_atomic(path, page)
     return path
@@ -65,26 +64,24 @@ def rendered(content: Content, picture: str, library: str) -> str:
     )
 
 
-def points_of(content: Content, verified: pd.DataFrame) -> Points:
-    """Return the points of the still picture; verified: see `donna_hw.verify.verify`."""
+def still_of(content: Content, verified: pd.DataFrame) -> Pareto:
+    """Return what the still picture shows, figure 11 without a cloud, over the latency; verified: see `donna_hw.verify.verify`."""
 
     def column(role: str, percent: str) -> pd.DataFrame:
         chosen = [network for network in content.networks if role in network.roles]
-        return pd.DataFrame(
-            {
-                "latency_s": [network.costs[content.device][0] for network in chosen],
-                "percent": [getattr(network, percent) for network in chosen],
-            }
-        ).sort_values("latency_s")
+        costs = [network.costs[content.device][0] for network in chosen]
+        return pd.DataFrame({"cost": costs, "percent": [getattr(network, percent) for network in chosen]})
 
-    (reference,) = column("reference", "top1_percent").to_dict("records")
-    return Points(
-        front=column("front", "predicted_percent"),
+    ((cost, percent),) = column("reference", "top1_percent").to_numpy()
+    names = {"predicted_s": "predicted_cost", "measured_s": "cost", "top1_percent": "percent"}
+    return Pareto(
+        content.device,
+        "s",
+        random=pd.DataFrame({"cost": [], "percent": []}),
+        front=column("front", "predicted_percent").sort_values("cost"),
         library=column("library", "top1_percent"),
-        verified=verified,
-        reference_percent=reference["percent"],
-        reference_s=reference["latency_s"],
-        device=content.device,
+        verified=verified.rename(columns=names),
+        reference=(float(cost), float(percent)),
     )
 
 
