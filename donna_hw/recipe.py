@@ -99,6 +99,8 @@ class Recipe(Part):
     def read(cls, path: Path) -> Recipe:
         """Read a recipe; raises `BadFile`, `UnknownName` with the known keys, or `BadSetting` with the broken rule."""
         content = read_toml(path)
+        if "detector" in content:
+            raise BadSetting(f"{path} is a recipe of detection", cure=f"donna-hw detect {path}")
         if "extends" in content and not INHERITED & content.keys():
             content = _inherited(parse_model(content["extends"], ExtendsPart, f"{path}: extends"), path) | content
         elif "extends" in content and not content.keys() >= INHERITED:  # a run's kept recipe has them all

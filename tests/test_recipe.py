@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from donna_hw.data import DATASETS
+from donna_hw.detection.recipe import is_detection
 from donna_hw.device import device_names
 from donna_hw.distillation.training import Fit
 from donna_hw.errors import BadFile, BadSetting, DonnaError, UnknownName
@@ -38,9 +39,7 @@ def test_the_checkout_ships_recipes() -> None:
     assert {"digits", "fashion_mnist"} <= set(names("recipes"))
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in names("recipes") if "\n[detector]" not in find_recipe(name).read_text()]
-)
+@pytest.mark.parametrize("name", [name for name in names("recipes") if not is_detection(name)])
 def test_every_shipped_recipe_is_valid_and_names_what_there_is(name: str) -> None:
     recipe = Recipe.read(find_recipe(name))
     assert load_space(recipe.space).name.split("@")[0] in space_names()

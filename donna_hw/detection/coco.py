@@ -98,6 +98,18 @@ class CocoImages:
         return found
 
 
+def check_alike(learnt: CocoImages, test: CocoImages) -> None:
+    """Raise `BadFile` where two parts name other categories, by which one's classes would be taken for the other's, or one has no box."""
+    mine, its = ({one["id"]: one["name"] for one in part.content["categories"]} for part in (learnt, test))
+    if mine != its:
+        differing = sorted({*mine.items()} ^ {*its.items()})[0]
+        rule = f"{learnt.folder}: {learnt.part} and {test.part} must have the same categories, by id and name"
+        raise BadFile(rule, found=f"{differing} in one of them only", cure="mend one of the two files")
+    for part in (learnt, test):
+        if not any(len(part.target(number)["boxes"]) for number in range(len(part))):
+            raise BadFile(f"{part.folder}: {part.part} must have a box", found="none", cure="name another part")
+
+
 def _check(content: Any, path: Path) -> None:
     """Raise `BadFile` for what would otherwise be passed over, or end in a traceback after hours."""
     cure = "mend the file; the format is COCO's"

@@ -12,7 +12,7 @@ from donna_hw.detection.retina import Head
 from donna_hw.detection.scenes import Scenes
 from donna_hw.distillation.training import Fit
 from donna_hw.errors import BadSetting
-from donna_hw.files import Part, read_model, read_toml, write_toml
+from donna_hw.files import Part, parse_model, read_toml, write_toml
 from donna_hw.recipe import find_recipe, first_difference
 
 CHANGEABLE = ("title", "workers", "device")
@@ -117,7 +117,10 @@ class DetectionRecipe(Part):
     @classmethod
     def read(cls, path: Path) -> DetectionRecipe:
         """Read a recipe; raises `BadFile`, `UnknownName` with the known keys, or `BadSetting` with the broken rule."""
-        return read_model(path, cls)
+        content = read_toml(path)
+        if "detector" not in content and "library" in content:
+            raise BadSetting(f"{path} is a recipe of classification", cure=f"donna-hw run {path}")
+        return parse_model(content, cls, str(path))
 
     @property
     def processes(self) -> int:

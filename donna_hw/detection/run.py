@@ -1,21 +1,19 @@
-"""DetectionRun: a detection recipe in its folder: which backbones, their detectors, what they reached."""
+"""DetectionRun: a detection recipe in its folder: its images, its detectors, what they reached."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from io import StringIO
 from pathlib import Path
-
-import numpy as np
-import pandas as pd
 
 from donna_hw import torchvision
 from donna_hw.blocks.layers import layers_hash
 from donna_hw.data.fashion_mnist import brightness, read_garments
 from donna_hw.data.image_folder import MEAN, STD
+from donna_hw.detection.backbones import chosen
+from donna_hw.detection.coco import check_alike
 from donna_hw.detection.features import feature_maps
 from donna_hw.detection.precision import check_package
 from donna_hw.detection.recipe import DetectionRecipe, ScenesPart, keep_recipe
@@ -23,13 +21,13 @@ from donna_hw.detection.retina import GROUP, Pictures, out_indices
 from donna_hw.detection.scenes import write_scenes
 from donna_hw.detection.training import CocoPart, Detected, DetectorTask, train_detector
 from donna_hw.distillation.pool import Pool
-from donna_hw.errors import BadFile, BadSetting, Unavailable
-from donna_hw.files import Journal, locked, read_text
-from donna_hw.libraries import APART, ArchitectureLibrary, Finetuned
+from donna_hw.errors import BadSetting, Unavailable
+from donna_hw.files import Journal, locked
+from donna_hw.libraries import ArchitectureLibrary, Finetuned
 from donna_hw.progress import track
 from donna_hw.recipe import Recipe, find_recipe
 from donna_hw.spaces import load_space
-from donna_hw.spaces.space import Architecture, Space
+from donna_hw.spaces.space import Space
 
 COLUMNS = (
     "network",
@@ -45,7 +43,6 @@ COLUMNS = (
     "train_s",
 )
 STARTS = ("pretrained", "scratch")
-UNUSED = (*APART, "twin")  # trained otherwise, or quantised from
 
 
 @dataclass(frozen=True)
@@ -72,6 +69,11 @@ class DetectionRun:
     def space(self) -> Space:
         """The space of the backbones."""
         return load_space(self.base_recipe.space)
+
+    @property
+    def library(self) -> ArchitectureLibrary:
+        """The finetuned networks of that run."""
+        return ArchitectureLibrary(self.base / "architecture_library", self.space)
 
     @property
     def journal(self) -> Journal:
@@ -104,8 +106,8 @@ class DetectionRun:
         if isinstance(data, ScenesPart):
             data.scenes()
         else:
-            for part in (data.train, data.test):
-                CocoPart(Path(data.folder), part, channels).read()
+            learnt, test = (CocoPart(Path(data.folder), part, channels).read() for part in (data.train, data.test))
+            check_alike(learnt, test)
         assert self.device  # noqa: S101  it raises
 
     def data(self) -> tuple[CocoPart, CocoPart, Pictures]:
@@ -124,36 +126,15 @@ class DetectionRun:
         return CocoPart(folder, "train", channels), CocoPart(folder, "test", channels), pictures
 
     def backbones(self) -> list[Finetuned]:
-        """Return the networks: those of the front, then those that spread the accuracies most evenly, by one finetuning each.
-
-        Raises `BadFile` where the other run is not finished, and `BadSetting` where it has too few networks.
-        """
-        library = ArchitectureLibrary(self.base / "architecture_library", self.space)
-        if not (self.base / "verified.csv").exists():
-            raise BadFile(
-                f"{self.base} must hold the finished run of {self.recipe.backbones.recipe}",
-                found="no verified.csv",
-                cure=f"donna-hw run {self.recipe.backbones.recipe}; or name its folder: backbones.run",
-            )
-        verified = pd.read_csv(StringIO(read_text(self.base / "verified.csv")))
-        front = set(verified.loc[verified["role"] == "front", "network"])
-        every: dict[Architecture, Finetuned] = {}
-        for network in library.networks():
-            if network.role not in UNUSED and network.architecture not in every:
-                role = "front" if library.name(network.architecture) in front else network.role
-                every[network.architecture] = replace(network, role=role)
-        networks, count = list(every.values()), self.recipe.backbones.networks
-        if len(networks) < count:
-            rule = "backbones.networks must be at most the finetuned networks of that run"
-            raise BadSetting(rule, found=count, cure=f"ask for {len(networks)} or fewer")
-        return spread(networks, count)
+        """Return the networks, those of the front first, by one finetuning each; see `backbones.chosen`."""
+        return chosen(self.base, self.library, self.recipe.backbones.recipe, self.recipe.backbones.networks)
 
     def train(self) -> None:
         """Train and judge a detector on each backbone, pretrained and from scratch, that the journal has none of yet."""
         learnt, test, pictures = self.data()
         done = {(record["network"], record["start"]) for record in self.journal.records()}
         starts = STARTS if self.recipe.backbones.scratch else STARTS[:1]
-        library = ArchitectureLibrary(self.base / "architecture_library", self.space)
+        library = self.library
         todo: dict[DetectorTask, tuple[Finetuned, str]] = {}
         total = 0
         for network in self.backbones():
@@ -203,22 +184,6 @@ class DetectionRun:
                 "train_s": f"{found.train_s:.2f}",
             }
         )
-
-
-def spread(networks: list[Finetuned], count: int) -> list[Finetuned]:
-    """Return so many networks: of the front as many as there are, then each time the one whose accuracy is farthest from all chosen.
-
-    Without a front the most accurate one is first. Equal ones in their order.
-    """
-    chosen = [network for network in networks if network.role == "front"][:count]
-    rest = [network for network in networks if network.role != "front"]
-    if not chosen:
-        chosen = [rest.pop(int(np.argmax([network.top1_percent for network in rest])))]
-    while len(chosen) < count:
-        known = np.array([network.top1_percent for network in chosen])
-        gaps = [float(np.abs(known - network.top1_percent).min()) for network in rest]
-        chosen.append(rest.pop(int(np.argmax(gaps))))
-    return chosen
 
 
 @contextmanager

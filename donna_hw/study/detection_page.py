@@ -157,7 +157,7 @@ def _networks(frame: pd.DataFrame) -> list[str]:
     lines = [
         "## Networks",
         "",
-        "| role | top-1 % | MMAC | mAP pretrained | AP at 0.50 | mAP from scratch | AP at 0.50 | network |",
+        "| role | top-1 % | MMAC | mAP pretrained | at 0.50, 0.75 | mAP from scratch | at 0.50, 0.75 | network |",
         "|---|---|---|---|---|---|---|---|",
     ]
     by = {(row["network"], row["start"]): row for row in frame.to_dict("records")}
@@ -166,7 +166,11 @@ def _networks(frame: pd.DataFrame) -> list[str]:
         cells = []
         for start in STARTS:
             one = by.get((row["network"], start))
-            cells += ["-", "-"] if one is None else [f"{one['map_percent']:.2f}", f"{one['ap50_percent']:.2f}"]
+            cells += (
+                ["-", "-"]
+                if one is None
+                else [f"{one['map_percent']:.2f}", f"{one['ap50_percent']:.2f}, {one['ap75_percent']:.2f}"]
+            )
         lines.append(
             f"| {row['role']} | {row['top1_percent']:.2f} | {row['macs'] / 1e6:.2f} | {' | '.join(cells)} | `{row['network']}` |"
         )
@@ -176,8 +180,8 @@ def _networks(frame: pd.DataFrame) -> list[str]:
 def _classes(run: DetectionRun, frame: pd.DataFrame) -> list[str]:
     learnt, _, _ = run.data()
     names = learnt.read().categories
-    means = {
-        start: np.nanmean(np.array([one.split() for one in some["by_class"]], dtype=float), axis=0)
+    means = {  # a class of which no test image has a box is known of no detector
+        start: np.array([one.split() for one in some["by_class"]], dtype=float).mean(axis=0)
         for start, some in frame.groupby("start")
     }
     starts = [start for start in STARTS if start in means]
@@ -188,8 +192,12 @@ def _classes(run: DetectionRun, frame: pd.DataFrame) -> list[str]:
         "|---" * (1 + len(starts)) + "|",
     ]
     for number, name in enumerate(names):
-        lines.append(f"| {name} | " + " | ".join(f"{means[start][number]:.2f}" for start in starts) + " |")
+        lines.append(f"| {name} | " + " | ".join(_known(means[start][number]) for start in starts) + " |")
     return lines
+
+
+def _known(percent: float) -> str:
+    return f"{percent:.2f}" if np.isfinite(percent) else "-"
 
 
 def _word(start: str) -> str:

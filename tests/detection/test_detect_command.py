@@ -15,8 +15,9 @@ from donna_hw.blocks.torch_module import to_torch
 from donna_hw.data.fashion_mnist import Garments
 from donna_hw.detection import run as running
 from donna_hw.detection import scenes
-from donna_hw.detection.recipe import DetectionRecipe
-from donna_hw.detection.run import open_detection, spread
+from donna_hw.detection.backbones import spread
+from donna_hw.detection.recipe import DetectionRecipe, is_detection
+from donna_hw.detection.run import open_detection
 from donna_hw.distillation.weights import save_weights
 from donna_hw.errors import BadSetting
 from donna_hw.files import write_toml
@@ -139,6 +140,21 @@ def test_coco_wants_colours_and_its_files(recipe: Path, main) -> None:  # type: 
     assert (code, "3 channels" in error) == (2, True)
 
 
+def test_each_kind_of_recipe_names_its_own_command(recipe: Path, main) -> None:  # type: ignore[no-untyped-def]
+    code, _, error = main("run", recipe)
+    assert (code, "donna-hw detect" in error) == (2, True)
+    code, _, error = main("detect", recipe.parent / "base.toml")
+    assert (code, "donna-hw run" in error) == (2, True)
+
+
+def test_a_backbone_whose_weights_are_gone_is_said_before_anything_is_trained(recipe: Path, main) -> None:  # type: ignore[no-untyped-def]
+    for path in (recipe.parent / "runs" / "base" / "architecture_library" / "weights").iterdir():
+        path.unlink()
+    code, _, error = main("detect", recipe, "--out", recipe.parent / "runs" / "detect")
+    assert (code, "must have its weights" in error) == (2, True)
+    assert not (recipe.parent / "runs" / "detect" / "weights").exists()
+
+
 def test_another_recipe_is_refused_in_a_runs_folder(recipe: Path, tmp_path: Path) -> None:
     with open_detection(str(recipe), tmp_path / "runs" / "detect"):
         pass
@@ -162,7 +178,7 @@ def test_networks_are_the_front_and_what_spreads_accuracies() -> None:
     assert [one.top1_percent for one in spread(networks[2:], 2)] == [90.1, 70.0]
 
 
-@pytest.mark.parametrize("name", [name for name in names("recipes") if "\n[detector]" in find_recipe(name).read_text()])
+@pytest.mark.parametrize("name", [name for name in names("recipes") if is_detection(name)])
 def test_shipped_detection_recipes_are_valid(name: str) -> None:
     recipe = DetectionRecipe.read(find_recipe(name))
     assert Recipe.read(recipe.base_path(find_recipe(name)))

@@ -23,7 +23,7 @@ from donna_hw.costs.basis import Basis
 from donna_hw.costs.fit import fit_cost
 from donna_hw.costs.kept import corrected, keep
 from donna_hw.costs.table_cost import TableCost
-from donna_hw.detection.recipe import DetectionRecipe
+from donna_hw.detection.recipe import DetectionRecipe, is_detection
 from donna_hw.device import Device
 from donna_hw.errors import DonnaError
 from donna_hw.profiling.profile import profile_space
@@ -80,7 +80,7 @@ def subjects(tmp_path_factory: pytest.TempPathFactory) -> list[Subject]:
     for path in sorted((ROOT / "devices").glob("*.toml")):
         found.append(Subject(f"device {path.stem}", {"d.toml": path.read_bytes()}, read_device))
     for path in sorted((ROOT / "recipes").glob("*.toml")):
-        read = read_detection_recipe if b"[detector]" in path.read_bytes() else read_recipe
+        read = read_detection_recipe if is_detection(str(path)) else read_recipe
         found.append(Subject(f"recipe {path.stem}", {"r.toml": path.read_bytes()}, read))
     return found
 
