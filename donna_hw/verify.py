@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from io import StringIO
-
 import numpy as np
 import pandas as pd
 
 from donna_hw.costs.table_cost import TableCost
 from donna_hw.errors import NothingToFit
-from donna_hw.files import read_text, write_atomic
+from donna_hw.files import write_atomic
+from donna_hw.frames import csv_frame
 from donna_hw.libraries import APART, ROLES
 from donna_hw.predictors.kept import load_predictor, roles_of
 from donna_hw.qualities import qualities_of
@@ -19,6 +18,18 @@ from donna_hw.search.front import ParetoFront
 from donna_hw.search.random import random_at_cost
 from donna_hw.spaces.space import Rows
 from donna_hw.tables import table_in
+
+VERIFIED = (
+    "role",
+    "level",
+    "network",
+    "predicted_percent",
+    "predicted_std_percent",
+    "top1_percent",
+    "predicted_s",
+    "predicted_std_s",
+    "measured_s",
+)
 
 
 def verify(run: Run, front: ParetoFront) -> pd.DataFrame:
@@ -91,7 +102,7 @@ def check_latency(run: Run) -> pd.DataFrame | None:
 
 def read_verified(run: Run) -> pd.DataFrame:
     """Return `verified.csv`; raises `BadFile` when the verification has not run."""
-    return pd.read_csv(StringIO(read_text(run.folder / "verified.csv")))
+    return csv_frame(run.folder / "verified.csv", VERIFIED)
 
 
 def _levels(front: ParetoFront, count: int, latencies: np.ndarray) -> np.ndarray:

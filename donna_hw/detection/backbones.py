@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from io import StringIO
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from donna_hw.errors import BadFile, BadSetting
-from donna_hw.files import read_text
+from donna_hw.frames import csv_frame
 from donna_hw.libraries import APART, ArchitectureLibrary, Finetuned
 from donna_hw.spaces.space import Architecture
 
@@ -29,7 +27,7 @@ def chosen(folder: Path, library: ArchitectureLibrary, recipe: str, count: int) 
             found="no verified.csv",
             cure=f"donna-hw run {recipe}; or name its folder: backbones.run",
         )
-    verified = pd.read_csv(StringIO(read_text(folder / "verified.csv")))
+    verified = csv_frame(folder / "verified.csv", ("role", "network"))
     front = set(verified.loc[verified["role"] == "front", "network"])
     every: dict[Architecture, Finetuned] = {}
     for network in library.networks():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +13,7 @@ from donna_hw.errors import BadFile, NothingToFit
 from donna_hw.figures.detection import COLUMNS, checked_detectors
 from donna_hw.figures.finetuning import Curve
 from donna_hw.figures.predictor import Judged
-from donna_hw.files import read_text
+from donna_hw.frames import csv_frame
 from donna_hw.libraries import ArchitectureLibrary
 from donna_hw.predictors.kept import load_predictor, roles_of
 from donna_hw.qualities import qualities_of
@@ -38,19 +36,6 @@ def needed(run: Run | DetectionRun, name: str, step: str) -> Path:
     if not path.exists():
         raise BadFile(f"{run.folder} must hold what is drawn", found=f"no {name}", cure=f"{step} writes it")
     return path
-
-
-def csv_frame(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Return a CSV of a run that has these columns; raises `BadFile` where it has not, or is none."""
-    try:
-        frame = pd.read_csv(StringIO(read_text(path)))
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise BadFile(f"{path} must be a CSV", found=str(error), cure="delete it and take its step again") from None
-    for name in columns:
-        if name not in frame:
-            known = ", ".join(map(str, frame))
-            raise BadFile(f"{path} must have a column {name}", found=known, cure="delete it and take its step again")
-    return frame
 
 
 def named(space: Space, name: str) -> Architecture:

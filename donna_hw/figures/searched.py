@@ -9,9 +9,10 @@ from donna_hw.distillation.reference import reference_top1
 from donna_hw.errors import NothingToFit
 from donna_hw.export import networks_of
 from donna_hw.figures.baselines import baselines_over
-from donna_hw.figures.of_run import csv_frame, named, needed
+from donna_hw.figures.of_run import named, needed
 from donna_hw.figures.pareto import Pareto
 from donna_hw.figures.random_search import Level, RandomSearch
+from donna_hw.frames import csv_frame
 from donna_hw.predictors.kept import load_predictor
 from donna_hw.qualities import qualities_of
 from donna_hw.run import Run

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from io import StringIO
 
 import numpy as np
-import pandas as pd
 
 from donna_hw.distillation.reference import reference_top1
 from donna_hw.figures.boxes import Box, boxes
-from donna_hw.files import read_text
+from donna_hw.figures.of_run import named
+from donna_hw.frames import csv_frame
 from donna_hw.run import Run
 from donna_hw.spaces.space import Rows
 from donna_hw.verify import read_verified
+
+FORETOLD = ("predicted_top1_percent", "predicted_std_percent", "within_noise", "extrapolated")  # of a front
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,12 @@ def networks_of(run: Run, costs: tuple[str, ...]) -> tuple[Network, ...]:
         roles.setdefault(name, []).append(role)
 
     space = run.space
-    left_out = _csv(run, "predictor_test.csv").set_index("network")["predicted_percent"].to_dict()
+    tested = csv_frame(run.folder / "predictor_test.csv", ("network", "predicted_percent"))
+    left_out = tested.set_index("network")["predicted_percent"].to_dict()
     for network, (top1, _) in run.architectures.means("library", "test").items():
         name = run.architectures.name(network)
         add(name, "library", top1_percent=top1, predicted_percent=left_out.get(name))
-    for record in _csv(run, "front.csv").to_dict("records"):
+    for record in csv_frame(run.folder / "front.csv", (*space.columns, *FORETOLD)).to_dict("records"):
         add(
             "/".join(str(record[column]) for column in space.columns),
             "front",
@@ -91,16 +93,14 @@ def networks_of(run: Run, costs: tuple[str, ...]) -> tuple[Network, ...]:
 
 def rows_of(run: Run, names: list[str]) -> Rows:
     """Return networks by their names as rows, int [n, stages]."""
-    space = run.space
-    return np.array(
-        [space.row(space.from_labels(dict(zip(space.columns, name.split("/"), strict=True)))) for name in names], np.int64
-    ).reshape(len(names), len(space.stages))  # fmt: skip
+    rows = [run.space.row(named(run.space, name)) for name in names]
+    return np.array(rows, np.int64).reshape(len(names), len(run.space.columns))
 
 
 def _network(run: Run, name: str, roles: tuple[str, ...], known: dict[str, object]) -> Network:
     labels = tuple(name.split("/"))
-    architecture = run.space.from_labels(dict(zip(run.space.columns, labels, strict=True)))
-    return Network(name, labels, boxes(run.space, architecture), roles, {}, **known)  # type: ignore[arg-type]
+    drawn = boxes(run.space, named(run.space, name))
+    return Network(name, labels, drawn, roles, {}, **known)  # type: ignore[arg-type]
 
 
 def _with_costs(run: Run, networks: list[Network], costs: tuple[str, ...]) -> tuple[Network, ...]:
@@ -113,7 +113,3 @@ def _with_costs(run: Run, networks: list[Network], costs: tuple[str, ...]) -> tu
         replace(network, costs={name: values[number] for name, values in columns.items()})
         for number, network in enumerate(networks)
     )
-
-
-def _csv(run: Run, name: str) -> pd.DataFrame:
-    return pd.read_csv(StringIO(read_text(run.folder / name)))

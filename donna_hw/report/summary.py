@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import date
-from io import StringIO
 
 import numpy as np
 import pandas as pd
 
 from donna_hw.costs.kept import correction_of
-from donna_hw.files import read_text, read_toml
+from donna_hw.files import read_toml
+from donna_hw.frames import csv_frame
 from donna_hw.libraries import APART, ROLES
 from donna_hw.ranking import Ranking, kendall_tau, pairs_in_order, ranking, rival
 from donna_hw.recipe import Recipe
@@ -70,7 +70,7 @@ def latency_lines(run: Run, table: LatencyTable) -> list[str]:
         )
     path = run.folder / "latency_test.csv"
     if run.recipe.latency.test_networks and path.exists():
-        frame = pd.read_csv(StringIO(read_text(path)))
+        frame = csv_frame(path, ("measured_s", "sum_s", "predicted_s", "std_s", *run.recipe.counters))
         measured = frame["measured_s"].to_numpy()
         lines += [
             "",
@@ -146,7 +146,7 @@ def _taught(recipe: Recipe, train_s: float) -> str:
 
 
 def _front_size(run: Run) -> int:
-    return len(pd.read_csv(StringIO(read_text(run.folder / "front.csv"))))
+    return len(csv_frame(run.folder / "front.csv", run.space.columns))
 
 
 def _ranking_row(name: str, found: Ranking, pairs: str) -> str:

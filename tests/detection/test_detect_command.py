@@ -155,6 +155,12 @@ def test_a_backbone_whose_weights_are_gone_is_said_before_anything_is_trained(re
     assert not (recipe.parent / "runs" / "detect" / "weights").exists()
 
 
+def test_a_spoiled_run_of_the_backbones_is_one_line(recipe: Path, main) -> None:  # type: ignore[no-untyped-def]
+    (recipe.parent / "runs" / "base" / "verified.csv").write_text("role,colour\n")
+    code, _, error = main("detect", recipe, "--out", recipe.parent / "runs" / "detect")
+    assert (code, "must have a column network" in error) == (2, True)
+
+
 def test_another_recipe_is_refused_in_a_runs_folder(recipe: Path, tmp_path: Path) -> None:
     with open_detection(str(recipe), tmp_path / "runs" / "detect"):
         pass

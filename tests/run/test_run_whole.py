@@ -173,6 +173,16 @@ def test_the_report_is_written_again_from_the_files(broken: TinyRun, main: Main)
     assert trained(broken.folder) == before
 
 
+@pytest.mark.parametrize("name", ["front.csv", "verified.csv", "latency_test.csv"])
+@pytest.mark.parametrize(("text", "says"), [('role,"', "must be a CSV"), ("role,colour\n", "must have a column")])
+def test_a_spoiled_file_is_one_line_in_the_report(broken: TinyRun, main: Main, name: str, text: str, says: str) -> None:
+    (broken.folder / name).write_text(text)
+    code, _, error = main("report", broken.recipe, "--out", broken.folder)
+    assert (code, len(error.splitlines())) == (2, 1), error
+    assert name in error
+    assert says in error
+
+
 def test_fit_says_how_well_the_predictor_and_its_rivals_order(broken: TinyRun, main: Main) -> None:
     kept = (broken.folder / "predictor.toml").read_bytes()
     code, out, _ = main("fit", broken.recipe, "--out", broken.folder)
