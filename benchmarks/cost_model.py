@@ -26,9 +26,9 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
 from donna_hw import Basis, LatencyTable, TableCost, fit_cost, load_space
-from donna_hw.costs.correct import Plan, correct
-from donna_hw.imports.help_data import read_help
-from donna_hw.networks import MeasuredNetworks
+from donna_hw.costs.correction import Plan, correct
+from donna_hw.tables.importers.help import read_help
+from donna_hw.tables.network_measurements import MeasuredNetworks
 
 KS, OWN_KS = (10, 20, 30, 50, 100, 200, 400), (0, 10, 20, 30, 50, 100)
 TABLES = Path(__file__).parent.parent / "latency_tables" / "onnxruntime_cpu"

@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from donna_hw import load_space, torchvision
-from donna_hw.backends.ptflops import PtflopsBackend
-from donna_hw.blocks.layers import Graph
-from donna_hw.blocks.torch_module import to_torch
+from donna_hw import load_space
+from donna_hw._core import torchvision_compat as torchvision
+from donna_hw.devices.backends.ptflops import PtflopsBackend
+from donna_hw.graph.graph import Graph
+from donna_hw.graph.torch_module import to_torch
 
 torchvision.ready()
 from ptflops import get_model_complexity_info  # noqa: E402  it imports torchvision, which must be ready

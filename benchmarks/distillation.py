@@ -20,18 +20,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from donna_hw.blocks.layers import layers_hash
-from donna_hw.blocks.torch_module import GraphModule, to_torch
-from donna_hw.data import Dataset, Images, load_dataset
-from donna_hw.distillation.blockwise import Bkd, groups
-from donna_hw.distillation.maps import save_maps
-from donna_hw.distillation.pool import Pool
-from donna_hw.distillation.quality import channel_variance, nsr, quality_of, rest_of_teacher
-from donna_hw.distillation.together import BlockTask, train_group
-from donna_hw.distillation.training import Fit, outputs, train
-from donna_hw.distillation.weights import save_weights
 from donna_hw.errors import DonnaError
+from donna_hw.graph.graph import layers_hash
+from donna_hw.graph.torch_module import GraphModule, to_torch
 from donna_hw.spaces import load_space
+from donna_hw.training.checkpoints import save_weights
+from donna_hw.training.data import Dataset, Images, load_dataset
+from donna_hw.training.distillation.block_evaluation import channel_variance, nsr, quality_of, rest_of_teacher
+from donna_hw.training.distillation.block_trainer import BlockTask, train_group
+from donna_hw.training.distillation.blockwise import Bkd, groups
+from donna_hw.training.distillation.border_maps import save_maps
+from donna_hw.training.executors import Pool
+from donna_hw.training.loop import Fit, outputs, train
 
 SPACE = "small_28px"
 THREADS = 2

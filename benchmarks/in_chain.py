@@ -18,7 +18,7 @@ import numpy as np
 from scipy.stats import kendalltau
 
 from donna_hw import Device, TableCost, fit_correction, load_space, measure_networks, profile_space
-from donna_hw.profiling.chain import MODES
+from donna_hw.profiling.in_context import MODES
 
 parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
 parser.add_argument("--space", default="small_28px")

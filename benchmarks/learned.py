@@ -23,11 +23,11 @@ from scipy.stats import spearmanr
 from sklearn.ensemble import GradientBoostingRegressor
 
 from donna_hw import load_space
-from donna_hw.blocks.layers import Graph
 from donna_hw.costs.features import layer_features, physical
-from donna_hw.costs.learned import Z90, fit_learned
-from donna_hw.profiling.rows import parts_of
-from donna_hw.tables import named_table
+from donna_hw.costs.gaussian_process import Z90, fit_learned
+from donna_hw.graph.graph import Graph
+from donna_hw.profiling.table_rows import parts_of
+from donna_hw.tables.lookup import named_table
 
 SMALL, EXTENDED, UNSEEN = "mobilenetv3_1.2", "mobilenetv3_1.2_extended", "efficientnet_b0"
 OTHERS = ("donna", EXTENDED, SMALL, "mobilenetv3_1.0", "proxylessnas_1.3")

@@ -26,12 +26,12 @@ import onnxruntime
 import torch
 
 from donna_hw import Axis, Device, Space, Stage
-from donna_hw.blocks.cells import ConvNormAct, InvertedResidual
-from donna_hw.blocks.layers import Graph, layers_hash
-from donna_hw.blocks.torch_module import to_torch
+from donna_hw.graph.graph import Graph, layers_hash
+from donna_hw.graph.torch_module import to_torch
 from donna_hw.measurement.protocol import PROTOCOLS
-from donna_hw.profiling.filling import Effort
-from donna_hw.profiling.profile import profile_space
+from donna_hw.profiling.measure_blocks import Effort
+from donna_hw.profiling.profiler import profile_space
+from donna_hw.spaces.cells import ConvNormAct, InvertedResidual
 
 SPEED_UP, RUNS = 10, 100
 STYLES = {

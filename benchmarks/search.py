@@ -26,16 +26,16 @@ import moocore
 import numpy as np
 
 from donna_hw import exact_front, fit_predictor, load_space, nsga2
-from donna_hw.costs.model import CostModel, CostParts
-from donna_hw.costs.table_cost import TableCost
+from donna_hw.costs.base import CostModel, CostParts
+from donna_hw.costs.table_sum import TableCost
 from donna_hw.predictors.base import FittedPredictor
-from donna_hw.search.aim import Aim
-from donna_hw.search.front import ParetoFront, front_of
-from donna_hw.search.gap import bounded, seeds_of
-from donna_hw.search.random import random_front
-from donna_hw.search.second_order import second_order_front
-from donna_hw.search.sums import TooMany, undominated_sums
-from donna_hw.tables import named_table
+from donna_hw.search.branch_and_bound import second_order_front
+from donna_hw.search.exact_sums import TooMany, undominated_sums
+from donna_hw.search.optimality_gap import bounded, seeds_of
+from donna_hw.search.pareto_front import ParetoFront, front_of
+from donna_hw.search.problem import Aim
+from donna_hw.search.random_search import random_front
+from donna_hw.tables.lookup import named_table
 
 SPACE = load_space("donna")
 TABLES = Path(__file__).parents[1] / "latency_tables"

@@ -19,14 +19,14 @@ import numpy as np
 import onnx
 from peers.beside import beside_peers
 
-from donna_hw.blocks.cells import Classifier, ConvNormAct, InvertedResidual
-from donna_hw.blocks.layers import Graph, Shape, lower_chain
-from donna_hw.blocks.onnx_model import to_onnx
-from donna_hw.device import Device
-from donna_hw.simulator.blocks import BlockCycles
+from donna_hw.devices.device import Device
+from donna_hw.graph.graph import Graph, Shape, lower_chain
+from donna_hw.graph.onnx_export import to_onnx
+from donna_hw.simulator.block_cache import BlockCycles
 from donna_hw.simulator.hardware import read_hardware
-from donna_hw.simulator.onnx_reader import read_onnx
+from donna_hw.simulator.onnx_frontend.reader import read_onnx
 from donna_hw.simulator.simulate import simulate
+from donna_hw.spaces.cells import Classifier, ConvNormAct, InvertedResidual
 
 REPEATS = 5
 

@@ -11,11 +11,11 @@ import re
 
 import numpy as np
 
-from donna_hw.backends.base import ORIGINS, UNITS, Backend, ExactBackend, TimingBackend
-from donna_hw.blocks.cells import ConvNormAct, InvertedResidual
-from donna_hw.blocks.layers import Graph, lower
-from donna_hw.measurement.readings import Readings
-from donna_hw.measurement.statistics import checked
+from donna_hw.devices.backends.base import ORIGINS, UNITS, Backend, ExactBackend, TimingBackend
+from donna_hw.graph.graph import Graph, lower
+from donna_hw.measurement.intervals import checked
+from donna_hw.measurement.telemetry import Readings
+from donna_hw.spaces.cells import ConvNormAct, InvertedResidual
 
 REQUIRED_IDENTITY = ("device_model", "runtime", "dtype")
 

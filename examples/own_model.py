@@ -12,7 +12,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from donna_hw import Space, propose_boundaries, stages_from, stock_blocks, torchvision
+from donna_hw import Space, propose_boundaries, stages_from, stock_blocks
+from donna_hw._core import torchvision_compat as torchvision
 
 
 class Plain(nn.Module):

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from donna_hw.backends.base import Availability, Backend, Runner, TimingBackend
-from donna_hw.blocks.cells import Classifier, ConvNormAct
-from donna_hw.blocks.layers import Graph, layers_hash
-from donna_hw.device import Device, DeviceFile
+from donna_hw.devices.backends.base import Availability, Backend, Runner, TimingBackend
+from donna_hw.devices.device import Device, DeviceFile
+from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.measurement.environment import Environment
 from donna_hw.measurement.measurement import Samples
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.profile import sentinel_of
-from donna_hw.profiling.rows import parts_of
+from donna_hw.profiling.profiler import sentinel_of
+from donna_hw.profiling.table_rows import parts_of
 from donna_hw.spaces import Axis, Space, Stage
+from donna_hw.spaces.cells import Classifier, ConvNormAct
 
 QUICK = Protocol("fake_quick", rounds=3, warmup=1, samples=4, statistic="median", sentinel_samples=2)
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from fakes import tiny_space
 
-from donna_hw.backends.base import Availability, Runner, TimingBackend
-from donna_hw.blocks.layers import Graph
+from donna_hw.devices.backends.base import Availability, Runner, TimingBackend
+from donna_hw.graph.graph import Graph
 from donna_hw.measurement.environment import Environment
 from donna_hw.measurement.measurement import Samples
-from donna_hw.measurement.readings import Readings
-from donna_hw.measurement.sustained import Sustained
-from donna_hw.sustained import Clock, sustain
+from donna_hw.measurement.telemetry import Readings
+from donna_hw.measurement.throttling import Sustained
+from donna_hw.profiling.stress import Clock, sustain
 
 GRAPH = tiny_space().fixed_graph("stem")
 MS = 1_000_000

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from donna_hw.measurement.statistics import rounds_interval
-from donna_hw.table import LatencyTable, TableInfo
+from donna_hw.measurement.intervals import rounds_interval
+from donna_hw.tables.latency_table import LatencyTable, TableInfo
 
 
 def linear_interval(rounds: np.ndarray) -> tuple[float, float]:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from made_tables import drawn_rounds, made_table
 from scipy import stats
 
-from donna_hw.compare import compare_tables
 from donna_hw.errors import BadTable
-from donna_hw.table import LatencyTable
+from donna_hw.tables.comparison import compare_tables
+from donna_hw.tables.latency_table import LatencyTable
 
 MEANS = st.floats(-15, -3)
 SPREADS = st.floats(1e-3, 0.5)

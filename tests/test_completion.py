@@ -15,8 +15,8 @@ from click.shell_completion import ShellComplete
 from requirements import needs
 
 import donna_hw
+from donna_hw._core.resources import names
 from donna_hw.cli import cli
-from donna_hw.shipped import names
 from donna_hw.spaces import space_names
 
 ROOT = Path(donna_hw.__file__).parents[1]

@@ -12,7 +12,8 @@ from torch.nn import functional as f
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from donna_hw import Counts, count_module, torchvision
+from donna_hw import Counts, count_module
+from donna_hw._core import torchvision_compat as torchvision
 from donna_hw.errors import BadSetting
 
 aten = torch.ops.aten

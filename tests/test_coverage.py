@@ -10,13 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from donna_hw.coverage import Coverage, block_key
-from donna_hw.device import Device
+from donna_hw._core.resources import roots
+from donna_hw.devices.device import Device
 from donna_hw.errors import BadTable
-from donna_hw.profiling.profile import profile_space
-from donna_hw.shipped import roots
+from donna_hw.profiling.profiler import profile_space
 from donna_hw.spaces import load_space
-from donna_hw.table import LatencyTable
+from donna_hw.tables.coverage import Coverage, block_key
+from donna_hw.tables.latency_table import LatencyTable
 
 NAME = "small_8px"
 Main = Callable[..., tuple[int, str, str]]

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from donna_hw.backends import backend_names, load_backend
-from donna_hw.backends.base import UNITS, Backend, ExactBackend, TimingBackend
-from donna_hw.device import Device, device_names
+from donna_hw._core.resources import find, names, roots
+from donna_hw.devices.backends import backend_names, load_backend
+from donna_hw.devices.backends.base import UNITS, Backend, ExactBackend, TimingBackend
+from donna_hw.devices.device import Device, device_names
 from donna_hw.errors import BadFile, BadSetting, Unavailable, UnknownName
-from donna_hw.shipped import find, names, roots
 
 CHECKOUT = Path(__file__).parent.parent
 SHIPPED = sorted(path.stem for path in (CHECKOUT / "devices").glob("*.toml"))
@@ -103,7 +103,7 @@ def test_without_cuda_the_backend_says_why_and_the_cure(
 
 def test_a_missing_onnxruntime_is_said_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    monkeypatch.setattr("donna_hw.backends.onnxruntime.find_spec", lambda _: None)
+    monkeypatch.setattr("donna_hw.devices.backends.onnxruntime.find_spec", lambda _: None)
     with pytest.raises(Unavailable, match=r"not installed.*pip install onnxruntime"):
         Device.load("onnxruntime_cpu").backend()
 

@@ -12,9 +12,9 @@ import pytest
 from requirements import needs
 
 import donna_hw
-from donna_hw import doctor
-from donna_hw.backends import backend_names
-from donna_hw.device import device_names
+from donna_hw.cli import environment_check as doctor
+from donna_hw.devices.backends import backend_names
+from donna_hw.devices.device import device_names
 
 ROOT = Path(donna_hw.__file__).parents[1]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import onnx
 
 from donna_hw import LatencyTable, TableCost, load_space
-from donna_hw.blocks.onnx_model import to_onnx
+from donna_hw.graph.onnx_export import to_onnx
 
 ROOT = Path(__file__).parents[1]
 

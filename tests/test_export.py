@@ -12,10 +12,10 @@ import pytest
 import tomli_w
 import torch
 
-from donna_hw.blocks.torch_module import GraphModule
+from donna_hw._core.files import read_toml
 from donna_hw.errors import BadFile, BadSetting, DonnaError, UnknownName
-from donna_hw.export import export_network, load_network, networks_of
-from donna_hw.files import read_toml
+from donna_hw.graph.torch_module import GraphModule
+from donna_hw.pipeline.export import export_network, load_network, networks_of
 from donna_hw.spaces import Architecture, Axis, load_space
 
 SPACE = load_space("small_8px")

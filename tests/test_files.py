@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 
+from donna_hw._core.files import Journal, locked, read_model, read_text, read_toml, write_atomic, write_toml
 from donna_hw.errors import BadFile, BadSetting, Busy, UnknownName
-from donna_hw.files import Journal, locked, read_model, read_text, read_toml, write_atomic, write_toml
 
 COLUMNS = ("what", "note")
 RECORDS = [
@@ -203,7 +203,7 @@ HOLD = """
 import sys
 from pathlib import Path
 from donna_hw.errors import Busy
-from donna_hw.files import locked
+from donna_hw._core.files import locked
 try:
     with locked(Path(sys.argv[1])):
         print("mine", flush=True)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from fakes import tiny_space
 
-from donna_hw.blocks.layers import layers_hash
 from donna_hw.errors import BadFile, DonnaError, NothingToFit
-from donna_hw.libraries import ArchitectureLibrary, BlockLibrary
-from donna_hw.qualities import METRICS, qualities_of, trained
+from donna_hw.graph.graph import layers_hash
 from donna_hw.spaces import Architecture
-from donna_hw.spaces.members import block_macs, block_params
+from donna_hw.spaces.extremes import block_macs, block_params
+from donna_hw.training.block_metrics import METRICS, qualities_of, trained
+from donna_hw.training.libraries import ArchitectureLibrary, BlockLibrary
 
 SPACE = tiny_space()
 

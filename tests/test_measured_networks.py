@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from donna_hw.errors import BadSetting, BadTable, DonnaError
-from donna_hw.networks import MeasuredNetworks
 from donna_hw.spaces import load_space
+from donna_hw.tables.network_measurements import MeasuredNetworks
 
 
 def some(name: str = "ofa_mobilenetv3", count: int = 20) -> MeasuredNetworks:

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from donna_hw.progress import Bar, track
+from donna_hw._core.progress import Bar, track
 
 
 def test_no_bar_starts_a_thread_that_an_interrupt_could_lock_out() -> None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from donna_hw._core.ranking import pairs_in_order, ranking
 from donna_hw.errors import NothingToFit
-from donna_hw.ranking import pairs_in_order, ranking
 
 
 def counted_tau(a: list[int], b: list[int]) -> float:

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from donna_hw.data import DATASETS
-from donna_hw.detection.recipe import is_detection
-from donna_hw.device import device_names
-from donna_hw.distillation.training import Fit
+from donna_hw._core.resources import names
+from donna_hw.devices.device import device_names
 from donna_hw.errors import BadFile, BadSetting, DonnaError, UnknownName
-from donna_hw.recipe import Recipe, find_recipe, first_difference, keep_recipe
-from donna_hw.shipped import names
+from donna_hw.experiments.detection.recipe import is_detection
+from donna_hw.pipeline.recipe import Recipe, find_recipe, first_difference, keep_recipe
 from donna_hw.spaces import load_space, space_names
+from donna_hw.training.data import DATASETS
+from donna_hw.training.loop import Fit
 
 LEAST = """title = "T"
 space = "small_8px"
@@ -233,7 +233,7 @@ def follow(content: object, key: str) -> object:
 
 
 def test_a_kept_recipe_reads_back_as_itself(tmp_path: Path) -> None:
-    from donna_hw.files import write_toml
+    from donna_hw._core.files import write_toml
 
     recipe = Recipe.read(find_recipe("digits"))
     write_toml(tmp_path / "kept.toml", recipe.model_dump(exclude_none=True))

@@ -11,15 +11,15 @@ import pytest
 from click.testing import CliRunner
 from hot_machine import MS, HotMachine, run
 
-from donna_hw.backends.torch_cpu import TorchCpuBackend
-from donna_hw.cli.sustain import minute_table
-from donna_hw.cli.sustain import sustain as command
+from donna_hw._core.files import locked, read_toml
+from donna_hw.cli.stress import minute_table
+from donna_hw.cli.stress import sustain as command
+from donna_hw.devices.backends.torch_cpu import TorchCpuBackend
 from donna_hw.errors import BadFile, BadMeasurement, BadSetting, BadTable, Busy, DonnaError
-from donna_hw.files import locked, read_toml
 from donna_hw.measurement.measurement import Samples
-from donna_hw.measurement.readings import Readings
+from donna_hw.measurement.telemetry import Readings
+from donna_hw.profiling.stress import COLUMNS, KEPT, read_attempts, result_path, sustain, window_for
 from donna_hw.spaces import load_space
-from donna_hw.sustained import COLUMNS, KEPT, read_attempts, result_path, sustain, window_for
 
 
 @pytest.fixture
@@ -231,7 +231,7 @@ def test_a_stopped_command_says_that_heat_is_lost(tmp_path: Path, monkeypatch: p
     def stopped(*_arguments: object, **_keywords: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("donna_hw.sustained.sustain", stopped)
+    monkeypatch.setattr("donna_hw.profiling.stress.sustain", stopped)
     done = CliRunner().invoke(command, ["small_8px", "--device", "onnxruntime_cpu", "--out", str(tmp_path)])
     assert done.exit_code == 130
     assert "-600s.samples.csv keeps what was measured; heat is lost, so a new start begins anew" in done.stderr

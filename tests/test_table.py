@@ -13,14 +13,14 @@ from fakes import QUICK, FakeBackend, all_graphs, declared_costs, fake_device, f
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from donna_hw.blocks.cells import ConvNormAct
-from donna_hw.blocks.layers import layers_hash
-from donna_hw.coverage import block_key
 from donna_hw.errors import BadFile, BadSetting, BadTable, DonnaError, UnknownName
-from donna_hw.profiling.profile import profile_space
+from donna_hw.graph.graph import layers_hash
+from donna_hw.profiling.profiler import profile_space
+from donna_hw.profiling.workers.in_process import here
 from donna_hw.spaces import Axis, Space, Stage
-from donna_hw.table import LatencyTable, table_path
-from donna_hw.workers.local import here
+from donna_hw.spaces.cells import ConvNormAct
+from donna_hw.tables.coverage import block_key
+from donna_hw.tables.latency_table import LatencyTable, table_path
 
 SPACE = tiny_space()
 

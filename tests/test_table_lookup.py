@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from fakes import FakeBackend, declared_costs, fake_device, fake_machine, tiny_space
 
-from donna_hw.blocks.layers import layers_hash
 from donna_hw.errors import BadTable, UnknownName
+from donna_hw.graph.graph import layers_hash
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.profile import profile_space
-from donna_hw.workers.local import here
+from donna_hw.profiling.profiler import profile_space
+from donna_hw.profiling.workers.in_process import here
 
 PROTOCOL = Protocol("quick", 2, 0, 2, "median", sentinel_samples=1)
 

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from fakes import tiny_space
 
-from donna_hw.blocks.layers import layers_hash
 from donna_hw.errors import BadTable
-from donna_hw.table import LatencyTable, TableInfo
+from donna_hw.graph.graph import layers_hash
+from donna_hw.tables.latency_table import LatencyTable, TableInfo
 
 STAGE = tiny_space().stages[0]
 ROW = {"part": "first", "kernel": "1", "activation": "relu", "layers_hash": "a", "median_s": 0.002, "low_s": 0.001}

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from donna_hw.backends import load_backend
-from donna_hw.backends.base import Availability, ExactBackend
-from donna_hw.backends.torch_cpu import TorchCpuBackend
-from donna_hw.blocks.layers import Graph
+from donna_hw.devices.backends import load_backend
+from donna_hw.devices.backends.base import Availability, ExactBackend
+from donna_hw.devices.backends.torch_cpu import TorchCpuBackend
+from donna_hw.graph.graph import Graph
 from donna_hw.measurement.environment import Environment
 from donna_hw.testing import check_backend
 

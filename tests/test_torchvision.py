@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 PROGRAM = """
-from donna_hw import torchvision
-assert torchvision.ready() and torchvision.ready()
+from donna_hw._core import torchvision_compat
+assert torchvision_compat.ready() and torchvision_compat.ready()
 import ptflops, timm, torch, torchvision
 from torchvision.transforms import v2
 assert v2.CenterCrop(2)(torch.zeros(3, 8, 8)).shape == (3, 2, 2)

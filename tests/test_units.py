@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from donna_hw._core.units import handy, parse_duration, parse_quantity, printed, printed_with_error
 from donna_hw.errors import BadSetting
-from donna_hw.units import handy, parse_duration, parse_quantity, printed, printed_with_error
 
 UNITS = ("s", "MAC", "parameter", "J")
 

@@ -35,7 +35,7 @@ def test_the_wheel_has_the_package_and_its_facts_and_nothing_beside(wheel: Path)
 
 def test_the_wheel_carries_types_the_report_and_all_that_is_shipped(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    templates = (ROOT / "donna_hw" / "report" / "templates").iterdir()
+    templates = (ROOT / "donna_hw" / "reporting" / "html" / "templates").iterdir()
     assert {"donna_hw/py.typed", *(str(path.relative_to(ROOT)) for path in templates)} <= names
     for kind in ("devices", "latency_tables", "recipes"):
         files = [path for path in (ROOT / kind).rglob("*") if path.is_file() and not path.name.startswith(".")]
@@ -73,6 +73,8 @@ def test_the_wheel_works_from_another_folder_with_its_own_data(wheel: Path, tmp_
     listed = python("from donna_hw.cli import main; main()", "devices")
     for path in (ROOT / "devices").glob("*.toml"):
         assert path.stem in listed
-    script = "from donna_hw.shipped import find; print(find('devices', 'macs')); print(find('recipes', 'digits'))"
+    script = (
+        "from donna_hw._core.resources import find; print(find('devices', 'macs')); print(find('recipes', 'digits'))"
+    )
     for line in python(script).splitlines():
         assert line.startswith(str(site / "donna_hw" / "_shipped"))

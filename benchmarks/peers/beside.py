@@ -27,7 +27,7 @@ from typing import Any
 from peers.workloads import SMALL, alone, network
 from scipy.stats import spearmanr
 
-from donna_hw.device import Device
+from donna_hw.devices.device import Device
 from donna_hw.simulator.hardware import Hardware, read_hardware
 from donna_hw.simulator.simulate import simulate
 from donna_hw.simulator.simulation import Operator

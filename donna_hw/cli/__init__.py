@@ -10,24 +10,14 @@ import traceback
 
 import click
 
-from donna_hw.cli import (
-    baselines,
-    completing,
-    detection,
-    doctor,
-    export,
-    extending,
-    figures,
-    fitting,
-    measuring,
-    phones,
-    pipeline,
-    search,
-    simulate,
-    study,
-    sustain,
-    table,
-)
+from donna_hw.cli import baselines, detection, doctor, export, figures, search, simulate, study, table
+from donna_hw.cli import completion as completing
+from donna_hw.cli import phone as phones
+from donna_hw.cli import profile as measuring
+from donna_hw.cli import run as pipeline
+from donna_hw.cli import stress as sustain
+from donna_hw.cli import table_fit as fitting
+from donna_hw.cli import transfer as extending
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

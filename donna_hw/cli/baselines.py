@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from donna_hw.cli import completing
-from donna_hw.cli.measuring import DEVICE, TABLES
+from donna_hw.cli import completion as completing
+from donna_hw.cli.profile import DEVICE, TABLES
 
 
 @click.command()
@@ -41,11 +41,11 @@ def baselines(
     """
     from dataclasses import replace
 
-    from donna_hw.baselines.measure import measured_alone, measured_beside
-    from donna_hw.device import Device
+    from donna_hw.devices.device import Device
     from donna_hw.errors import BadSetting
     from donna_hw.measurement.protocol import protocol_named
-    from donna_hw.show.baselines import text_of_baselines
+    from donna_hw.profiling.baselines import measured_alone, measured_beside
+    from donna_hw.reporting.text.baselines import text_of_baselines
     from donna_hw.spaces import load_space
 
     if space_name is not None and px is not None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from donna_hw.cli.pipeline import OUT, RECIPE, run_whole
+from donna_hw.cli.run import OUT, RECIPE, run_whole
 from donna_hw.cli.study import SUMMARY
 
 
@@ -19,10 +19,10 @@ def detect(recipe: str, out: Path | None, summary: Path | None) -> None:
 
     Finishes the run of the backbones first; writes detectors.csv and detection.md into the run's folder.
     """
-    from donna_hw.detection.run import open_detection
-    from donna_hw.files import write_atomic
-    from donna_hw.run import open_run
-    from donna_hw.study.detection_page import detection_markdown
+    from donna_hw._core.files import write_atomic
+    from donna_hw.experiments.detection.markdown import detection_markdown
+    from donna_hw.experiments.detection.run import open_detection
+    from donna_hw.pipeline.run import open_run
 
     with open_detection(recipe, out) as run:
         run.check()

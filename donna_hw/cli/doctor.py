@@ -11,8 +11,8 @@ def doctor() -> None:
 
     Missing is what some feature needs; without all of them the rest works.
     """
-    from donna_hw.doctor import findings
-    from donna_hw.show.summaries import table
+    from donna_hw.cli.environment_check import findings
+    from donna_hw.reporting.text.summaries import table
 
     found = findings()
     click.echo(

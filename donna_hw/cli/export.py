@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from donna_hw.cli import completing
+from donna_hw.cli import completion as completing
 
 
 @click.command()
@@ -26,7 +26,7 @@ def export(*, front: Path, space_name: str, network: str, folder: Path, formats:
     With --weights-from, a network that the run finetuned has those weights, any other the run's distilled blocks.
     """
     from donna_hw.errors import BadSetting
-    from donna_hw.export import check_formats, export_network, networks_of
+    from donna_hw.pipeline.export import check_formats, export_network, networks_of
     from donna_hw.spaces import load_space
 
     space, wanted = load_space(space_name), [name for name in formats.split(",") if name]

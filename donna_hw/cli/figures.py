@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from donna_hw.cli.measuring import SPACE
-from donna_hw.cli.pipeline import OUT, RECIPE, SEED
+from donna_hw.cli.profile import SPACE
+from donna_hw.cli.run import OUT, RECIPE, SEED
 from donna_hw.cli.search import named_after
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from donna_hw.run import Run
+    from donna_hw.pipeline.run import Run
 
 FIGURES = {
     "pareto": "Predicted clouds and front, verified networks, baselines (figure 11).",
@@ -65,10 +65,10 @@ def figures(
 
     Without a flag all that the run has data for; a line says of each other one why it is left out. Of a detection recipe: figure 12.
     """
-    from donna_hw.detection.recipe import is_detection
     from donna_hw.errors import DonnaError, NothingToFit
-    from donna_hw.figures.style import write
-    from donna_hw.run import open_run
+    from donna_hw.experiments.detection.recipe import is_detection
+    from donna_hw.pipeline.run import open_run
+    from donna_hw.reporting.figures.style import write
 
     chosen = [name for name in FIGURES if asked[name.replace("-", "_")]]
     if is_detection(recipe):
@@ -104,9 +104,9 @@ def figures(
 )
 def draw(*, space: str, front: Path, networks: int, path: Path | None) -> None:
     """Draw networks of FRONT.csv, a front of SPACE, a box a layer, as SVG and PNG (the paper's figures 16 to 22)."""
-    from donna_hw.figures.architectures import draw_architectures
-    from donna_hw.figures.networks import networks_to_draw
-    from donna_hw.figures.style import write
+    from donna_hw.reporting.figures.architectures import draw_architectures
+    from donna_hw.reporting.figures.networks import networks_to_draw
+    from donna_hw.reporting.figures.style import write
     from donna_hw.spaces import load_space
 
     figure = draw_architectures(networks_to_draw(load_space(space), front, networks))
@@ -115,11 +115,11 @@ def draw(*, space: str, front: Path, networks: int, path: Path | None) -> None:
 
 def _detection(recipe: str, out: Path | None, folder: Path | None, others: set[str]) -> str:
     """Draw the one figure of a detection recipe's run, and return where."""
-    from donna_hw.detection.run import open_detection
     from donna_hw.errors import BadSetting
-    from donna_hw.figures.detection import draw_detection
-    from donna_hw.figures.of_run import detection_of
-    from donna_hw.figures.style import write
+    from donna_hw.experiments.detection.run import open_detection
+    from donna_hw.reporting.figures.detection import draw_detection
+    from donna_hw.reporting.figures.run_data import detection_of
+    from donna_hw.reporting.figures.style import write
 
     if others:
         rule, cure = "the run of a detection recipe has one figure, --detection", "name the recipe of its backbones"
@@ -132,31 +132,32 @@ def _detection(recipe: str, out: Path | None, folder: Path | None, others: set[s
 def _drawn(run: Run, name: str, cost: str | None, networks: str) -> Figure:
     """Return a figure of a run by its name."""
     from donna_hw.errors import BadSetting
-    from donna_hw.figures import of_run, searched
+    from donna_hw.reporting.figures import run_data as of_run
+    from donna_hw.reporting.figures import search_data as searched
 
     match name:
         case "pareto":
-            from donna_hw.figures.pareto import draw_pareto
+            from donna_hw.reporting.figures.pareto import draw_pareto
 
             return draw_pareto(searched.pareto_of(run, cost))
         case "random-search":
-            from donna_hw.figures.random_search import draw_random_search
+            from donna_hw.reporting.figures.random_search import draw_random_search
 
             return draw_random_search(searched.random_search_of(run, cost))
         case "finetuning":
-            from donna_hw.figures.finetuning import draw_finetuning
+            from donna_hw.reporting.figures.finetuning import draw_finetuning
 
             return draw_finetuning(*of_run.finetuning_of(run))
         case "predictor":
-            from donna_hw.figures.predictor import draw_predictor
+            from donna_hw.reporting.figures.predictor import draw_predictor
 
             return draw_predictor(of_run.predictor_of(run))
         case "detection":
-            from donna_hw.figures.detection import draw_detection
+            from donna_hw.reporting.figures.detection import draw_detection
 
             return draw_detection(of_run.detection_of(run))
-    from donna_hw.figures.architectures import draw_architectures
-    from donna_hw.figures.networks import networks_to_draw
+    from donna_hw.reporting.figures.architectures import draw_architectures
+    from donna_hw.reporting.figures.networks import networks_to_draw
 
     count = int(networks) if networks.isdecimal() else None
     if count == 0:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from donna_hw.cli import completing
+from donna_hw.cli import completion as completing
 from donna_hw.cli.verifying import plan_of, verifying
 
 METHODS = ("auto", "exact", "nsga2", "random")
@@ -70,11 +70,11 @@ def search(
 
     Accuracies are predicted from the blocks and the predictor of a finished run.
     """
-    from donna_hw.files import write_atomic
-    from donna_hw.search.command import Question, search_space, verify_space
+    from donna_hw._core.files import write_atomic
+    from donna_hw.reporting.text.standing import summary_of_standing
+    from donna_hw.reporting.text.summaries import summary_of_front
+    from donna_hw.search.api import Question, search_space, verify_space
     from donna_hw.search.methods import SearchSettings
-    from donna_hw.show.standing import summary_of_standing
-    from donna_hw.show.summaries import summary_of_front
 
     settings, plan = SearchSettings(method, samples, population, seed, robust, diverse), plan_of(verify, rounds)
     for asked in [(cost,) for cost in costs] if each else [costs]:

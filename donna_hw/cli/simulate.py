@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from donna_hw.cli import completing
+from donna_hw.cli import completion as completing
 
 if TYPE_CHECKING:
-    from donna_hw.device import Device
+    from donna_hw.devices.device import Device
     from donna_hw.simulator.simulation import Simulation
 
 BACKEND = "tensor_unit"
@@ -55,10 +55,10 @@ def simulate(
     From shapes alone: nothing is run. A float model counts as quantised to the unit's precision. --set and --input-shape may be given
     many times.
     """
-    from donna_hw.device import Device
-    from donna_hw.show.simulation import text_of_simulation, unknown
+    from donna_hw.devices.device import Device
+    from donna_hw.reporting.text.simulation import text_of_simulation, unknown
     from donna_hw.simulator.hardware import read_hardware
-    from donna_hw.simulator.onnx_reader import read_onnx
+    from donna_hw.simulator.onnx_frontend.reader import read_onnx
     from donna_hw.simulator.simulate import simulate as run
 
     if roofline is not None:
@@ -90,7 +90,7 @@ def tensor_unit(device: Device) -> Device:
 
 
 def _tensor_units() -> list[str]:
-    from donna_hw.device import Device, device_names
+    from donna_hw.devices.device import Device, device_names
     from donna_hw.errors import DonnaError
 
     found = []
@@ -129,7 +129,7 @@ def kind_of_picture(path: Path) -> str:
 
 
 def _write(simulation: Simulation, csv: Path | None, trace: Path | None, roofline: Path | None) -> None:
-    from donna_hw.files import write_atomic
+    from donna_hw._core.files import write_atomic
 
     if csv is not None:
         frame = simulation.frame()
@@ -140,7 +140,7 @@ def _write(simulation: Simulation, csv: Path | None, trace: Path | None, rooflin
 
         write_atomic(trace, json.dumps(perfetto(simulation), allow_nan=False))
     if roofline is not None:
-        from donna_hw.report.roofline import picture
+        from donna_hw.reporting.figures.roofline import picture
 
         write_atomic(roofline, picture(simulation, kind_of_picture(roofline)))
 

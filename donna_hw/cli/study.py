@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from donna_hw.cli import completing
-from donna_hw.cli.pipeline import CLUSTER, OUT, RECIPE, SEED
+from donna_hw.cli import completion as completing
+from donna_hw.cli.run import CLUSTER, OUT, RECIPE, SEED
 
 SUMMARY = click.option("--summary", type=click.Path(path_type=Path), help="Also write the page to this Markdown file.")
 
@@ -29,12 +29,12 @@ def study(recipes: tuple[str, ...], runs: Path, draws: int, cluster: str | None,
 
     Trains what is missing first; writes study.md into each run's folder. Of several recipes table 7 is shown, which compares them.
     """
-    from donna_hw.files import write_atomic
-    from donna_hw.recipe import find_recipe
-    from donna_hw.run import open_run
-    from donna_hw.study.evidence import evidence
-    from donna_hw.study.page import check_judges, study_markdown
-    from donna_hw.study.spaces_page import spaces_markdown
+    from donna_hw._core.files import write_atomic
+    from donna_hw.experiments.predictor_study.data import evidence
+    from donna_hw.experiments.predictor_study.markdown import check_judges, study_markdown
+    from donna_hw.experiments.predictor_study.spaces_markdown import spaces_markdown
+    from donna_hw.pipeline.recipe import find_recipe
+    from donna_hw.pipeline.run import open_run
 
     pages, found = [], []
     for recipe in recipes:
@@ -63,10 +63,10 @@ def prove(recipe: str, out: Path | None, seed: int | None, cluster: str | None, 
 
     Runs what is missing first; writes proof.csv and proof.md into the run's folder.
     """
-    from donna_hw.files import write_atomic
-    from donna_hw.run import open_run
-    from donna_hw.study.proof import prove as proved
-    from donna_hw.study.proof_page import proof_markdown
+    from donna_hw._core.files import write_atomic
+    from donna_hw.experiments.front_benchmark.benchmark import prove as proved
+    from donna_hw.experiments.front_benchmark.markdown import proof_markdown
+    from donna_hw.pipeline.run import open_run
 
     with open_run(recipe, out, seed, cluster=cluster) as run:
         run.preflight()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from donna_hw.cli import completing
-from donna_hw.cli.importing import import_
+from donna_hw.cli import completion as completing
+from donna_hw.cli.table_import import import_
 
 TABLES = click.option(
     "--tables",
@@ -32,8 +32,8 @@ def table() -> None:
 @click.option("--all", "everything", is_flag=True, help="List all rows.")
 def show(name: str, tables: Path, everything: bool) -> None:
     """Show what TABLE is of, and what in it is not to be trusted."""
-    from donna_hw.show.table import text_of_table
-    from donna_hw.tables import named_table
+    from donna_hw.reporting.text.table import text_of_table
+    from donna_hw.tables.lookup import named_table
 
     click.echo(text_of_table(named_table(name, tables), everything))
 
@@ -52,9 +52,9 @@ def check(name: str, tables: Path, space_name: str | None) -> None:
 
     Names every block without a row and every row of other layers; the exit code is 1 where there are any.
     """
-    from donna_hw.show.coverage import text_of_coverage
+    from donna_hw.reporting.text.coverage import text_of_coverage
     from donna_hw.spaces import load_space
-    from donna_hw.tables import named_table
+    from donna_hw.tables.lookup import named_table
 
     found = named_table(name, tables)
     space = load_space(space_name or found.info.space)
@@ -74,10 +74,10 @@ def compare(first: str, second: str, tables: Path, path: Path | None, top: int) 
 
     In seconds, and as ratios to the sentinel, which takes out what slowed a whole table.
     """
-    from donna_hw.compare import compare_tables
-    from donna_hw.files import write_atomic
-    from donna_hw.show.comparison import text_of_comparison
-    from donna_hw.tables import named_table
+    from donna_hw._core.files import write_atomic
+    from donna_hw.reporting.text.comparison import text_of_comparison
+    from donna_hw.tables.comparison import compare_tables
+    from donna_hw.tables.lookup import named_table
 
     found = compare_tables(named_table(first, tables), named_table(second, tables))
     if path is not None:
@@ -98,10 +98,10 @@ def complete(names: tuple[str, ...], tables: Path, space_name: str, own: tuple[s
 
     Blocks that no TABLE holds are foretold from their layers, with an interval; their rows say that they are learned.
     """
-    from donna_hw.costs.complete import complete_table
-    from donna_hw.show.completed import text_of_completed
+    from donna_hw.costs.table_completion import complete_table
+    from donna_hw.reporting.text.completed import text_of_completed
     from donna_hw.spaces import load_space
-    from donna_hw.tables import named_table
+    from donna_hw.tables.lookup import named_table
 
     given = [named_table(name, tables) for name in names]
     known = [load_space(name) for name in own]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from donna_hw.search.standing import Plan
+    from donna_hw.search.verification_loop import Plan
 
 VERIFY = click.option(
     "--verify",
@@ -25,6 +25,6 @@ def verifying(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def plan_of(verify: int | None, rounds: int) -> Plan | None:
     """Return what the options ask for, None for no verification."""
-    from donna_hw.search.standing import Plan
+    from donna_hw.search.verification_loop import Plan
 
     return None if verify is None else Plan(verify, rounds)

@@ -1,1 +1,1 @@
-"""What whole architectures cost: from tables, corrected by whole networks, or measured; each with an error bar."""
+"""costs: say in one line what this folder is for."""

@@ -10,7 +10,7 @@ from donna_hw.costs.features import BYTES, FEATURES, LAUNCHES, block_features, f
 from donna_hw.errors import BadSetting
 from donna_hw.spaces.space import Rows, Space
 from donna_hw.spaces.stage import Value
-from donna_hw.table import LatencyTable
+from donna_hw.tables.latency_table import LatencyTable
 
 # Sums of layer features that a device's time may be made of: work of several kinds, then what each layer costs by being there.
 TERMS: dict[str, tuple[str, ...]] = {

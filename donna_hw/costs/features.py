@@ -8,8 +8,8 @@ from math import prod
 
 import numpy as np
 
-from donna_hw.blocks.layers import Graph, Layer
 from donna_hw.errors import BadSetting
+from donna_hw.graph.graph import Graph, Layer
 from donna_hw.spaces.space import Space
 
 # Every multiply-accumulate is of one kind, for devices run them at very different speeds. `vector`: a linear layer, or a convolution of

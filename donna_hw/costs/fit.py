@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
+from donna_hw.costs.additive_terms import Parts, fit_floor, fit_sum
 from donna_hw.costs.basis import Basis
-from donna_hw.costs.fitted import MOST, Calibration, FittedCost
-from donna_hw.costs.parts import Parts, fit_floor, fit_sum
+from donna_hw.costs.hierarchical import MOST, Calibration, FittedCost
 from donna_hw.errors import BadSetting, NothingToFit, UnknownName
-from donna_hw.measurement.statistics import checked
+from donna_hw.measurement.intervals import checked
 from donna_hw.spaces.space import Rows
 
 KINDS = ("sum", "floor")

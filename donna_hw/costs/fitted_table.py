@@ -10,17 +10,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from donna_hw.blocks.layers import layers_hash
 from donna_hw.costs.basis import Basis
-from donna_hw.costs.effects import terms_of
 from donna_hw.costs.fit import Fit, fit_cost
-from donna_hw.costs.fitted import FittedCost
-from donna_hw.coverage import FIXED, fixed_hash
+from donna_hw.costs.hierarchical import FittedCost
+from donna_hw.costs.random_effects import terms_of
 from donna_hw.errors import BadSetting
+from donna_hw.graph.graph import layers_hash
 from donna_hw.measurement.environment import Scalar
-from donna_hw.networks import MeasuredNetworks
 from donna_hw.spaces.space import Space
-from donna_hw.table import LatencyTable, LaunchFloor, TableInfo, std_of, table_path
+from donna_hw.tables.coverage import FIXED, fixed_hash
+from donna_hw.tables.latency_table import LatencyTable, LaunchFloor, TableInfo, std_of, table_path
+from donna_hw.tables.network_measurements import MeasuredNetworks
 
 COLUMNS = {"sum": ("fitted_s",), "floor": ("launch_s", "work_s")}  # the last is the cost
 

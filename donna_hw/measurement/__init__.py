@@ -1,1 +1,1 @@
-"""Numbers, no devices: protocols, samples and what may be said of them."""
+"""measurement: say in one line what this folder is for."""

@@ -9,9 +9,7 @@ import numpy as np
 
 from donna_hw.errors import BadMeasurement
 from donna_hw.measurement.environment import Environment
-from donna_hw.measurement.protocol import Protocol
-from donna_hw.measurement.readings import NOTHING_READ, Readings
-from donna_hw.measurement.statistics import (
+from donna_hw.measurement.intervals import (
     Interval,
     checked,
     difference_interval,
@@ -19,6 +17,8 @@ from donna_hw.measurement.statistics import (
     median_interval,
     rounds_interval,
 )
+from donna_hw.measurement.protocol import Protocol
+from donna_hw.measurement.telemetry import NOTHING_READ, Readings
 
 CLOCKS = ("", "host", "device")
 SAME_SPEED = (

@@ -1,1 +1,1 @@
-"""Predictors of the accuracy of a finetuned network from the qualities of its blocks."""
+"""predictors: say in one line what this folder is for."""

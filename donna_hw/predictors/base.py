@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from donna_hw._core.files import write_toml
 from donna_hw.errors import BadSetting
-from donna_hw.files import write_toml
-from donna_hw.quadratic import Quadratic
+from donna_hw.predictors.quadratic import Quadratic
 
 EPSILON = 1e-6  # the least quality; the logarithm of a perfect block is none
 ALPHAS = tuple(float(alpha) for alpha in np.logspace(-4, 3, 15))

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from donna_hw.predictors.base import ALPHAS, Array, additive, checked, log_quality, outside, save_fields
-from donna_hw.quadratic import Quadratic
+from donna_hw.predictors.quadratic import Quadratic
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Profiling: (space, device) -> latency table; which blocks to measure, in what order, on which devices, and what to conclude."""
+"""profiling: say in one line what this folder is for."""

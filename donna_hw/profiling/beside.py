@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from donna_hw.device import Device
+from donna_hw.devices.device import Device
 from donna_hw.measurement.protocol import Protocol, protocol_named
-from donna_hw.table import LatencyTable
+from donna_hw.tables.latency_table import LatencyTable
 
 
 def protocol_of(table: LatencyTable, device: Device) -> Protocol:

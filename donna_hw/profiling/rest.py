@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from donna_hw.blocks.layers import Graph, layers_hash
+from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.measurement.protocol import Protocol
 
 

@@ -1,1 +1,1 @@
-"""Searches for the networks that no other beats in accuracy and cost at once."""
+"""search: say in one line what this folder is for."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from donna_hw.errors import BadSetting
-from donna_hw.search.front import ParetoFront
+from donna_hw.search.pareto_front import ParetoFront
 
 
 def diverse(front: ParetoFront, share: float) -> ParetoFront:

@@ -6,19 +6,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from donna_hw.costs.model import CostModel, CostParts
+from donna_hw.costs.base import CostModel, CostParts
+from donna_hw.costs.multi_device import added
 from donna_hw.errors import BadSetting, NothingToFit
-from donna_hw.qualities import trained
-from donna_hw.search.aim import Aim
-from donna_hw.search.bounds import GRID_PERCENT
-from donna_hw.search.devices import added
-from donna_hw.search.dominance import merged
-from donna_hw.search.front import ParetoFront, described
+from donna_hw.search.branch_and_bound import second_order_front
+from donna_hw.search.branch_and_bound_bounds import GRID_PERCENT
+from donna_hw.search.exact_sums import undominated_sums
 from donna_hw.search.grid import grid_of, highest_on, on_grid
-from donna_hw.search.infeasible import infeasible
-from donna_hw.search.second_order import second_order_front
-from donna_hw.search.sums import undominated_sums
+from donna_hw.search.infeasibility import infeasible
+from donna_hw.search.pareto import merged
+from donna_hw.search.pareto_front import ParetoFront, described
+from donna_hw.search.problem import Aim
 from donna_hw.spaces.space import Rows
+from donna_hw.training.block_metrics import trained
 
 DIMENSIONS = 5  # a sixth may take hours at 384 blocks a stage
 ROUNDING = 1e-12  # of a float, by the order of a sum

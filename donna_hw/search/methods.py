@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from donna_hw.errors import BadSetting, UnknownName
-from donna_hw.search.aim import Aim
 from donna_hw.search.exact import exact_front, why_not_exact
-from donna_hw.search.front import ParetoFront
-from donna_hw.search.gap import bounded, seeds_of
+from donna_hw.search.exact_sums import TooMany
 from donna_hw.search.nsga2 import nsga2
-from donna_hw.search.random import random_front
-from donna_hw.search.sums import TooMany
+from donna_hw.search.optimality_gap import bounded, seeds_of
+from donna_hw.search.pareto_front import ParetoFront
+from donna_hw.search.problem import Aim
+from donna_hw.search.random_search import random_front
 
 METHODS = ("auto", "exact", "nsga2", "random")
 

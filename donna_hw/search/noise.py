@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from donna_hw.costs.model import CostModel
+from donna_hw.costs.base import CostModel
 from donna_hw.spaces.space import Rows
 
 LEVEL = 1.645  # standard deviations: 95 % of a normal distribution lie below

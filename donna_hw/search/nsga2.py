@@ -12,8 +12,8 @@ from pymoo.operators.sampling.rnd import IntegerRandomSampling
 from pymoo.optimize import minimize
 
 from donna_hw.errors import BadSetting
-from donna_hw.search.aim import Aim
-from donna_hw.search.front import ParetoFront, front_of
+from donna_hw.search.pareto_front import ParetoFront, front_of
+from donna_hw.search.problem import Aim
 from donna_hw.spaces.space import Rows
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from donna_hw.simulator.hardware import ELEMENT_BYTES, Hardware
-from donna_hw.simulator.program import Run
+from donna_hw.simulator.schedule_graph import Run
 from donna_hw.simulator.workload import Geometry, Node, Workload
 
 Numbers = np.ndarray

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from donna_hw._core.files import parse_model
 from donna_hw.errors import BadSetting
-from donna_hw.files import parse_model
 
 Precision = Literal["int8", "int16", "fp16"]
 Mapped = Literal["dense_padded", "per_group", "diagonal", "vector"]

@@ -11,12 +11,12 @@ from functools import cached_property
 
 import numpy as np
 
-from donna_hw.simulator import pipeline
+from donna_hw.simulator import candidate_costs as pipeline
 from donna_hw.simulator.batch import Batch, Rows
+from donna_hw.simulator.depth_first import strip_tiling
 from donna_hw.simulator.hardware import Memory
-from donna_hw.simulator.program import Program
-from donna_hw.simulator.strips import strip_tiling
-from donna_hw.simulator.tiles import Tiling, array_tiling, vector_tiling
+from donna_hw.simulator.schedule_graph import Program
+from donna_hw.simulator.tiling import Tiling, array_tiling, vector_tiling
 
 Numbers = np.ndarray
 TIE = 1e-13  # cycles a DRAM byte

@@ -13,7 +13,7 @@ import numpy as np
 from donna_hw.errors import BadSetting
 from donna_hw.simulator.batch import Batch, Rows
 from donna_hw.simulator.prices import Prices, alike, prices_of
-from donna_hw.simulator.program import Program, Run
+from donna_hw.simulator.schedule_graph import Program, Run
 
 Numbers = np.ndarray
 

@@ -13,34 +13,34 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from donna_hw.errors import UnknownName
-from donna_hw.spaces.own import own_space
+from donna_hw.spaces.registry import own_space
 from donna_hw.spaces.space import Architecture, Space
 from donna_hw.spaces.stage import Axis, Stage
-from donna_hw.spaces.variations import varied
+from donna_hw.spaces.variants import varied
 
 __all__ = ["Architecture", "Axis", "Space", "Stage", "load_space", "space_names"]
 
 _SHIPPED = {
-    "baselines": "donna_hw.baselines.space:baselines",
-    "donna": "donna_hw.spaces.donna:donna",
-    "donna_shift": "donna_hw.spaces.shift:donna_shift",
-    "efficientnet_b0": "donna_hw.spaces.efficientnet:efficientnet_b0",
-    "fbnet": "donna_hw.spaces.fbnet:fbnet",
-    "fbnet_cifar100": "donna_hw.spaces.fbnet:fbnet_cifar100",
-    "mobilenetv3_1.0": "donna_hw.spaces.mobilenetv3:mobilenetv3_1_0",
-    "mobilenetv3_1.2": "donna_hw.spaces.mobilenetv3:mobilenetv3_1_2",
-    "mobilenetv3_1.2_extended": "donna_hw.spaces.mobilenetv3:mobilenetv3_1_2_extended",
-    "ofa_mobilenetv3": "donna_hw.spaces.ofa:ofa_mobilenetv3",
-    "proxylessnas_1.3": "donna_hw.spaces.proxylessnas:proxylessnas_1_3",
-    "small_8px": "donna_hw.spaces.small:small_8px",
-    "small_8px_cells": "donna_hw.spaces.small:small_8px_cells",
-    "small_8px_shift": "donna_hw.spaces.shift:small_8px_shift",
-    "small_28px": "donna_hw.spaces.small:small_28px",
-    "small_32px": "donna_hw.spaces.small:small_32px",
-    "small_vit_8px": "donna_hw.spaces.vit:small_vit_8px",
-    "small_vit_28px": "donna_hw.spaces.vit:small_vit_28px",
-    "vit_b16": "donna_hw.spaces.vit:vit_b16",
-    "vit_b16_81": "donna_hw.spaces.vit:vit_b16_81",
+    "baselines": "donna_hw.spaces.baselines.registry:baselines",
+    "donna": "donna_hw.spaces.zoo.donna:donna",
+    "donna_shift": "donna_hw.spaces.zoo.shift:donna_shift",
+    "efficientnet_b0": "donna_hw.spaces.zoo.efficientnet:efficientnet_b0",
+    "fbnet": "donna_hw.spaces.zoo.fbnet:fbnet",
+    "fbnet_cifar100": "donna_hw.spaces.zoo.fbnet:fbnet_cifar100",
+    "mobilenetv3_1.0": "donna_hw.spaces.zoo.mobilenetv3:mobilenetv3_1_0",
+    "mobilenetv3_1.2": "donna_hw.spaces.zoo.mobilenetv3:mobilenetv3_1_2",
+    "mobilenetv3_1.2_extended": "donna_hw.spaces.zoo.mobilenetv3:mobilenetv3_1_2_extended",
+    "ofa_mobilenetv3": "donna_hw.spaces.zoo.ofa:ofa_mobilenetv3",
+    "proxylessnas_1.3": "donna_hw.spaces.zoo.proxylessnas:proxylessnas_1_3",
+    "small_8px": "donna_hw.spaces.zoo.small:small_8px",
+    "small_8px_cells": "donna_hw.spaces.zoo.small:small_8px_cells",
+    "small_8px_shift": "donna_hw.spaces.zoo.shift:small_8px_shift",
+    "small_28px": "donna_hw.spaces.zoo.small:small_28px",
+    "small_32px": "donna_hw.spaces.zoo.small:small_32px",
+    "small_vit_8px": "donna_hw.spaces.zoo.vit:small_vit_8px",
+    "small_vit_28px": "donna_hw.spaces.zoo.vit:small_vit_28px",
+    "vit_b16": "donna_hw.spaces.zoo.vit:vit_b16",
+    "vit_b16_81": "donna_hw.spaces.zoo.vit:vit_b16_81",
 }
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from donna_hw.blocks.layers import Block, Graph, Shape, layers_hash, lower, lower_chain
 from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.graph.graph import Block, Graph, Shape, layers_hash, lower, lower_chain
 from donna_hw.spaces.stage import Axis, Stage, Value
 
 if TYPE_CHECKING:

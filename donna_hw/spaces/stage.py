@@ -9,8 +9,8 @@ from math import prod
 
 import numpy as np
 
-from donna_hw.blocks.layers import Block
 from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.graph.graph import Block
 
 Value = int | float | str
 

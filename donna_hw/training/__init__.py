@@ -1,1 +1,1 @@
-"""Training from scratch on a folder of images, in one process or several, as the paper trains its references (A.1)."""
+"""training: say in one line what this folder is for."""

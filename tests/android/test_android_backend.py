@@ -15,21 +15,21 @@ from adbd import Phone
 from fakes import tiny_space
 from printed import BATTERY, BENCHMARK, GETPROP, OPERATORS, THERMAL
 
-from donna_hw.android.build import build_runner
-from donna_hw.android.files import runner_folder
-from donna_hw.android.folder import ROOT
-from donna_hw.backends.android import AndroidBackend
-from donna_hw.device import Device, DeviceFile
+from donna_hw._core.resources import roots
+from donna_hw.devices.backends.android.backend import AndroidBackend
+from donna_hw.devices.backends.android.binaries import runner_folder
+from donna_hw.devices.backends.android.build_runner import build_runner
+from donna_hw.devices.backends.android.remote_files import ROOT
+from donna_hw.devices.device import Device, DeviceFile
 from donna_hw.errors import BadFile, BadSetting, BadTable, DonnaError, Unavailable
 from donna_hw.measurement.protocol import PROTOCOLS, Protocol
-from donna_hw.profiling.filling import Effort
-from donna_hw.profiling.profile import profile_space
-from donna_hw.profiling.samples import SamplesJournal
-from donna_hw.shipped import roots
-from donna_hw.table import LatencyTable
+from donna_hw.profiling.measure_blocks import Effort
+from donna_hw.profiling.profiler import profile_space
+from donna_hw.profiling.sample_journal import SamplesJournal
+from donna_hw.profiling.workers.in_process import here
+from donna_hw.profiling.workers.subprocess import processes
+from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.testing import check_backend, example_graphs
-from donna_hw.workers.local import here
-from donna_hw.workers.process import processes
 
 SPACE = tiny_space(kernels=(1, 3, 5, 7, 9, 11), reference=3)  # 2 stages of 12 blocks
 BLOCKS = 24
@@ -137,7 +137,7 @@ def test_two_phones_share_the_blocks(phone: Phone, plug_in: Callable[..., Phone]
     pool = one.file.model_copy(update={"pool": [{"serial": phone.serial}, {"serial": other.serial}]})
     # devices of a pool must be alike: on a busy machine two fakes of one phone need not be
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("donna_hw.profiling.profile.refuse_unlike", lambda crew, sentinel: None)
+        patch.setattr("donna_hw.profiling.profiler.refuse_unlike", lambda crew, sentinel: None)
         table = profile_space(SMALL, replace(one, file=pool), tmp_path, ONCE, workers=here)
     records = SamplesJournal(table.path.with_suffix(".samples.csv")).read().values()
     assert {visit.device for record in records for visit in record.visits} == {"a_phone.0", "a_phone.1"}

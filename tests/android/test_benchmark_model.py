@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 from printed import BENCHMARK, OPERATORS
 
-from donna_hw.android.benchmark_model import (
+from donna_hw.devices.backends.android.benchmark_model import (
     ROUNDING_S,
     BenchmarkRunner,
     flags,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from adbd import Phone
 
-from donna_hw.android.folder import ROOT
+from donna_hw.devices.backends.android.remote_files import ROOT
 
 Main = Callable[..., tuple[int, str, str]]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from adbd import Phone
 
-from donna_hw.android.adb import Adb, PhoneFull
-from donna_hw.android.folder import ROOT, Folder, inside
+from donna_hw.devices.backends.android.adb import Adb, PhoneFull
+from donna_hw.devices.backends.android.remote_files import ROOT, Folder, inside
 from donna_hw.errors import BadSetting, Unavailable
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from donna_hw.android.cooling import POLL_S, Cooling
-from donna_hw.android.files import MACHINES, named, refuse_other_abi
-from donna_hw.android.settings import DELEGATES, OPTIONS, Settings
+from donna_hw.devices.backends.android.binaries import MACHINES, named, refuse_other_abi
+from donna_hw.devices.backends.android.options import DELEGATES, OPTIONS, Settings
+from donna_hw.devices.backends.android.thermal import POLL_S, Cooling
 from donna_hw.errors import BadFile, DonnaError, Unavailable
 
 

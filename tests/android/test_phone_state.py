@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 from printed import BATTERY, GETPROP, THERMAL
 
-from donna_hw.android.phone import State, chip_of, parse_fields, parse_properties, parse_temperatures
+from donna_hw.devices.backends.android.phone_info import (
+    State,
+    chip_of,
+    parse_fields,
+    parse_properties,
+    parse_temperatures,
+)
 
 
 def test_properties_are_read_by_name() -> None:

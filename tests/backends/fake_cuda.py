@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from donna_hw.blocks.torch_module import LayerModule
+from donna_hw.graph.torch_module import LayerModule
 
 MIB = 2**20
 
@@ -96,8 +96,10 @@ class FakeGpu:
         }
         for name, fake in cuda.items():
             monkeypatch.setattr(torch.cuda, name, fake)
-        monkeypatch.setattr("donna_hw.backends.cuda_runner.gpu", lambda index: torch.device("cpu"))
-        monkeypatch.setattr("donna_hw.backends.cuda_runner.time", SimpleNamespace(perf_counter_ns=lambda: self.host_ns))
+        monkeypatch.setattr("donna_hw.devices.backends.cuda.runner.gpu", lambda index: torch.device("cpu"))
+        monkeypatch.setattr(
+            "donna_hw.devices.backends.cuda.runner.time", SimpleNamespace(perf_counter_ns=lambda: self.host_ns)
+        )
         layer_forward, zero = LayerModule.forward, torch.Tensor.zero_
 
         def forward(module: LayerModule, *inputs: torch.Tensor) -> torch.Tensor:

@@ -14,13 +14,13 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-import donna_hw.counting.module
-from donna_hw import torchvision
-from donna_hw.backends.ptflops import PtflopsBackend
-from donna_hw.blocks.layers import Draft, Graph
-from donna_hw.blocks.torch_module import to_torch
-from donna_hw.counting.module import count_module
+import donna_hw.graph.flops
+from donna_hw._core import torchvision_compat as torchvision
+from donna_hw.devices.backends.ptflops import PtflopsBackend
 from donna_hw.errors import BadSetting
+from donna_hw.graph.flops import count_module
+from donna_hw.graph.graph import Draft, Graph
+from donna_hw.graph.torch_module import to_torch
 from donna_hw.spaces import Space, load_space
 
 SPACES = (
@@ -113,11 +113,11 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     seen: list[tuple[int, ...]] = []
     real = count_module
 
-    def noted(module: torch.nn.Module, input_shape: tuple[int, ...]) -> donna_hw.counting.module.Counts:
+    def noted(module: torch.nn.Module, input_shape: tuple[int, ...]) -> donna_hw.graph.flops.Counts:
         seen.append(input_shape)
         return real(module, input_shape)
 
-    monkeypatch.setattr(donna_hw.counting.module, "count_module", noted)
+    monkeypatch.setattr(donna_hw.graph.flops, "count_module", noted)
     return seen
 
 

@@ -16,19 +16,19 @@ import torch
 from fake_cuda import MIB, FakeGpu
 from fakes import QUICK, fake_device, tiny_space
 
-from donna_hw.backends.cuda import CHOICES, CudaBackend
-from donna_hw.backends.cuda_precision import switched
-from donna_hw.backends.cuda_runner import FASTEST_CLOCK_HZ, FIRST_HOLD_S
-from donna_hw.blocks.cells import ConvNormAct, InvertedResidual
-from donna_hw.blocks.layers import Graph, lower, lower_chain
-from donna_hw.blocks.torch_module import GraphModule
+from donna_hw.devices.backends.cuda.backend import CHOICES, CudaBackend
+from donna_hw.devices.backends.cuda.precision import switched
+from donna_hw.devices.backends.cuda.runner import FASTEST_CLOCK_HZ, FIRST_HOLD_S
 from donna_hw.errors import BadMeasurement, Unavailable, UnknownName
+from donna_hw.graph.graph import Graph, lower, lower_chain
+from donna_hw.graph.torch_module import GraphModule
 from donna_hw.measurement.environment import Scalar
 from donna_hw.measurement.measurement import Samples
-from donna_hw.profiling.profile import profile_space
-from donna_hw.profiling.samples import SamplesJournal
+from donna_hw.profiling.profiler import profile_space
+from donna_hw.profiling.sample_journal import SamplesJournal
+from donna_hw.profiling.workers.in_process import here
+from donna_hw.spaces.cells import ConvNormAct, InvertedResidual
 from donna_hw.testing import check_backend
-from donna_hw.workers.local import here
 
 LAYERS = 5
 
@@ -340,7 +340,7 @@ def test_close_frees_weights_and_input(monkeypatch: pytest.MonkeyPatch) -> None:
     alive: list[weakref.ref[GraphModule]] = []
     build = CudaBackend(1, {"cache": "cold"})
     monkeypatch.setattr(
-        "donna_hw.blocks.torch_module.GraphModule.eval", lambda self: alive.append(weakref.ref(self)) or self
+        "donna_hw.graph.torch_module.GraphModule.eval", lambda self: alive.append(weakref.ref(self)) or self
     )
     runner = build.prepare(chain())
     assert alive[0]() is not None

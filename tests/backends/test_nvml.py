@@ -10,9 +10,9 @@ import pytest
 from fake_cuda import FakeGpu
 from requirements import needs
 
-from donna_hw.backends.cuda import CudaBackend
-from donna_hw.backends.nvml import THROTTLE_BITS, find_gpu, throttle_words
-from donna_hw.measurement.readings import Readings
+from donna_hw.devices.backends.cuda.backend import CudaBackend
+from donna_hw.devices.backends.cuda.nvml import THROTTLE_BITS, find_gpu, throttle_words
+from donna_hw.measurement.telemetry import Readings
 
 UUID = "0a0b0c0d-0000-0000-0000-00000000000{}"
 

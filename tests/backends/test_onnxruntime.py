@@ -11,13 +11,13 @@ import pytest
 from fakes import tiny_space
 from requirements import needs
 
-from donna_hw.backends.onnxruntime import OnnxRuntimeBackend
-from donna_hw.blocks.layers import Graph
-from donna_hw.blocks.onnx_model import to_onnx
+from donna_hw.devices.backends.onnxruntime import OnnxRuntimeBackend
 from donna_hw.errors import BadSetting, Unavailable, UnknownName
+from donna_hw.graph.graph import Graph
+from donna_hw.graph.onnx_export import to_onnx
 from donna_hw.measurement.environment import Scalar
-from donna_hw.measurement.readings import Readings
-from donna_hw.measurement.statistics import checked
+from donna_hw.measurement.intervals import checked
+from donna_hw.measurement.telemetry import Readings
 
 CUDA = "CUDAExecutionProvider"
 WITHOUT_LAYERS = "AzureExecutionProvider"  # in the plain CPU builds; it computes none of our layers
@@ -67,7 +67,7 @@ def test_the_words_and_the_identity_tell_tables_apart(
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA, "CPUExecutionProvider"])
     backend = OnnxRuntimeBackend(1, options)
     assert backend.words() == ("float32", f"t{options.get('threads', 1)}", *words)
-    monkeypatch.setattr("donna_hw.backends.onnxruntime._device_model", lambda provider: provider)
+    monkeypatch.setattr("donna_hw.devices.backends.onnxruntime._device_model", lambda provider: provider)
     identity = backend.environment().identity
     assert {key: identity[key] for key in options if key != "provider"} == {
         key: value for key, value in options.items() if key != "provider"
@@ -192,7 +192,7 @@ def test_on_a_gpu_inputs_and_outputs_lie_there_and_each_run_ends_before_the_cloc
     session = fake_cuda(monkeypatch, [CUDA, "CPUExecutionProvider"])
     backend = OnnxRuntimeBackend(1, {"provider": "cuda"})
     runner = backend.prepare(block())
-    monkeypatch.setattr("donna_hw.backends.clock.time", FakeClock(session.log))
+    monkeypatch.setattr("donna_hw.devices.backends.timing.time", FakeClock(session.log))
     assert runner.samples(2).cpu_s is None
     run = ["clock", "run", "outputs ready", "clock"]
     assert session.log == ["input on cuda", "output on cuda", "inputs ready", *run, *run]
@@ -229,7 +229,7 @@ def test_a_gpu_is_named_by_torch_or_refused(monkeypatch: pytest.MonkeyPatch) -> 
 def test_any_torch_module_can_be_timed() -> None:
     import torch
 
-    from donna_hw.blocks.exported import export
+    from donna_hw.graph.onnx_torch import export
 
     module = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.GELU(), torch.nn.LayerNorm(8))
     runner = OnnxRuntimeBackend(4, {}).prepare_model(export(module, (6,), batch=4))

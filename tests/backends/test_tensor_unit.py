@@ -10,16 +10,16 @@ import pytest
 import tomli_w
 from fakes import all_graphs, tiny_space
 
-from donna_hw.backends.tensor_unit import TensorUnitBackend
-from donna_hw.blocks.cells import InvertedResidual
-from donna_hw.blocks.layers import Graph, layers_hash, lower, lower_chain
-from donna_hw.device import Device
+from donna_hw.devices.backends.tensor_unit import TensorUnitBackend
+from donna_hw.devices.device import Device
 from donna_hw.errors import BadSetting, BadTable, UnknownName
-from donna_hw.profiling.profile import measure_networks, profile_space
-from donna_hw.simulator.description import workload_of
+from donna_hw.graph.graph import Graph, layers_hash, lower, lower_chain
+from donna_hw.profiling.profiler import measure_networks, profile_space
+from donna_hw.simulator.from_graph import workload_of
 from donna_hw.simulator.hardware import read_hardware
 from donna_hw.simulator.simulate import simulate
 from donna_hw.spaces import load_space
+from donna_hw.spaces.cells import InvertedResidual
 
 UNIT: dict[str, Any] = {
     "clock_hz": 5e8,

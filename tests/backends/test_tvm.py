@@ -10,14 +10,14 @@ import onnxruntime
 import pytest
 from requirements import needs
 
-from donna_hw.backends.tvm import TvmBackend
-from donna_hw.backends.tvm_build import TargetChoice, build_library, host_cpu, relax_module
-from donna_hw.backends.tvm_runners import set_threads
-from donna_hw.backends.tvm_tuning import tune_and_build
-from donna_hw.blocks.layers import Graph
-from donna_hw.blocks.onnx_model import to_onnx
-from donna_hw.device import Device
+from donna_hw.devices.backends.tvm.backend import TvmBackend
+from donna_hw.devices.backends.tvm.build import TargetChoice, build_library, host_cpu, relax_module
+from donna_hw.devices.backends.tvm.runners import set_threads
+from donna_hw.devices.backends.tvm.tuning import tune_and_build
+from donna_hw.devices.device import Device
 from donna_hw.errors import BadSetting, DonnaError, Unavailable, UnknownName
+from donna_hw.graph.graph import Graph
+from donna_hw.graph.onnx_export import to_onnx
 from donna_hw.measurement.environment import cpu_model
 from donna_hw.spaces import load_space
 from donna_hw.testing import check_backend, example_graphs
@@ -183,7 +183,7 @@ def test_code_for_another_processor_is_made_here_and_left_to_the_device_to_link(
 
 
 def test_without_tvm_the_cure_is_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("donna_hw.backends.tvm.find_spec", lambda _: None)
+    monkeypatch.setattr("donna_hw.devices.backends.tvm.backend.find_spec", lambda _: None)
     assert TvmBackend.availability().cure == "pip install 'donna-hw[tvm]'"
     with pytest.raises(Unavailable, match=r"apache-tvm is not installed.*pip install 'donna-hw\[tvm\]'"):
         Device.load("tvm_cpu").backend()

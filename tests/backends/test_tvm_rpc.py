@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import pytest
 from requirements import needs
 
-from donna_hw.backends.tvm import TvmBackend
-from donna_hw.blocks.layers import Graph
+from donna_hw.devices.backends.tvm.backend import TvmBackend
 from donna_hw.errors import Unavailable
+from donna_hw.graph.graph import Graph
 from donna_hw.testing import check_backend, example_graphs
 
 STARTED_S = 120.0  # a deadline, not a pause: TVM's import alone takes many seconds on a busy machine
@@ -75,7 +75,7 @@ def until(what: str, process: subprocess.Popen[bytes], done: Callable[[], bool])
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[Pool]:
-    from donna_hw.backends.tvm_rpc import tracker_address
+    from donna_hw.devices.backends.tvm.rpc import tracker_address
 
     processes = [start("rpc_tracker", "--silent")]
     tracker = f"127.0.0.1:{processes[0].args[6]}"  # type: ignore[index]

@@ -9,18 +9,18 @@ import pandas as pd
 import pytest
 from fakes import QUICK, FakeBackend, fake_device, fake_machine, tiny_space
 
-from donna_hw import torchvision
-from donna_hw.backends.ptflops import PtflopsBackend
-from donna_hw.baselines.measure import Baselines, measured_beside
-from donna_hw.baselines.published import published
-from donna_hw.baselines.space import NETWORKS, graphs
-from donna_hw.blocks.layers import layers_hash
-from donna_hw.device import Device
+from donna_hw._core import torchvision_compat as torchvision
+from donna_hw.devices.backends.ptflops import PtflopsBackend
+from donna_hw.devices.device import Device
 from donna_hw.errors import BadSetting, BadTable
-from donna_hw.profiling.profile import MeasuredGraphs, measure_networks, profile_space
-from donna_hw.show.baselines import text_of_baselines
+from donna_hw.graph.graph import layers_hash
+from donna_hw.profiling.baselines import Baselines, measured_beside
+from donna_hw.profiling.profiler import MeasuredGraphs, measure_networks, profile_space
+from donna_hw.profiling.workers.in_process import here
+from donna_hw.reporting.text.baselines import text_of_baselines
 from donna_hw.spaces import load_space
-from donna_hw.workers.local import here
+from donna_hw.spaces.baselines.published import published
+from donna_hw.spaces.baselines.registry import NETWORKS, graphs
 
 Main = Callable[..., tuple[int, str, str]]
 

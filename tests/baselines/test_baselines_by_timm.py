@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from donna_hw import torchvision
-from donna_hw.baselines.space import NETWORKS, network_named
-from donna_hw.blocks.layers import lower
-from donna_hw.blocks.torch_module import to_torch
+from donna_hw._core import torchvision_compat as torchvision
+from donna_hw.graph.graph import lower
+from donna_hw.graph.torch_module import to_torch
+from donna_hw.spaces.baselines.registry import NETWORKS, network_named
 
 TIMM = [name for name in NETWORKS if not name.startswith(("proxylessnas", "dna"))]  # timm has neither
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from donna_hw.blocks.exported import export
 from donna_hw.errors import BadSetting
+from donna_hw.graph.onnx_torch import export
 
 
 class Gelu(nn.Module):

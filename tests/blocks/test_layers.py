@@ -9,12 +9,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from donna_hw.backends.ptflops import PtflopsBackend
-from donna_hw.blocks.cells import Classifier, ConvNormAct, InvertedResidual
-from donna_hw.blocks.layers import Block, Draft, Graph, Layer, layers_hash, lower, lower_chain
-from donna_hw.blocks.torch_module import to_torch
+from donna_hw.devices.backends.ptflops import PtflopsBackend
 from donna_hw.errors import BadSetting, DonnaError, UnknownName
+from donna_hw.graph.graph import Block, Draft, Graph, Layer, layers_hash, lower, lower_chain
+from donna_hw.graph.torch_module import to_torch
 from donna_hw.spaces import load_space
+from donna_hw.spaces.cells import Classifier, ConvNormAct, InvertedResidual
 
 
 def test_a_convolution_by_hand() -> None:

@@ -8,9 +8,9 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 
-from donna_hw.blocks.cells import CELLS, Classifier, ConvNormAct, InvertedResidual
-from donna_hw.blocks.layers import Graph, lower, lower_chain
-from donna_hw.blocks.onnx_model import POOL_SIZE, to_onnx
+from donna_hw.graph.graph import Graph, lower, lower_chain
+from donna_hw.graph.onnx_export import POOL_SIZE, to_onnx
+from donna_hw.spaces.cells import CELLS, Classifier, ConvNormAct, InvertedResidual
 
 
 def weights(model: onnx.ModelProto) -> dict[str, np.ndarray]:

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from donna_hw.blocks.cells import ConvNormAct
-from donna_hw.blocks.layers import lower
-from donna_hw.blocks.torch_module import Convolution, to_torch
+from donna_hw.graph.graph import lower
+from donna_hw.graph.torch_module import Convolution, to_torch
+from donna_hw.spaces.cells import ConvNormAct
 
 
 def small(kernel: int, stride: int, groups: int) -> Convolution:

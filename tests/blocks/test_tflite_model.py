@@ -12,13 +12,13 @@ from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from donna_hw.blocks.cells import InvertedResidual
-from donna_hw.blocks.layers import ACTIVATIONS, Draft, Graph, Shape, lower
-from donna_hw.blocks.onnx_model import to_onnx
-from donna_hw.blocks.tflite_check import check_tflite, run_tflite
-from donna_hw.blocks.tflite_model import to_tflite
 from donna_hw.errors import BadSetting
+from donna_hw.graph.graph import ACTIVATIONS, Draft, Graph, Shape, lower
+from donna_hw.graph.onnx_export import to_onnx
+from donna_hw.graph.tflite_check import check_tflite, run_tflite
+from donna_hw.graph.tflite_export import to_tflite
 from donna_hw.spaces import load_space
+from donna_hw.spaces.cells import InvertedResidual
 from donna_hw.testing import example_graphs
 
 

@@ -8,10 +8,10 @@ import onnxruntime
 import pytest
 import torch
 
-from donna_hw.blocks.exported import export
-from donna_hw.blocks.layers import ACTIVATIONS, OPERATORS, Draft, Graph, layers_hash, lower
-from donna_hw.blocks.onnx_model import to_onnx
-from donna_hw.blocks.torch_module import GraphModule, to_torch
+from donna_hw.graph.graph import ACTIVATIONS, OPERATORS, Draft, Graph, layers_hash, lower
+from donna_hw.graph.onnx_export import to_onnx
+from donna_hw.graph.onnx_torch import export
+from donna_hw.graph.torch_module import GraphModule, to_torch
 from donna_hw.spaces import Space, load_space
 
 BATCH = 2

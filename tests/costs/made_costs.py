@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from donna_hw.costs.base import joined
 from donna_hw.costs.basis import Basis
-from donna_hw.costs.model import joined
 
 NAMES = ("work", "layers", "constant")
 

@@ -8,7 +8,7 @@ from fakes import tiny_space
 from made_costs import made_basis, noisy, sum_of
 
 from donna_hw.costs.basis import Basis
-from donna_hw.costs.correct import Plan, candidates_of, correct
+from donna_hw.costs.correction import Plan, candidates_of, correct
 from donna_hw.errors import BadSetting
 from donna_hw.spaces.space import Space
 from donna_hw.spaces.stage import Axis, Stage

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from made_costs import made_basis, random_rows
 
-from donna_hw.costs.design import most_informative
-from donna_hw.costs.fitted import FittedCost
+from donna_hw.costs.hierarchical import FittedCost
+from donna_hw.costs.optimal_design import most_informative
 
 
 def left_after(left: np.ndarray, noise: np.ndarray, chosen: list[int]) -> float:

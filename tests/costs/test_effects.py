@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_costs import made_basis, random_rows
 
-from donna_hw.costs.effects import groups_of, terms_of
+from donna_hw.costs.random_effects import groups_of, terms_of
 
 
 @settings(max_examples=25, deadline=None)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
 
-from donna_hw.costs.evidence import TAILS, Observed, Spreads, _evidence, fit_spreads, outlying
+from donna_hw.costs.marginal_likelihood import TAILS, Observed, Spreads, _evidence, fit_spreads, outlying
 
 
 def observed(count: int, noise: float, seed: int) -> Observed:

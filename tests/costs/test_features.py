@@ -10,8 +10,6 @@ from fakes import tiny_space
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from donna_hw.blocks.cells import Classifier, ConvNormAct, InvertedResidual
-from donna_hw.blocks.layers import Draft, Graph, layers_hash, lower, lower_chain
 from donna_hw.costs.features import (
     BYTES,
     FEATURES,
@@ -24,7 +22,9 @@ from donna_hw.costs.features import (
     physical,
 )
 from donna_hw.errors import BadSetting
+from donna_hw.graph.graph import Draft, Graph, layers_hash, lower, lower_chain
 from donna_hw.spaces import load_space
+from donna_hw.spaces.cells import Classifier, ConvNormAct, InvertedResidual
 
 BOTTLENECKS = st.builds(
     InvertedResidual,

@@ -8,7 +8,7 @@ from made_costs import floor_of, made_basis, noisy, random_rows, sum_of
 
 from donna_hw.costs.basis import Basis
 from donna_hw.costs.fit import Fit, calibrated, fit_cost
-from donna_hw.costs.fitted import FittedCost, _solved
+from donna_hw.costs.hierarchical import FittedCost, _solved
 from donna_hw.errors import BadSetting, NothingToFit, UnknownName
 
 

@@ -12,11 +12,11 @@ from fakes import tiny_space
 from donna_hw.costs.basis import Basis
 from donna_hw.costs.fit import fit_cost
 from donna_hw.costs.fitted_table import table_of
-from donna_hw.costs.table_cost import TableCost
+from donna_hw.costs.table_sum import TableCost
 from donna_hw.errors import BadSetting, BadTable
 from donna_hw.spaces import Axis
 from donna_hw.spaces.space import RESOLUTION
-from donna_hw.table import LatencyTable
+from donna_hw.tables.latency_table import LatencyTable
 
 SPACE = replace(tiny_space(), global_axes=(Axis(RESOLUTION, (4, 8, 12)),))
 

@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 from fakes import QUICK, FakeBackend, fake_device, fake_machine, tiny_space
 
+from donna_hw._core.files import read_toml, write_toml
+from donna_hw._core.resources import roots
 from donna_hw.costs.basis import Basis
 from donna_hw.costs.fit import fit_cost
-from donna_hw.costs.kept import SUFFIX, CorrectionFile, corrected, correction_of, cost_of, keep
-from donna_hw.costs.table_cost import TableCost
+from donna_hw.costs.serialization import SUFFIX, CorrectionFile, corrected, correction_of, cost_of, keep
+from donna_hw.costs.table_sum import TableCost
 from donna_hw.errors import BadFile, BadSetting, BadTable, DonnaError, UnknownName
-from donna_hw.files import read_toml, write_toml
-from donna_hw.profiling.profile import profile_space
-from donna_hw.shipped import roots
+from donna_hw.profiling.profiler import profile_space
+from donna_hw.profiling.workers.in_process import here
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Space
-from donna_hw.table import LatencyTable
-from donna_hw.workers.local import here
+from donna_hw.tables.latency_table import LatencyTable
 
 SPACE = tiny_space()
 ROWS = SPACE.random_rows(SPACE.size, 0)

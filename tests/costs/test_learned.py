@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from donna_hw.blocks.layers import Graph, layers_hash
 from donna_hw.costs.features import FEATURES
-from donna_hw.costs.learned import Z90, Learned, _fold, _folds, features_of, fit_learned
+from donna_hw.costs.gaussian_process import Z90, Learned, _fold, _folds, features_of, fit_learned
 from donna_hw.errors import BadSetting, NothingToFit
+from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.spaces import load_space
 
 SECONDS = {name: 1e-12 if "macs" in name else 1e-10 if "bytes" in name else 1.5e-9 for name in FEATURES}

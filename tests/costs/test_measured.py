@@ -16,19 +16,19 @@ import pytest
 from fakes import QUICK, FakeBackend, FakeMachine, Killed, fake_device, fake_machine, tiny_space
 from scipy import stats
 
-from donna_hw.backends.base import ExactBackend
-from donna_hw.blocks.layers import layers_hash
+from donna_hw._core.files import Journal
 from donna_hw.costs.measured import MeasuredCost, measured_cost
-from donna_hw.device import Device
+from donna_hw.devices.backends.base import ExactBackend
+from donna_hw.devices.device import Device
 from donna_hw.errors import BadFile, BadSetting, BadTable
-from donna_hw.files import Journal
+from donna_hw.graph.graph import layers_hash
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.profile import begin_table, profile_space
-from donna_hw.profiling.samples import COLUMNS
-from donna_hw.search.aim import Aim
+from donna_hw.profiling.profiler import begin_table, profile_space
+from donna_hw.profiling.sample_journal import COLUMNS
+from donna_hw.profiling.workers.in_process import here
 from donna_hw.search.nsga2 import nsga2
+from donna_hw.search.problem import Aim
 from donna_hw.spaces import Space, load_space
-from donna_hw.workers.local import here
 
 TESTS = Path(__file__).parents[1]
 
@@ -226,9 +226,9 @@ from pathlib import Path
 from noted import NotedDevice
 from donna_hw.costs.measured import MeasuredCost
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.profile import begin_table
+from donna_hw.profiling.profiler import begin_table
 from donna_hw.spaces import load_space
-from donna_hw.workers.local import here
+from donna_hw.profiling.workers.in_process import here
 
 space, device = load_space("small_8px"), NotedDevice.load("onnxruntime_cpu")
 protocol = Protocol("killed", 2, 1, 2, "median", sentinel_samples=1)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from made_costs import floor_of, made_basis, random_rows, sum_of
 
-from donna_hw.costs.model import joined
-from donna_hw.costs.parts import fit_floor, fit_sum
+from donna_hw.costs.additive_terms import fit_floor, fit_sum
+from donna_hw.costs.base import joined
 from donna_hw.errors import BadSetting
 
 

@@ -11,12 +11,12 @@ from fakes import QUICK, FakeBackend, fake_device, fake_machine, tiny_space
 from hypothesis import given
 from hypothesis import strategies as st
 
-from donna_hw.costs.model import CostParts
-from donna_hw.costs.table_cost import TableCost
+from donna_hw.costs.base import CostParts
+from donna_hw.costs.table_sum import TableCost
 from donna_hw.errors import BadTable
-from donna_hw.profiling.profile import profile_space
+from donna_hw.profiling.profiler import profile_space
+from donna_hw.profiling.workers.in_process import here
 from donna_hw.spaces import Axis
-from donna_hw.workers.local import here
 
 SIZES = (3, 4, 2)
 

@@ -11,17 +11,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from donna_hw.backends.onnxruntime import OnnxRuntimeBackend
-from donna_hw.backends.ptflops import PtflopsBackend
-from donna_hw.blocks.layers import Draft, Graph, Layer, layers_hash, lower
-from donna_hw.blocks.onnx_model import to_onnx
-from donna_hw.blocks.tflite_model import to_tflite
-from donna_hw.blocks.torch_module import to_torch
-from donna_hw.costs.learned import features_of
-from donna_hw.custom.torch_layer import TorchLayer
+from donna_hw.costs.gaussian_process import features_of
+from donna_hw.devices.backends.onnxruntime import OnnxRuntimeBackend
+from donna_hw.devices.backends.ptflops import PtflopsBackend
 from donna_hw.errors import BadFile, BadSetting
-from donna_hw.simulator.description import workload_of
-from donna_hw.simulator.onnx_reader import read_onnx
+from donna_hw.graph.graph import Draft, Graph, Layer, layers_hash, lower
+from donna_hw.graph.onnx_export import to_onnx
+from donna_hw.graph.tflite_export import to_tflite
+from donna_hw.graph.torch_layer import TorchLayer
+from donna_hw.graph.torch_module import to_torch
+from donna_hw.simulator.from_graph import workload_of
+from donna_hw.simulator.onnx_frontend.reader import read_onnx
 
 
 class Mixed(nn.Module):

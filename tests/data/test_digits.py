@@ -6,8 +6,8 @@ import pytest
 import torch
 from sklearn import datasets
 
-from donna_hw.data import DATASETS, load_dataset
 from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.training.data import DATASETS, load_dataset
 
 
 def test_the_parts_have_their_sizes_and_together_are_all_images() -> None:

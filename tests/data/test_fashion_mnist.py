@@ -16,9 +16,9 @@ import pytest
 import torch
 from requirements import needs
 
-from donna_hw.data import fashion_mnist, load_dataset
-from donna_hw.data.fashion_mnist import DEBIAN, FILES, find_files, load_fashion_mnist, read_idx
 from donna_hw.errors import BadFile, Unavailable
+from donna_hw.training.data import fashion_mnist, load_dataset
+from donna_hw.training.data.fashion_mnist import DEBIAN, FILES, find_files, load_fashion_mnist, read_idx
 
 NAMES = list(FILES)
 NOWHERE = Path("/nonexistent")

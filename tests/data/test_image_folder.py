@@ -11,10 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from donna_hw.data import load_dataset
-from donna_hw.data.image_folder import MEAN, STD, check_size, image_folders
 from donna_hw.errors import BadFile, BadSetting, Unavailable
 from donna_hw.spaces import load_space
+from donna_hw.training.data import load_dataset
+from donna_hw.training.data.image_folder import MEAN, STD, check_size, image_folders
 
 SPACE = load_space("mobilenetv3_1.0@16px@2classes")
 COLOURS = {"cat": (250, 10, 0), "dog": (0, 100, 200)}
@@ -176,6 +176,6 @@ def test_an_image_of_the_wanted_size_is_taken_whole(tmp_path: Path) -> None:
 
 
 def test_a_missing_torchvision_is_named_with_its_command(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("donna_hw.torchvision.find_spec", lambda _name: None)
+    monkeypatch.setattr("donna_hw._core.torchvision_compat.find_spec", lambda _name: None)
     with pytest.raises(Unavailable, match=r"needs the package torchvision; pip install 'donna-hw\[timm\]'"):
         image_folders(str(folder), SPACE)

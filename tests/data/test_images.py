@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as f
 
-from donna_hw.data.images import Augmentation, Images, augmented, normalised, split_off
 from donna_hw.errors import BadSetting
+from donna_hw.training.data.dataset import Augmentation, Images, augmented, normalised, split_off
 
 
 def seeded(seed: int = 0) -> torch.Generator:

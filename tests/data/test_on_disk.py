@@ -10,11 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from donna_hw.data import load_dataset
-from donna_hw.data.images import Images
-from donna_hw.data.on_disk import FolderImages
 from donna_hw.errors import BadSetting
 from donna_hw.spaces import load_space
+from donna_hw.training.data import load_dataset
+from donna_hw.training.data.dataset import Images
+from donna_hw.training.data.lazy_images import FolderImages
 
 SPACE = load_space("mobilenetv3_1.0@16px@2classes")
 

@@ -10,10 +10,10 @@ import torch
 from requirements import needs
 from torch import Tensor
 
-from donna_hw.detection import precision as module
-from donna_hw.detection.coco import CocoImages
-from donna_hw.detection.precision import average_precision
 from donna_hw.errors import Unavailable
+from donna_hw.experiments.detection import metrics as module
+from donna_hw.experiments.detection.coco import CocoImages
+from donna_hw.experiments.detection.metrics import average_precision
 
 BOX = [10.0, 10.0, 10.0, 10.0]
 

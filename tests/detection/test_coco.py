@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from donna_hw.detection.coco import CocoImages, check_alike
 from donna_hw.errors import BadFile
+from donna_hw.experiments.detection.coco import CocoImages, check_alike
 
 CONTENT: dict[str, Any] = {
     "images": [{"id": 7, "file_name": "a.png"}, {"id": 9, "file_name": "b.png"}],

@@ -10,21 +10,21 @@ import pandas as pd
 import pytest
 from requirements import needs
 
-from donna_hw import torchvision
-from donna_hw.blocks.torch_module import to_torch
-from donna_hw.data.fashion_mnist import Garments
-from donna_hw.detection import run as running
-from donna_hw.detection import scenes
-from donna_hw.detection.backbones import spread
-from donna_hw.detection.recipe import DetectionRecipe, is_detection
-from donna_hw.detection.run import open_detection
-from donna_hw.distillation.weights import save_weights
+from donna_hw._core import torchvision_compat as torchvision
+from donna_hw._core.files import write_toml
+from donna_hw._core.resources import names
 from donna_hw.errors import BadSetting
-from donna_hw.files import write_toml
-from donna_hw.libraries import ArchitectureLibrary, Finetuned
-from donna_hw.recipe import Recipe, find_recipe
-from donna_hw.shipped import names
+from donna_hw.experiments.detection import run as running
+from donna_hw.experiments.detection import synthetic_scenes as scenes
+from donna_hw.experiments.detection.backbones import spread
+from donna_hw.experiments.detection.recipe import DetectionRecipe, is_detection
+from donna_hw.experiments.detection.run import open_detection
+from donna_hw.graph.torch_module import to_torch
+from donna_hw.pipeline.recipe import Recipe, find_recipe
 from donna_hw.spaces import load_space
+from donna_hw.training.checkpoints import save_weights
+from donna_hw.training.data.fashion_mnist import Garments
+from donna_hw.training.libraries import ArchitectureLibrary, Finetuned
 
 BASE = """title = "B"
 space = "small_8px"
@@ -189,7 +189,7 @@ def test_shipped_detection_recipes_are_valid(name: str) -> None:
     recipe = DetectionRecipe.read(find_recipe(name))
     assert Recipe.read(recipe.base_path(find_recipe(name)))
     space = load_space(Recipe.read(recipe.base_path(find_recipe(name))).space)
-    from donna_hw.detection.features import feature_maps
+    from donna_hw.experiments.detection.features import feature_maps
 
     assert {one.reduction for one in feature_maps(space)} >= set(recipe.detector.reductions)
 

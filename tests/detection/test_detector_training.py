@@ -10,17 +10,18 @@ import pytest
 import torch
 from requirements import needs
 
-from donna_hw import torchvision
-from donna_hw.blocks.torch_module import to_torch
-from donna_hw.data.fashion_mnist import Garments
-from donna_hw.detection import scenes, training
-from donna_hw.detection.features import features_only
-from donna_hw.detection.retina import Head, Pictures, retinanet
-from donna_hw.detection.scenes import Scenes, write_scenes
-from donna_hw.detection.training import CocoPart, DetectorTask, example, train_detector
-from donna_hw.distillation.training import Fit
-from donna_hw.distillation.weights import read_weights, save_weights
+from donna_hw._core import torchvision_compat as torchvision
+from donna_hw.experiments.detection import synthetic_scenes as scenes
+from donna_hw.experiments.detection import train as training
+from donna_hw.experiments.detection.features import features_only
+from donna_hw.experiments.detection.retinanet import Head, Pictures, retinanet
+from donna_hw.experiments.detection.synthetic_scenes import Scenes, write_scenes
+from donna_hw.experiments.detection.train import CocoPart, DetectorTask, example, train_detector
+from donna_hw.graph.torch_module import to_torch
 from donna_hw.spaces import load_space
+from donna_hw.training.checkpoints import read_weights, save_weights
+from donna_hw.training.data.fashion_mnist import Garments
+from donna_hw.training.loop import Fit
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ import torch
 from requirements import needs
 from torch import Tensor
 
-from donna_hw import torchvision
-from donna_hw.blocks.torch_module import to_torch
-from donna_hw.detection.features import feature_maps, features_only
-from donna_hw.distillation.weights import save_weights
+from donna_hw._core import torchvision_compat as torchvision
 from donna_hw.errors import BadFile, BadSetting
+from donna_hw.experiments.detection.features import feature_maps, features_only
+from donna_hw.graph.torch_module import to_torch
 from donna_hw.spaces import load_space
+from donna_hw.training.checkpoints import save_weights
 
 
 def test_maps_are_what_the_whole_network_passes_on(tmp_path: Path) -> None:

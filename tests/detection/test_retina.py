@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from requirements import needs
 
-from donna_hw import torchvision
-from donna_hw.detection.features import features_only
-from donna_hw.detection.retina import Head, Pictures, anchor_sizes, out_indices, retinanet
+from donna_hw._core import torchvision_compat as torchvision
 from donna_hw.errors import BadSetting
+from donna_hw.experiments.detection.features import features_only
+from donna_hw.experiments.detection.retinanet import Head, Pictures, anchor_sizes, out_indices, retinanet
 from donna_hw.spaces import load_space
 
 HEAD = Head((4, 8), 1, 16, 3, 4)

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from donna_hw.data.fashion_mnist import Garments
-from donna_hw.detection import scenes as module
-from donna_hw.detection.scenes import DARK, Scenes, cut, overlap, scene, write_scenes
 from donna_hw.errors import BadSetting
+from donna_hw.experiments.detection import synthetic_scenes as module
+from donna_hw.experiments.detection.synthetic_scenes import DARK, Scenes, cut, overlap, scene, write_scenes
+from donna_hw.training.data.fashion_mnist import Garments
 
 
 def garments(brightness: int = 200, count: int = 20) -> Garments:

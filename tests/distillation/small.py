@@ -9,15 +9,15 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from donna_hw.blocks.torch_module import GraphModule, to_torch
-from donna_hw.data import Dataset, Images, load_dataset
-from donna_hw.distillation.maps import save_maps
-from donna_hw.distillation.together import BlockTask
-from donna_hw.distillation.training import Fit
-from donna_hw.distillation.weights import save_weights
-from donna_hw.libraries import BlockLibrary
+from donna_hw.graph.torch_module import GraphModule, to_torch
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Space
+from donna_hw.training.checkpoints import save_weights
+from donna_hw.training.data import Dataset, Images, load_dataset
+from donna_hw.training.distillation.block_trainer import BlockTask
+from donna_hw.training.distillation.border_maps import save_maps
+from donna_hw.training.libraries import BlockLibrary
+from donna_hw.training.loop import Fit
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")

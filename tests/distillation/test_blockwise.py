@@ -14,19 +14,19 @@ from small import FIT, InProcess, block_task, cut, few_digits, untrained_teacher
 from torch.nn.functional import cross_entropy
 
 from donna_hw import spaces
-from donna_hw.blocks.cells import Classifier, ConvNormAct, InvertedResidual
-from donna_hw.blocks.torch_module import to_torch
-from donna_hw.distillation.blockwise import Bkd, distill, groups
-from donna_hw.distillation.maps import _last_layers, border_maps, save_maps
-from donna_hw.distillation.quality import channel_variance as variance_of
-from donna_hw.distillation.quality import nsr, quality_of, rest_of_teacher
-from donna_hw.distillation.together import BlockTask, Group, train_block, train_group
-from donna_hw.distillation.training import Fit, outputs, top1_percent
-from donna_hw.distillation.weights import load_weights, read_weights
 from donna_hw.errors import BadFile, NothingToFit, Unavailable
-from donna_hw.libraries import BlockLibrary
+from donna_hw.graph.torch_module import to_torch
+from donna_hw.spaces.cells import Classifier, ConvNormAct, InvertedResidual
 from donna_hw.spaces.space import Space
 from donna_hw.spaces.stage import Axis, Stage
+from donna_hw.training.checkpoints import load_weights, read_weights
+from donna_hw.training.distillation.block_evaluation import channel_variance as variance_of
+from donna_hw.training.distillation.block_evaluation import nsr, quality_of, rest_of_teacher
+from donna_hw.training.distillation.block_trainer import BlockTask, Group, train_block, train_group
+from donna_hw.training.distillation.blockwise import Bkd, distill, groups
+from donna_hw.training.distillation.border_maps import _last_layers, border_maps, save_maps
+from donna_hw.training.libraries import BlockLibrary
+from donna_hw.training.loop import Fit, outputs, top1_percent
 
 DIVERGING = Fit(epochs=1, batch=16, learning_rate=1e30, cosine_steps=1)
 
@@ -115,7 +115,7 @@ def test_a_device_without_the_memory_is_named_with_the_cure(tmp_path: Path, monk
     def full(*_: object) -> None:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
-    monkeypatch.setattr("donna_hw.distillation.together._train", full)
+    monkeypatch.setattr("donna_hw.training.distillation.block_trainer._train", full)
     tasks = tuple(block_task(tmp_path, number=m) for m in (3, 7))
     with pytest.raises(
         Unavailable, match=r"memory for 2 blocks of stage2; found 'CUDA out of memory'; lower distill\.together"

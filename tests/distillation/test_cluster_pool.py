@@ -13,18 +13,18 @@ import pytest
 from ray_nodes import NODE, kills_one, two_nodes, when
 from small import few_digits, untrained_teacher
 
-from donna_hw.distillation.blockwise import Bkd, distill
-from donna_hw.distillation.cluster_host import Home, check_home
-from donna_hw.distillation.cluster_pool import ClusterPool, Needs
-from donna_hw.distillation.pool import Pool
-from donna_hw.distillation.training import Fit
 from donna_hw.errors import BadSetting, Unavailable
-from donna_hw.libraries import BlockLibrary
 from donna_hw.spaces import load_space
+from donna_hw.training.distillation.blockwise import Bkd, distill
+from donna_hw.training.executors import Pool
+from donna_hw.training.libraries import BlockLibrary
+from donna_hw.training.loop import Fit
+from donna_hw.training.ray_executor import ClusterPool, Needs
+from donna_hw.training.ray_host import Home, check_home
 
 SPACE = """from functools import partial
 
-from donna_hw.blocks.cells import Classifier, ConvNormAct, InvertedResidual
+from donna_hw.spaces.cells import Classifier, ConvNormAct, InvertedResidual
 from donna_hw.spaces.space import Space
 from donna_hw.spaces.stage import Axis, Stage
 
@@ -131,7 +131,7 @@ def die(_: int) -> None:
 def test_work_that_always_kills_its_worker_is_given_up_in_words(
     pool: ClusterPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("donna_hw.distillation.cluster_pool.RETRIES", 1)
+    monkeypatch.setattr("donna_hw.training.ray_executor.RETRIES", 1)
     with pytest.raises(
         Unavailable, match="must live until its work is done; found 'WorkerCrashedError after 1 more attempts at 0'"
     ):
@@ -155,8 +155,8 @@ def begin_once(begun: Path) -> str:
 def test_the_work_of_a_removed_node_is_done_on_another_and_without_any_there_is_an_error(
     nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("donna_hw.distillation.cluster_pool.LOOK_S", 0.2)
-    monkeypatch.setattr("donna_hw.distillation.cluster_pool.PLACING_S", 0.5)
+    monkeypatch.setattr("donna_hw.training.ray_executor.LOOK_S", 0.2)
+    monkeypatch.setattr("donna_hw.training.ray_executor.PLACING_S", 0.5)
     spare = {node.node_id: node for node in (nodes.add_node(**NODE, resources={"spare": 1}) for _ in range(2))}
     pool, removed = ClusterPool(nodes.address, tmp_path, Needs(resources={"spare": 1})), []
 

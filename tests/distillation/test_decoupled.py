@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from donna_hw.distillation.decoupled import apart, predicted_quality
 from donna_hw.errors import NothingToFit
+from donna_hw.predictors.factorized_metrics import apart, predicted_quality
 from donna_hw.spaces import load_space
 
 STAGE = load_space("small_28px").stages[0]

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 from torch.nn import functional as f
 
-from donna_hw.distillation.ekd_loss import ekd_loss
-from donna_hw.recipe_parts import FinetunePart
+from donna_hw.pipeline.recipe_schema import FinetunePart
+from donna_hw.training.finetuning.loss import ekd_loss
 
 GENERATOR = torch.Generator().manual_seed(0)
 STUDENT, TEACHER = torch.randn(2, 6, 10, generator=GENERATOR, dtype=torch.float64)

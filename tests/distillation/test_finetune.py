@@ -10,10 +10,14 @@ import pytest
 import torch
 from small import InProcess, cut, few_digits, library_of_teacher, untrained_teacher
 
-from donna_hw.blocks.torch_module import GraphModule, to_torch
-from donna_hw.data import Dataset
-from donna_hw.data.images import Augmentation
-from donna_hw.distillation.finetune import (
+from donna_hw.errors import BadFile
+from donna_hw.graph.torch_module import GraphModule, to_torch
+from donna_hw.spaces import load_space
+from donna_hw.spaces.space import Architecture
+from donna_hw.training.checkpoints import load_weights, save_weights
+from donna_hw.training.data import Dataset
+from donna_hw.training.data.dataset import Augmentation
+from donna_hw.training.finetuning.finetune import (
     Ekd,
     NetworkTask,
     Start,
@@ -22,14 +26,10 @@ from donna_hw.distillation.finetune import (
     re_estimate,
     stitched,
 )
-from donna_hw.distillation.lessons import made, prepared, save_images, save_lessons
-from donna_hw.distillation.reference import TeacherFile
-from donna_hw.distillation.training import Fit, outputs, top1_percent
-from donna_hw.distillation.weights import load_weights, save_weights
-from donna_hw.errors import BadFile
-from donna_hw.libraries import ArchitectureLibrary, BlockLibrary
-from donna_hw.spaces import load_space
-from donna_hw.spaces.space import Architecture
+from donna_hw.training.finetuning.targets import made, prepared, save_images, save_lessons
+from donna_hw.training.libraries import ArchitectureLibrary, BlockLibrary
+from donna_hw.training.loop import Fit, outputs, top1_percent
+from donna_hw.training.reference import TeacherFile
 
 SPACE, OTHER = load_space("small_8px"), Architecture((0, 5, 9))
 EKD = Ekd(Fit(epochs=2, batch=16, learning_rate=0.003, cosine_steps=100), images=40)

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from donna_hw.distillation.quality import channel_variance, noise_to_signal_amplitude, nsr
+from donna_hw.training.distillation.block_evaluation import channel_variance, noise_to_signal_amplitude, nsr
 
 
 def maps(seed: int, shape: tuple[int, ...]) -> torch.Tensor:

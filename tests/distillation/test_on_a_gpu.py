@@ -8,8 +8,8 @@ import pytest
 import torch
 from small import block_task
 
-from donna_hw.distillation.together import Group, train_block, train_group
-from donna_hw.running.distilling import gpus
+from donna_hw.pipeline.steps.distill import gpus
+from donna_hw.training.distillation.block_trainer import Group, train_block, train_group
 
 NUMBERS = (3, 7, 0, 11)
 

@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 import donna_hw
-from donna_hw.distillation.pool import Pool
 from donna_hw.errors import Unavailable
+from donna_hw.training.executors import Pool
 
 ROOT = Path(donna_hw.__file__).parents[1]
 
@@ -75,7 +75,7 @@ def test_closing_twice_or_unused_is_fine() -> None:
 def test_workers_die_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(
-        "import time\nfrom donna_hw.distillation.pool import Pool\n"
+        "import time\nfrom donna_hw.training.executors import Pool\n"
         "if __name__ == '__main__':\n    list(Pool(2).map(time.sleep, [600, 600]))\n"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

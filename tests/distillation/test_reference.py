@@ -9,11 +9,11 @@ import pytest
 import torch
 from small import few_digits
 
-from donna_hw.data.images import augmented
-from donna_hw.distillation.reference import reference_top1, trained_reference
-from donna_hw.distillation.training import Fit, outputs, top1_percent
 from donna_hw.errors import BadFile
 from donna_hw.spaces import load_space
+from donna_hw.training.data.dataset import augmented
+from donna_hw.training.loop import Fit, outputs, top1_percent
+from donna_hw.training.reference import reference_top1, trained_reference
 
 SPACE, FIT = load_space("small_8px"), Fit(2, 16, 0.005, 1000)
 
@@ -44,7 +44,7 @@ def test_a_killed_training_goes_on_to_the_same_end(tmp_path: Path, monkeypatch: 
 
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     trained_reference(SPACE, data, fit, seed=1, threads=1, folder=whole)
-    monkeypatch.setattr("donna_hw.distillation.reference.augmented", dying)
+    monkeypatch.setattr("donna_hw.training.reference.augmented", dying)
     with pytest.raises(KeyboardInterrupt):
         trained_reference(SPACE, data, fit, seed=1, threads=1, folder=killed)
     assert [path.name for path in killed.iterdir()] == ["checkpoint.pt"]

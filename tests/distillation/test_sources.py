@@ -13,15 +13,15 @@ import torch
 from PIL import Image
 from small import untrained_teacher
 
-from donna_hw.data import load_dataset
-from donna_hw.data.images import Augmentation, Dataset, augmented, drawn
-from donna_hw.data.on_disk import FolderImages
-from donna_hw.distillation import sources
-from donna_hw.distillation.features import Streamed, train_features
-from donna_hw.distillation.maps import save_maps
-from donna_hw.distillation.sources import Source, load_source, save_source
 from donna_hw.errors import BadFile
 from donna_hw.spaces import load_space
+from donna_hw.training.data import load_dataset
+from donna_hw.training.data.dataset import Augmentation, Dataset, augmented, drawn
+from donna_hw.training.data.lazy_images import FolderImages
+from donna_hw.training.distillation import augmented_images as sources
+from donna_hw.training.distillation.augmented_images import Source, load_source, save_source
+from donna_hw.training.distillation.border_maps import save_maps
+from donna_hw.training.distillation.teacher_features import Streamed, train_features
 
 SPACE = load_space("small_32px@16px@2classes")
 

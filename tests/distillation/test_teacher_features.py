@@ -9,11 +9,11 @@ import pytest
 import torch
 from small import FIT, InProcess, few_digits, untrained_teacher
 
-from donna_hw.distillation.blockwise import Bkd, distill
-from donna_hw.distillation.features import Cached, Streamed, map_bytes, read_map, train_features
-from donna_hw.distillation.maps import border_maps, save_maps
-from donna_hw.distillation.quality import channel_variance
 from donna_hw.spaces import load_space
+from donna_hw.training.distillation.block_evaluation import channel_variance
+from donna_hw.training.distillation.blockwise import Bkd, distill
+from donna_hw.training.distillation.border_maps import border_maps, save_maps
+from donna_hw.training.distillation.teacher_features import Cached, Streamed, map_bytes, read_map, train_features
 
 SPACE = load_space("small_8px")
 
@@ -32,7 +32,7 @@ def test_cached_and_streamed_features_are_equal(tmp_path: Path) -> None:
 
 
 def test_maps_and_variances_in_chunks_are_those_of_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("donna_hw.distillation.sources.CHUNK", 20)
+    monkeypatch.setattr("donna_hw.training.distillation.augmented_images.CHUNK", 20)
     teacher, data = untrained_teacher(SPACE), few_digits()
     save_maps(SPACE, teacher, data, 0, seed=1, folder=tmp_path / "m")
     order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(1))

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from donna_hw.data.images import Images, ImageSet
-from donna_hw.distillation.training import Fit, batches, cosine, outputs, top1_percent, train
-from donna_hw.recipe_parts import DistillPart
+from donna_hw.pipeline.recipe_schema import DistillPart
+from donna_hw.training.data.dataset import Images, ImageSet
+from donna_hw.training.loop import Fit, batches, cosine, outputs, top1_percent, train
 
 
 def test_the_papers_twenty_steps_are_twenty_falling_rates_from_one() -> None:

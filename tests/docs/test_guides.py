@@ -55,7 +55,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_package_is_found_by_its_entry_points(installed: Path, tmp_path: Path) -> None:
     script = """
-from donna_hw.backends import backend_names, load_backend
+from donna_hw.devices.backends import backend_names, load_backend
 from donna_hw import load_space, space_names
 from donna_hw.testing import check_backend
 assert "roofline" in backend_names() and "tiny" in space_names()

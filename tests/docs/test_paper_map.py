@@ -7,8 +7,8 @@ import re
 import pytest
 from pages import ROOT
 
+from donna_hw._core.resources import names
 from donna_hw.cli import cli
-from donna_hw.shipped import names
 
 DOCS = ROOT / "docs"
 PAGE = (DOCS / "paper.md").read_text(encoding="utf-8")

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from donna_hw.files import write_toml
-from donna_hw.libraries import Finetuned
-from donna_hw.qualities import METRICS
-from donna_hw.run import Run, open_run
-from donna_hw.shipped import roots
+from donna_hw._core.files import write_toml
+from donna_hw._core.resources import roots
+from donna_hw.pipeline.run import Run, open_run
+from donna_hw.training.block_metrics import METRICS
+from donna_hw.training.libraries import Finetuned
 
 RECIPE = """title = "Made"
 space = "small_8px"

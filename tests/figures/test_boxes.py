@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from donna_hw.blocks.cells import InvertedResidual
 from donna_hw.errors import BadSetting
-from donna_hw.figures.boxes import KINDS, Box, boxes
+from donna_hw.reporting.figures.boxes import KINDS, Box, boxes
 from donna_hw.spaces import Architecture, Space, Stage, load_space, space_names
-from donna_hw.splitting.split import stages_from
+from donna_hw.spaces.cells import InvertedResidual
+from donna_hw.spaces.from_model.partition import stages_from
 
 STAGEWISE = ("donna", "efficientnet_b0", "mobilenetv3_1.2", "proxylessnas_1.3", "small_28px", "small_vit_8px")
 
@@ -81,10 +81,10 @@ def test_a_shift_is_neither_depthwise_nor_grouped() -> None:
 def test_what_somebodys_own_bottleneck_adds_is_told_and_what_it_does_not_say_is_absent() -> None:
     from dataclasses import dataclass
 
-    from donna_hw.blocks.layers import Draft
-    from donna_hw.custom.torch_layer import TorchLayer
-    from donna_hw.spaces.extended import with_cell
-    from donna_hw.spaces.small import small_8px_cells
+    from donna_hw.graph.graph import Draft
+    from donna_hw.graph.torch_layer import TorchLayer
+    from donna_hw.spaces.extend import with_cell
+    from donna_hw.spaces.zoo.small import small_8px_cells
 
     @dataclass(frozen=True)
     class Leaky(InvertedResidual):
@@ -133,7 +133,7 @@ def test_residual_blocks_of_a_stage_are_boxes_of_their_own() -> None:
 
 
 def test_a_cell_of_ones_own_that_is_one_convolution_is_one() -> None:
-    from donna_hw.blocks.cells import ConvNormAct
+    from donna_hw.spaces.cells import ConvNormAct
     from donna_hw.spaces.stage import Axis
 
     stage = Stage("only", (Axis("kernel", (3, 5)),), lambda kernel: ConvNormAct(6, kernel, 2, "swish"))

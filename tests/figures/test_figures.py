@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from scipy.stats import kendalltau
 
 from donna_hw.errors import BadFile
-from donna_hw.figures.detection import checked_detectors, draw_detection, means
-from donna_hw.figures.finetuning import Curve, draw_finetuning, epochs_to
-from donna_hw.figures.pareto import Pareto, draw_pareto
-from donna_hw.figures.predictor import Judged, draw_predictor
-from donna_hw.figures.random_search import Level, RandomSearch, draw_random_search
-from donna_hw.figures.style import cost_label, write
+from donna_hw.reporting.figures.detection import checked_detectors, draw_detection, means
+from donna_hw.reporting.figures.finetuning import Curve, draw_finetuning, epochs_to
+from donna_hw.reporting.figures.pareto import Pareto, draw_pareto
+from donna_hw.reporting.figures.predictor import Judged, draw_predictor
+from donna_hw.reporting.figures.random_search import Level, RandomSearch, draw_random_search
+from donna_hw.reporting.figures.style import cost_label, write
 
 RNG = np.random.default_rng(0)
 

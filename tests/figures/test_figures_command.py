@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from donna_hw.distillation.reference import reference_top1
-from donna_hw.figures.of_run import finetuning_of, predictor_of
-from donna_hw.figures.searched import aim_over, front_over, pareto_of, random_search_of
-from donna_hw.qualities import qualities_of
-from donna_hw.run import open_run
-from donna_hw.search.random import random_near
-from donna_hw.verify import check_predictor
+from donna_hw.pipeline.run import open_run
+from donna_hw.pipeline.steps.verify import check_predictor
+from donna_hw.reporting.figures.run_data import finetuning_of, predictor_of
+from donna_hw.reporting.figures.search_data import aim_over, front_over, pareto_of, random_search_of
+from donna_hw.search.random_search import random_near
+from donna_hw.training.block_metrics import qualities_of
+from donna_hw.training.reference import reference_top1
 
 Main = Callable[..., tuple[int, str, str]]
 Made = tuple[Path, Path]

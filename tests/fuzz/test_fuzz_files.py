@@ -18,21 +18,21 @@ from fakes import QUICK, FakeBackend, fake_device, fake_machine, tiny_space
 from hot_machine import MS, HotMachine, run
 from mutations import spoiled
 
-from donna_hw.backends.base import ORIGINS, UNITS
 from donna_hw.costs.basis import Basis
 from donna_hw.costs.fit import fit_cost
-from donna_hw.costs.kept import corrected, keep
-from donna_hw.costs.table_cost import TableCost
-from donna_hw.detection.recipe import DetectionRecipe, is_detection
-from donna_hw.device import Device
+from donna_hw.costs.serialization import corrected, keep
+from donna_hw.costs.table_sum import TableCost
+from donna_hw.devices.backends.base import ORIGINS, UNITS
+from donna_hw.devices.device import Device
 from donna_hw.errors import DonnaError
-from donna_hw.profiling.profile import profile_space
-from donna_hw.profiling.samples import SamplesJournal
-from donna_hw.recipe import Recipe
-from donna_hw.recipe_parts import GivenPart
-from donna_hw.sustained import read_attempts
-from donna_hw.table import LatencyTable, TableInfo
-from donna_hw.workers.local import here
+from donna_hw.experiments.detection.recipe import DetectionRecipe, is_detection
+from donna_hw.pipeline.recipe import Recipe
+from donna_hw.pipeline.recipe_schema import GivenPart
+from donna_hw.profiling.profiler import profile_space
+from donna_hw.profiling.sample_journal import SamplesJournal
+from donna_hw.profiling.stress import read_attempts
+from donna_hw.profiling.workers.in_process import here
+from donna_hw.tables.latency_table import LatencyTable, TableInfo
 
 ROOT = Path(__file__).parents[2]
 SPACE = tiny_space()

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from donna_hw.errors import BadFile, BadTable, DonnaError, UnknownName
-from donna_hw.imports.help_data import device_of, read_help, rows_of
-from donna_hw.networks import MeasuredNetworks
 from donna_hw.spaces import load_space
+from donna_hw.tables.importers.help import device_of, read_help, rows_of
+from donna_hw.tables.network_measurements import MeasuredNetworks
 
 RNG = np.random.default_rng(0)
 KERNELS, EXPANDS, DEPTHS = (3, 5, 7), (3, 4, 6), (2, 3, 4)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from donna_hw.errors import BadFile, BadTable, DonnaError, UnknownName
-from donna_hw.imports.puzzle import read_puzzle
-from donna_hw.search.front import front_of
+from donna_hw.search.pareto_front import front_of
+from donna_hw.search.puzzle import read_puzzle
 
 Library = dict[str, dict[str, Any]]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from donna_hw.measurement.host_cpu import HostCpu
-from donna_hw.measurement.readings import Readings
+from donna_hw.measurement.telemetry import Readings
 
 
 @pytest.fixture

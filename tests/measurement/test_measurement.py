@@ -9,9 +9,9 @@ import pytest
 
 from donna_hw.errors import BadMeasurement
 from donna_hw.measurement.environment import Environment
+from donna_hw.measurement.intervals import mean_interval, median_interval, rounds_interval
 from donna_hw.measurement.measurement import Measurement, Samples, Summary, Visit
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.measurement.statistics import mean_interval, median_interval, rounds_interval
 from donna_hw.measurement.verdict import judge
 
 HERE = Environment({"device_model": "fake", "runtime": "fake", "dtype": "float32"})

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from donna_hw.device import Device
+from donna_hw.devices.device import Device
 from donna_hw.errors import BadSetting, UnknownName
 from donna_hw.measurement.environment import Environment
 from donna_hw.measurement.measurement import Measurement, Samples, Visit

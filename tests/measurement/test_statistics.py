@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from donna_hw.errors import BadMeasurement
-from donna_hw.measurement.statistics import checked, difference_interval, median_interval, rounds_interval
+from donna_hw.measurement.intervals import checked, difference_interval, median_interval, rounds_interval
 
 
 def coverage(count: int, k: int) -> Fraction:

@@ -7,10 +7,10 @@ import pytest
 from scipy import stats
 
 from donna_hw.measurement.environment import Environment
+from donna_hw.measurement.intervals import difference_interval, rounds_interval
 from donna_hw.measurement.measurement import Measurement, Samples, Visit
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.measurement.readings import Readings
-from donna_hw.measurement.statistics import difference_interval, rounds_interval
+from donna_hw.measurement.telemetry import Readings
 from donna_hw.measurement.verdict import VERDICTS, Verdict, judge
 
 PLAIN = Protocol("plain", 1, 0, 4, "median")

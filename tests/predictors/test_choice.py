@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from donna_hw._core.ranking import kendall_tau
 from donna_hw.errors import BadSetting, UnknownName
-from donna_hw.predictors.choice import PRIOR, d_optimal, uniform, variance
-from donna_hw.predictors.curves import Networks, learning_curve
-from donna_hw.predictors.families import fit_family
-from donna_hw.predictors.fit import fit_predictor
-from donna_hw.ranking import kendall_tau
+from donna_hw.predictors.active_selection import PRIOR, d_optimal, uniform, variance
+from donna_hw.predictors.factory import fit_predictor
+from donna_hw.predictors.learning_curves import Networks, learning_curve
+from donna_hw.predictors.sklearn_models import fit_family
 
 
 def drawn(networks: int, seed: int = 0) -> np.ndarray:

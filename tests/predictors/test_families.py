@@ -10,7 +10,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import LeaveOneOut
 
 from donna_hw.errors import BadSetting, NothingToFit
-from donna_hw.predictors.families import ADDITIVE, BAYESIAN, FAMILIES, fit_family
+from donna_hw.predictors.sklearn_models import ADDITIVE, BAYESIAN, FAMILIES, fit_family
 
 
 def example(networks: int = 15, noise: float = 0.3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from donna_hw.errors import BadSetting
-from donna_hw.predictors import joint
-from donna_hw.predictors.fit import KINDS, fit_predictor, left_out
-from donna_hw.predictors.joint import JointPredictor, fit_joint
-from donna_hw.predictors.kept import load_predictor
+from donna_hw.predictors import multi_metric as joint
+from donna_hw.predictors.factory import KINDS, fit_predictor, left_out
+from donna_hw.predictors.multi_metric import JointPredictor, fit_joint
+from donna_hw.predictors.serialization import load_predictor
 
 # of three stages and two metrics: what -log(ceiling - accuracy) grows by
 WEIGHTS = np.array([[0.3, 0.1], [0.2, 0.1], [0.4, 0.1]])

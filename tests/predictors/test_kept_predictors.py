@@ -11,9 +11,9 @@ import pytest
 import tomli_w
 
 from donna_hw.errors import BadFile
-from donna_hw.predictors.fit import KINDS, fit_predictor
-from donna_hw.predictors.kept import load_predictor, metric_of, roles_of
-from donna_hw.recipe_parts import LibraryPart
+from donna_hw.pipeline.recipe_schema import LibraryPart
+from donna_hw.predictors.factory import KINDS, fit_predictor
+from donna_hw.predictors.serialization import load_predictor, metric_of, roles_of
 
 
 def example(seed: int = 0, networks: int = 12) -> tuple[np.ndarray, np.ndarray]:

@@ -15,12 +15,12 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
+from donna_hw._core.ranking import rival
 from donna_hw.errors import BadFile, BadSetting, NothingToFit, UnknownName
 from donna_hw.predictors.base import ALPHAS
-from donna_hw.predictors.fit import fit_predictor
-from donna_hw.predictors.kept import load_predictor
+from donna_hw.predictors.factory import fit_predictor
 from donna_hw.predictors.linear import left_out
-from donna_hw.ranking import rival
+from donna_hw.predictors.serialization import load_predictor
 
 KINDS = ("monotone", "ridge2", "ridge2_monotone")
 NSR = st.floats(0, 20)

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from donna_hw.errors import BadSetting
 from donna_hw.predictors.base import ALPHAS
-from donna_hw.predictors.fit import fit_predictor, left_out
+from donna_hw.predictors.factory import fit_predictor, left_out
 from donna_hw.predictors.saturating import SaturatingPredictor, fit_saturating
 
 NSR = st.floats(0, 20)

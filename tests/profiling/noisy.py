@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 from fakes import Killed
 
-from donna_hw.backends.base import Availability, Runner, TimingBackend
-from donna_hw.blocks.layers import Graph, layers_hash
+from donna_hw.devices.backends.base import Availability, Runner, TimingBackend
+from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.measurement.environment import Environment
 from donna_hw.measurement.measurement import Samples
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from functools import cached_property
 
-from donna_hw.backends.base import Backend, Runner
-from donna_hw.backends.onnxruntime import OnnxRuntimeBackend
-from donna_hw.blocks.layers import Graph
-from donna_hw.device import Device
+from donna_hw.devices.backends.base import Backend, Runner
+from donna_hw.devices.backends.onnxruntime import OnnxRuntimeBackend
+from donna_hw.devices.device import Device
+from donna_hw.graph.graph import Graph
 
 NOTES = "TEST_NOTES"  # the environment variable that names the file: the process's number, then a dot for each runner
 

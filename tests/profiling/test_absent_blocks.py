@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from fakes import QUICK, FakeBackend, fake_device, fake_machine, tiny_space
 
-from donna_hw.blocks.cells import Classifier, InvertedResidual, Skip
-from donna_hw.blocks.layers import layers_hash
-from donna_hw.compare import compare_tables
-from donna_hw.costs.table_cost import TableCost
-from donna_hw.device import Device
+from donna_hw.costs.table_sum import TableCost
+from donna_hw.devices.device import Device
 from donna_hw.errors import BadSetting
-from donna_hw.profiling.chain import neighbours
-from donna_hw.profiling.profile import profile_space
+from donna_hw.graph.graph import layers_hash
+from donna_hw.profiling.in_context import neighbours
+from donna_hw.profiling.profiler import profile_space
+from donna_hw.profiling.workers.in_process import here
 from donna_hw.spaces import Axis, Space, Stage, load_space
-from donna_hw.workers.local import here
+from donna_hw.spaces.cells import Classifier, InvertedResidual, Skip
+from donna_hw.tables.comparison import compare_tables
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,14 @@ from noisy import NoisyBackend
 from donna_hw.errors import BadSetting
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.measurement.stopping import stopped
-from donna_hw.profiling.filling import Effort
-from donna_hw.profiling.profile import profile_space, sentinel_of
-from donna_hw.profiling.rows import parts_of
-from donna_hw.profiling.samples import Record, SamplesJournal
-from donna_hw.profiling.scale import measurements, scale_of
-from donna_hw.profiling.schedule import Job, Schedule, unique_jobs
-from donna_hw.table import LatencyTable
-from donna_hw.workers.local import here
+from donna_hw.profiling.calibration import measurements, scale_of
+from donna_hw.profiling.measure_blocks import Effort
+from donna_hw.profiling.profiler import profile_space, sentinel_of
+from donna_hw.profiling.sample_journal import Record, SamplesJournal
+from donna_hw.profiling.scheduler import Job, Schedule, unique_jobs
+from donna_hw.profiling.table_rows import parts_of
+from donna_hw.profiling.workers.in_process import here
+from donna_hw.tables.latency_table import LatencyTable
 
 SPACE = tiny_space()
 PARTS = {part.layers_hash: part for part in parts_of(SPACE)}

@@ -13,12 +13,12 @@ import pandas as pd
 import pytest
 from fakes import all_graphs, fake_device, tiny_space
 
-from donna_hw.backends.base import Availability, ExactBackend
-from donna_hw.blocks.layers import Graph, layers_hash
-from donna_hw.device import Device
+from donna_hw.devices.backends.base import Availability, ExactBackend
+from donna_hw.devices.device import Device
 from donna_hw.errors import BadSetting
+from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.measurement.environment import Environment
-from donna_hw.profiling.profile import profile_space
+from donna_hw.profiling.profiler import profile_space
 from donna_hw.spaces import load_space
 
 
@@ -66,7 +66,7 @@ import sys
 from pathlib import Path
 from fakes import fake_device, tiny_space
 from test_exact_costs import ChunkCounter
-from donna_hw.profiling.profile import profile_space
+from donna_hw.profiling.profiler import profile_space
 profile_space(tiny_space(), fake_device(ChunkCounter(dies_at=2)), Path(sys.argv[1]))
 """
 

@@ -10,15 +10,15 @@ import pandas as pd
 import pytest
 from fakes import QUICK, FakeBackend, Killed, all_graphs, declared_costs, fake_device, fake_machine, tiny_space
 
-from donna_hw.backends.ptflops import PtflopsBackend
-from donna_hw.blocks.layers import layers_hash
-from donna_hw.device import Device
+from donna_hw.devices.backends.ptflops import PtflopsBackend
+from donna_hw.devices.device import Device
 from donna_hw.errors import BadFile, BadTable
+from donna_hw.graph.graph import layers_hash
 from donna_hw.measurement.protocol import PROTOCOLS, Protocol
-from donna_hw.profiling.profile import measure_networks, profile_space
+from donna_hw.profiling.profiler import measure_networks, profile_space
+from donna_hw.profiling.workers.in_process import here
 from donna_hw.spaces import Space, load_space
-from donna_hw.table import LatencyTable
-from donna_hw.workers.local import here
+from donna_hw.tables.latency_table import LatencyTable
 
 
 def expected(space: Space) -> dict[str, float]:

@@ -15,10 +15,10 @@ import psutil
 import pytest
 from noted import NOTES
 
-from donna_hw.files import Journal
-from donna_hw.profiling.samples import COLUMNS
+from donna_hw._core.files import Journal
+from donna_hw.profiling.sample_journal import COLUMNS
 from donna_hw.spaces import load_space
-from donna_hw.table import LatencyTable
+from donna_hw.tables.latency_table import LatencyTable
 
 SPACE = "small_8px"
 BLOCKS = 3 * 24 + 3
@@ -30,7 +30,7 @@ import sys
 from pathlib import Path
 from noted import NotedDevice
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.profile import profile_space
+from donna_hw.profiling.profiler import profile_space
 from donna_hw.spaces import load_space
 
 protocol = Protocol("killed", int(sys.argv[2]), 1, 2, "median", sentinel_samples=1)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fakes import all_graphs, tiny_space
 
-from donna_hw.blocks.layers import Graph
+from donna_hw.graph.graph import Graph
 from donna_hw.measurement.protocol import PROTOCOLS
 from donna_hw.profiling.rest import rest_of
-from donna_hw.profiling.rows import parts_of
+from donna_hw.profiling.table_rows import parts_of
 from donna_hw.spaces import load_space
 
 PAPER = PROTOCOLS["paper_s20"]

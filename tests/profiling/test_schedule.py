@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from fakes import QUICK, FakeBackend, FakeMachine, Killed, all_graphs, fake_device, fake_machine, tiny_space
 
+from donna_hw._core.files import Journal
 from donna_hw.errors import BadFile, BadMeasurement
-from donna_hw.files import Journal
 from donna_hw.measurement.measurement import Visit
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.profile import sentinel_of
-from donna_hw.profiling.rows import parts_of
-from donna_hw.profiling.samples import COLUMNS, Record, SamplesJournal
-from donna_hw.profiling.schedule import Job, Schedule, unique_jobs
-from donna_hw.workers.local import here
+from donna_hw.profiling.profiler import sentinel_of
+from donna_hw.profiling.sample_journal import COLUMNS, Record, SamplesJournal
+from donna_hw.profiling.scheduler import Job, Schedule, unique_jobs
+from donna_hw.profiling.table_rows import parts_of
+from donna_hw.profiling.workers.in_process import here
 
 SPACE = tiny_space()
 JOBS = unique_jobs([Job(f"block {n}", graph) for n, graph in enumerate(all_graphs(SPACE))])

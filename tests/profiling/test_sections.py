@@ -7,11 +7,11 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from donna_hw.blocks.cells import ConvNormAct
-from donna_hw.blocks.layers import layers_hash, lower_chain
 from donna_hw.errors import NothingToFit
-from donna_hw.profiling.sections import Composition, Estimate, fit_composition, sampled, sections_of
+from donna_hw.graph.graph import layers_hash, lower_chain
+from donna_hw.profiling.composition import Composition, Estimate, fit_composition, sampled, sections_of
 from donna_hw.spaces import load_space, space_names
+from donna_hw.spaces.cells import ConvNormAct
 from donna_hw.spaces.space import Space
 
 SPACES = [load_space(name) for name in space_names()]

@@ -10,19 +10,19 @@ import pytest
 from click.testing import CliRunner
 from fakes import QUICK, FakeBackend, FakeMachine, fake_device
 
-from donna_hw.blocks.cells import Classifier, ConvNormAct, InvertedResidual
-from donna_hw.blocks.layers import layers_hash
 from donna_hw.cli import cli
-from donna_hw.costs.complete import complete_table
 from donna_hw.costs.features import FEATURES
-from donna_hw.costs.learned import features_of
+from donna_hw.costs.gaussian_process import features_of
+from donna_hw.costs.table_completion import complete_table
 from donna_hw.errors import BadSetting, BadTable, NothingToFit
-from donna_hw.profiling.profile import profile_space, sentinel_of
-from donna_hw.profiling.rows import parts_of
+from donna_hw.graph.graph import layers_hash
+from donna_hw.profiling.profiler import profile_space, sentinel_of
+from donna_hw.profiling.table_rows import parts_of
+from donna_hw.profiling.workers.in_process import here
 from donna_hw.spaces import Axis, Space, Stage, load_space
-from donna_hw.table import LatencyTable, TableInfo
-from donna_hw.tables import named_table
-from donna_hw.workers.local import here
+from donna_hw.spaces.cells import Classifier, ConvNormAct, InvertedResidual
+from donna_hw.tables.latency_table import LatencyTable, TableInfo
+from donna_hw.tables.lookup import named_table
 
 
 def deep_space(name: str, kernels: tuple[int, ...], expands: tuple[int, ...]) -> Space:

@@ -9,8 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-from donna_hw.files import Journal
-from donna_hw.profiling.samples import COLUMNS
+from donna_hw._core.files import Journal
+from donna_hw.profiling.sample_journal import COLUMNS
 
 # Interrupts are heeded even where the tests were started in the background of a shell, which has what it starts ignore them.
 CODE = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from donna_hw.cli import main; main()"

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from donna_hw.backends.base import ExactBackend
-from donna_hw.backends.onnxruntime import OnnxRuntimeBackend
-from donna_hw.costs.learned import features_of
-from donna_hw.device import Device
+from donna_hw._core.resources import find
+from donna_hw.costs.gaussian_process import features_of
+from donna_hw.devices.backends.base import ExactBackend
+from donna_hw.devices.backends.onnxruntime import OnnxRuntimeBackend
+from donna_hw.devices.device import Device
 from donna_hw.errors import BadSetting
-from donna_hw.profiling.profile import begin_table, profile_space
-from donna_hw.profiling.types import typed
-from donna_hw.shipped import find
+from donna_hw.profiling.dtypes import typed
+from donna_hw.profiling.profiler import begin_table, profile_space
 from donna_hw.spaces import load_space
-from donna_hw.spaces.precision import float_twin
+from donna_hw.spaces.mixed_precision import float_twin
 
 
 def test_a_backend_without_8_bit_layers_refuses_them(tmp_path: Path) -> None:

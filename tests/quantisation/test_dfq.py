@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_int8_layers import every_operator, lived_in, normal
 
-from donna_hw.blocks.int8_module import Int8Layer
-from donna_hw.blocks.layers import INPUT, Draft, Graph, in_type
-from donna_hw.blocks.torch_module import GraphModule
 from donna_hw.errors import BadSetting
-from donna_hw.quantisation.equalise import absorb, equalise, pairs_of
-from donna_hw.quantisation.folding import Folded, fold, normalised_spreads
-from donna_hw.quantisation.quantise import Method, quantise, weight_grids
-from donna_hw.quantisation.spread import Spread
-from donna_hw.quantisation.statistics import observe, propagate
+from donna_hw.graph.graph import INPUT, Draft, Graph, in_type
+from donna_hw.graph.int8_torch import Int8Layer
+from donna_hw.graph.torch_module import GraphModule
+from donna_hw.training.quantization.bn_folding import Folded, fold, normalised_spreads
+from donna_hw.training.quantization.channel_stats import Spread
+from donna_hw.training.quantization.data_free import Method, quantise, weight_grids
+from donna_hw.training.quantization.equalization import absorb, equalise, pairs_of
+from donna_hw.training.quantization.range_estimation import observe, propagate
 
 PLAIN = Method(equalise=False, absorb=False, correct=False)
 

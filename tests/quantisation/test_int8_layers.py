@@ -13,14 +13,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from donna_hw.blocks.int8 import TOP, after, grid_of, slots
-from donna_hw.blocks.int8_module import Int8Layer, on_grid
-from donna_hw.blocks.layers import ACTIVATIONS, INPUT, Draft, Graph, in_type, layers_hash
-from donna_hw.blocks.onnx_model import to_onnx
-from donna_hw.blocks.torch_module import GraphModule, to_torch
-from donna_hw.quantisation.quantise import Method, quantise
-from donna_hw.quantisation.spread import Spread
+from donna_hw.graph.graph import ACTIVATIONS, INPUT, Draft, Graph, in_type, layers_hash
+from donna_hw.graph.int8 import TOP, after, grid_of, slots
+from donna_hw.graph.int8_torch import Int8Layer, on_grid
+from donna_hw.graph.onnx_export import to_onnx
+from donna_hw.graph.torch_module import GraphModule, to_torch
 from donna_hw.spaces import load_space
+from donna_hw.training.quantization.channel_stats import Spread
+from donna_hw.training.quantization.data_free import Method, quantise
 
 BATCH = 3
 
@@ -108,7 +108,7 @@ def test_a_grid_holds_zero_exactly_and_its_range_within_half_a_step(
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_the_range_after_an_activation_is_that_of_a_dense_grid(activation: str) -> None:
-    from donna_hw.blocks.activations import ACTIVATIONS as FUNCTIONS
+    from donna_hw.graph.activations import ACTIVATIONS as FUNCTIONS
 
     for low, high in ((-5.0, 4.0), (-0.5, 0.25), (1.0, 9.0), (-9.0, -2.0)):
         values = FUNCTIONS[activation](torch.linspace(low, high, 200_001, dtype=torch.float64))

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from donna_hw.figures.boxes import boxes
-from donna_hw.report.content import Content, Trust
-from donna_hw.report.hour import Gain, Spending
-from donna_hw.report.networks import Cost, Network
+from donna_hw.reporting.figures.boxes import boxes
+from donna_hw.reporting.html.content import Content, Trust
+from donna_hw.reporting.html.measurement_budget import Gain, Spending
+from donna_hw.reporting.html.networks import Cost, Network
 from donna_hw.spaces import load_space
 
 SPACE = load_space("small_8px")

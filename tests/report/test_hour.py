@@ -13,15 +13,15 @@ from scipy import stats
 
 from donna_hw.costs.basis import Basis
 from donna_hw.costs.fit import fit_cost
-from donna_hw.costs.fitted import FittedCost
-from donna_hw.costs.kept import cost_of, keep
+from donna_hw.costs.hierarchical import FittedCost
+from donna_hw.costs.serialization import cost_of, keep
 from donna_hw.measurement.measurement import Samples, Visit
-from donna_hw.profiling.rows import parts_of
-from donna_hw.profiling.samples import Record, SamplesJournal
-from donna_hw.report.hour import Gain, gain_of, never_mended, visit_s, with_more_networks
+from donna_hw.profiling.sample_journal import Record, SamplesJournal
+from donna_hw.profiling.table_rows import parts_of
+from donna_hw.reporting.html.measurement_budget import Gain, gain_of, never_mended, visit_s, with_more_networks
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Space
-from donna_hw.table import LatencyTable, TableInfo
+from donna_hw.tables.latency_table import LatencyTable, TableInfo
 
 SPACE = tiny_space()
 ROUNDS, GAP_S, ERROR_S = 4, 3.0, 1e-6

@@ -9,11 +9,11 @@ from importlib.util import find_spec
 import pytest
 from made_page import SPACE, made_content
 
-from donna_hw.cli.pipeline import run_whole
-from donna_hw.report import vendored
-from donna_hw.report.data import page_data, places
-from donna_hw.report.networks import Cost
-from donna_hw.report.page import rendered
+from donna_hw.cli.run import run_whole
+from donna_hw.reporting.html import vendored
+from donna_hw.reporting.html.data import page_data, places
+from donna_hw.reporting.html.networks import Cost
+from donna_hw.reporting.html.page import rendered
 
 
 class Stopped(Exception):

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from tiny_run import RECIPE
 
-from donna_hw.distillation.pool import Pool
 from donna_hw.errors import Unavailable
-from donna_hw.recipe import Recipe
-from donna_hw.run import Run
-from donna_hw.running import distilling
-from donna_hw.training.settings import PaperFinetuning, PaperTraining
+from donna_hw.pipeline.recipe import Recipe
+from donna_hw.pipeline.run import Run
+from donna_hw.pipeline.steps import distill as distilling
+from donna_hw.training.executors import Pool
+from donna_hw.training.large_scale.config import PaperFinetuning, PaperTraining
 
 
 def run_on(folder: Path, device: str) -> Run:
@@ -58,7 +58,7 @@ def test_only_training_by_adam_needs_all_images_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     run, asked = run_on(tmp_path, "cpu"), []
-    monkeypatch.setattr("donna_hw.run.check_size", lambda folder, space: asked.append(folder))
+    monkeypatch.setattr("donna_hw.pipeline.run.check_size", lambda folder, space: asked.append(folder))
     parts: dict[str, object] = {"data": run.recipe.data.model_copy(update={"name": "image_folder", "folder": "images"})}
     parts["reference"] = PaperTraining(batch=8, images_at_once=8)
     if method == "paper":

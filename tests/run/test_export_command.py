@@ -10,10 +10,10 @@ import pandas as pd
 import torch
 from tiny_run import Main, TinyRun
 
-from donna_hw.distillation.weights import read_weights
-from donna_hw.export import load_network, networks_of
-from donna_hw.libraries import ArchitectureLibrary
+from donna_hw.pipeline.export import load_network, networks_of
 from donna_hw.spaces import load_space
+from donna_hw.training.checkpoints import read_weights
+from donna_hw.training.libraries import ArchitectureLibrary
 
 SPACE = load_space("small_8px")
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from donna_hw.costs.kept import corrected
-from donna_hw.costs.table_cost import TableCost
-from donna_hw.networks import MeasuredNetworks
+from donna_hw.costs.serialization import corrected
+from donna_hw.costs.table_sum import TableCost
 from donna_hw.spaces import load_space
-from donna_hw.table import LatencyTable
-from donna_hw.tables import named_table
+from donna_hw.tables.latency_table import LatencyTable
+from donna_hw.tables.lookup import named_table
+from donna_hw.tables.network_measurements import MeasuredNetworks
 
 Main = Callable[..., tuple[int, str, str]]
 SPACE = load_space("small_8px")

@@ -8,7 +8,7 @@ import pytest
 from tiny_run import RECIPE
 
 from donna_hw.errors import BadSetting
-from donna_hw.run import open_run
+from donna_hw.pipeline.run import open_run
 
 
 @pytest.fixture(autouse=True)

@@ -12,9 +12,9 @@ from ray_nodes import two_nodes
 from tiny_run import Main, TinyRun, donna
 
 from donna_hw.measurement.measurement import Visit
-from donna_hw.run import open_run
-from donna_hw.workers.base import Task
-from donna_hw.workers.cluster import ClusterWorker
+from donna_hw.pipeline.run import open_run
+from donna_hw.profiling.workers.base import Task
+from donna_hw.profiling.workers.ray import ClusterWorker
 
 DEVICE = "onnxruntime_cpu"
 pytestmark = [

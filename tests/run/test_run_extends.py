@@ -11,16 +11,16 @@ import torch
 from tiny_run import RECIPE, Main, trained
 
 from donna_hw import load_predictor, open_run
-from donna_hw.distillation.weights import read_weights
 from donna_hw.errors import BadFile, BadSetting
-from donna_hw.figures.of_run import NEW, predictor_of
-from donna_hw.qualities import qualities_of
-from donna_hw.recipe import Recipe
-from donna_hw.running.extending import extended_rows, new_counts
+from donna_hw.experiments.predictor_study.comparison import predicted
+from donna_hw.experiments.predictor_study.data import evidence
+from donna_hw.pipeline.recipe import Recipe
+from donna_hw.pipeline.steps.extend import extended_rows, new_counts
+from donna_hw.reporting.figures.run_data import NEW, predictor_of
 from donna_hw.spaces import load_space
-from donna_hw.spaces.extended import new_blocks
-from donna_hw.study.comparing import predicted
-from donna_hw.study.evidence import evidence
+from donna_hw.spaces.extend import new_blocks
+from donna_hw.training.block_metrics import qualities_of
+from donna_hw.training.checkpoints import read_weights
 
 OWN_SPACE = """
 from dataclasses import dataclass
@@ -136,7 +136,7 @@ def test_what_cannot_be_extended_is_said(recipes: tuple[Path, Path], tmp_path: P
 def test_a_given_reference_is_judged_not_trained(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
-    from donna_hw.blocks.torch_module import to_torch
+    from donna_hw.graph.torch_module import to_torch
 
     space = load_space("small_8px")
     network = to_torch(space.network(space.reference), seed=7)

@@ -11,15 +11,15 @@ import pytest
 from tiny_run import RECIPE, Main, trained
 
 from donna_hw import open_run
-from donna_hw.blocks.onnx_model import to_onnx
-from donna_hw.distillation.weights import read_weights
 from donna_hw.errors import BadSetting
-from donna_hw.figures.of_run import MIXED, WHOLE, predictor_of
-from donna_hw.libraries import ArchitectureLibrary
-from donna_hw.running.extending import base_run, extended_rows
-from donna_hw.running.quantising import int8_library
+from donna_hw.graph.onnx_export import to_onnx
+from donna_hw.pipeline.steps.extend import base_run, extended_rows
+from donna_hw.pipeline.steps.quantize import int8_library
+from donna_hw.reporting.figures.run_data import MIXED, WHOLE, predictor_of
 from donna_hw.spaces import load_space
-from donna_hw.spaces.precision import float_twin, float_twins, int8_twins
+from donna_hw.spaces.mixed_precision import float_twin, float_twins, int8_twins
+from donna_hw.training.checkpoints import read_weights
+from donna_hw.training.libraries import ArchitectureLibrary
 
 
 @pytest.fixture

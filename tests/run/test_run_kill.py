@@ -13,9 +13,9 @@ import psutil
 import pytest
 from tiny_run import COMMAND, Main, TinyRun, donna, environment
 
-from donna_hw.libraries import ArchitectureLibrary, BlockLibrary
-from donna_hw.qualities import METRICS
 from donna_hw.spaces import load_space
+from donna_hw.training.block_metrics import METRICS
+from donna_hw.training.libraries import ArchitectureLibrary, BlockLibrary
 
 SPACE = load_space("small_8px")
 
@@ -90,7 +90,7 @@ def same_networks(one: Path, other: Path) -> None:
 
 def test_a_second_process_on_the_same_folder_is_told_so_at_once(broken: TinyRun, main: Main) -> None:
     script = (
-        "import sys\nfrom pathlib import Path\nfrom donna_hw.run import open_run\n"
+        "import sys\nfrom pathlib import Path\nfrom donna_hw.pipeline.run import open_run\n"
         "with open_run(sys.argv[1], Path(sys.argv[2])):\n    print('open', flush=True)\n    sys.stdin.read()\n"
     )
     words = [COMMAND[0], "-c", script, str(broken.recipe), str(broken.folder)]

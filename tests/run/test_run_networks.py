@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from tiny_run import RECIPE
 
-from donna_hw.blocks.layers import layers_hash
-from donna_hw.distillation.pool import Pool
 from donna_hw.errors import BadSetting
-from donna_hw.qualities import JOINT, METRICS, qualities_of
-from donna_hw.recipe import Recipe
-from donna_hw.recipe_parts import LibraryPart
-from donna_hw.run import Run
-from donna_hw.running.rows import LATENCY_TEST, LIBRARY, further_rows
+from donna_hw.graph.graph import layers_hash
+from donna_hw.pipeline.recipe import Recipe
+from donna_hw.pipeline.recipe_schema import LibraryPart
+from donna_hw.pipeline.run import Run
+from donna_hw.pipeline.sampling import LATENCY_TEST, LIBRARY, further_rows
+from donna_hw.training.block_metrics import JOINT, METRICS, qualities_of
+from donna_hw.training.executors import Pool
 
 Diverged = set[tuple[str, int]]
 

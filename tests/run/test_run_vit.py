@@ -9,9 +9,9 @@ import pytest
 from tiny_run import RECIPE, Main
 
 from donna_hw import open_run
-from donna_hw.distillation.training import outputs
 from donna_hw.errors import BadFile, BadSetting
-from donna_hw.running.reference import teacher
+from donna_hw.pipeline.steps.reference import teacher
+from donna_hw.training.loop import outputs
 
 VIT = RECIPE.replace('"small_8px"', '"small_vit_8px"')
 TEACHER = '\n[teacher]\nrecipe = "cnn.toml"\n'
@@ -56,8 +56,8 @@ def test_a_teacher_that_is_not_there_or_of_other_images_is_said(recipes: tuple[P
         pytest.raises(BadFile, match=r"donna-hw reference cnn\.toml"),
     ):
         run.preflight()
-    from donna_hw.files import write_atomic
-    from donna_hw.recipe import Recipe, keep_recipe
+    from donna_hw._core.files import write_atomic
+    from donna_hw.pipeline.recipe import Recipe, keep_recipe
 
     other = tmp_path / "other.toml"
     other.write_text(RECIPE.replace('"small_8px"', '"small_8px@16px"'))

@@ -15,18 +15,18 @@ import pandas as pd
 import pytest
 from tiny_run import Main, TinyRun, donna, trained
 
-from donna_hw.blocks.torch_module import to_torch
-from donna_hw.data import load_dataset
-from donna_hw.distillation.training import top1_percent
-from donna_hw.distillation.weights import load_weights, read_weights
-from donna_hw.libraries import ArchitectureLibrary, BlockLibrary
-from donna_hw.predictors.fit import fit_predictor
-from donna_hw.predictors.joint import JointPredictor
-from donna_hw.predictors.kept import load_predictor
-from donna_hw.qualities import JOINT, qualities_of
-from donna_hw.recipe import Recipe
+from donna_hw.graph.torch_module import to_torch
+from donna_hw.pipeline.recipe import Recipe
+from donna_hw.predictors.factory import fit_predictor
+from donna_hw.predictors.multi_metric import JointPredictor
+from donna_hw.predictors.serialization import load_predictor
 from donna_hw.spaces import load_space
-from donna_hw.table import LatencyTable
+from donna_hw.tables.latency_table import LatencyTable
+from donna_hw.training.block_metrics import JOINT, qualities_of
+from donna_hw.training.checkpoints import load_weights, read_weights
+from donna_hw.training.data import load_dataset
+from donna_hw.training.libraries import ArchitectureLibrary, BlockLibrary
+from donna_hw.training.loop import top1_percent
 
 SPACE = load_space("small_8px")
 

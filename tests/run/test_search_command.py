@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 from tiny_run import Main, TinyRun
 
-from donna_hw.predictors.joint import JointPredictor
-from donna_hw.predictors.kept import load_predictor
-from donna_hw.qualities import JOINT
-from donna_hw.search.command import Question, search_space
+from donna_hw.predictors.multi_metric import JointPredictor
+from donna_hw.predictors.serialization import load_predictor
+from donna_hw.search.api import Question, search_space
 from donna_hw.search.methods import SearchSettings
+from donna_hw.training.block_metrics import JOINT
 
 FEW = SearchSettings("nsga2", samples=40, population=20)
 TABLE = "latency_tables/onnxruntime_cpu/small_8px/isolated-b1-float32-t1.toml"

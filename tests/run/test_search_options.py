@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 from test_search_paper_spaces import made_run
 
-from donna_hw.costs.kept import corrected
-from donna_hw.libraries import BlockLibrary
-from donna_hw.predictors.kept import load_predictor
-from donna_hw.qualities import qualities_of
-from donna_hw.search.command import Question, search_space
+from donna_hw.costs.serialization import corrected
+from donna_hw.predictors.serialization import load_predictor
+from donna_hw.search.api import Question, search_space
 from donna_hw.search.methods import SearchSettings
 from donna_hw.spaces import load_space
-from donna_hw.tables import named_table
+from donna_hw.tables.lookup import named_table
+from donna_hw.training.block_metrics import qualities_of
+from donna_hw.training.libraries import BlockLibrary
 
 # the shipped tables were measured on a processor that need not be the one of the test
 pytestmark = pytest.mark.filterwarnings("ignore:.*was measured on:UserWarning")

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from donna_hw.blocks.layers import layers_hash
-from donna_hw.libraries import BlockLibrary
-from donna_hw.predictors.fit import fit_predictor
-from donna_hw.qualities import METRICS, qualities_of
+from donna_hw.graph.graph import layers_hash
+from donna_hw.predictors.factory import fit_predictor
 from donna_hw.spaces import load_space
-from donna_hw.spaces.members import reach
-from donna_hw.tables import named_table
+from donna_hw.spaces.extremes import reach
+from donna_hw.tables.lookup import named_table
+from donna_hw.training.block_metrics import METRICS, qualities_of
+from donna_hw.training.libraries import BlockLibrary
 
 Main = Callable[..., tuple[int, str, str]]
 

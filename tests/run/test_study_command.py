@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from tiny_run import Main, TinyRun
 
-from donna_hw.libraries import ArchitectureLibrary
+from donna_hw.experiments.front_benchmark.benchmark import grid
+from donna_hw.experiments.predictor_study.data import group_of
 from donna_hw.spaces import load_space
-from donna_hw.study.evidence import group_of
-from donna_hw.study.proof import grid
+from donna_hw.training.libraries import ArchitectureLibrary
 
 SPACE = load_space("small_8px")
 

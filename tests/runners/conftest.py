@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from requirements import needs
 
-from donna_hw.android.build import build_runner
+from donna_hw.devices.backends.android.build_runner import build_runner
 
 
 @pytest.fixture(scope="session")

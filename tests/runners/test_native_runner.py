@@ -14,11 +14,11 @@ from native_program import LITERT_LIBRARY, PATIENCE_S, Native, onnx_library
 from onnx import TensorProto, helper
 from requirements import needs
 
-from donna_hw.android.build import build_runner
-from donna_hw.blocks.onnx_model import to_onnx
-from donna_hw.blocks.tflite_check import run_tflite
-from donna_hw.blocks.tflite_model import to_tflite
+from donna_hw.devices.backends.android.build_runner import build_runner
 from donna_hw.errors import BadFile, Unavailable, UnknownName
+from donna_hw.graph.onnx_export import to_onnx
+from donna_hw.graph.tflite_check import run_tflite
+from donna_hw.graph.tflite_export import to_tflite
 from donna_hw.testing import example_graphs
 
 GRAPH = example_graphs()[1]

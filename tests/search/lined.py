@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from donna_hw.costs.model import CostParts
-from donna_hw.costs.table_cost import TableCost
+from donna_hw.costs.base import CostParts
+from donna_hw.costs.table_sum import TableCost
 from donna_hw.errors import BadTable, NothingToFit
 
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from donna_hw.costs.naming import CostName
+from donna_hw._core.resources import roots
 from donna_hw.errors import BadSetting, BadTable, UnknownName
-from donna_hw.search.naming import CostReader
-from donna_hw.shipped import roots
+from donna_hw.search.parsing import CostReader
 from donna_hw.spaces import load_space
-from donna_hw.tables import named_table, table_in
+from donna_hw.tables.lookup import named_table, table_in
+from donna_hw.tables.naming import CostName
 
 SHIPPED = [roots()[-1] / "latency_tables"]
 words = st.text("abcdefgh_0123", min_size=1, max_size=8)

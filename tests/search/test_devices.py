@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_search import all_rows, best, found, table_cost, tiny_aim, tiny_space, with_errors
 
-from donna_hw.costs.model import CostModel
-from donna_hw.costs.table_cost import TableCost
+from donna_hw.costs.base import CostModel
+from donna_hw.costs.multi_device import Weighted, WorstCase
+from donna_hw.costs.quantile import Robust
+from donna_hw.costs.table_sum import TableCost
 from donna_hw.errors import BadSetting
-from donna_hw.search.devices import Weighted, WorstCase
-from donna_hw.search.front import front_of
-from donna_hw.search.robust import Robust
+from donna_hw.search.pareto_front import front_of
 
 SPACE = tiny_space()
 ROWS = SPACE.random_rows(64, 0)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from donna_hw.errors import BadSetting
-from donna_hw.search.dominance import LARGEST, merged, non_dominated, undominated
+from donna_hw.search.pareto import LARGEST, merged, non_dominated, undominated
 
 shapes = st.tuples(st.integers(0, 25), st.integers(1, 5))
 few = arrays(np.int64, shapes, elements=st.integers(-2, 2))

@@ -12,15 +12,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tiny_search import Sum, all_rows, best, tiny_aim, tiny_space
 
-from donna_hw.costs.model import CostParts
-from donna_hw.costs.table_cost import TableCost
+from donna_hw.costs.base import CostParts
+from donna_hw.costs.multi_device import WorstCase
+from donna_hw.costs.quantile import Robust
+from donna_hw.costs.table_sum import TableCost
 from donna_hw.errors import BadSetting, NothingToFit
-from donna_hw.predictors.fit import fit_predictor
-from donna_hw.search.aim import Aim, Limit
-from donna_hw.search.devices import WorstCase
+from donna_hw.predictors.factory import fit_predictor
 from donna_hw.search.exact import exact_front, why_not_exact
 from donna_hw.search.nsga2 import nsga2
-from donna_hw.search.robust import Robust
+from donna_hw.search.problem import Aim, Limit
 from donna_hw.spaces.stage import Axis
 
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from tiny_search import all_rows, found, tiny_aim
 
-from donna_hw.search.dominance import non_dominated
-from donna_hw.search.front import front_of
+from donna_hw.search.pareto import non_dominated
+from donna_hw.search.pareto_front import front_of
 
 
 def dominates(a: np.ndarray, b: np.ndarray) -> bool:

@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_search import all_rows, best, found, tiny_aim
 
+from donna_hw.costs.quantile import Robust
 from donna_hw.predictors.base import FittedPredictor
-from donna_hw.predictors.fit import fit_predictor
+from donna_hw.predictors.factory import fit_predictor
 from donna_hw.predictors.linear import LinearPredictor
-from donna_hw.qualities import qualities_of
-from donna_hw.search.aim import Aim, Limit
-from donna_hw.search.front import ParetoFront, front_of
-from donna_hw.search.gap import above, bounded, nearest, relaxed
 from donna_hw.search.methods import SearchSettings, search
-from donna_hw.search.robust import Robust
+from donna_hw.search.optimality_gap import above, bounded, nearest, relaxed
+from donna_hw.search.pareto_front import ParetoFront, front_of
+from donna_hw.search.problem import Aim, Limit
+from donna_hw.training.block_metrics import qualities_of
 
 
 def second_order(seed: int, kind: str = "ridge2") -> FittedPredictor:

@@ -11,15 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_search import all_rows, best, found, tiny_aim
 
+from donna_hw.costs.quantile import Robust
 from donna_hw.errors import BadSetting, UnknownName
-from donna_hw.search import arithmetic, methods
+from donna_hw.experiments import search_cost as arithmetic
+from donna_hw.search import methods
 from donna_hw.search.diversity import diverse
 from donna_hw.search.exact import why_not_exact
-from donna_hw.search.front import front_of
-from donna_hw.search.gap import nearest
 from donna_hw.search.methods import SearchSettings, search
-from donna_hw.search.random import random_front
-from donna_hw.search.robust import Robust
+from donna_hw.search.optimality_gap import nearest
+from donna_hw.search.pareto_front import front_of
+from donna_hw.search.random_search import random_front
 
 
 def test_an_unknown_method_names_the_known_ones() -> None:

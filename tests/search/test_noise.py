@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from tiny_search import all_rows, best, found, tiny_aim
 
-from donna_hw.costs.table_cost import TableCost
+from donna_hw._core.units import printed
+from donna_hw.costs.quantile import Robust
+from donna_hw.costs.table_sum import TableCost
 from donna_hw.errors import BadSetting, NothingToFit
 from donna_hw.search import noise
-from donna_hw.search.aim import Aim, Limit
-from donna_hw.search.front import front_of
 from donna_hw.search.noise import LEVEL, within_noise
-from donna_hw.search.robust import Robust
-from donna_hw.units import printed
+from donna_hw.search.pareto_front import front_of
+from donna_hw.search.problem import Aim, Limit
 
 
 def noisy(aim: Aim, scale: float, seed: int = 0) -> Aim:

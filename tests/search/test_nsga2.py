@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_search import all_rows, best, found, tiny_aim
 
+from donna_hw._core.units import printed
 from donna_hw.errors import BadSetting, NothingToFit
-from donna_hw.search.aim import Aim, Limit
-from donna_hw.search.front import front_of
 from donna_hw.search.nsga2 import nsga2
-from donna_hw.units import printed
+from donna_hw.search.pareto_front import front_of
+from donna_hw.search.problem import Aim, Limit
 
 
 @settings(max_examples=20, deadline=None)

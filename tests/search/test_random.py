@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tiny_search import all_rows, found, tiny_aim
 
 from donna_hw.errors import NothingToFit
-from donna_hw.search.aim import Aim
-from donna_hw.search.random import random_at_cost
+from donna_hw.search.problem import Aim
+from donna_hw.search.random_search import random_at_cost
 
 
 @settings(max_examples=15, deadline=None)

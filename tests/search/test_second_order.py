@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from donna_hw.errors import BadSetting, NothingToFit
-from donna_hw.predictors.fit import fit_predictor
-from donna_hw.quadratic import Quadratic
-from donna_hw.search.bounds import GRID_PERCENT
-from donna_hw.search.second_order import Front, second_order_front
+from donna_hw.predictors.factory import fit_predictor
+from donna_hw.predictors.quadratic import Quadratic
+from donna_hw.search.branch_and_bound import Front, second_order_front
+from donna_hw.search.branch_and_bound_bounds import GRID_PERCENT
 
 Costs = tuple[np.ndarray, ...]
 Problem = tuple[Quadratic, Costs]

@@ -15,19 +15,19 @@ from lined import Lined
 from lined import line as through
 from tiny_search import Sum, all_rows, best, blocks_of, found, tiny_aim, with_blocks, with_errors
 
-from donna_hw.costs.kept import correction_of
-from donna_hw.costs.model import CostModel
-from donna_hw.costs.table_cost import TableCost
-from donna_hw.device import Device
+from donna_hw.costs.base import CostModel
+from donna_hw.costs.serialization import correction_of
+from donna_hw.costs.table_sum import TableCost
+from donna_hw.devices.device import Device
 from donna_hw.errors import BadSetting, NothingToFit
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.profile import profile_space
-from donna_hw.search.aim import Aim, Limit
-from donna_hw.search.front import ParetoFront, front_of
-from donna_hw.search.standing import Plan, Refit, chosen, stand
-from donna_hw.search.verified import verified
+from donna_hw.profiling.profiler import profile_space
+from donna_hw.profiling.workers.in_process import here
+from donna_hw.search.pareto_front import ParetoFront, front_of
+from donna_hw.search.problem import Aim, Limit
+from donna_hw.search.verification import verified
+from donna_hw.search.verification_loop import Plan, Refit, chosen, stand
 from donna_hw.spaces import load_space
-from donna_hw.workers.local import here
 
 STAGES = 5  # 1024 networks, all of which can be looked at
 

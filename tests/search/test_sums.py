@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from donna_hw.errors import BadSetting
-from donna_hw.search import sums
-from donna_hw.search.sums import TooMany, undominated_sums
+from donna_hw.search import exact_sums as sums
+from donna_hw.search.exact_sums import TooMany, undominated_sums
 
 
 @st.composite

@@ -8,10 +8,10 @@ from itertools import product
 
 import numpy as np
 
-from donna_hw.blocks.layers import Block
-from donna_hw.costs.model import CostParts
-from donna_hw.costs.table_cost import TableCost
-from donna_hw.search.aim import Aim, Limit
+from donna_hw.costs.base import CostParts
+from donna_hw.costs.table_sum import TableCost
+from donna_hw.graph.graph import Block
+from donna_hw.search.problem import Aim, Limit
 from donna_hw.spaces.space import Space
 from donna_hw.spaces.stage import Axis, Stage
 

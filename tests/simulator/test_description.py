@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from made_models import checked, macs
 
-from donna_hw.blocks.cells import Classifier, ConvNormAct, InvertedResidual
-from donna_hw.blocks.layers import ACTIVATIONS, Block, Draft, Graph, lower, lower_chain
-from donna_hw.blocks.onnx_model import to_onnx
-from donna_hw.simulator.description import workload_of
-from donna_hw.simulator.onnx_reader import read_onnx
+from donna_hw.graph.graph import ACTIVATIONS, Block, Draft, Graph, lower, lower_chain
+from donna_hw.graph.onnx_export import to_onnx
+from donna_hw.simulator.from_graph import workload_of
+from donna_hw.simulator.onnx_frontend.reader import read_onnx
 from donna_hw.simulator.workload import Workload
 from donna_hw.spaces import load_space
+from donna_hw.spaces.cells import Classifier, ConvNormAct, InvertedResidual
 
 
 def without_names(workload: Workload) -> Workload:

@@ -12,7 +12,7 @@ from made_models import checked, functions, macs, model_of, node, zeros
 from onnx import TensorProto, helper, numpy_helper
 from torch.utils.flop_counter import FlopCounterMode
 
-from donna_hw.simulator.onnx_reader import read_onnx
+from donna_hw.simulator.onnx_frontend.reader import read_onnx
 from donna_hw.simulator.workload import Geometry
 
 

@@ -13,10 +13,10 @@ from made_models import arrays, checked, functions, macs, model_of, node, zeros
 from onnx import TensorProto
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_dynamic, quantize_static
 
-from donna_hw.blocks.cells import Classifier, ConvNormAct, InvertedResidual
-from donna_hw.blocks.layers import lower_chain
-from donna_hw.blocks.onnx_model import to_onnx
-from donna_hw.simulator.onnx_reader import read_onnx
+from donna_hw.graph.graph import lower_chain
+from donna_hw.graph.onnx_export import to_onnx
+from donna_hw.simulator.onnx_frontend.reader import read_onnx
+from donna_hw.spaces.cells import Classifier, ConvNormAct, InvertedResidual
 
 QUANTISED = {"s": np.float32(0.1), "z": np.zeros((), np.uint8), "w": np.zeros((4, 3, 1, 1), np.uint8)}
 

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from made_models import checked, model_of, node, zeros
 from onnx import TensorProto, helper
 
-from donna_hw.blocks.cells import Classifier, InvertedResidual
-from donna_hw.blocks.layers import lower_chain
-from donna_hw.blocks.onnx_model import to_onnx
 from donna_hw.errors import BadFile, BadSetting, DonnaError, UnknownName
-from donna_hw.simulator.onnx_reader import read_onnx
+from donna_hw.graph.graph import lower_chain
+from donna_hw.graph.onnx_export import to_onnx
+from donna_hw.simulator.onnx_frontend.reader import read_onnx
+from donna_hw.spaces.cells import Classifier, InvertedResidual
 
 CONV = [node("Conv", "x w")]
 W = {"w": zeros(4, 3, 1, 1)}

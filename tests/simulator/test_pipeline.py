@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from donna_hw.simulator.pipeline import duration
+from donna_hw.simulator.candidate_costs import duration
 
 
 def by_events(tiles: int, load: int, compute: int, store: int) -> int:

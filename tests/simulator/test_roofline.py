@@ -9,7 +9,7 @@ from made_simulations import CONTENT, HARDWARE, made_operator, made_simulation, 
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from donna_hw.report.roofline import MARKS, draw, picture
+from donna_hw.reporting.figures.roofline import MARKS, draw, picture
 from donna_hw.simulator.hardware import read_hardware
 from donna_hw.simulator.simulation import Simulation
 

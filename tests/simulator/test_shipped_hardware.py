@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from donna_hw.device import Device
+from donna_hw.devices.device import Device
 from donna_hw.errors import BadSetting, DonnaError, UnknownName
 from donna_hw.simulator.hardware import ELEMENT_BYTES, Hardware, read_hardware
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_simulations import CONTENT, HARDWARE, made_operator, made_simulation, mobile, simulations
 
-from donna_hw.show.names import shortened
-from donna_hw.show.simulation import COLUMNS, text_of_simulation
+from donna_hw.reporting.text.names import shortened
+from donna_hw.reporting.text.simulation import COLUMNS, text_of_simulation
 from donna_hw.simulator.hardware import read_hardware
 from donna_hw.simulator.simulation import Operator, Simulation
 

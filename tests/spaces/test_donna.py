@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from donna_hw.blocks.layers import layers_hash
+from donna_hw.graph.graph import layers_hash
 from donna_hw.spaces import load_space
 
 CHANNELS, STRIDES = (64, 96, 128, 196, 256), (2, 2, 2, 1, 2)

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from donna_hw.blocks.layers import layers_hash
 from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.graph.graph import layers_hash
 from donna_hw.spaces import Architecture, Axis, load_space
-from donna_hw.spaces.members import reach
+from donna_hw.spaces.extremes import reach
 
 OFA = load_space("ofa_mobilenetv3")
 FBNET = {

@@ -8,11 +8,11 @@ from functools import partial
 import pytest
 from fakes import tiny_space
 
-from donna_hw.blocks.cells import Classifier
-from donna_hw.blocks.layers import Draft, layers_hash
-from donna_hw.blocks.torch_module import to_torch
 from donna_hw.errors import BadSetting
+from donna_hw.graph.graph import Draft, layers_hash
+from donna_hw.graph.torch_module import to_torch
 from donna_hw.spaces import Architecture, Axis, Space, Stage
+from donna_hw.spaces.cells import Classifier
 
 
 @dataclass(frozen=True)

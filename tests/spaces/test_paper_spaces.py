@@ -8,9 +8,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from donna_hw.blocks.layers import Graph, Layer
+from donna_hw.graph.graph import Graph, Layer
 from donna_hw.spaces import Space, load_space, space_names
-from donna_hw.spaces.members import reach
+from donna_hw.spaces.extremes import reach
 
 PAPER = {  # stages, blocks a stage
     "donna": (5, 384),

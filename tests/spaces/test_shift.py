@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from donna_hw import InvertedResidual, load_space, with_cell
-from donna_hw.blocks.layers import lower
-from donna_hw.blocks.onnx_model import to_onnx
-from donna_hw.blocks.torch_module import to_torch
 from donna_hw.errors import BadSetting, UnknownName
-from donna_hw.simulator.description import workload_of
-from donna_hw.spaces.extended import new_blocks
-from donna_hw.spaces.shift import Shift, ShiftBottleneck
+from donna_hw.graph.graph import lower
+from donna_hw.graph.onnx_export import to_onnx
+from donna_hw.graph.torch_module import to_torch
+from donna_hw.simulator.from_graph import workload_of
+from donna_hw.spaces.extend import new_blocks
+from donna_hw.spaces.zoo.shift import Shift, ShiftBottleneck
 
 
 @settings(max_examples=40, deadline=None)

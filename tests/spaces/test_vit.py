@@ -9,16 +9,17 @@ import onnxruntime
 import pytest
 import torch
 
-from donna_hw import load_space, torchvision
-from donna_hw.blocks.layers import lower
-from donna_hw.blocks.onnx_model import to_onnx
-from donna_hw.blocks.torch_module import to_torch
-from donna_hw.data.image_folder import MEAN, STD
-from donna_hw.distillation.quality import channel_variance, nsr
+from donna_hw import load_space
+from donna_hw._core import torchvision_compat as torchvision
 from donna_hw.errors import BadSetting
-from donna_hw.profiling.sections import sections_of
-from donna_hw.spaces.transformer import PatchEmbedding, Transformer
-from donna_hw.spaces.vit import timm_state
+from donna_hw.graph.graph import lower
+from donna_hw.graph.onnx_export import to_onnx
+from donna_hw.graph.torch_module import to_torch
+from donna_hw.profiling.composition import sections_of
+from donna_hw.spaces.vit_cells import PatchEmbedding, Transformer
+from donna_hw.spaces.zoo.vit import timm_state
+from donna_hw.training.data.image_folder import MEAN, STD
+from donna_hw.training.distillation.block_evaluation import channel_variance, nsr
 
 torchvision.ready()
 

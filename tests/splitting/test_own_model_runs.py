@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from donna_hw import Device, LatencyTable, export_network, load_network, load_space, open_run, profile_space
-from donna_hw.recipe import Recipe
-from donna_hw.spaces.members import block_macs
+from donna_hw.pipeline.recipe import Recipe
+from donna_hw.spaces.extremes import block_macs
 
 ROOT = Path(__file__).parents[2]
 RECIPE = f"""title = "Tiny"

@@ -11,14 +11,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from donna_hw import ConvNormAct, load_space, propose_boundaries, stages_from, stock_blocks, torchvision
-from donna_hw.backends.ptflops import PtflopsBackend
-from donna_hw.blocks.layers import layers_hash, lower
-from donna_hw.blocks.onnx_model import to_onnx
-from donna_hw.blocks.torch_module import GraphModule, to_torch
-from donna_hw.counting.module import count_module
-from donna_hw.custom.user_file import user_module
+from donna_hw import ConvNormAct, load_space, propose_boundaries, stages_from, stock_blocks
+from donna_hw._core import torchvision_compat as torchvision
+from donna_hw._core.user_modules import user_module
+from donna_hw.devices.backends.ptflops import PtflopsBackend
 from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.graph.flops import count_module
+from donna_hw.graph.graph import layers_hash, lower
+from donna_hw.graph.onnx_export import to_onnx
+from donna_hw.graph.torch_module import GraphModule, to_torch
 from donna_hw.spaces.space import Space
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_model.py"

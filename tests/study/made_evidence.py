@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from donna_hw.qualities import METRICS, qualities_of
-from donna_hw.study.evidence import Evidence, Group
+from donna_hw.experiments.predictor_study.data import Evidence, Group
+from donna_hw.training.block_metrics import METRICS, qualities_of
 
 STAGES, BLOCKS = 3, 12
 

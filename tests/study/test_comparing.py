@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from made_evidence import made_evidence
 
+from donna_hw._core.ranking import kendall_tau, pairs_in_order
 from donna_hw.errors import NothingToFit
-from donna_hw.ranking import kendall_tau, pairs_in_order
-from donna_hw.study.aims import aims
-from donna_hw.study.comparing import OURS, compare, predicted
-from donna_hw.study.page import comparison_markdown
-from donna_hw.study.rivals import rivals
-from donna_hw.study.spaces_page import HEADS, spaces_markdown
+from donna_hw.experiments.predictor_study.aims import aims
+from donna_hw.experiments.predictor_study.comparison import OURS, compare, predicted
+from donna_hw.experiments.predictor_study.markdown import comparison_markdown
+from donna_hw.experiments.predictor_study.rivals import rivals
+from donna_hw.experiments.predictor_study.spaces_markdown import HEADS, spaces_markdown
 
 RIVALS = {"MACs", "parameters", "MACs by stage", "parameters by stage", "sum of NSR"}
 

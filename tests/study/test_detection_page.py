@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from donna_hw.study.detection_page import paired, transfer
+from donna_hw.experiments.detection.markdown import paired, transfer
 
 
 def test_a_line_is_found_exactly() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from donna_hw.study.evidence import Group, _in_order
+from donna_hw.experiments.predictor_study.data import Group, _in_order
 
 
 def test_all_but_the_first_networks_count_as_further_though_the_recipe_asks_for_fewer_now() -> None:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from made_evidence import made_evidence
 
+from donna_hw._core.bootstrap import taus
 from donna_hw.errors import NothingToFit
-from donna_hw.study.evidence import Group
-from donna_hw.study.noise import noise_ceiling, seed_variance
-from donna_hw.study.resampling import taus
+from donna_hw.experiments.predictor_study.data import Group
+from donna_hw.experiments.predictor_study.noise_ceiling import noise_ceiling, seed_variance
 
 
 def group_of(by_seed: list[list[float]]) -> Group:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from donna_hw.recipe_parts import ProofPart
-from donna_hw.study import proof
+from donna_hw.experiments.front_benchmark import benchmark as proof
+from donna_hw.pipeline.recipe_schema import ProofPart
 
 
 def bench(latencies: dict[int, float], asked: list[list[int]], **part: Any) -> Any:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from donna_hw.ranking import kendall_tau, pairs_in_order
-from donna_hw.study.resampling import Interval, pair_shares, resampled, taus
+from donna_hw._core.bootstrap import Interval, pair_shares, resampled, taus
+from donna_hw._core.ranking import kendall_tau, pairs_in_order
 
 SEEDS = st.integers(0, 10_000)
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from made_evidence import made_evidence
 
-from donna_hw.predictors.fit import KINDS
-from donna_hw.qualities import JOINT, METRICS
+from donna_hw.experiments.predictor_study import tables
+from donna_hw.experiments.predictor_study.markdown import frame_markdown
+from donna_hw.predictors.factory import KINDS
 from donna_hw.spaces import load_space
-from donna_hw.study import tables
-from donna_hw.study.page import frame_markdown
+from donna_hw.training.block_metrics import JOINT, METRICS
 
 
 def test_more_networks_lower_the_error() -> None:

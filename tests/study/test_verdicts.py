@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import norm, ttest_ind
 
 from donna_hw.errors import NothingToFit
-from donna_hw.study.verdicts import random_needed, verdicts
+from donna_hw.experiments.front_benchmark.statistics import random_needed, verdicts
 
 
 def frame_of(*lines: tuple[int, str, str, list[float]]) -> pd.DataFrame:

@@ -16,7 +16,7 @@ COLOURS = {"blue": (40, 60, 200), "green": (50, 190, 60), "red": (200, 50, 40)}
 
 PLAIN = """from functools import partial
 from dataclasses import dataclass
-from donna_hw.blocks.cells import Classifier
+from donna_hw.spaces.cells import Classifier
 from donna_hw.spaces import Axis, Space, Stage
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from made_images import PLAIN, image_folder
 
-from donna_hw.blocks.layers import layers_hash
-from donna_hw.blocks.torch_module import to_torch
-from donna_hw.distillation.weights import save_weights
-from donna_hw.files import write_toml
-from donna_hw.libraries import BlockLibrary
-from donna_hw.qualities import METRICS
+from donna_hw._core.files import write_toml
+from donna_hw.graph.graph import layers_hash
+from donna_hw.graph.torch_module import to_torch
 from donna_hw.spaces import load_space
+from donna_hw.training.block_metrics import METRICS
+from donna_hw.training.checkpoints import save_weights
+from donna_hw.training.libraries import BlockLibrary
 
 SPACE = (
     PLAIN.replace("(1, 3)),)", "(1, 3, 5)),)")

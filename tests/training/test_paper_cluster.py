@@ -11,9 +11,9 @@ import torch
 from made_runs import begun, recipe
 from ray_nodes import kills_one, two_nodes, when
 
-from donna_hw import torchvision
-from donna_hw.libraries import ArchitectureLibrary
+from donna_hw._core import torchvision_compat as torchvision
 from donna_hw.spaces import load_space
+from donna_hw.training.libraries import ArchitectureLibrary
 
 torchvision.ready()
 pytestmark = [

@@ -17,18 +17,18 @@ from made_images import environment
 from made_runs import begun, command, recipe
 from torch.nn import functional as f
 
-from donna_hw import torchvision
-from donna_hw.blocks.torch_module import to_torch
-from donna_hw.data.image_folder import load_image_folder
-from donna_hw.distillation.training import top1_percent
-from donna_hw.distillation.weights import load_weights, read_weights
-from donna_hw.libraries import ArchitectureLibrary
+from donna_hw._core import torchvision_compat as torchvision
+from donna_hw.graph.torch_module import to_torch
 from donna_hw.spaces import load_space
-from donna_hw.spaces.precision import float_twins, is_int8
-from donna_hw.training.loading import augmentation
-from donna_hw.training.processes import Processes
-from donna_hw.training.settings import PaperFinetuning, PaperTraining
-from donna_hw.training.trainee import Teacher, Trainee, schedule_of
+from donna_hw.spaces.mixed_precision import float_twins, is_int8
+from donna_hw.training.checkpoints import load_weights, read_weights
+from donna_hw.training.data.image_folder import load_image_folder
+from donna_hw.training.large_scale.config import PaperFinetuning, PaperTraining
+from donna_hw.training.large_scale.distributed import Processes
+from donna_hw.training.large_scale.loaders import augmentation
+from donna_hw.training.large_scale.trainer import Teacher, Trainee, schedule_of
+from donna_hw.training.libraries import ArchitectureLibrary
+from donna_hw.training.loop import top1_percent
 
 torchvision.ready()
 Main = Callable[..., tuple[int, str, str]]

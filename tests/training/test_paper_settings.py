@@ -9,17 +9,17 @@ import pytest
 import torch
 from torch import nn
 
-from donna_hw import torchvision
-from donna_hw.blocks.torch_module import to_torch
+from donna_hw._core import torchvision_compat as torchvision
+from donna_hw._core.resources import names
 from donna_hw.errors import BadSetting, DonnaError, Unavailable, UnknownName
-from donna_hw.recipe import Recipe, find_recipe
-from donna_hw.recipe_parts import GivenPart
-from donna_hw.shipped import names
+from donna_hw.graph.torch_module import to_torch
+from donna_hw.pipeline.recipe import Recipe, find_recipe
+from donna_hw.pipeline.recipe_schema import GivenPart
 from donna_hw.spaces import load_space
-from donna_hw.training.loading import augmentation
-from donna_hw.training.processes import Processes
-from donna_hw.training.settings import PaperFinetuning, PaperTraining, Plan
-from donna_hw.training.trainee import Trainee, optimiser_of, schedule_of
+from donna_hw.training.large_scale.config import PaperFinetuning, PaperTraining, Plan
+from donna_hw.training.large_scale.distributed import Processes
+from donna_hw.training.large_scale.loaders import augmentation
+from donna_hw.training.large_scale.trainer import Trainee, optimiser_of, schedule_of
 
 torchvision.ready()
 PAPER = PaperTraining()

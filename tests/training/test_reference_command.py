@@ -13,9 +13,9 @@ import pytest
 import torch
 from made_images import command, environment, image_folder, recipe
 
-from donna_hw import torchvision
-from donna_hw.distillation.weights import read_weights
-from donna_hw.files import read_toml
+from donna_hw._core import torchvision_compat as torchvision
+from donna_hw._core.files import read_toml
+from donna_hw.training.checkpoints import read_weights
 
 Main = Callable[..., tuple[int, str, str]]
 

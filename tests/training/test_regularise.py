@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from donna_hw.blocks.layers import INPUT, Draft, Graph
-from donna_hw.blocks.torch_module import GraphModule, to_torch
+from donna_hw.graph.graph import INPUT, Draft, Graph
+from donna_hw.graph.torch_module import GraphModule, to_torch
 from donna_hw.spaces import load_space
-from donna_hw.training.regularise import Dropout, StochasticDepth, regularise
+from donna_hw.training.large_scale.regularization import Dropout, StochasticDepth, regularise
 
 
 def hooks(network: GraphModule) -> dict[str, Dropout | StochasticDepth]:

@@ -9,14 +9,14 @@ import torch
 from made_images import PLAIN
 from torch import Tensor
 
-from donna_hw import torchvision
-from donna_hw.blocks.torch_module import to_torch
+from donna_hw._core import torchvision_compat as torchvision
 from donna_hw.errors import BadFile
+from donna_hw.graph.torch_module import to_torch
 from donna_hw.spaces import load_space
-from donna_hw.training.processes import Processes
-from donna_hw.training.randomness import drawing
-from donna_hw.training.settings import PaperTraining
-from donna_hw.training.trainee import Trainee
+from donna_hw.training.large_scale.config import PaperTraining
+from donna_hw.training.large_scale.distributed import Processes
+from donna_hw.training.large_scale.seeding import drawing
+from donna_hw.training.large_scale.trainer import Trainee
 
 torchvision.ready()
 

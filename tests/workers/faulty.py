@@ -13,12 +13,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from donna_hw.backends.base import Availability, Backend, Runner, TimingBackend
-from donna_hw.blocks.layers import Graph, layers_hash
-from donna_hw.device import Device, DeviceFile
+from donna_hw.devices.backends.base import Availability, Backend, Runner, TimingBackend
+from donna_hw.devices.device import Device, DeviceFile
+from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.measurement.environment import Environment, Scalar
 from donna_hw.measurement.measurement import Samples
-from donna_hw.measurement.readings import Readings
+from donna_hw.measurement.telemetry import Readings
 
 STUCK = "TEST_STUCK"  # the environment variable that names a file for the number of a process that is stuck
 WANTED_BYTES = 1 << 40

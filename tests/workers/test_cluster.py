@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from donna_hw.device import Device
+from donna_hw._core.files import Journal
+from donna_hw.devices.device import Device
 from donna_hw.errors import Unavailable
-from donna_hw.files import Journal
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.profile import profile_space
-from donna_hw.profiling.samples import COLUMNS
+from donna_hw.profiling.profiler import profile_space
+from donna_hw.profiling.sample_journal import COLUMNS
+from donna_hw.profiling.workers.ray import cluster
 from donna_hw.spaces import load_space
-from donna_hw.workers.cluster import cluster
 
 SPACE, DEVICE = "small_8px", "onnxruntime_cpu"
 PROTOCOL = Protocol("cluster", 4, 1, 3, "median", sentinel_samples=1)
@@ -53,8 +53,8 @@ def test_a_killed_nodes_block_goes_to_the_other_and_the_table_is_whole(
     two_nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # two nodes on one machine disturb each other; how alike devices must be is tested on fakes
-    monkeypatch.setattr("donna_hw.profiling.schedule.POOL_TOLERANCE", 10.0)
-    monkeypatch.setattr("donna_hw.workers.cluster.PLACING_S", 5.0)
+    monkeypatch.setattr("donna_hw.profiling.scheduler.POOL_TOLERANCE", 10.0)
+    monkeypatch.setattr("donna_hw.profiling.workers.ray.PLACING_S", 5.0)
     journal = tmp_path / DEVICE / SPACE / "isolated-b1-float32-t1.samples.csv"
 
     def kill_second() -> None:

@@ -11,15 +11,15 @@ import pytest
 from fakes import QUICK, tiny_space
 from faulty import declared_s, faulty_device
 
-from donna_hw.blocks.layers import layers_hash
 from donna_hw.errors import BadTable, Unavailable
-from donna_hw.profiling.filling import Effort
-from donna_hw.profiling.profile import profile_space, sentinel_of
-from donna_hw.profiling.rows import Part, parts_of
-from donna_hw.profiling.samples import SamplesJournal
-from donna_hw.table import LatencyTable
-from donna_hw.workers.local import here
-from donna_hw.workers.process import processes
+from donna_hw.graph.graph import layers_hash
+from donna_hw.profiling.measure_blocks import Effort
+from donna_hw.profiling.profiler import profile_space, sentinel_of
+from donna_hw.profiling.sample_journal import SamplesJournal
+from donna_hw.profiling.table_rows import Part, parts_of
+from donna_hw.profiling.workers.in_process import here
+from donna_hw.profiling.workers.subprocess import processes
+from donna_hw.tables.latency_table import LatencyTable
 
 SPACE = tiny_space()
 ONCE = replace(QUICK, rounds=1, warmup=0, samples=2, sentinel_samples=1, patience_s=1.0)
@@ -44,7 +44,7 @@ def with_faults(faults: Iterable[str]) -> tuple[str, dict[str, Part]]:
 
 def children() -> list[psutil.Process]:
     found = psutil.Process().children(recursive=True)
-    return [child for child in found if "donna_hw.workers.child" in child.cmdline()]
+    return [child for child in found if "donna_hw.profiling.workers.subprocess_main" in child.cmdline()]
 
 
 def assert_others_are_exact(table: LatencyTable, failed: Iterable[Part]) -> None:

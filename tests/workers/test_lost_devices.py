@@ -9,14 +9,14 @@ import pytest
 from fakes import QUICK, tiny_space
 from faulty import declared_s, faulty_device
 
+from donna_hw._core.files import Journal
 from donna_hw.errors import Unavailable
-from donna_hw.files import Journal
-from donna_hw.profiling.profile import Workers, profile_space
-from donna_hw.profiling.rows import parts_of
-from donna_hw.profiling.samples import COLUMNS
-from donna_hw.table import LatencyTable
-from donna_hw.workers.local import here
-from donna_hw.workers.process import processes
+from donna_hw.profiling.profiler import Workers, profile_space
+from donna_hw.profiling.sample_journal import COLUMNS
+from donna_hw.profiling.table_rows import parts_of
+from donna_hw.profiling.workers.in_process import here
+from donna_hw.profiling.workers.subprocess import processes
+from donna_hw.tables.latency_table import LatencyTable
 
 SPACE = tiny_space()
 PARTS = parts_of(SPACE)

@@ -9,18 +9,18 @@ import pytest
 from fakes import QUICK, tiny_space
 from faulty import declared_s, faulty_device
 
-from donna_hw.device import Device, DeviceFile
+from donna_hw._core.files import Journal
+from donna_hw.devices.device import Device, DeviceFile
 from donna_hw.errors import BadSetting, BadTable, Unavailable
-from donna_hw.files import Journal
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.profile import profile_space, sentinel_of
-from donna_hw.profiling.rows import parts_of
-from donna_hw.profiling.samples import COLUMNS
+from donna_hw.profiling.profiler import profile_space, sentinel_of
+from donna_hw.profiling.sample_journal import COLUMNS
+from donna_hw.profiling.table_rows import parts_of
+from donna_hw.profiling.workers.base import Worker
+from donna_hw.profiling.workers.in_process import here
+from donna_hw.profiling.workers.subprocess import processes
 from donna_hw.spaces import load_space
-from donna_hw.table import LatencyTable
-from donna_hw.workers.base import Worker
-from donna_hw.workers.local import here
-from donna_hw.workers.process import processes
+from donna_hw.tables.latency_table import LatencyTable
 
 SPACE = tiny_space()
 PARTS = parts_of(SPACE)
@@ -84,7 +84,7 @@ def test_a_worker_that_cannot_open_its_device_tells_the_childs_own_error(tmp_pat
 
 def test_two_real_processes_fill_a_shipped_space_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Cores of a machine that is busy with other tests are not alike; that they may not be refused is not what is tested here.
-    monkeypatch.setattr("donna_hw.profiling.schedule.POOL_TOLERANCE", float("inf"))
+    monkeypatch.setattr("donna_hw.profiling.scheduler.POOL_TOLERANCE", float("inf"))
     file = DeviceFile(title="two sessions", backend="onnxruntime", protocol="trusted", pool=[{}, {}])
     space, protocol = load_space("small_8px"), Protocol("two_rounds", 2, 1, 3, "median", sentinel_samples=2)
     crew: list[Worker] = []

@@ -15,10 +15,10 @@ import pytest
 from fakes import QUICK, tiny_space
 from faulty import STUCK, declared_s, faulty_device
 
-from donna_hw.blocks.layers import Graph, layers_hash
 from donna_hw.errors import Unavailable
-from donna_hw.workers.base import BlockFailed, DeviceLost, Task
-from donna_hw.workers.process import ProcessWorker
+from donna_hw.graph.graph import Graph, layers_hash
+from donna_hw.profiling.workers.base import BlockFailed, DeviceLost, Task
+from donna_hw.profiling.workers.subprocess import ProcessWorker
 
 SPACE = tiny_space()
 SENTINEL, BLOCK = SPACE.fixed_graph("stem"), SPACE.fixed_graph("head")
@@ -26,9 +26,9 @@ PATIENCE_S = 60.0
 PARENT = """
 from faulty import faulty_device
 from fakes import QUICK, tiny_space
-from donna_hw.blocks.layers import layers_hash
-from donna_hw.workers.base import Task
-from donna_hw.workers.process import ProcessWorker
+from donna_hw.graph.graph import layers_hash
+from donna_hw.profiling.workers.base import Task
+from donna_hw.profiling.workers.subprocess import ProcessWorker
 
 block = tiny_space().fixed_graph("head")
 worker = ProcessWorker("w", faulty_device(faults=layers_hash(block) + "=stuck"), QUICK)
@@ -103,7 +103,7 @@ def test_a_worker_that_failed_begins_anew_or_says_that_its_device_is_lost(tmp_pa
 
 
 def test_a_child_that_shuts_up_and_lives_on_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("donna_hw.workers.process.DYING_S", 0.1)
+    monkeypatch.setattr("donna_hw.profiling.workers.subprocess.DYING_S", 0.1)
     worker = worker_with("mute")
     with pytest.raises(BlockFailed, match="its process was killed by SIGKILL"):
         worker.visit(Task(BLOCK, SENTINEL))

@@ -1,0 +1,1 @@
+"""_core: say in one line what this folder is for."""

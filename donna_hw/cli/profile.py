@@ -1,0 +1,170 @@
+"""Commands of devices, spaces and latency tables being filled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from donna_hw.cli import completion as completing
+
+if TYPE_CHECKING:
+    from donna_hw.spaces import Axis
+
+SPACE = click.argument("space", shell_complete=completing.spaces)
+DEVICE = click.option("--device", required=True, shell_complete=completing.devices, help="A device's name or file.")
+TABLES = click.option(
+    "--out",
+    "root",
+    type=click.Path(path_type=Path),
+    default=Path("latency_tables"),
+    help="Folder of the tables.",
+    show_default=True,
+)
+
+
+@click.command()
+def devices() -> None:
+    """Show the devices, which can be used on this machine, and the phones that are plugged in."""
+    from donna_hw.devices.backends.android.adb import Adb
+    from donna_hw.devices.backends.android.choosing import find_adb
+    from donna_hw.devices.device import Device, device_names
+    from donna_hw.errors import Unavailable
+    from donna_hw.reporting.text.devices import text_of_phones
+    from donna_hw.reporting.text.summaries import table
+
+    rows = []
+    for name in device_names():
+        device = Device.load(name)
+        available = device.availability()
+        state = (
+            "yes" if available.ok else f"no: {available.reason}" + (f" ({available.cure})" if available.cure else "")
+        )
+        rows.append([name, device.file.title, device.file.backend, device.file.protocol, state])
+    click.echo(table(["device", "title", "backend", "protocol", "usable here"], rows))
+    try:
+        phones = text_of_phones(Adb(find_adb()))
+    except Unavailable as error:  # no client, or one that cannot start its server
+        phones = f"no phones are shown: {error.rule}"
+    click.echo(f"\n{phones or 'adb sees no phone'}")
+
+
+@click.command()
+def spaces() -> None:
+    """Show the search spaces, their axes and sizes, and the counts of their smallest, reference and largest network.
+
+    A name may go on with @160px, for other images, and @10classes: every command takes it. FILE.py:FUNCTION names a space of your own.
+    """
+    from donna_hw._core.units import printed
+    from donna_hw.reporting.text.summaries import table
+    from donna_hw.spaces import load_space, space_names
+    from donna_hw.spaces.extremes import reach
+
+    rows = []
+    for name in space_names():
+        space = load_space(name)
+        members = reach(space).values()
+        axes = ", ".join(f"{axis.name} {_values(axis)}" for axis in (*space.stages[0].axes, *space.global_axes))
+        blocks = "/".join(map(str, sorted(set(space.stage_sizes))))
+        counts = [f"{printed(member.macs, 'MAC')}, {printed(member.params, 'parameter')}" for member in members]
+        rows.append([name, f"{len(space.stages)} x {blocks}", f"{space.size:.3g}", *counts, axes])
+    header = [
+        "space",
+        "stages x blocks",
+        "networks",
+        "smallest",
+        "reference",
+        "largest",
+        "axes of the first stage, global ones",
+    ]
+    click.echo(table(header, rows))
+
+
+def _values(axis: Axis) -> str:
+    return "/".join(map(str, axis.values)) if len(axis.values) <= 8 else f"of {len(axis.values)}"
+
+
+@click.command()
+@SPACE
+@DEVICE
+@click.option(
+    "--rounds", type=click.IntRange(1), help="Visits to each block at most; the device's protocol decides otherwise."
+)
+@click.option("--protocol", "protocol_name", help="Instead of the device's own, such as brisk for a first look.")
+@click.option("--quantity", help="Such as energy, which simulated units tell; else what the device is there to tell.")
+@click.option("--mode", default="isolated", show_default=True, help="isolated: each block alone; in_chain: in place.")
+@click.option(
+    "--compose", is_flag=True, help="Predict blocks that repeat a section, and measure a sample of them whole."
+)
+@click.option("--budget", help="Time to spend, such as 10m, where the error is largest.")
+@click.option("--retry", is_flag=True, help="Measure again what is not trusted or failed.")
+@click.option(
+    "--cluster", "address", help="Address of a Ray cluster whose hosts have the device; auto for this host's own."
+)
+@TABLES
+def profile(
+    *,
+    space: str,
+    device: str,
+    rounds: int | None,
+    protocol_name: str | None,
+    quantity: str | None,
+    mode: str,
+    compose: bool,
+    budget: str | None,
+    retry: bool,
+    address: str | None,
+    root: Path,
+) -> None:
+    """Fill the latency table of SPACE on a device.
+
+    A device file that names a pool has all its devices fill the table together.
+    """
+    from dataclasses import replace
+
+    from donna_hw._core.units import parse_duration
+    from donna_hw.devices.device import Device
+    from donna_hw.measurement.protocol import protocol_named
+    from donna_hw.profiling.measure_blocks import Effort
+    from donna_hw.profiling.profiler import Workers
+    from donna_hw.profiling.profiler import profile_space as fill
+    from donna_hw.profiling.workers.subprocess import processes
+    from donna_hw.reporting.text.summaries import summary_of_table
+    from donna_hw.spaces import load_space
+
+    found = Device.load(device)
+    if protocol_name is not None:
+        found = replace(found, file=found.file.model_copy(update={"protocol": protocol_named(protocol_name).name}))
+    if quantity is not None:
+        found = found.telling(quantity)
+    protocol = found.protocol if rounds is None else replace(found.protocol, rounds=rounds)
+    effort = Effort(compose, None if budget is None else parse_duration(budget), retry)
+    workers: Workers = processes
+    if address is not None:
+        from donna_hw.profiling.workers.ray import cluster
+
+        workers = cluster(address)
+    table = fill(load_space(space), found, root, protocol, mode=mode, effort=effort, workers=workers)
+    click.echo(summary_of_table(table))
+
+
+@click.command()
+@SPACE
+@TABLES
+def count(space: str, root: Path) -> None:
+    """Count operations and parameters of SPACE's blocks.
+
+    ptflops counts, as in the paper; the tables are called macs and params.
+    """
+    from donna_hw.devices.device import Device
+    from donna_hw.profiling.profiler import profile_space as fill
+    from donna_hw.reporting.text.summaries import summary_of_table
+    from donna_hw.spaces import load_space
+
+    chosen = load_space(space)
+    for name in ("macs", "params"):
+        click.echo(summary_of_table(fill(chosen, Device.load(name), root)))
+
+
+COMMANDS = (devices, spaces, profile, count)

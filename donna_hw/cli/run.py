@@ -1,0 +1,164 @@
+"""Commands of the pipeline: one a step, from training to the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from donna_hw.cli import completion as completing
+
+if TYPE_CHECKING:
+    from donna_hw.pipeline.run import Run
+
+RECIPE = click.argument("recipe", shell_complete=completing.recipes)
+OUT = click.option("--out", type=click.Path(path_type=Path), help="The run's folder; by default runs/<recipe>.")
+SEED = click.option(
+    "--seed", type=click.IntRange(0), help="Replaces the recipe's seed; the run's folder is then its own."
+)
+
+CLUSTER = click.option(
+    "--cluster",
+    help="Address of a Ray cluster that does the work; auto for this host's own. The run's folder must be one on all hosts.",
+)
+
+
+@click.command()
+@RECIPE
+@OUT
+@SEED
+def reference(recipe: str, out: Path | None, seed: int | None) -> None:
+    """Train RECIPE's reference network alone.
+
+    On several GPUs: torchrun --standalone --nproc-per-node 8 -m donna_hw reference RECIPE
+    """
+    from donna_hw.pipeline.run import open_run
+    from donna_hw.reporting.text.summaries import summary_of_reference
+    from donna_hw.training.large_scale.distributed import launched
+
+    with open_run(recipe, out, seed, jointly=True) as run:
+        run.reference()
+        if launched()[0] == 0:
+            click.echo(summary_of_reference(run.folder / "reference"))
+
+
+@click.command()
+@RECIPE
+@OUT
+@SEED
+@CLUSTER
+def distill(recipe: str, out: Path | None, seed: int | None, cluster: str | None) -> None:
+    """Train RECIPE's reference and distil its blocks."""
+    from donna_hw.pipeline.run import open_run
+    from donna_hw.reporting.text.summaries import summary_of_blocks
+
+    with open_run(recipe, out, seed, cluster=cluster) as run:
+        click.echo(summary_of_blocks(run.distil()))
+
+
+@click.command()
+@RECIPE
+@OUT
+@SEED
+@CLUSTER
+def finetune(recipe: str, out: Path | None, seed: int | None, cluster: str | None) -> None:
+    """Finetune RECIPE's Architecture Library.
+
+    On several GPUs, after distill: torchrun --standalone --nproc-per-node 8 -m donna_hw finetune RECIPE
+    """
+    from donna_hw.pipeline.run import open_run
+    from donna_hw.reporting.text.summaries import summary_of_networks
+    from donna_hw.training.large_scale.distributed import launched
+
+    number, processes = launched()
+    with open_run(recipe, out, seed, jointly=True, cluster=cluster) as run:
+        if processes == 1:  # blocks are distilled by one process with workers of its own
+            run.distil()
+        library = run.finetune()
+        if number == 0:
+            click.echo(summary_of_networks(library))
+
+
+@click.command()
+@RECIPE
+@OUT
+@SEED
+@click.option("--with-front", is_flag=True, help="Fit to the verified networks too, not only to the library's.")
+def fit(recipe: str, out: Path | None, seed: int | None, *, with_front: bool) -> None:
+    """Fit RECIPE's accuracy predictor and judge it.
+
+    Prints how well it orders networks, beside MACs and parameters alone.
+    """
+    from donna_hw.pipeline.run import open_run
+    from donna_hw.reporting.summary import predictor_lines
+
+    with open_run(recipe, out, seed) as run:
+        run.count()
+        run.fit(with_front=with_front)
+        click.echo("\n".join(predictor_lines(run)))
+
+
+@click.command()
+@RECIPE
+@OUT
+@SEED
+def report(recipe: str, out: Path | None, seed: int | None) -> None:
+    """Write the report of a finished run again."""
+    from donna_hw.pipeline.run import open_run
+    from donna_hw.reporting.html.page import write_report
+
+    with open_run(recipe, out, seed) as run:
+        click.echo(f"report: {write_report(run)}")
+
+
+@click.command()
+@RECIPE
+@OUT
+@SEED
+@CLUSTER
+@click.option(
+    "--summary", type=click.Path(path_type=Path), help="Also write the summary of results to this Markdown file."
+)
+def run(recipe: str, out: Path | None, seed: int | None, cluster: str | None, summary: Path | None) -> None:
+    """Run RECIPE whole, from training to the report."""
+    from donna_hw.pipeline.run import open_run
+
+    with open_run(recipe, out, seed, cluster=cluster) as opened:
+        run_whole(opened, summary)
+
+
+def run_whole(run: Run, summary: Path | None) -> None:
+    """Take a run through all its steps, and show and write what they found."""
+    from donna_hw._core.files import write_atomic
+    from donna_hw._core.progress import tell
+    from donna_hw.pipeline.steps.verify import check_latency, check_predictor, verify
+    from donna_hw.reporting.html.page import write_report
+    from donna_hw.reporting.html.vendored import CURE, plot_library
+    from donna_hw.reporting.summary import summary_markdown
+    from donna_hw.reporting.text.summaries import summary_of_front, summary_of_verified
+
+    if not plot_library():
+        tell(f"the report will hold a still picture; {CURE} makes it interactive")
+    run.preflight()
+    run.distil()
+    run.profile()
+    run.count()
+    run.finetune()
+    run.fit()
+    front = run.search()
+    check_predictor(run)
+    check_latency(run)
+    verified = verify(run, front)
+    text = summary_markdown(run)
+    write_atomic(run.folder / "summary.md", text)
+    if summary is not None:
+        write_atomic(summary, text)
+    path = write_report(run)
+    run.forget_lessons()
+    click.echo(summary_of_front(front))
+    click.echo("\n" + summary_of_verified(verified))
+    click.echo(f"report: {path}")
+
+
+COMMANDS = (reference, distill, finetune, fit, report, run)

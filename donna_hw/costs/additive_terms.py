@@ -1,0 +1,90 @@
+"""Parts: a cost's additive parts before the fit, as non-negative weights of a basis: their sum, or the launch floor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import least_squares, nnls
+
+from donna_hw.costs.base import joined
+from donna_hw.errors import BadSetting
+
+RIDGE = 1e-2  # keeps weights that the networks say nothing of from growing; shrinks the others by a ten-thousandth
+LOOSE, SHARP = 2.0, 0.7  # widths of the priors of the floor's log weights and log sharpness
+NOISE = 0.05  # of one network's log cost, for the floor's first fit
+START_SHARPNESS = 6.0  # over 2: a rather hard maximum
+
+
+@dataclass(frozen=True)
+class Parts:
+    """weights: float [K, F], none negative; sharpness: None for one part, else of the smooth maximum of two (launching, work)."""
+
+    weights: np.ndarray
+    sharpness: float | None
+
+
+def fit_sum(sums: np.ndarray, seconds: np.ndarray, expected: np.ndarray) -> Parts:
+    """Fit one part: non-negative least squares of the relative error.
+
+    sums: numbers of whole networks, float [n, F]; seconds: their costs, float [n]. expected: weights [F] that few networks are not let
+    away from (NaN: nothing is expected).
+    """
+    relative = sums / seconds[:, None]
+    sizes = np.linalg.norm(relative, axis=0) / np.sqrt(len(seconds))
+    sizes[sizes == 0] = 1.0
+    known = np.isfinite(expected)
+    # An expected weight may be off by a third, or by a third of the network where nothing is expected of that number.
+    pull = np.where(known, NOISE / 0.3, RIDGE * np.sqrt(len(seconds)))
+    target = np.where(known, np.nan_to_num(expected) * sizes, 0.0) * pull
+    stacked = np.vstack([relative / sizes, np.diag(pull)])
+    found = nnls(stacked, np.concatenate([np.ones(len(seconds)), target]))[0]
+    return Parts((found / sizes)[None], None)
+
+
+def fit_floor(sums: np.ndarray, seconds: np.ndarray, launches: tuple[int, ...]) -> Parts:
+    """Fit the launch floor, a smooth maximum of the launching and of all the work: a device waits for one or for the other.
+
+    launches: which of the F numbers make up the launching. Log weights have wide priors, so that 10 networks can be fitted.
+    """
+    if not launches:
+        raise BadSetting("a launch floor needs to know the number of layers", found="a basis without it")
+    typical = float(np.exp(np.log(seconds).mean()))
+    groups = (np.array(launches), np.arange(sums.shape[1]))
+    scales = [np.where(sums[:, group].mean(axis=0) > 0, sums[:, group].mean(axis=0), np.inf) for group in groups]
+    units = [sums[:, group] / scale * typical for group, scale in zip(groups, scales, strict=True)]
+    logs, first = np.log(seconds), len(launches)
+    widths = np.concatenate([np.full(first + sums.shape[1], LOOSE), [SHARP]])
+
+    def split(z: np.ndarray) -> tuple[np.ndarray, float]:
+        return np.stack([units[0] @ np.exp(z[:first]), units[1] @ np.exp(z[first:-1])], axis=1), 2 + np.exp(z[-1])
+
+    best = None
+    for share in (0.3, 0.85):  # mostly work, mostly launching
+        start = np.log(
+            np.concatenate([np.full(first, 0.9 * share / first), np.full(sums.shape[1], share / sums.shape[1])])
+        )
+        start = np.append(start, np.log(START_SHARPNESS))
+
+        def errors(z: np.ndarray, start: np.ndarray = start) -> np.ndarray:
+            parts, sharpness = split(z)
+            return np.concatenate([(np.log(joined(parts, sharpness)) - logs) / NOISE, (z - start) / widths])
+
+        def slopes(z: np.ndarray) -> np.ndarray:
+            parts, sharpness = split(z)
+            whole = joined(parts, sharpness)
+            shares = (parts / whole[:, None]) ** sharpness
+            rises = [
+                unit * np.exp(part) * (shares[:, [k]] / parts[:, [k]])
+                for k, (unit, part) in enumerate(zip(units, (z[:first], z[first:-1]), strict=True))
+            ]
+            bend = (shares * np.log(parts / whole[:, None])).sum(axis=1) / sharpness * np.exp(z[-1])
+            return np.vstack([np.column_stack([*rises, bend]) / NOISE, np.diag(1 / widths)])
+
+        found = least_squares(errors, start, jac=slopes, max_nfev=40)
+        best = found if best is None or found.cost < best.cost else best
+    assert best is not None  # noqa: S101  two starts
+    weights = np.zeros((2, sums.shape[1]))
+    for k, (group, scale, part) in enumerate(zip(groups, scales, (best.x[:first], best.x[first:-1]), strict=True)):
+        weights[k, group] = np.exp(part) / scale * typical
+    return Parts(weights, float(2 + np.exp(best.x[-1])))

@@ -1,0 +1,117 @@
+"""Correcting a table by whole networks that are chosen to tell most, until as many are measured, or the error is as low, as asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from donna_hw.costs.basis import Basis
+from donna_hw.costs.fit import SMALLEST, Fit, fit_cost
+from donna_hw.costs.fitted_table import table_of, write_fitted
+from donna_hw.costs.hierarchical import FittedCost
+from donna_hw.costs.optimal_design import most_informative
+from donna_hw.costs.serialization import keep
+from donna_hw.devices.device import Device
+from donna_hw.errors import BadSetting, BadTable
+from donna_hw.profiling.beside import protocol_of
+from donna_hw.profiling.profiler import measure_networks
+from donna_hw.spaces import load_space
+from donna_hw.spaces.space import Rows, Space
+from donna_hw.tables.latency_table import LatencyTable
+from donna_hw.tables.lookup import own_table
+from donna_hw.tables.network_measurements import SUFFIX, MeasuredNetworks
+
+FIRST, BATCH = 10, 10  # networks measured before the first fit, and between two
+CANDIDATES = 500
+Measure = Callable[[Rows], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many networks to measure at most, and the error in per cent on networks left out that is low enough (0: measure them all).
+
+    kind: see `fit_cost`. seed: of the networks among which the choice is.
+    """
+
+    networks: int = 30
+    until_percent: float = 0.0
+    kind: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.networks < SMALLEST:
+            raise BadSetting(f"a correction needs at least {SMALLEST} whole networks", found=self.networks)
+
+
+def candidates_of(space: Space, plan: Plan) -> Rows:
+    """Return the networks to choose from, int [n, stages + global axes]: 500 or more, drawn uniformly by the plan's seed."""
+    if space.size < plan.networks:
+        raise BadSetting(f"{space.name} must have as many networks as are to be measured", found=space.size)
+    return space.random_rows(min(max(CANDIDATES, 4 * plan.networks), space.size), plan.seed)
+
+
+def correct(names: tuple[str, str], basis: Basis, candidates: Rows, measure: Measure, plan: Plan) -> Fit:
+    """Return a cost corrected by whole networks, which `measure` times.
+
+    names: of the cost and of its unit. The networks are chosen among the candidates in batches: each is the one after which the costs of
+    all candidates would be known best.
+    """
+    left = np.ones(len(candidates), bool)
+    rows, measured, fit = candidates[:0], np.empty(0), None
+    while fit is None or (len(rows) < plan.networks and fit.mape_percent > plan.until_percent):
+        count = min(FIRST if fit is None else BATCH, plan.networks - len(rows))
+        numbers = np.flatnonzero(left)
+        cost = fit.cost if fit is not None else FittedCost.expected(names, basis, candidates)
+        picks = numbers[:count] if cost is None else numbers[most_informative(cost, candidates[numbers], count)]
+        left[picks] = False
+        measured = np.concatenate([measured, measure(candidates[picks])])
+        rows = np.concatenate([rows, candidates[picks]])
+        fit = fit_cost(names[0], basis, rows, measured, kind=plan.kind, unit=names[1])
+    return fit
+
+
+def correct_by_measuring(table: LatencyTable, plan: Plan, root: Path) -> tuple[Fit, Path]:
+    """Correct a table by whole networks measured beside it on its device; returns the fit and the correction's file.
+
+    A shipped table is copied to `root` first.
+    """
+    table = own_table(table, root)
+    space, device = load_space(table.info.space), Device.load(table.info.device)
+    protocol = protocol_of(table, device)
+
+    def measure(rows: Rows) -> np.ndarray:
+        return measure_networks(space, device, table, [space.architecture(row) for row in rows], protocol)
+
+    names = (table.info.device, table.info.unit)
+    fit = correct(names, Basis.of_table(space, table), candidates_of(space, plan), measure, plan)
+    return fit, keep(space, table, fit)
+
+
+def correct_by(table: LatencyTable, networks: Path, plan: Plan, root: Path) -> tuple[Fit, Path]:
+    """Correct a table by networks measured before, those that tell most first; returns the fit and the file written.
+
+    Of the table's own device and in its unit they give its correction. Of another device, or where the table counts or simulates, they
+    give a table of their device below `root`: of origin `fitted`, in seconds, a row for each block.
+    """
+    space, known = load_space(table.info.space), MeasuredNetworks.read(networks)
+    if known.space.hash != space.hash:
+        raise BadTable(f"{networks} must be of the space {space.name}", found=known.space.name)
+    seconds = dict(zip(map(tuple, known.rows.tolist()), known.seconds, strict=True))
+    if len(seconds) < len(known.seconds):
+        raise BadTable(f"{networks} must have each network once", found=f"{len(known.seconds) - len(seconds)} again")
+
+    def measure(rows: Rows) -> np.ndarray:
+        return np.array([seconds[tuple(row)] for row in rows.tolist()])
+
+    plan = replace(plan, networks=min(plan.networks, len(seconds)))
+    fit = correct((known.device, "s"), Basis.of_table(space, table), known.rows, measure, plan)
+    if (known.device, "s", "measured") == (table.info.device, table.info.unit, table.info.origin):
+        return fit, keep(space, own_table(table, root), fit)
+    ground = f"{table.info.device}/{table.info.space}/{table.path.stem}, {table.info.origin}"
+    variant = networks.name.removesuffix(SUFFIX)
+    made = table_of(space, fit, {**known.facts, "ground": ground}, root, variant)
+    write_fitted(made)
+    return fit, made.path

@@ -1,0 +1,279 @@
+"""FittedCost: what networks cost by whole networks measured, on the ground of a table or of the layers; with calibrated deviations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from donna_hw.costs.additive_terms import Parts
+from donna_hw.costs.base import CostParts, joined
+from donna_hw.costs.basis import Basis
+from donna_hw.costs.marginal_likelihood import Observed, Spreads, fit_spreads, outlying
+from donna_hw.costs.random_effects import Group, groups_of, terms_of
+from donna_hw.spaces.space import Rows
+
+STEPS = 4  # of Gauss-Newton: the smooth maximum bends little within the effects
+MOST = 300  # networks by which the spreads are found; the effects are fitted to all
+LEAST = 0.05  # an effect may take at most 95 % of a part
+NOTHING = Spreads(np.empty(0), np.empty(0), 0.0, np.empty(0))
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a deviation is multiplied by so that it holds for networks left out: exp(level + slope * standardised log cost)."""
+
+    level: float = 0.0
+    slope: float = 0.0
+
+
+@dataclass(frozen=True)
+class FittedCost:
+    """A launch floor or a sum whose blocks are the basis's, each with its effects; linear in the effects, so that it has parts.
+
+    name, unit: see `CostModel`. rows, measured: the networks fitted, int [n, stages + global axes] and float [n]. before: the weights of
+    the basis. centre, width: mean and standard deviation of the log costs, to standardise by.
+    """
+
+    name: str
+    unit: str
+    basis: Basis
+    rows: Rows
+    measured: np.ndarray
+    before: Parts
+    spreads: Spreads
+    calibration: Calibration
+    centre: float
+    width: float
+
+    @classmethod
+    def begun(cls, names: tuple[str, str], basis: Basis, rows: Rows, measured: np.ndarray, before: Parts) -> FittedCost:
+        """Return the model before its spreads are found; names: of the cost and of its unit."""
+        logs = np.log(measured)
+        centre, width = float(logs.mean()), max(float(logs.std()), 1e-3)
+        return cls(*names, basis, rows, measured, before, NOTHING, Calibration(), centre, width)
+
+    def fitted(self, start: Spreads | None = None) -> FittedCost:
+        """Return the model with the spreads of highest evidence, found from `start` on; not calibrated yet."""
+        few = np.linspace(0, len(self.rows) - 1, min(len(self.rows), MOST)).astype(int)
+        plain = replace(self, rows=self.rows[few], measured=self.measured[few])
+        spreads = fit_spreads(plain._observed, start)
+        if len(few) < len(self.rows):
+            spreads = replace(spreads, outlying=np.ones(len(self.rows)))
+            for _ in range(2):
+                spreads = replace(spreads, outlying=replace(self, spreads=spreads)._outlying())
+        return replace(self, spreads=spreads)
+
+    @classmethod
+    def expected(cls, names: tuple[str, str], basis: Basis, candidates: Rows) -> FittedCost | None:
+        """Return what is expected before any network is measured, None where the basis expects nothing."""
+        if not np.isfinite(basis.expected).all():
+            return None
+        before = Parts(basis.expected[None], None)
+        plain = cls.begun(names, basis, candidates, basis.sums(candidates) @ basis.expected, before)
+        means = plain._observed.prior_means
+        spreads = Spreads(means[:-2], means[-2:-1], 0.0, np.empty(0))
+        return replace(plain, rows=candidates[:0], measured=plain.measured[:0], spreads=spreads)
+
+    def mean(self, rows: Rows) -> np.ndarray:
+        """Return the expected cost of each row, float [n] (the median, where the noise is taken to be relative)."""
+        return joined(self._sums(rows), self.before.sharpness)
+
+    def std(self, rows: Rows) -> np.ndarray:
+        """Return the standard deviation of each row's cost about its mean: 1.645 of it either way hold nine networks in ten."""
+        mean = self.mean(rows)
+        sensitivity, shares = self._sensitivity(rows)
+        sizes = self.sizes(mean)
+        variance = self._variance(sensitivity) + self.spreads.noise(shares, sizes)
+        return np.asarray(mean * np.sqrt(variance) * self._inflation(sizes))
+
+    def std_of_difference(self, a: Rows, b: Rows) -> np.ndarray:
+        """Return the standard deviation of cost(a) - cost(b), float [n].
+
+        What both share cancels in the effects; of the noise, which no effect explains, as much is taken to cancel as there are stages in
+        common.
+        """
+        found, noise = [], []
+        for rows in (a, b):
+            mean, (sensitivity, shares) = self.mean(rows), self._sensitivity(rows)
+            sizes = self.sizes(mean)
+            inflation = self._inflation(sizes)
+            found.append(sensitivity * (mean * inflation)[:, None])
+            noise.append((mean * inflation) ** 2 * self.spreads.noise(shares, sizes))
+        differ = (a != b).mean(axis=1)
+        return np.asarray(np.sqrt(self._variance(found[0] - found[1]) + (noise[0] + noise[1]) * differ))
+
+    def parts(self, settings: tuple[int, ...] = ()) -> CostParts:
+        """Return the additive parts at one value number of each global axis."""
+        setting = int(np.ravel_multi_index(settings, self.basis.counts)) if self.basis.counts else 0
+        terms = [
+            list(terms_of(self.basis, weights, effects, setting))
+            for weights, effects in zip(self.before.weights, self.effects, strict=True)
+        ]
+        constants = tuple(float(found[0][0]) for found in terms)
+        return CostParts(tuple(tuple(found[1:]) for found in terms), constants, self.before.sharpness)
+
+    @property
+    def relative_noise(self) -> float:
+        """The relative deviation that a typical network keeps however many are measured."""
+        shares = self._sensitivity(self.rows)[1].mean(axis=0, keepdims=True)
+        return float(np.sqrt(self.spreads.noise(shares, np.zeros(1))[0]) * np.exp(self.calibration.level))
+
+    def covariance(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+        """Return the covariance of the log costs that is left after the fit, float [n, n], and the variance of their noise, float [n]."""
+        sensitivity, shares = self._sensitivity(rows)
+        taken = sensitivity @ self._root.T
+        left = (sensitivity * self._prior) @ sensitivity.T - taken @ taken.T
+        return left, self.spreads.noise(shares, self.sizes(self.mean(rows)))
+
+    def covariance_of_effects(self) -> np.ndarray:
+        """Return the covariance of all effects, part after part and group after group, float [m, m]."""
+        return np.asarray(np.diag(self._prior) - self._root.T @ self._root)
+
+    def _groups(self, rows: Rows) -> list[list[Group]]:
+        last = len(self.before.weights) - 1
+        return [
+            groups_of(self.basis, weights, rows, work=part == last) for part, weights in enumerate(self.before.weights)
+        ]
+
+    @cached_property
+    def _own_groups(self) -> list[list[Group]]:
+        return self._groups(self.rows)
+
+    def _outlying(self) -> np.ndarray:
+        """Return how far off each network fitted is, about the effects that are there."""
+        mean, (slopes, shares) = self.mean(self.rows), self._sensitivity(self.rows)
+        plain = self.spreads.noise(shares, self.sizes(mean))
+        return outlying(plain, np.log(self.measured / mean), self._variance(slopes))
+
+    @cached_property
+    def _observed(self) -> Observed:
+        """The networks fitted, seen about the basis's own parts."""
+        sums = self.basis.sums(self.rows) @ self.before.weights.T
+        whole = joined(sums, self.before.sharpness)
+        rises, shares = _rises(sums, whole, self.before.sharpness)
+        kernels, fixed, weights = [], [], []
+        for part, groups in enumerate(self._own_groups):
+            for group in groups:
+                columns = group.columns * rises[:, [part]]
+                kernels.append(columns @ columns.T)
+                fixed.append(group.fixed)
+                weights.append(group.name == "weights")
+        errors = np.log(self.measured / whole)
+        return Observed(errors, kernels, shares, self.sizes(whole), tuple(fixed), tuple(weights))
+
+    @cached_property
+    def _prior(self) -> np.ndarray:
+        """Prior variance of every effect, float [m]."""
+        groups = [group for part in self._own_groups for group in part]
+        variances = np.exp(2 * self.spreads.log_effects)
+        return np.concatenate(
+            [np.full(group.columns.shape[1], value) for group, value in zip(groups, variances, strict=True)]
+        )
+
+    @cached_property
+    def _posterior(self) -> tuple[np.ndarray, np.ndarray]:
+        """Effects, float [m], and a root of what the networks took from their prior covariance, float [n, m]."""
+        columns = [np.hstack([group.columns for group in groups]) for groups in self._own_groups]
+        before = self.basis.sums(self.rows) @ self.before.weights.T
+        noise = self.spreads.noise(self._observed.shares, self._observed.sizes) * self.spreads.outlying
+        effects = np.zeros(len(self._prior))
+        if not len(self.rows):
+            return effects, np.empty((0, len(effects)))
+        for _ in range(STEPS):
+            sums = before + _products(columns, effects)
+            sums = np.maximum(sums, LEAST * before)
+            whole = joined(sums, self.before.sharpness)
+            rises, _ = _rises(sums, whole, self.before.sharpness)
+            slopes = np.hstack([each * rises[:, [part]] for part, each in enumerate(columns)])
+            errors = np.log(self.measured / whole) + slopes @ effects
+            effects, taken = _solved(slopes, errors, noise, self._prior)
+        return effects, taken
+
+    @cached_property
+    def _root(self) -> np.ndarray:
+        return self._posterior[1]
+
+    @cached_property
+    def effects(self) -> list[dict[str, np.ndarray]]:
+        """The effects of each part by the name of their group, as `terms_of` takes them."""
+        effects, start, found = self._posterior[0], 0, []
+        for groups in self._own_groups:
+            own = {}
+            for group in groups:
+                own[group.name] = effects[start : start + group.columns.shape[1]]
+                start += group.columns.shape[1]
+            found.append(own)
+        return found
+
+    @cached_property
+    def _by_setting(self) -> list[CostParts]:
+        counts = self.basis.counts
+        return [
+            self.parts(tuple(map(int, np.unravel_index(i, counts)))) if counts else self.parts()
+            for i in range(len(self.basis.fixed))
+        ]
+
+    def _sums(self, rows: Rows) -> np.ndarray:
+        """Return each part of each row, float [n, K]; no part is below a twentieth of the basis's."""
+        at = self.basis.setting(rows)
+        sums = np.empty((len(rows), len(self.before.weights)))
+        for setting in np.unique(at):
+            here = at == setting
+            sums[here] = self._by_setting[setting].sums(rows[here])
+        return np.asarray(np.maximum(sums, LEAST * (self.basis.sums(rows) @ self.before.weights.T)))
+
+    def _sensitivity(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+        """Return by how much each effect changes each row's log cost, float [n, m], and the shares of the parts, float [n, K]."""
+        sums = self._sums(rows)
+        rises, shares = _rises(sums, joined(sums, self.before.sharpness), self.before.sharpness)
+        groups = self._groups(rows)
+        return np.hstack(
+            [group.columns * rises[:, [part]] for part, each in enumerate(groups) for group in each]
+        ), shares
+
+    def _variance(self, sensitivity: np.ndarray) -> np.ndarray:
+        """Return the posterior variance of rows of effects, float [n]."""
+        prior = (sensitivity**2 * self._prior).sum(axis=1)
+        return np.asarray(np.maximum(prior - ((sensitivity @ self._root.T) ** 2).sum(axis=1), 0.0))
+
+    def sizes(self, costs: np.ndarray) -> np.ndarray:
+        """Return the logs of costs, standardised as those of the networks fitted were, float [n]."""
+        return np.asarray(np.clip((np.log(costs) - self.centre) / self.width, -2.5, 2.5))
+
+    def _inflation(self, sizes: np.ndarray) -> np.ndarray:
+        return np.asarray(np.exp(self.calibration.level + self.calibration.slope * sizes))
+
+
+def _solved(
+    slopes: np.ndarray, errors: np.ndarray, noise: np.ndarray, prior: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the effects float [m] of errors float [n], and a root float [r, m] of what they take from the prior covariance.
+
+    By the smaller of the two systems: of the networks, or of the effects.
+    """
+    if len(errors) <= len(prior):
+        spread = slopes * prior
+        root = np.linalg.cholesky(spread @ slopes.T + np.diag(noise))
+        taken = solve_triangular(root, spread, lower=True)
+        return taken.T @ solve_triangular(root, errors, lower=True), taken
+    weighed = slopes / noise[:, None]
+    left = np.linalg.inv(weighed.T @ slopes + np.diag(1 / prior))
+    values, vectors = np.linalg.eigh(np.diag(prior) - (left + left.T) / 2)
+    return left @ (weighed.T @ errors), np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
+
+
+def _rises(sums: np.ndarray, whole: np.ndarray, sharpness: float | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return by how much the log cost rises with each part, float [n, K] per unit, and the shares of the noise, float [n, K]."""
+    if sharpness is None:
+        return np.repeat(1 / whole[:, None], sums.shape[1], axis=1), np.ones_like(sums)
+    shares = (sums / whole[:, None]) ** sharpness
+    return shares / sums, shares
+
+
+def _products(columns: list[np.ndarray], effects: np.ndarray) -> np.ndarray:
+    """Return what the effects add to each part, float [n, K]."""
+    ends = np.cumsum([each.shape[1] for each in columns])
+    return np.stack([each @ own for each, own in zip(columns, np.split(effects, ends[:-1]), strict=True)], axis=1)

@@ -1,0 +1,127 @@
+"""One cost of several devices: the worst of them, or a weighted sum."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from donna_hw.costs.base import CostModel, CostParts
+from donna_hw.errors import BadSetting
+from donna_hw.spaces.space import Rows
+
+Term = tuple[np.ndarray, ...]  # [stage][block]
+
+
+@dataclass(frozen=True)
+class WorstCase:
+    """The largest of several costs of one unit: a network must be good on every device.
+
+    The mean is the largest expected cost, and the deviation that of the cost which is the largest: what several that are nearly equal
+    add to the expectation of their maximum is left out.
+    """
+
+    name: str
+    costs: tuple[CostModel, ...]
+
+    def __post_init__(self) -> None:
+        _one_unit(self.name, self.costs)
+
+    @property
+    def unit(self) -> str:
+        """The unit that all the costs share."""
+        return self.costs[0].unit
+
+    def mean(self, rows: Rows) -> np.ndarray:
+        """Return the largest expected cost, float [n]."""
+        return np.asarray(self._means(rows).max(axis=0))
+
+    def std(self, rows: Rows) -> np.ndarray:
+        """Return the deviation of the cost that is the largest, float [n]."""
+        stds = np.stack([cost.std(rows) for cost in self.costs])
+        return np.asarray(np.take_along_axis(stds, self._worst(rows)[None], axis=0)[0])
+
+    def std_of_difference(self, a: Rows, b: Rows) -> np.ndarray:
+        """Return the deviation of cost(a) - cost(b), float [n]: what a and b share cancels only where one device is the worst of both."""
+        worst, other = self._worst(a), self._worst(b)
+        shared = np.stack([cost.std_of_difference(a, b) for cost in self.costs])
+        same = np.take_along_axis(shared, worst[None], axis=0)[0]
+        return np.asarray(np.where(worst == other, same, np.hypot(self.std(a), self.std(b))))
+
+    def parts(self, settings: tuple[int, ...] = ()) -> CostParts | None:
+        """Return a part a device, joined to their maximum (a smooth one of endless sharpness); None where a cost is no sum."""
+        sums = [sum_of(cost, settings) for cost in self.costs]
+        found = [each for each in sums if each is not None]
+        if len(found) < len(sums):
+            return None
+        return CostParts(tuple(term for term, _ in found), tuple(constant for _, constant in found), np.inf)
+
+    def _means(self, rows: Rows) -> np.ndarray:
+        return np.stack([cost.mean(rows) for cost in self.costs])
+
+    def _worst(self, rows: Rows) -> np.ndarray:
+        return np.asarray(self._means(rows).argmax(axis=0))
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """A weighted sum of several costs of one unit; the errors of different devices are independent."""
+
+    name: str
+    costs: tuple[CostModel, ...]
+    weights: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        _one_unit(self.name, self.costs)
+        if min(self.weights) <= 0:
+            raise BadSetting(f"{self.name}: every weight must be above zero", found=min(self.weights))
+
+    @property
+    def unit(self) -> str:
+        """The unit that all the costs share."""
+        return self.costs[0].unit
+
+    def mean(self, rows: Rows) -> np.ndarray:
+        """Return the weighted sum of the expected costs, float [n]."""
+        return np.asarray(sum(weight * cost.mean(rows) for weight, cost in self._pairs))
+
+    def std(self, rows: Rows) -> np.ndarray:
+        """Return the weighted deviations, added in quadrature, float [n]."""
+        return np.sqrt(sum((weight * cost.std(rows)) ** 2 for weight, cost in self._pairs))
+
+    def std_of_difference(self, a: Rows, b: Rows) -> np.ndarray:
+        """Return the weighted deviations of the differences, added in quadrature, float [n]."""
+        return np.sqrt(sum((weight * cost.std_of_difference(a, b)) ** 2 for weight, cost in self._pairs))
+
+    def parts(self, settings: tuple[int, ...] = ()) -> CostParts | None:
+        """Return one additive part, the weighted sum of the devices' own; None where a cost is no sum."""
+        sums = [(weight, sum_of(cost, settings)) for weight, cost in self._pairs]
+        found = [(weight, each) for weight, each in sums if each is not None]
+        if len(found) < len(sums):
+            return None
+        term = added([tuple(weight * values for values in own) for weight, (own, _) in found])
+        return CostParts((term,), (sum(weight * constant for weight, (_, constant) in found),))
+
+    @property
+    def _pairs(self) -> list[tuple[float, CostModel]]:
+        return list(zip(self.weights, self.costs, strict=True))
+
+
+def sum_of(cost: CostModel, settings: tuple[int, ...] = ()) -> tuple[Term, float] | None:
+    """Return (what each block [stage][block] adds, what every network costs besides) of a cost that is a sum; None for any other."""
+    parts = cost.parts(settings)
+    if parts is None or (parts.sharpness is not None and len(parts.terms) > 1):
+        return None
+    return added(parts.terms), sum(parts.constants)
+
+
+def added(terms: Sequence[Term]) -> Term:
+    """Return the sum of several terms, block by block."""
+    return tuple(np.sum(values, axis=0) for values in zip(*terms, strict=True))
+
+
+def _one_unit(name: str, costs: Sequence[CostModel]) -> None:
+    units = sorted({cost.unit for cost in costs})
+    if len(costs) < 2 or len(units) > 1:
+        raise BadSetting(f"{name}: costs are joined from two on, all of one unit", found=", ".join(units))

@@ -1,0 +1,162 @@
+"""The correction kept beside a table: the whole networks that it was fitted to and what was found; the fit is solved again from them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field
+
+from donna_hw._core.files import Part, read_model, write_toml
+from donna_hw.costs.additive_terms import Parts
+from donna_hw.costs.base import CostModel
+from donna_hw.costs.basis import Basis
+from donna_hw.costs.fit import KINDS, Fit
+from donna_hw.costs.hierarchical import Calibration, FittedCost
+from donna_hw.costs.marginal_likelihood import Spreads
+from donna_hw.costs.table_sum import TableCost
+from donna_hw.errors import BadFile, BadTable
+from donna_hw.spaces.space import Rows, Space
+from donna_hw.tables.latency_table import LatencyTable
+
+SUFFIX = ".correction.toml"
+
+
+class CorrectionFile(Part):
+    """The keys of a correction's TOML; see `FittedCost`, `Spreads`, `Calibration` and `Fit` for what they mean.
+
+    table: names the rows that were corrected. networks: each a label a stage, joined by `/`; measured: in the table's unit.
+    """
+
+    table: str
+    kind: str
+    weights: list[list[float]]
+    sharpness: float | None = Field(default=None, gt=0)
+    log_effects: list[float]
+    log_noise: list[float]
+    growth: float
+    level: float
+    slope: float
+    mape_percent: float = Field(ge=0)
+    mape_before_percent: float | None = Field(default=None, ge=0)
+    held: float = Field(ge=0, le=1)
+    networks: list[str]
+    measured: list[float]
+    outlying: list[float]
+
+
+def cost_of(space: Space, table: LatencyTable, name: str = "") -> CostModel:
+    """Return what networks of a space cost by a table, corrected where a correction lies beside it; called `name`, else as its device."""
+    found = corrected(space, table) or TableCost.of(space, table)
+    return replace(found, name=name or found.name)
+
+
+def corrected(space: Space, table: LatencyTable) -> FittedCost | None:
+    """Return the corrected cost of a table, None where no correction lies beside it.
+
+    Raises `BadFile`, `UnknownName` or `BadSetting` for a file that is torn, lacks a key or holds what no fit gives; `BadTable` where the
+    table's rows are no longer those that were corrected.
+    """
+    kept, path = correction_of(table), correction_path(table)
+    if kept is None:
+        return None
+    basis = Basis.of_table(space, table)  # refuses a table that is not whole
+    if kept.table != fingerprint(table):
+        raise BadTable(
+            f"{path} must be of the rows that {table.path.name} has now",
+            found="rows that were measured since",
+            cure=f"donna-hw table correct {table.path} fits it again",
+        )
+    rows, measured = rows_of(space, kept.networks, path), np.array(kept.measured)
+    _check(kept, basis, path)
+    spreads = Spreads(np.array(kept.log_effects), np.array(kept.log_noise), kept.growth, np.array(kept.outlying))
+    before = Parts(np.array(kept.weights), kept.sharpness)
+    names, calibration = (table.info.device, table.info.unit), Calibration(kept.level, kept.slope)
+    cost = replace(FittedCost.begun(names, basis, rows, measured, before), spreads=spreads, calibration=calibration)
+    try:
+        cost.mean(rows)  # solves the fit
+    except (ValueError, np.linalg.LinAlgError) as error:
+        raise BadFile(
+            f"{path} must hold a fit", found=str(error), cure="fit it again: donna-hw table correct"
+        ) from None
+    return cost
+
+
+def correction_of(table: LatencyTable) -> CorrectionFile | None:
+    """Return what the file beside a table says, None where there is none."""
+    path = correction_path(table)
+    return read_model(path, CorrectionFile) if path.exists() else None
+
+
+def keep(space: Space, table: LatencyTable, fit: Fit) -> Path:
+    """Write a fit beside its table and return the file's path."""
+    cost = fit.cost
+    content = CorrectionFile(
+        table=fingerprint(table),
+        kind=fit.kind,
+        weights=cost.before.weights.tolist(),
+        sharpness=cost.before.sharpness,
+        log_effects=cost.spreads.log_effects.tolist(),
+        log_noise=cost.spreads.log_noise.tolist(),
+        growth=cost.spreads.growth,
+        level=cost.calibration.level,
+        slope=cost.calibration.slope,
+        mape_percent=fit.mape_percent,
+        mape_before_percent=None if np.isnan(fit.mape_before_percent) else fit.mape_before_percent,
+        held=fit.held,
+        networks=["/".join(space.labels(space.architecture(row)).values()) for row in cost.rows],
+        measured=cost.measured.tolist(),
+        outlying=cost.spreads.outlying.tolist(),
+    )
+    path = correction_path(table)
+    write_toml(path, content.model_dump(exclude_none=True))
+    return path
+
+
+def correction_path(table: LatencyTable) -> Path:
+    """Return where a table's correction lies."""
+    return table.path.with_suffix(SUFFIX)
+
+
+def fingerprint(table: LatencyTable) -> str:
+    """Return 16 hexadecimal digits that name a table's costs, row by row."""
+    cells = table.frame[["part", "layers_hash", table.info.column]].to_csv(index=False, lineterminator="\n")
+    return hashlib.sha256(cells.encode()).hexdigest()[:16]
+
+
+def rows_of(space: Space, networks: list[str], path: Path) -> Rows:
+    """Return networks named by a label a stage, joined by `/`, as rows int [n, stages]; raises `BadFile` and `UnknownName`."""
+    found = []
+    for name in networks:
+        labels = name.split("/")
+        if len(labels) != len(space.stages):
+            raise BadFile(f"{path}: a network of {space.name} has {len(space.stages)} labels", found=name)
+        found.append([stage.number_of_label(label) for stage, label in zip(space.stages, labels, strict=True)])
+    return np.array(found, np.int64).reshape(len(found), len(space.stages))
+
+
+def _check(kept: CorrectionFile, basis: Basis, path: Path) -> None:
+    """Raise `BadFile` where lists that belong together differ in length, or a number is one that no fit gives."""
+    parts = {"sum": 1, "floor": 2}.get(kept.kind)
+    count = len(kept.networks)
+    rules = {
+        f"kind must be one of {', '.join(KINDS)}": parts is not None,
+        "weights must be a list of the basis's numbers for each part": parts is not None
+        and [len(each) for each in kept.weights] == [len(basis.names)] * parts,
+        "weights must be zero or more, and some above": all(
+            min(each) >= 0 < max(each) for each in kept.weights if each
+        ),
+        "a sharpness belongs to a floor": (kept.sharpness is not None) == (kept.kind == "floor"),
+        "log_noise must have a number for each part": len(kept.log_noise) == parts,
+        "networks, measured and outlying must be as many": count == len(kept.measured) == len(kept.outlying)
+        and count > 0,
+        "measured and outlying must be above zero": all(value > 0 for value in (*kept.measured, *kept.outlying)),
+        "logs must lie within 20 of zero": all(abs(value) <= 20 for value in (*kept.log_effects, *kept.log_noise)),
+        "growth, level and slope must lie within 3 of zero": max(abs(kept.growth), abs(kept.level), abs(kept.slope))
+        <= 3,
+    }
+    for rule, holds in rules.items():
+        if not holds:
+            raise BadFile(f"{path}: {rule}", cure="fit it again: donna-hw table correct")

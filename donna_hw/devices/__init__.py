@@ -1,0 +1,1 @@
+"""devices: say in one line what this folder is for."""

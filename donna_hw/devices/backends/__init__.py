@@ -1,0 +1,37 @@
+"""Backends by name: what fills latency tables. Each is imported only when it is used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+
+from donna_hw.devices.backends.base import Backend
+from donna_hw.errors import UnknownName
+
+_SHIPPED = {
+    "android": "donna_hw.devices.backends.android.backend:AndroidBackend",
+    "cuda": "donna_hw.devices.backends.cuda.backend:CudaBackend",
+    "onnxruntime": "donna_hw.devices.backends.onnxruntime:OnnxRuntimeBackend",
+    "ptflops": "donna_hw.devices.backends.ptflops:PtflopsBackend",
+    "tensor_unit": "donna_hw.devices.backends.tensor_unit:TensorUnitBackend",
+    "torch_cpu": "donna_hw.devices.backends.torch_cpu:TorchCpuBackend",
+    "tvm": "donna_hw.devices.backends.tvm.backend:TvmBackend",
+}
+
+
+def backend_names() -> list[str]:
+    """Return the names that `load_backend` knows, those of other packages included."""
+    return sorted({*_SHIPPED, *(point.name for point in entry_points(group="donna_hw.devices.backends"))})
+
+
+def load_backend(name: str) -> type[Backend]:
+    """Return the backend class of that name; raises `UnknownName` for any other."""
+    target = _SHIPPED.get(name)
+    for point in entry_points(group="donna_hw.devices.backends"):
+        if target is None and point.name == name:
+            target = point.value
+    if target is None:
+        raise UnknownName("a backend must be a known one", found=name, known=backend_names())
+    module, _, attribute = target.partition(":")
+    backend: type[Backend] = getattr(import_module(module), attribute)
+    return backend

@@ -1,0 +1,1 @@
+"""android: say in one line what this folder is for."""

@@ -1,0 +1,113 @@
+"""Files on the phone, all below one folder: models come and go, programs and libraries are pushed once and stay."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from donna_hw.devices.backends.android.adb import Adb, CommandFailed, PhoneFull
+from donna_hw.errors import BadSetting
+
+ROOT = "/data/local/tmp/donna_hw"
+
+
+class Folder:
+    """The files of one run: programs in `kept/`, by the hash of what they hold, models in `models/`, under names of this run."""
+
+    def __init__(self, adb: Adb) -> None:
+        self._adb = adb
+        self._run = secrets.token_hex(4)
+        self._number = 0
+        self._made: set[str] = set()
+        self._kept: dict[tuple[Path, ...], str] = {}
+
+    def keep(self, local: Path, *, executable: bool = False) -> str:
+        """Push a file once, and return where it is: one that is there whole is not pushed again."""
+        remote = f"{self.keep_all([local])}/{_plain(local.name)}"
+        if executable:
+            self._adb.shell("chmod", "755", remote)
+        return remote
+
+    def keep_all(self, locals_: Sequence[Path]) -> str:
+        """Push files that belong together, once, and return the folder that holds them under their own names."""
+        paths = tuple(locals_)
+        if paths not in self._kept:
+            digest = hashlib.sha256()
+            for path in paths:
+                digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+            folder = f"{ROOT}/kept/{digest.hexdigest()[:16]}"
+            self._make(folder)
+            for path in paths:
+                self._keep(path, f"{folder}/{_plain(path.name)}")
+            self._kept[paths] = folder
+        return self._kept[paths]
+
+    def put(self, data: bytes, suffix: str) -> str:
+        """Write a file of this run, and return where it is."""
+        self._number += 1
+        remote = f"{ROOT}/models/{self._run}-{self._number}{_plain(suffix)}"
+        self._make(f"{ROOT}/models")
+        with tempfile.NamedTemporaryFile(suffix=_plain(suffix)) as file:
+            file.write(data)
+            file.flush()
+            self._push(Path(file.name), remote)
+        return remote
+
+    def remove(self, remote: str) -> None:
+        """Remove a file of this package; one that is gone already is fine."""
+        self._adb.shell("rm", "-f", inside(remote))
+
+    def clean_all(self) -> None:
+        """Remove everything that this package ever put on the phone."""
+        self._adb.shell("rm", "-rf", ROOT)
+        self._made.clear()
+        self._kept.clear()
+
+    def free_bytes(self) -> int | None:
+        """Return the room left on the phone's storage, None where `df` cannot be read."""
+        try:
+            lines = self._adb.shell("df", "-k", "/data/local/tmp").splitlines()
+            return 1024 * int(lines[-1].split()[3])
+        except (CommandFailed, IndexError, ValueError):
+            return None
+
+    def _keep(self, local: Path, remote: str) -> None:
+        try:
+            there = self._adb.shell("stat", "-c", "%s", remote).strip()
+        except CommandFailed:  # not there
+            there = ""
+        if there != str(local.stat().st_size):
+            part = f"{remote}.{self._run}"  # another name, so that a push cut off is never taken for a whole one
+            self._push(local, part)
+            self._adb.shell("mv", "-f", part, remote)
+
+    def _push(self, local: Path, remote: str) -> None:
+        try:
+            self._adb.push(local, inside(remote))
+        except PhoneFull as full:
+            free = self.free_bytes()
+            room = (
+                "" if free is None else f"; {free / 1e6:.1f} MB are free of {local.stat().st_size / 1e6:.1f} MB needed"
+            )
+            raise PhoneFull(full.rule, found=f"{full.found}{room}", cure=full.cure) from None
+
+    def _make(self, folder: str) -> None:
+        if folder not in self._made:
+            self._adb.shell("mkdir", "-p", inside(folder))
+            self._made.add(folder)
+
+
+def inside(remote: str) -> str:
+    """Return a path on the phone; raises `BadSetting` unless it lies below this package's folder there."""
+    path = PurePosixPath(remote)
+    if ".." in path.parts or PurePosixPath(ROOT) not in path.parents:
+        raise BadSetting(f"a file on the phone must lie below {ROOT}", found=remote)
+    return str(path)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^\w.+-]", "_", name, flags=re.ASCII)

@@ -1,0 +1,139 @@
+"""The runners that a device file may choose, each started on a block: this project's own with a library, or Google's tool."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from donna_hw.devices.backends.android import benchmark_model
+from donna_hw.devices.backends.android import binaries as files
+from donna_hw.devices.backends.android.adb import Adb, PhoneGone
+from donna_hw.devices.backends.android.native_runner import NativeRunner
+from donna_hw.devices.backends.android.options import Settings
+from donna_hw.devices.backends.android.remote_files import Folder
+from donna_hw.devices.backends.base import Runner
+from donna_hw.graph.graph import Graph
+from donna_hw.measurement.measurement import Samples
+
+BUILD = "donna-hw build-runner --abi ABI, or option runner_path"
+OWN_LIBRARY = "copy it there from its maker's Android package, or set option library"
+TOOL = "download Google's benchmark_model for Android, and copy it there or set option benchmark_model"
+
+
+@dataclass(frozen=True)
+class Runners:
+    """Starts the chosen runner on a phone of these ABIs, best first; batch: images a run."""
+
+    adb: Adb
+    settings: Settings
+    abis: tuple[str, ...]
+    batch: int
+
+    @cached_property
+    def folder(self) -> Folder:
+        """The files of this run on the phone."""
+        return Folder(self.adb)
+
+    @cached_property
+    def library(self) -> Path:
+        """The library that the native runner loads."""
+        return files.named(self.settings.library, files.LIBRARIES[self.settings.runner], self.abis, OWN_LIBRARY)
+
+    @cached_property
+    def tool(self) -> Path:
+        """Google's benchmark_model."""
+        return files.named(self.settings.benchmark_model, "benchmark_model", self.abis, TOOL)
+
+    @cached_property
+    def program(self) -> str:
+        """The native runner on the phone."""
+        local = files.named(self.settings.runner_path, "donna_runner", self.abis, BUILD)
+        return self.folder.keep(local, executable=True)
+
+    @cached_property
+    def kept_tool(self) -> str:
+        """Google's tool on the phone."""
+        return self.folder.keep(self.tool, executable=True)
+
+    def write(self, graph: Graph) -> str:
+        """Write the block as the runner's kind of file, push it, and return where it is."""
+        if self.settings.runner == "onnxruntime":
+            from donna_hw.graph.onnx_export import to_onnx
+
+            return self.folder.put(to_onnx(graph, self.batch).SerializeToString(), ".onnx")
+        from donna_hw.graph.tflite_export import to_tflite
+
+        return self.folder.put(to_tflite(graph, self.batch), ".tflite")
+
+    def native(self, graph: Graph) -> NativeRunner:
+        """Start the native runner on a block; once it has loaded the model, that is removed from the phone."""
+        options, model = self.settings, self.write(graph)
+        try:
+            kept = self.program
+            folder = self.folder.keep_all(files.beside(self.library, options.runner))
+            zone = ["--zone", options.zone] if options.zone.startswith("/") else []
+            command = [
+                *("env", f"LD_LIBRARY_PATH={folder}", kept),
+                *("--engine", options.runner, "--library", f"{folder}/{self.library.name}", "--model", model),
+                *("--threads", str(options.threads), "--delegate", options.delegate, *zone),
+                *(["--cpu-fallback"] if options.cpu_fallback else []),
+            ]
+            runner = NativeRunner(self.adb, command, start_s=options.run_s, run_s=options.run_s)
+        finally:
+            with contextlib.suppress(PhoneGone):  # an error of its own
+                self.folder.remove(model)
+        if options.warmup_runs:
+            runner.samples(options.warmup_runs)
+        return runner
+
+    def benchmark(self, graph: Graph) -> Benchmark:
+        """Return Google's tool for a block; closed, it removes the model from the phone."""
+        options, model = self.settings, self.write(graph)
+        program = self.kept_tool
+
+        def flags(runs: int) -> list[str]:
+            own = benchmark_model.flags(
+                delegate=options.delegate,
+                threads=options.threads,
+                fp16=options.fp16,
+                warmup=options.warmup_runs,
+                runs=runs,
+            )
+            return [f"--graph={model}", *own]
+
+        def call(arguments: Sequence[str]) -> str:  # it speaks on standard error
+            return self.adb.shell("sh", "-c", 'exec "$0" "$@" 2>&1', program, *arguments, timeout_s=options.run_s)
+
+        runner = benchmark_model.BenchmarkRunner(
+            call, delegate=options.delegate, flags=flags, helped=options.cpu_fallback
+        )
+        return Benchmark(runner, self.folder, model)
+
+
+class Benchmark(Runner):
+    """Google's tool with the model that it reads at each request."""
+
+    def __init__(self, runner: benchmark_model.BenchmarkRunner, folder: Folder, model: str) -> None:
+        self._runner, self._folder, self._model = runner, folder, model
+
+    def samples(self, count: int) -> Samples:
+        """Run the model `count` times, and return what the tool tells of them: a summary."""
+        return self._runner.samples(count)
+
+    def operators(self, count: int) -> list[benchmark_model.OperatorTime]:
+        """Return the mean time of each operator over `count` runs."""
+        return self._runner.operators(count)
+
+    def close(self) -> None:
+        """Remove the model; that of a phone that has dropped out goes at the next start."""
+        with contextlib.suppress(PhoneGone):
+            self._folder.remove(self._model)
+
+
+def digest(path: Path) -> str:
+    """Return 8 hexadecimal digits that name a file's content, where a program tells no version of its own."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:8]

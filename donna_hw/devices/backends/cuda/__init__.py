@@ -1,0 +1,1 @@
+"""cuda: say in one line what this folder is for."""

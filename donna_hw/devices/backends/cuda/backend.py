@@ -1,0 +1,150 @@
+"""PyTorch on a CUDA GPU: eager as the paper measured (A.2), or as CUDA graphs; warm or cold; in four precisions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, ClassVar
+
+from donna_hw.devices.backends.base import Availability, Runner, TimingBackend
+from donna_hw.devices.backends.cuda.nvml import NvmlGpu, find_gpu
+from donna_hw.devices.backends.cuda.precision import PRECISIONS
+from donna_hw.devices.backends.cuda.runner import CudaRunner, Mode
+from donna_hw.errors import Unavailable, UnknownName
+from donna_hw.graph.graph import Graph
+from donna_hw.measurement.environment import Environment, Scalar, host_conditions
+from donna_hw.measurement.telemetry import Readings
+
+CHOICES = {
+    "execution": ("eager", "graph"),
+    "clock": ("host", "device"),
+    "cache": ("warm", "cold"),
+    "precision": tuple(PRECISIONS),
+    "layout": ("contiguous", "channels_last"),
+}
+
+
+class CudaBackend(TimingBackend):
+    """Times blocks in PyTorch on a GPU.
+
+    options: index of the GPU among the visible ones; `CHOICES`, of which clock says which of the two recorded times stands for the
+    block; autotune, whether cuDNN tries its algorithms at the first run. Raises `UnknownName` for any other choice.
+    """
+
+    options: ClassVar = {
+        "index": 0,
+        "execution": "eager",
+        "clock": "host",
+        "cache": "warm",
+        "precision": "fp32",
+        "layout": "contiguous",
+        "autotune": False,
+    }
+
+    def __init__(self, batch: int, options: Mapping[str, Scalar]) -> None:
+        super().__init__(batch, options)
+        for option, known in CHOICES.items():
+            if self.settings[option] not in known:
+                raise UnknownName(
+                    f"option {option} of backend cuda must be a known one", found=self.settings[option], known=known
+                )
+
+    @classmethod
+    def availability(cls) -> Availability:
+        """Say whether this PyTorch sees a GPU."""
+        import torch
+
+        if torch.version.hip is not None:
+            return Availability(False, f"torch {torch.__version__} is built for ROCm", "install a CUDA build of torch")
+        if torch.cuda.is_available():
+            return Availability(True)
+        built = torch.version.cuda
+        if built is None:
+            return Availability(
+                False, f"torch {torch.__version__} is built without CUDA", "install a CUDA build of torch"
+            )
+        return Availability(False, "torch sees no CUDA GPU", "check the driver with nvidia-smi")
+
+    def environment(self) -> Environment:
+        """Return the GPU's name as the driver reports it, the versions below the numbers, and the mode.
+
+        Which of several equal GPUs it is (index, UUID, serial) is a condition: a pool of them fills one table.
+        """
+        import torch
+
+        properties, driver_view = self._properties, self._nvml
+        cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+        identity: dict[str, Scalar] = {
+            "device_model": properties.name,
+            "memory_gib": round(properties.total_memory / 2**30),
+            "multiprocessors": properties.multi_processor_count,
+            "runtime": f"torch {torch.__version__}, CUDA {torch.version.cuda}, cuDNN {cudnn}",
+            "dtype": PRECISIONS[str(self.settings["precision"])].name,
+            **{option: self.settings[option] for option in ("execution", "clock", "cache", "layout", "autotune")},
+        }
+        conditions = host_conditions() | {"gpu_index": self.settings["index"]}
+        told = {
+            "gpu_uuid": getattr(properties, "uuid", None),
+            "gpu_serial": driver_view and driver_view.serial,
+        }
+        conditions |= {name: str(value) for name, value in told.items() if value is not None}
+        if driver_view is not None and driver_view.driver is not None:
+            identity["driver"] = driver_view.driver
+        return Environment(identity, conditions)
+
+    def words(self) -> tuple[str, ...]:
+        """Return every option that tells tables apart; `autotune` only where it is on."""
+        precision = PRECISIONS[str(self.settings["precision"])].name
+        execution, cache, layout, clock = (str(self.settings[o]) for o in ("execution", "cache", "layout", "clock"))
+        return (execution, cache, precision, layout, clock, *(("autotune",) if self.settings["autotune"] else ()))
+
+    def readings(self) -> Readings:
+        """Return the clock of the GPU's multiprocessors, its temperature, power and throttling; empty without nvidia-ml-py."""
+        return Readings() if self._nvml is None else self._nvml.readings()
+
+    def prepare(self, graph: Graph) -> Runner:
+        """Build the block on the GPU, and capture it as a CUDA graph in that mode; raises `Unavailable` where the GPU lacks the mode."""
+        properties, settings = self._properties, self.settings
+        precision = PRECISIONS[str(settings["precision"])]
+        capability = (properties.major, properties.minor)
+        if capability < precision.needs:
+            raise Unavailable(
+                f"precision {settings['precision']} needs compute capability {precision.needs[0]}.{precision.needs[1]}",
+                found=f"{properties.name} of {capability[0]}.{capability[1]}",
+                cure="set another options.precision in the device file",
+            )
+        mode = Mode(
+            index=int(settings["index"]),
+            execution=str(settings["execution"]),
+            clock=str(settings["clock"]),
+            precision=str(settings["precision"]),
+            layout=str(settings["layout"]),
+            autotune=bool(settings["autotune"]),
+            flush_bytes=2 * self._l2_bytes() if settings["cache"] == "cold" else 0,
+        )
+        return CudaRunner(graph, self.batch, mode)
+
+    def _l2_bytes(self) -> int:
+        size = int(getattr(self._properties, "L2_cache_size", 0))
+        if size <= 0:
+            raise Unavailable(
+                "a cold cache needs the size of the GPU's L2 cache, which this torch does not tell",
+                found=self._properties.name,
+                cure='install a newer torch, or set options.cache = "warm"',
+            )
+        return size
+
+    @cached_property
+    def _properties(self) -> Any:
+        """What torch knows of the GPU."""
+        import torch
+
+        index, count = int(self.settings["index"]), torch.cuda.device_count()
+        if not 0 <= index < count:
+            raise Unavailable(f"option index must be of one of the {count} visible GPUs, from 0", found=index)
+        return torch.cuda.get_device_properties(index)
+
+    @cached_property
+    def _nvml(self) -> NvmlGpu | None:
+        """The same GPU as the driver knows it."""
+        return find_gpu(self._properties)

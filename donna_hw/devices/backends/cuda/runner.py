@@ -1,0 +1,190 @@
+"""A block on a CUDA GPU: launched eagerly or replayed as a CUDA graph, timed by the host's clock and by the GPU's own."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from donna_hw.devices.backends.base import Runner
+from donna_hw.devices.backends.cuda.precision import PRECISIONS, switched
+from donna_hw.errors import BadMeasurement
+from donna_hw.graph.graph import Graph
+from donna_hw.measurement.measurement import Samples
+
+CAPTURE_WARMUP = 3  # runs before a capture, in which cuDNN chooses its kernels; PyTorch's notes on CUDA graphs
+FASTEST_CLOCK_HZ = 3e9  # above any GPU's clock, so that a hold is never shorter than asked
+FIRST_HOLD_S, LONGEST_HOLD_S = 1e-4, 1.0
+
+
+@dataclass(frozen=True)
+class Mode:
+    """How blocks run: the options of `CudaBackend`. flush_bytes: size of the buffer written before each run; 0 for warm."""
+
+    index: int
+    execution: str
+    clock: str
+    precision: str
+    layout: str
+    autotune: bool
+    flush_bytes: int
+
+
+class CudaRunner(Runner):
+    """A block on the GPU in evaluation mode with a random input.
+
+    Out of memory frees what torch has cached; every CUDA error comes through in torch's own words.
+    """
+
+    def __init__(self, graph: Graph, batch: int, mode: Mode) -> None:
+        import torch
+
+        self._mode = mode
+        self._hold_s = FIRST_HOLD_S
+        self._module: Any = None
+        self._image: Any = None
+        self._buffer: Any = None
+        self._replayed: Any = None
+        with self._on_the_gpu():
+            with torch.inference_mode(mode=False):  # weights are moved to the GPU as everywhere else
+                self._build(graph, batch)
+            if mode.execution == "graph":
+                self._capture()
+
+    def samples(self, count: int) -> Samples:
+        """Run the block `count` times by the host's clock, then `count` times by the GPU's.
+
+        wall_s: from an idle GPU to an idle GPU, launches included, as in the paper (A.2). device_s: between two CUDA events with
+        all launches queued before the first kernel starts, so that no waiting for the host is in it; None in the rare case of
+        more launches than the GPU's queue takes. wall_s far above device_s means that the launches bound the block.
+        """
+        with self._on_the_gpu():
+            wall_s = np.array([self._host_run() for _ in range(count)])
+            device_s = self._device_runs(count)
+        # the thread's CPU time is the launch's, not the block's
+        return Samples(wall_s=wall_s, device_s=device_s, clock=self._mode.clock)
+
+    def close(self) -> None:
+        """Free the GPU's memory."""
+        import torch
+
+        self._module = self._image = self._buffer = self._replayed = None
+        with contextlib.suppress(RuntimeError):  # a GPU that is gone has told so where it was used
+            torch.cuda.empty_cache()
+
+    @contextlib.contextmanager
+    def _on_the_gpu(self) -> Iterator[None]:
+        """Make the GPU current, and PyTorch's switches those of the mode; everything is put back on leaving."""
+        import torch
+
+        tf32 = PRECISIONS[self._mode.precision].tf32
+        try:
+            with (
+                torch.cuda.device(self._mode.index),
+                torch.inference_mode(),
+                switched(tf32=tf32, autotune=self._mode.autotune),
+            ):
+                yield
+        except torch.cuda.OutOfMemoryError:
+            self.close()
+            raise
+
+    def _build(self, graph: Graph, batch: int) -> None:
+        import torch
+
+        from donna_hw.graph.torch_module import to_torch
+
+        device = gpu(self._mode.index)
+        dtype = getattr(torch, PRECISIONS[self._mode.precision].storage)
+        layout = torch.channels_last if self._mode.layout == "channels_last" else torch.contiguous_format
+        image = torch.randn(batch, *graph.input_shape, generator=torch.Generator().manual_seed(0))
+        module: Any = to_torch(graph, seed=0).eval()  # Any: torch's own types leave memory_format out
+        self._module = module.to(device, dtype, memory_format=layout)
+        maps = image.ndim == 4  # flat features have no channels to lay last
+        self._image = image.to(device, dtype, memory_format=layout if maps else torch.contiguous_format)
+        if self._mode.flush_bytes:
+            self._buffer = torch.empty(self._mode.flush_bytes, dtype=torch.uint8, device=device)
+
+    def _capture(self) -> None:
+        """Record the block's kernels once; a replay launches them all at once."""
+        cuda = _cuda()
+        side = cuda.Stream()
+        side.wait_stream(cuda.current_stream())
+        with cuda.stream(side):
+            for _ in range(CAPTURE_WARMUP):
+                self._module(self._image)
+        cuda.current_stream().wait_stream(side)
+        cuda.synchronize()
+        self._replayed = cuda.CUDAGraph()
+        with cuda.graph(self._replayed, stream=side):  # its default stream belongs to the first GPU that captured
+            self._module(self._image)
+
+    def _launch(self) -> None:
+        if self._replayed is None:
+            self._module(self._image)
+        else:
+            self._replayed.replay()
+
+    def _make_idle(self) -> None:
+        """Empty the GPU's queue, after writing over its L2 cache in the cold mode; outside every timed window."""
+        if self._buffer is not None:
+            self._buffer.zero_()
+        _cuda().synchronize()
+
+    def _host_run(self) -> float:
+        cuda = _cuda()
+        self._make_idle()
+        start_ns = time.perf_counter_ns()
+        self._launch()
+        cuda.synchronize()
+        return (time.perf_counter_ns() - start_ns) / 1e9
+
+    def _device_runs(self, count: int) -> np.ndarray | None:
+        """Return `count` times by CUDA events; a run that the host could not queue in time is repeated behind a longer hold."""
+        cuda = _cuda()
+        times: list[float] = []
+        start, end = cuda.Event(enable_timing=True), cuda.Event(enable_timing=True)
+        while len(times) < count:
+            if self._hold_s > LONGEST_HOLD_S:
+                if self._mode.clock == "host":
+                    return None
+                raise BadMeasurement(
+                    f"all launches of a block must be queued within {LONGEST_HOLD_S:g} s to be timed by the device's clock",
+                    found="a GPU that waited for the host",
+                    cure='set options.execution = "graph" or options.clock = "host" in the device file',
+                )
+            self._make_idle()
+            hold(self._hold_s)
+            start.record()
+            self._launch()
+            end.record()
+            ahead = not start.query()  # the GPU is still held: it has not waited for a launch
+            cuda.synchronize()
+            if ahead:
+                times.append(start.elapsed_time(end) / 1e3)
+            else:
+                self._hold_s *= 2
+        return np.array(times)
+
+
+def gpu(index: int) -> Any:
+    """Return torch's device of that number."""
+    import torch
+
+    return torch.device("cuda", index)
+
+
+def hold(seconds: float) -> None:
+    """Keep the current stream busy for that long at least, with a kernel that only counts clocks."""
+    _cuda()._sleep(int(seconds * FASTEST_CLOCK_HZ))
+
+
+def _cuda() -> Any:
+    """Return torch.cuda, much of which has no types."""
+    import torch
+
+    return torch.cuda

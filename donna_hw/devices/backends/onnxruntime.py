@@ -1,0 +1,138 @@
+"""ONNX Runtime: each block as an ONNX model of its own, run in a session of one execution provider."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, ClassVar
+
+from donna_hw.devices.backends.base import Availability, Runner, TimingBackend
+from donna_hw.devices.backends.onnx_session import CPU, LEVELS, NVIDIA, SessionRunner
+from donna_hw.errors import BadSetting, Unavailable, UnknownName
+from donna_hw.graph.graph import Graph
+from donna_hw.measurement.environment import Environment, Scalar, cpu_model, host_conditions
+from donna_hw.measurement.host_cpu import HostCpu
+from donna_hw.measurement.telemetry import Readings
+
+if TYPE_CHECKING:
+    import onnx
+
+
+class OnnxRuntimeBackend(TimingBackend):
+    """Times blocks with ONNX Runtime, on this machine's CPU or by another of its execution providers.
+
+    options: provider (`CUDAExecutionProvider`, or short `cuda`); threads of one operator; spinning (waiting threads keep their
+    cores busy); optimisation of the graph; io_binding (inputs and outputs stay on the device; without it each run copies
+    them); cpu_fallback (layers that the provider lacks may run on the CPU).
+
+    Layers of type int8 are given to it as QDQ, with QuantizeLinear and DequantizeLinear around each.
+
+    A torch module of your own, not of a space:
+
+        from donna_hw.graph.onnx_torch import export
+        runner = OnnxRuntimeBackend(1, {"threads": 2}).prepare_model(export(module, (3, 224, 224)))
+        runner.samples(3)  # warm up
+        print(np.median(runner.samples(30).wall_s))
+    """
+
+    dtypes: ClassVar = ("float32", "int8")
+    options: ClassVar = {
+        "provider": CPU,
+        "threads": 1,
+        "spinning": True,
+        "optimisation": "all",
+        "io_binding": True,
+        "cpu_fallback": False,
+    }
+
+    def __init__(self, batch: int, options: Mapping[str, Scalar]) -> None:
+        super().__init__(batch, options)
+        if int(self.settings["threads"]) < 1:
+            raise BadSetting("option threads must be 1 or more", found=self.settings["threads"])
+        if self.settings["optimisation"] not in LEVELS:
+            raise UnknownName(
+                "option optimisation must be known", found=str(self.settings["optimisation"]), known=LEVELS
+            )
+        self.settings["provider"] = _provider(str(self.settings["provider"]))
+        self._host = HostCpu()
+
+    @classmethod
+    def availability(cls) -> Availability:
+        """Say whether ONNX Runtime is installed."""
+        if find_spec("onnxruntime") is None:
+            return Availability(False, "the package onnxruntime is not installed", "pip install onnxruntime")
+        return Availability(True)
+
+    def environment(self) -> Environment:
+        """Return the processor, the runtime's version and all options."""
+        import onnxruntime
+
+        identity = {
+            "device_model": _device_model(str(self.settings["provider"])),
+            "runtime": f"onnxruntime {onnxruntime.__version__}",  # the package has another name in a build for GPUs
+            "dtype": "float32",
+            **self.settings,
+        }
+        return Environment(identity, host_conditions())
+
+    def words(self) -> tuple[str, ...]:
+        """Return type and threads, then what is not by default."""
+        settings, words = self.settings, ["float32", f"t{self.settings['threads']}"]
+        if settings["provider"] != CPU:
+            words.append(_short(str(settings["provider"])))
+        if settings["optimisation"] != "all":
+            words.append(f"opt{settings['optimisation']}")
+        words += ["unbound"] * (not settings["io_binding"]) + ["nospin"] * (not settings["spinning"])
+        return (*words, *["cpufallback"] * bool(settings["cpu_fallback"]))
+
+    def readings(self) -> Readings:
+        """Return the CPU's readings; of other providers' devices nothing is known here."""
+        return self._host.readings() if self.settings["provider"] == CPU else Readings()
+
+    def prepare(self, graph: Graph) -> Runner:
+        """Build the block's ONNX model with random weights and open a session."""
+        from donna_hw.graph.onnx_export import to_onnx
+
+        return self.prepare_model(to_onnx(graph, self.batch))
+
+    def prepare_model(self, model: onnx.ModelProto) -> Runner:
+        """Open a session of any ONNX model with random float32 inputs of fixed shapes, the batch first.
+
+        Raises `BadSetting` for other inputs, and `Unavailable` when ONNX Runtime cannot run the model by the chosen provider alone.
+        """
+        return SessionRunner(model, self.batch, self.settings)
+
+
+def _provider(name: str) -> str:
+    """Return the full name of a provider of the installed build, given in full or short, upper or lower case."""
+    if name == CPU:  # in every build: asking would import the runtime for nothing
+        return CPU
+    import onnxruntime
+
+    known = onnxruntime.get_available_providers()
+    for full in known:
+        if name.lower() in (full.lower(), _short(full)):
+            return str(full)
+    raise Unavailable(
+        "the execution provider must be in the installed ONNX Runtime",
+        found=name,
+        known=known,
+        cure="set options.provider in the device file, or install the build that has it",
+    )
+
+
+def _short(provider: str) -> str:
+    return provider.lower().removesuffix("executionprovider")
+
+
+def _device_model(provider: str) -> str:
+    """Return the CPU's or the GPU's name; of other providers' devices only the machine that they are in is known."""
+    if provider == CPU:
+        return cpu_model()
+    if provider not in NVIDIA:
+        return f"{_short(provider)} device of {cpu_model()}"
+    import torch
+
+    if not torch.cuda.is_available():
+        raise Unavailable("the GPU must be named by torch", found="no CUDA GPU", cure="install a CUDA build of torch")
+    return str(torch.cuda.get_device_name(0))

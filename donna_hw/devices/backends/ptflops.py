@@ -1,0 +1,71 @@
+"""ptflops, the paper's counter of operations and parameters (A.2), with its `aten` backend, which counts MACs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.metadata import version
+from typing import ClassVar
+
+from donna_hw.devices.backends.base import Availability, ExactBackend
+from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.graph.graph import INPUT, Graph, Layer
+from donna_hw.measurement.environment import Environment, Scalar, host_conditions
+
+
+class PtflopsBackend(ExactBackend):
+    """Counts one image's multiply-accumulates, or the trainable parameters. options: count, `macs` or `params`.
+
+    ptflops's default backend adds batch-norm, activations and pools to its count; `aten` counts
+    multiply-accumulates, and one more for each output element of a layer that has a bias. Fused attention, of which it knows nothing,
+    is added by `count_module`. A block's count is the sum of its layers', and a layer that many blocks share is counted once. A layer
+    of type int8 counts as its float32 twin does.
+    """
+
+    origin = "counted"
+    at_once = 512
+    dtypes: ClassVar = ("float32", "int8")
+    options: ClassVar = {"count": "macs"}
+
+    def __init__(self, batch: int, options: dict[str, Scalar]) -> None:
+        super().__init__(batch, options)
+        if self.settings["count"] not in ("macs", "params"):
+            raise UnknownName("option count must be known", found=str(self.settings["count"]), known=("macs", "params"))
+        self.quantity = str(self.settings["count"])
+        self._counted: dict[Layer, int] = {}
+
+    @classmethod
+    def availability(cls) -> Availability:
+        """ptflops is a dependency of donna_hw, so always."""
+        return Availability(True)
+
+    def environment(self) -> Environment:
+        """Return the counter and its version; no device is involved."""
+        identity: dict[str, Scalar] = {
+            "device_model": "none: counted",
+            "runtime": f"ptflops {version('ptflops')}, backend aten",
+            "dtype": "float32",
+        }
+        return Environment(identity, host_conditions())
+
+    def cost(self, graph: Graph) -> float:
+        """Return the count for one image as a whole number: the sum of its layers'; raises `BadSetting` when one cannot be counted."""
+        return float(sum(self._of_layer(layer) for layer in graph.layers))
+
+    def _of_layer(self, layer: Layer) -> int:
+        """Return a layer's count; ptflops is asked once for all layers that differ in name and inputs only."""
+        alone = replace(layer, name="layer", inputs=(INPUT,) * len(layer.inputs), dtype="float32")
+        if alone not in self._counted:
+            self._counted[alone] = self._by_ptflops(Graph(layer.in_shape, (alone,)))
+        return self._counted[alone]
+
+    def _by_ptflops(self, graph: Graph) -> int:
+        import torch
+
+        from donna_hw.graph.flops import count_module
+        from donna_hw.graph.torch_module import to_torch
+
+        with torch.device("meta"):  # shapes alone: nothing is convolved
+            counts = count_module(to_torch(graph), graph.input_shape)
+        if counts.uncounted:
+            raise BadSetting("every operator of a layer must be one that is counted", found=", ".join(counts.uncounted))
+        return counts.macs if self.quantity == "macs" else counts.params

@@ -1,0 +1,107 @@
+"""The simulated tensor unit: a block's latency or energy by the equations of `donna_hw.simulator`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+from donna_hw._core.files import read_toml
+from donna_hw._core.resources import find
+from donna_hw.devices.backends.base import Availability, ExactBackend
+from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.graph.graph import Graph, dtypes_of
+from donna_hw.measurement.environment import Environment, Scalar, host_conditions
+from donna_hw.simulator import MODEL_VERSION
+from donna_hw.simulator.from_graph import workload_of
+from donna_hw.simulator.hardware import Energy, read_hardware
+from donna_hw.simulator.simulate import cycles_of, simulate
+
+BORDERS = ("", "dram", "resident")
+QUANTITIES = ("latency", "energy")
+
+
+class TensorUnitBackend(ExactBackend):
+    """Simulates a block's batch on a tensor unit, in seconds or joules. options: borders, quantity.
+
+    quantity: `latency`, or `energy` of the same schedule, the one of the fewest cycles.
+    borders: whether the block's inputs and outputs lie in `dram`, or stay on the chip where they fit (`resident`); empty: as the
+    hardware's schedule says. hardware: the table of a device file; None: that of the shipped device `tensor_unit`.
+    Layers of type int8 are simulated in it, float32 ones in the hardware's own precision; a unit whose own precision is int8 refuses the
+    former, since it makes no difference between them.
+    """
+
+    origin = "simulated"
+    at_once = 512
+    dtypes: ClassVar = ("float32", "int8")
+    options: ClassVar = {"borders": "", "quantity": "latency"}
+
+    def __init__(
+        self,
+        batch: int,
+        options: Mapping[str, Scalar],
+        hardware: Mapping[str, Any] | None = None,
+        where: str = "device tensor_unit",
+    ) -> None:
+        super().__init__(batch, options)
+        borders = self.settings["borders"]
+        if borders not in BORDERS:
+            raise UnknownName(f"{where}: option borders must be known", found=str(borders), known=BORDERS[1:])
+        self.quantity = str(self.settings["quantity"])
+        if self.quantity not in QUANTITIES:
+            raise UnknownName(f"{where}: option quantity must be known", found=self.quantity, known=QUANTITIES)
+        if hardware is None:
+            hardware = read_toml(find("devices", "tensor_unit")).get("hardware", {})
+        self.hardware = read_hardware(hardware, where, [f"schedule.borders={borders}"] if borders else [])
+        if self.quantity == "energy" and self.hardware.energy == Energy():
+            raise BadSetting(
+                f"{where}: an energy needs the joules of what a unit does",
+                found="none",
+                cure="give them in the table hardware.energy (devices/README.md)",
+            )
+
+    @classmethod
+    def of(cls, batch: int, options: Mapping[str, Scalar], hardware: Mapping[str, Any], where: str) -> Self:
+        """Return the backend of the hardware that the device file describes; raises what `read_hardware` does."""
+        return cls(batch, options, hardware, where)
+
+    @classmethod
+    def availability(cls) -> Availability:
+        """Nothing but donna_hw is needed, so always."""
+        return Availability(True)
+
+    def environment(self) -> Environment:
+        """Return the unit, the simulator's version, and a digest of the whole hardware: tables of two units do not mix."""
+        unit, array = self.hardware, self.hardware.array
+        resolved = json.dumps(unit.model_dump(), sort_keys=True)
+        identity: dict[str, Scalar] = {
+            "device_model": f"tensor unit {array.rows}x{array.cols} {array.dataflow}, {unit.clock_hz / 1e9:g} GHz",
+            "runtime": f"donna_hw simulator {MODEL_VERSION}",
+            "dtype": unit.precision,
+            "borders": unit.schedule.borders,
+            "hardware": hashlib.sha256(resolved.encode()).hexdigest()[:16],
+        }
+        return Environment(identity, host_conditions())
+
+    def words(self) -> tuple[str, ...]:
+        """Return the precision, where the borders lie, and `energy` for a table of energies."""
+        own = (self.hardware.precision, self.hardware.schedule.borders)
+        return (*own, "energy") if self.quantity == "energy" else own
+
+    def cost(self, graph: Graph) -> float:
+        """Return the latency of the batch in seconds, or its energy in joules."""
+        return self.costs([graph])[0]
+
+    def costs(self, graphs: Sequence[Graph]) -> list[float]:
+        """Return the cost of each block's batch: latencies in one vectorised call, energies one after another."""
+        if self.hardware.precision == "int8" and any("int8" in dtypes_of(graph) for graph in graphs):
+            raise BadSetting(
+                "a unit of precision int8 simulates every layer in int8, and tells blocks of two types not apart",
+                found="layers of type int8",
+                cure='simulate the space without @precision or @int8, or a unit of precision = "fp16"',
+            )
+        workloads = [workload_of(graph, self.batch) for graph in graphs]
+        if self.quantity == "energy":
+            return [simulate(workload, self.hardware).energy_j for workload in workloads]
+        return [int(count) / self.hardware.clock_hz for count in cycles_of(workloads, self.hardware)]

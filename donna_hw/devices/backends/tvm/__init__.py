@@ -1,0 +1,1 @@
+"""tvm: say in one line what this folder is for."""

@@ -1,0 +1,211 @@
+"""Apache TVM: each block compiled from its ONNX model through Relax, run on this machine or on a device behind a tracker."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Mapping
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from donna_hw.devices.backends.base import Availability, Runner, TimingBackend
+from donna_hw.devices.backends.tvm.build import TargetChoice, build_library, host_cpu, relax_module
+from donna_hw.devices.backends.tvm.rpc import request_session, told_in_words, tracker_address
+from donna_hw.devices.backends.tvm.runners import CalledRunner, EvaluatedRunner, set_threads
+from donna_hw.devices.backends.tvm.tuning import tune_and_build
+from donna_hw.errors import BadSetting, Unavailable
+from donna_hw.graph.graph import Graph, layers_hash
+from donna_hw.graph.onnx_export import to_onnx
+from donna_hw.measurement.environment import Environment, Scalar, cpu_model, host_conditions
+
+_COMPILERS = (
+    "g++",
+    "gcc",
+    "clang++",
+    "clang",
+    "c++",
+    "cc",
+)  # what TVM looks for; asked without importing it, which takes seconds
+
+
+class TvmBackend(TimingBackend):
+    """Times blocks compiled by TVM; `devices/README.md` explains each option.
+
+    Untuned (`tuning_trials` 0), TVM's code for CPUs is plain loops on one thread: far slower than ONNX Runtime's and no
+    measure of what the processor can do. Each instance with a `tracker` holds one session, so that instances share a pool of devices.
+    """
+
+    costly_start = True  # compiled blocks are kept with the process
+    options: ClassVar = {
+        "target": "llvm",
+        "mcpu": "",
+        "mtriple": "",
+        "threads": 1,
+        "linker": "",
+        "tracker": "",
+        "key": "",
+        "wait_s": 60.0,
+        "session_timeout_s": 0.0,
+        "tuning_trials": 0,
+        "tuning_dir": "",
+        "tuning_timeout_s": 3600.0,
+    }
+
+    def __init__(self, batch: int, options: Mapping[str, Scalar]) -> None:
+        super().__init__(batch, options)
+        self._tracker, self._key = str(self.settings["tracker"]), str(self.settings["key"])
+        self._threads, self._trials = int(self.settings["threads"]), int(self.settings["tuning_trials"])
+        self._choice = self._checked_choice()
+        self._session: Any = None
+        self._libraries: dict[str, Path] = {}
+        self._numbers = itertools.count()
+        self._folder = Path(tempfile.mkdtemp(prefix="donna_hw_tvm_"))
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+
+    @classmethod
+    def availability(cls) -> Availability:
+        """Say whether TVM is installed, and a C++ compiler to link what it compiles."""
+        if find_spec("tvm") is None:
+            return Availability(False, "the package apache-tvm is not installed", "pip install 'donna-hw[tvm]'")
+        if not any(map(os.environ.get, ("CXX", "CC"))) and not any(map(shutil.which, _COMPILERS)):
+            return Availability(False, "TVM finds no C++ compiler to link its code", "install g++ or clang, or set CXX")
+        return Availability(True)
+
+    def environment(self) -> Environment:
+        """Return device, TVM's version, target, threads and tuning; behind a tracker the key is the device's name."""
+        choice = self._choice
+        identity: dict[str, Scalar] = {
+            "device_model": self._device_model(),
+            "runtime": f"tvm {version('apache-tvm')}",
+            "dtype": "float32",
+            "target": choice.kind,
+            "mcpu": choice.mcpu,
+            "mtriple": choice.mtriple,
+            "threads": self._threads,
+            "tuning_trials": self._trials,
+            "rpc": bool(self._tracker),
+        }
+        return Environment(identity, host_conditions())
+
+    def words(self) -> tuple[str, ...]:
+        """Return target, type and threads, and the trials of a tuned table."""
+        tuned = (f"tuned{self._trials}",) if self._trials else ()
+        return (self._choice.kind, "float32", f"t{self._threads}", *tuned)
+
+    def prepare(self, graph: Graph) -> Runner:
+        """Compile the block, once for each instance, load it where it runs, and give it a random input."""
+        library = self._library(graph)
+        image = np.random.default_rng(0).standard_normal((self.batch, *graph.input_shape), dtype=np.float32)
+        if not self._tracker:
+            return self._local_runner(library, image)
+        with told_in_words(self._key):
+            session = self._connected()
+            device = session.device(self._choice.device)
+            # A name of its own: overwriting a library that another runner has mapped would crash the server.
+            name = f"{next(self._numbers)}{library.suffix}"
+            session.upload(bytearray(library.read_bytes()), target=name)  # given a path, TVM leaves the file open
+            module = session.load_module(name)
+            session.remove(name)
+            return EvaluatedRunner(module, device, image, self._key)
+
+    def _local_runner(self, library: Path, image: np.ndarray) -> Runner:
+        import tvm
+
+        device = self._local_device()
+        module = tvm.runtime.load_module(str(library))
+        if self._choice.device == "cpu":
+            return CalledRunner(module, device, image, self._threads)
+        return EvaluatedRunner(module, device, image, key="")
+
+    def _local_device(self) -> Any:
+        import tvm
+
+        if not tvm.runtime.enabled(self._choice.kind) or not tvm.device(self._choice.device).exist:
+            raise Unavailable(
+                "this build of TVM must find a device of the target on this machine",
+                found=f"no {self._choice.device} device",
+                cure="build TVM with that runtime, or set options tracker and key of a machine that has it",
+            )
+        return tvm.device(self._choice.device)
+
+    def _library(self, graph: Graph) -> Path:
+        key = layers_hash(graph)
+        if key not in self._libraries:
+            model = to_onnx(graph, self.batch)
+            if self._trials:
+                folder = Path(str(self.settings["tuning_dir"])) if self.settings["tuning_dir"] else self._folder
+                self._libraries[key] = tune_and_build(
+                    model,
+                    self._choice,
+                    folder / f"{key}-b{self.batch}",
+                    trials=self._trials,
+                    timeout_s=float(self.settings["tuning_timeout_s"]),
+                )
+                return self._libraries[key]
+            linker = str(self.settings["linker"])
+            linked_here = linker or not self._choice.mtriple
+            path = self._folder / f"{key}{'.so' if linked_here else '.tar'}"
+            build_library(relax_module(model), self._choice, path, linker)
+            self._libraries[key] = path
+        return self._libraries[key]
+
+    def _connected(self) -> Any:
+        """Return the instance's session, requested at first use."""
+        if self._session is None:
+            session = request_session(
+                self._tracker,
+                self._key,
+                wait_s=float(self.settings["wait_s"]),
+                session_timeout_s=float(self.settings["session_timeout_s"]),
+            )
+            device = session.device(self._choice.device)
+            if not device.exist:
+                raise Unavailable(
+                    f"TVM device {self._key!r} must have a device of the target",
+                    found=f"no {self._choice.device} device",
+                    cure="build the server's TVM with that runtime, or choose another target",
+                )
+            if self._choice.device == "cpu":
+                set_threads(self._threads, session.get_function)
+            self._session = session
+        return self._session
+
+    def _device_model(self) -> str:
+        """Return the processor, or the key of the pool, or what a GPU calls itself, after the key where there is one."""
+        if self._choice.device == "cpu":
+            return self._key or cpu_model()  # a processor behind a tracker says nothing of itself
+        if not self._tracker:
+            return str(self._local_device().device_name or self._choice.device)
+        with told_in_words(self._key):
+            name = self._connected().device(self._choice.device).device_name
+        return f"{self._key} {name}" if name else self._key
+
+    def _checked_choice(self) -> TargetChoice:
+        """Return the target after checking the options against each other."""
+        if bool(self._tracker) != bool(self._key):
+            raise BadSetting(
+                "options tracker and key must be given together", found=f"{self._tracker!r}, {self._key!r}"
+            )
+        if self._tracker:
+            tracker_address(self._tracker)
+        if not self._tracker and (self.settings["mtriple"] or self.settings["linker"]):
+            raise BadSetting("options mtriple and linker are for another machine, reached by tracker and key")
+        if self._trials < 0:
+            raise BadSetting("option tuning_trials must be 0 or more", found=self._trials)
+        if self._trials and self._tracker:
+            raise BadSetting("tuning measures on this machine: tuning_trials and tracker do not go together")
+        if self._threads > 1 and not self._trials:
+            raise BadSetting(
+                "option threads must be 1 without tuning: the code has no parallel loop then", found=self._threads
+            )
+        mcpu = str(self.settings["mcpu"])
+        if not mcpu and not self._tracker and find_spec("tvm") is not None:
+            mcpu = host_cpu()
+        return TargetChoice(str(self.settings["target"]), mcpu, str(self.settings["mtriple"]), self._threads)

@@ -1,0 +1,88 @@
+"""Blocks that TVM has compiled, run and timed: by the host's clock on its own CPU, by the device's clock elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+
+from donna_hw.devices.backends.base import Runner
+from donna_hw.devices.backends.timing import time_calls
+from donna_hw.devices.backends.tvm.rpc import told_in_words
+from donna_hw.errors import Unavailable
+from donna_hw.measurement.measurement import Samples
+
+
+def set_threads(threads: int, function: Callable[[str], Any]) -> None:
+    """Set the size of TVM's thread pool where `function` finds TVM's functions, and make sure that it is what was asked for.
+
+    The pool is the process's own, shared by all blocks in it. Raises `Unavailable` when it stays of another size.
+    """
+    count = function("runtime.NumThreads")
+    if count() != threads:
+        function("runtime.config_threadpool")(0, threads)
+    if count() != threads:
+        raise Unavailable(
+            f"TVM's thread pool must have {threads} threads",
+            found=count(),
+            cure=f"start with TVM_NUM_THREADS={threads} in the environment; TVM offers half the logical cores by itself",
+        )
+
+
+class CalledRunner(Runner):
+    """Runs on this machine's CPU under the clock that all backends of the host share.
+
+    TVM's own evaluator leaves out the 0.4 us of the call from Python, but knows no CPU time, which tells a preempted run.
+    """
+
+    def __init__(self, module: Any, device: Any, image: np.ndarray, threads: int) -> None:
+        import tvm
+        from tvm import relax
+
+        self._threads = threads
+        self._machine = relax.VirtualMachine(module, device)
+        self._machine.save_function("main", "timed", tvm.runtime.tensor(image, device), include_return=False)
+        self._call = self._machine["timed"]
+
+    def samples(self, count: int) -> Samples:
+        """Run the block `count` times; with one thread TVM computes on the calling one, so its CPU time is complete."""
+        import tvm
+
+        set_threads(self._threads, tvm.get_global_func)
+        samples = time_calls(self._call, count)
+        return samples if self._threads == 1 else Samples(samples.wall_s)
+
+    def close(self) -> None:
+        """Free the machine and its library."""
+        del self._call, self._machine
+
+
+class EvaluatedRunner(Runner):
+    """Runs where the host's clock cannot see single runs: on a GPU, or behind a tracker under `key`."""
+
+    def __init__(self, module: Any, device: Any, image: np.ndarray, key: str) -> None:
+        import tvm
+        from tvm import relax
+
+        self._machine = relax.VirtualMachine(module, device)
+        self._device, self._key = device, key
+        self._image = tvm.runtime.tensor(image, device)
+
+    def samples(self, count: int) -> Samples:
+        """Run the block `count` times after one that TVM drops; `device_s` is each run by the device's own clock.
+
+        `wall_s` is the host's time of the whole call shared out over its runs, transport included: an upper bound, equal for all.
+        """
+        with told_in_words(self._key) if self._key else nullcontext():
+            evaluate = self._machine.time_evaluator("main", self._device, number=1, repeat=count)
+            start = time.perf_counter_ns()
+            results = evaluate(self._image).results
+            wall_s = (time.perf_counter_ns() - start) / 1e9 / (count + 1)
+        return Samples(wall_s=np.full(count, wall_s), device_s=np.array(results, np.float64))
+
+    def close(self) -> None:
+        """Free the machine and its memory on the device."""
+        del self._machine, self._image

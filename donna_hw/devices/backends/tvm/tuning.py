@@ -1,0 +1,119 @@
+"""TVM's MetaSchedule tuner in a process of its own, since it may crash or hang and must not take a table with it.
+
+In the wheel apache-tvm 0.27.0.post1 (Linux, x86-64) it does crash: after half a minute `tune_relax` ends in a segmentation fault while it
+initialises its `TuneContext`. Every default schedule rule initialises when given alone; each default postprocessor alone
+hangs for a minute and more, and so does the search with the rules and no postprocessor. Tuning is therefore offered for other builds, has
+not been seen to succeed with this one, and is off by default (`tuning_trials = 0`).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import onnx
+
+from donna_hw.devices.backends.tvm.build import TargetChoice, build_library, relax_module
+from donna_hw.errors import Unavailable
+
+MODEL, TARGET, LIBRARY, RECORDS = "block.onnx", "target.json", "block.so", "records"
+_CURE = "set tuning_trials = 0, or install another build of apache-tvm"
+
+
+def tune_and_build(
+    model: onnx.ModelProto,
+    choice: TargetChoice,
+    folder: Path,
+    *,
+    trials: int,
+    timeout_s: float,
+    command: tuple[str, ...] = (sys.executable, "-m", "donna_hw.devices.backends.tvm.tuning"),
+) -> Path:
+    """Tune a block in a child process and return the library that it linked, `folder/block.so`.
+
+    The folder keeps the model, the target and the tuning records (`records/database_*.json`). Raises
+    `Unavailable` with the signal or exit code and the end of the child's words, or when `timeout_s` has passed; all processes of the
+    child are ended then.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, str(folder / MODEL))
+    choice.write(folder / TARGET)
+    (folder / LIBRARY).unlink(missing_ok=True)
+    with (folder / "tuner.log").open("w+", encoding="utf-8", errors="replace") as log:
+        child = subprocess.Popen(
+            [*command, str(folder), str(trials)],
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            code = child.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise Unavailable(f"the TVM tuner must end within {timeout_s:g} s", cure=_CURE) from None
+        finally:
+            _end_group(child)
+        log.seek(0)
+        words = log.read()
+    if code or not (folder / LIBRARY).is_file():
+        raise Unavailable(
+            "the TVM tuner must end well and leave a library", found=f"{_ending(code)}: {_tail(words)}", cure=_CURE
+        )
+    return folder / LIBRARY
+
+
+def _end_group(child: subprocess.Popen[bytes]) -> None:
+    """End the child and the builders and runners that it started; they are a process group of their own."""
+    with suppress(ProcessLookupError):  # all of them have ended
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+
+def _ending(code: int) -> str:
+    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def _tail(words: str) -> str:
+    """Return the last telling lines: a crash's own headline and innermost frames, else the end."""
+    lines = [line.strip() for line in words.splitlines() if line.strip() and not line.startswith("Extension modules")]
+    fatal = next((n for n, line in enumerate(lines) if line.startswith("Fatal Python error")), None)
+    return " | ".join(lines[-4:] if fatal is None else lines[fatal : fatal + 4])[-600:] or "it said nothing"
+
+
+def _child(folder: Path, trials: int) -> None:
+    """Tune, apply the best records and write the library."""
+    import faulthandler
+    from importlib.util import find_spec
+
+    import tvm
+    from tvm import relax
+    from tvm.s_tir import meta_schedule
+
+    faulthandler.enable()  # a crash then names the Python frame it happened in
+    choice = TargetChoice.read(folder / TARGET)
+    target = choice.tvm_target()
+    with target:
+        module = relax.get_pipeline("zero")(relax_module(onnx.load(str(folder / MODEL))))
+    records = folder / RECORDS
+    records.mkdir(exist_ok=True)
+    database = meta_schedule.relax_integration.tune_relax(
+        module,
+        {},
+        target,
+        str(records),
+        max_trials_global=trials,
+        num_trials_per_iter=min(trials, 64),
+        cost_model="xgb" if find_spec("xgboost") else "random",
+        seed=0,
+    )
+    with target, database, tvm.transform.PassContext(opt_level=3):
+        module = relax.transform.MetaScheduleApplyDatabase()(module)
+    build_library(module, choice, folder / LIBRARY)
+
+
+if __name__ == "__main__":
+    _child(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,135 @@
+"""Device: reads and checks a device's TOML, finds its backend, and makes sure that the device found is the one named."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from donna_hw._core.files import read_model
+from donna_hw._core.resources import find, names
+from donna_hw.devices.backends import load_backend
+from donna_hw.devices.backends.base import Availability, Backend
+from donna_hw.errors import BadSetting, Unavailable, UnknownName
+from donna_hw.measurement.environment import Scalar
+from donna_hw.measurement.protocol import Protocol, protocol_named
+
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+
+
+class DeviceFile(BaseModel):
+    """The keys of a device's TOML; `devices/README.md` explains each with its unit.
+
+    hardware: what a simulated device consists of, checked by its backend (`donna_hw.simulator.hardware`); no other backend takes one.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    title: str
+    backend: str
+    protocol: str
+    match: str = ""
+    batch: int | None = Field(default=None, ge=1)
+    options: dict[str, Scalar] = {}
+    pool: list[dict[str, Scalar]] = []
+    hardware: dict[str, Any] = {}
+    sources: list[str] = []
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device by name: what its file says, and the backend that measures, simulates or counts on it."""
+
+    name: str
+    file: DeviceFile
+
+    @classmethod
+    def load(cls, name: str) -> Device:
+        """Read the device's file; raises `UnknownName`, `BadSetting` or `BadFile`. The backend is not loaded yet."""
+        path = find("devices", name)
+        device = cls(path.stem, read_model(path, DeviceFile))
+        protocol_named(device.file.protocol)
+        return device
+
+    @property
+    def protocol(self) -> Protocol:
+        """The device's protocol, with the device's batch where its file names one."""
+        protocol = protocol_named(self.file.protocol)
+        return protocol if self.file.batch is None else replace(protocol, batch=self.file.batch)
+
+    def members(self) -> list[Device]:
+        """Return the devices that fill a table together: one for each entry of `pool`, whose options replace the file's; else this one."""
+        if not self.file.pool:
+            return [self]
+        return [
+            replace(self, file=self.file.model_copy(update={"options": {**self.file.options, **options}, "pool": []}))
+            for options in self.file.pool
+        ]
+
+    def telling(self, quantity: str) -> Device:
+        """Return the device told to tell that quantity, such as `energy`; raises `BadSetting` where its backend cannot."""
+        options = self.kind().options
+        if "quantity" in options:
+            return replace(
+                self, file=self.file.model_copy(update={"options": {**self.file.options, "quantity": quantity}})
+            )
+        own = self.backend().quantity
+        if quantity != own:
+            raise BadSetting(
+                f"device {self.name} must be able to tell what is asked for",
+                found=quantity,
+                known=[own],
+                cure="simulated tensor units tell energy: see donna-hw devices" if quantity == "energy" else "",
+            )
+        return self
+
+    def kind(self) -> type[Backend]:
+        """Return the class of the device's backend."""
+        return load_backend(self.file.backend)
+
+    def availability(self) -> Availability:
+        """Say whether the device's backend can be used here, without raising."""
+        try:
+            return self.kind().availability()
+        except (Unavailable, UnknownName) as error:
+            return Availability(False, error.rule, error.cure)
+
+    def backend(self) -> Backend:
+        """Return the backend, ready to use, on the device that is named and no other.
+
+        Raises `UnknownName` for an unknown option or key of the hardware, `BadSetting` for a bad value of one, and `Unavailable` when the
+        backend cannot be used here or when the device that it finds does not have `match` in its name.
+        """
+        kind = self.kind()
+        for option, value in self.file.options.items():
+            if option not in kind.options:
+                raise UnknownName(
+                    f"device {self.name}: an option of backend {self.file.backend} must be known",
+                    found=option,
+                    known=sorted(kind.options),
+                )
+            wanted = type(kind.options[option])
+            if type(value) is not wanted and not (wanted is float and type(value) is int):
+                raise BadSetting(
+                    f"device {self.name}: option {option} must be {_KINDS[wanted]}", found=value, cure="mend the file"
+                )
+        available = kind.availability()
+        if not available.ok:
+            raise Unavailable(
+                f"device {self.name} needs backend {self.file.backend}", found=available.reason, cure=available.cure
+            )
+        backend = kind.of(self.protocol.batch, self.file.options, self.file.hardware, f"device {self.name}")
+        found = backend.environment().device_model
+        if self.file.match.lower() not in found.lower():
+            raise Unavailable(
+                f"device {self.name} must be a {self.file.match!r}",
+                found=found,
+                cure="run on the named device, or write a device file for this one (docs/guides/device.md)",
+            )
+        return backend
+
+
+def device_names() -> list[str]:
+    """Return the names of all devices that `Device.load` finds."""
+    return names("devices")

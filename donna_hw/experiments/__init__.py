@@ -1,0 +1,1 @@
+"""experiments: say in one line what this folder is for."""

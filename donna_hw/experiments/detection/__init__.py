@@ -1,0 +1,1 @@
+"""detection: say in one line what this folder is for."""

@@ -1,0 +1,204 @@
+"""The page of a transfer to detection (paper, appendix B and figure 12): every number is computed from the run's files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t
+
+from donna_hw._core.bootstrap import Interval, resampled, taus
+from donna_hw._core.files import read_toml
+from donna_hw.errors import NothingToFit
+from donna_hw.experiments.detection.recipe import ScenesPart
+from donna_hw.experiments.detection.run import STARTS, DetectionRun
+from donna_hw.experiments.predictor_study.markdown import text
+from donna_hw.measurement.environment import cpu_model
+
+Array = np.ndarray
+LEAST = 3  # networks of a correlation
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """How accuracies of networks go with the average precision of their detectors, of one way of starting.
+
+    kendall_tau, pearson: of top-1 and precision; macs_tau: of MACs and precision. slope: points of precision for a point of top-1.
+    """
+
+    networks: int
+    mean_percent: float
+    kendall_tau: Interval
+    pearson: Interval
+    macs_tau: Interval
+    slope: Interval
+
+
+def read_detectors(run: DetectionRun) -> pd.DataFrame:
+    """Return the run's journal with numbers as numbers, a line a detector; raises `NothingToFit` for less than three networks."""
+    frame = pd.DataFrame(run.journal.records())
+    if not len(frame) or frame["network"].nunique() < LEAST:
+        raise NothingToFit(f"a correlation needs detectors of {LEAST} networks", found=len(frame), cure="train more")
+    numbers = ["seed", "macs", "top1_percent", "map_percent", "ap50_percent", "ap75_percent", "train_s"]
+    return frame.assign(**{name: pd.to_numeric(frame[name]) for name in numbers})
+
+
+def transfer(top1: Array, precision: Array, macs: Array) -> Transfer:
+    """Return how accuracies, float [n] in per cent, go with precisions, float [n], beside MACs; intervals by bootstrap over networks."""
+    weights = resampled(len(top1))
+    r, slope = _lines(top1, precision, weights)
+    return Transfer(
+        len(top1),
+        float(precision.mean()),
+        Interval.first(taus(top1, precision, weights)),
+        Interval.first(r),
+        Interval.first(taus(macs, precision, weights)),
+        Interval.first(slope),
+    )
+
+
+def paired(frame: pd.DataFrame) -> Interval | None:
+    """Return by how many points pretrained detectors are ahead of the same from scratch, with Student's 95 % interval over networks.
+
+    None where networks have been trained one way alone.
+    """
+    both = frame.pivot_table(index="network", columns="start", values="map_percent").dropna()
+    if list(both.columns) != list(STARTS) or len(both) < LEAST:
+        return None
+    gain = (both["pretrained"] - both["scratch"]).to_numpy()
+    half = float(t.ppf(0.975, len(gain) - 1) * gain.std(ddof=1) / np.sqrt(len(gain)))
+    return Interval(float(gain.mean()), float(gain.mean()) - half, float(gain.mean()) + half)
+
+
+def detection_markdown(run: DetectionRun) -> str:
+    """Return the page of a run whose detectors are trained."""
+    frame = read_detectors(run)
+    found = {
+        str(start): transfer(*(some[name].to_numpy(float) for name in ("top1_percent", "map_percent", "macs")))
+        for start, some in frame.groupby("start")
+    }
+    parts = [
+        f"# {run.recipe.title}",
+        "\n".join(_settings(run, frame)),
+        "\n".join(_correlations(found, paired(frame))),
+        "\n".join(_networks(frame)),
+        "\n".join(_classes(run, frame)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _lines(x: Array, y: Array, weights: Array) -> tuple[Array, Array]:
+    """Return Pearson's r and the slope of y over x in each resample, float [resamples] each; NaN where one is constant."""
+    total = weights.sum(axis=1)
+    dx, dy = (values - (weights @ values / total)[:, None] for values in (x, y))
+    covariance, one, other = ((weights * product).sum(axis=1) for product in (dx * dy, np.square(dx), np.square(dy)))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(covariance / np.sqrt(one * other)), np.asarray(covariance / one)
+
+
+def _settings(run: DetectionRun, frame: pd.DataFrame) -> list[str]:
+    recipe, part, head, training = run.recipe, run.recipe.data, run.recipe.detector, run.recipe.training
+    if isinstance(part, ScenesPart):
+        images = (
+            f"{part.train} scenes to train on and {part.test} to test on, {part.pixels}x{part.pixels} pixels, of {part.garments[0]} to "
+            f"{part.garments[1]} garments of Fashion-MNIST each, scaled to {part.sizes[0]} to {part.sizes[1]} pixels; no garment is in both"
+        )
+    else:
+        images = f"{part.train} to train on, {part.test} to test on, shorter sides of {part.shorter} pixels"
+    reference = float(read_toml(run.base / "reference" / "reference.toml")["top1_percent"])
+    where = "a CUDA GPU" if run.device == "cuda" else f"{recipe.processes} process(es) of one thread, no GPU"
+    return [
+        f"- Command: `{run.command}`; seed {recipe.seed}; {date.today().isoformat()}.",
+        f"- Machine: {cpu_model()}; trained on {where}; {frame['train_s'].sum():.0f} s in all.",
+        f'- Backbones: {frame["network"].nunique()} networks of "{run.base_recipe.title}", space `{run.base_recipe.space}`, whose '
+        f"reference has {reference:.2f} %: the verified networks of its front, and finetuned ones that spread the accuracies.",
+        f"- Images: {images}.",
+        f"- Head: RetinaNet's on maps of every {' and '.join(f'{one}th' for one in head.reductions)} pixel, {head.extra_levels} smaller; "
+        f"{head.channels} channels.",
+        f"- Training: {training.epochs} epochs by Adam, batch {training.batch}, learning rate {training.learning_rate:g}; "
+        + (
+            "the backbones are frozen, and only the heads learn."
+            if training.frozen
+            else "the same for pretrained backbones and those from scratch, whose heads begin alike."
+        ),
+        "- mAP: COCO's average precision by pycocotools, the mean over intersections over union of 0.50 to 0.95, in per cent.",
+    ]
+
+
+def _correlations(found: dict[str, Transfer], gain: Interval | None) -> list[str]:
+    lines = [
+        "## Does accuracy transfer?",
+        "",
+        "Intervals of 95 % by bootstrap over networks.",
+        "",
+        "| backbones | networks | mAP, mean | Kendall tau of top-1 and mAP | Pearson's r | points of mAP a point of top-1 "
+        "| Kendall tau of MACs and mAP |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for start in STARTS:
+        if start in found:
+            one = found[start]
+            lines.append(
+                f"| {_word(start)} | {one.networks} | {one.mean_percent:.2f} | {text(one.kendall_tau)} | {text(one.pearson)} "
+                f"| {text(one.slope)} | {text(one.macs_tau)} |"
+            )
+    if gain is not None:
+        lines += [
+            "",
+            f"Pretrained less from scratch, the same network: {gain.value:+.2f} points of mAP (Student's 95 % interval over networks "
+            f"{gain.low:+.2f} to {gain.high:+.2f}).",
+        ]
+    return lines
+
+
+def _networks(frame: pd.DataFrame) -> list[str]:
+    lines = [
+        "## Networks",
+        "",
+        "| role | top-1 % | MMAC | mAP pretrained | at 0.50, 0.75 | mAP from scratch | at 0.50, 0.75 | network |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    by = {(row["network"], row["start"]): row for row in frame.to_dict("records")}
+    every = frame.drop_duplicates("network").sort_values("top1_percent", ascending=False)
+    for row in every.to_dict("records"):
+        cells = []
+        for start in STARTS:
+            one = by.get((row["network"], start))
+            cells += (
+                ["-", "-"]
+                if one is None
+                else [f"{one['map_percent']:.2f}", f"{one['ap50_percent']:.2f}, {one['ap75_percent']:.2f}"]
+            )
+        lines.append(
+            f"| {row['role']} | {row['top1_percent']:.2f} | {row['macs'] / 1e6:.2f} | {' | '.join(cells)} | `{row['network']}` |"
+        )
+    return lines
+
+
+def _classes(run: DetectionRun, frame: pd.DataFrame) -> list[str]:
+    learnt, _, _ = run.data()
+    names = learnt.read().categories
+    means = {  # a class of which no test image has a box is known of no detector
+        start: np.array([one.split() for one in some["by_class"]], dtype=float).mean(axis=0)
+        for start, some in frame.groupby("start")
+    }
+    starts = [start for start in STARTS if start in means]
+    lines = [
+        "## Classes, the mean over networks",
+        "",
+        "| class | " + " | ".join(f"mAP {_word(start)}" for start in starts) + " |",
+        "|---" * (1 + len(starts)) + "|",
+    ]
+    for number, name in enumerate(names):
+        lines.append(f"| {name} | " + " | ".join(_known(means[start][number]) for start in starts) + " |")
+    return lines
+
+
+def _known(percent: float) -> str:
+    return f"{percent:.2f}" if np.isfinite(percent) else "-"
+
+
+def _word(start: str) -> str:
+    return {"pretrained": "pretrained", "scratch": "from scratch"}[start]

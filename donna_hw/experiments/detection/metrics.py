@@ -1,0 +1,86 @@
+"""COCO's average precision, by pycocotools."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from donna_hw.errors import Unavailable
+from donna_hw.experiments.detection.coco import CocoImages
+
+
+@dataclass(frozen=True)
+class Precision:
+    """In per cent: map_percent over intersections over union of 0.50 to 0.95, ap50_percent and ap75_percent at one; by_class: the first."""
+
+    map_percent: float
+    ap50_percent: float
+    ap75_percent: float
+    by_class: tuple[float, ...]
+
+
+def check_package() -> None:
+    """Raise `Unavailable` without pycocotools."""
+    if find_spec("pycocotools") is None:
+        raise Unavailable("average precision needs the package pycocotools", cure="pip install 'donna-hw[detection]'")
+
+
+def average_precision(images: CocoImages, found: Sequence[dict[str, Tensor]]) -> Precision:
+    """Return the precision of what was found in each image: `boxes`, `labels` and `scores` as `retina.retinanet` gives them.
+
+    A class that no image holds counts for nothing and is NaN in `by_class`. Raises `Unavailable` without pycocotools.
+    """
+    check_package()
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    with redirect_stdout(io.StringIO()):  # its own report
+        truth = COCO()
+        truth.dataset = images.content | {"annotations": [_whole(one) for one in images.content["annotations"]]}
+        truth.createIndex()
+        results = [one for image, each in zip(images.ids, found, strict=True) for one in _results(images, image, each)]
+        if not results:
+            nothing = tuple(0.0 for _ in images.categories)
+            return Precision(0.0, 0.0, 0.0, nothing)
+        scorer = COCOeval(truth, truth.loadRes(results), "bbox")
+        scorer.evaluate()
+        scorer.accumulate()
+        scorer.summarize()
+    precision = scorer.eval["precision"][:, :, :, 0, -1]  # [threshold, recall, class] of all sizes, 100 boxes an image
+    by_class = [_mean(precision[:, :, number]) for number in range(precision.shape[2])]
+    total, half, three_quarters = (100 * float(value) for value in scorer.stats[:3])
+    return Precision(total, half, three_quarters, tuple(by_class))
+
+
+def _mean(values: np.ndarray) -> float:
+    known = values[values > -1]  # its mark for a class without boxes
+    return 100 * float(known.mean()) if len(known) else float("nan")
+
+
+def _whole(annotation: dict[str, Any]) -> dict[str, Any]:
+    """Return an annotation with what pycocotools asks for where the file leaves it out."""
+    _, _, width, height = annotation["bbox"]
+    return {"area": width * height, "iscrowd": 0} | annotation
+
+
+def _results(images: CocoImages, image: int, found: dict[str, Tensor]) -> list[dict[str, Any]]:
+    categories = list(images.labels)
+    boxes = found["boxes"].tolist()
+    return [
+        {
+            "image_id": image,
+            "category_id": categories[label],
+            "bbox": [left, top, right - left, bottom - top],
+            "score": score,
+        }
+        for (left, top, right, bottom), label, score in zip(
+            boxes, found["labels"].tolist(), found["scores"].tolist(), strict=True
+        )
+    ]

@@ -1,0 +1,165 @@
+"""A detection recipe: whose networks, which scenes, which head, how it is trained; `recipes/README.md` explains each key."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from donna_hw._core.files import Part, parse_model, read_toml, write_toml
+from donna_hw.errors import BadSetting
+from donna_hw.experiments.detection.retinanet import Head
+from donna_hw.experiments.detection.synthetic_scenes import Scenes
+from donna_hw.pipeline.recipe import find_recipe, first_difference
+from donna_hw.training.loop import Fit
+
+CHANGEABLE = ("title", "workers", "device")
+Pair = Annotated[list[int], Field(min_length=2, max_length=2)]
+
+
+class BackbonesPart(Part):
+    """Whose networks: a recipe whose run is finished, and how many of its finetuned networks, those of its front first.
+
+    run: its folder; empty: beside this run's own. scratch: each network is trained from scratch, too.
+    """
+
+    recipe: str = Field(max_length=255)  # longer ones are no file's name
+    run: str = ""
+    networks: int = Field(ge=3)
+    scratch: bool = True
+
+
+class ScenesPart(Part):
+    """Scenes made of Fashion-MNIST's garments. folder: where Fashion-MNIST is, if not in a standard place."""
+
+    name: Literal["fashion_mnist_scenes"]
+    folder: str = ""
+    train: int = Field(ge=2)
+    test: int = Field(ge=1)
+    pixels: int = Field(ge=8)
+    garments: Pair
+    sizes: Pair
+    overlap: float = Field(default=0.2, ge=0, le=1)
+    flip: bool = True
+
+    def scenes(self) -> Scenes:
+        """Return the settings of the scenes; raises `BadSetting`."""
+        (least, most), (small, large) = self.garments, self.sizes
+        return Scenes(self.train, self.test, self.pixels, (least, most), (small, large), self.overlap)
+
+
+class CocoFolderPart(Part):
+    """A data set in COCO's format. shorter, longer: pixels that an image's shorter side is scaled to, and its longer one at most."""
+
+    name: Literal["coco"]
+    folder: str
+    train: str = "train2017"
+    test: str = "val2017"
+    shorter: int = Field(default=512, ge=8)
+    longer: int = Field(default=853, ge=8)
+    flip: bool = True
+
+
+class DetectorPart(Part):
+    """The head; see `retina.Head`."""
+
+    reductions: list[int] = Field(min_length=1)
+    extra_levels: int = Field(ge=0)
+    channels: int = Field(ge=8)
+    octave_scales: int = Field(default=3, ge=1)
+    anchor_steps: int = Field(default=4, ge=1)
+
+    def head(self) -> Head:
+        """Return the settings of the head."""
+        reductions = tuple(sorted(set(self.reductions)))
+        return Head(reductions, self.extra_levels, self.channels, self.octave_scales, self.anchor_steps)
+
+
+class TrainingPart(Part):
+    """Training by Adam, as of the reference. frozen: backbones stay as they are, and only the head learns."""
+
+    epochs: int = Field(ge=1)
+    batch: int = Field(default=16, ge=2)
+    learning_rate: float = Field(gt=0)
+    cosine_steps: int = Field(default=1000, ge=1)
+    frozen: bool = False
+
+    def fit(self) -> Fit:
+        """Return the settings for the training loop."""
+        return Fit(self.epochs, self.batch, self.learning_rate, self.cosine_steps)
+
+
+class DetectionRecipe(Part):
+    """A transfer of classification networks to detection (paper, appendix B). workers: processes that train on CPUs, 0 for one a core.
+
+    device: `cpu`, `cuda`, or `auto`: the GPU where there is one; there detectors are trained one after another.
+    """
+
+    title: str
+    seed: int = Field(default=0, ge=0)
+    workers: int = Field(default=0, ge=0)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    backbones: BackbonesPart
+    data: ScenesPart | CocoFolderPart = Field(discriminator="name")
+    detector: DetectorPart
+    training: TrainingPart
+
+    @model_validator(mode="after")
+    def _something_to_learn_from(self) -> DetectionRecipe:
+        """Say so before hours of training, not after."""
+        if self.training.frozen and self.backbones.scratch:
+            rule = "backbones from scratch know nothing: frozen ones are pretrained"
+            raise BadSetting(rule, found="training.frozen = true", cure="backbones.scratch = false")
+        return self
+
+    @classmethod
+    def read(cls, path: Path) -> DetectionRecipe:
+        """Read a recipe; raises `BadFile`, `UnknownName` with the known keys, or `BadSetting` with the broken rule."""
+        content = read_toml(path)
+        if "detector" not in content and "library" in content:
+            raise BadSetting(f"{path} is a recipe of classification", cure=f"donna-hw run {path}")
+        return parse_model(content, cls, str(path))
+
+    @property
+    def processes(self) -> int:
+        """Number of worker processes."""
+        return self.workers or len(os.sched_getaffinity(0))
+
+    def base_path(self, path: Path) -> Path:
+        """Return the recipe of the backbones: beside this one, which lies at `path`, or a shipped one."""
+        beside = path.parent / self.backbones.recipe
+        return beside if beside.is_file() else find_recipe(self.backbones.recipe)
+
+    def base_folder(self, folder: Path) -> Path:
+        """Return the folder of the backbones' run; folder: this run's own."""
+        return Path(self.backbones.run) if self.backbones.run else folder.parent / Path(self.backbones.recipe).stem
+
+
+def is_detection(name: str) -> bool:
+    """Return whether a recipe, a file or a shipped one's name, is one of detection: it has a `[detector]`."""
+    return "detector" in read_toml(find_recipe(name))
+
+
+def keep_recipe(recipe: DetectionRecipe, folder: Path) -> None:
+    """Write the recipe into its run's folder, or raise `BadSetting` when the folder holds the run of another.
+
+    More networks may be asked for: those that are there stay.
+    """
+    kept, settings = folder / "recipe.toml", recipe.model_dump(exclude_none=True)
+    if kept.exists():
+        before = DetectionRecipe.read(kept).model_dump(exclude_none=True)
+        difference = first_difference(_ruling(before), _ruling(settings))
+        if difference:
+            key, old, new = difference
+            cure = "choose another folder with --out, or delete this one"
+            raise BadSetting(f"{folder} holds a run with {key} = {old!r}", found=new, cure=cure)
+    write_toml(kept, settings)
+
+
+def _ruling(settings: dict[str, object]) -> dict[str, object]:
+    backbones = settings["backbones"]
+    assert isinstance(backbones, dict)  # noqa: S101  a part
+    rest = {key: value for key, value in backbones.items() if key in ("recipe", "run")}
+    return {key: value for key, value in settings.items() if key not in CHANGEABLE} | {"backbones": rest}

@@ -1,0 +1,119 @@
+"""RetinaNet (Lin et al. 2017), torchvision's, on the feature maps of a network."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from donna_hw._core import torchvision_compat as torchvision
+from donna_hw.errors import BadSetting
+
+if TYPE_CHECKING:
+    from donna_hw.experiments.detection.features import FeatureBackbone
+
+RATIOS = (0.5, 1.0, 2.0)  # height over width; RetinaNet's
+GROUP = 8  # channels that are normalised together in the head, as in torchvision's second RetinaNet
+
+
+@dataclass(frozen=True)
+class Head:
+    """What is put on a backbone.
+
+    reductions: of the backbone's maps that are used. extra_levels: further ones, each half as large. channels: of every map of the
+    pyramid and of the head. octave_scales: sizes of anchors within a factor of two; RetinaNet has three. anchor_steps: the side of a
+    map's smallest anchor in steps of the map; RetinaNet's is 4, 32 pixels on a map of every eighth pixel.
+    """
+
+    reductions: tuple[int, ...]
+    extra_levels: int
+    channels: int
+    octave_scales: int
+    anchor_steps: int
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """How images are put in: mean, std of each channel in 0..1; shorter, longer: pixels that the sides are scaled to and cut at."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    shorter: int
+    longer: int
+
+
+class Pyramid(nn.Module):
+    """A feature pyramid over a backbone's maps, with smaller ones above them."""
+
+    def __init__(self, backbone: FeatureBackbone, head: Head) -> None:
+        from torchvision.ops import FeaturePyramidNetwork
+
+        super().__init__()
+        self.body, self.out_channels = backbone, head.channels
+        self.fpn = FeaturePyramidNetwork(backbone.feature_info.channels(), head.channels)
+        self.extra = nn.ModuleList(
+            nn.Conv2d(head.channels, head.channels, 3, stride=2, padding=1) for _ in range(head.extra_levels)
+        )
+
+    def forward(self, images: Tensor) -> OrderedDict[str, Tensor]:
+        """Map images [batch, channels, height, width] to the pyramid's maps, largest first."""
+        maps: OrderedDict[str, Tensor] = self.fpn(OrderedDict((str(n), x) for n, x in enumerate(self.body(images))))
+        x = next(reversed(maps.values()))
+        for number, down in enumerate(self.extra):
+            x = down(torch.relu(x) if number else x)
+            maps[f"extra{number}"] = x
+        return maps
+
+
+def retinanet(backbone: FeatureBackbone, classes: int, head: Head, pictures: Pictures, seed: int) -> Any:
+    """Return a detector of so many classes, numbered from 0; what is put on the backbone is drawn at random by `seed`.
+
+    In training it maps lists of images [channels, height, width] in 0..1 and of targets (`boxes` [n, 4] left, top, right, bottom;
+    `labels` [n]) to its losses; in evaluation images alone to a list of `boxes`, `labels` and `scores`. Raises `Unavailable` without
+    torchvision, `BadSetting` for channels that do not fall into groups of eight.
+    """
+    torchvision.required("a detector", extra="detection")
+    from torchvision.models.detection import RetinaNet
+    from torchvision.models.detection.anchor_utils import AnchorGenerator
+    from torchvision.models.detection.retinanet import RetinaNetHead
+
+    if head.channels % GROUP:
+        raise BadSetting(f"detector.channels must be a multiple of {GROUP}", found=head.channels)
+    sizes = anchor_sizes(backbone.feature_info.reduction(), head)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        anchors = AnchorGenerator(sizes, (RATIOS,) * len(sizes))
+        norm = partial(nn.GroupNorm, head.channels // GROUP)
+        top = RetinaNetHead(head.channels, len(RATIOS) * head.octave_scales, classes, norm_layer=norm)
+        return RetinaNet(
+            Pyramid(backbone, head),
+            classes,
+            min_size=pictures.shorter,
+            max_size=pictures.longer,
+            image_mean=list(pictures.mean),
+            image_std=list(pictures.std),
+            anchor_generator=anchors,
+            head=top,
+            detections_per_img=100,  # what COCO's average precision looks at
+        )
+
+
+def anchor_sizes(reductions: Sequence[int], head: Head) -> tuple[tuple[int, ...], ...]:
+    """Return the sides of the anchors of each map in pixels: `anchor_steps` of the map, times 2 to the k-th of `octave_scales` parts."""
+    steps = [*reductions, *(reductions[-1] * 2 ** (number + 1) for number in range(head.extra_levels))]
+    scales = [2 ** (k / head.octave_scales) for k in range(head.octave_scales)]
+    return tuple(tuple(round(head.anchor_steps * step * scale) for scale in scales) for step in steps)
+
+
+def out_indices(maps: Sequence[int], head: Head, space: str) -> list[int]:
+    """Return which of a space's maps, told by their reductions, have those that the head uses; raises `BadSetting`."""
+    for reduction in head.reductions:
+        if reduction not in maps:
+            rule = f"detector.reductions must be among those of {space}: {', '.join(map(str, maps))}"
+            raise BadSetting(rule, found=reduction)
+    return [maps.index(reduction) for reduction in head.reductions]

@@ -1,0 +1,200 @@
+"""DetectionRun: a detection recipe in its folder: its images, its detectors, what they reached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from donna_hw._core import torchvision_compat as torchvision
+from donna_hw._core.files import Journal, locked
+from donna_hw._core.progress import track
+from donna_hw.errors import BadSetting, Unavailable
+from donna_hw.experiments.detection.backbones import chosen
+from donna_hw.experiments.detection.coco import check_alike
+from donna_hw.experiments.detection.features import feature_maps
+from donna_hw.experiments.detection.metrics import check_package
+from donna_hw.experiments.detection.recipe import DetectionRecipe, ScenesPart, keep_recipe
+from donna_hw.experiments.detection.retinanet import GROUP, Pictures, out_indices
+from donna_hw.experiments.detection.synthetic_scenes import write_scenes
+from donna_hw.experiments.detection.train import CocoPart, Detected, DetectorTask, train_detector
+from donna_hw.graph.graph import layers_hash
+from donna_hw.pipeline.recipe import Recipe, find_recipe
+from donna_hw.spaces import load_space
+from donna_hw.spaces.space import Space
+from donna_hw.training.data.fashion_mnist import brightness, read_garments
+from donna_hw.training.data.image_folder import MEAN, STD
+from donna_hw.training.executors import Pool
+from donna_hw.training.libraries import ArchitectureLibrary, Finetuned
+
+COLUMNS = (
+    "network",
+    "role",
+    "seed",
+    "start",
+    "macs",
+    "top1_percent",
+    "map_percent",
+    "ap50_percent",
+    "ap75_percent",
+    "by_class",
+    "train_s",
+)
+STARTS = ("pretrained", "scratch")
+
+
+@dataclass(frozen=True)
+class DetectionRun:
+    """A recipe, its folder, where the recipe lies, and the command that repeats it."""
+
+    recipe: DetectionRecipe
+    folder: Path
+    path: Path
+    command: str
+
+    @property
+    def base(self) -> Path:
+        """The folder of the run whose networks are the backbones."""
+        return self.recipe.base_folder(self.folder)
+
+    @cached_property
+    def base_recipe(self) -> Recipe:
+        """The recipe of that run: the one that it keeps, or, before it is begun, the one that is named."""
+        kept = self.base / "recipe.toml"
+        return Recipe.read(kept if kept.exists() else self.recipe.base_path(self.path))
+
+    @property
+    def space(self) -> Space:
+        """The space of the backbones."""
+        return load_space(self.base_recipe.space)
+
+    @property
+    def library(self) -> ArchitectureLibrary:
+        """The finetuned networks of that run."""
+        return ArchitectureLibrary(self.base / "architecture_library", self.space)
+
+    @property
+    def journal(self) -> Journal:
+        """What each detector reached, appended as they finish."""
+        return Journal(self.folder / "detectors.csv", COLUMNS)
+
+    @property
+    def device(self) -> str:
+        """Where detectors are trained; raises `Unavailable` for a GPU that is not there."""
+        import torch
+
+        there = torch.cuda.is_available()
+        if self.recipe.device == "cuda" and not there:
+            raise Unavailable("device = 'cuda' needs a CUDA GPU that torch can use", cure="device = 'cpu'")
+        return "cuda" if there and self.recipe.device != "cpu" else "cpu"
+
+    def check(self) -> None:
+        """Raise, before hours of training, what a later step would raise of packages, head, images and their channels."""
+        torchvision.required("a detector", extra="detection")
+        check_package()
+        head, data = self.recipe.detector.head(), self.recipe.data
+        out_indices([one.reduction for one in feature_maps(self.space)], head, self.space.name)
+        if head.channels % GROUP:
+            raise BadSetting(f"detector.channels must be a multiple of {GROUP}", found=head.channels)
+        grey = isinstance(data, ScenesPart)
+        channels, wanted = self.space.input_shape[0], 1 if grey else 3
+        if channels != wanted:
+            rule = f"images of data.name = {data.name!r} have {wanted} channels; those of space {self.space.name}"
+            raise BadSetting(rule, found=channels, cure="name a recipe of another space")
+        if isinstance(data, ScenesPart):
+            data.scenes()
+        else:
+            learnt, test = (CocoPart(Path(data.folder), part, channels).read() for part in (data.train, data.test))
+            check_alike(learnt, test)
+        assert self.device  # noqa: S101  it raises
+
+    def data(self) -> tuple[CocoPart, CocoPart, Pictures]:
+        """Return the parts to train and to test on, scenes made if need be, and how their images are put in."""
+        part, channels = self.recipe.data, self.space.input_shape[0]
+        if not isinstance(part, ScenesPart):
+            folder = Path(part.folder).resolve()
+            pictures = Pictures(MEAN, STD, part.shorter, part.longer)
+            return CocoPart(folder, part.train, channels), CocoPart(folder, part.test, channels), pictures
+        folder = self.folder / "scenes"
+        write_scenes(folder, part.scenes(), part.folder, self.recipe.seed)
+        mean, std = (
+            value / 255 for value in brightness(read_garments(part.folder, "train"))
+        )  # as the backbones had it
+        pictures = Pictures((mean,), (std,), part.pixels, part.pixels)
+        return CocoPart(folder, "train", channels), CocoPart(folder, "test", channels), pictures
+
+    def backbones(self) -> list[Finetuned]:
+        """Return the networks, those of the front first, by one finetuning each; see `backbones.chosen`."""
+        return chosen(self.base, self.library, self.recipe.backbones.recipe, self.recipe.backbones.networks)
+
+    def train(self) -> None:
+        """Train and judge a detector on each backbone, pretrained and from scratch, that the journal has none of yet."""
+        learnt, test, pictures = self.data()
+        done = {(record["network"], record["start"]) for record in self.journal.records()}
+        starts = STARTS if self.recipe.backbones.scratch else STARTS[:1]
+        library = self.library
+        todo: dict[DetectorTask, tuple[Finetuned, str]] = {}
+        total = 0
+        for network in self.backbones():
+            path = library.weights_path(network.architecture, network.seed)
+            name = layers_hash(self.space.network(network.architecture))
+            for start in starts:
+                total += 1
+                if (library.name(network.architecture), start) in done:
+                    continue
+                task = DetectorTask(
+                    space=self.space.address or self.space.name,
+                    architecture=network.architecture,
+                    backbone=path.resolve() if start == "pretrained" else None,
+                    head=self.recipe.detector.head(),
+                    pictures=pictures,
+                    train=learnt,
+                    test=test,
+                    fit=self.recipe.training.fit(),
+                    flip=self.recipe.data.flip,
+                    seed=self.recipe.seed,
+                    weights=self.folder / "weights" / f"{name}-{start}.safetensors",
+                    frozen=self.recipe.training.frozen,
+                    device=self.device,
+                )
+                todo[task] = network, start
+        pool = Pool(1 if self.device == "cuda" else self.recipe.processes)
+        try:
+            for task, found in track(pool.map(train_detector, list(todo)), "train detectors", total, total - len(todo)):
+                self._record(library.name(task.architecture), *todo[task], found)
+        finally:
+            pool.close()
+
+    def _record(self, name: str, network: Finetuned, start: str, found: Detected) -> None:
+        precision = found.precision
+        self.journal.append(
+            {
+                "network": name,
+                "role": network.role,
+                "seed": self.recipe.seed,
+                "start": start,
+                "macs": self.space.network(network.architecture).macs,
+                "top1_percent": f"{network.top1_percent:.4f}",
+                "map_percent": f"{precision.map_percent:.4f}",
+                "ap50_percent": f"{precision.ap50_percent:.4f}",
+                "ap75_percent": f"{precision.ap75_percent:.4f}",
+                "by_class": " ".join(f"{value:.4f}" for value in precision.by_class),
+                "train_s": f"{found.train_s:.2f}",
+            }
+        )
+
+
+@contextmanager
+def open_detection(recipe_name: str, out: Path | None = None) -> Iterator[DetectionRun]:
+    """Open, or begin, the run of a detection recipe; its folder is `out`, by default `runs/<recipe>`.
+
+    Only one process may write a folder at a time. A folder begun with other settings is refused with the first that differs.
+    """
+    path = find_recipe(recipe_name)
+    shown = recipe_name if Path(recipe_name).is_file() and not path.is_absolute() else f"recipes/{path.stem}.toml"
+    recipe, folder = DetectionRecipe.read(path), out or Path("runs") / path.stem
+    with locked(folder / ".lock"):
+        keep_recipe(recipe, folder)
+        yield DetectionRun(recipe, folder, path, f"donna-hw detect {shown}")

@@ -1,0 +1,1 @@
+"""front_benchmark: say in one line what this folder is for."""

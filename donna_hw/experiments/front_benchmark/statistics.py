@@ -1,0 +1,118 @@
+"""What a proof shows: by how much the front is better at each latency, and over all, and what that saves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from donna_hw._core.bootstrap import Interval
+from donna_hw.errors import NothingToFit
+from donna_hw.experiments.search_cost import networks_needed, share_exceeding
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The front less a rival in points of top-1: at each level, and the mean over levels, each with its 95 % interval (Student's t).
+
+    Where both are the same network the difference is exactly zero. A level's interval is of the noise of finetuning, pooled over the
+    networks of a role; the mean's is of the spread of levels.
+    """
+
+    rival: str
+    levels: dict[int, Interval]
+    mean: Interval
+
+    def word(self, level: int) -> str:
+        """Return `better`, `worse`, or `tie` where the interval holds zero."""
+        found = self.levels[level]
+        return "better" if found.low > 0 else "worse" if found.high < 0 else "tie"
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many levels have each word."""
+        words = [self.word(level) for level in self.levels]
+        return {word: words.count(word) for word in ("better", "tie", "worse")}
+
+
+def verdicts(frame: pd.DataFrame) -> list[Verdict]:
+    """Return a verdict for each rival in a frame of `prove`; raises `NothingToFit` where no network has two seeds."""
+    seeds = {
+        (line["level"], line["role"]): np.array([float(top1) for top1 in str(line["seeds_percent"]).split()])
+        for line in frame.to_dict("records")
+    }
+    names = {(line["level"], line["role"]): line["network"] for line in frame.to_dict("records")}
+    noise = {role: _noise(lines, seeds) for role, lines in frame.groupby("role")}
+    found = []
+    for rival in dict.fromkeys(frame.loc[frame["role"] != "front", "role"]):
+        at = {
+            level: Interval(0.0, 0.0, 0.0)
+            if names[level, role] == names[level, "front"]
+            else _difference((seeds[level, "front"], top1), (noise["front"], noise[rival]))
+            for (level, role), top1 in seeds.items()
+            if role == rival
+        }
+        found.append(Verdict(str(rival), at, _mean([each.value for each in at.values()])))
+    return found
+
+
+def random_needed(
+    front: Array, latencies: Array, random: Array, random_latencies: Array
+) -> list[tuple[float, int | None]]:
+    """Return, for each network of the front, the share of random ones of its latency that beat it and how many hold one (paper, section E).
+
+    front, random: top-1 %; latencies in seconds, all float. Random networks are normal around a parabola in the logarithm of the latency;
+    None where no number of them would do (a share below a billionth).
+    """
+    parabola = np.polyfit(np.log(random_latencies), random, 2)
+    rest = random - np.polyval(parabola, np.log(random_latencies))
+    std = float(np.sqrt(np.square(rest).sum() / (len(rest) - 3)))
+    shares = [
+        share_exceeding(float(top1), float(np.polyval(parabola, np.log(latency))), std)
+        for top1, latency in zip(front, latencies, strict=True)
+    ]
+    return [(share, networks_needed(share) if share > 1e-9 else None) for share in shares]
+
+
+class Noise(NamedTuple):
+    """The variance of a finetuning by its seed, in per cent squared, and how many degrees of freedom it has."""
+
+    variance: float
+    freedom: int
+
+
+def _noise(lines: pd.DataFrame, seeds: dict[tuple[int, str], Array]) -> Noise:
+    """Return the noise of the networks of one role, each counted once."""
+    different = {line["network"]: seeds[line["level"], line["role"]] for line in lines.to_dict("records")}
+    freedom = sum(len(top1) - 1 for top1 in different.values())
+    if not freedom:
+        raise NothingToFit("a proof needs networks of two seeds", found="one", cure="raise proof.seeds")
+    return Noise(sum(float(np.square(top1 - top1.mean()).sum()) for top1 in different.values()) / freedom, freedom)
+
+
+def _difference(pair: tuple[Array, Array], noises: tuple[Noise, Noise]) -> Interval:
+    """Return the difference of two means with Welch's interval, the variances being those of their roles."""
+    from scipy.stats import t
+
+    value = float(pair[0].mean() - pair[1].mean())
+    parts = [noise.variance / len(top1) for top1, noise in zip(pair, noises, strict=True)]
+    if not sum(parts):
+        return Interval(value, value, value)
+    freedom = sum(parts) ** 2 / sum(part**2 / noise.freedom for part, noise in zip(parts, noises, strict=True))
+    half = float(t.ppf(0.975, freedom)) * float(np.sqrt(sum(parts)))
+    return Interval(value, value - half, value + half)
+
+
+def _mean(values: list[float]) -> Interval:
+    """Return the mean of levels; its interval is unknown for one level."""
+    from scipy.stats import t
+
+    value = float(np.mean(values))
+    if len(values) < 2:
+        return Interval(value, float("nan"), float("nan"))
+    half = float(t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
+    return Interval(value, value - half, value + half)

@@ -1,0 +1,1 @@
+"""int8: say in one line what this folder is for."""

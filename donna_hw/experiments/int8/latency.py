@@ -1,0 +1,68 @@
+"""What INT8 does to the measured latency of blocks and whole networks, where the run's table has been measured."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from donna_hw.errors import BadTable
+from donna_hw.pipeline.run import Run
+from donna_hw.pipeline.steps.extend import base_run
+from donna_hw.spaces.mixed_precision import PRECISION, float_twin, float_twins, int8_twins
+from donna_hw.tables.latency_table import LatencyTable
+from donna_hw.tables.lookup import table_in
+
+WHOLE_NETWORKS = 8
+
+
+def latency_markdown(run: Run) -> list[str]:
+    """Return the page's part on latency; none before `donna-hw run` has measured the blocks."""
+    try:
+        table = table_in([run.tables], run.device.name, run.space.name)
+    except BadTable:
+        return []
+    lines = [
+        f"## Latency on {run.device.name}, INT8 over float32",
+        "",
+        f"{table.info.identity['device_model']}, {table.info.identity['runtime']}. Below 1 INT8 is the faster one. "
+        "A block in INT8 reads and writes float32 numbers, which are quantised before its first layer.",
+        "",
+        "| blocks with | pairs | median | least | most | INT8 faster |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [_line(name, values) for name, values in _block_ratios(run, table).items()]
+    networks = _network_ratios(run, table)
+    lines += [_line(f"whole networks, all {len(run.space.stages)} stages", networks)]
+    return ["\n".join(lines)]
+
+
+def _line(name: str, ratios: np.ndarray) -> str:
+    return (
+        f"| {name} | {len(ratios)} | {np.median(ratios):.2f} | {ratios.min():.2f} | {ratios.max():.2f} "
+        f"| {100 * (ratios < 1).mean():.0f} % |"
+    )
+
+
+def _block_ratios(run: Run, table: LatencyTable) -> dict[str, np.ndarray]:
+    """Return INT8's latency over float32's of every pair of twins, of all blocks and of those of each value of each axis."""
+    found: dict[str, list[float]] = {}
+    for stage, costs in zip(run.space.stages, table.costs(run.space).blocks, strict=True):
+        for m in range(stage.size):
+            twin = float_twin(stage, m)
+            if twin == m:
+                continue
+            choice = stage.choice(m)
+            names = [f"{axis.name} {choice[axis.name]}" for axis in stage.axes if axis.name != PRECISION.name]
+            for name in ("anything", stage.name, *names):
+                found.setdefault(name, []).append(float(costs[m] / costs[twin]))
+    return {name: np.array(values) for name, values in found.items()}
+
+
+def _network_ratios(run: Run, table: LatencyTable) -> np.ndarray:
+    """Return the ratio of the first test networks measured whole, stem, tail and classifier in float32 in both."""
+    base = base_run(run)
+    rows, _ = base.architectures.targets("test", at_least=1)
+    labels = [base.space.labels(base.space.architecture(row)) for row in rows[:WHOLE_NETWORKS]]
+    same = np.array([run.space.row(run.space.from_labels(each)) for each in labels])
+    plain, held = float_twins(run.space, same), int8_twins(run.space, same)
+    seconds = run.measured(table, np.concatenate([plain, held]))
+    return np.asarray(seconds[len(plain) :] / seconds[: len(plain)])

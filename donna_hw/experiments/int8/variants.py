@@ -1,0 +1,119 @@
+"""What quantising does to finetuned networks: in float32 and in INT8, whole or block by block, and without each step of the method."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from donna_hw.experiments.predictor_study.data import Group, group_of
+from donna_hw.pipeline.run import Run
+from donna_hw.pipeline.steps.extend import base_run
+from donna_hw.pipeline.steps.quantize import Int8Network, judge, task_of
+from donna_hw.spaces import load_space
+from donna_hw.spaces.mixed_precision import float_twin, float_twins, int8_twins
+from donna_hw.spaces.space import Architecture, Space
+from donna_hw.training.libraries import ArchitectureLibrary
+from donna_hw.training.quantization.blocks import Quantisation
+from donna_hw.training.quantization.data_free import Method
+from donna_hw.training.quantization.equalization import pairs_of
+
+OBSERVED = 512  # images that ranges are observed on, where a variant observes them
+EQUALISED = "equalised"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way of quantising, and by how many points each of n networks is then worse than in float32, float [n]."""
+
+    name: str
+    lost: np.ndarray
+
+
+def in_space_of(run: Run, library: ArchitectureLibrary) -> Group:
+    """Return the networks of a library in INT8 throughout as rows of the run's space, whose blocks they are made of."""
+    found, base = group_of(library, "test"), library.space
+    labels = [base.labels(base.architecture(row)) for row in found.rows]
+    rows = np.array([run.space.row(run.space.from_labels(each)) for each in labels])
+    return replace(found, rows=int8_twins(run.space, rows))
+
+
+def lost_percent(run: Run, group: Group) -> np.ndarray:
+    """Return the points of top-1 that each network of a group lost by being quantised, the mean over its seeds, float [n]."""
+    base = base_run(run)
+    whole = {
+        tuple(run.space.row(run.space.from_labels(base.space.labels(network)))): top1
+        for network, (top1, _) in base.architectures.means("test").items()
+    }
+    twins = float_twins(run.space, group.rows)
+    return np.asarray(np.array([whole[tuple(row)] for row in twins.tolist()]) - group.top1_percent)
+
+
+def variants(how: Quantisation) -> dict[str, Quantisation]:
+    """Return the recipe's way of quantising, and ways that differ from it in one thing, or in all."""
+    method = how.method
+    plain = Method(equalise=False, absorb=False, correct=False, deviations=method.deviations)
+    return {
+        "as the recipe says": how,
+        "without equalisation": replace(how, method=replace(method, equalise=False)),
+        "without absorption": replace(how, method=replace(method, absorb=False)),
+        "without bias correction": replace(how, method=replace(method, correct=False)),
+        "none of the three": replace(how, method=replace(plain, per_channel=method.per_channel)),
+        "per tensor" if method.per_channel else "per channel": replace(
+            how, method=replace(method, per_channel=not method.per_channel)
+        ),
+        "none of the three, per channel": replace(how, method=replace(plain, per_channel=True)),
+        f"ranges observed on {OBSERVED} images": replace(how, images=OBSERVED),
+        f"ranges observed on {OBSERVED} images, none of the three": Quantisation(plain, OBSERVED),
+        "ranges of 4 deviations": replace(how, method=replace(method, deviations=4.0)),
+    }
+
+
+def ablation(run: Run, networks: int, judged_on: int) -> list[Variant]:
+    """Quantise the first test networks, from the first layer to the last, in each of `variants`; judged on the first test images."""
+    base = base_run(run)
+    space = load_space(f"{base.recipe.space}@int8")
+    of_seed = [found for found in base.architectures.networks("test") if found.seed == base.recipe.seed][:networks]
+    tasks, ways = [], variants(run.recipe.quantise.quantisation())
+    for found in of_seed:
+        path = base.architectures.weights_path(found.architecture, found.seed)
+        task = replace(task_of(run, space.address, found.architecture, path, seed=found.seed), judged_on=judged_on)
+        tasks += [replace(task, space=base.recipe.space), *(replace(task, how=how) for how in ways.values())]
+    known = {_named(task): top1 for task, (top1, _) in run.pool.map(judge, tasks)}
+    found_top1 = np.array([known[_named(task)] for task in tasks]).reshape(len(of_seed), 1 + len(ways))
+    lost = found_top1[:, :1] - found_top1[:, 1:]
+    return [Variant(name, lost[:, number]) for number, name in enumerate(ways)]
+
+
+def _named(task: Int8Network) -> tuple[str, Architecture, Quantisation]:
+    return task.space, task.architecture, task.how
+
+
+def equalised_layers(space: Space) -> Mapping[tuple[str, str], int]:
+    """Return {(kind of layer, `EQUALISED` or why it is skipped): layers} of all 8-bit blocks; a kind is a layer's name without number."""
+    found: Counter[tuple[str, str]] = Counter()
+    for stage in space.stages:
+        for m in range(stage.size):
+            pairs, skipped = pairs_of(space.block_graph(stage, m))
+            found.update((_kind(pair.first.name), EQUALISED) for pair in pairs)
+            found.update((_kind(name), reason) for name, reason in skipped.items())
+    return found
+
+
+def added_noise(run: Run) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Return (stage, NSR of each float32 block, NSR of its 8-bit twin), those of diverged blocks left out."""
+    found = []
+    for stage, values in zip(run.space.stages, run.blocks.qualities("nsr"), strict=True):
+        twins = np.array([float_twin(stage, m) for m in range(stage.size)])
+        eight = twins != np.arange(stage.size)
+        plain, held = values[twins[eight]], values[eight]
+        known = np.isfinite(plain) & np.isfinite(held)
+        found.append((stage.name, plain[known], held[known]))
+    return found
+
+
+def _kind(name: str) -> str:
+    return re.sub(r"[0-9]+_", "", name)

@@ -1,0 +1,1 @@
+"""predictor_study: say in one line what this folder is for."""

@@ -1,0 +1,94 @@
+"""A predictor beside its rivals on networks that none was fitted to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from donna_hw._core.bootstrap import DRAWS, Interval, pair_shares, resampled, taus
+from donna_hw._core.ranking import pairs_in_order
+from donna_hw.errors import NothingToFit
+from donna_hw.experiments.predictor_study.data import Evidence
+from donna_hw.experiments.predictor_study.noise_ceiling import Ceiling, noise_ceiling, seed_variance
+from donna_hw.experiments.predictor_study.rivals import rivals
+from donna_hw.predictors.factory import fit_predictor
+
+Array = np.ndarray
+LEAST = 3  # networks of a comparison
+OURS = "predictor"
+STITCHED = "stitched accuracy"  # needs each network's weights: a feature to rank a front again, no rival in a search
+
+
+@dataclass(frozen=True)
+class Score:
+    """How a predictor did: Kendall's tau, the share of equal-cost pairs in order, and the mean squared error in per cent squared."""
+
+    kendall_tau: Interval
+    pairs: Interval
+    mse: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A run's predictor and its rivals on the networks of one role.
+
+    over_best: ours less the rival of the highest tau, over_all: ours less the highest of every resample (harsher, since chance
+    chooses it); pairs_over_macs: ours less MACs. pairs: how many pairs of equal cost there are. ceiling: None where no network was
+    finetuned twice. The error of the stitched accuracy is none of a prediction.
+    """
+
+    role: str
+    networks: int
+    seeds: int
+    spread_percent: float
+    pairs: int
+    scores: dict[str, Score]
+    best_rival: str
+    over_best: Interval
+    over_all: Interval
+    pairs_over_macs: Interval
+    ceiling: Ceiling | None
+
+
+def compare(found: Evidence, role: str, draws: int = DRAWS, seed: int = 0) -> Comparison:
+    """Fit the run's predictor and its rivals to the library, and compare them on the networks of a role; 3 or more are needed."""
+    group, costs = found.groups[role], found.network_macs(role)
+    if len(group) < LEAST:
+        raise NothingToFit(f"a comparison needs at least {LEAST} networks", found=len(group), cure="finetune more")
+    others = rivals(found, role)
+    weights, measured = resampled(len(group), draws, seed), group.top1_percent
+    everyone = {OURS: predicted(found, role)} | others
+    if np.isfinite(group.stitched_percent).all():  # quantised networks have none
+        everyone |= {STITCHED: group.stitched_percent}
+    tau = {name: taus(values, measured, weights) for name, values in everyone.items()}
+    share = {name: pair_shares(values, measured, costs, weights) for name, values in everyone.items()}
+    scores = {
+        name: Score(Interval.first(tau[name]), Interval.first(share[name]), float(np.square(values - measured).mean()))
+        for name, values in everyone.items()
+    }
+    best = max(others, key=lambda name: float(tau[name][0]))
+    highest = np.max([tau[name] for name in others], axis=0)
+    repeated = any(each.by_seed.shape[1] > 1 for each in found.groups.values())
+    return Comparison(
+        role,
+        len(group),
+        group.by_seed.shape[1],
+        float(measured.std(ddof=1)),
+        pairs_in_order(measured, measured, costs)[1],
+        scores,
+        best,
+        Interval.first(tau[OURS] - tau[best]),
+        Interval.first(tau[OURS] - highest),
+        Interval.first(share[OURS] - share["MACs"]),
+        noise_ceiling(group, costs, seed_variance(found.groups.values())) if repeated else None,
+    )
+
+
+def predicted(found: Evidence, role: str, kind: str | None = None, metric: str | None = None) -> Array:
+    """Return the top-1 % that a predictor of a kind on a metric, the run's own if none is named, gives the networks of a role."""
+    top1 = found.groups["library"].top1_percent
+    fitted = fit_predictor(
+        found.quality("library", metric), top1, kind or found.kind, ceiling_percent=found.teacher_percent
+    )
+    return fitted(found.quality(role, metric))[0]

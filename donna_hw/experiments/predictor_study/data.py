@@ -1,0 +1,143 @@
+"""Evidence: what a run's libraries hold, as arrays; nothing is trained or fitted here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from donna_hw.pipeline.run_directory import RunFolder
+from donna_hw.pipeline.sampling import further_rows, library_rows
+from donna_hw.spaces.extremes import block_macs, block_params
+from donna_hw.spaces.space import Architecture, Rows
+from donna_hw.training.block_metrics import METRICS, metrics_of, qualities_of, stacked
+from donna_hw.training.libraries import ArchitectureLibrary, Finetuned
+from donna_hw.training.reference import reference_top1
+
+Array = np.ndarray
+JUDGES = ("test", "stratified")
+
+
+@dataclass(frozen=True)
+class Group:
+    """The finetuned networks of one role, n of them.
+
+    rows: int [n, stages]. by_seed: top-1 % of each finetuning, float [n, seeds], NaN where a network has fewer. stitched_percent: before
+    the finetuning, the mean over seeds, float [n].
+    """
+
+    rows: Rows
+    by_seed: Array
+    stitched_percent: Array
+
+    @property
+    def top1_percent(self) -> Array:
+        """The mean over seeds, float [n]."""
+        return np.asarray(np.nanmean(self.by_seed, axis=1))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A run's title, its own kind of predictor and metric, its reference's top-1 %, its blocks and its networks by role.
+
+    qualities: by metric, [stage][block]. macs, params: of every block, [stage][block]; fixed_macs, fixed_params: of what all networks
+    share. groups: only of roles that hold a network; further: so many
+    of the library's last ones were chosen by what they tell.
+    """
+
+    title: str
+    kind: str
+    metric: str
+    teacher_percent: float
+    qualities: dict[str, tuple[Array, ...]]
+    macs: tuple[Array, ...]
+    params: tuple[Array, ...]
+    fixed_macs: int
+    fixed_params: int
+    groups: dict[str, Group]
+    further: int = 0
+
+    def quality(self, role: str, metric: str | None = None) -> Array:
+        """Return a metric of each network's blocks, the run's own if none is named: float [n, stages], or [n, stages, metrics]."""
+        return qualities_of(self.of_blocks(metric or self.metric), self.groups[role].rows)
+
+    def of_blocks(self, metric: str) -> tuple[Array, ...]:
+        """Return a metric of every block, [stage][block], or several joined by `+`, [stage][block, metric]."""
+        names, known = metrics_of(metric), self.qualities | {"macs": self.macs, "params": self.params}
+        return known[metric] if len(names) == 1 else stacked([known[name] for name in names])
+
+    def cut(self, role: str, networks: int) -> Evidence:
+        """Return the same evidence with only the first so many networks of a role."""
+        group = self.groups[role]
+        kept = Group(group.rows[:networks], group.by_seed[:networks], group.stitched_percent[:networks])
+        dropped = len(group) - len(kept) if role == "library" else 0
+        return replace(self, groups=self.groups | {role: kept}, further=max(self.further - dropped, 0))
+
+    def stage_macs(self, role: str) -> Array:
+        """Return the multiply-accumulates of each network's blocks, float [n, stages]."""
+        return qualities_of(self.macs, self.groups[role].rows).astype(float)
+
+    def stage_params(self, role: str) -> Array:
+        """Return the parameters of each network's blocks, float [n, stages]."""
+        return qualities_of(self.params, self.groups[role].rows).astype(float)
+
+    def network_macs(self, role: str) -> Array:
+        """Return the multiply-accumulates of each whole network, float [n]."""
+        return np.asarray(self.stage_macs(role).sum(axis=1) + self.fixed_macs)
+
+    def network_params(self, role: str) -> Array:
+        """Return the parameters of each whole network, float [n]."""
+        return np.asarray(self.stage_params(role).sum(axis=1) + self.fixed_params)
+
+
+def evidence(run: RunFolder) -> Evidence:
+    """Return what a run has found so far; raises `NothingToFit` where blocks are missing."""
+    part, space = run.recipe.library, run.space
+    whole, reference = space.network(space.reference), np.array([space.row(space.reference)])
+    macs, params = block_macs(space), block_params(space)
+    groups = {role: group for role in ("library", *JUDGES) if len(group := group_of(run.architectures, role))}
+    further = 0
+    if "library" in groups and run.recipe.extends is None:  # else they are in the order in which they were taken over
+        groups["library"], further = _in_order(groups["library"], library_rows(run)[0], further_rows(run))
+    return Evidence(
+        run.recipe.title,
+        part.predictor,
+        part.quality,
+        reference_top1(run.folder / "reference"),
+        {metric: run.blocks.qualities(metric) for metric in METRICS},
+        macs,
+        params,
+        whole.macs - int(qualities_of(macs, reference).sum()),
+        whole.params - int(qualities_of(params, reference).sum()),
+        groups,
+        further,
+    )
+
+
+def _in_order(group: Group, first: Rows, further: Rows) -> tuple[Group, int]:
+    """Return a group with all but the first networks at its end, and how many these are.
+
+    The further ones are in the order of their choice; then come those of a recipe that once asked for more.
+    """
+    places = {tuple(row): place for place, row in enumerate(further.tolist())}
+    places |= dict.fromkeys(map(tuple, first.tolist()), -1)
+    place = np.array([places.get(tuple(row), len(further)) for row in group.rows.tolist()])
+    order = np.argsort(place, kind="stable")
+    return Group(group.rows[order], group.by_seed[order], group.stitched_percent[order]), int((place >= 0).sum())
+
+
+def group_of(library: ArchitectureLibrary, role: str) -> Group:
+    """Return the networks of a role, oldest first; a group may be empty."""
+    found: dict[Architecture, list[Finetuned]] = {}
+    for network in library.networks(role):
+        found.setdefault(network.architecture, []).append(network)
+    seeds = max(map(len, found.values()), default=0)
+    by_seed = np.full((len(found), seeds), np.nan)
+    for i, same in enumerate(found.values()):
+        by_seed[i, : len(same)] = [network.top1_percent for network in same]
+    stitched = np.array([np.mean([network.stitched_percent for network in same]) for same in found.values()])
+    rows = [library.space.row(network) for network in found]
+    return Group(np.array(rows, np.int64).reshape(len(rows), len(library.space.columns)), by_seed, stitched)

@@ -1,0 +1,64 @@
+"""The page of table 7 in Markdown: the predictors of several runs, each on a space of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+
+from donna_hw.experiments.predictor_study.comparison import OURS, Comparison, compare
+from donna_hw.experiments.predictor_study.data import JUDGES, Evidence
+from donna_hw.experiments.predictor_study.markdown import text
+from donna_hw.experiments.predictor_study.tables import OF_THIS_PROJECT
+from donna_hw.measurement.environment import cpu_model
+
+HEADS = (
+    "run",
+    "predictor",
+    "fitted to",
+    "Kendall tau, uniform",
+    "stratified",
+    "best rival, uniform",
+    "stratified",
+    "noise ceilings",
+    "equal-cost pairs less MACs'",
+    "MSE",
+)
+
+
+def spaces_markdown(runs: Sequence[Evidence], command: str) -> str:
+    """Return table 7: the runs' own predictors and ours on the networks drawn uniformly and on those spread evenly over MACs."""
+    lines = [f"| {' | '.join(HEADS)} |", "|---" * len(HEADS) + "|"]
+    for found in runs:
+        for kind, metric in dict.fromkeys(((found.kind, found.metric), *OF_THIS_PROJECT)):
+            asked = replace(found, kind=kind, metric=metric)
+            lines.append(_line(asked, [compare(asked, role) for role in JUDGES if role in found.groups]))
+    head = [
+        "# Across spaces (table 7)",
+        "",
+        f"- Command: `{command}`; {date.today().isoformat()}; {cpu_model()}.",
+        "- Each run has a space and a Block Library of its own; its predictors and rivals are fitted to the same networks. "
+        "Intervals hold 95 % of resampled networks.",
+    ]
+    return "\n".join([*head, "", *lines]) + "\n"
+
+
+def _line(found: Evidence, compared: Sequence[Comparison]) -> str:
+    first = compared[0]
+    scores = [each.scores[OURS].kendall_tau for each in compared]
+    rivals = [f"{c.best_rival}: {c.scores[c.best_rival].kendall_tau.value:.3f}" for c in compared]
+    ceilings = ", ".join("-" if c.ceiling is None else f"{c.ceiling.kendall_tau.value:.3f}" for c in compared)
+    missing = ["-"] * (len(JUDGES) - len(compared))
+    cells = [
+        found.title,
+        f"`{found.kind}` on `{found.metric}`",
+        str(len(found.groups["library"])),
+        *(text(score) for score in scores),
+        *missing,
+        *rivals,
+        *missing,
+        ceilings,
+        text(first.pairs_over_macs, sign="+"),
+        f"{first.scores[OURS].mse:.3f}",
+    ]
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,157 @@
+"""The tables of the paper's appendix (A.4 and A.5) from a run's own networks, a pandas frame each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from donna_hw._core.bootstrap import DRAWS, Interval, pair_shares, resampled, taus
+from donna_hw.experiments.predictor_study.comparison import predicted
+from donna_hw.experiments.predictor_study.data import JUDGES, Evidence
+from donna_hw.experiments.predictor_study.rivals import rivals
+from donna_hw.predictors import multi_metric as joint
+from donna_hw.predictors import saturating
+from donna_hw.predictors.factorized_metrics import apart, predicted_quality
+from donna_hw.predictors.factory import KINDS
+from donna_hw.predictors.learning_curves import SIZES, Networks, learning_curve
+from donna_hw.spaces.space import Space
+from donna_hw.training.block_metrics import JOINT, METRICS, metrics_of
+
+PAPERS = "ridge2"  # the kind of the paper's tables
+SUM = "sum_of_nsr"
+OF_THIS_PROJECT = ((saturating.KIND, "kl"), (joint.KIND, JOINT))
+RIVAL = "MACs by stage"
+STEP = 10  # further networks from line to line
+
+
+def by_library_size(found: Evidence, role: str, draws: int = 20) -> pd.DataFrame:
+    """Return tables 4 and 5: Kendall's tau and MSE on a role's networks by how many of the library a predictor is fitted to.
+
+    The run's own kind on its metric, then `OF_THIS_PROJECT`, the paper's and the sum of NSR on NSR; means over random parts of the
+    library's first networks, those that chance chose.
+    """
+    found, frames = _by_chance(found), []
+    for kind, metric in dict.fromkeys(((found.kind, found.metric), *OF_THIS_PROJECT, (PAPERS, "nsr"), (SUM, "nsr"))):
+        pool, test = (
+            Networks(found.quality(each, metric), found.groups[each].top1_percent) for each in ("library", role)
+        )
+        sizes = [size for size in SIZES if size <= len(pool.top1_percent)]
+        frame = learning_curve(
+            pool, test, (kind,), ("uniform",), sizes=sizes, draws=draws, ceiling_percent=found.teacher_percent
+        )
+        frames.append(frame.assign(metric=metric))
+    return pd.concat(frames, ignore_index=True)
+
+
+def by_choice(found: Evidence, role: str, draws: int = 20) -> pd.DataFrame:
+    """Return Kendall's tau and MSE of the run's kind by how the networks to finetune are chosen, and how many, as means over draws.
+
+    A choice picks from the library's first networks only, so that all agree where it ends.
+    """
+    found = _by_chance(found)
+    pool, test = (Networks(found.quality(each), found.groups[each].top1_percent) for each in ("library", role))
+    sizes = [size for size in SIZES if size <= len(pool.top1_percent)]
+    return learning_curve(pool, test, (found.kind,), sizes=sizes, draws=draws, ceiling_percent=found.teacher_percent)
+
+
+def by_further(found: Evidence, draws: int = DRAWS) -> pd.DataFrame:
+    """Return how predictors do on the test networks as the library grows by its further networks, in the order of their choice.
+
+    One line a predictor and size: the library's first networks alone, then ten more each. Rivals grow with it: MACs by stage.
+    """
+    lines, whole = [], len(found.groups["library"])
+    sizes = [*range(whole - found.further, whole, STEP), whole]
+    for kind, metric in dict.fromkeys(((found.kind, found.metric), *OF_THIS_PROJECT, (RIVAL, "-"))):
+        for size in sizes:
+            part = found.cut("library", size)
+            line: dict[str, object] = {"kind": kind, "metric": metric, "networks": size}
+            for role in (role for role in JUDGES if role in found.groups):
+                values = rivals(part, role)[kind] if kind == RIVAL else predicted(part, role, kind, metric)
+                tau, pairs = _scored(found, role, values, draws)
+                line |= {f"kendall_tau_{role}": tau, f"pairs_{role}": pairs}
+            lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def by_metric(found: Evidence, role: str, draws: int = DRAWS) -> pd.DataFrame:
+    """Return table 6: how predictors of the run's kind and of the paper's do on each metric of blocks, and `joint` on several."""
+    pairs = [(kind, metric) for kind in dict.fromkeys((found.kind, PAPERS)) for metric in METRICS]
+    several = dict.fromkeys(((joint.KIND, JOINT), *(((found.kind, found.metric),) if "+" in found.metric else ())))
+    return _judged(found, role, [*pairs, *several], draws)
+
+
+def by_family(found: Evidence, role: str, draws: int = DRAWS) -> pd.DataFrame:
+    """Return table 8: how predictors of every kind do, on the run's metric, the first one of several, and on NSR."""
+    pairs = [(kind, metric) for metric in dict.fromkeys((metrics_of(found.metric)[0], "nsr")) for kind in KINDS]
+    return _judged(found, role, [pair for pair in pairs if pair[0] != SUM or pair[1] == "nsr"], draws)
+
+
+def by_scheme(found: Evidence, space: Space, role: str, draws: int = DRAWS) -> pd.DataFrame:
+    """Return how the run's predictor does on all blocks trained, and on those that differ from the reference on one axis alone.
+
+    The qualities of all other blocks are then foretold from these, `decoupled.predicted_quality`. Raises `NothingToFit` as it does.
+    """
+    foretold = {
+        metric: tuple(predicted_quality(*each) for each in zip(space.stages, found.qualities[metric], strict=True))
+        for metric in metrics_of(found.metric)
+        if metric in METRICS
+    }
+    lines = []
+    for scheme, each, blocks in (
+        ("blockwise: all", found, sum(space.stage_sizes)),
+        (
+            "decoupled: one axis at a time",
+            replace(found, qualities=foretold),
+            sum(int(apart(s).sum()) for s in space.stages),
+        ),
+    ):
+        frame = _judged(each, role, [(found.kind, found.metric)], draws)
+        lines.append(frame.assign(scheme=scheme, blocks=blocks)[["scheme", "blocks", *frame.columns]])
+    return pd.concat(lines, ignore_index=True)
+
+
+def by_epoch(scratch: dict[str, list[float]], long: dict[str, list[float]]) -> pd.DataFrame:
+    """Return figure 10 as numbers: mean top-1 % after each epoch, from the Block Library's weights and from random ones.
+
+    scratch, long: curves of networks by name, in per cent; only networks in both count, epochs to the shorter length.
+    """
+    names = sorted(scratch.keys() & long.keys())
+    length = min((len(curve) for name in names for curve in (scratch[name], long[name])), default=0)
+    columns = {
+        column: np.mean([curves[name][:length] for name in names], axis=0) if names else []
+        for column, curves in (("block_library_percent", long), ("from_scratch_percent", scratch))
+    }
+    return pd.DataFrame({"epoch": np.arange(1, length + 1)} | columns)
+
+
+def epochs_to_catch_up(scratch: dict[str, list[float]], long: dict[str, list[float]]) -> dict[str, int | None]:
+    """Return after how many epochs from the Block Library's weights each network is as good as after all from scratch; None: never."""
+    return {
+        name: next((i for i, top1 in enumerate(long[name], start=1) if top1 >= scratch[name][-1]), None)
+        for name in sorted(scratch.keys() & long.keys())
+    }
+
+
+def _judged(found: Evidence, role: str, pairs: Iterable[tuple[str, str]], draws: int) -> pd.DataFrame:
+    lines = []
+    for kind, metric in pairs:
+        values = predicted(found, role, kind, metric)
+        tau, share = _scored(found, role, values, draws)
+        mse = float(np.square(values - found.groups[role].top1_percent).mean())
+        lines.append({"kind": kind, "metric": metric, "kendall_tau": tau, "pairs": share, "mse": mse})
+    return pd.DataFrame(lines)
+
+
+def _scored(found: Evidence, role: str, values: np.ndarray, draws: int) -> tuple[Interval, Interval]:
+    """Return Kendall's tau and the share of equal-cost pairs in order of what is predicted of a role's networks."""
+    measured, weights = found.groups[role].top1_percent, resampled(len(values), draws)
+    share = pair_shares(values, measured, found.network_macs(role), weights)
+    return Interval.first(taus(values, measured, weights)), Interval.first(share)
+
+
+def _by_chance(found: Evidence) -> Evidence:
+    """Return the evidence without the networks that were chosen by what they tell."""
+    return found.cut("library", len(found.groups["library"]) - found.further)

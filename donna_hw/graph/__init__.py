@@ -1,0 +1,1 @@
+"""graph: say in one line what this folder is for."""

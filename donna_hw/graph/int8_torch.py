@@ -1,0 +1,85 @@
+"""Int8Layer: what an 8-bit layer computes, in torch's floating point: on the grids, as the ONNX form of the same weights does."""
+
+from __future__ import annotations
+
+from math import prod
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as f
+
+from donna_hw.graph.activations import ACTIVATIONS
+from donna_hw.graph.graph import INPUT, Graph, Layer
+from donna_hw.graph.int8 import FUSED, GATE, LINEAR, OUTPUT, TOP, assumed_ranges, grid_of, slots
+
+
+def on_grid(x: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
+    """Return the numbers of a grid nearest to x."""
+    return (torch.clamp(torch.round(x / scale) + zero, 0, TOP) - zero) * scale
+
+
+class Int8Layer(nn.Module):
+    """One layer of type int8; nothing in it is trained.
+
+    Buffers: `scales` float32 and `zeros` uint8, a number for each of `slots(layer)`; with weights `codes` uint8 of their shape,
+    `weight_scales` float32 and `weight_zeros` uint8 of each output channel, `bias` int32 in steps of the input's scale times the weights'.
+    """
+
+    scales: Tensor
+    zeros: Tensor
+    codes: Tensor
+    weight_scales: Tensor
+    weight_zeros: Tensor
+    bias: Tensor
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__()
+        self.layer = layer
+        alone = Layer(**{**vars(layer), "inputs": (INPUT,) * len(layer.inputs)})
+        assumed = assumed_ranges(Graph(layer.in_shape, (alone,)))[layer.name]
+        grids = [grid_of(*assumed[slot]) for slot in slots(layer)]
+        self.register_buffer("scales", torch.tensor([float(grid.scale) for grid in grids]))
+        self.register_buffer("zeros", torch.tensor([grid.zero for grid in grids], dtype=torch.uint8))
+        if layer.weight_shape:
+            fan_in = prod(layer.weight_shape[1:])
+            drawn = torch.randn(layer.weight_shape) * (2 / fan_in) ** 0.5
+            channels, step = layer.out_shape[0], drawn.abs().max() / (TOP // 2)
+            self.register_buffer("codes", (torch.round(drawn / step) + (TOP + 1) // 2).to(torch.uint8))
+            self.register_buffer("weight_scales", step.expand(channels).clone())
+            self.register_buffer("weight_zeros", torch.full((channels,), (TOP + 1) // 2, dtype=torch.uint8))
+            self.register_buffer("bias", torch.zeros(channels, dtype=torch.int32))
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Map the inputs, [batch, channels, height, width] or [batch, features], to the output, all of them on their grids."""
+        read = [self._held(f"input{number}", x) for number, x in enumerate(inputs)]
+        x = self._main(read)
+        activation = self.layer.activation
+        if activation in FUSED:
+            x = ACTIVATIONS[activation](x)
+        elif activation == "swish":
+            x = self._held(LINEAR, x)
+            x = x * self._held(GATE, torch.sigmoid(x))
+        else:
+            x = ACTIVATIONS[activation](self._held(LINEAR, x))
+        return self._held(OUTPUT, x)
+
+    def _main(self, inputs: list[Tensor]) -> Tensor:
+        layer, x = self.layer, inputs[0]
+        if layer.operator in ("conv", "linear"):
+            shape = (-1, *[1] * (self.codes.ndim - 1))
+            weight = (self.codes.float() - self.weight_zeros.float().view(shape)) * self.weight_scales.view(shape)
+            bias = self.bias.double() * (self.scales[0].double() * self.weight_scales.double())
+            if layer.operator == "linear":
+                return f.linear(x, weight, bias.float())
+            return f.conv2d(x, weight, bias.float(), layer.stride, layer.kernel // 2, 1, layer.groups)
+        if layer.operator == "max_pool":
+            return f.max_pool2d(x, layer.kernel, layer.stride, layer.kernel // 2)
+        if layer.operator == "global_pool":
+            return x.mean((2, 3), keepdim=True)
+        if layer.operator == "flatten":
+            return x.flatten(1)
+        return x + inputs[1] if layer.operator == "add" else x * inputs[1]
+
+    def _held(self, slot: str, x: Tensor) -> Tensor:
+        place = slots(self.layer).index(slot)
+        return on_grid(x, self.scales[place], self.zeros[place].float())

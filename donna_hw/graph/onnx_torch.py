@@ -1,0 +1,56 @@
+"""Any torch module as an ONNX model, by torch's own exporter; spaces build theirs directly (`onnx_model`), which is faster."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import onnx
+
+from donna_hw.errors import BadSetting
+from donna_hw.graph.graph import INPUT, Shape
+from donna_hw.graph.onnx_export import OPSET
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def export(module: nn.Module, example_shape: Shape, batch: int = 1) -> onnx.ModelProto:
+    """Return the ONNX model of a module of one input and one output, in evaluation mode, for a fixed batch.
+
+    example_shape: of one image or feature vector, without the batch. Input and output are called `input` and `output`, float32,
+    [batch, *shape]. The module is traced: a branch that depends on values is kept as it went for random values. Its device and
+    its mode are left as they were. Raises `BadSetting` when torch cannot run the module on that shape or export one of its operators.
+    """
+    import torch
+
+    device = next((tensor.device for tensor in [*module.parameters(), *module.buffers()]), torch.device("cpu"))
+    image = torch.randn(batch, *example_shape, generator=torch.Generator().manual_seed(0)).to(device)
+    buffer: Any = io.BytesIO()  # torch's types know files only; this exporter takes both
+    with warnings.catch_warnings():
+        # torch announces that this exporter will go; the new one takes thirty times as long and needs a package more
+        warnings.filterwarnings("ignore", ".*legacy TorchScript-based ONNX export", DeprecationWarning)
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"torch\.onnx")
+        # a padding's sizes are then reckoned by a few nodes, which every runtime does once, when it loads the model
+        warnings.filterwarnings("ignore", "Constant folding - Only steps=1", UserWarning)
+        try:
+            torch.onnx.export(
+                module,
+                (image,),
+                buffer,
+                dynamo=False,
+                opset_version=OPSET,
+                input_names=[INPUT],
+                output_names=["output"],
+            )
+        except (RuntimeError, TypeError, ValueError, IndexError) as error:  # what tracing and torch's exporter raise
+            raise BadSetting(
+                f"torch must be able to run and export {type(module).__name__} on the input {(batch, *example_shape)}",
+                found=str(error).strip().splitlines()[0],
+                cure="mend the shape or replace the operator",
+            ) from error
+    model = onnx.load_from_string(buffer.getvalue())
+    if len(model.graph.output) != 1:
+        raise BadSetting(f"{type(module).__name__} must have one output", found=len(model.graph.output))
+    return model

@@ -1,0 +1,194 @@
+"""A graph of layers as a TensorFlow Lite file, written directly: batch-norm folded, shapes fixed, channels last from end to end.
+
+A converter would put a transpose at both ends, whose time is not the block's. Needs the packages flatbuffers and ai-edge-litert, whose
+schema names the file's parts.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from donna_hw.errors import BadSetting
+from donna_hw.graph.graph import INPUT, Graph, Layer, Shape
+from donna_hw.graph.onnx_export import Weights, drawn, folded, normal_pool
+from donna_hw.graph.tflite_writer import File, schema
+
+FUSED = {"none": 0, "relu": 1, "relu6": 3}  # ActivationFunctionType
+SAME, VALID = 0, 1
+
+
+def to_tflite(graph: Graph, batch: int = 1, weights: Weights | None = None, seed: int = 0) -> bytes:
+    """Return the TensorFlow Lite model of a graph for a fixed batch: what `to_onnx` of the same arguments computes.
+
+    Input and output are float32, [batch, height, width, channels], or [batch, features]. Raises `BadSetting` for a flattened map that is
+    not read by a linear layer, whose order would not be torch's, and `Unavailable` without the packages.
+    """
+    draft = File(schema(), batch, {layer.name: layer for layer in graph.layers})
+    rng = np.random.default_rng(seed)
+    draft.tensor(INPUT, _last(graph.input_shape, batch))
+    for layer in graph.layers:
+        values: tuple[np.ndarray, np.ndarray] | None = None
+        if layer.weight_shape:
+            values = folded(layer, weights) if weights is not None else drawn(layer, rng, normal_pool(seed))
+        _add_layer(draft, layer, values)
+    if graph.layers:
+        _refuse_order(graph)
+    else:
+        _reshape(draft, INPUT, "output", _last(graph.output_shape, batch))
+    return draft.finished(graph.output if graph.layers else "output")
+
+
+def _last(shape: Shape, batch: int) -> tuple[int, ...]:
+    """Return the shape with the batch first and the channels last."""
+    return (batch, *shape[1:], shape[0]) if len(shape) == 3 else (batch, *shape)
+
+
+def _add_layer(draft: File, layer: Layer, values: tuple[np.ndarray, np.ndarray] | None) -> None:
+    """Add a layer and its activation; ReLU and ReLU6 go into the operator that can take them."""
+    shape = _last(layer.out_shape, draft.batch)
+    fusible = layer.operator in ("conv", "linear", "add", "max_pool")
+    fused = layer.activation if fusible and layer.activation in FUSED else "none"
+    alone = "none" if fused == layer.activation else layer.activation
+    name = layer.name if alone == "none" else f"{layer.name}.linear"
+    inputs = [draft.places[x] for x in layer.inputs]
+    if layer.operator == "conv":
+        assert values is not None  # noqa: S101  a convolution has weights
+        _convolution(draft, layer, values, name, fused)
+    elif layer.operator == "linear":
+        assert values is not None  # noqa: S101  it has weights
+        _linear(draft, layer, values, name, fused)
+    elif layer.operator == "max_pool":
+        _max_pool(draft, layer, name, fused)
+    elif layer.operator == "global_pool":
+        options = draft.schema.ReducerOptionsT()
+        options.keepDims = True
+        axes = draft.tensor(f"{layer.name}.axes", (2,), np.array([1, 2], np.int32))
+        draft.operator("MEAN", [inputs[0], axes], draft.tensor(name, shape), options)
+    elif layer.operator == "flatten":
+        _reshape(draft, layer.inputs[0], name, shape)
+    elif layer.operator in ("add", "scale"):
+        _pair(draft, "ADD" if layer.operator == "add" else "MUL", inputs, draft.tensor(name, shape), fused)
+    elif layer.operator == "module":
+        rule = "a block as .tflite must be made of donna_hw's own operators"
+        raise BadSetting(rule, found=f"the torch module {layer.name}", cure="run it with ONNX Runtime, on phones too")
+    else:
+        raise NotImplementedError(layer.operator)
+    if alone != "none":
+        _activation(draft, alone, name, layer.name, shape)
+
+
+def _pair(draft: File, kind: str, inputs: list[int], output: int, fused: str = "none") -> None:
+    options = draft.schema.AddOptionsT() if kind == "ADD" else draft.schema.MulOptionsT()
+    options.fusedActivationFunction = FUSED[fused]
+    draft.operator(kind, inputs, output, options)
+
+
+def _reshape(draft: File, x: str, name: str, shape: tuple[int, ...]) -> None:
+    options = draft.schema.ReshapeOptionsT()
+    options.newShape = np.array(shape, np.int32)
+    wanted = draft.tensor(f"{name}.shape", (len(shape),), np.array(shape, np.int32))
+    draft.operator("RESHAPE", [draft.places[x], wanted], draft.tensor(name, shape), options)
+
+
+def _convolution(draft: File, layer: Layer, values: tuple[np.ndarray, np.ndarray], name: str, fused: str) -> None:
+    weight, bias = values
+    depthwise = layer.groups > 1 and layer.groups == layer.in_shape[0]
+    if depthwise:
+        options, kind = draft.schema.DepthwiseConv2DOptionsT(), "DEPTHWISE_CONV_2D"
+        options.depthMultiplier = layer.out_shape[0] // layer.groups
+        weight = weight.transpose(1, 2, 3, 0)  # [1, height, width, channels out]
+    else:
+        options, kind = draft.schema.Conv2DOptionsT(), "CONV_2D"
+        weight = weight.transpose(0, 2, 3, 1)  # [channels out, height, width, channels in of a group]
+    options.dilationWFactor = options.dilationHFactor = 1
+    source, options.padding = _padded(draft, layer, 0.0)
+    _windowed(layer, options, fused)
+    parts = [(f"{layer.name}.weight", np.ascontiguousarray(weight)), (f"{layer.name}.bias", bias)]
+    constants = [draft.tensor(part, array.shape, array) for part, array in parts]
+    draft.operator(kind, [source, *constants], draft.tensor(name, _last(layer.out_shape, draft.batch)), options)
+
+
+def _max_pool(draft: File, layer: Layer, name: str, fused: str) -> None:
+    options = draft.schema.Pool2DOptionsT()
+    source, options.padding = _padded(draft, layer, float(np.finfo(np.float32).min))  # what is never the largest
+    _windowed(layer, options, fused)
+    options.filterWidth = options.filterHeight = layer.kernel
+    draft.operator("MAX_POOL_2D", [source], draft.tensor(name, _last(layer.out_shape, draft.batch)), options)
+
+
+def _windowed(layer: Layer, options: Any, fused: str) -> None:
+    options.strideW = options.strideH = layer.stride
+    options.fusedActivationFunction = FUSED[fused]
+
+
+def _padded(draft: File, layer: Layer, value: float) -> tuple[int, int]:
+    """Return the tensor that a window slides over, and the padding to name.
+
+    Torch pads kernel // 2 on each side. `SAME` pads as little as it can and puts the odd one behind: with a stride that is another
+    place for the window, and the padding is then an operator of its own.
+    """
+    source, before = draft.places[layer.inputs[0]], layer.kernel // 2
+    channels, *sizes = layer.in_shape
+    needed = [(-(-size // layer.stride) - 1) * layer.stride + layer.kernel - size for size in sizes]
+    if all(max(total, 0) // 2 == before for total in needed):
+        return source, SAME
+    name = f"{layer.name}.padded"
+    pads = np.array([[0, 0], [before, before], [before, before], [0, 0]], np.int32)
+    edges = draft.tensor(f"{name}.edges", pads.shape, pads)
+    height, width = (size + 2 * before for size in sizes)
+    target = draft.tensor(name, (draft.batch, height, width, channels))
+    if value == 0:
+        draft.operator("PAD", [source, edges], target, draft.schema.PadOptionsT())
+    else:
+        filling = draft.tensor(f"{name}.value", (1,), np.array([value], np.float32))
+        draft.operator("PADV2", [source, edges, filling], target, draft.schema.PadV2OptionsT())
+    return target, VALID
+
+
+def _linear(draft: File, layer: Layer, values: tuple[np.ndarray, np.ndarray], name: str, fused: str) -> None:
+    weight, bias = values
+    before = draft.layers.get(layer.inputs[0])
+    if before is not None and before.operator == "flatten":  # torch flattens channels first, this file channels last
+        channels, *sizes = before.in_shape if len(before.in_shape) == 3 else (before.in_shape[0], 1, 1)
+        weight = weight.reshape(-1, channels, *sizes).transpose(0, 2, 3, 1).reshape(weight.shape)
+    options = draft.schema.FullyConnectedOptionsT()
+    options.fusedActivationFunction = FUSED[fused]
+    parts = [(f"{layer.name}.weight", np.ascontiguousarray(weight)), (f"{layer.name}.bias", bias)]
+    constants = [draft.tensor(part, array.shape, array) for part, array in parts]
+    output = draft.tensor(name, _last(layer.out_shape, draft.batch))
+    draft.operator("FULLY_CONNECTED", [draft.places[layer.inputs[0]], *constants], output, options)
+
+
+def _activation(draft: File, kind: str, x: str, name: str, shape: tuple[int, ...]) -> None:
+    source = draft.places[x]
+    if kind in ("relu", "relu6", "sigmoid", "hard_swish"):
+        operator = {"relu": "RELU", "relu6": "RELU6", "sigmoid": "LOGISTIC", "hard_swish": "HARD_SWISH"}[kind]
+        draft.operator(operator, [source], draft.tensor(name, shape))
+    elif kind == "swish":
+        gate = draft.tensor(f"{name}.gate", shape)
+        draft.operator("LOGISTIC", [source], gate)
+        _pair(draft, "MUL", [source, gate], draft.tensor(name, shape))
+    elif kind == "hard_sigmoid":  # relu6(x + 3) / 6
+        three = draft.tensor(f"{name}.three", (1,), np.array([3], np.float32))
+        sixth = draft.tensor(f"{name}.sixth", (1,), np.array([1 / 6], np.float32))
+        above = draft.tensor(f"{name}.above", shape)
+        _pair(draft, "ADD", [source, three], above, "relu6")
+        _pair(draft, "MUL", [above, sixth], draft.tensor(name, shape))
+    else:
+        raise NotImplementedError(kind)
+
+
+def _refuse_order(graph: Graph) -> None:
+    """Raise `BadSetting` for a flattened map of several pixels that anything but a linear layer reads."""
+    readers = {layer.name: [other for other in graph.layers if layer.name in other.inputs] for layer in graph.layers}
+    for layer in graph.layers:
+        several = layer.operator == "flatten" and len(layer.in_shape) == 3 and prod(layer.in_shape[1:]) > 1
+        if several and (layer.name == graph.output or any(one.operator != "linear" for one in readers[layer.name])):
+            raise BadSetting(
+                "a map that is flattened must be read by linear layers alone: TensorFlow Lite keeps it in another order",
+                found=layer.name,
+                cure="pool it first, or let a linear layer follow",
+            )

@@ -1,0 +1,166 @@
+"""A graph of layers as a torch module, for training and for the backends that run torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as f
+
+from donna_hw.errors import BadSetting
+from donna_hw.graph.activations import ACTIVATIONS
+from donna_hw.graph.graph import INPUT, Graph, Layer
+
+
+class SmallMapConvolution(torch.autograd.Function):
+    """A convolution of a map smaller than its kernel, on a CPU.
+
+    Its weights' gradient is that of the padded map without padding: the same sums, for which oneDNN takes a quarter of the time.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, how: tuple[int, int, int]) -> Tensor:
+        """Return the output, [batch, channels, height, width]; how: stride, padding and groups."""
+        ctx.save_for_backward(x, weight)
+        ctx.how = stride, padding, groups = how
+        return f.conv2d(x, weight, None, stride, padding, 1, groups)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        """Return the gradients of the map and of the weights."""
+        (x, weight), (stride, padding, groups) = ctx.saved_tensors, ctx.how
+        one, other, _ = ctx.needs_input_grad
+
+        def gradient(of: Tensor, padding: int, wanted: list[bool]) -> tuple[Tensor, ...]:
+            pairs = [stride] * 2, [padding] * 2, [1, 1], False, [0, 0]
+            found: tuple[Tensor, ...] = torch.ops.aten.convolution_backward(
+                gradients[0], of, weight, None, *pairs, groups, wanted
+            )
+            return found
+
+        of_map = gradient(x, padding, [True, False, False])[0] if one else None
+        padded = f.pad(x, (padding,) * 4)
+        of_weight = gradient(padded, 0, [False, True, False])[1] if other else None
+        return of_map, of_weight, None
+
+
+class Convolution(nn.Conv2d):
+    """torch's convolution; in training on a CPU, where the map is smaller than the kernel, by `SmallMapConvolution`.
+
+    small: whether it is; known beforehand, so that a trace of the network holds torch's own convolution alone.
+    """
+
+    small = False
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the output, [batch, channels, height, width]."""
+        if not (self.small and self.training and input.device.type == "cpu"):
+            return super().forward(input)
+        how = self.stride[0], int(self.padding[0]), self.groups
+        output: Tensor = SmallMapConvolution.apply(input, self.weight, how)  # type: ignore[no-untyped-call]
+        return output
+
+
+class LayerModule(nn.Module):
+    """One layer: weights and batch-norm where it has them, then its activation."""
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__()
+        self.layer = layer
+        self.weights: nn.Module | None = None
+        self.norm: nn.BatchNorm2d | None = None
+        if layer.operator == "conv":
+            self.weights = Convolution(
+                layer.in_shape[0],
+                layer.out_shape[0],
+                layer.kernel,
+                layer.stride,
+                layer.kernel // 2,
+                groups=layer.groups,
+                bias=not layer.normalised,
+            )
+            self.weights.small = layer.normalised and layer.kernel > min(layer.in_shape[1:])
+        elif layer.operator == "linear":
+            self.weights = nn.Linear(layer.in_shape[0], layer.out_shape[0])
+        elif layer.made is not None:
+            self.weights = layer.made.build()
+        if layer.normalised:
+            self.norm = nn.BatchNorm2d(layer.out_shape[0])
+        self.activation = ACTIVATIONS[layer.activation]
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Map the inputs, [batch, channels, height, width] or [batch, features], to the output."""
+        return self.activation(self.before_activation(*inputs))
+
+    def before_activation(self, *inputs: Tensor) -> Tensor:
+        """Return what is passed to the activation."""
+        x = inputs[0]
+        if self.weights is not None:
+            x = self.weights(x)
+        elif self.layer.operator == "max_pool":
+            x = f.max_pool2d(x, self.layer.kernel, self.layer.stride, self.layer.kernel // 2)
+        elif self.layer.operator == "global_pool":
+            x = x.mean((2, 3), keepdim=True)
+        elif self.layer.operator == "flatten":
+            x = x.flatten(1)
+        elif self.layer.operator == "add":
+            x = x + inputs[1]
+        elif self.layer.operator == "scale":
+            x = x * inputs[1]
+        else:
+            raise NotImplementedError(self.layer.operator)
+        if self.norm is not None:
+            x = self.norm(x)
+        return x
+
+
+class GraphModule(nn.Module):
+    """A whole graph; `state_dict` keys are `<layer>.weights.*` and `<layer>.norm.*`, dots in layer names included.
+
+    Layers of type int8 have other keys and are not trained: see `Int8Layer`.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        self.graph = graph
+        for layer in graph.layers:
+            owner: nn.Module = self
+            *path, last = layer.name.split(".")
+            for step in path:
+                if not hasattr(owner, step):
+                    owner.add_module(step, nn.Module())
+                owner = owner.get_submodule(step)
+            if hasattr(owner, last):
+                raise BadSetting(
+                    "a layer must not be named like a part of torch's modules", found=last, cure="rename it"
+                )
+            owner.add_module(last, _module_of(layer))
+        self._steps = [(layer, self.get_submodule(layer.name)) for layer in graph.layers]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images [batch, *input_shape] to [batch, *output_shape]."""
+        values = {INPUT: x}
+        for layer, module in self._steps:
+            values[layer.name] = module(*(values[name] for name in layer.inputs))
+        output: Tensor = values[self.graph.output]
+        return output
+
+
+def _module_of(layer: Layer) -> nn.Module:
+    if layer.dtype == "float32":
+        return LayerModule(layer)
+    from donna_hw.graph.int8_torch import Int8Layer
+
+    return Int8Layer(layer)
+
+
+def to_torch(graph: Graph, seed: int | None = None) -> GraphModule:
+    """Return the graph's torch module, initialised as torch does by default; `seed` makes the weights repeatable.
+
+    Nothing outside is touched: torch's global random state is put back.
+    """
+    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+        if seed is not None:
+            torch.manual_seed(seed)
+        return GraphModule(graph)

@@ -1,0 +1,234 @@
+"""Sustained: what a long loop of one block shows, first window against last; numbers only, all derived from its bursts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy import stats
+
+from donna_hw.errors import BadSetting
+from donna_hw.measurement.intervals import Array, Interval, rounds_interval
+from donna_hw.measurement.measurement import Samples
+from donna_hw.measurement.telemetry import Readings
+
+SPANS = 10  # a window is cut into so many spans of time; their medians are its independent observations
+HOLDS = 0.01  # a change that surely lies within +-1 % is none
+TOO_NOISY = 0.05  # half width of the ratio's interval
+BUSY_SHARE = 0.9  # less CPU time than this of the wall time, or less work than this of the loop's time, is told
+MINUTE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Burst:
+    """Runs back to back, and what the device said of itself just after them.
+
+    elapsed_s: from the loop's start to the burst's. burst_s: how long it took. runs: how many runs; `samples` holds an evenly spaced
+    choice of them where there were many.
+    """
+
+    started_unix_s: float
+    elapsed_s: float
+    burst_s: float
+    runs: int
+    samples: Samples
+    readings: Readings
+
+    @property
+    def ended_s(self) -> float:
+        """Time from the loop's start to the burst's end, in seconds."""
+        return self.elapsed_s + self.burst_s
+
+    @property
+    def timed_s(self) -> Array:
+        """The times that stand for the block, in seconds."""
+        return self.samples.timed_s
+
+
+@dataclass(frozen=True)
+class Window:
+    """The bursts that began in a stretch of time, seconds from the loop's start."""
+
+    start_s: float
+    end_s: float
+    bursts: tuple[Burst, ...]
+
+    @property
+    def median_s(self) -> float:
+        """Median of the samples, in seconds."""
+        return float(np.median(np.concatenate([burst.timed_s for burst in self.bursts])))
+
+    @property
+    def span_medians_s(self) -> Array:
+        """The median of each tenth of the window in which a burst began, in seconds."""
+        spans: dict[int, list[Array]] = {}
+        for burst in self.bursts:
+            place = SPANS * (burst.elapsed_s - self.start_s) / (self.end_s - self.start_s)
+            spans.setdefault(int(place), []).append(burst.timed_s)
+        return np.array([np.median(np.concatenate(times)) for times in spans.values()])
+
+    @property
+    def interval(self) -> Interval | None:
+        """95 % interval of the median, from the spans; None when there are fewer than two."""
+        medians = self.span_medians_s
+        return rounds_interval(medians) if medians.size > 1 else None
+
+    @property
+    def runs_per_s(self) -> float:
+        """Runs a second while bursts ran."""
+        return sum(burst.runs for burst in self.bursts) / sum(burst.burst_s for burst in self.bursts)
+
+    @property
+    def clock_hz(self) -> float | None:
+        """Median clock, None where the device tells none."""
+        return self._median(lambda readings: readings.clock_hz)
+
+    @property
+    def temperature_c(self) -> float | None:
+        """Median temperature, in degrees Celsius."""
+        return self._median(lambda readings: readings.temperature_c)
+
+    @property
+    def power_w(self) -> float | None:
+        """Median power, in watts."""
+        return self._median(lambda readings: readings.power_w)
+
+    @property
+    def throttle(self) -> tuple[str, ...]:
+        """The reasons for throttling that were reported, each once."""
+        return tuple(sorted({reason for burst in self.bursts for reason in burst.readings.throttle}))
+
+    @property
+    def cpu_share(self) -> float | None:
+        """Median share of a run's wall time that its thread had the CPU; None where the backend does not tell."""
+        shares = [b.samples.cpu_s / b.samples.wall_s for b in self.bursts if b.samples.cpu_s is not None]
+        return float(np.median(np.concatenate(shares))) if shares else None
+
+    def _median(self, of: Callable[[Readings], float | None]) -> float | None:
+        known = [value for burst in self.bursts if (value := of(burst.readings)) is not None]
+        return float(np.median(known)) if known else None
+
+
+@dataclass(frozen=True)
+class Sustained:
+    """A finished loop: its bursts, how long it was to last, the length of its first and last window, images a run.
+
+    rested_s: how long the device had rested since an earlier, unfinished attempt; None without one. The first window of such a loop
+    may not have been cold.
+    """
+
+    bursts: tuple[Burst, ...]
+    seconds: float
+    window_s: float
+    batch: int
+    rested_s: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, window in (("first", self.first), ("last", self.last)):
+            if not window.bursts or window.interval is None:
+                raise BadSetting(
+                    f"the {name} window of a sustained loop must hold runs in two of its {SPANS} spans",
+                    found=f"{len(window.bursts)} bursts in {self.window_s:g} s",
+                    cure="let it last longer",
+                )
+
+    @cached_property
+    def first(self) -> Window:
+        """The window at the start."""
+        return self.window(0.0, self.window_s)
+
+    @cached_property
+    def last(self) -> Window:
+        """The window at the end."""
+        return self.window(self.seconds - self.window_s, self.seconds)
+
+    def window(self, start_s: float, end_s: float) -> Window:
+        """Return the bursts that began between two times from the loop's start."""
+        return Window(start_s, end_s, tuple(burst for burst in self.bursts if start_s <= burst.elapsed_s < end_s))
+
+    def minutes(self) -> list[Window]:
+        """Return the loop minute by minute, or in ten equal parts when it is shorter than three minutes."""
+        step = MINUTE_S if self.seconds >= 3 * MINUTE_S else self.seconds / 10
+        starts = np.arange(0, self.seconds - step / 1e6, step)
+        windows = [self.window(float(start), min(float(start) + step, self.seconds)) for start in starts]
+        return [window for window in windows if window.bursts]
+
+    @property
+    def ratio(self) -> float:
+        """Time of a run in the last window over that in the first: ratio of the geometric means of the spans' medians."""
+        return float(np.exp(_log_ratio(self.first, self.last)[0]))
+
+    @property
+    def ratio_interval(self) -> Interval:
+        """95 % interval of `ratio`, by Welch's t on the logarithms of the spans' medians."""
+        centre, half = _log_ratio(self.first, self.last)
+        return Interval(float(np.exp(centre - half)), float(np.exp(centre + half)))
+
+    @property
+    def images_per_s(self) -> float:
+        """Images a second while bursts ran, over the whole loop."""
+        return self.batch * self.window(0.0, self.seconds).runs_per_s
+
+    @property
+    def busy_share(self) -> float:
+        """Share of the loop in which bursts ran; journaling and readings took the rest, and let the device cool."""
+        return sum(burst.burst_s for burst in self.bursts) / self.bursts[-1].ended_s
+
+    @property
+    def verdict(self) -> str:
+        """Whether a run takes longer in the last window than in the first, by how much, and what the device said meanwhile."""
+        return ", ".join([_change(self.ratio, self.ratio_interval), *self._remarks()])
+
+    def _remarks(self) -> list[str]:
+        remarks = []
+        for name, scale, unit, before, after in (
+            ("clock", 1e9, "GHz", self.first.clock_hz, self.last.clock_hz),
+            ("temperature", 1.0, "C", self.first.temperature_c, self.last.temperature_c),
+        ):
+            if before and after and abs(after / before - 1) > HOLDS:
+                moved = "fell" if after < before else "rose"
+                remarks.append(f"{name} {moved} from {before / scale:.3g} to {after / scale:.3g} {unit}")
+        seen: dict[str, float] = {}
+        for burst in self.bursts:
+            for reason in burst.readings.throttle:
+                seen.setdefault(reason, burst.elapsed_s)
+        remarks += [f"{reason} reported at minute {int(at // MINUTE_S) + 1}" for reason, at in seen.items()]
+        pace = self.last.runs_per_s / self.first.runs_per_s
+        if abs(pace * self.ratio - 1) > TOO_NOISY:  # a few long runs move the sum of times and not their median
+            remarks.append(f"images a second moved by {100 * (pace - 1):+.2g} %, which the median run does not show")
+        for name, window in (("first", self.first), ("last", self.last)):
+            share = window.cpu_share
+            if share is not None and share < BUSY_SHARE:
+                remarks.append(f"the CPU ran something else for {100 * (1 - share):.0f} % of the {name} window")
+        if self.busy_share < BUSY_SHARE:
+            remarks.append(f"the device rested {100 * (1 - self.busy_share):.0f} % of the time between bursts")
+        if self.rested_s is not None:
+            remarks.append(f"begun {self.rested_s:.0f} s after an attempt that was stopped: perhaps not cold")
+        return remarks
+
+
+def _log_ratio(first: Window, last: Window) -> tuple[float, float]:
+    """Return the difference of the windows' mean logarithms and the half width of its 95 % interval."""
+    a, b = np.log(first.span_medians_s), np.log(last.span_medians_s)
+    parts = a.var(ddof=1) / a.size, b.var(ddof=1) / b.size
+    centre, variance = float(b.mean() - a.mean()), float(sum(parts))
+    if variance == 0:
+        return centre, 0.0
+    freedom = variance**2 / (parts[0] ** 2 / (a.size - 1) + parts[1] ** 2 / (b.size - 1))
+    return centre, float(stats.t.ppf(0.975, freedom) * np.sqrt(variance))
+
+
+def _change(ratio: float, interval: Interval) -> str:
+    """Return what may be said of a ratio of times: it holds, slows, speeds up, or cannot be told."""
+    low, change, high = (100 * (value - 1) for value in (interval.low, ratio, interval.high))
+    if interval.low >= 1 - HOLDS and interval.high <= 1 + HOLDS:
+        return "holds its speed"
+    if interval.low > 1:
+        return f"slows down by {change:.3g} % (95 % interval {low:.3g} to {high:.3g} %)"
+    if interval.high < 1:
+        return f"speeds up by {-change:.3g} % (95 % interval {-high:.3g} to {-low:.3g} %)"
+    noisy = (high - low) / 2 > 100 * TOO_NOISY
+    told = "too noisy to tell a change of speed" if noisy else "no sure change of speed"
+    return f"{told}: {change:+.2g} % (95 % interval {low:+.2g} to {high:+.2g} %)"

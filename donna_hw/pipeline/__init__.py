@@ -1,0 +1,1 @@
+"""pipeline: say in one line what this folder is for."""

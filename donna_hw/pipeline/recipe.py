@@ -1,0 +1,198 @@
+"""Recipe: a whole experiment as one TOML. Every key is checked; `recipes/README.md` explains each."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from donna_hw._core.files import Part, parse_model, read_toml, write_toml
+from donna_hw._core.resources import find
+from donna_hw.errors import BadSetting
+from donna_hw.pipeline.recipe_schema import (
+    DataPart,
+    DistillPart,
+    ExtendsPart,
+    FinetunePart,
+    GivenPart,
+    LatencyPart,
+    LibraryPart,
+    ProofPart,
+    QuantisePart,
+    ReferencePart,
+    SearchPart,
+    TeacherPart,
+    VerifyPart,
+)
+from donna_hw.training.large_scale.config import PaperFinetuning, PaperTraining
+
+INHERITED = {"data", "reference", "distill", "finetune", "library", "seed"}  # rules what a run trains
+CHANGEABLE = (
+    "title",
+    "workers",
+    "distill.cache_gib",
+    "distill.device",
+    "distill.together",
+    "search",
+    "verify",
+    "proof",
+    "finetune.scratch_networks",
+    "library.further_networks",
+    "library.quality",
+    "library.predictor",
+)
+
+
+class Recipe(Part):
+    """A whole experiment. seed rules all randomness; workers is the number of processes, 0 for one a core.
+
+    One that extends another takes from it all that rules what was trained (`INHERITED`), and names a space that has new blocks beside all
+    of the other's.
+    """
+
+    title: str
+    space: str
+    seed: int = Field(default=0, ge=0)
+    extends: ExtendsPart | None = None
+    workers: int = Field(default=0, ge=0)
+    counters: list[str] = Field(default=["macs", "params"], min_length=1)
+    data: DataPart
+    reference: ReferencePart | GivenPart | PaperTraining = Field(discriminator="method")
+    teacher: TeacherPart | None = None
+    distill: DistillPart = DistillPart()
+    quantise: QuantisePart = QuantisePart()
+    latency: LatencyPart = LatencyPart()
+    finetune: FinetunePart | PaperFinetuning = Field(discriminator="method")
+    library: LibraryPart
+    search: SearchPart = SearchPart()
+    verify: VerifyPart = VerifyPart()
+    proof: ProofPart = ProofPart()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _first_method(cls, content: Any) -> Any:
+        """Give a training that names no method the first one."""
+        if not isinstance(content, dict):
+            return content
+        parts = {name: content.get(name) for name in ("reference", "finetune")}
+        return content | {
+            name: {"method": "adam_cosine"} | part for name, part in parts.items() if isinstance(part, dict)
+        }
+
+    @model_validator(mode="after")
+    def _enough(self) -> Recipe:
+        """Say so before hours of training, not after."""
+        corners = 2
+        if isinstance(self.reference, GivenPart) and self.finetune.scratch_networks:
+            rule = "nothing says how to train networks from scratch where the reference is given"
+            raise BadSetting(rule, found=self.finetune.scratch_networks, cure="leave finetune.scratch_networks out")
+        if self.finetune.scratch_networks > self.library.networks - corners:
+            raise BadSetting(
+                "finetune.scratch_networks must be at most library.networks less its two corners",
+                found=self.finetune.scratch_networks,
+            )
+        return self
+
+    @classmethod
+    def read(cls, path: Path) -> Recipe:
+        """Read a recipe; raises `BadFile`, `UnknownName` with the known keys, or `BadSetting` with the broken rule."""
+        content = read_toml(path)
+        if "detector" in content:
+            raise BadSetting(f"{path} is a recipe of detection", cure=f"donna-hw detect {path}")
+        if "extends" in content and not INHERITED & content.keys():
+            content = _inherited(parse_model(content["extends"], ExtendsPart, f"{path}: extends"), path) | content
+        elif "extends" in content and not content.keys() >= INHERITED:  # a run's kept recipe has them all
+            named = sorted(INHERITED & content.keys())
+            raise BadSetting(
+                f"{path}: a recipe that extends another takes {', '.join(sorted(INHERITED))} from it",
+                found=", ".join(named),
+                cure="leave them out",
+            )
+        return parse_model(content, cls, str(path))
+
+    @property
+    def processes(self) -> int:
+        """Number of worker processes."""
+        return self.workers or len(os.sched_getaffinity(0))
+
+    @property
+    def scratch_epochs(self) -> int:
+        """How long networks are trained from scratch."""
+        return self.finetune.scratch_epochs or self.reference.epochs
+
+    @property
+    def long_epochs(self) -> int:
+        """How long the same networks are finetuned beside it; 0: they are not."""
+        given = self.finetune.long_epochs
+        return self.scratch_epochs if given is None else given
+
+    @property
+    def cost_devices(self) -> list[str]:
+        """Devices whose cost the search minimises."""
+        return self.search.costs or [self.latency.device]
+
+
+def _inherited(part: ExtendsPart, path: Path) -> dict[str, Any]:
+    """Return what a recipe takes from the one that it extends, which lies beside it or is a shipped one."""
+    base = Recipe.read(base_path(part, path)).model_dump(exclude_none=True)
+    return {key: value for key, value in base.items() if key not in ("title", "space", "extends", "quantise")}
+
+
+def base_path(part: ExtendsPart, path: Path) -> Path:
+    """Return the recipe that one at `path` extends: beside it, or a shipped one."""
+    beside = path.parent / part.recipe
+    return beside if beside.is_file() else find_recipe(part.recipe)
+
+
+def find_recipe(name: str) -> Path:
+    """Return the path of a recipe given by its file or, for a shipped one, by its name."""
+    return find("recipes", name)
+
+
+def keep_recipe(recipe: Recipe, folder: Path) -> None:
+    """Write the recipe into its run's folder, or raise `BadSetting` when the folder holds the run of another.
+
+    Settings by which nothing that was trained or measured would differ (`CHANGEABLE`) may change: what is kept is then the new recipe.
+    """
+    kept, settings = folder / "recipe.toml", recipe.model_dump(exclude_none=True)
+    # so a key that came later has its default there, too
+    before = Recipe.read(kept).model_dump(exclude_none=True) if kept.exists() else None
+    if before == settings:
+        return
+    if before is not None:
+        difference = first_difference(_ruling(before), _ruling(settings))
+        if difference:
+            key, old, new = difference
+            raise BadSetting(
+                f"{folder} holds a run with {key} = {old!r}",
+                found=new,
+                cure="choose another folder with --out, or delete this one",
+            )
+    write_toml(kept, settings)
+
+
+def _ruling(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings that rule what is trained and measured; a choice by qualities is ruled by their metric, too."""
+    free = {key for key in CHANGEABLE if key != "library.quality" or settings["library"]["choice"] == "uniform"}
+    return {
+        part: {key: value for key, value in content.items() if f"{part}.{key}" not in free}
+        if isinstance(content, dict)
+        else content
+        for part, content in settings.items()
+        if part not in free
+    }
+
+
+def first_difference(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> tuple[str, Any, Any] | None:
+    """Return (key, value in a, value in b) of the first setting in which two recipes differ, or None."""
+    for key in dict.fromkeys([*a, *b]):
+        left, right = a.get(key), b.get(key)
+        if isinstance(left, dict) and isinstance(right, dict):
+            inner = first_difference(left, right, f"{prefix}{key}.")
+            if inner:
+                return inner
+        elif left != right:
+            return f"{prefix}{key}", left, right
+    return None

@@ -1,0 +1,1 @@
+"""steps: say in one line what this folder is for."""

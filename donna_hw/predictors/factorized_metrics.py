@@ -1,0 +1,75 @@
+"""Qualities predicted from blocks that differ from the reference on one axis alone (after Puzzle's decoupled training)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import kendalltau
+
+from donna_hw.errors import NothingToFit
+from donna_hw.spaces.stage import Stage
+from donna_hw.training.libraries import BlockLibrary
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How well predicted qualities agree with a stage's blocks that differ from the reference on two axes or more.
+
+    blocks: how many are compared; tau: Kendall's, 1 is perfect; log_error: root mean square error of log quality.
+    """
+
+    stage: str
+    blocks: int
+    tau: float
+    log_error: float
+
+
+def apart(stage: Stage) -> np.ndarray:
+    """Return whether each block differs from the reference on one axis at most, bool [block]."""
+    return np.asarray(_differing(stage) <= 1)
+
+
+def predicted_quality(stage: Stage, quality: np.ndarray) -> np.ndarray:
+    """Return each block's quality as the reference's times one factor an axis, float [block]; additive in the logarithm.
+
+    Only the blocks trained `apart` are read. Raises `NothingToFit` when one of them has no finite quality above zero.
+    """
+    known = quality[apart(stage)]
+    if not (np.isfinite(known) & (known > 0)).all():
+        raise NothingToFit(
+            f"{stage.name}: blocks trained apart must have finite qualities above zero",
+            found=f"{(~(np.isfinite(known) & (known > 0))).sum()} without",
+            cure="lower distill.learning_rate, since these have diverged",
+        )
+    reference = np.unravel_index(stage.reference, stage.counts)
+    grid = quality.reshape(stage.counts)
+    total = np.full(stage.counts, np.log(grid[reference]))
+    for axis, count in enumerate(stage.counts):
+        line = tuple(slice(None) if other == axis else at for other, at in enumerate(reference))
+        shape = [count if other == axis else 1 for other in range(len(reference))]
+        total += (np.log(grid[line]) - np.log(grid[reference])).reshape(shape)
+    return np.asarray(np.exp(total).ravel())
+
+
+def agreement(library: BlockLibrary, metric: str = "nsr") -> list[Agreement]:
+    """Compare predicted with trained qualities of a full library, stage by stage; diverged blocks are left out.
+
+    NaN where fewer than two blocks can be compared. Raises `NothingToFit` when blocks are missing.
+    """
+    found = []
+    for stage, quality in zip(library.space.stages, library.qualities(metric), strict=True):
+        other = ~apart(stage) & np.isfinite(quality) & (quality > 0)
+        foretold, true = predicted_quality(stage, quality)[other], quality[other]
+        enough = len(true) > 1
+        tau = float(kendalltau(foretold, true).statistic) if enough else float("nan")
+        error = float(np.sqrt(np.mean(np.log(foretold / true) ** 2))) if enough else float("nan")
+        found.append(Agreement(stage.name, len(true), tau, error))
+    return found
+
+
+def _differing(stage: Stage) -> np.ndarray:
+    """Return on how many axes each block differs from the reference, int [block]."""
+    choices = np.stack(np.unravel_index(np.arange(stage.size), stage.counts))
+    reference = np.stack(np.unravel_index(stage.reference, stage.counts))
+    return np.asarray((choices != reference[:, None]).sum(0))

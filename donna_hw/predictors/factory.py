@@ -1,0 +1,54 @@
+"""Fitting a predictor of any kind to finetuned networks."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from donna_hw.errors import BadSetting, NothingToFit, UnknownName
+from donna_hw.predictors import linear, saturating
+from donna_hw.predictors import multi_metric as joint
+from donna_hw.predictors.base import Array, FittedPredictor
+from donna_hw.predictors.sklearn_models import FAMILIES, fit_family
+
+KINDS = (*linear.KINDS, saturating.KIND, joint.KIND, *FAMILIES)
+SMALLEST_LIBRARY = 5
+
+
+def fit_predictor(
+    qualities: Array, top1_percent: Array, kind: str = saturating.KIND, ceiling_percent: float | None = None
+) -> FittedPredictor:
+    """Fit a predictor to finetuned networks.
+
+    qualities: a metric float [n, stages], or several [n, stages, metrics] for `joint`; top1_percent: float [n]. ceiling_percent: the
+    teacher's accuracy, for `saturating` and `joint`; the others do without. Raises `NothingToFit` below 5 networks, `BadSetting` on an
+    accuracy that is none, and `UnknownName`.
+    """
+    if kind not in KINDS:
+        raise UnknownName("a predictor must be a known one", found=kind, known=sorted(KINDS))
+    if len(top1_percent) < SMALLEST_LIBRARY:
+        raise NothingToFit(
+            f"a predictor needs at least {SMALLEST_LIBRARY} finetuned networks",
+            found=len(top1_percent),
+            cure="raise library.networks in the recipe and finetune again",
+        )
+    if not np.isfinite(top1_percent).all():
+        raise BadSetting("every accuracy must be a finite number", found="NaN or infinite", cure="leave it out")
+    if kind == joint.KIND:
+        return joint.fit_joint(qualities, top1_percent, ceiling_percent or 0.0)
+    if qualities.ndim != 2:
+        raise BadSetting("several metrics of a block need the kind 'joint'", found=kind, cure="give one metric")
+    if kind == saturating.KIND:
+        return saturating.fit_saturating(qualities, top1_percent, ceiling_percent or 0.0)
+    if kind in FAMILIES:
+        return fit_family(kind, qualities, top1_percent)
+    return linear.fit_linear(qualities, top1_percent, kind)
+
+
+def left_out(
+    qualities: Array, top1_percent: Array, kind: str = saturating.KIND, ceiling_percent: float | None = None
+) -> Array:
+    """Return each network's prediction, float [n], by a predictor that was fitted to all the others; raises what `fit_predictor` does.
+
+    The strength of a ridge is the one chosen by all networks together.
+    """
+    return fit_predictor(qualities, top1_percent, kind, ceiling_percent).left_out(qualities, top1_percent)

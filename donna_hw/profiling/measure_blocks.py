@@ -1,0 +1,215 @@
+"""Filling: from the parts of a space to samples, and from samples to the rows of its table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from functools import cached_property
+from math import inf
+from pathlib import Path
+
+from donna_hw.errors import BadSetting, BadTable
+from donna_hw.graph.graph import Graph, layers_hash
+from donna_hw.measurement.environment import Environment, Scalar
+from donna_hw.measurement.measurement import Measurement
+from donna_hw.measurement.protocol import Protocol
+from donna_hw.measurement.verdict import judge
+from donna_hw.profiling.calibration import Scale, measurements, scale_of
+from donna_hw.profiling.composition import Composition, Estimate, fit_composition, sampled, sections_of
+from donna_hw.profiling.in_context import chain_of, neighbours
+from donna_hw.profiling.sample_journal import Record, SamplesJournal
+from donna_hw.profiling.scheduler import Job, Schedule, unique_jobs
+from donna_hw.profiling.table_rows import Part, Row, absent_row, composed_row, estimate_of, measured_row
+from donna_hw.profiling.workers.base import Worker
+from donna_hw.spaces.space import Space
+
+COMPOSITION = (
+    "composition_"  # how a composed table's own conditions begin; one that is filled whole afterwards has none
+)
+BATCH = 16  # composed blocks that are measured whole at a time while a budget lasts
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How far a profile goes.
+
+    compose: predict blocks that repeat a section from their sections, and measure only a sample of them whole. budget_s: stop
+    after this many seconds, which are spent where the error is largest. retry: measure again what is not trusted or failed.
+    """
+
+    compose: bool = False
+    budget_s: float | None = None
+    retry: bool = False
+
+    def __post_init__(self) -> None:
+        if self.budget_s is not None and not 0 < self.budget_s < inf:
+            raise BadSetting("a budget must be a time above 0 s", found=self.budget_s)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What measuring needs beside the blocks: the workers, their environment, the protocol, the sentinel and the journal's path."""
+
+    workers: Sequence[Worker]
+    environment: Environment
+    protocol: Protocol
+    sentinel: Graph
+    journal: Path
+    label: str
+
+    def measure(
+        self, jobs: Mapping[str, Job], *, deadline_unix_s: float = inf, retry: bool = False
+    ) -> dict[str, Record]:
+        """Measure the jobs, and return the record of each."""
+        journal = SamplesJournal(self.journal)
+        schedule = Schedule(
+            jobs=jobs,
+            sentinel=self.sentinel,
+            workers=self.workers,
+            protocol=self.protocol,
+            journal=journal,
+            environment=self.environment,
+            label=self.label,
+            deadline_unix_s=deadline_unix_s,
+        )
+        return schedule.run(frozenset(self._doubtful(journal, jobs)) if retry else frozenset())
+
+    def scale(self, records: Mapping[str, Record]) -> Scale:
+        """Return the scale of a table of these records."""
+        return scale_of(records, self.protocol, self.environment)
+
+    def measurements(self, records: Mapping[str, Record], scale: Scale) -> dict[str, Measurement]:
+        """Return the measurement of every block that could be run."""
+        return measurements(records, self.protocol, self.environment, scale)
+
+    def _doubtful(self, journal: SamplesJournal, jobs: Mapping[str, Job]) -> list[str]:
+        """Return the blocks that failed or whose verdict is not `trusted`."""
+        records = {key: record for key, record in journal.read().items() if key in jobs}
+        measured = self.measurements(records, self.scale(records))
+        return [key for key in records if key not in measured or judge(measured[key]).name != "trusted"]
+
+
+@dataclass(frozen=True)
+class Filled:
+    """The rows by layers_hash, the table's scale, and what else its TOML should record."""
+
+    rows: Mapping[str, Row]
+    scale: Scale
+    conditions: Mapping[str, Scalar]
+
+
+@dataclass(frozen=True)
+class Filling:
+    """The filling of one table. column: the table's column that holds the cost. began_unix_s: when a budget began to be spent."""
+
+    space: Space
+    parts: Sequence[Part]
+    mode: str
+    effort: Effort
+    bench: Bench
+    column: str
+    began_unix_s: float
+
+    def fill(self) -> Filled:
+        """Measure, and derive the rows; raises `BadTable` when no block could be run."""
+        effort, bench = self.effort, self.bench
+        deadline = self.began_unix_s + effort.budget_s if effort.budget_s is not None else inf
+        jobs = self._jobs()
+        records = bench.measure(jobs, deadline_unix_s=deadline, retry=effort.retry)
+        scale = bench.scale(records)
+        measured = bench.measurements(records, scale)
+        composed, conditions = self._composed(measured, records.keys() - measured.keys())
+        while composed and time.time() < deadline < inf:  # what is left of a budget goes to the widest intervals
+            jobs |= {key: self._whole[key] for key in _widest(composed, self.column)}
+            records = bench.measure(jobs, deadline_unix_s=deadline)
+            scale = bench.scale(records)
+            measured = bench.measurements(records, scale)
+            composed, conditions = self._composed(measured, records.keys() - measured.keys())
+        rows = composed | {key: measured_row(found, records[key].stopped) for key, found in measured.items()}
+        if not rows:
+            reason = next(iter(records.values())).failure
+            raise BadTable(
+                f"{bench.journal}: a block must run for a table to be made", found=f"every one failed: {reason}"
+            )
+        absent = {part.layers_hash: absent_row(self.column) for part in self.parts if not part.graph.layers}
+        return Filled(rows | absent, scale, conditions)
+
+    @cached_property
+    def _section_graphs(self) -> Mapping[str, tuple[Graph, ...]]:
+        """{layers_hash: sections} of the blocks that repeat a section, where blocks are composed."""
+        if not self.effort.compose:
+            return {}
+        found = {part.layers_hash: part for part in self.parts}
+        graphs = {key: sections_of(part.block, part.graph.input_shape) for key, part in found.items()}
+        return {key: sections for key, sections in graphs.items() if len(sections) > 1}
+
+    @cached_property
+    def _sections(self) -> Mapping[str, tuple[str, ...]]:
+        """{layers_hash: those of its sections} of the same blocks."""
+        hashes = {graph: layers_hash(graph) for sections in self._section_graphs.values() for graph in sections}
+        return {key: tuple(hashes[graph] for graph in sections) for key, sections in self._section_graphs.items()}
+
+    @cached_property
+    def _whole(self) -> dict[str, Job]:
+        present = [part for part in self.parts if part.graph.layers]
+        if self.mode == "isolated":
+            return unique_jobs([Job(part.name, part.graph) for part in present])
+        before = neighbours(self.space)
+        chains = [(part, chain_of(before, part.keys["part"], part.block)) for part in present]
+        return unique_jobs([Job(part.name, part.graph, *(chain or ())) for part, chain in chains])
+
+    def _jobs(self) -> dict[str, Job]:
+        """Return what is measured first: everything, or where blocks are composed sections and a sample."""
+        sample = sampled({key: len(sections) for key, sections in self._sections.items()})
+        sample |= SamplesJournal(self.bench.journal).read().keys()  # what an earlier run measured whole stays so
+        kept = {key: job for key, job in self._whole.items() if key not in self._sections or key in sample}
+        pieces = {
+            key: Job(f"section of {self._whole[block].name}", graph)
+            for block, graphs in self._section_graphs.items()
+            for key, graph in zip(self._sections[block], graphs, strict=True)
+        }
+        return pieces | kept
+
+    def _composed(
+        self, measured: Mapping[str, Measurement], failed: Set[str]
+    ) -> tuple[dict[str, Row], dict[str, Scalar]]:
+        """Return the rows of the blocks that are predicted and not measured, and what the prediction rests on.
+
+        A block that failed when it was measured whole has no row, whatever its sections cost.
+        """
+        estimates = {key: estimate_of(measurement) for key, measurement in measured.items()}
+        known: dict[str, list[Estimate]] = {
+            key: [estimates[section] for section in sections]
+            for key, sections in self._sections.items()
+            if key not in failed and all(section in estimates for section in sections)
+        }
+        whole = [key for key in known if key in estimates]
+        if len(known) == len(whole):
+            return {}, {}
+        found = fit_composition([known[key] for key in whole], [estimates[key] for key in whole])
+        rows = {
+            key: composed_row(found.estimate(sections), len(sections), found, self.column)
+            for key, sections in known.items()
+            if key not in estimates
+        }
+        return rows, _facts(found)
+
+
+def _facts(found: Composition) -> dict[str, Scalar]:
+    return {
+        f"{COMPOSITION}scale": found.scale,
+        f"{COMPOSITION}joint_s": found.joint_s,
+        f"{COMPOSITION}residual": found.residual,
+        f"{COMPOSITION}sampled": found.sampled,
+    }
+
+
+def _widest(rows: Mapping[str, Row], column: str) -> list[str]:
+    """Return the rows with the widest intervals as shares of their values."""
+
+    def width(key: str) -> float:
+        row = rows[key]
+        return (float(str(row["high_s"])) - float(str(row["low_s"]))) / float(str(row[column]))
+
+    return sorted(rows, key=width, reverse=True)[:BATCH]

@@ -1,0 +1,307 @@
+"""Profiling: (space, device) -> latency table, and whole networks on the same device under the same sentinel."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from donna_hw._core.files import locked, read_model, write_toml
+from donna_hw._core.progress import tell
+from donna_hw.devices.backends.base import UNITS, Description, ExactBackend
+from donna_hw.devices.device import Device
+from donna_hw.errors import BadMeasurement, BadSetting, BadTable
+from donna_hw.graph.graph import Graph, layers_hash
+from donna_hw.measurement.protocol import Protocol
+from donna_hw.profiling.calibration import Scale
+from donna_hw.profiling.computed_costs import exact_costs, number
+from donna_hw.profiling.dtypes import check_types, typed
+from donna_hw.profiling.in_context import checked_mode
+from donna_hw.profiling.measure_blocks import COMPOSITION, Bench, Effort, Filling
+from donna_hw.profiling.rest import rest_of
+from donna_hw.profiling.scheduler import Job, refuse_unlike, unique_jobs
+from donna_hw.profiling.table_rows import LEARNED, Part, Row, measured_row, parts_of, written
+from donna_hw.profiling.workers.base import Worker
+from donna_hw.profiling.workers.subprocess import processes
+from donna_hw.spaces.space import Architecture, Space
+from donna_hw.tables.latency_table import LatencyTable, TableInfo, table_path
+from donna_hw.tables.listing import Listing
+
+SENTINEL_MACS = 10_000_000  # dear enough that its call is nothing, cheap enough to run beside every block
+
+Workers = Callable[[Device, Protocol], Sequence[Worker]]
+
+
+def profile_space(
+    space: Space,
+    device: Device,
+    root: Path,
+    protocol: Protocol | None = None,
+    *,
+    mode: str = "isolated",
+    effort: Effort | None = None,
+    workers: Workers = processes,
+) -> LatencyTable:
+    """Fill the table of a space on a device below the folder `root`, and return it.
+
+    Continues what an earlier, perhaps killed, run began; refuses to mix environments. Blocks of equal layers share a
+    measurement. A block that crashes its runtime, or hangs, is journaled as failed and has no row. `protocol` replaces the device's own.
+    mode: `isolated`, or `in_chain` (`profiling/chain.py`). workers: who measures; by default a process for each device of the pool.
+    """
+    began = time.time()
+    protocol, effort, mode = protocol or device.protocol, effort or Effort(), checked_mode(mode)
+    if space.global_axes:
+        rule, axes = f"a table is of one setting of each global axis of {space.name}", space.global_axes
+        cure = f"name one, such as {space.name}@{space.input_shape[1]}px"
+        raise BadSetting(rule, found=", ".join(axis.name for axis in axes), cure=cure)
+    parts = parts_of(space)
+    kind, graphs = device.kind(), [part.graph for part in parts]
+    check_types(kind, device.name, graphs)
+    if issubclass(kind, ExactBackend):
+        if mode != "isolated":
+            raise BadSetting("blocks are only timed in a chain; a computed cost is a block's own", found=mode)
+        backend = device.backend()
+        assert isinstance(backend, ExactBackend)  # noqa: S101  of that kind
+        description = backend.description()
+        path = table_path(root, device.name, space.name, variant(typed(description, graphs), protocol, mode))
+        with locked(path.with_suffix(".lock")):
+            info = _claimed(_described(space, device, description, protocol, mode=mode), path)
+            jobs = unique_jobs([Job(part.name, part.graph) for part in parts])
+            costs = exact_costs(jobs, backend, path.with_suffix(".samples.csv"), f"profile {device.name}")
+            return written(space, parts, info, path, lambda key: {info.column: number(costs[key])})
+    if effort.compose and mode != "isolated":
+        raise BadSetting("composed blocks are measured isolated: a section has no neighbours of its own", found=mode)
+    with _opened(device, protocol, workers) as crew:
+        descriptions = [worker.description() for worker in crew]
+        description = descriptions[0]
+        refuse_untold(device, protocol, description)
+        path = table_path(root, device.name, space.name, variant(typed(description, graphs), protocol, mode))
+        with locked(path.with_suffix(".lock")):
+            sentinel = sentinel_of(parts, path)
+            info = _claimed(_described(space, device, description, protocol, mode=mode, sentinel=sentinel), path)
+            for other in descriptions[1:]:
+                mine = _described(space, device, other, protocol, mode=mode, sentinel=sentinel)
+                info.refuse_other(mine, path)
+            for worker, said in zip(crew, descriptions, strict=True):
+                for hint in said.advice:
+                    tell(f"{worker.name}: {hint}")
+            if protocol.cool_down_s:
+                tell(rest_of([part.graph for part in parts], protocol, len(crew)).words)
+            refuse_unlike(crew, sentinel)
+            journal = path.with_suffix(".samples.csv")
+            bench = Bench(crew, description.environment, protocol, sentinel, journal, f"profile {device.name}")
+            filled = Filling(space, parts, mode, effort, bench, info.column, began).fill()
+            kept = {key: value for key, value in info.conditions.items() if not key.startswith((COMPOSITION, LEARNED))}
+            found = {"conditions": {**kept, **filled.conditions}, "least_spread": filled.scale.least_spread}
+            info = info.model_copy(update={**found, "sentinel_reference_s": filled.scale.sentinel_reference_s})
+            return written(space, parts, info, path, filled.rows.get)
+
+
+def measure_networks(
+    space: Space,
+    device: Device,
+    table: LatencyTable,
+    architectures: Sequence[Architecture],
+    protocol: Protocol | None = None,
+    *,
+    workers: Workers = processes,
+) -> np.ndarray:
+    """Measure whole networks beside a measured table, and return each one's latency in seconds, float [n].
+
+    Journaled and listed beside the table as `networks`; see `measure_graphs`. Raises `BadMeasurement` when a network cannot be run.
+    """
+    names = [network_name(space, architecture) for architecture in architectures]
+    graphs = {name: space.network(architecture) for name, architecture in zip(names, architectures, strict=True)}
+    measured = measure_graphs(space, device, table, graphs, protocol, workers=workers)
+    for name, failure in measured.failures.items():
+        raise BadMeasurement(f"network {name} must run", found=failure, cure="leave it out")
+    return np.array([measured.values[name] for name in names])
+
+
+def network_name(space: Space, architecture: Architecture) -> str:
+    """Return a network's name in journals and listings: a label a stage, then its global settings, joined by `/`."""
+    return "/".join([*space.labels(architecture).values(), *map(str, architecture.settings)])
+
+
+def begin_table(
+    space: Space, device: Device, root: Path, protocol: Protocol | None = None, *, workers: Workers = processes
+) -> LatencyTable:
+    """Return what whole networks are measured beside: the device's isolated table of the space below `root`, or one begun without rows.
+
+    Raises `BadTable` where the one that is there is of another environment or protocol.
+    """
+    protocol, graphs = protocol or device.protocol, [part.graph for part in parts_of(space)]
+    check_types(device.kind(), device.name, graphs)
+    if issubclass(device.kind(), ExactBackend):
+        description, sentinel = device.backend().description(), False
+    else:
+        with _opened(device, protocol, workers) as crew:
+            description, sentinel = crew[0].description(), True
+    path = table_path(root, device.name, space.name, variant(typed(description, graphs), protocol, "isolated"))
+    with locked(path.with_suffix(".lock")):
+        graph = sentinel_of(parts_of(space), path) if sentinel else None
+        info = _claimed(_described(space, device, description, protocol, mode="isolated", sentinel=graph), path)
+    if path.exists():
+        return LatencyTable.read(path)
+    return LatencyTable(info, pd.DataFrame(columns=["part", "layers_hash", info.column]), path)
+
+
+class MeasuredGraphs(NamedTuple):
+    """What graphs cost by name, in the table's unit: values, the rows listed (none where costs are computed), and why others failed."""
+
+    values: dict[str, float]
+    rows: dict[str, Row]
+    failures: dict[str, str]
+
+
+def measure_graphs(
+    space: Space,
+    device: Device,
+    table: LatencyTable,
+    graphs: Mapping[str, Graph],
+    protocol: Protocol | None = None,
+    *,
+    workers: Workers = processes,
+    listing: str = "networks",
+) -> MeasuredGraphs:
+    """Measure any named graphs beside a table of a space, on the table's own scale.
+
+    Journaled in `<variant>.<listing>.samples.csv` beside the table, listed in `<variant>.<listing>.csv`, and steadied by the table's own
+    sentinel reference; a table that was begun without rows gets that of the first graphs measured. Raises `BadTable` when the
+    environment or the protocol is not the table's.
+    """
+    protocol, mode = protocol or device.protocol, str(table.info.identity["mode"])
+    check_types(device.kind(), device.name, graphs.values())
+    if issubclass(device.kind(), ExactBackend):
+        backend = device.backend()
+        assert isinstance(backend, ExactBackend)  # noqa: S101  of that kind
+        table.info.refuse_other(_described(space, device, backend.description(), protocol, mode=mode), table.path)
+        return MeasuredGraphs(dict(zip(graphs, backend.costs(list(graphs.values())), strict=True)), {}, {})
+    jobs = unique_jobs([Job(name, graph) for name, graph in graphs.items()])
+    sentinel = sentinel_of(parts_of(space), table.path)
+    journal = table.path.with_suffix(f".{listing}.samples.csv")
+    with _opened(device, protocol, workers) as crew, locked(table.path.with_suffix(".lock")):
+        description = crew[0].description()
+        refuse_untold(device, protocol, description)
+        described = _described(space, device, description, protocol, mode=mode, sentinel=sentinel)
+        table.info.refuse_other(described, table.path)
+        bench = Bench(crew, description.environment, protocol, sentinel, journal, f"{listing} {device.name}")
+        records = bench.measure(jobs)
+        toml, own = table.path.with_suffix(".toml"), bench.scale(records)
+        reference = table.info.sentinel_reference_s or read_model(toml, TableInfo).sentinel_reference_s
+        scale = Scale(reference or own.sentinel_reference_s, own.least_spread)
+        if scale.sentinel_reference_s != reference:
+            fixed = table.info.model_copy(update={"sentinel_reference_s": scale.sentinel_reference_s})
+            write_toml(toml, fixed.model_dump(exclude_none=True))
+        measured = bench.measurements(records, scale)
+        rows = {key: measured_row(found, records[key].stopped) for key, found in measured.items()}
+        names = {key: job.name for key, job in jobs.items()}
+        Listing(table.path.with_suffix(f".{listing}.csv"), scale.sentinel_reference_s).add(rows, names)
+    keys = {name: layers_hash(graph) for name, graph in graphs.items()}
+    return MeasuredGraphs(
+        {name: measured[key].value_s for name, key in keys.items() if key in measured},
+        {name: rows[key] for name, key in keys.items() if key in rows},
+        {name: records[key].failure for name, key in keys.items() if key not in rows},
+    )
+
+
+@contextmanager
+def _opened(device: Device, protocol: Protocol, workers: Workers) -> Iterator[Sequence[Worker]]:
+    crew = workers(device, protocol)
+    try:
+        yield crew
+    finally:
+        for worker in crew:
+            worker.close()
+
+
+def refuse_untold(device: Device, protocol: Protocol, description: Description) -> None:
+    """Raise `BadSetting` when a protocol stands for a statistic that the device's samples do not give."""
+    if protocol.statistic not in description.statistics:
+        raise BadSetting(
+            f"device {device.name} must be measured by a protocol whose statistic it can tell",
+            found=f"{protocol.name}, of the {protocol.statistic}",
+            known=description.statistics,
+            cure="choose another --protocol, such as paper_s20, or a runner that tells every sample",
+        )
+
+
+def variant(description: Description, protocol: Protocol, mode: str) -> str:
+    """Return the file name that tells a device's tables apart: mode, batch, and the backend's own words."""
+    return "-".join((mode, f"b{protocol.batch}", *description.words))
+
+
+def sentinel_of(parts: Sequence[Part], table: Path | None = None) -> Graph:
+    """Return a table's sentinel: of all parts the one whose multiply-accumulates are nearest to ten million, as a ratio.
+
+    A table keeps the sentinel that it was begun with, even when an axis has grown since.
+    """
+    toml = table.with_suffix(".toml") if table else None
+    kept = read_model(toml, TableInfo).sentinel if toml and toml.exists() else ""
+    for part in parts if kept else ():
+        if part.layers_hash == kept:
+            return part.graph
+    return min((part.graph for part in parts), key=lambda graph: abs(np.log(max(graph.macs, 1) / SENTINEL_MACS)))
+
+
+def _described(
+    space: Space,
+    device: Device,
+    description: Description,
+    protocol: Protocol,
+    *,
+    mode: str,
+    sentinel: Graph | None = None,
+) -> TableInfo:
+    description = typed(description, [part.graph for part in parts_of(space)])
+    environment, timed = description.environment, sentinel is not None
+    column = {"latency": "latency_s", "energy": "energy_j"}.get(description.quantity, description.quantity)
+    identity = {
+        **environment.identity,
+        "mode": mode,
+        "batch": protocol.batch,
+        "input_shape": "x".join(map(str, space.input_shape)),
+        "space_hash": space.hash,
+    }
+    if timed:
+        column = f"{protocol.statistic}_s"
+        identity |= {"protocol": protocol.name, "warmup": protocol.warmup, "samples": protocol.samples}
+        identity |= {"visit_s": protocol.visit_s or 0.0, "slices": protocol.slices}
+        identity |= {"sentinel_samples": protocol.sentinel_samples, "cool_down_s": protocol.cool_down_s}
+    return TableInfo(
+        device=device.name,
+        space=space.name,
+        quantity=description.quantity,
+        unit=UNITS[description.quantity],
+        origin=description.origin,
+        column=column,
+        identity=identity,
+        conditions=environment.conditions,
+        donna_hw=version("donna-hw"),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        sentinel=layers_hash(sentinel) if sentinel is not None and protocol.sentinel_samples else "",
+    )
+
+
+def _claimed(info: TableInfo, path: Path) -> TableInfo:
+    """Write the table's TOML before the first sample, or check that the one there is of the same identity and keep it."""
+    toml = path.with_suffix(".toml")
+    if toml.exists():
+        old = read_model(toml, TableInfo)
+        old.refuse_other(info, path)
+        return old
+    if path.with_suffix(".samples.csv").exists():
+        raise BadTable(
+            f"{toml} must stand beside the samples and say of what they are",
+            found="none",
+            cure="restore it or delete the samples",
+        )
+    write_toml(toml, info.model_dump(exclude_none=True))
+    return info

@@ -1,0 +1,190 @@
+"""The samples' journal: every visit that was made and every block that failed, one synced line each; tables are derived from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Container, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from donna_hw._core.files import Journal
+from donna_hw.errors import BadFile
+from donna_hw.measurement.intervals import checked
+from donna_hw.measurement.measurement import CLOCKS, Samples, Summary, Visit
+from donna_hw.measurement.telemetry import Readings
+
+COLUMNS = (
+    *("what", "layers_hash", "attempt", "round", "device", "started_unix_s", "slices"),
+    *("sentinel_s", "wall_s", "cpu_s", "device_s", "clock", "baseline_s"),
+    *("clock_hz", "temperature_c", "power_w", "throttle", "failure"),
+    "summary",
+)
+ADDED = ("summary",)  # columns that journals of earlier versions lack
+
+
+@dataclass
+class Record:
+    """What is journaled of one block in its latest attempt; earlier attempts stay in the file.
+
+    failure: why the block could not be run, empty if it could. stopped: the rule that ended its measurement, which follows from the
+    visits and is not journaled.
+    """
+
+    name: str
+    attempt: int = 0
+    visits: list[Visit] = field(default_factory=list)
+    failure: str = ""
+    stopped: str = ""
+
+    def before(self, round_: int) -> Record:
+        """Return the record as it was when a round began."""
+        return Record(self.name, self.attempt, [visit for visit in self.visits if visit.round < round_], self.failure)
+
+
+class SamplesJournal:
+    """`<variant>.samples.csv`: appended to visit by visit, read back as {layers_hash: Record}."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._journal = Journal(path, COLUMNS, added=ADDED)
+
+    def add(self, key: str, name: str, attempt: int, visit: Visit) -> Visit:
+        """Append one visit, and return it as it reads back; raises `BadMeasurement` for times that are none, and writes nothing."""
+        samples, readings = visit.samples, visit.readings
+        cells = {
+            **self._frame(key, name, attempt, visit.round),
+            "device": visit.device,
+            "started_unix_s": f"{visit.started_unix_s:.3f}",
+            "slices": visit.slices,
+            "sentinel_s": _text(visit.sentinel_s),
+            "wall_s": _text(samples.wall_s),
+            "cpu_s": _text(samples.cpu_s),
+            "device_s": _text(samples.device_s),
+            "clock": samples.clock,
+            "baseline_s": _text(visit.baseline_s),
+            "clock_hz": _number(readings.clock_hz),
+            "temperature_c": _number(readings.temperature_c),
+            "power_w": _number(readings.power_w),
+            "throttle": "|".join(readings.throttle),
+            "summary": _told(samples.summary),
+        }
+        kept = _visit({name: str(cell) for name, cell in cells.items()})
+        _check(kept, name)  # as rounded: a time that becomes 0 in the file would make the file unreadable
+        self._journal.append(cells)
+        return kept
+
+    def add_failure(self, key: str, name: str, attempt: int, reason: str) -> None:
+        """Append that a block failed."""
+        self._journal.append({**self._frame(key, name, attempt, 0), "failure": reason or "no reason given"})
+
+    def read(self, only: Container[str] | None = None) -> dict[str, Record]:
+        """Return the latest attempt at each block, visits in the order of rounds; raises `BadFile` with the line of a bad value.
+
+        only: layers_hashes to read, where of a long journal a few are wanted.
+        """
+        found: dict[str, Record] = {}
+        for line, cells in enumerate(self._journal.records(), start=2):
+            if only is not None and cells["layers_hash"] not in only:
+                continue
+            where = f"{self.path}, line {line}"
+            try:
+                attempt, visit = int(cells["attempt"]), None if cells["failure"] else _visit(cells)
+            except (ValueError, OverflowError) as error:
+                raise BadFile(
+                    f"{where}: times must be numbers in seconds, attempt and round whole ones",
+                    found=str(error),
+                    cure="delete the line: only this visit is measured again",
+                ) from None
+            record = found.get(cells["layers_hash"])
+            if record is None or attempt > record.attempt:
+                record = found[cells["layers_hash"]] = Record(cells["what"], attempt)
+            if attempt < record.attempt:
+                continue
+            if visit is None:
+                record.failure = cells["failure"]
+                continue
+            _check(visit, where)
+            if visit.round in (other.round for other in record.visits):
+                raise BadFile(
+                    f"{where}: a block must be visited once a round",
+                    found=f"round {visit.round} of {cells['what']} again",
+                    cure="delete the line",
+                )
+            record.visits.append(visit)
+        for record in found.values():
+            record.visits.sort(key=lambda visit: visit.round)
+        return found
+
+    def _frame(self, key: str, name: str, attempt: int, round_: int) -> dict[str, str]:
+        names = {"what": name, "layers_hash": key, "attempt": str(attempt), "round": str(round_)}
+        return dict.fromkeys(COLUMNS, "") | names
+
+
+def _visit(cells: dict[str, str]) -> Visit:
+    """Return a line's visit; raises `ValueError` for what is no number or cannot be."""
+    wall, cpu, device = _floats(cells["wall_s"]), _absent(cells["cpu_s"]), _absent(cells["device_s"])
+    for name, times in (("cpu_s", cpu), ("device_s", device)):
+        if times is not None and (times.size != wall.size or not (np.isfinite(times) & (times >= 0)).all()):
+            raise ValueError(f"{name} of {times.size} values beside {wall.size} wall times, or one below zero")
+    if cells["clock"] not in CLOCKS or (cells["clock"] == "device" and device is None):
+        raise ValueError(f"clock {cells['clock']!r}")
+    sentinel, baseline, slices = _floats(cells["sentinel_s"]), _absent(cells["baseline_s"]), int(cells["slices"])
+    round_, started = int(cells["round"]), _maybe(cells["started_unix_s"]) or 0.0
+    if round_ < 0 or started < 0:
+        raise ValueError(f"round {round_}, started_unix_s {started}")
+    for times, parts in ((wall, slices), (sentinel, slices + 1), (baseline, slices)):
+        if slices < 1 or (times is not None and times.size % parts):
+            raise ValueError(f"{slices} slices, which do not divide the times")
+    throttle = tuple(cells["throttle"].split("|")) if cells["throttle"] else ()
+    clock, temperature, power = (_maybe(cells[name]) for name in ("clock_hz", "temperature_c", "power_w"))
+    readings = Readings(clock, temperature, power, throttle)
+    samples = Samples(wall, cpu, device, cells["clock"], _summary(cells["summary"]))
+    return Visit(round_, samples, sentinel, slices, baseline, readings, cells["device"], started)
+
+
+def _check(visit: Visit, what: str) -> None:
+    for times in (visit.samples.wall_s, visit.samples.device_s, visit.baseline_s):
+        if times is not None:
+            checked(times, what)
+    if visit.sentinel_s.size:
+        checked(visit.sentinel_s, f"{what}, sentinel")
+
+
+def _text(times: Iterable[float] | None) -> str:
+    return "" if times is None else " ".join(f"{value:.9f}" for value in times)
+
+
+def _told(summary: Summary | None) -> str:
+    """Return a summary as a cell: the number of runs, then mean, deviation, smallest and largest time in seconds."""
+    if summary is None:
+        return ""
+    return f"{summary.runs} {_text((summary.mean_s, summary.deviation_s, summary.min_s, summary.max_s))}"
+
+
+def _summary(text: str) -> Summary | None:
+    if not text:
+        return None
+    runs, *times = text.split()
+    mean, deviation, least, most = map(float, times)
+    return Summary(int(runs), mean, deviation, least, most)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.9g}"
+
+
+def _floats(text: str) -> np.ndarray:
+    return np.array([float(word) for word in text.split()])
+
+
+def _absent(text: str) -> np.ndarray | None:
+    return _floats(text) if text else None
+
+
+def _maybe(text: str) -> float | None:
+    value = float(text) if text else None
+    if value is not None and not math.isfinite(value):
+        raise ValueError(f"{text!r} is not finite")
+    return value

@@ -1,0 +1,226 @@
+"""The scheduler: sends workers to every block in random order, round after round, until each is measured well enough."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import count
+from math import inf
+
+import numpy as np
+
+from donna_hw._core.progress import Bar
+from donna_hw.errors import BadMeasurement, Unavailable
+from donna_hw.graph.graph import Graph, layers_hash
+from donna_hw.measurement.environment import Environment
+from donna_hw.measurement.measurement import Measurement
+from donna_hw.measurement.protocol import Protocol
+from donna_hw.measurement.stopping import stopped
+from donna_hw.profiling.calibration import FEWEST_ROUNDS, Scale, measurements, scale_of
+from donna_hw.profiling.sample_journal import Record, SamplesJournal
+from donna_hw.profiling.workers.base import BlockFailed, DeviceLost, Task, Worker
+
+TRIES = 2  # a block that fails this often on devices that answer is at fault itself
+POOL_TOLERANCE = 0.25  # the sentinel's median on devices of one pool differs by no more
+POOL_RUNS = 20
+
+
+@dataclass(frozen=True)
+class Job:
+    """Something to measure: a name for people and its layers. Equal layers are measured once.
+
+    chain, baseline: where the block is measured in a chain, the layers with and without it.
+    """
+
+    name: str
+    graph: Graph
+    chain: Graph | None = None
+    baseline: Graph | None = None
+
+    def task(self, sentinel: Graph, round_: int) -> Task:
+        """Return what to run in a round."""
+        return Task(self.chain or self.graph, sentinel, round_, self.baseline)
+
+
+def unique_jobs(jobs: Sequence[Job]) -> dict[str, Job]:
+    """Return {layers_hash: job}, the first of those with equal layers."""
+    found: dict[str, Job] = {}
+    for job in jobs:
+        found.setdefault(layers_hash(job.graph), job)
+    return found
+
+
+@dataclass
+class Schedule:
+    """Jobs by layers_hash, their sentinel, the workers that share them, the protocol, and the journal that keeps what was measured.
+
+    deadline_unix_s: no visit begins after it, once every block has three rounds; time is spent where the error is largest.
+    clock, sleep: replaceable by fakes.
+    """
+
+    jobs: Mapping[str, Job]
+    sentinel: Graph
+    workers: Sequence[Worker]
+    protocol: Protocol
+    journal: SamplesJournal
+    environment: Environment
+    label: str = "measure"
+    deadline_unix_s: float = inf
+    clock: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+    _records: dict[str, Record] = field(default_factory=dict)
+    _lost: dict[str, str] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def run(self, again: frozenset[str] = frozenset()) -> dict[str, Record]:
+        """Measure until every block has stopped, and return the latest attempt at each.
+
+        again: blocks to begin a new attempt at. What the journal holds already is not measured again, so that a killed run
+        loses one visit a worker at most. Raises `Unavailable` when no device is left; what was measured is kept.
+        """
+        self._records = self.journal.read(self.jobs)
+        for key in again & self._records.keys():
+            self._records[key] = Record(self.jobs[key].name, self._records[key].attempt + 1)
+        for key, job in self.jobs.items():
+            self._records.setdefault(key, Record(job.name))
+        alive = list(self.workers)
+        with Bar(self.label) as bar:
+            for round_ in count():  # under a budget the widest are visited more often, so that there may be more rounds
+                todo = self._todo(round_)
+                if not todo and (round_ >= self.protocol.rounds or self.clock() > self.deadline_unix_s):
+                    break
+                if not todo:
+                    continue
+                sure = self.protocol.rounds if not self.protocol.adaptive else self.protocol.min_rounds
+                bar.expect(len(todo) + len(self.jobs) * max(0, min(sure, self.protocol.rounds) - round_ - 1))
+                alive = self._round(round_, todo, alive, bar)
+                for worker in alive:
+                    worker.refresh()
+        for record in self._records.values():
+            record.stopped = record.stopped or ("budget" if self.clock() > self.deadline_unix_s else "limit")
+        return {key: record for key, record in self._records.items() if record.visits or record.failure}
+
+    def _todo(self, round_: int) -> list[str]:
+        """Return the blocks to visit in a round, in a random order.
+
+        Order and choice follow from what earlier rounds measured, so that a run that was killed goes on as it would have gone.
+        """
+        order = [str(key) for key in np.random.default_rng(round_).permutation(sorted(self.jobs))]
+        records = {key: self._records[key].before(round_) for key in order}
+        scale = scale_of(records, self.protocol, self.environment) if self.protocol.adaptive else Scale()
+        measured = measurements(records, self.protocol, self.environment, scale)
+        todo = [key for key in order if self._wants(key, measured.get(key))]
+        if self.deadline_unix_s < inf and round_ >= FEWEST_ROUNDS and todo:
+            widths = {key: measured[key].half_width if key in measured else inf for key in todo}
+            todo = [key for key in todo if widths[key] >= np.median(list(widths.values()))]
+        return [key for key in todo if round_ not in (visit.round for visit in self._records[key].visits)]
+
+    def _wants(self, key: str, measured: Measurement | None) -> bool:
+        """Return whether a block is to be visited again after the rounds measured, and note the rule if it is not."""
+        record = self._records[key]
+        if not record.stopped and measured is not None:
+            record.stopped = stopped(measured) or ""
+        return not (record.stopped or record.failure or self._late(record))
+
+    def _late(self, record: Record) -> bool:
+        return self.clock() > self.deadline_unix_s and len(record.visits) >= FEWEST_ROUNDS
+
+    def _round(self, round_: int, todo: list[str], alive: list[Worker], bar: Bar) -> list[Worker]:
+        """Visit the blocks of one round, shared by the workers, and return the workers that are left."""
+        queue = deque(todo)
+        while queue:
+            if not alive:
+                said = "; ".join(f"{name}: {reason}" for name, reason in self._lost.items())
+                raise Unavailable(
+                    "a device must be left to measure on", found=f"none: {said}", cure="start again: all is kept"
+                )
+            with ThreadPoolExecutor(len(alive)) as threads:
+                shifts = [threads.submit(self._shift, worker, round_, queue, bar) for worker in alive]
+                try:
+                    stay = [shift.result() for shift in shifts]
+                except BaseException:
+                    queue.clear()  # an interrupt too: visits under way end, and no other begins
+                    raise
+            alive = [worker for worker, stays in zip(alive, stay, strict=True) if stays]
+        return alive
+
+    def _shift(self, worker: Worker, round_: int, queue: deque[str], bar: Bar) -> bool:
+        """Visit blocks from the queue until it is empty; return False when the device was lost, its block back in the queue."""
+        while True:
+            try:
+                key = queue.popleft()
+            except IndexError:
+                return True
+            if self._late(self._records[key]):
+                bar.step()
+                continue
+            try:
+                self._visit(worker, round_, key)
+            except DeviceLost as lost:
+                self._lost[worker.name] = str(lost)
+                queue.append(key)
+                bar.say(f"{worker.name} is lost: {lost}; its block goes to another device")
+                return False
+            except BaseException:
+                queue.clear()  # the other workers finish their visits and stop
+                raise
+            bar.step()
+            self._rest(worker, bar)
+
+    def _rest(self, worker: Worker, bar: Bar) -> None:
+        """Let the device cool down; one that is gone rests as long as the protocol says, and shows at its next visit."""
+        waited_s = 0.0
+        while True:
+            try:
+                wait_s = worker.cool_down_s(self.protocol.cool_down_s, waited_s)
+            except BlockFailed:
+                wait_s = self.protocol.cool_down_s if waited_s == 0 else 0.0
+            if wait_s <= 0:
+                break
+            bar.note(f"{worker.name} cools down: {waited_s:.0f} s, {wait_s:.0f} s more")
+            self.sleep(wait_s)
+            waited_s += wait_s
+        if waited_s:
+            bar.note("")
+
+    def _visit(self, worker: Worker, round_: int, key: str) -> None:
+        """Visit one block and journal it; a block that fails again and again, while the device answers, is journaled as failed."""
+        job, record = self.jobs[key], self._records[key]
+        reason = ""
+        for _ in range(TRIES):
+            started = self.clock()
+            try:
+                visit = replace(worker.visit(job.task(self.sentinel, round_)), started_unix_s=started)
+                with self._lock:  # what the file keeps is decided on, so that the same follows when it is read again
+                    record.visits.append(self.journal.add(key, job.name, record.attempt, visit))
+                return
+            except (BlockFailed, BadMeasurement) as failure:
+                reason = str(failure)
+                worker.revive(self.sentinel)
+        with self._lock:
+            self.journal.add_failure(key, job.name, record.attempt, reason)
+            record.failure = reason
+
+
+def refuse_unlike(workers: Sequence[Worker], sentinel: Graph) -> None:
+    """Raise `Unavailable` when the devices of a pool do not run the sentinel alike, so that one table cannot hold them all."""
+    if len(workers) < 2:
+        return
+    medians = {}
+    for worker in workers:
+        try:
+            medians[worker.name] = float(np.median(worker.sentinel_s(sentinel, POOL_RUNS)))
+        except BlockFailed as failure:
+            raise Unavailable(f"device {worker.name} must run the sentinel", found=str(failure)) from failure
+    slowest, fastest = max(medians.values()), min(medians.values())
+    if slowest > (1 + POOL_TOLERANCE) * fastest:
+        said = ", ".join(f"{name} {1e3 * median:.3g} ms" for name, median in medians.items())
+        raise Unavailable(
+            f"devices of one pool must run the sentinel within {100 * POOL_TOLERANCE:.0f} % of each other",
+            found=said,
+            cure="let the slow one cool down, or take it out of the device file's pool",
+        )

@@ -1,0 +1,140 @@
+"""Rows: what a table says of each block, derived from the samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from donna_hw.graph.graph import Block, Graph, layers_hash
+from donna_hw.measurement.measurement import Measurement
+from donna_hw.measurement.verdict import NOISY_HALF_WIDTH, judge
+from donna_hw.profiling.composition import Z95, Composition, Estimate
+from donna_hw.spaces.space import Space
+from donna_hw.tables.latency_table import SUMMARISED, UNSAMPLED, LatencyTable, TableInfo
+
+Row = Mapping[str, object]
+LEARNED = "learned_"  # how the conditions of a table with learned rows begin; one that is measured afterwards has none
+
+
+@dataclass(frozen=True)
+class Part:
+    """A row to be: its name for people, its cells that say which block it is, the block and its layers alone."""
+
+    name: str
+    keys: Mapping[str, str]
+    block: Block
+    graph: Graph
+
+    @cached_property
+    def layers_hash(self) -> str:
+        """What names the measurement."""
+        return layers_hash(self.graph)
+
+
+def parts_of(space: Space) -> list[Part]:
+    """Return every fixed part and block, in the order of the table's rows."""
+    rows = [Part(name, {"part": name}, block, space.fixed_graph(name)) for name, block in space.fixed.items()]
+    for stage in space.stages:
+        for m in range(stage.size):
+            choice = {axis: str(value) for axis, value in stage.choice(m).items()}
+            name, keys = f"{stage.name} {stage.label(m)}", {"part": stage.name, **choice}
+            rows.append(Part(name, keys, stage.block(m), space.block_graph(stage, m)))
+    return rows
+
+
+def measured_row(measurement: Measurement, rule: str) -> Row:
+    """Return the cells of a block that was measured itself, until a rule stopped it."""
+    interval, verdict = measurement.interval, judge(measurement)
+    times = {
+        "median_s": measurement.median_s,
+        "low_s": interval.low,
+        "high_s": interval.high,
+        "raw_median_s": measurement.raw_median_s,
+        "mean_s": measurement.mean_s,
+        "min_s": measurement.min_s,
+    }
+    cells: dict[str, object] = {name: float(f"{value:.6g}") for name, value in times.items()}
+    if measurement.summaries:  # nobody but the tool knows the median of its runs
+        cells |= {"median_s": "", "raw_median_s": "", "min_s": min(told.min_s for told in measurement.summaries)}
+    return {
+        **cells,
+        "samples": measurement.runs,
+        "rounds": len(measurement.round_medians_s),
+        "method": SUMMARISED if measurement.summaries else "measured",
+        "stopped": rule,
+        "verdict": verdict.name,
+        "evidence": verdict.evidence,
+    }
+
+
+def composed_row(estimate: Estimate, sections: int, composition: Composition, column: str) -> Row:
+    """Return the cells of a block that was predicted from its sections; it has no samples of its own."""
+    half = Z95 * estimate.error_s / estimate.value_s
+    times = {
+        column: estimate.value_s,
+        "low_s": estimate.value_s * np.exp(-half),
+        "high_s": estimate.value_s * np.exp(half),
+    }
+    wide = half > NOISY_HALF_WIDTH
+    found = f"{composition.sampled} blocks measured whole are within {100 * composition.residual:.2g} % (standard deviation)"
+    return {
+        **_without_samples("composed"),
+        **{name: float(f"{value:.6g}") for name, value in times.items()},
+        "verdict": "noisy" if wide else "trusted",
+        "evidence": f"{sections} sections; {found}",
+    }
+
+
+def learned_row(value_s: float, deviation: float, evidence: str, column: str) -> Row:
+    """Return the cells of a block that was never measured; deviation: of the logarithm of its latency."""
+    half = np.exp(Z95 * deviation)
+    times = {column: value_s, "low_s": value_s / half, "high_s": value_s * half}
+    return {
+        **_without_samples("learned"),
+        **{name: float(f"{value:.6g}") for name, value in times.items()},
+        "verdict": "learned",
+        "evidence": evidence,
+    }
+
+
+def _without_samples(method: str) -> Row:
+    return {**dict.fromkeys(UNSAMPLED, ""), "samples": 0, "rounds": 0, "method": method, "stopped": ""}
+
+
+def absent_row(column: str) -> Row:
+    """Return the cells of a block without layers, a skipped one: it costs nothing, and nothing is measured."""
+    return {
+        **dict.fromkeys(UNSAMPLED, ""),
+        **dict.fromkeys((column, "low_s", "high_s"), 0.0),
+        "samples": 0,
+        "rounds": 0,
+        "method": "absent",
+        "stopped": "",
+        "verdict": "trusted",
+        "evidence": "no layers",
+    }
+
+
+def estimate_of(measurement: Measurement) -> Estimate:
+    """Return a measurement's value with a standard error whose normal interval is as wide as the measurement's own."""
+    return Estimate(measurement.value_s, measurement.interval.half / Z95)
+
+
+def written(
+    space: Space, parts: Sequence[Part], info: TableInfo, path: Path, rows: Callable[[str], Row | None]
+) -> LatencyTable:
+    """Derive the table from the row of each layers_hash (None for a block that failed), write it, and return it as it reads back."""
+    axes = list(dict.fromkeys(axis.name for stage in space.stages for axis in stage.axes))
+    records = []
+    for part in parts:
+        row = rows(part.layers_hash)
+        if row is not None:
+            cells = {"part": part.keys["part"]} | {axis: part.keys.get(axis, "") for axis in axes}
+            records.append({**cells, "layers_hash": part.layers_hash, **row})
+    LatencyTable(info, pd.DataFrame(records), path).write()
+    return LatencyTable.read(path)

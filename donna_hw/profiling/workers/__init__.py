@@ -1,0 +1,1 @@
+"""workers: say in one line what this folder is for."""

@@ -1,0 +1,145 @@
+"""A worker in a process of its own: a block that crashes, hangs or eats all memory takes nothing with it but that process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import IO, Any
+
+import numpy as np
+
+from donna_hw.devices.backends.base import Description
+from donna_hw.devices.device import Device
+from donna_hw.errors import Unavailable
+from donna_hw.graph.graph import Graph
+from donna_hw.measurement.measurement import Visit
+from donna_hw.measurement.protocol import Protocol
+from donna_hw.profiling.workers.base import BlockFailed, Task, Worker
+
+START_S = 300.0  # importing a runtime and opening a device take seconds; a phone or a full disk cache, minutes
+DYING_S = 30.0  # from the end of the pipe to that of the process, a core dump included
+
+
+class ProcessWorker(Worker):
+    """Visits blocks in a child process that holds the device; the child starts when first needed and ends with its parent."""
+
+    def __init__(self, name: str, device: Device, protocol: Protocol) -> None:
+        self.name = name
+        self._opening = (device, protocol, name)
+        self._patience_s = protocol.patience_s
+        self._description: Description | None = None
+        self._child: subprocess.Popen[bytes] | None = None
+        self._pipe: Connection | None = None
+        self._said: IO[bytes] | None = None
+
+    def description(self) -> Description:
+        """Return what the child's backend says of itself; raises what stops the child from opening the device."""
+        try:
+            description: Description = self._ask("description", (), START_S)
+        except BlockFailed as failure:
+            raise Unavailable(f"device {self.name} must open", found=str(failure)) from failure
+        self._description = description
+        return description
+
+    def refresh(self) -> None:
+        """End the child; the next visit starts a new one."""
+        if self._description is not None and not self._description.costly_start:
+            self.close()
+
+    def visit(self, task: Task) -> Visit:
+        """Visit in the child; an exception, its death and its silence for longer than the protocol's patience are failures."""
+        visit: Visit = self._ask("visit", (task,), self._patience_s)
+        return visit
+
+    def sentinel_s(self, sentinel: Graph, count: int) -> np.ndarray:
+        """Run the sentinel in the child."""
+        times: np.ndarray = self._ask("sentinel_s", (sentinel, count), self._patience_s)
+        return times
+
+    def cool_down_s(self, pause_s: float, waited_s: float) -> float:
+        """Ask the child where its backend decides."""
+        if self._description is None or not self._description.cools:
+            return super().cool_down_s(pause_s, waited_s)
+        wait_s: float = self._ask("cool_down_s", (pause_s, waited_s), self._patience_s)
+        return wait_s
+
+    def close(self) -> None:
+        """End the child."""
+        if self._pipe is not None:
+            self._pipe.close()
+        if self._child is not None:
+            assert self._child.stdin is not None  # noqa: S101  opened with it
+            self._child.stdin.close()
+            self._child.kill()
+            self._child.wait()
+        if self._said is not None:
+            self._said.close()
+        self._child = self._pipe = self._said = None
+
+    def _ask(self, what: str, arguments: tuple[object, ...], patience_s: float) -> Any:
+        try:
+            if self._pipe is None:
+                self._start()
+                patience_s += START_S
+            assert self._pipe is not None  # noqa: S101  just started
+            self._pipe.send((what, arguments))
+            if not self._pipe.poll(patience_s):
+                self.close()
+                raise BlockFailed(f"no answer within {patience_s:.0f} s: it hangs, and its process was killed")
+            kind, answer = self._pipe.recv()
+        except (EOFError, OSError):  # the child is dead; an answer that its death tore is an OSError
+            if self._child is None:
+                raise
+            raise BlockFailed(self._epitaph()) from None
+        if kind == "failed":
+            raise BlockFailed(answer)
+        if kind == "refused":
+            raise answer
+        return answer
+
+    def _start(self) -> None:
+        ours, theirs = Pipe()
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  read when the child has died
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        self._child = subprocess.Popen(
+            [sys.executable, "-m", "donna_hw.profiling.workers.subprocess_main", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            env=environment,
+            stdin=subprocess.PIPE,  # its end tells the child that we are gone
+            stdout=self._said,
+            stderr=subprocess.STDOUT,
+        )
+        theirs.close()
+        self._pipe = ours
+        ours.send(self._opening)
+
+    def _epitaph(self) -> str:
+        """Return why the child died, and the last line that it said."""
+        assert self._child is not None  # noqa: S101  it was asked something
+        assert self._said is not None  # noqa: S101  opened with it
+        try:
+            code = self._child.wait(DYING_S)
+        except subprocess.TimeoutExpired:  # it let go of the pipe and lives on
+            self._child.kill()
+            code = self._child.wait()
+        size = self._said.seek(0, os.SEEK_END)
+        self._said.seek(max(0, size - 2000))
+        lines = self._said.read().decode(errors="replace").strip().splitlines()
+        self.close()
+        why = f"its process ended with exit code {code}"
+        if code < 0:
+            why = f"its process was killed by {signal.Signals(-code).name}"
+        if -code == signal.SIGKILL:
+            why += ", perhaps for want of memory"
+        return f"{why}; it said last: {lines[-1]}" if lines else why
+
+
+def processes(device: Device, protocol: Protocol) -> list[Worker]:
+    """Return a worker process for each device of the pool."""
+    members = device.members()
+    return [ProcessWorker(f"{device.name}.{number}", member, protocol) for number, member in enumerate(members)]

@@ -1,0 +1,71 @@
+"""The child of a `ProcessWorker`: opens one device and answers what it is asked over a pipe, until the pipe is closed.
+
+    python -m donna_hw.profiling.workers.subprocess_main FILE_DESCRIPTOR
+
+Everything on the pipe was written by the parent of this very process.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+
+from donna_hw.devices.backends.base import TimingBackend
+from donna_hw.errors import DonnaError, Unavailable
+from donna_hw.profiling.workers.base import Visitor, reason
+
+
+def main() -> None:
+    """Answer (what, arguments) with ("done", answer), ("failed", reason) or ("refused", error)."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches a terminal's every process; the parent decides
+    pipe = Connection(int(sys.argv[1]))
+    _leave_with_parent()
+    device, protocol, name = pipe.recv()
+    visitor: Visitor | None = None
+    while True:
+        try:
+            what, arguments = pipe.recv()
+        except (EOFError, ConnectionResetError):
+            os._exit(0)  # a runtime's own threads must not keep the child alive
+        try:
+            if visitor is None:
+                backend = device.backend()
+                if not isinstance(backend, TimingBackend):
+                    raise Unavailable(f"device {device.name} must be one that is timed", found=backend.origin)
+                visitor = Visitor(backend, protocol, name)
+            answers: dict[str, Callable[..., object]] = {
+                "description": visitor.backend.description,
+                "visit": visitor.visit,
+                "sentinel_s": visitor.sentinel_s,
+                "cool_down_s": visitor.backend.cool_down_s,
+            }
+            pipe.send(("done", answers[what](*arguments)))
+        except Exception as error:
+            refused = visitor is None and isinstance(error, DonnaError)
+            pipe.send(("refused", error) if refused else ("failed", reason(error)))
+
+
+def _leave_with_parent() -> None:
+    """End this process when the standard input does, which is when the parent has ended, even by a kill."""
+    if (
+        sys.platform == "linux"
+    ):  # by the kernel itself: a runtime that hangs may hold the interpreter, and its threads too
+        signal.signal(signal.SIGIO, signal.SIG_DFL)
+        fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
+    threading.Thread(target=_wait_for_the_end, daemon=True).start()
+
+
+def _wait_for_the_end() -> None:
+    while os.read(0, 1):  # not sys.stdin, whose lock, held by this thread, would abort the interpreter at its end
+        pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""reporting: say in one line what this folder is for."""

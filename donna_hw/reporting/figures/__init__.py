@@ -1,0 +1,1 @@
+"""figures: say in one line what this folder is for."""

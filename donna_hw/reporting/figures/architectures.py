@@ -1,0 +1,99 @@
+"""Figures 16 to 22: networks drawn one under another, a box a layer.
+
+As the paper's captions say: colour for the kernel, height for the channels, dashed lines for the expansion, arrows for squeeze-and-excite
+and Swish, a line under a box of grouped convolutions. Colours also differ in lightness, and every box says its kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from donna_hw.reporting.figures.box_glyphs import BOX, PITCH, SMALL, draw_box, inches_above, inches_below
+from donna_hw.reporting.figures.boxes import Box
+from donna_hw.reporting.figures.legend import LINE, draw_legend, entries, wrapped
+from donna_hw.reporting.figures.style import COLUMN, styled
+
+TALLEST = (0.7, 1.2)  # inches of the box of most channels: more where few have many more than others
+LOWEST = 0.08  # inches, so that the number in the lowest box is read
+LETTER = 0.061  # inches of one of a title's letters
+MARGIN, TITLE, STAGE_GAP, STAGE_NAME, ROW_GAP = 0.08, 0.18, 0.1, 0.14, 0.12  # inches
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A network to draw: what is said of it, and its boxes in order."""
+
+    title: str
+    boxes: tuple[Box, ...]
+
+
+@styled
+def draw_architectures(networks: Sequence[Drawn]) -> Figure:
+    """Return networks one under another, their boxes on one scale of channels, and what the signs mean (figures 16 to 22).
+
+    One column of a paper wide, or more where the longest network needs it. The patch of box m of network n has the gid `box-<n>-<m>`.
+    """
+    every = [box for network in networks for box in network.boxes]
+    channels = [box.channels for box in every if box.channels] or [0]
+    scale = _inches_a_channel(channels)
+    width = max(COLUMN, *map(_length, networks))
+    lines = wrapped(entries(every, max(channels)), width)
+    above = [
+        max((_tall(box, scale) + inches_above(box) for box in network.boxes), default=0) + TITLE for network in networks
+    ]
+    below = [inches_below(network.boxes) + STAGE_NAME + ROW_GAP for network in networks]
+    height = 2 * MARGIN + sum(above) + sum(below) + LINE * len(lines)
+    figure = Figure(figsize=(width, height))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, width), ylim=(0, height))
+    axes.set_axis_off()
+    y = height - MARGIN
+    for number, network in enumerate(networks):
+        axes.text(MARGIN, y, network.title, fontsize=7, weight="bold", va="top", parse_math=False)
+        ground = y - above[number]
+        x, place = MARGIN, 0
+        for name, same in _stages(network):
+            _draw_stage(axes, name, same, (x, x + PITCH * len(same)), ground - below[number] + STAGE_NAME + ROW_GAP)
+            for box in same:
+                patch = draw_box(axes, box, x + (PITCH - BOX) / 2, ground, _tall(box, scale))
+                patch.set_gid(f"box-{number}-{place}")
+                x, place = x + PITCH, place + 1
+            x += STAGE_GAP
+        y = ground - below[number]
+    draw_legend(axes, lines)
+    return figure
+
+
+def _inches_a_channel(channels: Sequence[int]) -> float:
+    most, least = max(channels), min(channels)
+    return min(max(TALLEST[0], LOWEST * most / least), TALLEST[1]) / most if least else 0.0
+
+
+def _tall(box: Box, scale: float) -> float:
+    """Return the inches of a box's height, in proportion to its channels; a square where they are not known."""
+    return scale * box.channels if box.channels else BOX
+
+
+def _stages(network: Drawn) -> list[tuple[str, list[Box]]]:
+    """Return the boxes by their stage; single layers of a layer-wise space by the stage in their names."""
+    return [(name, list(same)) for name, same in groupby(network.boxes, lambda box: box.stage.partition("_layer")[0])]
+
+
+def _length(network: Drawn) -> float:
+    """Return the inches that a network and its title need."""
+    boxes = PITCH * len(network.boxes) + STAGE_GAP * (len(_stages(network)) - 1)
+    return 2 * MARGIN + max(boxes, LETTER * len(network.title))
+
+
+def _draw_stage(axes: Axes, name: str, same: Sequence[Box], ends: tuple[float, float], y: float) -> None:
+    """Draw a line below a stage with its channels under it, or its name where they differ or are not known."""
+    axes.plot([ends[0] + 0.03, ends[1] - 0.03], [y, y], color="#666666", lw=0.6)
+    channels = {box.channels for box in same}
+    known = len(channels) == 1 and None not in channels
+    words = f"{channels.pop()} ch" if known else name
+    axes.text(sum(ends) / 2, y - 0.025, words, fontsize=SMALL, ha="center", va="top", parse_math=False)

@@ -1,0 +1,70 @@
+"""How all figures look and are written: readable in one column of a paper, the same bytes each time; and what an axis is called."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from donna_hw._core.files import write_atomic
+
+# Okabe and Ito's colours, which colour-blind eyes tell apart; marks differ in shape too, for print without colour.
+BLUE, ORANGE, GREEN, GREY, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#777777", "#CC79A7", "#56B4E9"
+COLUMN = 3.5  # inches: a width of one column
+PNG_DPI = 200
+STYLE: dict[Any, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": "#333333",
+    "axes.grid": True,
+    "axes.labelsize": 8,
+    "axes.linewidth": 0.6,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 8,
+    "figure.dpi": 100,
+    "figure.facecolor": "white",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib
+    "font.size": 7,
+    "grid.alpha": 0.3,
+    "grid.linewidth": 0.4,
+    "legend.fontsize": 6.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.0,
+    "savefig.facecolor": "white",
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "donna_hw",  # else the names of clips differ from file to file
+    "xtick.labelsize": 7,
+    "xtick.major.width": 0.6,
+    "ytick.labelsize": 7,
+    "ytick.major.width": 0.6,
+}
+styled = mpl.rc_context(STYLE)  # a decorator of functions that draw
+QUANTITIES = {"s": "latency", "J": "energy", "MAC": "multiply-accumulates", "parameter": "parameters"}
+
+
+def cost_label(name: str, unit: str, shown: str) -> str:
+    """Return what an axis of a cost is called: `latency on onnxruntime_cpu [us]`.
+
+    name: of the cost, `[QUANTITY@]DEVICE`. unit: the one inside, such as `s`; shown: the one of the axis, such as `us`.
+    """
+    what = QUANTITIES[unit]
+    where = "" if name in ("macs", "params") else f" on {name.rpartition('@')[2]}"
+    return f"{what}{where} [{shown}]"
+
+
+@styled
+def write(figure: Figure, path: Path) -> tuple[Path, Path]:
+    """Write a figure as `<path>.svg` and `<path>.png`, white behind, without a date: the same figure gives the same bytes."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # else each drawing begins at the layout of the last one, and moves on by a hair
+    drawing, image = io.StringIO(), io.BytesIO()
+    figure.savefig(drawing, format="svg", metadata={"Date": None})
+    figure.savefig(image, format="png", dpi=PNG_DPI, metadata={"Software": None})
+    files = path.with_name(f"{path.name}.svg"), path.with_name(f"{path.name}.png")
+    write_atomic(files[0], drawing.getvalue())
+    write_atomic(files[1], image.getvalue())
+    return files

@@ -1,0 +1,1 @@
+"""html: say in one line what this folder is for."""

@@ -1,0 +1,103 @@
+"""The report: one HTML file that needs no network."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from donna_hw._core.files import read_text, write_atomic
+from donna_hw._core.units import printed, spoken
+from donna_hw.pipeline.run import Run
+from donna_hw.pipeline.steps.verify import read_verified
+from donna_hw.reporting.figures.pareto import Pareto, draw_pareto
+from donna_hw.reporting.figures.style import write
+from donna_hw.reporting.html.content import Content, content_of
+from donna_hw.reporting.html.data import column_units, page_data, places
+from donna_hw.reporting.html.measurement_budget import Gain
+from donna_hw.reporting.html.vendored import CURE, plot_library
+
+
+def write_report(run: Run) -> Path:
+    """Write `report.html`, and its picture as `report.png` and `report.svg`, in a finished run's folder; return the page's path."""
+    content = content_of(run)
+    drawn, _ = write(draw_pareto(still_of(content, read_verified(run))), run.folder / "report")
+    picture = read_text(drawn)
+    page = rendered(content, picture[picture.index("<svg") :], plot_library())
+    path = run.folder / "report.html"
+    write_atomic(path, page)
+    return path
+
+
+def rendered(content: Content, picture: str, library: str) -> str:
+    """Return the page of a report.
+
+    picture: the still one as SVG, seen where no script runs. library: the plot's, written into the page; without one (empty) the picture
+    is all there is.
+    """
+    units = column_units(content)
+    figures = {
+        name: places([network.costs[name][0] for network in content.front], size, 4)
+        for name, (_, size) in units.items()
+    }
+    templates = Environment(
+        loader=PackageLoader("donna_hw.reporting.html"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    return templates.get_template("page.html.j2").render(
+        content=content,
+        data=Markup(page_data(content)),  # noqa: S704  JSON without a `<`
+        library=Markup(library),  # noqa: S704  plotly's own
+        picture=Markup(picture),  # noqa: S704  drawn by matplotlib from numbers and names of devices
+        cure=CURE,
+        units=units,
+        figures=figures,
+        printed=printed,
+        spoken=spoken,
+        predictor=_cells(content.predictor),
+        latency=_cells(content.latency),
+        shares=_shares(content.gain),
+    )
+
+
+def still_of(content: Content, verified: pd.DataFrame) -> Pareto:
+    """Return what the still picture shows, figure 11 without a cloud, over the latency; `verified` as `verify` gives it."""
+
+    def column(role: str, percent: str) -> pd.DataFrame:
+        chosen = [network for network in content.networks if role in network.roles]
+        costs = [network.costs[content.device][0] for network in chosen]
+        return pd.DataFrame({"cost": costs, "percent": [getattr(network, percent) for network in chosen]})
+
+    ((cost, percent),) = column("reference", "top1_percent").to_numpy()
+    names = {"predicted_s": "predicted_cost", "measured_s": "cost", "top1_percent": "percent"}
+    return Pareto(
+        content.device,
+        "s",
+        random=pd.DataFrame({"cost": [], "percent": []}),
+        front=column("front", "predicted_percent").sort_values("cost"),
+        library=column("library", "top1_percent"),
+        verified=verified.rename(columns=names),
+        reference=(float(cost), float(percent)),
+    )
+
+
+def _shares(gain: Gain) -> dict[str, float]:
+    """Return median standard deviations in per cent of the latency: `now`, of each way to spend the hour, and `never` mended."""
+    stds = {"now": gain.now, **{way.what: way.std for way in gain.ways}, "never": gain.never}
+    return {name: float(100 * np.median(std / gain.mean)) for name, std in stds.items()}
+
+
+def _cells(lines: tuple[str, ...]) -> list[tuple[str, list[Any]]]:
+    """Return Markdown lines as ("prose", [line]) and ("table", [cells]), in their order."""
+    parts: list[tuple[str, list[Any]]] = []
+    for in_table, group in groupby((line for line in lines if line), key=lambda line: line.startswith("|")):
+        if in_table:
+            rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in group]
+            parts.append(("table", [row for row in rows if set("".join(row)) != {"-"}]))
+        else:
+            parts.append(("prose", list(group)))
+    return parts

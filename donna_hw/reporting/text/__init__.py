@@ -1,0 +1,1 @@
+"""text: say in one line what this folder is for."""

@@ -1,0 +1,121 @@
+"""What `donna-hw table show` prints: what a table is of, its range, and each row that is not to be trusted."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import numpy as np
+import pandas as pd
+
+from donna_hw._core.units import printed
+from donna_hw.measurement.protocol import Protocol
+from donna_hw.profiling.sample_journal import Record, SamplesJournal
+from donna_hw.reporting.text.summaries import table as aligned
+from donna_hw.tables.comparison import half_width
+from donna_hw.tables.latency_table import LatencyTable
+from donna_hw.tables.lookup import axes_of, row_names
+
+# the keys of an identity that say how it was measured; batch says of what
+PROTOCOL = ("protocol", *(field.name for field in fields(Protocol) if field.name not in ("name", "batch")))
+
+
+def text_of_table(table: LatencyTable, everything: bool = False) -> str:
+    """Return what a table is of, its range, its verdicts, and the rows that are not trusted or failed; or all rows."""
+    info, frame = table.info, table.frame
+    failed = _failed(table)
+    parts = [_origin(table), _ranges(table)]
+    words = [f"{column}s: {_counts(frame[column])}" for column in ("verdict", "method") if column in frame]
+    if "stopped" in frame:
+        words.append(f"stopped by: {_counts(frame['stopped'][frame['stopped'] != ''])}")
+    if "median_s" in frame and "low_s" in frame and not info.in_chain:
+        words.append(f"95 % intervals: {100 * np.median(half_width(frame)):.1f} % each way (median)")
+    if words:
+        parts.append("\n".join(words))
+    learned = int((frame["method"] == "learned").sum()) if "method" in frame else 0
+    doubts = doubted(frame)
+    if everything:
+        parts.append(f"all {len(frame)} rows:\n{_listed(table, frame)}")
+    elif doubts.any():
+        parts.append(f"not trusted, {doubts.sum()} of {len(frame)} rows:\n{_listed(table, frame[doubts])}")
+    elif "verdict" in frame and not learned:
+        parts.append(f"every one of the {len(frame)} rows is trusted")
+    if learned:
+        parts.append(f"learned, {learned} of {len(frame)} rows: never measured, foretold from others; --all lists them")
+    if failed:
+        rows = [[record.name, record.attempt, record.failure] for record in failed]
+        parts.append(f"failed, {len(failed)} blocks without a row:\n{aligned(['block', 'attempt', 'reason'], rows)}")
+    if doubts.any() or failed or learned:
+        how = [f"--{key} {info.identity[key]}" for key in ("mode", "protocol") if key in info.identity]
+        again = " ".join(
+            [
+                "donna-hw profile",
+                info.space,
+                "--device",
+                info.device,
+                *how,
+                *["--retry"] * bool(doubts.any() or failed),
+            ]
+        )
+        parts.append(f"{again} measures them {'again' if doubts.any() or failed else 'all'}")
+    return "\n\n".join(parts)
+
+
+def _origin(table: LatencyTable) -> str:
+    info = table.info
+    lines = [
+        f"{table.path}: {len(table.frame)} rows of {info.space} on {info.device}",
+        f"{info.quantity} in {info.unit}, {info.origin}; created {info.created} by donna_hw {info.donna_hw}",
+        "identity: " + ", ".join(f"{key} {value}" for key, value in info.identity.items() if key not in PROTOCOL),
+    ]
+    if "protocol" in info.identity:
+        settings = [f"{key} {info.identity[key]}" for key in PROTOCOL[1:] if key in info.identity]
+        lines.append(", ".join([f"protocol: {info.identity['protocol']}", *settings]))
+    if info.sentinel:
+        reference = info.sentinel_reference_s
+        lines.append(f"sentinel: {info.sentinel}, {'not known yet' if reference is None else printed(reference, 's')}")
+    if info.conditions:
+        lines.append("conditions: " + ", ".join(f"{key} {value}" for key, value in info.conditions.items()))
+    return "\n".join(lines)
+
+
+def _ranges(table: LatencyTable) -> str:
+    """Return the range of each part's costs."""
+    info = table.info
+    rows = []
+    for part, values in table.frame.groupby("part", sort=False)[info.column]:
+        smallest, middle, largest = (printed(float(value), info.unit) for value in np.quantile(values, [0, 0.5, 1]))
+        rows.append([part, len(values), smallest, middle, largest])
+    return aligned(["part", "rows", f"smallest {info.column}", "middle", "largest"], rows)
+
+
+def _counts(column: pd.Series) -> str:
+    return ", ".join(f"{count} {name}" for name, count in column.value_counts().items())
+
+
+def doubted(frame: pd.DataFrame) -> np.ndarray:
+    """Return which measured or composed rows are not trusted, bool [n]; without verdicts none is."""
+    if "verdict" not in frame:
+        return np.zeros(len(frame), bool)
+    return np.asarray(~frame["verdict"].isin(("trusted", "learned")))
+
+
+def _listed(table: LatencyTable, frame: pd.DataFrame) -> str:
+    info = table.info
+    columns = {
+        " ".join(["block:", "part", *axes_of(frame)]): row_names(frame),
+        info.column: [printed(value, info.unit) for value in frame[info.column]],
+    }
+    if "median_s" in frame and "low_s" in frame:
+        columns["+-%"] = [f"{100 * share:.1f}" for share in half_width(frame)]
+    for name in ("verdict", "stopped", "method", "evidence"):
+        if name in frame:
+            columns[name] = frame[name].astype(str).tolist()
+    return aligned(list(columns), list(zip(*columns.values(), strict=True)))
+
+
+def _failed(table: LatencyTable) -> list[Record]:
+    """Return what is journaled of the blocks that could not be run, where the samples are beside the table."""
+    if table.info.origin != "measured":
+        return []
+    records = SamplesJournal(table.path.with_suffix(".samples.csv")).read()
+    return [record for record in records.values() if record.failure]

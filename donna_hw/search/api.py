@@ -1,0 +1,101 @@
+"""A search from files alone: a run's blocks and predictor, and any latency tables."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from donna_hw._core.resources import roots
+from donna_hw.costs.quantile import Robust
+from donna_hw.devices.device import Device
+from donna_hw.errors import BadSetting, DonnaError
+from donna_hw.predictors.serialization import load_predictor, metric_of
+from donna_hw.search.diversity import diverse
+from donna_hw.search.methods import SearchSettings, search
+from donna_hw.search.pareto_front import ParetoFront
+from donna_hw.search.parsing import CostReader
+from donna_hw.search.problem import Aim, Limit
+from donna_hw.search.verification import verified
+from donna_hw.search.verification_loop import Plan, Standing
+from donna_hw.spaces import load_space
+from donna_hw.tables.latency_table import LatencyTable
+from donna_hw.training.libraries import BlockLibrary
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is searched for, in a user's words.
+
+    space: its name. run: the folder of a finished run, whose blocks and predictor foretell accuracies. costs: `NAME`, `max(NAME,NAME)` or
+    `0.7*NAME+0.3*NAME`, a name being `[QUANTITY@]DEVICE[/VARIANT]`, or `measured@DEVICE` to time every network that is looked at. limits:
+    `COST=VALUE` with a unit, on these costs or on others. tables: the folder whose tables come before the run's and the shipped ones;
+    networks are measured there.
+    """
+
+    space: str
+    run: Path
+    costs: Sequence[str]
+    limits: Sequence[str] = ()
+    tables: Path | None = None
+    settings: SearchSettings = field(default_factory=SearchSettings)
+
+
+def search_space(question: Question) -> ParetoFront:
+    """Return the front; a table measured on another chip than this machine's is used with a warning that names both."""
+    aim, _ = _aimed(question)
+    return _searched(aim, question.settings)
+
+
+def verify_space(question: Question, plan: Plan) -> Standing:
+    """Search as `search_space` does until the front stands, networks of it measured whole beside the first cost's table (`verified`)."""
+    aim, seen = _aimed(question)
+    if aim.costs[0].name.startswith("measured@") or not seen:
+        raise BadSetting(
+            "a cost that is measured needs no verification", found=question.costs[0], cure="leave --verify out"
+        )
+    if question.settings.robust is not None or any(mark in question.costs[0] for mark in "(*"):
+        raise BadSetting("the first cost of a verified search must be one table's", found=question.costs[0])
+    return verified(aim, lambda aim: _searched(aim, question.settings), seen[0], plan, folder=question.tables)
+
+
+def _searched(aim: Aim, settings: SearchSettings) -> ParetoFront:
+    front = search(aim, settings)
+    return front if settings.diverse is None else diverse(front, settings.diverse)
+
+
+def _aimed(question: Question) -> tuple[Aim, list[LatencyTable]]:
+    """Return what is looked for, and the tables of the costs in their order."""
+    settings, space, run = question.settings, load_space(question.space), question.run
+    own = [question.tables] if question.tables else []
+    places = [*own, run / "latency_tables", *(root / "latency_tables" for root in roots())]
+    seen: list[LatencyTable] = []
+
+    def see(table: LatencyTable) -> None:
+        _warn_of_other_chip(table)
+        seen.append(table)
+
+    reader = CostReader(space, places, see, settings.samples)
+    models = reader.costs(question.costs)
+    limited = [reader.limit(text, models) for text in question.limits]
+    if settings.robust is not None:
+        models = [Robust(model, settings.robust) for model in models]
+        limited = [Limit(Robust(limit.cost, settings.robust), limit.highest) for limit in limited]
+    kept = run / "predictor.toml"
+    predictor, metric = load_predictor(kept), metric_of(kept)
+    qualities = BlockLibrary(run / "block_library", space).qualities(metric)
+    return Aim(space, qualities, predictor, models, limited), seen
+
+
+def _warn_of_other_chip(table: LatencyTable) -> None:
+    """Warn when a measured table is of another chip than the device of its name here; without such a device nothing is said."""
+    if table.info.origin != "measured":
+        return
+    try:
+        here = Device.load(table.info.device).backend().environment().device_model
+    except DonnaError:
+        return
+    there = str(table.info.identity.get("device_model", "an unnamed device"))
+    if here != there:
+        warnings.warn(f"{table.path} was measured on {there}; this machine is {here}", stacklevel=4)

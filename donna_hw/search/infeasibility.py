@@ -1,0 +1,60 @@
+"""Why no network lies within the limits: which one is out of reach, and what could be reached."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+
+from donna_hw._core.units import printed
+from donna_hw.costs.base import CostModel
+from donna_hw.costs.multi_device import sum_of
+from donna_hw.errors import NothingToFit
+from donna_hw.search.problem import Aim
+from donna_hw.spaces.space import Rows
+from donna_hw.training.block_metrics import trained
+
+
+def infeasible(aim: Aim, rows: Rows) -> NothingToFit:
+    """Return the error for networks, int [n, stages], of which none lies within the aim's limits."""
+    for stage, values in zip(aim.space.stages, aim.qualities, strict=True):
+        if not trained(values).any():
+            return NothingToFit("every stage needs a trained block", found=f"none in {stage.name}", cure="distil again")
+    rows = rows[aim.usable(rows)]
+    for limit in aim.limits:
+        cost, exact = limit.cost, lowest(aim, limit.cost)
+        looked_at = float(cost.mean(rows).min()) if len(rows) else -np.inf
+        reached, of = (exact, "all networks") if exact is not None else (looked_at, f"{len(rows)} networks looked at")
+        if reached > limit.highest:
+            return NothingToFit(
+                f"the limit {cost.name} {printed(limit.highest, cost.unit)} must be within reach",
+                found=f"the lowest of {of} is {cost.name} {printed(reached, cost.unit)}",
+                cure="raise this limit",
+            )
+    if not len(rows):
+        return NothingToFit("a network must be of trained blocks", found="none looked at is", cure="look at more")
+    nearest = rows[[int(np.argmin(aim.violations(rows).max(axis=1)))]]
+    has = ", ".join(f"{cost.name} {printed(cost.mean(nearest)[0], cost.unit)}" for cost in _named(aim))
+    return NothingToFit(
+        "a network must lie within all limits",
+        found=f"none of {len(rows)}, though each limit can be reached alone; the nearest has {has}",
+        cure="raise one of the limits",
+    )
+
+
+def lowest(aim: Aim, cost: CostModel) -> float | None:
+    """Return the lowest value of a cost over all networks of trained blocks, every setting included; None where it is no sum."""
+    found = []
+    for settings in product(*(range(len(axis.values)) for axis in aim.space.global_axes)):
+        sums = sum_of(cost, settings)
+        if sums is None:
+            return None
+        term, constant = sums
+        allowed = (values[trained(own)] for values, own in zip(term, aim.qualities, strict=True))
+        found.append(constant + sum(float(values.min()) for values in allowed))
+    return min(found)
+
+
+def _named(aim: Aim) -> list[CostModel]:
+    """Return the costs and those that have a limit only."""
+    return list({cost.name: cost for cost in [*aim.costs, *(limit.cost for limit in aim.limits)]}.values())

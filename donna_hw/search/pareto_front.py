@@ -1,0 +1,128 @@
+"""ParetoFront: the networks that no other network beats in every objective."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from donna_hw.search.infeasibility import infeasible
+from donna_hw.search.noise import within_noise
+from donna_hw.search.pareto import non_dominated
+from donna_hw.search.problem import Aim
+from donna_hw.spaces.space import Rows, Space
+from donna_hw.training.block_metrics import qualities_of
+
+
+@dataclass(frozen=True)
+class ParetoFront:
+    """The front of a search, ordered by the first cost.
+
+    rows: int [n, stages]. accuracy, accuracy_std: predicted top-1 %, float [n]. costs, cost_stds: by device name, float [n] in the
+    unit of `units`. extrapolated: bool [n], where the predictor left its range. within_noise: bool [n], where another network of the
+    front may well be better (`search/noise.py`). evaluations: networks that were looked at.
+    exact: whether no network outside can belong to it; equals: int [n], how many networks have the same accuracy and costs, where it is.
+    gap: by how much, in per cent, a network outside may be more accurate than the best within its costs; None where that is not known.
+    choice: how it was chosen from a larger front, in words.
+    """
+
+    space: Space
+    rows: Rows
+    accuracy: np.ndarray
+    accuracy_std: np.ndarray
+    costs: dict[str, np.ndarray]
+    cost_stds: dict[str, np.ndarray]
+    units: dict[str, str]
+    extrapolated: np.ndarray
+    within_noise: np.ndarray
+    evaluations: int
+    exact: bool = False
+    equals: np.ndarray | None = None
+    gap: float | None = None
+    choice: str = ""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def frame(self) -> pd.DataFrame:
+        """Return one line a network: blocks, predicted accuracy, and each cost with its unit in the column's name."""
+        columns: dict[str, object] = {
+            name: [labels[m] for m in numbers]
+            for name, labels, numbers in zip(self.space.columns, self.space.column_labels, self.rows.T, strict=True)
+        }
+        for place, axis in enumerate(self.space.global_axes, start=len(self.space.stages)):
+            columns[axis.name] = [axis.label(axis.values[m]) for m in self.rows[:, place]]
+        columns |= {
+            "predicted_top1_percent": self.accuracy.round(4),
+            "predicted_std_percent": self.accuracy_std.round(4),
+        }
+        columns |= {"extrapolated": self.extrapolated, "within_noise": self.within_noise}
+        for device, cost in self.costs.items():
+            suffix = self.units[device].lower()
+            columns[f"{device}_{suffix}"] = [float(f"{value:.6g}") for value in cost]
+            columns[f"{device}_std_{suffix}"] = [float(f"{value:.3g}") for value in self.cost_stds[device]]
+        if self.equals is not None:
+            columns["equals"] = self.equals
+        return pd.DataFrame(columns)
+
+    def subset(self, numbers: np.ndarray, choice: str) -> ParetoFront:
+        """Return the networks of these numbers, int [k]; what is left of an exact front is none any more."""
+        return replace(
+            self,
+            rows=self.rows[numbers],
+            accuracy=self.accuracy[numbers],
+            accuracy_std=self.accuracy_std[numbers],
+            costs={name: cost[numbers] for name, cost in self.costs.items()},
+            cost_stds={name: std[numbers] for name, std in self.cost_stds.items()},
+            extrapolated=self.extrapolated[numbers],
+            within_noise=self.within_noise[numbers],
+            exact=False,
+            equals=None,
+            gap=None,
+            choice=choice,
+        )
+
+    def spread(self, count: int, levels: np.ndarray) -> np.ndarray:
+        """Return the numbers of `count` networks spread evenly over the logarithm of `levels` (a cost, float [n]), ends left out."""
+        return spread(count, levels)
+
+
+def spread(count: int, levels: np.ndarray) -> np.ndarray:
+    """Return the numbers of `count` values spread evenly over the logarithm of `levels`, float [n] above zero, ends left out."""
+    logs = np.log(levels)
+    free = np.ones(len(logs), dtype=bool)
+    for wanted in np.linspace(logs.min(), logs.max(), count + 2)[1:-1]:
+        free[int(np.argmin(np.where(free, np.abs(logs - wanted), np.inf)))] = False
+    return np.flatnonzero(~free)
+
+
+def front_of(aim: Aim, rows: Rows, evaluations: int) -> ParetoFront:
+    """Return the front of given networks, int [n, stages], within the aim's limits; raises `NothingToFit` where none lies there."""
+    feasible = (aim.violations(rows) <= 0).all(axis=1)
+    if not feasible.any():
+        raise infeasible(aim, rows)
+    rows = rows[feasible]
+    rows = rows[non_dominated(aim.objectives(rows))]
+    rows = rows[np.argsort(aim.costs[0].mean(rows), kind="stable")]
+    return described(aim, rows, evaluations)
+
+
+def described(aim: Aim, rows: Rows, evaluations: int, *, equals: np.ndarray | None = None) -> ParetoFront:
+    """Return networks, int [n, stages + global axes] in their order, as a front; `equals` are there where it is exact."""
+    qualities = qualities_of(aim.qualities, rows)
+    accuracy, accuracy_std = aim.predictor(qualities)
+    return ParetoFront(
+        space=aim.space,
+        rows=rows,
+        accuracy=accuracy,
+        accuracy_std=accuracy_std,
+        costs={cost.name: cost.mean(rows) for cost in aim.costs},
+        cost_stds={cost.name: cost.std(rows) for cost in aim.costs},
+        units={cost.name: cost.unit for cost in aim.costs},
+        extrapolated=aim.predictor.extrapolates(qualities),
+        within_noise=within_noise(rows, accuracy, accuracy_std, aim.costs),
+        evaluations=evaluations,
+        exact=equals is not None,
+        equals=equals,
+    )

@@ -1,0 +1,91 @@
+"""Costs and limits as people ask for them: a name, the worst of several devices, or a weighted sum of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from donna_hw._core.units import parse_quantity
+from donna_hw.costs.base import CostModel
+from donna_hw.costs.measured import AT_MOST, MEASURED, measured_cost
+from donna_hw.costs.multi_device import Weighted, WorstCase
+from donna_hw.costs.serialization import cost_of
+from donna_hw.errors import BadSetting
+from donna_hw.search.problem import Limit
+from donna_hw.spaces.space import Space
+from donna_hw.tables.latency_table import LatencyTable
+from donna_hw.tables.lookup import table_in
+from donna_hw.tables.naming import CostName
+
+FORMS = "a cost is NAME, 'max(NAME,NAME)' or '0.7*NAME+0.3*NAME', where NAME is [QUANTITY@]DEVICE[/VARIANT]"
+
+
+def nothing(_: LatencyTable) -> None:
+    """Do nothing with a table."""
+
+
+@dataclass(frozen=True)
+class CostReader:
+    """Finds the models of costs by their names, in the first of `places` that has a table; `seen` is called with each table.
+
+    at_most: how many networks a measured cost may time, in the first of the places.
+    """
+
+    space: Space
+    places: Sequence[Path]
+    seen: Callable[[LatencyTable], None] = nothing
+    at_most: int = AT_MOST
+
+    def costs(self, texts: Sequence[str]) -> list[CostModel]:
+        """Return the models of several costs, each called as it was asked for; raises `BadSetting` for one that is asked for twice."""
+        for text in texts:
+            if texts.count(text) > 1:
+                raise BadSetting("a cost must be asked for once", found=text)
+        return [self.cost(text) for text in texts]
+
+    def cost(self, text: str) -> CostModel:
+        """Return the model of one cost, of one of the `FORMS`; raises `BadSetting`, `BadTable` and `UnknownName`."""
+        worst = re.fullmatch(r"max\((.*)\)", text)
+        if worst:
+            return WorstCase(text, tuple(self.named(name) for name in worst[1].split(",")))
+        if "*" in text:
+            weights, names = zip(*map(_weighted, text.split("+")), strict=True)
+            return Weighted(text, tuple(self.named(name) for name in names), weights)
+        return self.named(text)
+
+    def named(self, text: str) -> CostModel:
+        """Return the model of a name's table and its correction."""
+        if re.search(r"[()*,]", text):
+            raise BadSetting(FORMS, found=text)
+        if text.strip().startswith(MEASURED):
+            return measured_cost(self.space, text.strip().removeprefix(MEASURED), self.places[0], at_most=self.at_most)
+        name = CostName.of(text.strip())
+        table = table_in(self.places, text.strip(), self.space.name)
+        self.seen(table)
+        return cost_of(self.space, table, _called(name))
+
+    def limit(self, text: str, asked: Sequence[CostModel] = ()) -> Limit:
+        """Return the limit that `COST=VALUE` names; the cost may be one that is `asked` for, or any other."""
+        name, sign, value = text.rpartition("=")
+        if not sign:
+            raise BadSetting("a limit is COST=VALUE with a unit, such as params=4M or latency@v100=20ms", found=text)
+        known = {cost.name: cost for cost in asked}
+        cost = known[name] if name in known else self.cost(name)
+        return Limit(cost, parse_quantity(value, cost.unit))
+
+
+def _called(name: CostName) -> str:
+    """Return a cost's name: as it was asked for."""
+    quantity, device, variant = name
+    return (f"{quantity}@" if quantity else "") + device + (f"/{variant}" if variant else "")
+
+
+def _weighted(term: str) -> tuple[float, str]:
+    """Return the weight and the name of `0.7*NAME` or `NAME*0.7`; raises `BadSetting`."""
+    one, sign, other = (word.strip() for word in term.partition("*"))
+    for number, name in ((one, other), (other, one)):
+        if sign and name and re.fullmatch(r"[0-9]*\.?[0-9]+(e[+-]?[0-9]+)?", number):
+            return float(number), name
+    raise BadSetting(FORMS, found=term)

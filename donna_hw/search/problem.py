@@ -1,0 +1,59 @@
+"""Aim: what a search looks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from donna_hw.costs.base import CostModel
+from donna_hw.errors import BadSetting
+from donna_hw.predictors.base import AccuracyPredictor
+from donna_hw.spaces.space import Rows, Space
+from donna_hw.training.block_metrics import qualities_of, trained
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The highest that a cost may be, in that cost's unit."""
+
+    cost: CostModel
+    highest: float
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What a search looks for: the most accurate networks at every combination of costs, within limits.
+
+    qualities: what the predictor reads, [stage][block] or [stage][block, metric], infinite for blocks that must not be used. costs: the
+    first orders the front. limits: on these costs or on others.
+    """
+
+    space: Space
+    qualities: tuple[np.ndarray, ...]
+    predictor: AccuracyPredictor
+    costs: Sequence[CostModel]
+    limits: Sequence[Limit] = ()
+
+    def __post_init__(self) -> None:
+        if not self.costs:
+            raise BadSetting("a search needs at least one cost", found=0, cure="name one with --cost DEVICE")
+
+    def usable(self, rows: Rows) -> np.ndarray:
+        """Return bool [n]: networks of trained blocks only."""
+        return trained(qualities_of(self.qualities, rows))
+
+    def objectives(self, rows: Rows) -> np.ndarray:
+        """Return (-accuracy, each cost), all minimised, float [n, 1 + costs]; a network that cannot be used gets the worst of all."""
+        usable = self.usable(rows)
+        accuracy = np.full(len(rows), -1.0)  # below any accuracy: only diverged blocks get it, and no front keeps them
+        if usable.any():
+            accuracy[usable] = self.predictor(qualities_of(self.qualities, rows[usable]))[0]
+        return np.stack([-accuracy, *(cost.mean(rows) for cost in self.costs)], axis=1)
+
+    def violations(self, rows: Rows) -> np.ndarray:
+        """Return by what share each limit is passed, float [n, 1 + limits], feasible where all are zero or less."""
+        columns = [np.where(self.usable(rows), 0.0, 1.0)]
+        columns += [limit.cost.mean(rows) / limit.highest - 1 for limit in self.limits]
+        return np.stack(columns, axis=1)

@@ -1,0 +1,66 @@
+"""A front that is verified on its device: networks are measured whole beside the table, and its correction is fitted anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from donna_hw._core.files import write_atomic
+from donna_hw.costs.base import CostModel
+from donna_hw.costs.basis import Basis
+from donna_hw.costs.fit import Fit, fit_cost
+from donna_hw.costs.measured import MeasuredCost, told
+from donna_hw.costs.serialization import keep
+from donna_hw.devices.device import Device
+from donna_hw.measurement.protocol import Protocol
+from donna_hw.profiling.beside import protocol_of
+from donna_hw.profiling.profiler import Workers
+from donna_hw.profiling.workers.subprocess import processes
+from donna_hw.search.problem import Aim
+from donna_hw.search.verification_loop import Plan, Search, Standing, refitted, stand
+from donna_hw.spaces.space import Rows
+from donna_hw.tables.latency_table import LatencyTable
+from donna_hw.tables.lookup import own_table
+
+
+def verified(
+    aim: Aim,
+    search: Search,
+    table: LatencyTable,
+    plan: Plan,
+    *,
+    folder: Path | None = None,
+    protocol: Protocol | None = None,
+    workers: Workers = processes,
+    say: Callable[[str], None] = told,
+) -> Standing:
+    """Search until the front stands (`stand`), and keep the correction and the rounds beside the table.
+
+    table: of the aim's first cost; a shipped one is copied to `folder` first. Networks measured beside it by earlier searches are fitted to
+    from the start, so that a search that was killed goes on. protocol: by default the table's own. Raises `BadTable` where this machine is
+    not the one that the table was measured on.
+    """
+    table = own_table(table, folder)
+    device = Device.load(table.info.device)
+    protocol = protocol or protocol_of(table, device)
+    measure = MeasuredCost(aim.space, device, table, protocol, plan.count * plan.rounds, workers=workers, say=say)
+    name, basis, fits = aim.costs[0].name, Basis.of_table(aim.space, table), list[Fit]()
+
+    def refit(rows: Rows, measured: np.ndarray) -> CostModel:
+        fits.append(fit_cost(name, basis, rows, measured, unit=aim.costs[0].unit))
+        return fits[-1].cost
+
+    known = measure.listed()
+    begun, _ = refitted(aim, refit, *known)
+    standing = stand(begun, search, measure, refit, plan, known=known)
+    if fits:
+        keep(aim.space, table, fits[-1])
+    write_atomic(standing_path(table), standing.frame().to_csv(index=False, lineterminator="\n"))
+    return standing
+
+
+def standing_path(table: LatencyTable) -> Path:
+    """Return where the rounds of a table's last verified search are kept."""
+    return table.path.with_suffix(".standing.csv")

@@ -1,0 +1,1 @@
+"""onnx_frontend: say in one line what this folder is for."""

@@ -1,0 +1,142 @@
+"""Products: the rules of matrix products, alone and within attention."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import TYPE_CHECKING
+
+from donna_hw.errors import BadFile
+from donna_hw.simulator.onnx_frontend.convolutions import add_product, convolution, transposed
+from donna_hw.simulator.onnx_frontend.onnx_graph import Op, Shape
+from donna_hw.simulator.workload import Geometry
+
+if TYPE_CHECKING:
+    from donna_hw.simulator.onnx_frontend.workload_builder import Draft
+
+
+def gemm(draft: Draft, op: Op) -> None:
+    """Add A x B + C, either factor as it is or transposed."""
+    a, b = (draft.net.shape(op.input(place), op) for place in (0, 1))
+    if len(a) != 2 or len(b) != 2:
+        raise BadFile("the factors of a Gemm must be matrices", found=f"{op.name}: {list(a)}, {list(b)}")
+    a, b = (a[::-1] if op.number("transA", 0) else a), (b[::-1] if op.number("transB", 0) else b)
+    product(draft, op, a, b, (op.inputs[0], op.inputs[1]), bias=op.inputs[2] if len(op.inputs) > 2 else "")
+
+
+def matmul(draft: Draft, op: Op, operands: tuple[int, int] = (0, 1)) -> None:
+    """Add a product of matrices, or of batches of them. operands: the places of the factors."""
+    names = op.input(operands[0]), op.input(operands[1])
+    a, b = (draft.net.shape(name, op) for name in names)
+    if not a or not b:
+        raise BadFile("the factors of a product must have a dimension or more", found=f"{op.op_type} {op.name}")
+    product(draft, op, a if len(a) > 1 else (1, *a), b if len(b) > 1 else (*b, 1), names)
+
+
+def product(
+    draft: Draft, op: Op, a: Shape, b: Shape, names: tuple[str, str], *, bias: str = "", output: Shape | None = None
+) -> None:
+    """Add the product of a [..., m, k] and b [..., k, n].
+
+    A factor without a batch takes all of the other's into its rows or columns; two batches have a group for each product, or, with
+    constant weights, for each of the weights' matrices.
+    """
+    (m, k), n = a[-2:], b[-1]
+    batch_a, batch_b = prod(a[:-2]), prod(b[:-2])
+    lead = max(a[:-2], b[:-2], key=len)
+    pairs = [(x, y) for x, y in zip(reversed(a[:-2]), reversed(b[:-2]), strict=False) if x != y and 1 not in (x, y)]
+    if b[-2] != k or pairs:
+        raise BadFile(
+            "the factors of a product must fit each other", found=f"{op.op_type} {op.name}: {list(a)}, {list(b)}"
+        )
+    static_a, static_b = (name in draft.net.constants for name in names)
+    wide = [max(x, y) for x, y in zip(_padded(a[:-2], len(lead)), _padded(b[:-2], len(lead)), strict=True)]
+    products = prod(wide)
+    if static_a and not static_b:  # the constant factor holds the weights: its rows are the output channels
+        m, n, batch_a, batch_b, names = n, m, batch_b, batch_a, (names[1], names[0])
+    constant = static_a or static_b
+    if batch_b == 1:
+        geometry = Geometry(1, k, batch_a * m, 1, n, batch_a * m, 1)
+    elif constant:
+        geometry = Geometry(products // batch_b, k * batch_b, m, 1, n * batch_b, m, 1, groups=batch_b)
+    else:
+        geometry = Geometry(1, k * products, m, 1, n * products, m, 1, groups=products)
+    add_product(draft, op, geometry, names, bias=bias, output=output)
+
+
+def _padded(shape: Shape, rank: int) -> Shape:
+    return (1,) * (rank - len(shape)) + shape
+
+
+def einsum(draft: Draft, op: Op) -> None:
+    """Add a product that is written as a sum over letters; any other sum of that kind is unknown."""
+    left, arrow, out = op.text("equation").replace(" ", "").partition("->")
+    terms = left.split(",")
+    shapes = [draft.net.shape(name, op) for name in op.inputs]
+    fits = len(terms) == len(shapes) == 2 and all(
+        len(t) == len(set(t)) == len(s) for t, s in zip(terms, shapes, strict=True)
+    )
+    if not arrow or not fits or not (out + left.replace(",", "")).isalpha() or len(set(out)) != len(out):
+        draft.unknown_node(op)
+        return
+    (a, b), sizes = terms, dict(zip(terms[0] + terms[1], shapes[0] + shapes[1], strict=True))
+    alone = (set(a) ^ set(b)) - set(out)
+    clash = any(
+        sizes[letter] != size
+        for term, shape in zip(terms, shapes, strict=True)
+        for letter, size in zip(term, shape, strict=True)
+    )
+    summed = set(a) & set(b) - set(out)
+    if alone or clash or not summed or not set(out) <= sizes.keys():
+        draft.unknown_node(op)
+        return
+    batch = tuple(sizes[letter] for letter in out if letter in a and letter in b)
+    rows, columns = (prod(sizes[x] for x in own if x in out and x not in other) for own, other in ((a, b), (b, a)))
+    depth = prod(sizes[letter] for letter in summed)
+    product(draft, op, (*batch, rows, depth), (*batch, depth, columns), (op.inputs[0], op.inputs[1]))
+
+
+def attention(draft: Draft, op: Op) -> None:
+    """Add the scores, their softmax and the mean of the values; attention with a cache or more outputs is unknown."""
+    net, standard = draft.net, op.rule == "Attention"
+    if len(op.inputs) < 3 or not all(op.inputs[:3]) or any(op.inputs[4 if standard else 6 :]) or len(op.outputs) != 1:
+        draft.unknown_node(op)
+        return
+    a, b, c = op.inputs[:3]
+    q, k, v = (net.shape(name, op) for name in (a, b, c))
+    heads = op.number("q_num_heads" if standard else "num_heads", 1)
+    kv_heads = op.number("kv_num_heads", heads) if standard else heads
+    if len(q) == len(k) == len(v) == 3 and min(heads, kv_heads) > 0:
+        q, k, v = (_heads(shape, count) for shape, count in ((q, heads), (k, kv_heads), (v, kv_heads)))
+    fits = len(q) == len(k) == len(v) == 4 and k[1] == v[1] and k[1] > 0 and not q[1] % k[1]
+    if not fits or q[3] != k[3] or k[2] != v[2] or prod(net.shape(op.outputs[0], op)) != q[0] * q[1] * q[2] * v[3]:
+        draft.unknown_node(op)
+        return
+    batch, rows, tokens = (q[0], q[1]), q[2], k[2]
+    scores, weights = f"{op.name}.scores", f"{op.name}.softmax"
+    shape = (*batch, rows, tokens)
+    net.shapes |= {scores: shape, weights: shape}
+    added = [name for name in op.inputs[3:] if name and name not in net.constants]
+    before, after = Op(scores, "MatMul", "MatMul", (), (scores,)), Op(op.name, op.op_type, "MatMul", (), op.outputs)
+    product(draft, before, (*batch, rows, q[3]), (*batch, q[3], tokens), (a, b), output=shape)
+    draft.vector(Op(weights, "Softmax", "Softmax", (), (weights,)), "softmax", [scores, *added], output=shape)
+    product(draft, after, shape, (*batch, tokens, v[3]), (weights, c))
+
+
+def _heads(shape: Shape, heads: int) -> Shape:
+    return (shape[0], heads, shape[1], shape[2] // heads)
+
+
+PRODUCTS: dict[str, Callable[[Draft, Op], None]] = {
+    "Conv": convolution,
+    "ConvInteger": lambda draft, op: convolution(draft, op, (0, 1, len(op.inputs))),
+    "QLinearConv": lambda draft, op: convolution(draft, op, (0, 3, 8)),
+    "ConvTranspose": transposed,
+    "Gemm": gemm,
+    "MatMul": matmul,
+    "MatMulInteger": matmul,
+    "QLinearMatMul": lambda draft, op: matmul(draft, op, (0, 3)),
+    "Einsum": einsum,
+    "Attention": attention,
+    "MultiHeadAttention": attention,
+}

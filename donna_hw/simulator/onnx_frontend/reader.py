@@ -1,0 +1,61 @@
+"""Reading ONNX models: what a network asks of a tensor unit, from its file alone; weights are never loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from donna_hw.simulator.onnx_frontend.activations import fold_activations
+from donna_hw.simulator.onnx_frontend.fusion_patterns import fold_into_products, fold_norms
+from donna_hw.simulator.onnx_frontend.model import (
+    check_names,
+    load,
+    own_inputs,
+    sizes_of_symbols,
+    skeleton_of,
+    stated_shapes,
+)
+from donna_hw.simulator.onnx_frontend.products import PRODUCTS
+from donna_hw.simulator.onnx_frontend.quantized import Quantised
+from donna_hw.simulator.onnx_frontend.shape_inference import net_of
+from donna_hw.simulator.onnx_frontend.vector import FUNCTIONS, UNARY
+from donna_hw.simulator.onnx_frontend.views import is_view
+from donna_hw.simulator.onnx_frontend.workload_builder import Draft
+from donna_hw.simulator.workload import Workload
+
+if TYPE_CHECKING:
+    import onnx
+
+RULES = PRODUCTS | FUNCTIONS | {"QuantizeLinear": Draft.quantize, "DequantizeLinear": Draft.dequantize}
+
+
+def read_onnx(
+    source: Path | onnx.ModelProto, input_shapes: Mapping[str, Sequence[int]] = MappingProxyType({})
+) -> Workload:
+    """Return the workload of an ONNX model, a file or one in memory, which stays as it was.
+
+    input_shapes: of the model's inputs by name, for dimensions that the model leaves open. Raises `BadFile` for what is no valid model,
+    `BadSetting` for open dimensions and what has no rule here, `UnknownName` for a shape of no input.
+    """
+    model = load(source)
+    check_names(model)
+    symbols = sizes_of_symbols(model.graph, input_shapes)
+    skeleton = skeleton_of(model, input_shapes, symbols)
+    inputs = tuple(value.name for value in own_inputs(model.graph))
+    outputs = tuple(value.name for value in model.graph.output)
+    net = net_of(skeleton, inputs, outputs, lambda: stated_shapes(model.graph, symbols))
+    fold_activations(net)
+    fold_norms(net)
+    fold_into_products(net)
+    draft = Draft(net, Quantised(net, PRODUCTS.keys(), UNARY))
+    for op in net.ops:
+        if not op.outputs:
+            continue
+        if is_view(net, op):
+            draft.view(op)
+        else:
+            rule = RULES.get(op.rule) if net.activations(op) else None
+            (rule or Draft.unknown_node)(draft, op)
+    return draft.finished()

@@ -1,0 +1,1 @@
+"""baselines: say in one line what this folder is for."""

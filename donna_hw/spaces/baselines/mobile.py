@@ -1,0 +1,209 @@
+"""Baselines of inverted residual bottlenecks, each a table of its rows.
+
+Channels, strides and the rest are facts of the papers named, as timm builds them, whose weights give the same outputs here (the
+tests); DNA's are from its authors' repository (changlin31/DNA). Dropout and stochastic depth have no part in inference and are left out.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from donna_hw.graph.graph import Block
+from donna_hw.spaces.cells import Chain, Classifier, ConvNormAct, InvertedResidual, rounded
+
+CLASSES = 1000
+
+
+class Row(NamedTuple):
+    """`depth` equal bottlenecks, of which the first has the stride; without attention or activation they have the network's."""
+
+    kernel: int
+    expand: float
+    channels: int
+    stride: int
+    depth: int = 1
+    attention: str = ""
+    activation: str = ""
+
+
+def mobile(
+    rows: tuple[Row, ...],
+    *,
+    stem: int = 32,
+    head: int = 1280,
+    features: int = 0,
+    width: float = 1.0,
+    activation: str = "relu",
+    attention: str = "none",
+    always_expand: bool = False,
+) -> Chain:
+    """Return a 3x3 stem of stride 2, bottlenecks, a 1x1 head, and a classifier with `features` hidden ones where there are any.
+
+    width scales the channels of stem and rows, to multiples of 8; the head's are as given.
+    """
+    blocks: list[tuple[str, Block]] = [
+        ("stem", ConvNormAct(rounded(stem * width, 8), kernel=3, stride=2, activation=activation))
+    ]
+    for number, row in enumerate(rows, start=1):
+        block = InvertedResidual(
+            rounded(row.channels * width, 8),
+            row.stride,
+            row.kernel,
+            row.expand,
+            row.depth,
+            activation=row.activation or activation,
+            attention=row.attention or attention,
+            always_expand=always_expand,
+        )
+        blocks.append((f"row{number}", block))
+    blocks.append(("head", ConvNormAct(head, activation=activation)))
+    return Chain((*blocks, ("classifier", Classifier(CLASSES, features, activation if features else "none"))))
+
+
+def efficientnet_b0() -> Chain:
+    """Tan and Le, 2019."""
+    rows = (
+        Row(3, 1, 16, 1),
+        Row(3, 6, 24, 2, 2),
+        Row(5, 6, 40, 2, 2),
+        Row(3, 6, 80, 2, 3),
+        Row(5, 6, 112, 1, 3),
+        Row(5, 6, 192, 2, 4),
+        Row(3, 6, 320, 1),
+    )
+    return mobile(rows, activation="swish", attention="se")
+
+
+def mobilenetv2(width: float) -> Chain:
+    """Sandler et al., 2018; the head grows with a width above 1."""
+    rows = (
+        Row(3, 1, 16, 1),
+        Row(3, 6, 24, 2, 2),
+        Row(3, 6, 32, 2, 3),
+        Row(3, 6, 64, 2, 4),
+        Row(3, 6, 96, 1, 3),
+        Row(3, 6, 160, 2, 3),
+        Row(3, 6, 320, 1),
+    )
+    return mobile(rows, head=max(1280, rounded(1280 * width, 8)), width=width, activation="relu6")
+
+
+def mobilenetv3_large() -> Chain:
+    """Howard et al., 2019."""
+    rows = (
+        Row(3, 1, 16, 1, 1, "none", "relu"),
+        Row(3, 4, 24, 2, 1, "none", "relu"),
+        Row(3, 3, 24, 1, 1, "none", "relu"),
+        Row(5, 3, 40, 2, 3, "se_v3", "relu"),
+        Row(3, 6, 80, 2),
+        Row(3, 2.5, 80, 1),
+        Row(3, 2.3, 80, 1, 2),
+        Row(3, 6, 112, 1, 2, "se_v3"),
+        Row(5, 6, 160, 2, 3, "se_v3"),
+    )
+    return mobile(rows, stem=16, head=960, features=1280, activation="hard_swish")
+
+
+def mnasnet_a1(width: float) -> Chain:
+    """Tan et al., 2019, the one with squeeze-and-excite; the head does not grow."""
+    rows = (
+        Row(3, 1, 16, 1),
+        Row(3, 6, 24, 2, 2),
+        Row(5, 3, 40, 2, 3, "se"),
+        Row(3, 6, 80, 2, 4),
+        Row(3, 6, 112, 1, 2, "se"),
+        Row(5, 6, 160, 2, 3, "se"),
+        Row(3, 6, 320, 1),
+    )
+    return mobile(rows, width=width)
+
+
+def mnasnet_b1() -> Chain:
+    """Tan et al., 2019, the one without squeeze-and-excite."""
+    rows = (
+        Row(3, 1, 16, 1),
+        Row(3, 3, 24, 2, 3),
+        Row(5, 3, 40, 2, 3),
+        Row(5, 6, 80, 2, 3),
+        Row(3, 6, 96, 1, 2),
+        Row(5, 6, 192, 2, 4),
+        Row(3, 6, 320, 1),
+    )
+    return mobile(rows)
+
+
+def spnasnet() -> Chain:
+    """Single-Path NAS: Stamoulis et al., 2019."""
+    rows = (
+        Row(3, 1, 16, 1),
+        Row(3, 3, 24, 2, 3),
+        *(Row(5, 6, 40, 2), Row(3, 3, 40, 1, 3)),
+        *(Row(5, 6, 80, 2), Row(3, 3, 80, 1, 3)),
+        *(Row(5, 6, 96, 1), Row(5, 3, 96, 1, 3)),
+        Row(5, 6, 192, 2, 4),
+        Row(3, 6, 320, 1),
+    )
+    return mobile(rows)
+
+
+def fbnet_c() -> Chain:
+    """Wu et al., 2019; timm calls its head of 1984 channels suggested by the paper, but not quite clear."""
+    rows = (
+        Row(3, 1, 16, 1),
+        *(Row(3, 6, 24, 2), Row(3, 1, 24, 1, 2)),
+        *(Row(5, 6, 32, 2), Row(5, 3, 32, 1), Row(5, 6, 32, 1), Row(3, 6, 32, 1)),
+        *(Row(5, 6, 64, 2), Row(5, 3, 64, 1), Row(5, 6, 64, 1, 2)),
+        *(Row(5, 6, 112, 1, 3), Row(5, 3, 112, 1)),
+        Row(5, 6, 184, 2, 4),
+        Row(3, 6, 352, 1),
+    )
+    return mobile(rows, stem=16, head=1984, always_expand=True)
+
+
+def dna(*rows: Row) -> Chain:
+    """Li et al., 2020: between the first and the last row, which all four share, squeeze-and-excite and Swish as in EfficientNet."""
+    return mobile((Row(3, 1, 16, 1), *rows, Row(3, 6, 320, 1)), activation="swish", attention="se")
+
+
+def dna_a() -> Chain:
+    """DNA-A."""
+    return dna(
+        *(Row(5, 3, 24, 2), Row(3, 3, 24, 1), Row(3, 6, 24, 1)),
+        *(Row(3, 3, 40, 2, 2), Row(5, 3, 40, 1), Row(3, 6, 40, 1)),
+        *(Row(7, 6, 80, 2), Row(3, 3, 80, 1), Row(5, 3, 80, 1), Row(3, 6, 80, 1)),
+        *(Row(5, 6, 96, 1), Row(5, 3, 96, 1, 2), Row(5, 6, 96, 1)),
+        *(Row(5, 6, 160, 2), Row(5, 3, 160, 1, 3), Row(5, 6, 160, 1)),
+    )
+
+
+def dna_b() -> Chain:
+    """DNA-B."""
+    return dna(
+        *(Row(3, 3, 24, 2), Row(5, 3, 24, 1), Row(7, 6, 24, 1)),
+        *(Row(7, 6, 40, 2), Row(5, 3, 40, 1), Row(7, 6, 40, 1)),
+        *(Row(5, 6, 80, 2), Row(5, 3, 80, 1, 2), Row(3, 6, 80, 1)),
+        *(Row(5, 6, 96, 1), Row(5, 3, 96, 1, 2), Row(5, 6, 96, 1)),
+        *(Row(7, 6, 192, 2), Row(5, 3, 192, 1, 3), Row(7, 6, 192, 1)),
+    )
+
+
+def dna_c() -> Chain:
+    """DNA-C."""
+    return dna(
+        *(Row(5, 6, 24, 2), Row(3, 6, 24, 1)),
+        *(Row(5, 6, 40, 2, 2), Row(3, 6, 40, 1), Row(5, 6, 40, 1)),
+        *(Row(5, 6, 80, 2), Row(3, 6, 80, 1), Row(5, 6, 80, 1, 2)),
+        *(Row(3, 6, 112, 1), Row(5, 6, 112, 1, 2), Row(5, 3, 112, 1)),
+        *(Row(5, 6, 192, 2), Row(5, 3, 192, 1), Row(5, 6, 192, 1, 2)),
+    )
+
+
+def dna_d() -> Chain:
+    """DNA-D."""
+    return dna(
+        *(Row(7, 6, 24, 2), Row(5, 6, 24, 1), Row(7, 6, 24, 1)),
+        Row(7, 6, 40, 2, 4),
+        *(Row(7, 6, 80, 2), Row(5, 6, 80, 1, 2), Row(7, 6, 80, 1)),
+        *(Row(7, 6, 112, 1), Row(5, 6, 112, 1), Row(7, 6, 112, 1), Row(5, 6, 112, 1)),
+        *(Row(7, 6, 192, 2), Row(5, 6, 192, 1, 3), Row(7, 6, 192, 1)),
+    )

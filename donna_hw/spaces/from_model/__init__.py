@@ -1,0 +1,1 @@
+"""from_model: say in one line what this folder is for."""

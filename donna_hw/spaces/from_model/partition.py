@@ -1,0 +1,142 @@
+"""stages_from: any torch model as a search space around itself, cut into stages at the places that its user names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from torch import Tensor, fx, nn
+
+from donna_hw.errors import BadSetting
+from donna_hw.graph.graph import Block, Shape, lower
+from donna_hw.spaces.from_model.candidates import stock_blocks
+from donna_hw.spaces.from_model.submodules import OWN, ModelPart, part_between
+from donna_hw.spaces.from_model.tracing import Traced, shape_of, stage_ends, traced
+from donna_hw.spaces.space import Space
+from donna_hw.spaces.stage import Axis, Stage
+
+BEFORE, AFTER = "before", "after"
+Blocks = Callable[[Shape, Shape], Mapping[str, Block]]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The blocks of one stage by label, as a stage's cell."""
+
+    blocks: tuple[tuple[str, Block], ...]
+
+    def __call__(self, block: str) -> Block:
+        """Return the block of a label."""
+        return dict(self.blocks)[block]
+
+
+def propose_boundaries(model: nn.Module, example: Tensor) -> list[str]:
+    """Return boundaries for `stages_from`: where the maps of each size end, the first of them the end of the stem.
+
+    They are modules' paths, or names of operations where no module ends there. Raises `BadSetting` for a model that torch.fx cannot trace,
+    or that has no two sizes to cut between.
+    """
+    found = traced(model, example)
+    ends = list(stage_ends(found))
+    if len(ends) < 2:
+        raise BadSetting(
+            f"{type(model).__name__} must have maps of two sizes or more for boundaries to be proposed",
+            found=f"{len(ends)}",
+            cure=f"name them yourself: {', '.join(found.cuts) or 'it can be cut nowhere'}",
+        )
+    return ends
+
+
+def stages_from(
+    model: nn.Module,
+    example: Tensor,
+    boundaries: Sequence[str] | None = None,
+    *,
+    blocks: Blocks = stock_blocks,
+    name: str = "own_model",
+) -> Space:
+    """Return the space of a model's own stages and candidates in their place; its reference is the model, with its weights.
+
+    example: one input, [1, channels, height, width]. boundaries: where stages end, each a module's path or an operation's name of torch.fx:
+    what stands before the first is fixed, and so is what follows the last; None: those of `propose_boundaries`. blocks: the candidates of a
+    stage by label, from the shapes at its borders; beside them stands `own`, the model's own stage. The model is traced in evaluation mode,
+    and copied: later changes to it change nothing. Raises `BadSetting` where something beside one tensor crosses a boundary, such as a skip
+    connection, with the place; for a boundary out of order, and for a candidate of another shape. Raises `UnknownName` for a boundary that
+    is none.
+    """
+    found = traced(model, example)
+    if boundaries is None:
+        boundaries = propose_boundaries(model, example)
+    cuts = _cuts(found, boundaries)
+    in_shape = tuple(int(size) for size in example.shape[1:])
+    shapes = [_shape(node) for node in cuts]
+    parts = {BEFORE: part_between(found, found.given, cuts[0], in_shape)}
+    stages = []
+    for number, ((start, end), (before, after)) in enumerate(zip(pairwise(cuts), pairwise(shapes), strict=True), 1):
+        parts[f"stage{number}"] = part_between(found, start, end, before)
+        stages.append(_stage(f"stage{number}", parts[f"stage{number}"], blocks(before, after), (before, after)))
+    parts[AFTER] = part_between(found, cuts[-1], found.result, shapes[-1])
+    return Space(
+        name=name,
+        title=f"{type(model).__name__}, cut at {', '.join(boundaries)}",
+        input_shape=in_shape,
+        before=((BEFORE, parts[BEFORE]),),
+        stages=tuple(stages),
+        after=((AFTER, parts[AFTER]),),
+        given=_Given(tuple(parts.items())),
+    )
+
+
+@dataclass(frozen=True)
+class _Given:
+    """The weights that a model came with, under the names of its reference network's."""
+
+    parts: tuple[tuple[str, ModelPart], ...]
+
+    def __call__(self) -> dict[str, Tensor]:
+        return {
+            f"{name}.{OWN}.weights.{key}": value.detach().clone()
+            for name, part in self.parts
+            for key, value in part.made.part.state_dict().items()
+        }
+
+
+def _cuts(found: Traced, boundaries: Sequence[str]) -> list[fx.Node]:
+    if len(boundaries) < 2:
+        raise BadSetting(
+            "a model needs two boundaries or more: each stage lies between two",
+            found=", ".join(boundaries) or "none",
+            cure=f"choose among {', '.join(found.cuts)}",
+        )
+    cuts = [found.at(name) for name in boundaries]
+    order = list(found.cuts.values())
+    for (first, second), (one, other) in zip(pairwise(boundaries), pairwise(cuts), strict=True):
+        if order.index(one) >= order.index(other):
+            raise BadSetting("boundaries must stand in the order of the data", found=f"{second} after {first}")
+    if cuts[-1] is found.result:
+        raise BadSetting(
+            "something must follow the last boundary, such as a classifier: stages are judged by what follows them",
+            found=boundaries[-1],
+            cure="leave it out",
+        )
+    return cuts
+
+
+def _shape(node: fx.Node) -> Shape:
+    shape = shape_of(node)
+    assert shape is not None  # noqa: S101  a cut is one tensor
+    return shape
+
+
+def _stage(name: str, own: ModelPart, blocks: Mapping[str, Block], shapes: tuple[Shape, Shape]) -> Stage:
+    if OWN in blocks or not blocks:
+        raise BadSetting(
+            f"{name}: its blocks must be one or more, none of them labelled {OWN!r}: that is the model's own stage",
+            found=", ".join(blocks) or "none",
+        )
+    for label, block in blocks.items():
+        shape = lower(block, shapes[0]).output_shape
+        if shape != shapes[1]:
+            raise BadSetting(f"{name}: the output of the block {label} must be {shapes[1]}", found=shape)
+    return Stage(name, (Axis("block", (OWN, *blocks), reference=OWN),), Candidates(((OWN, own), *blocks.items())))

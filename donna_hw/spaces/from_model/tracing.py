@@ -1,0 +1,191 @@
+"""A torch model as a graph of its operations (torch.fx), and the places where it can be cut in two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.fx.passes.shape_prop import ShapeProp
+
+from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.graph.graph import Shape
+
+
+class _Tracer(fx.Tracer):
+    """Keeps torch's own layers whole, and every kind of batch-norm: a traced one would forget to learn its statistics."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return super().is_leaf_module(m, module_qualified_name) or isinstance(m, nn.modules.batchnorm._BatchNorm)
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A model and its operations in their order, each with the shape of its output in `meta`."""
+
+    model: nn.Module
+    graph: fx.Graph
+
+    @property
+    def nodes(self) -> list[fx.Node]:
+        """All operations but the return."""
+        return [node for node in self.graph.nodes if node.op != "output"]
+
+    @cached_property
+    def given(self) -> fx.Node:
+        """The model's input."""
+        return next(node for node in self.nodes if node.op == "placeholder")
+
+    @cached_property
+    def result(self) -> fx.Node:
+        """The operation whose output the model returns."""
+        found: list[fx.Node] = next(node for node in self.graph.nodes if node.op == "output").all_input_nodes
+        return found[0]
+
+    @cached_property
+    def cuts(self) -> dict[str, fx.Node]:
+        """The operations after which one tensor alone goes on, in their order, by name: the module that ends there, or the operation."""
+        found: dict[str, fx.Node] = {}
+        for node in self.nodes:
+            if node is self.given or shape_of(node) is None or self.result not in self._after(node):
+                continue
+            if not self.crossing(node):
+                found[self._name(node)] = node
+        return found
+
+    def before(self, node: fx.Node) -> set[fx.Node]:
+        """Return the operation and all that it needs."""
+        found, todo = set(), [node]
+        while todo:
+            one = todo.pop()
+            if one not in found:
+                found.add(one)
+                todo += one.all_input_nodes
+        return found
+
+    def crossing(self, node: fx.Node) -> list[tuple[fx.Node, fx.Node]]:
+        """Return what would cross a border after `node` beside its own output, and who reads it there."""
+        before = self.before(node)
+        return [
+            (one, reader)
+            for one in self.nodes
+            if one in before and one is not node and one.op != "get_attr"
+            for reader in one.users
+            if reader not in before
+        ]
+
+    def at(self, name: str) -> fx.Node:
+        """Return where a border of that name lies, a module's path or an operation's name.
+
+        Raises `UnknownName`, and `BadSetting` with the place where something else crosses it.
+        """
+        node = self._named(name)
+        crossing = self.crossing(node)
+        if crossing:
+            one, reader = crossing[0]
+            raise BadSetting(
+                f"the boundary {name} must be crossed by its own output alone",
+                found=f"{_place(one)} is read behind it by {_place(reader)}",
+                cure=f"cut at one of {', '.join(self.cuts)}",
+            )
+        if node not in self.cuts.values():
+            raise BadSetting(
+                f"the boundary {name} must lie between the input and the output, and be one tensor",
+                found=str(shape_of(node) or "no tensor"),
+                cure=f"cut at one of {', '.join(self.cuts)}",
+            )
+        return node
+
+    def _named(self, name: str) -> fx.Node:
+        inside = [node for node in self.nodes if name in _modules(node)]
+        if not inside:
+            inside = [node for node in self.nodes if node.name == name]
+        if not inside:
+            raise UnknownName("a boundary must be a module or an operation", found=name, known=list(self.cuts))
+        ends = [node for node in inside if any(user not in inside for user in node.users)]
+        if len(ends) != 1:
+            raise BadSetting(
+                f"the boundary {name} must have one output",
+                found=", ".join(node.name for node in ends) or "none that is read",
+                cure=f"cut at one of {', '.join(self.cuts)}",
+            )
+        return ends[0]
+
+    def _name(self, node: fx.Node) -> str:
+        """Return the outermost module whose only output the operation is, else the operation's own name."""
+        for path in _modules(node):
+            inside = [one for one in self.nodes if path in _modules(one)]
+            if [one for one in inside if any(user not in inside for user in one.users)] == [node]:
+                return path
+        return node.name
+
+    def _after(self, node: fx.Node) -> set[fx.Node]:
+        found, todo = set(), [node]
+        while todo:
+            one = todo.pop()
+            for user in one.users:
+                if user not in found:
+                    found.add(user)
+                    todo.append(user)
+        return found
+
+
+def traced(model: nn.Module, example: Tensor) -> Traced:
+    """Return a model's operations, traced in evaluation mode; the model's modes are put back.
+
+    example: its input, [batch, ...]. Raises `BadSetting` when torch.fx cannot trace it, as where a branch depends on values, or it has
+    several inputs or outputs.
+    """
+    modes = [(part, part.training) for part in model.modules()]
+    try:
+        whole = fx.GraphModule(model, _Tracer().trace(model.eval()))
+        graph = whole.graph
+        graph.eliminate_dead_code()
+        with torch.no_grad():
+            ShapeProp(whole).propagate(example)
+    except Exception as error:  # whatever a user's model raises
+        raise BadSetting(
+            f"torch.fx must be able to trace {type(model).__name__} and torch to run it on {tuple(example.shape)}",
+            found=f"{type(error).__name__}: {' '.join(str(error).split())[:200]}",
+            cure="write branches that depend on values as operations on tensors",
+        ) from error
+    finally:
+        for part, training in modes:
+            part.training = training
+    inputs = [node for node in graph.nodes if node.op == "placeholder"]
+    [output] = [node for node in graph.nodes if node.op == "output"]
+    if len([node for node in inputs if node.users]) != 1 or not isinstance(output.args[0], fx.Node):
+        raise BadSetting(
+            f"{type(model).__name__} must have one input and one output",
+            found=f"{len(inputs)} inputs, {len(output.all_input_nodes)} outputs",
+        )
+    return Traced(model, graph)
+
+
+def shape_of(node: fx.Node) -> Shape | None:
+    """Return the shape of an operation's output for one image; None where it is no single tensor."""
+    shape = getattr(node.meta.get("tensor_meta"), "shape", None)  # of several tensors it is a tuple of such
+    return tuple(int(size) for size in shape[1:]) if isinstance(shape, torch.Size) else None
+
+
+def stage_ends(found: Traced) -> Iterator[str]:
+    """Yield the boundaries to propose: of the maps of every size of more than one pixel, the last place to cut."""
+    ends: dict[Sequence[int], str] = {}
+    for name, node in found.cuts.items():
+        shape: Any = shape_of(node)
+        if len(shape) == 3 and shape[1] * shape[2] > 1:
+            ends[shape[1:]] = name
+    yield from ends.values()
+
+
+def _modules(node: fx.Node) -> tuple[str, ...]:
+    """Return the paths of the modules that an operation lies in, the outermost first."""
+    return tuple(path for path in node.meta.get("nn_module_stack", {}) if path)
+
+
+def _place(node: fx.Node) -> str:
+    path = _modules(node)
+    return f"{node.name} in {path[-1]}" if path else node.name

@@ -1,0 +1,31 @@
+"""A user's own space, from a Python file of theirs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from donna_hw._core.user_modules import user_module
+from donna_hw.errors import BadFile, UnknownName
+from donna_hw.spaces.space import Space
+
+
+def own_space(path: Path, function: str) -> Space:
+    """Return what `function` of the file at `path` returns.
+
+    Raises `BadFile` when the file is missing or cannot be run, `UnknownName` when it has no such
+    function that returns a Space.
+    """
+    module = user_module(path)
+    name = module.__name__
+    known = [key for key, value in vars(module).items() if callable(value) and getattr(value, "__module__", "") == name]
+    try:
+        found = getattr(module, function)() if function in known else None
+    except (Exception, SystemExit) as error:
+        raise BadFile(
+            f"{path}: {function}() must return a Space", found=f"{type(error).__name__}: {error}", cure="mend it"
+        ) from error
+    if not isinstance(found, Space):
+        raise UnknownName(
+            f"{path} must have a function that returns a Space", found=function or "no function", known=known
+        )
+    return found

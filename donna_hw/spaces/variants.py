@@ -1,0 +1,50 @@
+"""Variations of a space that its name may go on with: another resolution, another number of classes, INT8."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from donna_hw.errors import BadSetting
+from donna_hw.spaces.cells import Classifier
+from donna_hw.spaces.mixed_precision import all_int8, with_precision
+from donna_hw.spaces.space import Space
+
+_RULE = (
+    "a variation of a space is <n>px, the height and width of its images, <n>classes, and precision (each block in float32 or INT8) or "
+    "int8 (all in INT8), each once and in this order"
+)
+_VARIATIONS = re.compile(
+    r"(@(?P<px>[1-9][0-9]{0,4})px)?(@(?P<classes>[1-9][0-9]{0,5})classes)?(@(?P<types>precision|int8))?"
+)
+
+
+def varied(space: Space, variations: Sequence[str]) -> Space:
+    """Return the space on other images, for other classes or of other types, `<space>@<n>px@<n>classes@precision`; raises `BadSetting`.
+
+    Each variation is a space of its own: tables and weights of one do not fit another.
+    """
+    match = _VARIATIONS.fullmatch("".join(f"@{variation}" for variation in variations))
+    if match is None:
+        raise BadSetting(
+            _RULE, found="@".join(variations), cure=f"such as {space.name}@160px or {space.name}@160px@10classes"
+        )
+    if match["px"]:
+        space = space.on_images_of(int(match["px"]))
+    if match["classes"]:
+        space = _classified(space, int(match["classes"]))
+    if match["types"]:
+        space = with_precision(space) if match["types"] == "precision" else all_int8(space)
+    return space
+
+
+def _classified(space: Space, classes: int) -> Space:
+    name, last = space.after[-1] if space.after else ("", None)
+    if not isinstance(last, Classifier):
+        raise BadSetting(
+            f"space {space.name} must end with a Classifier to have other classes",
+            found=f"{type(last).__name__} {name}" if space.after else "no fixed part at its end",
+        )
+    after = (*space.after[:-1], (name, replace(last, classes=classes)))
+    return replace(space, name=f"{space.name}@{classes}classes", after=after)

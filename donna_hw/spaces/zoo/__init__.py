@@ -1,0 +1,1 @@
+"""zoo: say in one line what this folder is for."""

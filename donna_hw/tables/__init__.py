@@ -1,0 +1,1 @@
+"""tables: say in one line what this folder is for."""

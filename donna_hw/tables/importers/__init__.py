@@ -1,0 +1,1 @@
+"""importers: say in one line what this folder is for."""

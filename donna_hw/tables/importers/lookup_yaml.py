@@ -1,0 +1,187 @@
+"""Latency tables of Once-for-All and ProxylessNAS: YAML of layers, made into a latency table of a space.
+
+Schema, from the public readers (mit-han-lab/once-for-all, `latency_lookup_table.py`; mit-han-lab/proxylessnas, `latency_estimator.py`): a
+mapping of a layer's key to {mean: time}. A key is `<type>-input:<h>x<w>x<c>-output:<h>x<w>x<c>`, and for the type `expanded_conv`, one
+inverted bottleneck, goes on with `-expand:<e>-kernel:<k>-stride:<s>-idskip:<0|1>`. In ProxylessNAS's tables e is the ratio; in those of
+Once-for-All it is the number of hidden channels, and `-se:<0|1>-hs:<0|1>` follow (squeeze-and-excite, Hard-Swish). The files name no
+unit. Other fields than `mean` are not read: what they are is not public.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from math import isfinite
+from pathlib import Path
+
+import pandas as pd
+
+from donna_hw._core.files import read_text
+from donna_hw.errors import BadFile, BadSetting, BadTable, UnknownName
+from donna_hw.graph.graph import Block, Graph, Layer, Shape
+from donna_hw.measurement.environment import Scalar
+from donna_hw.profiling.composition import sections_of
+from donna_hw.profiling.table_rows import parts_of
+from donna_hw.spaces.cells import Classifier, ConvNormAct, InvertedResidual, Skip
+from donna_hw.spaces.space import Space
+from donna_hw.tables.latency_table import LatencyTable, TableInfo, table_path
+
+FORMATS = {"ofa": "once-for-all", "proxylessnas": "ProxylessNAS"}
+TYPES = {"ofa": ("Conv", "Conv_1", "AvgPool2D", "Conv_2", "Logits"), "proxylessnas": ("Conv", "Conv_1", "Logits")}
+SETTINGS = {
+    "ofa": ("expand", "kernel", "stride", "idskip", "se", "hs"),
+    "proxylessnas": ("expand", "kernel", "stride", "idskip"),
+}
+UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """A file's layers: {key: seconds}, its format (a key of `FORMATS`), and the unit that its times were taken in."""
+
+    path: Path
+    kind: str
+    unit: str
+    seconds: Mapping[str, float]
+
+    @classmethod
+    def read(cls, path: Path, kind: str, unit: str) -> Lookup:
+        """Read a file whose times are in `unit`; raises `BadFile`, `BadTable` and `UnknownName`, and skips no entry."""
+        import yaml
+
+        if unit not in UNITS:
+            raise UnknownName("the unit of a latency table must be known", found=unit, known=list(UNITS))
+        try:
+            content = yaml.load(read_text(path), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  a safe one
+        except yaml.YAMLError as error:
+            raise BadFile(f"{path} must be YAML of plain values", found=str(error), cure="name such a file") from None
+        if not isinstance(content, dict) or not content:
+            raise BadFile(f"{path} must map layers to times", found=type(content).__name__, cure="name such a file")
+        found = {}
+        for key, entry in content.items():
+            _check_key(str(key), kind, path)
+            mean = entry.get("mean") if isinstance(entry, dict) else None
+            if isinstance(mean, bool) or not isinstance(mean, int | float) or not isfinite(mean) or mean <= 0:
+                rule = f"{path}: {key} must have a mean, a finite number above zero"
+                raise BadTable(rule, found=str(mean if isinstance(entry, dict) else entry), cure="mend the entry")
+            found[str(key)] = UNITS[unit] * mean
+        return cls(path, kind, unit, found)
+
+    def table(self, space: Space, device: str, out: Path) -> LatencyTable:
+        """Write below `out`, and return, the table of a space whose layers are all here; a block of several layers costs their sum.
+
+        Its origin is `published`: the file says of no interval. Raises `BadTable` with the first layers that it lacks.
+        """
+        if space.global_axes:
+            cure = f"name one, such as {space.name}@{space.input_shape[1]}px"
+            raise BadSetting(f"a table is of one resolution of {space.name}", found="none named", cure=cure)
+        records, used = [], dict[str, None]()
+        axes = list(dict.fromkeys(axis.name for stage in space.stages for axis in stage.axes))
+        for part in parts_of(space):
+            keys = keys_of(part.block, part.graph.input_shape, self.kind, part.name)
+            used |= dict.fromkeys(keys)
+            cells = {axis: part.keys.get(axis, "") for axis in axes}
+            cost = sum(self.seconds.get(key, 0.0) for key in keys)
+            records.append({"part": part.keys["part"], **cells, "layers_hash": part.layers_hash, "latency_s": cost})
+        missing = [key for key in used if key not in self.seconds]
+        if missing:
+            raise BadTable(
+                f"{self.path} must have each layer of {space.name}",
+                found=f"{len(missing)} of {len(used)} missing: {', '.join(missing[:3])}{' ...' * (len(missing) > 3)}",
+                cure="name the space and the resolution that the file is of",
+            )
+        path = table_path(out, device, space.name, self.kind)
+        LatencyTable(self._info(space, device, len(used)), pd.DataFrame(records), path).write()
+        return LatencyTable.read(path)
+
+    def _info(self, space: Space, device: str, used: int) -> TableInfo:
+        identity: dict[str, Scalar] = {
+            "source": f"a latency table of {FORMATS[self.kind]}",
+            "sha256": hashlib.sha256(self.path.read_bytes()).hexdigest(),
+            "unit_in_file": self.unit,
+            "mode": "isolated",
+            "input_shape": "x".join(map(str, space.input_shape)),
+            "space_hash": space.hash,
+        }
+        return TableInfo(
+            device=device,
+            space=space.name,
+            quantity="latency",
+            unit="s",
+            origin="published",
+            column="latency_s",
+            identity=identity,
+            conditions={"file": self.path.name, "layers_in_file": len(self.seconds), "layers_used": used},
+            donna_hw=version("donna-hw"),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
+
+def keys_of(block: Block, shape: Shape, kind: str, name: str) -> list[str]:
+    """Return the keys of a block's layers; raises `BadSetting` for one that the format has no word for."""
+    graphs = sections_of(block, shape)
+    if isinstance(block, InvertedResidual):
+        return [_bottleneck(graph, kind) for graph in graphs]
+    [graph] = graphs
+    if not graph.layers and isinstance(block, Skip):
+        return []
+    if isinstance(block, ConvNormAct) and (name == "stem" or block.kernel == 1):
+        return [_plain("Conv" if name == "stem" else "Conv_1", graph.input_shape, graph.output_shape)]
+    if isinstance(block, Classifier):
+        return _classifier(graph, kind)
+    rule = f"{name} must be a stem, an inverted bottleneck, a 1x1 convolution or a classifier to have a key"
+    raise BadSetting(rule, found=type(block).__name__)
+
+
+def _bottleneck(graph: Graph, kind: str) -> str:
+    layers = {layer.operator: layer for layer in graph.layers}
+    [spatial] = [layer for layer in graph.layers if layer.operator == "conv" and layer.groups == layer.in_shape[0] > 1]
+    hidden, into = spatial.in_shape[0], graph.input_shape[0]
+    facts = {
+        "expand": hidden if kind == "ofa" else hidden // into,
+        "kernel": spatial.kernel,
+        "stride": spatial.stride,
+        "idskip": int("add" in layers),
+    }
+    if kind == "ofa":
+        facts |= {"se": int("scale" in layers), "hs": int(spatial.activation == "hard_swish")}
+    elif "scale" in layers or hidden % into:
+        raise BadSetting("a bottleneck of ProxylessNAS has a whole expansion and no gate", found=spatial.name)
+    words = "-".join(f"{name}:{value}" for name, value in facts.items())
+    return f"{_plain('expanded_conv', graph.input_shape, graph.output_shape)}-{words}"
+
+
+def _classifier(graph: Graph, kind: str) -> list[str]:
+    linear: list[Layer] = [layer for layer in graph.layers if layer.operator == "linear"]
+    channels = graph.input_shape[0]
+    if kind == "proxylessnas" and len(linear) == 1:
+        return [_plain("Logits", graph.input_shape, graph.output_shape)]
+    if kind == "ofa" and len(linear) == 2:
+        hidden = linear[0].out_shape[0]
+        return [
+            _plain("AvgPool2D", graph.input_shape, (channels, 1, 1)),
+            _plain("Conv_2", (channels, 1, 1), (hidden, 1, 1)),
+            _plain("Logits", (hidden, 1, 1), graph.output_shape),
+        ]
+    raise BadSetting(f"a classifier of {FORMATS[kind]} has another number of layers", found=len(linear))
+
+
+def _plain(kind: str, before: Shape, after: Shape) -> str:
+    """Return a key without settings: shapes are height x width x channels there."""
+    shapes = ["x".join(map(str, (*shape[1:], shape[0]))) for shape in (before, after)]
+    return f"{kind}-input:{shapes[0]}-output:{shapes[1]}"
+
+
+def _check_key(key: str, kind: str, path: Path) -> None:
+    """Raise `BadTable` for a key that is not of the format: guessing what it means could make a plausible wrong table."""
+    name, *words = key.split("-")
+    wanted = ("input", "output", *(SETTINGS[kind] if name == "expanded_conv" else ()))
+    pairs = [word.partition(":") for word in words]
+    sizes = [value.split("x") for _, _, value in pairs]
+    whole = all(size.isdecimal() for value in sizes for size in value)
+    if name not in (*TYPES[kind], "expanded_conv") or tuple(word for word, _, _ in pairs) != wanted or not whole:
+        rule = f"{path}: a key must be a layer of {FORMATS[kind]}: {', '.join(TYPES[kind])} or expanded_conv, {'-'.join(wanted)}"
+        raise BadTable(rule, found=key, cure="name the other format, or take the entry out")

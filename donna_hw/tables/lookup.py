@@ -1,0 +1,98 @@
+"""Folders of latency tables: which table answers for a device and a space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from donna_hw._core.files import read_model, write_atomic
+from donna_hw._core.resources import is_shipped, roots
+from donna_hw.errors import BadSetting, BadTable
+from donna_hw.tables.latency_table import LatencyTable, TableInfo, table_path
+from donna_hw.tables.naming import CostName
+
+
+def table_in(roots: Sequence[Path], cost: str, space: str) -> LatencyTable:
+    """Return the table of a cost (`[QUANTITY@]DEVICE[/VARIANT]`) and a space from the first folder that has one.
+
+    A device's name alone means its latency or its count, never its energy. Raises `BadTable` with what is there.
+    """
+    name = CostName.of(cost)
+    for root in roots:
+        there = _tables(root / name.device / space, name.variant or "*")
+        found = [path for path, quantity in there if name.fits(quantity, path.stem)]
+        if len(found) > 1:
+            raise BadTable(
+                f"{root / name.device / space} holds several tables; one must be named",
+                found=cost,
+                known=[f"{name.device}/{path.stem}" for path in found],
+            )
+        if found:
+            return LatencyTable.read(found[0])
+    folders = [folder for root in roots for folder in root.glob(f"*/{space}")]
+    known = {folder.parent.name for folder in folders}
+    if name.quantity:
+        known = {f"{quantity}@{folder.parent.name}" for folder in folders for _, quantity in _tables(folder)}
+    raise BadTable(
+        f"a cost needs a table of {space}",
+        found=f"none for {cost}",
+        known=sorted(known),
+        cure=f"donna-hw profile {space} --device {name.device}{' --quantity energy' * (name.quantity == 'energy')} fills one",
+    )
+
+
+def _tables(folder: Path, variant: str = "*") -> list[tuple[Path, str]]:
+    """Return the CSV and the quantity of every table of a folder whose variant is as asked."""
+    paths = sorted(path for path in folder.glob(f"{variant}.csv") if _is_table(path))
+    return [(path, read_model(path.with_suffix(".toml"), TableInfo).quantity) for path in paths]
+
+
+def own_table(table: LatencyTable, folder: Path | None) -> LatencyTable:
+    """Return a table that may be measured beside: itself, or a shipped one's copy in `folder`, its correction with it.
+
+    Raises `BadSetting` where a shipped table has no folder to be copied to, or one among the shipped.
+    """
+    if not is_shipped(table.path):
+        return table
+    if folder is None or is_shipped(folder):
+        raise BadSetting(
+            "networks are measured beside a table of your own, never beside a shipped one",
+            found=str(table.path),
+            cure="name a folder with --tables: the table is copied there",
+        )
+    path = table_path(folder, table.info.device, table.info.space, table.path.stem)
+    for suffix in (".correction.toml", ".toml", ".csv"):  # the last makes it a table
+        source = table.path.with_suffix(suffix)
+        if source.exists() and not path.with_suffix(suffix).exists():
+            write_atomic(path.with_suffix(suffix), source.read_bytes())
+    return LatencyTable.read(path)
+
+
+def _is_table(path: Path) -> bool:
+    """Return whether a CSV is a table: one with a TOML beside it that is no list of whole networks."""
+    return path.with_suffix(".toml").exists() and not path.name.endswith(".networks.csv")
+
+
+def named_table(name: str, folder: Path) -> LatencyTable:
+    """Return the table of a name: the path of a `.csv`, or `[QUANTITY@]DEVICE/SPACE[/VARIANT]` in `folder`, then among the shipped ones."""
+    if name.endswith(".csv"):
+        return LatencyTable.read(Path(name))
+    words = name.split("/")
+    if len(words) not in (2, 3) or not all(words):
+        raise BadSetting("a table is named by its .csv, or by [QUANTITY@]DEVICE/SPACE[/VARIANT]", found=name)
+    device, space, *variant = words
+    return table_in([folder, *(root / "latency_tables" for root in roots())], "/".join([device, *variant]), space)
+
+
+def axes_of(frame: pd.DataFrame) -> list[str]:
+    """Return the names of a table's axes: its columns between `part` and `layers_hash`."""
+    columns = list(map(str, frame.columns))
+    return [name for name in columns[: columns.index("layers_hash")] if name != "part"]
+
+
+def row_names(frame: pd.DataFrame) -> list[str]:
+    """Return each row's name for people: its part, then its axis values."""
+    cells = frame[["part", *axes_of(frame)]].astype(str).to_dict("split")["data"]
+    return [" ".join(cell for cell in row if cell) for row in cells]

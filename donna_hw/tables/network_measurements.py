@@ -1,0 +1,151 @@
+"""MeasuredNetworks: what whole networks of a space took on one device; a CSV, and a TOML that says of what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from donna_hw._core.files import read_model, read_text, write_atomic, write_toml
+from donna_hw.errors import BadFile, BadSetting, BadTable
+from donna_hw.measurement.environment import Scalar
+from donna_hw.spaces import load_space
+from donna_hw.spaces.space import Rows, Space
+from donna_hw.tables.latency_table import TableInfo
+
+SUFFIX, COLUMN = ".networks.csv", "latency_s"
+
+
+class NetworksInfo(BaseModel):
+    """What the TOML beside `<variant>.networks.csv` says; facts: source, licence, batch and whatever else is known of the times."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    device: str
+    space: str
+    space_hash: str
+    unit: str
+    column: str
+    facts: dict[str, Scalar]
+    donna_hw: str
+    created: str
+
+
+@dataclass(frozen=True)
+class MeasuredNetworks:
+    """Measured latencies of whole networks.
+
+    rows: int [n, stages + global axes]; seconds: float [n], of one run on the batch that `facts` names. facts: where the times are from.
+    """
+
+    space: Space
+    device: str
+    rows: Rows
+    seconds: np.ndarray
+    facts: Mapping[str, Scalar] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.rows.shape != (len(self.seconds), len(self.space.columns)):
+            raise BadSetting(f"networks need {len(self.space.columns)} numbers and a time each", found=self.rows.shape)
+
+    def write(self, path: Path) -> None:
+        """Write `<variant>.networks.csv` and the TOML beside it, each atomically."""
+        _check_name(path)
+        columns = zip(self.space.column_labels, self.rows.T, strict=True)
+        labels = [np.array(labels)[numbers] for labels, numbers in columns]
+        names = ["/".join(words) for words in zip(*labels, strict=True)]
+        info = NetworksInfo(
+            device=self.device,
+            space=self.space.name,
+            space_hash=self.space.hash,
+            unit="s",
+            column=COLUMN,
+            facts=dict(self.facts),
+            donna_hw=version("donna-hw"),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        write_toml(path.with_suffix(".toml"), info.model_dump())
+        frame = pd.DataFrame({"network": names, COLUMN: [float(f"{value:.9g}") for value in self.seconds]})
+        write_atomic(path, frame.to_csv(index=False, lineterminator="\n"))
+
+    @classmethod
+    def read(cls, path: Path) -> MeasuredNetworks:
+        """Read imported networks, or those that `donna-hw` measured beside a table; raises `BadFile` and `BadTable`."""
+        _check_name(path)
+        info = _info_of(path)
+        space = load_space(info.space)
+        if info.space_hash != space.hash:
+            rule = f"{path} must be of the frame {space.hash} that {space.name} has now"
+            raise BadTable(rule, found=info.space_hash, cure="the space was changed since: import or measure again")
+        if info.unit != "s":
+            raise BadTable(f"{path}: times must be in seconds, unit s", found=info.unit)
+        try:
+            frame = pd.read_csv(StringIO(read_text(path)), dtype=str, keep_default_na=False)
+        except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+            raise BadFile(f"{path} must be a CSV", found=str(error), cure="import again") from None
+        for column in ("network", info.column):
+            if column not in frame:
+                raise BadTable(f"{path} must have the column {column}", found=", ".join(map(str, frame.columns)))
+        return cls(space, info.device, _rows(frame, space, path), _seconds(frame[info.column], path), info.facts)
+
+
+def _check_name(path: Path) -> None:
+    if not path.name.endswith(SUFFIX) or path.name == SUFFIX:
+        raise BadSetting("a file of measured networks is named <variant>.networks.csv", found=path.name)
+
+
+def _info_of(path: Path) -> NetworksInfo:
+    """Return what is known of the networks: from the TOML beside them, or from that of the table that they were measured beside."""
+    table = path.with_name(path.name.removesuffix(SUFFIX) + ".toml")
+    if path.with_suffix(".toml").exists() or not table.exists():
+        return read_model(path.with_suffix(".toml"), NetworksInfo)
+    info = read_model(table, TableInfo)
+    return NetworksInfo(
+        device=info.device,
+        space=info.space,
+        space_hash=str(info.identity.get("space_hash", "")),
+        unit=info.unit,
+        column=info.column,
+        facts=info.identity | info.conditions,
+        donna_hw=info.donna_hw,
+        created=info.created,
+    )
+
+
+def _rows(frame: pd.DataFrame, space: Space, path: Path) -> Rows:
+    cells = frame["network"].str.split("/", expand=True).reindex(columns=range(len(space.columns)))
+    counts = frame["network"].str.count("/") + 1
+    columns = []
+    for number, labels in enumerate(space.column_labels):
+        places = {label: place for place, label in enumerate(labels)}
+        columns.append(cells[number].map(places))
+    rows = pd.concat(columns, axis=1)
+    bad = np.asarray(rows.isna().any(axis=1) | (counts != len(space.columns)))
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        rule = f"{path}, line {row + 2}: a network of {space.name} has {len(space.columns)} of its labels, joined by /"
+        example = "/".join(space.labels(space.reference).values())
+        raise BadTable(rule, found=str(frame["network"].iloc[row]), cure=f"such as {example}")
+    return rows.to_numpy(np.int64).reshape(len(frame), len(space.columns))
+
+
+def _seconds(cells: pd.Series[str], path: Path) -> np.ndarray:
+    values = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64)
+    return checked_seconds(values, path)
+
+
+def checked_seconds(values: np.ndarray, path: Path) -> np.ndarray:
+    """Return times float [n]; raises `BadTable` with the line of the first that is none: not finite, zero or below."""
+    bad = ~(np.isfinite(values) & (values > 0))
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        rule = f"{path}, line {row + 2}: a measured time must be a finite number above zero"
+        raise BadTable(rule, found=float(values[row]))
+    return values

@@ -1,0 +1,23 @@
+"""The 1,797 real 8x8 digits that come with scikit-learn."""
+
+from __future__ import annotations
+
+import torch
+
+from donna_hw.training.data.dataset import Dataset, Images, normalised, split_off
+
+TEST_IMAGES = 797
+
+
+def load_digits(held_out: int, seed: int) -> Dataset:
+    """Return the digits: 797 for test (always the same ones), `held_out` by seed, the rest to train on."""
+    from sklearn import datasets
+
+    pixels, labels = datasets.load_digits(return_X_y=True)
+    raw = torch.from_numpy(pixels).reshape(-1, 8, 8)
+    everything = Images(normalised(raw, float(raw.mean()), float(raw.std())), torch.from_numpy(labels).long())
+    rest, test = split_off(everything, TEST_IMAGES, seed=0)
+    train, held = split_off(rest, held_out, seed)
+    return Dataset(
+        "digits", train, held, test, "scikit-learn load_digits (UCI Optical Recognition of Handwritten Digits)"
+    )

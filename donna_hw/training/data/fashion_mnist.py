@@ -1,0 +1,127 @@
+"""Fashion-MNIST: 60,000 real 28x28 images, from Debian's package, the user's folder, or a checked download, in this order."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import http.client
+import urllib.request
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from donna_hw._core.files import write_atomic
+from donna_hw.errors import BadFile, Unavailable
+from donna_hw.training.data.dataset import Dataset, Images, normalised, split_off
+
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")
+ADDRESS = "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/"
+# SHA-256 of the unpacked files: packers differ, the images do not.
+FILES = {
+    "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+    "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+    "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+    "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+}
+PARTS = {"train": "train", "test": "t10k"}
+CLASSES = (
+    "T-shirt/top",
+    "trouser",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "ankle boot",
+)
+
+
+@dataclass(frozen=True)
+class Garments:
+    """Images as they lie in the files: pixels uint8 [n, 28, 28], labels uint8 [n]."""
+
+    pixels: np.ndarray
+    labels: np.ndarray
+
+
+def load_fashion_mnist(held_out: int, folder: str, seed: int) -> Dataset:
+    """Return the 60,000 training images less `held_out`, and the 10,000 test images."""
+    place = find_files(folder)
+    raw = {part: read_garments(folder, part) for part in PARTS}
+    mean, std = brightness(raw["train"])
+    images = {
+        part: Images(normalised(torch.from_numpy(one.pixels), mean, std), torch.from_numpy(one.labels).long())
+        for part, one in raw.items()
+    }
+    train, held = split_off(images["train"], held_out, seed)
+    test = images["test"]
+    return Dataset(
+        "fashion_mnist", train, held, test, f"Fashion-MNIST (Xiao et al. 2017), checksums right, read from {place}"
+    )
+
+
+def read_garments(folder: str, part: str) -> Garments:
+    """Return all images of a part, `train` or `test`."""
+    place = find_files(folder)
+    names = [name for name in FILES if name.startswith(PARTS[part])]
+    pixels, labels = (read_idx(place / f"{name}.gz", FILES[name]) for name in names)
+    return Garments(pixels, labels)
+
+
+def brightness(garments: Garments) -> tuple[float, float]:
+    """Return mean and standard deviation of all pixels, in 0..255."""
+    pixels = torch.from_numpy(garments.pixels).float()
+    return float(pixels.mean()), float(pixels.std())
+
+
+def find_files(folder: str, debian: Path = DEBIAN, address: str = ADDRESS, home: Path | None = None) -> Path:
+    """Return the first folder that holds all four files: Debian's, the user's, the download's (filled if need be)."""
+    places = [
+        debian,
+        *([Path(folder)] if folder else []),
+        (home or Path.home()) / ".cache" / "donna_hw" / "fashion_mnist",
+    ]
+    for place in places:
+        if all((place / f"{name}.gz").is_file() for name in FILES):
+            return place
+    for name, digest in FILES.items():
+        _download(address + f"{name}.gz", places[-1] / f"{name}.gz", digest)
+    return places[-1]
+
+
+def read_idx(path: Path, digest: str) -> np.ndarray:
+    """Return an IDX file's unsigned bytes as a writable array of its declared shape; the checksum must be right."""
+    data = bytearray(_unpacked(path.read_bytes(), str(path), digest))
+    rank = data[3]
+    shape = np.frombuffer(data, ">u4", rank, offset=4)
+    return np.frombuffer(data, np.uint8, offset=4 + 4 * rank).reshape(shape.tolist())
+
+
+def _download(address: str, path: Path, digest: str) -> None:
+    try:
+        with urllib.request.urlopen(address, timeout=60) as answer:  # noqa: S310  a fixed https address, checked by digest
+            packed = answer.read()
+    except (http.client.HTTPException, OSError) as error:
+        raise Unavailable(
+            f"Fashion-MNIST must be at hand or be downloaded from {address}",
+            found=str(error),
+            cure="apt install dataset-fashion-mnist, or set data.folder in the recipe to a folder with the four .gz files",
+        ) from None
+    _unpacked(packed, address, digest)
+    write_atomic(path, packed)
+
+
+def _unpacked(packed: bytes, where: str, digest: str) -> bytes:
+    try:
+        data = gzip.decompress(packed)
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadFile(f"{where} must be a gzip file", found=str(error), cure="delete it and fetch it again") from None
+    found = hashlib.sha256(data).hexdigest()
+    if found != digest:
+        raise BadFile(f"{where} must unpack to SHA-256 {digest}", found=found, cure="delete it and fetch it again")
+    return data

@@ -1,0 +1,1 @@
+"""distillation: say in one line what this folder is for."""

@@ -1,0 +1,81 @@
+"""The images that blocks learn from: drawn and augmented once for all blocks, in memory, in one file, or in the user's own folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from donna_hw._core.files import read_toml, write_toml
+from donna_hw.errors import BadFile
+from donna_hw.spaces.space import Space
+from donna_hw.training.data.dataset import Draws, ImageSet
+from donna_hw.training.data.lazy_images import FolderImages
+
+Pixels = Callable[[Tensor], Tensor]  # indices of images -> float32 [n, channels, height, width]
+CHUNK = 500  # images at a time where all of them need not be in memory
+DRAWS = ("mirror", "top", "left")
+
+
+@dataclass(frozen=True)
+class Source:
+    """chosen: the numbers of the images in the train set, int64 [n]; draws: what chance did with each of them."""
+
+    images: ImageSet
+    chosen: Tensor
+    draws: Draws
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def __call__(self, indices: Tensor) -> Tensor:
+        """Return some of the chosen images, augmented; the same each time."""
+        return self.draws.of(self.images.take(self.chosen[indices]), indices)
+
+
+def chunks(count: int) -> tuple[Tensor, ...]:
+    """Return the numbers of so many images, a chunk at a time."""
+    return torch.split(torch.arange(count), CHUNK)
+
+
+def save_source(source: Source, folder: Path) -> None:
+    """Write what `load_source` reads: the augmented images, or where they lie if that is a folder too large for memory."""
+    images = source.images
+    if isinstance(images, FolderImages):
+        np.save(folder / "source-numbers.npy", images.numbers[source.chosen].numpy())
+        for name in DRAWS:
+            values = getattr(source.draws, name)
+            if values is not None:
+                np.save(folder / f"source-{name}.npy", values.numpy())
+        write_toml(folder / "source.toml", {"folder": str(Path(images.folder).resolve()), "crop": source.draws.crop})
+        return
+    first = source(torch.arange(1))
+    _, channels, height, width = first.shape
+    shape = (len(source), height, width, channels)
+    kept = np.lib.format.open_memmap(folder / "train-images.npy", "w+", np.float32, shape)
+    for indices in chunks(len(source)):
+        kept[indices.numpy()] = source(indices).permute(0, 2, 3, 1).numpy()
+    kept.flush()
+
+
+def load_source(folder: Path, space: Space) -> tuple[Pixels, int]:
+    """Return the images that `save_source` kept, and how many there are; raises `BadFile` when their folder has changed."""
+    kept = folder / "train-images.npy"
+    if kept.exists():
+        pixels = torch.from_numpy(np.load(kept, mmap_mode="c")).permute(0, 3, 1, 2)
+        return pixels.__getitem__, len(pixels)
+    from donna_hw.training.data.image_folder import image_folders
+
+    settings = read_toml(folder / "source.toml")
+    part, _ = image_folders(settings["folder"], space)
+    numbers = torch.from_numpy(np.load(folder / "source-numbers.npy"))
+    if int(numbers.max()) >= len(part):
+        raise BadFile(f"{settings['folder']} must hold the images that the run began with", found=f"{len(part)} images")
+    files = {name: folder / f"source-{name}.npy" for name in DRAWS}
+    draws = {name: torch.from_numpy(np.load(file)) if file.exists() else None for name, file in files.items()}
+    images = FolderImages(settings["folder"], part, numbers, tuple(space.input_shape))
+    return Source(images, torch.arange(len(numbers)), Draws(settings["crop"], **draws)), len(numbers)

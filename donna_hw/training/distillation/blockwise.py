@@ -1,0 +1,109 @@
+"""Blockwise knowledge distillation (BKD, paper A.1): every block alone learns the teacher's output from the teacher's input."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import cycle
+from pathlib import Path
+
+from donna_hw._core.progress import track
+from donna_hw.graph.graph import dtypes_of, layers_hash
+from donna_hw.graph.torch_module import GraphModule
+from donna_hw.spaces.space import Space
+from donna_hw.spaces.stage import Stage
+from donna_hw.training.data.dataset import Dataset
+from donna_hw.training.distillation.block_evaluation import Quality
+from donna_hw.training.distillation.block_trainer import BlockTask, Group, train_group
+from donna_hw.training.distillation.border_maps import save_maps
+from donna_hw.training.distillation.teacher_features import GIB, map_bytes
+from donna_hw.training.executors import Workers
+from donna_hw.training.libraries import BlockLibrary
+from donna_hw.training.loop import Fit
+
+
+@dataclass(frozen=True)
+class Bkd:
+    """How blocks are trained. images: of one epoch (0 for all), drawn and augmented once for all blocks and epochs.
+
+    cache_bytes: what the teacher's maps of these images may take on the disk; beyond it every worker computes them anew, batch by batch.
+    devices: torch devices that groups of `together` blocks take turns on. teacher_device: of this process, computes the maps.
+    """
+
+    fit: Fit
+    images: int = 0
+    cache_bytes: float = math.inf
+    devices: tuple[str, ...] = ("cpu",)
+    together: int = 1
+    teacher_device: str = "cpu"
+
+
+def distill(
+    space: Space, teacher: GraphModule, data: Dataset, bkd: Bkd, *, seed: int, folder: Path, pool: Workers
+) -> BlockLibrary:
+    """Train every different float32 block of the space for the teacher and return the library in `folder`.
+
+    Blocks that are done are not trained again. A block's result depends on `seed`, its layers and the kind of device only, not on the
+    order of the work or its group.
+    """
+    library = BlockLibrary(folder, space)
+    done = library.finished()
+    jobs: dict[tuple[str, str], tuple[Stage, int]] = {}
+    for stage in space.stages:
+        for m in range(stage.size):
+            graph = space.block_graph(stage, m)
+            if "int8" not in dtypes_of(graph):  # those are made of trained ones
+                jobs.setdefault((stage.name, layers_hash(graph)), (stage, m))
+    todo = {key: job for key, job in jobs.items() if key not in done}
+    maps = folder / "maps"
+    if not todo:
+        shutil.rmtree(maps, ignore_errors=True)
+        return library
+    need = map_bytes(space, bkd.images or len(data.train))
+    if need > bkd.cache_bytes:
+        print(
+            f"the teacher's maps would take {need / GIB:.1f} GiB, more than distill.cache_gib = {bkd.cache_bytes / GIB:.1f}: "
+            "they are computed again for every block",
+            file=sys.stderr,
+        )
+    save_maps(
+        space,
+        teacher.to(bkd.teacher_device),
+        data,
+        bkd.images,
+        seed=seed,
+        folder=maps,
+        cached=need <= bkd.cache_bytes,
+    )
+    teacher.to("cpu")
+    tasks = [
+        BlockTask(
+            space.address or space.name, stage.name, m, str(maps), bkd.fit, seed, str(library.weights_path(stage, m))
+        )
+        for stage, m in todo.values()
+    ]
+    tasks.sort(key=lambda task: -space.block_graph(space.stage(task.stage), task.number).macs)  # longest first
+    total = len(jobs)
+    for task, (quality, seconds) in track(_trained(pool, tasks, bkd), "distil blocks", total, total - len(todo)):
+        library.add(space.stage(task.stage), task.number, asdict(quality), seconds)
+    shutil.rmtree(maps)
+    return library
+
+
+def _trained(pool: Workers, tasks: Sequence[BlockTask], bkd: Bkd) -> Iterator[tuple[BlockTask, tuple[Quality, float]]]:
+    """Yield each task with its result, as groups of them finish."""
+    for group, results in pool.map(train_group, groups(tasks, bkd.together, bkd.devices)):
+        yield from zip(group.tasks, results, strict=True)
+
+
+def groups(tasks: Sequence[BlockTask], together: int, devices: Sequence[str]) -> list[Group]:
+    """Return tasks in groups of one stage and at most `together` blocks, in their order, the devices in turn."""
+    stages: dict[str, list[BlockTask]] = {}
+    for task in tasks:
+        stages.setdefault(task.stage, []).append(task)
+    parts = [tuple(same[i : i + together]) for same in stages.values() for i in range(0, len(same), together)]
+    parts.sort(key=lambda part: tasks.index(part[0]))
+    return [Group(part, device) for part, device in zip(parts, cycle(devices), strict=False)]

@@ -1,0 +1,1 @@
+"""finetuning: say in one line what this folder is for."""

@@ -1,0 +1,197 @@
+"""End-to-end knowledge distillation (EKD): whole networks, initialised from the Block Library, learn hard and soft labels."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from donna_hw._core.progress import track
+from donna_hw.errors import BadFile, BadSetting
+from donna_hw.graph.graph import dtypes_of, layers_hash
+from donna_hw.graph.torch_module import GraphModule, to_torch
+from donna_hw.spaces import load_space
+from donna_hw.spaces.space import Architecture, Space
+from donna_hw.training.checkpoints import read_weights, save_weights
+from donna_hw.training.data.dataset import Augmentation
+from donna_hw.training.executors import Workers
+from donna_hw.training.finetuning.loss import ekd_loss
+from donna_hw.training.finetuning.targets import Lessons, made, prepared, read_images
+from donna_hw.training.libraries import ArchitectureLibrary, BlockLibrary, Finetuned
+from donna_hw.training.loop import Fit, top1_percent, train
+from donna_hw.training.reference import TeacherFile
+
+
+@dataclass(frozen=True)
+class Ekd:
+    """The paper's two labels: loss = hard * cross-entropy + (1 - hard) * T^2 * KL(teacher || student), both at temperature T.
+
+    The weight and the temperature are our choice, settable; the paper does not give them.
+    """
+
+    fit: Fit
+    images: int
+    hard: float = 0.5
+    temperature: float = 1.0
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where networks start from, as folders and files: the Block Library, the trained reference's weights (which give the fixed
+    parts), and the lessons that `save_lessons` prepared, or with `made_by` the images that `save_images` wrote, to make them of, by
+    the teacher.
+    """
+
+    blocks: Path
+    reference: Path
+    lessons: Path
+    teacher: TeacherFile
+    made_by: Augmentation | None = None
+
+
+@dataclass(frozen=True)
+class NetworkTask:
+    """What a worker needs to finetune one network; from_scratch: its weights are drawn by `seed`, not the library's."""
+
+    space: str
+    architecture: Architecture
+    start: Start
+    ekd: Ekd
+    seed: int
+    weights: str
+    from_scratch: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a finetuning gave: accuracies in per cent as `Finetuned` has them, and the seconds it took."""
+
+    curve_percent: tuple[float, ...]
+    stitched_percent: float
+    train_s: float
+
+
+def finetune(
+    library: ArchitectureLibrary,
+    architectures: Sequence[Architecture],
+    role: str,
+    start: Start,
+    ekd: Ekd,
+    *,
+    seed: int,
+    pool: Workers,
+) -> None:
+    """Finetune by `seed` each architecture of which the library holds no finetuning by it, and record it under `role`.
+
+    Those of role `scratch` begin with random weights. A network's result depends on
+    `seed`, its layers and the lessons only, which are those that `save_lessons` wrote by the same seed.
+    """
+    space, known = library.space, library.known(role)
+    todo = [architecture for architecture in dict.fromkeys(architectures) if (architecture, seed) not in known]
+    if not todo:
+        return
+    todo.sort(key=lambda architecture: -space.network(architecture).macs)  # longest first
+    name = space.address or space.name
+    tasks = [
+        NetworkTask(name, a, start, ekd, seed, str(library.weights_path(a, seed, role)), role == "scratch")
+        for a in todo
+    ]
+    total = len(set(architectures))
+    for task, outcome in track(pool.map(finetune_one, tasks), f"finetune {role}", total, total - len(todo)):
+        curve, stitched_percent, seconds = outcome.curve_percent, outcome.stitched_percent, outcome.train_s
+        library.add(Finetuned(role, task.architecture, seed, curve[-1], stitched_percent, curve, seconds))
+
+
+def finetune_one(task: NetworkTask) -> Outcome:
+    """Finetune one network, and save it."""
+    started = time.perf_counter()
+    space, start = load_space(task.space), task.start
+    lessons = _lessons(task)
+    test, held_out = (read_images(start.lessons, part) for part in ("test", "held_out"))
+    if task.from_scratch:
+        network, share = to_torch(space.network(task.architecture), task.seed), float("nan")
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    else:
+        network = stitched(space, task.architecture, BlockLibrary(start.blocks, space), start.reference)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        re_estimate(network, lessons(0)[0])
+        share = top1_percent(network, held_out)
+
+    def loss(epoch: int, indices: Tensor) -> Tensor:
+        pixels, labels, teacher = lessons(epoch)
+        soft = None if teacher is None else teacher[indices]
+        return ekd_loss(network(pixels[indices]), labels[indices], soft, task.ekd.hard, task.ekd.temperature)
+
+    curve: list[float] = []
+    seed = (task.seed << 32) ^ int(layers_hash(network.graph)[:8], 16)
+    train(
+        network,
+        len(lessons(0)[0]),
+        task.ekd.fit,
+        seed,
+        loss,
+        after_epoch=lambda: curve.append(top1_percent(network, test)),
+    )
+    save_weights(network, Path(task.weights))
+    return Outcome(tuple(curve), share, time.perf_counter() - started)
+
+
+def _lessons(task: NetworkTask) -> Lessons:
+    start, ekd = task.start, task.ekd
+    if start.made_by is None:
+        return prepared(start.lessons)
+    teacher = start.teacher.module() if ekd.hard < 1 else None
+    return made(start.lessons, start.made_by, teacher, images=ekd.images, seed=task.seed)
+
+
+def stitched(space: Space, architecture: Architecture, blocks: BlockLibrary, reference: Path) -> GraphModule:
+    """Return a whole network of trained blocks between the teacher's fixed parts, not yet finetuned.
+
+    Raises `BadFile` where these are others, and `BadSetting` for a space whose fixed parts are 8-bit ones.
+    """
+    if any("int8" in dtypes_of(space.fixed_graph(name)) for name in space.fixed):
+        raise BadSetting(
+            f"the fixed parts of {space.name} are 8-bit ones, which are made with a finetuned network alone",
+            found="one that was not quantised",
+            cure="name SPACE@precision, or a network that `donna-hw quantise` quantised",
+        )
+    network = to_torch(space.network(architecture), seed=0)
+    state = {key: value for key, value in read_weights(reference).items() if key.split(".")[0] in space.fixed}
+    for stage, number in zip(space.stages, architecture.blocks, strict=True):
+        found = read_weights(blocks.weights_path(stage, number))
+        state |= {f"{stage.name}.{key}": value for key, value in found.items()}
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise BadFile(
+            f"{blocks.folder} must hold the weights of this space", found=str(error), cure="distil again"
+        ) from None
+    return network
+
+
+def re_estimate(network: nn.Module, pixels: Tensor, images: int = 2000, batch: int = 250) -> None:
+    """Give every batch-norm the mean and variance of what now reaches it, over the first `images` of [n, channels, height, width]."""
+    re_estimate_by(network, torch.split(pixels[:images], batch))
+
+
+def re_estimate_by(network: nn.Module, parts: Iterable[Tensor]) -> None:
+    """Give every batch-norm the mean and variance of what now reaches it, the mean over all parts [n, channels, height, width].
+
+    The statistics of blocks that were trained apart are of the teacher's feature maps, not of those of the blocks before them.
+    """
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean over all batches
+    network.train()
+    with torch.no_grad():
+        for part in parts:
+            network(part)
+    network.eval()
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum

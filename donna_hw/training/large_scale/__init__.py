@@ -1,0 +1,1 @@
+"""large_scale: say in one line what this folder is for."""

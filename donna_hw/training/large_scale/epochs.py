@@ -1,0 +1,89 @@
+"""The epochs of a training in all processes: each ends with accuracies, a log and a checkpoint, from which a killed training goes on."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from donna_hw._core.files import write_atomic
+from donna_hw._core.progress import track
+from donna_hw.errors import BadSetting
+from donna_hw.training.large_scale.distributed import Processes
+from donna_hw.training.large_scale.loaders import TrainingSteps, moved
+from donna_hw.training.large_scale.seeding import NETWORK, drawing
+from donna_hw.training.large_scale.trainer import Trainee
+
+LOG = ("epoch", "learning_rate", "loss", "top1_percent", "averaged_top1_percent", "seconds")
+Log = list[dict[str, float]]  # a record an epoch
+
+
+@dataclass(frozen=True)
+class Course:
+    """What a trainee goes through: the steps of every epoch, the images it is tested on, its randomness, and where its files lie."""
+
+    title: str
+    steps: TrainingSteps
+    tests: DataLoader[Any]
+    seed: int
+    checkpoint: Path
+    log: Path
+
+
+def train_epochs(trainee: Trainee, course: Course) -> Log:
+    """Train to the last epoch, from the checkpoint if there is one, and return the log; who needs the checkpoint no more deletes it.
+
+    Raises `BadSetting` for a loss that is not finite, and what loading images raises.
+    """
+    settings, processes = trainee.settings, trainee.processes
+    log = trainee.restore(course.checkpoint)
+    epochs: Any = range(len(log), settings.epochs)
+    for epoch in track(epochs, course.title, settings.epochs, len(log)) if processes.leads else epochs:
+        started = time.perf_counter()
+        rate = trainee.begin(epoch)
+        with drawing(course.seed, NETWORK, epoch, processes.number, device=processes.device):
+            loss = _mean([trainee.step(batches) for batches in course.steps.epoch(epoch)], processes)
+        if not math.isfinite(loss):
+            raise BadSetting(
+                f"the loss of epoch {epoch} must be finite", found=loss, cure=f"lower {settings.part}.learning_rate"
+            )
+        plain, averaged = top1_percents([trainee.network, trainee.averaged], course.tests, processes)
+        seconds = time.perf_counter() - started
+        log.append(dict(zip(LOG, (epoch, rate, loss, plain, averaged, seconds), strict=True)))
+        if processes.leads:
+            trainee.save(course.checkpoint, log)
+            write_atomic(course.log, _csv(log))
+    if processes.leads:
+        write_atomic(course.log, _csv(log))  # a kill may have come between checkpoint and log
+    return log
+
+
+def top1_percents(networks: Sequence[nn.Module], tests: DataLoader[Any], processes: Processes) -> tuple[float, ...]:
+    """Return the share of all processes' test images that each network classifies right, in per cent; images are read once."""
+    for network in networks:
+        processes.share_buffers(network.eval())
+    right, images = [0] * len(networks), 0
+    with torch.no_grad():
+        for pixels, labels in moved(tests, processes):
+            images += len(labels)
+            for number, network in enumerate(networks):
+                right[number] += int((network(pixels).argmax(1) == labels).sum())
+    *rights, total = processes.sums([*right, images])
+    return tuple(100 * found / total for found in rights)
+
+
+def _mean(losses: list[Tensor], processes: Processes) -> float:
+    """Return the mean loss of an epoch over all processes."""
+    return processes.sums([float(torch.stack(losses).mean())])[0] / processes.count
+
+
+def _csv(log: Log) -> str:
+    rows = [",".join(f"{record[name]:.9g}" for name in LOG) for record in log]
+    return "\n".join([",".join(LOG), *rows, ""])

@@ -1,0 +1,128 @@
+"""How training images come from the disk: augmented as timm does, shared out over processes, loaded by workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data.distributed import DistributedSampler
+
+from donna_hw.errors import DonnaError
+from donna_hw.graph.graph import Shape
+from donna_hw.training.data.image_folder import MEAN, STD
+from donna_hw.training.large_scale.config import PaperTraining, Plan
+from donna_hw.training.large_scale.distributed import Processes
+from donna_hw.training.large_scale.seeding import IMAGES, drawing
+
+Batch = tuple[Tensor, Tensor]  # images [n, 3, height, width], labels [n]
+
+
+def augmentation(settings: PaperTraining, shape: Shape) -> Callable[[Any], Tensor]:
+    """Return what a training image goes through, by timm: a random crop resized, half mirrored, RandAugment, erasing."""
+    from timm.data import create_transform
+
+    transform: Callable[[Any], Tensor] = create_transform(
+        (shape[-2], shape[-1]),
+        is_training=True,
+        interpolation="random",
+        mean=MEAN,
+        std=STD,
+        auto_augment=settings.randaugment or None,
+        re_prob=settings.random_erasing,
+        re_mode="pixel",
+    )
+    return transform
+
+
+class Readable(Dataset[Any]):
+    """Images with labels; one that cannot be read is its error, for a worker would hand on a traceback instead."""
+
+    def __init__(self, images: Any) -> None:
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, number: int) -> Any:
+        try:
+            return self.images[number]
+        except DonnaError as error:
+            return error
+
+
+class Drawn(Readable):
+    """Training images, each augmented by the randomness of its epoch and its number."""
+
+    def __init__(self, images: Any, seed: int) -> None:
+        super().__init__(images)
+        self.seed, self.epoch = seed, 0
+
+    def __getitem__(self, number: int) -> Any:
+        with drawing(self.seed, IMAGES, self.epoch, number):
+            return super().__getitem__(number)
+
+
+def collated(items: Sequence[Any]) -> Any:
+    """Return a batch, or the first error in it."""
+    errors = [item for item in items if isinstance(item, DonnaError)]
+    return errors[0] if errors else default_collate(list(items))
+
+
+class TrainingSteps:
+    """The batches of every optimiser step of an epoch, of which this process gets its share of the images."""
+
+    def __init__(self, images: Any, settings: PaperTraining, plan: Plan, seed: int, processes: Processes) -> None:
+        self.plan, self.processes = plan, processes
+        self.images = Drawn(images, seed)
+        self.order: DistributedSampler[Any] = DistributedSampler(
+            self.images, processes.count, processes.number, shuffle=True, seed=seed, drop_last=True
+        )
+        self.loader = _loader(self.images, settings, processes, self.order)
+
+    def epoch(self, number: int) -> Iterator[list[Batch]]:
+        """Yield the batches of each step in the epoch's own random order; the images of the last, broken step are left out."""
+        self.images.epoch = number
+        self.order.set_epoch(number)
+        batches = moved(self.loader, self.processes)
+        for _ in range(self.plan.steps):
+            yield list(islice(batches, self.plan.batches_a_step))
+
+
+def test_loader(images: Any, settings: PaperTraining, processes: Processes) -> DataLoader[Any]:
+    """Return the loader of this process's share of the test images."""
+    return _loader(Readable(images), settings, processes, range(processes.number, len(images), processes.count))
+
+
+def part_loader(images: Any, numbers: Sequence[int], settings: PaperTraining, batch: int) -> DataLoader[Any]:
+    """Return the loader of these images in this order, all of them in every process."""
+    return DataLoader(Readable(images), batch, sampler=numbers, num_workers=settings.data_workers, collate_fn=collated)
+
+
+def moved(loader: DataLoader[Any], processes: Processes) -> Iterator[Batch]:
+    """Yield the batches on the process's device, channels last in memory; raises the error of an image that cannot be read."""
+    for batch in loader:
+        if isinstance(batch, DonnaError):
+            raise batch
+        images, labels = batch
+        yield (
+            images.to(processes.device, non_blocking=True, memory_format=torch.channels_last),
+            labels.to(processes.device, non_blocking=True),
+        )
+
+
+def _loader(
+    images: Dataset[Any], settings: PaperTraining, processes: Processes, order: Iterable[int]
+) -> DataLoader[Any]:
+    return DataLoader(
+        images,
+        settings.images_at_once,
+        sampler=order,
+        num_workers=settings.data_workers,
+        collate_fn=collated,
+        pin_memory=processes.kind == "cuda",
+        generator=torch.Generator().manual_seed(0),  # a loader draws a seed for its workers, which none of them uses
+    )

@@ -1,0 +1,62 @@
+"""The reference network, trained from scratch as the paper trains it (A.1)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from donna_hw._core import torchvision_compat as torchvision
+from donna_hw._core.files import write_toml
+from donna_hw.graph.torch_module import GraphModule, to_torch
+from donna_hw.spaces.space import Space
+from donna_hw.training.checkpoints import load_weights, save_weights
+from donna_hw.training.data.image_folder import image_folders
+from donna_hw.training.large_scale.config import PaperTraining
+from donna_hw.training.large_scale.distributed import Processes, joined
+from donna_hw.training.large_scale.epochs import Course, Log, train_epochs
+from donna_hw.training.large_scale.loaders import TrainingSteps, augmentation, test_loader
+from donna_hw.training.large_scale.trainer import Trainee
+
+
+def paper_reference(space: Space, images: str, settings: PaperTraining, *, seed: int, folder: Path) -> GraphModule:
+    """Return the space's reference network with averaged weights, trained on a folder of images, in evaluation mode.
+
+    Kept in `folder` as `weights.safetensors` and `reference.toml`, and read back when they are there; `epochs.csv` is its log. Each
+    epoch ends with a checkpoint, from which an interrupted training goes on. Each of the processes that torch's launcher
+    started must call this. Raises `Unavailable` without timm, and what `image_folders` and `PaperTraining.plan` raise.
+    """
+    if not (folder / "reference.toml").exists():
+        torchvision.required("training as the paper does", "timm")
+        with joined() as processes:
+            train_reference(space, images, settings, processes, seed=seed, folder=folder)
+    network = to_torch(space.network(space.reference), seed)
+    load_weights(network, folder / "weights.safetensors")
+    return network.eval()
+
+
+def train_reference(
+    space: Space, images: str, settings: PaperTraining, processes: Processes, *, seed: int, folder: Path
+) -> None:
+    """Train, and let the first process write the files of `paper_reference`."""
+    train, test = image_folders(images, space)
+    train.transform = augmentation(settings, space.input_shape)
+    steps = TrainingSteps(train, settings, settings.plan(len(train), processes.count), seed, processes)
+    tests = test_loader(test, settings, processes)
+    trainee = Trainee(to_torch(space.network(space.reference), seed), settings, processes)
+    course = Course("train reference", steps, tests, seed, folder / "checkpoint.pt", folder / "epochs.csv")
+    log = train_epochs(trainee, course)
+    if processes.leads:
+        save_weights(trainee.averaged, folder / "weights.safetensors")
+        write_toml(folder / "reference.toml", _facts(log, len(test), seed, processes.count))
+        course.checkpoint.unlink(missing_ok=True)
+    processes.meet()  # nobody reads the files before they are there
+
+
+def _facts(log: Log, images: int, seed: int, processes: int) -> dict[str, float]:
+    return {
+        "top1_percent": log[-1]["averaged_top1_percent"],  # of the weights that are kept
+        "unaveraged_top1_percent": log[-1]["top1_percent"],
+        "train_s": sum(record["seconds"] for record in log),
+        "test_images": images,
+        "seed": seed,
+        "processes": processes,
+    }

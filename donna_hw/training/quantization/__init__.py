@@ -1,0 +1,1 @@
+"""quantization: say in one line what this folder is for."""

@@ -1,0 +1,122 @@
+"""quantise: the 8-bit layers of a graph from a trained float32 network (DFQ): fold, equalise, absorb, choose ranges, correct biases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from donna_hw.errors import BadSetting
+from donna_hw.graph.graph import Graph, Layer
+from donna_hw.graph.int8 import TOP, Grid, grid_of, ranges, slots, symmetric_grids
+from donna_hw.graph.torch_module import GraphModule, to_torch
+from donna_hw.training.quantization.bn_folding import Folded, fold, normalised_spreads
+from donna_hw.training.quantization.channel_stats import Spread
+from donna_hw.training.quantization.equalization import absorb, equalise, pairs_of
+from donna_hw.training.quantization.range_estimation import Spreads, observe, propagate
+
+
+@dataclass(frozen=True)
+class Method:
+    """Which steps are taken; by default those of the paper's source, without images and with one grid for all weights of a layer.
+
+    per_channel: a grid for each output channel of the weights. deviations: how far from the mean ranges reach that no image gave.
+    """
+
+    equalise: bool = True
+    absorb: bool = True
+    correct: bool = True
+    per_channel: bool = False
+    deviations: float = 6.0
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """A network with 8-bit layers, and what became of it: pairs that were equalised, {layer: why not}, layers whose bias was absorbed."""
+
+    module: GraphModule
+    equalised: tuple[tuple[str, str], ...]
+    skipped: Mapping[str, str]
+    absorbed: tuple[str, ...]
+
+
+def quantise(
+    trained: GraphModule, graph: Graph, given: Spread, method: Method, images: Tensor | None = None
+) -> Quantised:
+    """Return a graph's network, in evaluation mode; its layers are those of a trained float32 one, some of them of type int8.
+
+    given: of the network's input. images: where they are given, ranges are what they reach, else what batch-norms say. Raises `BadSetting`
+    for a graph of other layers.
+    """
+    _check(trained.graph, graph)
+    folded, known = fold(trained), normalised_spreads(trained, method.deviations)
+    if images is not None:
+        given, known = observe(trained, images)
+    pairs, skipped = pairs_of(graph)
+    if method.equalise:
+        equalise(pairs, folded, known)
+    before, reached = propagate(graph, folded, given, known, method.deviations)
+    absorbed: list[str] = []
+    if method.absorb:
+        absorbed = absorb(pairs, folded, before, known)
+        before, reached = propagate(graph, folded, given, known, method.deviations)
+    state = dict(trained.state_dict())
+    for layer in graph.layers:
+        if layer.dtype != "int8":
+            continue
+        state = {key: values for key, values in state.items() if not key.startswith(f"{layer.name}.")}
+        buffers = _buffers(layer, folded.get(layer.name), before[layer.name], reached, method)
+        state |= {f"{layer.name}.{key}": values for key, values in buffers.items()}
+    module = to_torch(graph, seed=0)
+    module.load_state_dict(state)
+    equalised = tuple((pair.first.name, pair.second.name) for pair in pairs) if method.equalise else ()
+    return Quantised(module.eval(), equalised, skipped, tuple(absorbed))
+
+
+def _buffers(layer: Layer, own: Folded | None, before: Spread, reached: Spreads, method: Method) -> dict[str, Tensor]:
+    """Return what an `Int8Layer` holds."""
+    inputs = [reached[name].range for name in layer.inputs]
+    wanted = ranges(layer, inputs, before.range, reached[layer.name].range)
+    grids = [grid_of(*each) for each in wanted]
+    assert len(grids) == len(slots(layer))  # noqa: S101  a range a slot
+    found = {
+        "scales": torch.tensor([float(grid.scale) for grid in grids], dtype=torch.float32),
+        "zeros": torch.tensor([grid.zero for grid in grids], dtype=torch.uint8),
+    }
+    if own is None:
+        return found
+    each = weight_grids(own.weight, per_channel=method.per_channel)
+    scales = torch.tensor([float(grid.scale) for grid in each], dtype=torch.float64)
+    zeros = torch.tensor([grid.zero for grid in each], dtype=torch.float64)
+    shape = (-1, *[1] * (own.weight.ndim - 1))
+    codes = (torch.round(own.weight / scales.view(shape)) + zeros.view(shape)).clamp(0, TOP)
+    bias = own.bias
+    if method.correct:
+        error = (codes - zeros.view(shape)) * scales.view(shape) - own.weight
+        bias = bias - Folded(error, bias, own.groups).response(reached[layer.inputs[0]].mean)
+    steps = float(grids[0].scale) * scales
+    reach = 2**31 - 1
+    return found | {
+        "codes": codes.to(torch.uint8),
+        "weight_scales": scales.float(),
+        "weight_zeros": zeros.to(torch.uint8),
+        "bias": torch.round(bias / steps).clamp(-reach, reach).to(torch.int32),
+    }
+
+
+def weight_grids(weight: Tensor, *, per_channel: bool) -> list[Grid]:
+    """Return the grid of each output channel's weights: over their range, one for all of them, or each its own around zero."""
+    flat = weight.flatten(1)
+    if per_channel:
+        return symmetric_grids(np.asarray(flat.abs().amax(1).numpy()))
+    return [grid_of(float(flat.min()), float(flat.max()))] * len(flat)
+
+
+def _check(trained: Graph, graph: Graph) -> None:
+    if [vars(layer) | {"dtype": ""} for layer in trained.layers] != [
+        vars(layer) | {"dtype": ""} for layer in graph.layers
+    ]:
+        raise BadSetting("a graph is quantised from a network of the same layers in float32", found="other layers")

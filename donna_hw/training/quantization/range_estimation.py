@@ -1,0 +1,83 @@
+"""The spread of every tensor of a network: propagated from batch-norms without any image, or observed on images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from donna_hw.errors import BadSetting
+from donna_hw.graph.graph import INPUT, Graph, Layer
+from donna_hw.graph.torch_module import GraphModule, LayerModule
+from donna_hw.training.quantization.bn_folding import Folded
+from donna_hw.training.quantization.channel_stats import Spread
+
+Spreads = dict[str, Spread]
+BATCH = 64
+
+
+def propagate(
+    graph: Graph, folded: Mapping[str, Folded], given: Spread, known: Mapping[str, Spread], deviations: float
+) -> tuple[Spreads, Spreads]:
+    """Return {layer: spread} before each activation, and after it; `input` has the one given, of the graph's input.
+
+    known: before the activation, of layers whose spread is known, by a batch-norm or by images. The others follow from their inputs, whose
+    numbers are taken as independent and, before an activation, as normal.
+    """
+    before: Spreads = {}
+    reached: Spreads = {INPUT: given}
+    for layer in graph.layers:
+        inputs = [reached[name] for name in layer.inputs]
+        before[layer.name] = known.get(layer.name) or _computed(layer, folded.get(layer.name), inputs, deviations)
+        reached[layer.name] = before[layer.name].through(layer.activation)
+    return before, reached
+
+
+def _computed(layer: Layer, own: Folded | None, inputs: list[Spread], deviations: float) -> Spread:
+    first = inputs[0]
+    if own is not None:
+        by = own.by_input
+        variance = (by.square() * own.per_input(first.deviation.square())).sum((2, 3)).flatten()
+        return Spread.normal(own.response(first.mean) + own.bias, variance.sqrt(), deviations)
+    if layer.operator == "add":
+        return first.plus(inputs[1], deviations)
+    if layer.operator == "scale":
+        return first.times(inputs[1])
+    if layer.operator in ("max_pool", "global_pool"):  # what a mean spreads less is not known: positions are alike
+        return first
+    if layer.operator == "flatten":
+        repeats = layer.out_shape[0] // len(first.mean)
+        return Spread(*(values.repeat_interleave(repeats) for values in vars(first).values()))
+    raise BadSetting("a layer must be one whose numbers can be foretold", found=f"{layer.name}, a {layer.operator}")
+
+
+def observe(module: GraphModule, images: Tensor) -> tuple[Spread, Spreads]:
+    """Return the spread of the input and of every layer before its activation, on images [n, channels, height, width]."""
+    seen: dict[str, list[Tensor]] = {}
+    with torch.inference_mode():
+        for part in torch.split(images, BATCH):
+            values = {INPUT: part}
+            _note(seen, INPUT, part)
+            for layer in module.graph.layers:
+                own = module.get_submodule(layer.name)
+                assert isinstance(own, LayerModule)  # noqa: S101  only float32 networks are observed
+                plain = own.before_activation(*(values[name] for name in layer.inputs))
+                _note(seen, layer.name, plain)
+                values[layer.name] = own.activation(plain)
+    found = {name: _summary(torch.stack(parts)) for name, parts in seen.items()}
+    return found.pop(INPUT), found
+
+
+def _note(seen: dict[str, list[Tensor]], name: str, values: Tensor) -> None:
+    flat = values.transpose(0, 1).flatten(1).double()
+    count = torch.full((len(flat),), flat.shape[1], dtype=torch.float64)
+    sums = (count, flat.sum(1), flat.square().sum(1), flat.amin(1), flat.amax(1))
+    seen.setdefault(name, []).append(torch.stack(sums))
+
+
+def _summary(parts: Tensor) -> Spread:
+    count, total, squares = parts[:, 0].sum(0), parts[:, 1].sum(0), parts[:, 2].sum(0)
+    mean = total / count
+    deviation = (squares / count - mean.square()).clamp_min(0).sqrt()
+    return Spread(mean, deviation, parts[:, 3].amin(0), parts[:, 4].amax(0))
