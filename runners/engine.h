@@ -21,9 +21,4 @@ struct engine {
 void open_onnxruntime(struct engine *engine, const struct options *options);
 void open_litert(struct engine *engine, const struct options *options);
 
-// Opens a shared library, and finds a function in it; `optional` ones may be NULL.
-void *open_library(const char *path);
-typedef void (*function)(void);
-function find_function(void *library, const char *name, bool optional);
-
 #endif

@@ -5,6 +5,7 @@
 
 #include "answer.h"
 #include "engine.h"
+#include "library.h"
 #include "litert_abi.h"
 
 static struct litert_api api;

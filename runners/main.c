@@ -1,11 +1,12 @@
 // donna_runner: opens one model in one inference library and times its runs. README.md describes its language.
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "answer.h"
+#include "clock.h"
+#include "count.h"
 #include "engine.h"
 #include "serve.h"
 
@@ -18,27 +19,6 @@
 #else
 #error "donna_runner knows ARM and x86-64"
 #endif
-
-long read_count(const char *text, long most) {
-  size_t digits = strspn(text, "0123456789");
-  if (digits == 0 || digits > 9 || text[digits] != 0) return 0;  // nine digits fit a long of 32 bits
-  long count = strtol(text, NULL, 10);
-  return count <= most ? count : 0;
-}
-
-void *open_library(const char *path) {
-  void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-  if (library == NULL) fail("the library must open: %s", dlerror());
-  return library;
-}
-
-function find_function(void *library, const char *name, bool optional) {
-  function found = NULL;
-  void *address = dlsym(library, name);
-  if (address == NULL && !optional) fail("the library must have the function %s: this is another library, or too old", name);
-  memcpy(&found, &address, sizeof found);  // C has no cast from an object's address to a function's
-  return found;
-}
 
 static int count_of(const char *option, const char *value, int most) {
   long count = read_count(value, most);

@@ -5,6 +5,7 @@
 
 #include "answer.h"
 #include "engine.h"
+#include "library.h"
 #include "onnxruntime_abi.h"
 
 static struct ort_api api;

@@ -15,7 +15,4 @@ struct options {
   bool cpu_fallback;  // the CPU may compute what the delegate cannot
 };
 
-// Reads a whole decimal number of 1 to `most`; 0 where the text is no such number.
-long read_count(const char *text, long most);
-
 #endif

@@ -7,15 +7,8 @@
 #include <time.h>
 
 #include "answer.h"
+#include "count.h"
 #include "state.h"
-
-static double read_clock(clockid_t clock) {
-  struct timespec at;
-  if (clock_gettime(clock, &at) != 0) fail("the clock %d cannot be read", (int)clock);
-  return (double)at.tv_sec + (double)at.tv_nsec * 1e-9;
-}
-
-double now_s(void) { return read_clock(CLOCK_MONOTONIC); }
 
 // The difference is taken before rounding: seconds since the start of a device leave too few digits of a float64 for its last nanoseconds.
 static double seconds_between(struct timespec from, struct timespec to) {

@@ -4,9 +4,6 @@
 
 #include "engine.h"
 
-// Seconds of the steady clock.
-double now_s(void);
-
 // Runs `count` times and answers with one line of samples.
 void answer_run(const struct engine *engine, const struct options *options, long count);
 
