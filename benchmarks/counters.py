@@ -15,12 +15,12 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from donna_hw import load_space
-from donna_hw._core import torchvision_compat as torchvision
+from donna_hw._core import torchvision_compat
 from donna_hw.devices.backends.ptflops import PtflopsBackend
 from donna_hw.graph.graph import Graph
 from donna_hw.graph.torch_module import to_torch
 
-torchvision.ready()
+torchvision_compat.ready()
 from ptflops import get_model_complexity_info  # noqa: E402  it imports torchvision, which must be ready
 
 parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])

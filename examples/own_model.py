@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from donna_hw import Space, propose_boundaries, stages_from, stock_blocks
-from donna_hw._core import torchvision_compat as torchvision
+from donna_hw._core import torchvision_compat
 
 
 class Plain(nn.Module):
@@ -49,7 +49,7 @@ def plain() -> Space:
 
 def resnet18() -> Space:
     """The four stages of timm's ResNet-18 on 224x224 images, with residual blocks of half the width among the candidates."""
-    torchvision.required("the model", "timm")
+    torchvision_compat.required("the model", "timm")
     import timm  # noqa: PLC0415  only here
 
     torch.manual_seed(0)
@@ -62,7 +62,7 @@ def resnet18() -> Space:
 
 def small_resnet() -> Space:
     """A narrow ResNet of timm's on 28x28 grey images: three stages of 17 blocks."""
-    torchvision.required("the model", "timm")
+    torchvision_compat.required("the model", "timm")
     from timm.models.resnet import BasicBlock, ResNet  # noqa: PLC0415  only here
 
     torch.manual_seed(0)

@@ -13,7 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from donna_hw import Counts, count_module
-from donna_hw._core import torchvision_compat as torchvision
+from donna_hw._core import torchvision_compat
 from donna_hw.errors import BadSetting
 
 aten = torch.ops.aten
@@ -50,7 +50,7 @@ def count(what: Callable[[Tensor], object], *shape: int) -> Counts:
 
 def zoo(name: str) -> nn.Module:
     """Return timm's network with weights that nobody has drawn."""
-    torchvision.ready()
+    torchvision_compat.ready()
     import timm
 
     with torch.device("meta"):

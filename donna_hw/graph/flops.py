@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from donna_hw._core import torchvision_compat as torchvision
+from donna_hw._core import torchvision_compat
 from donna_hw.errors import BadSetting
 from donna_hw.graph.flops_coverage import Watch
 from donna_hw.graph.graph import Shape
@@ -56,7 +56,7 @@ def count_module(module: nn.Module, input_shape: Shape) -> Counts:
     run it on that shape.
     Source: ptflops, backend `aten` (paper A.2); attention of H heads, L queries and S keys of D and values of Dv numbers: H L S (D + Dv).
     """
-    torchvision.ready()  # ptflops imports it where it is installed
+    torchvision_compat.ready()  # ptflops imports it where it is installed
     from ptflops import get_model_complexity_info
     from ptflops.aten_ops import ATEN_OPS_MAPPING
 

@@ -15,7 +15,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import donna_hw.graph.flops
-from donna_hw._core import torchvision_compat as torchvision
+from donna_hw._core import torchvision_compat
 from donna_hw.devices.backends.ptflops import PtflopsBackend
 from donna_hw.errors import BadSetting
 from donna_hw.graph.flops import count_module
@@ -65,7 +65,7 @@ def pools_and_linears() -> Graph:
 
 def plain_ptflops(graph: Graph) -> tuple[float, float]:
     """Return (MACs, parameters) as ptflops alone counts the whole block, really run on this CPU."""
-    torchvision.ready()
+    torchvision_compat.ready()
     from ptflops import get_model_complexity_info
 
     macs, params = get_model_complexity_info(

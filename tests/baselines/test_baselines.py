@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from fakes import QUICK, FakeBackend, fake_device, fake_machine, tiny_space
 
-from donna_hw._core import torchvision_compat as torchvision
+from donna_hw._core import torchvision_compat
 from donna_hw.devices.backends.ptflops import PtflopsBackend
 from donna_hw.devices.device import Device
 from donna_hw.errors import BadSetting, BadTable
@@ -82,7 +82,7 @@ def test_counts_are_the_published_ones_as_far_as_those_are_rounded(name: str) ->
 
 
 def test_torchvisions_counts_are_what_torchvision_says() -> None:
-    assert torchvision.ready()
+    assert torchvision_compat.ready()
     from torchvision import models
 
     names = {

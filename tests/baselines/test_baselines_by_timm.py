@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from donna_hw._core import torchvision_compat as torchvision
+from donna_hw._core import torchvision_compat
 from donna_hw.graph.graph import lower
 from donna_hw.graph.torch_module import to_torch
 from donna_hw.spaces.baselines.registry import NETWORKS, network_named
@@ -19,7 +19,7 @@ TIMM = [name for name in NETWORKS if not name.startswith(("proxylessnas", "dna")
 
 def timm_model(name: str) -> nn.Module:
     """Return timm's model without weights: drawing them would take longer than all the rest."""
-    assert torchvision.ready()
+    assert torchvision_compat.ready()
     import timm
 
     with torch.device("meta"):

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from requirements import needs
 
-from donna_hw._core import torchvision_compat as torchvision
+from donna_hw._core import torchvision_compat
 from donna_hw._core.files import write_toml
 from donna_hw._core.resources import names
 from donna_hw.errors import BadSetting
@@ -60,7 +60,7 @@ learning_rate = 0.01
 @pytest.fixture
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a detection recipe beside a finished run, five networks of which are made, not trained."""
-    needs(torchvision.ready(), "torchvision")
+    needs(torchvision_compat.ready(), "torchvision")
     pytest.importorskip("pycocotools")
     made = Garments(np.full((9, 28, 28), 150, np.uint8), np.arange(9, dtype=np.uint8))
     for module in (scenes, running):

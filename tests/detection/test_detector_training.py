@@ -10,7 +10,7 @@ import pytest
 import torch
 from requirements import needs
 
-from donna_hw._core import torchvision_compat as torchvision
+from donna_hw._core import torchvision_compat
 from donna_hw.experiments.detection import synthetic_scenes as scenes
 from donna_hw.experiments.detection import train as training
 from donna_hw.experiments.detection.features import features_only
@@ -27,7 +27,7 @@ from donna_hw.training.loop import Fit
 @pytest.fixture
 def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DetectorTask:
     """Return a detector of two epochs on twelve made scenes."""
-    needs(torchvision.ready(), "torchvision")
+    needs(torchvision_compat.ready(), "torchvision")
     pytest.importorskip("pycocotools")
     made = Garments(np.full((9, 28, 28), 150, np.uint8), np.arange(9, dtype=np.uint8))
     monkeypatch.setattr(scenes, "read_garments", lambda _source, _part: made)

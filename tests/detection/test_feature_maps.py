@@ -9,7 +9,7 @@ import torch
 from requirements import needs
 from torch import Tensor
 
-from donna_hw._core import torchvision_compat as torchvision
+from donna_hw._core import torchvision_compat
 from donna_hw.errors import BadFile, BadSetting
 from donna_hw.experiments.detection.features import feature_maps, features_only
 from donna_hw.graph.torch_module import to_torch
@@ -49,7 +49,7 @@ def test_a_backbone_has_no_tail_and_takes_images_of_any_size() -> None:
 
 
 def test_channels_and_reductions_are_timms() -> None:
-    needs(torchvision.ready(), "timm and torchvision")
+    needs(torchvision_compat.ready(), "timm and torchvision")
     timm = pytest.importorskip("timm")
     its = timm.create_model("efficientnet_b0", features_only=True, pretrained=False).feature_info
     own = features_only(load_space("efficientnet_b0"), load_space("efficientnet_b0").reference).feature_info

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from requirements import needs
 
-from donna_hw._core import torchvision_compat as torchvision
+from donna_hw._core import torchvision_compat
 from donna_hw.errors import BadSetting
 from donna_hw.experiments.detection.features import features_only
 from donna_hw.experiments.detection.retinanet import Head, Pictures, anchor_sizes, out_indices, retinanet
@@ -30,7 +30,7 @@ def test_maps_are_found_by_their_reductions() -> None:
 
 
 def test_a_detector_learns_and_finds_and_its_head_begins_alike_whatever_the_backbone() -> None:
-    needs(torchvision.ready(), "torchvision")
+    needs(torchvision_compat.ready(), "torchvision")
     space = load_space("small_28px")
     made = [
         retinanet(
@@ -72,7 +72,7 @@ def test_suppression_keeps_what_no_better_box_that_stays_overlaps(
 ) -> None:
     dets = torch.tensor([[x, y, x + w, y + h] for x, y, w, h, _ in drawn], dtype=torch.float32)
     scores = torch.tensor([score for *_, score in drawn])
-    kept = torchvision.nms(dets, scores, threshold).tolist()
+    kept = torchvision_compat.nms(dets, scores, threshold).tolist()
 
     def share(one: int, other: int) -> float:
         (a, b, c, d), (e, f, g, h) = dets[one].tolist(), dets[other].tolist()

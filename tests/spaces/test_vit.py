@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from donna_hw import load_space
-from donna_hw._core import torchvision_compat as torchvision
+from donna_hw._core import torchvision_compat
 from donna_hw.errors import BadSetting
 from donna_hw.graph.graph import lower
 from donna_hw.graph.onnx_export import to_onnx
@@ -21,7 +21,7 @@ from donna_hw.spaces.zoo.vit import timm_state
 from donna_hw.training.data.image_folder import MEAN, STD
 from donna_hw.training.distillation.block_evaluation import channel_variance, nsr
 
-torchvision.ready()
+torchvision_compat.ready()
 
 
 def test_vit_b16_is_timms_vision_transformer() -> None:

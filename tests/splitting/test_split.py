@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from donna_hw import ConvNormAct, load_space, propose_boundaries, stages_from, stock_blocks
-from donna_hw._core import torchvision_compat as torchvision
+from donna_hw._core import torchvision_compat
 from donna_hw._core.user_modules import user_module
 from donna_hw.devices.backends.ptflops import PtflopsBackend
 from donna_hw.errors import BadSetting, UnknownName
@@ -84,7 +84,7 @@ def test_the_parts_put_together_are_the_model() -> None:
     ],
 )
 def test_models_of_timm_are_cut_at_their_modules(name: str, boundaries: list[str]) -> None:
-    torchvision.required("timm's models", "timm")
+    torchvision_compat.required("timm's models", "timm")
     import timm
 
     torch.manual_seed(0)
@@ -99,7 +99,7 @@ def test_models_of_timm_are_cut_at_their_modules(name: str, boundaries: list[str
 
 
 def test_boundaries_suggest_themselves_where_the_size_changes() -> None:
-    torchvision.required("timm's models", "timm")
+    torchvision_compat.required("timm's models", "timm")
     import timm
 
     model = timm.create_model("resnet18")

@@ -11,11 +11,11 @@ import torch
 from made_runs import begun, recipe
 from ray_nodes import kills_one, two_nodes, when
 
-from donna_hw._core import torchvision_compat as torchvision
+from donna_hw._core import torchvision_compat
 from donna_hw.spaces import load_space
 from donna_hw.training.libraries import ArchitectureLibrary
 
-torchvision.ready()
+torchvision_compat.ready()
 pytestmark = [
     pytest.mark.long,
     pytest.mark.filterwarnings("ignore"),  # Ray leaves sockets and processes to the garbage collector

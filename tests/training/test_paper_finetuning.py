@@ -17,7 +17,7 @@ from made_images import environment
 from made_runs import begun, command, recipe
 from torch.nn import functional as f
 
-from donna_hw._core import torchvision_compat as torchvision
+from donna_hw._core import torchvision_compat
 from donna_hw.graph.torch_module import to_torch
 from donna_hw.spaces import load_space
 from donna_hw.spaces.mixed_precision import float_twins, is_int8
@@ -30,7 +30,7 @@ from donna_hw.training.large_scale.trainer import Teacher, Trainee, schedule_of
 from donna_hw.training.libraries import ArchitectureLibrary
 from donna_hw.training.loop import top1_percent
 
-torchvision.ready()
+torchvision_compat.ready()
 Main = Callable[..., tuple[int, str, str]]
 PAPER = PaperFinetuning()
 

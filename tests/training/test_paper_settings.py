@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from donna_hw._core import torchvision_compat as torchvision
+from donna_hw._core import torchvision_compat
 from donna_hw._core.resources import names
 from donna_hw.errors import BadSetting, DonnaError, Unavailable, UnknownName
 from donna_hw.graph.torch_module import to_torch
@@ -21,7 +21,7 @@ from donna_hw.training.large_scale.distributed import Processes
 from donna_hw.training.large_scale.loaders import augmentation
 from donna_hw.training.large_scale.trainer import Trainee, optimiser_of, schedule_of
 
-torchvision.ready()
+torchvision_compat.ready()
 PAPER = PaperTraining()
 IMAGENET = [name for name in names("recipes") if name.startswith("imagenet_")]
 
@@ -225,7 +225,7 @@ def test_each_setting_reaches_what_is_built_of_it() -> None:
 
 @pytest.mark.parametrize("missing", ["timm", "torchvision"])
 def test_a_missing_package_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
-    found = torchvision.find_spec
-    monkeypatch.setattr(torchvision, "find_spec", lambda name: None if name == missing else found(name))
+    found = torchvision_compat.find_spec
+    monkeypatch.setattr(torchvision_compat, "find_spec", lambda name: None if name == missing else found(name))
     with pytest.raises(Unavailable, match=f"needs the package {missing}; pip install 'donna-hw\\[timm\\]'"):
-        torchvision.required("this", "timm")
+        torchvision_compat.required("this", "timm")

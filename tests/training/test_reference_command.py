@@ -13,7 +13,7 @@ import pytest
 import torch
 from made_images import command, environment, image_folder, recipe
 
-from donna_hw._core import torchvision_compat as torchvision
+from donna_hw._core import torchvision_compat
 from donna_hw._core.files import read_toml
 from donna_hw.training.checkpoints import read_weights
 
@@ -145,8 +145,8 @@ def test_what_cannot_be_trained_is_refused(folder: Path, main: Main, old: str, n
 
 
 def test_a_missing_timm_is_named_with_its_command(folder: Path, main: Main, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = torchvision.find_spec
-    monkeypatch.setattr(torchvision, "find_spec", lambda name: None if name == "timm" else found(name))
+    found = torchvision_compat.find_spec
+    monkeypatch.setattr(torchvision_compat, "find_spec", lambda name: None if name == "timm" else found(name))
     line = refused(main, recipe(folder))
     assert line == "error: training as the paper does needs the package timm; pip install 'donna-hw[timm]'"
 

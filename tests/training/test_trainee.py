@@ -9,7 +9,7 @@ import torch
 from made_images import PLAIN
 from torch import Tensor
 
-from donna_hw._core import torchvision_compat as torchvision
+from donna_hw._core import torchvision_compat
 from donna_hw.errors import BadFile
 from donna_hw.graph.torch_module import to_torch
 from donna_hw.spaces import load_space
@@ -18,7 +18,7 @@ from donna_hw.training.large_scale.distributed import Processes
 from donna_hw.training.large_scale.seeding import drawing
 from donna_hw.training.large_scale.trainer import Trainee
 
-torchvision.ready()
+torchvision_compat.ready()
 
 
 def trainee(folder: Path, **settings: float) -> Trainee:

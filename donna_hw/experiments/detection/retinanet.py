@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from donna_hw._core import torchvision_compat as torchvision
+from donna_hw._core import torchvision_compat
 from donna_hw.errors import BadSetting
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def retinanet(backbone: FeatureBackbone, classes: int, head: Head, pictures: Pic
     `labels` [n]) to its losses; in evaluation images alone to a list of `boxes`, `labels` and `scores`. Raises `Unavailable` without
     torchvision, `BadSetting` for channels that do not fall into groups of eight.
     """
-    torchvision.required("a detector", extra="detection")
+    torchvision_compat.required("a detector", extra="detection")
     from torchvision.models.detection import RetinaNet
     from torchvision.models.detection.anchor_utils import AnchorGenerator
     from torchvision.models.detection.retinanet import RetinaNetHead

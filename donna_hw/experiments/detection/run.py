@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from donna_hw._core import torchvision_compat as torchvision
+from donna_hw._core import torchvision_compat
 from donna_hw._core.files import Journal, locked
 from donna_hw._core.progress import track
 from donna_hw.errors import BadSetting, Unavailable
@@ -92,7 +92,7 @@ class DetectionRun:
 
     def check(self) -> None:
         """Raise, before hours of training, what a later step would raise of packages, head, images and their channels."""
-        torchvision.required("a detector", extra="detection")
+        torchvision_compat.required("a detector", extra="detection")
         check_package()
         head, data = self.recipe.detector.head(), self.recipe.data
         out_indices([one.reduction for one in feature_maps(self.space)], head, self.space.name)

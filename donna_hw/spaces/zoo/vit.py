@@ -51,9 +51,9 @@ def timm_state(name: str = "vit_base_patch16_224", **settings: Any) -> dict[str,
     settings: of `timm.create_model`, by default its pretrained weights, which it downloads. timm normalises ViT's images otherwise: that is
     put into the weights of the patches. Raises `Unavailable` without timm.
     """
-    from donna_hw._core import torchvision_compat as torchvision
+    from donna_hw._core import torchvision_compat
 
-    torchvision.required("timm's weights", "timm")
+    torchvision_compat.required("timm's weights", "timm")
     import timm
     import torch
 

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 import torch
 
-from donna_hw._core import torchvision_compat as torchvision
+from donna_hw._core import torchvision_compat
 from donna_hw.errors import BadFile, BadSetting
 from donna_hw.spaces.space import Space
 from donna_hw.training.data.dataset import Dataset, Images, split, split_off
@@ -32,7 +32,7 @@ def image_folders(folder: str, space: Space) -> tuple[Any, Any]:
     Raises `Unavailable` without torchvision, `BadFile` when a part is missing or the parts have other classes, `BadSetting` when
     the space's images have not 3 channels or its classifier has other classes.
     """
-    torchvision.required("images from a folder")
+    torchvision_compat.required("images from a folder")
     channels = space.input_shape[0]
     if channels != 3:
         raise BadSetting(f"images from a folder have 3 channels; those of space {space.name}", found=channels)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.utils.data import Subset
 
-from donna_hw._core import torchvision_compat as torchvision
+from donna_hw._core import torchvision_compat
 from donna_hw._core.progress import track
 from donna_hw.graph.torch_module import GraphModule, to_torch
 from donna_hw.spaces import load_space
@@ -92,7 +92,7 @@ def paper_finetune(
     An interrupted one goes on from its last epoch. Each of the processes that torch's launcher started must call this.
     Raises `Unavailable` without timm, and what `image_folders` and `PaperTraining.plan` raise.
     """
-    torchvision.required("training as the paper does", "timm")
+    torchvision_compat.required("training as the paper does", "timm")
     if hosts is not None:
         _train_on(hosts, trainings, architectures)
         return
@@ -108,7 +108,7 @@ def paper_finetune(
 
 def train_student(task: StudentTask) -> Finetuned:
     """Train one network on a host, and save it; one that a killed host has begun goes on from its last epoch."""
-    torchvision.required("training as the paper does", "timm")
+    torchvision_compat.required("training as the paper does", "timm")
     library = ArchitectureLibrary(task.library, load_space(task.space))
     trainings = PaperTrainings(library, task.role, task.streams, task.settings, task.seed)
     with joined() as processes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from donna_hw._core import torchvision_compat as torchvision
+from donna_hw._core import torchvision_compat
 from donna_hw._core.files import write_toml
 from donna_hw.graph.torch_module import GraphModule, to_torch
 from donna_hw.spaces.space import Space
@@ -25,7 +25,7 @@ def paper_reference(space: Space, images: str, settings: PaperTraining, *, seed:
     started must call this. Raises `Unavailable` without timm, and what `image_folders` and `PaperTraining.plan` raise.
     """
     if not (folder / "reference.toml").exists():
-        torchvision.required("training as the paper does", "timm")
+        torchvision_compat.required("training as the paper does", "timm")
         with joined() as processes:
             train_reference(space, images, settings, processes, seed=seed, folder=folder)
     network = to_torch(space.network(space.reference), seed)
