@@ -30,7 +30,7 @@ _HOMES = {
     "Protocol": "donna_hw.measurement.protocol",
     "Question": "donna_hw.search.api",
     "Recipe": "donna_hw.pipeline.recipe",
-    "SearchSettings": "donna_hw.search.methods",
+    "SearchSettings": "donna_hw.search.api",
     "Simulation": "donna_hw.simulator.simulation",
     "Space": "donna_hw.spaces.space",
     "Stage": "donna_hw.spaces.stage",

@@ -133,8 +133,7 @@ def run_whole(run: Run, summary: Path | None) -> None:
     from donna_hw._core.files import write_atomic
     from donna_hw._core.progress import tell
     from donna_hw.pipeline.steps.verify import check_latency, check_predictor, verify
-    from donna_hw.reporting.html.page import write_report
-    from donna_hw.reporting.html.vendored import CURE, plot_library
+    from donna_hw.reporting.html.page import CURE, plot_library, write_report
     from donna_hw.reporting.summary import summary_markdown
     from donna_hw.reporting.text.summaries import summary_of_front, summary_of_verified
 

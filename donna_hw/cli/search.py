@@ -73,8 +73,7 @@ def search(
     from donna_hw._core.files import write_atomic
     from donna_hw.reporting.text.standing import summary_of_standing
     from donna_hw.reporting.text.summaries import summary_of_front
-    from donna_hw.search.api import Question, search_space, verify_space
-    from donna_hw.search.methods import SearchSettings
+    from donna_hw.search.api import Question, SearchSettings, search_space, verify_space
 
     settings, plan = SearchSettings(method, samples, population, seed, robust, diverse), plan_of(verify, rounds)
     for asked in [(cost,) for cost in costs] if each else [costs]:

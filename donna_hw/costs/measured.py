@@ -23,7 +23,7 @@ from donna_hw.profiling.profiler import Workers, begin_table, measure_graphs, ne
 from donna_hw.profiling.workers.subprocess import processes
 from donna_hw.spaces.space import Rows, Space
 from donna_hw.tables.latency_table import LatencyTable, TableInfo
-from donna_hw.tables.listing import Listing
+from donna_hw.tables.network_measurements import Listing
 
 AT_MOST = 2500  # networks of one search; the paper's number of samples (section E)
 MEASURED = "measured@"  # how the name of such a cost begins; a device's follows

@@ -5,7 +5,7 @@ Building from layers skips the tracing of torch's exporter, which counts over th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from math import prod
 
@@ -15,13 +15,10 @@ from onnx import TensorProto, helper
 
 from donna_hw.graph.graph import INPUT, Graph, Layer, Shape, dtypes_of
 from donna_hw.graph.int8_onnx import Int8Writer, drawn_int8
+from donna_hw.graph.onnx_format import IR_VERSION, OPSET, Weights
 
-OPSET = 17
-IR_VERSION = 8  # the lowest that opset 17 allows: every ONNX Runtime since 1.12 reads it
 POOL_SIZE = 262_147  # a prime: filters do not line up with it, so that a large layer's filters still differ
 _SINGLE = {"relu": "Relu", "hard_swish": "HardSwish", "sigmoid": "Sigmoid"}
-
-Weights = Mapping[str, np.ndarray]
 
 
 def to_onnx(graph: Graph, batch: int = 1, weights: Weights | None = None, seed: int = 0) -> onnx.ModelProto:
@@ -77,7 +74,7 @@ def to_onnx(graph: Graph, batch: int = 1, weights: Weights | None = None, seed: 
 
 
 def _embedded(layer: Layer, output: str, batch: int, weights: Weights | None, seed: int) -> onnx.GraphProto:
-    from donna_hw.graph.embedded import embedded  # torch is imported for modules alone
+    from donna_hw.graph.onnx_torch import embedded  # torch is imported for modules alone
 
     return embedded(layer, output, batch, weights, seed)
 

@@ -13,7 +13,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 
 from donna_hw.predictors.base import Array, checked, log_quality, outside, save_fields
-from donna_hw.predictors.link import Link, link_of
+from donna_hw.predictors.saturating import Link, link_of
 
 KIND = "joint"
 # of the logarithms of the prior's variances: of the weights and, last, of the noise, on a standardised target; wide, since they are guesses

@@ -32,7 +32,7 @@ from donna_hw.profiling.workers.base import Worker
 from donna_hw.profiling.workers.subprocess import processes
 from donna_hw.spaces.space import Architecture, Space
 from donna_hw.tables.latency_table import LatencyTable, TableInfo, table_path
-from donna_hw.tables.listing import Listing
+from donna_hw.tables.network_measurements import Listing
 
 SENTINEL_MACS = 10_000_000  # dear enough that its call is nothing, cheap enough to run beside every block
 

@@ -11,8 +11,7 @@ from donna_hw.costs.multi_device import added
 from donna_hw.errors import BadSetting, NothingToFit
 from donna_hw.search.branch_and_bound import second_order_front
 from donna_hw.search.branch_and_bound_bounds import GRID_PERCENT
-from donna_hw.search.exact_sums import undominated_sums
-from donna_hw.search.grid import grid_of, highest_on, on_grid
+from donna_hw.search.exact_sums import grid_of, highest_on, on_grid, undominated_sums
 from donna_hw.search.infeasibility import infeasible
 from donna_hw.search.pareto import merged
 from donna_hw.search.pareto_front import ParetoFront, described

@@ -16,8 +16,7 @@ from donna_hw.errors import BadSetting
 from donna_hw.search.problem import Limit
 from donna_hw.spaces.space import Space
 from donna_hw.tables.latency_table import LatencyTable
-from donna_hw.tables.lookup import table_in
-from donna_hw.tables.naming import CostName
+from donna_hw.tables.lookup import CostName, table_in
 
 FORMS = "a cost is NAME, 'max(NAME,NAME)' or '0.7*NAME+0.3*NAME', where NAME is [QUANTITY@]DEVICE[/VARIANT]"
 

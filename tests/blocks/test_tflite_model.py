@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from donna_hw.errors import BadSetting
 from donna_hw.graph.graph import ACTIVATIONS, Draft, Graph, Shape, lower
 from donna_hw.graph.onnx_export import to_onnx
-from donna_hw.graph.tflite_check import check_tflite, run_tflite
-from donna_hw.graph.tflite_export import to_tflite
+from donna_hw.graph.tflite_export import check_tflite, run_tflite, to_tflite
 from donna_hw.spaces import load_space
 from donna_hw.spaces.cells import InvertedResidual
 from donna_hw.testing import example_graphs

@@ -12,8 +12,8 @@ from donna_hw._core.resources import roots
 from donna_hw.pipeline.run import Run, open_run
 from donna_hw.reporting.figures.baselines import baselines_over
 from donna_hw.spaces.baselines.published import published
-from donna_hw.tables.listing import Listing
 from donna_hw.tables.lookup import table_in
+from donna_hw.tables.network_measurements import Listing
 
 SHIPPED = next(root for root in roots() if (root / "latency_tables" / "macs").is_dir()) / "latency_tables"
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from donna_hw.errors import BadSetting
-from donna_hw.predictors.link import Link, link_of
+from donna_hw.predictors.saturating import Link, link_of
 
 
 def test_the_ceiling_is_the_teachers_unless_a_network_comes_near_it() -> None:

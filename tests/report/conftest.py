@@ -13,8 +13,7 @@ from requirements import needs
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
-from donna_hw.reporting.html.page import rendered
-from donna_hw.reporting.html.vendored import plot_library
+from donna_hw.reporting.html.page import plot_library, rendered
 
 FLAGS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),

@@ -10,7 +10,7 @@ import pytest
 from made_page import SPACE, made_content
 
 from donna_hw.cli.run import run_whole
-from donna_hw.reporting.html import vendored
+from donna_hw.reporting.html import page
 from donna_hw.reporting.html.data import page_data, places
 from donna_hw.reporting.html.networks import Cost
 from donna_hw.reporting.html.page import rendered
@@ -30,12 +30,12 @@ def test_a_run_says_at_its_start_that_its_report_will_hold_a_still_picture(
 ) -> None:
     with pytest.raises(Stopped):
         run_whole(Stops(), None)  # type: ignore[arg-type]
-    assert vendored.CURE not in capsys.readouterr().err
-    monkeypatch.setattr(vendored, "find_spec", lambda name: None if name == "plotly" else find_spec(name))
-    assert vendored.plot_library() == ""
+    assert page.CURE not in capsys.readouterr().err
+    monkeypatch.setattr(page, "find_spec", lambda name: None if name == "plotly" else find_spec(name))
+    assert page.plot_library() == ""
     with pytest.raises(Stopped):
         run_whole(Stops(), None)  # type: ignore[arg-type]
-    assert vendored.CURE in capsys.readouterr().err
+    assert page.CURE in capsys.readouterr().err
 
 
 def test_no_datum_ends_the_script_that_it_stands_in() -> None:

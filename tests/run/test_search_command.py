@@ -13,8 +13,7 @@ from tiny_run import Main, TinyRun
 
 from donna_hw.predictors.multi_metric import JointPredictor
 from donna_hw.predictors.serialization import load_predictor
-from donna_hw.search.api import Question, search_space
-from donna_hw.search.methods import SearchSettings
+from donna_hw.search.api import Question, SearchSettings, search_space
 from donna_hw.training.block_metrics import JOINT
 
 FEW = SearchSettings("nsga2", samples=40, population=20)

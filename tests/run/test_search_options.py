@@ -12,8 +12,7 @@ from test_search_paper_spaces import made_run
 
 from donna_hw.costs.serialization import corrected
 from donna_hw.predictors.serialization import load_predictor
-from donna_hw.search.api import Question, search_space
-from donna_hw.search.methods import SearchSettings
+from donna_hw.search.api import Question, SearchSettings, search_space
 from donna_hw.spaces import load_space
 from donna_hw.tables.lookup import named_table
 from donna_hw.training.block_metrics import qualities_of

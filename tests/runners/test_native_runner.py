@@ -17,8 +17,7 @@ from requirements import needs
 from donna_hw.devices.backends.android.build_runner import build_runner
 from donna_hw.errors import BadFile, Unavailable, UnknownName
 from donna_hw.graph.onnx_export import to_onnx
-from donna_hw.graph.tflite_check import run_tflite
-from donna_hw.graph.tflite_export import to_tflite
+from donna_hw.graph.tflite_export import run_tflite, to_tflite
 from donna_hw.testing import example_graphs
 
 GRAPH = example_graphs()[1]

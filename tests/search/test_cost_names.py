@@ -13,8 +13,7 @@ from donna_hw._core.resources import roots
 from donna_hw.errors import BadSetting, BadTable, UnknownName
 from donna_hw.search.parsing import CostReader
 from donna_hw.spaces import load_space
-from donna_hw.tables.lookup import named_table, table_in
-from donna_hw.tables.naming import CostName
+from donna_hw.tables.lookup import CostName, named_table, table_in
 
 SHIPPED = [roots()[-1] / "latency_tables"]
 words = st.text("abcdefgh_0123", min_size=1, max_size=8)

@@ -14,7 +14,7 @@ from donna_hw.costs.quantile import Robust
 from donna_hw.predictors.base import FittedPredictor
 from donna_hw.predictors.factory import fit_predictor
 from donna_hw.predictors.linear import LinearPredictor
-from donna_hw.search.methods import SearchSettings, search
+from donna_hw.search.api import SearchSettings, search
 from donna_hw.search.optimality_gap import above, bounded, nearest, relaxed
 from donna_hw.search.pareto_front import ParetoFront, front_of
 from donna_hw.search.problem import Aim, Limit

@@ -14,10 +14,10 @@ from tiny_search import all_rows, best, found, tiny_aim
 from donna_hw.costs.quantile import Robust
 from donna_hw.errors import BadSetting, UnknownName
 from donna_hw.experiments import search_cost as arithmetic
-from donna_hw.search import methods
+from donna_hw.search import api
+from donna_hw.search.api import SearchSettings, search
 from donna_hw.search.diversity import diverse
 from donna_hw.search.exact import why_not_exact
-from donna_hw.search.methods import SearchSettings, search
 from donna_hw.search.optimality_gap import nearest
 from donna_hw.search.pareto_front import front_of
 from donna_hw.search.random_search import random_front
@@ -31,7 +31,7 @@ def test_an_unknown_method_names_the_known_ones() -> None:
 def test_the_command_line_offers_every_method() -> None:
     from donna_hw.cli import search as command
 
-    assert command.METHODS == methods.METHODS
+    assert command.METHODS == api.METHODS
 
 
 @pytest.mark.parametrize("method", ["auto", "nsga2", "random"])

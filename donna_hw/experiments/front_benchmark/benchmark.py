@@ -12,7 +12,7 @@ from donna_hw._core.files import write_atomic
 from donna_hw.costs.base import CostModel
 from donna_hw.errors import NothingToFit
 from donna_hw.pipeline.run import Run
-from donna_hw.search.methods import SearchSettings, search
+from donna_hw.search.api import SearchSettings, search
 from donna_hw.search.pareto_front import ParetoFront
 from donna_hw.search.problem import Aim
 from donna_hw.search.random_search import random_near

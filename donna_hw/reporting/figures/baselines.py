@@ -11,8 +11,8 @@ from donna_hw.profiling.baselines import LISTING
 from donna_hw.reporting.figures.pareto import NOTHING
 from donna_hw.spaces.baselines.published import published
 from donna_hw.tables.latency_table import LatencyTable
-from donna_hw.tables.listing import Listing
 from donna_hw.tables.lookup import table_in
+from donna_hw.tables.network_measurements import Listing
 
 IMAGES, CLASSES = (3, 224, 224), 1000  # what the accuracies are published for: ImageNet
 

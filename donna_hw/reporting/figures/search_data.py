@@ -14,7 +14,7 @@ from donna_hw.reporting.figures.baselines import baselines_over
 from donna_hw.reporting.figures.pareto import Pareto
 from donna_hw.reporting.figures.random_search import Level, RandomSearch
 from donna_hw.reporting.figures.run_data import named, needed
-from donna_hw.search.methods import SearchSettings, search
+from donna_hw.search.api import SearchSettings, search
 from donna_hw.search.pareto_front import ParetoFront, front_of, spread
 from donna_hw.search.problem import Aim
 from donna_hw.search.random_search import random_near

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,6 @@ from donna_hw.reporting.figures.style import write
 from donna_hw.reporting.html.content import Content, content_of
 from donna_hw.reporting.html.data import column_units, page_data, places
 from donna_hw.reporting.html.measurement_budget import Gain
-from donna_hw.reporting.html.vendored import CURE, plot_library
 
 
 def write_report(run: Run) -> Path:
@@ -101,3 +101,15 @@ def _cells(lines: tuple[str, ...]) -> list[tuple[str, list[Any]]]:
         else:
             parts.append(("prose", list(group)))
     return parts
+
+
+CURE = "pip install 'donna-hw[report]'"
+
+
+def plot_library() -> str:
+    """Return plotly.js as text, its licence at its head; empty where the package is not installed."""
+    if find_spec("plotly") is None:
+        return ""
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from donna_hw.graph.graph import Graph, Shape, lower
-from donna_hw.spaces.baselines import mobile, proxylessnas, resnet
+from donna_hw.spaces.baselines import mobile, resnet
 from donna_hw.spaces.cells import Chain
 from donna_hw.spaces.space import Space
 from donna_hw.spaces.stage import Axis, Stage
@@ -22,9 +22,9 @@ NETWORKS: Mapping[str, Callable[[], Chain]] = {
     "mnasnet_100": mobile.mnasnet_b1,
     "spnasnet_100": mobile.spnasnet,
     "fbnetc_100": mobile.fbnet_c,
-    "proxylessnas_cpu": proxylessnas.proxylessnas_cpu,
-    "proxylessnas_gpu": proxylessnas.proxylessnas_gpu,
-    "proxylessnas_mobile": proxylessnas.proxylessnas_mobile,
+    "proxylessnas_cpu": mobile.proxylessnas_cpu,
+    "proxylessnas_gpu": mobile.proxylessnas_gpu,
+    "proxylessnas_mobile": mobile.proxylessnas_mobile,
     "resnet34": resnet.resnet34,
     "resnet50": resnet.resnet50,
     "dna_a": mobile.dna_a,

@@ -1,0 +1,15 @@
+"""What every ONNX model of this package shares: its opset, its version, the form of its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+OPSET = 17
+
+
+IR_VERSION = 8  # the lowest that opset 17 allows: every ONNX Runtime since 1.12 reads it
+
+
+Weights = Mapping[str, np.ndarray]
