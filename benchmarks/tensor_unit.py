@@ -20,7 +20,8 @@ import onnx
 from peers.beside import beside_peers
 
 from donna_hw.devices.device import Device
-from donna_hw.graph.graph import Graph, Shape, lower_chain
+from donna_hw.graph.builder import lower_chain
+from donna_hw.graph.graph import Graph, Shape
 from donna_hw.graph.onnx_export import to_onnx
 from donna_hw.simulator.block_cache import BlockCycles
 from donna_hw.simulator.hardware import read_hardware

@@ -31,7 +31,7 @@ _HOMES = {
     "Question": "donna_hw.search.api",
     "Recipe": "donna_hw.pipeline.recipe",
     "SearchSettings": "donna_hw.search.api",
-    "Simulation": "donna_hw.simulator.simulation",
+    "Simulation": "donna_hw.simulator.results",
     "Space": "donna_hw.spaces.space",
     "Stage": "donna_hw.spaces.stage",
     "TableCost": "donna_hw.costs.table_sum",

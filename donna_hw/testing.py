@@ -12,7 +12,8 @@ import re
 import numpy as np
 
 from donna_hw.devices.backends.base import ORIGINS, UNITS, Backend, ExactBackend, TimingBackend
-from donna_hw.graph.graph import Graph, lower
+from donna_hw.graph.builder import lower
+from donna_hw.graph.graph import Graph
 from donna_hw.measurement.intervals import checked
 from donna_hw.measurement.telemetry import Readings
 from donna_hw.spaces.cells import ConvNormAct, InvertedResidual

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from donna_hw import InvertedResidual, Space, TorchLayer, load_space, with_cell
-from donna_hw.graph.graph import Draft
+from donna_hw.graph.builder import Draft
 
 
 class MixedConvolution(nn.Module):

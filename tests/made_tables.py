@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from donna_hw.measurement.intervals import rounds_interval
-from donna_hw.tables.latency_table import LatencyTable, TableInfo
+from donna_hw.tables.latency_table import LatencyTable
+from donna_hw.tables.table_info import TableInfo
 
 
 def linear_interval(rounds: np.ndarray) -> tuple[float, float]:

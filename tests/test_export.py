@@ -12,7 +12,7 @@ import pytest
 import tomli_w
 import torch
 
-from donna_hw._core.files import read_toml
+from donna_hw._core.toml_files import read_toml
 from donna_hw.errors import BadFile, BadSetting, DonnaError, UnknownName
 from donna_hw.graph.torch_module import GraphModule
 from donna_hw.pipeline.export import export_network, load_network, networks_of

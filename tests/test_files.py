@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 
-from donna_hw._core.files import Journal, locked, read_model, read_text, read_toml, write_atomic, write_toml
+from donna_hw._core.files import locked, read_text, write_atomic
+from donna_hw._core.journal import Journal
+from donna_hw._core.toml_files import read_model, read_toml, write_toml
 from donna_hw.errors import BadFile, BadSetting, Busy, UnknownName
 
 COLUMNS = ("what", "note")

@@ -233,7 +233,7 @@ def follow(content: object, key: str) -> object:
 
 
 def test_a_kept_recipe_reads_back_as_itself(tmp_path: Path) -> None:
-    from donna_hw._core.files import write_toml
+    from donna_hw._core.toml_files import write_toml
 
     recipe = Recipe.read(find_recipe("digits"))
     write_toml(tmp_path / "kept.toml", recipe.model_dump(exclude_none=True))

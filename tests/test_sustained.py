@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 from hot_machine import MS, HotMachine, run
 
-from donna_hw._core.files import locked, read_toml
+from donna_hw._core.files import locked
+from donna_hw._core.toml_files import read_toml
 from donna_hw.cli.stress import minute_table
 from donna_hw.cli.stress import sustain as command
 from donna_hw.devices.backends.torch_cpu import TorchCpuBackend

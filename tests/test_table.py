@@ -20,7 +20,8 @@ from donna_hw.profiling.workers.in_process import here
 from donna_hw.spaces import Axis, Space, Stage
 from donna_hw.spaces.cells import ConvNormAct
 from donna_hw.tables.coverage import block_key
-from donna_hw.tables.latency_table import LatencyTable, table_path
+from donna_hw.tables.latency_table import LatencyTable
+from donna_hw.tables.table_info import table_path
 
 SPACE = tiny_space()
 

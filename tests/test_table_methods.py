@@ -10,7 +10,8 @@ from fakes import tiny_space
 
 from donna_hw.errors import BadTable
 from donna_hw.graph.graph import layers_hash
-from donna_hw.tables.latency_table import LatencyTable, TableInfo
+from donna_hw.tables.latency_table import LatencyTable
+from donna_hw.tables.table_info import TableInfo
 
 STAGE = tiny_space().stages[0]
 ROW = {"part": "first", "kernel": "1", "activation": "relu", "layers_hash": "a", "median_s": 0.002, "low_s": 0.001}

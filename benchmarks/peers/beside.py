@@ -29,8 +29,8 @@ from scipy.stats import spearmanr
 
 from donna_hw.devices.device import Device
 from donna_hw.simulator.hardware import Hardware, read_hardware
+from donna_hw.simulator.results import Operator
 from donna_hw.simulator.simulate import simulate
-from donna_hw.simulator.simulation import Operator
 
 HERE = Path(__file__).parent
 SYSTEM = ("--accelerator-config", "ethos-u65-512", "--config", "Arm/vela.ini")

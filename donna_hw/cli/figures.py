@@ -104,8 +104,7 @@ def figures(
 )
 def draw(*, space: str, front: Path, networks: int, path: Path | None) -> None:
     """Draw networks of FRONT.csv, a front of SPACE, a box a layer, as SVG and PNG (the paper's figures 16 to 22)."""
-    from donna_hw.reporting.figures.architectures import draw_architectures
-    from donna_hw.reporting.figures.networks import networks_to_draw
+    from donna_hw.reporting.figures.architectures import draw_architectures, networks_to_draw
     from donna_hw.reporting.figures.style import write
     from donna_hw.spaces import load_space
 
@@ -156,8 +155,7 @@ def _drawn(run: Run, name: str, cost: str | None, networks: str) -> Figure:
             from donna_hw.reporting.figures.detection import draw_detection
 
             return draw_detection(of_run.detection_of(run))
-    from donna_hw.reporting.figures.architectures import draw_architectures
-    from donna_hw.reporting.figures.networks import networks_to_draw
+    from donna_hw.reporting.figures.architectures import draw_architectures, networks_to_draw
 
     count = int(networks) if networks.isdecimal() else None
     if count == 0:

@@ -47,7 +47,7 @@ def operators(space: str, stage: str, block: int, device: str, runs: int) -> Non
 def phone_clean(serial: str) -> None:
     """Remove everything that this package has put on a phone."""
     from donna_hw.devices.backends.android.adb import Adb
-    from donna_hw.devices.backends.android.choosing import chosen, find_adb
+    from donna_hw.devices.backends.android.discovery import chosen, find_adb
     from donna_hw.devices.backends.android.remote_files import ROOT, Folder
 
     adb = chosen(Adb(find_adb(), serial))

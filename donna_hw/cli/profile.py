@@ -28,7 +28,7 @@ TABLES = click.option(
 def devices() -> None:
     """Show the devices, which can be used on this machine, and the phones that are plugged in."""
     from donna_hw.devices.backends.android.adb import Adb
-    from donna_hw.devices.backends.android.choosing import find_adb
+    from donna_hw.devices.backends.android.discovery import find_adb
     from donna_hw.devices.device import Device, device_names
     from donna_hw.errors import Unavailable
     from donna_hw.reporting.text.devices import text_of_phones

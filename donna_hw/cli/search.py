@@ -3,12 +3,36 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from donna_hw.cli import completion as completing
-from donna_hw.cli.verifying import plan_of, verifying
+
+if TYPE_CHECKING:
+    from donna_hw.search.verification_loop import Plan
+
+VERIFY = click.option(
+    "--verify",
+    type=click.IntRange(4),
+    help="Measure so many networks of the front whole, correct the first cost, search again, until the front stands.",
+)
+ROUNDS = click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Of --verify, at most.")
+
+
+def verifying(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options `verify` and `rounds`."""
+    return VERIFY(ROUNDS(command))
+
+
+def plan_of(verify: int | None, rounds: int) -> Plan | None:
+    """Return what the options ask for, None for no verification."""
+    from donna_hw.search.verification_loop import Plan
+
+    return None if verify is None else Plan(verify, rounds)
+
 
 METHODS = ("auto", "exact", "nsga2", "random")
 
@@ -71,8 +95,7 @@ def search(
     Accuracies are predicted from the blocks and the predictor of a finished run.
     """
     from donna_hw._core.files import write_atomic
-    from donna_hw.reporting.text.standing import summary_of_standing
-    from donna_hw.reporting.text.summaries import summary_of_front
+    from donna_hw.reporting.text.summaries import summary_of_front, summary_of_standing
     from donna_hw.search.api import Question, SearchSettings, search_space, verify_space
 
     settings, plan = SearchSettings(method, samples, population, seed, robust, diverse), plan_of(verify, rounds)

@@ -14,7 +14,7 @@ from donna_hw.cli import completion as completing
 
 if TYPE_CHECKING:
     from donna_hw.devices.device import Device
-    from donna_hw.simulator.simulation import Simulation
+    from donna_hw.simulator.results import Simulation
 
 BACKEND = "tensor_unit"
 PICTURES = ("svg", "png")

@@ -52,7 +52,7 @@ def check(name: str, tables: Path, space_name: str | None) -> None:
 
     Names every block without a row and every row of other layers; the exit code is 1 where there are any.
     """
-    from donna_hw.reporting.text.coverage import text_of_coverage
+    from donna_hw.reporting.text.table import text_of_coverage
     from donna_hw.spaces import load_space
     from donna_hw.tables.lookup import named_table
 
@@ -99,7 +99,7 @@ def complete(names: tuple[str, ...], tables: Path, space_name: str, own: tuple[s
     Blocks that no TABLE holds are foretold from their layers, with an interval; their rows say that they are learned.
     """
     from donna_hw.costs.table_completion import complete_table
-    from donna_hw.reporting.text.completed import text_of_completed
+    from donna_hw.reporting.text.table import text_of_completed
     from donna_hw.spaces import load_space
     from donna_hw.tables.lookup import named_table
 

@@ -37,7 +37,7 @@ def fit(networks: Path, kind: str, ground: str, root: Path) -> None:
     of each block do, or nothing: then every block of a stage is expected to cost the same.
     """
     from donna_hw.costs.fitted_table import fit_table, write_fitted
-    from donna_hw.reporting.text.fits import text_of_fit
+    from donna_hw.reporting.text.table import text_of_fit
     from donna_hw.tables.network_measurements import MeasuredNetworks
 
     found = MeasuredNetworks.read(networks)
@@ -66,7 +66,7 @@ def correct(*, name: str, tables: Path, kind: str, networks: int, until: float, 
     another device, or a TABLE of counts, give a table of their device. A shipped table is copied to the folder of --tables.
     """
     from donna_hw.costs.correction import Plan, correct_by, correct_by_measuring
-    from donna_hw.reporting.text.fits import text_of_fit
+    from donna_hw.reporting.text.table import text_of_fit
     from donna_hw.tables.lookup import named_table
 
     table, plan = named_table(name, tables), Plan(networks, until, kind, seed)

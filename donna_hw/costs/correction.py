@@ -16,8 +16,7 @@ from donna_hw.costs.optimal_design import most_informative
 from donna_hw.costs.serialization import keep
 from donna_hw.devices.device import Device
 from donna_hw.errors import BadSetting, BadTable
-from donna_hw.profiling.beside import protocol_of
-from donna_hw.profiling.profiler import measure_networks
+from donna_hw.profiling.profiler import measure_networks, protocol_of
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Rows, Space
 from donna_hw.tables.latency_table import LatencyTable

@@ -19,8 +19,9 @@ from donna_hw.graph.graph import layers_hash
 from donna_hw.measurement.environment import Scalar
 from donna_hw.spaces.space import Space
 from donna_hw.tables.coverage import FIXED, fixed_hash
-from donna_hw.tables.latency_table import LatencyTable, LaunchFloor, TableInfo, std_of, table_path
+from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.network_measurements import MeasuredNetworks
+from donna_hw.tables.table_info import LaunchFloor, TableInfo, std_of, table_path
 
 COLUMNS = {"sum": ("fitted_s",), "floor": ("launch_s", "work_s")}  # the last is the cost
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from donna_hw._core.files import read_model
 from donna_hw._core.resources import is_shipped
+from donna_hw._core.toml_files import read_model
 from donna_hw._core.units import spoken
 from donna_hw.costs.base import CostParts
 from donna_hw.devices.device import Device
@@ -22,8 +22,9 @@ from donna_hw.measurement.protocol import Protocol
 from donna_hw.profiling.profiler import Workers, begin_table, measure_graphs, network_name
 from donna_hw.profiling.workers.subprocess import processes
 from donna_hw.spaces.space import Rows, Space
-from donna_hw.tables.latency_table import LatencyTable, TableInfo
+from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.network_measurements import Listing
+from donna_hw.tables.table_info import TableInfo
 
 AT_MOST = 2500  # networks of one search; the paper's number of samples (section E)
 MEASURED = "measured@"  # how the name of such a cost begins; a device's follows

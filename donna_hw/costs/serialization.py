@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from donna_hw._core.files import Part, read_model, write_toml
+from donna_hw._core.toml_files import Part, read_model, write_toml
 from donna_hw.costs.additive_terms import Parts
 from donna_hw.costs.base import CostModel
 from donna_hw.costs.basis import Basis

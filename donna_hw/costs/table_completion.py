@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from donna_hw._core.files import locked, read_model
+from donna_hw._core.files import locked
+from donna_hw._core.toml_files import read_model
 from donna_hw.costs.gaussian_process import Learned, fit_learned
 from donna_hw.errors import BadSetting, BadTable
 from donna_hw.graph.graph import Graph, layers_hash
@@ -18,7 +19,8 @@ from donna_hw.profiling.profiler import sentinel_of
 from donna_hw.profiling.table_rows import LEARNED, Part, Row, learned_row, parts_of, written
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Space
-from donna_hw.tables.latency_table import LatencyTable, TableInfo, table_path
+from donna_hw.tables.latency_table import LatencyTable
+from donna_hw.tables.table_info import TableInfo, table_path
 
 OF_SPACE = (
     "input_shape",

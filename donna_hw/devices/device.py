@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from donna_hw._core.files import read_model
 from donna_hw._core.resources import find, names
+from donna_hw._core.toml_files import read_model
 from donna_hw.devices.backends import load_backend
 from donna_hw.devices.backends.base import Availability, Backend
 from donna_hw.errors import BadSetting, Unavailable, UnknownName

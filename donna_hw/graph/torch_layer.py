@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from donna_hw._core.user_modules import OWN, user_module
 from donna_hw.errors import BadSetting
+from donna_hw.graph.builder import Draft
 from donna_hw.graph.flops import count_module
-from donna_hw.graph.graph import Draft, Shape
+from donna_hw.graph.graph import Shape
 
 if TYPE_CHECKING:
     from torch import nn

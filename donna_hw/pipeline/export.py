@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from donna_hw._core.files import Part, read_model, read_text, write_atomic, write_toml
+from donna_hw._core.files import read_text, write_atomic
+from donna_hw._core.toml_files import Part, read_model, write_toml
 from donna_hw.errors import BadFile, BadSetting, UnknownName
 from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.spaces import load_space

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from donna_hw._core.files import Part, parse_model, read_toml, write_toml
 from donna_hw._core.resources import find
+from donna_hw._core.toml_files import Part, parse_model, read_toml, write_toml
 from donna_hw.errors import BadSetting
 from donna_hw.pipeline.recipe_schema import (
     DataPart,

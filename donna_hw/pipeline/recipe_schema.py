@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from donna_hw._core.files import Part
+from donna_hw._core.toml_files import Part
 from donna_hw.errors import BadSetting
 from donna_hw.training.block_metrics import JOINT, metrics_of
 from donna_hw.training.distillation.blockwise import Bkd

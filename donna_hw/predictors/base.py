@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from donna_hw._core.files import write_toml
+from donna_hw._core.toml_files import write_toml
 from donna_hw.errors import BadSetting
 from donna_hw.predictors.quadratic import Quadratic
 

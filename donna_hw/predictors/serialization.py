@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from donna_hw._core.files import read_toml
+from donna_hw._core.toml_files import read_toml
 from donna_hw.errors import BadFile, DonnaError
 from donna_hw.predictors import linear, saturating
 from donna_hw.predictors import multi_metric as joint

@@ -14,8 +14,8 @@ from donna_hw.profiling.workers.subprocess import processes
 from donna_hw.spaces import load_space
 from donna_hw.spaces.baselines.registry import graphs
 from donna_hw.spaces.space import Space
-from donna_hw.tables.latency_table import TableInfo
 from donna_hw.tables.lookup import table_in
+from donna_hw.tables.table_info import TableInfo
 
 LISTING = "baselines"
 

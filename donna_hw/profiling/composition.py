@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from donna_hw.errors import NothingToFit
-from donna_hw.graph.graph import Block, Graph, lower
+from donna_hw.graph.builder import Block, lower
+from donna_hw.graph.graph import Graph
 
 Z95 = 1.959963984540054  # half-width of a 95 % normal interval in standard deviations
 SAMPLE_SHARE, FEWEST_SAMPLED = 0.1, 12

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from donna_hw._core.files import Journal
+from donna_hw._core.journal import Journal
 from donna_hw._core.progress import track
 from donna_hw.devices.backends.base import ExactBackend
 from donna_hw.errors import BadFile

@@ -7,7 +7,8 @@ import itertools
 import numpy as np
 
 from donna_hw.errors import UnknownName
-from donna_hw.graph.graph import Block, Graph, lower_chain
+from donna_hw.graph.builder import Block, lower_chain
+from donna_hw.graph.graph import Graph
 from donna_hw.spaces.space import Space
 
 MODES = ("isolated", "in_chain")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -13,13 +14,14 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from donna_hw._core.files import locked, read_model, write_toml
+from donna_hw._core.files import locked
 from donna_hw._core.progress import tell
+from donna_hw._core.toml_files import read_model, write_toml
 from donna_hw.devices.backends.base import UNITS, Description, ExactBackend
 from donna_hw.devices.device import Device
 from donna_hw.errors import BadMeasurement, BadSetting, BadTable
 from donna_hw.graph.graph import Graph, layers_hash
-from donna_hw.measurement.protocol import Protocol
+from donna_hw.measurement.protocol import Protocol, protocol_named
 from donna_hw.profiling.calibration import Scale
 from donna_hw.profiling.computed_costs import exact_costs, number
 from donna_hw.profiling.dtypes import check_types, typed
@@ -31,8 +33,9 @@ from donna_hw.profiling.table_rows import LEARNED, Part, Row, measured_row, part
 from donna_hw.profiling.workers.base import Worker
 from donna_hw.profiling.workers.subprocess import processes
 from donna_hw.spaces.space import Architecture, Space
-from donna_hw.tables.latency_table import LatencyTable, TableInfo, table_path
+from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.network_measurements import Listing
+from donna_hw.tables.table_info import TableInfo, table_path
 
 SENTINEL_MACS = 10_000_000  # dear enough that its call is nothing, cheap enough to run beside every block
 
@@ -305,3 +308,11 @@ def _claimed(info: TableInfo, path: Path) -> TableInfo:
         )
     write_toml(toml, info.model_dump(exclude_none=True))
     return info
+
+
+def protocol_of(table: LatencyTable, device: Device) -> Protocol:
+    """Return the protocol that a table was measured by; the device's own where it was computed."""
+    named = table.info.identity.get("protocol")
+    if named is None:
+        return device.protocol
+    return replace(protocol_named(str(named)), batch=int(table.info.identity["batch"]))

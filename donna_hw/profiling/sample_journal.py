@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from donna_hw._core.files import Journal
+from donna_hw._core.journal import Journal
 from donna_hw.errors import BadFile
 from donna_hw.measurement.intervals import checked
 from donna_hw.measurement.measurement import CLOCKS, Samples, Summary, Visit

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from donna_hw._core.files import Journal, locked, read_model, write_toml
+from donna_hw._core.files import locked
+from donna_hw._core.journal import Journal
 from donna_hw._core.progress import track
+from donna_hw._core.toml_files import read_model, write_toml
 from donna_hw.devices.backends.base import Runner, TimingBackend
 from donna_hw.errors import BadFile, BadMeasurement, BadSetting, BadTable
 from donna_hw.graph.graph import Graph, layers_hash

@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from donna_hw.graph.graph import Block, Graph, layers_hash
+from donna_hw.graph.builder import Block
+from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.measurement.measurement import Measurement
 from donna_hw.measurement.verdict import NOISY_HALF_WIDTH, judge
 from donna_hw.profiling.composition import Z95, Composition, Estimate
 from donna_hw.spaces.space import Space
-from donna_hw.tables.latency_table import SUMMARISED, UNSAMPLED, LatencyTable, TableInfo
+from donna_hw.tables.latency_table import LatencyTable
+from donna_hw.tables.table_info import SUMMARISED, UNSAMPLED, TableInfo
 
 Row = Mapping[str, object]
 LEARNED = "learned_"  # how the conditions of a table with learned rows begin; one that is measured afterwards has none

@@ -7,9 +7,9 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from donna_hw._core.files import read_toml
-from donna_hw._core.frames import csv_frame
+from donna_hw._core.csv_files import csv_frame
 from donna_hw._core.ranking import Ranking, kendall_tau, pairs_in_order, ranking, rival
+from donna_hw._core.toml_files import read_toml
 from donna_hw.costs.serialization import correction_of
 from donna_hw.pipeline.recipe import Recipe
 from donna_hw.pipeline.run import Run

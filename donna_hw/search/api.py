@@ -12,12 +12,11 @@ from donna_hw.costs.quantile import Robust
 from donna_hw.devices.device import Device
 from donna_hw.errors import BadSetting, DonnaError, UnknownName
 from donna_hw.predictors.serialization import load_predictor, metric_of
-from donna_hw.search.diversity import diverse
 from donna_hw.search.exact import exact_front, why_not_exact
 from donna_hw.search.exact_sums import TooMany
 from donna_hw.search.nsga2 import nsga2
 from donna_hw.search.optimality_gap import bounded, seeds_of
-from donna_hw.search.pareto_front import ParetoFront
+from donna_hw.search.pareto_front import ParetoFront, diverse
 from donna_hw.search.parsing import CostReader
 from donna_hw.search.problem import Aim, Limit
 from donna_hw.search.random_search import random_front

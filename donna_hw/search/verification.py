@@ -15,8 +15,7 @@ from donna_hw.costs.measured import MeasuredCost, told
 from donna_hw.costs.serialization import keep
 from donna_hw.devices.device import Device
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.beside import protocol_of
-from donna_hw.profiling.profiler import Workers
+from donna_hw.profiling.profiler import Workers, protocol_of
 from donna_hw.profiling.workers.subprocess import processes
 from donna_hw.search.problem import Aim
 from donna_hw.search.verification_loop import Plan, Search, Standing, refitted, stand

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from donna_hw.graph.graph import Block, Shape, lower
+from donna_hw.graph.builder import Block, lower
+from donna_hw.graph.graph import Shape
 from donna_hw.simulator.from_graph import workload_of
 from donna_hw.simulator.hardware import Hardware
 from donna_hw.simulator.simulate import cycles_of

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from donna_hw._core.files import parse_model
+from donna_hw._core.toml_files import parse_model
 from donna_hw.errors import BadSetting
 
 Precision = Literal["int8", "int16", "fp16"]

@@ -1,141 +1,139 @@
-"""Operators: a chosen schedule as what each operator of the network took, in whole cycles and bytes."""
+"""Simulation: what running a network on a tensor unit takes, operator by operator."""
 
 from __future__ import annotations
 
-from itertools import pairwise
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from donna_hw.simulator.hardware import Hardware
 
-from donna_hw.simulator.batch import Batch
-from donna_hw.simulator.prices import burst
-from donna_hw.simulator.schedule import Choice
-from donna_hw.simulator.simulation import Operator
-from donna_hw.simulator.tiling import Moved
-
-ORDERS = ("weights held", "weights again", "map again")  # by strips, by channels: see `tiles.array_tiling`
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-def operators_of(batch: Batch, choices: list[Choice]) -> tuple[Operator, ...]:
-    """Return the operators in the order in which they run; their cycles add up to the schedule's."""
-    found: list[Operator] = []
-    groups = 0
-    for choice in choices:
-        start = found[-1].start_cycle + found[-1].total_cycles if found else 0
-        in_group = len(choice.priced.run.step.heads) > 1
-        found += _members(batch, choice, start, groups if in_group else -1)
-        groups += in_group
-    return tuple(found)
+@dataclass(frozen=True)
+class Operator:
+    """What one operator took. Operators that ran fused into it are named in `fused`; cycles are of the unit's clock.
 
-
-def _members(batch: Batch, choice: Choice, start: int, group: int) -> list[Operator]:
-    """Return the operators of one run: one, or the members of a depth-first group.
-
-    A group's time, traffic and overhead are shared among its members in proportion to their computing, its reads named with the first, its
-    writes with the last.
+    array_cycles, output_cycles, vector_cycles, sram_cycles: of the array, the output stage, the vector unit and the operands' way from
+    SRAM, over all tiles. They work at the same time: compute_cycles sums the longest of them over the tiles.
+    dma_cycles, dram_bytes: what the DMA moved while the operator ran, the next one's prefetched weights (prefetch_bytes) included.
+    weight_bytes, input_bytes, output_bytes: the DRAM traffic of the operator's own data, whenever it was moved.
+    overhead_cycles: start of the operator and DRAM latency. total_cycles: start to end. stall_cycles: total less compute.
+    start_cycle: when it starts. tiles, tile: how it was cut, for people. sram_need_bytes: what it kept on the chip at its peak.
+    sram_bytes: operand traffic of the SRAM. utilisation: multiply-accumulates done, of those that the array could do in total_cycles.
+    bound_by: `array`, `output`, `vector`, `sram`, `dma` or `overhead`. strip_group: number of the depth-first group it ran in, -1 for none.
     """
-    prices, row = choice.priced.prices, int(choice.priced.rows[0])
-    step, tiling = choice.priced.run.step, prices.tiling
-    at, place = (row, choice.candidate), (choice.combination, row, choice.own, choice.candidate)
-    tiles = int(tiling.tiles[at])
-    total = int(prices.total[choice.combination, row, choice.own, choice.ahead, choice.candidate])
-    computes = [int(units.longest[at]) * tiles for units in tiling.units]
-    ends = [0, *map(int, np.cumsum(computes))]
-    bounds = [end * total // max(ends[-1], 1) for end in ends]  # of whole cycles: nothing is lost in rounding
-    bounds[-1] = total
 
-    def shared(amount: int, member: int) -> int:
-        low, high = bounds[member : member + 2]
-        return amount * high // max(total, 1) - amount * low // max(total, 1)
-
-    dma = int(prices.busy[place] + prices.fetch_cycles[row, choice.ahead])
-    fetched = int(prices.fetch_bytes[row, choice.ahead])
-    dram = int(prices.moved[place]) + fetched
-    waits = batch.hardware.memory.dram_latency_cycles * (prices.busy[place] > 0)
-    overhead = int(batch.hardware.schedule.operator_overhead_cycles + waits)
-    read, written = (
-        sum(_dram_bytes(batch, choice, tensor, how) for tensor, how in tensors.items())
-        for tensors in (tiling.reads, tiling.writes)
-    )
-    array, energy = batch.hardware.array, batch.hardware.energy
-    found = []
-    for member, ((low, high), head, units) in enumerate(zip(pairwise(bounds), step.heads, tiling.units, strict=True)):
-        node = batch.first.nodes[head]
-        macs = node.geometry.macs if node.geometry else 0
-        rate = batch.hardware.macs_per_element(node.precision or batch.hardware.precision)
-        mac_j = getattr(energy, f"{node.precision or batch.hardware.precision}_mac_j")
-        first, last = member == 0, member == len(step.heads) - 1
-        weights = float(batch.weight_bytes[0][0, head]) if node.weights else 0.0
-        again = float(tiling.streamed_bytes[at]) if not choice.own and len(step.heads) == 1 else 0.0
-        cycles = {name: int(getattr(units, name)[at]) * tiles for name in ("array", "output", "vector", "sram")}
-        mine = {"dma": shared(dma, member), "overhead": shared(overhead, member)}
-        found.append(
-            Operator(
-                name=node.name,
-                op_type=node.op_type,
-                fused=tuple(batch.first.nodes[n].name for n in _fused(choice, member)),
-                array_cycles=cycles["array"],
-                output_cycles=cycles["output"],
-                vector_cycles=cycles["vector"],
-                sram_cycles=cycles["sram"],
-                compute_cycles=computes[member],
-                dma_cycles=mine["dma"],
-                overhead_cycles=mine["overhead"],
-                stall_cycles=high - low - computes[member],
-                total_cycles=high - low,
-                start_cycle=start + low,
-                macs=macs,
-                dram_bytes=shared(dram, member),
-                prefetch_bytes=shared(fetched, member),
-                weight_bytes=int(max(again, weights)),
-                input_bytes=read if first else 0,
-                output_bytes=written if last else 0,
-                sram_bytes=int(units.operand_bytes[at]),
-                sram_need_bytes=int(prices.need[choice.combination, row, choice.candidate]),
-                tiles=tiles,
-                tile=_text(tiling.cut, at),
-                utilisation=float(min(macs / max((high - low) * array.rows * array.cols * rate, 1), 1.0)),
-                energy_j=float(
-                    macs * mac_j
-                    + sum(batch.first.nodes[n].work for n in _vector_nodes(batch, choice, member))
-                    * energy.vector_element_j
-                    + float(units.operand_bytes[at]) * energy.sram_byte_j
-                    + shared(dram, member) * energy.dram_byte_j
-                    + (high - low) / batch.hardware.clock_hz * energy.static_w
-                ),
-                bound_by=max((cycles | mine).items(), key=lambda pair: pair[1])[0],
-                strip_group=group,
-            )
-        )
-    return found
+    name: str
+    op_type: str
+    fused: tuple[str, ...]
+    array_cycles: int
+    output_cycles: int
+    vector_cycles: int
+    sram_cycles: int
+    compute_cycles: int
+    dma_cycles: int
+    overhead_cycles: int
+    stall_cycles: int
+    total_cycles: int
+    start_cycle: int
+    macs: int
+    dram_bytes: int
+    prefetch_bytes: int
+    weight_bytes: int
+    input_bytes: int
+    output_bytes: int
+    sram_bytes: int
+    sram_need_bytes: int
+    tiles: int
+    tile: str
+    utilisation: float
+    energy_j: float
+    bound_by: str
+    strip_group: int = -1
 
 
-def _fused(choice: Choice, member: int) -> list[int]:
-    """Return the nodes that ran fused to a member: those that follow it and come before the next."""
-    step = choice.priced.run.step
-    heads = (*step.heads, np.inf)
-    return sorted(n for n in (*step.behind[member], *step.in_stage) if heads[member] < n < heads[member + 1])
+@dataclass(frozen=True)
+class Simulation:
+    """A network on a tensor unit. unknown_ops, free_ops: see `Workload`."""
+
+    model: str
+    device: str
+    hardware: Hardware
+    ops: tuple[Operator, ...]
+    unknown_ops: tuple[str, ...] = ()
+    free_ops: tuple[str, ...] = ()
+
+    @property
+    def total_cycles(self) -> int:
+        """Cycles from the start of the first operator to the end of the last."""
+        return sum(op.total_cycles for op in self.ops)
+
+    @property
+    def latency_s(self) -> float:
+        """Seconds for the batch."""
+        return self.total_cycles / self.hardware.clock_hz
+
+    @property
+    def energy_j(self) -> float:
+        """Joules for the batch."""
+        return sum(op.energy_j for op in self.ops)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of the array."""
+        return sum(op.macs for op in self.ops)
+
+    @property
+    def dram_bytes(self) -> int:
+        """Bytes moved to and from DRAM."""
+        return sum(op.dram_bytes for op in self.ops)
+
+    @property
+    def utilisation(self) -> float:
+        """Mean utilisation of the array over all cycles, 0 to 1."""
+        return sum(op.utilisation * op.total_cycles for op in self.ops) / max(self.total_cycles, 1)
+
+    def frame(self) -> pd.DataFrame:
+        """Return a row an operator with the fields of `Operator` as columns."""
+        import pandas as pd
+
+        return pd.DataFrame([asdict(op) for op in self.ops], columns=list(Operator.__dataclass_fields__))
+
+    def totals_by(self, field: str = "op_type") -> pd.DataFrame:
+        """Return sums over the operators that are alike in a field of `Operator`, the dearest first.
+
+        Columns: the field, operators (how many), total_cycles, share (of all cycles, 0 to 1), macs, dram_bytes, energy_j.
+        """
+        sums = ["total_cycles", "macs", "dram_bytes", "energy_j"]
+        groups = self.frame().groupby(field, sort=False)
+        found = groups[sums].sum().assign(operators=groups.size())
+        found["share"] = found["total_cycles"] / max(self.total_cycles, 1)
+        found = found.sort_values("total_cycles", ascending=False, kind="stable").reset_index()
+        return found[[field, "operators", "total_cycles", "share", *sums[1:]]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what `--json` prints: texts, finite numbers, lists and tables; an infinite value of the hardware is the text `inf`."""
+        return {
+            "model": self.model,
+            "device": self.device,
+            "origin": "simulated",
+            "total_cycles": self.total_cycles,
+            "latency_s": self.latency_s,
+            "energy_j": self.energy_j,
+            "macs": self.macs,
+            "dram_bytes": self.dram_bytes,
+            "unknown_ops": list(self.unknown_ops),
+            "free_ops": list(self.free_ops),
+            "ops": [asdict(op) for op in self.ops],
+            "hardware": _finite(self.hardware.model_dump()),
+        }
 
 
-def _vector_nodes(batch: Batch, choice: Choice, member: int) -> tuple[int, ...]:
-    """Return the nodes of a member that run on the vector unit."""
-    step = choice.priced.run.step
-    head = step.heads[member]
-    return (*step.behind[member], *((head,) if batch.first.nodes[head].kind == "vector" else ()))
-
-
-def _dram_bytes(batch: Batch, choice: Choice, tensor: int, how: Moved) -> int:
-    """Return the DRAM traffic of a tensor: none for one that stays on the chip."""
-    run, at = choice.priced.prices.rows.runs[0], (int(choice.priced.rows[0]), choice.candidate)
-    if tensor in run.chosen and run.flags[choice.combination, run.chosen.index(tensor)]:
-        return 0
-    tiles = choice.priced.prices.tiling.tiles[at]
-    return int(burst(how.traffic[at] / tiles, batch.hardware.memory) * tiles)
-
-
-def _text(cut: dict[str, np.ndarray], at: tuple[int, int]) -> str:
-    """Return a cut for people: the rows, columns and channels of a tile and the order, the rows of a strip, or how many parts."""
-    sizes = {name: int(values[at]) for name, values in cut.items()}
-    if "order" not in sizes:
-        return ", ".join(f"{value} {name if value != 1 else name.removesuffix('s')}" for name, value in sizes.items())
-    depth = f" of depth {sizes['depth']}" if sizes["depth"] else ""
-    return f"{sizes['rows']}x{sizes['columns']}x{sizes['channels']}{depth}, {ORDERS[sizes['order']]}"
+def _finite(value: Any) -> Any:
+    """Return a table with its infinite numbers, which JSON cannot hold, as the text `inf`."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    return "inf" if isinstance(value, float) and math.isinf(value) else value

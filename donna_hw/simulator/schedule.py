@@ -12,7 +12,7 @@ import numpy as np
 
 from donna_hw.errors import BadSetting
 from donna_hw.simulator.batch import Batch, Rows
-from donna_hw.simulator.prices import Prices, alike, prices_of
+from donna_hw.simulator.candidate_costs import Prices, alike, prices_of
 from donna_hw.simulator.schedule_graph import Program, Run
 
 Numbers = np.ndarray

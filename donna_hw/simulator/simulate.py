@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from donna_hw.simulator.attribution import operators_of
 from donna_hw.simulator.batch import Batch, structure
 from donna_hw.simulator.hardware import Hardware
-from donna_hw.simulator.results import operators_of
+from donna_hw.simulator.results import Simulation
 from donna_hw.simulator.schedule import cheapest, schedule
 from donna_hw.simulator.schedule_graph import Program
-from donna_hw.simulator.simulation import Simulation
 from donna_hw.simulator.workload import Workload
 
 BATCH = 1024  # workloads at a time: memory stays flat

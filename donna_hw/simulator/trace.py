@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Any
 
-from donna_hw.simulator.simulation import Operator, Simulation
+from donna_hw.simulator.results import Operator, Simulation
 
 GROUPS, OPERATORS = "depth-first groups", "operators"
 _BUSY = {  # track of a unit: the cycles that it was busy in an operator

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from donna_hw.errors import BadSetting, UnknownName
-from donna_hw.graph.graph import Block, Draft
+from donna_hw.graph.builder import Block, Draft
 
 CELLS = ("depthwise", "grouped")
 

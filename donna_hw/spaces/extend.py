@@ -8,7 +8,8 @@ from functools import partial
 from typing import Any
 
 from donna_hw.errors import BadSetting, UnknownName
-from donna_hw.graph.graph import Block, layers_hash
+from donna_hw.graph.builder import Block
+from donna_hw.graph.graph import layers_hash
 from donna_hw.spaces.space import Space
 from donna_hw.spaces.stage import Axis, Stage
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from donna_hw.errors import UnknownName
-from donna_hw.graph.graph import Block, Draft, dtypes_of
+from donna_hw.graph.builder import Block, Draft
+from donna_hw.graph.graph import dtypes_of
 from donna_hw.spaces.space import Architecture, Rows, Space
 from donna_hw.spaces.stage import Axis, Stage
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from donna_hw.errors import BadSetting, UnknownName
-from donna_hw.graph.graph import Block, Graph, Shape, layers_hash, lower, lower_chain
+from donna_hw.graph.builder import Block, lower, lower_chain
+from donna_hw.graph.graph import Graph, Shape, layers_hash
 from donna_hw.spaces.stage import Axis, Stage, Value
 
 if TYPE_CHECKING:

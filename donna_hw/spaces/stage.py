@@ -10,7 +10,7 @@ from math import prod
 import numpy as np
 
 from donna_hw.errors import BadSetting, UnknownName
-from donna_hw.graph.graph import Block
+from donna_hw.graph.builder import Block
 
 Value = int | float | str
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as f
 
 from donna_hw.errors import BadSetting
-from donna_hw.graph.graph import Block, Draft
+from donna_hw.graph.builder import Block, Draft
 from donna_hw.graph.torch_layer import TorchLayer
 
 EPS = 1e-6  # of the layer norms of ViT, which is not torch's default

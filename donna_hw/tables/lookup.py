@@ -8,11 +8,13 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from donna_hw._core.files import read_model, write_atomic
+from donna_hw._core.files import write_atomic
 from donna_hw._core.resources import is_shipped, roots
+from donna_hw._core.toml_files import read_model
 from donna_hw.devices.backends.base import UNITS
 from donna_hw.errors import BadSetting, BadTable, UnknownName
-from donna_hw.tables.latency_table import LatencyTable, TableInfo, table_path
+from donna_hw.tables.latency_table import LatencyTable
+from donna_hw.tables.table_info import TableInfo, table_path
 
 ONLY_BY_NAME = ("energy",)  # what a device's name alone never means: it means what the device is there to tell
 

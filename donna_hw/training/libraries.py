@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from donna_hw._core.files import Journal
+from donna_hw._core.journal import Journal
 from donna_hw.errors import BadFile, NothingToFit, UnknownName
 from donna_hw.graph.graph import layers_hash
 from donna_hw.spaces.extremes import block_macs, block_params

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional as f
 
-from donna_hw._core.files import read_toml, write_toml
 from donna_hw._core.progress import track
+from donna_hw._core.toml_files import read_toml, write_toml
 from donna_hw.errors import BadFile, BadSetting
 from donna_hw.graph.torch_module import GraphModule, to_torch
 from donna_hw.spaces import load_space

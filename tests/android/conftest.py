@@ -13,7 +13,7 @@ from printed import BATTERY, GETPROP, POWER, THERMAL
 from requirements import needs
 
 from donna_hw.devices.backends.android.adb import Adb
-from donna_hw.devices.backends.android.choosing import find_adb
+from donna_hw.devices.backends.android.discovery import find_adb
 from donna_hw.errors import Unavailable
 
 LONG_S = 60.0  # for a machine that is busy with other tests

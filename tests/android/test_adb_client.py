@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from donna_hw.devices.backends.android.adb import Adb, CommandFailed, PhoneFull, PhoneGone, _attached
-from donna_hw.devices.backends.android.choosing import chosen, find_adb
+from donna_hw.devices.backends.android.discovery import chosen, find_adb
 from donna_hw.errors import BadSetting, Unavailable
 
 TMP = "/data/local/tmp"
@@ -187,7 +187,7 @@ def test_without_a_client_the_cure_is_to_install_one(monkeypatch: pytest.MonkeyP
     for name in ("ADB", "ANDROID_HOME", "ANDROID_SDK_ROOT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("donna_hw.devices.backends.android.choosing.find_spec", lambda name: None)
+    monkeypatch.setattr("donna_hw.devices.backends.android.discovery.find_spec", lambda name: None)
     with pytest.raises(Unavailable, match=r"pip install 'donna-hw\[android\]'"):
         find_adb()
     with pytest.raises(Unavailable, match="option adb must name"):

@@ -18,8 +18,9 @@ import donna_hw.graph.flops
 from donna_hw._core import torchvision_compat
 from donna_hw.devices.backends.ptflops import PtflopsBackend
 from donna_hw.errors import BadSetting
+from donna_hw.graph.builder import Draft
 from donna_hw.graph.flops import count_module
-from donna_hw.graph.graph import Draft, Graph
+from donna_hw.graph.graph import Graph
 from donna_hw.graph.torch_module import to_torch
 from donna_hw.spaces import Space, load_space
 

@@ -20,7 +20,8 @@ from donna_hw.devices.backends.cuda.backend import CHOICES, CudaBackend
 from donna_hw.devices.backends.cuda.precision import switched
 from donna_hw.devices.backends.cuda.runner import FASTEST_CLOCK_HZ, FIRST_HOLD_S
 from donna_hw.errors import BadMeasurement, Unavailable, UnknownName
-from donna_hw.graph.graph import Graph, lower, lower_chain
+from donna_hw.graph.builder import lower, lower_chain
+from donna_hw.graph.graph import Graph
 from donna_hw.graph.torch_module import GraphModule
 from donna_hw.measurement.environment import Scalar
 from donna_hw.measurement.measurement import Samples

@@ -13,7 +13,8 @@ from fakes import all_graphs, tiny_space
 from donna_hw.devices.backends.tensor_unit import TensorUnitBackend
 from donna_hw.devices.device import Device
 from donna_hw.errors import BadSetting, BadTable, UnknownName
-from donna_hw.graph.graph import Graph, layers_hash, lower, lower_chain
+from donna_hw.graph.builder import lower, lower_chain
+from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.profiling.profiler import measure_networks, profile_space
 from donna_hw.simulator.from_graph import workload_of
 from donna_hw.simulator.hardware import read_hardware

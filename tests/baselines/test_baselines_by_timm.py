@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from donna_hw._core import torchvision_compat
-from donna_hw.graph.graph import lower
+from donna_hw.graph.builder import lower
 from donna_hw.graph.torch_module import to_torch
 from donna_hw.spaces.baselines.registry import NETWORKS, network_named
 

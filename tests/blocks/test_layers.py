@@ -11,7 +11,8 @@ import pytest
 
 from donna_hw.devices.backends.ptflops import PtflopsBackend
 from donna_hw.errors import BadSetting, DonnaError, UnknownName
-from donna_hw.graph.graph import Block, Draft, Graph, Layer, layers_hash, lower, lower_chain
+from donna_hw.graph.builder import Block, Draft, lower, lower_chain
+from donna_hw.graph.graph import Graph, Layer, layers_hash
 from donna_hw.graph.torch_module import to_torch
 from donna_hw.spaces import load_space
 from donna_hw.spaces.cells import Classifier, ConvNormAct, InvertedResidual

@@ -8,7 +8,8 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 
-from donna_hw.graph.graph import Graph, lower, lower_chain
+from donna_hw.graph.builder import lower, lower_chain
+from donna_hw.graph.graph import Graph
 from donna_hw.graph.onnx_export import POOL_SIZE, to_onnx
 from donna_hw.spaces.cells import CELLS, Classifier, ConvNormAct, InvertedResidual
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from donna_hw.graph.graph import lower
+from donna_hw.graph.builder import lower
 from donna_hw.graph.torch_module import Convolution, to_torch
 from donna_hw.spaces.cells import ConvNormAct
 

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from donna_hw.errors import BadSetting
-from donna_hw.graph.graph import ACTIVATIONS, Draft, Graph, Shape, lower
+from donna_hw.graph.builder import Draft, lower
+from donna_hw.graph.graph import ACTIVATIONS, Graph, Shape
 from donna_hw.graph.onnx_export import to_onnx
 from donna_hw.graph.tflite_export import check_tflite, run_tflite, to_tflite
 from donna_hw.spaces import load_space

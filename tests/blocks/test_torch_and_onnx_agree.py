@@ -8,7 +8,8 @@ import onnxruntime
 import pytest
 import torch
 
-from donna_hw.graph.graph import ACTIVATIONS, OPERATORS, Draft, Graph, layers_hash, lower
+from donna_hw.graph.builder import Draft, lower
+from donna_hw.graph.graph import ACTIVATIONS, OPERATORS, Graph, layers_hash
 from donna_hw.graph.onnx_export import to_onnx
 from donna_hw.graph.onnx_torch import export
 from donna_hw.graph.torch_module import GraphModule, to_torch

@@ -22,7 +22,8 @@ from donna_hw.costs.features import (
     physical,
 )
 from donna_hw.errors import BadSetting
-from donna_hw.graph.graph import Draft, Graph, layers_hash, lower, lower_chain
+from donna_hw.graph.builder import Draft, lower, lower_chain
+from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.spaces import load_space
 from donna_hw.spaces.cells import Classifier, ConvNormAct, InvertedResidual
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from fakes import QUICK, FakeBackend, fake_device, fake_machine, tiny_space
 
-from donna_hw._core.files import read_toml, write_toml
 from donna_hw._core.resources import roots
+from donna_hw._core.toml_files import read_toml, write_toml
 from donna_hw.costs.basis import Basis
 from donna_hw.costs.fit import fit_cost
 from donna_hw.costs.serialization import SUFFIX, CorrectionFile, corrected, correction_of, cost_of, keep

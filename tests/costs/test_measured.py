@@ -16,7 +16,7 @@ import pytest
 from fakes import QUICK, FakeBackend, FakeMachine, Killed, fake_device, fake_machine, tiny_space
 from scipy import stats
 
-from donna_hw._core.files import Journal
+from donna_hw._core.journal import Journal
 from donna_hw.costs.measured import MeasuredCost, measured_cost
 from donna_hw.devices.backends.base import ExactBackend
 from donna_hw.devices.device import Device

@@ -15,7 +15,8 @@ from donna_hw.costs.gaussian_process import features_of
 from donna_hw.devices.backends.onnxruntime import OnnxRuntimeBackend
 from donna_hw.devices.backends.ptflops import PtflopsBackend
 from donna_hw.errors import BadFile, BadSetting
-from donna_hw.graph.graph import Draft, Graph, Layer, layers_hash, lower
+from donna_hw.graph.builder import Draft, lower
+from donna_hw.graph.graph import Graph, Layer, layers_hash
 from donna_hw.graph.onnx_export import to_onnx
 from donna_hw.graph.tflite_export import to_tflite
 from donna_hw.graph.torch_layer import TorchLayer

@@ -11,8 +11,8 @@ import pytest
 from requirements import needs
 
 from donna_hw._core import torchvision_compat
-from donna_hw._core.files import write_toml
 from donna_hw._core.resources import names
+from donna_hw._core.toml_files import write_toml
 from donna_hw.errors import BadSetting
 from donna_hw.experiments.detection import run as running
 from donna_hw.experiments.detection import synthetic_scenes as scenes

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from donna_hw._core.files import write_toml
 from donna_hw._core.resources import roots
+from donna_hw._core.toml_files import write_toml
 from donna_hw.pipeline.run import Run, open_run
 from donna_hw.training.block_metrics import METRICS
 from donna_hw.training.libraries import Finetuned

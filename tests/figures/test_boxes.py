@@ -81,7 +81,7 @@ def test_a_shift_is_neither_depthwise_nor_grouped() -> None:
 def test_what_somebodys_own_bottleneck_adds_is_told_and_what_it_does_not_say_is_absent() -> None:
     from dataclasses import dataclass
 
-    from donna_hw.graph.graph import Draft
+    from donna_hw.graph.builder import Draft
     from donna_hw.graph.torch_layer import TorchLayer
     from donna_hw.spaces.extend import with_cell
     from donna_hw.spaces.zoo.small import small_8px_cells

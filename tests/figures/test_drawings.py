@@ -10,10 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from donna_hw.errors import BadFile
-from donna_hw.reporting.figures.architectures import Drawn, draw_architectures
+from donna_hw.reporting.figures.architectures import Drawn, draw_architectures, networks_to_draw
 from donna_hw.reporting.figures.box_glyphs import KERNELS, dashes_of, signs_of, words_of
 from donna_hw.reporting.figures.boxes import Box, boxes
-from donna_hw.reporting.figures.networks import networks_to_draw
 from donna_hw.spaces import load_space
 
 

@@ -32,7 +32,8 @@ from donna_hw.profiling.profiler import profile_space
 from donna_hw.profiling.sample_journal import SamplesJournal
 from donna_hw.profiling.stress import read_attempts
 from donna_hw.profiling.workers.in_process import here
-from donna_hw.tables.latency_table import LatencyTable, TableInfo
+from donna_hw.tables.latency_table import LatencyTable
+from donna_hw.tables.table_info import TableInfo
 
 ROOT = Path(__file__).parents[2]
 SPACE = tiny_space()

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from noted import NOTES
 
-from donna_hw._core.files import Journal
+from donna_hw._core.journal import Journal
 from donna_hw.profiling.sample_journal import COLUMNS
 from donna_hw.spaces import load_space
 from donna_hw.tables.latency_table import LatencyTable

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from fakes import QUICK, FakeBackend, FakeMachine, Killed, all_graphs, fake_device, fake_machine, tiny_space
 
-from donna_hw._core.files import Journal
+from donna_hw._core.journal import Journal
 from donna_hw.errors import BadFile, BadMeasurement
 from donna_hw.measurement.measurement import Visit
 from donna_hw.measurement.protocol import Protocol

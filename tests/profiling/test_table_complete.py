@@ -21,8 +21,9 @@ from donna_hw.profiling.table_rows import parts_of
 from donna_hw.profiling.workers.in_process import here
 from donna_hw.spaces import Axis, Space, Stage, load_space
 from donna_hw.spaces.cells import Classifier, ConvNormAct, InvertedResidual
-from donna_hw.tables.latency_table import LatencyTable, TableInfo
+from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.lookup import named_table
+from donna_hw.tables.table_info import TableInfo
 
 
 def deep_space(name: str, kernels: tuple[int, ...], expands: tuple[int, ...]) -> Space:

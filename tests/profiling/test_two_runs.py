@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from donna_hw._core.files import Journal
+from donna_hw._core.journal import Journal
 from donna_hw.profiling.sample_journal import COLUMNS
 
 # Interrupts are heeded even where the tests were started in the background of a shell, which has what it starts ignore them.

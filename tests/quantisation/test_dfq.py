@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from test_int8_layers import every_operator, lived_in, normal
 
 from donna_hw.errors import BadSetting
-from donna_hw.graph.graph import INPUT, Draft, Graph, in_type
+from donna_hw.graph.builder import Draft
+from donna_hw.graph.graph import INPUT, Graph, in_type
 from donna_hw.graph.int8_torch import Int8Layer
 from donna_hw.graph.torch_module import GraphModule
 from donna_hw.training.quantization.bn_folding import Folded, fold, normalised_spreads

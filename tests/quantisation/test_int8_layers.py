@@ -13,7 +13,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from donna_hw.graph.graph import ACTIVATIONS, INPUT, Draft, Graph, in_type, layers_hash
+from donna_hw.graph.builder import Draft
+from donna_hw.graph.graph import ACTIVATIONS, INPUT, Graph, in_type, layers_hash
 from donna_hw.graph.int8 import TOP, after, grid_of, slots
 from donna_hw.graph.int8_torch import Int8Layer, on_grid
 from donna_hw.graph.onnx_export import to_onnx

@@ -21,7 +21,8 @@ from donna_hw.profiling.table_rows import parts_of
 from donna_hw.reporting.html.measurement_budget import Gain, gain_of, never_mended, visit_s, with_more_networks
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Space
-from donna_hw.tables.latency_table import LatencyTable, TableInfo
+from donna_hw.tables.latency_table import LatencyTable
+from donna_hw.tables.table_info import TableInfo
 
 SPACE = tiny_space()
 ROUNDS, GAP_S, ERROR_S = 4, 3.0, 1e-6

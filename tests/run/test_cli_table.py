@@ -18,7 +18,8 @@ from donna_hw.cli import cli
 from donna_hw.cli.table import table as group
 from donna_hw.measurement.measurement import Samples, Visit
 from donna_hw.profiling.sample_journal import COLUMNS, SamplesJournal
-from donna_hw.tables.latency_table import LatencyTable, table_path
+from donna_hw.tables.latency_table import LatencyTable
+from donna_hw.tables.table_info import table_path
 
 SHIPPED_PATH = min((roots()[-1] / "latency_tables" / "onnxruntime_cpu" / "small_28px").glob("*-t1.csv"))
 SHIPPED = f"onnxruntime_cpu/small_28px/{SHIPPED_PATH.stem}"

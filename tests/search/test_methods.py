@@ -16,10 +16,9 @@ from donna_hw.errors import BadSetting, UnknownName
 from donna_hw.experiments import search_cost as arithmetic
 from donna_hw.search import api
 from donna_hw.search.api import SearchSettings, search
-from donna_hw.search.diversity import diverse
 from donna_hw.search.exact import why_not_exact
 from donna_hw.search.optimality_gap import nearest
-from donna_hw.search.pareto_front import front_of
+from donna_hw.search.pareto_front import diverse, front_of
 from donna_hw.search.random_search import random_front
 
 

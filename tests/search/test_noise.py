@@ -15,9 +15,8 @@ from donna_hw._core.units import printed
 from donna_hw.costs.quantile import Robust
 from donna_hw.costs.table_sum import TableCost
 from donna_hw.errors import BadSetting, NothingToFit
-from donna_hw.search import noise
-from donna_hw.search.noise import LEVEL, within_noise
-from donna_hw.search.pareto_front import front_of
+from donna_hw.search import pareto_front
+from donna_hw.search.pareto_front import LEVEL, front_of, within_noise
 from donna_hw.search.problem import Aim, Limit
 
 
@@ -62,7 +61,7 @@ def test_pairs_compared_in_many_portions_give_the_same(monkeypatch: pytest.Monke
     aim = noisy(tiny_aim(costs=2), 1e-4)
     front = front_of(aim, all_rows(aim), evaluations=64)
     assert front.within_noise.any()
-    monkeypatch.setattr(noise, "PAIRS", 3)
+    monkeypatch.setattr(pareto_front, "PAIRS", 3)
     again = within_noise(front.rows, front.accuracy, front.accuracy_std, aim.costs)
     assert again.tolist() == front.within_noise.tolist()
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from donna_hw.costs.base import CostParts
 from donna_hw.costs.table_sum import TableCost
-from donna_hw.graph.graph import Block
+from donna_hw.graph.builder import Block
 from donna_hw.search.problem import Aim, Limit
 from donna_hw.spaces.space import Space
 from donna_hw.spaces.stage import Axis, Stage

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from donna_hw.simulator.hardware import Hardware, read_hardware
-from donna_hw.simulator.simulation import Operator, Simulation
+from donna_hw.simulator.results import Operator, Simulation
 
 CONTENT: dict[str, Any] = {
     "clock_hz": 8e8,

@@ -14,7 +14,7 @@ from made import Sketch, bottleneck, settings, unit, workloads
 
 from donna_hw.errors import BadSetting
 from donna_hw.simulator.batch import Batch, Rows
-from donna_hw.simulator.prices import Prices, alike, prices_of
+from donna_hw.simulator.candidate_costs import Prices, alike, prices_of
 from donna_hw.simulator.schedule_graph import Program, Run
 from donna_hw.simulator.simulate import simulate
 from donna_hw.simulator.workload import Workload

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from made_models import checked, macs
 
-from donna_hw.graph.graph import ACTIVATIONS, Block, Draft, Graph, lower, lower_chain
+from donna_hw.graph.builder import Block, Draft, lower, lower_chain
+from donna_hw.graph.graph import ACTIVATIONS, Graph
 from donna_hw.graph.onnx_export import to_onnx
 from donna_hw.simulator.from_graph import workload_of
 from donna_hw.simulator.onnx_frontend.reader import read_onnx

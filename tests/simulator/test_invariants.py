@@ -13,8 +13,8 @@ from made import bottleneck, settings, unit, workloads
 
 from donna_hw.errors import BadSetting
 from donna_hw.simulator.hardware import Hardware
+from donna_hw.simulator.results import Simulation
 from donna_hw.simulator.simulate import cycles_of, simulate
-from donna_hw.simulator.simulation import Simulation
 from donna_hw.simulator.workload import Workload
 
 thorough = how(

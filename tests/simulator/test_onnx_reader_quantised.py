@@ -13,7 +13,7 @@ from made_models import arrays, checked, functions, macs, model_of, node, zeros
 from onnx import TensorProto
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_dynamic, quantize_static
 
-from donna_hw.graph.graph import lower_chain
+from donna_hw.graph.builder import lower_chain
 from donna_hw.graph.onnx_export import to_onnx
 from donna_hw.simulator.onnx_frontend.reader import read_onnx
 from donna_hw.spaces.cells import Classifier, ConvNormAct, InvertedResidual

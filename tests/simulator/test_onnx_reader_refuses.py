@@ -14,7 +14,7 @@ from made_models import checked, model_of, node, zeros
 from onnx import TensorProto, helper
 
 from donna_hw.errors import BadFile, BadSetting, DonnaError, UnknownName
-from donna_hw.graph.graph import lower_chain
+from donna_hw.graph.builder import lower_chain
 from donna_hw.graph.onnx_export import to_onnx
 from donna_hw.simulator.onnx_frontend.reader import read_onnx
 from donna_hw.spaces.cells import Classifier, InvertedResidual

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from donna_hw.reporting.figures.roofline import MARKS, draw, picture
 from donna_hw.simulator.hardware import read_hardware
-from donna_hw.simulator.simulation import Simulation
+from donna_hw.simulator.results import Simulation
 
 PEAK, BANDWIDTH = 32 * 32, 16
 

@@ -10,10 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_simulations import CONTENT, HARDWARE, made_operator, made_simulation, mobile, simulations
 
-from donna_hw.reporting.text.names import shortened
-from donna_hw.reporting.text.simulation import COLUMNS, text_of_simulation
+from donna_hw.reporting.text.simulation import COLUMNS, shortened, text_of_simulation
 from donna_hw.simulator.hardware import read_hardware
-from donna_hw.simulator.simulation import Operator, Simulation
+from donna_hw.simulator.results import Operator, Simulation
 
 UNLIMITED = read_hardware(CONTENT, "made", ["memory.dram_bytes_per_cycle=inf", "memory.sram_bytes=inf"])
 

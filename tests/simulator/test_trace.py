@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from made_simulations import made_operator, made_simulation, mobile, simulations
 
-from donna_hw.simulator.simulation import Simulation
+from donna_hw.simulator.results import Simulation
 from donna_hw.simulator.trace import GROUPS, OPERATORS, TRACKS, perfetto
 
 REQUIRED = {  # keys of an event by its phase, with their types: the Trace Event Format

@@ -9,7 +9,8 @@ import pytest
 from fakes import tiny_space
 
 from donna_hw.errors import BadSetting
-from donna_hw.graph.graph import Draft, layers_hash
+from donna_hw.graph.builder import Draft
+from donna_hw.graph.graph import layers_hash
 from donna_hw.graph.torch_module import to_torch
 from donna_hw.spaces import Architecture, Axis, Space, Stage
 from donna_hw.spaces.cells import Classifier

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from donna_hw import InvertedResidual, load_space, with_cell
 from donna_hw.errors import BadSetting, UnknownName
-from donna_hw.graph.graph import lower
+from donna_hw.graph.builder import lower
 from donna_hw.graph.onnx_export import to_onnx
 from donna_hw.graph.torch_module import to_torch
 from donna_hw.simulator.from_graph import workload_of

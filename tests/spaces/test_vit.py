@@ -12,7 +12,7 @@ import torch
 from donna_hw import load_space
 from donna_hw._core import torchvision_compat
 from donna_hw.errors import BadSetting
-from donna_hw.graph.graph import lower
+from donna_hw.graph.builder import lower
 from donna_hw.graph.onnx_export import to_onnx
 from donna_hw.graph.torch_module import to_torch
 from donna_hw.profiling.composition import sections_of

@@ -16,8 +16,9 @@ from donna_hw._core import torchvision_compat
 from donna_hw._core.user_modules import user_module
 from donna_hw.devices.backends.ptflops import PtflopsBackend
 from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.graph.builder import lower
 from donna_hw.graph.flops import count_module
-from donna_hw.graph.graph import layers_hash, lower
+from donna_hw.graph.graph import layers_hash
 from donna_hw.graph.onnx_export import to_onnx
 from donna_hw.graph.torch_module import GraphModule, to_torch
 from donna_hw.spaces.space import Space

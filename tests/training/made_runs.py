@@ -7,7 +7,7 @@ from pathlib import Path
 
 from made_images import PLAIN, image_folder
 
-from donna_hw._core.files import write_toml
+from donna_hw._core.toml_files import write_toml
 from donna_hw.graph.graph import layers_hash
 from donna_hw.graph.torch_module import to_torch
 from donna_hw.spaces import load_space

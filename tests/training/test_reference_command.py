@@ -14,7 +14,7 @@ import torch
 from made_images import command, environment, image_folder, recipe
 
 from donna_hw._core import torchvision_compat
-from donna_hw._core.files import read_toml
+from donna_hw._core.toml_files import read_toml
 from donna_hw.training.checkpoints import read_weights
 
 Main = Callable[..., tuple[int, str, str]]

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from donna_hw.graph.graph import INPUT, Draft, Graph
+from donna_hw.graph.builder import Draft
+from donna_hw.graph.graph import INPUT, Graph
 from donna_hw.graph.torch_module import GraphModule, to_torch
 from donna_hw.spaces import load_space
 from donna_hw.training.large_scale.regularization import Dropout, StochasticDepth, regularise

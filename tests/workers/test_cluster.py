@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from donna_hw._core.files import Journal
+from donna_hw._core.journal import Journal
 from donna_hw.devices.device import Device
 from donna_hw.errors import Unavailable
 from donna_hw.measurement.protocol import Protocol

@@ -9,7 +9,7 @@ import pytest
 from fakes import QUICK, tiny_space
 from faulty import declared_s, faulty_device
 
-from donna_hw._core.files import Journal
+from donna_hw._core.journal import Journal
 from donna_hw.errors import Unavailable
 from donna_hw.profiling.profiler import Workers, profile_space
 from donna_hw.profiling.sample_journal import COLUMNS

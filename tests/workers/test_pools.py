@@ -9,7 +9,7 @@ import pytest
 from fakes import QUICK, tiny_space
 from faulty import declared_s, faulty_device
 
-from donna_hw._core.files import Journal
+from donna_hw._core.journal import Journal
 from donna_hw.devices.device import Device, DeviceFile
 from donna_hw.errors import BadSetting, BadTable, Unavailable
 from donna_hw.measurement.protocol import Protocol

@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
-from donna_hw._core.files import read_toml
 from donna_hw._core.resources import find
+from donna_hw._core.toml_files import read_toml
 from donna_hw.devices.backends.base import Availability, ExactBackend
 from donna_hw.errors import BadSetting, UnknownName
 from donna_hw.graph.graph import Graph, dtypes_of

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from donna_hw._core.frames import csv_frame
+from donna_hw._core.csv_files import csv_frame
 from donna_hw.errors import BadFile, BadSetting
 from donna_hw.spaces.space import Architecture
 from donna_hw.training.libraries import APART, ArchitectureLibrary, Finetuned

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from donna_hw.errors import BadFile, BadSetting
-from donna_hw.graph.graph import INPUT, Graph, dtypes_of, lower
+from donna_hw.graph.builder import lower
+from donna_hw.graph.graph import INPUT, Graph, dtypes_of
 from donna_hw.graph.torch_module import to_torch
 from donna_hw.spaces.space import Architecture, Space
 from donna_hw.training.checkpoints import read_weights

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.stats import t
 
 from donna_hw._core.bootstrap import Interval, resampled, taus
-from donna_hw._core.files import read_toml
+from donna_hw._core.toml_files import read_toml
 from donna_hw.errors import NothingToFit
 from donna_hw.experiments.detection.recipe import ScenesPart
 from donna_hw.experiments.detection.run import STARTS, DetectionRun

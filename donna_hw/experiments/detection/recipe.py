@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from donna_hw._core.files import Part, parse_model, read_toml, write_toml
+from donna_hw._core.toml_files import Part, parse_model, read_toml, write_toml
 from donna_hw.errors import BadSetting
 from donna_hw.experiments.detection.retinanet import Head
 from donna_hw.experiments.detection.synthetic_scenes import Scenes

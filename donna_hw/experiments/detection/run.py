@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 
 from donna_hw._core import torchvision_compat
-from donna_hw._core.files import Journal, locked
+from donna_hw._core.files import locked
+from donna_hw._core.journal import Journal
 from donna_hw._core.progress import track
 from donna_hw.errors import BadSetting, Unavailable
 from donna_hw.experiments.detection.backbones import chosen

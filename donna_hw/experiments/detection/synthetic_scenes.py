@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from donna_hw._core.files import read_toml, write_atomic, write_toml
+from donna_hw._core.files import write_atomic
+from donna_hw._core.toml_files import read_toml, write_toml
 from donna_hw.errors import BadSetting
 from donna_hw.training.data.fashion_mnist import CLASSES, Garments, read_garments
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from donna_hw._core.files import write_toml
+from donna_hw._core.toml_files import write_toml
 from donna_hw.errors import BadFile, BadSetting
 from donna_hw.pipeline.recipe import Recipe, base_path, first_difference
 from donna_hw.pipeline.run_directory import RunFolder

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from donna_hw._core.csv_files import csv_frame
 from donna_hw._core.files import write_atomic
-from donna_hw._core.frames import csv_frame
 from donna_hw.costs.table_sum import TableCost
 from donna_hw.errors import NothingToFit
 from donna_hw.pipeline.run import Run

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from donna_hw.graph.graph import Block, Graph, Layer, Shape, lower
+from donna_hw.graph.builder import Block, lower
+from donna_hw.graph.graph import Graph, Layer, Shape
 from donna_hw.spaces.cells import Chain, InvertedResidual, Residual
 from donna_hw.spaces.mixed_precision import EightBit
 from donna_hw.spaces.space import Architecture, Space

@@ -21,9 +21,9 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, LogFormatter, StrMethodFormatter
 
 from donna_hw.reporting.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY
-from donna_hw.reporting.text.names import shortened
+from donna_hw.reporting.text.simulation import shortened
 from donna_hw.simulator.hardware import ELEMENT_BYTES, Hardware
-from donna_hw.simulator.simulation import Simulation
+from donna_hw.simulator.results import Simulation
 
 # Okabe and Ito's colours; the marks differ in shape too.
 MARKS = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from donna_hw._core.frames import csv_frame
+from donna_hw._core.csv_files import csv_frame
 from donna_hw.errors import BadFile, NothingToFit
 from donna_hw.pipeline.run import Run
 from donna_hw.pipeline.steps.extend import base_folder, base_run

@@ -12,7 +12,7 @@ from donna_hw.costs.hierarchical import MOST, FittedCost
 from donna_hw.costs.serialization import cost_of
 from donna_hw.costs.table_sum import TableCost
 from donna_hw.profiling.sample_journal import Record, SamplesJournal
-from donna_hw.search.noise import LEVEL
+from donna_hw.search.pareto_front import LEVEL
 from donna_hw.spaces.space import Rows, Space
 from donna_hw.tables.latency_table import LatencyTable
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from donna_hw._core.frames import csv_frame
+from donna_hw._core.csv_files import csv_frame
 from donna_hw.pipeline.run import Run
 from donna_hw.pipeline.steps.verify import read_verified
 from donna_hw.reporting.figures.boxes import Box, boxes

@@ -6,10 +6,9 @@ import math
 from collections.abc import Sequence
 
 from donna_hw._core.units import handy, printed
-from donna_hw.reporting.text.names import shortened
 from donna_hw.reporting.text.summaries import table
 from donna_hw.simulator.hardware import Energy, Hardware
-from donna_hw.simulator.simulation import Operator, Simulation
+from donna_hw.simulator.results import Operator, Simulation
 
 COLUMNS = 140  # of a terminal
 NARROWEST = 8  # characters that a column of names keeps however many columns there are
@@ -117,3 +116,19 @@ def _some(names: Sequence[str]) -> str:
 
 def _size(value: float) -> str:
     return "unlimited" if math.isinf(value) else printed(value, "B")
+
+
+CUT = ".."
+
+
+def shortened(name: str, width: int) -> str:
+    """Return a name in at most `width` characters, cut in the middle; what cannot be printed becomes `?`.
+
+    Most of what is kept is its end: names of one network begin alike.
+    """
+    plain = "".join(sign if sign.isprintable() else "?" for sign in name)
+    if len(plain) <= width:
+        return plain
+    kept = max(width - len(CUT), 0)
+    head = min(kept // 4, 6)
+    return (plain[:head] + CUT + plain[len(plain) - (kept - head) :])[:width]

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from donna_hw._core.units import printed
+from donna_hw.costs.fit import Fit
+from donna_hw.costs.gaussian_process import Z95
+from donna_hw.costs.table_completion import Completed
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.profiling.sample_journal import Record, SamplesJournal
 from donna_hw.reporting.text.summaries import table as aligned
+from donna_hw.spaces.space import Space
 from donna_hw.tables.comparison import half_width
 from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.lookup import axes_of, row_names
@@ -119,3 +125,77 @@ def _failed(table: LatencyTable) -> list[Record]:
         return []
     records = SamplesJournal(table.path.with_suffix(".samples.csv")).read()
     return [record for record in records.values() if record.failure]
+
+
+def text_of_coverage(table: LatencyTable, space: Space) -> str:
+    """Return one line if the table covers the space, and what is to be known before a search; else a line for each row that it lacks."""
+    found, info = table.coverage(space), table.info
+    lines = [f"missing: {' '.join(key)}" for key in found.missing]
+    lines += [f"other layers: {' '.join(key)}: {kept}, now {now}" for key, kept, now in found.changed]
+    if found.whole:
+        lines.append(
+            f"{table.path} covers {space.name}: all {found.wanted} blocks and fixed parts have a row, {info.origin}"
+        )
+    else:
+        lines.append(
+            f"{table.path} does not cover {space.name}: of {found.wanted} blocks and fixed parts {len(found.missing)} are missing and "
+            f"{len(found.changed)} have a row of other layers; donna-hw profile {space.name} --device {info.device} fills them"
+        )
+    verdicts = Counter(table.frame["verdict"]) if "verdict" in table.frame else Counter()
+    learned = verdicts["learned"]
+    doubted = verdicts.total() - verdicts["trusted"] - learned
+    if learned:
+        lines.append(f"{learned} of its rows are learned: never measured, foretold from other blocks")
+    if doubted:
+        lines.append(f"{doubted} of its rows are not trusted: donna-hw table show {table.path} lists them")
+    return "\n".join(lines)
+
+
+def text_of_completed(completed: Completed) -> str:
+    """Return how many blocks have which origin, the learned ones' deviations, and the few whose measuring would halve these."""
+    table, model = completed.table, completed.model
+    info = table.info
+    lines = [
+        f"{table.path}: {len(table.frame)} rows of {info.space} on {info.device}; of its different blocks {completed.taken} have a row "
+        f"of another table, {completed.learned} are learned"
+    ]
+    if model is None:
+        return lines[0]
+    learned = table.frame[table.frame["method"] == "learned"]
+    deviations = 100 * np.log((learned["high_s"] / learned["low_s"]).to_numpy(np.float64)) / (2 * Z95)
+    least, middle, largest = np.quantile(deviations, [0, 0.5, 1])
+    lines.append(
+        f"learned from {model.measured} blocks; on layers of a shape left out it is off by {model.error:.2g} % (median). Standard "
+        f"deviation of the learned rows {middle:.2g} % (median), {least:.2g} to {largest:.2g} %"
+    )
+    before, after = 100 * completed.deviations[[0, -1]]
+    halves = "halve the mean deviation" if after <= before / 2 else "lower the mean deviation"
+    lines.append(
+        f"measuring {len(completed.first)} of them would {halves}, {before:.2g} % to {after:.2g} %, as the model sees it:"
+    )
+    lines += [f"  {name}" for name in completed.first]
+    lines.append(
+        f"donna-hw profile {info.space} --device {info.device} --out {table.path.parents[2]} measures them all"
+    )
+    return "\n".join(lines)
+
+
+PARTS = {"sum": "a sum over blocks", "floor": "a launch floor, the smooth maximum of launching and of work"}
+
+
+def text_of_fit(fit: Fit, path: Path) -> str:
+    """Return the kind of a fit, its errors on networks left out, and its stated intervals."""
+    cost, measured = fit.cost, fit.cost.measured
+    errors = 100 * np.abs(np.expm1(-fit.errors))
+    share = [100 * float((errors <= limit).mean()) for limit in (5, 10)]
+    width = 100 * float(np.mean(1.645 * cost.std(cost.rows) / cost.mean(cost.rows)))
+    lines = [
+        f"{path}: {PARTS[fit.kind]}, fitted to {len(measured)} whole networks "
+        f"of {printed(measured.min(), cost.unit)} to {printed(measured.max(), cost.unit)}",
+        f"networks left out, a tenth at a time, are off by {fit.mape_percent:.2f} % on the mean; "
+        f"{share[0]:.0f} % of them by at most 5 %, {share[1]:.0f} % by at most 10 %",
+        f"the stated 90 % interval, {width:.1f} % each way on the mean, holds {100 * fit.held:.0f} % of them",
+    ]
+    if not np.isnan(fit.mape_before_percent):
+        lines.insert(1, f"the plain sum of the table is off by {fit.mape_before_percent:.2f} % on the mean")
+    return "\n".join(lines)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from donna_hw.graph.graph import Block
+from donna_hw.graph.builder import Block
 from donna_hw.spaces.cells import Chain, Classifier, ConvNormAct, InvertedResidual, rounded
 
 CLASSES = 1000

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from donna_hw.graph.graph import Graph, Shape, lower
+from donna_hw.graph.builder import lower
+from donna_hw.graph.graph import Graph, Shape
 from donna_hw.spaces.baselines import mobile, resnet
 from donna_hw.spaces.cells import Chain
 from donna_hw.spaces.space import Space

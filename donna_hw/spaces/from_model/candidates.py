@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 
 from donna_hw.errors import BadSetting
-from donna_hw.graph.graph import Block, Shape
+from donna_hw.graph.builder import Block
+from donna_hw.graph.graph import Shape
 from donna_hw.spaces.cells import InvertedResidual, Residual
 from donna_hw.spaces.zoo.axes import STYLE
 

@@ -9,7 +9,8 @@ from itertools import pairwise
 from torch import Tensor, fx, nn
 
 from donna_hw.errors import BadSetting
-from donna_hw.graph.graph import Block, Shape, lower
+from donna_hw.graph.builder import Block, lower
+from donna_hw.graph.graph import Shape
 from donna_hw.spaces.from_model.candidates import stock_blocks
 from donna_hw.spaces.from_model.submodules import OWN, ModelPart, part_between
 from donna_hw.spaces.from_model.tracing import Traced, shape_of, stage_ends, traced

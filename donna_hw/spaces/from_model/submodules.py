@@ -12,7 +12,8 @@ from typing import Any
 
 from torch import fx, nn
 
-from donna_hw.graph.graph import Draft, Shape
+from donna_hw.graph.builder import Draft
+from donna_hw.graph.graph import Shape
 from donna_hw.graph.torch_layer import counted, output_shape
 from donna_hw.spaces.from_model.tracing import Traced
 

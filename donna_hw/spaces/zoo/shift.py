@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as f
 
-from donna_hw.graph.graph import Draft
+from donna_hw.graph.builder import Draft
 from donna_hw.graph.torch_layer import TorchLayer
 from donna_hw.spaces.cells import InvertedResidual
 from donna_hw.spaces.extend import with_cell

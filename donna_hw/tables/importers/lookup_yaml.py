@@ -21,13 +21,15 @@ import pandas as pd
 
 from donna_hw._core.files import read_text
 from donna_hw.errors import BadFile, BadSetting, BadTable, UnknownName
-from donna_hw.graph.graph import Block, Graph, Layer, Shape
+from donna_hw.graph.builder import Block
+from donna_hw.graph.graph import Graph, Layer, Shape
 from donna_hw.measurement.environment import Scalar
 from donna_hw.profiling.composition import sections_of
 from donna_hw.profiling.table_rows import parts_of
 from donna_hw.spaces.cells import Classifier, ConvNormAct, InvertedResidual, Skip
 from donna_hw.spaces.space import Space
-from donna_hw.tables.latency_table import LatencyTable, TableInfo, table_path
+from donna_hw.tables.latency_table import LatencyTable
+from donna_hw.tables.table_info import TableInfo, table_path
 
 FORMATS = {"ofa": "once-for-all", "proxylessnas": "ProxylessNAS"}
 TYPES = {"ofa": ("Conv", "Conv_1", "AvgPool2D", "Conv_2", "Logits"), "proxylessnas": ("Conv", "Conv_1", "Logits")}

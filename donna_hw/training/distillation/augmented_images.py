@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from donna_hw._core.files import read_toml, write_toml
+from donna_hw._core.toml_files import read_toml, write_toml
 from donna_hw.errors import BadFile
 from donna_hw.spaces.space import Space
 from donna_hw.training.data.dataset import Draws, ImageSet

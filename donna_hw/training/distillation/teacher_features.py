@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from donna_hw.errors import BadFile
-from donna_hw.graph.graph import lower_chain
+from donna_hw.graph.builder import lower_chain
 from donna_hw.graph.torch_module import to_torch
 from donna_hw.spaces.space import Space
 from donna_hw.spaces.stage import Stage

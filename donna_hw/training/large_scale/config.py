@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from donna_hw._core.files import Part
+from donna_hw._core.toml_files import Part
 from donna_hw.errors import BadSetting
 
 

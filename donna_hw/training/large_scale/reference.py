@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from donna_hw._core import torchvision_compat
-from donna_hw._core.files import write_toml
+from donna_hw._core.toml_files import write_toml
 from donna_hw.graph.torch_module import GraphModule, to_torch
 from donna_hw.spaces.space import Space
 from donna_hw.training.checkpoints import load_weights, save_weights

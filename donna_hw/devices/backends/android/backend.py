@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from donna_hw.devices.backends.android.adb import Adb, CommandFailed, PhoneGone
 from donna_hw.devices.backends.android.benchmark_model import OperatorTime
-from donna_hw.devices.backends.android.choosing import chosen, find_adb
+from donna_hw.devices.backends.android.discovery import chosen, find_adb
 from donna_hw.devices.backends.android.native_runner import NativeRunner
 from donna_hw.devices.backends.android.options import OPTIONS, Settings
 from donna_hw.devices.backends.android.phone_info import Phone, State, heat_of, look_at, state_of
@@ -17,7 +17,8 @@ from donna_hw.devices.backends.android.runner_factory import Runners, digest
 from donna_hw.devices.backends.android.thermal import Cooling
 from donna_hw.devices.backends.base import Availability, Description, Runner, TimingBackend
 from donna_hw.errors import BadSetting, Unavailable
-from donna_hw.graph.graph import Graph, lower
+from donna_hw.graph.builder import lower
+from donna_hw.graph.graph import Graph
 from donna_hw.measurement.environment import Environment, Scalar, host_conditions
 from donna_hw.measurement.telemetry import Readings
 from donna_hw.spaces.cells import ConvNormAct

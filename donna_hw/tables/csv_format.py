@@ -1,0 +1,98 @@
+"""A table's CSV, read and checked: every doubtful cell is refused with its line."""
+
+from __future__ import annotations
+
+import csv
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from donna_hw.devices.backends.base import ORIGINS, UNITS
+from donna_hw.errors import BadFile, BadTable
+from donna_hw.tables.table_info import FORETOLD, SUMMARISED, UNSAMPLED, TableInfo
+
+
+def _cells(text: str, path: Path) -> pd.DataFrame:
+    """Return a CSV's cells as text; each row must be as long as the header, whose names must differ."""
+    try:
+        header, *rows = csv.reader(StringIO(text), strict=True)
+    except csv.Error as error:
+        raise BadFile(f"{path} must be a CSV", found=str(error), cure="profile again") from None
+    if len(set(header)) < len(header):
+        raise BadFile(f"{path} must have columns of different names", found=", ".join(header), cure="profile again")
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise BadFile(
+                f"{path}, line {number}: a row must have {len(header)} cells",
+                found=f"{len(row)} cells",
+                cure="delete the line and profile again: it is written anew",
+            )
+    return pd.DataFrame(rows, columns=header, dtype=str)
+
+
+def _numbers(frame: pd.DataFrame, info: TableInfo, path: Path) -> pd.DataFrame:
+    """Return the frame with numbers as numbers; raises `BadTable` for a wrong unit, a missing column or a value that is none."""
+    if info.origin not in ORIGINS:
+        raise BadTable(f"{path}: an origin must be a known one", found=info.origin, known=ORIGINS)
+    if UNITS.get(info.quantity) != info.unit:
+        known = [f"{quantity} in {unit}" for quantity, unit in UNITS.items()]
+        raise BadTable(f"{path}: quantity and unit must agree", found=f"{info.quantity} in {info.unit}", known=known)
+    needed = ["part", "layers_hash", info.column]
+    if info.origin == "measured":
+        needed += ["low_s", "high_s"]
+    for column in needed:
+        if column not in frame:
+            raise BadTable(
+                f"{path} must have the column {column} (times are in seconds)",
+                found=", ".join(frame.columns),
+                cure="convert the unit and rename the column, or profile again",
+            )
+    if frame.empty:
+        raise BadTable(f"{path} must have rows", found="none", cure="profile again")
+    numeric = [name for name in map(str, frame) if name.endswith("_s") or name in (info.column, "samples", "rounds")]
+    unsampled = (
+        frame["method"].isin((*FORETOLD, SUMMARISED)).to_numpy() if "method" in frame else np.zeros(len(frame), bool)
+    )
+    absent = (frame["method"] == "absent").to_numpy() if "method" in frame else np.zeros(len(frame), bool)
+    for column in numeric:
+        values = pd.to_numeric(frame[column], errors="coerce")
+        differences = info.in_chain and column.endswith("_s")
+        bad = _impossible(values.to_numpy(np.float64), column, info)
+        if column in UNSAMPLED and column != info.column:
+            bad &= ~(unsampled & (frame[column].to_numpy() == ""))
+        bad &= ~(absent & (values.to_numpy(np.float64) == 0))
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            rule = "a finite number" if differences else "a finite number, zero or more, and no measured time is zero"
+            raise BadTable(
+                f"{path}, line {row + 2}: {column} must be {rule}",
+                found=str(frame[column].iloc[row]),
+                cure="delete the row and profile again: only it is measured",
+            )
+        frame[column] = values
+    suffix = {"s": "_s", "J": "_j"}.get(info.unit, "")
+    if not info.column.endswith(suffix):
+        raise BadTable(
+            f"{path}: the column of a {info.quantity} in {info.unit} must end in {suffix}", found=info.column
+        )
+    if info.origin == "measured":
+        upside_down = (frame["low_s"] > frame["high_s"]).to_numpy()
+        if upside_down.any():
+            row = int(np.flatnonzero(upside_down)[0])
+            raise BadTable(
+                f"{path}, line {row + 2}: low_s must not be above high_s",
+                found=f"{frame['low_s'].iloc[row]} and {frame['high_s'].iloc[row]}",
+                cure="delete the row and profile again",
+            )
+    return frame
+
+
+def _impossible(values: np.ndarray, column: str, info: TableInfo) -> np.ndarray:
+    """Return which values cannot be; differences of two chains and what a fit says may be zero or less, no other time."""
+    bad: np.ndarray = ~np.isfinite(values)
+    if column.endswith("_s") and (info.in_chain or info.origin == "fitted"):
+        return bad
+    bad |= values < 0
+    return np.asarray(bad | ((values == 0) & (info.origin == "measured" and column == info.column)))
