@@ -26,8 +26,8 @@ from donna_hw import load_space
 from donna_hw.costs.features import layer_features, physical
 from donna_hw.costs.gaussian_process import Z90, fit_learned
 from donna_hw.graph.graph import Graph
-from donna_hw.profiling.table_rows import parts_of
 from donna_hw.tables.lookup import named_table
+from donna_hw.tables.parts import parts_of
 
 SMALL, EXTENDED, UNSEEN = "mobilenetv3_1.2", "mobilenetv3_1.2_extended", "efficientnet_b0"
 OTHERS = ("donna", EXTENDED, SMALL, "mobilenetv3_1.0", "proxylessnas_1.3")

@@ -21,7 +21,7 @@ from donna_hw._core.units import spoken
 from donna_hw.costs.measured import AT_MOST, MeasuredCost
 from donna_hw.measurement.protocol import protocol_named
 from donna_hw.profiling.profiler import begin_table, measure_graphs
-from donna_hw.profiling.table_rows import parts_of
+from donna_hw.tables.parts import parts_of
 
 WHOLE = 70  # networks measured for a table: 20 to correct it, five rounds of 10 to verify a front
 

@@ -15,9 +15,9 @@ from donna_hw.measurement.environment import Environment
 from donna_hw.measurement.measurement import Samples
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.profiling.profiler import sentinel_of
-from donna_hw.profiling.table_rows import parts_of
 from donna_hw.spaces import Axis, Space, Stage
 from donna_hw.spaces.cells import Classifier, ConvNormAct
+from donna_hw.tables.parts import parts_of
 
 QUICK = Protocol("fake_quick", rounds=3, warmup=1, samples=4, statistic="median", sentinel_samples=2)
 

@@ -16,10 +16,11 @@ from donna_hw.costs.gaussian_process import Learned, fit_learned
 from donna_hw.errors import BadSetting, BadTable
 from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.profiling.profiler import sentinel_of
-from donna_hw.profiling.table_rows import LEARNED, Part, Row, learned_row, parts_of, written
+from donna_hw.profiling.table_rows import LEARNED, learned_row, written
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Space
 from donna_hw.tables.latency_table import LatencyTable
+from donna_hw.tables.parts import Part, Row, parts_of
 from donna_hw.tables.table_info import TableInfo, table_path
 
 OF_SPACE = (

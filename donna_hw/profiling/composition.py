@@ -8,25 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from donna_hw.errors import NothingToFit
-from donna_hw.graph.builder import Block, lower
-from donna_hw.graph.graph import Graph
 
 Z95 = 1.959963984540054  # half-width of a 95 % normal interval in standard deviations
 SAMPLE_SHARE, FEWEST_SAMPLED = 0.1, 12
-
-
-def sections_of(block: Block, input_shape: tuple[int, ...]) -> tuple[Graph, ...]:
-    """Return the layers of each section of a block that is a chain of sections, its own alone for any other.
-
-    A block says what it is a chain of by a method `sections()` that returns blocks; `lower_chain` of them must
-    compute what the block computes.
-    """
-    parts = getattr(block, "sections", lambda: (block,))()
-    graphs, shape = [], input_shape
-    for part in parts:
-        graphs.append(lower(part, shape))
-        shape = graphs[-1].output_shape
-    return tuple(graphs)
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,15 @@ from donna_hw.measurement.measurement import Measurement
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.measurement.verdict import judge
 from donna_hw.profiling.calibration import Scale, measurements, scale_of
-from donna_hw.profiling.composition import Composition, Estimate, fit_composition, sampled, sections_of
+from donna_hw.profiling.composition import Composition, Estimate, fit_composition, sampled
 from donna_hw.profiling.in_context import chain_of, neighbours
 from donna_hw.profiling.sample_journal import Record, SamplesJournal
 from donna_hw.profiling.scheduler import Job, Schedule, unique_jobs
-from donna_hw.profiling.table_rows import Part, Row, absent_row, composed_row, estimate_of, measured_row
+from donna_hw.profiling.table_rows import absent_row, composed_row, estimate_of, measured_row
 from donna_hw.profiling.workers.base import Worker
+from donna_hw.spaces.sections import sections_of
 from donna_hw.spaces.space import Space
+from donna_hw.tables.parts import Part, Row
 
 COMPOSITION = (
     "composition_"  # how a composed table's own conditions begin; one that is filled whole afterwards has none

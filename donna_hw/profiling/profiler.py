@@ -29,12 +29,13 @@ from donna_hw.profiling.in_context import checked_mode
 from donna_hw.profiling.measure_blocks import COMPOSITION, Bench, Effort, Filling
 from donna_hw.profiling.rest import rest_of
 from donna_hw.profiling.scheduler import Job, refuse_unlike, unique_jobs
-from donna_hw.profiling.table_rows import LEARNED, Part, Row, measured_row, parts_of, written
+from donna_hw.profiling.table_rows import LEARNED, measured_row, written
 from donna_hw.profiling.workers.base import Worker
 from donna_hw.profiling.workers.subprocess import processes
 from donna_hw.spaces.space import Architecture, Space
 from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.network_measurements import Listing
+from donna_hw.tables.parts import Part, Row, parts_of
 from donna_hw.tables.table_info import TableInfo, table_path
 
 SENTINEL_MACS = 10_000_000  # dear enough that its call is nothing, cheap enough to run beside every block

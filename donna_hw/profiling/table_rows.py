@@ -2,51 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from donna_hw.graph.builder import Block
-from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.measurement.measurement import Measurement
 from donna_hw.measurement.verdict import NOISY_HALF_WIDTH, judge
 from donna_hw.profiling.composition import Z95, Composition, Estimate
 from donna_hw.spaces.space import Space
 from donna_hw.tables.latency_table import LatencyTable
+from donna_hw.tables.parts import Part, Row
 from donna_hw.tables.table_info import SUMMARISED, UNSAMPLED, TableInfo
 
-Row = Mapping[str, object]
 LEARNED = "learned_"  # how the conditions of a table with learned rows begin; one that is measured afterwards has none
-
-
-@dataclass(frozen=True)
-class Part:
-    """A row to be: its name for people, its cells that say which block it is, the block and its layers alone."""
-
-    name: str
-    keys: Mapping[str, str]
-    block: Block
-    graph: Graph
-
-    @cached_property
-    def layers_hash(self) -> str:
-        """What names the measurement."""
-        return layers_hash(self.graph)
-
-
-def parts_of(space: Space) -> list[Part]:
-    """Return every fixed part and block, in the order of the table's rows."""
-    rows = [Part(name, {"part": name}, block, space.fixed_graph(name)) for name, block in space.fixed.items()]
-    for stage in space.stages:
-        for m in range(stage.size):
-            choice = {axis: str(value) for axis, value in stage.choice(m).items()}
-            name, keys = f"{stage.name} {stage.label(m)}", {"part": stage.name, **choice}
-            rows.append(Part(name, keys, stage.block(m), space.block_graph(stage, m)))
-    return rows
 
 
 def measured_row(measurement: Measurement, rule: str) -> Row:

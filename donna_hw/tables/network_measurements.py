@@ -17,9 +17,9 @@ from donna_hw._core.files import read_text, write_atomic
 from donna_hw._core.toml_files import read_model, write_toml
 from donna_hw.errors import BadFile, BadSetting, BadTable
 from donna_hw.measurement.environment import Scalar
-from donna_hw.profiling.table_rows import Row
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Rows, Space
+from donna_hw.tables.parts import Row
 from donna_hw.tables.table_info import TableInfo
 
 SUFFIX, COLUMN = ".networks.csv", "latency_s"

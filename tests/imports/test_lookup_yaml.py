@@ -11,10 +11,10 @@ import yaml
 
 from donna_hw.costs.table_sum import TableCost
 from donna_hw.errors import BadSetting, BadTable, DonnaError, UnknownName
-from donna_hw.profiling.table_rows import parts_of
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Architecture, Space
 from donna_hw.tables.importers.lookup_yaml import Lookup, keys_of
+from donna_hw.tables.parts import parts_of
 
 OFA, PROXYLESS = "ofa_mobilenetv3@160px", "proxylessnas_1.3@64px"
 

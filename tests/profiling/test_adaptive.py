@@ -21,9 +21,9 @@ from donna_hw.profiling.measure_blocks import Effort
 from donna_hw.profiling.profiler import profile_space, sentinel_of
 from donna_hw.profiling.sample_journal import Record, SamplesJournal
 from donna_hw.profiling.scheduler import Job, Schedule, unique_jobs
-from donna_hw.profiling.table_rows import parts_of
 from donna_hw.profiling.workers.in_process import here
 from donna_hw.tables.latency_table import LatencyTable
+from donna_hw.tables.parts import parts_of
 
 SPACE = tiny_space()
 PARTS = {part.layers_hash: part for part in parts_of(SPACE)}

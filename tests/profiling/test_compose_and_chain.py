@@ -13,16 +13,16 @@ from fakes import QUICK, FakeBackend, FakeDevice, FakeMachine, fake_device, fake
 
 from donna_hw.errors import BadSetting, UnknownName
 from donna_hw.graph.graph import layers_hash
-from donna_hw.profiling.composition import sections_of
 from donna_hw.profiling.in_context import chain_of, neighbours
 from donna_hw.profiling.measure_blocks import Effort
 from donna_hw.profiling.profiler import profile_space, sentinel_of
 from donna_hw.profiling.sample_journal import SamplesJournal
-from donna_hw.profiling.table_rows import parts_of
 from donna_hw.profiling.workers.in_process import here
 from donna_hw.spaces import Axis, Space, Stage, load_space
 from donna_hw.spaces.cells import Classifier, ConvNormAct, InvertedResidual
+from donna_hw.spaces.sections import sections_of
 from donna_hw.tables.latency_table import LatencyTable
+from donna_hw.tables.parts import parts_of
 
 SCALE, JOINT_NS = 0.9, -20_000
 COMPOSE = Effort(compose=True)

@@ -7,8 +7,8 @@ from fakes import all_graphs, tiny_space
 from donna_hw.graph.graph import Graph
 from donna_hw.measurement.protocol import PROTOCOLS
 from donna_hw.profiling.rest import rest_of
-from donna_hw.profiling.table_rows import parts_of
 from donna_hw.spaces import load_space
+from donna_hw.tables.parts import parts_of
 
 PAPER = PROTOCOLS["paper_s20"]
 

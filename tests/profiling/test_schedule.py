@@ -17,8 +17,8 @@ from donna_hw.measurement.protocol import Protocol
 from donna_hw.profiling.profiler import sentinel_of
 from donna_hw.profiling.sample_journal import COLUMNS, Record, SamplesJournal
 from donna_hw.profiling.scheduler import Job, Schedule, unique_jobs
-from donna_hw.profiling.table_rows import parts_of
 from donna_hw.profiling.workers.in_process import here
+from donna_hw.tables.parts import parts_of
 
 SPACE = tiny_space()
 JOBS = unique_jobs([Job(f"block {n}", graph) for n, graph in enumerate(all_graphs(SPACE))])

@@ -10,9 +10,10 @@ import pytest
 from donna_hw.errors import NothingToFit
 from donna_hw.graph.builder import lower_chain
 from donna_hw.graph.graph import layers_hash
-from donna_hw.profiling.composition import Composition, Estimate, fit_composition, sampled, sections_of
+from donna_hw.profiling.composition import Composition, Estimate, fit_composition, sampled
 from donna_hw.spaces import load_space, space_names
 from donna_hw.spaces.cells import ConvNormAct
+from donna_hw.spaces.sections import sections_of
 from donna_hw.spaces.space import Space
 
 SPACES = [load_space(name) for name in space_names()]

@@ -17,12 +17,12 @@ from donna_hw.costs.table_completion import complete_table
 from donna_hw.errors import BadSetting, BadTable, NothingToFit
 from donna_hw.graph.graph import layers_hash
 from donna_hw.profiling.profiler import profile_space, sentinel_of
-from donna_hw.profiling.table_rows import parts_of
 from donna_hw.profiling.workers.in_process import here
 from donna_hw.spaces import Axis, Space, Stage, load_space
 from donna_hw.spaces.cells import Classifier, ConvNormAct, InvertedResidual
 from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.lookup import named_table
+from donna_hw.tables.parts import parts_of
 from donna_hw.tables.table_info import TableInfo
 
 

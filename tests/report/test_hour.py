@@ -17,11 +17,11 @@ from donna_hw.costs.hierarchical import FittedCost
 from donna_hw.costs.serialization import cost_of, keep
 from donna_hw.measurement.measurement import Samples, Visit
 from donna_hw.profiling.sample_journal import Record, SamplesJournal
-from donna_hw.profiling.table_rows import parts_of
 from donna_hw.reporting.html.measurement_budget import Gain, gain_of, never_mended, visit_s, with_more_networks
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Space
 from donna_hw.tables.latency_table import LatencyTable
+from donna_hw.tables.parts import parts_of
 from donna_hw.tables.table_info import TableInfo
 
 SPACE = tiny_space()

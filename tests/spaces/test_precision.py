@@ -8,9 +8,9 @@ import pytest
 from donna_hw import load_space
 from donna_hw.errors import BadSetting, UnknownName
 from donna_hw.graph.graph import dtypes_of, in_type, layers_hash
-from donna_hw.profiling.composition import sections_of
 from donna_hw.spaces.extend import new_blocks
 from donna_hw.spaces.mixed_precision import float_twin, float_twins, int8_twins, is_int8
+from donna_hw.spaces.sections import sections_of
 
 
 def test_float32_blocks_keep_their_labels_layers_and_frame() -> None:

@@ -11,14 +11,14 @@ import torch
 
 from donna_hw import load_space
 from donna_hw._core import torchvision_compat
+from donna_hw._core.imagenet import MEAN, STD
 from donna_hw.errors import BadSetting
 from donna_hw.graph.builder import lower
 from donna_hw.graph.onnx_export import to_onnx
 from donna_hw.graph.torch_module import to_torch
-from donna_hw.profiling.composition import sections_of
+from donna_hw.spaces.sections import sections_of
 from donna_hw.spaces.vit_cells import PatchEmbedding, Transformer
 from donna_hw.spaces.zoo.vit import timm_state
-from donna_hw.training.data.image_folder import MEAN, STD
 from donna_hw.training.distillation.block_evaluation import channel_variance, nsr
 
 torchvision_compat.ready()

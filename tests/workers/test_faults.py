@@ -16,10 +16,10 @@ from donna_hw.graph.graph import layers_hash
 from donna_hw.profiling.measure_blocks import Effort
 from donna_hw.profiling.profiler import profile_space, sentinel_of
 from donna_hw.profiling.sample_journal import SamplesJournal
-from donna_hw.profiling.table_rows import Part, parts_of
 from donna_hw.profiling.workers.in_process import here
 from donna_hw.profiling.workers.subprocess import processes
 from donna_hw.tables.latency_table import LatencyTable
+from donna_hw.tables.parts import Part, parts_of
 
 SPACE = tiny_space()
 ONCE = replace(QUICK, rounds=1, warmup=0, samples=2, sentinel_samples=1, patience_s=1.0)

@@ -13,10 +13,10 @@ from donna_hw._core.journal import Journal
 from donna_hw.errors import Unavailable
 from donna_hw.profiling.profiler import Workers, profile_space
 from donna_hw.profiling.sample_journal import COLUMNS
-from donna_hw.profiling.table_rows import parts_of
 from donna_hw.profiling.workers.in_process import here
 from donna_hw.profiling.workers.subprocess import processes
 from donna_hw.tables.latency_table import LatencyTable
+from donna_hw.tables.parts import parts_of
 
 SPACE = tiny_space()
 PARTS = parts_of(SPACE)

@@ -15,12 +15,12 @@ from donna_hw.errors import BadSetting, BadTable, Unavailable
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.profiling.profiler import profile_space, sentinel_of
 from donna_hw.profiling.sample_journal import COLUMNS
-from donna_hw.profiling.table_rows import parts_of
 from donna_hw.profiling.workers.base import Worker
 from donna_hw.profiling.workers.in_process import here
 from donna_hw.profiling.workers.subprocess import processes
 from donna_hw.spaces import load_space
 from donna_hw.tables.latency_table import LatencyTable
+from donna_hw.tables.parts import parts_of
 
 SPACE = tiny_space()
 PARTS = parts_of(SPACE)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from donna_hw._core import torchvision_compat
 from donna_hw._core.files import locked
+from donna_hw._core.imagenet import MEAN, STD
 from donna_hw._core.journal import Journal
 from donna_hw._core.progress import track
 from donna_hw.errors import BadSetting, Unavailable
@@ -26,7 +27,6 @@ from donna_hw.pipeline.recipe import Recipe, find_recipe
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Space
 from donna_hw.training.data.fashion_mnist import brightness, read_garments
-from donna_hw.training.data.image_folder import MEAN, STD
 from donna_hw.training.executors import Pool
 from donna_hw.training.libraries import ArchitectureLibrary, Finetuned
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from donna_hw._core.files import write_atomic
+from donna_hw._core.imagenet import MEAN, STD
 from donna_hw._core.progress import track
 from donna_hw.errors import BadFile
 from donna_hw.graph.graph import in_type
@@ -25,7 +26,6 @@ from donna_hw.spaces.mixed_precision import float_twins, is_int8
 from donna_hw.spaces.space import Architecture, Rows
 from donna_hw.training.checkpoints import load_weights, save_weights
 from donna_hw.training.data.dataset import split
-from donna_hw.training.data.image_folder import MEAN, STD
 from donna_hw.training.finetuning.targets import read_images, save_images
 from donna_hw.training.large_scale.config import PaperTraining
 from donna_hw.training.large_scale.distributed import Processes, joined

@@ -6,9 +6,9 @@ from math import inf
 
 from donna_hw._core.units import handy, printed
 from donna_hw.profiling.baselines import Baselines
-from donna_hw.profiling.table_rows import Row
 from donna_hw.reporting.text.summaries import table
 from donna_hw.spaces.baselines.published import published
+from donna_hw.tables.parts import Row
 
 PUBLISHED_ON = (3, 224, 224)
 

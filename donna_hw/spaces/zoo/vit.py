@@ -57,7 +57,7 @@ def timm_state(name: str = "vit_base_patch16_224", **settings: Any) -> dict[str,
     import timm
     import torch
 
-    from donna_hw.training.data.image_folder import MEAN, STD
+    from donna_hw._core.imagenet import MEAN, STD
 
     model = timm.create_model(name, **({"pretrained": True} | settings))
     state = dict(model.state_dict())

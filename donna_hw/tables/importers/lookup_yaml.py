@@ -24,11 +24,11 @@ from donna_hw.errors import BadFile, BadSetting, BadTable, UnknownName
 from donna_hw.graph.builder import Block
 from donna_hw.graph.graph import Graph, Layer, Shape
 from donna_hw.measurement.environment import Scalar
-from donna_hw.profiling.composition import sections_of
-from donna_hw.profiling.table_rows import parts_of
 from donna_hw.spaces.cells import Classifier, ConvNormAct, InvertedResidual, Skip
+from donna_hw.spaces.sections import sections_of
 from donna_hw.spaces.space import Space
 from donna_hw.tables.latency_table import LatencyTable
+from donna_hw.tables.parts import parts_of
 from donna_hw.tables.table_info import TableInfo, table_path
 
 FORMATS = {"ofa": "once-for-all", "proxylessnas": "ProxylessNAS"}

@@ -17,12 +17,12 @@ from typing import IO, Any
 import torch
 
 from donna_hw._core import torchvision_compat
+from donna_hw._core.imagenet import MEAN, STD
 from donna_hw.errors import BadFile, BadSetting
 from donna_hw.spaces.space import Space
 from donna_hw.training.data.dataset import Dataset, Images, split, split_off
 from donna_hw.training.data.lazy_images import FolderImages, fit, refuse_unfit
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, of channels in 0..1
 CROP = 0.875  # of the shorter side, as usual for ImageNet
 
 

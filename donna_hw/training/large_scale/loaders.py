@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 from torch.utils.data.distributed import DistributedSampler
 
+from donna_hw._core.imagenet import MEAN, STD
 from donna_hw.errors import DonnaError
 from donna_hw.graph.graph import Shape
-from donna_hw.training.data.image_folder import MEAN, STD
 from donna_hw.training.large_scale.config import PaperTraining, Plan
 from donna_hw.training.large_scale.distributed import Processes
 from donna_hw.training.large_scale.seeding import IMAGES, drawing

@@ -1,0 +1,39 @@
+"""Parts: the blocks and fixed parts of a space in the order of its table's rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from donna_hw.graph.builder import Block
+from donna_hw.graph.graph import Graph, layers_hash
+from donna_hw.spaces.space import Space
+
+Row = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A row to be: its name for people, its cells that say which block it is, the block and its layers alone."""
+
+    name: str
+    keys: Mapping[str, str]
+    block: Block
+    graph: Graph
+
+    @cached_property
+    def layers_hash(self) -> str:
+        """What names the measurement."""
+        return layers_hash(self.graph)
+
+
+def parts_of(space: Space) -> list[Part]:
+    """Return every fixed part and block, in the order of the table's rows."""
+    rows = [Part(name, {"part": name}, block, space.fixed_graph(name)) for name, block in space.fixed.items()]
+    for stage in space.stages:
+        for m in range(stage.size):
+            choice = {axis: str(value) for axis, value in stage.choice(m).items()}
+            name, keys = f"{stage.name} {stage.label(m)}", {"part": stage.name, **choice}
+            rows.append(Part(name, keys, stage.block(m), space.block_graph(stage, m)))
+    return rows
