@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import spearmanr
 
-from donna_hw import Device, Effort, LatencyTable, load_space, profile_space, protocol_named
+from donna_hw import Device, LatencyTable, ProfilingBudget, load_space, profile_space, protocol_named
 
 parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
 parser.add_argument("--space", default="small_28px")
@@ -30,7 +30,7 @@ if asked.tables:
 else:
     space, device, protocol = load_space(asked.space), Device.load(asked.device), protocol_named(asked.protocol)
     with tempfile.TemporaryDirectory() as name:
-        composed = profile_space(space, device, Path(name), protocol, effort=Effort(compose=True))
+        composed = profile_space(space, device, Path(name), protocol, effort=ProfilingBudget(compose=True))
         whole = profile_space(space, device, Path(name), protocol)
 
 foretold = (

@@ -25,8 +25,8 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
-from donna_hw import Basis, LatencyTable, TableCost, fit_cost, load_space
-from donna_hw.costs.correction import Plan, correct
+from donna_hw import FeatureBasis, LatencyTable, TableCost, fit_cost, load_space
+from donna_hw.costs.correction import CorrectionConfig, correct
 from donna_hw.tables.importers.help import read_help
 from donna_hw.tables.network_measurements import MeasuredNetworks
 
@@ -83,11 +83,13 @@ def networks_of(data: str, reference: Path) -> MeasuredNetworks:
 
 
 @cache
-def basis_of(data: str, ground: str, reference: Path) -> Basis:
+def basis_of(data: str, ground: str, reference: Path) -> FeatureBasis:
     """Return the ground of a job's fit."""
     if ground.startswith("table"):
-        return Basis.of_table(load_space(data), table_of(data))
-    return (Basis.of_choices if ground == "nothing" else Basis.of_layers)(networks_of(data, reference).space)
+        return FeatureBasis.of_table(load_space(data), table_of(data))
+    return (FeatureBasis.of_choices if ground == "nothing" else FeatureBasis.of_layers)(
+        networks_of(data, reference).space
+    )
 
 
 @cache
@@ -131,7 +133,11 @@ def computed(job: Job, reference: Path) -> dict[str, object]:
         if job.ground == "table, chosen":
             known = {tuple(row): value for row, value in zip(rows.tolist(), seconds, strict=True)}
             fit = correct(
-                ("", "s"), basis, rows[pool], lambda r: np.array([known[tuple(x)] for x in r.tolist()]), Plan(job.k)
+                ("", "s"),
+                basis,
+                rows[pool],
+                lambda r: np.array([known[tuple(x)] for x in r.tolist()]),
+                CorrectionConfig(job.k),
             )
         else:
             fit = fit_cost("", basis, rows[pool[: job.k]], seconds[pool[: job.k]])

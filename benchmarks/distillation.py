@@ -28,10 +28,10 @@ from donna_hw.training.checkpoints import save_weights
 from donna_hw.training.data import Dataset, Images, load_dataset
 from donna_hw.training.distillation.block_evaluation import channel_variance, nsr, quality_of, rest_of_teacher
 from donna_hw.training.distillation.block_trainer import BlockTask, train_group
-from donna_hw.training.distillation.blockwise import Bkd, groups
+from donna_hw.training.distillation.blockwise import BlockDistillConfig, groups
 from donna_hw.training.distillation.border_maps import save_maps
-from donna_hw.training.executors import Pool
-from donna_hw.training.loop import Fit, outputs, train
+from donna_hw.training.executors import ProcessExecutor
+from donna_hw.training.loop import OptimConfig, outputs, train
 
 SPACE = "small_28px"
 THREADS = 2
@@ -62,7 +62,9 @@ def some_blocks(count: int) -> list[tuple[str, int]]:
     return found[:count]
 
 
-def plain(teacher: GraphModule, data: Dataset, bkd: Bkd, blocks: list[tuple[str, int]], folder: Path) -> dict:
+def plain(
+    teacher: GraphModule, data: Dataset, bkd: BlockDistillConfig, blocks: list[tuple[str, int]], folder: Path
+) -> dict:
     """Train the blocks one at a time, the teacher run for each; return their NSRs and the seconds it took."""
     torch.set_num_threads(THREADS)
     space, found, started, device = load_space(SPACE), {}, time.perf_counter(), torch.device(bkd.teacher_device)
@@ -98,7 +100,9 @@ def plain(teacher: GraphModule, data: Dataset, bkd: Bkd, blocks: list[tuple[str,
     return {"nsr": found, "s": time.perf_counter() - started}
 
 
-def ours(teacher: GraphModule, data: Dataset, bkd: Bkd, blocks: list[tuple[str, int]], pool: Pool) -> dict:
+def ours(
+    teacher: GraphModule, data: Dataset, bkd: BlockDistillConfig, blocks: list[tuple[str, int]], pool: ProcessExecutor
+) -> dict:
     """Compute the maps once and train the blocks in the pool; return their NSRs and the seconds of the maps and of all."""
     space, started = load_space(SPACE), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
@@ -135,8 +139,10 @@ if __name__ == "__main__":
     asked = parser.parse_args()
     on_cpu = asked.device == "cpu"
     data, teacher, blocks = some_images(asked.images), teacher_of_size(), some_blocks(asked.blocks)
-    fit, pool = Fit(asked.epochs, asked.batch, 0.01, 20), Pool(THREADS if on_cpu else 1)
-    bkd = Bkd(fit, devices=(asked.device,), together=1 if on_cpu else asked.together, teacher_device=asked.device)
+    fit, pool = OptimConfig(asked.epochs, asked.batch, 0.01, 20), ProcessExecutor(THREADS if on_cpu else 1)
+    bkd = BlockDistillConfig(
+        fit, devices=(asked.device,), together=1 if on_cpu else asked.together, teacher_device=asked.device
+    )
     ours(teacher, data, replace(bkd, fit=replace(fit, epochs=1)), blocks[:2], pool)  # starts the processes
     with tempfile.TemporaryDirectory() as name:
         plain(teacher, data, replace(bkd, fit=replace(fit, epochs=1)), blocks[:2], Path(name))  # starts the threads

@@ -29,7 +29,7 @@ from donna_hw import Axis, Device, Space, Stage
 from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.graph.torch_module import to_torch
 from donna_hw.measurement.protocol import PROTOCOLS
-from donna_hw.profiling.measure_blocks import Effort
+from donna_hw.profiling.measure_blocks import ProfilingBudget
 from donna_hw.profiling.profiler import profile_space
 from donna_hw.spaces.cells import ConvNormAct, InvertedResidual
 
@@ -93,7 +93,7 @@ device = Device.load("onnxruntime_cpu")
 device = replace(device, file=device.file.model_copy(update={"options": {"threads": os.cpu_count() or 1}}))
 with tempfile.TemporaryDirectory() as folder:
     start = time.perf_counter()
-    effort = Effort(compose=True, budget_s=0.9 * plain_took_s / SPEED_UP)
+    effort = ProfilingBudget(compose=True, budget_s=0.9 * plain_took_s / SPEED_UP)
     table = profile_space(space, device, Path(folder), PROTOCOLS["brisk"], effort=effort)
     ours_took_s = time.perf_counter() - start
 found = dict(zip(table.frame["layers_hash"], table.frame["median_s"], strict=True))

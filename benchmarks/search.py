@@ -26,14 +26,14 @@ import moocore
 import numpy as np
 
 from donna_hw import exact_front, fit_predictor, load_space, nsga2
-from donna_hw.costs.base import CostModel, CostParts
+from donna_hw.costs.base import CostModel, CostTerms
 from donna_hw.costs.table_sum import TableCost
 from donna_hw.predictors.base import FittedPredictor
 from donna_hw.search.branch_and_bound import second_order_front
-from donna_hw.search.exact_sums import TooMany, undominated_sums
+from donna_hw.search.exact_sums import TooManySumsError, undominated_sums
 from donna_hw.search.optimality_gap import bounded, seeds_of
 from donna_hw.search.pareto_front import ParetoFront, front_of
-from donna_hw.search.problem import Aim
+from donna_hw.search.problem import SearchProblem
 from donna_hw.search.random_search import random_front
 from donna_hw.tables.lookup import named_table
 
@@ -74,7 +74,7 @@ def launch_floor(cost: TableCost, seconds_a_launch: float = 60e-6, sharpness: fl
         np.array([len(SPACE.block_graph(stage, m).layers) for m in range(stage.size)]) * seconds_a_launch
         for stage in SPACE.stages
     )
-    parts = CostParts((launches, work), (5 * seconds_a_launch, *cost.parts().constants), sharpness)
+    parts = CostTerms((launches, work), (5 * seconds_a_launch, *cost.parts().constants), sharpness)
     errors = (tuple(np.zeros(stage.size) for stage in SPACE.stages),) * 2
     return TableCost("floor", "s", (parts,), (errors,), np.zeros((1, 2)))
 
@@ -102,7 +102,7 @@ def times_of_tables(qualities: tuple[np.ndarray, ...]) -> None:
         ["onnxruntime_cpu", "tensor_unit", "params"],
         ["onnxruntime_cpu", "tensor_unit", "macs", "params"],
     ):
-        aim = Aim(SPACE, qualities, predictor, [table(name) for name in names])
+        aim = SearchProblem(SPACE, qualities, predictor, [table(name) for name in names])
         seconds, front = best_of_three(lambda aim=aim: exact_front(aim))
         print(
             f"exact, {1 + len(names)} dimensions (accuracy, {', '.join(names)}): {len(front)} networks in {seconds:.3g} s",
@@ -123,7 +123,7 @@ def times_of_hard_cases() -> None:
         start = time.process_time()
         try:
             found = f"{len(undominated_sums(list(plane)).points)} sums"
-        except TooMany as error:
+        except TooManySumsError as error:
             found = f"refused ({error})"
         print(
             f"exact, {width} numbers that trade off in every block: {found} in {time.process_time() - start:.3g} s",
@@ -131,7 +131,7 @@ def times_of_hard_cases() -> None:
         )
 
 
-def times_of_second_order(aim: Aim) -> None:
+def times_of_second_order(aim: SearchProblem) -> None:
     """Print times of the exact front of a monotone second-order accuracy; and where no block dominates another, for fewer blocks."""
     seconds, front = best_of_three(lambda: exact_front(aim))
     print(f"exact, second-order accuracy and {aim.costs[0].name}: {len(front)} networks in {seconds:.3g} s", flush=True)
@@ -150,13 +150,15 @@ def times_of_second_order(aim: Aim) -> None:
         )
 
 
-def volume(aim: Aim, front: ParetoFront, low: np.ndarray, high: np.ndarray) -> float:
+def volume(aim: SearchProblem, front: ParetoFront, low: np.ndarray, high: np.ndarray) -> float:
     """Return the hypervolume of a front, scaled so that the best known one lies in 0..1."""
     points = (aim.objectives(front.rows) - low) / (high - low)
     return float(moocore.hypervolume(points, ref=np.full(points.shape[1], EDGE)))
 
 
-def compared(title: str, aim: Aim, best: ParetoFront | None, seeds: int, samples: int, *, begun: bool) -> None:
+def compared(
+    title: str, aim: SearchProblem, best: ParetoFront | None, seeds: int, samples: int, *, begun: bool
+) -> None:
     """Print the hypervolume of each search as a share of the best known front's; `best` is the exact front where there is one."""
     first = seeds_of(aim) if begun else None
     found: dict[str, list[ParetoFront]] = {"random": [], "nsga2": []}
@@ -195,7 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     times_of_tables(qualities)
     times_of_hard_cases()
     cpu = table("onnxruntime_cpu")
-    aim = Aim(SPACE, qualities, made_predictor(qualities, "monotone", 0), [cpu])
+    aim = SearchProblem(SPACE, qualities, made_predictor(qualities, "monotone", 0), [cpu])
     seconds, _ = best_of_three(lambda: nsga2(aim, asked.samples))
     print(f"nsga2, {asked.samples} evaluations: {seconds:.3g} s")
     times_of_second_order(replace(aim, predictor=made_predictor(qualities, "ridge2_monotone", 0)))

@@ -1,77 +1,98 @@
-"""Every exception a user can meet: one line that names the rule, the value found, the known names and the cure."""
+"""Every exception that a user can meet: one line that says what is wrong, what was expected, and what to do."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
 
-LONGEST_FOUND = 300  # characters of a value that are shown; a corrupt file may hold one of megabytes
+LONGEST_GOT = 300  # characters of a value that are shown; a corrupt file may hold one of megabytes
 
 
-def _shown(found: object) -> str:
+def _shown(got: object) -> str:
     """Return a value as a message shows it: a text quoted, a long one cut."""
     try:
-        text = repr(found) if isinstance(found, str) else str(found)
+        text = repr(got) if isinstance(got, str) else str(got)
     except (RecursionError, ValueError):  # nested too deep, or a number of too many digits
-        return f"a {type(found).__name__} too large to show"
-    return text if len(text) <= LONGEST_FOUND else f"{text[:LONGEST_FOUND]}... ({len(text)} characters)"
+        return f"a {type(got).__name__} too large to show"
+    return text if len(text) <= LONGEST_GOT else f"{text[:LONGEST_GOT]}... ({len(text)} characters)"
 
 
 class DonnaError(Exception):
-    """An error a user can mend.
+    """An error that a user can fix; the command line prints it in one line, without a traceback, and exits with 2.
 
-    `rule` is what must hold, `found` what was there instead, `known` the names that would be right, `cure` what to do.
-    The message is always one line; the command line prints it without a traceback and exits with 2.
+    Args:
+        message: What is wrong.
+        got: The value that was given instead of a good one.
+        choices: The values that would be good; the one nearest to `got` is suggested.
+        hint: What to do about it.
     """
 
-    def __init__(self, rule: str, *, found: object = None, known: Iterable[str] = (), cure: str = "") -> None:
-        self.rule, self.found, self.known, self.cure = rule, found, tuple(known), cure
-        parts = [rule]
-        if found is not None:
-            parts.append(f"found {_shown(found)}")
-        if self.known:
-            near = difflib.get_close_matches(found if isinstance(found, str) else _shown(found), self.known, n=1)
-            parts.append("known: " + ", ".join(self.known) + (f" (did you mean {near[0]!r}?)" if near else ""))
-        if cure:
-            parts.append(cure)
-        super().__init__("; ".join(" ".join(part.split()) for part in parts))
+    def __init__(self, message: str, *, got: object = None, choices: Iterable[str] = (), hint: str = "") -> None:
+        self.message, self.got, self.choices, self.hint = message, got, tuple(choices), hint
+        sentences = [self._first_sentence()]
+        if self.choices:
+            sentences.append(f"expected {_listed(self.choices)}{_suggested(got, self.choices)}")
+        if hint:
+            sentences.append(hint)
+        super().__init__("; ".join(" ".join(sentence.split()) for sentence in sentences))
+
+    def _first_sentence(self) -> str:
+        return self.message if self.got is None else f"{self.message}; got {_shown(self.got)}"
+
+    def __str__(self) -> str:
+        """Return the line, without the quotes that a `KeyError` would put about it."""
+        return str(self.args[0])
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Survive the way from one process to another."""
-        return _remade, (type(self), self.rule, self.found, self.known, self.cure)
+        """Survive pickling from one process to another."""
+        return _rebuilt, (type(self), self.message, self.got, self.choices, self.hint)
 
 
-class UnknownName(DonnaError):
-    """A device, space, backend, protocol, recipe key or axis value that nothing answers to."""
+class UnknownNameError(DonnaError, KeyError):
+    """An unknown device, space, backend, protocol, recipe key or axis value: the line reads `unknown mode 'x'; expected ...`."""
+
+    def _first_sentence(self) -> str:
+        return self.message if self.got is None else f"{self.message} {_shown(self.got)}"
 
 
-class BadSetting(DonnaError):
-    """A setting whose value breaks its rule."""
+class ConfigError(DonnaError, ValueError):
+    """A setting or argument with a bad value."""
 
 
-class BadFile(DonnaError):
-    """A file that is missing, torn, corrupt or not of the format its name promises."""
+class FileFormatError(DonnaError, ValueError):
+    """A file that is missing, torn, corrupt or not of the format that its name promises."""
 
 
-class BadTable(DonnaError):
-    """A latency table that lacks a row, holds a wrong unit or value, or comes from another environment."""
+class TableError(DonnaError, ValueError):
+    """A latency table that lacks a row, has a wrong unit or value, or comes from another environment."""
 
 
-class BadMeasurement(DonnaError):
-    """Samples that are no times: none, NaN, infinite, zero or negative."""
+class MeasurementError(DonnaError, ValueError):
+    """Samples that are not times: none at all, NaN, infinite, zero or negative."""
 
 
-class Unavailable(DonnaError):
-    """A backend, package or device that cannot be used here; the cure says how to get it."""
+class UnavailableError(DonnaError, RuntimeError):
+    """A backend, package or device that cannot be used here; the hint says how to get it."""
 
 
-class NothingToFit(DonnaError):
-    """A library with too few finished entries for what was asked of it."""
+class InsufficientDataError(DonnaError, ValueError):
+    """Fewer measurements or finished networks than a fit needs."""
 
 
-class Busy(DonnaError):
-    """Another process is writing the same run or table."""
+class LockedError(DonnaError, RuntimeError):
+    """Another process writes the same run or table."""
 
 
-def _remade(kind: type[DonnaError], rule: str, found: object, known: tuple[str, ...], cure: str) -> DonnaError:
-    return kind(rule, found=found, known=known, cure=cure)
+def _listed(choices: tuple[str, ...]) -> str:
+    """Return `a, b or c`."""
+    return choices[0] if len(choices) == 1 else f"{', '.join(choices[:-1])} or {choices[-1]}"
+
+
+def _suggested(got: object, choices: tuple[str, ...]) -> str:
+    """Return ` (did you mean 'b'?)` for a choice like `got`."""
+    near = difflib.get_close_matches(got if isinstance(got, str) else _shown(got), choices, n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def _rebuilt(kind: type[DonnaError], message: str, got: object, choices: tuple[str, ...], hint: str) -> DonnaError:
+    return kind(message, got=got, choices=choices, hint=hint)

@@ -15,7 +15,7 @@ from donna_hw.devices.backends.base import ORIGINS, UNITS, Backend, ExactBackend
 from donna_hw.graph.builder import lower
 from donna_hw.graph.graph import Graph
 from donna_hw.measurement.intervals import checked
-from donna_hw.measurement.telemetry import Readings
+from donna_hw.measurement.telemetry import Telemetry
 from donna_hw.spaces.cells import ConvNormAct, InvertedResidual
 
 REQUIRED_IDENTITY = ("device_model", "runtime", "dtype")
@@ -56,7 +56,7 @@ def check_backend(kind: type[Backend], batch: int = 1) -> None:
 
 
 def _check_timing(backend: TimingBackend, graph: Graph) -> None:
-    assert isinstance(backend.readings(), Readings), "readings() must return Readings, empty where nothing is known"
+    assert isinstance(backend.readings(), Telemetry), "readings() must return Readings, empty where nothing is known"
     first, second = backend.prepare(graph), backend.prepare(graph)
     try:
         for runner, count in (

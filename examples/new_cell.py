@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from donna_hw import InvertedResidual, Space, TorchLayer, load_space, with_cell
-from donna_hw.graph.builder import Draft
+from donna_hw.graph.builder import GraphBuilder
 
 
 class MixedConvolution(nn.Module):
@@ -37,7 +37,7 @@ class MixedConvolution(nn.Module):
 class MixedBottleneck(InvertedResidual):
     """A bottleneck of the space with the new layer in the place of its kxk convolution."""
 
-    def spatial(self, draft: Draft, x: str, hidden: int, stride: int, name: str) -> str:
+    def spatial(self, draft: GraphBuilder, x: str, hidden: int, stride: int, name: str) -> str:
         """Add the new layer."""
         layer = TorchLayer.of(MixedConvolution, name, channels=hidden, kernel=self.kernel, stride=stride)
         return layer.draw(draft, x)

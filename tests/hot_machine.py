@@ -13,8 +13,8 @@ from donna_hw.devices.backends.base import Availability, Runner, TimingBackend
 from donna_hw.graph.graph import Graph
 from donna_hw.measurement.environment import Environment
 from donna_hw.measurement.measurement import Samples
-from donna_hw.measurement.telemetry import Readings
-from donna_hw.measurement.throttling import Sustained
+from donna_hw.measurement.telemetry import Telemetry
+from donna_hw.measurement.throttling import StressResult
 from donna_hw.profiling.stress import Clock, sustain
 
 GRAPH = tiny_space().fixed_graph("stem")
@@ -30,7 +30,7 @@ class HotMachine:
     """
 
     cost_ns: Callable[[float], int]
-    readings: Callable[[float], Readings] = lambda at_s: Readings()
+    readings: Callable[[float], Telemetry] = lambda at_s: Telemetry()
     breaks_at_s: float | None = None
     now_ns: int = 0
     begun_ns: int = 0
@@ -80,13 +80,13 @@ class HotBackend(TimingBackend):
     def prepare(self, graph: Graph) -> Runner:
         return HotRunner(self.machine)
 
-    def readings(self) -> Readings:
+    def readings(self) -> Telemetry:
         return self.machine.readings(self.machine.at_s)
 
 
 def run(
     machine: HotMachine, path: Path, seconds: float = 60, runtime: str = "fake 1", window_s: float = 6
-) -> Sustained:
+) -> StressResult:
     day_s = 1e9  # the fake day began long ago
     clock = Clock(lambda: machine.now_s, lambda: day_s + machine.now_s)
     return sustain(HotBackend(machine, runtime), GRAPH, seconds, path=path, window_s=window_s, clock=clock)

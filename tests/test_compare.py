@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from made_tables import drawn_rounds, made_table
 from scipy import stats
 
-from donna_hw.errors import BadTable
+from donna_hw.errors import TableError
 from donna_hw.tables.comparison import compare_tables
 from donna_hw.tables.latency_table import LatencyTable
 
@@ -244,10 +244,10 @@ def test_what_cannot_be_compared_is_refused_in_one_line() -> None:
         (doubled, "one row; found 'stage1 1 relu'"),
         (without(good, "rounds"), "found 'no rounds'"),
     ):
-        with pytest.raises(BadTable, match=says):
+        with pytest.raises(TableError, match=says):
             compare_tables(good, bad)
         if bad is not changed:
-            with pytest.raises(BadTable):
+            with pytest.raises(TableError):
                 compare_tables(bad, good)
 
 

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from donna_hw import Counts, count_module
 from donna_hw._core import torchvision_compat
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 
 aten = torch.ops.aten
 H, L, D = 3, 8, 4  # heads, length, depth
@@ -301,7 +301,7 @@ def test_the_module_is_left_as_it_was(capfd: pytest.CaptureFixture[str]) -> None
 def test_what_cannot_run_is_an_error_of_one_line_and_leaves_the_module_too(capfd: pytest.CaptureFixture[str]) -> None:
     module = nn.Sequential(nn.Linear(4, 3))
     with pytest.raises(
-        BadSetting, match=r"Sequential on one image of shape \(5,\).*RuntimeError: mat1 and mat2"
+        ConfigError, match=r"Sequential on one image of shape \(5,\).*RuntimeError: mat1 and mat2"
     ) as failure:
         count_module(module, (5,))
     assert "\n" not in str(failure.value)

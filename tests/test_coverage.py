@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from donna_hw._core.resources import roots
 from donna_hw.devices.device import Device
-from donna_hw.errors import BadTable
+from donna_hw.errors import TableError
 from donna_hw.profiling.profiler import profile_space
 from donna_hw.spaces import load_space
 from donna_hw.tables.coverage import Coverage, block_key
@@ -70,7 +70,7 @@ def test_the_command_says_so_when_a_table_covers_its_space(main: Main, table: La
 
 
 def test_a_table_of_another_space_is_refused(main: Main, table: LatencyTable) -> None:
-    with pytest.raises(BadTable, match=r"must be a table of small_8px@16px"):
+    with pytest.raises(TableError, match=r"must be a table of small_8px@16px"):
         table.coverage(load_space("small_8px@16px"))
     code, _, error = main("table", "check", table.path, "--space", "small_28px")
     assert code == 2

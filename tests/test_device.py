@@ -12,7 +12,7 @@ from donna_hw._core.resources import find, names, roots
 from donna_hw.devices.backends import backend_names, load_backend
 from donna_hw.devices.backends.base import UNITS, Backend, ExactBackend, TimingBackend
 from donna_hw.devices.device import Device, device_names
-from donna_hw.errors import BadFile, BadSetting, Unavailable, UnknownName
+from donna_hw.errors import ConfigError, FileFormatError, UnavailableError, UnknownNameError
 
 CHECKOUT = Path(__file__).parent.parent
 SHIPPED = sorted(path.stem for path in (CHECKOUT / "devices").glob("*.toml"))
@@ -66,7 +66,9 @@ class FakeV100Driver:
 
 def test_v100_refuses_another_gpu_by_the_name_found(monkeypatch: pytest.MonkeyPatch) -> None:
     FakeV100Driver(monkeypatch, "NVIDIA H200")
-    with pytest.raises(Unavailable, match="device v100 must be a 'V100'; found 'NVIDIA H200'; run on the named device"):
+    with pytest.raises(
+        UnavailableError, match="device v100 must be a 'V100'; found 'NVIDIA H200'; run on the named device"
+    ):
         Device.load("v100").backend()
     assert Device.load("h200").backend().environment().device_model == "NVIDIA H200"
 
@@ -79,7 +81,7 @@ def test_v100_takes_a_v100(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_index_beyond_the_gpus_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     FakeV100Driver(monkeypatch, "Tesla V100-SXM2-16GB")
     own_device("second", 'title = "x"\nbackend = "cuda"\nprotocol = "trusted"\n[options]\nindex = 1\n')
-    with pytest.raises(Unavailable, match=r"index.*found 1"):
+    with pytest.raises(UnavailableError, match=r"index.*found 1"):
         Device.load("second").backend()
 
 
@@ -97,14 +99,14 @@ def test_without_cuda_the_backend_says_why_and_the_cure(
     assert not available.ok
     assert reason in available.reason
     assert cure in available.cure
-    with pytest.raises(Unavailable, match=f"v100 needs backend cuda; found .*{reason}.*{cure}"):
+    with pytest.raises(UnavailableError, match=f"v100 needs backend cuda; found .*{reason}.*{cure}"):
         Device.load("v100").backend()
 
 
 def test_a_missing_onnxruntime_is_said_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     monkeypatch.setattr("donna_hw.devices.backends.onnxruntime.find_spec", lambda _: None)
-    with pytest.raises(Unavailable, match=r"not installed.*pip install onnxruntime"):
+    with pytest.raises(UnavailableError, match=r"not installed.*pip install onnxruntime"):
         Device.load("onnxruntime_cpu").backend()
 
 
@@ -115,12 +117,12 @@ def test_an_unknown_provider_names_the_known_ones() -> None:
         "npu",
         'title = "x"\nbackend = "onnxruntime"\nprotocol = "trusted"\n[options]\nprovider = "NoSuchProvider"\n',
     )
-    with pytest.raises(Unavailable, match=r"found 'NoSuchProvider'; known: .*CPUExecutionProvider"):
+    with pytest.raises(UnavailableError, match=r"found 'NoSuchProvider'; known: .*CPUExecutionProvider"):
         Device.load("npu").backend().prepare(tiny_space().fixed_graph("stem"))  # type: ignore[attr-defined]
 
 
 def test_an_unknown_device_names_the_known_ones_and_where_to_add_one() -> None:
-    with pytest.raises(UnknownName, match=r"known: cuda, h200, macs.*did you mean 'v100'.*add .*v1000\.toml"):
+    with pytest.raises(UnknownNameError, match=r"known: cuda, h200, macs.*did you mean 'v100'.*add .*v1000\.toml"):
         Device.load("v1000")
 
 
@@ -130,13 +132,13 @@ GOOD = 'title = "x"\nbackend = "torch_cpu"\nprotocol = "trusted"\n'
 @pytest.mark.parametrize(
     ("text", "error", "says"),
     [
-        (GOOD + "batsh = 3\n", UnknownName, "'batsh'.*known: .*did you mean 'batch'"),
-        (GOOD + "batch = 0\n", BadSetting, "batch: .*found 0"),
-        (GOOD + "batch = true\n", BadSetting, "batch: "),
-        (GOOD + 'batch = "4"\n', BadSetting, "batch: "),
-        (GOOD.replace("trusted", "fast"), UnknownName, "known: brisk, paper_s20"),
-        (GOOD.replace('title = "x"\n', ""), BadSetting, "'title' must be given"),
-        (GOOD + GOOD, BadFile, "valid TOML"),
+        (GOOD + "batsh = 3\n", UnknownNameError, "'batsh'.*known: .*did you mean 'batch'"),
+        (GOOD + "batch = 0\n", ConfigError, "batch: .*found 0"),
+        (GOOD + "batch = true\n", ConfigError, "batch: "),
+        (GOOD + 'batch = "4"\n', ConfigError, "batch: "),
+        (GOOD.replace("trusted", "fast"), UnknownNameError, "known: brisk, paper_s20"),
+        (GOOD.replace('title = "x"\n', ""), ConfigError, "'title' must be given"),
+        (GOOD + GOOD, FileFormatError, "valid TOML"),
     ],
 )
 def test_a_bad_device_file_is_named_when_it_is_loaded(text: str, error: type[Exception], says: str) -> None:
@@ -148,11 +150,11 @@ def test_a_bad_device_file_is_named_when_it_is_loaded(text: str, error: type[Exc
 @pytest.mark.parametrize(
     ("text", "error", "says"),
     [
-        (GOOD + "[options]\nthread = 2\n", UnknownName, "found 'thread'; known: threads"),
-        (GOOD + '[options]\nthreads = "two"\n', BadSetting, "option threads must be a whole number.*found 'two'"),
-        (GOOD + "[options]\nthreads = true\n", BadSetting, "option threads must be a whole number"),
-        (GOOD.replace("torch_cpu", "torch_gpu"), UnknownName, "known: android, cuda, onnxruntime"),
-        (GOOD.replace("torch_cpu", "ptflops") + '[options]\ncount = "mac"\n', UnknownName, "known: macs, params"),
+        (GOOD + "[options]\nthread = 2\n", UnknownNameError, "found 'thread'; known: threads"),
+        (GOOD + '[options]\nthreads = "two"\n', ConfigError, "option threads must be a whole number.*found 'two'"),
+        (GOOD + "[options]\nthreads = true\n", ConfigError, "option threads must be a whole number"),
+        (GOOD.replace("torch_cpu", "torch_gpu"), UnknownNameError, "known: android, cuda, onnxruntime"),
+        (GOOD.replace("torch_cpu", "ptflops") + '[options]\ncount = "mac"\n', UnknownNameError, "known: macs, params"),
     ],
 )
 def test_a_bad_backend_or_option_is_named_when_it_is_used(text: str, error: type[Exception], says: str) -> None:
@@ -193,7 +195,7 @@ def test_a_path_to_a_file_stands_for_itself(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["../v100", "../devices/v100", "sub/v100", "..", ".", "", "/v100", "a\0b"])
 def test_a_name_that_is_a_way_through_folders_is_refused(name: str) -> None:
     own_device("v100", GOOD)
-    with pytest.raises(UnknownName):
+    with pytest.raises(UnknownNameError):
         find("devices", name)
 
 

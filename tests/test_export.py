@@ -13,7 +13,7 @@ import tomli_w
 import torch
 
 from donna_hw._core.toml_files import read_toml
-from donna_hw.errors import BadFile, BadSetting, DonnaError, UnknownName
+from donna_hw.errors import ConfigError, DonnaError, FileFormatError, UnknownNameError
 from donna_hw.graph.torch_module import GraphModule
 from donna_hw.pipeline.export import export_network, load_network, networks_of
 from donna_hw.spaces import Architecture, Axis, load_space
@@ -83,11 +83,11 @@ def test_only_what_is_asked_for_is_written(tmp_path: Path) -> None:
     export_network(SPACE, SPACE.reference, tmp_path / "net", ["toml"])
     assert [path.name for path in tmp_path.iterdir()] == ["net.toml"]
     network = load_network(tmp_path / "net.toml")
-    with pytest.raises(BadFile, match="must name its weights"):
+    with pytest.raises(FileFormatError, match="must name its weights"):
         network.module()
-    with pytest.raises(UnknownName, match="found 'tflite'; known: onnx, torch, toml"):
+    with pytest.raises(UnknownNameError, match="found 'tflite'; known: onnx, torch, toml"):
         export_network(SPACE, SPACE.reference, tmp_path / "net", ["tflite"])
-    with pytest.raises(BadSetting, match="needs a format"):
+    with pytest.raises(ConfigError, match="needs a format"):
         export_network(SPACE, SPACE.reference, tmp_path / "net", [])
 
 
@@ -121,10 +121,10 @@ def test_torn_or_missing_weights_are_said(tmp_path: Path) -> None:
     export_network(SPACE, SPACE.reference, tmp_path / "net")
     weights = tmp_path / "net.safetensors"
     weights.write_bytes(weights.read_bytes()[:100])
-    with pytest.raises(BadFile, match="must hold safetensors"):
+    with pytest.raises(FileFormatError, match="must hold safetensors"):
         load_network(tmp_path / "net.toml").module()
     weights.unlink()
-    with pytest.raises(BadFile, match="must hold safetensors"):
+    with pytest.raises(FileFormatError, match="must hold safetensors"):
         load_network(tmp_path / "net.toml").module()
 
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from donna_hw._core.files import locked, read_text, write_atomic
 from donna_hw._core.journal import Journal
 from donna_hw._core.toml_files import read_model, read_toml, write_toml
-from donna_hw.errors import BadFile, BadSetting, Busy, UnknownName
+from donna_hw.errors import ConfigError, FileFormatError, LockedError, UnknownNameError
 
 COLUMNS = ("what", "note")
 RECORDS = [
@@ -116,20 +116,20 @@ def test_a_broken_line_in_the_middle_is_named_by_its_number(tmp_path: Path, brok
     path = journal_of(tmp_path / "j.csv", RECORDS).path
     lines = path.read_text(encoding="utf-8").splitlines()
     path.write_text("\n".join([*lines[:2], broken, *lines[2:]]) + "\n", encoding="utf-8")
-    with pytest.raises(BadFile, match="line 3"):
+    with pytest.raises(FileFormatError, match="line 3"):
         Journal(path, COLUMNS).records()
 
 
 def test_a_journal_of_other_columns_is_refused(tmp_path: Path) -> None:
     path = journal_of(tmp_path / "j.csv", RECORDS).path
-    with pytest.raises(BadFile, match="must have the columns other"):
+    with pytest.raises(FileFormatError, match="must have the columns other"):
         Journal(path, ("other",)).records()
 
 
 def test_bytes_that_are_no_text_in_the_middle_are_refused(tmp_path: Path) -> None:
     path = journal_of(tmp_path / "j.csv", RECORDS).path
     path.write_bytes(path.read_bytes().replace(b"one", b"\xff\xfe"))
-    with pytest.raises(BadFile, match="UTF-8"):
+    with pytest.raises(FileFormatError, match="UTF-8"):
         Journal(path, COLUMNS).records()
 
 
@@ -221,7 +221,7 @@ def test_a_second_process_is_refused_while_the_first_holds_the_lock(tmp_path: Pa
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout is not None
         assert first.stdout.readline() == "mine\n"
-        with pytest.raises(Busy, match="only one process"), locked(lock):
+        with pytest.raises(LockedError, match="only one process"), locked(lock):
             pass
         second = subprocess.run(command, input="", capture_output=True, text=True, check=True)
         assert "only one process" in second.stdout
@@ -254,12 +254,16 @@ class Outer(BaseModel):
 @pytest.mark.parametrize(
     ("text", "error", "says"),
     [
-        ("nmae = 'x'\nname = 'y'", UnknownName, "'nmae' is not; found 'nmae'; known: inner, name.*did you mean 'name'"),
-        ("name = 'y'\n[inner]\nsiez = 2", UnknownName, r"inner\.siez.*known: size"),
-        ("", BadSetting, "'name' must be given; add name"),
-        ("name = 'y'\n[inner]\nsize = 'big'", BadSetting, r"inner\.size: .*found 'big'"),
-        ("name = 'x'\nname = 'y'", BadFile, "Cannot overwrite"),
-        ("name = x", BadFile, "line 1"),
+        (
+            "nmae = 'x'\nname = 'y'",
+            UnknownNameError,
+            "'nmae' is not; found 'nmae'; known: inner, name.*did you mean 'name'",
+        ),
+        ("name = 'y'\n[inner]\nsiez = 2", UnknownNameError, r"inner\.siez.*known: size"),
+        ("", ConfigError, "'name' must be given; add name"),
+        ("name = 'y'\n[inner]\nsize = 'big'", ConfigError, r"inner\.size: .*found 'big'"),
+        ("name = 'x'\nname = 'y'", FileFormatError, "Cannot overwrite"),
+        ("name = x", FileFormatError, "line 1"),
     ],
 )
 def test_a_bad_toml_names_the_key_and_the_cure(tmp_path: Path, text: str, error: type[Exception], says: str) -> None:
@@ -277,12 +281,12 @@ def test_a_toml_reads_back_what_was_written(tmp_path: Path) -> None:
 
 
 def test_what_is_no_readable_file_is_a_bad_file(tmp_path: Path) -> None:
-    with pytest.raises(BadFile, match="must exist"):
+    with pytest.raises(FileFormatError, match="must exist"):
         read_text(tmp_path / "none")
-    with pytest.raises(BadFile, match="text file"):
+    with pytest.raises(FileFormatError, match="text file"):
         read_text(tmp_path)
     (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(BadFile, match="UTF-8"):
+    with pytest.raises(FileFormatError, match="UTF-8"):
         read_text(tmp_path / "bytes")
 
 
@@ -297,7 +301,7 @@ def test_what_is_no_readable_file_is_a_bad_file(tmp_path: Path) -> None:
 )
 def test_a_toml_that_python_cannot_hold_is_a_bad_file(tmp_path: Path, text: str, says: str) -> None:
     (tmp_path / "x.toml").write_text(text)
-    with pytest.raises(BadFile, match=says):
+    with pytest.raises(FileFormatError, match=says):
         read_toml(tmp_path / "x.toml")
 
 
@@ -311,5 +315,5 @@ def test_a_journal_of_an_earlier_version_is_read_and_gets_its_new_columns(tmp_pa
     grown.append(new)
     assert grown.records() == [*old, new]
     assert Journal(path, grown.columns).records() == [*old, new]
-    with pytest.raises(BadFile, match="must have the columns"):
+    with pytest.raises(FileFormatError, match="must have the columns"):
         Journal(path, COLUMNS).records()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fakes import tiny_space
 
-from donna_hw.errors import BadFile, DonnaError, NothingToFit
+from donna_hw.errors import DonnaError, FileFormatError, InsufficientDataError
 from donna_hw.graph.graph import layers_hash
 from donna_hw.spaces import Architecture
 from donna_hw.spaces.extremes import block_macs, block_params
@@ -68,7 +68,7 @@ def test_none_of_no_networks_is_of_trained_blocks() -> None:
 
 
 def test_missing_blocks_are_counted_and_named(tmp_path: Path) -> None:
-    with pytest.raises(NothingToFit, match=r"2 missing: second k3-relu, second k3-swish'; donna-hw distill"):
+    with pytest.raises(InsufficientDataError, match=r"2 missing: second k3-relu, second k3-swish'; donna-hw distill"):
         filled(tmp_path, skip=2).qualities()
     assert len(filled(tmp_path / "other", skip=2).finished()) == 6
 
@@ -81,7 +81,7 @@ def test_a_quality_that_is_none_is_refused(tmp_path: Path, nsr: str) -> None:
     record = {"stage": stage.name, "block": "b", "layers_hash": key, "status": "trained", "train_s": 1}
     record |= dict.fromkeys(METRICS, nsr)
     library.journal.append(record)
-    with pytest.raises(BadFile, match="must be a finite number, zero or more"):
+    with pytest.raises(FileFormatError, match="must be a finite number, zero or more"):
         library.qualities()
 
 
@@ -106,7 +106,7 @@ def test_networks_read_back_by_role(tmp_path: Path) -> None:
     rows, top1 = library.targets("library", 2)
     assert rows.tolist() == [[0, 3], [1, 1]]
     assert top1.tolist() == [0.0, 20.0]
-    with pytest.raises(NothingToFit, match=r"at least 3 finetuned networks of role 'library'; found 2"):
+    with pytest.raises(InsufficientDataError, match=r"at least 3 finetuned networks of role 'library'; found 2"):
         library.targets("library", 3)
 
 
@@ -125,5 +125,5 @@ def test_networks_read_back_by_role(tmp_path: Path) -> None:
 def test_a_network_that_is_none_is_named_by_its_line(tmp_path: Path, record: dict[str, object], says: str) -> None:
     library = ArchitectureLibrary(tmp_path, SPACE)
     library.journal.append(record)
-    with pytest.raises(BadFile, match=says):
+    with pytest.raises(FileFormatError, match=says):
         library.networks()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from donna_hw.errors import BadSetting, BadTable, DonnaError
+from donna_hw.errors import ConfigError, DonnaError, TableError
 from donna_hw.spaces import load_space
 from donna_hw.tables.network_measurements import MeasuredNetworks
 
@@ -45,7 +45,7 @@ def test_a_doubtful_line_is_refused(tmp_path: Path, old: str, new: str, says: st
     path = tmp_path / "a.networks.csv"
     some().write(path)
     path.write_text(path.read_text().replace(old, new), encoding="utf-8")
-    with pytest.raises(BadTable, match=says):
+    with pytest.raises(TableError, match=says):
         MeasuredNetworks.read(path)
 
 
@@ -68,7 +68,7 @@ def test_a_toml_that_says_something_else_is_refused(tmp_path: Path, old: str, ne
 
 def test_other_shapes_and_names_are_refused(tmp_path: Path) -> None:
     found = some()
-    with pytest.raises(BadSetting, match="21 numbers"):
+    with pytest.raises(ConfigError, match="21 numbers"):
         MeasuredNetworks(found.space, "phone", found.rows[:, :20], found.seconds)
-    with pytest.raises(BadSetting, match=r"<variant>\.networks\.csv"):
+    with pytest.raises(ConfigError, match=r"<variant>\.networks\.csv"):
         found.write(tmp_path / "a.csv")

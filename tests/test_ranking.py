@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from donna_hw._core.ranking import pairs_in_order, ranking
-from donna_hw.errors import NothingToFit
+from donna_hw.errors import InsufficientDataError
 
 
 def counted_tau(a: list[int], b: list[int]) -> float:
@@ -72,7 +72,7 @@ def test_equal_measured_accuracies_have_no_order() -> None:
 
 
 def test_two_networks_are_no_ranking() -> None:
-    with pytest.raises(NothingToFit, match="at least 3 networks; found 2"):
+    with pytest.raises(InsufficientDataError, match="at least 3 networks; found 2"):
         ranking(np.array([1.0, 2.0]), np.array([1.0, 2.0]))
 
 

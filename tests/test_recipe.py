@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from donna_hw._core.resources import names
 from donna_hw.devices.device import device_names
-from donna_hw.errors import BadFile, BadSetting, DonnaError, UnknownName
+from donna_hw.errors import ConfigError, DonnaError, FileFormatError, UnknownNameError
 from donna_hw.experiments.detection.recipe import is_detection
 from donna_hw.pipeline.recipe import Recipe, find_recipe, first_difference, keep_recipe
 from donna_hw.spaces import load_space, space_names
 from donna_hw.training.data import DATASETS
-from donna_hw.training.loop import Fit
+from donna_hw.training.loop import OptimConfig
 
 LEAST = """title = "T"
 space = "small_8px"
@@ -63,10 +63,10 @@ def test_settings_reach_their_trainings(tmp_path: Path) -> None:
         "finetune = { epochs = 1 }", "finetune = { epochs = 3, batch = 8, hard = 0.2, temperature = 4.0 }"
     )
     recipe = read(tmp_path, text + "[distill]\nimages = 7\nbatch = 4\ncosine_steps = 5\n")
-    assert recipe.distill.bkd().fit == Fit(1, 4, 0.01, 5)
+    assert recipe.distill.bkd().fit == OptimConfig(1, 4, 0.01, 5)
     assert recipe.distill.bkd().images == 7
     ekd = recipe.finetune.ekd()
-    assert (ekd.fit, ekd.hard, ekd.temperature) == (Fit(3, 8, 0.003, 1000), 0.2, 4.0)
+    assert (ekd.fit, ekd.hard, ekd.temperature) == (OptimConfig(3, 8, 0.003, 1000), 0.2, 4.0)
 
 
 def test_a_run_begun_before_a_key_was_known_goes_on_with_its_default(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_run_begun_before_a_key_was_known_goes_on_with_its_default(tmp_path: P
     run.mkdir()
     (run / "recipe.toml").write_text(LEAST)
     keep_recipe(recipe, run)
-    with pytest.raises(BadSetting, match=r"holds a run with finetune\.repeats = 1; found 2"):
+    with pytest.raises(ConfigError, match=r"holds a run with finetune\.repeats = 1; found 2"):
         keep_recipe(read(tmp_path, LEAST.replace("finetune = {", "finetune = { repeats = 2,")), run)
 
 
@@ -94,9 +94,9 @@ def test_several_metrics_need_the_kind_that_reads_them(tmp_path: Path, predictor
     part = 'library = { networks = 5, quality = "kl+macs", predictor = "joint" }'
     text = re.sub(r"library = \{.*\}", part, LEAST)
     assert read(tmp_path, text).library.quality == "kl+macs"
-    with pytest.raises(BadSetting, match=r"need library\.predictor = 'joint'; found 'kl\+macs for"):
+    with pytest.raises(ConfigError, match=r"need library\.predictor = 'joint'; found 'kl\+macs for"):
         read(tmp_path, text.replace("joint", predictor))
-    with pytest.raises(UnknownName, match="speed"):
+    with pytest.raises(UnknownNameError, match="speed"):
         read(tmp_path, text.replace("kl+macs", "speed"))
 
 
@@ -106,7 +106,7 @@ def test_a_metric_that_chose_the_networks_may_not_change(tmp_path: Path) -> None
     chosen = recipe.library.model_copy(update={"choice": "d_optimal"})
     keep_recipe(recipe.model_copy(update={"library": chosen}), run)
     other = chosen.model_copy(update={"quality": "nsr+kl"})
-    with pytest.raises(BadSetting, match=r"library\.quality = 'kl\+nsr"):
+    with pytest.raises(ConfigError, match=r"library\.quality = 'kl\+nsr"):
         keep_recipe(recipe.model_copy(update={"library": other}), run)
 
 
@@ -132,7 +132,7 @@ def test_how_long_networks_are_trained_from_scratch(tmp_path: Path) -> None:
     ],
 )
 def test_an_unknown_key_is_named_with_the_known_ones(tmp_path: Path, change: str, says: tuple[str, ...]) -> None:
-    with pytest.raises(UnknownName) as caught:
+    with pytest.raises(UnknownNameError) as caught:
         read(tmp_path, LEAST + change + "\n")
     for part in (*says, "r.toml"):
         assert part in str(caught.value)
@@ -158,7 +158,7 @@ def test_an_unknown_key_is_named_with_the_known_ones(tmp_path: Path, change: str
     ],
 )
 def test_a_value_that_breaks_its_rule_is_named(tmp_path: Path, change: str, key: str, found: str) -> None:
-    with pytest.raises(BadSetting) as caught:
+    with pytest.raises(ConfigError) as caught:
         read(tmp_path, LEAST + change + "\n")
     assert f"{key}: " in str(caught.value)
     assert f"found {found}" in str(caught.value)
@@ -166,18 +166,18 @@ def test_a_value_that_breaks_its_rule_is_named(tmp_path: Path, change: str, key:
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
 def test_a_rate_that_is_no_number_is_refused(tmp_path: Path, value: str) -> None:
-    with pytest.raises(BadSetting, match=r"distill\.learning_rate: .*finite"):
+    with pytest.raises(ConfigError, match=r"distill\.learning_rate: .*finite"):
         read(tmp_path, LEAST + f"[distill]\nlearning_rate = {value}\n")
 
 
 def test_fewer_samples_than_a_population_are_refused_before_any_training(tmp_path: Path) -> None:
-    with pytest.raises(BadSetting, match="samples must be at least the population"):
+    with pytest.raises(ConfigError, match="samples must be at least the population"):
         read(tmp_path, LEAST + "[search]\nsamples = 40\n")
 
 
 def test_an_unknown_predictor_is_refused_before_any_training(tmp_path: Path) -> None:
     with pytest.raises(
-        BadSetting,
+        ConfigError,
         match=r"library\.predictor: .*'monotone', 'ridge2', 'ridge2_monotone', .*'sum_of_nsr'.*found 'ridge3'",
     ):
         read(tmp_path, LEAST.replace("networks = 5", "networks = 5, predictor = 'ridge3'"))
@@ -186,23 +186,23 @@ def test_an_unknown_predictor_is_refused_before_any_training(tmp_path: Path) -> 
 @pytest.mark.parametrize("key", ["title", "space", "data", "reference", "finetune", "library"])
 def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
     text = "".join(line for line in LEAST.splitlines(keepends=True) if not line.startswith(f"{key} "))
-    with pytest.raises(BadSetting, match=f"the key '{key}' must be given"):
+    with pytest.raises(ConfigError, match=f"the key '{key}' must be given"):
         read(tmp_path, text)
 
 
 def test_a_missing_nested_key_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadSetting, match=r"'data\.held_out' must be given"):
+    with pytest.raises(ConfigError, match=r"'data\.held_out' must be given"):
         read(tmp_path, LEAST.replace(", held_out = 10", ""))
 
 
 @pytest.mark.parametrize("text", ["title = ", LEAST + "seed = 1\nseed = 2\n", "\x00"])
 def test_a_file_that_is_no_toml_is_a_bad_file_that_names_the_place(tmp_path: Path, text: str) -> None:
-    with pytest.raises(BadFile, match=r"r\.toml must be valid TOML.*(line \d|end of document)"):
+    with pytest.raises(FileFormatError, match=r"r\.toml must be valid TOML.*(line \d|end of document)"):
         read(tmp_path, text)
 
 
 def test_an_unknown_recipe_is_named_with_the_shipped_ones() -> None:
-    with pytest.raises(UnknownName, match=r"'digit'.*did you mean 'digits'"):
+    with pytest.raises(UnknownNameError, match=r"'digit'.*did you mean 'digits'"):
         find_recipe("digit")
 
 

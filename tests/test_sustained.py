@@ -16,9 +16,9 @@ from donna_hw._core.toml_files import read_toml
 from donna_hw.cli.stress import minute_table
 from donna_hw.cli.stress import sustain as command
 from donna_hw.devices.backends.torch_cpu import TorchCpuBackend
-from donna_hw.errors import BadFile, BadMeasurement, BadSetting, BadTable, Busy, DonnaError
+from donna_hw.errors import ConfigError, DonnaError, FileFormatError, LockedError, MeasurementError, TableError
 from donna_hw.measurement.measurement import Samples
-from donna_hw.measurement.telemetry import Readings
+from donna_hw.measurement.telemetry import Telemetry
 from donna_hw.profiling.stress import COLUMNS, KEPT, read_attempts, result_path, sustain, window_for
 from donna_hw.spaces import load_space
 
@@ -66,9 +66,9 @@ def test_a_linear_slow_down_is_the_ratio_of_the_windows_middles(path: Path) -> N
 
 
 def test_readings_are_told_in_the_verdict(path: Path) -> None:
-    def readings(at_s: float) -> Readings:
+    def readings(at_s: float) -> Telemetry:
         hot = at_s > 400  # in the seventh minute
-        return Readings(1.4e9 if hot else 1.9e9, 83.0 if hot else 45.0, 30.0, ("thermal slowdown",) if hot else ())
+        return Telemetry(1.4e9 if hot else 1.9e9, 83.0 if hot else 45.0, 30.0, ("thermal slowdown",) if hot else ())
 
     found = run(HotMachine(lambda at_s: 1000 * MS if at_s < 400 else 1100 * MS, readings), path, 600, window_s=60)
     assert found.verdict == (
@@ -159,27 +159,27 @@ def test_an_unfinished_loop_is_kept_and_begun_anew(path: Path) -> None:
 
 def test_a_journal_of_another_environment_or_none_is_refused(path: Path) -> None:
     run(HotMachine(lambda at_s: MS), path, 10)
-    with pytest.raises(BadTable, match=r"is of runtime = 'fake 1'.*found 'fake 2'"):
+    with pytest.raises(TableError, match=r"is of runtime = 'fake 1'.*found 'fake 2'"):
         run(HotMachine(lambda at_s: MS), path, 10, "fake 2")
     result_path(path).unlink()
-    with pytest.raises(BadTable, match="must stand beside the bursts"):
+    with pytest.raises(TableError, match="must stand beside the bursts"):
         run(HotMachine(lambda at_s: MS), path, 10)
 
 
 def test_two_loops_do_not_write_one_journal(path: Path) -> None:
-    with locked(path.with_suffix(".lock")), pytest.raises(Busy):
+    with locked(path.with_suffix(".lock")), pytest.raises(LockedError):
         run(HotMachine(lambda at_s: MS), path, 10)
 
 
 @pytest.mark.parametrize(
     ("seconds", "cost", "error"),
     [
-        (0, MS, BadSetting),
-        (-1, MS, BadSetting),
-        (float("nan"), MS, BadSetting),
-        (float("inf"), MS, BadSetting),
-        (10, 3_000 * MS, BadSetting),
-        (10, 0, BadMeasurement),
+        (0, MS, ConfigError),
+        (-1, MS, ConfigError),
+        (float("nan"), MS, ConfigError),
+        (float("inf"), MS, ConfigError),
+        (10, 3_000 * MS, ConfigError),
+        (10, 0, MeasurementError),
     ],
 )
 def test_what_cannot_be_compared_is_refused(path: Path, seconds: float, cost: int, error: type[DonnaError]) -> None:
@@ -210,7 +210,7 @@ def test_a_corrupt_burst_is_named_by_its_line(path: Path, column: str, value: st
     cells[COLUMNS.index(column)] = value
     lines[4] = ",".join(cells)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    with pytest.raises(BadFile, match="line 5"):
+    with pytest.raises(FileFormatError, match="line 5"):
         run(HotMachine(lambda at_s: MS), path, 10)
 
 
@@ -260,6 +260,6 @@ def test_what_cannot_be_sustained_is_one_line(tmp_path: Path, arguments: list[st
 
 def test_8_bit_layers_are_not_sustained_by_a_backend_that_would_run_others(tmp_path: Path) -> None:
     space = load_space("small_8px@int8")
-    with pytest.raises(BadSetting, match="runs layers of float32; found 'int8'"):
+    with pytest.raises(ConfigError, match="runs layers of float32; found 'int8'"):
         sustain(TorchCpuBackend(1, {}), space.network(space.reference), 1.0, path=tmp_path / "x.samples.csv")
     assert not list(tmp_path.iterdir())

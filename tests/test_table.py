@@ -13,7 +13,7 @@ from fakes import QUICK, FakeBackend, all_graphs, declared_costs, fake_device, f
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from donna_hw.errors import BadFile, BadSetting, BadTable, DonnaError, UnknownName
+from donna_hw.errors import ConfigError, DonnaError, FileFormatError, TableError, UnknownNameError
 from donna_hw.graph.graph import layers_hash
 from donna_hw.profiling.profiler import profile_space
 from donna_hw.profiling.workers.in_process import here
@@ -104,35 +104,37 @@ def test_a_space_without_fixed_parts_has_costs_too(tmp_path: Path) -> None:
 
 def test_a_missing_row_is_counted_and_named_with_the_cure(copy: LatencyTable) -> None:
     kept = copy.frame[copy.frame["part"] != "second"].reset_index(drop=True)
-    with pytest.raises(BadTable, match=r"4 missing: second 1 relu, .* \.\.\.'; donna-hw profile tiny --device fake"):
+    with pytest.raises(TableError, match=r"4 missing: second 1 relu, .* \.\.\.'; donna-hw profile tiny --device fake"):
         replace(copy, frame=kept).costs(SPACE)
     kept = copy.frame[copy.frame["part"] != "stem"].reset_index(drop=True)
-    with pytest.raises(BadTable, match="1 missing: stem"):
+    with pytest.raises(TableError, match="1 missing: stem"):
         replace(copy, frame=kept).costs(SPACE)
 
 
 @pytest.mark.parametrize("column", ["samples", "rounds"])
 def test_a_latency_in_a_column_without_its_unit_is_refused(copy: LatencyTable, column: str) -> None:
     edited(copy, ".toml", lambda text: text.replace('column = "median_s"', f'column = "{column}"'))
-    with pytest.raises(BadTable, match=f"must end in _s; found '{column}'"):
+    with pytest.raises(TableError, match=f"must end in _s; found '{column}'"):
         LatencyTable.read(copy.path)
 
 
 def test_a_doubled_row_is_named(copy: LatencyTable) -> None:
     edited(copy, ".csv", lambda text: text + text.splitlines(keepends=True)[-1])
-    with pytest.raises(BadTable, match="one row; found 'second 3 swish'; delete one"):
+    with pytest.raises(TableError, match="one row; found 'second 3 swish'; delete one"):
         LatencyTable.read(copy.path).costs(SPACE)
 
 
 def test_a_table_of_another_space_is_refused(copy: LatencyTable) -> None:
-    with pytest.raises(BadTable, match="must be a table of other; found 'tiny'"):
+    with pytest.raises(TableError, match="must be a table of other; found 'tiny'"):
         copy.costs(tiny_space(name="other"))
 
 
 def test_a_row_of_other_layers_is_named_with_both_hashes(copy: LatencyTable) -> None:
     stage = SPACE.stages[1]
     changed = replace(stage, cell=lambda kernel, activation: ConvNormAct(4, kernel=kernel + 2, activation=activation))
-    with pytest.raises(BadTable, match=r"row second 1 relu must be of the layers [0-9a-f]{16} .*found '[0-9a-f]{16}'"):
+    with pytest.raises(
+        TableError, match=r"row second 1 relu must be of the layers [0-9a-f]{16} .*found '[0-9a-f]{16}'"
+    ):
         copy.costs(replace(SPACE, stages=(SPACE.stages[0], changed)))
 
 
@@ -145,32 +147,32 @@ def test_a_value_that_is_no_time_is_named_by_line(copy: LatencyTable, column: st
     if column == "low_s" and bad in ("0", "0.0"):
         LatencyTable.read(copy.path)  # an interval may start at zero
         return
-    with pytest.raises(BadTable, match=f"line 4: {column} must be a finite number"):
+    with pytest.raises(TableError, match=f"line 4: {column} must be a finite number"):
         LatencyTable.read(copy.path)
 
 
 def test_an_interval_upside_down_is_named_by_line(copy: LatencyTable) -> None:
     frame = copy.frame.assign(low_s=copy.frame["high_s"] * 2)
     replace(copy, frame=frame).write()
-    with pytest.raises(BadTable, match="line 2: low_s must not be above high_s"):
+    with pytest.raises(TableError, match="line 2: low_s must not be above high_s"):
         LatencyTable.read(copy.path)
 
 
 @pytest.mark.parametrize(
     ("place", "new", "error", "says"),
     [
-        ((".csv", "median_s"), "median_ms", BadTable, r"must have the column median_s \(times are in seconds\)"),
-        ((".toml", 'unit = "s"'), 'unit = "ms"', BadTable, "quantity and unit must agree; found 'latency in ms'"),
-        ((".toml", 'quantity = "latency"'), 'quantity = "joules"', BadTable, "known: latency in s"),
-        ((".toml", 'origin = "measured"'), 'origin = "guessed"', BadTable, "known: measured, simulated"),
-        ((".toml", 'device = "fake"'), 'devise = "fake"', UnknownName, "'devise'.*did you mean 'device'"),
-        ((".toml", 'device = "fake"'), "device = 3", BadSetting, "device: .*found 3"),
-        ((".toml", 'device = "fake"\n'), "", BadSetting, "'device' must be given"),
-        ((".toml", "[identity]"), "[identity", BadFile, "must be valid TOML"),
-        ((".toml", 'column = "median_s"'), 'column = "part"', BadTable, "line 2: part must be a finite number"),
-        ((".toml", 'column = "median_s"'), 'column = "none"', BadTable, "must have the column none"),
-        ((".csv", "layers_hash"), "hash", BadTable, "must have the column layers_hash"),
-        ((".csv", "high_s"), "high", BadTable, "must have the column high_s"),
+        ((".csv", "median_s"), "median_ms", TableError, r"must have the column median_s \(times are in seconds\)"),
+        ((".toml", 'unit = "s"'), 'unit = "ms"', TableError, "quantity and unit must agree; found 'latency in ms'"),
+        ((".toml", 'quantity = "latency"'), 'quantity = "joules"', TableError, "known: latency in s"),
+        ((".toml", 'origin = "measured"'), 'origin = "guessed"', TableError, "known: measured, simulated"),
+        ((".toml", 'device = "fake"'), 'devise = "fake"', UnknownNameError, "'devise'.*did you mean 'device'"),
+        ((".toml", 'device = "fake"'), "device = 3", ConfigError, "device: .*found 3"),
+        ((".toml", 'device = "fake"\n'), "", ConfigError, "'device' must be given"),
+        ((".toml", "[identity]"), "[identity", FileFormatError, "must be valid TOML"),
+        ((".toml", 'column = "median_s"'), 'column = "part"', TableError, "line 2: part must be a finite number"),
+        ((".toml", 'column = "median_s"'), 'column = "none"', TableError, "must have the column none"),
+        ((".csv", "layers_hash"), "hash", TableError, "must have the column layers_hash"),
+        ((".csv", "high_s"), "high", TableError, "must have the column high_s"),
     ],
 )
 def test_a_wrong_word_is_named(
@@ -187,7 +189,7 @@ def test_a_wrong_word_is_named(
 def test_a_sentinels_reference_that_is_no_time_is_refused(copy: LatencyTable, value: str) -> None:
     assert copy.info.sentinel_reference_s is not None
     edited(copy, ".toml", lambda text: text.replace(str(copy.info.sentinel_reference_s), value))
-    with pytest.raises(BadSetting, match="sentinel_reference_s"):
+    with pytest.raises(ConfigError, match="sentinel_reference_s"):
         LatencyTable.read(copy.path)
 
 
@@ -197,19 +199,19 @@ def test_a_row_of_too_many_cells_never_shifts_the_columns(copy: LatencyTable) ->
         ".csv",
         lambda text: "".join(line + ("\n" if n == 0 else ",1\n") for n, line in enumerate(text.splitlines())),
     )
-    with pytest.raises(BadFile, match="line 2: a row must have 16 cells; found '17 cells'"):
+    with pytest.raises(FileFormatError, match="line 2: a row must have 16 cells; found '17 cells'"):
         LatencyTable.read(copy.path)
 
 
 def test_columns_of_one_name_are_refused(copy: LatencyTable) -> None:
     edited(copy, ".csv", lambda text: text.replace("min_s", "median_s", 1))
-    with pytest.raises(BadFile, match="columns of different names"):
+    with pytest.raises(FileFormatError, match="columns of different names"):
         LatencyTable.read(copy.path)
 
 
 def test_a_row_of_too_few_cells_is_refused(copy: LatencyTable) -> None:
     edited(copy, ".csv", lambda text: text.rsplit(",", 1)[0] + "\n")
-    with pytest.raises(BadFile, match="line 11: a row must have 16 cells; found '15 cells'"):
+    with pytest.raises(FileFormatError, match="line 11: a row must have 16 cells; found '15 cells'"):
         LatencyTable.read(copy.path)
 
 
@@ -223,17 +225,17 @@ def test_a_table_torn_anywhere_is_refused_or_lacks_rows(copy: LatencyTable) -> N
 
 def test_missing_halves_are_named(copy: LatencyTable) -> None:
     copy.path.unlink()
-    with pytest.raises(BadFile, match=r"must exist; found '.*table\.csv'"):
+    with pytest.raises(FileFormatError, match=r"must exist; found '.*table\.csv'"):
         LatencyTable.read(copy.path)
     copy.path.with_suffix(".toml").unlink()
-    with pytest.raises(BadFile, match=r"must exist; found '.*table\.toml'"):
+    with pytest.raises(FileFormatError, match=r"must exist; found '.*table\.toml'"):
         LatencyTable.read(copy.path)
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"\x00\x01\x02\n", b"\xff\xfe\n", b'"\n', b"part\n"])
 def test_garbage_is_refused(copy: LatencyTable, content: bytes) -> None:
     copy.path.write_bytes(content)
-    with pytest.raises((BadFile, BadTable)):
+    with pytest.raises((FileFormatError, TableError)):
         LatencyTable.read(copy.path)
 
 

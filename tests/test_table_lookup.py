@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from fakes import FakeBackend, declared_costs, fake_device, fake_machine, tiny_space
 
-from donna_hw.errors import BadTable, UnknownName
+from donna_hw.errors import TableError, UnknownNameError
 from donna_hw.graph.graph import layers_hash
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.profiling.profiler import profile_space
@@ -26,7 +26,7 @@ def test_a_row_is_found_by_its_part_and_axis_values_or_its_absence_is_said(tmp_p
             assert table.lookup(space, stage.name, stage.choice(number)) == expected
     for name in space.fixed:
         assert table.lookup(space, name) == costs[layers_hash(space.fixed_graph(name))] / 1e9
-    with pytest.raises(BadTable, match="must have a row for first"):
+    with pytest.raises(TableError, match="must have a row for first"):
         table.lookup(space, "first", {"kernel": 7, "activation": "relu"})
-    with pytest.raises(UnknownName, match="known: first, second"):
+    with pytest.raises(UnknownNameError, match="known: first, second"):
         table.lookup(space, "third")

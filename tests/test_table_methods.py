@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from fakes import tiny_space
 
-from donna_hw.errors import BadTable
+from donna_hw.errors import TableError
 from donna_hw.graph.graph import layers_hash
 from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.table_info import TableInfo
@@ -41,24 +41,24 @@ def test_composed_rows_have_no_samples_and_read_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("column", ["raw_median_s", "mean_s", "min_s"])
 def test_a_measured_row_may_not_be_blank(tmp_path: Path, column: str) -> None:
-    with pytest.raises(BadTable, match=f"line 3: {column} must be a finite number"):
+    with pytest.raises(TableError, match=f"line 3: {column} must be a finite number"):
         LatencyTable.read(table(tmp_path, [COMPOSED, {**MEASURED, column: ""}]))
 
 
 @pytest.mark.parametrize("column", ["median_s", "low_s", "high_s"])
 def test_a_composed_row_has_a_cost_and_an_interval(tmp_path: Path, column: str) -> None:
-    with pytest.raises(BadTable, match=f"line 2: {column} must be a finite number"):
+    with pytest.raises(TableError, match=f"line 2: {column} must be a finite number"):
         LatencyTable.read(table(tmp_path, [{**COMPOSED, column: ""}, MEASURED]))
 
 
 def test_a_composed_cost_is_not_blank_where_the_cost_is_a_mean(tmp_path: Path) -> None:
-    with pytest.raises(BadTable, match="line 2: mean_s must be a finite number"):
+    with pytest.raises(TableError, match="line 2: mean_s must be a finite number"):
         LatencyTable.read(table(tmp_path, [COMPOSED, MEASURED], column="mean_s"))
 
 
 @pytest.mark.parametrize("bad", ["nan", "fast", "inf"])
 def test_a_composed_row_is_blank_or_a_number(tmp_path: Path, bad: str) -> None:
-    with pytest.raises(BadTable, match="line 3: min_s must be a finite number"):
+    with pytest.raises(TableError, match="line 3: min_s must be a finite number"):
         LatencyTable.read(table(tmp_path, [MEASURED, {**COMPOSED, "min_s": bad}]))
 
 
@@ -69,13 +69,13 @@ def test_only_in_a_chain_may_a_block_cost_nothing_or_less(tmp_path: Path, value:
     assert found.frame["median_s"].tolist() == [value]
     space = tiny_space()
     assert found.lookup(space, "first", {"kernel": 1, "activation": "relu"}) == value
-    with pytest.raises(BadTable, match="line 2: median_s must be a finite number, zero or more"):
+    with pytest.raises(TableError, match="line 2: median_s must be a finite number, zero or more"):
         LatencyTable.read(table(tmp_path, [row], mode="isolated"))
 
 
 @pytest.mark.parametrize(("column", "bad"), [("samples", -1), ("rounds", -1), ("median_s", "nan"), ("low_s", "")])
 def test_a_chains_counts_and_times_are_still_numbers(tmp_path: Path, column: str, bad: object) -> None:
-    with pytest.raises(BadTable, match=f"line 2: {column} must be a finite number"):
+    with pytest.raises(TableError, match=f"line 2: {column} must be a finite number"):
         LatencyTable.read(table(tmp_path, [{**MEASURED, column: bad}], mode="in_chain"))
 
 

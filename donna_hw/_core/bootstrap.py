@@ -13,7 +13,7 @@ DRAWS = 2000
 
 
 @dataclass(frozen=True)
-class Interval:
+class BootstrapInterval:
     """A value and the 2.5 and 97.5 percentiles of its draws."""
 
     value: float
@@ -21,12 +21,12 @@ class Interval:
     high: float
 
     @classmethod
-    def first(cls, draws: Array) -> Interval:
+    def first(cls, draws: Array) -> BootstrapInterval:
         """Return the interval of float [1 + draws], whose first is the value; those that are no number are left out."""
         return cls.of(float(draws[0]), draws[1:])
 
     @classmethod
-    def of(cls, value: float, draws: Array) -> Interval:
+    def of(cls, value: float, draws: Array) -> BootstrapInterval:
         """Return the interval of a value and its draws, float [draws]; those that are no number are left out."""
         known = draws[np.isfinite(draws)]
         low, high = np.percentile(known, [2.5, 97.5]) if len(known) else (np.nan, np.nan)

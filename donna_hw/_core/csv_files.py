@@ -9,17 +9,21 @@ from pathlib import Path
 import pandas as pd
 
 from donna_hw._core.files import read_text
-from donna_hw.errors import BadFile
+from donna_hw.errors import FileFormatError
 
 
 def csv_frame(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Return a CSV of a run that has these columns; raises `BadFile` where it has not, is none, or is not there."""
+    """Return a CSV of a run that has these columns; raises `FileFormatError` where it has not, is none, or is not there."""
     try:
         frame = pd.read_csv(StringIO(read_text(path)))
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise BadFile(f"{path} must be a CSV", found=str(error), cure="delete it and take its step again") from None
+        raise FileFormatError(
+            f"{path} must be a CSV", got=str(error), hint="delete it and take its step again"
+        ) from None
     for name in columns:
         if name not in frame:
             known = ", ".join(map(str, frame))
-            raise BadFile(f"{path} must have a column {name}", found=known, cure="delete it and take its step again")
+            raise FileFormatError(
+                f"{path} must have a column {name}", got=known, hint="delete it and take its step again"
+            )
     return frame

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from donna_hw.errors import BadFile, Busy
+from donna_hw.errors import FileFormatError, LockedError
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
@@ -28,27 +28,29 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 
 
 def read_text(path: Path) -> str:
-    """Return the file's text; a file that is missing or not UTF-8 is a `BadFile`."""
+    """Return the file's text; a file that is missing or not UTF-8 is a `FileFormatError`."""
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise BadFile("the file must exist", found=str(path), cure="check the path") from None
+        raise FileFormatError("the file must exist", got=str(path), hint="check the path") from None
     except (UnicodeDecodeError, IsADirectoryError) as error:
-        raise BadFile(f"{path} must be a text file in UTF-8", found=str(error), cure="restore or delete it") from None
+        raise FileFormatError(
+            f"{path} must be a text file in UTF-8", got=str(error), hint="restore or delete it"
+        ) from None
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file `path` while the block runs; a second process is told so at once with `Busy`."""
+    """Hold the lock file `path` while the block runs; a second process is told so at once with `LockedError`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise Busy(
+        raise LockedError(
             "only one process may write a run at a time",
-            found=f"a lock held on {path.parent}",
-            cure="wait for it to end, or choose another folder with --out",
+            got=f"a lock held on {path.parent}",
+            hint="wait for it to end, or choose another folder with --out",
         ) from None
     try:
         yield

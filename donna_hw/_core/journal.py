@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from donna_hw._core.files import write_atomic
-from donna_hw.errors import BadFile
+from donna_hw.errors import FileFormatError
 
 csv.field_size_limit(2**31 - 1)  # a visit of many samples is one long field
 
@@ -19,7 +19,7 @@ class Journal:
     """An append-only CSV of one line a record, synced before `append` returns, so that a kill loses at most what is being written.
 
     A last line without its newline is torn: it is passed over when read and cut off before the next record.
-    A broken line anywhere else raises `BadFile` with its number: nothing is dropped silently. added: the last columns, which the files of
+    A broken line anywhere else raises `FileFormatError` with its number: nothing is dropped silently. added: the last columns, which the files of
     earlier versions lack; such a file is read with them empty, and gets them before the next record.
     """
 
@@ -38,17 +38,17 @@ class Journal:
         if self._added and tuple(header) == self.columns[: -len(self._added)]:
             header, rows = [*header, *self._added], [[*row, *[""] * len(self._added)] for row in rows]
         if tuple(header) != self.columns:
-            raise BadFile(
+            raise FileFormatError(
                 f"{self.path} must have the columns {', '.join(self.columns)}",
-                found=", ".join(header),
-                cure="it belongs to another version or is corrupt: move it away",
+                got=", ".join(header),
+                hint="it belongs to another version or is corrupt: move it away",
             )
         for number, row in enumerate(rows, start=2):
             if len(row) != len(self.columns):
-                raise BadFile(
+                raise FileFormatError(
                     f"{self.path}, line {number}: a record must have {len(self.columns)} fields",
-                    found=f"{len(row)} fields",
-                    cure="restore the file, or delete this line to have its work done again",
+                    got=f"{len(row)} fields",
+                    hint="restore the file, or delete this line to have its work done again",
                 )
         return [dict(zip(header, row, strict=True)) for row in rows]
 
@@ -58,17 +58,19 @@ class Journal:
         try:
             return (whole + newline).decode().split("\n")[:-1]
         except UnicodeDecodeError as error:
-            raise BadFile(f"{self.path} must be a text file in UTF-8", found=str(error), cure="restore it") from None
+            raise FileFormatError(
+                f"{self.path} must be a text file in UTF-8", got=str(error), hint="restore it"
+            ) from None
 
     def _fields(self, line: str, number: int) -> list[str]:
         """Return one line's fields; a quote left open ends with its line and swallows no other."""
         try:
             return next(csv.reader([line], strict=True), [])
         except csv.Error as error:
-            raise BadFile(
+            raise FileFormatError(
                 f"{self.path}, line {number}: a record must be whole",
-                found=str(error),
-                cure="restore the file, or delete this line to have its work done again",
+                got=str(error),
+                hint="restore the file, or delete this line to have its work done again",
             ) from None
 
     def append(self, record: Mapping[str, object]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import kendalltau
 
-from donna_hw.errors import NothingToFit
+from donna_hw.errors import InsufficientDataError
 
 Array = np.ndarray
 ALIKE = 0.15
@@ -36,7 +36,7 @@ def ranking(predicted: Array, measured: Array, seed: int = 0, draws: int = 1000)
     Where all measured ones are equal there is no order to find: tau, its interval and R2 are NaN.
     """
     if len(measured) < 3:
-        raise NothingToFit("a ranking needs at least 3 networks", found=len(measured), cure="finetune more")
+        raise InsufficientDataError("a ranking needs at least 3 networks", got=len(measured), hint="finetune more")
     rng = np.random.default_rng(seed)
     picks = rng.integers(0, len(measured), (draws, len(measured)))
     taus = [tau for pick in picks if np.isfinite(tau := kendall_tau(predicted[pick], measured[pick]))]

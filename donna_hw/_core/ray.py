@@ -6,44 +6,44 @@ import logging
 import socket
 from importlib.util import find_spec
 
-from donna_hw.errors import Unavailable
+from donna_hw.errors import UnavailableError
 
 
 def check_ray() -> None:
-    """Raise `Unavailable` when Ray is not installed."""
+    """Raise `UnavailableError` when Ray is not installed."""
     if find_spec("ray") is None:
-        raise Unavailable("a cluster needs the package ray", cure="pip install 'donna-hw[cluster]'")
+        raise UnavailableError("a cluster needs the package ray", hint="pip install 'donna-hw[cluster]'")
 
 
 def connect(address: str) -> None:
     """Join the cluster at a Ray address, `auto` for the one this host belongs to; joining twice is fine.
 
-    Raises `Unavailable` without Ray and without a cluster there.
+    Raises `UnavailableError` without Ray and without a cluster there.
     """
     check_ray()
     import ray
 
     if not address:  # of which Ray would make a cluster of its own
-        raise Unavailable("a Ray cluster must have an address", found=address, cure="host:port, or auto")
+        raise UnavailableError("a Ray cluster must have an address", got=address, hint="host:port, or auto")
     _knock(address)
     try:
         ray.init(address=address, ignore_reinit_error=True, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise Unavailable(
-            f"a Ray cluster must answer at {address}", found=short(error), cure="start one with `ray start --head`"
+        raise UnavailableError(
+            f"a Ray cluster must answer at {address}", got=short(error), hint="start one with `ray start --head`"
         ) from None
 
 
 def _knock(address: str) -> None:
-    """Raise `Unavailable` when nothing listens at `host:port`, for which Ray itself would wait for minutes."""
+    """Raise `UnavailableError` when nothing listens at `host:port`, for which Ray itself would wait for minutes."""
     host, colon, port = address.rpartition(":")
     if not colon or "/" in host or not port.isdecimal():
         return
     try:
         socket.create_connection((host, int(port)), timeout=10).close()
     except (OSError, OverflowError) as error:
-        raise Unavailable(
-            f"a Ray cluster must answer at {address}", found=str(error), cure="start one with `ray start --head`"
+        raise UnavailableError(
+            f"a Ray cluster must answer at {address}", got=str(error), hint="start one with `ray start --head`"
         ) from None
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from donna_hw.errors import UnknownName
+from donna_hw.errors import UnknownNameError
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -33,7 +33,7 @@ def names(kind: str) -> list[str]:
 def find(kind: str, name: str) -> Path:
     """Return the path of the TOML file called `name` of a kind; a path to a file stands for itself.
 
-    Raises `UnknownName` with the known names and the place where a new one belongs.
+    Raises `UnknownNameError` with the known names and the place where a new one belongs.
     """
     if name.endswith(".toml") and Path(name).is_file():
         return Path(name)
@@ -42,9 +42,9 @@ def find(kind: str, name: str) -> Path:
         path = root / kind / f"{name.removesuffix('.toml')}.toml"
         if plain and path.is_file():
             return path
-    raise UnknownName(
+    raise UnknownNameError(
         f"{kind} hold one TOML file a name",
-        found=name,
-        known=names(kind),
-        cure=f"choose a known one, name a file, or add {roots()[0] / kind / (Path(name).name.removesuffix('.toml') + '.toml')}",
+        got=name,
+        choices=names(kind),
+        hint=f"choose a known one, name a file, or add {roots()[0] / kind / (Path(name).name.removesuffix('.toml') + '.toml')}",
     )

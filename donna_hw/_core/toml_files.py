@@ -11,12 +11,12 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from donna_hw._core.files import read_text, write_atomic
-from donna_hw.errors import BadFile, BadSetting, UnknownName
+from donna_hw.errors import ConfigError, FileFormatError, UnknownNameError
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
-class Part(BaseModel):
+class StrictModel(BaseModel):
     """A part of a TOML file: only known keys, values of their own type, no infinite number."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
@@ -28,13 +28,14 @@ def write_toml(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Return the TOML file's content; a duplicate key or a torn file is a `BadFile` that names the place."""
+    """Return the TOML file's content; a duplicate key or a torn file is a `FileFormatError` that names the place."""
+    text = read_text(path)
     try:
-        return tomllib.loads(read_text(path))
+        return tomllib.loads(text)
     except ValueError as error:  # a TOMLDecodeError, or a number of more digits than Python reads
-        raise BadFile(f"{path} must be valid TOML", found=str(error), cure="mend the named place") from None
+        raise FileFormatError(f"{path} must be valid TOML", got=str(error), hint="mend the named place") from None
     except RecursionError:
-        raise BadFile(f"{path} must not nest hundreds of levels deep", cure="restore it") from None
+        raise FileFormatError(f"{path} must not nest hundreds of levels deep", hint="restore it") from None
 
 
 def read_model(path: Path, model: type[Model]) -> Model:
@@ -43,7 +44,7 @@ def read_model(path: Path, model: type[Model]) -> Model:
 
 
 def parse_model(content: Mapping[str, Any], model: type[Model], where: str) -> Model:
-    """Check `content` against `model`; the first broken rule is raised as `UnknownName` or `BadSetting`."""
+    """Check `content` against `model`; the first broken rule is raised as `UnknownNameError` or `ConfigError`."""
     try:
         return model.model_validate(content)
     except ValidationError as problem:
@@ -54,17 +55,17 @@ def parse_model(content: Mapping[str, Any], model: type[Model], where: str) -> M
     if first["type"] == "union_tag_invalid":
         known = [name.strip("' ") for name in first["ctx"]["expected_tags"].split(",")]
         choice = f"{key}.{first['ctx']['discriminator'].strip(chr(39))}"
-        raise UnknownName(f"{where}: {choice} must be a known one", found=first["ctx"]["tag"], known=known)
+        raise UnknownNameError(f"{where}: {choice} must be a known one", got=first["ctx"]["tag"], choices=known)
     if first["type"] == "extra_forbidden":
         name = names[-1]
-        raise UnknownName(
+        raise UnknownNameError(
             f"{where}: every key must be a known one, {key!r} is not",
-            found=name,
-            known=sorted(beside.model_fields),
+            got=name,
+            choices=sorted(beside.model_fields),
         )
     if first["type"] == "missing":
-        raise BadSetting(f"{where}: the key {key!r} must be given", cure=f"add {key} = ...")
-    raise BadSetting(f"{where}: {key}: {first['msg']}", found=first["input"], cure="mend the value")
+        raise ConfigError(f"{where}: the key {key!r} must be given", hint=f"add {key} = ...")
+    raise ConfigError(f"{where}: {key}: {first['msg']}", got=first["input"], hint="mend the value")
 
 
 def _followed(model: type[BaseModel], location: Sequence[int | str]) -> tuple[list[str], type[BaseModel]]:

@@ -10,7 +10,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from donna_hw.errors import Unavailable
+from donna_hw.errors import UnavailableError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,10 +46,10 @@ def ready() -> bool:
 
 
 def required(what: str, *packages: str, extra: str = "timm") -> None:
-    """Make torchvision ready, or raise `Unavailable` when it, or one of the packages of an extra, is not installed."""
+    """Make torchvision ready, or raise `UnavailableError` when it, or one of the packages of an extra, is not installed."""
     missing = [name for name in ("torchvision", *packages) if find_spec(name) is None]
     if missing:
-        raise Unavailable(f"{what} needs the package {missing[0]}", cure=f"pip install 'donna-hw[{extra}]'")
+        raise UnavailableError(f"{what} needs the package {missing[0]}", hint=f"pip install 'donna-hw[{extra}]'")
     ready()
 
 

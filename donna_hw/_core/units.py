@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 
 _SCALES = {
     "s": {"s": 1.0, "ms": 1e-3, "us": 1e-6},
@@ -25,7 +25,7 @@ _PRINTED = {
 
 
 def parse_quantity(text: str, unit: str) -> float:
-    """Return a value such as `0.2ms` in `unit` (`s`, `MAC`, `parameter`, `J`); raises `BadSetting` without a unit that fits."""
+    """Return a value such as `0.2ms` in `unit` (`s`, `MAC`, `parameter`, `J`); raises `ConfigError` without a unit that fits."""
     match = re.fullmatch(r"\s*([0-9.]+(?:e[+-]?[0-9]+)?)\s*([A-Za-z]*)\s*", text)
     scales = _SCALES[unit]
     try:
@@ -33,17 +33,19 @@ def parse_quantity(text: str, unit: str) -> float:
     except (KeyError, ValueError):
         value = None
     if value is None or not 0 < value < math.inf:
-        raise BadSetting(f"a limit in {unit} is a finite number above zero with a unit", found=text, known=list(scales))
+        raise ConfigError(
+            f"a limit in {unit} is a finite number above zero with a unit", got=text, choices=list(scales)
+        )
     return value
 
 
 def parse_duration(text: str) -> float:
-    """Return a duration such as `90s`, `10m` or `1h` in seconds; raises `BadSetting` without a known unit, or when it is not above zero."""
+    """Return a duration such as `90s`, `10m` or `1h` in seconds; raises `ConfigError` without a known unit, or when it is not above zero."""
     match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([A-Za-z]*)\s*", text)
     value = float(match[1]) * _DURATIONS.get(match[2], math.nan) if match else math.nan
     if not 0 < value < math.inf:
         rule = "a duration is a finite number above zero with a unit, such as 90s, 10m or 1h"
-        raise BadSetting(rule, found=text, known=list(_DURATIONS))
+        raise ConfigError(rule, got=text, choices=list(_DURATIONS))
     return value
 
 

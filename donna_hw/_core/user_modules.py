@@ -8,7 +8,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
-from donna_hw.errors import BadFile
+from donna_hw.errors import FileFormatError
 
 OWN = "_donna_hw_own_"  # how the names of users' modules begin
 
@@ -16,10 +16,12 @@ OWN = "_donna_hw_own_"  # how the names of users' modules begin
 def user_module(path: Path) -> ModuleType:
     """Return a user's Python file as a module; it is run once in a process, as any Python file is.
 
-    Raises `BadFile` when it is missing or cannot be run.
+    Raises `FileFormatError` when it is missing or cannot be run.
     """
     if not path.is_file():
-        raise BadFile(f"{path} must be a Python file with a space in it", found="no such file", cure="check the path")
+        raise FileFormatError(
+            f"{path} must be a Python file with a space in it", got="no such file", hint="check the path"
+        )
     name = f"{OWN}{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
@@ -32,7 +34,7 @@ def user_module(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise BadFile(
-            f"{path} must be a Python file that runs", found=f"{type(error).__name__}: {error}", cure="mend it"
+        raise FileFormatError(
+            f"{path} must be a Python file that runs", got=f"{type(error).__name__}: {error}", hint="mend it"
         ) from error
     return module

@@ -42,14 +42,14 @@ def baselines(
     from dataclasses import replace
 
     from donna_hw.devices.device import Device
-    from donna_hw.errors import BadSetting
+    from donna_hw.errors import ConfigError
     from donna_hw.measurement.protocol import protocol_named
     from donna_hw.profiling.baselines import measured_alone, measured_beside
     from donna_hw.reporting.text.baselines import text_of_baselines
     from donna_hw.spaces import load_space
 
     if space_name is not None and px is not None:
-        raise BadSetting("--px must be left out with --beside: the images are those of the space", found=px)
+        raise ConfigError("--px must be left out with --beside: the images are those of the space", got=px)
     found = Device.load(device)
     if protocol_name is not None:
         found = replace(found, file=found.file.model_copy(update={"protocol": protocol_named(protocol_name).name}))

@@ -73,12 +73,12 @@ def _backends() -> Iterator[Finding]:
         try:
             devices.setdefault(Device.load(name).file.backend, []).append(name)
         except DonnaError as error:
-            yield Finding(f"device {name}", "missing", str(error), error.cure or "mend the file")
+            yield Finding(f"device {name}", "missing", str(error), error.hint or "mend the file")
     for name in backend_names():
         try:
             available = load_backend(name).availability()
         except DonnaError as error:
-            available = Availability(False, error.rule, error.cure)
+            available = Availability(False, error.message, error.hint)
         except Exception as error:  # a backend of another package
             available = Availability(False, f"{type(error).__name__}: {error}", "ask whoever wrote it")
         words = "usable" if available.ok else available.reason

@@ -25,7 +25,7 @@ def export(*, front: Path, space_name: str, network: str, folder: Path, formats:
 
     With --weights-from, a network that the run finetuned has those weights, any other the run's distilled blocks.
     """
-    from donna_hw.errors import BadSetting
+    from donna_hw.errors import ConfigError
     from donna_hw.pipeline.export import check_formats, export_network, networks_of
     from donna_hw.spaces import load_space
 
@@ -34,7 +34,7 @@ def export(*, front: Path, space_name: str, network: str, folder: Path, formats:
     found = networks_of(space, front)
     numbers = {str(number) for number in range(1, len(found) + 1)}
     if network != "all" and network not in numbers:
-        raise BadSetting(f"a network of {front} is all, or a number from 1 to {len(found)}", found=network)
+        raise ConfigError(f"a network of {front} is all, or a number from 1 to {len(found)}", got=network)
     width = len(str(len(found)))
     for number, (architecture, predicted) in enumerate(found, start=1):
         if network in ("all", str(number)):

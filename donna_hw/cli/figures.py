@@ -65,7 +65,7 @@ def figures(
 
     Without a flag all that the run has data for; a line says of each other one why it is left out. Of a detection recipe: figure 12.
     """
-    from donna_hw.errors import DonnaError, NothingToFit
+    from donna_hw.errors import DonnaError, InsufficientDataError
     from donna_hw.experiments.detection.recipe import is_detection
     from donna_hw.pipeline.run import open_run
     from donna_hw.reporting.figures.style import write
@@ -90,7 +90,9 @@ def figures(
                 path = named_after(path, cost)
             click.echo(", ".join(map(str, write(figure, path))))
         if left_out == len(FIGURES):
-            raise NothingToFit(f"{run.folder} must hold what is drawn", found="nothing", cure="donna-hw run RECIPE")
+            raise InsufficientDataError(
+                f"{run.folder} must hold what is drawn", got="nothing", hint="donna-hw run RECIPE"
+            )
 
 
 @click.command()
@@ -114,7 +116,7 @@ def draw(*, space: str, front: Path, networks: int, path: Path | None) -> None:
 
 def _detection(recipe: str, out: Path | None, folder: Path | None, others: set[str]) -> str:
     """Draw the one figure of a detection recipe's run, and return where."""
-    from donna_hw.errors import BadSetting
+    from donna_hw.errors import ConfigError
     from donna_hw.experiments.detection.run import open_detection
     from donna_hw.reporting.figures.detection import draw_detection
     from donna_hw.reporting.figures.run_data import detection_of
@@ -122,7 +124,7 @@ def _detection(recipe: str, out: Path | None, folder: Path | None, others: set[s
 
     if others:
         rule, cure = "the run of a detection recipe has one figure, --detection", "name the recipe of its backbones"
-        raise BadSetting(rule, found=f"--{min(others)}", cure=cure)
+        raise ConfigError(rule, got=f"--{min(others)}", hint=cure)
     with open_detection(recipe, out) as run:
         figure = draw_detection(detection_of(run))
         return ", ".join(map(str, write(figure, (folder or run.folder / "figures") / "detection")))
@@ -130,7 +132,7 @@ def _detection(recipe: str, out: Path | None, folder: Path | None, others: set[s
 
 def _drawn(run: Run, name: str, cost: str | None, networks: str) -> Figure:
     """Return a figure of a run by its name."""
-    from donna_hw.errors import BadSetting
+    from donna_hw.errors import ConfigError
     from donna_hw.reporting.figures import run_data as of_run
     from donna_hw.reporting.figures import search_data as searched
 
@@ -159,7 +161,7 @@ def _drawn(run: Run, name: str, cost: str | None, networks: str) -> Figure:
 
     count = int(networks) if networks.isdecimal() else None
     if count == 0:
-        raise BadSetting("--networks must be 1 or more, or a front's CSV", found=networks)
+        raise ConfigError("--networks must be 1 or more, or a front's CSV", got=networks)
     front = Path(networks) if count is None else of_run.needed(run, "front.csv", "donna-hw run RECIPE")
     return draw_architectures(networks_to_draw(run.space, front, count))
 

@@ -22,18 +22,18 @@ def operators(space: str, stage: str, block: int, device: str, runs: int) -> Non
     from donna_hw._core.units import printed
     from donna_hw.devices.backends.android.backend import AndroidBackend
     from donna_hw.devices.device import Device
-    from donna_hw.errors import BadSetting
+    from donna_hw.errors import ConfigError
     from donna_hw.reporting.text.summaries import table
     from donna_hw.spaces import load_space
 
     chosen = load_space(space)
     part = chosen.stage(stage)
     if block >= part.size:
-        raise BadSetting(f"stage {stage} has the blocks 0 to {part.size - 1}", found=block)
+        raise ConfigError(f"stage {stage} has the blocks 0 to {part.size - 1}", got=block)
     backend = Device.load(device).backend()
     if not isinstance(backend, AndroidBackend):
-        raise BadSetting(
-            "operators are told by a phone's benchmark_model", found=device, cure="see docs/guides/phone.md"
+        raise ConfigError(
+            "operators are told by a phone's benchmark_model", got=device, hint="see docs/guides/phone.md"
         )
     found = backend.operators(chosen.block_graph(part, block), runs)
     total_s = sum(one.mean_s for one in found)

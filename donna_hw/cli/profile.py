@@ -30,7 +30,7 @@ def devices() -> None:
     from donna_hw.devices.backends.android.adb import Adb
     from donna_hw.devices.backends.android.discovery import find_adb
     from donna_hw.devices.device import Device, device_names
-    from donna_hw.errors import Unavailable
+    from donna_hw.errors import UnavailableError
     from donna_hw.reporting.text.devices import text_of_phones
     from donna_hw.reporting.text.summaries import table
 
@@ -45,8 +45,8 @@ def devices() -> None:
     click.echo(table(["device", "title", "backend", "protocol", "usable here"], rows))
     try:
         phones = text_of_phones(Adb(find_adb()))
-    except Unavailable as error:  # no client, or one that cannot start its server
-        phones = f"no phones are shown: {error.rule}"
+    except UnavailableError as error:  # no client, or one that cannot start its server
+        phones = f"no phones are shown: {error.message}"
     click.echo(f"\n{phones or 'adb sees no phone'}")
 
 
@@ -126,8 +126,8 @@ def profile(
     from donna_hw._core.units import parse_duration
     from donna_hw.devices.device import Device
     from donna_hw.measurement.protocol import protocol_named
-    from donna_hw.profiling.measure_blocks import Effort
-    from donna_hw.profiling.profiler import Workers
+    from donna_hw.profiling.measure_blocks import ProfilingBudget
+    from donna_hw.profiling.profiler import WorkerFactory
     from donna_hw.profiling.profiler import profile_space as fill
     from donna_hw.profiling.workers.subprocess import processes
     from donna_hw.reporting.text.summaries import summary_of_table
@@ -139,8 +139,8 @@ def profile(
     if quantity is not None:
         found = found.telling(quantity)
     protocol = found.protocol if rounds is None else replace(found.protocol, rounds=rounds)
-    effort = Effort(compose, None if budget is None else parse_duration(budget), retry)
-    workers: Workers = processes
+    effort = ProfilingBudget(compose, None if budget is None else parse_duration(budget), retry)
+    workers: WorkerFactory = processes
     if address is not None:
         from donna_hw.profiling.workers.ray import cluster
 

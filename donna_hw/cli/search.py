@@ -12,7 +12,7 @@ import click
 from donna_hw.cli import completion as completing
 
 if TYPE_CHECKING:
-    from donna_hw.search.verification_loop import Plan
+    from donna_hw.search.verification_loop import VerificationConfig
 
 VERIFY = click.option(
     "--verify",
@@ -27,11 +27,11 @@ def verifying(command: Callable[..., Any]) -> Callable[..., Any]:
     return VERIFY(ROUNDS(command))
 
 
-def plan_of(verify: int | None, rounds: int) -> Plan | None:
+def plan_of(verify: int | None, rounds: int) -> VerificationConfig | None:
     """Return what the options ask for, None for no verification."""
-    from donna_hw.search.verification_loop import Plan
+    from donna_hw.search.verification_loop import VerificationConfig
 
-    return None if verify is None else Plan(verify, rounds)
+    return None if verify is None else VerificationConfig(verify, rounds)
 
 
 METHODS = ("auto", "exact", "nsga2", "random")
@@ -96,11 +96,11 @@ def search(
     """
     from donna_hw._core.files import write_atomic
     from donna_hw.reporting.text.summaries import summary_of_front, summary_of_standing
-    from donna_hw.search.api import Question, SearchSettings, search_space, verify_space
+    from donna_hw.search.api import SearchRequest, SearchSettings, search_space, verify_space
 
     settings, plan = SearchSettings(method, samples, population, seed, robust, diverse), plan_of(verify, rounds)
     for asked in [(cost,) for cost in costs] if each else [costs]:
-        question = Question(space, run_folder, asked, limits, tables, settings)
+        question = SearchRequest(space, run_folder, asked, limits, tables, settings)
         if plan is None:
             front = search_space(question)
         else:

@@ -77,14 +77,14 @@ def simulate(
 
 
 def tensor_unit(device: Device) -> Device:
-    """Return the device if it is a tensor unit; raises `UnknownName` with those that are."""
-    from donna_hw.errors import UnknownName
+    """Return the device if it is a tensor unit; raises `UnknownNameError` with those that are."""
+    from donna_hw.errors import UnknownNameError
 
     if device.file.backend != BACKEND:
-        raise UnknownName(
+        raise UnknownNameError(
             f"a device to simulate must be of backend {BACKEND}, {device.name} is of {device.file.backend}",
-            found=device.name,
-            known=_tensor_units(),
+            got=device.name,
+            choices=_tensor_units(),
         )
     return device
 
@@ -104,27 +104,27 @@ def _tensor_units() -> list[str]:
 
 
 def input_shapes(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
-    """Return shapes by the input's name, of texts such as `image=1,3,224,224`; raises `BadSetting`."""
-    from donna_hw.errors import BadSetting
+    """Return shapes by the input's name, of texts such as `image=1,3,224,224`; raises `ConfigError`."""
+    from donna_hw.errors import ConfigError
 
     shapes: dict[str, tuple[int, ...]] = {}
     for text in texts:
         name, _, shape = text.rpartition("=")  # a name may hold the sign
         if not name or not re.fullmatch(r"[1-9][0-9]{0,11}(,[1-9][0-9]{0,11})*", shape):
-            raise BadSetting("an input's shape must be NAME=SHAPE, such as image=1,3,224,224", found=text)
+            raise ConfigError("an input's shape must be NAME=SHAPE, such as image=1,3,224,224", got=text)
         if name in shapes:
-            raise BadSetting("an input must be given one shape", found=text)
+            raise ConfigError("an input must be given one shape", got=text)
         shapes[name] = tuple(map(int, shape.split(",")))
     return shapes
 
 
 def kind_of_picture(path: Path) -> str:
-    """Return the format that a picture's name asks for; raises `BadSetting` for one that cannot be drawn."""
-    from donna_hw.errors import BadSetting
+    """Return the format that a picture's name asks for; raises `ConfigError` for one that cannot be drawn."""
+    from donna_hw.errors import ConfigError
 
     kind = path.suffix.lower().removeprefix(".")
     if kind not in PICTURES:
-        raise BadSetting("a picture's name must end in .svg or .png", found=str(path))
+        raise ConfigError("a picture's name must end in .svg or .png", got=str(path))
     return kind
 
 

@@ -11,7 +11,7 @@ from donna_hw.cli.profile import DEVICE, SPACE, TABLES
 
 if TYPE_CHECKING:
     from donna_hw.graph.graph import Graph
-    from donna_hw.measurement.throttling import Sustained, Window
+    from donna_hw.measurement.throttling import StressResult, Window
     from donna_hw.spaces import Space
 
 
@@ -32,7 +32,7 @@ def sustain(
     from donna_hw._core.units import parse_duration
     from donna_hw.devices.backends.base import TimingBackend
     from donna_hw.devices.device import Device
-    from donna_hw.errors import BadSetting
+    from donna_hw.errors import ConfigError
     from donna_hw.graph.graph import layers_hash
     from donna_hw.profiling.stress import sustain as run_loop
     from donna_hw.spaces import load_space
@@ -41,9 +41,7 @@ def sustain(
     what, graph = _what(chosen, network, block)
     backend = found.backend()
     if not isinstance(backend, TimingBackend):
-        raise BadSetting(
-            "a sustained loop needs a device that takes time", found=f"{device}, which is {backend.origin}"
-        )
+        raise ConfigError("a sustained loop needs a device that takes time", got=f"{device}, which is {backend.origin}")
     words = ("sustained", f"b{backend.batch}", *backend.words(), layers_hash(graph), f"{seconds:g}s")
     path = root / found.name / chosen.name / f"{'-'.join(words)}.samples.csv"
     about = {"device": found.name, "space": chosen.name, "what": what}
@@ -55,7 +53,7 @@ def sustain(
     click.echo("\n".join([f"{what} on {found.name}: {path}", minute_table(result), *_closing(result)]))
 
 
-def minute_table(result: Sustained) -> str:
+def minute_table(result: StressResult) -> str:
     """Return the loop minute by minute, with the readings that the device gave."""
     from donna_hw.reporting.text.summaries import table
 
@@ -90,7 +88,7 @@ def _reading(window: Window, name: str) -> str:
     return "-" if value is None else f"{value / (1e9 if name == 'clock_hz' else 1):.3g}"
 
 
-def _closing(result: Sustained) -> list[str]:
+def _closing(result: StressResult) -> list[str]:
     from donna_hw._core.units import printed
 
     first, last = result.first, result.last
@@ -103,10 +101,10 @@ def _closing(result: Sustained) -> list[str]:
 
 def _what(space: Space, network: str | None, block: tuple[str, str] | None) -> tuple[str, Graph]:
     """Return a name for people and the layers of what the options choose."""
-    from donna_hw.errors import BadSetting
+    from donna_hw.errors import ConfigError
 
     if network and block:
-        raise BadSetting("a sustained loop runs a network or a block", found="--network and --block", cure="drop one")
+        raise ConfigError("a sustained loop runs a network or a block", got="--network and --block", hint="drop one")
     if block:
         stage = space.stage(block[0])
         return f"block {stage.name} {block[1]}", space.block_graph(stage, stage.number_of_label(block[1]))
@@ -115,7 +113,7 @@ def _what(space: Space, network: str | None, block: tuple[str, str] | None) -> t
     labels = network.split("/")
     if len(labels) != len(space.columns):
         rule = f"a network of {space.name} has {len(space.columns)} labels joined by /"
-        raise BadSetting(rule, found=network, cure=f"such as {'/'.join(space.labels(space.reference).values())}")
+        raise ConfigError(rule, got=network, hint=f"such as {'/'.join(space.labels(space.reference).values())}")
     return f"network {network}", space.network(space.from_labels(dict(zip(space.columns, labels, strict=True))))
 
 

@@ -65,11 +65,11 @@ def correct(*, name: str, tables: Path, kind: str, networks: int, until: float, 
     They are measured beside the table on its device, which must be this machine's; or come from a file of measured networks. Networks of
     another device, or a TABLE of counts, give a table of their device. A shipped table is copied to the folder of --tables.
     """
-    from donna_hw.costs.correction import Plan, correct_by, correct_by_measuring
+    from donna_hw.costs.correction import CorrectionConfig, correct_by, correct_by_measuring
     from donna_hw.reporting.text.table import text_of_fit
     from donna_hw.tables.lookup import named_table
 
-    table, plan = named_table(name, tables), Plan(networks, until, kind, seed)
+    table, plan = named_table(name, tables), CorrectionConfig(networks, until, kind, seed)
     done, path = correct_by_measuring(table, plan, tables) if given is None else correct_by(table, given, plan, tables)
     click.echo(text_of_fit(done, path))
 

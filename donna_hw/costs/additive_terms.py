@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import least_squares, nnls
 
 from donna_hw.costs.base import joined
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 
 RIDGE = 1e-2  # keeps weights that the networks say nothing of from growing; shrinks the others by a ten-thousandth
 LOOSE, SHARP = 2.0, 0.7  # widths of the priors of the floor's log weights and log sharpness
@@ -17,14 +17,14 @@ START_SHARPNESS = 6.0  # over 2: a rather hard maximum
 
 
 @dataclass(frozen=True)
-class Parts:
+class AdditiveWeights:
     """weights: float [K, F], none negative; sharpness: None for one part, else of the smooth maximum of two (launching, work)."""
 
     weights: np.ndarray
     sharpness: float | None
 
 
-def fit_sum(sums: np.ndarray, seconds: np.ndarray, expected: np.ndarray) -> Parts:
+def fit_sum(sums: np.ndarray, seconds: np.ndarray, expected: np.ndarray) -> AdditiveWeights:
     """Fit one part: non-negative least squares of the relative error.
 
     sums: numbers of whole networks, float [n, F]; seconds: their costs, float [n]. expected: weights [F] that few networks are not let
@@ -39,16 +39,16 @@ def fit_sum(sums: np.ndarray, seconds: np.ndarray, expected: np.ndarray) -> Part
     target = np.where(known, np.nan_to_num(expected) * sizes, 0.0) * pull
     stacked = np.vstack([relative / sizes, np.diag(pull)])
     found = nnls(stacked, np.concatenate([np.ones(len(seconds)), target]))[0]
-    return Parts((found / sizes)[None], None)
+    return AdditiveWeights((found / sizes)[None], None)
 
 
-def fit_floor(sums: np.ndarray, seconds: np.ndarray, launches: tuple[int, ...]) -> Parts:
+def fit_floor(sums: np.ndarray, seconds: np.ndarray, launches: tuple[int, ...]) -> AdditiveWeights:
     """Fit the launch floor, a smooth maximum of the launching and of all the work: a device waits for one or for the other.
 
     launches: which of the F numbers make up the launching. Log weights have wide priors, so that 10 networks can be fitted.
     """
     if not launches:
-        raise BadSetting("a launch floor needs to know the number of layers", found="a basis without it")
+        raise ConfigError("a launch floor needs to know the number of layers", got="a basis without it")
     typical = float(np.exp(np.log(seconds).mean()))
     groups = (np.array(launches), np.arange(sums.shape[1]))
     scales = [np.where(sums[:, group].mean(axis=0) > 0, sums[:, group].mean(axis=0), np.inf) for group in groups]
@@ -87,4 +87,4 @@ def fit_floor(sums: np.ndarray, seconds: np.ndarray, launches: tuple[int, ...]) 
     weights = np.zeros((2, sums.shape[1]))
     for k, (group, scale, part) in enumerate(zip(groups, scales, (best.x[:first], best.x[first:-1]), strict=True)):
         weights[k, group] = np.exp(part) / scale * typical
-    return Parts(weights, float(2 + np.exp(best.x[-1])))
+    return AdditiveWeights(weights, float(2 + np.exp(best.x[-1])))

@@ -11,7 +11,7 @@ from donna_hw.spaces.space import Rows
 
 
 @dataclass(frozen=True)
-class CostParts:
+class CostTerms:
     """A cost as an exact search needs it, at one setting of the global axes: additive parts, and how they join.
 
     terms: K additive costs, each [stage][block]. constants: what each adds for every network. sharpness: the parts join to their sum
@@ -57,7 +57,7 @@ class CostModel(Protocol):
     def std_of_difference(self, a: Rows, b: Rows) -> np.ndarray:
         """Return the standard deviation of cost(a) - cost(b), row by row: what two networks share cancels."""
 
-    def parts(self, settings: tuple[int, ...] = ()) -> CostParts | None:
+    def parts(self, settings: tuple[int, ...] = ()) -> CostTerms | None:
         """Return the additive parts at one value number of each global axis; None for a cost that has none (a measured one)."""
 
 

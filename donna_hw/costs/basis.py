@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from donna_hw.costs.features import BYTES, FEATURES, LAUNCHES, block_features, fixed_features
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.spaces.space import Rows, Space
 from donna_hw.spaces.stage import Value
 from donna_hw.tables.latency_table import LatencyTable
@@ -27,7 +27,7 @@ CONSTANT = "constant"
 
 
 @dataclass(frozen=True)
-class Basis:
+class FeatureBasis:
     """Numbers of every block, whose weighted sums over a network are its cost before the fit.
 
     names: of the F numbers, `constant` last. stages: float [settings, blocks, F] a stage; fixed: float [settings, F], all fixed parts,
@@ -48,7 +48,7 @@ class Basis:
     counts: tuple[int, ...] = ()
 
     @classmethod
-    def of_layers(cls, space: Space) -> Basis:
+    def of_layers(cls, space: Space) -> FeatureBasis:
         """Return the basis of what a device must do for the layers: MACs of three kinds, bytes, layers; no table is needed."""
         counts, spaces = space.setting_counts, [space.settled(setting) for setting in space.settings]
         stages = [np.stack(found) for found in zip(*(map(_terms, block_features(one)) for one in spaces), strict=True)]
@@ -61,13 +61,13 @@ class Basis:
         return cls(names, tuple(stages), fixed, expected, launches, _values(space), levels, None, counts)
 
     @classmethod
-    def of_table(cls, space: Space, table: LatencyTable) -> Basis:
+    def of_table(cls, space: Space, table: LatencyTable) -> FeatureBasis:
         """Return the basis of a table, whose rows a network's cost is expected to be the sum of, and of the number of its layers."""
         if space.global_axes:
-            raise BadSetting(
+            raise ConfigError(
                 "a table to correct holds one setting of each global axis",
-                found=", ".join(axis.name for axis in space.global_axes),
-                cure="fit one to whole networks: donna-hw table fit",
+                got=", ".join(axis.name for axis in space.global_axes),
+                hint="fit one to whole networks: donna-hw table fit",
             )
         costs, layers = table.costs(space), [_terms(found) for found in block_features(space)]
         places = [list(TERMS).index(name) for name in LAYERS]
@@ -87,7 +87,7 @@ class Basis:
         )
 
     @classmethod
-    def of_choices(cls, space: Space) -> Basis:
+    def of_choices(cls, space: Space) -> FeatureBasis:
         """Return the basis that knows nothing: every block of every stage is expected to cost the same."""
         counts = space.setting_counts
         levels = _levels([space.settled(setting).input_shape[1] for setting in space.settings]) if counts else None

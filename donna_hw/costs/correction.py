@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from donna_hw.costs.basis import Basis
-from donna_hw.costs.fit import SMALLEST, Fit, fit_cost
+from donna_hw.costs.basis import FeatureBasis
+from donna_hw.costs.fit import SMALLEST, FitResult, fit_cost
 from donna_hw.costs.fitted_table import table_of, write_fitted
 from donna_hw.costs.hierarchical import FittedCost
 from donna_hw.costs.optimal_design import most_informative
 from donna_hw.costs.serialization import keep
 from donna_hw.devices.device import Device
-from donna_hw.errors import BadSetting, BadTable
+from donna_hw.errors import ConfigError, TableError
 from donna_hw.profiling.profiler import measure_networks, protocol_of
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Rows, Space
@@ -29,7 +29,7 @@ Measure = Callable[[Rows], np.ndarray]
 
 
 @dataclass(frozen=True)
-class Plan:
+class CorrectionConfig:
     """How many networks to measure at most, and the error in per cent on networks left out that is low enough (0: measure them all).
 
     kind: see `fit_cost`. seed: of the networks among which the choice is.
@@ -42,17 +42,19 @@ class Plan:
 
     def __post_init__(self) -> None:
         if self.networks < SMALLEST:
-            raise BadSetting(f"a correction needs at least {SMALLEST} whole networks", found=self.networks)
+            raise ConfigError(f"a correction needs at least {SMALLEST} whole networks", got=self.networks)
 
 
-def candidates_of(space: Space, plan: Plan) -> Rows:
+def candidates_of(space: Space, plan: CorrectionConfig) -> Rows:
     """Return the networks to choose from, int [n, stages + global axes]: 500 or more, drawn uniformly by the plan's seed."""
     if space.size < plan.networks:
-        raise BadSetting(f"{space.name} must have as many networks as are to be measured", found=space.size)
+        raise ConfigError(f"{space.name} must have as many networks as are to be measured", got=space.size)
     return space.random_rows(min(max(CANDIDATES, 4 * plan.networks), space.size), plan.seed)
 
 
-def correct(names: tuple[str, str], basis: Basis, candidates: Rows, measure: Measure, plan: Plan) -> Fit:
+def correct(
+    names: tuple[str, str], basis: FeatureBasis, candidates: Rows, measure: Measure, plan: CorrectionConfig
+) -> FitResult:
     """Return a cost corrected by whole networks, which `measure` times.
 
     names: of the cost and of its unit. The networks are chosen among the candidates in batches: each is the one after which the costs of
@@ -72,7 +74,7 @@ def correct(names: tuple[str, str], basis: Basis, candidates: Rows, measure: Mea
     return fit
 
 
-def correct_by_measuring(table: LatencyTable, plan: Plan, root: Path) -> tuple[Fit, Path]:
+def correct_by_measuring(table: LatencyTable, plan: CorrectionConfig, root: Path) -> tuple[FitResult, Path]:
     """Correct a table by whole networks measured beside it on its device; returns the fit and the correction's file.
 
     A shipped table is copied to `root` first.
@@ -85,11 +87,11 @@ def correct_by_measuring(table: LatencyTable, plan: Plan, root: Path) -> tuple[F
         return measure_networks(space, device, table, [space.architecture(row) for row in rows], protocol)
 
     names = (table.info.device, table.info.unit)
-    fit = correct(names, Basis.of_table(space, table), candidates_of(space, plan), measure, plan)
+    fit = correct(names, FeatureBasis.of_table(space, table), candidates_of(space, plan), measure, plan)
     return fit, keep(space, table, fit)
 
 
-def correct_by(table: LatencyTable, networks: Path, plan: Plan, root: Path) -> tuple[Fit, Path]:
+def correct_by(table: LatencyTable, networks: Path, plan: CorrectionConfig, root: Path) -> tuple[FitResult, Path]:
     """Correct a table by networks measured before, those that tell most first; returns the fit and the file written.
 
     Of the table's own device and in its unit they give its correction. Of another device, or where the table counts or simulates, they
@@ -97,16 +99,16 @@ def correct_by(table: LatencyTable, networks: Path, plan: Plan, root: Path) -> t
     """
     space, known = load_space(table.info.space), MeasuredNetworks.read(networks)
     if known.space.hash != space.hash:
-        raise BadTable(f"{networks} must be of the space {space.name}", found=known.space.name)
+        raise TableError(f"{networks} must be of the space {space.name}", got=known.space.name)
     seconds = dict(zip(map(tuple, known.rows.tolist()), known.seconds, strict=True))
     if len(seconds) < len(known.seconds):
-        raise BadTable(f"{networks} must have each network once", found=f"{len(known.seconds) - len(seconds)} again")
+        raise TableError(f"{networks} must have each network once", got=f"{len(known.seconds) - len(seconds)} again")
 
     def measure(rows: Rows) -> np.ndarray:
         return np.array([seconds[tuple(row)] for row in rows.tolist()])
 
     plan = replace(plan, networks=min(plan.networks, len(seconds)))
-    fit = correct((known.device, "s"), Basis.of_table(space, table), known.rows, measure, plan)
+    fit = correct((known.device, "s"), FeatureBasis.of_table(space, table), known.rows, measure, plan)
     if (known.device, "s", "measured") == (table.info.device, table.info.unit, table.info.origin):
         return fit, keep(space, own_table(table, root), fit)
     ground = f"{table.info.device}/{table.info.space}/{table.path.stem}, {table.info.origin}"

@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.graph.graph import Graph, Layer
 from donna_hw.spaces.space import Space
 
@@ -39,7 +39,7 @@ def layer_features(graph: Graph) -> np.ndarray:
 def block_features(space: Space, settings: tuple[int, ...] = ()) -> tuple[np.ndarray, ...]:
     """Return the features of every block, a float [blocks, len(FEATURES)] a stage.
 
-    settings: the value number of each global axis; raises `BadSetting` for a space that has any, since its blocks have no one input shape.
+    settings: the value number of each global axis; raises `ConfigError` for a space that has any, since its blocks have no one input shape.
     """
     _refuse_settings(space, settings)
     return tuple(
@@ -111,7 +111,7 @@ def _features(layer: Layer) -> np.ndarray:
 
 def _refuse_settings(space: Space, settings: tuple[int, ...]) -> None:
     if space.global_axes or settings:
-        raise BadSetting(
+        raise ConfigError(
             "features are of one setting of each global axis: ask for those of the space at that setting",
-            found=", ".join(axis.name for axis in space.global_axes) or settings,
+            got=", ".join(axis.name for axis in space.global_axes) or settings,
         )

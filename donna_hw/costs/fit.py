@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-from donna_hw.costs.additive_terms import Parts, fit_floor, fit_sum
-from donna_hw.costs.basis import Basis
-from donna_hw.costs.hierarchical import MOST, Calibration, FittedCost
-from donna_hw.errors import BadSetting, NothingToFit, UnknownName
+from donna_hw.costs.additive_terms import AdditiveWeights, fit_floor, fit_sum
+from donna_hw.costs.basis import FeatureBasis
+from donna_hw.costs.hierarchical import MOST, FittedCost, IntervalCalibration
+from donna_hw.errors import ConfigError, InsufficientDataError, UnknownNameError
 from donna_hw.measurement.intervals import checked
 from donna_hw.spaces.space import Rows
 
@@ -23,7 +23,7 @@ FAR = 4.0  # deviations; what lies further says no more about the others
 
 
 @dataclass(frozen=True)
-class Fit:
+class FitResult:
     """A fitted cost and how it did on networks left out.
 
     kind: `sum` or `floor`. errors: log of measured over predicted by a fit to the other nine tenths, float [n]. held: share of them within
@@ -41,25 +41,27 @@ class Fit:
 
 def fit_cost(
     name: str,
-    basis: Basis,
+    basis: FeatureBasis,
     rows: Rows,
     measured: np.ndarray,
     *,
     kind: str = "auto",
     unit: str = "s",
     folds: int = FOLDS,
-) -> Fit:
+) -> FitResult:
     """Fit a cost to whole networks measured, int [n, stages + global axes] and float [n] in `unit`.
 
-    kind: `sum`, `floor`, or `auto`: what errs less on networks left out. Raises `NothingToFit` below 4 networks (10 for a floor).
+    kind: `sum`, `floor`, or `auto`: what errs less on networks left out. Raises `InsufficientDataError` below 4 networks (10 for a floor).
     """
     if kind not in (*KINDS, "auto"):
-        raise UnknownName("a cost's kind must be a known one", found=kind, known=[*KINDS, "auto"])
+        raise UnknownNameError("a cost's kind must be a known one", got=kind, choices=[*KINDS, "auto"])
     least = SMALLEST_FLOOR if kind == "floor" else SMALLEST
     if len(measured) < least:
-        raise NothingToFit(f"a cost needs at least {least} whole networks", found=len(measured), cure="measure more")
+        raise InsufficientDataError(
+            f"a cost needs at least {least} whole networks", got=len(measured), hint="measure more"
+        )
     if len(rows) != len(measured):
-        raise BadSetting(f"a cost needs an architecture for each of {len(measured)} measured networks", found=len(rows))
+        raise ConfigError(f"a cost needs an architecture for each of {len(measured)} measured networks", got=len(rows))
     checked(measured, "whole networks to fit")
     floor = kind == "floor" or (kind == "auto" and bool(basis.launches) and len(measured) >= SMALLEST_FLOOR)
     kinds = [one for one in KINDS if one == kind or (kind == "auto" and (one == "sum" or floor))]
@@ -77,18 +79,18 @@ def fit_cost(
     calibration = calibrated(errors / deviations, sizes)
     stretch = np.exp(calibration.level + calibration.slope * sizes)
     held = float((np.abs(errors) <= NINE_IN_TEN * deviations * stretch).mean())
-    return Fit(
+    return FitResult(
         replace(cost, calibration=calibration), best, errors, held, 100 * errs[best], _before(basis, rows, measured)
     )
 
 
-def parts_before(kind: str, basis: Basis, rows: Rows, measured: np.ndarray) -> Parts:
+def parts_before(kind: str, basis: FeatureBasis, rows: Rows, measured: np.ndarray) -> AdditiveWeights:
     """Return the parts of the basis alone, fitted to measured networks."""
     sums = basis.sums(rows)
     return fit_floor(sums, measured, basis.launches) if kind == "floor" else fit_sum(sums, measured, basis.expected)
 
 
-def calibrated(scores: np.ndarray, sizes: np.ndarray) -> Calibration:
+def calibrated(scores: np.ndarray, sizes: np.ndarray) -> IntervalCalibration:
     """Return what stretches deviations so that 1.645 of them hold nine in ten, at small and at large costs.
 
     scores: errors of networks left out over their stated deviations, float [n]; sizes: their standardised log costs, float [n].
@@ -109,7 +111,7 @@ def calibrated(scores: np.ndarray, sizes: np.ndarray) -> Calibration:
     level, slope = float(np.clip(level, -1, 2)), float(np.clip(slope, -0.5, 0.5))
     reach = np.quantile(np.abs(scores) * np.exp(-slope * sizes), min(0.9 * (1 + 1 / len(scores)), 1.0)) / NINE_IN_TEN
     few = float(np.log(stats.t.ppf(0.95, max(len(scores) - 1, 1)) / NINE_IN_TEN))  # the scores are few themselves
-    return Calibration((level + float(np.log(max(reach, 1e-3)))) / 2 + few, slope)
+    return IntervalCalibration((level + float(np.log(max(reach, 1e-3)))) / 2 + few, slope)
 
 
 def _left_out(cost: FittedCost, kind: str, folds: int) -> tuple[np.ndarray, np.ndarray]:
@@ -131,7 +133,7 @@ def _left_out(cost: FittedCost, kind: str, folds: int) -> tuple[np.ndarray, np.n
     return errors, deviations
 
 
-def _before(basis: Basis, rows: Rows, measured: np.ndarray) -> float:
+def _before(basis: FeatureBasis, rows: Rows, measured: np.ndarray) -> float:
     if not np.isfinite(basis.expected).all():
         return float("nan")
     return float(100 * np.abs(basis.sums(rows) @ basis.expected / measured - 1).mean())

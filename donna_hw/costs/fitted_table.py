@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from donna_hw.costs.basis import Basis
-from donna_hw.costs.fit import Fit, fit_cost
+from donna_hw.costs.basis import FeatureBasis
+from donna_hw.costs.fit import FitResult, fit_cost
 from donna_hw.costs.hierarchical import FittedCost
 from donna_hw.costs.random_effects import terms_of
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.graph.graph import layers_hash
 from donna_hw.measurement.environment import Scalar
 from donna_hw.spaces.space import Space
@@ -26,7 +26,7 @@ from donna_hw.tables.table_info import LaunchFloor, TableInfo, std_of, table_pat
 COLUMNS = {"sum": ("fitted_s",), "floor": ("launch_s", "work_s")}  # the last is the cost
 
 
-def table_of(space: Space, fit: Fit, identity: Mapping[str, Scalar], root: Path, variant: str) -> LatencyTable:
+def table_of(space: Space, fit: FitResult, identity: Mapping[str, Scalar], root: Path, variant: str) -> LatencyTable:
     """Return the table of a fit, of origin `fitted`; it is not written yet.
 
     identity: what the networks were measured on; the device and the source among it. All fixed parts are one row, `fixed`, since whole
@@ -73,10 +73,10 @@ def write_fitted(table: LatencyTable) -> None:
     """Write a fitted table; over another fitted one, never over one that was measured, counted or simulated."""
     origin = LatencyTable.read(table.path).info.origin if table.path.exists() else "fitted"
     if origin != "fitted":
-        raise BadSetting(
+        raise ConfigError(
             f"{table.path} must not be written over: its rows are {origin}",
-            found="a fitted table of that name",
-            cure="name another folder, or give the networks' file another name",
+            got="a fitted table of that name",
+            hint="name another folder, or give the networks' file another name",
         )
     table.write()
 
@@ -112,11 +112,11 @@ def _named(space: Space, axes: list[str]) -> Iterator[dict[str, str]]:
 
 def fit_table(
     networks: MeasuredNetworks, *, kind: str, from_layers: bool, root: Path, variant: str
-) -> tuple[LatencyTable, Fit]:
+) -> tuple[LatencyTable, FitResult]:
     """Return the table of measured networks, not written yet, and its fit; see `fit_cost` for the kind.
 
     from_layers: whether the ground is what the layers of each block do, or nothing.
     """
-    basis = Basis.of_layers(networks.space) if from_layers else Basis.of_choices(networks.space)
+    basis = FeatureBasis.of_layers(networks.space) if from_layers else FeatureBasis.of_choices(networks.space)
     fit = fit_cost(networks.device, basis, networks.rows, networks.seconds, kind=kind)
     return table_of(networks.space, fit, networks.facts, root, variant), fit

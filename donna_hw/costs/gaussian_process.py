@@ -15,7 +15,7 @@ from scipy.linalg import cho_solve, solve_triangular
 from scipy.optimize import minimize, nnls
 
 from donna_hw.costs.features import BYTES, ELEMENTS, FEATURES, LAUNCHES, MACS, layer_features
-from donna_hw.errors import BadSetting, NothingToFit
+from donna_hw.errors import ConfigError, InsufficientDataError
 from donna_hw.graph.graph import Graph
 
 FEWEST = 8  # rows, below which no fit says how wrong it is
@@ -27,7 +27,7 @@ PRIOR = np.array([-2.0, -2.0, 0.0, -3.5])
 Z90, Z95 = 1.6448536269514722, 1.959963984540054  # half-widths of a 90 % and a 95 % normal interval
 
 
-class Foretold(NamedTuple):
+class Prediction(NamedTuple):
     """Costs float [n], of the median, and the standard deviation of each one's logarithm, float [n]."""
 
     values: np.ndarray
@@ -39,7 +39,7 @@ class Foretold(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Learned:
+class GPLatencyModel:
     """The fitted model. weights: of the features and a constant, cost a unit. largest: of each feature among the measured blocks.
 
     hyper: see `PRIOR`. calibration: what the deviations are multiplied by, one or more, so that 90 % intervals hold 90 % of the measured
@@ -61,7 +61,7 @@ class Learned:
         """Number of blocks that it was fitted on."""
         return len(self.features)
 
-    def predict(self, graphs: Sequence[Graph]) -> Foretold:
+    def predict(self, graphs: Sequence[Graph]) -> Prediction:
         """Return what blocks or networks of these layers cost."""
         features = features_of(graphs)
         to_measured = self._covariance(features, self.features)
@@ -69,7 +69,7 @@ class Learned:
         own = np.exp(2 * self.hyper[1]) + (self._weighted(features) ** 2).sum(axis=1) + np.exp(2 * self.hyper[3])
         variance = np.maximum(own - (spread**2).sum(axis=0), np.exp(2 * self.hyper[3]))
         values = _prior(features, self.weights) * np.exp(to_measured @ self.answer)
-        return Foretold(values, self.calibration * np.sqrt(variance))
+        return Prediction(values, self.calibration * np.sqrt(variance))
 
     def most_informative(self, graphs: Sequence[Graph], count: int) -> tuple[list[int], np.ndarray]:
         """Return which of the graphs to measure first, and the mean deviation of all after 0, 1, ... of them, float [count + 1].
@@ -107,29 +107,29 @@ class Learned:
 def features_of(graphs: Sequence[Graph]) -> np.ndarray:
     """Return the features of each graph and a one, float [n, len(FEATURES) + 1].
 
-    Raises `BadSetting` for a torch module, or an 8-bit layer, in one.
+    Raises `ConfigError` for a torch module, or an 8-bit layer, in one.
     """
     for layer in (layer for graph in graphs for layer in graph.layers):
         if layer.made is not None or layer.dtype != "float32":
             rule = "a latency can be foretold of float32 layers of donna_hw's own operators alone"
             kind = "the torch module" if layer.made is not None else f"the {layer.dtype} layer"
-            raise BadSetting(rule, found=f"{kind} {layer.name}", cure="measure the blocks that hold it")
+            raise ConfigError(rule, got=f"{kind} {layer.name}", hint="measure the blocks that hold it")
     return np.array([[*layer_features(graph), 1.0] for graph in graphs]).reshape(-1, len(FEATURES) + 1)
 
 
 def fit_learned(
     graphs: Sequence[Graph], values: np.ndarray, errors: np.ndarray | None = None, tables: Sequence[str] = ()
-) -> Learned:
+) -> GPLatencyModel:
     """Fit the model to measured blocks: their layers, costs float [n] above zero, and the costs' relative standard errors float [n].
 
     tables: the name of the table that each block is of; where these are several, the deviations are calibrated with each left out whole
     too, for tables measured on different days differ as a whole.
-    Raises `NothingToFit` for fewer than 8 blocks, `BadSetting` for costs that are not above zero.
+    Raises `InsufficientDataError` for fewer than 8 blocks, `ConfigError` for costs that are not above zero.
     """
     if len(graphs) < FEWEST:
-        raise NothingToFit(f"a learned model needs {FEWEST} measured blocks or more", found=len(graphs))
+        raise InsufficientDataError(f"a learned model needs {FEWEST} measured blocks or more", got=len(graphs))
     if not (np.isfinite(values).all() and (values > 0).all()):
-        raise BadSetting("a learned model needs costs above zero", found=f"{np.min(values):.3g}")
+        raise ConfigError("a learned model needs costs above zero", got=f"{np.min(values):.3g}")
     features = features_of(graphs)
     errors = np.zeros(len(values)) if errors is None else errors
     weights, seen = _fitted_weights(features, values)
@@ -164,7 +164,7 @@ def fit_learned(
     calibrations = [_calibration(apart)]
     if len(set(tables)) > 1:
         calibrations.append(_calibration(left_out(tables)))
-    return Learned(
+    return GPLatencyModel(
         weights=weights,
         seen=seen,
         largest=largest,

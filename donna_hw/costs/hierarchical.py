@@ -8,21 +8,21 @@ from functools import cached_property
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from donna_hw.costs.additive_terms import Parts
-from donna_hw.costs.base import CostParts, joined
-from donna_hw.costs.basis import Basis
-from donna_hw.costs.marginal_likelihood import Observed, Spreads, fit_spreads, outlying
-from donna_hw.costs.random_effects import Group, groups_of, terms_of
+from donna_hw.costs.additive_terms import AdditiveWeights
+from donna_hw.costs.base import CostTerms, joined
+from donna_hw.costs.basis import FeatureBasis
+from donna_hw.costs.marginal_likelihood import Observations, VarianceParams, fit_spreads, outlying
+from donna_hw.costs.random_effects import EffectGroup, groups_of, terms_of
 from donna_hw.spaces.space import Rows
 
 STEPS = 4  # of Gauss-Newton: the smooth maximum bends little within the effects
 MOST = 300  # networks by which the spreads are found; the effects are fitted to all
 LEAST = 0.05  # an effect may take at most 95 % of a part
-NOTHING = Spreads(np.empty(0), np.empty(0), 0.0, np.empty(0))
+NOTHING = VarianceParams(np.empty(0), np.empty(0), 0.0, np.empty(0))
 
 
 @dataclass(frozen=True)
-class Calibration:
+class IntervalCalibration:
     """What a deviation is multiplied by so that it holds for networks left out: exp(level + slope * standardised log cost)."""
 
     level: float = 0.0
@@ -39,23 +39,25 @@ class FittedCost:
 
     name: str
     unit: str
-    basis: Basis
+    basis: FeatureBasis
     rows: Rows
     measured: np.ndarray
-    before: Parts
-    spreads: Spreads
-    calibration: Calibration
+    before: AdditiveWeights
+    spreads: VarianceParams
+    calibration: IntervalCalibration
     centre: float
     width: float
 
     @classmethod
-    def begun(cls, names: tuple[str, str], basis: Basis, rows: Rows, measured: np.ndarray, before: Parts) -> FittedCost:
+    def begun(
+        cls, names: tuple[str, str], basis: FeatureBasis, rows: Rows, measured: np.ndarray, before: AdditiveWeights
+    ) -> FittedCost:
         """Return the model before its spreads are found; names: of the cost and of its unit."""
         logs = np.log(measured)
         centre, width = float(logs.mean()), max(float(logs.std()), 1e-3)
-        return cls(*names, basis, rows, measured, before, NOTHING, Calibration(), centre, width)
+        return cls(*names, basis, rows, measured, before, NOTHING, IntervalCalibration(), centre, width)
 
-    def fitted(self, start: Spreads | None = None) -> FittedCost:
+    def fitted(self, start: VarianceParams | None = None) -> FittedCost:
         """Return the model with the spreads of highest evidence, found from `start` on; not calibrated yet."""
         few = np.linspace(0, len(self.rows) - 1, min(len(self.rows), MOST)).astype(int)
         plain = replace(self, rows=self.rows[few], measured=self.measured[few])
@@ -67,14 +69,14 @@ class FittedCost:
         return replace(self, spreads=spreads)
 
     @classmethod
-    def expected(cls, names: tuple[str, str], basis: Basis, candidates: Rows) -> FittedCost | None:
+    def expected(cls, names: tuple[str, str], basis: FeatureBasis, candidates: Rows) -> FittedCost | None:
         """Return what is expected before any network is measured, None where the basis expects nothing."""
         if not np.isfinite(basis.expected).all():
             return None
-        before = Parts(basis.expected[None], None)
+        before = AdditiveWeights(basis.expected[None], None)
         plain = cls.begun(names, basis, candidates, basis.sums(candidates) @ basis.expected, before)
         means = plain._observed.prior_means
-        spreads = Spreads(means[:-2], means[-2:-1], 0.0, np.empty(0))
+        spreads = VarianceParams(means[:-2], means[-2:-1], 0.0, np.empty(0))
         return replace(plain, rows=candidates[:0], measured=plain.measured[:0], spreads=spreads)
 
     def mean(self, rows: Rows) -> np.ndarray:
@@ -105,7 +107,7 @@ class FittedCost:
         differ = (a != b).mean(axis=1)
         return np.asarray(np.sqrt(self._variance(found[0] - found[1]) + (noise[0] + noise[1]) * differ))
 
-    def parts(self, settings: tuple[int, ...] = ()) -> CostParts:
+    def parts(self, settings: tuple[int, ...] = ()) -> CostTerms:
         """Return the additive parts at one value number of each global axis."""
         setting = int(np.ravel_multi_index(settings, self.basis.counts)) if self.basis.counts else 0
         terms = [
@@ -113,7 +115,7 @@ class FittedCost:
             for weights, effects in zip(self.before.weights, self.effects, strict=True)
         ]
         constants = tuple(float(found[0][0]) for found in terms)
-        return CostParts(tuple(tuple(found[1:]) for found in terms), constants, self.before.sharpness)
+        return CostTerms(tuple(tuple(found[1:]) for found in terms), constants, self.before.sharpness)
 
     @property
     def relative_noise(self) -> float:
@@ -132,14 +134,14 @@ class FittedCost:
         """Return the covariance of all effects, part after part and group after group, float [m, m]."""
         return np.asarray(np.diag(self._prior) - self._root.T @ self._root)
 
-    def _groups(self, rows: Rows) -> list[list[Group]]:
+    def _groups(self, rows: Rows) -> list[list[EffectGroup]]:
         last = len(self.before.weights) - 1
         return [
             groups_of(self.basis, weights, rows, work=part == last) for part, weights in enumerate(self.before.weights)
         ]
 
     @cached_property
-    def _own_groups(self) -> list[list[Group]]:
+    def _own_groups(self) -> list[list[EffectGroup]]:
         return self._groups(self.rows)
 
     def _outlying(self) -> np.ndarray:
@@ -149,7 +151,7 @@ class FittedCost:
         return outlying(plain, np.log(self.measured / mean), self._variance(slopes))
 
     @cached_property
-    def _observed(self) -> Observed:
+    def _observed(self) -> Observations:
         """The networks fitted, seen about the basis's own parts."""
         sums = self.basis.sums(self.rows) @ self.before.weights.T
         whole = joined(sums, self.before.sharpness)
@@ -162,7 +164,7 @@ class FittedCost:
                 fixed.append(group.fixed)
                 weights.append(group.name == "weights")
         errors = np.log(self.measured / whole)
-        return Observed(errors, kernels, shares, self.sizes(whole), tuple(fixed), tuple(weights))
+        return Observations(errors, kernels, shares, self.sizes(whole), tuple(fixed), tuple(weights))
 
     @cached_property
     def _prior(self) -> np.ndarray:
@@ -209,7 +211,7 @@ class FittedCost:
         return found
 
     @cached_property
-    def _by_setting(self) -> list[CostParts]:
+    def _by_setting(self) -> list[CostTerms]:
         counts = self.basis.counts
         return [
             self.parts(tuple(map(int, np.unravel_index(i, counts)))) if counts else self.parts()

@@ -15,7 +15,7 @@ FLOOR = 1e-9  # keeps the matrix of exact data regular; a deviation of 0.003 %
 
 
 @dataclass(frozen=True)
-class Spreads:
+class VarianceParams:
     """log_effects: log prior deviation of each group, float [G]; log_noise: of each part's relative noise, float [K].
 
     growth: how the noise's log grows with the standardised log cost. outlying: float [n], above 1 where a measured network is far
@@ -34,7 +34,7 @@ class Spreads:
 
 
 @dataclass(frozen=True)
-class Observed:
+class Observations:
     """Networks as the evidence sees them: errors float [n] in log cost, kernels [n, n] of each group, shares [n, K], sizes [n].
 
     fixed: which groups have a prior deviation of 1; weights: which one is of the basis's weights.
@@ -64,7 +64,7 @@ class Observed:
         return np.array([*effects, *[SPREAD] * self.shares.shape[1], (0.0, GROWTH)])
 
 
-def fit_spreads(observed: Observed, start: Spreads | None = None) -> Spreads:
+def fit_spreads(observed: Observations, start: VarianceParams | None = None) -> VarianceParams:
     """Return the spreads of highest evidence under weak priors, networks far off weighed down as Student's t has it."""
     means, widths = observed.prior_means, observed.prior_widths
     point = means if start is None else np.concatenate([start.log_effects, start.log_noise, [start.growth]])
@@ -81,10 +81,10 @@ def fit_spreads(observed: Observed, start: Spreads | None = None) -> Spreads:
 
         tries = 50 if turn == 0 and start is None else 15
         point = minimize(objective, point, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": tries}).x
-        spreads = Spreads(point[:groups], point[groups : groups + parts], float(point[-1]), far)
+        spreads = VarianceParams(point[:groups], point[groups : groups + parts], float(point[-1]), far)
         far = outlying(spreads.noise(observed.shares, observed.sizes), *_left(spreads, observed))
     assert spreads is not None  # noqa: S101  at least one round
-    return Spreads(spreads.log_effects, spreads.log_noise, spreads.growth, far)
+    return VarianceParams(spreads.log_effects, spreads.log_noise, spreads.growth, far)
 
 
 def outlying(plain: np.ndarray, left: np.ndarray, variance: np.ndarray) -> np.ndarray:
@@ -95,24 +95,24 @@ def outlying(plain: np.ndarray, left: np.ndarray, variance: np.ndarray) -> np.nd
     return np.asarray((TAILS + (left**2 + variance) / plain) / (TAILS + 1))
 
 
-def _left(spreads: Spreads, observed: Observed) -> tuple[np.ndarray, np.ndarray]:
+def _left(spreads: VarianceParams, observed: Observations) -> tuple[np.ndarray, np.ndarray]:
     """Return the errors that the effects leave, and the variance of what the effects explain, float [n] each."""
     noise = spreads.noise(observed.shares, observed.sizes) * spreads.outlying
     inverse, _ = _inverse(_effects(spreads, observed) + np.diag(noise))
     return noise * (inverse @ observed.errors), np.maximum(noise - noise**2 * np.diag(inverse), 0.0)
 
 
-def _effects(spreads: Spreads, observed: Observed) -> np.ndarray:
+def _effects(spreads: VarianceParams, observed: Observations) -> np.ndarray:
     """Return the covariance of the observed errors, noise left out, float [n, n]."""
     return np.asarray(
         sum(np.exp(2 * log) * kernel for log, kernel in zip(spreads.log_effects, observed.kernels, strict=True))
     )
 
 
-def _evidence(z: np.ndarray, observed: Observed, far: np.ndarray) -> tuple[float, np.ndarray]:
+def _evidence(z: np.ndarray, observed: Observations, far: np.ndarray) -> tuple[float, np.ndarray]:
     """Return minus the log evidence but for a constant, and its slope."""
     groups, parts = len(observed.kernels), observed.shares.shape[1]
-    spreads = Spreads(z[:groups], z[groups : groups + parts], float(z[-1]), far)
+    spreads = VarianceParams(z[:groups], z[groups : groups + parts], float(z[-1]), far)
     try:
         noise = spreads.noise(observed.shares, observed.sizes) * far
         inverse, log_size = _inverse(_effects(spreads, observed) + np.diag(noise))

@@ -14,16 +14,16 @@ from scipy import stats
 from donna_hw._core.resources import is_shipped
 from donna_hw._core.toml_files import read_model
 from donna_hw._core.units import spoken
-from donna_hw.costs.base import CostParts
+from donna_hw.costs.base import CostTerms
 from donna_hw.devices.device import Device
-from donna_hw.errors import BadMeasurement, BadSetting
+from donna_hw.errors import ConfigError, MeasurementError
 from donna_hw.graph.graph import layers_hash
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.profiler import Workers, begin_table, measure_graphs, network_name
+from donna_hw.profiling.profiler import WorkerFactory, begin_table, measure_graphs, network_name
 from donna_hw.profiling.workers.subprocess import processes
 from donna_hw.spaces.space import Rows, Space
 from donna_hw.tables.latency_table import LatencyTable
-from donna_hw.tables.network_measurements import Listing
+from donna_hw.tables.network_measurements import NetworkMeasurements
 from donna_hw.tables.table_info import TableInfo
 
 AT_MOST = 2500  # networks of one search; the paper's number of samples (section E)
@@ -42,7 +42,7 @@ class MeasuredCost:
 
     A call measures those of its networks that are not listed beside the table, in one batch. All are journaled visit by visit, so that a
     search that was stopped or killed goes on with the visit it was at. table: gives scale and identity, its rows are not used.
-    at_most: how many networks may be measured; a call that passes it measures nothing and raises `BadSetting`.
+    at_most: how many networks may be measured; a call that passes it measures nothing and raises `ConfigError`.
     say: gets a line after each batch, with the time that the rest will take.
     """
 
@@ -52,7 +52,7 @@ class MeasuredCost:
     protocol: Protocol
     at_most: int = AT_MOST
     name: str = ""
-    workers: Workers = processes
+    workers: WorkerFactory = processes
     say: Callable[[str], None] = told
     _known: dict[tuple[int, ...], Found] = field(default_factory=dict)
     _measured: int = 0
@@ -67,7 +67,7 @@ class MeasuredCost:
         return self.table.info.unit
 
     def mean(self, rows: Rows) -> np.ndarray:
-        """Return what each network costs, float [n]; raises `BadMeasurement` with the first that cannot be run."""
+        """Return what each network costs, float [n]; raises `MeasurementError` with the first that cannot be run."""
         return self._found(rows)[:, 0]
 
     def std(self, rows: Rows) -> np.ndarray:
@@ -78,13 +78,13 @@ class MeasuredCost:
         """Return the standard deviation of cost(a) - cost(b), float [n]: measurements err apart, and a network is as dear as itself."""
         return np.where((a == b).all(axis=1), 0.0, np.hypot(self.std(a), self.std(b)))
 
-    def parts(self, settings: tuple[int, ...] = ()) -> CostParts | None:
+    def parts(self, settings: tuple[int, ...] = ()) -> CostTerms | None:
         """Return None: a measured cost has no parts."""
         return None
 
     @property
-    def _listing(self) -> Listing:
-        return Listing(self.table.path.with_suffix(".networks.csv"), self.table.info.sentinel_reference_s)
+    def _listing(self) -> NetworkMeasurements:
+        return NetworkMeasurements(self.table.path.with_suffix(".networks.csv"), self.table.info.sentinel_reference_s)
 
     def listed(self) -> tuple[Rows, np.ndarray]:
         """Return every network measured beside the table, by this process or earlier, int [n, stages], and its cost, float [n].
@@ -128,8 +128,8 @@ class MeasuredCost:
                 self.space, self.device, self.table, unlisted, self.protocol, workers=self.workers
             )
             for name, failure in measured.failures.items():
-                raise BadMeasurement(
-                    f"network {name} must run", found=failure, cure="search a space without its blocks"
+                raise MeasurementError(
+                    f"network {name} must run", got=failure, hint="search a space without its blocks"
                 )
             found |= {name: _of_cells(row, column) for name, row in measured.rows.items()}
             found |= {name: (value, 0.0) for name, value in measured.values.items() if name not in found}
@@ -141,10 +141,10 @@ class MeasuredCost:
 
     def _refuse(self, count: int) -> None:
         if self._measured + count > self.at_most:
-            raise BadSetting(
+            raise ConfigError(
                 f"at most {self.at_most} networks are measured in one search",
-                found=f"{self._measured} and {count} more",
-                cure="search with --method nsga2, or raise --samples",
+                got=f"{self._measured} and {count} more",
+                hint="search with --method nsga2, or raise --samples",
             )
 
     def _tell(self, count: int, asked: int, seconds: float) -> None:
@@ -162,12 +162,10 @@ def measured_cost(
     """Return the measured cost of a device by its name; what is measured is kept below the folder `root`, beside the device's table.
 
     Where there is no table, what networks are measured beside is begun without rows, so that no block need ever be measured. Raises
-    `BadTable` where the table that is there is of another environment or protocol, and `BadSetting` for the folder of shipped tables.
+    `TableError` where the table that is there is of another environment or protocol, and `ConfigError` for the folder of shipped tables.
     """
     if is_shipped(root):
-        raise BadSetting(
-            "networks are measured in a folder of your own", found=str(root), cure="name one with --tables"
-        )
+        raise ConfigError("networks are measured in a folder of your own", got=str(root), hint="name one with --tables")
     device = Device.load(device_name)
     protocol = protocol or device.protocol
     return MeasuredCost(space, device, begin_table(space, device, root, protocol), protocol, at_most)

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from donna_hw.costs.base import CostModel, CostParts
-from donna_hw.errors import BadSetting
+from donna_hw.costs.base import CostModel, CostTerms
+from donna_hw.errors import ConfigError
 from donna_hw.spaces.space import Rows
 
 Term = tuple[np.ndarray, ...]  # [stage][block]
 
 
 @dataclass(frozen=True)
-class WorstCase:
+class MaxCost:
     """The largest of several costs of one unit: a network must be good on every device.
 
     The mean is the largest expected cost, and the deviation that of the cost which is the largest: what several that are nearly equal
@@ -49,13 +49,13 @@ class WorstCase:
         same = np.take_along_axis(shared, worst[None], axis=0)[0]
         return np.asarray(np.where(worst == other, same, np.hypot(self.std(a), self.std(b))))
 
-    def parts(self, settings: tuple[int, ...] = ()) -> CostParts | None:
+    def parts(self, settings: tuple[int, ...] = ()) -> CostTerms | None:
         """Return a part a device, joined to their maximum (a smooth one of endless sharpness); None where a cost is no sum."""
         sums = [sum_of(cost, settings) for cost in self.costs]
         found = [each for each in sums if each is not None]
         if len(found) < len(sums):
             return None
-        return CostParts(tuple(term for term, _ in found), tuple(constant for _, constant in found), np.inf)
+        return CostTerms(tuple(term for term, _ in found), tuple(constant for _, constant in found), np.inf)
 
     def _means(self, rows: Rows) -> np.ndarray:
         return np.stack([cost.mean(rows) for cost in self.costs])
@@ -65,7 +65,7 @@ class WorstCase:
 
 
 @dataclass(frozen=True)
-class Weighted:
+class WeightedSumCost:
     """A weighted sum of several costs of one unit; the errors of different devices are independent."""
 
     name: str
@@ -75,7 +75,7 @@ class Weighted:
     def __post_init__(self) -> None:
         _one_unit(self.name, self.costs)
         if min(self.weights) <= 0:
-            raise BadSetting(f"{self.name}: every weight must be above zero", found=min(self.weights))
+            raise ConfigError(f"{self.name}: every weight must be above zero", got=min(self.weights))
 
     @property
     def unit(self) -> str:
@@ -94,14 +94,14 @@ class Weighted:
         """Return the weighted deviations of the differences, added in quadrature, float [n]."""
         return np.sqrt(sum((weight * cost.std_of_difference(a, b)) ** 2 for weight, cost in self._pairs))
 
-    def parts(self, settings: tuple[int, ...] = ()) -> CostParts | None:
+    def parts(self, settings: tuple[int, ...] = ()) -> CostTerms | None:
         """Return one additive part, the weighted sum of the devices' own; None where a cost is no sum."""
         sums = [(weight, sum_of(cost, settings)) for weight, cost in self._pairs]
         found = [(weight, each) for weight, each in sums if each is not None]
         if len(found) < len(sums):
             return None
         term = added([tuple(weight * values for values in own) for weight, (own, _) in found])
-        return CostParts((term,), (sum(weight * constant for weight, (_, constant) in found),))
+        return CostTerms((term,), (sum(weight * constant for weight, (_, constant) in found),))
 
     @property
     def _pairs(self) -> list[tuple[float, CostModel]]:
@@ -124,4 +124,4 @@ def added(terms: Sequence[Term]) -> Term:
 def _one_unit(name: str, costs: Sequence[CostModel]) -> None:
     units = sorted({cost.unit for cost in costs})
     if len(costs) < 2 or len(units) > 1:
-        raise BadSetting(f"{name}: costs are joined from two on, all of one unit", found=", ".join(units))
+        raise ConfigError(f"{name}: costs are joined from two on, all of one unit", got=", ".join(units))

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
-from donna_hw.costs.base import CostModel, CostParts
-from donna_hw.errors import BadSetting
+from donna_hw.costs.base import CostModel, CostTerms
+from donna_hw.errors import ConfigError
 from donna_hw.spaces.space import Rows
 
 
 @dataclass(frozen=True)
-class Robust:
+class QuantileCost:
     """The value that a cost stays below with the probability `quantile`, if its errors are normal; limits on it hold at that quantile."""
 
     cost: CostModel
@@ -21,7 +21,7 @@ class Robust:
 
     def __post_init__(self) -> None:
         if not 0.5 < self.quantile < 1:
-            raise BadSetting("a robust search needs a quantile above 0.5 and below 1", found=self.quantile)
+            raise ConfigError("a robust search needs a quantile above 0.5 and below 1", got=self.quantile)
 
     @property
     def name(self) -> str:
@@ -45,6 +45,6 @@ class Robust:
         """Return the deviation of the difference of the costs themselves, float [n]."""
         return self.cost.std_of_difference(a, b)
 
-    def parts(self, settings: tuple[int, ...] = ()) -> CostParts | None:
+    def parts(self, settings: tuple[int, ...] = ()) -> CostTerms | None:
         """Return None: a deviation is no sum over blocks, so that no search on it is exact."""
         return None

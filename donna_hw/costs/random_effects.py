@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from donna_hw.costs.basis import Basis
+from donna_hw.costs.basis import FeatureBasis
 from donna_hw.spaces.space import Rows
 
 STEEP = 3.0  # levels lie within a third of each other: brings slopes and curves to the size of the other effects
 
 
 @dataclass(frozen=True)
-class Group:
+class EffectGroup:
     """Effects that share one prior deviation.
 
     columns: float [n, m], in the cost's unit, what an effect of 1 adds to the part of each network. fixed: whether the prior deviation is
@@ -26,7 +26,7 @@ class Group:
     fixed: bool = False
 
 
-def groups_of(basis: Basis, weights: np.ndarray, rows: Rows, *, work: bool) -> list[Group]:
+def groups_of(basis: FeatureBasis, weights: np.ndarray, rows: Rows, *, work: bool) -> list[EffectGroup]:
     """Return the groups of effects on one part of networks, int [n, stages + global axes], with the part's weights float [F].
 
     weights: each of the F numbers may weigh more. stage, value (of an axis, in all stages alike), stage value, block: relative to what the
@@ -34,7 +34,7 @@ def groups_of(basis: Basis, weights: np.ndarray, rows: Rows, *, work: bool) -> l
     and curve (the whole part with the input's size). row: the table's own standard errors.
     """
     shares = basis.shares(weights, rows)
-    groups = [Group("weights", basis.sums(rows) * weights), Group("stage", shares)]
+    groups = [EffectGroup("weights", basis.sums(rows) * weights), EffectGroup("stage", shares)]
     alike: dict[tuple[str, int], np.ndarray] = {}
     own: list[np.ndarray] = []
     for stage, axes in enumerate(basis.values):
@@ -44,17 +44,21 @@ def groups_of(basis: Basis, weights: np.ndarray, rows: Rows, *, work: bool) -> l
                 alike[name, value] = alike.get((name, value), 0.0) + column
             if len(axes) > 1:
                 own.append(columns)
-    groups.append(Group("value", np.stack(list(alike.values()), axis=1)))
-    groups += [Group("stage value", np.hstack(own))] if own else []
+    groups.append(EffectGroup("value", np.stack(list(alike.values()), axis=1)))
+    groups += [EffectGroup("stage value", np.hstack(own))] if own else []
     sizes = [values.shape[1] for values in basis.stages]
-    groups.append(Group("block", np.hstack([_spread(rows[:, i], size, shares[:, i]) for i, size in enumerate(sizes)])))
+    groups.append(
+        EffectGroup("block", np.hstack([_spread(rows[:, i], size, shares[:, i]) for i, size in enumerate(sizes)]))
+    )
     if work:
         groups += _of_settings(basis, shares, basis.sums(rows) @ weights, basis.setting(rows))
         groups += _of_rows(basis, rows, float(weights[0]))
     return groups
 
 
-def terms_of(basis: Basis, weights: np.ndarray, effects: dict[str, np.ndarray], setting: int) -> Iterator[np.ndarray]:
+def terms_of(
+    basis: FeatureBasis, weights: np.ndarray, effects: dict[str, np.ndarray], setting: int
+) -> Iterator[np.ndarray]:
     """Yield what the fixed parts add, float [1], and then each stage's blocks, float [blocks], of one part at one setting.
 
     effects: by group, float [m]; the sums over a network are the part that the columns of `groups_of` make.
@@ -86,26 +90,26 @@ def terms_of(basis: Basis, weights: np.ndarray, effects: dict[str, np.ndarray], 
         yield found
 
 
-def _of_settings(basis: Basis, shares: np.ndarray, part: np.ndarray, setting: np.ndarray) -> list[Group]:
+def _of_settings(basis: FeatureBasis, shares: np.ndarray, part: np.ndarray, setting: np.ndarray) -> list[EffectGroup]:
     if basis.levels is None:
         return []
     level = basis.levels[setting]
     curve = np.stack([level, STEEP * level**2], axis=1) * STEEP
     return [
-        Group("slope", shares * (STEEP * level)[:, None]),
-        Group("setting", _spread(setting, len(basis.levels), part)),
-        Group("curve", curve * part[:, None]),
+        EffectGroup("slope", shares * (STEEP * level)[:, None]),
+        EffectGroup("setting", _spread(setting, len(basis.levels), part)),
+        EffectGroup("curve", curve * part[:, None]),
     ]
 
 
-def _of_rows(basis: Basis, rows: Rows, weight: float) -> list[Group]:
+def _of_rows(basis: FeatureBasis, rows: Rows, weight: float) -> list[EffectGroup]:
     if basis.errors is None or not any(values.any() for values in basis.errors):
         return []
     at = basis.setting(rows)
     columns = [
         _spread(rows[:, i], values.shape[1], weight * values[at, rows[:, i]]) for i, values in enumerate(basis.errors)
     ]
-    return [Group("row", np.hstack(columns), fixed=True)]
+    return [EffectGroup("row", np.hstack(columns), fixed=True)]
 
 
 def _numbering(values: tuple[tuple[tuple[str, np.ndarray], ...], ...]) -> dict[tuple[str, int], int]:

@@ -9,23 +9,23 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from donna_hw._core.toml_files import Part, read_model, write_toml
-from donna_hw.costs.additive_terms import Parts
+from donna_hw._core.toml_files import StrictModel, read_model, write_toml
+from donna_hw.costs.additive_terms import AdditiveWeights
 from donna_hw.costs.base import CostModel
-from donna_hw.costs.basis import Basis
-from donna_hw.costs.fit import KINDS, Fit
-from donna_hw.costs.hierarchical import Calibration, FittedCost
-from donna_hw.costs.marginal_likelihood import Spreads
+from donna_hw.costs.basis import FeatureBasis
+from donna_hw.costs.fit import KINDS, FitResult
+from donna_hw.costs.hierarchical import FittedCost, IntervalCalibration
+from donna_hw.costs.marginal_likelihood import VarianceParams
 from donna_hw.costs.table_sum import TableCost
-from donna_hw.errors import BadFile, BadTable
+from donna_hw.errors import DonnaError, FileFormatError, TableError
 from donna_hw.spaces.space import Rows, Space
 from donna_hw.tables.latency_table import LatencyTable
 
 SUFFIX = ".correction.toml"
 
 
-class CorrectionFile(Part):
-    """The keys of a correction's TOML; see `FittedCost`, `Spreads`, `Calibration` and `Fit` for what they mean.
+class CorrectionFile(StrictModel):
+    """The keys of a correction's TOML; see `FittedCost`, `VarianceParams`, `IntervalCalibration` and `FitResult` for what they mean.
 
     table: names the rows that were corrected. networks: each a label a stage, joined by `/`; measured: in the table's unit.
     """
@@ -56,30 +56,32 @@ def cost_of(space: Space, table: LatencyTable, name: str = "") -> CostModel:
 def corrected(space: Space, table: LatencyTable) -> FittedCost | None:
     """Return the corrected cost of a table, None where no correction lies beside it.
 
-    Raises `BadFile`, `UnknownName` or `BadSetting` for a file that is torn, lacks a key or holds what no fit gives; `BadTable` where the
+    Raises `FileFormatError`, `UnknownNameError` or `ConfigError` for a file that is torn, lacks a key or holds what no fit gives; `TableError` where the
     table's rows are no longer those that were corrected.
     """
     kept, path = correction_of(table), correction_path(table)
     if kept is None:
         return None
-    basis = Basis.of_table(space, table)  # refuses a table that is not whole
+    basis = FeatureBasis.of_table(space, table)  # refuses a table that is not whole
     if kept.table != fingerprint(table):
-        raise BadTable(
+        raise TableError(
             f"{path} must be of the rows that {table.path.name} has now",
-            found="rows that were measured since",
-            cure=f"donna-hw table correct {table.path} fits it again",
+            got="rows that were measured since",
+            hint=f"donna-hw table correct {table.path} fits it again",
         )
     rows, measured = rows_of(space, kept.networks, path), np.array(kept.measured)
     _check(kept, basis, path)
-    spreads = Spreads(np.array(kept.log_effects), np.array(kept.log_noise), kept.growth, np.array(kept.outlying))
-    before = Parts(np.array(kept.weights), kept.sharpness)
-    names, calibration = (table.info.device, table.info.unit), Calibration(kept.level, kept.slope)
+    spreads = VarianceParams(np.array(kept.log_effects), np.array(kept.log_noise), kept.growth, np.array(kept.outlying))
+    before = AdditiveWeights(np.array(kept.weights), kept.sharpness)
+    names, calibration = (table.info.device, table.info.unit), IntervalCalibration(kept.level, kept.slope)
     cost = replace(FittedCost.begun(names, basis, rows, measured, before), spreads=spreads, calibration=calibration)
     try:
         cost.mean(rows)  # solves the fit
+    except DonnaError:
+        raise
     except (ValueError, np.linalg.LinAlgError) as error:
-        raise BadFile(
-            f"{path} must hold a fit", found=str(error), cure="fit it again: donna-hw table correct"
+        raise FileFormatError(
+            f"{path} must hold a fit", got=str(error), hint="fit it again: donna-hw table correct"
         ) from None
     return cost
 
@@ -90,7 +92,7 @@ def correction_of(table: LatencyTable) -> CorrectionFile | None:
     return read_model(path, CorrectionFile) if path.exists() else None
 
 
-def keep(space: Space, table: LatencyTable, fit: Fit) -> Path:
+def keep(space: Space, table: LatencyTable, fit: FitResult) -> Path:
     """Write a fit beside its table and return the file's path."""
     cost = fit.cost
     content = CorrectionFile(
@@ -127,18 +129,18 @@ def fingerprint(table: LatencyTable) -> str:
 
 
 def rows_of(space: Space, networks: list[str], path: Path) -> Rows:
-    """Return networks named by a label a stage, joined by `/`, as rows int [n, stages]; raises `BadFile` and `UnknownName`."""
+    """Return networks named by a label a stage, joined by `/`, as rows int [n, stages]; raises `FileFormatError` and `UnknownNameError`."""
     found = []
     for name in networks:
         labels = name.split("/")
         if len(labels) != len(space.stages):
-            raise BadFile(f"{path}: a network of {space.name} has {len(space.stages)} labels", found=name)
+            raise FileFormatError(f"{path}: a network of {space.name} has {len(space.stages)} labels", got=name)
         found.append([stage.number_of_label(label) for stage, label in zip(space.stages, labels, strict=True)])
     return np.array(found, np.int64).reshape(len(found), len(space.stages))
 
 
-def _check(kept: CorrectionFile, basis: Basis, path: Path) -> None:
-    """Raise `BadFile` where lists that belong together differ in length, or a number is one that no fit gives."""
+def _check(kept: CorrectionFile, basis: FeatureBasis, path: Path) -> None:
+    """Raise `FileFormatError` where lists that belong together differ in length, or a number is one that no fit gives."""
     parts = {"sum": 1, "floor": 2}.get(kept.kind)
     count = len(kept.networks)
     rules = {
@@ -159,4 +161,4 @@ def _check(kept: CorrectionFile, basis: Basis, path: Path) -> None:
     }
     for rule, holds in rules.items():
         if not holds:
-            raise BadFile(f"{path}: {rule}", cure="fit it again: donna-hw table correct")
+            raise FileFormatError(f"{path}: {rule}", hint="fit it again: donna-hw table correct")

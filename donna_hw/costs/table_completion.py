@@ -12,8 +12,8 @@ import numpy as np
 
 from donna_hw._core.files import locked
 from donna_hw._core.toml_files import read_model
-from donna_hw.costs.gaussian_process import Learned, fit_learned
-from donna_hw.errors import BadSetting, BadTable
+from donna_hw.costs.gaussian_process import GPLatencyModel, fit_learned
+from donna_hw.errors import ConfigError, TableError
 from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.profiling.profiler import sentinel_of
 from donna_hw.profiling.table_rows import LEARNED, learned_row, written
@@ -31,7 +31,7 @@ MOST = 100  # blocks to measure first are counted no further than this
 
 
 @dataclass(frozen=True)
-class Completed:
+class CompletionResult:
     """A completed table. taken, learned: numbers of different blocks whose rows are other tables' and the model's; model: None if none is.
 
     first: names of the learned blocks to measure first, so many that the mean deviation is half as large, or 100; deviations: that mean
@@ -41,13 +41,13 @@ class Completed:
     table: LatencyTable
     taken: int
     learned: int
-    model: Learned | None
+    model: GPLatencyModel | None
     first: tuple[str, ...]
     deviations: np.ndarray
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownBlocks:
     """The blocks that tables hold, measured or composed, by layers_hash: rows, costs in seconds, their relative standard errors, spaces."""
 
     rows: Mapping[str, Row]
@@ -56,16 +56,18 @@ class Known:
     spaces: Mapping[str, str]
 
 
-def complete_table(tables: Sequence[LatencyTable], space: Space, root: Path, spaces: Sequence[Space] = ()) -> Completed:
+def complete_table(
+    tables: Sequence[LatencyTable], space: Space, root: Path, spaces: Sequence[Space] = ()
+) -> CompletionResult:
     """Write the table of a space below the folder `root` from tables of one device, and return it.
 
     A block that a table has a row for keeps that row (the first table's); the others are foretold from all of them, in rows whose method
     and verdict are `learned`. A table of the space that is in `root` already is one of the tables. spaces: those that tables are of and
-    `load_space` does not know by name. Raises `BadTable` for tables of
-    different devices or runtimes, `BadSetting` for costs that are no latencies of blocks alone, `NothingToFit` for too few blocks.
+    `load_space` does not know by name. Raises `TableError` for tables of
+    different devices or runtimes, `ConfigError` for costs that are no latencies of blocks alone, `InsufficientDataError` for too few blocks.
     """
     if not tables:
-        raise BadSetting("completing a table needs a table to learn from", found="none")
+        raise ConfigError("completing a table needs a table to learn from", got="none")
     parts, given = parts_of(space), tables[0]
     path = table_path(root, given.info.device, space.name, given.path.stem)
     with locked(path.with_suffix(".lock")):
@@ -85,10 +87,10 @@ def complete_table(tables: Sequence[LatencyTable], space: Space, root: Path, spa
         table = written(space, parts, info, path, rows.get)
     first, deviations = _first(model, unknown) if model else ((), np.zeros(1))
     taken = {part.layers_hash for part in parts} - unknown.keys()
-    return Completed(table, len(taken), len(unknown), model, first, deviations)
+    return CompletionResult(table, len(taken), len(unknown), model, first, deviations)
 
 
-def known_blocks(tables: Sequence[LatencyTable]) -> Known:
+def known_blocks(tables: Sequence[LatencyTable]) -> KnownBlocks:
     """Return what tables know of blocks; of a block that several hold, the first's row."""
     rows: dict[str, Row] = {}
     costs: dict[str, float] = {}
@@ -105,10 +107,10 @@ def known_blocks(tables: Sequence[LatencyTable]) -> Known:
             computed = {"low_s": cost, "high_s": cost, "method": table.info.origin, "verdict": "trusted"}
             rows[key] = {str(name): cell for name, cell in row.items()} | ({} if "method" in row else computed)
             costs[key], errors[key], spaces[key] = cost, float(deviation) / cost, table.info.space
-    return Known(rows, costs, errors, spaces)
+    return KnownBlocks(rows, costs, errors, spaces)
 
 
-def _fitted(tables: Sequence[LatencyTable], spaces: Sequence[Space], known: Known) -> Learned:
+def _fitted(tables: Sequence[LatencyTable], spaces: Sequence[Space], known: KnownBlocks) -> GPLatencyModel:
     """Fit the model to every block of the tables that is one of their spaces' now."""
     of = {space.name: space for space in spaces}
     graphs: dict[str, Graph] = {}
@@ -119,7 +121,7 @@ def _fitted(tables: Sequence[LatencyTable], spaces: Sequence[Space], known: Know
     return fit_learned([graphs[key] for key in keys], costs, errors, [known.spaces[key] for key in keys])
 
 
-def _learned_rows(model: Learned, unknown: Mapping[str, Part], info: TableInfo) -> dict[str, Row]:
+def _learned_rows(model: GPLatencyModel, unknown: Mapping[str, Part], info: TableInfo) -> dict[str, Row]:
     foretold = model.predict([part.graph for part in unknown.values()])
     evidence = f"never measured; foretold from {model.measured} blocks, standard deviation "
     rows = {}
@@ -137,7 +139,7 @@ def _learned_rows(model: Learned, unknown: Mapping[str, Part], info: TableInfo) 
     return rows
 
 
-def _first(model: Learned, unknown: Mapping[str, Part]) -> tuple[tuple[str, ...], np.ndarray]:
+def _first(model: GPLatencyModel, unknown: Mapping[str, Part]) -> tuple[tuple[str, ...], np.ndarray]:
     parts = list(unknown.values())
     order, deviations = model.most_informative([part.graph for part in parts], MOST)
     halved = np.flatnonzero(deviations <= deviations[0] / 2)
@@ -148,11 +150,11 @@ def _first(model: Learned, unknown: Mapping[str, Part]) -> tuple[tuple[str, ...]
 def _described(given: TableInfo, space: Space, parts: Sequence[Part], path: Path) -> TableInfo:
     """Return what the new table's TOML says: that of the one which is there, or the given one's on another space."""
     if space.global_axes:
-        raise BadSetting("a table holds one setting of each global axis", found=space.name)
+        raise ConfigError("a table holds one setting of each global axis", got=space.name)
     if given.unit != "s" or given.in_chain:
         found = f"{given.quantity} in {given.unit}" + ", in a chain" * given.in_chain
-        raise BadSetting(
-            "what is learned are latencies of blocks alone; counts are quickly made: donna-hw count", found=found
+        raise ConfigError(
+            "what is learned are latencies of blocks alone; counts are quickly made: donna-hw count", got=found
         )
     shape = "x".join(map(str, space.input_shape))
     sentinel = layers_hash(sentinel_of(parts, path)) if given.sentinel else ""
@@ -176,7 +178,7 @@ def _described(given: TableInfo, space: Space, parts: Sequence[Part], path: Path
 
 
 def _refuse_unlike(first: LatencyTable, other: LatencyTable) -> None:
-    """Raise `BadTable` when two tables differ in more than their spaces."""
+    """Raise `TableError` when two tables differ in more than their spaces."""
     infos = [
         table.info.model_copy(
             update={
@@ -189,5 +191,5 @@ def _refuse_unlike(first: LatencyTable, other: LatencyTable) -> None:
     ]
     try:
         infos[0].refuse_other(infos[1], first.path)
-    except BadTable as error:
-        raise BadTable(f"{error.rule} to learn from", found=error.found, cure=f"leave out {other.path}") from None
+    except TableError as error:
+        raise TableError(f"{error.message} to learn from", got=error.got, hint=f"leave out {other.path}") from None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from donna_hw.costs.base import CostParts, joined, picked
+from donna_hw.costs.base import CostTerms, joined, picked
 from donna_hw.spaces.space import Rows, Space
 from donna_hw.tables.latency_table import LatencyTable
 
@@ -21,7 +21,7 @@ class TableCost:
 
     name: str
     unit: str
-    each: tuple[CostParts, ...]
+    each: tuple[CostTerms, ...]
     errors: tuple[tuple[tuple[np.ndarray, ...], ...], ...]
     fixed_errors: np.ndarray
     counts: tuple[int, ...] = ()
@@ -36,7 +36,7 @@ class TableCost:
             rows, settled = (table.at(space, setting), space.settled(setting)) if space.global_axes else (table, space)
             found = [rows.costs(settled, column) for column in columns]
             sharpness = info.floor.sharpness if info.floor else None
-            each.append(CostParts(tuple(one.blocks for one in found), tuple(one.fixed for one in found), sharpness))
+            each.append(CostTerms(tuple(one.blocks for one in found), tuple(one.fixed for one in found), sharpness))
             errors.append(tuple(one.errors for one in found))
             fixed.append([one.fixed_error for one in found])
         counts = space.setting_counts
@@ -64,7 +64,7 @@ class TableCost:
             total += (variances * self._slopes(sums, whole) ** 2).sum(axis=1) + (self.residual * whole) ** 2 * differ
         return np.asarray(np.sqrt(total))
 
-    def parts(self, settings: tuple[int, ...] = ()) -> CostParts:
+    def parts(self, settings: tuple[int, ...] = ()) -> CostTerms:
         """Return the additive parts at one value number of each global axis."""
         return self.each[int(np.ravel_multi_index(settings, self.counts)) if self.counts else 0]
 

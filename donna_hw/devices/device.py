@@ -11,7 +11,7 @@ from donna_hw._core.resources import find, names
 from donna_hw._core.toml_files import read_model
 from donna_hw.devices.backends import load_backend
 from donna_hw.devices.backends.base import Availability, Backend
-from donna_hw.errors import BadSetting, Unavailable, UnknownName
+from donna_hw.errors import ConfigError, UnavailableError, UnknownNameError
 from donna_hw.measurement.environment import Scalar
 from donna_hw.measurement.protocol import Protocol, protocol_named
 
@@ -46,7 +46,7 @@ class Device:
 
     @classmethod
     def load(cls, name: str) -> Device:
-        """Read the device's file; raises `UnknownName`, `BadSetting` or `BadFile`. The backend is not loaded yet."""
+        """Read the device's file; raises `UnknownNameError`, `ConfigError` or `FileFormatError`. The backend is not loaded yet."""
         path = find("devices", name)
         device = cls(path.stem, read_model(path, DeviceFile))
         protocol_named(device.file.protocol)
@@ -68,7 +68,7 @@ class Device:
         ]
 
     def telling(self, quantity: str) -> Device:
-        """Return the device told to tell that quantity, such as `energy`; raises `BadSetting` where its backend cannot."""
+        """Return the device told to tell that quantity, such as `energy`; raises `ConfigError` where its backend cannot."""
         options = self.kind().options
         if "quantity" in options:
             return replace(
@@ -76,11 +76,11 @@ class Device:
             )
         own = self.backend().quantity
         if quantity != own:
-            raise BadSetting(
+            raise ConfigError(
                 f"device {self.name} must be able to tell what is asked for",
-                found=quantity,
-                known=[own],
-                cure="simulated tensor units tell energy: see donna-hw devices" if quantity == "energy" else "",
+                got=quantity,
+                choices=[own],
+                hint="simulated tensor units tell energy: see donna-hw devices" if quantity == "energy" else "",
             )
         return self
 
@@ -92,40 +92,40 @@ class Device:
         """Say whether the device's backend can be used here, without raising."""
         try:
             return self.kind().availability()
-        except (Unavailable, UnknownName) as error:
-            return Availability(False, error.rule, error.cure)
+        except (UnavailableError, UnknownNameError) as error:
+            return Availability(False, error.message, error.hint)
 
     def backend(self) -> Backend:
         """Return the backend, ready to use, on the device that is named and no other.
 
-        Raises `UnknownName` for an unknown option or key of the hardware, `BadSetting` for a bad value of one, and `Unavailable` when the
+        Raises `UnknownNameError` for an unknown option or key of the hardware, `ConfigError` for a bad value of one, and `UnavailableError` when the
         backend cannot be used here or when the device that it finds does not have `match` in its name.
         """
         kind = self.kind()
         for option, value in self.file.options.items():
             if option not in kind.options:
-                raise UnknownName(
+                raise UnknownNameError(
                     f"device {self.name}: an option of backend {self.file.backend} must be known",
-                    found=option,
-                    known=sorted(kind.options),
+                    got=option,
+                    choices=sorted(kind.options),
                 )
             wanted = type(kind.options[option])
             if type(value) is not wanted and not (wanted is float and type(value) is int):
-                raise BadSetting(
-                    f"device {self.name}: option {option} must be {_KINDS[wanted]}", found=value, cure="mend the file"
+                raise ConfigError(
+                    f"device {self.name}: option {option} must be {_KINDS[wanted]}", got=value, hint="mend the file"
                 )
         available = kind.availability()
         if not available.ok:
-            raise Unavailable(
-                f"device {self.name} needs backend {self.file.backend}", found=available.reason, cure=available.cure
+            raise UnavailableError(
+                f"device {self.name} needs backend {self.file.backend}", got=available.reason, hint=available.cure
             )
         backend = kind.of(self.protocol.batch, self.file.options, self.file.hardware, f"device {self.name}")
         found = backend.environment().device_model
         if self.file.match.lower() not in found.lower():
-            raise Unavailable(
+            raise UnavailableError(
                 f"device {self.name} must be a {self.file.match!r}",
-                found=found,
-                cure="run on the named device, or write a device file for this one (docs/guides/device.md)",
+                got=found,
+                hint="run on the named device, or write a device file for this one (docs/guides/device.md)",
             )
         return backend
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 
 FROM_SCRATCH = 450  # epochs to train one network from scratch (section E)
 FINETUNED = 50  # epochs to finetune one network that DONNA found (section E)
@@ -29,18 +29,18 @@ def advantage(networks: int, targets: int = 1, platforms: int = 1, start_up: int
 def share_exceeding(top1_percent: float, mean: float, std: float) -> float:
     """Return the share of random networks, 0 to 1, that are more accurate than `top1_percent`: accuracies are normal, as in section E."""
     if not std > 0:
-        raise BadSetting("the accuracies of random networks must spread", found=std)
+        raise ConfigError("the accuracies of random networks must spread", got=std)
     return math.erfc((top1_percent - mean) / (std * math.sqrt(2))) / 2
 
 
 def networks_needed(share: float, certainty: float = 0.95) -> int:
     """Return how many random networks hold one of that share with that certainty: the least n with 1 - (1 - share)^n >= certainty."""
     if not (0 < share < 1 and 0 < certainty < 1):
-        raise BadSetting("a share and a certainty lie between 0 and 1", found=f"{share}, {certainty}")
+        raise ConfigError("a share and a certainty lie between 0 and 1", got=f"{share}, {certainty}")
     return math.ceil(math.log1p(-certainty) / math.log1p(-share))
 
 
 def _counted(number: int) -> int:
     if number < 1:
-        raise BadSetting("networks, targets and platforms are counted from 1", found=number)
+        raise ConfigError("networks, targets and platforms are counted from 1", got=number)
     return number

@@ -7,9 +7,9 @@ from datetime import date
 
 import numpy as np
 
-from donna_hw.errors import BadSetting
-from donna_hw.experiments.predictor_study.comparison import LEAST, OURS, Comparison, compare
-from donna_hw.experiments.predictor_study.data import Evidence, Group, evidence
+from donna_hw.errors import ConfigError
+from donna_hw.experiments.predictor_study.comparison import LEAST, OURS, PredictorComparison, compare
+from donna_hw.experiments.predictor_study.data import NetworkGroup, StudyData, evidence
 from donna_hw.experiments.predictor_study.markdown import comparison_markdown, text
 from donna_hw.measurement.environment import cpu_model
 from donna_hw.pipeline.run import Run
@@ -49,10 +49,10 @@ def check_transfer(run: Run) -> None:
     count = test_count(run)
     if count < LEAST:
         rule = f"a transfer is judged on extends.test_networks of {LEAST} or more"
-        raise BadSetting(rule, found=count, cure="the shipped recipe has 40")
+        raise ConfigError(rule, got=count, hint="the shipped recipe has 40")
 
 
-def _settings(run: Run, base: str, found: Evidence, blocks: int) -> list[str]:
+def _settings(run: Run, base: str, found: StudyData, blocks: int) -> list[str]:
     group = found.groups[ROLE]
     return [
         f"- Command: `{run.command.replace('donna-hw run', 'donna-hw transfer')}`; seed {run.recipe.seed}; {date.today().isoformat()}.",
@@ -65,7 +65,7 @@ def _settings(run: Run, base: str, found: Evidence, blocks: int) -> list[str]:
     ]
 
 
-def beside_markdown(sets: dict[str, Comparison], title: str) -> str:
+def beside_markdown(sets: dict[str, PredictorComparison], title: str) -> str:
     """Return one predictor on several sets of networks, by their names, as a table."""
     lines = [
         f"## {title}",
@@ -99,8 +99,8 @@ def _by_count(predicted: np.ndarray, measured: np.ndarray, counts: np.ndarray) -
     return "\n".join(lines)
 
 
-def only(found: Evidence, kept: np.ndarray) -> Evidence:
+def only(found: StudyData, kept: np.ndarray) -> StudyData:
     """Return evidence with those test networks alone that are kept, bool [n]."""
     group = found.groups[ROLE]
-    some = Group(group.rows[kept], group.by_seed[kept], group.stitched_percent[kept])
+    some = NetworkGroup(group.rows[kept], group.by_seed[kept], group.stitched_percent[kept])
     return replace(found, groups=found.groups | {ROLE: some})

@@ -8,22 +8,22 @@ from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING, Protocol
 
-from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.errors import ConfigError, UnknownNameError
 
 if TYPE_CHECKING:
     pass
-from donna_hw.graph.graph import ACTIVATIONS, INPUT, RESERVED, Graph, Layer, Made, Shape
+from donna_hw.graph.graph import ACTIVATIONS, INPUT, RESERVED, Graph, Layer, ModuleSpec, Shape
 
 
 class Block(Protocol):
     """Anything that can draw itself: a frozen dataclass whose fields are its settings."""
 
-    def draw(self, draft: Draft, x: str) -> str:
+    def draw(self, draft: GraphBuilder, x: str) -> str:
         """Add the block's layers to `draft`, fed by layer `x`; return the name of the layer that holds its output."""
         ...
 
 
-class Draft:
+class GraphBuilder:
     """A graph being drawn: each method adds one layer and returns its name."""
 
     def __init__(self, input_shape: Shape) -> None:
@@ -49,15 +49,15 @@ class Draft:
         normalised: bool = True,
         name: str,
     ) -> str:
-        """Add a 2-D convolution; raises `BadSetting` when groups do not divide the channels, the kernel is even, or a size is zero."""
+        """Add a 2-D convolution; raises `ConfigError` when groups do not divide the channels, the kernel is even, or a size is zero."""
         shape = into, height, width = self._shapes[x]
         if channels < 1 or stride < 1:
-            raise BadSetting(
-                "the channels and the stride of a convolution must be 1 or more", found=min(channels, stride)
+            raise ConfigError(
+                "the channels and the stride of a convolution must be 1 or more", got=min(channels, stride)
             )
         if groups < 1 or into % groups or channels % groups:
             rule, value = ("input", into) if groups < 1 or into % groups else ("output", channels)
-            raise BadSetting(f"the groups of a convolution must divide its {rule} channels ({value})", found=groups)
+            raise ConfigError(f"the groups of a convolution must divide its {rule} channels ({value})", got=groups)
         _odd(kernel, "a convolution")
         out = (channels, -(-height // stride), -(-width // stride))
         return self._add(
@@ -67,7 +67,7 @@ class Draft:
     def linear(self, x: str, features: int, *, activation: str = "none", name: str) -> str:
         """Add a fully connected layer on a (features,) input."""
         if len(self._shapes[x]) != 1:
-            raise BadSetting("a linear layer needs a (features,) input: flatten it first", found=self._shapes[x])
+            raise ConfigError("a linear layer needs a (features,) input: flatten it first", got=self._shapes[x])
         return self._add(
             Layer(self._prefix + name, "linear", (x,), self._shapes[x], (features,), activation=activation)
         )
@@ -76,7 +76,7 @@ class Draft:
         """Add the largest value of each window; the padding never is the largest."""
         _odd(kernel, "a max pool")
         if stride < 1:
-            raise BadSetting("the stride of a max pool must be 1 or more", found=stride)
+            raise ConfigError("the stride of a max pool must be 1 or more", got=stride)
         shape = channels, height, width = self._shapes[x]
         out = (channels, -(-height // stride), -(-width // stride))
         return self._add(Layer(self._prefix + name, "max_pool", (x,), shape, out, kernel, stride))
@@ -92,17 +92,17 @@ class Draft:
     def add(self, x: str, y: str, *, activation: str = "none", name: str) -> str:
         """Add the sum of two layers of one shape."""
         if self._shapes[x] != self._shapes[y]:
-            raise BadSetting(f"an addition needs two inputs of one shape, {self._shapes[x]}", found=self._shapes[y])
+            raise ConfigError(f"an addition needs two inputs of one shape, {self._shapes[x]}", got=self._shapes[y])
         shape = self._shapes[x]
         return self._add(Layer(self._prefix + name, "add", (x, y), shape, shape, activation=activation))
 
     def scale(self, x: str, gate: str, *, name: str) -> str:
         """Add the product of a map and one gate a channel (squeeze-and-excite)."""
         if self._shapes[gate] != (self._shapes[x][0], 1, 1):
-            raise BadSetting(f"a gate needs the shape {(self._shapes[x][0], 1, 1)}", found=self._shapes[gate])
+            raise ConfigError(f"a gate needs the shape {(self._shapes[x][0], 1, 1)}", got=self._shapes[gate])
         return self._add(Layer(self._prefix + name, "scale", (x, gate), self._shapes[x], self._shapes[x]))
 
-    def module(self, x: str, made: Made, out_shape: Shape, *, activation: str = "none", name: str) -> str:
+    def module(self, x: str, made: ModuleSpec, out_shape: Shape, *, activation: str = "none", name: str) -> str:
         """Add a torch module of one input, whose output has the shape `out_shape`."""
         shape = self._shapes[x]
         return self._add(Layer(self._prefix + name, "module", (x,), shape, out_shape, activation=activation, made=made))
@@ -128,17 +128,15 @@ class Draft:
         if self._dtype != layer.dtype:
             if layer.made is not None:
                 rule = f"{layer.name}: a torch module of one's own has no {self._dtype} form"
-                raise BadSetting(rule, found=self._dtype, cure="leave the block in float32")
+                raise ConfigError(rule, got=self._dtype, hint="leave the block in float32")
             layer = replace(layer, dtype=self._dtype)
         if layer.activation not in ACTIVATIONS:
-            raise UnknownName("an activation must be a known one", found=layer.activation, known=ACTIVATIONS)
+            raise UnknownNameError("an activation must be a known one", got=layer.activation, choices=ACTIVATIONS)
         name = layer.name
         if name in RESERVED:
-            raise BadSetting(
-                f"a layer must not be named {' or '.join(RESERVED)}: these are the graph's own", found=name
-            )
+            raise ConfigError(f"a layer must not be named {' or '.join(RESERVED)}: these are the graph's own", got=name)
         if name in self._shapes:
-            raise BadSetting("every layer of a block needs a name of its own", found=name)
+            raise ConfigError("every layer of a block needs a name of its own", got=name)
         self._shapes[name] = layer.out_shape
         self.layers.append(layer)
         return name
@@ -146,13 +144,13 @@ class Draft:
 
 def lower(block: Block, input_shape: Shape) -> Graph:
     """Return the block's layers for an input of `input_shape` (channels, height, width)."""
-    draft = Draft(input_shape)
+    draft = GraphBuilder(input_shape)
     return _finished(draft, block.draw(draft, INPUT))
 
 
 def lower_chain(parts: Sequence[tuple[str, Block]], input_shape: Shape) -> Graph:
     """Return the layers of named blocks one after another; a layer's name is `<part>.<layer>`."""
-    draft = Draft(input_shape)
+    draft = GraphBuilder(input_shape)
     x = INPUT
     for name, block in parts:
         x = draft.part(name, block, x)
@@ -161,10 +159,10 @@ def lower_chain(parts: Sequence[tuple[str, Block]], input_shape: Shape) -> Graph
 
 def _odd(kernel: int, what: str) -> None:
     if kernel % 2 == 0 or kernel < 1:
-        raise BadSetting(f"the kernel of {what} must be odd, so that padding keeps the size", found=kernel)
+        raise ConfigError(f"the kernel of {what} must be odd, so that padding keeps the size", got=kernel)
 
 
-def _finished(draft: Draft, output: str) -> Graph:
+def _finished(draft: GraphBuilder, output: str) -> Graph:
     if output != (draft.layers[-1].name if draft.layers else INPUT):
-        raise BadSetting("a block must end with the layer that it returns", found=output)
+        raise ConfigError("a block must end with the layer that it returns", got=output)
     return Graph(draft.input_shape, tuple(draft.layers))

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from donna_hw._core import torchvision_compat
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.graph.flops_coverage import Watch
 from donna_hw.graph.graph import Shape
 
@@ -52,7 +52,7 @@ def count_module(module: nn.Module, input_shape: Shape) -> Counts:
 
     input_shape: of one image, without the batch. The image is zeros in the type and on the device of the module's first weights; the
     module is run on it once, there; on the device `meta` nothing is computed. What is written as an elementwise product and a sum is
-    elementwise work, neither counted nor named. The modes of the module and its parts are put back. Raises `BadSetting` when torch cannot
+    elementwise work, neither counted nor named. The modes of the module and its parts are put back. Raises `ConfigError` when torch cannot
     run it on that shape.
     Source: ptflops, backend `aten` (paper A.2); attention of H heads, L queries and S keys of D and values of Dv numbers: H L S (D + Dv).
     """
@@ -81,10 +81,10 @@ def count_module(module: nn.Module, input_shape: Shape) -> Counts:
         )
     if watched.error is not None or macs is None:
         lines = str(watched.error).strip().splitlines() or [""]
-        raise BadSetting(
+        raise ConfigError(
             f"torch must be able to run {type(module).__name__} on one image of shape {tuple(input_shape)} for ptflops to count it",
-            found=f"{type(watched.error).__name__}: {lines[0]}",
-            cure="mend the shape or the module",
+            got=f"{type(watched.error).__name__}: {lines[0]}",
+            hint="mend the shape or the module",
         ) from watched.error
     return Counts(int(macs), int(params), sum(attention), dict(sorted(watched.watch.unknown.items())))
 

@@ -24,7 +24,7 @@ INPUT = "input"
 RESERVED = (INPUT, "output")
 
 
-class Made(Protocol):
+class ModuleSpec(Protocol):
     """What a layer of operator `module` computes: any torch module of one input; equal ones compute the same, but for their weights.
 
     key: names what is computed. macs, params: of one image, counted. Hashable, and picklable, since layers go to other processes.
@@ -69,7 +69,7 @@ class Layer:
     activation: str = "none"
     normalised: bool = False
     dtype: str = "float32"
-    made: Made | None = None
+    made: ModuleSpec | None = None
 
     @property
     def weight_shape(self) -> Shape:

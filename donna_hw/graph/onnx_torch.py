@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import onnx
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError, DonnaError
 from donna_hw.graph.graph import INPUT, Shape
 from donna_hw.graph.onnx_format import OPSET
 
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from donna_hw.errors import BadFile
+from donna_hw.errors import FileFormatError
 from donna_hw.graph.graph import Layer
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def export(module: nn.Module, example_shape: Shape, batch: int = 1) -> onnx.Mode
 
     example_shape: of one image or feature vector, without the batch. Input and output are called `input` and `output`, float32,
     [batch, *shape]. The module is traced: a branch that depends on values is kept as it went for random values. Its device and
-    its mode are left as they were. Raises `BadSetting` when torch cannot run the module on that shape or export one of its operators.
+    its mode are left as they were. Raises `ConfigError` when torch cannot run the module on that shape or export one of its operators.
     """
     import torch
 
@@ -55,23 +55,25 @@ def export(module: nn.Module, example_shape: Shape, batch: int = 1) -> onnx.Mode
                 input_names=[INPUT],
                 output_names=["output"],
             )
+        except DonnaError:
+            raise
         except (RuntimeError, TypeError, ValueError, IndexError) as error:  # what tracing and torch's exporter raise
-            raise BadSetting(
+            raise ConfigError(
                 f"torch must be able to run and export {type(module).__name__} on the input {(batch, *example_shape)}",
-                found=str(error).strip().splitlines()[0],
-                cure="mend the shape or replace the operator",
+                got=str(error).strip().splitlines()[0],
+                hint="mend the shape or replace the operator",
             ) from error
     model = onnx.load_from_string(buffer.getvalue())
     if len(model.graph.output) != 1:
-        raise BadSetting(f"{type(module).__name__} must have one output", found=len(model.graph.output))
+        raise ConfigError(f"{type(module).__name__} must have one output", got=len(model.graph.output))
     return model
 
 
 def embedded(layer: Layer, output: str, batch: int, weights: Weights | None, seed: int) -> onnx.GraphProto:
     """Return the nodes and initializers of a layer of operator `module`, fed by its input, that give the tensor `output`.
 
-    All other names begin with `<layer>/`. weights: as `to_onnx` takes them; None: random ones by `seed`. Raises `BadSetting` where
-    torch cannot export the module, `BadFile` when the weights are another's.
+    All other names begin with `<layer>/`. weights: as `to_onnx` takes them; None: random ones by `seed`. Raises `ConfigError` where
+    torch cannot export the module, `FileFormatError` when the weights are another's.
     """
     model = export(_module(layer, weights, seed), layer.in_shape, batch)
     [given], [found] = model.graph.input, model.graph.output
@@ -107,5 +109,5 @@ def _module(layer: Layer, weights: Weights | None, seed: int) -> nn.Module:
     try:
         module.load_state_dict(own)
     except RuntimeError as error:
-        raise BadFile(f"the weights must be those of the module {layer.name}", found=str(error)) from None
+        raise FileFormatError(f"the weights must be those of the module {layer.name}", got=str(error)) from None
     return module

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from donna_hw.errors import BadFile, BadSetting, Unavailable
+from donna_hw.errors import ConfigError, FileFormatError, UnavailableError
 from donna_hw.graph.graph import INPUT, Graph, Layer, Shape
 from donna_hw.graph.onnx_export import drawn, folded, normal_pool
 from donna_hw.graph.onnx_format import Weights
@@ -24,8 +24,8 @@ SAME, VALID = 0, 1
 def to_tflite(graph: Graph, batch: int = 1, weights: Weights | None = None, seed: int = 0) -> bytes:
     """Return the TensorFlow Lite model of a graph for a fixed batch: what `to_onnx` of the same arguments computes.
 
-    Input and output are float32, [batch, height, width, channels], or [batch, features]. Raises `BadSetting` for a flattened map that is
-    not read by a linear layer, whose order would not be torch's, and `Unavailable` without the packages.
+    Input and output are float32, [batch, height, width, channels], or [batch, features]. Raises `ConfigError` for a flattened map that is
+    not read by a linear layer, whose order would not be torch's, and `UnavailableError` without the packages.
     """
     draft = File(schema(), batch, {layer.name: layer for layer in graph.layers})
     rng = np.random.default_rng(seed)
@@ -74,7 +74,7 @@ def _add_layer(draft: File, layer: Layer, values: tuple[np.ndarray, np.ndarray] 
         _pair(draft, "ADD" if layer.operator == "add" else "MUL", inputs, draft.tensor(name, shape), fused)
     elif layer.operator == "module":
         rule = "a block as .tflite must be made of donna_hw's own operators"
-        raise BadSetting(rule, found=f"the torch module {layer.name}", cure="run it with ONNX Runtime, on phones too")
+        raise ConfigError(rule, got=f"the torch module {layer.name}", hint="run it with ONNX Runtime, on phones too")
     else:
         raise NotImplementedError(layer.operator)
     if alone != "none":
@@ -183,15 +183,15 @@ def _activation(draft: File, kind: str, x: str, name: str, shape: tuple[int, ...
 
 
 def _refuse_order(graph: Graph) -> None:
-    """Raise `BadSetting` for a flattened map of several pixels that anything but a linear layer reads."""
+    """Raise `ConfigError` for a flattened map of several pixels that anything but a linear layer reads."""
     readers = {layer.name: [other for other in graph.layers if layer.name in other.inputs] for layer in graph.layers}
     for layer in graph.layers:
         several = layer.operator == "flatten" and len(layer.in_shape) == 3 and prod(layer.in_shape[1:]) > 1
         if several and (layer.name == graph.output or any(one.operator != "linear" for one in readers[layer.name])):
-            raise BadSetting(
+            raise ConfigError(
                 "a map that is flattened must be read by linear layers alone: TensorFlow Lite keeps it in another order",
-                found=layer.name,
-                cure="pool it first, or let a linear layer follow",
+                got=layer.name,
+                hint="pool it first, or let a linear layer follow",
             )
 
 
@@ -203,8 +203,8 @@ def run_tflite(model: bytes, images: np.ndarray) -> np.ndarray:
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError as error:
-        raise Unavailable(
-            "running TensorFlow Lite files here needs LiteRT", found=str(error), cure="pip install 'donna-hw[android]'"
+        raise UnavailableError(
+            "running TensorFlow Lite files here needs LiteRT", got=str(error), hint="pip install 'donna-hw[android]'"
         ) from None
     interpreter = Interpreter(model_content=model, num_threads=1)
     interpreter.allocate_tensors()
@@ -218,7 +218,7 @@ def run_tflite(model: bytes, images: np.ndarray) -> np.ndarray:
 def check_tflite(graph: Graph, batch: int = 1, seed: int = 0) -> float:
     """Return by how much a graph's file deviates from its torch module, as a share of the largest output.
 
-    Raises `BadFile` beyond `TOLERANCE`.
+    Raises `FileFormatError` beyond `TOLERANCE`.
     """
     import torch
 
@@ -231,10 +231,10 @@ def check_tflite(graph: Graph, batch: int = 1, seed: int = 0) -> float:
         wanted = module(torch.from_numpy(images)).numpy()
     found = run_tflite(to_tflite(graph, batch, weights), images)
     if found.shape != wanted.shape:
-        raise BadFile(
-            "a TensorFlow Lite file must have the output of its block", found=f"{found.shape}, not {wanted.shape}"
+        raise FileFormatError(
+            "a TensorFlow Lite file must have the output of its block", got=f"{found.shape}, not {wanted.shape}"
         )
     deviation = float(np.abs(found - wanted).max() / max(float(np.abs(wanted).max()), np.finfo(np.float32).tiny))
     if not deviation <= TOLERANCE:
-        raise BadFile(f"a TensorFlow Lite file must agree with torch to {TOLERANCE:g}", found=f"{deviation:.2g}")
+        raise FileFormatError(f"a TensorFlow Lite file must agree with torch to {TOLERANCE:g}", got=f"{deviation:.2g}")
     return deviation

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from donna_hw.errors import Unavailable
+from donna_hw.errors import UnavailableError
 from donna_hw.graph.graph import INPUT, Layer
 
 VERSION = 3  # of the schema
@@ -16,13 +16,13 @@ LATE_CODES = 127  # operators from here on have their number in a later field, t
 
 
 def schema() -> Any:
-    """Return the module that names the file's parts; raises `Unavailable` without the packages."""
+    """Return the module that names the file's parts; raises `UnavailableError` without the packages."""
     try:
         import flatbuffers  # noqa: F401  needed by the schema
         from ai_edge_litert import schema_py_generated
     except ImportError as error:
-        raise Unavailable(
-            "writing TensorFlow Lite files needs its packages", found=str(error), cure="pip install 'donna-hw[android]'"
+        raise UnavailableError(
+            "writing TensorFlow Lite files needs its packages", got=str(error), hint="pip install 'donna-hw[android]'"
         ) from None
     return schema_py_generated
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from donna_hw._core.user_modules import OWN, user_module
-from donna_hw.errors import BadSetting
-from donna_hw.graph.builder import Draft
+from donna_hw.errors import ConfigError
+from donna_hw.graph.builder import GraphBuilder
 from donna_hw.graph.flops import count_module
 from donna_hw.graph.graph import Shape
 
@@ -45,14 +45,14 @@ class TorchLayer:
         """Return the layer of `make(**settings)`."""
         return cls(make, tuple(sorted(settings.items())), name)
 
-    def draw(self, draft: Draft, x: str) -> str:
-        """Add the one layer; raises `BadSetting` where torch cannot run the module on what reaches it."""
-        made = MadeByName(_key(self.make, self.settings), draft.shape(x), self.make, self.settings)
+    def draw(self, draft: GraphBuilder, x: str) -> str:
+        """Add the one layer; raises `ConfigError` where torch cannot run the module on what reaches it."""
+        made = NamedModuleSpec(_key(self.make, self.settings), draft.shape(x), self.make, self.settings)
         return draft.module(x, made, made.out_shape, name=self.name)
 
 
 @dataclass(frozen=True)
-class MadeByName:
+class NamedModuleSpec:
     """What `make` returns, on an input of one shape; equal ones have the same code and settings."""
 
     key: str
@@ -71,7 +71,7 @@ class MadeByName:
 
     @cached_property
     def macs(self) -> int:
-        """Multiply-accumulates of one image, with one for each number plus a bias; raises `BadSetting` for operators that nobody counts."""
+        """Multiply-accumulates of one image, with one for each number plus a bias; raises `ConfigError` for operators that nobody counts."""
         return _counts(self)[0]
 
     @cached_property
@@ -88,44 +88,44 @@ class MadeByName:
 
 
 def output_shape(module: nn.Module, in_shape: Shape) -> Shape:
-    """Return the shape of a module's output for one image of `in_shape`; raises `BadSetting` when torch cannot run it on that."""
+    """Return the shape of a module's output for one image of `in_shape`; raises `ConfigError` when torch cannot run it on that."""
     import torch
 
     try:
         with torch.no_grad():
             found = module.eval()(torch.zeros(1, *in_shape))
     except Exception as error:  # whatever a user's module raises
-        raise BadSetting(
+        raise ConfigError(
             f"torch must be able to run {type(module).__name__} on one image of shape {in_shape}",
-            found=f"{type(error).__name__}: {str(error).strip().splitlines()[:1]}",
-            cure="mend the module, or what stands before it",
+            got=f"{type(error).__name__}: {str(error).strip().splitlines()[:1]}",
+            hint="mend the module, or what stands before it",
         ) from error
     if not isinstance(found, torch.Tensor) or found.shape[0] != 1:
         shape = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
-        raise BadSetting(f"{type(module).__name__} must return one tensor, the batch first", found=shape)
+        raise ConfigError(f"{type(module).__name__} must return one tensor, the batch first", got=shape)
     return tuple(int(size) for size in found.shape[1:])
 
 
 def counted(module: nn.Module, in_shape: Shape) -> tuple[int, int]:
-    """Return a module's multiply-accumulates of one image and its parameters; raises `BadSetting` for operators that nobody counts."""
+    """Return a module's multiply-accumulates of one image and its parameters; raises `ConfigError` for operators that nobody counts."""
     found = count_module(module, in_shape)
     if found.uncounted:
         rule = f"every operator of {type(module).__name__} must be one that is counted"
-        raise BadSetting(rule, found=", ".join(found.uncounted), cure="write it with convolutions and matrix products")
+        raise ConfigError(rule, got=", ".join(found.uncounted), hint="write it with convolutions and matrix products")
     return found.macs, found.params
 
 
 @cache  # a space draws each of its blocks many times
-def _out_shape(made: MadeByName) -> Shape:
+def _out_shape(made: NamedModuleSpec) -> Shape:
     return _asked(made, lambda module: output_shape(module, made.in_shape))
 
 
 @cache
-def _counts(made: MadeByName) -> tuple[int, int]:
+def _counts(made: NamedModuleSpec) -> tuple[int, int]:
     return _asked(made, lambda module: counted(module, made.in_shape))
 
 
-def _asked(made: MadeByName, ask: Callable[[nn.Module], Answer]) -> Answer:
+def _asked(made: NamedModuleSpec, ask: Callable[[nn.Module], Answer]) -> Answer:
     """Ask a module without numbers, on the device `meta`, which draws and computes none; where it cannot do without, one with."""
     import torch
 
@@ -139,18 +139,18 @@ def _asked(made: MadeByName, ask: Callable[[nn.Module], Answer]) -> Answer:
 def _key(make: Callable[..., nn.Module], settings: Settings) -> str:
     """Return what names a module's function: the code that makes it, and its settings."""
     if "<" in make.__qualname__ or make.__module__ == "__main__":
-        raise BadSetting(
+        raise ConfigError(
             "a torch layer must be made by a class or function at the top of a file that can be imported",
-            found=f"{make.__module__}.{make.__qualname__}",
-            cure="move it to a file's top level, and name the space FILE.py:FUNCTION",
+            got=f"{make.__module__}.{make.__qualname__}",
+            hint="move it to a file's top level, and name the space FILE.py:FUNCTION",
         )
     code = hashlib.sha256(inspect.getsource(make).encode()).hexdigest()[:16]
     return f"{make.__qualname__}({json.dumps(dict(settings), sort_keys=True)}) {code}"
 
 
-def _remade(key: str, in_shape: Shape, place: tuple[str, str, str], settings: Settings) -> MadeByName:
+def _remade(key: str, in_shape: Shape, place: tuple[str, str, str], settings: Settings) -> NamedModuleSpec:
     path, module, name = place
     found: Any = user_module(Path(path)) if path else import_module(module)
     for step in name.split("."):
         found = getattr(found, step)
-    return MadeByName(key, in_shape, found, settings)
+    return NamedModuleSpec(key, in_shape, found, settings)

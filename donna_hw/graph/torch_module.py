@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as f
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.graph.activations import ACTIVATIONS
 from donna_hw.graph.graph import INPUT, Graph, Layer
 
@@ -132,8 +132,8 @@ class GraphModule(nn.Module):
                     owner.add_module(step, nn.Module())
                 owner = owner.get_submodule(step)
             if hasattr(owner, last):
-                raise BadSetting(
-                    "a layer must not be named like a part of torch's modules", found=last, cure="rename it"
+                raise ConfigError(
+                    "a layer must not be named like a part of torch's modules", got=last, hint="rename it"
                 )
             owner.add_module(last, _module_of(layer))
         self._steps = [(layer, self.get_submodule(layer.name)) for layer in graph.layers]

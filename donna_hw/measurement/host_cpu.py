@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from donna_hw.measurement.telemetry import Readings
+from donna_hw.measurement.telemetry import Telemetry
 
 _CPU_SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal", "soc_thermal", "x86_pkg_temp")
 
@@ -22,14 +22,14 @@ class HostCpu:
         self._sys = sys
         self._throttle_counts = self._counts()
 
-    def readings(self) -> Readings:
+    def readings(self) -> Telemetry:
         """Return the fastest core's clock, the hottest CPU sensor, and the throttle counters that rose since the last call."""
         before, self._throttle_counts = self._throttle_counts, self._counts()
         rose = {key.name for key, count in self._throttle_counts.items() if count > before.get(key, count)}
         # cores that idle are slower or asleep: the fastest one is the one that ran the block
         clocks_hz = [khz * 1e3 for core in self._cores() for khz in _numbers(core / "cpufreq/scaling_cur_freq")]
         temperatures_c = [millidegrees / 1e3 for millidegrees in self._temperatures()]
-        return Readings(
+        return Telemetry(
             clock_hz=max(clocks_hz, default=None),
             temperature_c=max(temperatures_c, default=None),
             throttle=tuple(sorted(name.removesuffix("_count") for name in rose)),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from donna_hw.errors import BadMeasurement
+from donna_hw.errors import MeasurementError
 
 Array = np.ndarray
 
@@ -26,14 +26,14 @@ class Interval:
 
 
 def checked(samples: Array, what: str) -> Array:
-    """Return the samples; raises `BadMeasurement` when there are none, or one is NaN, infinite, zero or negative."""
+    """Return the samples; raises `MeasurementError` when there are none, or one is NaN, infinite, zero or negative."""
     array = np.asarray(samples, np.float64)
     bad = array[~(np.isfinite(array) & (array > 0))]
     if array.size == 0 or bad.size:
-        raise BadMeasurement(
+        raise MeasurementError(
             f"{what}: every latency must be a finite time above 0 s",
-            found="no samples" if array.size == 0 else f"{bad[0]} among {array.size} samples",
-            cure="the runtime or its clock is broken: measure this block again",
+            got="no samples" if array.size == 0 else f"{bad[0]} among {array.size} samples",
+            hint="the runtime or its clock is broken: measure this block again",
         )
     return array
 

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from donna_hw.errors import BadMeasurement
+from donna_hw.errors import MeasurementError
 from donna_hw.measurement.environment import Environment
 from donna_hw.measurement.intervals import (
     Interval,
@@ -18,7 +18,7 @@ from donna_hw.measurement.intervals import (
     rounds_interval,
 )
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.measurement.telemetry import NOTHING_READ, Readings
+from donna_hw.measurement.telemetry import NOTHING_READ, Telemetry
 
 CLOCKS = ("", "host", "device")
 SAME_SPEED = (
@@ -40,10 +40,10 @@ class Summary:
         times = checked(np.array([self.min_s, self.mean_s, self.max_s]), "a summary of runs")
         # the tool rounds: a mean may lie a little outside of what it is the mean of
         if self.runs < 1 or not self.deviation_s >= 0 or (np.diff(times) < -1e-3 * self.mean_s).any():
-            raise BadMeasurement(
+            raise MeasurementError(
                 "a summary must be of one run or more, its mean between its smallest and its largest time",
-                found=self,
-                cure="measure again",
+                got=self,
+                hint="measure again",
             )
 
 
@@ -54,7 +54,7 @@ class Samples:
     wall_s: by the host's clock. cpu_s: the thread's CPU time, where the backend computes on the calling thread. device_s: by the
     device's own clock. Absent clocks are None, never zero. clock: which time stands for the block, `host` or `device`; where it names
     none, the device's where there is one. summary: of runs whose single times are not told; `wall_s` then holds their mean alone. Raises
-    `BadMeasurement` without the time that it names.
+    `MeasurementError` without the time that it names.
     """
 
     wall_s: np.ndarray
@@ -65,12 +65,12 @@ class Samples:
 
     def __post_init__(self) -> None:
         if self.summary is not None and self.wall_s.tolist() != [self.summary.mean_s]:
-            raise BadMeasurement("samples that are summarised must hold the mean alone", found=self.wall_s)
+            raise MeasurementError("samples that are summarised must hold the mean alone", got=self.wall_s)
         if self.clock not in CLOCKS or (self.clock == "device" and self.device_s is None):
-            raise BadMeasurement(
+            raise MeasurementError(
                 "samples must hold the time by the clock that stands for the block",
-                found=self.clock,
-                cure="measure again",
+                got=self.clock,
+                hint="measure again",
             )
 
     @property
@@ -80,7 +80,7 @@ class Samples:
 
 
 @dataclass(frozen=True)
-class Visit:
+class Trial:
     """One visit to a block: its samples, and those of the sentinel around them (empty without a sentinel).
 
     A visit is cut into slices of equally many samples, with equally many runs of the sentinel before, between and after them, so
@@ -94,7 +94,7 @@ class Visit:
     sentinel_s: np.ndarray
     slices: int = 1
     baseline_s: np.ndarray | None = None
-    readings: Readings = NOTHING_READ
+    readings: Telemetry = NOTHING_READ
     device: str = ""
     started_unix_s: float = 0.0
 
@@ -125,7 +125,7 @@ class Measurement:
     whole table: of a few rounds a block may look calmer than it is.
     """
 
-    visits: tuple[Visit, ...]
+    visits: tuple[Trial, ...]
     protocol: Protocol
     environment: Environment
     sentinel_reference_s: float | None = None

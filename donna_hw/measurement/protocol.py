@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
-from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.errors import ConfigError, UnknownNameError
 
 STATISTICS = ("median", "mean", "min")
 
@@ -53,20 +53,20 @@ class Protocol:
             ("slices", 1),
         ):
             if getattr(self, field) < low:
-                raise BadSetting(f"protocol {self.name}: {field} must be {low} or more", found=getattr(self, field))
+                raise ConfigError(f"protocol {self.name}: {field} must be {low} or more", got=getattr(self, field))
         if not 0 <= self.cool_down_s < inf:
-            raise BadSetting(f"protocol {self.name}: cool_down_s must be 0 s or more", found=self.cool_down_s)
+            raise ConfigError(f"protocol {self.name}: cool_down_s must be 0 s or more", got=self.cool_down_s)
         for field in ("precision", "visit_s", "limit_s", "patience_s"):
             value = getattr(self, field)
             if value is not None and not value > 0:
-                raise BadSetting(f"protocol {self.name}: {field} must be above 0", found=value)
+                raise ConfigError(f"protocol {self.name}: {field} must be above 0", got=value)
         if self.precision is not None and self.min_rounds < 3:
-            raise BadSetting(
-                f"protocol {self.name}: an interval over rounds needs min_rounds of 3 or more", found=self.min_rounds
+            raise ConfigError(
+                f"protocol {self.name}: an interval over rounds needs min_rounds of 3 or more", got=self.min_rounds
             )
         if self.statistic not in STATISTICS:
-            raise UnknownName(
-                f"protocol {self.name}: a statistic must be known", found=self.statistic, known=STATISTICS
+            raise UnknownNameError(
+                f"protocol {self.name}: a statistic must be known", got=self.statistic, choices=STATISTICS
             )
 
     @property
@@ -114,7 +114,7 @@ PROTOCOLS = {
 
 
 def protocol_named(name: str) -> Protocol:
-    """Return a protocol by name; raises `UnknownName`."""
+    """Return a protocol by name; raises `UnknownNameError`."""
     if name not in PROTOCOLS:
-        raise UnknownName("a protocol must be a known one", found=name, known=sorted(PROTOCOLS))
+        raise UnknownNameError("a protocol must be a known one", got=name, choices=sorted(PROTOCOLS))
     return PROTOCOLS[name]

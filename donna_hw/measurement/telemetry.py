@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Readings:
+class Telemetry:
     """What a device says of itself between two measurements; what it does not say is None.
 
     clock_hz: of the compute units. temperature_c: of the chip, in degrees Celsius. power_w: drawn by the device. throttle: the
@@ -19,4 +19,4 @@ class Readings:
     throttle: tuple[str, ...] = ()
 
 
-NOTHING_READ = Readings()
+NOTHING_READ = Telemetry()

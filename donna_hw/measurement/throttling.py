@@ -9,10 +9,10 @@ from functools import cached_property
 import numpy as np
 from scipy import stats
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.measurement.intervals import Array, Interval, rounds_interval
 from donna_hw.measurement.measurement import Samples
-from donna_hw.measurement.telemetry import Readings
+from donna_hw.measurement.telemetry import Telemetry
 
 SPANS = 10  # a window is cut into so many spans of time; their medians are its independent observations
 HOLDS = 0.01  # a change that surely lies within +-1 % is none
@@ -34,7 +34,7 @@ class Burst:
     burst_s: float
     runs: int
     samples: Samples
-    readings: Readings
+    readings: Telemetry
 
     @property
     def ended_s(self) -> float:
@@ -106,13 +106,13 @@ class Window:
         shares = [b.samples.cpu_s / b.samples.wall_s for b in self.bursts if b.samples.cpu_s is not None]
         return float(np.median(np.concatenate(shares))) if shares else None
 
-    def _median(self, of: Callable[[Readings], float | None]) -> float | None:
+    def _median(self, of: Callable[[Telemetry], float | None]) -> float | None:
         known = [value for burst in self.bursts if (value := of(burst.readings)) is not None]
         return float(np.median(known)) if known else None
 
 
 @dataclass(frozen=True)
-class Sustained:
+class StressResult:
     """A finished loop: its bursts, how long it was to last, the length of its first and last window, images a run.
 
     rested_s: how long the device had rested since an earlier, unfinished attempt; None without one. The first window of such a loop
@@ -128,10 +128,10 @@ class Sustained:
     def __post_init__(self) -> None:
         for name, window in (("first", self.first), ("last", self.last)):
             if not window.bursts or window.interval is None:
-                raise BadSetting(
+                raise ConfigError(
                     f"the {name} window of a sustained loop must hold runs in two of its {SPANS} spans",
-                    found=f"{len(window.bursts)} bursts in {self.window_s:g} s",
-                    cure="let it last longer",
+                    got=f"{len(window.bursts)} bursts in {self.window_s:g} s",
+                    hint="let it last longer",
                 )
 
     @cached_property

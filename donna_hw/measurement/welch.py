@@ -12,7 +12,7 @@ ROUNDING = 1e-5  # tables hold six significant digits
 
 
 @dataclass(frozen=True)
-class Rows:
+class IntervalRows:
     """Measured latencies, float [n] each: median, 95 % interval of Student's t over rounds, number of rounds."""
 
     median: np.ndarray
@@ -20,9 +20,9 @@ class Rows:
     high: np.ndarray
     rounds: np.ndarray
 
-    def over(self, unit: float) -> Rows:
+    def over(self, unit: float) -> IntervalRows:
         """Return the same latencies in another unit."""
-        return Rows(self.median / unit, self.low / unit, self.high / unit, self.rounds)
+        return IntervalRows(self.median / unit, self.low / unit, self.high / unit, self.rounds)
 
     def moments(self, scale: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return (mean over rounds, its variance, degrees of freedom), float [n]; variance and degrees are NaN for one round.
@@ -36,7 +36,7 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class View:
+class WelchTest:
     """B against A in one unit, arrays [n], a value a block.
 
     a, b: medians, in seconds (absolute) or in runs of the table's own sentinel (relative). scale: `log`, where estimate, low and high (its
@@ -96,7 +96,7 @@ class View:
         return float(np.median(np.abs(self.b - self.a) / np.where(size > 0, size, 1)))
 
 
-def welch(a: Rows, b: Rows, scale: str) -> View:
+def welch(a: IntervalRows, b: IntervalRows, scale: str) -> WelchTest:
     """Return Welch's test (Biometrika 34, 1947) of each pair; scale: `log`, for latencies above zero, or `linear`."""
     mean_a, variance_a, dof_a = a.moments(scale)
     mean_b, variance_b, dof_b = b.moments(scale)
@@ -113,7 +113,7 @@ def welch(a: Rows, b: Rows, scale: str) -> View:
     adjusted, tested = np.full_like(p, np.nan), np.isfinite(p)
     if tested.any():
         adjusted[tested] = stats.false_discovery_control(p[tested])
-    return View(
+    return WelchTest(
         scale=scale,
         a=a.median,
         b=b.median,

@@ -14,8 +14,8 @@ import pandas as pd
 from pydantic import Field
 
 from donna_hw._core.files import read_text, write_atomic
-from donna_hw._core.toml_files import Part, read_model, write_toml
-from donna_hw.errors import BadFile, BadSetting, UnknownName
+from donna_hw._core.toml_files import StrictModel, read_model, write_toml
+from donna_hw.errors import ConfigError, FileFormatError, UnknownNameError
 from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Architecture, Space
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 FORMATS = ("onnx", "torch", "toml")
 
 
-class NetworkFile(Part):
+class NetworkFile(StrictModel):
     """The keys of a network's TOML: a space, the label of each stage's block, and of each global axis's value rebuild it.
 
     layers_hash: of the whole network. weights: the safetensors beside it, "" without. weights_from: where these are from, in words.
@@ -45,7 +45,7 @@ class NetworkFile(Part):
 
 
 @dataclass(frozen=True)
-class Network:
+class ExportedNetwork:
     """A network that was read back: what its TOML says, its space, its place in it, its layers and the file of its weights."""
 
     file: NetworkFile
@@ -55,12 +55,14 @@ class Network:
     path: Path
 
     def module(self) -> GraphModule:
-        """Return the torch module with the exported weights, in evaluation mode; raises `BadFile` when they are not there."""
+        """Return the torch module with the exported weights, in evaluation mode; raises `FileFormatError` when they are not there."""
         from donna_hw.graph.torch_module import to_torch
         from donna_hw.training.checkpoints import load_weights
 
         if not self.file.weights:
-            raise BadFile(f"{self.path} must name its weights", found="none", cure="export with --format torch,toml")
+            raise FileFormatError(
+                f"{self.path} must name its weights", got="none", hint="export with --format torch,toml"
+            )
         module = to_torch(self.graph, seed=0)
         load_weights(module, self.path.parent / self.file.weights)
         return module.eval()
@@ -78,7 +80,7 @@ def export_network(
     """Write a network as `<stem>.onnx` (batch 1), `.safetensors` and `.toml`, and return what was written.
 
     weights_from: the folder of a run, whose finetuned network is taken, or else its distilled blocks; None: random weights, the same every
-    time. The TOML says which. Raises `UnknownName` for a format and `BadFile` where the run has no such weights.
+    time. The TOML says which. Raises `UnknownNameError` for a format and `FileFormatError` where the run has no such weights.
     """
     from donna_hw.training.checkpoints import save_weights
 
@@ -111,25 +113,27 @@ def export_network(
     return written
 
 
-def load_network(path: Path) -> Network:
-    """Read a network's TOML and rebuild its layers; raises `BadFile` when they are not those that were exported."""
+def load_network(path: Path) -> ExportedNetwork:
+    """Read a network's TOML and rebuild its layers; raises `FileFormatError` when they are not those that were exported."""
     file = read_model(path, NetworkFile)
     if file.weights and Path(file.weights).name != file.weights:
-        raise BadFile(f"{path} must name weights beside it", found=file.weights, cure="name a file of this folder")
+        raise FileFormatError(
+            f"{path} must name weights beside it", got=file.weights, hint="name a file of this folder"
+        )
     space = load_space(file.space)
     known = {stage.name for stage in space.stages}, {axis.name for axis in space.global_axes}
     for names, right in zip((file.blocks, file.settings), known, strict=True):
         for name in names.keys() - right:
-            raise UnknownName(f"{path} must name parts of {space.name}", found=name, known=sorted(right))
+            raise UnknownNameError(f"{path} must name parts of {space.name}", got=name, choices=sorted(right))
     architecture = space.from_labels({**file.blocks, **file.settings})
     graph = space.network(architecture)
     if layers_hash(graph) != file.layers_hash:
-        raise BadFile(
+        raise FileFormatError(
             f"{path} must be of the layers {layers_hash(graph)} that {file.space} draws now",
-            found=file.layers_hash,
-            cure="the space was changed since: export again",
+            got=file.layers_hash,
+            hint="the space was changed since: export again",
         )
-    return Network(file, space, architecture, graph, path)
+    return ExportedNetwork(file, space, architecture, graph, path)
 
 
 def trained(space: Space, architecture: Architecture, run: Path | None) -> tuple[GraphModule, str]:
@@ -152,25 +156,27 @@ def trained(space: Space, architecture: Architecture, run: Path | None) -> tuple
 
 
 def check_formats(formats: Sequence[str]) -> None:
-    """Raise `UnknownName` for a format that is none, `BadSetting` without any."""
+    """Raise `UnknownNameError` for a format that is none, `ConfigError` without any."""
     for name in formats:
         if name not in FORMATS:
-            raise UnknownName("a format must be a known one", found=name, known=FORMATS)
+            raise UnknownNameError("a format must be a known one", got=name, choices=FORMATS)
     if not formats:
-        raise BadSetting("an export needs a format", found="none", known=FORMATS)
+        raise ConfigError("an export needs a format", got="none", choices=FORMATS)
 
 
 def networks_of(space: Space, front: Path) -> list[tuple[Architecture, dict[str, float]]]:
-    """Return every network of a front's CSV with what was predicted of it, units in the names; raises `BadFile` and `UnknownName`."""
+    """Return every network of a front's CSV with what was predicted of it, units in the names; raises `FileFormatError` and `UnknownNameError`."""
     try:
         frame = pd.read_csv(StringIO(read_text(front)), dtype=str, keep_default_na=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise BadFile(f"{front} must be a front's CSV", found=str(error), cure="search again with --out") from None
+        raise FileFormatError(
+            f"{front} must be a front's CSV", got=str(error), hint="search again with --out"
+        ) from None
     names = [*(stage.name for stage in space.stages), *(axis.name for axis in space.global_axes)]
     missing = [name for name in names if name not in frame]
     if missing:
-        raise BadFile(
-            f"{front} must have a column {missing[0]}", found=", ".join(map(str, frame)), cure=f"search {space.name}"
+        raise FileFormatError(
+            f"{front} must have a column {missing[0]}", got=", ".join(map(str, frame)), hint=f"search {space.name}"
         )
     found = []
     for record in frame.to_dict("records"):

@@ -9,22 +9,22 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from donna_hw._core.resources import find
-from donna_hw._core.toml_files import Part, parse_model, read_toml, write_toml
-from donna_hw.errors import BadSetting
+from donna_hw._core.toml_files import StrictModel, parse_model, read_toml, write_toml
+from donna_hw.errors import ConfigError
 from donna_hw.pipeline.recipe_schema import (
-    DataPart,
-    DistillPart,
-    ExtendsPart,
-    FinetunePart,
-    GivenPart,
-    LatencyPart,
-    LibraryPart,
-    ProofPart,
-    QuantisePart,
-    ReferencePart,
-    SearchPart,
-    TeacherPart,
-    VerifyPart,
+    DataConfig,
+    DistillConfig,
+    ExtendsConfig,
+    FinetuneStepConfig,
+    FrontBenchmarkConfig,
+    GivenReferenceConfig,
+    LatencyConfig,
+    LibraryConfig,
+    QuantizeConfig,
+    ReferenceConfig,
+    SearchConfig,
+    TeacherConfig,
+    VerifyConfig,
 )
 from donna_hw.training.large_scale.config import PaperFinetuning, PaperTraining
 
@@ -45,7 +45,7 @@ CHANGEABLE = (
 )
 
 
-class Recipe(Part):
+class Recipe(StrictModel):
     """A whole experiment. seed rules all randomness; workers is the number of processes, 0 for one a core.
 
     One that extends another takes from it all that rules what was trained (`INHERITED`), and names a space that has new blocks beside all
@@ -55,20 +55,20 @@ class Recipe(Part):
     title: str
     space: str
     seed: int = Field(default=0, ge=0)
-    extends: ExtendsPart | None = None
+    extends: ExtendsConfig | None = None
     workers: int = Field(default=0, ge=0)
     counters: list[str] = Field(default=["macs", "params"], min_length=1)
-    data: DataPart
-    reference: ReferencePart | GivenPart | PaperTraining = Field(discriminator="method")
-    teacher: TeacherPart | None = None
-    distill: DistillPart = DistillPart()
-    quantise: QuantisePart = QuantisePart()
-    latency: LatencyPart = LatencyPart()
-    finetune: FinetunePart | PaperFinetuning = Field(discriminator="method")
-    library: LibraryPart
-    search: SearchPart = SearchPart()
-    verify: VerifyPart = VerifyPart()
-    proof: ProofPart = ProofPart()
+    data: DataConfig
+    reference: ReferenceConfig | GivenReferenceConfig | PaperTraining = Field(discriminator="method")
+    teacher: TeacherConfig | None = None
+    distill: DistillConfig = DistillConfig()
+    quantise: QuantizeConfig = QuantizeConfig()
+    latency: LatencyConfig = LatencyConfig()
+    finetune: FinetuneStepConfig | PaperFinetuning = Field(discriminator="method")
+    library: LibraryConfig
+    search: SearchConfig = SearchConfig()
+    verify: VerifyConfig = VerifyConfig()
+    proof: FrontBenchmarkConfig = FrontBenchmarkConfig()
 
     @model_validator(mode="before")
     @classmethod
@@ -85,30 +85,30 @@ class Recipe(Part):
     def _enough(self) -> Recipe:
         """Say so before hours of training, not after."""
         corners = 2
-        if isinstance(self.reference, GivenPart) and self.finetune.scratch_networks:
+        if isinstance(self.reference, GivenReferenceConfig) and self.finetune.scratch_networks:
             rule = "nothing says how to train networks from scratch where the reference is given"
-            raise BadSetting(rule, found=self.finetune.scratch_networks, cure="leave finetune.scratch_networks out")
+            raise ConfigError(rule, got=self.finetune.scratch_networks, hint="leave finetune.scratch_networks out")
         if self.finetune.scratch_networks > self.library.networks - corners:
-            raise BadSetting(
+            raise ConfigError(
                 "finetune.scratch_networks must be at most library.networks less its two corners",
-                found=self.finetune.scratch_networks,
+                got=self.finetune.scratch_networks,
             )
         return self
 
     @classmethod
     def read(cls, path: Path) -> Recipe:
-        """Read a recipe; raises `BadFile`, `UnknownName` with the known keys, or `BadSetting` with the broken rule."""
+        """Read a recipe; raises `FileFormatError`, `UnknownNameError` with the known keys, or `ConfigError` with the broken rule."""
         content = read_toml(path)
         if "detector" in content:
-            raise BadSetting(f"{path} is a recipe of detection", cure=f"donna-hw detect {path}")
+            raise ConfigError(f"{path} is a recipe of detection", hint=f"donna-hw detect {path}")
         if "extends" in content and not INHERITED & content.keys():
-            content = _inherited(parse_model(content["extends"], ExtendsPart, f"{path}: extends"), path) | content
+            content = _inherited(parse_model(content["extends"], ExtendsConfig, f"{path}: extends"), path) | content
         elif "extends" in content and not content.keys() >= INHERITED:  # a run's kept recipe has them all
             named = sorted(INHERITED & content.keys())
-            raise BadSetting(
+            raise ConfigError(
                 f"{path}: a recipe that extends another takes {', '.join(sorted(INHERITED))} from it",
-                found=", ".join(named),
-                cure="leave them out",
+                got=", ".join(named),
+                hint="leave them out",
             )
         return parse_model(content, cls, str(path))
 
@@ -134,13 +134,13 @@ class Recipe(Part):
         return self.search.costs or [self.latency.device]
 
 
-def _inherited(part: ExtendsPart, path: Path) -> dict[str, Any]:
+def _inherited(part: ExtendsConfig, path: Path) -> dict[str, Any]:
     """Return what a recipe takes from the one that it extends, which lies beside it or is a shipped one."""
     base = Recipe.read(base_path(part, path)).model_dump(exclude_none=True)
     return {key: value for key, value in base.items() if key not in ("title", "space", "extends", "quantise")}
 
 
-def base_path(part: ExtendsPart, path: Path) -> Path:
+def base_path(part: ExtendsConfig, path: Path) -> Path:
     """Return the recipe that one at `path` extends: beside it, or a shipped one."""
     beside = path.parent / part.recipe
     return beside if beside.is_file() else find_recipe(part.recipe)
@@ -152,7 +152,7 @@ def find_recipe(name: str) -> Path:
 
 
 def keep_recipe(recipe: Recipe, folder: Path) -> None:
-    """Write the recipe into its run's folder, or raise `BadSetting` when the folder holds the run of another.
+    """Write the recipe into its run's folder, or raise `ConfigError` when the folder holds the run of another.
 
     Settings by which nothing that was trained or measured would differ (`CHANGEABLE`) may change: what is kept is then the new recipe.
     """
@@ -165,10 +165,10 @@ def keep_recipe(recipe: Recipe, folder: Path) -> None:
         difference = first_difference(_ruling(before), _ruling(settings))
         if difference:
             key, old, new = difference
-            raise BadSetting(
+            raise ConfigError(
                 f"{folder} holds a run with {key} = {old!r}",
-                found=new,
-                cure="choose another folder with --out, or delete this one",
+                got=new,
+                hint="choose another folder with --out, or delete this one",
             )
     write_toml(kept, settings)
 

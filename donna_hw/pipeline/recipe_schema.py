@@ -6,18 +6,18 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from donna_hw._core.toml_files import Part
-from donna_hw.errors import BadSetting
+from donna_hw._core.toml_files import StrictModel
+from donna_hw.errors import ConfigError
 from donna_hw.training.block_metrics import JOINT, metrics_of
-from donna_hw.training.distillation.blockwise import Bkd
-from donna_hw.training.finetuning.finetune import Ekd
-from donna_hw.training.large_scale.config import Finetuning
-from donna_hw.training.loop import Fit
-from donna_hw.training.quantization.blocks import Quantisation
-from donna_hw.training.quantization.data_free import Method
+from donna_hw.training.distillation.blockwise import BlockDistillConfig
+from donna_hw.training.finetuning.finetune import FinetuneConfig
+from donna_hw.training.large_scale.config import FinetuneSchedule
+from donna_hw.training.loop import OptimConfig
+from donna_hw.training.quantization.blocks import QuantizationTask
+from donna_hw.training.quantization.data_free import QuantizationConfig
 
 
-class DataPart(Part):
+class DataConfig(StrictModel):
     """Which images, how many of the train set are held out for block qualities, and what may be done to them."""
 
     name: str
@@ -27,7 +27,7 @@ class DataPart(Part):
     flip: bool = False
 
 
-class ReferencePart(Part):
+class ReferenceConfig(StrictModel):
     """Training of the reference network from scratch; small images want Adam and a few epochs, ImageNet wants `PaperTraining`."""
 
     method: Literal["adam_cosine"] = "adam_cosine"
@@ -36,12 +36,12 @@ class ReferencePart(Part):
     learning_rate: float = Field(default=0.005, gt=0)
     cosine_steps: int = Field(default=1000, ge=1)
 
-    def fit(self) -> Fit:
+    def fit(self) -> OptimConfig:
         """Return the settings for the training loop."""
-        return Fit(self.epochs, self.batch, self.learning_rate, self.cosine_steps)
+        return OptimConfig(self.epochs, self.batch, self.learning_rate, self.cosine_steps)
 
 
-class GivenPart(Part):
+class GivenReferenceConfig(StrictModel):
     """A reference that is trained already. weights: a safetensors file of its state; empty: the space brings its own weights."""
 
     method: Literal["given"]
@@ -53,7 +53,7 @@ class GivenPart(Part):
         return 0
 
 
-class ExtendsPart(Part):
+class ExtendsConfig(StrictModel):
     """Another recipe whose run is taken over: its reference, blocks and predictor.
 
     run: its folder; empty: beside this run's own. test_networks: how many networks with new blocks judge the predictor; 0: as many as
@@ -65,7 +65,7 @@ class ExtendsPart(Part):
     test_networks: int = Field(default=0, ge=0)
 
 
-class TeacherPart(Part):
+class TeacherConfig(StrictModel):
     """Another recipe whose reference network teaches whole networks, in the place of their own.
 
     run: its folder; empty: beside this run's own.
@@ -75,7 +75,7 @@ class TeacherPart(Part):
     run: str = ""
 
 
-class DistillPart(Part):
+class DistillConfig(StrictModel):
     """Blockwise distillation; the defaults are the paper's (A.1): one epoch, batch 256, Adam at 0.01, cosine in 20 steps."""
 
     epochs: int = Field(default=1, ge=1)
@@ -87,14 +87,14 @@ class DistillPart(Part):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     together: int = Field(default=16, ge=1)
 
-    def bkd(self, devices: tuple[str, ...] = ("cpu",)) -> Bkd:
+    def bkd(self, devices: tuple[str, ...] = ("cpu",)) -> BlockDistillConfig:
         """Return the settings for blockwise distillation; on GPUs `together` blocks are trained at a time, on a core of the CPU one."""
-        fit = Fit(self.epochs, self.batch, self.learning_rate, self.cosine_steps)
+        fit = OptimConfig(self.epochs, self.batch, self.learning_rate, self.cosine_steps)
         together = 1 if devices == ("cpu",) else self.together
-        return Bkd(fit, self.images, self.cache_gib * 2**30, devices, together)
+        return BlockDistillConfig(fit, self.images, self.cache_gib * 2**30, devices, together)
 
 
-class QuantisePart(Part):
+class QuantizeConfig(StrictModel):
     """How 8-bit blocks and networks are made of trained float32 ones, after Data-Free Quantization; the defaults are its own.
 
     ranges: from what batch-norms say, or observed on so many `images` of the train set. per_channel: a grid for each output channel of the
@@ -109,13 +109,13 @@ class QuantisePart(Part):
     images: int = Field(default=512, ge=1)
     deviations: float = Field(default=6.0, gt=0)
 
-    def quantisation(self) -> Quantisation:
+    def quantisation(self) -> QuantizationTask:
         """Return the settings for quantising."""
-        method = Method(self.equalise, self.absorb, self.correct, self.per_channel, self.deviations)
-        return Quantisation(method, self.images if self.ranges == "images" else 0)
+        method = QuantizationConfig(self.equalise, self.absorb, self.correct, self.per_channel, self.deviations)
+        return QuantizationTask(method, self.images if self.ranges == "images" else 0)
 
 
-class LatencyPart(Part):
+class LatencyConfig(StrictModel):
     """The device to measure on; whole networks that correct the sum, and others that test it."""
 
     device: str = "onnxruntime_cpu"
@@ -124,7 +124,7 @@ class LatencyPart(Part):
     test_networks: int = Field(default=0, ge=0)
 
 
-class FinetunePart(Finetuning):
+class FinetuneStepConfig(FinetuneSchedule):
     """End-to-end distillation of whole networks; small images want Adam and a few epochs, ImageNet wants `PaperFinetuning`."""
 
     method: Literal["adam_cosine"] = "adam_cosine"
@@ -134,13 +134,13 @@ class FinetunePart(Finetuning):
     learning_rate: float = Field(default=0.003, gt=0)
     cosine_steps: int = Field(default=1000, ge=1)
 
-    def ekd(self) -> Ekd:
+    def ekd(self) -> FinetuneConfig:
         """Return the settings for finetuning."""
-        fit = Fit(self.epochs, self.batch, self.learning_rate, self.cosine_steps)
-        return Ekd(fit, self.images, self.hard, self.temperature)
+        fit = OptimConfig(self.epochs, self.batch, self.learning_rate, self.cosine_steps)
+        return FinetuneConfig(fit, self.images, self.hard, self.temperature)
 
 
-class LibraryPart(Part):
+class LibraryConfig(StrictModel):
     """The Architecture Library: networks to fit the predictor to (two of them corners of the space), others to test it.
 
     choice: how those to fit to are chosen. further_networks: more of them, finetuned by one seed each, those that tell most after the
@@ -182,16 +182,16 @@ class LibraryPart(Part):
         return {"quality": JOINT if content.get("predictor", "joint") == "joint" else "kl"} | content
 
     @model_validator(mode="after")
-    def _readable(self) -> LibraryPart:
+    def _readable(self) -> LibraryConfig:
         """Say so before hours of training, not after."""
         several = len(metrics_of(self.quality)) > 1
         if several and self.predictor != "joint":
             rule = "several metrics need library.predictor = 'joint'"
-            raise BadSetting(rule, found=f"{self.quality} for {self.predictor}", cure="name one metric, or that kind")
+            raise ConfigError(rule, got=f"{self.quality} for {self.predictor}", hint="name one metric, or that kind")
         return self
 
 
-class SearchPart(Part):
+class SearchConfig(StrictModel):
     """The search; no costs means the latency of the recipe's device. Limits carry their unit: `onnxruntime_cpu = "0.2ms"`."""
 
     samples: int = Field(default=2500, ge=4)
@@ -200,21 +200,21 @@ class SearchPart(Part):
     limits: dict[str, str] = Field(default={})
 
     @model_validator(mode="after")
-    def _enough(self) -> SearchPart:
+    def _enough(self) -> SearchConfig:
         """Say so before hours of training, not after."""
         if self.samples < self.population:
             raise ValueError("samples must be at least the population")
         return self
 
 
-class VerifyPart(Part):
+class VerifyConfig(StrictModel):
     """How many networks of the front are finetuned and measured, and random ones of equal latency beside them."""
 
     front: int = Field(default=3, ge=1)
     random: int = Field(default=0, ge=0)
 
 
-class ProofPart(Part):
+class FrontBenchmarkConfig(StrictModel):
     """The proof: at how many latencies, by how many seeds each network is finetuned, how near equal latencies are.
 
     tries: random networks of the predicted latency that are measured, one by one, until one is near enough.

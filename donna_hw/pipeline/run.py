@@ -13,16 +13,16 @@ import numpy as np
 from donna_hw._core.files import locked, write_atomic
 from donna_hw._core.units import parse_quantity
 from donna_hw.costs.base import CostModel
-from donna_hw.costs.basis import Basis
-from donna_hw.costs.correction import Plan, candidates_of, correct
+from donna_hw.costs.basis import FeatureBasis
+from donna_hw.costs.correction import CorrectionConfig, candidates_of, correct
 from donna_hw.costs.serialization import cost_of, keep
 from donna_hw.devices.backends.base import UNITS
 from donna_hw.devices.device import Device
-from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.graph.torch_module import GraphModule
 from donna_hw.pipeline import sampling as drawn
 from donna_hw.pipeline.recipe import Recipe, find_recipe, keep_recipe
-from donna_hw.pipeline.recipe_schema import ReferencePart
+from donna_hw.pipeline.recipe_schema import ReferenceConfig
 from donna_hw.pipeline.run_directory import RunFolder
 from donna_hw.pipeline.steps.distill import distil
 from donna_hw.pipeline.steps.extend import extended_rows, take_over
@@ -35,17 +35,17 @@ from donna_hw.predictors.serialization import load_predictor
 from donna_hw.profiling.profiler import measure_networks, profile_space
 from donna_hw.search.nsga2 import nsga2
 from donna_hw.search.pareto_front import ParetoFront
-from donna_hw.search.problem import Aim, Limit
+from donna_hw.search.problem import Constraint, SearchProblem
 from donna_hw.spaces.space import Rows
 from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.lookup import table_in
 from donna_hw.training.block_metrics import qualities_of
 from donna_hw.training.data.image_folder import check_size
-from donna_hw.training.executors import Pool
+from donna_hw.training.executors import ProcessExecutor
 from donna_hw.training.large_scale.config import PaperTraining
 from donna_hw.training.large_scale.distributed import joined, launched
 from donna_hw.training.libraries import ArchitectureLibrary, BlockLibrary
-from donna_hw.training.ray_executor import ClusterPool, clear
+from donna_hw.training.ray_executor import RayExecutor, clear
 from donna_hw.training.reference import reference_top1
 
 REFIT_ROLES = ("front", "random", "scaled")  # never test networks, which judge the predictor
@@ -66,20 +66,20 @@ class Run(RunFolder):
         }
         for name in self.recipe.cost_devices:
             if name not in units:
-                raise UnknownName(
-                    "search.costs must be the latency's device or counters", found=name, known=list(units)
+                raise UnknownNameError(
+                    "search.costs must be the latency's device or counters", got=name, choices=list(units)
                 )
         self.limits({name: units[name] for name in self.recipe.cost_devices})
 
     def limits(self, units: dict[str, str]) -> dict[str, float]:
-        """Return the recipe's limits in the units of its costs; raises `BadSetting` and `UnknownName`."""
+        """Return the recipe's limits in the units of its costs; raises `ConfigError` and `UnknownNameError`."""
         for name in self.recipe.search.limits.keys() - units.keys():
-            raise UnknownName("a limit must be on one of the search's costs", found=name, known=sorted(units))
+            raise UnknownNameError("a limit must be on one of the search's costs", got=name, choices=sorted(units))
         return {name: parse_quantity(text, units[name]) for name, text in self.recipe.search.limits.items()}
 
     def check_images(self) -> None:
         """Raise, before the reference is trained, what reading all images into memory would raise; training as the paper does streams."""
-        streamed = not isinstance(self.recipe.reference, ReferencePart) and isinstance(
+        streamed = not isinstance(self.recipe.reference, ReferenceConfig) and isinstance(
             self.recipe.finetune, PaperTraining
         )
         if self.recipe.data.name == "image_folder" and not streamed:
@@ -99,8 +99,8 @@ class Run(RunFolder):
     def profile(self) -> LatencyTable:
         """Measure every block, then whole networks, and correct the sum by them."""
         table = profile_space(self.space, self.device, self.tables, self.protocol, workers=self.measurers)
-        plan = Plan(self.recipe.latency.correct_with, seed=self.recipe.seed)
-        names, basis = (table.info.device, table.info.unit), Basis.of_table(self.space, table)
+        plan = CorrectionConfig(self.recipe.latency.correct_with, seed=self.recipe.seed)
+        names, basis = (table.info.device, table.info.unit), FeatureBasis.of_table(self.space, table)
         candidates = candidates_of(self.space, plan)
         keep(self.space, table, correct(names, basis, candidates, lambda rows: self.measured(table, rows), plan))
         if self.recipe.latency.test_networks:
@@ -151,7 +151,7 @@ class Run(RunFolder):
     def fit_targets(self, roles: Sequence[str]) -> tuple[Rows, np.ndarray, list[str]]:
         """Return (rows int [n, stages], top-1 % float [n], role [n]) of finetuned networks to fit to, each once, by its first role.
 
-        None is a test network. Raises `NothingToFit` below 5 of role `library`.
+        None is a test network. Raises `InsufficientDataError` below 5 of role `library`.
         """
         rows, top1 = self.architectures.targets("library", at_least=SMALLEST_LIBRARY)
         found = dict(zip(map(tuple, rows.tolist()), top1.tolist(), strict=True))
@@ -171,13 +171,13 @@ class Run(RunFolder):
         write_atomic(self.folder / "front.csv", front.frame().to_csv(index=False, lineterminator="\n"))
         return front
 
-    def aim(self) -> Aim:
+    def aim(self) -> SearchProblem:
         """Return what the recipe's search looks for."""
         predictor = load_predictor(self.folder / "predictor.toml")
         costs = [self.cost(name) for name in self.recipe.cost_devices]
         limits = self.limits({cost.name: cost.unit for cost in costs})
-        limited = [Limit(cost, limits[cost.name]) for cost in costs if cost.name in limits]
-        return Aim(self.space, self.qualities(), predictor, costs, limited)
+        limited = [Constraint(cost, limits[cost.name]) for cost in costs if cost.name in limits]
+        return SearchProblem(self.space, self.qualities(), predictor, costs, limited)
 
     def cost(self, device: str) -> CostModel:
         """Return a device's cost model from the run's table and its correction."""
@@ -233,16 +233,16 @@ def open_run(
     """
     number, processes = launched()
     if processes > 1 and not jointly:
-        raise BadSetting(
+        raise ConfigError(
             "only `reference` and `finetune` run in several processes",
-            found=f"{processes} processes",
-            cure="start this step without torchrun",
+            got=f"{processes} processes",
+            hint="start this step without torchrun",
         )
     if processes > 1 and cluster is not None:
-        raise BadSetting(
+        raise ConfigError(
             "torchrun and a Ray cluster cannot share one training",
-            found=f"{processes} processes and --cluster",
-            cure="choose one of them",
+            got=f"{processes} processes and --cluster",
+            hint="choose one of them",
         )
     path = find_recipe(recipe_name)
     # an absolute path would be this machine's: a page that others read names the file as one among the recipes
@@ -259,7 +259,7 @@ def open_run(
         if number == 0:
             keep_recipe(recipe, folder)
             clear(folder)
-        pool = Pool(recipe.processes) if cluster is None else ClusterPool(cluster, folder)
+        pool = ProcessExecutor(recipe.processes) if cluster is None else RayExecutor(cluster, folder)
         try:
             yield Run(recipe, folder if cluster is None else folder.resolve(), pool, command, cluster)
         finally:

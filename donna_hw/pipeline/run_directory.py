@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 
 from donna_hw.devices.device import Device
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.graph.graph import dtypes_of
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.pipeline.recipe import Recipe
-from donna_hw.profiling.profiler import Workers as Measurers
+from donna_hw.profiling.profiler import WorkerFactory
 from donna_hw.profiling.workers.ray import cluster
 from donna_hw.profiling.workers.subprocess import processes
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Architecture, Rows, Space
 from donna_hw.training.data import Dataset, load_dataset
 from donna_hw.training.data.dataset import Augmentation
-from donna_hw.training.executors import Workers
+from donna_hw.training.executors import Executor
 from donna_hw.training.libraries import ArchitectureLibrary, BlockLibrary
 
 
@@ -30,20 +30,20 @@ class RunFolder:
 
     recipe: Recipe
     folder: Path
-    pool: Workers
+    pool: Executor
     command: str = ""
     cluster: str | None = None
 
     @cached_property
     def space(self) -> Space:
-        """The recipe's search space; raises `BadSetting` for one with a global axis, since a run's images have one size, or all in INT8."""
+        """The recipe's search space; raises `ConfigError` for one with a global axis, since a run's images have one size, or all in INT8."""
         space = load_space(self.recipe.space)
         if space.global_axes:
             rule, cure = "a run is of one setting of each global axis", f"such as {space.name}@{space.input_shape[1]}px"
-            raise BadSetting(rule, found=", ".join(axis.name for axis in space.global_axes), cure=cure)
+            raise ConfigError(rule, got=", ".join(axis.name for axis in space.global_axes), hint=cure)
         if "int8" in dtypes_of(space.network(space.reference)):
             rule = "a run's reference is trained, in float32: 8-bit blocks are made of float32 ones beside them"
-            raise BadSetting(rule, found=self.recipe.space, cure="name the space SPACE@precision, which has both")
+            raise ConfigError(rule, got=self.recipe.space, hint="name the space SPACE@precision, which has both")
         return space
 
     @cached_property
@@ -78,7 +78,7 @@ class RunFolder:
         return Device.load(self.recipe.latency.device)
 
     @property
-    def measurers(self) -> Measurers:
+    def measurers(self) -> WorkerFactory:
         """Who measures: processes of this machine, or the hosts of the cluster that have the device."""
         return processes if self.cluster is None else cluster(self.cluster)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from donna_hw.costs.serialization import corrected
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.pipeline.run_directory import RunFolder
 from donna_hw.predictors.active_selection import d_optimal
 from donna_hw.spaces.extremes import block_macs
@@ -50,7 +50,7 @@ def further_rows(run: RunFolder) -> Rows:
     drawn = _candidates(run, FURTHER, FURTHER_CANDIDATES, (library, test))
     if len(drawn) < count:
         rule = "library.further_networks must be at most the networks of the space to choose from"
-        raise BadSetting(rule, found=count, cure=f"ask for {len(drawn)} or fewer")
+        raise ConfigError(rule, got=count, hint=f"ask for {len(drawn)} or fewer")
     qualities = run.blocks.qualities(JOINT)
     return np.asarray(drawn[d_optimal(qualities_of(qualities, drawn), qualities_of(qualities, library), count)])
 
@@ -129,7 +129,7 @@ def random_rows(run: RunFolder, stream: int, count: int) -> Rows:
     rows = run.space.random_rows(min(64 * count, run.space.size), rng)  # enough where one network in 30 is usable
     usable = rows[trained(qualities_of(run.qualities(), rows))]
     if len(usable) < count:
-        raise BadSetting(
-            "enough networks must be free of diverged blocks", found=len(usable), cure="lower distill.learning_rate"
+        raise ConfigError(
+            "enough networks must be free of diverged blocks", got=len(usable), hint="lower distill.learning_rate"
         )
     return np.asarray(usable[:count])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from donna_hw.costs.optimal_design import most_telling
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.predictors.base import Array, checked, flat, log_quality
 from donna_hw.predictors.linear import standards
 from donna_hw.predictors.sklearn_models import FamilyPredictor
@@ -48,7 +48,7 @@ def d_optimal(candidates: Array, chosen: Array, count: int) -> Array:
 def variance(predictor: FamilyPredictor, candidates: Array, count: int) -> Array:
     """Return the numbers of `count` different candidates, int [count], that lower a Bayesian predictor's mean variance of all of them most.
 
-    candidates: qualities float [n, stages]. Greedy, as in `costs.design`; raises `BadSetting` for a predictor that is not Bayesian.
+    candidates: qualities float [n, stages]. Greedy, as in `costs.design`; raises `ConfigError` for a predictor that is not Bayesian.
     """
     _enough(len(candidates), count)
     covariance, noise = predictor.covariance(candidates)
@@ -61,4 +61,4 @@ def _with_one(features: Array) -> Array:
 
 def _enough(candidates: int, count: int) -> None:
     if count > candidates:
-        raise BadSetting("there must be as many candidates as are chosen", found=candidates, cure=f"give {count}")
+        raise ConfigError("there must be as many candidates as are chosen", got=candidates, hint=f"give {count}")

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from donna_hw._core.toml_files import write_toml
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.predictors.quadratic import Quadratic
 
 EPSILON = 1e-6  # the least quality; the logarithm of a perfect block is none
@@ -91,11 +91,11 @@ def additive(qualities: Sequence[Array], slopes: Array) -> tuple[Array, ...]:
 
 
 def checked(qualities: Array) -> Array:
-    """Return the qualities as they are; raises `BadSetting` on one that is none."""
+    """Return the qualities as they are; raises `ConfigError` on one that is none."""
     if not (np.isfinite(qualities).all() and (qualities >= 0).all()):
-        raise BadSetting(
+        raise ConfigError(
             "every block quality must be a finite NSR of zero or more",
-            found="a diverged block",
-            cure="leave networks with diverged blocks out (BlockLibrary.qualities marks them with infinity)",
+            got="a diverged block",
+            hint="leave networks with diverged blocks out (BlockLibrary.qualities marks them with infinity)",
         )
     return qualities

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import kendalltau
 
-from donna_hw.errors import NothingToFit
+from donna_hw.errors import InsufficientDataError
 from donna_hw.spaces.stage import Stage
 from donna_hw.training.libraries import BlockLibrary
 
@@ -33,14 +33,14 @@ def apart(stage: Stage) -> np.ndarray:
 def predicted_quality(stage: Stage, quality: np.ndarray) -> np.ndarray:
     """Return each block's quality as the reference's times one factor an axis, float [block]; additive in the logarithm.
 
-    Only the blocks trained `apart` are read. Raises `NothingToFit` when one of them has no finite quality above zero.
+    Only the blocks trained `apart` are read. Raises `InsufficientDataError` when one of them has no finite quality above zero.
     """
     known = quality[apart(stage)]
     if not (np.isfinite(known) & (known > 0)).all():
-        raise NothingToFit(
+        raise InsufficientDataError(
             f"{stage.name}: blocks trained apart must have finite qualities above zero",
-            found=f"{(~(np.isfinite(known) & (known > 0))).sum()} without",
-            cure="lower distill.learning_rate, since these have diverged",
+            got=f"{(~(np.isfinite(known) & (known > 0))).sum()} without",
+            hint="lower distill.learning_rate, since these have diverged",
         )
     reference = np.unravel_index(stage.reference, stage.counts)
     grid = quality.reshape(stage.counts)
@@ -55,7 +55,7 @@ def predicted_quality(stage: Stage, quality: np.ndarray) -> np.ndarray:
 def agreement(library: BlockLibrary, metric: str = "nsr") -> list[Agreement]:
     """Compare predicted with trained qualities of a full library, stage by stage; diverged blocks are left out.
 
-    NaN where fewer than two blocks can be compared. Raises `NothingToFit` when blocks are missing.
+    NaN where fewer than two blocks can be compared. Raises `InsufficientDataError` when blocks are missing.
     """
     found = []
     for stage, quality in zip(library.space.stages, library.qualities(metric), strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from donna_hw.errors import BadSetting, NothingToFit, UnknownName
+from donna_hw.errors import ConfigError, InsufficientDataError, UnknownNameError
 from donna_hw.predictors import linear, saturating
 from donna_hw.predictors import multi_metric as joint
 from donna_hw.predictors.base import Array, FittedPredictor
@@ -20,23 +20,23 @@ def fit_predictor(
     """Fit a predictor to finetuned networks.
 
     qualities: a metric float [n, stages], or several [n, stages, metrics] for `joint`; top1_percent: float [n]. ceiling_percent: the
-    teacher's accuracy, for `saturating` and `joint`; the others do without. Raises `NothingToFit` below 5 networks, `BadSetting` on an
-    accuracy that is none, and `UnknownName`.
+    teacher's accuracy, for `saturating` and `joint`; the others do without. Raises `InsufficientDataError` below 5 networks, `ConfigError` on an
+    accuracy that is none, and `UnknownNameError`.
     """
     if kind not in KINDS:
-        raise UnknownName("a predictor must be a known one", found=kind, known=sorted(KINDS))
+        raise UnknownNameError("a predictor must be a known one", got=kind, choices=sorted(KINDS))
     if len(top1_percent) < SMALLEST_LIBRARY:
-        raise NothingToFit(
+        raise InsufficientDataError(
             f"a predictor needs at least {SMALLEST_LIBRARY} finetuned networks",
-            found=len(top1_percent),
-            cure="raise library.networks in the recipe and finetune again",
+            got=len(top1_percent),
+            hint="raise library.networks in the recipe and finetune again",
         )
     if not np.isfinite(top1_percent).all():
-        raise BadSetting("every accuracy must be a finite number", found="NaN or infinite", cure="leave it out")
+        raise ConfigError("every accuracy must be a finite number", got="NaN or infinite", hint="leave it out")
     if kind == joint.KIND:
         return joint.fit_joint(qualities, top1_percent, ceiling_percent or 0.0)
     if qualities.ndim != 2:
-        raise BadSetting("several metrics of a block need the kind 'joint'", found=kind, cure="give one metric")
+        raise ConfigError("several metrics of a block need the kind 'joint'", got=kind, hint="give one metric")
     if kind == saturating.KIND:
         return saturating.fit_saturating(qualities, top1_percent, ceiling_percent or 0.0)
     if kind in FAMILIES:

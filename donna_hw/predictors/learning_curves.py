@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from donna_hw._core.ranking import kendall_tau
-from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.predictors import saturating
 from donna_hw.predictors.active_selection import CHOICES, d_optimal, uniform, variance
 from donna_hw.predictors.base import Array, flat
@@ -42,15 +42,15 @@ def learning_curve(
 
     Every draw begins with the same first `sizes[0]` networks of the pool for all choices, drawn uniformly. One line a kind, choice and
     size: kendall_tau and mse are means over draws, tau_error and mse_error their standard errors (NaN for one draw). A draw whose
-    predictions are all equal orders nothing and counts as tau 0. Raises `BadSetting` where the pool is smaller than a size.
+    predictions are all equal orders nothing and counts as tau 0. Raises `ConfigError` where the pool is smaller than a size.
     """
     for name in choices:
         if name not in CHOICES:
-            raise UnknownName("a choice of networks must be a known one", found=name, known=CHOICES)
+            raise UnknownNameError("a choice of networks must be a known one", got=name, choices=CHOICES)
     steps = sorted(set(sizes))
     if not steps or steps[0] < SMALLEST_LIBRARY or steps[-1] > len(pool.top1_percent) or draws < 1:
         rule = f"sizes lie between {SMALLEST_LIBRARY} and the pool's {len(pool.top1_percent)} networks, in one draw or more"
-        raise BadSetting(rule, found=f"{steps}, {draws} draws", cure="choose other sizes")
+        raise ConfigError(rule, got=f"{steps}, {draws} draws", hint="choose other sizes")
     found: dict[tuple[str, str, int], list[tuple[float, float]]] = {}
     for draw in range(draws):
         for choice in choices:

@@ -13,7 +13,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 
 from donna_hw.predictors.base import Array, checked, log_quality, outside, save_fields
-from donna_hw.predictors.saturating import Link, link_of
+from donna_hw.predictors.saturating import SaturationLink, link_of
 
 KIND = "joint"
 # of the logarithms of the prior's variances: of the weights and, last, of the noise, on a standardised target; wide, since they are guesses
@@ -29,7 +29,7 @@ class JointPredictor:
     for each metric, `shared` and `own`, float [metrics], and that of the noise are the most likely ones (evidence maximisation,
     MacKay 1992): few networks leave one weight a metric, many give each stage its own. A weight may be negative: of two metrics
     that say nearly the same, one may tell what the other overstates. weights, center: [stages, metrics]; covariance: of the weights,
-    in the unit of the link, [stages * metrics] each way; noise: in per cent; asked_percent and the ends of the `Link` as in `saturating`.
+    in the unit of the link, [stages * metrics] each way; noise: in per cent; asked_percent and the ends of the `SaturationLink` as in `saturating`.
     """
 
     kind: str
@@ -85,9 +85,9 @@ class JointPredictor:
         save_fields(self, list(self.__dataclass_fields__), path, facts)
 
     @property
-    def link(self) -> Link:
+    def link(self) -> SaturationLink:
         """What makes an accuracy a sum, and back."""
-        return Link(self.ceiling_percent, self.gap_percent)
+        return SaturationLink(self.ceiling_percent, self.gap_percent)
 
     def _features(self, qualities: Array) -> Array:
         x = (log_quality(checked(_deep(qualities))) - self.center) / self.scale

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.predictors.base import ALPHAS, Array, additive, checked, log_quality, outside, save_fields
 from donna_hw.predictors.linear import ridge, standards
 
@@ -17,7 +17,7 @@ LEAST_GAP_PERCENT = 0.1  # of networks that are all equally accurate
 
 
 @dataclass(frozen=True)
-class Link:
+class SaturationLink:
     """A ceiling and a gap in per cent: a network nearer to the ceiling than the gap counts as if it were that far below."""
 
     ceiling_percent: float
@@ -39,19 +39,19 @@ class Link:
         return np.asarray(np.where(-link <= half, self.ceiling_percent - error, tail)), np.asarray(error)
 
 
-def link_of(top1_percent: Array, asked_percent: float = 0.0) -> Link:
+def link_of(top1_percent: Array, asked_percent: float = 0.0) -> SaturationLink:
     """Return the link for networks of these accuracies, float [n], and a teacher of `asked_percent`, 0 for none.
 
     gap: half of the accuracies' interquartile range, and at least 0.1. The ceiling is the teacher's accuracy, raised to one gap above
     the best network where it lies lower, and at most 100; only there can a network be nearer to it than the gap, which no logarithm
-    of nearly nothing makes rule the fit. Raises `BadSetting` on a share that is none.
+    of nearly nothing makes rule the fit. Raises `ConfigError` on a share that is none.
     """
     if not ((top1_percent >= 0) & (top1_percent <= 100)).all() or not 0 <= asked_percent <= 100:
         found = f"{top1_percent.min():g} to {top1_percent.max():g}, a ceiling of {asked_percent:g}"
-        raise BadSetting("accuracies and their ceiling lie in 0..100 %", found=found, cure="give them in per cent")
+        raise ConfigError("accuracies and their ceiling lie in 0..100 %", got=found, hint="give them in per cent")
     low, high = np.percentile(top1_percent, [25, 75])  # no deviation: one poor corner of the space would widen it
     gap = max(float(high - low) / 2, LEAST_GAP_PERCENT)
-    return Link(min(max(asked_percent, float(top1_percent.max()) + gap), 100.0), gap)
+    return SaturationLink(min(max(asked_percent, float(top1_percent.max()) + gap), 100.0), gap)
 
 
 KIND = "saturating"
@@ -61,7 +61,7 @@ KIND = "saturating"
 class SaturatingPredictor:
     """-log(ceiling - accuracy) = a + sum over stages of weight * -log(max(NSR, 1e-6)), no weight below zero (ours).
 
-    asked_percent: the ceiling that was asked for, the teacher's accuracy, 0 for none; ceiling_percent, gap_percent: of its `Link`, which
+    asked_percent: the ceiling that was asked for, the teacher's accuracy, 0 for none; ceiling_percent, gap_percent: of its `SaturationLink`, which
     bends towards 0 below half of the ceiling. covariance: of the weights, in the unit of the link; noise: in per cent.
     """
 
@@ -80,7 +80,7 @@ class SaturatingPredictor:
     high: Array
 
     def __call__(self, qualities: Array) -> tuple[Array, Array]:
-        """Return (top-1 %, standard deviation %) of float [n, stages]; raises `BadSetting` on a quality that is none.
+        """Return (top-1 %, standard deviation %) of float [n, stages]; raises `ConfigError` on a quality that is none.
 
         The deviation is that of the weights, by the slope of the link, and the noise of one finetuning beside it: it never falls below
         the noise, and grows outside of the fit towards worse blocks. Where the accuracy bends away from 0 the slope of the bend is kept.
@@ -110,9 +110,9 @@ class SaturatingPredictor:
         save_fields(self, list(self.__dataclass_fields__), path, facts)
 
     @property
-    def link(self) -> Link:
+    def link(self) -> SaturationLink:
         """What makes an accuracy a sum, and back."""
-        return Link(self.ceiling_percent, self.gap_percent)
+        return SaturationLink(self.ceiling_percent, self.gap_percent)
 
     def _linked(self, qualities: Array) -> tuple[Array, Array]:
         x = (log_quality(checked(qualities)) - self.center) / self.scale

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from donna_hw._core.toml_files import read_toml
-from donna_hw.errors import BadFile, DonnaError
+from donna_hw.errors import DonnaError, FileFormatError
 from donna_hw.predictors import linear, saturating
 from donna_hw.predictors import multi_metric as joint
 from donna_hw.predictors.base import FittedPredictor
@@ -23,7 +23,7 @@ SAME_PERCENT = 1e-3  # another version of scikit-learn or another machine may ro
 
 
 def load_predictor(path: Path) -> FittedPredictor:
-    """Read a saved predictor; raises `BadFile`, also where one of scikit-learn's, fitted again, says something else than it did."""
+    """Read a saved predictor; raises `FileFormatError`, also where one of scikit-learn's, fitted again, says something else than it did."""
     content = read_toml(path)
     try:
         own: dict[str, Any] = {name: _plain(value) for name, value in content["predictor"].items()}
@@ -37,6 +37,8 @@ def load_predictor(path: Path) -> FittedPredictor:
         if kind in linear.KINDS:
             return LinearPredictor(**_whole(own, [field.name for field in fields(LinearPredictor)]))
         raise ValueError(f"of kind {kind!r}")
+    except DonnaError:
+        raise
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise _bad(path, str(error)) from None
 
@@ -49,7 +51,7 @@ def metric_of(path: Path) -> str:
         metrics_of(str(metric))
     except DonnaError:
         rule = f"{path}: fitted_to.quality must be a known metric, or several joined by +"
-        raise BadFile(rule, found=str(metric), known=METRICS) from None
+        raise FileFormatError(rule, got=str(metric), choices=METRICS) from None
     return str(metric)
 
 
@@ -58,7 +60,9 @@ def roles_of(path: Path) -> tuple[str, ...]:
     fitted = read_toml(path).get("fitted_to", {})
     roles = fitted.get("roles", {"library": 0}) if isinstance(fitted, dict) else None
     if not isinstance(roles, dict):
-        raise BadFile(f"{path}: fitted_to.roles must count networks", found=str(roles), cure="donna-hw fit RECIPE")
+        raise FileFormatError(
+            f"{path}: fitted_to.roles must count networks", got=str(roles), hint="donna-hw fit RECIPE"
+        )
     return tuple(roles)
 
 
@@ -72,10 +76,10 @@ def _fitted_again(own: dict[str, Any], path: Path) -> FittedPredictor:
         raise ValueError(str(error)) from None
     change = float(np.abs(found.fitted_percent - kept["fitted_percent"]).max())
     if not change <= SAME_PERCENT:
-        raise BadFile(
+        raise FileFormatError(
             f"{path}: {kept['kind']}, fitted again, must predict as it did",
-            found=f"a difference of {change:.2g} %",
-            cure="another version of scikit-learn? donna-hw fit RECIPE writes it anew",
+            got=f"a difference of {change:.2g} %",
+            hint="another version of scikit-learn? donna-hw fit RECIPE writes it anew",
         )
     return found
 
@@ -95,5 +99,5 @@ def _plain(value: object) -> object:
     return found if found.ndim else float(found)
 
 
-def _bad(path: Path, found: str) -> BadFile:
-    return BadFile(f"{path} must hold a predictor", found=found, cure="donna-hw fit RECIPE writes it")
+def _bad(path: Path, found: str) -> FileFormatError:
+    return FileFormatError(f"{path} must hold a predictor", got=found, hint="donna-hw fit RECIPE writes it")

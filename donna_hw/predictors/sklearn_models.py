@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from donna_hw.errors import BadSetting, NothingToFit
+from donna_hw.errors import ConfigError, DonnaError, InsufficientDataError
 from donna_hw.predictors.base import ALPHAS, Array, additive, checked, log_quality, outside, save_fields
 
 KEPT = ("kind", "qualities", "top1_percent", "noise", "fitted_percent")
@@ -37,7 +37,7 @@ class FamilyPredictor:
     model: Any = field(compare=False, repr=False)
 
     def __call__(self, qualities: Array) -> tuple[Array, Array]:
-        """Return (top-1 %, standard deviation %) of float [n, stages]; raises `BadSetting` on a quality that is none."""
+        """Return (top-1 %, standard deviation %) of float [n, stages]; raises `ConfigError` on a quality that is none."""
         x = _features(self.kind, qualities)
         if self.kind not in BAYESIAN:
             return np.asarray(self.model.predict(x), float), np.full(len(x), self.noise)
@@ -62,10 +62,10 @@ class FamilyPredictor:
 
     def covariance(self, qualities: Array) -> tuple[Array, float]:
         """Return the covariance of the accuracies of networks float [n, stages] without the noise of a finetuning, and that noise's
-        variance, both in per cent squared; raises `BadSetting` for a kind that is not Bayesian.
+        variance, both in per cent squared; raises `ConfigError` for a kind that is not Bayesian.
         """
         if self.kind not in BAYESIAN:
-            raise BadSetting("a covariance needs a Bayesian predictor", found=self.kind, known=BAYESIAN)
+            raise ConfigError("a covariance needs a Bayesian predictor", got=self.kind, choices=BAYESIAN)
         x, last = self.model[0].transform(_features(self.kind, qualities)), self.model[-1]
         if self.kind == "bayesian_ridge":
             centred = x - last.X_offset_
@@ -93,7 +93,9 @@ def fit_family(kind: str, qualities: Array, top1_percent: Array, noise: float | 
         model = FAMILIES[kind](len(top1_percent)).fit(x, top1_percent)
         fitted = np.asarray(model.predict(x), float)
     if not (np.isfinite(fitted).all() and np.isfinite(noise)):
-        raise NothingToFit(f"{kind} must fit to these networks", found="no finite accuracy", cure="choose another kind")
+        raise InsufficientDataError(
+            f"{kind} must fit to these networks", got="no finite accuracy", hint="choose another kind"
+        )
     return FamilyPredictor(kind, qualities, top1_percent, noise, fitted, model)
 
 
@@ -114,7 +116,7 @@ def _features(kind: str, qualities: Array) -> Array:
 def _fitting(kind: str) -> Iterator[None]:
     """Hide that a fit stopped at its bounds or that a grid's point did not converge: cross-validation judges what came out.
 
-    Raises `NothingToFit` with what scikit-learn says where it gives up.
+    Raises `InsufficientDataError` with what scikit-learn says where it gives up.
     """
     from sklearn.exceptions import ConvergenceWarning
 
@@ -124,9 +126,11 @@ def _fitting(kind: str) -> Iterator[None]:
         warnings.simplefilter("ignore", RuntimeWarning)
         try:
             yield
+        except DonnaError:
+            raise
         except ValueError as error:
             rule = f"{kind} must fit to these networks"
-            raise NothingToFit(rule, found=str(error), cure="finetune more, or choose another kind") from None
+            raise InsufficientDataError(rule, got=str(error), hint="finetune more, or choose another kind") from None
 
 
 def _linear(kind: str, networks: int) -> Any:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from donna_hw.devices.device import Device
 from donna_hw.graph.graph import Graph
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.profiler import MeasuredGraphs, Workers, measure_graphs, profile_space
-from donna_hw.profiling.sample_journal import SamplesJournal
+from donna_hw.profiling.profiler import MeasuredGraphs, WorkerFactory, measure_graphs, profile_space
+from donna_hw.profiling.sample_journal import SampleJournal
 from donna_hw.profiling.workers.subprocess import processes
 from donna_hw.spaces import load_space
 from donna_hw.spaces.baselines.registry import graphs
@@ -30,7 +30,7 @@ class Baselines(NamedTuple):
 
 
 def measured_alone(
-    device: Device, root: Path, protocol: Protocol, pixels: int | None = None, *, workers: Workers = processes
+    device: Device, root: Path, protocol: Protocol, pixels: int | None = None, *, workers: WorkerFactory = processes
 ) -> Baselines:
     """Fill, or continue, the device's table of the space `baselines` below the folder `root`, on images of that height and width."""
     space = load_space("baselines" if pixels is None else f"baselines@{pixels}px")
@@ -39,14 +39,14 @@ def measured_alone(
     values = {name: float(row[table.info.column]) for name, row in rows.items()}
     failures = {}
     if table.info.origin == "measured":
-        records = SamplesJournal(table.path.with_suffix(".samples.csv")).read().values()
+        records = SampleJournal(table.path.with_suffix(".samples.csv")).read().values()
         failures = {record.name.removeprefix("network "): record.failure for record in records if record.failure}
     listed = {name: {str(key): cell for key, cell in row.items()} for name, row in rows.items() if "verdict" in row}
     return Baselines(graphs(space.input_shape), MeasuredGraphs(values, dict(listed), failures), table.info, table.path)
 
 
 def measured_beside(
-    space: Space, device: Device, root: Path, protocol: Protocol, *, workers: Workers = processes
+    space: Space, device: Device, root: Path, protocol: Protocol, *, workers: WorkerFactory = processes
 ) -> Baselines:
     """Measure the baselines on a space's images beside the device's table of it below `root`, steadied by that table's sentinel.
 

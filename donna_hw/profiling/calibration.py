@@ -10,14 +10,14 @@ import numpy as np
 from donna_hw.measurement.environment import Environment
 from donna_hw.measurement.measurement import Measurement
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.sample_journal import Record
+from donna_hw.profiling.sample_journal import BlockRecord
 
 UNDISTURBED_QUANTILE = 0.1
 FEWEST_ROUNDS = 3  # before the spread of a block means anything
 
 
 @dataclass(frozen=True)
-class Scale:
+class TableCalibration:
     """sentinel_reference_s: how fast the sentinel is on the machine undisturbed; None without one. least_spread: see `Measurement`."""
 
     sentinel_reference_s: float | None = None
@@ -25,7 +25,7 @@ class Scale:
 
 
 def measurements(
-    records: Mapping[str, Record], protocol: Protocol, environment: Environment, scale: Scale
+    records: Mapping[str, BlockRecord], protocol: Protocol, environment: Environment, scale: TableCalibration
 ) -> dict[str, Measurement]:
     """Return the measurement of every block that could be run."""
     return {
@@ -37,7 +37,7 @@ def measurements(
     }
 
 
-def scale_of(records: Mapping[str, Record], protocol: Protocol, environment: Environment) -> Scale:
+def scale_of(records: Mapping[str, BlockRecord], protocol: Protocol, environment: Environment) -> TableCalibration:
     """Return the scale of a table from everything that was measured for it.
 
     The sentinel's reference is the tenth part of its slices' medians from below: a machine that shares its cores is slowed down from
@@ -47,7 +47,7 @@ def scale_of(records: Mapping[str, Record], protocol: Protocol, environment: Env
         visit.sentinel_medians_s for record in records.values() for visit in record.visits if visit.sentinel_s.size
     ]
     reference = float(np.quantile(np.concatenate(slices), UNDISTURBED_QUANTILE)) if slices else None
-    found = measurements(records, protocol, environment, Scale(reference))
+    found = measurements(records, protocol, environment, TableCalibration(reference))
     spreads = [one.spread for one in found.values() if len(one.round_medians_s) >= FEWEST_ROUNDS]
     known = [spread for spread in spreads if np.isfinite(spread)]
-    return Scale(reference, float(np.median(known)) if known else 0.0)
+    return TableCalibration(reference, float(np.median(known)) if known else 0.0)

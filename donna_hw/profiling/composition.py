@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from donna_hw.errors import NothingToFit
+from donna_hw.errors import InsufficientDataError
 
 Z95 = 1.959963984540054  # half-width of a 95 % normal interval in standard deviations
 SAMPLE_SHARE, FEWEST_SAMPLED = 0.1, 12
@@ -48,11 +48,11 @@ class Composition:
 def fit_composition(sections: list[list[Estimate]], whole: list[Estimate]) -> Composition:
     """Fit a composition to blocks whose sections and whole are measured, by least squares of the relative error.
 
-    Needs four blocks or more; raises `NothingToFit`.
+    Needs four blocks or more; raises `InsufficientDataError`.
     """
     if len(whole) < 4:
-        raise NothingToFit(
-            "composing blocks needs 4 of them measured whole", found=len(whole), cure="measure all whole"
+        raise InsufficientDataError(
+            "composing blocks needs 4 of them measured whole", got=len(whole), hint="measure all whole"
         )
     measured = np.array([block.value_s for block in whole])
     terms = np.array([[sum(s.value_s for s in parts), len(parts) - 1] for parts in sections]) / measured[:, None]

@@ -8,11 +8,13 @@ from pathlib import Path
 from donna_hw._core.journal import Journal
 from donna_hw._core.progress import track
 from donna_hw.devices.backends.base import ExactBackend
-from donna_hw.errors import BadFile
-from donna_hw.profiling.scheduler import Job
+from donna_hw.errors import FileFormatError
+from donna_hw.profiling.scheduler import MeasurementJob
 
 
-def exact_costs(jobs: Mapping[str, Job], backend: ExactBackend, journal_path: Path, label: str) -> dict[str, float]:
+def exact_costs(
+    jobs: Mapping[str, MeasurementJob], backend: ExactBackend, journal_path: Path, label: str
+) -> dict[str, float]:
     """Return {layers_hash: cost}, journaled like measurements."""
     journal = Journal(journal_path, ("what", "layers_hash", "cost"))
     costs = {}
@@ -20,10 +22,10 @@ def exact_costs(jobs: Mapping[str, Job], backend: ExactBackend, journal_path: Pa
         try:
             costs[record["layers_hash"]] = float(record["cost"])
         except ValueError as error:
-            raise BadFile(
+            raise FileFormatError(
                 f"{journal.path}, line {line}: a cost must be a number",
-                found=str(error),
-                cure="delete the line: only this block is counted again",
+                got=str(error),
+                hint="delete the line: only this block is counted again",
             ) from None
     costs |= {key: 0.0 for key, job in jobs.items() if not job.graph.layers}
     todo = [key for key in jobs if key not in costs]
@@ -33,7 +35,7 @@ def exact_costs(jobs: Mapping[str, Job], backend: ExactBackend, journal_path: Pa
 
 
 def _counted(
-    todo: Sequence[str], jobs: Mapping[str, Job], backend: ExactBackend, journal: Journal
+    todo: Sequence[str], jobs: Mapping[str, MeasurementJob], backend: ExactBackend, journal: Journal
 ) -> Iterator[tuple[str, float]]:
     """Yield (layers_hash, cost), each journaled before; the backend is asked for `at_once` blocks at a time."""
     for start in range(0, len(todo), backend.at_once):

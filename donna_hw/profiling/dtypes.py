@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from donna_hw.devices.backends.base import Backend, Description
-from donna_hw.errors import BadSetting
+from donna_hw.devices.backends.base import Backend, BackendInfo
+from donna_hw.errors import ConfigError
 from donna_hw.graph.graph import Graph, dtypes_of
 
 PLAIN = "float32"
 
 
 def check_types(kind: type[Backend], device: str, graphs: Iterable[Graph]) -> None:
-    """Raise `BadSetting` for a graph with layers of a type that a device's backend does not run: it would time others in their place."""
+    """Raise `ConfigError` for a graph with layers of a type that a device's backend does not run: it would time others in their place."""
     for graph in graphs:
         others = dtypes_of(graph) - set(kind.dtypes)
         if others:
-            raise BadSetting(
+            raise ConfigError(
                 f"device {device} runs layers of {' and '.join(kind.dtypes)}",
-                found=", ".join(sorted(others)),
-                cure="measure the space without @precision or @int8, or use a device of backend onnxruntime",
+                got=", ".join(sorted(others)),
+                hint="measure the space without @precision or @int8, or use a device of backend onnxruntime",
             )
 
 
-def typed(description: Description, graphs: Iterable[Graph]) -> Description:
+def typed(description: BackendInfo, graphs: Iterable[Graph]) -> BackendInfo:
     """Return what a backend says of itself with the types of the layers that it runs, such as `float32+int8`, in place of float32."""
     dtypes = frozenset[str]().union(*(dtypes_of(graph) for graph in graphs))
     identity = description.environment.identity

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from donna_hw.errors import UnknownName
+from donna_hw.errors import UnknownNameError
 from donna_hw.graph.builder import Block, lower_chain
 from donna_hw.graph.graph import Graph
 from donna_hw.spaces.space import Space
@@ -15,9 +15,9 @@ MODES = ("isolated", "in_chain")
 
 
 def checked_mode(mode: str) -> str:
-    """Return the mode; raises `UnknownName`."""
+    """Return the mode; raises `UnknownNameError`."""
     if mode not in MODES:
-        raise UnknownName("a mode must be a known one", found=mode, known=MODES)
+        raise UnknownNameError("a mode must be a known one", got=mode, choices=MODES)
     return mode
 
 

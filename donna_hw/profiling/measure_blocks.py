@@ -9,17 +9,17 @@ from functools import cached_property
 from math import inf
 from pathlib import Path
 
-from donna_hw.errors import BadSetting, BadTable
+from donna_hw.errors import ConfigError, TableError
 from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.measurement.environment import Environment, Scalar
 from donna_hw.measurement.measurement import Measurement
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.measurement.verdict import judge
-from donna_hw.profiling.calibration import Scale, measurements, scale_of
+from donna_hw.profiling.calibration import TableCalibration, measurements, scale_of
 from donna_hw.profiling.composition import Composition, Estimate, fit_composition, sampled
 from donna_hw.profiling.in_context import chain_of, neighbours
-from donna_hw.profiling.sample_journal import Record, SamplesJournal
-from donna_hw.profiling.scheduler import Job, Schedule, unique_jobs
+from donna_hw.profiling.sample_journal import BlockRecord, SampleJournal
+from donna_hw.profiling.scheduler import MeasurementJob, Scheduler, unique_jobs
 from donna_hw.profiling.table_rows import absent_row, composed_row, estimate_of, measured_row
 from donna_hw.profiling.workers.base import Worker
 from donna_hw.spaces.sections import sections_of
@@ -33,7 +33,7 @@ BATCH = 16  # composed blocks that are measured whole at a time while a budget l
 
 
 @dataclass(frozen=True)
-class Effort:
+class ProfilingBudget:
     """How far a profile goes.
 
     compose: predict blocks that repeat a section from their sections, and measure only a sample of them whole. budget_s: stop
@@ -46,7 +46,7 @@ class Effort:
 
     def __post_init__(self) -> None:
         if self.budget_s is not None and not 0 < self.budget_s < inf:
-            raise BadSetting("a budget must be a time above 0 s", found=self.budget_s)
+            raise ConfigError("a budget must be a time above 0 s", got=self.budget_s)
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,11 @@ class Bench:
     label: str
 
     def measure(
-        self, jobs: Mapping[str, Job], *, deadline_unix_s: float = inf, retry: bool = False
-    ) -> dict[str, Record]:
+        self, jobs: Mapping[str, MeasurementJob], *, deadline_unix_s: float = inf, retry: bool = False
+    ) -> dict[str, BlockRecord]:
         """Measure the jobs, and return the record of each."""
-        journal = SamplesJournal(self.journal)
-        schedule = Schedule(
+        journal = SampleJournal(self.journal)
+        schedule = Scheduler(
             jobs=jobs,
             sentinel=self.sentinel,
             workers=self.workers,
@@ -77,15 +77,15 @@ class Bench:
         )
         return schedule.run(frozenset(self._doubtful(journal, jobs)) if retry else frozenset())
 
-    def scale(self, records: Mapping[str, Record]) -> Scale:
+    def scale(self, records: Mapping[str, BlockRecord]) -> TableCalibration:
         """Return the scale of a table of these records."""
         return scale_of(records, self.protocol, self.environment)
 
-    def measurements(self, records: Mapping[str, Record], scale: Scale) -> dict[str, Measurement]:
+    def measurements(self, records: Mapping[str, BlockRecord], scale: TableCalibration) -> dict[str, Measurement]:
         """Return the measurement of every block that could be run."""
         return measurements(records, self.protocol, self.environment, scale)
 
-    def _doubtful(self, journal: SamplesJournal, jobs: Mapping[str, Job]) -> list[str]:
+    def _doubtful(self, journal: SampleJournal, jobs: Mapping[str, MeasurementJob]) -> list[str]:
         """Return the blocks that failed or whose verdict is not `trusted`."""
         records = {key: record for key, record in journal.read().items() if key in jobs}
         measured = self.measurements(records, self.scale(records))
@@ -93,28 +93,28 @@ class Bench:
 
 
 @dataclass(frozen=True)
-class Filled:
+class ProfileResult:
     """The rows by layers_hash, the table's scale, and what else its TOML should record."""
 
     rows: Mapping[str, Row]
-    scale: Scale
+    scale: TableCalibration
     conditions: Mapping[str, Scalar]
 
 
 @dataclass(frozen=True)
-class Filling:
+class Profiler:
     """The filling of one table. column: the table's column that holds the cost. began_unix_s: when a budget began to be spent."""
 
     space: Space
     parts: Sequence[Part]
     mode: str
-    effort: Effort
+    effort: ProfilingBudget
     bench: Bench
     column: str
     began_unix_s: float
 
-    def fill(self) -> Filled:
-        """Measure, and derive the rows; raises `BadTable` when no block could be run."""
+    def fill(self) -> ProfileResult:
+        """Measure, and derive the rows; raises `TableError` when no block could be run."""
         effort, bench = self.effort, self.bench
         deadline = self.began_unix_s + effort.budget_s if effort.budget_s is not None else inf
         jobs = self._jobs()
@@ -131,11 +131,11 @@ class Filling:
         rows = composed | {key: measured_row(found, records[key].stopped) for key, found in measured.items()}
         if not rows:
             reason = next(iter(records.values())).failure
-            raise BadTable(
-                f"{bench.journal}: a block must run for a table to be made", found=f"every one failed: {reason}"
+            raise TableError(
+                f"{bench.journal}: a block must run for a table to be made", got=f"every one failed: {reason}"
             )
         absent = {part.layers_hash: absent_row(self.column) for part in self.parts if not part.graph.layers}
-        return Filled(rows | absent, scale, conditions)
+        return ProfileResult(rows | absent, scale, conditions)
 
     @cached_property
     def _section_graphs(self) -> Mapping[str, tuple[Graph, ...]]:
@@ -153,21 +153,21 @@ class Filling:
         return {key: tuple(hashes[graph] for graph in sections) for key, sections in self._section_graphs.items()}
 
     @cached_property
-    def _whole(self) -> dict[str, Job]:
+    def _whole(self) -> dict[str, MeasurementJob]:
         present = [part for part in self.parts if part.graph.layers]
         if self.mode == "isolated":
-            return unique_jobs([Job(part.name, part.graph) for part in present])
+            return unique_jobs([MeasurementJob(part.name, part.graph) for part in present])
         before = neighbours(self.space)
         chains = [(part, chain_of(before, part.keys["part"], part.block)) for part in present]
-        return unique_jobs([Job(part.name, part.graph, *(chain or ())) for part, chain in chains])
+        return unique_jobs([MeasurementJob(part.name, part.graph, *(chain or ())) for part, chain in chains])
 
-    def _jobs(self) -> dict[str, Job]:
+    def _jobs(self) -> dict[str, MeasurementJob]:
         """Return what is measured first: everything, or where blocks are composed sections and a sample."""
         sample = sampled({key: len(sections) for key, sections in self._sections.items()})
-        sample |= SamplesJournal(self.bench.journal).read().keys()  # what an earlier run measured whole stays so
+        sample |= SampleJournal(self.bench.journal).read().keys()  # what an earlier run measured whole stays so
         kept = {key: job for key, job in self._whole.items() if key not in self._sections or key in sample}
         pieces = {
-            key: Job(f"section of {self._whole[block].name}", graph)
+            key: MeasurementJob(f"section of {self._whole[block].name}", graph)
             for block, graphs in self._section_graphs.items()
             for key, graph in zip(self._sections[block], graphs, strict=True)
         }

@@ -17,30 +17,30 @@ import pandas as pd
 from donna_hw._core.files import locked
 from donna_hw._core.progress import tell
 from donna_hw._core.toml_files import read_model, write_toml
-from donna_hw.devices.backends.base import UNITS, Description, ExactBackend
+from donna_hw.devices.backends.base import UNITS, BackendInfo, ExactBackend
 from donna_hw.devices.device import Device
-from donna_hw.errors import BadMeasurement, BadSetting, BadTable
+from donna_hw.errors import ConfigError, MeasurementError, TableError
 from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.measurement.protocol import Protocol, protocol_named
-from donna_hw.profiling.calibration import Scale
+from donna_hw.profiling.calibration import TableCalibration
 from donna_hw.profiling.computed_costs import exact_costs, number
 from donna_hw.profiling.dtypes import check_types, typed
 from donna_hw.profiling.in_context import checked_mode
-from donna_hw.profiling.measure_blocks import COMPOSITION, Bench, Effort, Filling
+from donna_hw.profiling.measure_blocks import COMPOSITION, Bench, Profiler, ProfilingBudget
 from donna_hw.profiling.rest import rest_of
-from donna_hw.profiling.scheduler import Job, refuse_unlike, unique_jobs
+from donna_hw.profiling.scheduler import MeasurementJob, refuse_unlike, unique_jobs
 from donna_hw.profiling.table_rows import LEARNED, measured_row, written
 from donna_hw.profiling.workers.base import Worker
 from donna_hw.profiling.workers.subprocess import processes
 from donna_hw.spaces.space import Architecture, Space
 from donna_hw.tables.latency_table import LatencyTable
-from donna_hw.tables.network_measurements import Listing
+from donna_hw.tables.network_measurements import NetworkMeasurements
 from donna_hw.tables.parts import Part, Row, parts_of
 from donna_hw.tables.table_info import TableInfo, table_path
 
 SENTINEL_MACS = 10_000_000  # dear enough that its call is nothing, cheap enough to run beside every block
 
-Workers = Callable[[Device, Protocol], Sequence[Worker]]
+WorkerFactory = Callable[[Device, Protocol], Sequence[Worker]]
 
 
 def profile_space(
@@ -50,8 +50,8 @@ def profile_space(
     protocol: Protocol | None = None,
     *,
     mode: str = "isolated",
-    effort: Effort | None = None,
-    workers: Workers = processes,
+    effort: ProfilingBudget | None = None,
+    workers: WorkerFactory = processes,
 ) -> LatencyTable:
     """Fill the table of a space on a device below the folder `root`, and return it.
 
@@ -60,28 +60,28 @@ def profile_space(
     mode: `isolated`, or `in_chain` (`profiling/chain.py`). workers: who measures; by default a process for each device of the pool.
     """
     began = time.time()
-    protocol, effort, mode = protocol or device.protocol, effort or Effort(), checked_mode(mode)
+    protocol, effort, mode = protocol or device.protocol, effort or ProfilingBudget(), checked_mode(mode)
     if space.global_axes:
         rule, axes = f"a table is of one setting of each global axis of {space.name}", space.global_axes
         cure = f"name one, such as {space.name}@{space.input_shape[1]}px"
-        raise BadSetting(rule, found=", ".join(axis.name for axis in axes), cure=cure)
+        raise ConfigError(rule, got=", ".join(axis.name for axis in axes), hint=cure)
     parts = parts_of(space)
     kind, graphs = device.kind(), [part.graph for part in parts]
     check_types(kind, device.name, graphs)
     if issubclass(kind, ExactBackend):
         if mode != "isolated":
-            raise BadSetting("blocks are only timed in a chain; a computed cost is a block's own", found=mode)
+            raise ConfigError("blocks are only timed in a chain; a computed cost is a block's own", got=mode)
         backend = device.backend()
         assert isinstance(backend, ExactBackend)  # noqa: S101  of that kind
         description = backend.description()
         path = table_path(root, device.name, space.name, variant(typed(description, graphs), protocol, mode))
         with locked(path.with_suffix(".lock")):
             info = _claimed(_described(space, device, description, protocol, mode=mode), path)
-            jobs = unique_jobs([Job(part.name, part.graph) for part in parts])
+            jobs = unique_jobs([MeasurementJob(part.name, part.graph) for part in parts])
             costs = exact_costs(jobs, backend, path.with_suffix(".samples.csv"), f"profile {device.name}")
             return written(space, parts, info, path, lambda key: {info.column: number(costs[key])})
     if effort.compose and mode != "isolated":
-        raise BadSetting("composed blocks are measured isolated: a section has no neighbours of its own", found=mode)
+        raise ConfigError("composed blocks are measured isolated: a section has no neighbours of its own", got=mode)
     with _opened(device, protocol, workers) as crew:
         descriptions = [worker.description() for worker in crew]
         description = descriptions[0]
@@ -101,7 +101,7 @@ def profile_space(
             refuse_unlike(crew, sentinel)
             journal = path.with_suffix(".samples.csv")
             bench = Bench(crew, description.environment, protocol, sentinel, journal, f"profile {device.name}")
-            filled = Filling(space, parts, mode, effort, bench, info.column, began).fill()
+            filled = Profiler(space, parts, mode, effort, bench, info.column, began).fill()
             kept = {key: value for key, value in info.conditions.items() if not key.startswith((COMPOSITION, LEARNED))}
             found = {"conditions": {**kept, **filled.conditions}, "least_spread": filled.scale.least_spread}
             info = info.model_copy(update={**found, "sentinel_reference_s": filled.scale.sentinel_reference_s})
@@ -115,17 +115,17 @@ def measure_networks(
     architectures: Sequence[Architecture],
     protocol: Protocol | None = None,
     *,
-    workers: Workers = processes,
+    workers: WorkerFactory = processes,
 ) -> np.ndarray:
     """Measure whole networks beside a measured table, and return each one's latency in seconds, float [n].
 
-    Journaled and listed beside the table as `networks`; see `measure_graphs`. Raises `BadMeasurement` when a network cannot be run.
+    Journaled and listed beside the table as `networks`; see `measure_graphs`. Raises `MeasurementError` when a network cannot be run.
     """
     names = [network_name(space, architecture) for architecture in architectures]
     graphs = {name: space.network(architecture) for name, architecture in zip(names, architectures, strict=True)}
     measured = measure_graphs(space, device, table, graphs, protocol, workers=workers)
     for name, failure in measured.failures.items():
-        raise BadMeasurement(f"network {name} must run", found=failure, cure="leave it out")
+        raise MeasurementError(f"network {name} must run", got=failure, hint="leave it out")
     return np.array([measured.values[name] for name in names])
 
 
@@ -135,11 +135,11 @@ def network_name(space: Space, architecture: Architecture) -> str:
 
 
 def begin_table(
-    space: Space, device: Device, root: Path, protocol: Protocol | None = None, *, workers: Workers = processes
+    space: Space, device: Device, root: Path, protocol: Protocol | None = None, *, workers: WorkerFactory = processes
 ) -> LatencyTable:
     """Return what whole networks are measured beside: the device's isolated table of the space below `root`, or one begun without rows.
 
-    Raises `BadTable` where the one that is there is of another environment or protocol.
+    Raises `TableError` where the one that is there is of another environment or protocol.
     """
     protocol, graphs = protocol or device.protocol, [part.graph for part in parts_of(space)]
     check_types(device.kind(), device.name, graphs)
@@ -172,13 +172,13 @@ def measure_graphs(
     graphs: Mapping[str, Graph],
     protocol: Protocol | None = None,
     *,
-    workers: Workers = processes,
+    workers: WorkerFactory = processes,
     listing: str = "networks",
 ) -> MeasuredGraphs:
     """Measure any named graphs beside a table of a space, on the table's own scale.
 
     Journaled in `<variant>.<listing>.samples.csv` beside the table, listed in `<variant>.<listing>.csv`, and steadied by the table's own
-    sentinel reference; a table that was begun without rows gets that of the first graphs measured. Raises `BadTable` when the
+    sentinel reference; a table that was begun without rows gets that of the first graphs measured. Raises `TableError` when the
     environment or the protocol is not the table's.
     """
     protocol, mode = protocol or device.protocol, str(table.info.identity["mode"])
@@ -188,7 +188,7 @@ def measure_graphs(
         assert isinstance(backend, ExactBackend)  # noqa: S101  of that kind
         table.info.refuse_other(_described(space, device, backend.description(), protocol, mode=mode), table.path)
         return MeasuredGraphs(dict(zip(graphs, backend.costs(list(graphs.values())), strict=True)), {}, {})
-    jobs = unique_jobs([Job(name, graph) for name, graph in graphs.items()])
+    jobs = unique_jobs([MeasurementJob(name, graph) for name, graph in graphs.items()])
     sentinel = sentinel_of(parts_of(space), table.path)
     journal = table.path.with_suffix(f".{listing}.samples.csv")
     with _opened(device, protocol, workers) as crew, locked(table.path.with_suffix(".lock")):
@@ -200,14 +200,14 @@ def measure_graphs(
         records = bench.measure(jobs)
         toml, own = table.path.with_suffix(".toml"), bench.scale(records)
         reference = table.info.sentinel_reference_s or read_model(toml, TableInfo).sentinel_reference_s
-        scale = Scale(reference or own.sentinel_reference_s, own.least_spread)
+        scale = TableCalibration(reference or own.sentinel_reference_s, own.least_spread)
         if scale.sentinel_reference_s != reference:
             fixed = table.info.model_copy(update={"sentinel_reference_s": scale.sentinel_reference_s})
             write_toml(toml, fixed.model_dump(exclude_none=True))
         measured = bench.measurements(records, scale)
         rows = {key: measured_row(found, records[key].stopped) for key, found in measured.items()}
         names = {key: job.name for key, job in jobs.items()}
-        Listing(table.path.with_suffix(f".{listing}.csv"), scale.sentinel_reference_s).add(rows, names)
+        NetworkMeasurements(table.path.with_suffix(f".{listing}.csv"), scale.sentinel_reference_s).add(rows, names)
     keys = {name: layers_hash(graph) for name, graph in graphs.items()}
     return MeasuredGraphs(
         {name: measured[key].value_s for name, key in keys.items() if key in measured},
@@ -217,7 +217,7 @@ def measure_graphs(
 
 
 @contextmanager
-def _opened(device: Device, protocol: Protocol, workers: Workers) -> Iterator[Sequence[Worker]]:
+def _opened(device: Device, protocol: Protocol, workers: WorkerFactory) -> Iterator[Sequence[Worker]]:
     crew = workers(device, protocol)
     try:
         yield crew
@@ -226,18 +226,18 @@ def _opened(device: Device, protocol: Protocol, workers: Workers) -> Iterator[Se
             worker.close()
 
 
-def refuse_untold(device: Device, protocol: Protocol, description: Description) -> None:
-    """Raise `BadSetting` when a protocol stands for a statistic that the device's samples do not give."""
+def refuse_untold(device: Device, protocol: Protocol, description: BackendInfo) -> None:
+    """Raise `ConfigError` when a protocol stands for a statistic that the device's samples do not give."""
     if protocol.statistic not in description.statistics:
-        raise BadSetting(
+        raise ConfigError(
             f"device {device.name} must be measured by a protocol whose statistic it can tell",
-            found=f"{protocol.name}, of the {protocol.statistic}",
-            known=description.statistics,
-            cure="choose another --protocol, such as paper_s20, or a runner that tells every sample",
+            got=f"{protocol.name}, of the {protocol.statistic}",
+            choices=description.statistics,
+            hint="choose another --protocol, such as paper_s20, or a runner that tells every sample",
         )
 
 
-def variant(description: Description, protocol: Protocol, mode: str) -> str:
+def variant(description: BackendInfo, protocol: Protocol, mode: str) -> str:
     """Return the file name that tells a device's tables apart: mode, batch, and the backend's own words."""
     return "-".join((mode, f"b{protocol.batch}", *description.words))
 
@@ -258,7 +258,7 @@ def sentinel_of(parts: Sequence[Part], table: Path | None = None) -> Graph:
 def _described(
     space: Space,
     device: Device,
-    description: Description,
+    description: BackendInfo,
     protocol: Protocol,
     *,
     mode: str,
@@ -302,10 +302,10 @@ def _claimed(info: TableInfo, path: Path) -> TableInfo:
         old.refuse_other(info, path)
         return old
     if path.with_suffix(".samples.csv").exists():
-        raise BadTable(
+        raise TableError(
             f"{toml} must stand beside the samples and say of what they are",
-            found="none",
-            cure="restore it or delete the samples",
+            got="none",
+            hint="restore it or delete the samples",
         )
     write_toml(toml, info.model_dump(exclude_none=True))
     return info

@@ -10,7 +10,7 @@ from donna_hw.measurement.protocol import Protocol
 
 
 @dataclass(frozen=True)
-class Rest:
+class CoolDownEstimate:
     """The pauses of a table, in seconds: of its `blocks`, of which `different` differ in their layers and are visited, by `devices`.
 
     The time in which blocks run comes on top; what an earlier run has measured already is not taken off.
@@ -41,11 +41,13 @@ class Rest:
         )
 
 
-def rest_of(graphs: Sequence[Graph], protocol: Protocol, devices: int) -> Rest:
+def rest_of(graphs: Sequence[Graph], protocol: Protocol, devices: int) -> CoolDownEstimate:
     """Return the pauses of measuring these blocks by a protocol; blocks without layers are not visited."""
     present = [graph for graph in graphs if graph.layers]
     visits = protocol.min_rounds if protocol.adaptive else protocol.rounds
-    return Rest(len(present), len({layers_hash(graph) for graph in present}), devices, visits * protocol.cool_down_s)
+    return CoolDownEstimate(
+        len(present), len({layers_hash(graph) for graph in present}), devices, visits * protocol.cool_down_s
+    )
 
 
 def _hours(seconds: float) -> str:

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from donna_hw._core.journal import Journal
-from donna_hw.errors import BadFile
+from donna_hw.errors import FileFormatError
 from donna_hw.measurement.intervals import checked
-from donna_hw.measurement.measurement import CLOCKS, Samples, Summary, Visit
-from donna_hw.measurement.telemetry import Readings
+from donna_hw.measurement.measurement import CLOCKS, Samples, Summary, Trial
+from donna_hw.measurement.telemetry import Telemetry
 
 COLUMNS = (
     *("what", "layers_hash", "attempt", "round", "device", "started_unix_s", "slices"),
@@ -25,7 +25,7 @@ ADDED = ("summary",)  # columns that journals of earlier versions lack
 
 
 @dataclass
-class Record:
+class BlockRecord:
     """What is journaled of one block in its latest attempt; earlier attempts stay in the file.
 
     failure: why the block could not be run, empty if it could. stopped: the rule that ended its measurement, which follows from the
@@ -34,24 +34,26 @@ class Record:
 
     name: str
     attempt: int = 0
-    visits: list[Visit] = field(default_factory=list)
+    visits: list[Trial] = field(default_factory=list)
     failure: str = ""
     stopped: str = ""
 
-    def before(self, round_: int) -> Record:
+    def before(self, round_: int) -> BlockRecord:
         """Return the record as it was when a round began."""
-        return Record(self.name, self.attempt, [visit for visit in self.visits if visit.round < round_], self.failure)
+        return BlockRecord(
+            self.name, self.attempt, [visit for visit in self.visits if visit.round < round_], self.failure
+        )
 
 
-class SamplesJournal:
+class SampleJournal:
     """`<variant>.samples.csv`: appended to visit by visit, read back as {layers_hash: Record}."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._journal = Journal(path, COLUMNS, added=ADDED)
 
-    def add(self, key: str, name: str, attempt: int, visit: Visit) -> Visit:
-        """Append one visit, and return it as it reads back; raises `BadMeasurement` for times that are none, and writes nothing."""
+    def add(self, key: str, name: str, attempt: int, visit: Trial) -> Trial:
+        """Append one visit, and return it as it reads back; raises `MeasurementError` for times that are none, and writes nothing."""
         samples, readings = visit.samples, visit.readings
         cells = {
             **self._frame(key, name, attempt, visit.round),
@@ -79,12 +81,12 @@ class SamplesJournal:
         """Append that a block failed."""
         self._journal.append({**self._frame(key, name, attempt, 0), "failure": reason or "no reason given"})
 
-    def read(self, only: Container[str] | None = None) -> dict[str, Record]:
-        """Return the latest attempt at each block, visits in the order of rounds; raises `BadFile` with the line of a bad value.
+    def read(self, only: Container[str] | None = None) -> dict[str, BlockRecord]:
+        """Return the latest attempt at each block, visits in the order of rounds; raises `FileFormatError` with the line of a bad value.
 
         only: layers_hashes to read, where of a long journal a few are wanted.
         """
-        found: dict[str, Record] = {}
+        found: dict[str, BlockRecord] = {}
         for line, cells in enumerate(self._journal.records(), start=2):
             if only is not None and cells["layers_hash"] not in only:
                 continue
@@ -92,14 +94,14 @@ class SamplesJournal:
             try:
                 attempt, visit = int(cells["attempt"]), None if cells["failure"] else _visit(cells)
             except (ValueError, OverflowError) as error:
-                raise BadFile(
+                raise FileFormatError(
                     f"{where}: times must be numbers in seconds, attempt and round whole ones",
-                    found=str(error),
-                    cure="delete the line: only this visit is measured again",
+                    got=str(error),
+                    hint="delete the line: only this visit is measured again",
                 ) from None
             record = found.get(cells["layers_hash"])
             if record is None or attempt > record.attempt:
-                record = found[cells["layers_hash"]] = Record(cells["what"], attempt)
+                record = found[cells["layers_hash"]] = BlockRecord(cells["what"], attempt)
             if attempt < record.attempt:
                 continue
             if visit is None:
@@ -107,10 +109,10 @@ class SamplesJournal:
                 continue
             _check(visit, where)
             if visit.round in (other.round for other in record.visits):
-                raise BadFile(
+                raise FileFormatError(
                     f"{where}: a block must be visited once a round",
-                    found=f"round {visit.round} of {cells['what']} again",
-                    cure="delete the line",
+                    got=f"round {visit.round} of {cells['what']} again",
+                    hint="delete the line",
                 )
             record.visits.append(visit)
         for record in found.values():
@@ -122,7 +124,7 @@ class SamplesJournal:
         return dict.fromkeys(COLUMNS, "") | names
 
 
-def _visit(cells: dict[str, str]) -> Visit:
+def _visit(cells: dict[str, str]) -> Trial:
     """Return a line's visit; raises `ValueError` for what is no number or cannot be."""
     wall, cpu, device = _floats(cells["wall_s"]), _absent(cells["cpu_s"]), _absent(cells["device_s"])
     for name, times in (("cpu_s", cpu), ("device_s", device)):
@@ -139,12 +141,12 @@ def _visit(cells: dict[str, str]) -> Visit:
             raise ValueError(f"{slices} slices, which do not divide the times")
     throttle = tuple(cells["throttle"].split("|")) if cells["throttle"] else ()
     clock, temperature, power = (_maybe(cells[name]) for name in ("clock_hz", "temperature_c", "power_w"))
-    readings = Readings(clock, temperature, power, throttle)
+    readings = Telemetry(clock, temperature, power, throttle)
     samples = Samples(wall, cpu, device, cells["clock"], _summary(cells["summary"]))
-    return Visit(round_, samples, sentinel, slices, baseline, readings, cells["device"], started)
+    return Trial(round_, samples, sentinel, slices, baseline, readings, cells["device"], started)
 
 
-def _check(visit: Visit, what: str) -> None:
+def _check(visit: Trial, what: str) -> None:
     for times in (visit.samples.wall_s, visit.samples.device_s, visit.baseline_s):
         if times is not None:
             checked(times, what)

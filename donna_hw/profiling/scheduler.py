@@ -14,15 +14,15 @@ from math import inf
 import numpy as np
 
 from donna_hw._core.progress import Bar
-from donna_hw.errors import BadMeasurement, Unavailable
+from donna_hw.errors import MeasurementError, UnavailableError
 from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.measurement.environment import Environment
 from donna_hw.measurement.measurement import Measurement
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.measurement.stopping import stopped
-from donna_hw.profiling.calibration import FEWEST_ROUNDS, Scale, measurements, scale_of
-from donna_hw.profiling.sample_journal import Record, SamplesJournal
-from donna_hw.profiling.workers.base import BlockFailed, DeviceLost, Task, Worker
+from donna_hw.profiling.calibration import FEWEST_ROUNDS, TableCalibration, measurements, scale_of
+from donna_hw.profiling.sample_journal import BlockRecord, SampleJournal
+from donna_hw.profiling.workers.base import BlockFailedError, DeviceLostError, Task, Worker
 
 TRIES = 2  # a block that fails this often on devices that answer is at fault itself
 POOL_TOLERANCE = 0.25  # the sentinel's median on devices of one pool differs by no more
@@ -30,7 +30,7 @@ POOL_RUNS = 20
 
 
 @dataclass(frozen=True)
-class Job:
+class MeasurementJob:
     """Something to measure: a name for people and its layers. Equal layers are measured once.
 
     chain, baseline: where the block is measured in a chain, the layers with and without it.
@@ -46,47 +46,47 @@ class Job:
         return Task(self.chain or self.graph, sentinel, round_, self.baseline)
 
 
-def unique_jobs(jobs: Sequence[Job]) -> dict[str, Job]:
+def unique_jobs(jobs: Sequence[MeasurementJob]) -> dict[str, MeasurementJob]:
     """Return {layers_hash: job}, the first of those with equal layers."""
-    found: dict[str, Job] = {}
+    found: dict[str, MeasurementJob] = {}
     for job in jobs:
         found.setdefault(layers_hash(job.graph), job)
     return found
 
 
 @dataclass
-class Schedule:
+class Scheduler:
     """Jobs by layers_hash, their sentinel, the workers that share them, the protocol, and the journal that keeps what was measured.
 
     deadline_unix_s: no visit begins after it, once every block has three rounds; time is spent where the error is largest.
     clock, sleep: replaceable by fakes.
     """
 
-    jobs: Mapping[str, Job]
+    jobs: Mapping[str, MeasurementJob]
     sentinel: Graph
     workers: Sequence[Worker]
     protocol: Protocol
-    journal: SamplesJournal
+    journal: SampleJournal
     environment: Environment
     label: str = "measure"
     deadline_unix_s: float = inf
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
-    _records: dict[str, Record] = field(default_factory=dict)
+    _records: dict[str, BlockRecord] = field(default_factory=dict)
     _lost: dict[str, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def run(self, again: frozenset[str] = frozenset()) -> dict[str, Record]:
+    def run(self, again: frozenset[str] = frozenset()) -> dict[str, BlockRecord]:
         """Measure until every block has stopped, and return the latest attempt at each.
 
         again: blocks to begin a new attempt at. What the journal holds already is not measured again, so that a killed run
-        loses one visit a worker at most. Raises `Unavailable` when no device is left; what was measured is kept.
+        loses one visit a worker at most. Raises `UnavailableError` when no device is left; what was measured is kept.
         """
         self._records = self.journal.read(self.jobs)
         for key in again & self._records.keys():
-            self._records[key] = Record(self.jobs[key].name, self._records[key].attempt + 1)
+            self._records[key] = BlockRecord(self.jobs[key].name, self._records[key].attempt + 1)
         for key, job in self.jobs.items():
-            self._records.setdefault(key, Record(job.name))
+            self._records.setdefault(key, BlockRecord(job.name))
         alive = list(self.workers)
         with Bar(self.label) as bar:
             for round_ in count():  # under a budget the widest are visited more often, so that there may be more rounds
@@ -111,7 +111,7 @@ class Schedule:
         """
         order = [str(key) for key in np.random.default_rng(round_).permutation(sorted(self.jobs))]
         records = {key: self._records[key].before(round_) for key in order}
-        scale = scale_of(records, self.protocol, self.environment) if self.protocol.adaptive else Scale()
+        scale = scale_of(records, self.protocol, self.environment) if self.protocol.adaptive else TableCalibration()
         measured = measurements(records, self.protocol, self.environment, scale)
         todo = [key for key in order if self._wants(key, measured.get(key))]
         if self.deadline_unix_s < inf and round_ >= FEWEST_ROUNDS and todo:
@@ -126,7 +126,7 @@ class Schedule:
             record.stopped = stopped(measured) or ""
         return not (record.stopped or record.failure or self._late(record))
 
-    def _late(self, record: Record) -> bool:
+    def _late(self, record: BlockRecord) -> bool:
         return self.clock() > self.deadline_unix_s and len(record.visits) >= FEWEST_ROUNDS
 
     def _round(self, round_: int, todo: list[str], alive: list[Worker], bar: Bar) -> list[Worker]:
@@ -135,8 +135,8 @@ class Schedule:
         while queue:
             if not alive:
                 said = "; ".join(f"{name}: {reason}" for name, reason in self._lost.items())
-                raise Unavailable(
-                    "a device must be left to measure on", found=f"none: {said}", cure="start again: all is kept"
+                raise UnavailableError(
+                    "a device must be left to measure on", got=f"none: {said}", hint="start again: all is kept"
                 )
             with ThreadPoolExecutor(len(alive)) as threads:
                 shifts = [threads.submit(self._shift, worker, round_, queue, bar) for worker in alive]
@@ -160,7 +160,7 @@ class Schedule:
                 continue
             try:
                 self._visit(worker, round_, key)
-            except DeviceLost as lost:
+            except DeviceLostError as lost:
                 self._lost[worker.name] = str(lost)
                 queue.append(key)
                 bar.say(f"{worker.name} is lost: {lost}; its block goes to another device")
@@ -177,7 +177,7 @@ class Schedule:
         while True:
             try:
                 wait_s = worker.cool_down_s(self.protocol.cool_down_s, waited_s)
-            except BlockFailed:
+            except BlockFailedError:
                 wait_s = self.protocol.cool_down_s if waited_s == 0 else 0.0
             if wait_s <= 0:
                 break
@@ -198,7 +198,7 @@ class Schedule:
                 with self._lock:  # what the file keeps is decided on, so that the same follows when it is read again
                     record.visits.append(self.journal.add(key, job.name, record.attempt, visit))
                 return
-            except (BlockFailed, BadMeasurement) as failure:
+            except (BlockFailedError, MeasurementError) as failure:
                 reason = str(failure)
                 worker.revive(self.sentinel)
         with self._lock:
@@ -207,20 +207,20 @@ class Schedule:
 
 
 def refuse_unlike(workers: Sequence[Worker], sentinel: Graph) -> None:
-    """Raise `Unavailable` when the devices of a pool do not run the sentinel alike, so that one table cannot hold them all."""
+    """Raise `UnavailableError` when the devices of a pool do not run the sentinel alike, so that one table cannot hold them all."""
     if len(workers) < 2:
         return
     medians = {}
     for worker in workers:
         try:
             medians[worker.name] = float(np.median(worker.sentinel_s(sentinel, POOL_RUNS)))
-        except BlockFailed as failure:
-            raise Unavailable(f"device {worker.name} must run the sentinel", found=str(failure)) from failure
+        except BlockFailedError as failure:
+            raise UnavailableError(f"device {worker.name} must run the sentinel", got=str(failure)) from failure
     slowest, fastest = max(medians.values()), min(medians.values())
     if slowest > (1 + POOL_TOLERANCE) * fastest:
         said = ", ".join(f"{name} {1e3 * median:.3g} ms" for name, median in medians.items())
-        raise Unavailable(
+        raise UnavailableError(
             f"devices of one pool must run the sentinel within {100 * POOL_TOLERANCE:.0f} % of each other",
-            found=said,
-            cure="let the slow one cool down, or take it out of the device file's pool",
+            got=said,
+            hint="let the slow one cool down, or take it out of the device file's pool",
         )

@@ -19,16 +19,16 @@ from donna_hw._core.journal import Journal
 from donna_hw._core.progress import track
 from donna_hw._core.toml_files import read_model, write_toml
 from donna_hw.devices.backends.base import Runner, TimingBackend
-from donna_hw.errors import BadFile, BadMeasurement, BadSetting, BadTable
+from donna_hw.errors import ConfigError, FileFormatError, MeasurementError, TableError
 from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.measurement.environment import Scalar
 from donna_hw.measurement.intervals import checked
 from donna_hw.measurement.measurement import CLOCKS, Samples
-from donna_hw.measurement.telemetry import Readings
-from donna_hw.measurement.throttling import Burst, Sustained
+from donna_hw.measurement.telemetry import Telemetry
+from donna_hw.measurement.throttling import Burst, StressResult
 from donna_hw.profiling.dtypes import check_types
 
-__all__ = ["COLUMNS", "Burst", "Clock", "Sustained", "read_attempts", "result_path", "sustain", "window_for"]
+__all__ = ["COLUMNS", "Burst", "Clock", "StressResult", "read_attempts", "result_path", "sustain", "window_for"]
 
 COLUMNS = (
     *("attempt", "started_unix_s", "elapsed_s", "burst_s", "runs", "wall_s", "cpu_s", "device_s", "clock"),
@@ -79,18 +79,18 @@ def sustain(
     window_s: float = 60.0,
     clock: Clock | None = None,
     about: Mapping[str, str] | None = None,
-) -> Sustained:
+) -> StressResult:
     """Run a block back to back for `seconds`, journal every burst to `path`, and compare the first window with the last.
 
     A finished journal is only read. An unfinished one is kept and a new attempt begun behind it: what was stopped has cooled, so a loop
     cannot go on where it was. The TOML beside the journal says of what it is (`about` goes there too); a journal of something else
-    raises `BadTable`. Raises `BadSetting` when runs are too long for the windows or a layer is of a type that the backend does not run,
-    `BadMeasurement` for times that are none.
+    raises `TableError`. Raises `ConfigError` when runs are too long for the windows or a layer is of a type that the backend does not run,
+    `MeasurementError` for times that are none.
     """
     check_types(type(backend), str(backend.environment().identity["device_model"]), [graph])
     for name, value in (("a sustained loop", seconds), ("its window", window_s)):
         if not 0 < value < math.inf:
-            raise BadSetting(f"{name} must last a finite number of seconds above zero", found=value)
+            raise ConfigError(f"{name} must last a finite number of seconds above zero", got=value)
     window = window_for(seconds, window_s)
     with locked(path.with_suffix(".lock")):
         head = _claim(_head(backend, graph, seconds, window, about or {}), path)
@@ -100,7 +100,7 @@ def sustain(
             loop.run(graph, seconds, window)
             attempts = read_attempts(path)  # the file is the truth: a later start derives the same numbers
         rested = attempts[-1][0].started_unix_s - _end_unix_s(attempts[-2]) if len(attempts) > 1 else None
-        found = Sustained(tuple(attempts[-1]), seconds, window, backend.batch, rested)
+        found = StressResult(tuple(attempts[-1]), seconds, window, backend.batch, rested)
         write_toml(result_path(path), {**head.model_dump(), "result": _result(found)})
     return found
 
@@ -122,10 +122,10 @@ class _Loop:
                 while ended < min(second + 1, seconds):
                     burst = self._burst(runner, runs, start)
                     if burst.burst_s / runs > window / 4:
-                        raise BadSetting(
+                        raise ConfigError(
                             f"a run must be shorter than a quarter of the window of {window:g} s",
-                            found=f"{burst.burst_s / runs:.3g} s",
-                            cure="let the loop last longer",
+                            got=f"{burst.burst_s / runs:.3g} s",
+                            hint="let the loop last longer",
                         )
                     ended = burst.ended_s
                     # tenfold at most: one short burst must not make the next one too long
@@ -139,7 +139,7 @@ class _Loop:
         # rounded as the journal is, so that a loop that ended is one when read back
         began, took = round(began - start, 9), round(self.clock.elapsed_s() - began, 9)
         if took <= 0:
-            raise BadMeasurement("the loop's clock must run on while the block runs", found=f"{took} s")
+            raise MeasurementError("the loop's clock must run on while the block runs", got=f"{took} s")
         for times in (samples.wall_s, samples.device_s):
             if times is not None:
                 checked(times, "a sustained loop")
@@ -149,18 +149,20 @@ class _Loop:
 
 
 def read_attempts(path: Path) -> list[list[Burst]]:
-    """Return the bursts of each attempt in a journal, in the order of time; raises `BadFile` with the line of a bad value."""
+    """Return the bursts of each attempt in a journal, in the order of time; raises `FileFormatError` with the line of a bad value."""
     attempts: list[list[Burst]] = []
     for line, record in enumerate(Journal(path, COLUMNS).records(), start=2):
         try:
             number, burst = int(record["attempt"]), _parsed(record)
         except ValueError as error:
-            raise BadFile(f"{path}, line {line}: a burst must be of numbers", found=str(error), cure=_CURE) from None
+            raise FileFormatError(
+                f"{path}, line {line}: a burst must be of numbers", got=str(error), hint=_CURE
+            ) from None
         if number == len(attempts) + 1:
             attempts.append([])
         if number != len(attempts) or (attempts[-1] and burst.elapsed_s < attempts[-1][-1].elapsed_s):
             found = f"attempt {number} at {burst.elapsed_s} s"
-            raise BadFile(f"{path}, line {line}: bursts must be in the order of time", found=found, cure=_CURE)
+            raise FileFormatError(f"{path}, line {line}: bursts must be in the order of time", got=found, hint=_CURE)
         attempts[-1].append(burst)
     return attempts
 
@@ -180,7 +182,7 @@ def _parsed(record: Mapping[str, str]) -> Burst:
     clock, temperature, power = (
         _number(record[key]) if record[key] else None for key in ("clock_hz", "temperature_c", "power_w")
     )
-    readings = Readings(clock, temperature, power, tuple(record["throttle"].split("|")) if record["throttle"] else ())
+    readings = Telemetry(clock, temperature, power, tuple(record["throttle"].split("|")) if record["throttle"] else ())
     burst_s, runs = _number(record["burst_s"]), int(record["runs"])
     if burst_s <= 0 or runs < wall.size:
         raise ValueError(f"burst_s {burst_s}, runs {runs}")
@@ -246,7 +248,7 @@ def _claim(head: _Head, path: Path) -> _Head:
     toml = result_path(path)
     if not toml.exists():
         if path.exists():
-            raise BadTable(f"{toml} must stand beside the bursts and say of what they are", found="none", cure=_CURE)
+            raise TableError(f"{toml} must stand beside the bursts and say of what they are", got="none", hint=_CURE)
         write_toml(toml, head.model_dump(exclude={"result"}))
         return head
     old = read_model(toml, _Head)
@@ -254,7 +256,7 @@ def _claim(head: _Head, path: Path) -> _Head:
         before, now = old.identity.get(key), head.identity.get(key)
         if before != now:
             rule = f"{toml} is of {key} = {before!r}, and bursts of different environments do not mix"
-            raise BadTable(rule, found=str(now), cure="choose another folder with --out, or move the old one away")
+            raise TableError(rule, got=str(now), hint="choose another folder with --out, or move the old one away")
     return old
 
 
@@ -262,7 +264,7 @@ def _end_unix_s(bursts: list[Burst]) -> float:
     return bursts[-1].started_unix_s + bursts[-1].burst_s
 
 
-def _result(found: Sustained) -> dict[str, object]:
+def _result(found: StressResult) -> dict[str, object]:
     windows = {}
     for name, window in (("first", found.first), ("last", found.last)):
         interval = window.interval

@@ -8,20 +8,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from donna_hw._core.resources import roots
-from donna_hw.costs.quantile import Robust
+from donna_hw.costs.quantile import QuantileCost
 from donna_hw.devices.device import Device
-from donna_hw.errors import BadSetting, DonnaError, UnknownName
+from donna_hw.errors import ConfigError, DonnaError, UnknownNameError
 from donna_hw.predictors.serialization import load_predictor, metric_of
 from donna_hw.search.exact import exact_front, why_not_exact
-from donna_hw.search.exact_sums import TooMany
+from donna_hw.search.exact_sums import TooManySumsError
 from donna_hw.search.nsga2 import nsga2
 from donna_hw.search.optimality_gap import bounded, seeds_of
 from donna_hw.search.pareto_front import ParetoFront, diverse
 from donna_hw.search.parsing import CostReader
-from donna_hw.search.problem import Aim, Limit
+from donna_hw.search.problem import Constraint, SearchProblem
 from donna_hw.search.random_search import random_front
 from donna_hw.search.verification import verified
-from donna_hw.search.verification_loop import Plan, Standing
+from donna_hw.search.verification_loop import VerificationConfig, VerificationResult
 from donna_hw.spaces import load_space
 from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.training.libraries import BlockLibrary
@@ -34,7 +34,7 @@ class SearchSettings:
     """How to search. samples: networks that NSGA-II or the random search looks at; population: of a generation of NSGA-II.
 
     method: `auto` is `exact` where that is possible, else `nsga2` begun from the nearest exact front. robust: a quantile to judge costs
-    by (`Robust`). diverse: a share of equal blocks that no two networks may pass (`diverse`).
+    by (`QuantileCost`). diverse: a share of equal blocks that no two networks may pass (`diverse`).
     """
 
     method: str = "auto"
@@ -46,16 +46,16 @@ class SearchSettings:
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
-            raise UnknownName("a search's method must be a known one", found=self.method, known=METHODS)
+            raise UnknownNameError("a search's method must be a known one", got=self.method, choices=METHODS)
         if self.samples < self.population or self.population < 4:
-            raise BadSetting(
+            raise ConfigError(
                 "samples must be at least the population, and that at least 4",
-                found=f"{self.samples}, {self.population}",
+                got=f"{self.samples}, {self.population}",
             )
 
 
-def search(aim: Aim, settings: SearchSettings) -> ParetoFront:
-    """Return the front of an aim by the method that the settings name; `exact` raises `BadSetting` where it is not possible."""
+def search(aim: SearchProblem, settings: SearchSettings) -> ParetoFront:
+    """Return the front of an aim by the method that the settings name; `exact` raises `ConfigError` where it is not possible."""
     if settings.method == "random":
         return random_front(aim, settings.samples, settings.seed)
     if settings.method == "nsga2":
@@ -64,17 +64,17 @@ def search(aim: Aim, settings: SearchSettings) -> ParetoFront:
     if reason is None:
         try:
             return exact_front(aim)
-        except TooMany:
+        except TooManySumsError:
             if settings.method == "exact":
                 raise
     elif settings.method == "exact":
-        raise BadSetting("an exact search needs sums over blocks", found=reason, cure="search with --method auto")
+        raise ConfigError("an exact search needs sums over blocks", got=reason, hint="search with --method auto")
     front = nsga2(aim, settings.samples, settings.population, settings.seed, seeds=seeds_of(aim))
     return bounded(aim, front)
 
 
 @dataclass(frozen=True)
-class Question:
+class SearchRequest:
     """What is searched for, in a user's words.
 
     space: its name. run: the folder of a finished run, whose blocks and predictor foretell accuracies. costs: `NAME`, `max(NAME,NAME)` or
@@ -91,30 +91,30 @@ class Question:
     settings: SearchSettings = field(default_factory=SearchSettings)
 
 
-def search_space(question: Question) -> ParetoFront:
+def search_space(question: SearchRequest) -> ParetoFront:
     """Return the front; a table measured on another chip than this machine's is used with a warning that names both."""
     aim, _ = _aimed(question)
     return _searched(aim, question.settings)
 
 
-def verify_space(question: Question, plan: Plan) -> Standing:
+def verify_space(question: SearchRequest, plan: VerificationConfig) -> VerificationResult:
     """Search as `search_space` does until the front stands, networks of it measured whole beside the first cost's table (`verified`)."""
     aim, seen = _aimed(question)
     if aim.costs[0].name.startswith("measured@") or not seen:
-        raise BadSetting(
-            "a cost that is measured needs no verification", found=question.costs[0], cure="leave --verify out"
+        raise ConfigError(
+            "a cost that is measured needs no verification", got=question.costs[0], hint="leave --verify out"
         )
     if question.settings.robust is not None or any(mark in question.costs[0] for mark in "(*"):
-        raise BadSetting("the first cost of a verified search must be one table's", found=question.costs[0])
+        raise ConfigError("the first cost of a verified search must be one table's", got=question.costs[0])
     return verified(aim, lambda aim: _searched(aim, question.settings), seen[0], plan, folder=question.tables)
 
 
-def _searched(aim: Aim, settings: SearchSettings) -> ParetoFront:
+def _searched(aim: SearchProblem, settings: SearchSettings) -> ParetoFront:
     front = search(aim, settings)
     return front if settings.diverse is None else diverse(front, settings.diverse)
 
 
-def _aimed(question: Question) -> tuple[Aim, list[LatencyTable]]:
+def _aimed(question: SearchRequest) -> tuple[SearchProblem, list[LatencyTable]]:
     """Return what is looked for, and the tables of the costs in their order."""
     settings, space, run = question.settings, load_space(question.space), question.run
     own = [question.tables] if question.tables else []
@@ -129,12 +129,12 @@ def _aimed(question: Question) -> tuple[Aim, list[LatencyTable]]:
     models = reader.costs(question.costs)
     limited = [reader.limit(text, models) for text in question.limits]
     if settings.robust is not None:
-        models = [Robust(model, settings.robust) for model in models]
-        limited = [Limit(Robust(limit.cost, settings.robust), limit.highest) for limit in limited]
+        models = [QuantileCost(model, settings.robust) for model in models]
+        limited = [Constraint(QuantileCost(limit.cost, settings.robust), limit.highest) for limit in limited]
     kept = run / "predictor.toml"
     predictor, metric = load_predictor(kept), metric_of(kept)
     qualities = BlockLibrary(run / "block_library", space).qualities(metric)
-    return Aim(space, qualities, predictor, models, limited), seen
+    return SearchProblem(space, qualities, predictor, models, limited), seen
 
 
 def _warn_of_other_chip(table: LatencyTable) -> None:

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from donna_hw.errors import BadSetting, NothingToFit
+from donna_hw.errors import ConfigError, InsufficientDataError
 from donna_hw.predictors.quadratic import Quadratic
-from donna_hw.search.branch_and_bound_bounds import GRID_PERCENT, PAIRS, Boxes, Thresholds, gathered
+from donna_hw.search.branch_and_bound_bounds import GRID_PERCENT, PAIRS, CompletionBoxes, IncumbentBounds, gathered
 from donna_hw.search.pareto import non_dominated
 
 BOXES = (64, 512, 2048)  # a beginning is tried against few boxes first, and what is left against more
@@ -46,8 +46,8 @@ def second_order_front(quadratic: Quadratic, costs: tuple[Array, ...], highest: 
     """Return the front of all combinations of blocks, none of which costs more than `highest`.
 
     costs: int [stage][block], whole numbers of any unit (picoseconds). Accuracies are equal when they round to the same multiple of
-    1e-9 %; of networks that are equal in both, one stays. Raises `BadSetting` on costs or terms that are no such numbers and
-    `NothingToFit` where no network lies within `highest`.
+    1e-9 %; of networks that are equal in both, one stays. Raises `ConfigError` on costs or terms that are no such numbers and
+    `InsufficientDataError` where no network lies within `highest`.
     """
     _check(quadratic, costs)
     kept = [_worth_it(*each) for each in zip(costs, quadratic.linear, quadratic.t, strict=True)]
@@ -58,7 +58,9 @@ def second_order_front(quadratic: Quadratic, costs: tuple[Array, ...], highest: 
     most = sum(int(cost.max()) for cost in whole)
     least = sum(int(cost.min()) for cost in whole)
     if highest is not None and highest < least:
-        raise NothingToFit("no network lies within the limit", found=highest, cure=f"raise it to {least} or more")
+        raise InsufficientDataError(
+            "no network lies within the limit", got=highest, hint=f"raise it to {least} or more"
+        )
     tree = _Tree(
         Quadratic(linear, t, quadratic.interactions, quadratic.intercept),
         whole,
@@ -82,7 +84,7 @@ class _Tree:
 
     def front(self) -> Front:
         known = self._known()
-        thresholds = Thresholds((known.cost, known.accuracy), self.least, self.highest, self._rounding())
+        thresholds = IncumbentBounds((known.cost, known.accuracy), self.least, self.highest, self._rounding())
         boxes = self._finishes()
         begun = self._root()
         for stage in range(self.stages):
@@ -141,9 +143,9 @@ class _Tree:
         which = which[cost[which] <= self.highest]
         return Front(rows[which], steps[which] * GRID_PERCENT, cost[which])
 
-    def _finishes(self) -> list[list[Boxes]]:
+    def _finishes(self) -> list[list[CompletionBoxes]]:
         """Return for each number of stages done the boxes of ways to finish, few first."""
-        one = Boxes(np.zeros(1, dtype=np.int64), np.zeros(1), np.zeros((1, 0)))
+        one = CompletionBoxes(np.zeros(1, dtype=np.int64), np.zeros(1), np.zeros((1, 0)))
         found = [[one]]
         for stage in range(self.stages - 1, 0, -1):
             last = found[0][-1]
@@ -153,9 +155,9 @@ class _Tree:
                 self.quadratic.linear[stage][:, None] + last.value + t[:, None] * (last.t @ weights[stage, stage + 1 :])
             )
             each = np.broadcast_to(last.t, (len(t), *last.t.shape)).reshape(cost.size, -1)
-            boxes = Boxes(cost.ravel(), value.ravel(), np.column_stack([np.repeat(t, len(last.cost)), each]))
+            boxes = CompletionBoxes(cost.ravel(), value.ravel(), np.column_stack([np.repeat(t, len(last.cost)), each]))
             typical = sum(np.median(self.quadratic.t[i]) * weights[i, stage:] for i in range(stage))
-            levels: list[Boxes] = []
+            levels: list[CompletionBoxes] = []
             for count in reversed(BOXES):
                 boxes = gathered(boxes, np.asarray(typical), count)
                 levels.insert(0, boxes)
@@ -195,15 +197,15 @@ def _check(quadratic: Quadratic, costs: tuple[Array, ...]) -> None:
     }
     for rule, kept in rules.items():
         if not kept:
-            raise BadSetting(
+            raise ConfigError(
                 f"a second-order search: {rule}",
-                found="others",
-                cure="give the predictor's own Quadratic and whole costs",
+                got="others",
+                hint="give the predictor's own Quadratic and whole costs",
             )
     for stage, linear in enumerate(quadratic.linear):
         if not np.isfinite(linear).any():
-            raise NothingToFit(
+            raise InsufficientDataError(
                 "every stage needs a block that can be used",
-                found=f"none in stage {stage}",
-                cure="train more blocks of it",
+                got=f"none in stage {stage}",
+                hint="train more blocks of it",
             )

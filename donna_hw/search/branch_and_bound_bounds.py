@@ -13,7 +13,7 @@ BINS = 1 << 15  # of the cost, in which the best known accuracy is looked up
 Array = np.ndarray
 
 
-class Boxes(NamedTuple):
+class CompletionBoxes(NamedTuple):
     """Ways to finish: the lowest cost int [m], the highest value float [m] and t float [m, stages left] of what each box holds."""
 
     cost: Array
@@ -21,7 +21,7 @@ class Boxes(NamedTuple):
     t: Array
 
 
-class Thresholds:
+class IncumbentBounds:
     """What a network must be more accurate than, by its cost in bins: a bin has the accuracy known at its lower edge.
 
     known: the costs, ascending, and accuracies on the grid of networks that are known; rounding: by how much a bound may be off, %.
@@ -37,7 +37,7 @@ class Thresholds:
         self.accuracy = best[np.searchsorted(costs, edges, side="right")]
         self.accuracy[-1] = np.inf  # the bin of all that costs too much
 
-    def passed(self, cost: Array, value: Array, slopes: Array, boxes: Boxes) -> Array:
+    def passed(self, cost: Array, value: Array, slopes: Array, boxes: CompletionBoxes) -> Array:
         """Return bool [n]: beginnings that some box might finish to a network which beats all that are known.
 
         cost int [n], value float [n]; slopes: what a unit of each t to come adds, float [n, stages left].
@@ -55,7 +55,7 @@ class Thresholds:
         return found
 
 
-def gathered(boxes: Boxes, typical: Array, count: int) -> Boxes:
+def gathered(boxes: CompletionBoxes, typical: Array, count: int) -> CompletionBoxes:
     """Return at most `count` boxes (a power of two) around many ways to finish, halved time and again where they are widest.
 
     typical: slopes of the stages left, float [stages left], by which a width in t is compared with one in accuracy.
@@ -69,4 +69,4 @@ def gathered(boxes: Boxes, typical: Array, count: int) -> Boxes:
         widest = np.ptp(points[order], axis=1).argmax(axis=1)
         places = np.argsort(points[order, widest[:, None]], axis=1, kind="stable")
         order = np.take_along_axis(order, places, axis=1).reshape(2 * len(order), -1)
-    return Boxes(boxes.cost[order].min(axis=1), boxes.value[order].max(axis=1), boxes.t[order].max(axis=1))
+    return CompletionBoxes(boxes.cost[order].min(axis=1), boxes.value[order].max(axis=1), boxes.t[order].max(axis=1))

@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from donna_hw.costs.base import CostModel, CostParts
+from donna_hw.costs.base import CostModel, CostTerms
 from donna_hw.costs.multi_device import added
-from donna_hw.errors import BadSetting, NothingToFit
+from donna_hw.errors import ConfigError, InsufficientDataError
 from donna_hw.search.branch_and_bound import second_order_front
 from donna_hw.search.branch_and_bound_bounds import GRID_PERCENT
 from donna_hw.search.exact_sums import grid_of, highest_on, on_grid, undominated_sums
 from donna_hw.search.infeasibility import infeasible
 from donna_hw.search.pareto import merged
 from donna_hw.search.pareto_front import ParetoFront, described
-from donna_hw.search.problem import Aim
+from donna_hw.search.problem import SearchProblem
 from donna_hw.spaces.space import Rows
 from donna_hw.training.block_metrics import trained
 
@@ -24,7 +24,7 @@ ROUNDING = 1e-12  # of a float, by the order of a sum
 SHOWN = 1000  # random networks of which the nearest is told where none is within the limits
 
 
-def why_not_exact(aim: Aim) -> str | None:
+def why_not_exact(aim: SearchProblem) -> str | None:
     """Return why no exact search of an aim is possible, None where one is."""
     if aim.predictor.scores(aim.qualities) is None:
         return _why_not_second_order(aim)
@@ -37,18 +37,18 @@ def why_not_exact(aim: Aim) -> str | None:
     return None if count <= DIMENSIONS else f"{count} dimensions of dominance; {DIMENSIONS} are looked at"
 
 
-def exact_front(aim: Aim) -> ParetoFront:
+def exact_front(aim: SearchProblem) -> ParetoFront:
     """Return the exact front of an aim: one network of each undominated vector of accuracy and costs, and the number of its equals.
 
     Sums are compared on a grid (`search/grid.py`). Dimensions of dominance are the accuracy, every cost, each part of a launch floor, and
     each limit's cost; equals agree in the accuracy and all costs, and are counted whole where the costs are sums and no other cost is
     limited, else those at least that agree in every dimension. Each setting of the global axes is searched. An accuracy with second-order
-    terms is searched by bounds, beside one cost that is a sum; its equals are not counted, each is 1. Raises `BadSetting` with
-    the reason where it is not possible (`TooMany` where memory ends), `NothingToFit` where no network is within the limits.
+    terms is searched by bounds, beside one cost that is a sum; its equals are not counted, each is 1. Raises `ConfigError` with
+    the reason where it is not possible (`TooMany` where memory ends), `InsufficientDataError` where no network is within the limits.
     """
     reason = why_not_exact(aim)
     if reason is not None:
-        raise BadSetting("an exact search needs sums over blocks", found=reason, cure="search with --method auto")
+        raise ConfigError("an exact search needs sums over blocks", got=reason, hint="search with --method auto")
     scores = aim.predictor.scores(aim.qualities)
     if scores is None:
         return _of_second_order(aim)
@@ -56,8 +56,10 @@ def exact_front(aim: Aim) -> ParetoFront:
     usable = [np.flatnonzero(np.isfinite(gain) & trained(own)) for gain, own in zip(gains, aim.qualities, strict=True)]
     if any(len(pick) == 0 for pick in usable):
         raise infeasible(aim, np.empty((0, len(aim.space.columns)), np.int64))
-    score = _Side(tuple(gain[pick] for gain, pick in zip(gains, usable, strict=True)), 0.0, grid_of("", [gains], [0.0]))
-    priced = [_Priced.of(aim, cost) for cost in _costs(aim)]
+    score = _Dimension(
+        tuple(gain[pick] for gain, pick in zip(gains, usable, strict=True)), 0.0, grid_of("", [gains], [0.0])
+    )
+    priced = [_Objective.of(aim, cost) for cost in _costs(aim)]
     each = [_at(setting, score, priced, usable) for setting in aim.space.settings]
     rows, equals, points = (np.concatenate([found[k] for found in each]) for k in range(3))
     if not len(rows):
@@ -68,7 +70,7 @@ def exact_front(aim: Aim) -> ParetoFront:
     return replace(front, gap=0.0)
 
 
-def _why_not_second_order(aim: Aim) -> str | None:
+def _why_not_second_order(aim: SearchProblem) -> str | None:
     """Return why an accuracy that is no sum cannot be searched exactly."""
     if aim.predictor.quadratic(aim.qualities) is None:
         return "the accuracy is no sum over blocks, nor of products of two"
@@ -78,9 +80,9 @@ def _why_not_second_order(aim: Aim) -> str | None:
     return None
 
 
-def _of_second_order(aim: Aim) -> ParetoFront:
+def _of_second_order(aim: SearchProblem) -> ParetoFront:
     """Return the exact front of an accuracy with second-order terms and one cost."""
-    quadratic, priced = aim.predictor.quadratic(aim.qualities), _Priced.of(aim, aim.costs[0])
+    quadratic, priced = aim.predictor.quadratic(aim.qualities), _Objective.of(aim, aim.costs[0])
     assert quadratic is not None  # noqa: S101  `why_not_exact` asked
     every, rows, points = [np.arange(size) for size in aim.space.stage_sizes], [], []
     for setting in aim.space.settings:
@@ -90,7 +92,7 @@ def _of_second_order(aim: Aim) -> ParetoFront:
         highest = None if np.isinf(side.highest) else int(highest_on(side.highest, side.grid)) - constant
         try:
             found = second_order_front(quadratic, costs, highest)
-        except NothingToFit:
+        except InsufficientDataError:
             continue
         rows.append(np.hstack([found.rows, np.tile(np.array(setting, np.int64), (len(found.rows), 1))]))
         points.append(np.column_stack([-on_grid(found.accuracy, GRID_PERCENT), found.cost + constant]))
@@ -103,7 +105,7 @@ def _of_second_order(aim: Aim) -> ParetoFront:
 
 
 @dataclass(frozen=True)
-class _Side:
+class _Dimension:
     """One dimension of dominance: a term [stage][block] and a constant on a grid; the highest sum, and whether nothing else counts."""
 
     term: tuple[np.ndarray, ...]
@@ -114,7 +116,7 @@ class _Side:
 
 
 @dataclass(frozen=True)
-class _Priced:
+class _Objective:
     """A cost, what it is a whole multiple of, the highest it may be, and whether less of it is better."""
 
     cost: CostModel
@@ -123,7 +125,7 @@ class _Priced:
     objective: bool
 
     @classmethod
-    def of(cls, aim: Aim, cost: CostModel) -> _Priced:
+    def of(cls, aim: SearchProblem, cost: CostModel) -> _Objective:
         """Return a cost of an aim on one grid for all settings."""
         every = [_parts(cost, setting) for setting in aim.space.settings]
         grid = grid_of(
@@ -134,12 +136,12 @@ class _Priced:
         highest = min((limit.highest for limit in aim.limits if limit.cost is cost), default=np.inf)
         return cls(cost, grid, highest, any(cost is objective for objective in aim.costs))
 
-    def sides(self, setting: tuple[int, ...], usable: list[np.ndarray]) -> list[_Side]:
+    def sides(self, setting: tuple[int, ...], usable: list[np.ndarray]) -> list[_Dimension]:
         """Return a dimension for each part."""
         parts = _parts(self.cost, setting)
         slack = not self.objective and (parts.sharpness is None or np.isinf(parts.sharpness))
         return [
-            _Side(
+            _Dimension(
                 tuple(v[pick] for v, pick in zip(term, usable, strict=True)), constant, self.grid, self.highest, slack
             )
             for term, constant in zip(parts.terms, parts.constants, strict=True)
@@ -147,7 +149,7 @@ class _Priced:
 
 
 def _at(
-    setting: tuple[int, ...], score: _Side, priced: list[_Priced], usable: list[np.ndarray]
+    setting: tuple[int, ...], score: _Dimension, priced: list[_Objective], usable: list[np.ndarray]
 ) -> tuple[Rows, np.ndarray, np.ndarray]:
     """Return the undominated networks at one setting of the global axes, their equals, and their points int [n, 1 + costs]."""
     own = [cost.sides(setting, usable) for cost in priced]
@@ -172,19 +174,19 @@ def _at(
     return rows[keep], sums.equals[keep], np.stack(columns, axis=1)[keep]
 
 
-def _costs(aim: Aim) -> list[CostModel]:
+def _costs(aim: SearchProblem) -> list[CostModel]:
     """Return the costs, then those that have a limit only."""
     return list({id(cost): cost for cost in (*aim.costs, *(limit.cost for limit in aim.limits))}.values())
 
 
-def _parts(cost: CostModel, setting: tuple[int, ...]) -> CostParts:
+def _parts(cost: CostModel, setting: tuple[int, ...]) -> CostTerms:
     parts = cost.parts(setting)
     assert parts is not None  # noqa: S101  `why_not_exact` asked
     return _merged(parts)
 
 
-def _merged(parts: CostParts) -> CostParts:
+def _merged(parts: CostTerms) -> CostTerms:
     """Return parts that join to their sum as one."""
     if parts.sharpness is not None:
         return parts
-    return CostParts((added(parts.terms),), (sum(parts.constants),))
+    return CostTerms((added(parts.terms),), (sum(parts.constants),))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.search.pareto import LARGEST, merged
 
 GRIDS = {"s": 1e-12, "J": 1e-15, "MAC": 1.0, "parameter": 1.0}
@@ -51,12 +51,12 @@ CHUNK = 1_000_000  # sums that are made at once
 MOST = 3_000_000  # undominated partial sums at a stage: about a gigabyte in four dimensions
 
 
-class TooMany(BadSetting):
+class TooManySumsError(ConfigError):
     """More undominated sums than fit in memory: the front cannot be found exactly."""
 
 
 @dataclass(frozen=True)
-class Sums:
+class ParetoSums:
     """Undominated sums int [n, D]; one combination of each, int [n, stages]; and how many make the same vector, [n].
 
     equals: int, or float where all combinations together are too many to count in 64 bits.
@@ -82,23 +82,23 @@ class _Step:
 
 def undominated_sums(
     stages: Sequence[np.ndarray], highest: np.ndarray | None = None, slack: np.ndarray | None = None
-) -> Sums:
+) -> ParetoSums:
     """Return the undominated sums of one vector a stage, all numbers minimised, sorted.
 
     stages: int [blocks, D] each. highest: what each number of a sum may be at most, float [D], infinite for any; a partial sum that no
     completion brings within it is left out. slack: bool [D], numbers that need only be within, by however much; they are returned as 0.
-    Raises `TooMany` beyond 3,000,000 undominated partial sums, `BadSetting` where a sum reaches 2^53.
+    Raises `TooManySumsError` beyond 3,000,000 undominated partial sums, `ConfigError` where a sum reaches 2^53.
     """
     width = stages[0].shape[1]
     if any(len(stage) == 0 for stage in stages):
-        return Sums(np.empty((0, width), np.int64), np.empty((0, len(stages)), np.int64), np.empty(0, np.int64))
+        return ParetoSums(np.empty((0, width), np.int64), np.empty((0, len(stages)), np.int64), np.empty(0, np.int64))
     # Shifted, so that the cheapest completion adds nothing: what is left of a limit is the same at every stage.
     lowest = np.stack([stage.min(axis=0) for stage in stages])
     shifted = [stage - low for stage, low in zip(stages, lowest, strict=True)]
     most = np.stack([stage.max(axis=0) for stage in shifted])
     if max(float(most.sum(axis=0, dtype=float).max()), float(abs(lowest.sum(axis=0, dtype=float)).max())) >= LARGEST:
-        raise BadSetting(
-            "sums must stay below 2^53 of their grid to be exact", found=int(most.max()), cure="use larger units"
+        raise ConfigError(
+            "sums must stay below 2^53 of their grid to be exact", got=int(most.max()), hint="use larger units"
         )
     spare = most.sum(axis=0)
     if highest is not None:
@@ -115,7 +115,7 @@ def undominated_sums(
         left = left + most[i]
         steps.append(_added(steps[-1], step, spare, np.where(free, left, 0)))
     points = np.where(free, 0, steps[-1].points + lowest.sum(axis=0))
-    return Sums(points, _traced(steps[1:], own, order), steps[-1].equals)
+    return ParetoSums(points, _traced(steps[1:], own, order), steps[-1].equals)
 
 
 def _blocks(points: np.ndarray, counts: np.dtype) -> _Step:
@@ -135,8 +135,8 @@ def _added(sums: _Step, stage: _Step, spare: np.ndarray, enough: np.ndarray) -> 
         fresh = _best(_Step(points[pairs], start + first, second, part.equals[first] * stage.equals[second]))
         found = fresh if found is None else _best(_joined(found, fresh))
         if len(found.points) > MOST:
-            raise TooMany(
-                f"an exact front needs at most {MOST} partial sums", found=len(found.points), cure="search fewer costs"
+            raise TooManySumsError(
+                f"an exact front needs at most {MOST} partial sums", got=len(found.points), hint="search fewer costs"
             )
     return sums if found is None else found
 

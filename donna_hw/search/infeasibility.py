@@ -9,40 +9,44 @@ import numpy as np
 from donna_hw._core.units import printed
 from donna_hw.costs.base import CostModel
 from donna_hw.costs.multi_device import sum_of
-from donna_hw.errors import NothingToFit
-from donna_hw.search.problem import Aim
+from donna_hw.errors import InsufficientDataError
+from donna_hw.search.problem import SearchProblem
 from donna_hw.spaces.space import Rows
 from donna_hw.training.block_metrics import trained
 
 
-def infeasible(aim: Aim, rows: Rows) -> NothingToFit:
+def infeasible(aim: SearchProblem, rows: Rows) -> InsufficientDataError:
     """Return the error for networks, int [n, stages], of which none lies within the aim's limits."""
     for stage, values in zip(aim.space.stages, aim.qualities, strict=True):
         if not trained(values).any():
-            return NothingToFit("every stage needs a trained block", found=f"none in {stage.name}", cure="distil again")
+            return InsufficientDataError(
+                "every stage needs a trained block", got=f"none in {stage.name}", hint="distil again"
+            )
     rows = rows[aim.usable(rows)]
     for limit in aim.limits:
         cost, exact = limit.cost, lowest(aim, limit.cost)
         looked_at = float(cost.mean(rows).min()) if len(rows) else -np.inf
         reached, of = (exact, "all networks") if exact is not None else (looked_at, f"{len(rows)} networks looked at")
         if reached > limit.highest:
-            return NothingToFit(
+            return InsufficientDataError(
                 f"the limit {cost.name} {printed(limit.highest, cost.unit)} must be within reach",
-                found=f"the lowest of {of} is {cost.name} {printed(reached, cost.unit)}",
-                cure="raise this limit",
+                got=f"the lowest of {of} is {cost.name} {printed(reached, cost.unit)}",
+                hint="raise this limit",
             )
     if not len(rows):
-        return NothingToFit("a network must be of trained blocks", found="none looked at is", cure="look at more")
+        return InsufficientDataError(
+            "a network must be of trained blocks", got="none looked at is", hint="look at more"
+        )
     nearest = rows[[int(np.argmin(aim.violations(rows).max(axis=1)))]]
     has = ", ".join(f"{cost.name} {printed(cost.mean(nearest)[0], cost.unit)}" for cost in _named(aim))
-    return NothingToFit(
+    return InsufficientDataError(
         "a network must lie within all limits",
-        found=f"none of {len(rows)}, though each limit can be reached alone; the nearest has {has}",
-        cure="raise one of the limits",
+        got=f"none of {len(rows)}, though each limit can be reached alone; the nearest has {has}",
+        hint="raise one of the limits",
     )
 
 
-def lowest(aim: Aim, cost: CostModel) -> float | None:
+def lowest(aim: SearchProblem, cost: CostModel) -> float | None:
     """Return the lowest value of a cost over all networks of trained blocks, every setting included; None where it is no sum."""
     found = []
     for settings in product(*(range(len(axis.values)) for axis in aim.space.global_axes)):
@@ -55,6 +59,6 @@ def lowest(aim: Aim, cost: CostModel) -> float | None:
     return min(found)
 
 
-def _named(aim: Aim) -> list[CostModel]:
+def _named(aim: SearchProblem) -> list[CostModel]:
     """Return the costs and those that have a limit only."""
     return list({cost.name: cost for cost in [*aim.costs, *(limit.cost for limit in aim.limits)]}.values())

@@ -11,24 +11,24 @@ from pymoo.operators.repair.rounding import RoundingRepair
 from pymoo.operators.sampling.rnd import IntegerRandomSampling
 from pymoo.optimize import minimize
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.search.pareto_front import ParetoFront, front_of
-from donna_hw.search.problem import Aim
+from donna_hw.search.problem import SearchProblem
 from donna_hw.spaces.space import Rows
 
 
 def nsga2(
-    aim: Aim, samples: int = 2500, population: int = 50, seed: int = 0, *, seeds: Rows | None = None
+    aim: SearchProblem, samples: int = 2500, population: int = 50, seed: int = 0, *, seeds: Rows | None = None
 ) -> ParetoFront:
     """Return the front of all `samples` networks that NSGA-II looked at; it is never said to be exact.
 
     seeds: networks to begin from, int [n, stages + global axes]: the first population takes as many as it has room for, spread over them
-    in their order; up to half of `samples` are spent on the others. Raises `NothingToFit`, with the nearest values reached, when no network
+    in their order; up to half of `samples` are spent on the others. Raises `InsufficientDataError`, with the nearest values reached, when no network
     within the limits was found.
     """
     if samples < population or population < 4:
-        raise BadSetting(
-            "samples must be at least the population, and that at least 4", found=f"{samples}, {population}"
+        raise ConfigError(
+            "samples must be at least the population, and that at least 4", got=f"{samples}, {population}"
         )
     space, seen = aim.space, _Seen()
     upper = space.gene_counts - 1
@@ -81,7 +81,7 @@ def _split(seeds: Rows | None, population: int, most: int) -> tuple[Rows, Rows]:
     return seeds[picks], seeds[others[kept]]
 
 
-def _first(aim: Aim, seeds: Rows, population: int, seed: int) -> object:
+def _first(aim: SearchProblem, seeds: Rows, population: int, seed: int) -> object:
     """Return the first generation: the seeds, and random networks for the rest."""
     if not len(seeds):
         return IntegerRandomSampling()

@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from donna_hw.costs.base import CostModel, picked
-from donna_hw.costs.quantile import Robust
-from donna_hw.errors import NothingToFit
+from donna_hw.costs.quantile import QuantileCost
+from donna_hw.errors import InsufficientDataError
 from donna_hw.predictors.base import AccuracyPredictor
 from donna_hw.predictors.linear import LinearPredictor
 from donna_hw.predictors.quadratic import Quadratic
 from donna_hw.search.exact import exact_front, why_not_exact
-from donna_hw.search.exact_sums import TooMany
+from donna_hw.search.exact_sums import TooManySumsError
 from donna_hw.search.pareto_front import ParetoFront, front_of
-from donna_hw.search.problem import Aim, Limit
+from donna_hw.search.problem import Constraint, SearchProblem
 from donna_hw.spaces.space import Rows
 
 PIECES = 12  # of a front, each with a tangent of its own
@@ -25,7 +25,7 @@ SLIGHT = 1e-9  # relative: what a cost on a grid may differ from itself as a flo
 
 
 @dataclass(frozen=True)
-class Above:
+class UpperBoundPredictor:
     """A predictor whose scores, a constant added, are no lower than the accuracy of any network: [stage][block], in per cent."""
 
     predictor: AccuracyPredictor
@@ -48,7 +48,7 @@ class Above:
         """Return None."""
 
 
-def above(predictor: AccuracyPredictor, qualities: tuple[np.ndarray, ...]) -> Above | None:
+def above(predictor: AccuracyPredictor, qualities: tuple[np.ndarray, ...]) -> UpperBoundPredictor | None:
     """Return an additive bound from above on the accuracy of blocks of these NSR [stage][block]; None where none is known.
 
     Of a second-order predictor each product of two stages is replaced by the mean of the two planes that bound it over their ranges
@@ -70,10 +70,10 @@ def above(predictor: AccuracyPredictor, qualities: tuple[np.ndarray, ...]) -> Ab
         terms[j] += half * (low[i] + high[i]) * np.where(usable[j], quadratic.t[j], 0.0)
         crossed = low[i] * high[j] + high[i] * low[j] if half > 0 else low[i] * low[j] + high[i] * high[j]
         constant -= half * crossed
-    return Above(predictor, tuple(terms), float(constant))
+    return UpperBoundPredictor(predictor, tuple(terms), float(constant))
 
 
-def about(predictor: AccuracyPredictor, qualities: tuple[np.ndarray, ...], rows: Rows) -> Above | None:
+def about(predictor: AccuracyPredictor, qualities: tuple[np.ndarray, ...], rows: Rows) -> UpperBoundPredictor | None:
     """Return the tangent of a second-order predictor at the mean of some networks: nearest to it around them, and no bound."""
     quadratic = _second_order(predictor, qualities)
     if quadratic is None:
@@ -81,10 +81,10 @@ def about(predictor: AccuracyPredictor, qualities: tuple[np.ndarray, ...], rows:
     means = picked(quadratic.t, rows).mean(axis=0)
     slopes = quadratic.interactions @ means - quadratic.interactions.diagonal() * means
     terms = tuple(own + slope * t for own, slope, t in zip(quadratic.linear, slopes, quadratic.t, strict=True))
-    return Above(predictor, terms, quadratic.intercept)
+    return UpperBoundPredictor(predictor, terms, quadratic.intercept)
 
 
-def seeds_of(aim: Aim) -> Rows | None:
+def seeds_of(aim: SearchProblem) -> Rows | None:
     """Return the networks to begin a search from: the nearest exact front, None where there is none.
 
     Of a second-order predictor, the exact fronts of its tangents at pieces of that front, all together.
@@ -92,15 +92,15 @@ def seeds_of(aim: Aim) -> Rows | None:
     near = nearest(aim)
     try:
         rows = None if near is None else exact_front(near).rows
-        if near is None or rows is None or not isinstance(near.predictor, Above):
+        if near is None or rows is None or not isinstance(near.predictor, UpperBoundPredictor):
             return rows
         rows = _around(aim, near, rows)
         return _around(aim, near, rows)  # once more: the bound's own front may lie aside
-    except (NothingToFit, TooMany):
+    except (InsufficientDataError, TooManySumsError):
         return None  # limits that the means miss are said by the search itself, of the costs that were asked for
 
 
-def _around(aim: Aim, near: Aim, rows: Rows) -> Rows:
+def _around(aim: SearchProblem, near: SearchProblem, rows: Rows) -> Rows:
     """Return the exact fronts of the tangents at pieces of a front, int [n, stages + global axes] in its order, each about its piece."""
     found, edges = [], np.linspace(0, len(rows) - 1, min(PIECES, len(rows)) + 1).round().astype(int)
     levels = near.costs[0].mean(rows)
@@ -116,26 +116,28 @@ def _around(aim: Aim, near: Aim, rows: Rows) -> Rows:
     return both[np.argsort(near.costs[0].mean(both), kind="stable")]
 
 
-def relaxed(aim: Aim) -> Aim | None:
+def relaxed(aim: SearchProblem) -> SearchProblem | None:
     """Return an aim whose exact front bounds that of `aim`: accuracies no lower, costs and limited costs no higher; None where none is.
 
     A robust cost is no lower than its mean; a cost that is no sum over blocks has no bound.
     """
     predictor = _additive(aim)
     costs = [mean_of(cost) for cost in aim.costs]
-    limits = [Limit(mean_of(limit.cost), limit.highest) for limit in aim.limits]
+    limits = [Constraint(mean_of(limit.cost), limit.highest) for limit in aim.limits]
     easier = replace(aim, predictor=predictor or aim.predictor, costs=costs, limits=limits)
     return easier if why_not_exact(easier) is None else None
 
 
-def nearest(aim: Aim) -> Aim | None:
+def nearest(aim: SearchProblem) -> SearchProblem | None:
     """Return the aim nearest to `aim` that has an exact front; None where none has.
 
     The accuracy is bounded by a sum, a robust cost is its mean; costs that are no sums are left out, then the last ones until the rest
     have few enough dimensions.
     """
     costs = [cost for cost in map(mean_of, aim.costs) if _is_sum(aim, cost)]
-    limits = [Limit(mean_of(limit.cost), limit.highest) for limit in aim.limits if _is_sum(aim, mean_of(limit.cost))]
+    limits = [
+        Constraint(mean_of(limit.cost), limit.highest) for limit in aim.limits if _is_sum(aim, mean_of(limit.cost))
+    ]
     for count in range(len(costs), 0, -1):
         near = replace(aim, predictor=_additive(aim) or aim.predictor, costs=costs[:count], limits=limits)
         if why_not_exact(near) is None:
@@ -143,7 +145,7 @@ def nearest(aim: Aim) -> Aim | None:
     return None
 
 
-def bounded(aim: Aim, front: ParetoFront) -> ParetoFront:
+def bounded(aim: SearchProblem, front: ParetoFront) -> ParetoFront:
     """Return a front with its gap, joined by the networks of the relaxed front, which are evaluated too; as it is where none is known.
 
     The gap holds for every network whose costs are all no lower than those of one of the front.
@@ -153,20 +155,20 @@ def bounded(aim: Aim, front: ParetoFront) -> ParetoFront:
         return front
     try:
         bound = exact_front(easier)
-    except (NothingToFit, TooMany):
+    except (InsufficientDataError, TooManySumsError):
         return front
     both = front_of(aim, np.unique(np.concatenate([front.rows, bound.rows]), axis=0), front.evaluations + len(bound))
     return replace(both, gap=gap(aim, both, easier, bound))
 
 
-def gap(aim: Aim, front: ParetoFront, easier: Aim, bound: ParetoFront) -> float:
+def gap(aim: SearchProblem, front: ParetoFront, easier: SearchProblem, bound: ParetoFront) -> float:
     """Return by how much, in per cent, a network may be more accurate than the best of a front that costs no more; 0 or above.
 
     easier, bound: the relaxed aim and its exact front. Any network has one in `bound` that costs no more and whose bound on the accuracy
     is no lower; what is left is the largest step from the front's best within those costs up to that bound.
     """
     highest = bound.accuracy
-    if isinstance(easier.predictor, Above):
+    if isinstance(easier.predictor, UpperBoundPredictor):
         highest = easier.predictor.constant + picked(easier.predictor.terms, bound.rows).sum(axis=1)
     costs = np.stack([cost.mean(bound.rows) for cost in easier.costs], axis=1)
     own = np.stack([front.costs[cost.name] for cost in aim.costs], axis=1)
@@ -181,7 +183,7 @@ def gap(aim: Aim, front: ParetoFront, easier: Aim, bound: ParetoFront) -> float:
 
 def mean_of(cost: CostModel) -> CostModel:
     """Return the cost that a robust one is judged about, any other as it is."""
-    return cost.cost if isinstance(cost, Robust) else cost
+    return cost.cost if isinstance(cost, QuantileCost) else cost
 
 
 def _second_order(predictor: AccuracyPredictor, qualities: tuple[np.ndarray, ...]) -> Quadratic | None:
@@ -190,9 +192,9 @@ def _second_order(predictor: AccuracyPredictor, qualities: tuple[np.ndarray, ...
     return predictor.quadratic(qualities)
 
 
-def _additive(aim: Aim) -> Above | None:
+def _additive(aim: SearchProblem) -> UpperBoundPredictor | None:
     return None if aim.predictor.scores(aim.qualities) is not None else above(aim.predictor, aim.qualities)
 
 
-def _is_sum(aim: Aim, cost: CostModel) -> bool:
+def _is_sum(aim: SearchProblem, cost: CostModel) -> bool:
     return cost.parts((0,) * len(aim.space.global_axes)) is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import moocore
 import numpy as np
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 
 LARGEST = 2**53  # whole numbers from it on are not exact as floats, which the compiled filter compares
 
@@ -23,11 +23,11 @@ def non_dominated(points: np.ndarray) -> np.ndarray:
 def undominated(points: np.ndarray) -> np.ndarray:
     """Return bool [n]: rows of [n, d], all minimised, that no other row dominates; equal rows all stay.
 
-    By sorting in up to two dimensions; in more by moocore (Kung, Luccio and Preparata, 1975). Raises `BadSetting` for whole numbers of
+    By sorting in up to two dimensions; in more by moocore (Kung, Luccio and Preparata, 1975). Raises `ConfigError` for whole numbers of
     2^53 or more, NaN or no dimension at all.
     """
     if not points.shape[1] or (points.dtype.kind == "f" and np.isnan(points).any()):
-        raise BadSetting("points are compared by numbers, one at least", found=f"NaN or none, of shape {points.shape}")
+        raise ConfigError("points are compared by numbers, one at least", got=f"NaN or none, of shape {points.shape}")
     if len(points) == 0:
         return np.zeros(0, bool)
     if points.shape[1] == 1:
@@ -51,8 +51,8 @@ def merged(points: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarr
 def _as_float(points: np.ndarray) -> np.ndarray:
     if points.dtype.kind in "iu" and max(-int(points.min()), int(points.max())) >= LARGEST:
         largest = max(-int(points.min()), int(points.max()))
-        raise BadSetting(
-            "whole numbers must stay below 2^53 to be compared exactly", found=largest, cure="use larger units"
+        raise ConfigError(
+            "whole numbers must stay below 2^53 to be compared exactly", got=largest, hint="use larger units"
         )
     return points.astype(np.float64)
 

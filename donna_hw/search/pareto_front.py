@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from donna_hw.costs.base import CostModel
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.search.infeasibility import infeasible
 from donna_hw.search.pareto import non_dominated
-from donna_hw.search.problem import Aim
+from donna_hw.search.problem import SearchProblem
 from donna_hw.spaces.space import Rows, Space
 from donna_hw.training.block_metrics import qualities_of
 
@@ -99,8 +99,8 @@ def spread(count: int, levels: np.ndarray) -> np.ndarray:
     return np.flatnonzero(~free)
 
 
-def front_of(aim: Aim, rows: Rows, evaluations: int) -> ParetoFront:
-    """Return the front of given networks, int [n, stages], within the aim's limits; raises `NothingToFit` where none lies there."""
+def front_of(aim: SearchProblem, rows: Rows, evaluations: int) -> ParetoFront:
+    """Return the front of given networks, int [n, stages], within the aim's limits; raises `InsufficientDataError` where none lies there."""
     feasible = (aim.violations(rows) <= 0).all(axis=1)
     if not feasible.any():
         raise infeasible(aim, rows)
@@ -110,7 +110,7 @@ def front_of(aim: Aim, rows: Rows, evaluations: int) -> ParetoFront:
     return described(aim, rows, evaluations)
 
 
-def described(aim: Aim, rows: Rows, evaluations: int, *, equals: np.ndarray | None = None) -> ParetoFront:
+def described(aim: SearchProblem, rows: Rows, evaluations: int, *, equals: np.ndarray | None = None) -> ParetoFront:
     """Return networks, int [n, stages + global axes] in their order, as a front; `equals` are there where it is exact."""
     qualities = qualities_of(aim.qualities, rows)
     accuracy, accuracy_std = aim.predictor(qualities)
@@ -137,7 +137,7 @@ def diverse(front: ParetoFront, share: float) -> ParetoFront:
     choice may be larger; the result is never said to be exact.
     """
     if not 0 <= share < 1:
-        raise BadSetting("a share of equal blocks lies from 0 to below 1", found=share)
+        raise ConfigError("a share of equal blocks lies from 0 to below 1", got=share)
     blocks = front.rows[:, : len(front.space.stages)]
     kept: list[int] = []
     for i in np.lexsort((np.arange(len(front)), -front.accuracy)):

@@ -10,10 +10,10 @@ from pathlib import Path
 from donna_hw._core.units import parse_quantity
 from donna_hw.costs.base import CostModel
 from donna_hw.costs.measured import AT_MOST, MEASURED, measured_cost
-from donna_hw.costs.multi_device import Weighted, WorstCase
+from donna_hw.costs.multi_device import MaxCost, WeightedSumCost
 from donna_hw.costs.serialization import cost_of
-from donna_hw.errors import BadSetting
-from donna_hw.search.problem import Limit
+from donna_hw.errors import ConfigError
+from donna_hw.search.problem import Constraint
 from donna_hw.spaces.space import Space
 from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.lookup import CostName, table_in
@@ -38,26 +38,26 @@ class CostReader:
     at_most: int = AT_MOST
 
     def costs(self, texts: Sequence[str]) -> list[CostModel]:
-        """Return the models of several costs, each called as it was asked for; raises `BadSetting` for one that is asked for twice."""
+        """Return the models of several costs, each called as it was asked for; raises `ConfigError` for one that is asked for twice."""
         for text in texts:
             if texts.count(text) > 1:
-                raise BadSetting("a cost must be asked for once", found=text)
+                raise ConfigError("a cost must be asked for once", got=text)
         return [self.cost(text) for text in texts]
 
     def cost(self, text: str) -> CostModel:
-        """Return the model of one cost, of one of the `FORMS`; raises `BadSetting`, `BadTable` and `UnknownName`."""
+        """Return the model of one cost, of one of the `FORMS`; raises `ConfigError`, `TableError` and `UnknownNameError`."""
         worst = re.fullmatch(r"max\((.*)\)", text)
         if worst:
-            return WorstCase(text, tuple(self.named(name) for name in worst[1].split(",")))
+            return MaxCost(text, tuple(self.named(name) for name in worst[1].split(",")))
         if "*" in text:
             weights, names = zip(*map(_weighted, text.split("+")), strict=True)
-            return Weighted(text, tuple(self.named(name) for name in names), weights)
+            return WeightedSumCost(text, tuple(self.named(name) for name in names), weights)
         return self.named(text)
 
     def named(self, text: str) -> CostModel:
         """Return the model of a name's table and its correction."""
         if re.search(r"[()*,]", text):
-            raise BadSetting(FORMS, found=text)
+            raise ConfigError(FORMS, got=text)
         if text.strip().startswith(MEASURED):
             return measured_cost(self.space, text.strip().removeprefix(MEASURED), self.places[0], at_most=self.at_most)
         name = CostName.of(text.strip())
@@ -65,14 +65,14 @@ class CostReader:
         self.seen(table)
         return cost_of(self.space, table, _called(name))
 
-    def limit(self, text: str, asked: Sequence[CostModel] = ()) -> Limit:
+    def limit(self, text: str, asked: Sequence[CostModel] = ()) -> Constraint:
         """Return the limit that `COST=VALUE` names; the cost may be one that is `asked` for, or any other."""
         name, sign, value = text.rpartition("=")
         if not sign:
-            raise BadSetting("a limit is COST=VALUE with a unit, such as params=4M or latency@v100=20ms", found=text)
+            raise ConfigError("a limit is COST=VALUE with a unit, such as params=4M or latency@v100=20ms", got=text)
         known = {cost.name: cost for cost in asked}
         cost = known[name] if name in known else self.cost(name)
-        return Limit(cost, parse_quantity(value, cost.unit))
+        return Constraint(cost, parse_quantity(value, cost.unit))
 
 
 def _called(name: CostName) -> str:
@@ -82,9 +82,9 @@ def _called(name: CostName) -> str:
 
 
 def _weighted(term: str) -> tuple[float, str]:
-    """Return the weight and the name of `0.7*NAME` or `NAME*0.7`; raises `BadSetting`."""
+    """Return the weight and the name of `0.7*NAME` or `NAME*0.7`; raises `ConfigError`."""
     one, sign, other = (word.strip() for word in term.partition("*"))
     for number, name in ((one, other), (other, one)):
         if sign and name and re.fullmatch(r"[0-9]*\.?[0-9]+(e[+-]?[0-9]+)?", number):
             return float(number), name
-    raise BadSetting(FORMS, found=term)
+    raise ConfigError(FORMS, got=term)

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from donna_hw.costs.base import CostModel
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.predictors.base import AccuracyPredictor
 from donna_hw.spaces.space import Rows, Space
 from donna_hw.training.block_metrics import qualities_of, trained
 
 
 @dataclass(frozen=True)
-class Limit:
+class Constraint:
     """The highest that a cost may be, in that cost's unit."""
 
     cost: CostModel
@@ -23,7 +23,7 @@ class Limit:
 
 
 @dataclass(frozen=True)
-class Aim:
+class SearchProblem:
     """What a search looks for: the most accurate networks at every combination of costs, within limits.
 
     qualities: what the predictor reads, [stage][block] or [stage][block, metric], infinite for blocks that must not be used. costs: the
@@ -34,11 +34,11 @@ class Aim:
     qualities: tuple[np.ndarray, ...]
     predictor: AccuracyPredictor
     costs: Sequence[CostModel]
-    limits: Sequence[Limit] = ()
+    limits: Sequence[Constraint] = ()
 
     def __post_init__(self) -> None:
         if not self.costs:
-            raise BadSetting("a search needs at least one cost", found=0, cure="name one with --cost DEVICE")
+            raise ConfigError("a search needs at least one cost", got=0, hint="name one with --cost DEVICE")
 
     def usable(self, rows: Rows) -> np.ndarray:
         """Return bool [n]: networks of trained blocks only."""

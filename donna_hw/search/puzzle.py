@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from donna_hw._core.files import read_text
-from donna_hw.costs.base import CostParts
+from donna_hw.costs.base import CostTerms
 from donna_hw.costs.table_sum import TableCost
-from donna_hw.errors import BadFile, BadTable, UnknownName
+from donna_hw.errors import DonnaError, FileFormatError, TableError, UnknownNameError
 from donna_hw.measurement.environment import Scalar
-from donna_hw.search.problem import Aim
+from donna_hw.search.problem import SearchProblem
 from donna_hw.spaces.cells import Skip
 from donna_hw.spaces.space import Space
 from donna_hw.spaces.stage import Axis, Stage
@@ -60,14 +60,14 @@ class PuzzleLibrary:
     metrics: Mapping[str, tuple[np.ndarray, ...]]
     facts: Mapping[str, Scalar]
 
-    def aim(self, metric: str = "kl_div", costs: Sequence[str] = ("runtime_ms",)) -> Aim:
+    def aim(self, metric: str = "kl_div", costs: Sequence[str] = ("runtime_ms",)) -> SearchProblem:
         """Return the search for the least sum of a metric at every sum of the costs."""
         if metric not in self.metrics:
-            raise UnknownName("a metric must be one of the library's", found=metric, known=list(self.metrics))
+            raise UnknownNameError("a metric must be one of the library's", got=metric, choices=list(self.metrics))
         for name in costs:
             if name not in self.costs:
-                raise UnknownName("a cost must be one of the library's", found=name, known=list(self.costs))
-        return Aim(self.space, self.metrics[metric], SumOfMetric(), [self.costs[name] for name in costs])
+                raise UnknownNameError("a cost must be one of the library's", got=name, choices=list(self.costs))
+        return SearchProblem(self.space, self.metrics[metric], SumOfMetric(), [self.costs[name] for name in costs])
 
     def total(self, metric: str, rows: np.ndarray) -> np.ndarray:
         """Return the sum of a metric over the layers of each row, float [n]."""
@@ -75,17 +75,17 @@ class PuzzleLibrary:
 
 
 def read_puzzle(path: Path) -> PuzzleLibrary:
-    """Read a `block_library.json`; raises `BadFile` and `BadTable`, and takes what every variant has of `STATS` and `METRICS`."""
+    """Read a `block_library.json`; raises `FileFormatError` and `TableError`, and takes what every variant has of `STATS` and `METRICS`."""
     layers = _json(path)
     if not layers or not all(isinstance(variants, dict) and variants for variants in layers.values()):
-        raise BadFile(f"{path} must map each layer to its variants", found="none, or no mapping", cure="see docs")
+        raise FileFormatError(f"{path} must map each layer to its variants", got="none, or no mapping", hint="see docs")
     stages = tuple(Stage(name, (Axis("variant", tuple(variants)),), _unknown) for name, variants in layers.items())
     space = Space(path.stem, f"layers of {path.parent.name}, by Puzzle", (1, 1, 1), (), stages, ())
     beside = path.with_name("measurement_info.json")
     facts: dict[str, Scalar] = {"source": path.name}
     for key, value in (_json(beside) if beside.exists() else {}).items():
         if not isinstance(value, str | int | float):
-            raise BadFile(f"{beside}: {key} must be a plain value", found=type(value).__name__, cure="see docs")
+            raise FileFormatError(f"{beside}: {key} must be a plain value", got=type(value).__name__, hint="see docs")
         facts[key] = value
     costs = {}
     for name, (unit, factor) in STATS.items():
@@ -93,17 +93,17 @@ def read_puzzle(path: Path) -> PuzzleLibrary:
         if values is not None:
             blocks = tuple(factor * stage for stage in values)
             errors = tuple(np.zeros_like(stage) for stage in blocks)
-            costs[name] = TableCost(name, unit, (CostParts((blocks,), (0.0,)),), ((errors,),), np.zeros((1, 1)))
+            costs[name] = TableCost(name, unit, (CostTerms((blocks,), (0.0,)),), ((errors,),), np.zeros((1, 1)))
     found = {name: _values(layers, "metrics", name, path) for name in METRICS}
     metrics = {name: values for name, values in found.items() if values is not None}
     if not costs or not metrics:
         rule = f"{path}: the variants must have one of {', '.join(STATS)} and one of {', '.join(METRICS)}"
-        raise BadTable(rule, found="none that is known", cure="see docs/importing.md")
+        raise TableError(rule, got="none that is known", hint="see docs/importing.md")
     return PuzzleLibrary(space, costs, metrics, facts)
 
 
 def _values(layers: Mapping[str, Any], group: str, name: str, path: Path) -> tuple[np.ndarray, ...] | None:
-    """Return a value of every variant, float [stage][block], None where no variant has it; raises `BadTable` where some lack it."""
+    """Return a value of every variant, float [stage][block], None where no variant has it; raises `TableError` where some lack it."""
     stages, lacking = [], []
     for layer, variants in layers.items():
         values = []
@@ -115,24 +115,27 @@ def _values(layers: Mapping[str, Any], group: str, name: str, path: Path) -> tup
                 continue
             if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value) or value < 0:
                 rule = f"{path}: {group}.{name} of {layer}, {variant} must be a finite number, zero or more"
-                raise BadTable(rule, found=str(value), cure="mend the entry")
+                raise TableError(rule, got=str(value), hint="mend the entry")
             values.append(float(value))
         stages.append(np.array(values))
     if len(lacking) == sum(map(len, layers.values())):
         return None
     if lacking:
         rule = f"{path}: every variant must have {group}.{name}, or none"
-        raise BadTable(rule, found=f"{len(lacking)} without it, first {lacking[0]}", cure="mend the entries")
+        raise TableError(rule, got=f"{len(lacking)} without it, first {lacking[0]}", hint="mend the entries")
     return tuple(stages)
 
 
 def _json(path: Path) -> dict[str, Any]:
+    text = read_text(path)
     try:
-        found = json.loads(read_text(path), object_pairs_hook=_once)
+        found = json.loads(text, object_pairs_hook=_once)
+    except DonnaError:
+        raise
     except (ValueError, RecursionError) as error:
-        raise BadFile(f"{path} must be JSON", found=str(error), cure="name such a file") from None
+        raise FileFormatError(f"{path} must be JSON", got=str(error), hint="name such a file") from None
     if not isinstance(found, dict):
-        raise BadFile(f"{path} must be a mapping", found=type(found).__name__, cure="name such a file")
+        raise FileFormatError(f"{path} must be a mapping", got=type(found).__name__, hint="name such a file")
     return found
 
 

@@ -5,25 +5,25 @@ from __future__ import annotations
 import numpy as np
 
 from donna_hw.costs.base import CostModel
-from donna_hw.errors import NothingToFit
+from donna_hw.errors import InsufficientDataError
 from donna_hw.search.pareto_front import ParetoFront, front_of
-from donna_hw.search.problem import Aim
+from donna_hw.search.problem import SearchProblem
 from donna_hw.spaces.space import Rows
 
 DRAWS = 200_000
 
 
-def random_front(aim: Aim, samples: int = 2500, seed: int = 0) -> ParetoFront:
+def random_front(aim: SearchProblem, samples: int = 2500, seed: int = 0) -> ParetoFront:
     """Return the front of `samples` different networks drawn uniformly: predictor-based random search (paper, section E), never exact.
 
-    A space that has no more networks is looked at whole. Raises `NothingToFit` when none lies within the limits.
+    A space that has no more networks is looked at whole. Raises `InsufficientDataError` when none lies within the limits.
     """
     rows = aim.space.random_rows(min(samples, aim.space.size), seed)
     return front_of(aim, rows, evaluations=len(rows))
 
 
 def random_at_cost(
-    aim: Aim,
+    aim: SearchProblem,
     cost: CostModel,
     wanted: np.ndarray,
     *,
@@ -34,24 +34,24 @@ def random_at_cost(
 ) -> Rows:
     """Return one random network for each wanted cost, int [k, stages], all different, drawn uniformly from those within `tolerance`.
 
-    excluded: networks that must not be drawn, int [m, stages]. Raises `NothingToFit` when no drawn network lies that near.
+    excluded: networks that must not be drawn, int [m, stages]. Raises `InsufficientDataError` when no drawn network lies that near.
     """
     picks: list[np.ndarray] = []
     found = random_near(aim, cost, wanted, seed=seed, excluded=excluded, tolerance=tolerance, draws=draws)
     for value, near in zip(wanted, found, strict=True):
         new = [row for row in near if not any((row == pick).all() for pick in picks)]
         if not new:
-            raise NothingToFit(
+            raise InsufficientDataError(
                 f"random networks within {tolerance:.0%} of {value:.4g} {cost.unit} must exist",
-                found=f"none in {draws}",
-                cure="choose a cost nearer the middle of the space",
+                got=f"none in {draws}",
+                hint="choose a cost nearer the middle of the space",
             )
         picks.append(new[0])
     return np.array(picks)
 
 
 def random_near(
-    aim: Aim,
+    aim: SearchProblem,
     cost: CostModel,
     wanted: np.ndarray,
     *,

@@ -9,32 +9,32 @@ import numpy as np
 
 from donna_hw._core.files import write_atomic
 from donna_hw.costs.base import CostModel
-from donna_hw.costs.basis import Basis
-from donna_hw.costs.fit import Fit, fit_cost
+from donna_hw.costs.basis import FeatureBasis
+from donna_hw.costs.fit import FitResult, fit_cost
 from donna_hw.costs.measured import MeasuredCost, told
 from donna_hw.costs.serialization import keep
 from donna_hw.devices.device import Device
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.profiler import Workers, protocol_of
+from donna_hw.profiling.profiler import WorkerFactory, protocol_of
 from donna_hw.profiling.workers.subprocess import processes
-from donna_hw.search.problem import Aim
-from donna_hw.search.verification_loop import Plan, Search, Standing, refitted, stand
+from donna_hw.search.problem import SearchProblem
+from donna_hw.search.verification_loop import Search, VerificationConfig, VerificationResult, refitted, stand
 from donna_hw.spaces.space import Rows
 from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.lookup import own_table
 
 
 def verified(
-    aim: Aim,
+    aim: SearchProblem,
     search: Search,
     table: LatencyTable,
-    plan: Plan,
+    plan: VerificationConfig,
     *,
     folder: Path | None = None,
     protocol: Protocol | None = None,
-    workers: Workers = processes,
+    workers: WorkerFactory = processes,
     say: Callable[[str], None] = told,
-) -> Standing:
+) -> VerificationResult:
     """Search until the front stands (`stand`), and keep the correction and the rounds beside the table.
 
     table: of the aim's first cost; a shipped one is copied to `folder` first. Networks measured beside it by earlier searches are fitted to
@@ -45,7 +45,7 @@ def verified(
     device = Device.load(table.info.device)
     protocol = protocol or protocol_of(table, device)
     measure = MeasuredCost(aim.space, device, table, protocol, plan.count * plan.rounds, workers=workers, say=say)
-    name, basis, fits = aim.costs[0].name, Basis.of_table(aim.space, table), list[Fit]()
+    name, basis, fits = aim.costs[0].name, FeatureBasis.of_table(aim.space, table), list[FitResult]()
 
     def refit(rows: Rows, measured: np.ndarray) -> CostModel:
         fits.append(fit_cost(name, basis, rows, measured, unit=aim.costs[0].unit))

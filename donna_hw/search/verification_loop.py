@@ -10,9 +10,9 @@ import pandas as pd
 from scipy import stats
 
 from donna_hw.costs.base import CostModel
-from donna_hw.errors import BadSetting, BadTable, NothingToFit
+from donna_hw.errors import ConfigError, InsufficientDataError, TableError
 from donna_hw.search.pareto_front import ParetoFront
-from donna_hw.search.problem import Aim
+from donna_hw.search.problem import SearchProblem
 from donna_hw.spaces.space import Rows
 
 SHARE = 0.9  # of measured networks, that lies within the intervals that are judged
@@ -20,12 +20,12 @@ CHANCE = 0.9  # so often does chance alone leave no more outside
 ROUNDING = 1e-9  # as a share; exact costs have no deviation
 Z90 = float(stats.norm.ppf(0.5 + SHARE / 2))
 
-Search = Callable[[Aim], ParetoFront]
+Search = Callable[[SearchProblem], ParetoFront]
 Refit = Callable[[Rows, np.ndarray], CostModel]
 
 
 @dataclass(frozen=True)
-class Plan:
+class VerificationConfig:
     """How a front is made to stand. count: networks measured a round; rounds: at most so many.
 
     deviation: standard deviation of a prediction, as a share of it, above which it says too little for anything to stand on.
@@ -37,13 +37,13 @@ class Plan:
 
     def __post_init__(self) -> None:
         if self.count < 4:
-            raise BadSetting("a front is verified by 4 networks a round or more", found=self.count)
+            raise ConfigError("a front is verified by 4 networks a round or more", got=self.count)
         if self.rounds < 1:
-            raise BadSetting("a front is verified in one round or more", found=self.rounds)
+            raise ConfigError("a front is verified in one round or more", got=self.rounds)
 
 
 @dataclass(frozen=True)
-class Round:
+class VerificationRound:
     """What a round found. measured: networks that were new, of the front or, where it is short, random ones.
 
     mape_percent: mean absolute error of their predictions before the refit; deviation_percent: the largest that was stated. within: share
@@ -62,14 +62,14 @@ class Round:
 
 
 @dataclass(frozen=True)
-class Standing:
+class VerificationResult:
     """The last front and cost, all networks measured whole int [n, stages] with their costs float [n], and the rounds."""
 
     front: ParetoFront
     cost: CostModel
     rows: Rows
     measured: np.ndarray
-    history: tuple[Round, ...]
+    history: tuple[VerificationRound, ...]
 
     @property
     def stands(self) -> bool:
@@ -84,14 +84,14 @@ class Standing:
 
 
 def stand(
-    aim: Aim,
+    aim: SearchProblem,
     search: Search,
     measure: CostModel,
     refit: Refit,
-    plan: Plan | None = None,
+    plan: VerificationConfig | None = None,
     *,
     known: tuple[Rows, np.ndarray] | None = None,
-) -> Standing:
+) -> VerificationResult:
     """Search, measure networks of the front, refit the first cost and search again, until the front stands or the rounds are used up.
 
     measure: what networks really cost, in the unit of the aim's first cost. refit: a cost from all networks measured so far and what they
@@ -105,12 +105,12 @@ def stand(
        cost dearer, and in the refitted cost cheaper by more than the standard deviation of the difference; and none of them passes a limit
        on that cost by more than its deviation.
 
-    The front returned is the next one, from the refitted cost. Raises `NothingToFit` where the refitted cost leaves no network within the
+    The front returned is the next one, from the refitted cost. Raises `InsufficientDataError` where the refitted cost leaves no network within the
     limits.
     """
-    plan = plan or Plan()
+    plan = plan or VerificationConfig()
     rows, measured = known or (np.empty((0, len(aim.space.stages)), np.int64), np.empty(0))
-    front, history = search(aim), list[Round]()
+    front, history = search(aim), list[VerificationRound]()
     while not history or (len(history) < plan.rounds and not history[-1].stands):
         cost = aim.costs[0]
         new = chosen(front, cost, plan.count, rows)
@@ -128,7 +128,7 @@ def stand(
         held = (~within).sum() <= stats.binom.ppf(CHANCE, len(within), 1 - SHARE)
         largest = float((deviation / expected).max())
         history.append(
-            Round(
+            VerificationRound(
                 measured=len(fresh),
                 mape_percent=float(100 * np.abs(expected / seconds - 1).mean()),
                 deviation_percent=100 * largest,
@@ -140,7 +140,7 @@ def stand(
             )
         )
         front = after
-    return Standing(front, aim.costs[0], rows, measured, tuple(history))
+    return VerificationResult(front, aim.costs[0], rows, measured, tuple(history))
 
 
 def chosen(front: ParetoFront, cost: CostModel, count: int, known: Rows) -> Rows:
@@ -159,24 +159,24 @@ def chosen(front: ParetoFront, cost: CostModel, count: int, known: Rows) -> Rows
     return np.asarray(rows[np.sort(np.concatenate([spread, rest]))])
 
 
-def _others(aim: Aim, count: int, excluded: Rows, *, seed: int) -> Rows:
+def _others(aim: SearchProblem, count: int, excluded: Rows, *, seed: int) -> Rows:
     """Return random networks to fit to where a front is too short, int [m, stages]: at most `count`, none of those excluded."""
     drawn = aim.space.random_rows(min(count + len(excluded), aim.space.size), seed) if count else excluded[:0]
     return np.asarray(drawn[~_in(drawn, excluded)][:count])
 
 
-def refitted(aim: Aim, refit: Refit, rows: Rows, measured: np.ndarray) -> tuple[Aim, str]:
+def refitted(aim: SearchProblem, refit: Refit, rows: Rows, measured: np.ndarray) -> tuple[SearchProblem, str]:
     """Return the aim with its first cost fitted again, in the limits too; as it was, with the reason, where that is not possible."""
     try:
         cost = refit(rows, measured)
-    except (BadTable, NothingToFit) as problem:
+    except (TableError, InsufficientDataError) as problem:
         return aim, str(problem)
     old = aim.costs[0]
     limits = [replace(limit, cost=cost) if limit.cost is old else limit for limit in aim.limits]
     return replace(aim, costs=[cost, *aim.costs[1:]], limits=limits), ""
 
 
-def _beaten(aim: Aim, front: ParetoFront, after: ParetoFront) -> np.ndarray:
+def _beaten(aim: SearchProblem, front: ParetoFront, after: ParetoFront) -> np.ndarray:
     """Return bool [n]: networks of a front that the next one beats, or that now pass a limit, by more than the deviation."""
     cost = aim.costs[0]
     means, rivals = cost.mean(front.rows), cost.mean(after.rows)

@@ -34,7 +34,7 @@ class Product:
 
 
 @dataclass(frozen=True)
-class Words:
+class OperandCounts:
     """Operands that cross the edge of the array: of the map, the weights, and outputs or partial sums."""
 
     maps: Numbers
@@ -106,17 +106,17 @@ def cycles(
     return np.asarray(np.ceil(found / macs))
 
 
-def words(product: Product, array: Array, folded: Folds | None = None) -> Words:
+def words(product: Product, array: Array, folded: Folds | None = None) -> OperandCounts:
     """Return the operands that are read and written, of all groups."""
     by_rows, by_columns = folded or folds(product, array)
     maps, weights, sums = (
         product.groups * size for size in (product.m * product.k, product.k * product.n, product.m * product.n)
     )
     if array.dataflow == "os":
-        return Words(maps * by_columns, weights * by_rows, sums)
+        return OperandCounts(maps * by_columns, weights * by_rows, sums)
     if array.dataflow == "ws":
-        return Words(maps * by_columns, weights, sums * by_rows)
-    return Words(maps, weights * by_columns, sums * by_rows)
+        return OperandCounts(maps * by_columns, weights, sums * by_rows)
+    return OperandCounts(maps, weights * by_columns, sums * by_rows)
 
 
 def partial_sums(product: Product, array: Array, folded: Folds | None = None) -> Numbers:

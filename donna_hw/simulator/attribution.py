@@ -9,13 +9,13 @@ import numpy as np
 from donna_hw.simulator.batch import Batch
 from donna_hw.simulator.candidate_costs import burst
 from donna_hw.simulator.results import Operator
-from donna_hw.simulator.schedule import Choice
-from donna_hw.simulator.tiling import Moved
+from donna_hw.simulator.schedule import Selection
+from donna_hw.simulator.tiling import Transfer
 
 ORDERS = ("weights held", "weights again", "map again")  # by strips, by channels: see `tiles.array_tiling`
 
 
-def operators_of(batch: Batch, choices: list[Choice]) -> tuple[Operator, ...]:
+def operators_of(batch: Batch, choices: list[Selection]) -> tuple[Operator, ...]:
     """Return the operators in the order in which they run; their cycles add up to the schedule's."""
     found: list[Operator] = []
     groups = 0
@@ -27,7 +27,7 @@ def operators_of(batch: Batch, choices: list[Choice]) -> tuple[Operator, ...]:
     return tuple(found)
 
 
-def _members(batch: Batch, choice: Choice, start: int, group: int) -> list[Operator]:
+def _members(batch: Batch, choice: Selection, start: int, group: int) -> list[Operator]:
     """Return the operators of one run: one, or the members of a depth-first group.
 
     A group's time, traffic and overhead are shared among its members in proportion to their computing, its reads named with the first, its
@@ -109,21 +109,21 @@ def _members(batch: Batch, choice: Choice, start: int, group: int) -> list[Opera
     return found
 
 
-def _fused(choice: Choice, member: int) -> list[int]:
+def _fused(choice: Selection, member: int) -> list[int]:
     """Return the nodes that ran fused to a member: those that follow it and come before the next."""
     step = choice.priced.run.step
     heads = (*step.heads, np.inf)
     return sorted(n for n in (*step.behind[member], *step.in_stage) if heads[member] < n < heads[member + 1])
 
 
-def _vector_nodes(batch: Batch, choice: Choice, member: int) -> tuple[int, ...]:
+def _vector_nodes(batch: Batch, choice: Selection, member: int) -> tuple[int, ...]:
     """Return the nodes of a member that run on the vector unit."""
     step = choice.priced.run.step
     head = step.heads[member]
     return (*step.behind[member], *((head,) if batch.first.nodes[head].kind == "vector" else ()))
 
 
-def _dram_bytes(batch: Batch, choice: Choice, tensor: int, how: Moved) -> int:
+def _dram_bytes(batch: Batch, choice: Selection, tensor: int, how: Transfer) -> int:
     """Return the DRAM traffic of a tensor: none for one that stays on the chip."""
     run, at = choice.priced.prices.rows.runs[0], (int(choice.priced.rows[0]), choice.candidate)
     if tensor in run.chosen and run.flags[choice.combination, run.chosen.index(tensor)]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from donna_hw.simulator.hardware import ELEMENT_BYTES, Hardware
-from donna_hw.simulator.schedule_graph import Run
+from donna_hw.simulator.schedule_graph import TileRun
 from donna_hw.simulator.workload import Geometry, Node, Workload
 
 Numbers = np.ndarray
@@ -145,7 +145,7 @@ class Rows:
     of each workload, [runs, workloads].
     """
 
-    def __init__(self, batch: Batch, runs: Sequence[Run], fetched: Numbers) -> None:
+    def __init__(self, batch: Batch, runs: Sequence[TileRun], fetched: Numbers) -> None:
         self.batch, self.runs, self.hardware, self.step = batch, runs, batch.hardware, runs[0].step
         self._nodes = dict(zip(runs[0].nodes, zip(*(run.nodes for run in runs), strict=True), strict=True))
         self._tensors = dict(zip(runs[0].tensors, zip(*(run.tensors for run in runs), strict=True), strict=True))

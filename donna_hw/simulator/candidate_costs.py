@@ -34,7 +34,7 @@ TIE = 1e-13  # cycles a DRAM byte
 
 
 @dataclass(frozen=True)
-class Prices:
+class CandidateCosts:
     """Cycles of every candidate and what they are made of.
 
     busy: of the DMA with the own data; total: start to end, whole cycles, infinite where weights or sums do not fit. need: bytes of SRAM;
@@ -91,7 +91,7 @@ def tiling_of(rows: Rows) -> Tiling:
     return array_tiling(rows) if rows.node(rows.step.heads[0]).kind == "array" else vector_tiling(rows)
 
 
-def prices_of(rows: Rows, own: bool) -> Prices:
+def prices_of(rows: Rows, own: bool) -> CandidateCosts:
     """Price every candidate of runs that are alike; own: whether their own weights can have been fetched ahead."""
     memory, tiling = rows.hardware.memory, tiling_of(rows)
     tiles, compute = tiling.tiles[None, :, None], tiling.compute[None, :, None]
@@ -115,7 +115,7 @@ def prices_of(rows: Rows, own: bool) -> Prices:
     fits = buffer[:, :, None] + chip[:, None, :, None] <= memory.weight_buffer_bytes
     fits &= (tiling.sums_bytes <= memory.accumulator_bytes)[:, None, None]
     np.copyto(total, np.inf, where=~fits)
-    return Prices(rows, tiling, busy, total, need, buffer, fetch_cycles, burst(dram, memory))
+    return CandidateCosts(rows, tiling, busy, total, need, buffer, fetch_cycles, burst(dram, memory))
 
 
 def _transfers(rows: Rows, tiling: Tiling) -> tuple[Numbers, Numbers, Numbers]:
@@ -137,7 +137,7 @@ def _here(rows: Rows, tensor: int) -> Numbers:
     return run.flags[:, run.chosen.index(tensor), None, None] if tensor in run.chosen else np.zeros((1, 1, 1))
 
 
-def alike(batch: Batch, program: Program) -> list[Prices]:
+def alike(batch: Batch, program: Program) -> list[CandidateCosts]:
     """Return the prices of each group of runs that are alike."""
     ahead = []
     for numbers in program.ahead:

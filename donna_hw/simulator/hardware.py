@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from donna_hw._core.toml_files import parse_model
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 
 Precision = Literal["int8", "int16", "fp16"]
 Mapped = Literal["dense_padded", "per_group", "diagonal", "vector"]
@@ -23,11 +23,11 @@ Delay = Annotated[int, Field(ge=0, le=2**40)]
 Joules = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class _Part(BaseModel):
+class _HardwareConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Array(_Part):
+class Array(_HardwareConfig):
     """The systolic array: rows x cols processing elements.
 
     dataflow: what stays in the elements: outputs, weights or inputs. timing: `strict` fills and drains for every fold, `pipelined` once
@@ -48,7 +48,7 @@ class Array(_Part):
     fp16_macs: Rate = 0.5
 
 
-class Memory(_Part):
+class Memory(_HardwareConfig):
     """On-chip memories and the way to DRAM; bytes, and bytes or cycles of the unit's clock.
 
     sram_bytes holds activations, weight_buffer_bytes weights, accumulator_bytes partial sums of 4 bytes. weight_compression:
@@ -67,7 +67,7 @@ class Memory(_Part):
     channel_multiple: Annotated[int, Field(ge=1, le=1024)] = 1
 
 
-class Vector(_Part):
+class Vector(_HardwareConfig):
     """The vector unit: lanes elements are worked on at a time, each for the cycles of its function (`default`: of any not named)."""
 
     lanes: Annotated[int, Field(ge=1, le=2**20)]
@@ -78,14 +78,14 @@ class Vector(_Part):
         return self.cycles.get(function, self.cycles.get("default", 1.0))
 
 
-class Output(_Part):
+class Output(_HardwareConfig):
     """The output stage behind the array: elements a cycle that it scales and writes, and the functions that it applies for nothing."""
 
     elements_per_cycle: Rate
     fuses: list[str] = []
 
 
-class Schedule(_Part):
+class Schedule(_HardwareConfig):
     """What the compiler of the unit may do; `borders`: whether the network's own inputs and outputs lie in DRAM or may stay on the chip."""
 
     operator_overhead_cycles: Delay = 0
@@ -96,7 +96,7 @@ class Schedule(_Part):
     borders: Literal["dram", "resident"] = "dram"
 
 
-class Energy(_Part):
+class Energy(_HardwareConfig):
     """Energy of one of each, in joules; static_w is drawn all the time."""
 
     int8_mac_j: Joules = 0.0
@@ -108,7 +108,7 @@ class Energy(_Part):
     static_w: Joules = 0.0
 
 
-class Hardware(_Part):
+class Hardware(_HardwareConfig):
     """A tensor unit. precision: of whatever the model does not quantise itself; a float model is simulated as if it were in it."""
 
     clock_hz: Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -128,19 +128,19 @@ class Hardware(_Part):
 def read_hardware(content: Mapping[str, Any], where: str, settings: Iterable[str] = ()) -> Hardware:
     """Return the hardware of a device file's table, with `settings` (`array.rows=16`) in place of its values.
 
-    Raises `UnknownName` or `BadSetting` for an unknown key, a missing one, or a value that breaks its rule.
+    Raises `UnknownNameError` or `ConfigError` for an unknown key, a missing one, or a value that breaks its rule.
     """
     merged = deepcopy(dict(content))
     for setting in settings:
         key, equals, text = setting.partition("=")
         *path, last = key.strip().split(".")
         if not equals or not last or len(path) > 2:
-            raise BadSetting("a setting must be KEY=VALUE, such as array.rows=16", found=setting)
+            raise ConfigError("a setting must be KEY=VALUE, such as array.rows=16", got=setting)
         place = merged
         for word in path:
             place = place.setdefault(word, {})
             if not isinstance(place, dict):
-                raise BadSetting(f"{where}: {word} holds no keys of its own", found=setting)
+                raise ConfigError(f"{where}: {word} holds no keys of its own", got=setting)
         place[last] = _value(text.strip())
     return parse_model(merged, Hardware, f"{where}: hardware")
 

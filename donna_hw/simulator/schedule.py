@@ -10,28 +10,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.simulator.batch import Batch, Rows
-from donna_hw.simulator.candidate_costs import Prices, alike, prices_of
-from donna_hw.simulator.schedule_graph import Program, Run
+from donna_hw.simulator.candidate_costs import CandidateCosts, alike, prices_of
+from donna_hw.simulator.schedule_graph import Program, TileRun
 
 Numbers = np.ndarray
 
 
 @dataclass(frozen=True)
-class Priced:
+class RunCosts:
     """A run's own rows of the prices that it shares with those alike, [workloads]."""
 
-    run: Run
-    prices: Prices
+    run: TileRun
+    prices: CandidateCosts
     rows: Numbers
 
 
 @dataclass(frozen=True)
-class Choice:
+class Selection:
     """What was chosen for a run: places in the axes of its goals other than the workload's."""
 
-    priced: Priced
+    priced: RunCosts
     beside: int
     combination: int
     candidate: int
@@ -47,13 +47,13 @@ def cheapest(batch: Batch, program: Program) -> Numbers:
     return np.asarray(np.floor(found))
 
 
-def schedule(batch: Batch, program: Program) -> list[Choice]:
+def schedule(batch: Batch, program: Program) -> list[Selection]:
     """Return the cheapest schedule of a batch's only workload, in the order in which it runs."""
     values, priced = _forward(batch, program)
     boundary, state, ahead = len(program.steps), int(values[-1][:, 0, 0].argmin()), 0
     if not np.isfinite(values[-1][state, 0, 0]):
         raise _too_small(batch, program)
-    choices: list[Choice] = []
+    choices: list[Selection] = []
     while boundary > 0:
         into = [each for each in priced if each.run.after == boundary]
         choice = _best_into(batch, values, into, program, (state, ahead))
@@ -64,14 +64,14 @@ def schedule(batch: Batch, program: Program) -> list[Choice]:
     return choices[::-1]
 
 
-def _forward(batch: Batch, program: Program) -> tuple[list[Numbers], list[Priced]]:
+def _forward(batch: Batch, program: Program) -> tuple[list[Numbers], list[RunCosts]]:
     """Return the least price of being in each state at each boundary, [states, workloads, 1 + runs whose weights are there]."""
     values = [
         np.full((2 ** len(alive), len(batch), 1 + len(ahead)), np.inf)
         for alive, ahead in zip(program.alive, program.ahead, strict=True)
     ]
     values[0][:, :, 0] = 0.0  # a network's inputs may be wherever their place is to be chosen
-    priced = [Priced(run, prices, prices.rows.row_of[place]) for run, prices, place in _shared(batch, program)]
+    priced = [RunCosts(run, prices, prices.rows.row_of[place]) for run, prices, place in _shared(batch, program)]
     for each in priced:
         run, best = each.run, _least(batch, each)
         total = (_before(values, program, run)[..., None] + best).min(axis=3)  # of the own weights: there or not
@@ -81,7 +81,7 @@ def _forward(batch: Batch, program: Program) -> tuple[list[Numbers], list[Priced
     return values, priced
 
 
-def _shared(batch: Batch, program: Program) -> list[tuple[Run, Prices, int]]:
+def _shared(batch: Batch, program: Program) -> list[tuple[TileRun, CandidateCosts, int]]:
     """Return the runs in order, each with the prices of those alike and its place among them."""
     found = [
         (program.runs[number], prices, place)
@@ -91,7 +91,7 @@ def _shared(batch: Batch, program: Program) -> list[tuple[Run, Prices, int]]:
     return sorted(found, key=lambda each: each[0].number)
 
 
-def _goals(batch: Batch, each: Priced) -> Numbers:
+def _goals(batch: Batch, each: RunCosts) -> Numbers:
     """Return the price of each candidate, infinite where it does not fit: [beside, combinations, workloads, own, next, candidates]."""
     run, prices = each.run, each.prices
     spare = np.full((len(run.beside_flags), len(batch)), batch.hardware.memory.sram_bytes)
@@ -101,14 +101,14 @@ def _goals(batch: Batch, each: Priced) -> Numbers:
     return np.where(fits[:, :, :, None, None], prices.goals[None, :, each.rows], np.inf)
 
 
-def _least(batch: Batch, each: Priced) -> Numbers:
+def _least(batch: Batch, each: RunCosts) -> Numbers:
     """Return the price of the best candidate, [beside combinations, combinations, workloads, own, next]."""
     if each.run.beside:
         return np.asarray(_goals(batch, each).min(axis=-1))
     return each.prices.least[None, :, each.rows]
 
 
-def _before(values: list[Numbers], program: Program, run: Run) -> Numbers:
+def _before(values: list[Numbers], program: Program, run: TileRun) -> Numbers:
     """Return what it took to come to a run, [beside combinations, combinations, workloads, own]."""
     came = values[run.first][run.before]
     own = [0]
@@ -118,22 +118,22 @@ def _before(values: list[Numbers], program: Program, run: Run) -> Numbers:
 
 
 def _best_into(
-    batch: Batch, values: list[Numbers], priced: list[Priced], program: Program, at: tuple[int, int]
-) -> Choice:
+    batch: Batch, values: list[Numbers], priced: list[RunCosts], program: Program, at: tuple[int, int]
+) -> Selection:
     """Return the choice by which a state, and what is fetched ahead in it, was reached most cheaply."""
-    found: list[tuple[float, Choice]] = []
+    found: list[tuple[float, Selection]] = []
     state, ahead = at
     for each in priced:
         came = _before(values, program, each.run)[:, :, 0, :, None]
         goals = _goals(batch, each)[:, :, 0, :, ahead]
         total = np.where((each.run.behind == state)[:, :, None, None], came + goals, np.inf)
         beside, combination, own, candidate = map(int, np.unravel_index(int(total.argmin()), total.shape))
-        choice = Choice(each, beside, combination, candidate, own, ahead)
+        choice = Selection(each, beside, combination, candidate, own, ahead)
         found.append((float(total[beside, combination, own, candidate]), choice))
     return min(found, key=lambda pair: pair[0])[1]
 
 
-def _too_small(batch: Batch, program: Program) -> BadSetting:
+def _too_small(batch: Batch, program: Program) -> ConfigError:
     """Return the error that names the operator and the memory that cannot hold even its smallest tile."""
     memory = batch.hardware.memory
     for run in program.runs:
@@ -151,14 +151,14 @@ def _too_small(batch: Batch, program: Program) -> BadSetting:
                 place = int((least > getattr(memory, key)).argmax())
                 which = int((prices.rows.row_of[0] == place).argmax())
                 name = batch.workloads[which].nodes[run.step.heads[0]].name
-                return BadSetting(
+                return ConfigError(
                     f"memory.{key} must hold the smallest tile of {name}: {least[place]:,.0f} bytes",
-                    found=getattr(memory, key),
-                    cure=f"--set memory.{key}={least[place]:.0f} or more",
+                    got=getattr(memory, key),
+                    hint=f"--set memory.{key}={least[place]:.0f} or more",
                 )
-    return BadSetting(
+    return ConfigError(
         "the memories together must hold one tile of every operator",
-        found=f"sram_bytes {memory.sram_bytes:g}, weight_buffer_bytes {memory.weight_buffer_bytes:g}, "
+        got=f"sram_bytes {memory.sram_bytes:g}, weight_buffer_bytes {memory.weight_buffer_bytes:g}, "
         f"accumulator_bytes {memory.accumulator_bytes:g}",
-        cure="enlarge them",
+        hint="enlarge them",
     )

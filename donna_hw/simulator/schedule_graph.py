@@ -16,7 +16,7 @@ MOST_ALIVE = 4  # tensors at a time whose place is chosen; those that live longe
 
 
 @dataclass(frozen=True)
-class Run:
+class TileRun:
     """One step, or a depth-first group of them, from the boundary `first` to the boundary `after`.
 
     chosen: tensors that it reads or writes and whose place is chosen; flags: [combinations, chosen], 1 where one is on the chip.
@@ -50,7 +50,7 @@ class Program:
     """
 
     steps: tuple[Step, ...]
-    runs: tuple[Run, ...]
+    runs: tuple[TileRun, ...]
     alive: tuple[tuple[int, ...], ...]
     ahead: tuple[tuple[int, ...], ...]
     alike: tuple[tuple[int, ...], ...]
@@ -76,7 +76,7 @@ class Program:
         return cls(tuple(steps), runs, tuple(alive), tuple(ahead), tuple(map(tuple, together.values())))
 
 
-def _likeness(run: Run, workload: Workload) -> tuple[object, ...]:
+def _likeness(run: TileRun, workload: Workload) -> tuple[object, ...]:
     """Return what runs share that differ in sizes alone."""
     step, place = run.step, {tensor: number for number, tensor in enumerate(run.tensors)}
     size = workload.tensors[step.writes[0]].elements
@@ -118,7 +118,7 @@ def _alive(steps: list[Step], workload: Workload, hardware: Hardware) -> list[tu
     return [tuple(tensors) for tensors in alive]
 
 
-def _run(number: int, first: int, after: int, step: Step, alive: list[tuple[int, ...]], workload: Workload) -> Run:  # noqa: PLR0917  a span in order
+def _run(number: int, first: int, after: int, step: Step, alive: list[tuple[int, ...]], workload: Workload) -> TileRun:  # noqa: PLR0917  a span in order
     begin, end = alive[first], alive[after]
     touched = [t for t in dict.fromkeys((*step.reads, *step.writes)) if t in begin or t in end]
     kept, ending = [t for t in touched if t in end], [t for t in touched if t not in end]
@@ -126,7 +126,7 @@ def _run(number: int, first: int, after: int, step: Step, alive: list[tuple[int,
     beside = tuple(t for t in end if t not in touched)
     flags = _all_flags(len(chosen))
     beside_flags = _all_flags(len(beside))
-    return Run(
+    return TileRun(
         number,
         first,
         after,

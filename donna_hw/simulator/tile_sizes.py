@@ -23,7 +23,7 @@ CHUNKS = (16, MOST)  # of the depth, where even one row of the array is too deep
 
 
 @dataclass(frozen=True)
-class Cut:
+class Tile:
     """Sizes of one tile, and how many there are of each; arrays [n, candidates].
 
     images, rows, cols: of the output map; groups, block: channel groups, and columns of the product in each; depth: input channels of a
@@ -54,7 +54,7 @@ class Cut:
         return np.asarray(self.images * self.rows * self.cols)
 
 
-def candidates(g: Shapes, array_cols: int) -> tuple[Numbers, Cut]:
+def candidates(g: Shapes, array_cols: int) -> tuple[Numbers, Tile]:
     """Return the order of each candidate, [1, candidates], and its cut, as far as the largest workload can be cut."""
     most = float((g.batch * g.out_height * g.out_width).max())
     blocks = float((g.groups * np.ceil(g.columns / array_cols)).max())
@@ -75,7 +75,7 @@ def upto(values: tuple[int, ...], most: float) -> list[int]:
     return [value for place, value in enumerate(values) if place == 0 or values[place - 1] < most]
 
 
-def cut_product(g: Shapes, strips: Numbers, channels: Numbers, chunks: Numbers, array_cols: int) -> Cut:
+def cut_product(g: Shapes, strips: Numbers, channels: Numbers, chunks: Numbers, array_cols: int) -> Tile:
     """Return the cut nearest to so many strips, channel blocks and chunks.
 
     Images are split first, then rows, then columns of the map; groups first, then the columns of each, in multiples of
@@ -92,7 +92,7 @@ def cut_product(g: Shapes, strips: Numbers, channels: Numbers, chunks: Numbers, 
     block = np.ceil(g.columns / np.minimum(np.ceil(channels / g.groups), g.columns))
     block = np.minimum(np.ceil(block / array_cols) * array_cols, g.columns)
     depth = np.ceil(g.depth / np.minimum(chunks, g.depth))
-    return Cut(
+    return Tile(
         images,
         rows,
         cols,
@@ -108,10 +108,10 @@ def cut_product(g: Shapes, strips: Numbers, channels: Numbers, chunks: Numbers, 
     )
 
 
-def strip_cut(g: Shapes, images: Numbers, row_strips: Numbers) -> Cut:
+def strip_cut(g: Shapes, images: Numbers, row_strips: Numbers) -> Tile:
     """Return the cut of a member of a depth-first group: some images, so many strips of rows, all channels."""
     one = np.ones_like(row_strips)
-    return Cut(
+    return Tile(
         images,
         np.ceil(g.out_height / row_strips),
         g.out_width * one,

@@ -9,14 +9,14 @@ import numpy as np
 from donna_hw.simulator import array as systolic
 from donna_hw.simulator.batch import ACCUMULATOR_BYTES, Rows, Shapes
 from donna_hw.simulator.fusion import is_depthwise
-from donna_hw.simulator.tile_sizes import BY_STRIPS, HELD, Cut, candidates, map_cols, map_rows, rereads
+from donna_hw.simulator.tile_sizes import BY_STRIPS, HELD, Tile, candidates, map_cols, map_rows, rereads
 
 Numbers = np.ndarray
 SPLITS = (1, 2, 4, 8, 16, 64, 512, 2**13, 2**20)  # of a vector operator
 
 
 @dataclass(frozen=True)
-class Moved:
+class Transfer:
     """How a tensor is moved: bytes in all, and bytes that lie on the chip while it passes through."""
 
     traffic: Numbers
@@ -24,7 +24,7 @@ class Moved:
 
 
 @dataclass(frozen=True)
-class Units:
+class UnitCycles:
     """Cycles of a tile in each unit, and what the operands of all tiles take from the memories of the chip, in bytes."""
 
     array: Numbers
@@ -50,9 +50,9 @@ class Tiling:
 
     tiles: Numbers
     compute: Numbers
-    units: tuple[Units, ...]
-    reads: dict[int, Moved]
-    writes: dict[int, Moved]
+    units: tuple[UnitCycles, ...]
+    reads: dict[int, Transfer]
+    writes: dict[int, Transfer]
     held_bytes: Numbers
     streamed_bytes: Numbers
     buffer_bytes: Numbers
@@ -88,7 +88,7 @@ def array_tiling(rows: Rows) -> Tiling:
     reads |= {tensor: operand(rows, tensor, out_part, twice) for tensor in step.operands}
     for tensor in step.factor:  # weights that are themselves computed come by the way of the map
         size = rows.bytes_of(tensor)
-        reads[tensor] = Moved(
+        reads[tensor] = Transfer(
             size * passes, np.where(held, size, np.minimum(2 * np.ceil(size / part_of_weights), size))
         )
     return Tiling(
@@ -113,30 +113,30 @@ def array_tiling(rows: Rows) -> Tiling:
     )
 
 
-def _map(size: Numbers, g: Shapes, cut: Cut, by_channels: Numbers) -> Moved:
+def _map(size: Numbers, g: Shapes, cut: Tile, by_channels: Numbers) -> Transfer:
     """Return how the map is moved: once by strips, with what neighbours share; by channels, again for each block of the same channels."""
     same = np.ceil(cut.blocks / cut.group_blocks)
     again = np.where(by_channels & ((cut.strips > 1) | (cut.chunks > 1)), same, 1)
     part = cut.images * map_rows(g, cut.rows) * map_cols(g, cut.cols) / (g.batch * g.in_height * g.in_width)
     part = part * cut.groups * cut.depth / g.in_channels
     twice = np.where(cut.strips * cut.group_blocks * cut.chunks > 1, 2, 1)
-    return Moved(np.ceil(size * rereads(g, cut.row_strips, cut.col_strips)) * again, np.ceil(size * part) * twice)
+    return Transfer(np.ceil(size * rereads(g, cut.row_strips, cut.col_strips)) * again, np.ceil(size * part) * twice)
 
 
-def tiled(size: Numbers, part: Numbers, twice: Numbers) -> Moved:
+def tiled(size: Numbers, part: Numbers, twice: Numbers) -> Transfer:
     """Return how a tensor is moved that is moved once, in parts; twice: 2 where it is double-buffered."""
-    return Moved(size + np.zeros_like(part), np.ceil(size * part) * twice)
+    return Transfer(size + np.zeros_like(part), np.ceil(size * part) * twice)
 
 
-def operand(rows: Rows, tensor: int, part: Numbers, twice: Numbers) -> Moved:
+def operand(rows: Rows, tensor: int, part: Numbers, twice: Numbers) -> Transfer:
     """Return how an operand beside is moved: along with the output's tiles, or, where it broadcasts, held whole."""
     size = rows.bytes_of(tensor)
     if (rows.elements_of(tensor) == rows.elements_of(rows.step.writes[0])).all():
         return tiled(size, part, twice)
-    return Moved(size + np.zeros_like(part), size + np.zeros_like(part))
+    return Transfer(size + np.zeros_like(part), size + np.zeros_like(part))
 
 
-def units_of(rows: Rows, head: int, behind: tuple[int, ...], g: Shapes, cut: Cut) -> tuple[Units, Numbers]:
+def units_of(rows: Rows, head: int, behind: tuple[int, ...], g: Shapes, cut: Tile) -> tuple[UnitCycles, Numbers]:
     """Return the cycles of a tile in each unit, and how many partial sums wait at a time."""
     hardware, node, tiles = rows.hardware, rows.node(head), cut.tiles
     mode = "per_group"
@@ -160,7 +160,7 @@ def units_of(rows: Rows, head: int, behind: tuple[int, ...], g: Shapes, cut: Cut
         streamed, operands = words.maps * size, (words.maps + words.weights) * size + words.sums * sum_bytes
     # fewer where products overlap: a transposed convolution
     written = outputs * (rows.elements_of(node.outputs[0]) / g.outputs) / cut.chunks
-    units = Units(
+    units = UnitCycles(
         in_array,
         np.ceil(written / hardware.output.elements_per_cycle),
         vector,
@@ -187,7 +187,9 @@ def vector_tiling(rows: Rows) -> Tiling:
     none, twice, part = np.zeros_like(tiles), np.where(tiles > 1, 2, 1), 1 / tiles
     cycles = vector_cycles(rows, (step.heads[0], *step.behind[0]), tiles)
     operands = sum((rows.bytes_of(t) for t in (*step.reads, *step.writes)), none)
-    units = Units(none, none, cycles, np.ceil(operands * part / rows.hardware.memory.sram_bytes_per_cycle), operands)
+    units = UnitCycles(
+        none, none, cycles, np.ceil(operands * part / rows.hardware.memory.sram_bytes_per_cycle), operands
+    )
     reads = {t: tiled(rows.bytes_of(t), part, twice) for t in step.maps}
     reads |= {t: operand(rows, t, part, twice) for t in step.operands}
     writes = {t: tiled(rows.bytes_of(t), part, twice) for t in step.writes}

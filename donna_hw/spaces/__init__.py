@@ -12,7 +12,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from donna_hw.errors import UnknownName
+from donna_hw.errors import UnknownNameError
 from donna_hw.spaces.registry import own_space
 from donna_hw.spaces.space import Architecture, Space
 from donna_hw.spaces.stage import Axis, Stage
@@ -51,7 +51,7 @@ def space_names() -> list[str]:
 
 @cache
 def load_space(name: str) -> Space:
-    """Return the space of that name, varied as it says; raises `UnknownName` with the known ones, `BadSetting` for a bad variation."""
+    """Return the space of that name, varied as it says; raises `UnknownNameError` with the known ones, `ConfigError` for a bad variation."""
     plain, *variations = name.split("@")
     return replace(varied(_plain(plain), variations), address=name)
 
@@ -65,11 +65,11 @@ def _plain(name: str) -> Space:
         path, colon, function = name.rpartition(":")
         if colon and path.endswith(".py"):
             return own_space(Path(path), function)
-        raise UnknownName(
+        raise UnknownNameError(
             "a search space must be a known one",
-            found=name,
-            known=space_names(),
-            cure="or name a file's: FILE.py:FUNCTION",
+            got=name,
+            choices=space_names(),
+            hint="or name a file's: FILE.py:FUNCTION",
         )
     module, _, attribute = target.partition(":")
     space: Space = getattr(import_module(module), attribute)()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from donna_hw.errors import BadSetting, UnknownName
-from donna_hw.graph.builder import Block, Draft
+from donna_hw.errors import ConfigError, UnknownNameError
+from donna_hw.graph.builder import Block, GraphBuilder
 
 CELLS = ("depthwise", "grouped")
 
@@ -19,7 +19,7 @@ class ConvNormAct:
     stride: int = 1
     activation: str = "relu"
 
-    def draw(self, draft: Draft, x: str) -> str:
+    def draw(self, draft: GraphBuilder, x: str) -> str:
         """Add the one convolution."""
         return draft.conv(
             x, self.channels, kernel=self.kernel, stride=self.stride, activation=self.activation, name="conv"
@@ -34,7 +34,7 @@ class Classifier:
     features: int = 0
     activation: str = "none"
 
-    def draw(self, draft: Draft, x: str) -> str:
+    def draw(self, draft: GraphBuilder, x: str) -> str:
         """Add pool, flatten and linear layers."""
         x = draft.flatten(draft.global_pool(x, name="pool"), name="flatten")
         if self.features:
@@ -55,7 +55,7 @@ class SqueezeExcite:
     activation: str = ""
     gate: str = "sigmoid"
 
-    def draw(self, draft: Draft, x: str, channels: int, activation: str, prefix: str) -> str:
+    def draw(self, draft: GraphBuilder, x: str, channels: int, activation: str, prefix: str) -> str:
         """Add pool, two layers and the product; `channels` are the bottleneck's input ones."""
         hidden = draft.shape(x)[0]
         reduced = rounded((channels if self.of == "input" else hidden) / 4, self.divisor)
@@ -99,21 +99,21 @@ class InvertedResidual:
     def __post_init__(self) -> None:
         for field, known in (("cell", CELLS), ("attention", tuple(ATTENTIONS))):
             if getattr(self, field) not in known:
-                raise UnknownName(f"{field} must be a known one", found=getattr(self, field), known=known)
+                raise UnknownNameError(f"{field} must be a known one", got=getattr(self, field), choices=known)
         if self.depth < 1:
-            raise BadSetting("depth must be 1 or more", found=self.depth)
+            raise ConfigError("depth must be 1 or more", got=self.depth)
 
     def sections(self) -> tuple[InvertedResidual, ...]:
         """Return the bottlenecks that the block is a chain of, the first and then its repeats."""
         return (replace(self, depth=1), *[replace(self, depth=1, stride=1)] * (self.depth - 1))
 
-    def draw(self, draft: Draft, x: str) -> str:
+    def draw(self, draft: GraphBuilder, x: str) -> str:
         """Add the bottlenecks one after another."""
         for number in range(1, self.depth + 1):
             x = self._bottleneck(draft, x, self.stride if number == 1 else 1, f"{number}_")
         return x
 
-    def _bottleneck(self, draft: Draft, x: str, stride: int, prefix: str) -> str:
+    def _bottleneck(self, draft: GraphBuilder, x: str, stride: int, prefix: str) -> str:
         into = draft.shape(x)[0]
         hidden = max(1, round(into * self.expand * self.width))
         if self.cell == "grouped":
@@ -130,7 +130,7 @@ class InvertedResidual:
             y = draft.add(y, x, name=f"{prefix}residual")
         return y
 
-    def spatial(self, draft: Draft, x: str, hidden: int, stride: int, name: str) -> str:
+    def spatial(self, draft: GraphBuilder, x: str, hidden: int, stride: int, name: str) -> str:
         """Add what mixes neighbouring positions: the kxk convolution. Another kind of bottleneck draws something else here."""
         groups = hidden if self.cell == "depthwise" else hidden // self.group_size
         return draft.conv(
@@ -145,7 +145,7 @@ class Skip:
     channels: int
     stride: int = 1
 
-    def draw(self, draft: Draft, x: str) -> str:
+    def draw(self, draft: GraphBuilder, x: str) -> str:
         """Add nothing, or the one convolution."""
         if self.stride == 1 and draft.shape(x)[0] == self.channels:
             return x
@@ -164,13 +164,13 @@ class Residual:
     hidden: int = 0
     depth: int = 1
 
-    def draw(self, draft: Draft, x: str) -> str:
+    def draw(self, draft: GraphBuilder, x: str) -> str:
         """Add the blocks one after another."""
         for number in range(1, self.depth + 1):
             x = self._block(draft, x, self.stride if number == 1 else 1, f"{number}_")
         return x
 
-    def _block(self, draft: Draft, x: str, stride: int, prefix: str) -> str:
+    def _block(self, draft: GraphBuilder, x: str, stride: int, prefix: str) -> str:
         if self.hidden:
             y = draft.conv(x, self.hidden, activation="relu", name=f"{prefix}reduce")
             y = draft.conv(y, self.hidden, kernel=3, stride=stride, activation="relu", name=f"{prefix}spatial")
@@ -190,7 +190,7 @@ class MaxPool:
     kernel: int = 3
     stride: int = 2
 
-    def draw(self, draft: Draft, x: str) -> str:
+    def draw(self, draft: GraphBuilder, x: str) -> str:
         """Add the one pool."""
         return draft.max_pool(x, kernel=self.kernel, stride=self.stride, name="pool")
 
@@ -201,7 +201,7 @@ class Chain:
 
     parts: tuple[tuple[str, Block], ...]
 
-    def draw(self, draft: Draft, x: str) -> str:
+    def draw(self, draft: GraphBuilder, x: str) -> str:
         """Add the blocks one after another, their layers named `<part>.<layer>`."""
         for name, block in self.parts:
             x = draft.part(name, block, x)

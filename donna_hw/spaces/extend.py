@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.graph.builder import Block
 from donna_hw.graph.graph import layers_hash
 from donna_hw.spaces.space import Space
@@ -17,7 +17,7 @@ CELL = "cell"
 
 
 @dataclass(frozen=True)
-class EitherCell:
+class CellSwitch:
     """A stage's cell that draws one value of its axis `cell` by `new`, and all others as before."""
 
     old: Callable[..., Block]
@@ -33,8 +33,8 @@ def with_cell(space: Space, value: str, new: Callable[..., Block], *, name: str)
     """Return the space with one more value on the axis `cell` of every stage; the reference stays what it was.
 
     new: a class of cells, which gets what the stage gives its own cells (channels, stride) and the choice on the other axes. The value is
-    appended, so that the labels, rows of tables and weights of old blocks are theirs in the new space too. Raises `UnknownName` for a
-    stage without that axis, `BadSetting` for a value that it has.
+    appended, so that the labels, rows of tables and weights of old blocks are theirs in the new space too. Raises `UnknownNameError` for a
+    stage without that axis, `ConfigError` for a value that it has.
     """
     return replace(
         space,
@@ -48,24 +48,24 @@ def with_cell(space: Space, value: str, new: Callable[..., Block], *, name: str)
 def new_blocks(old: Space, space: Space) -> tuple[tuple[bool, ...], ...]:
     """Return which blocks of a space another one lacks, bool [stage][block].
 
-    Raises `BadSetting` unless the space has every block of the other under the same label, with the same layers, in the same frame.
+    Raises `ConfigError` unless the space has every block of the other under the same label, with the same layers, in the same frame.
     """
     if old.hash != space.hash:
-        raise BadSetting(
+        raise ConfigError(
             f"{space.name} must have the frame of {old.name}: its input, fixed parts, stages and axes",
-            found=f"{space.hash}, not {old.hash}",
+            got=f"{space.hash}, not {old.hash}",
         )
     found = []
     for stage, before in zip(space.stages, old.stages, strict=True):
         for number, label in enumerate(before.labels):
             if label not in stage.labels:
-                raise UnknownName(
-                    f"{space.name}: {stage.name} must have every block of {old.name}", found=label, known=stage.labels
+                raise UnknownNameError(
+                    f"{space.name}: {stage.name} must have every block of {old.name}", got=label, choices=stage.labels
                 )
             again = space.block_graph(stage, stage.number_of_label(label))
             if layers_hash(again) != layers_hash(old.block_graph(before, number)):
                 rule = f"{space.name}: {stage.name} {label} must have the layers that it has in {old.name}"
-                raise BadSetting(rule, found="others")
+                raise ConfigError(rule, got="others")
         found.append(tuple(label not in before.labels for label in stage.labels))
     return tuple(found)
 
@@ -73,10 +73,10 @@ def new_blocks(old: Space, space: Space) -> tuple[tuple[bool, ...], ...]:
 def _with_value(stage: Stage, value: str, new: Callable[..., Block]) -> Stage:
     axes: Mapping[str, Axis] = {axis.name: axis for axis in stage.axes}
     if CELL not in axes or not isinstance(stage.cell, partial):
-        raise UnknownName(f"{stage.name} must have an axis to add a value to", found=CELL, known=list(axes))
+        raise UnknownNameError(f"{stage.name} must have an axis to add a value to", got=CELL, choices=list(axes))
     axis = axes[CELL]
     if value in axis.values:
-        raise BadSetting(f"{stage.name}: the axis {CELL} has that value already", found=value)
+        raise ConfigError(f"{stage.name}: the axis {CELL} has that value already", got=value)
     grown = replace(axis, values=(*axis.values, value), reference=axis.reference_value)
-    cell = EitherCell(stage.cell, value, partial(new, *stage.cell.args, **stage.cell.keywords))
+    cell = CellSwitch(stage.cell, value, partial(new, *stage.cell.args, **stage.cell.keywords))
     return replace(stage, axes=tuple(grown if one is axis else one for one in stage.axes), cell=cell)

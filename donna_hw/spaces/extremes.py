@@ -12,7 +12,7 @@ from donna_hw.spaces.space import Architecture, Space
 
 
 @dataclass(frozen=True)
-class Member:
+class NetworkStats:
     """A network with its multiply-accumulates of one image and its trainable parameters, both by closed form."""
 
     architecture: Architecture
@@ -20,7 +20,7 @@ class Member:
     params: int
 
 
-def reach(space: Space) -> dict[str, Member]:
+def reach(space: Space) -> dict[str, NetworkStats]:
     """Return the members of fewest MACs (`smallest`), of the reference, and of most MACs (`largest`); of equals the first with fewest,
     or most, parameters. Fewest in each stage is fewest of all, since both counts are sums over the blocks. Of a global axis the first
     and the last value are looked at: MACs grow or fall along it.
@@ -59,6 +59,6 @@ def _ends(space: Space) -> Iterator[Architecture]:
             yield Architecture(tuple(stage.index(pick(stage)) for stage in counts), settings)
 
 
-def _member(space: Space, architecture: Architecture) -> Member:
+def _member(space: Space, architecture: Architecture) -> NetworkStats:
     network = space.network(architecture)
-    return Member(architecture, network.macs, network.params)
+    return NetworkStats(architecture, network.macs, network.params)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from donna_hw.errors import UnknownName
-from donna_hw.graph.builder import Block, Draft
+from donna_hw.errors import UnknownNameError
+from donna_hw.graph.builder import Block, GraphBuilder
 from donna_hw.graph.graph import dtypes_of
 from donna_hw.spaces.space import Architecture, Rows, Space
 from donna_hw.spaces.stage import Axis, Stage
@@ -23,7 +23,7 @@ class EightBit:
 
     block: Block
 
-    def draw(self, draft: Draft, x: str) -> str:
+    def draw(self, draft: GraphBuilder, x: str) -> str:
         """Add the block's layers."""
         with draft.of_type("int8"):
             return self.block.draw(draft, x)
@@ -34,7 +34,7 @@ class EightBit:
 
 
 @dataclass(frozen=True)
-class EitherPrecision:
+class PrecisionSwitch:
     """A stage's cell whose blocks are of the type that the axis `precision` says."""
 
     cell: Callable[..., Block]
@@ -62,7 +62,7 @@ def with_precision(space: Space) -> Space:
     Labels of float32 blocks stay what they are, so that their weights and rows of tables are theirs in the new space too.
     """
     stages = tuple(
-        replace(stage, axes=(*stage.axes, PRECISION), cell=EitherPrecision(stage.cell)) for stage in space.stages
+        replace(stage, axes=(*stage.axes, PRECISION), cell=PrecisionSwitch(stage.cell)) for stage in space.stages
     )
     return replace(
         space, name=f"{space.name}@precision", title=f"{space.title}; each in float32 or INT8", stages=stages
@@ -97,13 +97,13 @@ def int8_twins(space: Space, rows: Rows) -> Rows:
 
 
 def float_twin(stage: Stage, number: int) -> int:
-    """Return the number of the same block in float32; raises `UnknownName` for a stage without the axis `precision`."""
+    """Return the number of the same block in float32; raises `UnknownNameError` for a stage without the axis `precision`."""
     if PRECISION.name not in (axis.name for axis in stage.axes):
-        raise UnknownName(
+        raise UnknownNameError(
             f"{stage.name}: 8-bit blocks are made of float32 ones beside them",
-            found="none",
-            known=[axis.name for axis in stage.axes],
-            cure="name the space SPACE@precision, which has both",
+            got="none",
+            choices=[axis.name for axis in stage.axes],
+            hint="name the space SPACE@precision, which has both",
         )
     return stage.number(stage.choice(number) | {PRECISION.name: "float32"})
 

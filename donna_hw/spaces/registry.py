@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from donna_hw._core.user_modules import user_module
-from donna_hw.errors import BadFile, UnknownName
+from donna_hw.errors import FileFormatError, UnknownNameError
 from donna_hw.spaces.space import Space
 
 
 def own_space(path: Path, function: str) -> Space:
     """Return what `function` of the file at `path` returns.
 
-    Raises `BadFile` when the file is missing or cannot be run, `UnknownName` when it has no such
+    Raises `FileFormatError` when the file is missing or cannot be run, `UnknownNameError` when it has no such
     function that returns a Space.
     """
     module = user_module(path)
@@ -21,11 +21,11 @@ def own_space(path: Path, function: str) -> Space:
     try:
         found = getattr(module, function)() if function in known else None
     except (Exception, SystemExit) as error:
-        raise BadFile(
-            f"{path}: {function}() must return a Space", found=f"{type(error).__name__}: {error}", cure="mend it"
+        raise FileFormatError(
+            f"{path}: {function}() must return a Space", got=f"{type(error).__name__}: {error}", hint="mend it"
         ) from error
     if not isinstance(found, Space):
-        raise UnknownName(
-            f"{path} must have a function that returns a Space", found=function or "no function", known=known
+        raise UnknownNameError(
+            f"{path} must have a function that returns a Space", got=function or "no function", choices=known
         )
     return found

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.graph.builder import Block, lower, lower_chain
 from donna_hw.graph.graph import Graph, Shape, layers_hash
 from donna_hw.spaces.stage import Axis, Stage, Value
@@ -61,7 +61,7 @@ class Space:
         names = (*self.part_names, *(axis.name for axis in self.global_axes))
         for name in names:
             if names.count(name) > 1:
-                raise BadSetting(f"space {self.name}: every part needs a name of its own", found=name)
+                raise ConfigError(f"space {self.name}: every part needs a name of its own", got=name)
 
     @property
     def stage_sizes(self) -> tuple[int, ...]:
@@ -82,7 +82,7 @@ class Space:
     def at(self, settings: tuple[Value, ...]) -> Space:
         """Return the space at one value of each global axis: on images of that resolution, without global axes, `<space>@<n>px`.
 
-        Raises `UnknownName` for a value that the axis lacks, and `BadSetting` for an axis that the layers do not know how to honour.
+        Raises `UnknownNameError` for a value that the axis lacks, and `ConfigError` for an axis that the layers do not know how to honour.
         """
         if not self.global_axes and not settings:
             return self
@@ -90,8 +90,8 @@ class Space:
             self._check_settings(settings)
             for axis in self.global_axes:
                 if axis.name != RESOLUTION:
-                    raise BadSetting(
-                        f"the layers of {self.name} can honour one global axis, {RESOLUTION}", found=axis.name
+                    raise ConfigError(
+                        f"the layers of {self.name} can honour one global axis, {RESOLUTION}", got=axis.name
                     )
             self._at[settings] = self.on_images_of(int(settings[0]))
         return self._at[settings]
@@ -163,14 +163,14 @@ class Space:
         for stage in self.stages:
             if stage.name == name:
                 return stage
-        raise UnknownName("a stage must be a known one", found=name, known=[stage.name for stage in self.stages])
+        raise UnknownNameError("a stage must be a known one", got=name, choices=[stage.name for stage in self.stages])
 
     def block_graph(self, stage: Stage, number: int) -> Graph:
         """Return the layers of one candidate block alone; its output must have the reference's shape."""
         graph, expected = lower(stage.block(number), self.input_shapes[stage.name]), self.output_shapes[stage.name]
         if graph.output_shape != expected:
-            raise BadSetting(
-                f"{stage.name} {stage.label(number)}: its output must be {expected}", found=graph.output_shape
+            raise ConfigError(
+                f"{stage.name} {stage.label(number)}: its output must be {expected}", got=graph.output_shape
             )
         return graph
 
@@ -179,10 +179,10 @@ class Space:
         return lower(self.fixed[name], self.input_shapes[name])
 
     def check(self, architecture: Architecture) -> None:
-        """Raise `BadSetting` or `UnknownName` when the architecture is not one of this space."""
+        """Raise `ConfigError` or `UnknownNameError` when the architecture is not one of this space."""
         if len(architecture.blocks) != len(self.stages):
-            raise BadSetting(
-                f"an architecture of {self.name} has {len(self.stages)} blocks", found=len(architecture.blocks)
+            raise ConfigError(
+                f"an architecture of {self.name} has {len(self.stages)} blocks", got=len(architecture.blocks)
             )
         for stage, number in zip(self.stages, architecture.blocks, strict=True):
             stage.choice(number)
@@ -190,13 +190,15 @@ class Space:
 
     def _check_settings(self, settings: tuple[Value, ...]) -> None:
         if len(settings) != len(self.global_axes):
-            raise BadSetting(
-                f"an architecture of {self.name} has {len(self.global_axes)} global settings", found=len(settings)
+            raise ConfigError(
+                f"an architecture of {self.name} has {len(self.global_axes)} global settings", got=len(settings)
             )
         for axis, value in zip(self.global_axes, settings, strict=True):
             if value not in axis.values:
                 known = [str(known) for known in axis.values]
-                raise UnknownName(f"global axis {axis.name} must have one of its values", found=str(value), known=known)
+                raise UnknownNameError(
+                    f"global axis {axis.name} must have one of its values", got=str(value), choices=known
+                )
 
     @cached_property
     def hash(self) -> str:
@@ -262,7 +264,7 @@ class Space:
     def random_rows(self, count: int, rng: np.random.Generator | int) -> Rows:
         """Return `count` different architectures drawn uniformly by a generator or a seed, int [count, stages + global axes]."""
         if count > self.size:
-            raise BadSetting(f"{self.name} has {self.size} architectures; draw no more", found=count)
+            raise ConfigError(f"{self.name} has {self.size} architectures; draw no more", got=count)
         rng = np.random.default_rng(rng)
         found: dict[tuple[int, ...], None] = {}
         sizes = np.array(self.column_sizes)
@@ -274,14 +276,12 @@ class Space:
     def architecture(self, row: Sequence[int] | np.ndarray) -> Architecture:
         """Return one row, a block number a stage and a value number a global axis, as an `Architecture`."""
         if len(row) != len(self.columns):
-            raise BadSetting(f"a row of {self.name} has {len(self.columns)} numbers", found=len(row))
+            raise ConfigError(f"a row of {self.name} has {len(self.columns)} numbers", got=len(row))
         count = len(self.stages)
         settings = []
         for axis, number in zip(self.global_axes, row[count:], strict=True):
             if not 0 <= number < len(axis.values):
-                raise BadSetting(
-                    f"{axis.name}: a value number must lie in 0..{len(axis.values) - 1}", found=int(number)
-                )
+                raise ConfigError(f"{axis.name}: a value number must lie in 0..{len(axis.values) - 1}", got=int(number))
             settings.append(axis.values[int(number)])
         return Architecture(tuple(int(m) for m in row[:count]), tuple(settings))
 
@@ -302,9 +302,9 @@ class Space:
         row = []
         for name, known in zip(self.columns, self.column_labels, strict=True):
             if name not in labels:
-                raise UnknownName("an architecture needs a label for each stage", found=name, known=list(labels))
+                raise UnknownNameError("an architecture needs a label for each stage", got=name, choices=list(labels))
             if labels[name] not in known:
-                raise UnknownName(f"{name}: a block must be one of its labels", found=labels[name], known=known)
+                raise UnknownNameError(f"{name}: a block must be one of its labels", got=labels[name], choices=known)
             row.append(known.index(labels[name]))
         return self.architecture(row)
 

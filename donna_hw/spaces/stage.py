@@ -9,7 +9,7 @@ from math import prod
 
 import numpy as np
 
-from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.graph.builder import Block
 
 Value = int | float | str
@@ -33,12 +33,12 @@ class Axis:
 
     def __post_init__(self) -> None:
         if not self.values or len(set(self.values)) != len(self.values):
-            raise BadSetting(f"axis {self.name}: its values must be one or more, each once", found=str(self.values))
+            raise ConfigError(f"axis {self.name}: its values must be one or more, each once", got=str(self.values))
         if self.reference is not None and self.reference not in self.values:
-            raise UnknownName(
+            raise UnknownNameError(
                 f"axis {self.name}: the reference must be one of its values",
-                found=str(self.reference),
-                known=[str(value) for value in self.values],
+                got=str(self.reference),
+                choices=[str(value) for value in self.values],
             )
 
     @property
@@ -85,7 +85,7 @@ class Stage:
     def choice(self, number: int) -> dict[str, Value]:
         """Return {axis: value} of a block number."""
         if not 0 <= number < self.size:
-            raise BadSetting(f"{self.name}: a block number must lie in 0..{self.size - 1}", found=number)
+            raise ConfigError(f"{self.name}: a block number must lie in 0..{self.size - 1}", got=number)
         places = np.unravel_index(number, self.counts)
         return {axis.name: axis.values[int(place)] for axis, place in zip(self.axes, places, strict=True)}
 
@@ -95,10 +95,10 @@ class Stage:
         for axis in self.axes:
             value = choice.get(axis.name)
             if value not in axis.values:
-                raise UnknownName(
+                raise UnknownNameError(
                     f"{self.name}: axis {axis.name} must have one of its values",
-                    found=str(value),
-                    known=[str(known) for known in axis.values],
+                    got=str(value),
+                    choices=[str(known) for known in axis.values],
                 )
             places.append(axis.values.index(value))
         return int(np.ravel_multi_index(places, self.counts))
@@ -132,14 +132,14 @@ class Stage:
         )
         if len(set(labels)) < len(labels):
             twin = next(label for label in labels if labels.count(label) > 1)
-            raise BadSetting(f"{self.name}: every block needs a label of its own; rename values", found=twin)
+            raise ConfigError(f"{self.name}: every block needs a label of its own; rename values", got=twin)
         return labels
 
     def number_of_label(self, label: str) -> int:
-        """Return the block number of a label; raises `UnknownName`."""
+        """Return the block number of a label; raises `UnknownNameError`."""
         try:
             return self.labels.index(label)
         except ValueError:
-            raise UnknownName(
-                f"{self.name}: a block must be one of its labels", found=label, known=self.labels
+            raise UnknownNameError(
+                f"{self.name}: a block must be one of its labels", got=label, choices=self.labels
             ) from None

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.spaces.cells import Classifier
 from donna_hw.spaces.mixed_precision import all_int8, with_precision
 from donna_hw.spaces.space import Space
@@ -21,14 +21,14 @@ _VARIATIONS = re.compile(
 
 
 def varied(space: Space, variations: Sequence[str]) -> Space:
-    """Return the space on other images, for other classes or of other types, `<space>@<n>px@<n>classes@precision`; raises `BadSetting`.
+    """Return the space on other images, for other classes or of other types, `<space>@<n>px@<n>classes@precision`; raises `ConfigError`.
 
     Each variation is a space of its own: tables and weights of one do not fit another.
     """
     match = _VARIATIONS.fullmatch("".join(f"@{variation}" for variation in variations))
     if match is None:
-        raise BadSetting(
-            _RULE, found="@".join(variations), cure=f"such as {space.name}@160px or {space.name}@160px@10classes"
+        raise ConfigError(
+            _RULE, got="@".join(variations), hint=f"such as {space.name}@160px or {space.name}@160px@10classes"
         )
     if match["px"]:
         space = space.on_images_of(int(match["px"]))
@@ -42,9 +42,9 @@ def varied(space: Space, variations: Sequence[str]) -> Space:
 def _classified(space: Space, classes: int) -> Space:
     name, last = space.after[-1] if space.after else ("", None)
     if not isinstance(last, Classifier):
-        raise BadSetting(
+        raise ConfigError(
             f"space {space.name} must end with a Classifier to have other classes",
-            found=f"{type(last).__name__} {name}" if space.after else "no fixed part at its end",
+            got=f"{type(last).__name__} {name}" if space.after else "no fixed part at its end",
         )
     after = (*space.after[:-1], (name, replace(last, classes=classes)))
     return replace(space, name=f"{space.name}@{classes}classes", after=after)

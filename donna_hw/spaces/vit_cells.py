@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as f
 
-from donna_hw.errors import BadSetting
-from donna_hw.graph.builder import Block, Draft
+from donna_hw.errors import ConfigError
+from donna_hw.graph.builder import Block, GraphBuilder
 from donna_hw.graph.torch_layer import TorchLayer
 
 EPS = 1e-6  # of the layer norms of ViT, which is not torch's default
@@ -75,13 +75,13 @@ class PatchEmbedding:
     features: int
     patch: int
 
-    def draw(self, draft: Draft, x: str) -> str:
-        """Add the one module; raises `BadSetting` for images that are not square, or whose side the patch does not divide."""
+    def draw(self, draft: GraphBuilder, x: str) -> str:
+        """Add the one module; raises `ConfigError` for images that are not square, or whose side the patch does not divide."""
         colours, height, width = draft.shape(x)
         if height != width or height % self.patch:
-            raise BadSetting(
+            raise ConfigError(
                 f"images for patches of {self.patch} pixels must be square, whole patches a side",
-                found=f"{height}x{width}",
+                got=f"{height}x{width}",
             )
         settings = {"colours": colours, "pixels": height, "patch": self.patch, "features": self.features}
         return TorchLayer.of(Patches, "patches", **settings).draw(draft, x)
@@ -103,13 +103,13 @@ class Transformer:
 
     def __post_init__(self) -> None:
         if self.embedding % self.heads:
-            raise BadSetting(f"heads must divide the embedding, {self.embedding}", found=self.heads)
+            raise ConfigError(f"heads must divide the embedding, {self.embedding}", got=self.heads)
 
     def sections(self) -> tuple[Block, ...]:
         """Return the layers, each a block of its own."""
         return (Transformer(self.features, 1, self.embedding, self.heads, self.mlp_ratio),) * self.depth
 
-    def draw(self, draft: Draft, x: str) -> str:
+    def draw(self, draft: GraphBuilder, x: str) -> str:
         """Add the layers one after another."""
         hidden = round(self.mlp_ratio * self.embedding)
         settings = {"features": self.features, "inner": self.embedding, "heads": self.heads, "hidden": hidden}
@@ -124,6 +124,6 @@ class TransformerHead:
 
     classes: int
 
-    def draw(self, draft: Draft, x: str) -> str:
+    def draw(self, draft: GraphBuilder, x: str) -> str:
         """Add the one module."""
         return TorchLayer.of(Head, "head", features=draft.shape(x)[-1], classes=self.classes).draw(draft, x)

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from donna_hw.errors import BadTable
+from donna_hw.errors import TableError
 from donna_hw.measurement.environment import Scalar
-from donna_hw.measurement.welch import Rows, View, welch
+from donna_hw.measurement.welch import IntervalRows, WelchTest, welch
 from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.lookup import axes_of, row_names
 
@@ -18,7 +18,7 @@ NEEDED = ("median_s", "low_s", "high_s", "rounds")
 
 
 @dataclass(frozen=True)
-class Comparison:
+class TableComparison:
     """Two tables, block by block.
 
     frame_a, frame_b: their matched rows, in one order. absolute: in seconds. relative: as ratios to the sentinel, which takes out a
@@ -31,8 +31,8 @@ class Comparison:
     b: LatencyTable
     frame_a: pd.DataFrame
     frame_b: pd.DataFrame
-    absolute: View
-    relative: View | None
+    absolute: WelchTest
+    relative: WelchTest | None
     only_a: tuple[str, ...]
     only_b: tuple[str, ...]
     other_layers: tuple[str, ...]
@@ -70,8 +70,8 @@ class Comparison:
         return found
 
 
-def compare_tables(a: LatencyTable, b: LatencyTable) -> Comparison:
-    """Compare two measured latency tables of one space; raises `BadTable` when that cannot be done.
+def compare_tables(a: LatencyTable, b: LatencyTable) -> TableComparison:
+    """Compare two measured latency tables of one space; raises `TableError` when that cannot be done.
 
     Rows are matched by part and axis values. Each is Student's t interval over rounds, and the difference of two is judged by Welch's
     test: on logarithms, or on the plain difference where a table was measured in a chain or has an interval that reaches zero.
@@ -79,10 +79,10 @@ def compare_tables(a: LatencyTable, b: LatencyTable) -> Comparison:
     for table in (a, b):
         _refuse(table)
     if a.info.space != b.info.space:
-        raise BadTable(
+        raise TableError(
             "two tables can be compared when they are of one space",
-            found=f"{a.info.space} in {a.path}, {b.info.space} in {b.path}",
-            cure="name two tables of the same space",
+            got=f"{a.info.space} in {a.path}, {b.info.space} in {b.path}",
+            hint="name two tables of the same space",
         )
     rows_a, rows_b = _rows_by_key(a.frame, a.path), _rows_by_key(b.frame, b.path)
     names_a, names_b = row_names(a.frame), row_names(b.frame)
@@ -90,10 +90,10 @@ def compare_tables(a: LatencyTable, b: LatencyTable) -> Comparison:
     both = [key for key in rows_a if key in rows_b]
     same = [key for key in both if hashes_a[rows_a[key]] == hashes_b[rows_b[key]]]
     if not same:
-        raise BadTable(
+        raise TableError(
             "two tables can be compared when they have a block in common",
-            found=f"none of {len(rows_a)} and {len(rows_b)}, and {len(both)} of one name with different layers",
-            cure="the space was changed between them: profile again",
+            got=f"none of {len(rows_a)} and {len(rows_b)}, and {len(both)} of one name with different layers",
+            hint="the space was changed between them: profile again",
         )
     frame_a = a.frame.iloc[[rows_a[key] for key in same]].reset_index(drop=True)
     frame_b = b.frame.iloc[[rows_b[key] for key in same]].reset_index(drop=True)
@@ -103,7 +103,7 @@ def compare_tables(a: LatencyTable, b: LatencyTable) -> Comparison:
     unit_a_s, unit_b_s = a.info.sentinel_reference_s, b.info.sentinel_reference_s
     if a.info.sentinel and a.info.sentinel == b.info.sentinel and unit_a_s is not None and unit_b_s is not None:
         relative = welch(measured_a.over(unit_a_s), measured_b.over(unit_b_s), scale)
-    return Comparison(
+    return TableComparison(
         a=a,
         b=b,
         frame_a=frame_a,
@@ -125,8 +125,8 @@ def half_width(frame: pd.DataFrame) -> np.ndarray:
     return np.where(median > 0, half / np.where(median > 0, median, 1), np.inf)
 
 
-def _rows(frame: pd.DataFrame) -> Rows:
-    return Rows(*(frame[column].to_numpy(np.float64) for column in NEEDED))
+def _rows(frame: pd.DataFrame) -> IntervalRows:
+    return IntervalRows(*(frame[column].to_numpy(np.float64) for column in NEEDED))
 
 
 def _logarithmic(table: LatencyTable, frame: pd.DataFrame) -> bool:
@@ -136,17 +136,17 @@ def _logarithmic(table: LatencyTable, frame: pd.DataFrame) -> bool:
 def _refuse(table: LatencyTable) -> None:
     info = table.info
     if info.quantity != "latency" or info.origin != "measured":
-        raise BadTable(
+        raise TableError(
             f"{table.path}: measured latencies can be compared, they alone have intervals",
-            found=f"{info.quantity}, {info.origin}",
-            cure="name two tables that `donna-hw profile` filled on a device",
+            got=f"{info.quantity}, {info.origin}",
+            hint="name two tables that `donna-hw profile` filled on a device",
         )
     for column in NEEDED:
         if column not in table.frame:
-            raise BadTable(
+            raise TableError(
                 f"{table.path}: a comparison needs the columns {', '.join(NEEDED)}",
-                found=f"no {column}",
-                cure="profile again",
+                got=f"no {column}",
+                hint="profile again",
             )
 
 
@@ -156,7 +156,7 @@ def _rows_by_key(frame: pd.DataFrame, path: Path) -> dict[tuple[str, frozenset[t
     for row, record in enumerate(frame[["part", *axes]].astype(str).to_dict("records")):
         key = (record["part"], frozenset((axis, record[axis]) for axis in axes if record[axis]))
         if key in found:
-            raise BadTable(f"{path}: a block must have one row", found=row_names(frame)[row], cure="delete one of them")
+            raise TableError(f"{path}: a block must have one row", got=row_names(frame)[row], hint="delete one of them")
         found[key] = row
     if "method" in frame:  # a block without layers costs nothing in either table
         found = {key: row for key, row in found.items() if frame["method"].iloc[row] != "absent"}

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from donna_hw.devices.backends.base import ORIGINS, UNITS
-from donna_hw.errors import BadFile, BadTable
+from donna_hw.errors import FileFormatError, TableError
 from donna_hw.tables.table_info import FORETOLD, SUMMARISED, UNSAMPLED, TableInfo
 
 
@@ -19,38 +19,40 @@ def _cells(text: str, path: Path) -> pd.DataFrame:
     try:
         header, *rows = csv.reader(StringIO(text), strict=True)
     except csv.Error as error:
-        raise BadFile(f"{path} must be a CSV", found=str(error), cure="profile again") from None
+        raise FileFormatError(f"{path} must be a CSV", got=str(error), hint="profile again") from None
     if len(set(header)) < len(header):
-        raise BadFile(f"{path} must have columns of different names", found=", ".join(header), cure="profile again")
+        raise FileFormatError(
+            f"{path} must have columns of different names", got=", ".join(header), hint="profile again"
+        )
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
-            raise BadFile(
+            raise FileFormatError(
                 f"{path}, line {number}: a row must have {len(header)} cells",
-                found=f"{len(row)} cells",
-                cure="delete the line and profile again: it is written anew",
+                got=f"{len(row)} cells",
+                hint="delete the line and profile again: it is written anew",
             )
     return pd.DataFrame(rows, columns=header, dtype=str)
 
 
 def _numbers(frame: pd.DataFrame, info: TableInfo, path: Path) -> pd.DataFrame:
-    """Return the frame with numbers as numbers; raises `BadTable` for a wrong unit, a missing column or a value that is none."""
+    """Return the frame with numbers as numbers; raises `TableError` for a wrong unit, a missing column or a value that is none."""
     if info.origin not in ORIGINS:
-        raise BadTable(f"{path}: an origin must be a known one", found=info.origin, known=ORIGINS)
+        raise TableError(f"{path}: an origin must be a known one", got=info.origin, choices=ORIGINS)
     if UNITS.get(info.quantity) != info.unit:
         known = [f"{quantity} in {unit}" for quantity, unit in UNITS.items()]
-        raise BadTable(f"{path}: quantity and unit must agree", found=f"{info.quantity} in {info.unit}", known=known)
+        raise TableError(f"{path}: quantity and unit must agree", got=f"{info.quantity} in {info.unit}", choices=known)
     needed = ["part", "layers_hash", info.column]
     if info.origin == "measured":
         needed += ["low_s", "high_s"]
     for column in needed:
         if column not in frame:
-            raise BadTable(
+            raise TableError(
                 f"{path} must have the column {column} (times are in seconds)",
-                found=", ".join(frame.columns),
-                cure="convert the unit and rename the column, or profile again",
+                got=", ".join(frame.columns),
+                hint="convert the unit and rename the column, or profile again",
             )
     if frame.empty:
-        raise BadTable(f"{path} must have rows", found="none", cure="profile again")
+        raise TableError(f"{path} must have rows", got="none", hint="profile again")
     numeric = [name for name in map(str, frame) if name.endswith("_s") or name in (info.column, "samples", "rounds")]
     unsampled = (
         frame["method"].isin((*FORETOLD, SUMMARISED)).to_numpy() if "method" in frame else np.zeros(len(frame), bool)
@@ -66,25 +68,25 @@ def _numbers(frame: pd.DataFrame, info: TableInfo, path: Path) -> pd.DataFrame:
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
             rule = "a finite number" if differences else "a finite number, zero or more, and no measured time is zero"
-            raise BadTable(
+            raise TableError(
                 f"{path}, line {row + 2}: {column} must be {rule}",
-                found=str(frame[column].iloc[row]),
-                cure="delete the row and profile again: only it is measured",
+                got=str(frame[column].iloc[row]),
+                hint="delete the row and profile again: only it is measured",
             )
         frame[column] = values
     suffix = {"s": "_s", "J": "_j"}.get(info.unit, "")
     if not info.column.endswith(suffix):
-        raise BadTable(
-            f"{path}: the column of a {info.quantity} in {info.unit} must end in {suffix}", found=info.column
+        raise TableError(
+            f"{path}: the column of a {info.quantity} in {info.unit} must end in {suffix}", got=info.column
         )
     if info.origin == "measured":
         upside_down = (frame["low_s"] > frame["high_s"]).to_numpy()
         if upside_down.any():
             row = int(np.flatnonzero(upside_down)[0])
-            raise BadTable(
+            raise TableError(
                 f"{path}, line {row + 2}: low_s must not be above high_s",
-                found=f"{frame['low_s'].iloc[row]} and {frame['high_s'].iloc[row]}",
-                cure="delete the row and profile again",
+                got=f"{frame['low_s'].iloc[row]} and {frame['high_s'].iloc[row]}",
+                hint="delete the row and profile again",
             )
     return frame
 

@@ -12,7 +12,7 @@ from scipy import stats
 
 from donna_hw._core.files import read_text, write_atomic
 from donna_hw._core.toml_files import read_model, write_toml
-from donna_hw.errors import BadFile, BadSetting, BadTable
+from donna_hw.errors import ConfigError, FileFormatError, TableError
 from donna_hw.spaces.space import Space
 from donna_hw.tables.coverage import FIXED, Coverage, Key, block_key, coverage_of
 from donna_hw.tables.csv_format import _cells, _numbers
@@ -35,11 +35,13 @@ class LatencyTable:
 
     @classmethod
     def read(cls, path: Path) -> LatencyTable:
-        """Read `<variant>.csv` and the TOML beside it; raises `BadFile` or `BadTable`, never returns a doubtful row."""
+        """Read `<variant>.csv` and the TOML beside it; raises `FileFormatError` or `TableError`, never returns a doubtful row."""
         info = read_model(path.with_suffix(".toml"), TableInfo)
         text = read_text(path)
         if not text.endswith("\n"):
-            raise BadFile(f"{path} must end with a whole line", found="a torn one", cure="profile again: it resumes")
+            raise FileFormatError(
+                f"{path} must end with a whole line", got="a torn one", hint="profile again: it resumes"
+            )
         frame = _cells(text, path)
         return cls(info, _numbers(frame, info, path), path)
 
@@ -49,32 +51,32 @@ class LatencyTable:
         write_atomic(self.path, self.frame.to_csv(index=False, lineterminator="\n"))
 
     def lookup(self, space: Space, part: str, choice: Mapping[str, object] | None = None) -> float:
-        """Return the cost of a block ({axis: value}) or of a fixed part, in `info.unit`; raises `BadTable` when it has no row."""
+        """Return the cost of a block ({axis: value}) or of a fixed part, in `info.unit`; raises `TableError` when it has no row."""
         axes = [axis.name for axis in space.stage(part).axes] if part not in space.fixed else []
         key = (part, *(str((choice or {}).get(axis, "")) for axis in axes))
         row = self.rows_by_key(space).get(key)
         if row is None:
-            raise BadTable(f"{self.path} must have a row for {part}", found=" ".join(key), cure="check the axis values")
+            raise TableError(f"{self.path} must have a row for {part}", got=" ".join(key), hint="check the axis values")
         return float(self.frame[self.info.column].iloc[row])
 
     def rows_by_key(self, space: Space) -> dict[Key, int]:
-        """Return the row number of every key that the space knows; raises `BadTable` on a doubled key."""
+        """Return the row number of every key that the space knows; raises `TableError` on a doubled key."""
         axes = {stage.name: [axis.name for axis in stage.axes] for stage in space.stages}
         found: dict[Key, int] = {}
         for number, record in enumerate(self.frame.to_dict("records")):
             names = axes.get(str(record["part"]), [])
             key = (str(record["part"]), *(str(record.get(name, "")) for name in names))
             if key in found:
-                raise BadTable(
-                    f"{self.path}: a block must have one row", found=" ".join(key), cure="delete one of them"
+                raise TableError(
+                    f"{self.path}: a block must have one row", got=" ".join(key), hint="delete one of them"
                 )
             found[key] = number
         return found
 
     def coverage(self, space: Space) -> Coverage:
-        """Return which blocks of a space have no row, or one of other layers; raises `BadTable` for another space or a doubled key."""
+        """Return which blocks of a space have no row, or one of other layers; raises `TableError` for another space or a doubled key."""
         if self.info.space != space.name:
-            raise BadTable(f"{self.path} must be a table of {space.name}", found=self.info.space, cure="name its space")
+            raise TableError(f"{self.path} must be a table of {space.name}", got=self.info.space, hint="name its space")
         if space.global_axes:
             found = [self.at(space, setting).coverage(space.settled(setting)) for setting in space.settings]
             return Coverage(
@@ -86,11 +88,11 @@ class LatencyTable:
         return coverage_of(space, {key: hashes[row] for key, row in self.rows_by_key(space).items()})
 
     def at(self, space: Space, setting: Sequence[int]) -> LatencyTable:
-        """Return the rows at one value number of each global axis, as the table of the space settled there; raises `BadTable`."""
+        """Return the rows at one value number of each global axis, as the table of the space settled there; raises `TableError`."""
         chosen = np.ones(len(self.frame), bool)
         for axis, number in zip(space.global_axes, setting, strict=True):
             if axis.name not in self.frame:
-                raise BadTable(f"{self.path} must have the column {axis.name}", found=", ".join(self.frame.columns))
+                raise TableError(f"{self.path} must have the column {axis.name}", got=", ".join(self.frame.columns))
             chosen &= (self.frame[axis.name] == str(axis.values[number])).to_numpy()
         info = self.info.model_copy(update={"space": space.settled(setting).name})
         return replace(self, info=info, frame=self.frame[chosen].reset_index(drop=True))
@@ -98,12 +100,12 @@ class LatencyTable:
     def costs(self, space: Space, column: str = "") -> TableCosts:
         """Return the costs of every block and fixed part of a space without global axes as arrays.
 
-        column: of another number than the cost, such as the floor's. Raises `BadTable` when the table is of another space, when rows are
+        column: of another number than the cost, such as the floor's. Raises `TableError` when the table is of another space, when rows are
         missing (all are counted, the first are named), or when a row was measured on other layers than the space has now.
         """
         if space.global_axes:
             names = ", ".join(axis.name for axis in space.global_axes)
-            raise BadSetting("costs are of one setting of each global axis", found=names, cure="ask the table `at` one")
+            raise ConfigError("costs are of one setting of each global axis", got=names, hint="ask the table `at` one")
         self._refuse_partial(space, self.coverage(space))
         rows = self.rows_by_key(space)
         wanted = {stage.name: [block_key(stage, m) for m in range(stage.size)] for stage in space.stages}
@@ -134,17 +136,17 @@ class LatencyTable:
     def _refuse_partial(self, space: Space, found: Coverage) -> None:
         if found.missing:
             first = ", ".join(" ".join(key) for key in found.missing[:3])
-            raise BadTable(
+            raise TableError(
                 f"{self.path} must have a row for each block of {space.name}",
-                found=f"{len(found.missing)} missing: {first}{' ...' * (len(found.missing) > 3)}",
-                cure=f"donna-hw profile {space.name} --device {self.info.device} fills them, with --retry those that failed; "
+                got=f"{len(found.missing)} missing: {first}{' ...' * (len(found.missing) > 3)}",
+                hint=f"donna-hw profile {space.name} --device {self.info.device} fills them, with --retry those that failed; "
                 f"donna-hw table check {self.path} names them all",
             )
         for key, kept, now in found.changed:
-            raise BadTable(
+            raise TableError(
                 f"{self.path}: row {' '.join(key)} must be of the layers {now} that {space.name} has now",
-                found=kept,
-                cure="the space was changed since: profile again",
+                got=kept,
+                hint="the space was changed since: profile again",
             )
 
 

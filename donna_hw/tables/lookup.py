@@ -12,7 +12,7 @@ from donna_hw._core.files import write_atomic
 from donna_hw._core.resources import is_shipped, roots
 from donna_hw._core.toml_files import read_model
 from donna_hw.devices.backends.base import UNITS
-from donna_hw.errors import BadSetting, BadTable, UnknownName
+from donna_hw.errors import ConfigError, TableError, UnknownNameError
 from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.table_info import TableInfo, table_path
 
@@ -28,13 +28,13 @@ class CostName(NamedTuple):
 
     @classmethod
     def of(cls, text: str) -> CostName:
-        """Read `[QUANTITY@]DEVICE[/VARIANT]`; raises `BadSetting`, and `UnknownName` for a quantity that is none."""
+        """Read `[QUANTITY@]DEVICE[/VARIANT]`; raises `ConfigError`, and `UnknownNameError` for a quantity that is none."""
         place, slash, variant = text.partition("/")
         quantity, sign, device = place.rpartition("@")
         if not device or (slash and not variant) or (sign and not quantity):
-            raise BadSetting("a cost is named [QUANTITY@]DEVICE[/VARIANT], such as latency@v100", found=text)
+            raise ConfigError("a cost is named [QUANTITY@]DEVICE[/VARIANT], such as latency@v100", got=text)
         if quantity and quantity not in UNITS:
-            raise UnknownName("a cost's quantity must be a known one", found=quantity, known=UNITS)
+            raise UnknownNameError("a cost's quantity must be a known one", got=quantity, choices=UNITS)
         return cls(quantity, device, variant)
 
     def fits(self, quantity: str, variant: str) -> bool:
@@ -47,17 +47,17 @@ class CostName(NamedTuple):
 def table_in(roots: Sequence[Path], cost: str, space: str) -> LatencyTable:
     """Return the table of a cost (`[QUANTITY@]DEVICE[/VARIANT]`) and a space from the first folder that has one.
 
-    A device's name alone means its latency or its count, never its energy. Raises `BadTable` with what is there.
+    A device's name alone means its latency or its count, never its energy. Raises `TableError` with what is there.
     """
     name = CostName.of(cost)
     for root in roots:
         there = _tables(root / name.device / space, name.variant or "*")
         found = [path for path, quantity in there if name.fits(quantity, path.stem)]
         if len(found) > 1:
-            raise BadTable(
+            raise TableError(
                 f"{root / name.device / space} holds several tables; one must be named",
-                found=cost,
-                known=[f"{name.device}/{path.stem}" for path in found],
+                got=cost,
+                choices=[f"{name.device}/{path.stem}" for path in found],
             )
         if found:
             return LatencyTable.read(found[0])
@@ -65,11 +65,11 @@ def table_in(roots: Sequence[Path], cost: str, space: str) -> LatencyTable:
     known = {folder.parent.name for folder in folders}
     if name.quantity:
         known = {f"{quantity}@{folder.parent.name}" for folder in folders for _, quantity in _tables(folder)}
-    raise BadTable(
+    raise TableError(
         f"a cost needs a table of {space}",
-        found=f"none for {cost}",
-        known=sorted(known),
-        cure=f"donna-hw profile {space} --device {name.device}{' --quantity energy' * (name.quantity == 'energy')} fills one",
+        got=f"none for {cost}",
+        choices=sorted(known),
+        hint=f"donna-hw profile {space} --device {name.device}{' --quantity energy' * (name.quantity == 'energy')} fills one",
     )
 
 
@@ -82,15 +82,15 @@ def _tables(folder: Path, variant: str = "*") -> list[tuple[Path, str]]:
 def own_table(table: LatencyTable, folder: Path | None) -> LatencyTable:
     """Return a table that may be measured beside: itself, or a shipped one's copy in `folder`, its correction with it.
 
-    Raises `BadSetting` where a shipped table has no folder to be copied to, or one among the shipped.
+    Raises `ConfigError` where a shipped table has no folder to be copied to, or one among the shipped.
     """
     if not is_shipped(table.path):
         return table
     if folder is None or is_shipped(folder):
-        raise BadSetting(
+        raise ConfigError(
             "networks are measured beside a table of your own, never beside a shipped one",
-            found=str(table.path),
-            cure="name a folder with --tables: the table is copied there",
+            got=str(table.path),
+            hint="name a folder with --tables: the table is copied there",
         )
     path = table_path(folder, table.info.device, table.info.space, table.path.stem)
     for suffix in (".correction.toml", ".toml", ".csv"):  # the last makes it a table
@@ -111,7 +111,7 @@ def named_table(name: str, folder: Path) -> LatencyTable:
         return LatencyTable.read(Path(name))
     words = name.split("/")
     if len(words) not in (2, 3) or not all(words):
-        raise BadSetting("a table is named by its .csv, or by [QUANTITY@]DEVICE/SPACE[/VARIANT]", found=name)
+        raise ConfigError("a table is named by its .csv, or by [QUANTITY@]DEVICE/SPACE[/VARIANT]", got=name)
     device, space, *variant = words
     return table_in([folder, *(root / "latency_tables" for root in roots())], "/".join([device, *variant]), space)
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from donna_hw._core.files import read_text, write_atomic
 from donna_hw._core.toml_files import read_model, write_toml
-from donna_hw.errors import BadFile, BadSetting, BadTable
+from donna_hw.errors import ConfigError, FileFormatError, TableError
 from donna_hw.measurement.environment import Scalar
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Rows, Space
@@ -55,7 +55,7 @@ class MeasuredNetworks:
 
     def __post_init__(self) -> None:
         if self.rows.shape != (len(self.seconds), len(self.space.columns)):
-            raise BadSetting(f"networks need {len(self.space.columns)} numbers and a time each", found=self.rows.shape)
+            raise ConfigError(f"networks need {len(self.space.columns)} numbers and a time each", got=self.rows.shape)
 
     def write(self, path: Path) -> None:
         """Write `<variant>.networks.csv` and the TOML beside it, each atomically."""
@@ -79,28 +79,28 @@ class MeasuredNetworks:
 
     @classmethod
     def read(cls, path: Path) -> MeasuredNetworks:
-        """Read imported networks, or those that `donna-hw` measured beside a table; raises `BadFile` and `BadTable`."""
+        """Read imported networks, or those that `donna-hw` measured beside a table; raises `FileFormatError` and `TableError`."""
         _check_name(path)
         info = _info_of(path)
         space = load_space(info.space)
         if info.space_hash != space.hash:
             rule = f"{path} must be of the frame {space.hash} that {space.name} has now"
-            raise BadTable(rule, found=info.space_hash, cure="the space was changed since: import or measure again")
+            raise TableError(rule, got=info.space_hash, hint="the space was changed since: import or measure again")
         if info.unit != "s":
-            raise BadTable(f"{path}: times must be in seconds, unit s", found=info.unit)
+            raise TableError(f"{path}: times must be in seconds, unit s", got=info.unit)
         try:
             frame = pd.read_csv(StringIO(read_text(path)), dtype=str, keep_default_na=False)
         except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-            raise BadFile(f"{path} must be a CSV", found=str(error), cure="import again") from None
+            raise FileFormatError(f"{path} must be a CSV", got=str(error), hint="import again") from None
         for column in ("network", info.column):
             if column not in frame:
-                raise BadTable(f"{path} must have the column {column}", found=", ".join(map(str, frame.columns)))
+                raise TableError(f"{path} must have the column {column}", got=", ".join(map(str, frame.columns)))
         return cls(space, info.device, _rows(frame, space, path), _seconds(frame[info.column], path), info.facts)
 
 
 def _check_name(path: Path) -> None:
     if not path.name.endswith(SUFFIX) or path.name == SUFFIX:
-        raise BadSetting("a file of measured networks is named <variant>.networks.csv", found=path.name)
+        raise ConfigError("a file of measured networks is named <variant>.networks.csv", got=path.name)
 
 
 def _info_of(path: Path) -> NetworksInfo:
@@ -134,7 +134,7 @@ def _rows(frame: pd.DataFrame, space: Space, path: Path) -> Rows:
         row = int(np.flatnonzero(bad)[0])
         rule = f"{path}, line {row + 2}: a network of {space.name} has {len(space.columns)} of its labels, joined by /"
         example = "/".join(space.labels(space.reference).values())
-        raise BadTable(rule, found=str(frame["network"].iloc[row]), cure=f"such as {example}")
+        raise TableError(rule, got=str(frame["network"].iloc[row]), hint=f"such as {example}")
     return rows.to_numpy(np.int64).reshape(len(frame), len(space.columns))
 
 
@@ -144,12 +144,12 @@ def _seconds(cells: pd.Series[str], path: Path) -> np.ndarray:
 
 
 def checked_seconds(values: np.ndarray, path: Path) -> np.ndarray:
-    """Return times float [n]; raises `BadTable` with the line of the first that is none: not finite, zero or below."""
+    """Return times float [n]; raises `TableError` with the line of the first that is none: not finite, zero or below."""
     bad = ~(np.isfinite(values) & (values > 0))
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         rule = f"{path}, line {row + 2}: a measured time must be a finite number above zero"
-        raise BadTable(rule, found=float(values[row]))
+        raise TableError(rule, got=float(values[row]))
     return values
 
 
@@ -157,7 +157,7 @@ REFERENCE = "sentinel_reference_s"
 
 
 @dataclass(frozen=True)
-class Listing:
+class NetworkMeasurements:
     """`<variant>.networks.csv`: columns `network`, `layers_hash`, those of a measured row, and the sentinel's reference.
 
     reference_s: the table's. Lines of another reference are of an older scale of the table: they are not read, and leave the file
@@ -168,7 +168,7 @@ class Listing:
     reference_s: float | None
 
     def read(self) -> dict[str, dict[str, str]]:
-        """Return the cells of each network by layers_hash; raises `BadFile` for a file that is torn or lacks a column."""
+        """Return the cells of each network by layers_hash; raises `FileFormatError` for a file that is torn or lacks a column."""
         if not self.path.exists():
             return {}
         text = read_text(self.path)
@@ -194,11 +194,11 @@ class Listing:
         frame = pd.DataFrame(list({**self.read(), **new}.values()))
         write_atomic(self.path, frame.to_csv(index=False, lineterminator="\n"))
 
-    def _bad(self, found: str) -> BadFile:
-        return BadFile(
+    def _bad(self, found: str) -> FileFormatError:
+        return FileFormatError(
             f"{self.path} must be a listing of whole networks",
-            found=found,
-            cure="delete it: it is derived anew from the samples beside it",
+            got=found,
+            hint="delete it: it is derived anew from the samples beside it",
         )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from donna_hw.errors import BadTable
+from donna_hw.errors import TableError
 from donna_hw.measurement.environment import Scalar
 
 UNSAMPLED = (
@@ -58,14 +58,14 @@ class TableInfo(BaseModel):
     floor: LaunchFloor | None = None
 
     def refuse_other(self, other: TableInfo, path: Path) -> None:
-        """Raise `BadTable` that names the first difference when `other`, about to be written to `path`, is not of this identity."""
+        """Raise `TableError` that names the first difference when `other`, about to be written to `path`, is not of this identity."""
         mine, theirs = self._identity(), other._identity()
         for key in sorted(mine.keys() | theirs.keys()):
             if mine.get(key) != theirs.get(key):
-                raise BadTable(
+                raise TableError(
                     f"{path} holds rows of {key} = {mine.get(key)!r}; rows of different environments do not mix",
-                    found=str(theirs.get(key)),
-                    cure="write to another folder with --out, or move the old table away",
+                    got=str(theirs.get(key)),
+                    hint="write to another folder with --out, or move the old table away",
                 )
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.spaces.space import Rows
 
 METRICS = ("nsr", "l1", "loss", "error_percent", "kl")  # of a block, lower is better; paper A.4.2, and Puzzle's
@@ -30,14 +30,14 @@ def trained(values: np.ndarray) -> np.ndarray:
 
 
 def metrics_of(text: str) -> tuple[str, ...]:
-    """Return the names in `kl` or `kl+nsr+macs`, each once; raises `UnknownName` and `BadSetting`."""
+    """Return the names in `kl` or `kl+nsr+macs`, each once; raises `UnknownNameError` and `ConfigError`."""
     names = tuple(text.split("+"))
     for name in names:
         if name not in METRICS + COUNTS:
-            raise UnknownName("a block's quality must be a known metric", found=name, known=METRICS + COUNTS)
+            raise UnknownNameError("a block's quality must be a known metric", got=name, choices=METRICS + COUNTS)
     if len(set(names)) < len(names) or not set(names) & set(METRICS):
         rule = "qualities must be different metrics, at least one of them no count"
-        raise BadSetting(
-            rule, found=text, cure=f"choose among {', '.join(METRICS)}, and {', '.join(COUNTS)} beside them"
+        raise ConfigError(
+            rule, got=text, hint=f"choose among {', '.join(METRICS)}, and {', '.join(COUNTS)} beside them"
         )
     return names

@@ -16,7 +16,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from donna_hw._core.files import write_atomic
-from donna_hw.errors import BadFile
+from donna_hw.errors import DonnaError, FileFormatError
 
 
 def save_weights(module: nn.Module, path: Path) -> None:
@@ -25,23 +25,25 @@ def save_weights(module: nn.Module, path: Path) -> None:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Return a state dict; raises `BadFile` when the file is missing or torn."""
+    """Return a state dict; raises `FileFormatError` when the file is missing or torn."""
     try:
         return dict(load(path.read_bytes()))
     except (OSError, SafetensorError) as error:
-        raise BadFile(
-            f"{path} must hold safetensors", found=str(error), cure="delete it: it is trained again"
+        raise FileFormatError(
+            f"{path} must hold safetensors", got=str(error), hint="delete it: it is trained again"
         ) from None
 
 
 def load_weights(module: nn.Module, path: Path, prefix: str = "") -> None:
-    """Fill a module from the file's tensors whose names begin with `prefix`; raises `BadFile` when they do not fit."""
+    """Fill a module from the file's tensors whose names begin with `prefix`; raises `FileFormatError` when they do not fit."""
     found = {key.removeprefix(prefix): value for key, value in read_weights(path).items() if key.startswith(prefix)}
     try:
         with torch.no_grad():
             module.load_state_dict(found)
     except RuntimeError as error:
-        raise BadFile(f"{path} must hold the weights of these layers", found=str(error), cure="delete it") from None
+        raise FileFormatError(
+            f"{path} must hold the weights of these layers", got=str(error), hint="delete it"
+        ) from None
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
@@ -53,15 +55,17 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
 
 @contextmanager
 def restoring(path: Path) -> Iterator[dict[str, Any]]:
-    """Give what `save_state` wrote; raises `BadFile` when the file is torn, or what is done with it says that it is another's."""
+    """Give what `save_state` wrote; raises `FileFormatError` when the file is torn, or what is done with it says that it is another's."""
     try:
         content = path.read_bytes()
         if not is_zipfile(io.BytesIO(content)):  # torch would read anything else as a bare pickle
             raise ValueError("no archive of torch's")
         yield torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except DonnaError:
+        raise
     except (RuntimeError, ValueError, KeyError, EOFError, OSError, TypeError, pickle.UnpicklingError) as error:
-        raise BadFile(
+        raise FileFormatError(
             f"{path} must be a checkpoint of this training",
-            found=str(error),
-            cure="delete it: the training then starts again",
+            got=str(error),
+            hint="delete it: the training then starts again",
         ) from None

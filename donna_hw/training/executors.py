@@ -11,14 +11,14 @@ from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 from typing import Protocol, TypeVar
 
-from donna_hw.errors import Unavailable
+from donna_hw.errors import UnavailableError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
-class Workers(Protocol):
-    """Who does tasks: the processes of a `Pool`, or the hosts of a cluster."""
+class Executor(Protocol):
+    """Who does tasks: the processes of a `ProcessExecutor`, or the hosts of a cluster."""
 
     def map(self, work: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[tuple[Task, Result]]:
         """Yield (task, result) as tasks finish; an error in one is raised here and cancels the rest."""
@@ -29,7 +29,7 @@ class Workers(Protocol):
         ...
 
 
-class Pool:
+class ProcessExecutor:
     """Worker processes that start when first needed and die with their parent, even when it is killed."""
 
     def __init__(self, workers: int) -> None:
@@ -39,7 +39,7 @@ class Pool:
     def map(self, work: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[tuple[Task, Result]]:
         """Yield (task, result) as tasks finish; an error in one is raised here and cancels the rest.
 
-        Raises `Unavailable` when a worker was killed.
+        Raises `UnavailableError` when a worker was killed.
         """
         if self._executor is None:
             self._executor = ProcessPoolExecutor(self.workers, get_context("spawn"), _start_worker)
@@ -49,10 +49,10 @@ class Pool:
                 yield futures[future], future.result()
         except BrokenProcessPool:
             self._executor = None
-            raise Unavailable(
+            raise UnavailableError(
                 "every worker process must live until its work is done",
-                found="one that was killed, perhaps for want of memory",
-                cure="lower `workers` in the recipe, or start again: what is finished is kept",
+                got="one that was killed, perhaps for want of memory",
+                hint="lower `workers` in the recipe, or start again: what is finished is kept",
             ) from None
         finally:
             for future in futures:

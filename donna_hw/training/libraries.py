@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from donna_hw._core.journal import Journal
-from donna_hw.errors import BadFile, NothingToFit, UnknownName
+from donna_hw.errors import FileFormatError, InsufficientDataError, UnknownNameError
 from donna_hw.graph.graph import layers_hash
 from donna_hw.spaces.extremes import block_macs, block_params
 from donna_hw.spaces.space import Architecture, Rows, Space
@@ -65,8 +65,8 @@ class BlockLibrary:
     def qualities(self, metric: str = "nsr") -> tuple[np.ndarray, ...]:
         """Return a metric of every block, `[stage][block]`, lower is better; infinite for a diverged one.
 
-        Several, joined by `+`, give `[stage][block, metric]`; beside metrics these may be counts of the block. Raises `UnknownName`,
-        `NothingToFit` when blocks are missing and `BadFile` when a value is no quality.
+        Several, joined by `+`, give `[stage][block, metric]`; beside metrics these may be counts of the block. Raises `UnknownNameError`,
+        `InsufficientDataError` when blocks are missing and `FileFormatError` when a value is no quality.
         """
         names = metrics_of(metric)
         if len(names) == 1 and names[0] in METRICS:
@@ -88,16 +88,16 @@ class BlockLibrary:
             missing += [f"{stage.name} {stage.label(m)}" for m, key in enumerate(keys) if key not in found]
             arrays.append(np.array([found.get(key, np.nan) for key in keys]))
         if missing:
-            raise NothingToFit(
+            raise InsufficientDataError(
                 f"{self.folder} must hold every block of {self.space.name}",
-                found=f"{len(missing)} missing: {', '.join(missing[:3])}{' ...' * (len(missing) > 3)}",
-                cure="donna-hw distill RECIPE trains them",
+                got=f"{len(missing)} missing: {', '.join(missing[:3])}{' ...' * (len(missing) > 3)}",
+                hint="donna-hw distill RECIPE trains them",
             )
         return tuple(arrays)
 
 
 @dataclass(frozen=True)
-class Finetuned:
+class FinetunedNetwork:
     """One finetuning of a network: why (a `ROLES` name), by which seed, and its accuracies in per cent.
 
     top1_percent: on the test images, after the last epoch; curve_percent: after each. stitched_percent: on the held-out images before any
@@ -143,26 +143,28 @@ class ArchitectureLibrary:
         found = (self.folder / "weights").glob(f"{layers_hash(self.space.network(architecture))}-seed*.safetensors")
         return min(found, key=lambda path: int(path.stem.partition("-seed")[2]), default=None)
 
-    def networks(self, *roles: str) -> list[Finetuned]:
-        """Return the finetunings of the roles, all if none is named, oldest first; raises `BadFile`."""
+    def networks(self, *roles: str) -> list[FinetunedNetwork]:
+        """Return the finetunings of the roles, all if none is named, oldest first; raises `FileFormatError`."""
         found = []
         for line, record in enumerate(self.journal.records(), start=2):
             try:
                 network = self._network(record)
-            except (ValueError, UnknownName) as error:
-                raise BadFile(f"{self.journal.path}, line {line}", found=str(error), cure="delete the line") from None
+            except (ValueError, UnknownNameError) as error:
+                raise FileFormatError(
+                    f"{self.journal.path}, line {line}", got=str(error), hint="delete the line"
+                ) from None
             wrong = [share for share in (network.top1_percent, *network.curve_percent) if not 0 <= share <= 100]
             if wrong:
                 rule = f"{self.journal.path}, line {line}: top-1 lies in 0..100 %"
-                raise BadFile(rule, found=wrong[0], cure="delete the line")
+                raise FileFormatError(rule, got=wrong[0], hint="delete the line")
             if network.role not in ROLES:
                 rule = f"{self.journal.path}, line {line}: a role must be known"
-                raise BadFile(rule, found=network.role, known=ROLES)
+                raise FileFormatError(rule, got=network.role, choices=ROLES)
             if not roles or network.role in roles:
                 found.append(network)
         return found
 
-    def add(self, found: Finetuned) -> None:
+    def add(self, found: FinetunedNetwork) -> None:
         """Record a finetuning."""
         self.journal.append(
             {
@@ -195,21 +197,21 @@ class ArchitectureLibrary:
     def targets(self, role: str, at_least: int) -> tuple[Rows, np.ndarray]:
         """Return (rows int [n, stages + global axes], top-1 % float [n], the mean over seeds) of one role.
 
-        Raises `NothingToFit` below `at_least` networks.
+        Raises `InsufficientDataError` below `at_least` networks.
         """
         means = self.means(role)
         if len(means) < at_least:
-            raise NothingToFit(
+            raise InsufficientDataError(
                 f"{self.folder} must hold at least {at_least} finetuned networks of role {role!r}",
-                found=len(means),
-                cure="donna-hw finetune RECIPE trains them",
+                got=len(means),
+                hint="donna-hw finetune RECIPE trains them",
             )
         rows = np.array([self.space.row(network) for network in means])
         return rows, np.array([top1 for top1, _ in means.values()])
 
-    def _network(self, record: dict[str, str]) -> Finetuned:
+    def _network(self, record: dict[str, str]) -> FinetunedNetwork:
         labels = dict(zip(self.space.columns, record["network"].split("/"), strict=True))
-        return Finetuned(
+        return FinetunedNetwork(
             record["role"],
             self.space.from_labels(labels),
             int(record["seed"]),
@@ -228,9 +230,9 @@ def _quality(record: dict[str, str], metric: str, path: Path) -> float:
     except ValueError:
         value = float("nan")
     if not (np.isfinite(value) and value >= 0):
-        raise BadFile(
+        raise FileFormatError(
             f"{path}: the {metric} of {record['stage']} {record['block']} must be a finite number, zero or more",
-            found=record[metric],
-            cure="delete the line: only this block is trained again",
+            got=record[metric],
+            hint="delete the line: only this block is trained again",
         )
     return value

@@ -18,7 +18,7 @@ from donna_hw.training.data.dataset import Images, ImageSet
 
 
 @dataclass(frozen=True)
-class Fit:
+class OptimConfig:
     """How long and how fast: Adam with a cosine learning rate that falls to zero in `cosine_steps` equal steps."""
 
     epochs: int
@@ -40,7 +40,7 @@ def batches(count: int, batch: int, generator: torch.Generator) -> Iterator[Tens
             yield indices
 
 
-def plan(count: int, fit: Fit, seed: int) -> list[list[tuple[Tensor, float]]]:
+def plan(count: int, fit: OptimConfig, seed: int) -> list[list[tuple[Tensor, float]]]:
     """Return each epoch's batches of `count` examples in an order that `seed` rules: their indices and the learning rate."""
     generator = torch.Generator().manual_seed(seed)
     orders = [list(batches(count, fit.batch, generator)) for _ in range(fit.epochs)]
@@ -61,7 +61,7 @@ def step(optimiser: torch.optim.Optimizer, rate: float, loss: Callable[[], Tenso
 def train(
     module: nn.Module,
     count: int,
-    fit: Fit,
+    fit: OptimConfig,
     seed: int,
     loss: Callable[[int, Tensor], Tensor],
     *,

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from donna_hw._core.ray import connect
-from donna_hw.errors import Unavailable
+from donna_hw.errors import UnavailableError
 from donna_hw.training.ray_host import Home, do, try_node, versions
 
 Task = TypeVar("Task")
@@ -33,7 +33,7 @@ class Needs:
         return {"CPU": self.cpus, "GPU": self.gpus, **self.resources}
 
 
-class ClusterPool:
+class RayExecutor:
     """Does work as tasks of the Ray cluster at `address`, which begin when a host has free what a task `needs`.
 
     Tasks name files, so `folder` must be one folder on all hosts, under one path; this is tried on each host before the first task.
@@ -46,7 +46,7 @@ class ClusterPool:
     def map(self, work: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[tuple[Task, Result]]:
         """Yield (task, result) as tasks finish; an error in one is raised here and cancels the rest.
 
-        Raises `Unavailable` when a task's worker died `RETRIES` times more, and when no host is left.
+        Raises `UnavailableError` when a task's worker died `RETRIES` times more, and when no host is left.
         """
         if not tasks:
             return
@@ -82,7 +82,7 @@ class ClusterPool:
             connect(self.address)
             nodes = _able(self.needs)
             if not nodes:
-                raise Unavailable("a host of the cluster must have what a task needs", found=self._none())
+                raise UnavailableError("a host of the cluster must have what a task needs", got=self._none())
             self.folder.mkdir(parents=True, exist_ok=True)
             shared = self.folder / f".shared-{uuid4().hex}"  # a new name, so that no host remembers that it was absent
             shared.touch()
@@ -109,10 +109,10 @@ class ClusterPool:
                 continue
             lost_at = lost_at or time.monotonic()
             if time.monotonic() - lost_at > PLACING_S:
-                raise Unavailable(
+                raise UnavailableError(
                     "a host of the cluster must have what a task needs",
-                    found=self._none(),
-                    cure="start hosts and begin again: what is finished is kept",
+                    got=self._none(),
+                    hint="start hosts and begin again: what is finished is kept",
                 )
 
     def _none(self) -> str:
@@ -144,10 +144,10 @@ def _result(reference: Any, task: object) -> Any:
             raise error.cause from None
         raise
     except ray.exceptions.RayError as error:
-        raise Unavailable(
+        raise UnavailableError(
             "a worker process of the cluster must live until its work is done",
-            found=f"{type(error).__name__} after {RETRIES} more attempts at {task}",
-            cure="give its host more memory, or start again: what is finished is kept",
+            got=f"{type(error).__name__} after {RETRIES} more attempts at {task}",
+            hint="give its host more memory, or start again: what is finished is kept",
         ) from None
 
 

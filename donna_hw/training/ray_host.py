@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from donna_hw._core.ray import short
-from donna_hw.errors import Unavailable
+from donna_hw.errors import UnavailableError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -43,21 +43,21 @@ def do(home: Home, work: Callable[[Task], Result], task: Task) -> Result:
 
 
 def check_home(home: Home) -> None:
-    """Raise `Unavailable` on a host that lacks the folder or has other versions; hosts may join at any time."""
+    """Raise `UnavailableError` on a host that lacks the folder or has other versions; hosts may join at any time."""
     if not Path(home.shared).exists():
         folder = str(Path(home.shared).parent)
-        raise Unavailable(
+        raise UnavailableError(
             f"{folder} must be one folder on all hosts of the cluster",
-            found=f"another, or none, on {os.uname().nodename}",
-            cure="mount the same file system there, or choose a folder on it with --out",
+            got=f"another, or none, on {os.uname().nodename}",
+            hint="mount the same file system there, or choose a folder on it with --out",
         )
     here = versions()
     for name, wanted in home.versions:
         if here[name] != wanted:
-            raise Unavailable(
+            raise UnavailableError(
                 f"all hosts of the cluster must have {name} {wanted}, as where the run was started, to give equal results",
-                found=f"{here[name]} on {os.uname().nodename}",
-                cure=f"install {name} {wanted} there",
+                got=f"{here[name]} on {os.uname().nodename}",
+                hint=f"install {name} {wanted} there",
             )
 
 
@@ -73,7 +73,7 @@ def _reply(home: Home, node: str) -> None:
 
 
 def try_node(node: str, home: Home) -> None:
-    """Raise `Unavailable` when a host cannot do tasks; one that is dying is passed over, for its tasks go to others."""
+    """Raise `UnavailableError` when a host cannot do tasks; one that is dying is passed over, for its tasks go to others."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -82,18 +82,18 @@ def try_node(node: str, home: Home) -> None:
     try:
         ray.get(there.remote(home, node), timeout=REPLY_S)
         if not reply.exists():
-            raise Unavailable(
+            raise UnavailableError(
                 f"{reply.parent} must be one folder on all hosts of the cluster",
-                found="a file that a host wrote there and that is not seen here",
-                cure="mount the same file system on all hosts, or choose a folder on it with --out",
+                got="a file that a host wrote there and that is not seen here",
+                hint="mount the same file system on all hosts, or choose a folder on it with --out",
             )
     except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, Unavailable):
+        if isinstance(error.cause, UnavailableError):
             raise error.cause from None
-        raise Unavailable(
+        raise UnavailableError(
             f"a host of the cluster must have donna-hw and be able to write in {reply.parent}",
-            found=short(error.cause if isinstance(error.cause, OSError) else error),
-            cure="install what is missing there, or choose another folder with --out",
+            got=short(error.cause if isinstance(error.cause, OSError) else error),
+            hint="install what is missing there, or choose another folder with --out",
         ) from None
     except ray.exceptions.RayError:
         return

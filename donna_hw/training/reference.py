@@ -11,13 +11,13 @@ from torch.nn import functional as f
 
 from donna_hw._core.progress import track
 from donna_hw._core.toml_files import read_toml, write_toml
-from donna_hw.errors import BadFile, BadSetting
+from donna_hw.errors import ConfigError, FileFormatError
 from donna_hw.graph.torch_module import GraphModule, to_torch
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Space
 from donna_hw.training.checkpoints import load_weights, read_weights, save_weights
 from donna_hw.training.data.dataset import Dataset, augmented
-from donna_hw.training.loop import Fit, top1_percent, train
+from donna_hw.training.loop import OptimConfig, top1_percent, train
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,16 @@ class TeacherFile:
     weights: Path
 
     def module(self) -> GraphModule:
-        """Return the network in evaluation mode; raises `BadFile` where the weights are another's."""
+        """Return the network in evaluation mode; raises `FileFormatError` where the weights are another's."""
         space = load_space(self.space)
         network = to_torch(space.network(space.reference))
         load_weights(network, self.weights)
         return network.eval()
 
 
-def trained_reference(space: Space, data: Dataset, fit: Fit, *, seed: int, threads: int, folder: Path) -> GraphModule:
+def trained_reference(
+    space: Space, data: Dataset, fit: OptimConfig, *, seed: int, threads: int, folder: Path
+) -> GraphModule:
     """Return the space's reference network, trained from scratch on hard labels, in evaluation mode.
 
     Kept in `folder` as `weights.safetensors` and `reference.toml` (its accuracy), and read back when they are there. A killed training
@@ -56,18 +58,19 @@ def trained_reference(space: Space, data: Dataset, fit: Fit, *, seed: int, threa
 def given_reference(space: Space, data: Dataset, weights: str, *, seed: int, folder: Path) -> GraphModule:
     """Return the space's reference with weights that were trained elsewhere, in evaluation mode; kept in `folder` as a trained one is.
 
-    weights: as `given_state` takes them. Raises what it does, and `BadFile` when they are not those of the reference.
+    weights: as `given_state` takes them. Raises what it does, and `FileFormatError` when they are not those of the reference.
     """
     network = to_torch(space.network(space.reference), seed)
     path, facts = folder / "weights.safetensors", folder / "reference.toml"
     if not facts.exists():
+        state = given_state(space, weights)
         try:
-            network.load_state_dict(given_state(space, weights))
+            network.load_state_dict(state)
         except RuntimeError as error:
-            raise BadFile(
+            raise FileFormatError(
                 f"{weights or space.name} must give the weights of the reference of {space.name}",
-                found=" ".join(str(error).split())[:300],
-                cure="name each as the reference's state dict does",
+                got=" ".join(str(error).split())[:300],
+                hint="name each as the reference's state dict does",
             ) from None
         save_weights(network, path)
         top1 = top1_percent(network, data.test)
@@ -79,19 +82,19 @@ def given_reference(space: Space, data: Dataset, weights: str, *, seed: int, fol
 def given_state(space: Space, weights: str) -> dict[str, torch.Tensor]:
     """Return the reference's weights by name: from a safetensors file, or with no file named what the space itself brings.
 
-    Raises `BadFile` for a file that is none, `BadSetting` for a space that brings none.
+    Raises `FileFormatError` for a file that is none, `ConfigError` for a space that brings none.
     """
     if weights:
         try:
             return read_weights(Path(weights))
-        except BadFile as error:  # a user's file: none that is trained again
-            rule = f"reference.weights: {error.rule}"
-            raise BadFile(rule, found=error.found, cure="name the file of the reference's weights") from None
+        except FileFormatError as error:  # a user's file: none that is trained again
+            rule = f"reference.weights: {error.message}"
+            raise FileFormatError(rule, got=error.got, hint="name the file of the reference's weights") from None
     if space.given is None:
-        raise BadSetting(
+        raise ConfigError(
             f"reference.method = 'given' needs weights, and space {space.name} brings none",
-            found="no reference.weights",
-            cure="name a safetensors file, or a space made by stages_from",
+            got="no reference.weights",
+            hint="name a safetensors file, or a space made by stages_from",
         )
     return space.given()
 
@@ -101,7 +104,7 @@ def reference_top1(folder: Path) -> float:
     return float(read_toml(folder / "reference.toml")["top1_percent"])
 
 
-def _train(network: nn.Module, data: Dataset, fit: Fit, seed: int, *, threads: int, checkpoint: Path) -> float:
+def _train(network: nn.Module, data: Dataset, fit: OptimConfig, seed: int, *, threads: int, checkpoint: Path) -> float:
     count = len(data.train)
     steps = iter(track(range(fit.epochs), "train reference", fit.epochs))
     epochs: dict[int, torch.Tensor] = {}

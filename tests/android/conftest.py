@@ -14,7 +14,7 @@ from requirements import needs
 
 from donna_hw.devices.backends.android.adb import Adb
 from donna_hw.devices.backends.android.discovery import find_adb
-from donna_hw.errors import Unavailable
+from donna_hw.errors import UnavailableError
 
 LONG_S = 60.0  # for a machine that is busy with other tests
 
@@ -24,7 +24,7 @@ def adb_program() -> str:
     """The adb client."""
     try:
         return find_adb()
-    except Unavailable:
+    except UnavailableError:
         needs(False, "the adb client")
         raise
 

@@ -12,9 +12,9 @@ from adbd import Phone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from donna_hw.devices.backends.android.adb import Adb, CommandFailed, PhoneFull, PhoneGone, _attached
+from donna_hw.devices.backends.android.adb import Adb, CommandError, PhoneFullError, PhoneGoneError, _attached
 from donna_hw.devices.backends.android.discovery import chosen, find_adb
-from donna_hw.errors import BadSetting, Unavailable
+from donna_hw.errors import ConfigError, UnavailableError
 
 TMP = "/data/local/tmp"
 
@@ -46,7 +46,7 @@ def test_no_argument_becomes_a_command(client: Adb, phone: Phone, nasty: str) ->
 
 
 def test_a_command_that_fails_tells_its_exit_code_and_its_last_words(client: Adb) -> None:
-    with pytest.raises(CommandFailed, match="exit code 3, its last words: it broke"):
+    with pytest.raises(CommandError, match="exit code 3, its last words: it broke"):
         client.shell("sh", "-c", "echo it broke >&2; exit 3")
 
 
@@ -83,40 +83,40 @@ def test_the_one_phone_that_is_there_is_chosen(adb: Adb, phone: Phone) -> None:
 
 
 def test_no_phone_is_said_with_what_to_do(adb: Adb) -> None:
-    with pytest.raises(PhoneGone, match="plugged in, with USB debugging on"):
+    with pytest.raises(PhoneGoneError, match="plugged in, with USB debugging on"):
         chosen(adb)
 
 
 def test_several_phones_are_named_when_none_is_chosen(adb: Adb, plug_in: Callable[..., Phone]) -> None:
     one, two = plug_in("one"), plug_in("two")
     for use in (lambda: chosen(adb), lambda: adb.shell("true")):
-        with pytest.raises(Unavailable, match="one of several phones must be named") as error:
+        with pytest.raises(UnavailableError, match="one of several phones must be named") as error:
             use()
-        assert error.value.known == tuple(sorted((one.serial, two.serial)))
+        assert error.value.choices == tuple(sorted((one.serial, two.serial)))
     assert chosen(replace(adb, serial=two.serial)).shell("true") == ""
 
 
 def test_an_unknown_serial_is_refused_with_the_known_ones(adb: Adb, phone: Phone) -> None:
-    with pytest.raises(PhoneGone, match="option serial") as error:
+    with pytest.raises(PhoneGoneError, match="option serial") as error:
         chosen(replace(adb, serial="R58M12ABCDE"))
-    assert error.value.known == (phone.serial,)
+    assert error.value.choices == (phone.serial,)
 
 
 def test_a_phone_that_has_not_allowed_it_is_said_to_be_unauthorised(adb: Adb, plug_in: Callable[..., Phone]) -> None:
     phone = plug_in(connect=False)
     phone.faults.unauthorised = True
     one = replace(adb, serial=phone.serial)
-    with pytest.raises(Unavailable, match="must allow this computer"):
+    with pytest.raises(UnavailableError, match="must allow this computer"):
         chosen(one)
-    with pytest.raises(Unavailable, match="must allow this computer"):
+    with pytest.raises(UnavailableError, match="must allow this computer"):
         one.shell("true")
 
 
 def test_a_phone_that_drops_out_while_it_works_is_gone_and_comes_back(client: Adb, phone: Phone) -> None:
     phone.faults.drop_at = "printf"
-    with pytest.raises(PhoneGone):
+    with pytest.raises(PhoneGoneError):
         client.shell("printf", "x")
-    with pytest.raises(PhoneGone):
+    with pytest.raises(PhoneGoneError):
         client.shell("printf", "x")
     phone.start()
     client.returned(60.0)
@@ -126,7 +126,7 @@ def test_a_phone_that_drops_out_while_it_works_is_gone_and_comes_back(client: Ad
 @pytest.mark.parametrize("says", ["tick", "tick >&2", "donna_hw-ended-0", "No space left on device >&2"])
 def test_a_connection_that_breaks_after_a_command_spoke_is_no_end_of_it(client: Adb, phone: Phone, says: str) -> None:
     phone.faults.drop_after = "echo tick|echo donna|echo No"
-    with pytest.raises(PhoneGone, match="until a command ends"):
+    with pytest.raises(PhoneGoneError, match="until a command ends"):
         client.shell("sh", "-c", f"echo {says}")
 
 
@@ -145,40 +145,40 @@ def test_a_serial_may_hold_blanks() -> None:
 
 def test_a_phone_that_does_not_come_back_is_waited_for_so_long_and_no_longer(client: Adb, phone: Phone) -> None:
     phone.vanish()
-    with pytest.raises(PhoneGone, match=r"must answer again within 0\.1 s"):
+    with pytest.raises(PhoneGoneError, match=r"must answer again within 0\.1 s"):
         client.returned(0.1)
 
 
 def test_a_call_that_is_never_answered_ends_with_its_time_limit(client: Adb, phone: Phone) -> None:
     phone.faults.hang = "printf"
-    with pytest.raises(PhoneGone, match=r"must answer within 0\.5 s"):
+    with pytest.raises(PhoneGoneError, match=r"must answer within 0\.5 s"):
         client.shell("printf", "x", timeout_s=0.5)
 
 
 def test_a_full_phone_is_said_to_be_full(client: Adb, phone: Phone, tmp_path: Path) -> None:
     phone.faults.full = True
     (tmp_path / "file").write_bytes(b"x")
-    with pytest.raises(PhoneFull) as error:
+    with pytest.raises(PhoneFullError) as error:
         client.push(tmp_path / "file", f"{TMP}/file")
-    assert "No space left" in str(error.value.found)  # the message cuts what long paths make long
+    assert "No space left" in str(error.value.got)  # the message cuts what long paths make long
 
 
 def test_a_push_that_is_cut_off_is_no_success(client: Adb, phone: Phone, tmp_path: Path) -> None:
     phone.faults.drop_push = True
     (tmp_path / "file").write_bytes(bytes(100_000))
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         client.push(tmp_path / "file", f"{TMP}/file")
 
 
 @pytest.mark.parametrize("serial", ["-e", "--help", " a", "x\ny"])
 def test_a_serial_that_could_be_an_option_is_refused(serial: str) -> None:
-    with pytest.raises(BadSetting, match="serial"):
+    with pytest.raises(ConfigError, match="serial"):
         Adb("adb", serial)
 
 
 @pytest.mark.parametrize("serial", ["$(touch)", ";touch", "`touch`"])
 def test_a_serial_is_no_command(adb: Adb, phone: Phone, serial: str) -> None:
-    with pytest.raises(PhoneGone):
+    with pytest.raises(PhoneGoneError):
         replace(adb, serial=serial).shell("true")
     assert phone.commands == []
 
@@ -188,11 +188,11 @@ def test_without_a_client_the_cure_is_to_install_one(monkeypatch: pytest.MonkeyP
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("donna_hw.devices.backends.android.discovery.find_spec", lambda name: None)
-    with pytest.raises(Unavailable, match=r"pip install 'donna-hw\[android\]'"):
+    with pytest.raises(UnavailableError, match=r"pip install 'donna-hw\[android\]'"):
         find_adb()
-    with pytest.raises(Unavailable, match="option adb must name"):
+    with pytest.raises(UnavailableError, match="option adb must name"):
         find_adb(str(tmp_path / "adb"))
-    with pytest.raises(Unavailable, match="the adb client must run"):
+    with pytest.raises(UnavailableError, match="the adb client must run"):
         Adb(str(tmp_path / "adb")).devices()
 
 

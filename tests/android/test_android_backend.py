@@ -21,11 +21,11 @@ from donna_hw.devices.backends.android.binaries import runner_folder
 from donna_hw.devices.backends.android.build_runner import build_runner
 from donna_hw.devices.backends.android.remote_files import ROOT
 from donna_hw.devices.device import Device, DeviceFile
-from donna_hw.errors import BadFile, BadSetting, BadTable, DonnaError, Unavailable
+from donna_hw.errors import ConfigError, DonnaError, FileFormatError, TableError, UnavailableError
 from donna_hw.measurement.protocol import PROTOCOLS, Protocol
-from donna_hw.profiling.measure_blocks import Effort
+from donna_hw.profiling.measure_blocks import ProfilingBudget
 from donna_hw.profiling.profiler import profile_space
-from donna_hw.profiling.sample_journal import SamplesJournal
+from donna_hw.profiling.sample_journal import SampleJournal
 from donna_hw.profiling.workers.in_process import here
 from donna_hw.profiling.workers.subprocess import processes
 from donna_hw.tables.latency_table import LatencyTable
@@ -68,7 +68,7 @@ def device(phone: Phone, name: str = "a_phone", match: str = "", **options: obje
 
 def visits(table: LatencyTable | Path) -> dict[str, int]:
     path = table if isinstance(table, Path) else table.path.with_suffix(".samples.csv")
-    return {key: len(record.visits) for key, record in SamplesJournal(path).read().items()}
+    return {key: len(record.visits) for key, record in SampleJournal(path).read().items()}
 
 
 def test_the_backend_keeps_the_contract(phone: Phone, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +110,7 @@ def test_a_phone_that_drops_out_and_stays_away_loses_nothing_and_the_next_start_
     phone: Phone, tmp_path: Path
 ) -> None:
     phone.faults.drop_at = r"-12\.onnx "
-    with pytest.raises(Unavailable, match=r"a device must be left to measure on.*start again: all is kept"):
+    with pytest.raises(UnavailableError, match=r"a device must be left to measure on.*start again: all is kept"):
         profile_space(SPACE, device(phone), tmp_path, ONCE, workers=processes)
     journal = next(tmp_path.rglob("*.samples.csv"))
     before = journal.read_text()
@@ -139,7 +139,7 @@ def test_two_phones_share_the_blocks(phone: Phone, plug_in: Callable[..., Phone]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("donna_hw.profiling.profiler.refuse_unlike", lambda crew, sentinel: None)
         table = profile_space(SMALL, replace(one, file=pool), tmp_path, ONCE, workers=here)
-    records = SamplesJournal(table.path.with_suffix(".samples.csv")).read().values()
+    records = SampleJournal(table.path.with_suffix(".samples.csv")).read().values()
     assert {visit.device for record in records for visit in record.visits} == {"a_phone.0", "a_phone.1"}
     assert len(table.frame) == 8 + FIXED
 
@@ -148,15 +148,15 @@ def test_a_table_of_one_chip_refuses_the_other(phone: Phone, tmp_path: Path) -> 
     profile_space(SMALL, device(phone), tmp_path, ONCE, workers=here)
     exynos = PC.replace("SM8250", "Exynos 990").replace("kona", "universal9830")
     phone.says("getprop", exynos)
-    with pytest.raises(BadTable, match="chip = 'Snapdragon 865'"):
+    with pytest.raises(TableError, match="chip = 'Snapdragon 865'"):
         profile_space(SMALL, device(phone), tmp_path, ONCE, workers=here)
-    with pytest.raises(Unavailable, match="must be a 'Snapdragon 865'"):
+    with pytest.raises(UnavailableError, match="must be a 'Snapdragon 865'"):
         device(phone, match="Snapdragon 865").backend()
 
 
 def test_a_phone_too_hot_is_not_started_with(phone: Phone, tmp_path: Path) -> None:
     phone.says("dumpsys battery", BATTERY.replace("temperature: 287", "temperature: 431"))
-    with pytest.raises(Unavailable, match=r"cooler than 40 C at its battery to start; found '43\.1 C'"):
+    with pytest.raises(UnavailableError, match=r"cooler than 40 C at its battery to start; found '43\.1 C'"):
         profile_space(SMALL, device(phone), tmp_path, ONCE, workers=here)
     assert not list(tmp_path.rglob("*.csv"))
 
@@ -192,7 +192,7 @@ def test_a_zone_may_be_a_file_of_the_kernels(phone: Phone) -> None:
 
 def test_a_zone_that_the_phone_does_not_tell_is_refused(phone: Phone) -> None:
     backend = device(phone, cool_down="until_cool", zone="antenna").backend()
-    with pytest.raises(Unavailable, match=r"temperature of its antenna.*skin"):
+    with pytest.raises(UnavailableError, match=r"temperature of its antenna.*skin"):
         backend.cool_down_s(60.0, 0.0)
 
 
@@ -229,7 +229,7 @@ def test_a_runner_that_the_phone_kills_fails_its_block_and_no_other(phone: Phone
 
 def test_a_phone_without_room_is_said_to_be_full(phone: Phone, tmp_path: Path) -> None:
     phone.faults.full = True
-    with pytest.raises(Unavailable, match="must have room"):
+    with pytest.raises(UnavailableError, match="must have room"):
         profile_space(SMALL, device(phone), tmp_path, ONCE, workers=here)
 
 
@@ -237,17 +237,19 @@ def test_a_program_for_another_abi_is_refused_and_never_pushed(phone: Phone) -> 
     phone.says("getprop", GETPROP)
     folder = runner_folder("x86_64")
     options = {"runner_path": str(folder / "donna_runner"), "library": str(folder / "libonnxruntime.so")}
-    with pytest.raises(BadFile, match="must be built for the phone's ABI, arm64-v8a or armeabi-v7a; found 'x86_64'"):
+    with pytest.raises(
+        FileFormatError, match="must be built for the phone's ABI, arm64-v8a or armeabi-v7a; found 'x86_64'"
+    ):
         device(phone, **options).backend()
     assert not any("donna_runner" in path for path in phone.pushed)
 
 
 def test_what_is_missing_is_said_with_where_it_belongs(phone: Phone) -> None:
     (runner_folder("x86_64") / "libonnxruntime.so").unlink()
-    with pytest.raises(Unavailable, match=r"libonnxruntime\.so for the phone must be in .*x86_64"):
+    with pytest.raises(UnavailableError, match=r"libonnxruntime\.so for the phone must be in .*x86_64"):
         device(phone).backend()
     (runner_folder("x86_64") / "donna_runner").unlink()
-    with pytest.raises(Unavailable, match="donna-hw build-runner"):
+    with pytest.raises(UnavailableError, match="donna-hw build-runner"):
         device(phone).backend()
 
 
@@ -266,7 +268,7 @@ def test_googles_tool_gives_a_mean_to_the_papers_protocol_and_nothing_to_one_of_
     assert table.info.identity["dtype"] == "float16"
     again = LatencyTable.read(table.path)
     assert np.array_equal(again.frame["mean_s"], table.frame["mean_s"])
-    with pytest.raises(BadSetting, match="found 'trusted, of the median'; known: mean"):
+    with pytest.raises(ConfigError, match="found 'trusted, of the median'; known: mean"):
         profile_space(SMALL, pixel, tmp_path, PROTOCOLS["trusted"], workers=here)
 
 
@@ -296,7 +298,7 @@ def test_hints_and_pauses_are_told_before_the_start(
     phone: Phone, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     protocol = replace(ONCE, cool_down_s=0.001)
-    profile_space(SMALL, device(phone), tmp_path, protocol, effort=Effort(), workers=here)
+    profile_space(SMALL, device(phone), tmp_path, protocol, effort=ProfilingBudget(), workers=here)
     said = capsys.readouterr().err
     assert "a_phone.0: its screen is on" in said
     assert "10 blocks, 10 of them with layers of their own: one device rests" in said

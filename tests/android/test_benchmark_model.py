@@ -15,7 +15,7 @@ from donna_hw.devices.backends.android.benchmark_model import (
     parse_summary,
     refuse_left_out,
 )
-from donna_hw.errors import BadMeasurement, Unavailable
+from donna_hw.errors import MeasurementError, UnavailableError
 
 
 def test_the_summary_of_the_timed_runs_is_read_in_seconds() -> None:
@@ -30,7 +30,7 @@ def test_the_summary_of_the_warm_up_is_never_taken_for_the_timed_runs() -> None:
     warm = BENCHMARK.replace("count=0", "count=30 first=9 curr=9 min=9 max=9 avg=9 std=0")
     assert parse_summary(warm, 30) == parse_summary(BENCHMARK, 30)
     cut = warm[: warm.index("INFO: count=30 first=119614")]
-    with pytest.raises(BadMeasurement, match="how long it took"):
+    with pytest.raises(MeasurementError, match="how long it took"):
         parse_summary(cut, 30)
 
 
@@ -60,7 +60,7 @@ def test_a_spread_below_the_tools_rounding_is_not_believed() -> None:
     ],
 )
 def test_what_cannot_be_read_is_refused_in_its_own_words(text: str, says: str) -> None:
-    with pytest.raises(BadMeasurement, match=says):
+    with pytest.raises(MeasurementError, match=says):
         parse_summary(text, 30)
 
 
@@ -72,7 +72,7 @@ def test_a_delegate_must_run_the_whole_model_unless_help_is_allowed() -> None:
     refuse_left_out("", "cpu", helped=False)
     refuse_left_out(partly, "gpu", helped=True)
     for text in (partly, "", BENCHMARK.replace("will be completely executed", "will not be executed")):
-        with pytest.raises(Unavailable, match="must run the whole block"):
+        with pytest.raises(UnavailableError, match="must run the whole block"):
             refuse_left_out(text, "gpu", helped=False)
 
 
@@ -103,5 +103,5 @@ def test_operators_are_read_once_in_the_order_they_run() -> None:
     found = parse_operators(BENCHMARK + OPERATORS)
     assert [(one.kind, one.name) for one in found] == [("CONV_2D", "expand"), ("DEPTHWISE_CONV_2D", "depthwise")]
     assert [one.mean_s for one in found] == pytest.approx([16e-6, 4e-6])
-    with pytest.raises(BadMeasurement, match="times of its operators"):
+    with pytest.raises(MeasurementError, match="times of its operators"):
         parse_operators(BENCHMARK)

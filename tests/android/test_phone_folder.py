@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from adbd import Phone
 
-from donna_hw.devices.backends.android.adb import Adb, PhoneFull
+from donna_hw.devices.backends.android.adb import Adb, PhoneFullError
 from donna_hw.devices.backends.android.remote_files import ROOT, Folder, inside
-from donna_hw.errors import BadSetting, Unavailable
+from donna_hw.errors import ConfigError, UnavailableError
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_another_content_is_another_file(client: Adb, phone: Phone, program: Pat
 
 def test_a_push_that_was_cut_off_is_never_taken_for_a_whole_one(client: Adb, phone: Phone, program: Path) -> None:
     phone.faults.drop_push = True
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         Folder(client).keep(program)
     assert not list(phone.folder.rglob("a_program"))
     client.returned(60.0)
@@ -72,7 +72,7 @@ def test_a_run_leaves_nothing_but_what_is_kept(client: Adb, phone: Phone, progra
 
 def test_a_full_phone_tells_how_much_room_it_has(client: Adb, phone: Phone) -> None:
     phone.faults.full = True
-    with pytest.raises(PhoneFull, match=r"No space left on device.*; [\d.]+ MB are free of 0\.0 MB needed"):
+    with pytest.raises(PhoneFullError, match=r"No space left on device.*; [\d.]+ MB are free of 0\.0 MB needed"):
         Folder(client).put(b"model", ".onnx")
 
 
@@ -80,8 +80,8 @@ def test_a_full_phone_tells_how_much_room_it_has(client: Adb, phone: Phone) -> N
     "path", ["/", "/sdcard/x", "/data/local/tmp/x", ROOT, f"{ROOT}/../x", f"{ROOT}/a/../../x", "x", ""]
 )
 def test_nothing_outside_the_folder_is_touched(client: Adb, phone: Phone, path: str) -> None:
-    with pytest.raises(BadSetting, match="must lie below"):
+    with pytest.raises(ConfigError, match="must lie below"):
         inside(path)
-    with pytest.raises(BadSetting, match="must lie below"):
+    with pytest.raises(ConfigError, match="must lie below"):
         Folder(client).remove(path)
     assert phone.commands == []

@@ -9,7 +9,7 @@ import pytest
 from donna_hw.devices.backends.android.binaries import MACHINES, named, refuse_other_abi
 from donna_hw.devices.backends.android.options import DELEGATES, OPTIONS, Settings
 from donna_hw.devices.backends.android.thermal import POLL_S, Cooling
-from donna_hw.errors import BadFile, DonnaError, Unavailable
+from donna_hw.errors import DonnaError, FileFormatError, UnavailableError
 
 
 def elf(path: Path, abi: str) -> Path:
@@ -52,13 +52,13 @@ def test_defaults_are_the_options() -> None:
 def test_a_program_of_another_abi_is_refused_before_it_is_pushed(tmp_path: Path) -> None:
     good = elf(tmp_path / "good", "arm64-v8a")
     refuse_other_abi(good, ("arm64-v8a", "armeabi-v7a"))
-    with pytest.raises(BadFile, match="found 'x86_64'"):
+    with pytest.raises(FileFormatError, match="found 'x86_64'"):
         refuse_other_abi(elf(tmp_path / "pc", "x86_64"), ("arm64-v8a",))
-    with pytest.raises(BadFile, match="found 'armeabi-v7a'"):
+    with pytest.raises(FileFormatError, match="found 'armeabi-v7a'"):
         refuse_other_abi(elf(tmp_path / "old", "armeabi-v7a"), ("arm64-v8a",))
     for text in (b"", b"#!/bin/sh\nexit 0\n"):
         (tmp_path / "script").write_bytes(text)
-        with pytest.raises(BadFile, match="no ELF file"):
+        with pytest.raises(FileFormatError, match="no ELF file"):
             refuse_other_abi(tmp_path / "script", ("arm64-v8a",))
 
 
@@ -72,7 +72,7 @@ def test_a_file_is_found_in_the_users_folder_of_the_phones_best_abi(
     assert named("", "tool", ("arm64-v8a", "armeabi-v7a"), "get it") == best
     assert named(str(old), "tool", ("arm64-v8a", "armeabi-v7a"), "get it") == old
     for path in ("", str(tmp_path / "no")):
-        with pytest.raises(Unavailable, match="get it"):
+        with pytest.raises(UnavailableError, match="get it"):
             named(path, "other", ("arm64-v8a",), "get it")
 
 

@@ -9,11 +9,11 @@ from fakes import tiny_space
 from donna_hw.devices.backends import load_backend
 from donna_hw.devices.backends.base import ExactBackend, TimingBackend
 from donna_hw.devices.backends.timing import time_calls
-from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.graph.torch_module import GraphModule
 from donna_hw.measurement.host_cpu import HostCpu
 from donna_hw.measurement.intervals import checked
-from donna_hw.measurement.telemetry import Readings
+from donna_hw.measurement.telemetry import Telemetry
 
 
 class FakeTime:
@@ -93,19 +93,19 @@ def test_the_identity_holds_the_options_that_were_given() -> None:
 
 
 def test_an_unknown_backend_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UnknownName, match="did you mean 'torch_cpu'"):
+    with pytest.raises(UnknownNameError, match="did you mean 'torch_cpu'"):
         load_backend("torch-cpu")
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "torch_cpu"])
 def test_no_threads_are_refused(name: str) -> None:
-    with pytest.raises(BadSetting, match="option threads must be 1 or more; found 0"):
+    with pytest.raises(ConfigError, match="option threads must be 1 or more; found 0"):
         load_backend(name)(1, {"threads": 0})
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "torch_cpu"])
 def test_backends_of_this_cpu_tell_its_readings(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = Readings(clock_hz=3e9, temperature_c=60.0)
+    told = Telemetry(clock_hz=3e9, temperature_c=60.0)
     monkeypatch.setattr(HostCpu, "readings", lambda _: told)
     backend = load_backend(name)(1, {})
     assert isinstance(backend, TimingBackend)

@@ -17,8 +17,8 @@ from torch.utils.flop_counter import FlopCounterMode
 import donna_hw.graph.flops
 from donna_hw._core import torchvision_compat
 from donna_hw.devices.backends.ptflops import PtflopsBackend
-from donna_hw.errors import BadSetting
-from donna_hw.graph.builder import Draft
+from donna_hw.errors import ConfigError
+from donna_hw.graph.builder import GraphBuilder
 from donna_hw.graph.flops import count_module
 from donna_hw.graph.graph import Graph
 from donna_hw.graph.torch_module import to_torch
@@ -54,7 +54,7 @@ def biased_elements(graph: Graph) -> int:
 
 
 def pools_and_linears() -> Graph:
-    draft = Draft((3, 9, 7))
+    draft = GraphBuilder((3, 9, 7))
     x = draft.max_pool("input", kernel=3, stride=2, name="pool")
     x = draft.conv(x, 4, kernel=5, normalised=False, activation="hard_swish", name="conv")
     x = draft.add(x, x, activation="relu6", name="twice")
@@ -146,7 +146,7 @@ def test_a_layer_that_cannot_run_is_an_error_of_ours_and_prints_nothing(capfd: p
     [conv] = [layer for layer in pools_and_linears().layers if layer.name == "conv"]
     torn = replace(conv, in_shape=conv.in_shape[:2])
     with pytest.raises(
-        BadSetting, match=r"GraphModule on one image of shape \(3, 5\).*RuntimeError: Invalid channel"
+        ConfigError, match=r"GraphModule on one image of shape \(3, 5\).*RuntimeError: Invalid channel"
     ) as failure:
         PtflopsBackend(1, MACS).cost(Graph(torn.in_shape, (torn,)))
     assert "\n" not in str(failure.value)

@@ -19,14 +19,14 @@ from fakes import QUICK, fake_device, tiny_space
 from donna_hw.devices.backends.cuda.backend import CHOICES, CudaBackend
 from donna_hw.devices.backends.cuda.precision import switched
 from donna_hw.devices.backends.cuda.runner import FASTEST_CLOCK_HZ, FIRST_HOLD_S
-from donna_hw.errors import BadMeasurement, Unavailable, UnknownName
+from donna_hw.errors import MeasurementError, UnavailableError, UnknownNameError
 from donna_hw.graph.builder import lower, lower_chain
 from donna_hw.graph.graph import Graph
 from donna_hw.graph.torch_module import GraphModule
 from donna_hw.measurement.environment import Scalar
 from donna_hw.measurement.measurement import Samples
 from donna_hw.profiling.profiler import profile_space
-from donna_hw.profiling.sample_journal import SamplesJournal
+from donna_hw.profiling.sample_journal import SampleJournal
 from donna_hw.profiling.workers.in_process import here
 from donna_hw.spaces.cells import ConvNormAct, InvertedResidual
 from donna_hw.testing import check_backend
@@ -120,7 +120,7 @@ def test_cold_writes_twice_the_cache_before_each_run_outside_the_window(
 def test_a_cold_cache_needs_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
     FakeGpu(l2_bytes=0).install(monkeypatch)
     assert sampled(cache="warm").wall_s.size == 3
-    with pytest.raises(Unavailable, match=r"size of the GPU's L2 cache.*FAKE GPU 9000.*cache = \"warm\""):
+    with pytest.raises(UnavailableError, match=r"size of the GPU's L2 cache.*FAKE GPU 9000.*cache = \"warm\""):
         sampled(cache="cold")
 
 
@@ -137,7 +137,7 @@ def test_more_launches_than_the_queue_takes_have_no_device_time(monkeypatch: pyt
     by_host = sampled(clock="host")
     assert by_host.device_s is None
     assert_all(by_host.wall_s, eager_ns(gpu))
-    with pytest.raises(BadMeasurement, match=r"waited for the host.*execution = \"graph\""):
+    with pytest.raises(MeasurementError, match=r"waited for the host.*execution = \"graph\""):
         sampled(clock="device")
     assert_all(sampled(clock="device", execution="graph").device_s, LAYERS * gpu.kernel_ns)
     assert_all(sampled(clock="device", layers=2).device_s, 2 * gpu.kernel_ns)
@@ -156,7 +156,7 @@ def test_a_table_is_of_the_clock_named_and_keeps_the_other(monkeypatch: pytest.M
         for row in table.frame.itertuples():
             assert row.median_s == pytest.approx(seconds[row.part], rel=1e-9)
             assert row.verdict == "trusted"
-        for record in SamplesJournal(table.path.with_suffix(".samples.csv")).read().values():
+        for record in SampleJournal(table.path.with_suffix(".samples.csv")).read().values():
             visits = record.visits
             assert all(visit.samples.device_s is not None for visit in visits)
             for visit in visits:  # the sentinel, one layer of the middle stage, is timed by the blocks' clock
@@ -266,7 +266,9 @@ def test_a_gpu_without_the_precision_is_refused(monkeypatch: pytest.MonkeyPatch)
     for precision in ("fp32", "fp16"):
         assert sampled(precision=precision).wall_s.size == 3
     for precision in ("tf32", "bf16"):
-        with pytest.raises(Unavailable, match=rf"{precision} needs compute capability 8.0; found 'Tesla V100.*7.0'"):
+        with pytest.raises(
+            UnavailableError, match=rf"{precision} needs compute capability 8.0; found 'Tesla V100.*7.0'"
+        ):
             sampled(precision=precision)
     gpu.capability = (8, 0)
     assert sampled(precision="bf16").wall_s.size == 3
@@ -274,7 +276,7 @@ def test_a_gpu_without_the_precision_is_refused(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("option", CHOICES)
 def test_an_unknown_choice_names_the_known_ones(option: str) -> None:
-    with pytest.raises(UnknownName, match=rf"option {option} .*found 'x'; known: {', '.join(CHOICES[option])}"):
+    with pytest.raises(UnknownNameError, match=rf"option {option} .*found 'x'; known: {', '.join(CHOICES[option])}"):
         CudaBackend(1, {option: "x"})
 
 

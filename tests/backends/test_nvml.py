@@ -12,7 +12,7 @@ from requirements import needs
 
 from donna_hw.devices.backends.cuda.backend import CudaBackend
 from donna_hw.devices.backends.cuda.nvml import THROTTLE_BITS, find_gpu, throttle_words
-from donna_hw.measurement.telemetry import Readings
+from donna_hw.measurement.telemetry import Telemetry
 
 UUID = "0a0b0c0d-0000-0000-0000-00000000000{}"
 
@@ -83,7 +83,7 @@ def torch_gpu(number: int) -> SimpleNamespace:
     return SimpleNamespace(name="FAKE GPU", major=9, minor=0, total_memory=2**30, multi_processor_count=1, uuid=uuid)
 
 
-def readings(number: int = 0) -> Readings:
+def readings(number: int = 0) -> Telemetry:
     found = find_gpu(torch_gpu(number))
     assert found is not None
     return found.readings()
@@ -91,7 +91,7 @@ def readings(number: int = 0) -> Readings:
 
 def test_readings_are_in_hertz_degrees_and_watts(monkeypatch: pytest.MonkeyPatch) -> None:
     FakeNvml(bits=0x44).install(monkeypatch)
-    assert readings(0) == Readings(1.98e9, 61.0, 412.5, ("software power cap", "hardware thermal slowdown"))
+    assert readings(0) == Telemetry(1.98e9, 61.0, 412.5, ("software power cap", "hardware thermal slowdown"))
 
 
 def test_a_renumbered_gpu_is_found_by_its_uuid(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,11 +132,11 @@ def test_without_the_package_or_driver_readings_are_empty(monkeypatch: pytest.Mo
     FakeGpu().install(monkeypatch)
     monkeypatch.setitem(sys.modules, "pynvml", None)
     backends = [CudaBackend(1, {})]
-    assert backends[0].readings() == Readings()
+    assert backends[0].readings() == Telemetry()
     FakeNvml(silent=("nvmlInit",)).install(monkeypatch)
     backends.append(CudaBackend(1, {}))
     for backend in backends:
-        assert backend.readings() == Readings()
+        assert backend.readings() == Telemetry()
         assert "driver" not in backend.environment().identity
         assert "gpu_serial" not in backend.environment().conditions
 
@@ -149,13 +149,13 @@ def test_the_real_package_finds_no_gpu_of_an_unknown_uuid() -> None:
 def test_what_a_gpu_does_not_tell_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakeNvml(bits=0x04).install(monkeypatch)
     fake.silent = ("clock", "power")
-    assert readings() == Readings(None, 61.0, None, ("software power cap",))
+    assert readings() == Telemetry(None, 61.0, None, ("software power cap",))
     fake.silent = ("events",)  # a driver that knows the older name only
     assert readings().throttle == ("software power cap",)
     fake.silent = ("clock", "power", "temperature", "events", "throttle")
-    assert readings() == Readings()
+    assert readings() == Telemetry()
     monkeypatch.delattr(FakeNvml, "nvmlDeviceGetCurrentClocksThrottleReasons")  # a package that has dropped it
-    assert readings() == Readings()
+    assert readings() == Telemetry()
 
 
 def test_only_heat_and_power_are_throttling() -> None:

@@ -12,12 +12,12 @@ from fakes import tiny_space
 from requirements import needs
 
 from donna_hw.devices.backends.onnxruntime import OnnxRuntimeBackend
-from donna_hw.errors import BadSetting, Unavailable, UnknownName
+from donna_hw.errors import ConfigError, UnavailableError, UnknownNameError
 from donna_hw.graph.graph import Graph
 from donna_hw.graph.onnx_export import to_onnx
 from donna_hw.measurement.environment import Scalar
 from donna_hw.measurement.intervals import checked
-from donna_hw.measurement.telemetry import Readings
+from donna_hw.measurement.telemetry import Telemetry
 
 CUDA = "CUDAExecutionProvider"
 WITHOUT_LAYERS = "AzureExecutionProvider"  # in the plain CPU builds; it computes none of our layers
@@ -37,11 +37,11 @@ def test_a_provider_goes_by_its_short_name_and_has_one_identity(name: str) -> No
 @pytest.mark.parametrize(
     ("options", "error", "says"),
     [
-        ({"provider": "cpux"}, Unavailable, "found 'cpux'; known: .*CPUExecutionProvider"),
-        ({"provider": ""}, Unavailable, "found ''; known: .*CPUExecutionProvider"),
-        ({"optimisation": "al"}, UnknownName, "found 'al'; known: all, extended, basic, none .did you mean 'all'"),
-        ({"threads": 0}, BadSetting, "threads must be 1 or more; found 0"),
-        ({"threads": -1}, BadSetting, "threads must be 1 or more; found -1"),
+        ({"provider": "cpux"}, UnavailableError, "found 'cpux'; known: .*CPUExecutionProvider"),
+        ({"provider": ""}, UnavailableError, "found ''; known: .*CPUExecutionProvider"),
+        ({"optimisation": "al"}, UnknownNameError, "found 'al'; known: all, extended, basic, none .did you mean 'all'"),
+        ({"threads": 0}, ConfigError, "threads must be 1 or more; found 0"),
+        ({"threads": -1}, ConfigError, "threads must be 1 or more; found -1"),
     ],
 )
 def test_a_bad_option_is_refused_with_the_known_ones(
@@ -111,7 +111,7 @@ def test_the_options_reach_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_provider_that_leaves_the_work_to_the_cpu_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
     needs(WITHOUT_LAYERS in onnxruntime.get_available_providers(), f"a build of ONNX Runtime with {WITHOUT_LAYERS}")
-    with pytest.raises(Unavailable, match=r"by AzureExecutionProvider alone; found .*CPU EP.*cpu_fallback = true"):
+    with pytest.raises(UnavailableError, match=r"by AzureExecutionProvider alone; found .*CPU EP.*cpu_fallback = true"):
         OnnxRuntimeBackend(1, {"provider": "azure"}).prepare(block())
     assert capfd.readouterr() == ("", "")
     backend = OnnxRuntimeBackend(1, {"provider": "azure", "cpu_fallback": True})
@@ -182,7 +182,9 @@ def fake_cuda(monkeypatch: pytest.MonkeyPatch, providers: list[str]) -> FakeSess
 
 def test_a_provider_that_silently_fell_back_to_the_cpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     fake_cuda(monkeypatch, ["CPUExecutionProvider"])
-    with pytest.raises(Unavailable, match=r"must use CUDAExecutionProvider; found 'CPUExecutionProvider'; .*libraries"):
+    with pytest.raises(
+        UnavailableError, match=r"must use CUDAExecutionProvider; found 'CPUExecutionProvider'; .*libraries"
+    ):
         OnnxRuntimeBackend(1, {"provider": "cuda"}).prepare(block())
 
 
@@ -196,7 +198,7 @@ def test_on_a_gpu_inputs_and_outputs_lie_there_and_each_run_ends_before_the_cloc
     assert runner.samples(2).cpu_s is None
     run = ["clock", "run", "outputs ready", "clock"]
     assert session.log == ["input on cuda", "output on cuda", "inputs ready", *run, *run]
-    assert backend.readings() == Readings()
+    assert backend.readings() == Telemetry()
 
 
 class FakeClock:
@@ -219,7 +221,7 @@ def test_a_gpu_is_named_by_torch_or_refused(monkeypatch: pytest.MonkeyPatch) -> 
     fake_cuda(monkeypatch, [CUDA])
     backend = OnnxRuntimeBackend(1, {"provider": "cuda"})
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(Unavailable, match=r"named by torch.*CUDA build of torch"):
+    with pytest.raises(UnavailableError, match=r"named by torch.*CUDA build of torch"):
         backend.environment()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: ["a fake GPU"][index])
@@ -250,13 +252,13 @@ def test_a_model_of_other_inputs_is_refused(kind: int, shape: list[int | str | N
     ends = [onnx.helper.make_tensor_value_info(name, kind, shape) for name in ("x", "y")]
     body = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "g", ends[:1], ends[1:])
     model = onnx.helper.make_model(body, ir_version=8, opset_imports=[onnx.helper.make_opsetid("", 17)])
-    with pytest.raises(BadSetting, match=r"input 'x' of the model must be float32 of a fixed shape.*batch 1; found"):
+    with pytest.raises(ConfigError, match=r"input 'x' of the model must be float32 of a fixed shape.*batch 1; found"):
         OnnxRuntimeBackend(1, {}).prepare_model(model)
 
 
 def test_a_model_that_the_runtime_refuses_says_so(capfd: pytest.CaptureFixture[str]) -> None:
     model = to_onnx(block())
     model.graph.node[0].op_type = "NoSuchOperator"
-    with pytest.raises(Unavailable, match=r"found .*NoSuchOperator"):
+    with pytest.raises(UnavailableError, match=r"found .*NoSuchOperator"):
         OnnxRuntimeBackend(1, {}).prepare_model(model)
     assert capfd.readouterr() == ("", "")

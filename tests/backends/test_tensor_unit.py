@@ -12,7 +12,7 @@ from fakes import all_graphs, tiny_space
 
 from donna_hw.devices.backends.tensor_unit import TensorUnitBackend
 from donna_hw.devices.device import Device
-from donna_hw.errors import BadSetting, BadTable, UnknownName
+from donna_hw.errors import ConfigError, TableError, UnknownNameError
 from donna_hw.graph.builder import lower, lower_chain
 from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.profiling.profiler import measure_networks, profile_space
@@ -133,13 +133,13 @@ def test_a_table_refuses_another_units_rows_and_names_each_where_the_borders_lie
     assert table.path == out / "mine" / "tiny" / "isolated-b1-int8-dram.csv"
     faster = UNIT | {"clock_hz": 6e8}
     with pytest.raises(
-        BadTable, match=r"device_model = 'tensor unit 16x8 ws, 0\.5 GHz'.*found 'tensor unit 16x8 ws, 0\.6 GHz'"
+        TableError, match=r"device_model = 'tensor unit 16x8 ws, 0\.5 GHz'.*found 'tensor unit 16x8 ws, 0\.6 GHz'"
     ):
         profile_space(space, device_file(files, hardware=faster), out)
     wider = UNIT | {"vector": {"lanes": 32}}
-    with pytest.raises(BadTable, match="holds rows of hardware = "):
+    with pytest.raises(TableError, match="holds rows of hardware = "):
         profile_space(space, device_file(files, hardware=wider), out)
-    with pytest.raises(BadTable, match="holds rows of hardware = "):
+    with pytest.raises(TableError, match="holds rows of hardware = "):
         measure_networks(space, device_file(files, hardware=wider), table, [space.reference])
     resident = profile_space(space, device_file(files, options={"borders": "resident"}), out)
     assert resident.path.name == "isolated-b1-int8-resident.csv"
@@ -161,11 +161,11 @@ def test_the_table_holds_what_the_backend_says_to_the_last_digit(tmp_path: Path)
 @pytest.mark.parametrize(
     ("changes", "error", "says"),
     [
-        ({"options": {"borders": "drum"}}, UnknownName, "device mine: option borders.*found 'drum'; known: dram, resident"),
-        ({"hardware": None}, BadSetting, "device mine: hardware: the key 'clock_hz' must be given"),
-        ({"hardware": UNIT | {"clock": 1}}, UnknownName, "device mine: hardware: .*'clock'.*did you mean 'clock_hz'"),
-        ({"hardware": UNIT | {"clock_hz": 0.0}}, BadSetting, "device mine: hardware: clock_hz: .*greater than 0"),
-        ({"backend": "torch_cpu"}, BadSetting, "device mine: only backend tensor_unit takes a table hardware"),
+        ({"options": {"borders": "drum"}}, UnknownNameError, "device mine: option borders.*found 'drum'; known: dram, resident"),
+        ({"hardware": None}, ConfigError, "device mine: hardware: the key 'clock_hz' must be given"),
+        ({"hardware": UNIT | {"clock": 1}}, UnknownNameError, "device mine: hardware: .*'clock'.*did you mean 'clock_hz'"),
+        ({"hardware": UNIT | {"clock_hz": 0.0}}, ConfigError, "device mine: hardware: clock_hz: .*greater than 0"),
+        ({"backend": "torch_cpu"}, ConfigError, "device mine: only backend tensor_unit takes a table hardware"),
     ],
 )  # fmt: skip
 def test_bad_hardware_is_named_with_its_device(
@@ -193,10 +193,10 @@ def test_energies_are_those_of_the_simulation_and_their_table_stands_beside_the_
 
 
 def test_a_unit_without_joules_or_a_device_without_energy_says_so() -> None:
-    with pytest.raises(BadSetting, match="an energy needs the joules"):
+    with pytest.raises(ConfigError, match="an energy needs the joules"):
         TensorUnitBackend(1, {"quantity": "energy"}, read_hardware(UNIT, "test", []).model_dump())
-    with pytest.raises(UnknownName, match=r"option quantity must be known; found 'mood'; known: latency, energy"):
+    with pytest.raises(UnknownNameError, match=r"option quantity must be known; found 'mood'; known: latency, energy"):
         TensorUnitBackend(1, {"quantity": "mood"})
-    with pytest.raises(BadSetting, match=r"device params .*found 'energy'; known: params"):
+    with pytest.raises(ConfigError, match=r"device params .*found 'energy'; known: params"):
         Device.load("params").telling("energy")
     assert Device.load("params").telling("params") == Device.load("params")

@@ -15,7 +15,7 @@ from donna_hw.devices.backends.tvm.build import TargetChoice, build_library, hos
 from donna_hw.devices.backends.tvm.runners import set_threads
 from donna_hw.devices.backends.tvm.tuning import tune_and_build
 from donna_hw.devices.device import Device
-from donna_hw.errors import BadSetting, DonnaError, Unavailable, UnknownName
+from donna_hw.errors import ConfigError, DonnaError, UnavailableError, UnknownNameError
 from donna_hw.graph.graph import Graph
 from donna_hw.graph.onnx_export import to_onnx
 from donna_hw.measurement.environment import cpu_model
@@ -98,7 +98,7 @@ def test_untuned_code_has_no_parallel_loop_which_is_why_more_threads_are_refused
     (code,) = executable.mod.imports
     assert "define" in code.inspect_source(), "the code must be readable for its absence to mean something"
     assert "TVMBackendParallelLaunch" not in code.inspect_source()
-    with pytest.raises(BadSetting, match="threads must be 1 without tuning"):
+    with pytest.raises(ConfigError, match="threads must be 1 without tuning"):
         TvmBackend(1, {"threads": 2})
 
 
@@ -108,7 +108,7 @@ def test_a_pool_of_other_size_than_stated_is_refused() -> None:
         return {"runtime.NumThreads": lambda: 1, "runtime.config_threadpool": lambda mode, threads: None}[name]
 
     set_threads(1, fake_function)
-    with pytest.raises(Unavailable, match=r"must have 3 threads; found 1; start with TVM_NUM_THREADS=3"):
+    with pytest.raises(UnavailableError, match=r"must have 3 threads; found 1; start with TVM_NUM_THREADS=3"):
         set_threads(3, fake_function)
 
 
@@ -127,14 +127,14 @@ def test_a_block_is_compiled_once_and_the_work_folder_goes_with_the_backend() ->
 @pytest.mark.parametrize(
     ("options", "error", "says"),
     [
-        ({"target": "lvm"}, UnknownName, "known: cuda, llvm, .*did you mean 'llvm'"),
-        ({"threads": 0}, BadSetting, "threads must be 1 or more"),
-        ({"tracker": "127.0.0.1:9190"}, BadSetting, "tracker and key"),
-        ({"key": "board"}, BadSetting, "tracker and key"),
-        ({"tracker": "127.0.0.1", "key": "board"}, BadSetting, "host:port; found '127.0.0.1'"),
-        ({"mtriple": "aarch64-linux-gnu"}, BadSetting, "another machine"),
-        ({"tuning_trials": -1}, BadSetting, "tuning_trials must be 0 or more"),
-        ({"tuning_trials": 1, "tracker": "h:1", "key": "k"}, BadSetting, "tuning measures on this machine"),
+        ({"target": "lvm"}, UnknownNameError, "known: cuda, llvm, .*did you mean 'llvm'"),
+        ({"threads": 0}, ConfigError, "threads must be 1 or more"),
+        ({"tracker": "127.0.0.1:9190"}, ConfigError, "tracker and key"),
+        ({"key": "board"}, ConfigError, "tracker and key"),
+        ({"tracker": "127.0.0.1", "key": "board"}, ConfigError, "host:port; found '127.0.0.1'"),
+        ({"mtriple": "aarch64-linux-gnu"}, ConfigError, "another machine"),
+        ({"tuning_trials": -1}, ConfigError, "tuning_trials must be 0 or more"),
+        ({"tuning_trials": 1, "tracker": "h:1", "key": "k"}, ConfigError, "tuning measures on this machine"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(
@@ -148,22 +148,22 @@ def test_a_target_that_this_build_lacks_is_refused_with_the_cure() -> None:
     import tvm
 
     needs(not tvm.runtime.enabled("cuda"), "a TVM without CUDA")
-    with pytest.raises(Unavailable, match=r"build TVM with"):
+    with pytest.raises(UnavailableError, match=r"build TVM with"):
         TvmBackend(1, {"target": "cuda"}).prepare(small_graph())
-    with pytest.raises(Unavailable, match=r"must find a device .*found 'no cuda device'; build TVM with"):
+    with pytest.raises(UnavailableError, match=r"must find a device .*found 'no cuda device'; build TVM with"):
         TvmBackend(1, {"target": "cuda"}).environment()
 
 
 def test_a_processor_that_llvm_does_not_know_is_refused() -> None:
     # TVM itself prints a line and generates code for any processor: a plausible wrong value.
-    with pytest.raises(UnknownName, match=r"option mcpu .*found 'znver33'; known: znver.*did you mean 'znver"):
+    with pytest.raises(UnknownNameError, match=r"option mcpu .*found 'znver33'; known: znver.*did you mean 'znver"):
         TargetChoice("llvm", "znver33", "x86_64-linux-gnu").tvm_target()
-    with pytest.raises(UnknownName, match=r"option mcpu .*for nosuch-linux-gnu; found 'znver3'$"):
+    with pytest.raises(UnknownNameError, match=r"option mcpu .*for nosuch-linux-gnu; found 'znver3'$"):
         TargetChoice("llvm", "znver3", "nosuch-linux-gnu").tvm_target()
 
 
 def test_a_triple_that_llvm_does_not_know_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match="No available targets"):
+    with pytest.raises(UnavailableError, match="No available targets"):
         build_library(
             relax_module(to_onnx(small_graph(), 1)), TargetChoice("llvm", "", "nosuch-linux-gnu"), tmp_path / "x.tar"
         )
@@ -185,7 +185,7 @@ def test_code_for_another_processor_is_made_here_and_left_to_the_device_to_link(
 def test_without_tvm_the_cure_is_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("donna_hw.devices.backends.tvm.backend.find_spec", lambda _: None)
     assert TvmBackend.availability().cure == "pip install 'donna-hw[tvm]'"
-    with pytest.raises(Unavailable, match=r"apache-tvm is not installed.*pip install 'donna-hw\[tvm\]'"):
+    with pytest.raises(UnavailableError, match=r"apache-tvm is not installed.*pip install 'donna-hw\[tvm\]'"):
         Device.load("tvm_cpu").backend()
 
 
@@ -212,7 +212,7 @@ def stand_in(code: str) -> tuple[str, ...]:
 def test_a_tuner_that_ends_badly_is_told_in_one_line(code: str, says: str, tmp_path: Path) -> None:
     limit = 1.0 if "sleep" in code else 60.0
     choice, model = TargetChoice("llvm"), to_onnx(small_graph(), 1)
-    with pytest.raises(Unavailable, match=f"{says}.*set tuning_trials = 0"):
+    with pytest.raises(UnavailableError, match=f"{says}.*set tuning_trials = 0"):
         tune_and_build(model, choice, tmp_path, trials=2, timeout_s=limit, command=stand_in(code))
 
 
@@ -232,7 +232,7 @@ def test_the_real_tuner_leaves_a_library_or_a_reason_and_never_takes_the_caller_
     assert backend.words() == ("llvm", "float32", "t1", "tuned2")
     try:
         runner = backend.prepare(small_graph())
-    except Unavailable as error:
+    except UnavailableError as error:
         reason = str(error)
     else:
         reason = (

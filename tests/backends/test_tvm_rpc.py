@@ -16,7 +16,7 @@ import pytest
 from requirements import needs
 
 from donna_hw.devices.backends.tvm.backend import TvmBackend
-from donna_hw.errors import Unavailable
+from donna_hw.errors import UnavailableError
 from donna_hw.graph.graph import Graph
 from donna_hw.testing import check_backend, example_graphs
 
@@ -104,7 +104,7 @@ def pool() -> Iterator[Pool]:
 
 def test_no_tracker_is_said_at_once_with_the_cure() -> None:
     backend = TvmBackend(1, {"tracker": f"127.0.0.1:{free_port()}", "key": "board"})
-    with pytest.raises(Unavailable, match=r"a tracker must answer at 127\.0\.0\.1.*refused.*rpc_tracker"):
+    with pytest.raises(UnavailableError, match=r"a tracker must answer at 127\.0\.0\.1.*refused.*rpc_tracker"):
         backend.prepare(small_graph())
 
 
@@ -120,7 +120,7 @@ def test_what_is_no_tracker_is_said() -> None:
         thread = threading.Thread(target=answer)
         thread.start()
         address = f"127.0.0.1:{server.getsockname()[1]}"
-        with pytest.raises(Unavailable, match="no TVM tracker"):
+        with pytest.raises(UnavailableError, match="no TVM tracker"):
             TvmBackend(1, {"tracker": address, "key": "board"}).prepare(small_graph())
         thread.join()
 
@@ -139,7 +139,7 @@ def test_tvm_keeps_the_contract_over_a_tracker(pool: Pool) -> None:
 
 @pytest.mark.long
 def test_an_unknown_key_names_those_that_the_tracker_knows(pool: Pool) -> None:
-    with pytest.raises(Unavailable, match=r"option key .*found 'bord'; known: board \(did you mean 'board'\?\)"):
+    with pytest.raises(UnavailableError, match=r"option key .*found 'bord'; known: board \(did you mean 'board'\?\)"):
         pool.backend(key="bord").prepare(small_graph())
 
 
@@ -153,14 +153,14 @@ def test_two_servers_serve_two_backends_and_a_killed_one_takes_its_own_only(pool
         assert samples.cpu_s is None
         # The call holds one run more than are kept, and the way there and back.
         assert samples.device_s.sum() < 5 * samples.wall_s[0]
-    with pytest.raises(Unavailable, match=r"'board' .* must become free within 0\.5 s"):
+    with pytest.raises(UnavailableError, match=r"'board' .* must become free within 0\.5 s"):
         pool.backend(wait_s=0.5).prepare(small_graph())
     end(pool.servers[0])
     endings = []
     for runner in runners:
         try:
             endings.append(str(runner.samples(2).wall_s.size))
-        except Unavailable as error:
-            endings.append(error.rule)
+        except UnavailableError as error:
+            endings.append(error.message)
         runner.close()
     assert sorted(endings) == ["2", "the session with TVM device 'board' must last until the block has run"]

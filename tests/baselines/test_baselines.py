@@ -12,7 +12,7 @@ from fakes import QUICK, FakeBackend, fake_device, fake_machine, tiny_space
 from donna_hw._core import torchvision_compat
 from donna_hw.devices.backends.ptflops import PtflopsBackend
 from donna_hw.devices.device import Device
-from donna_hw.errors import BadSetting, BadTable
+from donna_hw.errors import ConfigError, TableError
 from donna_hw.graph.graph import layers_hash
 from donna_hw.profiling.baselines import Baselines, measured_beside
 from donna_hw.profiling.profiler import MeasuredGraphs, measure_networks, profile_space
@@ -111,7 +111,7 @@ def test_the_space_holds_whole_networks_on_images_of_any_size() -> None:
 
 
 def test_other_classes_are_refused() -> None:
-    with pytest.raises(BadSetting, match=r"baselines must end with a Classifier.*no fixed part"):
+    with pytest.raises(ConfigError, match=r"baselines must end with a Classifier.*no fixed part"):
         load_space("baselines@10classes")
 
 
@@ -161,7 +161,7 @@ def test_beside_a_measured_table_they_are_on_its_scale_and_in_a_file_of_their_ow
     assert measured_beside(space, device, tmp_path, QUICK, workers=here) == beside
     assert len(machine.visits) == visits, "what is measured is not measured again"
     other = fake_device(FakeBackend(fake_machine(space), runtime="fake 2"))
-    with pytest.raises(BadTable, match="runtime"):
+    with pytest.raises(TableError, match="runtime"):
         measured_beside(space, other, tmp_path, QUICK, workers=here)
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.graph.onnx_torch import export
 
 
@@ -65,7 +65,7 @@ class Two(nn.Module):
     ],
 )
 def test_what_cannot_be_exported_is_refused_in_one_line(module: nn.Module, shape: tuple[int, ...], says: str) -> None:
-    with pytest.raises(BadSetting, match=says) as caught:
+    with pytest.raises(ConfigError, match=says) as caught:
         export(module, shape)
     assert "\n" not in str(caught.value)
 

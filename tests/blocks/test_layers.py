@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from donna_hw.devices.backends.ptflops import PtflopsBackend
-from donna_hw.errors import BadSetting, DonnaError, UnknownName
-from donna_hw.graph.builder import Block, Draft, lower, lower_chain
+from donna_hw.errors import ConfigError, DonnaError, UnknownNameError
+from donna_hw.graph.builder import Block, GraphBuilder, lower, lower_chain
 from donna_hw.graph.graph import Graph, Layer, layers_hash
 from donna_hw.graph.torch_module import to_torch
 from donna_hw.spaces import load_space
@@ -55,7 +55,7 @@ def test_a_network_costs_the_sum_of_its_parts() -> None:
 class BiasedConv:
     """A convolution without batch-norm on a map larger than one pixel."""
 
-    def draw(self, draft: Draft, x: str) -> str:
+    def draw(self, draft: GraphBuilder, x: str) -> str:
         return draft.conv(x, 5, kernel=3, groups=1, normalised=False, name="only")
 
 
@@ -132,15 +132,15 @@ def test_no_two_blocks_of_a_stage_share_their_layers() -> None:
 class Drawn:
     """A block from a function."""
 
-    def __init__(self, draw: Callable[[Draft, str], str]) -> None:
+    def __init__(self, draw: Callable[[GraphBuilder, str], str]) -> None:
         self.draw = draw
 
 
-def twice(draft: Draft, x: str) -> str:
+def twice(draft: GraphBuilder, x: str) -> str:
     return draft.flatten(draft.flatten(x, name="flat"), name="flat")
 
 
-def early(draft: Draft, x: str) -> str:
+def early(draft: GraphBuilder, x: str) -> str:
     first = draft.conv(x, 2, name="first")
     draft.conv(first, 2, name="second")
     return first
@@ -149,16 +149,16 @@ def early(draft: Draft, x: str) -> str:
 @pytest.mark.parametrize(
     ("block", "error", "says"),
     [
-        (ConvNormAct(4, kernel=2), BadSetting, "odd"),
-        (ConvNormAct(4, stride=0), BadSetting, "stride"),
-        (ConvNormAct(0), BadSetting, "channels"),
-        (ConvNormAct(4, activation="tanh"), UnknownName, "known: none, relu"),
-        (Drawn(lambda d, x: d.conv(x, 4, groups=3, name="c")), BadSetting, "groups"),
-        (Drawn(lambda d, x: d.add(x, d.conv(x, 3, name="c"), name="sum")), BadSetting, "one shape"),
-        (Drawn(lambda d, x: d.scale(x, x, name="scaled")), BadSetting, "gate"),
-        (Drawn(lambda d, x: d.linear(x, 3, name="end")), BadSetting, "flatten"),
-        (Drawn(twice), BadSetting, "a name of its own"),
-        (Drawn(early), BadSetting, "end with"),
+        (ConvNormAct(4, kernel=2), ConfigError, "odd"),
+        (ConvNormAct(4, stride=0), ConfigError, "stride"),
+        (ConvNormAct(0), ConfigError, "channels"),
+        (ConvNormAct(4, activation="tanh"), UnknownNameError, "known: none, relu"),
+        (Drawn(lambda d, x: d.conv(x, 4, groups=3, name="c")), ConfigError, "groups"),
+        (Drawn(lambda d, x: d.add(x, d.conv(x, 3, name="c"), name="sum")), ConfigError, "one shape"),
+        (Drawn(lambda d, x: d.scale(x, x, name="scaled")), ConfigError, "gate"),
+        (Drawn(lambda d, x: d.linear(x, 3, name="end")), ConfigError, "flatten"),
+        (Drawn(twice), ConfigError, "a name of its own"),
+        (Drawn(early), ConfigError, "end with"),
     ],
 )
 def test_a_draft_refuses(block: Block, error: type[DonnaError], says: str) -> None:
@@ -168,12 +168,12 @@ def test_a_draft_refuses(block: Block, error: type[DonnaError], says: str) -> No
 
 @pytest.mark.parametrize("field", ["cell", "attention"])
 def test_an_unknown_setting_of_a_cell_names_the_known_ones(field: str) -> None:
-    with pytest.raises(UnknownName, match="known: "):
+    with pytest.raises(UnknownNameError, match="known: "):
         InvertedResidual(4, **{field: "nope"})  # type: ignore[arg-type]
 
 
 def test_a_block_has_a_bottleneck_or_more() -> None:
-    with pytest.raises(BadSetting, match="depth"):
+    with pytest.raises(ConfigError, match="depth"):
         InvertedResidual(4, depth=0)
 
 
@@ -197,15 +197,15 @@ def test_the_classifier_is_pool_flatten_linear() -> None:
 
 @pytest.mark.parametrize("name", ["input", "output"])
 def test_a_layer_is_not_named_like_the_graphs_own(name: str) -> None:
-    with pytest.raises(BadSetting, match="graph's own"):
-        Draft((3, 4, 4)).conv("input", 2, name=name)
+    with pytest.raises(ConfigError, match="graph's own"):
+        GraphBuilder((3, 4, 4)).conv("input", 2, name=name)
 
 
 @pytest.mark.parametrize("name", ["graph", "training", "forward"])
 def test_a_layer_is_not_named_like_a_part_of_torchs_modules(name: str) -> None:
-    draft = Draft((3, 4, 4))
+    draft = GraphBuilder((3, 4, 4))
     draft.conv("input", 2, name=name)
-    with pytest.raises(BadSetting, match="torch's modules"):
+    with pytest.raises(ConfigError, match="torch's modules"):
         to_torch(Graph(draft.input_shape, tuple(draft.layers)))
 
 

@@ -12,8 +12,8 @@ from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from donna_hw.errors import BadSetting
-from donna_hw.graph.builder import Draft, lower
+from donna_hw.errors import ConfigError
+from donna_hw.graph.builder import GraphBuilder, lower
 from donna_hw.graph.graph import ACTIVATIONS, Graph, Shape
 from donna_hw.graph.onnx_export import to_onnx
 from donna_hw.graph.tflite_export import check_tflite, run_tflite, to_tflite
@@ -22,14 +22,14 @@ from donna_hw.spaces.cells import InvertedResidual
 from donna_hw.testing import example_graphs
 
 
-def drawn(shape: Shape, *steps: Callable[[Draft, str], str]) -> Graph:
-    draft, x = Draft(shape), "input"
+def drawn(shape: Shape, *steps: Callable[[GraphBuilder, str], str]) -> Graph:
+    draft, x = GraphBuilder(shape), "input"
     for step in steps:
         x = step(draft, x)
     return Graph(shape, tuple(draft.layers))
 
 
-def conv(draft: Draft, x: str, **settings: int | str) -> str:
+def conv(draft: GraphBuilder, x: str, **settings: int | str) -> str:
     return draft.conv(x, int(settings.pop("channels", 6)), name=f"conv{len(draft.layers)}", **settings)  # type: ignore[arg-type]
 
 
@@ -75,7 +75,7 @@ def test_a_classifier_of_a_map_of_several_pixels_keeps_torchs_order() -> None:
 
 
 def test_a_flattened_map_that_nothing_puts_in_order_is_refused() -> None:
-    with pytest.raises(BadSetting, match="flattened must be read by linear layers alone"):
+    with pytest.raises(ConfigError, match="flattened must be read by linear layers alone"):
         to_tflite(drawn((3, 4, 5), lambda draft, x: draft.flatten(x, name="flat")))
     check_tflite(drawn((3, 1, 1), lambda draft, x: draft.flatten(x, name="flat")))
 

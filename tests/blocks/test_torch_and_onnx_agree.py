@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 import torch
 
-from donna_hw.graph.builder import Draft, lower
+from donna_hw.graph.builder import GraphBuilder, lower
 from donna_hw.graph.graph import ACTIVATIONS, OPERATORS, Graph, layers_hash
 from donna_hw.graph.onnx_export import to_onnx
 from donna_hw.graph.onnx_torch import export
@@ -116,7 +116,7 @@ class EveryOperator:
     def __init__(self, activation: str) -> None:
         self.activation = activation
 
-    def draw(self, draft: Draft, x: str) -> str:
+    def draw(self, draft: GraphBuilder, x: str) -> str:
         a = draft.conv(x, 6, kernel=3, stride=2, activation=self.activation, name="a")
         a = draft.max_pool(a, kernel=3, stride=2, name="pooled")
         b = draft.conv(a, 6, kernel=5, groups=3, normalised=False, name="b")

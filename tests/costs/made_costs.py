@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from donna_hw.costs.base import joined
-from donna_hw.costs.basis import Basis
+from donna_hw.costs.basis import FeatureBasis
 
 NAMES = ("work", "layers", "constant")
 
 
-def made_basis(seed: int = 0, *, stages: int = 5, kernels: int = 3, settings: int = 0, errors: bool = False) -> Basis:
+def made_basis(
+    seed: int = 0, *, stages: int = 5, kernels: int = 3, settings: int = 0, errors: bool = False
+) -> FeatureBasis:
     """Return a basis of `stages` stages with two axes, kernels x 2 blocks, of work and layers that grow with both."""
     rng = np.random.default_rng(seed)
     blocks = kernels * 2
@@ -29,10 +31,12 @@ def made_basis(seed: int = 0, *, stages: int = 5, kernels: int = 3, settings: in
     values = tuple((("kernel", places[0]), ("style", places[1])) for _ in range(stages))
     expected = np.array([1.0, 0.0, 0.0]) if errors else np.full(3, np.nan)
     counts = (settings,) if settings else ()
-    return Basis(NAMES, tuple(each), fixed, expected, (1, 2), values, levels, tuple(wide) if errors else None, counts)
+    return FeatureBasis(
+        NAMES, tuple(each), fixed, expected, (1, 2), values, levels, tuple(wide) if errors else None, counts
+    )
 
 
-def random_rows(basis: Basis, count: int, seed: int) -> np.ndarray:
+def random_rows(basis: FeatureBasis, count: int, seed: int) -> np.ndarray:
     """Return networks drawn uniformly."""
     rng = np.random.default_rng(seed)
     return rng.integers(
@@ -42,7 +46,7 @@ def random_rows(basis: Basis, count: int, seed: int) -> np.ndarray:
     )
 
 
-def sum_of(basis: Basis, rows: np.ndarray, spread: float = 0.0, seed: int = 0) -> np.ndarray:
+def sum_of(basis: FeatureBasis, rows: np.ndarray, spread: float = 0.0, seed: int = 0) -> np.ndarray:
     """Return costs of a device that takes 1 ms a unit of work, 0.2 ms a layer and 0.5 ms a network; blocks differ by `spread`."""
     rng = np.random.default_rng([seed, 7])
     total = basis.sums(rows) @ np.array([1e-3, 2e-4, 5e-4])
@@ -55,7 +59,7 @@ def sum_of(basis: Basis, rows: np.ndarray, spread: float = 0.0, seed: int = 0) -
     return np.asarray(total)
 
 
-def floor_of(basis: Basis, rows: np.ndarray) -> np.ndarray:
+def floor_of(basis: FeatureBasis, rows: np.ndarray) -> np.ndarray:
     """Return costs of a device that waits for 1.2 ms a layer or for 1 ms a unit of work, whichever is more."""
     sums = basis.sums(rows)
     return joined(np.stack([sums[:, 1] * 1.2e-3, sums[:, 0] * 1e-3], axis=1), 8.0)

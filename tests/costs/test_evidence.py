@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
 
-from donna_hw.costs.marginal_likelihood import TAILS, Observed, Spreads, _evidence, fit_spreads, outlying
+from donna_hw.costs.marginal_likelihood import TAILS, Observations, VarianceParams, _evidence, fit_spreads, outlying
 
 
-def observed(count: int, noise: float, seed: int) -> Observed:
+def observed(count: int, noise: float, seed: int) -> Observations:
     rng = np.random.default_rng(seed)
     wide, narrow = rng.standard_normal((count, 20)), rng.standard_normal((count, 20))
     errors = 0.1 * wide @ rng.standard_normal(20) + noise * rng.standard_normal(count)
     sizes = rng.standard_normal(count)
     kernels = [wide @ wide.T, narrow @ narrow.T]
-    return Observed(errors, kernels, np.ones((count, 1)), sizes, (False, False), (False, False))
+    return Observations(errors, kernels, np.ones((count, 1)), sizes, (False, False), (False, False))
 
 
 def test_the_slope_is_the_difference_quotient() -> None:
@@ -42,7 +42,7 @@ def test_a_network_far_off_is_believed_less() -> None:
 
 
 def test_noise_grows_with_the_cost_and_adds_over_the_parts() -> None:
-    spreads = Spreads(np.empty(0), np.log([0.03, 0.04]), 0.5, np.empty(0))
+    spreads = VarianceParams(np.empty(0), np.log([0.03, 0.04]), 0.5, np.empty(0))
     alone = spreads.noise(np.array([[1.0, 1.0]]), np.zeros(1))
     assert alone == pytest.approx(0.05**2, rel=1e-4)
     assert spreads.noise(np.array([[1.0, 1.0]]), np.ones(1)) == pytest.approx(np.e * 0.05**2, rel=1e-4)

@@ -21,8 +21,8 @@ from donna_hw.costs.features import (
     layer_features,
     physical,
 )
-from donna_hw.errors import BadSetting
-from donna_hw.graph.builder import Draft, lower, lower_chain
+from donna_hw.errors import ConfigError
+from donna_hw.graph.builder import GraphBuilder, lower, lower_chain
 from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.spaces import load_space
 from donna_hw.spaces.cells import Classifier, ConvNormAct, InvertedResidual
@@ -45,7 +45,7 @@ def named(graph: Graph) -> dict[str, float]:
 
 
 def test_a_hand_made_graph_by_closed_form() -> None:
-    draft = Draft((4, 6, 6))
+    draft = GraphBuilder((4, 6, 6))
     x = draft.conv("input", 8, kernel=1, activation="swish", name="expand")
     y = draft.conv(x, 8, kernel=3, stride=2, groups=8, name="depthwise")
     y = draft.conv(y, 8, kernel=3, groups=2, name="grouped")
@@ -134,13 +134,13 @@ def test_blocks_of_equal_layers_have_equal_features_and_the_largest_space_is_qui
 
 
 def test_settings_are_refused_where_there_are_no_global_axes() -> None:
-    with pytest.raises(BadSetting, match="one setting of each global axis"):
+    with pytest.raises(ConfigError, match="one setting of each global axis"):
         block_features(tiny_space(), (1,))
 
 
 def test_channels_that_do_not_fill_vectors_are_ragged_where_there_are_groups() -> None:
     def ragged(channels: int, groups: int) -> float:
-        draft = Draft((channels, 5, 5))
+        draft = GraphBuilder((channels, 5, 5))
         draft.conv("input", channels, kernel=3, groups=groups, activation="hard_swish", name="conv")
         found = named(Graph(draft.input_shape, tuple(draft.layers)))
         assert found["piecewise_elements"] == 25 * channels

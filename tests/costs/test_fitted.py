@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from made_costs import floor_of, made_basis, noisy, random_rows, sum_of
 
-from donna_hw.costs.basis import Basis
-from donna_hw.costs.fit import Fit, calibrated, fit_cost
+from donna_hw.costs.basis import FeatureBasis
+from donna_hw.costs.fit import FitResult, calibrated, fit_cost
 from donna_hw.costs.hierarchical import FittedCost, _solved
-from donna_hw.errors import BadSetting, NothingToFit, UnknownName
+from donna_hw.errors import ConfigError, InsufficientDataError, UnknownNameError
 
 
-def fitted(basis: Basis, count: int, relative: float = 0.02, *, spread: float = 0.1, seed: int = 0) -> Fit:
+def fitted(basis: FeatureBasis, count: int, relative: float = 0.02, *, spread: float = 0.1, seed: int = 0) -> FitResult:
     rows = random_rows(basis, count, seed + 10)
     return fit_cost("made", basis, rows, noisy(sum_of(basis, rows, spread), relative, seed))
 
@@ -117,13 +117,13 @@ def test_calibration_stretches_to_nine_in_ten(growth: float) -> None:
 def test_too_few_or_unknown_is_refused() -> None:
     basis = made_basis()
     rows = random_rows(basis, 9, 0)
-    with pytest.raises(NothingToFit, match="at least 4 whole networks; found 3"):
+    with pytest.raises(InsufficientDataError, match="at least 4 whole networks; found 3"):
         fit_cost("made", basis, rows[:3], np.ones(3))
-    with pytest.raises(NothingToFit, match="at least 10 whole networks; found 9"):
+    with pytest.raises(InsufficientDataError, match="at least 10 whole networks; found 9"):
         fit_cost("made", basis, rows, np.ones(9), kind="floor")
-    with pytest.raises(UnknownName, match="a cost's kind"):
+    with pytest.raises(UnknownNameError, match="a cost's kind"):
         fit_cost("made", basis, rows, np.ones(9), kind="cubic")
-    with pytest.raises(BadSetting, match="an architecture for each"):
+    with pytest.raises(ConfigError, match="an architecture for each"):
         fit_cost("made", basis, rows, np.ones(8))
 
 

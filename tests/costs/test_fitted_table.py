@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from fakes import tiny_space
 
-from donna_hw.costs.basis import Basis
+from donna_hw.costs.basis import FeatureBasis
 from donna_hw.costs.fit import fit_cost
 from donna_hw.costs.fitted_table import table_of
 from donna_hw.costs.table_sum import TableCost
-from donna_hw.errors import BadSetting, BadTable
+from donna_hw.errors import ConfigError, TableError
 from donna_hw.spaces import Axis
 from donna_hw.spaces.space import RESOLUTION
 from donna_hw.tables.latency_table import LatencyTable
@@ -24,7 +24,7 @@ SPACE = replace(tiny_space(), global_axes=(Axis(RESOLUTION, (4, 8, 12)),))
 @pytest.mark.parametrize("kind", ["sum", "floor"])
 def test_the_table_and_the_fit_agree_on_every_network(tmp_path: Path, kind: str) -> None:
     rows, rng = SPACE.random_rows(SPACE.size, 0), np.random.default_rng(0)
-    basis = Basis.of_layers(SPACE)
+    basis = FeatureBasis.of_layers(SPACE)
     macs = basis.sums(rows) @ np.array([1e-9, 0, 0, 1e-10, 0, 1e-6, 1e-6, 2e-6])
     fit = fit_cost("lab", basis, rows[:40], (macs * np.exp(0.02 * rng.standard_normal(len(rows))))[:40], kind=kind)
     table_of(SPACE, fit, {"source": "a test"}, tmp_path, "v").write()
@@ -37,7 +37,7 @@ def test_the_table_and_the_fit_agree_on_every_network(tmp_path: Path, kind: str)
     for setting in SPACE.settings:
         parts, own = cost.parts(setting), fit.cost.parts(setting)
         assert parts.constants == pytest.approx(own.constants)
-    with pytest.raises(BadTable, match="must be a table of tiny@8px"):
+    with pytest.raises(TableError, match="must be a table of tiny@8px"):
         table.costs(SPACE.at((8,)))
-    with pytest.raises(BadSetting, match="of one setting of each global axis; found 'resolution'"):
+    with pytest.raises(ConfigError, match="of one setting of each global axis; found 'resolution'"):
         table.costs(SPACE)

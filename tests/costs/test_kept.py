@@ -12,11 +12,11 @@ from fakes import QUICK, FakeBackend, fake_device, fake_machine, tiny_space
 
 from donna_hw._core.resources import roots
 from donna_hw._core.toml_files import read_toml, write_toml
-from donna_hw.costs.basis import Basis
+from donna_hw.costs.basis import FeatureBasis
 from donna_hw.costs.fit import fit_cost
 from donna_hw.costs.serialization import SUFFIX, CorrectionFile, corrected, correction_of, cost_of, keep
 from donna_hw.costs.table_sum import TableCost
-from donna_hw.errors import BadFile, BadSetting, BadTable, DonnaError, UnknownName
+from donna_hw.errors import ConfigError, DonnaError, FileFormatError, TableError, UnknownNameError
 from donna_hw.profiling.profiler import profile_space
 from donna_hw.profiling.workers.in_process import here
 from donna_hw.spaces import load_space
@@ -33,7 +33,7 @@ def table(tmp_path: Path) -> LatencyTable:
 
 
 def fitted(space: Space, table: LatencyTable, kind: str = "sum") -> Any:
-    basis = Basis.of_table(space, table)
+    basis = FeatureBasis.of_table(space, table)
     plain = TableCost.of(space, table).mean(ROWS)
     measured = 1.2 * plain * np.exp(0.02 * np.random.default_rng(0).standard_normal(len(ROWS)))
     return fit_cost(table.info.device, basis, ROWS[:12], measured[:12], kind=kind)
@@ -60,7 +60,7 @@ def test_a_table_measured_again_wants_another_correction(table: LatencyTable) ->
     keep(SPACE, table, fitted(SPACE, table))
     moved = table.frame.copy()
     moved.loc[3, "median_s"] *= 1.01
-    with pytest.raises(BadTable, match="rows that were measured since'; donna-hw table correct"):
+    with pytest.raises(TableError, match="rows that were measured since'; donna-hw table correct"):
         corrected(SPACE, replace(table, frame=moved))
 
 
@@ -72,32 +72,32 @@ def test_a_missing_key_is_named(table: LatencyTable, key: str) -> None:
     keep(SPACE, table, fitted(SPACE, table))
     path = table.path.with_suffix(SUFFIX)
     write_toml(path, {name: value for name, value in read_toml(path).items() if name != key})
-    with pytest.raises(BadSetting, match=f"the key '{key}' must be given"):
+    with pytest.raises(ConfigError, match=f"the key '{key}' must be given"):
         corrected(SPACE, table)
 
 
 @pytest.mark.parametrize(
     ("key", "value", "error"),
     [
-        ("kind", "cubic", BadFile),
-        ("kind", "floor", BadFile),
-        ("weights", [[1.0]], BadFile),
-        ("weights", [[-1.0, 0.0, 0.0, 0.0]], BadFile),
-        ("weights", [[0.0, 0.0, 0.0, 0.0]], BadFile),
-        ("weights", "1", BadSetting),
-        ("sharpness", 8.0, BadFile),
-        ("log_noise", [0.1, 0.1], BadFile),
-        ("log_effects", [0.1], BadFile),
-        ("log_effects", [1e3] * 6, BadFile),
-        ("growth", 40.0, BadFile),
-        ("growth", float("nan"), BadSetting),
-        ("measured", [1.0], BadFile),
-        ("measured", [0.0] * 12, BadFile),
-        ("outlying", [-1.0] * 12, BadFile),
-        ("networks", ["k1-relu"] * 12, BadFile),
-        ("networks", ["k1-relu/k9-relu"] * 12, UnknownName),
-        ("held", 1.5, BadSetting),
-        ("scale", 1.0, UnknownName),
+        ("kind", "cubic", FileFormatError),
+        ("kind", "floor", FileFormatError),
+        ("weights", [[1.0]], FileFormatError),
+        ("weights", [[-1.0, 0.0, 0.0, 0.0]], FileFormatError),
+        ("weights", [[0.0, 0.0, 0.0, 0.0]], FileFormatError),
+        ("weights", "1", ConfigError),
+        ("sharpness", 8.0, FileFormatError),
+        ("log_noise", [0.1, 0.1], FileFormatError),
+        ("log_effects", [0.1], FileFormatError),
+        ("log_effects", [1e3] * 6, FileFormatError),
+        ("growth", 40.0, FileFormatError),
+        ("growth", float("nan"), ConfigError),
+        ("measured", [1.0], FileFormatError),
+        ("measured", [0.0] * 12, FileFormatError),
+        ("outlying", [-1.0] * 12, FileFormatError),
+        ("networks", ["k1-relu"] * 12, FileFormatError),
+        ("networks", ["k1-relu/k9-relu"] * 12, UnknownNameError),
+        ("held", 1.5, ConfigError),
+        ("scale", 1.0, UnknownNameError),
     ],
 )
 def test_what_no_fit_gives_is_refused(table: LatencyTable, key: str, value: object, error: type[DonnaError]) -> None:

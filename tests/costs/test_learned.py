@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from donna_hw.costs.features import FEATURES
-from donna_hw.costs.gaussian_process import Z90, Learned, _fold, _folds, features_of, fit_learned
-from donna_hw.errors import BadSetting, NothingToFit
+from donna_hw.costs.gaussian_process import Z90, GPLatencyModel, _fold, _folds, features_of, fit_learned
+from donna_hw.errors import ConfigError, InsufficientDataError
 from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.spaces import load_space
 
@@ -101,7 +101,7 @@ def test_a_kind_of_layer_never_measured_is_said_to_be_uncertain() -> None:
     assert np.mean((low <= linear(unseen)) & (linear(unseen) <= high)) > 0.85
 
 
-def brute_force(model: Learned, graphs: list[Graph], order: list[int]) -> float:
+def brute_force(model: GPLatencyModel, graphs: list[Graph], order: list[int]) -> float:
     """The mean deviation of the graphs after those of `order`, by conditioning on all blocks at once."""
     rest = features_of(graphs)
     known = np.vstack([model.features, rest[order]])
@@ -179,8 +179,8 @@ def test_tables_that_differ_as_a_whole_widen_what_is_said_of_another() -> None:
 
 def test_too_few_blocks_and_costs_that_are_none() -> None:
     measured, _ = halves(4, 8)
-    with pytest.raises(NothingToFit, match="needs 8 measured blocks or more; found 7"):
+    with pytest.raises(InsufficientDataError, match="needs 8 measured blocks or more; found 7"):
         fit_learned(measured[:7], linear(measured[:7]))
-    with pytest.raises(BadSetting, match="costs above zero"):
+    with pytest.raises(ConfigError, match="costs above zero"):
         fit_learned(measured, np.zeros(8))
     assert np.isfinite(fit_learned(measured, linear(measured)).predict(list(blocks())).values).all()

@@ -20,14 +20,14 @@ from donna_hw._core.journal import Journal
 from donna_hw.costs.measured import MeasuredCost, measured_cost
 from donna_hw.devices.backends.base import ExactBackend
 from donna_hw.devices.device import Device
-from donna_hw.errors import BadFile, BadSetting, BadTable
+from donna_hw.errors import ConfigError, FileFormatError, TableError
 from donna_hw.graph.graph import layers_hash
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.profiling.profiler import begin_table, profile_space
 from donna_hw.profiling.sample_journal import COLUMNS
 from donna_hw.profiling.workers.in_process import here
 from donna_hw.search.nsga2 import nsga2
-from donna_hw.search.problem import Aim
+from donna_hw.search.problem import SearchProblem
 from donna_hw.spaces import Space, load_space
 
 TESTS = Path(__file__).parents[1]
@@ -124,7 +124,7 @@ def test_more_networks_than_allowed_are_refused_before_any_is_measured(tmp_path:
     cost = cost_on(machine, tmp_path, at_most=5)
     cost.mean(rows[:4])
     visits = len(machine.visits)
-    with pytest.raises(BadSetting, match=r"at most 5 networks .* found '3 and 4 more'"):
+    with pytest.raises(ConfigError, match=r"at most 5 networks .* found '3 and 4 more'"):
         cost.mean(rows)
     assert len(machine.visits) == visits
     assert len(cost.mean(rows[:6])) == 6
@@ -157,7 +157,7 @@ def test_a_table_can_be_filled_later_where_networks_came_first(tmp_path: Path) -
 def test_networks_of_another_environment_or_protocol_do_not_mix(tmp_path: Path) -> None:
     space = tiny_space()
     cost_on(machine_of(space), tmp_path).mean(space.random_rows(2, 0))
-    with pytest.raises(BadTable, match="runtime"):
+    with pytest.raises(TableError, match="runtime"):
         begin_table(space, fake_device(FakeBackend(machine_of(space), runtime="fake 2")), tmp_path, QUICK, workers=here)
 
 
@@ -176,13 +176,13 @@ def test_networks_of_an_older_scale_are_derived_again_without_a_visit(tmp_path: 
 def test_a_torn_listing_is_one_line(tmp_path: Path, text: str) -> None:
     cost = cost_on(machine_of(tiny_space()), tmp_path)
     cost.table.path.with_suffix(".networks.csv").write_text(text)
-    with pytest.raises(BadFile, match=r"^[^\n]*must be a listing[^\n]*$"):
+    with pytest.raises(FileFormatError, match=r"^[^\n]*must be a listing[^\n]*$"):
         cost.mean(tiny_space().random_rows(2, 0))
 
 
-def aim_of(cost: MeasuredCost) -> Aim:
+def aim_of(cost: MeasuredCost) -> SearchProblem:
     rng = np.random.default_rng(1)
-    return Aim(cost.space, tuple(rng.uniform(0, 1, size) for size in cost.space.stage_sizes), Sum(), [cost])
+    return SearchProblem(cost.space, tuple(rng.uniform(0, 1, size) for size in cost.space.stage_sizes), Sum(), [cost])
 
 
 @pytest.mark.parametrize("breaks_at", [1, 7, 20])

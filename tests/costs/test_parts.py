@@ -8,7 +8,7 @@ from made_costs import floor_of, made_basis, random_rows, sum_of
 
 from donna_hw.costs.additive_terms import fit_floor, fit_sum
 from donna_hw.costs.base import joined
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 
 
 @pytest.mark.parametrize("count", [12, 100])
@@ -44,5 +44,5 @@ def test_what_is_expected_holds_where_networks_say_nothing() -> None:
 
 
 def test_a_basis_without_layers_has_no_floor() -> None:
-    with pytest.raises(BadSetting, match="needs to know the number of layers"):
+    with pytest.raises(ConfigError, match="needs to know the number of layers"):
         fit_floor(np.ones((5, 2)), np.ones(5), ())

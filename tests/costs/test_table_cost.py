@@ -11,9 +11,9 @@ from fakes import QUICK, FakeBackend, fake_device, fake_machine, tiny_space
 from hypothesis import given
 from hypothesis import strategies as st
 
-from donna_hw.costs.base import CostParts
+from donna_hw.costs.base import CostTerms
 from donna_hw.costs.table_sum import TableCost
-from donna_hw.errors import BadTable
+from donna_hw.errors import TableError
 from donna_hw.profiling.profiler import profile_space
 from donna_hw.profiling.workers.in_process import here
 from donna_hw.spaces import Axis
@@ -25,7 +25,7 @@ def random_cost(seed: int, sharpness: float | None = None, residual: float = 0.0
     rng, parts = np.random.default_rng(seed), 1 if sharpness is None else 2
     blocks = tuple(tuple(rng.uniform(1e-4, 1e-2, size) for size in SIZES) for _ in range(parts))
     errors = tuple(tuple(rng.uniform(1e-6, 1e-4, size) for size in SIZES) for _ in range(parts))
-    each = CostParts(blocks, (0.003,) * parts, sharpness)
+    each = CostTerms(blocks, (0.003,) * parts, sharpness)
     return TableCost("fake", "s", (each,), (errors,), np.full((1, parts), 2e-5), residual=residual)
 
 
@@ -82,7 +82,7 @@ def test_a_cost_is_made_from_a_table_that_covers_the_space(tmp_path: Path) -> No
         total = values["stem", "", ""] + values["head", "", ""] + sum(values[key] for key in keys)
         assert cost.mean(row[None])[0] == pytest.approx(total, rel=1e-12)
     wide = replace(space, global_axes=(Axis("resolution", (4, 8)),))
-    with pytest.raises(BadTable, match="must have the column resolution"):
+    with pytest.raises(TableError, match="must have the column resolution"):
         TableCost.of(wide, table)
-    with pytest.raises(BadTable, match="missing"):
+    with pytest.raises(TableError, match="missing"):
         TableCost.of(tiny_space((1, 3, 5)), table)

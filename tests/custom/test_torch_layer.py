@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from donna_hw.costs.gaussian_process import features_of
 from donna_hw.devices.backends.onnxruntime import OnnxRuntimeBackend
 from donna_hw.devices.backends.ptflops import PtflopsBackend
-from donna_hw.errors import BadFile, BadSetting
-from donna_hw.graph.builder import Draft, lower
+from donna_hw.errors import ConfigError, FileFormatError
+from donna_hw.graph.builder import GraphBuilder, lower
 from donna_hw.graph.graph import Graph, Layer, layers_hash
 from donna_hw.graph.onnx_export import to_onnx
 from donna_hw.graph.tflite_export import to_tflite
@@ -57,7 +57,7 @@ class Cell:
 
     kernel: int = 3
 
-    def draw(self, draft: Draft, x: str) -> str:
+    def draw(self, draft: GraphBuilder, x: str) -> str:
         y = draft.conv(x, 8, activation="relu", name="into")
         y = TorchLayer.of(Mixed, "mixed", channels=8, kernel=self.kernel).draw(draft, y)
         return draft.conv(y, 6, name="out")
@@ -145,18 +145,18 @@ def test_the_simulator_reads_it_from_its_onnx_form() -> None:
 
 def test_what_cannot_take_it_says_so() -> None:
     graph = lower(Cell(), SHAPE)
-    with pytest.raises(BadSetting, match="the torch module mixed"):
+    with pytest.raises(ConfigError, match="the torch module mixed"):
         to_tflite(graph)
-    with pytest.raises(BadSetting, match="the torch module mixed"):
+    with pytest.raises(ConfigError, match="the torch module mixed"):
         features_of([graph])
-    with pytest.raises(BadSetting, match="torch must be able to run Mixed"):
+    with pytest.raises(ConfigError, match="torch must be able to run Mixed"):
         lower(TorchLayer.of(Mixed, channels=4), SHAPE)
-    with pytest.raises(BadSetting, match="must return one tensor"):
+    with pytest.raises(ConfigError, match="must return one tensor"):
         lower(TorchLayer.of(Two), SHAPE)
-    with pytest.raises(BadSetting, match="top of a file"):
+    with pytest.raises(ConfigError, match="top of a file"):
         lower(TorchLayer.of(lambda: nn.Identity()), SHAPE)  # noqa: PLW0108  what is refused
     weights = {key: value.numpy() for key, value in to_torch(graph).state_dict().items() if "mixed" not in key}
-    with pytest.raises(BadFile, match="those of the module mixed"):
+    with pytest.raises(FileFormatError, match="those of the module mixed"):
         to_onnx(graph, 1, weights)
 
 
@@ -180,6 +180,6 @@ class Weighted(nn.Module):
 def test_a_module_is_asked_without_numbers_unless_it_reads_them(reads: bool, devices: set[str]) -> None:
     Weighted.made_on.clear()
     layer = TorchLayer.of(Weighted, reads=reads)
-    draft = Draft((4,))
+    draft = GraphBuilder((4,))
     assert draft.shape(layer.draw(draft, "input")) == (6,)
     assert set(Weighted.made_on) == devices

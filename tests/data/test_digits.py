@@ -6,7 +6,7 @@ import pytest
 import torch
 from sklearn import datasets
 
-from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.training.data import DATASETS, load_dataset
 
 
@@ -35,10 +35,10 @@ def test_the_test_part_is_the_same_for_every_seed_and_the_held_out_part_is_not()
 
 @pytest.mark.parametrize("held_out", [0, 1000])
 def test_too_many_or_no_held_out_images_are_refused(held_out: int) -> None:
-    with pytest.raises(BadSetting, match="1000 images"):
+    with pytest.raises(ConfigError, match="1000 images"):
         load_dataset("digits", held_out)
 
 
 def test_an_unknown_data_set_names_the_known_ones() -> None:
-    with pytest.raises(UnknownName, match="known: " + ", ".join(DATASETS)):
+    with pytest.raises(UnknownNameError, match="known: " + ", ".join(DATASETS)):
         load_dataset("digit", 10)

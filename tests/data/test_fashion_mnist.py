@@ -16,7 +16,7 @@ import pytest
 import torch
 from requirements import needs
 
-from donna_hw.errors import BadFile, Unavailable
+from donna_hw.errors import FileFormatError, UnavailableError
 from donna_hw.training.data import fashion_mnist, load_dataset
 from donna_hw.training.data.fashion_mnist import DEBIAN, FILES, find_files, load_fashion_mnist, read_idx
 
@@ -106,7 +106,7 @@ def test_a_wrong_checksum_is_refused_with_both(tmp_path: Path) -> None:
     path = tmp_path / "a.gz"
     path.write_bytes(gzip.compress(b"other"))
     found = hashlib.sha256(b"other").hexdigest()
-    with pytest.raises(BadFile, match=rf"must unpack to SHA-256 {'0' * 64}; found '{found}'; delete it"):
+    with pytest.raises(FileFormatError, match=rf"must unpack to SHA-256 {'0' * 64}; found '{found}'; delete it"):
         read_idx(path, "0" * 64)
 
 
@@ -118,7 +118,7 @@ def test_a_corrupt_gzip_file_is_refused(tmp_path: Path, spoil: object) -> None:
     data = idx(next(iter(small_arrays().values())))
     path = tmp_path / "a.gz"
     path.write_bytes(spoil(gzip.compress(data, mtime=0)))
-    with pytest.raises(BadFile, match=r"a\.gz must"):
+    with pytest.raises(FileFormatError, match=r"a\.gz must"):
         read_idx(path, hashlib.sha256(data).hexdigest())
 
 
@@ -149,7 +149,7 @@ def test_a_corrupt_download_is_refused_and_not_kept(tmp_path: Path, packed: dict
     server.answers = {f"{name}.gz": data for name, data in packed.items()}
     last = f"{NAMES[-1]}.gz"
     server.answers[last] = gzip.compress(b"something else")
-    with pytest.raises(BadFile, match=f"{last} must unpack to SHA-256"):
+    with pytest.raises(FileFormatError, match=f"{last} must unpack to SHA-256"):
         find_files("", NOWHERE, server.address, tmp_path)
     assert not list(tmp_path.rglob(last))
     server.answers[last] = packed[NAMES[-1]]
@@ -162,15 +162,15 @@ def test_a_download_that_breaks_off_is_refused_and_not_kept(
     first = f"{NAMES[0]}.gz"
     server.answers = {first: packed[NAMES[0]][:-10]}
     server.promised = {first: len(packed[NAMES[0]])}
-    with pytest.raises(Unavailable, match=rf"downloaded from .*{first}.*apt install"):
+    with pytest.raises(UnavailableError, match=rf"downloaded from .*{first}.*apt install"):
         find_files("", NOWHERE, server.address, tmp_path)
     assert not list(tmp_path.rglob(first))
 
 
 def test_a_missing_file_and_a_missing_server_say_the_cure(tmp_path: Path, server: Server) -> None:
-    with pytest.raises(Unavailable, match=r"404.*apt install dataset-fashion-mnist, or set data\.folder"):
+    with pytest.raises(UnavailableError, match=r"404.*apt install dataset-fashion-mnist, or set data\.folder"):
         find_files("", NOWHERE, server.address, tmp_path)
-    with pytest.raises(Unavailable, match=r"apt install dataset-fashion-mnist"):
+    with pytest.raises(UnavailableError, match=r"apt install dataset-fashion-mnist"):
         find_files("", NOWHERE, "http://127.0.0.1:9/", tmp_path)  # port 9, discard: nothing listens
 
 

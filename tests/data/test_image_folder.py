@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from donna_hw.errors import BadFile, BadSetting, Unavailable
+from donna_hw.errors import ConfigError, FileFormatError, UnavailableError
 from donna_hw.spaces import load_space
 from donna_hw.training.data import load_dataset
 from donna_hw.training.data.image_folder import MEAN, STD, check_size, image_folders
@@ -72,7 +72,7 @@ def test_images_that_would_fill_the_memory_are_refused(folder: Path, monkeypatch
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory._replace(available=2 * 30_720))
     check_size(str(folder), SPACE)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory._replace(available=2 * 30_719))
-    with pytest.raises(BadSetting, match=r"must fit in half of the available memory, 0\.0 GiB.*10 images"):
+    with pytest.raises(ConfigError, match=r"must fit in half of the available memory, 0\.0 GiB.*10 images"):
         check_size(str(folder), SPACE)
 
 
@@ -82,34 +82,34 @@ def test_imagenet_at_full_size_is_refused_in_gibibytes(folder: Path, monkeypatch
     memory = psutil.virtual_memory()
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory._replace(available=64 * 2**30))
     monkeypatch.setattr(ImageFolder, "__len__", lambda part: 50_000 if part.root.endswith("val") else 1_281_167)
-    with pytest.raises(BadSetting, match=r"32\.0 GiB, since .*found '746\.5 GiB \(1331167 images"):
+    with pytest.raises(ConfigError, match=r"32\.0 GiB, since .*found '746\.5 GiB \(1331167 images"):
         check_size(str(folder), load_space("donna@224px@2classes"))
 
 
 @pytest.mark.parametrize("missing", ["train", "val"])
 def test_a_missing_part_is_named(folder: Path, missing: str) -> None:
     (folder / missing).rename(folder / "elsewhere")
-    with pytest.raises(BadFile, match=f"{missing} must hold a folder of images for every class"):
+    with pytest.raises(FileFormatError, match=f"{missing} must hold a folder of images for every class"):
         image_folders(str(folder), SPACE)
 
 
 def test_a_class_without_images_is_named(folder: Path) -> None:
     for path in (folder / "train" / "dog").iterdir():
         path.unlink()
-    with pytest.raises(BadFile, match="dog"):
+    with pytest.raises(FileFormatError, match="dog"):
         image_folders(str(folder), SPACE)
 
 
 def test_parts_of_other_classes_are_refused(folder: Path) -> None:
     """Their labels would mean other things."""
     (folder / "val" / "cat").rename(folder / "val" / "cow")
-    with pytest.raises(BadFile, match="the same classes; found 'cat in one of them only'"):
+    with pytest.raises(FileFormatError, match="the same classes; found 'cat in one of them only'"):
         image_folders(str(folder), SPACE)
 
 
 def test_a_file_that_is_no_image_is_named(folder: Path) -> None:
     (folder / "val" / "dog" / "9.png").write_text("no image")
-    with pytest.raises(BadFile, match=r"val/dog/9\.png must be an image"):
+    with pytest.raises(FileFormatError, match=r"val/dog/9\.png must be an image"):
         load_dataset("image_folder", 2, str(folder), 0, SPACE)
 
 
@@ -123,7 +123,7 @@ def test_a_file_that_is_no_image_is_named(folder: Path) -> None:
     ],
 )
 def test_a_space_that_does_not_fit_is_refused(folder: Path, space: str, where: str, says: str) -> None:
-    with pytest.raises(BadSetting, match=says):
+    with pytest.raises(ConfigError, match=says):
         image_folders(str(folder) if where else "", load_space(space))
 
 
@@ -143,14 +143,14 @@ def test_a_zip_that_is_none_or_empty_is_refused(tmp_path: Path, content: bytes |
         zipfile.ZipFile(path, "w").close()
     else:
         path.write_bytes(content)
-    with pytest.raises(BadFile, match=says):
+    with pytest.raises(FileFormatError, match=says):
         image_folders(str(path), SPACE)
 
 
 def test_a_torn_image_in_a_zip_is_named(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     (folder / "val" / "dog" / "9.png").write_text("no image")
     path = shutil.make_archive(str(tmp_path_factory.mktemp("zip") / "images"), "zip", folder)
-    with pytest.raises(BadFile, match=r"images\.zip/val/dog/9\.png must be an image"):
+    with pytest.raises(FileFormatError, match=r"images\.zip/val/dog/9\.png must be an image"):
         load_dataset("image_folder", 2, path, 0, SPACE)
 
 
@@ -177,5 +177,5 @@ def test_an_image_of_the_wanted_size_is_taken_whole(tmp_path: Path) -> None:
 
 def test_a_missing_torchvision_is_named_with_its_command(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("donna_hw._core.torchvision_compat.find_spec", lambda _name: None)
-    with pytest.raises(Unavailable, match=r"needs the package torchvision; pip install 'donna-hw\[timm\]'"):
+    with pytest.raises(UnavailableError, match=r"needs the package torchvision; pip install 'donna-hw\[timm\]'"):
         image_folders(str(folder), SPACE)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as f
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.training.data.dataset import Augmentation, Images, augmented, normalised, split_off
 
 
@@ -41,7 +41,7 @@ def test_a_split_repeats_with_its_seed_and_differs_with_another() -> None:
 
 @pytest.mark.parametrize("count", [0, -1, 50, 51])
 def test_a_split_that_leaves_a_part_empty_is_refused(count: int) -> None:
-    with pytest.raises(BadSetting, match=rf"1\.\.49; found {count}"):
+    with pytest.raises(ConfigError, match=rf"1\.\.49; found {count}"):
         split_off(numbered(50), count, seed=0)
 
 

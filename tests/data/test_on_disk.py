@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.spaces import load_space
 from donna_hw.training.data import load_dataset
 from donna_hw.training.data.dataset import Images
@@ -58,9 +58,9 @@ def test_what_does_not_fit_in_memory_stays_on_the_disk_and_is_the_same(
 def test_all_at_once_are_refused_where_memory_cannot_hold_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small_memory(monkeypatch, 14)
     data = load_dataset("image_folder", 5, str(folder), 3, SPACE)
-    with pytest.raises(BadSetting, match=r"must fit in half of the available memory, 0\.0 GiB.*15 images"):
+    with pytest.raises(ConfigError, match=r"must fit in half of the available memory, 0\.0 GiB.*15 images"):
         _ = data.train.pixels
     assert data.train.take(torch.arange(15)).shape == (15, 3, 16, 16)  # who takes them says how many at a time
     small_memory(monkeypatch, 4)
-    with pytest.raises(BadSetting, match="5 images"):
+    with pytest.raises(ConfigError, match="5 images"):
         load_dataset("image_folder", 5, str(folder), 3, SPACE)

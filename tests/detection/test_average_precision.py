@@ -10,7 +10,7 @@ import torch
 from requirements import needs
 from torch import Tensor
 
-from donna_hw.errors import Unavailable
+from donna_hw.errors import UnavailableError
 from donna_hw.experiments.detection import metrics as module
 from donna_hw.experiments.detection.coco import CocoImages
 from donna_hw.experiments.detection.metrics import average_precision
@@ -47,7 +47,7 @@ def found(*things: tuple[int, list[float], float]) -> list[dict[str, Tensor]]:
 def _pycocotools() -> None:
     try:
         module.check_package()
-    except Unavailable:
+    except UnavailableError:
         needs(False, "pycocotools")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from donna_hw.errors import BadFile
+from donna_hw.errors import FileFormatError
 from donna_hw.experiments.detection.coco import CocoImages, check_alike
 
 CONTENT: dict[str, Any] = {
@@ -80,19 +80,19 @@ def test_images_are_read_between_0_and_1(tmp_path: Path, channels: int) -> None:
     ],
 )
 def test_broken_files_say_what_is_wrong(tmp_path: Path, content: object, words: str) -> None:
-    with pytest.raises(BadFile, match=words):
+    with pytest.raises(FileFormatError, match=words):
         read(tmp_path, content)
 
 
 def test_parts_of_other_categories_or_without_boxes_are_refused(tmp_path: Path) -> None:
     images = read(tmp_path, CONTENT)
     check_alike(images, read(tmp_path, CONTENT))
-    with pytest.raises(BadFile, match="the same categories"):
+    with pytest.raises(FileFormatError, match="the same categories"):
         check_alike(images, read(tmp_path, changed("categories", 0, name="comb")))
-    with pytest.raises(BadFile, match="must have a box"):
+    with pytest.raises(FileFormatError, match="must have a box"):
         check_alike(images, read(tmp_path, CONTENT | {"annotations": CONTENT["annotations"][2:]}))
 
 
 def test_a_missing_file_is_said(tmp_path: Path) -> None:
-    with pytest.raises(BadFile, match="must exist"):
+    with pytest.raises(FileFormatError, match="must exist"):
         CocoImages.read(tmp_path, "val", 3)

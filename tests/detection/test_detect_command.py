@@ -13,7 +13,7 @@ from requirements import needs
 from donna_hw._core import torchvision_compat
 from donna_hw._core.resources import names
 from donna_hw._core.toml_files import write_toml
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.experiments.detection import run as running
 from donna_hw.experiments.detection import synthetic_scenes as scenes
 from donna_hw.experiments.detection.backbones import spread
@@ -24,7 +24,7 @@ from donna_hw.pipeline.recipe import Recipe, find_recipe
 from donna_hw.spaces import load_space
 from donna_hw.training.checkpoints import save_weights
 from donna_hw.training.data.fashion_mnist import Garments
-from donna_hw.training.libraries import ArchitectureLibrary, Finetuned
+from donna_hw.training.libraries import ArchitectureLibrary, FinetunedNetwork
 
 BASE = """title = "B"
 space = "small_8px"
@@ -73,7 +73,7 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     library = ArchitectureLibrary(base / "architecture_library", space)
     for number, row in enumerate(space.random_rows(5, 1)):
         network = space.architecture(row)
-        library.add(Finetuned("library", network, 0, 80.0 + number**2, 50.0, (80.0,), 1.0))
+        library.add(FinetunedNetwork("library", network, 0, 80.0 + number**2, 50.0, (80.0,), 1.0))
         save_weights(to_torch(space.network(network), seed=number), library.weights_path(network, 0))
     front = library.name(space.architecture(space.random_rows(5, 1)[2]))
     (base / "verified.csv").write_text(f"role,network\nfront,{front}\n")
@@ -166,7 +166,7 @@ def test_another_recipe_is_refused_in_a_runs_folder(recipe: Path, tmp_path: Path
         pass
     recipe.write_text(RECIPE.replace("epochs = 1", "epochs = 2"))
     with (
-        pytest.raises(BadSetting, match=r"training\.epochs = 1"),
+        pytest.raises(ConfigError, match=r"training\.epochs = 1"),
         open_detection(str(recipe), tmp_path / "runs" / "detect"),
     ):
         pass
@@ -177,7 +177,7 @@ def test_networks_are_the_front_and_what_spreads_accuracies() -> None:
     rows = space.random_rows(7, 0)
     top1 = (90.0, 89.0, 70.0, 80.0, 90.1, 70.1, 85.0)
     networks = [
-        Finetuned("front" if n == 1 else "library", space.architecture(row), 0, value, 0.0, (value,), 1.0)
+        FinetunedNetwork("front" if n == 1 else "library", space.architecture(row), 0, value, 0.0, (value,), 1.0)
         for n, (row, value) in enumerate(zip(rows, top1, strict=True))
     ]
     assert [one.top1_percent for one in spread(networks, 4)] == [89.0, 70.0, 80.0, 85.0]

@@ -14,14 +14,14 @@ from donna_hw._core import torchvision_compat
 from donna_hw.experiments.detection import synthetic_scenes as scenes
 from donna_hw.experiments.detection import train as training
 from donna_hw.experiments.detection.features import features_only
-from donna_hw.experiments.detection.retinanet import Head, Pictures, retinanet
+from donna_hw.experiments.detection.retinanet import DetectionHead, Pictures, retinanet
 from donna_hw.experiments.detection.synthetic_scenes import Scenes, write_scenes
-from donna_hw.experiments.detection.train import CocoPart, DetectorTask, example, train_detector
+from donna_hw.experiments.detection.train import CocoSplit, DetectorTask, example, train_detector
 from donna_hw.graph.torch_module import to_torch
 from donna_hw.spaces import load_space
 from donna_hw.training.checkpoints import read_weights, save_weights
 from donna_hw.training.data.fashion_mnist import Garments
-from donna_hw.training.loop import Fit
+from donna_hw.training.loop import OptimConfig
 
 
 @pytest.fixture
@@ -37,11 +37,11 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DetectorTask:
         space="small_8px",
         architecture=space.architecture((0, 0, 0)),
         backbone=None,
-        head=Head((2, 4), 0, 8, 1, 3),
+        head=DetectionHead((2, 4), 0, 8, 1, 3),
         pictures=Pictures((0.2,), (0.3,), 32, 32),
-        train=CocoPart(tmp_path / "scenes", "train", 1),
-        test=CocoPart(tmp_path / "scenes", "test", 1),
-        fit=Fit(2, 4, 0.01, 10),
+        train=CocoSplit(tmp_path / "scenes", "train", 1),
+        test=CocoSplit(tmp_path / "scenes", "test", 1),
+        fit=OptimConfig(2, 4, 0.01, 10),
         flip=True,
         seed=5,
         weights=tmp_path / "weights" / "a.safetensors",

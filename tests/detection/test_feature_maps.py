@@ -10,7 +10,7 @@ from requirements import needs
 from torch import Tensor
 
 from donna_hw._core import torchvision_compat
-from donna_hw.errors import BadFile, BadSetting
+from donna_hw.errors import ConfigError, FileFormatError
 from donna_hw.experiments.detection.features import feature_maps, features_only
 from donna_hw.graph.torch_module import to_torch
 from donna_hw.spaces import load_space
@@ -67,17 +67,17 @@ def test_random_weights_are_ruled_by_the_seed() -> None:
 
 
 def test_what_gives_no_maps_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadSetting, match="feature maps"):
+    with pytest.raises(ConfigError, match="feature maps"):
         feature_maps(load_space("small_vit_8px"))
     space = load_space("small_8px")
-    with pytest.raises(BadSetting, match=r"0\.\.2"):
+    with pytest.raises(ConfigError, match=r"0\.\.2"):
         features_only(space, space.reference, out_indices=(3,))
-    with pytest.raises(BadSetting, match="none"):
+    with pytest.raises(ConfigError, match="none"):
         features_only(space, space.reference, out_indices=())
     int8 = load_space("small_8px@int8")
-    with pytest.raises(BadSetting, match="float32"):
+    with pytest.raises(ConfigError, match="float32"):
         features_only(int8, int8.reference)
     other = space.architecture(space.random_rows(1, 0)[0])
     save_weights(to_torch(space.network(other)), tmp_path / "other.safetensors")
-    with pytest.raises(BadFile, match="weights of this network"):
+    with pytest.raises(FileFormatError, match="weights of this network"):
         features_only(space, space.reference, weights=tmp_path / "other.safetensors")

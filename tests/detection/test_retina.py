@@ -9,23 +9,23 @@ from hypothesis import strategies as st
 from requirements import needs
 
 from donna_hw._core import torchvision_compat
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.experiments.detection.features import features_only
-from donna_hw.experiments.detection.retinanet import Head, Pictures, anchor_sizes, out_indices, retinanet
+from donna_hw.experiments.detection.retinanet import DetectionHead, Pictures, anchor_sizes, out_indices, retinanet
 from donna_hw.spaces import load_space
 
-HEAD = Head((4, 8), 1, 16, 3, 4)
+HEAD = DetectionHead((4, 8), 1, 16, 3, 4)
 
 
 def test_anchors_are_retinanets() -> None:
-    sizes = anchor_sizes([8, 16, 32], Head((8, 16, 32), 2, 256, 3, 4))
+    sizes = anchor_sizes([8, 16, 32], DetectionHead((8, 16, 32), 2, 256, 3, 4))
     assert [one[0] for one in sizes] == [32, 64, 128, 256, 512]
     assert sizes[0] == (32, round(32 * 2 ** (1 / 3)), round(32 * 2 ** (2 / 3)))
 
 
 def test_maps_are_found_by_their_reductions() -> None:
     assert out_indices([2, 4, 8], HEAD, "s") == [1, 2]
-    with pytest.raises(BadSetting, match=r"2, 8.*found 4"):
+    with pytest.raises(ConfigError, match=r"2, 8.*found 4"):
         out_indices([2, 8], HEAD, "s")
 
 
@@ -56,8 +56,14 @@ def test_a_detector_learns_and_finds_and_its_head_begins_alike_whatever_the_back
         found = made[0].eval()([image])[0]
     assert [tuple(one.shape) for one in pyramid.values()] == [(1, 16, 8, 16), (1, 16, 4, 8), (1, 16, 2, 4)]
     assert len(found["boxes"]) == len(found["labels"]) == len(found["scores"]) <= 100
-    with pytest.raises(BadSetting, match="multiple of 8"):
-        retinanet(features_only(space, space.reference), 4, Head((2, 4, 8), 0, 12, 1, 4), Pictures((0,), (1,), 8, 8), 0)
+    with pytest.raises(ConfigError, match="multiple of 8"):
+        retinanet(
+            features_only(space, space.reference),
+            4,
+            DetectionHead((2, 4, 8), 0, 12, 1, 4),
+            Pictures((0,), (1,), 8, 8),
+            0,
+        )
 
 
 boxes = st.lists(

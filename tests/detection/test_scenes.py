@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.experiments.detection import synthetic_scenes as module
 from donna_hw.experiments.detection.synthetic_scenes import DARK, Scenes, cut, overlap, scene, write_scenes
 from donna_hw.training.data.fashion_mnist import Garments
@@ -87,7 +87,7 @@ def test_what_is_trained_on_and_tested_on_share_no_garment(tmp_path: Path, monke
         [(tmp_path / name / "train" / f"{n:06d}.png").read_bytes() for n in range(1, 5)] for name in ("b", "c")
     )
     assert [(tmp_path / "a" / "train" / f"{n:06d}.png").read_bytes() for n in range(1, 5)] == same != other
-    with pytest.raises(BadSetting, match="other settings"):
+    with pytest.raises(ConfigError, match="other settings"):
         write_scenes(tmp_path / "a", ONE, "", 4)
 
 
@@ -96,5 +96,5 @@ def test_what_is_trained_on_and_tested_on_share_no_garment(tmp_path: Path, monke
     [({"garments": (0, 2)}, "garments"), ({"sizes": (9, 8)}, "sizes"), ({"sizes": (10, 49)}, "canvas")],
 )
 def test_scenes_that_cannot_be_are_refused(wrong: dict[str, tuple[int, int]], words: str) -> None:
-    with pytest.raises(BadSetting, match=words):
+    with pytest.raises(ConfigError, match=words):
         Scenes(**(vars(ONE) | wrong))

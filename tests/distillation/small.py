@@ -17,11 +17,11 @@ from donna_hw.training.data import Dataset, Images, load_dataset
 from donna_hw.training.distillation.block_trainer import BlockTask
 from donna_hw.training.distillation.border_maps import save_maps
 from donna_hw.training.libraries import BlockLibrary
-from donna_hw.training.loop import Fit
+from donna_hw.training.loop import OptimConfig
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-FIT = Fit(epochs=1, batch=16, learning_rate=0.01, cosine_steps=20)
+FIT = OptimConfig(epochs=1, batch=16, learning_rate=0.01, cosine_steps=20)
 
 
 class InProcess:
@@ -67,7 +67,9 @@ def library_of_teacher(space: Space, teacher: GraphModule, folder: Path) -> Bloc
     return library
 
 
-def block_task(folder: Path, stage: str = "stage2", number: int = 3, fit: Fit = FIT, name: str = "w") -> BlockTask:
+def block_task(
+    folder: Path, stage: str = "stage2", number: int = 3, fit: OptimConfig = FIT, name: str = "w"
+) -> BlockTask:
     """Return the task of one block of `small_8px`; the teacher's maps are saved once in `folder`."""
     maps = folder / "maps"
     if not maps.exists():

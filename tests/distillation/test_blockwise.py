@@ -14,7 +14,7 @@ from small import FIT, InProcess, block_task, cut, few_digits, untrained_teacher
 from torch.nn.functional import cross_entropy
 
 from donna_hw import spaces
-from donna_hw.errors import BadFile, NothingToFit, Unavailable
+from donna_hw.errors import FileFormatError, InsufficientDataError, UnavailableError
 from donna_hw.graph.torch_module import to_torch
 from donna_hw.spaces.cells import Classifier, ConvNormAct, InvertedResidual
 from donna_hw.spaces.space import Space
@@ -22,13 +22,13 @@ from donna_hw.spaces.stage import Axis, Stage
 from donna_hw.training.checkpoints import load_weights, read_weights
 from donna_hw.training.distillation.block_evaluation import channel_variance as variance_of
 from donna_hw.training.distillation.block_evaluation import nsr, quality_of, rest_of_teacher
-from donna_hw.training.distillation.block_trainer import BlockTask, Group, train_block, train_group
-from donna_hw.training.distillation.blockwise import Bkd, distill, groups
+from donna_hw.training.distillation.block_trainer import BlockGroup, BlockTask, train_block, train_group
+from donna_hw.training.distillation.blockwise import BlockDistillConfig, distill, groups
 from donna_hw.training.distillation.border_maps import _last_layers, border_maps, save_maps
 from donna_hw.training.libraries import BlockLibrary
-from donna_hw.training.loop import Fit, outputs, top1_percent
+from donna_hw.training.loop import OptimConfig, outputs, top1_percent
 
-DIVERGING = Fit(epochs=1, batch=16, learning_rate=1e30, cosine_steps=1)
+DIVERGING = OptimConfig(epochs=1, batch=16, learning_rate=1e30, cosine_steps=1)
 
 
 def twins() -> Space:
@@ -103,7 +103,7 @@ def test_who_is_trained_beside_a_block_changes_no_byte(tmp_path: Path) -> None:
     numbers = (3, 7, 0, 3)
     alone = [train_block(block_task(tmp_path, number=m, name=f"alone{i}"))[0] for i, m in enumerate(numbers)]
     tasks = tuple(block_task(tmp_path, number=m, name=f"together{i}") for i, m in enumerate(numbers))
-    together = train_group(Group(tasks))
+    together = train_group(BlockGroup(tasks))
     assert [quality for quality, _ in together] == alone
     assert len({seconds for _, seconds in together}) == 1
     for i in range(len(numbers)):
@@ -118,9 +118,9 @@ def test_a_device_without_the_memory_is_named_with_the_cure(tmp_path: Path, monk
     monkeypatch.setattr("donna_hw.training.distillation.block_trainer._train", full)
     tasks = tuple(block_task(tmp_path, number=m) for m in (3, 7))
     with pytest.raises(
-        Unavailable, match=r"memory for 2 blocks of stage2; found 'CUDA out of memory'; lower distill\.together"
+        UnavailableError, match=r"memory for 2 blocks of stage2; found 'CUDA out of memory'; lower distill\.together"
     ):
-        train_group(Group(tasks))
+        train_group(BlockGroup(tasks))
 
 
 def test_groups_hold_each_block_once_and_one_stage_and_take_devices_in_turn(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_groups_hold_each_block_once_and_one_stage_and_take_devices_in_turn(tmp_
 def test_a_library_trained_in_groups_is_the_same(tmp_path: Path, twin_space: Space) -> None:
     found = []
     for together in (1, 3):
-        folder, bkd = tmp_path / str(together), Bkd(FIT, together=together)
+        folder, bkd = tmp_path / str(together), BlockDistillConfig(FIT, together=together)
         pool: Any = InProcess()
         distill(twin_space, untrained_teacher(twin_space), few_digits(), bkd, seed=1, folder=folder, pool=pool)
         records = BlockLibrary(folder, twin_space).journal.records()
@@ -156,8 +156,8 @@ def test_a_blocks_quality_is_the_nsr_of_its_saved_weights_on_held_out_images(tmp
 
 
 def test_training_lowers_the_nsr_of_a_block(tmp_path: Path) -> None:
-    short, _ = train_block(block_task(tmp_path, fit=Fit(1, 48, 1e-6, 1)))
-    longer, _ = train_block(block_task(tmp_path, fit=Fit(20, 16, 0.01, 20)))
+    short, _ = train_block(block_task(tmp_path, fit=OptimConfig(1, 48, 1e-6, 1)))
+    longer, _ = train_block(block_task(tmp_path, fit=OptimConfig(20, 16, 0.01, 20)))
     assert longer.nsr < short.nsr
 
 
@@ -165,7 +165,7 @@ def test_equal_layers_are_trained_once_and_the_order_of_work_does_not_matter(tmp
     teacher, libraries = untrained_teacher(twin_space), []
     for reverse in (False, True):
         pool, folder = InProcess(reverse=reverse), tmp_path / str(reverse)
-        library = distill(twin_space, teacher, few_digits(), Bkd(FIT), seed=1, folder=folder, pool=pool)  # type: ignore[arg-type]
+        library = distill(twin_space, teacher, few_digits(), BlockDistillConfig(FIT), seed=1, folder=folder, pool=pool)  # type: ignore[arg-type]
         assert len(pool.tasks) == 4  # of 2 x 4 blocks
         libraries.append(library)
     first, second = libraries
@@ -181,7 +181,15 @@ def test_equal_layers_are_trained_once_and_the_order_of_work_does_not_matter(tmp
 def test_only_missing_blocks_are_trained_on_the_next_start(tmp_path: Path, twin_space: Space) -> None:
     def again() -> list[str]:
         pool = InProcess()
-        distill(twin_space, untrained_teacher(twin_space), few_digits(), Bkd(FIT), seed=1, folder=tmp_path, pool=pool)  # type: ignore[arg-type]
+        distill(
+            twin_space,
+            untrained_teacher(twin_space),
+            few_digits(),
+            BlockDistillConfig(FIT),
+            seed=1,
+            folder=tmp_path,
+            pool=pool,
+        )  # type: ignore[arg-type]
         return [task.stage for group in pool.tasks for task in group.tasks]
 
     assert sorted(again()) == ["stage1", "stage1", "stage2", "stage2"]
@@ -200,7 +208,9 @@ def test_a_diverged_block_is_recorded_without_weights_and_has_an_infinite_qualit
     tmp_path: Path, twin_space: Space
 ) -> None:
     teacher = untrained_teacher(twin_space)
-    library = distill(twin_space, teacher, few_digits(), Bkd(DIVERGING), seed=1, folder=tmp_path, pool=InProcess())  # type: ignore[arg-type]
+    library = distill(
+        twin_space, teacher, few_digits(), BlockDistillConfig(DIVERGING), seed=1, folder=tmp_path, pool=InProcess()
+    )  # type: ignore[arg-type]
     assert {record["status"] for record in library.journal.records()} == {"diverged"}
     assert all(np.isinf(values).all() for values in library.qualities())
     assert not list(tmp_path.glob("weights/*"))
@@ -232,33 +242,45 @@ def test_torn_weights_are_a_bad_file(tmp_path: Path, keep: int) -> None:
     path = tmp_path / "w.safetensors"
     train_block(block_task(tmp_path))
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(BadFile, match=r"w\.safetensors must hold safetensors"):
+    with pytest.raises(FileFormatError, match=r"w\.safetensors must hold safetensors"):
         read_weights(path)
 
 
 def test_weights_of_other_layers_are_a_bad_file(tmp_path: Path) -> None:
     train_block(block_task(tmp_path))
     space = spaces.load_space("small_8px")
-    with pytest.raises(BadFile, match="of these layers"):
+    with pytest.raises(FileFormatError, match="of these layers"):
         load_weights(to_torch(space.block_graph(space.stage("stage3"), 0)), tmp_path / "w.safetensors")
 
 
 def test_missing_blocks_are_counted_and_named(tmp_path: Path, twin_space: Space) -> None:
     library = distill(
-        twin_space, untrained_teacher(twin_space), few_digits(), Bkd(FIT), seed=1, folder=tmp_path, pool=InProcess()
+        twin_space,
+        untrained_teacher(twin_space),
+        few_digits(),
+        BlockDistillConfig(FIT),
+        seed=1,
+        folder=tmp_path,
+        pool=InProcess(),
     )  # type: ignore[arg-type]
     path = library.journal.path
     path.write_text("\n".join(line for line in path.read_text().splitlines() if "stage2,k5" not in line) + "\n")
-    with pytest.raises(NothingToFit, match=r"2 missing: stage2 k5-a, stage2 k5-b'; donna-hw distill"):
+    with pytest.raises(InsufficientDataError, match=r"2 missing: stage2 k5-a, stage2 k5-b'; donna-hw distill"):
         library.qualities()
 
 
 @pytest.mark.parametrize("bad", ["nan", "inf", "-1", "many"])
 def test_a_quality_that_is_none_is_a_bad_file(tmp_path: Path, twin_space: Space, bad: str) -> None:
     library = distill(
-        twin_space, untrained_teacher(twin_space), few_digits(), Bkd(FIT), seed=1, folder=tmp_path, pool=InProcess()
+        twin_space,
+        untrained_teacher(twin_space),
+        few_digits(),
+        BlockDistillConfig(FIT),
+        seed=1,
+        folder=tmp_path,
+        pool=InProcess(),
     )  # type: ignore[arg-type]
     record = library.journal.records()[0]
     library.journal.append(record | {"nsr": bad})
-    with pytest.raises(BadFile, match="must be a finite number"):
+    with pytest.raises(FileFormatError, match="must be a finite number"):
         library.qualities()

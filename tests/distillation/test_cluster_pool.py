@@ -13,13 +13,13 @@ import pytest
 from ray_nodes import NODE, kills_one, two_nodes, when
 from small import few_digits, untrained_teacher
 
-from donna_hw.errors import BadSetting, Unavailable
+from donna_hw.errors import ConfigError, UnavailableError
 from donna_hw.spaces import load_space
-from donna_hw.training.distillation.blockwise import Bkd, distill
-from donna_hw.training.executors import Pool
+from donna_hw.training.distillation.blockwise import BlockDistillConfig, distill
+from donna_hw.training.executors import ProcessExecutor
 from donna_hw.training.libraries import BlockLibrary
-from donna_hw.training.loop import Fit
-from donna_hw.training.ray_executor import ClusterPool, Needs
+from donna_hw.training.loop import OptimConfig
+from donna_hw.training.ray_executor import Needs, RayExecutor
 from donna_hw.training.ray_host import Home, check_home
 
 SPACE = """from functools import partial
@@ -51,8 +51,8 @@ def nodes() -> Iterator[Any]:
 
 
 @pytest.fixture
-def pool(nodes: Any, tmp_path: Path) -> Iterator[ClusterPool]:
-    pool = ClusterPool(nodes.address, tmp_path)
+def pool(nodes: Any, tmp_path: Path) -> Iterator[RayExecutor]:
+    pool = RayExecutor(nodes.address, tmp_path)
     yield pool
     pool.close()
 
@@ -65,11 +65,11 @@ def square(x: int) -> tuple[int, int, int]:
 
 def refuse(x: int) -> int:
     if x == 0:
-        raise BadSetting("x must not be 0", found=x, cure="take another")
+        raise ConfigError("x must not be 0", got=x, hint="take another")
     return x
 
 
-def test_every_result_arrives_beside_its_task_from_workers_of_one_thread(pool: ClusterPool) -> None:
+def test_every_result_arrives_beside_its_task_from_workers_of_one_thread(pool: RayExecutor) -> None:
     found = dict(pool.map(square, range(20)))
     assert {x: result[0] for x, result in found.items()} == {x: x * x for x in range(20)}
     assert {threads for _, _, threads in found.values()} == {1}
@@ -77,13 +77,13 @@ def test_every_result_arrives_beside_its_task_from_workers_of_one_thread(pool: C
     assert list(pool.map(square, [])) == []
 
 
-def test_an_error_in_a_task_is_raised_as_it_was_and_the_pool_still_works(pool: ClusterPool) -> None:
-    with pytest.raises(BadSetting, match="x must not be 0; found 0; take another"):
+def test_an_error_in_a_task_is_raised_as_it_was_and_the_pool_still_works(pool: RayExecutor) -> None:
+    with pytest.raises(ConfigError, match="x must not be 0; found 0; take another"):
         dict(pool.map(refuse, [1, 0, 2, 3]))
     assert dict(pool.map(refuse, [2])) == {2: 2}
 
 
-def test_closing_leaves_nothing_in_the_folder(pool: ClusterPool, tmp_path: Path) -> None:
+def test_closing_leaves_nothing_in_the_folder(pool: RayExecutor, tmp_path: Path) -> None:
     assert dict(pool.map(refuse, [2])) == {2: 2}
     assert len(list(tmp_path.iterdir())) == 1
     pool.close()
@@ -91,10 +91,10 @@ def test_closing_leaves_nothing_in_the_folder(pool: ClusterPool, tmp_path: Path)
     assert not list(tmp_path.iterdir())
 
 
-def distilled(folder: Path, pool: Pool | ClusterPool, epochs: int) -> BlockLibrary:
+def distilled(folder: Path, pool: ProcessExecutor | RayExecutor, epochs: int) -> BlockLibrary:
     """Distil the space of `space.py` in the working folder, whose name is a relative one."""
     space = load_space("space.py:pair")
-    bkd, teacher = Bkd(Fit(epochs, 4, 0.01, 20)), untrained_teacher(space)
+    bkd, teacher = BlockDistillConfig(OptimConfig(epochs, 4, 0.01, 20)), untrained_teacher(space)
     try:
         return distill(space, teacher, few_digits(), bkd, seed=1, folder=folder, pool=pool)
     finally:
@@ -116,10 +116,10 @@ def test_a_worker_killed_in_the_midst_of_a_block_changes_no_byte(
     killed: list[str] = []
 
     killer = when(kills_one("train_group", killed))
-    on_cluster = distilled(tmp_path / "cluster", ClusterPool(nodes.address, tmp_path / "cluster"), epochs=20)
+    on_cluster = distilled(tmp_path / "cluster", RayExecutor(nodes.address, tmp_path / "cluster"), epochs=20)
     killer.join()
     assert killed == ["train_group"]
-    here = distilled(tmp_path / "here", Pool(1), epochs=20)
+    here = distilled(tmp_path / "here", ProcessExecutor(1), epochs=20)
     assert trained(on_cluster) == trained(here)
     assert len(on_cluster.journal.records()) == len(list((tmp_path / "here").rglob("*.safetensors"))) == 4
 
@@ -129,11 +129,12 @@ def die(_: int) -> None:
 
 
 def test_work_that_always_kills_its_worker_is_given_up_in_words(
-    pool: ClusterPool, monkeypatch: pytest.MonkeyPatch
+    pool: RayExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("donna_hw.training.ray_executor.RETRIES", 1)
     with pytest.raises(
-        Unavailable, match="must live until its work is done; found 'WorkerCrashedError after 1 more attempts at 0'"
+        UnavailableError,
+        match="must live until its work is done; found 'WorkerCrashedError after 1 more attempts at 0'",
     ):
         dict(pool.map(die, [0]))
     assert dict(pool.map(refuse, [2])) == {2: 2}
@@ -158,7 +159,7 @@ def test_the_work_of_a_removed_node_is_done_on_another_and_without_any_there_is_
     monkeypatch.setattr("donna_hw.training.ray_executor.LOOK_S", 0.2)
     monkeypatch.setattr("donna_hw.training.ray_executor.PLACING_S", 0.5)
     spare = {node.node_id: node for node in (nodes.add_node(**NODE, resources={"spare": 1}) for _ in range(2))}
-    pool, removed = ClusterPool(nodes.address, tmp_path, Needs(resources={"spare": 1})), []
+    pool, removed = RayExecutor(nodes.address, tmp_path, Needs(resources={"spare": 1})), []
 
     def remove(begun: Path) -> Callable[[], bool]:
         def removing() -> bool:
@@ -174,30 +175,30 @@ def test_the_work_of_a_removed_node_is_done_on_another_and_without_any_there_is_
     remover.join()
     assert {*removed, node} == set(spare)
     remover = when(remove(tmp_path / "two"))
-    with pytest.raises(Unavailable, match="must have what a task needs; found 'none with 1 CPU, 1 spare'"):
+    with pytest.raises(UnavailableError, match="must have what a task needs; found 'none with 1 CPU, 1 spare'"):
         dict(pool.map(begin_once, [tmp_path / "two"]))
     remover.join()
     pool.close()
 
 
 def test_needs_that_no_host_meets_and_an_address_of_nobody_are_refused(nodes: Any, tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match="must have what a task needs; found 'none with 1 CPU, 9 GPU'"):
-        dict(ClusterPool(nodes.address, tmp_path, Needs(gpus=9)).map(refuse, [1]))
-    with pytest.raises(Unavailable, match="must have an address"):
-        dict(ClusterPool("", tmp_path).map(refuse, [1]))
+    with pytest.raises(UnavailableError, match="must have what a task needs; found 'none with 1 CPU, 9 GPU'"):
+        dict(RayExecutor(nodes.address, tmp_path, Needs(gpus=9)).map(refuse, [1]))
+    with pytest.raises(UnavailableError, match="must have an address"):
+        dict(RayExecutor("", tmp_path).map(refuse, [1]))
     assert not list(tmp_path.iterdir())
 
 
-def test_a_host_that_does_not_see_the_drivers_folder_says_so(pool: ClusterPool, tmp_path: Path) -> None:
+def test_a_host_that_does_not_see_the_drivers_folder_says_so(pool: RayExecutor, tmp_path: Path) -> None:
     assert dict(pool.map(refuse, [2])) == {2: 2}
     (shared,) = tmp_path.iterdir()
     shared.unlink()
     with pytest.raises(
-        Unavailable, match="must be one folder on all hosts of the cluster; found 'another, or none, on"
+        UnavailableError, match="must be one folder on all hosts of the cluster; found 'another, or none, on"
     ):
         dict(pool.map(refuse, [2]))
 
 
 def test_a_host_with_another_torch_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match=r"must have torch 0\.1, .*; install torch 0\.1 there"):
+    with pytest.raises(UnavailableError, match=r"must have torch 0\.1, .*; install torch 0\.1 there"):
         check_home(Home(str(tmp_path), str(tmp_path), 1, (("torch", "0.1"),)))

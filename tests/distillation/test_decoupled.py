@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from donna_hw.errors import NothingToFit
+from donna_hw.errors import InsufficientDataError
 from donna_hw.predictors.factorized_metrics import apart, predicted_quality
 from donna_hw.spaces import load_space
 
@@ -32,5 +32,5 @@ def test_only_blocks_trained_apart_are_read() -> None:
 def test_a_diverged_reference_is_refused() -> None:
     quality = product()
     quality[STAGE.reference] = np.inf
-    with pytest.raises(NothingToFit, match="finite"):
+    with pytest.raises(InsufficientDataError, match="finite"):
         predicted_quality(STAGE, quality)

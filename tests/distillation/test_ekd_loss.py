@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 from torch.nn import functional as f
 
-from donna_hw.pipeline.recipe_schema import FinetunePart
+from donna_hw.pipeline.recipe_schema import FinetuneStepConfig
 from donna_hw.training.finetuning.loss import ekd_loss
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -47,5 +47,5 @@ def test_the_squared_temperature_keeps_the_soft_part_at_its_limit() -> None:
 
 
 def test_the_recipes_defaults_are_half_and_half_at_temperature_one() -> None:
-    ekd = FinetunePart(epochs=1).ekd()
+    ekd = FinetuneStepConfig(epochs=1).ekd()
     assert (ekd.hard, ekd.temperature) == (0.5, 1.0)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from small import InProcess, cut, few_digits, library_of_teacher, untrained_teacher
 
-from donna_hw.errors import BadFile
+from donna_hw.errors import FileFormatError
 from donna_hw.graph.torch_module import GraphModule, to_torch
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Architecture
@@ -18,9 +18,9 @@ from donna_hw.training.checkpoints import load_weights, save_weights
 from donna_hw.training.data import Dataset
 from donna_hw.training.data.dataset import Augmentation
 from donna_hw.training.finetuning.finetune import (
-    Ekd,
+    FinetuneConfig,
+    Initialization,
     NetworkTask,
-    Start,
     finetune,
     finetune_one,
     re_estimate,
@@ -28,11 +28,11 @@ from donna_hw.training.finetuning.finetune import (
 )
 from donna_hw.training.finetuning.targets import made, prepared, save_images, save_lessons
 from donna_hw.training.libraries import ArchitectureLibrary, BlockLibrary
-from donna_hw.training.loop import Fit, outputs, top1_percent
+from donna_hw.training.loop import OptimConfig, outputs, top1_percent
 from donna_hw.training.reference import TeacherFile
 
 SPACE, OTHER = load_space("small_8px"), Architecture((0, 5, 9))
-EKD = Ekd(Fit(epochs=2, batch=16, learning_rate=0.003, cosine_steps=100), images=40)
+EKD = FinetuneConfig(OptimConfig(epochs=2, batch=16, learning_rate=0.003, cosine_steps=100), images=40)
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +46,11 @@ def teacher() -> GraphModule:
 
 
 @pytest.fixture(scope="module")
-def start(tmp_path_factory: pytest.TempPathFactory, teacher: GraphModule, data: Dataset) -> Start:
+def start(tmp_path_factory: pytest.TempPathFactory, teacher: GraphModule, data: Dataset) -> Initialization:
     """Return folders that hold the teacher, its blocks and those of `OTHER` as they were born, and the lessons."""
     folder = tmp_path_factory.mktemp("start")
     reference = folder / "reference.safetensors"
-    found = Start(folder / "blocks", reference, folder / "lessons", TeacherFile("small_8px", reference))
+    found = Initialization(folder / "blocks", reference, folder / "lessons", TeacherFile("small_8px", reference))
     save_weights(teacher, found.reference)
     library = library_of_teacher(SPACE, teacher, found.blocks)
     for stage, number in zip(SPACE.stages, OTHER.blocks, strict=True):
@@ -59,11 +59,15 @@ def start(tmp_path_factory: pytest.TempPathFactory, teacher: GraphModule, data: 
     return found
 
 
-def task(start: Start, weights: Path, architecture: Architecture = OTHER, ekd: Ekd = EKD) -> NetworkTask:
+def task(
+    start: Initialization, weights: Path, architecture: Architecture = OTHER, ekd: FinetuneConfig = EKD
+) -> NetworkTask:
     return NetworkTask("small_8px", architecture, start, ekd, 1, str(weights))
 
 
-def test_the_references_own_blocks_stitch_to_the_reference(start: Start, teacher: GraphModule, data: Dataset) -> None:
+def test_the_references_own_blocks_stitch_to_the_reference(
+    start: Initialization, teacher: GraphModule, data: Dataset
+) -> None:
     network = stitched(SPACE, SPACE.reference, BlockLibrary(start.blocks, SPACE), start.reference)
     torch.testing.assert_close(
         outputs(network, data.test.pixels), outputs(teacher, data.test.pixels), rtol=0, atol=1e-6
@@ -71,7 +75,7 @@ def test_the_references_own_blocks_stitch_to_the_reference(start: Start, teacher
 
 
 def test_a_stitched_network_has_the_blocks_weights_and_the_references_fixed_parts(
-    start: Start, teacher: GraphModule
+    start: Initialization, teacher: GraphModule
 ) -> None:
     network = stitched(SPACE, OTHER, BlockLibrary(start.blocks, SPACE), start.reference)
     for part in SPACE.fixed:
@@ -82,13 +86,13 @@ def test_a_stitched_network_has_the_blocks_weights_and_the_references_fixed_part
         assert all(torch.equal(value, expected[key]) for key, value in cut(network, stage.name).items())
 
 
-def test_a_block_without_weights_is_a_bad_file(start: Start) -> None:
-    with pytest.raises(BadFile, match="must hold safetensors"):
+def test_a_block_without_weights_is_a_bad_file(start: Initialization) -> None:
+    with pytest.raises(FileFormatError, match="must hold safetensors"):
         stitched(SPACE, Architecture((1, 1, 1)), BlockLibrary(start.blocks, SPACE), start.reference)
 
 
 def test_lessons_are_repeatable_and_ruled_by_their_seed(
-    start: Start, teacher: GraphModule, data: Dataset, tmp_path: Path
+    start: Initialization, teacher: GraphModule, data: Dataset, tmp_path: Path
 ) -> None:
     torch.manual_seed(99)
     save_lessons(teacher, data, EKD.fit.epochs, images=EKD.images, seed=1, folder=tmp_path / "again")
@@ -103,7 +107,7 @@ def test_lessons_are_repeatable_and_ruled_by_their_seed(
 
 
 def test_a_network_is_repeatable_bit_by_bit_and_its_accuracy_is_that_of_its_weights(
-    start: Start, data: Dataset, tmp_path: Path
+    start: Initialization, data: Dataset, tmp_path: Path
 ) -> None:
     one = finetune_one(task(start, tmp_path / "one"))
     torch.manual_seed(99)  # nothing but the task's seed may matter
@@ -117,7 +121,7 @@ def test_a_network_is_repeatable_bit_by_bit_and_its_accuracy_is_that_of_its_weig
 
 
 def test_lessons_made_of_the_images_are_those_that_are_prepared(
-    start: Start, teacher: GraphModule, data: Dataset, tmp_path: Path
+    start: Initialization, teacher: GraphModule, data: Dataset, tmp_path: Path
 ) -> None:
     """So a training that makes its own ends with the same bytes as one that reads them."""
     augmented = replace(data, augmentation=Augmentation(crop=1, flip=True))
@@ -140,8 +144,8 @@ def test_lessons_made_of_the_images_are_those_that_are_prepared(
     assert (tmp_path / "0").read_bytes() == (tmp_path / "1").read_bytes()
 
 
-def test_a_network_from_scratch_has_nothing_of_the_library(start: Start, tmp_path: Path) -> None:
-    nothing = Start(tmp_path / "no_blocks", tmp_path / "no_reference", start.lessons, start.teacher)
+def test_a_network_from_scratch_has_nothing_of_the_library(start: Initialization, tmp_path: Path) -> None:
+    nothing = Initialization(tmp_path / "no_blocks", tmp_path / "no_reference", start.lessons, start.teacher)
     scratch = NetworkTask("small_8px", OTHER, nothing, EKD, 1, str(tmp_path / "w"), from_scratch=True)
     found = finetune_one(scratch)
     assert np.isnan(found.stitched_percent)
@@ -162,7 +166,7 @@ def test_re_estimated_batch_norm_has_the_statistics_of_what_reaches_it(teacher: 
     assert norm.momentum == 0.1  # torch's default is back
 
 
-def test_each_seed_and_training_from_scratch_are_trainings_of_their_own(start: Start, tmp_path: Path) -> None:
+def test_each_seed_and_training_from_scratch_are_trainings_of_their_own(start: Initialization, tmp_path: Path) -> None:
     library, pool = ArchitectureLibrary(tmp_path, SPACE), InProcess()
     for role, seed in (("test", 1), ("test", 2), ("scratch", 1), ("front", 2), ("scratch", 1)):
         finetune(library, [OTHER], role, start, EKD, seed=seed, pool=pool)  # type: ignore[arg-type]
@@ -174,17 +178,19 @@ def test_each_seed_and_training_from_scratch_are_trainings_of_their_own(start: S
     assert library.finetuned_weights(SPACE.reference) is None
 
 
-def test_finetuning_learns_its_lessons(start: Start, teacher: GraphModule, data: Dataset, tmp_path: Path) -> None:
-    ekd = Ekd(Fit(12, 16, 0.01, 1000), images=0, hard=1.0)
+def test_finetuning_learns_its_lessons(
+    start: Initialization, teacher: GraphModule, data: Dataset, tmp_path: Path
+) -> None:
+    ekd = FinetuneConfig(OptimConfig(12, 16, 0.01, 1000), images=0, hard=1.0)
     lessons = tmp_path / "lessons"
     save_lessons(teacher, data, ekd.fit.epochs, images=ekd.images, seed=1, folder=lessons)
-    finetune_one(task(Start(start.blocks, start.reference, lessons, start.teacher), tmp_path / "w", ekd=ekd))
+    finetune_one(task(Initialization(start.blocks, start.reference, lessons, start.teacher), tmp_path / "w", ekd=ekd))
     network = to_torch(SPACE.network(OTHER))
     load_weights(network, tmp_path / "w")
     assert top1_percent(network, data.train) > 60  # ten classes: 10 % by chance
 
 
-def test_a_network_is_finetuned_once_whatever_its_role(start: Start, tmp_path: Path) -> None:
+def test_a_network_is_finetuned_once_whatever_its_role(start: Initialization, tmp_path: Path) -> None:
     library = ArchitectureLibrary(tmp_path, SPACE)
     pool, wanted = InProcess(), [OTHER, SPACE.reference, OTHER]
     finetune(library, wanted, "library", start, EKD, seed=1, pool=pool)  # type: ignore[arg-type]
@@ -195,7 +201,7 @@ def test_a_network_is_finetuned_once_whatever_its_role(start: Start, tmp_path: P
     assert all(library.weights_path(network.architecture, network.seed).exists() for network in library.networks())
 
 
-def test_networks_do_not_depend_on_the_order_of_work(start: Start, tmp_path: Path) -> None:
+def test_networks_do_not_depend_on_the_order_of_work(start: Initialization, tmp_path: Path) -> None:
     libraries = [ArchitectureLibrary(tmp_path / str(reverse), SPACE) for reverse in (False, True)]
     for library, reverse in zip(libraries, (False, True), strict=True):
         finetune(library, [OTHER, SPACE.reference], "library", start, EKD, seed=1, pool=InProcess(reverse=reverse))  # type: ignore[arg-type]

@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 import donna_hw
-from donna_hw.errors import Unavailable
-from donna_hw.training.executors import Pool
+from donna_hw.errors import UnavailableError
+from donna_hw.training.executors import ProcessExecutor
 
 ROOT = Path(donna_hw.__file__).parents[1]
 
@@ -35,13 +35,13 @@ def die(_: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def pool() -> Iterator[Pool]:
-    pool = Pool(2)
+def pool() -> Iterator[ProcessExecutor]:
+    pool = ProcessExecutor(2)
     yield pool
     pool.close()
 
 
-def test_every_result_arrives_beside_its_task_from_workers_of_one_thread(pool: Pool) -> None:
+def test_every_result_arrives_beside_its_task_from_workers_of_one_thread(pool: ProcessExecutor) -> None:
     found = dict(pool.map(square, range(40)))
     assert {x: result[0] for x, result in found.items()} == {x: x * x for x in range(40)}
     assert {threads for _, _, threads in found.values()} == {1}
@@ -50,24 +50,24 @@ def test_every_result_arrives_beside_its_task_from_workers_of_one_thread(pool: P
     assert len(pids) <= 2
 
 
-def test_an_error_in_a_task_is_raised_and_the_pool_still_works(pool: Pool) -> None:
+def test_an_error_in_a_task_is_raised_and_the_pool_still_works(pool: ProcessExecutor) -> None:
     with pytest.raises(ZeroDivisionError):
         dict(pool.map(reciprocal, [1, 2, 0, 4]))
     assert dict(pool.map(reciprocal, [2])) == {2: 0.5}
 
 
-def test_a_killed_worker_is_an_error_with_a_cure_and_new_workers_start(pool: Pool) -> None:
-    with pytest.raises(Unavailable, match="must live"):
+def test_a_killed_worker_is_an_error_with_a_cure_and_new_workers_start(pool: ProcessExecutor) -> None:
+    with pytest.raises(UnavailableError, match="must live"):
         dict(pool.map(die, [0]))
     assert dict(pool.map(reciprocal, [4])) == {4: 0.25}
 
 
-def test_no_tasks_are_no_results(pool: Pool) -> None:
+def test_no_tasks_are_no_results(pool: ProcessExecutor) -> None:
     assert list(pool.map(square, [])) == []
 
 
 def test_closing_twice_or_unused_is_fine() -> None:
-    pool = Pool(1)
+    pool = ProcessExecutor(1)
     pool.close()
     pool.close()
 

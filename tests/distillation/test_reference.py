@@ -9,13 +9,13 @@ import pytest
 import torch
 from small import few_digits
 
-from donna_hw.errors import BadFile
+from donna_hw.errors import FileFormatError
 from donna_hw.spaces import load_space
 from donna_hw.training.data.dataset import augmented
-from donna_hw.training.loop import Fit, outputs, top1_percent
+from donna_hw.training.loop import OptimConfig, outputs, top1_percent
 from donna_hw.training.reference import reference_top1, trained_reference
 
-SPACE, FIT = load_space("small_8px"), Fit(2, 16, 0.005, 1000)
+SPACE, FIT = load_space("small_8px"), OptimConfig(2, 16, 0.005, 1000)
 
 
 def test_the_reference_is_repeatable_kept_and_read_back(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_the_reference_is_repeatable_kept_and_read_back(tmp_path: Path) -> None:
 
 
 def test_a_killed_training_goes_on_to_the_same_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    data, fit, calls = few_digits(), Fit(3, 16, 0.005, 1000), []
+    data, fit, calls = few_digits(), OptimConfig(3, 16, 0.005, 1000), []
 
     def dying(*arguments: Any) -> torch.Tensor:
         calls.append(arguments)
@@ -56,7 +56,7 @@ def test_a_killed_training_goes_on_to_the_same_end(tmp_path: Path, monkeypatch: 
 
 def test_a_torn_checkpoint_is_refused(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(b"torn")
-    with pytest.raises(BadFile, match=r"checkpoint of this training.*delete it"):
+    with pytest.raises(FileFormatError, match=r"checkpoint of this training.*delete it"):
         trained_reference(SPACE, few_digits(), FIT, seed=1, threads=1, folder=tmp_path)
 
 
@@ -68,5 +68,5 @@ def test_another_seed_is_another_reference(tmp_path: Path) -> None:
 
 
 def test_a_reference_without_its_facts_has_no_accuracy(tmp_path: Path) -> None:
-    with pytest.raises(BadFile, match=r"reference\.toml"):
+    with pytest.raises(FileFormatError, match=r"reference\.toml"):
         reference_top1(tmp_path)

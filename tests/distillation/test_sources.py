@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from small import untrained_teacher
 
-from donna_hw.errors import BadFile
+from donna_hw.errors import FileFormatError
 from donna_hw.spaces import load_space
 from donna_hw.training.data import load_dataset
 from donna_hw.training.data.dataset import Augmentation, Dataset, augmented, drawn
@@ -84,8 +84,8 @@ def test_a_folder_that_lost_images_is_refused(data: tuple[Dataset, Dataset], tmp
     assert torch.equal(pixels(torch.tensor([1, 3])), data[0].train.take(torch.tensor([1, 3])))
     for number in range(11):
         (tmp_path / "images" / "train" / "a" / f"{number}.png").unlink()
-    with pytest.raises(BadFile, match=r"must hold the images that the run began with.*13 images"):
+    with pytest.raises(FileFormatError, match=r"must hold the images that the run began with.*13 images"):
         load_source(tmp_path, SPACE)
     shutil.rmtree(tmp_path / "images")
-    with pytest.raises(BadFile):
+    with pytest.raises(FileFormatError):
         load_source(tmp_path, SPACE)

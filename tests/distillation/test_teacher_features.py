@@ -11,7 +11,7 @@ from small import FIT, InProcess, few_digits, untrained_teacher
 
 from donna_hw.spaces import load_space
 from donna_hw.training.distillation.block_evaluation import channel_variance
-from donna_hw.training.distillation.blockwise import Bkd, distill
+from donna_hw.training.distillation.blockwise import BlockDistillConfig, distill
 from donna_hw.training.distillation.border_maps import border_maps, save_maps
 from donna_hw.training.distillation.teacher_features import Cached, Streamed, map_bytes, read_map, train_features
 
@@ -54,7 +54,7 @@ def test_beyond_the_budget_the_library_is_the_same_and_it_is_said(
 ) -> None:
     found = []
     for name, budget in (("cached", float("inf")), ("streamed", 0.0)):
-        bkd, pool = Bkd(FIT, cache_bytes=budget), InProcess()
+        bkd, pool = BlockDistillConfig(FIT, cache_bytes=budget), InProcess()
         library = distill(
             SPACE,
             untrained_teacher(SPACE),

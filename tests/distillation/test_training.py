@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from donna_hw.pipeline.recipe_schema import DistillPart
+from donna_hw.pipeline.recipe_schema import DistillConfig
 from donna_hw.training.data.dataset import Images, ImageSet
-from donna_hw.training.loop import Fit, batches, cosine, outputs, top1_percent, train
+from donna_hw.training.loop import OptimConfig, batches, cosine, outputs, top1_percent, train
 
 
 def test_the_papers_twenty_steps_are_twenty_falling_rates_from_one() -> None:
@@ -36,8 +36,8 @@ def test_rates_start_at_one_never_rise_and_stay_above_zero(total: int, levels: i
 
 def test_the_recipes_defaults_are_the_papers() -> None:
     """A.1: one epoch, batch 256, Adam with an initial rate of 0.01 that a cosine lowers in 20 steps; all images."""
-    bkd = DistillPart().bkd()
-    assert bkd.fit == Fit(epochs=1, batch=256, learning_rate=0.01, cosine_steps=20)
+    bkd = DistillConfig().bkd()
+    assert bkd.fit == OptimConfig(epochs=1, batch=256, learning_rate=0.01, cosine_steps=20)
     assert bkd.images == 0
 
 
@@ -67,7 +67,7 @@ def test_training_is_adam_with_the_cosine_on_the_batches_in_order() -> None:
         return (m(x[indices])[:, 0] - y[indices]).square().mean()
 
     found, expected = module(), module()
-    train(found, 10, Fit(2, 4, 0.1, 3), 7, lambda _, indices: loss(found, indices))
+    train(found, 10, OptimConfig(2, 4, 0.1, 3), 7, lambda _, indices: loss(found, indices))
     generator = torch.Generator().manual_seed(7)
     orders = [torch.randperm(10, generator=generator) for _ in range(2)]
     steps = [

@@ -12,7 +12,7 @@ from donna_hw._core.resources import roots
 from donna_hw._core.toml_files import write_toml
 from donna_hw.pipeline.run import Run, open_run
 from donna_hw.training.block_metrics import METRICS
-from donna_hw.training.libraries import Finetuned
+from donna_hw.training.libraries import FinetunedNetwork
 
 RECIPE = """title = "Made"
 space = "small_8px"
@@ -54,7 +54,7 @@ def _finetuned(run: Run, role: str, rows: np.ndarray, rng: np.random.Generator) 
         epochs = np.arange(1, 9 if role in ("scratch", "long") else 7)
         speed = 3.0 if role == "scratch" else 1.0
         curve = tuple(float(round(top1 * (1 - np.exp(-epoch / speed)), 4)) for epoch in epochs)
-        run.architectures.add(Finetuned(role, run.space.architecture(row), 1, curve[-1], 50.0, curve, 1.0))
+        run.architectures.add(FinetunedNetwork(role, run.space.architecture(row), 1, curve[-1], 50.0, curve, 1.0))
 
 
 def _verified(run: Run) -> None:

@@ -13,7 +13,7 @@ from donna_hw.pipeline.run import Run, open_run
 from donna_hw.reporting.figures.baselines import baselines_over
 from donna_hw.spaces.baselines.published import published
 from donna_hw.tables.lookup import table_in
-from donna_hw.tables.network_measurements import Listing
+from donna_hw.tables.network_measurements import NetworkMeasurements
 
 SHIPPED = next(root for root in roots() if (root / "latency_tables" / "macs").is_dir()) / "latency_tables"
 
@@ -51,7 +51,7 @@ def test_latencies_of_another_machine_are_not_taken(run: Run) -> None:
 def test_what_was_measured_beside_the_table_comes_first(run: Run) -> None:
     take(run, "onnxruntime_cpu", "donna")
     table = table_in([run.tables], "onnxruntime_cpu", "donna")
-    listing = Listing(table.path.with_suffix(".baselines.csv"), table.info.sentinel_reference_s)
+    listing = NetworkMeasurements(table.path.with_suffix(".baselines.csv"), table.info.sentinel_reference_s)
     listing.add({"abc": {table.info.column: "0.125"}}, {"abc": "resnet34"})
     found = baselines_over(run, "onnxruntime_cpu")
     assert found.to_dict("records") == [

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.reporting.figures.boxes import KINDS, Box, boxes
 from donna_hw.spaces import Architecture, Space, Stage, load_space, space_names
 from donna_hw.spaces.cells import InvertedResidual
@@ -81,14 +81,14 @@ def test_a_shift_is_neither_depthwise_nor_grouped() -> None:
 def test_what_somebodys_own_bottleneck_adds_is_told_and_what_it_does_not_say_is_absent() -> None:
     from dataclasses import dataclass
 
-    from donna_hw.graph.builder import Draft
+    from donna_hw.graph.builder import GraphBuilder
     from donna_hw.graph.torch_layer import TorchLayer
     from donna_hw.spaces.extend import with_cell
     from donna_hw.spaces.zoo.small import small_8px_cells
 
     @dataclass(frozen=True)
     class Leaky(InvertedResidual):
-        def spatial(self, draft: Draft, x: str, hidden: int, stride: int, name: str) -> str:
+        def spatial(self, draft: GraphBuilder, x: str, hidden: int, stride: int, name: str) -> str:
             if self.kernel == 3:
                 return TorchLayer.of(nn.AvgPool2d, name, kernel_size=stride, stride=stride).draw(draft, x)
             x = draft.conv(x, hidden, kernel=3, groups=hidden, stride=stride, name=f"{name}_before")
@@ -143,5 +143,5 @@ def test_a_cell_of_ones_own_that_is_one_convolution_is_one() -> None:
 
 
 def test_a_network_of_another_space_is_refused() -> None:
-    with pytest.raises(BadSetting, match="has 5 blocks"):
+    with pytest.raises(ConfigError, match="has 5 blocks"):
         boxes(load_space("donna"), Architecture((0, 0)))

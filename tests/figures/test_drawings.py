@@ -9,20 +9,20 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from donna_hw.errors import BadFile
-from donna_hw.reporting.figures.architectures import Drawn, draw_architectures, networks_to_draw
+from donna_hw.errors import FileFormatError
+from donna_hw.reporting.figures.architectures import DrawnNetwork, draw_architectures, networks_to_draw
 from donna_hw.reporting.figures.box_glyphs import KERNELS, dashes_of, signs_of, words_of
 from donna_hw.reporting.figures.boxes import Box, boxes
 from donna_hw.spaces import load_space
 
 
-def drawn(*names: str, networks: int = 2) -> tuple[Figure, list[Drawn]]:
+def drawn(*names: str, networks: int = 2) -> tuple[Figure, list[DrawnNetwork]]:
     found = []
     for name in names:
         space = load_space(name)
         rows = space.random_rows(networks - 1, 4)
         chosen = [space.reference, *(space.architecture(row) for row in rows)]
-        found += [Drawn(f"{name}, 97.2 % predicted", boxes(space, network)) for network in chosen]
+        found += [DrawnNetwork(f"{name}, 97.2 % predicted", boxes(space, network)) for network in chosen]
     return draw_architectures(found), found
 
 
@@ -99,7 +99,7 @@ def test_dashed_lines_count_the_expansion(expand: float | None, dashes: list[flo
 def test_as_many_dashed_lines_arrows_and_underlines_are_drawn_as_boxes_say() -> None:
     box = Box("s", "inverted_residual", 3, 16, 3.5, 1, grouped=True, se=True, swish=True, activation="swish")
     plain = Box("s", "inverted_residual", 3, 16, 1.0, 1, grouped=False, se=False, swish=False, activation="relu")
-    few, many = (draw_architectures([Drawn("one", network)]).axes[0] for network in ((plain,), (plain, box)))
+    few, many = (draw_architectures([DrawnNetwork("one", network)]).axes[0] for network in ((plain,), (plain, box)))
     # beside the new box's own: the legend has a sample of the underline now, and of both arrows
     assert len(many.lines) - len(few.lines) == 4 + 1 + 1
     signs = [text.get_text() for text in many.texts]
@@ -125,7 +125,7 @@ def test_networks_of_a_front_are_spread_over_its_cost_and_said_in_their_units(tm
     assert found[0].boxes == boxes(space, space.architecture(space.random_rows(9, 0)[4]))
     assert len(networks_to_draw(space, path, None)) == len(networks_to_draw(space, path, 99)) == 9
     path.write_text(lines[0] + "\n")
-    with pytest.raises(BadFile, match="must hold a network"):
+    with pytest.raises(FileFormatError, match="must hold a network"):
         networks_to_draw(space, path, 3)
 
 

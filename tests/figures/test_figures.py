@@ -11,7 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 from scipy.stats import kendalltau
 
-from donna_hw.errors import BadFile
+from donna_hw.errors import FileFormatError
 from donna_hw.reporting.figures.detection import checked_detectors, draw_detection, means
 from donna_hw.reporting.figures.finetuning import Curve, draw_finetuning, epochs_to
 from donna_hw.reporting.figures.pareto import Pareto, draw_pareto
@@ -182,9 +182,9 @@ def test_a_detector_that_is_none_is_named_with_its_line() -> None:
     ):
         frame = detectors().astype(object)
         frame.loc[1, column] = value
-        with pytest.raises(BadFile, match=says):
+        with pytest.raises(FileFormatError, match=says):
             checked_detectors(frame, path)
-    with pytest.raises(BadFile, match="must hold a detector"):
+    with pytest.raises(FileFormatError, match="must hold a detector"):
         checked_detectors(detectors().iloc[:0], path)
 
 

@@ -18,7 +18,7 @@ from fakes import QUICK, FakeBackend, fake_device, fake_machine, tiny_space
 from hot_machine import MS, HotMachine, run
 from mutations import spoiled
 
-from donna_hw.costs.basis import Basis
+from donna_hw.costs.basis import FeatureBasis
 from donna_hw.costs.fit import fit_cost
 from donna_hw.costs.serialization import corrected, keep
 from donna_hw.costs.table_sum import TableCost
@@ -27,9 +27,9 @@ from donna_hw.devices.device import Device
 from donna_hw.errors import DonnaError
 from donna_hw.experiments.detection.recipe import DetectionRecipe, is_detection
 from donna_hw.pipeline.recipe import Recipe
-from donna_hw.pipeline.recipe_schema import GivenPart
+from donna_hw.pipeline.recipe_schema import GivenReferenceConfig
 from donna_hw.profiling.profiler import profile_space
-from donna_hw.profiling.sample_journal import SamplesJournal
+from donna_hw.profiling.sample_journal import SampleJournal
 from donna_hw.profiling.stress import read_attempts
 from donna_hw.profiling.workers.in_process import here
 from donna_hw.tables.latency_table import LatencyTable
@@ -61,7 +61,7 @@ def subjects(tmp_path_factory: pytest.TempPathFactory) -> list[Subject]:
     table = profile_space(SPACE, fake_device(FakeBackend(fake_machine(SPACE))), folder, QUICK, workers=here)
     rows = SPACE.random_rows(6, 0)
     measured = 1.1 * TableCost.of(SPACE, table).mean(rows)
-    keep(SPACE, table, fit_cost("fake", Basis.of_table(SPACE, table), rows, measured))
+    keep(SPACE, table, fit_cost("fake", FeatureBasis.of_table(SPACE, table), rows, measured))
     measured = {"t.csv": table.path.read_bytes(), "t.toml": table.path.with_suffix(".toml").read_bytes()}
     found = [
         Subject("table", measured, read_table),
@@ -117,7 +117,7 @@ def read_table(folder: Path) -> None:
 
 
 def read_journal(folder: Path) -> None:
-    for record in SamplesJournal(folder / "s.csv").read().values():
+    for record in SampleJournal(folder / "s.csv").read().values():
         visits = record.visits
         assert len({visit.round for visit in visits}) == len(visits)
         for visit in visits:
@@ -157,7 +157,7 @@ def read_recipe(folder: Path) -> None:
     assert recipe.processes >= 1
     assert recipe.search.samples >= recipe.search.population >= 4
     assert recipe.counters
-    trained = [] if isinstance(recipe.reference, GivenPart) else [recipe.reference]
+    trained = [] if isinstance(recipe.reference, GivenReferenceConfig) else [recipe.reference]
     for part in (*trained, recipe.distill, recipe.finetune):
         assert 0 < part.learning_rate < math.inf
 

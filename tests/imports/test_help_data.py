@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from donna_hw.errors import BadFile, BadTable, DonnaError, UnknownName
+from donna_hw.errors import DonnaError, FileFormatError, TableError, UnknownNameError
 from donna_hw.spaces import load_space
 from donna_hw.tables.importers.help import device_of, read_help, rows_of
 from donna_hw.tables.network_measurements import MeasuredNetworks
@@ -69,7 +69,7 @@ def test_a_row_of_fbnet_is_its_operators() -> None:
 def test_a_value_that_the_space_lacks_is_refused(column: int, value: int, says: str) -> None:
     arch = ofa_arch(3)
     arch[1, column] = value
-    with pytest.raises(UnknownName, match=f"{says} must be a known one; found '{value}'"):
+    with pytest.raises(UnknownNameError, match=f"{says} must be a known one; found '{value}'"):
         rows_of(arch, Path("made"))
 
 
@@ -113,9 +113,9 @@ def test_the_repositorys_own_folders_are_read(tmp_path: Path) -> None:
     found = read_help(folder)
     assert found.rows.tolist() == operators
     assert found.seconds.keys() == {"pixel2"}
-    with pytest.raises(UnknownName, match="sums over a table"):
+    with pytest.raises(UnknownNameError, match="sums over a table"):
         read_help(folder, ["fpga"])
-    with pytest.raises(UnknownName, match="must have the device"):
+    with pytest.raises(UnknownNameError, match="must have the device"):
         read_help(folder, ["v100_1"])
 
 
@@ -129,7 +129,7 @@ class Harmful:
 def test_a_torch_file_that_holds_code_is_refused_and_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     folder = made_folder(tmp_path / "ofa", Harmful(), "ofa_archs.pt", {"v100_1": [1.0]})
-    with pytest.raises(BadFile, match="plain values"):
+    with pytest.raises(FileFormatError, match="plain values"):
         read_help(folder)
     assert not (tmp_path / "harm").exists()
 
@@ -137,15 +137,15 @@ def test_a_torch_file_that_holds_code_is_refused_and_not_run(tmp_path: Path, mon
 @pytest.mark.parametrize(
     ("arch", "times", "error", "says"),
     [
-        (fbnet_arch(3), {"v100_1": np.ones(2)}, BadFile, "a time for each of 3 networks"),
-        (fbnet_arch(3), {"v100_1": np.array([1, 0, 2])}, BadTable, "line 3.*above zero"),
-        (fbnet_arch(3), {"v100_1": np.array([1, np.nan, 2])}, BadTable, "line 3.*above zero"),
-        (fbnet_arch(3), {"toaster_1": np.ones(3)}, UnknownName, "known one; found 'toaster_1'"),
-        (fbnet_arch(3), {"eyeriss": np.ones(3)}, UnknownName, "sums over a table"),
-        (fbnet_arch(3) + 1, {"v100_1": np.ones(3)}, UnknownName, "an operator"),
-        (fbnet_arch(3)[:, :5], {"v100_1": np.ones(3)}, BadFile, "22 or of 46"),
-        (fbnet_arch(3).astype(float), {"v100_1": np.ones(3)}, BadFile, "whole numbers"),
-        (fbnet_arch(3), {"v100_1": np.array(["a", "b", "c"])}, BadFile, "must be numbers"),
+        (fbnet_arch(3), {"v100_1": np.ones(2)}, FileFormatError, "a time for each of 3 networks"),
+        (fbnet_arch(3), {"v100_1": np.array([1, 0, 2])}, TableError, "line 3.*above zero"),
+        (fbnet_arch(3), {"v100_1": np.array([1, np.nan, 2])}, TableError, "line 3.*above zero"),
+        (fbnet_arch(3), {"toaster_1": np.ones(3)}, UnknownNameError, "known one; found 'toaster_1'"),
+        (fbnet_arch(3), {"eyeriss": np.ones(3)}, UnknownNameError, "sums over a table"),
+        (fbnet_arch(3) + 1, {"v100_1": np.ones(3)}, UnknownNameError, "an operator"),
+        (fbnet_arch(3)[:, :5], {"v100_1": np.ones(3)}, FileFormatError, "22 or of 46"),
+        (fbnet_arch(3).astype(float), {"v100_1": np.ones(3)}, FileFormatError, "whole numbers"),
+        (fbnet_arch(3), {"v100_1": np.array(["a", "b", "c"])}, FileFormatError, "must be numbers"),
     ],
 )
 def test_arrays_that_are_not_helps_are_refused(
@@ -159,7 +159,7 @@ def test_a_file_that_is_no_npz_is_refused(tmp_path: Path) -> None:
     bad = tmp_path / "bad.npz"
     for content in (b"", b"PK\x03\x04 torn", b"text"):
         bad.write_bytes(content)
-        with pytest.raises(BadFile, match=r"bad\.npz"):
+        with pytest.raises(FileFormatError, match=r"bad\.npz"):
             read_help(bad)
 
 

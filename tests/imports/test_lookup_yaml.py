@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from donna_hw.costs.table_sum import TableCost
-from donna_hw.errors import BadSetting, BadTable, DonnaError, UnknownName
+from donna_hw.errors import ConfigError, DonnaError, TableError, UnknownNameError
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Architecture, Space
 from donna_hw.tables.importers.lookup_yaml import Lookup, keys_of
@@ -91,7 +91,7 @@ def test_stages_of_several_layers_cost_their_layers_sum(tmp_path: Path) -> None:
 )
 def test_what_is_not_of_the_format_is_refused(tmp_path: Path, key: str, entry: object, says: str) -> None:
     path, _ = made(tmp_path, load_space("mobilenetv3_1.2@32px"), "ofa", **{key: entry})
-    with pytest.raises(BadTable, match=says):
+    with pytest.raises(TableError, match=says):
         Lookup.read(path, "ofa", "ms")
 
 
@@ -99,13 +99,13 @@ def test_missing_layers_other_resolutions_and_other_spaces_are_refused(tmp_path:
     space = load_space("mobilenetv3_1.2@64px")
     path, _ = made(tmp_path, space, "ofa")
     lookup = Lookup.read(path, "ofa", "ms")
-    with pytest.raises(BadTable, match=r"mobilenetv3_1\.2@96px; found .* missing: Conv-input:96x96x3"):
+    with pytest.raises(TableError, match=r"mobilenetv3_1\.2@96px; found .* missing: Conv-input:96x96x3"):
         lookup.table(load_space("mobilenetv3_1.2@96px"), "phone", tmp_path)
-    with pytest.raises(BadSetting, match="ofa_mobilenetv3@224px"):
+    with pytest.raises(ConfigError, match="ofa_mobilenetv3@224px"):
         lookup.table(load_space("ofa_mobilenetv3"), "phone", tmp_path)
     with pytest.raises(DonnaError):
         lookup.table(load_space("proxylessnas_1.3@64px"), "phone", tmp_path)
-    with pytest.raises(UnknownName, match="known: s, ms, us"):
+    with pytest.raises(UnknownNameError, match="known: s, ms, us"):
         Lookup.read(path, "ofa", "frames")
 
 

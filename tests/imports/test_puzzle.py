@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from donna_hw.errors import BadFile, BadTable, DonnaError, UnknownName
+from donna_hw.errors import DonnaError, FileFormatError, TableError, UnknownNameError
 from donna_hw.search.pareto_front import front_of
 from donna_hw.search.puzzle import read_puzzle
 
@@ -85,19 +85,19 @@ def changed(group: str, name: str, value: object) -> Library:
 @pytest.mark.parametrize(
     ("content", "error", "says"),
     [
-        (changed("stats", "runtime_ms", -1), BadTable, "runtime_ms of layer_1.*zero or more"),
-        (changed("stats", "runtime_ms", "1 ms"), BadTable, "zero or more"),
+        (changed("stats", "runtime_ms", -1), TableError, "runtime_ms of layer_1.*zero or more"),
+        (changed("stats", "runtime_ms", "1 ms"), TableError, "zero or more"),
         (
             changed("stats", "memory_mib", None),
-            BadTable,
+            TableError,
             "every variant must have stats.memory_mib, or none; found '1 without",
         ),
-        (changed("metrics", "kl_div", float("nan")), BadTable, "kl_div of layer_1"),
-        ({"layer_0": {"a": {"stats": {"runtime_us": 1}, "metrics": {"kl_div": 0}}}}, BadTable, "one of runtime_ms"),
-        ({"layer_0": {"a": {"stats": {"runtime_ms": 1}, "metrics": {"score": 0}}}}, BadTable, "one of kl_div"),
-        ({"layer_0": {}}, BadFile, "map each layer"),
-        ({}, BadFile, "map each layer"),
-        ([], BadFile, "must be a mapping"),
+        (changed("metrics", "kl_div", float("nan")), TableError, "kl_div of layer_1"),
+        ({"layer_0": {"a": {"stats": {"runtime_us": 1}, "metrics": {"kl_div": 0}}}}, TableError, "one of runtime_ms"),
+        ({"layer_0": {"a": {"stats": {"runtime_ms": 1}, "metrics": {"score": 0}}}}, TableError, "one of kl_div"),
+        ({"layer_0": {}}, FileFormatError, "map each layer"),
+        ({}, FileFormatError, "map each layer"),
+        ([], FileFormatError, "must be a mapping"),
     ],
 )
 def test_what_is_not_of_the_schema_is_refused(
@@ -111,13 +111,13 @@ def test_what_is_not_of_the_schema_is_refused(
 def test_a_file_that_is_no_json_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "block_library.json"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(BadFile, match="must be JSON"):
+    with pytest.raises(FileFormatError, match="must be JSON"):
         read_puzzle(path)
 
 
 def test_unknown_metrics_and_costs_are_refused(tmp_path: Path) -> None:
     found = read_puzzle(written(tmp_path, library()))
-    with pytest.raises(UnknownName, match="known: kl_div, lm_loss"):
+    with pytest.raises(UnknownNameError, match="known: kl_div, lm_loss"):
         found.aim("accuracy")
-    with pytest.raises(UnknownName, match="known: runtime_ms, memory_mib"):
+    with pytest.raises(UnknownNameError, match="known: runtime_ms, memory_mib"):
         found.aim(costs=["energy"])

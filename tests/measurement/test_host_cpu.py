@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from donna_hw.measurement.host_cpu import HostCpu
-from donna_hw.measurement.telemetry import Readings
+from donna_hw.measurement.telemetry import Telemetry
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def core(folder: Path, number: int) -> Path:
 
 
 def test_a_machine_that_tells_nothing_gives_nothing(sys_folder: Path) -> None:
-    assert HostCpu(sys_folder).readings() == Readings()
+    assert HostCpu(sys_folder).readings() == Telemetry()
 
 
 def test_the_clock_is_of_the_fastest_core_that_the_process_may_use(sys_folder: Path) -> None:

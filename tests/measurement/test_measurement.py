@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from donna_hw.errors import BadMeasurement
+from donna_hw.errors import MeasurementError
 from donna_hw.measurement.environment import Environment
 from donna_hw.measurement.intervals import mean_interval, median_interval, rounds_interval
-from donna_hw.measurement.measurement import Measurement, Samples, Summary, Visit
+from donna_hw.measurement.measurement import Measurement, Samples, Summary, Trial
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.measurement.verdict import judge
 
@@ -18,8 +18,8 @@ HERE = Environment({"device_model": "fake", "runtime": "fake", "dtype": "float32
 PLAIN = Protocol("plain", 1, 0, 3, "median")
 
 
-def visit(round_: int, times: list[float], sentinel: list[float] | None = None, **clocks: np.ndarray) -> Visit:
-    return Visit(round_, Samples(np.array(times), **clocks), np.array(sentinel or []))
+def visit(round_: int, times: list[float], sentinel: list[float] | None = None, **clocks: np.ndarray) -> Trial:
+    return Trial(round_, Samples(np.array(times), **clocks), np.array(sentinel or []))
 
 
 def two_state_machine() -> Measurement:
@@ -98,32 +98,32 @@ def test_rounds_that_disagree_are_noisy() -> None:
 
 @pytest.mark.parametrize("bad", [np.nan, 0.0, -1.0, np.inf])
 def test_samples_that_are_no_times_are_refused(bad: float) -> None:
-    with pytest.raises(BadMeasurement):
+    with pytest.raises(MeasurementError):
         Measurement((visit(0, [1.0, bad]),), PLAIN, HERE)
-    with pytest.raises(BadMeasurement):
+    with pytest.raises(MeasurementError):
         Measurement((visit(0, [1.0], device_s=np.array([bad])),), PLAIN, HERE)
-    with pytest.raises(BadMeasurement):
+    with pytest.raises(MeasurementError):
         Measurement((visit(0, [1.0], [1.0, bad]),), PLAIN, HERE, 1.0)
-    with pytest.raises(BadMeasurement):
+    with pytest.raises(MeasurementError):
         Measurement((visit(0, [1.0], [1.0]),), PLAIN, HERE, sentinel_reference_s=bad)
 
 
 def test_nothing_measured_is_refused() -> None:
-    with pytest.raises(BadMeasurement, match="no samples"):
+    with pytest.raises(MeasurementError, match="no samples"):
         Measurement((), PLAIN, HERE)
-    with pytest.raises(BadMeasurement, match="no samples"):
+    with pytest.raises(MeasurementError, match="no samples"):
         Measurement((visit(0, []),), PLAIN, HERE)
 
 
 def test_every_visit_needs_its_own_sentinel() -> None:
-    with pytest.raises(BadMeasurement, match="sentinel"):
+    with pytest.raises(MeasurementError, match="sentinel"):
         Measurement((visit(0, [1.0], [1.0]), visit(1, [1.0], [])), PLAIN, HERE, 1.0)
 
 
 def summarised(*summaries: Summary) -> Measurement:
     protocol = replace(PLAIN, statistic="mean", rounds=len(summaries))
     visits = [
-        Visit(n, Samples(np.array([told.mean_s]), summary=told), np.array([])) for n, told in enumerate(summaries)
+        Trial(n, Samples(np.array([told.mean_s]), summary=told), np.array([])) for n, told in enumerate(summaries)
     ]
     return Measurement(tuple(visits), protocol, HERE)
 
@@ -162,10 +162,10 @@ def test_several_summaries_are_judged_by_their_rounds() -> None:
     ],
 )
 def test_a_summary_that_cannot_be_is_refused(numbers: tuple[int, float, float, float, float]) -> None:
-    with pytest.raises(BadMeasurement):
+    with pytest.raises(MeasurementError):
         Summary(*numbers)
 
 
 def test_summarised_samples_hold_the_mean_alone() -> None:
-    with pytest.raises(BadMeasurement, match="the mean alone"):
+    with pytest.raises(MeasurementError, match="the mean alone"):
         Samples(np.array([1.0, 1.0]), summary=Summary(2, 1.0, 0.0, 1.0, 1.0))

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from donna_hw.devices.device import Device
-from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.measurement.environment import Environment
-from donna_hw.measurement.measurement import Measurement, Samples, Visit
+from donna_hw.measurement.measurement import Measurement, Samples, Trial
 from donna_hw.measurement.protocol import PROTOCOLS, Protocol, protocol_named
 
 
@@ -19,7 +19,7 @@ def test_the_v100_runs_20_batches_of_32_drops_the_first_10_and_keeps_the_fastest
     assert (protocol.batch, protocol.warmup + protocol.samples, protocol.warmup) == (32, 20, 10)
     assert (protocol.rounds, protocol.statistic, protocol.sentinel_samples, protocol.cool_down_s) == (1, "min", 0, 0)
     kept = np.arange(20.0, 0.0, -1.0)[protocol.warmup :]
-    visit = Visit(0, Samples(kept), np.empty(0))
+    visit = Trial(0, Samples(kept), np.empty(0))
     assert Measurement((visit,), protocol, Environment({"device_model": "fake"})).value_s == kept.min()
 
 
@@ -43,7 +43,7 @@ def test_devices_of_the_paper_have_the_papers_protocols() -> None:
 
 def test_protocols_are_known_by_their_names() -> None:
     assert all(protocol_named(name).name == name for name in PROTOCOLS)
-    with pytest.raises(UnknownName, match=r"known: brisk, .*did you mean 'trusted'"):
+    with pytest.raises(UnknownNameError, match=r"known: brisk, .*did you mean 'trusted'"):
         protocol_named("trustet")
 
 
@@ -62,10 +62,10 @@ def test_protocols_are_known_by_their_names() -> None:
 )
 def test_a_number_out_of_range_is_refused_by_name(field: str, value: float) -> None:
     good = Protocol("mine", 1, 0, 1, "min")
-    with pytest.raises(BadSetting, match=f"protocol mine: {field}"):
+    with pytest.raises(ConfigError, match=f"protocol mine: {field}"):
         replace(good, **{field: value})
 
 
 def test_an_unknown_statistic_names_the_known_ones() -> None:
-    with pytest.raises(UnknownName, match="known: median, mean, min"):
+    with pytest.raises(UnknownNameError, match="known: median, mean, min"):
         Protocol("mine", 1, 0, 1, "average")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from donna_hw.errors import BadMeasurement
+from donna_hw.errors import MeasurementError
 from donna_hw.measurement.intervals import checked, difference_interval, median_interval, rounds_interval
 
 
@@ -68,12 +68,12 @@ def test_equal_rounds_have_an_interval_of_no_width() -> None:
 
 @pytest.mark.parametrize("bad", [np.nan, 0.0, -0.0, -1e-9, np.inf, -np.inf])
 def test_a_sample_that_is_no_time_is_refused(bad: float) -> None:
-    with pytest.raises(BadMeasurement, match=r"block 7: .*above 0 s; found .* among 3 samples"):
+    with pytest.raises(MeasurementError, match=r"block 7: .*above 0 s; found .* among 3 samples"):
         checked(np.array([0.1, bad, 0.2]), "block 7")
 
 
 def test_no_samples_are_refused() -> None:
-    with pytest.raises(BadMeasurement, match="no samples"):
+    with pytest.raises(MeasurementError, match="no samples"):
         checked(np.array([]), "block 7")
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.measurement.environment import Environment
-from donna_hw.measurement.measurement import Measurement, Samples, Visit
+from donna_hw.measurement.measurement import Measurement, Samples, Trial
 from donna_hw.measurement.protocol import PROTOCOLS, Protocol
 from donna_hw.measurement.stopping import stopped
 
@@ -22,7 +22,7 @@ def adaptive(rounds: int = 40, min_rounds: int = 8, limit_s: float = inf) -> Pro
 
 
 def measured(medians_s: np.ndarray, protocol: Protocol) -> Measurement:
-    visits = [Visit(n, Samples(np.full(2, median)), np.empty(0)) for n, median in enumerate(medians_s)]
+    visits = [Trial(n, Samples(np.full(2, median)), np.empty(0)) for n, median in enumerate(medians_s)]
     return Measurement(tuple(visits), protocol, HERE)
 
 
@@ -114,7 +114,7 @@ def test_fixed_rounds_are_all_made() -> None:
 
 def test_a_difference_that_is_lost_in_its_chain_settles() -> None:
     visits = [
-        Visit(n, Samples(np.full(2, 0.99 + 0.1 * (-1) ** n)), np.empty(0), baseline_s=np.full(2, 1.0))
+        Trial(n, Samples(np.full(2, 0.99 + 0.1 * (-1) ** n)), np.empty(0), baseline_s=np.full(2, 1.0))
         for n in range(20)
     ]
     assert Measurement(tuple(visits), adaptive(), HERE).median_s < 0
@@ -130,10 +130,10 @@ def test_a_difference_that_is_lost_in_its_chain_settles() -> None:
 def test_a_bar_that_cannot_be_met_is_refused(field: str, value: float) -> None:
     from dataclasses import replace
 
-    with pytest.raises(BadSetting, match=f"protocol fake: {field} must be above 0"):
+    with pytest.raises(ConfigError, match=f"protocol fake: {field} must be above 0"):
         replace(adaptive(), **{field: value})
 
 
 def test_an_interval_over_rounds_needs_three() -> None:
-    with pytest.raises(BadSetting, match="min_rounds of 3 or more; found 2"):
+    with pytest.raises(ConfigError, match="min_rounds of 3 or more; found 2"):
         adaptive(min_rounds=2)

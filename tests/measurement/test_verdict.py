@@ -8,9 +8,9 @@ from scipy import stats
 
 from donna_hw.measurement.environment import Environment
 from donna_hw.measurement.intervals import difference_interval, rounds_interval
-from donna_hw.measurement.measurement import Measurement, Samples, Visit
+from donna_hw.measurement.measurement import Measurement, Samples, Trial
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.measurement.telemetry import Readings
+from donna_hw.measurement.telemetry import Telemetry
 from donna_hw.measurement.verdict import VERDICTS, Verdict, judge
 
 PLAIN = Protocol("plain", 1, 0, 4, "median")
@@ -18,19 +18,19 @@ HERE = Environment({"device_model": "fake"})
 
 
 def measured(
-    medians_s: np.ndarray, *, readings: list[Readings] | None = None, cpu_share: float | None = None
+    medians_s: np.ndarray, *, readings: list[Telemetry] | None = None, cpu_share: float | None = None
 ) -> Measurement:
     """One visit of four equal runs for each median."""
     visits = []
     for n, median in enumerate(medians_s):
         wall = np.full(4, median)
         samples = Samples(wall, None if cpu_share is None else cpu_share * wall)
-        visits.append(Visit(n, samples, np.empty(0), readings=readings[n] if readings else Readings()))
+        visits.append(Trial(n, samples, np.empty(0), readings=readings[n] if readings else Telemetry()))
     return Measurement(tuple(visits), PLAIN, HERE)
 
 
-def clocks(*mhz: float | None) -> list[Readings]:
-    return [Readings(clock_hz=None if value is None else value * 1e6) for value in mhz]
+def clocks(*mhz: float | None) -> list[Telemetry]:
+    return [Telemetry(clock_hz=None if value is None else value * 1e6) for value in mhz]
 
 
 RISING = np.linspace(1.0, 1.1, 11)
@@ -44,7 +44,7 @@ def test_steady_rounds_are_trusted_and_say_how_narrow_they_are() -> None:
 
 
 def test_the_devices_own_reasons_for_throttling_are_counted() -> None:
-    readings = [Readings(throttle=("heat",))] * 3 + [Readings(throttle=("power", "heat"))] + [Readings()] * 4
+    readings = [Telemetry(throttle=("heat",))] * 3 + [Telemetry(throttle=("power", "heat"))] + [Telemetry()] * 4
     found = judge(measured(np.ones(8), readings=readings))
     assert found == Verdict("throttled", "of 8 visits the device reports heat in 4, power in 1")
 
@@ -55,7 +55,7 @@ def test_a_clock_below_three_quarters_of_its_highest_is_throttling() -> None:
 
 
 @pytest.mark.parametrize("readings", [clocks(2000, 1500, 2000), clocks(None, None, None), clocks(500, 500, 500)])
-def test_a_clock_of_three_quarters_a_low_one_and_none_are_no_throttling(readings: list[Readings]) -> None:
+def test_a_clock_of_three_quarters_a_low_one_and_none_are_no_throttling(readings: list[Telemetry]) -> None:
     assert judge(measured(np.ones(3), readings=readings)).name == "trusted"
 
 
@@ -94,13 +94,13 @@ def test_five_rounds_are_too_few_for_a_trend() -> None:
 
 
 def test_a_single_visit_may_drift_over_its_runs() -> None:
-    visit = Visit(0, Samples(np.linspace(1.0, 1.2, 20)), np.empty(0))
+    visit = Trial(0, Samples(np.linspace(1.0, 1.2, 20)), np.empty(0))
     found = judge(Measurement((visit,), PLAIN, HERE))
     assert found == Verdict("drifting", "it rose by 18 % over 20 runs")
 
 
 def test_a_machine_that_drifts_with_its_sentinel_does_not_drift() -> None:
-    visits = [Visit(n, Samples(np.full(4, median)), np.full(4, 2 * median)) for n, median in enumerate(RISING)]
+    visits = [Trial(n, Samples(np.full(4, median)), np.full(4, 2 * median)) for n, median in enumerate(RISING)]
     assert judge(Measurement(tuple(visits), PLAIN, HERE, 2.0)).name == "trusted"
     assert judge(Measurement(tuple(visits), PLAIN, HERE)).name == "drifting"
 
@@ -122,7 +122,7 @@ def test_the_first_reason_of_throttled_preempted_drifting_noisy_is_given() -> No
 
 
 def test_a_chain_that_is_no_slower_with_the_block_is_noisy_in_words() -> None:
-    visits = [Visit(n, Samples(np.full(4, 1.0)), np.empty(0), baseline_s=np.full(4, 1.0 + 0.1 * n)) for n in range(4)]
+    visits = [Trial(n, Samples(np.full(4, 1.0)), np.empty(0), baseline_s=np.full(4, 1.0 + 0.1 * n)) for n in range(4)]
     found = judge(Measurement(tuple(visits), PLAIN, HERE))
     assert found == Verdict("noisy", "the chain with the block is not measurably slower than without it")
 
@@ -140,7 +140,7 @@ def test_what_both_chains_have_in_common_is_not_in_the_interval() -> None:
     rng = np.random.default_rng(1)
     common, block = rng.uniform(1, 5, 10), rng.normal(0.1, 0.01, 10)
     visits = [
-        Visit(n, Samples(np.full(4, c + b)), np.empty(0), baseline_s=np.full(2, c))
+        Trial(n, Samples(np.full(4, c + b)), np.empty(0), baseline_s=np.full(2, c))
         for n, (c, b) in enumerate(zip(common, block, strict=True))
     ]
     found = Measurement(tuple(visits), PLAIN, HERE)

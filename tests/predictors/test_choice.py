@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from donna_hw._core.ranking import kendall_tau
-from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.predictors.active_selection import PRIOR, d_optimal, uniform, variance
 from donna_hw.predictors.factory import fit_predictor
 from donna_hw.predictors.learning_curves import Networks, learning_curve
@@ -67,7 +67,7 @@ def test_more_networks_than_candidates_are_refused() -> None:
         lambda: d_optimal(drawn(3), drawn(2), 4),
         lambda: variance(fit_family("bayesian_ridge", *made(9)), drawn(3), 4),
     ):
-        with pytest.raises(BadSetting, match="as many candidates as are chosen; found 3"):
+        with pytest.raises(ConfigError, match="as many candidates as are chosen; found 3"):
             choose()
 
 
@@ -101,10 +101,10 @@ def test_more_networks_help() -> None:
 
 @pytest.mark.parametrize("sizes", [(), (4, 10), (5, 13)])
 def test_sizes_that_the_pool_lacks_are_refused(sizes: tuple[int, ...]) -> None:
-    with pytest.raises(BadSetting, match="sizes lie between 5 and the pool's 12 networks"):
+    with pytest.raises(ConfigError, match="sizes lie between 5 and the pool's 12 networks"):
         learning_curve(made(12), made(5), sizes=sizes)
 
 
 def test_an_unknown_choice_is_named_with_the_known_ones() -> None:
-    with pytest.raises(UnknownName, match=r"'best'.*known: uniform, d_optimal, variance"):
+    with pytest.raises(UnknownNameError, match=r"'best'.*known: uniform, d_optimal, variance"):
         learning_curve(made(12), made(5), choices=("best",))

@@ -9,7 +9,7 @@ import pytest
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import LeaveOneOut
 
-from donna_hw.errors import BadSetting, NothingToFit
+from donna_hw.errors import ConfigError, InsufficientDataError
 from donna_hw.predictors.sklearn_models import ADDITIVE, BAYESIAN, FAMILIES, fit_family
 
 
@@ -39,7 +39,7 @@ def test_five_networks_of_equal_accuracy_are_fitted_without_a_warning(kind: str)
 
 
 def test_where_scikit_learn_gives_up_the_error_says_so() -> None:
-    with pytest.raises(NothingToFit, match=r"lars must fit to these networks; found .*choose another kind"):
+    with pytest.raises(InsufficientDataError, match=r"lars must fit to these networks; found .*choose another kind"):
         fit_family("lars", example(5)[0], np.full(5, 70.0))
 
 
@@ -100,7 +100,7 @@ def test_the_covariance_with_the_noise_has_the_deviations_on_its_diagonal(kind: 
 
 
 def test_a_covariance_of_one_that_is_not_bayesian_is_refused() -> None:
-    with pytest.raises(BadSetting, match=r"needs a Bayesian predictor.*'ridge'.*bayesian_ridge, gaussian_process"):
+    with pytest.raises(ConfigError, match=r"needs a Bayesian predictor.*'ridge'.*bayesian_ridge, gaussian_process"):
         fit_family("ridge", *example()).covariance(example()[0])
 
 
@@ -123,7 +123,7 @@ def test_a_quality_that_is_none_is_refused(bad: float, kind: str) -> None:
     predictor = fit_family(kind, qualities, top1)
     broken = qualities.copy()
     broken[3, 1] = bad
-    with pytest.raises(BadSetting, match="finite NSR"):
+    with pytest.raises(ConfigError, match="finite NSR"):
         predictor(broken)
-    with pytest.raises(BadSetting, match="finite NSR"):
+    with pytest.raises(ConfigError, match="finite NSR"):
         fit_family(kind, broken, top1)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.predictors import multi_metric as joint
 from donna_hw.predictors.factory import KINDS, fit_predictor, left_out
 from donna_hw.predictors.multi_metric import JointPredictor, fit_joint
@@ -152,7 +152,7 @@ def test_it_is_kept_in_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "joint"])
 def test_other_kinds_read_one_metric(kind: str) -> None:
     qualities, top1 = example()
-    with pytest.raises(BadSetting, match="joint"):
+    with pytest.raises(ConfigError, match="joint"):
         fit_predictor(qualities, top1, kind)
 
 
@@ -160,7 +160,7 @@ def test_a_quality_that_is_none_is_refused() -> None:
     qualities, top1 = example()
     predictor = fit_joint(qualities, top1, 92.0)
     qualities[0, 0, 0] = np.inf
-    with pytest.raises(BadSetting, match="finite"):
+    with pytest.raises(ConfigError, match="finite"):
         predictor(qualities)
 
 

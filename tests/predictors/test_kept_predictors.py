@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import tomli_w
 
-from donna_hw.errors import BadFile
-from donna_hw.pipeline.recipe_schema import LibraryPart
+from donna_hw.errors import FileFormatError
+from donna_hw.pipeline.recipe_schema import LibraryConfig
 from donna_hw.predictors.factory import KINDS, fit_predictor
 from donna_hw.predictors.serialization import load_predictor, metric_of, roles_of
 
@@ -37,7 +37,7 @@ def test_a_kept_predictor_says_the_same(kind: str, tmp_path: Path) -> None:
 
 
 def test_a_recipe_knows_every_kind() -> None:
-    assert get_args(LibraryPart.model_fields["predictor"].annotation) == KINDS
+    assert get_args(LibraryConfig.model_fields["predictor"].annotation) == KINDS
 
 
 def test_a_file_that_does_not_say_was_fitted_to_the_nsr_of_the_library(tmp_path: Path) -> None:
@@ -50,7 +50,9 @@ def test_a_file_that_does_not_say_was_fitted_to_the_nsr_of_the_library(tmp_path:
 def test_a_metric_that_is_none_is_refused(tmp_path: Path, fitted: dict[str, object]) -> None:
     path = tmp_path / "predictor.toml"
     fit_predictor(*example()).save(path, {"fitted_to": fitted})
-    with pytest.raises(BadFile, match=r"predictor\.toml: fitted_to\.quality must be a known metric.*known: nsr"):
+    with pytest.raises(
+        FileFormatError, match=r"predictor\.toml: fitted_to\.quality must be a known metric.*known: nsr"
+    ):
         metric_of(path)
 
 
@@ -66,7 +68,7 @@ def test_a_broken_predictor_is_a_bad_file(kind: str, change: str, tmp_path: Path
     own |= {"surplus": {"more": 1.0}, "nan": {"noise": float("nan")}, "text": {"noise": [["a"], 1]}}.get(change, {})
     own |= {"kind": "ridge3"} if change == "unknown kind" else {}
     path.write_text(tomli_w.dumps(content))
-    with pytest.raises(BadFile, match=r"predictor\.toml must hold a predictor.*donna-hw fit"):
+    with pytest.raises(FileFormatError, match=r"predictor\.toml must hold a predictor.*donna-hw fit"):
         load_predictor(path)
 
 
@@ -76,7 +78,7 @@ def test_one_of_scikit_learns_that_would_say_something_else_is_refused(tmp_path:
     content = tomllib.loads(path.read_text())
     content["predictor"]["top1_percent"][0] += 0.5
     path.write_text(tomli_w.dumps(content))
-    with pytest.raises(BadFile, match="ridge, fitted again, must predict as it did; found 'a difference of"):
+    with pytest.raises(FileFormatError, match="ridge, fitted again, must predict as it did; found 'a difference of"):
         load_predictor(path)
 
 
@@ -87,5 +89,5 @@ def test_a_training_set_that_is_none_is_refused(tmp_path: Path, qualities: list[
     content = tomllib.loads(path.read_text())
     content["predictor"]["qualities"] = qualities
     path.write_text(tomli_w.dumps(content))
-    with pytest.raises(BadFile, match=r"predictor\.toml must hold a predictor"):
+    with pytest.raises(FileFormatError, match=r"predictor\.toml must hold a predictor"):
         load_predictor(path)

@@ -16,7 +16,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from donna_hw._core.ranking import rival
-from donna_hw.errors import BadFile, BadSetting, NothingToFit, UnknownName
+from donna_hw.errors import ConfigError, FileFormatError, InsufficientDataError, UnknownNameError
 from donna_hw.predictors.base import ALPHAS
 from donna_hw.predictors.factory import fit_predictor
 from donna_hw.predictors.linear import left_out
@@ -139,7 +139,7 @@ def test_a_saved_predictor_predicts_the_same_bits(
 def test_a_torn_predictor_is_a_bad_file(tmp_path: Path, text: str) -> None:
     path = tmp_path / "predictor.toml"
     path.write_text(text)
-    with pytest.raises(BadFile, match=r"predictor\.toml"):
+    with pytest.raises(FileFormatError, match=r"predictor\.toml"):
         load_predictor(path)
 
 
@@ -157,22 +157,22 @@ def test_a_quality_that_is_none_is_refused_by_fit_and_prediction(bad: float, kin
     qualities, top1 = example()
     predictor = fit_predictor(qualities, top1, kind)
     qualities[3, 1] = bad
-    with pytest.raises(BadSetting, match="finite NSR"):
+    with pytest.raises(ConfigError, match="finite NSR"):
         predictor(qualities)
-    with pytest.raises(BadSetting, match="finite NSR"):
+    with pytest.raises(ConfigError, match="finite NSR"):
         fit_predictor(qualities, top1, kind)
 
 
 def test_five_networks_are_enough_and_four_are_not() -> None:
     qualities, top1 = example(networks=5)
     assert np.isfinite(fit_predictor(qualities, top1, "monotone")(qualities)[0]).all()
-    with pytest.raises(NothingToFit, match=r"at least 5.*found 4"):
+    with pytest.raises(InsufficientDataError, match=r"at least 5.*found 4"):
         fit_predictor(qualities[:4], top1[:4], "monotone")
 
 
 def test_an_unknown_kind_is_named_with_the_known_ones() -> None:
     with pytest.raises(
-        UnknownName, match=r"'ridge3'.*known: .*monotone, ridge, ridge2, ridge2_monotone.*did you mean 'ridge'"
+        UnknownNameError, match=r"'ridge3'.*known: .*monotone, ridge, ridge2, ridge2_monotone.*did you mean 'ridge'"
     ):
         fit_predictor(*example(), "ridge3")
 

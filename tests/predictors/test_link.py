@@ -7,24 +7,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from donna_hw.errors import BadSetting
-from donna_hw.predictors.saturating import Link, link_of
+from donna_hw.errors import ConfigError
+from donna_hw.predictors.saturating import SaturationLink, link_of
 
 
 def test_the_ceiling_is_the_teachers_unless_a_network_comes_near_it() -> None:
     top1 = np.array([80.0, 82.0, 84.0])
     gap = 1.0  # quartiles of 81 and 83
-    assert link_of(top1, 90.0) == Link(90.0, gap)
-    assert link_of(top1, 84.5) == Link(84 + gap, gap)
-    assert link_of(top1) == Link(84 + gap, gap)
+    assert link_of(top1, 90.0) == SaturationLink(90.0, gap)
+    assert link_of(top1, 84.5) == SaturationLink(84 + gap, gap)
+    assert link_of(top1) == SaturationLink(84 + gap, gap)
     assert link_of(np.array([20.0, 80, 82, 82, 83, 84]), 90.0).gap_percent < 1.5  # a poor corner widens no gap
-    assert link_of(np.full(5, 70.0)) == Link(70.1, 0.1)
-    assert link_of(np.array([99.9, 100.0]), 99.0) == Link(100.0, 0.1)
+    assert link_of(np.full(5, 70.0)) == SaturationLink(70.1, 0.1)
+    assert link_of(np.array([99.9, 100.0]), 99.0) == SaturationLink(100.0, 0.1)
 
 
 @given(st.floats(1, 100), st.floats(0.5, 0.999))
 def test_the_way_back_undoes_the_link_above_half_of_the_ceiling(ceiling: float, share: float) -> None:
-    link, top1 = Link(ceiling, 1e-9), np.array([ceiling * share])
+    link, top1 = SaturationLink(ceiling, 1e-9), np.array([ceiling * share])
     accuracy, slope = link.back(link.of(top1))
     assert accuracy[0] == pytest.approx(top1[0], rel=1e-9)
     assert slope[0] == pytest.approx(ceiling - top1[0], rel=1e-6)  # d accuracy / d link = exp(-link)
@@ -32,11 +32,11 @@ def test_the_way_back_undoes_the_link_above_half_of_the_ceiling(ceiling: float, 
 
 @given(st.floats(1, 100), st.floats(-50, 50), st.floats(0, 5))
 def test_the_way_back_grows_stays_above_zero_and_below_the_ceiling(ceiling: float, at: float, step: float) -> None:
-    low, high = Link(ceiling, 0.1).back(np.array([at, at + step]))[0]
+    low, high = SaturationLink(ceiling, 0.1).back(np.array([at, at + step]))[0]
     assert 0 < low <= high <= ceiling
 
 
 @pytest.mark.parametrize(("top1", "ceiling"), [([101.0], 90.0), ([-1.0], 90.0), ([50.0], 101.0)])
 def test_shares_that_are_none_are_refused(top1: list[float], ceiling: float) -> None:
-    with pytest.raises(BadSetting, match="lie in 0"):
+    with pytest.raises(ConfigError, match="lie in 0"):
         link_of(np.array(top1), ceiling)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.predictors.base import ALPHAS
 from donna_hw.predictors.factory import fit_predictor, left_out
 from donna_hw.predictors.saturating import SaturatingPredictor, fit_saturating
@@ -155,5 +155,5 @@ def test_it_beats_a_plain_sum_where_accuracy_saturates() -> None:
 def test_what_is_no_percentage_is_refused(top1: float, asked: float) -> None:
     qualities, accuracies = example()
     accuracies[0] = top1
-    with pytest.raises(BadSetting, match=r"lie in 0\.\.100 %"):
+    with pytest.raises(ConfigError, match=r"lie in 0\.\.100 %"):
         fit_predictor(qualities, accuracies, "saturating", asked)

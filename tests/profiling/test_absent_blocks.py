@@ -11,7 +11,7 @@ from fakes import QUICK, FakeBackend, fake_device, fake_machine, tiny_space
 
 from donna_hw.costs.table_sum import TableCost
 from donna_hw.devices.device import Device
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.graph.graph import layers_hash
 from donna_hw.profiling.in_context import neighbours
 from donna_hw.profiling.profiler import profile_space
@@ -69,7 +69,7 @@ def test_counted_tables_of_layer_wise_spaces_are_the_sums_of_their_networks(tmp_
 
 def test_a_space_with_a_global_axis_is_profiled_at_one_of_its_settings(tmp_path: Path) -> None:
     wide = load_space("ofa_mobilenetv3")
-    with pytest.raises(BadSetting, match="ofa_mobilenetv3@224px"):
+    with pytest.raises(ConfigError, match="ofa_mobilenetv3@224px"):
         profile_space(wide, Device.load("macs"), tmp_path)
-    with pytest.raises(BadSetting, match="resolution"):
+    with pytest.raises(ConfigError, match="resolution"):
         profile_space(Space(**vars(tiny_space()) | {"global_axes": wide.global_axes}), Device.load("macs"), tmp_path)

@@ -13,14 +13,14 @@ import pytest
 from fakes import Killed, fake_device, tiny_space
 from noisy import NoisyBackend
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.measurement.stopping import stopped
 from donna_hw.profiling.calibration import measurements, scale_of
-from donna_hw.profiling.measure_blocks import Effort
+from donna_hw.profiling.measure_blocks import ProfilingBudget
 from donna_hw.profiling.profiler import profile_space, sentinel_of
-from donna_hw.profiling.sample_journal import Record, SamplesJournal
-from donna_hw.profiling.scheduler import Job, Schedule, unique_jobs
+from donna_hw.profiling.sample_journal import BlockRecord, SampleJournal
+from donna_hw.profiling.scheduler import MeasurementJob, Scheduler, unique_jobs
 from donna_hw.profiling.workers.in_process import here
 from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.parts import parts_of
@@ -43,12 +43,12 @@ def noisy_backend(noise: dict[str, float] | None = None) -> NoisyBackend:
 PARTS_SENTINEL = next(key for key, part in PARTS.items() if part.graph == SENTINEL)
 
 
-def profiled(root: Path, backend: NoisyBackend, effort: Effort | None = None) -> LatencyTable:
+def profiled(root: Path, backend: NoisyBackend, effort: ProfilingBudget | None = None) -> LatencyTable:
     return profile_space(SPACE, fake_device(backend), root, PROTOCOL, workers=here, effort=effort)
 
 
-def journal_of(table: LatencyTable) -> SamplesJournal:
-    return SamplesJournal(table.path.with_suffix(".samples.csv"))
+def journal_of(table: LatencyTable) -> SampleJournal:
+    return SampleJournal(table.path.with_suffix(".samples.csv"))
 
 
 def test_each_row_ends_with_the_rule_that_fires_first_and_says_which(tmp_path: Path) -> None:
@@ -91,15 +91,15 @@ def test_a_profile_that_is_killed_again_and_again_ends_with_the_same_rows(tmp_pa
 
 def scheduled(
     tmp_path: Path, backend: NoisyBackend, deadline: float, protocol: Protocol = PROTOCOL
-) -> dict[str, Record]:
+) -> dict[str, BlockRecord]:
     """Measure with a clock that shows the visits begun so far."""
-    jobs = unique_jobs([Job(part.name, part.graph) for part in PARTS.values()])
-    schedule = Schedule(
+    jobs = unique_jobs([MeasurementJob(part.name, part.graph) for part in PARTS.values()])
+    schedule = Scheduler(
         jobs,
         SENTINEL,
         here(fake_device(backend), protocol),
         protocol,
-        SamplesJournal(tmp_path / "s.csv"),
+        SampleJournal(tmp_path / "s.csv"),
         backend.environment(),
         deadline_unix_s=deadline,
         clock=lambda: float(len(backend.visits)),
@@ -131,7 +131,7 @@ def test_time_left_goes_to_the_widest_half(tmp_path: Path) -> None:
 
 
 def test_a_budget_that_is_short_is_named_in_the_rows_and_filled_up_by_a_later_start(tmp_path: Path) -> None:
-    short, backend = Effort(budget_s=1e-6), noisy_backend()
+    short, backend = ProfilingBudget(budget_s=1e-6), noisy_backend()
     table = profiled(tmp_path, backend, short)
     assert set(table.frame["rounds"]) == {3}
     assert set(table.frame["stopped"]) == {"budget"}
@@ -141,14 +141,14 @@ def test_a_budget_that_is_short_is_named_in_the_rows_and_filled_up_by_a_later_st
 
 
 def test_a_budget_that_lasts_leaves_no_block_unfinished(tmp_path: Path) -> None:
-    table = profiled(tmp_path, noisy_backend(), Effort(budget_s=1e6))
+    table = profiled(tmp_path, noisy_backend(), ProfilingBudget(budget_s=1e6))
     assert set(table.frame["stopped"]) == {"precise", "settled", "limit"}
 
 
 @pytest.mark.parametrize("budget", [0.0, -1.0, inf, float("nan")])
 def test_a_budget_is_a_time(budget: float) -> None:
-    with pytest.raises(BadSetting, match="a budget must be a time above 0 s"):
-        Effort(budget_s=budget)
+    with pytest.raises(ConfigError, match="a budget must be a time above 0 s"):
+        ProfilingBudget(budget_s=budget)
 
 
 def test_a_retry_measures_what_is_not_trusted_and_nothing_else(tmp_path: Path) -> None:
@@ -157,14 +157,14 @@ def test_a_retry_measures_what_is_not_trusted_and_nothing_else(tmp_path: Path) -
     assert 0 < len(doubtful) < len(KEYS)
     before = journal_of(table).path.read_bytes()
     calm = noisy_backend(dict.fromkeys(KEYS, 0.0))
-    again = profiled(tmp_path, calm, Effort(retry=True))
+    again = profiled(tmp_path, calm, ProfilingBudget(retry=True))
     assert set(calm.visits) == doubtful
     assert Counter(calm.visits) == dict.fromkeys(doubtful, PROTOCOL.min_rounds)
     assert journal_of(again).path.read_bytes().startswith(before)
     assert {key for key, record in journal_of(again).read().items() if record.attempt == 1} == doubtful
     assert set(again.frame["verdict"]) == {"trusted"}
     idle = noisy_backend()
-    pd.testing.assert_frame_equal(profiled(tmp_path, idle, Effort(retry=True)).frame, again.frame)
+    pd.testing.assert_frame_equal(profiled(tmp_path, idle, ProfilingBudget(retry=True)).frame, again.frame)
     assert idle.visits == []
 
 

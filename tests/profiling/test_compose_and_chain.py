@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from fakes import QUICK, FakeBackend, FakeDevice, FakeMachine, fake_device, fake_machine, tiny_space
 
-from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.graph.graph import layers_hash
 from donna_hw.profiling.in_context import chain_of, neighbours
-from donna_hw.profiling.measure_blocks import Effort
+from donna_hw.profiling.measure_blocks import ProfilingBudget
 from donna_hw.profiling.profiler import profile_space, sentinel_of
-from donna_hw.profiling.sample_journal import SamplesJournal
+from donna_hw.profiling.sample_journal import SampleJournal
 from donna_hw.profiling.workers.in_process import here
 from donna_hw.spaces import Axis, Space, Stage, load_space
 from donna_hw.spaces.cells import Classifier, ConvNormAct, InvertedResidual
@@ -25,7 +25,7 @@ from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.parts import parts_of
 
 SCALE, JOINT_NS = 0.9, -20_000
-COMPOSE = Effort(compose=True)
+COMPOSE = ProfilingBudget(compose=True)
 
 
 def deep_space() -> Space:
@@ -64,7 +64,9 @@ def machine_of(costs: Mapping[str, int], space: Space = DEEP) -> tuple[FakeMachi
     return machine, fake_device(FakeBackend(machine))
 
 
-def composed(root: Path, costs: Mapping[str, int], effort: Effort = COMPOSE) -> tuple[FakeMachine, LatencyTable]:
+def composed(
+    root: Path, costs: Mapping[str, int], effort: ProfilingBudget = COMPOSE
+) -> tuple[FakeMachine, LatencyTable]:
     machine, device = machine_of(costs)
     return machine, profile_space(DEEP, device, root, QUICK, effort=effort, workers=here)
 
@@ -95,7 +97,7 @@ def test_sections_are_measured_once_and_no_part_of_the_space_is_left_out(tmp_pat
 
 
 def test_a_budget_that_lasts_measures_every_block_whole(tmp_path: Path) -> None:
-    machine, table = composed(tmp_path, additive_costs(), Effort(compose=True, budget_s=1e6))
+    machine, table = composed(tmp_path, additive_costs(), ProfilingBudget(compose=True, budget_s=1e6))
     assert set(table.frame["method"]) == {"measured"}
     assert set(machine.visits) >= REPEATING
     # and a later start without a budget keeps what was measured, and measures nothing
@@ -107,7 +109,7 @@ def test_a_budget_that_lasts_measures_every_block_whole(tmp_path: Path) -> None:
 def test_a_composed_table_that_is_then_measured_whole_says_nothing_of_composing(tmp_path: Path) -> None:
     _, table = composed(tmp_path, additive_costs())
     assert "composition_scale" in table.info.conditions
-    _, whole = composed(tmp_path, additive_costs(), Effort())
+    _, whole = composed(tmp_path, additive_costs(), ProfilingBudget())
     assert set(whole.frame["method"]) == {"measured"}
     assert not [key for key in whole.info.conditions if key.startswith("composition")]
     assert whole.info.conditions.keys() < table.info.conditions.keys()
@@ -127,16 +129,18 @@ def test_a_block_that_fails_whole_is_never_composed(tmp_path: Path) -> None:
 def test_a_budget_does_not_turn_on_a_block_that_fails(tmp_path: Path) -> None:
     costs = additive_costs()
     broken = sorted(REPEATING)[:3]
-    machine, table = composed(tmp_path, {**costs, **dict.fromkeys(broken, 0)}, Effort(compose=True, budget_s=1e6))
+    machine, table = composed(
+        tmp_path, {**costs, **dict.fromkeys(broken, 0)}, ProfilingBudget(compose=True, budget_s=1e6)
+    )
     assert {machine.visits.count(key) for key in broken} == {2}
     assert set(table.frame["layers_hash"]) == {part.layers_hash for part in PARTS} - set(broken)
 
 
 def test_what_is_in_a_chain_is_not_composed(tmp_path: Path) -> None:
     _, device = machine_of(additive_costs())
-    with pytest.raises(BadSetting, match="composed blocks are measured isolated"):
+    with pytest.raises(ConfigError, match="composed blocks are measured isolated"):
         profile_space(DEEP, device, tmp_path, QUICK, effort=COMPOSE, mode="in_chain", workers=here)
-    with pytest.raises(UnknownName, match="known: isolated, in_chain"):
+    with pytest.raises(UnknownNameError, match="known: isolated, in_chain"):
         profile_space(DEEP, device, tmp_path, QUICK, mode="alone", workers=here)
 
 
@@ -175,7 +179,7 @@ def test_a_row_in_a_chain_is_the_difference_exactly_though_the_machine_has_two_s
     assert len(worthless) == 2
     assert table.costs(space).blocks[1].min() == pytest.approx(-5e-6)
     assert machine.open_runners == 0
-    read = SamplesJournal(table.path.with_suffix(".samples.csv")).read()
+    read = SampleJournal(table.path.with_suffix(".samples.csv")).read()
     assert all(
         (visit.baseline_s is None) == (record.name == "stem") for record in read.values() for visit in record.visits
     )
@@ -201,7 +205,7 @@ def test_blocks_of_equal_layers_share_a_measurement_in_every_mode(tmp_path: Path
     table = profile_space(space, device, tmp_path, QUICK, mode=mode, workers=here)
     twins = [table.frame.loc[table.frame["part"] == name, "median_s"].tolist() for name in ("second", "third")]
     assert twins[0] == twins[1]
-    journal = SamplesJournal(table.path.with_suffix(".samples.csv")).read()
+    journal = SampleJournal(table.path.with_suffix(".samples.csv")).read()
     assert journal.keys() == {part.layers_hash for part in parts_of(space)}
     assert len(journal) < len(table.frame)
 

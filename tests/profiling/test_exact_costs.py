@@ -15,7 +15,7 @@ from fakes import all_graphs, fake_device, tiny_space
 
 from donna_hw.devices.backends.base import Availability, ExactBackend
 from donna_hw.devices.device import Device
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.measurement.environment import Environment
 from donna_hw.profiling.profiler import profile_space
@@ -105,7 +105,7 @@ def test_a_chunk_torn_in_the_middle_keeps_its_first_records(tmp_path: Path) -> N
 
 
 def test_a_computed_cost_has_no_place_in_a_chain(tmp_path: Path) -> None:
-    with pytest.raises(BadSetting, match=r"only timed in a chain.*found 'in_chain'"):
+    with pytest.raises(ConfigError, match=r"only timed in a chain.*found 'in_chain'"):
         profile_space(tiny_space(), fake_device(ChunkCounter()), tmp_path, mode="in_chain")
     assert not list(tmp_path.iterdir())
 

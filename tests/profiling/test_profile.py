@@ -12,7 +12,7 @@ from fakes import QUICK, FakeBackend, Killed, all_graphs, declared_costs, fake_d
 
 from donna_hw.devices.backends.ptflops import PtflopsBackend
 from donna_hw.devices.device import Device
-from donna_hw.errors import BadFile, BadTable
+from donna_hw.errors import FileFormatError, TableError
 from donna_hw.graph.graph import layers_hash
 from donna_hw.measurement.protocol import PROTOCOLS, Protocol
 from donna_hw.profiling.profiler import measure_networks, profile_space
@@ -112,7 +112,7 @@ def test_another_environment_protocol_or_frame_is_refused_by_name(tmp_path: Path
     else:
         protocol = replace(QUICK, **{change: 9})
     files = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
-    with pytest.raises(BadTable, match=f"holds rows of {says} = .*--out"):
+    with pytest.raises(TableError, match=f"holds rows of {says} = .*--out"):
         profile_space(space, fake_device(backend), tmp_path, protocol, workers=here)
     assert files == {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
     assert backend.machine.visits == []
@@ -121,7 +121,7 @@ def test_another_environment_protocol_or_frame_is_refused_by_name(tmp_path: Path
 def test_samples_without_their_description_are_refused(tmp_path: Path) -> None:
     table = profiled(tmp_path)
     table.path.with_suffix(".toml").unlink()
-    with pytest.raises(BadTable, match="must stand beside the samples"):
+    with pytest.raises(TableError, match="must stand beside the samples"):
         profiled(tmp_path)
 
 
@@ -140,7 +140,7 @@ def test_whole_networks_are_measured_on_the_tables_scale(tmp_path: Path) -> None
     assert set(listed["network"]) == {"/".join(space.labels(network).values()) for network in networks}
     assert sorted(listed["median_s"]) == pytest.approx([1e-3, 2e-3, 3e-3, 4e-3, 5e-3], rel=1e-5)
     other = fake_device(FakeBackend(fake_machine(space), runtime="fake 2"))
-    with pytest.raises(BadTable, match="runtime"):
+    with pytest.raises(TableError, match="runtime"):
         measure_networks(space, other, table, networks, QUICK, workers=here)
 
 
@@ -168,7 +168,7 @@ def test_a_counted_table_resumes_and_names_a_corrupt_count(tmp_path: Path, monke
     lines = journal.read_text(encoding="utf-8").splitlines()
     lines[2] = lines[2].rsplit(",", 1)[0] + ",many"
     journal.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    with pytest.raises(BadFile, match="line 3"):
+    with pytest.raises(FileFormatError, match="line 3"):
         profile_space(space, device, tmp_path)
 
 

@@ -11,30 +11,30 @@ import pytest
 from fakes import QUICK, FakeBackend, FakeMachine, Killed, all_graphs, fake_device, fake_machine, tiny_space
 
 from donna_hw._core.journal import Journal
-from donna_hw.errors import BadFile, BadMeasurement
-from donna_hw.measurement.measurement import Visit
+from donna_hw.errors import FileFormatError, MeasurementError
+from donna_hw.measurement.measurement import Trial
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.profiling.profiler import sentinel_of
-from donna_hw.profiling.sample_journal import COLUMNS, Record, SamplesJournal
-from donna_hw.profiling.scheduler import Job, Schedule, unique_jobs
+from donna_hw.profiling.sample_journal import COLUMNS, BlockRecord, SampleJournal
+from donna_hw.profiling.scheduler import MeasurementJob, Scheduler, unique_jobs
 from donna_hw.profiling.workers.in_process import here
 from donna_hw.tables.parts import parts_of
 
 SPACE = tiny_space()
-JOBS = unique_jobs([Job(f"block {n}", graph) for n, graph in enumerate(all_graphs(SPACE))])
+JOBS = unique_jobs([MeasurementJob(f"block {n}", graph) for n, graph in enumerate(all_graphs(SPACE))])
 
 
-def records(machine: FakeMachine, path: Path, protocol: Protocol = QUICK, **more: Any) -> dict[str, Record]:
+def records(machine: FakeMachine, path: Path, protocol: Protocol = QUICK, **more: Any) -> dict[str, BlockRecord]:
     backend = FakeBackend(machine)
     workers = here(fake_device(backend), protocol)
-    sentinel, journal = sentinel_of(parts_of(SPACE)), SamplesJournal(path)
+    sentinel, journal = sentinel_of(parts_of(SPACE)), SampleJournal(path)
     try:
-        return Schedule(JOBS, sentinel, workers, protocol, journal, backend.environment(), **more).run()
+        return Scheduler(JOBS, sentinel, workers, protocol, journal, backend.environment(), **more).run()
     finally:
         workers[0].close()
 
 
-def run(machine: FakeMachine, path: Path, protocol: Protocol = QUICK) -> dict[str, list[Visit]]:
+def run(machine: FakeMachine, path: Path, protocol: Protocol = QUICK) -> dict[str, list[Trial]]:
     return {key: record.visits for key, record in records(machine, path, protocol).items()}
 
 
@@ -44,7 +44,13 @@ def journaled(path: Path) -> list[tuple[str, int]]:
 
 def test_equal_layers_are_one_job_and_keep_the_first_name() -> None:
     graph = SPACE.fixed_graph("stem")
-    jobs = unique_jobs([Job("first", graph), Job("second", graph), Job("other", SPACE.fixed_graph("head"))])
+    jobs = unique_jobs(
+        [
+            MeasurementJob("first", graph),
+            MeasurementJob("second", graph),
+            MeasurementJob("other", SPACE.fixed_graph("head")),
+        ]
+    )
     assert [job.name for job in jobs.values()] == ["first", "other"]
 
 
@@ -87,7 +93,7 @@ def test_the_order_differs_between_rounds_and_repeats_between_starts(tmp_path: P
 
 def test_the_journal_reads_back_as_what_was_measured(tmp_path: Path) -> None:
     visits = run(fake_machine(SPACE), tmp_path / "s.csv")
-    again = SamplesJournal(tmp_path / "s.csv").read()
+    again = SampleJournal(tmp_path / "s.csv").read()
     for key, found in visits.items():
         for before, after in zip(found, again[key].visits, strict=True):
             assert before.round == after.round
@@ -146,9 +152,9 @@ def test_a_device_decides_itself_how_long_it_rests(tmp_path: Path) -> None:
     pauses: list[float] = []
     backend, protocol = Resting(fake_machine(SPACE)), replace(QUICK, rounds=1, cool_down_s=60.0)
     worker = here(fake_device(backend), protocol)
-    journal = SamplesJournal(tmp_path / "s.csv")
+    journal = SampleJournal(tmp_path / "s.csv")
     environment = backend.environment()
-    Schedule(JOBS, sentinel_of(parts_of(SPACE)), worker, protocol, journal, environment, sleep=pauses.append).run()
+    Scheduler(JOBS, sentinel_of(parts_of(SPACE)), worker, protocol, journal, environment, sleep=pauses.append).run()
     worker[0].close()
     assert pauses == [60.0, 3.0, 3.0] * len(JOBS)
 
@@ -169,18 +175,18 @@ def test_a_time_that_is_none_fails_its_block_and_no_other(tmp_path: Path, cost: 
 @pytest.mark.parametrize(
     ("column", "value", "error"),
     [
-        ("wall_s", "fast", BadFile),
-        ("wall_s", "nan", BadMeasurement),
-        ("wall_s", "", BadMeasurement),
-        ("sentinel_s", "-1 1", BadMeasurement),
-        ("device_s", "0 1", BadMeasurement),
-        ("device_s", "1", BadFile),
-        ("cpu_s", "nan 1", BadFile),
-        ("slices", "3", BadFile),
-        ("clock", "sundial", BadFile),
-        ("temperature_c", "inf", BadFile),
-        ("round", "first", BadFile),
-        ("round", "-1", BadFile),
+        ("wall_s", "fast", FileFormatError),
+        ("wall_s", "nan", MeasurementError),
+        ("wall_s", "", MeasurementError),
+        ("sentinel_s", "-1 1", MeasurementError),
+        ("device_s", "0 1", MeasurementError),
+        ("device_s", "1", FileFormatError),
+        ("cpu_s", "nan 1", FileFormatError),
+        ("slices", "3", FileFormatError),
+        ("clock", "sundial", FileFormatError),
+        ("temperature_c", "inf", FileFormatError),
+        ("round", "first", FileFormatError),
+        ("round", "-1", FileFormatError),
     ],
 )
 def test_a_corrupt_record_is_named_by_its_line(tmp_path: Path, column: str, value: str, error: type[Exception]) -> None:
@@ -196,7 +202,7 @@ def test_a_corrupt_record_is_named_by_its_line(tmp_path: Path, column: str, valu
     journal.append(good)
     journal.append({**good, column: value})
     with pytest.raises(error, match="line 3"):
-        SamplesJournal(journal.path).read()
+        SampleJournal(journal.path).read()
 
 
 def test_a_round_that_is_journaled_twice_is_named(tmp_path: Path) -> None:
@@ -204,5 +210,5 @@ def test_a_round_that_is_journaled_twice_is_named(tmp_path: Path) -> None:
     run(fake_machine(SPACE), path)
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     path.write_text("".join([*lines, lines[1]]), encoding="utf-8")
-    with pytest.raises(BadFile, match=f"line {len(lines) + 1}"):
-        SamplesJournal(path).read()
+    with pytest.raises(FileFormatError, match=f"line {len(lines) + 1}"):
+        SampleJournal(path).read()

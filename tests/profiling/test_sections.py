@@ -7,7 +7,7 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from donna_hw.errors import NothingToFit
+from donna_hw.errors import InsufficientDataError
 from donna_hw.graph.builder import lower_chain
 from donna_hw.graph.graph import layers_hash
 from donna_hw.profiling.composition import Composition, Estimate, fit_composition, sampled
@@ -81,7 +81,7 @@ def test_errors_of_a_repeated_section_add_up_and_those_of_others_in_quadrature()
 def test_three_blocks_are_too_few_to_compose_from() -> None:
     rng = np.random.default_rng(0)
     sections = [random_sections(rng) for _ in range(3)]
-    with pytest.raises(NothingToFit, match="4 of them measured whole; found 3"):
+    with pytest.raises(InsufficientDataError, match="4 of them measured whole; found 3"):
         fit_composition(sections, [Estimate(1e-3, 0.0)] * 3)
 
 

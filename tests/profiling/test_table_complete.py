@@ -14,7 +14,7 @@ from donna_hw.cli import cli
 from donna_hw.costs.features import FEATURES
 from donna_hw.costs.gaussian_process import features_of
 from donna_hw.costs.table_completion import complete_table
-from donna_hw.errors import BadSetting, BadTable, NothingToFit
+from donna_hw.errors import ConfigError, InsufficientDataError, TableError
 from donna_hw.graph.graph import layers_hash
 from donna_hw.profiling.profiler import profile_space, sentinel_of
 from donna_hw.profiling.workers.in_process import here
@@ -117,16 +117,16 @@ def test_tables_of_different_machines_are_not_joined(tmp_path: Path) -> None:
     _, small = profiled(SMALL, tmp_path / "a")
     other = small.info.model_copy(update={"identity": small.info.identity | {"device_model": "another"}})
     other_table = LatencyTable(other, small.frame, tmp_path / "other.csv")
-    with pytest.raises(BadTable, match=r"device_model = .* different environments do not mix.*leave out"):
+    with pytest.raises(TableError, match=r"device_model = .* different environments do not mix.*leave out"):
         complete_table([small, other_table], LARGE, tmp_path / "b", [SMALL])
 
 
 def test_what_cannot_be_learned_is_said(tmp_path: Path) -> None:
     _, small = profiled(SMALL, tmp_path / "a")
     few = LatencyTable(small.info, small.frame.iloc[:5], small.path)
-    with pytest.raises(NothingToFit, match="needs 8 measured blocks"):
+    with pytest.raises(InsufficientDataError, match="needs 8 measured blocks"):
         complete_table([few], LARGE, tmp_path / "b", [SMALL])
-    with pytest.raises(BadSetting, match="donna-hw count; found 'macs in MAC'"):
+    with pytest.raises(ConfigError, match="donna-hw count; found 'macs in MAC'"):
         complete_table([named_table("macs/small_8px", tmp_path)], load_space("small_28px"), tmp_path / "b")
     assert not list((tmp_path / "b").rglob("*.csv"))
 

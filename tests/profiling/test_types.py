@@ -12,7 +12,7 @@ from donna_hw.costs.gaussian_process import features_of
 from donna_hw.devices.backends.base import ExactBackend
 from donna_hw.devices.backends.onnxruntime import OnnxRuntimeBackend
 from donna_hw.devices.device import Device
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.profiling.dtypes import typed
 from donna_hw.profiling.profiler import begin_table, profile_space
 from donna_hw.spaces import load_space
@@ -22,7 +22,7 @@ from donna_hw.spaces.mixed_precision import float_twin
 def test_a_backend_without_8_bit_layers_refuses_them(tmp_path: Path) -> None:
     space = load_space("small_8px@precision")
     for fill in (profile_space, begin_table):
-        with pytest.raises(BadSetting, match="device torch_cpu runs layers of float32; found 'int8'"):
+        with pytest.raises(ConfigError, match="device torch_cpu runs layers of float32; found 'int8'"):
             fill(space, Device.load("torch_cpu"), tmp_path)
 
 
@@ -30,7 +30,7 @@ def test_a_backend_without_8_bit_layers_refuses_them(tmp_path: Path) -> None:
 def test_a_simulated_unit_tells_types_apart_unless_its_own_is_int8(tmp_path: Path) -> None:
     """On a unit of fp16 an 8-bit block takes more than on one of int8, by its conversions, and nearly always less than its twin."""
     space = load_space("small_28px@precision")
-    with pytest.raises(BadSetting, match="a unit of precision int8 simulates every layer in int8"):
+    with pytest.raises(ConfigError, match="a unit of precision int8 simulates every layer in int8"):
         profile_space(space, Device.load("tensor_unit"), tmp_path)
     wide = tmp_path / "wide.toml"
     text = find("devices", "tensor_unit").read_text(encoding="utf-8")
@@ -69,5 +69,5 @@ def test_a_table_is_named_by_its_types() -> None:
 
 def test_nothing_is_learned_of_8_bit_layers() -> None:
     space = load_space("small_8px@int8")
-    with pytest.raises(BadSetting, match="the int8 layer"):
+    with pytest.raises(ConfigError, match="the int8 layer"):
         features_of([space.network(space.reference)])

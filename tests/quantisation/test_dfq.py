@@ -12,29 +12,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_int8_layers import every_operator, lived_in, normal
 
-from donna_hw.errors import BadSetting
-from donna_hw.graph.builder import Draft
+from donna_hw.errors import ConfigError
+from donna_hw.graph.builder import GraphBuilder
 from donna_hw.graph.graph import INPUT, Graph, in_type
 from donna_hw.graph.int8_torch import Int8Layer
 from donna_hw.graph.torch_module import GraphModule
-from donna_hw.training.quantization.bn_folding import Folded, fold, normalised_spreads
-from donna_hw.training.quantization.channel_stats import Spread
-from donna_hw.training.quantization.data_free import Method, quantise, weight_grids
+from donna_hw.training.quantization.bn_folding import FoldedLayer, fold, normalised_spreads
+from donna_hw.training.quantization.channel_stats import ChannelStats
+from donna_hw.training.quantization.data_free import QuantizationConfig, quantise, weight_grids
 from donna_hw.training.quantization.equalization import absorb, equalise, pairs_of
 from donna_hw.training.quantization.range_estimation import observe, propagate
 
-PLAIN = Method(equalise=False, absorb=False, correct=False)
+PLAIN = QuantizationConfig(equalise=False, absorb=False, correct=False)
 
 
 def bottleneck(activation: str = "relu") -> Graph:
-    draft = Draft((6, 8, 8))
+    draft = GraphBuilder((6, 8, 8))
     x = draft.conv(INPUT, 24, activation=activation, name="expand")
     x = draft.conv(x, 24, kernel=3, groups=24, activation=activation, name="spatial")
     draft.conv(x, 6, name="project")
     return Graph(draft.input_shape, tuple(draft.layers))
 
 
-def computed(graph: Graph, folded: dict[str, Folded], x: torch.Tensor) -> torch.Tensor:
+def computed(graph: Graph, folded: dict[str, FoldedLayer], x: torch.Tensor) -> torch.Tensor:
     """Compute a chain of convolutions with a ReLU between from folded weights."""
     for layer in graph.layers:
         own = folded[layer.name]
@@ -102,7 +102,11 @@ def test_equalisation_saves_a_network_whose_channels_lie_decades_apart() -> None
     graph, x = in_type(trained.graph, "int8"), images(trained.graph)
     lost = {
         name: noise(quantise(trained, graph, normal(6), way).module, trained, x)
-        for name, way in {"plain": PLAIN, "equalised": replace(PLAIN, equalise=True), "all": Method()}.items()
+        for name, way in {
+            "plain": PLAIN,
+            "equalised": replace(PLAIN, equalise=True),
+            "all": QuantizationConfig(),
+        }.items()
     }
     assert lost["plain"] > 0.3
     assert lost["equalised"] < 0.01
@@ -149,12 +153,12 @@ def test_absorbed_biases_change_nothing_where_all_is_above_zero() -> None:
 
 def test_a_corrected_bias_takes_the_mean_error_away() -> None:
     """For an input that is its mean, the quantised weights give the same, but for the bias's own rounding."""
-    draft = Draft((40,))
+    draft = GraphBuilder((40,))
     draft.linear(INPUT, 7, name="linear")
     graph = Graph(draft.input_shape, tuple(draft.layers))
     trained = lived_in(graph)
     mean = torch.linspace(-1, 2, 40).double()
-    given = Spread.normal(mean, torch.full((40,), 0.1).double(), 6.0)
+    given = ChannelStats.normal(mean, torch.full((40,), 0.1).double(), 6.0)
     wrong = {}
     for name, way in {"corrected": replace(PLAIN, correct=True), "not": PLAIN}.items():
         layer = quantise(trained, in_type(graph, "int8"), given, way).module.get_submodule("linear")
@@ -176,7 +180,7 @@ def test_a_relu_cuts_normal_numbers_as_the_closed_form_says(mean: float, deviati
     density, share = exp(-(at**2) / 2) / sqrt(2 * pi), (1 + erf(at / sqrt(2))) / 2
     first = mean * share + deviation * density
     second = (mean**2 + deviation**2) * share + mean * deviation * density
-    made = Spread.normal(*(torch.tensor([each], dtype=torch.float64) for each in (mean, deviation)), 6.0).through(
+    made = ChannelStats.normal(*(torch.tensor([each], dtype=torch.float64) for each in (mean, deviation)), 6.0).through(
         "relu"
     )
     assert float(made.mean) == pytest.approx(first, abs=1e-4 * deviation)
@@ -186,14 +190,14 @@ def test_a_relu_cuts_normal_numbers_as_the_closed_form_says(mean: float, deviati
 
 def test_spreads_are_those_of_many_numbers() -> None:
     """Propagated and observed spreads agree where propagation takes nothing for granted: independent normal numbers, no batch-norm."""
-    draft = Draft((5, 1, 1))
+    draft = GraphBuilder((5, 1, 1))
     x = draft.conv(INPUT, 7, activation="swish", normalised=False, name="first")
     gate = draft.conv(INPUT, 7, activation="sigmoid", normalised=False, name="gate")
     draft.add(x, gate, name="sum")
     graph = Graph(draft.input_shape, tuple(draft.layers))
     module = lived_in(graph)
     given, seen = observe(module, torch.randn(40_000, 5, 1, 1, generator=torch.Generator().manual_seed(0)))
-    unit = Spread.normal(torch.zeros(5).double(), torch.ones(5).double(), 6.0)
+    unit = ChannelStats.normal(torch.zeros(5).double(), torch.ones(5).double(), 6.0)
     torch.testing.assert_close(given.mean, unit.mean, atol=0.03, rtol=0)
     before, _ = propagate(graph, fold(module), unit, {}, 6.0)
     for name in ("first", "gate"):
@@ -235,10 +239,10 @@ def test_layers_of_float32_are_left_alone() -> None:
         tuple(replace(each, dtype="int8" if each.name == "project" else "float32") for each in graph.layers),
     )
     trained = lived_in(graph)
-    found = quantise(trained, mixed, normal(6), Method())
+    found = quantise(trained, mixed, normal(6), QuantizationConfig())
     kept = {key: values for key, values in found.module.state_dict().items() if not key.startswith("project.")}
     for key, values in kept.items():
         assert torch.equal(values, trained.state_dict()[key])
     assert 0 < noise(found.module, trained, images(graph)) < 0.01
-    with pytest.raises(BadSetting, match="the same layers in float32"):
-        quantise(trained, in_type(every_operator(), "int8"), normal(6), Method())
+    with pytest.raises(ConfigError, match="the same layers in float32"):
+        quantise(trained, in_type(every_operator(), "int8"), normal(6), QuantizationConfig())

@@ -13,22 +13,22 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from donna_hw.graph.builder import Draft
+from donna_hw.graph.builder import GraphBuilder
 from donna_hw.graph.graph import ACTIVATIONS, INPUT, Graph, in_type, layers_hash
 from donna_hw.graph.int8 import TOP, after, grid_of, slots
 from donna_hw.graph.int8_torch import Int8Layer, on_grid
 from donna_hw.graph.onnx_export import to_onnx
 from donna_hw.graph.torch_module import GraphModule, to_torch
 from donna_hw.spaces import load_space
-from donna_hw.training.quantization.channel_stats import Spread
-from donna_hw.training.quantization.data_free import Method, quantise
+from donna_hw.training.quantization.channel_stats import ChannelStats
+from donna_hw.training.quantization.data_free import QuantizationConfig, quantise
 
 BATCH = 3
 
 
 def every_operator() -> Graph:
     """A graph with every operator but a torch module."""
-    draft = Draft((4, 9, 9))
+    draft = GraphBuilder((4, 9, 9))
     y = draft.conv(INPUT, 8, kernel=3, activation="relu", name="conv")
     x = draft.conv(y, 8, kernel=5, groups=8, activation="relu", name="depthwise")
     x = draft.add(x, y, activation="relu", name="sum")
@@ -40,7 +40,7 @@ def every_operator() -> Graph:
 
 
 def every_activation(activation: str) -> Graph:
-    draft = Draft((4, 5, 5))
+    draft = GraphBuilder((4, 5, 5))
     x = draft.conv(INPUT, 8, kernel=3, activation=activation, name="conv")
     draft.linear(draft.flatten(x, name="flatten"), 5, name="linear")
     return Graph(draft.input_shape, tuple(draft.layers))
@@ -62,8 +62,8 @@ def lived_in(graph: Graph) -> GraphModule:
     return module.eval()
 
 
-def normal(channels: int) -> Spread:
-    return Spread.normal(torch.zeros(channels).double(), torch.ones(channels).double(), 4.0)
+def normal(channels: int) -> ChannelStats:
+    return ChannelStats.normal(torch.zeros(channels).double(), torch.ones(channels).double(), 4.0)
 
 
 def state_of(module: GraphModule) -> dict[str, np.ndarray]:
@@ -132,7 +132,9 @@ def steps_apart(module: GraphModule, *, fused: bool) -> np.ndarray:
 @pytest.mark.parametrize("graph", GRAPHS, ids=["operators", *ACTIVATIONS])
 def test_torch_and_onnx_runtime_agree(graph: Graph, per_channel: bool) -> None:
     """As written they are equal but for a number on the edge between two steps; fused, more of these are rounded the other way."""
-    module = quantise(lived_in(graph), in_type(graph, "int8"), normal(4), Method(per_channel=per_channel)).module
+    module = quantise(
+        lived_in(graph), in_type(graph, "int8"), normal(4), QuantizationConfig(per_channel=per_channel)
+    ).module
     for fused, most, share in ((False, 1.01, 0.01), (True, 2.01, 0.1)):
         steps = steps_apart(module, fused=fused)
         assert steps.max() <= most
@@ -144,7 +146,7 @@ def test_a_graph_with_a_float32_layer_agrees_too(plain: str) -> None:
     """What an 8-bit layer reads from a float32 one is put on its own grid."""
     graph = every_operator()
     kinds = [replace(each, dtype="float32" if each.name == plain else "int8") for each in graph.layers]
-    module = quantise(lived_in(graph), Graph(graph.input_shape, tuple(kinds)), normal(4), Method()).module
+    module = quantise(lived_in(graph), Graph(graph.input_shape, tuple(kinds)), normal(4), QuantizationConfig()).module
     steps = steps_apart(module, fused=False)
     assert steps.max() <= 1.01
     assert (steps > 0.5).mean() <= 0.01

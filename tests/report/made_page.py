@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from donna_hw.reporting.figures.boxes import boxes
-from donna_hw.reporting.html.content import Content, Trust
-from donna_hw.reporting.html.measurement_budget import Gain, Spending
-from donna_hw.reporting.html.networks import Cost, Network
+from donna_hw.reporting.html.content import Content, TableQuality
+from donna_hw.reporting.html.measurement_budget import BudgetAnalysis, BudgetOption
+from donna_hw.reporting.html.networks import Cost, ReportedNetwork
 from donna_hw.spaces import load_space
 
 SPACE = load_space("small_8px")
@@ -22,11 +22,11 @@ FRONT = (
 )
 
 
-def network(row: tuple[int, ...], latency_s: float, *roles: str, **known: float | bool) -> Network:
+def network(row: tuple[int, ...], latency_s: float, *roles: str, **known: float | bool) -> ReportedNetwork:
     architecture = SPACE.architecture(row)
     labels = tuple(SPACE.labels(architecture).values())
     costs = {"cpu": (latency_s, 0.05 * latency_s), "macs": (1e4 + 1e3 * sum(row), 0.0)}
-    return Network("/".join(labels), labels, boxes(SPACE, architecture), roles, costs, **known)  # type: ignore[arg-type]
+    return ReportedNetwork("/".join(labels), labels, boxes(SPACE, architecture), roles, costs, **known)  # type: ignore[arg-type]
 
 
 def made_content() -> Content:
@@ -44,8 +44,8 @@ def made_content() -> Content:
     ]  # fmt: skip
     costs = np.array([latency for _, _, latency in FRONT])
     ways = (
-        Spending("rounds", 1800.0, 1800.0, 2.0, 0.04 * costs, 1),
-        Spending("networks", 3600, 300, 1.0, 0.02 * costs, 0),
+        BudgetOption("rounds", 1800.0, 1800.0, 2.0, 0.04 * costs, 1),
+        BudgetOption("networks", 3600, 300, 1.0, 0.02 * costs, 0),
     )
     return Content(
         title="Made & </script><b>small</b>",
@@ -59,10 +59,10 @@ def made_content() -> Content:
         networks=(*front, *others),
         predictor=("Fitted to 5 networks.", "", "| | Kendall tau |", "|---|---|", "| predictor | 0.5 |"),
         latency=("Corrected by 10 whole networks.",),
-        trust=Trust(
+        trust=TableQuality(
             3, {"trusted": 2, "noisy": 1}, (("stage1 3 1 1 relu", "8.1 us", "noisy", "95 % interval of 13 %"),)
         ),
-        gain=Gain(costs, 0.05 * costs, 0.01 * costs, 3, 2, 3, ways),
+        gain=BudgetAnalysis(costs, 0.05 * costs, 0.01 * costs, 3, 2, 3, ways),
         corrected=True,
         table={"origin": "measured", "device_model": "made"},
         settings='title = "Made"\n[search]\nsamples = 100\n',

@@ -11,13 +11,19 @@ import pytest
 from fakes import tiny_space
 from scipy import stats
 
-from donna_hw.costs.basis import Basis
+from donna_hw.costs.basis import FeatureBasis
 from donna_hw.costs.fit import fit_cost
 from donna_hw.costs.hierarchical import FittedCost
 from donna_hw.costs.serialization import cost_of, keep
-from donna_hw.measurement.measurement import Samples, Visit
-from donna_hw.profiling.sample_journal import Record, SamplesJournal
-from donna_hw.reporting.html.measurement_budget import Gain, gain_of, never_mended, visit_s, with_more_networks
+from donna_hw.measurement.measurement import Samples, Trial
+from donna_hw.profiling.sample_journal import BlockRecord, SampleJournal
+from donna_hw.reporting.html.measurement_budget import (
+    BudgetAnalysis,
+    gain_of,
+    never_mended,
+    visit_s,
+    with_more_networks,
+)
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Space
 from donna_hw.tables.latency_table import LatencyTable
@@ -33,7 +39,7 @@ def made_table(
 ) -> LatencyTable:
     """Return a table whose rows all have the standard error `ERROR_S`, its visits `GAP_S` apart; those of `unvisited` parts have none."""
     quantile = stats.t.ppf(0.975, rounds - 1) if rounds > 1 else stats.norm.ppf(0.975)
-    rows, journal, now = [], SamplesJournal(folder / "made.samples.csv"), 1e9
+    rows, journal, now = [], SampleJournal(folder / "made.samples.csv"), 1e9
     for number, part in enumerate(parts_of(space)):
         cost = 1e-4 * (1 + number)
         times = {"median_s": cost, "low_s": cost - quantile * ERROR_S, "high_s": cost + quantile * ERROR_S}
@@ -44,7 +50,7 @@ def made_table(
         for part, row in zip(parts_of(space), rows, strict=True):
             if row["part"] in unvisited:
                 continue
-            visit = Visit(round_, Samples(np.array([row["median_s"]])), np.empty(0), started_unix_s=now)
+            visit = Trial(round_, Samples(np.array([row["median_s"]])), np.empty(0), started_unix_s=now)
             journal.add(part.layers_hash, part.name, 0, visit)
             now += GAP_S
     facts = {"device": "made", "space": space.name, "quantity": "latency", "unit": "s", "origin": "measured"}
@@ -54,7 +60,7 @@ def made_table(
     return LatencyTable.read(table.path)
 
 
-def gain(table: LatencyTable, space: Space = SPACE, **more: float) -> Gain:
+def gain(table: LatencyTable, space: Space = SPACE, **more: float) -> BudgetAnalysis:
     rows = np.array([[0, 0], [1, 1], [3, 3]])
     return gain_of(space, table, rows, (np.array([90.0, 91.0, 99.0]), np.array([1.0, 1.0, 1.0])), **more)
 
@@ -100,9 +106,9 @@ def test_a_row_that_is_not_visited_keeps_its_error(tmp_path: Path) -> None:
 
 
 def test_the_pace_is_that_of_visits_and_no_pause_is_one() -> None:
-    def record(*visits: tuple[int, float]) -> Record:
-        made = [Visit(round_, Samples(np.array([1.0])), np.empty(0), started_unix_s=start) for round_, start in visits]
-        return Record("made", visits=made)
+    def record(*visits: tuple[int, float]) -> BlockRecord:
+        made = [Trial(round_, Samples(np.array([1.0])), np.empty(0), started_unix_s=start) for round_, start in visits]
+        return BlockRecord("made", visits=made)
 
     steady = [record((0, 100.0), (1, 104.0)), record((0, 102.0), (1, 106.0))]
     assert visit_s(steady) == pytest.approx(2.0)
@@ -129,7 +135,7 @@ def test_what_is_computed_gains_nothing(tmp_path: Path) -> None:
 def corrected() -> tuple[Space, FittedCost]:
     """A cost corrected by twelve networks that cost a sum of their blocks and two per cent of noise."""
     space = load_space("small_8px")
-    basis, rows = Basis.of_layers(space), space.random_rows(40, 1)
+    basis, rows = FeatureBasis.of_layers(space), space.random_rows(40, 1)
     costs = basis.sums(rows)[:, :3].sum(axis=1) * 1e-9 * np.exp(0.02 * np.random.default_rng(0).standard_normal(40))
     return space, fit_cost("made", basis, rows[:12], costs[:12], kind="sum").cost
 
@@ -160,11 +166,11 @@ def test_networks_measured_beside_the_table_say_how_many_an_hour_holds(tmp_path:
     table = made_table(tmp_path, space)
     rows = space.random_rows(12, 0)
     plain = cost_of(space, table).mean(rows) * np.exp(0.01 * np.random.default_rng(0).standard_normal(12))
-    keep(space, table, fit_cost("made", Basis.of_table(space, table), rows, plain, kind="sum"))
-    journal, now = SamplesJournal(tmp_path / "made.networks.samples.csv"), 1e9
+    keep(space, table, fit_cost("made", FeatureBasis.of_table(space, table), rows, plain, kind="sum"))
+    journal, now = SampleJournal(tmp_path / "made.networks.samples.csv"), 1e9
     for round_ in range(2):
         for number in range(12):
-            visit = Visit(round_, Samples(np.array([1e-3])), np.empty(0), started_unix_s=now)
+            visit = Trial(round_, Samples(np.array([1e-3])), np.empty(0), started_unix_s=now)
             journal.add(f"{number:016x}", str(number), 0, visit)
             now += 40.0
     found = gain(table, space)

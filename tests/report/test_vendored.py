@@ -16,24 +16,24 @@ from donna_hw.reporting.html.networks import Cost
 from donna_hw.reporting.html.page import rendered
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """Ends a run after its first step."""
 
 
 class Stops:
     def preflight(self) -> None:
-        raise Stopped
+        raise StoppedError
 
 
 def test_a_run_says_at_its_start_that_its_report_will_hold_a_still_picture(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         run_whole(Stops(), None)  # type: ignore[arg-type]
     assert page.CURE not in capsys.readouterr().err
     monkeypatch.setattr(page, "find_spec", lambda name: None if name == "plotly" else find_spec(name))
     assert page.plot_library() == ""
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         run_whole(Stops(), None)  # type: ignore[arg-type]
     assert page.CURE in capsys.readouterr().err
 

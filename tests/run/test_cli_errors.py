@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tiny_run import RECIPE, Main, TinyRun, donna
 
-from donna_hw.errors import BadFile
+from donna_hw.errors import FileFormatError
 
 TABLE = "latency_tables/onnxruntime_cpu/small_8px/isolated-b1-float32-t1.csv"
 
@@ -67,7 +67,7 @@ def test_debug_shows_the_traceback_before_the_line(main: Main) -> None:
     code, _, error = main("--debug", "count", "smal_8px")
     assert code == 2
     assert "Traceback" in error
-    assert "donna_hw.errors.UnknownName" in error
+    assert "donna_hw.errors.UnknownNameError" in error
     assert error.splitlines()[-1].startswith("error: a search space must be a known one")
 
 
@@ -226,5 +226,5 @@ def test_a_network_of_another_space_is_refused(broken: TinyRun, main: Main) -> N
 def test_errors_are_raised_as_themselves_in_python(tmp_path: Path) -> None:
     from donna_hw import Recipe
 
-    with pytest.raises(BadFile, match="must exist"):
+    with pytest.raises(FileFormatError, match="must exist"):
         Recipe.read(tmp_path / "none.toml")

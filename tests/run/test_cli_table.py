@@ -16,8 +16,8 @@ from tiny_run import Main
 from donna_hw._core.resources import roots
 from donna_hw.cli import cli
 from donna_hw.cli.table import table as group
-from donna_hw.measurement.measurement import Samples, Visit
-from donna_hw.profiling.sample_journal import COLUMNS, SamplesJournal
+from donna_hw.measurement.measurement import Samples, Trial
+from donna_hw.profiling.sample_journal import COLUMNS, SampleJournal
 from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.table_info import table_path
 
@@ -139,8 +139,8 @@ def test_what_is_not_trusted_is_listed_with_its_evidence_and_the_cure(tmp_path: 
 
 def test_failed_blocks_are_listed_with_their_last_reason(tmp_path: Path) -> None:
     table = made(tmp_path)
-    journal = SamplesJournal(table.path.with_suffix(".samples.csv"))
-    visit = Visit(0, Samples(np.array([0.1, 0.2])), np.array([0.1, 0.1]))
+    journal = SampleJournal(table.path.with_suffix(".samples.csv"))
+    visit = Trial(0, Samples(np.array([0.1, 0.2])), np.array([0.1, 0.1]))
     journal.add_failure("a" * 16, "block a", 0, "crashes")
     journal.add_failure("a" * 16, "block a", 1, "hangs, twice")
     journal.add_failure("b" * 16, "block b", 0, "mended since")

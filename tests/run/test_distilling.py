@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from tiny_run import RECIPE
 
-from donna_hw.errors import Unavailable
+from donna_hw.errors import UnavailableError
 from donna_hw.pipeline.recipe import Recipe
 from donna_hw.pipeline.run import Run
 from donna_hw.pipeline.steps import distill as distilling
-from donna_hw.training.executors import Pool
+from donna_hw.training.executors import ProcessExecutor
 from donna_hw.training.large_scale.config import PaperFinetuning, PaperTraining
 
 
@@ -20,13 +20,13 @@ def run_on(folder: Path, device: str) -> Run:
     (folder / "r.toml").write_text(RECIPE)
     recipe = Recipe.read(folder / "r.toml")
     part = recipe.distill.model_copy(update={"device": device})
-    return Run(recipe.model_copy(update={"distill": part}), folder, Pool(1))
+    return Run(recipe.model_copy(update={"distill": part}), folder, ProcessExecutor(1))
 
 
 def test_a_gpu_that_is_asked_for_and_absent_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distilling, "gpus", tuple)
     with (
-        pytest.raises(Unavailable, match=r"distill\.device = 'cuda' needs a GPU"),
+        pytest.raises(UnavailableError, match=r"distill\.device = 'cuda' needs a GPU"),
         distilling._workers(run_on(tmp_path, "cuda")),
     ):
         pass
@@ -40,7 +40,7 @@ def test_gpus_are_taken_unless_the_cpu_is_asked_for(
     run = run_on(tmp_path, device)
     with distilling._workers(run) as (pool, devices):
         assert devices == found
-        assert isinstance(pool, Pool)
+        assert isinstance(pool, ProcessExecutor)
         assert pool.workers == len(found)
     bkd = run.recipe.distill.bkd(found)
     assert (bkd.devices, bkd.together) == (found, 1 if device == "cpu" else 16)

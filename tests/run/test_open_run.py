@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tiny_run import RECIPE
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.pipeline.run import open_run
 
 
@@ -34,7 +34,7 @@ def test_another_seed_is_another_run_with_a_folder_and_a_command_of_its_own() ->
         assert run.folder == Path("runs/tiny-seed5")
         assert run.recipe.seed == 5
         assert run.command == "donna-hw run tiny.toml --seed 5"
-    with pytest.raises(BadSetting, match="seed = 5"), open_run("tiny.toml", out=Path("runs/tiny-seed5")):
+    with pytest.raises(ConfigError, match="seed = 5"), open_run("tiny.toml", out=Path("runs/tiny-seed5")):
         pass
 
 
@@ -46,5 +46,5 @@ def test_a_folder_that_is_older_than_a_key_of_recipes_has_its_default() -> None:
     with open_run("tiny.toml") as run:
         assert run.recipe.library.choice == "uniform"
     Path("tiny.toml").write_text(RECIPE.replace("[library]\n", '[library]\nchoice = "d_optimal"\n'))
-    with pytest.raises(BadSetting, match=r"library\.choice = 'uniform'.*found 'd_optimal'"), open_run("tiny.toml"):
+    with pytest.raises(ConfigError, match=r"library\.choice = 'uniform'.*found 'd_optimal'"), open_run("tiny.toml"):
         pass

@@ -11,10 +11,10 @@ import pytest
 from ray_nodes import two_nodes
 from tiny_run import Main, TinyRun, donna
 
-from donna_hw.measurement.measurement import Visit
+from donna_hw.measurement.measurement import Trial
 from donna_hw.pipeline.run import open_run
 from donna_hw.profiling.workers.base import Task
-from donna_hw.profiling.workers.ray import ClusterWorker
+from donna_hw.profiling.workers.ray import RayWorker
 
 DEVICE = "onnxruntime_cpu"
 pytestmark = [
@@ -60,13 +60,13 @@ def test_a_run_on_a_cluster_trains_the_same_bytes(tiny_run: TinyRun, nodes: Any,
 def test_latencies_of_blocks_and_networks_are_measured_on_the_host_of_the_device(
     tiny_run: TinyRun, nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    visits, visit = [], ClusterWorker.visit
+    visits, visit = [], RayWorker.visit
 
-    def noted(worker: ClusterWorker, task: Task) -> Visit:
+    def noted(worker: RayWorker, task: Task) -> Trial:
         visits.append(worker.name)
         return visit(worker, task)
 
-    monkeypatch.setattr(ClusterWorker, "visit", noted)
+    monkeypatch.setattr(RayWorker, "visit", noted)
     recipe = tmp_path / "measured.toml"
     recipe.write_text(tiny_run.recipe.read_text().replace("test_networks = 3\n", "", 1))
     left = tmp_path / "run" / ".shared-by-a-killed-run"

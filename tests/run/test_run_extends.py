@@ -11,7 +11,7 @@ import torch
 from tiny_run import RECIPE, Main, trained
 
 from donna_hw import load_predictor, open_run
-from donna_hw.errors import BadFile, BadSetting
+from donna_hw.errors import ConfigError, FileFormatError
 from donna_hw.experiments.predictor_study.comparison import predicted
 from donna_hw.experiments.predictor_study.data import evidence
 from donna_hw.pipeline.recipe import Recipe
@@ -117,7 +117,7 @@ def test_a_recipe_without_test_networks_can_be_extended(recipes: tuple[Path, Pat
 
 def test_what_cannot_be_extended_is_said(recipes: tuple[Path, Path], tmp_path: Path, main: Main) -> None:
     base, new = recipes
-    with open_run(str(new), tmp_path / "runs" / "new") as run, pytest.raises(BadFile, match=r"no recipe\.toml"):
+    with open_run(str(new), tmp_path / "runs" / "new") as run, pytest.raises(FileFormatError, match=r"no recipe\.toml"):
         run.distil()
     code, _, error = main("transfer", base, "--out", tmp_path / "runs" / "base")
     assert code == 2
@@ -129,7 +129,7 @@ def test_what_cannot_be_extended_is_said(recipes: tuple[Path, Path], tmp_path: P
     assert "extends.test_networks of 3 or more" in error
     mixed = tmp_path / "mixed.toml"
     mixed.write_text(new.read_text() + "[finetune]\nepochs = 9\n")
-    with pytest.raises(BadSetting, match="takes data, distill, finetune"):
+    with pytest.raises(ConfigError, match="takes data, distill, finetune"):
         Recipe.read(mixed)
 
 
@@ -169,7 +169,10 @@ def test_weights_that_do_not_fit_are_said(tmp_path: Path, space: str, weights: s
     given = f'method = "given"\nweights = "{tmp_path / weights if weights else ""}"'
     text = RECIPE.replace("epochs = 3\nbatch = 32\nlearning_rate = 0.01\n", given + "\n", 1)
     recipe.write_text(text.replace('"small_8px"', f'"{space}"'))
-    with open_run(str(recipe), tmp_path / "run") as run, pytest.raises((BadSetting, BadFile), match=said) as told:
+    with (
+        open_run(str(recipe), tmp_path / "run") as run,
+        pytest.raises((ConfigError, FileFormatError), match=said) as told,
+    ):
         run.reference()
     assert "\n" not in str(told.value)
 
@@ -178,5 +181,5 @@ def test_a_given_reference_trains_no_network_from_scratch(tmp_path: Path) -> Non
     recipe = tmp_path / "given.toml"
     text = RECIPE.replace("epochs = 3\nbatch = 32\nlearning_rate = 0.01\n", 'method = "given"\n', 1)
     recipe.write_text(text.replace("[finetune]\n", "[finetune]\nscratch_networks = 2\n"))
-    with pytest.raises(BadSetting, match="from scratch where the reference is given"):
+    with pytest.raises(ConfigError, match="from scratch where the reference is given"):
         Recipe.read(recipe)

@@ -11,7 +11,7 @@ import pytest
 from tiny_run import RECIPE, Main, trained
 
 from donna_hw import open_run
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.graph.onnx_export import to_onnx
 from donna_hw.pipeline.steps.extend import base_run, extended_rows
 from donna_hw.pipeline.steps.quantize import int8_library
@@ -174,7 +174,7 @@ def test_what_cannot_be_quantised_is_said(recipes: tuple[Path, Path], tmp_path: 
     whole.write_text(base.read_text().replace('"small_8px"', '"small_8px@int8"'))
     with (
         open_run(str(whole), tmp_path / "whole") as run,
-        pytest.raises(BadSetting, match="@precision, which has both"),
+        pytest.raises(ConfigError, match="@precision, which has both"),
     ):
         run.distil()
     assert int8_twins(load_space("small_8px@precision"), np.zeros((1, 3), np.int64)).tolist() == [[1, 1, 1]]

@@ -10,23 +10,23 @@ import numpy as np
 import pytest
 from tiny_run import RECIPE
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.graph.graph import layers_hash
 from donna_hw.pipeline.recipe import Recipe
-from donna_hw.pipeline.recipe_schema import LibraryPart
+from donna_hw.pipeline.recipe_schema import LibraryConfig
 from donna_hw.pipeline.run import Run
 from donna_hw.pipeline.sampling import LATENCY_TEST, LIBRARY, further_rows
 from donna_hw.training.block_metrics import JOINT, METRICS, qualities_of
-from donna_hw.training.executors import Pool
+from donna_hw.training.executors import ProcessExecutor
 
 Diverged = set[tuple[str, int]]
 
 
-def run_with(folder: Path, diverged: Diverged, library: LibraryPart) -> Run:
+def run_with(folder: Path, diverged: Diverged, library: LibraryConfig) -> Run:
     """Return a run whose Block Library says of each block whether it diverged; nothing is trained."""
     (folder / "r.toml").write_text(RECIPE)
     recipe = Recipe.read(folder / "r.toml").model_copy(update={"library": library})
-    run = Run(recipe, folder, Pool(1))
+    run = Run(recipe, folder, ProcessExecutor(1))
     for stage in run.space.stages:
         for m in range(stage.size):
             bad = (stage.name, m) in diverged
@@ -48,7 +48,7 @@ def tuples(rows: np.ndarray) -> list[tuple[int, ...]]:
 
 
 def test_the_library_begins_with_both_corners_and_shares_no_network_with_the_test(tmp_path: Path) -> None:
-    run = run_with(tmp_path, set(), LibraryPart(networks=40, test_networks=30))
+    run = run_with(tmp_path, set(), LibraryConfig(networks=40, test_networks=30))
     library, test = run.library_rows()
     assert (len(library), len(test)) == (40, 30)
     assert len({*tuples(library), *tuples(test)}) == 70
@@ -57,7 +57,7 @@ def test_the_library_begins_with_both_corners_and_shares_no_network_with_the_tes
 
 
 def test_without_corners_all_networks_are_drawn(tmp_path: Path) -> None:
-    run = run_with(tmp_path, set(), LibraryPart(networks=10, corners=False))
+    run = run_with(tmp_path, set(), LibraryConfig(networks=10, corners=False))
     drawn = tuples(run.random_rows(LIBRARY, 12))
     assert tuples(run.library_rows()[0]) == drawn[:10]
 
@@ -65,28 +65,28 @@ def test_without_corners_all_networks_are_drawn(tmp_path: Path) -> None:
 @pytest.mark.parametrize("corner", ["smallest", "reference"])
 def test_no_network_of_the_library_holds_a_diverged_block_not_even_a_corner(tmp_path: Path, corner: str) -> None:
     number = 0 if corner == "smallest" else 23
-    run = run_with(tmp_path, {("stage2", number), ("stage1", 7)}, LibraryPart(networks=40, test_networks=30))
+    run = run_with(tmp_path, {("stage2", number), ("stage1", 7)}, LibraryConfig(networks=40, test_networks=30))
     rows = np.concatenate(run.library_rows())
     assert len(set(tuples(rows))) == 70
     assert np.isfinite(qualities_of(run.blocks.qualities(), rows)).all()
 
 
 def test_too_many_diverged_blocks_are_said_to_be_so(tmp_path: Path) -> None:
-    run = run_with(tmp_path, {("stage2", m) for m in range(24)}, LibraryPart(networks=5))
-    with pytest.raises(BadSetting, match=r"free of diverged blocks; found 0; lower distill\.learning_rate"):
+    run = run_with(tmp_path, {("stage2", m) for m in range(24)}, LibraryConfig(networks=5))
+    with pytest.raises(ConfigError, match=r"free of diverged blocks; found 0; lower distill\.learning_rate"):
         run.library_rows()
 
 
 def test_a_few_good_networks_among_diverged_ones_are_found(tmp_path: Path) -> None:
     """One block of 24 is left in a stage: 576 networks, enough for a library of 20."""
-    run = run_with(tmp_path, {("stage2", m) for m in range(23)}, LibraryPart(networks=20))
+    run = run_with(tmp_path, {("stage2", m) for m in range(23)}, LibraryConfig(networks=20))
     rows, _ = run.library_rows()
     assert set(rows[:, 1].tolist()) == {23}
     assert len(set(tuples(rows))) == 20
 
 
 def test_every_purpose_has_its_own_networks_and_every_seed_too(tmp_path: Path) -> None:
-    run = run_with(tmp_path, set(), LibraryPart(networks=5))
+    run = run_with(tmp_path, set(), LibraryConfig(networks=5))
     draws = [tuples(run.random_rows(stream, 20)) for stream in (LATENCY_TEST, LIBRARY)]
     assert len({tuple(draw) for draw in draws}) == 2
     assert tuples(run.random_rows(LATENCY_TEST, 20)) == draws[0]
@@ -102,7 +102,7 @@ def tell_apart(run: Run) -> None:
 
 @pytest.mark.long
 def test_the_choice_of_networks_changes_no_test_network(tmp_path: Path) -> None:
-    library = LibraryPart(networks=12, test_networks=30, stratified_networks=6, predictor="saturating")
+    library = LibraryConfig(networks=12, test_networks=30, stratified_networks=6, predictor="saturating")
     (tmp_path / "one").mkdir()
     run = run_with(tmp_path / "one", {("stage1", 7)}, library)
     tell_apart(run)
@@ -123,7 +123,7 @@ def test_the_choice_of_networks_changes_no_test_network(tmp_path: Path) -> None:
 
 def test_further_networks_come_one_after_another_and_none_is_known(tmp_path: Path) -> None:
     """More of them only come after fewer, whatever the predictor reads; none tests it, none is in the library."""
-    library = LibraryPart(networks=12, test_networks=30, stratified_networks=6, further_networks=8)
+    library = LibraryConfig(networks=12, test_networks=30, stratified_networks=6, further_networks=8)
     run = run_with(tmp_path, {("stage1", 7)}, library)
     tell_apart(run)
 
@@ -138,12 +138,12 @@ def test_further_networks_come_one_after_another_and_none_is_known(tmp_path: Pat
     assert further_rows(with_part(further_networks=5)).tolist() == found[:5].tolist()
     assert further_rows(with_part(quality="nsr")).tolist() == found.tolist()
     assert further_rows(with_part(further_networks=0)).shape == (0, 3)
-    with pytest.raises(BadSetting, match=r"further_networks must be at most .* found 5000; ask for \d+ or fewer"):
+    with pytest.raises(ConfigError, match=r"further_networks must be at most .* found 5000; ask for \d+ or fewer"):
         further_rows(with_part(further_networks=5000))
 
 
 def test_further_networks_tell_more_than_as_many_by_chance(tmp_path: Path) -> None:
-    run = run_with(tmp_path, set(), LibraryPart(networks=12, further_networks=12))
+    run = run_with(tmp_path, set(), LibraryConfig(networks=12, further_networks=12))
     tell_apart(run)
     library, qualities = run.library_rows()[0], run.blocks.qualities(JOINT)
     told = [

@@ -9,7 +9,7 @@ import pytest
 from tiny_run import RECIPE, Main
 
 from donna_hw import open_run
-from donna_hw.errors import BadFile, BadSetting
+from donna_hw.errors import ConfigError, FileFormatError
 from donna_hw.pipeline.steps.reference import teacher
 from donna_hw.training.loop import outputs
 
@@ -53,7 +53,7 @@ def test_a_teacher_that_is_not_there_or_of_other_images_is_said(recipes: tuple[P
     _, vit = recipes
     with (
         open_run(str(vit), tmp_path / "runs" / "vit") as run,
-        pytest.raises(BadFile, match=r"donna-hw reference cnn\.toml"),
+        pytest.raises(FileFormatError, match=r"donna-hw reference cnn\.toml"),
     ):
         run.preflight()
     from donna_hw._core.files import write_atomic
@@ -65,6 +65,6 @@ def test_a_teacher_that_is_not_there_or_of_other_images_is_said(recipes: tuple[P
     write_atomic(tmp_path / "runs" / "cnn" / "reference" / "weights.safetensors", b"anything")
     with (
         open_run(str(vit), tmp_path / "runs" / "vit") as run,
-        pytest.raises(BadSetting, match="a teacher must be trained on images"),
+        pytest.raises(ConfigError, match="a teacher must be trained on images"),
     ):
         run.preflight()

@@ -13,7 +13,7 @@ from tiny_run import Main, TinyRun
 
 from donna_hw.predictors.multi_metric import JointPredictor
 from donna_hw.predictors.serialization import load_predictor
-from donna_hw.search.api import Question, SearchSettings, search_space
+from donna_hw.search.api import SearchRequest, SearchSettings, search_space
 from donna_hw.training.block_metrics import JOINT
 
 FEW = SearchSettings("nsga2", samples=40, population=20)
@@ -91,8 +91,10 @@ def test_a_folder_of_tables_comes_before_the_runs_own(broken: TinyRun, tmp_path:
     frame = pd.read_csv(StringIO(table.read_text()), dtype=str, keep_default_na=False)
     frame[frame.columns[-1]] = (2 * frame[frame.columns[-1]].astype(float)).astype(str)
     table.write_text(frame.to_csv(index=False))
-    own = search_space(Question("small_8px", broken.folder, ["macs"], settings=FEW))
-    doubled = search_space(Question("small_8px", broken.folder, ["macs"], tables=tmp_path / "tables", settings=FEW))
+    own = search_space(SearchRequest("small_8px", broken.folder, ["macs"], settings=FEW))
+    doubled = search_space(
+        SearchRequest("small_8px", broken.folder, ["macs"], tables=tmp_path / "tables", settings=FEW)
+    )
     np.testing.assert_allclose(doubled.costs["macs"], 2 * own.costs["macs"])
 
 
@@ -103,7 +105,7 @@ def test_a_table_of_another_chip_is_used_with_a_warning_that_names_both(broken: 
     here = tomllib.loads(path.read_text())["identity"]["device_model"]
     path.write_text(path.read_text().replace(here, "Abacus 3000"))
     with pytest.warns(UserWarning, match="Abacus 3000") as caught:
-        front = search_space(Question("small_8px", broken.folder, ["onnxruntime_cpu"], settings=FEW))
+        front = search_space(SearchRequest("small_8px", broken.folder, ["onnxruntime_cpu"], settings=FEW))
     assert len(front) > 0
     assert len(caught) == 1
     assert here in str(caught[0].message)
@@ -111,7 +113,7 @@ def test_a_table_of_another_chip_is_used_with_a_warning_that_names_both(broken: 
 
 def test_a_table_of_this_chip_and_a_count_warn_of_nothing(tiny_run: TinyRun) -> None:
     # Warnings are errors here.
-    assert len(search_space(Question("small_8px", tiny_run.folder, ["onnxruntime_cpu", "macs"], settings=FEW))) > 0
+    assert len(search_space(SearchRequest("small_8px", tiny_run.folder, ["onnxruntime_cpu", "macs"], settings=FEW))) > 0
 
 
 def test_a_named_variant_is_chosen_where_there_are_several(broken: TinyRun, main: Main) -> None:

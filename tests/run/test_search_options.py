@@ -12,7 +12,7 @@ from test_search_paper_spaces import made_run
 
 from donna_hw.costs.serialization import corrected
 from donna_hw.predictors.serialization import load_predictor
-from donna_hw.search.api import Question, SearchSettings, search_space
+from donna_hw.search.api import SearchRequest, SearchSettings, search_space
 from donna_hw.spaces import load_space
 from donna_hw.tables.lookup import named_table
 from donna_hw.training.block_metrics import qualities_of
@@ -109,10 +109,10 @@ def test_each_cost_has_a_front_in_a_file_of_its_name(run: Path, main: Main, tmp_
 
 def test_a_robust_search_judges_by_the_quantile(run: Path) -> None:
     few = SearchSettings("nsga2", 200, 20, robust=0.9)
-    free = search_space(Question(NAME, run, ["onnxruntime_cpu"], settings=few))
+    free = search_space(SearchRequest(NAME, run, ["onnxruntime_cpu"], settings=few))
     limit = float(np.median(free.costs["onnxruntime_cpu_q90"]))
     limits = [f"onnxruntime_cpu={limit!r}s"]
-    front = search_space(Question(NAME, run, ["onnxruntime_cpu"], limits, settings=few))
+    front = search_space(SearchRequest(NAME, run, ["onnxruntime_cpu"], limits, settings=few))
     upper, std = front.costs["onnxruntime_cpu_q90"], front.cost_stds["onnxruntime_cpu_q90"]
     assert (std > 0).all()
     assert (upper <= limit).all()
@@ -131,7 +131,7 @@ def test_a_diverse_front_and_a_random_one_say_so(run: Path, main: Main, found: C
 
 
 def test_a_front_says_what_it_predicts_and_what_lies_within_its_noise(run: Path) -> None:
-    front = search_space(Question(NAME, run, [LATENCY], settings=SearchSettings("random", 200)))
+    front = search_space(SearchRequest(NAME, run, [LATENCY], settings=SearchSettings("random", 200)))
     rows = qualities_of(BlockLibrary(run / "block_library", SPACE).qualities(), front.rows)
     accuracy, std = load_predictor(run / "predictor.toml")(rows)
     np.testing.assert_array_equal(front.accuracy, accuracy)

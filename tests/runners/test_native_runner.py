@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 from requirements import needs
 
 from donna_hw.devices.backends.android.build_runner import build_runner
-from donna_hw.errors import BadFile, Unavailable, UnknownName
+from donna_hw.errors import FileFormatError, UnavailableError, UnknownNameError
 from donna_hw.graph.onnx_export import to_onnx
 from donna_hw.graph.tflite_export import run_tflite, to_tflite
 from donna_hw.testing import example_graphs
@@ -187,15 +187,15 @@ def test_it_is_built_for_aarch64_and_computes_the_same_there(tmp_path: Path) -> 
 def test_what_a_build_lacks_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ANDROID_NDK_HOME", "ANDROID_NDK_ROOT"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(UnknownName, match="an ABI must be a known one"):
+    with pytest.raises(UnknownNameError, match="an ABI must be a known one"):
         build_runner(tmp_path, abi="mips")
-    with pytest.raises(Unavailable, match=r"Android NDK; found 'none named'"):
+    with pytest.raises(UnavailableError, match=r"Android NDK; found 'none named'"):
         build_runner(tmp_path, abi="arm64-v8a")
-    with pytest.raises(Unavailable, match="Android NDK"):
+    with pytest.raises(UnavailableError, match="Android NDK"):
         build_runner(tmp_path, abi="arm64-v8a", ndk=tmp_path)
     monkeypatch.setenv("CC", "false")
-    with pytest.raises(BadFile, match="must compile"):
+    with pytest.raises(FileFormatError, match="must compile"):
         build_runner(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(Unavailable, match="needs CMake"):
+    with pytest.raises(UnavailableError, match="needs CMake"):
         build_runner(tmp_path)

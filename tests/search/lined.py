@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from donna_hw.costs.base import CostParts
+from donna_hw.costs.base import CostTerms
 from donna_hw.costs.table_sum import TableCost
-from donna_hw.errors import BadTable, NothingToFit
+from donna_hw.errors import InsufficientDataError, TableError
 
 
 @dataclass(frozen=True)
@@ -38,20 +38,20 @@ class Lined:
         differ = (a != b).mean(axis=1) * self.residual**2 * (self.mean(a) ** 2 + self.mean(b) ** 2)
         return np.asarray(np.sqrt((self.scale * self.table.std_of_difference(a, b)) ** 2 + differ))
 
-    def parts(self, settings: tuple[int, ...] = ()) -> CostParts:
+    def parts(self, settings: tuple[int, ...] = ()) -> CostTerms:
         plain = self.table.parts(settings)
         terms = tuple(tuple(self.scale * values for values in term) for term in plain.terms)
-        return CostParts(terms, tuple(self.offset + self.scale * value for value in plain.constants))
+        return CostTerms(terms, tuple(self.offset + self.scale * value for value in plain.constants))
 
 
 def line(cost: TableCost, rows: np.ndarray, measured: np.ndarray) -> Lined:
     """Return the line of least relative squares through measured networks, at least four."""
     if len(measured) < 4:
-        raise NothingToFit("a line needs 4 networks", found=len(measured))
+        raise InsufficientDataError("a line needs 4 networks", got=len(measured))
     sums = cost.mean(rows)
     scale, offset = np.linalg.lstsq(np.stack([sums, np.ones_like(sums)], 1) / measured[:, None], np.ones(len(sums)))[0]
     cheapest = cost.each[0].constants[0] + sum(values.min() for values in cost.each[0].terms[0])
     if min(offset + scale * cheapest, scale) <= 0:
-        raise BadTable("the cheapest network must cost more than nothing", found=f"{offset + scale * cheapest:.3g} s")
+        raise TableError("the cheapest network must cost more than nothing", got=f"{offset + scale * cheapest:.3g} s")
     errors = (offset + scale * sums) / measured - 1
     return Lined(cost, float(scale), float(offset), float(np.sqrt((errors**2).sum() / (len(sums) - 2))))

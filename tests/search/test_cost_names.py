@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from donna_hw._core.resources import roots
-from donna_hw.errors import BadSetting, BadTable, UnknownName
+from donna_hw.errors import ConfigError, TableError, UnknownNameError
 from donna_hw.search.parsing import CostReader
 from donna_hw.spaces import load_space
 from donna_hw.tables.lookup import CostName, named_table, table_in
@@ -32,12 +32,12 @@ def test_a_name_is_read_back_in_its_three_words(quantity: str, device: str, vari
 
 @pytest.mark.parametrize("text", ["", "@", "latency@", "@v100", "v100/", "/x", "energy@/x"])
 def test_a_name_without_its_words_is_refused(text: str) -> None:
-    with pytest.raises(BadSetting, match="such as latency@v100"):
+    with pytest.raises(ConfigError, match="such as latency@v100"):
         CostName.of(text)
 
 
 def test_an_unknown_quantity_names_the_known_ones() -> None:
-    with pytest.raises(UnknownName, match="found 'mood'; known: latency, macs, params, energy"):
+    with pytest.raises(UnknownNameError, match="found 'mood'; known: latency, macs, params, energy"):
         CostName.of("mood@v100")
 
 
@@ -62,14 +62,14 @@ def test_a_folder_of_energies_alone_is_no_latency(tmp_path: Path) -> None:
     own.mkdir(parents=True)
     for path in energy.path.parent.glob(f"{energy.path.stem}.*"):
         own.joinpath(path.name).write_bytes(path.read_bytes())
-    with pytest.raises(BadTable, match="none for tensor_unit"):
+    with pytest.raises(TableError, match="none for tensor_unit"):
         table_in([tmp_path], "tensor_unit", "mobilenetv3_1.0")
     assert table_in([tmp_path, *SHIPPED], "tensor_unit", "mobilenetv3_1.0").info.quantity == "latency"
 
 
 def test_a_quantity_that_no_table_holds_names_those_that_are_there() -> None:
     with pytest.raises(
-        BadTable, match=r"none for energy@params.*energy@tensor_unit.*--device params --quantity energy"
+        TableError, match=r"none for energy@params.*energy@tensor_unit.*--device params --quantity energy"
     ):
         table_in(SHIPPED, "energy@params", "mobilenetv3_1.0")
 
@@ -81,7 +81,7 @@ def test_costs_are_called_as_they_are_asked_for_and_once() -> None:
     assert [model.unit for model in models] == ["s", "J", "s", "parameter"]
     rows = load_space("mobilenetv3_1.0").random_rows(20, 0)
     np.testing.assert_array_equal(models[0].mean(rows), models[2].mean(rows))
-    with pytest.raises(BadSetting, match="asked for once; found 'params'"):
+    with pytest.raises(ConfigError, match="asked for once; found 'params'"):
         reader().costs(["params", "params"])
 
 
@@ -107,19 +107,19 @@ def test_a_limit_is_on_any_cost_in_its_own_unit() -> None:
     ],
 )
 def test_a_limit_whose_unit_does_not_fit_is_refused(text: str, says: str) -> None:
-    with pytest.raises(BadSetting, match=says):
+    with pytest.raises(ConfigError, match=says):
         reader().limit(text)
 
 
 @pytest.mark.parametrize("text", ["max(a", "a*", "2*3", "2*a+b", "a,b", "max(a*2,b)", "-1*a+2*b", "max()"])
 def test_a_joined_cost_of_another_form_is_refused_with_the_forms(text: str) -> None:
-    with pytest.raises((BadSetting, BadTable)) as caught:
+    with pytest.raises((ConfigError, TableError)) as caught:
         reader().cost(text)
     assert "\n" not in str(caught.value)
 
 
 def test_costs_of_different_units_do_not_join() -> None:
-    with pytest.raises(BadSetting, match="all of one unit; found 'parameter, s'"):
+    with pytest.raises(ConfigError, match="all of one unit; found 'parameter, s'"):
         reader().cost("max(tensor_unit,params)")
 
 

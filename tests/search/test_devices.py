@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from tiny_search import all_rows, best, found, table_cost, tiny_aim, tiny_space, with_errors
 
 from donna_hw.costs.base import CostModel
-from donna_hw.costs.multi_device import Weighted, WorstCase
-from donna_hw.costs.quantile import Robust
+from donna_hw.costs.multi_device import MaxCost, WeightedSumCost
+from donna_hw.costs.quantile import QuantileCost
 from donna_hw.costs.table_sum import TableCost
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.search.pareto_front import front_of
 
 SPACE = tiny_space()
@@ -32,7 +32,7 @@ def devices(seed: int, count: int = 3) -> tuple[TableCost, ...]:
 @given(st.integers(0, 10_000), st.integers(2, 4))
 def test_the_worst_case_is_the_largest_and_its_parts_join_to_it_exactly(seed: int, count: int) -> None:
     costs = devices(seed, count)
-    worst = WorstCase("worst", costs)
+    worst = MaxCost("worst", costs)
     means = np.stack([cost.mean(ROWS) for cost in costs])
     np.testing.assert_array_equal(worst.mean(ROWS), means.max(axis=0))
     assert worst.unit == "s"
@@ -43,7 +43,7 @@ def test_the_worst_case_is_the_largest_and_its_parts_join_to_it_exactly(seed: in
 
 def test_the_worst_case_has_the_deviation_of_the_device_that_is_the_worst() -> None:
     costs = devices(1, 2)
-    worst = WorstCase("worst", costs)
+    worst = MaxCost("worst", costs)
     which = np.stack([cost.mean(ROWS) for cost in costs]).argmax(axis=0)
     assert set(which) == {0, 1}
     stds = np.stack([cost.std(ROWS) for cost in costs])
@@ -59,7 +59,7 @@ def test_the_worst_case_has_the_deviation_of_the_device_that_is_the_worst() -> N
 @given(st.integers(0, 10_000), st.lists(st.floats(0.01, 10), min_size=2, max_size=4))
 def test_a_weighted_sum_adds_means_variances_and_parts(seed: int, weights: list[float]) -> None:
     costs = devices(seed, len(weights))
-    total = Weighted("sum", costs, tuple(weights))
+    total = WeightedSumCost("sum", costs, tuple(weights))
     pairs = list(zip(weights, costs, strict=True))
     np.testing.assert_allclose(total.mean(ROWS), sum(w * c.mean(ROWS) for w, c in pairs))
     np.testing.assert_allclose(total.std(ROWS) ** 2, sum(w**2 * c.std(ROWS) ** 2 for w, c in pairs))
@@ -72,22 +72,22 @@ def test_a_weighted_sum_adds_means_variances_and_parts(seed: int, weights: list[
 
 
 def test_a_cost_that_is_no_sum_leaves_no_parts() -> None:
-    costs: tuple[CostModel, ...] = (devices(0)[0], Robust(devices(0)[1], 0.9))
-    assert WorstCase("worst", costs).parts() is None
-    assert Weighted("sum", costs, (1.0, 1.0)).parts() is None
-    smooth = WorstCase("worst", (devices(0)[0], WorstCase("inner", devices(1, 2))))
+    costs: tuple[CostModel, ...] = (devices(0)[0], QuantileCost(devices(0)[1], 0.9))
+    assert MaxCost("worst", costs).parts() is None
+    assert WeightedSumCost("sum", costs, (1.0, 1.0)).parts() is None
+    smooth = MaxCost("worst", (devices(0)[0], MaxCost("inner", devices(1, 2))))
     assert smooth.parts() is None
 
 
 def test_one_device_different_units_or_a_weight_of_nothing_are_refused() -> None:
     one = devices(0)[0]
     for bad in ((one,), (one, replace(one, unit="J"))):
-        with pytest.raises(BadSetting, match="joined from two on, all of one unit"):
-            WorstCase("worst", bad)
-    with pytest.raises(BadSetting, match="above zero; found 0"):
-        Weighted("sum", (one, one), (1.0, 0.0))
+        with pytest.raises(ConfigError, match="joined from two on, all of one unit"):
+            MaxCost("worst", bad)
+    with pytest.raises(ConfigError, match="above zero; found 0"):
+        WeightedSumCost("sum", (one, one), (1.0, 0.0))
 
 
 def test_a_front_of_the_worst_case_is_the_compared_one() -> None:
-    aim = replace(tiny_aim(), costs=[WorstCase("worst", devices(5))])
+    aim = replace(tiny_aim(), costs=[MaxCost("worst", devices(5))])
     assert found(front_of(aim, all_rows(aim), evaluations=64).rows) == best(aim)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.search.pareto import LARGEST, merged, non_dominated, undominated
 
 shapes = st.tuples(st.integers(0, 25), st.integers(1, 5))
@@ -52,12 +52,12 @@ def test_whole_numbers_that_differ_by_one_are_told_apart_up_to_the_largest(colum
 
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_whole_numbers_that_floats_cannot_tell_apart_are_refused(sign: int) -> None:
-    with pytest.raises(BadSetting, match=r"below 2\^53"):
+    with pytest.raises(ConfigError, match=r"below 2\^53"):
         undominated(np.array([[sign * LARGEST, 0, 0], [0, 1, 1]]))
 
 
 def test_no_number_and_no_column_are_refused() -> None:
-    with pytest.raises(BadSetting):
+    with pytest.raises(ConfigError):
         undominated(np.array([[np.nan, 1.0]]))
-    with pytest.raises(BadSetting):
+    with pytest.raises(ConfigError):
         undominated(np.empty((3, 0)))

@@ -12,15 +12,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tiny_search import Sum, all_rows, best, tiny_aim, tiny_space
 
-from donna_hw.costs.base import CostParts
-from donna_hw.costs.multi_device import WorstCase
-from donna_hw.costs.quantile import Robust
+from donna_hw.costs.base import CostTerms
+from donna_hw.costs.multi_device import MaxCost
+from donna_hw.costs.quantile import QuantileCost
 from donna_hw.costs.table_sum import TableCost
-from donna_hw.errors import BadSetting, NothingToFit
+from donna_hw.errors import ConfigError, InsufficientDataError
 from donna_hw.predictors.factory import fit_predictor
 from donna_hw.search.exact import exact_front, why_not_exact
 from donna_hw.search.nsga2 import nsga2
-from donna_hw.search.problem import Aim, Limit
+from donna_hw.search.problem import Constraint, SearchProblem
 from donna_hw.spaces.stage import Axis
 
 
@@ -31,15 +31,15 @@ def coarse_cost(
     rng, step = np.random.default_rng(seed), {"s": 1e-6, "MAC": 1.0, "parameter": 1.0}[unit]
     terms = tuple(tuple(rng.integers(1, values, 4) * step for _ in range(3)) for _ in range(parts))
     errors = tuple(tuple(np.zeros(4) for _ in range(3)) for _ in range(parts))
-    return TableCost(name, unit, (CostParts(terms, (2 * step,) * parts, sharpness),), (errors,), np.zeros((1, parts)))
+    return TableCost(name, unit, (CostTerms(terms, (2 * step,) * parts, sharpness),), (errors,), np.zeros((1, parts)))
 
 
-def coarse_aim(seed: int, costs: list[TableCost], limits: list[Limit] | None = None) -> Aim:
+def coarse_aim(seed: int, costs: list[TableCost], limits: list[Constraint] | None = None) -> SearchProblem:
     rng = np.random.default_rng(seed)
-    return Aim(tiny_space(), tuple(rng.integers(1, 5, 4) / 8 for _ in range(3)), Sum(), costs, limits or [])
+    return SearchProblem(tiny_space(), tuple(rng.integers(1, 5, 4) / 8 for _ in range(3)), Sum(), costs, limits or [])
 
 
-def compared(aim: Aim) -> dict[tuple[float, ...], int]:
+def compared(aim: SearchProblem) -> dict[tuple[float, ...], int]:
     """Return the vectors of the front, on the grids, and how many networks have each: by comparing all with all."""
     rows = all_rows(aim)
     rows = rows[(aim.violations(rows) <= 1e-9).all(axis=1)]
@@ -53,7 +53,7 @@ def compared(aim: Aim) -> dict[tuple[float, ...], int]:
     return {point: Counter(points)[point] for point in undominated}
 
 
-def found(aim: Aim) -> dict[tuple[float, ...], int]:
+def found(aim: SearchProblem) -> dict[tuple[float, ...], int]:
     front = exact_front(aim)
     assert front.exact
     assert front.equals is not None
@@ -77,7 +77,7 @@ def test_limits_on_costs_or_on_others_are_kept(seed: int, share: float, other: b
     on = limited if other else cost
     aim = coarse_aim(seed, [cost])
     highest = float(np.quantile(on.mean(all_rows(aim)), share))
-    aim = replace(aim, limits=[Limit(on, highest)])
+    aim = replace(aim, limits=[Constraint(on, highest)])
     truth = compared(aim)
     front = found(aim)
     assert front.keys() == truth.keys()
@@ -91,7 +91,7 @@ def test_a_launch_floor_has_its_parts_as_dimensions(seed: int, sharpness: float,
     cost = coarse_cost("chip", "s", seed, parts=2, sharpness=sharpness)
     aim = coarse_aim(seed, [cost])
     if limited:
-        aim = replace(aim, limits=[Limit(cost, float(np.quantile(cost.mean(all_rows(aim)), 0.4)))])
+        aim = replace(aim, limits=[Constraint(cost, float(np.quantile(cost.mean(all_rows(aim)), 0.4)))])
     assert found(aim).keys() == compared(aim).keys()
 
 
@@ -103,7 +103,7 @@ def test_diverged_blocks_are_never_in_it(seed: int) -> None:
     qualities[0][1] = qualities[2][3] = np.inf
     broken = replace(aim, qualities=qualities)
     assert found(broken) == compared(broken)
-    with pytest.raises(NothingToFit):
+    with pytest.raises(InsufficientDataError):
         exact_front(replace(aim, qualities=(np.full(4, np.inf), *aim.qualities[1:])))
 
 
@@ -124,9 +124,9 @@ class Sized:
     def std_of_difference(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return 0 * self.mean(a)
 
-    def parts(self, chosen: tuple[int, ...] = ()) -> CostParts:
+    def parts(self, chosen: tuple[int, ...] = ()) -> CostTerms:
         scale, parts = 1 + chosen[0], self.base.parts()
-        return CostParts(
+        return CostTerms(
             tuple(tuple(v * scale for v in term) for term in parts.terms), tuple(c * scale for c in parts.constants)
         )
 
@@ -144,9 +144,9 @@ def test_every_setting_of_the_global_axes_is_searched() -> None:
 def test_why_a_front_cannot_be_exact_is_said() -> None:
     aim = tiny_aim(costs=2)
     assert why_not_exact(aim) is None
-    robust = replace(aim, costs=[Robust(aim.costs[0], 0.9)])
+    robust = replace(aim, costs=[QuantileCost(aim.costs[0], 0.9)])
     assert "is no sum over blocks" in str(why_not_exact(robust))
-    with pytest.raises(BadSetting, match="an exact search needs sums over blocks"):
+    with pytest.raises(ConfigError, match="an exact search needs sums over blocks"):
         exact_front(robust)
     many = [coarse_cost(f"c{i}", "s", i) for i in range(5)]
     assert why_not_exact(replace(aim, costs=many)) == "6 dimensions of dominance; 5 are looked at"
@@ -186,22 +186,22 @@ def test_the_tighter_of_two_limits_on_a_cost_holds() -> None:
     aim = coarse_aim(0, [coarse_cost("chip", "s", 0)])
     tight, loose = np.quantile(aim.costs[0].mean(all_rows(aim)), [0.3, 0.8])
     for limits in ([tight, loose], [loose, tight]):
-        front = exact_front(replace(aim, limits=[Limit(aim.costs[0], float(limit)) for limit in limits]))
+        front = exact_front(replace(aim, limits=[Constraint(aim.costs[0], float(limit)) for limit in limits]))
         assert (front.costs["chip"] <= tight + 1e-12).all()
 
 
 def test_a_limit_that_all_networks_meet_changes_no_count() -> None:
     aim = coarse_aim(4, [coarse_cost("chip", "s", 4)])
-    assert found(replace(aim, limits=[Limit(coarse_cost("macs", "MAC", 5), 1e6)])) == found(aim) == compared(aim)
+    assert found(replace(aim, limits=[Constraint(coarse_cost("macs", "MAC", 5), 1e6)])) == found(aim) == compared(aim)
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10_000), st.booleans())
 def test_the_worst_of_two_devices_is_an_objective_or_a_limit(seed: int, limited: bool) -> None:
-    worst = WorstCase("max(a,b)", (coarse_cost("a", "s", seed), coarse_cost("b", "s", seed + 1)))
+    worst = MaxCost("max(a,b)", (coarse_cost("a", "s", seed), coarse_cost("b", "s", seed + 1)))
     aim = coarse_aim(seed, [coarse_cost("chip", "s", seed + 2)])
     highest = float(np.quantile(worst.mean(all_rows(aim)), 0.4))
-    aim = replace(aim, limits=[Limit(worst, highest)]) if limited else replace(aim, costs=[worst])
+    aim = replace(aim, limits=[Constraint(worst, highest)]) if limited else replace(aim, costs=[worst])
     assert found(aim).keys() == compared(aim).keys()
 
 
@@ -212,7 +212,7 @@ def test_a_second_order_accuracy_with_one_cost_is_exact_too(seed: int, limited: 
     predictor = fit_predictor(rng.uniform(0.01, 0.6, (25, 3)), rng.uniform(80, 90, 25), "ridge2_monotone")
     aim = replace(coarse_aim(seed, [cost]), predictor=predictor)
     if limited:
-        aim = replace(aim, limits=[Limit(cost, float(np.quantile(cost.mean(all_rows(aim)), 0.5)))])
+        aim = replace(aim, limits=[Constraint(cost, float(np.quantile(cost.mean(all_rows(aim)), 0.5)))])
     assert why_not_exact(aim) is None
     assert found(aim).keys() == compared(aim).keys()
     two = replace(aim, costs=[cost, coarse_cost("macs", "MAC", seed)])

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_search import all_rows, best, found, tiny_aim
 
-from donna_hw.costs.quantile import Robust
+from donna_hw.costs.quantile import QuantileCost
 from donna_hw.predictors.base import FittedPredictor
 from donna_hw.predictors.factory import fit_predictor
 from donna_hw.predictors.linear import LinearPredictor
 from donna_hw.search.api import SearchSettings, search
 from donna_hw.search.optimality_gap import above, bounded, nearest, relaxed
 from donna_hw.search.pareto_front import ParetoFront, front_of
-from donna_hw.search.problem import Aim, Limit
+from donna_hw.search.problem import Constraint, SearchProblem
 from donna_hw.training.block_metrics import qualities_of
 
 
@@ -30,11 +30,11 @@ def second_order(seed: int, kind: str = "ridge2") -> FittedPredictor:
     return fit_predictor(seen, top1, kind)
 
 
-def curved_aim(seed: int, kind: str = "ridge2", costs: int = 1) -> Aim:
+def curved_aim(seed: int, kind: str = "ridge2", costs: int = 1) -> SearchProblem:
     return replace(tiny_aim(seed, costs=costs), predictor=second_order(seed, kind))
 
 
-def true_gap(aim: Aim, front: ParetoFront) -> float:
+def true_gap(aim: SearchProblem, front: ParetoFront) -> float:
     """Return the largest lead, at no higher costs, of any network within the limits that costs no less than one of the front."""
     rows = all_rows(aim)
     rows = rows[(aim.violations(rows) <= 0).all(axis=1)]
@@ -78,7 +78,7 @@ def test_a_second_order_sum_is_what_the_predictor_says(kind: str) -> None:
 def test_the_gap_is_no_less_than_the_true_one(seed: int, kind: str, costs: int, limited: bool) -> None:
     aim = curved_aim(seed, kind, costs)
     if limited:
-        aim = replace(aim, limits=[Limit(aim.costs[0], float(np.quantile(aim.costs[0].mean(all_rows(aim)), 0.5)))])
+        aim = replace(aim, limits=[Constraint(aim.costs[0], float(np.quantile(aim.costs[0].mean(all_rows(aim)), 0.5)))])
     feasible = all_rows(aim)[(aim.violations(all_rows(aim)) <= 0).all(axis=1)]
     few = front_of(aim, np.random.default_rng(seed).permutation(feasible)[:4], 4)
     front = bounded(aim, few)
@@ -92,7 +92,7 @@ def test_the_gap_is_no_less_than_the_true_one(seed: int, kind: str, costs: int, 
 @given(st.integers(0, 10_000))
 def test_a_robust_search_has_the_gap_about_its_means(seed: int) -> None:
     aim = tiny_aim(seed)
-    aim = replace(aim, costs=[Robust(aim.costs[0], 0.9)])
+    aim = replace(aim, costs=[QuantileCost(aim.costs[0], 0.9)])
     front = bounded(aim, front_of(aim, aim.space.random_rows(4, seed), 4))
     assert front.gap is not None
     assert front.gap >= true_gap(aim, front) - 1e-9
@@ -120,7 +120,7 @@ def test_a_cost_that_is_no_sum_has_no_gap_and_is_left_out_of_the_seeds() -> None
     class Measured:
         name, unit = "measured", "s"
 
-        def __init__(self, aim: Aim) -> None:
+        def __init__(self, aim: SearchProblem) -> None:
             self.mean, self.std, self.std_of_difference = (
                 getattr(aim.costs[0], name) for name in ("mean", "std", "std_of_difference")
             )

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_search import all_rows, best, found, tiny_aim
 
-from donna_hw.costs.quantile import Robust
-from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.costs.quantile import QuantileCost
+from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.experiments import search_cost as arithmetic
 from donna_hw.search import api
 from donna_hw.search.api import SearchSettings, search
@@ -23,7 +23,7 @@ from donna_hw.search.random_search import random_front
 
 
 def test_an_unknown_method_names_the_known_ones() -> None:
-    with pytest.raises(UnknownName, match="found 'luck'; known: auto, exact, nsga2, random"):
+    with pytest.raises(UnknownNameError, match="found 'luck'; known: auto, exact, nsga2, random"):
         SearchSettings("luck")
 
 
@@ -46,8 +46,8 @@ def test_auto_is_exact_where_that_is_possible() -> None:
 
 def test_a_robust_search_is_no_exact_one_and_says_why() -> None:
     aim = tiny_aim()
-    aim = replace(aim, costs=[Robust(aim.costs[0], 0.9)])
-    with pytest.raises(BadSetting, match="an exact search needs sums over blocks"):
+    aim = replace(aim, costs=[QuantileCost(aim.costs[0], 0.9)])
+    with pytest.raises(ConfigError, match="an exact search needs sums over blocks"):
         search(aim, SearchSettings("exact"))
     front = search(aim, SearchSettings("auto", samples=400, population=20))
     assert not front.exact
@@ -56,7 +56,7 @@ def test_a_robust_search_is_no_exact_one_and_says_why() -> None:
 
 def test_the_nearest_sums_of_a_robust_aim_are_its_means() -> None:
     aim = tiny_aim(costs=2)
-    near = nearest(replace(aim, costs=[Robust(aim.costs[0], 0.9), aim.costs[1]]))
+    near = nearest(replace(aim, costs=[QuantileCost(aim.costs[0], 0.9), aim.costs[1]]))
     assert near is not None
     assert list(near.costs) == list(aim.costs)
 
@@ -101,7 +101,7 @@ def test_a_share_that_two_networks_have_exactly_is_allowed() -> None:
 @pytest.mark.parametrize("share", [-0.1, 1.0, 60, float("nan")])
 def test_a_share_that_is_none_is_refused(share: float) -> None:
     aim = tiny_aim()
-    with pytest.raises(BadSetting, match="from 0 to below 1"):
+    with pytest.raises(ConfigError, match="from 0 to below 1"):
         diverse(front_of(aim, all_rows(aim), 64), share)
 
 
@@ -145,9 +145,9 @@ def test_networks_needed_are_the_fewest_by_the_binomial(share: float, certainty:
 
 def test_a_count_below_one_and_accuracies_without_spread_are_refused() -> None:
     for call in (lambda: arithmetic.random_epochs(0), lambda: arithmetic.donna_epochs(1, 0)):
-        with pytest.raises(BadSetting, match="counted from 1; found 0"):
+        with pytest.raises(ConfigError, match="counted from 1; found 0"):
             call()
-    with pytest.raises(BadSetting, match="must spread"):
+    with pytest.raises(ConfigError, match="must spread"):
         arithmetic.share_exceeding(77, 76, 0)
-    with pytest.raises(BadSetting, match="between 0 and 1"):
+    with pytest.raises(ConfigError, match="between 0 and 1"):
         arithmetic.networks_needed(1.0)

@@ -12,15 +12,15 @@ from scipy.stats import norm
 from tiny_search import all_rows, best, found, tiny_aim
 
 from donna_hw._core.units import printed
-from donna_hw.costs.quantile import Robust
+from donna_hw.costs.quantile import QuantileCost
 from donna_hw.costs.table_sum import TableCost
-from donna_hw.errors import BadSetting, NothingToFit
+from donna_hw.errors import ConfigError, InsufficientDataError
 from donna_hw.search import pareto_front
 from donna_hw.search.pareto_front import LEVEL, front_of, within_noise
-from donna_hw.search.problem import Aim, Limit
+from donna_hw.search.problem import Constraint, SearchProblem
 
 
-def noisy(aim: Aim, scale: float, seed: int = 0) -> Aim:
+def noisy(aim: SearchProblem, scale: float, seed: int = 0) -> SearchProblem:
     """Return the aim with standard errors of very different sizes."""
     rng, costs = np.random.default_rng(seed), []
     for cost in aim.costs:
@@ -33,7 +33,7 @@ def noisy(aim: Aim, scale: float, seed: int = 0) -> Aim:
     return replace(aim, costs=costs)
 
 
-def by_hand(aim: Aim, rows: np.ndarray, accuracy: np.ndarray, std: np.ndarray) -> list[bool]:
+def by_hand(aim: SearchProblem, rows: np.ndarray, accuracy: np.ndarray, std: np.ndarray) -> list[bool]:
     def worse(j: int, i: int) -> bool:
         """Whether j is significantly worse than i in anything."""
         if accuracy[i] - accuracy[j] > LEVEL * np.hypot(std[i], std[j]):
@@ -80,7 +80,7 @@ def test_without_noise_none_is_marked_and_in_endless_noise_all_are() -> None:
 def test_a_robust_cost_is_the_quantile_and_keeps_its_deviation(seed: int, quantile: float) -> None:
     aim = noisy(tiny_aim(seed), 1e-4, seed)
     cost, rows = aim.costs[0], all_rows(aim)
-    robust = Robust(cost, quantile)
+    robust = QuantileCost(cost, quantile)
     np.testing.assert_allclose(norm.cdf(robust.mean(rows), cost.mean(rows), cost.std(rows)), quantile, rtol=1e-9)
     np.testing.assert_array_equal(robust.std(rows), cost.std(rows))
     np.testing.assert_array_equal(robust.std_of_difference(rows, rows[::-1]), cost.std_of_difference(rows, rows[::-1]))
@@ -90,9 +90,9 @@ def test_a_robust_cost_is_the_quantile_and_keeps_its_deviation(seed: int, quanti
 
 def test_a_robust_front_is_that_of_the_quantiles_and_its_limit_holds_there() -> None:
     aim = noisy(tiny_aim(), 1e-3, seed=1)
-    robust = Robust(aim.costs[0], 0.9)
+    robust = QuantileCost(aim.costs[0], 0.9)
     limit = float(np.quantile(robust.mean(all_rows(aim)), 0.4))
-    wary = replace(aim, costs=[robust], limits=[Limit(robust, limit)])
+    wary = replace(aim, costs=[robust], limits=[Constraint(robust, limit)])
     front = front_of(wary, all_rows(aim), evaluations=64)
     assert found(front.rows) == best(wary) != best(aim)
     assert (aim.costs[0].mean(front.rows) + norm.ppf(0.9) * aim.costs[0].std(front.rows) <= limit).all()
@@ -102,11 +102,11 @@ def test_a_robust_front_is_that_of_the_quantiles_and_its_limit_holds_there() -> 
 
 @pytest.mark.parametrize("quantile", [0.5, 1.0, 0.1, 90, float("nan")])
 def test_a_quantile_that_is_none_above_the_middle_is_refused(quantile: float) -> None:
-    with pytest.raises(BadSetting, match=r"above 0\.5 and below 1"):
-        Robust(tiny_aim().costs[0], quantile)
+    with pytest.raises(ConfigError, match=r"above 0\.5 and below 1"):
+        QuantileCost(tiny_aim().costs[0], quantile)
 
 
-def lowest_of(aim: Aim) -> float:
+def lowest_of(aim: SearchProblem) -> float:
     return float(aim.costs[0].mean(all_rows(aim)[aim.usable(all_rows(aim))]).min())
 
 
@@ -115,8 +115,8 @@ def test_a_limit_out_of_reach_is_named_with_the_lowest_of_all_networks_though_fe
     qualities = (np.where(np.arange(4) == free.costs[0].parts().terms[0][0].argmin(), np.inf, 0.5), *free.qualities[1:])
     aim = replace(free, qualities=qualities)
     cheap = lowest_of(aim)
-    limited = replace(aim, limits=[Limit(aim.costs[1], 1e12), Limit(aim.costs[0], cheap * 0.99)])
-    with pytest.raises(NothingToFit) as caught:
+    limited = replace(aim, limits=[Constraint(aim.costs[1], 1e12), Constraint(aim.costs[0], cheap * 0.99)])
+    with pytest.raises(InsufficientDataError) as caught:
         front_of(limited, all_rows(aim)[-3:], evaluations=3)
     assert f"the limit chip {printed(cheap * 0.99, 's')} must be within reach" in str(caught.value)
     assert f"the lowest of all networks is chip {printed(cheap, 's')}" in str(caught.value)
@@ -126,9 +126,9 @@ def test_a_limit_out_of_reach_is_named_with_the_lowest_of_all_networks_though_fe
 def test_limits_that_only_together_are_out_of_reach_say_so_with_the_nearest() -> None:
     aim = tiny_aim(costs=2)
     rows = all_rows(aim)
-    limits = [Limit(cost, float(cost.mean(rows).min() * 1.0001)) for cost in aim.costs]
+    limits = [Constraint(cost, float(cost.mean(rows).min() * 1.0001)) for cost in aim.costs]
     limited = replace(aim, limits=limits)
-    with pytest.raises(NothingToFit) as caught:
+    with pytest.raises(InsufficientDataError) as caught:
         front_of(limited, rows, evaluations=64)
     nearest = rows[[int(limited.violations(rows).max(axis=1).argmin())]]
     assert "each limit can be reached alone" in str(caught.value)
@@ -138,13 +138,13 @@ def test_limits_that_only_together_are_out_of_reach_say_so_with_the_nearest() ->
 
 def test_the_lowest_of_a_cost_that_is_no_sum_is_that_of_those_looked_at() -> None:
     aim = noisy(tiny_aim(), 1e-4)
-    robust, rows = Robust(aim.costs[0], 0.9), all_rows(aim)[:10]
-    with pytest.raises(NothingToFit, match="the lowest of 10 networks looked at is chip_q90") as caught:
-        front_of(replace(aim, costs=[robust], limits=[Limit(robust, 1e-6)]), rows, evaluations=10)
+    robust, rows = QuantileCost(aim.costs[0], 0.9), all_rows(aim)[:10]
+    with pytest.raises(InsufficientDataError, match="the lowest of 10 networks looked at is chip_q90") as caught:
+        front_of(replace(aim, costs=[robust], limits=[Constraint(robust, 1e-6)]), rows, evaluations=10)
     assert printed(robust.mean(rows).min(), "s") in str(caught.value)
 
 
 def test_a_stage_without_a_trained_block_is_named() -> None:
     aim = tiny_aim()
-    with pytest.raises(NothingToFit, match="every stage needs a trained block; found 'none in s1'"):
+    with pytest.raises(InsufficientDataError, match="every stage needs a trained block; found 'none in s1'"):
         front_of(replace(aim, qualities=(aim.qualities[0], np.full(4, np.inf), aim.qualities[2])), all_rows(aim), 64)

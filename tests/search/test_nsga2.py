@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from tiny_search import all_rows, best, found, tiny_aim
 
 from donna_hw._core.units import printed
-from donna_hw.errors import BadSetting, NothingToFit
+from donna_hw.errors import ConfigError, InsufficientDataError
 from donna_hw.search.nsga2 import nsga2
 from donna_hw.search.pareto_front import front_of
-from donna_hw.search.problem import Aim, Limit
+from donna_hw.search.problem import Constraint, SearchProblem
 
 
 @settings(max_examples=20, deadline=None)
@@ -54,8 +54,8 @@ def test_a_seed_gives_the_same_front_and_another_seed_another_search() -> None:
 def test_limits_are_respected_and_the_front_within_them_is_complete() -> None:
     free = tiny_aim(costs=2)
     limits = {cost.name: float(np.quantile(cost.mean(all_rows(free)), 0.4)) for cost in free.costs}
-    limited = [Limit(cost, limits[cost.name]) for cost in free.costs]
-    aim = Aim(free.space, free.qualities, free.predictor, free.costs, limited)
+    limited = [Constraint(cost, limits[cost.name]) for cost in free.costs]
+    aim = SearchProblem(free.space, free.qualities, free.predictor, free.costs, limited)
     front = nsga2(aim, 1000, 20)
     assert found(front.rows) == best(aim) != best(free)
     for name, limit in limits.items():
@@ -65,9 +65,11 @@ def test_limits_are_respected_and_the_front_within_them_is_complete() -> None:
 def test_a_limit_below_the_cheapest_network_is_one_line_with_what_was_reached() -> None:
     free = tiny_aim()
     cheapest = free.costs[0].mean(all_rows(free)).min()
-    with pytest.raises(NothingToFit) as caught:
+    with pytest.raises(InsufficientDataError) as caught:
         nsga2(
-            Aim(free.space, free.qualities, free.predictor, free.costs, [Limit(free.costs[0], cheapest * 0.9)]),
+            SearchProblem(
+                free.space, free.qualities, free.predictor, free.costs, [Constraint(free.costs[0], cheapest * 0.9)]
+            ),
             1000,
             20,
         )
@@ -81,7 +83,7 @@ def test_diverged_blocks_are_never_in_the_front(seed: int) -> None:
     qualities = tuple(values.copy() for values in free.qualities)
     for stage, number in ((0, 1), (1, 0), (1, 3), (2, 2)):
         qualities[stage][number] = np.inf
-    aim = Aim(free.space, qualities, free.predictor, free.costs)
+    aim = SearchProblem(free.space, qualities, free.predictor, free.costs)
     front = nsga2(aim, 1000, 20, seed)
     assert found(front.rows) == best(aim)
     assert aim.usable(front.rows).all()
@@ -90,17 +92,17 @@ def test_diverged_blocks_are_never_in_the_front(seed: int) -> None:
 def test_a_space_of_diverged_blocks_only_has_nothing_to_search() -> None:
     free = tiny_aim()
     qualities = (np.full(4, np.inf), *free.qualities[1:])
-    with pytest.raises(NothingToFit, match=r"^[^\n]*$"):
-        nsga2(Aim(free.space, qualities, free.predictor, free.costs), 40, 20)
+    with pytest.raises(InsufficientDataError, match=r"^[^\n]*$"):
+        nsga2(SearchProblem(free.space, qualities, free.predictor, free.costs), 40, 20)
 
 
 def test_a_search_needs_a_cost() -> None:
     free = tiny_aim()
-    with pytest.raises(BadSetting, match="at least one cost"):
-        Aim(free.space, free.qualities, free.predictor, [])
+    with pytest.raises(ConfigError, match="at least one cost"):
+        SearchProblem(free.space, free.qualities, free.predictor, [])
 
 
 @pytest.mark.parametrize(("samples", "population"), [(3, 4), (10, 3), (19, 20)])
 def test_samples_below_the_population_are_refused(samples: int, population: int) -> None:
-    with pytest.raises(BadSetting, match=f"found '{samples}, {population}'"):
+    with pytest.raises(ConfigError, match=f"found '{samples}, {population}'"):
         nsga2(tiny_aim(), samples, population)

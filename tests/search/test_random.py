@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_search import all_rows, found, tiny_aim
 
-from donna_hw.errors import NothingToFit
-from donna_hw.search.problem import Aim
+from donna_hw.errors import InsufficientDataError
+from donna_hw.search.problem import SearchProblem
 from donna_hw.search.random_search import random_at_cost
 
 
@@ -45,7 +45,7 @@ def test_every_network_near_the_cost_is_drawn_sooner_or_later() -> None:
 def test_diverged_blocks_are_never_drawn() -> None:
     free = tiny_aim()
     qualities = (np.array([np.inf, 0.1, 0.2, np.inf]), *free.qualities[1:])
-    aim = Aim(free.space, qualities, free.predictor, free.costs)
+    aim = SearchProblem(free.space, qualities, free.predictor, free.costs)
     wanted = aim.costs[0].mean(all_rows(aim)[[17, 25, 40]])
     rows = random_at_cost(aim, aim.costs[0], wanted, seed=0, tolerance=0.5, draws=2000)
     assert set(rows[:, 0].tolist()) <= {1, 2}
@@ -60,7 +60,7 @@ def test_excluded_networks_are_never_drawn_and_the_others_as_before() -> None:
     others = near[(near != drawn).any(axis=1)]
     assert found(random_at_cost(aim, cost, wanted, seed=1, excluded=others, draws=5000)) == found(drawn)
     assert found(random_at_cost(aim, cost, wanted, seed=1, excluded=drawn, draws=5000)) <= found(others)
-    with pytest.raises(NothingToFit):
+    with pytest.raises(InsufficientDataError):
         random_at_cost(aim, cost, wanted, seed=1, excluded=near, draws=5000)
 
 
@@ -69,5 +69,5 @@ def test_a_cost_outside_the_space_has_no_random_network(factor: float) -> None:
     aim = tiny_aim()
     costs = aim.costs[0].mean(all_rows(aim))
     edge = costs.min() if factor < 1 else costs.max()
-    with pytest.raises(NothingToFit, match="within 2%"):
+    with pytest.raises(InsufficientDataError, match="within 2%"):
         random_at_cost(aim, aim.costs[0], np.array([edge * factor]), seed=0, draws=2000)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from donna_hw.errors import BadSetting, NothingToFit
+from donna_hw.errors import ConfigError, InsufficientDataError
 from donna_hw.predictors.factory import fit_predictor
 from donna_hw.predictors.quadratic import Quadratic
 from donna_hw.search.branch_and_bound import Front, second_order_front
@@ -132,14 +132,14 @@ def test_a_limit_that_no_network_keeps_is_named_with_the_least_that_one_can() ->
     quadratic, costs = drawn(0, [3, 3])
     least = sum(int(values.min()) for values in costs)
     assert points_of(second_order_front(quadratic, costs, least))[0][0] == least
-    with pytest.raises(NothingToFit, match=f"within the limit.*raise it to {least} or more"):
+    with pytest.raises(InsufficientDataError, match=f"within the limit.*raise it to {least} or more"):
         second_order_front(quadratic, costs, least - 1)
 
 
 def test_a_stage_without_a_usable_block_is_named() -> None:
     quadratic, costs = drawn(0, [3, 3])
     broken = replace(quadratic, linear=(quadratic.linear[0], np.full(3, -np.inf)))
-    with pytest.raises(NothingToFit, match="none in stage 1"):
+    with pytest.raises(InsufficientDataError, match="none in stage 1"):
         second_order_front(broken, costs)
 
 
@@ -154,5 +154,5 @@ def test_terms_that_are_no_such_numbers_are_refused() -> None:
         ((quadratic, tuple(values / 3 for values in costs)), "whole numbers"),
         ((quadratic, (costs[0][:2], costs[1])), "one cost"),
     ):
-        with pytest.raises(BadSetting, match=rule):
+        with pytest.raises(ConfigError, match=rule):
             second_order_front(*wrong)

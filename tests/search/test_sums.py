@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.search import exact_sums as sums
-from donna_hw.search.exact_sums import TooMany, undominated_sums
+from donna_hw.search.exact_sums import TooManySumsError, undominated_sums
 
 
 @st.composite
@@ -93,9 +93,9 @@ def test_more_sums_than_may_be_kept_are_refused_and_so_are_sums_beyond_two_to_th
 ) -> None:
     monkeypatch.setattr(sums, "MOST", 10)
     line = np.arange(8)
-    with pytest.raises(TooMany, match="at most 10"):
+    with pytest.raises(TooManySumsError, match="at most 10"):
         undominated_sums([np.stack([line, -line], axis=1) * 9**i for i in range(3)])
-    with pytest.raises(BadSetting, match=r"below 2\^53"):
+    with pytest.raises(ConfigError, match=r"below 2\^53"):
         undominated_sums([np.array([[0, 0], [2**52, 1]])] * 2)
 
 

@@ -8,10 +8,10 @@ from itertools import product
 
 import numpy as np
 
-from donna_hw.costs.base import CostParts
+from donna_hw.costs.base import CostTerms
 from donna_hw.costs.table_sum import TableCost
 from donna_hw.graph.builder import Block
-from donna_hw.search.problem import Aim, Limit
+from donna_hw.search.problem import Constraint, SearchProblem
 from donna_hw.spaces.space import Space
 from donna_hw.spaces.stage import Axis, Stage
 
@@ -45,7 +45,7 @@ def table_cost(space: Space, name: str, unit: str, rng: np.random.Generator) -> 
     size_of_one = 1.0 if unit == "s" else 1e10
     blocks = tuple(rng.uniform(1e-4, 1e-3, size) * size_of_one for size in space.stage_sizes)
     errors = tuple(np.full(size, 1e-6 * size_of_one) for size in space.stage_sizes)
-    return TableCost(name, unit, (CostParts((blocks,), (1e-4 * size_of_one,)),), ((errors,),), np.zeros((1, 1)))
+    return TableCost(name, unit, (CostTerms((blocks,), (1e-4 * size_of_one,)),), ((errors,),), np.zeros((1, 1)))
 
 
 def blocks_of(cost: TableCost) -> tuple[np.ndarray, ...]:
@@ -56,7 +56,7 @@ def blocks_of(cost: TableCost) -> tuple[np.ndarray, ...]:
 def with_blocks(cost: TableCost, blocks: Sequence[np.ndarray], fixed: float | None = None) -> TableCost:
     """Return a table's cost with other costs of its blocks, and of its fixed parts where they are given."""
     constants = cost.each[0].constants if fixed is None else (fixed,)
-    return replace(cost, each=(CostParts((tuple(blocks),), constants),))
+    return replace(cost, each=(CostTerms((tuple(blocks),), constants),))
 
 
 def with_errors(cost: TableCost, errors: Sequence[np.ndarray]) -> TableCost:
@@ -64,20 +64,22 @@ def with_errors(cost: TableCost, errors: Sequence[np.ndarray]) -> TableCost:
     return replace(cost, errors=((tuple(errors),),))
 
 
-def tiny_aim(seed: int = 0, limits: dict[str, float] | None = None, *, costs: int = 1, stages: int = 3) -> Aim:
+def tiny_aim(
+    seed: int = 0, limits: dict[str, float] | None = None, *, costs: int = 1, stages: int = 3
+) -> SearchProblem:
     rng, space = np.random.default_rng(seed), tiny_space(stages)
     names = [("chip", "s"), ("macs", "MAC")][:costs]
     models = [table_cost(space, name, unit, rng) for name, unit in names]
     qualities = tuple(rng.uniform(0, 1, size) for size in space.stage_sizes)
-    limited = [Limit(model, limits[model.name]) for model in models if limits and model.name in limits]
-    return Aim(space, qualities, Sum(), models, limited)
+    limited = [Constraint(model, limits[model.name]) for model in models if limits and model.name in limits]
+    return SearchProblem(space, qualities, Sum(), models, limited)
 
 
-def all_rows(aim: Aim) -> np.ndarray:
+def all_rows(aim: SearchProblem) -> np.ndarray:
     return np.array(list(product(*(range(size) for size in aim.space.stage_sizes))))
 
 
-def best(aim: Aim) -> set[tuple[int, ...]]:
+def best(aim: SearchProblem) -> set[tuple[int, ...]]:
     """Return the front by comparing every network with every other."""
     rows = all_rows(aim)
     rows = rows[(aim.violations(rows) <= 0).all(axis=1)]

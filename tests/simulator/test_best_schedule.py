@@ -12,15 +12,15 @@ from hypothesis import HealthCheck, assume, given
 from hypothesis import settings as how
 from made import Sketch, bottleneck, settings, unit, workloads
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.simulator.batch import Batch, Rows
-from donna_hw.simulator.candidate_costs import Prices, alike, prices_of
-from donna_hw.simulator.schedule_graph import Program, Run
+from donna_hw.simulator.candidate_costs import CandidateCosts, alike, prices_of
+from donna_hw.simulator.schedule_graph import Program, TileRun
 from donna_hw.simulator.simulate import simulate
 from donna_hw.simulator.workload import Workload
 
 
-def paths(program: Program, boundary: int = 0) -> Iterator[list[Run]]:
+def paths(program: Program, boundary: int = 0) -> Iterator[list[TileRun]]:
     """Every way to cover the steps by runs."""
     if boundary == len(program.steps):
         yield []
@@ -29,7 +29,7 @@ def paths(program: Program, boundary: int = 0) -> Iterator[list[Run]]:
             yield from ([run, *rest] for rest in paths(program, run.after))
 
 
-def priced(batch: Batch, program: Program) -> dict[int, tuple[Prices, int]]:
+def priced(batch: Batch, program: Program) -> dict[int, tuple[CandidateCosts, int]]:
     """Return the prices of each run's number, and its row in them."""
     return {
         number: (prices, int(prices.rows.row_of[place, 0]))
@@ -38,7 +38,7 @@ def priced(batch: Batch, program: Program) -> dict[int, tuple[Prices, int]]:
     }
 
 
-def price(batch: Batch, program: Program, path: list[Run], here: set[int], ahead: list[bool]) -> float:
+def price(batch: Batch, program: Program, path: list[TileRun], here: set[int], ahead: list[bool]) -> float:
     """Cycles of one schedule: tensors `here` stay on the chip, weights of a run are fetched `ahead` or not."""
     total, shared = 0.0, priced(batch, program)
     for place, run in enumerate(path):
@@ -77,7 +77,7 @@ def brute_force(workload: Workload, some: tuple[str, ...]) -> float:
 def test_the_schedule_is_the_best_of_all(workload: Workload, some: tuple[str, ...]) -> None:
     try:
         found = simulate(workload, unit(*some)).total_cycles
-    except BadSetting:
+    except ConfigError:
         assume(False)
     assert found == brute_force(workload, some)
 
@@ -130,14 +130,14 @@ def test_a_memory_below_the_smallest_tile_is_refused_with_the_limit_which_then_s
     sketch = Sketch(64, 9, 9)
     sketch.conv(0, 64, 5)
     with pytest.raises(
-        BadSetting, match=rf"memory\.{key} must hold the smallest tile of conv1: [\d,]+ bytes"
+        ConfigError, match=rf"memory\.{key} must hold the smallest tile of conv1: [\d,]+ bytes"
     ) as caught:
         simulate(sketch.workload(), unit(f"memory.{key}=1.0"))
-    setting = caught.value.cure.removeprefix("--set ").removesuffix(" or more")
+    setting = caught.value.hint.removeprefix("--set ").removesuffix(" or more")
     assert simulate(sketch.workload(), unit(setting)).total_cycles > 0
 
 
-def asked_bytes(prices: Prices) -> np.ndarray:
+def asked_bytes(prices: CandidateCosts) -> np.ndarray:
     """Return the DRAM bytes that each candidate of the first row asks for, before each tile's share is rounded up to whole bursts."""
     tiling = prices.tiling
     tensors = sum(how.traffic[0] for how in (*tiling.reads.values(), *tiling.writes.values()))

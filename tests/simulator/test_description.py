@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from made_models import checked, macs
 
-from donna_hw.graph.builder import Block, Draft, lower, lower_chain
+from donna_hw.graph.builder import Block, GraphBuilder, lower, lower_chain
 from donna_hw.graph.graph import ACTIVATIONS, Graph
 from donna_hw.graph.onnx_export import to_onnx
 from donna_hw.simulator.from_graph import workload_of
@@ -57,7 +57,7 @@ def test_one_pixel_and_one_channel() -> None:
 class Pooled:
     """A max pool of a window of 5 with a stride of 2, and a sum with an activation."""
 
-    def draw(self, draft: Draft, x: str) -> str:
+    def draw(self, draft: GraphBuilder, x: str) -> str:
         x = draft.max_pool(x, kernel=5, stride=2, name="pool")
         return draft.add(x, draft.conv(x, 3, name="conv"), activation="relu", name="sum")
 
@@ -71,7 +71,7 @@ def test_a_max_pool_works_through_its_windows() -> None:
 class Doubled:
     """The sum of a tensor with itself, and a flattened block."""
 
-    def draw(self, draft: Draft, x: str) -> str:
+    def draw(self, draft: GraphBuilder, x: str) -> str:
         x = draft.add(x, x, name="sum")
         return draft.linear(draft.flatten(x, name="flat"), 5, activation="relu", name="linear")
 

@@ -11,7 +11,7 @@ from hypothesis import settings as how
 from hypothesis import strategies as st
 from made import bottleneck, settings, unit, workloads
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.simulator.hardware import Hardware
 from donna_hw.simulator.results import Simulation
 from donna_hw.simulator.simulate import cycles_of, simulate
@@ -25,7 +25,7 @@ thorough = how(
 def simulated(workload: Workload, hardware: Hardware) -> Simulation:
     try:
         return simulate(workload, hardware)
-    except BadSetting:
+    except ConfigError:
         assume(False)
         raise
 
@@ -104,7 +104,7 @@ def test_more_of_anything_is_never_slower(key: str, workload: Workload, some: tu
     for value in (MORE | LESS)[key]:
         try:
             cycles.append(simulate(workload, unit(*some, f"{key}={value}")).total_cycles)
-        except BadSetting:
+        except ConfigError:
             assert not cycles, "what fitted a smaller memory fits a larger one"
     assert cycles == sorted(cycles, reverse=True)
 

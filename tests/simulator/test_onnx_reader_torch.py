@@ -15,7 +15,7 @@ from onnx.reference import ReferenceEvaluator
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.graph.onnx_torch import export
 from donna_hw.simulator.onnx_frontend.reader import read_onnx
 
@@ -169,7 +169,8 @@ def dynamic(module: nn.Module, shape: tuple[int, ...], axes: dict[int, str]) -> 
 def test_dynamic_axes_are_refused_or_fixed() -> None:
     model = dynamic(nn.Conv2d(3, 4, 3), (1, 3, 8, 8), {0: "batch", 2: "height"})
     with pytest.raises(
-        BadSetting, match=r"input 'input' must be fixed; found '\[batch, 3, height, 8\]'.*--input-shape input=1,3,224,8"
+        ConfigError,
+        match=r"input 'input' must be fixed; found '\[batch, 3, height, 8\]'.*--input-shape input=1,3,224,8",
     ):
         read_onnx(model)
     for batch, height in ((1, 8), (5, 11)):

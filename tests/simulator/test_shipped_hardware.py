@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from donna_hw.devices.device import Device
-from donna_hw.errors import BadSetting, DonnaError, UnknownName
+from donna_hw.errors import ConfigError, DonnaError, UnknownNameError
 from donna_hw.simulator.hardware import ELEMENT_BYTES, Hardware, read_hardware
 
 DEVICES = Path(__file__).parents[2] / "devices"
@@ -191,7 +191,7 @@ NONSENSE = [
 
 @pytest.mark.parametrize(("setting", "limit"), NONSENSE)
 def test_nonsense_is_refused_in_one_line_with_its_key_and_limit(setting: str, limit: str) -> None:
-    with pytest.raises(BadSetting) as refused:
+    with pytest.raises(ConfigError) as refused:
         unit("tensor_unit", setting)
     message = str(refused.value)
     assert "\n" not in message
@@ -214,12 +214,12 @@ def test_nonsense_is_refused_in_one_line_with_its_key_and_limit(setting: str, li
 def test_an_unknown_key_is_refused_with_the_known_ones(setting: str, says: str) -> None:
     with pytest.raises(DonnaError, match=says) as refused:
         unit("tensor_unit", setting)
-    assert isinstance(refused.value, UnknownName | BadSetting)
+    assert isinstance(refused.value, UnknownNameError | ConfigError)
     assert "\n" not in str(refused.value)
 
 
 def test_a_missing_key_is_named() -> None:
     content = table("tensor_unit")
     del content["array"]["rows"]
-    with pytest.raises(BadSetting, match=r"'array.rows' must be given"):
+    with pytest.raises(ConfigError, match=r"'array.rows' must be given"):
         read_hardware(content, "unit")

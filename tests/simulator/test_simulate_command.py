@@ -17,7 +17,7 @@ from onnx import TensorProto, helper
 
 from donna_hw.cli.simulate import input_shapes
 from donna_hw.cli.simulate import simulate as command
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -204,7 +204,7 @@ def test_the_help_names_every_option(call: Call) -> None:
     "text", ["", "=1", "x", "x=", "x=1,", "x=,1", "x=-1", "x=1.5", "x=1, 3", "x=٣", "x=01", f"x={'9' * 5000}"]
 )
 def test_a_shape_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(BadSetting, match="NAME=SHAPE"):
+    with pytest.raises(ConfigError, match="NAME=SHAPE"):
         input_shapes([text])
 
 

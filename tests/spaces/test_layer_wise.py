@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.graph.graph import layers_hash
 from donna_hw.spaces import Architecture, Axis, load_space
 from donna_hw.spaces.extremes import reach
@@ -68,16 +68,16 @@ def test_a_space_without_global_axes_is_its_own_at_no_setting() -> None:
 
 
 def test_settings_and_rows_that_the_space_lacks_are_refused() -> None:
-    with pytest.raises(UnknownName, match="resolution must have one of its values"):
+    with pytest.raises(UnknownNameError, match="resolution must have one of its values"):
         OFA.at((130,))
-    with pytest.raises(BadSetting, match="21 numbers; found 20"):
+    with pytest.raises(ConfigError, match="21 numbers; found 20"):
         OFA.architecture(OFA.reference.blocks)
-    with pytest.raises(BadSetting, match=r"resolution.*0\.\.24"):
+    with pytest.raises(ConfigError, match=r"resolution.*0\.\.24"):
         OFA.architecture((*OFA.reference.blocks, 25))
-    with pytest.raises(UnknownName, match="resolution"):
+    with pytest.raises(UnknownNameError, match="resolution"):
         OFA.from_labels({name: label for name, label in OFA.labels(OFA.reference).items() if name != "resolution"})
     bits = replace(OFA, global_axes=(Axis("bits", (4, 8)),))
-    with pytest.raises(BadSetting, match="can honour one global axis, resolution; found 'bits'"):
+    with pytest.raises(ConfigError, match="can honour one global axis, resolution; found 'bits'"):
         bits.network(bits.reference)
 
 

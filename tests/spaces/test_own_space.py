@@ -8,8 +8,8 @@ from functools import partial
 import pytest
 from fakes import tiny_space
 
-from donna_hw.errors import BadSetting
-from donna_hw.graph.builder import Draft
+from donna_hw.errors import ConfigError
+from donna_hw.graph.builder import GraphBuilder
 from donna_hw.graph.graph import layers_hash
 from donna_hw.graph.torch_module import to_torch
 from donna_hw.spaces import Architecture, Axis, Space, Stage
@@ -24,7 +24,7 @@ class PlainConvs:
     kernel: int
     depth: int
 
-    def draw(self, draft: Draft, x: str) -> str:
+    def draw(self, draft: GraphBuilder, x: str) -> str:
         for number in range(self.depth):
             x = draft.conv(x, self.channels, kernel=self.kernel, activation="relu", name=f"conv{number}")
         return x
@@ -54,14 +54,14 @@ class Growing:
 
     channels: int
 
-    def draw(self, draft: Draft, x: str) -> str:
+    def draw(self, draft: GraphBuilder, x: str) -> str:
         return draft.conv(x, self.channels, name="conv")
 
 
 def test_a_block_that_changes_the_shape_between_stages_is_refused() -> None:
     stage = Stage("s", (Axis("channels", (4, 8)),), Growing)
     space = Space("wrong", "", (3, 4, 4), (), (stage,), ())
-    with pytest.raises(BadSetting, match=r"s c4: its output must be \(8, 4, 4\)"):
+    with pytest.raises(ConfigError, match=r"s c4: its output must be \(8, 4, 4\)"):
         space.block_graph(stage, 0)
 
 
@@ -96,17 +96,17 @@ def test_global_axes_multiply_the_size_and_are_checked() -> None:
     wide = Space("g", "", space.input_shape, space.before, space.stages, space.after, (Axis("resolution", (4, 8)),))
     assert wide.size == 2 * space.size
     assert wide.reference.settings == (8,)
-    with pytest.raises(BadSetting, match="1 global settings"):
+    with pytest.raises(ConfigError, match="1 global settings"):
         wide.check(Architecture(space.reference.blocks))
 
 
 def test_parts_of_one_name_are_refused() -> None:
     stage = tiny_space().stages[0]
-    with pytest.raises(BadSetting, match="a name of its own"):
+    with pytest.raises(ConfigError, match="a name of its own"):
         Space("twins", "", (3, 4, 4), (), (stage, stage), ())
 
 
 def test_blocks_of_one_label_are_refused() -> None:
     stage = Stage("s", (Axis("a", ("x", "x-y")), Axis("b", ("y-z", "z"))), Growing)
-    with pytest.raises(BadSetting, match="x-y-z"):
+    with pytest.raises(ConfigError, match="x-y-z"):
         _ = stage.labels

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from donna_hw import load_space
-from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.graph.graph import dtypes_of, in_type, layers_hash
 from donna_hw.spaces.extend import new_blocks
 from donna_hw.spaces.mixed_precision import float_twin, float_twins, int8_twins, is_int8
@@ -46,7 +46,7 @@ def test_a_whole_space_in_int8_has_the_labels_of_its_own_and_no_other_type() -> 
     assert dtypes_of(graph) == {"int8"}
     assert layers_hash(in_type(graph, "float32")) == layers_hash(old.network(old.architecture(row)))
     assert new.hash != old.hash
-    with pytest.raises(UnknownName, match="@precision, which has both"):
+    with pytest.raises(UnknownNameError, match="@precision, which has both"):
         float_twin(new.stages[0], 0)
 
 
@@ -64,11 +64,11 @@ def test_a_torch_module_has_no_8_bit_form() -> None:
     space = load_space("small_8px_shift@precision")
     stage = space.stages[0]
     choice = stage.choice(stage.reference) | {"cell": "shift", "precision": "int8"}
-    with pytest.raises(BadSetting, match="a torch module of one's own has no int8 form"):
+    with pytest.raises(ConfigError, match="a torch module of one's own has no int8 form"):
         space.block_graph(stage, stage.number(choice))
 
 
 @pytest.mark.parametrize("name", ["small_8px@int8@precision", "small_8px@precision@8px", "small_8px@int4"])
 def test_types_come_once_and_last(name: str) -> None:
-    with pytest.raises(BadSetting, match="each once and in this order"):
+    with pytest.raises(ConfigError, match="each once and in this order"):
         load_space(name)

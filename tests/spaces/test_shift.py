@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from donna_hw import InvertedResidual, load_space, with_cell
-from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.graph.builder import lower
 from donna_hw.graph.onnx_export import to_onnx
 from donna_hw.graph.torch_module import to_torch
@@ -75,15 +75,15 @@ def test_the_old_blocks_are_those_of_the_old_space() -> None:
 
 def test_a_space_that_extends_no_other_is_said() -> None:
     space = load_space("small_8px_cells")
-    with pytest.raises(BadSetting, match="must have the frame of small_8px_cells"):
+    with pytest.raises(ConfigError, match="must have the frame of small_8px_cells"):
         new_blocks(space, load_space("small_8px"))
-    with pytest.raises(UnknownName, match="must have every block of small_8px_shift"):
+    with pytest.raises(UnknownNameError, match="must have every block of small_8px_shift"):
         new_blocks(load_space("small_8px_shift"), space)
-    with pytest.raises(BadSetting, match="has that value already"):
+    with pytest.raises(ConfigError, match="has that value already"):
         with_cell(space, "grouped", ShiftBottleneck, name="x")
-    with pytest.raises(UnknownName, match="must have an axis"):
+    with pytest.raises(UnknownNameError, match="must have an axis"):
         with_cell(load_space("small_8px"), "shift", ShiftBottleneck, name="x")
-    with pytest.raises(BadSetting, match="the layers that it has in"):
+    with pytest.raises(ConfigError, match="the layers that it has in"):
         new_blocks(space, changed())
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.spaces import Architecture, Axis, load_space, space_names
 
 NAMES = ["donna", "small_28px", "small_32px", "small_8px"]
@@ -76,7 +76,7 @@ def test_random_rows_can_be_the_whole_space() -> None:
     space = load_space("small_8px")
     rows = space.random_rows(space.size, np.random.default_rng(0))
     assert len(np.unique(rows, axis=0)) == space.size
-    with pytest.raises(BadSetting, match="13824 architectures"):
+    with pytest.raises(ConfigError, match="13824 architectures"):
         space.random_rows(space.size + 1, np.random.default_rng(0))
 
 
@@ -116,45 +116,45 @@ def test_errors_name_the_known_values() -> None:
     space = load_space("small_8px")
     stage = space.stages[0]
     with pytest.raises(
-        UnknownName,
+        UnknownNameError,
         match=r"small_8px_cells, small_8px_shift, small_vit_28px, small_vit_8px, vit_b16, vit_b16_81 \(did you mean 'small_8px'\?\)",
     ):
         load_space("smal_8px")
-    with pytest.raises(UnknownName, match=r"axis kernel.*found '7'; known: 3, 5"):
+    with pytest.raises(UnknownNameError, match=r"axis kernel.*found '7'; known: 3, 5"):
         stage.number({**stage.choice(0), "kernel": 7})
-    with pytest.raises(UnknownName, match=r"axis kernel.*known: 3, 5"):
+    with pytest.raises(UnknownNameError, match=r"axis kernel.*known: 3, 5"):
         stage.number({})
-    with pytest.raises(UnknownName, match="k3-e2-d1-relu"):
+    with pytest.raises(UnknownNameError, match="k3-e2-d1-relu"):
         stage.number_of_label("k3-e2-d1-rela")
-    with pytest.raises(UnknownName, match="known: stage1, stage2, stage3"):
+    with pytest.raises(UnknownNameError, match="known: stage1, stage2, stage3"):
         space.stage("stage4")
-    with pytest.raises(UnknownName, match="stage3"):
+    with pytest.raises(UnknownNameError, match="stage3"):
         space.from_labels({"stage1": stage.label(0), "stage2": stage.label(0)})
 
 
 @pytest.mark.parametrize("number", [-1, 24])
 def test_a_block_number_out_of_range_is_refused(number: int) -> None:
-    with pytest.raises(BadSetting, match=r"0\.\.23"):
+    with pytest.raises(ConfigError, match=r"0\.\.23"):
         load_space("small_8px").stages[0].choice(number)
 
 
 @pytest.mark.parametrize("blocks", [(), (0, 0), (0, 0, 0, 0), (0, 0, 24)])
 def test_an_architecture_of_another_shape_is_refused(blocks: tuple[int, ...]) -> None:
-    with pytest.raises(BadSetting):
+    with pytest.raises(ConfigError):
         load_space("small_8px").network(Architecture(blocks))
 
 
 def test_an_architecture_with_settings_that_the_space_lacks_is_refused() -> None:
-    with pytest.raises(BadSetting, match="0 global settings"):
+    with pytest.raises(ConfigError, match="0 global settings"):
         load_space("small_8px").network(Architecture((0, 0, 0), (28,)))
 
 
 @pytest.mark.parametrize("values", [(), (3, 3), (1, 1.0)])
 def test_an_axis_needs_different_values(values: tuple[int, ...]) -> None:
-    with pytest.raises(BadSetting, match="each once"):
+    with pytest.raises(ConfigError, match="each once"):
         Axis("kernel", values)
 
 
 def test_an_axis_refuses_a_reference_that_is_none_of_its_values() -> None:
-    with pytest.raises(UnknownName, match="known: 3, 5"):
+    with pytest.raises(UnknownNameError, match="known: 3, 5"):
         Axis("kernel", (3, 5), reference=7)

@@ -12,7 +12,7 @@ import torch
 from donna_hw import load_space
 from donna_hw._core import torchvision_compat
 from donna_hw._core.imagenet import MEAN, STD
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.graph.builder import lower
 from donna_hw.graph.onnx_export import to_onnx
 from donna_hw.graph.torch_module import to_torch
@@ -95,8 +95,8 @@ def test_the_noise_of_tokens_is_that_of_the_same_numbers_as_a_map() -> None:
 
 
 def test_what_cannot_be_cut_into_patches_or_heads_is_refused() -> None:
-    with pytest.raises(BadSetting, match="images for patches of 2 pixels must be square"):
+    with pytest.raises(ConfigError, match="images for patches of 2 pixels must be square"):
         lower(PatchEmbedding(8, 2), (1, 7, 7))
-    with pytest.raises(BadSetting, match="heads must divide the embedding, 24"):
+    with pytest.raises(ConfigError, match="heads must divide the embedding, 24"):
         replace(Transformer(48, 1, 24, 2, 3), heads=5)
     assert load_space("small_vit_8px@16px").output_shapes["patches"] == (65, 48)

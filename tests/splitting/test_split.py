@@ -15,7 +15,7 @@ from donna_hw import ConvNormAct, load_space, propose_boundaries, stages_from, s
 from donna_hw._core import torchvision_compat
 from donna_hw._core.user_modules import user_module
 from donna_hw.devices.backends.ptflops import PtflopsBackend
-from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.graph.builder import lower
 from donna_hw.graph.flops import count_module
 from donna_hw.graph.graph import layers_hash
@@ -122,7 +122,7 @@ def test_the_model_is_copied_and_left_as_it_was() -> None:
 
 
 def test_a_skip_connection_over_a_boundary_is_named() -> None:
-    with pytest.raises(BadSetting, match=r"one in one is read behind it by add.*cut at one of one, add"):
+    with pytest.raises(ConfigError, match=r"one in one is read behind it by add.*cut at one of one, add"):
         stages_from(Skipping(), torch.zeros(1, 1, 6, 6), ["two", "add"])
 
 
@@ -141,19 +141,19 @@ def test_a_skip_connection_over_a_boundary_is_named() -> None:
     ],
 )
 def test_what_cannot_be_cut_is_said_in_one_line(model: nn.Module, boundaries: list[str] | None, said: str) -> None:
-    with pytest.raises((BadSetting, UnknownName), match=said) as told:
+    with pytest.raises((ConfigError, UnknownNameError), match=said) as told:
         stages_from(model, torch.zeros(1, 1, 6, 6), boundaries)
     assert "\n" not in str(told.value)
 
 
 def test_candidates_must_fit_between_the_borders() -> None:
-    with pytest.raises(BadSetting, match="output of the block wide must be"):
+    with pytest.raises(ConfigError, match="output of the block wide must be"):
         stages_from(Skipping(), torch.zeros(1, 1, 6, 6), ["one", "add"], blocks=lambda a, b: {"wide": ConvNormAct(9)})
-    with pytest.raises(BadSetting, match="none of them labelled 'own'"):
+    with pytest.raises(ConfigError, match="none of them labelled 'own'"):
         stages_from(Skipping(), torch.zeros(1, 1, 6, 6), ["one", "add"], blocks=lambda a, b: {"own": ConvNormAct(4)})
-    with pytest.raises(BadSetting, match="stride must take"):
+    with pytest.raises(ConfigError, match="stride must take"):
         stock_blocks((4, 8, 8), (4, 4, 3))
-    with pytest.raises(BadSetting, match="take maps to maps"):
+    with pytest.raises(ConfigError, match="take maps to maps"):
         stock_blocks((4, 8, 8), (32,))
 
 

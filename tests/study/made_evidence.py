@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from donna_hw.experiments.predictor_study.data import Evidence, Group
+from donna_hw.experiments.predictor_study.data import NetworkGroup, StudyData
 from donna_hw.training.block_metrics import METRICS, qualities_of
 
 STAGES, BLOCKS = 3, 12
@@ -12,7 +12,7 @@ STAGES, BLOCKS = 3, 12
 
 def made_evidence(
     noise: float, *, seeds: int = 2, counts: tuple[int, int, int] = (30, 60, 20), kind: str = "monotone", seed: int = 0
-) -> Evidence:
+) -> StudyData:
     """Return evidence where top-1 = 80 + sum over stages of -log KL + noise, in per cent; other metrics and counts say nothing."""
     rng = np.random.default_rng(seed)
     qualities = {metric: tuple(rng.uniform(0.02, 0.6, BLOCKS) for _ in range(STAGES)) for metric in METRICS}
@@ -20,6 +20,6 @@ def made_evidence(
     for role, count in zip(("library", "test", "stratified"), counts, strict=True):
         rows = rng.integers(0, BLOCKS, (count, STAGES))
         truth = 80 - np.log(qualities_of(qualities["kl"], rows)).sum(axis=1)
-        groups[role] = Group(rows, truth[:, None] + rng.normal(0, noise, (count, seeds)), truth - 20)
+        groups[role] = NetworkGroup(rows, truth[:, None] + rng.normal(0, noise, (count, seeds)), truth - 20)
     macs, params = (tuple(rng.integers(1000, 1400, BLOCKS) for _ in range(STAGES)) for _ in range(2))
-    return Evidence("made", kind, "kl", 95.0, qualities, macs, params, 100, 10, groups)
+    return StudyData("made", kind, "kl", 95.0, qualities, macs, params, 100, 10, groups)

@@ -9,7 +9,7 @@ import pytest
 from made_evidence import made_evidence
 
 from donna_hw._core.ranking import kendall_tau, pairs_in_order
-from donna_hw.errors import NothingToFit
+from donna_hw.errors import InsufficientDataError
 from donna_hw.experiments.predictor_study.aims import aims
 from donna_hw.experiments.predictor_study.comparison import OURS, compare, predicted
 from donna_hw.experiments.predictor_study.markdown import comparison_markdown
@@ -54,7 +54,7 @@ def test_networks_of_one_seed_have_no_ceiling() -> None:
 
 
 def test_two_networks_compare_nothing() -> None:
-    with pytest.raises(NothingToFit, match="at least 3"):
+    with pytest.raises(InsufficientDataError, match="at least 3"):
         compare(made_evidence(noise=0.1, counts=(10, 2, 5)), "test")
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from donna_hw.experiments.predictor_study.data import Group, _in_order
+from donna_hw.experiments.predictor_study.data import NetworkGroup, _in_order
 
 
 def test_all_but_the_first_networks_count_as_further_though_the_recipe_asks_for_fewer_now() -> None:
     """Networks 7 and 8 were chosen, in this order, and 9 by a recipe that asked for more; 1 and 2 are the first."""
     numbers = np.array([9, 2, 8, 1, 7])
-    group = Group(numbers[:, None], numbers[:, None] * 10.0, numbers * 1.0)
+    group = NetworkGroup(numbers[:, None], numbers[:, None] * 10.0, numbers * 1.0)
     found, further = _in_order(group, np.array([[1], [2]]), np.array([[7], [8]]))
     assert further == 3
     assert found.rows[:, 0].tolist() == [2, 1, 7, 8, 9]

@@ -7,13 +7,13 @@ import pytest
 from made_evidence import made_evidence
 
 from donna_hw._core.bootstrap import taus
-from donna_hw.errors import NothingToFit
-from donna_hw.experiments.predictor_study.data import Group
+from donna_hw.errors import InsufficientDataError
+from donna_hw.experiments.predictor_study.data import NetworkGroup
 from donna_hw.experiments.predictor_study.noise_ceiling import noise_ceiling, seed_variance
 
 
-def group_of(by_seed: list[list[float]]) -> Group:
-    return Group(np.zeros((len(by_seed), 1), np.int64), np.array(by_seed), np.zeros(len(by_seed)))
+def group_of(by_seed: list[list[float]]) -> NetworkGroup:
+    return NetworkGroup(np.zeros((len(by_seed), 1), np.int64), np.array(by_seed), np.zeros(len(by_seed)))
 
 
 def test_the_variance_is_pooled_over_networks_of_two_seeds() -> None:
@@ -22,7 +22,7 @@ def test_the_variance_is_pooled_over_networks_of_two_seeds() -> None:
 
 
 def test_no_network_of_two_seeds_says_how_to_get_them() -> None:
-    with pytest.raises(NothingToFit, match=r"finetune\.repeats"):
+    with pytest.raises(InsufficientDataError, match=r"finetune\.repeats"):
         seed_variance([group_of([[1.0, np.nan], [2.0, np.nan]])])
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from donna_hw.experiments.front_benchmark import benchmark as proof
-from donna_hw.pipeline.recipe_schema import ProofPart
+from donna_hw.pipeline.recipe_schema import FrontBenchmarkConfig
 
 
 def bench(latencies: dict[int, float], asked: list[list[int]], **part: Any) -> Any:
@@ -19,7 +19,7 @@ def bench(latencies: dict[int, float], asked: list[list[int]], **part: Any) -> A
         asked.append([int(row[0]) for row in rows])
         return np.array([latencies[int(row[0])] for row in rows])
 
-    recipe = SimpleNamespace(proof=ProofPart(**part), seed=0)
+    recipe = SimpleNamespace(proof=FrontBenchmarkConfig(**part), seed=0)
     return SimpleNamespace(run=SimpleNamespace(recipe=recipe), measured=measured, aim=None, cost=None)
 
 

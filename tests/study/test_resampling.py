@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from donna_hw._core.bootstrap import Interval, pair_shares, resampled, taus
+from donna_hw._core.bootstrap import BootstrapInterval, pair_shares, resampled, taus
 from donna_hw._core.ranking import kendall_tau, pairs_in_order
 
 SEEDS = st.integers(0, 10_000)
@@ -46,7 +46,7 @@ def test_the_first_resample_is_the_set_itself() -> None:
 
 
 def test_an_interval_holds_95_of_100_draws() -> None:
-    found = Interval.first(np.concatenate([[50.0], np.arange(101.0), [np.nan]]))
+    found = BootstrapInterval.first(np.concatenate([[50.0], np.arange(101.0), [np.nan]]))
     assert (found.value, found.low, found.high) == (50.0, 2.5, 97.5)
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm, ttest_ind
 
-from donna_hw.errors import NothingToFit
+from donna_hw.errors import InsufficientDataError
 from donna_hw.experiments.front_benchmark.statistics import random_needed, verdicts
 
 
@@ -46,7 +46,7 @@ def test_words_and_the_mean_over_levels() -> None:
 
 
 def test_networks_of_one_seed_prove_nothing() -> None:
-    with pytest.raises(NothingToFit, match=r"proof\.seeds"):
+    with pytest.raises(InsufficientDataError, match=r"proof\.seeds"):
         verdicts(frame_of((0, "front", "a", [92.0]), (0, "random", "b", [90.0])))
 
 

@@ -26,7 +26,7 @@ from donna_hw.training.data.image_folder import load_image_folder
 from donna_hw.training.large_scale.config import PaperFinetuning, PaperTraining
 from donna_hw.training.large_scale.distributed import Processes
 from donna_hw.training.large_scale.loaders import augmentation
-from donna_hw.training.large_scale.trainer import Teacher, Trainee, schedule_of
+from donna_hw.training.large_scale.trainer import Teacher, Trainer, schedule_of
 from donna_hw.training.libraries import ArchitectureLibrary
 from donna_hw.training.loop import top1_percent
 
@@ -87,7 +87,7 @@ def test_nothing_is_dropped_and_no_randaugment_draws() -> None:
     hooks = {}
     for settings in (PaperTraining(), PAPER):
         network = to_torch(space.network(space.reference))
-        Trainee(network, settings, Processes())
+        Trainer(network, settings, Processes())
         hooks[settings.part] = sum(len(module._forward_pre_hooks) for module in network.modules())
     assert hooks["finetune"] == 0
     assert hooks["reference"] > 0
@@ -100,7 +100,7 @@ def test_a_steps_loss_is_of_hard_and_soft_labels_and_the_teacher_stays(hard: flo
     space = load_space("small_8px")
     student, teacher = (to_torch(space.network(space.reference), seed=seed) for seed in (0, 1))
     before = {key: value.clone() for key, value in teacher.state_dict().items()}
-    trainee = Trainee(student, PAPER, Processes(), Teacher(teacher, hard, temperature))
+    trainee = Trainer(student, PAPER, Processes(), Teacher(teacher, hard, temperature))
     student.eval()  # batch-norm as it is, so that the logits can be computed beside the step
     images, labels = torch.randn(6, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(6)
     with torch.no_grad():

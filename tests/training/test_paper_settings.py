@@ -11,15 +11,15 @@ from torch import nn
 
 from donna_hw._core import torchvision_compat
 from donna_hw._core.resources import names
-from donna_hw.errors import BadSetting, DonnaError, Unavailable, UnknownName
+from donna_hw.errors import ConfigError, DonnaError, UnavailableError, UnknownNameError
 from donna_hw.graph.torch_module import to_torch
 from donna_hw.pipeline.recipe import Recipe, find_recipe
-from donna_hw.pipeline.recipe_schema import GivenPart
+from donna_hw.pipeline.recipe_schema import GivenReferenceConfig
 from donna_hw.spaces import load_space
-from donna_hw.training.large_scale.config import PaperFinetuning, PaperTraining, Plan
+from donna_hw.training.large_scale.config import PaperFinetuning, PaperTraining, StepsPerEpoch
 from donna_hw.training.large_scale.distributed import Processes
 from donna_hw.training.large_scale.loaders import augmentation
-from donna_hw.training.large_scale.trainer import Trainee, optimiser_of, schedule_of
+from donna_hw.training.large_scale.trainer import Trainer, optimiser_of, schedule_of
 
 torchvision_compat.ready()
 PAPER = PaperTraining()
@@ -39,7 +39,7 @@ def test_the_imagenet_recipes_have_the_papers_values(name: str) -> None:
     recipe = Recipe.read(find_recipe(name))
     of_appendix_c = "vit" in name
     if of_appendix_c:
-        assert recipe.reference == GivenPart(method="given")
+        assert recipe.reference == GivenReferenceConfig(method="given")
         assert recipe.teacher is not None
         assert find_recipe(recipe.teacher.recipe)
     else:
@@ -130,7 +130,7 @@ def test_an_image_is_cropped_mirrored_augmented_and_erased() -> None:
 def test_the_average_after_three_steps() -> None:
     """d^3 w0 + (1 - d) (d^2 w1 + d w2 + w3), of weights and of batch-norm's statistics."""
     space = load_space("small_8px")
-    trainee = Trainee(to_torch(space.network(space.reference), seed=0), PAPER, Processes())
+    trainee = Trainer(to_torch(space.network(space.reference), seed=0), PAPER, Processes())
     assert trainee.average.decay == 0.9999
     states = [{key: value.double().clone() for key, value in trainee.network.state_dict().items()}]
     generator = torch.Generator().manual_seed(0)
@@ -155,7 +155,7 @@ def test_a_steps_loss_has_smoothed_labels() -> None:
     """0.9 of the label's and 0.1 of all classes' mean negative log-probability."""
     space = load_space("small_8px")
     settings = PaperTraining(dropout=0, stochastic_depth=0)
-    trainee = Trainee(to_torch(space.network(space.reference), seed=0), settings, Processes())
+    trainee = Trainer(to_torch(space.network(space.reference), seed=0), settings, Processes())
     trainee.network.eval()  # batch-norm as it is, so that the logits can be computed beside the step
     images, labels = torch.randn(6, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(6)
     logs = -trainee.network(images).detach().log_softmax(1)
@@ -165,7 +165,7 @@ def test_a_steps_loss_has_smoothed_labels() -> None:
 
 @pytest.mark.parametrize(("processes", "batches"), [(8, 1), (4, 2), (2, 4), (1, 8)])
 def test_fewer_gpus_add_up_more_gradients_to_the_papers_batch(processes: int, batches: int) -> None:
-    assert PAPER.plan(1_281_167, processes) == Plan(steps=834, batches_a_step=batches)
+    assert PAPER.plan(1_281_167, processes) == StepsPerEpoch(steps=834, batches_a_step=batches)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_fewer_gpus_add_up_more_gradients_to_the_papers_batch(processes: int, ba
     ],
 )
 def test_a_batch_that_cannot_be_is_refused(settings: PaperTraining, images: int, processes: int, says: str) -> None:
-    with pytest.raises(BadSetting, match=says):
+    with pytest.raises(ConfigError, match=says):
         settings.plan(images, processes)
 
 
@@ -193,14 +193,18 @@ library = { networks = 5 }
 @pytest.mark.parametrize(
     ("reference", "error", "says"),
     [
-        ("method = 'papr'", UnknownName, r"reference\.method must be a known one.*known: adam_cosine, given, paper"),
-        ("method = 'paper', dropuot = 0.1", UnknownName, r"'reference\.dropuot' is not.*did you mean 'dropout'"),
-        ("method = 'paper', cosine_steps = 1", UnknownName, r"'reference\.cosine_steps' is not"),
-        ("epochs = 1, dropout = 0.1", UnknownName, r"'reference\.dropout' is not.*cosine_steps"),
-        ("method = 'paper', dropout = 1.0", BadSetting, r"reference\.dropout: .*less than 1; found 1\.0"),
-        ("method = 'paper', randaugment = 'auto'", BadSetting, r"reference\.randaugment: .*pattern"),
-        ("batch = 3", BadSetting, r"the key 'reference\.epochs' must be given"),
-        ("method = 3", UnknownName, r"reference\.method must be a known one"),
+        (
+            "method = 'papr'",
+            UnknownNameError,
+            r"reference\.method must be a known one.*known: adam_cosine, given, paper",
+        ),
+        ("method = 'paper', dropuot = 0.1", UnknownNameError, r"'reference\.dropuot' is not.*did you mean 'dropout'"),
+        ("method = 'paper', cosine_steps = 1", UnknownNameError, r"'reference\.cosine_steps' is not"),
+        ("epochs = 1, dropout = 0.1", UnknownNameError, r"'reference\.dropout' is not.*cosine_steps"),
+        ("method = 'paper', dropout = 1.0", ConfigError, r"reference\.dropout: .*less than 1; found 1\.0"),
+        ("method = 'paper', randaugment = 'auto'", ConfigError, r"reference\.randaugment: .*pattern"),
+        ("batch = 3", ConfigError, r"the key 'reference\.epochs' must be given"),
+        ("method = 3", UnknownNameError, r"reference\.method must be a known one"),
     ],
 )
 def test_a_bad_reference_is_named(tmp_path: Path, reference: str, error: type[DonnaError], says: str) -> None:
@@ -227,5 +231,5 @@ def test_each_setting_reaches_what_is_built_of_it() -> None:
 def test_a_missing_package_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     found = torchvision_compat.find_spec
     monkeypatch.setattr(torchvision_compat, "find_spec", lambda name: None if name == missing else found(name))
-    with pytest.raises(Unavailable, match=f"needs the package {missing}; pip install 'donna-hw\\[timm\\]'"):
+    with pytest.raises(UnavailableError, match=f"needs the package {missing}; pip install 'donna-hw\\[timm\\]'"):
         torchvision_compat.required("this", "timm")

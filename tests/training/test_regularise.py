@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from donna_hw.graph.builder import Draft
+from donna_hw.graph.builder import GraphBuilder
 from donna_hw.graph.graph import INPUT, Graph
 from donna_hw.graph.torch_module import GraphModule, to_torch
 from donna_hw.spaces import load_space
@@ -24,7 +24,7 @@ def hooks(network: GraphModule) -> dict[str, Dropout | StochasticDepth]:
 
 
 def residual(channels: int, *, shortcut_first: bool = False) -> Graph:
-    draft = Draft((channels, 2, 2))
+    draft = GraphBuilder((channels, 2, 2))
     first = draft.conv(INPUT, channels, name="first")
     branch = draft.conv(first, channels, normalised=False, name="branch")
     inner = draft.add(*((first, branch) if shortcut_first else (branch, first)), name="sum")

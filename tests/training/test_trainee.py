@@ -10,24 +10,24 @@ from made_images import PLAIN
 from torch import Tensor
 
 from donna_hw._core import torchvision_compat
-from donna_hw.errors import BadFile
+from donna_hw.errors import FileFormatError
 from donna_hw.graph.torch_module import to_torch
 from donna_hw.spaces import load_space
 from donna_hw.training.large_scale.config import PaperTraining
 from donna_hw.training.large_scale.distributed import Processes
 from donna_hw.training.large_scale.seeding import drawing
-from donna_hw.training.large_scale.trainer import Trainee
+from donna_hw.training.large_scale.trainer import Trainer
 
 torchvision_compat.ready()
 
 
-def trainee(folder: Path, **settings: float) -> Trainee:
+def trainee(folder: Path, **settings: float) -> Trainer:
     """Return the network without batch-norm, in training, in double precision."""
     path = folder / "space.py"
     path.write_text(PLAIN)
     space = load_space(f"{path}:plain")
     network = to_torch(space.network(space.reference), seed=1).double()
-    return Trainee(network, PaperTraining(**settings), Processes())  # type: ignore[arg-type]
+    return Trainer(network, PaperTraining(**settings), Processes())  # type: ignore[arg-type]
 
 
 def batch(count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -51,7 +51,7 @@ def test_gradients_of_parts_add_up_to_those_of_the_whole_batch(tmp_path: Path) -
 
 
 def test_a_training_goes_on_from_its_checkpoint_to_the_same_bits(tmp_path: Path) -> None:
-    def some_steps(one: Trainee, epochs: range) -> None:
+    def some_steps(one: Trainer, epochs: range) -> None:
         for epoch in epochs:
             one.begin(epoch)
             with drawing(0, epoch):
@@ -77,14 +77,14 @@ def test_a_torn_checkpoint_is_refused(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "checkpoint.pt"
     trainee(tmp_path).save(path, [])
     path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(BadFile, match=r"checkpoint\.pt must be a checkpoint of this training.*delete it"):
+    with pytest.raises(FileFormatError, match=r"checkpoint\.pt must be a checkpoint of this training.*delete it"):
         trainee(tmp_path).restore(path)
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     space, path = load_space("small_8px"), tmp_path / "checkpoint.pt"
-    Trainee(to_torch(space.network(space.reference)), PaperTraining(), Processes()).save(path, [])
-    with pytest.raises(BadFile, match="must be a checkpoint of this training"):
+    Trainer(to_torch(space.network(space.reference)), PaperTraining(), Processes()).save(path, [])
+    with pytest.raises(FileFormatError, match="must be a checkpoint of this training"):
         trainee(tmp_path).restore(path)
 
 
@@ -92,7 +92,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
     """Pickle can call any function when it is read; only tensors and plain values are."""
     path = tmp_path / "checkpoint.pt"
     torch.save({"network": Path.cwd}, path)
-    with pytest.raises(BadFile, match="must be a checkpoint"):
+    with pytest.raises(FileFormatError, match="must be a checkpoint"):
         trainee(tmp_path).restore(path)
 
 

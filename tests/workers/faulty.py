@@ -18,7 +18,7 @@ from donna_hw.devices.device import Device, DeviceFile
 from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.measurement.environment import Environment, Scalar
 from donna_hw.measurement.measurement import Samples
-from donna_hw.measurement.telemetry import Readings
+from donna_hw.measurement.telemetry import Telemetry
 
 STUCK = "TEST_STUCK"  # the environment variable that names a file for the number of a process that is stuck
 WANTED_BYTES = 1 << 40
@@ -75,9 +75,9 @@ class FaultyBackend(TimingBackend):
             os.abort()
         return FaultyRunner(declared_s(graph) * float(self.settings["slow"]), fault)
 
-    def readings(self) -> Readings:
+    def readings(self) -> Telemetry:
         after = int(self.settings["falls_after"])
-        return Readings(clock_hz=700e6 if after and self.made > after else 1000e6)
+        return Telemetry(clock_hz=700e6 if after and self.made > after else 1000e6)
 
 
 class FaultyRunner(Runner):

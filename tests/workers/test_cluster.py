@@ -12,7 +12,7 @@ import pytest
 
 from donna_hw._core.journal import Journal
 from donna_hw.devices.device import Device
-from donna_hw.errors import Unavailable
+from donna_hw.errors import UnavailableError
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.profiling.profiler import profile_space
 from donna_hw.profiling.sample_journal import COLUMNS
@@ -68,7 +68,7 @@ def test_a_killed_nodes_block_goes_to_the_other_and_the_table_is_whole(
     killer = threading.Thread(target=kill_second)
     killer.start()
     space = load_space(SPACE)
-    with pytest.raises(Unavailable, match="must have the resource"):
+    with pytest.raises(UnavailableError, match="must have the resource"):
         cluster(two_nodes.address)(Device.load("torch_cpu"), PROTOCOL)
     table = profile_space(space, Device.load(DEVICE), tmp_path, PROTOCOL, workers=cluster(two_nodes.address))
     killer.join()
@@ -82,5 +82,5 @@ def test_a_killed_nodes_block_goes_to_the_other_and_the_table_is_whole(
 
 
 def test_without_a_cluster_there_is_an_error_in_words() -> None:
-    with pytest.raises(Unavailable, match=r"a Ray cluster must answer at 127\.0\.0\.1:9"):
+    with pytest.raises(UnavailableError, match=r"a Ray cluster must answer at 127\.0\.0\.1:9"):
         cluster("127.0.0.1:9")(Device.load(DEVICE), PROTOCOL)

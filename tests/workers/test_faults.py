@@ -11,11 +11,11 @@ import pytest
 from fakes import QUICK, tiny_space
 from faulty import declared_s, faulty_device
 
-from donna_hw.errors import BadTable, Unavailable
+from donna_hw.errors import TableError, UnavailableError
 from donna_hw.graph.graph import layers_hash
-from donna_hw.profiling.measure_blocks import Effort
+from donna_hw.profiling.measure_blocks import ProfilingBudget
 from donna_hw.profiling.profiler import profile_space, sentinel_of
-from donna_hw.profiling.sample_journal import SamplesJournal
+from donna_hw.profiling.sample_journal import SampleJournal
 from donna_hw.profiling.workers.in_process import here
 from donna_hw.profiling.workers.subprocess import processes
 from donna_hw.tables.latency_table import LatencyTable
@@ -59,16 +59,16 @@ def test_a_block_that_breaks_its_process_is_recorded_and_the_rest_goes_on(tmp_pa
     table = profile_space(SPACE, faulty_device(faults=option), tmp_path, ONCE, workers=processes)
     assert children() == []
     assert_others_are_exact(table, parts.values())
-    journal = SamplesJournal(table.path.with_suffix(".samples.csv"))
+    journal = SampleJournal(table.path.with_suffix(".samples.csv"))
     records = journal.read()
     for fault, part in parts.items():
         assert REASONS[fault] in records[part.layers_hash].failure, fault
         assert records[part.layers_hash].name == part.name
-    with pytest.raises(BadTable, match=f"{len(parts)} missing"):
+    with pytest.raises(TableError, match=f"{len(parts)} missing"):
         table.costs(SPACE)
     # The failed blocks, and no others, are measured again when that is asked for; what was there stays.
     before = journal.path.read_bytes()
-    healed = profile_space(SPACE, faulty_device(), tmp_path, ONCE, workers=here, effort=Effort(retry=True))
+    healed = profile_space(SPACE, faulty_device(), tmp_path, ONCE, workers=here, effort=ProfilingBudget(retry=True))
     assert_others_are_exact(healed, [])
     assert journal.path.read_bytes().startswith(before)
     attempts = {key: record.attempt for key, record in journal.read().items()}
@@ -84,7 +84,7 @@ def test_times_that_are_none_are_never_in_the_journal(tmp_path: Path, fault: str
     table = profile_space(SPACE, faulty_device(faults=option), tmp_path, ONCE, workers=here)
     assert_others_are_exact(table, parts.values())
     [part] = parts.values()
-    record = SamplesJournal(table.path.with_suffix(".samples.csv")).read()[part.layers_hash]
+    record = SampleJournal(table.path.with_suffix(".samples.csv")).read()[part.layers_hash]
     assert record.visits == []
     assert record.failure == (
         f"{part.name}: every latency must be a finite time above 0 s; {NONSENSE[fault]}; "
@@ -102,7 +102,7 @@ def test_a_time_that_the_journal_would_round_to_zero_is_refused_before_it_is_wri
 def test_when_every_block_fails_the_first_reason_is_told(tmp_path: Path) -> None:
     faults = ",".join(f"{part.layers_hash}=raise" for part in parts_of(SPACE))
     protocol = replace(ONCE, sentinel_samples=0)
-    with pytest.raises(Unavailable, match=r"a device must be left .*faulty\.0: ValueError: unsupported operator"):
+    with pytest.raises(UnavailableError, match=r"a device must be left .*faulty\.0: ValueError: unsupported operator"):
         profile_space(SPACE, faulty_device(faults=faults), tmp_path, protocol, workers=here)
 
 
@@ -110,9 +110,9 @@ def test_a_block_that_raises_before_each_retry_gets_a_new_attempt_each(tmp_path:
     option, parts = with_faults(["raise"])
     [part] = parts.values()
     for attempt in range(3):
-        effort = Effort(retry=attempt > 0)
+        effort = ProfilingBudget(retry=attempt > 0)
         table = profile_space(SPACE, faulty_device(faults=option), tmp_path, ONCE, workers=here, effort=effort)
-        record = SamplesJournal(table.path.with_suffix(".samples.csv")).read()[part.layers_hash]
+        record = SampleJournal(table.path.with_suffix(".samples.csv")).read()[part.layers_hash]
         assert (record.attempt, record.visits) == (attempt, [])
     table = profile_space(SPACE, faulty_device(), tmp_path, ONCE, workers=here)
     assert_others_are_exact(table, [part])

@@ -10,8 +10,8 @@ from fakes import QUICK, tiny_space
 from faulty import declared_s, faulty_device
 
 from donna_hw._core.journal import Journal
-from donna_hw.errors import Unavailable
-from donna_hw.profiling.profiler import Workers, profile_space
+from donna_hw.errors import UnavailableError
+from donna_hw.profiling.profiler import WorkerFactory, profile_space
 from donna_hw.profiling.sample_journal import COLUMNS
 from donna_hw.profiling.workers.in_process import here
 from donna_hw.profiling.workers.subprocess import processes
@@ -37,23 +37,23 @@ def assert_complete(root: Path, table: LatencyTable) -> None:
     assert each == sorted((part.layers_hash, str(n)) for part in PARTS for n in range(QUICK.rounds))
 
 
-def lose_one_of_two(root: Path, lost_after: int, workers: Workers) -> None:
+def lose_one_of_two(root: Path, lost_after: int, workers: WorkerFactory) -> None:
     pool = {"gone": str(root / "gone"), "lost_after": lost_after}, {}
     table = profile_space(SPACE, faulty_device(*pool), root / "tables", QUICK, workers=workers)
     assert_complete(root, table)
 
 
-def lose_the_only_one(root: Path, lost_after: int, workers: Workers) -> None:
+def lose_the_only_one(root: Path, lost_after: int, workers: WorkerFactory) -> None:
     gone = root / "gone"
     device = faulty_device(gone=str(gone), lost_after=lost_after)
-    with pytest.raises(Unavailable) as told:
+    with pytest.raises(UnavailableError) as told:
         profile_space(SPACE, device, root / "tables", QUICK, workers=workers)
     assert str(told.value) == (
         "a device must be left to measure on; found 'none: faulty.0: OSError: no such device'; start again: all is kept"
     )
     kept = visits_below(root) if lost_after > 2 else []
     assert len(kept) == max(0, lost_after - 2)
-    with pytest.raises(Unavailable, match="no such device"):  # it is still away
+    with pytest.raises(UnavailableError, match="no such device"):  # it is still away
         profile_space(SPACE, device, root / "tables", QUICK, workers=workers)
     gone.unlink()
     assert_complete(root, profile_space(SPACE, faulty_device(), root / "tables", QUICK, workers=workers))

@@ -11,7 +11,7 @@ from faulty import declared_s, faulty_device
 
 from donna_hw._core.journal import Journal
 from donna_hw.devices.device import Device, DeviceFile
-from donna_hw.errors import BadSetting, BadTable, Unavailable
+from donna_hw.errors import ConfigError, TableError, UnavailableError
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.profiling.profiler import profile_space, sentinel_of
 from donna_hw.profiling.sample_journal import COLUMNS
@@ -52,7 +52,7 @@ def test_a_device_a_fifth_slower_is_steadied_by_its_own_sentinel(tmp_path: Path)
 
 def test_devices_unlike_are_refused_with_both_medians(tmp_path: Path) -> None:
     once_ms = 1e3 * declared_s(sentinel_of(PARTS))
-    with pytest.raises(Unavailable) as told:
+    with pytest.raises(UnavailableError) as told:
         profile_space(SPACE, faulty_device({}, {"slow": 2.0}), tmp_path, QUICK, workers=here)
     assert str(told.value) == (
         "devices of one pool must run the sentinel within 25 % of each other; "
@@ -63,7 +63,7 @@ def test_devices_unlike_are_refused_with_both_medians(tmp_path: Path) -> None:
 
 
 def test_devices_of_another_identity_are_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(BadTable, match=r"holds rows of device_model = 'fake'.*found 'other'"):
+    with pytest.raises(TableError, match=r"holds rows of device_model = 'fake'.*found 'other'"):
         profile_space(SPACE, faulty_device({}, {"model": "other"}), tmp_path, QUICK, workers=here)
     assert not list(tmp_path.rglob("*.samples.csv"))
 
@@ -71,13 +71,15 @@ def test_devices_of_another_identity_are_refused_by_name(tmp_path: Path) -> None
 def test_a_device_that_does_not_run_the_sentinel_is_named(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.touch()
-    with pytest.raises(Unavailable, match=r"device faulty\.1 must run the sentinel; found 'OSError: no such device'"):
+    with pytest.raises(
+        UnavailableError, match=r"device faulty\.1 must run the sentinel; found 'OSError: no such device'"
+    ):
         profile_space(SPACE, faulty_device({}, {"gone": str(gone)}), tmp_path, QUICK, workers=here)
 
 
 def test_a_worker_that_cannot_open_its_device_tells_the_childs_own_error(tmp_path: Path) -> None:
     file = DeviceFile(title="x", backend="onnxruntime", protocol="trusted", options={"threads": "two"})
-    with pytest.raises(BadSetting, match="option threads must be a whole number; found 'two'"):
+    with pytest.raises(ConfigError, match="option threads must be a whole number; found 'two'"):
         profile_space(SPACE, Device("mine", file), tmp_path, QUICK)
     assert not list(tmp_path.rglob("*.samples.csv"))
 

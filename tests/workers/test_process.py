@@ -15,10 +15,10 @@ import pytest
 from fakes import QUICK, tiny_space
 from faulty import STUCK, declared_s, faulty_device
 
-from donna_hw.errors import Unavailable
+from donna_hw.errors import UnavailableError
 from donna_hw.graph.graph import Graph, layers_hash
-from donna_hw.profiling.workers.base import BlockFailed, DeviceLost, Task
-from donna_hw.profiling.workers.subprocess import ProcessWorker
+from donna_hw.profiling.workers.base import BlockFailedError, DeviceLostError, Task
+from donna_hw.profiling.workers.subprocess import SubprocessWorker
 
 SPACE = tiny_space()
 SENTINEL, BLOCK = SPACE.fixed_graph("stem"), SPACE.fixed_graph("head")
@@ -36,9 +36,9 @@ worker.visit(Task(block, tiny_space().fixed_graph("stem")))
 """
 
 
-def worker_with(fault: str = "", patience_s: float = 300.0) -> ProcessWorker:
+def worker_with(fault: str = "", patience_s: float = 300.0) -> SubprocessWorker:
     faults = f"{layers_hash(BLOCK)}={fault}" if fault else ""
-    return ProcessWorker("w", faulty_device(faults=faults), replace(QUICK, patience_s=patience_s))
+    return SubprocessWorker("w", faulty_device(faults=faults), replace(QUICK, patience_s=patience_s))
 
 
 def alive(process: int) -> bool:
@@ -89,14 +89,14 @@ def test_one_child_serves_all_visits_and_is_gone_when_closed() -> None:
 
 def test_a_worker_that_failed_begins_anew_or_says_that_its_device_is_lost(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
-    worker = ProcessWorker("w", faulty_device(faults=f"{layers_hash(BLOCK)}=raise", gone=str(gone)), QUICK)
+    worker = SubprocessWorker("w", faulty_device(faults=f"{layers_hash(BLOCK)}=raise", gone=str(gone)), QUICK)
     try:
-        with pytest.raises(BlockFailed, match="ValueError: unsupported operator"):
+        with pytest.raises(BlockFailedError, match="ValueError: unsupported operator"):
             worker.visit(Task(BLOCK, SENTINEL))
         worker.revive(SENTINEL)
         assert worker.visit(Task(SENTINEL, SENTINEL)).samples.wall_s.size == QUICK.samples
         gone.touch()
-        with pytest.raises(DeviceLost, match="OSError: no such device"):
+        with pytest.raises(DeviceLostError, match="OSError: no such device"):
             worker.revive(SENTINEL)
     finally:
         worker.close()
@@ -105,12 +105,12 @@ def test_a_worker_that_failed_begins_anew_or_says_that_its_device_is_lost(tmp_pa
 def test_a_child_that_shuts_up_and_lives_on_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("donna_hw.profiling.workers.subprocess.DYING_S", 0.1)
     worker = worker_with("mute")
-    with pytest.raises(BlockFailed, match="its process was killed by SIGKILL"):
+    with pytest.raises(BlockFailedError, match="its process was killed by SIGKILL"):
         worker.visit(Task(BLOCK, SENTINEL))
     assert worker._child is None
 
 
-class Torn(ProcessWorker):
+class Torn(SubprocessWorker):
     """Its child dies while it answers: the length of a message, and half of it."""
 
     def _start(self) -> None:
@@ -124,7 +124,7 @@ class Torn(ProcessWorker):
 
 
 def test_an_answer_that_is_torn_is_a_failure_in_words() -> None:
-    with pytest.raises(BlockFailed, match="its process was killed by SIGKILL"):
+    with pytest.raises(BlockFailedError, match="its process was killed by SIGKILL"):
         Torn("w", faulty_device(), QUICK).visit(Task(BLOCK, SENTINEL))
 
 
@@ -132,7 +132,7 @@ def test_a_child_that_cannot_even_begin_says_why(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(
         "sys.path", [part for part in sys.path if "tests" not in part]
     )  # the device's class is not found
-    with pytest.raises(Unavailable, match=r"device w must open; found .*exit code 1; .*No module named 'faulty'"):
+    with pytest.raises(UnavailableError, match=r"device w must open; found .*exit code 1; .*No module named 'faulty'"):
         worker_with().description()
 
 

@@ -6,7 +6,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 
 from donna_hw.devices.backends.base import Backend
-from donna_hw.errors import UnknownName
+from donna_hw.errors import UnknownNameError
 
 _SHIPPED = {
     "android": "donna_hw.devices.backends.android.backend:AndroidBackend",
@@ -25,13 +25,13 @@ def backend_names() -> list[str]:
 
 
 def load_backend(name: str) -> type[Backend]:
-    """Return the backend class of that name; raises `UnknownName` for any other."""
+    """Return the backend class of that name; raises `UnknownNameError` for any other."""
     target = _SHIPPED.get(name)
     for point in entry_points(group="donna_hw.devices.backends"):
         if target is None and point.name == name:
             target = point.value
     if target is None:
-        raise UnknownName("a backend must be a known one", found=name, known=backend_names())
+        raise UnknownNameError("a backend must be a known one", got=name, choices=backend_names())
     module, _, attribute = target.partition(":")
     backend: type[Backend] = getattr(import_module(module), attribute)
     return backend

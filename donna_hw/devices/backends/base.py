@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.graph.graph import Graph
 from donna_hw.measurement.environment import Environment, Scalar
 from donna_hw.measurement.measurement import Samples
 from donna_hw.measurement.protocol import STATISTICS
-from donna_hw.measurement.telemetry import Readings
+from donna_hw.measurement.telemetry import Telemetry
 
 ORIGINS = ("measured", "simulated", "counted", "fitted", "published")
 UNITS = {"latency": "s", "macs": "MAC", "params": "parameter", "energy": "J"}
@@ -28,7 +28,7 @@ class Availability:
 
 
 @dataclass(frozen=True)
-class Description:
+class BackendInfo:
     """What a backend says of itself: its environment, and its words, quantity, origin and costly_start (see `Backend`).
 
     advice: what of the device's state might disturb the numbers, for people. statistics: those that it can give of its samples.
@@ -79,13 +79,13 @@ class Backend(ABC):
     def of(cls, batch: int, options: Mapping[str, Scalar], hardware: Mapping[str, Any], where: str) -> Self:
         """Return the backend of a device file's batch, options and table `hardware`; `where` names the device in errors.
 
-        Raises `BadSetting` for hardware that the backend does not take: by default any.
+        Raises `ConfigError` for hardware that the backend does not take: by default any.
         """
         if hardware:
-            raise BadSetting(
+            raise ConfigError(
                 f"{where}: only backend tensor_unit takes a table hardware",
-                found=", ".join(hardware),
-                cure="delete the table, or name that backend",
+                got=", ".join(hardware),
+                hint="delete the table, or name that backend",
             )
         return cls(batch, options)
 
@@ -104,9 +104,9 @@ class Backend(ABC):
         threads = (f"t{identity['threads']}",) if "threads" in identity else ()
         return (str(identity["dtype"]), *threads)
 
-    def description(self) -> Description:
+    def description(self) -> BackendInfo:
         """Return everything that a table has to say of this backend."""
-        return Description(self.environment(), self.words(), self.quantity, self.origin, self.costly_start)
+        return BackendInfo(self.environment(), self.words(), self.quantity, self.origin, self.costly_start)
 
 
 class TimingBackend(Backend):
@@ -118,9 +118,9 @@ class TimingBackend(Backend):
     def prepare(self, graph: Graph) -> Runner:
         """Make the block ready to run on inputs of its own shape and the backend's batch."""
 
-    def readings(self) -> Readings:
+    def readings(self) -> Telemetry:
         """Return the device's clock, temperature, power and throttling now; by default nothing is known."""
-        return Readings()
+        return Telemetry()
 
     def cool_down_s(self, pause_s: float, waited_s: float) -> float:
         """Return how long to wait before the next visit, in seconds; asked after each visit, and again after each wait until it is 0.

@@ -7,11 +7,11 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, ClassVar
 
 from donna_hw.devices.backends.base import Availability, Runner, TimingBackend
-from donna_hw.errors import BadSetting, Unavailable, UnknownName
+from donna_hw.errors import ConfigError, UnavailableError, UnknownNameError
 from donna_hw.graph.graph import Graph
 from donna_hw.measurement.environment import Environment, Scalar, cpu_model, host_conditions
 from donna_hw.measurement.host_cpu import HostCpu
-from donna_hw.measurement.telemetry import Readings
+from donna_hw.measurement.telemetry import Telemetry
 
 if TYPE_CHECKING:
     import onnx
@@ -84,7 +84,7 @@ class SessionRunner(Runner):
 
 
 def _session(model: bytes, settings: Mapping[str, Scalar]) -> Any:
-    """Open a session that uses the chosen provider and no other, or raise `Unavailable` with ONNX Runtime's reason."""
+    """Open a session that uses the chosen provider and no other, or raise `UnavailableError` with ONNX Runtime's reason."""
     import onnxruntime
 
     provider, threads = str(settings["provider"]), int(settings["threads"])
@@ -105,31 +105,31 @@ def _session(model: bytes, settings: Mapping[str, Scalar]) -> Any:
     try:
         session = onnxruntime.InferenceSession(model, options, providers=[provider], enable_fallback=0)
     except Exception as error:  # its errors derive from nothing narrower
-        raise Unavailable(
+        raise UnavailableError(
             f"ONNX Runtime must be able to run the model by {provider} alone",
-            found=str(error),
-            cure="mend the model"
+            got=str(error),
+            hint="mend the model"
             if provider == CPU
             else "use another provider, or set options.cpu_fallback = true to measure it with the CPU's help",
         ) from error
     if provider not in session.get_providers():
-        raise Unavailable(
+        raise UnavailableError(
             f"ONNX Runtime must use {provider}",
-            found=", ".join(session.get_providers()),
-            cure="the provider's own libraries are missing or of another version: see its installation page",
+            got=", ".join(session.get_providers()),
+            hint="the provider's own libraries are missing or of another version: see its installation page",
         )
     return session
 
 
 def _fixed_shape(node: Any, batch: int) -> tuple[int, ...]:
-    """Return the shape of a model's input; raises `BadSetting` unless it is float32, fixed, and begins with the batch."""
+    """Return the shape of a model's input; raises `ConfigError` unless it is float32, fixed, and begins with the batch."""
     found = f"{node.type} {node.shape}"
     fixed = all(isinstance(size, int) for size in node.shape)
     if node.type != "tensor(float)" or not fixed or node.shape[:1] != [batch]:
-        raise BadSetting(
+        raise ConfigError(
             f"input {node.name!r} of the model must be float32 of a fixed shape that begins with the batch {batch}",
-            found=found,
-            cure="export it with that batch and without dynamic axes",
+            got=found,
+            hint="export it with that batch and without dynamic axes",
         )
     return tuple(node.shape)
 
@@ -164,10 +164,10 @@ class OnnxRuntimeBackend(TimingBackend):
     def __init__(self, batch: int, options: Mapping[str, Scalar]) -> None:
         super().__init__(batch, options)
         if int(self.settings["threads"]) < 1:
-            raise BadSetting("option threads must be 1 or more", found=self.settings["threads"])
+            raise ConfigError("option threads must be 1 or more", got=self.settings["threads"])
         if self.settings["optimisation"] not in LEVELS:
-            raise UnknownName(
-                "option optimisation must be known", found=str(self.settings["optimisation"]), known=LEVELS
+            raise UnknownNameError(
+                "option optimisation must be known", got=str(self.settings["optimisation"]), choices=LEVELS
             )
         self.settings["provider"] = _provider(str(self.settings["provider"]))
         self._host = HostCpu()
@@ -201,9 +201,9 @@ class OnnxRuntimeBackend(TimingBackend):
         words += ["unbound"] * (not settings["io_binding"]) + ["nospin"] * (not settings["spinning"])
         return (*words, *["cpufallback"] * bool(settings["cpu_fallback"]))
 
-    def readings(self) -> Readings:
+    def readings(self) -> Telemetry:
         """Return the CPU's readings; of other providers' devices nothing is known here."""
-        return self._host.readings() if self.settings["provider"] == CPU else Readings()
+        return self._host.readings() if self.settings["provider"] == CPU else Telemetry()
 
     def prepare(self, graph: Graph) -> Runner:
         """Build the block's ONNX model with random weights and open a session."""
@@ -214,7 +214,7 @@ class OnnxRuntimeBackend(TimingBackend):
     def prepare_model(self, model: onnx.ModelProto) -> Runner:
         """Open a session of any ONNX model with random float32 inputs of fixed shapes, the batch first.
 
-        Raises `BadSetting` for other inputs, and `Unavailable` when ONNX Runtime cannot run the model by the chosen provider alone.
+        Raises `ConfigError` for other inputs, and `UnavailableError` when ONNX Runtime cannot run the model by the chosen provider alone.
         """
         return SessionRunner(model, self.batch, self.settings)
 
@@ -229,11 +229,11 @@ def _provider(name: str) -> str:
     for full in known:
         if name.lower() in (full.lower(), _short(full)):
             return str(full)
-    raise Unavailable(
+    raise UnavailableError(
         "the execution provider must be in the installed ONNX Runtime",
-        found=name,
-        known=known,
-        cure="set options.provider in the device file, or install the build that has it",
+        got=name,
+        choices=known,
+        hint="set options.provider in the device file, or install the build that has it",
     )
 
 
@@ -250,5 +250,7 @@ def _device_model(provider: str) -> str:
     import torch
 
     if not torch.cuda.is_available():
-        raise Unavailable("the GPU must be named by torch", found="no CUDA GPU", cure="install a CUDA build of torch")
+        raise UnavailableError(
+            "the GPU must be named by torch", got="no CUDA GPU", hint="install a CUDA build of torch"
+        )
     return str(torch.cuda.get_device_name(0))

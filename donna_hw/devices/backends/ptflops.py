@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import ClassVar
 
 from donna_hw.devices.backends.base import Availability, ExactBackend
-from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.graph.graph import INPUT, Graph, Layer
 from donna_hw.measurement.environment import Environment, Scalar, host_conditions
 
@@ -29,7 +29,9 @@ class PtflopsBackend(ExactBackend):
     def __init__(self, batch: int, options: dict[str, Scalar]) -> None:
         super().__init__(batch, options)
         if self.settings["count"] not in ("macs", "params"):
-            raise UnknownName("option count must be known", found=str(self.settings["count"]), known=("macs", "params"))
+            raise UnknownNameError(
+                "option count must be known", got=str(self.settings["count"]), choices=("macs", "params")
+            )
         self.quantity = str(self.settings["count"])
         self._counted: dict[Layer, int] = {}
 
@@ -48,7 +50,7 @@ class PtflopsBackend(ExactBackend):
         return Environment(identity, host_conditions())
 
     def cost(self, graph: Graph) -> float:
-        """Return the count for one image as a whole number: the sum of its layers'; raises `BadSetting` when one cannot be counted."""
+        """Return the count for one image as a whole number: the sum of its layers'; raises `ConfigError` when one cannot be counted."""
         return float(sum(self._of_layer(layer) for layer in graph.layers))
 
     def _of_layer(self, layer: Layer) -> int:
@@ -67,5 +69,5 @@ class PtflopsBackend(ExactBackend):
         with torch.device("meta"):  # shapes alone: nothing is convolved
             counts = count_module(to_torch(graph), graph.input_shape)
         if counts.uncounted:
-            raise BadSetting("every operator of a layer must be one that is counted", found=", ".join(counts.uncounted))
+            raise ConfigError("every operator of a layer must be one that is counted", got=", ".join(counts.uncounted))
         return counts.macs if self.quantity == "macs" else counts.params

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 from donna_hw._core.resources import find
 from donna_hw._core.toml_files import read_toml
 from donna_hw.devices.backends.base import Availability, ExactBackend
-from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.graph.graph import Graph, dtypes_of
 from donna_hw.measurement.environment import Environment, Scalar, host_conditions
 from donna_hw.simulator import MODEL_VERSION
@@ -47,18 +47,18 @@ class TensorUnitBackend(ExactBackend):
         super().__init__(batch, options)
         borders = self.settings["borders"]
         if borders not in BORDERS:
-            raise UnknownName(f"{where}: option borders must be known", found=str(borders), known=BORDERS[1:])
+            raise UnknownNameError(f"{where}: option borders must be known", got=str(borders), choices=BORDERS[1:])
         self.quantity = str(self.settings["quantity"])
         if self.quantity not in QUANTITIES:
-            raise UnknownName(f"{where}: option quantity must be known", found=self.quantity, known=QUANTITIES)
+            raise UnknownNameError(f"{where}: option quantity must be known", got=self.quantity, choices=QUANTITIES)
         if hardware is None:
             hardware = read_toml(find("devices", "tensor_unit")).get("hardware", {})
         self.hardware = read_hardware(hardware, where, [f"schedule.borders={borders}"] if borders else [])
         if self.quantity == "energy" and self.hardware.energy == Energy():
-            raise BadSetting(
+            raise ConfigError(
                 f"{where}: an energy needs the joules of what a unit does",
-                found="none",
-                cure="give them in the table hardware.energy (devices/README.md)",
+                got="none",
+                hint="give them in the table hardware.energy (devices/README.md)",
             )
 
     @classmethod
@@ -96,10 +96,10 @@ class TensorUnitBackend(ExactBackend):
     def costs(self, graphs: Sequence[Graph]) -> list[float]:
         """Return the cost of each block's batch: latencies in one vectorised call, energies one after another."""
         if self.hardware.precision == "int8" and any("int8" in dtypes_of(graph) for graph in graphs):
-            raise BadSetting(
+            raise ConfigError(
                 "a unit of precision int8 simulates every layer in int8, and tells blocks of two types not apart",
-                found="layers of type int8",
-                cure='simulate the space without @precision or @int8, or a unit of precision = "fp16"',
+                got="layers of type int8",
+                hint='simulate the space without @precision or @int8, or a unit of precision = "fp16"',
             )
         workloads = [workload_of(graph, self.batch) for graph in graphs]
         if self.quantity == "energy":

@@ -7,12 +7,12 @@ from typing import ClassVar
 
 from donna_hw.devices.backends.base import Availability, Runner, TimingBackend
 from donna_hw.devices.backends.timing import time_calls
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.graph.graph import Graph
 from donna_hw.measurement.environment import Environment, Scalar, cpu_model, host_conditions
 from donna_hw.measurement.host_cpu import HostCpu
 from donna_hw.measurement.measurement import Samples
-from donna_hw.measurement.telemetry import Readings
+from donna_hw.measurement.telemetry import Telemetry
 
 
 class TorchCpuBackend(TimingBackend):
@@ -23,7 +23,7 @@ class TorchCpuBackend(TimingBackend):
     def __init__(self, batch: int, options: Mapping[str, Scalar]) -> None:
         super().__init__(batch, options)
         if int(self.settings["threads"]) < 1:
-            raise BadSetting("option threads must be 1 or more", found=self.settings["threads"])
+            raise ConfigError("option threads must be 1 or more", got=self.settings["threads"])
         self._host = HostCpu()
 
     @classmethod
@@ -43,7 +43,7 @@ class TorchCpuBackend(TimingBackend):
         }
         return Environment(identity, host_conditions())
 
-    def readings(self) -> Readings:
+    def readings(self) -> Telemetry:
         """Return the CPU's readings."""
         return self._host.readings()
 

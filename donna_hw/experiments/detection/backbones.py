@@ -8,45 +8,47 @@ from pathlib import Path
 import numpy as np
 
 from donna_hw._core.csv_files import csv_frame
-from donna_hw.errors import BadFile, BadSetting
+from donna_hw.errors import ConfigError, FileFormatError
 from donna_hw.spaces.space import Architecture
-from donna_hw.training.libraries import APART, ArchitectureLibrary, Finetuned
+from donna_hw.training.libraries import APART, ArchitectureLibrary, FinetunedNetwork
 
 UNUSED = (*APART, "twin")  # trained otherwise, or quantised from
 
 
-def chosen(folder: Path, library: ArchitectureLibrary, recipe: str, count: int) -> list[Finetuned]:
+def chosen(folder: Path, library: ArchitectureLibrary, recipe: str, count: int) -> list[FinetunedNetwork]:
     """Return so many networks of a run: those of the front, then those that spread the accuracies most evenly, by one finetuning each.
 
-    folder: the run's; library: its finetuned networks; recipe: its name, for the error. Raises `BadFile` where the run is not finished or
-    a network's weights are gone, and `BadSetting` where it has too few networks.
+    folder: the run's; library: its finetuned networks; recipe: its name, for the error. Raises `FileFormatError` where the run is not finished or
+    a network's weights are gone, and `ConfigError` where it has too few networks.
     """
     if not (folder / "verified.csv").exists():
-        raise BadFile(
+        raise FileFormatError(
             f"{folder} must hold the finished run of {recipe}",
-            found="no verified.csv",
-            cure=f"donna-hw run {recipe}; or name its folder: backbones.run",
+            got="no verified.csv",
+            hint=f"donna-hw run {recipe}; or name its folder: backbones.run",
         )
     verified = csv_frame(folder / "verified.csv", ("role", "network"))
     front = set(verified.loc[verified["role"] == "front", "network"])
-    every: dict[Architecture, Finetuned] = {}
+    every: dict[Architecture, FinetunedNetwork] = {}
     for network in library.networks():
         if network.role not in UNUSED and network.architecture not in every:
             role = "front" if library.name(network.architecture) in front else network.role
             every[network.architecture] = replace(network, role=role)
     if len(every) < count:
         rule = "backbones.networks must be at most the finetuned networks of that run"
-        raise BadSetting(rule, found=count, cure=f"ask for {len(every)} or fewer")
+        raise ConfigError(rule, got=count, hint=f"ask for {len(every)} or fewer")
     found = spread(list(every.values()), count)
     for network in found:
         path = library.weights_path(network.architecture, network.seed)
         if not path.exists():
             cure = f"delete its line in {library.journal.path}: donna-hw finetune {recipe} trains it again"
-            raise BadFile(f"{library.name(network.architecture)} must have its weights", found=f"no {path}", cure=cure)
+            raise FileFormatError(
+                f"{library.name(network.architecture)} must have its weights", got=f"no {path}", hint=cure
+            )
     return found
 
 
-def spread(networks: list[Finetuned], count: int) -> list[Finetuned]:
+def spread(networks: list[FinetunedNetwork], count: int) -> list[FinetunedNetwork]:
     """Return so many networks: of the front as many as there are, then each time the one whose accuracy is farthest from all chosen.
 
     Without a front the most accurate one is first. Equal ones in their order.

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from donna_hw._core.files import read_text
-from donna_hw.errors import BadFile
+from donna_hw.errors import FileFormatError
 from donna_hw.training.data.image_folder import read_image
 
 KEYS = {"images": ("id", "file_name"), "annotations": ("id", "image_id", "category_id", "bbox"), "categories": ("id", "name")}  # fmt: skip
@@ -34,12 +34,13 @@ class CocoImages:
 
     @classmethod
     def read(cls, folder: Path, part: str, channels: int) -> CocoImages:
-        """Read and check the JSON; images are read when they are asked for. Raises `BadFile` with the first broken rule."""
+        """Read and check the JSON; images are read when they are asked for. Raises `FileFormatError` with the first broken rule."""
         path = folder / "annotations" / f"instances_{part}.json"
+        text = read_text(path)
         try:
-            content = json.loads(read_text(path))
+            content = json.loads(text)
         except ValueError as error:
-            raise BadFile(f"{path} must be JSON", found=str(error), cure="restore it") from None
+            raise FileFormatError(f"{path} must be JSON", got=str(error), hint="restore it") from None
         _check(content, path)
         return cls(folder, part, channels, content)
 
@@ -67,7 +68,7 @@ class CocoImages:
         return self.folder / self.part / str(self.content["images"][number]["file_name"])
 
     def image(self, number: int) -> Tensor:
-        """Return an image, float32 [channels, height, width] in 0..1; raises `BadFile` for a torn one."""
+        """Return an image, float32 [channels, height, width] in 0..1; raises `FileFormatError` for a torn one."""
         picture = read_image(str(self.path(number)))
         if self.channels == 1:
             picture = picture.convert("L")
@@ -99,45 +100,45 @@ class CocoImages:
 
 
 def check_alike(learnt: CocoImages, test: CocoImages) -> None:
-    """Raise `BadFile` where two parts name other categories, by which one's classes would be taken for the other's, or one has no box."""
+    """Raise `FileFormatError` where two parts name other categories, by which one's classes would be taken for the other's, or one has no box."""
     mine, its = ({one["id"]: one["name"] for one in part.content["categories"]} for part in (learnt, test))
     if mine != its:
         differing = sorted({*mine.items()} ^ {*its.items()})[0]
         rule = f"{learnt.folder}: {learnt.part} and {test.part} must have the same categories, by id and name"
-        raise BadFile(rule, found=f"{differing} in one of them only", cure="mend one of the two files")
+        raise FileFormatError(rule, got=f"{differing} in one of them only", hint="mend one of the two files")
     for part in (learnt, test):
         if not any(len(part.target(number)["boxes"]) for number in range(len(part))):
-            raise BadFile(f"{part.folder}: {part.part} must have a box", found="none", cure="name another part")
+            raise FileFormatError(f"{part.folder}: {part.part} must have a box", got="none", hint="name another part")
 
 
 def _check(content: Any, path: Path) -> None:
-    """Raise `BadFile` for what would otherwise be passed over, or end in a traceback after hours."""
+    """Raise `FileFormatError` for what would otherwise be passed over, or end in a traceback after hours."""
     cure = "mend the file; the format is COCO's"
     for name, keys in KEYS.items():
         records = content.get(name) if isinstance(content, dict) else None
         if not isinstance(records, list) or (name != "annotations" and not records):
-            raise BadFile(f"{path} must have a list of {name}", found=type(records).__name__, cure=cure)
+            raise FileFormatError(f"{path} must have a list of {name}", got=type(records).__name__, hint=cure)
         for record in records:
             missing = [key for key in keys if not isinstance(record, dict) or key not in record]
             if missing:
-                raise BadFile(
-                    f"{path}: each of {name} must have {', '.join(keys)}", found=f"none of {missing[0]}", cure=cure
+                raise FileFormatError(
+                    f"{path}: each of {name} must have {', '.join(keys)}", got=f"none of {missing[0]}", hint=cure
                 )
         known = [record["id"] for record in records]
         if len(set(known)) < len(known):
-            raise BadFile(f"{path}: ids of {name} must differ", found=max(known, key=known.count), cure=cure)
+            raise FileFormatError(f"{path}: ids of {name} must differ", got=max(known, key=known.count), hint=cure)
     images, categories = ({one["id"] for one in content[name]} for name in ("images", "categories"))
     for one in content["images"]:
         file = Path(str(one["file_name"]))
         if file.is_absolute() or ".." in file.parts:
-            raise BadFile(f"{path}: images lie in their part's folder", found=str(file), cure=cure)
+            raise FileFormatError(f"{path}: images lie in their part's folder", got=str(file), hint=cure)
     for one in content["annotations"]:
         box = one["bbox"]
         if not (isinstance(box, list) and len(box) == SIDES and all(_number(side) for side in box)):
-            raise BadFile(f"{path}: bbox must be left, top, width and height", found=box, cure=cure)
+            raise FileFormatError(f"{path}: bbox must be left, top, width and height", got=box, hint=cure)
         for key, there in (("image_id", images), ("category_id", categories)):
             if one[key] not in there:
-                raise BadFile(f"{path}: {key} must be one that the file has", found=one[key], cure=cure)
+                raise FileFormatError(f"{path}: {key} must be one that the file has", got=one[key], hint=cure)
 
 
 def _number(value: object) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from donna_hw.errors import BadFile, BadSetting
+from donna_hw.errors import ConfigError, FileFormatError
 from donna_hw.graph.builder import lower
 from donna_hw.graph.graph import INPUT, Graph, dtypes_of
 from donna_hw.graph.torch_module import to_torch
@@ -87,17 +87,17 @@ class FeatureBackbone(nn.Module):
         return self
 
     def load_network(self, path: Path) -> None:
-        """Take the weights of the whole network from a safetensors file; raises `BadFile` where they are another's."""
+        """Take the weights of the whole network from a safetensors file; raises `FileFormatError` where they are another's."""
         state = read_weights(path)
         for name, part in zip(self.names, self.parts, strict=True):
             own = {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")}
             try:
                 part.load_state_dict(own)
             except RuntimeError as error:
-                raise BadFile(
+                raise FileFormatError(
                     f"{path} must hold the weights of this network",
-                    found=" ".join(str(error).split()),
-                    cure="name its finetuned weights",
+                    got=" ".join(str(error).split()),
+                    hint="name its finetuned weights",
                 ) from None
 
 
@@ -113,16 +113,16 @@ def features_only(
 
     out_indices: which of `feature_maps`, by default all, negative ones from the last. weights: a safetensors file of the whole network;
     without one they are drawn at random, by `seed` if it is given. What follows the searched stages (tail, classifier) is left out.
-    Raises `BadSetting` for a space without maps and for an index that there is not, `BadFile` for another network's weights.
+    Raises `ConfigError` for a space without maps and for an index that there is not, `FileFormatError` for another network's weights.
     """
     if "int8" in dtypes_of(space.network(architecture)):
-        raise BadSetting("a backbone is trained, in float32", found="blocks of int8", cure="name the float32 network")
+        raise ConfigError("a backbone is trained, in float32", got="blocks of int8", hint="name the float32 network")
     every = feature_maps(space)
     asked = range(len(every)) if out_indices is None else out_indices
     wrong = [index for index in asked if not -len(every) <= index < len(every)]
     if wrong or not asked:
         rule = f"out_indices of {space.name} must lie in 0..{len(every) - 1}, one at least"
-        raise BadSetting(rule, found=wrong[0] if wrong else "none")
+        raise ConfigError(rule, got=wrong[0] if wrong else "none")
     indices = tuple(sorted({index % len(every) for index in asked}))
     info = FeatureInfo(tuple(every[index] for index in indices), indices)
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
@@ -137,7 +137,7 @@ def features_only(
 def feature_maps(space: Space) -> tuple[FeatureMap, ...]:
     """Return the last map at each size before the tail, largest first: the same for all networks of a space.
 
-    Raises `BadSetting` for a space whose parts pass on tokens, as those of vision transformers.
+    Raises `ConfigError` for a space whose parts pass on tokens, as those of vision transformers.
     """
     found: dict[int, FeatureMap] = {}
     reduction, shape = 1, space.input_shape
@@ -149,10 +149,10 @@ def feature_maps(space: Space) -> tuple[FeatureMap, ...]:
         reduction *= _stride(graph)
         found[reduction] = FeatureMap(shape[0], reduction, name)
     if not found:
-        raise BadSetting(
+        raise ConfigError(
             f"a backbone's parts pass on feature maps; the first part of {space.name} gives",
-            found=shape,
-            cure="name a convolutional space",
+            got=shape,
+            hint="name a convolutional space",
         )
     return tuple(found.values())
 

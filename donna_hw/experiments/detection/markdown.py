@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t
 
-from donna_hw._core.bootstrap import Interval, resampled, taus
+from donna_hw._core.bootstrap import BootstrapInterval, resampled, taus
 from donna_hw._core.toml_files import read_toml
-from donna_hw.errors import NothingToFit
-from donna_hw.experiments.detection.recipe import ScenesPart
+from donna_hw.errors import InsufficientDataError
+from donna_hw.experiments.detection.recipe import ScenesConfig
 from donna_hw.experiments.detection.run import STARTS, DetectionRun
 from donna_hw.experiments.predictor_study.markdown import text
 from donna_hw.measurement.environment import cpu_model
@@ -22,7 +22,7 @@ LEAST = 3  # networks of a correlation
 
 
 @dataclass(frozen=True)
-class Transfer:
+class TransferResult:
     """How accuracies of networks go with the average precision of their detectors, of one way of starting.
 
     kendall_tau, pearson: of top-1 and precision; macs_tau: of MACs and precision. slope: points of precision for a point of top-1.
@@ -30,36 +30,38 @@ class Transfer:
 
     networks: int
     mean_percent: float
-    kendall_tau: Interval
-    pearson: Interval
-    macs_tau: Interval
-    slope: Interval
+    kendall_tau: BootstrapInterval
+    pearson: BootstrapInterval
+    macs_tau: BootstrapInterval
+    slope: BootstrapInterval
 
 
 def read_detectors(run: DetectionRun) -> pd.DataFrame:
-    """Return the run's journal with numbers as numbers, a line a detector; raises `NothingToFit` for less than three networks."""
+    """Return the run's journal with numbers as numbers, a line a detector; raises `InsufficientDataError` for less than three networks."""
     frame = pd.DataFrame(run.journal.records())
     if not len(frame) or frame["network"].nunique() < LEAST:
-        raise NothingToFit(f"a correlation needs detectors of {LEAST} networks", found=len(frame), cure="train more")
+        raise InsufficientDataError(
+            f"a correlation needs detectors of {LEAST} networks", got=len(frame), hint="train more"
+        )
     numbers = ["seed", "macs", "top1_percent", "map_percent", "ap50_percent", "ap75_percent", "train_s"]
     return frame.assign(**{name: pd.to_numeric(frame[name]) for name in numbers})
 
 
-def transfer(top1: Array, precision: Array, macs: Array) -> Transfer:
+def transfer(top1: Array, precision: Array, macs: Array) -> TransferResult:
     """Return how accuracies, float [n] in per cent, go with precisions, float [n], beside MACs; intervals by bootstrap over networks."""
     weights = resampled(len(top1))
     r, slope = _lines(top1, precision, weights)
-    return Transfer(
+    return TransferResult(
         len(top1),
         float(precision.mean()),
-        Interval.first(taus(top1, precision, weights)),
-        Interval.first(r),
-        Interval.first(taus(macs, precision, weights)),
-        Interval.first(slope),
+        BootstrapInterval.first(taus(top1, precision, weights)),
+        BootstrapInterval.first(r),
+        BootstrapInterval.first(taus(macs, precision, weights)),
+        BootstrapInterval.first(slope),
     )
 
 
-def paired(frame: pd.DataFrame) -> Interval | None:
+def paired(frame: pd.DataFrame) -> BootstrapInterval | None:
     """Return by how many points pretrained detectors are ahead of the same from scratch, with Student's 95 % interval over networks.
 
     None where networks have been trained one way alone.
@@ -69,7 +71,7 @@ def paired(frame: pd.DataFrame) -> Interval | None:
         return None
     gain = (both["pretrained"] - both["scratch"]).to_numpy()
     half = float(t.ppf(0.975, len(gain) - 1) * gain.std(ddof=1) / np.sqrt(len(gain)))
-    return Interval(float(gain.mean()), float(gain.mean()) - half, float(gain.mean()) + half)
+    return BootstrapInterval(float(gain.mean()), float(gain.mean()) - half, float(gain.mean()) + half)
 
 
 def detection_markdown(run: DetectionRun) -> str:
@@ -100,7 +102,7 @@ def _lines(x: Array, y: Array, weights: Array) -> tuple[Array, Array]:
 
 def _settings(run: DetectionRun, frame: pd.DataFrame) -> list[str]:
     recipe, part, head, training = run.recipe, run.recipe.data, run.recipe.detector, run.recipe.training
-    if isinstance(part, ScenesPart):
+    if isinstance(part, ScenesConfig):
         images = (
             f"{part.train} scenes to train on and {part.test} to test on, {part.pixels}x{part.pixels} pixels, of {part.garments[0]} to "
             f"{part.garments[1]} garments of Fashion-MNIST each, scaled to {part.sizes[0]} to {part.sizes[1]} pixels; no garment is in both"
@@ -127,7 +129,7 @@ def _settings(run: DetectionRun, frame: pd.DataFrame) -> list[str]:
     ]
 
 
-def _correlations(found: dict[str, Transfer], gain: Interval | None) -> list[str]:
+def _correlations(found: dict[str, TransferResult], gain: BootstrapInterval | None) -> list[str]:
     lines = [
         "## Does accuracy transfer?",
         "",

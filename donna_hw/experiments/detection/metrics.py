@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from donna_hw.errors import Unavailable
+from donna_hw.errors import UnavailableError
 from donna_hw.experiments.detection.coco import CocoImages
 
 
 @dataclass(frozen=True)
-class Precision:
+class AveragePrecision:
     """In per cent: map_percent over intersections over union of 0.50 to 0.95, ap50_percent and ap75_percent at one; by_class: the first."""
 
     map_percent: float
@@ -27,15 +27,17 @@ class Precision:
 
 
 def check_package() -> None:
-    """Raise `Unavailable` without pycocotools."""
+    """Raise `UnavailableError` without pycocotools."""
     if find_spec("pycocotools") is None:
-        raise Unavailable("average precision needs the package pycocotools", cure="pip install 'donna-hw[detection]'")
+        raise UnavailableError(
+            "average precision needs the package pycocotools", hint="pip install 'donna-hw[detection]'"
+        )
 
 
-def average_precision(images: CocoImages, found: Sequence[dict[str, Tensor]]) -> Precision:
+def average_precision(images: CocoImages, found: Sequence[dict[str, Tensor]]) -> AveragePrecision:
     """Return the precision of what was found in each image: `boxes`, `labels` and `scores` as `retina.retinanet` gives them.
 
-    A class that no image holds counts for nothing and is NaN in `by_class`. Raises `Unavailable` without pycocotools.
+    A class that no image holds counts for nothing and is NaN in `by_class`. Raises `UnavailableError` without pycocotools.
     """
     check_package()
     from pycocotools.coco import COCO
@@ -48,7 +50,7 @@ def average_precision(images: CocoImages, found: Sequence[dict[str, Tensor]]) ->
         results = [one for image, each in zip(images.ids, found, strict=True) for one in _results(images, image, each)]
         if not results:
             nothing = tuple(0.0 for _ in images.categories)
-            return Precision(0.0, 0.0, 0.0, nothing)
+            return AveragePrecision(0.0, 0.0, 0.0, nothing)
         scorer = COCOeval(truth, truth.loadRes(results), "bbox")
         scorer.evaluate()
         scorer.accumulate()
@@ -56,7 +58,7 @@ def average_precision(images: CocoImages, found: Sequence[dict[str, Tensor]]) ->
     precision = scorer.eval["precision"][:, :, :, 0, -1]  # [threshold, recall, class] of all sizes, 100 boxes an image
     by_class = [_mean(precision[:, :, number]) for number in range(precision.shape[2])]
     total, half, three_quarters = (100 * float(value) for value in scorer.stats[:3])
-    return Precision(total, half, three_quarters, tuple(by_class))
+    return AveragePrecision(total, half, three_quarters, tuple(by_class))
 
 
 def _mean(values: np.ndarray) -> float:

@@ -8,18 +8,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from donna_hw._core.toml_files import Part, parse_model, read_toml, write_toml
-from donna_hw.errors import BadSetting
-from donna_hw.experiments.detection.retinanet import Head
+from donna_hw._core.toml_files import StrictModel, parse_model, read_toml, write_toml
+from donna_hw.errors import ConfigError
+from donna_hw.experiments.detection.retinanet import DetectionHead
 from donna_hw.experiments.detection.synthetic_scenes import Scenes
 from donna_hw.pipeline.recipe import find_recipe, first_difference
-from donna_hw.training.loop import Fit
+from donna_hw.training.loop import OptimConfig
 
 CHANGEABLE = ("title", "workers", "device")
 Pair = Annotated[list[int], Field(min_length=2, max_length=2)]
 
 
-class BackbonesPart(Part):
+class BackbonesConfig(StrictModel):
     """Whose networks: a recipe whose run is finished, and how many of its finetuned networks, those of its front first.
 
     run: its folder; empty: beside this run's own. scratch: each network is trained from scratch, too.
@@ -31,7 +31,7 @@ class BackbonesPart(Part):
     scratch: bool = True
 
 
-class ScenesPart(Part):
+class ScenesConfig(StrictModel):
     """Scenes made of Fashion-MNIST's garments. folder: where Fashion-MNIST is, if not in a standard place."""
 
     name: Literal["fashion_mnist_scenes"]
@@ -45,12 +45,12 @@ class ScenesPart(Part):
     flip: bool = True
 
     def scenes(self) -> Scenes:
-        """Return the settings of the scenes; raises `BadSetting`."""
+        """Return the settings of the scenes; raises `ConfigError`."""
         (least, most), (small, large) = self.garments, self.sizes
         return Scenes(self.train, self.test, self.pixels, (least, most), (small, large), self.overlap)
 
 
-class CocoFolderPart(Part):
+class CocoFolderConfig(StrictModel):
     """A data set in COCO's format. shorter, longer: pixels that an image's shorter side is scaled to, and its longer one at most."""
 
     name: Literal["coco"]
@@ -62,7 +62,7 @@ class CocoFolderPart(Part):
     flip: bool = True
 
 
-class DetectorPart(Part):
+class DetectorConfig(StrictModel):
     """The head; see `retina.Head`."""
 
     reductions: list[int] = Field(min_length=1)
@@ -71,13 +71,13 @@ class DetectorPart(Part):
     octave_scales: int = Field(default=3, ge=1)
     anchor_steps: int = Field(default=4, ge=1)
 
-    def head(self) -> Head:
+    def head(self) -> DetectionHead:
         """Return the settings of the head."""
         reductions = tuple(sorted(set(self.reductions)))
-        return Head(reductions, self.extra_levels, self.channels, self.octave_scales, self.anchor_steps)
+        return DetectionHead(reductions, self.extra_levels, self.channels, self.octave_scales, self.anchor_steps)
 
 
-class TrainingPart(Part):
+class DetectorTrainingConfig(StrictModel):
     """Training by Adam, as of the reference. frozen: backbones stay as they are, and only the head learns."""
 
     epochs: int = Field(ge=1)
@@ -86,12 +86,12 @@ class TrainingPart(Part):
     cosine_steps: int = Field(default=1000, ge=1)
     frozen: bool = False
 
-    def fit(self) -> Fit:
+    def fit(self) -> OptimConfig:
         """Return the settings for the training loop."""
-        return Fit(self.epochs, self.batch, self.learning_rate, self.cosine_steps)
+        return OptimConfig(self.epochs, self.batch, self.learning_rate, self.cosine_steps)
 
 
-class DetectionRecipe(Part):
+class DetectionRecipe(StrictModel):
     """A transfer of classification networks to detection (paper, appendix B). workers: processes that train on CPUs, 0 for one a core.
 
     device: `cpu`, `cuda`, or `auto`: the GPU where there is one; there detectors are trained one after another.
@@ -101,25 +101,25 @@ class DetectionRecipe(Part):
     seed: int = Field(default=0, ge=0)
     workers: int = Field(default=0, ge=0)
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    backbones: BackbonesPart
-    data: ScenesPart | CocoFolderPart = Field(discriminator="name")
-    detector: DetectorPart
-    training: TrainingPart
+    backbones: BackbonesConfig
+    data: ScenesConfig | CocoFolderConfig = Field(discriminator="name")
+    detector: DetectorConfig
+    training: DetectorTrainingConfig
 
     @model_validator(mode="after")
     def _something_to_learn_from(self) -> DetectionRecipe:
         """Say so before hours of training, not after."""
         if self.training.frozen and self.backbones.scratch:
             rule = "backbones from scratch know nothing: frozen ones are pretrained"
-            raise BadSetting(rule, found="training.frozen = true", cure="backbones.scratch = false")
+            raise ConfigError(rule, got="training.frozen = true", hint="backbones.scratch = false")
         return self
 
     @classmethod
     def read(cls, path: Path) -> DetectionRecipe:
-        """Read a recipe; raises `BadFile`, `UnknownName` with the known keys, or `BadSetting` with the broken rule."""
+        """Read a recipe; raises `FileFormatError`, `UnknownNameError` with the known keys, or `ConfigError` with the broken rule."""
         content = read_toml(path)
         if "detector" not in content and "library" in content:
-            raise BadSetting(f"{path} is a recipe of classification", cure=f"donna-hw run {path}")
+            raise ConfigError(f"{path} is a recipe of classification", hint=f"donna-hw run {path}")
         return parse_model(content, cls, str(path))
 
     @property
@@ -143,7 +143,7 @@ def is_detection(name: str) -> bool:
 
 
 def keep_recipe(recipe: DetectionRecipe, folder: Path) -> None:
-    """Write the recipe into its run's folder, or raise `BadSetting` when the folder holds the run of another.
+    """Write the recipe into its run's folder, or raise `ConfigError` when the folder holds the run of another.
 
     More networks may be asked for: those that are there stay.
     """
@@ -154,7 +154,7 @@ def keep_recipe(recipe: DetectionRecipe, folder: Path) -> None:
         if difference:
             key, old, new = difference
             cure = "choose another folder with --out, or delete this one"
-            raise BadSetting(f"{folder} holds a run with {key} = {old!r}", found=new, cure=cure)
+            raise ConfigError(f"{folder} holds a run with {key} = {old!r}", got=new, hint=cure)
     write_toml(kept, settings)
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from donna_hw._core import torchvision_compat
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 
 if TYPE_CHECKING:
     from donna_hw.experiments.detection.features import FeatureBackbone
@@ -22,7 +22,7 @@ GROUP = 8  # channels that are normalised together in the head, as in torchvisio
 
 
 @dataclass(frozen=True)
-class Head:
+class DetectionHead:
     """What is put on a backbone.
 
     reductions: of the backbone's maps that are used. extra_levels: further ones, each half as large. channels: of every map of the
@@ -50,7 +50,7 @@ class Pictures:
 class Pyramid(nn.Module):
     """A feature pyramid over a backbone's maps, with smaller ones above them."""
 
-    def __init__(self, backbone: FeatureBackbone, head: Head) -> None:
+    def __init__(self, backbone: FeatureBackbone, head: DetectionHead) -> None:
         from torchvision.ops import FeaturePyramidNetwork
 
         super().__init__()
@@ -70,12 +70,12 @@ class Pyramid(nn.Module):
         return maps
 
 
-def retinanet(backbone: FeatureBackbone, classes: int, head: Head, pictures: Pictures, seed: int) -> Any:
+def retinanet(backbone: FeatureBackbone, classes: int, head: DetectionHead, pictures: Pictures, seed: int) -> Any:
     """Return a detector of so many classes, numbered from 0; what is put on the backbone is drawn at random by `seed`.
 
     In training it maps lists of images [channels, height, width] in 0..1 and of targets (`boxes` [n, 4] left, top, right, bottom;
-    `labels` [n]) to its losses; in evaluation images alone to a list of `boxes`, `labels` and `scores`. Raises `Unavailable` without
-    torchvision, `BadSetting` for channels that do not fall into groups of eight.
+    `labels` [n]) to its losses; in evaluation images alone to a list of `boxes`, `labels` and `scores`. Raises `UnavailableError` without
+    torchvision, `ConfigError` for channels that do not fall into groups of eight.
     """
     torchvision_compat.required("a detector", extra="detection")
     from torchvision.models.detection import RetinaNet
@@ -83,7 +83,7 @@ def retinanet(backbone: FeatureBackbone, classes: int, head: Head, pictures: Pic
     from torchvision.models.detection.retinanet import RetinaNetHead
 
     if head.channels % GROUP:
-        raise BadSetting(f"detector.channels must be a multiple of {GROUP}", found=head.channels)
+        raise ConfigError(f"detector.channels must be a multiple of {GROUP}", got=head.channels)
     sizes = anchor_sizes(backbone.feature_info.reduction(), head)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -103,17 +103,17 @@ def retinanet(backbone: FeatureBackbone, classes: int, head: Head, pictures: Pic
         )
 
 
-def anchor_sizes(reductions: Sequence[int], head: Head) -> tuple[tuple[int, ...], ...]:
+def anchor_sizes(reductions: Sequence[int], head: DetectionHead) -> tuple[tuple[int, ...], ...]:
     """Return the sides of the anchors of each map in pixels: `anchor_steps` of the map, times 2 to the k-th of `octave_scales` parts."""
     steps = [*reductions, *(reductions[-1] * 2 ** (number + 1) for number in range(head.extra_levels))]
     scales = [2 ** (k / head.octave_scales) for k in range(head.octave_scales)]
     return tuple(tuple(round(head.anchor_steps * step * scale) for scale in scales) for step in steps)
 
 
-def out_indices(maps: Sequence[int], head: Head, space: str) -> list[int]:
-    """Return which of a space's maps, told by their reductions, have those that the head uses; raises `BadSetting`."""
+def out_indices(maps: Sequence[int], head: DetectionHead, space: str) -> list[int]:
+    """Return which of a space's maps, told by their reductions, have those that the head uses; raises `ConfigError`."""
     for reduction in head.reductions:
         if reduction not in maps:
             rule = f"detector.reductions must be among those of {space}: {', '.join(map(str, maps))}"
-            raise BadSetting(rule, found=reduction)
+            raise ConfigError(rule, got=reduction)
     return [maps.index(reduction) for reduction in head.reductions]

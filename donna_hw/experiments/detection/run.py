@@ -13,22 +13,22 @@ from donna_hw._core.files import locked
 from donna_hw._core.imagenet import MEAN, STD
 from donna_hw._core.journal import Journal
 from donna_hw._core.progress import track
-from donna_hw.errors import BadSetting, Unavailable
+from donna_hw.errors import ConfigError, UnavailableError
 from donna_hw.experiments.detection.backbones import chosen
 from donna_hw.experiments.detection.coco import check_alike
 from donna_hw.experiments.detection.features import feature_maps
 from donna_hw.experiments.detection.metrics import check_package
-from donna_hw.experiments.detection.recipe import DetectionRecipe, ScenesPart, keep_recipe
+from donna_hw.experiments.detection.recipe import DetectionRecipe, ScenesConfig, keep_recipe
 from donna_hw.experiments.detection.retinanet import GROUP, Pictures, out_indices
 from donna_hw.experiments.detection.synthetic_scenes import write_scenes
-from donna_hw.experiments.detection.train import CocoPart, Detected, DetectorTask, train_detector
+from donna_hw.experiments.detection.train import CocoSplit, Detected, DetectorTask, train_detector
 from donna_hw.graph.graph import layers_hash
 from donna_hw.pipeline.recipe import Recipe, find_recipe
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Space
 from donna_hw.training.data.fashion_mnist import brightness, read_garments
-from donna_hw.training.executors import Pool
-from donna_hw.training.libraries import ArchitectureLibrary, Finetuned
+from donna_hw.training.executors import ProcessExecutor
+from donna_hw.training.libraries import ArchitectureLibrary, FinetunedNetwork
 
 COLUMNS = (
     "network",
@@ -83,12 +83,12 @@ class DetectionRun:
 
     @property
     def device(self) -> str:
-        """Where detectors are trained; raises `Unavailable` for a GPU that is not there."""
+        """Where detectors are trained; raises `UnavailableError` for a GPU that is not there."""
         import torch
 
         there = torch.cuda.is_available()
         if self.recipe.device == "cuda" and not there:
-            raise Unavailable("device = 'cuda' needs a CUDA GPU that torch can use", cure="device = 'cpu'")
+            raise UnavailableError("device = 'cuda' needs a CUDA GPU that torch can use", hint="device = 'cpu'")
         return "cuda" if there and self.recipe.device != "cpu" else "cpu"
 
     def check(self) -> None:
@@ -98,35 +98,35 @@ class DetectionRun:
         head, data = self.recipe.detector.head(), self.recipe.data
         out_indices([one.reduction for one in feature_maps(self.space)], head, self.space.name)
         if head.channels % GROUP:
-            raise BadSetting(f"detector.channels must be a multiple of {GROUP}", found=head.channels)
-        grey = isinstance(data, ScenesPart)
+            raise ConfigError(f"detector.channels must be a multiple of {GROUP}", got=head.channels)
+        grey = isinstance(data, ScenesConfig)
         channels, wanted = self.space.input_shape[0], 1 if grey else 3
         if channels != wanted:
             rule = f"images of data.name = {data.name!r} have {wanted} channels; those of space {self.space.name}"
-            raise BadSetting(rule, found=channels, cure="name a recipe of another space")
-        if isinstance(data, ScenesPart):
+            raise ConfigError(rule, got=channels, hint="name a recipe of another space")
+        if isinstance(data, ScenesConfig):
             data.scenes()
         else:
-            learnt, test = (CocoPart(Path(data.folder), part, channels).read() for part in (data.train, data.test))
+            learnt, test = (CocoSplit(Path(data.folder), part, channels).read() for part in (data.train, data.test))
             check_alike(learnt, test)
         assert self.device  # noqa: S101  it raises
 
-    def data(self) -> tuple[CocoPart, CocoPart, Pictures]:
+    def data(self) -> tuple[CocoSplit, CocoSplit, Pictures]:
         """Return the parts to train and to test on, scenes made if need be, and how their images are put in."""
         part, channels = self.recipe.data, self.space.input_shape[0]
-        if not isinstance(part, ScenesPart):
+        if not isinstance(part, ScenesConfig):
             folder = Path(part.folder).resolve()
             pictures = Pictures(MEAN, STD, part.shorter, part.longer)
-            return CocoPart(folder, part.train, channels), CocoPart(folder, part.test, channels), pictures
+            return CocoSplit(folder, part.train, channels), CocoSplit(folder, part.test, channels), pictures
         folder = self.folder / "scenes"
         write_scenes(folder, part.scenes(), part.folder, self.recipe.seed)
         mean, std = (
             value / 255 for value in brightness(read_garments(part.folder, "train"))
         )  # as the backbones had it
         pictures = Pictures((mean,), (std,), part.pixels, part.pixels)
-        return CocoPart(folder, "train", channels), CocoPart(folder, "test", channels), pictures
+        return CocoSplit(folder, "train", channels), CocoSplit(folder, "test", channels), pictures
 
-    def backbones(self) -> list[Finetuned]:
+    def backbones(self) -> list[FinetunedNetwork]:
         """Return the networks, those of the front first, by one finetuning each; see `backbones.chosen`."""
         return chosen(self.base, self.library, self.recipe.backbones.recipe, self.recipe.backbones.networks)
 
@@ -136,7 +136,7 @@ class DetectionRun:
         done = {(record["network"], record["start"]) for record in self.journal.records()}
         starts = STARTS if self.recipe.backbones.scratch else STARTS[:1]
         library = self.library
-        todo: dict[DetectorTask, tuple[Finetuned, str]] = {}
+        todo: dict[DetectorTask, tuple[FinetunedNetwork, str]] = {}
         total = 0
         for network in self.backbones():
             path = library.weights_path(network.architecture, network.seed)
@@ -161,14 +161,14 @@ class DetectionRun:
                     device=self.device,
                 )
                 todo[task] = network, start
-        pool = Pool(1 if self.device == "cuda" else self.recipe.processes)
+        pool = ProcessExecutor(1 if self.device == "cuda" else self.recipe.processes)
         try:
             for task, found in track(pool.map(train_detector, list(todo)), "train detectors", total, total - len(todo)):
                 self._record(library.name(task.architecture), *todo[task], found)
         finally:
             pool.close()
 
-    def _record(self, name: str, network: Finetuned, start: str, found: Detected) -> None:
+    def _record(self, name: str, network: FinetunedNetwork, start: str, found: Detected) -> None:
         precision = found.precision
         self.journal.append(
             {

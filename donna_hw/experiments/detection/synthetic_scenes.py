@@ -14,7 +14,7 @@ import numpy as np
 
 from donna_hw._core.files import write_atomic
 from donna_hw._core.toml_files import read_toml, write_toml
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.training.data.fashion_mnist import CLASSES, Garments, read_garments
 
 DARK = 16  # of 255: what is darker counts as background where a garment ends
@@ -39,9 +39,9 @@ class Scenes:
     def __post_init__(self) -> None:
         for name, (least, most) in (("garments", self.garments), ("sizes", self.sizes)):
             if not 1 <= least <= most:
-                raise BadSetting(f"data.{name} must be the least and the most, 1 or more", found=f"{least}, {most}")
+                raise ConfigError(f"data.{name} must be the least and the most, 1 or more", got=f"{least}, {most}")
         if self.sizes[1] > self.pixels:
-            raise BadSetting("data.sizes must fit on the canvas, data.pixels", found=self.sizes[1])
+            raise ConfigError("data.sizes must fit on the canvas, data.pixels", got=self.sizes[1])
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Pasted:
 def write_scenes(folder: Path, scenes: Scenes, source: str, seed: int) -> None:
     """Write the data set to `folder`, its parts `train` and `test`; what is there already and of the same settings is kept.
 
-    source: a folder with Fashion-MNIST, or empty for its usual places. Raises what reading it raises, and `BadSetting` for a folder of
+    source: a folder with Fashion-MNIST, or empty for its usual places. Raises what reading it raises, and `ConfigError` for a folder of
     other scenes.
     """
     settings = {key: list(value) if isinstance(value, tuple) else value for key, value in vars(scenes).items()}
@@ -63,7 +63,7 @@ def write_scenes(folder: Path, scenes: Scenes, source: str, seed: int) -> None:
     done = folder / "scenes.toml"
     if done.exists():
         if read_toml(done) != facts:
-            raise BadSetting(f"{folder} holds scenes of other settings", found=read_toml(done), cure="delete it")
+            raise ConfigError(f"{folder} holds scenes of other settings", got=read_toml(done), hint="delete it")
         return
     for number, part in enumerate(("train", "test")):
         garments, rng = read_garments(source, part), np.random.default_rng([seed, number])

@@ -14,20 +14,20 @@ from torch import Tensor
 
 from donna_hw.experiments.detection.coco import CocoImages
 from donna_hw.experiments.detection.features import feature_maps, features_only
-from donna_hw.experiments.detection.metrics import Precision, average_precision
-from donna_hw.experiments.detection.retinanet import Head, Pictures, out_indices, retinanet
+from donna_hw.experiments.detection.metrics import AveragePrecision, average_precision
+from donna_hw.experiments.detection.retinanet import DetectionHead, Pictures, out_indices, retinanet
 from donna_hw.graph.graph import layers_hash
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Architecture, Space
 from donna_hw.training.checkpoints import save_weights
-from donna_hw.training.loop import Fit, train
+from donna_hw.training.loop import OptimConfig, train
 
 TOGETHER = 16  # images that are judged at once
 READERS = 8  # threads that read images; most of a JPEG's decoding leaves Python's lock
 
 
 @dataclass(frozen=True)
-class CocoPart:
+class CocoSplit:
     """Where a part of a data set lies; see `CocoImages`."""
 
     folder: Path
@@ -50,11 +50,11 @@ class DetectorTask:
     space: str
     architecture: Architecture
     backbone: Path | None
-    head: Head
+    head: DetectionHead
     pictures: Pictures
-    train: CocoPart
-    test: CocoPart
-    fit: Fit
+    train: CocoSplit
+    test: CocoSplit
+    fit: OptimConfig
     flip: bool
     seed: int
     weights: Path
@@ -66,7 +66,7 @@ class DetectorTask:
 class Detected:
     """What a detector reached, and the seconds it took."""
 
-    precision: Precision
+    precision: AveragePrecision
     train_s: float
 
 

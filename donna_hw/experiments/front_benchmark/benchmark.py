@@ -10,11 +10,11 @@ import pandas as pd
 
 from donna_hw._core.files import write_atomic
 from donna_hw.costs.base import CostModel
-from donna_hw.errors import NothingToFit
+from donna_hw.errors import InsufficientDataError
 from donna_hw.pipeline.run import Run
 from donna_hw.search.api import SearchSettings, search
 from donna_hw.search.pareto_front import ParetoFront
-from donna_hw.search.problem import Aim
+from donna_hw.search.problem import SearchProblem
 from donna_hw.search.random_search import random_near
 from donna_hw.spaces.space import Rows, Space
 from donna_hw.tables.latency_table import LatencyTable
@@ -28,11 +28,11 @@ RARE = 1.0  # per cent of them that are faster than any level
 PROOF = 7  # a stream of randomness, beside those of `running.rows`
 
 
-class Bench(NamedTuple):
+class FrontBenchmark(NamedTuple):
     """A run with what its networks are judged by: the aim, the latency by its cost model, and the table that measurements join."""
 
     run: Run
-    aim: Aim
+    aim: SearchProblem
     cost: CostModel
     table: LatencyTable
 
@@ -49,7 +49,7 @@ def prove(run: Run) -> pd.DataFrame:
     """
     teachers = grid(run.space)  # before anything is trained: a space may have none
     table, cost = table_in([run.tables], run.device.name, run.space.name), run.cost(run.device.name)
-    bench, part = Bench(run, replace(run.aim(), costs=[cost], limits=[]), cost, table), run.recipe.proof
+    bench, part = FrontBenchmark(run, replace(run.aim(), costs=[cost], limits=[]), cost, table), run.recipe.proof
     front = search(bench.aim, SearchSettings(seed=run.recipe.seed))
     chosen = front.rows[levels(bench, front, part.levels)]
     latencies = bench.measured(chosen)
@@ -64,7 +64,7 @@ def prove(run: Run) -> pd.DataFrame:
     return frame
 
 
-def levels(bench: Bench, front: ParetoFront, count: int) -> Array:
+def levels(bench: FrontBenchmark, front: ParetoFront, count: int) -> Array:
     """Return the numbers of networks of a front, spread evenly over the logarithm of the lower half of its latencies, int [count or less].
 
     Below the middle the reference leaves room: above, all networks are nearly as good as it. Latencies that fewer than one random
@@ -75,7 +75,7 @@ def levels(bench: Bench, front: ParetoFront, count: int) -> Array:
     low, high = np.percentile(random, RARE), np.sqrt(costs.min() * costs.max())
     inside = np.flatnonzero((costs >= low) & (costs <= high))
     if not len(inside):
-        raise NothingToFit("a front must hold networks as fast as random ones", found=0, cure="search again")
+        raise InsufficientDataError("a front must hold networks as fast as random ones", got=0, hint="search again")
     return np.asarray(inside[front.spread(min(count, len(inside)), costs[inside])])
 
 
@@ -83,11 +83,11 @@ def grid(space: Space) -> Rows:
     """Return the scaled teachers, int [n, stages]: every network whose blocks all have one label, in the order of the first stage."""
     shared = [label for label in space.stages[0].labels if all(label in stage.labels for stage in space.stages)]
     if not shared:
-        raise NothingToFit("scaled teachers need labels that all stages share", found="none")
+        raise InsufficientDataError("scaled teachers need labels that all stages share", got="none")
     return np.array([[stage.number_of_label(label) for stage in space.stages] for label in shared])
 
 
-def _random_peers(bench: Bench, rows: Rows, latencies: Array) -> dict[int, Array]:
+def _random_peers(bench: FrontBenchmark, rows: Rows, latencies: Array) -> dict[int, Array]:
     """Return a random network for each level whose measured latency is near enough; of some of that predicted latency, the first.
 
     The next ones of all levels that have none yet are measured together, since a measurement of many takes little longer than of one.
@@ -106,7 +106,7 @@ def _random_peers(bench: Bench, rows: Rows, latencies: Array) -> dict[int, Array
     return dict(sorted(found.items()))
 
 
-def _still_equal(bench: Bench, found: dict[int, Array], latencies: Array) -> dict[int, Array]:
+def _still_equal(bench: FrontBenchmark, found: dict[int, Array], latencies: Array) -> dict[int, Array]:
     """Return the random networks that are as fast as the front's by all that has been measured since: a later visit may tell that the
     machine ran at another speed before.
     """
@@ -117,7 +117,7 @@ def _still_equal(bench: Bench, found: dict[int, Array], latencies: Array) -> dic
     return {level: row for (level, row), equal in zip(found.items(), near, strict=True) if equal}
 
 
-def _scaled_peers(bench: Bench, rows: Rows, latencies: Array) -> dict[int, Array]:
+def _scaled_peers(bench: FrontBenchmark, rows: Rows, latencies: Array) -> dict[int, Array]:
     """Return the best scaled teacher that is no slower at each level, by the measured accuracies of all of them by the first seed.
 
     The choice looks at the accuracies that the comparison is made by, which favours the rival.
@@ -151,7 +151,7 @@ def accuracies(run: Run, row: Array) -> list[float]:
     return [by_seed[seed] for seed in seeds if seed in by_seed]
 
 
-def _lines(bench: Bench, role: str, found: dict[int, Array]) -> pd.DataFrame:
+def _lines(bench: FrontBenchmark, role: str, found: dict[int, Array]) -> pd.DataFrame:
     run, rows = bench.run, np.array(list(found.values()))
     return pd.DataFrame(
         {

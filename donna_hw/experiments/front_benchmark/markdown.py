@@ -7,7 +7,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from donna_hw.experiments.front_benchmark.statistics import Verdict, random_needed, verdicts
+from donna_hw.experiments.front_benchmark.statistics import LevelComparison, random_needed, verdicts
 from donna_hw.experiments.predictor_study.markdown import text
 from donna_hw.measurement.environment import cpu_model
 from donna_hw.pipeline.run import Run
@@ -44,7 +44,7 @@ def _settings(run: Run) -> list[str]:
     ]
 
 
-def _verdict_line(found: Verdict, latencies: int) -> str:
+def _verdict_line(found: LevelComparison, latencies: int) -> str:
     counts = ", ".join(f"{word} at {count}" for word, count in found.counts.items() if count)
     missing = latencies - len(found.levels)
     lacking = f"; {missing} latencies have no such network" if missing else ""
@@ -52,7 +52,7 @@ def _verdict_line(found: Verdict, latencies: int) -> str:
     return f"- Front less {found.rival}: {mean}; {counts}{lacking}."
 
 
-def _network_lines(frame: pd.DataFrame, found: list[Verdict]) -> list[str]:
+def _network_lines(frame: pd.DataFrame, found: list[LevelComparison]) -> list[str]:
     lines = [
         "| latency | role | measured us | top-1 % | front less this | predicted % | network |",
         "|---|---|---|---|---|---|---|",

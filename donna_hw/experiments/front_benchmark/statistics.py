@@ -8,15 +8,15 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from donna_hw._core.bootstrap import Interval
-from donna_hw.errors import NothingToFit
+from donna_hw._core.bootstrap import BootstrapInterval
+from donna_hw.errors import InsufficientDataError
 from donna_hw.experiments.search_cost import networks_needed, share_exceeding
 
 Array = np.ndarray
 
 
 @dataclass(frozen=True)
-class Verdict:
+class LevelComparison:
     """The front less a rival in points of top-1: at each level, and the mean over levels, each with its 95 % interval (Student's t).
 
     Where both are the same network the difference is exactly zero. A level's interval is of the noise of finetuning, pooled over the
@@ -24,8 +24,8 @@ class Verdict:
     """
 
     rival: str
-    levels: dict[int, Interval]
-    mean: Interval
+    levels: dict[int, BootstrapInterval]
+    mean: BootstrapInterval
 
     def word(self, level: int) -> str:
         """Return `better`, `worse`, or `tie` where the interval holds zero."""
@@ -39,8 +39,8 @@ class Verdict:
         return {word: words.count(word) for word in ("better", "tie", "worse")}
 
 
-def verdicts(frame: pd.DataFrame) -> list[Verdict]:
-    """Return a verdict for each rival in a frame of `prove`; raises `NothingToFit` where no network has two seeds."""
+def verdicts(frame: pd.DataFrame) -> list[LevelComparison]:
+    """Return a verdict for each rival in a frame of `prove`; raises `InsufficientDataError` where no network has two seeds."""
     seeds = {
         (line["level"], line["role"]): np.array([float(top1) for top1 in str(line["seeds_percent"]).split()])
         for line in frame.to_dict("records")
@@ -50,13 +50,13 @@ def verdicts(frame: pd.DataFrame) -> list[Verdict]:
     found = []
     for rival in dict.fromkeys(frame.loc[frame["role"] != "front", "role"]):
         at = {
-            level: Interval(0.0, 0.0, 0.0)
+            level: BootstrapInterval(0.0, 0.0, 0.0)
             if names[level, role] == names[level, "front"]
             else _difference((seeds[level, "front"], top1), (noise["front"], noise[rival]))
             for (level, role), top1 in seeds.items()
             if role == rival
         }
-        found.append(Verdict(str(rival), at, _mean([each.value for each in at.values()])))
+        found.append(LevelComparison(str(rival), at, _mean([each.value for each in at.values()])))
     return found
 
 
@@ -90,29 +90,29 @@ def _noise(lines: pd.DataFrame, seeds: dict[tuple[int, str], Array]) -> Noise:
     different = {line["network"]: seeds[line["level"], line["role"]] for line in lines.to_dict("records")}
     freedom = sum(len(top1) - 1 for top1 in different.values())
     if not freedom:
-        raise NothingToFit("a proof needs networks of two seeds", found="one", cure="raise proof.seeds")
+        raise InsufficientDataError("a proof needs networks of two seeds", got="one", hint="raise proof.seeds")
     return Noise(sum(float(np.square(top1 - top1.mean()).sum()) for top1 in different.values()) / freedom, freedom)
 
 
-def _difference(pair: tuple[Array, Array], noises: tuple[Noise, Noise]) -> Interval:
+def _difference(pair: tuple[Array, Array], noises: tuple[Noise, Noise]) -> BootstrapInterval:
     """Return the difference of two means with Welch's interval, the variances being those of their roles."""
     from scipy.stats import t
 
     value = float(pair[0].mean() - pair[1].mean())
     parts = [noise.variance / len(top1) for top1, noise in zip(pair, noises, strict=True)]
     if not sum(parts):
-        return Interval(value, value, value)
+        return BootstrapInterval(value, value, value)
     freedom = sum(parts) ** 2 / sum(part**2 / noise.freedom for part, noise in zip(parts, noises, strict=True))
     half = float(t.ppf(0.975, freedom)) * float(np.sqrt(sum(parts)))
-    return Interval(value, value - half, value + half)
+    return BootstrapInterval(value, value - half, value + half)
 
 
-def _mean(values: list[float]) -> Interval:
+def _mean(values: list[float]) -> BootstrapInterval:
     """Return the mean of levels; its interval is unknown for one level."""
     from scipy.stats import t
 
     value = float(np.mean(values))
     if len(values) < 2:
-        return Interval(value, float("nan"), float("nan"))
+        return BootstrapInterval(value, float("nan"), float("nan"))
     half = float(t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
-    return Interval(value, value - half, value + half)
+    return BootstrapInterval(value, value - half, value + half)

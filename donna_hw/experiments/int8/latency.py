@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from donna_hw.errors import BadTable
+from donna_hw.errors import TableError
 from donna_hw.pipeline.run import Run
 from donna_hw.pipeline.steps.extend import base_run
 from donna_hw.spaces.mixed_precision import PRECISION, float_twin, float_twins, int8_twins
@@ -18,7 +18,7 @@ def latency_markdown(run: Run) -> list[str]:
     """Return the page's part on latency; none before `donna-hw run` has measured the blocks."""
     try:
         table = table_in([run.tables], run.device.name, run.space.name)
-    except BadTable:
+    except TableError:
         return []
     lines = [
         f"## Latency on {run.device.name}, INT8 over float32",

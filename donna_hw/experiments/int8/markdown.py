@@ -7,7 +7,7 @@ from datetime import date
 
 import numpy as np
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.experiments.int8.latency import latency_markdown
 from donna_hw.experiments.int8.variants import (
     EQUALISED,
@@ -17,8 +17,8 @@ from donna_hw.experiments.int8.variants import (
     in_space_of,
     lost_percent,
 )
-from donna_hw.experiments.predictor_study.comparison import LEAST, Comparison, compare
-from donna_hw.experiments.predictor_study.data import Evidence, Group, evidence
+from donna_hw.experiments.predictor_study.comparison import LEAST, PredictorComparison, compare
+from donna_hw.experiments.predictor_study.data import NetworkGroup, StudyData, evidence
 from donna_hw.experiments.predictor_study.markdown import comparison_markdown
 from donna_hw.experiments.transfer import ROLE, beside_markdown, only
 from donna_hw.measurement.environment import cpu_model
@@ -63,17 +63,17 @@ def check_int8(run: Run) -> None:
             "what is quantised beside its float32 blocks is a space @precision",
             f"such as {run.recipe.space}@precision",
         )
-        raise BadSetting(rule, found=run.recipe.space, cure=cure)
+        raise ConfigError(rule, got=run.recipe.space, hint=cure)
 
 
-def _within(run: Run, found: Evidence, name: str) -> dict[str, Comparison]:
+def _within(run: Run, found: StudyData, name: str) -> dict[str, PredictorComparison]:
     inside = ~load_predictor(run.folder / "predictor.toml").extrapolates(found.quality(ROLE))
     if inside.all() or inside.sum() < LEAST:
         return {}
     return {f"{name}; {WITHIN}": compare(only(found, inside), ROLE)}
 
 
-def _settings(run: Run, base: str, whole: Evidence, mixed: Evidence) -> list[str]:
+def _settings(run: Run, base: str, whole: StudyData, mixed: StudyData) -> list[str]:
     part, command = run.recipe.quantise, run.command.replace("donna-hw run", "donna-hw quantise")
     steps = [
         word
@@ -98,7 +98,7 @@ def _settings(run: Run, base: str, whole: Evidence, mixed: Evidence) -> list[str
     ]
 
 
-def _lost(run: Run, groups: dict[str, Group]) -> str:
+def _lost(run: Run, groups: dict[str, NetworkGroup]) -> str:
     lines = [
         "## What the networks lose",
         "",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from donna_hw.experiments.predictor_study.data import Group, group_of
+from donna_hw.experiments.predictor_study.data import NetworkGroup, group_of
 from donna_hw.pipeline.run import Run
 from donna_hw.pipeline.steps.extend import base_run
 from donna_hw.pipeline.steps.quantize import Int8Network, judge, task_of
@@ -17,8 +17,8 @@ from donna_hw.spaces import load_space
 from donna_hw.spaces.mixed_precision import float_twin, float_twins, int8_twins
 from donna_hw.spaces.space import Architecture, Space
 from donna_hw.training.libraries import ArchitectureLibrary
-from donna_hw.training.quantization.blocks import Quantisation
-from donna_hw.training.quantization.data_free import Method
+from donna_hw.training.quantization.blocks import QuantizationTask
+from donna_hw.training.quantization.data_free import QuantizationConfig
 from donna_hw.training.quantization.equalization import pairs_of
 
 OBSERVED = 512  # images that ranges are observed on, where a variant observes them
@@ -33,7 +33,7 @@ class Variant:
     lost: np.ndarray
 
 
-def in_space_of(run: Run, library: ArchitectureLibrary) -> Group:
+def in_space_of(run: Run, library: ArchitectureLibrary) -> NetworkGroup:
     """Return the networks of a library in INT8 throughout as rows of the run's space, whose blocks they are made of."""
     found, base = group_of(library, "test"), library.space
     labels = [base.labels(base.architecture(row)) for row in found.rows]
@@ -41,7 +41,7 @@ def in_space_of(run: Run, library: ArchitectureLibrary) -> Group:
     return replace(found, rows=int8_twins(run.space, rows))
 
 
-def lost_percent(run: Run, group: Group) -> np.ndarray:
+def lost_percent(run: Run, group: NetworkGroup) -> np.ndarray:
     """Return the points of top-1 that each network of a group lost by being quantised, the mean over its seeds, float [n]."""
     base = base_run(run)
     whole = {
@@ -52,10 +52,10 @@ def lost_percent(run: Run, group: Group) -> np.ndarray:
     return np.asarray(np.array([whole[tuple(row)] for row in twins.tolist()]) - group.top1_percent)
 
 
-def variants(how: Quantisation) -> dict[str, Quantisation]:
+def variants(how: QuantizationTask) -> dict[str, QuantizationTask]:
     """Return the recipe's way of quantising, and ways that differ from it in one thing, or in all."""
     method = how.method
-    plain = Method(equalise=False, absorb=False, correct=False, deviations=method.deviations)
+    plain = QuantizationConfig(equalise=False, absorb=False, correct=False, deviations=method.deviations)
     return {
         "as the recipe says": how,
         "without equalisation": replace(how, method=replace(method, equalise=False)),
@@ -67,7 +67,7 @@ def variants(how: Quantisation) -> dict[str, Quantisation]:
         ),
         "none of the three, per channel": replace(how, method=replace(plain, per_channel=True)),
         f"ranges observed on {OBSERVED} images": replace(how, images=OBSERVED),
-        f"ranges observed on {OBSERVED} images, none of the three": Quantisation(plain, OBSERVED),
+        f"ranges observed on {OBSERVED} images, none of the three": QuantizationTask(plain, OBSERVED),
         "ranges of 4 deviations": replace(how, method=replace(method, deviations=4.0)),
     }
 
@@ -88,7 +88,7 @@ def ablation(run: Run, networks: int, judged_on: int) -> list[Variant]:
     return [Variant(name, lost[:, number]) for number, name in enumerate(ways)]
 
 
-def _named(task: Int8Network) -> tuple[str, Architecture, Quantisation]:
+def _named(task: Int8Network) -> tuple[str, Architecture, QuantizationTask]:
     return task.space, task.architecture, task.how
 
 

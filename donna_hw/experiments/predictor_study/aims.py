@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from donna_hw.experiments.predictor_study.comparison import OURS, Comparison
+from donna_hw.experiments.predictor_study.comparison import OURS, PredictorComparison
 
 GAIN, SURE_GAIN = 0.15, 0.05  # of equal-cost pairs over MACs: the value, and the lower end of its interval
 STRATIFIED_TAU = 0.80
 
 
-def aims(compared: Iterable[Comparison]) -> list[str]:
+def aims(compared: Iterable[PredictorComparison]) -> list[str]:
     """Return a line for each aim: what is asked, what was found, met or missed."""
     lines = []
     for found in compared:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from donna_hw._core.bootstrap import DRAWS, Interval, pair_shares, resampled, taus
+from donna_hw._core.bootstrap import DRAWS, BootstrapInterval, pair_shares, resampled, taus
 from donna_hw._core.ranking import pairs_in_order
-from donna_hw.errors import NothingToFit
-from donna_hw.experiments.predictor_study.data import Evidence
-from donna_hw.experiments.predictor_study.noise_ceiling import Ceiling, noise_ceiling, seed_variance
+from donna_hw.errors import InsufficientDataError
+from donna_hw.experiments.predictor_study.data import StudyData
+from donna_hw.experiments.predictor_study.noise_ceiling import NoiseCeiling, noise_ceiling, seed_variance
 from donna_hw.experiments.predictor_study.rivals import rivals
 from donna_hw.predictors.factory import fit_predictor
 
@@ -21,16 +21,16 @@ STITCHED = "stitched accuracy"  # needs each network's weights: a feature to ran
 
 
 @dataclass(frozen=True)
-class Score:
+class PredictorScore:
     """How a predictor did: Kendall's tau, the share of equal-cost pairs in order, and the mean squared error in per cent squared."""
 
-    kendall_tau: Interval
-    pairs: Interval
+    kendall_tau: BootstrapInterval
+    pairs: BootstrapInterval
     mse: float
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PredictorComparison:
     """A run's predictor and its rivals on the networks of one role.
 
     over_best: ours less the rival of the highest tau, over_all: ours less the highest of every resample (harsher, since chance
@@ -43,19 +43,21 @@ class Comparison:
     seeds: int
     spread_percent: float
     pairs: int
-    scores: dict[str, Score]
+    scores: dict[str, PredictorScore]
     best_rival: str
-    over_best: Interval
-    over_all: Interval
-    pairs_over_macs: Interval
-    ceiling: Ceiling | None
+    over_best: BootstrapInterval
+    over_all: BootstrapInterval
+    pairs_over_macs: BootstrapInterval
+    ceiling: NoiseCeiling | None
 
 
-def compare(found: Evidence, role: str, draws: int = DRAWS, seed: int = 0) -> Comparison:
+def compare(found: StudyData, role: str, draws: int = DRAWS, seed: int = 0) -> PredictorComparison:
     """Fit the run's predictor and its rivals to the library, and compare them on the networks of a role; 3 or more are needed."""
     group, costs = found.groups[role], found.network_macs(role)
     if len(group) < LEAST:
-        raise NothingToFit(f"a comparison needs at least {LEAST} networks", found=len(group), cure="finetune more")
+        raise InsufficientDataError(
+            f"a comparison needs at least {LEAST} networks", got=len(group), hint="finetune more"
+        )
     others = rivals(found, role)
     weights, measured = resampled(len(group), draws, seed), group.top1_percent
     everyone = {OURS: predicted(found, role)} | others
@@ -64,13 +66,17 @@ def compare(found: Evidence, role: str, draws: int = DRAWS, seed: int = 0) -> Co
     tau = {name: taus(values, measured, weights) for name, values in everyone.items()}
     share = {name: pair_shares(values, measured, costs, weights) for name, values in everyone.items()}
     scores = {
-        name: Score(Interval.first(tau[name]), Interval.first(share[name]), float(np.square(values - measured).mean()))
+        name: PredictorScore(
+            BootstrapInterval.first(tau[name]),
+            BootstrapInterval.first(share[name]),
+            float(np.square(values - measured).mean()),
+        )
         for name, values in everyone.items()
     }
     best = max(others, key=lambda name: float(tau[name][0]))
     highest = np.max([tau[name] for name in others], axis=0)
     repeated = any(each.by_seed.shape[1] > 1 for each in found.groups.values())
-    return Comparison(
+    return PredictorComparison(
         role,
         len(group),
         group.by_seed.shape[1],
@@ -78,14 +84,14 @@ def compare(found: Evidence, role: str, draws: int = DRAWS, seed: int = 0) -> Co
         pairs_in_order(measured, measured, costs)[1],
         scores,
         best,
-        Interval.first(tau[OURS] - tau[best]),
-        Interval.first(tau[OURS] - highest),
-        Interval.first(share[OURS] - share["MACs"]),
+        BootstrapInterval.first(tau[OURS] - tau[best]),
+        BootstrapInterval.first(tau[OURS] - highest),
+        BootstrapInterval.first(share[OURS] - share["MACs"]),
         noise_ceiling(group, costs, seed_variance(found.groups.values())) if repeated else None,
     )
 
 
-def predicted(found: Evidence, role: str, kind: str | None = None, metric: str | None = None) -> Array:
+def predicted(found: StudyData, role: str, kind: str | None = None, metric: str | None = None) -> Array:
     """Return the top-1 % that a predictor of a kind on a metric, the run's own if none is named, gives the networks of a role."""
     top1 = found.groups["library"].top1_percent
     fitted = fit_predictor(

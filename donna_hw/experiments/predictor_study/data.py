@@ -11,7 +11,7 @@ from donna_hw.pipeline.sampling import further_rows, library_rows
 from donna_hw.spaces.extremes import block_macs, block_params
 from donna_hw.spaces.space import Architecture, Rows
 from donna_hw.training.block_metrics import METRICS, metrics_of, qualities_of, stacked
-from donna_hw.training.libraries import ArchitectureLibrary, Finetuned
+from donna_hw.training.libraries import ArchitectureLibrary, FinetunedNetwork
 from donna_hw.training.reference import reference_top1
 
 Array = np.ndarray
@@ -19,7 +19,7 @@ JUDGES = ("test", "stratified")
 
 
 @dataclass(frozen=True)
-class Group:
+class NetworkGroup:
     """The finetuned networks of one role, n of them.
 
     rows: int [n, stages]. by_seed: top-1 % of each finetuning, float [n, seeds], NaN where a network has fewer. stitched_percent: before
@@ -40,7 +40,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class StudyData:
     """A run's title, its own kind of predictor and metric, its reference's top-1 %, its blocks and its networks by role.
 
     qualities: by metric, [stage][block]. macs, params: of every block, [stage][block]; fixed_macs, fixed_params: of what all networks
@@ -57,7 +57,7 @@ class Evidence:
     params: tuple[Array, ...]
     fixed_macs: int
     fixed_params: int
-    groups: dict[str, Group]
+    groups: dict[str, NetworkGroup]
     further: int = 0
 
     def quality(self, role: str, metric: str | None = None) -> Array:
@@ -69,10 +69,10 @@ class Evidence:
         names, known = metrics_of(metric), self.qualities | {"macs": self.macs, "params": self.params}
         return known[metric] if len(names) == 1 else stacked([known[name] for name in names])
 
-    def cut(self, role: str, networks: int) -> Evidence:
+    def cut(self, role: str, networks: int) -> StudyData:
         """Return the same evidence with only the first so many networks of a role."""
         group = self.groups[role]
-        kept = Group(group.rows[:networks], group.by_seed[:networks], group.stitched_percent[:networks])
+        kept = NetworkGroup(group.rows[:networks], group.by_seed[:networks], group.stitched_percent[:networks])
         dropped = len(group) - len(kept) if role == "library" else 0
         return replace(self, groups=self.groups | {role: kept}, further=max(self.further - dropped, 0))
 
@@ -93,7 +93,7 @@ class Evidence:
         return np.asarray(self.stage_params(role).sum(axis=1) + self.fixed_params)
 
 
-def evidence(run: RunFolder) -> Evidence:
+def evidence(run: RunFolder) -> StudyData:
     """Return what a run has found so far; raises `NothingToFit` where blocks are missing."""
     part, space = run.recipe.library, run.space
     whole, reference = space.network(space.reference), np.array([space.row(space.reference)])
@@ -102,7 +102,7 @@ def evidence(run: RunFolder) -> Evidence:
     further = 0
     if "library" in groups and run.recipe.extends is None:  # else they are in the order in which they were taken over
         groups["library"], further = _in_order(groups["library"], library_rows(run)[0], further_rows(run))
-    return Evidence(
+    return StudyData(
         run.recipe.title,
         part.predictor,
         part.quality,
@@ -117,7 +117,7 @@ def evidence(run: RunFolder) -> Evidence:
     )
 
 
-def _in_order(group: Group, first: Rows, further: Rows) -> tuple[Group, int]:
+def _in_order(group: NetworkGroup, first: Rows, further: Rows) -> tuple[NetworkGroup, int]:
     """Return a group with all but the first networks at its end, and how many these are.
 
     The further ones are in the order of their choice; then come those of a recipe that once asked for more.
@@ -126,12 +126,12 @@ def _in_order(group: Group, first: Rows, further: Rows) -> tuple[Group, int]:
     places |= dict.fromkeys(map(tuple, first.tolist()), -1)
     place = np.array([places.get(tuple(row), len(further)) for row in group.rows.tolist()])
     order = np.argsort(place, kind="stable")
-    return Group(group.rows[order], group.by_seed[order], group.stitched_percent[order]), int((place >= 0).sum())
+    return NetworkGroup(group.rows[order], group.by_seed[order], group.stitched_percent[order]), int((place >= 0).sum())
 
 
-def group_of(library: ArchitectureLibrary, role: str) -> Group:
+def group_of(library: ArchitectureLibrary, role: str) -> NetworkGroup:
     """Return the networks of a role, oldest first; a group may be empty."""
-    found: dict[Architecture, list[Finetuned]] = {}
+    found: dict[Architecture, list[FinetunedNetwork]] = {}
     for network in library.networks(role):
         found.setdefault(network.architecture, []).append(network)
     seeds = max(map(len, found.values()), default=0)
@@ -140,4 +140,4 @@ def group_of(library: ArchitectureLibrary, role: str) -> Group:
         by_seed[i, : len(same)] = [network.top1_percent for network in same]
     stitched = np.array([np.mean([network.stitched_percent for network in same]) for same in found.values()])
     rows = [library.space.row(network) for network in found]
-    return Group(np.array(rows, np.int64).reshape(len(rows), len(library.space.columns)), by_seed, stitched)
+    return NetworkGroup(np.array(rows, np.int64).reshape(len(rows), len(library.space.columns)), by_seed, stitched)

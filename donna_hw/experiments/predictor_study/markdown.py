@@ -7,12 +7,12 @@ from datetime import date
 
 import pandas as pd
 
-from donna_hw._core.bootstrap import Interval
-from donna_hw.errors import BadSetting, NothingToFit
+from donna_hw._core.bootstrap import BootstrapInterval
+from donna_hw.errors import ConfigError, InsufficientDataError
 from donna_hw.experiments.predictor_study import tables
 from donna_hw.experiments.predictor_study.aims import aims
-from donna_hw.experiments.predictor_study.comparison import LEAST, STITCHED, Comparison, compare
-from donna_hw.experiments.predictor_study.data import JUDGES, Evidence, evidence
+from donna_hw.experiments.predictor_study.comparison import LEAST, STITCHED, PredictorComparison, compare
+from donna_hw.experiments.predictor_study.data import JUDGES, StudyData, evidence
 from donna_hw.measurement.environment import cpu_model
 from donna_hw.pipeline.recipe import Recipe
 from donna_hw.pipeline.run import Run
@@ -44,10 +44,10 @@ def check_judges(recipe: Recipe) -> None:
     """Raise, before anything is trained, that a recipe has too few networks to judge by."""
     part = recipe.library
     if part.test_networks < LEAST or 0 < part.stratified_networks < LEAST:
-        raise BadSetting(
+        raise ConfigError(
             f"a study judges on library.test_networks of {LEAST} or more, and as many or no stratified_networks",
-            found=f"{part.test_networks} and {part.stratified_networks}",
-            cure="80 and 40 are those of the shipped studies",
+            got=f"{part.test_networks} and {part.stratified_networks}",
+            hint="80 and 40 are those of the shipped studies",
         )
 
 
@@ -76,7 +76,7 @@ def study_markdown(run: Run, draws: int = 20) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def comparison_markdown(found: Comparison) -> str:
+def comparison_markdown(found: PredictorComparison) -> str:
     """Return a predictor beside its rivals on one set of networks."""
     lines = [
         f"## {found.networks} networks {NAMES[found.role]}",
@@ -112,19 +112,19 @@ def frame_markdown(frame: pd.DataFrame) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [heads, ["---"] * len(heads), *rows])
 
 
-def text(found: Interval, sign: str = "") -> str:
+def text(found: BootstrapInterval, sign: str = "") -> str:
     """Return an interval in one line."""
     form: Callable[[float], str] = lambda value: format(value, f"{sign}.3f")  # noqa: E731
     return f"{form(found.value)} ({form(found.low)} to {form(found.high)})"
 
 
 def _cell(value: object) -> str:
-    if isinstance(value, Interval):
+    if isinstance(value, BootstrapInterval):
         return text(value)
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def _further(found: Evidence) -> list[str]:
+def _further(found: StudyData) -> list[str]:
     """Return how the further networks help, nothing where there are none."""
     if not found.further:
         return []
@@ -139,12 +139,12 @@ def _further(found: Evidence) -> list[str]:
     return ["\n".join(lines)]
 
 
-def _schemes(run: Run, found: Evidence, role: str) -> list[str]:
+def _schemes(run: Run, found: StudyData, role: str) -> list[str]:
     """Return Puzzle's decoupled training beside the full library, nothing where a block that it needs has diverged."""
     try:
         frame = tables.by_scheme(found, run.space, role)
         agreed = agreement(run.blocks, metrics_of(found.metric)[0])
-    except NothingToFit:
+    except InsufficientDataError:
         return []
     if not any(each.blocks for each in agreed):  # all blocks were trained apart
         return []
@@ -187,7 +187,7 @@ def _speed(run: Run) -> list[str]:
     return ["\n".join(lines)]
 
 
-def _settings(run: Run, found: Evidence) -> list[str]:
+def _settings(run: Run, found: StudyData) -> list[str]:
     recipe = run.recipe
     groups = ", ".join(
         f"{len(group)} of role {role} by up to {group.by_seed.shape[1]} seeds" for role, group in found.groups.items()

@@ -7,26 +7,26 @@ from typing import NamedTuple
 
 import numpy as np
 
-from donna_hw._core.bootstrap import Interval, pair_shares, taus
-from donna_hw.errors import NothingToFit
-from donna_hw.experiments.predictor_study.data import Group
+from donna_hw._core.bootstrap import BootstrapInterval, pair_shares, taus
+from donna_hw.errors import InsufficientDataError
+from donna_hw.experiments.predictor_study.data import NetworkGroup
 
 Array = np.ndarray
 DRAWS = 1000
 
 
-class Ceiling(NamedTuple):
+class NoiseCeiling(NamedTuple):
     """The ceiling of Kendall's tau and of the pairs in order, and the standard deviation of one finetuning by another seed, in per cent."""
 
-    kendall_tau: Interval
-    pairs: Interval
+    kendall_tau: BootstrapInterval
+    pairs: BootstrapInterval
     seed_std_percent: float
 
 
-def seed_variance(groups: Iterable[Group]) -> float:
+def seed_variance(groups: Iterable[NetworkGroup]) -> float:
     """Return the variance of a finetuning by its seed, in per cent squared, pooled over all networks of two seeds or more.
 
-    Raises `NothingToFit` where there is none.
+    Raises `InsufficientDataError` where there is none.
     """
     squares, freedom = 0.0, 0
     for group in groups:
@@ -34,13 +34,13 @@ def seed_variance(groups: Iterable[Group]) -> float:
         squares += float(np.nansum(np.square(group.by_seed - group.top1_percent[:, None])))
         freedom += int((counts - 1).sum())
     if not freedom:
-        raise NothingToFit(
-            "the noise of finetuning needs networks of two seeds", found="one", cure="set finetune.repeats = 2"
+        raise InsufficientDataError(
+            "the noise of finetuning needs networks of two seeds", got="one", hint="set finetune.repeats = 2"
         )
     return squares / freedom
 
 
-def noise_ceiling(group: Group, costs: Array, noise: float, draws: int = DRAWS, seed: int = 0) -> Ceiling:
+def noise_ceiling(group: NetworkGroup, costs: Array, noise: float, draws: int = DRAWS, seed: int = 0) -> NoiseCeiling:
     """Return the ceiling for the networks of a group, whose costs are float [n], for a finetuning of variance `noise`.
 
     The measured means spread by their truth and by noise / seeds. The truth is taken to be the means drawn towards their mean so that its
@@ -58,6 +58,8 @@ def noise_ceiling(group: Group, costs: Array, noise: float, draws: int = DRAWS, 
     share = np.array([pair_shares(truth, values, costs, once)[0] for values in again])
     if kept == 0:
         tau, share = np.zeros(draws), np.full(draws, 0.5)
-    return Ceiling(
-        Interval.of(float(np.mean(tau)), tau), Interval.of(float(np.mean(share)), share), float(np.sqrt(noise))
+    return NoiseCeiling(
+        BootstrapInterval.of(float(np.mean(tau)), tau),
+        BootstrapInterval.of(float(np.mean(share)), share),
+        float(np.sqrt(noise)),
     )

@@ -7,14 +7,14 @@ from collections.abc import Callable
 import numpy as np
 
 from donna_hw._core.ranking import rival
-from donna_hw.experiments.predictor_study.data import Evidence
+from donna_hw.experiments.predictor_study.data import StudyData
 from donna_hw.predictors.base import ALPHAS
 from donna_hw.predictors.factory import fit_predictor
 
 Array = np.ndarray
 
 
-def rivals(found: Evidence, role: str) -> dict[str, Array]:
+def rivals(found: StudyData, role: str) -> dict[str, Array]:
     """Return the top-1 %, float [n], that each rival predicts for the networks of a role.
 
     MACs, parameters: a line in the logarithm of the network's number. By stage: a ridge on the logarithms of the blocks' numbers, its

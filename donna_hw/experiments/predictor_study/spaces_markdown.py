@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 
-from donna_hw.experiments.predictor_study.comparison import OURS, Comparison, compare
-from donna_hw.experiments.predictor_study.data import JUDGES, Evidence
+from donna_hw.experiments.predictor_study.comparison import OURS, PredictorComparison, compare
+from donna_hw.experiments.predictor_study.data import JUDGES, StudyData
 from donna_hw.experiments.predictor_study.markdown import text
 from donna_hw.experiments.predictor_study.tables import OF_THIS_PROJECT
 from donna_hw.measurement.environment import cpu_model
@@ -26,7 +26,7 @@ HEADS = (
 )
 
 
-def spaces_markdown(runs: Sequence[Evidence], command: str) -> str:
+def spaces_markdown(runs: Sequence[StudyData], command: str) -> str:
     """Return table 7: the runs' own predictors and ours on the networks drawn uniformly and on those spread evenly over MACs."""
     lines = [f"| {' | '.join(HEADS)} |", "|---" * len(HEADS) + "|"]
     for found in runs:
@@ -43,7 +43,7 @@ def spaces_markdown(runs: Sequence[Evidence], command: str) -> str:
     return "\n".join([*head, "", *lines]) + "\n"
 
 
-def _line(found: Evidence, compared: Sequence[Comparison]) -> str:
+def _line(found: StudyData, compared: Sequence[PredictorComparison]) -> str:
     first = compared[0]
     scores = [each.scores[OURS].kendall_tau for each in compared]
     rivals = [f"{c.best_rival}: {c.scores[c.best_rival].kendall_tau.value:.3f}" for c in compared]

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from donna_hw._core.bootstrap import DRAWS, Interval, pair_shares, resampled, taus
+from donna_hw._core.bootstrap import DRAWS, BootstrapInterval, pair_shares, resampled, taus
 from donna_hw.experiments.predictor_study.comparison import predicted
-from donna_hw.experiments.predictor_study.data import JUDGES, Evidence
+from donna_hw.experiments.predictor_study.data import JUDGES, StudyData
 from donna_hw.experiments.predictor_study.rivals import rivals
 from donna_hw.predictors import multi_metric as joint
 from donna_hw.predictors import saturating
@@ -27,7 +27,7 @@ RIVAL = "MACs by stage"
 STEP = 10  # further networks from line to line
 
 
-def by_library_size(found: Evidence, role: str, draws: int = 20) -> pd.DataFrame:
+def by_library_size(found: StudyData, role: str, draws: int = 20) -> pd.DataFrame:
     """Return tables 4 and 5: Kendall's tau and MSE on a role's networks by how many of the library a predictor is fitted to.
 
     The run's own kind on its metric, then `OF_THIS_PROJECT`, the paper's and the sum of NSR on NSR; means over random parts of the
@@ -46,7 +46,7 @@ def by_library_size(found: Evidence, role: str, draws: int = 20) -> pd.DataFrame
     return pd.concat(frames, ignore_index=True)
 
 
-def by_choice(found: Evidence, role: str, draws: int = 20) -> pd.DataFrame:
+def by_choice(found: StudyData, role: str, draws: int = 20) -> pd.DataFrame:
     """Return Kendall's tau and MSE of the run's kind by how the networks to finetune are chosen, and how many, as means over draws.
 
     A choice picks from the library's first networks only, so that all agree where it ends.
@@ -57,7 +57,7 @@ def by_choice(found: Evidence, role: str, draws: int = 20) -> pd.DataFrame:
     return learning_curve(pool, test, (found.kind,), sizes=sizes, draws=draws, ceiling_percent=found.teacher_percent)
 
 
-def by_further(found: Evidence, draws: int = DRAWS) -> pd.DataFrame:
+def by_further(found: StudyData, draws: int = DRAWS) -> pd.DataFrame:
     """Return how predictors do on the test networks as the library grows by its further networks, in the order of their choice.
 
     One line a predictor and size: the library's first networks alone, then ten more each. Rivals grow with it: MACs by stage.
@@ -76,20 +76,20 @@ def by_further(found: Evidence, draws: int = DRAWS) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def by_metric(found: Evidence, role: str, draws: int = DRAWS) -> pd.DataFrame:
+def by_metric(found: StudyData, role: str, draws: int = DRAWS) -> pd.DataFrame:
     """Return table 6: how predictors of the run's kind and of the paper's do on each metric of blocks, and `joint` on several."""
     pairs = [(kind, metric) for kind in dict.fromkeys((found.kind, PAPERS)) for metric in METRICS]
     several = dict.fromkeys(((joint.KIND, JOINT), *(((found.kind, found.metric),) if "+" in found.metric else ())))
     return _judged(found, role, [*pairs, *several], draws)
 
 
-def by_family(found: Evidence, role: str, draws: int = DRAWS) -> pd.DataFrame:
+def by_family(found: StudyData, role: str, draws: int = DRAWS) -> pd.DataFrame:
     """Return table 8: how predictors of every kind do, on the run's metric, the first one of several, and on NSR."""
     pairs = [(kind, metric) for metric in dict.fromkeys((metrics_of(found.metric)[0], "nsr")) for kind in KINDS]
     return _judged(found, role, [pair for pair in pairs if pair[0] != SUM or pair[1] == "nsr"], draws)
 
 
-def by_scheme(found: Evidence, space: Space, role: str, draws: int = DRAWS) -> pd.DataFrame:
+def by_scheme(found: StudyData, space: Space, role: str, draws: int = DRAWS) -> pd.DataFrame:
     """Return how the run's predictor does on all blocks trained, and on those that differ from the reference on one axis alone.
 
     The qualities of all other blocks are then foretold from these, `decoupled.predicted_quality`. Raises `NothingToFit` as it does.
@@ -135,7 +135,7 @@ def epochs_to_catch_up(scratch: dict[str, list[float]], long: dict[str, list[flo
     }
 
 
-def _judged(found: Evidence, role: str, pairs: Iterable[tuple[str, str]], draws: int) -> pd.DataFrame:
+def _judged(found: StudyData, role: str, pairs: Iterable[tuple[str, str]], draws: int) -> pd.DataFrame:
     lines = []
     for kind, metric in pairs:
         values = predicted(found, role, kind, metric)
@@ -145,13 +145,13 @@ def _judged(found: Evidence, role: str, pairs: Iterable[tuple[str, str]], draws:
     return pd.DataFrame(lines)
 
 
-def _scored(found: Evidence, role: str, values: np.ndarray, draws: int) -> tuple[Interval, Interval]:
+def _scored(found: StudyData, role: str, values: np.ndarray, draws: int) -> tuple[BootstrapInterval, BootstrapInterval]:
     """Return Kendall's tau and the share of equal-cost pairs in order of what is predicted of a role's networks."""
     measured, weights = found.groups[role].top1_percent, resampled(len(values), draws)
     share = pair_shares(values, measured, found.network_macs(role), weights)
-    return Interval.first(taus(values, measured, weights)), Interval.first(share)
+    return BootstrapInterval.first(taus(values, measured, weights)), BootstrapInterval.first(share)
 
 
-def _by_chance(found: Evidence) -> Evidence:
+def _by_chance(found: StudyData) -> StudyData:
     """Return the evidence without the networks that were chosen by what they tell."""
     return found.cut("library", len(found.groups["library"]) - found.further)

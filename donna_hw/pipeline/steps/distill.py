@@ -8,14 +8,14 @@ from dataclasses import replace
 
 import torch
 
-from donna_hw.errors import Unavailable
+from donna_hw.errors import UnavailableError
 from donna_hw.pipeline.run_directory import RunFolder
 from donna_hw.pipeline.steps.reference import reference
 from donna_hw.training.distillation.blockwise import distill
-from donna_hw.training.executors import Pool, Workers
+from donna_hw.training.executors import Executor, ProcessExecutor
 from donna_hw.training.libraries import BlockLibrary
 from donna_hw.training.quantization.blocks import quantise_blocks
-from donna_hw.training.ray_executor import ClusterPool, gpu_if_any
+from donna_hw.training.ray_executor import RayExecutor, gpu_if_any
 
 CPU = ("cpu",)
 
@@ -23,7 +23,7 @@ CPU = ("cpu",)
 def distil(run: RunFolder) -> BlockLibrary:
     """Train every block of a run's space for its reference, then quantise its 8-bit ones.
 
-    Raises `Unavailable` where the recipe asks for a GPU and there is none.
+    Raises `UnavailableError` where the recipe asks for a GPU and there is none.
     """
     recipe, teacher = run.recipe, reference(run)
     with _workers(run) as (pool, devices):
@@ -47,7 +47,7 @@ def gpus() -> tuple[str, ...]:
 
 
 @contextmanager
-def _workers(run: RunFolder) -> Iterator[tuple[Workers, tuple[str, ...]]]:
+def _workers(run: RunFolder) -> Iterator[tuple[Executor, tuple[str, ...]]]:
     """Give who trains blocks, and the devices that they train them on, as each of them names its own."""
     wanted = run.recipe.distill.device
     if wanted == "cpu":
@@ -56,11 +56,11 @@ def _workers(run: RunFolder) -> Iterator[tuple[Workers, tuple[str, ...]]]:
     needs = None if run.cluster is None else gpu_if_any(run.cluster)
     devices = gpus() if needs is None else ("cuda",) * bool(needs.gpus)
     if not devices and wanted == "cuda":
-        raise Unavailable("distill.device = 'cuda' needs a GPU that torch can use", found="none", cure="use 'auto'")
+        raise UnavailableError("distill.device = 'cuda' needs a GPU that torch can use", got="none", hint="use 'auto'")
     if not devices:
         yield run.pool, CPU
         return
-    pool = Pool(len(devices)) if run.cluster is None else ClusterPool(run.cluster, run.folder, needs)
+    pool = ProcessExecutor(len(devices)) if run.cluster is None else RayExecutor(run.cluster, run.folder, needs)
     try:
         yield pool, devices
     finally:

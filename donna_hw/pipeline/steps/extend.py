@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from donna_hw._core.toml_files import write_toml
-from donna_hw.errors import BadFile, BadSetting
+from donna_hw.errors import ConfigError, FileFormatError
 from donna_hw.pipeline.recipe import Recipe, base_path, first_difference
 from donna_hw.pipeline.run_directory import RunFolder
 from donna_hw.pipeline.sampling import random_rows
@@ -24,9 +24,9 @@ RULING = ("data", "reference", "distill", "finetune")
 
 
 def extended(run: RunFolder, path: Path) -> Path:
-    """Return the recipe that the recipe at `path` extends; raises `BadSetting` where it extends none."""
+    """Return the recipe that the recipe at `path` extends; raises `ConfigError` where it extends none."""
     if run.recipe.extends is None:
-        raise BadSetting(f"{path} must extend another recipe", found="no [extends]", cure="name it: extends.recipe")
+        raise ConfigError(f"{path} must extend another recipe", got="no [extends]", hint="name it: extends.recipe")
     return base_path(run.recipe.extends, path)
 
 
@@ -38,16 +38,16 @@ def base_folder(run: RunFolder) -> Path:
 
 
 def base_run(run: RunFolder) -> RunFolder:
-    """Return the run that a run extends; raises `BadFile` where it has not come as far as its predictor."""
+    """Return the run that a run extends; raises `FileFormatError` where it has not come as far as its predictor."""
     part = run.recipe.extends
     assert part is not None  # noqa: S101  only such runs are asked
     folder = base_folder(run)
     for needed in ("recipe.toml", "predictor.toml"):
         if not (folder / needed).exists():
-            raise BadFile(
+            raise FileFormatError(
                 f"{folder} must hold the run of {part.recipe}, up to its predictor",
-                found=f"no {needed}",
-                cure=f"donna-hw finetune {part.recipe}, then donna-hw fit {part.recipe}; or name its folder: extends.run",
+                got=f"no {needed}",
+                hint=f"donna-hw finetune {part.recipe}, then donna-hw fit {part.recipe}; or name its folder: extends.run",
             )
     return replace(run, recipe=Recipe.read(folder / "recipe.toml"), folder=folder)
 
@@ -55,7 +55,7 @@ def base_run(run: RunFolder) -> RunFolder:
 def take_over(run: RunFolder) -> None:
     """Copy, once, the other run's reference, blocks, finetuned networks of role `library` and predictor into a run's folder.
 
-    Raises `BadSetting` where the space lacks a block of the other's, or the other was trained by other settings.
+    Raises `ConfigError` where the space lacks a block of the other's, or the other was trained by other settings.
     """
     done = run.folder / "extends.toml"
     if done.exists():
@@ -65,8 +65,8 @@ def take_over(run: RunFolder) -> None:
     difference = first_difference(its | {"seed": base.recipe.seed}, mine | {"seed": run.recipe.seed})
     if difference:
         key, old, new = difference
-        raise BadSetting(
-            f"{base.folder} holds a run with {key} = {old!r}", found=new, cure="extend a run of these settings"
+        raise ConfigError(
+            f"{base.folder} holds a run with {key} = {old!r}", got=new, hint="extend a run of these settings"
         )
     new_blocks(base.space, run.space)
     for name in ("reference", "block_library"):
@@ -102,7 +102,7 @@ def extended_rows(run: RunFolder) -> Rows:
     rows = drawn[new_counts(new, drawn) > 0][:count]
     if len(rows) < count:
         rule = "extends.test_networks must be at most the networks with a new block that were drawn"
-        raise BadSetting(rule, found=count, cure=f"ask for {len(rows)} or fewer")
+        raise ConfigError(rule, got=count, hint=f"ask for {len(rows)} or fewer")
     return np.asarray(rows)
 
 
@@ -114,7 +114,7 @@ def _mixed_rows(run: RunFolder) -> Rows:
         rule = (
             "extends.test_networks must be at most the test networks of the run that is extended, which are quantised"
         )
-        raise BadSetting(rule, found=count, cure=f"ask for {len(rows)} or fewer, or finetune more there")
+        raise ConfigError(rule, got=count, hint=f"ask for {len(rows)} or fewer, or finetune more there")
     rows = rows[:count]
     kinds = rng.integers(0, 2, (1000 + 4 * count, len(run.space.stages)))
     kinds = kinds[kinds.any(axis=1)][: len(rows)]  # one 8-bit block at least

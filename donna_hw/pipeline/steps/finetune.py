@@ -8,19 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from donna_hw._core.files import write_atomic
-from donna_hw.errors import BadSetting
-from donna_hw.pipeline.recipe_schema import FinetunePart, GivenPart
+from donna_hw.errors import ConfigError
+from donna_hw.pipeline.recipe_schema import FinetuneStepConfig, GivenReferenceConfig
 from donna_hw.pipeline.run_directory import RunFolder
 from donna_hw.pipeline.steps.reference import teacher
 from donna_hw.spaces.space import Rows
-from donna_hw.training.executors import Workers
-from donna_hw.training.finetuning.finetune import Ekd, Start, finetune
+from donna_hw.training.executors import Executor
+from donna_hw.training.finetuning.finetune import FinetuneConfig, Initialization, finetune
 from donna_hw.training.finetuning.targets import save_images, save_lessons
 from donna_hw.training.large_scale.config import PaperTraining
 from donna_hw.training.large_scale.distributed import launched
-from donna_hw.training.large_scale.finetune import PaperTrainings, Streams, paper_finetune
+from donna_hw.training.large_scale.finetune import PaperTrainings, TrainingData, paper_finetune
 from donna_hw.training.libraries import APART
-from donna_hw.training.ray_executor import ClusterPool, gpu_if_any
+from donna_hw.training.ray_executor import RayExecutor, gpu_if_any
 
 
 def train_networks(run: RunFolder, rows: Rows, role: str, seeds: int | None = None) -> None:
@@ -37,7 +37,7 @@ def train_networks(run: RunFolder, rows: Rows, role: str, seeds: int | None = No
     for seed in range(recipe.seed, recipe.seed + repeats):
         if all((network, seed) in run.architectures.known(role) for network in networks):
             continue
-        if isinstance(how, Ekd):
+        if isinstance(how, FinetuneConfig):
             start = _start(run, role, how, seed)
             finetune(run.architectures, networks, role, start, how, seed=seed, pool=run.pool)
         else:
@@ -52,30 +52,28 @@ def check_trainings(run: RunFolder) -> None:
         training_of(run, role)
 
 
-def training_of(run: RunFolder, role: str) -> Ekd | PaperTraining:
-    """Return how networks of a role are trained; raises `BadSetting` for a method that cannot be, here."""
+def training_of(run: RunFolder, role: str) -> FinetuneConfig | PaperTraining:
+    """Return how networks of a role are trained; raises `ConfigError` for a method that cannot be, here."""
     recipe = run.recipe
     part = recipe.reference if role == "scratch" else recipe.finetune
-    assert not isinstance(part, GivenPart)  # noqa: S101  a recipe refuses networks from scratch then
+    assert not isinstance(part, GivenReferenceConfig)  # noqa: S101  a recipe refuses networks from scratch then
     epochs = {"scratch": recipe.scratch_epochs, "long": recipe.long_epochs}.get(role, part.epochs)
     if isinstance(part, PaperTraining):
         if recipe.data.name != "image_folder":
-            raise BadSetting(
+            raise ConfigError(
                 f"{part.part}.method = 'paper' trains on a folder of images: data.name must be 'image_folder'",
-                found=recipe.data.name,
+                got=recipe.data.name,
             )
         return part.model_copy(update={"epochs": epochs})
     if launched()[1] > 1:
-        raise BadSetting(
-            f"only method = 'paper' trains networks of role {role} in several processes", found=part.method
-        )
-    if isinstance(part, FinetunePart):
+        raise ConfigError(f"only method = 'paper' trains networks of role {role} in several processes", got=part.method)
+    if isinstance(part, FinetuneStepConfig):
         ekd = part.ekd()
         return replace(ekd, fit=replace(ekd.fit, epochs=epochs), images=0 if role in APART else ekd.images)
-    return Ekd(replace(part.fit(), epochs=epochs), images=0, hard=1.0)
+    return FinetuneConfig(replace(part.fit(), epochs=epochs), images=0, hard=1.0)
 
 
-def _start(run: RunFolder, role: str, ekd: Ekd, seed: int) -> Start:
+def _start(run: RunFolder, role: str, ekd: FinetuneConfig, seed: int) -> Initialization:
     """Return where networks start from, the images that they learn from prepared."""
     apart = role in APART
     lessons = run.folder / "lessons" / ("images" if apart else f"seed{seed}")
@@ -85,16 +83,18 @@ def _start(run: RunFolder, role: str, ekd: Ekd, seed: int) -> Start:
         else:
             save_lessons(teacher(run).module(), run.data, ekd.fit.epochs, images=ekd.images, seed=seed, folder=lessons)
         write_atomic(lessons / "complete", "")
-    return Start(run.blocks.folder, _weights(run), lessons, teacher(run), run.data.augmentation if apart else None)
+    return Initialization(
+        run.blocks.folder, _weights(run), lessons, teacher(run), run.data.augmentation if apart else None
+    )
 
 
 @contextmanager
-def _hosts(run: RunFolder) -> Iterator[Workers | None]:
+def _hosts(run: RunFolder) -> Iterator[Executor | None]:
     """Give who trains one network each: the hosts of the run's cluster, by a GPU each where there are GPUs."""
     if run.cluster is None:
         yield None
         return
-    pool = ClusterPool(run.cluster, run.folder, gpu_if_any(run.cluster))
+    pool = RayExecutor(run.cluster, run.folder, gpu_if_any(run.cluster))
     try:
         yield pool
     finally:
@@ -103,7 +103,7 @@ def _hosts(run: RunFolder) -> Iterator[Workers | None]:
 
 def _trainings(run: RunFolder, role: str, settings: PaperTraining, seed: int) -> PaperTrainings:
     data = run.recipe.data
-    streams = Streams(run.blocks.folder, _weights(run), teacher(run), data.folder, data.held_out, run.recipe.seed)
+    streams = TrainingData(run.blocks.folder, _weights(run), teacher(run), data.folder, data.held_out, run.recipe.seed)
     return PaperTrainings(run.architectures, role, streams, settings, seed)
 
 

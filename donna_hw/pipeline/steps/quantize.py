@@ -15,7 +15,7 @@ from torch import Tensor
 from donna_hw._core.files import write_atomic
 from donna_hw._core.imagenet import MEAN, STD
 from donna_hw._core.progress import track
-from donna_hw.errors import BadFile
+from donna_hw.errors import FileFormatError
 from donna_hw.graph.graph import in_type
 from donna_hw.graph.torch_module import GraphModule, to_torch
 from donna_hw.pipeline.run_directory import RunFolder
@@ -29,10 +29,10 @@ from donna_hw.training.data.dataset import split
 from donna_hw.training.finetuning.targets import read_images, save_images
 from donna_hw.training.large_scale.config import PaperTraining
 from donna_hw.training.large_scale.distributed import Processes, joined
-from donna_hw.training.libraries import ArchitectureLibrary, Finetuned
+from donna_hw.training.libraries import ArchitectureLibrary, FinetunedNetwork
 from donna_hw.training.loop import top1_percent
-from donna_hw.training.quantization.blocks import Quantisation, input_spread
-from donna_hw.training.quantization.channel_stats import Spread
+from donna_hw.training.quantization.blocks import QuantizationTask, input_spread
+from donna_hw.training.quantization.channel_stats import ChannelStats
 from donna_hw.training.quantization.data_free import quantise
 
 TWIN = "twin"  # the role of networks that are finetuned for the sake of their quantised form
@@ -49,8 +49,8 @@ class Int8Network:
     space: str
     architecture: Architecture
     float_weights: str
-    given: Spread
-    how: Quantisation
+    given: ChannelStats
+    how: QuantizationTask
     images: str
     seed: int
     weights: str = ""
@@ -103,12 +103,12 @@ def task_of(
     return Int8Network(space, network, str(float_weights.resolve()), _input_of(run), how, str(folder), seed, weights)
 
 
-def _input_of(run: RunFolder) -> Spread:
+def _input_of(run: RunFolder) -> ChannelStats:
     """Return what is known of a run's images; those of a folder need not be read for it."""
     if run.recipe.data.name != "image_folder":
         return input_spread(run.data.held_out.pixels)
     mean, deviation = (torch.tensor(values, dtype=torch.float64) for values in (MEAN, STD))
-    return Spread(torch.zeros(3).double(), torch.ones(3).double(), -mean / deviation, (1 - mean) / deviation)
+    return ChannelStats(torch.zeros(3).double(), torch.ones(3).double(), -mean / deviation, (1 - mean) / deviation)
 
 
 def record(run: RunFolder, library: ArchitectureLibrary, role: str, tasks: Sequence[Int8Network]) -> None:
@@ -126,7 +126,7 @@ def record(run: RunFolder, library: ArchitectureLibrary, role: str, tasks: Seque
         )
         for task, (top1, seconds) in track(found, f"quantise {role}", len(tasks)) if processes.leads else found:
             if processes.leads:
-                library.add(Finetuned(role, task.architecture, task.seed, top1, float("nan"), (top1,), seconds))
+                library.add(FinetunedNetwork(role, task.architecture, task.seed, top1, float("nan"), (top1,), seconds))
 
 
 def judge(task: Int8Network) -> tuple[float, float]:
@@ -161,7 +161,7 @@ def judge_streamed(run: RunFolder, task: Int8Network, processes: Processes) -> t
 
 
 def quantised(task: Int8Network, images: Tensor | None) -> GraphModule:
-    """Return the network of a task, kept where it says; raises `BadFile` where its finetuned weights are another's."""
+    """Return the network of a task, kept where it says; raises `FileFormatError` where its finetuned weights are another's."""
     space = load_space(task.space)
     graph = space.network(task.architecture)
     trained = to_torch(in_type(graph, "float32"))
@@ -175,7 +175,7 @@ def quantised(task: Int8Network, images: Tensor | None) -> GraphModule:
 def int8_library(run: RunFolder) -> ArchitectureLibrary:
     """Return the networks of the run that is extended in INT8 from the first layer to the last: its test networks, quantised.
 
-    Their weights lie among those of the run's own networks, where `donna-hw export` finds them. Raises `BadFile` where that run has none.
+    Their weights lie among those of the run's own networks, where `donna-hw export` finds them. Raises `FileFormatError` where that run has none.
     """
     base = base_run(run)
     space = load_space(f"{base.recipe.space}@int8")
@@ -183,7 +183,7 @@ def int8_library(run: RunFolder) -> ArchitectureLibrary:
     tested, known = base.architectures.networks("test"), library.known("test")
     if not tested:
         rule = f"{base.folder} must hold finetuned test networks, which are quantised"
-        raise BadFile(rule, found="none", cure="name a recipe with library.test_networks")
+        raise FileFormatError(rule, got="none", hint="name a recipe with library.test_networks")
     tasks = []
     for network in tested:
         if (network.architecture, network.seed) not in known:

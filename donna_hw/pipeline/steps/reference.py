@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from donna_hw.errors import BadFile, BadSetting
+from donna_hw.errors import ConfigError, FileFormatError
 from donna_hw.graph.torch_module import GraphModule
 from donna_hw.pipeline.recipe import Recipe
-from donna_hw.pipeline.recipe_schema import GivenPart
+from donna_hw.pipeline.recipe_schema import GivenReferenceConfig
 from donna_hw.pipeline.run_directory import RunFolder
 from donna_hw.spaces import load_space
 from donna_hw.training.large_scale.config import PaperTraining
@@ -20,18 +20,18 @@ def reference(run: RunFolder) -> GraphModule:
     """Return the reference network, trained as the recipe says, or read back from the run's folder."""
     recipe, folder = run.recipe, run.folder / "reference"
     part = recipe.reference
-    if isinstance(part, GivenPart):
+    if isinstance(part, GivenReferenceConfig):
         return given_reference(run.space, run.data, part.weights, seed=recipe.seed, folder=folder)
     if not isinstance(part, PaperTraining):
         if launched()[1] > 1 and not (folder / "reference.toml").exists():
-            raise BadSetting("only reference.method = 'paper' trains in several processes", found=part.method)
+            raise ConfigError("only reference.method = 'paper' trains in several processes", got=part.method)
         return trained_reference(
             run.space, run.data, part.fit(), seed=recipe.seed, threads=recipe.processes, folder=folder
         )
     if recipe.data.name != "image_folder":
-        raise BadSetting(
+        raise ConfigError(
             "reference.method = 'paper' trains on a folder of images: data.name must be 'image_folder'",
-            found=recipe.data.name,
+            got=recipe.data.name,
         )
     return paper_reference(run.space, recipe.data.folder, part, seed=recipe.seed, folder=folder)
 
@@ -39,7 +39,7 @@ def reference(run: RunFolder) -> GraphModule:
 def teacher(run: RunFolder) -> TeacherFile:
     """Return the network that teaches whole networks: the run's reference, or that of the recipe that it names as its teacher.
 
-    Raises `BadSetting` for one of other images or classes, `BadFile` where that one is not trained yet.
+    Raises `ConfigError` for one of other images or classes, `FileFormatError` where that one is not trained yet.
     """
     part = run.recipe.teacher
     if part is None:
@@ -47,15 +47,15 @@ def teacher(run: RunFolder) -> TeacherFile:
     folder = Path(part.run) if part.run else run.folder.parent / Path(part.recipe).stem
     weights = folder / "reference" / "weights.safetensors"
     if not (folder / "recipe.toml").exists() or not weights.exists():
-        raise BadFile(
+        raise FileFormatError(
             f"{folder} must hold the trained reference of {part.recipe}, the teacher",
-            found="none",
-            cure=f"donna-hw reference {part.recipe}; or name its folder: teacher.run",
+            got="none",
+            hint=f"donna-hw reference {part.recipe}; or name its folder: teacher.run",
         )
     other = Recipe.read(folder / "recipe.toml")
     space = load_space(other.space)
     mine, its = ((s.input_shape, s.network(s.reference).output_shape) for s in (run.space, space))
     if mine != its or other.data.name != run.recipe.data.name:
         rule = f"a teacher must be trained on images of {run.recipe.data.name} of {mine[0]}, for {mine[1][0]} classes"
-        raise BadSetting(rule, found=f"{other.data.name}, {its[0]}, {its[1][0]} classes", cure="name another recipe")
+        raise ConfigError(rule, got=f"{other.data.name}, {its[0]}, {its[1][0]} classes", hint="name another recipe")
     return TeacherFile(other.space, weights.resolve())

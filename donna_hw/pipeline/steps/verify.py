@@ -8,7 +8,7 @@ import pandas as pd
 from donna_hw._core.csv_files import csv_frame
 from donna_hw._core.files import write_atomic
 from donna_hw.costs.table_sum import TableCost
-from donna_hw.errors import NothingToFit
+from donna_hw.errors import InsufficientDataError
 from donna_hw.pipeline.run import Run
 from donna_hw.pipeline.sampling import RANDOM
 from donna_hw.predictors.serialization import load_predictor, roles_of
@@ -101,14 +101,14 @@ def check_latency(run: Run) -> pd.DataFrame | None:
 
 
 def read_verified(run: Run) -> pd.DataFrame:
-    """Return `verified.csv`; raises `BadFile` when the verification has not run."""
+    """Return `verified.csv`; raises `FileFormatError` when the verification has not run."""
     return csv_frame(run.folder / "verified.csv", VERIFIED)
 
 
 def _levels(front: ParetoFront, count: int, latencies: np.ndarray) -> np.ndarray:
     """Return the numbers of networks spread evenly over the logarithm of the latency, not more than the front has."""
     if len(front) == 0:
-        raise NothingToFit("a front must hold a network", found=0, cure="search again")
+        raise InsufficientDataError("a front must hold a network", got=0, hint="search again")
     return front.spread(min(count, len(front)), latencies)
 
 

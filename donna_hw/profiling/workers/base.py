@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from donna_hw.devices.backends.base import Description, Runner, TimingBackend
+from donna_hw.devices.backends.base import BackendInfo, Runner, TimingBackend
 from donna_hw.errors import DonnaError
 from donna_hw.graph.graph import Graph
-from donna_hw.measurement.measurement import Samples, Visit
+from donna_hw.measurement.measurement import Samples, Trial
 from donna_hw.measurement.protocol import Protocol
 
 FEWEST_SAMPLES = 3  # of a visit that is limited by time
 
 
-class BlockFailed(Exception):
+class BlockFailedError(Exception):
     """This block could not be run: its runtime raised, crashed or hung. The message is the reason."""
 
 
@@ -26,7 +26,7 @@ def reason(error: Exception) -> str:
     return " ".join(text.split())[:500]
 
 
-class DeviceLost(Exception):
+class DeviceLostError(Exception):
     """The worker's device does not answer any more. The message is the reason."""
 
 
@@ -46,23 +46,23 @@ class Worker(ABC):
     name: str
 
     @abstractmethod
-    def description(self) -> Description:
+    def description(self) -> BackendInfo:
         """Return what the device's backend says of itself; raises `DonnaError` when the device cannot be used."""
 
     @abstractmethod
-    def visit(self, task: Task) -> Visit:
-        """Run the block between runs of the sentinel; raises `BlockFailed`."""
+    def visit(self, task: Task) -> Trial:
+        """Run the block between runs of the sentinel; raises `BlockFailedError`."""
 
     @abstractmethod
     def sentinel_s(self, sentinel: Graph, count: int) -> np.ndarray:
-        """Run the sentinel alone, and return `count` times in seconds; raises `BlockFailed`."""
+        """Run the sentinel alone, and return `count` times in seconds; raises `BlockFailedError`."""
 
     @abstractmethod
     def close(self) -> None:
         """Let go of the device; a later visit opens it anew."""
 
     def cool_down_s(self, pause_s: float, waited_s: float) -> float:
-        """Return how long the device must rest before the next visit: see `TimingBackend.cool_down_s`; raises `BlockFailed`."""
+        """Return how long the device must rest before the next visit: see `TimingBackend.cool_down_s`; raises `BlockFailedError`."""
         return pause_s if waited_s == 0 else 0.0
 
     def refresh(self) -> None:  # noqa: B027  a worker without a process of its own has nothing to begin anew
@@ -73,15 +73,15 @@ class Worker(ABC):
         """
 
     def revive(self, sentinel: Graph) -> None:
-        """Begin anew after a failure; raises `DeviceLost` when not even the sentinel runs."""
+        """Begin anew after a failure; raises `DeviceLostError` when not even the sentinel runs."""
         self.close()
         try:
             self.sentinel_s(sentinel, 1)
-        except (BlockFailed, DonnaError) as failure:
-            raise DeviceLost(str(failure)) from failure
+        except (BlockFailedError, DonnaError) as failure:
+            raise DeviceLostError(str(failure)) from failure
 
 
-class Visitor:
+class TrialRunner:
     """Makes visits on a backend; keeps the sentinel open between them, and one block (two graphs in a chain) at a time beside it."""
 
     def __init__(self, backend: TimingBackend, protocol: Protocol, device: str = "") -> None:
@@ -89,7 +89,7 @@ class Visitor:
         self._watched: Graph | None = None
         self._watch: Runner | None = None
 
-    def visit(self, task: Task) -> Visit:
+    def visit(self, task: Task) -> Trial:
         """Run the block between runs of the sentinel, as the protocol says."""
         watched = self.protocol.sentinel_samples
         if watched:
@@ -113,7 +113,7 @@ class Visitor:
             runner.close()
             if baseline is not None:
                 baseline.close()
-        return Visit(
+        return Trial(
             task.round,
             _joined(samples),
             np.concatenate(sentinel),

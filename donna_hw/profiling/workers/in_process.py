@@ -4,46 +4,46 @@ from __future__ import annotations
 
 import numpy as np
 
-from donna_hw.devices.backends.base import Description, TimingBackend
+from donna_hw.devices.backends.base import BackendInfo, TimingBackend
 from donna_hw.devices.device import Device
 from donna_hw.graph.graph import Graph
-from donna_hw.measurement.measurement import Visit
+from donna_hw.measurement.measurement import Trial
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.workers.base import BlockFailed, Task, Visitor, Worker, reason
+from donna_hw.profiling.workers.base import BlockFailedError, Task, TrialRunner, Worker, reason
 
 
-class LocalWorker(Worker):
+class InProcessWorker(Worker):
     """Visits blocks on a backend of this process: what crashes the runtime crashes everything."""
 
     def __init__(self, name: str, device: Device, protocol: Protocol) -> None:
         self.name = name
         self._device, self._protocol = device, protocol
-        self._visitor: Visitor | None = None
+        self._visitor: TrialRunner | None = None
 
-    def description(self) -> Description:
+    def description(self) -> BackendInfo:
         """Return what the backend says of itself."""
         return self._opened().backend.description()
 
-    def visit(self, task: Task) -> Visit:
+    def visit(self, task: Task) -> Trial:
         """Visit here; what the runtime raises is the block's failure."""
         try:
             return self._opened().visit(task)
         except Exception as error:
-            raise BlockFailed(reason(error)) from error
+            raise BlockFailedError(reason(error)) from error
 
     def sentinel_s(self, sentinel: Graph, count: int) -> np.ndarray:
         """Run the sentinel here."""
         try:
             return self._opened().sentinel_s(sentinel, count)
         except Exception as error:
-            raise BlockFailed(reason(error)) from error
+            raise BlockFailedError(reason(error)) from error
 
     def cool_down_s(self, pause_s: float, waited_s: float) -> float:
         """Ask the backend."""
         try:
             return self._opened().backend.cool_down_s(pause_s, waited_s)
         except Exception as error:
-            raise BlockFailed(reason(error)) from error
+            raise BlockFailedError(reason(error)) from error
 
     def close(self) -> None:
         """Close the sentinel and forget the backend."""
@@ -51,15 +51,15 @@ class LocalWorker(Worker):
             self._visitor.close()
             self._visitor = None
 
-    def _opened(self) -> Visitor:
+    def _opened(self) -> TrialRunner:
         if self._visitor is None:
             backend = self._device.backend()
             assert isinstance(backend, TimingBackend)  # noqa: S101  the caller times
-            self._visitor = Visitor(backend, self._protocol, self.name)
+            self._visitor = TrialRunner(backend, self._protocol, self.name)
         return self._visitor
 
 
 def here(device: Device, protocol: Protocol) -> list[Worker]:
     """Return a worker in this process for each device of the pool."""
     members = device.members()
-    return [LocalWorker(f"{device.name}.{number}", member, protocol) for number, member in enumerate(members)]
+    return [InProcessWorker(f"{device.name}.{number}", member, protocol) for number, member in enumerate(members)]

@@ -12,36 +12,36 @@ from typing import Any
 import numpy as np
 
 from donna_hw._core.ray import check_ray, connect, short
-from donna_hw.devices.backends.base import Description
+from donna_hw.devices.backends.base import BackendInfo
 from donna_hw.devices.device import Device
-from donna_hw.errors import DonnaError, Unavailable
+from donna_hw.errors import DonnaError, UnavailableError
 from donna_hw.graph.graph import Graph
-from donna_hw.measurement.measurement import Visit
+from donna_hw.measurement.measurement import Trial
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.workers.base import BlockFailed, Task, Worker
-from donna_hw.profiling.workers.subprocess import START_S, ProcessWorker
+from donna_hw.profiling.workers.base import BlockFailedError, Task, Worker
+from donna_hw.profiling.workers.subprocess import START_S, SubprocessWorker
 
 PLACING_S = 30.0  # a lost host's device is waited for this long, then another takes its block
 
 
-class Host:
+class RayHost:
     """What runs on the device's host, as a Ray actor: a worker process of its own, asked by name."""
 
     def __init__(self, name: str, device: Device, protocol: Protocol) -> None:
-        self._worker = ProcessWorker(name, device, protocol)
+        self._worker = SubprocessWorker(name, device, protocol)
 
     def ask(self, what: str, arguments: tuple[object, ...]) -> tuple[str, Any]:
         """Return ("done", answer), ("failed", reason) or ("refused", error): plain values that any Ray version carries."""
         try:
             return "done", getattr(self._worker, what)(*arguments)
-        except BlockFailed as failure:
+        except BlockFailedError as failure:
             self._worker.close()
             return "failed", str(failure)
         except DonnaError as error:
             return "refused", error
 
 
-class ClusterWorker(Worker):
+class RayWorker(Worker):
     """Visits blocks on a device of another host; the actor starts when first needed, where the resource is free."""
 
     def __init__(self, name: str, device: Device, protocol: Protocol, resource: str) -> None:
@@ -50,22 +50,22 @@ class ClusterWorker(Worker):
         self._patience_s = protocol.patience_s + 2 * START_S
         self._actor: Any = None
 
-    def description(self) -> Description:
+    def description(self) -> BackendInfo:
         """Return what the backend on the host says of itself."""
         try:
-            description: Description = self._ask("description", ())
-        except BlockFailed as failure:
-            raise Unavailable(f"device {self.name} must open", found=str(failure)) from failure
+            description: BackendInfo = self._ask("description", ())
+        except BlockFailedError as failure:
+            raise UnavailableError(f"device {self.name} must open", got=str(failure)) from failure
         return description
 
     def refresh(self) -> None:
         """Begin anew on the host; one that does not answer shows at the next visit."""
-        with contextlib.suppress(BlockFailed):
+        with contextlib.suppress(BlockFailedError):
             self._ask("refresh", ())
 
-    def visit(self, task: Task) -> Visit:
+    def visit(self, task: Task) -> Trial:
         """Visit on the host; the death of the host is a failure too, and reviving then finds the device lost."""
-        visit: Visit = self._ask("visit", (task,))
+        visit: Trial = self._ask("visit", (task,))
         return visit
 
     def sentinel_s(self, sentinel: Graph, count: int) -> np.ndarray:
@@ -91,19 +91,19 @@ class ClusterWorker(Worker):
 
         patience_s = self._patience_s
         if self._actor is None:
-            self._actor = ray.remote(Host).options(num_cpus=0, resources={self._resource: 1}).remote(*self._opening)
+            self._actor = ray.remote(RayHost).options(num_cpus=0, resources={self._resource: 1}).remote(*self._opening)
             try:
                 ray.get(self._actor.__ray_ready__.remote(), timeout=PLACING_S)
             except ray.exceptions.RayError as error:
                 self.close()
-                raise BlockFailed(f"no host gives the resource {self._resource}: {short(error)}") from None
+                raise BlockFailedError(f"no host gives the resource {self._resource}: {short(error)}") from None
         try:
             kind, answer = ray.get(self._actor.ask.remote(what, arguments), timeout=patience_s)
         except ray.exceptions.RayError as error:
             self.close()
-            raise BlockFailed(f"its host does not answer: {short(error)}") from None
+            raise BlockFailedError(f"its host does not answer: {short(error)}") from None
         if kind == "failed":
-            raise BlockFailed(answer)
+            raise BlockFailedError(answer)
         if kind == "refused":
             raise answer
         return answer
@@ -112,7 +112,7 @@ class ClusterWorker(Worker):
 def cluster(address: str) -> Callable[[Device, Protocol], Sequence[Worker]]:
     """Return what opens the workers of a cluster at a Ray address (`auto` for the one this host belongs to).
 
-    Raises `Unavailable` without Ray, without a cluster there, and without a host that has the device.
+    Raises `UnavailableError` without Ray, without a cluster there, and without a host that has the device.
     """
     check_ray()
 
@@ -122,14 +122,14 @@ def cluster(address: str) -> Callable[[Device, Protocol], Sequence[Worker]]:
         connect(address)
         units = int(ray.cluster_resources().get(device.name, 0))  # type: ignore[no-untyped-call]
         if not units:
-            raise Unavailable(
+            raise UnavailableError(
                 f"a host of the cluster must have the resource {device.name}",
-                found="none",
-                cure=f"ray start --address={address} --resources '{{\"{device.name}\": 1}}' on the host that has it",
+                got="none",
+                hint=f"ray start --address={address} --resources '{{\"{device.name}\": 1}}' on the host that has it",
             )
         members = device.members()
         return [
-            ClusterWorker(f"{device.name}.{unit}", members[unit % len(members)], protocol, device.name)
+            RayWorker(f"{device.name}.{unit}", members[unit % len(members)], protocol, device.name)
             for unit in range(units)
         ]
 

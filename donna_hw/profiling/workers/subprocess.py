@@ -13,36 +13,36 @@ from typing import IO, Any
 
 import numpy as np
 
-from donna_hw.devices.backends.base import Description
+from donna_hw.devices.backends.base import BackendInfo
 from donna_hw.devices.device import Device
-from donna_hw.errors import Unavailable
+from donna_hw.errors import UnavailableError
 from donna_hw.graph.graph import Graph
-from donna_hw.measurement.measurement import Visit
+from donna_hw.measurement.measurement import Trial
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.workers.base import BlockFailed, Task, Worker
+from donna_hw.profiling.workers.base import BlockFailedError, Task, Worker
 
 START_S = 300.0  # importing a runtime and opening a device take seconds; a phone or a full disk cache, minutes
 DYING_S = 30.0  # from the end of the pipe to that of the process, a core dump included
 
 
-class ProcessWorker(Worker):
+class SubprocessWorker(Worker):
     """Visits blocks in a child process that holds the device; the child starts when first needed and ends with its parent."""
 
     def __init__(self, name: str, device: Device, protocol: Protocol) -> None:
         self.name = name
         self._opening = (device, protocol, name)
         self._patience_s = protocol.patience_s
-        self._description: Description | None = None
+        self._description: BackendInfo | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._pipe: Connection | None = None
         self._said: IO[bytes] | None = None
 
-    def description(self) -> Description:
+    def description(self) -> BackendInfo:
         """Return what the child's backend says of itself; raises what stops the child from opening the device."""
         try:
-            description: Description = self._ask("description", (), START_S)
-        except BlockFailed as failure:
-            raise Unavailable(f"device {self.name} must open", found=str(failure)) from failure
+            description: BackendInfo = self._ask("description", (), START_S)
+        except BlockFailedError as failure:
+            raise UnavailableError(f"device {self.name} must open", got=str(failure)) from failure
         self._description = description
         return description
 
@@ -51,9 +51,9 @@ class ProcessWorker(Worker):
         if self._description is not None and not self._description.costly_start:
             self.close()
 
-    def visit(self, task: Task) -> Visit:
+    def visit(self, task: Task) -> Trial:
         """Visit in the child; an exception, its death and its silence for longer than the protocol's patience are failures."""
-        visit: Visit = self._ask("visit", (task,), self._patience_s)
+        visit: Trial = self._ask("visit", (task,), self._patience_s)
         return visit
 
     def sentinel_s(self, sentinel: Graph, count: int) -> np.ndarray:
@@ -90,14 +90,14 @@ class ProcessWorker(Worker):
             self._pipe.send((what, arguments))
             if not self._pipe.poll(patience_s):
                 self.close()
-                raise BlockFailed(f"no answer within {patience_s:.0f} s: it hangs, and its process was killed")
+                raise BlockFailedError(f"no answer within {patience_s:.0f} s: it hangs, and its process was killed")
             kind, answer = self._pipe.recv()
         except (EOFError, OSError):  # the child is dead; an answer that its death tore is an OSError
             if self._child is None:
                 raise
-            raise BlockFailed(self._epitaph()) from None
+            raise BlockFailedError(self._epitaph()) from None
         if kind == "failed":
-            raise BlockFailed(answer)
+            raise BlockFailedError(answer)
         if kind == "refused":
             raise answer
         return answer
@@ -142,4 +142,4 @@ class ProcessWorker(Worker):
 def processes(device: Device, protocol: Protocol) -> list[Worker]:
     """Return a worker process for each device of the pool."""
     members = device.members()
-    return [ProcessWorker(f"{device.name}.{number}", member, protocol) for number, member in enumerate(members)]
+    return [SubprocessWorker(f"{device.name}.{number}", member, protocol) for number, member in enumerate(members)]

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 from donna_hw.devices.backends.base import TimingBackend
-from donna_hw.errors import DonnaError, Unavailable
-from donna_hw.profiling.workers.base import Visitor, reason
+from donna_hw.errors import DonnaError, UnavailableError
+from donna_hw.profiling.workers.base import TrialRunner, reason
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
     pipe = Connection(int(sys.argv[1]))
     _leave_with_parent()
     device, protocol, name = pipe.recv()
-    visitor: Visitor | None = None
+    visitor: TrialRunner | None = None
     while True:
         try:
             what, arguments = pipe.recv()
@@ -36,8 +36,8 @@ def main() -> None:
             if visitor is None:
                 backend = device.backend()
                 if not isinstance(backend, TimingBackend):
-                    raise Unavailable(f"device {device.name} must be one that is timed", found=backend.origin)
-                visitor = Visitor(backend, protocol, name)
+                    raise UnavailableError(f"device {device.name} must be one that is timed", got=backend.origin)
+                visitor = TrialRunner(backend, protocol, name)
             answers: dict[str, Callable[..., object]] = {
                 "description": visitor.backend.description,
                 "visit": visitor.visit,

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from donna_hw._core.units import printed
-from donna_hw.errors import BadFile
+from donna_hw.errors import FileFormatError
 from donna_hw.pipeline.export import networks_of
 from donna_hw.reporting.figures.box_glyphs import BOX, PITCH, SMALL, draw_box, inches_above, inches_below
 from donna_hw.reporting.figures.boxes import Box, boxes
@@ -32,7 +32,7 @@ MARGIN, TITLE, STAGE_GAP, STAGE_NAME, ROW_GAP = 0.08, 0.18, 0.1, 0.14, 0.12  # i
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnNetwork:
     """A network to draw: what is said of it, and its boxes in order."""
 
     title: str
@@ -40,7 +40,7 @@ class Drawn:
 
 
 @styled
-def draw_architectures(networks: Sequence[Drawn]) -> Figure:
+def draw_architectures(networks: Sequence[DrawnNetwork]) -> Figure:
     """Return networks one under another, their boxes on one scale of channels, and what the signs mean (figures 16 to 22).
 
     One column of a paper wide, or more where the longest network needs it. The patch of box m of network n has the gid `box-<n>-<m>`.
@@ -86,12 +86,12 @@ def _tall(box: Box, scale: float) -> float:
     return scale * box.channels if box.channels else BOX
 
 
-def _stages(network: Drawn) -> list[tuple[str, list[Box]]]:
+def _stages(network: DrawnNetwork) -> list[tuple[str, list[Box]]]:
     """Return the boxes by their stage; single layers of a layer-wise space by the stage in their names."""
     return [(name, list(same)) for name, same in groupby(network.boxes, lambda box: box.stage.partition("_layer")[0])]
 
 
-def _length(network: Drawn) -> float:
+def _length(network: DrawnNetwork) -> float:
     """Return the inches that a network and its title need."""
     boxes = PITCH * len(network.boxes) + STAGE_GAP * (len(_stages(network)) - 1)
     return 2 * MARGIN + max(boxes, LETTER * len(network.title))
@@ -111,18 +111,19 @@ ACCURACY = "predicted_top1_percent"
 AS_ONE = {"macs": "{}s", "params": "{} parameters"}  # counts, whose device is no place
 
 
-def networks_to_draw(space: Space, front: Path, count: int | None) -> list[Drawn]:
-    """Return so many networks of a front's CSV, spread over its first cost, or all of them; raises `BadFile` where it has none."""
+def networks_to_draw(space: Space, front: Path, count: int | None) -> list[DrawnNetwork]:
+    """Return so many networks of a front's CSV, spread over its first cost, or all of them; raises `FileFormatError` where it has none."""
     found = networks_of(space, front)
     if not found:
-        raise BadFile(f"{front} must hold a network", found="none", cure="search again with --out")
+        raise FileFormatError(f"{front} must hold a network", got="none", hint="search again with --out")
     chosen = np.arange(len(found))
     if count is not None and count < len(found):
         names = [name for name in found[0][1] if _cost(name) and all(each.get(name, 0) > 0 for _, each in found)]
         levels = np.array([each[names[0]] for _, each in found]) if names else chosen + 1.0
         chosen = spread(count, levels)
     return [
-        Drawn(f"({_letter(place)}) {_said(found[i][1])}", boxes(space, found[i][0])) for place, i in enumerate(chosen)
+        DrawnNetwork(f"({_letter(place)}) {_said(found[i][1])}", boxes(space, found[i][0]))
+        for place, i in enumerate(chosen)
     ]
 
 

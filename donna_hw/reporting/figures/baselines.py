@@ -5,14 +5,14 @@ from __future__ import annotations
 import pandas as pd
 
 from donna_hw._core.resources import roots
-from donna_hw.errors import BadTable
+from donna_hw.errors import TableError
 from donna_hw.pipeline.run import Run
 from donna_hw.profiling.baselines import LISTING
 from donna_hw.reporting.figures.pareto import NOTHING
 from donna_hw.spaces.baselines.published import published
 from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.lookup import table_in
-from donna_hw.tables.network_measurements import Listing
+from donna_hw.tables.network_measurements import NetworkMeasurements
 
 IMAGES, CLASSES = (3, 224, 224), 1000  # what the accuracies are published for: ImageNet
 
@@ -35,12 +35,12 @@ def baselines_over(run: Run, cost: str) -> pd.DataFrame:
 def _costs(run: Run, cost: str) -> dict[str, float]:
     """Return what each baseline costs, by name, in the unit of the table; nothing where no table tells."""
     table = table_in([run.tables], cost, run.space.name)
-    listed = Listing(table.path.with_suffix(f".{LISTING}.csv"), table.info.sentinel_reference_s).read()
+    listed = NetworkMeasurements(table.path.with_suffix(f".{LISTING}.csv"), table.info.sentinel_reference_s).read()
     if listed:
         return {row["network"]: float(row[table.info.column]) for row in listed.values()}
     try:
         own: LatencyTable = table_in([run.tables, *(root / "latency_tables" for root in roots())], cost, "baselines")
-    except BadTable:
+    except TableError:
         return {}
     if own.info.origin != "counted" and own.info.identity != table.info.identity | _of_space(own):
         return {}

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from donna_hw._core.ranking import kendall_tau
-from donna_hw.errors import BadFile
+from donna_hw.errors import FileFormatError
 from donna_hw.reporting.figures.predictor import FEWEST
 from donna_hw.reporting.figures.style import BLUE, COLUMN, GREEN, GREY, ORANGE, PURPLE, styled
 
@@ -34,20 +34,20 @@ class Mean(NamedTuple):
 
 
 def checked_detectors(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Return the frame of a `detectors.csv`, which has `COLUMNS`; raises `BadFile` for another start, or a share outside 0..100 %."""
+    """Return the frame of a `detectors.csv`, which has `COLUMNS`; raises `FileFormatError` for another start, or a share outside 0..100 %."""
     for start in frame["start"]:
         if start not in STARTS:
-            raise BadFile(f"{path}: a start must be a known one", found=start, known=list(STARTS))
+            raise FileFormatError(f"{path}: a start must be a known one", got=start, choices=list(STARTS))
     for column in ("top1_percent", "map_percent"):
         shares = pd.to_numeric(frame[column], errors="coerce")
         wrong = frame[column][~shares.between(0, 100)]
         if len(wrong):
             line = int(wrong.index[0]) + 2
-            raise BadFile(
-                f"{path}, line {line}: {column} lies in 0..100 %", found=wrong.iloc[0], cure="delete the line"
+            raise FileFormatError(
+                f"{path}, line {line}: {column} lies in 0..100 %", got=wrong.iloc[0], hint="delete the line"
             )
     if frame.empty:
-        raise BadFile(f"{path} must hold a detector", found="none", cure="detect again")
+        raise FileFormatError(f"{path} must hold a detector", got="none", hint="detect again")
     return frame
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from donna_hw._core.csv_files import csv_frame
-from donna_hw.errors import BadFile, NothingToFit
+from donna_hw.errors import FileFormatError, InsufficientDataError
 from donna_hw.pipeline.run import Run
 from donna_hw.pipeline.steps.extend import base_folder, base_run
 from donna_hw.predictors.serialization import load_predictor, roles_of
@@ -31,18 +31,18 @@ MIXED, WHOLE, NEW = "blocks in float32 or INT8", "INT8 throughout", "networks wi
 
 
 def needed(run: Run | DetectionRun, name: str, step: str) -> Path:
-    """Return the path of a file in a run's folder; raises `BadFile` where a step has not written it."""
+    """Return the path of a file in a run's folder; raises `FileFormatError` where a step has not written it."""
     path = run.folder / name
     if not path.exists():
-        raise BadFile(f"{run.folder} must hold what is drawn", found=f"no {name}", cure=f"{step} writes it")
+        raise FileFormatError(f"{run.folder} must hold what is drawn", got=f"no {name}", hint=f"{step} writes it")
     return path
 
 
 def named(space: Space, name: str) -> Architecture:
-    """Return the network of a name, its labels joined by `/`; raises `BadFile` or `UnknownName` where it is none of the space."""
+    """Return the network of a name, its labels joined by `/`; raises `FileFormatError` or `UnknownNameError` where it is none of the space."""
     labels = str(name).split("/")
     if len(labels) != len(space.columns):
-        raise BadFile(f"a network of {space.name} has {len(space.columns)} labels, joined by /", found=name)
+        raise FileFormatError(f"a network of {space.name} has {len(space.columns)} labels, joined by /", got=name)
     return space.from_labels(dict(zip(space.columns, labels, strict=True)))
 
 
@@ -50,7 +50,7 @@ def finetuning_of(run: Run) -> tuple[list[Curve], float]:
     """Return the curves of figure 10 and the reference's top-1 in per cent.
 
     Of a run with networks from scratch these and their twins from the Block Library, trained for as long where there are such; else the
-    whole Architecture Library's. Raises `NothingToFit` where nothing is finetuned.
+    whole Architecture Library's. Raises `InsufficientDataError` where nothing is finetuned.
     """
     library = run.architectures
     scratch = library.networks("scratch")
@@ -59,8 +59,8 @@ def finetuning_of(run: Run) -> tuple[list[Curve], float]:
         both = {one.architecture for one in scratch} & {one.architecture for one in given}
         scratch, given = ([one for one in some if one.architecture in both] for some in (scratch, given))
     if not given:
-        raise NothingToFit(
-            f"{run.folder} must hold finetuned networks", found="none", cure="donna-hw finetune RECIPE trains them"
+        raise InsufficientDataError(
+            f"{run.folder} must hold finetuned networks", got="none", hint="donna-hw finetune RECIPE trains them"
         )
     curves = [
         Curve(library.name(one.architecture), one.curve_percent, one.role == "scratch") for one in (*given, *scratch)
@@ -100,7 +100,7 @@ def predictor_of(run: Run) -> list[Judged]:
 
 
 def detection_of(run: Run | DetectionRun) -> pd.DataFrame:
-    """Return the lines of `detectors.csv` in a run's folder; raises `BadFile` without one."""
+    """Return the lines of `detectors.csv` in a run's folder; raises `FileFormatError` without one."""
     path = needed(run, "detectors.csv", "donna-hw detect, of a recipe that takes these networks as backbones,")
     return checked_detectors(csv_frame(path, COLUMNS), path)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from donna_hw._core.csv_files import csv_frame
-from donna_hw.errors import NothingToFit
+from donna_hw.errors import InsufficientDataError
 from donna_hw.pipeline.export import networks_of
 from donna_hw.pipeline.run import Run
 from donna_hw.predictors.serialization import load_predictor
@@ -16,7 +16,7 @@ from donna_hw.reporting.figures.random_search import Level, RandomSearch
 from donna_hw.reporting.figures.run_data import named, needed
 from donna_hw.search.api import SearchSettings, search
 from donna_hw.search.pareto_front import ParetoFront, front_of, spread
-from donna_hw.search.problem import Aim
+from donna_hw.search.problem import SearchProblem
 from donna_hw.search.random_search import random_near
 from donna_hw.spaces.space import Rows
 from donna_hw.training.block_metrics import qualities_of
@@ -26,13 +26,13 @@ CLOUD = 2000  # random networks
 LEVELS, TOLERANCE, FEWEST = 3, 0.02, 5  # of figure 15: how many, how near, and networks that make a box
 
 
-def aim_over(run: Run, cost: str | None) -> Aim:
+def aim_over(run: Run, cost: str | None) -> SearchProblem:
     """Return what a run looks for at one cost, by default the first of its search; raises what the run lacks."""
     predictor = load_predictor(needed(run, "predictor.toml", "donna-hw fit RECIPE"))
-    return Aim(run.space, run.qualities(), predictor, [run.cost(cost or run.recipe.cost_devices[0])])
+    return SearchProblem(run.space, run.qualities(), predictor, [run.cost(cost or run.recipe.cost_devices[0])])
 
 
-def front_over(run: Run, aim: Aim) -> ParetoFront:
+def front_over(run: Run, aim: SearchProblem) -> ParetoFront:
     """Return the front at the aim's cost: of the networks in `front.csv` where the run's search was for it.
 
     Else it is searched anew, as `donna-hw search` does.
@@ -71,7 +71,7 @@ def random_search_of(
     """Return figure 15 of a run: networks of the front spread over the cost, and random ones that cost as much.
 
     These are of as many random networks as the search looked at, so that both had the same number of tries.
-    Levels near which fewer than five random networks lie are none. Raises `NothingToFit` where no level is left.
+    Levels near which fewer than five random networks lie are none. Raises `InsufficientDataError` where no level is left.
     """
     aim = aim_over(run, cost)
     model, front = aim.costs[0], front_over(run, aim)
@@ -80,10 +80,10 @@ def random_search_of(
     near = random_near(aim, model, costs, seed=run.recipe.seed, tolerance=tolerance, draws=drawn)
     usable = np.flatnonzero([len(rows) >= FEWEST for rows in near])
     if not len(usable):
-        raise NothingToFit(
+        raise InsufficientDataError(
             f"{FEWEST} random networks must cost as much as one of the front, within {tolerance:.0%}",
-            found="none",
-            cure="name another cost: --cost",
+            got="none",
+            hint="name another cost: --cost",
         )
     chosen = usable[spread(min(levels, len(usable)), costs[usable])]
     found = [
@@ -93,7 +93,7 @@ def random_search_of(
     return RandomSearch(model.name, model.unit, tolerance, drawn, found)
 
 
-def _verified(run: Run, aim: Aim) -> pd.DataFrame:
+def _verified(run: Run, aim: SearchProblem) -> pd.DataFrame:
     path, model = run.folder / "verified.csv", aim.costs[0]
     columns = ["role", "predicted_cost", "predicted_percent", "cost", "percent"]
     if not path.exists():
@@ -106,7 +106,7 @@ def _verified(run: Run, aim: Aim) -> pd.DataFrame:
     return pd.DataFrame(dict(zip(columns, values, strict=True)))
 
 
-def _percent(aim: Aim, rows: Rows) -> np.ndarray:
+def _percent(aim: SearchProblem, rows: Rows) -> np.ndarray:
     return np.asarray(aim.predictor(qualities_of(aim.qualities, rows))[0])
 
 

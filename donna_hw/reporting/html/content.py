@@ -14,8 +14,8 @@ from donna_hw._core.files import read_text
 from donna_hw._core.units import printed
 from donna_hw.costs.serialization import correction_of
 from donna_hw.pipeline.run import Run
-from donna_hw.reporting.html.measurement_budget import Gain, gain_of
-from donna_hw.reporting.html.networks import Cost, Network, networks_of, rows_of
+from donna_hw.reporting.html.measurement_budget import BudgetAnalysis, gain_of
+from donna_hw.reporting.html.networks import Cost, ReportedNetwork, networks_of, rows_of
 from donna_hw.reporting.summary import latency_lines, predictor_lines
 from donna_hw.reporting.text.table import doubted
 from donna_hw.tables.latency_table import LatencyTable
@@ -37,7 +37,7 @@ PACKAGES = (
 
 
 @dataclass(frozen=True)
-class Trust:
+class TableQuality:
     """What a table's rows are worth: how many have each verdict, and of each that is not trusted its name, cost, verdict and evidence."""
 
     rows: int
@@ -60,18 +60,18 @@ class Content:
     networks_in_space: int
     device: str
     costs: tuple[Cost, ...]
-    networks: tuple[Network, ...]
+    networks: tuple[ReportedNetwork, ...]
     predictor: tuple[str, ...]
     latency: tuple[str, ...]
-    trust: Trust
-    gain: Gain
+    trust: TableQuality
+    gain: BudgetAnalysis
     corrected: bool
     table: Mapping[str, str]
     settings: str
     versions: Mapping[str, str]
 
     @property
-    def front(self) -> tuple[Network, ...]:
+    def front(self) -> tuple[ReportedNetwork, ...]:
         """The front, in the order of the first cost."""
         found = [network for network in self.networks if "front" in network.roles]
         return tuple(sorted(found, key=lambda network: network.costs[self.costs[0].name][0]))
@@ -110,16 +110,16 @@ def content_of(run: Run) -> Content:
     )
 
 
-def trust_of(table: LatencyTable) -> Trust:
+def trust_of(table: LatencyTable) -> TableQuality:
     """Return the verdicts of a table's rows; a table that is computed has none."""
     frame, info = table.frame, table.info
     if "verdict" not in frame:
-        return Trust(len(frame), {}, ())
+        return TableQuality(len(frame), {}, ())
     counts = {str(name): int(count) for name, count in frame["verdict"].value_counts().items()}
     costs = [printed(float(value), info.unit) for value in frame[info.column]]
     cells = zip(row_names(frame), costs, frame["verdict"].astype(str), frame["evidence"].astype(str), strict=True)
     kept = tuple(row for row, doubt in zip(cells, doubted(frame), strict=True) if doubt)
-    return Trust(len(frame), counts, kept)
+    return TableQuality(len(frame), counts, kept)
 
 
 def _facts(table: LatencyTable) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from donna_hw._core.units import handy
 from donna_hw.reporting.html.content import Content
-from donna_hw.reporting.html.networks import Network
+from donna_hw.reporting.html.networks import ReportedNetwork
 
 
 def page_data(content: Content) -> str:
@@ -61,7 +61,7 @@ def _blocks(content: Content) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def _network(network: Network) -> dict[str, Any]:
+def _network(network: ReportedNetwork) -> dict[str, Any]:
     return {
         "labels": network.labels,
         "roles": network.roles,

@@ -11,7 +11,7 @@ from donna_hw.costs.base import CostModel
 from donna_hw.costs.hierarchical import MOST, FittedCost
 from donna_hw.costs.serialization import cost_of
 from donna_hw.costs.table_sum import TableCost
-from donna_hw.profiling.sample_journal import Record, SamplesJournal
+from donna_hw.profiling.sample_journal import BlockRecord, SampleJournal
 from donna_hw.search.pareto_front import LEVEL
 from donna_hw.spaces.space import Rows, Space
 from donna_hw.tables.latency_table import LatencyTable
@@ -22,7 +22,7 @@ SEED = 3600  # of the further networks: any but the correction's, whose candidat
 
 
 @dataclass(frozen=True)
-class Spending:
+class BudgetOption:
     """One way to spend the hour.
 
     what: `rounds` of the whole table, or `networks` measured whole that the correction is fitted to. fits: how many the hour has room for;
@@ -39,7 +39,7 @@ class Spending:
 
 
 @dataclass(frozen=True)
-class Gain:
+class BudgetAnalysis:
     """What an hour would gain on a front ordered by its cost.
 
     mean, now, never: cost, its standard deviation, and the part of that which no measuring of blocks or of other networks mends, float [n]
@@ -55,18 +55,18 @@ class Gain:
     pairs: int
     alike: int
     alike_accuracy: int
-    ways: tuple[Spending, ...]
+    ways: tuple[BudgetOption, ...]
     why: str = ""
 
     @property
-    def best(self) -> Spending:
+    def best(self) -> BudgetOption:
         """The way after which the median deviation, as a share of the cost, is the smallest."""
         return min(self.ways, key=lambda way: float(np.median(way.std / self.mean)))
 
 
 def gain_of(
     space: Space, table: LatencyTable, rows: Rows, accuracy: tuple[np.ndarray, np.ndarray], budget_s: float = HOUR_S
-) -> Gain:
+) -> BudgetAnalysis:
     """Return what `budget_s` more seconds on the device of a table would gain for the networks of a front, int [n, stages].
 
     accuracy: predicted top-1 in per cent and its standard deviation, float [n] each. A row visited v times keeps 1 / sqrt(1 + m / v) of its
@@ -79,7 +79,7 @@ def gain_of(
     rows, percent, std = rows[order], accuracy[0][order], accuracy[1][order]
     close = np.abs(np.diff(percent)) <= LEVEL * np.hypot(std[1:], std[:-1])
     ways, why = _ways(space, table, cost, rows, budget_s)
-    return Gain(
+    return BudgetAnalysis(
         mean=cost.mean(rows),
         now=cost.std(rows),
         never=never_mended(cost, rows),
@@ -111,7 +111,7 @@ def never_mended(cost: CostModel, rows: Rows) -> np.ndarray:
     return cost.std(rows)
 
 
-def visit_s(records: Iterable[Record], cool_down_s: float = 0.0) -> float | None:
+def visit_s(records: Iterable[BlockRecord], cool_down_s: float = 0.0) -> float | None:
     """Return the seconds that one visit took on the mean, from start to start of the next; None where no two visits tell.
 
     A gap in which the rounds begin anew, or of over 60 s beside the cool-down, is a pause between two sittings and left out.
@@ -123,7 +123,7 @@ def visit_s(records: Iterable[Record], cool_down_s: float = 0.0) -> float | None
     return float(gaps.mean()) if gaps.size else None
 
 
-def with_more_rounds(table: LatencyTable, records: Mapping[str, Record], more: float) -> LatencyTable:
+def with_more_rounds(table: LatencyTable, records: Mapping[str, BlockRecord], more: float) -> LatencyTable:
     """Return a table whose intervals are as narrow as after `more` rounds; rows that were never visited keep theirs."""
     keys = table.frame["layers_hash"].astype(str)
     visits = np.array([len(records[key].visits) if key in records else 0 for key in keys], np.float64)
@@ -148,7 +148,7 @@ def with_more_networks(cost: FittedCost, more: Rows) -> FittedCost:
 
 def _ways(
     space: Space, table: LatencyTable, cost: CostModel, rows: Rows, budget_s: float
-) -> tuple[tuple[Spending, ...], str]:
+) -> tuple[tuple[BudgetOption, ...], str]:
     if table.info.origin != "measured" or "low_s" not in table.frame:
         return (
             (),
@@ -162,7 +162,7 @@ def _ways(
     if each_s is not None and np.median([len(one.visits) for one in records.values()]) >= 2:
         more = budget_s / (each_s * len(records))
         after = cost_of(space, with_more_rounds(table, records, more))
-        found.append(Spending("rounds", more, more, each_s * len(records), after.std(rows), alike(after, rows)))
+        found.append(BudgetOption("rounds", more, more, each_s * len(records), after.std(rows), alike(after, rows)))
     networks = [one for one in _journal(table, ".networks.samples.csv").values() if one.visits]
     each_s = visit_s(networks, cool_down_s)
     if each_s is not None and isinstance(cost, FittedCost):
@@ -171,9 +171,9 @@ def _ways(
         count = min(fits, MOST, space.size)
         if count:
             surer = with_more_networks(cost, space.random_rows(count, SEED))
-            found.append(Spending("networks", fits, count, each_s, surer.std(rows), alike(surer, rows)))
+            found.append(BudgetOption("networks", fits, count, each_s, surer.std(rows), alike(surer, rows)))
     return tuple(found), "" if found else "the samples do not tell how long a round took, or how rounds differ"
 
 
-def _journal(table: LatencyTable, suffix: str) -> dict[str, Record]:
-    return SamplesJournal(table.path.with_suffix(suffix)).read()
+def _journal(table: LatencyTable, suffix: str) -> dict[str, BlockRecord]:
+    return SampleJournal(table.path.with_suffix(suffix)).read()

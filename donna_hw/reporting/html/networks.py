@@ -19,7 +19,7 @@ FORETOLD = ("predicted_top1_percent", "predicted_std_percent", "within_noise", "
 
 
 @dataclass(frozen=True)
-class Network:
+class ReportedNetwork:
     """One network of a report. labels: of its blocks, one a stage.
 
     roles: `front`, `library`, `verified` (of the front, finetuned and measured), `random` (the same, drawn at random), `reference`.
@@ -56,7 +56,7 @@ class Cost:
         return kind + self.name
 
 
-def networks_of(run: Run, costs: tuple[str, ...]) -> tuple[Network, ...]:
+def networks_of(run: Run, costs: tuple[str, ...]) -> tuple[ReportedNetwork, ...]:
     """Return the front, verified and random networks, the library's and the reference, of a finished run, each with these costs."""
     found: dict[str, dict[str, object]] = {}
     roles: dict[str, list[str]] = {}
@@ -97,13 +97,13 @@ def rows_of(run: Run, names: list[str]) -> Rows:
     return np.array(rows, np.int64).reshape(len(names), len(run.space.columns))
 
 
-def _network(run: Run, name: str, roles: tuple[str, ...], known: dict[str, object]) -> Network:
+def _network(run: Run, name: str, roles: tuple[str, ...], known: dict[str, object]) -> ReportedNetwork:
     labels = tuple(name.split("/"))
     drawn = boxes(run.space, named(run.space, name))
-    return Network(name, labels, drawn, roles, {}, **known)  # type: ignore[arg-type]
+    return ReportedNetwork(name, labels, drawn, roles, {}, **known)  # type: ignore[arg-type]
 
 
-def _with_costs(run: Run, networks: list[Network], costs: tuple[str, ...]) -> tuple[Network, ...]:
+def _with_costs(run: Run, networks: list[ReportedNetwork], costs: tuple[str, ...]) -> tuple[ReportedNetwork, ...]:
     rows = rows_of(run, [network.name for network in networks])
     columns = {}
     for name in costs:

@@ -20,7 +20,7 @@ from donna_hw.reporting.figures.pareto import Pareto, draw_pareto
 from donna_hw.reporting.figures.style import write
 from donna_hw.reporting.html.content import Content, content_of
 from donna_hw.reporting.html.data import column_units, page_data, places
-from donna_hw.reporting.html.measurement_budget import Gain
+from donna_hw.reporting.html.measurement_budget import BudgetAnalysis
 
 
 def write_report(run: Run) -> Path:
@@ -85,7 +85,7 @@ def still_of(content: Content, verified: pd.DataFrame) -> Pareto:
     )
 
 
-def _shares(gain: Gain) -> dict[str, float]:
+def _shares(gain: BudgetAnalysis) -> dict[str, float]:
     """Return median standard deviations in per cent of the latency: `now`, of each way to spend the hour, and `never` mended."""
     stds = {"now": gain.now, **{way.what: way.std for way in gain.ways}, "never": gain.never}
     return {name: float(100 * np.median(std / gain.mean)) for name, std in stds.items()}

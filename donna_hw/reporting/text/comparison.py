@@ -8,15 +8,15 @@ import numpy as np
 
 from donna_hw._core.units import printed
 from donna_hw.measurement.environment import Scalar
-from donna_hw.measurement.welch import LEVEL, View
+from donna_hw.measurement.welch import LEVEL, WelchTest
 from donna_hw.reporting.text.summaries import table as aligned
-from donna_hw.tables.comparison import Comparison
+from donna_hw.tables.comparison import TableComparison
 from donna_hw.tables.lookup import axes_of
 
 NAMED = 3
 
 
-def text_of_comparison(found: Comparison, top: int = 10) -> str:
+def text_of_comparison(found: TableComparison, top: int = 10) -> str:
     """Return the differences of identity, the figures of both views, and the `top` largest significant differences of each."""
     views = {"seconds": found.absolute} | ({"of the sentinel": found.relative} if found.relative else {})
     parts = [_identities(found), _matches(found), _figures(found, views)]
@@ -28,7 +28,7 @@ def text_of_comparison(found: Comparison, top: int = 10) -> str:
     return "\n\n".join(parts)
 
 
-def _identities(found: Comparison) -> str:
+def _identities(found: TableComparison) -> str:
     lines = [
         f"{letter}: {table.path}, of {table.info.space} on {table.info.device}, {table.info.created}"
         for letter, table in (("A", found.a), ("B", found.b))
@@ -43,7 +43,7 @@ def _differences(unlike: Sequence[tuple[str, Scalar | None, Scalar | None]]) -> 
     return [f"  {key} differs: {a!r} in A, {b!r} in B" for key, a, b in unlike]
 
 
-def _matches(found: Comparison) -> str:
+def _matches(found: TableComparison) -> str:
     lines = [f"{len(found.frame_a)} blocks compared"]
     for what, names in (("only in A", found.only_a), ("only in B", found.only_b)):
         lines.append(f"{len(names)} {what}{_some(names)}")
@@ -64,7 +64,7 @@ def _some(names: Sequence[str]) -> str:
     return f" ({', '.join(names[:NAMED])}{', ...' * (len(names) > NAMED)})" if names else ""
 
 
-def _figures(found: Comparison, views: dict[str, View]) -> str:
+def _figures(found: TableComparison, views: dict[str, WelchTest]) -> str:
     shown = list(views.values())
 
     def counts(of: str) -> list[list[object]]:
@@ -94,7 +94,7 @@ def _figures(found: Comparison, views: dict[str, View]) -> str:
     return "\n".join(lines)
 
 
-def _largest(found: Comparison, name: str, view: View, top: int) -> str:
+def _largest(found: TableComparison, name: str, view: WelchTest, top: int) -> str:
     """Return the blocks that differ surely, those that differ most first."""
     size = np.abs(view.estimate)
     picks = [int(i) for i in np.argsort(-size, kind="stable") if view.discovered[i]]
@@ -109,11 +109,11 @@ def _largest(found: Comparison, name: str, view: View, top: int) -> str:
     return f"{name}: {len(picks)} significant differences, the largest first:\n{aligned(header, rows)}"
 
 
-def _header(view: View) -> list[str]:
+def _header(view: WelchTest) -> list[str]:
     return ["B / A" if view.scale == "log" else "B - A", "95 % interval"]
 
 
-def _cells(view: View, i: int, name: str) -> list[str]:
+def _cells(view: WelchTest, i: int, name: str) -> list[str]:
     """Return a difference and its interval; they are of the means over rounds, and may differ a little from the medians."""
     values = [view.estimate[i], view.low[i], view.high[i]]
     texts = [f"{np.exp(v):.3f}" for v in values] if view.scale == "log" else [_value(v, name) for v in values]

@@ -11,7 +11,7 @@ import pandas as pd
 from donna_hw._core.toml_files import read_toml
 from donna_hw._core.units import printed, printed_with_error
 from donna_hw.search.pareto_front import ParetoFront
-from donna_hw.search.verification_loop import Standing
+from donna_hw.search.verification_loop import VerificationResult
 from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.training.libraries import ArchitectureLibrary, BlockLibrary
 
@@ -124,7 +124,7 @@ def _number(cell: object) -> bool:
     return True
 
 
-def summary_of_standing(standing: Standing) -> str:
+def summary_of_standing(standing: VerificationResult) -> str:
     """Return one line a round, and whether the front stands."""
     header = ["round", "measured", "error before %", "within 90 %", "front kept", "beaten", "stands"]
     rows = [

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from donna_hw._core.units import printed
-from donna_hw.costs.fit import Fit
+from donna_hw.costs.fit import FitResult
 from donna_hw.costs.gaussian_process import Z95
-from donna_hw.costs.table_completion import Completed
+from donna_hw.costs.table_completion import CompletionResult
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.sample_journal import Record, SamplesJournal
+from donna_hw.profiling.sample_journal import BlockRecord, SampleJournal
 from donna_hw.reporting.text.summaries import table as aligned
 from donna_hw.spaces.space import Space
 from donna_hw.tables.comparison import half_width
@@ -119,11 +119,11 @@ def _listed(table: LatencyTable, frame: pd.DataFrame) -> str:
     return aligned(list(columns), list(zip(*columns.values(), strict=True)))
 
 
-def _failed(table: LatencyTable) -> list[Record]:
+def _failed(table: LatencyTable) -> list[BlockRecord]:
     """Return what is journaled of the blocks that could not be run, where the samples are beside the table."""
     if table.info.origin != "measured":
         return []
-    records = SamplesJournal(table.path.with_suffix(".samples.csv")).read()
+    records = SampleJournal(table.path.with_suffix(".samples.csv")).read()
     return [record for record in records.values() if record.failure]
 
 
@@ -151,7 +151,7 @@ def text_of_coverage(table: LatencyTable, space: Space) -> str:
     return "\n".join(lines)
 
 
-def text_of_completed(completed: Completed) -> str:
+def text_of_completed(completed: CompletionResult) -> str:
     """Return how many blocks have which origin, the learned ones' deviations, and the few whose measuring would halve these."""
     table, model = completed.table, completed.model
     info = table.info
@@ -183,7 +183,7 @@ def text_of_completed(completed: Completed) -> str:
 PARTS = {"sum": "a sum over blocks", "floor": "a launch floor, the smooth maximum of launching and of work"}
 
 
-def text_of_fit(fit: Fit, path: Path) -> str:
+def text_of_fit(fit: FitResult, path: Path) -> str:
     """Return the kind of a fit, its errors on networks left out, and its stated intervals."""
     cost, measured = fit.cost, fit.cost.measured
     errors = 100 * np.abs(np.expm1(-fit.errors))

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from donna_hw.simulator.onnx_frontend.onnx_graph import Net, Op
+from donna_hw.simulator.onnx_frontend.onnx_graph import OnnxGraph, OnnxOp
 
 POINTS = np.concatenate([np.linspace(-8, 8, 65), [-30.0, -12.0, 12.0, 30.0]])
 TOLERANCE = (
@@ -87,7 +87,7 @@ def _curves() -> dict[str, Values]:
     return {name: curve(POINTS) for name, (_, curve) in KNOWN.items()}
 
 
-def fold_activations(net: Net) -> None:
+def fold_activations(net: OnnxGraph) -> None:
     """Put one operator in place of each group of operators that computes a known activation function."""
     consumers = net.consumers()
     starts = {x: None for op in net.ops if op.rule in MADE_OF for x in net.activations(op)}
@@ -101,12 +101,14 @@ def fold_activations(net: Net) -> None:
         for place in members:
             for read in net.ops[place].inputs:
                 consumers[read] = [other for other in consumers.get(read, ()) if other not in members]
-        net.ops[last] = Op(net.ops[last].name, name, KNOWN[name][0], (x,), net.ops[last].outputs)
+        net.ops[last] = OnnxOp(net.ops[last].name, name, KNOWN[name][0], (x,), net.ops[last].outputs)
         consumers[x] = sorted([*consumers[x], last])
     net.ops = [op for place, op in enumerate(net.ops) if place not in gone]
 
 
-def _group(net: Net, x: str, consumers: dict[str, list[int]], gone: set[int]) -> tuple[str, frozenset[int]] | None:
+def _group(
+    net: OnnxGraph, x: str, consumers: dict[str, list[int]], gone: set[int]
+) -> tuple[str, frozenset[int]] | None:
     """Return the function and the members of the largest known group that starts at tensor x."""
     values, needs = {x: POINTS}, {x: frozenset[int]()}
     best: tuple[str, frozenset[int]] | None = None
@@ -146,7 +148,7 @@ def _group(net: Net, x: str, consumers: dict[str, list[int]], gone: set[int]) ->
     return best
 
 
-def _closed(net: Net, members: frozenset[int], last: int, consumers: dict[str, list[int]]) -> bool:
+def _closed(net: OnnxGraph, members: frozenset[int], last: int, consumers: dict[str, list[int]]) -> bool:
     """Whether only the last member's output is read outside of the group."""
     return all(
         name not in net.outputs and members.issuperset(consumers.get(name, ()))
@@ -155,7 +157,7 @@ def _closed(net: Net, members: frozenset[int], last: int, consumers: dict[str, l
     )
 
 
-def _computed(net: Net, op: Op, values: dict[str, Values]) -> Values | None:
+def _computed(net: OnnxGraph, op: OnnxOp, values: dict[str, Values]) -> Values | None:
     """Return what an operator makes of the points, None where an operand is no function of them and no single number."""
     data = op.inputs[:1] if op.rule in {"QuantizeLinear", "DequantizeLinear"} else op.inputs
     operands: list[Values | None] = []
@@ -180,7 +182,7 @@ def _computed(net: Net, op: Op, values: dict[str, Values]) -> Values | None:
     return None
 
 
-def clip_bounds(net: Net, op: Op) -> tuple[float, float]:
+def clip_bounds(net: OnnxGraph, op: OnnxOp) -> tuple[float, float]:
     """Return the bounds of a Clip, as attributes or inputs; infinite where there is none, NaN where it is no constant."""
     bounds = []
     for place, attribute, default in ((1, "min", -np.inf), (2, "max", np.inf)):

@@ -5,23 +5,23 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
-from donna_hw.errors import BadFile, BadSetting
-from donna_hw.simulator.onnx_frontend.onnx_graph import Op, Shape
+from donna_hw.errors import ConfigError, FileFormatError
+from donna_hw.simulator.onnx_frontend.onnx_graph import OnnxOp, Shape
 from donna_hw.simulator.workload import Geometry
 
 if TYPE_CHECKING:
-    from donna_hw.simulator.onnx_frontend.workload_builder import Draft
+    from donna_hw.simulator.onnx_frontend.workload_builder import WorkloadBuilder
 
 
-def convolution(draft: Draft, op: Op, operands: tuple[int, int, int] = (0, 1, 2)) -> None:
+def convolution(draft: WorkloadBuilder, op: OnnxOp, operands: tuple[int, int, int] = (0, 1, 2)) -> None:
     """Add a convolution on a line or a map. operands: the places of map, weights and bias."""
     net, (x, w, b) = draft.net, operands
     image, weights, out = net.shape(op.input(x), op), net.shape(op.input(w), op), net.shape(op.outputs[0], op)
     groups, line = op.number("group", 1), len(image) == 3
     if len(image) not in {3, 4}:
-        raise BadSetting(
+        raise ConfigError(
             "a convolution must be on a line or a map, [batch, channels, (height,) width]",
-            found=f"{op.name}: {list(image)}",
+            got=f"{op.name}: {list(image)}",
         )
     if (
         not len(image) == len(weights) == len(out)
@@ -29,41 +29,43 @@ def convolution(draft: Draft, op: Op, operands: tuple[int, int, int] = (0, 1, 2)
         or weights[1] * groups != image[1]
         or weights[0] % groups
     ):
-        raise BadFile(
+        raise FileFormatError(
             f"the weights {list(weights)} of a convolution must fit its input and groups",
-            found=f"{op.name}: {list(image)}",
+            got=f"{op.name}: {list(image)}",
         )
     if out[0] != image[0] or out[1] != weights[0]:
-        raise BadFile(f"the output of a convolution must have its batch and its filters: {op.name}", found=list(out))
+        raise FileFormatError(
+            f"the output of a convolution must have its batch and its filters: {op.name}", got=list(out)
+        )
     strides, dilations = (_pair(op, name, line) for name in ("strides", "dilations"))
     kernel, inside, outside = ((1, s[2]) if line else (s[2], s[3]) for s in (weights, image, out))
     geometry = Geometry(image[0], image[1], *inside, out[1], *outside, *kernel, *strides, *dilations, groups)
     add_product(draft, op, geometry, (op.inputs[x], op.inputs[w]), bias=op.inputs[b] if b < len(op.inputs) else "")
 
 
-def _pair(op: Op, name: str, line: bool) -> tuple[int, int]:
+def _pair(op: OnnxOp, name: str, line: bool) -> tuple[int, int]:
     values = op.numbers(name, (1,) if line else (1, 1))
     if len(values) != (1 if line else 2) or min(values) < 1:
-        raise BadFile(
+        raise FileFormatError(
             f"the {name} of a convolution must be one number of 1 or more a dimension",
-            found=f"{op.name}: {list(values)}",
+            got=f"{op.name}: {list(values)}",
         )
     return (1, values[0]) if line else (values[0], values[1])
 
 
-def transposed(draft: Draft, op: Op) -> None:
+def transposed(draft: WorkloadBuilder, op: OnnxOp) -> None:
     """Add a transposed convolution as the product of each pixel with all weights of its channel; adding up the overlaps is left out."""
     net = draft.net
     image, weights, groups = net.shape(op.input(0), op), net.shape(op.input(1), op), op.number("group", 1)
     if len(image) not in {3, 4}:
-        raise BadSetting(
+        raise ConfigError(
             "a convolution must be on a line or a map, [batch, channels, (height,) width]",
-            found=f"{op.name}: {list(image)}",
+            got=f"{op.name}: {list(image)}",
         )
     if len(weights) != len(image) or groups < 1 or weights[0] != image[1] or image[1] % groups:
-        raise BadFile(
+        raise FileFormatError(
             f"the weights {list(weights)} of a convolution must fit its input and groups",
-            found=f"{op.name}: {list(image)}",
+            got=f"{op.name}: {list(image)}",
         )
     size = (1, image[2]) if len(image) == 3 else (image[2], image[3])
     geometry = Geometry(image[0], image[1], *size, prod(weights[1:]) * groups, *size, groups=groups)
@@ -71,7 +73,13 @@ def transposed(draft: Draft, op: Op) -> None:
 
 
 def add_product(
-    draft: Draft, op: Op, geometry: Geometry, factors: tuple[str, str], *, bias: str, output: Shape | None = None
+    draft: WorkloadBuilder,
+    op: OnnxOp,
+    geometry: Geometry,
+    factors: tuple[str, str],
+    *,
+    bias: str,
+    output: Shape | None = None,
 ) -> None:
     """Add a product whose weights and bias are constants, or are read like the map where they are not."""
     net, biases = draft.net, op.biases

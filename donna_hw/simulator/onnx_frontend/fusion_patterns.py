@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from math import prod
 
-from donna_hw.simulator.onnx_frontend.onnx_graph import Net, Op
+from donna_hw.simulator.onnx_frontend.onnx_graph import OnnxGraph, OnnxOp
 
 WITH_CHANNELS = ("Conv", "ConvTranspose")
 MEANS = ("ReduceMean",)
 
 
-def fold_norms(net: Net) -> None:
+def fold_norms(net: OnnxGraph) -> None:
     """Put one operator in place of each layer norm that is spelt out: mean, deviation, variance, root, quotient, scale, shift."""
     consumers = net.consumers()
     gone: set[int] = set()
@@ -57,12 +57,12 @@ def fold_norms(net: Net) -> None:
                 members.append(after)
         last = net.ops[members[-1]]
         gone.update(members[:-1])
-        net.ops[members[-1]] = Op(last.name, "LayerNormalization", "LayerNormalization", (x,), last.outputs)
+        net.ops[members[-1]] = OnnxOp(last.name, "LayerNormalization", "LayerNormalization", (x,), last.outputs)
         consumers = net.consumers()
     net.ops = [op for place, op in enumerate(net.ops) if place not in gone]
 
 
-def _is_square(net: Net, op: Op, x: str) -> bool:
+def _is_square(net: OnnxGraph, op: OnnxOp, x: str) -> bool:
     return (
         op.inputs == (x, x)
         if op.rule == "Mul"
@@ -70,7 +70,7 @@ def _is_square(net: Net, op: Op, x: str) -> bool:
     )
 
 
-def fold_into_products(net: Net) -> None:
+def fold_into_products(net: OnnxGraph) -> None:
     """Take batch-norms and added constants into the weights and the bias of the product that alone feeds them; they are free."""
     consumers, producers = net.consumers(), net.producers()
     gone: set[int] = set()
@@ -92,7 +92,7 @@ def fold_into_products(net: Net) -> None:
     net.ops = [op for place, op in enumerate(net.ops) if place not in gone]
 
 
-def _foldable(net: Net, op: Op, product: Op) -> int:
+def _foldable(net: OnnxGraph, op: OnnxOp, product: OnnxOp) -> int:
     """Return the output channels of a product into which a batch-norm or an addition folds, 0 for one that it does not."""
     shape = net.shapes.get(product.outputs[0], ()) if len(product.outputs) == 1 else ()
     constant_weights = len(product.inputs) > 1 and product.inputs[1] in net.constants

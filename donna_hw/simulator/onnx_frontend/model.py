@@ -7,7 +7,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from donna_hw.errors import BadFile, BadSetting, UnknownName
+from donna_hw.errors import ConfigError, FileFormatError, UnknownNameError
 
 if TYPE_CHECKING:
     import onnx
@@ -20,7 +20,7 @@ InputShapes = Mapping[str, Sequence[int]]
 
 
 def load(source: Path | onnx.ModelProto) -> onnx.ModelProto:
-    """Return a model; weights in other files stay there. Raises `BadFile` for what is no ONNX model."""
+    """Return a model; weights in other files stay there. Raises `FileFormatError` for what is no ONNX model."""
     import onnx
 
     if isinstance(source, onnx.ModelProto):
@@ -28,16 +28,16 @@ def load(source: Path | onnx.ModelProto) -> onnx.ModelProto:
     try:
         model = onnx.load(source, load_external_data=False)
     except OSError as error:
-        raise BadFile("an ONNX model must be a file that can be read", found=str(source)) from error
+        raise FileFormatError("an ONNX model must be a file that can be read", got=str(source)) from error
     except Exception as error:  # the parsers of onnx's formats raise their own kinds
-        raise BadFile(f"{source} must be an ONNX model", found=f"{type(error).__name__}: {error}") from error
+        raise FileFormatError(f"{source} must be an ONNX model", got=f"{type(error).__name__}: {error}") from error
     if not model.graph.node and not model.graph.output:
-        raise BadFile(f"{source} must be an ONNX model", found="a file without operators and outputs")
+        raise FileFormatError(f"{source} must be an ONNX model", got="a file without operators and outputs")
     return model
 
 
 def check_names(model: onnx.ModelProto) -> None:
-    """Raise `BadFile` for a name that is no text: protobuf hands out the bytes of a torn one."""
+    """Raise `FileFormatError` for a name that is no text: protobuf hands out the bytes of a torn one."""
     graph = model.graph
     nodes = [*graph.node, *(node for function in model.functions for node in function.node)]
     values = [*graph.input, *graph.output, *graph.value_info]
@@ -49,7 +49,7 @@ def check_names(model: onnx.ModelProto) -> None:
     names += [sparse.values.name for sparse in graph.sparse_initializer]
     for name in names:
         if not isinstance(name, str):
-            raise BadFile("a name in an ONNX model must be text", found=name)
+            raise FileFormatError("a name in an ONNX model must be text", got=name)
 
 
 def skeleton_of(model: onnx.ModelProto, input_shapes: InputShapes, symbols: Mapping[str, int]) -> onnx.ModelProto:
@@ -77,7 +77,7 @@ def skeleton_of(model: onnx.ModelProto, input_shapes: InputShapes, symbols: Mapp
         body.output.append(onnx.ValueInfoProto(name=value.name))
     for name in (*constants, *(value.name for value in body.input)):
         if not name:
-            raise BadFile("every input and constant of an ONNX model must have a name", found=name)
+            raise FileFormatError("every input and constant of an ONNX model must have a name", got=name)
     return _inlined(skeleton, model) if model.functions else skeleton
 
 
@@ -104,7 +104,7 @@ def sizes_of_symbols(graph: onnx.GraphProto, given: InputShapes) -> dict[str, in
     inputs = own_inputs(graph)
     for name in given:
         if name not in (names := [value.name for value in inputs]):
-            raise UnknownName("a shape must be given for an input of the model", found=name, known=names)
+            raise UnknownNameError("a shape must be given for an input of the model", got=name, choices=names)
     symbols: dict[str, int] = {}
     for value in inputs:
         if value.name in given:
@@ -130,11 +130,11 @@ def _sizes_of_symbols(value: onnx.ValueInfoProto, shape: Sequence[int], known: M
     """Return the sizes that a given shape means for the input's symbolic dimensions; refuses a shape that does not fit the input's."""
     stated, rule = value.type.tensor_type.shape.dim, f"the shape given for input {value.name!r} must fit the model's"
     if not shape or any(isinstance(size, bool) or not isinstance(size, int) or size < 1 for size in shape):
-        raise BadSetting("an input's shape must be whole numbers of 1 or more", found=list(shape))
+        raise ConfigError("an input's shape must be whole numbers of 1 or more", got=list(shape))
     if not value.type.tensor_type.HasField("shape"):
         return {}
     if len(stated) != len(shape):
-        raise BadSetting(f"{rule}, {_shown(value)}, with as many dimensions", found=list(shape))
+        raise ConfigError(f"{rule}, {_shown(value)}, with as many dimensions", got=list(shape))
     found: dict[str, int] = {}
     for dim, size in zip(stated, shape, strict=True):
         limit = (
@@ -143,7 +143,7 @@ def _sizes_of_symbols(value: onnx.ValueInfoProto, shape: Sequence[int], known: M
             else {**known, **found}.get(dim.dim_param, size)
         )
         if limit != size:
-            raise BadSetting(f"{rule}, {_shown(value)}", found=list(shape))
+            raise ConfigError(f"{rule}, {_shown(value)}", got=list(shape))
         if dim.dim_param:
             found[dim.dim_param] = size
     return found
@@ -154,7 +154,7 @@ def _fixed_input(
 ) -> onnx.ValueInfoProto:
     tensor = value.type.tensor_type
     if not value.type.HasField("tensor_type"):
-        raise BadSetting(f"the input {value.name!r} must be a tensor", found=value.type.WhichOneof("value"))
+        raise ConfigError(f"the input {value.name!r} must be a tensor", got=value.type.WhichOneof("value"))
     if given is not None:
         return _value(value.name, tensor.elem_type, given)
     sizes = [dim.dim_value if dim.HasField("dim_value") else symbols.get(dim.dim_param, 0) for dim in tensor.shape.dim]
@@ -165,10 +165,10 @@ def _fixed_input(
             224,
             224,
         ]
-        raise BadSetting(
+        raise ConfigError(
             f"every dimension of input {value.name!r} must be fixed",
-            found=_shown(value),
-            cure=f"say it with --input-shape {value.name}={','.join(map(str, example))} (read_onnx: input_shapes)",
+            got=_shown(value),
+            hint=f"say it with --input-shape {value.name}={','.join(map(str, example))} (read_onnx: input_shapes)",
         )
     return _value(value.name, tensor.elem_type, sizes)
 
@@ -192,17 +192,17 @@ def _inlined(skeleton: onnx.ModelProto, model: onnx.ModelProto) -> onnx.ModelPro
         if key not in bodies:
             return 1
         if key in callers or len(callers) > 100:
-            raise BadFile("a function of an ONNX model must not call itself", found=node.op_type)
+            raise FileFormatError("a function of an ONNX model must not call itself", got=node.op_type)
         if key not in sizes:
             sizes[key] = 1 + sum(size(inner, (*callers, key)) for inner in bodies[key].node)
         return sizes[key]
 
     if sum(size(node, ()) for node in skeleton.graph.node) > MOST_NODES:
-        raise BadFile(
-            f"a model must have at most {MOST_NODES:,} operators once its functions are inlined", found="more"
+        raise FileFormatError(
+            f"a model must have at most {MOST_NODES:,} operators once its functions are inlined", got="more"
         )
     skeleton.functions.extend(model.functions)
     try:
         return onnx.inliner.inline_local_functions(skeleton)
     except Exception as error:  # onnx's C++ raises its own kinds
-        raise BadFile("the functions of an ONNX model must be well formed", found=str(error)) from error
+        raise FileFormatError("the functions of an ONNX model must be well formed", got=str(error)) from error

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from donna_hw.errors import BadFile, BadSetting
+from donna_hw.errors import ConfigError, FileFormatError
 
 if TYPE_CHECKING:
     import onnx
@@ -19,7 +19,7 @@ FLOATS = frozenset({1, 10, 11, 16})  # float, float16, double, bfloat16: one pre
 
 
 @dataclass
-class Op:
+class OnnxOp:
     """An operator. op_type: as the model says; rule: the standard operator that it is costed like; biases: elements folded into it.
 
     named: whether the model gave the name.
@@ -37,7 +37,7 @@ class Op:
     def input(self, place: int) -> str:
         """Return the name of an input that the operator cannot do without."""
         if place >= len(self.inputs) or not self.inputs[place]:
-            raise BadFile(f"the operator {self.op_type} must have {place + 1} inputs or more", found=self.name)
+            raise FileFormatError(f"the operator {self.op_type} must have {place + 1} inputs or more", got=self.name)
         return self.inputs[place]
 
     def number(self, attribute: str, default: int) -> int:
@@ -58,10 +58,10 @@ class Op:
 
 
 @dataclass
-class Net:
+class OnnxGraph:
     """A model whose constant parts are gone from `ops`; `scalar` reads a constant of one element. free: operators that cost nothing."""
 
-    ops: list[Op]
+    ops: list[OnnxOp]
     shapes: dict[str, Shape]
     types: Mapping[str, int]
     constants: set[str]
@@ -70,26 +70,26 @@ class Net:
     scalar: Callable[[str], float | None]
     free: list[str]
 
-    def shape(self, name: str, op: Op) -> Shape:
-        """Return a tensor's shape. Raises `BadSetting` when it is unknown, `BadFile` when it holds nothing, or too much."""
+    def shape(self, name: str, op: OnnxOp) -> Shape:
+        """Return a tensor's shape. Raises `ConfigError` when it is unknown, `FileFormatError` when it holds nothing, or too much."""
         if name not in self.shapes:
-            raise BadSetting(
+            raise ConfigError(
                 f"every tensor must have a fixed shape; onnx's shape inference found none for {name!r}",
-                found=f"{op.op_type} {op.name}",
-                cure="fix the inputs with --input-shape NAME=1,3,224,224, simplify the model (onnxsim), or export it with its shapes",
+                got=f"{op.op_type} {op.name}",
+                hint="fix the inputs with --input-shape NAME=1,3,224,224, simplify the model (onnxsim), or export it with its shapes",
             )
         shape = self.shapes[name]
         if not 1 <= prod(shape) <= MOST_ELEMENTS:
-            raise BadFile(
-                f"a tensor must have 1 to 2**40 elements: {name!r} of {op.op_type} {op.name}", found=list(shape)
+            raise FileFormatError(
+                f"a tensor must have 1 to 2**40 elements: {name!r} of {op.op_type} {op.name}", got=list(shape)
             )
         return shape
 
-    def elements(self, name: str, op: Op) -> int:
+    def elements(self, name: str, op: OnnxOp) -> int:
         """Return a tensor's number of elements."""
         return prod(self.shape(name, op))
 
-    def activations(self, op: Op) -> tuple[str, ...]:
+    def activations(self, op: OnnxOp) -> tuple[str, ...]:
         """Return an operator's inputs that are neither constants nor left out, each once."""
         return tuple(dict.fromkeys(name for name in op.inputs if name and name not in self.constants))
 

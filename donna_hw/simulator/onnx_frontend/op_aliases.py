@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import onnx
 
 
-class StandIn(NamedTuple):
+class OpAlias(NamedTuple):
     """rule: the standard operator that costs the same; shape: one whose output has the same shape; which inputs hold data."""
 
     rule: str
@@ -17,36 +17,36 @@ class StandIn(NamedTuple):
 
 
 STAND_INS = {
-    "Gelu": StandIn("Gelu"),
-    "FastGelu": StandIn("Gelu"),
-    "QuickGelu": StandIn("Gelu"),
-    "BiasGelu": StandIn("Gelu"),
-    "QLinearSigmoid": StandIn("Sigmoid"),
-    "QLinearLeakyRelu": StandIn("LeakyRelu"),
-    "QLinearSoftmax": StandIn("Softmax"),
-    "QLinearAdd": StandIn("Add", "Add", slice(0, 4, 3)),
-    "QLinearMul": StandIn("Mul", "Mul", slice(0, 4, 3)),
-    "QGemm": StandIn("Gemm", "Gemm", slice(0, 7, 3)),
-    "QLinearConcat": StandIn("Concat", "Concat", slice(2, None, 3)),
-    "QLinearAveragePool": StandIn("AveragePool", "AveragePool"),
-    "QLinearGlobalAveragePool": StandIn("GlobalAveragePool", "GlobalAveragePool"),
-    "QuantizeLinear": StandIn("QuantizeLinear", "QuantizeLinear", slice(0, 3)),
-    "DequantizeLinear": StandIn("DequantizeLinear", "DequantizeLinear", slice(0, 3)),
-    "SkipLayerNormalization": StandIn("LayerNormalization", "Identity", slice(0, 2)),
-    "SkipSimplifiedLayerNormalization": StandIn("RMSNormalization", "Identity", slice(0, 2)),
-    "SimplifiedLayerNormalization": StandIn("RMSNormalization"),
-    "MultiHeadAttention": StandIn("MultiHeadAttention", "Identity", slice(0, None)),
+    "Gelu": OpAlias("Gelu"),
+    "FastGelu": OpAlias("Gelu"),
+    "QuickGelu": OpAlias("Gelu"),
+    "BiasGelu": OpAlias("Gelu"),
+    "QLinearSigmoid": OpAlias("Sigmoid"),
+    "QLinearLeakyRelu": OpAlias("LeakyRelu"),
+    "QLinearSoftmax": OpAlias("Softmax"),
+    "QLinearAdd": OpAlias("Add", "Add", slice(0, 4, 3)),
+    "QLinearMul": OpAlias("Mul", "Mul", slice(0, 4, 3)),
+    "QGemm": OpAlias("Gemm", "Gemm", slice(0, 7, 3)),
+    "QLinearConcat": OpAlias("Concat", "Concat", slice(2, None, 3)),
+    "QLinearAveragePool": OpAlias("AveragePool", "AveragePool"),
+    "QLinearGlobalAveragePool": OpAlias("GlobalAveragePool", "GlobalAveragePool"),
+    "QuantizeLinear": OpAlias("QuantizeLinear", "QuantizeLinear", slice(0, 3)),
+    "DequantizeLinear": OpAlias("DequantizeLinear", "DequantizeLinear", slice(0, 3)),
+    "SkipLayerNormalization": OpAlias("LayerNormalization", "Identity", slice(0, 2)),
+    "SkipSimplifiedLayerNormalization": OpAlias("RMSNormalization", "Identity", slice(0, 2)),
+    "SimplifiedLayerNormalization": OpAlias("RMSNormalization"),
+    "MultiHeadAttention": OpAlias("MultiHeadAttention", "Identity", slice(0, None)),
 }
 
 
-def stand_in_for(node: onnx.NodeProto) -> StandIn | None:
+def stand_in_for(node: onnx.NodeProto) -> OpAlias | None:
     """Return the stand-in of a node, None for one that needs none or has none."""
     if node.domain == "com.microsoft" or node.op_type == "SimplifiedLayerNormalization":
         return STAND_INS.get(node.op_type)
     return None
 
 
-def replace_in_place(node: onnx.NodeProto, stand_in: StandIn) -> None:
+def replace_in_place(node: onnx.NodeProto, stand_in: OpAlias) -> None:
     """Turn a node into the one whose output has the same shape."""
     inputs = list(node.input)[stand_in.inputs]
     one = stand_in.shape == "Identity"

@@ -6,35 +6,42 @@ from collections.abc import Callable
 from math import prod
 from typing import TYPE_CHECKING
 
-from donna_hw.errors import BadFile
+from donna_hw.errors import FileFormatError
 from donna_hw.simulator.onnx_frontend.convolutions import add_product, convolution, transposed
-from donna_hw.simulator.onnx_frontend.onnx_graph import Op, Shape
+from donna_hw.simulator.onnx_frontend.onnx_graph import OnnxOp, Shape
 from donna_hw.simulator.workload import Geometry
 
 if TYPE_CHECKING:
-    from donna_hw.simulator.onnx_frontend.workload_builder import Draft
+    from donna_hw.simulator.onnx_frontend.workload_builder import WorkloadBuilder
 
 
-def gemm(draft: Draft, op: Op) -> None:
+def gemm(draft: WorkloadBuilder, op: OnnxOp) -> None:
     """Add A x B + C, either factor as it is or transposed."""
     a, b = (draft.net.shape(op.input(place), op) for place in (0, 1))
     if len(a) != 2 or len(b) != 2:
-        raise BadFile("the factors of a Gemm must be matrices", found=f"{op.name}: {list(a)}, {list(b)}")
+        raise FileFormatError("the factors of a Gemm must be matrices", got=f"{op.name}: {list(a)}, {list(b)}")
     a, b = (a[::-1] if op.number("transA", 0) else a), (b[::-1] if op.number("transB", 0) else b)
     product(draft, op, a, b, (op.inputs[0], op.inputs[1]), bias=op.inputs[2] if len(op.inputs) > 2 else "")
 
 
-def matmul(draft: Draft, op: Op, operands: tuple[int, int] = (0, 1)) -> None:
+def matmul(draft: WorkloadBuilder, op: OnnxOp, operands: tuple[int, int] = (0, 1)) -> None:
     """Add a product of matrices, or of batches of them. operands: the places of the factors."""
     names = op.input(operands[0]), op.input(operands[1])
     a, b = (draft.net.shape(name, op) for name in names)
     if not a or not b:
-        raise BadFile("the factors of a product must have a dimension or more", found=f"{op.op_type} {op.name}")
+        raise FileFormatError("the factors of a product must have a dimension or more", got=f"{op.op_type} {op.name}")
     product(draft, op, a if len(a) > 1 else (1, *a), b if len(b) > 1 else (*b, 1), names)
 
 
 def product(
-    draft: Draft, op: Op, a: Shape, b: Shape, names: tuple[str, str], *, bias: str = "", output: Shape | None = None
+    draft: WorkloadBuilder,
+    op: OnnxOp,
+    a: Shape,
+    b: Shape,
+    names: tuple[str, str],
+    *,
+    bias: str = "",
+    output: Shape | None = None,
 ) -> None:
     """Add the product of a [..., m, k] and b [..., k, n].
 
@@ -46,8 +53,8 @@ def product(
     lead = max(a[:-2], b[:-2], key=len)
     pairs = [(x, y) for x, y in zip(reversed(a[:-2]), reversed(b[:-2]), strict=False) if x != y and 1 not in (x, y)]
     if b[-2] != k or pairs:
-        raise BadFile(
-            "the factors of a product must fit each other", found=f"{op.op_type} {op.name}: {list(a)}, {list(b)}"
+        raise FileFormatError(
+            "the factors of a product must fit each other", got=f"{op.op_type} {op.name}: {list(a)}, {list(b)}"
         )
     static_a, static_b = (name in draft.net.constants for name in names)
     wide = [max(x, y) for x, y in zip(_padded(a[:-2], len(lead)), _padded(b[:-2], len(lead)), strict=True)]
@@ -68,7 +75,7 @@ def _padded(shape: Shape, rank: int) -> Shape:
     return (1,) * (rank - len(shape)) + shape
 
 
-def einsum(draft: Draft, op: Op) -> None:
+def einsum(draft: WorkloadBuilder, op: OnnxOp) -> None:
     """Add a product that is written as a sum over letters; any other sum of that kind is unknown."""
     left, arrow, out = op.text("equation").replace(" ", "").partition("->")
     terms = left.split(",")
@@ -96,7 +103,7 @@ def einsum(draft: Draft, op: Op) -> None:
     product(draft, op, (*batch, rows, depth), (*batch, depth, columns), (op.inputs[0], op.inputs[1]))
 
 
-def attention(draft: Draft, op: Op) -> None:
+def attention(draft: WorkloadBuilder, op: OnnxOp) -> None:
     """Add the scores, their softmax and the mean of the values; attention with a cache or more outputs is unknown."""
     net, standard = draft.net, op.rule == "Attention"
     if len(op.inputs) < 3 or not all(op.inputs[:3]) or any(op.inputs[4 if standard else 6 :]) or len(op.outputs) != 1:
@@ -117,9 +124,12 @@ def attention(draft: Draft, op: Op) -> None:
     shape = (*batch, rows, tokens)
     net.shapes |= {scores: shape, weights: shape}
     added = [name for name in op.inputs[3:] if name and name not in net.constants]
-    before, after = Op(scores, "MatMul", "MatMul", (), (scores,)), Op(op.name, op.op_type, "MatMul", (), op.outputs)
+    before, after = (
+        OnnxOp(scores, "MatMul", "MatMul", (), (scores,)),
+        OnnxOp(op.name, op.op_type, "MatMul", (), op.outputs),
+    )
     product(draft, before, (*batch, rows, q[3]), (*batch, q[3], tokens), (a, b), output=shape)
-    draft.vector(Op(weights, "Softmax", "Softmax", (), (weights,)), "softmax", [scores, *added], output=shape)
+    draft.vector(OnnxOp(weights, "Softmax", "Softmax", (), (weights,)), "softmax", [scores, *added], output=shape)
     product(draft, after, shape, (*batch, tokens, v[3]), (weights, c))
 
 
@@ -127,7 +137,7 @@ def _heads(shape: Shape, heads: int) -> Shape:
     return (shape[0], heads, shape[1], shape[2] // heads)
 
 
-PRODUCTS: dict[str, Callable[[Draft, Op], None]] = {
+PRODUCTS: dict[str, Callable[[WorkloadBuilder, OnnxOp], None]] = {
     "Conv": convolution,
     "ConvInteger": lambda draft, op: convolution(draft, op, (0, 1, len(op.inputs))),
     "QLinearConv": lambda draft, op: convolution(draft, op, (0, 3, 8)),

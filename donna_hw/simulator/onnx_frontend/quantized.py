@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Set
 
-from donna_hw.simulator.onnx_frontend.onnx_graph import Net, Op
+from donna_hw.simulator.onnx_frontend.onnx_graph import OnnxGraph, OnnxOp
 from donna_hw.simulator.onnx_frontend.views import is_view
 
 Q, DQ = "QuantizeLinear", "DequantizeLinear"
 
 
-class Quantised:
+class QuantizedGraph:
     """The integer part of a net: `precision` of each operator in it, by its name's first output.
 
     products, functions: operators whose activation function may come before the QuantizeLinear, and those functions.
     """
 
-    def __init__(self, net: Net, products: Set[str], functions: Set[str]) -> None:
+    def __init__(self, net: OnnxGraph, products: Set[str], functions: Set[str]) -> None:
         self._net, self._consumers, self._functions = net, net.consumers(), functions
         self.views = {op.outputs[0] for op in net.ops if op.outputs and is_view(net, op)}
         self._drained = self._find_drained() if any(op.rule == Q for op in net.ops) else {}
@@ -34,7 +34,7 @@ class Quantised:
                 elif op.outputs[0] in self.views:
                     fed.update(op.outputs)
 
-    def of(self, op: Op) -> str:
+    def of(self, op: OnnxOp) -> str:
         """Return the precision of an operator that the model quantises, else ""."""
         return self.precision.get(op.outputs[0], "") if op.outputs else ""
 
@@ -64,7 +64,7 @@ class Quantised:
                     found[name] = end
         return found
 
-    def _end(self, op: Op, found: dict[str, str]) -> str:
+    def _end(self, op: OnnxOp, found: dict[str, str]) -> str:
         if not op.outputs:
             return ""
         if op.rule == Q:

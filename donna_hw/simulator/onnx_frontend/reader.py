@@ -18,17 +18,19 @@ from donna_hw.simulator.onnx_frontend.model import (
     stated_shapes,
 )
 from donna_hw.simulator.onnx_frontend.products import PRODUCTS
-from donna_hw.simulator.onnx_frontend.quantized import Quantised
+from donna_hw.simulator.onnx_frontend.quantized import QuantizedGraph
 from donna_hw.simulator.onnx_frontend.shape_inference import net_of
 from donna_hw.simulator.onnx_frontend.vector import FUNCTIONS, UNARY
 from donna_hw.simulator.onnx_frontend.views import is_view
-from donna_hw.simulator.onnx_frontend.workload_builder import Draft
+from donna_hw.simulator.onnx_frontend.workload_builder import WorkloadBuilder
 from donna_hw.simulator.workload import Workload
 
 if TYPE_CHECKING:
     import onnx
 
-RULES = PRODUCTS | FUNCTIONS | {"QuantizeLinear": Draft.quantize, "DequantizeLinear": Draft.dequantize}
+RULES = (
+    PRODUCTS | FUNCTIONS | {"QuantizeLinear": WorkloadBuilder.quantize, "DequantizeLinear": WorkloadBuilder.dequantize}
+)
 
 
 def read_onnx(
@@ -49,7 +51,7 @@ def read_onnx(
     fold_activations(net)
     fold_norms(net)
     fold_into_products(net)
-    draft = Draft(net, Quantised(net, PRODUCTS.keys(), UNARY))
+    draft = WorkloadBuilder(net, QuantizedGraph(net, PRODUCTS.keys(), UNARY))
     for op in net.ops:
         if not op.outputs:
             continue
@@ -57,5 +59,5 @@ def read_onnx(
             draft.view(op)
         else:
             rule = RULES.get(op.rule) if net.activations(op) else None
-            (rule or Draft.unknown_node)(draft, op)
+            (rule or WorkloadBuilder.unknown_node)(draft, op)
     return draft.finished()

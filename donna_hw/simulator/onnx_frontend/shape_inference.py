@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from donna_hw.errors import BadFile
+from donna_hw.errors import FileFormatError
 from donna_hw.simulator.onnx_frontend.constants import Constants, computed_shapes
 from donna_hw.simulator.onnx_frontend.model import STANDARD
-from donna_hw.simulator.onnx_frontend.onnx_graph import Net, Op, Shape, attributes_of
+from donna_hw.simulator.onnx_frontend.onnx_graph import OnnxGraph, OnnxOp, Shape, attributes_of
 from donna_hw.simulator.onnx_frontend.op_aliases import replace_in_place, stand_in_for
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ def net_of(
     inputs: tuple[str, ...],
     outputs: tuple[str, ...],
     stated: Callable[[], list[onnx.ValueInfoProto]],
-) -> Net:
+) -> OnnxGraph:
     """Return a skeleton's operators with all shapes. stated: shapes from the model, for tensors where inference finds none.
 
-    inputs, outputs: the model's own. Raises `BadFile` for operators out of order, or a model that onnx refuses.
+    inputs, outputs: the model's own. Raises `FileFormatError` for operators out of order, or a model that onnx refuses.
     """
     graph = skeleton.graph
     known = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer} | {""}
@@ -34,8 +34,8 @@ def net_of(
     ops = [_op(node, place, known) for place, node in enumerate(graph.node)]
     for name in outputs:
         if name not in known:
-            raise BadFile("every output of a model must be computed", found=name)
-    live: list[Op] = []
+            raise FileFormatError("every output of a model must be computed", got=name)
+    live: list[OnnxOp] = []
     free: list[str] = []
     for op in ops:
         if (op.rule in STATIC or constants.issuperset(op.inputs)) and op.rule not in RANDOM and op.rule:
@@ -47,10 +47,10 @@ def net_of(
     needed = {name for op in live for name in (*op.inputs, *op.outputs)} - constants | set(outputs)
     if not needed <= shapes.keys():
         computed_shapes(skeleton, stated(), needed, shapes, types, inferred=_inferred)
-    return Net(live, shapes, types, constants, inputs, outputs, Constants(graph).scalar, free)
+    return OnnxGraph(live, shapes, types, constants, inputs, outputs, Constants(graph).scalar, free)
 
 
-def _op(node: onnx.NodeProto, place: int, known: set[str]) -> Op:
+def _op(node: onnx.NodeProto, place: int, known: set[str]) -> OnnxOp:
     """Return a node as an operator and add its outputs to the known tensors; one that shape inference has no name for is replaced."""
     name, op_type = node.name or f"{node.op_type}_{place}", node.op_type
     inputs = list(node.input)
@@ -59,16 +59,18 @@ def _op(node: onnx.NodeProto, place: int, known: set[str]) -> Op:
             inputs += [x for body in (attribute.g, *attribute.graphs) for x in _read_inside(body, 0) if x in known]
     for x in inputs:
         if x not in known:
-            raise BadFile("an operator must come after those that feed it", found=f"{op_type} {name}, which reads {x}")
+            raise FileFormatError(
+                "an operator must come after those that feed it", got=f"{op_type} {name}, which reads {x}"
+            )
     for x in node.output:
         if x and x in known:
-            raise BadFile("a tensor must be written once", found=f"{op_type} {name}, which writes {x}")
+            raise FileFormatError("a tensor must be written once", got=f"{op_type} {name}, which writes {x}")
         known.add(x)
     rule = op_type if node.domain in STANDARD else ""
     if stand_in := stand_in_for(node):
         rule, inputs = stand_in.rule, inputs[stand_in.inputs]
         replace_in_place(node, stand_in)
-    return Op(
+    return OnnxOp(
         name,
         op_type,
         rule,
@@ -96,7 +98,7 @@ def _inferred(skeleton: onnx.ModelProto) -> tuple[dict[str, Shape], dict[str, in
     try:
         model = onnx.shape_inference.infer_shapes(skeleton, data_prop=True)
     except Exception as error:  # onnx's C++ raises its own kinds
-        raise BadFile("onnx's shape inference must be able to read the model", found=str(error)) from error
+        raise FileFormatError("onnx's shape inference must be able to read the model", got=str(error)) from error
     shapes: dict[str, Shape] = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
     types: dict[str, int] = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
     for values in (model.graph.input, model.graph.value_info, model.graph.output):

@@ -8,10 +8,10 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from donna_hw.simulator.onnx_frontend.activations import clip_bounds
-from donna_hw.simulator.onnx_frontend.onnx_graph import Op, words
+from donna_hw.simulator.onnx_frontend.onnx_graph import OnnxOp, words
 
 if TYPE_CHECKING:
-    from donna_hw.simulator.onnx_frontend.workload_builder import Draft
+    from donna_hw.simulator.onnx_frontend.workload_builder import WorkloadBuilder
 
 UNARY = words(
     """Relu Relu6 Clip LeakyRelu PRelu Elu Selu Celu ThresholdedRelu Swish HardSwish HardSigmoid Sigmoid Tanh Gelu Mish Softplus Softsign
@@ -45,7 +45,7 @@ ALIKE = {  # operators that cost what another one does
 }
 
 
-def function_of(op: Op) -> str:
+def function_of(op: OnnxOp) -> str:
     """Return the key of an operator's cost: its name in small letters, the words apart, or that of the ones that cost as much."""
     if op.rule in ALIKE:
         return ALIKE[op.rule]
@@ -54,47 +54,47 @@ def function_of(op: Op) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", op.rule).lower()
 
 
-def unary(draft: Draft, op: Op) -> None:
+def unary(draft: WorkloadBuilder, op: OnnxOp) -> None:
     """Add a function of each element."""
     relu6 = op.rule == "Relu6" or (op.rule == "Clip" and clip_bounds(draft.net, op) == (0, 6))
     draft.vector(op, "relu6" if relu6 else function_of(op), elementwise=True)
 
 
-def binary(draft: Draft, op: Op) -> None:
+def binary(draft: WorkloadBuilder, op: OnnxOp) -> None:
     """Add a function of the elements of two tensors or more, in as many passes as it has operands less one."""
     passes = len(op.inputs) - 1 if op.rule in {"Sum", "Mean", "Min", "Max"} else 1
     draft.vector(op, function_of(op), work=draft.net.elements(op.outputs[0], op) * max(passes, 1), elementwise=True)
 
 
-def of_input(draft: Draft, op: Op) -> None:
+def of_input(draft: WorkloadBuilder, op: OnnxOp) -> None:
     """Add a reduction, softmax or norm: each element of the input once."""
     draft.vector(op, function_of(op), work=draft.net.elements(draft.net.activations(op)[0], op))
 
 
-def window(draft: Draft, op: Op) -> None:
+def window(draft: WorkloadBuilder, op: OnnxOp) -> None:
     """Add a pool: each window's elements for each of the output."""
     draft.vector(
         op, function_of(op), work=draft.net.elements(op.outputs[0], op) * prod(op.numbers("kernel_shape", (1,)))
     )
 
 
-def batch_norm(draft: Draft, op: Op) -> None:
+def batch_norm(draft: WorkloadBuilder, op: OnnxOp) -> None:
     """Add a batch-norm that no product took in."""
     draft.vector(op, "batch_norm", elementwise=True)
 
 
-def move(draft: Draft, op: Op) -> None:
+def move(draft: WorkloadBuilder, op: OnnxOp) -> None:
     """Add a movement of data: each element of the outputs once."""
     work = sum(draft.net.elements(name, op) for name in op.outputs)
     draft.vector(op, "move", work=work, elementwise=op.rule in {"Cast", "CastLike"})
 
 
-def resize(draft: Draft, op: Op) -> None:
+def resize(draft: WorkloadBuilder, op: OnnxOp) -> None:
     """Add an interpolation."""
     draft.vector(op, "resize")
 
 
-FUNCTIONS: dict[str, Callable[[Draft, Op], None]] = {
+FUNCTIONS: dict[str, Callable[[WorkloadBuilder, OnnxOp], None]] = {
     **dict.fromkeys(UNARY, unary),
     **dict.fromkeys(BINARY, binary),
     **dict.fromkeys(OF_INPUT, of_input),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from math import prod
 
-from donna_hw.simulator.onnx_frontend.onnx_graph import FLOATS, Net, Op
+from donna_hw.simulator.onnx_frontend.onnx_graph import FLOATS, OnnxGraph, OnnxOp
 
 ALWAYS = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"})
 
 
-def is_view(net: Net, op: Op) -> bool:
+def is_view(net: OnnxGraph, op: OnnxOp) -> bool:
     """Return whether an operator's first output is its first input's data; the shapes must be known to say so of some."""
     if op.rule in ALWAYS:
         return len(net.activations(op)) >= 1 and op.inputs[0] not in net.constants

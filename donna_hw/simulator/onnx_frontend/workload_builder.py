@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from donna_hw.errors import BadFile
-from donna_hw.simulator.onnx_frontend.onnx_graph import Net, Op, Shape
-from donna_hw.simulator.onnx_frontend.quantized import Quantised
+from donna_hw.errors import FileFormatError
+from donna_hw.simulator.onnx_frontend.onnx_graph import OnnxGraph, OnnxOp, Shape
+from donna_hw.simulator.onnx_frontend.quantized import QuantizedGraph
 from donna_hw.simulator.workload import Geometry, Node, Tensor, Workload
 
 MOST_WORK = 2**62
@@ -17,10 +17,10 @@ MAPS = frozenset(
 TOKENS = frozenset({"MatMul", "MatMulInteger", "QLinearMatMul", "LayerNormalization", "RMSNormalization", "Attention"})
 
 
-class Draft:
+class WorkloadBuilder:
     """The nodes and tensors found so far, and where each tensor of the net lies."""
 
-    def __init__(self, net: Net, quantised: Quantised) -> None:
+    def __init__(self, net: OnnxGraph, quantised: QuantizedGraph) -> None:
         self.net, self.quantised = net, quantised
         self.tensors: list[Tensor] = []
         self.nodes: list[Node] = []
@@ -30,7 +30,7 @@ class Draft:
         self._maps = {name for op in net.ops if op.rule in MAPS for name in (*op.inputs[:1], *op.outputs[:1])}
         self._tokens = {name for op in net.ops if op.rule in TOKENS for name in (*op.inputs[:3], *op.outputs[:1])}
         for name in net.inputs:
-            self._add_tensor(name, net.shape(name, Op(name, "input", "", (), ())), net.precision(name))
+            self._add_tensor(name, net.shape(name, OnnxOp(name, "input", "", (), ())), net.precision(name))
 
     def finished(self) -> Workload:
         """Return the workload; an output that is a constant is none."""
@@ -42,11 +42,11 @@ class Draft:
             tuple(self.tensors), tuple(self.nodes), inputs, outputs, tuple(self.unknown), tuple(self.net.free)
         )
 
-    def view(self, op: Op) -> None:
+    def view(self, op: OnnxOp) -> None:
         """Let an operator's first output be its first activation's data."""
         source, target = self.net.activations(op)[0], op.outputs[0]
         if source not in self._numbers:
-            raise BadFile("an operator must read what others write", found=f"{op.op_type} {op.name}")
+            raise FileFormatError("an operator must read what others write", got=f"{op.op_type} {op.name}")
         self._numbers[target] = self._numbers[source]
         if source in self._floats:
             self._floats[target] = self._floats[source]
@@ -54,7 +54,7 @@ class Draft:
 
     def array(
         self,
-        op: Op,
+        op: OnnxOp,
         geometry: Geometry,
         inputs: Sequence[str],
         *,
@@ -64,15 +64,15 @@ class Draft:
     ) -> None:
         """Add a product; weights is 0 where the second of `inputs` holds them. output: the shape of one that the model has not."""
         if min(geometry) < 1 or geometry.macs > MOST_WORK:
-            raise BadFile(
-                "a product must have 1 to 2**62 multiply-accumulates, and no part of 0", found=f"{op.op_type} {op.name}"
+            raise FileFormatError(
+                "a product must have 1 to 2**62 multiply-accumulates, and no part of 0", got=f"{op.op_type} {op.name}"
             )
         numbers = tuple(self._number(op, name) for name in inputs)
         self._node("array", "", op, numbers, (0, output), geometry=geometry, weights=weights, biases=biases)
 
     def vector(
         self,
-        op: Op,
+        op: OnnxOp,
         function: str,
         inputs: Sequence[str] | None = None,
         *,
@@ -97,14 +97,14 @@ class Draft:
             elementwise=elementwise,
         )
 
-    def unknown_node(self, op: Op) -> None:
+    def unknown_node(self, op: OnnxOp) -> None:
         """Add an operator without a rule, as data movement of all that it reads and writes."""
         read = sum(prod(self.net.shapes.get(name, ())) for name in dict.fromkeys(op.inputs) if name)
         work = read + sum(self.net.elements(name, op) for name in op.outputs)
         self.vector(op, "unknown", work=work)
         self.unknown.append(op.name if op.named else op.op_type)
 
-    def quantize(self, op: Op) -> None:
+    def quantize(self, op: OnnxOp) -> None:
         """Take a QuantizeLinear: free where its input is computed in integers already, else a node."""
         source, target = op.input(0), op.outputs[0]
         precision = self.net.precision(target)
@@ -114,7 +114,7 @@ class Draft:
         else:
             self.vector(op, "quantize", [source], elementwise=True)
 
-    def dequantize(self, op: Op) -> None:
+    def dequantize(self, op: OnnxOp) -> None:
         """Take a DequantizeLinear: free where integers are read, and a node for what reads floats."""
         source, target = op.input(0), op.outputs[0]
         if self.quantised.needs_float(target):
@@ -125,7 +125,13 @@ class Draft:
             self.view(op)
 
     def _node(
-        self, kind: str, function: str, op: Op, inputs: tuple[int, ...], made: tuple[int, Shape | None], **parts: object
+        self,
+        kind: str,
+        function: str,
+        op: OnnxOp,
+        inputs: tuple[int, ...],
+        made: tuple[int, Shape | None],
+        **parts: object,
     ) -> None:
         channels, shape = made
         precision = self.quantised.of(op) or self._int_precision(op)
@@ -138,15 +144,15 @@ class Draft:
         numbers = tuple(self._numbers[name] for name in op.outputs if name in self._numbers)
         self.nodes.append(Node(kind, function, op.name, op.op_type, inputs, numbers, precision=precision, **parts))  # type: ignore[arg-type]
 
-    def _int_precision(self, op: Op) -> str:
+    def _int_precision(self, op: OnnxOp) -> str:
         """Return the precision of an operator that is of integers by its name, as ConvInteger and QLinearAdd."""
         whole = op.op_type.endswith("Integer") or op.op_type.startswith(("QLinear", "QGemm"))
         return self.net.precision(op.inputs[0]) if whole and op.inputs else ""
 
-    def _number(self, op: Op, name: str, quantised: bool = False) -> int:
+    def _number(self, op: OnnxOp, name: str, quantised: bool = False) -> int:
         if name not in self._numbers:
-            raise BadFile(
-                "an operator must read what others write", found=f"{op.op_type} {op.name}, which reads {name}"
+            raise FileFormatError(
+                "an operator must read what others write", got=f"{op.op_type} {op.name}, which reads {name}"
             )
         if quantised or self.quantised.of(op) or name not in self._floats:
             return self._numbers[name]

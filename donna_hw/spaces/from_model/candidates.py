@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import product
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.graph.builder import Block
 from donna_hw.graph.graph import Shape
 from donna_hw.spaces.cells import InvertedResidual, Residual
@@ -27,7 +27,7 @@ def stock_blocks(
 
     Inverted residual bottlenecks of every combination, such as `k3-e2-d1-relu-depthwise`. widths: residual blocks of two 3x3 convolutions
     beside them, `res-w0.5-d1`, their inner channels that share of the stage's. The stride, of the first bottleneck, is what takes
-    one size to the other; raises `BadSetting` where no stride does, or a border is no map.
+    one size to the other; raises `ConfigError` where no stride does, or a border is no map.
     """
     stride = _stride(in_shape, out_shape)
     found: dict[str, Block] = {}
@@ -51,16 +51,16 @@ def stock_blocks(
 
 def _stride(in_shape: Shape, out_shape: Shape) -> int:
     if len(in_shape) != 3 or len(out_shape) != 3:
-        raise BadSetting(
+        raise ConfigError(
             "stock blocks take maps to maps, (channels, height, width)",
-            found=f"{in_shape} to {out_shape}",
-            cure="cut elsewhere, or give blocks of your own: stages_from(..., blocks=...)",
+            got=f"{in_shape} to {out_shape}",
+            hint="cut elsewhere, or give blocks of your own: stages_from(..., blocks=...)",
         )
     for stride in range(1, max(in_shape[1:]) + 1):
         if all(-(-size // stride) == wanted for size, wanted in zip(in_shape[1:], out_shape[1:], strict=True)):
             return stride
-    raise BadSetting(
+    raise ConfigError(
         "a stock block's stride must take the size before it to the size after it",
-        found=f"{in_shape[1:]} to {out_shape[1:]}",
-        cure="cut elsewhere, or give blocks of your own: stages_from(..., blocks=...)",
+        got=f"{in_shape[1:]} to {out_shape[1:]}",
+        hint="cut elsewhere, or give blocks of your own: stages_from(..., blocks=...)",
     )

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from torch import Tensor, fx, nn
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.graph.builder import Block, lower
 from donna_hw.graph.graph import Shape
 from donna_hw.spaces.from_model.candidates import stock_blocks
@@ -35,16 +35,16 @@ class Candidates:
 def propose_boundaries(model: nn.Module, example: Tensor) -> list[str]:
     """Return boundaries for `stages_from`: where the maps of each size end, the first of them the end of the stem.
 
-    They are modules' paths, or names of operations where no module ends there. Raises `BadSetting` for a model that torch.fx cannot trace,
+    They are modules' paths, or names of operations where no module ends there. Raises `ConfigError` for a model that torch.fx cannot trace,
     or that has no two sizes to cut between.
     """
     found = traced(model, example)
     ends = list(stage_ends(found))
     if len(ends) < 2:
-        raise BadSetting(
+        raise ConfigError(
             f"{type(model).__name__} must have maps of two sizes or more for boundaries to be proposed",
-            found=f"{len(ends)}",
-            cure=f"name them yourself: {', '.join(found.cuts) or 'it can be cut nowhere'}",
+            got=f"{len(ends)}",
+            hint=f"name them yourself: {', '.join(found.cuts) or 'it can be cut nowhere'}",
         )
     return ends
 
@@ -62,8 +62,8 @@ def stages_from(
     example: one input, [1, channels, height, width]. boundaries: where stages end, each a module's path or an operation's name of torch.fx:
     what stands before the first is fixed, and so is what follows the last; None: those of `propose_boundaries`. blocks: the candidates of a
     stage by label, from the shapes at its borders; beside them stands `own`, the model's own stage. The model is traced in evaluation mode,
-    and copied: later changes to it change nothing. Raises `BadSetting` where something beside one tensor crosses a boundary, such as a skip
-    connection, with the place; for a boundary out of order, and for a candidate of another shape. Raises `UnknownName` for a boundary that
+    and copied: later changes to it change nothing. Raises `ConfigError` where something beside one tensor crosses a boundary, such as a skip
+    connection, with the place; for a boundary out of order, and for a candidate of another shape. Raises `UnknownNameError` for a boundary that
     is none.
     """
     found = traced(model, example)
@@ -105,21 +105,21 @@ class _Given:
 
 def _cuts(found: Traced, boundaries: Sequence[str]) -> list[fx.Node]:
     if len(boundaries) < 2:
-        raise BadSetting(
+        raise ConfigError(
             "a model needs two boundaries or more: each stage lies between two",
-            found=", ".join(boundaries) or "none",
-            cure=f"choose among {', '.join(found.cuts)}",
+            got=", ".join(boundaries) or "none",
+            hint=f"choose among {', '.join(found.cuts)}",
         )
     cuts = [found.at(name) for name in boundaries]
     order = list(found.cuts.values())
     for (first, second), (one, other) in zip(pairwise(boundaries), pairwise(cuts), strict=True):
         if order.index(one) >= order.index(other):
-            raise BadSetting("boundaries must stand in the order of the data", found=f"{second} after {first}")
+            raise ConfigError("boundaries must stand in the order of the data", got=f"{second} after {first}")
     if cuts[-1] is found.result:
-        raise BadSetting(
+        raise ConfigError(
             "something must follow the last boundary, such as a classifier: stages are judged by what follows them",
-            found=boundaries[-1],
-            cure="leave it out",
+            got=boundaries[-1],
+            hint="leave it out",
         )
     return cuts
 
@@ -132,12 +132,12 @@ def _shape(node: fx.Node) -> Shape:
 
 def _stage(name: str, own: ModelPart, blocks: Mapping[str, Block], shapes: tuple[Shape, Shape]) -> Stage:
     if OWN in blocks or not blocks:
-        raise BadSetting(
+        raise ConfigError(
             f"{name}: its blocks must be one or more, none of them labelled {OWN!r}: that is the model's own stage",
-            found=", ".join(blocks) or "none",
+            got=", ".join(blocks) or "none",
         )
     for label, block in blocks.items():
         shape = lower(block, shapes[0]).output_shape
         if shape != shapes[1]:
-            raise BadSetting(f"{name}: the output of the block {label} must be {shapes[1]}", found=shape)
+            raise ConfigError(f"{name}: the output of the block {label} must be {shapes[1]}", got=shape)
     return Stage(name, (Axis("block", (OWN, *blocks), reference=OWN),), Candidates(((OWN, own), *blocks.items())))

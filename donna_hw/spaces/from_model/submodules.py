@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import fx, nn
 
-from donna_hw.graph.builder import Draft
+from donna_hw.graph.builder import GraphBuilder
 from donna_hw.graph.graph import Shape
 from donna_hw.graph.torch_layer import counted, output_shape
 from donna_hw.spaces.from_model.tracing import Traced
@@ -21,7 +21,7 @@ OWN = "own"
 
 
 @dataclass(frozen=True)
-class MadeOfPart:
+class SubmoduleSpec:
     """What a part of a model computes on an input of one shape; equal ones have the same operations, in the same order, on layers alike."""
 
     key: str
@@ -61,17 +61,17 @@ class MadeOfPart:
         return _unpacked, (self.key, self.in_shape, pickle.dumps(self.part))
 
 
-def _unpacked(key: str, in_shape: Shape, part: bytes) -> MadeOfPart:
-    return MadeOfPart(key, in_shape, pickle.loads(part))  # noqa: S301  written by this program, for a process that it started
+def _unpacked(key: str, in_shape: Shape, part: bytes) -> SubmoduleSpec:
+    return SubmoduleSpec(key, in_shape, pickle.loads(part))  # noqa: S301  written by this program, for a process that it started
 
 
 @dataclass(frozen=True)
 class ModelPart:
     """A part of a user's model as a block of one layer, named `own`."""
 
-    made: MadeOfPart
+    made: SubmoduleSpec
 
-    def draw(self, draft: Draft, x: str) -> str:
+    def draw(self, draft: GraphBuilder, x: str) -> str:
         """Add the one layer; on images of another size it is what the same operations give there."""
         made = self.made if draft.shape(x) == self.made.in_shape else replace(self.made, in_shape=draft.shape(x))
         return draft.module(x, made, made.out_shape, name=OWN)
@@ -88,7 +88,7 @@ def part_between(found: Traced, start: fx.Node, end: fx.Node, in_shape: Shape) -
         copies[node] = graph.node_copy(node, lambda one: copies[one])
     graph.output(copies[end])
     module = copy.deepcopy(fx.GraphModule(found.model, graph)).eval()
-    return ModelPart(MadeOfPart(_key(module, chosen), in_shape, module))
+    return ModelPart(SubmoduleSpec(_key(module, chosen), in_shape, module))
 
 
 def _key(module: fx.GraphModule, nodes: Sequence[fx.Node]) -> str:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
-from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.graph.graph import Shape
 
 
@@ -80,22 +80,22 @@ class Traced:
     def at(self, name: str) -> fx.Node:
         """Return where a border of that name lies, a module's path or an operation's name.
 
-        Raises `UnknownName`, and `BadSetting` with the place where something else crosses it.
+        Raises `UnknownNameError`, and `ConfigError` with the place where something else crosses it.
         """
         node = self._named(name)
         crossing = self.crossing(node)
         if crossing:
             one, reader = crossing[0]
-            raise BadSetting(
+            raise ConfigError(
                 f"the boundary {name} must be crossed by its own output alone",
-                found=f"{_place(one)} is read behind it by {_place(reader)}",
-                cure=f"cut at one of {', '.join(self.cuts)}",
+                got=f"{_place(one)} is read behind it by {_place(reader)}",
+                hint=f"cut at one of {', '.join(self.cuts)}",
             )
         if node not in self.cuts.values():
-            raise BadSetting(
+            raise ConfigError(
                 f"the boundary {name} must lie between the input and the output, and be one tensor",
-                found=str(shape_of(node) or "no tensor"),
-                cure=f"cut at one of {', '.join(self.cuts)}",
+                got=str(shape_of(node) or "no tensor"),
+                hint=f"cut at one of {', '.join(self.cuts)}",
             )
         return node
 
@@ -104,13 +104,13 @@ class Traced:
         if not inside:
             inside = [node for node in self.nodes if node.name == name]
         if not inside:
-            raise UnknownName("a boundary must be a module or an operation", found=name, known=list(self.cuts))
+            raise UnknownNameError("a boundary must be a module or an operation", got=name, choices=list(self.cuts))
         ends = [node for node in inside if any(user not in inside for user in node.users)]
         if len(ends) != 1:
-            raise BadSetting(
+            raise ConfigError(
                 f"the boundary {name} must have one output",
-                found=", ".join(node.name for node in ends) or "none that is read",
-                cure=f"cut at one of {', '.join(self.cuts)}",
+                got=", ".join(node.name for node in ends) or "none that is read",
+                hint=f"cut at one of {', '.join(self.cuts)}",
             )
         return ends[0]
 
@@ -136,7 +136,7 @@ class Traced:
 def traced(model: nn.Module, example: Tensor) -> Traced:
     """Return a model's operations, traced in evaluation mode; the model's modes are put back.
 
-    example: its input, [batch, ...]. Raises `BadSetting` when torch.fx cannot trace it, as where a branch depends on values, or it has
+    example: its input, [batch, ...]. Raises `ConfigError` when torch.fx cannot trace it, as where a branch depends on values, or it has
     several inputs or outputs.
     """
     modes = [(part, part.training) for part in model.modules()]
@@ -147,10 +147,10 @@ def traced(model: nn.Module, example: Tensor) -> Traced:
         with torch.no_grad():
             ShapeProp(whole).propagate(example)
     except Exception as error:  # whatever a user's model raises
-        raise BadSetting(
+        raise ConfigError(
             f"torch.fx must be able to trace {type(model).__name__} and torch to run it on {tuple(example.shape)}",
-            found=f"{type(error).__name__}: {' '.join(str(error).split())[:200]}",
-            cure="write branches that depend on values as operations on tensors",
+            got=f"{type(error).__name__}: {' '.join(str(error).split())[:200]}",
+            hint="write branches that depend on values as operations on tensors",
         ) from error
     finally:
         for part, training in modes:
@@ -158,9 +158,9 @@ def traced(model: nn.Module, example: Tensor) -> Traced:
     inputs = [node for node in graph.nodes if node.op == "placeholder"]
     [output] = [node for node in graph.nodes if node.op == "output"]
     if len([node for node in inputs if node.users]) != 1 or not isinstance(output.args[0], fx.Node):
-        raise BadSetting(
+        raise ConfigError(
             f"{type(model).__name__} must have one input and one output",
-            found=f"{len(inputs)} inputs, {len(output.all_input_nodes)} outputs",
+            got=f"{len(inputs)} inputs, {len(output.all_input_nodes)} outputs",
         )
     return Traced(model, graph)
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as f
 
-from donna_hw.graph.builder import Draft
+from donna_hw.graph.builder import GraphBuilder
 from donna_hw.graph.torch_layer import TorchLayer
 from donna_hw.spaces.cells import InvertedResidual
 from donna_hw.spaces.extend import with_cell
@@ -53,7 +53,7 @@ class Shift(nn.Module):
 class ShiftBottleneck(InvertedResidual):
     """An inverted residual bottleneck with a shift in the place of its kxk convolution, which has no weights and no arithmetic."""
 
-    def spatial(self, draft: Draft, x: str, hidden: int, stride: int, name: str) -> str:
+    def spatial(self, draft: GraphBuilder, x: str, hidden: int, stride: int, name: str) -> str:
         """Add the shift."""
         return TorchLayer.of(Shift, name, channels=hidden, kernel=self.kernel, stride=stride).draw(draft, x)
 

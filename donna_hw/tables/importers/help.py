@@ -16,7 +16,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from donna_hw.errors import BadFile, UnknownName
+from donna_hw.errors import DonnaError, FileFormatError, UnknownNameError
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import RESOLUTION, Rows
 from donna_hw.tables.network_measurements import MeasuredNetworks, checked_seconds
@@ -51,7 +51,7 @@ class HelpData:
         """Return one device's networks, by HELP's name of it, such as `v100_32`; its batch is known where the name says it."""
         name, batch = device_of(device)
         if device not in self.seconds:
-            raise UnknownName(f"{self.source} must have the device", found=device, known=sorted(self.seconds))
+            raise UnknownNameError(f"{self.source} must have the device", got=device, choices=sorted(self.seconds))
         facts: dict[str, str | int] = {
             "source": self.source,
             "licence": LICENCE,
@@ -64,23 +64,23 @@ class HelpData:
 
 
 def device_of(name: str) -> tuple[str, int]:
-    """Return (device, batch) of HELP's name of a device, batch 0 where it is not said; raises `UnknownName`."""
+    """Return (device, batch) of HELP's name of a device, batch 0 where it is not said; raises `UnknownNameError`."""
     if name in SUMS:
         rule = "a device of HELP must be a measured one; the numbers of this one are sums over a table"
-        raise UnknownName(rule, found=name, known=[*(f"{gpu}_<batch>" for gpu in GPUS), *OTHERS])
+        raise UnknownNameError(rule, got=name, choices=[*(f"{gpu}_<batch>" for gpu in GPUS), *OTHERS])
     match = re.fullmatch(rf"({'|'.join(GPUS)})_([1-9][0-9]*)", name)
     if match:
         return match[1], int(match[2])
     if name not in OTHERS:
         rule = "a device of HELP must be a known one"
-        raise UnknownName(rule, found=name, known=[*(f"{gpu}_<batch>" for gpu in GPUS), *OTHERS])
+        raise UnknownNameError(rule, got=name, choices=[*(f"{gpu}_<batch>" for gpu in GPUS), *OTHERS])
     return name, 0
 
 
 def read_help(source: Path, devices: Sequence[str] = ()) -> HelpData:
     """Read an .npz, or HELP's folder `data/fbnet` or `data/ofa`; without `devices` all that it measured.
 
-    Raises `BadFile`, `BadTable` and `UnknownName`; nothing in a file is run.
+    Raises `FileFormatError`, `TableError` and `UnknownNameError`; nothing in a file is run.
     """
     for name in devices:
         device_of(name)
@@ -89,7 +89,7 @@ def read_help(source: Path, devices: Sequence[str] = ()) -> HelpData:
     for name, values in times.items():
         if values.shape != (len(rows),):
             rule = f"{source}: {name} must have a time for each of {len(rows)} networks"
-            raise BadFile(rule, found=f"{values.shape}", cure="take both from one version of the data")
+            raise FileFormatError(rule, got=f"{values.shape}", hint="take both from one version of the data")
     seconds = {name: MS * checked_seconds(values, source) for name, values in times.items()}
     return HelpData(space, rows, seconds, source.name)
 
@@ -100,7 +100,9 @@ def rows_of(arch: np.ndarray, source: Path) -> tuple[str, Rows]:
         _check_values(arch, range(9), "an operator", source)
         return "fbnet_cifar100", arch.astype(np.int64)
     if arch.ndim != 2 or arch.shape[1] != 2 * LAYERS + LAYERS // LONGEST + 1:
-        raise BadFile(f"{source}: networks must be rows of 22 or of 46 numbers", found=f"{arch.shape}", cure="see docs")
+        raise FileFormatError(
+            f"{source}: networks must be rows of 22 or of 46 numbers", got=f"{arch.shape}", hint="see docs"
+        )
     kernels, expands, depths, pixels = np.split(arch.astype(np.int64), [LAYERS, 2 * LAYERS, -1], axis=1)
     known = next(axis.values for axis in load_space("ofa_mobilenetv3").global_axes if axis.name == RESOLUTION)
     _check_values(kernels, (3, 5, 7), "a kernel", source)
@@ -117,7 +119,7 @@ def _check_values(found: np.ndarray, known: Sequence[Any], what: str, source: Pa
     bad = ~np.isin(found, np.array(known))
     if bad.any():
         words = [str(value) for value in known]
-        raise UnknownName(f"{source}: {what} must be a known one", found=str(found[bad][0]), known=words)
+        raise UnknownNameError(f"{source}: {what} must be a known one", got=str(found[bad][0]), choices=words)
 
 
 def _of_npz(source: Path, devices: Sequence[str]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -127,16 +129,16 @@ def _of_npz(source: Path, devices: Sequence[str]) -> tuple[np.ndarray, dict[str,
             names = getattr(file, "files", [])  # none where the file is a single array
             found = {name: file[name] for name in names if not devices or name in ("arch", *devices)}
     except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise BadFile(f"{source} must be an .npz of arrays", found=str(error), cure="name such a file") from None
+        raise FileFormatError(f"{source} must be an .npz of arrays", got=str(error), hint="name such a file") from None
     arch = found.pop("arch", np.empty(0))
     for name in (*devices, *found):
         device_of(name)
         if name not in found:
-            raise UnknownName(f"{source} must have the device", found=name, known=sorted(found))
+            raise UnknownNameError(f"{source} must have the device", got=name, choices=sorted(found))
         if not np.issubdtype(found[name].dtype, np.number):
-            raise BadFile(f"{source}: {name} must be numbers", found=str(found[name].dtype), cure="mend the file")
+            raise FileFormatError(f"{source}: {name} must be numbers", got=str(found[name].dtype), hint="mend the file")
     if not np.issubdtype(arch.dtype, np.integer):
-        raise BadFile(f"{source} must have `arch`, whole numbers", found=str(arch.dtype), cure="mend the file")
+        raise FileFormatError(f"{source} must have `arch`, whole numbers", got=str(arch.dtype), hint="mend the file")
     return arch, {name: values.astype(np.float64) for name, values in found.items()}
 
 
@@ -144,22 +146,28 @@ def _of_folder(folder: Path, devices: Sequence[str]) -> tuple[np.ndarray, dict[s
     fbnet, ofa = folder / "metainfo.pt", folder / "ofa_archs.pt"
     if fbnet.exists() == ofa.exists():
         known = "metainfo.pt (data/fbnet) or ofa_archs.pt (data/ofa)"
-        raise BadFile(f"{folder} must have {known}", found="none, or both", cure="name one of HELP's two folders")
+        raise FileFormatError(f"{folder} must have {known}", got="none, or both", hint="name one of HELP's two folders")
     path = fbnet if fbnet.exists() else ofa
     listed = _loaded(path)
     try:
         if fbnet.exists():
             if listed["dataset"] != "cifar100":
-                raise BadFile(f"{path}: the networks must be of CIFAR-100", found=listed["dataset"], cure="see docs")
+                raise FileFormatError(
+                    f"{path}: the networks must be of CIFAR-100", got=listed["dataset"], hint="see docs"
+                )
             arch = np.array([network["op_idx_list"] for network in listed["arch"]])
         else:
             arch = np.array([[*n["ks"], *n["e"], *n["d"], int(n["r"])] for n in listed["arch"]])
+    except DonnaError:
+        raise
     except (KeyError, TypeError, ValueError) as error:
-        raise BadFile(f"{path} must be HELP's", found=f"{type(error).__name__} {error}", cure="see docs") from None
+        raise FileFormatError(
+            f"{path} must be HELP's", got=f"{type(error).__name__} {error}", hint="see docs"
+        ) from None
     there = sorted(file.stem for file in (folder / "latency").glob("*.pt") if file.stem not in SUMS)
     for name in devices:
         if name not in there:
-            raise UnknownName(f"{folder} must have the device", found=name, known=there)
+            raise UnknownNameError(f"{folder} must have the device", got=name, choices=there)
     times = {}
     for name in devices or there:
         device_of(name)
@@ -171,7 +179,7 @@ def _numbers(found: object, path: Path) -> np.ndarray:
     try:
         return np.array(found, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise BadFile(f"{path} must be a list of times", found=str(error), cure="see docs") from None
+        raise FileFormatError(f"{path} must be a list of times", got=str(error), hint="see docs") from None
 
 
 def _loaded(path: Path) -> Any:
@@ -188,9 +196,9 @@ def _loaded(path: Path) -> Any:
         with torch.serialization.safe_globals(plain):
             return torch.load(path, weights_only=True)
     except FileNotFoundError:
-        raise BadFile(f"{path} must be there", found="no such file", cure="check the path") from None
+        raise FileFormatError(f"{path} must be there", got="no such file", hint="check the path") from None
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         first = str(error).split("\n")[-3:][0]
-        raise BadFile(
-            f"{path} must be a torch file of plain values", found=first, cure="see docs/importing.md"
+        raise FileFormatError(
+            f"{path} must be a torch file of plain values", got=first, hint="see docs/importing.md"
         ) from None

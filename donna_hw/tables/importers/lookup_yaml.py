@@ -20,7 +20,7 @@ from pathlib import Path
 import pandas as pd
 
 from donna_hw._core.files import read_text
-from donna_hw.errors import BadFile, BadSetting, BadTable, UnknownName
+from donna_hw.errors import ConfigError, FileFormatError, TableError, UnknownNameError
 from donna_hw.graph.builder import Block
 from donna_hw.graph.graph import Graph, Layer, Shape
 from donna_hw.measurement.environment import Scalar
@@ -51,35 +51,39 @@ class Lookup:
 
     @classmethod
     def read(cls, path: Path, kind: str, unit: str) -> Lookup:
-        """Read a file whose times are in `unit`; raises `BadFile`, `BadTable` and `UnknownName`, and skips no entry."""
+        """Read a file whose times are in `unit`; raises `FileFormatError`, `TableError` and `UnknownNameError`, and skips no entry."""
         import yaml
 
         if unit not in UNITS:
-            raise UnknownName("the unit of a latency table must be known", found=unit, known=list(UNITS))
+            raise UnknownNameError("the unit of a latency table must be known", got=unit, choices=list(UNITS))
         try:
             content = yaml.load(read_text(path), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  a safe one
         except yaml.YAMLError as error:
-            raise BadFile(f"{path} must be YAML of plain values", found=str(error), cure="name such a file") from None
+            raise FileFormatError(
+                f"{path} must be YAML of plain values", got=str(error), hint="name such a file"
+            ) from None
         if not isinstance(content, dict) or not content:
-            raise BadFile(f"{path} must map layers to times", found=type(content).__name__, cure="name such a file")
+            raise FileFormatError(
+                f"{path} must map layers to times", got=type(content).__name__, hint="name such a file"
+            )
         found = {}
         for key, entry in content.items():
             _check_key(str(key), kind, path)
             mean = entry.get("mean") if isinstance(entry, dict) else None
             if isinstance(mean, bool) or not isinstance(mean, int | float) or not isfinite(mean) or mean <= 0:
                 rule = f"{path}: {key} must have a mean, a finite number above zero"
-                raise BadTable(rule, found=str(mean if isinstance(entry, dict) else entry), cure="mend the entry")
+                raise TableError(rule, got=str(mean if isinstance(entry, dict) else entry), hint="mend the entry")
             found[str(key)] = UNITS[unit] * mean
         return cls(path, kind, unit, found)
 
     def table(self, space: Space, device: str, out: Path) -> LatencyTable:
         """Write below `out`, and return, the table of a space whose layers are all here; a block of several layers costs their sum.
 
-        Its origin is `published`: the file says of no interval. Raises `BadTable` with the first layers that it lacks.
+        Its origin is `published`: the file says of no interval. Raises `TableError` with the first layers that it lacks.
         """
         if space.global_axes:
             cure = f"name one, such as {space.name}@{space.input_shape[1]}px"
-            raise BadSetting(f"a table is of one resolution of {space.name}", found="none named", cure=cure)
+            raise ConfigError(f"a table is of one resolution of {space.name}", got="none named", hint=cure)
         records, used = [], dict[str, None]()
         axes = list(dict.fromkeys(axis.name for stage in space.stages for axis in stage.axes))
         for part in parts_of(space):
@@ -90,10 +94,10 @@ class Lookup:
             records.append({"part": part.keys["part"], **cells, "layers_hash": part.layers_hash, "latency_s": cost})
         missing = [key for key in used if key not in self.seconds]
         if missing:
-            raise BadTable(
+            raise TableError(
                 f"{self.path} must have each layer of {space.name}",
-                found=f"{len(missing)} of {len(used)} missing: {', '.join(missing[:3])}{' ...' * (len(missing) > 3)}",
-                cure="name the space and the resolution that the file is of",
+                got=f"{len(missing)} of {len(used)} missing: {', '.join(missing[:3])}{' ...' * (len(missing) > 3)}",
+                hint="name the space and the resolution that the file is of",
             )
         path = table_path(out, device, space.name, self.kind)
         LatencyTable(self._info(space, device, len(used)), pd.DataFrame(records), path).write()
@@ -123,7 +127,7 @@ class Lookup:
 
 
 def keys_of(block: Block, shape: Shape, kind: str, name: str) -> list[str]:
-    """Return the keys of a block's layers; raises `BadSetting` for one that the format has no word for."""
+    """Return the keys of a block's layers; raises `ConfigError` for one that the format has no word for."""
     graphs = sections_of(block, shape)
     if isinstance(block, InvertedResidual):
         return [_bottleneck(graph, kind) for graph in graphs]
@@ -135,7 +139,7 @@ def keys_of(block: Block, shape: Shape, kind: str, name: str) -> list[str]:
     if isinstance(block, Classifier):
         return _classifier(graph, kind)
     rule = f"{name} must be a stem, an inverted bottleneck, a 1x1 convolution or a classifier to have a key"
-    raise BadSetting(rule, found=type(block).__name__)
+    raise ConfigError(rule, got=type(block).__name__)
 
 
 def _bottleneck(graph: Graph, kind: str) -> str:
@@ -151,7 +155,7 @@ def _bottleneck(graph: Graph, kind: str) -> str:
     if kind == "ofa":
         facts |= {"se": int("scale" in layers), "hs": int(spatial.activation == "hard_swish")}
     elif "scale" in layers or hidden % into:
-        raise BadSetting("a bottleneck of ProxylessNAS has a whole expansion and no gate", found=spatial.name)
+        raise ConfigError("a bottleneck of ProxylessNAS has a whole expansion and no gate", got=spatial.name)
     words = "-".join(f"{name}:{value}" for name, value in facts.items())
     return f"{_plain('expanded_conv', graph.input_shape, graph.output_shape)}-{words}"
 
@@ -168,7 +172,7 @@ def _classifier(graph: Graph, kind: str) -> list[str]:
             _plain("Conv_2", (channels, 1, 1), (hidden, 1, 1)),
             _plain("Logits", (hidden, 1, 1), graph.output_shape),
         ]
-    raise BadSetting(f"a classifier of {FORMATS[kind]} has another number of layers", found=len(linear))
+    raise ConfigError(f"a classifier of {FORMATS[kind]} has another number of layers", got=len(linear))
 
 
 def _plain(kind: str, before: Shape, after: Shape) -> str:
@@ -178,7 +182,7 @@ def _plain(kind: str, before: Shape, after: Shape) -> str:
 
 
 def _check_key(key: str, kind: str, path: Path) -> None:
-    """Raise `BadTable` for a key that is not of the format: guessing what it means could make a plausible wrong table."""
+    """Raise `TableError` for a key that is not of the format: guessing what it means could make a plausible wrong table."""
     name, *words = key.split("-")
     wanted = ("input", "output", *(SETTINGS[kind] if name == "expanded_conv" else ()))
     pairs = [word.partition(":") for word in words]
@@ -186,4 +190,4 @@ def _check_key(key: str, kind: str, path: Path) -> None:
     whole = all(size.isdecimal() for value in sizes for size in value)
     if name not in (*TYPES[kind], "expanded_conv") or tuple(word for word, _, _ in pairs) != wanted or not whole:
         rule = f"{path}: a key must be a layer of {FORMATS[kind]}: {', '.join(TYPES[kind])} or expanded_conv, {'-'.join(wanted)}"
-        raise BadTable(rule, found=key, cure="name the other format, or take the entry out")
+        raise TableError(rule, got=key, hint="name the other format, or take the entry out")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from donna_hw.errors import UnknownName
+from donna_hw.errors import UnknownNameError
 from donna_hw.spaces.space import Space
 from donna_hw.training.data.dataset import Dataset, Images
 
@@ -12,7 +12,7 @@ DATASETS = ("digits", "fashion_mnist", "image_folder")
 
 
 def load_dataset(name: str, held_out: int, folder: str = "", seed: int = 0, space: Space | None = None) -> Dataset:
-    """Return a data set with `held_out` images kept out of its train part; raises `UnknownName`.
+    """Return a data set with `held_out` images kept out of its train part; raises `UnknownNameError`.
 
     A folder of images is decoded to the resolution of `space`, whose classes it must have; the others have a size of their own.
     """
@@ -28,4 +28,4 @@ def load_dataset(name: str, held_out: int, folder: str = "", seed: int = 0, spac
         from donna_hw.training.data.image_folder import load_image_folder
 
         return load_image_folder(folder, held_out, seed, space)
-    raise UnknownName("a data set must be a known one", found=name, known=DATASETS)
+    raise UnknownNameError("a data set must be a known one", got=name, choices=DATASETS)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as f
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 
 
 class ImageSet(Protocol):
@@ -67,7 +67,7 @@ class Dataset:
 def split(images: int, count: int, seed: int) -> tuple[Tensor, Tensor]:
     """Return the numbers of (the rest, `count` held out) of so many images, drawn at random by `seed`."""
     if not 0 < count < images:
-        raise BadSetting(f"the part held out of {images} images must be 1..{images - 1}", found=count)
+        raise ConfigError(f"the part held out of {images} images must be 1..{images - 1}", got=count)
     order = torch.randperm(images, generator=torch.Generator().manual_seed(seed))
     return order[count:], order[:count]
 

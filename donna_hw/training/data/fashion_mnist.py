@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from donna_hw._core.files import write_atomic
-from donna_hw.errors import BadFile, Unavailable
+from donna_hw.errors import FileFormatError, UnavailableError
 from donna_hw.training.data.dataset import Dataset, Images, normalised, split_off
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
@@ -107,10 +107,10 @@ def _download(address: str, path: Path, digest: str) -> None:
         with urllib.request.urlopen(address, timeout=60) as answer:  # noqa: S310  a fixed https address, checked by digest
             packed = answer.read()
     except (http.client.HTTPException, OSError) as error:
-        raise Unavailable(
+        raise UnavailableError(
             f"Fashion-MNIST must be at hand or be downloaded from {address}",
-            found=str(error),
-            cure="apt install dataset-fashion-mnist, or set data.folder in the recipe to a folder with the four .gz files",
+            got=str(error),
+            hint="apt install dataset-fashion-mnist, or set data.folder in the recipe to a folder with the four .gz files",
         ) from None
     _unpacked(packed, address, digest)
     write_atomic(path, packed)
@@ -120,8 +120,12 @@ def _unpacked(packed: bytes, where: str, digest: str) -> bytes:
     try:
         data = gzip.decompress(packed)
     except (OSError, EOFError, zlib.error) as error:
-        raise BadFile(f"{where} must be a gzip file", found=str(error), cure="delete it and fetch it again") from None
+        raise FileFormatError(
+            f"{where} must be a gzip file", got=str(error), hint="delete it and fetch it again"
+        ) from None
     found = hashlib.sha256(data).hexdigest()
     if found != digest:
-        raise BadFile(f"{where} must unpack to SHA-256 {digest}", found=found, cure="delete it and fetch it again")
+        raise FileFormatError(
+            f"{where} must unpack to SHA-256 {digest}", got=found, hint="delete it and fetch it again"
+        )
     return data

@@ -18,7 +18,7 @@ import torch
 
 from donna_hw._core import torchvision_compat
 from donna_hw._core.imagenet import MEAN, STD
-from donna_hw.errors import BadFile, BadSetting
+from donna_hw.errors import ConfigError, DonnaError, FileFormatError
 from donna_hw.spaces.space import Space
 from donna_hw.training.data.dataset import Dataset, Images, split, split_off
 from donna_hw.training.data.lazy_images import FolderImages, fit, refuse_unfit
@@ -29,31 +29,31 @@ CROP = 0.875  # of the shorter side, as usual for ImageNet
 def image_folders(folder: str, space: Space) -> tuple[Any, Any]:
     """Return torchvision's ImageFolder of `train/` and of `val/`, whose images are cut for evaluation and fit the space.
 
-    Raises `Unavailable` without torchvision, `BadFile` when a part is missing or the parts have other classes, `BadSetting` when
+    Raises `UnavailableError` without torchvision, `FileFormatError` when a part is missing or the parts have other classes, `ConfigError` when
     the space's images have not 3 channels or its classifier has other classes.
     """
     torchvision_compat.required("images from a folder")
     channels = space.input_shape[0]
     if channels != 3:
-        raise BadSetting(f"images from a folder have 3 channels; those of space {space.name}", found=channels)
+        raise ConfigError(f"images from a folder have 3 channels; those of space {space.name}", got=channels)
     if not folder:
-        raise BadSetting(
-            "images from a folder need data.folder", cure="set it to the folder that holds train/ and val/"
+        raise ConfigError(
+            "images from a folder need data.folder", hint="set it to the folder that holds train/ and val/"
         )
     train, val = (_part(path, evaluation(space.input_shape)) for path in _places(Path(folder)))
     if train.classes != val.classes:
         one = sorted(set(train.classes) ^ set(val.classes))[0]
-        raise BadFile(
+        raise FileFormatError(
             f"{folder}: train/ and {Path(val.root).name}/ must have the same classes",
-            found=f"{one} in one of them only",
+            got=f"{one} in one of them only",
         )
     classes = space.network(space.reference).output_shape[0]
     if classes != len(train.classes):
         name = re.sub(r"@\d+classes$", "", space.address or space.name)
-        raise BadSetting(
+        raise ConfigError(
             f"the classifier of {space.name} must have as many classes as {folder}/train has folders, {len(train.classes)}",
-            found=classes,
-            cure=f'space = "{name}@{len(train.classes)}classes"',
+            got=classes,
+            hint=f'space = "{name}@{len(train.classes)}classes"',
         )
     return train, val
 
@@ -92,7 +92,7 @@ class Centre:
 
 
 def check_size(folder: str, space: Space) -> None:
-    """Raise `BadSetting` when all images, decoded, would fill more than half of the memory that is available now."""
+    """Raise `ConfigError` when all images, decoded, would fill more than half of the memory that is available now."""
     refuse_unfit(folder, sum(len(part) for part in image_folders(folder, space)), space.input_shape)
 
 
@@ -114,14 +114,16 @@ def load_image_folder(folder: str, held_out: int, seed: int, space: Space) -> Da
 
 
 def read_image(path: str) -> Any:
-    """Return an image file as a PIL image of three channels; raises `BadFile` when it is torn or none."""
+    """Return an image file as a PIL image of three channels; raises `FileFormatError` when it is torn or none."""
     from PIL import Image
 
     try:
         with open_image(path) as file:
             return Image.open(file).convert("RGB")
+    except DonnaError:
+        raise
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise BadFile(f"{path} must be an image", found=str(error), cure="restore or remove it") from None
+        raise FileFormatError(f"{path} must be an image", got=str(error), hint="restore or remove it") from None
 
 
 def open_image(path: str) -> IO[bytes]:
@@ -154,8 +156,8 @@ def _part(folder: Path, transform: Callable[[Any], torch.Tensor]) -> Any:
 
         return ImageFolder(str(folder), transform, loader=read_image)
     except FileNotFoundError as error:  # no such folder, or a class without images
-        raise BadFile(
+        raise FileFormatError(
             f"{folder} must hold a folder of images for every class",
-            found=str(error),
-            cure="data.folder must hold train/ and val/",
+            got=str(error),
+            hint="data.folder must hold train/ and val/",
         ) from None

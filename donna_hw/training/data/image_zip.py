@@ -11,7 +11,7 @@ from typing import Any
 from torchvision.datasets import ImageFolder
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from donna_hw.errors import BadFile
+from donna_hw.errors import FileFormatError
 
 Handles = dict[tuple[str, int], zipfile.ZipFile]
 _OPEN: Handles = {}  # one for each process: a forked one would move its parent's place in the file
@@ -42,7 +42,7 @@ class ZippedImages(ImageFolder):  # type: ignore[misc]  # torchvision has no typ
 
 
 def folders_in(path: Path) -> set[str]:
-    """Return the names of the zip's own folders; raises `BadFile` when it is none."""
+    """Return the names of the zip's own folders; raises `FileFormatError` when it is none."""
     return {name.split("/")[0] for name in _archive(str(path)).namelist() if "/" in name}
 
 
@@ -76,5 +76,5 @@ def _archive(path: str) -> zipfile.ZipFile:
         try:
             _OPEN[key] = zipfile.ZipFile(path)
         except (OSError, zipfile.BadZipFile) as error:
-            raise BadFile(f"{path} must be a zip file", found=str(error), cure="restore it") from None
+            raise FileFormatError(f"{path} must be a zip file", got=str(error), hint="restore it") from None
     return _OPEN[key]

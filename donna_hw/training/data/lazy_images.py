@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from donna_hw._core.progress import track
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 
 GIB = 2**30
 CHUNK = 500  # images between two looks at the progress
@@ -39,7 +39,7 @@ class FolderImages:
 
     @property
     def pixels(self) -> Tensor:
-        """All images, decoded, float32 [n, channels, height, width]; raises `BadSetting` where memory cannot hold them."""
+        """All images, decoded, float32 [n, channels, height, width]; raises `ConfigError` where memory cannot hold them."""
         refuse_unfit(self.folder, len(self), self.shape)
         found = torch.empty(len(self), *self.shape)
         parts = torch.split(torch.arange(len(self)), CHUNK)
@@ -68,14 +68,14 @@ def fit(images: int, shape: tuple[int, ...]) -> bool:
 
 
 def refuse_unfit(folder: str, images: int, shape: tuple[int, ...]) -> None:
-    """Raise `BadSetting` when so many decoded images do not `fit`."""
+    """Raise `ConfigError` when so many decoded images do not `fit`."""
     if not fit(images, shape):
         limit = psutil.virtual_memory().available / 2
-        raise BadSetting(
+        raise ConfigError(
             f"the decoded images of {folder} must fit in half of the available memory, {limit / GIB:.1f} GiB, since training by Adam "
             "reads them from memory",
-            found=f"{_bytes(images, shape) / GIB:.1f} GiB ({images} images of {shape})",
-            cure="use fewer images, a smaller resolution (space = NAME@<n>px), or train as the paper does, from the disk",
+            got=f"{_bytes(images, shape) / GIB:.1f} GiB ({images} images of {shape})",
+            hint="use fewer images, a smaller resolution (space = NAME@<n>px), or train as the paper does, from the disk",
         )
 
 

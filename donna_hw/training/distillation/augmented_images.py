@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from donna_hw._core.toml_files import read_toml, write_toml
-from donna_hw.errors import BadFile
+from donna_hw.errors import FileFormatError
 from donna_hw.spaces.space import Space
 from donna_hw.training.data.dataset import Draws, ImageSet
 from donna_hw.training.data.lazy_images import FolderImages
@@ -63,7 +63,7 @@ def save_source(source: Source, folder: Path) -> None:
 
 
 def load_source(folder: Path, space: Space) -> tuple[Pixels, int]:
-    """Return the images that `save_source` kept, and how many there are; raises `BadFile` when their folder has changed."""
+    """Return the images that `save_source` kept, and how many there are; raises `FileFormatError` when their folder has changed."""
     kept = folder / "train-images.npy"
     if kept.exists():
         pixels = torch.from_numpy(np.load(kept, mmap_mode="c")).permute(0, 3, 1, 2)
@@ -74,7 +74,9 @@ def load_source(folder: Path, space: Space) -> tuple[Pixels, int]:
     part, _ = image_folders(settings["folder"], space)
     numbers = torch.from_numpy(np.load(folder / "source-numbers.npy"))
     if int(numbers.max()) >= len(part):
-        raise BadFile(f"{settings['folder']} must hold the images that the run began with", found=f"{len(part)} images")
+        raise FileFormatError(
+            f"{settings['folder']} must hold the images that the run began with", got=f"{len(part)} images"
+        )
     files = {name: folder / f"source-{name}.npy" for name in DRAWS}
     draws = {name: torch.from_numpy(np.load(file)) if file.exists() else None for name, file in files.items()}
     images = FolderImages(settings["folder"], part, numbers, tuple(space.input_shape))

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from donna_hw.errors import Unavailable
+from donna_hw.errors import UnavailableError
 from donna_hw.graph.graph import layers_hash
 from donna_hw.graph.torch_module import GraphModule, to_torch
 from donna_hw.spaces import load_space
@@ -21,7 +21,7 @@ from donna_hw.spaces.stage import Stage
 from donna_hw.training.checkpoints import save_weights
 from donna_hw.training.distillation.block_evaluation import Quality, nsr, quality_of, rest_of_teacher
 from donna_hw.training.distillation.teacher_features import Features, placed, read_map, train_features
-from donna_hw.training.loop import Fit, plan, step
+from donna_hw.training.loop import OptimConfig, plan, step
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class BlockTask:
     stage: str
     number: int
     maps: str
-    fit: Fit
+    fit: OptimConfig
     seed: int
     weights: str
 
 
 @dataclass(frozen=True)
-class Group:
+class BlockGroup:
     """Blocks of one stage, from the same maps and by the same settings, and the torch device that trains them."""
 
     tasks: tuple[BlockTask, ...]
@@ -47,26 +47,26 @@ class Group:
 
 def train_block(task: BlockTask) -> tuple[Quality, float]:
     """Train one block on the CPU, save its weights, and return its quality on the held-out images and the seconds it took."""
-    return train_group(Group((task,)))[0]
+    return train_group(BlockGroup((task,)))[0]
 
 
-def train_group(group: Group) -> list[tuple[Quality, float]]:
+def train_group(group: BlockGroup) -> list[tuple[Quality, float]]:
     """Train a group's blocks, save their weights, and return each one's quality on the held-out images and its share of the seconds.
 
     A block's result does not depend on who is trained beside it: all blocks see the images in one order, and share nothing else. Raises
-    `Unavailable` when the device's memory cannot hold them all.
+    `UnavailableError` when the device's memory cannot hold them all.
     """
     try:
         return _train_group(group)
     except torch.cuda.OutOfMemoryError as error:
-        raise Unavailable(
+        raise UnavailableError(
             f"{group.device} must have memory for {len(group.tasks)} blocks of {group.tasks[0].stage}",
-            found=str(error).split(". ", maxsplit=1)[0],
-            cure="lower distill.together or distill.batch; what is finished is kept",
+            got=str(error).split(". ", maxsplit=1)[0],
+            hint="lower distill.together or distill.batch; what is finished is kept",
         ) from None
 
 
-def _train_group(group: Group) -> list[tuple[Quality, float]]:
+def _train_group(group: BlockGroup) -> list[tuple[Quality, float]]:
     started, device = time.perf_counter(), torch.device(group.device)
     first, space = group.tasks[0], load_space(group.tasks[0].space)
     stage, maps = space.stage(first.stage), Path(first.maps)

@@ -17,23 +17,23 @@ from donna_hw.spaces.space import Space
 from donna_hw.spaces.stage import Stage
 from donna_hw.training.data.dataset import Dataset
 from donna_hw.training.distillation.block_evaluation import Quality
-from donna_hw.training.distillation.block_trainer import BlockTask, Group, train_group
+from donna_hw.training.distillation.block_trainer import BlockGroup, BlockTask, train_group
 from donna_hw.training.distillation.border_maps import save_maps
 from donna_hw.training.distillation.teacher_features import GIB, map_bytes
-from donna_hw.training.executors import Workers
+from donna_hw.training.executors import Executor
 from donna_hw.training.libraries import BlockLibrary
-from donna_hw.training.loop import Fit
+from donna_hw.training.loop import OptimConfig
 
 
 @dataclass(frozen=True)
-class Bkd:
+class BlockDistillConfig:
     """How blocks are trained. images: of one epoch (0 for all), drawn and augmented once for all blocks and epochs.
 
     cache_bytes: what the teacher's maps of these images may take on the disk; beyond it every worker computes them anew, batch by batch.
     devices: torch devices that groups of `together` blocks take turns on. teacher_device: of this process, computes the maps.
     """
 
-    fit: Fit
+    fit: OptimConfig
     images: int = 0
     cache_bytes: float = math.inf
     devices: tuple[str, ...] = ("cpu",)
@@ -42,7 +42,14 @@ class Bkd:
 
 
 def distill(
-    space: Space, teacher: GraphModule, data: Dataset, bkd: Bkd, *, seed: int, folder: Path, pool: Workers
+    space: Space,
+    teacher: GraphModule,
+    data: Dataset,
+    bkd: BlockDistillConfig,
+    *,
+    seed: int,
+    folder: Path,
+    pool: Executor,
 ) -> BlockLibrary:
     """Train every different float32 block of the space for the teacher and return the library in `folder`.
 
@@ -93,17 +100,19 @@ def distill(
     return library
 
 
-def _trained(pool: Workers, tasks: Sequence[BlockTask], bkd: Bkd) -> Iterator[tuple[BlockTask, tuple[Quality, float]]]:
+def _trained(
+    pool: Executor, tasks: Sequence[BlockTask], bkd: BlockDistillConfig
+) -> Iterator[tuple[BlockTask, tuple[Quality, float]]]:
     """Yield each task with its result, as groups of them finish."""
     for group, results in pool.map(train_group, groups(tasks, bkd.together, bkd.devices)):
         yield from zip(group.tasks, results, strict=True)
 
 
-def groups(tasks: Sequence[BlockTask], together: int, devices: Sequence[str]) -> list[Group]:
+def groups(tasks: Sequence[BlockTask], together: int, devices: Sequence[str]) -> list[BlockGroup]:
     """Return tasks in groups of one stage and at most `together` blocks, in their order, the devices in turn."""
     stages: dict[str, list[BlockTask]] = {}
     for task in tasks:
         stages.setdefault(task.stage, []).append(task)
     parts = [tuple(same[i : i + together]) for same in stages.values() for i in range(0, len(same), together)]
     parts.sort(key=lambda part: tasks.index(part[0]))
-    return [Group(part, device) for part, device in zip(parts, cycle(devices), strict=False)]
+    return [BlockGroup(part, device) for part, device in zip(parts, cycle(devices), strict=False)]

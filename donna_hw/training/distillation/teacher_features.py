@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from donna_hw.errors import BadFile
+from donna_hw.errors import FileFormatError
 from donna_hw.graph.builder import lower_chain
 from donna_hw.graph.torch_module import to_torch
 from donna_hw.spaces.space import Space
@@ -105,7 +105,7 @@ def map_bytes(space: Space, images: int) -> int:
 
 
 def teacher_parts(space: Space, names: list[str], weights: Path) -> nn.Module:
-    """Return parts of the reference that follow one another, with its trained weights, in evaluation mode; raises `BadFile`.
+    """Return parts of the reference that follow one another, with its trained weights, in evaluation mode; raises `FileFormatError`.
 
     No parts are the identity.
     """
@@ -120,7 +120,9 @@ def teacher_parts(space: Space, names: list[str], weights: Path) -> nn.Module:
     try:
         module.load_state_dict(state)
     except RuntimeError as error:
-        raise BadFile(f"{weights} must hold the reference of this space", found=str(error), cure="delete it") from None
+        raise FileFormatError(
+            f"{weights} must hold the reference of this space", got=str(error), hint="delete it"
+        ) from None
     return module.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload,no-any-return]
 
 

@@ -11,36 +11,36 @@ import torch
 from torch import Tensor, nn
 
 from donna_hw._core.progress import track
-from donna_hw.errors import BadFile, BadSetting
+from donna_hw.errors import ConfigError, FileFormatError
 from donna_hw.graph.graph import dtypes_of, layers_hash
 from donna_hw.graph.torch_module import GraphModule, to_torch
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Architecture, Space
 from donna_hw.training.checkpoints import read_weights, save_weights
 from donna_hw.training.data.dataset import Augmentation
-from donna_hw.training.executors import Workers
+from donna_hw.training.executors import Executor
 from donna_hw.training.finetuning.loss import ekd_loss
 from donna_hw.training.finetuning.targets import Lessons, made, prepared, read_images
-from donna_hw.training.libraries import ArchitectureLibrary, BlockLibrary, Finetuned
-from donna_hw.training.loop import Fit, top1_percent, train
+from donna_hw.training.libraries import ArchitectureLibrary, BlockLibrary, FinetunedNetwork
+from donna_hw.training.loop import OptimConfig, top1_percent, train
 from donna_hw.training.reference import TeacherFile
 
 
 @dataclass(frozen=True)
-class Ekd:
+class FinetuneConfig:
     """The paper's two labels: loss = hard * cross-entropy + (1 - hard) * T^2 * KL(teacher || student), both at temperature T.
 
     The weight and the temperature are our choice, settable; the paper does not give them.
     """
 
-    fit: Fit
+    fit: OptimConfig
     images: int
     hard: float = 0.5
     temperature: float = 1.0
 
 
 @dataclass(frozen=True)
-class Start:
+class Initialization:
     """Where networks start from, as folders and files: the Block Library, the trained reference's weights (which give the fixed
     parts), and the lessons that `save_lessons` prepared, or with `made_by` the images that `save_images` wrote, to make them of, by
     the teacher.
@@ -59,16 +59,16 @@ class NetworkTask:
 
     space: str
     architecture: Architecture
-    start: Start
-    ekd: Ekd
+    start: Initialization
+    ekd: FinetuneConfig
     seed: int
     weights: str
     from_scratch: bool = False
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a finetuning gave: accuracies in per cent as `Finetuned` has them, and the seconds it took."""
+class FinetuneResult:
+    """What a finetuning gave: accuracies in per cent as `FinetunedNetwork` has them, and the seconds it took."""
 
     curve_percent: tuple[float, ...]
     stitched_percent: float
@@ -79,11 +79,11 @@ def finetune(
     library: ArchitectureLibrary,
     architectures: Sequence[Architecture],
     role: str,
-    start: Start,
-    ekd: Ekd,
+    start: Initialization,
+    ekd: FinetuneConfig,
     *,
     seed: int,
-    pool: Workers,
+    pool: Executor,
 ) -> None:
     """Finetune by `seed` each architecture of which the library holds no finetuning by it, and record it under `role`.
 
@@ -103,10 +103,10 @@ def finetune(
     total = len(set(architectures))
     for task, outcome in track(pool.map(finetune_one, tasks), f"finetune {role}", total, total - len(todo)):
         curve, stitched_percent, seconds = outcome.curve_percent, outcome.stitched_percent, outcome.train_s
-        library.add(Finetuned(role, task.architecture, seed, curve[-1], stitched_percent, curve, seconds))
+        library.add(FinetunedNetwork(role, task.architecture, seed, curve[-1], stitched_percent, curve, seconds))
 
 
-def finetune_one(task: NetworkTask) -> Outcome:
+def finetune_one(task: NetworkTask) -> FinetuneResult:
     """Finetune one network, and save it."""
     started = time.perf_counter()
     space, start = load_space(task.space), task.start
@@ -137,7 +137,7 @@ def finetune_one(task: NetworkTask) -> Outcome:
         after_epoch=lambda: curve.append(top1_percent(network, test)),
     )
     save_weights(network, Path(task.weights))
-    return Outcome(tuple(curve), share, time.perf_counter() - started)
+    return FinetuneResult(tuple(curve), share, time.perf_counter() - started)
 
 
 def _lessons(task: NetworkTask) -> Lessons:
@@ -151,13 +151,13 @@ def _lessons(task: NetworkTask) -> Lessons:
 def stitched(space: Space, architecture: Architecture, blocks: BlockLibrary, reference: Path) -> GraphModule:
     """Return a whole network of trained blocks between the teacher's fixed parts, not yet finetuned.
 
-    Raises `BadFile` where these are others, and `BadSetting` for a space whose fixed parts are 8-bit ones.
+    Raises `FileFormatError` where these are others, and `ConfigError` for a space whose fixed parts are 8-bit ones.
     """
     if any("int8" in dtypes_of(space.fixed_graph(name)) for name in space.fixed):
-        raise BadSetting(
+        raise ConfigError(
             f"the fixed parts of {space.name} are 8-bit ones, which are made with a finetuned network alone",
-            found="one that was not quantised",
-            cure="name SPACE@precision, or a network that `donna-hw quantise` quantised",
+            got="one that was not quantised",
+            hint="name SPACE@precision, or a network that `donna-hw quantise` quantised",
         )
     network = to_torch(space.network(architecture), seed=0)
     state = {key: value for key, value in read_weights(reference).items() if key.split(".")[0] in space.fixed}
@@ -167,8 +167,8 @@ def stitched(space: Space, architecture: Architecture, blocks: BlockLibrary, ref
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
-        raise BadFile(
-            f"{blocks.folder} must hold the weights of this space", found=str(error), cure="distil again"
+        raise FileFormatError(
+            f"{blocks.folder} must hold the weights of this space", got=str(error), hint="distil again"
         ) from None
     return network
 

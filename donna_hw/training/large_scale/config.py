@@ -6,18 +6,18 @@ from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from donna_hw._core.toml_files import Part
-from donna_hw.errors import BadSetting
+from donna_hw._core.toml_files import StrictModel
+from donna_hw.errors import ConfigError
 
 
-class Plan(NamedTuple):
+class StepsPerEpoch(NamedTuple):
     """One epoch in one process: how many optimiser steps, each from the gradients of how many batches."""
 
     steps: int
     batches_a_step: int
 
 
-class PaperTraining(Part):
+class PaperTraining(StrictModel):
     """The paper's training of a reference: `method = "paper"`.
 
     From the paper (A.1): epochs, batch, learning_rate, momentum, decay, decay_epochs, dropout, stochastic_depth, and that there is
@@ -54,26 +54,26 @@ class PaperTraining(Part):
     mixed_precision: bool = True
     data_workers: int = Field(default=4, ge=0)
 
-    def plan(self, images: int, processes: int) -> Plan:
-        """Return one epoch's steps; raises `BadSetting` where `batch` is no whole number of batches, or an epoch has no step."""
+    def plan(self, images: int, processes: int) -> StepsPerEpoch:
+        """Return one epoch's steps; raises `ConfigError` where `batch` is no whole number of batches, or an epoch has no step."""
         together = processes * self.images_at_once
         if self.batch % together:
-            raise BadSetting(
+            raise ConfigError(
                 f"{self.part}.batch must be a multiple of {processes} process{'es' * (processes > 1)} x "
                 f"{self.part}.images_at_once = {self.images_at_once}",
-                found=self.batch,
-                cure="lower images_at_once to a divisor of each process's share",
+                got=self.batch,
+                hint="lower images_at_once to a divisor of each process's share",
             )
         if images < self.batch:
-            raise BadSetting(
+            raise ConfigError(
                 f"an epoch must fill one batch of {self.part}.batch = {self.batch} images",
-                found=images,
-                cure="lower batch",
+                got=images,
+                hint="lower batch",
             )
-        return Plan(images // self.batch, self.batch // together)
+        return StepsPerEpoch(images // self.batch, self.batch // together)
 
 
-class Finetuning(Part):
+class FinetuneSchedule(StrictModel):
     """What every finetuning has, however it is trained.
 
     repeats: by how many seeds each network is trained, the recipe's and those after it. hard, temperature: of `Ekd`. scratch_networks: so
@@ -89,7 +89,7 @@ class Finetuning(Part):
     long_epochs: int | None = Field(default=None, ge=0)
 
 
-class PaperFinetuning(Finetuning, PaperTraining):
+class PaperFinetuning(FinetuneSchedule, PaperTraining):
     """The paper's finetuning (EKD): `method = "paper"`, a `PaperTraining` with the changes that A.1 names.
 
     From the paper: a decay of 0.9 every 2 epochs, a fifth of the learning rate, no dropout, stochastic depth nor RandAugment, and 15

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from donna_hw.errors import Unavailable
+from donna_hw.errors import UnavailableError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -65,7 +65,7 @@ def launched() -> tuple[int, int]:
 def joined() -> Iterator[Processes]:
     """Meet the other processes: one a GPU by NCCL, or on CPUs by gloo; alone, there is nobody to meet.
 
-    Who has met already stays. Raises `Unavailable` when there are more processes than GPUs.
+    Who has met already stays. Raises `UnavailableError` when there are more processes than GPUs.
     """
     import torch
     from torch import distributed
@@ -73,7 +73,7 @@ def joined() -> Iterator[Processes]:
     number, count = launched()
     place, gpus = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
     if gpus and place >= gpus:
-        raise Unavailable("each process needs a GPU of its own", found=f"{gpus} GPUs", cure="lower --nproc-per-node")
+        raise UnavailableError("each process needs a GPU of its own", got=f"{gpus} GPUs", hint="lower --nproc-per-node")
     if gpus:
         torch.cuda.set_device(place)
     processes = Processes(number, count, f"cuda:{place}" if gpus else "cpu")

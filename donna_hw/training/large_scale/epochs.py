@@ -15,18 +15,18 @@ from torch.utils.data import DataLoader
 
 from donna_hw._core.files import write_atomic
 from donna_hw._core.progress import track
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.training.large_scale.distributed import Processes
 from donna_hw.training.large_scale.loaders import TrainingSteps, moved
 from donna_hw.training.large_scale.seeding import NETWORK, drawing
-from donna_hw.training.large_scale.trainer import Trainee
+from donna_hw.training.large_scale.trainer import Trainer
 
 LOG = ("epoch", "learning_rate", "loss", "top1_percent", "averaged_top1_percent", "seconds")
 Log = list[dict[str, float]]  # a record an epoch
 
 
 @dataclass(frozen=True)
-class Course:
+class TrainingJob:
     """What a trainee goes through: the steps of every epoch, the images it is tested on, its randomness, and where its files lie."""
 
     title: str
@@ -37,10 +37,10 @@ class Course:
     log: Path
 
 
-def train_epochs(trainee: Trainee, course: Course) -> Log:
+def train_epochs(trainee: Trainer, course: TrainingJob) -> Log:
     """Train to the last epoch, from the checkpoint if there is one, and return the log; who needs the checkpoint no more deletes it.
 
-    Raises `BadSetting` for a loss that is not finite, and what loading images raises.
+    Raises `ConfigError` for a loss that is not finite, and what loading images raises.
     """
     settings, processes = trainee.settings, trainee.processes
     log = trainee.restore(course.checkpoint)
@@ -51,8 +51,8 @@ def train_epochs(trainee: Trainee, course: Course) -> Log:
         with drawing(course.seed, NETWORK, epoch, processes.number, device=processes.device):
             loss = _mean([trainee.step(batches) for batches in course.steps.epoch(epoch)], processes)
         if not math.isfinite(loss):
-            raise BadSetting(
-                f"the loss of epoch {epoch} must be finite", found=loss, cure=f"lower {settings.part}.learning_rate"
+            raise ConfigError(
+                f"the loss of epoch {epoch} must be finite", got=loss, hint=f"lower {settings.part}.learning_rate"
             )
         plain, averaged = top1_percents([trainee.network, trainee.averaged], course.tests, processes)
         seconds = time.perf_counter() - started

@@ -19,21 +19,21 @@ from donna_hw.spaces.space import Architecture, Space
 from donna_hw.training.checkpoints import save_weights
 from donna_hw.training.data.dataset import split
 from donna_hw.training.data.image_folder import image_folders
-from donna_hw.training.executors import Workers
+from donna_hw.training.executors import Executor
 from donna_hw.training.finetuning.finetune import re_estimate_by, stitched
 from donna_hw.training.large_scale.config import PaperFinetuning, PaperTraining
 from donna_hw.training.large_scale.distributed import Processes, joined
-from donna_hw.training.large_scale.epochs import Course, top1_percents, train_epochs
+from donna_hw.training.large_scale.epochs import TrainingJob, top1_percents, train_epochs
 from donna_hw.training.large_scale.loaders import TrainingSteps, augmentation, moved, part_loader, test_loader
-from donna_hw.training.large_scale.trainer import Teacher, Trainee
-from donna_hw.training.libraries import ArchitectureLibrary, BlockLibrary, Finetuned
+from donna_hw.training.large_scale.trainer import Teacher, Trainer
+from donna_hw.training.libraries import ArchitectureLibrary, BlockLibrary, FinetunedNetwork
 from donna_hw.training.reference import TeacherFile
 
 RE_ESTIMATED, AT_ONCE = 2000, 250  # images that batch-norms are re-estimated by
 
 
 @dataclass(frozen=True)
-class Streams:
+class TrainingData:
     """Where students start from and what they learn from: the Block Library, the reference's weights, a teacher, a folder of images.
 
     Of its train images, `held_out` are drawn by `split_seed` and not trained on, the same ones as for blocks.
@@ -63,7 +63,7 @@ class PaperTrainings:
 
     library: ArchitectureLibrary
     role: str
-    streams: Streams
+    streams: TrainingData
     settings: PaperTraining
     seed: int
 
@@ -75,14 +75,14 @@ class StudentTask:
     space: str
     library: Path
     role: str
-    streams: Streams
+    streams: TrainingData
     settings: PaperTraining
     seed: int
     architecture: Architecture
 
 
 def paper_finetune(
-    trainings: PaperTrainings, architectures: Sequence[Architecture], hosts: Workers | None = None
+    trainings: PaperTrainings, architectures: Sequence[Architecture], hosts: Executor | None = None
 ) -> None:
     """Train each architecture of which the library has no such training, one after another, each by all processes.
 
@@ -106,7 +106,7 @@ def paper_finetune(
             processes.meet()  # nobody begins the next before this one is kept
 
 
-def train_student(task: StudentTask) -> Finetuned:
+def train_student(task: StudentTask) -> FinetunedNetwork:
     """Train one network on a host, and save it; one that a killed host has begun goes on from its last epoch."""
     torchvision_compat.required("training as the paper does", "timm")
     library = ArchitectureLibrary(task.library, load_space(task.space))
@@ -115,7 +115,7 @@ def train_student(task: StudentTask) -> Finetuned:
         return _train(trainings, task.architecture, processes, f"finetune {task.role}")
 
 
-def _train_on(hosts: Workers, trainings: PaperTrainings, architectures: Sequence[Architecture]) -> None:
+def _train_on(hosts: Executor, trainings: PaperTrainings, architectures: Sequence[Architecture]) -> None:
     library, space = trainings.library, trainings.library.space
     todo, total = _todo(trainings, architectures)
     todo.sort(key=lambda architecture: -space.network(architecture).macs)  # longest first
@@ -141,7 +141,7 @@ def _todo(trainings: PaperTrainings, architectures: Sequence[Architecture]) -> t
     return [architecture for architecture in wanted if (architecture, trainings.seed) not in known], len(wanted)
 
 
-def _keep(trainings: PaperTrainings, found: Finetuned) -> None:
+def _keep(trainings: PaperTrainings, found: FinetunedNetwork) -> None:
     trainings.library.add(found)
     _checkpoint(trainings, found.architecture).unlink(missing_ok=True)
 
@@ -152,14 +152,14 @@ def _checkpoint(trainings: PaperTrainings, architecture: Architecture) -> Path:
     return library.folder / "checkpoints" / f"{weights.stem}.pt"
 
 
-def _train(trainings: PaperTrainings, architecture: Architecture, processes: Processes, title: str) -> Finetuned:
+def _train(trainings: PaperTrainings, architecture: Architecture, processes: Processes, title: str) -> FinetunedNetwork:
     library, settings, seed = trainings.library, trainings.settings, trainings.seed
     train, held_out, test = trainings.streams.folders(library.space)
     network, teacher = _beginning(trainings, architecture, train, processes)
     share = float("nan")
     if teacher is not None:
         (share,) = top1_percents([network], test_loader(held_out, settings, processes), processes)
-    trainee = Trainee(network, settings, processes, teacher)
+    trainee = Trainer(network, settings, processes, teacher)
     folder = copy.copy(train.dataset)
     folder.transform = augmentation(settings, library.space.input_shape)
     augmented = Subset(folder, train.indices)
@@ -167,13 +167,13 @@ def _train(trainings: PaperTrainings, architecture: Architecture, processes: Pro
     weights = library.weights_path(architecture, seed, trainings.role)
     checkpoint, log_file = _checkpoint(trainings, architecture), library.folder / f"epochs/{weights.stem}.csv"
     log = train_epochs(
-        trainee, Course(title, steps, test_loader(test, settings, processes), seed, checkpoint, log_file)
+        trainee, TrainingJob(title, steps, test_loader(test, settings, processes), seed, checkpoint, log_file)
     )
     if processes.leads:
         save_weights(trainee.averaged, weights)
     curve = tuple(record["averaged_top1_percent"] for record in log)
     seconds = sum(record["seconds"] for record in log)
-    return Finetuned(trainings.role, architecture, seed, curve[-1], share, curve, seconds)
+    return FinetunedNetwork(trainings.role, architecture, seed, curve[-1], share, curve, seconds)
 
 
 def _beginning(

@@ -14,7 +14,7 @@ from torch.utils.data.distributed import DistributedSampler
 from donna_hw._core.imagenet import MEAN, STD
 from donna_hw.errors import DonnaError
 from donna_hw.graph.graph import Shape
-from donna_hw.training.large_scale.config import PaperTraining, Plan
+from donna_hw.training.large_scale.config import PaperTraining, StepsPerEpoch
 from donna_hw.training.large_scale.distributed import Processes
 from donna_hw.training.large_scale.seeding import IMAGES, drawing
 
@@ -75,7 +75,9 @@ def collated(items: Sequence[Any]) -> Any:
 class TrainingSteps:
     """The batches of every optimiser step of an epoch, of which this process gets its share of the images."""
 
-    def __init__(self, images: Any, settings: PaperTraining, plan: Plan, seed: int, processes: Processes) -> None:
+    def __init__(
+        self, images: Any, settings: PaperTraining, plan: StepsPerEpoch, seed: int, processes: Processes
+    ) -> None:
         self.plan, self.processes = plan, processes
         self.images = Drawn(images, seed)
         self.order: DistributedSampler[Any] = DistributedSampler(

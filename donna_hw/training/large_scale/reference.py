@@ -12,9 +12,9 @@ from donna_hw.training.checkpoints import load_weights, save_weights
 from donna_hw.training.data.image_folder import image_folders
 from donna_hw.training.large_scale.config import PaperTraining
 from donna_hw.training.large_scale.distributed import Processes, joined
-from donna_hw.training.large_scale.epochs import Course, Log, train_epochs
+from donna_hw.training.large_scale.epochs import Log, TrainingJob, train_epochs
 from donna_hw.training.large_scale.loaders import TrainingSteps, augmentation, test_loader
-from donna_hw.training.large_scale.trainer import Trainee
+from donna_hw.training.large_scale.trainer import Trainer
 
 
 def paper_reference(space: Space, images: str, settings: PaperTraining, *, seed: int, folder: Path) -> GraphModule:
@@ -41,8 +41,8 @@ def train_reference(
     train.transform = augmentation(settings, space.input_shape)
     steps = TrainingSteps(train, settings, settings.plan(len(train), processes.count), seed, processes)
     tests = test_loader(test, settings, processes)
-    trainee = Trainee(to_torch(space.network(space.reference), seed), settings, processes)
-    course = Course("train reference", steps, tests, seed, folder / "checkpoint.pt", folder / "epochs.csv")
+    trainee = Trainer(to_torch(space.network(space.reference), seed), settings, processes)
+    course = TrainingJob("train reference", steps, tests, seed, folder / "checkpoint.pt", folder / "epochs.csv")
     log = train_epochs(trainee, course)
     if processes.leads:
         save_weights(trainee.averaged, folder / "weights.safetensors")

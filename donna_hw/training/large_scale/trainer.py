@@ -63,7 +63,7 @@ class Teacher:
     temperature: float
 
 
-class Trainee:
+class Trainer:
     """A network in training in one process, alike in all of them.
 
     network: the weights as they are trained; averaged: their exponential average, batch-norm statistics included, after every step.

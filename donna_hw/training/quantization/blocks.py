@@ -23,19 +23,19 @@ from donna_hw.training.data.dataset import Dataset
 from donna_hw.training.distillation.block_evaluation import Quality, quality_of, rest_of_teacher
 from donna_hw.training.distillation.border_maps import save_maps
 from donna_hw.training.distillation.teacher_features import read_map
-from donna_hw.training.executors import Workers
+from donna_hw.training.executors import Executor
 from donna_hw.training.libraries import BlockLibrary
 from donna_hw.training.quantization.bn_folding import fold, normalised_spreads
-from donna_hw.training.quantization.channel_stats import Spread
-from donna_hw.training.quantization.data_free import Method, quantise
+from donna_hw.training.quantization.channel_stats import ChannelStats
+from donna_hw.training.quantization.data_free import QuantizationConfig, quantise
 from donna_hw.training.quantization.range_estimation import propagate
 
 
 @dataclass(frozen=True)
-class Quantisation:
+class QuantizationTask:
     """How a run's blocks and networks become INT8: the steps, and on how many images ranges are observed (0: on none)."""
 
-    method: Method
+    method: QuantizationConfig
     images: int = 0
 
 
@@ -47,9 +47,9 @@ class Int8Task:
     stage: str
     number: int
     maps: str
-    method: Method
+    method: QuantizationConfig
     observed: bool
-    given: Spread
+    given: ChannelStats
     float_weights: str
     weights: str
 
@@ -58,11 +58,11 @@ def quantise_blocks(
     space: Space,
     teacher: GraphModule,
     data: Dataset,
-    how: Quantisation,
+    how: QuantizationTask,
     *,
     seed: int,
     library: BlockLibrary,
-    pool: Workers,
+    pool: Executor,
 ) -> None:
     """Quantise and judge every 8-bit block of the space that the library lacks; its float32 twin must be in the library.
 
@@ -135,14 +135,16 @@ def quantise_block(task: Int8Task) -> tuple[Quality, float]:
     return quality, time.perf_counter() - started
 
 
-def input_spread(pixels: Tensor) -> Spread:
+def input_spread(pixels: Tensor) -> ChannelStats:
     """Return what is known of normalised images [n, channels, height, width]: mean 0, deviation 1, and where their pixels end."""
     channels = pixels.shape[1]
     ends = (pixels.amin((0, 2, 3)), pixels.amax((0, 2, 3)))
-    return Spread(*(values.double() for values in (torch.zeros(channels), torch.ones(channels), *ends)))
+    return ChannelStats(*(values.double() for values in (torch.zeros(channels), torch.ones(channels), *ends)))
 
 
-def border_spreads(space: Space, teacher: GraphModule, given: Spread, deviations: float) -> dict[str, Spread]:
+def border_spreads(
+    space: Space, teacher: GraphModule, given: ChannelStats, deviations: float
+) -> dict[str, ChannelStats]:
     """Return what enters each stage of the reference, propagated from its batch-norms: {stage: spread}."""
     known = normalised_spreads(teacher, deviations)
     _, reached = propagate(teacher.graph, fold(teacher), given, known, deviations)

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from donna_hw.graph.torch_module import GraphModule, LayerModule
-from donna_hw.training.quantization.channel_stats import Spread
+from donna_hw.training.quantization.channel_stats import ChannelStats
 
 
 @dataclass(frozen=True)
-class Folded:
+class FoldedLayer:
     """weight: float64, of the layer's `weight_shape`; bias: float64 [channels]. groups: of the convolution, 1 for a linear layer."""
 
     weight: Tensor
@@ -33,7 +33,7 @@ class Folded:
         return (self.by_input * self.per_input(mean)).sum((2, 3)).flatten()
 
 
-def fold(module: GraphModule) -> dict[str, Folded]:
+def fold(module: GraphModule) -> dict[str, FoldedLayer]:
     """Return the folded form of every layer that has weights, by its name."""
     found = {}
     for layer in module.graph.layers:
@@ -48,18 +48,18 @@ def fold(module: GraphModule) -> dict[str, Folded]:
             gain = _double(own.norm.weight) / (_double(own.norm.running_var) + own.norm.eps).sqrt()
             bias = _double(own.norm.bias) - _double(own.norm.running_mean) * gain
             weight = weight * gain[:, None, None, None]
-        found[layer.name] = Folded(weight.contiguous(), bias, layer.groups)
+        found[layer.name] = FoldedLayer(weight.contiguous(), bias, layer.groups)
     return found
 
 
-def normalised_spreads(module: GraphModule, deviations: float) -> dict[str, Spread]:
+def normalised_spreads(module: GraphModule, deviations: float) -> dict[str, ChannelStats]:
     """Return what each batch-norm says of its output, which training gave its shift as mean and its scale as deviation."""
     found = {}
     for layer in module.graph.layers:
         if layer.normalised:
             norm = _own(module, layer.name).norm
             assert norm is not None  # noqa: S101  such a layer has one
-            found[layer.name] = Spread.normal(_double(norm.bias), _double(norm.weight).abs(), deviations)
+            found[layer.name] = ChannelStats.normal(_double(norm.bias), _double(norm.weight).abs(), deviations)
     return found
 
 

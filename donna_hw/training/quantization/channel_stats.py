@@ -17,7 +17,7 @@ _WEIGHTS = torch.softmax(-_NODES.square() / 2, 0)
 
 
 @dataclass(frozen=True)
-class Spread:
+class ChannelStats:
     """Mean, standard deviation, lowest and highest number of each channel, float64 [channels] each."""
 
     mean: Tensor
@@ -26,7 +26,7 @@ class Spread:
     high: Tensor
 
     @classmethod
-    def normal(cls, mean: Tensor, deviation: Tensor, deviations: float) -> Spread:
+    def normal(cls, mean: Tensor, deviation: Tensor, deviations: float) -> ChannelStats:
         """Return what is taken for normal numbers, cut so many deviations from the mean."""
         reach = deviations * deviation
         return cls(mean, deviation, mean - reach, mean + reach)
@@ -36,15 +36,15 @@ class Spread:
         """Lowest and highest number of all channels."""
         return float(self.low.min()), float(self.high.max())
 
-    def scaled(self, factors: Tensor) -> Spread:
+    def scaled(self, factors: Tensor) -> ChannelStats:
         """Return the spread of the numbers times a positive factor a channel."""
-        return Spread(self.mean * factors, self.deviation * factors, self.low * factors, self.high * factors)
+        return ChannelStats(self.mean * factors, self.deviation * factors, self.low * factors, self.high * factors)
 
-    def moved(self, by: Tensor) -> Spread:
+    def moved(self, by: Tensor) -> ChannelStats:
         """Return the spread of the numbers plus a number a channel."""
-        return Spread(self.mean + by, self.deviation, self.low + by, self.high + by)
+        return ChannelStats(self.mean + by, self.deviation, self.low + by, self.high + by)
 
-    def through(self, activation: str) -> Spread:
+    def through(self, activation: str) -> ChannelStats:
         """Return the spread of an activation's output; its mean and deviation are those for normal numbers."""
         if activation == "none":
             return self
@@ -54,17 +54,17 @@ class Spread:
         variance = ((values - mean[:, None]).square() @ _WEIGHTS).clamp_min(0)
         ends = [after(activation, pair) for pair in zip(self.low.tolist(), self.high.tolist(), strict=True)]
         low, high = torch.tensor(ends, dtype=torch.float64).T
-        return Spread(mean, variance.sqrt(), low, high)
+        return ChannelStats(mean, variance.sqrt(), low, high)
 
-    def plus(self, other: Spread, deviations: float) -> Spread:
+    def plus(self, other: ChannelStats, deviations: float) -> ChannelStats:
         """Return the spread of the sum with independent numbers, taken for normal ones."""
         deviation = (self.deviation.square() + other.deviation.square()).sqrt()
-        return Spread.normal(self.mean + other.mean, deviation, deviations)
+        return ChannelStats.normal(self.mean + other.mean, deviation, deviations)
 
-    def times(self, gate: Spread) -> Spread:
+    def times(self, gate: ChannelStats) -> ChannelStats:
         """Return the spread of the product with independent numbers."""
         corners = torch.stack([one * two for one in (self.low, self.high) for two in (gate.low, gate.high)])
         second = (self.deviation.square() + self.mean.square()) * (gate.deviation.square() + gate.mean.square())
         mean = self.mean * gate.mean
         deviation = (second - mean.square()).clamp_min(0).sqrt()
-        return Spread(mean, deviation, corners.amin(0), corners.amax(0))
+        return ChannelStats(mean, deviation, corners.amin(0), corners.amax(0))

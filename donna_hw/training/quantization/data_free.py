@@ -9,18 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.graph.graph import Graph, Layer
 from donna_hw.graph.int8 import TOP, Grid, grid_of, ranges, slots, symmetric_grids
 from donna_hw.graph.torch_module import GraphModule, to_torch
-from donna_hw.training.quantization.bn_folding import Folded, fold, normalised_spreads
-from donna_hw.training.quantization.channel_stats import Spread
+from donna_hw.training.quantization.bn_folding import FoldedLayer, fold, normalised_spreads
+from donna_hw.training.quantization.channel_stats import ChannelStats
 from donna_hw.training.quantization.equalization import absorb, equalise, pairs_of
 from donna_hw.training.quantization.range_estimation import Spreads, observe, propagate
 
 
 @dataclass(frozen=True)
-class Method:
+class QuantizationConfig:
     """Which steps are taken; by default those of the paper's source, without images and with one grid for all weights of a layer.
 
     per_channel: a grid for each output channel of the weights. deviations: how far from the mean ranges reach that no image gave.
@@ -34,7 +34,7 @@ class Method:
 
 
 @dataclass(frozen=True)
-class Quantised:
+class QuantizedNetwork:
     """A network with 8-bit layers, and what became of it: pairs that were equalised, {layer: why not}, layers whose bias was absorbed."""
 
     module: GraphModule
@@ -44,11 +44,11 @@ class Quantised:
 
 
 def quantise(
-    trained: GraphModule, graph: Graph, given: Spread, method: Method, images: Tensor | None = None
-) -> Quantised:
+    trained: GraphModule, graph: Graph, given: ChannelStats, method: QuantizationConfig, images: Tensor | None = None
+) -> QuantizedNetwork:
     """Return a graph's network, in evaluation mode; its layers are those of a trained float32 one, some of them of type int8.
 
-    given: of the network's input. images: where they are given, ranges are what they reach, else what batch-norms say. Raises `BadSetting`
+    given: of the network's input. images: where they are given, ranges are what they reach, else what batch-norms say. Raises `ConfigError`
     for a graph of other layers.
     """
     _check(trained.graph, graph)
@@ -73,10 +73,12 @@ def quantise(
     module = to_torch(graph, seed=0)
     module.load_state_dict(state)
     equalised = tuple((pair.first.name, pair.second.name) for pair in pairs) if method.equalise else ()
-    return Quantised(module.eval(), equalised, skipped, tuple(absorbed))
+    return QuantizedNetwork(module.eval(), equalised, skipped, tuple(absorbed))
 
 
-def _buffers(layer: Layer, own: Folded | None, before: Spread, reached: Spreads, method: Method) -> dict[str, Tensor]:
+def _buffers(
+    layer: Layer, own: FoldedLayer | None, before: ChannelStats, reached: Spreads, method: QuantizationConfig
+) -> dict[str, Tensor]:
     """Return what an `Int8Layer` holds."""
     inputs = [reached[name].range for name in layer.inputs]
     wanted = ranges(layer, inputs, before.range, reached[layer.name].range)
@@ -96,7 +98,7 @@ def _buffers(layer: Layer, own: Folded | None, before: Spread, reached: Spreads,
     bias = own.bias
     if method.correct:
         error = (codes - zeros.view(shape)) * scales.view(shape) - own.weight
-        bias = bias - Folded(error, bias, own.groups).response(reached[layer.inputs[0]].mean)
+        bias = bias - FoldedLayer(error, bias, own.groups).response(reached[layer.inputs[0]].mean)
     steps = float(grids[0].scale) * scales
     reach = 2**31 - 1
     return found | {
@@ -119,4 +121,4 @@ def _check(trained: Graph, graph: Graph) -> None:
     if [vars(layer) | {"dtype": ""} for layer in trained.layers] != [
         vars(layer) | {"dtype": ""} for layer in graph.layers
     ]:
-        raise BadSetting("a graph is quantised from a network of the same layers in float32", found="other layers")
+        raise ConfigError("a graph is quantised from a network of the same layers in float32", got="other layers")

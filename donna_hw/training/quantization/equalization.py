@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from donna_hw.graph.graph import Graph, Layer
-from donna_hw.training.quantization.bn_folding import Folded
-from donna_hw.training.quantization.channel_stats import Spread
+from donna_hw.training.quantization.bn_folding import FoldedLayer
+from donna_hw.training.quantization.channel_stats import ChannelStats
 
 THROUGH = ("none", "relu")  # activations that a positive factor passes unchanged
 ROUNDS, SETTLED = 60, 1e-4
@@ -49,7 +49,7 @@ def pairs_of(graph: Graph) -> tuple[list[Pair], dict[str, str]]:
     return pairs, skipped
 
 
-def equalise(pairs: list[Pair], folded: dict[str, Folded], known: dict[str, Spread]) -> None:
+def equalise(pairs: list[Pair], folded: dict[str, FoldedLayer], known: dict[str, ChannelStats]) -> None:
     """Scale the channels between the layers of each pair until both have equal ranges in each, in place.
 
     A channel that is zero on one side is left as it is. Pairs that share a layer are gone through until they settle.
@@ -60,7 +60,7 @@ def equalise(pairs: list[Pair], folded: dict[str, Folded], known: dict[str, Spre
             return
 
 
-def _equalise_pair(pair: Pair, folded: dict[str, Folded], known: dict[str, Spread]) -> float:
+def _equalise_pair(pair: Pair, folded: dict[str, FoldedLayer], known: dict[str, ChannelStats]) -> float:
     first, second = folded[pair.first.name], folded[pair.second.name]
     mine = first.weight.abs().flatten(1).amax(1)
     its = second.by_input.abs().amax((1, 3)).flatten()
@@ -75,7 +75,7 @@ def _equalise_pair(pair: Pair, folded: dict[str, Folded], known: dict[str, Sprea
 
 
 def absorb(
-    pairs: list[Pair], folded: dict[str, Folded], before: dict[str, Spread], known: dict[str, Spread]
+    pairs: list[Pair], folded: dict[str, FoldedLayer], before: dict[str, ChannelStats], known: dict[str, ChannelStats]
 ) -> list[str]:
     """Move what almost all numbers before a ReLU have above zero, three deviations less than the mean, into the next bias, in place.
 

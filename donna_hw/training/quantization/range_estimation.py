@@ -7,18 +7,22 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from donna_hw.errors import BadSetting
+from donna_hw.errors import ConfigError
 from donna_hw.graph.graph import INPUT, Graph, Layer
 from donna_hw.graph.torch_module import GraphModule, LayerModule
-from donna_hw.training.quantization.bn_folding import Folded
-from donna_hw.training.quantization.channel_stats import Spread
+from donna_hw.training.quantization.bn_folding import FoldedLayer
+from donna_hw.training.quantization.channel_stats import ChannelStats
 
-Spreads = dict[str, Spread]
+Spreads = dict[str, ChannelStats]
 BATCH = 64
 
 
 def propagate(
-    graph: Graph, folded: Mapping[str, Folded], given: Spread, known: Mapping[str, Spread], deviations: float
+    graph: Graph,
+    folded: Mapping[str, FoldedLayer],
+    given: ChannelStats,
+    known: Mapping[str, ChannelStats],
+    deviations: float,
 ) -> tuple[Spreads, Spreads]:
     """Return {layer: spread} before each activation, and after it; `input` has the one given, of the graph's input.
 
@@ -34,12 +38,12 @@ def propagate(
     return before, reached
 
 
-def _computed(layer: Layer, own: Folded | None, inputs: list[Spread], deviations: float) -> Spread:
+def _computed(layer: Layer, own: FoldedLayer | None, inputs: list[ChannelStats], deviations: float) -> ChannelStats:
     first = inputs[0]
     if own is not None:
         by = own.by_input
         variance = (by.square() * own.per_input(first.deviation.square())).sum((2, 3)).flatten()
-        return Spread.normal(own.response(first.mean) + own.bias, variance.sqrt(), deviations)
+        return ChannelStats.normal(own.response(first.mean) + own.bias, variance.sqrt(), deviations)
     if layer.operator == "add":
         return first.plus(inputs[1], deviations)
     if layer.operator == "scale":
@@ -48,11 +52,11 @@ def _computed(layer: Layer, own: Folded | None, inputs: list[Spread], deviations
         return first
     if layer.operator == "flatten":
         repeats = layer.out_shape[0] // len(first.mean)
-        return Spread(*(values.repeat_interleave(repeats) for values in vars(first).values()))
-    raise BadSetting("a layer must be one whose numbers can be foretold", found=f"{layer.name}, a {layer.operator}")
+        return ChannelStats(*(values.repeat_interleave(repeats) for values in vars(first).values()))
+    raise ConfigError("a layer must be one whose numbers can be foretold", got=f"{layer.name}, a {layer.operator}")
 
 
-def observe(module: GraphModule, images: Tensor) -> tuple[Spread, Spreads]:
+def observe(module: GraphModule, images: Tensor) -> tuple[ChannelStats, Spreads]:
     """Return the spread of the input and of every layer before its activation, on images [n, channels, height, width]."""
     seen: dict[str, list[Tensor]] = {}
     with torch.inference_mode():
@@ -76,8 +80,8 @@ def _note(seen: dict[str, list[Tensor]], name: str, values: Tensor) -> None:
     seen.setdefault(name, []).append(torch.stack(sums))
 
 
-def _summary(parts: Tensor) -> Spread:
+def _summary(parts: Tensor) -> ChannelStats:
     count, total, squares = parts[:, 0].sum(0), parts[:, 1].sum(0), parts[:, 2].sum(0)
     mean = total / count
     deviation = (squares / count - mean.square()).clamp_min(0).sqrt()
-    return Spread(mean, deviation, parts[:, 3].amin(0), parts[:, 4].amax(0))
+    return ChannelStats(mean, deviation, parts[:, 3].amin(0), parts[:, 4].amax(0))

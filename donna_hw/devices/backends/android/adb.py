@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from donna_hw.errors import BadSetting, DonnaError, Unavailable
+from donna_hw.errors import ConfigError, DonnaError, UnavailableError
 
 RETRY_S = 0.2
 PUSH_S = 300.0  # of a library of a hundred megabytes over slow USB
@@ -38,15 +38,15 @@ _GONE = re.compile(
 _FULL = re.compile(r"no space left|disk quota exceeded", re.IGNORECASE)
 
 
-class PhoneGone(Unavailable):
+class PhoneGoneError(UnavailableError):
     """A phone that was there does not answer any more."""
 
 
-class PhoneFull(Unavailable):
+class PhoneFullError(UnavailableError):
     """A phone without room for a file."""
 
 
-class CommandFailed(DonnaError):
+class CommandError(DonnaError):
     """A command that the phone ran, and that ended with an exit code other than 0."""
 
 
@@ -69,7 +69,7 @@ class Adb:
 
     def __post_init__(self) -> None:
         if self.serial.startswith("-") or not self.serial.isprintable() or self.serial != self.serial.strip():
-            raise BadSetting("a phone's serial must be as `adb devices` shows it", found=self.serial)
+            raise ConfigError("a phone's serial must be as `adb devices` shows it", got=self.serial)
 
     def devices(self) -> list[Attached]:
         """Return all phones that adb sees, whatever their state."""
@@ -80,7 +80,7 @@ class Adb:
     def shell(self, *arguments: str, timeout_s: float | None = None) -> str:
         """Run a command on the phone and return what it prints on standard output.
 
-        Raises `CommandFailed` with its exit code and last words, and `PhoneGone`.
+        Raises `CommandError` with its exit code and last words, and `PhoneGoneError`.
         """
         # the phone itself says that the command ended, by a word that nothing else prints: adb's exit code does not tell
         word = secrets.token_hex(8)
@@ -88,10 +88,10 @@ class Adb:
         printed, said = (text.decode(errors="replace") for text in (done.stdout, done.stderr))
         before, ended, code = said.rpartition(word)
         if not ended and done.returncode in BROKEN:
-            raise PhoneGone(
+            raise PhoneGoneError(
                 f"phone {self.serial or 'on adb'} must stay connected until a command ends",
-                found=f"no end of {arguments[0]}",
-                cure=PLUG_IN,
+                got=f"no end of {arguments[0]}",
+                hint=PLUG_IN,
             )
         if not ended and done.returncode == 1:  # adb's own; any other is that of the phone's shell
             raise self._refusal(("shell",), 1, f"{said}\n{printed}")
@@ -116,7 +116,7 @@ class Adb:
             raise _no_client(self.executable, error) from None
 
     def push(self, local: Path, remote: str) -> None:
-        """Copy a file to the phone; raises `PhoneFull` and `PhoneGone`."""
+        """Copy a file to the phone; raises `PhoneFullError` and `PhoneGoneError`."""
         self._called("push", str(local.absolute()), remote, timeout_s=max(PUSH_S, self.timeout_s))
 
     def pull(self, remote: str, local: Path) -> None:
@@ -141,7 +141,7 @@ class Adb:
                 )
 
     def returned(self, wait_s: float) -> None:
-        """Reconnect, and wait until the phone answers; raises `PhoneGone` after `wait_s`."""
+        """Reconnect, and wait until the phone answers; raises `PhoneGoneError` after `wait_s`."""
         deadline = time.monotonic() + wait_s
         while True:
             try:
@@ -152,10 +152,10 @@ class Adb:
                 return
             except DonnaError as error:
                 if time.monotonic() >= deadline:
-                    raise PhoneGone(
+                    raise PhoneGoneError(
                         f"phone {self.serial or 'on adb'} must answer again within {wait_s:g} s",
-                        found=str(error),
-                        cure=PLUG_IN,
+                        got=str(error),
+                        hint=PLUG_IN,
                     ) from None
                 time.sleep(RETRY_S)
 
@@ -172,7 +172,7 @@ class Adb:
         raise self._refusal(arguments, done.returncode, said)
 
     def _run(self, *arguments: str, timeout_s: float | None = None) -> subprocess.CompletedProcess[bytes]:
-        """Run the client, whatever its exit code; raises `PhoneGone` when it takes too long."""
+        """Run the client, whatever its exit code; raises `PhoneGoneError` when it takes too long."""
         patience_s = self.timeout_s if timeout_s is None else timeout_s
         try:
             return subprocess.run(
@@ -183,10 +183,10 @@ class Adb:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise PhoneGone(
+            raise PhoneGoneError(
                 f"phone {self.serial or 'on adb'} must answer within {patience_s:g} s",
-                found=f"no end of adb {arguments[0]}",
-                cure="look whether it hangs, or raise option timeout_s",
+                got=f"no end of adb {arguments[0]}",
+                hint="look whether it hangs, or raise option timeout_s",
             ) from None
         except OSError as error:
             raise _no_client(self.executable, error) from None
@@ -201,30 +201,30 @@ class Adb:
         if any(word in line for line in own for word in ("unauthorized", "authorizing")):
             return unauthorised(self.serial)
         if _FULL.search(said):
-            return PhoneFull(
+            return PhoneFullError(
                 "the phone must have room for what is pushed",
-                found=last,
-                cure="free some of its storage, and start again",
+                got=last,
+                hint="free some of its storage, and start again",
             )
         if any(_GONE.search(line) for line in own):
-            return PhoneGone(
+            return PhoneGoneError(
                 f"phone {self.serial or 'on adb'} must stay connected",
-                found=last,
-                cure=PLUG_IN,
+                got=last,
+                hint=PLUG_IN,
             )
         return self._failed(f"adb {arguments[0]}", str(code), said)
 
-    def _failed(self, what: str, code: str, said: str) -> CommandFailed:
+    def _failed(self, what: str, code: str, said: str) -> CommandError:
         lines = [line.strip() for line in said.splitlines() if line.strip()]
         killed = " (killed, perhaps for want of memory)" if code == "137" else ""
         last = " / ".join(lines[-SHOWN_LINES:]) or "nothing"
-        return CommandFailed(f"{what} must succeed", found=f"exit code {code}{killed}, its last words: {last}")
+        return CommandError(f"{what} must succeed", got=f"exit code {code}{killed}, its last words: {last}")
 
 
 def _quoted(arguments: Sequence[str]) -> str:
     """Return the one line that the phone's shell reads as exactly these arguments."""
     if not arguments or not arguments[0] or any("\0" in argument for argument in arguments):
-        raise BadSetting("a command must have a name, and no zero byte in it", found=arguments)
+        raise ConfigError("a command must have a name, and no zero byte in it", got=arguments)
     return shlex.join(arguments)
 
 
@@ -237,24 +237,24 @@ def _attached(line: str) -> Attached | None:
     return Attached(found[1], found[2], words)
 
 
-def several(serials: Sequence[str]) -> Unavailable:
+def several(serials: Sequence[str]) -> UnavailableError:
     """Return the error of several phones of which none is named."""
-    return Unavailable(
+    return UnavailableError(
         "one of several phones must be named",
-        found=f"{len(serials)} phones",
-        known=sorted(serials),
-        cure="set option serial in the device file, or list them in its pool",
+        got=f"{len(serials)} phones",
+        choices=sorted(serials),
+        hint="set option serial in the device file, or list them in its pool",
     )
 
 
-def unauthorised(serial: str) -> Unavailable:
+def unauthorised(serial: str) -> UnavailableError:
     """Return the error of a phone that has not been asked to trust this computer, or has not answered."""
-    return Unavailable(
+    return UnavailableError(
         f"phone {serial or 'on adb'} must allow this computer to debug it",
-        found="unauthorized",
-        cure="accept the question on its screen, and start again",
+        got="unauthorized",
+        hint="accept the question on its screen, and start again",
     )
 
 
-def _no_client(path: str, error: OSError) -> Unavailable:
-    return Unavailable("the adb client must run", found=f"{path}: {error.strerror or error}", cure="mend option adb")
+def _no_client(path: str, error: OSError) -> UnavailableError:
+    return UnavailableError("the adb client must run", got=f"{path}: {error.strerror or error}", hint="mend option adb")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import ClassVar
 
-from donna_hw.devices.backends.android.adb import Adb, CommandFailed, PhoneGone
+from donna_hw.devices.backends.android.adb import Adb, CommandError, PhoneGoneError
 from donna_hw.devices.backends.android.benchmark_model import OperatorTime
 from donna_hw.devices.backends.android.discovery import chosen, find_adb
 from donna_hw.devices.backends.android.native_runner import NativeRunner
@@ -15,12 +15,12 @@ from donna_hw.devices.backends.android.options import OPTIONS, Settings
 from donna_hw.devices.backends.android.phone_info import Phone, State, heat_of, look_at, state_of
 from donna_hw.devices.backends.android.runner_factory import Runners, digest
 from donna_hw.devices.backends.android.thermal import Cooling
-from donna_hw.devices.backends.base import Availability, Description, Runner, TimingBackend
-from donna_hw.errors import BadSetting, Unavailable
+from donna_hw.devices.backends.base import Availability, BackendInfo, Runner, TimingBackend
+from donna_hw.errors import ConfigError, UnavailableError
 from donna_hw.graph.builder import lower
 from donna_hw.graph.graph import Graph
 from donna_hw.measurement.environment import Environment, Scalar, host_conditions
-from donna_hw.measurement.telemetry import Readings
+from donna_hw.measurement.telemetry import Telemetry
 from donna_hw.spaces.cells import ConvNormAct
 
 
@@ -46,8 +46,8 @@ class AndroidBackend(TimingBackend):
         """Say whether there is an adb client; which phones it sees, `donna-hw devices` shows below its table."""
         try:
             find_adb()
-        except Unavailable as error:
-            return Availability(False, error.rule, error.cure)
+        except UnavailableError as error:
+            return Availability(False, error.message, error.hint)
         return Availability(True)
 
     @cached_property
@@ -57,7 +57,7 @@ class AndroidBackend(TimingBackend):
         client = Adb(find_adb(options.adb), options.serial, options.timeout_s)
         try:
             return chosen(client)
-        except PhoneGone:
+        except PhoneGoneError:
             client.returned(options.wait_s)
             return chosen(client)
 
@@ -98,23 +98,23 @@ class AndroidBackend(TimingBackend):
         }
         return Environment(identity, conditions)
 
-    def description(self) -> Description:
+    def description(self) -> BackendInfo:
         """Return what tables say of this phone, and what its user should know before the start; refuses a phone that is too hot."""
         now_c, limit_c = self._start_c, self.chosen.start_below_c
         if now_c is not None and now_c >= limit_c:
-            raise Unavailable(
+            raise UnavailableError(
                 f"{self.phone.name} must be cooler than {limit_c:g} C at its {self.chosen.zone} to start",
-                found=f"{now_c:.1f} C",
-                cure="unplug it and let it cool, or raise option start_below_c",
+                got=f"{now_c:.1f} C",
+                hint="unplug it and let it cool, or raise option start_below_c",
             )
-        return Description(
+        return BackendInfo(
             self.environment(),
             self.words(),
             self.quantity,
             self.origin,
             self.costly_start,
             advice=self._state_at_start.advice,
-            statistics=("mean",) if self.chosen.runner == "tflite" else Description.statistics,
+            statistics=("mean",) if self.chosen.runner == "tflite" else BackendInfo.statistics,
             cools=self.chosen.cool_down == "until_cool",
         )
 
@@ -132,19 +132,19 @@ class AndroidBackend(TimingBackend):
         return self._latest
 
     def operators(self, graph: Graph, runs: int) -> list[OperatorTime]:
-        """Return what each operator of a block takes, by the profiler of benchmark_model; raises `BadSetting` for another runner."""
+        """Return what each operator of a block takes, by the profiler of benchmark_model; raises `ConfigError` for another runner."""
         if self.chosen.runner != "tflite":
-            raise BadSetting("operators are told by the runner tflite", found=self.chosen.runner)
+            raise ConfigError("operators are told by the runner tflite", got=self.chosen.runner)
         with contextlib.closing(self.runners.benchmark(graph)) as runner:
             return runner.operators(runs)
 
-    def readings(self) -> Readings:
+    def readings(self) -> Telemetry:
         """Return clock and temperature as the runner read them right after its runs, and Android's own word on heat."""
         state = heat_of(self.adb)
-        near = self._latest.readings if self._latest is not None else Readings()
+        near = self._latest.readings if self._latest is not None else Telemetry()
         tired = ("still warm after cooling down",) if self._cooling is not None and self._cooling.gave_up else ()
         temperature_c = near.temperature_c if near.temperature_c is not None else self._temperature_c(state)
-        return Readings(near.clock_hz, temperature_c, throttle=(*state.throttle, *tired))
+        return Telemetry(near.clock_hz, temperature_c, throttle=(*state.throttle, *tired))
 
     def cool_down_s(self, pause_s: float, waited_s: float) -> float:
         """Wait for the protocol's pause, or with `until_cool` until the zone is back at its temperature of the start."""
@@ -153,10 +153,10 @@ class AndroidBackend(TimingBackend):
             return super().cool_down_s(pause_s, waited_s)
         start_c, now_c = self._start_c, self._temperature_c(heat_of(self.adb))
         if start_c is None or now_c is None:
-            raise Unavailable(
+            raise UnavailableError(
                 f"the phone must tell the temperature of its {options.zone} to cool down by it",
-                found=", ".join(self._state_at_start.temperatures_c) or "no sensor at all",
-                cure='name another in option zone, or set option cool_down = "fixed"',
+                got=", ".join(self._state_at_start.temperatures_c) or "no sensor at all",
+                hint='name another in option zone, or set option cool_down = "fixed"',
             )
         if self._cooling is None:
             self._cooling = Cooling(start_c, options.cool_within_c, options.cool_limit_s)
@@ -173,7 +173,7 @@ class AndroidBackend(TimingBackend):
             return state.temperature_c(zone)
         try:
             return float(self.adb.shell("cat", zone)) / 1e3
-        except (CommandFailed, ValueError):
+        except (CommandError, ValueError):
             return None
 
     @cached_property

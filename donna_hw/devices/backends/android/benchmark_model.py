@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from donna_hw.devices.backends.base import Runner
-from donna_hw.errors import BadMeasurement, Unavailable
+from donna_hw.errors import MeasurementError, UnavailableError
 from donna_hw.measurement.measurement import Samples, Summary
 
 LONGEST_S = 600.0  # --max_secs: when it gives up, with fewer runs, which is refused
@@ -71,7 +71,7 @@ class BenchmarkRunner(Runner):
 
 
 def parse_summary(text: str, runs: int) -> Summary:
-    """Return the summary of the tool's timed runs; raises `BadMeasurement` with its last lines when it is not there or not of `runs`."""
+    """Return the summary of the tool's timed runs; raises `MeasurementError` with its last lines when it is not there or not of `runs`."""
     _, _, timed = text.rpartition("Running benchmark for at least")  # the first such line is of the warm-up
     line = re.search(r"^.*\bcount=(\d+) (.*)$", timed, re.MULTILINE)
     mean = re.search(rf"Inference \(avg\): {_NUMBER}", timed)
@@ -89,7 +89,7 @@ def parse_summary(text: str, runs: int) -> Summary:
 
 
 def refuse_left_out(text: str, delegate: str, helped: bool) -> None:
-    """Raise `Unavailable` unless the tool says that the delegate runs the whole model; helped: the CPU may run a part of it."""
+    """Raise `UnavailableError` unless the tool says that the delegate runs the whole model; helped: the CPU may run a part of it."""
     if delegate == "cpu":
         return
     if "will be completely executed by the delegate" in text:
@@ -97,15 +97,15 @@ def refuse_left_out(text: str, delegate: str, helped: bool) -> None:
     if helped and "will be partially executed by the delegate" in text:
         return
     said = [line.strip() for line in text.splitlines() if "delegate" in line.lower() or "not supported" in line]
-    raise Unavailable(
+    raise UnavailableError(
         f"the delegate {delegate} must run the whole block",
-        found="; ".join(said[-LAST_LINES:]) or "no word of it",
-        cure="another delegate, or options.cpu_fallback = true to measure it with the CPU's help",
+        got="; ".join(said[-LAST_LINES:]) or "no word of it",
+        hint="another delegate, or options.cpu_fallback = true to measure it with the CPU's help",
     )
 
 
 def parse_operators(text: str) -> list[OperatorTime]:
-    """Return each operator's time from the tool's table `Run Order`; raises `BadMeasurement` when there is none."""
+    """Return each operator's time from the tool's table `Run Order`; raises `MeasurementError` when there is none."""
     _, _, timed = text.rpartition("Operator-wise Profiling Info for Regular Benchmark Runs")
     rows: list[OperatorTime] = []
     columns: list[str] = []
@@ -124,6 +124,6 @@ def parse_operators(text: str) -> list[OperatorTime]:
     return rows
 
 
-def _unread(rule: str, text: str) -> BadMeasurement:
+def _unread(rule: str, text: str) -> MeasurementError:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return BadMeasurement(rule, found=" / ".join(lines[-LAST_LINES:]) or "nothing printed")
+    return MeasurementError(rule, got=" / ".join(lines[-LAST_LINES:]) or "nothing printed")

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from donna_hw._core.resources import roots
-from donna_hw.errors import BadFile, Unavailable
+from donna_hw.errors import FileFormatError, UnavailableError
 
 # Android's name of an ABI -> (bits, machine) as an ELF file's header has them.
 MACHINES = {"arm64-v8a": (64, 183), "armeabi-v7a": (32, 40), "x86_64": (64, 62), "x86": (32, 3)}
@@ -25,12 +25,12 @@ def runner_folder(abi: str) -> Path:
 def named(path: str, name: str, abis: tuple[str, ...], cure: str) -> Path:
     """Return the file at `path`, or without one `name` in the folder of the first ABI that has it; it must run on one of the ABIs.
 
-    Raises `Unavailable` when it is not there, `BadFile` when it is no program for the phone.
+    Raises `UnavailableError` when it is not there, `FileFormatError` when it is no program for the phone.
     """
     if path:
         found = Path(path).expanduser()
         if not found.is_file():
-            raise Unavailable(f"{name} must be a file", found=path, cure=cure)
+            raise UnavailableError(f"{name} must be a file", got=path, hint=cure)
         refuse_other_abi(found, abis)
         return found
     for abi in abis:
@@ -38,8 +38,8 @@ def named(path: str, name: str, abis: tuple[str, ...], cure: str) -> Path:
         if candidate.is_file():
             refuse_other_abi(candidate, (abi,))
             return candidate
-    raise Unavailable(
-        f"{name} for the phone must be in {runner_folder(abis[0] if abis else 'arm64-v8a')}", found="nothing", cure=cure
+    raise UnavailableError(
+        f"{name} for the phone must be in {runner_folder(abis[0] if abis else 'arm64-v8a')}", got="nothing", hint=cure
     )
 
 
@@ -49,17 +49,19 @@ def beside(library: Path, engine: str) -> list[Path]:
 
 
 def refuse_other_abi(path: Path, abis: tuple[str, ...]) -> None:
-    """Raise `BadFile` unless a program or library is an ELF file for one of the ABIs."""
+    """Raise `FileFormatError` unless a program or library is an ELF file for one of the ABIs."""
     with path.open("rb") as file:
         head = file.read(20)
     wanted = [abi for abi in abis if abi in MACHINES]
     if head[:4] != b"\x7fELF" or len(head) < 20:
-        raise BadFile(f"{path} must be a program for {', '.join(wanted)}", found="no ELF file", cure="name another")
+        raise FileFormatError(
+            f"{path} must be a program for {', '.join(wanted)}", got="no ELF file", hint="name another"
+        )
     bits, machine = {1: 32, 2: 64}.get(head[4], 0), int.from_bytes(head[18:20], "little")
     if (bits, machine) not in [MACHINES[abi] for abi in wanted]:
         known = {value: abi for abi, value in MACHINES.items()}
-        raise BadFile(
+        raise FileFormatError(
             f"{os.fspath(path)} must be built for the phone's ABI, {' or '.join(wanted)}",
-            found=known.get((bits, machine), f"a {bits}-bit program of machine {machine}"),
-            cure="donna-hw build-runner --abi ..., or the library of that ABI",
+            got=known.get((bits, machine), f"a {bits}-bit program of machine {machine}"),
+            hint="donna-hw build-runner --abi ..., or the library of that ABI",
         )

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from donna_hw._core.resources import roots
-from donna_hw.errors import BadFile, Unavailable, UnknownName
+from donna_hw.errors import FileFormatError, UnavailableError, UnknownNameError
 
 ANDROID = ("arm64-v8a", "armeabi-v7a", "x86_64")
 API_LEVEL = 26  # Android 8: glob() and all else that the runner takes from the system
@@ -21,11 +21,11 @@ def build_runner(folder: Path, *, abi: str = "host", ndk: Path | None = None) ->
     """Build `donna_runner` for an ABI into a folder, and return its path.
 
     abi: `host`, `aarch64-linux` (by gcc-aarch64-linux-gnu), or one of `ANDROID`, for which the NDK is `ndk`, `$ANDROID_NDK_HOME` or
-    `$ANDROID_NDK_ROOT`. Raises `Unavailable` without CMake, compiler or NDK, and `BadFile` with the compiler's last lines.
+    `$ANDROID_NDK_ROOT`. Raises `UnavailableError` without CMake, compiler or NDK, and `FileFormatError` with the compiler's last lines.
     """
     cmake = shutil.which("cmake")
     if cmake is None:
-        raise Unavailable("building the native runner needs CMake", cure="pip install cmake, or apt install cmake")
+        raise UnavailableError("building the native runner needs CMake", hint="pip install cmake, or apt install cmake")
     with tempfile.TemporaryDirectory() as work:
         _run([cmake, "-S", str(_sources()), "-B", work, *_target(abi, ndk)])
         _run([cmake, "--build", work])
@@ -40,14 +40,14 @@ def _target(abi: str, ndk: Path | None) -> list[str]:
     if abi == "aarch64-linux":
         compiler = shutil.which("aarch64-linux-gnu-gcc")
         if compiler is None:
-            raise Unavailable("aarch64-linux needs its compiler", cure="apt install gcc-aarch64-linux-gnu")
+            raise UnavailableError("aarch64-linux needs its compiler", hint="apt install gcc-aarch64-linux-gnu")
         return [
             "-DCMAKE_SYSTEM_NAME=Linux",
             "-DCMAKE_SYSTEM_PROCESSOR=aarch64",
             f"-DCMAKE_C_COMPILER={compiler}",
         ]
     if abi not in ANDROID:
-        raise UnknownName("an ABI must be a known one", found=abi, known=["host", "aarch64-linux", *ANDROID])
+        raise UnknownNameError("an ABI must be a known one", got=abi, choices=["host", "aarch64-linux", *ANDROID])
     tools = _ndk(ndk) / "build" / "cmake" / "android.toolchain.cmake"
     return [f"-DCMAKE_TOOLCHAIN_FILE={tools}", f"-DANDROID_ABI={abi}", f"-DANDROID_PLATFORM=android-{API_LEVEL}"]
 
@@ -60,10 +60,10 @@ def _ndk(named: Path | None) -> Path:
     for place in places:
         if place is not None and (place / "build" / "cmake" / "android.toolchain.cmake").is_file():
             return place.absolute()
-    raise Unavailable(
+    raise UnavailableError(
         "a runner for Android needs the Android NDK",
-        found=", ".join(str(place) for place in places if place is not None) or "none named",
-        cure="--ndk FOLDER, or set ANDROID_NDK_HOME; docs/guides/phone.md says where it is from",
+        got=", ".join(str(place) for place in places if place is not None) or "none named",
+        hint="--ndk FOLDER, or set ANDROID_NDK_HOME; docs/guides/phone.md says where it is from",
     )
 
 
@@ -71,17 +71,17 @@ def _sources() -> Path:
     for root in roots()[1:]:
         if (root / "runners" / "CMakeLists.txt").is_file():
             return root / "runners"
-    raise BadFile("the native runner's sources must come with donna_hw", found="none", cure="install it anew")
+    raise FileFormatError("the native runner's sources must come with donna_hw", got="none", hint="install it anew")
 
 
 def _run(command: list[str]) -> None:
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=BUILD_S, check=False)
     except subprocess.TimeoutExpired:
-        raise Unavailable(f"a build must end within {BUILD_S:g} s", found=" ".join(command)) from None
+        raise UnavailableError(f"a build must end within {BUILD_S:g} s", got=" ".join(command)) from None
     if done.returncode:
         said = (done.stdout + b"\n" + done.stderr).decode(errors="replace")
         lines = [line.strip() for line in said.splitlines() if line.strip()]
-        raise BadFile(
-            "the native runner must compile", found=" / ".join(lines[-LAST_LINES:]), cure="is the compiler whole?"
+        raise FileFormatError(
+            "the native runner must compile", got=" / ".join(lines[-LAST_LINES:]), hint="is the compiler whole?"
         )

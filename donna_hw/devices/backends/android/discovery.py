@@ -9,14 +9,14 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from donna_hw.devices.backends.android.adb import Adb, PhoneGone, several, unauthorised
-from donna_hw.errors import Unavailable
+from donna_hw.devices.backends.android.adb import Adb, PhoneGoneError, several, unauthorised
+from donna_hw.errors import UnavailableError
 
 
 def chosen(adb: Adb) -> Adb:
     """Return the client for the one phone that is there, or for the one that its serial names, or `$ANDROID_SERIAL`.
 
-    Raises `Unavailable` when there is none, when it may not be used, and when there are several and none is named.
+    Raises `UnavailableError` when there is none, when it may not be used, and when there are several and none is named.
     """
     adb = replace(adb, serial=adb.serial or os.environ.get("ANDROID_SERIAL", ""))
     found = {phone.serial: phone for phone in adb.devices()}
@@ -24,15 +24,15 @@ def chosen(adb: Adb) -> Adb:
         adb.reconnect()
         found = {phone.serial: phone for phone in adb.devices()}
     if not found:
-        raise PhoneGone(
-            "a phone must be plugged in, with USB debugging on", found="none", cure="see docs/guides/phone.md"
+        raise PhoneGoneError(
+            "a phone must be plugged in, with USB debugging on", got="none", hint="see docs/guides/phone.md"
         )
     if adb.serial and adb.serial not in found:
-        raise PhoneGone(
+        raise PhoneGoneError(
             "option serial must be of a phone that is plugged in",
-            found=adb.serial,
-            known=sorted(found),
-            cure="plug it in",
+            got=adb.serial,
+            choices=sorted(found),
+            hint="plug it in",
         )
     usable = [phone for phone in found.values() if phone.state == "device"]
     phone = found[adb.serial] if adb.serial else (usable or list(found.values()))[0]
@@ -41,7 +41,7 @@ def chosen(adb: Adb) -> Adb:
     if phone.state in ("unauthorized", "authorizing"):
         raise unauthorised(phone.serial)
     if phone.state != "device":
-        raise PhoneGone(f"phone {phone.serial} must be usable", found=phone.state, cure="plug it in again")
+        raise PhoneGoneError(f"phone {phone.serial} must be usable", got=phone.state, hint="plug it in again")
     return replace(adb, serial=phone.serial)
 
 
@@ -59,8 +59,8 @@ def find_adb(named: str = "") -> str:
         found = place()
         if found:
             return found
-    raise Unavailable(
-        "a phone needs the adb client", found="none", cure="pip install 'donna-hw[android]', or apt install adb"
+    raise UnavailableError(
+        "a phone needs the adb client", got="none", hint="pip install 'donna-hw[android]', or apt install adb"
     )
 
 
@@ -84,5 +84,5 @@ def _bundled_client() -> str | None:
 def _checked(path: str, what: str) -> str:
     found = shutil.which(path)
     if found is None:
-        raise Unavailable(f"{what} must name the adb client", found=path, cure="mend the path")
+        raise UnavailableError(f"{what} must name the adb client", got=path, hint="mend the path")
     return found

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from donna_hw.devices.backends.android.adb import Adb, PhoneGone
+from donna_hw.devices.backends.android.adb import Adb, PhoneGoneError
 from donna_hw.devices.backends.base import Runner
-from donna_hw.errors import BadMeasurement, Unavailable
+from donna_hw.errors import MeasurementError, UnavailableError
 from donna_hw.measurement.intervals import checked
 from donna_hw.measurement.measurement import Samples
-from donna_hw.measurement.telemetry import Readings
+from donna_hw.measurement.telemetry import Telemetry
 
 LANGUAGE = 1  # the version of what the runner and we say to each other: `runners/README.md`
 SHOWN = 300  # characters of an answer that cannot be read
@@ -44,14 +44,14 @@ class NativeRunner(Runner):
         self._rest = b""
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  read when the process has ended
         self._process: subprocess.Popen[bytes] = adb.open(*command, errors=self._said)
-        self.readings = Readings()
+        self.readings = Telemetry()
         try:
             said = self._answer(start_s)
             if said.get("donna_runner") != LANGUAGE:
-                raise Unavailable(
+                raise UnavailableError(
                     f"{self._what} must speak version {LANGUAGE} of our language",
-                    found=str(said.get("donna_runner")),
-                    cure="build it anew from this version's sources: donna-hw build-runner",
+                    got=str(said.get("donna_runner")),
+                    hint="build it anew from this version's sources: donna-hw build-runner",
                 )
             self.ready = Ready(*(str(said.get(key, "")) for key in ("engine", "version", "delegate")))
         except BaseException:
@@ -61,7 +61,7 @@ class NativeRunner(Runner):
     def samples(self, count: int) -> Samples:
         """Run the block `count` times on the phone; its own monotonic clock, and its thread's CPU time where it computes on one.
 
-        Raises `BadMeasurement` for an answer that is not `count` times above zero, and `PhoneGone` for none.
+        Raises `MeasurementError` for an answer that is not `count` times above zero, and `PhoneGoneError` for none.
         """
         try:
             assert self._process.stdin is not None  # noqa: S101  opened with it
@@ -72,7 +72,7 @@ class NativeRunner(Runner):
         said = self._answer(self._run_s)
         wall, cpu = _times(said.get("wall_s"), count), _times(said.get("cpu_s"), count)
         if wall is None:
-            raise BadMeasurement(f"{self._what} must answer with {count} times", found=_short(json.dumps(said)))
+            raise MeasurementError(f"{self._what} must answer with {count} times", got=_short(json.dumps(said)))
         self.readings = _readings(said.get("after"))
         return Samples(checked(wall, self._what), cpu)
 
@@ -98,24 +98,26 @@ class NativeRunner(Runner):
         except ValueError:
             said = None
         if not isinstance(said, dict):
-            raise BadMeasurement(
+            raise MeasurementError(
                 f"{self._what} must answer in JSON",
-                found=_short(line),
-                cure="is it ours, and of this version? donna-hw build-runner",
+                got=_short(line),
+                hint="is it ours, and of this version? donna-hw build-runner",
             )
         if "error" in said:
-            raise Unavailable(f"{self._what} must run the block", found=_short(f"{said['error']} {self._last_words()}"))
+            raise UnavailableError(
+                f"{self._what} must run the block", got=_short(f"{said['error']} {self._last_words()}")
+            )
         return said
 
     def _line(self, patience_s: float) -> str:
-        """Return the next line; raises `PhoneGone` when the process ends before, or says nothing for so long."""
+        """Return the next line; raises `PhoneGoneError` when the process ends before, or says nothing for so long."""
         assert self._process.stdout is not None  # noqa: S101  opened with it
         pipe, deadline = self._process.stdout.fileno(), time.monotonic() + patience_s
         while b"\n" not in self._rest:
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([pipe], [], [], left)[0]:
                 self._process.kill()
-                raise PhoneGone(f"{self._what} must answer within {patience_s:g} s", found="no answer")
+                raise PhoneGoneError(f"{self._what} must answer within {patience_s:g} s", got="no answer")
             data = os.read(pipe, 65536)
             if not data:
                 raise self._ended()
@@ -138,9 +140,9 @@ class NativeRunner(Runner):
             code = self._process.wait()
         words = self._last_words() or "nothing"
         killed = " (killed: perhaps for want of memory)" if code in (137, -9) else ""
-        return PhoneGone(
+        return PhoneGoneError(
             f"{self._what} must go on until it is told to end",
-            found=f"exit code {code}{killed}, its last line: {words}",
+            got=f"exit code {code}{killed}, its last line: {words}",
         )
 
 
@@ -153,13 +155,13 @@ def _times(values: object, count: int) -> np.ndarray | None:
     return np.array(values, np.float64)
 
 
-def _readings(state: object) -> Readings:
+def _readings(state: object) -> Telemetry:
     known = state if isinstance(state, dict) else {}
     numbers = {
         key: float(known[key]) if isinstance(known.get(key), int | float) else None
         for key in ("clock_hz", "temperature_c")
     }
-    return Readings(clock_hz=numbers["clock_hz"], temperature_c=numbers["temperature_c"])
+    return Telemetry(clock_hz=numbers["clock_hz"], temperature_c=numbers["temperature_c"])
 
 
 def _short(text: str) -> str:

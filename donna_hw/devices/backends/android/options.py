@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from donna_hw.devices.backends.android import benchmark_model
-from donna_hw.errors import BadSetting, UnknownName
+from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.measurement.environment import Scalar
 
 DELEGATES = {
@@ -64,27 +64,27 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.runner == "tvm_rpc":
-            raise BadSetting(
+            raise ConfigError(
                 "a phone that runs TVM's server is reached through a tracker",
-                found="runner tvm_rpc",
-                cure='write backend = "tvm" with options tracker and key: see docs/guides/phone.md, "TVM"',
+                got="runner tvm_rpc",
+                hint='write backend = "tvm" with options tracker and key: see docs/guides/phone.md, "TVM"',
             )
         if self.runner not in DELEGATES:
-            raise UnknownName("option runner must be known", found=self.runner, known=[*DELEGATES, "tvm_rpc"])
+            raise UnknownNameError("option runner must be known", got=self.runner, choices=[*DELEGATES, "tvm_rpc"])
         if self.delegate not in DELEGATES[self.runner]:
-            raise UnknownName(
+            raise UnknownNameError(
                 f"option delegate must be one of the runner {self.runner}",
-                found=self.delegate,
-                known=DELEGATES[self.runner],
+                got=self.delegate,
+                choices=DELEGATES[self.runner],
             )
         if self.cool_down not in COOL_DOWNS:
-            raise UnknownName("option cool_down must be known", found=self.cool_down, known=COOL_DOWNS)
+            raise UnknownNameError("option cool_down must be known", got=self.cool_down, choices=COOL_DOWNS)
         for name, low in (("threads", 1), ("warmup_runs", 0), ("cool_within_c", 0), ("cool_limit_s", 0), ("wait_s", 0)):
             if not low <= getattr(self, name) < float("inf"):
-                raise BadSetting(f"option {name} must be {low} or more", found=getattr(self, name))
+                raise ConfigError(f"option {name} must be {low} or more", got=getattr(self, name))
         for name in ("timeout_s", "run_s", "start_below_c"):
             if not 0 < getattr(self, name) < float("inf"):
-                raise BadSetting(f"option {name} must be above 0", found=getattr(self, name))
+                raise ConfigError(f"option {name} must be above 0", got=getattr(self, name))
 
     @classmethod
     def of(cls, options: Mapping[str, Scalar]) -> Settings:

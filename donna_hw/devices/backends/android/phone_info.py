@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from donna_hw.devices.backends.android.adb import Adb, CommandFailed
+from donna_hw.devices.backends.android.adb import Adb, CommandError
 
 UNKNOWN = "unknown"
 # What a chip calls itself in Android's properties -> what people call it.
@@ -173,7 +173,7 @@ def parse_temperatures(text: str) -> dict[str, float]:
 def _asked(adb: Adb, *question: str) -> str:
     try:
         return adb.shell(*question)
-    except CommandFailed:  # a command or file that this Android lacks, or keeps to itself
+    except CommandError:  # a command or file that this Android lacks, or keeps to itself
         return ""
 
 

@@ -9,8 +9,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from donna_hw.devices.backends.android.adb import Adb, CommandFailed, PhoneFull
-from donna_hw.errors import BadSetting
+from donna_hw.devices.backends.android.adb import Adb, CommandError, PhoneFullError
+from donna_hw.errors import ConfigError
 
 ROOT = "/data/local/tmp/donna_hw"
 
@@ -72,13 +72,13 @@ class Folder:
         try:
             lines = self._adb.shell("df", "-k", "/data/local/tmp").splitlines()
             return 1024 * int(lines[-1].split()[3])
-        except (CommandFailed, IndexError, ValueError):
+        except (CommandError, IndexError, ValueError):
             return None
 
     def _keep(self, local: Path, remote: str) -> None:
         try:
             there = self._adb.shell("stat", "-c", "%s", remote).strip()
-        except CommandFailed:  # not there
+        except CommandError:  # not there
             there = ""
         if there != str(local.stat().st_size):
             part = f"{remote}.{self._run}"  # another name, so that a push cut off is never taken for a whole one
@@ -88,12 +88,12 @@ class Folder:
     def _push(self, local: Path, remote: str) -> None:
         try:
             self._adb.push(local, inside(remote))
-        except PhoneFull as full:
+        except PhoneFullError as full:
             free = self.free_bytes()
             room = (
                 "" if free is None else f"; {free / 1e6:.1f} MB are free of {local.stat().st_size / 1e6:.1f} MB needed"
             )
-            raise PhoneFull(full.rule, found=f"{full.found}{room}", cure=full.cure) from None
+            raise PhoneFullError(full.message, got=f"{full.got}{room}", hint=full.hint) from None
 
     def _make(self, folder: str) -> None:
         if folder not in self._made:
@@ -102,10 +102,10 @@ class Folder:
 
 
 def inside(remote: str) -> str:
-    """Return a path on the phone; raises `BadSetting` unless it lies below this package's folder there."""
+    """Return a path on the phone; raises `ConfigError` unless it lies below this package's folder there."""
     path = PurePosixPath(remote)
     if ".." in path.parts or PurePosixPath(ROOT) not in path.parents:
-        raise BadSetting(f"a file on the phone must lie below {ROOT}", found=remote)
+        raise ConfigError(f"a file on the phone must lie below {ROOT}", got=remote)
     return str(path)
 
 

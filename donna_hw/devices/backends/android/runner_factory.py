@@ -11,7 +11,7 @@ from pathlib import Path
 
 from donna_hw.devices.backends.android import benchmark_model
 from donna_hw.devices.backends.android import binaries as files
-from donna_hw.devices.backends.android.adb import Adb, PhoneGone
+from donna_hw.devices.backends.android.adb import Adb, PhoneGoneError
 from donna_hw.devices.backends.android.native_runner import NativeRunner
 from donna_hw.devices.backends.android.options import Settings
 from donna_hw.devices.backends.android.remote_files import Folder
@@ -84,7 +84,7 @@ class Runners:
             ]
             runner = NativeRunner(self.adb, command, start_s=options.run_s, run_s=options.run_s)
         finally:
-            with contextlib.suppress(PhoneGone):  # an error of its own
+            with contextlib.suppress(PhoneGoneError):  # an error of its own
                 self.folder.remove(model)
         if options.warmup_runs:
             runner.samples(options.warmup_runs)
@@ -130,7 +130,7 @@ class Benchmark(Runner):
 
     def close(self) -> None:
         """Remove the model; that of a phone that has dropped out goes at the next start."""
-        with contextlib.suppress(PhoneGone):
+        with contextlib.suppress(PhoneGoneError):
             self._folder.remove(self._model)
 
 

@@ -10,10 +10,10 @@ from donna_hw.devices.backends.base import Availability, Runner, TimingBackend
 from donna_hw.devices.backends.cuda.nvml import NvmlGpu, find_gpu
 from donna_hw.devices.backends.cuda.precision import PRECISIONS
 from donna_hw.devices.backends.cuda.runner import CudaRunner, Mode
-from donna_hw.errors import Unavailable, UnknownName
+from donna_hw.errors import UnavailableError, UnknownNameError
 from donna_hw.graph.graph import Graph
 from donna_hw.measurement.environment import Environment, Scalar, host_conditions
-from donna_hw.measurement.telemetry import Readings
+from donna_hw.measurement.telemetry import Telemetry
 
 CHOICES = {
     "execution": ("eager", "graph"),
@@ -28,7 +28,7 @@ class CudaBackend(TimingBackend):
     """Times blocks in PyTorch on a GPU.
 
     options: index of the GPU among the visible ones; `CHOICES`, of which clock says which of the two recorded times stands for the
-    block; autotune, whether cuDNN tries its algorithms at the first run. Raises `UnknownName` for any other choice.
+    block; autotune, whether cuDNN tries its algorithms at the first run. Raises `UnknownNameError` for any other choice.
     """
 
     options: ClassVar = {
@@ -45,8 +45,8 @@ class CudaBackend(TimingBackend):
         super().__init__(batch, options)
         for option, known in CHOICES.items():
             if self.settings[option] not in known:
-                raise UnknownName(
-                    f"option {option} of backend cuda must be a known one", found=self.settings[option], known=known
+                raise UnknownNameError(
+                    f"option {option} of backend cuda must be a known one", got=self.settings[option], choices=known
                 )
 
     @classmethod
@@ -98,20 +98,20 @@ class CudaBackend(TimingBackend):
         execution, cache, layout, clock = (str(self.settings[o]) for o in ("execution", "cache", "layout", "clock"))
         return (execution, cache, precision, layout, clock, *(("autotune",) if self.settings["autotune"] else ()))
 
-    def readings(self) -> Readings:
+    def readings(self) -> Telemetry:
         """Return the clock of the GPU's multiprocessors, its temperature, power and throttling; empty without nvidia-ml-py."""
-        return Readings() if self._nvml is None else self._nvml.readings()
+        return Telemetry() if self._nvml is None else self._nvml.readings()
 
     def prepare(self, graph: Graph) -> Runner:
-        """Build the block on the GPU, and capture it as a CUDA graph in that mode; raises `Unavailable` where the GPU lacks the mode."""
+        """Build the block on the GPU, and capture it as a CUDA graph in that mode; raises `UnavailableError` where the GPU lacks the mode."""
         properties, settings = self._properties, self.settings
         precision = PRECISIONS[str(settings["precision"])]
         capability = (properties.major, properties.minor)
         if capability < precision.needs:
-            raise Unavailable(
+            raise UnavailableError(
                 f"precision {settings['precision']} needs compute capability {precision.needs[0]}.{precision.needs[1]}",
-                found=f"{properties.name} of {capability[0]}.{capability[1]}",
-                cure="set another options.precision in the device file",
+                got=f"{properties.name} of {capability[0]}.{capability[1]}",
+                hint="set another options.precision in the device file",
             )
         mode = Mode(
             index=int(settings["index"]),
@@ -127,10 +127,10 @@ class CudaBackend(TimingBackend):
     def _l2_bytes(self) -> int:
         size = int(getattr(self._properties, "L2_cache_size", 0))
         if size <= 0:
-            raise Unavailable(
+            raise UnavailableError(
                 "a cold cache needs the size of the GPU's L2 cache, which this torch does not tell",
-                found=self._properties.name,
-                cure='install a newer torch, or set options.cache = "warm"',
+                got=self._properties.name,
+                hint='install a newer torch, or set options.cache = "warm"',
             )
         return size
 
@@ -141,7 +141,7 @@ class CudaBackend(TimingBackend):
 
         index, count = int(self.settings["index"]), torch.cuda.device_count()
         if not 0 <= index < count:
-            raise Unavailable(f"option index must be of one of the {count} visible GPUs, from 0", found=index)
+            raise UnavailableError(f"option index must be of one of the {count} visible GPUs, from 0", got=index)
         return torch.cuda.get_device_properties(index)
 
     @cached_property

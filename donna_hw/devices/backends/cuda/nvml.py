@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from donna_hw.measurement.telemetry import Readings
+from donna_hw.measurement.telemetry import Telemetry
 
 # NVML API reference, "NvmlClocksEventReasons". Idle (0x1), application clocks (0x2), sync boost (0x10) and display clocks (0x100)
 # are settings, not limits of heat or power.
@@ -45,7 +45,7 @@ class NvmlGpu:
         """Serial number of the board, which only data-centre GPUs tell."""
         return self._text("nvmlDeviceGetSerial", self.handle)
 
-    def readings(self) -> Readings:
+    def readings(self) -> Telemetry:
         """Return the clock of the multiprocessors, the chip's temperature, the board's power and the reasons of throttling."""
         nvml, handle = self.nvml, self.handle
         clock_mhz = self._ask("nvmlDeviceGetClockInfo", handle, nvml.NVML_CLOCK_SM)
@@ -54,7 +54,7 @@ class NvmlGpu:
         bits = self._ask("nvmlDeviceGetCurrentClocksEventReasons", handle)
         if bits is None:  # drivers before 535 know the older name only
             bits = self._ask("nvmlDeviceGetCurrentClocksThrottleReasons", handle)
-        return Readings(
+        return Telemetry(
             clock_hz=None if clock_mhz is None else clock_mhz * 1e6,
             temperature_c=None if temperature_c is None else float(temperature_c),
             power_w=None if power_mw is None else power_mw / 1e3,

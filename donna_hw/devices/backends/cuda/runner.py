@@ -12,7 +12,7 @@ import numpy as np
 
 from donna_hw.devices.backends.base import Runner
 from donna_hw.devices.backends.cuda.precision import PRECISIONS, switched
-from donna_hw.errors import BadMeasurement
+from donna_hw.errors import MeasurementError
 from donna_hw.graph.graph import Graph
 from donna_hw.measurement.measurement import Samples
 
@@ -152,10 +152,10 @@ class CudaRunner(Runner):
             if self._hold_s > LONGEST_HOLD_S:
                 if self._mode.clock == "host":
                     return None
-                raise BadMeasurement(
+                raise MeasurementError(
                     f"all launches of a block must be queued within {LONGEST_HOLD_S:g} s to be timed by the device's clock",
-                    found="a GPU that waited for the host",
-                    cure='set options.execution = "graph" or options.clock = "host" in the device file',
+                    got="a GPU that waited for the host",
+                    hint='set options.execution = "graph" or options.clock = "host" in the device file',
                 )
             self._make_idle()
             hold(self._hold_s)

@@ -20,7 +20,7 @@ from donna_hw.devices.backends.tvm.build import TargetChoice, build_library, hos
 from donna_hw.devices.backends.tvm.rpc import request_session, told_in_words, tracker_address
 from donna_hw.devices.backends.tvm.runners import CalledRunner, EvaluatedRunner, set_threads
 from donna_hw.devices.backends.tvm.tuning import tune_and_build
-from donna_hw.errors import BadSetting, Unavailable
+from donna_hw.errors import ConfigError, UnavailableError
 from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.graph.onnx_export import to_onnx
 from donna_hw.measurement.environment import Environment, Scalar, cpu_model, host_conditions
@@ -128,10 +128,10 @@ class TvmBackend(TimingBackend):
         import tvm
 
         if not tvm.runtime.enabled(self._choice.kind) or not tvm.device(self._choice.device).exist:
-            raise Unavailable(
+            raise UnavailableError(
                 "this build of TVM must find a device of the target on this machine",
-                found=f"no {self._choice.device} device",
-                cure="build TVM with that runtime, or set options tracker and key of a machine that has it",
+                got=f"no {self._choice.device} device",
+                hint="build TVM with that runtime, or set options tracker and key of a machine that has it",
             )
         return tvm.device(self._choice.device)
 
@@ -167,10 +167,10 @@ class TvmBackend(TimingBackend):
             )
             device = session.device(self._choice.device)
             if not device.exist:
-                raise Unavailable(
+                raise UnavailableError(
                     f"TVM device {self._key!r} must have a device of the target",
-                    found=f"no {self._choice.device} device",
-                    cure="build the server's TVM with that runtime, or choose another target",
+                    got=f"no {self._choice.device} device",
+                    hint="build the server's TVM with that runtime, or choose another target",
                 )
             if self._choice.device == "cpu":
                 set_threads(self._threads, session.get_function)
@@ -190,20 +190,18 @@ class TvmBackend(TimingBackend):
     def _checked_choice(self) -> TargetChoice:
         """Return the target after checking the options against each other."""
         if bool(self._tracker) != bool(self._key):
-            raise BadSetting(
-                "options tracker and key must be given together", found=f"{self._tracker!r}, {self._key!r}"
-            )
+            raise ConfigError("options tracker and key must be given together", got=f"{self._tracker!r}, {self._key!r}")
         if self._tracker:
             tracker_address(self._tracker)
         if not self._tracker and (self.settings["mtriple"] or self.settings["linker"]):
-            raise BadSetting("options mtriple and linker are for another machine, reached by tracker and key")
+            raise ConfigError("options mtriple and linker are for another machine, reached by tracker and key")
         if self._trials < 0:
-            raise BadSetting("option tuning_trials must be 0 or more", found=self._trials)
+            raise ConfigError("option tuning_trials must be 0 or more", got=self._trials)
         if self._trials and self._tracker:
-            raise BadSetting("tuning measures on this machine: tuning_trials and tracker do not go together")
+            raise ConfigError("tuning measures on this machine: tuning_trials and tracker do not go together")
         if self._threads > 1 and not self._trials:
-            raise BadSetting(
-                "option threads must be 1 without tuning: the code has no parallel loop then", found=self._threads
+            raise ConfigError(
+                "option threads must be 1 without tuning: the code has no parallel loop then", got=self._threads
             )
         mcpu = str(self.settings["mcpu"])
         if not mcpu and not self._tracker and find_spec("tvm") is not None:

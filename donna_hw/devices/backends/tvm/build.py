@@ -10,7 +10,7 @@ from typing import Any
 
 import onnx
 
-from donna_hw.errors import BadSetting, Unavailable, UnknownName
+from donna_hw.errors import ConfigError, UnavailableError, UnknownNameError
 
 DEVICES = {"llvm": "cpu", "cuda": "cuda", "metal": "metal", "opencl": "opencl", "rocm": "rocm", "vulkan": "vulkan"}
 
@@ -30,9 +30,9 @@ class TargetChoice:
 
     def __post_init__(self) -> None:
         if self.kind not in DEVICES:
-            raise UnknownName("option target must be a kind of TVM target", found=self.kind, known=sorted(DEVICES))
+            raise UnknownNameError("option target must be a kind of TVM target", got=self.kind, choices=sorted(DEVICES))
         if self.cores < 1:
-            raise BadSetting("option threads must be 1 or more", found=self.cores)
+            raise ConfigError("option threads must be 1 or more", got=self.cores)
 
     @property
     def device(self) -> str:
@@ -40,7 +40,7 @@ class TargetChoice:
         return DEVICES[self.kind]
 
     def tvm_target(self) -> Any:
-        """Return the `tvm.target.Target`; raises `Unavailable` when this build of TVM generates no such code."""
+        """Return the `tvm.target.Target`; raises `UnavailableError` when this build of TVM generates no such code."""
         import tvm
 
         processor: dict[str, Any] = {"kind": "llvm", "num-cores": self.cores}
@@ -50,19 +50,19 @@ class TargetChoice:
             k for k in {"llvm", self.kind} if tvm.get_global_func(f"target.build.{k}", allow_missing=True) is None
         ]
         if missing:
-            raise Unavailable(
+            raise UnavailableError(
                 "this build of TVM must generate code for the target",
-                found=", ".join(missing),
-                cure="build TVM with it switched on (USE_CUDA, USE_OPENCL, ... in config.cmake)",
+                got=", ".join(missing),
+                hint="build TVM with it switched on (USE_CUDA, USE_OPENCL, ... in config.cmake)",
             )
         self._check_processor()
         try:
             return tvm.target.Target(processor if self.kind == "llvm" else {"kind": self.kind, "host": processor})
         except Exception as error:
-            raise BadSetting(
+            raise ConfigError(
                 "TVM must know the target that the options describe",
-                found=last_line(error),
-                cure="mend target, mcpu or mtriple in the device file",
+                got=last_line(error),
+                hint="mend target, mcpu or mtriple in the device file",
             ) from None
 
     def _check_processor(self) -> None:
@@ -78,7 +78,9 @@ class TargetChoice:
             target = tvm.target.Target({"kind": "llvm", "mtriple": triple})
             names = [str(name) for name in tvm.get_global_func("target.llvm_get_cpu_archlist")(target)]
             known = difflib.get_close_matches(self.mcpu, names, n=5, cutoff=0)
-        raise UnknownName(f"option mcpu must be a processor that LLVM knows for {triple}", found=self.mcpu, known=known)
+        raise UnknownNameError(
+            f"option mcpu must be a processor that LLVM knows for {triple}", got=self.mcpu, choices=known
+        )
 
     def write(self, path: Path) -> None:
         """Write the choice as JSON."""
@@ -108,7 +110,7 @@ def build_library(module: Any, choice: TargetChoice, path: Path, linker: str = "
     """Compile a Relax module and write it to `path`.
 
     A path that ends in `.so` is linked here, by `linker` or by this machine's C++ compiler; one in `.tar` holds the object files, which the
-    device links by its own. Raises `Unavailable` with the last line of what went wrong.
+    device links by its own. Raises `UnavailableError` with the last line of what went wrong.
     """
     import tvm
     from tvm.support import cc
@@ -120,10 +122,10 @@ def build_library(module: Any, choice: TargetChoice, path: Path, linker: str = "
     except (
         Exception
     ) as error:  # TVM raises plain RuntimeErrors and errors of its own for whatever a compiler or linker says
-        raise Unavailable(
+        raise UnavailableError(
             f"TVM must compile and link the block for {choice.kind} {choice.mtriple}".strip(),
-            found=last_line(error),
-            cure="set option linker to a compiler for that device, or check target, mcpu and mtriple",
+            got=last_line(error),
+            hint="set option linker to a compiler for that device, or check target, mcpu and mtriple",
         ) from None
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from donna_hw.devices.backends.tvm.build import last_line
-from donna_hw.errors import BadSetting, DonnaError, Unavailable
+from donna_hw.errors import ConfigError, DonnaError, UnavailableError
 
 ANSWER_S = 10.0  # a tracker answers at once whatever its devices do
 
@@ -18,7 +18,7 @@ def tracker_address(tracker: str) -> tuple[str, int]:
     """Return (host, port) of an option such as `192.168.1.5:9190`."""
     host, colon, port = tracker.rpartition(":")
     if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise BadSetting("option tracker must be host:port", found=tracker)
+        raise ConfigError("option tracker must be host:port", got=tracker)
     return host.strip("[]"), int(port)
 
 
@@ -26,28 +26,30 @@ def request_session(tracker: str, key: str, *, wait_s: float, session_timeout_s:
     """Return a `tvm.rpc.RPCSession` of our own on a free device registered under `key`.
 
     wait_s: how long to wait until one of them is free. session_timeout_s: when the device ends the session, 0 for never. Raises
-    `Unavailable` with the keys that the tracker knows.
+    `UnavailableError` with the keys that the tracker knows.
     """
     try:
         from tvm import rpc
     except ImportError as error:
-        raise Unavailable(
-            "TVM's RPC needs its extra packages", found=str(error), cure="pip install 'donna-hw[tvm]'"
+        raise UnavailableError(
+            "TVM's RPC needs its extra packages", got=str(error), hint="pip install 'donna-hw[tvm]'"
         ) from None
     address = tracker_address(tracker)
     try:
         host, port, match_key = _assigned(address, key, wait_s)
         return rpc.connect(host, port, match_key, session_timeout=session_timeout_s)
     except TimeoutError:
-        raise Unavailable(
+        raise UnavailableError(
             f"a device {key!r} of tracker {tracker} must become free within {wait_s:g} s",
-            cure="start one more server with this key, end another session, or raise option wait_s",
+            hint="start one more server with this key, end another session, or raise option wait_s",
         ) from None
+    except DonnaError:
+        raise
     except (OSError, RuntimeError, ValueError) as error:
-        raise Unavailable(
+        raise UnavailableError(
             f"a tracker must answer at {tracker}, and its device {key!r} too",
-            found=last_line(error),
-            cure="python -m tvm.exec.rpc_tracker, and python -m tvm.exec.rpc_server --tracker HOST:PORT --key KEY on the device",
+            got=last_line(error),
+            hint="python -m tvm.exec.rpc_tracker, and python -m tvm.exec.rpc_server --tracker HOST:PORT --key KEY on the device",
         ) from None
 
 
@@ -64,11 +66,11 @@ def _assigned(address: tuple[str, int], key: str, wait_s: float) -> tuple[str, i
             raise ValueError("what answers there is no TVM tracker")
         known = _keys(_ask(connection, [base.TrackerCode.SUMMARY])[1])
         if key not in known:
-            raise Unavailable(
+            raise UnavailableError(
                 "option key must be of a device that has registered with the tracker",
-                found=key,
-                known=known,
-                cure="start a server with this key",
+                got=key,
+                choices=known,
+                hint="start a server with this key",
             )
         connection.settimeout(wait_s)
         code, found = _ask(connection, [base.TrackerCode.REQUEST, key, "", 1])
@@ -92,14 +94,14 @@ def _keys(summary: dict[str, Any]) -> list[str]:
 
 @contextmanager
 def told_in_words(key: str) -> Iterator[None]:
-    """Turn what TVM raises when a session is lost, a server has died or its time is over, into `Unavailable`."""
+    """Turn what TVM raises when a session is lost, a server has died or its time is over, into `UnavailableError`."""
     try:
         yield
     except DonnaError:
         raise
     except Exception as error:
-        raise Unavailable(
+        raise UnavailableError(
             f"the session with TVM device {key!r} must last until the block has run",
-            found=last_line(error),
-            cure="check that its server runs, is in reach, and has no shorter session_timeout_s; then start again: a table continues",
+            got=last_line(error),
+            hint="check that its server runs, is in reach, and has no shorter session_timeout_s; then start again: a table continues",
         ) from None

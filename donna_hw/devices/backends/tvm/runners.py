@@ -12,23 +12,23 @@ import numpy as np
 from donna_hw.devices.backends.base import Runner
 from donna_hw.devices.backends.timing import time_calls
 from donna_hw.devices.backends.tvm.rpc import told_in_words
-from donna_hw.errors import Unavailable
+from donna_hw.errors import UnavailableError
 from donna_hw.measurement.measurement import Samples
 
 
 def set_threads(threads: int, function: Callable[[str], Any]) -> None:
     """Set the size of TVM's thread pool where `function` finds TVM's functions, and make sure that it is what was asked for.
 
-    The pool is the process's own, shared by all blocks in it. Raises `Unavailable` when it stays of another size.
+    The pool is the process's own, shared by all blocks in it. Raises `UnavailableError` when it stays of another size.
     """
     count = function("runtime.NumThreads")
     if count() != threads:
         function("runtime.config_threadpool")(0, threads)
     if count() != threads:
-        raise Unavailable(
+        raise UnavailableError(
             f"TVM's thread pool must have {threads} threads",
-            found=count(),
-            cure=f"start with TVM_NUM_THREADS={threads} in the environment; TVM offers half the logical cores by itself",
+            got=count(),
+            hint=f"start with TVM_NUM_THREADS={threads} in the environment; TVM offers half the logical cores by itself",
         )
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import onnx
 
 from donna_hw.devices.backends.tvm.build import TargetChoice, build_library, relax_module
-from donna_hw.errors import Unavailable
+from donna_hw.errors import UnavailableError
 
 MODEL, TARGET, LIBRARY, RECORDS = "block.onnx", "target.json", "block.so", "records"
 _CURE = "set tuning_trials = 0, or install another build of apache-tvm"
@@ -36,7 +36,7 @@ def tune_and_build(
     """Tune a block in a child process and return the library that it linked, `folder/block.so`.
 
     The folder keeps the model, the target and the tuning records (`records/database_*.json`). Raises
-    `Unavailable` with the signal or exit code and the end of the child's words, or when `timeout_s` has passed; all processes of the
+    `UnavailableError` with the signal or exit code and the end of the child's words, or when `timeout_s` has passed; all processes of the
     child are ended then.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -54,14 +54,14 @@ def tune_and_build(
         try:
             code = child.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            raise Unavailable(f"the TVM tuner must end within {timeout_s:g} s", cure=_CURE) from None
+            raise UnavailableError(f"the TVM tuner must end within {timeout_s:g} s", hint=_CURE) from None
         finally:
             _end_group(child)
         log.seek(0)
         words = log.read()
     if code or not (folder / LIBRARY).is_file():
-        raise Unavailable(
-            "the TVM tuner must end well and leave a library", found=f"{_ending(code)}: {_tail(words)}", cure=_CURE
+        raise UnavailableError(
+            "the TVM tuner must end well and leave a library", got=f"{_ending(code)}: {_tail(words)}", hint=_CURE
         )
     return folder / LIBRARY
 
