@@ -16,30 +16,30 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import spearmanr
 
-from donna_hw import Device, LatencyTable, ProfilingBudget, load_space, profile_space, protocol_named
+from donna_hw import Device, LatencyTable, ProfilingBudget, get_protocol, load_space, profile_space
 
 parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
 parser.add_argument("--space", default="small_28px")
 parser.add_argument("--device", default="onnxruntime_cpu")
 parser.add_argument("--protocol", default="brisk")
 parser.add_argument("--tables", type=Path, nargs=2, metavar="CSV", help="a composed table and the same measured whole")
-asked = parser.parse_args()
+args = parser.parse_args()
 
-if asked.tables:
-    composed, whole = (LatencyTable.read(path) for path in asked.tables)
+if args.tables:
+    composed, whole = (LatencyTable.read(path) for path in args.tables)
 else:
-    space, device, protocol = load_space(asked.space), Device.load(asked.device), protocol_named(asked.protocol)
+    space, device, protocol = load_space(args.space), Device.load(args.device), get_protocol(args.protocol)
     with tempfile.TemporaryDirectory() as name:
         composed = profile_space(space, device, Path(name), protocol, effort=ProfilingBudget(compose=True))
         whole = profile_space(space, device, Path(name), protocol)
 
-foretold = (
+predicted = (
     composed.frame[composed.frame["method"] == "composed"].drop_duplicates("layers_hash").set_index("layers_hash")
 )
-measured = whole.frame.drop_duplicates("layers_hash").set_index("layers_hash").loc[foretold.index]
+measured = whole.frame.drop_duplicates("layers_hash").set_index("layers_hash").loc[predicted.index]
 assert (measured["method"] == "measured").all(), "the second table must hold these blocks measured whole"
 column = composed.info.column
-low, value, high = (foretold[name].to_numpy(float) for name in ("low_s", column, "high_s"))
+low, value, high = (predicted[name].to_numpy(float) for name in ("low_s", column, "high_s"))
 true = measured[column].to_numpy(float)
 off = 100 * (value / true - 1)
 print(

@@ -26,13 +26,13 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
 from donna_hw import FeatureBasis, LatencyTable, TableCost, fit_cost, load_space
-from donna_hw.costs.correction import CorrectionConfig, correct
+from donna_hw.costs.correction import CorrectionConfig, fit_correction
 from donna_hw.tables.importers.help import read_help
 from donna_hw.tables.network_measurements import MeasuredNetworks
 
-KS, OWN_KS = (10, 20, 30, 50, 100, 200, 400), (0, 10, 20, 30, 50, 100)
+KS, TABLE_KS = (10, 20, 30, 50, 100, 200, 400), (0, 10, 20, 30, 50, 100)
 TABLES = Path(__file__).parent.parent / "latency_tables" / "onnxruntime_cpu"
-JUDGED = (
+METRICS = (
     "mape",
     "within5",
     "within10",
@@ -47,7 +47,7 @@ JUDGED = (
 )
 
 
-class Job(NamedTuple):
+class Experiment(NamedTuple):
     """One draw: `data` is `<file>:<device>` or a space with a table."""
 
     data: str
@@ -56,7 +56,7 @@ class Job(NamedTuple):
     draw: int
 
 
-def judged(mean: np.ndarray, std: np.ndarray | None, measured: np.ndarray) -> dict[str, float]:
+def evaluate_predictions(mean: np.ndarray, std: np.ndarray | None, measured: np.ndarray) -> dict[str, float]:
     """Return how far predictions are off, how they order, and whether their 90 % intervals hold, in all and in thirds of the predictions.
 
     width: of the mean interval over that of one constant relative one that holds as many; absolute: over one constant in seconds.
@@ -70,11 +70,11 @@ def judged(mean: np.ndarray, std: np.ndarray | None, measured: np.ndarray) -> di
         figures += [inside.mean(), *(inside[third].mean() for third in np.array_split(np.argsort(mean), 3))]
         figures.append((half / mean).mean() / np.quantile(errors, inside.mean()))
         figures.append(half.mean() / np.quantile(np.abs(measured - mean), inside.mean()))
-    return dict(zip(JUDGED, figures, strict=False))
+    return dict(zip(METRICS, figures, strict=False))
 
 
 @cache
-def networks_of(data: str, reference: Path) -> MeasuredNetworks:
+def load_networks(data: str, reference: Path) -> MeasuredNetworks:
     """Return the measured networks of a job."""
     if ":" not in data:
         return MeasuredNetworks.read(next((TABLES / data).glob("*.networks.csv")))
@@ -83,17 +83,17 @@ def networks_of(data: str, reference: Path) -> MeasuredNetworks:
 
 
 @cache
-def basis_of(data: str, ground: str, reference: Path) -> FeatureBasis:
+def build_basis(data: str, ground: str, reference: Path) -> FeatureBasis:
     """Return the ground of a job's fit."""
     if ground.startswith("table"):
-        return FeatureBasis.of_table(load_space(data), table_of(data))
+        return FeatureBasis.of_table(load_space(data), load_table(data))
     return (FeatureBasis.of_choices if ground == "nothing" else FeatureBasis.of_layers)(
-        networks_of(data, reference).space
+        load_networks(data, reference).space
     )
 
 
 @cache
-def table_of(data: str) -> LatencyTable:
+def load_table(data: str) -> LatencyTable:
     """Return the table of a space."""
     return LatencyTable.read(next(path for path in (TABLES / data).glob("*.csv") if ".networks" not in path.name))
 
@@ -105,7 +105,7 @@ def one_hot(networks: MeasuredNetworks) -> np.ndarray:
     return np.hstack([*columns, 2 * rows[:, len(sizes) :] / np.maximum(np.array(networks.space.setting_counts), 2) - 1])
 
 
-def rival(job: Job, x: np.ndarray, logs: np.ndarray) -> object:
+def fit_rival(job: Experiment, x: np.ndarray, logs: np.ndarray) -> object:
     """Return a fitted rival."""
     if job.ground == "gradient boosting":
         return HistGradientBoostingRegressor(max_iter=600, learning_rate=0.06, random_state=0).fit(x, logs)
@@ -113,9 +113,9 @@ def rival(job: Job, x: np.ndarray, logs: np.ndarray) -> object:
     return GaussianProcessRegressor(kernel, normalize_y=True, n_restarts_optimizer=1, random_state=0).fit(x, logs)
 
 
-def computed(job: Job, reference: Path) -> dict[str, object]:
+def run_experiment(job: Experiment, reference: Path) -> dict[str, object]:
     """Return the figures of one draw."""
-    networks = networks_of(job.data, reference)
+    networks = load_networks(job.data, reference)
     rows, seconds = networks.rows, networks.seconds
     order = np.random.default_rng(job.draw).permutation(len(seconds))
     tests = 1000 if ":" in job.data else 50
@@ -123,16 +123,16 @@ def computed(job: Job, reference: Path) -> dict[str, object]:
     std = None
     if job.ground in ("gaussian process", "gradient boosting"):
         x = one_hot(networks)
-        model = rival(job, x[pool[: job.k]], np.log(seconds[pool[: job.k]]))
+        model = fit_rival(job, x[pool[: job.k]], np.log(seconds[pool[: job.k]]))
         mean = np.exp(model.predict(x[test]))  # type: ignore[attr-defined]
     elif job.k == 0:
-        plain = TableCost.of(load_space(job.data), table_of(job.data))
+        plain = TableCost.of(load_space(job.data), load_table(job.data))
         mean, std = plain.mean(rows[test]), plain.std(rows[test])
     else:
-        basis = basis_of(job.data, job.ground, reference)
+        basis = build_basis(job.data, job.ground, reference)
         if job.ground == "table, chosen":
             known = {tuple(row): value for row, value in zip(rows.tolist(), seconds, strict=True)}
-            fit = correct(
+            fit = fit_correction(
                 ("", "s"),
                 basis,
                 rows[pool],
@@ -142,17 +142,22 @@ def computed(job: Job, reference: Path) -> dict[str, object]:
         else:
             fit = fit_cost("", basis, rows[pool[: job.k]], seconds[pool[: job.k]])
         mean, std, kind = fit.cost.mean(rows[test]), fit.cost.std(rows[test]), fit.kind
-    return {**job._asdict(), "kind": kind, "fit_s": time.process_time() - begun, **judged(mean, std, seconds[test])}
+    return {
+        **job._asdict(),
+        "kind": kind,
+        "fit_s": time.process_time() - begun,
+        **evaluate_predictions(mean, std, seconds[test]),
+    }
 
 
-def jobs(reference: Path | None, draws: int) -> Iterator[Job]:
+def iter_experiments(reference: Path | None, draws: int) -> Iterator[Experiment]:
     """Yield every draw: all of them for the V100 and for own tables, a tenth for the other devices, a fifth for more than 100
     networks, a quarter on the ground of nothing."""
     for path in sorted(TABLES.glob("*/*.networks.csv")):
-        enough = [k for k in OWN_KS if k + 50 <= len(MeasuredNetworks.read(path).seconds)]
-        yield from (Job(path.parent.name, "table", k, draw) for k in enough for draw in range(draws))
+        enough = [k for k in TABLE_KS if k + 50 <= len(MeasuredNetworks.read(path).seconds)]
+        yield from (Experiment(path.parent.name, "table", k, draw) for k in enough for draw in range(draws))
         yield from (
-            Job(path.parent.name, "table, chosen", k, draw)
+            Experiment(path.parent.name, "table, chosen", k, draw)
             for k in (10, 30)
             if k in enough
             for draw in range(draws // 4)
@@ -168,11 +173,11 @@ def jobs(reference: Path | None, draws: int) -> Iterator[Job]:
         many = draws if ":v100" in data else max(1, draws // 10)
         for ground, part in (("layers", many), ("nothing", max(1, many // 4))):
             yield from (
-                Job(data, ground, k, draw) for k in KS for draw in range(part if k <= 100 else max(1, many // 5))
+                Experiment(data, ground, k, draw) for k in KS for draw in range(part if k <= 100 else max(1, many // 5))
             )
         if ":v100" in data:
-            yield from (Job(data, "gaussian process", 100, draw) for draw in range(draws // 4))
-            yield Job(data, "gradient boosting", 3000, 0)
+            yield from (Experiment(data, "gaussian process", 100, draw) for draw in range(draws // 4))
+            yield Experiment(data, "gradient boosting", 3000, 0)
 
 
 def report(frame: pd.DataFrame) -> str:
@@ -183,7 +188,7 @@ def report(frame: pd.DataFrame) -> str:
         "|" + "---|" * 12,
     ]
     for (data, ground, k), group in frame.groupby(["data", "ground", "k"], sort=False):
-        mean = group[list(JUDGED)].mean()
+        mean = group[list(METRICS)].mean()
         held = (
             "-"
             if np.isnan(mean["held"])
@@ -204,15 +209,17 @@ parser.add_argument("--reference", type=Path)
 parser.add_argument("--draws", type=int, default=20)
 parser.add_argument("--only", default="", help="data whose name holds this")
 parser.add_argument("--report", action="store_true", help="compute nothing, print what the file holds")
-asked = parser.parse_args()
+args = parser.parse_args()
 
-done = set(map(tuple, pd.read_csv(asked.csv)[list(Job._fields)].to_numpy().tolist())) if asked.csv.exists() else set()
-with asked.csv.open("a", newline="") as file:
-    writer = csv.DictWriter(file, [*Job._fields, "kind", "fit_s", *JUDGED])
+done = (
+    set(map(tuple, pd.read_csv(args.csv)[list(Experiment._fields)].to_numpy().tolist())) if args.csv.exists() else set()
+)
+with args.csv.open("a", newline="") as file:
+    writer = csv.DictWriter(file, [*Experiment._fields, "kind", "fit_s", *METRICS])
     if not done:
         writer.writeheader()
-    for job in () if asked.report else jobs(asked.reference, asked.draws):
-        if tuple(job) not in done and asked.only in job.data:
-            writer.writerow(computed(job, asked.reference or Path()))
+    for job in () if args.report else iter_experiments(args.reference, args.draws):
+        if tuple(job) not in done and args.only in job.data:
+            writer.writerow(run_experiment(job, args.reference or Path()))
             file.flush()
-print(report(pd.read_csv(asked.csv, keep_default_na=True, na_values=[""]).fillna({"kind": ""})))
+print(report(pd.read_csv(args.csv, keep_default_na=True, na_values=[""]).fillna({"kind": ""})))

@@ -26,19 +26,19 @@ from donna_hw.graph.torch_module import GraphModule, to_torch
 from donna_hw.spaces import load_space
 from donna_hw.training.checkpoints import save_weights
 from donna_hw.training.data import Dataset, Images, load_dataset
-from donna_hw.training.distillation.block_evaluation import channel_variance, nsr, quality_of, rest_of_teacher
+from donna_hw.training.distillation.block_evaluation import channel_variance, evaluate_block, load_teacher_tail, nsr
 from donna_hw.training.distillation.block_trainer import BlockTask, train_group
-from donna_hw.training.distillation.blockwise import BlockDistillConfig, groups
+from donna_hw.training.distillation.blockwise import BlockDistillConfig, group_tasks
 from donna_hw.training.distillation.border_maps import save_maps
 from donna_hw.training.executors import ProcessExecutor
-from donna_hw.training.loop import OptimConfig, outputs, train
+from donna_hw.training.loop import OptimConfig, compute_outputs, train
 
 SPACE = "small_28px"
 THREADS = 2
 HELD_OUT = 500
 
 
-def some_images(count: int) -> Dataset:
+def sample_images(count: int) -> Dataset:
     """Return so many images to train on and `HELD_OUT` others."""
     try:
         data = load_dataset("fashion_mnist", held_out=HELD_OUT)
@@ -51,7 +51,7 @@ def some_images(count: int) -> Dataset:
     return Dataset(data.name, few, data.held_out, data.held_out, data.source)
 
 
-def some_blocks(count: int) -> list[tuple[str, int]]:
+def sample_blocks(count: int) -> list[tuple[str, int]]:
     """Return (stage, number) of different blocks, drawn evenly over the stages."""
     space, found = load_space(SPACE), []
     share = -(-count // len(space.stages))
@@ -62,7 +62,7 @@ def some_blocks(count: int) -> list[tuple[str, int]]:
     return found[:count]
 
 
-def plain(
+def distill_plain(
     teacher: GraphModule, data: Dataset, bkd: BlockDistillConfig, blocks: list[tuple[str, int]], folder: Path
 ) -> dict:
     """Train the blocks one at a time, the teacher run for each; return their NSRs and the seconds it took."""
@@ -84,7 +84,7 @@ def plain(
         graph = space.block_graph(stage, number)
         block = to_torch(graph, (1 << 32) ^ int(layers_hash(graph)[:8], 16)).to(device)
         with torch.no_grad():
-            variance = channel_variance(outputs(own, outputs(before, train_pixels.to(device))))
+            variance = channel_variance(compute_outputs(own, compute_outputs(before, train_pixels.to(device))))
 
         def loss(_epoch: int, indices: torch.Tensor, block=block, before=before, own=own, variance=variance):
             with torch.no_grad():
@@ -93,14 +93,14 @@ def plain(
             return nsr(block(x), y, variance)
 
         train(block, len(data.train), bkd.fit, 1, loss)
-        x = outputs(before, data.held_out.pixels.to(device))
-        truth = (data.held_out.labels.to(device), outputs(teacher, data.held_out.pixels).to(device))
-        rest = rest_of_teacher(space, stage, folder / "teacher.safetensors").to(device)
-        found[name, number] = quality_of(block, x, outputs(own, x), rest, truth).nsr
+        x = compute_outputs(before, data.held_out.pixels.to(device))
+        truth = (data.held_out.labels.to(device), compute_outputs(teacher, data.held_out.pixels).to(device))
+        rest = load_teacher_tail(space, stage, folder / "teacher.safetensors").to(device)
+        found[name, number] = evaluate_block(block, x, compute_outputs(own, x), rest, truth).nsr
     return {"nsr": found, "s": time.perf_counter() - started}
 
 
-def ours(
+def distill_from_maps(
     teacher: GraphModule, data: Dataset, bkd: BlockDistillConfig, blocks: list[tuple[str, int]], pool: ProcessExecutor
 ) -> dict:
     """Compute the maps once and train the blocks in the pool; return their NSRs and the seconds of the maps and of all."""
@@ -112,12 +112,12 @@ def ours(
         tasks = [BlockTask(SPACE, s, m, folder, bkd.fit, 1, f"{folder}/{s}-{m}.safetensors") for s, m in blocks]
         tasks.sort(key=lambda task: -space.block_graph(space.stage(task.stage), task.number).macs)
         found = {}
-        for group, results in pool.map(train_group, groups(tasks, bkd.together, bkd.devices)):
+        for group, results in pool.map(train_group, group_tasks(tasks, bkd.together, bkd.devices)):
             found |= {(t.stage, t.number): quality.nsr for t, (quality, _) in zip(group.tasks, results, strict=True)}
     return {"nsr": found, "s": time.perf_counter() - started, "maps_s": maps_s}
 
 
-def teacher_of_size() -> GraphModule:
+def random_teacher() -> GraphModule:
     """Return the reference with random weights, its batch-norm statistics those of random images: time does not depend on them."""
     space = load_space(SPACE)
     teacher = to_torch(space.network(space.reference), seed=5).train()
@@ -138,19 +138,21 @@ if __name__ == "__main__":
     parser.add_argument("--together", type=int, default=16, help="blocks that a GPU trains at a time")
     asked = parser.parse_args()
     on_cpu = asked.device == "cpu"
-    data, teacher, blocks = some_images(asked.images), teacher_of_size(), some_blocks(asked.blocks)
+    data, teacher, blocks = sample_images(asked.images), random_teacher(), sample_blocks(asked.blocks)
     fit, pool = OptimConfig(asked.epochs, asked.batch, 0.01, 20), ProcessExecutor(THREADS if on_cpu else 1)
     bkd = BlockDistillConfig(
         fit, devices=(asked.device,), together=1 if on_cpu else asked.together, teacher_device=asked.device
     )
-    ours(teacher, data, replace(bkd, fit=replace(fit, epochs=1)), blocks[:2], pool)  # starts the processes
+    distill_from_maps(teacher, data, replace(bkd, fit=replace(fit, epochs=1)), blocks[:2], pool)  # starts the processes
     with tempfile.TemporaryDirectory() as name:
-        plain(teacher, data, replace(bkd, fit=replace(fit, epochs=1)), blocks[:2], Path(name))  # starts the threads
+        distill_plain(
+            teacher, data, replace(bkd, fit=replace(fit, epochs=1)), blocks[:2], Path(name)
+        )  # starts the threads
     work, ratios = len(blocks) * asked.epochs, []
     for _ in range(asked.rounds):
         with tempfile.TemporaryDirectory() as name:
-            one = plain(teacher, data, bkd, blocks, Path(name))
-        other = ours(teacher, data, bkd, blocks, pool)
+            one = distill_plain(teacher, data, bkd, blocks, Path(name))
+        other = distill_from_maps(teacher, data, bkd, blocks, pool)
         ratios.append(one["s"] / other["s"])
         off = max(abs(np.log(one["nsr"][key] / other["nsr"][key])) for key in one["nsr"])
         print(

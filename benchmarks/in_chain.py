@@ -25,13 +25,13 @@ parser.add_argument("--space", default="small_28px")
 parser.add_argument("--device", default="onnxruntime_cpu")
 parser.add_argument("--networks", type=int, default=40)
 parser.add_argument("--folder", type=Path, help="keeps the tables; by default they are forgotten")
-asked = parser.parse_args()
-space, device = load_space(asked.space), Device.load(asked.device)
-rows = space.random_rows(asked.networks, 0)
-half = asked.networks // 2
+args = parser.parse_args()
+space, device = load_space(args.space), Device.load(args.device)
+rows = space.random_rows(args.networks, 0)
+half = args.networks // 2
 
 with ExitStack() as stack:
-    folder = asked.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    folder = args.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
     errors = {}
     for mode in MODES:
         table = profile_space(space, device, folder, mode=mode)

@@ -12,7 +12,7 @@ from pathlib import Path
 MB = 1e6
 
 
-def closure(name: str, found: dict[str, float]) -> dict[str, float]:
+def collect_sizes(name: str, found: dict[str, float]) -> dict[str, float]:
     """Add the bytes of a package and of what it needs without extras to `found`; what is not installed counts nothing."""
     key = re.sub(r"[-_.]+", "-", name).lower()
     if key in found:
@@ -26,12 +26,12 @@ def closure(name: str, found: dict[str, float]) -> dict[str, float]:
     for line in package.requires or ():
         wanted = re.match(r"[\w.-]+", line)
         if wanted is not None and "extra ==" not in line:
-            closure(wanted[0], found)
+            collect_sizes(wanted[0], found)
     return found
 
 
 if __name__ == "__main__":
-    whole, torch = closure("donna-hw", {}), closure("torch", {})
+    whole, torch = collect_sizes("donna-hw", {}), collect_sizes("torch", {})
     own = whole["donna-hw"]
     print(f"donna-hw itself: {own / MB:.1f} MB")
     print(f"torch and what it needs: {sum(torch.values()) / MB:.0f} MB, torch alone {torch['torch'] / MB:.0f} MB")

@@ -23,11 +23,11 @@ from scipy.stats import spearmanr
 from sklearn.ensemble import GradientBoostingRegressor
 
 from donna_hw import load_space
-from donna_hw.costs.features import layer_features, physical
-from donna_hw.costs.gaussian_process import Z90, fit_learned
+from donna_hw.costs.features import graph_features, roofline_terms
+from donna_hw.costs.gaussian_process import Z90, fit_gp_latency_model
 from donna_hw.graph.graph import Graph
-from donna_hw.tables.lookup import named_table
-from donna_hw.tables.parts import parts_of
+from donna_hw.tables.lookup import load_table
+from donna_hw.tables.parts import list_parts
 
 SMALL, EXTENDED, UNSEEN = "mobilenetv3_1.2", "mobilenetv3_1.2_extended", "efficientnet_b0"
 OTHERS = ("donna", EXTENDED, SMALL, "mobilenetv3_1.0", "proxylessnas_1.3")
@@ -72,10 +72,10 @@ class Score(NamedTuple):
     spearman: float
 
 
-def blocks_of(device: str, space: str) -> Blocks:
+def load_blocks(device: str, space: str) -> Blocks:
     """Return the different blocks of a shipped table, fixed parts too."""
-    table = named_table(f"{device}/{space}", Path("latency_tables"))
-    graphs = {part.layers_hash: part.graph for part in parts_of(load_space(space))}
+    table = load_table(f"{device}/{space}", Path("latency_tables"))
+    graphs = {part.layers_hash: part.graph for part in list_parts(load_space(space))}
     frame = table.frame.assign(error=table.standard_errors() / table.frame[table.info.column])
     frame = frame.drop_duplicates("layers_hash").set_index("layers_hash").loc[list(graphs)]
     costs = frame[table.info.column].to_numpy(float)
@@ -90,18 +90,18 @@ def score(values: np.ndarray, true: np.ndarray, held: float = np.nan) -> Score:
     return Score(np.median(off), off.mean(), np.quantile(off, 0.9), held, spearmanr(values, true).statistic)
 
 
-def learned(train: Blocks, test: Blocks) -> Score:
+def score_gp_model(train: Blocks, test: Blocks) -> Score:
     """Judge the learned model."""
-    foretold = fit_learned(train.graphs, train.costs, train.errors, list(train.spaces)).predict(test.graphs)
+    foretold = fit_gp_latency_model(train.graphs, train.costs, train.errors, list(train.spaces)).predict(test.graphs)
     low, high = foretold.interval(Z90)
     return score(foretold.values, test.costs, 100 * float(np.mean((low <= test.costs) & (test.costs <= high))))
 
 
-def least_squares(train: Blocks, test: Blocks, columns: slice, constant: bool) -> Score:
+def score_least_squares(train: Blocks, test: Blocks, columns: slice, constant: bool) -> Score:
     """Judge a line through the terms of a roofline (MACs, depthwise MACs, bytes, layers), by least squares of the relative error."""
 
     def terms(blocks: Blocks) -> np.ndarray:
-        found = physical(np.array([layer_features(graph) for graph in blocks.graphs]))
+        found = roofline_terms(np.array([graph_features(graph) for graph in blocks.graphs]))
         found = found[:, :2].sum(axis=1, keepdims=True) if columns == slice(1) else found[:, columns]
         return np.hstack([found, np.ones((len(found), 1))]) if constant else found
 
@@ -111,14 +111,14 @@ def least_squares(train: Blocks, test: Blocks, columns: slice, constant: bool) -
     return score(terms(test) @ weights, test.costs)
 
 
-def boosted(train: Blocks, test: Blocks) -> Score:
+def score_boosting(train: Blocks, test: Blocks) -> Score:
     """Judge gradient boosting of the logarithms of the features, scikit-learn's, which says nothing of its error."""
-    here, there = (np.log1p([layer_features(graph) for graph in blocks.graphs]) for blocks in (train, test))
+    here, there = (np.log1p([graph_features(graph) for graph in blocks.graphs]) for blocks in (train, test))
     trees = GradientBoostingRegressor(n_estimators=300, learning_rate=0.05, subsample=0.7, random_state=0)
     return score(np.exp(trees.fit(here, np.log(train.costs)).predict(there)), test.costs)
 
 
-def told(name: str, found: Sequence[Score]) -> str:
+def format_row(name: str, found: Sequence[Score]) -> str:
     """Return a row: means over the draws."""
     mean = Score(*np.mean(found, axis=0))
     held = "" if np.isnan(mean.held) else f"{mean.held:.0f} %"
@@ -126,23 +126,27 @@ def told(name: str, found: Sequence[Score]) -> str:
     return f"| {name} | " + " | ".join(cells) + " |"
 
 
-def compared(title: str, draws: Sequence[tuple[Blocks, Blocks]]) -> None:
+def print_comparison(title: str, draws: Sequence[tuple[Blocks, Blocks]]) -> None:
     """Print the model and its rivals on draws of (measured, held back)."""
     train, test = draws[0]
     print(f"| **{title}**: {len(train.keys)} measured, {len(test.keys)} foretold | | | | | |")
     began = time.process_time()
-    found = [learned(*draw) for draw in draws]
+    found = [score_gp_model(*draw) for draw in draws]
     took = (time.process_time() - began) / len(draws)
-    print(told(f"learned ({took:.1f} s)", found))
-    print(told("gradient boosting", [boosted(*draw) for draw in draws]))
-    print(told("linear in MACs, depthwise MACs, bytes, layers", [least_squares(*d, slice(4), True) for d in draws]))
-    print(told("proportional to MACs", [least_squares(*draw, slice(1), False) for draw in draws]))
+    print(format_row(f"learned ({took:.1f} s)", found))
+    print(format_row("gradient boosting", [score_boosting(*draw) for draw in draws]))
+    print(
+        format_row(
+            "linear in MACs, depthwise MACs, bytes, layers", [score_least_squares(*d, slice(4), True) for d in draws]
+        )
+    )
+    print(format_row("proportional to MACs", [score_least_squares(*draw, slice(1), False) for draw in draws]))
 
 
-def chosen_or_random(small: Blocks, extended: Blocks) -> None:
+def print_selection_comparison(small: Blocks, extended: Blocks) -> None:
     """Print what k more blocks of the extended space bring, chosen by the model or at random."""
     rest = extended.without(small)
-    order, _ = fit_learned(small.graphs, small.costs, small.errors).most_informative(rest.graphs, 40)
+    order, _ = fit_gp_latency_model(small.graphs, small.costs, small.errors).most_informative(rest.graphs, 40)
     print(
         "\n| more blocks measured | chosen: median, mean, within 90 % | at random (mean of 10 draws) |\n|---|---|---|"
     )
@@ -151,7 +155,7 @@ def chosen_or_random(small: Blocks, extended: Blocks) -> None:
         cells = []
         for picks in ([order[:count]], draws if count else draws[:1]):
             more = [small.joined(rest.picked(list(pick))) for pick in picks]
-            found = Score(*np.mean([learned(train, extended.without(train)) for train in more], axis=0))
+            found = Score(*np.mean([score_gp_model(train, extended.without(train)) for train in more], axis=0))
             cells.append(f"{found.median:.1f} %, {found.mean:.1f} %, {found.held:.0f} %")
         print(f"| {count} | " + " | ".join(cells) + " |")
 
@@ -161,7 +165,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--device", nargs="+", default=["onnxruntime_cpu", "tensor_unit"])
     devices = parser.parse_args().device
-    cpu = named_table("onnxruntime_cpu/donna", Path("latency_tables")).info.identity["device_model"]
+    cpu = load_table("onnxruntime_cpu/donna", Path("latency_tables")).info.identity["device_model"]
     print("# Blocks never measured, foretold from the features of their layers\n")
     print(f"- Command: `python benchmarks/learned.py --device {' '.join(devices)}`, on the shipped tables.")
     print(
@@ -169,26 +173,26 @@ def main() -> None:
     )
     print(f"- The tables: `onnxruntime_cpu` is measured on {cpu}, one thread; `tensor_unit` is simulated.")
     for device in devices:
-        small, extended, donna = (blocks_of(device, name) for name in (SMALL, EXTENDED, "donna"))
+        small, extended, donna = (load_blocks(device, name) for name in (SMALL, EXTENDED, "donna"))
         print(f"\n## {device}\n\n| | median error | mean | one in ten above | within 90 % interval | Spearman |")
         print("|---|---|---|---|---|---|")
-        compared(f"{SMALL}, then {EXTENDED}", [(small, extended.without(small))])
+        print_comparison(f"{SMALL}, then {EXTENDED}", [(small, extended.without(small))])
         for share in (0.02, 0.05, 0.1, 0.25):
             draws = []
             for seed in SEEDS:
                 order = np.random.default_rng(seed).permutation(len(donna.keys))
                 cut = round(share * len(order))
                 draws.append((donna.picked(order[:cut]), donna.picked(order[cut:])))
-            compared(f"{100 * share:.0f} % of donna at random (mean of 10 draws)", draws)
-        others = blocks_of(device, OTHERS[0])
+            print_comparison(f"{100 * share:.0f} % of donna at random (mean of 10 draws)", draws)
+        others = load_blocks(device, OTHERS[0])
         for name in OTHERS[1:]:
-            others = others.joined(blocks_of(device, name))
-        unseen = blocks_of(device, UNSEEN).without(others)
-        compared(f"five other spaces, then {UNSEEN}", [(others, unseen)])
-        alone = blocks_of(device, UNSEEN)
-        compared(f"{UNSEEN}, then {EXTENDED}", [(alone, extended.without(alone))])
-        compared(f"donna, then {UNSEEN}", [(donna, alone.without(donna))])
-        chosen_or_random(small, extended)
+            others = others.joined(load_blocks(device, name))
+        unseen = load_blocks(device, UNSEEN).without(others)
+        print_comparison(f"five other spaces, then {UNSEEN}", [(others, unseen)])
+        alone = load_blocks(device, UNSEEN)
+        print_comparison(f"{UNSEEN}, then {EXTENDED}", [(alone, extended.without(alone))])
+        print_comparison(f"donna, then {UNSEEN}", [(donna, alone.without(donna))])
+        print_selection_comparison(small, extended)
 
 
 main()

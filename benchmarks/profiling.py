@@ -55,7 +55,7 @@ def one_stage(quick: bool) -> Space:
     return Space("one_stage", "one stage of 384 blocks", (3, 224, 224), before, (stage,), ())
 
 
-def plain_s(graph: Graph) -> float:
+def measure_plain(graph: Graph) -> float:
     """Return a block's latency as a careful newcomer measures it, in seconds."""
     module = to_torch(graph, seed=0).eval()
     file, image = io.BytesIO(), torch.randn(1, *graph.input_shape)
@@ -86,7 +86,7 @@ stage = space.stages[0]
 graphs = [space.block_graph(stage, m) for m in range(stage.size)]
 
 start = time.perf_counter()
-plain = np.array([plain_s(graph) for graph in graphs])
+plain = np.array([measure_plain(graph) for graph in graphs])
 plain_took_s = time.perf_counter() - start
 
 device = Device.load("onnxruntime_cpu")
@@ -96,18 +96,18 @@ with tempfile.TemporaryDirectory() as folder:
     effort = ProfilingBudget(compose=True, budget_s=0.9 * plain_took_s / SPEED_UP)
     table = profile_space(space, device, Path(folder), PROTOCOLS["brisk"], effort=effort)
     ours_took_s = time.perf_counter() - start
-found = dict(zip(table.frame["layers_hash"], table.frame["median_s"], strict=True))
-ours = np.array([found[layers_hash(graph)] for graph in graphs])
-again = np.array([plain_s(graph) for graph in graphs])
+medians_by_hash = dict(zip(table.frame["layers_hash"], table.frame["median_s"], strict=True))
+ours = np.array([medians_by_hash[layers_hash(graph)] for graph in graphs])
+plain_again = np.array([measure_plain(graph) for graph in graphs])
 
 ratio = plain_took_s / ours_took_s
 print(f"{len(graphs)} blocks, {os.cpu_count()} cores; {table.frame['method'].value_counts().to_dict()}")
 print(f"plain {plain_took_s:.0f} s, ours {ours_took_s:.0f} s: {ratio:.1f} times faster")
 results = {}
 for name, a, b in (
-    ("plain again against plain", again, plain),
+    ("plain again against plain", plain_again, plain),
     ("ours against plain", ours, plain),
-    ("ours against plain again", ours, again),
+    ("ours against plain again", ours, plain_again),
 ):
     common, middle, ninth = results[name] = deviation(a, b)
     print(f"{name:26} common factor {common:.3f}; median deviation {middle:.2f} %, nine of ten within {ninth:.1f} %")

@@ -30,31 +30,31 @@ from donna_hw.costs.base import CostModel, CostTerms
 from donna_hw.costs.table_sum import TableCost
 from donna_hw.predictors.base import FittedPredictor
 from donna_hw.search.branch_and_bound import second_order_front
-from donna_hw.search.exact_sums import TooManySumsError, undominated_sums
-from donna_hw.search.optimality_gap import bounded, seeds_of
-from donna_hw.search.pareto_front import ParetoFront, front_of
+from donna_hw.search.exact_sums import TooManySumsError, non_dominated_sums
+from donna_hw.search.optimality_gap import add_optimality_gap, find_initial_rows
+from donna_hw.search.pareto_front import ParetoFront, build_front
 from donna_hw.search.problem import SearchProblem
 from donna_hw.search.random_search import random_front
-from donna_hw.tables.lookup import named_table
+from donna_hw.tables.lookup import load_table
 
 SPACE = load_space("donna")
 TABLES = Path(__file__).parents[1] / "latency_tables"
-EDGE = 1.1  # the reference point, in lengths of the best known front
+REFERENCE_POINT = 1.1  # the reference point, in lengths of the best known front
 
 
-def table(device: str) -> TableCost:
+def load_cost(device: str) -> TableCost:
     """Return the cost of a shipped table."""
-    return TableCost.of(SPACE, named_table(f"{device}/donna", TABLES))
+    return TableCost.of(SPACE, load_table(f"{device}/donna", TABLES))
 
 
-def made_qualities(seed: int) -> tuple[np.ndarray, ...]:
+def make_qualities(seed: int) -> tuple[np.ndarray, ...]:
     """Return NSR [stage][block] by the rule above."""
-    rng, macs = np.random.default_rng(seed), table("macs").parts().terms[0]
+    rng, macs = np.random.default_rng(seed), load_cost("macs").parts().terms[0]
     logs = (-1.5 - 0.5 * np.log(own / np.median(own)) + rng.normal(0, 0.25, len(own)) for own in macs)
     return tuple(np.clip(np.exp(log), 0.001, 0.95) for log in logs)
 
 
-def made_predictor(qualities: tuple[np.ndarray, ...], kind: str, seed: int) -> FittedPredictor:
+def make_predictor(qualities: tuple[np.ndarray, ...], kind: str, seed: int) -> FittedPredictor:
     """Return a predictor fitted to made networks."""
     rng, rows = np.random.default_rng(seed), SPACE.random_rows(60, seed)
     seen = np.stack([own[rows[:, i]] for i, own in enumerate(qualities)], axis=1)
@@ -67,7 +67,7 @@ def made_predictor(qualities: tuple[np.ndarray, ...], kind: str, seed: int) -> F
     return fit_predictor(seen, top1, kind)
 
 
-def launch_floor(cost: TableCost, seconds_a_launch: float = 60e-6, sharpness: float = 6.0) -> TableCost:
+def make_launch_floor(cost: TableCost, seconds_a_launch: float = 60e-6, sharpness: float = 6.0) -> TableCost:
     """Return a made launch floor: the table's work, and a launch for every layer of a block."""
     (work,) = cost.parts().terms
     launches = tuple(
@@ -91,9 +91,9 @@ def best_of_three(work: Callable[[], object]) -> tuple[float, object]:
     return min(times), found
 
 
-def times_of_tables(qualities: tuple[np.ndarray, ...]) -> None:
+def time_tables(qualities: tuple[np.ndarray, ...]) -> None:
     """Print the times of exact fronts of shipped tables."""
-    predictor = made_predictor(qualities, "monotone", 0)
+    predictor = make_predictor(qualities, "monotone", 0)
     for names in (
         ["onnxruntime_cpu"],
         ["onnxruntime_cpu", "macs"],
@@ -102,7 +102,7 @@ def times_of_tables(qualities: tuple[np.ndarray, ...]) -> None:
         ["onnxruntime_cpu", "tensor_unit", "params"],
         ["onnxruntime_cpu", "tensor_unit", "macs", "params"],
     ):
-        aim = SearchProblem(SPACE, qualities, predictor, [table(name) for name in names])
+        aim = SearchProblem(SPACE, qualities, predictor, [load_cost(name) for name in names])
         seconds, front = best_of_three(lambda aim=aim: exact_front(aim))
         print(
             f"exact, {1 + len(names)} dimensions (accuracy, {', '.join(names)}): {len(front)} networks in {seconds:.3g} s",
@@ -110,19 +110,19 @@ def times_of_tables(qualities: tuple[np.ndarray, ...]) -> None:
         )
 
 
-def times_of_hard_cases() -> None:
+def time_hard_cases() -> None:
     """Print the times of sums that no table has."""
     rng = np.random.default_rng(0)
     uniform = rng.integers(0, 10**9, (5, 384, 5))
     for width in (2, 3, 4, 5):
-        seconds, sums = best_of_three(lambda width=width: undominated_sums(list(uniform[:, :, :width])))
+        seconds, sums = best_of_three(lambda width=width: non_dominated_sums(list(uniform[:, :, :width])))
         print(f"exact, {width} uniform numbers a block: {len(sums.points)} sums in {seconds:.3g} s", flush=True)
     for width in (2, 3):
         shares = rng.dirichlet(np.ones(width), (5, 384))
         plane = np.rint(1e9 * shares / shares.sum(axis=2, keepdims=True)).astype(np.int64)
         start = time.process_time()
         try:
-            found = f"{len(undominated_sums(list(plane)).points)} sums"
+            found = f"{len(non_dominated_sums(list(plane)).points)} sums"
         except TooManySumsError as error:
             found = f"refused ({error})"
         print(
@@ -131,7 +131,7 @@ def times_of_hard_cases() -> None:
         )
 
 
-def times_of_second_order(aim: SearchProblem) -> None:
+def time_second_order(aim: SearchProblem) -> None:
     """Print times of the exact front of a monotone second-order accuracy; and where no block dominates another, for fewer blocks."""
     seconds, front = best_of_three(lambda: exact_front(aim))
     print(f"exact, second-order accuracy and {aim.costs[0].name}: {len(front)} networks in {seconds:.3g} s", flush=True)
@@ -150,17 +150,17 @@ def times_of_second_order(aim: SearchProblem) -> None:
         )
 
 
-def volume(aim: SearchProblem, front: ParetoFront, low: np.ndarray, high: np.ndarray) -> float:
+def hypervolume(aim: SearchProblem, front: ParetoFront, low: np.ndarray, high: np.ndarray) -> float:
     """Return the hypervolume of a front, scaled so that the best known one lies in 0..1."""
     points = (aim.objectives(front.rows) - low) / (high - low)
-    return float(moocore.hypervolume(points, ref=np.full(points.shape[1], EDGE)))
+    return float(moocore.hypervolume(points, ref=np.full(points.shape[1], REFERENCE_POINT)))
 
 
-def compared(
+def compare_searches(
     title: str, aim: SearchProblem, best: ParetoFront | None, seeds: int, samples: int, *, begun: bool
 ) -> None:
     """Print the hypervolume of each search as a share of the best known front's; `best` is the exact front where there is one."""
-    first = seeds_of(aim) if begun else None
+    first = find_initial_rows(aim) if begun else None
     found: dict[str, list[ParetoFront]] = {"random": [], "nsga2": []}
     for seed in range(seeds):
         found["random"].append(random_front(aim, samples, seed))
@@ -168,12 +168,13 @@ def compared(
         if begun:
             found.setdefault("nsga2, seeded", []).append(nsga2(aim, samples, seed=seed, seeds=first))
     every = [front.rows for fronts in found.values() for front in fronts] + ([first] if first is not None else [])
-    known = best or front_of(aim, np.unique(np.concatenate(every), axis=0), 0)
+    known = best or build_front(aim, np.unique(np.concatenate(every), axis=0), 0)
     points = aim.objectives(known.rows)
     low, high = points.min(axis=0), points.max(axis=0)
-    whole = volume(aim, known, low, high)
+    whole = hypervolume(aim, known, low, high)
     shares = {
-        name: np.array([volume(aim, front, low, high) / whole for front in fronts]) for name, fronts in found.items()
+        name: np.array([hypervolume(aim, front, low, high) / whole for front in fronts])
+        for name, fronts in found.items()
     }
     print(
         f"{title}: the {'exact' if best else 'best known'} front has {len(known)} networks; {samples} evaluations, {seeds} seeds"
@@ -184,7 +185,9 @@ def compared(
     assert (shares["nsga2"] > shares["random"]).all()
     if begun:
         assert (shares["nsga2, seeded"] > shares["nsga2"]).all()
-        print(f"  gap of the seeded one with the bound's networks: {bounded(aim, found['nsga2, seeded'][0]).gap:.3f} %")
+        print(
+            f"  gap of the seeded one with the bound's networks: {add_optimality_gap(aim, found['nsga2, seeded'][0]).gap:.3f} %"
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -193,20 +196,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--samples", type=int, default=2500)
     asked = parser.parse_args(arguments)
-    qualities = made_qualities(0)
-    times_of_tables(qualities)
-    times_of_hard_cases()
-    cpu = table("onnxruntime_cpu")
-    aim = SearchProblem(SPACE, qualities, made_predictor(qualities, "monotone", 0), [cpu])
+    qualities = make_qualities(0)
+    time_tables(qualities)
+    time_hard_cases()
+    cpu = load_cost("onnxruntime_cpu")
+    aim = SearchProblem(SPACE, qualities, make_predictor(qualities, "monotone", 0), [cpu])
     seconds, _ = best_of_three(lambda: nsga2(aim, asked.samples))
     print(f"nsga2, {asked.samples} evaluations: {seconds:.3g} s")
-    times_of_second_order(replace(aim, predictor=made_predictor(qualities, "ridge2_monotone", 0)))
-    compared("additive", aim, exact_front(aim), asked.seeds, asked.samples, begun=False)
-    pair: list[CostModel] = [cpu, table("params")]
+    time_second_order(replace(aim, predictor=make_predictor(qualities, "ridge2_monotone", 0)))
+    compare_searches("additive", aim, exact_front(aim), asked.seeds, asked.samples, begun=False)
+    pair: list[CostModel] = [cpu, load_cost("params")]
     both = replace(aim, costs=pair)
-    compared("additive, two costs", both, exact_front(both), asked.seeds, asked.samples, begun=False)
-    hard = replace(aim, predictor=made_predictor(qualities, "ridge2", 0), costs=[launch_floor(cpu)])
-    compared("a launch floor and a second-order predictor", hard, None, asked.seeds, asked.samples, begun=True)
+    compare_searches("additive, two costs", both, exact_front(both), asked.seeds, asked.samples, begun=False)
+    hard = replace(aim, predictor=make_predictor(qualities, "ridge2", 0), costs=[make_launch_floor(cpu)])
+    compare_searches("a launch floor and a second-order predictor", hard, None, asked.seeds, asked.samples, begun=True)
 
 
 if __name__ == "__main__":

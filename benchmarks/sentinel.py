@@ -37,9 +37,9 @@ def deviations(column: str) -> tuple[float, float]:
     return common, 100 * float(np.percentile(np.abs(ratio / common - 1), 90))
 
 
-raw, steadied = deviations("raw_median_s"), deviations("median_s")
+raw, drift_corrected = deviations("raw_median_s"), deviations("median_s")
 print(f"{len(free)} blocks, filled on a free machine and beside two processes that take the memory's bandwidth")
-for name, (common, spread) in (("raw medians", raw), ("steadied", steadied)):
+for name, (common, spread) in (("raw medians", raw), ("steadied", drift_corrected)):
     print(f"{name:12} common factor {common:.3f}; nine of ten blocks within {spread:.1f} % of it")
-print(f"spread, raw over steadied: {raw[1] / steadied[1]:.1f}")
-assert steadied[1] < 1.5 * raw[1], "steadying must not make blocks of one table disagree more"
+print(f"spread, raw over steadied: {raw[1] / drift_corrected[1]:.1f}")
+assert drift_corrected[1] < 1.5 * raw[1], "steadying must not make blocks of one table disagree more"

@@ -23,8 +23,8 @@ from donna_hw.devices.device import Device
 from donna_hw.graph.builder import lower_chain
 from donna_hw.graph.graph import Graph, Shape
 from donna_hw.graph.onnx_export import to_onnx
-from donna_hw.simulator.block_cache import BlockCycles
-from donna_hw.simulator.hardware import read_hardware
+from donna_hw.simulator.block_cache import BlockCycleCache
+from donna_hw.simulator.hardware import parse_hardware
 from donna_hw.simulator.onnx_frontend.reader import read_onnx
 from donna_hw.simulator.simulate import simulate
 from donna_hw.spaces.cells import Classifier, ConvNormAct, InvertedResidual
@@ -66,7 +66,7 @@ def mobilenet_v2() -> Graph:
     )
 
 
-def seconds(act: object) -> float:
+def best_cpu_time(act: object) -> float:
     """Return the CPU time of the fastest of several calls: one core's work, whatever else the machine does."""
     best = float("inf")
     for _ in range(REPEATS):
@@ -85,23 +85,23 @@ def main() -> None:
     options.add_argument("--csv", type=Path, help="write the layers of MobileNetV2, ours and Vela's, to this file")
     chosen = options.parse_args()
     device = Device.load(chosen.device)
-    hardware = read_hardware(device.file.hardware, device.name)
+    hardware = parse_hardware(device.file.hardware, device.name)
     blocks = random_blocks(chosen.blocks, seed=0)
-    cold = seconds(lambda: BlockCycles(hardware).of(blocks))
+    cold = best_cpu_time(lambda: BlockCycleCache(hardware).of(blocks))
     print(f"cold: {len(blocks) / cold:,.0f} blocks/s from description to cycles ({len(blocks)} different blocks)")
-    memo = BlockCycles(hardware)
+    memo = BlockCycleCache(hardware)
     memo.of(blocks)
-    warm = seconds(lambda: memo.of(blocks))
+    warm = best_cpu_time(lambda: memo.of(blocks))
     print(f"remembered: {len(blocks) / warm:,.0f} blocks/s")
     with TemporaryDirectory() as folder:
         path = Path(folder) / "mobilenet_v2.onnx"
         onnx.save(to_onnx(mobilenet_v2()), path)
         model = onnx.load(path)
-        whole = seconds(lambda: simulate(read_onnx(model), hardware))
-        read = seconds(lambda: read_onnx(model))
+        whole = best_cpu_time(lambda: simulate(read_onnx(model), hardware))
+        read = best_cpu_time(lambda: read_onnx(model))
     print(f"MobileNetV2, loaded ONNX to operators: {1e3 * whole:.1f} ms, {1e3 * read:.1f} of them reading")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    small = BlockCycles(hardware, remembered=1000)
+    small = BlockCycleCache(hardware, remembered=1000)
     for seed in range(1, 5):
         small.of(random_blocks(chosen.blocks, seed))
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before

@@ -28,25 +28,25 @@ parser.add_argument("--device", default="onnxruntime_cpu")
 parser.add_argument("--rounds", type=int, help="visits to each block; the device's protocol decides otherwise")
 parser.add_argument("--load", type=int, default=0, help="busy processes beside the second table")
 parser.add_argument("--folder", type=Path, help="keeps both tables; by default they are forgotten")
-asked = parser.parse_args()
+args = parser.parse_args()
 
-space, device = load_space(asked.space), Device.load(asked.device)
-protocol = device.protocol if asked.rounds is None else replace(device.protocol, rounds=asked.rounds)
+space, device = load_space(args.space), Device.load(args.device)
+protocol = device.protocol if args.rounds is None else replace(device.protocol, rounds=args.rounds)
 
 with ExitStack() as stack:
-    folder = asked.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    folder = args.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
     first = profile_space(space, device, folder / "first", protocol)
-    for _ in range(asked.load):
+    for _ in range(args.load):
         stack.callback(subprocess.Popen([sys.executable, "-c", BUSY]).kill)
     second = profile_space(space, device, folder / "second", protocol)
 
-found = compare_tables(first, second)
-a, b = found.half_widths
+comparison = compare_tables(first, second)
+a, b = comparison.half_widths
 print(
-    f"{len(found.frame_a)} blocks of {space.name} on {device.name}, filled twice, {asked.load} busy processes beside the second"
+    f"{len(comparison.frame_a)} blocks of {space.name} on {device.name}, filled twice, {args.load} busy processes beside the second"
 )
 print(f"median half-width of the 95 % intervals: {100 * a:.2f} % and {100 * b:.2f} %")
-for name, view in (("seconds", found.absolute), ("ratios to the sentinel", found.relative)):
+for name, view in (("seconds", comparison.absolute), ("ratios to the sentinel", comparison.relative)):
     if view is not None:
         print(
             f"{name}: {100 * view.agreeing:.1f} % of blocks agree within their intervals, median deviation {100 * view.deviation:.2f} %, "

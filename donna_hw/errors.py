@@ -5,16 +5,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-LONGEST_GOT = 300  # characters of a value that are shown; a corrupt file may hold one of megabytes
+MAX_VALUE_LENGTH = 300  # characters of a value that are shown; a corrupt file may hold one of megabytes
 
 
-def _shown(got: object) -> str:
+def _format_value(got: object) -> str:
     """Return a value as a message shows it: a text quoted, a long one cut."""
     try:
         text = repr(got) if isinstance(got, str) else str(got)
     except (RecursionError, ValueError):  # nested too deep, or a number of too many digits
         return f"a {type(got).__name__} too large to show"
-    return text if len(text) <= LONGEST_GOT else f"{text[:LONGEST_GOT]}... ({len(text)} characters)"
+    return text if len(text) <= MAX_VALUE_LENGTH else f"{text[:MAX_VALUE_LENGTH]}... ({len(text)} characters)"
 
 
 class DonnaError(Exception):
@@ -31,13 +31,13 @@ class DonnaError(Exception):
         self.message, self.got, self.choices, self.hint = message, got, tuple(choices), hint
         sentences = [self._first_sentence()]
         if self.choices:
-            sentences.append(f"expected {_listed(self.choices)}{_suggested(got, self.choices)}")
+            sentences.append(f"expected {_format_choices(self.choices)}{_suggest(got, self.choices)}")
         if hint:
             sentences.append(hint)
         super().__init__("; ".join(" ".join(sentence.split()) for sentence in sentences))
 
     def _first_sentence(self) -> str:
-        return self.message if self.got is None else f"{self.message}; got {_shown(self.got)}"
+        return self.message if self.got is None else f"{self.message}; got {_format_value(self.got)}"
 
     def __str__(self) -> str:
         """Return the line, without the quotes that a `KeyError` would put about it."""
@@ -45,14 +45,14 @@ class DonnaError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         """Survive pickling from one process to another."""
-        return _rebuilt, (type(self), self.message, self.got, self.choices, self.hint)
+        return _rebuild, (type(self), self.message, self.got, self.choices, self.hint)
 
 
 class UnknownNameError(DonnaError, KeyError):
     """An unknown device, space, backend, protocol, recipe key or axis value: the line reads `unknown mode 'x'; expected ...`."""
 
     def _first_sentence(self) -> str:
-        return self.message if self.got is None else f"{self.message} {_shown(self.got)}"
+        return self.message if self.got is None else f"{self.message} {_format_value(self.got)}"
 
 
 class ConfigError(DonnaError, ValueError):
@@ -83,16 +83,16 @@ class LockedError(DonnaError, RuntimeError):
     """Another process writes the same run or table."""
 
 
-def _listed(choices: tuple[str, ...]) -> str:
+def _format_choices(choices: tuple[str, ...]) -> str:
     """Return `a, b or c`."""
     return choices[0] if len(choices) == 1 else f"{', '.join(choices[:-1])} or {choices[-1]}"
 
 
-def _suggested(got: object, choices: tuple[str, ...]) -> str:
+def _suggest(got: object, choices: tuple[str, ...]) -> str:
     """Return ` (did you mean 'b'?)` for a choice like `got`."""
-    near = difflib.get_close_matches(got if isinstance(got, str) else _shown(got), choices, n=1)
+    near = difflib.get_close_matches(got if isinstance(got, str) else _format_value(got), choices, n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
-def _rebuilt(kind: type[DonnaError], message: str, got: object, choices: tuple[str, ...], hint: str) -> DonnaError:
+def _rebuild(kind: type[DonnaError], message: str, got: object, choices: tuple[str, ...], hint: str) -> DonnaError:
     return kind(message, got=got, choices=choices, hint=hint)

@@ -14,7 +14,7 @@ import numpy as np
 from donna_hw.devices.backends.base import ORIGINS, UNITS, Backend, ExactBackend, TimingBackend
 from donna_hw.graph.builder import lower
 from donna_hw.graph.graph import Graph
-from donna_hw.measurement.intervals import checked
+from donna_hw.measurement.intervals import validate_samples
 from donna_hw.measurement.telemetry import Telemetry
 from donna_hw.spaces.cells import ConvNormAct, InvertedResidual
 
@@ -68,7 +68,7 @@ def _check_timing(backend: TimingBackend, graph: Graph) -> None:
             for times in (samples.wall_s, samples.cpu_s, samples.device_s):
                 assert times is None or times.shape == (count,), "a runner must return one time a run"
             assert samples.timed_s.shape == (count,), "a runner must return the times by the clock that it names"
-            checked(samples.wall_s, "wall_s")
+            validate_samples(samples.wall_s, "wall_s")
             assert samples.cpu_s is None or bool((np.asarray(samples.cpu_s) >= 0).all()), (
                 "CPU times must not be negative"
             )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from donna_hw import Device, TableCost, load_space, profile_space, protocol_named
+from donna_hw import Device, TableCost, get_protocol, load_space, profile_space
 
 space = load_space("small_8px")
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else "latency_tables")
-brisk = protocol_named("brisk")  # a first look in ten seconds; without it, the device's own protocol takes a minute
+brisk = get_protocol("brisk")  # a first look in ten seconds; without it, the device's own protocol takes a minute
 table = profile_space(space, Device.load("onnxruntime_cpu"), folder, brisk)
 cost = TableCost.of(space, table)
 

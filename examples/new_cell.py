@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from donna_hw import InvertedResidual, Space, TorchLayer, load_space, with_cell
+from donna_hw import InvertedResidual, Space, TorchLayer, add_cell, load_space
 from donna_hw.graph.builder import GraphBuilder
 
 
@@ -45,7 +45,7 @@ class MixedBottleneck(InvertedResidual):
 
 def mixed() -> Space:
     """The digits' four stages with `mixed` beside their depthwise and grouped cells."""
-    return with_cell(load_space("small_8px_cells"), "mixed", MixedBottleneck, name="small_8px_mixed")
+    return add_cell(load_space("small_8px_cells"), "mixed", MixedBottleneck, name="small_8px_mixed")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from donna_hw import Space, propose_boundaries, stages_from, stock_blocks
+from donna_hw import Space, default_blocks, space_from_model, suggest_boundaries
 from donna_hw._core import torchvision_compat
 
 
@@ -44,36 +44,38 @@ class Plain(nn.Module):
 def plain() -> Space:
     """Two stages of the plain network, between its three sums: 33 blocks each, 1,089 networks."""
     torch.manual_seed(0)
-    return stages_from(Plain(), torch.zeros(1, 1, 8, 8), ["add", "add_1", "add_2"], name="plain")
+    return space_from_model(Plain(), torch.zeros(1, 1, 8, 8), ["add", "add_1", "add_2"], name="plain")
 
 
 def resnet18() -> Space:
     """The four stages of timm's ResNet-18 on 224x224 images, with residual blocks of half the width among the candidates."""
-    torchvision_compat.required("the model", "timm")
+    torchvision_compat.require_torchvision("the model", "timm")
     import timm  # noqa: PLC0415  only here
 
     torch.manual_seed(0)
     model, image = timm.create_model("resnet18", pretrained=False), torch.zeros(1, 3, 224, 224)
-    blocks = partial(stock_blocks, expands=(1, 2), styles=("relu",), widths=(0.5, 1.0))
-    return stages_from(
+    blocks = partial(default_blocks, expands=(1, 2), styles=("relu",), widths=(0.5, 1.0))
+    return space_from_model(
         model, image, ["maxpool", "layer1", "layer2", "layer3", "layer4"], blocks=blocks, name="resnet18"
     )
 
 
 def small_resnet() -> Space:
     """A narrow ResNet of timm's on 28x28 grey images: three stages of 17 blocks."""
-    torchvision_compat.required("the model", "timm")
+    torchvision_compat.require_torchvision("the model", "timm")
     from timm.models.resnet import BasicBlock, ResNet  # noqa: PLC0415  only here
 
     torch.manual_seed(0)
     model = ResNet(BasicBlock, (1, 1, 1, 1), num_classes=10, in_chans=1, channels=(16, 24, 32, 48), stem_width=12)
-    blocks = partial(stock_blocks, kernels=(3,), depths=(1, 2), styles=("relu",), widths=(0.5, 1.0), expands=(1, 2, 4))
+    blocks = partial(
+        default_blocks, kernels=(3,), depths=(1, 2), styles=("relu",), widths=(0.5, 1.0), expands=(1, 2, 4)
+    )
     image = torch.zeros(1, 1, 28, 28)
-    return stages_from(model, image, ["maxpool", "layer1", "layer2", "layer3"], blocks=blocks, name="small_resnet")
+    return space_from_model(model, image, ["maxpool", "layer1", "layer2", "layer3"], blocks=blocks, name="small_resnet")
 
 
 if __name__ == "__main__":
-    print("boundaries that suggest themselves:", ", ".join(propose_boundaries(Plain(), torch.zeros(1, 1, 8, 8))))
+    print("boundaries that suggest themselves:", ", ".join(suggest_boundaries(Plain(), torch.zeros(1, 1, 8, 8))))
     space = plain()
     for stage in space.stages:
         own = space.block_graph(stage, stage.reference)

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from donna_hw.devices.backends.base import Availability, Backend, Runner, TimingBackend
-from donna_hw.devices.device import Device, DeviceFile
+from donna_hw.devices.device import Device, DeviceConfig
 from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.measurement.environment import Environment
 from donna_hw.measurement.measurement import Samples
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.profiler import sentinel_of
+from donna_hw.profiling.profiler import select_sentinel
 from donna_hw.spaces import Axis, Space, Stage
 from donna_hw.spaces.cells import Classifier, ConvNormAct
-from donna_hw.tables.parts import parts_of
+from donna_hw.tables.parts import list_parts
 
 QUICK = Protocol("fake_quick", rounds=3, warmup=1, samples=4, statistic="median", sentinel_samples=2)
 
@@ -133,9 +133,9 @@ class FakeDevice(Device):
 
 
 def fake_machine(space: Space, breaks_at: int | None = None) -> FakeMachine:
-    return FakeMachine(declared_costs(space), layers_hash(sentinel_of(parts_of(space))), breaks_at)
+    return FakeMachine(declared_costs(space), layers_hash(select_sentinel(list_parts(space))), breaks_at)
 
 
 def fake_device(backend: Backend) -> FakeDevice:
-    file = DeviceFile(title="a fake", backend="fake", protocol="trusted")
+    file = DeviceConfig(title="a fake", backend="fake", protocol="trusted")
     return FakeDevice("fake", file, backend)

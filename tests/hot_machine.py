@@ -15,7 +15,7 @@ from donna_hw.measurement.environment import Environment
 from donna_hw.measurement.measurement import Samples
 from donna_hw.measurement.telemetry import Telemetry
 from donna_hw.measurement.throttling import StressResult
-from donna_hw.profiling.stress import Clock, sustain
+from donna_hw.profiling.stress import Clock, run_stress_test
 
 GRAPH = tiny_space().fixed_graph("stem")
 MS = 1_000_000
@@ -89,4 +89,4 @@ def run(
 ) -> StressResult:
     day_s = 1e9  # the fake day began long ago
     clock = Clock(lambda: machine.now_s, lambda: day_s + machine.now_s)
-    return sustain(HotBackend(machine, runtime), GRAPH, seconds, path=path, window_s=window_s, clock=clock)
+    return run_stress_test(HotBackend(machine, runtime), GRAPH, seconds, path=path, window_s=window_s, clock=clock)

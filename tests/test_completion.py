@@ -15,9 +15,9 @@ from click.shell_completion import ShellComplete
 from requirements import needs
 
 import donna_hw
-from donna_hw._core.resources import names
+from donna_hw._core.resources import resource_names
 from donna_hw.cli import cli
-from donna_hw.spaces import space_names
+from donna_hw.spaces import list_spaces
 
 ROOT = Path(donna_hw.__file__).parents[1]
 
@@ -31,11 +31,11 @@ def completed(*words: str) -> list[str]:
 def test_commands_recipes_devices_and_spaces_are_completed() -> None:
     assert {"profile", "prove"} <= set(completed("pr"))
     for command in ("run", "distill", "study", "transfer"):
-        assert completed(command, "") == names("recipes")
+        assert completed(command, "") == resource_names("recipes")
     assert completed("study", "digits", "study_dig") == ["study_digits", "study_digits_cells"]
-    assert completed("profile", "small_8") == [name for name in space_names() if name.startswith("small_8")]
+    assert completed("profile", "small_8") == [name for name in list_spaces() if name.startswith("small_8")]
     for words in (("profile", "donna"), ("baselines",), ("sustain", "donna"), ("simulate", "m.onnx")):
-        assert completed(*words, "--device", "") == names("devices")
+        assert completed(*words, "--device", "") == resource_names("devices")
     assert completed("export", "front.csv", "--space", "vit") == ["vit_b16", "vit_b16_81"]
 
 

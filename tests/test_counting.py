@@ -50,7 +50,7 @@ def count(what: Callable[[Tensor], object], *shape: int) -> Counts:
 
 def zoo(name: str) -> nn.Module:
     """Return timm's network with weights that nobody has drawn."""
-    torchvision_compat.ready()
+    torchvision_compat.patch_torchvision()
     import timm
 
     with torch.device("meta"):

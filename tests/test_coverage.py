@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from donna_hw._core.resources import roots
+from donna_hw._core.resources import data_roots
 from donna_hw.devices.device import Device
 from donna_hw.errors import TableError
 from donna_hw.profiling.profiler import profile_space
@@ -77,7 +77,7 @@ def test_a_table_of_another_space_is_refused(main: Main, table: LatencyTable) ->
     assert "must be a table of small_28px; found 'small_8px'" in error
 
 
-SHIPPED = sorted((roots()[-1] / "latency_tables").glob("*/*/*.toml"))
+SHIPPED = sorted((data_roots()[-1] / "latency_tables").glob("*/*/*.toml"))
 
 
 @pytest.mark.parametrize(

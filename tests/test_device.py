@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from donna_hw._core.resources import find, names, roots
-from donna_hw.devices.backends import backend_names, load_backend
+from donna_hw._core.resources import data_roots, find_resource, resource_names
+from donna_hw.devices.backends import list_backends, load_backend
 from donna_hw.devices.backends.base import UNITS, Backend, ExactBackend, TimingBackend
-from donna_hw.devices.device import Device, device_names
+from donna_hw.devices.device import Device, list_devices
 from donna_hw.errors import ConfigError, FileFormatError, UnavailableError, UnknownNameError
 
 CHECKOUT = Path(__file__).parent.parent
@@ -20,7 +20,7 @@ SHIPPED = sorted(path.stem for path in (CHECKOUT / "devices").glob("*.toml"))
 
 def own_device(name: str, text: str) -> Path:
     """Write a device into the user's own folder."""
-    path = roots()[0] / "devices" / f"{name}.toml"
+    path = data_roots()[0] / "devices" / f"{name}.toml"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     return path
@@ -39,7 +39,7 @@ def test_every_shipped_device_loads(name: str) -> None:
 
 
 def test_all_shipped_devices_are_listed() -> None:
-    assert set(SHIPPED) <= set(device_names())
+    assert set(SHIPPED) <= set(list_devices())
 
 
 @pytest.mark.parametrize("name", ["onnxruntime_cpu", "torch_cpu", "macs", "params", "tensor_unit"])
@@ -176,14 +176,14 @@ def test_the_users_own_device_comes_before_a_shipped_one_of_its_name() -> None:
     own_device("v100", GOOD)
     own_device("mine", GOOD)
     assert Device.load("v100").file.backend == "torch_cpu"
-    assert "mine" in device_names()
-    assert device_names().count("v100") == 1
+    assert "mine" in list_devices()
+    assert list_devices().count("v100") == 1
 
 
 def test_the_default_for_the_users_folder_is_in_the_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("DONNA_HW_DATA")
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
-    assert roots()[0] == tmp_path / ".donna_hw"
+    assert data_roots()[0] == tmp_path / ".donna_hw"
 
 
 def test_a_path_to_a_file_stands_for_itself(tmp_path: Path) -> None:
@@ -196,10 +196,10 @@ def test_a_path_to_a_file_stands_for_itself(tmp_path: Path) -> None:
 def test_a_name_that_is_a_way_through_folders_is_refused(name: str) -> None:
     own_device("v100", GOOD)
     with pytest.raises(UnknownNameError):
-        find("devices", name)
+        find_resource("devices", name)
 
 
 def test_names_are_of_toml_files_only() -> None:
     own_device("mine", GOOD).with_suffix(".txt").touch()
-    assert names("devices") == sorted({*SHIPPED, "mine"})
-    assert set(backend_names()) >= {"cuda", "onnxruntime", "ptflops", "tensor_unit", "torch_cpu", "tvm"}
+    assert resource_names("devices") == sorted({*SHIPPED, "mine"})
+    assert set(list_backends()) >= {"cuda", "onnxruntime", "ptflops", "tensor_unit", "torch_cpu", "tvm"}

@@ -15,7 +15,7 @@ import torch
 from donna_hw._core.toml_files import read_toml
 from donna_hw.errors import ConfigError, DonnaError, FileFormatError, UnknownNameError
 from donna_hw.graph.torch_module import GraphModule
-from donna_hw.pipeline.export import export_network, load_network, networks_of
+from donna_hw.pipeline.export import export_network, load_network, read_front_networks
 from donna_hw.spaces import Architecture, Axis, load_space
 
 SPACE = load_space("small_8px")
@@ -73,7 +73,7 @@ def test_a_network_at_one_resolution_is_rebuilt_at_it(tmp_path: Path) -> None:
     path = tmp_path / "front.csv"
     labels = space.labels(wanted)
     path.write_text(",".join([*labels, "params_parameter"]) + "\n" + ",".join([*labels.values(), "7.5"]) + "\n")
-    assert networks_of(space, path) == [(wanted, {"params_parameter": 7.5})]
+    assert read_front_networks(space, path) == [(wanted, {"params_parameter": 7.5})]
     paths = export_network(space, wanted, tmp_path / "net")
     assert read_toml(paths[-1])["settings"] == {"resolution": "r12"}
     assert list(onnx.load(paths[1]).graph.input[0].type.tensor_type.shape.dim)[2].dim_value == 12
@@ -141,5 +141,5 @@ def test_a_file_that_is_no_front_of_the_space_is_refused(tmp_path: Path, text: s
     path = tmp_path / "front.csv"
     path.write_text(text)
     with pytest.raises(DonnaError, match=says) as caught:
-        networks_of(SPACE, path)
+        read_front_networks(SPACE, path)
     assert "\n" not in str(caught.value)

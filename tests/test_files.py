@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 
-from donna_hw._core.files import locked, read_text, write_atomic
+from donna_hw._core.files import hold_lock, read_text, write_atomic
 from donna_hw._core.journal import Journal
 from donna_hw._core.toml_files import read_model, read_toml, write_toml
 from donna_hw.errors import ConfigError, FileFormatError, LockedError, UnknownNameError
@@ -221,12 +221,12 @@ def test_a_second_process_is_refused_while_the_first_holds_the_lock(tmp_path: Pa
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout is not None
         assert first.stdout.readline() == "mine\n"
-        with pytest.raises(LockedError, match="only one process"), locked(lock):
+        with pytest.raises(LockedError, match="only one process"), hold_lock(lock):
             pass
         second = subprocess.run(command, input="", capture_output=True, text=True, check=True)
         assert "only one process" in second.stdout
         first.communicate("\n")
-    with locked(lock):
+    with hold_lock(lock):
         pass
 
 
@@ -236,7 +236,7 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
         assert first.stdout is not None
         assert first.stdout.readline() == "mine\n"
         first.kill()
-    with locked(tmp_path / ".lock"):
+    with hold_lock(tmp_path / ".lock"):
         pass
 
 

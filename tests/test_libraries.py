@@ -12,7 +12,7 @@ from donna_hw.errors import DonnaError, FileFormatError, InsufficientDataError
 from donna_hw.graph.graph import layers_hash
 from donna_hw.spaces import Architecture
 from donna_hw.spaces.extremes import block_macs, block_params
-from donna_hw.training.block_metrics import METRICS, qualities_of, trained
+from donna_hw.training.block_metrics import METRICS, gather_qualities, is_trained
 from donna_hw.training.libraries import ArchitectureLibrary, BlockLibrary
 
 SPACE = tiny_space()
@@ -42,7 +42,7 @@ def test_qualities_are_by_stage_and_number_and_infinite_where_training_diverged(
     assert first.tolist() == [0.0, 0.1, 0.2, 0.3]
     assert second.tolist() == [1.0, 1.1, 1.2, np.inf]
     rows = np.array([[3, 0], [0, 3]])
-    assert qualities_of((first, second), rows).tolist() == [[0.3, 1.0], [0.0, np.inf]]
+    assert gather_qualities((first, second), rows).tolist() == [[0.3, 1.0], [0.0, np.inf]]
 
 
 def test_several_metrics_and_counts_stand_side_by_side(tmp_path: Path) -> None:
@@ -51,8 +51,8 @@ def test_several_metrics_and_counts_stand_side_by_side(tmp_path: Path) -> None:
     np.testing.assert_array_equal(first[:, 0], library.qualities("kl")[0])
     assert first[:, 1].tolist() == block_macs(SPACE)[0].tolist()
     assert second[:, 2].tolist() == block_params(SPACE)[1].tolist()
-    assert trained(second).tolist() == [True, True, True, False]
-    assert qualities_of((first, second), np.array([[3, 0], [0, 3]])).shape == (2, 2, 3)
+    assert is_trained(second).tolist() == [True, True, True, False]
+    assert gather_qualities((first, second), np.array([[3, 0], [0, 3]])).shape == (2, 2, 3)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_metrics_that_are_none_are_refused(tmp_path: Path, text: str, says: str)
 
 
 def test_none_of_no_networks_is_of_trained_blocks() -> None:
-    assert trained(np.empty((0, 4))).tolist() == trained(np.empty((0, 4, 2))).tolist() == []
+    assert is_trained(np.empty((0, 4))).tolist() == is_trained(np.empty((0, 4, 2))).tolist() == []
 
 
 def test_missing_blocks_are_counted_and_named(tmp_path: Path) -> None:

@@ -8,12 +8,12 @@ import threading
 
 import pytest
 
-from donna_hw._core.progress import Bar, track
+from donna_hw._core.progress import ProgressBar, track
 
 
 def test_no_bar_starts_a_thread_that_an_interrupt_could_lock_out() -> None:
     before = set(threading.enumerate())
-    with Bar("bar") as bar:
+    with ProgressBar("bar") as bar:
         bar.expect(2)
         bar.step()
         assert list(track(range(3), "items", 3)) == [0, 1, 2]
@@ -41,7 +41,7 @@ def test_work_goes_on_when_nobody_reads_the_bar(writes: int, monkeypatch: pytest
     done = []
 
     def work() -> None:
-        with Bar("bar") as bar:
+        with ProgressBar("bar") as bar:
             bar.expect(3)
             stepping = threading.Thread(target=lambda: (bar.step(), bar.note("words"), done.append("stepped")))
             stepping.start()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from donna_hw._core.ranking import pairs_in_order, ranking
+from donna_hw._core.ranking import equal_cost_concordance, evaluate_ranking
 from donna_hw.errors import InsufficientDataError
 
 
@@ -29,20 +29,20 @@ def counted_tau(a: list[int], b: list[int]) -> float:
 def test_tau_is_the_count_of_pairs_in_order(pairs: list[tuple[int, int]]) -> None:
     a, b = (list(side) for side in zip(*pairs, strict=True))
     assume(len(set(a)) > 1 and len(set(b)) > 1)
-    found = ranking(np.array(a, float), np.array(b, float), draws=5)
+    found = evaluate_ranking(np.array(a, float), np.array(b, float), draws=5)
     assert found.kendall_tau == pytest.approx(counted_tau(a, b), abs=1e-12)
 
 
 def test_the_right_order_is_one_and_the_reverse_minus_one() -> None:
     values = np.array([3.0, 1.0, 4.0, 1.5, 9.0])
-    same, reverse = ranking(values, values), ranking(-values, values)
+    same, reverse = evaluate_ranking(values, values), evaluate_ranking(-values, values)
     assert (same.kendall_tau, same.tau_low, same.tau_high, same.r2, same.mse) == pytest.approx((1, 1, 1, 1, 0))
     assert (reverse.kendall_tau, reverse.tau_low, reverse.tau_high) == pytest.approx((-1, -1, -1))
 
 
 def test_error_and_r2_are_their_formulas() -> None:
     predicted, measured = np.array([1.0, 2.0, 4.0]), np.array([1.0, 3.0, 5.0])
-    found = ranking(predicted, measured)
+    found = evaluate_ranking(predicted, measured)
     assert found.mse == pytest.approx(2 / 3)
     assert found.r2 == pytest.approx(1 - 2 / 8)
 
@@ -50,8 +50,8 @@ def test_error_and_r2_are_their_formulas() -> None:
 def test_the_interval_is_repeatable_and_ruled_by_its_seed() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(2, 20))
-    assert ranking(a, b, seed=1, draws=100) == ranking(a, b, seed=1, draws=100)
-    assert ranking(a, b, seed=1, draws=100).tau_low != ranking(a, b, seed=2, draws=100).tau_low
+    assert evaluate_ranking(a, b, seed=1, draws=100) == evaluate_ranking(a, b, seed=1, draws=100)
+    assert evaluate_ranking(a, b, seed=1, draws=100).tau_low != evaluate_ranking(a, b, seed=2, draws=100).tau_low
 
 
 @pytest.mark.long
@@ -60,20 +60,20 @@ def test_the_interval_covers_the_true_tau_of_normal_pairs() -> None:
     rng, correlation, held = np.random.default_rng(0), 0.7, 0
     for _ in range(80):
         a, noise = rng.normal(size=(2, 30))
-        found = ranking(a, correlation * a + np.sqrt(1 - correlation**2) * noise, draws=150)
+        found = evaluate_ranking(a, correlation * a + np.sqrt(1 - correlation**2) * noise, draws=150)
         held += found.tau_low <= 2 / np.pi * np.arcsin(correlation) <= found.tau_high
     assert held >= 68
 
 
 def test_equal_measured_accuracies_have_no_order() -> None:
-    found = ranking(np.array([1.0, 2.0, 3.0]), np.array([9.0, 9.0, 9.0]))
+    found = evaluate_ranking(np.array([1.0, 2.0, 3.0]), np.array([9.0, 9.0, 9.0]))
     assert np.isnan([found.kendall_tau, found.tau_low, found.tau_high, found.r2]).all()
     assert found.mse == pytest.approx((64 + 49 + 36) / 3)
 
 
 def test_two_networks_are_no_ranking() -> None:
     with pytest.raises(InsufficientDataError, match="at least 3 networks; found 2"):
-        ranking(np.array([1.0, 2.0]), np.array([1.0, 2.0]))
+        evaluate_ranking(np.array([1.0, 2.0]), np.array([1.0, 2.0]))
 
 
 @given(st.integers(2, 12), st.integers(0, 1000))
@@ -87,7 +87,7 @@ def test_pairs_of_equal_cost_are_those_counted_by_hand(count: int, seed: int) ->
             if close and measured[i] != measured[j]:
                 order = (values[i] - values[j]) * (measured[i] - measured[j])
                 points.append(1.0 if order > 0 else 0.5 if order == 0 else 0.0)
-    share, pairs = pairs_in_order(values, measured, costs)
+    share, pairs = equal_cost_concordance(values, measured, costs)
     assert pairs == len(points)
     if points:
         assert share == pytest.approx(np.mean(points))

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from donna_hw._core.resources import names
-from donna_hw.devices.device import device_names
+from donna_hw._core.resources import resource_names
+from donna_hw.devices.device import list_devices
 from donna_hw.errors import ConfigError, DonnaError, FileFormatError, UnknownNameError
 from donna_hw.experiments.detection.recipe import is_detection
-from donna_hw.pipeline.recipe import Recipe, find_recipe, first_difference, keep_recipe
-from donna_hw.spaces import load_space, space_names
+from donna_hw.pipeline.recipe import Recipe, find_recipe, first_difference, save_recipe
+from donna_hw.spaces import list_spaces, load_space
 from donna_hw.training.data import DATASETS
 from donna_hw.training.loop import OptimConfig
 
@@ -36,15 +36,15 @@ def read(folder: Path, text: str) -> Recipe:
 
 
 def test_the_checkout_ships_recipes() -> None:
-    assert {"digits", "fashion_mnist"} <= set(names("recipes"))
+    assert {"digits", "fashion_mnist"} <= set(resource_names("recipes"))
 
 
-@pytest.mark.parametrize("name", [name for name in names("recipes") if not is_detection(name)])
+@pytest.mark.parametrize("name", [name for name in resource_names("recipes") if not is_detection(name)])
 def test_every_shipped_recipe_is_valid_and_names_what_there_is(name: str) -> None:
     recipe = Recipe.read(find_recipe(name))
-    assert load_space(recipe.space).name.split("@")[0] in space_names()
+    assert load_space(recipe.space).name.split("@")[0] in list_spaces()
     assert recipe.data.name in DATASETS
-    assert {*recipe.cost_devices, recipe.latency.device, *recipe.counters} <= set(device_names())
+    assert {*recipe.cost_devices, recipe.latency.device, *recipe.counters} <= set(list_devices())
     assert recipe.search.samples >= recipe.search.population
 
 
@@ -73,19 +73,19 @@ def test_a_run_begun_before_a_key_was_known_goes_on_with_its_default(tmp_path: P
     recipe, run = read(tmp_path, LEAST), tmp_path / "run"
     run.mkdir()
     (run / "recipe.toml").write_text(LEAST)
-    keep_recipe(recipe, run)
+    save_recipe(recipe, run)
     with pytest.raises(ConfigError, match=r"holds a run with finetune\.repeats = 1; found 2"):
-        keep_recipe(read(tmp_path, LEAST.replace("finetune = {", "finetune = { repeats = 2,")), run)
+        save_recipe(read(tmp_path, LEAST.replace("finetune = {", "finetune = { repeats = 2,")), run)
 
 
 def test_settings_that_train_nothing_may_change_in_a_folder(tmp_path: Path) -> None:
     recipe, run = read(tmp_path, LEAST), tmp_path / "run"
     run.mkdir()
-    keep_recipe(recipe, run)
+    save_recipe(recipe, run)
     part = recipe.library.model_copy(update={"predictor": "ridge2", "quality": "nsr", "further_networks": 5})
     finetune = recipe.finetune.model_copy(update={"scratch_networks": 2})
     changed = recipe.model_copy(update={"library": part, "title": "another", "workers": 1, "finetune": finetune})
-    keep_recipe(changed, run)
+    save_recipe(changed, run)
     assert Recipe.read(run / "recipe.toml") == changed
 
 
@@ -104,10 +104,10 @@ def test_a_metric_that_chose_the_networks_may_not_change(tmp_path: Path) -> None
     recipe, run = read(tmp_path, LEAST), tmp_path / "run"
     run.mkdir()
     chosen = recipe.library.model_copy(update={"choice": "d_optimal"})
-    keep_recipe(recipe.model_copy(update={"library": chosen}), run)
+    save_recipe(recipe.model_copy(update={"library": chosen}), run)
     other = chosen.model_copy(update={"quality": "nsr+kl"})
     with pytest.raises(ConfigError, match=r"library\.quality = 'kl\+nsr"):
-        keep_recipe(recipe.model_copy(update={"library": other}), run)
+        save_recipe(recipe.model_copy(update={"library": other}), run)
 
 
 def test_how_long_networks_are_trained_from_scratch(tmp_path: Path) -> None:

@@ -11,15 +11,22 @@ import pytest
 from click.testing import CliRunner
 from hot_machine import MS, HotMachine, run
 
-from donna_hw._core.files import locked
+from donna_hw._core.files import hold_lock
 from donna_hw._core.toml_files import read_toml
 from donna_hw.cli.stress import minute_table
-from donna_hw.cli.stress import sustain as command
+from donna_hw.cli.stress import stress as command
 from donna_hw.devices.backends.torch_cpu import TorchCpuBackend
 from donna_hw.errors import ConfigError, DonnaError, FileFormatError, LockedError, MeasurementError, TableError
 from donna_hw.measurement.measurement import Samples
 from donna_hw.measurement.telemetry import Telemetry
-from donna_hw.profiling.stress import COLUMNS, KEPT, read_attempts, result_path, sustain, window_for
+from donna_hw.profiling.stress import (
+    COLUMNS,
+    MAX_SAMPLES_PER_BURST,
+    choose_window,
+    read_attempts,
+    result_path,
+    run_stress_test,
+)
 from donna_hw.spaces import load_space
 
 
@@ -117,13 +124,13 @@ def test_bursts_settle_at_a_quarter_of_a_second_or_at_one_run(path: Path, cost: 
     assert settled == pytest.approx([expected] * len(settled), rel=0.01)
     for burst, runs in zip(found.bursts, machine.bursts[1:], strict=True):
         assert burst.runs == runs
-        assert burst.samples.wall_s.size == min(runs, KEPT)
+        assert burst.samples.wall_s.size == min(runs, MAX_SAMPLES_PER_BURST)
     assert found.bursts[-1].ended_s >= 20 > found.bursts[-2].ended_s
     assert machine.open_runners == 0
 
 
 def test_windows_shrink_to_a_third_of_a_loop_too_short_for_two(path: Path) -> None:
-    assert [window_for(seconds, 60) for seconds in (600, 120, 90)] == [60, 60, 30]
+    assert [choose_window(seconds, 60) for seconds in (600, 120, 90)] == [60, 60, 30]
     found = run(HotMachine(lambda at_s: MS), path, 90, window_s=60)
     assert (found.first.end_s, found.last.start_s, found.window_s) == (30, 60, 30)
     assert len(found.minutes()) == 10  # ten parts of nine seconds
@@ -167,7 +174,7 @@ def test_a_journal_of_another_environment_or_none_is_refused(path: Path) -> None
 
 
 def test_two_loops_do_not_write_one_journal(path: Path) -> None:
-    with locked(path.with_suffix(".lock")), pytest.raises(LockedError):
+    with hold_lock(path.with_suffix(".lock")), pytest.raises(LockedError):
         run(HotMachine(lambda at_s: MS), path, 10)
 
 
@@ -232,7 +239,7 @@ def test_a_stopped_command_says_that_heat_is_lost(tmp_path: Path, monkeypatch: p
     def stopped(*_arguments: object, **_keywords: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("donna_hw.profiling.stress.sustain", stopped)
+    monkeypatch.setattr("donna_hw.profiling.stress.run_stress_test", stopped)
     done = CliRunner().invoke(command, ["small_8px", "--device", "onnxruntime_cpu", "--out", str(tmp_path)])
     assert done.exit_code == 130
     assert "-600s.samples.csv keeps what was measured; heat is lost, so a new start begins anew" in done.stderr
@@ -261,5 +268,5 @@ def test_what_cannot_be_sustained_is_one_line(tmp_path: Path, arguments: list[st
 def test_8_bit_layers_are_not_sustained_by_a_backend_that_would_run_others(tmp_path: Path) -> None:
     space = load_space("small_8px@int8")
     with pytest.raises(ConfigError, match="runs layers of float32; found 'int8'"):
-        sustain(TorchCpuBackend(1, {}), space.network(space.reference), 1.0, path=tmp_path / "x.samples.csv")
+        run_stress_test(TorchCpuBackend(1, {}), space.network(space.reference), 1.0, path=tmp_path / "x.samples.csv")
     assert not list(tmp_path.iterdir())

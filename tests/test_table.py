@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from donna_hw.errors import ConfigError, DonnaError, FileFormatError, TableError, UnknownNameError
 from donna_hw.graph.graph import layers_hash
 from donna_hw.profiling.profiler import profile_space
-from donna_hw.profiling.workers.in_process import here
+from donna_hw.profiling.workers.in_process import create_in_process_workers
 from donna_hw.spaces import Axis, Space, Stage
 from donna_hw.spaces.cells import ConvNormAct
 from donna_hw.tables.coverage import block_key
@@ -29,7 +29,7 @@ SPACE = tiny_space()
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> LatencyTable:
     device = fake_device(FakeBackend(fake_machine(SPACE)))
-    return profile_space(SPACE, device, tmp_path_factory.mktemp("good"), QUICK, workers=here)
+    return profile_space(SPACE, device, tmp_path_factory.mktemp("good"), QUICK, workers=create_in_process_workers)
 
 
 @pytest.fixture
@@ -96,7 +96,9 @@ def test_standard_errors_are_those_of_the_rounds(copy: LatencyTable) -> None:
 def test_a_space_without_fixed_parts_has_costs_too(tmp_path: Path) -> None:
     stage = Stage("only", (Axis("kernel", (1, 3)),), lambda kernel: ConvNormAct(3, kernel=kernel))
     space = Space("bare", "", (3, 4, 4), (), (stage,), ())
-    table = profile_space(space, fake_device(FakeBackend(fake_machine(space))), tmp_path, QUICK, workers=here)
+    table = profile_space(
+        space, fake_device(FakeBackend(fake_machine(space))), tmp_path, QUICK, workers=create_in_process_workers
+    )
     costs = table.costs(space)
     assert (costs.fixed, costs.fixed_error) == (0.0, 0.0)
     assert costs.blocks[0].shape == (2,)

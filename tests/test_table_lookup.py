@@ -11,14 +11,16 @@ from donna_hw.errors import TableError, UnknownNameError
 from donna_hw.graph.graph import layers_hash
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.profiling.profiler import profile_space
-from donna_hw.profiling.workers.in_process import here
+from donna_hw.profiling.workers.in_process import create_in_process_workers
 
 PROTOCOL = Protocol("quick", 2, 0, 2, "median", sentinel_samples=1)
 
 
 def test_a_row_is_found_by_its_part_and_axis_values_or_its_absence_is_said(tmp_path: Path) -> None:
     space = tiny_space()
-    table = profile_space(space, fake_device(FakeBackend(fake_machine(space))), tmp_path, PROTOCOL, workers=here)
+    table = profile_space(
+        space, fake_device(FakeBackend(fake_machine(space))), tmp_path, PROTOCOL, workers=create_in_process_workers
+    )
     costs = declared_costs(space)
     for stage in space.stages:
         for number in range(stage.size):

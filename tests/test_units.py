@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from donna_hw._core.units import handy, parse_duration, parse_quantity, printed, printed_with_error
+from donna_hw._core.units import choose_unit, format_quantity, format_with_error, parse_duration, parse_quantity
 from donna_hw.errors import ConfigError
 
 UNITS = ("s", "MAC", "parameter", "J")
@@ -36,13 +36,13 @@ def test_a_quantity_is_read_in_its_unit(text: str, unit: str, value: float) -> N
 @settings(deadline=None)
 @given(st.floats(1e-9, 1e12), st.sampled_from(UNITS))
 def test_what_is_printed_reads_back_to_four_digits(value: float, unit: str) -> None:
-    assert parse_quantity(printed(value, unit), unit) == pytest.approx(value, rel=5.1e-4)
+    assert parse_quantity(format_quantity(value, unit), unit) == pytest.approx(value, rel=5.1e-4)
 
 
 @settings(deadline=None)
 @given(st.floats(1e-6, 900), st.sampled_from(UNITS))
 def test_a_handy_unit_keeps_numbers_below_a_thousand(value: float, unit: str) -> None:
-    _, size = handy(value, unit)
+    _, size = choose_unit(value, unit)
     assert value / size < 1000
 
 
@@ -59,7 +59,7 @@ def test_a_handy_unit_keeps_numbers_below_a_thousand(value: float, unit: str) ->
     ],
 )
 def test_bytes_are_printed_by_1024_and_the_rest_by_1000(value: float, unit: str, text: str) -> None:
-    assert printed(value, unit) == text
+    assert format_quantity(value, unit) == text
 
 
 @pytest.mark.parametrize(
@@ -80,8 +80,8 @@ def test_counts_refuse_a_time(unit: str, known: str) -> None:
 
 
 def test_a_value_and_its_error_are_printed_in_one_unit() -> None:
-    assert printed_with_error(46.07e-6, 0.7562e-6, "s") == "46.07 +- 0.76 us"
-    assert printed_with_error(1.5e-3, 20e-6, "s") == "1.5 +- 0.02 ms"
+    assert format_with_error(46.07e-6, 0.7562e-6, "s") == "46.07 +- 0.76 us"
+    assert format_with_error(1.5e-3, 20e-6, "s") == "1.5 +- 0.02 ms"
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,8 @@ from peers.workloads import SMALL, alone, network
 from scipy.stats import spearmanr
 
 from donna_hw.devices.device import Device
-from donna_hw.simulator.hardware import Hardware, read_hardware
-from donna_hw.simulator.results import Operator
+from donna_hw.simulator.hardware import Hardware, parse_hardware
+from donna_hw.simulator.results import OperatorResult
 from donna_hw.simulator.simulate import simulate
 
 HERE = Path(__file__).parent
@@ -39,12 +39,12 @@ VELA = {"total": "Op Cycles", "compute": "NPU", "sram": "SRAM AC", "dram": "DRAM
 DATAFLOWS, ARRAYS = ("os", "ws", "is"), ((32, 32), (16, 8))
 
 
-def unit(name: str, *settings: str) -> Hardware:
+def load_unit(name: str, *settings: str) -> Hardware:
     """Return a shipped unit with some of its values replaced."""
-    return read_hardware(Device.load(name).file.hardware, name, settings)
+    return parse_hardware(Device.load(name).file.hardware, name, settings)
 
 
-def run(python: str, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
+def run_peer(python: str, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
     """Run a peer's interpreter; its own message ends the benchmark where it fails."""
     done = subprocess.run([python, *arguments], input=given, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -52,7 +52,7 @@ def run(python: str, *arguments: str, given: str = "") -> subprocess.CompletedPr
     return done
 
 
-def installed(python: str, module: str) -> bool:
+def is_installed(python: str, module: str) -> bool:
     """Say whether the peers' interpreter has a module; where it has not, print so."""
     found = subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False).returncode == 0
     if not found:
@@ -60,15 +60,15 @@ def installed(python: str, module: str) -> bool:
     return found
 
 
-def beside_scalesim(python: str) -> None:
+def compare_scalesim(python: str) -> None:
     """Run the same layers on the same arrays and compare cycles."""
     arrays = [(*size, dataflow) for size, dataflow in product(ARRAYS, DATAFLOWS)]
     theirs = json.loads(
-        run(python, str(HERE / "run_scalesim.py"), given=json.dumps({"layers": SMALL, "arrays": arrays})).stdout
+        run_peer(python, str(HERE / "run_scalesim.py"), given=json.dumps({"layers": SMALL, "arrays": arrays})).stdout
     )
     start, ours = time.perf_counter(), []
     for rows, cols, dataflow in arrays:
-        bare = unit("scalesim_32x32", f"array.rows={rows}", f"array.cols={cols}", f"array.dataflow={dataflow}")
+        bare = load_unit("scalesim_32x32", f"array.rows={rows}", f"array.cols={cols}", f"array.dataflow={dataflow}")
         ours.append([simulate(alone(layer), bare).ops[0].array_cycles for layer in SMALL])
     seconds, runs = time.perf_counter() - start, len(SMALL) * len(arrays)
     pairs = [
@@ -85,21 +85,21 @@ def beside_scalesim(python: str) -> None:
     print(f"  speed: ours {runs / seconds:.1f} layer runs/s, theirs {runs / theirs['seconds']:.1f}")
 
 
-def vela(python: str, folder: Path) -> tuple[str, float, dict[str, dict[str, float]]]:
+def run_vela(python: str, folder: Path) -> tuple[str, float, dict[str, dict[str, float]]]:
     """Return Vela's version, the seconds that it took beyond its start, and its cycles of each layer."""
-    run(python, str(HERE / "write_tflite.py"), str(folder / "net.tflite"))
+    run_peer(python, str(HERE / "write_tflite.py"), str(folder / "net.tflite"))
     start = time.perf_counter()
-    version = run(python, "-m", "ethosu.vela", "--version").stdout.strip()
+    version = run_peer(python, "-m", "ethosu.vela", "--version").stdout.strip()
     started = time.perf_counter()
     report = ("--verbose-performance", "--output-dir", str(folder))
-    run(python, "-m", "ethosu.vela", str(folder / "net.tflite"), *SYSTEM, *MEMORY, *report)
+    run_peer(python, "-m", "ethosu.vela", str(folder / "net.tflite"), *SYSTEM, *MEMORY, *report)
     seconds = (time.perf_counter() - started) - (started - start)
     with (folder / "net_per-layer.csv").open(encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if float(row["Op Cycles"])]  # a fused Relu6 has none
     return version, seconds, {row["Name"]: {key: float(row[name]) for key, name in VELA.items()} for row in rows}
 
 
-def compared(op: Operator, theirs: dict[str, dict[str, float]]) -> dict[str, Any]:
+def compare_operator(op: OperatorResult, theirs: dict[str, dict[str, float]]) -> dict[str, Any]:
     """Return our figures of an operator beside Vela's, which lists a sum of its own where we fuse it into the convolution above."""
     parts = [theirs[name] for name in (op.name, *op.fused) if name in theirs]
     there = {f"vela_{key}": sum(part[key] for part in parts) for key in VELA}
@@ -113,15 +113,15 @@ def compared(op: Operator, theirs: dict[str, dict[str, float]]) -> dict[str, Any
     return {"layer": op.name, "macs": op.macs, **ours, **there, "vela_bound": bound}
 
 
-def beside_vela(python: str, table: Path | None) -> None:
+def compare_vela(python: str, table: Path | None) -> None:
     """Compare the layers of MobileNetV2 on the unit that is configured like Vela's."""
     with tempfile.TemporaryDirectory() as folder:
-        version, their_seconds, theirs = vela(python, Path(folder))
-    hardware, workload = unit("micro_npu"), network()
+        version, their_seconds, theirs = run_vela(python, Path(folder))
+    hardware, workload = load_unit("micro_npu"), network()
     start = time.perf_counter()
     simulation = simulate(workload, hardware)
     seconds = time.perf_counter() - start
-    rows = [compared(op, theirs) for op in simulation.ops]
+    rows = [compare_operator(op, theirs) for op in simulation.ops]
     print(f"Vela {version}, ethos-u65-512: {len(theirs)} layers of MobileNetV2, {len(rows)} after fusion")
     for our, their in (("ours", "vela_total"), ("ours_compute", "vela_compute")):
         here, there = ([row[key] for row in rows] for key in (our, their))
@@ -139,9 +139,9 @@ def beside_vela(python: str, table: Path | None) -> None:
             writer.writerows(rows)
 
 
-def beside_peers(python: str, table: Path | None) -> None:
+def compare_peers(python: str, table: Path | None) -> None:
     """Compare with each peer that an interpreter has; table: write the layers of MobileNetV2, ours and Vela's, to this CSV."""
-    if installed(python, "scalesim"):
-        beside_scalesim(python)
-    if installed(python, "ethosu.vela"):
-        beside_vela(python, table)
+    if is_installed(python, "scalesim"):
+        compare_scalesim(python)
+    if is_installed(python, "ethosu.vela"):
+        compare_vela(python, table)

@@ -9,7 +9,7 @@ from peers.mobilenet_v2 import Layer, layers
 from donna_hw.simulator.workload import Geometry, Node, Tensor, Workload
 
 
-class Small(NamedTuple):
+class ConvLayer(NamedTuple):
     """A layer for SCALE-Sim: map padded, and a stride that divides, since SCALE-Sim rounds a map's size up."""
 
     name: str
@@ -21,18 +21,18 @@ class Small(NamedTuple):
     stride: int
 
 
-SMALL = (
-    Small("stem", 65, 65, 3, 3, 32, 2),
-    Small("expand", 28, 28, 1, 24, 144, 1),
-    Small("project", 28, 28, 1, 144, 24, 1),
-    Small("depthwise", 30, 30, 3, 1, 1, 1),
-    Small("dense", 18, 18, 3, 32, 48, 1),
-    Small("fifth", 19, 23, 5, 7, 11, 1),
-    Small("classifier", 1, 1, 1, 320, 1000, 1),
+SCALESIM_LAYERS = (
+    ConvLayer("stem", 65, 65, 3, 3, 32, 2),
+    ConvLayer("expand", 28, 28, 1, 24, 144, 1),
+    ConvLayer("project", 28, 28, 1, 144, 24, 1),
+    ConvLayer("depthwise", 30, 30, 3, 1, 1, 1),
+    ConvLayer("dense", 18, 18, 3, 32, 48, 1),
+    ConvLayer("fifth", 19, 23, 5, 7, 11, 1),
+    ConvLayer("classifier", 1, 1, 1, 320, 1000, 1),
 )
 
 
-def alone(layer: Small) -> Workload:
+def single_layer_workload(layer: ConvLayer) -> Workload:
     """Return one layer as a network."""
     height, width = ((size - layer.kernel) // layer.stride + 1 for size in (layer.height, layer.width))
     shape = Geometry(

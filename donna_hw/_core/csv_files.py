@@ -12,7 +12,7 @@ from donna_hw._core.files import read_text
 from donna_hw.errors import FileFormatError
 
 
-def csv_frame(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     """Return a CSV of a run that has these columns; raises `FileFormatError` where it has not, is none, or is not there."""
     try:
         frame = pd.read_csv(StringIO(read_text(path)))

@@ -40,7 +40,7 @@ def read_text(path: Path) -> str:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def hold_lock(path: Path) -> Iterator[None]:
     """Hold the lock file `path` while the block runs; a second process is told so at once with `LockedError`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)

@@ -11,11 +11,11 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
-LOOKS: dict[str, Any] = {"unit": "", "dynamic_ncols": True, "mininterval": 0.5, "miniters": 1}
+BAR_OPTIONS: dict[str, Any] = {"unit": "", "dynamic_ncols": True, "mininterval": 0.5, "miniters": 1}
 
 
 @cache
-def _bars() -> type[Any]:
+def _bar_class() -> type[Any]:
     """Return tqdm's bars without its monitor: an interrupt between the two locks that both take would leave each waiting for the other."""
     from tqdm import tqdm
 
@@ -25,7 +25,7 @@ def _bars() -> type[Any]:
     return Unmonitored
 
 
-def _unbroken() -> Any:
+def _safe_stderr() -> Any:
     """Return standard error as one that takes what nobody reads any more, as behind `2>&1 | head`.
 
     tqdm keeps its lock when it cannot write, and whatever thread asks for it next would wait forever.
@@ -46,20 +46,20 @@ def _unbroken() -> Any:
 
 def track(items: Iterable[Item], label: str, total: int, done: int = 0) -> Iterator[Item]:
     """Yield the items under a bar on standard error; `done` of `total` were finished by an earlier run."""
-    with _bars()(file=_unbroken(), total=total, initial=done, desc=f"{label:<28}", **LOOKS) as bar:
+    with _bar_class()(file=_safe_stderr(), total=total, initial=done, desc=f"{label:<28}", **BAR_OPTIONS) as bar:
         for item in items:
             yield item
             bar.update()
 
 
-class Bar:
+class ProgressBar:
     """A bar on standard error whose end moves as more work turns out to be needed; safe to step from several threads."""
 
     def __init__(self, label: str) -> None:
-        self._bar = _bars()(file=_unbroken(), desc=f"{label:<28}", total=0, **LOOKS)
+        self._bar = _bar_class()(file=_safe_stderr(), desc=f"{label:<28}", total=0, **BAR_OPTIONS)
         self._lock = threading.Lock()
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> ProgressBar:
         return self
 
     def __exit__(
@@ -88,6 +88,6 @@ class Bar:
             self._bar.set_postfix_str(words)
 
 
-def tell(line: str) -> None:
+def log(line: str) -> None:
     """Print a line on standard error, where the bars are."""
-    _bars().write(line, file=_unbroken())
+    _bar_class().write(line, file=_safe_stderr())

@@ -10,7 +10,7 @@ from scipy.stats import kendalltau
 from donna_hw.errors import InsufficientDataError
 
 Array = np.ndarray
-ALIKE = 0.15
+COST_TOLERANCE = 0.15
 
 
 def kendall_tau(a: Array, b: Array) -> float:
@@ -19,7 +19,7 @@ def kendall_tau(a: Array, b: Array) -> float:
 
 
 @dataclass(frozen=True)
-class Ranking:
+class RankingMetrics:
     """How well predictions order networks: Kendall's tau with a 95 % bootstrap interval over networks, R2, mean squared error."""
 
     networks: int
@@ -30,7 +30,7 @@ class Ranking:
     mse: float
 
 
-def ranking(predicted: Array, measured: Array, seed: int = 0, draws: int = 1000) -> Ranking:
+def evaluate_ranking(predicted: Array, measured: Array, seed: int = 0, draws: int = 1000) -> RankingMetrics:
     """Compare predictions with measured accuracies, both float [n] with n of 3 or more, in per cent.
 
     Where all measured ones are equal there is no order to find: tau, its interval and R2 are NaN.
@@ -44,10 +44,10 @@ def ranking(predicted: Array, measured: Array, seed: int = 0, draws: int = 1000)
     mse = float(np.square(predicted - measured).mean())
     spread = float(np.square(measured - measured.mean()).mean())
     r2 = 1 - mse / spread if spread > 0 else float("nan")
-    return Ranking(len(measured), kendall_tau(predicted, measured), float(low), float(high), r2, mse)
+    return RankingMetrics(len(measured), kendall_tau(predicted, measured), float(low), float(high), r2, mse)
 
 
-def rival(values: Array, fit_values: Array, fit_top1: Array) -> Array:
+def predict_log_linear(values: Array, fit_values: Array, fit_top1: Array) -> Array:
     """Return the accuracies, float [n], that one plain positive number of a network (its MACs) predicts by a line in its logarithm.
 
     values: of the networks to predict, float [n]; fit_values, fit_top1: of the networks that the line is fitted to, float [m].
@@ -56,14 +56,14 @@ def rival(values: Array, fit_values: Array, fit_top1: Array) -> Array:
     return np.asarray(slope * np.log(values) + offset)
 
 
-def pairs_in_order(values: Array, measured: Array, costs: Array) -> tuple[float, int]:
+def equal_cost_concordance(values: Array, measured: Array, costs: Array) -> tuple[float, int]:
     """Return the share of pairs of nearly equal cost that `values` order as measured, and how many such pairs there are.
 
     A pair counts when its costs differ by at most 15 % of the larger and its measured accuracies differ; equal values are half right. Among
     such pairs the cost itself says next to nothing, so that this is what a predictor adds to it. All float [n]; NaN without a pair.
     """
     one, other = np.triu_indices(len(measured), 1)
-    alike = np.abs(costs[one] - costs[other]) <= ALIKE * np.maximum(costs[one], costs[other])
+    alike = np.abs(costs[one] - costs[other]) <= COST_TOLERANCE * np.maximum(costs[one], costs[other])
     alike &= measured[one] != measured[other]
     one, other = one[alike], other[alike]
     agreement = np.sign(values[one] - values[other]) * np.sign(measured[one] - measured[other])

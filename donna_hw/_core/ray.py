@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from donna_hw.errors import UnavailableError
 
 
-def check_ray() -> None:
+def require_ray() -> None:
     """Raise `UnavailableError` when Ray is not installed."""
     if find_spec("ray") is None:
         raise UnavailableError("a cluster needs the package ray", hint="pip install 'donna-hw[cluster]'")
@@ -20,21 +20,21 @@ def connect(address: str) -> None:
 
     Raises `UnavailableError` without Ray and without a cluster there.
     """
-    check_ray()
+    require_ray()
     import ray
 
     if not address:  # of which Ray would make a cluster of its own
         raise UnavailableError("a Ray cluster must have an address", got=address, hint="host:port, or auto")
-    _knock(address)
+    _probe(address)
     try:
         ray.init(address=address, ignore_reinit_error=True, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise UnavailableError(
-            f"a Ray cluster must answer at {address}", got=short(error), hint="start one with `ray start --head`"
+            f"a Ray cluster must answer at {address}", got=format_error(error), hint="start one with `ray start --head`"
         ) from None
 
 
-def _knock(address: str) -> None:
+def _probe(address: str) -> None:
     """Raise `UnavailableError` when nothing listens at `host:port`, for which Ray itself would wait for minutes."""
     host, colon, port = address.rpartition(":")
     if not colon or "/" in host or not port.isdecimal():
@@ -47,7 +47,7 @@ def _knock(address: str) -> None:
         ) from None
 
 
-def short(error: BaseException) -> str:
+def format_error(error: BaseException) -> str:
     """Return an error's kind and the first line of what it says; Ray's errors have dozens of lines."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__

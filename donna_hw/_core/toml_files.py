@@ -50,7 +50,7 @@ def parse_model(content: Mapping[str, Any], model: type[Model], where: str) -> M
     except ValidationError as problem:
         # an unknown key comes first: it is often the missing one, mistyped
         first = min(problem.errors(), key=lambda error: error["type"] != "extra_forbidden")
-    names, beside = _followed(model, first["loc"])
+    names, beside = _resolve_location(model, first["loc"])
     key = ".".join(names)
     if first["type"] == "union_tag_invalid":
         known = [name.strip("' ") for name in first["ctx"]["expected_tags"].split(",")]
@@ -68,7 +68,7 @@ def parse_model(content: Mapping[str, Any], model: type[Model], where: str) -> M
     raise ConfigError(f"{where}: {key}: {first['msg']}", got=first["input"], hint="mend the value")
 
 
-def _followed(model: type[BaseModel], location: Sequence[int | str]) -> tuple[list[str], type[BaseModel]]:
+def _resolve_location(model: type[BaseModel], location: Sequence[int | str]) -> tuple[list[str], type[BaseModel]]:
     """Return the keys that `location` names, and the model that has the last of them.
 
     Below a field of several models comes the name of the one that was chosen, which is no key.

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _MISSING = "operator torchvision::nms does not exist"
-_DECLARED: list[object] = []  # torch forgets what a library declared when the library is collected
+_LIBRARIES: list[object] = []  # torch forgets what a library declared when the library is collected
 
 
-def ready() -> bool:
+def patch_torchvision() -> bool:
     """Make `import torchvision` succeed where it is installed, and say whether it is; call before importing what imports it.
 
     Where only its operators are missing they are declared; of these `nms`, which detectors need, is computed by `nms` below, and calling
@@ -38,19 +38,19 @@ def ready() -> bool:
         for name in ("nms", "qnms"):
             library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
         library.impl("nms", nms, "CPU")  # type: ignore[no-untyped-call]
-        _DECLARED.append(library)
+        _LIBRARIES.append(library)
         import_module("torchvision")
         extension: Any = import_module("torchvision.extension")
         extension._has_ops = lambda: True  # `torchvision.ops.nms` asks it first
     return True
 
 
-def required(what: str, *packages: str, extra: str = "timm") -> None:
+def require_torchvision(what: str, *packages: str, extra: str = "timm") -> None:
     """Make torchvision ready, or raise `UnavailableError` when it, or one of the packages of an extra, is not installed."""
     missing = [name for name in ("torchvision", *packages) if find_spec(name) is None]
     if missing:
         raise UnavailableError(f"{what} needs the package {missing[0]}", hint=f"pip install 'donna-hw[{extra}]'")
-    ready()
+    patch_torchvision()
 
 
 def nms(dets: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:

@@ -14,7 +14,7 @@ _SCALES = {
     "J": {"J": 1.0, "mJ": 1e-3, "uJ": 1e-6, "nJ": 1e-9, "pJ": 1e-12},
 }
 _DURATIONS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-_PRINTED = {
+_DISPLAY_UNITS = {
     "s": (("us", 1e-6), ("ms", 1e-3), ("s", 1.0)),
     "MAC": (("kMAC", 1e3), ("MMAC", 1e6), ("GMAC", 1e9)),
     "parameter": (("k", 1e3), ("M", 1e6)),
@@ -49,27 +49,27 @@ def parse_duration(text: str) -> float:
     return value
 
 
-def handy(largest: float, unit: str) -> tuple[str, float]:
+def choose_unit(largest: float, unit: str) -> tuple[str, float]:
     """Return the unit to print values up to `largest` in, and its size in `unit`: values read 1 to 1000 where they can."""
-    for name, size in _PRINTED[unit]:
+    for name, size in _DISPLAY_UNITS[unit]:
         if abs(largest) < 1000 * size:
             return name, size
-    return _PRINTED[unit][-1]
+    return _DISPLAY_UNITS[unit][-1]
 
 
-def printed(value: float, unit: str) -> str:
+def format_quantity(value: float, unit: str) -> str:
     """Return a value for people, such as `29.8 us`."""
-    name, size = handy(value, unit)
+    name, size = choose_unit(value, unit)
     return f"{value / size:.4g} {name}"
 
 
-def printed_with_error(value: float, std: float, unit: str) -> str:
+def format_with_error(value: float, std: float, unit: str) -> str:
     """Return a value and its standard deviation in one unit for people, such as `46.07 +- 0.76 us`."""
-    name, size = handy(value, unit)
+    name, size = choose_unit(value, unit)
     return f"{value / size:.4g} +- {std / size:.2g} {name}"
 
 
-def spoken(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Return a duration for people: `40 s`, `12 min`, `3.5 h`."""
     if seconds < 90:
         return f"{seconds:.3g} s"

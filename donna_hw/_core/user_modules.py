@@ -10,10 +10,10 @@ from types import ModuleType
 
 from donna_hw.errors import FileFormatError
 
-OWN = "_donna_hw_own_"  # how the names of users' modules begin
+MODULE_PREFIX = "_donna_hw_own_"  # how the names of users' modules begin
 
 
-def user_module(path: Path) -> ModuleType:
+def load_user_module(path: Path) -> ModuleType:
     """Return a user's Python file as a module; it is run once in a process, as any Python file is.
 
     Raises `FileFormatError` when it is missing or cannot be run.
@@ -22,7 +22,7 @@ def user_module(path: Path) -> ModuleType:
         raise FileFormatError(
             f"{path} must be a Python file with a space in it", got="no such file", hint="check the path"
         )
-    name = f"{OWN}{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
+    name = f"{MODULE_PREFIX}{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
     spec = spec_from_file_location(name, path)

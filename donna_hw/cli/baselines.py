@@ -43,22 +43,22 @@ def baselines(
 
     from donna_hw.devices.device import Device
     from donna_hw.errors import ConfigError
-    from donna_hw.measurement.protocol import protocol_named
-    from donna_hw.profiling.baselines import measured_alone, measured_beside
-    from donna_hw.reporting.text.baselines import text_of_baselines
+    from donna_hw.measurement.protocol import get_protocol
+    from donna_hw.profiling.baselines import measure_baselines, profile_baselines
+    from donna_hw.reporting.text.baselines import format_baselines
     from donna_hw.spaces import load_space
 
     if space_name is not None and px is not None:
         raise ConfigError("--px must be left out with --beside: the images are those of the space", got=px)
     found = Device.load(device)
     if protocol_name is not None:
-        found = replace(found, file=found.file.model_copy(update={"protocol": protocol_named(protocol_name).name}))
+        found = replace(found, file=found.file.model_copy(update={"protocol": get_protocol(protocol_name).name}))
     protocol = found.protocol if rounds is None else replace(found.protocol, rounds=rounds)
     if space_name is None:
-        measured = measured_alone(found, root, protocol, px)
+        measured = profile_baselines(found, root, protocol, px)
     else:
-        measured = measured_beside(load_space(space_name), found, root, protocol)
-    click.echo(text_of_baselines(measured))
+        measured = measure_baselines(load_space(space_name), found, root, protocol)
+    click.echo(format_baselines(measured))
 
 
 COMMANDS = (baselines,)

@@ -14,25 +14,25 @@ PROGRAM, VARIABLE = "donna-hw", "_DONNA_HW_COMPLETE"
 
 def recipes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """Return shipped recipes and one's own, then files."""
-    return _named("recipes", incomplete)
+    return _complete_resource("recipes", incomplete)
 
 
 def devices(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """Return devices, then files."""
-    return _named("devices", incomplete)
+    return _complete_resource("devices", incomplete)
 
 
 def spaces(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """Return spaces, those of other packages too, then files."""
-    from donna_hw.spaces import space_names
+    from donna_hw.spaces import list_spaces
 
-    return _items(space_names(), incomplete)
+    return _items(list_spaces(), incomplete)
 
 
-def _named(kind: str, incomplete: str) -> list[CompletionItem[str]]:
-    from donna_hw._core.resources import names
+def _complete_resource(kind: str, incomplete: str) -> list[CompletionItem[str]]:
+    from donna_hw._core.resources import resource_names
 
-    return _items(names(kind), incomplete)
+    return _items(resource_names(kind), incomplete)
 
 
 def _items(names: list[str], incomplete: str) -> list[CompletionItem[str]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from donna_hw.cli.run import OUT, RECIPE, run_whole
+from donna_hw.cli.run import OUT, RECIPE, run_pipeline
 from donna_hw.cli.study import SUMMARY
 
 
@@ -14,7 +14,7 @@ from donna_hw.cli.study import SUMMARY
 @RECIPE
 @OUT
 @SUMMARY
-def detect(recipe: str, out: Path | None, summary: Path | None) -> None:
+def study_detection(recipe: str, out: Path | None, summary: Path | None) -> None:
     """Train detectors on the backbones that the detection RECIPE names, and set their precision beside the top-1.
 
     Finishes the run of the backbones first; writes detectors.csv and detection.md into the run's folder.
@@ -28,7 +28,7 @@ def detect(recipe: str, out: Path | None, summary: Path | None) -> None:
         run.check()
         if not (run.base / "verified.csv").exists():
             with open_run(str(run.recipe.base_path(run.path)), run.base) as base:
-                run_whole(base, None)
+                run_pipeline(base, None)
         run.train()
         text = detection_markdown(run)
         write_atomic(run.folder / "detection.md", text)
@@ -37,4 +37,4 @@ def detect(recipe: str, out: Path | None, summary: Path | None) -> None:
     click.echo(text, nl=False)
 
 
-COMMANDS = (detect,)
+COMMANDS = (study_detection,)

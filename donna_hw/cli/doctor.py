@@ -11,12 +11,12 @@ def doctor() -> None:
 
     Missing is what some feature needs; without all of them the rest works.
     """
-    from donna_hw.cli.environment_check import findings
-    from donna_hw.reporting.text.summaries import table
+    from donna_hw.cli.environment_check import check_environment
+    from donna_hw.reporting.text.summaries import tabulate
 
-    found = findings()
+    found = check_environment()
     click.echo(
-        table(
+        tabulate(
             ["what", "state", "what is known", "to mend it"],
             [[one.what, one.state, one.words, one.cure] for one in found],
         )

@@ -11,14 +11,14 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from donna_hw._core.resources import roots
-from donna_hw.devices.backends import backend_names, load_backend
+from donna_hw._core.resources import data_roots
+from donna_hw.devices.backends import list_backends, load_backend
 from donna_hw.devices.backends.base import Availability
-from donna_hw.devices.device import Device, device_names
+from donna_hw.devices.device import Device, list_devices
 from donna_hw.errors import DonnaError
 
 # package -> its extra, and what is done with it
-OPTIONAL = {
+OPTIONAL_PACKAGES = {
     "tvm": ("tvm", "blocks compiled by Apache TVM"),
     "adbutils": ("android", "the adb client for phones"),
     "ai_edge_litert": ("android", "blocks as .tflite files"),
@@ -43,7 +43,7 @@ class Finding:
     cure: str = ""
 
 
-def findings() -> list[Finding]:
+def check_environment() -> list[Finding]:
     """Return everything that was found, never raising: a check that fails is a finding."""
     checks: tuple[Callable[[], Iterator[Finding]], ...] = (_python, _backends, _extras, _machine, _folders)
     found: list[Finding] = []
@@ -69,12 +69,12 @@ def _python() -> Iterator[Finding]:
 
 def _backends() -> Iterator[Finding]:
     devices: dict[str, list[str]] = {}
-    for name in device_names():
+    for name in list_devices():
         try:
             devices.setdefault(Device.load(name).file.backend, []).append(name)
         except DonnaError as error:
             yield Finding(f"device {name}", "missing", str(error), error.hint or "mend the file")
-    for name in backend_names():
+    for name in list_backends():
         try:
             available = load_backend(name).availability()
         except DonnaError as error:
@@ -89,7 +89,7 @@ def _backends() -> Iterator[Finding]:
 
 
 def _extras() -> Iterator[Finding]:
-    for package, (extra, words) in OPTIONAL.items():
+    for package, (extra, words) in OPTIONAL_PACKAGES.items():
         here = find_spec(package) is not None
         yield Finding(
             f"package {package}", "ok" if here else "missing", words, "" if here else f"pip install 'donna-hw[{extra}]'"
@@ -115,7 +115,7 @@ def _machine() -> Iterator[Finding]:
 
 
 def _folders() -> Iterator[Finding]:
-    own = roots()[0]
+    own = data_roots()[0]
     kinds = {
         kind: len(list((own / kind).glob("*"))) for kind in ("devices", "recipes", "runners") if (own / kind).is_dir()
     }

@@ -26,12 +26,12 @@ def export(*, front: Path, space_name: str, network: str, folder: Path, formats:
     With --weights-from, a network that the run finetuned has those weights, any other the run's distilled blocks.
     """
     from donna_hw.errors import ConfigError
-    from donna_hw.pipeline.export import check_formats, export_network, networks_of
+    from donna_hw.pipeline.export import export_network, read_front_networks, validate_formats
     from donna_hw.spaces import load_space
 
     space, wanted = load_space(space_name), [name for name in formats.split(",") if name]
-    check_formats(wanted)
-    found = networks_of(space, front)
+    validate_formats(wanted)
+    found = read_front_networks(space, front)
     numbers = {str(number) for number in range(1, len(found) + 1)}
     if network != "all" and network not in numbers:
         raise ConfigError(f"a network of {front} is all, or a number from 1 to {len(found)}", got=network)

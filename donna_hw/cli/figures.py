@@ -10,7 +10,7 @@ import click
 
 from donna_hw.cli.profile import SPACE
 from donna_hw.cli.run import OUT, RECIPE, SEED
-from donna_hw.cli.search import named_after
+from donna_hw.cli.search import path_for_cost
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,8 +25,8 @@ FIGURES = {
     "detection": "mAP of detectors over top-1 (figure 12).",
     "architectures": "Networks of the front, a box a layer (figures 16 to 22).",
 }
-NETWORKS = 3
-AT_A_COST = ("pareto", "random-search")
+DEFAULT_NETWORKS = 3
+PER_COST_FIGURES = ("pareto", "random-search")
 
 
 def _flags(command: Callable[..., None]) -> Callable[..., None]:
@@ -45,13 +45,13 @@ def _flags(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--cost", help="Which cost, such as macs; by default the first of the recipe's search.")
 @click.option(
     "--networks",
-    default=str(NETWORKS),
+    default=str(DEFAULT_NETWORKS),
     show_default=True,
     metavar="N|FRONT.csv",
     help="How many networks of the front are drawn, or a front of which all are.",
 )
 @_flags
-def figures(
+def plot_paper(
     *,
     recipe: str,
     out: Path | None,
@@ -68,17 +68,17 @@ def figures(
     from donna_hw.errors import DonnaError, InsufficientDataError
     from donna_hw.experiments.detection.recipe import is_detection
     from donna_hw.pipeline.run import open_run
-    from donna_hw.reporting.figures.style import write
+    from donna_hw.reporting.figures.style import save_figure
 
     chosen = [name for name in FIGURES if asked[name.replace("-", "_")]]
     if is_detection(recipe):
-        click.echo(_detection(recipe, out, folder, set(chosen) - {"detection"}))
+        click.echo(_draw_detection(recipe, out, folder, set(chosen) - {"detection"}))
         return
     with open_run(recipe, out, seed) as run:
         to, left_out = folder or run.folder / "figures", 0
         for name in chosen or FIGURES:
             try:
-                figure = _drawn(run, name, cost, networks)
+                figure = _draw_figure(run, name, cost, networks)
             except DonnaError as error:
                 if chosen:
                     raise
@@ -86,9 +86,9 @@ def figures(
                 click.echo(f"left out: {name}: {error}")
                 continue
             path = to / name
-            if cost is not None and name in AT_A_COST:
-                path = named_after(path, cost)
-            click.echo(", ".join(map(str, write(figure, path))))
+            if cost is not None and name in PER_COST_FIGURES:
+                path = path_for_cost(path, cost)
+            click.echo(", ".join(map(str, save_figure(figure, path))))
         if left_out == len(FIGURES):
             raise InsufficientDataError(
                 f"{run.folder} must hold what is drawn", got="nothing", hint="donna-hw run RECIPE"
@@ -99,38 +99,42 @@ def figures(
 @SPACE
 @click.argument("front", type=click.Path(path_type=Path))
 @click.option(
-    "--networks", type=click.IntRange(1), default=NETWORKS, show_default=True, help="How many, spread over its cost."
+    "--networks",
+    type=click.IntRange(1),
+    default=DEFAULT_NETWORKS,
+    show_default=True,
+    help="How many, spread over its cost.",
 )
 @click.option(
     "--to", "path", type=click.Path(path_type=Path), help="Name of the files without .svg and .png; by default FRONT's."
 )
-def draw(*, space: str, front: Path, networks: int, path: Path | None) -> None:
+def plot_networks(*, space: str, front: Path, networks: int, path: Path | None) -> None:
     """Draw networks of FRONT.csv, a front of SPACE, a box a layer, as SVG and PNG (the paper's figures 16 to 22)."""
-    from donna_hw.reporting.figures.architectures import draw_architectures, networks_to_draw
-    from donna_hw.reporting.figures.style import write
+    from donna_hw.reporting.figures.architectures import draw_architectures, load_drawn_networks
+    from donna_hw.reporting.figures.style import save_figure
     from donna_hw.spaces import load_space
 
-    figure = draw_architectures(networks_to_draw(load_space(space), front, networks))
-    click.echo(", ".join(map(str, write(figure, path or front.with_suffix("")))))
+    figure = draw_architectures(load_drawn_networks(load_space(space), front, networks))
+    click.echo(", ".join(map(str, save_figure(figure, path or front.with_suffix("")))))
 
 
-def _detection(recipe: str, out: Path | None, folder: Path | None, others: set[str]) -> str:
+def _draw_detection(recipe: str, out: Path | None, folder: Path | None, others: set[str]) -> str:
     """Draw the one figure of a detection recipe's run, and return where."""
     from donna_hw.errors import ConfigError
     from donna_hw.experiments.detection.run import open_detection
     from donna_hw.reporting.figures.detection import draw_detection
-    from donna_hw.reporting.figures.run_data import detection_of
-    from donna_hw.reporting.figures.style import write
+    from donna_hw.reporting.figures.run_data import load_detectors
+    from donna_hw.reporting.figures.style import save_figure
 
     if others:
         rule, cure = "the run of a detection recipe has one figure, --detection", "name the recipe of its backbones"
         raise ConfigError(rule, got=f"--{min(others)}", hint=cure)
     with open_detection(recipe, out) as run:
-        figure = draw_detection(detection_of(run))
-        return ", ".join(map(str, write(figure, (folder or run.folder / "figures") / "detection")))
+        figure = draw_detection(load_detectors(run))
+        return ", ".join(map(str, save_figure(figure, (folder or run.folder / "figures") / "detection")))
 
 
-def _drawn(run: Run, name: str, cost: str | None, networks: str) -> Figure:
+def _draw_figure(run: Run, name: str, cost: str | None, networks: str) -> Figure:
     """Return a figure of a run by its name."""
     from donna_hw.errors import ConfigError
     from donna_hw.reporting.figures import run_data as of_run
@@ -140,30 +144,30 @@ def _drawn(run: Run, name: str, cost: str | None, networks: str) -> Figure:
         case "pareto":
             from donna_hw.reporting.figures.pareto import draw_pareto
 
-            return draw_pareto(searched.pareto_of(run, cost))
+            return draw_pareto(searched.build_pareto_data(run, cost))
         case "random-search":
             from donna_hw.reporting.figures.random_search import draw_random_search
 
-            return draw_random_search(searched.random_search_of(run, cost))
+            return draw_random_search(searched.build_random_search_data(run, cost))
         case "finetuning":
             from donna_hw.reporting.figures.finetuning import draw_finetuning
 
-            return draw_finetuning(*of_run.finetuning_of(run))
+            return draw_finetuning(*of_run.load_finetuning_curves(run))
         case "predictor":
             from donna_hw.reporting.figures.predictor import draw_predictor
 
-            return draw_predictor(of_run.predictor_of(run))
+            return draw_predictor(of_run.load_predictor_groups(run))
         case "detection":
             from donna_hw.reporting.figures.detection import draw_detection
 
-            return draw_detection(of_run.detection_of(run))
-    from donna_hw.reporting.figures.architectures import draw_architectures, networks_to_draw
+            return draw_detection(of_run.load_detectors(run))
+    from donna_hw.reporting.figures.architectures import draw_architectures, load_drawn_networks
 
     count = int(networks) if networks.isdecimal() else None
     if count == 0:
         raise ConfigError("--networks must be 1 or more, or a front's CSV", got=networks)
-    front = Path(networks) if count is None else of_run.needed(run, "front.csv", "donna-hw run RECIPE")
-    return draw_architectures(networks_to_draw(run.space, front, count))
+    front = Path(networks) if count is None else of_run.require_file(run, "front.csv", "donna-hw run RECIPE")
+    return draw_architectures(load_drawn_networks(run.space, front, count))
 
 
-COMMANDS = (figures, draw)
+COMMANDS = (plot_paper, plot_networks)

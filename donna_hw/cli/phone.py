@@ -19,11 +19,11 @@ from donna_hw.cli import completion as completing
 @click.option("--runs", type=click.IntRange(1), default=30, show_default=True, help="Runs of the block.")
 def operators(space: str, stage: str, block: int, device: str, runs: int) -> None:
     """Show what each operator of block BLOCK of a STAGE takes on a phone, by benchmark_model's own profiler."""
-    from donna_hw._core.units import printed
+    from donna_hw._core.units import format_quantity
     from donna_hw.devices.backends.android.backend import AndroidBackend
     from donna_hw.devices.device import Device
     from donna_hw.errors import ConfigError
-    from donna_hw.reporting.text.summaries import table
+    from donna_hw.reporting.text.summaries import tabulate
     from donna_hw.spaces import load_space
 
     chosen = load_space(space)
@@ -37,9 +37,11 @@ def operators(space: str, stage: str, block: int, device: str, runs: int) -> Non
         )
     found = backend.operators(chosen.block_graph(part, block), runs)
     total_s = sum(one.mean_s for one in found)
-    rows = [[one.kind, one.name, printed(one.mean_s, "s"), f"{100 * one.mean_s / total_s:.1f} %"] for one in found]
+    rows = [
+        [one.kind, one.name, format_quantity(one.mean_s, "s"), f"{100 * one.mean_s / total_s:.1f} %"] for one in found
+    ]
     click.echo(f"{stage} {part.label(block)} on {backend.environment().device_model}, mean of {runs} runs")
-    click.echo(table(["operator", "place", "mean", "share"], rows))
+    click.echo(tabulate(["operator", "place", "mean", "share"], rows))
 
 
 @click.command("phone-clean")
@@ -47,11 +49,11 @@ def operators(space: str, stage: str, block: int, device: str, runs: int) -> Non
 def phone_clean(serial: str) -> None:
     """Remove everything that this package has put on a phone."""
     from donna_hw.devices.backends.android.adb import Adb
-    from donna_hw.devices.backends.android.discovery import chosen, find_adb
-    from donna_hw.devices.backends.android.remote_files import ROOT, Folder
+    from donna_hw.devices.backends.android.discovery import find_adb, select_phone
+    from donna_hw.devices.backends.android.remote_files import ROOT, RemoteFolder
 
-    adb = chosen(Adb(find_adb(), serial))
-    Folder(adb).clean_all()
+    adb = select_phone(Adb(find_adb(), serial))
+    RemoteFolder(adb).clean_all()
     click.echo(f"{adb.serial}: {ROOT} is removed")
 
 

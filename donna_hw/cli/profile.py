@@ -29,22 +29,22 @@ def devices() -> None:
     """Show the devices, which can be used on this machine, and the phones that are plugged in."""
     from donna_hw.devices.backends.android.adb import Adb
     from donna_hw.devices.backends.android.discovery import find_adb
-    from donna_hw.devices.device import Device, device_names
+    from donna_hw.devices.device import Device, list_devices
     from donna_hw.errors import UnavailableError
-    from donna_hw.reporting.text.devices import text_of_phones
-    from donna_hw.reporting.text.summaries import table
+    from donna_hw.reporting.text.devices import format_phones
+    from donna_hw.reporting.text.summaries import tabulate
 
     rows = []
-    for name in device_names():
+    for name in list_devices():
         device = Device.load(name)
         available = device.availability()
         state = (
             "yes" if available.ok else f"no: {available.reason}" + (f" ({available.cure})" if available.cure else "")
         )
         rows.append([name, device.file.title, device.file.backend, device.file.protocol, state])
-    click.echo(table(["device", "title", "backend", "protocol", "usable here"], rows))
+    click.echo(tabulate(["device", "title", "backend", "protocol", "usable here"], rows))
     try:
-        phones = text_of_phones(Adb(find_adb()))
+        phones = format_phones(Adb(find_adb()))
     except UnavailableError as error:  # no client, or one that cannot start its server
         phones = f"no phones are shown: {error.message}"
     click.echo(f"\n{phones or 'adb sees no phone'}")
@@ -56,18 +56,21 @@ def spaces() -> None:
 
     A name may go on with @160px, for other images, and @10classes: every command takes it. FILE.py:FUNCTION names a space of your own.
     """
-    from donna_hw._core.units import printed
-    from donna_hw.reporting.text.summaries import table
-    from donna_hw.spaces import load_space, space_names
-    from donna_hw.spaces.extremes import reach
+    from donna_hw._core.units import format_quantity
+    from donna_hw.reporting.text.summaries import tabulate
+    from donna_hw.spaces import list_spaces, load_space
+    from donna_hw.spaces.extremes import find_extremes
 
     rows = []
-    for name in space_names():
+    for name in list_spaces():
         space = load_space(name)
-        members = reach(space).values()
+        members = find_extremes(space).values()
         axes = ", ".join(f"{axis.name} {_values(axis)}" for axis in (*space.stages[0].axes, *space.global_axes))
         blocks = "/".join(map(str, sorted(set(space.stage_sizes))))
-        counts = [f"{printed(member.macs, 'MAC')}, {printed(member.params, 'parameter')}" for member in members]
+        counts = [
+            f"{format_quantity(member.macs, 'MAC')}, {format_quantity(member.params, 'parameter')}"
+            for member in members
+        ]
         rows.append([name, f"{len(space.stages)} x {blocks}", f"{space.size:.3g}", *counts, axes])
     header = [
         "space",
@@ -78,7 +81,7 @@ def spaces() -> None:
         "largest",
         "axes of the first stage, global ones",
     ]
-    click.echo(table(header, rows))
+    click.echo(tabulate(header, rows))
 
 
 def _values(axis: Axis) -> str:
@@ -125,28 +128,28 @@ def profile(
 
     from donna_hw._core.units import parse_duration
     from donna_hw.devices.device import Device
-    from donna_hw.measurement.protocol import protocol_named
+    from donna_hw.measurement.protocol import get_protocol
     from donna_hw.profiling.measure_blocks import ProfilingBudget
     from donna_hw.profiling.profiler import WorkerFactory
     from donna_hw.profiling.profiler import profile_space as fill
-    from donna_hw.profiling.workers.subprocess import processes
-    from donna_hw.reporting.text.summaries import summary_of_table
+    from donna_hw.profiling.workers.subprocess import create_subprocess_workers
+    from donna_hw.reporting.text.summaries import format_table_summary
     from donna_hw.spaces import load_space
 
     found = Device.load(device)
     if protocol_name is not None:
-        found = replace(found, file=found.file.model_copy(update={"protocol": protocol_named(protocol_name).name}))
+        found = replace(found, file=found.file.model_copy(update={"protocol": get_protocol(protocol_name).name}))
     if quantity is not None:
         found = found.telling(quantity)
     protocol = found.protocol if rounds is None else replace(found.protocol, rounds=rounds)
     effort = ProfilingBudget(compose, None if budget is None else parse_duration(budget), retry)
-    workers: WorkerFactory = processes
+    workers: WorkerFactory = create_subprocess_workers
     if address is not None:
-        from donna_hw.profiling.workers.ray import cluster
+        from donna_hw.profiling.workers.ray import ray_worker_factory
 
-        workers = cluster(address)
+        workers = ray_worker_factory(address)
     table = fill(load_space(space), found, root, protocol, mode=mode, effort=effort, workers=workers)
-    click.echo(summary_of_table(table))
+    click.echo(format_table_summary(table))
 
 
 @click.command()
@@ -159,12 +162,12 @@ def count(space: str, root: Path) -> None:
     """
     from donna_hw.devices.device import Device
     from donna_hw.profiling.profiler import profile_space as fill
-    from donna_hw.reporting.text.summaries import summary_of_table
+    from donna_hw.reporting.text.summaries import format_table_summary
     from donna_hw.spaces import load_space
 
     chosen = load_space(space)
     for name in ("macs", "params"):
-        click.echo(summary_of_table(fill(chosen, Device.load(name), root)))
+        click.echo(format_table_summary(fill(chosen, Device.load(name), root)))
 
 
 COMMANDS = (devices, spaces, profile, count)

@@ -34,13 +34,13 @@ def reference(recipe: str, out: Path | None, seed: int | None) -> None:
     On several GPUs: torchrun --standalone --nproc-per-node 8 -m donna_hw reference RECIPE
     """
     from donna_hw.pipeline.run import open_run
-    from donna_hw.reporting.text.summaries import summary_of_reference
-    from donna_hw.training.large_scale.distributed import launched
+    from donna_hw.reporting.text.summaries import format_reference_summary
+    from donna_hw.training.large_scale.distributed import read_rank_and_world_size
 
     with open_run(recipe, out, seed, jointly=True) as run:
         run.reference()
-        if launched()[0] == 0:
-            click.echo(summary_of_reference(run.folder / "reference"))
+        if read_rank_and_world_size()[0] == 0:
+            click.echo(format_reference_summary(run.folder / "reference"))
 
 
 @click.command()
@@ -51,10 +51,10 @@ def reference(recipe: str, out: Path | None, seed: int | None) -> None:
 def distill(recipe: str, out: Path | None, seed: int | None, cluster: str | None) -> None:
     """Train RECIPE's reference and distil its blocks."""
     from donna_hw.pipeline.run import open_run
-    from donna_hw.reporting.text.summaries import summary_of_blocks
+    from donna_hw.reporting.text.summaries import format_blocks_summary
 
     with open_run(recipe, out, seed, cluster=cluster) as run:
-        click.echo(summary_of_blocks(run.distil()))
+        click.echo(format_blocks_summary(run.distil()))
 
 
 @click.command()
@@ -68,16 +68,16 @@ def finetune(recipe: str, out: Path | None, seed: int | None, cluster: str | Non
     On several GPUs, after distill: torchrun --standalone --nproc-per-node 8 -m donna_hw finetune RECIPE
     """
     from donna_hw.pipeline.run import open_run
-    from donna_hw.reporting.text.summaries import summary_of_networks
-    from donna_hw.training.large_scale.distributed import launched
+    from donna_hw.reporting.text.summaries import format_networks_summary
+    from donna_hw.training.large_scale.distributed import read_rank_and_world_size
 
-    number, processes = launched()
+    number, processes = read_rank_and_world_size()
     with open_run(recipe, out, seed, jointly=True, cluster=cluster) as run:
         if processes == 1:  # blocks are distilled by one process with workers of its own
             run.distil()
         library = run.finetune()
         if number == 0:
-            click.echo(summary_of_networks(library))
+            click.echo(format_networks_summary(library))
 
 
 @click.command()
@@ -125,20 +125,20 @@ def run(recipe: str, out: Path | None, seed: int | None, cluster: str | None, su
     from donna_hw.pipeline.run import open_run
 
     with open_run(recipe, out, seed, cluster=cluster) as opened:
-        run_whole(opened, summary)
+        run_pipeline(opened, summary)
 
 
-def run_whole(run: Run, summary: Path | None) -> None:
+def run_pipeline(run: Run, summary: Path | None) -> None:
     """Take a run through all its steps, and show and write what they found."""
     from donna_hw._core.files import write_atomic
-    from donna_hw._core.progress import tell
-    from donna_hw.pipeline.steps.verify import check_latency, check_predictor, verify
-    from donna_hw.reporting.html.page import CURE, plot_library, write_report
+    from donna_hw._core.progress import log
+    from donna_hw.pipeline.steps.verify import evaluate_latency, evaluate_predictor, verify
+    from donna_hw.reporting.html.page import INSTALL_HINT, read_plotly_js, write_report
     from donna_hw.reporting.summary import summary_markdown
-    from donna_hw.reporting.text.summaries import summary_of_front, summary_of_verified
+    from donna_hw.reporting.text.summaries import format_front_summary, format_verified_networks
 
-    if not plot_library():
-        tell(f"the report will hold a still picture; {CURE} makes it interactive")
+    if not read_plotly_js():
+        log(f"the report will hold a still picture; {INSTALL_HINT} makes it interactive")
     run.preflight()
     run.distil()
     run.profile()
@@ -146,8 +146,8 @@ def run_whole(run: Run, summary: Path | None) -> None:
     run.finetune()
     run.fit()
     front = run.search()
-    check_predictor(run)
-    check_latency(run)
+    evaluate_predictor(run)
+    evaluate_latency(run)
     verified = verify(run, front)
     text = summary_markdown(run)
     write_atomic(run.folder / "summary.md", text)
@@ -155,8 +155,8 @@ def run_whole(run: Run, summary: Path | None) -> None:
         write_atomic(summary, text)
     path = write_report(run)
     run.forget_lessons()
-    click.echo(summary_of_front(front))
-    click.echo("\n" + summary_of_verified(verified))
+    click.echo(format_front_summary(front))
+    click.echo("\n" + format_verified_networks(verified))
     click.echo(f"report: {path}")
 
 

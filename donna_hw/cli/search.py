@@ -22,12 +22,12 @@ VERIFY = click.option(
 ROUNDS = click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Of --verify, at most.")
 
 
-def verifying(command: Callable[..., Any]) -> Callable[..., Any]:
+def verification_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options `verify` and `rounds`."""
     return VERIFY(ROUNDS(command))
 
 
-def plan_of(verify: int | None, rounds: int) -> VerificationConfig | None:
+def build_verification_config(verify: int | None, rounds: int) -> VerificationConfig | None:
     """Return what the options ask for, None for no verification."""
     from donna_hw.search.verification_loop import VerificationConfig
 
@@ -71,7 +71,7 @@ METHODS = ("auto", "exact", "nsga2", "random")
 @click.option("--population", type=click.IntRange(4), default=50, show_default=True, help="Networks in a generation.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="Write the front to this CSV.")
-@verifying
+@verification_options
 def search(
     *,
     space: str,
@@ -95,25 +95,28 @@ def search(
     Accuracies are predicted from the blocks and the predictor of a finished run.
     """
     from donna_hw._core.files import write_atomic
-    from donna_hw.reporting.text.summaries import summary_of_front, summary_of_standing
-    from donna_hw.search.api import SearchRequest, SearchSettings, search_space, verify_space
+    from donna_hw.reporting.text.summaries import format_front_summary, format_verification_summary
+    from donna_hw.search.api import SearchRequest, SearchSettings, run_search, run_verified_search
 
-    settings, plan = SearchSettings(method, samples, population, seed, robust, diverse), plan_of(verify, rounds)
+    settings, plan = (
+        SearchSettings(method, samples, population, seed, robust, diverse),
+        build_verification_config(verify, rounds),
+    )
     for asked in [(cost,) for cost in costs] if each else [costs]:
         question = SearchRequest(space, run_folder, asked, limits, tables, settings)
         if plan is None:
-            front = search_space(question)
+            front = run_search(question)
         else:
-            standing = verify_space(question, plan)
+            standing = run_verified_search(question, plan)
             front = standing.front
-            click.echo(summary_of_standing(standing))
+            click.echo(format_verification_summary(standing))
         if out is not None:
-            path = named_after(out, asked[0]) if each else out
+            path = path_for_cost(out, asked[0]) if each else out
             write_atomic(path, front.frame().to_csv(index=False, lineterminator="\n"))
-        click.echo(summary_of_front(front))
+        click.echo(format_front_summary(front))
 
 
-def named_after(out: Path, cost: str) -> Path:
+def path_for_cost(out: Path, cost: str) -> Path:
     """Return a file of its own for a cost: `front-latency@v100.csv` for `front.csv`."""
     return out.with_name(f"{out.stem}-{re.sub(r'[^A-Za-z0-9@._-]+', '-', cost).strip('-')}{out.suffix}")
 

@@ -14,10 +14,10 @@ from donna_hw.cli import completion as completing
 
 if TYPE_CHECKING:
     from donna_hw.devices.device import Device
-    from donna_hw.simulator.results import Simulation
+    from donna_hw.simulator.results import SimulationResult
 
 BACKEND = "tensor_unit"
-PICTURES = ("svg", "png")
+IMAGE_FORMATS = ("svg", "png")
 FILE = click.Path(path_type=Path)
 
 
@@ -56,27 +56,27 @@ def simulate(
     many times.
     """
     from donna_hw.devices.device import Device
-    from donna_hw.reporting.text.simulation import text_of_simulation, unknown
-    from donna_hw.simulator.hardware import read_hardware
+    from donna_hw.reporting.text.simulation import format_simulation, format_unknown_operators
+    from donna_hw.simulator.hardware import parse_hardware
     from donna_hw.simulator.onnx_frontend.reader import read_onnx
     from donna_hw.simulator.simulate import simulate as run
 
     if roofline is not None:
-        kind_of_picture(roofline)
-    found = tensor_unit(Device.load(device))
-    hardware = read_hardware(found.file.hardware, f"device {found.name}", settings)
-    workload = read_onnx(model, input_shapes(shapes))
+        image_format(roofline)
+    found = validate_tensor_unit(Device.load(device))
+    hardware = parse_hardware(found.file.hardware, f"device {found.name}", settings)
+    workload = read_onnx(model, parse_input_shapes(shapes))
     simulation = run(workload, hardware, model=model.stem, device=found.name)
     if simulation.unknown_ops:
-        click.echo(f"warning: {unknown(simulation)}", err=True)
+        click.echo(f"warning: {format_unknown_operators(simulation)}", err=True)
     _write(simulation, csv, trace, roofline)
     if as_json:
         click.echo(json.dumps(simulation.as_dict(), indent=1, allow_nan=False))
     else:
-        click.echo(text_of_simulation(simulation, top))
+        click.echo(format_simulation(simulation, top))
 
 
-def tensor_unit(device: Device) -> Device:
+def validate_tensor_unit(device: Device) -> Device:
     """Return the device if it is a tensor unit; raises `UnknownNameError` with those that are."""
     from donna_hw.errors import UnknownNameError
 
@@ -90,11 +90,11 @@ def tensor_unit(device: Device) -> Device:
 
 
 def _tensor_units() -> list[str]:
-    from donna_hw.devices.device import Device, device_names
+    from donna_hw.devices.device import Device, list_devices
     from donna_hw.errors import DonnaError
 
     found = []
-    for name in device_names():
+    for name in list_devices():
         try:
             if Device.load(name).file.backend == BACKEND:
                 found.append(name)
@@ -103,7 +103,7 @@ def _tensor_units() -> list[str]:
     return found
 
 
-def input_shapes(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
+def parse_input_shapes(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
     """Return shapes by the input's name, of texts such as `image=1,3,224,224`; raises `ConfigError`."""
     from donna_hw.errors import ConfigError
 
@@ -118,17 +118,17 @@ def input_shapes(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def kind_of_picture(path: Path) -> str:
+def image_format(path: Path) -> str:
     """Return the format that a picture's name asks for; raises `ConfigError` for one that cannot be drawn."""
     from donna_hw.errors import ConfigError
 
     kind = path.suffix.lower().removeprefix(".")
-    if kind not in PICTURES:
+    if kind not in IMAGE_FORMATS:
         raise ConfigError("a picture's name must end in .svg or .png", got=str(path))
     return kind
 
 
-def _write(simulation: Simulation, csv: Path | None, trace: Path | None, roofline: Path | None) -> None:
+def _write(simulation: SimulationResult, csv: Path | None, trace: Path | None, roofline: Path | None) -> None:
     from donna_hw._core.files import write_atomic
 
     if csv is not None:
@@ -136,13 +136,13 @@ def _write(simulation: Simulation, csv: Path | None, trace: Path | None, rooflin
         frame["fused"] = frame["fused"].map("; ".join)
         write_atomic(csv, frame.to_csv(index=False, lineterminator="\n"))
     if trace is not None:
-        from donna_hw.simulator.trace import perfetto
+        from donna_hw.simulator.trace import to_perfetto
 
-        write_atomic(trace, json.dumps(perfetto(simulation), allow_nan=False))
+        write_atomic(trace, json.dumps(to_perfetto(simulation), allow_nan=False))
     if roofline is not None:
-        from donna_hw.reporting.figures.roofline import picture
+        from donna_hw.reporting.figures.roofline import render_roofline
 
-        write_atomic(roofline, picture(simulation, kind_of_picture(roofline)))
+        write_atomic(roofline, render_roofline(simulation, image_format(roofline)))
 
 
 COMMANDS = (simulate,)

@@ -1,4 +1,4 @@
-"""The command `sustain`: a long loop of one network or block, first minute against last."""
+"""The command `stress`: a long loop of one network or block, first minute against last."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--block", nargs=2, metavar="STAGE LABEL", help="One block instead of a network.")
 @click.option("--for", "duration", default="10m", show_default=True, help="How long, such as 90s, 10m or 1h.")
 @TABLES
-def sustain(
+def stress(
     *, space: str, device: str, network: str | None, block: tuple[str, str] | None, duration: str, root: Path
 ) -> None:
     """Run a network of SPACE for minutes and compare its first with its last.
@@ -34,11 +34,11 @@ def sustain(
     from donna_hw.devices.device import Device
     from donna_hw.errors import ConfigError
     from donna_hw.graph.graph import layers_hash
-    from donna_hw.profiling.stress import sustain as run_loop
+    from donna_hw.profiling.stress import run_stress_test as run_loop
     from donna_hw.spaces import load_space
 
     seconds, chosen, found = parse_duration(duration), load_space(space), Device.load(device)
-    what, graph = _what(chosen, network, block)
+    what, graph = _select_graph(chosen, network, block)
     backend = found.backend()
     if not isinstance(backend, TimingBackend):
         raise ConfigError("a sustained loop needs a device that takes time", got=f"{device}, which is {backend.origin}")
@@ -50,56 +50,60 @@ def sustain(
     except KeyboardInterrupt:
         click.echo(f"stopped; {path} keeps what was measured; heat is lost, so a new start begins anew", err=True)
         raise SystemExit(130) from None
-    click.echo("\n".join([f"{what} on {found.name}: {path}", minute_table(result), *_closing(result)]))
+    click.echo("\n".join([f"{what} on {found.name}: {path}", minute_table(result), *_format_result(result)]))
 
 
 def minute_table(result: StressResult) -> str:
     """Return the loop minute by minute, with the readings that the device gave."""
-    from donna_hw.reporting.text.summaries import table
+    from donna_hw.reporting.text.summaries import tabulate
 
     windows = result.minutes()
-    told = [name for name in _READINGS if any(getattr(window, name) for window in windows)]
-    header = ["from", "median", "95 % interval", "images/s", *(_READINGS[name] for name in told)]
-    return table(header, [_row(window, result.batch, told) for window in windows])
+    told = [name for name in _TELEMETRY if any(getattr(window, name) for window in windows)]
+    header = ["from", "median", "95 % interval", "images/s", *(_TELEMETRY[name] for name in told)]
+    return tabulate(header, [_row(window, result.batch, told) for window in windows])
 
 
-_READINGS = {"clock_hz": "GHz", "temperature_c": "C", "power_w": "W", "throttle": "throttled by"}
+_TELEMETRY = {"clock_hz": "GHz", "temperature_c": "C", "power_w": "W", "throttle": "throttled by"}
 
 
 def _row(window: Window, batch: int, told: list[str]) -> list[str]:
-    from donna_hw._core.units import printed
+    from donna_hw._core.units import format_quantity
 
     interval = window.interval
-    between = f"{printed(interval.low, 's')} to {printed(interval.high, 's')}" if interval else "one span only"
+    between = (
+        f"{format_quantity(interval.low, 's')} to {format_quantity(interval.high, 's')}"
+        if interval
+        else "one span only"
+    )
     minutes, seconds = divmod(window.start_s, 60)
-    cells = [f"{minutes:.0f}:{seconds:04.1f}", printed(window.median_s, "s"), between]
-    return [*cells, _pace(window, batch), *(_reading(window, name) for name in told)]
+    cells = [f"{minutes:.0f}:{seconds:04.1f}", format_quantity(window.median_s, "s"), between]
+    return [*cells, _format_throughput(window, batch), *(_format_telemetry(window, name) for name in told)]
 
 
-def _pace(window: Window, batch: int) -> str:
+def _format_throughput(window: Window, batch: int) -> str:
     images = batch * window.runs_per_s
     return f"{images:.0f}" if images >= 1000 else f"{images:.4g}"
 
 
-def _reading(window: Window, name: str) -> str:
+def _format_telemetry(window: Window, name: str) -> str:
     if name == "throttle":
         return ", ".join(window.throttle) or "-"
     value = getattr(window, name)
     return "-" if value is None else f"{value / (1e9 if name == 'clock_hz' else 1):.3g}"
 
 
-def _closing(result: StressResult) -> list[str]:
-    from donna_hw._core.units import printed
+def _format_result(result: StressResult) -> list[str]:
+    from donna_hw._core.units import format_quantity
 
     first, last = result.first, result.last
     return [
-        f"first {result.window_s:.3g} s: {printed(first.median_s, 's')}, {_pace(first, result.batch)} images/s; "
-        f"last {result.window_s:.3g} s: {printed(last.median_s, 's')}, {_pace(last, result.batch)} images/s",
+        f"first {result.window_s:.3g} s: {format_quantity(first.median_s, 's')}, {_format_throughput(first, result.batch)} images/s; "
+        f"last {result.window_s:.3g} s: {format_quantity(last.median_s, 's')}, {_format_throughput(last, result.batch)} images/s",
         f"verdict: {result.verdict}",
     ]
 
 
-def _what(space: Space, network: str | None, block: tuple[str, str] | None) -> tuple[str, Graph]:
+def _select_graph(space: Space, network: str | None, block: tuple[str, str] | None) -> tuple[str, Graph]:
     """Return a name for people and the layers of what the options choose."""
     from donna_hw.errors import ConfigError
 
@@ -117,4 +121,4 @@ def _what(space: Space, network: str | None, block: tuple[str, str] | None) -> t
     return f"network {network}", space.network(space.from_labels(dict(zip(space.columns, labels, strict=True))))
 
 
-COMMANDS = (sustain,)
+COMMANDS = (stress,)

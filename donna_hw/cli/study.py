@@ -24,14 +24,16 @@ SUMMARY = click.option("--summary", type=click.Path(path_type=Path), help="Also 
 @click.option("--draws", type=click.IntRange(2), default=20, show_default=True, help="Parts of the library by size.")
 @CLUSTER
 @SUMMARY
-def study(recipes: tuple[str, ...], runs: Path, draws: int, cluster: str | None, summary: Path | None) -> None:
+def study_predictor(
+    recipes: tuple[str, ...], runs: Path, draws: int, cluster: str | None, summary: Path | None
+) -> None:
     """Judge the predictors of RECIPES beside their rivals, as the paper's tables 4 to 8 do.
 
     Trains what is missing first; writes study.md into each run's folder. Of several recipes table 7 is shown, which compares them.
     """
     from donna_hw._core.files import write_atomic
-    from donna_hw.experiments.predictor_study.data import evidence
-    from donna_hw.experiments.predictor_study.markdown import check_judges, study_markdown
+    from donna_hw.experiments.predictor_study.data import load_study_data
+    from donna_hw.experiments.predictor_study.markdown import study_markdown, validate_test_networks
     from donna_hw.experiments.predictor_study.spaces_markdown import spaces_markdown
     from donna_hw.pipeline.recipe import find_recipe
     from donna_hw.pipeline.run import open_run
@@ -39,12 +41,12 @@ def study(recipes: tuple[str, ...], runs: Path, draws: int, cluster: str | None,
     pages, found = [], []
     for recipe in recipes:
         with open_run(recipe, runs / find_recipe(recipe).stem, cluster=cluster) as run:
-            check_judges(run.recipe)
+            validate_test_networks(run.recipe)
             run.distil()
             run.finetune()
             run.fit()
             pages.append(study_markdown(run, draws))
-            found.append(evidence(run))
+            found.append(load_study_data(run))
             write_atomic(run.folder / "study.md", pages[-1])
     text = pages[0] if len(found) == 1 else spaces_markdown(found, " ".join(["donna-hw study", *recipes]))
     if summary is not None:
@@ -58,14 +60,14 @@ def study(recipes: tuple[str, ...], runs: Path, draws: int, cluster: str | None,
 @SEED
 @CLUSTER
 @SUMMARY
-def prove(recipe: str, out: Path | None, seed: int | None, cluster: str | None, summary: Path | None) -> None:
+def study_front(recipe: str, out: Path | None, seed: int | None, cluster: str | None, summary: Path | None) -> None:
     """Prove RECIPE's front: beside random networks and scaled references of equal measured latency, all finetuned alike.
 
     Runs what is missing first; writes proof.csv and proof.md into the run's folder.
     """
     from donna_hw._core.files import write_atomic
-    from donna_hw.experiments.front_benchmark.benchmark import prove as proved
-    from donna_hw.experiments.front_benchmark.markdown import proof_markdown
+    from donna_hw.experiments.front_benchmark.benchmark import run_front_benchmark as proved
+    from donna_hw.experiments.front_benchmark.markdown import front_benchmark_markdown
     from donna_hw.pipeline.run import open_run
 
     with open_run(recipe, out, seed, cluster=cluster) as run:
@@ -74,11 +76,11 @@ def prove(recipe: str, out: Path | None, seed: int | None, cluster: str | None, 
         run.profile()
         run.finetune()
         run.fit()
-        text = proof_markdown(run, proved(run))
+        text = front_benchmark_markdown(run, proved(run))
         write_atomic(run.folder / "proof.md", text)
     if summary is not None:
         write_atomic(summary, text)
     click.echo(text, nl=False)
 
 
-COMMANDS = (study, prove)
+COMMANDS = (study_predictor, study_front)

@@ -32,10 +32,10 @@ def table() -> None:
 @click.option("--all", "everything", is_flag=True, help="List all rows.")
 def show(name: str, tables: Path, everything: bool) -> None:
     """Show what TABLE is of, and what in it is not to be trusted."""
-    from donna_hw.reporting.text.table import text_of_table
-    from donna_hw.tables.lookup import named_table
+    from donna_hw.reporting.text.table import format_table
+    from donna_hw.tables.lookup import load_table
 
-    click.echo(text_of_table(named_table(name, tables), everything))
+    click.echo(format_table(load_table(name, tables), everything))
 
 
 @table.command()
@@ -47,18 +47,18 @@ def show(name: str, tables: Path, everything: bool) -> None:
     shell_complete=completing.spaces,
     help="The space to cover, if not the one that the table names.",
 )
-def check(name: str, tables: Path, space_name: str | None) -> None:
+def validate(name: str, tables: Path, space_name: str | None) -> None:
     """Tell whether TABLE covers its space, before a search.
 
     Names every block without a row and every row of other layers; the exit code is 1 where there are any.
     """
-    from donna_hw.reporting.text.table import text_of_coverage
+    from donna_hw.reporting.text.table import format_coverage
     from donna_hw.spaces import load_space
-    from donna_hw.tables.lookup import named_table
+    from donna_hw.tables.lookup import load_table
 
-    found = named_table(name, tables)
+    found = load_table(name, tables)
     space = load_space(space_name or found.info.space)
-    click.echo(text_of_coverage(found, space))
+    click.echo(format_coverage(found, space))
     if not found.coverage(space).whole:
         raise SystemExit(1)
 
@@ -75,14 +75,14 @@ def compare(first: str, second: str, tables: Path, path: Path | None, top: int) 
     In seconds, and as ratios to the sentinel, which takes out what slowed a whole table.
     """
     from donna_hw._core.files import write_atomic
-    from donna_hw.reporting.text.comparison import text_of_comparison
+    from donna_hw.reporting.text.comparison import format_comparison
     from donna_hw.tables.comparison import compare_tables
-    from donna_hw.tables.lookup import named_table
+    from donna_hw.tables.lookup import load_table
 
-    found = compare_tables(named_table(first, tables), named_table(second, tables))
+    found = compare_tables(load_table(first, tables), load_table(second, tables))
     if path is not None:
         write_atomic(path, found.frame().to_csv(index=False, lineterminator="\n"))
-    click.echo(text_of_comparison(found, top))
+    click.echo(format_comparison(found, top))
 
 
 @table.command()
@@ -93,19 +93,19 @@ def compare(first: str, second: str, tables: Path, path: Path | None, top: int) 
 )
 @click.option("--from", "own", multiple=True, help="A space of your own, FILE.py:FUNCTION, that a TABLE is of.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of tables to write it in.")
-def complete(names: tuple[str, ...], tables: Path, space_name: str, own: tuple[str, ...], out: Path) -> None:
+def predict(names: tuple[str, ...], tables: Path, space_name: str, own: tuple[str, ...], out: Path) -> None:
     """Write the table of another space from measured TABLEs of a device, and say what to measure first.
 
     Blocks that no TABLE holds are foretold from their layers, with an interval; their rows say that they are learned.
     """
     from donna_hw.costs.table_completion import complete_table
-    from donna_hw.reporting.text.table import text_of_completed
+    from donna_hw.reporting.text.table import format_completion
     from donna_hw.spaces import load_space
-    from donna_hw.tables.lookup import named_table
+    from donna_hw.tables.lookup import load_table
 
-    given = [named_table(name, tables) for name in names]
+    given = [load_table(name, tables) for name in names]
     known = [load_space(name) for name in own]
-    click.echo(text_of_completed(complete_table(given, load_space(space_name), out, known)))
+    click.echo(format_completion(complete_table(given, load_space(space_name), out, known)))
 
 
 table.add_command(import_)

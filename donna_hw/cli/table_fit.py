@@ -36,15 +36,15 @@ def fit(networks: Path, kind: str, ground: str, root: Path) -> None:
     NETWORKS.csv is a file of measured networks (`table import`, or one that lies beside a table). The ground of the fit is what the layers
     of each block do, or nothing: then every block of a stage is expected to cost the same.
     """
-    from donna_hw.costs.fitted_table import fit_table, write_fitted
-    from donna_hw.reporting.text.table import text_of_fit
+    from donna_hw.costs.fitted_table import fit_table, write_fitted_table
+    from donna_hw.reporting.text.table import format_fit
     from donna_hw.tables.network_measurements import MeasuredNetworks
 
     found = MeasuredNetworks.read(networks)
     variant = networks.name.removesuffix(".networks.csv")
     table, done = fit_table(found, kind=kind, from_layers=ground == "layers", root=root, variant=variant)
-    write_fitted(table)
-    click.echo(text_of_fit(done, table.path))
+    write_fitted_table(table)
+    click.echo(format_fit(done, table.path))
 
 
 @click.command()
@@ -59,19 +59,23 @@ def fit(networks: Path, kind: str, ground: str, root: Path) -> None:
 )
 @click.option("--with", "given", type=click.Path(path_type=Path), help="Measured networks, instead of measuring any.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-def correct(*, name: str, tables: Path, kind: str, networks: int, until: float, given: Path | None, seed: int) -> None:
+def calibrate(
+    *, name: str, tables: Path, kind: str, networks: int, until: float, given: Path | None, seed: int
+) -> None:
     """Correct TABLE by whole networks, those that tell most first.
 
     They are measured beside the table on its device, which must be this machine's; or come from a file of measured networks. Networks of
     another device, or a TABLE of counts, give a table of their device. A shipped table is copied to the folder of --tables.
     """
-    from donna_hw.costs.correction import CorrectionConfig, correct_by, correct_by_measuring
-    from donna_hw.reporting.text.table import text_of_fit
-    from donna_hw.tables.lookup import named_table
+    from donna_hw.costs.correction import CorrectionConfig, correct_from_networks, measure_and_correct
+    from donna_hw.reporting.text.table import format_fit
+    from donna_hw.tables.lookup import load_table
 
-    table, plan = named_table(name, tables), CorrectionConfig(networks, until, kind, seed)
-    done, path = correct_by_measuring(table, plan, tables) if given is None else correct_by(table, given, plan, tables)
-    click.echo(text_of_fit(done, path))
+    table, plan = load_table(name, tables), CorrectionConfig(networks, until, kind, seed)
+    done, path = (
+        measure_and_correct(table, plan, tables) if given is None else correct_from_networks(table, given, plan, tables)
+    )
+    click.echo(format_fit(done, path))
 
 
-COMMANDS = (fit, correct)
+COMMANDS = (fit, calibrate)

@@ -32,13 +32,13 @@ def import_() -> None:
 def help_(source: Path, out: Path, devices: tuple[str, ...]) -> None:
     """Read whole networks that HELP measured: its folder data/fbnet or data/ofa, or an .npz of the same numbers."""
     from donna_hw.tables.importers.help import read_help
-    from donna_hw.tables.network_measurements import SUFFIX
+    from donna_hw.tables.network_measurements import NETWORKS_SUFFIX
 
     data = read_help(source, devices)
     for device in data.seconds:
         found = data.of(device)
         variant = f"help-b{found.facts['batch']}" if "batch" in found.facts else "help"
-        path = out / found.device / found.space.name / f"{variant}{SUFFIX}"
+        path = out / found.device / found.space.name / f"{variant}{NETWORKS_SUFFIX}"
         found.write(path)
         click.echo(f"{path}: {len(found.seconds)} networks, measured, in seconds (the file's ms times 0.001)")
     click.echo(f"licence: {found.facts['licence']}; keep this line with the data")
@@ -49,7 +49,7 @@ DEVICE = click.option(
 )
 
 
-def _lookup(kind: str, words: str) -> None:
+def _add_lookup_command(kind: str, words: str) -> None:
     @import_.command(kind, help=f"Read a latency table of {words}: a YAML of layers, into a table of a space.")
     @SOURCE
     @OUT
@@ -64,14 +64,14 @@ def _lookup(kind: str, words: str) -> None:
     @click.option("--unit", required=True, help="Unit of the file's times, s, ms or us, which it does not say.")
     def command(source: Path, out: Path, device: str, space_name: str, unit: str) -> None:
         from donna_hw.spaces import load_space
-        from donna_hw.tables.importers.lookup_yaml import Lookup
+        from donna_hw.tables.importers.lookup_yaml import LookupTable
 
-        table = Lookup.read(source, kind, unit).table(load_space(space_name), device, out)
+        table = LookupTable.read(source, kind, unit).table(load_space(space_name), device, out)
         used = table.info.conditions["layers_used"]
         click.echo(
             f"{table.path}: {len(table.frame)} rows of {used} layers, published, in seconds; the file's were taken as {unit}"
         )
 
 
-_lookup("ofa", "Once-for-All")
-_lookup("proxylessnas", "ProxylessNAS")
+_add_lookup_command("ofa", "Once-for-All")
+_add_lookup_command("proxylessnas", "ProxylessNAS")

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 @OUT
 @CLUSTER
 @SUMMARY
-def transfer(recipe: str, out: Path | None, cluster: str | None, summary: Path | None) -> None:
+def study_transfer(recipe: str, out: Path | None, cluster: str | None, summary: Path | None) -> None:
     """Judge an unchanged predictor on the new blocks of RECIPE, which extends another recipe.
 
     Trains what is missing first, in both runs; writes transfer.md into the run's folder.
     """
     from donna_hw.experiments.transfer import transfer_markdown
 
-    _extended(Asked(recipe, out, cluster, summary), "transfer.md", transfer_markdown)
+    _run_study(StudyOptions(recipe, out, cluster, summary), "transfer.md", transfer_markdown)
 
 
 @click.command()
@@ -35,17 +35,17 @@ def transfer(recipe: str, out: Path | None, cluster: str | None, summary: Path |
 @OUT
 @CLUSTER
 @SUMMARY
-def quantise(recipe: str, out: Path | None, cluster: str | None, summary: Path | None) -> None:
+def study_int8(recipe: str, out: Path | None, cluster: str | None, summary: Path | None) -> None:
     """Quantise the blocks and networks of RECIPE, which extends another recipe by INT8, and judge the unchanged predictor on them.
 
     Trains what is missing first, in the other run; writes int8.md into the run's folder.
     """
-    from donna_hw.experiments.int8.markdown import check_int8, int8_markdown
+    from donna_hw.experiments.int8.markdown import int8_markdown, validate_int8
 
-    _extended(Asked(recipe, out, cluster, summary), "int8.md", int8_markdown, check_int8)
+    _run_study(StudyOptions(recipe, out, cluster, summary), "int8.md", int8_markdown, validate_int8)
 
 
-class Asked(NamedTuple):
+class StudyOptions(NamedTuple):
     """What a user asked for."""
 
     recipe: str
@@ -54,19 +54,19 @@ class Asked(NamedTuple):
     summary: Path | None
 
 
-def _extended(
-    asked: Asked, name: str, write: Callable[[Run], str], check: Callable[[Run], None] = lambda run: None
+def _run_study(
+    asked: StudyOptions, name: str, write: Callable[[Run], str], check: Callable[[Run], None] = lambda run: None
 ) -> None:
     """Bring the run that a recipe extends, then its own, as far as its page needs, and write and show that."""
     from donna_hw._core.files import write_atomic
-    from donna_hw.experiments.transfer import check_transfer
+    from donna_hw.experiments.transfer import validate_transfer
     from donna_hw.pipeline.recipe import find_recipe
     from donna_hw.pipeline.run import open_run
-    from donna_hw.pipeline.steps.extend import base_folder, extended
+    from donna_hw.pipeline.steps.extend import base_folder, extended_recipe_path
 
     with open_run(asked.recipe, asked.out, cluster=asked.cluster) as run:
-        base, folder = extended(run, find_recipe(asked.recipe)), base_folder(run)
-        check_transfer(run)
+        base, folder = extended_recipe_path(run, find_recipe(asked.recipe)), base_folder(run)
+        validate_transfer(run)
         check(run)
     with open_run(str(base), folder, cluster=asked.cluster) as run:
         run.distil()
@@ -82,4 +82,4 @@ def _extended(
     click.echo(text, nl=False)
 
 
-COMMANDS = (transfer, quantise)
+COMMANDS = (study_transfer, study_int8)

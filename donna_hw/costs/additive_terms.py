@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import least_squares, nnls
 
-from donna_hw.costs.base import joined
+from donna_hw.costs.base import smooth_max
 from donna_hw.errors import ConfigError
 
 RIDGE = 1e-2  # keeps weights that the networks say nothing of from growing; shrinks the others by a ten-thousandth
-LOOSE, SHARP = 2.0, 0.7  # widths of the priors of the floor's log weights and log sharpness
+LOG_WEIGHT_STD, LOG_SHARPNESS_STD = 2.0, 0.7  # widths of the priors of the floor's log weights and log sharpness
 NOISE = 0.05  # of one network's log cost, for the floor's first fit
 START_SHARPNESS = 6.0  # over 2: a rather hard maximum
 
@@ -54,7 +54,7 @@ def fit_floor(sums: np.ndarray, seconds: np.ndarray, launches: tuple[int, ...]) 
     scales = [np.where(sums[:, group].mean(axis=0) > 0, sums[:, group].mean(axis=0), np.inf) for group in groups]
     units = [sums[:, group] / scale * typical for group, scale in zip(groups, scales, strict=True)]
     logs, first = np.log(seconds), len(launches)
-    widths = np.concatenate([np.full(first + sums.shape[1], LOOSE), [SHARP]])
+    widths = np.concatenate([np.full(first + sums.shape[1], LOG_WEIGHT_STD), [LOG_SHARPNESS_STD]])
 
     def split(z: np.ndarray) -> tuple[np.ndarray, float]:
         return np.stack([units[0] @ np.exp(z[:first]), units[1] @ np.exp(z[first:-1])], axis=1), 2 + np.exp(z[-1])
@@ -68,11 +68,11 @@ def fit_floor(sums: np.ndarray, seconds: np.ndarray, launches: tuple[int, ...]) 
 
         def errors(z: np.ndarray, start: np.ndarray = start) -> np.ndarray:
             parts, sharpness = split(z)
-            return np.concatenate([(np.log(joined(parts, sharpness)) - logs) / NOISE, (z - start) / widths])
+            return np.concatenate([(np.log(smooth_max(parts, sharpness)) - logs) / NOISE, (z - start) / widths])
 
         def slopes(z: np.ndarray) -> np.ndarray:
             parts, sharpness = split(z)
-            whole = joined(parts, sharpness)
+            whole = smooth_max(parts, sharpness)
             shares = (parts / whole[:, None]) ** sharpness
             rises = [
                 unit * np.exp(part) * (shares[:, [k]] / parts[:, [k]])

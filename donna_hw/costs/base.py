@@ -26,7 +26,7 @@ class CostTerms:
         """Return each part of each network, float [n, K], of block numbers int [n, stages or more]."""
         return np.stack(
             [
-                constant + picked(term, rows).sum(axis=1)
+                constant + gather_terms(term, rows).sum(axis=1)
                 for constant, term in zip(self.constants, self.terms, strict=True)
             ],
             axis=1,
@@ -34,7 +34,7 @@ class CostTerms:
 
     def joined(self, sums: np.ndarray) -> np.ndarray:
         """Return the cost, float [n], of parts float [n, K]."""
-        return joined(sums, self.sharpness)
+        return smooth_max(sums, self.sharpness)
 
 
 class CostModel(Protocol):
@@ -61,7 +61,7 @@ class CostModel(Protocol):
         """Return the additive parts at one value number of each global axis; None for a cost that has none (a measured one)."""
 
 
-def joined(parts: np.ndarray, sharpness: float | None) -> np.ndarray:
+def smooth_max(parts: np.ndarray, sharpness: float | None) -> np.ndarray:
     """Return the sum of parts float [n, K], or with a sharpness their smooth maximum, float [n]; parts are then above zero."""
     if sharpness is None or parts.shape[1] == 1:
         return np.asarray(parts.sum(axis=1))
@@ -69,6 +69,6 @@ def joined(parts: np.ndarray, sharpness: float | None) -> np.ndarray:
     return np.asarray(largest * ((parts / largest[:, None]) ** sharpness).sum(axis=1) ** (1 / sharpness))
 
 
-def picked(terms: tuple[np.ndarray, ...], rows: Rows) -> np.ndarray:
+def gather_terms(terms: tuple[np.ndarray, ...], rows: Rows) -> np.ndarray:
     """Return the value [stage][block] of each stage of each row, float [n, stages]."""
     return np.stack([values[rows[:, stage]] for stage, values in enumerate(terms)], axis=1)

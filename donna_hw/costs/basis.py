@@ -22,7 +22,7 @@ TERMS: dict[str, tuple[str, ...]] = {
     "weighted_layers": tuple(name for name in LAUNCHES if name not in ("pool_layers", "elementwise_layers")),
     "other_layers": ("pool_layers", "elementwise_layers"),
 }
-LAYERS = ("weighted_layers", "other_layers")
+LAYER_TERMS = ("weighted_layers", "other_layers")
 CONSTANT = "constant"
 
 
@@ -51,14 +51,16 @@ class FeatureBasis:
     def of_layers(cls, space: Space) -> FeatureBasis:
         """Return the basis of what a device must do for the layers: MACs of three kinds, bytes, layers; no table is needed."""
         counts, spaces = space.setting_counts, [space.settled(setting) for setting in space.settings]
-        stages = [np.stack(found) for found in zip(*(map(_terms, block_features(one)) for one in spaces), strict=True)]
-        fixed = np.stack([_terms(fixed_features(one)) for one in spaces])
+        stages = [
+            np.stack(found) for found in zip(*(map(_sum_terms, block_features(one)) for one in spaces), strict=True)
+        ]
+        fixed = np.stack([_sum_terms(fixed_features(one)) for one in spaces])
         fixed[:, -1] = 1.0
         names = (*TERMS, CONSTANT)
-        launches = tuple(names.index(name) for name in (*LAYERS, CONSTANT))
-        levels = _levels([one.input_shape[1] for one in spaces]) if counts else None
+        launches = tuple(names.index(name) for name in (*LAYER_TERMS, CONSTANT))
+        levels = _log_sizes([one.input_shape[1] for one in spaces]) if counts else None
         expected = np.full(len(names), np.nan)
-        return cls(names, tuple(stages), fixed, expected, launches, _values(space), levels, None, counts)
+        return cls(names, tuple(stages), fixed, expected, launches, _axis_codes(space), levels, None, counts)
 
     @classmethod
     def of_table(cls, space: Space, table: LatencyTable) -> FeatureBasis:
@@ -69,13 +71,13 @@ class FeatureBasis:
                 got=", ".join(axis.name for axis in space.global_axes),
                 hint="fit one to whole networks: donna-hw table fit",
             )
-        costs, layers = table.costs(space), [_terms(found) for found in block_features(space)]
-        places = [list(TERMS).index(name) for name in LAYERS]
+        costs, layers = table.costs(space), [_sum_terms(found) for found in block_features(space)]
+        places = [list(TERMS).index(name) for name in LAYER_TERMS]
         stages = [
             np.column_stack([values, found[:, places], np.zeros(len(values))])[None]
             for values, found in zip(costs.blocks, layers, strict=True)
         ]
-        fixed = np.array([[costs.fixed, *_terms(fixed_features(space))[places], 1.0]])
+        fixed = np.array([[costs.fixed, *_sum_terms(fixed_features(space))[places], 1.0]])
         alike = table.info.unit == "s" and table.info.origin in (
             "measured",
             "fitted",
@@ -83,21 +85,28 @@ class FeatureBasis:
         expected = np.array([1.0, 0.0, 0.0, 0.0]) if alike else np.full(4, np.nan)
         errors = tuple(values[None] for values in costs.errors)
         return cls(
-            ("table", *LAYERS, CONSTANT), tuple(stages), fixed, expected, (1, 2, 3), _values(space), None, errors
+            ("table", *LAYER_TERMS, CONSTANT),
+            tuple(stages),
+            fixed,
+            expected,
+            (1, 2, 3),
+            _axis_codes(space),
+            None,
+            errors,
         )
 
     @classmethod
     def of_choices(cls, space: Space) -> FeatureBasis:
         """Return the basis that knows nothing: every block of every stage is expected to cost the same."""
         counts = space.setting_counts
-        levels = _levels([space.settled(setting).input_shape[1] for setting in space.settings]) if counts else None
+        levels = _log_sizes([space.settled(setting).input_shape[1] for setting in space.settings]) if counts else None
         area = np.ones(1) if levels is None else np.exp(2 * levels)
         stages = tuple(
             np.stack([np.broadcast_to(area[:, None], (len(area), stage.size)), np.zeros((len(area), stage.size))], -1)
             for stage in space.stages
         )
         fixed = np.stack([0 * area, np.ones(len(area))], axis=-1)
-        return cls(("block", CONSTANT), stages, fixed, np.full(2, np.nan), (), _values(space), levels, None, counts)
+        return cls(("block", CONSTANT), stages, fixed, np.full(2, np.nan), (), _axis_codes(space), levels, None, counts)
 
     def setting(self, rows: Rows) -> np.ndarray:
         """Return the number of each row's setting of the global axes, int [n]."""
@@ -119,18 +128,18 @@ class FeatureBasis:
         return np.stack([(values @ weights)[at, rows[:, i]] for i, values in enumerate(self.stages)], axis=1)
 
 
-def _terms(features: np.ndarray) -> np.ndarray:
+def _sum_terms(features: np.ndarray) -> np.ndarray:
     """Return the sums `TERMS` of features [..., len(FEATURES)], and a zero for the constant."""
     columns = [features[..., [FEATURES.index(one) for one in names]].sum(axis=-1) for names in TERMS.values()]
     return np.stack([*columns, np.zeros_like(columns[0])], axis=-1)
 
 
-def _levels(pixels: list[int]) -> np.ndarray:
+def _log_sizes(pixels: list[int]) -> np.ndarray:
     logs = np.log(np.array(pixels, np.float64))
     return np.asarray(logs - logs.mean())
 
 
-def _values(space: Space) -> tuple[tuple[tuple[str, np.ndarray], ...], ...]:
+def _axis_codes(space: Space) -> tuple[tuple[tuple[str, np.ndarray], ...], ...]:
     """Return what each stage's blocks set in their cell: keywords, and each block's value; a value has one number in all stages."""
     numbers: dict[str, dict[Value | None, int]] = {}
     stages = []

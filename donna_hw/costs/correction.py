@@ -9,23 +9,23 @@ from pathlib import Path
 import numpy as np
 
 from donna_hw.costs.basis import FeatureBasis
-from donna_hw.costs.fit import SMALLEST, FitResult, fit_cost
-from donna_hw.costs.fitted_table import table_of, write_fitted
+from donna_hw.costs.fit import MIN_NETWORKS, FitResult, fit_cost
+from donna_hw.costs.fitted_table import build_table, write_fitted_table
 from donna_hw.costs.hierarchical import FittedCost
-from donna_hw.costs.optimal_design import most_informative
-from donna_hw.costs.serialization import keep
+from donna_hw.costs.optimal_design import select_informative
+from donna_hw.costs.serialization import save_correction
 from donna_hw.devices.device import Device
 from donna_hw.errors import ConfigError, TableError
-from donna_hw.profiling.profiler import measure_networks, protocol_of
+from donna_hw.profiling.profiler import measure_networks, table_protocol
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Rows, Space
 from donna_hw.tables.latency_table import LatencyTable
-from donna_hw.tables.lookup import own_table
-from donna_hw.tables.network_measurements import SUFFIX, MeasuredNetworks
+from donna_hw.tables.lookup import ensure_writable_table
+from donna_hw.tables.network_measurements import NETWORKS_SUFFIX, MeasuredNetworks
 
-FIRST, BATCH = 10, 10  # networks measured before the first fit, and between two
-CANDIDATES = 500
-Measure = Callable[[Rows], np.ndarray]
+INITIAL_BATCH, BATCH = 10, 10  # networks measured before the first fit, and between two
+MIN_CANDIDATES = 500
+MeasureFn = Callable[[Rows], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -41,19 +41,19 @@ class CorrectionConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.networks < SMALLEST:
-            raise ConfigError(f"a correction needs at least {SMALLEST} whole networks", got=self.networks)
+        if self.networks < MIN_NETWORKS:
+            raise ConfigError(f"a correction needs at least {MIN_NETWORKS} whole networks", got=self.networks)
 
 
-def candidates_of(space: Space, plan: CorrectionConfig) -> Rows:
+def sample_candidates(space: Space, plan: CorrectionConfig) -> Rows:
     """Return the networks to choose from, int [n, stages + global axes]: 500 or more, drawn uniformly by the plan's seed."""
     if space.size < plan.networks:
         raise ConfigError(f"{space.name} must have as many networks as are to be measured", got=space.size)
-    return space.random_rows(min(max(CANDIDATES, 4 * plan.networks), space.size), plan.seed)
+    return space.random_rows(min(max(MIN_CANDIDATES, 4 * plan.networks), space.size), plan.seed)
 
 
-def correct(
-    names: tuple[str, str], basis: FeatureBasis, candidates: Rows, measure: Measure, plan: CorrectionConfig
+def fit_correction(
+    names: tuple[str, str], basis: FeatureBasis, candidates: Rows, measure: MeasureFn, plan: CorrectionConfig
 ) -> FitResult:
     """Return a cost corrected by whole networks, which `measure` times.
 
@@ -63,10 +63,10 @@ def correct(
     left = np.ones(len(candidates), bool)
     rows, measured, fit = candidates[:0], np.empty(0), None
     while fit is None or (len(rows) < plan.networks and fit.mape_percent > plan.until_percent):
-        count = min(FIRST if fit is None else BATCH, plan.networks - len(rows))
+        count = min(INITIAL_BATCH if fit is None else BATCH, plan.networks - len(rows))
         numbers = np.flatnonzero(left)
         cost = fit.cost if fit is not None else FittedCost.expected(names, basis, candidates)
-        picks = numbers[:count] if cost is None else numbers[most_informative(cost, candidates[numbers], count)]
+        picks = numbers[:count] if cost is None else numbers[select_informative(cost, candidates[numbers], count)]
         left[picks] = False
         measured = np.concatenate([measured, measure(candidates[picks])])
         rows = np.concatenate([rows, candidates[picks]])
@@ -74,24 +74,26 @@ def correct(
     return fit
 
 
-def correct_by_measuring(table: LatencyTable, plan: CorrectionConfig, root: Path) -> tuple[FitResult, Path]:
+def measure_and_correct(table: LatencyTable, plan: CorrectionConfig, root: Path) -> tuple[FitResult, Path]:
     """Correct a table by whole networks measured beside it on its device; returns the fit and the correction's file.
 
     A shipped table is copied to `root` first.
     """
-    table = own_table(table, root)
+    table = ensure_writable_table(table, root)
     space, device = load_space(table.info.space), Device.load(table.info.device)
-    protocol = protocol_of(table, device)
+    protocol = table_protocol(table, device)
 
     def measure(rows: Rows) -> np.ndarray:
         return measure_networks(space, device, table, [space.architecture(row) for row in rows], protocol)
 
     names = (table.info.device, table.info.unit)
-    fit = correct(names, FeatureBasis.of_table(space, table), candidates_of(space, plan), measure, plan)
-    return fit, keep(space, table, fit)
+    fit = fit_correction(names, FeatureBasis.of_table(space, table), sample_candidates(space, plan), measure, plan)
+    return fit, save_correction(space, table, fit)
 
 
-def correct_by(table: LatencyTable, networks: Path, plan: CorrectionConfig, root: Path) -> tuple[FitResult, Path]:
+def correct_from_networks(
+    table: LatencyTable, networks: Path, plan: CorrectionConfig, root: Path
+) -> tuple[FitResult, Path]:
     """Correct a table by networks measured before, those that tell most first; returns the fit and the file written.
 
     Of the table's own device and in its unit they give its correction. Of another device, or where the table counts or simulates, they
@@ -108,11 +110,11 @@ def correct_by(table: LatencyTable, networks: Path, plan: CorrectionConfig, root
         return np.array([seconds[tuple(row)] for row in rows.tolist()])
 
     plan = replace(plan, networks=min(plan.networks, len(seconds)))
-    fit = correct((known.device, "s"), FeatureBasis.of_table(space, table), known.rows, measure, plan)
+    fit = fit_correction((known.device, "s"), FeatureBasis.of_table(space, table), known.rows, measure, plan)
     if (known.device, "s", "measured") == (table.info.device, table.info.unit, table.info.origin):
-        return fit, keep(space, own_table(table, root), fit)
+        return fit, save_correction(space, ensure_writable_table(table, root), fit)
     ground = f"{table.info.device}/{table.info.space}/{table.path.stem}, {table.info.origin}"
-    variant = networks.name.removesuffix(SUFFIX)
-    made = table_of(space, fit, {**known.facts, "ground": ground}, root, variant)
-    write_fitted(made)
+    variant = networks.name.removesuffix(NETWORKS_SUFFIX)
+    made = build_table(space, fit, {**known.facts, "ground": ground}, root, variant)
+    write_fitted_table(made)
     return fit, made.path

@@ -24,16 +24,21 @@ ELEMENTS = ("exponential_elements", "piecewise_elements")
 FEATURES = (*MACS, "ragged_macs", *BYTES, *ELEMENTS, *LAUNCHES)
 
 # The few terms of a roofline, each a sum of features: a prior of whole networks.
-PHYSICAL = ("macs", "depthwise_macs", "bytes", "launches")
+ROOFLINE_TERMS = ("macs", "depthwise_macs", "bytes", "launches")
 
-CURVES = {"swish": ELEMENTS[0], "sigmoid": ELEMENTS[0], "hard_swish": ELEMENTS[1], "hard_sigmoid": ELEMENTS[1]}
-VECTOR = 4  # channels of the narrowest vectors in use: 128 bits of float32
+ACTIVATION_FEATURES = {
+    "swish": ELEMENTS[0],
+    "sigmoid": ELEMENTS[0],
+    "hard_swish": ELEMENTS[1],
+    "hard_sigmoid": ELEMENTS[1],
+}
+VECTOR_CHANNELS = 4  # channels of the narrowest vectors in use: 128 bits of float32
 ITEM_BYTES = {"float32": 4, "float16": 2, "int8": 1}
 
 
-def layer_features(graph: Graph) -> np.ndarray:
+def graph_features(graph: Graph) -> np.ndarray:
     """Return the features of a graph for one image, float [len(FEATURES)]: the sum of its layers' own."""
-    return _sum(graph.layers)
+    return _sum_features(graph.layers)
 
 
 def block_features(space: Space, settings: tuple[int, ...] = ()) -> tuple[np.ndarray, ...]:
@@ -41,25 +46,25 @@ def block_features(space: Space, settings: tuple[int, ...] = ()) -> tuple[np.nda
 
     settings: the value number of each global axis; raises `ConfigError` for a space that has any, since its blocks have no one input shape.
     """
-    _refuse_settings(space, settings)
+    _validate_no_settings(space, settings)
     return tuple(
-        np.stack([layer_features(space.block_graph(stage, m)) for m in range(stage.size)]) for stage in space.stages
+        np.stack([graph_features(space.block_graph(stage, m)) for m in range(stage.size)]) for stage in space.stages
     )
 
 
 def fixed_features(space: Space, settings: tuple[int, ...] = ()) -> np.ndarray:
     """Return the features of all fixed parts together, float [len(FEATURES)]; see `block_features`."""
-    _refuse_settings(space, settings)
-    return _sum(layer for name in space.fixed for layer in space.fixed_graph(name).layers)
+    _validate_no_settings(space, settings)
+    return _sum_features(layer for name in space.fixed for layer in space.fixed_graph(name).layers)
 
 
-def physical(features: np.ndarray) -> np.ndarray:
-    """Return the terms `PHYSICAL` of features [..., len(FEATURES)], float [..., 4]: dense MACs, depthwise ones, bytes moved, launches."""
+def roofline_terms(features: np.ndarray) -> np.ndarray:
+    """Return the terms `ROOFLINE_TERMS` of features [..., len(FEATURES)], float [..., 4]: dense MACs, depthwise ones, bytes moved, launches."""
     terms = (tuple(name for name in MACS if name != "depthwise_macs"), ("depthwise_macs",), BYTES, LAUNCHES)
     return np.stack([features[..., [FEATURES.index(name) for name in names]].sum(axis=-1) for names in terms], axis=-1)
 
 
-def kind_of(layer: Layer) -> str:
+def classify_layer(layer: Layer) -> str:
     """Return which feature of `LAUNCHES` a layer counts for, without `_layers`; `none` for a flatten, which moves nothing."""
     if layer.operator == "conv":
         if prod(layer.out_shape[1:]) == 1 and prod(layer.in_shape[1:]) == 1:
@@ -79,22 +84,22 @@ def kind_of(layer: Layer) -> str:
     return kinds.get(layer.operator, "none")
 
 
-def _sum(layers: Iterable[Layer]) -> np.ndarray:
+def _sum_features(layers: Iterable[Layer]) -> np.ndarray:
     total = np.zeros(len(FEATURES))
     for layer in layers:
-        total += _features(layer)
+        total += _layer_features(layer)
     return total
 
 
 @lru_cache(maxsize=1 << 16)
-def _features(layer: Layer) -> np.ndarray:
+def _layer_features(layer: Layer) -> np.ndarray:
     """Return one layer's features; kept, since the blocks of a space share most of their layers."""
-    kind, found = kind_of(layer), dict.fromkeys(FEATURES, 0.0)
+    kind, found = classify_layer(layer), dict.fromkeys(FEATURES, 0.0)
     if kind == "none":
         return np.zeros(len(FEATURES))
     if layer.macs:
         found[f"{kind}_macs"] = layer.macs
-        found["ragged_macs"] = layer.macs * (layer.groups > 1 and layer.out_shape[0] % VECTOR > 0)
+        found["ragged_macs"] = layer.macs * (layer.groups > 1 and layer.out_shape[0] % VECTOR_CHANNELS > 0)
     second = {"add": prod(layer.in_shape), "scale": layer.in_shape[0]}.get(layer.operator, 0)
     item = ITEM_BYTES.get(layer.dtype, 4)
     found["bytes_read"] = item * (prod(layer.in_shape) + second)
@@ -103,13 +108,13 @@ def _features(layer: Layer) -> np.ndarray:
     if layer.made is not None:
         weights = layer.params
     found["weight_bytes"] = item * weights
-    if layer.activation in CURVES:
-        found[CURVES[layer.activation]] = prod(layer.out_shape)
+    if layer.activation in ACTIVATION_FEATURES:
+        found[ACTIVATION_FEATURES[layer.activation]] = prod(layer.out_shape)
     found[f"{kind}_layers"] = 1
     return np.array(list(found.values()), np.float64)
 
 
-def _refuse_settings(space: Space, settings: tuple[int, ...]) -> None:
+def _validate_no_settings(space: Space, settings: tuple[int, ...]) -> None:
     if space.global_axes or settings:
         raise ConfigError(
             "features are of one setting of each global axis: ask for those of the space at that setting",

@@ -9,17 +9,19 @@ from scipy import stats
 
 from donna_hw.costs.additive_terms import AdditiveWeights, fit_floor, fit_sum
 from donna_hw.costs.basis import FeatureBasis
-from donna_hw.costs.hierarchical import MOST, FittedCost, IntervalCalibration
+from donna_hw.costs.hierarchical import MAX_VARIANCE_NETWORKS, FittedCost, IntervalCalibration
 from donna_hw.errors import ConfigError, InsufficientDataError, UnknownNameError
-from donna_hw.measurement.intervals import checked
+from donna_hw.measurement.intervals import validate_samples
 from donna_hw.spaces.space import Rows
 
 KINDS = ("sum", "floor")
-SMALLEST, SMALLEST_FLOOR = 4, 10
+MIN_NETWORKS, MIN_NETWORKS_FLOOR = 4, 10
 FOLDS = 10
-CLEARLY = 0.95  # the floor must err less than this of the sum's: the simpler model has the benefit of the doubt
-NINE_IN_TEN = 1.6449  # deviations either side that hold 90 % of a normal distribution
-FAR = 4.0  # deviations; what lies further says no more about the others
+FLOOR_ERROR_RATIO = (
+    0.95  # the floor must err less than this of the sum's: the simpler model has the benefit of the doubt
+)
+Z90 = 1.6449  # deviations either side that hold 90 % of a normal distribution
+MAX_SCORE = 4.0  # deviations; what lies further says no more about the others
 
 
 @dataclass(frozen=True)
@@ -55,47 +57,49 @@ def fit_cost(
     """
     if kind not in (*KINDS, "auto"):
         raise UnknownNameError("a cost's kind must be a known one", got=kind, choices=[*KINDS, "auto"])
-    least = SMALLEST_FLOOR if kind == "floor" else SMALLEST
+    least = MIN_NETWORKS_FLOOR if kind == "floor" else MIN_NETWORKS
     if len(measured) < least:
         raise InsufficientDataError(
             f"a cost needs at least {least} whole networks", got=len(measured), hint="measure more"
         )
     if len(rows) != len(measured):
         raise ConfigError(f"a cost needs an architecture for each of {len(measured)} measured networks", got=len(rows))
-    checked(measured, "whole networks to fit")
-    floor = kind == "floor" or (kind == "auto" and bool(basis.launches) and len(measured) >= SMALLEST_FLOOR)
+    validate_samples(measured, "whole networks to fit")
+    floor = kind == "floor" or (kind == "auto" and bool(basis.launches) and len(measured) >= MIN_NETWORKS_FLOOR)
     kinds = [one for one in KINDS if one == kind or (kind == "auto" and (one == "sum" or floor))]
     names = (name, unit)
     fits = {
-        one: FittedCost.begun(names, basis, rows, measured, parts_before(one, basis, rows, measured)).fitted()
+        one: FittedCost.begun(names, basis, rows, measured, fit_prior_weights(one, basis, rows, measured)).fitted()
         for one in kinds
     }
-    tests = {one: _left_out(fit, one, folds) for one, fit in fits.items()}
+    tests = {one: _cross_validate(fit, one, folds) for one, fit in fits.items()}
     errs = {one: float(np.abs(np.expm1(-errors)).mean()) for one, (errors, _) in tests.items()}
-    best = "floor" if "floor" in errs and ("sum" not in errs or errs["floor"] < CLEARLY * errs["sum"]) else "sum"
+    best = (
+        "floor" if "floor" in errs and ("sum" not in errs or errs["floor"] < FLOOR_ERROR_RATIO * errs["sum"]) else "sum"
+    )
     errors, deviations = tests[best]
     cost = fits[best]
     sizes = cost.sizes(measured / np.exp(errors))
-    calibration = calibrated(errors / deviations, sizes)
+    calibration = fit_calibration(errors / deviations, sizes)
     stretch = np.exp(calibration.level + calibration.slope * sizes)
-    held = float((np.abs(errors) <= NINE_IN_TEN * deviations * stretch).mean())
+    held = float((np.abs(errors) <= Z90 * deviations * stretch).mean())
     return FitResult(
-        replace(cost, calibration=calibration), best, errors, held, 100 * errs[best], _before(basis, rows, measured)
+        replace(cost, calibration=calibration), best, errors, held, 100 * errs[best], _prior_mape(basis, rows, measured)
     )
 
 
-def parts_before(kind: str, basis: FeatureBasis, rows: Rows, measured: np.ndarray) -> AdditiveWeights:
+def fit_prior_weights(kind: str, basis: FeatureBasis, rows: Rows, measured: np.ndarray) -> AdditiveWeights:
     """Return the parts of the basis alone, fitted to measured networks."""
     sums = basis.sums(rows)
     return fit_floor(sums, measured, basis.launches) if kind == "floor" else fit_sum(sums, measured, basis.expected)
 
 
-def calibrated(scores: np.ndarray, sizes: np.ndarray) -> IntervalCalibration:
+def fit_calibration(scores: np.ndarray, sizes: np.ndarray) -> IntervalCalibration:
     """Return what stretches deviations so that 1.645 of them hold nine in ten, at small and at large costs.
 
     scores: errors of networks left out over their stated deviations, float [n]; sizes: their standardised log costs, float [n].
     """
-    squares = np.minimum(np.abs(scores), FAR) ** 2
+    squares = np.minimum(np.abs(scores), MAX_SCORE) ** 2
     level, slope = 0.0, 0.0
     for _ in range(
         20
@@ -109,21 +113,21 @@ def calibrated(scores: np.ndarray, sizes: np.ndarray) -> IntervalCalibration:
         step = np.linalg.solve(second, first)
         level, slope = level - float(np.clip(step[0], -1, 1)), slope - float(np.clip(step[1], -0.5, 0.5))
     level, slope = float(np.clip(level, -1, 2)), float(np.clip(slope, -0.5, 0.5))
-    reach = np.quantile(np.abs(scores) * np.exp(-slope * sizes), min(0.9 * (1 + 1 / len(scores)), 1.0)) / NINE_IN_TEN
-    few = float(np.log(stats.t.ppf(0.95, max(len(scores) - 1, 1)) / NINE_IN_TEN))  # the scores are few themselves
+    reach = np.quantile(np.abs(scores) * np.exp(-slope * sizes), min(0.9 * (1 + 1 / len(scores)), 1.0)) / Z90
+    few = float(np.log(stats.t.ppf(0.95, max(len(scores) - 1, 1)) / Z90))  # the scores are few themselves
     return IntervalCalibration((level + float(np.log(max(reach, 1e-3)))) / 2 + few, slope)
 
 
-def _left_out(cost: FittedCost, kind: str, folds: int) -> tuple[np.ndarray, np.ndarray]:
+def _cross_validate(cost: FittedCost, kind: str, folds: int) -> tuple[np.ndarray, np.ndarray]:
     """Return each network's log error and relative deviation, float [n] each, by fits to the networks of other folds."""
     count = len(cost.measured)
     errors, deviations = np.empty(count), np.empty(count)
     for part in np.array_split(np.random.default_rng(0).permutation(count), min(folds, count)):
         others = np.setdiff1d(np.arange(count), part)
         rows, measured = cost.rows[others], cost.measured[others]
-        before = parts_before(kind, cost.basis, rows, measured)
+        before = fit_prior_weights(kind, cost.basis, rows, measured)
         fit = FittedCost.begun((cost.name, cost.unit), cost.basis, rows, measured, before)
-        if count > MOST:  # the spreads hardly depend on a tenth of so many
+        if count > MAX_VARIANCE_NETWORKS:  # the spreads hardly depend on a tenth of so many
             fit = replace(fit, spreads=replace(cost.spreads, outlying=cost.spreads.outlying[others]))
         else:
             fit = fit.fitted(cost.spreads)
@@ -133,7 +137,7 @@ def _left_out(cost: FittedCost, kind: str, folds: int) -> tuple[np.ndarray, np.n
     return errors, deviations
 
 
-def _before(basis: FeatureBasis, rows: Rows, measured: np.ndarray) -> float:
+def _prior_mape(basis: FeatureBasis, rows: Rows, measured: np.ndarray) -> float:
     if not np.isfinite(basis.expected).all():
         return float("nan")
     return float(100 * np.abs(basis.sums(rows) @ basis.expected / measured - 1).mean())

@@ -13,7 +13,7 @@ import pandas as pd
 from donna_hw.costs.basis import FeatureBasis
 from donna_hw.costs.fit import FitResult, fit_cost
 from donna_hw.costs.hierarchical import FittedCost
-from donna_hw.costs.random_effects import terms_of
+from donna_hw.costs.random_effects import iter_term_costs
 from donna_hw.errors import ConfigError
 from donna_hw.graph.graph import layers_hash
 from donna_hw.measurement.environment import Scalar
@@ -21,12 +21,12 @@ from donna_hw.spaces.space import Space
 from donna_hw.tables.coverage import FIXED, fixed_hash
 from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.network_measurements import MeasuredNetworks
-from donna_hw.tables.table_info import LaunchFloor, TableInfo, std_of, table_path
+from donna_hw.tables.table_info import LaunchFloor, TableInfo, std_column, table_path
 
 COLUMNS = {"sum": ("fitted_s",), "floor": ("launch_s", "work_s")}  # the last is the cost
 
 
-def table_of(space: Space, fit: FitResult, identity: Mapping[str, Scalar], root: Path, variant: str) -> LatencyTable:
+def build_table(space: Space, fit: FitResult, identity: Mapping[str, Scalar], root: Path, variant: str) -> LatencyTable:
     """Return the table of a fit, of origin `fitted`; it is not written yet.
 
     identity: what the networks were measured on; the device and the source among it. All fixed parts are one row, `fixed`, since whole
@@ -38,12 +38,12 @@ def table_of(space: Space, fit: FitResult, identity: Mapping[str, Scalar], root:
     for number, setting in enumerate(space.settings):
         settled = space.settled(setting)
         values = [str(axis.values[place]) for axis, place in zip(space.global_axes, setting, strict=True)]
-        frame = pd.DataFrame(_named(settled, axes))
+        frame = pd.DataFrame(_iter_row_keys(settled, axes))
         for name, value in zip(names, values, strict=True):
             frame.insert(len(frame.columns) - 1, name, value)
         for part, column in enumerate(COLUMNS[fit.kind]):
-            mean, std = rows_of_part(fit.cost, part, number)
-            frame[column], frame[std_of(column)] = mean, std
+            mean, std = compute_term_costs(fit.cost, part, number)
+            frame[column], frame[std_column(column)] = mean, std
         frames.append(frame)
     cost, columns = fit.cost, COLUMNS[fit.kind]
     sharpness = cost.before.sharpness
@@ -69,7 +69,7 @@ def table_of(space: Space, fit: FitResult, identity: Mapping[str, Scalar], root:
     return LatencyTable(info, pd.concat(frames, ignore_index=True), table_path(root, cost.name, space.name, variant))
 
 
-def write_fitted(table: LatencyTable) -> None:
+def write_fitted_table(table: LatencyTable) -> None:
     """Write a fitted table; over another fitted one, never over one that was measured, counted or simulated."""
     origin = LatencyTable.read(table.path).info.origin if table.path.exists() else "fitted"
     if origin != "fitted":
@@ -81,26 +81,26 @@ def write_fitted(table: LatencyTable) -> None:
     table.write()
 
 
-def rows_of_part(cost: FittedCost, part: int, setting: int) -> tuple[np.ndarray, np.ndarray]:
+def compute_term_costs(cost: FittedCost, part: int, setting: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the cost of the fixed parts and then of every block in one part at one setting, and its standard error, float [1 + blocks]."""
     weights, effects = cost.before.weights[part], cost.effects[part]
-    mean = np.concatenate(list(terms_of(cost.basis, weights, effects, setting)))
+    mean = np.concatenate(list(iter_term_costs(cost.basis, weights, effects, setting)))
     sizes = [sum(len(values) for values in each.values()) for each in cost.effects]
     covariance = cost.covariance_of_effects()[sum(sizes[:part]) :, sum(sizes[:part]) :][: sizes[part], : sizes[part]]
     nothing = {name: np.zeros_like(values) for name, values in effects.items()}
-    base = np.concatenate(list(terms_of(cost.basis, weights, nothing, setting)))
+    base = np.concatenate(list(iter_term_costs(cost.basis, weights, nothing, setting)))
     slopes = []
     for name, values in effects.items():  # the cost is linear in every effect
         for place in range(len(values)):
             one = {**nothing, name: np.eye(len(values))[place]}
-            slopes.append(np.concatenate(list(terms_of(cost.basis, weights, one, setting))) - base)
+            slopes.append(np.concatenate(list(iter_term_costs(cost.basis, weights, one, setting))) - base)
     by_effect = np.array(slopes)
     variance = np.einsum("ib,ij,jb->b", by_effect, covariance, by_effect, optimize=True)
     stretch = np.exp(cost.calibration.level)
     return mean, np.sqrt(np.maximum(variance, 0.0)) * stretch
 
 
-def _named(space: Space, axes: list[str]) -> Iterator[dict[str, str]]:
+def _iter_row_keys(space: Space, axes: list[str]) -> Iterator[dict[str, str]]:
     """Yield part, axis values and layers of the fixed parts together and of every block."""
     yield {"part": FIXED[0], **dict.fromkeys(axes, ""), "layers_hash": fixed_hash(space)}
     for stage in space.stages:
@@ -119,4 +119,4 @@ def fit_table(
     """
     basis = FeatureBasis.of_layers(networks.space) if from_layers else FeatureBasis.of_choices(networks.space)
     fit = fit_cost(networks.device, basis, networks.rows, networks.seconds, kind=kind)
-    return table_of(networks.space, fit, networks.facts, root, variant), fit
+    return build_table(networks.space, fit, networks.facts, root, variant), fit

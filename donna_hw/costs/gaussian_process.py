@@ -14,16 +14,18 @@ import numpy as np
 from scipy.linalg import cho_solve, solve_triangular
 from scipy.optimize import minimize, nnls
 
-from donna_hw.costs.features import BYTES, ELEMENTS, FEATURES, LAUNCHES, MACS, layer_features
+from donna_hw.costs.features import BYTES, ELEMENTS, FEATURES, LAUNCHES, MACS, graph_features
 from donna_hw.errors import ConfigError, InsufficientDataError
 from donna_hw.graph.graph import Graph
 
-FEWEST = 8  # rows, below which no fit says how wrong it is
-NEVER_SEEN = 1.0  # relative standard deviation of the weight of a feature that no measured block has: all but unknown
-SUBSET = 300  # rows that the covariance's four numbers are fitted and calibrated on; the time grows with their cube
+MIN_BLOCKS = 8  # rows, below which no fit says how wrong it is
+UNSEEN_STD = 1.0  # relative standard deviation of the weight of a feature that no measured block has: all but unknown
+MAX_FIT_ROWS = (
+    300  # rows that the covariance's four numbers are fitted and calibrated on; the time grows with their cube
+)
 FOLDS = 10  # of the cross-validation
 # The logarithms of: the relative deviations of weights and of what is not linear, the distance, the deviation of each block by itself.
-PRIOR = np.array([-2.0, -2.0, 0.0, -3.5])
+HYPER_PRIOR_MEAN = np.array([-2.0, -2.0, 0.0, -3.5])
 Z90, Z95 = 1.6448536269514722, 1.959963984540054  # half-widths of a 90 % and a 95 % normal interval
 
 
@@ -42,7 +44,7 @@ class Prediction(NamedTuple):
 class GPLatencyModel:
     """The fitted model. weights: of the features and a constant, cost a unit. largest: of each feature among the measured blocks.
 
-    hyper: see `PRIOR`. calibration: what the deviations are multiplied by, one or more, so that 90 % intervals hold 90 % of the measured
+    hyper: see `HYPER_PRIOR_MEAN`. calibration: what the deviations are multiplied by, one or more, so that 90 % intervals hold 90 % of the measured
     blocks when all whose dearest layer is of the same shape are left out together. error: median relative error of these, in %.
     """
 
@@ -63,12 +65,12 @@ class GPLatencyModel:
 
     def predict(self, graphs: Sequence[Graph]) -> Prediction:
         """Return what blocks or networks of these layers cost."""
-        features = features_of(graphs)
+        features = feature_matrix(graphs)
         to_measured = self._covariance(features, self.features)
         spread = solve_triangular(self.factor, to_measured.T, lower=True)
         own = np.exp(2 * self.hyper[1]) + (self._weighted(features) ** 2).sum(axis=1) + np.exp(2 * self.hyper[3])
         variance = np.maximum(own - (spread**2).sum(axis=0), np.exp(2 * self.hyper[3]))
-        values = _prior(features, self.weights) * np.exp(to_measured @ self.answer)
+        values = _prior_mean(features, self.weights) * np.exp(to_measured @ self.answer)
         return Prediction(values, self.calibration * np.sqrt(variance))
 
     def most_informative(self, graphs: Sequence[Graph], count: int) -> tuple[list[int], np.ndarray]:
@@ -76,7 +78,7 @@ class GPLatencyModel:
 
         Each next one is the one that takes most off the sum of the variances of all (greedy A-optimal design).
         """
-        features = features_of(graphs)
+        features = feature_matrix(graphs)
         spread = solve_triangular(self.factor, self._covariance(features, self.features).T, lower=True)
         covariance = self._covariance(features, features) - spread.T @ spread
         noise, order = float(np.exp(2 * self.hyper[3])), list[int]()
@@ -97,14 +99,14 @@ class GPLatencyModel:
         return float(self.calibration * np.sqrt(variance).mean())
 
     def _weighted(self, features: np.ndarray) -> np.ndarray:
-        return _weighted(features, self.weights, self.seen, self.hyper)
+        return _scale_features(features, self.weights, self.seen, self.hyper)
 
     def _covariance(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        smooth = _matern(_places(a, self.largest), _places(b, self.largest), self.hyper)
+        smooth = _matern(_embed_features(a, self.largest), _embed_features(b, self.largest), self.hyper)
         return np.asarray(self._weighted(a) @ self._weighted(b).T + smooth)
 
 
-def features_of(graphs: Sequence[Graph]) -> np.ndarray:
+def feature_matrix(graphs: Sequence[Graph]) -> np.ndarray:
     """Return the features of each graph and a one, float [n, len(FEATURES) + 1].
 
     Raises `ConfigError` for a torch module, or an 8-bit layer, in one.
@@ -114,10 +116,10 @@ def features_of(graphs: Sequence[Graph]) -> np.ndarray:
             rule = "a latency can be foretold of float32 layers of donna_hw's own operators alone"
             kind = "the torch module" if layer.made is not None else f"the {layer.dtype} layer"
             raise ConfigError(rule, got=f"{kind} {layer.name}", hint="measure the blocks that hold it")
-    return np.array([[*layer_features(graph), 1.0] for graph in graphs]).reshape(-1, len(FEATURES) + 1)
+    return np.array([[*graph_features(graph), 1.0] for graph in graphs]).reshape(-1, len(FEATURES) + 1)
 
 
-def fit_learned(
+def fit_gp_latency_model(
     graphs: Sequence[Graph], values: np.ndarray, errors: np.ndarray | None = None, tables: Sequence[str] = ()
 ) -> GPLatencyModel:
     """Fit the model to measured blocks: their layers, costs float [n] above zero, and the costs' relative standard errors float [n].
@@ -126,44 +128,46 @@ def fit_learned(
     too, for tables measured on different days differ as a whole.
     Raises `InsufficientDataError` for fewer than 8 blocks, `ConfigError` for costs that are not above zero.
     """
-    if len(graphs) < FEWEST:
-        raise InsufficientDataError(f"a learned model needs {FEWEST} measured blocks or more", got=len(graphs))
+    if len(graphs) < MIN_BLOCKS:
+        raise InsufficientDataError(f"a learned model needs {MIN_BLOCKS} measured blocks or more", got=len(graphs))
     if not (np.isfinite(values).all() and (values > 0).all()):
         raise ConfigError("a learned model needs costs above zero", got=f"{np.min(values):.3g}")
-    features = features_of(graphs)
+    features = feature_matrix(graphs)
     errors = np.zeros(len(values)) if errors is None else errors
-    weights, seen = _fitted_weights(features, values)
+    weights, seen = _fit_weights(features, values)
     largest = np.maximum(features.max(axis=0), 1)
-    residual = np.log(values / _prior(features, weights))
-    places = _places(features, largest)
+    residual = np.log(values / _prior_mean(features, weights))
+    places = _embed_features(features, largest)
 
     def covariance(hyper: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        weighted = _weighted(features[rows], weights, seen, hyper)
+        weighted = _scale_features(features[rows], weights, seen, hyper)
         smooth = _matern(places[rows], places[rows], hyper)
         found: np.ndarray = weighted @ weighted.T + smooth + np.diag(np.exp(2 * hyper[3]) + errors[rows] ** 2)
         return found
 
-    some = np.sort(np.random.default_rng(0).permutation(len(values))[:SUBSET])
+    some = np.sort(np.random.default_rng(0).permutation(len(values))[:MAX_FIT_ROWS])
 
     def surprise(hyper: np.ndarray) -> float:
         """Return the negative log of the marginal likelihood, and of a prior that keeps four numbers of few rows sane."""
         factor = np.linalg.cholesky(covariance(hyper, some))
         apart = solve_triangular(factor, residual[some], lower=True)
-        return float(apart @ apart / 2 + np.log(np.diag(factor)).sum() + ((hyper - PRIOR) ** 2).sum() / 2)
+        return float(apart @ apart / 2 + np.log(np.diag(factor)).sum() + ((hyper - HYPER_PRIOR_MEAN) ** 2).sum() / 2)
 
-    bounds = np.stack([PRIOR - 5, PRIOR + 4], axis=1)
-    hyper = minimize(surprise, PRIOR, method="L-BFGS-B", bounds=bounds, options={"maxiter": 30}).x
+    bounds = np.stack([HYPER_PRIOR_MEAN - 5, HYPER_PRIOR_MEAN + 4], axis=1)
+    hyper = minimize(surprise, HYPER_PRIOR_MEAN, method="L-BFGS-B", bounds=bounds, options={"maxiter": 30}).x
     factor = np.linalg.cholesky(covariance(hyper, np.arange(len(values))))
 
     def left_out(labels: Sequence[object]) -> np.ndarray:
         """Return each row's error and deviation, float [2, n], from weights and a process fitted without the rows of its label."""
-        return np.hstack([_fold(features, np.log(values), noises, hyper, fold) for fold in _folds(labels, some)])
+        return np.hstack(
+            [_evaluate_fold(features, np.log(values), noises, hyper, fold) for fold in _split_folds(labels, some)]
+        )
 
     noises = np.exp(2 * hyper[3]) + errors**2
-    apart = left_out([_dearest(graph) for graph in graphs])
-    calibrations = [_calibration(apart)]
+    apart = left_out([_largest_layer_shape(graph) for graph in graphs])
+    calibrations = [_calibration_factor(apart)]
     if len(set(tables)) > 1:
-        calibrations.append(_calibration(left_out(tables)))
+        calibrations.append(_calibration_factor(left_out(tables)))
     return GPLatencyModel(
         weights=weights,
         seen=seen,
@@ -177,7 +181,7 @@ def fit_learned(
     )
 
 
-def _fitted_weights(features: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _fit_weights(features: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return weights, none below zero, of least relative error, and which features were seen; the others get a neighbour's weight."""
     terms = features / values[:, None]
     norms = np.linalg.norm(terms, axis=0)
@@ -198,18 +202,18 @@ def _fitted_weights(features: np.ndarray, values: np.ndarray) -> tuple[np.ndarra
     return weights, seen
 
 
-def _prior(features: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _prior_mean(features: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return what the weights foretell, float [n]; the least there is for a block of which they know nothing."""
     return np.asarray(np.maximum(features @ weights, np.finfo(np.float64).tiny ** 0.5))
 
 
-def _weighted(features: np.ndarray, weights: np.ndarray, seen: np.ndarray, hyper: np.ndarray) -> np.ndarray:
+def _scale_features(features: np.ndarray, weights: np.ndarray, seen: np.ndarray, hyper: np.ndarray) -> np.ndarray:
     """Return each feature's share of the prior times its weight's relative deviation: columns of which the products are covariances."""
-    shares: np.ndarray = features * weights / _prior(features, weights)[:, None]
-    return shares * np.where(seen, np.exp(hyper[0]), NEVER_SEEN)
+    shares: np.ndarray = features * weights / _prior_mean(features, weights)[:, None]
+    return shares * np.where(seen, np.exp(hyper[0]), UNSEEN_STD)
 
 
-def _places(features: np.ndarray, largest: np.ndarray) -> np.ndarray:
+def _embed_features(features: np.ndarray, largest: np.ndarray) -> np.ndarray:
     """Return where blocks lie: logarithms of features, from a thousandth of the largest upwards, a third of a unit each e-fold."""
     return np.asarray(np.log1p(1e3 * features / largest) / 3)
 
@@ -220,40 +224,40 @@ def _matern(a: np.ndarray, b: np.ndarray, hyper: np.ndarray) -> np.ndarray:
     return np.asarray(np.exp(2 * hyper[1]) * (1 + distance) * np.exp(-distance))
 
 
-def _dearest(graph: Graph) -> tuple[object, ...]:
+def _largest_layer_shape(graph: Graph) -> tuple[object, ...]:
     """Return the shape of the layer of most multiply-accumulates; when all blocks that share it are left out together, it is unseen."""
     layer = max(graph.layers, key=lambda layer: layer.macs)
     return (layer.operator, layer.in_shape, layer.out_shape, layer.kernel, layer.stride, layer.groups)
 
 
-def _folds(labels: Sequence[object], rows: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+def _split_folds(labels: Sequence[object], rows: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return up to ten (rows kept, rows left out) of the rows, those of one label together; of one label alone, each by itself."""
     numbers = {label: number for number, label in enumerate(dict.fromkeys(labels[row] for row in rows))}
     if len(numbers) == 1:
-        return _folds(range(rows.max() + 1), rows)
+        return _split_folds(range(rows.max() + 1), rows)
     shuffled = np.random.default_rng(0).permutation(len(numbers))
     fold = np.array([shuffled[numbers[labels[row]]] % FOLDS for row in rows])
     return [(rows[fold != number], rows[fold == number]) for number in np.unique(fold)]
 
 
-def _fold(
+def _evaluate_fold(
     features: np.ndarray, logs: np.ndarray, noises: np.ndarray, hyper: np.ndarray, fold: tuple[np.ndarray, np.ndarray]
 ) -> np.ndarray:
     """Return the errors of the logarithms and the deviations of a fold's rows left out, float [2, rows], from those kept."""
     kept, out = fold
-    weights, seen = _fitted_weights(features[kept], np.exp(logs[kept]))
+    weights, seen = _fit_weights(features[kept], np.exp(logs[kept]))
     largest = np.maximum(features[kept].max(axis=0), 1)
-    own, new = (_weighted(features[rows], weights, seen, hyper) for rows in (kept, out))
-    here, there = (_places(features[rows], largest) for rows in (kept, out))
+    own, new = (_scale_features(features[rows], weights, seen, hyper) for rows in (kept, out))
+    here, there = (_embed_features(features[rows], largest) for rows in (kept, out))
     factor = np.linalg.cholesky(own @ own.T + _matern(here, here, hyper) + np.diag(noises[kept]))
     spread = solve_triangular(factor, (new @ own.T + _matern(there, here, hyper)).T, lower=True)
-    residual = solve_triangular(factor, logs[kept] - np.log(_prior(features[kept], weights)), lower=True)
-    off = np.log(_prior(features[out], weights)) + residual @ spread - logs[out]
+    residual = solve_triangular(factor, logs[kept] - np.log(_prior_mean(features[kept], weights)), lower=True)
+    off = np.log(_prior_mean(features[out], weights)) + residual @ spread - logs[out]
     variance = (new**2).sum(axis=1) + np.exp(2 * hyper[1]) + noises[out] - (spread**2).sum(axis=0)
     return np.stack([off, np.sqrt(np.maximum(variance, noises[out]))])
 
 
-def _calibration(apart: np.ndarray) -> float:
+def _calibration_factor(apart: np.ndarray) -> float:
     """Return the factor that makes 90 % intervals hold 90 % of errors with deviations [2, n], one more error taken as the largest.
 
     At least one: blocks alike to those measured may be easy, but they say nothing of a layer never seen.

@@ -9,16 +9,16 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from donna_hw.costs.additive_terms import AdditiveWeights
-from donna_hw.costs.base import CostTerms, joined
+from donna_hw.costs.base import CostTerms, smooth_max
 from donna_hw.costs.basis import FeatureBasis
-from donna_hw.costs.marginal_likelihood import Observations, VarianceParams, fit_spreads, outlying
-from donna_hw.costs.random_effects import EffectGroup, groups_of, terms_of
+from donna_hw.costs.marginal_likelihood import Observations, VarianceParams, compute_outlier_scale, fit_variance_params
+from donna_hw.costs.random_effects import EffectGroup, build_effect_groups, iter_term_costs
 from donna_hw.spaces.space import Rows
 
-STEPS = 4  # of Gauss-Newton: the smooth maximum bends little within the effects
-MOST = 300  # networks by which the spreads are found; the effects are fitted to all
-LEAST = 0.05  # an effect may take at most 95 % of a part
-NOTHING = VarianceParams(np.empty(0), np.empty(0), 0.0, np.empty(0))
+GAUSS_NEWTON_STEPS = 4  # of Gauss-Newton: the smooth maximum bends little within the effects
+MAX_VARIANCE_NETWORKS = 300  # networks by which the spreads are found; the effects are fitted to all
+MIN_TERM_RATIO = 0.05  # an effect may take at most 95 % of a part
+EMPTY_PARAMS = VarianceParams(np.empty(0), np.empty(0), 0.0, np.empty(0))
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,13 @@ class FittedCost:
         """Return the model before its spreads are found; names: of the cost and of its unit."""
         logs = np.log(measured)
         centre, width = float(logs.mean()), max(float(logs.std()), 1e-3)
-        return cls(*names, basis, rows, measured, before, NOTHING, IntervalCalibration(), centre, width)
+        return cls(*names, basis, rows, measured, before, EMPTY_PARAMS, IntervalCalibration(), centre, width)
 
     def fitted(self, start: VarianceParams | None = None) -> FittedCost:
         """Return the model with the spreads of highest evidence, found from `start` on; not calibrated yet."""
-        few = np.linspace(0, len(self.rows) - 1, min(len(self.rows), MOST)).astype(int)
+        few = np.linspace(0, len(self.rows) - 1, min(len(self.rows), MAX_VARIANCE_NETWORKS)).astype(int)
         plain = replace(self, rows=self.rows[few], measured=self.measured[few])
-        spreads = fit_spreads(plain._observed, start)
+        spreads = fit_variance_params(plain._observed, start)
         if len(few) < len(self.rows):
             spreads = replace(spreads, outlying=np.ones(len(self.rows)))
             for _ in range(2):
@@ -81,7 +81,7 @@ class FittedCost:
 
     def mean(self, rows: Rows) -> np.ndarray:
         """Return the expected cost of each row, float [n] (the median, where the noise is taken to be relative)."""
-        return joined(self._sums(rows), self.before.sharpness)
+        return smooth_max(self._sums(rows), self.before.sharpness)
 
     def std(self, rows: Rows) -> np.ndarray:
         """Return the standard deviation of each row's cost about its mean: 1.645 of it either way hold nine networks in ten."""
@@ -111,7 +111,7 @@ class FittedCost:
         """Return the additive parts at one value number of each global axis."""
         setting = int(np.ravel_multi_index(settings, self.basis.counts)) if self.basis.counts else 0
         terms = [
-            list(terms_of(self.basis, weights, effects, setting))
+            list(iter_term_costs(self.basis, weights, effects, setting))
             for weights, effects in zip(self.before.weights, self.effects, strict=True)
         ]
         constants = tuple(float(found[0][0]) for found in terms)
@@ -137,7 +137,8 @@ class FittedCost:
     def _groups(self, rows: Rows) -> list[list[EffectGroup]]:
         last = len(self.before.weights) - 1
         return [
-            groups_of(self.basis, weights, rows, work=part == last) for part, weights in enumerate(self.before.weights)
+            build_effect_groups(self.basis, weights, rows, work=part == last)
+            for part, weights in enumerate(self.before.weights)
         ]
 
     @cached_property
@@ -148,14 +149,14 @@ class FittedCost:
         """Return how far off each network fitted is, about the effects that are there."""
         mean, (slopes, shares) = self.mean(self.rows), self._sensitivity(self.rows)
         plain = self.spreads.noise(shares, self.sizes(mean))
-        return outlying(plain, np.log(self.measured / mean), self._variance(slopes))
+        return compute_outlier_scale(plain, np.log(self.measured / mean), self._variance(slopes))
 
     @cached_property
     def _observed(self) -> Observations:
         """The networks fitted, seen about the basis's own parts."""
         sums = self.basis.sums(self.rows) @ self.before.weights.T
-        whole = joined(sums, self.before.sharpness)
-        rises, shares = _rises(sums, whole, self.before.sharpness)
+        whole = smooth_max(sums, self.before.sharpness)
+        rises, shares = _log_cost_gradients(sums, whole, self.before.sharpness)
         kernels, fixed, weights = [], [], []
         for part, groups in enumerate(self._own_groups):
             for group in groups:
@@ -184,14 +185,14 @@ class FittedCost:
         effects = np.zeros(len(self._prior))
         if not len(self.rows):
             return effects, np.empty((0, len(effects)))
-        for _ in range(STEPS):
-            sums = before + _products(columns, effects)
-            sums = np.maximum(sums, LEAST * before)
-            whole = joined(sums, self.before.sharpness)
-            rises, _ = _rises(sums, whole, self.before.sharpness)
+        for _ in range(GAUSS_NEWTON_STEPS):
+            sums = before + _apply_effects(columns, effects)
+            sums = np.maximum(sums, MIN_TERM_RATIO * before)
+            whole = smooth_max(sums, self.before.sharpness)
+            rises, _ = _log_cost_gradients(sums, whole, self.before.sharpness)
             slopes = np.hstack([each * rises[:, [part]] for part, each in enumerate(columns)])
             errors = np.log(self.measured / whole) + slopes @ effects
-            effects, taken = _solved(slopes, errors, noise, self._prior)
+            effects, taken = _solve_effects(slopes, errors, noise, self._prior)
         return effects, taken
 
     @cached_property
@@ -200,7 +201,7 @@ class FittedCost:
 
     @cached_property
     def effects(self) -> list[dict[str, np.ndarray]]:
-        """The effects of each part by the name of their group, as `terms_of` takes them."""
+        """The effects of each part by the name of their group, as `iter_term_costs` takes them."""
         effects, start, found = self._posterior[0], 0, []
         for groups in self._own_groups:
             own = {}
@@ -225,12 +226,12 @@ class FittedCost:
         for setting in np.unique(at):
             here = at == setting
             sums[here] = self._by_setting[setting].sums(rows[here])
-        return np.asarray(np.maximum(sums, LEAST * (self.basis.sums(rows) @ self.before.weights.T)))
+        return np.asarray(np.maximum(sums, MIN_TERM_RATIO * (self.basis.sums(rows) @ self.before.weights.T)))
 
     def _sensitivity(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
         """Return by how much each effect changes each row's log cost, float [n, m], and the shares of the parts, float [n, K]."""
         sums = self._sums(rows)
-        rises, shares = _rises(sums, joined(sums, self.before.sharpness), self.before.sharpness)
+        rises, shares = _log_cost_gradients(sums, smooth_max(sums, self.before.sharpness), self.before.sharpness)
         groups = self._groups(rows)
         return np.hstack(
             [group.columns * rises[:, [part]] for part, each in enumerate(groups) for group in each]
@@ -249,7 +250,7 @@ class FittedCost:
         return np.asarray(np.exp(self.calibration.level + self.calibration.slope * sizes))
 
 
-def _solved(
+def _solve_effects(
     slopes: np.ndarray, errors: np.ndarray, noise: np.ndarray, prior: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the effects float [m] of errors float [n], and a root float [r, m] of what they take from the prior covariance.
@@ -267,7 +268,7 @@ def _solved(
     return left @ (weighed.T @ errors), np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
 
 
-def _rises(sums: np.ndarray, whole: np.ndarray, sharpness: float | None) -> tuple[np.ndarray, np.ndarray]:
+def _log_cost_gradients(sums: np.ndarray, whole: np.ndarray, sharpness: float | None) -> tuple[np.ndarray, np.ndarray]:
     """Return by how much the log cost rises with each part, float [n, K] per unit, and the shares of the noise, float [n, K]."""
     if sharpness is None:
         return np.repeat(1 / whole[:, None], sums.shape[1], axis=1), np.ones_like(sums)
@@ -275,7 +276,7 @@ def _rises(sums: np.ndarray, whole: np.ndarray, sharpness: float | None) -> tupl
     return shares / sums, shares
 
 
-def _products(columns: list[np.ndarray], effects: np.ndarray) -> np.ndarray:
+def _apply_effects(columns: list[np.ndarray], effects: np.ndarray) -> np.ndarray:
     """Return what the effects add to each part, float [n, K]."""
     ends = np.cumsum([each.shape[1] for each in columns])
     return np.stack([each @ own for each, own in zip(columns, np.split(effects, ends[:-1]), strict=True)], axis=1)

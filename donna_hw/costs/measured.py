@@ -13,22 +13,22 @@ from scipy import stats
 
 from donna_hw._core.resources import is_shipped
 from donna_hw._core.toml_files import read_model
-from donna_hw._core.units import spoken
+from donna_hw._core.units import format_duration
 from donna_hw.costs.base import CostTerms
 from donna_hw.devices.device import Device
 from donna_hw.errors import ConfigError, MeasurementError
 from donna_hw.graph.graph import layers_hash
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.profiler import WorkerFactory, begin_table, measure_graphs, network_name
-from donna_hw.profiling.workers.subprocess import processes
+from donna_hw.profiling.profiler import WorkerFactory, get_or_create_table, measure_graphs, network_name
+from donna_hw.profiling.workers.subprocess import create_subprocess_workers
 from donna_hw.spaces.space import Rows, Space
 from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.network_measurements import NetworkMeasurements
 from donna_hw.tables.table_info import TableInfo
 
-AT_MOST = 2500  # networks of one search; the paper's number of samples (section E)
-MEASURED = "measured@"  # how the name of such a cost begins; a device's follows
-Found = tuple[float, float]  # what a network costs, and the standard deviation of that
+MAX_NETWORKS = 2500  # networks of one search; the paper's number of samples (section E)
+MEASURED_PREFIX = "measured@"  # how the name of such a cost begins; a device's follows
+CostAndStd = tuple[float, float]  # what a network costs, and the standard deviation of that
 
 
 def told(line: str) -> None:
@@ -50,16 +50,16 @@ class MeasuredCost:
     device: Device
     table: LatencyTable
     protocol: Protocol
-    at_most: int = AT_MOST
+    at_most: int = MAX_NETWORKS
     name: str = ""
-    workers: WorkerFactory = processes
+    workers: WorkerFactory = create_subprocess_workers
     say: Callable[[str], None] = told
-    _known: dict[tuple[int, ...], Found] = field(default_factory=dict)
+    _known: dict[tuple[int, ...], CostAndStd] = field(default_factory=dict)
     _measured: int = 0
     _spent_s: float = 0.0
 
     def __post_init__(self) -> None:
-        self.name = self.name or MEASURED + self.device.name
+        self.name = self.name or MEASURED_PREFIX + self.device.name
 
     @property
     def unit(self) -> str:
@@ -98,7 +98,7 @@ class MeasuredCost:
                 network = self.space.from_labels(labels)
                 if layers_hash(self.space.network(network)) == key:
                     rows.append(network.blocks)
-                    costs.append(_of_cells(cells, self.table.info.column)[0])
+                    costs.append(_parse_cost(cells, self.table.info.column)[0])
         return np.array(rows, np.int64).reshape(-1, len(self.space.stages)), np.array(costs)
 
     def _found(self, rows: Rows) -> np.ndarray:
@@ -112,14 +112,14 @@ class MeasuredCost:
             self._known.update(self._learnt(unique[unknown]))
         return np.array([self._known[key] for key in keys])[places.ravel()]
 
-    def _learnt(self, rows: Rows) -> dict[tuple[int, ...], Found]:
+    def _learnt(self, rows: Rows) -> dict[tuple[int, ...], CostAndStd]:
         """Return what different networks cost, read from the listing or measured."""
         listed, column = self._listing.read(), self.table.info.column
         self._refuse(len(rows) - len(listed))  # before layers are drawn: a random search asks for 200,000
         architectures = [self.space.architecture(row) for row in rows]
         graphs = {network_name(self.space, each): self.space.network(each) for each in architectures}
         hashes = {name: layers_hash(graph) for name, graph in graphs.items()}
-        found = {name: _of_cells(listed[key], column) for name, key in hashes.items() if key in listed}
+        found = {name: _parse_cost(listed[key], column) for name, key in hashes.items() if key in listed}
         unlisted = {name: graph for name, graph in graphs.items() if name not in found}
         self._refuse(len(unlisted))
         if unlisted:
@@ -131,7 +131,7 @@ class MeasuredCost:
                 raise MeasurementError(
                     f"network {name} must run", got=failure, hint="search a space without its blocks"
                 )
-            found |= {name: _of_cells(row, column) for name, row in measured.rows.items()}
+            found |= {name: _parse_cost(row, column) for name, row in measured.rows.items()}
             found |= {name: (value, 0.0) for name, value in measured.values.items() if name not in found}
             # the first batch fixes the scale of a table that was begun without rows
             toml = self.table.path.with_suffix(".toml")
@@ -150,14 +150,18 @@ class MeasuredCost:
     def _tell(self, count: int, asked: int, seconds: float) -> None:
         self._measured, self._spent_s = self._measured + count, self._spent_s + seconds
         left = max(0, self.at_most - len(self._known) - asked)
-        rest = f"{left} more at most, about {spoken(left * self._spent_s / self._measured)}" if left else "none is left"
+        rest = (
+            f"{left} more at most, about {format_duration(left * self._spent_s / self._measured)}"
+            if left
+            else "none is left"
+        )
         self.say(
-            f"{self._measured} networks measured whole in {spoken(self._spent_s)}; {rest} (Ctrl-C stops, nothing is lost)"
+            f"{self._measured} networks measured whole in {format_duration(self._spent_s)}; {rest} (Ctrl-C stops, nothing is lost)"
         )
 
 
-def measured_cost(
-    space: Space, device_name: str, root: Path, protocol: Protocol | None = None, at_most: int = AT_MOST
+def create_measured_cost(
+    space: Space, device_name: str, root: Path, protocol: Protocol | None = None, at_most: int = MAX_NETWORKS
 ) -> MeasuredCost:
     """Return the measured cost of a device by its name; what is measured is kept below the folder `root`, beside the device's table.
 
@@ -168,10 +172,10 @@ def measured_cost(
         raise ConfigError("networks are measured in a folder of your own", got=str(root), hint="name one with --tables")
     device = Device.load(device_name)
     protocol = protocol or device.protocol
-    return MeasuredCost(space, device, begin_table(space, device, root, protocol), protocol, at_most)
+    return MeasuredCost(space, device, get_or_create_table(space, device, root, protocol), protocol, at_most)
 
 
-def _of_cells(row: Mapping[str, object], column: str) -> Found:
+def _parse_cost(row: Mapping[str, object], column: str) -> CostAndStd:
     """Return the cost in a row's cells, and the standard error that its 95 % interval comes from."""
     low, high, rounds = (float(str(row[name])) for name in ("low_s", "high_s", "rounds"))
     quantile = stats.t.ppf(0.975, rounds - 1) if rounds > 1 else stats.norm.ppf(0.975)

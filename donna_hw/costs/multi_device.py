@@ -26,7 +26,7 @@ class MaxCost:
     costs: tuple[CostModel, ...]
 
     def __post_init__(self) -> None:
-        _one_unit(self.name, self.costs)
+        _validate_units(self.name, self.costs)
 
     @property
     def unit(self) -> str:
@@ -51,7 +51,7 @@ class MaxCost:
 
     def parts(self, settings: tuple[int, ...] = ()) -> CostTerms | None:
         """Return a part a device, joined to their maximum (a smooth one of endless sharpness); None where a cost is no sum."""
-        sums = [sum_of(cost, settings) for cost in self.costs]
+        sums = [as_sum(cost, settings) for cost in self.costs]
         found = [each for each in sums if each is not None]
         if len(found) < len(sums):
             return None
@@ -73,7 +73,7 @@ class WeightedSumCost:
     weights: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        _one_unit(self.name, self.costs)
+        _validate_units(self.name, self.costs)
         if min(self.weights) <= 0:
             raise ConfigError(f"{self.name}: every weight must be above zero", got=min(self.weights))
 
@@ -96,11 +96,11 @@ class WeightedSumCost:
 
     def parts(self, settings: tuple[int, ...] = ()) -> CostTerms | None:
         """Return one additive part, the weighted sum of the devices' own; None where a cost is no sum."""
-        sums = [(weight, sum_of(cost, settings)) for weight, cost in self._pairs]
+        sums = [(weight, as_sum(cost, settings)) for weight, cost in self._pairs]
         found = [(weight, each) for weight, each in sums if each is not None]
         if len(found) < len(sums):
             return None
-        term = added([tuple(weight * values for values in own) for weight, (own, _) in found])
+        term = sum_terms([tuple(weight * values for values in own) for weight, (own, _) in found])
         return CostTerms((term,), (sum(weight * constant for weight, (_, constant) in found),))
 
     @property
@@ -108,20 +108,20 @@ class WeightedSumCost:
         return list(zip(self.weights, self.costs, strict=True))
 
 
-def sum_of(cost: CostModel, settings: tuple[int, ...] = ()) -> tuple[Term, float] | None:
+def as_sum(cost: CostModel, settings: tuple[int, ...] = ()) -> tuple[Term, float] | None:
     """Return (what each block [stage][block] adds, what every network costs besides) of a cost that is a sum; None for any other."""
     parts = cost.parts(settings)
     if parts is None or (parts.sharpness is not None and len(parts.terms) > 1):
         return None
-    return added(parts.terms), sum(parts.constants)
+    return sum_terms(parts.terms), sum(parts.constants)
 
 
-def added(terms: Sequence[Term]) -> Term:
+def sum_terms(terms: Sequence[Term]) -> Term:
     """Return the sum of several terms, block by block."""
     return tuple(np.sum(values, axis=0) for values in zip(*terms, strict=True))
 
 
-def _one_unit(name: str, costs: Sequence[CostModel]) -> None:
+def _validate_units(name: str, costs: Sequence[CostModel]) -> None:
     units = sorted({cost.unit for cost in costs})
     if len(costs) < 2 or len(units) > 1:
         raise ConfigError(f"{name}: costs are joined from two on, all of one unit", got=", ".join(units))

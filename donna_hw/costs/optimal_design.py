@@ -8,16 +8,16 @@ from donna_hw.costs.hierarchical import FittedCost
 from donna_hw.spaces.space import Rows
 
 
-def most_informative(cost: FittedCost, candidates: Rows, count: int) -> np.ndarray:
+def select_informative(cost: FittedCost, candidates: Rows, count: int) -> np.ndarray:
     """Return the numbers of `count` candidates, int [n, stages + global axes], whose measurement tells most of all of them together.
 
     Greedy: each next network is the one that lowers the mean variance of the candidates' log costs most, given those chosen before
     (A-optimal design, which needs no measured value). Candidates should be drawn uniformly from what will be searched.
     """
-    return most_telling(*cost.covariance(candidates), count)
+    return select_a_optimal(*cost.covariance(candidates), count)
 
 
-def most_telling(covariance: np.ndarray, noise: np.ndarray, count: int) -> np.ndarray:
+def select_a_optimal(covariance: np.ndarray, noise: np.ndarray, count: int) -> np.ndarray:
     """Return the numbers of `count` candidates, int [count], whose measurement lowers the mean variance of all of them most.
 
     covariance: float [n, n], of what is to be known; noise: float [n], the variance of one measurement beside it. Greedy.

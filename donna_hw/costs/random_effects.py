@@ -10,7 +10,7 @@ import numpy as np
 from donna_hw.costs.basis import FeatureBasis
 from donna_hw.spaces.space import Rows
 
-STEEP = 3.0  # levels lie within a third of each other: brings slopes and curves to the size of the other effects
+LEVEL_SCALE = 3.0  # levels lie within a third of each other: brings slopes and curves to the size of the other effects
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class EffectGroup:
     fixed: bool = False
 
 
-def groups_of(basis: FeatureBasis, weights: np.ndarray, rows: Rows, *, work: bool) -> list[EffectGroup]:
+def build_effect_groups(basis: FeatureBasis, weights: np.ndarray, rows: Rows, *, work: bool) -> list[EffectGroup]:
     """Return the groups of effects on one part of networks, int [n, stages + global axes], with the part's weights float [F].
 
     weights: each of the F numbers may weigh more. stage, value (of an axis, in all stages alike), stage value, block: relative to what the
@@ -39,7 +39,7 @@ def groups_of(basis: FeatureBasis, weights: np.ndarray, rows: Rows, *, work: boo
     own: list[np.ndarray] = []
     for stage, axes in enumerate(basis.values):
         for name, values in axes:
-            columns = _spread(values[rows[:, stage]], int(values.max()) + 1, shares[:, stage])
+            columns = _scatter(values[rows[:, stage]], int(values.max()) + 1, shares[:, stage])
             for value, column in enumerate(columns.T):
                 alike[name, value] = alike.get((name, value), 0.0) + column
             if len(axes) > 1:
@@ -48,30 +48,30 @@ def groups_of(basis: FeatureBasis, weights: np.ndarray, rows: Rows, *, work: boo
     groups += [EffectGroup("stage value", np.hstack(own))] if own else []
     sizes = [values.shape[1] for values in basis.stages]
     groups.append(
-        EffectGroup("block", np.hstack([_spread(rows[:, i], size, shares[:, i]) for i, size in enumerate(sizes)]))
+        EffectGroup("block", np.hstack([_scatter(rows[:, i], size, shares[:, i]) for i, size in enumerate(sizes)]))
     )
     if work:
-        groups += _of_settings(basis, shares, basis.sums(rows) @ weights, basis.setting(rows))
-        groups += _of_rows(basis, rows, float(weights[0]))
+        groups += _setting_groups(basis, shares, basis.sums(rows) @ weights, basis.setting(rows))
+        groups += _row_groups(basis, rows, float(weights[0]))
     return groups
 
 
-def terms_of(
+def iter_term_costs(
     basis: FeatureBasis, weights: np.ndarray, effects: dict[str, np.ndarray], setting: int
 ) -> Iterator[np.ndarray]:
     """Yield what the fixed parts add, float [1], and then each stage's blocks, float [blocks], of one part at one setting.
 
-    effects: by group, float [m]; the sums over a network are the part that the columns of `groups_of` make.
+    effects: by group, float [m]; the sums over a network are the part that the columns of `build_effect_groups` make.
     """
     level = 0.0 if basis.levels is None else basis.levels[setting]
     weighted = weights * (1 + effects["weights"])
     whole = 1.0
     if "setting" in effects:
-        curve = np.array([level, STEEP * level**2]) * STEEP
+        curve = np.array([level, LEVEL_SCALE * level**2]) * LEVEL_SCALE
         whole += effects["setting"][setting] + float(effects["curve"] @ curve)
     # the curve multiplies the part of the basis alone
     yield np.array([basis.fixed[setting] @ (weighted + weights * (whole - 1))])
-    numbers, own, block = _numbering(basis.values), 0, 0
+    numbers, own, block = _value_indices(basis.values), 0, 0
     for stage, (values, axes) in enumerate(zip(basis.stages, basis.values, strict=True)):
         size = values.shape[1]
         share = values[setting] @ weights
@@ -82,7 +82,7 @@ def terms_of(
                 relative = relative + effects["stage value"][own + places]
                 own += int(places.max()) + 1
         if "slope" in effects:
-            relative = relative + STEEP * level * effects["slope"][stage]
+            relative = relative + LEVEL_SCALE * level * effects["slope"][stage]
         found = values[setting] @ weighted + share * relative
         if "row" in effects and basis.errors is not None:
             found = found + basis.errors[stage][setting] * weights[0] * effects["row"][block : block + size]
@@ -90,30 +90,32 @@ def terms_of(
         yield found
 
 
-def _of_settings(basis: FeatureBasis, shares: np.ndarray, part: np.ndarray, setting: np.ndarray) -> list[EffectGroup]:
+def _setting_groups(
+    basis: FeatureBasis, shares: np.ndarray, part: np.ndarray, setting: np.ndarray
+) -> list[EffectGroup]:
     if basis.levels is None:
         return []
     level = basis.levels[setting]
-    curve = np.stack([level, STEEP * level**2], axis=1) * STEEP
+    curve = np.stack([level, LEVEL_SCALE * level**2], axis=1) * LEVEL_SCALE
     return [
-        EffectGroup("slope", shares * (STEEP * level)[:, None]),
-        EffectGroup("setting", _spread(setting, len(basis.levels), part)),
+        EffectGroup("slope", shares * (LEVEL_SCALE * level)[:, None]),
+        EffectGroup("setting", _scatter(setting, len(basis.levels), part)),
         EffectGroup("curve", curve * part[:, None]),
     ]
 
 
-def _of_rows(basis: FeatureBasis, rows: Rows, weight: float) -> list[EffectGroup]:
+def _row_groups(basis: FeatureBasis, rows: Rows, weight: float) -> list[EffectGroup]:
     if basis.errors is None or not any(values.any() for values in basis.errors):
         return []
     at = basis.setting(rows)
     columns = [
-        _spread(rows[:, i], values.shape[1], weight * values[at, rows[:, i]]) for i, values in enumerate(basis.errors)
+        _scatter(rows[:, i], values.shape[1], weight * values[at, rows[:, i]]) for i, values in enumerate(basis.errors)
     ]
     return [EffectGroup("row", np.hstack(columns), fixed=True)]
 
 
-def _numbering(values: tuple[tuple[tuple[str, np.ndarray], ...], ...]) -> dict[tuple[str, int], int]:
-    """Return the number of each axis value in the order in which `groups_of` meets them."""
+def _value_indices(values: tuple[tuple[tuple[str, np.ndarray], ...], ...]) -> dict[tuple[str, int], int]:
+    """Return the number of each axis value in the order in which `build_effect_groups` meets them."""
     found: dict[tuple[str, int], int] = {}
     for axes in values:
         for name, places in axes:
@@ -122,7 +124,7 @@ def _numbering(values: tuple[tuple[tuple[str, np.ndarray], ...], ...]) -> dict[t
     return found
 
 
-def _spread(places: np.ndarray, count: int, values: np.ndarray) -> np.ndarray:
+def _scatter(places: np.ndarray, count: int, values: np.ndarray) -> np.ndarray:
     """Return float [n, count]: each row's value in the column of its place, zero elsewhere."""
     columns = np.zeros((len(places), count))
     columns[np.arange(len(places)), places] = values

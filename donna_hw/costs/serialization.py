@@ -21,7 +21,7 @@ from donna_hw.errors import DonnaError, FileFormatError, TableError
 from donna_hw.spaces.space import Rows, Space
 from donna_hw.tables.latency_table import LatencyTable
 
-SUFFIX = ".correction.toml"
+CORRECTION_SUFFIX = ".correction.toml"
 
 
 class CorrectionFile(StrictModel):
@@ -47,19 +47,19 @@ class CorrectionFile(StrictModel):
     outlying: list[float]
 
 
-def cost_of(space: Space, table: LatencyTable, name: str = "") -> CostModel:
+def load_cost(space: Space, table: LatencyTable, name: str = "") -> CostModel:
     """Return what networks of a space cost by a table, corrected where a correction lies beside it; called `name`, else as its device."""
-    found = corrected(space, table) or TableCost.of(space, table)
+    found = load_corrected_cost(space, table) or TableCost.of(space, table)
     return replace(found, name=name or found.name)
 
 
-def corrected(space: Space, table: LatencyTable) -> FittedCost | None:
+def load_corrected_cost(space: Space, table: LatencyTable) -> FittedCost | None:
     """Return the corrected cost of a table, None where no correction lies beside it.
 
     Raises `FileFormatError`, `UnknownNameError` or `ConfigError` for a file that is torn, lacks a key or holds what no fit gives; `TableError` where the
     table's rows are no longer those that were corrected.
     """
-    kept, path = correction_of(table), correction_path(table)
+    kept, path = load_correction(table), correction_path(table)
     if kept is None:
         return None
     basis = FeatureBasis.of_table(space, table)  # refuses a table that is not whole
@@ -69,8 +69,8 @@ def corrected(space: Space, table: LatencyTable) -> FittedCost | None:
             got="rows that were measured since",
             hint=f"donna-hw table correct {table.path} fits it again",
         )
-    rows, measured = rows_of(space, kept.networks, path), np.array(kept.measured)
-    _check(kept, basis, path)
+    rows, measured = parse_networks(space, kept.networks, path), np.array(kept.measured)
+    _validate_file(kept, basis, path)
     spreads = VarianceParams(np.array(kept.log_effects), np.array(kept.log_noise), kept.growth, np.array(kept.outlying))
     before = AdditiveWeights(np.array(kept.weights), kept.sharpness)
     names, calibration = (table.info.device, table.info.unit), IntervalCalibration(kept.level, kept.slope)
@@ -86,13 +86,13 @@ def corrected(space: Space, table: LatencyTable) -> FittedCost | None:
     return cost
 
 
-def correction_of(table: LatencyTable) -> CorrectionFile | None:
+def load_correction(table: LatencyTable) -> CorrectionFile | None:
     """Return what the file beside a table says, None where there is none."""
     path = correction_path(table)
     return read_model(path, CorrectionFile) if path.exists() else None
 
 
-def keep(space: Space, table: LatencyTable, fit: FitResult) -> Path:
+def save_correction(space: Space, table: LatencyTable, fit: FitResult) -> Path:
     """Write a fit beside its table and return the file's path."""
     cost = fit.cost
     content = CorrectionFile(
@@ -119,7 +119,7 @@ def keep(space: Space, table: LatencyTable, fit: FitResult) -> Path:
 
 def correction_path(table: LatencyTable) -> Path:
     """Return where a table's correction lies."""
-    return table.path.with_suffix(SUFFIX)
+    return table.path.with_suffix(CORRECTION_SUFFIX)
 
 
 def fingerprint(table: LatencyTable) -> str:
@@ -128,7 +128,7 @@ def fingerprint(table: LatencyTable) -> str:
     return hashlib.sha256(cells.encode()).hexdigest()[:16]
 
 
-def rows_of(space: Space, networks: list[str], path: Path) -> Rows:
+def parse_networks(space: Space, networks: list[str], path: Path) -> Rows:
     """Return networks named by a label a stage, joined by `/`, as rows int [n, stages]; raises `FileFormatError` and `UnknownNameError`."""
     found = []
     for name in networks:
@@ -139,7 +139,7 @@ def rows_of(space: Space, networks: list[str], path: Path) -> Rows:
     return np.array(found, np.int64).reshape(len(found), len(space.stages))
 
 
-def _check(kept: CorrectionFile, basis: FeatureBasis, path: Path) -> None:
+def _validate_file(kept: CorrectionFile, basis: FeatureBasis, path: Path) -> None:
     """Raise `FileFormatError` where lists that belong together differ in length, or a number is one that no fit gives."""
     parts = {"sum": 1, "floor": 2}.get(kept.kind)
     count = len(kept.networks)

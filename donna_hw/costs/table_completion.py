@@ -10,24 +10,24 @@ from pathlib import Path
 
 import numpy as np
 
-from donna_hw._core.files import locked
+from donna_hw._core.files import hold_lock
 from donna_hw._core.toml_files import read_model
-from donna_hw.costs.gaussian_process import GPLatencyModel, fit_learned
+from donna_hw.costs.gaussian_process import GPLatencyModel, fit_gp_latency_model
 from donna_hw.errors import ConfigError, TableError
 from donna_hw.graph.graph import Graph, layers_hash
-from donna_hw.profiling.profiler import sentinel_of
-from donna_hw.profiling.table_rows import LEARNED, learned_row, written
+from donna_hw.profiling.profiler import select_sentinel
+from donna_hw.profiling.table_rows import PREDICTED_PREFIX, predicted_row, write_table
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Space
 from donna_hw.tables.latency_table import LatencyTable
-from donna_hw.tables.parts import Part, Row, parts_of
+from donna_hw.tables.parts import Part, Row, list_parts
 from donna_hw.tables.table_info import TableInfo, table_path
 
-OF_SPACE = (
+SPACE_KEYS = (
     "input_shape",
     "space_hash",
 )  # what of an identity says of which blocks a table is, not how they were measured
-MOST = 100  # blocks to measure first are counted no further than this
+MAX_SUGGESTIONS = 100  # blocks to measure first are counted no further than this
 
 
 @dataclass(frozen=True)
@@ -68,29 +68,32 @@ def complete_table(
     """
     if not tables:
         raise ConfigError("completing a table needs a table to learn from", got="none")
-    parts, given = parts_of(space), tables[0]
+    parts, given = list_parts(space), tables[0]
     path = table_path(root, given.info.device, space.name, given.path.stem)
-    with locked(path.with_suffix(".lock")):
-        info = _described(given.info, space, parts, path)
+    with hold_lock(path.with_suffix(".lock")):
+        info = _build_info(given.info, space, parts, path)
         if path.exists():
             tables = [LatencyTable.read(path), *tables]
         for table in tables:
-            _refuse_unlike(given, table)
-        known = known_blocks(tables)
+            _validate_comparable(given, table)
+        known = collect_known_blocks(tables)
         unknown = {part.layers_hash: part for part in parts if part.layers_hash not in known.rows}
         rows, model = dict(known.rows), None
         if unknown:
-            model = _fitted(tables, [space, *spaces], known)
-            rows |= _learned_rows(model, unknown, info)
-            conditions = {f"{LEARNED}from": model.measured, f"{LEARNED}error": float(f"{model.error / 100:.6g}")}
+            model = _fit_model(tables, [space, *spaces], known)
+            rows |= _predicted_rows(model, unknown, info)
+            conditions = {
+                f"{PREDICTED_PREFIX}from": model.measured,
+                f"{PREDICTED_PREFIX}error": float(f"{model.error / 100:.6g}"),
+            }
             info = info.model_copy(update={"conditions": {**info.conditions, **conditions}})
-        table = written(space, parts, info, path, rows.get)
-    first, deviations = _first(model, unknown) if model else ((), np.zeros(1))
+        table = write_table(space, parts, info, path, rows.get)
+    first, deviations = _suggest_blocks(model, unknown) if model else ((), np.zeros(1))
     taken = {part.layers_hash for part in parts} - unknown.keys()
     return CompletionResult(table, len(taken), len(unknown), model, first, deviations)
 
 
-def known_blocks(tables: Sequence[LatencyTable]) -> KnownBlocks:
+def collect_known_blocks(tables: Sequence[LatencyTable]) -> KnownBlocks:
     """Return what tables know of blocks; of a block that several hold, the first's row."""
     rows: dict[str, Row] = {}
     costs: dict[str, float] = {}
@@ -110,23 +113,23 @@ def known_blocks(tables: Sequence[LatencyTable]) -> KnownBlocks:
     return KnownBlocks(rows, costs, errors, spaces)
 
 
-def _fitted(tables: Sequence[LatencyTable], spaces: Sequence[Space], known: KnownBlocks) -> GPLatencyModel:
+def _fit_model(tables: Sequence[LatencyTable], spaces: Sequence[Space], known: KnownBlocks) -> GPLatencyModel:
     """Fit the model to every block of the tables that is one of their spaces' now."""
     of = {space.name: space for space in spaces}
     graphs: dict[str, Graph] = {}
     for name in dict.fromkeys(table.info.space for table in tables):
-        graphs |= {part.layers_hash: part.graph for part in parts_of(of[name] if name in of else load_space(name))}
+        graphs |= {part.layers_hash: part.graph for part in list_parts(of[name] if name in of else load_space(name))}
     keys = [key for key in known.costs if key in graphs]
     costs, errors = (np.array([values[key] for key in keys]) for values in (known.costs, known.errors))
-    return fit_learned([graphs[key] for key in keys], costs, errors, [known.spaces[key] for key in keys])
+    return fit_gp_latency_model([graphs[key] for key in keys], costs, errors, [known.spaces[key] for key in keys])
 
 
-def _learned_rows(model: GPLatencyModel, unknown: Mapping[str, Part], info: TableInfo) -> dict[str, Row]:
+def _predicted_rows(model: GPLatencyModel, unknown: Mapping[str, Part], info: TableInfo) -> dict[str, Row]:
     foretold = model.predict([part.graph for part in unknown.values()])
     evidence = f"never measured; foretold from {model.measured} blocks, standard deviation "
     rows = {}
     for key, value, deviation in zip(unknown, foretold.values, foretold.deviations, strict=True):
-        row = learned_row(float(value), float(deviation), f"{evidence}{100 * deviation:.2g} %", info.column)
+        row = predicted_row(float(value), float(deviation), f"{evidence}{100 * deviation:.2g} %", info.column)
         computed = (
             "method",
             "verdict",
@@ -139,15 +142,15 @@ def _learned_rows(model: GPLatencyModel, unknown: Mapping[str, Part], info: Tabl
     return rows
 
 
-def _first(model: GPLatencyModel, unknown: Mapping[str, Part]) -> tuple[tuple[str, ...], np.ndarray]:
+def _suggest_blocks(model: GPLatencyModel, unknown: Mapping[str, Part]) -> tuple[tuple[str, ...], np.ndarray]:
     parts = list(unknown.values())
-    order, deviations = model.most_informative([part.graph for part in parts], MOST)
+    order, deviations = model.most_informative([part.graph for part in parts], MAX_SUGGESTIONS)
     halved = np.flatnonzero(deviations <= deviations[0] / 2)
     count = int(halved[0]) if halved.size else len(order)
     return tuple(parts[number].name for number in order[:count]), deviations[: count + 1]
 
 
-def _described(given: TableInfo, space: Space, parts: Sequence[Part], path: Path) -> TableInfo:
+def _build_info(given: TableInfo, space: Space, parts: Sequence[Part], path: Path) -> TableInfo:
     """Return what the new table's TOML says: that of the one which is there, or the given one's on another space."""
     if space.global_axes:
         raise ConfigError("a table holds one setting of each global axis", got=space.name)
@@ -157,8 +160,12 @@ def _described(given: TableInfo, space: Space, parts: Sequence[Part], path: Path
             "what is learned are latencies of blocks alone; counts are quickly made: donna-hw count", got=found
         )
     shape = "x".join(map(str, space.input_shape))
-    sentinel = layers_hash(sentinel_of(parts, path)) if given.sentinel else ""
-    kept = {name: value for name, value in given.conditions.items() if not name.startswith((LEARNED, "composition_"))}
+    sentinel = layers_hash(select_sentinel(parts, path)) if given.sentinel else ""
+    kept = {
+        name: value
+        for name, value in given.conditions.items()
+        if not name.startswith((PREDICTED_PREFIX, "composition_"))
+    }
     fresh = {
         "space": space.name,
         "identity": given.identity | {"input_shape": shape, "space_hash": space.hash},
@@ -174,17 +181,19 @@ def _described(given: TableInfo, space: Space, parts: Sequence[Part], path: Path
         return info
     old = read_model(toml, TableInfo)
     old.refuse_other(info, path)
-    return old.model_copy(update={"conditions": {k: v for k, v in old.conditions.items() if not k.startswith(LEARNED)}})
+    return old.model_copy(
+        update={"conditions": {k: v for k, v in old.conditions.items() if not k.startswith(PREDICTED_PREFIX)}}
+    )
 
 
-def _refuse_unlike(first: LatencyTable, other: LatencyTable) -> None:
+def _validate_comparable(first: LatencyTable, other: LatencyTable) -> None:
     """Raise `TableError` when two tables differ in more than their spaces."""
     infos = [
         table.info.model_copy(
             update={
                 "space": "",
                 "sentinel": "",
-                "identity": {k: v for k, v in table.info.identity.items() if k not in OF_SPACE},
+                "identity": {k: v for k, v in table.info.identity.items() if k not in SPACE_KEYS},
             }
         )
         for table in (first, other)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from donna_hw.costs.base import CostTerms, joined, picked
+from donna_hw.costs.base import CostTerms, gather_terms, smooth_max
 from donna_hw.spaces.space import Rows, Space
 from donna_hw.tables.latency_table import LatencyTable
 
@@ -45,12 +45,12 @@ class TableCost:
     def mean(self, rows: Rows) -> np.ndarray:
         """Return what the fixed parts and the blocks join to, float [n]."""
         sums, _ = self._sums(rows)
-        return joined(sums, self.each[0].sharpness)
+        return smooth_max(sums, self.each[0].sharpness)
 
     def std(self, rows: Rows) -> np.ndarray:
         """Return the rows' standard errors and the residual, added in quadrature, float [n]."""
         sums, variances = self._sums(rows)
-        whole = joined(sums, self.each[0].sharpness)
+        whole = smooth_max(sums, self.each[0].sharpness)
         return np.asarray(
             np.sqrt((variances * self._slopes(sums, whole) ** 2).sum(axis=1) + (self.residual * whole) ** 2)
         )
@@ -60,7 +60,7 @@ class TableCost:
         differ, total = (a != b).mean(axis=1), np.zeros(len(a))
         for rows, others in ((a, b), (b, a)):
             sums, variances = self._sums(rows, others)
-            whole = joined(sums, self.each[0].sharpness)
+            whole = smooth_max(sums, self.each[0].sharpness)
             total += (variances * self._slopes(sums, whole) ** 2).sum(axis=1) + (self.residual * whole) ** 2 * differ
         return np.asarray(np.sqrt(total))
 
@@ -79,7 +79,7 @@ class TableCost:
             sums[here] = self.each[setting].sums(rows[here])
             for part, errors in enumerate(self.errors[setting]):
                 fixed = self.fixed_errors[setting, part] ** 2 if others is None else 0.0
-                variances[here, part] = fixed + (picked(errors, rows[here]) ** 2 * own[here]).sum(axis=1)
+                variances[here, part] = fixed + (gather_terms(errors, rows[here]) ** 2 * own[here]).sum(axis=1)
         return sums, variances
 
     def _slopes(self, sums: np.ndarray, whole: np.ndarray) -> np.ndarray:

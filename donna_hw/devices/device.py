@@ -7,18 +7,18 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from donna_hw._core.resources import find, names
+from donna_hw._core.resources import find_resource, resource_names
 from donna_hw._core.toml_files import read_model
 from donna_hw.devices.backends import load_backend
 from donna_hw.devices.backends.base import Availability, Backend
 from donna_hw.errors import ConfigError, UnavailableError, UnknownNameError
 from donna_hw.measurement.environment import Scalar
-from donna_hw.measurement.protocol import Protocol, protocol_named
+from donna_hw.measurement.protocol import Protocol, get_protocol
 
-_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+_TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
-class DeviceFile(BaseModel):
+class DeviceConfig(BaseModel):
     """The keys of a device's TOML; `devices/README.md` explains each with its unit.
 
     hardware: what a simulated device consists of, checked by its backend (`donna_hw.simulator.hardware`); no other backend takes one.
@@ -42,20 +42,20 @@ class Device:
     """A device by name: what its file says, and the backend that measures, simulates or counts on it."""
 
     name: str
-    file: DeviceFile
+    file: DeviceConfig
 
     @classmethod
     def load(cls, name: str) -> Device:
         """Read the device's file; raises `UnknownNameError`, `ConfigError` or `FileFormatError`. The backend is not loaded yet."""
-        path = find("devices", name)
-        device = cls(path.stem, read_model(path, DeviceFile))
-        protocol_named(device.file.protocol)
+        path = find_resource("devices", name)
+        device = cls(path.stem, read_model(path, DeviceConfig))
+        get_protocol(device.file.protocol)
         return device
 
     @property
     def protocol(self) -> Protocol:
         """The device's protocol, with the device's batch where its file names one."""
-        protocol = protocol_named(self.file.protocol)
+        protocol = get_protocol(self.file.protocol)
         return protocol if self.file.batch is None else replace(protocol, batch=self.file.batch)
 
     def members(self) -> list[Device]:
@@ -112,7 +112,9 @@ class Device:
             wanted = type(kind.options[option])
             if type(value) is not wanted and not (wanted is float and type(value) is int):
                 raise ConfigError(
-                    f"device {self.name}: option {option} must be {_KINDS[wanted]}", got=value, hint="mend the file"
+                    f"device {self.name}: option {option} must be {_TYPE_NAMES[wanted]}",
+                    got=value,
+                    hint="mend the file",
                 )
         available = kind.availability()
         if not available.ok:
@@ -130,6 +132,6 @@ class Device:
         return backend
 
 
-def device_names() -> list[str]:
+def list_devices() -> list[str]:
     """Return the names of all devices that `Device.load` finds."""
-    return names("devices")
+    return resource_names("devices")

@@ -6,22 +6,22 @@ import math
 
 from donna_hw.errors import ConfigError
 
-FROM_SCRATCH = 450  # epochs to train one network from scratch (section E)
-FINETUNED = 50  # epochs to finetune one network that DONNA found (section E)
-START_UP = 1500  # epochs before the first search: blocks, library and predictor, MobileNetV3 (1.2x) (section E)
+SCRATCH_EPOCHS = 450  # epochs to train one network from scratch (section E)
+FINETUNE_EPOCHS = 50  # epochs to finetune one network that DONNA found (section E)
+STARTUP_EPOCHS = 1500  # epochs before the first search: blocks, library and predictor, MobileNetV3 (1.2x) (section E)
 
 
 def random_epochs(networks: int, targets: int = 1, platforms: int = 1) -> int:
     """Return the epochs of random search, N x 450 x targets x platforms: N networks trained for each target on each platform."""
-    return _counted(networks) * FROM_SCRATCH * _counted(targets) * _counted(platforms)
+    return _validate_count(networks) * SCRATCH_EPOCHS * _validate_count(targets) * _validate_count(platforms)
 
 
-def donna_epochs(targets: int = 1, platforms: int = 1, start_up: int = START_UP) -> int:
+def donna_epochs(targets: int = 1, platforms: int = 1, start_up: int = STARTUP_EPOCHS) -> int:
     """Return the epochs of DONNA: its start, once, and 50 x targets x platforms, a network finetuned for each target on each platform."""
-    return start_up + FINETUNED * _counted(targets) * _counted(platforms)
+    return start_up + FINETUNE_EPOCHS * _validate_count(targets) * _validate_count(platforms)
 
 
-def advantage(networks: int, targets: int = 1, platforms: int = 1, start_up: int = START_UP) -> float:
+def epoch_ratio(networks: int, targets: int = 1, platforms: int = 1, start_up: int = STARTUP_EPOCHS) -> float:
     """Return how many times the epochs of DONNA random search takes; with `start_up=0` as the paper counts for many targets."""
     return random_epochs(networks, targets, platforms) / donna_epochs(targets, platforms, start_up)
 
@@ -40,7 +40,7 @@ def networks_needed(share: float, certainty: float = 0.95) -> int:
     return math.ceil(math.log1p(-certainty) / math.log1p(-share))
 
 
-def _counted(number: int) -> int:
+def _validate_count(number: int) -> int:
     if number < 1:
         raise ConfigError("networks, targets and platforms are counted from 1", got=number)
     return number

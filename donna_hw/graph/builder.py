@@ -58,7 +58,7 @@ class GraphBuilder:
         if groups < 1 or into % groups or channels % groups:
             rule, value = ("input", into) if groups < 1 or into % groups else ("output", channels)
             raise ConfigError(f"the groups of a convolution must divide its {rule} channels ({value})", got=groups)
-        _odd(kernel, "a convolution")
+        _validate_odd(kernel, "a convolution")
         out = (channels, -(-height // stride), -(-width // stride))
         return self._add(
             Layer(self._prefix + name, "conv", (x,), shape, out, kernel, stride, groups, activation, normalised)
@@ -74,7 +74,7 @@ class GraphBuilder:
 
     def max_pool(self, x: str, *, kernel: int, stride: int, name: str) -> str:
         """Add the largest value of each window; the padding never is the largest."""
-        _odd(kernel, "a max pool")
+        _validate_odd(kernel, "a max pool")
         if stride < 1:
             raise ConfigError("the stride of a max pool must be 1 or more", got=stride)
         shape = channels, height, width = self._shapes[x]
@@ -145,7 +145,7 @@ class GraphBuilder:
 def lower(block: Block, input_shape: Shape) -> Graph:
     """Return the block's layers for an input of `input_shape` (channels, height, width)."""
     draft = GraphBuilder(input_shape)
-    return _finished(draft, block.draw(draft, INPUT))
+    return _finish(draft, block.draw(draft, INPUT))
 
 
 def lower_chain(parts: Sequence[tuple[str, Block]], input_shape: Shape) -> Graph:
@@ -154,15 +154,15 @@ def lower_chain(parts: Sequence[tuple[str, Block]], input_shape: Shape) -> Graph
     x = INPUT
     for name, block in parts:
         x = draft.part(name, block, x)
-    return _finished(draft, x)
+    return _finish(draft, x)
 
 
-def _odd(kernel: int, what: str) -> None:
+def _validate_odd(kernel: int, what: str) -> None:
     if kernel % 2 == 0 or kernel < 1:
         raise ConfigError(f"the kernel of {what} must be odd, so that padding keeps the size", got=kernel)
 
 
-def _finished(draft: GraphBuilder, output: str) -> Graph:
+def _finish(draft: GraphBuilder, output: str) -> Graph:
     if output != (draft.layers[-1].name if draft.layers else INPUT):
         raise ConfigError("a block must end with the layer that it returns", got=output)
     return Graph(draft.input_shape, tuple(draft.layers))

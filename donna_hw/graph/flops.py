@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from donna_hw._core import torchvision_compat
 from donna_hw.errors import ConfigError
-from donna_hw.graph.flops_coverage import Watch
+from donna_hw.graph.flops_coverage import CoverageMode
 from donna_hw.graph.graph import Shape
 
 # Attention as one operator. Which of them runs depends on the device and on what torch finds quickest; none of them contains another.
@@ -56,7 +56,7 @@ def count_module(module: nn.Module, input_shape: Shape) -> Counts:
     run it on that shape.
     Source: ptflops, backend `aten` (paper A.2); attention of H heads, L queries and S keys of D and values of Dv numbers: H L S (D + Dv).
     """
-    torchvision_compat.ready()  # ptflops imports it where it is installed
+    torchvision_compat.patch_torchvision()  # ptflops imports it where it is installed
     from ptflops import get_model_complexity_info
     from ptflops.aten_ops import ATEN_OPS_MAPPING
 
@@ -68,8 +68,8 @@ def count_module(module: nn.Module, input_shape: Shape) -> Counts:
         return attention[-1]
 
     fused = {getattr(torch.ops.aten, name): closed_form for name in _ATTENTION if hasattr(torch.ops.aten, name)}
-    watched = _Watched(module, Watch(ATEN_OPS_MAPPING, fused))
-    with _as_it_was(module), torch.no_grad():
+    watched = _ModuleProbe(module, CoverageMode(ATEN_OPS_MAPPING, fused))
+    with _eval_mode(module), torch.no_grad():
         macs, params = get_model_complexity_info(
             watched,
             tuple(input_shape),
@@ -89,13 +89,13 @@ def count_module(module: nn.Module, input_shape: Shape) -> Counts:
     return Counts(int(macs), int(params), sum(attention), dict(sorted(watched.watch.unknown.items())))
 
 
-class _Watched(nn.Module):
+class _ModuleProbe(nn.Module):
     """The module as ptflops runs it. It is no child of this one: ptflops would leave hooks on it.
 
     ptflops prints a traceback and returns None when a module raises; the error is kept here instead.
     """
 
-    def __init__(self, module: nn.Module, watch: Watch) -> None:
+    def __init__(self, module: nn.Module, watch: CoverageMode) -> None:
         super().__init__()
         self.held, self.watch = (module,), watch
         self.error: Exception | None = None
@@ -121,7 +121,7 @@ class _Watched(nn.Module):
 
 
 @contextmanager
-def _as_it_was(module: nn.Module) -> Iterator[None]:
+def _eval_mode(module: nn.Module) -> Iterator[None]:
     """Put the module in evaluation mode, and its parts back in theirs afterwards.
 
     Torch's own attention and transformer layers then take the way of single operators: their fast path is one that no counter knows.

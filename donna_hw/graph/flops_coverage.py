@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_leaves
 _TAGS = {torch.Tag.pointwise, getattr(torch.Tag, "reduction", torch.Tag.pointwise)}
 
 # The same and other harmless kinds where it does not say so, by name without the underscores around it.
-_SILENT = re.compile(
+_HARMLESS = re.compile(
     "|".join(
         (
             r"all|any|sum|mean|prod|amax|amin|aminmax|arg(max|min)|max|min|var|std|(var|std)_mean|count_nonzero|norm|linalg_vector_norm",
@@ -36,18 +36,20 @@ _SILENT = re.compile(
 def may_multiply(operator: Any) -> bool:
     """Say whether an operator (an `OpOverload`) may multiply and accumulate: whether it is not known to do something else."""
     if operator.namespace != "aten":
-        return operator.namespace not in ("prim", "profiler") and not _says(operator)
+        return operator.namespace not in ("prim", "profiler") and not _is_harmless(operator)
     name = operator.overloadpacket.__name__.strip("_")
     # torch says it of `gt` and `transpose`, not of `gt_` and `transpose_`
     plain = getattr(torch.ops.aten, name, operator.overloadpacket)
-    return not (_SILENT.fullmatch(name) or _says(operator) or _says(getattr(plain, plain.overloads()[0])))
+    return not (
+        _HARMLESS.fullmatch(name) or _is_harmless(operator) or _is_harmless(getattr(plain, plain.overloads()[0]))
+    )
 
 
-def _says(operator: Any) -> bool:
+def _is_harmless(operator: Any) -> bool:
     return bool(operator.is_view or _TAGS & set(operator.tags))
 
 
-class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class CoverageMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees every operator that torch runs; `unknown` has the calls of each that may multiply and is not in `counted`.
 
     counted: operators that a counter outside this one knows. leaves: others that it knows, and that must reach it whole, though torch

@@ -130,12 +130,12 @@ class Graph:
         return sum(layer.params for layer in self.layers)
 
 
-def in_type(graph: Graph, dtype: str) -> Graph:
+def with_dtype(graph: Graph, dtype: str) -> Graph:
     """Return a graph whose layers are all of one type."""
     return Graph(graph.input_shape, tuple(replace(layer, dtype=dtype) for layer in graph.layers))
 
 
-def dtypes_of(graph: Graph) -> frozenset[str]:
+def graph_dtypes(graph: Graph) -> frozenset[str]:
     """Return the types of a graph's layers."""
     return frozenset(layer.dtype for layer in graph.layers)
 

@@ -10,10 +10,10 @@ import onnx
 from onnx import TensorProto, helper
 
 from donna_hw.graph.graph import Graph, Layer
-from donna_hw.graph.int8 import GATE, LINEAR, OUTPUT, Grid, assumed_ranges, grid_of, slots
+from donna_hw.graph.int8 import GATE, LINEAR, OUTPUT, Grid, assumed_ranges, fit_grid, slots
 
 MainNode = Callable[[Layer, Sequence[str], str], onnx.NodeProto]
-Held = dict[str, np.ndarray]  # the buffers of an `Int8Layer`, by name
+Int8Buffers = dict[str, np.ndarray]  # the buffers of an `Int8Layer`, by name
 
 
 class Int8Writer:
@@ -27,7 +27,7 @@ class Int8Writer:
         self._grids: dict[str, Grid] = {}
         self._read: dict[tuple[str, Grid], str] = {}
 
-    def write(self, layer: Layer, held: Held, inputs: Sequence[str], target: str) -> None:
+    def write(self, layer: Layer, held: Int8Buffers, inputs: Sequence[str], target: str) -> None:
         """Add a layer that reads the tensors `inputs` and writes the tensor `target`, which holds float32 numbers of its grid."""
         grids = {
             slot: Grid(np.float32(scale), int(zero))
@@ -72,7 +72,7 @@ class Int8Writer:
         self._node("DequantizeLinear", [f"{target}.codes", scale, zero], target)
         return target
 
-    def _weights(self, layer: Layer, held: Held, read: Grid) -> list[str]:
+    def _weights(self, layer: Layer, held: Int8Buffers, read: Grid) -> list[str]:
         """Add the weights and the bias, on one grid where all channels share it."""
         scales, zeros = held["weight_scales"].astype(np.float32), held["weight_zeros"]
         alike = (scales == scales[0]).all() and (zeros == zeros[0]).all()
@@ -104,17 +104,17 @@ class Int8Writer:
         return name
 
 
-def drawn_int8(graph: Graph, layer: Layer, weight: np.ndarray | None) -> Held:
+def random_int8_buffers(graph: Graph, layer: Layer, weight: np.ndarray | None) -> Int8Buffers:
     """Return what stands for the buffers of a trained layer in a model to be timed: grids of assumed ranges, random weights."""
     assumed = assumed_ranges(graph)[layer.name]
-    grids = [grid_of(*assumed[slot]) for slot in slots(layer)]
-    held: Held = {
+    grids = [fit_grid(*assumed[slot]) for slot in slots(layer)]
+    held: Int8Buffers = {
         "scales": np.array([grid.scale for grid in grids], np.float32),
         "zeros": np.array([grid.zero for grid in grids], np.uint8),
     }
     if weight is None:
         return held
-    scale, zero = grid_of(float(weight.min()), float(weight.max()))
+    scale, zero = fit_grid(float(weight.min()), float(weight.max()))
     codes = np.clip(np.rint(weight / scale) + zero, 0, 255).astype(np.uint8)
     channels = len(codes)
     each = {"weight_scales": np.full(channels, scale, np.float32), "weight_zeros": np.full(channels, zero, np.uint8)}

@@ -10,12 +10,12 @@ from torch.nn import functional as f
 
 from donna_hw.graph.activations import ACTIVATIONS
 from donna_hw.graph.graph import INPUT, Graph, Layer
-from donna_hw.graph.int8 import FUSED, GATE, LINEAR, OUTPUT, TOP, assumed_ranges, grid_of, slots
+from donna_hw.graph.int8 import FUSED_ACTIVATIONS, GATE, LINEAR, OUTPUT, QUANT_MAX, assumed_ranges, fit_grid, slots
 
 
-def on_grid(x: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
+def fake_quantize(x: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
     """Return the numbers of a grid nearest to x."""
-    return (torch.clamp(torch.round(x / scale) + zero, 0, TOP) - zero) * scale
+    return (torch.clamp(torch.round(x / scale) + zero, 0, QUANT_MAX) - zero) * scale
 
 
 class Int8Layer(nn.Module):
@@ -37,16 +37,16 @@ class Int8Layer(nn.Module):
         self.layer = layer
         alone = Layer(**{**vars(layer), "inputs": (INPUT,) * len(layer.inputs)})
         assumed = assumed_ranges(Graph(layer.in_shape, (alone,)))[layer.name]
-        grids = [grid_of(*assumed[slot]) for slot in slots(layer)]
+        grids = [fit_grid(*assumed[slot]) for slot in slots(layer)]
         self.register_buffer("scales", torch.tensor([float(grid.scale) for grid in grids]))
         self.register_buffer("zeros", torch.tensor([grid.zero for grid in grids], dtype=torch.uint8))
         if layer.weight_shape:
             fan_in = prod(layer.weight_shape[1:])
             drawn = torch.randn(layer.weight_shape) * (2 / fan_in) ** 0.5
-            channels, step = layer.out_shape[0], drawn.abs().max() / (TOP // 2)
-            self.register_buffer("codes", (torch.round(drawn / step) + (TOP + 1) // 2).to(torch.uint8))
+            channels, step = layer.out_shape[0], drawn.abs().max() / (QUANT_MAX // 2)
+            self.register_buffer("codes", (torch.round(drawn / step) + (QUANT_MAX + 1) // 2).to(torch.uint8))
             self.register_buffer("weight_scales", step.expand(channels).clone())
-            self.register_buffer("weight_zeros", torch.full((channels,), (TOP + 1) // 2, dtype=torch.uint8))
+            self.register_buffer("weight_zeros", torch.full((channels,), (QUANT_MAX + 1) // 2, dtype=torch.uint8))
             self.register_buffer("bias", torch.zeros(channels, dtype=torch.int32))
 
     def forward(self, *inputs: Tensor) -> Tensor:
@@ -54,7 +54,7 @@ class Int8Layer(nn.Module):
         read = [self._held(f"input{number}", x) for number, x in enumerate(inputs)]
         x = self._main(read)
         activation = self.layer.activation
-        if activation in FUSED:
+        if activation in FUSED_ACTIVATIONS:
             x = ACTIVATIONS[activation](x)
         elif activation == "swish":
             x = self._held(LINEAR, x)
@@ -82,4 +82,4 @@ class Int8Layer(nn.Module):
 
     def _held(self, slot: str, x: Tensor) -> Tensor:
         place = slots(self.layer).index(slot)
-        return on_grid(x, self.scales[place], self.zeros[place].float())
+        return fake_quantize(x, self.scales[place], self.zeros[place].float())

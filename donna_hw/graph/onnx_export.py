@@ -13,12 +13,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from donna_hw.graph.graph import INPUT, Graph, Layer, Shape, dtypes_of
-from donna_hw.graph.int8_onnx import Int8Writer, drawn_int8
+from donna_hw.graph.graph import INPUT, Graph, Layer, Shape, graph_dtypes
+from donna_hw.graph.int8_onnx import Int8Writer, random_int8_buffers
 from donna_hw.graph.onnx_format import IR_VERSION, OPSET, Weights
 
 POOL_SIZE = 262_147  # a prime: filters do not line up with it, so that a large layer's filters still differ
-_SINGLE = {"relu": "Relu", "hard_swish": "HardSwish", "sigmoid": "Sigmoid"}
+_SINGLE_NODE_ACTIVATIONS = {"relu": "Relu", "hard_swish": "HardSwish", "sigmoid": "Sigmoid"}
 
 
 def to_onnx(graph: Graph, batch: int = 1, weights: Weights | None = None, seed: int = 0) -> onnx.ModelProto:
@@ -36,50 +36,54 @@ def to_onnx(graph: Graph, batch: int = 1, weights: Weights | None = None, seed: 
     model = onnx.ModelProto(ir_version=IR_VERSION, producer_name="donna_hw", opset_import=[opset])
     body = model.graph  # filled in place: helper.make_graph and make_model would copy all weights twice
     body.name = "block"
-    eight_bit = Int8Writer(body, _main_node) if "int8" in dtypes_of(graph) else None
+    eight_bit = Int8Writer(body, _main_node) if "int8" in graph_dtypes(graph) else None
     for layer in graph.layers:
         target = "output" if layer.name == graph.output else layer.name
         if layer.dtype == "int8" and eight_bit is not None:
             if weights is not None:
                 held = {key: np.asarray(weights[f"{layer.name}.{key}"]) for key in _int8_keys(layer)}
             else:
-                weight = drawn(layer, rng, normal_pool(seed))[0] if layer.weight_shape else None
-                held = drawn_int8(graph, layer, weight)
+                weight = random_weights(layer, rng, normal_pool(seed))[0] if layer.weight_shape else None
+                held = random_int8_buffers(graph, layer, weight)
             body.node.extend(nodes)
             nodes.clear()
             eight_bit.write(layer, held, layer.inputs, target)
             continue
         plain = target if layer.activation == "none" else f"{layer.name}.linear"
         if layer.made is not None:
-            own = _embedded(layer, plain, batch, weights, seed)
+            own = _embed_module(layer, plain, batch, weights, seed)
             nodes += own.node
             body.initializer.extend(own.initializer)
         else:
             parameters = [f"{layer.name}.weight", f"{layer.name}.bias"] if layer.weight_shape else []
             nodes.append(_main_node(layer, [*layer.inputs, *parameters], plain))
         if layer.weight_shape:
-            weight, bias = folded(layer, weights) if weights is not None else drawn(layer, rng, normal_pool(seed))
+            weight, bias = (
+                fold_batch_norm(layer, weights)
+                if weights is not None
+                else random_weights(layer, rng, normal_pool(seed))
+            )
             _add_tensor(body, f"{layer.name}.weight", weight)
             _add_tensor(body, f"{layer.name}.bias", bias)
         nodes += _activation_nodes(layer, plain, target)
     if not graph.layers:
         nodes.append(helper.make_node("Identity", [INPUT], ["output"], name="nothing"))
     body.node.extend(nodes)
-    body.input.append(_value(INPUT, batch, graph.input_shape))
-    body.output.append(_value("output", batch, graph.output_shape))
+    body.input.append(_value_info(INPUT, batch, graph.input_shape))
+    body.output.append(_value_info("output", batch, graph.output_shape))
     if any(node.op_type == "Clip" for node in body.node):
         _add_tensor(body, "relu6.low", np.array(0, np.float32))
         _add_tensor(body, "relu6.high", np.array(6, np.float32))
     return model
 
 
-def _embedded(layer: Layer, output: str, batch: int, weights: Weights | None, seed: int) -> onnx.GraphProto:
-    from donna_hw.graph.onnx_torch import embedded  # torch is imported for modules alone
+def _embed_module(layer: Layer, output: str, batch: int, weights: Weights | None, seed: int) -> onnx.GraphProto:
+    from donna_hw.graph.onnx_torch import embed_module  # torch is imported for modules alone
 
-    return embedded(layer, output, batch, weights, seed)
+    return embed_module(layer, output, batch, weights, seed)
 
 
-def folded(layer: Layer, weights: Weights) -> tuple[np.ndarray, np.ndarray]:
+def fold_batch_norm(layer: Layer, weights: Weights) -> tuple[np.ndarray, np.ndarray]:
     """Return a layer's weight and bias in float32 with its batch-norm folded in, as deployed."""
     weight = np.asarray(weights[f"{layer.name}.weights.weight"], np.float64)
     if not layer.normalised:
@@ -101,7 +105,7 @@ def normal_pool(seed: int) -> np.ndarray:
     return np.concatenate([pool, pool])  # twice, so that a slice may begin anywhere
 
 
-def drawn(layer: Layer, rng: np.random.Generator, pool: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def random_weights(layer: Layer, rng: np.random.Generator, pool: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return normal weights, of variance 2 / fan-in, from a random place of the pool on, and no bias."""
     shape = layer.weight_shape
     start = int(rng.integers(POOL_SIZE))
@@ -114,7 +118,7 @@ def _add_tensor(body: onnx.GraphProto, name: str, values: np.ndarray) -> None:
     tensor.raw_data = np.ascontiguousarray(values, "<f4").tobytes()  # ONNX holds little-endian numbers
 
 
-def _value(name: str, batch: int, shape: Shape) -> onnx.ValueInfoProto:
+def _value_info(name: str, batch: int, shape: Shape) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, *shape])
 
 
@@ -157,8 +161,8 @@ def _activation_nodes(layer: Layer, x: str, output: str) -> list[onnx.NodeProto]
     kind, name = layer.activation, f"{layer.name}.{layer.activation}"
     if kind == "none":
         return []
-    if kind in _SINGLE:
-        return [helper.make_node(_SINGLE[kind], [x], [output], name=name)]
+    if kind in _SINGLE_NODE_ACTIVATIONS:
+        return [helper.make_node(_SINGLE_NODE_ACTIVATIONS[kind], [x], [output], name=name)]
     if kind == "relu6":
         return [helper.make_node("Clip", [x, "relu6.low", "relu6.high"], [output], name=name)]
     if kind == "hard_sigmoid":

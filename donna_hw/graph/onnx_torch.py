@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from donna_hw.graph.onnx_format import Weights
 
 
-def export(module: nn.Module, example_shape: Shape, batch: int = 1) -> onnx.ModelProto:
+def export_onnx(module: nn.Module, example_shape: Shape, batch: int = 1) -> onnx.ModelProto:
     """Return the ONNX model of a module of one input and one output, in evaluation mode, for a fixed batch.
 
     example_shape: of one image or feature vector, without the batch. Input and output are called `input` and `output`, float32,
@@ -69,13 +69,13 @@ def export(module: nn.Module, example_shape: Shape, batch: int = 1) -> onnx.Mode
     return model
 
 
-def embedded(layer: Layer, output: str, batch: int, weights: Weights | None, seed: int) -> onnx.GraphProto:
+def embed_module(layer: Layer, output: str, batch: int, weights: Weights | None, seed: int) -> onnx.GraphProto:
     """Return the nodes and initializers of a layer of operator `module`, fed by its input, that give the tensor `output`.
 
     All other names begin with `<layer>/`. weights: as `to_onnx` takes them; None: random ones by `seed`. Raises `ConfigError` where
     torch cannot export the module, `FileFormatError` when the weights are another's.
     """
-    model = export(_module(layer, weights, seed), layer.in_shape, batch)
+    model = export_onnx(_load_module(layer, weights, seed), layer.in_shape, batch)
     [given], [found] = model.graph.input, model.graph.output
     names = {given.name: layer.inputs[0], found.name: output}
 
@@ -91,7 +91,7 @@ def embedded(layer: Layer, output: str, batch: int, weights: Weights | None, see
     return model.graph
 
 
-def _module(layer: Layer, weights: Weights | None, seed: int) -> nn.Module:
+def _load_module(layer: Layer, weights: Weights | None, seed: int) -> nn.Module:
     import torch
 
     assert layer.made is not None  # noqa: S101  what `module` layers have

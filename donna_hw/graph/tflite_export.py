@@ -13,11 +13,11 @@ import numpy as np
 
 from donna_hw.errors import ConfigError, FileFormatError, UnavailableError
 from donna_hw.graph.graph import INPUT, Graph, Layer, Shape
-from donna_hw.graph.onnx_export import drawn, folded, normal_pool
+from donna_hw.graph.onnx_export import fold_batch_norm, normal_pool, random_weights
 from donna_hw.graph.onnx_format import Weights
-from donna_hw.graph.tflite_writer import File, schema
+from donna_hw.graph.tflite_writer import TfliteBuilder, load_schema
 
-FUSED = {"none": 0, "relu": 1, "relu6": 3}  # ActivationFunctionType
+FUSED_ACTIVATIONS = {"none": 0, "relu": 1, "relu6": 3}  # ActivationFunctionType
 SAME, VALID = 0, 1
 
 
@@ -27,31 +27,35 @@ def to_tflite(graph: Graph, batch: int = 1, weights: Weights | None = None, seed
     Input and output are float32, [batch, height, width, channels], or [batch, features]. Raises `ConfigError` for a flattened map that is
     not read by a linear layer, whose order would not be torch's, and `UnavailableError` without the packages.
     """
-    draft = File(schema(), batch, {layer.name: layer for layer in graph.layers})
+    draft = TfliteBuilder(load_schema(), batch, {layer.name: layer for layer in graph.layers})
     rng = np.random.default_rng(seed)
-    draft.tensor(INPUT, _last(graph.input_shape, batch))
+    draft.tensor(INPUT, _channels_last(graph.input_shape, batch))
     for layer in graph.layers:
         values: tuple[np.ndarray, np.ndarray] | None = None
         if layer.weight_shape:
-            values = folded(layer, weights) if weights is not None else drawn(layer, rng, normal_pool(seed))
+            values = (
+                fold_batch_norm(layer, weights)
+                if weights is not None
+                else random_weights(layer, rng, normal_pool(seed))
+            )
         _add_layer(draft, layer, values)
     if graph.layers:
-        _refuse_order(graph)
+        _validate_flatten_order(graph)
     else:
-        _reshape(draft, INPUT, "output", _last(graph.output_shape, batch))
+        _reshape(draft, INPUT, "output", _channels_last(graph.output_shape, batch))
     return draft.finished(graph.output if graph.layers else "output")
 
 
-def _last(shape: Shape, batch: int) -> tuple[int, ...]:
+def _channels_last(shape: Shape, batch: int) -> tuple[int, ...]:
     """Return the shape with the batch first and the channels last."""
     return (batch, *shape[1:], shape[0]) if len(shape) == 3 else (batch, *shape)
 
 
-def _add_layer(draft: File, layer: Layer, values: tuple[np.ndarray, np.ndarray] | None) -> None:
+def _add_layer(draft: TfliteBuilder, layer: Layer, values: tuple[np.ndarray, np.ndarray] | None) -> None:
     """Add a layer and its activation; ReLU and ReLU6 go into the operator that can take them."""
-    shape = _last(layer.out_shape, draft.batch)
+    shape = _channels_last(layer.out_shape, draft.batch)
     fusible = layer.operator in ("conv", "linear", "add", "max_pool")
-    fused = layer.activation if fusible and layer.activation in FUSED else "none"
+    fused = layer.activation if fusible and layer.activation in FUSED_ACTIVATIONS else "none"
     alone = "none" if fused == layer.activation else layer.activation
     name = layer.name if alone == "none" else f"{layer.name}.linear"
     inputs = [draft.places[x] for x in layer.inputs]
@@ -71,7 +75,7 @@ def _add_layer(draft: File, layer: Layer, values: tuple[np.ndarray, np.ndarray] 
     elif layer.operator == "flatten":
         _reshape(draft, layer.inputs[0], name, shape)
     elif layer.operator in ("add", "scale"):
-        _pair(draft, "ADD" if layer.operator == "add" else "MUL", inputs, draft.tensor(name, shape), fused)
+        _add_binary(draft, "ADD" if layer.operator == "add" else "MUL", inputs, draft.tensor(name, shape), fused)
     elif layer.operator == "module":
         rule = "a block as .tflite must be made of donna_hw's own operators"
         raise ConfigError(rule, got=f"the torch module {layer.name}", hint="run it with ONNX Runtime, on phones too")
@@ -81,20 +85,22 @@ def _add_layer(draft: File, layer: Layer, values: tuple[np.ndarray, np.ndarray] 
         _activation(draft, alone, name, layer.name, shape)
 
 
-def _pair(draft: File, kind: str, inputs: list[int], output: int, fused: str = "none") -> None:
+def _add_binary(draft: TfliteBuilder, kind: str, inputs: list[int], output: int, fused: str = "none") -> None:
     options = draft.schema.AddOptionsT() if kind == "ADD" else draft.schema.MulOptionsT()
-    options.fusedActivationFunction = FUSED[fused]
+    options.fusedActivationFunction = FUSED_ACTIVATIONS[fused]
     draft.operator(kind, inputs, output, options)
 
 
-def _reshape(draft: File, x: str, name: str, shape: tuple[int, ...]) -> None:
+def _reshape(draft: TfliteBuilder, x: str, name: str, shape: tuple[int, ...]) -> None:
     options = draft.schema.ReshapeOptionsT()
     options.newShape = np.array(shape, np.int32)
     wanted = draft.tensor(f"{name}.shape", (len(shape),), np.array(shape, np.int32))
     draft.operator("RESHAPE", [draft.places[x], wanted], draft.tensor(name, shape), options)
 
 
-def _convolution(draft: File, layer: Layer, values: tuple[np.ndarray, np.ndarray], name: str, fused: str) -> None:
+def _convolution(
+    draft: TfliteBuilder, layer: Layer, values: tuple[np.ndarray, np.ndarray], name: str, fused: str
+) -> None:
     weight, bias = values
     depthwise = layer.groups > 1 and layer.groups == layer.in_shape[0]
     if depthwise:
@@ -105,27 +111,29 @@ def _convolution(draft: File, layer: Layer, values: tuple[np.ndarray, np.ndarray
         options, kind = draft.schema.Conv2DOptionsT(), "CONV_2D"
         weight = weight.transpose(0, 2, 3, 1)  # [channels out, height, width, channels in of a group]
     options.dilationWFactor = options.dilationHFactor = 1
-    source, options.padding = _padded(draft, layer, 0.0)
-    _windowed(layer, options, fused)
+    source, options.padding = _pad(draft, layer, 0.0)
+    _set_window(layer, options, fused)
     parts = [(f"{layer.name}.weight", np.ascontiguousarray(weight)), (f"{layer.name}.bias", bias)]
     constants = [draft.tensor(part, array.shape, array) for part, array in parts]
-    draft.operator(kind, [source, *constants], draft.tensor(name, _last(layer.out_shape, draft.batch)), options)
+    draft.operator(
+        kind, [source, *constants], draft.tensor(name, _channels_last(layer.out_shape, draft.batch)), options
+    )
 
 
-def _max_pool(draft: File, layer: Layer, name: str, fused: str) -> None:
+def _max_pool(draft: TfliteBuilder, layer: Layer, name: str, fused: str) -> None:
     options = draft.schema.Pool2DOptionsT()
-    source, options.padding = _padded(draft, layer, float(np.finfo(np.float32).min))  # what is never the largest
-    _windowed(layer, options, fused)
+    source, options.padding = _pad(draft, layer, float(np.finfo(np.float32).min))  # what is never the largest
+    _set_window(layer, options, fused)
     options.filterWidth = options.filterHeight = layer.kernel
-    draft.operator("MAX_POOL_2D", [source], draft.tensor(name, _last(layer.out_shape, draft.batch)), options)
+    draft.operator("MAX_POOL_2D", [source], draft.tensor(name, _channels_last(layer.out_shape, draft.batch)), options)
 
 
-def _windowed(layer: Layer, options: Any, fused: str) -> None:
+def _set_window(layer: Layer, options: Any, fused: str) -> None:
     options.strideW = options.strideH = layer.stride
-    options.fusedActivationFunction = FUSED[fused]
+    options.fusedActivationFunction = FUSED_ACTIVATIONS[fused]
 
 
-def _padded(draft: File, layer: Layer, value: float) -> tuple[int, int]:
+def _pad(draft: TfliteBuilder, layer: Layer, value: float) -> tuple[int, int]:
     """Return the tensor that a window slides over, and the padding to name.
 
     Torch pads kernel // 2 on each side. `SAME` pads as little as it can and puts the odd one behind: with a stride that is another
@@ -149,21 +157,21 @@ def _padded(draft: File, layer: Layer, value: float) -> tuple[int, int]:
     return target, VALID
 
 
-def _linear(draft: File, layer: Layer, values: tuple[np.ndarray, np.ndarray], name: str, fused: str) -> None:
+def _linear(draft: TfliteBuilder, layer: Layer, values: tuple[np.ndarray, np.ndarray], name: str, fused: str) -> None:
     weight, bias = values
     before = draft.layers.get(layer.inputs[0])
     if before is not None and before.operator == "flatten":  # torch flattens channels first, this file channels last
         channels, *sizes = before.in_shape if len(before.in_shape) == 3 else (before.in_shape[0], 1, 1)
         weight = weight.reshape(-1, channels, *sizes).transpose(0, 2, 3, 1).reshape(weight.shape)
     options = draft.schema.FullyConnectedOptionsT()
-    options.fusedActivationFunction = FUSED[fused]
+    options.fusedActivationFunction = FUSED_ACTIVATIONS[fused]
     parts = [(f"{layer.name}.weight", np.ascontiguousarray(weight)), (f"{layer.name}.bias", bias)]
     constants = [draft.tensor(part, array.shape, array) for part, array in parts]
-    output = draft.tensor(name, _last(layer.out_shape, draft.batch))
+    output = draft.tensor(name, _channels_last(layer.out_shape, draft.batch))
     draft.operator("FULLY_CONNECTED", [draft.places[layer.inputs[0]], *constants], output, options)
 
 
-def _activation(draft: File, kind: str, x: str, name: str, shape: tuple[int, ...]) -> None:
+def _activation(draft: TfliteBuilder, kind: str, x: str, name: str, shape: tuple[int, ...]) -> None:
     source = draft.places[x]
     if kind in ("relu", "relu6", "sigmoid", "hard_swish"):
         operator = {"relu": "RELU", "relu6": "RELU6", "sigmoid": "LOGISTIC", "hard_swish": "HARD_SWISH"}[kind]
@@ -171,18 +179,18 @@ def _activation(draft: File, kind: str, x: str, name: str, shape: tuple[int, ...
     elif kind == "swish":
         gate = draft.tensor(f"{name}.gate", shape)
         draft.operator("LOGISTIC", [source], gate)
-        _pair(draft, "MUL", [source, gate], draft.tensor(name, shape))
+        _add_binary(draft, "MUL", [source, gate], draft.tensor(name, shape))
     elif kind == "hard_sigmoid":  # relu6(x + 3) / 6
         three = draft.tensor(f"{name}.three", (1,), np.array([3], np.float32))
         sixth = draft.tensor(f"{name}.sixth", (1,), np.array([1 / 6], np.float32))
         above = draft.tensor(f"{name}.above", shape)
-        _pair(draft, "ADD", [source, three], above, "relu6")
-        _pair(draft, "MUL", [above, sixth], draft.tensor(name, shape))
+        _add_binary(draft, "ADD", [source, three], above, "relu6")
+        _add_binary(draft, "MUL", [above, sixth], draft.tensor(name, shape))
     else:
         raise NotImplementedError(kind)
 
 
-def _refuse_order(graph: Graph) -> None:
+def _validate_flatten_order(graph: Graph) -> None:
     """Raise `ConfigError` for a flattened map of several pixels that anything but a linear layer reads."""
     readers = {layer.name: [other for other in graph.layers if layer.name in other.inputs] for layer in graph.layers}
     for layer in graph.layers:
@@ -215,7 +223,7 @@ def run_tflite(model: bytes, images: np.ndarray) -> np.ndarray:
     return found.transpose(0, 3, 1, 2) if found.ndim == 4 else found
 
 
-def check_tflite(graph: Graph, batch: int = 1, seed: int = 0) -> float:
+def validate_tflite(graph: Graph, batch: int = 1, seed: int = 0) -> float:
     """Return by how much a graph's file deviates from its torch module, as a share of the largest output.
 
     Raises `FileFormatError` beyond `TOLERANCE`.

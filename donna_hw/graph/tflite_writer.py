@@ -10,12 +10,12 @@ import numpy as np
 from donna_hw.errors import UnavailableError
 from donna_hw.graph.graph import INPUT, Layer
 
-VERSION = 3  # of the schema
+SCHEMA_VERSION = 3  # of the schema
 ALIGNMENT = 16  # bytes, of what a buffer holds, as the schema asks
-LATE_CODES = 127  # operators from here on have their number in a later field, this one in the old field
+MAX_DEPRECATED_CODE = 127  # operators from here on have their number in a later field, this one in the old field
 
 
-def schema() -> Any:
+def load_schema() -> Any:
     """Return the module that names the file's parts; raises `UnavailableError` without the packages."""
     try:
         import flatbuffers  # noqa: F401  needed by the schema
@@ -28,7 +28,7 @@ def schema() -> Any:
 
 
 @dataclass
-class File:
+class TfliteBuilder:
     """The file being drawn: tensors by name, operators in order."""
 
     schema: Any
@@ -52,7 +52,7 @@ class File:
             if values.dtype == np.int32:
                 found.type = self.schema.TensorType.INT32
             found.buffer = len(self.buffers)
-            self.buffers.append(_aligned(self.schema, values))
+            self.buffers.append(_aligned_buffer(self.schema, values))
         self.places[name] = len(self.tensors)
         self.tensors.append(found)
         return self.places[name]
@@ -75,19 +75,19 @@ class File:
         graph.tensors, graph.operators, graph.name = self.tensors, self.operators, b"block"
         graph.inputs = np.array([self.places[INPUT]], np.int32)
         graph.outputs = np.array([self.places[output]], np.int32)
-        model.version, model.description = VERSION, b"donna_hw"
+        model.version, model.description = SCHEMA_VERSION, b"donna_hw"
         model.subgraphs, model.buffers, model.operatorCodes = [graph], self.buffers, []
         for kind in self.codes:
             code = self.schema.OperatorCodeT()
             code.builtinCode, code.version = getattr(self.schema.BuiltinOperator, kind), 1
-            code.deprecatedBuiltinCode = min(code.builtinCode, LATE_CODES)
+            code.deprecatedBuiltinCode = min(code.builtinCode, MAX_DEPRECATED_CODE)
             model.operatorCodes.append(code)
         builder = flatbuffers.Builder(1024)
         builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
         return bytes(builder.Output())
 
 
-def _aligned(schema: Any, values: np.ndarray) -> Any:
+def _aligned_buffer(schema: Any, values: np.ndarray) -> Any:
     """Return a buffer whose bytes begin at a multiple of 16, which the schema's own packing does not see to."""
 
     class Buffer(schema.BufferT):  # type: ignore[misc]

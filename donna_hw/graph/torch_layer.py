@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from donna_hw._core.user_modules import OWN, user_module
+from donna_hw._core.user_modules import MODULE_PREFIX, load_user_module
 from donna_hw.errors import ConfigError
 from donna_hw.graph.builder import GraphBuilder
 from donna_hw.graph.flops import count_module
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Setting = int | float | str | bool
 Settings = tuple[tuple[str, Setting], ...]
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -82,12 +82,12 @@ class NamedModuleSpec:
     def __reduce__(self) -> tuple[Any, ...]:
         """Go to another process by name: a user's file is run there anew."""
         module = sys.modules[self.make.__module__]
-        path = str(Path(str(module.__file__)).resolve()) if module.__name__.startswith(OWN) else ""
+        path = str(Path(str(module.__file__)).resolve()) if module.__name__.startswith(MODULE_PREFIX) else ""
         place = (path, module.__name__, self.make.__qualname__)
-        return _remade, (self.key, self.in_shape, place, self.settings)
+        return _rebuild, (self.key, self.in_shape, place, self.settings)
 
 
-def output_shape(module: nn.Module, in_shape: Shape) -> Shape:
+def infer_output_shape(module: nn.Module, in_shape: Shape) -> Shape:
     """Return the shape of a module's output for one image of `in_shape`; raises `ConfigError` when torch cannot run it on that."""
     import torch
 
@@ -106,7 +106,7 @@ def output_shape(module: nn.Module, in_shape: Shape) -> Shape:
     return tuple(int(size) for size in found.shape[1:])
 
 
-def counted(module: nn.Module, in_shape: Shape) -> tuple[int, int]:
+def count_macs_and_params(module: nn.Module, in_shape: Shape) -> tuple[int, int]:
     """Return a module's multiply-accumulates of one image and its parameters; raises `ConfigError` for operators that nobody counts."""
     found = count_module(module, in_shape)
     if found.uncounted:
@@ -117,15 +117,15 @@ def counted(module: nn.Module, in_shape: Shape) -> tuple[int, int]:
 
 @cache  # a space draws each of its blocks many times
 def _out_shape(made: NamedModuleSpec) -> Shape:
-    return _asked(made, lambda module: output_shape(module, made.in_shape))
+    return _call_on_meta(made, lambda module: infer_output_shape(module, made.in_shape))
 
 
 @cache
 def _counts(made: NamedModuleSpec) -> tuple[int, int]:
-    return _asked(made, lambda module: counted(module, made.in_shape))
+    return _call_on_meta(made, lambda module: count_macs_and_params(module, made.in_shape))
 
 
-def _asked(made: NamedModuleSpec, ask: Callable[[nn.Module], Answer]) -> Answer:
+def _call_on_meta(made: NamedModuleSpec, ask: Callable[[nn.Module], Result]) -> Result:
     """Ask a module without numbers, on the device `meta`, which draws and computes none; where it cannot do without, one with."""
     import torch
 
@@ -148,9 +148,9 @@ def _key(make: Callable[..., nn.Module], settings: Settings) -> str:
     return f"{make.__qualname__}({json.dumps(dict(settings), sort_keys=True)}) {code}"
 
 
-def _remade(key: str, in_shape: Shape, place: tuple[str, str, str], settings: Settings) -> NamedModuleSpec:
+def _rebuild(key: str, in_shape: Shape, place: tuple[str, str, str], settings: Settings) -> NamedModuleSpec:
     path, module, name = place
-    found: Any = user_module(Path(path)) if path else import_module(module)
+    found: Any = load_user_module(Path(path)) if path else import_module(module)
     for step in name.split("."):
         found = getattr(found, step)
     return NamedModuleSpec(key, in_shape, found, settings)

@@ -135,7 +135,7 @@ class GraphModule(nn.Module):
                 raise ConfigError(
                     "a layer must not be named like a part of torch's modules", got=last, hint="rename it"
                 )
-            owner.add_module(last, _module_of(layer))
+            owner.add_module(last, _build_module(layer))
         self._steps = [(layer, self.get_submodule(layer.name)) for layer in graph.layers]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -147,7 +147,7 @@ class GraphModule(nn.Module):
         return output
 
 
-def _module_of(layer: Layer) -> nn.Module:
+def _build_module(layer: Layer) -> nn.Module:
     if layer.dtype == "float32":
         return LayerModule(layer)
     from donna_hw.graph.int8_torch import Int8Layer

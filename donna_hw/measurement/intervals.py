@@ -25,7 +25,7 @@ class Interval:
         return (self.high - self.low) / 2
 
 
-def checked(samples: Array, what: str) -> Array:
+def validate_samples(samples: Array, what: str) -> Array:
     """Return the samples; raises `MeasurementError` when there are none, or one is NaN, infinite, zero or negative."""
     array = np.asarray(samples, np.float64)
     bad = array[~(np.isfinite(array) & (array > 0))]

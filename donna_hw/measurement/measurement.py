@@ -11,23 +11,23 @@ from donna_hw.errors import MeasurementError
 from donna_hw.measurement.environment import Environment
 from donna_hw.measurement.intervals import (
     Interval,
-    checked,
     difference_interval,
     mean_interval,
     median_interval,
     rounds_interval,
+    validate_samples,
 )
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.measurement.telemetry import NOTHING_READ, Telemetry
+from donna_hw.measurement.telemetry import NO_TELEMETRY, Telemetry
 
 CLOCKS = ("", "host", "device")
-SAME_SPEED = (
+SPEED_TOLERANCE = (
     0.06  # share by which the sentinel may be off its reference while the machine is said to run at the same speed
 )
 
 
 @dataclass(frozen=True)
-class Summary:
+class RunSummary:
     """What a tool tells of consecutive runs whose single times it keeps to itself; times in seconds."""
 
     runs: int
@@ -37,7 +37,7 @@ class Summary:
     max_s: float
 
     def __post_init__(self) -> None:
-        times = checked(np.array([self.min_s, self.mean_s, self.max_s]), "a summary of runs")
+        times = validate_samples(np.array([self.min_s, self.mean_s, self.max_s]), "a summary of runs")
         # the tool rounds: a mean may lie a little outside of what it is the mean of
         if self.runs < 1 or not self.deviation_s >= 0 or (np.diff(times) < -1e-3 * self.mean_s).any():
             raise MeasurementError(
@@ -61,7 +61,7 @@ class Samples:
     cpu_s: np.ndarray | None = None
     device_s: np.ndarray | None = None
     clock: str = ""
-    summary: Summary | None = None
+    summary: RunSummary | None = None
 
     def __post_init__(self) -> None:
         if self.summary is not None and self.wall_s.tolist() != [self.summary.mean_s]:
@@ -94,7 +94,7 @@ class Trial:
     sentinel_s: np.ndarray
     slices: int = 1
     baseline_s: np.ndarray | None = None
-    readings: Telemetry = NOTHING_READ
+    readings: Telemetry = NO_TELEMETRY
     device: str = ""
     started_unix_s: float = 0.0
 
@@ -132,11 +132,11 @@ class Measurement:
     least_spread: float = 0.0
 
     def __post_init__(self) -> None:
-        checked(self.raw_s if self.visits else np.empty(0), "a measurement")
+        validate_samples(self.raw_s if self.visits else np.empty(0), "a measurement")
         if self.sentinel_reference_s is not None:
-            checked(np.array([self.sentinel_reference_s]), "a sentinel's reference")
+            validate_samples(np.array([self.sentinel_reference_s]), "a sentinel's reference")
             for visit in self.visits:
-                checked(visit.sentinel_s, f"the sentinel of round {visit.round}")
+                validate_samples(visit.sentinel_s, f"the sentinel of round {visit.round}")
 
     @property
     def raw_s(self) -> np.ndarray:
@@ -144,7 +144,7 @@ class Measurement:
         return np.concatenate([visit.samples.timed_s for visit in self.visits])
 
     @property
-    def summaries(self) -> tuple[Summary, ...]:
+    def summaries(self) -> tuple[RunSummary, ...]:
         """What a tool told of runs that it did not tell one by one; empty where all times are known."""
         return tuple(visit.samples.summary for visit in self.visits if visit.samples.summary is not None)
 
@@ -169,7 +169,7 @@ class Measurement:
         if self.sentinel_reference_s is None:
             return tuple(visit.cost_s.ravel() for visit in self.visits)
         paces = [self.sentinel_reference_s / visit.sentinel_medians_s for visit in self.visits]
-        same = [np.abs(np.log(pace)) <= np.log(1 + SAME_SPEED) for pace in paces]
+        same = [np.abs(np.log(pace)) <= np.log(1 + SPEED_TOLERANCE) for pace in paces]
         if 2 * sum(bool(slices.any()) for slices in same) < len(self.visits):
             same = [np.ones_like(slices) for slices in same]
         kept = [

@@ -113,7 +113,7 @@ PROTOCOLS = {
 }
 
 
-def protocol_named(name: str) -> Protocol:
+def get_protocol(name: str) -> Protocol:
     """Return a protocol by name; raises `UnknownNameError`."""
     if name not in PROTOCOLS:
         raise UnknownNameError("a protocol must be a known one", got=name, choices=sorted(PROTOCOLS))

@@ -12,10 +12,10 @@ import numpy as np
 
 from donna_hw.measurement.measurement import Measurement
 
-SETTLED_CHANGE = 0.1  # the spread over all rounds and over the first three quarters of them differ by no more
+STABLE_STD_CHANGE = 0.1  # the spread over all rounds and over the first three quarters of them differ by no more
 
 
-def stopped(measurement: Measurement) -> str | None:
+def stopping_rule(measurement: Measurement) -> str | None:
     """Return the rule that ends a block's measurement, None to go on.
 
     fixed: the protocol's rounds are done. precise: the interval is narrow enough. settled: the spread of the rounds no longer changes, and
@@ -30,15 +30,15 @@ def stopped(measurement: Measurement) -> str | None:
         return "precise"
     if count >= protocol.rounds or float(measurement.raw_s.sum()) >= protocol.limit_s:
         return "limit"
-    if used >= 2 * protocol.min_rounds and _settled(measurement):
+    if used >= 2 * protocol.min_rounds and _is_stable(measurement):
         return "settled"
     return None
 
 
-def _settled(measurement: Measurement) -> bool:
+def _is_stable(measurement: Measurement) -> bool:
     medians, protocol = measurement.round_medians_s, measurement.protocol
     now, before = medians.std(ddof=1), medians[: math.ceil(0.75 * medians.size)].std(ddof=1)
-    if now == 0 or abs(before / now - 1) > SETTLED_CHANGE:
+    if now == 0 or abs(before / now - 1) > STABLE_STD_CHANGE:
         return False
     best = measurement.half_width * np.sqrt(medians.size / protocol.rounds)
     return bool(best > (protocol.precision or 0))

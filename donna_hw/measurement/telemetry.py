@@ -19,4 +19,4 @@ class Telemetry:
     throttle: tuple[str, ...] = ()
 
 
-NOTHING_READ = Telemetry()
+NO_TELEMETRY = Telemetry()

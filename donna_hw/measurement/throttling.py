@@ -14,9 +14,9 @@ from donna_hw.measurement.intervals import Array, Interval, rounds_interval
 from donna_hw.measurement.measurement import Samples
 from donna_hw.measurement.telemetry import Telemetry
 
-SPANS = 10  # a window is cut into so many spans of time; their medians are its independent observations
-HOLDS = 0.01  # a change that surely lies within +-1 % is none
-TOO_NOISY = 0.05  # half width of the ratio's interval
+N_SPANS = 10  # a window is cut into so many spans of time; their medians are its independent observations
+STEADY_TOLERANCE = 0.01  # a change that surely lies within +-1 % is none
+NOISY_HALF_WIDTH = 0.05  # half width of the ratio's interval
 BUSY_SHARE = 0.9  # less CPU time than this of the wall time, or less work than this of the loop's time, is told
 MINUTE_S = 60.0
 
@@ -65,7 +65,7 @@ class Window:
         """The median of each tenth of the window in which a burst began, in seconds."""
         spans: dict[int, list[Array]] = {}
         for burst in self.bursts:
-            place = SPANS * (burst.elapsed_s - self.start_s) / (self.end_s - self.start_s)
+            place = N_SPANS * (burst.elapsed_s - self.start_s) / (self.end_s - self.start_s)
             spans.setdefault(int(place), []).append(burst.timed_s)
         return np.array([np.median(np.concatenate(times)) for times in spans.values()])
 
@@ -129,7 +129,7 @@ class StressResult:
         for name, window in (("first", self.first), ("last", self.last)):
             if not window.bursts or window.interval is None:
                 raise ConfigError(
-                    f"the {name} window of a sustained loop must hold runs in two of its {SPANS} spans",
+                    f"the {name} window of a sustained loop must hold runs in two of its {N_SPANS} spans",
                     got=f"{len(window.bursts)} bursts in {self.window_s:g} s",
                     hint="let it last longer",
                 )
@@ -179,7 +179,7 @@ class StressResult:
     @property
     def verdict(self) -> str:
         """Whether a run takes longer in the last window than in the first, by how much, and what the device said meanwhile."""
-        return ", ".join([_change(self.ratio, self.ratio_interval), *self._remarks()])
+        return ", ".join([_describe_change(self.ratio, self.ratio_interval), *self._remarks()])
 
     def _remarks(self) -> list[str]:
         remarks = []
@@ -187,7 +187,7 @@ class StressResult:
             ("clock", 1e9, "GHz", self.first.clock_hz, self.last.clock_hz),
             ("temperature", 1.0, "C", self.first.temperature_c, self.last.temperature_c),
         ):
-            if before and after and abs(after / before - 1) > HOLDS:
+            if before and after and abs(after / before - 1) > STEADY_TOLERANCE:
                 moved = "fell" if after < before else "rose"
                 remarks.append(f"{name} {moved} from {before / scale:.3g} to {after / scale:.3g} {unit}")
         seen: dict[str, float] = {}
@@ -196,7 +196,7 @@ class StressResult:
                 seen.setdefault(reason, burst.elapsed_s)
         remarks += [f"{reason} reported at minute {int(at // MINUTE_S) + 1}" for reason, at in seen.items()]
         pace = self.last.runs_per_s / self.first.runs_per_s
-        if abs(pace * self.ratio - 1) > TOO_NOISY:  # a few long runs move the sum of times and not their median
+        if abs(pace * self.ratio - 1) > NOISY_HALF_WIDTH:  # a few long runs move the sum of times and not their median
             remarks.append(f"images a second moved by {100 * (pace - 1):+.2g} %, which the median run does not show")
         for name, window in (("first", self.first), ("last", self.last)):
             share = window.cpu_share
@@ -220,15 +220,15 @@ def _log_ratio(first: Window, last: Window) -> tuple[float, float]:
     return centre, float(stats.t.ppf(0.975, freedom) * np.sqrt(variance))
 
 
-def _change(ratio: float, interval: Interval) -> str:
+def _describe_change(ratio: float, interval: Interval) -> str:
     """Return what may be said of a ratio of times: it holds, slows, speeds up, or cannot be told."""
     low, change, high = (100 * (value - 1) for value in (interval.low, ratio, interval.high))
-    if interval.low >= 1 - HOLDS and interval.high <= 1 + HOLDS:
+    if interval.low >= 1 - STEADY_TOLERANCE and interval.high <= 1 + STEADY_TOLERANCE:
         return "holds its speed"
     if interval.low > 1:
         return f"slows down by {change:.3g} % (95 % interval {low:.3g} to {high:.3g} %)"
     if interval.high < 1:
         return f"speeds up by {-change:.3g} % (95 % interval {-high:.3g} to {-low:.3g} %)"
-    noisy = (high - low) / 2 > 100 * TOO_NOISY
+    noisy = (high - low) / 2 > 100 * NOISY_HALF_WIDTH
     told = "too noisy to tell a change of speed" if noisy else "no sure change of speed"
     return f"{told}: {change:+.2g} % (95 % interval {low:+.2g} to {high:+.2g} %)"

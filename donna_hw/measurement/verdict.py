@@ -26,7 +26,7 @@ class Verdict:
     evidence: str
 
 
-def judge(measurement: Measurement) -> Verdict:
+def evaluate_measurement(measurement: Measurement) -> Verdict:
     """Return the verdict on a measurement; of several reasons for doubt the first of throttled, preempted, drifting, noisy.
 
     throttled: the device says so, or its clock fell below three quarters of its highest. preempted: the CPU ran something else

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-LEVEL = 0.05
+ALPHA = 0.05
 ROUNDING = 1e-5  # tables hold six significant digits
 
 
@@ -32,7 +32,7 @@ class IntervalRows:
         """
         low, high = (np.log(self.low), np.log(self.high)) if scale == "log" else (self.low, self.high)
         dof = np.where(self.rounds > 1, self.rounds - 1, np.nan)
-        return (low + high) / 2, ((high - low) / (2 * stats.t.ppf(1 - LEVEL / 2, dof))) ** 2, dof
+        return (low + high) / 2, ((high - low) / (2 * stats.t.ppf(1 - ALPHA / 2, dof))) ** 2, dof
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,12 @@ class WelchTest:
     @property
     def significant(self) -> np.ndarray:
         """Which blocks differ when each is judged alone at 5 %, bool [n]: of equal tables one in twenty does."""
-        return self.tested & (self.p < LEVEL)
+        return self.tested & (self.p < ALPHA)
 
     @property
     def discovered(self) -> np.ndarray:
         """Which blocks differ when at most 5 % of such findings may be false, bool [n]."""
-        return self.tested & (self.adjusted_p <= LEVEL)
+        return self.tested & (self.adjusted_p <= ALPHA)
 
     @property
     def agreeing(self) -> float:
@@ -96,7 +96,7 @@ class WelchTest:
         return float(np.median(np.abs(self.b - self.a) / np.where(size > 0, size, 1)))
 
 
-def welch(a: IntervalRows, b: IntervalRows, scale: str) -> WelchTest:
+def welch_test(a: IntervalRows, b: IntervalRows, scale: str) -> WelchTest:
     """Return Welch's test (Biometrika 34, 1947) of each pair; scale: `log`, for latencies above zero, or `linear`."""
     mean_a, variance_a, dof_a = a.moments(scale)
     mean_b, variance_b, dof_b = b.moments(scale)
@@ -109,7 +109,7 @@ def welch(a: IntervalRows, b: IntervalRows, scale: str) -> WelchTest:
         share_a, share_b = variance_a / variance, variance_b / variance
         dof = np.where(variance == 0, dof_a + dof_b, 1 / (share_a**2 / dof_a + share_b**2 / dof_b))
     p = 2 * stats.t.sf(np.abs(t), dof)
-    half = stats.t.ppf(1 - LEVEL / 2, dof) * np.sqrt(variance)
+    half = stats.t.ppf(1 - ALPHA / 2, dof) * np.sqrt(variance)
     adjusted, tested = np.full_like(p, np.nan), np.isfinite(p)
     if tested.any():
         adjusted[tested] = stats.false_discovery_control(p[tested])

@@ -84,8 +84,8 @@ def export_network(
     """
     from donna_hw.training.checkpoints import save_weights
 
-    check_formats(formats)
-    module, origin = trained(space, architecture, weights_from)
+    validate_formats(formats)
+    module, origin = build_module(space, architecture, weights_from)
     written = []
     if "torch" in formats:
         written.append(stem.with_name(f"{stem.name}.safetensors"))
@@ -136,7 +136,7 @@ def load_network(path: Path) -> ExportedNetwork:
     return ExportedNetwork(file, space, architecture, graph, path)
 
 
-def trained(space: Space, architecture: Architecture, run: Path | None) -> tuple[GraphModule, str]:
+def build_module(space: Space, architecture: Architecture, run: Path | None) -> tuple[GraphModule, str]:
     """Return a network in evaluation mode, with weights of a run or random ones, and where they are from, in words."""
     from donna_hw.graph.torch_module import to_torch
 
@@ -149,13 +149,13 @@ def trained(space: Space, architecture: Architecture, run: Path | None) -> tuple
         module = to_torch(space.network(architecture), seed=0)
         load_weights(module, finetuned)
         return module.eval(), "finetuned whole"
-    from donna_hw.training.finetuning.finetune import stitched
+    from donna_hw.training.finetuning.finetune import stitch_network
 
     blocks, reference = BlockLibrary(run / "block_library", space), run / "reference" / "weights.safetensors"
-    return stitched(space, architecture, blocks, reference).eval(), "distilled blocks, not finetuned"
+    return stitch_network(space, architecture, blocks, reference).eval(), "distilled blocks, not finetuned"
 
 
-def check_formats(formats: Sequence[str]) -> None:
+def validate_formats(formats: Sequence[str]) -> None:
     """Raise `UnknownNameError` for a format that is none, `ConfigError` without any."""
     for name in formats:
         if name not in FORMATS:
@@ -164,7 +164,7 @@ def check_formats(formats: Sequence[str]) -> None:
         raise ConfigError("an export needs a format", got="none", choices=FORMATS)
 
 
-def networks_of(space: Space, front: Path) -> list[tuple[Architecture, dict[str, float]]]:
+def read_front_networks(space: Space, front: Path) -> list[tuple[Architecture, dict[str, float]]]:
     """Return every network of a front's CSV with what was predicted of it, units in the names; raises `FileFormatError` and `UnknownNameError`."""
     try:
         frame = pd.read_csv(StringIO(read_text(front)), dtype=str, keep_default_na=False)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from donna_hw._core.resources import find
+from donna_hw._core.resources import find_resource
 from donna_hw._core.toml_files import StrictModel, parse_model, read_toml, write_toml
 from donna_hw.errors import ConfigError
 from donna_hw.pipeline.recipe_schema import (
@@ -17,19 +17,19 @@ from donna_hw.pipeline.recipe_schema import (
     ExtendsConfig,
     FinetuneStepConfig,
     FrontBenchmarkConfig,
-    GivenReferenceConfig,
     LatencyConfig,
     LibraryConfig,
-    QuantizeConfig,
+    PretrainedReferenceConfig,
+    QuantizeStepConfig,
     ReferenceConfig,
     SearchConfig,
     TeacherConfig,
     VerifyConfig,
 )
-from donna_hw.training.large_scale.config import PaperFinetuning, PaperTraining
+from donna_hw.training.large_scale.config import PaperFinetuneConfig, PaperTrainingConfig
 
-INHERITED = {"data", "reference", "distill", "finetune", "library", "seed"}  # rules what a run trains
-CHANGEABLE = (
+INHERITED_KEYS = {"data", "reference", "distill", "finetune", "library", "seed"}  # rules what a run trains
+MUTABLE_KEYS = (
     "title",
     "workers",
     "distill.cache_gib",
@@ -48,7 +48,7 @@ CHANGEABLE = (
 class Recipe(StrictModel):
     """A whole experiment. seed rules all randomness; workers is the number of processes, 0 for one a core.
 
-    One that extends another takes from it all that rules what was trained (`INHERITED`), and names a space that has new blocks beside all
+    One that extends another takes from it all that rules what was trained (`INHERITED_KEYS`), and names a space that has new blocks beside all
     of the other's.
     """
 
@@ -59,12 +59,12 @@ class Recipe(StrictModel):
     workers: int = Field(default=0, ge=0)
     counters: list[str] = Field(default=["macs", "params"], min_length=1)
     data: DataConfig
-    reference: ReferenceConfig | GivenReferenceConfig | PaperTraining = Field(discriminator="method")
+    reference: ReferenceConfig | PretrainedReferenceConfig | PaperTrainingConfig = Field(discriminator="method")
     teacher: TeacherConfig | None = None
     distill: DistillConfig = DistillConfig()
-    quantise: QuantizeConfig = QuantizeConfig()
+    quantise: QuantizeStepConfig = QuantizeStepConfig()
     latency: LatencyConfig = LatencyConfig()
-    finetune: FinetuneStepConfig | PaperFinetuning = Field(discriminator="method")
+    finetune: FinetuneStepConfig | PaperFinetuneConfig = Field(discriminator="method")
     library: LibraryConfig
     search: SearchConfig = SearchConfig()
     verify: VerifyConfig = VerifyConfig()
@@ -85,7 +85,7 @@ class Recipe(StrictModel):
     def _enough(self) -> Recipe:
         """Say so before hours of training, not after."""
         corners = 2
-        if isinstance(self.reference, GivenReferenceConfig) and self.finetune.scratch_networks:
+        if isinstance(self.reference, PretrainedReferenceConfig) and self.finetune.scratch_networks:
             rule = "nothing says how to train networks from scratch where the reference is given"
             raise ConfigError(rule, got=self.finetune.scratch_networks, hint="leave finetune.scratch_networks out")
         if self.finetune.scratch_networks > self.library.networks - corners:
@@ -101,12 +101,14 @@ class Recipe(StrictModel):
         content = read_toml(path)
         if "detector" in content:
             raise ConfigError(f"{path} is a recipe of detection", hint=f"donna-hw detect {path}")
-        if "extends" in content and not INHERITED & content.keys():
-            content = _inherited(parse_model(content["extends"], ExtendsConfig, f"{path}: extends"), path) | content
-        elif "extends" in content and not content.keys() >= INHERITED:  # a run's kept recipe has them all
-            named = sorted(INHERITED & content.keys())
+        if "extends" in content and not INHERITED_KEYS & content.keys():
+            content = (
+                _inherit_settings(parse_model(content["extends"], ExtendsConfig, f"{path}: extends"), path) | content
+            )
+        elif "extends" in content and not content.keys() >= INHERITED_KEYS:  # a run's kept recipe has them all
+            named = sorted(INHERITED_KEYS & content.keys())
             raise ConfigError(
-                f"{path}: a recipe that extends another takes {', '.join(sorted(INHERITED))} from it",
+                f"{path}: a recipe that extends another takes {', '.join(sorted(INHERITED_KEYS))} from it",
                 got=", ".join(named),
                 hint="leave them out",
             )
@@ -134,7 +136,7 @@ class Recipe(StrictModel):
         return self.search.costs or [self.latency.device]
 
 
-def _inherited(part: ExtendsConfig, path: Path) -> dict[str, Any]:
+def _inherit_settings(part: ExtendsConfig, path: Path) -> dict[str, Any]:
     """Return what a recipe takes from the one that it extends, which lies beside it or is a shipped one."""
     base = Recipe.read(base_path(part, path)).model_dump(exclude_none=True)
     return {key: value for key, value in base.items() if key not in ("title", "space", "extends", "quantise")}
@@ -148,13 +150,13 @@ def base_path(part: ExtendsConfig, path: Path) -> Path:
 
 def find_recipe(name: str) -> Path:
     """Return the path of a recipe given by its file or, for a shipped one, by its name."""
-    return find("recipes", name)
+    return find_resource("recipes", name)
 
 
-def keep_recipe(recipe: Recipe, folder: Path) -> None:
+def save_recipe(recipe: Recipe, folder: Path) -> None:
     """Write the recipe into its run's folder, or raise `ConfigError` when the folder holds the run of another.
 
-    Settings by which nothing that was trained or measured would differ (`CHANGEABLE`) may change: what is kept is then the new recipe.
+    Settings by which nothing that was trained or measured would differ (`MUTABLE_KEYS`) may change: what is kept is then the new recipe.
     """
     kept, settings = folder / "recipe.toml", recipe.model_dump(exclude_none=True)
     # so a key that came later has its default there, too
@@ -162,7 +164,7 @@ def keep_recipe(recipe: Recipe, folder: Path) -> None:
     if before == settings:
         return
     if before is not None:
-        difference = first_difference(_ruling(before), _ruling(settings))
+        difference = first_difference(_fixed_settings(before), _fixed_settings(settings))
         if difference:
             key, old, new = difference
             raise ConfigError(
@@ -173,9 +175,9 @@ def keep_recipe(recipe: Recipe, folder: Path) -> None:
     write_toml(kept, settings)
 
 
-def _ruling(settings: dict[str, Any]) -> dict[str, Any]:
+def _fixed_settings(settings: dict[str, Any]) -> dict[str, Any]:
     """Return the settings that rule what is trained and measured; a choice by qualities is ruled by their metric, too."""
-    free = {key for key in CHANGEABLE if key != "library.quality" or settings["library"]["choice"] == "uniform"}
+    free = {key for key in MUTABLE_KEYS if key != "library.quality" or settings["library"]["choice"] == "uniform"}
     return {
         part: {key: value for key, value in content.items() if f"{part}.{key}" not in free}
         if isinstance(content, dict)

@@ -8,12 +8,12 @@ from pydantic import Field, model_validator
 
 from donna_hw._core.toml_files import StrictModel
 from donna_hw.errors import ConfigError
-from donna_hw.training.block_metrics import JOINT, metrics_of
+from donna_hw.training.block_metrics import JOINT_METRICS, parse_metrics
 from donna_hw.training.distillation.blockwise import BlockDistillConfig
 from donna_hw.training.finetuning.finetune import FinetuneConfig
 from donna_hw.training.large_scale.config import FinetuneSchedule
 from donna_hw.training.loop import OptimConfig
-from donna_hw.training.quantization.blocks import QuantizationTask
+from donna_hw.training.quantization.blocks import BlockQuantizationConfig
 from donna_hw.training.quantization.data_free import QuantizationConfig
 
 
@@ -41,7 +41,7 @@ class ReferenceConfig(StrictModel):
         return OptimConfig(self.epochs, self.batch, self.learning_rate, self.cosine_steps)
 
 
-class GivenReferenceConfig(StrictModel):
+class PretrainedReferenceConfig(StrictModel):
     """A reference that is trained already. weights: a safetensors file of its state; empty: the space brings its own weights."""
 
     method: Literal["given"]
@@ -94,7 +94,7 @@ class DistillConfig(StrictModel):
         return BlockDistillConfig(fit, self.images, self.cache_gib * 2**30, devices, together)
 
 
-class QuantizeConfig(StrictModel):
+class QuantizeStepConfig(StrictModel):
     """How 8-bit blocks and networks are made of trained float32 ones, after Data-Free Quantization; the defaults are its own.
 
     ranges: from what batch-norms say, or observed on so many `images` of the train set. per_channel: a grid for each output channel of the
@@ -109,10 +109,10 @@ class QuantizeConfig(StrictModel):
     images: int = Field(default=512, ge=1)
     deviations: float = Field(default=6.0, gt=0)
 
-    def quantisation(self) -> QuantizationTask:
+    def quantisation(self) -> BlockQuantizationConfig:
         """Return the settings for quantising."""
         method = QuantizationConfig(self.equalise, self.absorb, self.correct, self.per_channel, self.deviations)
-        return QuantizationTask(method, self.images if self.ranges == "images" else 0)
+        return BlockQuantizationConfig(method, self.images if self.ranges == "images" else 0)
 
 
 class LatencyConfig(StrictModel):
@@ -153,7 +153,7 @@ class LibraryConfig(StrictModel):
     stratified_networks: int = Field(default=0, ge=0)
     corners: bool = True
     further_networks: int = Field(default=0, ge=0)
-    quality: str = JOINT
+    quality: str = JOINT_METRICS
     choice: Literal["uniform", "d_optimal"] = "uniform"
     predictor: Literal[
         "monotone",
@@ -179,12 +179,12 @@ class LibraryConfig(StrictModel):
         """Give a kind whose metrics are not named the best ones that it can read."""
         if not isinstance(content, dict):
             return content
-        return {"quality": JOINT if content.get("predictor", "joint") == "joint" else "kl"} | content
+        return {"quality": JOINT_METRICS if content.get("predictor", "joint") == "joint" else "kl"} | content
 
     @model_validator(mode="after")
     def _readable(self) -> LibraryConfig:
         """Say so before hours of training, not after."""
-        several = len(metrics_of(self.quality)) > 1
+        several = len(parse_metrics(self.quality)) > 1
         if several and self.predictor != "joint":
             rule = "several metrics need library.predictor = 'joint'"
             raise ConfigError(rule, got=f"{self.quality} for {self.predictor}", hint="name one metric, or that kind")

@@ -10,27 +10,27 @@ from pathlib import Path
 
 import numpy as np
 
-from donna_hw._core.files import locked, write_atomic
+from donna_hw._core.files import hold_lock, write_atomic
 from donna_hw._core.units import parse_quantity
 from donna_hw.costs.base import CostModel
 from donna_hw.costs.basis import FeatureBasis
-from donna_hw.costs.correction import CorrectionConfig, candidates_of, correct
-from donna_hw.costs.serialization import cost_of, keep
+from donna_hw.costs.correction import CorrectionConfig, fit_correction, sample_candidates
+from donna_hw.costs.serialization import load_cost, save_correction
 from donna_hw.devices.backends.base import UNITS
 from donna_hw.devices.device import Device
 from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.graph.torch_module import GraphModule
 from donna_hw.pipeline import sampling as drawn
-from donna_hw.pipeline.recipe import Recipe, find_recipe, keep_recipe
+from donna_hw.pipeline.recipe import Recipe, find_recipe, save_recipe
 from donna_hw.pipeline.recipe_schema import ReferenceConfig
 from donna_hw.pipeline.run_directory import RunFolder
-from donna_hw.pipeline.steps.distill import distil
-from donna_hw.pipeline.steps.extend import extended_rows, take_over
-from donna_hw.pipeline.steps.finetune import check_trainings
-from donna_hw.pipeline.steps.quantize import train_or_quantise
-from donna_hw.pipeline.steps.reference import reference
+from donna_hw.pipeline.steps.distill import distill_blocks
+from donna_hw.pipeline.steps.extend import copy_base_run, extended_rows
+from donna_hw.pipeline.steps.finetune import validate_trainings
+from donna_hw.pipeline.steps.quantize import train_or_quantize
+from donna_hw.pipeline.steps.reference import load_or_train_reference
 from donna_hw.predictors.base import FittedPredictor
-from donna_hw.predictors.factory import SMALLEST_LIBRARY, fit_predictor
+from donna_hw.predictors.factory import MIN_NETWORKS, fit_predictor
 from donna_hw.predictors.serialization import load_predictor
 from donna_hw.profiling.profiler import measure_networks, profile_space
 from donna_hw.search.nsga2 import nsga2
@@ -38,15 +38,15 @@ from donna_hw.search.pareto_front import ParetoFront
 from donna_hw.search.problem import Constraint, SearchProblem
 from donna_hw.spaces.space import Rows
 from donna_hw.tables.latency_table import LatencyTable
-from donna_hw.tables.lookup import table_in
-from donna_hw.training.block_metrics import qualities_of
-from donna_hw.training.data.image_folder import check_size
+from donna_hw.tables.lookup import find_table
+from donna_hw.training.block_metrics import gather_qualities
+from donna_hw.training.data.image_folder import validate_dataset_size
 from donna_hw.training.executors import ProcessExecutor
-from donna_hw.training.large_scale.config import PaperTraining
-from donna_hw.training.large_scale.distributed import joined, launched
+from donna_hw.training.large_scale.config import PaperTrainingConfig
+from donna_hw.training.large_scale.distributed import distributed_context, read_rank_and_world_size
 from donna_hw.training.libraries import ArchitectureLibrary, BlockLibrary
-from donna_hw.training.ray_executor import RayExecutor, clear
-from donna_hw.training.reference import reference_top1
+from donna_hw.training.ray_executor import RayExecutor, remove_shared_markers
+from donna_hw.training.reference import read_reference_top1
 
 REFIT_ROLES = ("front", "random", "scaled")  # never test networks, which judge the predictor
 
@@ -58,7 +58,7 @@ class Run(RunFolder):
     def preflight(self) -> None:
         """Raise, before hours of training, what the last steps would raise: a device that cannot be used, a cost nobody measures."""
         self.check_images()
-        check_trainings(self)
+        validate_trainings(self)
         if self.cluster is not None:
             self.measurers(self.device, self.protocol)
         units = {
@@ -80,29 +80,31 @@ class Run(RunFolder):
     def check_images(self) -> None:
         """Raise, before the reference is trained, what reading all images into memory would raise; training as the paper does streams."""
         streamed = not isinstance(self.recipe.reference, ReferenceConfig) and isinstance(
-            self.recipe.finetune, PaperTraining
+            self.recipe.finetune, PaperTrainingConfig
         )
         if self.recipe.data.name == "image_folder" and not streamed:
-            check_size(self.recipe.data.folder, self.space)
+            validate_dataset_size(self.recipe.data.folder, self.space)
 
     def reference(self) -> GraphModule:
         """Return the reference network, trained as the recipe says, or read back from the run's folder."""
-        return reference(self)
+        return load_or_train_reference(self)
 
     def distil(self) -> BlockLibrary:
         """Train the reference network, then every block for it; of a run that extends another only the blocks that the other lacks."""
         self.check_images()
         if self.recipe.extends is not None:
-            take_over(self)
-        return distil(self)
+            copy_base_run(self)
+        return distill_blocks(self)
 
     def profile(self) -> LatencyTable:
         """Measure every block, then whole networks, and correct the sum by them."""
         table = profile_space(self.space, self.device, self.tables, self.protocol, workers=self.measurers)
         plan = CorrectionConfig(self.recipe.latency.correct_with, seed=self.recipe.seed)
         names, basis = (table.info.device, table.info.unit), FeatureBasis.of_table(self.space, table)
-        candidates = candidates_of(self.space, plan)
-        keep(self.space, table, correct(names, basis, candidates, lambda rows: self.measured(table, rows), plan))
+        candidates = sample_candidates(self.space, plan)
+        save_correction(
+            self.space, table, fit_correction(names, basis, candidates, lambda rows: self.measured(table, rows), plan)
+        )
         if self.recipe.latency.test_networks:
             self.measured(table, self.latency_test_rows())
         return table
@@ -116,15 +118,15 @@ class Run(RunFolder):
 
         A run that extends another finetunes networks with new blocks, which test the predictor, and no others.
         """
-        check_trainings(self)
+        validate_trainings(self)
         if self.recipe.extends is not None:
             self.train_networks(extended_rows(self), "test")
             return self.architectures
         library, test = self.library_rows()
         scratch = drawn.scratch_rows(self)
-        with joined():  # once for all of them
+        with distributed_context():  # once for all of them
             self.train_networks(library, "library")
-            self.train_networks(drawn.further_rows(self), "library", seeds=1)
+            self.train_networks(drawn.extra_rows(self), "library", seeds=1)
             self.train_networks(test, "test")
             self.train_networks(self.stratified_rows(), "stratified")
             self.train_networks(scratch, "scratch")
@@ -141,8 +143,8 @@ class Run(RunFolder):
             return load_predictor(self.folder / "predictor.toml")
         part = self.recipe.library
         rows, top1, roles = self.fit_targets(("library", *REFIT_ROLES) if with_front else ("library",))
-        ceiling = reference_top1(self.folder / "reference")
-        predictor = fit_predictor(qualities_of(self.qualities(), rows), top1, part.predictor, ceiling)
+        ceiling = read_reference_top1(self.folder / "reference")
+        predictor = fit_predictor(gather_qualities(self.qualities(), rows), top1, part.predictor, ceiling)
         counts = {role: roles.count(role) for role in dict.fromkeys(roles)}
         facts = {"fitted_to": {"networks": len(rows), "quality": part.quality, "roles": counts}}
         predictor.save(self.folder / "predictor.toml", facts)
@@ -153,7 +155,7 @@ class Run(RunFolder):
 
         None is a test network. Raises `InsufficientDataError` below 5 of role `library`.
         """
-        rows, top1 = self.architectures.targets("library", at_least=SMALLEST_LIBRARY)
+        rows, top1 = self.architectures.targets("library", at_least=MIN_NETWORKS)
         found = dict(zip(map(tuple, rows.tolist()), top1.tolist(), strict=True))
         first = dict.fromkeys(found, "library")
         judges = {tuple(self.space.row(network)) for network in self.architectures.means("test", "stratified")}
@@ -181,7 +183,7 @@ class Run(RunFolder):
 
     def cost(self, device: str) -> CostModel:
         """Return a device's cost model from the run's table and its correction."""
-        return cost_of(self.space, table_in([self.tables], device, self.space.name))
+        return load_cost(self.space, find_table([self.tables], device, self.space.name))
 
     def measured(self, table: LatencyTable, rows: Rows) -> np.ndarray:
         """Return the measured latencies of whole networks in seconds, float [n]; measured ones are not measured again."""
@@ -193,7 +195,7 @@ class Run(RunFolder):
 
         Networks with 8-bit blocks are finetuned in float32 and quantised.
         """
-        train_or_quantise(self, rows, role, seeds)
+        train_or_quantize(self, rows, role, seeds)
 
     def forget_lessons(self) -> None:
         """Delete the prepared images of the finetunings; they are made again, alike, when a network needs them."""
@@ -231,10 +233,10 @@ def open_run(
     Only one process may write a folder at a time; of several that torch's launcher started, which only a step that knows of them may
     be (`jointly`), it is the first. A folder begun with other settings is refused with the first that differs.
     """
-    number, processes = launched()
+    number, processes = read_rank_and_world_size()
     if processes > 1 and not jointly:
         raise ConfigError(
-            "only `reference` and `finetune` run in several processes",
+            "only `load_or_train_reference` and `finetune` run in several processes",
             got=f"{processes} processes",
             hint="start this step without torchrun",
         )
@@ -255,10 +257,10 @@ def open_run(
             f"{command} --seed {seed}",
         )
     folder = out or Path("runs") / name
-    with locked(folder / ".lock") if number == 0 else nullcontext():
+    with hold_lock(folder / ".lock") if number == 0 else nullcontext():
         if number == 0:
-            keep_recipe(recipe, folder)
-            clear(folder)
+            save_recipe(recipe, folder)
+            remove_shared_markers(folder)
         pool = ProcessExecutor(recipe.processes) if cluster is None else RayExecutor(cluster, folder)
         try:
             yield Run(recipe, folder if cluster is None else folder.resolve(), pool, command, cluster)

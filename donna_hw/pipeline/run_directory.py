@@ -10,12 +10,12 @@ import numpy as np
 
 from donna_hw.devices.device import Device
 from donna_hw.errors import ConfigError
-from donna_hw.graph.graph import dtypes_of
+from donna_hw.graph.graph import graph_dtypes
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.pipeline.recipe import Recipe
 from donna_hw.profiling.profiler import WorkerFactory
-from donna_hw.profiling.workers.ray import cluster
-from donna_hw.profiling.workers.subprocess import processes
+from donna_hw.profiling.workers.ray import ray_worker_factory
+from donna_hw.profiling.workers.subprocess import create_subprocess_workers
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Architecture, Rows, Space
 from donna_hw.training.data import Dataset, load_dataset
@@ -41,7 +41,7 @@ class RunFolder:
         if space.global_axes:
             rule, cure = "a run is of one setting of each global axis", f"such as {space.name}@{space.input_shape[1]}px"
             raise ConfigError(rule, got=", ".join(axis.name for axis in space.global_axes), hint=cure)
-        if "int8" in dtypes_of(space.network(space.reference)):
+        if "int8" in graph_dtypes(space.network(space.reference)):
             rule = "a run's reference is trained, in float32: 8-bit blocks are made of float32 ones beside them"
             raise ConfigError(rule, got=self.recipe.space, hint="name the space SPACE@precision, which has both")
         return space
@@ -80,7 +80,7 @@ class RunFolder:
     @property
     def measurers(self) -> WorkerFactory:
         """Who measures: processes of this machine, or the hosts of the cluster that have the device."""
-        return processes if self.cluster is None else cluster(self.cluster)
+        return create_subprocess_workers if self.cluster is None else ray_worker_factory(self.cluster)
 
     @property
     def protocol(self) -> Protocol:

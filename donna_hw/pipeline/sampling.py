@@ -6,19 +6,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from donna_hw.costs.serialization import corrected
+from donna_hw.costs.serialization import load_corrected_cost
 from donna_hw.errors import ConfigError
 from donna_hw.pipeline.run_directory import RunFolder
-from donna_hw.predictors.active_selection import d_optimal
+from donna_hw.predictors.active_selection import select_d_optimal
 from donna_hw.spaces.extremes import block_macs
 from donna_hw.spaces.space import Rows
-from donna_hw.tables.lookup import table_in
-from donna_hw.training.block_metrics import JOINT, qualities_of, trained
+from donna_hw.tables.lookup import find_table
+from donna_hw.training.block_metrics import JOINT_METRICS, gather_qualities, is_trained
 
 # streams of randomness, each with a seed of its own
-LATENCY_TEST, LIBRARY, RANDOM, STRATIFIED, CANDIDATES, FURTHER = 2, 3, 4, 5, 6, 7
-CANDIDATES_EACH = 50  # networks that the choice of one to finetune looks at
-FURTHER_CANDIDATES = 2000  # the same for any number of further networks, so that more of them only come after fewer
+LATENCY_TEST, LIBRARY, RANDOM, STRATIFIED, CANDIDATES, EXTRA = 2, 3, 4, 5, 6, 7
+CANDIDATES_PER_NETWORK = 50  # networks that the choice of one to finetune looks at
+EXTRA_CANDIDATES = 2000  # the same for any number of further networks, so that more of them only come after fewer
 
 
 def library_rows(run: RunFolder) -> tuple[Rows, Rows]:
@@ -31,13 +31,13 @@ def library_rows(run: RunFolder) -> tuple[Rows, Rows]:
     if run.recipe.library.choice == "uniform":
         return library, test
     qualities, fixed = run.qualities(), corner_rows(run)[: len(library)]
-    drawn = _candidates(run, CANDIDATES, CANDIDATES_EACH * len(library), (fixed, test))
+    drawn = _candidates(run, CANDIDATES, CANDIDATES_PER_NETWORK * len(library), (fixed, test))
     count = len(library) - len(fixed)
-    chosen = d_optimal(qualities_of(qualities, drawn), qualities_of(qualities, fixed), count)
+    chosen = select_d_optimal(gather_qualities(qualities, drawn), gather_qualities(qualities, fixed), count)
     return np.concatenate([fixed, drawn[chosen]]), test
 
 
-def further_rows(run: RunFolder) -> Rows:
+def extra_rows(run: RunFolder) -> Rows:
     """Return the networks that are finetuned after the library's first ones, int [n, stages]: none that tests a predictor.
 
     One after another, of 2,000 drawn uniformly, what tells most, beside all networks before it, about the weights of a predictor
@@ -47,12 +47,14 @@ def further_rows(run: RunFolder) -> Rows:
     if not count:
         return np.empty((0, len(run.space.columns)), np.int64)
     library, test = library_rows(run)
-    drawn = _candidates(run, FURTHER, FURTHER_CANDIDATES, (library, test))
+    drawn = _candidates(run, EXTRA, EXTRA_CANDIDATES, (library, test))
     if len(drawn) < count:
         rule = "library.further_networks must be at most the networks of the space to choose from"
         raise ConfigError(rule, got=count, hint=f"ask for {len(drawn)} or fewer")
-    qualities = run.blocks.qualities(JOINT)
-    return np.asarray(drawn[d_optimal(qualities_of(qualities, drawn), qualities_of(qualities, library), count)])
+    qualities = run.blocks.qualities(JOINT_METRICS)
+    return np.asarray(
+        drawn[select_d_optimal(gather_qualities(qualities, drawn), gather_qualities(qualities, library), count)]
+    )
 
 
 def _candidates(run: RunFolder, stream: int, count: int, but: Sequence[Rows]) -> Rows:
@@ -79,7 +81,7 @@ def corner_rows(run: RunFolder) -> Rows:
     """Return the corners that the recipe wants in the library, int [2 or fewer, stages]: those of trained blocks only."""
     space = run.space
     corners = np.unique([space.row(space.reference), [0] * len(space.columns)], axis=0)[::-1]
-    usable = trained(qualities_of(run.qualities(), corners))
+    usable = is_trained(gather_qualities(run.qualities(), corners))
     return np.asarray(corners[usable & run.recipe.library.corners])
 
 
@@ -101,7 +103,7 @@ def stratified_rows(run: RunFolder) -> Rows:
     known = {tuple(row) for rows in uniform_rows(run) for row in rows}
     drawn = random_rows(run, STRATIFIED, min(200 * count, run.space.size // 2))
     drawn = drawn[[tuple(row) not in known for row in drawn]]
-    macs = np.log(qualities_of(block_macs(run.space), drawn).sum(axis=1))
+    macs = np.log(gather_qualities(block_macs(run.space), drawn).sum(axis=1))
     wanted = np.linspace(macs.min(), macs.max(), count)
     free, chosen = np.ones(len(drawn), bool), []
     for target in wanted:
@@ -114,7 +116,7 @@ def stratified_rows(run: RunFolder) -> Rows:
 def latency_test_rows(run: RunFolder) -> Rows:
     """Return the networks that test the corrected latency, int [n, stages]: none that the correction was fitted to."""
     part = run.recipe.latency
-    cost = corrected(run.space, table_in([run.tables], run.device.name, run.space.name))
+    cost = load_corrected_cost(run.space, find_table([run.tables], run.device.name, run.space.name))
     assert cost is not None  # noqa: S101  `profile` came before
     fitted = cost.rows
     drawn = random_rows(run, LATENCY_TEST, part.test_networks + part.correct_with)
@@ -127,7 +129,7 @@ def random_rows(run: RunFolder, stream: int, count: int) -> Rows:
     if stream == LATENCY_TEST:
         return run.space.random_rows(count, rng)
     rows = run.space.random_rows(min(64 * count, run.space.size), rng)  # enough where one network in 30 is usable
-    usable = rows[trained(qualities_of(run.qualities(), rows))]
+    usable = rows[is_trained(gather_qualities(run.qualities(), rows))]
     if len(usable) < count:
         raise ConfigError(
             "enough networks must be free of diverged blocks", got=len(usable), hint="lower distill.learning_rate"

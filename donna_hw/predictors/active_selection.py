@@ -4,35 +4,35 @@ from __future__ import annotations
 
 import numpy as np
 
-from donna_hw.costs.optimal_design import most_telling
+from donna_hw.costs.optimal_design import select_a_optimal
 from donna_hw.errors import ConfigError
-from donna_hw.predictors.base import Array, checked, flat, log_quality
-from donna_hw.predictors.linear import standards
-from donna_hw.predictors.sklearn_models import FamilyPredictor
+from donna_hw.predictors.base import Array, flatten_metrics, log_quality, validate_qualities
+from donna_hw.predictors.linear import compute_scaling
+from donna_hw.predictors.sklearn_models import SklearnPredictor
 
-CHOICES = ("uniform", "d_optimal", "variance")
+STRATEGIES = ("uniform", "d_optimal", "variance")
 # beside the information of one network: what a determinant needs before there are as many networks as weights
 PRIOR = 1e-3
 
 
-def uniform(candidates: int, count: int, rng: np.random.Generator) -> Array:
+def select_uniform(candidates: int, count: int, rng: np.random.Generator) -> Array:
     """Return the numbers of `count` different candidates, int [count], each as likely as any other."""
-    _enough(candidates, count)
+    _validate_count(candidates, count)
     return rng.choice(candidates, count, replace=False)
 
 
-def d_optimal(candidates: Array, chosen: Array, count: int) -> Array:
+def select_d_optimal(candidates: Array, chosen: Array, count: int) -> Array:
     """Return the numbers of `count` different candidates, int [count], that make the weights of a linear predictor known best.
 
     candidates, chosen: qualities float [n, stages] or [n, stages, metrics] of networks to choose from, and of those that are finetuned
     already. Greedy: each next network raises the determinant of X^T X most, X being 1 and the standardised -log qualities of all that
     are chosen (Fedorov, 1972, one network at a time). No accuracy is needed.
     """
-    _enough(len(candidates), count)
-    features = flat(log_quality(checked(candidates)))
-    center, scale = standards(features)
-    x = _with_one((features - center) / scale)
-    before = _with_one((flat(log_quality(checked(chosen))) - center) / scale)
+    _validate_count(len(candidates), count)
+    features = flatten_metrics(log_quality(validate_qualities(candidates)))
+    center, scale = compute_scaling(features)
+    x = _add_intercept((features - center) / scale)
+    before = _add_intercept((flatten_metrics(log_quality(validate_qualities(chosen))) - center) / scale)
     inverse = np.linalg.inv(before.T @ before + PRIOR * np.eye(x.shape[1]))
     found: list[int] = []
     for _ in range(count):
@@ -45,20 +45,20 @@ def d_optimal(candidates: Array, chosen: Array, count: int) -> Array:
     return np.array(found, np.int64)
 
 
-def variance(predictor: FamilyPredictor, candidates: Array, count: int) -> Array:
+def select_by_variance(predictor: SklearnPredictor, candidates: Array, count: int) -> Array:
     """Return the numbers of `count` different candidates, int [count], that lower a Bayesian predictor's mean variance of all of them most.
 
     candidates: qualities float [n, stages]. Greedy, as in `costs.design`; raises `ConfigError` for a predictor that is not Bayesian.
     """
-    _enough(len(candidates), count)
+    _validate_count(len(candidates), count)
     covariance, noise = predictor.covariance(candidates)
-    return most_telling(covariance, np.full(len(candidates), noise), count)
+    return select_a_optimal(covariance, np.full(len(candidates), noise), count)
 
 
-def _with_one(features: Array) -> Array:
+def _add_intercept(features: Array) -> Array:
     return np.hstack([np.ones((len(features), 1)), features])
 
 
-def _enough(candidates: int, count: int) -> None:
+def _validate_count(candidates: int, count: int) -> None:
     if count > candidates:
         raise ConfigError("there must be as many candidates as are chosen", got=candidates, hint=f"give {count}")

@@ -72,17 +72,17 @@ def log_quality(qualities: Array) -> Array:
     return np.asarray(-np.log(np.maximum(qualities, EPSILON)))
 
 
-def flat(qualities: Array) -> Array:
+def flatten_metrics(qualities: Array) -> Array:
     """Return qualities float [n, stages] as they are, and several metrics [n, stages, metrics] as [n, stages * metrics]."""
     return qualities.reshape(len(qualities), int(np.prod(qualities.shape[1:])))
 
 
-def outside(qualities: Array, low: Array, high: Array) -> Array:
+def out_of_range(qualities: Array, low: Array, high: Array) -> Array:
     """Return bool [n]: whether a stage's quality lies outside the range of the fit, float [stages] each."""
     return np.asarray(((qualities < low) | (qualities > high)).any(axis=1))
 
 
-def additive(qualities: Sequence[Array], slopes: Array) -> tuple[Array, ...]:
+def additive_scores(qualities: Sequence[Array], slopes: Array) -> tuple[Array, ...]:
     """Return slope * -log quality of each block [stage][block], minus infinity for blocks of infinite quality."""
     return tuple(
         np.where(np.isfinite(values), slope * log_quality(np.where(np.isfinite(values), values, 1.0)), -np.inf)
@@ -90,7 +90,7 @@ def additive(qualities: Sequence[Array], slopes: Array) -> tuple[Array, ...]:
     )
 
 
-def checked(qualities: Array) -> Array:
+def validate_qualities(qualities: Array) -> Array:
     """Return the qualities as they are; raises `ConfigError` on one that is none."""
     if not (np.isfinite(qualities).all() and (qualities >= 0).all()):
         raise ConfigError(

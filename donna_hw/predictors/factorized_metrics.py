@@ -25,17 +25,17 @@ class Agreement:
     log_error: float
 
 
-def apart(stage: Stage) -> np.ndarray:
+def single_axis_mask(stage: Stage) -> np.ndarray:
     """Return whether each block differs from the reference on one axis at most, bool [block]."""
-    return np.asarray(_differing(stage) <= 1)
+    return np.asarray(_count_axis_differences(stage) <= 1)
 
 
-def predicted_quality(stage: Stage, quality: np.ndarray) -> np.ndarray:
+def predict_quality(stage: Stage, quality: np.ndarray) -> np.ndarray:
     """Return each block's quality as the reference's times one factor an axis, float [block]; additive in the logarithm.
 
-    Only the blocks trained `apart` are read. Raises `InsufficientDataError` when one of them has no finite quality above zero.
+    Only the blocks trained `single_axis_mask` are read. Raises `InsufficientDataError` when one of them has no finite quality above zero.
     """
-    known = quality[apart(stage)]
+    known = quality[single_axis_mask(stage)]
     if not (np.isfinite(known) & (known > 0)).all():
         raise InsufficientDataError(
             f"{stage.name}: blocks trained apart must have finite qualities above zero",
@@ -52,15 +52,15 @@ def predicted_quality(stage: Stage, quality: np.ndarray) -> np.ndarray:
     return np.asarray(np.exp(total).ravel())
 
 
-def agreement(library: BlockLibrary, metric: str = "nsr") -> list[Agreement]:
+def compute_agreement(library: BlockLibrary, metric: str = "nsr") -> list[Agreement]:
     """Compare predicted with trained qualities of a full library, stage by stage; diverged blocks are left out.
 
     NaN where fewer than two blocks can be compared. Raises `InsufficientDataError` when blocks are missing.
     """
     found = []
     for stage, quality in zip(library.space.stages, library.qualities(metric), strict=True):
-        other = ~apart(stage) & np.isfinite(quality) & (quality > 0)
-        foretold, true = predicted_quality(stage, quality)[other], quality[other]
+        other = ~single_axis_mask(stage) & np.isfinite(quality) & (quality > 0)
+        foretold, true = predict_quality(stage, quality)[other], quality[other]
         enough = len(true) > 1
         tau = float(kendalltau(foretold, true).statistic) if enough else float("nan")
         error = float(np.sqrt(np.mean(np.log(foretold / true) ** 2))) if enough else float("nan")
@@ -68,7 +68,7 @@ def agreement(library: BlockLibrary, metric: str = "nsr") -> list[Agreement]:
     return found
 
 
-def _differing(stage: Stage) -> np.ndarray:
+def _count_axis_differences(stage: Stage) -> np.ndarray:
     """Return on how many axes each block differs from the reference, int [block]."""
     choices = np.stack(np.unravel_index(np.arange(stage.size), stage.counts))
     reference = np.stack(np.unravel_index(stage.reference, stage.counts))

@@ -8,10 +8,10 @@ from donna_hw.errors import ConfigError, InsufficientDataError, UnknownNameError
 from donna_hw.predictors import linear, saturating
 from donna_hw.predictors import multi_metric as joint
 from donna_hw.predictors.base import Array, FittedPredictor
-from donna_hw.predictors.sklearn_models import FAMILIES, fit_family
+from donna_hw.predictors.sklearn_models import MODELS, fit_sklearn
 
-KINDS = (*linear.KINDS, saturating.KIND, joint.KIND, *FAMILIES)
-SMALLEST_LIBRARY = 5
+KINDS = (*linear.KINDS, saturating.KIND, joint.KIND, *MODELS)
+MIN_NETWORKS = 5
 
 
 def fit_predictor(
@@ -25,9 +25,9 @@ def fit_predictor(
     """
     if kind not in KINDS:
         raise UnknownNameError("a predictor must be a known one", got=kind, choices=sorted(KINDS))
-    if len(top1_percent) < SMALLEST_LIBRARY:
+    if len(top1_percent) < MIN_NETWORKS:
         raise InsufficientDataError(
-            f"a predictor needs at least {SMALLEST_LIBRARY} finetuned networks",
+            f"a predictor needs at least {MIN_NETWORKS} finetuned networks",
             got=len(top1_percent),
             hint="raise library.networks in the recipe and finetune again",
         )
@@ -39,12 +39,12 @@ def fit_predictor(
         raise ConfigError("several metrics of a block need the kind 'joint'", got=kind, hint="give one metric")
     if kind == saturating.KIND:
         return saturating.fit_saturating(qualities, top1_percent, ceiling_percent or 0.0)
-    if kind in FAMILIES:
-        return fit_family(kind, qualities, top1_percent)
+    if kind in MODELS:
+        return fit_sklearn(kind, qualities, top1_percent)
     return linear.fit_linear(qualities, top1_percent, kind)
 
 
-def left_out(
+def predict_leave_one_out(
     qualities: Array, top1_percent: Array, kind: str = saturating.KIND, ceiling_percent: float | None = None
 ) -> Array:
     """Return each network's prediction, float [n], by a predictor that was fitted to all the others; raises what `fit_predictor` does.

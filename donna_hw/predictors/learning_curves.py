@@ -12,15 +12,15 @@ import pandas as pd
 from donna_hw._core.ranking import kendall_tau
 from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.predictors import saturating
-from donna_hw.predictors.active_selection import CHOICES, d_optimal, uniform, variance
-from donna_hw.predictors.base import Array, flat
-from donna_hw.predictors.factory import SMALLEST_LIBRARY, fit_predictor
-from donna_hw.predictors.sklearn_models import fit_family
+from donna_hw.predictors.active_selection import STRATEGIES, select_by_variance, select_d_optimal, select_uniform
+from donna_hw.predictors.base import Array, flatten_metrics
+from donna_hw.predictors.factory import MIN_NETWORKS, fit_predictor
+from donna_hw.predictors.sklearn_models import fit_sklearn
 
-SIZES = tuple(range(SMALLEST_LIBRARY, 41, 5))
+SIZES = tuple(range(MIN_NETWORKS, 41, 5))
 
 
-class Networks(NamedTuple):
+class AccuracyData(NamedTuple):
     """Finetuned networks: their qualities float [n, stages] or [n, stages, metrics], and accuracies in per cent float [n]."""
 
     qualities: Array
@@ -28,10 +28,10 @@ class Networks(NamedTuple):
 
 
 def learning_curve(
-    pool: Networks,
-    test: Networks,
+    pool: AccuracyData,
+    test: AccuracyData,
     kinds: Sequence[str] = (saturating.KIND,),
-    choices: Sequence[str] = CHOICES,
+    choices: Sequence[str] = STRATEGIES,
     *,
     sizes: Sequence[int] = SIZES,
     draws: int = 20,
@@ -45,11 +45,11 @@ def learning_curve(
     predictions are all equal orders nothing and counts as tau 0. Raises `ConfigError` where the pool is smaller than a size.
     """
     for name in choices:
-        if name not in CHOICES:
-            raise UnknownNameError("a choice of networks must be a known one", got=name, choices=CHOICES)
+        if name not in STRATEGIES:
+            raise UnknownNameError("a choice of networks must be a known one", got=name, choices=STRATEGIES)
     steps = sorted(set(sizes))
-    if not steps or steps[0] < SMALLEST_LIBRARY or steps[-1] > len(pool.top1_percent) or draws < 1:
-        rule = f"sizes lie between {SMALLEST_LIBRARY} and the pool's {len(pool.top1_percent)} networks, in one draw or more"
+    if not steps or steps[0] < MIN_NETWORKS or steps[-1] > len(pool.top1_percent) or draws < 1:
+        rule = f"sizes lie between {MIN_NETWORKS} and the pool's {len(pool.top1_percent)} networks, in one draw or more"
         raise ConfigError(rule, got=f"{steps}, {draws} draws", hint="choose other sizes")
     found: dict[tuple[str, str, int], list[tuple[float, float]]] = {}
     for draw in range(draws):
@@ -59,13 +59,13 @@ def learning_curve(
                 for size in steps:
                     part = order[:size]
                     fitted = fit_predictor(pool.qualities[part], pool.top1_percent[part], kind, ceiling_percent)
-                    found.setdefault((kind, choice, size), []).append(_judged(fitted(test.qualities)[0], test))
-    return pd.DataFrame([_line(key, np.array(judged)) for key, judged in found.items()])
+                    found.setdefault((kind, choice, size), []).append(_evaluate(fitted(test.qualities)[0], test))
+    return pd.DataFrame([_summary_row(key, np.array(judged)) for key, judged in found.items()])
 
 
-def _order(pool: Networks, choice: str, steps: list[int], rng: np.random.Generator) -> Array:
+def _order(pool: AccuracyData, choice: str, steps: list[int], rng: np.random.Generator) -> Array:
     """Return the numbers of the pool's networks in the order in which they are finetuned, int [last step]."""
-    drawn = uniform(len(pool.top1_percent), steps[-1], rng)
+    drawn = select_uniform(len(pool.top1_percent), steps[-1], rng)
     if choice == "uniform":
         return drawn
     order = drawn[: steps[0]]
@@ -73,20 +73,22 @@ def _order(pool: Networks, choice: str, steps: list[int], rng: np.random.Generat
         rest = np.setdiff1d(np.arange(len(pool.top1_percent)), order)
         candidates = pool.qualities[rest]
         if choice == "d_optimal":
-            picked = d_optimal(candidates, pool.qualities[order], size - before)
+            picked = select_d_optimal(candidates, pool.qualities[order], size - before)
         else:
-            known = fit_family("gaussian_process", flat(pool.qualities[order]), pool.top1_percent[order], noise=0.0)
-            picked = variance(known, flat(candidates), size - before)
+            known = fit_sklearn(
+                "gaussian_process", flatten_metrics(pool.qualities[order]), pool.top1_percent[order], noise=0.0
+            )
+            picked = select_by_variance(known, flatten_metrics(candidates), size - before)
         order = np.concatenate([order, rest[picked]])
     return order
 
 
-def _judged(predicted: Array, test: Networks) -> tuple[float, float]:
+def _evaluate(predicted: Array, test: AccuracyData) -> tuple[float, float]:
     tau = kendall_tau(predicted, test.top1_percent) if np.ptp(predicted) > 0 else 0.0
     return tau, float(np.square(predicted - test.top1_percent).mean())
 
 
-def _line(key: tuple[str, str, int], judged: Array) -> dict[str, object]:
+def _summary_row(key: tuple[str, str, int], judged: Array) -> dict[str, object]:
     draws = len(judged)
     errors = judged.std(axis=0, ddof=1) / np.sqrt(draws) if draws > 1 else np.full(2, np.nan)
     kind, choice, size = key

@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 from scipy.optimize import nnls
 
-from donna_hw.predictors.base import ALPHAS, Array, additive, checked, log_quality, outside, save_fields
+from donna_hw.predictors.base import (
+    ALPHAS,
+    Array,
+    additive_scores,
+    log_quality,
+    out_of_range,
+    save_fields,
+    validate_qualities,
+)
 from donna_hw.predictors.quadratic import Quadratic
 
 
@@ -39,19 +47,19 @@ class LinearPredictor:
 
     def __call__(self, qualities: Array) -> tuple[Array, Array]:
         """Return (top-1 %, standard deviation %) of float [n, stages]; raises `BadSetting` on a quality that is none."""
-        x = (KINDS[self.kind](checked(qualities), self.high) - self.center) / self.scale
+        x = (KINDS[self.kind](validate_qualities(qualities), self.high) - self.center) / self.scale
         leverage = ((x @ self.covariance) * x).sum(axis=1)
         return self.intercept + x @ self.weights, self.noise * np.sqrt(1 + leverage)
 
     def extrapolates(self, qualities: Array) -> Array:
         """Return bool [n]: whether a stage's NSR lies outside the range of the fit."""
-        return outside(qualities, self.low, self.high)
+        return out_of_range(qualities, self.low, self.high)
 
     def scores(self, qualities: Sequence[Array]) -> tuple[Array, ...] | None:
         """Return what each block [stage][block] adds to the accuracy, for `monotone`; see `AccuracyPredictor`."""
         if self.kind != "monotone":
             return None
-        return additive(qualities, self.weights / self.scale)
+        return additive_scores(qualities, self.weights / self.scale)
 
     def quadratic(self, qualities: Sequence[Array]) -> Quadratic | None:
         """Return the accuracy of blocks of these NSR [stage][block], for `ridge2_monotone`; see `AccuracyPredictor`."""
@@ -79,8 +87,8 @@ class LinearPredictor:
         return Quadratic(linear, t, interactions + interactions.T, float(self.intercept - slopes @ self.center))
 
     def left_out(self, qualities: Array, top1_percent: Array) -> Array:
-        """Return what `left_out` does at this predictor's strength of the ridge."""
-        return left_out(qualities, top1_percent, self.kind, self.alpha)
+        """Return what `predict_leave_one_out` does at this predictor's strength of the ridge."""
+        return predict_leave_one_out(qualities, top1_percent, self.kind, self.alpha)
 
     def save(self, path: Path, facts: Mapping[str, Any]) -> None:
         """Write the predictor and facts about it as TOML."""
@@ -89,12 +97,14 @@ class LinearPredictor:
 
 def fit_linear(qualities: Array, top1_percent: Array, kind: str) -> LinearPredictor:
     """Fit a predictor of a kind in `KINDS`; the strength of its ridge is chosen by leave-one-out cross-validation."""
-    errors = [np.square(left_out(qualities, top1_percent, kind, alpha) - top1_percent).mean() for alpha in ALPHAS]
+    errors = [
+        np.square(predict_leave_one_out(qualities, top1_percent, kind, alpha) - top1_percent).mean() for alpha in ALPHAS
+    ]
     best = int(np.argmin(errors))
     return _fit(qualities, top1_percent, kind, ALPHAS[best], noise=float(np.sqrt(errors[best])))
 
 
-def left_out(qualities: Array, top1_percent: Array, kind: str, alpha: float) -> Array:
+def predict_leave_one_out(qualities: Array, top1_percent: Array, kind: str, alpha: float) -> Array:
     """Return each network's prediction, float [n], by a predictor that was fitted to all the others."""
     count = len(top1_percent)
     predictions = np.empty(count)
@@ -106,22 +116,22 @@ def left_out(qualities: Array, top1_percent: Array, kind: str, alpha: float) -> 
 
 
 def _fit(qualities: Array, top1: Array, kind: str, alpha: float, noise: float) -> LinearPredictor:
-    features = KINDS[kind](checked(qualities), qualities.max(axis=0))
-    center, scale = standards(features)
+    features = KINDS[kind](validate_qualities(qualities), qualities.max(axis=0))
+    center, scale = compute_scaling(features)
     x, intercept = (features - center) / scale, float(top1.mean())
-    weights, covariance = ridge(x, top1 - intercept, alpha, positive="monotone" in kind)
+    weights, covariance = fit_ridge(x, top1 - intercept, alpha, positive="monotone" in kind)
     return LinearPredictor(
         kind, alpha, weights, intercept, center, scale, covariance, noise, qualities.min(axis=0), qualities.max(axis=0)
     )
 
 
-def standards(features: Array) -> tuple[Array, Array]:
+def compute_scaling(features: Array) -> tuple[Array, Array]:
     """Return the mean and the standard deviation of each feature; 1 for a constant one, which says nothing and gets no weight."""
     scale = features.std(axis=0)
     return features.mean(axis=0), np.where(scale > 1e-12, scale, 1.0)
 
 
-def ridge(x: Array, target: Array, alpha: float, *, positive: bool) -> tuple[Array, Array]:
+def fit_ridge(x: Array, target: Array, alpha: float, *, positive: bool) -> tuple[Array, Array]:
     """Return the weights float [k] of centred features [n, k], zero or more if `positive`, and (X^T X + alpha I)^-1."""
     k = x.shape[1]
     stacked, wanted = np.vstack([x, np.sqrt(alpha) * np.eye(k)]), np.concatenate([target, np.zeros(k)])
@@ -133,15 +143,15 @@ def _log_gain(qualities: Array, high: Array) -> Array:
     return np.asarray(np.maximum(log_quality(qualities) - log_quality(high), 0.0))
 
 
-def _with_products(features: Array) -> Array:
+def _add_products(features: Array) -> Array:
     pairs = combinations_with_replacement(range(features.shape[1]), 2)
     return np.hstack([features, *(features[:, [i]] * features[:, [j]] for i, j in pairs)])
 
 
 # NSR [n, stages], and the highest of each stage in the fit, to [n, features]
-Features = Callable[[Array, Array], Array]
-KINDS: dict[str, Features] = {
+FeatureMap = Callable[[Array, Array], Array]
+KINDS: dict[str, FeatureMap] = {
     "monotone": lambda qualities, high: log_quality(qualities),
-    "ridge2": lambda qualities, high: _with_products(qualities),
-    "ridge2_monotone": lambda qualities, high: _with_products(_log_gain(qualities, high)),
+    "ridge2": lambda qualities, high: _add_products(qualities),
+    "ridge2_monotone": lambda qualities, high: _add_products(_log_gain(qualities, high)),
 }

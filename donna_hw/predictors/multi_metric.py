@@ -12,13 +12,13 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 
-from donna_hw.predictors.base import Array, checked, log_quality, outside, save_fields
-from donna_hw.predictors.saturating import SaturationLink, link_of
+from donna_hw.predictors.base import Array, log_quality, out_of_range, save_fields, validate_qualities
+from donna_hw.predictors.saturating import SaturationLink, fit_link
 
 KIND = "joint"
 # of the logarithms of the prior's variances: of the weights and, last, of the noise, on a standardised target; wide, since they are guesses
-LOG_VARIANCE, LOG_NOISE, SPREAD = -2.0, -1.5, 3.0
-LOG_RAISED = 2.0  # of large variances, from which the climb to the most likely ones begins, too
+LOG_VARIANCE, LOG_NOISE, LOG_STD = -2.0, -1.5, 3.0
+LOG_LARGE_VARIANCE = 2.0  # of large variances, from which the climb to the most likely ones begins, too
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class JointPredictor:
 
     def extrapolates(self, qualities: Array) -> Array:
         """Return bool [n]: whether a metric of a stage lies outside the range of the fit."""
-        return np.asarray(outside(_deep(qualities), self.low, self.high).any(axis=1))
+        return np.asarray(out_of_range(_add_metric_axis(qualities), self.low, self.high).any(axis=1))
 
     def scores(self, qualities: Sequence[Array]) -> tuple[Array, ...]:
         """Return what each block [stage][block] adds to the link, which the accuracy grows with; see `AccuracyPredictor`."""
@@ -78,7 +78,7 @@ class JointPredictor:
     def left_out(self, qualities: Array, top1_percent: Array) -> Array:
         """Return each network's prediction, float [n], by a fit to all the others at these variances of the prior."""
         variances = np.array([*self.shared, *self.own, self.residual])
-        return _left_out(qualities, top1_percent, self.asked_percent, variances)
+        return _predict_leave_one_out(qualities, top1_percent, self.asked_percent, variances)
 
     def save(self, path: Path, facts: Mapping[str, Any]) -> None:
         """Write the predictor and facts about it as TOML."""
@@ -90,21 +90,21 @@ class JointPredictor:
         return SaturationLink(self.ceiling_percent, self.gap_percent)
 
     def _features(self, qualities: Array) -> Array:
-        x = (log_quality(checked(_deep(qualities))) - self.center) / self.scale
+        x = (log_quality(validate_qualities(_add_metric_axis(qualities))) - self.center) / self.scale
         return np.asarray(x.reshape(len(x), self.weights.size))
 
 
 def fit_joint(qualities: Array, top1_percent: Array, asked_percent: float = 0.0) -> JointPredictor:
     """Fit to finetuned networks: qualities float [n, stages, metrics], or [n, stages] of one metric; top1_percent float [n]."""
-    x, _, _ = _standardised(qualities)
-    target, _ = _target(link_of(top1_percent, asked_percent).of(top1_percent))
-    variances = _most_likely(x, target)
-    predictions = _left_out(qualities, top1_percent, asked_percent, variances)
+    x, _, _ = _standardize(qualities)
+    target, _ = _standardize_target(fit_link(top1_percent, asked_percent).of(top1_percent))
+    variances = _fit_variances(x, target)
+    predictions = _predict_leave_one_out(qualities, top1_percent, asked_percent, variances)
     noise = float(np.sqrt(np.square(predictions - top1_percent).mean()))
     return _fit(qualities, top1_percent, asked_percent, variances, noise)
 
 
-def _most_likely(x: Array, target: Array) -> Array:
+def _fit_variances(x: Array, target: Array) -> Array:
     """Return the variances of the prior under which a standardised target is most likely, and the prior's own, float [2 metrics + 1].
 
     The likelihood has several tops: of two metrics that say nearly the same, the difference tells much or nothing. So the climb begins
@@ -119,8 +119,8 @@ def _most_likely(x: Array, target: Array) -> Array:
         pulled = inverse @ target
         value = target @ pulled / 2 + np.log(factor[0].diagonal()).sum()
         slopes = np.exp(logs) / 2 * ((parts * inverse).sum(axis=(1, 2)) - (parts @ pulled) @ pulled)
-        off = (logs - middle) / SPREAD
-        return float(value + off @ off / 2), slopes + off / SPREAD
+        off = (logs - middle) / LOG_STD
+        return float(value + off @ off / 2), slopes + off / LOG_STD
 
     limits = [(-12.0, 4.0)] * (len(parts) - 1) + [(-8.0, 2.0)]
     metrics = (len(parts) - 1) // 2
@@ -128,17 +128,17 @@ def _most_likely(x: Array, target: Array) -> Array:
     ends = []
     for some in dict.fromkeys(tuple(each) for each in raised):
         start = middle.copy()
-        start[[*some, *(metrics + metric for metric in some)]] = LOG_RAISED
+        start[[*some, *(metrics + metric for metric in some)]] = LOG_LARGE_VARIANCE
         ends.append(minimize(loss, start, jac=True, method="L-BFGS-B", bounds=limits))
     return np.asarray(np.exp(min(ends, key=lambda end: float(end.fun)).x))
 
 
 def _fit(qualities: Array, top1: Array, asked: float, variances: Array, noise: float) -> JointPredictor:
-    x, center, scale = _standardised(qualities)
+    x, center, scale = _standardize(qualities)
     count, stages, metrics = x.shape
-    link = link_of(top1, asked)
+    link = fit_link(top1, asked)
     values = link.of(top1)
-    target, size = _target(values)
+    target, size = _standardize_target(values)
     shared, own, residual = variances[:metrics], variances[metrics:-1], float(variances[-1])
     # of the weights, ordered as x is: stage by stage, in each metric by metric
     prior = np.kron(np.ones((stages, stages)), np.diag(shared)) + np.kron(np.eye(stages), np.diag(own))
@@ -147,7 +147,7 @@ def _fit(qualities: Array, top1: Array, asked: float, variances: Array, noise: f
     factor = cho_factor(towards @ flat.T + residual * np.eye(count), lower=True)
     weights = towards.T @ cho_solve(factor, target)
     covariance = prior / stages - towards.T @ cho_solve(factor, towards)
-    deep = _deep(qualities)
+    deep = _add_metric_axis(qualities)
     return JointPredictor(
         KIND,
         asked,
@@ -167,7 +167,7 @@ def _fit(qualities: Array, top1: Array, asked: float, variances: Array, noise: f
     )
 
 
-def _left_out(qualities: Array, top1: Array, asked: float, variances: Array) -> Array:
+def _predict_leave_one_out(qualities: Array, top1: Array, asked: float, variances: Array) -> Array:
     found = np.empty(len(top1))
     for i in range(len(top1)):
         others = np.arange(len(top1)) != i
@@ -182,21 +182,21 @@ def _kernels(a: Array, b: Array) -> Array:
     return np.asarray(np.concatenate([shared, np.einsum("nsk,msk->knm", a, b)]) / stages)
 
 
-def _standardised(qualities: Array) -> tuple[Array, Array, Array]:
+def _standardize(qualities: Array) -> tuple[Array, Array, Array]:
     """Return the features [n, stages, metrics] about their means, by the deviation of a metric in all stages together, and these two."""
-    features = log_quality(checked(_deep(qualities)))
+    features = log_quality(validate_qualities(_add_metric_axis(qualities)))
     center = features.mean(axis=0)
     spread = np.sqrt(np.square(features - center).mean(axis=(0, 1)))
     scale = np.where(spread > 1e-12, spread, 1.0)
     return (features - center) / scale, center, scale
 
 
-def _target(values: Array) -> tuple[Array, float]:
+def _standardize_target(values: Array) -> tuple[Array, float]:
     """Return the target about its mean by its deviation, and that; 1 where all networks are equally accurate."""
     spread = float(values.std())
     size = spread if spread > 1e-12 else 1.0
     return (values - values.mean()) / size, size
 
 
-def _deep(qualities: Array) -> Array:
+def _add_metric_axis(qualities: Array) -> Array:
     return qualities if qualities.ndim == 3 else qualities[..., None]

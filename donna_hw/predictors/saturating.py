@@ -10,10 +10,18 @@ from typing import Any
 import numpy as np
 
 from donna_hw.errors import ConfigError
-from donna_hw.predictors.base import ALPHAS, Array, additive, checked, log_quality, outside, save_fields
-from donna_hw.predictors.linear import ridge, standards
+from donna_hw.predictors.base import (
+    ALPHAS,
+    Array,
+    additive_scores,
+    log_quality,
+    out_of_range,
+    save_fields,
+    validate_qualities,
+)
+from donna_hw.predictors.linear import compute_scaling, fit_ridge
 
-LEAST_GAP_PERCENT = 0.1  # of networks that are all equally accurate
+MIN_GAP_PERCENT = 0.1  # of networks that are all equally accurate
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,7 @@ class SaturationLink:
         return np.asarray(np.where(-link <= half, self.ceiling_percent - error, tail)), np.asarray(error)
 
 
-def link_of(top1_percent: Array, asked_percent: float = 0.0) -> SaturationLink:
+def fit_link(top1_percent: Array, asked_percent: float = 0.0) -> SaturationLink:
     """Return the link for networks of these accuracies, float [n], and a teacher of `asked_percent`, 0 for none.
 
     gap: half of the accuracies' interquartile range, and at least 0.1. The ceiling is the teacher's accuracy, raised to one gap above
@@ -50,7 +58,7 @@ def link_of(top1_percent: Array, asked_percent: float = 0.0) -> SaturationLink:
         found = f"{top1_percent.min():g} to {top1_percent.max():g}, a ceiling of {asked_percent:g}"
         raise ConfigError("accuracies and their ceiling lie in 0..100 %", got=found, hint="give them in per cent")
     low, high = np.percentile(top1_percent, [25, 75])  # no deviation: one poor corner of the space would widen it
-    gap = max(float(high - low) / 2, LEAST_GAP_PERCENT)
+    gap = max(float(high - low) / 2, MIN_GAP_PERCENT)
     return SaturationLink(min(max(asked_percent, float(top1_percent.max()) + gap), 100.0), gap)
 
 
@@ -92,18 +100,18 @@ class SaturatingPredictor:
 
     def extrapolates(self, qualities: Array) -> Array:
         """Return bool [n]: whether a stage's NSR lies outside the range of the fit."""
-        return outside(qualities, self.low, self.high)
+        return out_of_range(qualities, self.low, self.high)
 
     def scores(self, qualities: Sequence[Array]) -> tuple[Array, ...]:
         """Return what each block [stage][block] adds to the link, which the accuracy grows with; see `AccuracyPredictor`."""
-        return additive(qualities, self.weights / self.scale)
+        return additive_scores(qualities, self.weights / self.scale)
 
     def quadratic(self, qualities: Sequence[Array]) -> None:
         """Return None: the accuracy is no sum."""
 
     def left_out(self, qualities: Array, top1_percent: Array) -> Array:
         """Return each network's prediction, float [n], by a fit to all the others at this strength of the ridge and ceiling."""
-        return _left_out(qualities, top1_percent, self.alpha, self.asked_percent)[0]
+        return _predict_leave_one_out(qualities, top1_percent, self.alpha, self.asked_percent)[0]
 
     def save(self, path: Path, facts: Mapping[str, Any]) -> None:
         """Write the predictor and facts about it as TOML."""
@@ -115,20 +123,20 @@ class SaturatingPredictor:
         return SaturationLink(self.ceiling_percent, self.gap_percent)
 
     def _linked(self, qualities: Array) -> tuple[Array, Array]:
-        x = (log_quality(checked(qualities)) - self.center) / self.scale
+        x = (log_quality(validate_qualities(qualities)) - self.center) / self.scale
         return self.intercept + x @ self.weights, x
 
 
 def fit_saturating(qualities: Array, top1_percent: Array, asked_percent: float = 0.0) -> SaturatingPredictor:
     """Fit to finetuned networks; the strength of the ridge has the least squared error of accuracies left out, one network at a time."""
-    tried = [_left_out(qualities, top1_percent, alpha, asked_percent) for alpha in ALPHAS]
+    tried = [_predict_leave_one_out(qualities, top1_percent, alpha, asked_percent) for alpha in ALPHAS]
     errors = [np.square(predictions - top1_percent).mean() for predictions, _ in tried]
     best = int(np.argmin(errors))
     noise, link_noise = float(np.sqrt(errors[best])), float(np.sqrt(np.square(tried[best][1]).mean()))
     return _fit(qualities, top1_percent, ALPHAS[best], asked_percent, (noise, link_noise))
 
 
-def _left_out(qualities: Array, top1: Array, alpha: float, asked: float) -> tuple[Array, Array]:
+def _predict_leave_one_out(qualities: Array, top1: Array, alpha: float, asked: float) -> tuple[Array, Array]:
     """Return each network's prediction in per cent, and its error in the unit of the link, by a fit to all the others."""
     count = len(top1)
     predictions, errors = np.empty(count), np.empty(count)
@@ -142,12 +150,12 @@ def _left_out(qualities: Array, top1: Array, alpha: float, asked: float) -> tupl
 
 
 def _fit(qualities: Array, top1: Array, alpha: float, asked: float, noises: tuple[float, float]) -> SaturatingPredictor:
-    features = log_quality(checked(qualities))
-    center, scale = standards(features)
-    link = link_of(top1, asked)
+    features = log_quality(validate_qualities(qualities))
+    center, scale = compute_scaling(features)
+    link = fit_link(top1, asked)
     targets = link.of(top1)
     x, intercept = (features - center) / scale, float(targets.mean())
-    weights, covariance = ridge(x, targets - intercept, alpha, positive=True)
+    weights, covariance = fit_ridge(x, targets - intercept, alpha, positive=True)
     low, high = qualities.min(axis=0), qualities.max(axis=0)
     (noise, link_noise), shape = noises, (weights, intercept, center, scale)
     ceiling, gap = link.ceiling_percent, link.gap_percent

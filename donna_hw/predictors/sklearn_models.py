@@ -12,16 +12,24 @@ from typing import Any
 import numpy as np
 
 from donna_hw.errors import ConfigError, DonnaError, InsufficientDataError
-from donna_hw.predictors.base import ALPHAS, Array, additive, checked, log_quality, outside, save_fields
+from donna_hw.predictors.base import (
+    ALPHAS,
+    Array,
+    additive_scores,
+    log_quality,
+    out_of_range,
+    save_fields,
+    validate_qualities,
+)
 
-KEPT = ("kind", "qualities", "top1_percent", "noise", "fitted_percent")
+SAVED_FIELDS = ("kind", "qualities", "top1_percent", "noise", "fitted_percent")
 FOLDS = 10  # of the noise; each network is left out of its own fold's fit
 ADDITIVE = ("ridge", "lasso", "lars", "bayesian_ridge")
 BAYESIAN = ("bayesian_ridge", "gaussian_process")
 
 
 @dataclass(frozen=True)
-class FamilyPredictor:
+class SklearnPredictor:
     """A regression on standardised -log(max(NSR, 1e-6)); `sum_of_nsr`: a line that falls with the sum of NSR (DNA, CVPR 2020).
 
     It keeps its training set, qualities float [n, stages] and top1_percent float [n], and is fitted again when it is read: scikit-learn
@@ -46,7 +54,7 @@ class FamilyPredictor:
 
     def extrapolates(self, qualities: Array) -> Array:
         """Return bool [n]: whether a stage's NSR lies outside the range of the fit."""
-        return outside(qualities, self.qualities.min(axis=0), self.qualities.max(axis=0))
+        return out_of_range(qualities, self.qualities.min(axis=0), self.qualities.max(axis=0))
 
     def scores(self, qualities: Sequence[Array]) -> tuple[Array, ...] | None:
         """Return what each block [stage][block] adds to the accuracy, for the linear ones; see `AccuracyPredictor`."""
@@ -55,7 +63,9 @@ class FamilyPredictor:
             return tuple(
                 np.where(np.isfinite(v), -slope * np.where(np.isfinite(v), v, 0.0), -np.inf) for v in qualities
             )
-        return additive(qualities, self.model[-1].coef_ / self.model[0].scale_) if self.kind in ADDITIVE else None
+        return (
+            additive_scores(qualities, self.model[-1].coef_ / self.model[0].scale_) if self.kind in ADDITIVE else None
+        )
 
     def quadratic(self, qualities: Sequence[Array]) -> None:
         """Return None: none of these has second-order terms."""
@@ -76,44 +86,48 @@ class FamilyPredictor:
 
     def left_out(self, qualities: Array, top1_percent: Array) -> Array:
         """Return each network's prediction, float [n], by a regression of this kind that was fitted to all the others."""
-        return _crossed(self.kind, qualities, top1_percent, len(top1_percent))
+        return _cross_validate(self.kind, qualities, top1_percent, len(top1_percent))
 
     def save(self, path: Path, facts: Mapping[str, Any]) -> None:
         """Write the kind, the training set, and facts about it as TOML."""
-        save_fields(self, KEPT, path, facts)
+        save_fields(self, SAVED_FIELDS, path, facts)
 
 
-def fit_family(kind: str, qualities: Array, top1_percent: Array, noise: float | None = None) -> FamilyPredictor:
-    """Fit a regression of a kind in `FAMILIES`; equal networks give the same one. Without `noise` it is found by cross-validation."""
+def fit_sklearn(kind: str, qualities: Array, top1_percent: Array, noise: float | None = None) -> SklearnPredictor:
+    """Fit a regression of a kind in `MODELS`; equal networks give the same one. Without `noise` it is found by cross-validation."""
     x = _features(kind, qualities)
     if noise is None:
-        predictions = _crossed(kind, qualities, top1_percent, min(FOLDS, len(top1_percent)))
+        predictions = _cross_validate(kind, qualities, top1_percent, min(FOLDS, len(top1_percent)))
         noise = float(np.sqrt(np.square(predictions - top1_percent).mean()))
-    with _fitting(kind):
-        model = FAMILIES[kind](len(top1_percent)).fit(x, top1_percent)
+    with _handle_fit_errors(kind):
+        model = MODELS[kind](len(top1_percent)).fit(x, top1_percent)
         fitted = np.asarray(model.predict(x), float)
     if not (np.isfinite(fitted).all() and np.isfinite(noise)):
         raise InsufficientDataError(
             f"{kind} must fit to these networks", got="no finite accuracy", hint="choose another kind"
         )
-    return FamilyPredictor(kind, qualities, top1_percent, noise, fitted, model)
+    return SklearnPredictor(kind, qualities, top1_percent, noise, fitted, model)
 
 
-def _crossed(kind: str, qualities: Array, top1: Array, folds: int) -> Array:
+def _cross_validate(kind: str, qualities: Array, top1: Array, folds: int) -> Array:
     from sklearn.model_selection import KFold, cross_val_predict
 
     x, parts = _features(kind, qualities), KFold(folds, shuffle=True, random_state=0)
-    model = FAMILIES[kind](len(top1) - -(-len(top1) // folds))
-    with _fitting(kind):
+    model = MODELS[kind](len(top1) - -(-len(top1) // folds))
+    with _handle_fit_errors(kind):
         return np.asarray(cross_val_predict(model, x, top1, cv=parts), float)
 
 
 def _features(kind: str, qualities: Array) -> Array:
-    return -checked(qualities).sum(axis=1, keepdims=True) if kind == "sum_of_nsr" else log_quality(checked(qualities))
+    return (
+        -validate_qualities(qualities).sum(axis=1, keepdims=True)
+        if kind == "sum_of_nsr"
+        else log_quality(validate_qualities(qualities))
+    )
 
 
 @contextmanager
-def _fitting(kind: str) -> Iterator[None]:
+def _handle_fit_errors(kind: str) -> Iterator[None]:
     """Hide that a fit stopped at its bounds or that a grid's point did not converge: cross-validation judges what came out.
 
     Raises `InsufficientDataError` with what scikit-learn says where it gives up.
@@ -175,7 +189,7 @@ def _gaussian_process() -> Any:
     return GaussianProcessRegressor(kernel, normalize_y=True, n_restarts_optimizer=2, random_state=0)
 
 
-def _on_scaled(regression: Callable[[int], Any], *, target: bool = False) -> Callable[[int], Any]:
+def _with_scaling(regression: Callable[[int], Any], *, target: bool = False) -> Callable[[int], Any]:
     """Return what makes a regression on standardised features, and on a standardised target too where its settings have a scale."""
 
     def made(networks: int) -> Any:
@@ -191,15 +205,15 @@ def _on_scaled(regression: Callable[[int], Any], *, target: bool = False) -> Cal
     return made
 
 
-FAMILIES: dict[str, Callable[[int], Any]] = {  # number of networks -> an unfitted regression
-    "ridge": _on_scaled(lambda networks: _linear("ridge", networks)),
-    "lasso": _on_scaled(lambda networks: _linear("lasso", networks)),
-    "lars": _on_scaled(lambda networks: _linear("lars", networks)),
-    "svm": _on_scaled(_support_vectors, target=True),
-    "adaboost": _on_scaled(lambda _: _ensemble("adaboost")),
-    "gradient_boosting": _on_scaled(lambda _: _ensemble("gradient_boosting")),
-    "bagging": _on_scaled(lambda _: _ensemble("bagging")),
-    "gaussian_process": _on_scaled(lambda _: _gaussian_process()),
-    "bayesian_ridge": _on_scaled(lambda networks: _linear("bayesian_ridge", networks)),
-    "sum_of_nsr": _on_scaled(lambda networks: _linear("sum_of_nsr", networks)),
+MODELS: dict[str, Callable[[int], Any]] = {  # number of networks -> an unfitted regression
+    "ridge": _with_scaling(lambda networks: _linear("ridge", networks)),
+    "lasso": _with_scaling(lambda networks: _linear("lasso", networks)),
+    "lars": _with_scaling(lambda networks: _linear("lars", networks)),
+    "svm": _with_scaling(_support_vectors, target=True),
+    "adaboost": _with_scaling(lambda _: _ensemble("adaboost")),
+    "gradient_boosting": _with_scaling(lambda _: _ensemble("gradient_boosting")),
+    "bagging": _with_scaling(lambda _: _ensemble("bagging")),
+    "gaussian_process": _with_scaling(lambda _: _gaussian_process()),
+    "bayesian_ridge": _with_scaling(lambda networks: _linear("bayesian_ridge", networks)),
+    "sum_of_nsr": _with_scaling(lambda networks: _linear("sum_of_nsr", networks)),
 }

@@ -10,11 +10,11 @@ from donna_hw.graph.graph import Graph
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.profiling.profiler import MeasuredGraphs, WorkerFactory, measure_graphs, profile_space
 from donna_hw.profiling.sample_journal import SampleJournal
-from donna_hw.profiling.workers.subprocess import processes
+from donna_hw.profiling.workers.subprocess import create_subprocess_workers
 from donna_hw.spaces import load_space
-from donna_hw.spaces.baselines.registry import graphs
+from donna_hw.spaces.baselines.registry import baseline_graphs
 from donna_hw.spaces.space import Space
-from donna_hw.tables.lookup import table_in
+from donna_hw.tables.lookup import find_table
 from donna_hw.tables.table_info import TableInfo
 
 LISTING = "baselines"
@@ -29,8 +29,13 @@ class Baselines(NamedTuple):
     path: Path | None
 
 
-def measured_alone(
-    device: Device, root: Path, protocol: Protocol, pixels: int | None = None, *, workers: WorkerFactory = processes
+def profile_baselines(
+    device: Device,
+    root: Path,
+    protocol: Protocol,
+    pixels: int | None = None,
+    *,
+    workers: WorkerFactory = create_subprocess_workers,
 ) -> Baselines:
     """Fill, or continue, the device's table of the space `baselines` below the folder `root`, on images of that height and width."""
     space = load_space("baselines" if pixels is None else f"baselines@{pixels}px")
@@ -42,17 +47,19 @@ def measured_alone(
         records = SampleJournal(table.path.with_suffix(".samples.csv")).read().values()
         failures = {record.name.removeprefix("network "): record.failure for record in records if record.failure}
     listed = {name: {str(key): cell for key, cell in row.items()} for name, row in rows.items() if "verdict" in row}
-    return Baselines(graphs(space.input_shape), MeasuredGraphs(values, dict(listed), failures), table.info, table.path)
+    return Baselines(
+        baseline_graphs(space.input_shape), MeasuredGraphs(values, dict(listed), failures), table.info, table.path
+    )
 
 
-def measured_beside(
-    space: Space, device: Device, root: Path, protocol: Protocol, *, workers: WorkerFactory = processes
+def measure_baselines(
+    space: Space, device: Device, root: Path, protocol: Protocol, *, workers: WorkerFactory = create_subprocess_workers
 ) -> Baselines:
     """Measure the baselines on a space's images beside the device's table of it below `root`, steadied by that table's sentinel.
 
     Raises `BadTable` where there is no such table, or one of another environment or protocol.
     """
-    table, networks = table_in([root], device.name, space.name), graphs(space.input_shape)
+    table, networks = find_table([root], device.name, space.name), baseline_graphs(space.input_shape)
     found = measure_graphs(space, device, table, networks, protocol, workers=workers, listing=LISTING)
     listed = table.path.with_suffix(f".{LISTING}.csv") if found.rows else None
     return Baselines(networks, found, table.info, listed)

@@ -13,7 +13,7 @@ from donna_hw.measurement.protocol import Protocol
 from donna_hw.profiling.sample_journal import BlockRecord
 
 UNDISTURBED_QUANTILE = 0.1
-FEWEST_ROUNDS = 3  # before the spread of a block means anything
+MIN_ROUNDS = 3  # before the spread of a block means anything
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class TableCalibration:
     least_spread: float = 0.0
 
 
-def measurements(
+def build_measurements(
     records: Mapping[str, BlockRecord], protocol: Protocol, environment: Environment, scale: TableCalibration
 ) -> dict[str, Measurement]:
     """Return the measurement of every block that could be run."""
@@ -37,7 +37,9 @@ def measurements(
     }
 
 
-def scale_of(records: Mapping[str, BlockRecord], protocol: Protocol, environment: Environment) -> TableCalibration:
+def calibrate_table(
+    records: Mapping[str, BlockRecord], protocol: Protocol, environment: Environment
+) -> TableCalibration:
     """Return the scale of a table from everything that was measured for it.
 
     The sentinel's reference is the tenth part of its slices' medians from below: a machine that shares its cores is slowed down from
@@ -47,7 +49,7 @@ def scale_of(records: Mapping[str, BlockRecord], protocol: Protocol, environment
         visit.sentinel_medians_s for record in records.values() for visit in record.visits if visit.sentinel_s.size
     ]
     reference = float(np.quantile(np.concatenate(slices), UNDISTURBED_QUANTILE)) if slices else None
-    found = measurements(records, protocol, environment, TableCalibration(reference))
-    spreads = [one.spread for one in found.values() if len(one.round_medians_s) >= FEWEST_ROUNDS]
+    found = build_measurements(records, protocol, environment, TableCalibration(reference))
+    spreads = [one.spread for one in found.values() if len(one.round_medians_s) >= MIN_ROUNDS]
     known = [spread for spread in spreads if np.isfinite(spread)]
     return TableCalibration(reference, float(np.median(known)) if known else 0.0)

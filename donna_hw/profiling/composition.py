@@ -10,7 +10,7 @@ import numpy as np
 from donna_hw.errors import InsufficientDataError
 
 Z95 = 1.959963984540054  # half-width of a 95 % normal interval in standard deviations
-SAMPLE_SHARE, FEWEST_SAMPLED = 0.1, 12
+SAMPLE_SHARE, MIN_SAMPLE_SIZE = 0.1, 12
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,9 @@ def fit_composition(sections: list[list[Estimate]], whole: list[Estimate]) -> Co
     return Composition(float(scale), float(joint), float(np.sqrt(np.mean(left_out**2))), len(whole))
 
 
-def sampled(composed: Mapping[str, int], seed: int = 0) -> set[str]:
+def select_sample(composed: Mapping[str, int], seed: int = 0) -> set[str]:
     """Return the blocks to measure whole, of {layers_hash: number of sections}: a tenth, at least 12, each number of sections in turn."""
-    count = max(FEWEST_SAMPLED, round(SAMPLE_SHARE * len(composed)))
+    count = max(MIN_SAMPLE_SIZE, round(SAMPLE_SHARE * len(composed)))
     rng = np.random.default_rng(seed)
     order = [str(key) for key in rng.permutation(sorted(composed))]
     rank: dict[int, int] = {}

@@ -12,7 +12,7 @@ from donna_hw.errors import FileFormatError
 from donna_hw.profiling.scheduler import MeasurementJob
 
 
-def exact_costs(
+def compute_costs(
     jobs: Mapping[str, MeasurementJob], backend: ExactBackend, journal_path: Path, label: str
 ) -> dict[str, float]:
     """Return {layers_hash: cost}, journaled like measurements."""
@@ -30,11 +30,11 @@ def exact_costs(
     costs |= {key: 0.0 for key, job in jobs.items() if not job.graph.layers}
     todo = [key for key in jobs if key not in costs]
     if todo:
-        costs |= track(_counted(todo, jobs, backend, journal), label, len(jobs), len(jobs) - len(todo))
+        costs |= track(_compute_remaining(todo, jobs, backend, journal), label, len(jobs), len(jobs) - len(todo))
     return costs
 
 
-def _counted(
+def _compute_remaining(
     todo: Sequence[str], jobs: Mapping[str, MeasurementJob], backend: ExactBackend, journal: Journal
 ) -> Iterator[tuple[str, float]]:
     """Yield (layers_hash, cost), each journaled before; the backend is asked for `at_once` blocks at a time."""
@@ -48,6 +48,6 @@ def _counted(
         yield from found
 
 
-def number(cost: float) -> float | int:
+def int_if_whole(cost: float) -> float | int:
     """Return a count as a whole number."""
     return int(cost) if cost.is_integer() else cost

@@ -14,14 +14,14 @@ from donna_hw.spaces.space import Space
 MODES = ("isolated", "in_chain")
 
 
-def checked_mode(mode: str) -> str:
+def validate_mode(mode: str) -> str:
     """Return the mode; raises `UnknownNameError`."""
     if mode not in MODES:
         raise UnknownNameError("a mode must be a known one", got=mode, choices=MODES)
     return mode
 
 
-def neighbours(space: Space) -> dict[str, tuple[Block, Graph]]:
+def find_neighbors(space: Space) -> dict[str, tuple[Block, Graph]]:
     """Return {part: the block that stands before it in its chain, and that block's layers}, for every part but the first.
 
     The neighbour is the part before: a fixed part, or the stage's block of fewest multiply-accumulates, so that little else is in the
@@ -39,8 +39,8 @@ def neighbours(space: Space) -> dict[str, tuple[Block, Graph]]:
     return found
 
 
-def chain_of(before: dict[str, tuple[Block, Graph]], part: str, block: Block) -> tuple[Graph, Graph] | None:
-    """Return (chain with the block, chain without it), given `neighbours`; None for the first part, which has nothing before it.
+def build_chain(before: dict[str, tuple[Block, Graph]], part: str, block: Block) -> tuple[Graph, Graph] | None:
+    """Return (chain with the block, chain without it), given `find_neighbors`; None for the first part, which has nothing before it.
 
     The chain is the neighbour and the block; without it, the neighbour alone. Every block of a stage gives the shape that the next
     stage takes, so no adapter is needed. What ends a chain (writing the output in the device's outer layout) is the block's in the

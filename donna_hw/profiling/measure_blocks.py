@@ -14,19 +14,19 @@ from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.measurement.environment import Environment, Scalar
 from donna_hw.measurement.measurement import Measurement
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.measurement.verdict import judge
-from donna_hw.profiling.calibration import TableCalibration, measurements, scale_of
-from donna_hw.profiling.composition import Composition, Estimate, fit_composition, sampled
-from donna_hw.profiling.in_context import chain_of, neighbours
+from donna_hw.measurement.verdict import evaluate_measurement
+from donna_hw.profiling.calibration import TableCalibration, build_measurements, calibrate_table
+from donna_hw.profiling.composition import Composition, Estimate, fit_composition, select_sample
+from donna_hw.profiling.in_context import build_chain, find_neighbors
 from donna_hw.profiling.sample_journal import BlockRecord, SampleJournal
 from donna_hw.profiling.scheduler import MeasurementJob, Scheduler, unique_jobs
-from donna_hw.profiling.table_rows import absent_row, composed_row, estimate_of, measured_row
+from donna_hw.profiling.table_rows import composed_row, empty_row, measured_row, to_estimate
 from donna_hw.profiling.workers.base import Worker
-from donna_hw.spaces.sections import sections_of
+from donna_hw.spaces.sections import lower_sections
 from donna_hw.spaces.space import Space
 from donna_hw.tables.parts import Part, Row
 
-COMPOSITION = (
+COMPOSITION_PREFIX = (
     "composition_"  # how a composed table's own conditions begin; one that is filled whole afterwards has none
 )
 BATCH = 16  # composed blocks that are measured whole at a time while a budget lasts
@@ -79,17 +79,17 @@ class Bench:
 
     def scale(self, records: Mapping[str, BlockRecord]) -> TableCalibration:
         """Return the scale of a table of these records."""
-        return scale_of(records, self.protocol, self.environment)
+        return calibrate_table(records, self.protocol, self.environment)
 
     def measurements(self, records: Mapping[str, BlockRecord], scale: TableCalibration) -> dict[str, Measurement]:
         """Return the measurement of every block that could be run."""
-        return measurements(records, self.protocol, self.environment, scale)
+        return build_measurements(records, self.protocol, self.environment, scale)
 
     def _doubtful(self, journal: SampleJournal, jobs: Mapping[str, MeasurementJob]) -> list[str]:
         """Return the blocks that failed or whose verdict is not `trusted`."""
         records = {key: record for key, record in journal.read().items() if key in jobs}
         measured = self.measurements(records, self.scale(records))
-        return [key for key in records if key not in measured or judge(measured[key]).name != "trusted"]
+        return [key for key in records if key not in measured or evaluate_measurement(measured[key]).name != "trusted"]
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class Profiler:
             raise TableError(
                 f"{bench.journal}: a block must run for a table to be made", got=f"every one failed: {reason}"
             )
-        absent = {part.layers_hash: absent_row(self.column) for part in self.parts if not part.graph.layers}
+        absent = {part.layers_hash: empty_row(self.column) for part in self.parts if not part.graph.layers}
         return ProfileResult(rows | absent, scale, conditions)
 
     @cached_property
@@ -143,7 +143,7 @@ class Profiler:
         if not self.effort.compose:
             return {}
         found = {part.layers_hash: part for part in self.parts}
-        graphs = {key: sections_of(part.block, part.graph.input_shape) for key, part in found.items()}
+        graphs = {key: lower_sections(part.block, part.graph.input_shape) for key, part in found.items()}
         return {key: sections for key, sections in graphs.items() if len(sections) > 1}
 
     @cached_property
@@ -157,13 +157,13 @@ class Profiler:
         present = [part for part in self.parts if part.graph.layers]
         if self.mode == "isolated":
             return unique_jobs([MeasurementJob(part.name, part.graph) for part in present])
-        before = neighbours(self.space)
-        chains = [(part, chain_of(before, part.keys["part"], part.block)) for part in present]
+        before = find_neighbors(self.space)
+        chains = [(part, build_chain(before, part.keys["part"], part.block)) for part in present]
         return unique_jobs([MeasurementJob(part.name, part.graph, *(chain or ())) for part, chain in chains])
 
     def _jobs(self) -> dict[str, MeasurementJob]:
         """Return what is measured first: everything, or where blocks are composed sections and a sample."""
-        sample = sampled({key: len(sections) for key, sections in self._sections.items()})
+        sample = select_sample({key: len(sections) for key, sections in self._sections.items()})
         sample |= SampleJournal(self.bench.journal).read().keys()  # what an earlier run measured whole stays so
         kept = {key: job for key, job in self._whole.items() if key not in self._sections or key in sample}
         pieces = {
@@ -180,7 +180,7 @@ class Profiler:
 
         A block that failed when it was measured whole has no row, whatever its sections cost.
         """
-        estimates = {key: estimate_of(measurement) for key, measurement in measured.items()}
+        estimates = {key: to_estimate(measurement) for key, measurement in measured.items()}
         known: dict[str, list[Estimate]] = {
             key: [estimates[section] for section in sections]
             for key, sections in self._sections.items()
@@ -195,15 +195,15 @@ class Profiler:
             for key, sections in known.items()
             if key not in estimates
         }
-        return rows, _facts(found)
+        return rows, _composition_conditions(found)
 
 
-def _facts(found: Composition) -> dict[str, Scalar]:
+def _composition_conditions(found: Composition) -> dict[str, Scalar]:
     return {
-        f"{COMPOSITION}scale": found.scale,
-        f"{COMPOSITION}joint_s": found.joint_s,
-        f"{COMPOSITION}residual": found.residual,
-        f"{COMPOSITION}sampled": found.sampled,
+        f"{COMPOSITION_PREFIX}scale": found.scale,
+        f"{COMPOSITION_PREFIX}joint_s": found.joint_s,
+        f"{COMPOSITION_PREFIX}residual": found.residual,
+        f"{COMPOSITION_PREFIX}sampled": found.sampled,
     }
 
 

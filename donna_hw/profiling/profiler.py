@@ -14,28 +14,28 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from donna_hw._core.files import locked
-from donna_hw._core.progress import tell
+from donna_hw._core.files import hold_lock
+from donna_hw._core.progress import log
 from donna_hw._core.toml_files import read_model, write_toml
 from donna_hw.devices.backends.base import UNITS, BackendInfo, ExactBackend
 from donna_hw.devices.device import Device
 from donna_hw.errors import ConfigError, MeasurementError, TableError
 from donna_hw.graph.graph import Graph, layers_hash
-from donna_hw.measurement.protocol import Protocol, protocol_named
+from donna_hw.measurement.protocol import Protocol, get_protocol
 from donna_hw.profiling.calibration import TableCalibration
-from donna_hw.profiling.computed_costs import exact_costs, number
-from donna_hw.profiling.dtypes import check_types, typed
-from donna_hw.profiling.in_context import checked_mode
-from donna_hw.profiling.measure_blocks import COMPOSITION, Bench, Profiler, ProfilingBudget
-from donna_hw.profiling.rest import rest_of
-from donna_hw.profiling.scheduler import MeasurementJob, refuse_unlike, unique_jobs
-from donna_hw.profiling.table_rows import LEARNED, measured_row, written
+from donna_hw.profiling.computed_costs import compute_costs, int_if_whole
+from donna_hw.profiling.dtypes import validate_dtypes, with_dtypes
+from donna_hw.profiling.in_context import validate_mode
+from donna_hw.profiling.measure_blocks import COMPOSITION_PREFIX, Bench, Profiler, ProfilingBudget
+from donna_hw.profiling.rest import estimate_cool_down
+from donna_hw.profiling.scheduler import MeasurementJob, unique_jobs, validate_pool
+from donna_hw.profiling.table_rows import PREDICTED_PREFIX, measured_row, write_table
 from donna_hw.profiling.workers.base import Worker
-from donna_hw.profiling.workers.subprocess import processes
+from donna_hw.profiling.workers.subprocess import create_subprocess_workers
 from donna_hw.spaces.space import Architecture, Space
 from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.network_measurements import NetworkMeasurements
-from donna_hw.tables.parts import Part, Row, parts_of
+from donna_hw.tables.parts import Part, Row, list_parts
 from donna_hw.tables.table_info import TableInfo, table_path
 
 SENTINEL_MACS = 10_000_000  # dear enough that its call is nothing, cheap enough to run beside every block
@@ -51,7 +51,7 @@ def profile_space(
     *,
     mode: str = "isolated",
     effort: ProfilingBudget | None = None,
-    workers: WorkerFactory = processes,
+    workers: WorkerFactory = create_subprocess_workers,
 ) -> LatencyTable:
     """Fill the table of a space on a device below the folder `root`, and return it.
 
@@ -60,52 +60,58 @@ def profile_space(
     mode: `isolated`, or `in_chain` (`profiling/chain.py`). workers: who measures; by default a process for each device of the pool.
     """
     began = time.time()
-    protocol, effort, mode = protocol or device.protocol, effort or ProfilingBudget(), checked_mode(mode)
+    protocol, effort, mode = protocol or device.protocol, effort or ProfilingBudget(), validate_mode(mode)
     if space.global_axes:
         rule, axes = f"a table is of one setting of each global axis of {space.name}", space.global_axes
         cure = f"name one, such as {space.name}@{space.input_shape[1]}px"
         raise ConfigError(rule, got=", ".join(axis.name for axis in axes), hint=cure)
-    parts = parts_of(space)
+    parts = list_parts(space)
     kind, graphs = device.kind(), [part.graph for part in parts]
-    check_types(kind, device.name, graphs)
+    validate_dtypes(kind, device.name, graphs)
     if issubclass(kind, ExactBackend):
         if mode != "isolated":
             raise ConfigError("blocks are only timed in a chain; a computed cost is a block's own", got=mode)
         backend = device.backend()
         assert isinstance(backend, ExactBackend)  # noqa: S101  of that kind
         description = backend.description()
-        path = table_path(root, device.name, space.name, variant(typed(description, graphs), protocol, mode))
-        with locked(path.with_suffix(".lock")):
-            info = _claimed(_described(space, device, description, protocol, mode=mode), path)
+        path = table_path(root, device.name, space.name, variant_name(with_dtypes(description, graphs), protocol, mode))
+        with hold_lock(path.with_suffix(".lock")):
+            info = _write_or_validate_info(_build_info(space, device, description, protocol, mode=mode), path)
             jobs = unique_jobs([MeasurementJob(part.name, part.graph) for part in parts])
-            costs = exact_costs(jobs, backend, path.with_suffix(".samples.csv"), f"profile {device.name}")
-            return written(space, parts, info, path, lambda key: {info.column: number(costs[key])})
+            costs = compute_costs(jobs, backend, path.with_suffix(".samples.csv"), f"profile {device.name}")
+            return write_table(space, parts, info, path, lambda key: {info.column: int_if_whole(costs[key])})
     if effort.compose and mode != "isolated":
         raise ConfigError("composed blocks are measured isolated: a section has no neighbours of its own", got=mode)
-    with _opened(device, protocol, workers) as crew:
+    with _open_workers(device, protocol, workers) as crew:
         descriptions = [worker.description() for worker in crew]
         description = descriptions[0]
-        refuse_untold(device, protocol, description)
-        path = table_path(root, device.name, space.name, variant(typed(description, graphs), protocol, mode))
-        with locked(path.with_suffix(".lock")):
-            sentinel = sentinel_of(parts, path)
-            info = _claimed(_described(space, device, description, protocol, mode=mode, sentinel=sentinel), path)
+        validate_statistic(device, protocol, description)
+        path = table_path(root, device.name, space.name, variant_name(with_dtypes(description, graphs), protocol, mode))
+        with hold_lock(path.with_suffix(".lock")):
+            sentinel = select_sentinel(parts, path)
+            info = _write_or_validate_info(
+                _build_info(space, device, description, protocol, mode=mode, sentinel=sentinel), path
+            )
             for other in descriptions[1:]:
-                mine = _described(space, device, other, protocol, mode=mode, sentinel=sentinel)
+                mine = _build_info(space, device, other, protocol, mode=mode, sentinel=sentinel)
                 info.refuse_other(mine, path)
             for worker, said in zip(crew, descriptions, strict=True):
                 for hint in said.advice:
-                    tell(f"{worker.name}: {hint}")
+                    log(f"{worker.name}: {hint}")
             if protocol.cool_down_s:
-                tell(rest_of([part.graph for part in parts], protocol, len(crew)).words)
-            refuse_unlike(crew, sentinel)
+                log(estimate_cool_down([part.graph for part in parts], protocol, len(crew)).words)
+            validate_pool(crew, sentinel)
             journal = path.with_suffix(".samples.csv")
             bench = Bench(crew, description.environment, protocol, sentinel, journal, f"profile {device.name}")
             filled = Profiler(space, parts, mode, effort, bench, info.column, began).fill()
-            kept = {key: value for key, value in info.conditions.items() if not key.startswith((COMPOSITION, LEARNED))}
+            kept = {
+                key: value
+                for key, value in info.conditions.items()
+                if not key.startswith((COMPOSITION_PREFIX, PREDICTED_PREFIX))
+            }
             found = {"conditions": {**kept, **filled.conditions}, "least_spread": filled.scale.least_spread}
             info = info.model_copy(update={**found, "sentinel_reference_s": filled.scale.sentinel_reference_s})
-            return written(space, parts, info, path, filled.rows.get)
+            return write_table(space, parts, info, path, filled.rows.get)
 
 
 def measure_networks(
@@ -115,7 +121,7 @@ def measure_networks(
     architectures: Sequence[Architecture],
     protocol: Protocol | None = None,
     *,
-    workers: WorkerFactory = processes,
+    workers: WorkerFactory = create_subprocess_workers,
 ) -> np.ndarray:
     """Measure whole networks beside a measured table, and return each one's latency in seconds, float [n].
 
@@ -134,24 +140,33 @@ def network_name(space: Space, architecture: Architecture) -> str:
     return "/".join([*space.labels(architecture).values(), *map(str, architecture.settings)])
 
 
-def begin_table(
-    space: Space, device: Device, root: Path, protocol: Protocol | None = None, *, workers: WorkerFactory = processes
+def get_or_create_table(
+    space: Space,
+    device: Device,
+    root: Path,
+    protocol: Protocol | None = None,
+    *,
+    workers: WorkerFactory = create_subprocess_workers,
 ) -> LatencyTable:
     """Return what whole networks are measured beside: the device's isolated table of the space below `root`, or one begun without rows.
 
     Raises `TableError` where the one that is there is of another environment or protocol.
     """
-    protocol, graphs = protocol or device.protocol, [part.graph for part in parts_of(space)]
-    check_types(device.kind(), device.name, graphs)
+    protocol, graphs = protocol or device.protocol, [part.graph for part in list_parts(space)]
+    validate_dtypes(device.kind(), device.name, graphs)
     if issubclass(device.kind(), ExactBackend):
         description, sentinel = device.backend().description(), False
     else:
-        with _opened(device, protocol, workers) as crew:
+        with _open_workers(device, protocol, workers) as crew:
             description, sentinel = crew[0].description(), True
-    path = table_path(root, device.name, space.name, variant(typed(description, graphs), protocol, "isolated"))
-    with locked(path.with_suffix(".lock")):
-        graph = sentinel_of(parts_of(space), path) if sentinel else None
-        info = _claimed(_described(space, device, description, protocol, mode="isolated", sentinel=graph), path)
+    path = table_path(
+        root, device.name, space.name, variant_name(with_dtypes(description, graphs), protocol, "isolated")
+    )
+    with hold_lock(path.with_suffix(".lock")):
+        graph = select_sentinel(list_parts(space), path) if sentinel else None
+        info = _write_or_validate_info(
+            _build_info(space, device, description, protocol, mode="isolated", sentinel=graph), path
+        )
     if path.exists():
         return LatencyTable.read(path)
     return LatencyTable(info, pd.DataFrame(columns=["part", "layers_hash", info.column]), path)
@@ -172,7 +187,7 @@ def measure_graphs(
     graphs: Mapping[str, Graph],
     protocol: Protocol | None = None,
     *,
-    workers: WorkerFactory = processes,
+    workers: WorkerFactory = create_subprocess_workers,
     listing: str = "networks",
 ) -> MeasuredGraphs:
     """Measure any named graphs beside a table of a space, on the table's own scale.
@@ -182,19 +197,19 @@ def measure_graphs(
     environment or the protocol is not the table's.
     """
     protocol, mode = protocol or device.protocol, str(table.info.identity["mode"])
-    check_types(device.kind(), device.name, graphs.values())
+    validate_dtypes(device.kind(), device.name, graphs.values())
     if issubclass(device.kind(), ExactBackend):
         backend = device.backend()
         assert isinstance(backend, ExactBackend)  # noqa: S101  of that kind
-        table.info.refuse_other(_described(space, device, backend.description(), protocol, mode=mode), table.path)
+        table.info.refuse_other(_build_info(space, device, backend.description(), protocol, mode=mode), table.path)
         return MeasuredGraphs(dict(zip(graphs, backend.costs(list(graphs.values())), strict=True)), {}, {})
     jobs = unique_jobs([MeasurementJob(name, graph) for name, graph in graphs.items()])
-    sentinel = sentinel_of(parts_of(space), table.path)
+    sentinel = select_sentinel(list_parts(space), table.path)
     journal = table.path.with_suffix(f".{listing}.samples.csv")
-    with _opened(device, protocol, workers) as crew, locked(table.path.with_suffix(".lock")):
+    with _open_workers(device, protocol, workers) as crew, hold_lock(table.path.with_suffix(".lock")):
         description = crew[0].description()
-        refuse_untold(device, protocol, description)
-        described = _described(space, device, description, protocol, mode=mode, sentinel=sentinel)
+        validate_statistic(device, protocol, description)
+        described = _build_info(space, device, description, protocol, mode=mode, sentinel=sentinel)
         table.info.refuse_other(described, table.path)
         bench = Bench(crew, description.environment, protocol, sentinel, journal, f"{listing} {device.name}")
         records = bench.measure(jobs)
@@ -217,7 +232,7 @@ def measure_graphs(
 
 
 @contextmanager
-def _opened(device: Device, protocol: Protocol, workers: WorkerFactory) -> Iterator[Sequence[Worker]]:
+def _open_workers(device: Device, protocol: Protocol, workers: WorkerFactory) -> Iterator[Sequence[Worker]]:
     crew = workers(device, protocol)
     try:
         yield crew
@@ -226,7 +241,7 @@ def _opened(device: Device, protocol: Protocol, workers: WorkerFactory) -> Itera
             worker.close()
 
 
-def refuse_untold(device: Device, protocol: Protocol, description: BackendInfo) -> None:
+def validate_statistic(device: Device, protocol: Protocol, description: BackendInfo) -> None:
     """Raise `ConfigError` when a protocol stands for a statistic that the device's samples do not give."""
     if protocol.statistic not in description.statistics:
         raise ConfigError(
@@ -237,12 +252,12 @@ def refuse_untold(device: Device, protocol: Protocol, description: BackendInfo) 
         )
 
 
-def variant(description: BackendInfo, protocol: Protocol, mode: str) -> str:
+def variant_name(description: BackendInfo, protocol: Protocol, mode: str) -> str:
     """Return the file name that tells a device's tables apart: mode, batch, and the backend's own words."""
     return "-".join((mode, f"b{protocol.batch}", *description.words))
 
 
-def sentinel_of(parts: Sequence[Part], table: Path | None = None) -> Graph:
+def select_sentinel(parts: Sequence[Part], table: Path | None = None) -> Graph:
     """Return a table's sentinel: of all parts the one whose multiply-accumulates are nearest to ten million, as a ratio.
 
     A table keeps the sentinel that it was begun with, even when an axis has grown since.
@@ -255,7 +270,7 @@ def sentinel_of(parts: Sequence[Part], table: Path | None = None) -> Graph:
     return min((part.graph for part in parts), key=lambda graph: abs(np.log(max(graph.macs, 1) / SENTINEL_MACS)))
 
 
-def _described(
+def _build_info(
     space: Space,
     device: Device,
     description: BackendInfo,
@@ -264,7 +279,7 @@ def _described(
     mode: str,
     sentinel: Graph | None = None,
 ) -> TableInfo:
-    description = typed(description, [part.graph for part in parts_of(space)])
+    description = with_dtypes(description, [part.graph for part in list_parts(space)])
     environment, timed = description.environment, sentinel is not None
     column = {"latency": "latency_s", "energy": "energy_j"}.get(description.quantity, description.quantity)
     identity = {
@@ -294,7 +309,7 @@ def _described(
     )
 
 
-def _claimed(info: TableInfo, path: Path) -> TableInfo:
+def _write_or_validate_info(info: TableInfo, path: Path) -> TableInfo:
     """Write the table's TOML before the first sample, or check that the one there is of the same identity and keep it."""
     toml = path.with_suffix(".toml")
     if toml.exists():
@@ -311,9 +326,9 @@ def _claimed(info: TableInfo, path: Path) -> TableInfo:
     return info
 
 
-def protocol_of(table: LatencyTable, device: Device) -> Protocol:
+def table_protocol(table: LatencyTable, device: Device) -> Protocol:
     """Return the protocol that a table was measured by; the device's own where it was computed."""
     named = table.info.identity.get("protocol")
     if named is None:
         return device.protocol
-    return replace(protocol_named(str(named)), batch=int(table.info.identity["batch"]))
+    return replace(get_protocol(str(named)), batch=int(table.info.identity["batch"]))

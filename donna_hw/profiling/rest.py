@@ -36,12 +36,12 @@ class CoolDownEstimate:
         """The estimate for people."""
         pool = "one device rests" if self.devices == 1 else f"each of {self.devices} devices rests"
         return (
-            f"{self.blocks:,} blocks, {self.different:,} of them with layers of their own: {pool} {_hours(self.seconds)} between visits; "
-            f"block by block on one device it would be {_hours(self.alone_s)}"
+            f"{self.blocks:,} blocks, {self.different:,} of them with layers of their own: {pool} {_format_duration(self.seconds)} between visits; "
+            f"block by block on one device it would be {_format_duration(self.alone_s)}"
         )
 
 
-def rest_of(graphs: Sequence[Graph], protocol: Protocol, devices: int) -> CoolDownEstimate:
+def estimate_cool_down(graphs: Sequence[Graph], protocol: Protocol, devices: int) -> CoolDownEstimate:
     """Return the pauses of measuring these blocks by a protocol; blocks without layers are not visited."""
     present = [graph for graph in graphs if graph.layers]
     visits = protocol.min_rounds if protocol.adaptive else protocol.rounds
@@ -50,5 +50,5 @@ def rest_of(graphs: Sequence[Graph], protocol: Protocol, devices: int) -> CoolDo
     )
 
 
-def _hours(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"

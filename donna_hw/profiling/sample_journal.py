@@ -11,8 +11,8 @@ import numpy as np
 
 from donna_hw._core.journal import Journal
 from donna_hw.errors import FileFormatError
-from donna_hw.measurement.intervals import checked
-from donna_hw.measurement.measurement import CLOCKS, Samples, Summary, Trial
+from donna_hw.measurement.intervals import validate_samples
+from donna_hw.measurement.measurement import CLOCKS, RunSummary, Samples, Trial
 from donna_hw.measurement.telemetry import Telemetry
 
 COLUMNS = (
@@ -21,7 +21,7 @@ COLUMNS = (
     *("clock_hz", "temperature_c", "power_w", "throttle", "failure"),
     "summary",
 )
-ADDED = ("summary",)  # columns that journals of earlier versions lack
+OPTIONAL_COLUMNS = ("summary",)  # columns that journals of earlier versions lack
 
 
 @dataclass
@@ -50,7 +50,7 @@ class SampleJournal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._journal = Journal(path, COLUMNS, added=ADDED)
+        self._journal = Journal(path, COLUMNS, added=OPTIONAL_COLUMNS)
 
     def add(self, key: str, name: str, attempt: int, visit: Trial) -> Trial:
         """Append one visit, and return it as it reads back; raises `MeasurementError` for times that are none, and writes nothing."""
@@ -60,20 +60,20 @@ class SampleJournal:
             "device": visit.device,
             "started_unix_s": f"{visit.started_unix_s:.3f}",
             "slices": visit.slices,
-            "sentinel_s": _text(visit.sentinel_s),
-            "wall_s": _text(samples.wall_s),
-            "cpu_s": _text(samples.cpu_s),
-            "device_s": _text(samples.device_s),
+            "sentinel_s": _format_times(visit.sentinel_s),
+            "wall_s": _format_times(samples.wall_s),
+            "cpu_s": _format_times(samples.cpu_s),
+            "device_s": _format_times(samples.device_s),
             "clock": samples.clock,
-            "baseline_s": _text(visit.baseline_s),
-            "clock_hz": _number(readings.clock_hz),
-            "temperature_c": _number(readings.temperature_c),
-            "power_w": _number(readings.power_w),
+            "baseline_s": _format_times(visit.baseline_s),
+            "clock_hz": _format_number(readings.clock_hz),
+            "temperature_c": _format_number(readings.temperature_c),
+            "power_w": _format_number(readings.power_w),
             "throttle": "|".join(readings.throttle),
-            "summary": _told(samples.summary),
+            "summary": _format_summary(samples.summary),
         }
-        kept = _visit({name: str(cell) for name, cell in cells.items()})
-        _check(kept, name)  # as rounded: a time that becomes 0 in the file would make the file unreadable
+        kept = _parse_trial({name: str(cell) for name, cell in cells.items()})
+        _validate_trial(kept, name)  # as rounded: a time that becomes 0 in the file would make the file unreadable
         self._journal.append(cells)
         return kept
 
@@ -92,7 +92,7 @@ class SampleJournal:
                 continue
             where = f"{self.path}, line {line}"
             try:
-                attempt, visit = int(cells["attempt"]), None if cells["failure"] else _visit(cells)
+                attempt, visit = int(cells["attempt"]), None if cells["failure"] else _parse_trial(cells)
             except (ValueError, OverflowError) as error:
                 raise FileFormatError(
                     f"{where}: times must be numbers in seconds, attempt and round whole ones",
@@ -107,7 +107,7 @@ class SampleJournal:
             if visit is None:
                 record.failure = cells["failure"]
                 continue
-            _check(visit, where)
+            _validate_trial(visit, where)
             if visit.round in (other.round for other in record.visits):
                 raise FileFormatError(
                     f"{where}: a block must be visited once a round",
@@ -124,68 +124,78 @@ class SampleJournal:
         return dict.fromkeys(COLUMNS, "") | names
 
 
-def _visit(cells: dict[str, str]) -> Trial:
+def _parse_trial(cells: dict[str, str]) -> Trial:
     """Return a line's visit; raises `ValueError` for what is no number or cannot be."""
-    wall, cpu, device = _floats(cells["wall_s"]), _absent(cells["cpu_s"]), _absent(cells["device_s"])
+    wall, cpu, device = (
+        _parse_floats(cells["wall_s"]),
+        _parse_optional_floats(cells["cpu_s"]),
+        _parse_optional_floats(cells["device_s"]),
+    )
     for name, times in (("cpu_s", cpu), ("device_s", device)):
         if times is not None and (times.size != wall.size or not (np.isfinite(times) & (times >= 0)).all()):
             raise ValueError(f"{name} of {times.size} values beside {wall.size} wall times, or one below zero")
     if cells["clock"] not in CLOCKS or (cells["clock"] == "device" and device is None):
         raise ValueError(f"clock {cells['clock']!r}")
-    sentinel, baseline, slices = _floats(cells["sentinel_s"]), _absent(cells["baseline_s"]), int(cells["slices"])
-    round_, started = int(cells["round"]), _maybe(cells["started_unix_s"]) or 0.0
+    sentinel, baseline, slices = (
+        _parse_floats(cells["sentinel_s"]),
+        _parse_optional_floats(cells["baseline_s"]),
+        int(cells["slices"]),
+    )
+    round_, started = int(cells["round"]), _parse_optional_number(cells["started_unix_s"]) or 0.0
     if round_ < 0 or started < 0:
         raise ValueError(f"round {round_}, started_unix_s {started}")
     for times, parts in ((wall, slices), (sentinel, slices + 1), (baseline, slices)):
         if slices < 1 or (times is not None and times.size % parts):
             raise ValueError(f"{slices} slices, which do not divide the times")
     throttle = tuple(cells["throttle"].split("|")) if cells["throttle"] else ()
-    clock, temperature, power = (_maybe(cells[name]) for name in ("clock_hz", "temperature_c", "power_w"))
+    clock, temperature, power = (
+        _parse_optional_number(cells[name]) for name in ("clock_hz", "temperature_c", "power_w")
+    )
     readings = Telemetry(clock, temperature, power, throttle)
-    samples = Samples(wall, cpu, device, cells["clock"], _summary(cells["summary"]))
+    samples = Samples(wall, cpu, device, cells["clock"], _parse_summary(cells["summary"]))
     return Trial(round_, samples, sentinel, slices, baseline, readings, cells["device"], started)
 
 
-def _check(visit: Trial, what: str) -> None:
+def _validate_trial(visit: Trial, what: str) -> None:
     for times in (visit.samples.wall_s, visit.samples.device_s, visit.baseline_s):
         if times is not None:
-            checked(times, what)
+            validate_samples(times, what)
     if visit.sentinel_s.size:
-        checked(visit.sentinel_s, f"{what}, sentinel")
+        validate_samples(visit.sentinel_s, f"{what}, sentinel")
 
 
-def _text(times: Iterable[float] | None) -> str:
+def _format_times(times: Iterable[float] | None) -> str:
     return "" if times is None else " ".join(f"{value:.9f}" for value in times)
 
 
-def _told(summary: Summary | None) -> str:
+def _format_summary(summary: RunSummary | None) -> str:
     """Return a summary as a cell: the number of runs, then mean, deviation, smallest and largest time in seconds."""
     if summary is None:
         return ""
-    return f"{summary.runs} {_text((summary.mean_s, summary.deviation_s, summary.min_s, summary.max_s))}"
+    return f"{summary.runs} {_format_times((summary.mean_s, summary.deviation_s, summary.min_s, summary.max_s))}"
 
 
-def _summary(text: str) -> Summary | None:
+def _parse_summary(text: str) -> RunSummary | None:
     if not text:
         return None
     runs, *times = text.split()
     mean, deviation, least, most = map(float, times)
-    return Summary(int(runs), mean, deviation, least, most)
+    return RunSummary(int(runs), mean, deviation, least, most)
 
 
-def _number(value: float | None) -> str:
+def _format_number(value: float | None) -> str:
     return "" if value is None else f"{value:.9g}"
 
 
-def _floats(text: str) -> np.ndarray:
+def _parse_floats(text: str) -> np.ndarray:
     return np.array([float(word) for word in text.split()])
 
 
-def _absent(text: str) -> np.ndarray | None:
-    return _floats(text) if text else None
+def _parse_optional_floats(text: str) -> np.ndarray | None:
+    return _parse_floats(text) if text else None
 
 
-def _maybe(text: str) -> float | None:
+def _parse_optional_number(text: str) -> float | None:
     value = float(text) if text else None
     if value is not None and not math.isfinite(value):
         raise ValueError(f"{text!r} is not finite")

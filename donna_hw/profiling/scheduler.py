@@ -13,18 +13,18 @@ from math import inf
 
 import numpy as np
 
-from donna_hw._core.progress import Bar
+from donna_hw._core.progress import ProgressBar
 from donna_hw.errors import MeasurementError, UnavailableError
 from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.measurement.environment import Environment
 from donna_hw.measurement.measurement import Measurement
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.measurement.stopping import stopped
-from donna_hw.profiling.calibration import FEWEST_ROUNDS, TableCalibration, measurements, scale_of
+from donna_hw.measurement.stopping import stopping_rule
+from donna_hw.profiling.calibration import MIN_ROUNDS, TableCalibration, build_measurements, calibrate_table
 from donna_hw.profiling.sample_journal import BlockRecord, SampleJournal
 from donna_hw.profiling.workers.base import BlockFailedError, DeviceLostError, Task, Worker
 
-TRIES = 2  # a block that fails this often on devices that answer is at fault itself
+MAX_TRIES = 2  # a block that fails this often on devices that answer is at fault itself
 POOL_TOLERANCE = 0.25  # the sentinel's median on devices of one pool differs by no more
 POOL_RUNS = 20
 
@@ -88,7 +88,7 @@ class Scheduler:
         for key, job in self.jobs.items():
             self._records.setdefault(key, BlockRecord(job.name))
         alive = list(self.workers)
-        with Bar(self.label) as bar:
+        with ProgressBar(self.label) as bar:
             for round_ in count():  # under a budget the widest are visited more often, so that there may be more rounds
                 todo = self._todo(round_)
                 if not todo and (round_ >= self.protocol.rounds or self.clock() > self.deadline_unix_s):
@@ -111,10 +111,12 @@ class Scheduler:
         """
         order = [str(key) for key in np.random.default_rng(round_).permutation(sorted(self.jobs))]
         records = {key: self._records[key].before(round_) for key in order}
-        scale = scale_of(records, self.protocol, self.environment) if self.protocol.adaptive else TableCalibration()
-        measured = measurements(records, self.protocol, self.environment, scale)
+        scale = (
+            calibrate_table(records, self.protocol, self.environment) if self.protocol.adaptive else TableCalibration()
+        )
+        measured = build_measurements(records, self.protocol, self.environment, scale)
         todo = [key for key in order if self._wants(key, measured.get(key))]
-        if self.deadline_unix_s < inf and round_ >= FEWEST_ROUNDS and todo:
+        if self.deadline_unix_s < inf and round_ >= MIN_ROUNDS and todo:
             widths = {key: measured[key].half_width if key in measured else inf for key in todo}
             todo = [key for key in todo if widths[key] >= np.median(list(widths.values()))]
         return [key for key in todo if round_ not in (visit.round for visit in self._records[key].visits)]
@@ -123,13 +125,13 @@ class Scheduler:
         """Return whether a block is to be visited again after the rounds measured, and note the rule if it is not."""
         record = self._records[key]
         if not record.stopped and measured is not None:
-            record.stopped = stopped(measured) or ""
+            record.stopped = stopping_rule(measured) or ""
         return not (record.stopped or record.failure or self._late(record))
 
     def _late(self, record: BlockRecord) -> bool:
-        return self.clock() > self.deadline_unix_s and len(record.visits) >= FEWEST_ROUNDS
+        return self.clock() > self.deadline_unix_s and len(record.visits) >= MIN_ROUNDS
 
-    def _round(self, round_: int, todo: list[str], alive: list[Worker], bar: Bar) -> list[Worker]:
+    def _round(self, round_: int, todo: list[str], alive: list[Worker], bar: ProgressBar) -> list[Worker]:
         """Visit the blocks of one round, shared by the workers, and return the workers that are left."""
         queue = deque(todo)
         while queue:
@@ -148,7 +150,7 @@ class Scheduler:
             alive = [worker for worker, stays in zip(alive, stay, strict=True) if stays]
         return alive
 
-    def _shift(self, worker: Worker, round_: int, queue: deque[str], bar: Bar) -> bool:
+    def _shift(self, worker: Worker, round_: int, queue: deque[str], bar: ProgressBar) -> bool:
         """Visit blocks from the queue until it is empty; return False when the device was lost, its block back in the queue."""
         while True:
             try:
@@ -171,7 +173,7 @@ class Scheduler:
             bar.step()
             self._rest(worker, bar)
 
-    def _rest(self, worker: Worker, bar: Bar) -> None:
+    def _rest(self, worker: Worker, bar: ProgressBar) -> None:
         """Let the device cool down; one that is gone rests as long as the protocol says, and shows at its next visit."""
         waited_s = 0.0
         while True:
@@ -191,7 +193,7 @@ class Scheduler:
         """Visit one block and journal it; a block that fails again and again, while the device answers, is journaled as failed."""
         job, record = self.jobs[key], self._records[key]
         reason = ""
-        for _ in range(TRIES):
+        for _ in range(MAX_TRIES):
             started = self.clock()
             try:
                 visit = replace(worker.visit(job.task(self.sentinel, round_)), started_unix_s=started)
@@ -206,7 +208,7 @@ class Scheduler:
             record.failure = reason
 
 
-def refuse_unlike(workers: Sequence[Worker], sentinel: Graph) -> None:
+def validate_pool(workers: Sequence[Worker], sentinel: Graph) -> None:
     """Raise `UnavailableError` when the devices of a pool do not run the sentinel alike, so that one table cannot hold them all."""
     if len(workers) < 2:
         return

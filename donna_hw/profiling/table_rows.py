@@ -9,19 +9,21 @@ import numpy as np
 import pandas as pd
 
 from donna_hw.measurement.measurement import Measurement
-from donna_hw.measurement.verdict import NOISY_HALF_WIDTH, judge
+from donna_hw.measurement.verdict import NOISY_HALF_WIDTH, evaluate_measurement
 from donna_hw.profiling.composition import Z95, Composition, Estimate
 from donna_hw.spaces.space import Space
 from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.parts import Part, Row
-from donna_hw.tables.table_info import SUMMARISED, UNSAMPLED, TableInfo
+from donna_hw.tables.table_info import SAMPLE_COLUMNS, SUMMARY, TableInfo
 
-LEARNED = "learned_"  # how the conditions of a table with learned rows begin; one that is measured afterwards has none
+PREDICTED_PREFIX = (
+    "learned_"  # how the conditions of a table with learned rows begin; one that is measured afterwards has none
+)
 
 
 def measured_row(measurement: Measurement, rule: str) -> Row:
     """Return the cells of a block that was measured itself, until a rule stopped it."""
-    interval, verdict = measurement.interval, judge(measurement)
+    interval, verdict = measurement.interval, evaluate_measurement(measurement)
     times = {
         "median_s": measurement.median_s,
         "low_s": interval.low,
@@ -37,7 +39,7 @@ def measured_row(measurement: Measurement, rule: str) -> Row:
         **cells,
         "samples": measurement.runs,
         "rounds": len(measurement.round_medians_s),
-        "method": SUMMARISED if measurement.summaries else "measured",
+        "method": SUMMARY if measurement.summaries else "measured",
         "stopped": rule,
         "verdict": verdict.name,
         "evidence": verdict.evidence,
@@ -62,7 +64,7 @@ def composed_row(estimate: Estimate, sections: int, composition: Composition, co
     }
 
 
-def learned_row(value_s: float, deviation: float, evidence: str, column: str) -> Row:
+def predicted_row(value_s: float, deviation: float, evidence: str, column: str) -> Row:
     """Return the cells of a block that was never measured; deviation: of the logarithm of its latency."""
     half = np.exp(Z95 * deviation)
     times = {column: value_s, "low_s": value_s / half, "high_s": value_s * half}
@@ -75,13 +77,13 @@ def learned_row(value_s: float, deviation: float, evidence: str, column: str) ->
 
 
 def _without_samples(method: str) -> Row:
-    return {**dict.fromkeys(UNSAMPLED, ""), "samples": 0, "rounds": 0, "method": method, "stopped": ""}
+    return {**dict.fromkeys(SAMPLE_COLUMNS, ""), "samples": 0, "rounds": 0, "method": method, "stopped": ""}
 
 
-def absent_row(column: str) -> Row:
+def empty_row(column: str) -> Row:
     """Return the cells of a block without layers, a skipped one: it costs nothing, and nothing is measured."""
     return {
-        **dict.fromkeys(UNSAMPLED, ""),
+        **dict.fromkeys(SAMPLE_COLUMNS, ""),
         **dict.fromkeys((column, "low_s", "high_s"), 0.0),
         "samples": 0,
         "rounds": 0,
@@ -92,12 +94,12 @@ def absent_row(column: str) -> Row:
     }
 
 
-def estimate_of(measurement: Measurement) -> Estimate:
+def to_estimate(measurement: Measurement) -> Estimate:
     """Return a measurement's value with a standard error whose normal interval is as wide as the measurement's own."""
     return Estimate(measurement.value_s, measurement.interval.half / Z95)
 
 
-def written(
+def write_table(
     space: Space, parts: Sequence[Part], info: TableInfo, path: Path, rows: Callable[[str], Row | None]
 ) -> LatencyTable:
     """Derive the table from the row of each layers_hash (None for a block that failed), write it, and return it as it reads back."""

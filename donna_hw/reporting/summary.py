@@ -7,34 +7,40 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from donna_hw._core.csv_files import csv_frame
-from donna_hw._core.ranking import Ranking, kendall_tau, pairs_in_order, ranking, rival
+from donna_hw._core.csv_files import read_csv
+from donna_hw._core.ranking import (
+    RankingMetrics,
+    equal_cost_concordance,
+    evaluate_ranking,
+    kendall_tau,
+    predict_log_linear,
+)
 from donna_hw._core.toml_files import read_toml
-from donna_hw.costs.serialization import correction_of
+from donna_hw.costs.serialization import load_correction
 from donna_hw.pipeline.recipe import Recipe
 from donna_hw.pipeline.run import Run
-from donna_hw.pipeline.steps.verify import check_predictor, read_verified
+from donna_hw.pipeline.steps.verify import evaluate_predictor, read_verification
 from donna_hw.tables.latency_table import LatencyTable
-from donna_hw.tables.lookup import table_in
-from donna_hw.training.libraries import APART, ROLES
+from donna_hw.tables.lookup import find_table
+from donna_hw.training.libraries import ROLES, SEPARATE_ROLES
 
 
 def summary_markdown(run: Run) -> str:
     """Return the summary of a finished run; every number is read from the run's files."""
-    table = table_in([run.tables], run.device.name, run.space.name)
+    table = find_table([run.tables], run.device.name, run.space.name)
     parts = [
         f"# {run.recipe.title}",
         "\n".join(_setting_lines(run, table)),
         "## Accuracy predictor\n\n" + "\n".join(predictor_lines(run)),
         "## Latency table against whole networks\n\n" + "\n".join(latency_lines(run, table)),
-        "## The front, finetuned and measured\n\n" + "\n".join(verified_lines(read_verified(run))),
+        "## The front, finetuned and measured\n\n" + "\n".join(verified_lines(read_verification(run))),
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def predictor_lines(run: Run) -> list[str]:
     """Return the ranking of the predictor and of its rivals, on test networks where there are some, else by leave-one-out."""
-    frame = check_predictor(run)
+    frame = evaluate_predictor(run)
     library = frame[frame["role"] != "test"]  # the library, and the front if the predictor was fitted again with it
     tested = frame[frame["role"] == "test"] if (frame["role"] == "test").sum() >= 3 else library
     measured = tested["top1_percent"].to_numpy()
@@ -43,12 +49,12 @@ def predictor_lines(run: Run) -> list[str]:
     rivals = {}
     for name in run.recipe.counters:
         fitted = library[name].to_numpy(), library["top1_percent"].to_numpy()
-        rivals[f"rival: log {name}"] = rival(tested[name].to_numpy(), *fitted)
+        rivals[f"rival: log {name}"] = predict_log_linear(tested[name].to_numpy(), *fitted)
     rows, counter = [], run.recipe.counters[0]
     costs = tested[counter].to_numpy()
     for name, values in ({f"predictor ({kind})": tested["predicted_percent"].to_numpy()} | rivals).items():
-        share, pairs = pairs_in_order(values, measured, costs)
-        rows.append(_ranking_row(name, ranking(values, measured), f"{100 * share:.0f} % of {pairs}"))
+        share, pairs = equal_cost_concordance(values, measured, costs)
+        rows.append(_ranking_row(name, evaluate_ranking(values, measured), f"{100 * share:.0f} % of {pairs}"))
     spread = f"{measured.min():.2f} to {measured.max():.2f} %, standard deviation {measured.std(ddof=1):.2f}"
     return [
         f"Fitted to {len(library)} networks; judged on {len(measured)} {how} (top-1 {spread}).",
@@ -61,7 +67,7 @@ def predictor_lines(run: Run) -> list[str]:
 
 def latency_lines(run: Run, table: LatencyTable) -> list[str]:
     """Return how far the table's sum and its correction are from whole networks that the correction has not seen."""
-    correction = correction_of(table)
+    correction = load_correction(table)
     lines = []
     if correction is not None:
         lines.append(
@@ -70,7 +76,7 @@ def latency_lines(run: Run, table: LatencyTable) -> list[str]:
         )
     path = run.folder / "latency_test.csv"
     if run.recipe.latency.test_networks and path.exists():
-        frame = csv_frame(path, ("measured_s", "sum_s", "predicted_s", "std_s", *run.recipe.counters))
+        frame = read_csv(path, ("measured_s", "sum_s", "predicted_s", "std_s", *run.recipe.counters))
         measured = frame["measured_s"].to_numpy()
         lines += [
             "",
@@ -119,7 +125,7 @@ def _setting_lines(run: Run, table: LatencyTable) -> list[str]:
     recipe, info, data = run.recipe, table.info, run.data
     reference = read_toml(run.folder / "reference" / "reference.toml")
     blocks, networks = run.blocks.journal.records(), run.architectures.networks()
-    same = run.architectures.means(*(role for role in ROLES if role not in APART)).get(run.space.reference)
+    same = run.architectures.means(*(role for role in ROLES if role not in SEPARATE_ROLES)).get(run.space.reference)
     alike = f" The reference, distilled and finetuned like the others, has {same[0]:.2f} %." if same else ""
     return [
         f"- Command: `{run.command} --summary docs/results/{run.folder.name}.md`; seed {recipe.seed}.",
@@ -129,7 +135,7 @@ def _setting_lines(run: Run, table: LatencyTable) -> list[str]:
         f"{len(data.test)} test images for every accuracy below.",
         f"- Space: `{recipe.space}`, {len(run.space.stages)} stages of {run.space.stages[0].size} blocks, "
         f"{run.space.size:,} networks.",
-        f"- Reference: {reference['top1_percent']:.2f} %, {_taught(recipe, float(reference['train_s']))}.",
+        f"- Reference: {reference['top1_percent']:.2f} %, {_format_training(recipe, float(reference['train_s']))}.",
         f"- Block distillation: {len(blocks)} different blocks, {recipe.distill.epochs} epoch(s) of "
         f"{recipe.distill.images or len(data.train)} images, batch {recipe.distill.batch} (the paper: 256; small data want more steps), "
         f"{sum(float(record['train_s']) for record in blocks):.0f} s of one core in all.",
@@ -140,15 +146,15 @@ def _setting_lines(run: Run, table: LatencyTable) -> list[str]:
     ]
 
 
-def _taught(recipe: Recipe, train_s: float) -> str:
+def _format_training(recipe: Recipe, train_s: float) -> str:
     epochs = recipe.reference.epochs
     return f"after {epochs} epochs ({train_s:.0f} s)" if epochs else "its weights given"
 
 
 def _front_size(run: Run) -> int:
-    return len(csv_frame(run.folder / "front.csv", run.space.columns))
+    return len(read_csv(run.folder / "front.csv", run.space.columns))
 
 
-def _ranking_row(name: str, found: Ranking, pairs: str) -> str:
+def _ranking_row(name: str, found: RankingMetrics, pairs: str) -> str:
     interval = f"{found.tau_low:.3f} to {found.tau_high:.3f}"
     return f"| {name} | {found.kendall_tau:.3f} | {interval} | {found.r2:.3f} | {found.mse:.3f} | {pairs} |"

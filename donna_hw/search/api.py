@@ -7,20 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from donna_hw._core.resources import roots
+from donna_hw._core.resources import data_roots
 from donna_hw.costs.quantile import QuantileCost
 from donna_hw.devices.device import Device
 from donna_hw.errors import ConfigError, DonnaError, UnknownNameError
-from donna_hw.predictors.serialization import load_predictor, metric_of
-from donna_hw.search.exact import exact_front, why_not_exact
+from donna_hw.predictors.serialization import load_predictor, read_metric
+from donna_hw.search.exact import exact_front, exact_search_obstacle
 from donna_hw.search.exact_sums import TooManySumsError
 from donna_hw.search.nsga2 import nsga2
-from donna_hw.search.optimality_gap import bounded, seeds_of
-from donna_hw.search.pareto_front import ParetoFront, diverse
-from donna_hw.search.parsing import CostReader
+from donna_hw.search.optimality_gap import add_optimality_gap, find_initial_rows
+from donna_hw.search.pareto_front import ParetoFront, select_diverse
+from donna_hw.search.parsing import CostParser
 from donna_hw.search.problem import Constraint, SearchProblem
 from donna_hw.search.random_search import random_front
-from donna_hw.search.verification import verified
+from donna_hw.search.verification import verify_on_device
 from donna_hw.search.verification_loop import VerificationConfig, VerificationResult
 from donna_hw.spaces import load_space
 from donna_hw.tables.latency_table import LatencyTable
@@ -34,7 +34,7 @@ class SearchSettings:
     """How to search. samples: networks that NSGA-II or the random search looks at; population: of a generation of NSGA-II.
 
     method: `auto` is `exact` where that is possible, else `nsga2` begun from the nearest exact front. robust: a quantile to judge costs
-    by (`QuantileCost`). diverse: a share of equal blocks that no two networks may pass (`diverse`).
+    by (`QuantileCost`). diverse: a share of equal blocks that no two networks may pass (`select_diverse`).
     """
 
     method: str = "auto"
@@ -60,7 +60,7 @@ def search(aim: SearchProblem, settings: SearchSettings) -> ParetoFront:
         return random_front(aim, settings.samples, settings.seed)
     if settings.method == "nsga2":
         return nsga2(aim, settings.samples, settings.population, settings.seed)
-    reason = why_not_exact(aim)
+    reason = exact_search_obstacle(aim)
     if reason is None:
         try:
             return exact_front(aim)
@@ -69,8 +69,8 @@ def search(aim: SearchProblem, settings: SearchSettings) -> ParetoFront:
                 raise
     elif settings.method == "exact":
         raise ConfigError("an exact search needs sums over blocks", got=reason, hint="search with --method auto")
-    front = nsga2(aim, settings.samples, settings.population, settings.seed, seeds=seeds_of(aim))
-    return bounded(aim, front)
+    front = nsga2(aim, settings.samples, settings.population, settings.seed, seeds=find_initial_rows(aim))
+    return add_optimality_gap(aim, front)
 
 
 @dataclass(frozen=True)
@@ -91,53 +91,55 @@ class SearchRequest:
     settings: SearchSettings = field(default_factory=SearchSettings)
 
 
-def search_space(question: SearchRequest) -> ParetoFront:
+def run_search(question: SearchRequest) -> ParetoFront:
     """Return the front; a table measured on another chip than this machine's is used with a warning that names both."""
-    aim, _ = _aimed(question)
-    return _searched(aim, question.settings)
+    aim, _ = _build_problem(question)
+    return _search_diverse(aim, question.settings)
 
 
-def verify_space(question: SearchRequest, plan: VerificationConfig) -> VerificationResult:
-    """Search as `search_space` does until the front stands, networks of it measured whole beside the first cost's table (`verified`)."""
-    aim, seen = _aimed(question)
+def run_verified_search(question: SearchRequest, plan: VerificationConfig) -> VerificationResult:
+    """Search as `run_search` does until the front stands, networks of it measured whole beside the first cost's table (`verify_on_device`)."""
+    aim, seen = _build_problem(question)
     if aim.costs[0].name.startswith("measured@") or not seen:
         raise ConfigError(
             "a cost that is measured needs no verification", got=question.costs[0], hint="leave --verify out"
         )
     if question.settings.robust is not None or any(mark in question.costs[0] for mark in "(*"):
         raise ConfigError("the first cost of a verified search must be one table's", got=question.costs[0])
-    return verified(aim, lambda aim: _searched(aim, question.settings), seen[0], plan, folder=question.tables)
+    return verify_on_device(
+        aim, lambda aim: _search_diverse(aim, question.settings), seen[0], plan, folder=question.tables
+    )
 
 
-def _searched(aim: SearchProblem, settings: SearchSettings) -> ParetoFront:
+def _search_diverse(aim: SearchProblem, settings: SearchSettings) -> ParetoFront:
     front = search(aim, settings)
-    return front if settings.diverse is None else diverse(front, settings.diverse)
+    return front if settings.diverse is None else select_diverse(front, settings.diverse)
 
 
-def _aimed(question: SearchRequest) -> tuple[SearchProblem, list[LatencyTable]]:
+def _build_problem(question: SearchRequest) -> tuple[SearchProblem, list[LatencyTable]]:
     """Return what is looked for, and the tables of the costs in their order."""
     settings, space, run = question.settings, load_space(question.space), question.run
     own = [question.tables] if question.tables else []
-    places = [*own, run / "latency_tables", *(root / "latency_tables" for root in roots())]
+    places = [*own, run / "latency_tables", *(root / "latency_tables" for root in data_roots())]
     seen: list[LatencyTable] = []
 
     def see(table: LatencyTable) -> None:
-        _warn_of_other_chip(table)
+        _warn_device_mismatch(table)
         seen.append(table)
 
-    reader = CostReader(space, places, see, settings.samples)
+    reader = CostParser(space, places, see, settings.samples)
     models = reader.costs(question.costs)
     limited = [reader.limit(text, models) for text in question.limits]
     if settings.robust is not None:
         models = [QuantileCost(model, settings.robust) for model in models]
         limited = [Constraint(QuantileCost(limit.cost, settings.robust), limit.highest) for limit in limited]
     kept = run / "predictor.toml"
-    predictor, metric = load_predictor(kept), metric_of(kept)
+    predictor, metric = load_predictor(kept), read_metric(kept)
     qualities = BlockLibrary(run / "block_library", space).qualities(metric)
     return SearchProblem(space, qualities, predictor, models, limited), seen
 
 
-def _warn_of_other_chip(table: LatencyTable) -> None:
+def _warn_device_mismatch(table: LatencyTable) -> None:
     """Warn when a measured table is of another chip than the device of its name here; without such a device nothing is said."""
     if table.info.origin != "measured":
         return

@@ -13,11 +13,11 @@ import numpy as np
 
 from donna_hw.errors import ConfigError, InsufficientDataError
 from donna_hw.predictors.quadratic import Quadratic
-from donna_hw.search.branch_and_bound_bounds import GRID_PERCENT, PAIRS, CompletionBoxes, IncumbentBounds, gathered
-from donna_hw.search.pareto import non_dominated
+from donna_hw.search.branch_and_bound_bounds import GRID_PERCENT, PAIRS, CompletionBoxes, IncumbentBounds, coarsen_boxes
+from donna_hw.search.pareto import unique_non_dominated_mask
 
-BOXES = (64, 512, 2048)  # a beginning is tried against few boxes first, and what is left against more
-SCOUTS = 8
+BOX_COUNTS = (64, 512, 2048)  # a beginning is tried against few boxes first, and what is left against more
+WARM_STARTS = 8
 
 Array = np.ndarray
 
@@ -30,7 +30,7 @@ class Front(NamedTuple):
     cost: Array
 
 
-class _Begun(NamedTuple):
+class _PartialNetworks(NamedTuple):
     """Beginnings of networks: rows int [n, k], cost int [n], value float [n], slopes float [n, stages] of every stage's t."""
 
     rows: Array
@@ -38,8 +38,8 @@ class _Begun(NamedTuple):
     value: Array
     slopes: Array
 
-    def picked(self, which: Array | slice) -> _Begun:
-        return _Begun(*(column[which] for column in self))
+    def picked(self, which: Array | slice) -> _PartialNetworks:
+        return _PartialNetworks(*(column[which] for column in self))
 
 
 def second_order_front(quadratic: Quadratic, costs: tuple[Array, ...], highest: int | None = None) -> Front:
@@ -49,8 +49,8 @@ def second_order_front(quadratic: Quadratic, costs: tuple[Array, ...], highest: 
     1e-9 %; of networks that are equal in both, one stays. Raises `ConfigError` on costs or terms that are no such numbers and
     `InsufficientDataError` where no network lies within `highest`.
     """
-    _check(quadratic, costs)
-    kept = [_worth_it(*each) for each in zip(costs, quadratic.linear, quadratic.t, strict=True)]
+    _validate_inputs(quadratic, costs)
+    kept = [_non_dominated_blocks(*each) for each in zip(costs, quadratic.linear, quadratic.t, strict=True)]
     linear, t, whole = (
         tuple(values[own] for values, own in zip(term, kept, strict=True))
         for term in (quadratic.linear, quadratic.t, [cost.astype(np.int64) for cost in costs])
@@ -95,7 +95,7 @@ class _Tree:
                 for level in boxes[stage + 1]:
                     part = part.picked(thresholds.passed(part.cost, part.value, part.slopes[:, stage + 1 :], level))
                 parts.append(part)
-            begun = _Begun(*map(np.concatenate, zip(*parts, strict=True)))
+            begun = _PartialNetworks(*map(np.concatenate, zip(*parts, strict=True)))
         return self._front_of([known, Front(begun.rows, begun.value, begun.cost)])
 
     def _rounding(self) -> float:
@@ -105,13 +105,13 @@ class _Tree:
         size = abs(self.quadratic.intercept) + linear + float(t @ self.quadratic.interactions @ t)
         return float(8 * self.stages**2 * np.finfo(float).eps * size)
 
-    def _root(self) -> _Begun:
+    def _root(self) -> _PartialNetworks:
         none = np.zeros((1, 0), dtype=np.int32)
-        return _Begun(
+        return _PartialNetworks(
             none, np.zeros(1, dtype=np.int64), np.full(1, self.quadratic.intercept), np.zeros((1, self.stages))
         )
 
-    def _grown(self, begun: _Begun, stage: int) -> _Begun:
+    def _grown(self, begun: _PartialNetworks, stage: int) -> _PartialNetworks:
         """Return every beginning with every block of the next stage, summed in the order of `Quadratic`."""
         linear, t = self.quadratic.linear[stage], self.quadratic.t[stage]
         count = len(begun.cost)
@@ -120,18 +120,18 @@ class _Tree:
         blocks = np.tile(np.arange(len(t), dtype=np.int32), count)
         rows = np.concatenate([np.repeat(begun.rows, len(t), axis=0), blocks[:, None]], axis=1)
         cost = begun.cost[:, None] + self.costs[stage]
-        return _Begun(rows, cost.ravel(), value.ravel(), slopes.reshape(-1, self.stages))
+        return _PartialNetworks(rows, cost.ravel(), value.ravel(), slopes.reshape(-1, self.stages))
 
     def _known(self) -> Front:
         """Return good networks: fronts that take for granted how large the t of the stages to come will be."""
         fronts = []
-        for share in np.linspace(0.1, 1.0, SCOUTS):
+        for share in np.linspace(0.1, 1.0, WARM_STARTS):
             ahead = np.array([np.quantile(t, share) for t in self.quadratic.t])
             begun = self._root()
             for stage in range(self.stages):
                 begun = self._grown(begun, stage)
                 score = begun.value + begun.slopes[:, stage + 1 :] @ ahead[stage + 1 :]
-                begun = begun.picked(_best(begun.cost, score))
+                begun = begun.picked(_front_indices(begun.cost, score))
             fronts.append(Front(begun.rows, begun.value, begun.cost))
         return self._front_of(fronts)
 
@@ -139,7 +139,7 @@ class _Tree:
         """Return the front of several sets of networks, their accuracies rounded to the grid."""
         rows, accuracy, cost = map(np.concatenate, zip(*found, strict=True))
         steps = np.rint(accuracy / GRID_PERCENT)
-        which = _best(cost, steps)
+        which = _front_indices(cost, steps)
         which = which[cost[which] <= self.highest]
         return Front(rows[which], steps[which] * GRID_PERCENT, cost[which])
 
@@ -158,14 +158,14 @@ class _Tree:
             boxes = CompletionBoxes(cost.ravel(), value.ravel(), np.column_stack([np.repeat(t, len(last.cost)), each]))
             typical = sum(np.median(self.quadratic.t[i]) * weights[i, stage:] for i in range(stage))
             levels: list[CompletionBoxes] = []
-            for count in reversed(BOXES):
-                boxes = gathered(boxes, np.asarray(typical), count)
+            for count in reversed(BOX_COUNTS):
+                boxes = coarsen_boxes(boxes, np.asarray(typical), count)
                 levels.insert(0, boxes)
             found.insert(0, levels)
         return [[], *found]
 
 
-def _best(cost: Array, score: Array) -> Array:
+def _front_indices(cost: Array, score: Array) -> Array:
     """Return the numbers of the front of (cost, score), ordered by the cost; of equals the first."""
     order = np.lexsort((-score, cost))
     ranked = score[order]
@@ -173,13 +173,13 @@ def _best(cost: Array, score: Array) -> Array:
     return np.asarray(order[ranked > before])
 
 
-def _worth_it(cost: Array, linear: Array, t: Array) -> Array:
+def _non_dominated_blocks(cost: Array, linear: Array, t: Array) -> Array:
     """Return the numbers of a stage's blocks that no other beats in cost, linear and t; of equals one."""
     usable = np.flatnonzero(np.isfinite(linear))
-    return np.asarray(usable[non_dominated(np.column_stack([cost, -linear, -t])[usable])])
+    return np.asarray(usable[unique_non_dominated_mask(np.column_stack([cost, -linear, -t])[usable])])
 
 
-def _check(quadratic: Quadratic, costs: tuple[Array, ...]) -> None:
+def _validate_inputs(quadratic: Quadratic, costs: tuple[Array, ...]) -> None:
     weights = quadratic.interactions
     sizes = [
         (len(cost), len(linear), len(t)) for cost, linear, t in zip(costs, quadratic.linear, quadratic.t, strict=True)

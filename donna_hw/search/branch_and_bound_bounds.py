@@ -55,7 +55,7 @@ class IncumbentBounds:
         return found
 
 
-def gathered(boxes: CompletionBoxes, typical: Array, count: int) -> CompletionBoxes:
+def coarsen_boxes(boxes: CompletionBoxes, typical: Array, count: int) -> CompletionBoxes:
     """Return at most `count` boxes (a power of two) around many ways to finish, halved time and again where they are widest.
 
     typical: slopes of the stages left, float [stages left], by which a width in t is compared with one in accuracy.

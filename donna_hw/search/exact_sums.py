@@ -12,14 +12,14 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from donna_hw.errors import ConfigError
-from donna_hw.search.pareto import LARGEST, merged
+from donna_hw.search.pareto import MAX_EXACT_INT, unique_non_dominated
 
 GRIDS = {"s": 1e-12, "J": 1e-15, "MAC": 1.0, "parameter": 1.0}
-STEPS = 12  # digits of a sum whose unit has no grid
-MOST_STEPS = 15  # digits that are exact in any case: 10^15 is below 2^53
+SIGNIFICANT_DIGITS = 12  # digits of a sum whose unit has no grid
+MAX_DIGITS = 15  # digits that are exact in any case: 10^15 is below 2^53
 
 
-def grid_of(unit: str, terms: Sequence[Sequence[np.ndarray]], constants: Sequence[float]) -> float:
+def choose_grid(unit: str, terms: Sequence[Sequence[np.ndarray]], constants: Sequence[float]) -> float:
     """Return the grid of sums of terms [stage][block] and constants, in `unit`; values that are not finite do not count.
 
     Picoseconds, femtojoules, MACs or parameters; twelve digits of the largest sum for others, and where MACs or parameters are not whole
@@ -30,25 +30,25 @@ def grid_of(unit: str, terms: Sequence[Sequence[np.ndarray]], constants: Sequenc
         map(abs, constants)
     )
     digits = int(np.ceil(np.log10(reach))) if reach > 0 else 0
-    fine = 10.0 ** (digits - STEPS)
+    fine = 10.0 ** (digits - SIGNIFICANT_DIGITS)
     grid = GRIDS.get(unit, fine)
     if grid == 1.0 and not all((values == np.rint(values)).all() for term in finite for values in term):
         grid = min(grid, fine)
-    return max(grid, 10.0 ** (digits - MOST_STEPS))
+    return max(grid, 10.0 ** (digits - MAX_DIGITS))
 
 
-def on_grid(values: np.ndarray, grid: float) -> np.ndarray:
+def round_to_grid(values: np.ndarray, grid: float) -> np.ndarray:
     """Return finite values as the nearest whole multiples of a grid, int."""
     return np.rint(values / grid).astype(np.int64)
 
 
-def highest_on(value: float, grid: float) -> float:
+def floor_to_grid(value: float, grid: float) -> float:
     """Return the highest multiple that a limit allows; what is within a millionth above it is that point, written as a float."""
     return float(np.floor(value / grid + 1e-6))
 
 
 CHUNK = 1_000_000  # sums that are made at once
-MOST = 3_000_000  # undominated partial sums at a stage: about a gigabyte in four dimensions
+MAX_PARTIAL_SUMS = 3_000_000  # undominated partial sums at a stage: about a gigabyte in four dimensions
 
 
 class TooManySumsError(ConfigError):
@@ -80,7 +80,7 @@ class _Step:
         return _Step(*(getattr(self, field.name)[numbers] for field in fields(self)))
 
 
-def undominated_sums(
+def non_dominated_sums(
     stages: Sequence[np.ndarray], highest: np.ndarray | None = None, slack: np.ndarray | None = None
 ) -> ParetoSums:
     """Return the undominated sums of one vector a stage, all numbers minimised, sorted.
@@ -96,7 +96,10 @@ def undominated_sums(
     lowest = np.stack([stage.min(axis=0) for stage in stages])
     shifted = [stage - low for stage, low in zip(stages, lowest, strict=True)]
     most = np.stack([stage.max(axis=0) for stage in shifted])
-    if max(float(most.sum(axis=0, dtype=float).max()), float(abs(lowest.sum(axis=0, dtype=float)).max())) >= LARGEST:
+    if (
+        max(float(most.sum(axis=0, dtype=float).max()), float(abs(lowest.sum(axis=0, dtype=float)).max()))
+        >= MAX_EXACT_INT
+    ):
         raise ConfigError(
             "sums must stay below 2^53 of their grid to be exact", got=int(most.max()), hint="use larger units"
         )
@@ -108,14 +111,14 @@ def undominated_sums(
     counts = np.dtype(np.int64 if sum(np.log2(len(stage)) for stage in stages) < 63 else np.float64)
     # Where no completion passes the limit any more, how far below it a sum lies makes no difference.
     enough = np.where(free, spare - most.sum(axis=0) + most, 0)
-    own = [_best(_blocks(np.maximum(shifted[i], enough[i]), counts)) for i in order]
+    own = [_prune(_blocks(np.maximum(shifted[i], enough[i]), counts)) for i in order]
     steps = [_Step(np.zeros((1, width), np.int64), np.zeros(1, np.int64), np.zeros(1, np.int64), np.ones(1, counts))]
     left = spare - most.sum(axis=0)
     for i, step in zip(order, own, strict=True):
         left = left + most[i]
-        steps.append(_added(steps[-1], step, spare, np.where(free, left, 0)))
+        steps.append(_add_stage(steps[-1], step, spare, np.where(free, left, 0)))
     points = np.where(free, 0, steps[-1].points + lowest.sum(axis=0))
-    return ParetoSums(points, _traced(steps[1:], own, order), steps[-1].equals)
+    return ParetoSums(points, _trace_back(steps[1:], own, order), steps[-1].equals)
 
 
 def _blocks(points: np.ndarray, counts: np.dtype) -> _Step:
@@ -123,7 +126,7 @@ def _blocks(points: np.ndarray, counts: np.dtype) -> _Step:
     return _Step(points, numbers, numbers, np.ones(len(points), counts))
 
 
-def _added(sums: _Step, stage: _Step, spare: np.ndarray, enough: np.ndarray) -> _Step:
+def _add_stage(sums: _Step, stage: _Step, spare: np.ndarray, enough: np.ndarray) -> _Step:
     """Return the undominated sums of partial sums and a stage's blocks that stay within `spare`; in chunks, to bound memory."""
     width = max(1, CHUNK // len(stage.points))
     found: _Step | None = None
@@ -132,25 +135,27 @@ def _added(sums: _Step, stage: _Step, spare: np.ndarray, enough: np.ndarray) -> 
         points = np.maximum(part.points[:, None] + stage.points, enough).reshape(-1, len(spare))
         pairs = np.flatnonzero((points <= spare).all(axis=1))
         first, second = np.divmod(pairs, len(stage.points))
-        fresh = _best(_Step(points[pairs], start + first, second, part.equals[first] * stage.equals[second]))
-        found = fresh if found is None else _best(_joined(found, fresh))
-        if len(found.points) > MOST:
+        fresh = _prune(_Step(points[pairs], start + first, second, part.equals[first] * stage.equals[second]))
+        found = fresh if found is None else _prune(_concatenate(found, fresh))
+        if len(found.points) > MAX_PARTIAL_SUMS:
             raise TooManySumsError(
-                f"an exact front needs at most {MOST} partial sums", got=len(found.points), hint="search fewer costs"
+                f"an exact front needs at most {MAX_PARTIAL_SUMS} partial sums",
+                got=len(found.points),
+                hint="search fewer costs",
             )
     return sums if found is None else found
 
 
-def _joined(a: _Step, b: _Step) -> _Step:
+def _concatenate(a: _Step, b: _Step) -> _Step:
     return _Step(*(np.concatenate([getattr(step, field.name) for step in (a, b)]) for field in fields(_Step)))
 
 
-def _best(step: _Step) -> _Step:
-    picks, equals = merged(step.points, step.equals)
+def _prune(step: _Step) -> _Step:
+    picks, equals = unique_non_dominated(step.points, step.equals)
     return replace(step.at(picks), equals=equals)
 
 
-def _traced(steps: list[_Step], own: list[_Step], order: list[int]) -> np.ndarray:
+def _trace_back(steps: list[_Step], own: list[_Step], order: list[int]) -> np.ndarray:
     """Return one combination for each of the last sums, int [n, stages], by walking back."""
     rows = np.zeros((len(steps[-1].points), len(order)), np.int64)
     place = np.arange(len(rows))

@@ -6,31 +6,31 @@ from itertools import product
 
 import numpy as np
 
-from donna_hw._core.units import printed
+from donna_hw._core.units import format_quantity
 from donna_hw.costs.base import CostModel
-from donna_hw.costs.multi_device import sum_of
+from donna_hw.costs.multi_device import as_sum
 from donna_hw.errors import InsufficientDataError
 from donna_hw.search.problem import SearchProblem
 from donna_hw.spaces.space import Rows
-from donna_hw.training.block_metrics import trained
+from donna_hw.training.block_metrics import is_trained
 
 
-def infeasible(aim: SearchProblem, rows: Rows) -> InsufficientDataError:
+def infeasibility_error(aim: SearchProblem, rows: Rows) -> InsufficientDataError:
     """Return the error for networks, int [n, stages], of which none lies within the aim's limits."""
     for stage, values in zip(aim.space.stages, aim.qualities, strict=True):
-        if not trained(values).any():
+        if not is_trained(values).any():
             return InsufficientDataError(
                 "every stage needs a trained block", got=f"none in {stage.name}", hint="distil again"
             )
     rows = rows[aim.usable(rows)]
     for limit in aim.limits:
-        cost, exact = limit.cost, lowest(aim, limit.cost)
+        cost, exact = limit.cost, minimum_cost(aim, limit.cost)
         looked_at = float(cost.mean(rows).min()) if len(rows) else -np.inf
         reached, of = (exact, "all networks") if exact is not None else (looked_at, f"{len(rows)} networks looked at")
         if reached > limit.highest:
             return InsufficientDataError(
-                f"the limit {cost.name} {printed(limit.highest, cost.unit)} must be within reach",
-                got=f"the lowest of {of} is {cost.name} {printed(reached, cost.unit)}",
+                f"the limit {cost.name} {format_quantity(limit.highest, cost.unit)} must be within reach",
+                got=f"the lowest of {of} is {cost.name} {format_quantity(reached, cost.unit)}",
                 hint="raise this limit",
             )
     if not len(rows):
@@ -38,7 +38,7 @@ def infeasible(aim: SearchProblem, rows: Rows) -> InsufficientDataError:
             "a network must be of trained blocks", got="none looked at is", hint="look at more"
         )
     nearest = rows[[int(np.argmin(aim.violations(rows).max(axis=1)))]]
-    has = ", ".join(f"{cost.name} {printed(cost.mean(nearest)[0], cost.unit)}" for cost in _named(aim))
+    has = ", ".join(f"{cost.name} {format_quantity(cost.mean(nearest)[0], cost.unit)}" for cost in _all_costs(aim))
     return InsufficientDataError(
         "a network must lie within all limits",
         got=f"none of {len(rows)}, though each limit can be reached alone; the nearest has {has}",
@@ -46,19 +46,19 @@ def infeasible(aim: SearchProblem, rows: Rows) -> InsufficientDataError:
     )
 
 
-def lowest(aim: SearchProblem, cost: CostModel) -> float | None:
+def minimum_cost(aim: SearchProblem, cost: CostModel) -> float | None:
     """Return the lowest value of a cost over all networks of trained blocks, every setting included; None where it is no sum."""
     found = []
     for settings in product(*(range(len(axis.values)) for axis in aim.space.global_axes)):
-        sums = sum_of(cost, settings)
+        sums = as_sum(cost, settings)
         if sums is None:
             return None
         term, constant = sums
-        allowed = (values[trained(own)] for values, own in zip(term, aim.qualities, strict=True))
+        allowed = (values[is_trained(own)] for values, own in zip(term, aim.qualities, strict=True))
         found.append(constant + sum(float(values.min()) for values in allowed))
     return min(found)
 
 
-def _named(aim: SearchProblem) -> list[CostModel]:
+def _all_costs(aim: SearchProblem) -> list[CostModel]:
     """Return the costs and those that have a limit only."""
     return list({cost.name: cost for cost in [*aim.costs, *(limit.cost for limit in aim.limits)]}.values())

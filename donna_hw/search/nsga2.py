@@ -12,7 +12,7 @@ from pymoo.operators.sampling.rnd import IntegerRandomSampling
 from pymoo.optimize import minimize
 
 from donna_hw.errors import ConfigError
-from donna_hw.search.pareto_front import ParetoFront, front_of
+from donna_hw.search.pareto_front import ParetoFront, build_front
 from donna_hw.search.problem import SearchProblem
 from donna_hw.spaces.space import Rows
 
@@ -30,9 +30,9 @@ def nsga2(
         raise ConfigError(
             "samples must be at least the population, and that at least 4", got=f"{samples}, {population}"
         )
-    space, seen = aim.space, _Seen()
+    space, seen = aim.space, _EvaluatedNetworks()
     upper = space.gene_counts - 1
-    first, others = _split(seeds, population, min(samples // 2, samples - population))
+    first, others = _split_initial_rows(seeds, population, min(samples // 2, samples - population))
     seen.rows += [others] * (len(others) > 0)
 
     class Networks(Problem):  # type: ignore[misc]
@@ -59,7 +59,7 @@ def nsga2(
         Networks(),
         NSGA2(
             pop_size=population,
-            sampling=_first(aim, first, population, seed),
+            sampling=_initial_population(aim, first, population, seed),
             crossover=SBX(prob=0.9, eta=3.0, vtype=float, repair=repair),
             mutation=PM(eta=3.0, vtype=float, repair=repair),
             eliminate_duplicates=True,
@@ -69,10 +69,10 @@ def nsga2(
         verbose=False,
     )
     looked_at = np.concatenate(seen.rows)
-    return front_of(aim, np.unique(looked_at, axis=0), evaluations=len(looked_at))
+    return build_front(aim, np.unique(looked_at, axis=0), evaluations=len(looked_at))
 
 
-def _split(seeds: Rows | None, population: int, most: int) -> tuple[Rows, Rows]:
+def _split_initial_rows(seeds: Rows | None, population: int, most: int) -> tuple[Rows, Rows]:
     """Return the seeds that the first population takes and, at most `most`, those that are looked at besides."""
     seeds = np.empty((0, 1), np.int64) if seeds is None else seeds
     picks = np.unique(np.linspace(0, len(seeds) - 1, min(population, len(seeds))).round().astype(int))
@@ -81,7 +81,7 @@ def _split(seeds: Rows | None, population: int, most: int) -> tuple[Rows, Rows]:
     return seeds[picks], seeds[others[kept]]
 
 
-def _first(aim: SearchProblem, seeds: Rows, population: int, seed: int) -> object:
+def _initial_population(aim: SearchProblem, seeds: Rows, population: int, seed: int) -> object:
     """Return the first generation: the seeds, and random networks for the rest."""
     if not len(seeds):
         return IntegerRandomSampling()
@@ -90,7 +90,7 @@ def _first(aim: SearchProblem, seeds: Rows, population: int, seed: int) -> objec
     return np.concatenate([genes, others])
 
 
-class _Seen:
+class _EvaluatedNetworks:
     """Every network that was evaluated, batch by batch."""
 
     def __init__(self) -> None:

@@ -7,21 +7,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from donna_hw.costs.base import CostModel, picked
+from donna_hw.costs.base import CostModel, gather_terms
 from donna_hw.costs.quantile import QuantileCost
 from donna_hw.errors import InsufficientDataError
 from donna_hw.predictors.base import AccuracyPredictor
 from donna_hw.predictors.linear import LinearPredictor
 from donna_hw.predictors.quadratic import Quadratic
-from donna_hw.search.exact import exact_front, why_not_exact
+from donna_hw.search.exact import exact_front, exact_search_obstacle
 from donna_hw.search.exact_sums import TooManySumsError
-from donna_hw.search.pareto_front import ParetoFront, front_of
+from donna_hw.search.pareto_front import ParetoFront, build_front
 from donna_hw.search.problem import Constraint, SearchProblem
 from donna_hw.spaces.space import Rows
 
 PIECES = 12  # of a front, each with a tangent of its own
 CELLS = 2**24  # comparisons at a time
-SLIGHT = 1e-9  # relative: what a cost on a grid may differ from itself as a float
+RELATIVE_TOLERANCE = 1e-9  # relative: what a cost on a grid may differ from itself as a float
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class UpperBoundPredictor:
         """Return None."""
 
 
-def above(predictor: AccuracyPredictor, qualities: tuple[np.ndarray, ...]) -> UpperBoundPredictor | None:
+def additive_upper_bound(predictor: AccuracyPredictor, qualities: tuple[np.ndarray, ...]) -> UpperBoundPredictor | None:
     """Return an additive bound from above on the accuracy of blocks of these NSR [stage][block]; None where none is known.
 
     Of a second-order predictor each product of two stages is replaced by the mean of the two planes that bound it over their ranges
@@ -73,39 +73,41 @@ def above(predictor: AccuracyPredictor, qualities: tuple[np.ndarray, ...]) -> Up
     return UpperBoundPredictor(predictor, tuple(terms), float(constant))
 
 
-def about(predictor: AccuracyPredictor, qualities: tuple[np.ndarray, ...], rows: Rows) -> UpperBoundPredictor | None:
+def tangent_predictor(
+    predictor: AccuracyPredictor, qualities: tuple[np.ndarray, ...], rows: Rows
+) -> UpperBoundPredictor | None:
     """Return the tangent of a second-order predictor at the mean of some networks: nearest to it around them, and no bound."""
     quadratic = _second_order(predictor, qualities)
     if quadratic is None:
         return None
-    means = picked(quadratic.t, rows).mean(axis=0)
+    means = gather_terms(quadratic.t, rows).mean(axis=0)
     slopes = quadratic.interactions @ means - quadratic.interactions.diagonal() * means
     terms = tuple(own + slope * t for own, slope, t in zip(quadratic.linear, slopes, quadratic.t, strict=True))
     return UpperBoundPredictor(predictor, terms, quadratic.intercept)
 
 
-def seeds_of(aim: SearchProblem) -> Rows | None:
+def find_initial_rows(aim: SearchProblem) -> Rows | None:
     """Return the networks to begin a search from: the nearest exact front, None where there is none.
 
     Of a second-order predictor, the exact fronts of its tangents at pieces of that front, all together.
     """
-    near = nearest(aim)
+    near = nearest_exact_problem(aim)
     try:
         rows = None if near is None else exact_front(near).rows
         if near is None or rows is None or not isinstance(near.predictor, UpperBoundPredictor):
             return rows
-        rows = _around(aim, near, rows)
-        return _around(aim, near, rows)  # once more: the bound's own front may lie aside
+        rows = _tangent_fronts(aim, near, rows)
+        return _tangent_fronts(aim, near, rows)  # once more: the bound's own front may lie aside
     except (InsufficientDataError, TooManySumsError):
         return None  # limits that the means miss are said by the search itself, of the costs that were asked for
 
 
-def _around(aim: SearchProblem, near: SearchProblem, rows: Rows) -> Rows:
+def _tangent_fronts(aim: SearchProblem, near: SearchProblem, rows: Rows) -> Rows:
     """Return the exact fronts of the tangents at pieces of a front, int [n, stages + global axes] in its order, each about its piece."""
     found, edges = [], np.linspace(0, len(rows) - 1, min(PIECES, len(rows)) + 1).round().astype(int)
     levels = near.costs[0].mean(rows)
     for k in range(len(edges) - 1):
-        tangent = about(aim.predictor, aim.qualities, rows[edges[k] : edges[k + 1] + 1])
+        tangent = tangent_predictor(aim.predictor, aim.qualities, rows[edges[k] : edges[k + 1] + 1])
         assert tangent is not None  # noqa: S101  its bound is one of a second-order predictor
         front = exact_front(replace(near, predictor=tangent))
         cost = front.costs[near.costs[0].name]
@@ -116,52 +118,52 @@ def _around(aim: SearchProblem, near: SearchProblem, rows: Rows) -> Rows:
     return both[np.argsort(near.costs[0].mean(both), kind="stable")]
 
 
-def relaxed(aim: SearchProblem) -> SearchProblem | None:
+def relax_problem(aim: SearchProblem) -> SearchProblem | None:
     """Return an aim whose exact front bounds that of `aim`: accuracies no lower, costs and limited costs no higher; None where none is.
 
     A robust cost is no lower than its mean; a cost that is no sum over blocks has no bound.
     """
-    predictor = _additive(aim)
-    costs = [mean_of(cost) for cost in aim.costs]
-    limits = [Constraint(mean_of(limit.cost), limit.highest) for limit in aim.limits]
+    predictor = _additive_bound(aim)
+    costs = [mean_cost(cost) for cost in aim.costs]
+    limits = [Constraint(mean_cost(limit.cost), limit.highest) for limit in aim.limits]
     easier = replace(aim, predictor=predictor or aim.predictor, costs=costs, limits=limits)
-    return easier if why_not_exact(easier) is None else None
+    return easier if exact_search_obstacle(easier) is None else None
 
 
-def nearest(aim: SearchProblem) -> SearchProblem | None:
+def nearest_exact_problem(aim: SearchProblem) -> SearchProblem | None:
     """Return the aim nearest to `aim` that has an exact front; None where none has.
 
     The accuracy is bounded by a sum, a robust cost is its mean; costs that are no sums are left out, then the last ones until the rest
     have few enough dimensions.
     """
-    costs = [cost for cost in map(mean_of, aim.costs) if _is_sum(aim, cost)]
+    costs = [cost for cost in map(mean_cost, aim.costs) if _is_sum(aim, cost)]
     limits = [
-        Constraint(mean_of(limit.cost), limit.highest) for limit in aim.limits if _is_sum(aim, mean_of(limit.cost))
+        Constraint(mean_cost(limit.cost), limit.highest) for limit in aim.limits if _is_sum(aim, mean_cost(limit.cost))
     ]
     for count in range(len(costs), 0, -1):
-        near = replace(aim, predictor=_additive(aim) or aim.predictor, costs=costs[:count], limits=limits)
-        if why_not_exact(near) is None:
+        near = replace(aim, predictor=_additive_bound(aim) or aim.predictor, costs=costs[:count], limits=limits)
+        if exact_search_obstacle(near) is None:
             return near
     return None
 
 
-def bounded(aim: SearchProblem, front: ParetoFront) -> ParetoFront:
+def add_optimality_gap(aim: SearchProblem, front: ParetoFront) -> ParetoFront:
     """Return a front with its gap, joined by the networks of the relaxed front, which are evaluated too; as it is where none is known.
 
     The gap holds for every network whose costs are all no lower than those of one of the front.
     """
-    easier = relaxed(aim)
+    easier = relax_problem(aim)
     if easier is None:
         return front
     try:
         bound = exact_front(easier)
     except (InsufficientDataError, TooManySumsError):
         return front
-    both = front_of(aim, np.unique(np.concatenate([front.rows, bound.rows]), axis=0), front.evaluations + len(bound))
-    return replace(both, gap=gap(aim, both, easier, bound))
+    both = build_front(aim, np.unique(np.concatenate([front.rows, bound.rows]), axis=0), front.evaluations + len(bound))
+    return replace(both, gap=compute_gap(aim, both, easier, bound))
 
 
-def gap(aim: SearchProblem, front: ParetoFront, easier: SearchProblem, bound: ParetoFront) -> float:
+def compute_gap(aim: SearchProblem, front: ParetoFront, easier: SearchProblem, bound: ParetoFront) -> float:
     """Return by how much, in per cent, a network may be more accurate than the best of a front that costs no more; 0 or above.
 
     easier, bound: the relaxed aim and its exact front. Any network has one in `bound` that costs no more and whose bound on the accuracy
@@ -169,19 +171,19 @@ def gap(aim: SearchProblem, front: ParetoFront, easier: SearchProblem, bound: Pa
     """
     highest = bound.accuracy
     if isinstance(easier.predictor, UpperBoundPredictor):
-        highest = easier.predictor.constant + picked(easier.predictor.terms, bound.rows).sum(axis=1)
+        highest = easier.predictor.constant + gather_terms(easier.predictor.terms, bound.rows).sum(axis=1)
     costs = np.stack([cost.mean(bound.rows) for cost in easier.costs], axis=1)
     own = np.stack([front.costs[cost.name] for cost in aim.costs], axis=1)
     worst, step = 0.0, max(1, CELLS // len(own))
     for start in range(0, len(costs), step):
         part = slice(start, start + step)
-        affordable = (own[None] <= costs[part, None] * (1 + SLIGHT)).all(axis=2)
+        affordable = (own[None] <= costs[part, None] * (1 + RELATIVE_TOLERANCE)).all(axis=2)
         best = np.where(affordable, front.accuracy, front.accuracy.min()).max(axis=1)
         worst = max(worst, float((highest[part] - best).max()))
     return worst
 
 
-def mean_of(cost: CostModel) -> CostModel:
+def mean_cost(cost: CostModel) -> CostModel:
     """Return the cost that a robust one is judged about, any other as it is."""
     return cost.cost if isinstance(cost, QuantileCost) else cost
 
@@ -192,8 +194,10 @@ def _second_order(predictor: AccuracyPredictor, qualities: tuple[np.ndarray, ...
     return predictor.quadratic(qualities)
 
 
-def _additive(aim: SearchProblem) -> UpperBoundPredictor | None:
-    return None if aim.predictor.scores(aim.qualities) is not None else above(aim.predictor, aim.qualities)
+def _additive_bound(aim: SearchProblem) -> UpperBoundPredictor | None:
+    return (
+        None if aim.predictor.scores(aim.qualities) is not None else additive_upper_bound(aim.predictor, aim.qualities)
+    )
 
 
 def _is_sum(aim: SearchProblem, cost: CostModel) -> bool:

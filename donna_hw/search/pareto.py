@@ -7,20 +7,20 @@ import numpy as np
 
 from donna_hw.errors import ConfigError
 
-LARGEST = 2**53  # whole numbers from it on are not exact as floats, which the compiled filter compares
+MAX_EXACT_INT = 2**53  # whole numbers from it on are not exact as floats, which the compiled filter compares
 
 
-def non_dominated(points: np.ndarray) -> np.ndarray:
+def unique_non_dominated_mask(points: np.ndarray) -> np.ndarray:
     """Return bool [n]: rows of [n, d], all minimised, that no other row dominates; of equal rows the first stays.
 
     A row dominates another when it is nowhere worse and somewhere better.
     """
     found = np.zeros(len(points), bool)
-    found[merged(points, np.ones(len(points), np.int64))[0]] = True
+    found[unique_non_dominated(points, np.ones(len(points), np.int64))[0]] = True
     return found
 
 
-def undominated(points: np.ndarray) -> np.ndarray:
+def non_dominated_mask(points: np.ndarray) -> np.ndarray:
     """Return bool [n]: rows of [n, d], all minimised, that no other row dominates; equal rows all stay.
 
     By sorting in up to two dimensions; in more by moocore (Kung, Luccio and Preparata, 1975). Raises `ConfigError` for whole numbers of
@@ -33,13 +33,13 @@ def undominated(points: np.ndarray) -> np.ndarray:
     if points.shape[1] == 1:
         return np.asarray(points[:, 0] == points[:, 0].min())
     if points.shape[1] == 2:
-        return _of_two(points)
+        return _non_dominated_2d(points)
     return np.asarray(moocore.is_nondominated(_as_float(points), keep_weakly=True), bool)
 
 
-def merged(points: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def unique_non_dominated(points: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the numbers of the undominated rows of [n, d], the first of each that are equal, sorted by row, and their counts' sums."""
-    kept = np.flatnonzero(undominated(points))
+    kept = np.flatnonzero(non_dominated_mask(points))
     order = kept[np.lexsort(points[kept].T[::-1])]  # stable: the first of equals stays first
     ordered = points[order]
     first = np.ones(len(order), bool)
@@ -49,7 +49,7 @@ def merged(points: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def _as_float(points: np.ndarray) -> np.ndarray:
-    if points.dtype.kind in "iu" and max(-int(points.min()), int(points.max())) >= LARGEST:
+    if points.dtype.kind in "iu" and max(-int(points.min()), int(points.max())) >= MAX_EXACT_INT:
         largest = max(-int(points.min()), int(points.max()))
         raise ConfigError(
             "whole numbers must stay below 2^53 to be compared exactly", got=largest, hint="use larger units"
@@ -57,7 +57,7 @@ def _as_float(points: np.ndarray) -> np.ndarray:
     return points.astype(np.float64)
 
 
-def _of_two(points: np.ndarray) -> np.ndarray:
+def _non_dominated_2d(points: np.ndarray) -> np.ndarray:
     """Return the undominated of points [n, 2]: in the order of the first number, each must be lower in the second than all before it."""
     order = np.lexsort((points[:, 1], points[:, 0]))
     x, y = points[order, 0], points[order, 1]

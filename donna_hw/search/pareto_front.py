@@ -10,11 +10,11 @@ import pandas as pd
 
 from donna_hw.costs.base import CostModel
 from donna_hw.errors import ConfigError
-from donna_hw.search.infeasibility import infeasible
-from donna_hw.search.pareto import non_dominated
+from donna_hw.search.infeasibility import infeasibility_error
+from donna_hw.search.pareto import unique_non_dominated_mask
 from donna_hw.search.problem import SearchProblem
 from donna_hw.spaces.space import Rows, Space
-from donna_hw.training.block_metrics import qualities_of
+from donna_hw.training.block_metrics import gather_qualities
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,10 @@ class ParetoFront:
 
     def spread(self, count: int, levels: np.ndarray) -> np.ndarray:
         """Return the numbers of `count` networks spread evenly over the logarithm of `levels` (a cost, float [n]), ends left out."""
-        return spread(count, levels)
+        return select_log_spaced(count, levels)
 
 
-def spread(count: int, levels: np.ndarray) -> np.ndarray:
+def select_log_spaced(count: int, levels: np.ndarray) -> np.ndarray:
     """Return the numbers of `count` values spread evenly over the logarithm of `levels`, float [n] above zero, ends left out."""
     logs = np.log(levels)
     free = np.ones(len(logs), dtype=bool)
@@ -99,20 +99,22 @@ def spread(count: int, levels: np.ndarray) -> np.ndarray:
     return np.flatnonzero(~free)
 
 
-def front_of(aim: SearchProblem, rows: Rows, evaluations: int) -> ParetoFront:
+def build_front(aim: SearchProblem, rows: Rows, evaluations: int) -> ParetoFront:
     """Return the front of given networks, int [n, stages], within the aim's limits; raises `InsufficientDataError` where none lies there."""
     feasible = (aim.violations(rows) <= 0).all(axis=1)
     if not feasible.any():
-        raise infeasible(aim, rows)
+        raise infeasibility_error(aim, rows)
     rows = rows[feasible]
-    rows = rows[non_dominated(aim.objectives(rows))]
+    rows = rows[unique_non_dominated_mask(aim.objectives(rows))]
     rows = rows[np.argsort(aim.costs[0].mean(rows), kind="stable")]
-    return described(aim, rows, evaluations)
+    return evaluate_front(aim, rows, evaluations)
 
 
-def described(aim: SearchProblem, rows: Rows, evaluations: int, *, equals: np.ndarray | None = None) -> ParetoFront:
+def evaluate_front(
+    aim: SearchProblem, rows: Rows, evaluations: int, *, equals: np.ndarray | None = None
+) -> ParetoFront:
     """Return networks, int [n, stages + global axes] in their order, as a front; `equals` are there where it is exact."""
-    qualities = qualities_of(aim.qualities, rows)
+    qualities = gather_qualities(aim.qualities, rows)
     accuracy, accuracy_std = aim.predictor(qualities)
     return ParetoFront(
         space=aim.space,
@@ -130,7 +132,7 @@ def described(aim: SearchProblem, rows: Rows, evaluations: int, *, equals: np.nd
     )
 
 
-def diverse(front: ParetoFront, share: float) -> ParetoFront:
+def select_diverse(front: ParetoFront, share: float) -> ParetoFront:
     """Return the networks of a front of which no two have more than that share of equal blocks, 0 to below 1.
 
     Greedy, the same every time: the most accurate network is kept, then each next one that differs enough from all that are kept. Another

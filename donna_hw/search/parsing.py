@@ -9,24 +9,24 @@ from pathlib import Path
 
 from donna_hw._core.units import parse_quantity
 from donna_hw.costs.base import CostModel
-from donna_hw.costs.measured import AT_MOST, MEASURED, measured_cost
+from donna_hw.costs.measured import MAX_NETWORKS, MEASURED_PREFIX, create_measured_cost
 from donna_hw.costs.multi_device import MaxCost, WeightedSumCost
-from donna_hw.costs.serialization import cost_of
+from donna_hw.costs.serialization import load_cost
 from donna_hw.errors import ConfigError
 from donna_hw.search.problem import Constraint
 from donna_hw.spaces.space import Space
 from donna_hw.tables.latency_table import LatencyTable
-from donna_hw.tables.lookup import CostName, table_in
+from donna_hw.tables.lookup import CostName, find_table
 
 FORMS = "a cost is NAME, 'max(NAME,NAME)' or '0.7*NAME+0.3*NAME', where NAME is [QUANTITY@]DEVICE[/VARIANT]"
 
 
-def nothing(_: LatencyTable) -> None:
+def ignore_table(_: LatencyTable) -> None:
     """Do nothing with a table."""
 
 
 @dataclass(frozen=True)
-class CostReader:
+class CostParser:
     """Finds the models of costs by their names, in the first of `places` that has a table; `seen` is called with each table.
 
     at_most: how many networks a measured cost may time, in the first of the places.
@@ -34,8 +34,8 @@ class CostReader:
 
     space: Space
     places: Sequence[Path]
-    seen: Callable[[LatencyTable], None] = nothing
-    at_most: int = AT_MOST
+    seen: Callable[[LatencyTable], None] = ignore_table
+    at_most: int = MAX_NETWORKS
 
     def costs(self, texts: Sequence[str]) -> list[CostModel]:
         """Return the models of several costs, each called as it was asked for; raises `ConfigError` for one that is asked for twice."""
@@ -50,7 +50,7 @@ class CostReader:
         if worst:
             return MaxCost(text, tuple(self.named(name) for name in worst[1].split(",")))
         if "*" in text:
-            weights, names = zip(*map(_weighted, text.split("+")), strict=True)
+            weights, names = zip(*map(_parse_weighted, text.split("+")), strict=True)
             return WeightedSumCost(text, tuple(self.named(name) for name in names), weights)
         return self.named(text)
 
@@ -58,12 +58,14 @@ class CostReader:
         """Return the model of a name's table and its correction."""
         if re.search(r"[()*,]", text):
             raise ConfigError(FORMS, got=text)
-        if text.strip().startswith(MEASURED):
-            return measured_cost(self.space, text.strip().removeprefix(MEASURED), self.places[0], at_most=self.at_most)
+        if text.strip().startswith(MEASURED_PREFIX):
+            return create_measured_cost(
+                self.space, text.strip().removeprefix(MEASURED_PREFIX), self.places[0], at_most=self.at_most
+            )
         name = CostName.of(text.strip())
-        table = table_in(self.places, text.strip(), self.space.name)
+        table = find_table(self.places, text.strip(), self.space.name)
         self.seen(table)
-        return cost_of(self.space, table, _called(name))
+        return load_cost(self.space, table, _format_name(name))
 
     def limit(self, text: str, asked: Sequence[CostModel] = ()) -> Constraint:
         """Return the limit that `COST=VALUE` names; the cost may be one that is `asked` for, or any other."""
@@ -75,13 +77,13 @@ class CostReader:
         return Constraint(cost, parse_quantity(value, cost.unit))
 
 
-def _called(name: CostName) -> str:
+def _format_name(name: CostName) -> str:
     """Return a cost's name: as it was asked for."""
     quantity, device, variant = name
     return (f"{quantity}@" if quantity else "") + device + (f"/{variant}" if variant else "")
 
 
-def _weighted(term: str) -> tuple[float, str]:
+def _parse_weighted(term: str) -> tuple[float, str]:
     """Return the weight and the name of `0.7*NAME` or `NAME*0.7`; raises `ConfigError`."""
     one, sign, other = (word.strip() for word in term.partition("*"))
     for number, name in ((one, other), (other, one)):

@@ -11,7 +11,7 @@ from donna_hw.costs.base import CostModel
 from donna_hw.errors import ConfigError
 from donna_hw.predictors.base import AccuracyPredictor
 from donna_hw.spaces.space import Rows, Space
-from donna_hw.training.block_metrics import qualities_of, trained
+from donna_hw.training.block_metrics import gather_qualities, is_trained
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ class SearchProblem:
 
     def usable(self, rows: Rows) -> np.ndarray:
         """Return bool [n]: networks of trained blocks only."""
-        return trained(qualities_of(self.qualities, rows))
+        return is_trained(gather_qualities(self.qualities, rows))
 
     def objectives(self, rows: Rows) -> np.ndarray:
         """Return (-accuracy, each cost), all minimised, float [n, 1 + costs]; a network that cannot be used gets the worst of all."""
         usable = self.usable(rows)
         accuracy = np.full(len(rows), -1.0)  # below any accuracy: only diverged blocks get it, and no front keeps them
         if usable.any():
-            accuracy[usable] = self.predictor(qualities_of(self.qualities, rows[usable]))[0]
+            accuracy[usable] = self.predictor(gather_qualities(self.qualities, rows[usable]))[0]
         return np.stack([-accuracy, *(cost.mean(rows) for cost in self.costs)], axis=1)
 
     def violations(self, rows: Rows) -> np.ndarray:

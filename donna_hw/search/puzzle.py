@@ -25,14 +25,14 @@ from donna_hw.search.problem import SearchProblem
 from donna_hw.spaces.cells import Skip
 from donna_hw.spaces.space import Space
 from donna_hw.spaces.stage import Axis, Stage
-from donna_hw.training.block_metrics import qualities_of
+from donna_hw.training.block_metrics import gather_qualities
 
 STATS = {"runtime_ms": ("s", 1e-3), "memory_mib": ("B", 2.0**20), "num_params": ("parameter", 1.0)}
 METRICS = ("kl_div", "lm_loss")
 
 
 @dataclass(frozen=True)
-class SumOfMetric:
+class MetricSumPredictor:
     """An accuracy predictor that is a metric's sum over layers, negated: 0 is a parent's model of kl_div 0, and more is better."""
 
     def __call__(self, qualities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -67,23 +67,25 @@ class PuzzleLibrary:
         for name in costs:
             if name not in self.costs:
                 raise UnknownNameError("a cost must be one of the library's", got=name, choices=list(self.costs))
-        return SearchProblem(self.space, self.metrics[metric], SumOfMetric(), [self.costs[name] for name in costs])
+        return SearchProblem(
+            self.space, self.metrics[metric], MetricSumPredictor(), [self.costs[name] for name in costs]
+        )
 
     def total(self, metric: str, rows: np.ndarray) -> np.ndarray:
         """Return the sum of a metric over the layers of each row, float [n]."""
-        return np.asarray(qualities_of(self.metrics[metric], rows).sum(axis=1))
+        return np.asarray(gather_qualities(self.metrics[metric], rows).sum(axis=1))
 
 
 def read_puzzle(path: Path) -> PuzzleLibrary:
     """Read a `block_library.json`; raises `FileFormatError` and `TableError`, and takes what every variant has of `STATS` and `METRICS`."""
-    layers = _json(path)
+    layers = _read_json(path)
     if not layers or not all(isinstance(variants, dict) and variants for variants in layers.values()):
         raise FileFormatError(f"{path} must map each layer to its variants", got="none, or no mapping", hint="see docs")
-    stages = tuple(Stage(name, (Axis("variant", tuple(variants)),), _unknown) for name, variants in layers.items())
+    stages = tuple(Stage(name, (Axis("variant", tuple(variants)),), _opaque_block) for name, variants in layers.items())
     space = Space(path.stem, f"layers of {path.parent.name}, by Puzzle", (1, 1, 1), (), stages, ())
     beside = path.with_name("measurement_info.json")
     facts: dict[str, Scalar] = {"source": path.name}
-    for key, value in (_json(beside) if beside.exists() else {}).items():
+    for key, value in (_read_json(beside) if beside.exists() else {}).items():
         if not isinstance(value, str | int | float):
             raise FileFormatError(f"{beside}: {key} must be a plain value", got=type(value).__name__, hint="see docs")
         facts[key] = value
@@ -126,10 +128,10 @@ def _values(layers: Mapping[str, Any], group: str, name: str, path: Path) -> tup
     return tuple(stages)
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> dict[str, Any]:
     text = read_text(path)
     try:
-        found = json.loads(text, object_pairs_hook=_once)
+        found = json.loads(text, object_pairs_hook=_reject_duplicate_keys)
     except DonnaError:
         raise
     except (ValueError, RecursionError) as error:
@@ -139,7 +141,7 @@ def _json(path: Path) -> dict[str, Any]:
     return found
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return a mapping; a key that comes twice would lose an entry unsaid."""
     found = dict(pairs)
     if len(found) < len(pairs):
@@ -147,6 +149,6 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _unknown(variant: str) -> Skip:
+def _opaque_block(variant: str) -> Skip:
     """Return a block without layers: what the variant computes is not in the file."""
     return Skip(1)

@@ -6,7 +6,7 @@ import numpy as np
 
 from donna_hw.costs.base import CostModel
 from donna_hw.errors import InsufficientDataError
-from donna_hw.search.pareto_front import ParetoFront, front_of
+from donna_hw.search.pareto_front import ParetoFront, build_front
 from donna_hw.search.problem import SearchProblem
 from donna_hw.spaces.space import Rows
 
@@ -19,10 +19,10 @@ def random_front(aim: SearchProblem, samples: int = 2500, seed: int = 0) -> Pare
     A space that has no more networks is looked at whole. Raises `InsufficientDataError` when none lies within the limits.
     """
     rows = aim.space.random_rows(min(samples, aim.space.size), seed)
-    return front_of(aim, rows, evaluations=len(rows))
+    return build_front(aim, rows, evaluations=len(rows))
 
 
-def random_at_cost(
+def sample_at_cost(
     aim: SearchProblem,
     cost: CostModel,
     wanted: np.ndarray,
@@ -37,7 +37,7 @@ def random_at_cost(
     excluded: networks that must not be drawn, int [m, stages]. Raises `InsufficientDataError` when no drawn network lies that near.
     """
     picks: list[np.ndarray] = []
-    found = random_near(aim, cost, wanted, seed=seed, excluded=excluded, tolerance=tolerance, draws=draws)
+    found = sample_near_cost(aim, cost, wanted, seed=seed, excluded=excluded, tolerance=tolerance, draws=draws)
     for value, near in zip(wanted, found, strict=True):
         new = [row for row in near if not any((row == pick).all() for pick in picks)]
         if not new:
@@ -50,7 +50,7 @@ def random_at_cost(
     return np.array(picks)
 
 
-def random_near(
+def sample_near_cost(
     aim: SearchProblem,
     cost: CostModel,
     wanted: np.ndarray,

@@ -12,19 +12,25 @@ from donna_hw.costs.base import CostModel
 from donna_hw.costs.basis import FeatureBasis
 from donna_hw.costs.fit import FitResult, fit_cost
 from donna_hw.costs.measured import MeasuredCost, told
-from donna_hw.costs.serialization import keep
+from donna_hw.costs.serialization import save_correction
 from donna_hw.devices.device import Device
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.profiler import WorkerFactory, protocol_of
-from donna_hw.profiling.workers.subprocess import processes
+from donna_hw.profiling.profiler import WorkerFactory, table_protocol
+from donna_hw.profiling.workers.subprocess import create_subprocess_workers
 from donna_hw.search.problem import SearchProblem
-from donna_hw.search.verification_loop import Search, VerificationConfig, VerificationResult, refitted, stand
+from donna_hw.search.verification_loop import (
+    Search,
+    VerificationConfig,
+    VerificationResult,
+    refit_problem,
+    verify_until_stable,
+)
 from donna_hw.spaces.space import Rows
 from donna_hw.tables.latency_table import LatencyTable
-from donna_hw.tables.lookup import own_table
+from donna_hw.tables.lookup import ensure_writable_table
 
 
-def verified(
+def verify_on_device(
     aim: SearchProblem,
     search: Search,
     table: LatencyTable,
@@ -32,18 +38,18 @@ def verified(
     *,
     folder: Path | None = None,
     protocol: Protocol | None = None,
-    workers: WorkerFactory = processes,
+    workers: WorkerFactory = create_subprocess_workers,
     say: Callable[[str], None] = told,
 ) -> VerificationResult:
-    """Search until the front stands (`stand`), and keep the correction and the rounds beside the table.
+    """Search until the front stands (`verify_until_stable`), and keep the correction and the rounds beside the table.
 
     table: of the aim's first cost; a shipped one is copied to `folder` first. Networks measured beside it by earlier searches are fitted to
     from the start, so that a search that was killed goes on. protocol: by default the table's own. Raises `BadTable` where this machine is
     not the one that the table was measured on.
     """
-    table = own_table(table, folder)
+    table = ensure_writable_table(table, folder)
     device = Device.load(table.info.device)
-    protocol = protocol or protocol_of(table, device)
+    protocol = protocol or table_protocol(table, device)
     measure = MeasuredCost(aim.space, device, table, protocol, plan.count * plan.rounds, workers=workers, say=say)
     name, basis, fits = aim.costs[0].name, FeatureBasis.of_table(aim.space, table), list[FitResult]()
 
@@ -52,14 +58,14 @@ def verified(
         return fits[-1].cost
 
     known = measure.listed()
-    begun, _ = refitted(aim, refit, *known)
-    standing = stand(begun, search, measure, refit, plan, known=known)
+    begun, _ = refit_problem(aim, refit, *known)
+    standing = verify_until_stable(begun, search, measure, refit, plan, known=known)
     if fits:
-        keep(aim.space, table, fits[-1])
-    write_atomic(standing_path(table), standing.frame().to_csv(index=False, lineterminator="\n"))
+        save_correction(aim.space, table, fits[-1])
+    write_atomic(verification_path(table), standing.frame().to_csv(index=False, lineterminator="\n"))
     return standing
 
 
-def standing_path(table: LatencyTable) -> Path:
+def verification_path(table: LatencyTable) -> Path:
     """Return where the rounds of a table's last verified search are kept."""
     return table.path.with_suffix(".standing.csv")

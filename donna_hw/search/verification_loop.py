@@ -15,10 +15,10 @@ from donna_hw.search.pareto_front import ParetoFront
 from donna_hw.search.problem import SearchProblem
 from donna_hw.spaces.space import Rows
 
-SHARE = 0.9  # of measured networks, that lies within the intervals that are judged
-CHANCE = 0.9  # so often does chance alone leave no more outside
+INTERVAL_COVERAGE = 0.9  # of measured networks, that lies within the intervals that are judged
+BINOMIAL_LEVEL = 0.9  # so often does chance alone leave no more outside
 ROUNDING = 1e-9  # as a share; exact costs have no deviation
-Z90 = float(stats.norm.ppf(0.5 + SHARE / 2))
+Z90 = float(stats.norm.ppf(0.5 + INTERVAL_COVERAGE / 2))
 
 Search = Callable[[SearchProblem], ParetoFront]
 Refit = Callable[[Rows, np.ndarray], CostModel]
@@ -48,7 +48,7 @@ class VerificationRound:
 
     mape_percent: mean absolute error of their predictions before the refit; deviation_percent: the largest that was stated. within: share
     in their 90 % intervals. kept: share of the front's networks that are in the next front. beaten: networks of the front that the
-    next one beats. refit: empty, or why the cost could not be fitted again. stands: see `stand`.
+    next one beats. refit: empty, or why the cost could not be fitted again. stands: see `verify_until_stable`.
     """
 
     measured: int
@@ -83,7 +83,7 @@ class VerificationResult:
         return frame.round({"mape_percent": 4, "deviation_percent": 4, "within": 4, "kept": 4})
 
 
-def stand(
+def verify_until_stable(
     aim: SearchProblem,
     search: Search,
     measure: CostModel,
@@ -113,19 +113,21 @@ def stand(
     front, history = search(aim), list[VerificationRound]()
     while not history or (len(history) < plan.rounds and not history[-1].stands):
         cost = aim.costs[0]
-        new = chosen(front, cost, plan.count, rows)
-        judged = new if len(new) else chosen(front, cost, plan.count, rows[:0])  # all of it was measured before
-        others = _others(aim, plan.count - len(new), np.concatenate([rows, front.rows]), seed=len(history))
+        new = select_for_measurement(front, cost, plan.count, rows)
+        judged = (
+            new if len(new) else select_for_measurement(front, cost, plan.count, rows[:0])
+        )  # all of it was measured before
+        others = _random_rows(aim, plan.count - len(new), np.concatenate([rows, front.rows]), seed=len(history))
         measure.mean(np.concatenate([judged, others]))  # in one batch
         seconds = measure.mean(judged)
         expected, deviation = cost.mean(judged), cost.std(judged)
         within = np.abs(seconds - expected) <= Z90 * np.hypot(deviation, measure.std(judged)) + ROUNDING * seconds
         fresh = np.concatenate([new, others])
         rows, measured = np.concatenate([rows, fresh]), np.concatenate([measured, measure.mean(fresh)])
-        aim, problem = refitted(aim, refit, rows, measured)
+        aim, problem = refit_problem(aim, refit, rows, measured)
         after = search(aim)
-        beaten = _beaten(aim, front, after)
-        held = (~within).sum() <= stats.binom.ppf(CHANCE, len(within), 1 - SHARE)
+        beaten = _is_dominated(aim, front, after)
+        held = (~within).sum() <= stats.binom.ppf(BINOMIAL_LEVEL, len(within), 1 - INTERVAL_COVERAGE)
         largest = float((deviation / expected).max())
         history.append(
             VerificationRound(
@@ -133,7 +135,7 @@ def stand(
                 mape_percent=float(100 * np.abs(expected / seconds - 1).mean()),
                 deviation_percent=100 * largest,
                 within=float(within.mean()),
-                kept=float(_in(front.rows, after.rows).mean()),
+                kept=float(_is_member(front.rows, after.rows).mean()),
                 beaten=int(beaten.sum()),
                 refit=problem,
                 stands=bool(held and largest <= plan.deviation and not beaten.any() and not problem),
@@ -143,12 +145,12 @@ def stand(
     return VerificationResult(front, aim.costs[0], rows, measured, tuple(history))
 
 
-def chosen(front: ParetoFront, cost: CostModel, count: int, known: Rows) -> Rows:
+def select_for_measurement(front: ParetoFront, cost: CostModel, count: int, known: Rows) -> Rows:
     """Return at most `count` networks of a front that are not known, int [m, stages].
 
     Half of them are spread over the logarithm of the cost; the rest are those left whose costs are the least certain, as shares.
     """
-    rows: Rows = front.rows[~_in(front.rows, known)]
+    rows: Rows = front.rows[~_is_member(front.rows, known)]
     if len(rows) <= count:
         return rows
     means = cost.mean(rows)
@@ -159,13 +161,13 @@ def chosen(front: ParetoFront, cost: CostModel, count: int, known: Rows) -> Rows
     return np.asarray(rows[np.sort(np.concatenate([spread, rest]))])
 
 
-def _others(aim: SearchProblem, count: int, excluded: Rows, *, seed: int) -> Rows:
+def _random_rows(aim: SearchProblem, count: int, excluded: Rows, *, seed: int) -> Rows:
     """Return random networks to fit to where a front is too short, int [m, stages]: at most `count`, none of those excluded."""
     drawn = aim.space.random_rows(min(count + len(excluded), aim.space.size), seed) if count else excluded[:0]
-    return np.asarray(drawn[~_in(drawn, excluded)][:count])
+    return np.asarray(drawn[~_is_member(drawn, excluded)][:count])
 
 
-def refitted(aim: SearchProblem, refit: Refit, rows: Rows, measured: np.ndarray) -> tuple[SearchProblem, str]:
+def refit_problem(aim: SearchProblem, refit: Refit, rows: Rows, measured: np.ndarray) -> tuple[SearchProblem, str]:
     """Return the aim with its first cost fitted again, in the limits too; as it was, with the reason, where that is not possible."""
     try:
         cost = refit(rows, measured)
@@ -176,7 +178,7 @@ def refitted(aim: SearchProblem, refit: Refit, rows: Rows, measured: np.ndarray)
     return replace(aim, costs=[cost, *aim.costs[1:]], limits=limits), ""
 
 
-def _beaten(aim: SearchProblem, front: ParetoFront, after: ParetoFront) -> np.ndarray:
+def _is_dominated(aim: SearchProblem, front: ParetoFront, after: ParetoFront) -> np.ndarray:
     """Return bool [n]: networks of a front that the next one beats, or that now pass a limit, by more than the deviation."""
     cost = aim.costs[0]
     means, rivals = cost.mean(front.rows), cost.mean(after.rows)
@@ -192,7 +194,7 @@ def _beaten(aim: SearchProblem, front: ParetoFront, after: ParetoFront) -> np.nd
     return np.asarray(found)
 
 
-def _in(rows: Rows, others: Rows) -> np.ndarray:
+def _is_member(rows: Rows, others: Rows) -> np.ndarray:
     """Return bool [n]: rows that are among others."""
     known = set(map(tuple, others.tolist()))
     return np.array([tuple(row) in known for row in rows.tolist()], bool)

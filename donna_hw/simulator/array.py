@@ -11,24 +11,24 @@ from functools import cached_property
 
 import numpy as np
 
-from donna_hw.simulator.hardware import Array
+from donna_hw.simulator.hardware import SystolicArray
 
-Numbers = np.ndarray  # float64 holding whole numbers, any shape that broadcasts
-Folds = tuple[Numbers, Numbers]
+FloatArray = np.ndarray  # float64 holding whole numbers, any shape that broadcasts
+Folds = tuple[FloatArray, FloatArray]
 
 
 @dataclass(frozen=True)
 class Product:
     """Matrix products as the array sees them; every field broadcasts with the others."""
 
-    m: Numbers
-    n: Numbers
-    taps: Numbers
-    channels: Numbers
-    groups: Numbers
+    m: FloatArray
+    n: FloatArray
+    taps: FloatArray
+    channels: FloatArray
+    groups: FloatArray
 
     @cached_property
-    def k(self) -> Numbers:
+    def k(self) -> FloatArray:
         """The depth of the product."""
         return np.asarray(self.taps * self.channels)
 
@@ -37,17 +37,17 @@ class Product:
 class OperandCounts:
     """Operands that cross the edge of the array: of the map, the weights, and outputs or partial sums."""
 
-    maps: Numbers
-    weights: Numbers
-    sums: Numbers
+    maps: FloatArray
+    weights: FloatArray
+    sums: FloatArray
 
 
-def ceil_div(value: Numbers, by: Numbers | float) -> Numbers:
+def ceil_div(value: FloatArray, by: FloatArray | float) -> FloatArray:
     """Return the quotient, rounded up."""
     return np.ceil(value / by)
 
 
-def mapped(product: Product, array: Array, mode: str) -> Product:
+def map_to_array(product: Product, array: SystolicArray, mode: str) -> Product:
     """Return the products that a grouped convolution is laid out as on the array.
 
     `dense_padded`: one product whose weights are zero between groups. `diagonal`: as many groups along the array's diagonal as fit, zeros
@@ -56,7 +56,7 @@ def mapped(product: Product, array: Array, mode: str) -> Product:
     if mode == "dense_padded":
         return Product(product.m, product.n * product.groups, product.taps, product.channels * product.groups, _ONE)
     if mode == "diagonal" and array.dataflow != "os":
-        packed = np.minimum(_packed(product, array), product.groups)
+        packed = np.minimum(_groups_per_array(product, array), product.groups)
         wide, tall = (1, packed) if array.dataflow == "is" else (packed, 1)
         return Product(
             product.m * tall,
@@ -71,14 +71,14 @@ def mapped(product: Product, array: Array, mode: str) -> Product:
 _ONE = np.array(1.0)
 
 
-def _packed(product: Product, array: Array) -> Numbers:
+def _groups_per_array(product: Product, array: SystolicArray) -> FloatArray:
     depth = product.channels if array.row_axis == "channels" else product.k
     by_rows = np.floor(array.rows / depth)
     by_columns = np.floor(array.cols / (product.m if array.dataflow == "is" else product.n))
     return np.maximum(np.minimum(by_rows, by_columns), 1)
 
 
-def folds(product: Product, array: Array) -> Folds:
+def count_folds(product: Product, array: SystolicArray) -> Folds:
     """Return how many times the array is laid over the operand that stays, by rows and by columns."""
     if array.dataflow == "os":
         return ceil_div(product.m, array.rows), ceil_div(product.n, array.cols)
@@ -86,16 +86,20 @@ def folds(product: Product, array: Array) -> Folds:
     return taps * ceil_div(depth, array.rows), ceil_div(product.n if array.dataflow == "ws" else product.m, array.cols)
 
 
-def cycles(
-    product: Product, array: Array, macs: float = 1.0, whole: Numbers | bool = True, folded: Folds | None = None
-) -> Numbers:
+def count_cycles(
+    product: Product,
+    array: SystolicArray,
+    macs: float = 1.0,
+    whole: FloatArray | bool = True,
+    folded: Folds | None = None,
+) -> FloatArray:
     """Return the cycles of all groups.
 
     macs: multiply-accumulates an element and cycle, below 1 for a wider precision. whole: whether this is all of a layer: SCALE-Sim tells
     the index of its last cycle, one less than there are; a tile among others has all its cycles. folded: the folds, where they are known.
     """
     r, c = array.rows, array.cols
-    by_rows, by_columns = folded or folds(product, array)
+    by_rows, by_columns = folded or count_folds(product, array)
     streamed = {"os": product.k, "ws": product.m, "is": product.n}[array.dataflow]
     fill = 0 if array.dataflow == "os" else r
     skew = r + c - 2
@@ -106,9 +110,9 @@ def cycles(
     return np.asarray(np.ceil(found / macs))
 
 
-def words(product: Product, array: Array, folded: Folds | None = None) -> OperandCounts:
+def count_operands(product: Product, array: SystolicArray, folded: Folds | None = None) -> OperandCounts:
     """Return the operands that are read and written, of all groups."""
-    by_rows, by_columns = folded or folds(product, array)
+    by_rows, by_columns = folded or count_folds(product, array)
     maps, weights, sums = (
         product.groups * size for size in (product.m * product.k, product.k * product.n, product.m * product.n)
     )
@@ -119,9 +123,9 @@ def words(product: Product, array: Array, folded: Folds | None = None) -> Operan
     return OperandCounts(maps, weights * by_columns, sums * by_rows)
 
 
-def partial_sums(product: Product, array: Array, folded: Folds | None = None) -> Numbers:
+def count_partial_sums(product: Product, array: SystolicArray, folded: Folds | None = None) -> FloatArray:
     """Return how many partial sums wait in the accumulators at a time; with `os` they wait in the array itself."""
-    by_rows, _ = folded or folds(product, array)
+    by_rows, _ = folded or count_folds(product, array)
     if array.dataflow == "os":
         return np.zeros_like(product.m)
     wide, streamed = (product.n, product.m) if array.dataflow == "ws" else (product.m, product.n)

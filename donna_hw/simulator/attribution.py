@@ -6,28 +6,28 @@ from itertools import pairwise
 
 import numpy as np
 
-from donna_hw.simulator.batch import Batch
-from donna_hw.simulator.candidate_costs import burst
-from donna_hw.simulator.results import Operator
+from donna_hw.simulator.batch import WorkloadBatch
+from donna_hw.simulator.candidate_costs import burst_bytes
+from donna_hw.simulator.results import OperatorResult
 from donna_hw.simulator.schedule import Selection
 from donna_hw.simulator.tiling import Transfer
 
-ORDERS = ("weights held", "weights again", "map again")  # by strips, by channels: see `tiles.array_tiling`
+ORDER_LABELS = ("weights held", "weights again", "map again")  # by strips, by channels: see `tiles.array_tiling`
 
 
-def operators_of(batch: Batch, choices: list[Selection]) -> tuple[Operator, ...]:
+def build_operator_results(batch: WorkloadBatch, choices: list[Selection]) -> tuple[OperatorResult, ...]:
     """Return the operators in the order in which they run; their cycles add up to the schedule's."""
-    found: list[Operator] = []
+    found: list[OperatorResult] = []
     groups = 0
     for choice in choices:
         start = found[-1].start_cycle + found[-1].total_cycles if found else 0
         in_group = len(choice.priced.run.step.heads) > 1
-        found += _members(batch, choice, start, groups if in_group else -1)
+        found += _run_results(batch, choice, start, groups if in_group else -1)
         groups += in_group
     return tuple(found)
 
 
-def _members(batch: Batch, choice: Selection, start: int, group: int) -> list[Operator]:
+def _run_results(batch: WorkloadBatch, choice: Selection, start: int, group: int) -> list[OperatorResult]:
     """Return the operators of one run: one, or the members of a depth-first group.
 
     A group's time, traffic and overhead are shared among its members in proportion to their computing, its reads named with the first, its
@@ -69,10 +69,10 @@ def _members(batch: Batch, choice: Selection, start: int, group: int) -> list[Op
         cycles = {name: int(getattr(units, name)[at]) * tiles for name in ("array", "output", "vector", "sram")}
         mine = {"dma": shared(dma, member), "overhead": shared(overhead, member)}
         found.append(
-            Operator(
+            OperatorResult(
                 name=node.name,
                 op_type=node.op_type,
-                fused=tuple(batch.first.nodes[n].name for n in _fused(choice, member)),
+                fused=tuple(batch.first.nodes[n].name for n in _fused_nodes(choice, member)),
                 array_cycles=cycles["array"],
                 output_cycles=cycles["output"],
                 vector_cycles=cycles["vector"],
@@ -92,7 +92,7 @@ def _members(batch: Batch, choice: Selection, start: int, group: int) -> list[Op
                 sram_bytes=int(units.operand_bytes[at]),
                 sram_need_bytes=int(prices.need[choice.combination, row, choice.candidate]),
                 tiles=tiles,
-                tile=_text(tiling.cut, at),
+                tile=_format_tile(tiling.cut, at),
                 utilisation=float(min(macs / max((high - low) * array.rows * array.cols * rate, 1), 1.0)),
                 energy_j=float(
                     macs * mac_j
@@ -109,33 +109,33 @@ def _members(batch: Batch, choice: Selection, start: int, group: int) -> list[Op
     return found
 
 
-def _fused(choice: Selection, member: int) -> list[int]:
+def _fused_nodes(choice: Selection, member: int) -> list[int]:
     """Return the nodes that ran fused to a member: those that follow it and come before the next."""
     step = choice.priced.run.step
     heads = (*step.heads, np.inf)
     return sorted(n for n in (*step.behind[member], *step.in_stage) if heads[member] < n < heads[member + 1])
 
 
-def _vector_nodes(batch: Batch, choice: Selection, member: int) -> tuple[int, ...]:
+def _vector_nodes(batch: WorkloadBatch, choice: Selection, member: int) -> tuple[int, ...]:
     """Return the nodes of a member that run on the vector unit."""
     step = choice.priced.run.step
     head = step.heads[member]
     return (*step.behind[member], *((head,) if batch.first.nodes[head].kind == "vector" else ()))
 
 
-def _dram_bytes(batch: Batch, choice: Selection, tensor: int, how: Transfer) -> int:
+def _dram_bytes(batch: WorkloadBatch, choice: Selection, tensor: int, how: Transfer) -> int:
     """Return the DRAM traffic of a tensor: none for one that stays on the chip."""
     run, at = choice.priced.prices.rows.runs[0], (int(choice.priced.rows[0]), choice.candidate)
     if tensor in run.chosen and run.flags[choice.combination, run.chosen.index(tensor)]:
         return 0
     tiles = choice.priced.prices.tiling.tiles[at]
-    return int(burst(how.traffic[at] / tiles, batch.hardware.memory) * tiles)
+    return int(burst_bytes(how.traffic[at] / tiles, batch.hardware.memory) * tiles)
 
 
-def _text(cut: dict[str, np.ndarray], at: tuple[int, int]) -> str:
+def _format_tile(cut: dict[str, np.ndarray], at: tuple[int, int]) -> str:
     """Return a cut for people: the rows, columns and channels of a tile and the order, the rows of a strip, or how many parts."""
     sizes = {name: int(values[at]) for name, values in cut.items()}
     if "order" not in sizes:
         return ", ".join(f"{value} {name if value != 1 else name.removesuffix('s')}" for name, value in sizes.items())
     depth = f" of depth {sizes['depth']}" if sizes["depth"] else ""
-    return f"{sizes['rows']}x{sizes['columns']}x{sizes['channels']}{depth}, {ORDERS[sizes['order']]}"
+    return f"{sizes['rows']}x{sizes['columns']}x{sizes['channels']}{depth}, {ORDER_LABELS[sizes['order']]}"

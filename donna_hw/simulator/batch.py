@@ -15,11 +15,11 @@ from donna_hw.simulator.hardware import ELEMENT_BYTES, Hardware
 from donna_hw.simulator.schedule_graph import TileRun
 from donna_hw.simulator.workload import Geometry, Node, Workload
 
-Numbers = np.ndarray
+FloatArray = np.ndarray
 ACCUMULATOR_BYTES = 4  # of a partial sum and of a bias
 
 
-def structure(workload: Workload) -> tuple[object, ...]:
+def structure_key(workload: Workload) -> tuple[object, ...]:
     """Return what two workloads must share to be simulated together: everything but sizes."""
     sizes = [tensor[0] for tensor in workload.tensors]
     nodes = []
@@ -41,46 +41,46 @@ def _shape_class(g: Geometry) -> int:
 
 
 @dataclass(frozen=True)
-class Shapes:
+class GeometryArrays:
     """The geometry of one array node in every workload: `Geometry` with an array [n, 1] for each field."""
 
-    batch: Numbers
-    in_channels: Numbers
-    in_height: Numbers
-    in_width: Numbers
-    out_channels: Numbers
-    out_height: Numbers
-    out_width: Numbers
-    kernel_height: Numbers
-    kernel_width: Numbers
-    stride_height: Numbers
-    stride_width: Numbers
-    dilation_height: Numbers
-    dilation_width: Numbers
-    groups: Numbers
+    batch: FloatArray
+    in_channels: FloatArray
+    in_height: FloatArray
+    in_width: FloatArray
+    out_channels: FloatArray
+    out_height: FloatArray
+    out_width: FloatArray
+    kernel_height: FloatArray
+    kernel_width: FloatArray
+    stride_height: FloatArray
+    stride_width: FloatArray
+    dilation_height: FloatArray
+    dilation_width: FloatArray
+    groups: FloatArray
 
     @cached_property
-    def taps(self) -> Numbers:
+    def taps(self) -> FloatArray:
         """Positions of the kernel."""
         return np.asarray(self.kernel_height * self.kernel_width)
 
     @cached_property
-    def columns(self) -> Numbers:
+    def columns(self) -> FloatArray:
         """Output channels of a group."""
         return np.asarray(self.out_channels / self.groups)
 
     @cached_property
-    def depth(self) -> Numbers:
+    def depth(self) -> FloatArray:
         """Input channels of a group."""
         return np.asarray(self.in_channels / self.groups)
 
     @cached_property
-    def outputs(self) -> Numbers:
+    def outputs(self) -> FloatArray:
         """Results of the product, of the whole batch."""
         return np.asarray(self.batch * self.out_channels * self.out_height * self.out_width)
 
 
-class Batch:
+class WorkloadBatch:
     """Workloads of one structure as tables with a row each."""
 
     def __init__(self, workloads: Sequence[Workload], hardware: Hardware) -> None:
@@ -91,12 +91,12 @@ class Batch:
         return len(self.workloads)
 
     @cached_property
-    def sizes(self) -> Numbers:
+    def sizes(self) -> FloatArray:
         """Elements and channels of every activation, float [n, tensors, 2]."""
         return self._table((w.tensors for w in self.workloads), itemgetter(0, 1), 2)
 
     @cached_property
-    def tensor_bytes(self) -> Numbers:
+    def tensor_bytes(self) -> FloatArray:
         """Bytes of every activation in memory, its channels padded; float [n, tensors]."""
         elements, channels = self.sizes[..., 0], np.maximum(self.sizes[..., 1], 1)
         multiple = self.hardware.memory.channel_multiple
@@ -104,7 +104,7 @@ class Batch:
         return np.asarray(np.ceil(padded) * [self.element_bytes(t.precision) for t in self.first.tensors])
 
     @cached_property
-    def shapes(self) -> Numbers:
+    def shapes(self) -> FloatArray:
         """The geometry of every array node, float [n, array nodes, 14]."""
         nodes = ([w.nodes[number] for number in self.array_nodes] for w in self.workloads)
         return self._table(nodes, itemgetter(6), len(Geometry._fields))
@@ -116,17 +116,19 @@ class Batch:
         return {number: place for place, number in enumerate(numbers)}
 
     @cached_property
-    def counts(self) -> Numbers:
+    def counts(self) -> FloatArray:
         """Weights, biases and work of every node, float [n, nodes, 3]."""
         return self._table((w.nodes for w in self.workloads), itemgetter(7, 8, 9), 3)
 
-    def _table(self, things: Iterable[Iterable[Any]], numbers: Callable[[Any], Iterable[int]], count: int) -> Numbers:
+    def _table(
+        self, things: Iterable[Iterable[Any]], numbers: Callable[[Any], Iterable[int]], count: int
+    ) -> FloatArray:
         """Return so many numbers of each thing of each workload, float [n, things, count]; without a loop in Python, for speed."""
         flat = chain.from_iterable(map(numbers, chain.from_iterable(things)))
         return np.fromiter(flat, np.float64).reshape(len(self), -1, count)
 
     @cached_property
-    def weight_bytes(self) -> tuple[Numbers, Numbers]:
+    def weight_bytes(self) -> tuple[FloatArray, FloatArray]:
         """Bytes of every node's weights and biases in DRAM and on the chip, float [n, nodes] each."""
         weights = self.counts[..., 0] * [self.element_bytes(node.precision) for node in self.first.nodes]
         biases = self.counts[..., 1] * ACCUMULATOR_BYTES
@@ -137,7 +139,7 @@ class Batch:
         return ELEMENT_BYTES[precision or self.hardware.precision]
 
 
-class Rows:
+class TileRunBatch:
     """Runs that are alike, of all workloads of a batch; those of equal sizes share a row.
 
     Nodes and tensors go by the numbers that they have in the first run; arrays are [rows, 1], ready to be set against candidates. fetched:
@@ -145,11 +147,11 @@ class Rows:
     of each workload, [runs, workloads].
     """
 
-    def __init__(self, batch: Batch, runs: Sequence[TileRun], fetched: Numbers) -> None:
+    def __init__(self, batch: WorkloadBatch, runs: Sequence[TileRun], fetched: FloatArray) -> None:
         self.batch, self.runs, self.hardware, self.step = batch, runs, batch.hardware, runs[0].step
         self._nodes = dict(zip(runs[0].nodes, zip(*(run.nodes for run in runs), strict=True), strict=True))
         self._tensors = dict(zip(runs[0].tensors, zip(*(run.tensors for run in runs), strict=True), strict=True))
-        self._bytes: dict[int, Numbers] = {}
+        self._bytes: dict[int, FloatArray] = {}
         self._first = np.arange(len(runs) * len(batch))
         sizes = [self._gathered(batch.sizes, tensors) for tensors in self._tensors.values()]
         sizes += [self._gathered(batch.counts, nodes) for nodes in self._nodes.values()]
@@ -159,7 +161,7 @@ class Rows:
         _, self._first, rows = np.unique(whole, return_index=True, return_inverse=True)
         self.fetched, self.row_of = fetched[:, self._first], rows.reshape(len(runs), len(batch))
 
-    def _gathered(self, table: Numbers, numbers: tuple[int, ...]) -> Numbers:
+    def _gathered(self, table: FloatArray, numbers: tuple[int, ...]) -> FloatArray:
         """Return the columns of these numbers under each other, a row of each size; float [rows, 1, ...]."""
         return np.swapaxes(table[:, numbers], 0, 1).reshape(-1, 1, *table.shape[2:])[self._first]
 
@@ -167,29 +169,29 @@ class Rows:
         """Return a node of the first workload, for what all rows share."""
         return self.batch.first.nodes[number]
 
-    def bytes_of(self, tensor: int) -> Numbers:
+    def bytes_of(self, tensor: int) -> FloatArray:
         """Return a tensor's bytes in memory."""
         if tensor not in self._bytes:
             self._bytes[tensor] = self._gathered(self.batch.tensor_bytes, self._tensors[tensor])
         return self._bytes[tensor]
 
-    def elements_of(self, tensor: int) -> Numbers:
+    def elements_of(self, tensor: int) -> FloatArray:
         """Return a tensor's elements."""
         return self._gathered(self.batch.sizes[..., 0], self._tensors[tensor])
 
-    def shapes_of(self, node: int) -> Shapes:
+    def shapes_of(self, node: int) -> GeometryArrays:
         """Return the geometry of an array node."""
-        return Shapes(*np.moveaxis(self._gathered(self.batch.shapes, self._arrays(node)), 2, 0))
+        return GeometryArrays(*np.moveaxis(self._gathered(self.batch.shapes, self._arrays(node)), 2, 0))
 
     def _arrays(self, node: int) -> tuple[int, ...]:
         """Return the places of a node of each run among the array nodes."""
         return tuple(self.batch.array_nodes[number] for number in self._nodes[node])
 
-    def work_of(self, node: int) -> Numbers:
+    def work_of(self, node: int) -> FloatArray:
         """Return the elements that a vector node works through."""
         return self._gathered(self.batch.counts[..., 2], self._nodes[node])
 
-    def weight_bytes(self, node: int) -> tuple[Numbers, Numbers]:
+    def weight_bytes(self, node: int) -> tuple[FloatArray, FloatArray]:
         """Return the bytes of a node's weights and biases in DRAM and on the chip."""
         dram, chip = (self._gathered(table, self._nodes[node]) for table in self.batch.weight_bytes)
         return dram, chip

@@ -8,15 +8,15 @@ import numpy as np
 
 from donna_hw.graph.builder import Block, lower
 from donna_hw.graph.graph import Shape
-from donna_hw.simulator.from_graph import workload_of
+from donna_hw.simulator.from_graph import workload_from_graph
 from donna_hw.simulator.hardware import Hardware
-from donna_hw.simulator.simulate import cycles_of
+from donna_hw.simulator.simulate import simulate_cycles
 
-AT_ONCE = 2048  # blocks that are described before they are simulated: memory stays flat
-Asked = tuple[Block, Shape]  # a block and the shape of its input
+CHUNK_SIZE = 2048  # blocks that are described before they are simulated: memory stays flat
+BlockQuery = tuple[Block, Shape]  # a block and the shape of its input
 
 
-class BlockCycles:
+class BlockCycleCache:
     """Cycles of blocks on one unit for one batch size.
 
     remembered: of how many blocks the cycles are kept; beyond that the ones that were asked for first are forgotten.
@@ -24,16 +24,16 @@ class BlockCycles:
 
     def __init__(self, hardware: Hardware, batch: int = 1, remembered: int = 2**16) -> None:
         self.hardware, self.batch, self.remembered = hardware, batch, remembered
-        self._known: dict[Asked, int] = {}
+        self._known: dict[BlockQuery, int] = {}
 
-    def of(self, asked: Sequence[Asked]) -> np.ndarray:
+    def of(self, asked: Sequence[BlockQuery]) -> np.ndarray:
         """Return the cycles of each (block, input shape), int64 [n]; blocks must be hashable, as frozen dataclasses are."""
         known = self._known
         new = [each for each in dict.fromkeys(asked) if each not in known]
-        for start in range(0, len(new), AT_ONCE):
-            some = new[start : start + AT_ONCE]
-            workloads = [workload_of(lower(*each), self.batch) for each in some]
-            known.update(zip(some, cycles_of(workloads, self.hardware).tolist(), strict=True))
+        for start in range(0, len(new), CHUNK_SIZE):
+            some = new[start : start + CHUNK_SIZE]
+            workloads = [workload_from_graph(lower(*each), self.batch) for each in some]
+            known.update(zip(some, simulate_cycles(workloads, self.hardware).tolist(), strict=True))
         found = np.array([known[each] for each in asked], np.int64)
         for oldest in list(known)[: max(len(known) - self.remembered, 0)]:
             del known[oldest]

@@ -11,16 +11,16 @@ from functools import cached_property
 
 import numpy as np
 
-from donna_hw.simulator.batch import Batch, Rows
+from donna_hw.simulator.batch import TileRunBatch, WorkloadBatch
 from donna_hw.simulator.depth_first import strip_tiling
 from donna_hw.simulator.hardware import Memory
-from donna_hw.simulator.schedule_graph import Program
+from donna_hw.simulator.schedule_graph import ScheduleGraph
 from donna_hw.simulator.tiling import Tiling, array_tiling, vector_tiling
 
-Numbers = np.ndarray
+FloatArray = np.ndarray
 
 
-def duration(tiles: Numbers, load: Numbers, compute: Numbers, store: Numbers) -> Numbers:
+def pipeline_cycles(tiles: FloatArray, load: FloatArray, compute: FloatArray, store: FloatArray) -> FloatArray:
     """Return the cycles from the first load to the end of the last store, for `tiles` >= 1 tiles of equal cost each."""
     both = load + store
     found = np.maximum(compute, both)
@@ -30,7 +30,7 @@ def duration(tiles: Numbers, load: Numbers, compute: Numbers, store: Numbers) ->
     return np.asarray(np.where(tiles > 1, found, compute) + both)
 
 
-TIE = 1e-13  # cycles a DRAM byte
+TIE_BREAK = 1e-13  # cycles a DRAM byte
 
 
 @dataclass(frozen=True)
@@ -41,103 +41,105 @@ class CandidateCosts:
     buffer: of weights on the chip. fetch_*: of the next one's weights.
     """
 
-    rows: Rows
+    rows: TileRunBatch
     tiling: Tiling
-    busy: Numbers
-    total: Numbers
-    need: Numbers
-    buffer: Numbers
-    fetch_cycles: Numbers
-    fetch_bytes: Numbers
+    busy: FloatArray
+    total: FloatArray
+    need: FloatArray
+    buffer: FloatArray
+    fetch_cycles: FloatArray
+    fetch_bytes: FloatArray
 
     @cached_property
-    def goals(self) -> Numbers:
+    def goals(self) -> FloatArray:
         """What is to be least: `total`, and where one network is told operator by operator, of equals the one that moves less."""
-        return self.total + TIE * self.moved[:, :, :, None] if len(self.rows.batch) == 1 else self.total
+        return self.total + TIE_BREAK * self.moved[:, :, :, None] if len(self.rows.batch) == 1 else self.total
 
     @cached_property
-    def least(self) -> Numbers:
+    def least(self) -> FloatArray:
         """The goal of the best candidate where nothing else is on the chip, [combinations, rows, own, next]."""
         fits = self.need <= self.rows.hardware.memory.sram_bytes
         return np.asarray(np.where(fits[:, :, None, None], self.goals, np.inf).min(axis=-1))
 
     @cached_property
-    def moved(self) -> Numbers:
+    def moved(self) -> FloatArray:
         """DRAM bytes of the own data, [combinations, rows, own, candidates]."""
         memory, tiles = self.rows.hardware.memory, self.tiling.tiles
         found = np.zeros_like(self.need)
         for tensor, how in (self.tiling.reads | self.tiling.writes).items():
-            found += (1 - _here(self.rows, tensor)) * (burst(how.traffic / tiles, memory) * tiles)
-        weights = burst(self.tiling.streamed_bytes / tiles, memory) * tiles + burst(self.tiling.held_bytes, memory)
+            found += (1 - _on_chip(self.rows, tensor)) * (burst_bytes(how.traffic / tiles, memory) * tiles)
+        weights = burst_bytes(self.tiling.streamed_bytes / tiles, memory) * tiles + burst_bytes(
+            self.tiling.held_bytes, memory
+        )
         absent = np.array([[1.0], [0.0]])[: self.busy.shape[2]]
         return np.asarray(found[:, :, None] + weights[None, :, None] * absent)
 
 
-def burst(size: Numbers, memory: Memory) -> Numbers:
+def burst_bytes(size: FloatArray, memory: Memory) -> FloatArray:
     """Return the bytes of whole DRAM bursts that hold so many."""
     return np.asarray(np.ceil(size / memory.dram_burst_bytes) * memory.dram_burst_bytes)
 
 
-def transfer(size: Numbers, memory: Memory) -> Numbers:
+def transfer_cycles(size: FloatArray, memory: Memory) -> FloatArray:
     """Return the cycles of one transfer; none for nothing."""
-    moved = burst(size, memory) / memory.dram_bytes_per_cycle
+    moved = burst_bytes(size, memory) / memory.dram_bytes_per_cycle
     return np.asarray(np.where(size > 0, np.ceil(moved + memory.dma_setup_cycles), 0.0))
 
 
-def tiling_of(rows: Rows) -> Tiling:
+def build_tiling(rows: TileRunBatch) -> Tiling:
     """Return the candidates of runs that are alike."""
     if len(rows.step.heads) > 1:
         return strip_tiling(rows)
     return array_tiling(rows) if rows.node(rows.step.heads[0]).kind == "array" else vector_tiling(rows)
 
 
-def prices_of(rows: Rows, own: bool) -> CandidateCosts:
+def compute_costs(rows: TileRunBatch, own: bool) -> CandidateCosts:
     """Price every candidate of runs that are alike; own: whether their own weights can have been fetched ahead."""
-    memory, tiling = rows.hardware.memory, tiling_of(rows)
+    memory, tiling = rows.hardware.memory, build_tiling(rows)
     tiles, compute = tiling.tiles[None, :, None], tiling.compute[None, :, None]
-    load, store, need = _transfers(rows, tiling)
+    load, store, need = _tile_transfers(rows, tiling)
     absent = np.array([[1.0], [0.0]]) if own else np.ones((1, 1))  # own weights: still to be fetched?
-    load = load[:, :, None] + transfer(tiling.streamed_bytes / tiling.tiles, memory)[None, :, None] * absent
+    load = load[:, :, None] + transfer_cycles(tiling.streamed_bytes / tiling.tiles, memory)[None, :, None] * absent
     store = store[:, :, None]
-    held = transfer(tiling.held_bytes, memory)[None, :, None] * absent
+    held = transfer_cycles(tiling.held_bytes, memory)[None, :, None] * absent
     busy = load + store
     busy *= tiles
     busy += held
-    cycles = duration(tiles, load, compute, store)
+    cycles = pipeline_cycles(tiles, load, compute, store)
     cycles += held + rows.hardware.schedule.operator_overhead_cycles
     if memory.dram_latency_cycles:
         np.add(cycles, memory.dram_latency_cycles, out=cycles, where=busy > 0)
     dram, chip = rows.fetched
-    fetch_cycles = transfer(dram, memory)
+    fetch_cycles = transfer_cycles(dram, memory)
     total = busy[:, :, :, None] + fetch_cycles[:, None, :, None]
     np.maximum(total, cycles[:, :, :, None], out=total)
     buffer = np.stack([tiling.buffer_bytes, tiling.whole_buffer_bytes][: len(absent)], axis=1)
     fits = buffer[:, :, None] + chip[:, None, :, None] <= memory.weight_buffer_bytes
     fits &= (tiling.sums_bytes <= memory.accumulator_bytes)[:, None, None]
     np.copyto(total, np.inf, where=~fits)
-    return CandidateCosts(rows, tiling, busy, total, need, buffer, fetch_cycles, burst(dram, memory))
+    return CandidateCosts(rows, tiling, busy, total, need, buffer, fetch_cycles, burst_bytes(dram, memory))
 
 
-def _transfers(rows: Rows, tiling: Tiling) -> tuple[Numbers, Numbers, Numbers]:
+def _tile_transfers(rows: TileRunBatch, tiling: Tiling) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return cycles of a tile's loads and of its stores, and bytes kept on the chip, [combinations, rows, candidates] each."""
     shape = (len(rows.runs[0].flags), *tiling.tiles.shape)
     load, store, need = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     moves = [(load, *each) for each in tiling.reads.items()] + [(store, *each) for each in tiling.writes.items()]
     for cycles, tensor, how in moves:
-        here = _here(rows, tensor)
-        np.add(cycles, (1 - here) * transfer(how.traffic / tiling.tiles, rows.hardware.memory), out=cycles)
+        here = _on_chip(rows, tensor)
+        np.add(cycles, (1 - here) * transfer_cycles(how.traffic / tiling.tiles, rows.hardware.memory), out=cycles)
         need += np.where(here, rows.bytes_of(tensor), how.kept)
     need += tiling.inner_bytes
     return load, store, need
 
 
-def _here(rows: Rows, tensor: int) -> Numbers:
+def _on_chip(rows: TileRunBatch, tensor: int) -> FloatArray:
     """Return 1 for the combinations in which a tensor is on the chip, [combinations or 1, 1, 1]."""
     run = rows.runs[0]
     return run.flags[:, run.chosen.index(tensor), None, None] if tensor in run.chosen else np.zeros((1, 1, 1))
 
 
-def alike(batch: Batch, program: Program) -> list[CandidateCosts]:
+def compute_group_costs(batch: WorkloadBatch, program: ScheduleGraph) -> list[CandidateCosts]:
     """Return the prices of each group of runs that are alike."""
     ahead = []
     for numbers in program.ahead:
@@ -148,5 +150,7 @@ def alike(batch: Batch, program: Program) -> list[CandidateCosts]:
     for numbers in program.alike:
         runs = [program.runs[number] for number in numbers]
         fetched = np.concatenate([ahead[run.after] for run in runs], axis=1)
-        found.append(prices_of(Rows(batch, runs, fetched), own=runs[0].number in program.ahead[runs[0].first]))
+        found.append(
+            compute_costs(TileRunBatch(batch, runs, fetched), own=runs[0].number in program.ahead[runs[0].first])
+        )
     return found

@@ -10,36 +10,36 @@ from itertools import pairwise
 
 import numpy as np
 
-from donna_hw.simulator.batch import ACCUMULATOR_BYTES, Rows
-from donna_hw.simulator.tile_sizes import HELD, STRIPS, map_rows, rereads, strip_cut, upto
-from donna_hw.simulator.tiling import Tiling, operand, tiled, units_of
+from donna_hw.simulator.batch import ACCUMULATOR_BYTES, TileRunBatch
+from donna_hw.simulator.tile_sizes import STRIPS, WEIGHTS_RESIDENT, input_rows, reread_factor, tile_strip, values_up_to
+from donna_hw.simulator.tiling import Tiling, operand_transfer, tiled_transfer, unit_cycles
 
 
-def strip_tiling(rows: Rows) -> Tiling:
+def strip_tiling(rows: TileRunBatch) -> Tiling:
     """Return the candidates of a depth-first group."""
     step = rows.step
     shapes = [rows.shapes_of(head) for head in step.heads]
     first, last = shapes[0], shapes[-1]
-    strips = np.array([upto(STRIPS[HELD], float((last.batch * last.out_height).max()))], np.float64)
+    strips = np.array([values_up_to(STRIPS[WEIGHTS_RESIDENT], float((last.batch * last.out_height).max()))], np.float64)
     images = np.ceil(last.batch / np.minimum(strips, last.batch))
     height = np.ceil(last.out_height / np.minimum(np.ceil(strips / last.batch), last.out_height))
     row_strips = np.ceil(last.out_height / height)
-    cuts = [strip_cut(g, images, row_strips) for g in shapes]
+    cuts = [tile_strip(g, images, row_strips) for g in shapes]
     tiles, share = cuts[0].tiles, images / last.batch
     none, twice = np.zeros_like(tiles), np.where(tiles > 1, 2, 1)
     units, sums = zip(
-        *(units_of(rows, *each) for each in zip(step.heads, step.behind, shapes, cuts, strict=True)), strict=True
+        *(unit_cycles(rows, *each) for each in zip(step.heads, step.behind, shapes, cuts, strict=True)), strict=True
     )
     inner = none
     for tensor, (_, after) in zip(step.inner, pairwise(zip(shapes, cuts, strict=True)), strict=True):
-        lines = map_rows(after[0], after[1].rows)
+        lines = input_rows(after[0], after[1].rows)
         inner = inner + np.ceil(rows.bytes_of(tensor) * share * lines / after[0].in_height)
-    size, lines = rows.bytes_of(step.maps[0]), map_rows(first, cuts[0].rows)
-    read = tiled(size, share * lines / first.in_height, twice)
-    reads = {step.maps[0]: replace(read, traffic=np.ceil(size * rereads(first, row_strips)))}
+    size, lines = rows.bytes_of(step.maps[0]), input_rows(first, cuts[0].rows)
+    read = tiled_transfer(size, share * lines / first.in_height, twice)
+    reads = {step.maps[0]: replace(read, traffic=np.ceil(size * reread_factor(first, row_strips)))}
     part = share * height / last.out_height
     for tensor in step.operands:
-        beside = operand(rows, tensor, part, twice)
+        beside = operand_transfer(rows, tensor, part, twice)
         if tensor in reads:  # the block's own input waits on the chip until its strip comes out
             beside = replace(reads[tensor], kept=reads[tensor].kept + beside.kept)
         reads[tensor] = beside
@@ -50,7 +50,7 @@ def strip_tiling(rows: Rows) -> Tiling:
         compute=sum((each.longest for each in units), none),
         units=units,
         reads=reads,
-        writes={t: tiled(rows.bytes_of(t), part, twice) for t in step.writes},
+        writes={t: tiled_transfer(rows.bytes_of(t), part, twice) for t in step.writes},
         held_bytes=sum((dram for dram, _ in weights), none),
         streamed_bytes=none,
         buffer_bytes=on_chip,

@@ -21,18 +21,18 @@ FUNCTIONS = {
     "global_pool": ("GlobalAveragePool", "global_pool"),
     "max_pool": ("MaxPool", "max_pool"),
 }
-new = (
+_new_tuple = (
     tuple.__new__
 )  # a named tuple from its fields: a third of the time of its own call, which thousands of blocks notice
 
 
-def workload_of(graph: Graph, batch: int = 1) -> Workload:
+def workload_from_graph(graph: Graph, batch: int = 1) -> Workload:
     """Return the workload of a graph for a batch; names apart, `read_onnx` returns the same for its ONNX model.
 
     A graph with a torch module or an 8-bit layer in it is read from its ONNX model.
     """
     if any(layer.made is not None or layer.dtype != "float32" for layer in graph.layers):
-        return _by_onnx(graph, batch)
+        return _workload_from_onnx(graph, batch)
     shape = graph.input_shape
     tensors = [Tensor(batch * prod(shape), shape[0])]
     nodes: list[Node] = []
@@ -49,7 +49,7 @@ def workload_of(graph: Graph, batch: int = 1) -> Workload:
         shape = layer.out_shape
         out = len(tensors)
         elements = batch * prod(shape)
-        tensor = new(Tensor, (elements, shape[0], ""))
+        tensor = _new_tuple(Tensor, (elements, shape[0], ""))
         tensors.append(tensor)
         if operator in FUNCTIONS:
             op_type, function = FUNCTIONS[operator]
@@ -61,19 +61,19 @@ def workload_of(graph: Graph, batch: int = 1) -> Workload:
         else:
             op_type, geometry, weights = _product(layer, batch)
             fields = ("array", "", name, op_type, (x,), (out,), geometry, weights, shape[0], 0, False, "")
-        nodes.append(new(Node, fields))
+        nodes.append(_new_tuple(Node, fields))
         if layer.activation != "none":
             op_type, function = ACTIVATIONS[layer.activation]
             name = f"{name}.{layer.activation}"
             fields = ("vector", function, name, op_type, (out,), (out + 1,), None, 0, 0, elements, True, "")
-            nodes.append(new(Node, fields))
+            nodes.append(_new_tuple(Node, fields))
             tensors.append(tensor)
             out += 1
         places[layer.name] = out
     return Workload(tuple(tensors), tuple(nodes), (0,), (places[graph.output],), (), tuple(free))
 
 
-def _by_onnx(graph: Graph, batch: int) -> Workload:
+def _workload_from_onnx(graph: Graph, batch: int) -> Workload:
     from donna_hw.graph.onnx_export import to_onnx
     from donna_hw.simulator.onnx_frontend.reader import read_onnx
 
@@ -87,5 +87,5 @@ def _product(layer: Layer, batch: int) -> tuple[str, Geometry, int]:
     kernel, stride, groups = layer.kernel, layer.stride, layer.groups
     (channels, height, width), (filters, rows, columns) = into, out
     sizes = (batch, channels, height, width, filters, rows, columns, kernel, kernel, stride, stride, 1, 1, groups)
-    geometry = new(Geometry, sizes)
+    geometry = _new_tuple(Geometry, sizes)
     return "Conv", geometry, filters * (channels // groups) * kernel * kernel

@@ -13,7 +13,7 @@ from itertools import pairwise
 from donna_hw.simulator.hardware import Hardware
 from donna_hw.simulator.workload import Geometry, Node, Workload
 
-LONGEST_GROUP = 3  # expand, depthwise, project
+MAX_GROUP_STEPS = 3  # expand, depthwise, project
 
 
 @dataclass(frozen=True)
@@ -41,24 +41,24 @@ class Step:
         return tuple(dict.fromkeys((*self.maps, *self.factor, *self.operands)))
 
 
-def steps_of(workload: Workload, hardware: Hardware) -> list[Step]:
+def build_steps(workload: Workload, hardware: Hardware) -> list[Step]:
     """Return the steps in the order in which they run."""
     uses = Counter(tensor for node in workload.nodes for tensor in node.inputs)
     uses.update(workload.outputs)
     steps: list[Step] = []
     maker = dict.fromkeys(workload.inputs, -1)  # tensor -> the step that makes it
     for number, node in enumerate(workload.nodes):
-        target = _joined(node, workload, steps, maker, uses) if hardware.schedule.fusion else None
+        target = _fusion_target(node, workload, steps, maker, uses) if hardware.schedule.fusion else None
         if target is None:
             target = len(steps)
-            steps.append(_alone(number, node))
+            steps.append(_single_step(number, node))
         else:
-            steps[target] = _with(steps[target], number, node, workload, hardware)
+            steps[target] = _fuse_node(steps[target], number, node, workload, hardware)
         maker.update(dict.fromkeys(node.outputs, target))
     return steps
 
 
-def _alone(number: int, node: Node) -> Step:
+def _single_step(number: int, node: Node) -> Step:
     if node.kind == "array":
         return Step((number,), ((),), (), node.inputs[:1], node.inputs[1:], (), node.outputs)
     if node.elementwise:  # what broadcasts is held whole
@@ -66,7 +66,9 @@ def _alone(number: int, node: Node) -> Step:
     return Step((number,), ((),), (), node.inputs, (), (), node.outputs)
 
 
-def _joined(node: Node, workload: Workload, steps: list[Step], maker: dict[int, int], uses: Counter[int]) -> int | None:
+def _fusion_target(
+    node: Node, workload: Workload, steps: list[Step], maker: dict[int, int], uses: Counter[int]
+) -> int | None:
     """Return the step that an elementwise node can join: the latest one that feeds it, if nothing else uses what that makes."""
     if not node.elementwise or not node.inputs or len(node.outputs) != 1:
         return None
@@ -79,7 +81,7 @@ def _joined(node: Node, workload: Workload, steps: list[Step], maker: dict[int, 
     return None
 
 
-def _with(step: Step, number: int, node: Node, workload: Workload, hardware: Hardware) -> Step:
+def _fuse_node(step: Step, number: int, node: Node, workload: Workload, hardware: Hardware) -> Step:
     is_array = workload.nodes[step.heads[0]].kind == "array"
     free = is_array and not step.behind[-1] and node.function in hardware.output.fuses
     beside = tuple(tensor for tensor in node.inputs if tensor not in step.writes)
@@ -94,7 +96,7 @@ def _with(step: Step, number: int, node: Node, workload: Workload, hardware: Har
     )
 
 
-def depth_first(steps: list[Step], workload: Workload) -> list[tuple[int, int, Step]]:
+def find_depth_first_groups(steps: list[Step], workload: Workload) -> list[tuple[int, int, Step]]:
     """Return (first, after last, group) of each run of steps that can go strip by strip.
 
     A pointwise, a depthwise and a pointwise convolution, or two of these, each alone using the one before. Operands beside are allowed
@@ -104,27 +106,27 @@ def depth_first(steps: list[Step], workload: Workload) -> list[tuple[int, int, S
     uses.update(workload.outputs)
     found = []
     for first in range(len(steps)):
-        for after in range(first + 2, min(first + LONGEST_GROUP, len(steps)) + 1):
+        for after in range(first + 2, min(first + MAX_GROUP_STEPS, len(steps)) + 1):
             run = steps[first:after]
-            if not all(_strippable(step, workload) for step in run) or any(step.operands for step in run[:-1]):
+            if not all(_is_strippable(step, workload) for step in run) or any(step.operands for step in run[:-1]):
                 break
             if any(b.maps != a.writes or uses[a.writes[0]] != 1 for a, b in pairwise(run)):
                 break
-            wide = [place for place, step in enumerate(run) if not _pointwise(_geometry(step, workload))]
+            wide = [place for place, step in enumerate(run) if not _is_pointwise(_head_geometry(step, workload))]
             if len(wide) > 1:
                 break
             if wide and (len(run) == 2 or wide == [1]):
-                found.append((first, after, _group(run)))
+                found.append((first, after, _merge_steps(run)))
     return found
 
 
-def _geometry(step: Step, workload: Workload) -> Geometry:
+def _head_geometry(step: Step, workload: Workload) -> Geometry:
     geometry = workload.nodes[step.heads[0]].geometry
     assert geometry is not None  # noqa: S101  of an array node
     return geometry
 
 
-def _pointwise(g: Geometry) -> bool:
+def _is_pointwise(g: Geometry) -> bool:
     return g.kernel_height == g.kernel_width == g.stride_height == g.stride_width == 1
 
 
@@ -133,16 +135,16 @@ def is_depthwise(g: Geometry) -> bool:
     return g.groups > 1 and g.groups == g.in_channels
 
 
-def _strippable(step: Step, workload: Workload) -> bool:
+def _is_strippable(step: Step, workload: Workload) -> bool:
     node = workload.nodes[step.heads[0]]
     if node.kind != "array" or node.weights == 0 or len(step.writes) != 1:
         return False
-    g = _geometry(step, workload)
+    g = _head_geometry(step, workload)
     tiled = workload.tensors[node.outputs[0]].elements == g.batch * g.out_channels * g.out_height * g.out_width
-    return tiled and (_pointwise(g) or is_depthwise(g))
+    return tiled and (_is_pointwise(g) or is_depthwise(g))
 
 
-def _group(run: list[Step]) -> Step:
+def _merge_steps(run: list[Step]) -> Step:
     return Step(
         tuple(head for step in run for head in step.heads),
         tuple(nodes for step in run for nodes in step.behind),

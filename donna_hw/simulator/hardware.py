@@ -13,7 +13,7 @@ from donna_hw._core.toml_files import parse_model
 from donna_hw.errors import ConfigError
 
 Precision = Literal["int8", "int16", "fp16"]
-Mapped = Literal["dense_padded", "per_group", "diagonal", "vector"]
+GroupMapping = Literal["dense_padded", "per_group", "diagonal", "vector"]
 ELEMENT_BYTES: Mapping[str, int] = {"int8": 1, "int16": 2, "fp16": 2}
 
 Count = Annotated[int, Field(ge=1, le=2**40)]
@@ -27,7 +27,7 @@ class _HardwareConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Array(_HardwareConfig):
+class SystolicArray(_HardwareConfig):
     """The systolic array: rows x cols processing elements.
 
     dataflow: what stays in the elements: outputs, weights or inputs. timing: `strict` fills and drains for every fold, `pipelined` once
@@ -41,8 +41,8 @@ class Array(_HardwareConfig):
     dataflow: Literal["os", "ws", "is"]
     timing: Literal["strict", "pipelined"] = "pipelined"
     row_axis: Literal["im2col", "channels"] = "im2col"
-    depthwise: Mapped = "per_group"
-    grouped: Mapped = "per_group"
+    depthwise: GroupMapping = "per_group"
+    grouped: GroupMapping = "per_group"
     int8_macs: Rate = 1.0
     int16_macs: Rate = 0.5
     fp16_macs: Rate = 0.5
@@ -67,7 +67,7 @@ class Memory(_HardwareConfig):
     channel_multiple: Annotated[int, Field(ge=1, le=1024)] = 1
 
 
-class Vector(_HardwareConfig):
+class VectorUnit(_HardwareConfig):
     """The vector unit: lanes elements are worked on at a time, each for the cycles of its function (`default`: of any not named)."""
 
     lanes: Annotated[int, Field(ge=1, le=2**20)]
@@ -78,14 +78,14 @@ class Vector(_HardwareConfig):
         return self.cycles.get(function, self.cycles.get("default", 1.0))
 
 
-class Output(_HardwareConfig):
+class OutputStage(_HardwareConfig):
     """The output stage behind the array: elements a cycle that it scales and writes, and the functions that it applies for nothing."""
 
     elements_per_cycle: Rate
     fuses: list[str] = []
 
 
-class Schedule(_HardwareConfig):
+class CompilerOptions(_HardwareConfig):
     """What the compiler of the unit may do; `borders`: whether the network's own inputs and outputs lie in DRAM or may stay on the chip."""
 
     operator_overhead_cycles: Delay = 0
@@ -113,11 +113,11 @@ class Hardware(_HardwareConfig):
 
     clock_hz: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     precision: Precision = "int8"
-    array: Array
+    array: SystolicArray
     memory: Memory
-    vector: Vector
-    output: Output
-    schedule: Schedule = Schedule()
+    vector: VectorUnit
+    output: OutputStage
+    schedule: CompilerOptions = CompilerOptions()
     energy: Energy = Energy()
 
     def macs_per_element(self, precision: str) -> float:
@@ -125,7 +125,7 @@ class Hardware(_HardwareConfig):
         return float(getattr(self.array, f"{precision}_macs"))
 
 
-def read_hardware(content: Mapping[str, Any], where: str, settings: Iterable[str] = ()) -> Hardware:
+def parse_hardware(content: Mapping[str, Any], where: str, settings: Iterable[str] = ()) -> Hardware:
     """Return the hardware of a device file's table, with `settings` (`array.rows=16`) in place of its values.
 
     Raises `UnknownNameError` or `ConfigError` for an unknown key, a missing one, or a value that breaks its rule.
@@ -141,11 +141,11 @@ def read_hardware(content: Mapping[str, Any], where: str, settings: Iterable[str
             place = place.setdefault(word, {})
             if not isinstance(place, dict):
                 raise ConfigError(f"{where}: {word} holds no keys of its own", got=setting)
-        place[last] = _value(text.strip())
+        place[last] = _parse_value(text.strip())
     return parse_model(merged, Hardware, f"{where}: hardware")
 
 
-def _value(text: str) -> Any:
+def _parse_value(text: str) -> Any:
     """Return a value as TOML reads it; a word that it cannot read is a text."""
     try:
         return tomllib.loads(f"value = {text}")["value"]

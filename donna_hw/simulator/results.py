@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Operator:
+class OperatorResult:
     """What one operator took. Operators that ran fused into it are named in `fused`; cycles are of the unit's clock.
 
     array_cycles, output_cycles, vector_cycles, sram_cycles: of the array, the output stage, the vector unit and the operands' way from
@@ -56,13 +56,13 @@ class Operator:
 
 
 @dataclass(frozen=True)
-class Simulation:
+class SimulationResult:
     """A network on a tensor unit. unknown_ops, free_ops: see `Workload`."""
 
     model: str
     device: str
     hardware: Hardware
-    ops: tuple[Operator, ...]
+    ops: tuple[OperatorResult, ...]
     unknown_ops: tuple[str, ...] = ()
     free_ops: tuple[str, ...] = ()
 
@@ -97,13 +97,13 @@ class Simulation:
         return sum(op.utilisation * op.total_cycles for op in self.ops) / max(self.total_cycles, 1)
 
     def frame(self) -> pd.DataFrame:
-        """Return a row an operator with the fields of `Operator` as columns."""
+        """Return a row an operator with the fields of `OperatorResult` as columns."""
         import pandas as pd
 
-        return pd.DataFrame([asdict(op) for op in self.ops], columns=list(Operator.__dataclass_fields__))
+        return pd.DataFrame([asdict(op) for op in self.ops], columns=list(OperatorResult.__dataclass_fields__))
 
     def totals_by(self, field: str = "op_type") -> pd.DataFrame:
-        """Return sums over the operators that are alike in a field of `Operator`, the dearest first.
+        """Return sums over the operators that are alike in a field of `OperatorResult`, the dearest first.
 
         Columns: the field, operators (how many), total_cycles, share (of all cycles, 0 to 1), macs, dram_bytes, energy_j.
         """

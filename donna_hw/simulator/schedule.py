@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from donna_hw.errors import ConfigError
-from donna_hw.simulator.batch import Batch, Rows
-from donna_hw.simulator.candidate_costs import CandidateCosts, alike, prices_of
-from donna_hw.simulator.schedule_graph import Program, TileRun
+from donna_hw.simulator.batch import TileRunBatch, WorkloadBatch
+from donna_hw.simulator.candidate_costs import CandidateCosts, compute_costs, compute_group_costs
+from donna_hw.simulator.schedule_graph import ScheduleGraph, TileRun
 
-Numbers = np.ndarray
+FloatArray = np.ndarray
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class RunCosts:
 
     run: TileRun
     prices: CandidateCosts
-    rows: Numbers
+    rows: FloatArray
 
 
 @dataclass(frozen=True)
@@ -39,24 +39,24 @@ class Selection:
     ahead: int
 
 
-def cheapest(batch: Batch, program: Program) -> Numbers:
+def find_min_cycles(batch: WorkloadBatch, program: ScheduleGraph) -> FloatArray:
     """Return the cycles of each workload's cheapest schedule, float [n] holding whole numbers."""
-    found = _forward(batch, program)[0][-1][:, :, 0].min(axis=0)
+    found = _forward_pass(batch, program)[0][-1][:, :, 0].min(axis=0)
     if not np.isfinite(found).all():
-        raise _too_small(batch, program)
+        raise _memory_error(batch, program)
     return np.asarray(np.floor(found))
 
 
-def schedule(batch: Batch, program: Program) -> list[Selection]:
+def find_schedule(batch: WorkloadBatch, program: ScheduleGraph) -> list[Selection]:
     """Return the cheapest schedule of a batch's only workload, in the order in which it runs."""
-    values, priced = _forward(batch, program)
+    values, priced = _forward_pass(batch, program)
     boundary, state, ahead = len(program.steps), int(values[-1][:, 0, 0].argmin()), 0
     if not np.isfinite(values[-1][state, 0, 0]):
-        raise _too_small(batch, program)
+        raise _memory_error(batch, program)
     choices: list[Selection] = []
     while boundary > 0:
         into = [each for each in priced if each.run.after == boundary]
-        choice = _best_into(batch, values, into, program, (state, ahead))
+        choice = _best_predecessor(batch, values, into, program, (state, ahead))
         choices.append(choice)
         run = choice.priced.run
         boundary, state = run.first, int(run.before[choice.beside, choice.combination])
@@ -64,34 +64,34 @@ def schedule(batch: Batch, program: Program) -> list[Selection]:
     return choices[::-1]
 
 
-def _forward(batch: Batch, program: Program) -> tuple[list[Numbers], list[RunCosts]]:
+def _forward_pass(batch: WorkloadBatch, program: ScheduleGraph) -> tuple[list[FloatArray], list[RunCosts]]:
     """Return the least price of being in each state at each boundary, [states, workloads, 1 + runs whose weights are there]."""
     values = [
         np.full((2 ** len(alive), len(batch), 1 + len(ahead)), np.inf)
         for alive, ahead in zip(program.alive, program.ahead, strict=True)
     ]
     values[0][:, :, 0] = 0.0  # a network's inputs may be wherever their place is to be chosen
-    priced = [RunCosts(run, prices, prices.rows.row_of[place]) for run, prices, place in _shared(batch, program)]
+    priced = [RunCosts(run, prices, prices.rows.row_of[place]) for run, prices, place in _ordered_costs(batch, program)]
     for each in priced:
-        run, best = each.run, _least(batch, each)
-        total = (_before(values, program, run)[..., None] + best).min(axis=3)  # of the own weights: there or not
+        run, best = each.run, _min_objective(batch, each)
+        total = (_arrival_cost(values, program, run)[..., None] + best).min(axis=3)  # of the own weights: there or not
         total = total.reshape(len(run.beside_flags), -1, run.ending, *total.shape[2:]).min(axis=2)
         into = run.behind[:, :: run.ending]
         values[run.after][into] = np.minimum(values[run.after][into], total)
     return values, priced
 
 
-def _shared(batch: Batch, program: Program) -> list[tuple[TileRun, CandidateCosts, int]]:
+def _ordered_costs(batch: WorkloadBatch, program: ScheduleGraph) -> list[tuple[TileRun, CandidateCosts, int]]:
     """Return the runs in order, each with the prices of those alike and its place among them."""
     found = [
         (program.runs[number], prices, place)
-        for numbers, prices in zip(program.alike, alike(batch, program), strict=True)
+        for numbers, prices in zip(program.alike, compute_group_costs(batch, program), strict=True)
         for place, number in enumerate(numbers)
     ]
     return sorted(found, key=lambda each: each[0].number)
 
 
-def _goals(batch: Batch, each: RunCosts) -> Numbers:
+def _feasible_objective(batch: WorkloadBatch, each: RunCosts) -> FloatArray:
     """Return the price of each candidate, infinite where it does not fit: [beside, combinations, workloads, own, next, candidates]."""
     run, prices = each.run, each.prices
     spare = np.full((len(run.beside_flags), len(batch)), batch.hardware.memory.sram_bytes)
@@ -101,14 +101,14 @@ def _goals(batch: Batch, each: RunCosts) -> Numbers:
     return np.where(fits[:, :, :, None, None], prices.goals[None, :, each.rows], np.inf)
 
 
-def _least(batch: Batch, each: RunCosts) -> Numbers:
+def _min_objective(batch: WorkloadBatch, each: RunCosts) -> FloatArray:
     """Return the price of the best candidate, [beside combinations, combinations, workloads, own, next]."""
     if each.run.beside:
-        return np.asarray(_goals(batch, each).min(axis=-1))
+        return np.asarray(_feasible_objective(batch, each).min(axis=-1))
     return each.prices.least[None, :, each.rows]
 
 
-def _before(values: list[Numbers], program: Program, run: TileRun) -> Numbers:
+def _arrival_cost(values: list[FloatArray], program: ScheduleGraph, run: TileRun) -> FloatArray:
     """Return what it took to come to a run, [beside combinations, combinations, workloads, own]."""
     came = values[run.first][run.before]
     own = [0]
@@ -117,15 +117,15 @@ def _before(values: list[Numbers], program: Program, run: TileRun) -> Numbers:
     return np.asarray(came[..., own])
 
 
-def _best_into(
-    batch: Batch, values: list[Numbers], priced: list[RunCosts], program: Program, at: tuple[int, int]
+def _best_predecessor(
+    batch: WorkloadBatch, values: list[FloatArray], priced: list[RunCosts], program: ScheduleGraph, at: tuple[int, int]
 ) -> Selection:
     """Return the choice by which a state, and what is fetched ahead in it, was reached most cheaply."""
     found: list[tuple[float, Selection]] = []
     state, ahead = at
     for each in priced:
-        came = _before(values, program, each.run)[:, :, 0, :, None]
-        goals = _goals(batch, each)[:, :, 0, :, ahead]
+        came = _arrival_cost(values, program, each.run)[:, :, 0, :, None]
+        goals = _feasible_objective(batch, each)[:, :, 0, :, ahead]
         total = np.where((each.run.behind == state)[:, :, None, None], came + goals, np.inf)
         beside, combination, own, candidate = map(int, np.unravel_index(int(total.argmin()), total.shape))
         choice = Selection(each, beside, combination, candidate, own, ahead)
@@ -133,13 +133,13 @@ def _best_into(
     return min(found, key=lambda pair: pair[0])[1]
 
 
-def _too_small(batch: Batch, program: Program) -> ConfigError:
+def _memory_error(batch: WorkloadBatch, program: ScheduleGraph) -> ConfigError:
     """Return the error that names the operator and the memory that cannot hold even its smallest tile."""
     memory = batch.hardware.memory
     for run in program.runs:
         if run.after > run.first + 1:
             continue
-        prices = prices_of(Rows(batch, [run], np.zeros((2, len(batch), 1))), own=False)
+        prices = compute_costs(TileRunBatch(batch, [run], np.zeros((2, len(batch), 1))), own=False)
         away = run.flags.sum(axis=1) == 0
         needs = {
             "sram_bytes": prices.need[away].min(axis=(0, 2)),

@@ -8,11 +8,13 @@ from itertools import product
 
 import numpy as np
 
-from donna_hw.simulator.fusion import Step, depth_first, is_depthwise, steps_of
+from donna_hw.simulator.fusion import Step, build_steps, find_depth_first_groups, is_depthwise
 from donna_hw.simulator.hardware import Hardware
 from donna_hw.simulator.workload import Node, Workload
 
-MOST_ALIVE = 4  # tensors at a time whose place is chosen; those that live longest lie in DRAM where there are more
+MAX_LIVE_TENSORS = (
+    4  # tensors at a time whose place is chosen; those that live longest lie in DRAM where there are more
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class TileRun:
 
 
 @dataclass(frozen=True)
-class Program:
+class ScheduleGraph:
     """Steps and runs. For each boundary, alive: the tensors whose place is chosen; ahead: the runs whose weights can be there already.
 
     alike: the runs in groups that differ in sizes alone, and are priced together.
@@ -56,15 +58,15 @@ class Program:
     alike: tuple[tuple[int, ...], ...]
 
     @classmethod
-    def of(cls, workload: Workload, hardware: Hardware) -> Program:
+    def of(cls, workload: Workload, hardware: Hardware) -> ScheduleGraph:
         """Lay out the workload's steps and their runs."""
-        steps = steps_of(workload, hardware)
+        steps = build_steps(workload, hardware)
         spans = [(number, number + 1, step) for number, step in enumerate(steps)]
         if hardware.schedule.depth_first:
-            spans += depth_first(steps, workload)
+            spans += find_depth_first_groups(steps, workload)
         spans.sort(key=lambda span: span[:2])
-        alive = _alive(steps, workload, hardware)
-        runs = tuple(_run(number, *span, alive, workload) for number, span in enumerate(spans))
+        alive = _live_tensors(steps, workload, hardware)
+        runs = tuple(_build_run(number, *span, alive, workload) for number, span in enumerate(spans))
         ahead: list[tuple[int, ...]] = [() for _ in range(len(steps) + 1)]
         for run in runs if hardware.schedule.prefetch else ():
             if run.weights and run.first > 0:
@@ -72,11 +74,11 @@ class Program:
         together: dict[object, list[int]] = {}
         for run in runs:
             own = run.number in ahead[run.first]
-            together.setdefault((_likeness(run, workload), own, len(ahead[run.after])), []).append(run.number)
+            together.setdefault((_run_signature(run, workload), own, len(ahead[run.after])), []).append(run.number)
         return cls(tuple(steps), runs, tuple(alive), tuple(ahead), tuple(map(tuple, together.values())))
 
 
-def _likeness(run: TileRun, workload: Workload) -> tuple[object, ...]:
+def _run_signature(run: TileRun, workload: Workload) -> tuple[object, ...]:
     """Return what runs share that differ in sizes alone."""
     step, place = run.step, {tensor: number for number, tensor in enumerate(run.tensors)}
     size = workload.tensors[step.writes[0]].elements
@@ -97,7 +99,7 @@ def _layout(node: Node) -> int:
     return 0 if g is None or g.groups == 1 else 1 if is_depthwise(g) else 2
 
 
-def _alive(steps: list[Step], workload: Workload, hardware: Hardware) -> list[tuple[int, ...]]:
+def _live_tensors(steps: list[Step], workload: Workload, hardware: Hardware) -> list[tuple[int, ...]]:
     """Return the tensors whose place is chosen at each boundary, shortest lives first where there are too many."""
     if not hardware.schedule.residency:
         return [()] * (len(steps) + 1)
@@ -112,13 +114,15 @@ def _alive(steps: list[Step], workload: Workload, hardware: Hardware) -> list[tu
     alive: list[list[int]] = [[] for _ in range(len(steps) + 1)]
     for _, start, tensor in sorted(lives):
         span = range(start, last[tensor] + 1)
-        if all(len(alive[boundary]) < MOST_ALIVE for boundary in span):
+        if all(len(alive[boundary]) < MAX_LIVE_TENSORS for boundary in span):
             for boundary in span:
                 alive[boundary].append(tensor)
     return [tuple(tensors) for tensors in alive]
 
 
-def _run(number: int, first: int, after: int, step: Step, alive: list[tuple[int, ...]], workload: Workload) -> TileRun:  # noqa: PLR0917  a span in order
+def _build_run(
+    number: int, first: int, after: int, step: Step, alive: list[tuple[int, ...]], workload: Workload
+) -> TileRun:  # noqa: PLR0917  a span in order
     begin, end = alive[first], alive[after]
     touched = [t for t in dict.fromkeys((*step.reads, *step.writes)) if t in begin or t in end]
     kept, ending = [t for t in touched if t in end], [t for t in touched if t not in end]
@@ -135,8 +139,8 @@ def _run(number: int, first: int, after: int, step: Step, alive: list[tuple[int,
         flags,
         beside,
         beside_flags,
-        _states(begin, beside, chosen),
-        _states(end, beside, chosen),
+        _state_indices(begin, beside, chosen),
+        _state_indices(end, beside, chosen),
         2 ** len(ending),
         tuple(head for head in step.heads if workload.nodes[head].kind == "array" and workload.nodes[head].weights),
         (*step.heads, *(node for nodes in step.behind for node in nodes)),
@@ -146,9 +150,9 @@ def _run(number: int, first: int, after: int, step: Step, alive: list[tuple[int,
     )
 
 
-def _states(tensors: tuple[int, ...], beside: tuple[int, ...], chosen: tuple[int, ...]) -> np.ndarray:
+def _state_indices(tensors: tuple[int, ...], beside: tuple[int, ...], chosen: tuple[int, ...]) -> np.ndarray:
     """Return the number of the state of `tensors` for each pair of combinations, int [beside combinations, combinations]."""
-    return _numbered(
+    return _index_states(
         tuple(beside.index(t) if t in beside else -1 for t in tensors),
         tuple(chosen.index(t) if t in chosen else -1 for t in tensors),
         (len(beside), len(chosen)),
@@ -156,7 +160,7 @@ def _states(tensors: tuple[int, ...], beside: tuple[int, ...], chosen: tuple[int
 
 
 @cache
-def _numbered(beside: tuple[int, ...], chosen: tuple[int, ...], counts: tuple[int, int]) -> np.ndarray:
+def _index_states(beside: tuple[int, ...], chosen: tuple[int, ...], counts: tuple[int, int]) -> np.ndarray:
     """Return the same for places among the tensors beside and those chosen, -1 for none."""
     beside_flags, flags = map(_all_flags, counts)
     found = np.zeros((len(beside_flags), len(flags)), np.int64)

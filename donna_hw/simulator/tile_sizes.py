@@ -11,15 +11,19 @@ from functools import cached_property
 
 import numpy as np
 
-from donna_hw.simulator.batch import Shapes
+from donna_hw.simulator.batch import GeometryArrays
 
-Numbers = np.ndarray
+FloatArray = np.ndarray
 
-HELD, BY_STRIPS, BY_CHANNELS = range(3)  # orders, see `tiles.array_tiling`
-MOST = 2**21  # pixels, channels or depth: cut into so many parts, everything is as small as can be
-STRIPS = {HELD: (1, 2, 4, 8, 16, 32, 64, 512, MOST), BY_STRIPS: (4, 8, 32, MOST), BY_CHANNELS: (1, 4, 16, 64, MOST)}
-CHANNELS = {HELD: (1, 8), BY_STRIPS: (8, MOST), BY_CHANNELS: (2, 8, MOST)}
-CHUNKS = (16, MOST)  # of the depth, where even one row of the array is too deep to be held
+WEIGHTS_RESIDENT, BY_STRIPS, BY_CHANNELS = range(3)  # orders, see `tiles.array_tiling`
+MAX_PARTS = 2**21  # pixels, channels or depth: cut into so many parts, everything is as small as can be
+STRIPS = {
+    WEIGHTS_RESIDENT: (1, 2, 4, 8, 16, 32, 64, 512, MAX_PARTS),
+    BY_STRIPS: (4, 8, 32, MAX_PARTS),
+    BY_CHANNELS: (1, 4, 16, 64, MAX_PARTS),
+}
+CHANNELS = {WEIGHTS_RESIDENT: (1, 8), BY_STRIPS: (8, MAX_PARTS), BY_CHANNELS: (2, 8, MAX_PARTS)}
+CHUNKS = (16, MAX_PARTS)  # of the depth, where even one row of the array is too deep to be held
 
 
 @dataclass(frozen=True)
@@ -30,52 +34,56 @@ class Tile:
     group. group_blocks: blocks that need different channels of the map.
     """
 
-    images: Numbers
-    rows: Numbers
-    cols: Numbers
-    groups: Numbers
-    block: Numbers
-    depth: Numbers
-    strips: Numbers
-    row_strips: Numbers
-    col_strips: Numbers
-    group_blocks: Numbers
-    blocks: Numbers
-    chunks: Numbers
+    images: FloatArray
+    rows: FloatArray
+    cols: FloatArray
+    groups: FloatArray
+    block: FloatArray
+    depth: FloatArray
+    strips: FloatArray
+    row_strips: FloatArray
+    col_strips: FloatArray
+    group_blocks: FloatArray
+    blocks: FloatArray
+    chunks: FloatArray
 
     @cached_property
-    def tiles(self) -> Numbers:
+    def tiles(self) -> FloatArray:
         """How many tiles there are."""
         return np.asarray(self.strips * self.blocks * self.chunks)
 
     @cached_property
-    def pixels(self) -> Numbers:
+    def pixels(self) -> FloatArray:
         """Pixels of the output map in a tile."""
         return np.asarray(self.images * self.rows * self.cols)
 
 
-def candidates(g: Shapes, array_cols: int) -> tuple[Numbers, Tile]:
+def enumerate_tiles(g: GeometryArrays, array_cols: int) -> tuple[FloatArray, Tile]:
     """Return the order of each candidate, [1, candidates], and its cut, as far as the largest workload can be cut."""
     most = float((g.batch * g.out_height * g.out_width).max())
     blocks = float((g.groups * np.ceil(g.columns / array_cols)).max())
     rows = [
         (strips, channels, 1, order)
-        for order in ((HELD, BY_STRIPS, BY_CHANNELS) if blocks > 1 else (HELD,))
-        for strips in upto(STRIPS[order], most)
-        for channels in upto(CHANNELS[order], blocks)
+        for order in ((WEIGHTS_RESIDENT, BY_STRIPS, BY_CHANNELS) if blocks > 1 else (WEIGHTS_RESIDENT,))
+        for strips in values_up_to(STRIPS[order], most)
+        for channels in values_up_to(CHANNELS[order], blocks)
     ]
     deep = float(g.depth.max())
-    rows += [(strips, MOST, chunks, BY_CHANNELS) for chunks in upto(CHUNKS, deep) for strips in (1, MOST)]
+    rows += [
+        (strips, MAX_PARTS, chunks, BY_CHANNELS) for chunks in values_up_to(CHUNKS, deep) for strips in (1, MAX_PARTS)
+    ]
     strips, channels, chunks, order = np.array(rows, np.float64).T[:, None, :]
-    return order, cut_product(g, strips, channels, chunks, array_cols)
+    return order, tile_product(g, strips, channels, chunks, array_cols)
 
 
-def upto(values: tuple[int, ...], most: float) -> list[int]:
+def values_up_to(values: tuple[int, ...], most: float) -> list[int]:
     """Return the values up to the first that is `most` or more: beyond that nothing can be cut further."""
     return [value for place, value in enumerate(values) if place == 0 or values[place - 1] < most]
 
 
-def cut_product(g: Shapes, strips: Numbers, channels: Numbers, chunks: Numbers, array_cols: int) -> Tile:
+def tile_product(
+    g: GeometryArrays, strips: FloatArray, channels: FloatArray, chunks: FloatArray, array_cols: int
+) -> Tile:
     """Return the cut nearest to so many strips, channel blocks and chunks.
 
     Images are split first, then rows, then columns of the map; groups first, then the columns of each, in multiples of
@@ -108,7 +116,7 @@ def cut_product(g: Shapes, strips: Numbers, channels: Numbers, chunks: Numbers, 
     )
 
 
-def strip_cut(g: Shapes, images: Numbers, row_strips: Numbers) -> Tile:
+def tile_strip(g: GeometryArrays, images: FloatArray, row_strips: FloatArray) -> Tile:
     """Return the cut of a member of a depth-first group: some images, so many strips of rows, all channels."""
     one = np.ones_like(row_strips)
     return Tile(
@@ -127,19 +135,19 @@ def strip_cut(g: Shapes, images: Numbers, row_strips: Numbers) -> Tile:
     )
 
 
-def map_rows(g: Shapes, rows: Numbers) -> Numbers:
+def input_rows(g: GeometryArrays, rows: FloatArray) -> FloatArray:
     """Return how many rows of the input map so many rows of the output need."""
     return np.asarray(
         np.minimum((rows - 1) * g.stride_height + (g.kernel_height - 1) * g.dilation_height + 1, g.in_height)
     )
 
 
-def map_cols(g: Shapes, cols: Numbers) -> Numbers:
+def input_cols(g: GeometryArrays, cols: FloatArray) -> FloatArray:
     """Return how many columns of the input map so many columns of the output need."""
     return np.asarray(np.minimum((cols - 1) * g.stride_width + (g.kernel_width - 1) * g.dilation_width + 1, g.in_width))
 
 
-def rereads(g: Shapes, row_strips: Numbers, col_strips: Numbers | float = 1.0) -> Numbers:
+def reread_factor(g: GeometryArrays, row_strips: FloatArray, col_strips: FloatArray | float = 1.0) -> FloatArray:
     """Return how often the map is read on average, since neighbouring strips share what lies under the kernel in both."""
     high = np.maximum((g.kernel_height - 1) * g.dilation_height + 1 - g.stride_height, 0)
     wide = np.maximum((g.kernel_width - 1) * g.dilation_width + 1 - g.stride_width, 0)

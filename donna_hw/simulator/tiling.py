@@ -7,11 +7,19 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from donna_hw.simulator import array as systolic
-from donna_hw.simulator.batch import ACCUMULATOR_BYTES, Rows, Shapes
+from donna_hw.simulator.batch import ACCUMULATOR_BYTES, GeometryArrays, TileRunBatch
 from donna_hw.simulator.fusion import is_depthwise
-from donna_hw.simulator.tile_sizes import BY_STRIPS, HELD, Tile, candidates, map_cols, map_rows, rereads
+from donna_hw.simulator.tile_sizes import (
+    BY_STRIPS,
+    WEIGHTS_RESIDENT,
+    Tile,
+    enumerate_tiles,
+    input_cols,
+    input_rows,
+    reread_factor,
+)
 
-Numbers = np.ndarray
+FloatArray = np.ndarray
 SPLITS = (1, 2, 4, 8, 16, 64, 512, 2**13, 2**20)  # of a vector operator
 
 
@@ -19,22 +27,22 @@ SPLITS = (1, 2, 4, 8, 16, 64, 512, 2**13, 2**20)  # of a vector operator
 class Transfer:
     """How a tensor is moved: bytes in all, and bytes that lie on the chip while it passes through."""
 
-    traffic: Numbers
-    kept: Numbers
+    traffic: FloatArray
+    kept: FloatArray
 
 
 @dataclass(frozen=True)
 class UnitCycles:
     """Cycles of a tile in each unit, and what the operands of all tiles take from the memories of the chip, in bytes."""
 
-    array: Numbers
-    output: Numbers
-    vector: Numbers
-    sram: Numbers
-    operand_bytes: Numbers
+    array: FloatArray
+    output: FloatArray
+    vector: FloatArray
+    sram: FloatArray
+    operand_bytes: FloatArray
 
     @property
-    def longest(self) -> Numbers:
+    def longest(self) -> FloatArray:
         """Cycles of a tile: the units work at the same time."""
         return np.asarray(np.maximum.reduce(np.broadcast_arrays(self.array, self.output, self.vector, self.sram)))
 
@@ -48,44 +56,44 @@ class Tiling:
     all of them held. sums_bytes: in the accumulators. inner_bytes: strips between the heads of a group. cut: for people, sizes by name.
     """
 
-    tiles: Numbers
-    compute: Numbers
+    tiles: FloatArray
+    compute: FloatArray
     units: tuple[UnitCycles, ...]
     reads: dict[int, Transfer]
     writes: dict[int, Transfer]
-    held_bytes: Numbers
-    streamed_bytes: Numbers
-    buffer_bytes: Numbers
-    whole_buffer_bytes: Numbers
-    sums_bytes: Numbers
-    inner_bytes: Numbers
-    cut: dict[str, Numbers] = field(default_factory=dict)
+    held_bytes: FloatArray
+    streamed_bytes: FloatArray
+    buffer_bytes: FloatArray
+    whole_buffer_bytes: FloatArray
+    sums_bytes: FloatArray
+    inner_bytes: FloatArray
+    cut: dict[str, FloatArray] = field(default_factory=dict)
 
 
-def array_tiling(rows: Rows) -> Tiling:
+def array_tiling(rows: TileRunBatch) -> Tiling:
     """Return the candidates of one array operator with what is fused to it.
 
-    Orders: `HELD`, all weights are fetched once and stay; `BY_STRIPS`, each strip of the map stays while the weights stream by, again for
+    Orders: `WEIGHTS_RESIDENT`, all weights are fetched once and stay; `BY_STRIPS`, each strip of the map stays while the weights stream by, again for
     every strip; `BY_CHANNELS`, each block of weights stays while the map streams by, again for every block. Where the depth is cut into
     chunks, both are fetched again.
     """
     step = rows.step
     head = step.heads[0]
     g = rows.shapes_of(head)
-    order, cut = candidates(g, rows.hardware.array.cols)
+    order, cut = enumerate_tiles(g, rows.hardware.array.cols)
     tiles, chunked = cut.tiles, cut.chunks > 1
-    held = (order == HELD) | (
+    held = (order == WEIGHTS_RESIDENT) | (
         cut.blocks * cut.chunks == 1
     )  # one block of weights has to be there before the first tile
     by_strips = ~held & (order == BY_STRIPS)
-    units, sums = units_of(rows, head, step.behind[0], g, cut)
+    units, sums = unit_cycles(rows, head, step.behind[0], g, cut)
     dram, chip = rows.weight_bytes(head)
     passes = np.where(held, 1, np.where(by_strips | chunked, cut.strips, 1))  # over all weights
     part_of_weights = cut.blocks * cut.chunks
     none, twice = np.zeros_like(tiles), np.where(cut.strips * cut.blocks > 1, 2, 1)
     out_part = cut.pixels * cut.groups * cut.block / g.outputs
-    reads = {step.maps[0]: _map(rows.bytes_of(step.maps[0]), g, cut, ~held & ~by_strips)}
-    reads |= {tensor: operand(rows, tensor, out_part, twice) for tensor in step.operands}
+    reads = {step.maps[0]: _map_transfer(rows.bytes_of(step.maps[0]), g, cut, ~held & ~by_strips)}
+    reads |= {tensor: operand_transfer(rows, tensor, out_part, twice) for tensor in step.operands}
     for tensor in step.factor:  # weights that are themselves computed come by the way of the map
         size = rows.bytes_of(tensor)
         reads[tensor] = Transfer(
@@ -96,7 +104,7 @@ def array_tiling(rows: Rows) -> Tiling:
         compute=units.longest,
         units=(units,),
         reads=reads,
-        writes={t: tiled(rows.bytes_of(t), out_part, twice) for t in step.writes},
+        writes={t: tiled_transfer(rows.bytes_of(t), out_part, twice) for t in step.writes},
         held_bytes=np.where(held, dram, 0),
         streamed_bytes=np.where(held, 0, dram * passes),
         buffer_bytes=np.where(held, chip, np.minimum(2 * np.ceil(chip / part_of_weights), chip)),
@@ -108,35 +116,39 @@ def array_tiling(rows: Rows) -> Tiling:
             "columns": cut.cols,
             "channels": cut.groups * cut.block,
             "depth": np.where(chunked, cut.depth, 0),
-            "order": np.where(held, HELD, order + none),
+            "order": np.where(held, WEIGHTS_RESIDENT, order + none),
         },
     )
 
 
-def _map(size: Numbers, g: Shapes, cut: Tile, by_channels: Numbers) -> Transfer:
+def _map_transfer(size: FloatArray, g: GeometryArrays, cut: Tile, by_channels: FloatArray) -> Transfer:
     """Return how the map is moved: once by strips, with what neighbours share; by channels, again for each block of the same channels."""
     same = np.ceil(cut.blocks / cut.group_blocks)
     again = np.where(by_channels & ((cut.strips > 1) | (cut.chunks > 1)), same, 1)
-    part = cut.images * map_rows(g, cut.rows) * map_cols(g, cut.cols) / (g.batch * g.in_height * g.in_width)
+    part = cut.images * input_rows(g, cut.rows) * input_cols(g, cut.cols) / (g.batch * g.in_height * g.in_width)
     part = part * cut.groups * cut.depth / g.in_channels
     twice = np.where(cut.strips * cut.group_blocks * cut.chunks > 1, 2, 1)
-    return Transfer(np.ceil(size * rereads(g, cut.row_strips, cut.col_strips)) * again, np.ceil(size * part) * twice)
+    return Transfer(
+        np.ceil(size * reread_factor(g, cut.row_strips, cut.col_strips)) * again, np.ceil(size * part) * twice
+    )
 
 
-def tiled(size: Numbers, part: Numbers, twice: Numbers) -> Transfer:
+def tiled_transfer(size: FloatArray, part: FloatArray, twice: FloatArray) -> Transfer:
     """Return how a tensor is moved that is moved once, in parts; twice: 2 where it is double-buffered."""
     return Transfer(size + np.zeros_like(part), np.ceil(size * part) * twice)
 
 
-def operand(rows: Rows, tensor: int, part: Numbers, twice: Numbers) -> Transfer:
+def operand_transfer(rows: TileRunBatch, tensor: int, part: FloatArray, twice: FloatArray) -> Transfer:
     """Return how an operand beside is moved: along with the output's tiles, or, where it broadcasts, held whole."""
     size = rows.bytes_of(tensor)
     if (rows.elements_of(tensor) == rows.elements_of(rows.step.writes[0])).all():
-        return tiled(size, part, twice)
+        return tiled_transfer(size, part, twice)
     return Transfer(size + np.zeros_like(part), size + np.zeros_like(part))
 
 
-def units_of(rows: Rows, head: int, behind: tuple[int, ...], g: Shapes, cut: Tile) -> tuple[UnitCycles, Numbers]:
+def unit_cycles(
+    rows: TileRunBatch, head: int, behind: tuple[int, ...], g: GeometryArrays, cut: Tile
+) -> tuple[UnitCycles, FloatArray]:
     """Return the cycles of a tile in each unit, and how many partial sums wait at a time."""
     hardware, node, tiles = rows.hardware, rows.node(head), cut.tiles
     mode = "per_group"
@@ -151,11 +163,11 @@ def units_of(rows: Rows, head: int, behind: tuple[int, ...], g: Shapes, cut: Til
         in_array, streamed, operands = np.zeros_like(tiles), macs * size, 2 * macs * size
         waiting = np.zeros_like(tiles)
     else:
-        laid = systolic.mapped(product, hardware.array, mode)
-        folded = systolic.folds(laid, hardware.array)
-        in_array = systolic.cycles(laid, hardware.array, rows.macs_rate(head), tiles == 1, folded)
-        words = systolic.words(laid, hardware.array, folded)
-        waiting = systolic.partial_sums(laid, hardware.array, folded)
+        laid = systolic.map_to_array(product, hardware.array, mode)
+        folded = systolic.count_folds(laid, hardware.array)
+        in_array = systolic.count_cycles(laid, hardware.array, rows.macs_rate(head), tiles == 1, folded)
+        words = systolic.count_operands(laid, hardware.array, folded)
+        waiting = systolic.count_partial_sums(laid, hardware.array, folded)
         sum_bytes = np.where(words.sums > laid.m * laid.n * laid.groups, ACCUMULATOR_BYTES, size)
         streamed, operands = words.maps * size, (words.maps + words.weights) * size + words.sums * sum_bytes
     # fewer where products overlap: a transposed convolution
@@ -170,7 +182,7 @@ def units_of(rows: Rows, head: int, behind: tuple[int, ...], g: Shapes, cut: Til
     return units, waiting
 
 
-def vector_cycles(rows: Rows, nodes: tuple[int, ...], tiles: Numbers) -> Numbers:
+def vector_cycles(rows: TileRunBatch, nodes: tuple[int, ...], tiles: FloatArray) -> FloatArray:
     """Return the vector unit's cycles for a tile of elementwise nodes."""
     vector, total = rows.hardware.vector, np.zeros_like(tiles)
     for number in nodes:
@@ -179,7 +191,7 @@ def vector_cycles(rows: Rows, nodes: tuple[int, ...], tiles: Numbers) -> Numbers
     return np.asarray(np.ceil(total))
 
 
-def vector_tiling(rows: Rows) -> Tiling:
+def vector_tiling(rows: TileRunBatch) -> Tiling:
     """Return the candidates of a vector operator with what is fused to it: cut into equal parts of all that it reads and writes."""
     step = rows.step
     most = np.maximum(rows.elements_of(step.writes[0]), 1)
@@ -190,7 +202,7 @@ def vector_tiling(rows: Rows) -> Tiling:
     units = UnitCycles(
         none, none, cycles, np.ceil(operands * part / rows.hardware.memory.sram_bytes_per_cycle), operands
     )
-    reads = {t: tiled(rows.bytes_of(t), part, twice) for t in step.maps}
-    reads |= {t: operand(rows, t, part, twice) for t in step.operands}
-    writes = {t: tiled(rows.bytes_of(t), part, twice) for t in step.writes}
+    reads = {t: tiled_transfer(rows.bytes_of(t), part, twice) for t in step.maps}
+    reads |= {t: operand_transfer(rows, t, part, twice) for t in step.operands}
+    writes = {t: tiled_transfer(rows.bytes_of(t), part, twice) for t in step.writes}
     return Tiling(tiles, units.longest, (units,), reads, writes, none, none, none, none, none, none, {"parts": tiles})

@@ -9,21 +9,21 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Any
 
-from donna_hw.simulator.results import Operator, Simulation
+from donna_hw.simulator.results import OperatorResult, SimulationResult
 
 GROUPS, OPERATORS = "depth-first groups", "operators"
-_BUSY = {  # track of a unit: the cycles that it was busy in an operator
+_BUSY_FIELDS = {  # track of a unit: the cycles that it was busy in an operator
     "array": "array_cycles",
     "output stage": "output_cycles",
     "vector unit": "vector_cycles",
     "SRAM": "sram_cycles",
     "DMA": "dma_cycles",
 }
-TRACKS = (GROUPS, OPERATORS, *_BUSY)
+TRACKS = (GROUPS, OPERATORS, *_BUSY_FIELDS)
 _PROCESS = 1
 
 
-def perfetto(simulation: Simulation) -> dict[str, Any]:
+def to_perfetto(simulation: SimulationResult) -> dict[str, Any]:
     """Return the timeline as a JSON object, every event with its exact cycles in `args`; to be written to a .json for ui.perfetto.dev."""
     hertz = simulation.hardware.clock_hz
     events: list[dict[str, Any]] = [
@@ -35,8 +35,8 @@ def perfetto(simulation: Simulation) -> dict[str, Any]:
             _name("thread_sort_index", number, sort_index=number),
         ]
     for op in simulation.ops:
-        events.append(_slice(OPERATORS, op, op.total_cycles, hertz, _facts(op)))
-        for track, field in _BUSY.items():
+        events.append(_slice(OPERATORS, op, op.total_cycles, hertz, _details(op)))
+        for track, field in _BUSY_FIELDS.items():
             cycles = getattr(op, field)
             if cycles:
                 facts = {"dram_bytes": op.dram_bytes, "prefetch_bytes": op.prefetch_bytes} if track == "DMA" else {}
@@ -60,14 +60,14 @@ def perfetto(simulation: Simulation) -> dict[str, Any]:
     }
 
 
-def _group(number: int, members: list[Operator], hertz: float) -> dict[str, Any]:
+def _group(number: int, members: list[OperatorResult], hertz: float) -> dict[str, Any]:
     first, last = members[0], members[-1]
     cycles = last.start_cycle + last.total_cycles - first.start_cycle
     facts = {"members": [op.name for op in members], "dram_bytes": sum(op.dram_bytes for op in members)}
     return {**_slice(GROUPS, first, cycles, hertz, facts), "name": f"group {number}", "cat": "depth-first"}
 
 
-def _slice(track: str, op: Operator, cycles: int, hertz: float, facts: dict[str, Any]) -> dict[str, Any]:
+def _slice(track: str, op: OperatorResult, cycles: int, hertz: float, facts: dict[str, Any]) -> dict[str, Any]:
     """Return a slice that starts with its operator."""
     start = op.start_cycle
     begin, end = _microseconds(start, hertz), _microseconds(start + cycles, hertz)
@@ -83,7 +83,7 @@ def _slice(track: str, op: Operator, cycles: int, hertz: float, facts: dict[str,
     }
 
 
-def _facts(op: Operator) -> dict[str, Any]:
+def _details(op: OperatorResult) -> dict[str, Any]:
     return {
         "bound_by": op.bound_by,
         "tile": op.tile,

@@ -13,14 +13,14 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from donna_hw.errors import UnknownNameError
-from donna_hw.spaces.registry import own_space
+from donna_hw.spaces.registry import load_custom_space
 from donna_hw.spaces.space import Architecture, Space
 from donna_hw.spaces.stage import Axis, Stage
-from donna_hw.spaces.variants import varied
+from donna_hw.spaces.variants import apply_variations
 
-__all__ = ["Architecture", "Axis", "Space", "Stage", "load_space", "space_names"]
+__all__ = ["Architecture", "Axis", "Space", "Stage", "list_spaces", "load_space"]
 
-_SHIPPED = {
+_BUILTIN_SPACES = {
     "baselines": "donna_hw.spaces.baselines.registry:baselines",
     "donna": "donna_hw.spaces.zoo.donna:donna",
     "donna_shift": "donna_hw.spaces.zoo.shift:donna_shift",
@@ -44,31 +44,31 @@ _SHIPPED = {
 }
 
 
-def space_names() -> list[str]:
+def list_spaces() -> list[str]:
     """Return the names that `load_space` knows."""
-    return sorted({*_SHIPPED, *(point.name for point in entry_points(group="donna_hw.spaces"))})
+    return sorted({*_BUILTIN_SPACES, *(point.name for point in entry_points(group="donna_hw.spaces"))})
 
 
 @cache
 def load_space(name: str) -> Space:
     """Return the space of that name, varied as it says; raises `UnknownNameError` with the known ones, `ConfigError` for a bad variation."""
     plain, *variations = name.split("@")
-    return replace(varied(_plain(plain), variations), address=name)
+    return replace(apply_variations(_load_base(plain), variations), address=name)
 
 
-def _plain(name: str) -> Space:
-    target = _SHIPPED.get(name)
+def _load_base(name: str) -> Space:
+    target = _BUILTIN_SPACES.get(name)
     for point in entry_points(group="donna_hw.spaces"):
         if target is None and point.name == name:
             target = point.value
     if target is None:
         path, colon, function = name.rpartition(":")
         if colon and path.endswith(".py"):
-            return own_space(Path(path), function)
+            return load_custom_space(Path(path), function)
         raise UnknownNameError(
             "a search space must be a known one",
             got=name,
-            choices=space_names(),
+            choices=list_spaces(),
             hint="or name a file's: FILE.py:FUNCTION",
         )
     module, _, attribute = target.partition(":")

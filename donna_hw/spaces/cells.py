@@ -58,7 +58,7 @@ class SqueezeExcite:
     def draw(self, draft: GraphBuilder, x: str, channels: int, activation: str, prefix: str) -> str:
         """Add pool, two layers and the product; `channels` are the bottleneck's input ones."""
         hidden = draft.shape(x)[0]
-        reduced = rounded((channels if self.of == "input" else hidden) / 4, self.divisor)
+        reduced = make_divisible((channels if self.of == "input" else hidden) / 4, self.divisor)
         y = draft.global_pool(x, name=f"{prefix}squeeze")
         y = draft.conv(y, reduced, activation=self.activation or activation, normalised=False, name=f"{prefix}reduce")
         y = draft.conv(y, hidden, activation=self.gate, normalised=False, name=f"{prefix}gate")
@@ -208,7 +208,7 @@ class Chain:
         return x
 
 
-def rounded(channels: float, divisor: int) -> int:
+def make_divisible(channels: float, divisor: int) -> int:
     """Return channels rounded to a multiple of `divisor`, at least one and never by more than a tenth down, as MobileNets do.
 
     With a divisor of 1 the channels are cut to a whole number.

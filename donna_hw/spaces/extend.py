@@ -13,7 +13,7 @@ from donna_hw.graph.graph import layers_hash
 from donna_hw.spaces.space import Space
 from donna_hw.spaces.stage import Axis, Stage
 
-CELL = "cell"
+CELL_AXIS = "cell"
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class CellSwitch:
         return self.new(**settings) if cell == self.value else self.old(cell=cell, **settings)
 
 
-def with_cell(space: Space, value: str, new: Callable[..., Block], *, name: str) -> Space:
+def add_cell(space: Space, value: str, new: Callable[..., Block], *, name: str) -> Space:
     """Return the space with one more value on the axis `cell` of every stage; the reference stays what it was.
 
     new: a class of cells, which gets what the stage gives its own cells (channels, stride) and the choice on the other axes. The value is
@@ -41,11 +41,11 @@ def with_cell(space: Space, value: str, new: Callable[..., Block], *, name: str)
         name=name,
         title=f"{space.title}; {value} cells beside the others",
         address="",
-        stages=tuple(_with_value(stage, value, new) for stage in space.stages),
+        stages=tuple(_add_value(stage, value, new) for stage in space.stages),
     )
 
 
-def new_blocks(old: Space, space: Space) -> tuple[tuple[bool, ...], ...]:
+def find_new_blocks(old: Space, space: Space) -> tuple[tuple[bool, ...], ...]:
     """Return which blocks of a space another one lacks, bool [stage][block].
 
     Raises `ConfigError` unless the space has every block of the other under the same label, with the same layers, in the same frame.
@@ -70,13 +70,13 @@ def new_blocks(old: Space, space: Space) -> tuple[tuple[bool, ...], ...]:
     return tuple(found)
 
 
-def _with_value(stage: Stage, value: str, new: Callable[..., Block]) -> Stage:
+def _add_value(stage: Stage, value: str, new: Callable[..., Block]) -> Stage:
     axes: Mapping[str, Axis] = {axis.name: axis for axis in stage.axes}
-    if CELL not in axes or not isinstance(stage.cell, partial):
-        raise UnknownNameError(f"{stage.name} must have an axis to add a value to", got=CELL, choices=list(axes))
-    axis = axes[CELL]
+    if CELL_AXIS not in axes or not isinstance(stage.cell, partial):
+        raise UnknownNameError(f"{stage.name} must have an axis to add a value to", got=CELL_AXIS, choices=list(axes))
+    axis = axes[CELL_AXIS]
     if value in axis.values:
-        raise ConfigError(f"{stage.name}: the axis {CELL} has that value already", got=value)
+        raise ConfigError(f"{stage.name}: the axis {CELL_AXIS} has that value already", got=value)
     grown = replace(axis, values=(*axis.values, value), reference=axis.reference_value)
     cell = CellSwitch(stage.cell, value, partial(new, *stage.cell.args, **stage.cell.keywords))
     return replace(stage, axes=tuple(grown if one is axis else one for one in stage.axes), cell=cell)

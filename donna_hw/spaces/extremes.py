@@ -20,15 +20,15 @@ class NetworkStats:
     params: int
 
 
-def reach(space: Space) -> dict[str, NetworkStats]:
+def find_extremes(space: Space) -> dict[str, NetworkStats]:
     """Return the members of fewest MACs (`smallest`), of the reference, and of most MACs (`largest`); of equals the first with fewest,
     or most, parameters. Fewest in each stage is fewest of all, since both counts are sums over the blocks. Of a global axis the first
     and the last value are looked at: MACs grow or fall along it.
     """
-    ends = [_member(space, architecture) for architecture in _ends(space)]
+    ends = [_network_stats(space, architecture) for architecture in _extreme_architectures(space)]
     return {
         "smallest": min(ends, key=lambda member: (member.macs, member.params)),
-        "reference": _member(space, space.reference),
+        "reference": _network_stats(space, space.reference),
         "largest": max(ends, key=lambda member: (member.macs, member.params)),
     }
 
@@ -47,7 +47,7 @@ def block_params(space: Space) -> tuple[np.ndarray, ...]:
     )
 
 
-def _ends(space: Space) -> Iterator[Architecture]:
+def _extreme_architectures(space: Space) -> Iterator[Architecture]:
     """Yield the networks of fewest and of most MACs at the ends of the global axes."""
     for settings in product(*((axis.values[0], axis.values[-1]) for axis in space.global_axes)):
         frame = space.at(settings)
@@ -59,6 +59,6 @@ def _ends(space: Space) -> Iterator[Architecture]:
             yield Architecture(tuple(stage.index(pick(stage)) for stage in counts), settings)
 
 
-def _member(space: Space, architecture: Architecture) -> NetworkStats:
+def _network_stats(space: Space, architecture: Architecture) -> NetworkStats:
     network = space.network(architecture)
     return NetworkStats(architecture, network.macs, network.params)

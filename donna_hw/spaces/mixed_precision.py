@@ -10,15 +10,15 @@ import numpy as np
 
 from donna_hw.errors import UnknownNameError
 from donna_hw.graph.builder import Block, GraphBuilder
-from donna_hw.graph.graph import dtypes_of
+from donna_hw.graph.graph import graph_dtypes
 from donna_hw.spaces.space import Architecture, Rows, Space
 from donna_hw.spaces.stage import Axis, Stage
 
-PRECISION = Axis("precision", ("float32", "int8"), reference="float32", unsaid="float32")
+PRECISION_AXIS = Axis("precision", ("float32", "int8"), reference="float32", unsaid="float32")
 
 
 @dataclass(frozen=True)
-class EightBit:
+class Int8Block:
     """A block whose layers are all of type int8."""
 
     block: Block
@@ -30,7 +30,7 @@ class EightBit:
 
     def sections(self) -> tuple[Block, ...]:
         """Return the 8-bit sections of a block that is a chain of sections."""
-        return tuple(EightBit(part) for part in getattr(self.block, "sections", lambda: (self.block,))())
+        return tuple(Int8Block(part) for part in getattr(self.block, "sections", lambda: (self.block,))())
 
 
 @dataclass(frozen=True)
@@ -42,37 +42,37 @@ class PrecisionSwitch:
     def __call__(self, precision: str, **settings: Any) -> Block:
         """Return the block of a choice."""
         block = self.cell(**settings)
-        return EightBit(block) if precision == "int8" else block
+        return Int8Block(block) if precision == "int8" else block
 
 
 @dataclass(frozen=True)
-class AllEightBit:
+class Int8Cell:
     """A stage's cell whose blocks are all of type int8."""
 
     cell: Callable[..., Block]
 
     def __call__(self, **settings: Any) -> Block:
         """Return the block of a choice."""
-        return EightBit(self.cell(**settings))
+        return Int8Block(self.cell(**settings))
 
 
-def with_precision(space: Space) -> Space:
+def add_precision_axis(space: Space) -> Space:
     """Return the space with one axis more in every stage: float32, as the reference, or int8; fixed parts stay float32.
 
     Labels of float32 blocks stay what they are, so that their weights and rows of tables are theirs in the new space too.
     """
     stages = tuple(
-        replace(stage, axes=(*stage.axes, PRECISION), cell=PrecisionSwitch(stage.cell)) for stage in space.stages
+        replace(stage, axes=(*stage.axes, PRECISION_AXIS), cell=PrecisionSwitch(stage.cell)) for stage in space.stages
     )
     return replace(
         space, name=f"{space.name}@precision", title=f"{space.title}; each in float32 or INT8", stages=stages
     )
 
 
-def all_int8(space: Space) -> Space:
+def to_int8(space: Space) -> Space:
     """Return the space whose networks are INT8 from the first layer to the last, fixed parts too; its labels are the space's own."""
-    before, after = (tuple((name, EightBit(block)) for name, block in parts) for parts in (space.before, space.after))
-    stages = tuple(replace(stage, cell=AllEightBit(stage.cell)) for stage in space.stages)
+    before, after = (tuple((name, Int8Block(block)) for name, block in parts) for parts in (space.before, space.after))
+    stages = tuple(replace(stage, cell=Int8Cell(stage.cell)) for stage in space.stages)
     return replace(
         space, name=f"{space.name}@int8", title=f"{space.title}; INT8", before=before, after=after, stages=stages
     )
@@ -81,36 +81,36 @@ def all_int8(space: Space) -> Space:
 def is_int8(space: Space, architecture: Architecture) -> bool:
     """Return whether some block of a network is of type int8."""
     return any(
-        "int8" in dtypes_of(space.block_graph(stage, number))
+        "int8" in graph_dtypes(space.block_graph(stage, number))
         for stage, number in zip(space.stages, architecture.blocks, strict=True)
     )
 
 
-def float_twins(space: Space, rows: Rows) -> Rows:
+def float_counterparts(space: Space, rows: Rows) -> Rows:
     """Return the same networks with every block in float32, int [n, stages]; of a space with the axis `precision`."""
-    return _with_precision(space, rows, "float32")
+    return _set_precision(space, rows, "float32")
 
 
-def int8_twins(space: Space, rows: Rows) -> Rows:
+def int8_counterparts(space: Space, rows: Rows) -> Rows:
     """Return the same networks with every block in INT8, int [n, stages]; of a space with the axis `precision`."""
-    return _with_precision(space, rows, "int8")
+    return _set_precision(space, rows, "int8")
 
 
-def float_twin(stage: Stage, number: int) -> int:
+def float_block_number(stage: Stage, number: int) -> int:
     """Return the number of the same block in float32; raises `UnknownNameError` for a stage without the axis `precision`."""
-    if PRECISION.name not in (axis.name for axis in stage.axes):
+    if PRECISION_AXIS.name not in (axis.name for axis in stage.axes):
         raise UnknownNameError(
             f"{stage.name}: 8-bit blocks are made of float32 ones beside them",
             got="none",
             choices=[axis.name for axis in stage.axes],
             hint="name the space SPACE@precision, which has both",
         )
-    return stage.number(stage.choice(number) | {PRECISION.name: "float32"})
+    return stage.number(stage.choice(number) | {PRECISION_AXIS.name: "float32"})
 
 
-def _with_precision(space: Space, rows: Rows, value: str) -> Rows:
+def _set_precision(space: Space, rows: Rows, value: str) -> Rows:
     columns = []
     for stage, column in zip(space.stages, rows.T, strict=False):
-        twins = [stage.number(stage.choice(m) | {PRECISION.name: value}) for m in range(stage.size)]
+        twins = [stage.number(stage.choice(m) | {PRECISION_AXIS.name: value}) for m in range(stage.size)]
         columns.append(np.array(twins)[column])
     return np.stack(columns, axis=1)

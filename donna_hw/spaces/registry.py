@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from donna_hw._core.user_modules import user_module
+from donna_hw._core.user_modules import load_user_module
 from donna_hw.errors import FileFormatError, UnknownNameError
 from donna_hw.spaces.space import Space
 
 
-def own_space(path: Path, function: str) -> Space:
+def load_custom_space(path: Path, function: str) -> Space:
     """Return what `function` of the file at `path` returns.
 
     Raises `FileFormatError` when the file is missing or cannot be run, `UnknownNameError` when it has no such
     function that returns a Space.
     """
-    module = user_module(path)
+    module = load_user_module(path)
     name = module.__name__
     known = [key for key, value in vars(module).items() if callable(value) and getattr(value, "__module__", "") == name]
     try:

@@ -6,7 +6,7 @@ from donna_hw.graph.builder import Block, lower
 from donna_hw.graph.graph import Graph
 
 
-def sections_of(block: Block, input_shape: tuple[int, ...]) -> tuple[Graph, ...]:
+def lower_sections(block: Block, input_shape: tuple[int, ...]) -> tuple[Graph, ...]:
     """Return the layers of each section of a block that is a chain of sections, its own alone for any other.
 
     A block says what it is a chain of by a method `sections()` that returns blocks; `lower_chain` of them must

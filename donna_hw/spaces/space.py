@@ -100,8 +100,8 @@ class Space:
         """Return the space on images of another height and width, any number, its resolution no longer searched."""
         return replace(
             self,
-            name=_sized(self.name, pixels),
-            address=_sized(self.address, pixels) if self.address else "",
+            name=_with_pixels(self.name, pixels),
+            address=_with_pixels(self.address, pixels) if self.address else "",
             input_shape=(self.input_shape[0], pixels, pixels),
             global_axes=tuple(axis for axis in self.global_axes if axis.name != RESOLUTION),
         )
@@ -309,7 +309,7 @@ class Space:
         return self.architecture(row)
 
 
-def _sized(name: str, pixels: int) -> str:
+def _with_pixels(name: str, pixels: int) -> str:
     """Return `<name>@<pixels>px`, other variations after it."""
     plain, *variations = name.split("@")
     return "@".join([plain, f"{pixels}px", *variations])

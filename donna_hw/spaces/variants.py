@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from donna_hw.errors import ConfigError
 from donna_hw.spaces.cells import Classifier
-from donna_hw.spaces.mixed_precision import all_int8, with_precision
+from donna_hw.spaces.mixed_precision import add_precision_axis, to_int8
 from donna_hw.spaces.space import Space
 
 _RULE = (
@@ -20,7 +20,7 @@ _VARIATIONS = re.compile(
 )
 
 
-def varied(space: Space, variations: Sequence[str]) -> Space:
+def apply_variations(space: Space, variations: Sequence[str]) -> Space:
     """Return the space on other images, for other classes or of other types, `<space>@<n>px@<n>classes@precision`; raises `ConfigError`.
 
     Each variation is a space of its own: tables and weights of one do not fit another.
@@ -33,13 +33,13 @@ def varied(space: Space, variations: Sequence[str]) -> Space:
     if match["px"]:
         space = space.on_images_of(int(match["px"]))
     if match["classes"]:
-        space = _classified(space, int(match["classes"]))
+        space = _set_classes(space, int(match["classes"]))
     if match["types"]:
-        space = with_precision(space) if match["types"] == "precision" else all_int8(space)
+        space = add_precision_axis(space) if match["types"] == "precision" else to_int8(space)
     return space
 
 
-def _classified(space: Space, classes: int) -> Space:
+def _set_classes(space: Space, classes: int) -> Space:
     name, last = space.after[-1] if space.after else ("", None)
     if not isinstance(last, Classifier):
         raise ConfigError(

@@ -55,7 +55,7 @@ class TransformerLayer(nn.Module):
         return output
 
 
-class Head(nn.Module):
+class ClassTokenHead(nn.Module):
     """Layer norm, then a fully connected layer on the class token: [batch, classes]."""
 
     def __init__(self, features: int, classes: int) -> None:
@@ -126,4 +126,4 @@ class TransformerHead:
 
     def draw(self, draft: GraphBuilder, x: str) -> str:
         """Add the one module."""
-        return TorchLayer.of(Head, "head", features=draft.shape(x)[-1], classes=self.classes).draw(draft, x)
+        return TorchLayer.of(ClassTokenHead, "head", features=draft.shape(x)[-1], classes=self.classes).draw(draft, x)

@@ -10,11 +10,11 @@ import pandas as pd
 
 from donna_hw.errors import TableError
 from donna_hw.measurement.environment import Scalar
-from donna_hw.measurement.welch import IntervalRows, WelchTest, welch
+from donna_hw.measurement.welch import IntervalRows, WelchTest, welch_test
 from donna_hw.tables.latency_table import LatencyTable
-from donna_hw.tables.lookup import axes_of, row_names
+from donna_hw.tables.lookup import axis_columns, row_names
 
-NEEDED = ("median_s", "low_s", "high_s", "rounds")
+REQUIRED_COLUMNS = ("median_s", "low_s", "high_s", "rounds")
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class TableComparison:
 
     def frame(self) -> pd.DataFrame:
         """Return every compared block as a row: its names, both tables' numbers, and the test of each view."""
-        found = self.frame_a[["part", *axes_of(self.frame_a), "layers_hash"]].copy()
+        found = self.frame_a[["part", *axis_columns(self.frame_a), "layers_hash"]].copy()
         for name, frame in (("a", self.frame_a), ("b", self.frame_b)):
-            for column in (*NEEDED, "verdict"):
+            for column in (*REQUIRED_COLUMNS, "verdict"):
                 if column in frame:
                     found[f"{name}_{column}"] = frame[column]
         for name, unit, view in (("absolute", "_s", self.absolute), ("relative", "", self.relative)):
@@ -77,7 +77,7 @@ def compare_tables(a: LatencyTable, b: LatencyTable) -> TableComparison:
     test: on logarithms, or on the plain difference where a table was measured in a chain or has an interval that reaches zero.
     """
     for table in (a, b):
-        _refuse(table)
+        _validate_measured(table)
     if a.info.space != b.info.space:
         raise TableError(
             "two tables can be compared when they are of one space",
@@ -97,24 +97,24 @@ def compare_tables(a: LatencyTable, b: LatencyTable) -> TableComparison:
         )
     frame_a = a.frame.iloc[[rows_a[key] for key in same]].reset_index(drop=True)
     frame_b = b.frame.iloc[[rows_b[key] for key in same]].reset_index(drop=True)
-    scale = "log" if _logarithmic(a, frame_a) and _logarithmic(b, frame_b) else "linear"
-    measured_a, measured_b = _rows(frame_a), _rows(frame_b)
+    scale = "log" if _use_log_scale(a, frame_a) and _use_log_scale(b, frame_b) else "linear"
+    measured_a, measured_b = _interval_rows(frame_a), _interval_rows(frame_b)
     relative = None
     unit_a_s, unit_b_s = a.info.sentinel_reference_s, b.info.sentinel_reference_s
     if a.info.sentinel and a.info.sentinel == b.info.sentinel and unit_a_s is not None and unit_b_s is not None:
-        relative = welch(measured_a.over(unit_a_s), measured_b.over(unit_b_s), scale)
+        relative = welch_test(measured_a.over(unit_a_s), measured_b.over(unit_b_s), scale)
     return TableComparison(
         a=a,
         b=b,
         frame_a=frame_a,
         frame_b=frame_b,
-        absolute=welch(measured_a, measured_b, scale),
+        absolute=welch_test(measured_a, measured_b, scale),
         relative=relative,
         only_a=tuple(names_a[row] for key, row in rows_a.items() if key not in rows_b),
         only_b=tuple(names_b[row] for key, row in rows_b.items() if key not in rows_a),
         other_layers=tuple(names_a[rows_a[key]] for key in both if hashes_a[rows_a[key]] != hashes_b[rows_b[key]]),
-        unlike=_unlike(_identity(a), _identity(b)),
-        conditions=_unlike(a.info.conditions, b.info.conditions),
+        unlike=_differences(_identity(a), _identity(b)),
+        conditions=_differences(a.info.conditions, b.info.conditions),
     )
 
 
@@ -125,15 +125,15 @@ def half_width(frame: pd.DataFrame) -> np.ndarray:
     return np.where(median > 0, half / np.where(median > 0, median, 1), np.inf)
 
 
-def _rows(frame: pd.DataFrame) -> IntervalRows:
-    return IntervalRows(*(frame[column].to_numpy(np.float64) for column in NEEDED))
+def _interval_rows(frame: pd.DataFrame) -> IntervalRows:
+    return IntervalRows(*(frame[column].to_numpy(np.float64) for column in REQUIRED_COLUMNS))
 
 
-def _logarithmic(table: LatencyTable, frame: pd.DataFrame) -> bool:
+def _use_log_scale(table: LatencyTable, frame: pd.DataFrame) -> bool:
     return table.info.identity.get("mode") != "in_chain" and bool((frame[["median_s", "low_s"]] > 0).all(axis=None))
 
 
-def _refuse(table: LatencyTable) -> None:
+def _validate_measured(table: LatencyTable) -> None:
     info = table.info
     if info.quantity != "latency" or info.origin != "measured":
         raise TableError(
@@ -141,10 +141,10 @@ def _refuse(table: LatencyTable) -> None:
             got=f"{info.quantity}, {info.origin}",
             hint="name two tables that `donna-hw profile` filled on a device",
         )
-    for column in NEEDED:
+    for column in REQUIRED_COLUMNS:
         if column not in table.frame:
             raise TableError(
-                f"{table.path}: a comparison needs the columns {', '.join(NEEDED)}",
+                f"{table.path}: a comparison needs the columns {', '.join(REQUIRED_COLUMNS)}",
                 got=f"no {column}",
                 hint="profile again",
             )
@@ -152,7 +152,7 @@ def _refuse(table: LatencyTable) -> None:
 
 def _rows_by_key(frame: pd.DataFrame, path: Path) -> dict[tuple[str, frozenset[tuple[str, str]]], int]:
     """Return the row of each (part, {(axis, value)}); an axis without a value is none, so that one may have been added."""
-    axes, found = axes_of(frame), {}
+    axes, found = axis_columns(frame), {}
     for row, record in enumerate(frame[["part", *axes]].astype(str).to_dict("records")):
         key = (record["part"], frozenset((axis, record[axis]) for axis in axes if record[axis]))
         if key in found:
@@ -169,5 +169,5 @@ def _identity(table: LatencyTable) -> dict[str, Scalar]:
     return own | info.identity | {"donna_hw": info.donna_hw}
 
 
-def _unlike(a: dict[str, Scalar], b: dict[str, Scalar]) -> tuple[tuple[str, Scalar | None, Scalar | None], ...]:
+def _differences(a: dict[str, Scalar], b: dict[str, Scalar]) -> tuple[tuple[str, Scalar | None, Scalar | None], ...]:
     return tuple((key, a.get(key), b.get(key)) for key in a | b if a.get(key) != b.get(key))

@@ -43,7 +43,7 @@ def block_key(stage: Stage, number: int) -> Key:
     return (stage.name, *(str(value) for value in stage.choice(number).values()))
 
 
-def coverage_of(space: Space, hashes: Mapping[Key, str]) -> Coverage:
+def compute_coverage(space: Space, hashes: Mapping[Key, str]) -> Coverage:
     """Return what a table whose rows are {key: layers_hash} lacks of a space."""
     graphs = {block_key(stage, m): space.block_graph(stage, m) for stage in space.stages for m in range(stage.size)}
     expected = {key: layers_hash(graph) for key, graph in graphs.items()}

@@ -11,10 +11,10 @@ import pandas as pd
 
 from donna_hw.devices.backends.base import ORIGINS, UNITS
 from donna_hw.errors import FileFormatError, TableError
-from donna_hw.tables.table_info import FORETOLD, SUMMARISED, UNSAMPLED, TableInfo
+from donna_hw.tables.table_info import SAMPLE_COLUMNS, SUMMARY, UNMEASURED_METHODS, TableInfo
 
 
-def _cells(text: str, path: Path) -> pd.DataFrame:
+def parse_cells(text: str, path: Path) -> pd.DataFrame:
     """Return a CSV's cells as text; each row must be as long as the header, whose names must differ."""
     try:
         header, *rows = csv.reader(StringIO(text), strict=True)
@@ -34,7 +34,7 @@ def _cells(text: str, path: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=header, dtype=str)
 
 
-def _numbers(frame: pd.DataFrame, info: TableInfo, path: Path) -> pd.DataFrame:
+def parse_numbers(frame: pd.DataFrame, info: TableInfo, path: Path) -> pd.DataFrame:
     """Return the frame with numbers as numbers; raises `TableError` for a wrong unit, a missing column or a value that is none."""
     if info.origin not in ORIGINS:
         raise TableError(f"{path}: an origin must be a known one", got=info.origin, choices=ORIGINS)
@@ -55,14 +55,16 @@ def _numbers(frame: pd.DataFrame, info: TableInfo, path: Path) -> pd.DataFrame:
         raise TableError(f"{path} must have rows", got="none", hint="profile again")
     numeric = [name for name in map(str, frame) if name.endswith("_s") or name in (info.column, "samples", "rounds")]
     unsampled = (
-        frame["method"].isin((*FORETOLD, SUMMARISED)).to_numpy() if "method" in frame else np.zeros(len(frame), bool)
+        frame["method"].isin((*UNMEASURED_METHODS, SUMMARY)).to_numpy()
+        if "method" in frame
+        else np.zeros(len(frame), bool)
     )
     absent = (frame["method"] == "absent").to_numpy() if "method" in frame else np.zeros(len(frame), bool)
     for column in numeric:
         values = pd.to_numeric(frame[column], errors="coerce")
         differences = info.in_chain and column.endswith("_s")
-        bad = _impossible(values.to_numpy(np.float64), column, info)
-        if column in UNSAMPLED and column != info.column:
+        bad = _invalid_mask(values.to_numpy(np.float64), column, info)
+        if column in SAMPLE_COLUMNS and column != info.column:
             bad &= ~(unsampled & (frame[column].to_numpy() == ""))
         bad &= ~(absent & (values.to_numpy(np.float64) == 0))
         if bad.any():
@@ -91,7 +93,7 @@ def _numbers(frame: pd.DataFrame, info: TableInfo, path: Path) -> pd.DataFrame:
     return frame
 
 
-def _impossible(values: np.ndarray, column: str, info: TableInfo) -> np.ndarray:
+def _invalid_mask(values: np.ndarray, column: str, info: TableInfo) -> np.ndarray:
     """Return which values cannot be; differences of two chains and what a fit says may be zero or less, no other time."""
     bad: np.ndarray = ~np.isfinite(values)
     if column.endswith("_s") and (info.in_chain or info.origin == "fitted"):

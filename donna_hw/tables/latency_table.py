@@ -14,9 +14,9 @@ from donna_hw._core.files import read_text, write_atomic
 from donna_hw._core.toml_files import read_model, write_toml
 from donna_hw.errors import ConfigError, FileFormatError, TableError
 from donna_hw.spaces.space import Space
-from donna_hw.tables.coverage import FIXED, Coverage, Key, block_key, coverage_of
-from donna_hw.tables.csv_format import _cells, _numbers
-from donna_hw.tables.table_info import TableInfo, std_of
+from donna_hw.tables.coverage import FIXED, Coverage, Key, block_key, compute_coverage
+from donna_hw.tables.csv_format import parse_cells, parse_numbers
+from donna_hw.tables.table_info import TableInfo, std_column
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class LatencyTable:
             raise FileFormatError(
                 f"{path} must end with a whole line", got="a torn one", hint="profile again: it resumes"
             )
-        frame = _cells(text, path)
-        return cls(info, _numbers(frame, info, path), path)
+        frame = parse_cells(text, path)
+        return cls(info, parse_numbers(frame, info, path), path)
 
     def write(self) -> None:
         """Write both files, each atomically."""
@@ -85,7 +85,7 @@ class LatencyTable:
                 tuple(key for one in found for key in one.changed),
             )
         hashes = self.frame["layers_hash"].astype(str).tolist()
-        return coverage_of(space, {key: hashes[row] for key, row in self.rows_by_key(space).items()})
+        return compute_coverage(space, {key: hashes[row] for key, row in self.rows_by_key(space).items()})
 
     def at(self, space: Space, setting: Sequence[int]) -> LatencyTable:
         """Return the rows at one value number of each global axis, as the table of the space settled there; raises `TableError`."""
@@ -124,8 +124,8 @@ class LatencyTable:
     def standard_errors(self, column: str = "") -> np.ndarray:
         """Return the standard error of each row's cost or other column, float [rows]; zero where a table has no intervals."""
         column = column or self.info.column
-        if std_of(column) in self.frame:
-            return self.frame[std_of(column)].to_numpy(np.float64)
+        if std_column(column) in self.frame:
+            return self.frame[std_column(column)].to_numpy(np.float64)
         if "low_s" not in self.frame:
             return np.zeros(len(self.frame))
         width = np.asarray(self.frame["high_s"] - self.frame["low_s"], np.float64)

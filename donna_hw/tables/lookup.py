@@ -9,14 +9,14 @@ from typing import NamedTuple
 import pandas as pd
 
 from donna_hw._core.files import write_atomic
-from donna_hw._core.resources import is_shipped, roots
+from donna_hw._core.resources import data_roots, is_shipped
 from donna_hw._core.toml_files import read_model
 from donna_hw.devices.backends.base import UNITS
 from donna_hw.errors import ConfigError, TableError, UnknownNameError
 from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.table_info import TableInfo, table_path
 
-ONLY_BY_NAME = ("energy",)  # what a device's name alone never means: it means what the device is there to tell
+EXPLICIT_QUANTITIES = ("energy",)  # what a device's name alone never means: it means what the device is there to tell
 
 
 class CostName(NamedTuple):
@@ -41,17 +41,17 @@ class CostName(NamedTuple):
         """Return whether a table of the device, of that quantity and variant, is one that is asked for."""
         if self.variant and variant != self.variant:
             return False
-        return quantity == self.quantity if self.quantity else bool(self.variant) or quantity not in ONLY_BY_NAME
+        return quantity == self.quantity if self.quantity else bool(self.variant) or quantity not in EXPLICIT_QUANTITIES
 
 
-def table_in(roots: Sequence[Path], cost: str, space: str) -> LatencyTable:
+def find_table(roots: Sequence[Path], cost: str, space: str) -> LatencyTable:
     """Return the table of a cost (`[QUANTITY@]DEVICE[/VARIANT]`) and a space from the first folder that has one.
 
     A device's name alone means its latency or its count, never its energy. Raises `TableError` with what is there.
     """
     name = CostName.of(cost)
     for root in roots:
-        there = _tables(root / name.device / space, name.variant or "*")
+        there = _list_tables(root / name.device / space, name.variant or "*")
         found = [path for path, quantity in there if name.fits(quantity, path.stem)]
         if len(found) > 1:
             raise TableError(
@@ -64,7 +64,7 @@ def table_in(roots: Sequence[Path], cost: str, space: str) -> LatencyTable:
     folders = [folder for root in roots for folder in root.glob(f"*/{space}")]
     known = {folder.parent.name for folder in folders}
     if name.quantity:
-        known = {f"{quantity}@{folder.parent.name}" for folder in folders for _, quantity in _tables(folder)}
+        known = {f"{quantity}@{folder.parent.name}" for folder in folders for _, quantity in _list_tables(folder)}
     raise TableError(
         f"a cost needs a table of {space}",
         got=f"none for {cost}",
@@ -73,13 +73,13 @@ def table_in(roots: Sequence[Path], cost: str, space: str) -> LatencyTable:
     )
 
 
-def _tables(folder: Path, variant: str = "*") -> list[tuple[Path, str]]:
+def _list_tables(folder: Path, variant: str = "*") -> list[tuple[Path, str]]:
     """Return the CSV and the quantity of every table of a folder whose variant is as asked."""
     paths = sorted(path for path in folder.glob(f"{variant}.csv") if _is_table(path))
     return [(path, read_model(path.with_suffix(".toml"), TableInfo).quantity) for path in paths]
 
 
-def own_table(table: LatencyTable, folder: Path | None) -> LatencyTable:
+def ensure_writable_table(table: LatencyTable, folder: Path | None) -> LatencyTable:
     """Return a table that may be measured beside: itself, or a shipped one's copy in `folder`, its correction with it.
 
     Raises `ConfigError` where a shipped table has no folder to be copied to, or one among the shipped.
@@ -105,7 +105,7 @@ def _is_table(path: Path) -> bool:
     return path.with_suffix(".toml").exists() and not path.name.endswith(".networks.csv")
 
 
-def named_table(name: str, folder: Path) -> LatencyTable:
+def load_table(name: str, folder: Path) -> LatencyTable:
     """Return the table of a name: the path of a `.csv`, or `[QUANTITY@]DEVICE/SPACE[/VARIANT]` in `folder`, then among the shipped ones."""
     if name.endswith(".csv"):
         return LatencyTable.read(Path(name))
@@ -113,10 +113,12 @@ def named_table(name: str, folder: Path) -> LatencyTable:
     if len(words) not in (2, 3) or not all(words):
         raise ConfigError("a table is named by its .csv, or by [QUANTITY@]DEVICE/SPACE[/VARIANT]", got=name)
     device, space, *variant = words
-    return table_in([folder, *(root / "latency_tables" for root in roots())], "/".join([device, *variant]), space)
+    return find_table(
+        [folder, *(root / "latency_tables" for root in data_roots())], "/".join([device, *variant]), space
+    )
 
 
-def axes_of(frame: pd.DataFrame) -> list[str]:
+def axis_columns(frame: pd.DataFrame) -> list[str]:
     """Return the names of a table's axes: its columns between `part` and `layers_hash`."""
     columns = list(map(str, frame.columns))
     return [name for name in columns[: columns.index("layers_hash")] if name != "part"]
@@ -124,5 +126,5 @@ def axes_of(frame: pd.DataFrame) -> list[str]:
 
 def row_names(frame: pd.DataFrame) -> list[str]:
     """Return each row's name for people: its part, then its axis values."""
-    cells = frame[["part", *axes_of(frame)]].astype(str).to_dict("split")["data"]
+    cells = frame[["part", *axis_columns(frame)]].astype(str).to_dict("split")["data"]
     return [" ".join(cell for cell in row if cell) for row in cells]

@@ -22,7 +22,7 @@ from donna_hw.spaces.space import Rows, Space
 from donna_hw.tables.parts import Row
 from donna_hw.tables.table_info import TableInfo
 
-SUFFIX, COLUMN = ".networks.csv", "latency_s"
+NETWORKS_SUFFIX, LATENCY_COLUMN = ".networks.csv", "latency_s"
 
 
 class NetworksInfo(BaseModel):
@@ -59,7 +59,7 @@ class MeasuredNetworks:
 
     def write(self, path: Path) -> None:
         """Write `<variant>.networks.csv` and the TOML beside it, each atomically."""
-        _check_name(path)
+        _validate_name(path)
         columns = zip(self.space.column_labels, self.rows.T, strict=True)
         labels = [np.array(labels)[numbers] for labels, numbers in columns]
         names = ["/".join(words) for words in zip(*labels, strict=True)]
@@ -68,20 +68,20 @@ class MeasuredNetworks:
             space=self.space.name,
             space_hash=self.space.hash,
             unit="s",
-            column=COLUMN,
+            column=LATENCY_COLUMN,
             facts=dict(self.facts),
             donna_hw=version("donna-hw"),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         write_toml(path.with_suffix(".toml"), info.model_dump())
-        frame = pd.DataFrame({"network": names, COLUMN: [float(f"{value:.9g}") for value in self.seconds]})
+        frame = pd.DataFrame({"network": names, LATENCY_COLUMN: [float(f"{value:.9g}") for value in self.seconds]})
         write_atomic(path, frame.to_csv(index=False, lineterminator="\n"))
 
     @classmethod
     def read(cls, path: Path) -> MeasuredNetworks:
         """Read imported networks, or those that `donna-hw` measured beside a table; raises `FileFormatError` and `TableError`."""
-        _check_name(path)
-        info = _info_of(path)
+        _validate_name(path)
+        info = _load_info(path)
         space = load_space(info.space)
         if info.space_hash != space.hash:
             rule = f"{path} must be of the frame {space.hash} that {space.name} has now"
@@ -95,17 +95,19 @@ class MeasuredNetworks:
         for column in ("network", info.column):
             if column not in frame:
                 raise TableError(f"{path} must have the column {column}", got=", ".join(map(str, frame.columns)))
-        return cls(space, info.device, _rows(frame, space, path), _seconds(frame[info.column], path), info.facts)
+        return cls(
+            space, info.device, _parse_rows(frame, space, path), _parse_seconds(frame[info.column], path), info.facts
+        )
 
 
-def _check_name(path: Path) -> None:
-    if not path.name.endswith(SUFFIX) or path.name == SUFFIX:
+def _validate_name(path: Path) -> None:
+    if not path.name.endswith(NETWORKS_SUFFIX) or path.name == NETWORKS_SUFFIX:
         raise ConfigError("a file of measured networks is named <variant>.networks.csv", got=path.name)
 
 
-def _info_of(path: Path) -> NetworksInfo:
+def _load_info(path: Path) -> NetworksInfo:
     """Return what is known of the networks: from the TOML beside them, or from that of the table that they were measured beside."""
-    table = path.with_name(path.name.removesuffix(SUFFIX) + ".toml")
+    table = path.with_name(path.name.removesuffix(NETWORKS_SUFFIX) + ".toml")
     if path.with_suffix(".toml").exists() or not table.exists():
         return read_model(path.with_suffix(".toml"), NetworksInfo)
     info = read_model(table, TableInfo)
@@ -121,7 +123,7 @@ def _info_of(path: Path) -> NetworksInfo:
     )
 
 
-def _rows(frame: pd.DataFrame, space: Space, path: Path) -> Rows:
+def _parse_rows(frame: pd.DataFrame, space: Space, path: Path) -> Rows:
     cells = frame["network"].str.split("/", expand=True).reindex(columns=range(len(space.columns)))
     counts = frame["network"].str.count("/") + 1
     columns = []
@@ -138,12 +140,12 @@ def _rows(frame: pd.DataFrame, space: Space, path: Path) -> Rows:
     return rows.to_numpy(np.int64).reshape(len(frame), len(space.columns))
 
 
-def _seconds(cells: pd.Series[str], path: Path) -> np.ndarray:
+def _parse_seconds(cells: pd.Series[str], path: Path) -> np.ndarray:
     values = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64)
-    return checked_seconds(values, path)
+    return validate_seconds(values, path)
 
 
-def checked_seconds(values: np.ndarray, path: Path) -> np.ndarray:
+def validate_seconds(values: np.ndarray, path: Path) -> np.ndarray:
     """Return times float [n]; raises `TableError` with the line of the first that is none: not finite, zero or below."""
     bad = ~(np.isfinite(values) & (values > 0))
     if bad.any():
@@ -153,7 +155,7 @@ def checked_seconds(values: np.ndarray, path: Path) -> np.ndarray:
     return values
 
 
-REFERENCE = "sentinel_reference_s"
+REFERENCE_COLUMN = "sentinel_reference_s"
 
 
 @dataclass(frozen=True)
@@ -178,18 +180,19 @@ class NetworkMeasurements:
             raise self._bad(str(error)) from None
         if not text.endswith("\n") or not {"network", "layers_hash"} <= set(frame.columns):
             raise self._bad("a torn one")
-        if REFERENCE not in frame:
+        if REFERENCE_COLUMN not in frame:
             return {}
-        frame = frame[frame[REFERENCE] == _cell(self.reference_s)]
+        frame = frame[frame[REFERENCE_COLUMN] == _format_reference(self.reference_s)]
         return {str(row["layers_hash"]): {str(k): str(v) for k, v in row.items()} for row in frame.to_dict("records")}
 
     def add(self, rows: Mapping[str, Row], names: Mapping[str, str]) -> None:
         """List networks that are done, by layers_hash; those listed before stay, the newest row of each stands."""
         if not rows:
             return
-        reference = _cell(self.reference_s)
+        reference = _format_reference(self.reference_s)
         new = {
-            key: {"network": names[key], "layers_hash": key, **row, REFERENCE: reference} for key, row in rows.items()
+            key: {"network": names[key], "layers_hash": key, **row, REFERENCE_COLUMN: reference}
+            for key, row in rows.items()
         }
         frame = pd.DataFrame(list({**self.read(), **new}.values()))
         write_atomic(self.path, frame.to_csv(index=False, lineterminator="\n"))
@@ -202,5 +205,5 @@ class NetworkMeasurements:
         )
 
 
-def _cell(reference_s: float | None) -> str:
+def _format_reference(reference_s: float | None) -> str:
     return "" if reference_s is None else repr(reference_s)

@@ -28,7 +28,7 @@ class Part:
         return layers_hash(self.graph)
 
 
-def parts_of(space: Space) -> list[Part]:
+def list_parts(space: Space) -> list[Part]:
     """Return every fixed part and block, in the order of the table's rows."""
     rows = [Part(name, {"part": name}, block, space.fixed_graph(name)) for name, block in space.fixed.items()]
     for stage in space.stages:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from donna_hw.errors import TableError
 from donna_hw.measurement.environment import Scalar
 
-UNSAMPLED = (
+SAMPLE_COLUMNS = (
     "median_s",
     "raw_median_s",
     "mean_s",
@@ -17,10 +17,10 @@ UNSAMPLED = (
 )  # blank in rows that have no samples, the table's own column apart
 
 
-FORETOLD = ("composed", "learned", "absent")  # methods of rows that were not measured themselves
+UNMEASURED_METHODS = ("composed", "learned", "absent")  # methods of rows that were not measured themselves
 
 
-SUMMARISED = "summarised"  # of rows measured by a tool that tells no single times, whose median is blank for that
+SUMMARY = "summarised"  # of rows measured by a tool that tells no single times, whose median is blank for that
 
 
 class LaunchFloor(BaseModel):
@@ -80,7 +80,7 @@ class TableInfo(BaseModel):
         return own | {"column": self.column, "sentinel": self.sentinel} | self.identity
 
 
-def std_of(column: str) -> str:
+def std_column(column: str) -> str:
     """Return the name of the column of a fitted column's standard errors: `work_std_s` of `work_s`."""
     return f"{column.removesuffix('_s')}_std_s"
 

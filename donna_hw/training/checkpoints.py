@@ -46,7 +46,7 @@ def load_weights(module: nn.Module, path: Path, prefix: str = "") -> None:
         ) from None
 
 
-def save_state(path: Path, state: dict[str, Any]) -> None:
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write what a training needs to go on (state dicts, numbers, lists of them), atomically."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
@@ -54,8 +54,8 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
 
 
 @contextmanager
-def restoring(path: Path) -> Iterator[dict[str, Any]]:
-    """Give what `save_state` wrote; raises `FileFormatError` when the file is torn, or what is done with it says that it is another's."""
+def open_checkpoint(path: Path) -> Iterator[dict[str, Any]]:
+    """Give what `save_checkpoint` wrote; raises `FileFormatError` when the file is torn, or what is done with it says that it is another's."""
     try:
         content = path.read_bytes()
         if not is_zipfile(io.BytesIO(content)):  # torch would read anything else as a bare pickle

@@ -14,12 +14,15 @@ from donna_hw.graph.graph import layers_hash
 from donna_hw.spaces.extremes import block_macs, block_params
 from donna_hw.spaces.space import Architecture, Rows, Space
 from donna_hw.spaces.stage import Stage
-from donna_hw.training.block_metrics import METRICS, metrics_of, stacked
+from donna_hw.training.block_metrics import METRICS, parse_metrics, stack_metrics
 
 BLOCK_COLUMNS = ("stage", "block", "layers_hash", "status", *METRICS, "train_s")
 NETWORK_COLUMNS = ("role", "network", "seed", "top1_percent", "stitched_percent", "curve_percent", "train_s")
 ROLES = ("library", "test", "stratified", "front", "random", "scaled", "twin", "scratch", "long")
-APART = ("scratch", "long")  # trainings of another kind or length: no other role's training stands for one of these
+SEPARATE_ROLES = (
+    "scratch",
+    "long",
+)  # trainings of another kind or length: no other role's training stands for one of these
 
 
 @dataclass(frozen=True)
@@ -68,18 +71,18 @@ class BlockLibrary:
         Several, joined by `+`, give `[stage][block, metric]`; beside metrics these may be counts of the block. Raises `UnknownNameError`,
         `InsufficientDataError` when blocks are missing and `FileFormatError` when a value is no quality.
         """
-        names = metrics_of(metric)
+        names = parse_metrics(metric)
         if len(names) == 1 and names[0] in METRICS:
             return self._metric(metric)
         counts = {"macs": block_macs, "params": block_params}
         each = [self._metric(name) if name in METRICS else counts[name](self.space) for name in names]
-        return stacked(each)
+        return stack_metrics(each)
 
     def _metric(self, metric: str) -> tuple[np.ndarray, ...]:
         found: dict[tuple[str, str], float] = {}
         for record in self.journal.records():
             values = {
-                name: _quality(record, name, self.journal.path) for name in METRICS
+                name: _parse_quality(record, name, self.journal.path) for name in METRICS
             }  # a broken line is refused whole
             found[record["stage"], record["layers_hash"]] = values[metric]
         arrays, missing = [], []
@@ -134,8 +137,8 @@ class ArchitectureLibrary:
         return "/".join(self.space.labels(architecture).values())
 
     def weights_path(self, architecture: Architecture, seed: int, role: str = "library") -> Path:
-        """Return where the weights of a network trained by `seed` lie; those of the roles `APART` have names of their own."""
-        kind = role if role in APART else "seed"
+        """Return where the weights of a network trained by `seed` lie; those of the roles `SEPARATE_ROLES` have names of their own."""
+        kind = role if role in SEPARATE_ROLES else "seed"
         return self.folder / "weights" / f"{layers_hash(self.space.network(architecture))}-{kind}{seed}.safetensors"
 
     def finetuned_weights(self, architecture: Architecture) -> Path | None:
@@ -180,11 +183,11 @@ class ArchitectureLibrary:
 
     def known(self, role: str) -> set[tuple[Architecture, int]]:
         """Return (architecture, seed) of every training that may stand for one of this role."""
-        kind = role if role in APART else ""
+        kind = role if role in SEPARATE_ROLES else ""
         return {
             (network.architecture, network.seed)
             for network in self.networks()
-            if (network.role if network.role in APART else "") == kind
+            if (network.role if network.role in SEPARATE_ROLES else "") == kind
         }
 
     def means(self, *roles: str) -> dict[Architecture, tuple[float, int]]:
@@ -222,7 +225,7 @@ class ArchitectureLibrary:
         )
 
 
-def _quality(record: dict[str, str], metric: str, path: Path) -> float:
+def _parse_quality(record: dict[str, str], metric: str, path: Path) -> float:
     if record["status"] == "diverged":
         return float("inf")
     try:

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from donna_hw.training.checkpoints import restoring, save_state
+from donna_hw.training.checkpoints import open_checkpoint, save_checkpoint
 from donna_hw.training.data.dataset import Images, ImageSet
 
 
@@ -27,29 +27,29 @@ class OptimConfig:
     cosine_steps: int
 
 
-def cosine(step: int, total: int, levels: int) -> float:
+def cosine_factor(step: int, total: int, levels: int) -> float:
     """Return the share of the initial learning rate at a step: a half cosine held constant on each of `levels` stretches."""
     level = min(step * levels // total, levels - 1)
     return 0.5 * (1 + math.cos(math.pi * level / levels))
 
 
-def batches(count: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
+def sample_batches(count: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
     """Yield index batches of one epoch in random order; a last one too small for batch-norm is left out."""
     for indices in torch.split(torch.randperm(count, generator=generator), batch):
         if len(indices) > batch // 2:
             yield indices
 
 
-def plan(count: int, fit: OptimConfig, seed: int) -> list[list[tuple[Tensor, float]]]:
+def plan_batches(count: int, fit: OptimConfig, seed: int) -> list[list[tuple[Tensor, float]]]:
     """Return each epoch's batches of `count` examples in an order that `seed` rules: their indices and the learning rate."""
     generator = torch.Generator().manual_seed(seed)
-    orders = [list(batches(count, fit.batch, generator)) for _ in range(fit.epochs)]
+    orders = [list(sample_batches(count, fit.batch, generator)) for _ in range(fit.epochs)]
     total, steps = sum(len(order) for order in orders), itertools.count()
-    rates = ((fit.learning_rate * cosine(number, total, fit.cosine_steps)) for number in steps)
+    rates = ((fit.learning_rate * cosine_factor(number, total, fit.cosine_steps)) for number in steps)
     return [[(indices, next(rates)) for indices in order] for order in orders]
 
 
-def step(optimiser: torch.optim.Optimizer, rate: float, loss: Callable[[], Tensor]) -> None:
+def train_step(optimiser: torch.optim.Optimizer, rate: float, loss: Callable[[], Tensor]) -> None:
     """Move the weights once, at this learning rate, down the slope of a loss."""
     for group in optimiser.param_groups:
         group["lr"] = rate
@@ -78,24 +78,24 @@ def train(
     optimiser = torch.optim.Adam(module.parameters(), lr=fit.learning_rate)
     done, before_s = 0, 0.0
     if checkpoint is not None and checkpoint.exists():
-        with restoring(checkpoint) as state:
+        with open_checkpoint(checkpoint) as state:
             module.load_state_dict(state["module"])
             optimiser.load_state_dict(state["optimiser"])
             done, before_s = state["epochs"], state["seconds"]
-    for epoch, order in enumerate(plan(count, fit, seed)[done:], start=done):
+    for epoch, order in enumerate(plan_batches(count, fit, seed)[done:], start=done):
         module.train()
         for indices, rate in order:
-            step(optimiser, rate, partial(loss, epoch, indices))
+            train_step(optimiser, rate, partial(loss, epoch, indices))
         module.eval()
         after_epoch()
         if checkpoint is not None:
             states = {"module": module.state_dict(), "optimiser": optimiser.state_dict()}
             seconds = before_s + time.perf_counter() - started
-            save_state(checkpoint, states | {"epochs": epoch + 1, "seconds": seconds})
+            save_checkpoint(checkpoint, states | {"epochs": epoch + 1, "seconds": seconds})
     return before_s + time.perf_counter() - started
 
 
-def outputs(module: nn.Module, pixels: Tensor, batch: int = 500) -> Tensor:
+def compute_outputs(module: nn.Module, pixels: Tensor, batch: int = 500) -> Tensor:
     """Return a module's outputs in evaluation mode, batch by batch, on the device that it lies on."""
     module.eval()
     device = next((weights.device for weights in module.parameters()), pixels.device)
@@ -103,11 +103,11 @@ def outputs(module: nn.Module, pixels: Tensor, batch: int = 500) -> Tensor:
         return torch.cat([module(part.to(device)) for part in torch.split(pixels, batch)]).clone()
 
 
-def top1_percent(module: nn.Module, images: ImageSet) -> float:
+def evaluate_top1(module: nn.Module, images: ImageSet) -> float:
     """Return the share of images that are classified right, in per cent; images on the disk are read part by part."""
     if isinstance(images, Images):
-        classes = outputs(module, images.pixels).argmax(1)
+        classes = compute_outputs(module, images.pixels).argmax(1)
     else:
         parts = torch.split(torch.arange(len(images)), 500)
-        classes = torch.cat([outputs(module, images.take(numbers)).argmax(1) for numbers in parts])
+        classes = torch.cat([compute_outputs(module, images.take(numbers)).argmax(1) for numbers in parts])
     return 100 * float((classes == images.labels).double().mean())

@@ -11,17 +11,17 @@ from uuid import uuid4
 
 from donna_hw._core.ray import connect
 from donna_hw.errors import UnavailableError
-from donna_hw.training.ray_host import Home, do, try_node, versions
+from donna_hw.training.ray_host import HostRequirements, read_versions, run_task, validate_node
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 RETRIES = 3  # of one task whose worker or host died, after the first time
-PLACING_S = 60.0  # a cluster that has lost every host that could do the work is waited for this long
-LOOK_S = 5.0  # how often to look whether such a host is left
+HOST_TIMEOUT_S = 60.0  # a cluster that has lost every host that could do the work is waited for this long
+POLL_S = 5.0  # how often to look whether such a host is left
 
 
 @dataclass(frozen=True)
-class Needs:
+class TaskResources:
     """What one task takes of its host while it runs: cores, GPUs, and units of resources that hosts were started with."""
 
     cpus: float = 1
@@ -39,9 +39,9 @@ class RayExecutor:
     Tasks name files, so `folder` must be one folder on all hosts, under one path; this is tried on each host before the first task.
     """
 
-    def __init__(self, address: str, folder: Path, needs: Needs | None = None) -> None:
-        self.address, self.folder, self.needs = address, folder.resolve(), needs or Needs()
-        self._home: Home | None = None
+    def __init__(self, address: str, folder: Path, needs: TaskResources | None = None) -> None:
+        self.address, self.folder, self.needs = address, folder.resolve(), needs or TaskResources()
+        self._home: HostRequirements | None = None
 
     def map(self, work: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[tuple[Task, Result]]:
         """Yield (task, result) as tasks finish; an error in one is raised here and cancels the rest.
@@ -54,7 +54,7 @@ class RayExecutor:
         import ray
 
         needs = self.needs
-        remote: Any = ray.remote(do).options(
+        remote: Any = ray.remote(run_task).options(
             name=work.__name__,
             num_cpus=needs.cpus,
             num_gpus=needs.gpus,
@@ -77,19 +77,21 @@ class RayExecutor:
             Path(self._home.shared).unlink(missing_ok=True)
             self._home = None
 
-    def _opened(self) -> Home:
+    def _opened(self) -> HostRequirements:
         if self._home is None:
             connect(self.address)
-            nodes = _able(self.needs)
+            nodes = _find_capable_nodes(self.needs)
             if not nodes:
                 raise UnavailableError("a host of the cluster must have what a task needs", got=self._none())
             self.folder.mkdir(parents=True, exist_ok=True)
             shared = self.folder / f".shared-{uuid4().hex}"  # a new name, so that no host remembers that it was absent
             shared.touch()
-            self._home = Home(str(shared), str(Path.cwd()), max(1, int(self.needs.cpus)), tuple(versions().items()))
+            self._home = HostRequirements(
+                str(shared), str(Path.cwd()), max(1, int(self.needs.cpus)), tuple(read_versions().items())
+            )
             try:
                 for node in nodes:
-                    try_node(node, self._home)
+                    validate_node(node, self._home)
             except BaseException:
                 self.close()
                 raise
@@ -101,14 +103,14 @@ class RayExecutor:
 
         lost_at: float | None = None
         while True:
-            finished, _ = ray.wait(running, timeout=LOOK_S)
+            finished, _ = ray.wait(running, timeout=POLL_S)
             if finished:
                 return list(finished)
-            if _able(self.needs):
+            if _find_capable_nodes(self.needs):
                 lost_at = None
                 continue
             lost_at = lost_at or time.monotonic()
-            if time.monotonic() - lost_at > PLACING_S:
+            if time.monotonic() - lost_at > HOST_TIMEOUT_S:
                 raise UnavailableError(
                     "a host of the cluster must have what a task needs",
                     got=self._none(),
@@ -120,17 +122,17 @@ class RayExecutor:
         return f"none with {wanted}"
 
 
-def clear(folder: Path) -> None:
+def remove_shared_markers(folder: Path) -> None:
     """Delete what a killed run left in its folder to be seen by hosts; only who alone writes the folder may."""
     for left in folder.glob(".shared-*"):
         left.unlink(missing_ok=True)
 
 
-def gpu_if_any(address: str) -> Needs:
+def prefer_gpu(address: str) -> TaskResources:
     """Return what a whole network's training takes: a core, and a GPU where a host of the cluster has one, as a single machine would."""
     connect(address)
-    with_gpu = Needs(gpus=1)
-    return with_gpu if _able(with_gpu) else Needs()
+    with_gpu = TaskResources(gpus=1)
+    return with_gpu if _find_capable_nodes(with_gpu) else TaskResources()
 
 
 def _result(reference: Any, task: object) -> Any:
@@ -151,7 +153,7 @@ def _result(reference: Any, task: object) -> Any:
         ) from None
 
 
-def _able(needs: Needs) -> list[str]:
+def _find_capable_nodes(needs: TaskResources) -> list[str]:
     """Return the ids of the living hosts that have, when idle, what one task needs."""
     import ray
 

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
-from donna_hw._core.ray import short
+from donna_hw._core.ray import format_error
 from donna_hw.errors import UnavailableError
 
 Task = TypeVar("Task")
@@ -19,7 +19,7 @@ REPLY_S = 60.0  # a host that says nothing for so long is dying; a worker starts
 
 
 @dataclass(frozen=True)
-class Home:
+class HostRequirements:
     """What a task must find on its host: the driver's file in the shared folder, and the driver's versions.
 
     Relative names, such as of a space of one's own, are of the folder `works_in`, where there is one.
@@ -31,18 +31,18 @@ class Home:
     versions: tuple[tuple[str, str], ...]
 
 
-def do(home: Home, work: Callable[[Task], Result], task: Task) -> Result:
+def run_task(home: HostRequirements, work: Callable[[Task], Result], task: Task) -> Result:
     """Do the work on a host, on a thread for each core; one, as on a single machine, since more add up in another order."""
     import torch
 
-    check_home(home)
+    validate_host(home)
     with suppress(OSError):
         os.chdir(home.works_in)
     torch.set_num_threads(home.threads)
     return work(task)
 
 
-def check_home(home: Home) -> None:
+def validate_host(home: HostRequirements) -> None:
     """Raise `UnavailableError` on a host that lacks the folder or has other versions; hosts may join at any time."""
     if not Path(home.shared).exists():
         folder = str(Path(home.shared).parent)
@@ -51,7 +51,7 @@ def check_home(home: Home) -> None:
             got=f"another, or none, on {os.uname().nodename}",
             hint="mount the same file system there, or choose a folder on it with --out",
         )
-    here = versions()
+    here = read_versions()
     for name, wanted in home.versions:
         if here[name] != wanted:
             raise UnavailableError(
@@ -61,18 +61,18 @@ def check_home(home: Home) -> None:
             )
 
 
-def versions() -> dict[str, str]:
+def read_versions() -> dict[str, str]:
     """Return the versions of what the results hang on."""
     return {name: version(name) for name in ("donna-hw", "torch", "numpy")}
 
 
-def _reply(home: Home, node: str) -> None:
+def _reply(home: HostRequirements, node: str) -> None:
     """Check a host, and write a file there that the driver must see."""
-    check_home(home)
+    validate_host(home)
     Path(f"{home.shared}-{node}").touch()
 
 
-def try_node(node: str, home: Home) -> None:
+def validate_node(node: str, home: HostRequirements) -> None:
     """Raise `UnavailableError` when a host cannot do tasks; one that is dying is passed over, for its tasks go to others."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -92,7 +92,7 @@ def try_node(node: str, home: Home) -> None:
             raise error.cause from None
         raise UnavailableError(
             f"a host of the cluster must have donna-hw and be able to write in {reply.parent}",
-            got=short(error.cause if isinstance(error.cause, OSError) else error),
+            got=format_error(error.cause if isinstance(error.cause, OSError) else error),
             hint="install what is missing there, or choose another folder with --out",
         ) from None
     except ray.exceptions.RayError:

@@ -16,8 +16,8 @@ from donna_hw.graph.torch_module import GraphModule, to_torch
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Space
 from donna_hw.training.checkpoints import load_weights, read_weights, save_weights
-from donna_hw.training.data.dataset import Dataset, augmented
-from donna_hw.training.loop import OptimConfig, top1_percent, train
+from donna_hw.training.data.dataset import Dataset, augment
+from donna_hw.training.loop import OptimConfig, evaluate_top1, train
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class TeacherFile:
         return network.eval()
 
 
-def trained_reference(
+def train_or_load_reference(
     space: Space, data: Dataset, fit: OptimConfig, *, seed: int, threads: int, folder: Path
 ) -> GraphModule:
     """Return the space's reference network, trained from scratch on hard labels, in evaluation mode.
@@ -48,22 +48,22 @@ def trained_reference(
     if not facts.exists():
         seconds = _train(network, data, fit, seed, threads=threads, checkpoint=checkpoint)
         save_weights(network, weights)
-        top1 = top1_percent(network, data.test)
+        top1 = evaluate_top1(network, data.test)
         write_toml(facts, {"top1_percent": top1, "train_s": seconds, "test_images": len(data.test), "seed": seed})
         checkpoint.unlink(missing_ok=True)
     load_weights(network, weights)
     return network.eval()
 
 
-def given_reference(space: Space, data: Dataset, weights: str, *, seed: int, folder: Path) -> GraphModule:
+def load_pretrained_reference(space: Space, data: Dataset, weights: str, *, seed: int, folder: Path) -> GraphModule:
     """Return the space's reference with weights that were trained elsewhere, in evaluation mode; kept in `folder` as a trained one is.
 
-    weights: as `given_state` takes them. Raises what it does, and `FileFormatError` when they are not those of the reference.
+    weights: as `read_pretrained_weights` takes them. Raises what it does, and `FileFormatError` when they are not those of the reference.
     """
     network = to_torch(space.network(space.reference), seed)
     path, facts = folder / "weights.safetensors", folder / "reference.toml"
     if not facts.exists():
-        state = given_state(space, weights)
+        state = read_pretrained_weights(space, weights)
         try:
             network.load_state_dict(state)
         except RuntimeError as error:
@@ -73,13 +73,13 @@ def given_reference(space: Space, data: Dataset, weights: str, *, seed: int, fol
                 hint="name each as the reference's state dict does",
             ) from None
         save_weights(network, path)
-        top1 = top1_percent(network, data.test)
+        top1 = evaluate_top1(network, data.test)
         write_toml(facts, {"top1_percent": top1, "train_s": 0.0, "test_images": len(data.test), "seed": seed})
     load_weights(network, path)
     return network.eval()
 
 
-def given_state(space: Space, weights: str) -> dict[str, torch.Tensor]:
+def read_pretrained_weights(space: Space, weights: str) -> dict[str, torch.Tensor]:
     """Return the reference's weights by name: from a safetensors file, or with no file named what the space itself brings.
 
     Raises `FileFormatError` for a file that is none, `ConfigError` for a space that brings none.
@@ -99,7 +99,7 @@ def given_state(space: Space, weights: str) -> dict[str, torch.Tensor]:
     return space.given()
 
 
-def reference_top1(folder: Path) -> float:
+def read_reference_top1(folder: Path) -> float:
     """Return the trained reference's accuracy on the test images, in per cent."""
     return float(read_toml(folder / "reference.toml")["top1_percent"])
 
@@ -116,7 +116,7 @@ def _train(network: nn.Module, data: Dataset, fit: OptimConfig, seed: int, *, th
                 next(steps)
             generator = torch.Generator().manual_seed(seed * 1000 + epoch)
             epochs.clear()
-            epochs[epoch] = augmented(data.train.pixels, data.augmentation, generator)
+            epochs[epoch] = augment(data.train.pixels, data.augmentation, generator)
         pixels = epochs[epoch][indices].contiguous(memory_format=torch.channels_last)
         return f.cross_entropy(network(pixels), data.train.labels[indices])
 

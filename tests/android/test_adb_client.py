@@ -12,8 +12,14 @@ from adbd import Phone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from donna_hw.devices.backends.android.adb import Adb, CommandError, PhoneFullError, PhoneGoneError, _attached
-from donna_hw.devices.backends.android.discovery import chosen, find_adb
+from donna_hw.devices.backends.android.adb import (
+    Adb,
+    CommandError,
+    PhoneDisconnectedError,
+    PhoneStorageError,
+    _parse_device_line,
+)
+from donna_hw.devices.backends.android.discovery import find_adb, select_phone
 from donna_hw.errors import ConfigError, UnavailableError
 
 TMP = "/data/local/tmp"
@@ -78,27 +84,27 @@ def test_an_opened_command_is_talked_to_until_its_input_ends(client: Adb) -> Non
 
 
 def test_the_one_phone_that_is_there_is_chosen(adb: Adb, phone: Phone) -> None:
-    assert chosen(adb).serial == phone.serial
-    assert chosen(replace(adb, serial=phone.serial)).serial == phone.serial
+    assert select_phone(adb).serial == phone.serial
+    assert select_phone(replace(adb, serial=phone.serial)).serial == phone.serial
 
 
 def test_no_phone_is_said_with_what_to_do(adb: Adb) -> None:
-    with pytest.raises(PhoneGoneError, match="plugged in, with USB debugging on"):
-        chosen(adb)
+    with pytest.raises(PhoneDisconnectedError, match="plugged in, with USB debugging on"):
+        select_phone(adb)
 
 
 def test_several_phones_are_named_when_none_is_chosen(adb: Adb, plug_in: Callable[..., Phone]) -> None:
     one, two = plug_in("one"), plug_in("two")
-    for use in (lambda: chosen(adb), lambda: adb.shell("true")):
+    for use in (lambda: select_phone(adb), lambda: adb.shell("true")):
         with pytest.raises(UnavailableError, match="one of several phones must be named") as error:
             use()
         assert error.value.choices == tuple(sorted((one.serial, two.serial)))
-    assert chosen(replace(adb, serial=two.serial)).shell("true") == ""
+    assert select_phone(replace(adb, serial=two.serial)).shell("true") == ""
 
 
 def test_an_unknown_serial_is_refused_with_the_known_ones(adb: Adb, phone: Phone) -> None:
-    with pytest.raises(PhoneGoneError, match="option serial") as error:
-        chosen(replace(adb, serial="R58M12ABCDE"))
+    with pytest.raises(PhoneDisconnectedError, match="option serial") as error:
+        select_phone(replace(adb, serial="R58M12ABCDE"))
     assert error.value.choices == (phone.serial,)
 
 
@@ -107,16 +113,16 @@ def test_a_phone_that_has_not_allowed_it_is_said_to_be_unauthorised(adb: Adb, pl
     phone.faults.unauthorised = True
     one = replace(adb, serial=phone.serial)
     with pytest.raises(UnavailableError, match="must allow this computer"):
-        chosen(one)
+        select_phone(one)
     with pytest.raises(UnavailableError, match="must allow this computer"):
         one.shell("true")
 
 
 def test_a_phone_that_drops_out_while_it_works_is_gone_and_comes_back(client: Adb, phone: Phone) -> None:
     phone.faults.drop_at = "printf"
-    with pytest.raises(PhoneGoneError):
+    with pytest.raises(PhoneDisconnectedError):
         client.shell("printf", "x")
-    with pytest.raises(PhoneGoneError):
+    with pytest.raises(PhoneDisconnectedError):
         client.shell("printf", "x")
     phone.start()
     client.returned(60.0)
@@ -126,39 +132,41 @@ def test_a_phone_that_drops_out_while_it_works_is_gone_and_comes_back(client: Ad
 @pytest.mark.parametrize("says", ["tick", "tick >&2", "donna_hw-ended-0", "No space left on device >&2"])
 def test_a_connection_that_breaks_after_a_command_spoke_is_no_end_of_it(client: Adb, phone: Phone, says: str) -> None:
     phone.faults.drop_after = "echo tick|echo donna|echo No"
-    with pytest.raises(PhoneGoneError, match="until a command ends"):
+    with pytest.raises(PhoneDisconnectedError, match="until a command ends"):
         client.shell("sh", "-c", f"echo {says}")
 
 
 def test_a_serial_may_hold_blanks() -> None:
     line = "adb-R5C (2)._adb-tls-connect._tcp device product:x1 model:SM_G981U device:x1 transport_id:3"
-    found = _attached(line)
+    found = _parse_device_line(line)
     assert found is not None
     assert (found.serial, found.state) == ("adb-R5C (2)._adb-tls-connect._tcp", "device")
     assert found.words["model"] == "SM_G981U"
     assert (
-        _attached("R58M10ABCDE            no permissions (user is not in the plugdev group); see [http://x] usb:1-1")
+        _parse_device_line(
+            "R58M10ABCDE            no permissions (user is not in the plugdev group); see [http://x] usb:1-1"
+        )
         is not None
     )
-    assert _attached("* daemon started successfully") is None
+    assert _parse_device_line("* daemon started successfully") is None
 
 
 def test_a_phone_that_does_not_come_back_is_waited_for_so_long_and_no_longer(client: Adb, phone: Phone) -> None:
     phone.vanish()
-    with pytest.raises(PhoneGoneError, match=r"must answer again within 0\.1 s"):
+    with pytest.raises(PhoneDisconnectedError, match=r"must answer again within 0\.1 s"):
         client.returned(0.1)
 
 
 def test_a_call_that_is_never_answered_ends_with_its_time_limit(client: Adb, phone: Phone) -> None:
     phone.faults.hang = "printf"
-    with pytest.raises(PhoneGoneError, match=r"must answer within 0\.5 s"):
+    with pytest.raises(PhoneDisconnectedError, match=r"must answer within 0\.5 s"):
         client.shell("printf", "x", timeout_s=0.5)
 
 
 def test_a_full_phone_is_said_to_be_full(client: Adb, phone: Phone, tmp_path: Path) -> None:
     phone.faults.full = True
     (tmp_path / "file").write_bytes(b"x")
-    with pytest.raises(PhoneFullError) as error:
+    with pytest.raises(PhoneStorageError) as error:
         client.push(tmp_path / "file", f"{TMP}/file")
     assert "No space left" in str(error.value.got)  # the message cuts what long paths make long
 
@@ -178,7 +186,7 @@ def test_a_serial_that_could_be_an_option_is_refused(serial: str) -> None:
 
 @pytest.mark.parametrize("serial", ["$(touch)", ";touch", "`touch`"])
 def test_a_serial_is_no_command(adb: Adb, phone: Phone, serial: str) -> None:
-    with pytest.raises(PhoneGoneError):
+    with pytest.raises(PhoneDisconnectedError):
         replace(adb, serial=serial).shell("true")
     assert phone.commands == []
 

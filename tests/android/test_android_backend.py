@@ -15,19 +15,19 @@ from adbd import Phone
 from fakes import tiny_space
 from printed import BATTERY, BENCHMARK, GETPROP, OPERATORS, THERMAL
 
-from donna_hw._core.resources import roots
+from donna_hw._core.resources import data_roots
 from donna_hw.devices.backends.android.backend import AndroidBackend
 from donna_hw.devices.backends.android.binaries import runner_folder
 from donna_hw.devices.backends.android.build_runner import build_runner
 from donna_hw.devices.backends.android.remote_files import ROOT
-from donna_hw.devices.device import Device, DeviceFile
+from donna_hw.devices.device import Device, DeviceConfig
 from donna_hw.errors import ConfigError, DonnaError, FileFormatError, TableError, UnavailableError
 from donna_hw.measurement.protocol import PROTOCOLS, Protocol
 from donna_hw.profiling.measure_blocks import ProfilingBudget
 from donna_hw.profiling.profiler import profile_space
 from donna_hw.profiling.sample_journal import SampleJournal
-from donna_hw.profiling.workers.in_process import here
-from donna_hw.profiling.workers.subprocess import processes
+from donna_hw.profiling.workers.in_process import create_in_process_workers
+from donna_hw.profiling.workers.subprocess import create_subprocess_workers
 from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.testing import check_backend, example_graphs
 
@@ -62,7 +62,7 @@ def device(phone: Phone, name: str = "a_phone", match: str = "", **options: obje
     own: Mapping[str, object] = {"runner": "onnxruntime", "serial": phone.serial, "wait_s": 0.2, **options}
     return Device(
         name,
-        DeviceFile(title="a phone", backend="android", protocol="paper_s20", match=match, options=dict(own)),  # type: ignore[arg-type]
+        DeviceConfig(title="a phone", backend="android", protocol="paper_s20", match=match, options=dict(own)),  # type: ignore[arg-type]
     )
 
 
@@ -78,7 +78,9 @@ def test_the_backend_keeps_the_contract(phone: Phone, monkeypatch: pytest.Monkey
 
 
 def test_a_table_is_filled_over_adb_from_end_to_end(phone: Phone, tmp_path: Path) -> None:
-    table = profile_space(SPACE, device(phone, match="snapdragon 865"), tmp_path, ONCE, workers=processes)
+    table = profile_space(
+        SPACE, device(phone, match="snapdragon 865"), tmp_path, ONCE, workers=create_subprocess_workers
+    )
     assert len(table.frame) == BLOCKS + FIXED
     assert (table.frame["samples"] == ONCE.samples).all()
     assert (table.frame["mean_s"] > 0).all()
@@ -98,7 +100,7 @@ def test_litert_fills_a_table_too(phone: Phone, tmp_path: Path) -> None:
     import ai_edge_litert
 
     shutil.copy(Path(str(ai_edge_litert.__path__[0])) / "libLiteRt.so", runner_folder("x86_64"))
-    table = profile_space(SMALL, device(phone, runner="litert"), tmp_path, ONCE, workers=here)
+    table = profile_space(SMALL, device(phone, runner="litert"), tmp_path, ONCE, workers=create_in_process_workers)
     assert len(table.frame) == 8 + FIXED
     assert str(table.info.identity["runtime"]).startswith("litert ")
     assert sum(".tflite" in path for path in phone.pushed) >= 8 + FIXED
@@ -111,12 +113,12 @@ def test_a_phone_that_drops_out_and_stays_away_loses_nothing_and_the_next_start_
 ) -> None:
     phone.faults.drop_at = r"-12\.onnx "
     with pytest.raises(UnavailableError, match=r"a device must be left to measure on.*start again: all is kept"):
-        profile_space(SPACE, device(phone), tmp_path, ONCE, workers=processes)
+        profile_space(SPACE, device(phone), tmp_path, ONCE, workers=create_subprocess_workers)
     journal = next(tmp_path.rglob("*.samples.csv"))
     before = journal.read_text()
     assert 0 < len(visits(journal)) < BLOCKS
     phone.start()
-    table = profile_space(SPACE, device(phone), tmp_path, ONCE, workers=processes)
+    table = profile_space(SPACE, device(phone), tmp_path, ONCE, workers=create_subprocess_workers)
     assert len(table.frame) == BLOCKS + FIXED
     assert journal.read_text().startswith(before), "what was measured is not measured again"
     assert set(visits(table).values()) == {1}
@@ -124,7 +126,7 @@ def test_a_phone_that_drops_out_and_stays_away_loses_nothing_and_the_next_start_
 
 def test_a_phone_that_drops_out_and_comes_back_is_gone_on_with(phone: Phone, tmp_path: Path) -> None:
     phone.faults.drop_at, phone.faults.returns = r"-5\.onnx ", True
-    table = profile_space(SMALL, device(phone, wait_s=60.0), tmp_path, ONCE, workers=here)
+    table = profile_space(SMALL, device(phone, wait_s=60.0), tmp_path, ONCE, workers=create_in_process_workers)
     assert len(table.frame) == 8 + FIXED
     assert not phone.faults.drop_at, "it did drop out"
     assert set(visits(table).values()) == {1}
@@ -138,18 +140,18 @@ def test_two_phones_share_the_blocks(phone: Phone, plug_in: Callable[..., Phone]
     # devices of a pool must be alike: on a busy machine two fakes of one phone need not be
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("donna_hw.profiling.profiler.refuse_unlike", lambda crew, sentinel: None)
-        table = profile_space(SMALL, replace(one, file=pool), tmp_path, ONCE, workers=here)
+        table = profile_space(SMALL, replace(one, file=pool), tmp_path, ONCE, workers=create_in_process_workers)
     records = SampleJournal(table.path.with_suffix(".samples.csv")).read().values()
     assert {visit.device for record in records for visit in record.visits} == {"a_phone.0", "a_phone.1"}
     assert len(table.frame) == 8 + FIXED
 
 
 def test_a_table_of_one_chip_refuses_the_other(phone: Phone, tmp_path: Path) -> None:
-    profile_space(SMALL, device(phone), tmp_path, ONCE, workers=here)
+    profile_space(SMALL, device(phone), tmp_path, ONCE, workers=create_in_process_workers)
     exynos = PC.replace("SM8250", "Exynos 990").replace("kona", "universal9830")
     phone.says("getprop", exynos)
     with pytest.raises(TableError, match="chip = 'Snapdragon 865'"):
-        profile_space(SMALL, device(phone), tmp_path, ONCE, workers=here)
+        profile_space(SMALL, device(phone), tmp_path, ONCE, workers=create_in_process_workers)
     with pytest.raises(UnavailableError, match="must be a 'Snapdragon 865'"):
         device(phone, match="Snapdragon 865").backend()
 
@@ -157,13 +159,13 @@ def test_a_table_of_one_chip_refuses_the_other(phone: Phone, tmp_path: Path) -> 
 def test_a_phone_too_hot_is_not_started_with(phone: Phone, tmp_path: Path) -> None:
     phone.says("dumpsys battery", BATTERY.replace("temperature: 287", "temperature: 431"))
     with pytest.raises(UnavailableError, match=r"cooler than 40 C at its battery to start; found '43\.1 C'"):
-        profile_space(SMALL, device(phone), tmp_path, ONCE, workers=here)
+        profile_space(SMALL, device(phone), tmp_path, ONCE, workers=create_in_process_workers)
     assert not list(tmp_path.rglob("*.csv"))
 
 
 def test_throttling_by_androids_own_word_marks_every_row(phone: Phone, tmp_path: Path) -> None:
     phone.says("dumpsys thermalservice", THERMAL.replace("Thermal Status: 0", "Thermal Status: 2"))
-    table = profile_space(SMALL, device(phone), tmp_path, ONCE, workers=here)
+    table = profile_space(SMALL, device(phone), tmp_path, ONCE, workers=create_in_process_workers)
     assert set(table.frame["verdict"]) == {"throttled"}
     assert table.frame["evidence"].str.contains("thermal status moderate").all()
 
@@ -220,7 +222,7 @@ def test_a_runner_that_says_something_else_is_refused_in_its_own_words(phone: Ph
 
 def test_a_runner_that_the_phone_kills_fails_its_block_and_no_other(phone: Phone, tmp_path: Path) -> None:
     phone.faults.kill = r"-4\.onnx "
-    table = profile_space(SMALL, device(phone), tmp_path, ONCE, workers=here)
+    table = profile_space(SMALL, device(phone), tmp_path, ONCE, workers=create_in_process_workers)
     assert len(table.frame) == 8 + FIXED, "its second try has another name"
     phone.faults.kill = r"donna_runner"
     with pytest.raises(DonnaError, match="perhaps for want of memory"):
@@ -230,7 +232,7 @@ def test_a_runner_that_the_phone_kills_fails_its_block_and_no_other(phone: Phone
 def test_a_phone_without_room_is_said_to_be_full(phone: Phone, tmp_path: Path) -> None:
     phone.faults.full = True
     with pytest.raises(UnavailableError, match="must have room"):
-        profile_space(SMALL, device(phone), tmp_path, ONCE, workers=here)
+        profile_space(SMALL, device(phone), tmp_path, ONCE, workers=create_in_process_workers)
 
 
 def test_a_program_for_another_abi_is_refused_and_never_pushed(phone: Phone) -> None:
@@ -260,7 +262,7 @@ def test_googles_tool_gives_a_mean_to_the_papers_protocol_and_nothing_to_one_of_
     phone.faults.instead = ("--graph=", BENCHMARK)
     rested = replace(PROTOCOLS["paper_s20"], cool_down_s=0.0)
     pixel = device(phone, runner="tflite", delegate="gpu")
-    table = profile_space(SMALL, pixel, tmp_path, rested, workers=here)
+    table = profile_space(SMALL, pixel, tmp_path, rested, workers=create_in_process_workers)
     assert table.frame["mean_s"].to_numpy() == pytest.approx(0.115246)
     assert (table.frame["samples"] == 30).all()
     assert (table.frame["method"] == "summarised").all()
@@ -269,7 +271,7 @@ def test_googles_tool_gives_a_mean_to_the_papers_protocol_and_nothing_to_one_of_
     again = LatencyTable.read(table.path)
     assert np.array_equal(again.frame["mean_s"], table.frame["mean_s"])
     with pytest.raises(ConfigError, match="found 'trusted, of the median'; known: mean"):
-        profile_space(SMALL, pixel, tmp_path, PROTOCOLS["trusted"], workers=here)
+        profile_space(SMALL, pixel, tmp_path, PROTOCOLS["trusted"], workers=create_in_process_workers)
 
 
 def test_operators_are_shown_by_googles_tool(
@@ -277,7 +279,7 @@ def test_operators_are_shown_by_googles_tool(
 ) -> None:
     shutil.copy(program, runner_folder("x86_64") / "benchmark_model")  # not the tool: what it prints is the test's
     phone.faults.instead = ("--enable_op_profiling=true", BENCHMARK + OPERATORS)
-    folder = roots()[0] / "devices"
+    folder = data_roots()[0] / "devices"
     folder.mkdir()
     (folder / "tool.toml").write_text(
         'title = "a phone"\nbackend = "android"\nprotocol = "paper_s20"\n'
@@ -298,7 +300,7 @@ def test_hints_and_pauses_are_told_before_the_start(
     phone: Phone, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     protocol = replace(ONCE, cool_down_s=0.001)
-    profile_space(SMALL, device(phone), tmp_path, protocol, effort=ProfilingBudget(), workers=here)
+    profile_space(SMALL, device(phone), tmp_path, protocol, effort=ProfilingBudget(), workers=create_in_process_workers)
     said = capsys.readouterr().err
     assert "a_phone.0: its screen is on" in said
     assert "10 blocks, 10 of them with layers of their own: one device rests" in said

@@ -10,10 +10,10 @@ from printed import BENCHMARK, OPERATORS
 from donna_hw.devices.backends.android.benchmark_model import (
     ROUNDING_S,
     BenchmarkRunner,
-    flags,
+    build_flags,
     parse_operators,
     parse_summary,
-    refuse_left_out,
+    validate_delegation,
 )
 from donna_hw.errors import MeasurementError, UnavailableError
 
@@ -68,12 +68,12 @@ def test_a_delegate_must_run_the_whole_model_unless_help_is_allowed() -> None:
     partly = BENCHMARK.replace(
         "completely executed by the delegate", "partially executed by the delegate w/ 2 delegate kernels"
     )
-    refuse_left_out(BENCHMARK, "gpu", helped=False)
-    refuse_left_out("", "cpu", helped=False)
-    refuse_left_out(partly, "gpu", helped=True)
+    validate_delegation(BENCHMARK, "gpu", helped=False)
+    validate_delegation("", "cpu", helped=False)
+    validate_delegation(partly, "gpu", helped=True)
     for text in (partly, "", BENCHMARK.replace("will be completely executed", "will not be executed")):
         with pytest.raises(UnavailableError, match="must run the whole block"):
-            refuse_left_out(text, "gpu", helped=False)
+            validate_delegation(text, "gpu", helped=False)
 
 
 def test_a_request_is_one_call_of_so_many_runs_and_gives_their_mean_alone() -> None:
@@ -91,12 +91,12 @@ def test_a_request_is_one_call_of_so_many_runs_and_gives_their_mean_alone() -> N
 
 
 def test_the_flags_hold_the_tool_to_the_number_of_runs() -> None:
-    found = flags(delegate="gpu", threads=1, fp16=False, warmup=0, runs=30)
+    found = build_flags(delegate="gpu", threads=1, fp16=False, warmup=0, runs=30)
     assert {"--num_runs=30", "--min_secs=0", "--warmup_runs=0", "--warmup_min_secs=0"} <= set(found)
     assert {"--use_gpu=true", "--gpu_precision_loss_allowed=false", "--use_xnnpack=false"} <= set(found)
-    assert "--use_nnapi=true" in flags(delegate="nnapi", threads=1, fp16=True, warmup=0, runs=1)
-    assert "--use_hexagon=true" in flags(delegate="hexagon", threads=1, fp16=True, warmup=0, runs=1)
-    assert "--use_xnnpack=true" in flags(delegate="xnnpack", threads=2, fp16=True, warmup=0, runs=1)
+    assert "--use_nnapi=true" in build_flags(delegate="nnapi", threads=1, fp16=True, warmup=0, runs=1)
+    assert "--use_hexagon=true" in build_flags(delegate="hexagon", threads=1, fp16=True, warmup=0, runs=1)
+    assert "--use_xnnpack=true" in build_flags(delegate="xnnpack", threads=2, fp16=True, warmup=0, runs=1)
 
 
 def test_operators_are_read_once_in_the_order_they_run() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from adbd import Phone
 
-from donna_hw.devices.backends.android.adb import Adb, PhoneFullError
-from donna_hw.devices.backends.android.remote_files import ROOT, Folder, inside
+from donna_hw.devices.backends.android.adb import Adb, PhoneStorageError
+from donna_hw.devices.backends.android.remote_files import ROOT, RemoteFolder, validate_remote_path
 from donna_hw.errors import ConfigError, UnavailableError
 
 
@@ -20,16 +20,16 @@ def program(tmp_path: Path) -> Path:
 
 
 def test_a_program_is_pushed_once_and_runs(client: Adb, phone: Phone, program: Path) -> None:
-    remote = Folder(client).keep(program, executable=True)
+    remote = RemoteFolder(client).keep(program, executable=True)
     assert client.shell(remote) == "it runs\n"
-    assert Folder(client).keep(program, executable=True) == remote
+    assert RemoteFolder(client).keep(program, executable=True) == remote
     assert len(phone.pushed) == 1
 
 
 def test_another_content_is_another_file(client: Adb, phone: Phone, program: Path) -> None:
-    first = Folder(client).keep(program)
+    first = RemoteFolder(client).keep(program)
     program.write_text("other")
-    second = Folder(client).keep(program)
+    second = RemoteFolder(client).keep(program)
     assert first != second
     assert [phone.here(remote).read_text() for remote in (first, second)] == ["#!/bin/sh\necho it runs\n", "other"]
 
@@ -37,10 +37,10 @@ def test_another_content_is_another_file(client: Adb, phone: Phone, program: Pat
 def test_a_push_that_was_cut_off_is_never_taken_for_a_whole_one(client: Adb, phone: Phone, program: Path) -> None:
     phone.faults.drop_push = True
     with pytest.raises(UnavailableError):
-        Folder(client).keep(program)
+        RemoteFolder(client).keep(program)
     assert not list(phone.folder.rglob("a_program"))
     client.returned(60.0)
-    remote = Folder(client).keep(program)
+    remote = RemoteFolder(client).keep(program)
     assert phone.here(remote).read_text() == program.read_text()
 
 
@@ -50,19 +50,19 @@ def test_files_that_belong_together_share_a_folder_under_their_own_names(
     paths = [tmp_path / "libone.so", tmp_path / "libtwo.so"]
     for path in paths:
         path.write_text(path.name)
-    folder = Folder(client).keep_all(paths)
+    folder = RemoteFolder(client).keep_all(paths)
     assert sorted(path.name for path in phone.here(folder).iterdir()) == ["libone.so", "libtwo.so"]
 
 
 def test_a_run_leaves_nothing_but_what_is_kept(client: Adb, phone: Phone, program: Path) -> None:
-    folder = Folder(client)
+    folder = RemoteFolder(client)
     kept, model = folder.keep(program), folder.put(b"model", ".onnx")
     assert phone.here(model).read_bytes() == b"model"
     other = folder.put(b"other", ".onnx")
     folder.remove(model)
     assert not phone.here(model).exists()
     assert phone.here(other).exists()
-    of_another = Folder(client).put(b"model", ".onnx")
+    of_another = RemoteFolder(client).put(b"model", ".onnx")
     folder.remove(other)
     assert phone.here(of_another).exists()
     assert phone.here(kept).exists()
@@ -72,8 +72,8 @@ def test_a_run_leaves_nothing_but_what_is_kept(client: Adb, phone: Phone, progra
 
 def test_a_full_phone_tells_how_much_room_it_has(client: Adb, phone: Phone) -> None:
     phone.faults.full = True
-    with pytest.raises(PhoneFullError, match=r"No space left on device.*; [\d.]+ MB are free of 0\.0 MB needed"):
-        Folder(client).put(b"model", ".onnx")
+    with pytest.raises(PhoneStorageError, match=r"No space left on device.*; [\d.]+ MB are free of 0\.0 MB needed"):
+        RemoteFolder(client).put(b"model", ".onnx")
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_full_phone_tells_how_much_room_it_has(client: Adb, phone: Phone) -> N
 )
 def test_nothing_outside_the_folder_is_touched(client: Adb, phone: Phone, path: str) -> None:
     with pytest.raises(ConfigError, match="must lie below"):
-        inside(path)
+        validate_remote_path(path)
     with pytest.raises(ConfigError, match="must lie below"):
-        Folder(client).remove(path)
+        RemoteFolder(client).remove(path)
     assert phone.commands == []

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from donna_hw.devices.backends.android.binaries import MACHINES, named, refuse_other_abi
-from donna_hw.devices.backends.android.options import DELEGATES, OPTIONS, Settings
-from donna_hw.devices.backends.android.thermal import POLL_S, Cooling
+from donna_hw.devices.backends.android.binaries import MACHINES, find_binary, validate_abi
+from donna_hw.devices.backends.android.options import DELEGATES, OPTIONS, AndroidConfig
+from donna_hw.devices.backends.android.thermal import POLL_S, CoolDownPolicy
 from donna_hw.errors import DonnaError, FileFormatError, UnavailableError
 
 
@@ -22,9 +22,9 @@ def elf(path: Path, abi: str) -> Path:
 def test_every_runner_takes_its_own_delegates_only() -> None:
     for runner, delegates in DELEGATES.items():
         for delegate in delegates:
-            assert Settings.of({"runner": runner, "delegate": delegate}).delegate == delegate
+            assert AndroidConfig.of({"runner": runner, "delegate": delegate}).delegate == delegate
         with pytest.raises(DonnaError, match=f"delegate must be one of the runner {runner}"):
-            Settings.of({"runner": runner, "delegate": "abacus"})
+            AndroidConfig.of({"runner": runner, "delegate": "abacus"})
 
 
 @pytest.mark.parametrize(
@@ -42,24 +42,24 @@ def test_every_runner_takes_its_own_delegates_only() -> None:
 )
 def test_a_bad_option_is_refused_with_its_rule(options: dict[str, object], says: str) -> None:
     with pytest.raises(DonnaError, match=says):
-        Settings.of(options)  # type: ignore[arg-type]
+        AndroidConfig.of(options)  # type: ignore[arg-type]
 
 
 def test_defaults_are_the_options() -> None:
-    assert {name: getattr(Settings.of({}), name) for name in OPTIONS} == OPTIONS
+    assert {name: getattr(AndroidConfig.of({}), name) for name in OPTIONS} == OPTIONS
 
 
 def test_a_program_of_another_abi_is_refused_before_it_is_pushed(tmp_path: Path) -> None:
     good = elf(tmp_path / "good", "arm64-v8a")
-    refuse_other_abi(good, ("arm64-v8a", "armeabi-v7a"))
+    validate_abi(good, ("arm64-v8a", "armeabi-v7a"))
     with pytest.raises(FileFormatError, match="found 'x86_64'"):
-        refuse_other_abi(elf(tmp_path / "pc", "x86_64"), ("arm64-v8a",))
+        validate_abi(elf(tmp_path / "pc", "x86_64"), ("arm64-v8a",))
     with pytest.raises(FileFormatError, match="found 'armeabi-v7a'"):
-        refuse_other_abi(elf(tmp_path / "old", "armeabi-v7a"), ("arm64-v8a",))
+        validate_abi(elf(tmp_path / "old", "armeabi-v7a"), ("arm64-v8a",))
     for text in (b"", b"#!/bin/sh\nexit 0\n"):
         (tmp_path / "script").write_bytes(text)
         with pytest.raises(FileFormatError, match="no ELF file"):
-            refuse_other_abi(tmp_path / "script", ("arm64-v8a",))
+            validate_abi(tmp_path / "script", ("arm64-v8a",))
 
 
 def test_a_file_is_found_in_the_users_folder_of_the_phones_best_abi(
@@ -67,17 +67,17 @@ def test_a_file_is_found_in_the_users_folder_of_the_phones_best_abi(
 ) -> None:
     monkeypatch.setenv("DONNA_HW_DATA", str(tmp_path))
     old = elf(tmp_path / "runners/armeabi-v7a/tool", "armeabi-v7a")
-    assert named("", "tool", ("arm64-v8a", "armeabi-v7a"), "get it") == old
+    assert find_binary("", "tool", ("arm64-v8a", "armeabi-v7a"), "get it") == old
     best = elf(tmp_path / "runners/arm64-v8a/tool", "arm64-v8a")
-    assert named("", "tool", ("arm64-v8a", "armeabi-v7a"), "get it") == best
-    assert named(str(old), "tool", ("arm64-v8a", "armeabi-v7a"), "get it") == old
+    assert find_binary("", "tool", ("arm64-v8a", "armeabi-v7a"), "get it") == best
+    assert find_binary(str(old), "tool", ("arm64-v8a", "armeabi-v7a"), "get it") == old
     for path in ("", str(tmp_path / "no")):
         with pytest.raises(UnavailableError, match="get it"):
-            named(path, "other", ("arm64-v8a",), "get it")
+            find_binary(path, "other", ("arm64-v8a",), "get it")
 
 
 def test_cooling_ends_when_the_phone_is_as_cool_as_at_the_start() -> None:
-    cooling = Cooling(start_c=30.0, within_c=1.0, limit_s=60.0)
+    cooling = CoolDownPolicy(start_c=30.0, within_c=1.0, limit_s=60.0)
     assert cooling.wait_s(35.0, 0.0) == POLL_S
     assert cooling.wait_s(31.1, POLL_S) == POLL_S
     assert cooling.wait_s(31.0, 2 * POLL_S) == 0
@@ -85,7 +85,7 @@ def test_cooling_ends_when_the_phone_is_as_cool_as_at_the_start() -> None:
 
 
 def test_cooling_gives_up_at_its_limit_and_says_so_until_it_succeeds() -> None:
-    cooling = Cooling(start_c=30.0, within_c=1.0, limit_s=12.0)
+    cooling = CoolDownPolicy(start_c=30.0, within_c=1.0, limit_s=12.0)
     waits, waited = [], 0.0
     while wait := cooling.wait_s(40.0, waited):
         waits.append(wait)

@@ -6,8 +6,8 @@ import pytest
 from printed import BATTERY, GETPROP, THERMAL
 
 from donna_hw.devices.backends.android.phone_info import (
-    State,
-    chip_of,
+    PhoneState,
+    chip_name,
     parse_fields,
     parse_properties,
     parse_temperatures,
@@ -33,14 +33,14 @@ def test_properties_are_read_by_name() -> None:
     ],
 )
 def test_a_chip_is_named_as_people_name_it_or_by_its_own_name(properties: dict[str, str], chip: str) -> None:
-    assert chip_of(properties) == chip
+    assert chip_name(properties) == chip
 
 
 def test_only_what_the_sensors_read_now_counts_and_dead_ones_are_left_out() -> None:
     found = parse_temperatures(THERMAL)
     assert found == {"cpu0": 33.1, "cpu1": 34.9, "gpu0": 32.0, "skin": 29.9}
-    assert State(found).temperature_c("cpu") == 34.9
-    assert State(found).temperature_c("battery") is None
+    assert PhoneState(found).temperature_c("cpu") == 34.9
+    assert PhoneState(found).temperature_c("battery") is None
     assert parse_temperatures("Thermal Status: 0\nHAL Ready: false\n") == {}
 
 
@@ -49,13 +49,13 @@ def test_the_batterys_fields_are_read() -> None:
 
 
 def test_advice_names_what_disturbs_and_nothing_that_is_unknown() -> None:
-    assert State({}).advice == ()
-    disturbed = State(
+    assert PhoneState({}).advice == ()
+    disturbed = PhoneState(
         {}, thermal_status=2, battery_percent=12, charging=True, screen_on=True, airplane_mode=False, battery_saver=True
     )
     said = " | ".join(disturbed.advice)
     for word in ("screen", "airplane", "battery saver", "charging", "12 %", "thermal status moderate"):
         assert word in said
-    calm = State({}, 0, 80, charging=False, screen_on=False, airplane_mode=True, battery_saver=False)
+    calm = PhoneState({}, 0, 80, charging=False, screen_on=False, airplane_mode=True, battery_saver=False)
     assert calm.advice == ()
     assert calm.throttle == ()

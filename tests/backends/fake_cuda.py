@@ -96,7 +96,7 @@ class FakeGpu:
         }
         for name, fake in cuda.items():
             monkeypatch.setattr(torch.cuda, name, fake)
-        monkeypatch.setattr("donna_hw.devices.backends.cuda.runner.gpu", lambda index: torch.device("cpu"))
+        monkeypatch.setattr("donna_hw.devices.backends.cuda.runner.cuda_device", lambda index: torch.device("cpu"))
         monkeypatch.setattr(
             "donna_hw.devices.backends.cuda.runner.time", SimpleNamespace(perf_counter_ns=lambda: self.host_ns)
         )

@@ -12,7 +12,7 @@ from donna_hw.devices.backends.timing import time_calls
 from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.graph.torch_module import GraphModule
 from donna_hw.measurement.host_cpu import HostCpu
-from donna_hw.measurement.intervals import checked
+from donna_hw.measurement.intervals import validate_samples
 from donna_hw.measurement.telemetry import Telemetry
 
 
@@ -55,7 +55,7 @@ def test_a_timing_backend_runs_every_part_of_a_space(name: str, batch: int) -> N
         runner = backend.prepare(graph)
         samples = runner.samples(4)
         runner.close()
-        assert checked(samples.wall_s, name).size == 4
+        assert validate_samples(samples.wall_s, name).size == 4
         assert samples.cpu_s is not None
         assert samples.cpu_s.size == 4
 

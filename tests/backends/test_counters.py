@@ -66,7 +66,7 @@ def pools_and_linears() -> Graph:
 
 def plain_ptflops(graph: Graph) -> tuple[float, float]:
     """Return (MACs, parameters) as ptflops alone counts the whole block, really run on this CPU."""
-    torchvision_compat.ready()
+    torchvision_compat.patch_torchvision()
     from ptflops import get_model_complexity_info
 
     macs, params = get_model_complexity_info(

@@ -17,7 +17,7 @@ from fake_cuda import MIB, FakeGpu
 from fakes import QUICK, fake_device, tiny_space
 
 from donna_hw.devices.backends.cuda.backend import CHOICES, CudaBackend
-from donna_hw.devices.backends.cuda.precision import switched
+from donna_hw.devices.backends.cuda.precision import backend_flags
 from donna_hw.devices.backends.cuda.runner import FASTEST_CLOCK_HZ, FIRST_HOLD_S
 from donna_hw.errors import MeasurementError, UnavailableError, UnknownNameError
 from donna_hw.graph.builder import lower, lower_chain
@@ -27,7 +27,7 @@ from donna_hw.measurement.environment import Scalar
 from donna_hw.measurement.measurement import Samples
 from donna_hw.profiling.profiler import profile_space
 from donna_hw.profiling.sample_journal import SampleJournal
-from donna_hw.profiling.workers.in_process import here
+from donna_hw.profiling.workers.in_process import create_in_process_workers
 from donna_hw.spaces.cells import ConvNormAct, InvertedResidual
 from donna_hw.testing import check_backend
 
@@ -151,7 +151,9 @@ def test_a_table_is_of_the_clock_named_and_keeps_the_other(monkeypatch: pytest.M
         expected["host"][part] = eager_ns(gpu, layers) / 1e9
         expected["device"][part] = layers * gpu.kernel_ns / 1e9
     for clock, seconds in expected.items():
-        table = profile_space(space, fake_device(CudaBackend(1, {"clock": clock})), tmp_path, QUICK, workers=here)
+        table = profile_space(
+            space, fake_device(CudaBackend(1, {"clock": clock})), tmp_path, QUICK, workers=create_in_process_workers
+        )
         assert table.path.stem == f"isolated-b1-eager-warm-float32-contiguous-{clock}"
         for row in table.frame.itertuples():
             assert row.median_s == pytest.approx(seconds[row.part], rel=1e-9)
@@ -238,7 +240,7 @@ def test_an_older_torch_has_other_switches(monkeypatch: pytest.MonkeyPatch) -> N
     cuda = SimpleNamespace(matmul=SimpleNamespace(allow_tf32=True))
     monkeypatch.setattr(torch, "backends", SimpleNamespace(cudnn=cudnn, cuda=cuda))  # a fake of torch before 2.9
     for tf32, autotune in product((False, True), repeat=2):
-        with switched(tf32=tf32, autotune=autotune):
+        with backend_flags(tf32=tf32, autotune=autotune):
             assert (cuda.matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark) == (tf32, tf32, autotune)
         assert (cuda.matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark) == (True, True, False)
 

@@ -11,7 +11,7 @@ from fake_cuda import FakeGpu
 from requirements import needs
 
 from donna_hw.devices.backends.cuda.backend import CudaBackend
-from donna_hw.devices.backends.cuda.nvml import THROTTLE_BITS, find_gpu, throttle_words
+from donna_hw.devices.backends.cuda.nvml import THROTTLE_BITS, find_gpu, throttle_reasons
 from donna_hw.measurement.telemetry import Telemetry
 
 UUID = "0a0b0c0d-0000-0000-0000-00000000000{}"
@@ -161,11 +161,11 @@ def test_what_a_gpu_does_not_tell_is_absent(monkeypatch: pytest.MonkeyPatch) -> 
 def test_only_heat_and_power_are_throttling() -> None:
     limits, settings = sum(THROTTLE_BITS), 0x1 | 0x2 | 0x10 | 0x100
     assert limits & settings == 0
-    assert throttle_words(settings) == ()
-    assert throttle_words(0) == ()
-    assert throttle_words(limits | settings) == tuple(THROTTLE_BITS.values())
+    assert throttle_reasons(settings) == ()
+    assert throttle_reasons(0) == ()
+    assert throttle_reasons(limits | settings) == tuple(THROTTLE_BITS.values())
     for bit, word in THROTTLE_BITS.items():
-        assert throttle_words(bit) == (word,)
+        assert throttle_reasons(bit) == (word,)
 
 
 def test_the_bits_are_the_packages() -> None:

@@ -16,7 +16,7 @@ from donna_hw.errors import ConfigError, UnavailableError, UnknownNameError
 from donna_hw.graph.graph import Graph
 from donna_hw.graph.onnx_export import to_onnx
 from donna_hw.measurement.environment import Scalar
-from donna_hw.measurement.intervals import checked
+from donna_hw.measurement.intervals import validate_samples
 from donna_hw.measurement.telemetry import Telemetry
 
 CUDA = "CUDAExecutionProvider"
@@ -80,7 +80,7 @@ def test_the_words_and_the_identity_tell_tables_apart(
 def test_blocks_run_at_every_level_bound_or_not(io_binding: bool, optimisation: str) -> None:
     runner = OnnxRuntimeBackend(2, {"io_binding": io_binding, "optimisation": optimisation}).prepare(block())
     samples = runner.samples(3)
-    assert checked(samples.wall_s, "wall_s").size == 3
+    assert validate_samples(samples.wall_s, "wall_s").size == 3
     assert samples.cpu_s is not None
     runner.close()
 
@@ -116,7 +116,7 @@ def test_a_provider_that_leaves_the_work_to_the_cpu_is_refused(capfd: pytest.Cap
     assert capfd.readouterr() == ("", "")
     backend = OnnxRuntimeBackend(1, {"provider": "azure", "cpu_fallback": True})
     assert backend.environment().device_model.startswith("azure device of ")
-    assert checked(backend.prepare(block()).samples(2).wall_s, "wall_s").size == 2
+    assert validate_samples(backend.prepare(block()).samples(2).wall_s, "wall_s").size == 2
 
 
 class FakeSession:
@@ -231,11 +231,11 @@ def test_a_gpu_is_named_by_torch_or_refused(monkeypatch: pytest.MonkeyPatch) -> 
 def test_any_torch_module_can_be_timed() -> None:
     import torch
 
-    from donna_hw.graph.onnx_torch import export
+    from donna_hw.graph.onnx_torch import export_onnx
 
     module = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.GELU(), torch.nn.LayerNorm(8))
-    runner = OnnxRuntimeBackend(4, {}).prepare_model(export(module, (6,), batch=4))
-    assert checked(runner.samples(3).wall_s, "wall_s").size == 3
+    runner = OnnxRuntimeBackend(4, {}).prepare_model(export_onnx(module, (6,), batch=4))
+    assert validate_samples(runner.samples(3).wall_s, "wall_s").size == 3
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from donna_hw.errors import ConfigError, TableError, UnknownNameError
 from donna_hw.graph.builder import lower, lower_chain
 from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.profiling.profiler import measure_networks, profile_space
-from donna_hw.simulator.from_graph import workload_of
-from donna_hw.simulator.hardware import read_hardware
+from donna_hw.simulator.from_graph import workload_from_graph
+from donna_hw.simulator.hardware import parse_hardware
 from donna_hw.simulator.simulate import simulate
 from donna_hw.spaces import load_space
 from donna_hw.spaces.cells import InvertedResidual
@@ -40,7 +40,7 @@ UNIT: dict[str, Any] = {
 
 def unit(*settings: str, batch: int = 1, borders: str = "") -> TensorUnitBackend:
     """Return a backend of `UNIT` with settings such as `array.rows=32` in place of its values."""
-    hardware = read_hardware(UNIT, "test", settings).model_dump()
+    hardware = parse_hardware(UNIT, "test", settings).model_dump()
     return TensorUnitBackend(batch, {"borders": borders}, hardware)
 
 
@@ -187,14 +187,14 @@ def test_energies_are_those_of_the_simulation_and_their_table_stands_beside_the_
     assert isinstance(backend, TensorUnitBackend)
     for stage in space.stages:
         for number in range(stage.size):
-            workload = workload_of(space.block_graph(stage, number), 1)
+            workload = workload_from_graph(space.block_graph(stage, number), 1)
             expected = simulate(workload, backend.hardware).energy_j
             assert energies.lookup(space, stage.name, stage.choice(number)) == expected
 
 
 def test_a_unit_without_joules_or_a_device_without_energy_says_so() -> None:
     with pytest.raises(ConfigError, match="an energy needs the joules"):
-        TensorUnitBackend(1, {"quantity": "energy"}, read_hardware(UNIT, "test", []).model_dump())
+        TensorUnitBackend(1, {"quantity": "energy"}, parse_hardware(UNIT, "test", []).model_dump())
     with pytest.raises(UnknownNameError, match=r"option quantity must be known; found 'mood'; known: latency, energy"):
         TensorUnitBackend(1, {"quantity": "mood"})
     with pytest.raises(ConfigError, match=r"device params .*found 'energy'; known: params"):

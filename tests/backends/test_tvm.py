@@ -11,7 +11,7 @@ import pytest
 from requirements import needs
 
 from donna_hw.devices.backends.tvm.backend import TvmBackend
-from donna_hw.devices.backends.tvm.build import TargetChoice, build_library, host_cpu, relax_module
+from donna_hw.devices.backends.tvm.build import TargetConfig, build_library, host_cpu, to_relax
 from donna_hw.devices.backends.tvm.runners import set_threads
 from donna_hw.devices.backends.tvm.tuning import tune_and_build
 from donna_hw.devices.device import Device
@@ -43,7 +43,7 @@ def test_what_tvm_compiles_agrees_with_onnx_runtime(graph: Graph, tmp_path: Path
     from tvm import relax
 
     model = to_onnx(graph, 2)
-    build_library(relax_module(model), TargetChoice("llvm", host_cpu()), tmp_path / "block.so")
+    build_library(to_relax(model), TargetConfig("llvm", host_cpu()), tmp_path / "block.so")
     machine = relax.VirtualMachine(tvm.runtime.load_module(str(tmp_path / "block.so")), tvm.cpu())
     image = np.random.default_rng(1).standard_normal((2, *graph.input_shape), dtype=np.float32)
     found = machine["main"](tvm.runtime.tensor(image, tvm.cpu())).numpy()
@@ -93,8 +93,8 @@ def test_the_shipped_device_states_what_runs() -> None:
 def test_untuned_code_has_no_parallel_loop_which_is_why_more_threads_are_refused() -> None:
     import tvm
 
-    model = relax_module(to_onnx(example_graphs()[1], 1))
-    executable = tvm.compile(model, target=TargetChoice("llvm", cores=2).tvm_target())
+    model = to_relax(to_onnx(example_graphs()[1], 1))
+    executable = tvm.compile(model, target=TargetConfig("llvm", cores=2).tvm_target())
     (code,) = executable.mod.imports
     assert "define" in code.inspect_source(), "the code must be readable for its absence to mean something"
     assert "TVMBackendParallelLaunch" not in code.inspect_source()
@@ -157,23 +157,23 @@ def test_a_target_that_this_build_lacks_is_refused_with_the_cure() -> None:
 def test_a_processor_that_llvm_does_not_know_is_refused() -> None:
     # TVM itself prints a line and generates code for any processor: a plausible wrong value.
     with pytest.raises(UnknownNameError, match=r"option mcpu .*found 'znver33'; known: znver.*did you mean 'znver"):
-        TargetChoice("llvm", "znver33", "x86_64-linux-gnu").tvm_target()
+        TargetConfig("llvm", "znver33", "x86_64-linux-gnu").tvm_target()
     with pytest.raises(UnknownNameError, match=r"option mcpu .*for nosuch-linux-gnu; found 'znver3'$"):
-        TargetChoice("llvm", "znver3", "nosuch-linux-gnu").tvm_target()
+        TargetConfig("llvm", "znver3", "nosuch-linux-gnu").tvm_target()
 
 
 def test_a_triple_that_llvm_does_not_know_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="No available targets"):
         build_library(
-            relax_module(to_onnx(small_graph(), 1)), TargetChoice("llvm", "", "nosuch-linux-gnu"), tmp_path / "x.tar"
+            to_relax(to_onnx(small_graph(), 1)), TargetConfig("llvm", "", "nosuch-linux-gnu"), tmp_path / "x.tar"
         )
 
 
 def test_code_for_another_processor_is_made_here_and_left_to_the_device_to_link(tmp_path: Path) -> None:
     import tarfile
 
-    choice = TargetChoice("llvm", "cortex-a72", "aarch64-linux-gnu")
-    build_library(relax_module(to_onnx(small_graph(), 1)), choice, tmp_path / "block.tar")
+    choice = TargetConfig("llvm", "cortex-a72", "aarch64-linux-gnu")
+    build_library(to_relax(to_onnx(small_graph(), 1)), choice, tmp_path / "block.tar")
     with tarfile.open(tmp_path / "block.tar") as archive:
         files = [archive.extractfile(member) for member in archive.getmembers() if member.name.endswith(".o")]
         heads = [file.read(20) for file in files if file is not None]
@@ -211,7 +211,7 @@ def stand_in(code: str) -> tuple[str, ...]:
 )
 def test_a_tuner_that_ends_badly_is_told_in_one_line(code: str, says: str, tmp_path: Path) -> None:
     limit = 1.0 if "sleep" in code else 60.0
-    choice, model = TargetChoice("llvm"), to_onnx(small_graph(), 1)
+    choice, model = TargetConfig("llvm"), to_onnx(small_graph(), 1)
     with pytest.raises(UnavailableError, match=f"{says}.*set tuning_trials = 0"):
         tune_and_build(model, choice, tmp_path, trials=2, timeout_s=limit, command=stand_in(code))
 
@@ -221,9 +221,9 @@ def test_the_tuner_gets_its_input_in_plain_files_and_its_library_is_used(tmp_pat
         "folder = pathlib.Path(sys.argv[1]); assert sys.argv[2] == '2'; assert (folder / 'block.onnx').stat().st_size;"
         "(folder / 'block.so').write_bytes((folder / 'target.json').read_bytes())"
     )
-    choice, model = TargetChoice("llvm", "znver3", cores=2), to_onnx(small_graph(), 1)
+    choice, model = TargetConfig("llvm", "znver3", cores=2), to_onnx(small_graph(), 1)
     path = tune_and_build(model, choice, tmp_path / "new", trials=2, timeout_s=60.0, command=stand_in(code))
-    assert TargetChoice.read(path) == choice
+    assert TargetConfig.read(path) == choice
 
 
 @pytest.mark.long

@@ -14,13 +14,13 @@ from donna_hw.devices.backends.ptflops import PtflopsBackend
 from donna_hw.devices.device import Device
 from donna_hw.errors import ConfigError, TableError
 from donna_hw.graph.graph import layers_hash
-from donna_hw.profiling.baselines import Baselines, measured_beside
+from donna_hw.profiling.baselines import Baselines, measure_baselines
 from donna_hw.profiling.profiler import MeasuredGraphs, measure_networks, profile_space
-from donna_hw.profiling.workers.in_process import here
-from donna_hw.reporting.text.baselines import text_of_baselines
+from donna_hw.profiling.workers.in_process import create_in_process_workers
+from donna_hw.reporting.text.baselines import format_baselines
 from donna_hw.spaces import load_space
-from donna_hw.spaces.baselines.published import published
-from donna_hw.spaces.baselines.registry import NETWORKS, graphs
+from donna_hw.spaces.baselines.published import load_published
+from donna_hw.spaces.baselines.registry import NETWORKS, baseline_graphs
 
 Main = Callable[..., tuple[int, str, str]]
 
@@ -51,23 +51,23 @@ TABLE_3 = {  # the paper's, appendix A.3, as it is printed
     "DNA-C": 77.8,
     "DNA-D": 78.4,
 }
-GRAPHS = graphs((3, 224, 224))
+GRAPHS = baseline_graphs((3, 224, 224))
 
 
 def test_every_row_of_table_3_is_published_with_its_number() -> None:
-    assert {row.title: row.top1_percent for row in published().values()} == TABLE_3
+    assert {row.title: row.top1_percent for row in load_published().values()} == TABLE_3
 
 
 def test_what_can_be_built_is_published_and_what_cannot_says_why() -> None:
-    assert set(NETWORKS) <= set(published())
-    for name in set(published()) - set(NETWORKS):
+    assert set(NETWORKS) <= set(load_published())
+    for name in set(load_published()) - set(NETWORKS):
         assert name.startswith("ofa_")
-        assert published()[name].note
+        assert load_published()[name].note
 
 
-@pytest.mark.parametrize("name", [name for name in NETWORKS if published()[name].macs])
+@pytest.mark.parametrize("name", [name for name in NETWORKS if load_published()[name].macs])
 def test_counts_are_the_published_ones_as_far_as_those_are_rounded(name: str) -> None:
-    graph, facts = GRAPHS[name], published()[name]
+    graph, facts = GRAPHS[name], load_published()[name]
     if facts.counts_source.startswith("torchvision"):
         assert (round(graph.macs, -6), graph.params) == (facts.macs, facts.params)
     elif facts.counts_source == "its authors' log":
@@ -82,7 +82,7 @@ def test_counts_are_the_published_ones_as_far_as_those_are_rounded(name: str) ->
 
 
 def test_torchvisions_counts_are_what_torchvision_says() -> None:
-    assert torchvision_compat.ready()
+    assert torchvision_compat.patch_torchvision()
     from torchvision import models
 
     names = {
@@ -93,9 +93,11 @@ def test_torchvisions_counts_are_what_torchvision_says() -> None:
         "resnet34": models.ResNet34_Weights,
         "resnet50": models.ResNet50_Weights,
     }
-    assert set(names) == {row.network for row in published().values() if row.counts_source.startswith("torchvision")}
+    assert set(names) == {
+        row.network for row in load_published().values() if row.counts_source.startswith("torchvision")
+    }
     for name, weights in names.items():
-        facts, meta = published()[name], weights.DEFAULT.meta
+        facts, meta = load_published()[name], weights.DEFAULT.meta
         assert (facts.macs, facts.params) == (round(1e9 * meta["_ops"]), meta["num_params"])
 
 
@@ -133,24 +135,26 @@ def test_beside_a_counted_table_costs_are_direct(tmp_path: Path) -> None:
     space, device = tiny_space(), Device.load("params")
     table = profile_space(space, device, tmp_path)
     files = set(table.path.parent.iterdir())
-    beside = measured_beside(space, device, tmp_path, device.protocol)
-    expected = {name: float(graph.params) for name, graph in graphs(space.input_shape).items()}
+    beside = measure_baselines(space, device, tmp_path, device.protocol)
+    expected = {name: float(graph.params) for name, graph in baseline_graphs(space.input_shape).items()}
     assert beside.found == MeasuredGraphs(expected, {}, {})
     assert set(table.path.parent.iterdir()) == files
-    assert "on the scale of its table of tiny" in text_of_baselines(beside)
+    assert "on the scale of its table of tiny" in format_baselines(beside)
 
 
 def test_beside_a_measured_table_they_are_on_its_scale_and_in_a_file_of_their_own(tmp_path: Path) -> None:
     space = tiny_space()
-    table = profile_space(space, fake_device(FakeBackend(fake_machine(space))), tmp_path, QUICK, workers=here)
-    machine, networks = fake_machine(space), graphs(space.input_shape)
+    table = profile_space(
+        space, fake_device(FakeBackend(fake_machine(space))), tmp_path, QUICK, workers=create_in_process_workers
+    )
+    machine, networks = fake_machine(space), baseline_graphs(space.input_shape)
     costs = {layers_hash(graph): 1_000_000 * (n + 1) for n, graph in enumerate(networks.values())}
     reference = space.reference
     machine.costs_ns = {**machine.costs_ns, **costs, layers_hash(space.network(reference)): 500_000}
     device = fake_device(FakeBackend(machine))
-    measure_networks(space, device, table, [reference], QUICK, workers=here)
+    measure_networks(space, device, table, [reference], QUICK, workers=create_in_process_workers)
     before = table.path.with_suffix(".networks.csv").read_bytes()
-    beside = measured_beside(space, device, tmp_path, QUICK, workers=here)
+    beside = measure_baselines(space, device, tmp_path, QUICK, workers=create_in_process_workers)
     # every third visit is at half the machine's speed, which the sentinel tells
     assert beside.found.values == pytest.approx({name: 1e-3 * (n + 1) for n, name in enumerate(networks)}, rel=1e-6)
     assert table.path.with_suffix(".networks.csv").read_bytes() == before
@@ -158,18 +162,18 @@ def test_beside_a_measured_table_they_are_on_its_scale_and_in_a_file_of_their_ow
     assert beside.path is not None
     assert set(pd.read_csv(beside.path)["network"]) == set(NETWORKS)
     visits = len(machine.visits)
-    assert measured_beside(space, device, tmp_path, QUICK, workers=here) == beside
+    assert measure_baselines(space, device, tmp_path, QUICK, workers=create_in_process_workers) == beside
     assert len(machine.visits) == visits, "what is measured is not measured again"
     other = fake_device(FakeBackend(fake_machine(space), runtime="fake 2"))
     with pytest.raises(TableError, match="runtime"):
-        measured_beside(space, other, tmp_path, QUICK, workers=here)
+        measure_baselines(space, other, tmp_path, QUICK, workers=create_in_process_workers)
 
 
 def test_a_failed_network_is_last_and_says_why(tmp_path: Path) -> None:
     space, device = tiny_space(), Device.load("params")
     info = profile_space(space, device, tmp_path).info
     two = {name: GRAPHS[name] for name in ("resnet50", "mobilenetv2_100")}
-    text = text_of_baselines(
+    text = format_baselines(
         Baselines(two, MeasuredGraphs({"mobilenetv2_100": 3e6}, {}, {"resnet50": "it crashes"}), info, None)
     )
     assert text.index("\nmobilenetv2_100") < text.index("\nresnet50")

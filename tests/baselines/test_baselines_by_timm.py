@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from donna_hw._core import torchvision_compat
 from donna_hw.graph.builder import lower
 from donna_hw.graph.torch_module import to_torch
-from donna_hw.spaces.baselines.registry import NETWORKS, network_named
+from donna_hw.spaces.baselines.registry import NETWORKS, build_baseline
 
 TIMM = [name for name in NETWORKS if not name.startswith(("proxylessnas", "dna"))]  # timm has neither
 
 
 def timm_model(name: str) -> nn.Module:
     """Return timm's model without weights: drawing them would take longer than all the rest."""
-    assert torchvision_compat.ready()
+    assert torchvision_compat.patch_torchvision()
     import timm
 
     with torch.device("meta"):
@@ -43,7 +43,7 @@ def counted(model: nn.Module, pixels: int) -> int:
 
 @pytest.mark.parametrize("name", TIMM)
 def test_macs_and_parameters_are_timms(name: str) -> None:
-    model, graph = timm_model(name), lower(network_named(name), (3, 224, 224))
+    model, graph = timm_model(name), lower(build_baseline(name), (3, 224, 224))
     assert graph.params == sum(parameter.numel() for parameter in model.parameters())
     assert graph.macs == counted(model, 224)
 
@@ -71,7 +71,7 @@ def test_with_timms_weights_the_outputs_are_timms(name: str) -> None:
         theirs.train()(images)  # every batch-norm gets statistics of its own
     theirs.eval()
     with torch.device("meta"):
-        ours = to_torch(lower(network_named(name), (3, 64, 64)))
+        ours = to_torch(lower(build_baseline(name), (3, 64, 64)))
     ours.to_empty(device="cpu").eval()
     for mine, given in zip(tensors(ours), tensors(theirs), strict=True):
         mine.copy_(given.reshape(mine.shape))

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from donna_hw.errors import ConfigError
-from donna_hw.graph.onnx_torch import export
+from donna_hw.graph.onnx_torch import export_onnx
 
 
 class Gelu(nn.Module):
@@ -32,7 +32,7 @@ def test_a_module_of_any_operators_computes_the_same_and_keeps_its_mode() -> Non
     module = Gelu().train()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        model = export(module, (3, 8, 8), batch=2)
+        model = export_onnx(module, (3, 8, 8), batch=2)
     assert module.training
     onnx.checker.check_model(model, full_check=True)
     assert model.opset_import[0].version == 17
@@ -66,7 +66,7 @@ class Two(nn.Module):
 )
 def test_what_cannot_be_exported_is_refused_in_one_line(module: nn.Module, shape: tuple[int, ...], says: str) -> None:
     with pytest.raises(ConfigError, match=says) as caught:
-        export(module, shape)
+        export_onnx(module, shape)
     assert "\n" not in str(caught.value)
 
 
@@ -76,4 +76,4 @@ def test_a_branch_on_values_is_warned_of() -> None:
             return x + 1 if x.sum() > 0 else x - 1
 
     with pytest.warns(torch.jit.TracerWarning, match="Python boolean"):
-        export(Branch(), (3,))
+        export_onnx(Branch(), (3,))

@@ -16,7 +16,7 @@ from donna_hw.errors import ConfigError
 from donna_hw.graph.builder import GraphBuilder, lower
 from donna_hw.graph.graph import ACTIVATIONS, Graph, Shape
 from donna_hw.graph.onnx_export import to_onnx
-from donna_hw.graph.tflite_export import check_tflite, run_tflite, to_tflite
+from donna_hw.graph.tflite_export import run_tflite, to_tflite, validate_tflite
 from donna_hw.spaces import load_space
 from donna_hw.spaces.cells import InvertedResidual
 from donna_hw.testing import example_graphs
@@ -44,7 +44,7 @@ def operators(model: bytes) -> list[int]:
 @pytest.mark.parametrize("kernel", [1, 3, 5, 7])
 def test_a_convolution_sees_the_same_window_whatever_the_padding(kernel: int, stride: int, size: int) -> None:
     for groups in (1, 2, 4):
-        check_tflite(
+        validate_tflite(
             drawn((4, size, size + 1), partial(conv, channels=8, kernel=kernel, stride=stride, groups=groups)), 2
         )
 
@@ -53,16 +53,16 @@ def test_a_convolution_sees_the_same_window_whatever_the_padding(kernel: int, st
 @pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 2), (5, 3)])
 def test_padding_is_never_the_largest_of_a_pool(kernel: int, stride: int, size: int) -> None:
     graph = drawn((3, size, size), lambda draft, x: draft.max_pool(x, kernel=kernel, stride=stride, name="pool"))
-    check_tflite(graph)
+    validate_tflite(graph)
     below = -np.ones((1, 3, size, size), np.float32)
     assert (run_tflite(to_tflite(graph), below) == -1).all()
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_every_activation_of_every_layer_that_has_one(activation: str) -> None:
-    check_tflite(drawn((4, 6, 6), partial(conv, activation=activation)), 3)
-    check_tflite(drawn((5,), lambda draft, x: draft.linear(x, 7, activation=activation, name="linear")), 3)
-    check_tflite(
+    validate_tflite(drawn((4, 6, 6), partial(conv, activation=activation)), 3)
+    validate_tflite(drawn((5,), lambda draft, x: draft.linear(x, 7, activation=activation, name="linear")), 3)
+    validate_tflite(
         drawn((4, 6, 6), lambda draft, x: draft.add(x, conv(draft, x, channels=4), activation=activation, name="sum"))
     )
 
@@ -71,13 +71,13 @@ def test_a_classifier_of_a_map_of_several_pixels_keeps_torchs_order() -> None:
     graph = drawn(
         (3, 4, 5), lambda draft, x: draft.flatten(x, name="flat"), lambda draft, x: draft.linear(x, 7, name="linear")
     )
-    check_tflite(graph, 2)
+    validate_tflite(graph, 2)
 
 
 def test_a_flattened_map_that_nothing_puts_in_order_is_refused() -> None:
     with pytest.raises(ConfigError, match="flattened must be read by linear layers alone"):
         to_tflite(drawn((3, 4, 5), lambda draft, x: draft.flatten(x, name="flat")))
-    check_tflite(drawn((3, 1, 1), lambda draft, x: draft.flatten(x, name="flat")))
+    validate_tflite(drawn((3, 1, 1), lambda draft, x: draft.flatten(x, name="flat")))
 
 
 def test_a_block_without_layers_passes_its_input_on() -> None:
@@ -101,7 +101,7 @@ BLOCKS = st.builds(
 @settings(max_examples=15, deadline=None)
 @given(block=BLOCKS, size=st.integers(5, 9))
 def test_drawn_blocks_agree(block: InvertedResidual, size: int) -> None:
-    check_tflite(lower(block, (8, size, size)))
+    validate_tflite(lower(block, (8, size, size)))
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_blocks_of_shipped_spaces_agree_and_have_no_transpose(name: str) -> None
     graphs += [space.block_graph(stage, int(rng.integers(stage.size))) for stage in space.stages]
     for graph in graphs:
         if graph.layers:
-            check_tflite(graph)
+            validate_tflite(graph)
         assert schema.BuiltinOperator.TRANSPOSE not in operators(to_tflite(graph))
 
 

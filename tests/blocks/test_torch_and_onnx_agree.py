@@ -11,7 +11,7 @@ import torch
 from donna_hw.graph.builder import GraphBuilder, lower
 from donna_hw.graph.graph import ACTIVATIONS, OPERATORS, Graph, layers_hash
 from donna_hw.graph.onnx_export import to_onnx
-from donna_hw.graph.onnx_torch import export
+from donna_hw.graph.onnx_torch import export_onnx
 from donna_hw.graph.torch_module import GraphModule, to_torch
 from donna_hw.spaces import Space, load_space
 
@@ -155,7 +155,7 @@ def test_the_onnx_model_passes_the_checker_and_full_shape_inference(name: str) -
 def assert_agrees_with_the_exporter(graph: Graph) -> None:
     module = lived_in(graph)
     image = torch.randn(BATCH, *graph.input_shape, generator=torch.Generator().manual_seed(2))
-    exported = run(export(module, graph.input_shape, BATCH), image)
+    exported = run(export_onnx(module, graph.input_shape, BATCH), image)
     ours = run(to_onnx(graph, BATCH, {key: value.numpy() for key, value in module.state_dict().items()}), image)
     assert np.abs(ours - exported).max() <= 1e-5 * np.abs(exported).max()
 

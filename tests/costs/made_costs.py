@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from donna_hw.costs.base import joined
+from donna_hw.costs.base import smooth_max
 from donna_hw.costs.basis import FeatureBasis
 
 NAMES = ("work", "layers", "constant")
@@ -62,7 +62,7 @@ def sum_of(basis: FeatureBasis, rows: np.ndarray, spread: float = 0.0, seed: int
 def floor_of(basis: FeatureBasis, rows: np.ndarray) -> np.ndarray:
     """Return costs of a device that waits for 1.2 ms a layer or for 1 ms a unit of work, whichever is more."""
     sums = basis.sums(rows)
-    return joined(np.stack([sums[:, 1] * 1.2e-3, sums[:, 0] * 1e-3], axis=1), 8.0)
+    return smooth_max(np.stack([sums[:, 1] * 1.2e-3, sums[:, 0] * 1e-3], axis=1), 8.0)
 
 
 def noisy(seconds: np.ndarray, relative: float, seed: int) -> np.ndarray:

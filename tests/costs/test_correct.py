@@ -8,7 +8,7 @@ from fakes import tiny_space
 from made_costs import made_basis, noisy, sum_of
 
 from donna_hw.costs.basis import FeatureBasis
-from donna_hw.costs.correction import CorrectionConfig, candidates_of, correct
+from donna_hw.costs.correction import CorrectionConfig, fit_correction, sample_candidates
 from donna_hw.errors import ConfigError
 from donna_hw.spaces.space import Space
 from donna_hw.spaces.stage import Axis, Stage
@@ -25,7 +25,7 @@ def made_space(stages: int = 5) -> Space:
     return Space("made", "for tests", (3, 8, 8), (), tuple(Stage(f"s{i}", axes, no_cell) for i in range(stages)), ())  # type: ignore[arg-type]
 
 
-CANDIDATES = candidates_of(made_space(), CorrectionConfig(30))
+CANDIDATES = sample_candidates(made_space(), CorrectionConfig(30))
 
 
 class Device:
@@ -41,23 +41,23 @@ class Device:
 
 def test_as_many_as_asked_are_measured_each_once() -> None:
     device = Device(made_basis(errors=True), 0.01)
-    fit = correct(NAMES, device.basis, CANDIDATES, device, CorrectionConfig(25))
+    fit = fit_correction(NAMES, device.basis, CANDIDATES, device, CorrectionConfig(25))
     assert len(device.asked) == len(set(device.asked)) == 25 == len(fit.cost.measured)
     assert fit.mape_percent < 3 < fit.mape_before_percent
-    again = correct(NAMES, device.basis, CANDIDATES, Device(device.basis, 0.01), CorrectionConfig(25))
+    again = fit_correction(NAMES, device.basis, CANDIDATES, Device(device.basis, 0.01), CorrectionConfig(25))
     assert (again.cost.rows == fit.cost.rows).all()
 
 
 def test_it_stops_where_the_error_is_low_enough() -> None:
     device = Device(made_basis(errors=True), 0.002)
-    fit = correct(NAMES, device.basis, CANDIDATES, device, CorrectionConfig(60, until_percent=3))
+    fit = fit_correction(NAMES, device.basis, CANDIDATES, device, CorrectionConfig(60, until_percent=3))
     assert len(device.asked) < 60
     assert fit.mape_percent <= 3
 
 
 def test_a_basis_that_expects_nothing_begins_with_networks_drawn() -> None:
     device = Device(made_basis(), 0.01)
-    fit = correct(NAMES, device.basis, CANDIDATES, device, CorrectionConfig(20))
+    fit = fit_correction(NAMES, device.basis, CANDIDATES, device, CorrectionConfig(20))
     assert len(device.asked) == 20
     assert np.isnan(fit.mape_before_percent)
 
@@ -66,11 +66,11 @@ def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(ConfigError, match="at least 4 whole networks"):
         CorrectionConfig(3)
     with pytest.raises(ConfigError, match="as many networks as are to be measured; found 16"):
-        candidates_of(tiny_space(), CorrectionConfig(17))
+        sample_candidates(tiny_space(), CorrectionConfig(17))
 
 
 def test_candidates_are_drawn_by_the_seed_and_are_all_of_a_small_space() -> None:
-    assert len(np.unique(candidates_of(tiny_space(), CorrectionConfig(10)), axis=0)) == 16
+    assert len(np.unique(sample_candidates(tiny_space(), CorrectionConfig(10)), axis=0)) == 16
     assert len(CANDIDATES) == 500
-    assert (candidates_of(made_space(), CorrectionConfig(30)) == CANDIDATES).all()
-    assert (candidates_of(made_space(), CorrectionConfig(30, seed=1)) != CANDIDATES).any()
+    assert (sample_candidates(made_space(), CorrectionConfig(30)) == CANDIDATES).all()
+    assert (sample_candidates(made_space(), CorrectionConfig(30, seed=1)) != CANDIDATES).any()

@@ -6,7 +6,7 @@ import numpy as np
 from made_costs import made_basis, random_rows
 
 from donna_hw.costs.hierarchical import FittedCost
-from donna_hw.costs.optimal_design import most_informative
+from donna_hw.costs.optimal_design import select_informative
 
 
 def left_after(left: np.ndarray, noise: np.ndarray, chosen: list[int]) -> float:
@@ -21,7 +21,7 @@ def test_each_choice_lowers_the_mean_variance_most_and_beats_chance() -> None:
     cost = FittedCost.expected(("made", "s"), basis, candidates)
     assert cost is not None
     left, noise = cost.covariance(candidates)
-    chosen = most_informative(cost, candidates, 6).tolist()
+    chosen = select_informative(cost, candidates, 6).tolist()
     assert len(set(chosen)) == 6
     for number in range(1, 7):
         before, best = chosen[: number - 1], chosen[number - 1]
@@ -37,4 +37,4 @@ def test_more_than_there_are_gives_them_all() -> None:
     candidates = random_rows(basis, 5, 0)
     cost = FittedCost.expected(("made", "s"), basis, candidates)
     assert cost is not None
-    assert sorted(most_informative(cost, candidates, 9)) == [0, 1, 2, 3, 4]
+    assert sorted(select_informative(cost, candidates, 9)) == [0, 1, 2, 3, 4]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_costs import made_basis, random_rows
 
-from donna_hw.costs.random_effects import groups_of, terms_of
+from donna_hw.costs.random_effects import build_effect_groups, iter_term_costs
 
 
 @settings(max_examples=25, deadline=None)
@@ -17,12 +17,12 @@ def test_terms_add_up_to_the_basis_and_its_columns(seed: int, sizes: int, errors
     basis = made_basis(seed, settings=sizes, errors=errors)
     rows, rng = random_rows(basis, 40, seed), np.random.default_rng(seed)
     weights = rng.uniform(0, 1, 3)
-    groups = groups_of(basis, weights, rows, work=work)
+    groups = build_effect_groups(basis, weights, rows, work=work)
     effects = {group.name: rng.normal(0, 0.2, group.columns.shape[1]) for group in groups}
     expected = basis.sums(rows) @ weights + sum(group.columns @ effects[group.name] for group in groups)
     found = np.zeros(len(rows))
     for i, (row, setting) in enumerate(zip(rows, basis.setting(rows), strict=True)):
-        fixed, *stages = terms_of(basis, weights, effects, int(setting))
+        fixed, *stages = iter_term_costs(basis, weights, effects, int(setting))
         found[i] = fixed[0] + sum(values[m] for values, m in zip(stages, row, strict=False))
     assert found == pytest.approx(expected, rel=1e-12)
     names = [group.name for group in groups]

@@ -15,11 +15,11 @@ from donna_hw.costs.features import (
     FEATURES,
     LAUNCHES,
     MACS,
-    PHYSICAL,
+    ROOFLINE_TERMS,
     block_features,
     fixed_features,
-    layer_features,
-    physical,
+    graph_features,
+    roofline_terms,
 )
 from donna_hw.errors import ConfigError
 from donna_hw.graph.builder import GraphBuilder, lower, lower_chain
@@ -41,7 +41,7 @@ BOTTLENECKS = st.builds(
 
 
 def named(graph: Graph) -> dict[str, float]:
-    return {name: value for name, value in zip(FEATURES, layer_features(graph), strict=True) if value}
+    return {name: value for name, value in zip(FEATURES, graph_features(graph), strict=True) if value}
 
 
 def test_a_hand_made_graph_by_closed_form() -> None:
@@ -92,19 +92,19 @@ def test_macs_are_the_graphs_own_and_a_chain_is_the_sum_of_its_parts(
 ) -> None:
     first = lower(block, (8, 7, 7))
     after = lower(second, first.output_shape)
-    features = layer_features(first)
+    features = graph_features(first)
     assert features[: len(MACS)].sum() == first.macs
     assert (features >= 0).all()
     launches = features[FEATURES.index(LAUNCHES[0]) :].sum()
     assert launches == len(first.layers)
     chain = lower_chain([("a", block), ("b", second)], (8, 7, 7))
-    assert layer_features(chain) == pytest.approx(features + layer_features(after))
+    assert graph_features(chain) == pytest.approx(features + graph_features(after))
 
 
 def test_the_physical_terms_leave_nothing_out() -> None:
     graph = lower(InvertedResidual(8, depth=2, attention="se"), (8, 7, 7))
-    features = dict(zip(FEATURES, layer_features(graph), strict=True))
-    terms = dict(zip(PHYSICAL, physical(layer_features(graph)), strict=True))
+    features = dict(zip(FEATURES, graph_features(graph), strict=True))
+    terms = dict(zip(ROOFLINE_TERMS, roofline_terms(graph_features(graph)), strict=True))
     assert terms["macs"] + terms["depthwise_macs"] == graph.macs
     assert terms["bytes"] == sum(features[name] for name in BYTES)
     assert terms["launches"] == len(graph.layers)
@@ -116,9 +116,9 @@ def test_a_spaces_blocks_in_the_order_of_their_numbers() -> None:
     assert [values.shape for values in features] == [(4, len(FEATURES))] * 2
     for stage, values in zip(space.stages, features, strict=True):
         for m in range(stage.size):
-            assert values[m] == pytest.approx(layer_features(space.block_graph(stage, m)))
+            assert values[m] == pytest.approx(graph_features(space.block_graph(stage, m)))
     row = np.array([1, 2])
-    network = layer_features(space.network(space.architecture(row)))
+    network = graph_features(space.network(space.architecture(row)))
     assert fixed_features(space) + sum(v[m] for v, m in zip(features, row, strict=True)) == pytest.approx(network)
 
 

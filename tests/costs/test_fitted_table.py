@@ -11,7 +11,7 @@ from fakes import tiny_space
 
 from donna_hw.costs.basis import FeatureBasis
 from donna_hw.costs.fit import fit_cost
-from donna_hw.costs.fitted_table import table_of
+from donna_hw.costs.fitted_table import build_table
 from donna_hw.costs.table_sum import TableCost
 from donna_hw.errors import ConfigError, TableError
 from donna_hw.spaces import Axis
@@ -27,7 +27,7 @@ def test_the_table_and_the_fit_agree_on_every_network(tmp_path: Path, kind: str)
     basis = FeatureBasis.of_layers(SPACE)
     macs = basis.sums(rows) @ np.array([1e-9, 0, 0, 1e-10, 0, 1e-6, 1e-6, 2e-6])
     fit = fit_cost("lab", basis, rows[:40], (macs * np.exp(0.02 * rng.standard_normal(len(rows))))[:40], kind=kind)
-    table_of(SPACE, fit, {"source": "a test"}, tmp_path, "v").write()
+    build_table(SPACE, fit, {"source": "a test"}, tmp_path, "v").write()
     table = LatencyTable.read(tmp_path / "lab/tiny/v.csv")
     assert table.coverage(SPACE).whole
     assert (table.info.floor is not None) == (kind == "floor")

@@ -10,15 +10,22 @@ import numpy as np
 import pytest
 from fakes import QUICK, FakeBackend, fake_device, fake_machine, tiny_space
 
-from donna_hw._core.resources import roots
+from donna_hw._core.resources import data_roots
 from donna_hw._core.toml_files import read_toml, write_toml
 from donna_hw.costs.basis import FeatureBasis
 from donna_hw.costs.fit import fit_cost
-from donna_hw.costs.serialization import SUFFIX, CorrectionFile, corrected, correction_of, cost_of, keep
+from donna_hw.costs.serialization import (
+    CORRECTION_SUFFIX,
+    CorrectionFile,
+    load_corrected_cost,
+    load_correction,
+    load_cost,
+    save_correction,
+)
 from donna_hw.costs.table_sum import TableCost
 from donna_hw.errors import ConfigError, DonnaError, FileFormatError, TableError, UnknownNameError
 from donna_hw.profiling.profiler import profile_space
-from donna_hw.profiling.workers.in_process import here
+from donna_hw.profiling.workers.in_process import create_in_process_workers
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Space
 from donna_hw.tables.latency_table import LatencyTable
@@ -29,7 +36,9 @@ ROWS = SPACE.random_rows(SPACE.size, 0)
 
 @pytest.fixture
 def table(tmp_path: Path) -> LatencyTable:
-    return profile_space(SPACE, fake_device(FakeBackend(fake_machine(SPACE))), tmp_path, QUICK, workers=here)
+    return profile_space(
+        SPACE, fake_device(FakeBackend(fake_machine(SPACE))), tmp_path, QUICK, workers=create_in_process_workers
+    )
 
 
 def fitted(space: Space, table: LatencyTable, kind: str = "sum") -> Any:
@@ -41,27 +50,27 @@ def fitted(space: Space, table: LatencyTable, kind: str = "sum") -> Any:
 
 @pytest.mark.parametrize("kind", ["sum", "floor"])
 def test_the_cost_kept_is_the_cost_fitted(table: LatencyTable, kind: str) -> None:
-    assert corrected(SPACE, table) is None
-    assert isinstance(cost_of(SPACE, table), TableCost)
+    assert load_corrected_cost(SPACE, table) is None
+    assert isinstance(load_cost(SPACE, table), TableCost)
     fit = fitted(SPACE, table, kind)
-    keep(SPACE, table, fit)
-    again = cost_of(SPACE, table)
+    save_correction(SPACE, table, fit)
+    again = load_cost(SPACE, table)
     assert again.mean(ROWS) == pytest.approx(fit.cost.mean(ROWS), rel=1e-12)
     assert again.std(ROWS) == pytest.approx(fit.cost.std(ROWS), rel=1e-9)
     assert again.std_of_difference(ROWS, ROWS[::-1]) == pytest.approx(
         fit.cost.std_of_difference(ROWS, ROWS[::-1]), rel=1e-9
     )
-    found = correction_of(table)
+    found = load_correction(table)
     assert found is not None
     assert (found.kind, len(found.networks), found.mape_percent) == (kind, 12, fit.mape_percent)
 
 
 def test_a_table_measured_again_wants_another_correction(table: LatencyTable) -> None:
-    keep(SPACE, table, fitted(SPACE, table))
+    save_correction(SPACE, table, fitted(SPACE, table))
     moved = table.frame.copy()
     moved.loc[3, "median_s"] *= 1.01
     with pytest.raises(TableError, match="rows that were measured since'; donna-hw table correct"):
-        corrected(SPACE, replace(table, frame=moved))
+        load_corrected_cost(SPACE, replace(table, frame=moved))
 
 
 KEYS = [name for name, field in CorrectionFile.model_fields.items() if field.is_required()]
@@ -69,11 +78,11 @@ KEYS = [name for name, field in CorrectionFile.model_fields.items() if field.is_
 
 @pytest.mark.parametrize("key", KEYS)
 def test_a_missing_key_is_named(table: LatencyTable, key: str) -> None:
-    keep(SPACE, table, fitted(SPACE, table))
-    path = table.path.with_suffix(SUFFIX)
+    save_correction(SPACE, table, fitted(SPACE, table))
+    path = table.path.with_suffix(CORRECTION_SUFFIX)
     write_toml(path, {name: value for name, value in read_toml(path).items() if name != key})
     with pytest.raises(ConfigError, match=f"the key '{key}' must be given"):
-        corrected(SPACE, table)
+        load_corrected_cost(SPACE, table)
 
 
 @pytest.mark.parametrize(
@@ -101,20 +110,22 @@ def test_a_missing_key_is_named(table: LatencyTable, key: str) -> None:
     ],
 )
 def test_what_no_fit_gives_is_refused(table: LatencyTable, key: str, value: object, error: type[DonnaError]) -> None:
-    keep(SPACE, table, fitted(SPACE, table))
-    path = table.path.with_suffix(SUFFIX)
+    save_correction(SPACE, table, fitted(SPACE, table))
+    path = table.path.with_suffix(CORRECTION_SUFFIX)
     write_toml(path, read_toml(path) | {key: value})
     with pytest.raises(error, match=r"^[^\n]*$"):
-        corrected(SPACE, table)
+        load_corrected_cost(SPACE, table)
 
 
 @pytest.mark.parametrize(
-    "path", sorted((roots()[-1] / "latency_tables").glob(f"*/*/*{SUFFIX}")), ids=lambda path: path.parent.name
+    "path",
+    sorted((data_roots()[-1] / "latency_tables").glob(f"*/*/*{CORRECTION_SUFFIX}")),
+    ids=lambda path: path.parent.name,
 )
 def test_every_shipped_correction_is_of_the_rows_beside_it(path: Path) -> None:
-    table = LatencyTable.read(path.with_name(path.name.removesuffix(SUFFIX) + ".csv"))
+    table = LatencyTable.read(path.with_name(path.name.removesuffix(CORRECTION_SUFFIX) + ".csv"))
     space = load_space(table.info.space)
-    cost, rows = corrected(space, table), space.random_rows(50, 0)
+    cost, rows = load_corrected_cost(space, table), space.random_rows(50, 0)
     assert cost is not None
     assert np.abs(cost.mean(rows) / TableCost.of(space, table).mean(rows) - 1).max() < 0.3
     assert (cost.std(rows) / cost.mean(rows) < 0.1).all()

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from donna_hw.costs.features import FEATURES
-from donna_hw.costs.gaussian_process import Z90, GPLatencyModel, _fold, _folds, features_of, fit_learned
+from donna_hw.costs.gaussian_process import (
+    Z90,
+    GPLatencyModel,
+    _evaluate_fold,
+    _split_folds,
+    feature_matrix,
+    fit_gp_latency_model,
+)
 from donna_hw.errors import ConfigError, InsufficientDataError
 from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.spaces import load_space
@@ -33,7 +40,7 @@ def blocks() -> tuple[Graph, ...]:
 
 def linear(graphs: tuple[Graph, ...] | list[Graph]) -> np.ndarray:
     """A device whose costs are linear in the features, and a call."""
-    return np.asarray(features_of(graphs) @ [*(SECONDS[name] for name in FEATURES), 2e-5])
+    return np.asarray(feature_matrix(graphs) @ [*(SECONDS[name] for name in FEATURES), 2e-5])
 
 
 def halves(seed: int, count: int) -> tuple[list[Graph], list[Graph]]:
@@ -51,17 +58,17 @@ def crooked(graphs: list[Graph]) -> np.ndarray:
 @settings(max_examples=4, deadline=None)
 def test_a_device_that_is_linear_in_the_features_is_recovered(seed: int, count: int) -> None:
     measured, others = halves(seed, count)
-    foretold = fit_learned(measured, linear(measured)).predict(others)
+    foretold = fit_gp_latency_model(measured, linear(measured)).predict(others)
     assert foretold.values == pytest.approx(linear(others), rel=1e-6)
     assert foretold.deviations.max() < 0.01
 
 
 def test_what_is_not_linear_is_learned_better_than_by_the_prior_alone() -> None:
     measured, others = halves(0, 80)
-    model = fit_learned(measured, crooked(measured))
+    model = fit_gp_latency_model(measured, crooked(measured))
     true = crooked(others)
     off = np.abs(model.predict(others).values / true - 1)
-    prior = np.abs(features_of(others) @ model.weights / true - 1)
+    prior = np.abs(feature_matrix(others) @ model.weights / true - 1)
     assert np.median(off) < np.median(prior) / 2
     assert spearmanr(model.predict(others).values, true).statistic > 0.99
 
@@ -76,15 +83,15 @@ def test_the_stated_intervals_hold_on_made_noise() -> None:
         rng = np.random.default_rng(seed)
         measured, others = halves(seed, 110)
         noisy = [crooked(part) * np.exp(0.06 * rng.standard_normal(len(part))) for part in (measured, others)]
-        low, high = fit_learned(measured, noisy[0]).predict(others).interval(Z90)
+        low, high = fit_gp_latency_model(measured, noisy[0]).predict(others).interval(Z90)
         held.append(np.mean((low <= noisy[1]) & (noisy[1] <= high)))
     assert 0.85 <= np.mean(held) <= 0.95
 
 
 def test_costs_in_another_unit_are_the_same_costs() -> None:
     measured, others = halves(1, 40)
-    seconds = fit_learned(measured, crooked(measured)).predict(others)
-    micros = fit_learned(measured, 1e6 * crooked(measured)).predict(others)
+    seconds = fit_gp_latency_model(measured, crooked(measured)).predict(others)
+    micros = fit_gp_latency_model(measured, 1e6 * crooked(measured)).predict(others)
     assert micros.values == pytest.approx(1e6 * seconds.values, rel=1e-4)
     assert micros.deviations == pytest.approx(seconds.deviations, rel=1e-2)
 
@@ -95,7 +102,7 @@ def test_a_kind_of_layer_never_measured_is_said_to_be_uncertain() -> None:
 
     measured = [graph for graph in blocks() if not exponential(graph)]
     unseen = [graph for graph in blocks() if exponential(graph)]
-    model = fit_learned(measured, linear(measured))
+    model = fit_gp_latency_model(measured, linear(measured))
     assert np.median(model.predict(unseen).deviations) > 5 * np.median(model.predict(measured).deviations)
     low, high = model.predict(unseen).interval()
     assert np.mean((low <= linear(unseen)) & (linear(unseen) <= high)) > 0.85
@@ -103,7 +110,7 @@ def test_a_kind_of_layer_never_measured_is_said_to_be_uncertain() -> None:
 
 def brute_force(model: GPLatencyModel, graphs: list[Graph], order: list[int]) -> float:
     """The mean deviation of the graphs after those of `order`, by conditioning on all blocks at once."""
-    rest = features_of(graphs)
+    rest = feature_matrix(graphs)
     known = np.vstack([model.features, rest[order]])
     noise = np.exp(2 * model.hyper[3])
     inverse = np.linalg.inv(model._covariance(known, known) + noise * np.eye(len(known)))
@@ -115,7 +122,7 @@ def brute_force(model: GPLatencyModel, graphs: list[Graph], order: list[int]) ->
 
 def test_what_each_next_measurement_would_take_off_the_deviation() -> None:
     measured, others = halves(2, 30)
-    model, others = fit_learned(measured, crooked(measured)), others[:60]
+    model, others = fit_gp_latency_model(measured, crooked(measured)), others[:60]
     order, deviations = model.most_informative(others, 5)
     assert len(set(order)) == 5
     assert (np.diff(deviations) < 0).all()
@@ -127,7 +134,7 @@ def test_what_each_next_measurement_would_take_off_the_deviation() -> None:
 
 def test_more_are_not_chosen_than_there_are() -> None:
     measured, others = halves(3, 30)
-    order, deviations = fit_learned(measured, linear(measured)).most_informative(others[:3], 9)
+    order, deviations = fit_gp_latency_model(measured, linear(measured)).most_informative(others[:3], 9)
     assert (sorted(order), len(deviations)) == ([0, 1, 2], 4)
     assert deviations[-1] == 0
 
@@ -136,7 +143,7 @@ def test_more_are_not_chosen_than_there_are() -> None:
 @settings(max_examples=50, deadline=None)
 def test_folds_leave_each_row_out_once_and_those_of_a_label_together(labels: list[int]) -> None:
     rows = np.arange(len(labels))
-    folds = _folds(labels, rows)
+    folds = _split_folds(labels, rows)
     assert sorted(np.concatenate([out for _, out in folds])) == list(rows)
     for kept, out in folds:
         assert kept.size
@@ -147,11 +154,11 @@ def test_folds_leave_each_row_out_once_and_those_of_a_label_together(labels: lis
 
 def test_a_fold_is_what_a_model_of_the_rows_kept_says_of_the_others() -> None:
     measured, _ = halves(6, 50)
-    costs, features = crooked(measured), features_of(measured)
+    costs, features = crooked(measured), feature_matrix(measured)
     kept, out = np.arange(40), np.arange(40, 50)
-    model = fit_learned([measured[i] for i in kept], costs[kept])
+    model = fit_gp_latency_model([measured[i] for i in kept], costs[kept])
     noises = np.full(50, np.exp(2 * model.hyper[3]))
-    off, deviations = _fold(features, np.log(costs), noises, model.hyper, (kept, out))
+    off, deviations = _evaluate_fold(features, np.log(costs), noises, model.hyper, (kept, out))
     foretold = model.predict([measured[i] for i in out])
     assert off == pytest.approx(np.log(foretold.values / costs[out]))
     assert model.calibration * deviations == pytest.approx(foretold.deviations)
@@ -163,7 +170,7 @@ def test_few_measured_blocks_do_not_make_the_model_bold(count: int) -> None:
     held = []
     for seed in range(8):
         measured, others = halves(seed, count)
-        low, high = fit_learned(measured, crooked(measured)).predict(others).interval(Z90)
+        low, high = fit_gp_latency_model(measured, crooked(measured)).predict(others).interval(Z90)
         held.append(np.mean((low <= crooked(others)) & (crooked(others) <= high)))
     assert np.mean(held) > 0.85
 
@@ -172,7 +179,7 @@ def test_tables_that_differ_as_a_whole_widen_what_is_said_of_another() -> None:
     measured, others = halves(5, 80)
     factors = np.repeat([1.0, 1.05, 0.95, 1.03], 20)
     costs, names = factors * crooked(measured), [str(factor) for factor in factors]
-    alone, together = (fit_learned(measured, costs, tables=tables).predict(others) for tables in ([], names))
+    alone, together = (fit_gp_latency_model(measured, costs, tables=tables).predict(others) for tables in ([], names))
     assert together.values == pytest.approx(alone.values)
     assert (together.deviations >= alone.deviations).all()
 
@@ -180,7 +187,7 @@ def test_tables_that_differ_as_a_whole_widen_what_is_said_of_another() -> None:
 def test_too_few_blocks_and_costs_that_are_none() -> None:
     measured, _ = halves(4, 8)
     with pytest.raises(InsufficientDataError, match="needs 8 measured blocks or more; found 7"):
-        fit_learned(measured[:7], linear(measured[:7]))
+        fit_gp_latency_model(measured[:7], linear(measured[:7]))
     with pytest.raises(ConfigError, match="costs above zero"):
-        fit_learned(measured, np.zeros(8))
-    assert np.isfinite(fit_learned(measured, linear(measured)).predict(list(blocks())).values).all()
+        fit_gp_latency_model(measured, np.zeros(8))
+    assert np.isfinite(fit_gp_latency_model(measured, linear(measured)).predict(list(blocks())).values).all()

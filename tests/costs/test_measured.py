@@ -17,15 +17,15 @@ from fakes import QUICK, FakeBackend, FakeMachine, Killed, fake_device, fake_mac
 from scipy import stats
 
 from donna_hw._core.journal import Journal
-from donna_hw.costs.measured import MeasuredCost, measured_cost
+from donna_hw.costs.measured import MeasuredCost, create_measured_cost
 from donna_hw.devices.backends.base import ExactBackend
 from donna_hw.devices.device import Device
 from donna_hw.errors import ConfigError, FileFormatError, TableError
 from donna_hw.graph.graph import layers_hash
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.profiler import begin_table, profile_space
+from donna_hw.profiling.profiler import get_or_create_table, profile_space
 from donna_hw.profiling.sample_journal import COLUMNS
-from donna_hw.profiling.workers.in_process import here
+from donna_hw.profiling.workers.in_process import create_in_process_workers
 from donna_hw.search.nsga2 import nsga2
 from donna_hw.search.problem import SearchProblem
 from donna_hw.spaces import Space, load_space
@@ -69,9 +69,9 @@ def machine_of(space: Space, breaks_at: int | None = None) -> FakeMachine:
 
 def cost_on(machine: FakeMachine, root: Path, at_most: int = 100, said: list[str] | None = None) -> MeasuredCost:
     space, device = tiny_space(), fake_device(FakeBackend(machine))
-    table = begin_table(space, device, root, QUICK, workers=here)
+    table = get_or_create_table(space, device, root, QUICK, workers=create_in_process_workers)
     say = (said if said is not None else []).append
-    return MeasuredCost(space, device, table, QUICK, at_most, workers=here, say=say)
+    return MeasuredCost(space, device, table, QUICK, at_most, workers=create_in_process_workers, say=say)
 
 
 def expected(space: Space, rows: np.ndarray) -> np.ndarray:
@@ -140,7 +140,13 @@ def test_the_scale_is_the_tables_where_there_is_one_and_else_that_of_the_first_n
     slow = machine_of(space)
     slow.costs_ns = {key: 3 * cost for key, cost in slow.costs_ns.items()}  # the same machine at a third of its speed
     assert cost_on(slow, tmp_path / "alone").mean(rows) == pytest.approx(expected(space, rows), rel=1e-5)
-    profile_space(space, fake_device(FakeBackend(machine_of(space))), tmp_path / "beside", QUICK, workers=here)
+    profile_space(
+        space,
+        fake_device(FakeBackend(machine_of(space))),
+        tmp_path / "beside",
+        QUICK,
+        workers=create_in_process_workers,
+    )
     beside = cost_on(slow, tmp_path / "beside")
     assert len(beside.table.frame) > 0
     assert beside.mean(rows) == pytest.approx(expected(space, rows), rel=1e-5)
@@ -149,7 +155,9 @@ def test_the_scale_is_the_tables_where_there_is_one_and_else_that_of_the_first_n
 def test_a_table_can_be_filled_later_where_networks_came_first(tmp_path: Path) -> None:
     space, rows = tiny_space(), tiny_space().random_rows(4, 0)
     means = cost_on(machine_of(space), tmp_path).mean(rows)
-    table = profile_space(space, fake_device(FakeBackend(machine_of(space))), tmp_path, QUICK, workers=here)
+    table = profile_space(
+        space, fake_device(FakeBackend(machine_of(space))), tmp_path, QUICK, workers=create_in_process_workers
+    )
     table.costs(space)
     assert cost_on(machine_of(space), tmp_path).mean(rows) == pytest.approx(means, rel=1e-5)
 
@@ -158,7 +166,13 @@ def test_networks_of_another_environment_or_protocol_do_not_mix(tmp_path: Path) 
     space = tiny_space()
     cost_on(machine_of(space), tmp_path).mean(space.random_rows(2, 0))
     with pytest.raises(TableError, match="runtime"):
-        begin_table(space, fake_device(FakeBackend(machine_of(space), runtime="fake 2")), tmp_path, QUICK, workers=here)
+        get_or_create_table(
+            space,
+            fake_device(FakeBackend(machine_of(space), runtime="fake 2")),
+            tmp_path,
+            QUICK,
+            workers=create_in_process_workers,
+        )
 
 
 def test_networks_of_an_older_scale_are_derived_again_without_a_visit(tmp_path: Path) -> None:
@@ -211,7 +225,7 @@ def test_a_search_measures_no_network_past_its_samples(tmp_path: Path) -> None:
 
 def test_a_computed_cost_is_that_of_whole_networks_and_has_no_error(tmp_path: Path) -> None:
     space = tiny_space()
-    cost, rows = measured_cost(space, "tensor_unit", tmp_path), tiny_space().random_rows(4, 0)
+    cost, rows = create_measured_cost(space, "tensor_unit", tmp_path), tiny_space().random_rows(4, 0)
     backend = Device.load("tensor_unit").backend()
     assert isinstance(backend, ExactBackend)
     networks = [space.network(space.architecture(row)) for row in rows]
@@ -273,8 +287,8 @@ def test_measuring_on_this_cpu_survives_a_kill_and_never_measures_again(tmp_path
 def test_the_error_is_the_intervals(tmp_path: Path) -> None:
     protocol = Protocol("twice", 2, 1, 2, "median", sentinel_samples=1)
     space, device = load_space("small_8px"), Device.load("onnxruntime_cpu")
-    table = begin_table(space, device, tmp_path, protocol, workers=here)
-    cost = MeasuredCost(space, device, table, protocol, workers=here, say=lambda _: None)
+    table = get_or_create_table(space, device, tmp_path, protocol, workers=create_in_process_workers)
+    cost = MeasuredCost(space, device, table, protocol, workers=create_in_process_workers, say=lambda _: None)
     rows = space.random_rows(3, 0)
     a, b = rows[[0, 0]], rows[[1, 0]]
     np.testing.assert_allclose(cost.std_of_difference(a, b), [np.hypot(*cost.std(rows[:2])), 0])

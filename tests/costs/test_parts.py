@@ -7,7 +7,7 @@ import pytest
 from made_costs import floor_of, made_basis, random_rows, sum_of
 
 from donna_hw.costs.additive_terms import fit_floor, fit_sum
-from donna_hw.costs.base import joined
+from donna_hw.costs.base import smooth_max
 from donna_hw.errors import ConfigError
 
 
@@ -27,7 +27,7 @@ def test_a_floor_is_found(count: int) -> None:
     rows, others = random_rows(basis, count, 1), random_rows(basis, 500, 2)
     parts = fit_floor(basis.sums(rows), floor_of(basis, rows), basis.launches)
     assert (parts.weights >= 0).all()
-    predicted = joined(basis.sums(others) @ parts.weights.T, parts.sharpness)
+    predicted = smooth_max(basis.sums(others) @ parts.weights.T, parts.sharpness)
     errors = predicted / floor_of(basis, others) - 1
     assert np.abs(errors).mean() < 0.02
 

@@ -15,7 +15,7 @@ from donna_hw.costs.base import CostTerms
 from donna_hw.costs.table_sum import TableCost
 from donna_hw.errors import TableError
 from donna_hw.profiling.profiler import profile_space
-from donna_hw.profiling.workers.in_process import here
+from donna_hw.profiling.workers.in_process import create_in_process_workers
 from donna_hw.spaces import Axis
 
 SIZES = (3, 4, 2)
@@ -73,7 +73,9 @@ def test_the_std_of_a_difference_cancels_what_is_shared(seed: int, floor: bool) 
 
 def test_a_cost_is_made_from_a_table_that_covers_the_space(tmp_path: Path) -> None:
     space = tiny_space()
-    table = profile_space(space, fake_device(FakeBackend(fake_machine(space))), tmp_path, QUICK, workers=here)
+    table = profile_space(
+        space, fake_device(FakeBackend(fake_machine(space))), tmp_path, QUICK, workers=create_in_process_workers
+    )
     cost = TableCost.of(space, table)
     assert (cost.name, cost.unit) == ("fake", "s")
     values = {(r["part"], r["kernel"], r["activation"]): r["median_s"] for r in table.frame.to_dict("records")}

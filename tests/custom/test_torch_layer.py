@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from donna_hw.costs.gaussian_process import features_of
+from donna_hw.costs.gaussian_process import feature_matrix
 from donna_hw.devices.backends.onnxruntime import OnnxRuntimeBackend
 from donna_hw.devices.backends.ptflops import PtflopsBackend
 from donna_hw.errors import ConfigError, FileFormatError
@@ -21,7 +21,7 @@ from donna_hw.graph.onnx_export import to_onnx
 from donna_hw.graph.tflite_export import to_tflite
 from donna_hw.graph.torch_layer import TorchLayer
 from donna_hw.graph.torch_module import to_torch
-from donna_hw.simulator.from_graph import workload_of
+from donna_hw.simulator.from_graph import workload_from_graph
 from donna_hw.simulator.onnx_frontend.reader import read_onnx
 
 
@@ -140,7 +140,7 @@ def test_a_runtime_times_it() -> None:
 
 def test_the_simulator_reads_it_from_its_onnx_form() -> None:
     graph = lower(Cell(), SHAPE)
-    assert workload_of(graph, 2) == read_onnx(to_onnx(graph, 2))
+    assert workload_from_graph(graph, 2) == read_onnx(to_onnx(graph, 2))
 
 
 def test_what_cannot_take_it_says_so() -> None:
@@ -148,7 +148,7 @@ def test_what_cannot_take_it_says_so() -> None:
     with pytest.raises(ConfigError, match="the torch module mixed"):
         to_tflite(graph)
     with pytest.raises(ConfigError, match="the torch module mixed"):
-        features_of([graph])
+        feature_matrix([graph])
     with pytest.raises(ConfigError, match="torch must be able to run Mixed"):
         lower(TorchLayer.of(Mixed, channels=4), SHAPE)
     with pytest.raises(ConfigError, match="must return one tensor"):

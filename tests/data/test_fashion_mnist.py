@@ -18,7 +18,7 @@ from requirements import needs
 
 from donna_hw.errors import FileFormatError, UnavailableError
 from donna_hw.training.data import fashion_mnist, load_dataset
-from donna_hw.training.data.fashion_mnist import DEBIAN, FILES, find_files, load_fashion_mnist, read_idx
+from donna_hw.training.data.fashion_mnist import DEBIAN_FOLDER, FILES, find_or_download, load_fashion_mnist, read_idx
 
 NAMES = list(FILES)
 NOWHERE = Path("/nonexistent")
@@ -125,23 +125,23 @@ def test_a_corrupt_gzip_file_is_refused(tmp_path: Path, spoil: object) -> None:
 def test_folders_are_searched_in_order_and_only_whole_ones_count(tmp_path: Path, packed: dict[str, bytes]) -> None:
     home = tmp_path / "home"
     cached = laid_out(home / ".cache" / "donna_hw" / "fashion_mnist", packed)
-    assert find_files(str(tmp_path / "mine"), NOWHERE, "", home) == cached
+    assert find_or_download(str(tmp_path / "mine"), NOWHERE, "", home) == cached
     mine = laid_out(tmp_path / "mine", packed)
-    assert find_files(str(mine), NOWHERE, "", home) == mine
-    assert find_files("", NOWHERE, "", home) == cached
+    assert find_or_download(str(mine), NOWHERE, "", home) == mine
+    assert find_or_download("", NOWHERE, "", home) == cached
     debian = laid_out(tmp_path / "debian", packed)
-    assert find_files(str(mine), debian, "", home) == debian
+    assert find_or_download(str(mine), debian, "", home) == debian
     (debian / f"{NAMES[2]}.gz").unlink()
-    assert find_files(str(mine), debian, "", home) == mine
+    assert find_or_download(str(mine), debian, "", home) == mine
 
 
 def test_a_download_fills_the_cache_once(tmp_path: Path, packed: dict[str, bytes], server: Server) -> None:
     server.answers = {f"{name}.gz": data for name, data in packed.items()}
-    place = find_files("", NOWHERE, server.address, tmp_path)
+    place = find_or_download("", NOWHERE, server.address, tmp_path)
     assert place == tmp_path / ".cache" / "donna_hw" / "fashion_mnist"
     assert {path.name: path.read_bytes() for path in place.iterdir()} == server.answers
     assert server.asked == [f"{name}.gz" for name in NAMES]
-    assert find_files("", NOWHERE, server.address, tmp_path) == place
+    assert find_or_download("", NOWHERE, server.address, tmp_path) == place
     assert len(server.asked) == len(NAMES)
 
 
@@ -150,10 +150,10 @@ def test_a_corrupt_download_is_refused_and_not_kept(tmp_path: Path, packed: dict
     last = f"{NAMES[-1]}.gz"
     server.answers[last] = gzip.compress(b"something else")
     with pytest.raises(FileFormatError, match=f"{last} must unpack to SHA-256"):
-        find_files("", NOWHERE, server.address, tmp_path)
+        find_or_download("", NOWHERE, server.address, tmp_path)
     assert not list(tmp_path.rglob(last))
     server.answers[last] = packed[NAMES[-1]]
-    assert (find_files("", NOWHERE, server.address, tmp_path) / last).read_bytes() == packed[NAMES[-1]]
+    assert (find_or_download("", NOWHERE, server.address, tmp_path) / last).read_bytes() == packed[NAMES[-1]]
 
 
 def test_a_download_that_breaks_off_is_refused_and_not_kept(
@@ -163,21 +163,21 @@ def test_a_download_that_breaks_off_is_refused_and_not_kept(
     server.answers = {first: packed[NAMES[0]][:-10]}
     server.promised = {first: len(packed[NAMES[0]])}
     with pytest.raises(UnavailableError, match=rf"downloaded from .*{first}.*apt install"):
-        find_files("", NOWHERE, server.address, tmp_path)
+        find_or_download("", NOWHERE, server.address, tmp_path)
     assert not list(tmp_path.rglob(first))
 
 
 def test_a_missing_file_and_a_missing_server_say_the_cure(tmp_path: Path, server: Server) -> None:
     with pytest.raises(UnavailableError, match=r"404.*apt install dataset-fashion-mnist, or set data\.folder"):
-        find_files("", NOWHERE, server.address, tmp_path)
+        find_or_download("", NOWHERE, server.address, tmp_path)
     with pytest.raises(UnavailableError, match=r"apt install dataset-fashion-mnist"):
-        find_files("", NOWHERE, "http://127.0.0.1:9/", tmp_path)  # port 9, discard: nothing listens
+        find_or_download("", NOWHERE, "http://127.0.0.1:9/", tmp_path)  # port 9, discard: nothing listens
 
 
 def test_the_small_set_is_loaded_in_three_parts(
     tmp_path: Path, packed: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fashion_mnist, "find_files", Path)
+    monkeypatch.setattr(fashion_mnist, "find_or_download", Path)
     data = load_fashion_mnist(3, str(laid_out(tmp_path / "mine", packed)), seed=0)
     assert [len(part) for part in (data.train, data.held_out, data.test)] == [9, 3, 6]
     arrays = list(small_arrays().values())
@@ -190,7 +190,7 @@ def test_the_small_set_is_loaded_in_three_parts(
 
 
 def test_the_real_set_has_60000_and_10000_images_of_ten_equal_classes() -> None:
-    needs(all((DEBIAN / f"{name}.gz").is_file() for name in NAMES), "Debian's package dataset-fashion-mnist")
+    needs(all((DEBIAN_FOLDER / f"{name}.gz").is_file() for name in NAMES), "Debian's package dataset-fashion-mnist")
     data = load_dataset("fashion_mnist", held_out=10_000)
     assert [len(part) for part in (data.train, data.held_out, data.test)] == [50_000, 10_000, 10_000]
     assert data.train.pixels.shape[1:] == (1, 28, 28)

@@ -14,7 +14,7 @@ from PIL import Image
 from donna_hw.errors import ConfigError, FileFormatError, UnavailableError
 from donna_hw.spaces import load_space
 from donna_hw.training.data import load_dataset
-from donna_hw.training.data.image_folder import MEAN, STD, check_size, image_folders
+from donna_hw.training.data.image_folder import MEAN, STD, open_image_folders, validate_dataset_size
 
 SPACE = load_space("mobilenetv3_1.0@16px@2classes")
 COLOURS = {"cat": (250, 10, 0), "dog": (0, 100, 200)}
@@ -53,7 +53,7 @@ def test_the_centre_is_cut_out_of_the_resized_image(tmp_path: Path) -> None:
             image = Image.new("RGB", (36, 18))
             image.paste((255, 255, 255), (10, 1, 26, 17))
             image.save(tmp_path / part / name / "0.png")
-    train, _ = image_folders(str(tmp_path), SPACE)
+    train, _ = open_image_folders(str(tmp_path), SPACE)
     pixels, _ = train[0]
     white = ((1 - torch.tensor(MEAN)) / torch.tensor(STD))[:, None, None].expand(3, 16, 16)
     torch.testing.assert_close(pixels, white)
@@ -62,7 +62,7 @@ def test_the_centre_is_cut_out_of_the_resized_image(tmp_path: Path) -> None:
 def test_grey_and_transparent_images_get_three_channels(folder: Path) -> None:
     Image.new("L", (20, 20), 128).save(folder / "train" / "cat" / "grey.png")
     Image.new("RGBA", (20, 20), (1, 2, 3, 4)).save(folder / "train" / "cat" / "transparent.png")
-    train, _ = image_folders(str(folder), SPACE)
+    train, _ = open_image_folders(str(folder), SPACE)
     assert {image.shape for image, _ in train} == {(3, 16, 16)}
 
 
@@ -70,10 +70,10 @@ def test_images_that_would_fill_the_memory_are_refused(folder: Path, monkeypatch
     """10 images of 3 x 16 x 16 float32 values are 30,720 bytes."""
     memory = psutil.virtual_memory()
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory._replace(available=2 * 30_720))
-    check_size(str(folder), SPACE)
+    validate_dataset_size(str(folder), SPACE)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory._replace(available=2 * 30_719))
     with pytest.raises(ConfigError, match=r"must fit in half of the available memory, 0\.0 GiB.*10 images"):
-        check_size(str(folder), SPACE)
+        validate_dataset_size(str(folder), SPACE)
 
 
 def test_imagenet_at_full_size_is_refused_in_gibibytes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,28 +83,28 @@ def test_imagenet_at_full_size_is_refused_in_gibibytes(folder: Path, monkeypatch
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory._replace(available=64 * 2**30))
     monkeypatch.setattr(ImageFolder, "__len__", lambda part: 50_000 if part.root.endswith("val") else 1_281_167)
     with pytest.raises(ConfigError, match=r"32\.0 GiB, since .*found '746\.5 GiB \(1331167 images"):
-        check_size(str(folder), load_space("donna@224px@2classes"))
+        validate_dataset_size(str(folder), load_space("donna@224px@2classes"))
 
 
 @pytest.mark.parametrize("missing", ["train", "val"])
 def test_a_missing_part_is_named(folder: Path, missing: str) -> None:
     (folder / missing).rename(folder / "elsewhere")
     with pytest.raises(FileFormatError, match=f"{missing} must hold a folder of images for every class"):
-        image_folders(str(folder), SPACE)
+        open_image_folders(str(folder), SPACE)
 
 
 def test_a_class_without_images_is_named(folder: Path) -> None:
     for path in (folder / "train" / "dog").iterdir():
         path.unlink()
     with pytest.raises(FileFormatError, match="dog"):
-        image_folders(str(folder), SPACE)
+        open_image_folders(str(folder), SPACE)
 
 
 def test_parts_of_other_classes_are_refused(folder: Path) -> None:
     """Their labels would mean other things."""
     (folder / "val" / "cat").rename(folder / "val" / "cow")
     with pytest.raises(FileFormatError, match="the same classes; found 'cat in one of them only'"):
-        image_folders(str(folder), SPACE)
+        open_image_folders(str(folder), SPACE)
 
 
 def test_a_file_that_is_no_image_is_named(folder: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_file_that_is_no_image_is_named(folder: Path) -> None:
 )
 def test_a_space_that_does_not_fit_is_refused(folder: Path, space: str, where: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
-        image_folders(str(folder) if where else "", load_space(space))
+        open_image_folders(str(folder) if where else "", load_space(space))
 
 
 def test_images_in_a_zip_are_those_of_the_folder(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -144,7 +144,7 @@ def test_a_zip_that_is_none_or_empty_is_refused(tmp_path: Path, content: bytes |
     else:
         path.write_bytes(content)
     with pytest.raises(FileFormatError, match=says):
-        image_folders(str(path), SPACE)
+        open_image_folders(str(path), SPACE)
 
 
 def test_a_torn_image_in_a_zip_is_named(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -155,9 +155,9 @@ def test_a_torn_image_in_a_zip_is_named(folder: Path, tmp_path_factory: pytest.T
 
 
 def test_images_to_test_on_may_lie_in_test(folder: Path) -> None:
-    _, val = image_folders(str(folder), SPACE)
+    _, val = open_image_folders(str(folder), SPACE)
     (folder / "val").rename(folder / "test")
-    _, test = image_folders(str(folder), SPACE)
+    _, test = open_image_folders(str(folder), SPACE)
     assert test.targets == val.targets
 
 
@@ -169,7 +169,7 @@ def test_an_image_of_the_wanted_size_is_taken_whole(tmp_path: Path) -> None:
             image = Image.new("RGB", (16, 16))
             image.putpixel((0, 0), (255, 255, 255))
             image.save(tmp_path / part / name / "0.png")
-    pixels, _ = image_folders(str(tmp_path), SPACE)[0][0]
+    pixels, _ = open_image_folders(str(tmp_path), SPACE)[0][0]
     white, black = ((level - torch.tensor(MEAN)) / torch.tensor(STD) for level in (1.0, 0.0))
     torch.testing.assert_close(pixels[:, 0, 0], white)
     torch.testing.assert_close(pixels[:, 0, 1], black)
@@ -178,4 +178,4 @@ def test_an_image_of_the_wanted_size_is_taken_whole(tmp_path: Path) -> None:
 def test_a_missing_torchvision_is_named_with_its_command(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("donna_hw._core.torchvision_compat.find_spec", lambda _name: None)
     with pytest.raises(UnavailableError, match=r"needs the package torchvision; pip install 'donna-hw\[timm\]'"):
-        image_folders(str(folder), SPACE)
+        open_image_folders(str(folder), SPACE)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as f
 
 from donna_hw.errors import ConfigError
-from donna_hw.training.data.dataset import Augmentation, Images, augmented, normalised, split_off
+from donna_hw.training.data.dataset import Augmentation, Images, augment, normalize, split_images
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -26,7 +26,7 @@ def numbered(count: int) -> Images:
 
 
 def test_a_split_shares_no_image_and_loses_none() -> None:
-    rest, held = split_off(numbered(50), 20, seed=3)
+    rest, held = split_images(numbered(50), 20, seed=3)
     assert (len(rest), len(held)) == (30, 20)
     assert sorted([*rest.labels.tolist(), *held.labels.tolist()]) == list(range(50))
     for part in (rest, held):
@@ -34,7 +34,7 @@ def test_a_split_shares_no_image_and_loses_none() -> None:
 
 
 def test_a_split_repeats_with_its_seed_and_differs_with_another() -> None:
-    first, again, other = (split_off(numbered(50), 20, seed)[1].labels.tolist() for seed in (3, 3, 4))
+    first, again, other = (split_images(numbered(50), 20, seed)[1].labels.tolist() for seed in (3, 3, 4))
     assert first == again
     assert sorted(first) != sorted(other)
 
@@ -42,12 +42,12 @@ def test_a_split_repeats_with_its_seed_and_differs_with_another() -> None:
 @pytest.mark.parametrize("count", [0, -1, 50, 51])
 def test_a_split_that_leaves_a_part_empty_is_refused(count: int) -> None:
     with pytest.raises(ConfigError, match=rf"1\.\.49; found {count}"):
-        split_off(numbered(50), count, seed=0)
+        split_images(numbered(50), count, seed=0)
 
 
 def test_normalised_pixels_have_mean_0_and_deviation_1() -> None:
     raw = torch.randint(0, 256, (30, 4, 4), generator=seeded(), dtype=torch.uint8)
-    pixels = normalised(raw, float(raw.float().mean()), float(raw.float().std()))
+    pixels = normalize(raw, float(raw.float().mean()), float(raw.float().std()))
     assert pixels.shape == (30, 1, 4, 4)
     assert pixels.dtype == torch.float32
     assert abs(float(pixels.mean())) < 1e-5
@@ -56,13 +56,13 @@ def test_normalised_pixels_have_mean_0_and_deviation_1() -> None:
 
 def test_no_augmentation_is_the_identity() -> None:
     pixels = some()
-    assert torch.equal(augmented(pixels, Augmentation(), seeded()), pixels)
+    assert torch.equal(augment(pixels, Augmentation(), seeded()), pixels)
 
 
 def test_a_flip_twice_is_the_identity_and_flips_about_half() -> None:
     pixels = some(400)
-    once = augmented(pixels, Augmentation(flip=True), seeded(5))
-    assert torch.equal(augmented(once, Augmentation(flip=True), seeded(5)), pixels)
+    once = augment(pixels, Augmentation(flip=True), seeded(5))
+    assert torch.equal(augment(once, Augmentation(flip=True), seeded(5)), pixels)
     flipped = [torch.equal(after, before.flip(2)) for before, after in zip(pixels, once, strict=True)]
     kept = [torch.equal(after, before) for before, after in zip(pixels, once, strict=True)]
     assert all(a != b for a, b in zip(flipped, kept, strict=True))
@@ -74,7 +74,7 @@ def test_a_flip_twice_is_the_identity_and_flips_about_half() -> None:
 def test_every_augmented_image_is_a_shift_of_the_padded_original(crop: int, flip: bool) -> None:
     pixels = some(300)
     _, _, height, width = pixels.shape
-    found = augmented(pixels, Augmentation(crop, flip), seeded(1))
+    found = augment(pixels, Augmentation(crop, flip), seeded(1))
     assert found.shape == pixels.shape
     seen = set()
     for before, after in zip(pixels, found, strict=True):
@@ -95,5 +95,5 @@ def test_every_augmented_image_is_a_shift_of_the_padded_original(crop: int, flip
 
 def test_augmentation_repeats_with_its_generators_seed() -> None:
     pixels, both = some(), Augmentation(1, True)
-    assert torch.equal(augmented(pixels, both, seeded(2)), augmented(pixels, both, seeded(2)))
-    assert not torch.equal(augmented(pixels, both, seeded(2)), augmented(pixels, both, seeded(3)))
+    assert torch.equal(augment(pixels, both, seeded(2)), augment(pixels, both, seeded(2)))
+    assert not torch.equal(augment(pixels, both, seeded(2)), augment(pixels, both, seeded(3)))

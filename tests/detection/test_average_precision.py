@@ -46,7 +46,7 @@ def found(*things: tuple[int, list[float], float]) -> list[dict[str, Tensor]]:
 @pytest.fixture(autouse=True)
 def _pycocotools() -> None:
     try:
-        module.check_package()
+        module.require_pycocotools()
     except UnavailableError:
         needs(False, "pycocotools")
 

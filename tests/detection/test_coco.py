@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from donna_hw.errors import FileFormatError
-from donna_hw.experiments.detection.coco import CocoImages, check_alike
+from donna_hw.experiments.detection.coco import CocoImages, validate_splits
 
 CONTENT: dict[str, Any] = {
     "images": [{"id": 7, "file_name": "a.png"}, {"id": 9, "file_name": "b.png"}],
@@ -86,11 +86,11 @@ def test_broken_files_say_what_is_wrong(tmp_path: Path, content: object, words: 
 
 def test_parts_of_other_categories_or_without_boxes_are_refused(tmp_path: Path) -> None:
     images = read(tmp_path, CONTENT)
-    check_alike(images, read(tmp_path, CONTENT))
+    validate_splits(images, read(tmp_path, CONTENT))
     with pytest.raises(FileFormatError, match="the same categories"):
-        check_alike(images, read(tmp_path, changed("categories", 0, name="comb")))
+        validate_splits(images, read(tmp_path, changed("categories", 0, name="comb")))
     with pytest.raises(FileFormatError, match="must have a box"):
-        check_alike(images, read(tmp_path, CONTENT | {"annotations": CONTENT["annotations"][2:]}))
+        validate_splits(images, read(tmp_path, CONTENT | {"annotations": CONTENT["annotations"][2:]}))
 
 
 def test_a_missing_file_is_said(tmp_path: Path) -> None:

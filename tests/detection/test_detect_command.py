@@ -11,19 +11,19 @@ import pytest
 from requirements import needs
 
 from donna_hw._core import torchvision_compat
-from donna_hw._core.resources import names
+from donna_hw._core.resources import resource_names
 from donna_hw._core.toml_files import write_toml
 from donna_hw.errors import ConfigError
 from donna_hw.experiments.detection import run as running
 from donna_hw.experiments.detection import synthetic_scenes as scenes
-from donna_hw.experiments.detection.backbones import spread
+from donna_hw.experiments.detection.backbones import select_farthest
 from donna_hw.experiments.detection.recipe import DetectionRecipe, is_detection
 from donna_hw.experiments.detection.run import open_detection
 from donna_hw.graph.torch_module import to_torch
 from donna_hw.pipeline.recipe import Recipe, find_recipe
 from donna_hw.spaces import load_space
 from donna_hw.training.checkpoints import save_weights
-from donna_hw.training.data.fashion_mnist import Garments
+from donna_hw.training.data.fashion_mnist import RawImages
 from donna_hw.training.libraries import ArchitectureLibrary, FinetunedNetwork
 
 BASE = """title = "B"
@@ -60,9 +60,9 @@ learning_rate = 0.01
 @pytest.fixture
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a detection recipe beside a finished run, five networks of which are made, not trained."""
-    needs(torchvision_compat.ready(), "torchvision")
+    needs(torchvision_compat.patch_torchvision(), "torchvision")
     pytest.importorskip("pycocotools")
-    made = Garments(np.full((9, 28, 28), 150, np.uint8), np.arange(9, dtype=np.uint8))
+    made = RawImages(np.full((9, 28, 28), 150, np.uint8), np.arange(9, dtype=np.uint8))
     for module in (scenes, running):
         monkeypatch.setattr(module, "read_garments", lambda _source, _part: made)
     (tmp_path / "base.toml").write_text(BASE)
@@ -180,11 +180,11 @@ def test_networks_are_the_front_and_what_spreads_accuracies() -> None:
         FinetunedNetwork("front" if n == 1 else "library", space.architecture(row), 0, value, 0.0, (value,), 1.0)
         for n, (row, value) in enumerate(zip(rows, top1, strict=True))
     ]
-    assert [one.top1_percent for one in spread(networks, 4)] == [89.0, 70.0, 80.0, 85.0]
-    assert [one.top1_percent for one in spread(networks[2:], 2)] == [90.1, 70.0]
+    assert [one.top1_percent for one in select_farthest(networks, 4)] == [89.0, 70.0, 80.0, 85.0]
+    assert [one.top1_percent for one in select_farthest(networks[2:], 2)] == [90.1, 70.0]
 
 
-@pytest.mark.parametrize("name", [name for name in names("recipes") if is_detection(name)])
+@pytest.mark.parametrize("name", [name for name in resource_names("recipes") if is_detection(name)])
 def test_shipped_detection_recipes_are_valid(name: str) -> None:
     recipe = DetectionRecipe.read(find_recipe(name))
     assert Recipe.read(recipe.base_path(find_recipe(name)))

@@ -14,31 +14,31 @@ from donna_hw._core import torchvision_compat
 from donna_hw.experiments.detection import synthetic_scenes as scenes
 from donna_hw.experiments.detection import train as training
 from donna_hw.experiments.detection.features import features_only
-from donna_hw.experiments.detection.retinanet import DetectionHead, Pictures, retinanet
-from donna_hw.experiments.detection.synthetic_scenes import Scenes, write_scenes
-from donna_hw.experiments.detection.train import CocoSplit, DetectorTask, example, train_detector
+from donna_hw.experiments.detection.retinanet import DetectionHead, ImagePreprocessing, retinanet
+from donna_hw.experiments.detection.synthetic_scenes import SceneSettings, write_scenes
+from donna_hw.experiments.detection.train import CocoSplit, DetectorJob, load_example, train_detector
 from donna_hw.graph.torch_module import to_torch
 from donna_hw.spaces import load_space
 from donna_hw.training.checkpoints import read_weights, save_weights
-from donna_hw.training.data.fashion_mnist import Garments
+from donna_hw.training.data.fashion_mnist import RawImages
 from donna_hw.training.loop import OptimConfig
 
 
 @pytest.fixture
-def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DetectorTask:
+def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DetectorJob:
     """Return a detector of two epochs on twelve made scenes."""
-    needs(torchvision_compat.ready(), "torchvision")
+    needs(torchvision_compat.patch_torchvision(), "torchvision")
     pytest.importorskip("pycocotools")
-    made = Garments(np.full((9, 28, 28), 150, np.uint8), np.arange(9, dtype=np.uint8))
+    made = RawImages(np.full((9, 28, 28), 150, np.uint8), np.arange(9, dtype=np.uint8))
     monkeypatch.setattr(scenes, "read_garments", lambda _source, _part: made)
-    write_scenes(tmp_path / "scenes", Scenes(12, 4, 32, (1, 2), (10, 14), 0.2), "", 0)
+    write_scenes(tmp_path / "scenes", SceneSettings(12, 4, 32, (1, 2), (10, 14), 0.2), "", 0)
     space = load_space("small_8px")
-    return DetectorTask(
+    return DetectorJob(
         space="small_8px",
         architecture=space.architecture((0, 0, 0)),
         backbone=None,
         head=DetectionHead((2, 4), 0, 8, 1, 3),
-        pictures=Pictures((0.2,), (0.3,), 32, 32),
+        pictures=ImagePreprocessing((0.2,), (0.3,), 32, 32),
         train=CocoSplit(tmp_path / "scenes", "train", 1),
         test=CocoSplit(tmp_path / "scenes", "test", 1),
         fit=OptimConfig(2, 4, 0.01, 10),
@@ -48,18 +48,18 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DetectorTask:
     )
 
 
-def test_a_mirrored_scene_has_its_boxes_where_its_things_are(task: DetectorTask) -> None:
+def test_a_mirrored_scene_has_its_boxes_where_its_things_are(task: DetectorJob) -> None:
     images = task.train.read()
     for number in range(len(images)):
-        image, target = example(images, number, mirrored=True)
-        plain, whole = example(images, number, mirrored=False)
+        image, target = load_example(images, number, mirrored=True)
+        plain, whole = load_example(images, number, mirrored=False)
         assert torch.equal(image.flip(2), plain)
         assert target["labels"].tolist() == whole["labels"].tolist()
         for left, top, right, bottom in target["boxes"].int().tolist():
             assert (image[0, top:bottom, left:right] > 0).all()
 
 
-def test_of_a_frozen_backbone_only_the_head_learns(task: DetectorTask, tmp_path: Path) -> None:
+def test_of_a_frozen_backbone_only_the_head_learns(task: DetectorJob, tmp_path: Path) -> None:
     space = load_space("small_8px")
     network = to_torch(space.network(task.architecture), seed=2)
     save_weights(network, tmp_path / "network.safetensors")
@@ -78,11 +78,11 @@ def test_of_a_frozen_backbone_only_the_head_learns(task: DetectorTask, tmp_path:
     assert any(not torch.equal(value, found[key]) for key, value in heads.items())
 
 
-def test_a_killed_training_goes_on_to_the_same_end(task: DetectorTask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_training_goes_on_to_the_same_end(task: DetectorJob, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = train_detector(task)
     weights, steps = read_weights(task.weights), 0
     task.weights.unlink()
-    real = training.example
+    real = training.load_example
 
     def dying(images: object, number: int, mirrored: bool) -> object:
         nonlocal steps
@@ -91,11 +91,11 @@ def test_a_killed_training_goes_on_to_the_same_end(task: DetectorTask, monkeypat
             raise KeyboardInterrupt
         return real(images, number, mirrored)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(training, "example", dying)
+    monkeypatch.setattr(training, "load_example", dying)
     with pytest.raises(KeyboardInterrupt):
         train_detector(task)
     assert not task.weights.exists()
-    monkeypatch.setattr(training, "example", real)
+    monkeypatch.setattr(training, "load_example", real)
     again = train_detector(task)
     assert again.precision == whole.precision
     found = read_weights(task.weights)

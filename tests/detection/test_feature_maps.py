@@ -49,7 +49,7 @@ def test_a_backbone_has_no_tail_and_takes_images_of_any_size() -> None:
 
 
 def test_channels_and_reductions_are_timms() -> None:
-    needs(torchvision_compat.ready(), "timm and torchvision")
+    needs(torchvision_compat.patch_torchvision(), "timm and torchvision")
     timm = pytest.importorskip("timm")
     its = timm.create_model("efficientnet_b0", features_only=True, pretrained=False).feature_info
     own = features_only(load_space("efficientnet_b0"), load_space("efficientnet_b0").reference).feature_info

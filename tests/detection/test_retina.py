@@ -11,7 +11,13 @@ from requirements import needs
 from donna_hw._core import torchvision_compat
 from donna_hw.errors import ConfigError
 from donna_hw.experiments.detection.features import features_only
-from donna_hw.experiments.detection.retinanet import DetectionHead, Pictures, anchor_sizes, out_indices, retinanet
+from donna_hw.experiments.detection.retinanet import (
+    DetectionHead,
+    ImagePreprocessing,
+    anchor_sizes,
+    out_indices,
+    retinanet,
+)
 from donna_hw.spaces import load_space
 
 HEAD = DetectionHead((4, 8), 1, 16, 3, 4)
@@ -30,14 +36,14 @@ def test_maps_are_found_by_their_reductions() -> None:
 
 
 def test_a_detector_learns_and_finds_and_its_head_begins_alike_whatever_the_backbone() -> None:
-    needs(torchvision_compat.ready(), "torchvision")
+    needs(torchvision_compat.patch_torchvision(), "torchvision")
     space = load_space("small_28px")
     made = [
         retinanet(
             features_only(space, space.reference, out_indices=(1, 2), seed=seed),
             4,
             HEAD,
-            Pictures((0.3,), (0.3,), 32, 64),
+            ImagePreprocessing((0.3,), (0.3,), 32, 64),
             7,
         )
         for seed in (1, 2)
@@ -61,7 +67,7 @@ def test_a_detector_learns_and_finds_and_its_head_begins_alike_whatever_the_back
             features_only(space, space.reference),
             4,
             DetectionHead((2, 4, 8), 0, 12, 1, 4),
-            Pictures((0,), (1,), 8, 8),
+            ImagePreprocessing((0,), (1,), 8, 8),
             0,
         )
 

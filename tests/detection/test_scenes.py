@@ -12,37 +12,44 @@ from hypothesis import strategies as st
 
 from donna_hw.errors import ConfigError
 from donna_hw.experiments.detection import synthetic_scenes as module
-from donna_hw.experiments.detection.synthetic_scenes import DARK, Scenes, cut, overlap, scene, write_scenes
-from donna_hw.training.data.fashion_mnist import Garments
+from donna_hw.experiments.detection.synthetic_scenes import (
+    BACKGROUND_MAX,
+    SceneSettings,
+    box_iou,
+    compose_scene,
+    crop_garment,
+    write_scenes,
+)
+from donna_hw.training.data.fashion_mnist import RawImages
 
 
-def garments(brightness: int = 200, count: int = 20) -> Garments:
+def garments(brightness: int = 200, count: int = 20) -> RawImages:
     """Return made garments: rectangles of one brightness, each of another shape."""
     rng = np.random.default_rng(brightness)
     pixels = np.zeros((count, 28, 28), np.uint8)
     for one in pixels:
         top, left = rng.integers(0, 10, 2)
         one[top : top + rng.integers(8, 18), left : left + rng.integers(8, 18)] = brightness
-    return Garments(pixels, rng.integers(0, 10, count).astype(np.uint8))
+    return RawImages(pixels, rng.integers(0, 10, count).astype(np.uint8))
 
 
-ONE = Scenes(4, 2, 48, (1, 1), (18, 32), 0.2)
+ONE = SceneSettings(4, 2, 48, (1, 1), (18, 32), 0.2)
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 1000))
 def test_a_box_is_the_smallest_around_what_is_seen(seed: int) -> None:
-    canvas, things = scene(garments(), ONE, np.random.default_rng(seed))
+    canvas, things = compose_scene(garments(), ONE, np.random.default_rng(seed))
     (thing,) = things
-    rows, columns = np.nonzero(canvas > DARK)
+    rows, columns = np.nonzero(canvas > BACKGROUND_MAX)
     assert thing.box == (columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1)
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 1000))
 def test_garments_lie_on_the_canvas_and_overlap_little(seed: int) -> None:
-    many = Scenes(1, 1, 64, (2, 5), (18, 32), 0.1)
-    canvas, things = scene(garments(), many, np.random.default_rng(seed))
+    many = SceneSettings(1, 1, 64, (2, 5), (18, 32), 0.1)
+    canvas, things = compose_scene(garments(), many, np.random.default_rng(seed))
     assert canvas.shape == (64, 64)
     assert 1 <= len(things) <= 5
     seen = np.zeros(canvas.shape, bool)
@@ -56,17 +63,17 @@ def test_garments_lie_on_the_canvas_and_overlap_little(seed: int) -> None:
             one[top : top + height, left : left + width] = True
             two[other.box[1] : other.box[1] + other.box[3], other.box[0] : other.box[0] + other.box[2]] = True
             share = (one & two).sum() / (one | two).sum()
-            assert share == pytest.approx(overlap(thing.box, other.box))
+            assert share == pytest.approx(box_iou(thing.box, other.box))
             assert share <= 0.1
     assert not (canvas[~seen] > 0).any()
 
 
 def test_a_garment_is_scaled_and_cut() -> None:
     whole = np.full((28, 28), 100, np.uint8)
-    assert cut(whole, 20).shape == (20, 20)
+    assert crop_garment(whole, 20).shape == (20, 20)
     framed = np.zeros((28, 28), np.uint8)
     framed[7:21, 7:21] = 100
-    assert cut(framed, 28).shape == (14, 14)
+    assert crop_garment(framed, 28).shape == (14, 14)
 
 
 def test_what_is_trained_on_and_tested_on_share_no_garment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,4 +104,4 @@ def test_what_is_trained_on_and_tested_on_share_no_garment(tmp_path: Path, monke
 )
 def test_scenes_that_cannot_be_are_refused(wrong: dict[str, tuple[int, int]], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        Scenes(**(vars(ONE) | wrong))
+        SceneSettings(**(vars(ONE) | wrong))

@@ -21,12 +21,12 @@ from donna_hw.spaces.space import Space
 from donna_hw.spaces.stage import Axis, Stage
 from donna_hw.training.checkpoints import load_weights, read_weights
 from donna_hw.training.distillation.block_evaluation import channel_variance as variance_of
-from donna_hw.training.distillation.block_evaluation import nsr, quality_of, rest_of_teacher
+from donna_hw.training.distillation.block_evaluation import evaluate_block, load_teacher_tail, nsr
 from donna_hw.training.distillation.block_trainer import BlockGroup, BlockTask, train_block, train_group
-from donna_hw.training.distillation.blockwise import BlockDistillConfig, distill, groups
-from donna_hw.training.distillation.border_maps import _last_layers, border_maps, save_maps
+from donna_hw.training.distillation.blockwise import BlockDistillConfig, distill, group_tasks
+from donna_hw.training.distillation.border_maps import _last_layers, compute_border_maps, save_maps
 from donna_hw.training.libraries import BlockLibrary
-from donna_hw.training.loop import OptimConfig, outputs, top1_percent
+from donna_hw.training.loop import OptimConfig, compute_outputs, evaluate_top1
 
 DIVERGING = OptimConfig(epochs=1, batch=16, learning_rate=1e30, cosine_steps=1)
 
@@ -50,21 +50,21 @@ def twins() -> Space:
 
 @pytest.fixture
 def twin_space(monkeypatch: pytest.MonkeyPatch) -> Space:
-    monkeypatch.setitem(spaces._SHIPPED, "twins", f"{__name__}:twins")
+    monkeypatch.setitem(spaces._BUILTIN_SPACES, "twins", f"{__name__}:twins")
     return spaces.load_space("twins")
 
 
 def test_border_maps_are_those_of_the_parts_run_one_after_another() -> None:
     space, data = spaces.load_space("small_8px"), few_digits()
     teacher = untrained_teacher(space)
-    found = border_maps(space, teacher, data.train.pixels)
+    found = compute_border_maps(space, teacher, data.train.pixels)
     x, expected = data.train.pixels, []
     parts = [("stem", space.fixed_graph("stem"))]
     parts += [(stage.name, space.block_graph(stage, stage.reference)) for stage in space.stages]
     for name, graph in parts:
         part = to_torch(graph)
         part.load_state_dict(cut(teacher, name))
-        x = outputs(part, x)
+        x = compute_outputs(part, x)
         expected.append(x)
     assert len(found) == len(expected) == 4
     for one, other in zip(found, expected, strict=True):
@@ -74,7 +74,7 @@ def test_border_maps_are_those_of_the_parts_run_one_after_another() -> None:
 def test_where_nothing_stands_before_the_stages_the_first_map_is_the_images() -> None:
     space = dataclasses.replace(spaces.load_space("small_8px"), name="bare", before=())
     teacher, pixels = untrained_teacher(space), few_digits().train.pixels
-    first, *others = border_maps(space, teacher, pixels)
+    first, *others = compute_border_maps(space, teacher, pixels)
     assert first is pixels
     assert [tuple(found.shape[1:]) for found in others] == [space.output_shapes[stage.name] for stage in space.stages]
 
@@ -84,7 +84,7 @@ def test_a_border_is_the_last_layer_of_its_part_and_hooks_are_taken_off() -> Non
     teacher = untrained_teacher(space)
     names = _last_layers(space, teacher)
     assert [name.split(".")[0] for name in names] == ["stem", "stage1", "stage2", "stage3"]
-    border_maps(space, teacher, few_digits().train.pixels[:3])
+    compute_border_maps(space, teacher, few_digits().train.pixels[:3])
     assert not any(module._forward_hooks for module in teacher.modules())
 
 
@@ -125,14 +125,14 @@ def test_a_device_without_the_memory_is_named_with_the_cure(tmp_path: Path, monk
 
 def test_groups_hold_each_block_once_and_one_stage_and_take_devices_in_turn(tmp_path: Path) -> None:
     tasks = [BlockTask("s", stage, m, "", FIT, 1, "") for m in range(5) for stage in ("stage1", "stage2")]
-    found = groups(tasks, 2, ("cuda:0", "cuda:1"))
+    found = group_tasks(tasks, 2, ("cuda:0", "cuda:1"))
     assert sorted((task.stage, task.number) for group in found for task in group.tasks) == sorted(
         (task.stage, task.number) for task in tasks
     )
     assert all(len({task.stage for task in group.tasks}) == 1 for group in found)
     assert [len(group.tasks) for group in found] == [2, 2, 2, 2, 1, 1]
     assert [group.device for group in found] == ["cuda:0", "cuda:1"] * 3
-    assert [group.tasks[0] for group in groups(tasks, 1, ("cpu",))] == tasks  # the longest stay first
+    assert [group.tasks[0] for group in group_tasks(tasks, 1, ("cpu",))] == tasks  # the longest stay first
 
 
 def test_a_library_trained_in_groups_is_the_same(tmp_path: Path, twin_space: Space) -> None:
@@ -149,10 +149,12 @@ def test_a_library_trained_in_groups_is_the_same(tmp_path: Path, twin_space: Spa
 def test_a_blocks_quality_is_the_nsr_of_its_saved_weights_on_held_out_images(tmp_path: Path) -> None:
     space, data = spaces.load_space("small_8px"), few_digits()
     quality, _ = train_block(block_task(tmp_path))
-    maps = border_maps(space, untrained_teacher(space), data.held_out.pixels)
+    maps = compute_border_maps(space, untrained_teacher(space), data.held_out.pixels)
     block = to_torch(space.block_graph(space.stage("stage2"), 3))
     load_weights(block, tmp_path / "w.safetensors")
-    assert quality.nsr == pytest.approx(float(nsr(outputs(block, maps[1]), maps[2], variance_of(maps[2]))), rel=1e-4)
+    assert quality.nsr == pytest.approx(
+        float(nsr(compute_outputs(block, maps[1]), maps[2], variance_of(maps[2]))), rel=1e-4
+    )
 
 
 def test_training_lowers_the_nsr_of_a_block(tmp_path: Path) -> None:
@@ -223,18 +225,18 @@ def test_the_references_own_block_leaves_the_reference_as_it_is(tmp_path: Path) 
         few_digits(),
     )
     save_maps(space, teacher, data, 0, seed=1, folder=tmp_path)
-    maps = border_maps(space, teacher, data.held_out.pixels)
+    maps = compute_border_maps(space, teacher, data.held_out.pixels)
     stage = space.stage("stage2")
     block = to_torch(space.block_graph(stage, stage.reference))
     block.load_state_dict(cut(teacher, "stage2"))
-    rest = rest_of_teacher(space, stage, tmp_path / "teacher.safetensors")
-    logits = outputs(teacher, data.held_out.pixels)
-    found = quality_of(block, maps[1], maps[2], rest, (data.held_out.labels, logits))
+    rest = load_teacher_tail(space, stage, tmp_path / "teacher.safetensors")
+    logits = compute_outputs(teacher, data.held_out.pixels)
+    found = evaluate_block(block, maps[1], maps[2], rest, (data.held_out.labels, logits))
     assert found.nsr == pytest.approx(0, abs=1e-9)
     assert found.l1 == pytest.approx(0, abs=1e-5)
     assert found.kl == pytest.approx(0, abs=1e-6)
     assert found.loss == pytest.approx(float(cross_entropy(logits, data.held_out.labels)), rel=1e-5)
-    assert found.error_percent == pytest.approx(100 - top1_percent(teacher, data.held_out))
+    assert found.error_percent == pytest.approx(100 - evaluate_top1(teacher, data.held_out))
 
 
 @pytest.mark.parametrize("keep", [0, 10, 200, -1])

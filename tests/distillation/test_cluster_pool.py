@@ -19,8 +19,8 @@ from donna_hw.training.distillation.blockwise import BlockDistillConfig, distill
 from donna_hw.training.executors import ProcessExecutor
 from donna_hw.training.libraries import BlockLibrary
 from donna_hw.training.loop import OptimConfig
-from donna_hw.training.ray_executor import Needs, RayExecutor
-from donna_hw.training.ray_host import Home, check_home
+from donna_hw.training.ray_executor import RayExecutor, TaskResources
+from donna_hw.training.ray_host import HostRequirements, validate_host
 
 SPACE = """from functools import partial
 
@@ -156,10 +156,10 @@ def begin_once(begun: Path) -> str:
 def test_the_work_of_a_removed_node_is_done_on_another_and_without_any_there_is_an_error(
     nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("donna_hw.training.ray_executor.LOOK_S", 0.2)
-    monkeypatch.setattr("donna_hw.training.ray_executor.PLACING_S", 0.5)
+    monkeypatch.setattr("donna_hw.training.ray_executor.POLL_S", 0.2)
+    monkeypatch.setattr("donna_hw.training.ray_executor.HOST_TIMEOUT_S", 0.5)
     spare = {node.node_id: node for node in (nodes.add_node(**NODE, resources={"spare": 1}) for _ in range(2))}
-    pool, removed = RayExecutor(nodes.address, tmp_path, Needs(resources={"spare": 1})), []
+    pool, removed = RayExecutor(nodes.address, tmp_path, TaskResources(resources={"spare": 1})), []
 
     def remove(begun: Path) -> Callable[[], bool]:
         def removing() -> bool:
@@ -183,7 +183,7 @@ def test_the_work_of_a_removed_node_is_done_on_another_and_without_any_there_is_
 
 def test_needs_that_no_host_meets_and_an_address_of_nobody_are_refused(nodes: Any, tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="must have what a task needs; found 'none with 1 CPU, 9 GPU'"):
-        dict(RayExecutor(nodes.address, tmp_path, Needs(gpus=9)).map(refuse, [1]))
+        dict(RayExecutor(nodes.address, tmp_path, TaskResources(gpus=9)).map(refuse, [1]))
     with pytest.raises(UnavailableError, match="must have an address"):
         dict(RayExecutor("", tmp_path).map(refuse, [1]))
     assert not list(tmp_path.iterdir())
@@ -201,4 +201,4 @@ def test_a_host_that_does_not_see_the_drivers_folder_says_so(pool: RayExecutor, 
 
 def test_a_host_with_another_torch_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match=r"must have torch 0\.1, .*; install torch 0\.1 there"):
-        check_home(Home(str(tmp_path), str(tmp_path), 1, (("torch", "0.1"),)))
+        validate_host(HostRequirements(str(tmp_path), str(tmp_path), 1, (("torch", "0.1"),)))

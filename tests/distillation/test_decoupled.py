@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from donna_hw.errors import InsufficientDataError
-from donna_hw.predictors.factorized_metrics import apart, predicted_quality
+from donna_hw.predictors.factorized_metrics import predict_quality, single_axis_mask
 from donna_hw.spaces import load_space
 
 STAGE = load_space("small_28px").stages[0]
@@ -20,17 +20,17 @@ def product() -> np.ndarray:
 
 
 def test_a_product_of_factors_is_predicted_exactly() -> None:
-    np.testing.assert_allclose(predicted_quality(STAGE, product()), product(), rtol=1e-12)
+    np.testing.assert_allclose(predict_quality(STAGE, product()), product(), rtol=1e-12)
 
 
 def test_only_blocks_trained_apart_are_read() -> None:
-    assert apart(STAGE).sum() == 1 + sum(count - 1 for count in STAGE.counts)
-    hidden = np.where(apart(STAGE), product(), np.nan)
-    np.testing.assert_allclose(predicted_quality(STAGE, hidden), product(), rtol=1e-12)
+    assert single_axis_mask(STAGE).sum() == 1 + sum(count - 1 for count in STAGE.counts)
+    hidden = np.where(single_axis_mask(STAGE), product(), np.nan)
+    np.testing.assert_allclose(predict_quality(STAGE, hidden), product(), rtol=1e-12)
 
 
 def test_a_diverged_reference_is_refused() -> None:
     quality = product()
     quality[STAGE.reference] = np.inf
     with pytest.raises(InsufficientDataError, match="finite"):
-        predicted_quality(STAGE, quality)
+        predict_quality(STAGE, quality)

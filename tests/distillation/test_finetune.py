@@ -19,16 +19,21 @@ from donna_hw.training.data import Dataset
 from donna_hw.training.data.dataset import Augmentation
 from donna_hw.training.finetuning.finetune import (
     FinetuneConfig,
+    FinetuneTask,
     Initialization,
-    NetworkTask,
     finetune,
-    finetune_one,
-    re_estimate,
-    stitched,
+    finetune_network,
+    stitch_network,
+    update_bn_stats,
 )
-from donna_hw.training.finetuning.targets import made, prepared, save_images, save_lessons
+from donna_hw.training.finetuning.targets import (
+    load_distill_batches,
+    save_distill_batches,
+    save_images,
+    stream_distill_batches,
+)
 from donna_hw.training.libraries import ArchitectureLibrary, BlockLibrary
-from donna_hw.training.loop import OptimConfig, outputs, top1_percent
+from donna_hw.training.loop import OptimConfig, compute_outputs, evaluate_top1
 from donna_hw.training.reference import TeacherFile
 
 SPACE, OTHER = load_space("small_8px"), Architecture((0, 5, 9))
@@ -55,29 +60,29 @@ def start(tmp_path_factory: pytest.TempPathFactory, teacher: GraphModule, data: 
     library = library_of_teacher(SPACE, teacher, found.blocks)
     for stage, number in zip(SPACE.stages, OTHER.blocks, strict=True):
         save_weights(to_torch(SPACE.block_graph(stage, number), seed=number), library.weights_path(stage, number))
-    save_lessons(teacher, data, EKD.fit.epochs, images=EKD.images, seed=1, folder=found.lessons)
+    save_distill_batches(teacher, data, EKD.fit.epochs, images=EKD.images, seed=1, folder=found.lessons)
     return found
 
 
 def task(
     start: Initialization, weights: Path, architecture: Architecture = OTHER, ekd: FinetuneConfig = EKD
-) -> NetworkTask:
-    return NetworkTask("small_8px", architecture, start, ekd, 1, str(weights))
+) -> FinetuneTask:
+    return FinetuneTask("small_8px", architecture, start, ekd, 1, str(weights))
 
 
 def test_the_references_own_blocks_stitch_to_the_reference(
     start: Initialization, teacher: GraphModule, data: Dataset
 ) -> None:
-    network = stitched(SPACE, SPACE.reference, BlockLibrary(start.blocks, SPACE), start.reference)
+    network = stitch_network(SPACE, SPACE.reference, BlockLibrary(start.blocks, SPACE), start.reference)
     torch.testing.assert_close(
-        outputs(network, data.test.pixels), outputs(teacher, data.test.pixels), rtol=0, atol=1e-6
+        compute_outputs(network, data.test.pixels), compute_outputs(teacher, data.test.pixels), rtol=0, atol=1e-6
     )
 
 
 def test_a_stitched_network_has_the_blocks_weights_and_the_references_fixed_parts(
     start: Initialization, teacher: GraphModule
 ) -> None:
-    network = stitched(SPACE, OTHER, BlockLibrary(start.blocks, SPACE), start.reference)
+    network = stitch_network(SPACE, OTHER, BlockLibrary(start.blocks, SPACE), start.reference)
     for part in SPACE.fixed:
         expected = cut(teacher, part)
         assert all(torch.equal(value, expected[key]) for key, value in cut(network, part).items())
@@ -88,15 +93,15 @@ def test_a_stitched_network_has_the_blocks_weights_and_the_references_fixed_part
 
 def test_a_block_without_weights_is_a_bad_file(start: Initialization) -> None:
     with pytest.raises(FileFormatError, match="must hold safetensors"):
-        stitched(SPACE, Architecture((1, 1, 1)), BlockLibrary(start.blocks, SPACE), start.reference)
+        stitch_network(SPACE, Architecture((1, 1, 1)), BlockLibrary(start.blocks, SPACE), start.reference)
 
 
 def test_lessons_are_repeatable_and_ruled_by_their_seed(
     start: Initialization, teacher: GraphModule, data: Dataset, tmp_path: Path
 ) -> None:
     torch.manual_seed(99)
-    save_lessons(teacher, data, EKD.fit.epochs, images=EKD.images, seed=1, folder=tmp_path / "again")
-    save_lessons(teacher, data, EKD.fit.epochs, images=EKD.images, seed=2, folder=tmp_path / "other")
+    save_distill_batches(teacher, data, EKD.fit.epochs, images=EKD.images, seed=1, folder=tmp_path / "again")
+    save_distill_batches(teacher, data, EKD.fit.epochs, images=EKD.images, seed=2, folder=tmp_path / "other")
     names = sorted(path.name for path in start.lessons.iterdir())
     assert names == sorted(path.name for path in (tmp_path / "again").iterdir())
     for name in names:
@@ -109,15 +114,15 @@ def test_lessons_are_repeatable_and_ruled_by_their_seed(
 def test_a_network_is_repeatable_bit_by_bit_and_its_accuracy_is_that_of_its_weights(
     start: Initialization, data: Dataset, tmp_path: Path
 ) -> None:
-    one = finetune_one(task(start, tmp_path / "one"))
+    one = finetune_network(task(start, tmp_path / "one"))
     torch.manual_seed(99)  # nothing but the task's seed may matter
-    two = finetune_one(task(start, tmp_path / "two"))
+    two = finetune_network(task(start, tmp_path / "two"))
     assert (one.curve_percent, one.stitched_percent) == (two.curve_percent, two.stitched_percent)
     assert len(one.curve_percent) == EKD.fit.epochs
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     network = to_torch(SPACE.network(OTHER))
     load_weights(network, tmp_path / "one")
-    assert top1_percent(network.to(memory_format=torch.channels_last), data.test) == one.curve_percent[-1]  # type: ignore[call-overload]
+    assert evaluate_top1(network.to(memory_format=torch.channels_last), data.test) == one.curve_percent[-1]  # type: ignore[call-overload]
 
 
 def test_lessons_made_of_the_images_are_those_that_are_prepared(
@@ -125,29 +130,29 @@ def test_lessons_made_of_the_images_are_those_that_are_prepared(
 ) -> None:
     """So a training that makes its own ends with the same bytes as one that reads them."""
     augmented = replace(data, augmentation=Augmentation(crop=1, flip=True))
-    save_lessons(teacher, augmented, 2, images=40, seed=1, folder=tmp_path / "prepared")
+    save_distill_batches(teacher, augmented, 2, images=40, seed=1, folder=tmp_path / "prepared")
     save_images(augmented, tmp_path / "images")
-    one = prepared(tmp_path / "prepared")
-    other = made(tmp_path / "images", augmented.augmentation, teacher, images=40, seed=1)
+    one = load_distill_batches(tmp_path / "prepared")
+    other = stream_distill_batches(tmp_path / "images", augmented.augmentation, teacher, images=40, seed=1)
     for epoch in (0, 1, 0):
         for expected, found in zip(one(epoch), other(epoch), strict=True):
             assert expected is not None
             assert found is not None
             assert torch.equal(expected, found)
-    assert made(tmp_path / "images", augmented.augmentation, None)(0)[2] is None
+    assert stream_distill_batches(tmp_path / "images", augmented.augmentation, None)(0)[2] is None
     starts = (
         replace(start, lessons=tmp_path / "prepared"),
         replace(start, lessons=tmp_path / "images", made_by=augmented.augmentation),
     )
     for number, begin in enumerate(starts):
-        finetune_one(task(begin, tmp_path / str(number)))
+        finetune_network(task(begin, tmp_path / str(number)))
     assert (tmp_path / "0").read_bytes() == (tmp_path / "1").read_bytes()
 
 
 def test_a_network_from_scratch_has_nothing_of_the_library(start: Initialization, tmp_path: Path) -> None:
     nothing = Initialization(tmp_path / "no_blocks", tmp_path / "no_reference", start.lessons, start.teacher)
-    scratch = NetworkTask("small_8px", OTHER, nothing, EKD, 1, str(tmp_path / "w"), from_scratch=True)
-    found = finetune_one(scratch)
+    scratch = FinetuneTask("small_8px", OTHER, nothing, EKD, 1, str(tmp_path / "w"), from_scratch=True)
+    found = finetune_network(scratch)
     assert np.isnan(found.stitched_percent)
     assert len(found.curve_percent) == EKD.fit.epochs
 
@@ -156,7 +161,7 @@ def test_re_estimated_batch_norm_has_the_statistics_of_what_reaches_it(teacher: 
     network = to_torch(SPACE.network(SPACE.reference), seed=0)
     network.load_state_dict(teacher.state_dict())
     before = {key: value.clone() for key, value in network.named_parameters()}
-    re_estimate(network, data.train.pixels, batch=16)
+    update_bn_stats(network, data.train.pixels, batch=16)
     assert all(torch.equal(value, before[key]) for key, value in network.named_parameters())
     norm = next(module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d))
     stem = next(module for module in network.modules() if isinstance(module, torch.nn.Conv2d))
@@ -183,11 +188,13 @@ def test_finetuning_learns_its_lessons(
 ) -> None:
     ekd = FinetuneConfig(OptimConfig(12, 16, 0.01, 1000), images=0, hard=1.0)
     lessons = tmp_path / "lessons"
-    save_lessons(teacher, data, ekd.fit.epochs, images=ekd.images, seed=1, folder=lessons)
-    finetune_one(task(Initialization(start.blocks, start.reference, lessons, start.teacher), tmp_path / "w", ekd=ekd))
+    save_distill_batches(teacher, data, ekd.fit.epochs, images=ekd.images, seed=1, folder=lessons)
+    finetune_network(
+        task(Initialization(start.blocks, start.reference, lessons, start.teacher), tmp_path / "w", ekd=ekd)
+    )
     network = to_torch(SPACE.network(OTHER))
     load_weights(network, tmp_path / "w")
-    assert top1_percent(network, data.train) > 60  # ten classes: 10 % by chance
+    assert evaluate_top1(network, data.train) > 60  # ten classes: 10 % by chance
 
 
 def test_a_network_is_finetuned_once_whatever_its_role(start: Initialization, tmp_path: Path) -> None:

@@ -16,12 +16,16 @@ from small import untrained_teacher
 from donna_hw.errors import FileFormatError
 from donna_hw.spaces import load_space
 from donna_hw.training.data import load_dataset
-from donna_hw.training.data.dataset import Augmentation, Dataset, augmented, drawn
+from donna_hw.training.data.dataset import Augmentation, Dataset, augment, sample_augmentation
 from donna_hw.training.data.lazy_images import FolderImages
 from donna_hw.training.distillation import augmented_images as sources
-from donna_hw.training.distillation.augmented_images import Source, load_source, save_source
+from donna_hw.training.distillation.augmented_images import (
+    AugmentedImages,
+    load_augmented_images,
+    save_augmented_images,
+)
 from donna_hw.training.distillation.border_maps import save_maps
-from donna_hw.training.distillation.teacher_features import Streamed, train_features
+from donna_hw.training.distillation.teacher_features import StreamedFeatures, load_train_features
 
 SPACE = load_space("small_32px@16px@2classes")
 
@@ -48,8 +52,8 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Dataset, Data
 
 def test_chance_does_the_same_with_parts_of_the_images_as_with_all() -> None:
     pixels, augmentation = torch.randn(9, 3, 6, 6), Augmentation(1, flip=True)
-    draws = drawn(9, augmentation, torch.Generator().manual_seed(4))
-    whole = augmented(pixels, augmentation, torch.Generator().manual_seed(4))
+    draws = sample_augmentation(9, augmentation, torch.Generator().manual_seed(4))
+    whole = augment(pixels, augmentation, torch.Generator().manual_seed(4))
     numbers = torch.tensor([8, 2, 2, 5])
     assert torch.equal(draws.of(pixels[numbers], numbers), whole[numbers])
     assert not torch.equal(whole, pixels)
@@ -68,24 +72,26 @@ def test_maps_of_images_on_the_disk_are_those_of_images_in_memory(
         np.testing.assert_array_equal(one, other)
     indices = torch.tensor([5, 0, 15, 7])
     for stage in SPACE.stages:
-        one, other = (train_features(SPACE, stage, folder) for folder in folders)
+        one, other = (load_train_features(SPACE, stage, folder) for folder in folders)
         assert len(one) == len(other) == 16
-        assert isinstance(other, Streamed) != cached
+        assert isinstance(other, StreamedFeatures) != cached
         for x, y in zip(one.pair(indices), other.pair(indices), strict=True):
             assert torch.equal(x, y)
     assert (folders[1] / "train-images.npy").exists() is False
 
 
 def test_a_folder_that_lost_images_is_refused(data: tuple[Dataset, Dataset], tmp_path: Path) -> None:
-    source = Source(data[1].train, torch.arange(20), drawn(20, Augmentation(), torch.Generator()))
-    save_source(source, tmp_path)
-    pixels, count = load_source(tmp_path, SPACE)
+    source = AugmentedImages(
+        data[1].train, torch.arange(20), sample_augmentation(20, Augmentation(), torch.Generator())
+    )
+    save_augmented_images(source, tmp_path)
+    pixels, count = load_augmented_images(tmp_path, SPACE)
     assert count == 20
     assert torch.equal(pixels(torch.tensor([1, 3])), data[0].train.take(torch.tensor([1, 3])))
     for number in range(11):
         (tmp_path / "images" / "train" / "a" / f"{number}.png").unlink()
     with pytest.raises(FileFormatError, match=r"must hold the images that the run began with.*13 images"):
-        load_source(tmp_path, SPACE)
+        load_augmented_images(tmp_path, SPACE)
     shutil.rmtree(tmp_path / "images")
     with pytest.raises(FileFormatError):
-        load_source(tmp_path, SPACE)
+        load_augmented_images(tmp_path, SPACE)

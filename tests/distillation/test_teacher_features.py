@@ -12,8 +12,14 @@ from small import FIT, InProcess, few_digits, untrained_teacher
 from donna_hw.spaces import load_space
 from donna_hw.training.distillation.block_evaluation import channel_variance
 from donna_hw.training.distillation.blockwise import BlockDistillConfig, distill
-from donna_hw.training.distillation.border_maps import border_maps, save_maps
-from donna_hw.training.distillation.teacher_features import Cached, Streamed, map_bytes, read_map, train_features
+from donna_hw.training.distillation.border_maps import compute_border_maps, save_maps
+from donna_hw.training.distillation.teacher_features import (
+    CachedFeatures,
+    StreamedFeatures,
+    load_train_features,
+    map_bytes,
+    read_map,
+)
 
 SPACE = load_space("small_8px")
 
@@ -23,9 +29,9 @@ def test_cached_and_streamed_features_are_equal(tmp_path: Path) -> None:
         save_maps(SPACE, untrained_teacher(SPACE), few_digits(), 0, seed=1, folder=tmp_path / name, cached=cached)
     indices = torch.tensor([5, 0, 31, 7])
     for stage in SPACE.stages:
-        one, other = (train_features(SPACE, stage, tmp_path / name) for name in ("cached", "streamed"))
-        assert isinstance(one, Cached)
-        assert isinstance(other, Streamed)
+        one, other = (load_train_features(SPACE, stage, tmp_path / name) for name in ("cached", "streamed"))
+        assert isinstance(one, CachedFeatures)
+        assert isinstance(other, StreamedFeatures)
         assert len(one) == len(other) == 48
         for x, y in zip(one.pair(indices), other.pair(indices), strict=True):
             torch.testing.assert_close(x, y, rtol=1e-5, atol=1e-5)
@@ -36,7 +42,7 @@ def test_maps_and_variances_in_chunks_are_those_of_the_whole(tmp_path: Path, mon
     teacher, data = untrained_teacher(SPACE), few_digits()
     save_maps(SPACE, teacher, data, 0, seed=1, folder=tmp_path / "m")
     order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(1))
-    for place, maps in enumerate(border_maps(SPACE, teacher, data.train.pixels[order])):
+    for place, maps in enumerate(compute_border_maps(SPACE, teacher, data.train.pixels[order])):
         torch.testing.assert_close(read_map(tmp_path / "m", "train", place), maps, rtol=1e-5, atol=1e-5)
         variance = torch.from_numpy(np.load(tmp_path / "m" / f"variance-{place}.npy"))
         torch.testing.assert_close(variance, channel_variance(maps), rtol=1e-4, atol=1e-6)

@@ -12,11 +12,11 @@ from torch import nn
 
 from donna_hw.pipeline.recipe_schema import DistillConfig
 from donna_hw.training.data.dataset import Images, ImageSet
-from donna_hw.training.loop import OptimConfig, batches, cosine, outputs, top1_percent, train
+from donna_hw.training.loop import OptimConfig, compute_outputs, cosine_factor, evaluate_top1, sample_batches, train
 
 
 def test_the_papers_twenty_steps_are_twenty_falling_rates_from_one() -> None:
-    rates = [cosine(step, 4690, 20) for step in range(4690)]
+    rates = [cosine_factor(step, 4690, 20) for step in range(4690)]
     levels = list(dict.fromkeys(rates))
     assert levels == [pytest.approx(0.5 * (1 + math.cos(math.pi * k / 20))) for k in range(20)]
     assert levels == sorted(levels, reverse=True)
@@ -27,7 +27,7 @@ def test_the_papers_twenty_steps_are_twenty_falling_rates_from_one() -> None:
 @settings(deadline=None)
 @given(st.integers(1, 500), st.integers(1, 1000))
 def test_rates_start_at_one_never_rise_and_stay_above_zero(total: int, levels: int) -> None:
-    rates = [cosine(step, total, levels) for step in range(total)]
+    rates = [cosine_factor(step, total, levels) for step in range(total)]
     assert rates[0] == 1
     assert rates == sorted(rates, reverse=True)
     assert rates[-1] > 0
@@ -44,7 +44,7 @@ def test_the_recipes_defaults_are_the_papers() -> None:
 @settings(deadline=None)
 @given(st.integers(1, 200), st.integers(2, 64), st.integers(0, 100))
 def test_batches_share_no_image_and_leave_out_half_a_batch_at_most(count: int, batch: int, seed: int) -> None:
-    found = list(batches(count, batch, torch.Generator().manual_seed(seed)))
+    found = list(sample_batches(count, batch, torch.Generator().manual_seed(seed)))
     seen = [i for indices in found for i in indices.tolist()]
     assert len(set(seen)) == len(seen)
     assert set(seen) <= set(range(count))
@@ -87,14 +87,14 @@ def test_outputs_do_not_depend_on_the_batch_and_leave_batch_norm_alone() -> None
     norm = nn.BatchNorm2d(2).train()
     before = {key: value.clone() for key, value in norm.state_dict().items()}
     pixels = torch.randn(7, 2, 3, 3, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(outputs(norm, pixels, batch=3), outputs(norm, pixels))
+    assert torch.equal(compute_outputs(norm, pixels, batch=3), compute_outputs(norm, pixels))
     assert all(torch.equal(before[key], value) for key, value in norm.state_dict().items())
 
 
 def test_top1_is_the_share_of_right_images() -> None:
     logits = torch.eye(4)[:, :, None, None]
     labels = torch.tensor([0, 1, 2, 0])
-    assert top1_percent(nn.Flatten(), Images(logits, labels)) == 75.0
+    assert evaluate_top1(nn.Flatten(), Images(logits, labels)) == 75.0
     many = torch.arange(1203) % 4  # more than are read at once
 
     class OnDisk:
@@ -109,4 +109,4 @@ def test_top1_is_the_share_of_right_images() -> None:
             return logits[many[numbers]]
 
     of_disk: ImageSet = OnDisk()
-    assert top1_percent(nn.Flatten(), of_disk) == pytest.approx(100 * float((many != 3).double().mean()))
+    assert evaluate_top1(nn.Flatten(), of_disk) == pytest.approx(100 * float((many != 3).double().mean()))

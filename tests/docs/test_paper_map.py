@@ -7,7 +7,7 @@ import re
 import pytest
 from pages import ROOT
 
-from donna_hw._core.resources import names
+from donna_hw._core.resources import resource_names
 from donna_hw.cli import cli
 
 DOCS = ROOT / "docs"
@@ -39,7 +39,7 @@ def test_every_command_and_recipe_of_it_exists() -> None:
     for command in re.findall(r"`donna-hw (\w+)", PAGE):
         assert command in cli.commands, command
     for recipe in re.findall(r"recipes/(\w+)\.toml|(imagenet_\w+)`", PAGE):
-        assert (recipe[0] or recipe[1]) in names("recipes")
+        assert (recipe[0] or recipe[1]) in resource_names("recipes")
     for script in re.findall(r"`python (\S+)`", PAGE):
         assert (ROOT / script).is_file()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from donna_hw._core.resources import roots
+from donna_hw._core.resources import data_roots
 from donna_hw._core.toml_files import write_toml
 from donna_hw.pipeline.run import Run, open_run
 from donna_hw.training.block_metrics import METRICS
@@ -36,7 +36,7 @@ def made_run(folder: Path) -> tuple[Path, Path]:
         for stage in run.space.stages:
             for number in range(stage.size):
                 run.blocks.add(stage, number, {name: float(rng.uniform(0.02, 0.6)) for name in METRICS}, 1.0)
-        tables = next(root for root in roots() if (root / "latency_tables").is_dir()) / "latency_tables"
+        tables = next(root for root in data_roots() if (root / "latency_tables").is_dir()) / "latency_tables"
         for counter in ("macs", "params"):
             shutil.copytree(tables / counter / run.space.name, run.tables / counter / run.space.name)
         library, test = run.library_rows()

@@ -5,34 +5,34 @@ import torch
 from torch import nn
 
 from donna_hw.errors import ConfigError
-from donna_hw.reporting.figures.boxes import KINDS, Box, boxes
-from donna_hw.spaces import Architecture, Space, Stage, load_space, space_names
+from donna_hw.reporting.figures.boxes import KINDS, Box, build_boxes
+from donna_hw.spaces import Architecture, Space, Stage, list_spaces, load_space
 from donna_hw.spaces.cells import InvertedResidual
-from donna_hw.spaces.from_model.partition import stages_from
+from donna_hw.spaces.from_model.partition import space_from_model
 
 STAGEWISE = ("donna", "efficientnet_b0", "mobilenetv3_1.2", "proxylessnas_1.3", "small_28px", "small_vit_8px")
 
 
 def network(name: str, **labels: str) -> tuple[Box, ...]:
     space = load_space(name)
-    return boxes(space, space.from_labels(space.labels(space.reference) | labels))
+    return build_boxes(space, space.from_labels(space.labels(space.reference) | labels))
 
 
 @pytest.mark.parametrize("name", STAGEWISE)
 def test_there_are_as_many_boxes_as_the_depths_add_up_to(name: str) -> None:
     space = load_space(name)
     for row in space.random_rows(5, 0):
-        found = boxes(space, space.architecture(row))
+        found = build_boxes(space, space.architecture(row))
         depths = [int(s.choice(m)["depth"]) for s, m in zip(space.stages, row, strict=True)]
         assert [box.stage for box in found] == [
             s.name for s, depth in zip(space.stages, depths, strict=True) for _ in range(depth)
         ]
 
 
-@pytest.mark.parametrize("name", space_names())
+@pytest.mark.parametrize("name", list_spaces())
 def test_every_shipped_space_has_boxes_of_known_kinds(name: str) -> None:
     space = load_space(name)
-    found = boxes(space, space.architecture(space.random_rows(1, 3)[0]))
+    found = build_boxes(space, space.architecture(space.random_rows(1, 3)[0]))
     assert {box.kind for box in found} <= set(KINDS)
     assert name == "baselines" or all(box.channels for box in found)
     if not name.startswith(("baselines", "fbnet")) and "vit" not in name:
@@ -83,7 +83,7 @@ def test_what_somebodys_own_bottleneck_adds_is_told_and_what_it_does_not_say_is_
 
     from donna_hw.graph.builder import GraphBuilder
     from donna_hw.graph.torch_layer import TorchLayer
-    from donna_hw.spaces.extend import with_cell
+    from donna_hw.spaces.extend import add_cell
     from donna_hw.spaces.zoo.small import small_8px_cells
 
     @dataclass(frozen=True)
@@ -94,9 +94,9 @@ def test_what_somebodys_own_bottleneck_adds_is_told_and_what_it_does_not_say_is_
             x = draft.conv(x, hidden, kernel=3, groups=hidden, stride=stride, name=f"{name}_before")
             return draft.conv(x, hidden, kernel=5, groups=hidden, name=name)
 
-    space = with_cell(small_8px_cells(), "leaky", Leaky, name="leaky")
+    space = add_cell(small_8px_cells(), "leaky", Leaky, name="leaky")
     chosen = {"stage1": "k3-e2-d1-relu-leaky", "stage2": "k5-e2-d1-relu-leaky"}
-    first, second = boxes(space, space.from_labels(space.labels(space.reference) | chosen))[:2]
+    first, second = build_boxes(space, space.from_labels(space.labels(space.reference) | chosen))[:2]
     assert (first.kernel, first.stride, first.grouped, first.label) == (None, 1, None, "avgpool2d")
     assert (second.kernel, second.grouped, second.label) == (5, False, "spatial_before")
 
@@ -117,16 +117,16 @@ def test_a_transformers_layer_says_its_embedding_and_heads() -> None:
 
 def test_what_is_not_known_of_a_torch_part_is_absent() -> None:
     model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 8, 3, 2, 1), nn.Flatten(), nn.Linear(128, 10))
-    space = stages_from(model, torch.zeros(1, 1, 8, 8), ["0", "1"])
-    (own,) = boxes(space, space.reference)
+    space = space_from_model(model, torch.zeros(1, 1, 8, 8), ["0", "1"])
+    (own,) = build_boxes(space, space.reference)
     assert own == Box(space.stages[0].name, "other", channels=8, label=space.stages[0].label(space.reference.blocks[0]))
     two = space.from_labels({space.stages[0].name: "k5-e2-d2-relu-grouped"})
-    assert [(box.kernel, box.stride, box.grouped) for box in boxes(space, two)] == [(5, 2, True), (5, 1, True)]
+    assert [(box.kernel, box.stride, box.grouped) for box in build_boxes(space, two)] == [(5, 2, True), (5, 1, True)]
 
 
 def test_residual_blocks_of_a_stage_are_boxes_of_their_own() -> None:
     space = load_space("baselines")
-    found = [box for box in boxes(space, space.from_labels({"network": "resnet50"})) if box.kind == "residual"]
+    found = [box for box in build_boxes(space, space.from_labels({"network": "resnet50"})) if box.kind == "residual"]
     assert len(found) == 3 + 4 + 6 + 3
     assert [box.stride for box in found].count(2) == 3
     assert found[1].expand == 64 / 256
@@ -138,10 +138,10 @@ def test_a_cell_of_ones_own_that_is_one_convolution_is_one() -> None:
 
     stage = Stage("only", (Axis("kernel", (3, 5)),), lambda kernel: ConvNormAct(6, kernel, 2, "swish"))
     space = Space("one", "one", (3, 8, 8), (), (stage,), ())
-    (box,) = boxes(space, Architecture((0,)))
+    (box,) = build_boxes(space, Architecture((0,)))
     assert (box.kind, box.kernel, box.channels, box.stride, box.swish) == ("conv", 3, 6, 2, True)
 
 
 def test_a_network_of_another_space_is_refused() -> None:
     with pytest.raises(ConfigError, match="has 5 blocks"):
-        boxes(load_space("donna"), Architecture((0, 0)))
+        build_boxes(load_space("donna"), Architecture((0, 0)))

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from donna_hw.errors import FileFormatError
-from donna_hw.reporting.figures.architectures import DrawnNetwork, draw_architectures, networks_to_draw
-from donna_hw.reporting.figures.box_glyphs import KERNELS, dashes_of, signs_of, words_of
-from donna_hw.reporting.figures.boxes import Box, boxes
+from donna_hw.reporting.figures.architectures import DrawnNetwork, draw_architectures, load_drawn_networks
+from donna_hw.reporting.figures.box_glyphs import KERNELS, arrow_labels, box_caption, dash_lengths
+from donna_hw.reporting.figures.boxes import Box, build_boxes
 from donna_hw.spaces import load_space
 
 
@@ -22,7 +22,7 @@ def drawn(*names: str, networks: int = 2) -> tuple[Figure, list[DrawnNetwork]]:
         space = load_space(name)
         rows = space.random_rows(networks - 1, 4)
         chosen = [space.reference, *(space.architecture(row) for row in rows)]
-        found += [DrawnNetwork(f"{name}, 97.2 % predicted", boxes(space, network)) for network in chosen]
+        found += [DrawnNetwork(f"{name}, 97.2 % predicted", build_boxes(space, network)) for network in chosen]
     return draw_architectures(found), found
 
 
@@ -93,7 +93,7 @@ def test_kernels_differ_in_lightness_too() -> None:
     [(None, []), (1.0, [1]), (6, [1] * 6), (200 / 196, [1]), (1.5, [1, 0.5]), (0.5, [0.5]), (5.97, [1] * 6)],
 )
 def test_dashed_lines_count_the_expansion(expand: float | None, dashes: list[float]) -> None:
-    assert dashes_of(expand) == pytest.approx(dashes)
+    assert dash_lengths(expand) == pytest.approx(dashes)
 
 
 def test_as_many_dashed_lines_arrows_and_underlines_are_drawn_as_boxes_say() -> None:
@@ -108,9 +108,9 @@ def test_as_many_dashed_lines_arrows_and_underlines_are_drawn_as_boxes_say() -> 
 
 
 def test_signs_and_words_are_only_of_what_is_known() -> None:
-    assert signs_of(Box("s", "other", label="own")) == []
-    assert words_of(Box("s", "other", int8=True, label="own")) == "int8, own"
-    assert signs_of(Box("s", "conv", se=False, activation="hard_swish")) == ["HS"]
+    assert arrow_labels(Box("s", "other", label="own")) == []
+    assert box_caption(Box("s", "other", int8=True, label="own")) == "int8, own"
+    assert arrow_labels(Box("s", "conv", se=False, activation="hard_swish")) == ["HS"]
 
 
 def test_networks_of_a_front_are_spread_over_its_cost_and_said_in_their_units(tmp_path: Path) -> None:
@@ -120,13 +120,13 @@ def test_networks_of_a_front_are_spread_over_its_cost_and_said_in_their_units(tm
         labels = ",".join(space.labels(space.architecture(space.random_rows(9, 0)[number])).values())
         lines.append(f"{labels},{90 + number},{1000 * 2**number},{1e-5 * 2**number},1e-7")
     path.write_text("\n".join(lines) + "\n")
-    found = networks_to_draw(space, path, 1)
+    found = load_drawn_networks(space, path, 1)
     assert [one.title for one in found] == ["(a) 94 % predicted, 16 kMACs, 160 us on cpu"]
-    assert found[0].boxes == boxes(space, space.architecture(space.random_rows(9, 0)[4]))
-    assert len(networks_to_draw(space, path, None)) == len(networks_to_draw(space, path, 99)) == 9
+    assert found[0].boxes == build_boxes(space, space.architecture(space.random_rows(9, 0)[4]))
+    assert len(load_drawn_networks(space, path, None)) == len(load_drawn_networks(space, path, 99)) == 9
     path.write_text(lines[0] + "\n")
     with pytest.raises(FileFormatError, match="must hold a network"):
-        networks_to_draw(space, path, 3)
+        load_drawn_networks(space, path, 3)
 
 
 def _rgb(color: str) -> tuple[float, ...]:

@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from scipy.stats import kendalltau
 
 from donna_hw.errors import FileFormatError
-from donna_hw.reporting.figures.detection import checked_detectors, draw_detection, means
+from donna_hw.reporting.figures.detection import aggregate_seeds, draw_detection, validate_detectors
 from donna_hw.reporting.figures.finetuning import Curve, draw_finetuning, epochs_to
-from donna_hw.reporting.figures.pareto import Pareto, draw_pareto
-from donna_hw.reporting.figures.predictor import Judged, draw_predictor
-from donna_hw.reporting.figures.random_search import Level, RandomSearch, draw_random_search
-from donna_hw.reporting.figures.style import cost_label, write
+from donna_hw.reporting.figures.pareto import ParetoData, draw_pareto
+from donna_hw.reporting.figures.predictor import PredictionGroup, draw_predictor
+from donna_hw.reporting.figures.random_search import Level, RandomSearchData, draw_random_search
+from donna_hw.reporting.figures.style import cost_label, save_figure
 
 RNG = np.random.default_rng(0)
 
@@ -38,7 +38,7 @@ def pareto(baselines: int = 0) -> Figure:
     )
     known = points(baselines).assign(name=[f"network_{number}" for number in range(baselines)])
     known.loc[known.index[-1:], "cost"] = 1.0
-    return draw_pareto(Pareto("v100", "s", points(50), points(9), points(9), verified, (5e-3, 81.0), known))
+    return draw_pareto(ParetoData("v100", "s", points(50), points(9), points(9), verified, (5e-3, 81.0), known))
 
 
 def finetuning() -> Figure:
@@ -47,13 +47,13 @@ def finetuning() -> Figure:
 
 
 def predictor() -> Figure:
-    groups = [Judged(f"group {n}", RNG.uniform(70, 80, 9), RNG.uniform(70, 80, 9)) for n in range(5)]
+    groups = [PredictionGroup(f"group {n}", RNG.uniform(70, 80, 9), RNG.uniform(70, 80, 9)) for n in range(5)]
     return draw_predictor(groups)
 
 
 def random_search() -> Figure:
     levels = [Level(0.01 * n, RNG.uniform(70, 80, 9), 81.0) for n in range(1, 5)]
-    return draw_random_search(RandomSearch("energy@tensor_unit", "J", 0.02, 2500, levels))
+    return draw_random_search(RandomSearchData("energy@tensor_unit", "J", 0.02, 2500, levels))
 
 
 def detectors(seeds: int = 2) -> pd.DataFrame:
@@ -104,7 +104,7 @@ def test_the_same_figure_is_the_same_bytes_with_its_text_as_text(tmp_path: Path)
     figures = [FIGURES["predictor"](), FIGURES["with baselines"]()]
     for figure in figures:
         one, other = (
-            [path.read_bytes() for path in write(figure, tmp_path / place / "figure")] for place in ("a", "b")
+            [path.read_bytes() for path in save_figure(figure, tmp_path / place / "figure")] for place in ("a", "b")
         )
         assert one == other
         text = one[0].decode()
@@ -116,15 +116,15 @@ def test_the_same_figure_is_the_same_bytes_with_its_text_as_text(tmp_path: Path)
 
 def test_kendalls_tau_is_scipys_and_too_few_networks_have_none() -> None:
     predicted, measured = RNG.uniform(70, 80, 30), RNG.uniform(70, 80, 30)
-    label = Judged("test", predicted, measured).label
+    label = PredictionGroup("test", predicted, measured).label
     assert label == (
         f"test (30): KT {kendalltau(predicted, measured).statistic:.2f}, MSE {np.mean((predicted - measured) ** 2):.2f}"
     )
-    assert Judged("two", np.array([70.0, 71.0]), np.array([70.0, 73.0])).label == "two (2): MSE 2.00"
+    assert PredictionGroup("two", np.array([70.0, 71.0]), np.array([70.0, 73.0])).label == "two (2): MSE 2.00"
 
 
 def test_the_predictors_points_are_drawn_as_they_are() -> None:
-    one = Judged("test", np.array([70.0, 71.0, 72.0]), np.array([70.5, 71.5, 71.0]))
+    one = PredictionGroup("test", np.array([70.0, 71.0, 72.0]), np.array([70.5, 71.5, 71.0]))
     (axes,) = draw_predictor([one]).axes
     np.testing.assert_array_equal(
         axes.collections[0].get_offsets(), np.stack([one.predicted_percent, one.measured_percent], axis=1)
@@ -134,7 +134,7 @@ def test_the_predictors_points_are_drawn_as_they_are() -> None:
 
 def test_a_box_is_of_its_levels_networks() -> None:
     values = np.array([70.0, 71.0, 72.0, 75.0, 79.0])
-    (axes,) = draw_random_search(RandomSearch("macs", "MAC", 0.05, 100, [Level(4e8, values, 80.0)])).axes
+    (axes,) = draw_random_search(RandomSearchData("macs", "MAC", 0.05, 100, [Level(4e8, values, 80.0)])).axes
     drawn = {float(y) for line in axes.lines for y in line.get_ydata()}
     assert drawn == {70.0, 71.0, 72.0, 75.0, 79.0}, "whiskers end at the extremes, the box at the quartiles"
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["400 MMAC\n5 networks"]
@@ -160,10 +160,10 @@ def test_baselines_far_beyond_are_counted_and_not_drawn() -> None:
 
 
 def test_detectors_are_means_over_seeds_with_their_deviation() -> None:
-    found = means(detectors(seeds=3))
+    found = aggregate_seeds(detectors(seeds=3))
     assert len(found) == 8
     assert (found[0].top1_percent, found[0].top1_std_percent, found[0].seeds) == (81, 1, 3)
-    assert np.isnan(means(detectors(seeds=1))[0].map_std_percent)
+    assert np.isnan(aggregate_seeds(detectors(seeds=1))[0].map_std_percent)
     labels = [text.get_text() for text in draw_detection(detectors()).legends[0].get_texts()]
     assert labels == [
         "front, pretrained",
@@ -183,9 +183,9 @@ def test_a_detector_that_is_none_is_named_with_its_line() -> None:
         frame = detectors().astype(object)
         frame.loc[1, column] = value
         with pytest.raises(FileFormatError, match=says):
-            checked_detectors(frame, path)
+            validate_detectors(frame, path)
     with pytest.raises(FileFormatError, match="must hold a detector"):
-        checked_detectors(detectors().iloc[:0], path)
+        validate_detectors(detectors().iloc[:0], path)
 
 
 def test_costs_have_their_quantity_and_unit() -> None:

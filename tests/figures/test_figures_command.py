@@ -11,12 +11,17 @@ import pandas as pd
 import pytest
 
 from donna_hw.pipeline.run import open_run
-from donna_hw.pipeline.steps.verify import check_predictor
-from donna_hw.reporting.figures.run_data import finetuning_of, predictor_of
-from donna_hw.reporting.figures.search_data import aim_over, front_over, pareto_of, random_search_of
-from donna_hw.search.random_search import random_near
-from donna_hw.training.block_metrics import qualities_of
-from donna_hw.training.reference import reference_top1
+from donna_hw.pipeline.steps.verify import evaluate_predictor
+from donna_hw.reporting.figures.run_data import load_finetuning_curves, load_predictor_groups
+from donna_hw.reporting.figures.search_data import (
+    build_pareto_data,
+    build_random_search_data,
+    build_search_problem,
+    load_or_search_front,
+)
+from donna_hw.search.random_search import sample_near_cost
+from donna_hw.training.block_metrics import gather_qualities
+from donna_hw.training.reference import read_reference_top1
 
 Main = Callable[..., tuple[int, str, str]]
 Made = tuple[Path, Path]
@@ -137,11 +142,11 @@ def test_networks_are_drawn_from_any_front(made: Made, main: Main, tmp_path: Pat
 def test_boxes_of_random_search_hold_all_networks_within_the_tolerance_and_no_other(made: Made) -> None:
     recipe, folder = made
     with open_run(str(recipe), folder) as run:
-        found = random_search_of(run, tolerance=0.03)
-        aim = aim_over(run, None)
-        model, front = aim.costs[0], front_over(run, aim)
-        (every,) = random_near(aim, model, np.array([1.0]), seed=1, tolerance=np.inf, draws=1000)
-        costs, percent = model.mean(every), aim.predictor(qualities_of(aim.qualities, every))[0]
+        found = build_random_search_data(run, tolerance=0.03)
+        aim = build_search_problem(run, None)
+        model, front = aim.costs[0], load_or_search_front(run, aim)
+        (every,) = sample_near_cost(aim, model, np.array([1.0]), seed=1, tolerance=np.inf, draws=1000)
+        costs, percent = model.mean(every), aim.predictor(gather_qualities(aim.qualities, every))[0]
         assert (found.drawn, len(found.levels)) == (1000, 3)
         for level in found.levels:
             within = np.abs(costs / level.cost - 1) <= 0.03
@@ -154,8 +159,8 @@ def test_boxes_of_random_search_hold_all_networks_within_the_tolerance_and_no_ot
 def test_the_predictors_groups_are_those_that_its_page_judges(made: Made) -> None:
     recipe, folder = made
     with open_run(str(recipe), folder) as run:
-        left_out, test = predictor_of(run)
-        frame = check_predictor(run)
+        left_out, test = load_predictor_groups(run)
+        frame = evaluate_predictor(run)
     for one, role in ((left_out, "library"), (test, "test")):
         lines = frame[frame["role"] == role]
         np.testing.assert_allclose(one.predicted_percent, lines["predicted_percent"])
@@ -165,8 +170,8 @@ def test_the_predictors_groups_are_those_that_its_page_judges(made: Made) -> Non
 def test_finetuning_is_drawn_of_networks_that_were_trained_both_ways(made: Made) -> None:
     recipe, folder = made
     with open_run(str(recipe), folder) as run:
-        curves, reference = finetuning_of(run)
-    assert reference == reference_top1(folder / "reference") == 98.0
+        curves, reference = load_finetuning_curves(run)
+    assert reference == read_reference_top1(folder / "reference") == 98.0
     assert {one.network for one in curves if one.scratch} == {one.network for one in curves if not one.scratch}
     assert len(curves) == 4
     assert {len(one.percent) for one in curves} == {8}
@@ -175,7 +180,7 @@ def test_finetuning_is_drawn_of_networks_that_were_trained_both_ways(made: Made)
 def test_the_clouds_are_the_cost_models_and_the_front_is_one(made: Made) -> None:
     recipe, folder = made
     with open_run(str(recipe), folder) as run:
-        found, anew = pareto_of(run), pareto_of(run, "params")
+        found, anew = build_pareto_data(run), build_pareto_data(run, "params")
         kept = pd.read_csv(folder / "front.csv")
     assert (found.cost, found.unit, anew.cost, anew.unit) == ("macs", "MAC", "params", "parameter")
     np.testing.assert_allclose(found.front["cost"], kept["macs_mac"], rtol=1e-4)

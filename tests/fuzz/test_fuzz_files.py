@@ -20,18 +20,18 @@ from mutations import spoiled
 
 from donna_hw.costs.basis import FeatureBasis
 from donna_hw.costs.fit import fit_cost
-from donna_hw.costs.serialization import corrected, keep
+from donna_hw.costs.serialization import load_corrected_cost, save_correction
 from donna_hw.costs.table_sum import TableCost
 from donna_hw.devices.backends.base import ORIGINS, UNITS
 from donna_hw.devices.device import Device
 from donna_hw.errors import DonnaError
 from donna_hw.experiments.detection.recipe import DetectionRecipe, is_detection
 from donna_hw.pipeline.recipe import Recipe
-from donna_hw.pipeline.recipe_schema import GivenReferenceConfig
+from donna_hw.pipeline.recipe_schema import PretrainedReferenceConfig
 from donna_hw.profiling.profiler import profile_space
 from donna_hw.profiling.sample_journal import SampleJournal
 from donna_hw.profiling.stress import read_attempts
-from donna_hw.profiling.workers.in_process import here
+from donna_hw.profiling.workers.in_process import create_in_process_workers
 from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.table_info import TableInfo
 
@@ -58,10 +58,12 @@ def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def subjects(tmp_path_factory: pytest.TempPathFactory) -> list[Subject]:
     folder = tmp_path_factory.mktemp("good")
-    table = profile_space(SPACE, fake_device(FakeBackend(fake_machine(SPACE))), folder, QUICK, workers=here)
+    table = profile_space(
+        SPACE, fake_device(FakeBackend(fake_machine(SPACE))), folder, QUICK, workers=create_in_process_workers
+    )
     rows = SPACE.random_rows(6, 0)
     measured = 1.1 * TableCost.of(SPACE, table).mean(rows)
-    keep(SPACE, table, fit_cost("fake", FeatureBasis.of_table(SPACE, table), rows, measured))
+    save_correction(SPACE, table, fit_cost("fake", FeatureBasis.of_table(SPACE, table), rows, measured))
     measured = {"t.csv": table.path.read_bytes(), "t.toml": table.path.with_suffix(".toml").read_bytes()}
     found = [
         Subject("table", measured, read_table),
@@ -157,13 +159,13 @@ def read_recipe(folder: Path) -> None:
     assert recipe.processes >= 1
     assert recipe.search.samples >= recipe.search.population >= 4
     assert recipe.counters
-    trained = [] if isinstance(recipe.reference, GivenReferenceConfig) else [recipe.reference]
+    trained = [] if isinstance(recipe.reference, PretrainedReferenceConfig) else [recipe.reference]
     for part in (*trained, recipe.distill, recipe.finetune):
         assert 0 < part.learning_rate < math.inf
 
 
 def read_correction(table: LatencyTable) -> None:
-    found = corrected(SPACE, table)
+    found = load_corrected_cost(SPACE, table)
     assert found is not None
     rows = SPACE.random_rows(6, 1)
     for values in (found.mean(rows), found.std(rows)):

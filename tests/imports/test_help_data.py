@@ -13,7 +13,7 @@ import torch
 
 from donna_hw.errors import DonnaError, FileFormatError, TableError, UnknownNameError
 from donna_hw.spaces import load_space
-from donna_hw.tables.importers.help import device_of, read_help, rows_of
+from donna_hw.tables.importers.help import parse_device, parse_encodings, read_help
 from donna_hw.tables.network_measurements import MeasuredNetworks
 
 RNG = np.random.default_rng(0)
@@ -36,7 +36,7 @@ def made_npz(folder: Path, arch: np.ndarray, times: Mapping[str, np.ndarray]) ->
 
 def test_a_row_of_once_for_all_is_the_network_of_its_kernels_expansions_depths_and_resolution() -> None:
     arch = ofa_arch()
-    name, rows = rows_of(arch, Path("made"))
+    name, rows = parse_encodings(arch, Path("made"))
     space = load_space(name)
     for code, row in zip(arch.astype(int), rows, strict=True):
         network = space.network(space.architecture(row))
@@ -55,7 +55,7 @@ def test_a_row_of_once_for_all_is_the_network_of_its_kernels_expansions_depths_a
 
 def test_a_row_of_fbnet_is_its_operators() -> None:
     arch = fbnet_arch()
-    name, rows = rows_of(arch, Path("made"))
+    name, rows = parse_encodings(arch, Path("made"))
     assert name == "fbnet_cifar100"
     assert (rows == arch).all()
     labels = load_space(name).column_labels[0]
@@ -70,7 +70,7 @@ def test_a_value_that_the_space_lacks_is_refused(column: int, value: int, says: 
     arch = ofa_arch(3)
     arch[1, column] = value
     with pytest.raises(UnknownNameError, match=f"{says} must be a known one; found '{value}'"):
-        rows_of(arch, Path("made"))
+        parse_encodings(arch, Path("made"))
 
 
 def test_an_npz_becomes_a_file_of_networks_in_seconds(
@@ -106,7 +106,7 @@ def test_the_repositorys_own_folders_are_read(tmp_path: Path) -> None:
     ]
     listed = {"dataset": "imagenet", "num_classes": 1000, "arch": networks}
     found = read_help(made_folder(tmp_path / "ofa", listed, "ofa_archs.pt", {"v100_1": times}))
-    assert (found.rows == rows_of(code, Path())[1]).all()
+    assert (found.rows == parse_encodings(code, Path())[1]).all()
     assert found.seconds["v100_1"].tolist() == [0.001, 0.002, 0.003, 0.004]
     listed = {"dataset": "cifar100", "num_classes": 100, "arch": [{"op_idx_list": row} for row in operators]}
     folder = made_folder(tmp_path / "fbnet", listed, "metainfo.pt", {"pixel2": [1, 2, 3, 4], "fpga": times})
@@ -173,7 +173,7 @@ def test_a_file_that_is_no_npz_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_a_devices_name_says_its_batch_only_where_it_does(name: str, device: str, batch: int) -> None:
-    assert device_of(name) == (device, batch)
+    assert parse_device(name) == (device, batch)
 
 
 @pytest.mark.skipif(

@@ -13,15 +13,17 @@ from donna_hw.costs.table_sum import TableCost
 from donna_hw.errors import ConfigError, DonnaError, TableError, UnknownNameError
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Architecture, Space
-from donna_hw.tables.importers.lookup_yaml import Lookup, keys_of
-from donna_hw.tables.parts import parts_of
+from donna_hw.tables.importers.lookup_yaml import LookupTable, layer_keys
+from donna_hw.tables.parts import list_parts
 
 OFA, PROXYLESS = "ofa_mobilenetv3@160px", "proxylessnas_1.3@64px"
 
 
 def made(folder: Path, space: Space, kind: str, **changed: object) -> tuple[Path, dict[str, float]]:
     """Write a file that has each layer of a space, in ms."""
-    keys = {key for part in parts_of(space) for key in keys_of(part.block, part.graph.input_shape, kind, part.name)}
+    keys = {
+        key for part in list_parts(space) for key in layer_keys(part.block, part.graph.input_shape, kind, part.name)
+    }
     times = dict(zip(sorted(keys), np.random.default_rng(0).uniform(0.1, 9, len(keys)).tolist(), strict=True))
     path = folder / "lookup.yaml"
     path.write_text(yaml.safe_dump({key: {"mean": time} for key, time in times.items()} | changed), encoding="utf-8")
@@ -56,7 +58,7 @@ def walked(network: Architecture, pixels: int) -> list[str]:
 def test_a_network_of_once_for_all_costs_the_sum_of_its_layers(tmp_path: Path) -> None:
     space = load_space(OFA)
     path, times = made(tmp_path, space, "ofa")
-    table = Lookup.read(path, "ofa", "ms").table(space, "note10", tmp_path)
+    table = LookupTable.read(path, "ofa", "ms").table(space, "note10", tmp_path)
     assert (table.info.origin, table.info.unit, table.info.identity["unit_in_file"]) == ("published", "s", "ms")
     rows = space.random_rows(20, 0)
     found = TableCost.of(space, table).mean(rows)
@@ -67,7 +69,7 @@ def test_a_network_of_once_for_all_costs_the_sum_of_its_layers(tmp_path: Path) -
 def test_stages_of_several_layers_cost_their_layers_sum(tmp_path: Path) -> None:
     space = load_space(PROXYLESS)
     path, times = made(tmp_path, space, "proxylessnas")
-    table = Lookup.read(path, "proxylessnas", "us").table(space, "pixel1", tmp_path)
+    table = LookupTable.read(path, "proxylessnas", "us").table(space, "pixel1", tmp_path)
     first = "expanded_conv-input:32x32x24-output:16x16x32-expand:3-kernel:5-stride:2-idskip:0"
     again = "expanded_conv-input:16x16x32-output:16x16x32-expand:3-kernel:5-stride:1-idskip:1"
     found = table.lookup(space, "stage1", {"kernel": 5, "expand": 3, "depth": 3})
@@ -92,13 +94,13 @@ def test_stages_of_several_layers_cost_their_layers_sum(tmp_path: Path) -> None:
 def test_what_is_not_of_the_format_is_refused(tmp_path: Path, key: str, entry: object, says: str) -> None:
     path, _ = made(tmp_path, load_space("mobilenetv3_1.2@32px"), "ofa", **{key: entry})
     with pytest.raises(TableError, match=says):
-        Lookup.read(path, "ofa", "ms")
+        LookupTable.read(path, "ofa", "ms")
 
 
 def test_missing_layers_other_resolutions_and_other_spaces_are_refused(tmp_path: Path) -> None:
     space = load_space("mobilenetv3_1.2@64px")
     path, _ = made(tmp_path, space, "ofa")
-    lookup = Lookup.read(path, "ofa", "ms")
+    lookup = LookupTable.read(path, "ofa", "ms")
     with pytest.raises(TableError, match=r"mobilenetv3_1\.2@96px; found .* missing: Conv-input:96x96x3"):
         lookup.table(load_space("mobilenetv3_1.2@96px"), "phone", tmp_path)
     with pytest.raises(ConfigError, match="ofa_mobilenetv3@224px"):
@@ -106,7 +108,7 @@ def test_missing_layers_other_resolutions_and_other_spaces_are_refused(tmp_path:
     with pytest.raises(DonnaError):
         lookup.table(load_space("proxylessnas_1.3@64px"), "phone", tmp_path)
     with pytest.raises(UnknownNameError, match="known: s, ms, us"):
-        Lookup.read(path, "ofa", "frames")
+        LookupTable.read(path, "ofa", "frames")
 
 
 @pytest.mark.parametrize("text", ["", "- 1\n", "a: [", "!!python/object/apply:os.system ['true']\n"])
@@ -114,7 +116,7 @@ def test_a_file_that_is_no_mapping_of_plain_values_is_refused(tmp_path: Path, te
     path = tmp_path / "bad.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(DonnaError, match=r"bad\.yaml"):
-        Lookup.read(path, "ofa", "ms")
+        LookupTable.read(path, "ofa", "ms")
 
 
 def test_the_command_says_what_it_took_the_unit_for(tmp_path: Path, main: Callable[..., tuple[int, str, str]]) -> None:

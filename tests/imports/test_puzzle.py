@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from donna_hw.errors import DonnaError, FileFormatError, TableError, UnknownNameError
-from donna_hw.search.pareto_front import front_of
+from donna_hw.search.pareto_front import build_front
 from donna_hw.search.puzzle import read_puzzle
 
 Library = dict[str, dict[str, Any]]
@@ -65,7 +65,7 @@ def test_costs_and_metrics_of_a_model_are_the_sums_of_its_layers(tmp_path: Path)
 def test_its_aim_has_a_front_whose_scores_add_up(tmp_path: Path) -> None:
     aim = read_puzzle(written(tmp_path, library(3))).aim()
     rows = np.array(list(product(range(3), repeat=3)))
-    found = front_of(aim, rows, 27)
+    found = build_front(aim, rows, 27)
     points = [(cost, -accuracy) for cost, accuracy in zip(found.costs["runtime_ms"], found.accuracy, strict=True)]
     assert points == sorted(points)
     assert [loss for _, loss in points] == sorted((loss for _, loss in points), reverse=True)

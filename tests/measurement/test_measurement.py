@@ -10,9 +10,9 @@ import pytest
 from donna_hw.errors import MeasurementError
 from donna_hw.measurement.environment import Environment
 from donna_hw.measurement.intervals import mean_interval, median_interval, rounds_interval
-from donna_hw.measurement.measurement import Measurement, Samples, Summary, Trial
+from donna_hw.measurement.measurement import Measurement, RunSummary, Samples, Trial
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.measurement.verdict import judge
+from donna_hw.measurement.verdict import evaluate_measurement
 
 HERE = Environment({"device_model": "fake", "runtime": "fake", "dtype": "float32"})
 PLAIN = Protocol("plain", 1, 0, 3, "median")
@@ -88,12 +88,12 @@ def test_the_interval_is_over_rounds_where_there_are_several() -> None:
 )
 def test_verdicts(wall: list[float], cpu: list[float] | None, verdict: str) -> None:
     clocks = {} if cpu is None else {"cpu_s": np.array(cpu)}
-    assert judge(Measurement((visit(0, wall, **clocks),), PLAIN, HERE)).name == verdict
+    assert evaluate_measurement(Measurement((visit(0, wall, **clocks),), PLAIN, HERE)).name == verdict
 
 
 def test_rounds_that_disagree_are_noisy() -> None:
     visits = (visit(0, [1.0, 1.0]), visit(1, [1.5, 1.5]), visit(2, [1.0, 1.0]))
-    assert judge(Measurement(visits, PLAIN, HERE)).name == "noisy"
+    assert evaluate_measurement(Measurement(visits, PLAIN, HERE)).name == "noisy"
 
 
 @pytest.mark.parametrize("bad", [np.nan, 0.0, -1.0, np.inf])
@@ -120,7 +120,7 @@ def test_every_visit_needs_its_own_sentinel() -> None:
         Measurement((visit(0, [1.0], [1.0]), visit(1, [1.0], [])), PLAIN, HERE, 1.0)
 
 
-def summarised(*summaries: Summary) -> Measurement:
+def summarised(*summaries: RunSummary) -> Measurement:
     protocol = replace(PLAIN, statistic="mean", rounds=len(summaries))
     visits = [
         Trial(n, Samples(np.array([told.mean_s]), summary=told), np.array([])) for n, told in enumerate(summaries)
@@ -129,7 +129,7 @@ def summarised(*summaries: Summary) -> Measurement:
 
 
 def test_a_summary_stands_by_its_mean_and_its_interval_is_students() -> None:
-    found = summarised(Summary(30, 2.0, 0.3, 1.5, 3.0))
+    found = summarised(RunSummary(30, 2.0, 0.3, 1.5, 3.0))
     assert found.value_s == 2.0
     assert found.runs == 30
     half = (
@@ -137,9 +137,9 @@ def test_a_summary_stands_by_its_mean_and_its_interval_is_students() -> None:
     )  # Student's t of 29 degrees of freedom at 97.5 %, as in any table of it
     assert found.interval.high - 2.0 == pytest.approx(half, rel=1e-9)
     assert 2.0 - found.interval.low == pytest.approx(half, rel=1e-9)
-    assert judge(found).name == "noisy"
-    assert "30 runs, told as a summary" in judge(found).evidence
-    assert judge(summarised(Summary(30, 2.0, 0.03, 1.9, 2.1))).name == "trusted"
+    assert evaluate_measurement(found).name == "noisy"
+    assert "30 runs, told as a summary" in evaluate_measurement(found).evidence
+    assert evaluate_measurement(summarised(RunSummary(30, 2.0, 0.03, 1.9, 2.1))).name == "trusted"
 
 
 def test_of_one_run_nothing_is_known_of_the_spread() -> None:
@@ -147,7 +147,7 @@ def test_of_one_run_nothing_is_known_of_the_spread() -> None:
 
 
 def test_several_summaries_are_judged_by_their_rounds() -> None:
-    told = [Summary(10, mean, 0.1, mean - 0.2, mean + 0.2) for mean in (2.0, 2.1, 2.2)]
+    told = [RunSummary(10, mean, 0.1, mean - 0.2, mean + 0.2) for mean in (2.0, 2.1, 2.2)]
     assert summarised(*told).interval == rounds_interval(np.array([2.0, 2.1, 2.2]))
 
 
@@ -163,9 +163,9 @@ def test_several_summaries_are_judged_by_their_rounds() -> None:
 )
 def test_a_summary_that_cannot_be_is_refused(numbers: tuple[int, float, float, float, float]) -> None:
     with pytest.raises(MeasurementError):
-        Summary(*numbers)
+        RunSummary(*numbers)
 
 
 def test_summarised_samples_hold_the_mean_alone() -> None:
     with pytest.raises(MeasurementError, match="the mean alone"):
-        Samples(np.array([1.0, 1.0]), summary=Summary(2, 1.0, 0.0, 1.0, 1.0))
+        Samples(np.array([1.0, 1.0]), summary=RunSummary(2, 1.0, 0.0, 1.0, 1.0))

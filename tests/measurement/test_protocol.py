@@ -11,7 +11,7 @@ from donna_hw.devices.device import Device
 from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.measurement.environment import Environment
 from donna_hw.measurement.measurement import Measurement, Samples, Trial
-from donna_hw.measurement.protocol import PROTOCOLS, Protocol, protocol_named
+from donna_hw.measurement.protocol import PROTOCOLS, Protocol, get_protocol
 
 
 def test_the_v100_runs_20_batches_of_32_drops_the_first_10_and_keeps_the_fastest() -> None:
@@ -42,9 +42,9 @@ def test_devices_of_the_paper_have_the_papers_protocols() -> None:
 
 
 def test_protocols_are_known_by_their_names() -> None:
-    assert all(protocol_named(name).name == name for name in PROTOCOLS)
+    assert all(get_protocol(name).name == name for name in PROTOCOLS)
     with pytest.raises(UnknownNameError, match=r"known: brisk, .*did you mean 'trusted'"):
-        protocol_named("trustet")
+        get_protocol("trustet")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from donna_hw.errors import MeasurementError
-from donna_hw.measurement.intervals import checked, difference_interval, median_interval, rounds_interval
+from donna_hw.measurement.intervals import difference_interval, median_interval, rounds_interval, validate_samples
 
 
 def coverage(count: int, k: int) -> Fraction:
@@ -69,13 +69,13 @@ def test_equal_rounds_have_an_interval_of_no_width() -> None:
 @pytest.mark.parametrize("bad", [np.nan, 0.0, -0.0, -1e-9, np.inf, -np.inf])
 def test_a_sample_that_is_no_time_is_refused(bad: float) -> None:
     with pytest.raises(MeasurementError, match=r"block 7: .*above 0 s; found .* among 3 samples"):
-        checked(np.array([0.1, bad, 0.2]), "block 7")
+        validate_samples(np.array([0.1, bad, 0.2]), "block 7")
 
 
 def test_no_samples_are_refused() -> None:
     with pytest.raises(MeasurementError, match="no samples"):
-        checked(np.array([]), "block 7")
+        validate_samples(np.array([]), "block 7")
 
 
 def test_good_samples_pass_unchanged() -> None:
-    assert (checked(np.array([1e-9, 2.0]), "x") == [1e-9, 2.0]).all()
+    assert (validate_samples(np.array([1e-9, 2.0]), "x") == [1e-9, 2.0]).all()

@@ -12,7 +12,7 @@ from donna_hw.errors import ConfigError
 from donna_hw.measurement.environment import Environment
 from donna_hw.measurement.measurement import Measurement, Samples, Trial
 from donna_hw.measurement.protocol import PROTOCOLS, Protocol
-from donna_hw.measurement.stopping import stopped
+from donna_hw.measurement.stopping import stopping_rule
 
 HERE = Environment({"device_model": "fake"})
 
@@ -28,7 +28,7 @@ def measured(medians_s: np.ndarray, protocol: Protocol) -> Measurement:
 
 def rules(medians_s: np.ndarray, protocol: Protocol) -> list[str | None]:
     """Return what is said after the first round, the second, ..."""
-    return [stopped(measured(medians_s[:count], protocol)) for count in range(1, medians_s.size + 1)]
+    return [stopping_rule(measured(medians_s[:count], protocol)) for count in range(1, medians_s.size + 1)]
 
 
 def alternating(spread: float, count: int = 40) -> np.ndarray:
@@ -118,9 +118,9 @@ def test_a_difference_that_is_lost_in_its_chain_settles() -> None:
         for n in range(20)
     ]
     assert Measurement(tuple(visits), adaptive(), HERE).median_s < 0
-    assert stopped(Measurement(tuple(visits[:15]), adaptive(), HERE)) is None
-    assert stopped(Measurement(tuple(visits), adaptive(), HERE)) == "settled"
-    assert stopped(Measurement(tuple(visits), adaptive(rounds=20), HERE)) == "limit"
+    assert stopping_rule(Measurement(tuple(visits[:15]), adaptive(), HERE)) is None
+    assert stopping_rule(Measurement(tuple(visits), adaptive(), HERE)) == "settled"
+    assert stopping_rule(Measurement(tuple(visits), adaptive(rounds=20), HERE)) == "limit"
 
 
 @pytest.mark.parametrize(

@@ -7,20 +7,20 @@ import pytest
 
 from donna_hw._core.ranking import kendall_tau
 from donna_hw.errors import ConfigError, UnknownNameError
-from donna_hw.predictors.active_selection import PRIOR, d_optimal, uniform, variance
+from donna_hw.predictors.active_selection import PRIOR, select_by_variance, select_d_optimal, select_uniform
 from donna_hw.predictors.factory import fit_predictor
-from donna_hw.predictors.learning_curves import Networks, learning_curve
-from donna_hw.predictors.sklearn_models import fit_family
+from donna_hw.predictors.learning_curves import AccuracyData, learning_curve
+from donna_hw.predictors.sklearn_models import fit_sklearn
 
 
 def drawn(networks: int, seed: int = 0) -> np.ndarray:
     return np.exp(np.random.default_rng(seed).normal(-1, 1, (networks, 3)))
 
 
-def made(networks: int, seed: int = 0, noise: float = 0.2) -> Networks:
+def made(networks: int, seed: int = 0, noise: float = 0.2) -> AccuracyData:
     qualities = drawn(networks, seed)
     rng = np.random.default_rng([seed, 1])
-    return Networks(qualities, 80 - np.log(qualities) @ np.arange(1, 4) + noise * rng.normal(size=networks))
+    return AccuracyData(qualities, 80 - np.log(qualities) @ np.arange(1, 4) + noise * rng.normal(size=networks))
 
 
 def determinant(candidates: np.ndarray, *parts: np.ndarray) -> float:
@@ -32,7 +32,7 @@ def determinant(candidates: np.ndarray, *parts: np.ndarray) -> float:
 
 def test_each_d_optimal_network_raises_the_determinant_most() -> None:
     candidates, before = drawn(30), drawn(3, seed=1)
-    order = d_optimal(candidates, before, 6).tolist()
+    order = select_d_optimal(candidates, before, 6).tolist()
     for k, found in enumerate(order):
         known = [before, candidates[order[:k]]]
         tried = [determinant(candidates, *known, candidates[[i]]) for i in range(30)]
@@ -42,30 +42,32 @@ def test_each_d_optimal_network_raises_the_determinant_most() -> None:
 
 def test_d_optimal_networks_tell_more_than_uniform_ones() -> None:
     candidates, none = drawn(200), drawn(0)
-    chosen = determinant(candidates, candidates[d_optimal(candidates, none, 10)])
-    by_chance = [determinant(candidates, candidates[uniform(200, 10, np.random.default_rng(s))]) for s in range(50)]
+    chosen = determinant(candidates, candidates[select_d_optimal(candidates, none, 10)])
+    by_chance = [
+        determinant(candidates, candidates[select_uniform(200, 10, np.random.default_rng(s))]) for s in range(50)
+    ]
     assert chosen > max(by_chance)
 
 
 def test_the_next_network_lowers_the_variance_most() -> None:
     """Brute force for the linear Bayesian predictor: the posterior after one more observation, in closed form."""
     pool, candidates = made(20), drawn(15, seed=2)
-    predictor = fit_family("bayesian_ridge", *pool)
+    predictor = fit_sklearn("bayesian_ridge", *pool)
     covariance, noise = predictor.covariance(candidates)
     after = []
     for i in range(15):
         gain = covariance[:, i] / (covariance[i, i] + noise)
         after.append(np.trace(covariance - np.outer(gain, covariance[i])))
-    assert variance(predictor, candidates, 1).tolist() == [int(np.argmin(after))]
-    several = variance(fit_family("gaussian_process", *pool), candidates, 15)
+    assert select_by_variance(predictor, candidates, 1).tolist() == [int(np.argmin(after))]
+    several = select_by_variance(fit_sklearn("gaussian_process", *pool), candidates, 15)
     assert sorted(several.tolist()) == list(range(15))
 
 
 def test_more_networks_than_candidates_are_refused() -> None:
     for choose in (
-        lambda: uniform(3, 4, np.random.default_rng(0)),
-        lambda: d_optimal(drawn(3), drawn(2), 4),
-        lambda: variance(fit_family("bayesian_ridge", *made(9)), drawn(3), 4),
+        lambda: select_uniform(3, 4, np.random.default_rng(0)),
+        lambda: select_d_optimal(drawn(3), drawn(2), 4),
+        lambda: select_by_variance(fit_sklearn("bayesian_ridge", *made(9)), drawn(3), 4),
     ):
         with pytest.raises(ConfigError, match="as many candidates as are chosen; found 3"):
             choose()
@@ -82,7 +84,7 @@ def test_a_learning_curve_is_what_fits_by_hand_say() -> None:
         assert line["mse"] == pytest.approx(np.mean((predicted - test.top1_percent) ** 2), rel=1e-6)
     taus, errors = [], []
     for draw in range(2):
-        first = uniform(12, 12, np.random.default_rng([4, draw]))[:5]
+        first = select_uniform(12, 12, np.random.default_rng([4, draw]))[:5]
         one = fit_predictor(pool.qualities[first], pool.top1_percent[first])(test.qualities)[0]
         taus.append(kendall_tau(one, test.top1_percent))
         errors.append(np.mean((one - test.top1_percent) ** 2))

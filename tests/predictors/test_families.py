@@ -10,7 +10,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import LeaveOneOut
 
 from donna_hw.errors import ConfigError, InsufficientDataError
-from donna_hw.predictors.sklearn_models import ADDITIVE, BAYESIAN, FAMILIES, fit_family
+from donna_hw.predictors.sklearn_models import ADDITIVE, BAYESIAN, MODELS, fit_sklearn
 
 
 def example(networks: int = 15, noise: float = 0.3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -19,33 +19,33 @@ def example(networks: int = 15, noise: float = 0.3, seed: int = 0) -> tuple[np.n
     return qualities, 80 - np.log(qualities) @ np.arange(1, 4) + noise * rng.normal(size=networks)
 
 
-@pytest.mark.parametrize("kind", FAMILIES)
+@pytest.mark.parametrize("kind", MODELS)
 def test_each_explains_most_of_what_it_has_not_seen(kind: str) -> None:
-    predictor = fit_family(kind, *example(networks=40))
+    predictor = fit_sklearn(kind, *example(networks=40))
     unseen, expected = example(networks=60, seed=1)
     accuracy, std = predictor(unseen)
     assert np.mean((accuracy - expected) ** 2) < 0.5 * expected.var()
     assert (std > 0).all()
     assert predictor.noise < expected.std()
-    again = fit_family(kind, *example(networks=40))
+    again = fit_sklearn(kind, *example(networks=40))
     np.testing.assert_array_equal(again(unseen), (accuracy, std))
 
 
-@pytest.mark.parametrize("kind", [kind for kind in FAMILIES if kind != "lars"])
+@pytest.mark.parametrize("kind", [kind for kind in MODELS if kind != "lars"])
 def test_five_networks_of_equal_accuracy_are_fitted_without_a_warning(kind: str) -> None:
-    accuracy, std = fit_family(kind, example(5)[0], np.full(5, 70.0))(example(9, seed=2)[0])
+    accuracy, std = fit_sklearn(kind, example(5)[0], np.full(5, 70.0))(example(9, seed=2)[0])
     np.testing.assert_allclose(accuracy, 70, atol=1e-6)
     assert np.isfinite(std).all()
 
 
 def test_where_scikit_learn_gives_up_the_error_says_so() -> None:
     with pytest.raises(InsufficientDataError, match=r"lars must fit to these networks; found .*choose another kind"):
-        fit_family("lars", example(5)[0], np.full(5, 70.0))
+        fit_sklearn("lars", example(5)[0], np.full(5, 70.0))
 
 
 @pytest.mark.parametrize("kind", [*ADDITIVE, "sum_of_nsr"])
 def test_what_the_blocks_add_is_the_difference_of_accuracies(kind: str) -> None:
-    predictor = fit_family(kind, *example())
+    predictor = fit_sklearn(kind, *example())
     rng = np.random.default_rng(3)
     blocks = [rng.uniform(0.01, 0.5, size) for size in (3, 2, 4)]
     rows = np.array(list(product(range(3), range(2), range(4))))
@@ -58,9 +58,9 @@ def test_what_the_blocks_add_is_the_difference_of_accuracies(kind: str) -> None:
     assert broken[0][0] == -np.inf
 
 
-@pytest.mark.parametrize("kind", [kind for kind in FAMILIES if kind not in (*ADDITIVE, "sum_of_nsr")])
+@pytest.mark.parametrize("kind", [kind for kind in MODELS if kind not in (*ADDITIVE, "sum_of_nsr")])
 def test_a_curved_one_is_no_sum(kind: str) -> None:
-    predictor = fit_family(kind, *example(), noise=0.1)
+    predictor = fit_sklearn(kind, *example(), noise=0.1)
     assert predictor.scores([np.array([0.1])] * 3) is None
     assert predictor.quadratic([np.array([0.1])] * 3) is None
 
@@ -72,15 +72,15 @@ def test_the_sum_of_nsr_is_the_line_through_the_sums() -> None:
     line = LinearRegression().fit(sums, top1)
     assert line.coef_[0] < 0
     expected = line.predict(unseen.sum(axis=1, keepdims=True))
-    np.testing.assert_allclose(fit_family("sum_of_nsr", qualities, top1)(unseen)[0], expected, rtol=1e-10)
-    rising = fit_family("sum_of_nsr", qualities, 50 + sums[:, 0])(unseen)[0]
+    np.testing.assert_allclose(fit_sklearn("sum_of_nsr", qualities, top1)(unseen)[0], expected, rtol=1e-10)
+    rising = fit_sklearn("sum_of_nsr", qualities, 50 + sums[:, 0])(unseen)[0]
     np.testing.assert_allclose(rising, (50 + sums).mean())  # a better block never lowers the accuracy
 
 
 @pytest.mark.parametrize("kind", BAYESIAN)
 def test_the_deviation_of_a_bayesian_one_grows_outside_of_the_fit(kind: str) -> None:
     qualities, top1 = example(networks=25)
-    predictor = fit_family(kind, qualities, top1)
+    predictor = fit_sklearn(kind, qualities, top1)
     middle = np.exp(np.log(qualities).mean(axis=0))
     for factor in (4.0, 0.25):
         rows = np.stack([middle * factor**k for k in range(5)])
@@ -91,7 +91,7 @@ def test_the_deviation_of_a_bayesian_one_grows_outside_of_the_fit(kind: str) -> 
 
 @pytest.mark.parametrize("kind", BAYESIAN)
 def test_the_covariance_with_the_noise_has_the_deviations_on_its_diagonal(kind: str) -> None:
-    predictor, unseen = fit_family(kind, *example(networks=25)), example(seed=1)[0]
+    predictor, unseen = fit_sklearn(kind, *example(networks=25)), example(seed=1)[0]
     covariance, noise = predictor.covariance(unseen)
     assert noise > 0
     np.testing.assert_allclose(np.sqrt(np.diag(covariance) + noise), predictor(unseen)[1], rtol=1e-6)
@@ -101,17 +101,17 @@ def test_the_covariance_with_the_noise_has_the_deviations_on_its_diagonal(kind: 
 
 def test_a_covariance_of_one_that_is_not_bayesian_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"needs a Bayesian predictor.*'ridge'.*bayesian_ridge, gaussian_process"):
-        fit_family("ridge", *example()).covariance(example()[0])
+        fit_sklearn("ridge", *example()).covariance(example()[0])
 
 
 @pytest.mark.parametrize("kind", ["ridge", "bagging"])
 def test_left_out_is_a_fit_to_the_others(kind: str) -> None:
     qualities, top1 = example(8)
     expected = [
-        fit_family(kind, qualities[others], top1[others], noise=0.0)(qualities[one])[0][0]
+        fit_sklearn(kind, qualities[others], top1[others], noise=0.0)(qualities[one])[0][0]
         for others, one in LeaveOneOut().split(qualities)
     ]
-    predictor = fit_family(kind, qualities, top1)
+    predictor = fit_sklearn(kind, qualities, top1)
     np.testing.assert_allclose(predictor.left_out(qualities, top1), expected, rtol=1e-12)
     assert predictor.noise == pytest.approx(np.sqrt(np.mean((np.array(expected) - top1) ** 2)), rel=1e-12)
 
@@ -120,10 +120,10 @@ def test_left_out_is_a_fit_to_the_others(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["ridge", "sum_of_nsr"])
 def test_a_quality_that_is_none_is_refused(bad: float, kind: str) -> None:
     qualities, top1 = example()
-    predictor = fit_family(kind, qualities, top1)
+    predictor = fit_sklearn(kind, qualities, top1)
     broken = qualities.copy()
     broken[3, 1] = bad
     with pytest.raises(ConfigError, match="finite NSR"):
         predictor(broken)
     with pytest.raises(ConfigError, match="finite NSR"):
-        fit_family(kind, broken, top1)
+        fit_sklearn(kind, broken, top1)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from donna_hw.errors import ConfigError
 from donna_hw.predictors import multi_metric as joint
-from donna_hw.predictors.factory import KINDS, fit_predictor, left_out
+from donna_hw.predictors.factory import KINDS, fit_predictor, predict_leave_one_out
 from donna_hw.predictors.multi_metric import JointPredictor, fit_joint
 from donna_hw.predictors.serialization import load_predictor
 
@@ -59,9 +59,9 @@ def test_the_weights_are_those_of_ridge_regression_with_the_prior_in_full() -> N
 def test_the_variances_are_where_the_evidence_is_highest() -> None:
     """Moving any of them either way makes the target, and the variances under their own prior, less likely."""
     qualities, top1 = example(networks=30, noise=0.1)
-    x, _, _ = joint._standardised(qualities)
-    target, _ = joint._target(joint.link_of(top1, 92.0).of(top1))
-    found = joint._most_likely(x, target)
+    x, _, _ = joint._standardize(qualities)
+    target, _ = joint._standardize_target(joint.link_of(top1, 92.0).of(top1))
+    found = joint._fit_variances(x, target)
     parts = np.concatenate([joint._kernels(x, x), np.eye(len(x))[None]])
     middle = np.array([joint.LOG_VARIANCE] * 4 + [joint.LOG_NOISE])
 
@@ -69,7 +69,7 @@ def test_the_variances_are_where_the_evidence_is_highest() -> None:
         covariance = np.tensordot(variances, parts, 1)
         sign, size = np.linalg.slogdet(covariance)
         assert sign > 0
-        off = (np.log(variances) - middle) / joint.SPREAD
+        off = (np.log(variances) - middle) / joint.LOG_STD
         return float(target @ np.linalg.solve(covariance, target) / 2 + size / 2 + off @ off / 2)
 
     lowest = unlikely(found)
@@ -106,7 +106,7 @@ def test_left_out_networks_are_predicted_by_the_others() -> None:
     changed = top1.copy()
     changed[3] = 50.0  # what is left out says nothing
     assert predictor.left_out(qualities, changed)[3] == predictor.left_out(qualities, top1)[3]
-    errors = left_out(qualities, top1, "joint", 92.0) - top1
+    errors = predict_leave_one_out(qualities, top1, "joint", 92.0) - top1
     assert predictor.noise == pytest.approx(np.sqrt(np.square(errors).mean()))
 
 
@@ -171,7 +171,9 @@ def test_it_finds_what_only_the_difference_of_two_metrics_tells(seed: int) -> No
     common, apart, noise = rng.normal(0, 1, (30, 4)), rng.normal(0, 0.1, (30, 4)), rng.normal(0, 0.1, 30)
     qualities = np.exp(np.stack([common, common + apart], axis=-1))
     top1 = 60 - np.exp(1 + 0.15 * common.sum(axis=1) + 3 * apart.sum(axis=1) + 0.3 * noise)
-    variance = np.square(left_out(qualities[:20], top1[:20], "joint", 60.0) - top1[:20]).mean() / top1[:20].var()
+    variance = (
+        np.square(predict_leave_one_out(qualities[:20], top1[:20], "joint", 60.0) - top1[:20]).mean() / top1[:20].var()
+    )
     assert variance < 0.2
     predictor = fit_joint(qualities[:20], top1[:20], 60.0)
     assert np.square(predictor(qualities[20:])[0] - top1[20:]).mean() < 0.2 * top1[20:].var()

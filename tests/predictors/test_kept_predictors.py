@@ -13,7 +13,7 @@ import tomli_w
 from donna_hw.errors import FileFormatError
 from donna_hw.pipeline.recipe_schema import LibraryConfig
 from donna_hw.predictors.factory import KINDS, fit_predictor
-from donna_hw.predictors.serialization import load_predictor, metric_of, roles_of
+from donna_hw.predictors.serialization import load_predictor, read_metric, read_roles
 
 
 def example(seed: int = 0, networks: int = 12) -> tuple[np.ndarray, np.ndarray]:
@@ -32,8 +32,8 @@ def test_a_kept_predictor_says_the_same(kind: str, tmp_path: Path) -> None:
         assert kept.tobytes() == original.tobytes()
     assert (loaded.extrapolates(unseen) == predictor.extrapolates(unseen)).all()
     np.testing.assert_array_equal(loaded.left_out(*example()), predictor.left_out(*example()))
-    assert metric_of(path) == "l1"
-    assert roles_of(path) == ("library", "front")
+    assert read_metric(path) == "l1"
+    assert read_roles(path) == ("library", "front")
 
 
 def test_a_recipe_knows_every_kind() -> None:
@@ -43,7 +43,7 @@ def test_a_recipe_knows_every_kind() -> None:
 def test_a_file_that_does_not_say_was_fitted_to_the_nsr_of_the_library(tmp_path: Path) -> None:
     path = tmp_path / "predictor.toml"
     fit_predictor(*example()).save(path, {})
-    assert (metric_of(path), roles_of(path)) == ("nsr", ("library",))
+    assert (read_metric(path), read_roles(path)) == ("nsr", ("library",))
 
 
 @pytest.mark.parametrize("fitted", [{"quality": "psnr"}, {"quality": 3}, {"quality": ["nsr"]}])
@@ -53,7 +53,7 @@ def test_a_metric_that_is_none_is_refused(tmp_path: Path, fitted: dict[str, obje
     with pytest.raises(
         FileFormatError, match=r"predictor\.toml: fitted_to\.quality must be a known metric.*known: nsr"
     ):
-        metric_of(path)
+        read_metric(path)
 
 
 @pytest.mark.parametrize("kind", ["monotone", "saturating", "ridge", "gaussian_process"])

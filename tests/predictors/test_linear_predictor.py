@@ -15,11 +15,11 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
-from donna_hw._core.ranking import rival
+from donna_hw._core.ranking import predict_log_linear
 from donna_hw.errors import ConfigError, FileFormatError, InsufficientDataError, UnknownNameError
 from donna_hw.predictors.base import ALPHAS
 from donna_hw.predictors.factory import fit_predictor
-from donna_hw.predictors.linear import left_out
+from donna_hw.predictors.linear import predict_leave_one_out
 from donna_hw.predictors.serialization import load_predictor
 
 KINDS = ("monotone", "ridge2", "ridge2_monotone")
@@ -85,7 +85,7 @@ def test_left_out_is_a_fit_to_the_others_for_ridge2(alpha: float) -> None:
         paper(alpha).fit(np.delete(qualities, i, 0), np.delete(top1, i)).predict(qualities[[i]])[0]
         for i in range(len(top1))
     ]
-    np.testing.assert_allclose(left_out(qualities, top1, "ridge2", alpha), expected, rtol=1e-7)
+    np.testing.assert_allclose(predict_leave_one_out(qualities, top1, "ridge2", alpha), expected, rtol=1e-7)
 
 
 @pytest.mark.parametrize("alpha", [1e-2, 1.0, 100.0])
@@ -99,14 +99,14 @@ def test_left_out_is_a_fit_to_the_others_for_monotone(alpha: float) -> None:
         target = np.concatenate([y - y.mean(), np.zeros(3)])
         found = lsq_linear(stacked, target, (0, np.inf), method="bvls", tol=1e-14).x
         expected.append(y.mean() + scaler.transform(-np.log(qualities[[i]]))[0] @ found)
-    np.testing.assert_allclose(left_out(qualities, top1, "monotone", alpha), expected, rtol=1e-8)
+    np.testing.assert_allclose(predict_leave_one_out(qualities, top1, "monotone", alpha), expected, rtol=1e-8)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_strength_of_the_ridge_has_the_smallest_left_out_error(kind: str) -> None:
     qualities, top1 = example(noise=3.0)
     predictor = fit_predictor(qualities, top1, kind)
-    errors = {alpha: np.mean((left_out(qualities, top1, kind, alpha) - top1) ** 2) for alpha in ALPHAS}
+    errors = {alpha: np.mean((predict_leave_one_out(qualities, top1, kind, alpha) - top1) ** 2) for alpha in ALPHAS}
     assert errors[predictor.alpha] == min(errors.values())
     assert predictor.noise == pytest.approx(np.sqrt(errors[predictor.alpha]), rel=1e-12)
 
@@ -179,7 +179,7 @@ def test_an_unknown_kind_is_named_with_the_known_ones() -> None:
 
 def test_the_rival_is_a_line_in_the_logarithm() -> None:
     macs = np.array([1e5, 2e5, 4e5, 9e5])
-    np.testing.assert_allclose(rival(np.array([3e5]), macs, 7 + 2 * np.log(macs)), 7 + 2 * np.log(3e5))
+    np.testing.assert_allclose(predict_log_linear(np.array([3e5]), macs, 7 + 2 * np.log(macs)), 7 + 2 * np.log(3e5))
 
 
 def test_what_the_blocks_add_is_the_difference_of_accuracies() -> None:
@@ -224,7 +224,7 @@ def test_left_out_is_a_fit_to_the_others_for_ridge2_monotone(alpha: float) -> No
         model = make_pipeline(StandardScaler(), Ridge(alpha, positive=True, tol=1e-14, max_iter=100_000))
         model.fit(gains(rest, rest.max(axis=0)), np.delete(top1, i))
         expected.append(model.predict(gains(qualities[[i]], rest.max(axis=0)))[0])
-    np.testing.assert_allclose(left_out(qualities, top1, "ridge2_monotone", alpha), expected, rtol=1e-6)
+    np.testing.assert_allclose(predict_leave_one_out(qualities, top1, "ridge2_monotone", alpha), expected, rtol=1e-6)
 
 
 def test_the_quadratic_of_a_predictor_is_its_prediction_of_every_network() -> None:

@@ -8,18 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from donna_hw.errors import ConfigError
-from donna_hw.predictors.saturating import SaturationLink, link_of
+from donna_hw.predictors.saturating import SaturationLink, fit_link
 
 
 def test_the_ceiling_is_the_teachers_unless_a_network_comes_near_it() -> None:
     top1 = np.array([80.0, 82.0, 84.0])
     gap = 1.0  # quartiles of 81 and 83
-    assert link_of(top1, 90.0) == SaturationLink(90.0, gap)
-    assert link_of(top1, 84.5) == SaturationLink(84 + gap, gap)
-    assert link_of(top1) == SaturationLink(84 + gap, gap)
-    assert link_of(np.array([20.0, 80, 82, 82, 83, 84]), 90.0).gap_percent < 1.5  # a poor corner widens no gap
-    assert link_of(np.full(5, 70.0)) == SaturationLink(70.1, 0.1)
-    assert link_of(np.array([99.9, 100.0]), 99.0) == SaturationLink(100.0, 0.1)
+    assert fit_link(top1, 90.0) == SaturationLink(90.0, gap)
+    assert fit_link(top1, 84.5) == SaturationLink(84 + gap, gap)
+    assert fit_link(top1) == SaturationLink(84 + gap, gap)
+    assert fit_link(np.array([20.0, 80, 82, 82, 83, 84]), 90.0).gap_percent < 1.5  # a poor corner widens no gap
+    assert fit_link(np.full(5, 70.0)) == SaturationLink(70.1, 0.1)
+    assert fit_link(np.array([99.9, 100.0]), 99.0) == SaturationLink(100.0, 0.1)
 
 
 @given(st.floats(1, 100), st.floats(0.5, 0.999))
@@ -39,4 +39,4 @@ def test_the_way_back_grows_stays_above_zero_and_below_the_ceiling(ceiling: floa
 @pytest.mark.parametrize(("top1", "ceiling"), [([101.0], 90.0), ([-1.0], 90.0), ([50.0], 101.0)])
 def test_shares_that_are_none_are_refused(top1: list[float], ceiling: float) -> None:
     with pytest.raises(ConfigError, match="lie in 0"):
-        link_of(np.array(top1), ceiling)
+        fit_link(np.array(top1), ceiling)

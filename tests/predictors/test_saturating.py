@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from donna_hw.errors import ConfigError
 from donna_hw.predictors.base import ALPHAS
-from donna_hw.predictors.factory import fit_predictor, left_out
+from donna_hw.predictors.factory import fit_predictor, predict_leave_one_out
 from donna_hw.predictors.saturating import SaturatingPredictor, fit_saturating
 
 NSR = st.floats(0, 20)
@@ -131,7 +131,7 @@ def test_what_the_blocks_add_orders_all_networks_as_their_accuracies_do() -> Non
 def test_left_out_is_a_fit_to_the_others() -> None:
     qualities, top1 = example(networks=8, noise=0.3)
     predictor = fit_saturating(qualities, top1, 92.0)
-    found = left_out(qualities, top1, "saturating", 92.0)
+    found = predict_leave_one_out(qualities, top1, "saturating", 92.0)
     np.testing.assert_array_equal(found, predictor.left_out(qualities, top1))
     assert predictor.noise == pytest.approx(np.sqrt(np.mean((found - top1) ** 2)), rel=1e-12)
     moved = top1.copy()

@@ -13,9 +13,9 @@ from donna_hw.costs.table_sum import TableCost
 from donna_hw.devices.device import Device
 from donna_hw.errors import ConfigError
 from donna_hw.graph.graph import layers_hash
-from donna_hw.profiling.in_context import neighbours
+from donna_hw.profiling.in_context import find_neighbors
 from donna_hw.profiling.profiler import profile_space
-from donna_hw.profiling.workers.in_process import here
+from donna_hw.profiling.workers.in_process import create_in_process_workers
 from donna_hw.spaces import Axis, Space, Stage, load_space
 from donna_hw.spaces.cells import Classifier, InvertedResidual, Skip
 from donna_hw.tables.comparison import compare_tables
@@ -40,7 +40,7 @@ def skipping() -> Space:
 def test_a_skipped_layer_is_a_row_of_nothing_that_was_never_measured(tmp_path: Path) -> None:
     space = skipping()
     machine = fake_machine(space)
-    table = profile_space(space, fake_device(FakeBackend(machine)), tmp_path, QUICK, workers=here)
+    table = profile_space(space, fake_device(FakeBackend(machine)), tmp_path, QUICK, workers=create_in_process_workers)
     absent = table.frame[table.frame["method"] == "absent"]
     assert absent[["part", "layer"]].to_numpy().tolist() == [["a", "skip"], ["c", "skip"]]
     assert (absent[["median_s", "low_s", "high_s", "samples"]] == 0).all(axis=None)
@@ -55,7 +55,7 @@ def test_a_skipped_layer_is_a_row_of_nothing_that_was_never_measured(tmp_path: P
 
 
 def test_the_neighbour_in_a_chain_is_never_a_layer_that_is_not_there() -> None:
-    found = neighbours(skipping())
+    found = find_neighbors(skipping())
     assert found.keys() == {"b", "c", "head"}
     assert all(graph.layers for _, graph in found.values())
 

@@ -15,20 +15,20 @@ from noisy import NoisyBackend
 
 from donna_hw.errors import ConfigError
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.measurement.stopping import stopped
-from donna_hw.profiling.calibration import measurements, scale_of
+from donna_hw.measurement.stopping import stopping_rule
+from donna_hw.profiling.calibration import build_measurements, calibrate_table
 from donna_hw.profiling.measure_blocks import ProfilingBudget
-from donna_hw.profiling.profiler import profile_space, sentinel_of
+from donna_hw.profiling.profiler import profile_space, select_sentinel
 from donna_hw.profiling.sample_journal import BlockRecord, SampleJournal
 from donna_hw.profiling.scheduler import MeasurementJob, Scheduler, unique_jobs
-from donna_hw.profiling.workers.in_process import here
+from donna_hw.profiling.workers.in_process import create_in_process_workers
 from donna_hw.tables.latency_table import LatencyTable
-from donna_hw.tables.parts import parts_of
+from donna_hw.tables.parts import list_parts
 
 SPACE = tiny_space()
-PARTS = {part.layers_hash: part for part in parts_of(SPACE)}
+PARTS = {part.layers_hash: part for part in list_parts(SPACE)}
 KEYS = sorted(PARTS)
-SENTINEL = sentinel_of(list(PARTS.values()))
+SENTINEL = select_sentinel(list(PARTS.values()))
 PROTOCOL = Protocol(
     "fake", 20, 1, 2, "median", sentinel_samples=1, precision=0.015, min_rounds=8, visit_s=1.0, limit_s=1e3
 )
@@ -44,7 +44,7 @@ PARTS_SENTINEL = next(key for key, part in PARTS.items() if part.graph == SENTIN
 
 
 def profiled(root: Path, backend: NoisyBackend, effort: ProfilingBudget | None = None) -> LatencyTable:
-    return profile_space(SPACE, fake_device(backend), root, PROTOCOL, workers=here, effort=effort)
+    return profile_space(SPACE, fake_device(backend), root, PROTOCOL, workers=create_in_process_workers, effort=effort)
 
 
 def journal_of(table: LatencyTable) -> SampleJournal:
@@ -58,10 +58,10 @@ def test_each_row_ends_with_the_rule_that_fires_first_and_says_which(tmp_path: P
     rules: dict[str, list[str | None]] = {key: [] for key in records}
     for count in range(1, PROTOCOL.rounds + 1):  # what was known after each round
         known = {key: record.before(count) for key, record in records.items()}
-        scale = scale_of(known, PROTOCOL, backend.environment())
-        for key, measurement in measurements(known, PROTOCOL, backend.environment(), scale).items():
+        scale = calibrate_table(known, PROTOCOL, backend.environment())
+        for key, measurement in build_measurements(known, PROTOCOL, backend.environment(), scale).items():
             if len(records[key].visits) >= count:
-                rules[key].append(stopped(measurement))
+                rules[key].append(stopping_rule(measurement))
     for row in table.frame.to_dict("records"):
         visits = records[row["layers_hash"]].visits
         assert rules[row["layers_hash"]] == [None] * (len(visits) - 1) + [row["stopped"]]
@@ -97,7 +97,7 @@ def scheduled(
     schedule = Scheduler(
         jobs,
         SENTINEL,
-        here(fake_device(backend), protocol),
+        create_in_process_workers(fake_device(backend), protocol),
         protocol,
         SampleJournal(tmp_path / "s.csv"),
         backend.environment(),
@@ -123,8 +123,8 @@ def test_no_visit_begins_after_the_deadline(tmp_path: Path, deadline: float) -> 
 def test_time_left_goes_to_the_widest_half(tmp_path: Path) -> None:
     first = scheduled(tmp_path / "three", noisy_backend(), 0.0)
     environment = noisy_backend().environment()
-    scale = scale_of(first, PROTOCOL, environment)
-    widths = {key: one.half_width for key, one in measurements(first, PROTOCOL, environment, scale).items()}
+    scale = calibrate_table(first, PROTOCOL, environment)
+    widths = {key: one.half_width for key, one in build_measurements(first, PROTOCOL, environment, scale).items()}
     widest = {key for key in KEYS if widths[key] >= np.median(list(widths.values()))}
     more = scheduled(tmp_path / "four", noisy_backend(), 30.0 + len(widest) - 1)
     assert {key for key in KEYS if len(more[key].visits) == 4} == widest

@@ -13,16 +13,16 @@ from fakes import QUICK, FakeBackend, FakeDevice, FakeMachine, fake_device, fake
 
 from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.graph.graph import layers_hash
-from donna_hw.profiling.in_context import chain_of, neighbours
+from donna_hw.profiling.in_context import build_chain, find_neighbors
 from donna_hw.profiling.measure_blocks import ProfilingBudget
-from donna_hw.profiling.profiler import profile_space, sentinel_of
+from donna_hw.profiling.profiler import profile_space, select_sentinel
 from donna_hw.profiling.sample_journal import SampleJournal
-from donna_hw.profiling.workers.in_process import here
+from donna_hw.profiling.workers.in_process import create_in_process_workers
 from donna_hw.spaces import Axis, Space, Stage, load_space
 from donna_hw.spaces.cells import Classifier, ConvNormAct, InvertedResidual
-from donna_hw.spaces.sections import sections_of
+from donna_hw.spaces.sections import lower_sections
 from donna_hw.tables.latency_table import LatencyTable
-from donna_hw.tables.parts import parts_of
+from donna_hw.tables.parts import list_parts
 
 SCALE, JOINT_NS = 0.9, -20_000
 COMPOSE = ProfilingBudget(compose=True)
@@ -42,15 +42,15 @@ def deep_space() -> Space:
 
 
 DEEP = deep_space()
-PARTS = parts_of(DEEP)
-REPEATING = {part.layers_hash for part in PARTS if len(sections_of(part.block, part.graph.input_shape)) > 1}
+PARTS = list_parts(DEEP)
+REPEATING = {part.layers_hash for part in PARTS if len(lower_sections(part.block, part.graph.input_shape)) > 1}
 
 
 def additive_costs() -> dict[str, int]:
     """Return costs in ns: declared for each section, SCALE * sum + JOINT * joints for each block of several."""
     rng, costs = np.random.default_rng(0), {}
     for part in PARTS:
-        sections = [layers_hash(graph) for graph in sections_of(part.block, part.graph.input_shape)]
+        sections = [layers_hash(graph) for graph in lower_sections(part.block, part.graph.input_shape)]
         for key in sections:
             costs.setdefault(key, 100 * int(rng.integers(1_000, 9_000)))
         if len(sections) > 1:
@@ -60,7 +60,7 @@ def additive_costs() -> dict[str, int]:
 
 
 def machine_of(costs: Mapping[str, int], space: Space = DEEP) -> tuple[FakeMachine, FakeDevice]:
-    machine = FakeMachine(costs, layers_hash(sentinel_of(parts_of(space))))
+    machine = FakeMachine(costs, layers_hash(select_sentinel(list_parts(space))))
     return machine, fake_device(FakeBackend(machine))
 
 
@@ -68,7 +68,7 @@ def composed(
     root: Path, costs: Mapping[str, int], effort: ProfilingBudget = COMPOSE
 ) -> tuple[FakeMachine, LatencyTable]:
     machine, device = machine_of(costs)
-    return machine, profile_space(DEEP, device, root, QUICK, effort=effort, workers=here)
+    return machine, profile_space(DEEP, device, root, QUICK, effort=effort, workers=create_in_process_workers)
 
 
 def test_composed_rows_are_exact_where_costs_add_and_far_fewer_blocks_are_measured(tmp_path: Path) -> None:
@@ -139,16 +139,16 @@ def test_a_budget_does_not_turn_on_a_block_that_fails(tmp_path: Path) -> None:
 def test_what_is_in_a_chain_is_not_composed(tmp_path: Path) -> None:
     _, device = machine_of(additive_costs())
     with pytest.raises(ConfigError, match="composed blocks are measured isolated"):
-        profile_space(DEEP, device, tmp_path, QUICK, effort=COMPOSE, mode="in_chain", workers=here)
+        profile_space(DEEP, device, tmp_path, QUICK, effort=COMPOSE, mode="in_chain", workers=create_in_process_workers)
     with pytest.raises(UnknownNameError, match="known: isolated, in_chain"):
-        profile_space(DEEP, device, tmp_path, QUICK, mode="alone", workers=here)
+        profile_space(DEEP, device, tmp_path, QUICK, mode="alone", workers=create_in_process_workers)
 
 
 def chained_costs(space: Space, added_ns: Mapping[str, int]) -> dict[str, int]:
     """Return the costs of all chains: what the neighbour costs alone, and what the block adds to it."""
     costs = dict(fake_machine(space).costs_ns)
-    for part in parts_of(space):
-        chain = chain_of(neighbours(space), part.keys["part"], part.block)
+    for part in list_parts(space):
+        chain = build_chain(find_neighbors(space), part.keys["part"], part.block)
         if chain is not None:
             with_block, without = map(layers_hash, chain)
             costs[with_block] = costs[without] + added_ns[part.layers_hash]
@@ -158,7 +158,7 @@ def chained_costs(space: Space, added_ns: Mapping[str, int]) -> dict[str, int]:
 def added_by(space: Space) -> dict[str, int]:
     """Declare what each block adds in a chain, in ns; one adds nothing and one makes it faster, which isolated it could not."""
     rng = np.random.default_rng(1)
-    added = {part.layers_hash: 10 * int(rng.integers(100, 90_000)) for part in parts_of(space)}
+    added = {part.layers_hash: 10 * int(rng.integers(100, 90_000)) for part in list_parts(space)}
     nothing, faster = [layers_hash(space.block_graph(space.stages[1], m)) for m in (0, 1)]
     return {**added, nothing: 0, faster: -5_000}
 
@@ -167,7 +167,7 @@ def test_a_row_in_a_chain_is_the_difference_exactly_though_the_machine_has_two_s
     space = tiny_space()
     added = added_by(space)
     machine, device = machine_of(chained_costs(space, added), space)
-    table = profile_space(space, device, tmp_path, QUICK, mode="in_chain", workers=here)
+    table = profile_space(space, device, tmp_path, QUICK, mode="in_chain", workers=create_in_process_workers)
     assert table.path.name == "in_chain-b1-float32.csv"
     isolated = machine.costs_ns[layers_hash(space.fixed_graph("stem"))]
     for row in table.frame.to_dict("records"):
@@ -188,9 +188,9 @@ def test_a_row_in_a_chain_is_the_difference_exactly_though_the_machine_has_two_s
 def test_both_chains_are_warmed_up_and_run_alike(tmp_path: Path) -> None:
     space, protocol = tiny_space(), replace(QUICK, warmup=3, samples=4)
     machine, device = machine_of(chained_costs(space, added_by(space)), space)
-    profile_space(space, device, tmp_path, protocol, mode="in_chain", workers=here)
-    second = [part for part in parts_of(space) if part.keys["part"] == "second"]
-    chains = [chain_of(neighbours(space), "second", part.block) for part in second]
+    profile_space(space, device, tmp_path, protocol, mode="in_chain", workers=create_in_process_workers)
+    second = [part for part in list_parts(space) if part.keys["part"] == "second"]
+    chains = [build_chain(find_neighbors(space), "second", part.block) for part in second]
     withs, withouts = zip(*[map(layers_hash, chain) for chain in chains if chain is not None], strict=True)
     assert [machine.runs[key] for key in withs] == [protocol.rounds * 7] * 4
     assert len(set(withouts)) == 1
@@ -202,18 +202,18 @@ def test_blocks_of_equal_layers_share_a_measurement_in_every_mode(tmp_path: Path
     space = tiny_space()
     space = replace(space, stages=(*space.stages, replace(space.stages[1], name="third")))
     _, device = machine_of(chained_costs(space, added_by(space)), space)
-    table = profile_space(space, device, tmp_path, QUICK, mode=mode, workers=here)
+    table = profile_space(space, device, tmp_path, QUICK, mode=mode, workers=create_in_process_workers)
     twins = [table.frame.loc[table.frame["part"] == name, "median_s"].tolist() for name in ("second", "third")]
     assert twins[0] == twins[1]
     journal = SampleJournal(table.path.with_suffix(".samples.csv")).read()
-    assert journal.keys() == {part.layers_hash for part in parts_of(space)}
+    assert journal.keys() == {part.layers_hash for part in list_parts(space)}
     assert len(journal) < len(table.frame)
 
 
 def test_equal_blocks_are_composed_alike(tmp_path: Path) -> None:
     space = replace(DEEP, stages=(*DEEP.stages, replace(DEEP.stages[0], name="again")))
     machine, device = machine_of(additive_costs(), space)
-    table = profile_space(space, device, tmp_path, QUICK, effort=COMPOSE, workers=here)
+    table = profile_space(space, device, tmp_path, QUICK, effort=COMPOSE, workers=create_in_process_workers)
     twins = [table.frame.loc[table.frame["part"] == name, "median_s"].tolist() for name in ("only", "again")]
     assert twins[0] == twins[1]
     assert len(set(machine.visits) & REPEATING) == 12
@@ -221,8 +221,8 @@ def test_equal_blocks_are_composed_alike(tmp_path: Path) -> None:
 
 def test_the_chain_of_a_shipped_spaces_block_is_its_neighbour_and_itself() -> None:
     space = load_space("small_8px")
-    for part in parts_of(space):
-        chain = chain_of(neighbours(space), part.keys["part"], part.block)
+    for part in list_parts(space):
+        chain = build_chain(find_neighbors(space), part.keys["part"], part.block)
         if part.keys["part"] == "stem":
             assert chain is None
             continue

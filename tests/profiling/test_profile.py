@@ -16,7 +16,7 @@ from donna_hw.errors import FileFormatError, TableError
 from donna_hw.graph.graph import layers_hash
 from donna_hw.measurement.protocol import PROTOCOLS, Protocol
 from donna_hw.profiling.profiler import measure_networks, profile_space
-from donna_hw.profiling.workers.in_process import here
+from donna_hw.profiling.workers.in_process import create_in_process_workers
 from donna_hw.spaces import Space, load_space
 from donna_hw.tables.latency_table import LatencyTable
 
@@ -27,14 +27,18 @@ def expected(space: Space) -> dict[str, float]:
 
 def profiled(root: Path, space: Space | None = None, breaks_at: int | None = None) -> LatencyTable:
     space = space or tiny_space()
-    return profile_space(space, fake_device(FakeBackend(fake_machine(space, breaks_at))), root, QUICK, workers=here)
+    return profile_space(
+        space, fake_device(FakeBackend(fake_machine(space, breaks_at))), root, QUICK, workers=create_in_process_workers
+    )
 
 
 @pytest.mark.parametrize("statistic", ["median", "mean", "min"])
 def test_the_table_holds_the_declared_costs_though_the_machine_has_two_states(tmp_path: Path, statistic: str) -> None:
     space = tiny_space()
     device = fake_device(FakeBackend(fake_machine(space)))
-    table = profile_space(space, device, tmp_path, replace(QUICK, statistic=statistic), workers=here)
+    table = profile_space(
+        space, device, tmp_path, replace(QUICK, statistic=statistic), workers=create_in_process_workers
+    )
     costs = expected(space)
     assert table.info.column == f"{statistic}_s"
     for record in table.frame.to_dict("records"):
@@ -62,7 +66,7 @@ def test_blocks_of_equal_layers_share_one_measurement(tmp_path: Path) -> None:
     two, one = space.stages[1], replace(space.stages[1], name="third")
     space = replace(space, stages=(space.stages[0], two, one))
     machine = fake_machine(space)
-    table = profile_space(space, fake_device(FakeBackend(machine)), tmp_path, QUICK, workers=here)
+    table = profile_space(space, fake_device(FakeBackend(machine)), tmp_path, QUICK, workers=create_in_process_workers)
     distinct = {layers_hash(graph) for graph in all_graphs(space)}
     assert len(machine.visits) == QUICK.rounds * len(distinct) < QUICK.rounds * len(table.frame)
     thirds, seconds = (table.frame[table.frame["part"] == name]["median_s"].tolist() for name in ("third", "second"))
@@ -85,7 +89,7 @@ def test_a_grown_axis_measures_only_its_new_blocks_under_the_same_sentinel(
     before = profiled(tmp_path)
     grown = tiny_space((1, 3, 5), reference=5 if moves_reference else 1)
     machine = replace(fake_machine(grown), sentinel=before.info.sentinel)
-    table = profile_space(grown, fake_device(FakeBackend(machine)), tmp_path, QUICK, workers=here)
+    table = profile_space(grown, fake_device(FakeBackend(machine)), tmp_path, QUICK, workers=create_in_process_workers)
     new = {layers_hash(graph) for graph in all_graphs(grown)} - set(before.frame["layers_hash"])
     assert set(machine.visits) == new
     assert len(table.frame) == len(before.frame) + 4
@@ -113,7 +117,7 @@ def test_another_environment_protocol_or_frame_is_refused_by_name(tmp_path: Path
         protocol = replace(QUICK, **{change: 9})
     files = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
     with pytest.raises(TableError, match=f"holds rows of {says} = .*--out"):
-        profile_space(space, fake_device(backend), tmp_path, protocol, workers=here)
+        profile_space(space, fake_device(backend), tmp_path, protocol, workers=create_in_process_workers)
     assert files == {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
     assert backend.machine.visits == []
 
@@ -133,7 +137,7 @@ def test_whole_networks_are_measured_on_the_tables_scale(tmp_path: Path) -> None
     costs = {layers_hash(space.network(network)): 1_000_000 * (n + 1) for n, network in enumerate(networks)}
     machine.costs_ns = {**machine.costs_ns, **costs}
     device = fake_device(FakeBackend(machine))
-    found = measure_networks(space, device, table, [*networks, networks[0]], QUICK, workers=here)
+    found = measure_networks(space, device, table, [*networks, networks[0]], QUICK, workers=create_in_process_workers)
     assert found == pytest.approx([1e-3, 2e-3, 3e-3, 4e-3, 5e-3, 1e-3], rel=1e-6)
     assert len(machine.visits) == 5 * QUICK.rounds
     listed = pd.read_csv(table.path.with_suffix(".networks.csv"))
@@ -141,7 +145,7 @@ def test_whole_networks_are_measured_on_the_tables_scale(tmp_path: Path) -> None
     assert sorted(listed["median_s"]) == pytest.approx([1e-3, 2e-3, 3e-3, 4e-3, 5e-3], rel=1e-5)
     other = fake_device(FakeBackend(fake_machine(space), runtime="fake 2"))
     with pytest.raises(TableError, match="runtime"):
-        measure_networks(space, other, table, networks, QUICK, workers=here)
+        measure_networks(space, other, table, networks, QUICK, workers=create_in_process_workers)
 
 
 @pytest.mark.parametrize("count", ["macs", "params"])
@@ -190,7 +194,9 @@ def test_a_real_profile_of_a_shipped_space_covers_it_and_resumes(tmp_path: Path)
 
 def test_a_device_profiles_by_its_own_protocol_unless_told_otherwise(tmp_path: Path) -> None:
     space = tiny_space()
-    table = profile_space(space, fake_device(FakeBackend(fake_machine(space))), tmp_path, workers=here)
+    table = profile_space(
+        space, fake_device(FakeBackend(fake_machine(space))), tmp_path, workers=create_in_process_workers
+    )
     assert table.info.identity["protocol"] == "trusted"
     # the fake repeats itself exactly; rounds that met it at its slow speed are set aside and made up for
     assert (table.frame["rounds"] >= PROTOCOLS["trusted"].min_rounds).all()

@@ -6,16 +6,16 @@ from fakes import all_graphs, tiny_space
 
 from donna_hw.graph.graph import Graph
 from donna_hw.measurement.protocol import PROTOCOLS
-from donna_hw.profiling.rest import rest_of
+from donna_hw.profiling.rest import estimate_cool_down
 from donna_hw.spaces import load_space
-from donna_hw.tables.parts import parts_of
+from donna_hw.tables.parts import list_parts
 
 PAPER = PROTOCOLS["paper_s20"]
 
 
 def test_the_papers_protocol_on_donnas_space_rests_a_minute_for_each_of_1920_blocks_and_the_fixed_parts() -> None:
-    parts = parts_of(load_space("donna"))
-    rest = rest_of([part.graph for part in parts], PAPER, 1)
+    parts = list_parts(load_space("donna"))
+    rest = estimate_cool_down([part.graph for part in parts], PAPER, 1)
     assert rest.blocks == len(parts) == 1920 + 3
     assert rest.alone_s == 60 * rest.blocks
     assert "32.0 h" in rest.words or "32.1 h" in rest.words
@@ -25,8 +25,8 @@ def test_the_papers_protocol_on_donnas_space_rests_a_minute_for_each_of_1920_blo
 
 def test_equal_layers_are_visited_once_and_phones_share_the_visits() -> None:
     graphs = all_graphs(tiny_space())
-    rest = rest_of([*graphs, *graphs, Graph((1, 2, 2), ())], PAPER, 3)
-    one = rest_of(graphs, PAPER, 1)
+    rest = estimate_cool_down([*graphs, *graphs, Graph((1, 2, 2), ())], PAPER, 3)
+    one = estimate_cool_down(graphs, PAPER, 1)
     assert rest.blocks == 2 * len(graphs)
     assert rest.different == one.different
     assert rest.seconds == -(-one.different // 3) * 60

@@ -14,11 +14,11 @@ from donna_hw._core.journal import Journal
 from donna_hw.errors import FileFormatError, MeasurementError
 from donna_hw.measurement.measurement import Trial
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.profiler import sentinel_of
+from donna_hw.profiling.profiler import select_sentinel
 from donna_hw.profiling.sample_journal import COLUMNS, BlockRecord, SampleJournal
 from donna_hw.profiling.scheduler import MeasurementJob, Scheduler, unique_jobs
-from donna_hw.profiling.workers.in_process import here
-from donna_hw.tables.parts import parts_of
+from donna_hw.profiling.workers.in_process import create_in_process_workers
+from donna_hw.tables.parts import list_parts
 
 SPACE = tiny_space()
 JOBS = unique_jobs([MeasurementJob(f"block {n}", graph) for n, graph in enumerate(all_graphs(SPACE))])
@@ -26,8 +26,8 @@ JOBS = unique_jobs([MeasurementJob(f"block {n}", graph) for n, graph in enumerat
 
 def records(machine: FakeMachine, path: Path, protocol: Protocol = QUICK, **more: Any) -> dict[str, BlockRecord]:
     backend = FakeBackend(machine)
-    workers = here(fake_device(backend), protocol)
-    sentinel, journal = sentinel_of(parts_of(SPACE)), SampleJournal(path)
+    workers = create_in_process_workers(fake_device(backend), protocol)
+    sentinel, journal = select_sentinel(list_parts(SPACE)), SampleJournal(path)
     try:
         return Scheduler(JOBS, sentinel, workers, protocol, journal, backend.environment(), **more).run()
     finally:
@@ -151,10 +151,12 @@ class Resting(FakeBackend):
 def test_a_device_decides_itself_how_long_it_rests(tmp_path: Path) -> None:
     pauses: list[float] = []
     backend, protocol = Resting(fake_machine(SPACE)), replace(QUICK, rounds=1, cool_down_s=60.0)
-    worker = here(fake_device(backend), protocol)
+    worker = create_in_process_workers(fake_device(backend), protocol)
     journal = SampleJournal(tmp_path / "s.csv")
     environment = backend.environment()
-    Scheduler(JOBS, sentinel_of(parts_of(SPACE)), worker, protocol, journal, environment, sleep=pauses.append).run()
+    Scheduler(
+        JOBS, select_sentinel(list_parts(SPACE)), worker, protocol, journal, environment, sleep=pauses.append
+    ).run()
     worker[0].close()
     assert pauses == [60.0, 3.0, 3.0] * len(JOBS)
 

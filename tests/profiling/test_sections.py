@@ -10,13 +10,13 @@ import pytest
 from donna_hw.errors import InsufficientDataError
 from donna_hw.graph.builder import lower_chain
 from donna_hw.graph.graph import layers_hash
-from donna_hw.profiling.composition import Composition, Estimate, fit_composition, sampled
-from donna_hw.spaces import load_space, space_names
+from donna_hw.profiling.composition import Composition, Estimate, fit_composition, select_sample
+from donna_hw.spaces import list_spaces, load_space
 from donna_hw.spaces.cells import ConvNormAct
-from donna_hw.spaces.sections import sections_of
+from donna_hw.spaces.sections import lower_sections
 from donna_hw.spaces.space import Space
 
-SPACES = [load_space(name) for name in space_names()]
+SPACES = [load_space(name) for name in list_spaces()]
 
 
 @pytest.mark.parametrize("space", SPACES, ids=lambda space: space.name)
@@ -25,7 +25,7 @@ def test_the_sections_of_every_block_of_every_shipped_space_are_its_layers(space
         shape = space.input_shapes[stage.name]
         for m in range(stage.size):
             block, whole = stage.block(m), space.block_graph(stage, m)
-            graphs = sections_of(block, shape)
+            graphs = lower_sections(block, shape)
             sections = getattr(block, "sections", lambda block=block: (block,))()
             chain = lower_chain([(str(n), section) for n, section in enumerate(sections)], shape)
             assert layers_hash(chain) == layers_hash(whole), f"{stage.name} {stage.label(m)}"
@@ -35,7 +35,7 @@ def test_the_sections_of_every_block_of_every_shipped_space_are_its_layers(space
 
 
 def test_a_block_that_says_nothing_of_sections_is_its_own() -> None:
-    [graph] = sections_of(ConvNormAct(4), (3, 8, 8))
+    [graph] = lower_sections(ConvNormAct(4), (3, 8, 8))
     assert layers_hash(graph) == layers_hash(lower_chain([("only", ConvNormAct(4))], (3, 8, 8)))
 
 
@@ -88,9 +88,9 @@ def test_three_blocks_are_too_few_to_compose_from() -> None:
 @pytest.mark.parametrize(("blocks", "expected"), [(5, 5), (12, 12), (60, 12), (300, 30)])
 def test_a_tenth_is_sampled_twelve_at_least_and_every_depth_alike(blocks: int, expected: int) -> None:
     depths = {f"{n:04}": 2 + n % 3 for n in range(blocks)}
-    chosen = sampled(depths)
+    chosen = select_sample(depths)
     assert len(chosen) == expected
     assert chosen <= depths.keys()
     counts = [sum(depths[key] == depth for key in chosen) for depth in (2, 3, 4)]
     assert max(counts) - min(counts) <= 1
-    assert sampled(dict(reversed(depths.items()))) == chosen
+    assert select_sample(dict(reversed(depths.items()))) == chosen

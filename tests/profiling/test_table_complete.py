@@ -12,17 +12,17 @@ from fakes import QUICK, FakeBackend, FakeMachine, fake_device
 
 from donna_hw.cli import cli
 from donna_hw.costs.features import FEATURES
-from donna_hw.costs.gaussian_process import features_of
+from donna_hw.costs.gaussian_process import feature_matrix
 from donna_hw.costs.table_completion import complete_table
 from donna_hw.errors import ConfigError, InsufficientDataError, TableError
 from donna_hw.graph.graph import layers_hash
-from donna_hw.profiling.profiler import profile_space, sentinel_of
-from donna_hw.profiling.workers.in_process import here
+from donna_hw.profiling.profiler import profile_space, select_sentinel
+from donna_hw.profiling.workers.in_process import create_in_process_workers
 from donna_hw.spaces import Axis, Space, Stage, load_space
 from donna_hw.spaces.cells import Classifier, ConvNormAct, InvertedResidual
 from donna_hw.tables.latency_table import LatencyTable
-from donna_hw.tables.lookup import named_table
-from donna_hw.tables.parts import parts_of
+from donna_hw.tables.lookup import load_table
+from donna_hw.tables.parts import list_parts
 from donna_hw.tables.table_info import TableInfo
 
 
@@ -46,21 +46,23 @@ def nanoseconds(space: Space) -> dict[str, int]:
     rates = [
         0.05 if "macs" in name else 1.0 if "bytes" in name else 3e4 * name.endswith("_layers") for name in FEATURES
     ]
-    parts = {part.layers_hash: part.graph for part in parts_of(space)}
-    costs = features_of(list(parts.values())) @ [*rates, 5e3]
+    parts = {part.layers_hash: part.graph for part in list_parts(space)}
+    costs = feature_matrix(list(parts.values())) @ [*rates, 5e3]
     return {key: round(cost) for key, cost in zip(parts, costs, strict=True)}
 
 
 def profiled(space: Space, root: Path) -> tuple[FakeMachine, LatencyTable]:
-    machine = FakeMachine(nanoseconds(space), layers_hash(sentinel_of(parts_of(space))))
-    return machine, profile_space(space, fake_device(FakeBackend(machine)), root, QUICK, workers=here)
+    machine = FakeMachine(nanoseconds(space), layers_hash(select_sentinel(list_parts(space))))
+    return machine, profile_space(
+        space, fake_device(FakeBackend(machine)), root, QUICK, workers=create_in_process_workers
+    )
 
 
 def test_a_table_of_a_larger_space_is_foretold_and_says_so(tmp_path: Path) -> None:
     _, small = profiled(SMALL, tmp_path / "a")
     done = complete_table([small], LARGE, tmp_path / "b", [SMALL])
     true, rows = nanoseconds(LARGE), done.table.frame.to_dict("records")
-    shared = {part.layers_hash for part in parts_of(SMALL)} & true.keys()
+    shared = {part.layers_hash for part in list_parts(SMALL)} & true.keys()
     assert (done.taken, done.learned) == (len(shared), len(true) - len(shared))
     for row in rows:
         assert row["method"] == ("measured" if row["layers_hash"] in shared else "learned")
@@ -127,7 +129,7 @@ def test_what_cannot_be_learned_is_said(tmp_path: Path) -> None:
     with pytest.raises(InsufficientDataError, match="needs 8 measured blocks"):
         complete_table([few], LARGE, tmp_path / "b", [SMALL])
     with pytest.raises(ConfigError, match="donna-hw count; found 'macs in MAC'"):
-        complete_table([named_table("macs/small_8px", tmp_path)], load_space("small_28px"), tmp_path / "b")
+        complete_table([load_table("macs/small_8px", tmp_path)], load_space("small_28px"), tmp_path / "b")
     assert not list((tmp_path / "b").rglob("*.csv"))
 
 
@@ -149,7 +151,7 @@ def test_the_command_reads_and_counts_its_own_rows(tmp_path: Path) -> None:
 
 
 def test_a_simulated_tables_rows_get_intervals(tmp_path: Path) -> None:
-    given = named_table("tensor_unit/mobilenetv3_1.0", tmp_path)
+    given = load_table("tensor_unit/mobilenetv3_1.0", tmp_path)
     space = load_space("mobilenetv3_1.0@192px")
     done = complete_table([given], space, tmp_path)
     assert isinstance(done.table.info, TableInfo)

@@ -7,21 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from donna_hw._core.resources import find
-from donna_hw.costs.gaussian_process import features_of
+from donna_hw._core.resources import find_resource
+from donna_hw.costs.gaussian_process import feature_matrix
 from donna_hw.devices.backends.base import ExactBackend
 from donna_hw.devices.backends.onnxruntime import OnnxRuntimeBackend
 from donna_hw.devices.device import Device
 from donna_hw.errors import ConfigError
-from donna_hw.profiling.dtypes import typed
-from donna_hw.profiling.profiler import begin_table, profile_space
+from donna_hw.profiling.dtypes import with_dtypes
+from donna_hw.profiling.profiler import get_or_create_table, profile_space
 from donna_hw.spaces import load_space
-from donna_hw.spaces.mixed_precision import float_twin
+from donna_hw.spaces.mixed_precision import float_block_number
 
 
 def test_a_backend_without_8_bit_layers_refuses_them(tmp_path: Path) -> None:
     space = load_space("small_8px@precision")
-    for fill in (profile_space, begin_table):
+    for fill in (profile_space, get_or_create_table):
         with pytest.raises(ConfigError, match="device torch_cpu runs layers of float32; found 'int8'"):
             fill(space, Device.load("torch_cpu"), tmp_path)
 
@@ -33,7 +33,7 @@ def test_a_simulated_unit_tells_types_apart_unless_its_own_is_int8(tmp_path: Pat
     with pytest.raises(ConfigError, match="a unit of precision int8 simulates every layer in int8"):
         profile_space(space, Device.load("tensor_unit"), tmp_path)
     wide = tmp_path / "wide.toml"
-    text = find("devices", "tensor_unit").read_text(encoding="utf-8")
+    text = find_resource("devices", "tensor_unit").read_text(encoding="utf-8")
     wide.write_text(text.replace('precision = "int8"', 'precision = "fp16"'), encoding="utf-8")
     table = profile_space(space, Device.load(str(wide)), tmp_path)
     assert table.info.identity["dtype"] == "fp16+int8"
@@ -41,7 +41,7 @@ def test_a_simulated_unit_tells_types_apart_unless_its_own_is_int8(tmp_path: Pat
     narrow = Device.load("tensor_unit").backend()
     assert isinstance(narrow, ExactBackend)
     for stage, costs in zip(space.stages, table.costs(space).blocks, strict=True):
-        twins = np.array([float_twin(stage, m) for m in range(stage.size)])
+        twins = np.array([float_block_number(stage, m) for m in range(stage.size)])
         eight = np.flatnonzero(twins != np.arange(stage.size))
         in_int8 = np.array(narrow.costs([space.block_graph(stage, int(m)) for m in twins[eight]]))
         assert (costs[eight] > in_int8).all()
@@ -60,9 +60,9 @@ def test_counts_are_those_of_the_float32_twins(tmp_path: Path) -> None:
 def test_a_table_is_named_by_its_types() -> None:
     said = OnnxRuntimeBackend(1, {}).description()
     of = {name: [load_space(name).network(load_space(name).reference)] for name in ("small_8px", "small_8px@int8")}
-    assert typed(said, of["small_8px"]) == said
-    assert typed(said, of["small_8px@int8"]).words == ("int8", "t1")
-    both = typed(said, [*of["small_8px"], *of["small_8px@int8"]])
+    assert with_dtypes(said, of["small_8px"]) == said
+    assert with_dtypes(said, of["small_8px@int8"]).words == ("int8", "t1")
+    both = with_dtypes(said, [*of["small_8px"], *of["small_8px@int8"]])
     assert both.words == ("float32+int8", "t1")
     assert both.environment.identity == said.environment.identity | {"dtype": "float32+int8"}
 
@@ -70,4 +70,4 @@ def test_a_table_is_named_by_its_types() -> None:
 def test_nothing_is_learned_of_8_bit_layers() -> None:
     space = load_space("small_8px@int8")
     with pytest.raises(ConfigError, match="the int8 layer"):
-        features_of([space.network(space.reference)])
+        feature_matrix([space.network(space.reference)])

@@ -14,13 +14,13 @@ from test_int8_layers import every_operator, lived_in, normal
 
 from donna_hw.errors import ConfigError
 from donna_hw.graph.builder import GraphBuilder
-from donna_hw.graph.graph import INPUT, Graph, in_type
+from donna_hw.graph.graph import INPUT, Graph, with_dtype
 from donna_hw.graph.int8_torch import Int8Layer
 from donna_hw.graph.torch_module import GraphModule
-from donna_hw.training.quantization.bn_folding import FoldedLayer, fold, normalised_spreads
+from donna_hw.training.quantization.bn_folding import FoldedLayer, fold_batch_norms, read_bn_stats
 from donna_hw.training.quantization.channel_stats import ChannelStats
-from donna_hw.training.quantization.data_free import QuantizationConfig, quantise, weight_grids
-from donna_hw.training.quantization.equalization import absorb, equalise, pairs_of
+from donna_hw.training.quantization.data_free import QuantizationConfig, quantize, weight_grids
+from donna_hw.training.quantization.equalization import absorb, equalize, find_pairs
 from donna_hw.training.quantization.range_estimation import observe, propagate
 
 PLAIN = QuantizationConfig(equalise=False, absorb=False, correct=False)
@@ -72,20 +72,20 @@ def test_folded_weights_compute_what_the_network_does() -> None:
     x = images(module.graph, 20)
     with torch.inference_mode():
         torch.testing.assert_close(
-            computed(module.graph, fold(module), x.double()).float(), module(x), rtol=1e-4, atol=1e-5
+            computed(module.graph, fold_batch_norms(module), x.double()).float(), module(x), rtol=1e-4, atol=1e-5
         )
 
 
 def test_equalising_changes_ranges_and_nothing_else() -> None:
     module = unbalanced(lived_in(bottleneck()), 3)
-    graph, folded, known = in_type(module.graph, "int8"), fold(module), normalised_spreads(module, 6.0)
+    graph, folded, known = with_dtype(module.graph, "int8"), fold_batch_norms(module), read_bn_stats(module, 6.0)
     before = dict(known)
     x = images(graph, 20).double()
     expected = computed(graph, folded, x)
-    pairs, skipped = pairs_of(graph)
+    pairs, skipped = find_pairs(graph)
     assert [(pair.first.name, pair.second.name) for pair in pairs] == [("expand", "spatial"), ("spatial", "project")]
     assert skipped == {"project": "nothing follows"}
-    equalise(pairs, folded, known)
+    equalize(pairs, folded, known)
     torch.testing.assert_close(computed(graph, folded, x), expected, rtol=1e-9, atol=1e-9)
     for pair in pairs:
         mine = folded[pair.first.name].weight.abs().flatten(1).amax(1)
@@ -93,15 +93,15 @@ def test_equalising_changes_ranges_and_nothing_else() -> None:
         torch.testing.assert_close(mine, its, rtol=1e-3, atol=0)
     ratio = known["expand"].mean / before["expand"].mean
     torch.testing.assert_close(known["expand"].high / before["expand"].high, ratio)
-    torch.testing.assert_close(folded["expand"].bias / fold(module)["expand"].bias, ratio)
+    torch.testing.assert_close(folded["expand"].bias / fold_batch_norms(module)["expand"].bias, ratio)
 
 
 def test_equalisation_saves_a_network_whose_channels_lie_decades_apart() -> None:
     """The reason for the method: one grid for a layer whose channels differ a thousandfold is nothing for the small ones."""
     trained = unbalanced(lived_in(bottleneck()), 4)
-    graph, x = in_type(trained.graph, "int8"), images(trained.graph)
+    graph, x = with_dtype(trained.graph, "int8"), images(trained.graph)
     lost = {
-        name: noise(quantise(trained, graph, normal(6), way).module, trained, x)
+        name: noise(quantize(trained, graph, normal(6), way).module, trained, x)
         for name, way in {
             "plain": PLAIN,
             "equalised": replace(PLAIN, equalise=True),
@@ -114,7 +114,7 @@ def test_equalisation_saves_a_network_whose_channels_lie_decades_apart() -> None
 
 
 def test_what_stands_between_is_why_a_pair_is_skipped() -> None:
-    _, skipped = pairs_of(in_type(every_operator(), "int8"))
+    _, skipped = find_pairs(with_dtype(every_operator(), "int8"))
     assert skipped == {
         "conv": "several layers read it",
         "depthwise": "a layer without weights follows, add",
@@ -122,23 +122,23 @@ def test_what_stands_between_is_why_a_pair_is_skipped() -> None:
         "gate": "a layer without weights follows, scale",
         "linear": "nothing follows",
     }
-    assert pairs_of(in_type(bottleneck("swish"), "int8"))[1]["expand"] == "swish stands between"
+    assert find_pairs(with_dtype(bottleneck("swish"), "int8"))[1]["expand"] == "swish stands between"
     graph = bottleneck()
     mixed = Graph(
         graph.input_shape,
         tuple(replace(each, dtype="float32" if each.name == "spatial" else "int8") for each in graph.layers),
     )
-    assert pairs_of(mixed)[1] == {"expand": "a float32 layer follows", "project": "nothing follows"}
+    assert find_pairs(mixed)[1] == {"expand": "a float32 layer follows", "project": "nothing follows"}
 
 
 def test_absorbed_biases_change_nothing_where_all_is_above_zero() -> None:
     module = lived_in(bottleneck())
     with torch.no_grad():
         module.get_submodule("spatial.norm").bias.add_(20)
-    graph, folded, known = in_type(module.graph, "int8"), fold(module), normalised_spreads(module, 6.0)
+    graph, folded, known = with_dtype(module.graph, "int8"), fold_batch_norms(module), read_bn_stats(module, 6.0)
     x = images(graph, 20).double()
     expected = computed(graph, folded, x)
-    pairs, _ = pairs_of(graph)
+    pairs, _ = find_pairs(graph)
     before, _ = propagate(graph, folded, normal(6), known, 6.0)
     high = before["spatial"].range[1]
     assert absorb(pairs, folded, before, known) == ["spatial"]  # before `spatial` stands padding
@@ -161,11 +161,11 @@ def test_a_corrected_bias_takes_the_mean_error_away() -> None:
     given = ChannelStats.normal(mean, torch.full((40,), 0.1).double(), 6.0)
     wrong = {}
     for name, way in {"corrected": replace(PLAIN, correct=True), "not": PLAIN}.items():
-        layer = quantise(trained, in_type(graph, "int8"), given, way).module.get_submodule("linear")
+        layer = quantize(trained, with_dtype(graph, "int8"), given, way).module.get_submodule("linear")
         assert isinstance(layer, Int8Layer)
         weight = (layer.codes.double() - layer.weight_zeros.double()[:, None]) * layer.weight_scales.double()[:, None]
         step = layer.scales[0].double() * layer.weight_scales.double()
-        own = fold(trained)["linear"]
+        own = fold_batch_norms(trained)["linear"]
         error = (weight @ mean + layer.bias * step) - (own.weight @ mean + own.bias)
         wrong[name] = error.abs() / step
     assert wrong["corrected"].max() <= 0.51
@@ -199,7 +199,7 @@ def test_spreads_are_those_of_many_numbers() -> None:
     given, seen = observe(module, torch.randn(40_000, 5, 1, 1, generator=torch.Generator().manual_seed(0)))
     unit = ChannelStats.normal(torch.zeros(5).double(), torch.ones(5).double(), 6.0)
     torch.testing.assert_close(given.mean, unit.mean, atol=0.03, rtol=0)
-    before, _ = propagate(graph, fold(module), unit, {}, 6.0)
+    before, _ = propagate(graph, fold_batch_norms(module), unit, {}, 6.0)
     for name in ("first", "gate"):
         torch.testing.assert_close(before[name].mean, seen[name].mean, atol=0.02, rtol=0)
         torch.testing.assert_close(before[name].deviation, seen[name].deviation, atol=0.02, rtol=0)
@@ -211,7 +211,7 @@ def test_spreads_are_those_of_many_numbers() -> None:
 def test_observed_ranges_are_reached_and_not_passed() -> None:
     graph = every_operator()
     trained, x = lived_in(graph), images(graph, 100)
-    module = quantise(trained, in_type(graph, "int8"), normal(4), PLAIN, x).module
+    module = quantize(trained, with_dtype(graph, "int8"), normal(4), PLAIN, x).module
     held = module.get_submodule("conv")
     assert isinstance(held, Int8Layer)
     with torch.inference_mode():
@@ -239,10 +239,10 @@ def test_layers_of_float32_are_left_alone() -> None:
         tuple(replace(each, dtype="int8" if each.name == "project" else "float32") for each in graph.layers),
     )
     trained = lived_in(graph)
-    found = quantise(trained, mixed, normal(6), QuantizationConfig())
+    found = quantize(trained, mixed, normal(6), QuantizationConfig())
     kept = {key: values for key, values in found.module.state_dict().items() if not key.startswith("project.")}
     for key, values in kept.items():
         assert torch.equal(values, trained.state_dict()[key])
     assert 0 < noise(found.module, trained, images(graph)) < 0.01
     with pytest.raises(ConfigError, match="the same layers in float32"):
-        quantise(trained, in_type(every_operator(), "int8"), normal(6), QuantizationConfig())
+        quantize(trained, with_dtype(every_operator(), "int8"), normal(6), QuantizationConfig())

@@ -14,14 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from donna_hw.graph.builder import GraphBuilder
-from donna_hw.graph.graph import ACTIVATIONS, INPUT, Graph, in_type, layers_hash
-from donna_hw.graph.int8 import TOP, after, grid_of, slots
-from donna_hw.graph.int8_torch import Int8Layer, on_grid
+from donna_hw.graph.graph import ACTIVATIONS, INPUT, Graph, layers_hash, with_dtype
+from donna_hw.graph.int8 import QUANT_MAX, activation_range, fit_grid, slots
+from donna_hw.graph.int8_torch import Int8Layer, fake_quantize
 from donna_hw.graph.onnx_export import to_onnx
 from donna_hw.graph.torch_module import GraphModule, to_torch
 from donna_hw.spaces import load_space
 from donna_hw.training.quantization.channel_stats import ChannelStats
-from donna_hw.training.quantization.data_free import QuantizationConfig, quantise
+from donna_hw.training.quantization.data_free import QuantizationConfig, quantize
 
 BATCH = 3
 
@@ -94,17 +94,17 @@ def test_a_grid_holds_zero_exactly_and_its_range_within_half_a_step(
     low: float, high: float, share: list[float]
 ) -> None:
     low, high = min(low, high, 0.0), max(low, high, 0.0)
-    scale, zero = grid_of(low, high)
-    assert 0 <= zero <= TOP
+    scale, zero = fit_grid(low, high)
+    assert 0 <= zero <= QUANT_MAX
     inside = torch.tensor([low + part * (high - low) for part in share] + [0.0])
-    held = on_grid(inside, torch.tensor(float(scale)), torch.tensor(float(zero)))
+    held = fake_quantize(inside, torch.tensor(float(scale)), torch.tensor(float(zero)))
     assert held[-1] == 0
     if high - low > 1e-30:  # the zero's own rounding moves the grid by up to half a step, at an end
         assert (held - inside).abs().max() <= 1.01 * float(scale)
         middle = (inside - low > float(scale)) & (high - inside > float(scale))
         if middle.any():
             assert (held - inside)[middle].abs().max() <= 0.51 * float(scale)
-        assert torch.equal(on_grid(held, torch.tensor(float(scale)), torch.tensor(float(zero))), held)
+        assert torch.equal(fake_quantize(held, torch.tensor(float(scale)), torch.tensor(float(zero))), held)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -113,7 +113,9 @@ def test_the_range_after_an_activation_is_that_of_a_dense_grid(activation: str) 
 
     for low, high in ((-5.0, 4.0), (-0.5, 0.25), (1.0, 9.0), (-9.0, -2.0)):
         values = FUNCTIONS[activation](torch.linspace(low, high, 200_001, dtype=torch.float64))
-        assert after(activation, (low, high)) == pytest.approx((float(values.min()), float(values.max())), abs=1e-6)
+        assert activation_range(activation, (low, high)) == pytest.approx(
+            (float(values.min()), float(values.max())), abs=1e-6
+        )
 
 
 def steps_apart(module: GraphModule, *, fused: bool) -> np.ndarray:
@@ -132,8 +134,8 @@ def steps_apart(module: GraphModule, *, fused: bool) -> np.ndarray:
 @pytest.mark.parametrize("graph", GRAPHS, ids=["operators", *ACTIVATIONS])
 def test_torch_and_onnx_runtime_agree(graph: Graph, per_channel: bool) -> None:
     """As written they are equal but for a number on the edge between two steps; fused, more of these are rounded the other way."""
-    module = quantise(
-        lived_in(graph), in_type(graph, "int8"), normal(4), QuantizationConfig(per_channel=per_channel)
+    module = quantize(
+        lived_in(graph), with_dtype(graph, "int8"), normal(4), QuantizationConfig(per_channel=per_channel)
     ).module
     for fused, most, share in ((False, 1.01, 0.01), (True, 2.01, 0.1)):
         steps = steps_apart(module, fused=fused)
@@ -146,7 +148,7 @@ def test_a_graph_with_a_float32_layer_agrees_too(plain: str) -> None:
     """What an 8-bit layer reads from a float32 one is put on its own grid."""
     graph = every_operator()
     kinds = [replace(each, dtype="float32" if each.name == plain else "int8") for each in graph.layers]
-    module = quantise(lived_in(graph), Graph(graph.input_shape, tuple(kinds)), normal(4), QuantizationConfig()).module
+    module = quantize(lived_in(graph), Graph(graph.input_shape, tuple(kinds)), normal(4), QuantizationConfig()).module
     steps = steps_apart(module, fused=False)
     assert steps.max() <= 1.01
     assert (steps > 0.5).mean() <= 0.01
@@ -165,7 +167,7 @@ def test_onnx_runtime_runs_them_in_eight_bits(tmp_path: Path) -> None:
 
 def test_a_model_to_be_timed_has_the_grids_of_a_real_one() -> None:
     """What a layer writes is what the next one reads: no more pairs of nodes than tensors; a ReLU's grid begins at zero."""
-    graph = in_type(every_operator(), "int8")
+    graph = with_dtype(every_operator(), "int8")
     model = to_onnx(graph)
     pairs = sum(node.op_type == "QuantizeLinear" for node in model.graph.node)
     assert pairs == 1 + sum(len(slots(layer)) - len(layer.inputs) for layer in graph.layers)
@@ -183,6 +185,6 @@ def test_a_model_to_be_timed_has_the_grids_of_a_real_one() -> None:
 
 def test_float32_layers_keep_their_hash() -> None:
     graph = every_operator()
-    assert layers_hash(graph) == layers_hash(in_type(in_type(graph, "int8"), "float32"))
-    assert layers_hash(graph) != layers_hash(in_type(graph, "int8"))
-    assert (in_type(graph, "int8").macs, in_type(graph, "int8").params) == (graph.macs, graph.params)
+    assert layers_hash(graph) == layers_hash(with_dtype(with_dtype(graph, "int8"), "float32"))
+    assert layers_hash(graph) != layers_hash(with_dtype(graph, "int8"))
+    assert (with_dtype(graph, "int8").macs, with_dtype(graph, "int8").params) == (graph.macs, graph.params)

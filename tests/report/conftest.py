@@ -13,7 +13,7 @@ from requirements import needs
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
-from donna_hw.reporting.html.page import plot_library, rendered
+from donna_hw.reporting.html.page import read_plotly_js, render_page
 
 FLAGS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
@@ -43,8 +43,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the made report, `report.html`, and the same without the plot's library, `still.html`."""
     folder = tmp_path_factory.mktemp("pages")
-    (folder / "report.html").write_text(rendered(made_content(), PICTURE, plot_library()))
-    (folder / "still.html").write_text(rendered(made_content(), PICTURE, ""))
+    (folder / "report.html").write_text(render_page(made_content(), PICTURE, read_plotly_js()))
+    (folder / "still.html").write_text(render_page(made_content(), PICTURE, ""))
     return folder
 
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from donna_hw.reporting.figures.boxes import boxes
+from donna_hw.reporting.figures.boxes import build_boxes
 from donna_hw.reporting.html.content import Content, TableQuality
 from donna_hw.reporting.html.measurement_budget import BudgetAnalysis, BudgetOption
-from donna_hw.reporting.html.networks import Cost, ReportedNetwork
+from donna_hw.reporting.html.networks import CostInfo, ReportedNetwork
 from donna_hw.spaces import load_space
 
 SPACE = load_space("small_8px")
@@ -26,7 +26,7 @@ def network(row: tuple[int, ...], latency_s: float, *roles: str, **known: float 
     architecture = SPACE.architecture(row)
     labels = tuple(SPACE.labels(architecture).values())
     costs = {"cpu": (latency_s, 0.05 * latency_s), "macs": (1e4 + 1e3 * sum(row), 0.0)}
-    return ReportedNetwork("/".join(labels), labels, boxes(SPACE, architecture), roles, costs, **known)  # type: ignore[arg-type]
+    return ReportedNetwork("/".join(labels), labels, build_boxes(SPACE, architecture), roles, costs, **known)  # type: ignore[arg-type]
 
 
 def made_content() -> Content:
@@ -55,7 +55,7 @@ def made_content() -> Content:
         stages=SPACE.columns,
         networks_in_space=SPACE.size,
         device="cpu",
-        costs=(Cost("cpu", "s", "measured"), Cost("macs", "MAC", "counted")),
+        costs=(CostInfo("cpu", "s", "measured"), CostInfo("macs", "MAC", "counted")),
         networks=(*front, *others),
         predictor=("Fitted to 5 networks.", "", "| | Kendall tau |", "|---|---|", "| predictor | 0.5 |"),
         latency=("Corrected by 10 whole networks.",),

@@ -14,20 +14,20 @@ from scipy import stats
 from donna_hw.costs.basis import FeatureBasis
 from donna_hw.costs.fit import fit_cost
 from donna_hw.costs.hierarchical import FittedCost
-from donna_hw.costs.serialization import cost_of, keep
+from donna_hw.costs.serialization import load_cost, save_correction
 from donna_hw.measurement.measurement import Samples, Trial
 from donna_hw.profiling.sample_journal import BlockRecord, SampleJournal
 from donna_hw.reporting.html.measurement_budget import (
     BudgetAnalysis,
-    gain_of,
-    never_mended,
-    visit_s,
+    analyze_budget,
+    irreducible_std,
+    mean_trial_s,
     with_more_networks,
 )
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Space
 from donna_hw.tables.latency_table import LatencyTable
-from donna_hw.tables.parts import parts_of
+from donna_hw.tables.parts import list_parts
 from donna_hw.tables.table_info import TableInfo
 
 SPACE = tiny_space()
@@ -40,14 +40,14 @@ def made_table(
     """Return a table whose rows all have the standard error `ERROR_S`, its visits `GAP_S` apart; those of `unvisited` parts have none."""
     quantile = stats.t.ppf(0.975, rounds - 1) if rounds > 1 else stats.norm.ppf(0.975)
     rows, journal, now = [], SampleJournal(folder / "made.samples.csv"), 1e9
-    for number, part in enumerate(parts_of(space)):
+    for number, part in enumerate(list_parts(space)):
         cost = 1e-4 * (1 + number)
         times = {"median_s": cost, "low_s": cost - quantile * ERROR_S, "high_s": cost + quantile * ERROR_S}
         rows.append(
             {"kernel": "", "activation": "", **part.keys, "layers_hash": part.layers_hash, **times, "rounds": rounds}
         )
     for round_ in range(rounds):
-        for part, row in zip(parts_of(space), rows, strict=True):
+        for part, row in zip(list_parts(space), rows, strict=True):
             if row["part"] in unvisited:
                 continue
             visit = Trial(round_, Samples(np.array([row["median_s"]])), np.empty(0), started_unix_s=now)
@@ -62,7 +62,7 @@ def made_table(
 
 def gain(table: LatencyTable, space: Space = SPACE, **more: float) -> BudgetAnalysis:
     rows = np.array([[0, 0], [1, 1], [3, 3]])
-    return gain_of(space, table, rows, (np.array([90.0, 91.0, 99.0]), np.array([1.0, 1.0, 1.0])), **more)
+    return analyze_budget(space, table, rows, (np.array([90.0, 91.0, 99.0]), np.array([1.0, 1.0, 1.0])), **more)
 
 
 def test_a_networks_error_shrinks_as_one_over_the_root_of_the_rounds(tmp_path: Path) -> None:
@@ -111,12 +111,14 @@ def test_the_pace_is_that_of_visits_and_no_pause_is_one() -> None:
         return BlockRecord("made", visits=made)
 
     steady = [record((0, 100.0), (1, 104.0)), record((0, 102.0), (1, 106.0))]
-    assert visit_s(steady) == pytest.approx(2.0)
-    assert visit_s([*steady, record((1, 5000.0), (1, 5002.0))]) == pytest.approx(2.0)  # a pause
-    assert visit_s([*steady, record((0, 130.0), (0, 132.0))]) == pytest.approx(2.0)  # another sitting begins at round 0
-    assert visit_s([record((0, 0.0), (1, 100.0))]) is None
-    assert visit_s([record((0, 0.0), (1, 100.0))], cool_down_s=60) == pytest.approx(100.0)
-    assert visit_s([]) is visit_s([record((0, 1.0))]) is None
+    assert mean_trial_s(steady) == pytest.approx(2.0)
+    assert mean_trial_s([*steady, record((1, 5000.0), (1, 5002.0))]) == pytest.approx(2.0)  # a pause
+    assert mean_trial_s([*steady, record((0, 130.0), (0, 132.0))]) == pytest.approx(
+        2.0
+    )  # another sitting begins at round 0
+    assert mean_trial_s([record((0, 0.0), (1, 100.0))]) is None
+    assert mean_trial_s([record((0, 0.0), (1, 100.0))], cool_down_s=60) == pytest.approx(100.0)
+    assert mean_trial_s([]) is mean_trial_s([record((0, 1.0))]) is None
 
 
 def test_one_round_does_not_tell_how_rounds_differ(tmp_path: Path) -> None:
@@ -154,7 +156,7 @@ def test_further_networks_take_from_the_posterior_what_conditioning_takes(correc
 def test_what_stays_is_approached_and_never_passed(corrected: tuple[Space, FittedCost]) -> None:
     space, cost = corrected
     front = space.random_rows(6, 2)
-    now, never = cost.std(front), never_mended(cost, front)
+    now, never = cost.std(front), irreducible_std(cost, front)
     few, many = (with_more_networks(cost, space.random_rows(count, 3)).std(front) for count in (10, 250))
     for before, after in ((now, few), (few, many), (many, never)):
         assert (after < before).all()
@@ -165,8 +167,8 @@ def test_networks_measured_beside_the_table_say_how_many_an_hour_holds(tmp_path:
     space = tiny_space((1, 3, 5, 7))
     table = made_table(tmp_path, space)
     rows = space.random_rows(12, 0)
-    plain = cost_of(space, table).mean(rows) * np.exp(0.01 * np.random.default_rng(0).standard_normal(12))
-    keep(space, table, fit_cost("made", FeatureBasis.of_table(space, table), rows, plain, kind="sum"))
+    plain = load_cost(space, table).mean(rows) * np.exp(0.01 * np.random.default_rng(0).standard_normal(12))
+    save_correction(space, table, fit_cost("made", FeatureBasis.of_table(space, table), rows, plain, kind="sum"))
     journal, now = SampleJournal(tmp_path / "made.networks.samples.csv"), 1e9
     for round_ in range(2):
         for number in range(12):

@@ -9,11 +9,11 @@ from importlib.util import find_spec
 import pytest
 from made_page import SPACE, made_content
 
-from donna_hw.cli.run import run_whole
+from donna_hw.cli.run import run_pipeline
 from donna_hw.reporting.html import page
-from donna_hw.reporting.html.data import page_data, places
-from donna_hw.reporting.html.networks import Cost
-from donna_hw.reporting.html.page import rendered
+from donna_hw.reporting.html.data import decimal_places, page_data
+from donna_hw.reporting.html.networks import CostInfo
+from donna_hw.reporting.html.page import render_page
 
 
 class StoppedError(Exception):
@@ -29,23 +29,23 @@ def test_a_run_says_at_its_start_that_its_report_will_hold_a_still_picture(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(StoppedError):
-        run_whole(Stops(), None)  # type: ignore[arg-type]
-    assert page.CURE not in capsys.readouterr().err
+        run_pipeline(Stops(), None)  # type: ignore[arg-type]
+    assert page.INSTALL_HINT not in capsys.readouterr().err
     monkeypatch.setattr(page, "find_spec", lambda name: None if name == "plotly" else find_spec(name))
-    assert page.plot_library() == ""
+    assert page.read_plotly_js() == ""
     with pytest.raises(StoppedError):
-        run_whole(Stops(), None)  # type: ignore[arg-type]
-    assert page.CURE in capsys.readouterr().err
+        run_pipeline(Stops(), None)  # type: ignore[arg-type]
+    assert page.INSTALL_HINT in capsys.readouterr().err
 
 
 def test_no_datum_ends_the_script_that_it_stands_in() -> None:
     content = made_content()
     nasty = "</script><script>alert(1)</script><!--"
     networks = tuple(replace(one, costs={nasty: one.costs["cpu"]}) for one in content.networks)
-    content = replace(content, device=nasty, costs=(Cost(nasty, "s", "measured"),), networks=networks)
+    content = replace(content, device=nasty, costs=(CostInfo(nasty, "s", "measured"),), networks=networks)
     assert "<" not in page_data(content)
     assert json.loads(page_data(content))["device"] == nasty
-    page = rendered(content, "", "")
+    page = render_page(content, "", "")
     assert page.count("<script") == page.count("</script>") == 2
 
 
@@ -65,7 +65,7 @@ def test_the_data_hold_every_network_and_each_blocks_boxes_once() -> None:
 
 
 def test_a_column_has_as_many_places_as_its_largest_value_wants() -> None:
-    assert places([1.0e-6, 56.43e-6, None], 1e-6, 4) == 2
-    assert places([0.5e-6], 1e-6, 4) == 4
-    assert places([12345.0], 1.0, 4) == 0
-    assert places([0.0, None], 1.0, 4) == places([], 1.0, 4) == 0
+    assert decimal_places([1.0e-6, 56.43e-6, None], 1e-6, 4) == 2
+    assert decimal_places([0.5e-6], 1e-6, 4) == 4
+    assert decimal_places([12345.0], 1.0, 4) == 0
+    assert decimal_places([0.0, None], 1.0, 4) == decimal_places([], 1.0, 4) == 0

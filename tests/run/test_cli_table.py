@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from made_tables import drawn_rounds, made_table
 from tiny_run import Main
 
-from donna_hw._core.resources import roots
+from donna_hw._core.resources import data_roots
 from donna_hw.cli import cli
 from donna_hw.cli.table import table as group
 from donna_hw.measurement.measurement import Samples, Trial
@@ -21,7 +21,7 @@ from donna_hw.profiling.sample_journal import COLUMNS, SampleJournal
 from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.table_info import table_path
 
-SHIPPED_PATH = min((roots()[-1] / "latency_tables" / "onnxruntime_cpu" / "small_28px").glob("*-t1.csv"))
+SHIPPED_PATH = min((data_roots()[-1] / "latency_tables" / "onnxruntime_cpu" / "small_28px").glob("*-t1.csv"))
 SHIPPED = f"onnxruntime_cpu/small_28px/{SHIPPED_PATH.stem}"
 
 

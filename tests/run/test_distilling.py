@@ -13,7 +13,7 @@ from donna_hw.pipeline.recipe import Recipe
 from donna_hw.pipeline.run import Run
 from donna_hw.pipeline.steps import distill as distilling
 from donna_hw.training.executors import ProcessExecutor
-from donna_hw.training.large_scale.config import PaperFinetuning, PaperTraining
+from donna_hw.training.large_scale.config import PaperFinetuneConfig, PaperTrainingConfig
 
 
 def run_on(folder: Path, device: str) -> Run:
@@ -60,8 +60,8 @@ def test_only_training_by_adam_needs_all_images_in_memory(
     run, asked = run_on(tmp_path, "cpu"), []
     monkeypatch.setattr("donna_hw.pipeline.run.check_size", lambda folder, space: asked.append(folder))
     parts: dict[str, object] = {"data": run.recipe.data.model_copy(update={"name": "image_folder", "folder": "images"})}
-    parts["reference"] = PaperTraining(batch=8, images_at_once=8)
+    parts["reference"] = PaperTrainingConfig(batch=8, images_at_once=8)
     if method == "paper":
-        parts["finetune"] = PaperFinetuning(batch=8, images_at_once=8)
+        parts["finetune"] = PaperFinetuneConfig(batch=8, images_at_once=8)
     replace(run, recipe=run.recipe.model_copy(update=parts)).check_images()
     assert asked == ([] if method == "paper" else ["images"])

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from tiny_run import Main, TinyRun
 
-from donna_hw.pipeline.export import load_network, networks_of
+from donna_hw.pipeline.export import load_network, read_front_networks
 from donna_hw.spaces import load_space
 from donna_hw.training.checkpoints import read_weights
 from donna_hw.training.libraries import ArchitectureLibrary
@@ -28,7 +28,7 @@ def test_every_network_of_a_front_runs_in_onnx_runtime_as_in_torch_with_the_runs
     tiny_run: TinyRun, main: Main, tmp_path: Path
 ) -> None:
     text = export(main, tiny_run, tmp_path / "nets", "--weights-from", tiny_run.folder)
-    front = networks_of(SPACE, tiny_run.folder / "front.csv")
+    front = read_front_networks(SPACE, tiny_run.folder / "front.csv")
     files = sorted((tmp_path / "nets").glob("*.toml"))
     assert len(files) == len(front) == len(pd.read_csv(tiny_run.folder / "front.csv"))
     assert "random" not in text

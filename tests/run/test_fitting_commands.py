@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from donna_hw.costs.serialization import corrected
+from donna_hw.costs.serialization import load_corrected_cost
 from donna_hw.costs.table_sum import TableCost
 from donna_hw.spaces import load_space
 from donna_hw.tables.latency_table import LatencyTable
-from donna_hw.tables.lookup import named_table
+from donna_hw.tables.lookup import load_table
 from donna_hw.tables.network_measurements import MeasuredNetworks
 
 Main = Callable[..., tuple[int, str, str]]
 SPACE = load_space("small_8px")
-MACS = named_table("macs/small_8px", Path("none"))
+MACS = load_table("macs/small_8px", Path("none"))
 
 
 def counted(rows: np.ndarray) -> np.ndarray:
@@ -70,8 +70,8 @@ def test_a_device_that_computes_is_corrected_in_its_own_unit(tmp_path: Path, mai
     code, text, error = main("table", "correct", "macs/small_8px", "--tables", tmp_path, "--networks", 12)
     assert code == 0, error
     assert "MAC" in text
-    table = named_table("macs/small_8px", tmp_path)
-    cost = corrected(SPACE, table)
+    table = load_table("macs/small_8px", tmp_path)
+    cost = load_corrected_cost(SPACE, table)
     assert cost is not None
     rows = SPACE.random_rows(100, 3)
     assert cost.unit == "MAC"

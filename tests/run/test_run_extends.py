@@ -12,14 +12,14 @@ from tiny_run import RECIPE, Main, trained
 
 from donna_hw import load_predictor, open_run
 from donna_hw.errors import ConfigError, FileFormatError
-from donna_hw.experiments.predictor_study.comparison import predicted
-from donna_hw.experiments.predictor_study.data import evidence
+from donna_hw.experiments.predictor_study.comparison import predict_top1
+from donna_hw.experiments.predictor_study.data import load_study_data
 from donna_hw.pipeline.recipe import Recipe
-from donna_hw.pipeline.steps.extend import extended_rows, new_counts
-from donna_hw.reporting.figures.run_data import NEW, predictor_of
+from donna_hw.pipeline.steps.extend import count_new_blocks, extended_rows
+from donna_hw.reporting.figures.run_data import NEW, load_predictor_groups
 from donna_hw.spaces import load_space
-from donna_hw.spaces.extend import new_blocks
-from donna_hw.training.block_metrics import qualities_of
+from donna_hw.spaces.extend import find_new_blocks
+from donna_hw.training.block_metrics import gather_qualities
 from donna_hw.training.checkpoints import read_weights
 
 OWN_SPACE = """
@@ -87,16 +87,18 @@ def test_only_new_blocks_are_trained_and_the_predictor_stays(
     with open_run(str(new), new_run) as run:
         rows = extended_rows(run)
         assert len(rows) == 6
-        counts = new_counts(new_blocks(load_space(Recipe.read(base).space), run.space), rows)
+        counts = count_new_blocks(find_new_blocks(load_space(Recipe.read(base).space), run.space), rows)
         assert (counts > 0).all()
         tests = run.architectures.means("test")
         assert {tuple(row) for row in rows} == {run.space.row(network) for network in tests}
         predictor = load_predictor(new_run / "predictor.toml")
-        found = evidence(run)
-        kept = predictor(qualities_of(run.qualities(), found.groups["test"].rows))[0]
-        np.testing.assert_allclose(predicted(found, "test"), kept, rtol=1e-6)  # fitted anew to the same it is the same
+        found = load_study_data(run)
+        kept = predictor(gather_qualities(run.qualities(), found.groups["test"].rows))[0]
+        np.testing.assert_allclose(
+            predict_top1(found, "test"), kept, rtol=1e-6
+        )  # fitted anew to the same it is the same
         assert run.fit().kind == predictor.kind
-        judged = predictor_of(run)
+        judged = load_predictor_groups(run)
         assert [one.name for one in judged] == ["fitted to, each left out", "test networks, no new blocks", NEW]
         np.testing.assert_allclose(judged[2].predicted_percent, kept)
         assert len(judged[1].measured_percent) == 4

@@ -15,9 +15,9 @@ from donna_hw.errors import ConfigError
 from donna_hw.graph.onnx_export import to_onnx
 from donna_hw.pipeline.steps.extend import base_run, extended_rows
 from donna_hw.pipeline.steps.quantize import int8_library
-from donna_hw.reporting.figures.run_data import MIXED, WHOLE, predictor_of
+from donna_hw.reporting.figures.run_data import MIXED, WHOLE, load_predictor_groups
 from donna_hw.spaces import load_space
-from donna_hw.spaces.mixed_precision import float_twin, float_twins, int8_twins
+from donna_hw.spaces.mixed_precision import float_block_number, float_counterparts, int8_counterparts
 from donna_hw.training.checkpoints import read_weights
 from donna_hw.training.libraries import ArchitectureLibrary
 
@@ -70,9 +70,9 @@ def test_blocks_and_networks_are_quantised_and_the_predictor_stays(
         base, rows = base_run(run), extended_rows(run)
         assert [tuple(row) for row in rows] == [run.space.row(network) for network in run.architectures.means("test")]
         assert len(rows) == 4
-        assert not (rows == float_twins(run.space, rows)).all(axis=1).any()
+        assert not (rows == float_counterparts(run.space, rows)).all(axis=1).any()
         tested = [list(base.space.labels(n).values()) for n in base.architectures.means("test")]
-        twins = float_twins(run.space, rows)
+        twins = float_counterparts(run.space, rows)
         assert [list(run.space.labels(run.space.architecture(row)).values()) for row in twins] == tested
         assert not run.architectures.networks("twin")  # all were finetuned there
         for library, name in ((run.architectures, "small_8px@precision"), (int8_library(run), "small_8px@int8")):
@@ -83,7 +83,7 @@ def test_blocks_and_networks_are_quantised_and_the_predictor_stays(
                 weights = kept.weights_path(network.architecture, network.seed)
                 labels = library.space.labels(network.architecture)
                 assert right_percent(folder, name, labels, weights) == pytest.approx(network.top1_percent, abs=0.6)
-        judged = predictor_of(run)
+        judged = load_predictor_groups(run)
         assert [one.name for one in judged[1:]] == ["test networks, no new blocks", WHOLE, MIXED]
         for one, library in zip(judged[2:], (int8_library(run), run.architectures), strict=True):
             np.testing.assert_allclose(one.measured_percent, [top1 for top1, _ in library.means("test").values()])
@@ -118,7 +118,7 @@ def test_ranges_may_be_observed_and_grids_be_of_channels(
         recipe.write_text(new.read_text() + f"[quantise]\n{keys}")
         with open_run(str(recipe), tmp_path / "runs" / name) as run:
             library, stage = run.distil(), run.space.stages[0]
-            m = next(m for m in range(stage.size) if float_twin(stage, m) != m)
+            m = next(m for m in range(stage.size) if float_block_number(stage, m) != m)
             states[name] = read_weights(library.weights_path(stage, m))
     key = next(key for key in states["plain"] if key.endswith("weight_scales"))
     assert len(states["plain"][key].unique()) == 1 < len(states["channels"][key].unique())
@@ -137,7 +137,7 @@ def test_a_library_may_hold_both_types(tmp_path: Path, main: Main) -> None:
         library = run.architectures.means("library")
         assert len(library) == 5
         rows = np.array([run.space.row(network) for network in library])
-        twins = {tuple(row) for row in float_twins(run.space, rows)}
+        twins = {tuple(row) for row in float_counterparts(run.space, rows)}
         held = {run.space.row(network) for network in run.architectures.means("twin", "library")}
         assert twins <= held
         assert run.fit().kind == "joint"
@@ -177,4 +177,4 @@ def test_what_cannot_be_quantised_is_said(recipes: tuple[Path, Path], tmp_path: 
         pytest.raises(ConfigError, match="@precision, which has both"),
     ):
         run.distil()
-    assert int8_twins(load_space("small_8px@precision"), np.zeros((1, 3), np.int64)).tolist() == [[1, 1, 1]]
+    assert int8_counterparts(load_space("small_8px@precision"), np.zeros((1, 3), np.int64)).tolist() == [[1, 1, 1]]

@@ -15,8 +15,8 @@ from donna_hw.graph.graph import layers_hash
 from donna_hw.pipeline.recipe import Recipe
 from donna_hw.pipeline.recipe_schema import LibraryConfig
 from donna_hw.pipeline.run import Run
-from donna_hw.pipeline.sampling import LATENCY_TEST, LIBRARY, further_rows
-from donna_hw.training.block_metrics import JOINT, METRICS, qualities_of
+from donna_hw.pipeline.sampling import LATENCY_TEST, LIBRARY, extra_rows
+from donna_hw.training.block_metrics import JOINT_METRICS, METRICS, gather_qualities
 from donna_hw.training.executors import ProcessExecutor
 
 Diverged = set[tuple[str, int]]
@@ -68,7 +68,7 @@ def test_no_network_of_the_library_holds_a_diverged_block_not_even_a_corner(tmp_
     run = run_with(tmp_path, {("stage2", number), ("stage1", 7)}, LibraryConfig(networks=40, test_networks=30))
     rows = np.concatenate(run.library_rows())
     assert len(set(tuples(rows))) == 70
-    assert np.isfinite(qualities_of(run.blocks.qualities(), rows)).all()
+    assert np.isfinite(gather_qualities(run.blocks.qualities(), rows)).all()
 
 
 def test_too_many_diverged_blocks_are_said_to_be_so(tmp_path: Path) -> None:
@@ -115,8 +115,8 @@ def test_the_choice_of_networks_changes_no_test_network(tmp_path: Path) -> None:
     assert tuples(telling)[:2] == tuples(drawn)[:2]  # the corners
     assert len(set(tuples(telling))) == 12
     assert not set(tuples(telling)) & {*tuples(test), *tuples(run.stratified_rows())}
-    assert np.isfinite(qualities_of(run.qualities(), telling)).all()
-    logs = [-np.log(qualities_of(run.qualities(), rows)) for rows in (drawn, telling)]
+    assert np.isfinite(gather_qualities(run.qualities(), telling)).all()
+    logs = [-np.log(gather_qualities(run.qualities(), rows)) for rows in (drawn, telling)]
     spread_of = [np.linalg.slogdet(np.cov(each.T))[1] for each in logs]
     assert spread_of[1] > spread_of[0]
 
@@ -130,24 +130,24 @@ def test_further_networks_come_one_after_another_and_none_is_known(tmp_path: Pat
     def with_part(**changed: object) -> Run:
         return replace(run, recipe=run.recipe.model_copy(update={"library": library.model_copy(update=changed)}))
 
-    found = further_rows(run)
+    found = extra_rows(run)
     assert len(found) == len(set(tuples(found))) == 8
     known = [*run.library_rows(), run.stratified_rows()]
     assert not set(tuples(found)) & {row for rows in known for row in tuples(rows)}
-    assert np.isfinite(qualities_of(run.qualities(), found)).all()
-    assert further_rows(with_part(further_networks=5)).tolist() == found[:5].tolist()
-    assert further_rows(with_part(quality="nsr")).tolist() == found.tolist()
-    assert further_rows(with_part(further_networks=0)).shape == (0, 3)
+    assert np.isfinite(gather_qualities(run.qualities(), found)).all()
+    assert extra_rows(with_part(further_networks=5)).tolist() == found[:5].tolist()
+    assert extra_rows(with_part(quality="nsr")).tolist() == found.tolist()
+    assert extra_rows(with_part(further_networks=0)).shape == (0, 3)
     with pytest.raises(ConfigError, match=r"further_networks must be at most .* found 5000; ask for \d+ or fewer"):
-        further_rows(with_part(further_networks=5000))
+        extra_rows(with_part(further_networks=5000))
 
 
 def test_further_networks_tell_more_than_as_many_by_chance(tmp_path: Path) -> None:
     run = run_with(tmp_path, set(), LibraryConfig(networks=12, further_networks=12))
     tell_apart(run)
-    library, qualities = run.library_rows()[0], run.blocks.qualities(JOINT)
+    library, qualities = run.library_rows()[0], run.blocks.qualities(JOINT_METRICS)
     told = [
-        np.linalg.slogdet(np.cov(np.log(qualities_of(qualities, rows)).reshape(24, -1).T) + 1e-6 * np.eye(12))[1]
-        for rows in (np.concatenate([library, more]) for more in (further_rows(run), run.random_rows(LATENCY_TEST, 12)))
+        np.linalg.slogdet(np.cov(np.log(gather_qualities(qualities, rows)).reshape(24, -1).T) + 1e-6 * np.eye(12))[1]
+        for rows in (np.concatenate([library, more]) for more in (extra_rows(run), run.random_rows(LATENCY_TEST, 12)))
     ]
     assert told[0] > told[1]

@@ -10,8 +10,8 @@ from tiny_run import RECIPE, Main
 
 from donna_hw import open_run
 from donna_hw.errors import ConfigError, FileFormatError
-from donna_hw.pipeline.steps.reference import teacher
-from donna_hw.training.loop import outputs
+from donna_hw.pipeline.steps.reference import find_teacher
+from donna_hw.training.loop import compute_outputs
 
 VIT = RECIPE.replace('"small_8px"', '"small_vit_8px"')
 TEACHER = '\n[teacher]\nrecipe = "cnn.toml"\n'
@@ -39,13 +39,13 @@ def test_another_network_teaches_and_its_own_reference_gives_the_blocks(
         assert [len(values) for values in qualities] == [27] * 4
         assert all(np.isfinite(values).all() for values in qualities)
         assert len(run.architectures.means("library")) == 5
-        taught = teacher(run)
+        taught = find_teacher(run)
         assert taught.space == "small_8px"
         images, logits = (np.load(runs / "vit" / "lessons" / "seed3" / f"epoch0{end}.npy") for end in ("", "-logits"))
         import torch
 
         pixels = torch.from_numpy(images).permute(0, 3, 1, 2)
-        np.testing.assert_allclose(outputs(taught.module(), pixels).numpy(), logits, atol=1e-4)
+        np.testing.assert_allclose(compute_outputs(taught.module(), pixels).numpy(), logits, atol=1e-4)
         assert run.fit().kind == "joint"
 
 
@@ -57,11 +57,11 @@ def test_a_teacher_that_is_not_there_or_of_other_images_is_said(recipes: tuple[P
     ):
         run.preflight()
     from donna_hw._core.files import write_atomic
-    from donna_hw.pipeline.recipe import Recipe, keep_recipe
+    from donna_hw.pipeline.recipe import Recipe, save_recipe
 
     other = tmp_path / "other.toml"
     other.write_text(RECIPE.replace('"small_8px"', '"small_8px@16px"'))
-    keep_recipe(Recipe.read(other), tmp_path / "runs" / "cnn")
+    save_recipe(Recipe.read(other), tmp_path / "runs" / "cnn")
     write_atomic(tmp_path / "runs" / "cnn" / "reference" / "weights.safetensors", b"anything")
     with (
         open_run(str(vit), tmp_path / "runs" / "vit") as run,

@@ -22,11 +22,11 @@ from donna_hw.predictors.multi_metric import JointPredictor
 from donna_hw.predictors.serialization import load_predictor
 from donna_hw.spaces import load_space
 from donna_hw.tables.latency_table import LatencyTable
-from donna_hw.training.block_metrics import JOINT, qualities_of
+from donna_hw.training.block_metrics import JOINT_METRICS, gather_qualities
 from donna_hw.training.checkpoints import load_weights, read_weights
 from donna_hw.training.data import load_dataset
 from donna_hw.training.libraries import ArchitectureLibrary, BlockLibrary
-from donna_hw.training.loop import top1_percent
+from donna_hw.training.loop import evaluate_top1
 
 SPACE = load_space("small_8px")
 
@@ -57,7 +57,7 @@ def test_the_references_accuracy_is_that_of_its_weights_on_the_test_images(tiny_
     facts = tomllib.loads((folder / "reference.toml").read_text())
     images = load_dataset("digits", 850).test
     # Another number of threads may round a tie between two classes differently: one image is allowed for.
-    assert facts["top1_percent"] == pytest.approx(top1_percent(network, images), abs=101 / len(images))
+    assert facts["top1_percent"] == pytest.approx(evaluate_top1(network, images), abs=101 / len(images))
     assert facts["test_images"] == len(images) == 797
 
 
@@ -202,7 +202,7 @@ def test_the_teachers_accuracy_is_the_ceiling_that_is_asked_for(tiny_run: TinyRu
 def test_fit_with_front_fits_to_verified_networks_too_and_never_to_test_ones(broken: TinyRun, main: Main) -> None:
     path = broken.folder / "predictor.toml"
     before = tomllib.loads(path.read_text())["fitted_to"]
-    assert before == {"networks": 5, "quality": JOINT, "roles": {"library": 5}}
+    assert before == {"networks": 5, "quality": JOINT_METRICS, "roles": {"library": 5}}
     library = ArchitectureLibrary(broken.folder / "architecture_library", SPACE)
     finetuned = {role: len(library.means(role)) for role in ("library", "front", "random")}
     judge = library.journal.records()[0] | {"role": "test", "network": library.name(SPACE.architecture([1, 2, 3]))}
@@ -236,7 +236,7 @@ def test_a_search_reads_the_metric_that_the_predictor_was_fitted_to(
 ) -> None:
     library = BlockLibrary(broken.folder / "block_library", SPACE)
     by_l1 = library.qualities("l1")
-    seen = qualities_of(by_l1, np.array(list(np.ndindex(*SPACE.stage_sizes)))[::97])
+    seen = gather_qualities(by_l1, np.array(list(np.ndindex(*SPACE.stage_sizes)))[::97])
     predictor = fit_predictor(seen, 90 - np.log(seen).sum(axis=1))
     predictor.save(broken.folder / "predictor.toml", {"fitted_to": {"quality": "l1"}})
     words = ("search", "small_8px", "--accuracy-from", broken.folder, "--cost", "macs", "--method", "exact")
@@ -245,6 +245,6 @@ def test_a_search_reads_the_metric_that_the_predictor_was_fitted_to(
     front = csv(tmp_path / "front.csv")
     first = SPACE.from_labels({name: front[name][0] for name in SPACE.columns})
     row = np.array([SPACE.row(first)])
-    by_nsr, said = (predictor(qualities_of(each, row))[0][0] for each in (library.qualities(), by_l1))
+    by_nsr, said = (predictor(gather_qualities(each, row))[0][0] for each in (library.qualities(), by_l1))
     assert front["predicted_top1_percent"][0] == pytest.approx(said, abs=1e-4)
     assert abs(by_nsr - said) > 0.01

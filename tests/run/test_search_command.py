@@ -13,8 +13,8 @@ from tiny_run import Main, TinyRun
 
 from donna_hw.predictors.multi_metric import JointPredictor
 from donna_hw.predictors.serialization import load_predictor
-from donna_hw.search.api import SearchRequest, SearchSettings, search_space
-from donna_hw.training.block_metrics import JOINT
+from donna_hw.search.api import SearchRequest, SearchSettings, run_search
+from donna_hw.training.block_metrics import JOINT_METRICS
 
 FEW = SearchSettings("nsga2", samples=40, population=20)
 TABLE = "latency_tables/onnxruntime_cpu/small_8px/isolated-b1-float32-t1.toml"
@@ -46,7 +46,7 @@ def predict_that_every_block_counts(run: TinyRun) -> None:
     assert isinstance(fitted, JointPredictor)
     weights = np.zeros_like(fitted.weights)
     weights[:, 0] = 1  # of KL
-    replace(fitted, weights=weights).save(path, {"fitted_to": {"quality": JOINT}})
+    replace(fitted, weights=weights).save(path, {"fitted_to": {"quality": JOINT_METRICS}})
 
 
 def test_two_costs_and_a_limit_give_a_front_within_it(broken: TinyRun, main: Main, tmp_path: Path) -> None:
@@ -91,10 +91,8 @@ def test_a_folder_of_tables_comes_before_the_runs_own(broken: TinyRun, tmp_path:
     frame = pd.read_csv(StringIO(table.read_text()), dtype=str, keep_default_na=False)
     frame[frame.columns[-1]] = (2 * frame[frame.columns[-1]].astype(float)).astype(str)
     table.write_text(frame.to_csv(index=False))
-    own = search_space(SearchRequest("small_8px", broken.folder, ["macs"], settings=FEW))
-    doubled = search_space(
-        SearchRequest("small_8px", broken.folder, ["macs"], tables=tmp_path / "tables", settings=FEW)
-    )
+    own = run_search(SearchRequest("small_8px", broken.folder, ["macs"], settings=FEW))
+    doubled = run_search(SearchRequest("small_8px", broken.folder, ["macs"], tables=tmp_path / "tables", settings=FEW))
     np.testing.assert_allclose(doubled.costs["macs"], 2 * own.costs["macs"])
 
 
@@ -105,7 +103,7 @@ def test_a_table_of_another_chip_is_used_with_a_warning_that_names_both(broken: 
     here = tomllib.loads(path.read_text())["identity"]["device_model"]
     path.write_text(path.read_text().replace(here, "Abacus 3000"))
     with pytest.warns(UserWarning, match="Abacus 3000") as caught:
-        front = search_space(SearchRequest("small_8px", broken.folder, ["onnxruntime_cpu"], settings=FEW))
+        front = run_search(SearchRequest("small_8px", broken.folder, ["onnxruntime_cpu"], settings=FEW))
     assert len(front) > 0
     assert len(caught) == 1
     assert here in str(caught[0].message)
@@ -113,7 +111,7 @@ def test_a_table_of_another_chip_is_used_with_a_warning_that_names_both(broken: 
 
 def test_a_table_of_this_chip_and_a_count_warn_of_nothing(tiny_run: TinyRun) -> None:
     # Warnings are errors here.
-    assert len(search_space(SearchRequest("small_8px", tiny_run.folder, ["onnxruntime_cpu", "macs"], settings=FEW))) > 0
+    assert len(run_search(SearchRequest("small_8px", tiny_run.folder, ["onnxruntime_cpu", "macs"], settings=FEW))) > 0
 
 
 def test_a_named_variant_is_chosen_where_there_are_several(broken: TinyRun, main: Main) -> None:

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 from test_search_paper_spaces import made_run
 
-from donna_hw.costs.serialization import corrected
+from donna_hw.costs.serialization import load_corrected_cost
 from donna_hw.predictors.serialization import load_predictor
-from donna_hw.search.api import SearchRequest, SearchSettings, search_space
+from donna_hw.search.api import SearchRequest, SearchSettings, run_search
 from donna_hw.spaces import load_space
-from donna_hw.tables.lookup import named_table
-from donna_hw.training.block_metrics import qualities_of
+from donna_hw.tables.lookup import load_table
+from donna_hw.training.block_metrics import gather_qualities
 from donna_hw.training.libraries import BlockLibrary
 
 # the shipped tables were measured on a processor that need not be the one of the test
@@ -45,7 +45,7 @@ def found(run: Path, main: Main, tmp_path: Path) -> Callable[..., pd.DataFrame]:
 
 def sums(frame: pd.DataFrame, table: str) -> np.ndarray:
     """Return the sums of a table's rows for the networks of a front's CSV."""
-    costs = named_table(table, Path("none")).costs(SPACE)
+    costs = load_table(table, Path("none")).costs(SPACE)
     numbers = [[stage.number_of_label(label) for label in frame[stage.name]] for stage in SPACE.stages]
     return costs.fixed + sum(block[picks] for block, picks in zip(costs.blocks, numbers, strict=True))
 
@@ -53,7 +53,7 @@ def sums(frame: pd.DataFrame, table: str) -> np.ndarray:
 def corrected_costs(frame: pd.DataFrame, table: str) -> np.ndarray:
     """Return what a table with a correction beside it says of the networks of a front's CSV; that is not the sum of its rows."""
     rows = np.array([[s.number_of_label(label) for label in frame[s.name]] for s in SPACE.stages]).T
-    cost = corrected(SPACE, named_table(table, Path("none")))
+    cost = load_corrected_cost(SPACE, load_table(table, Path("none")))
     assert cost is not None
     assert np.abs(cost.mean(rows) / sums(frame, table) - 1).min() > 0.005
     return cost.mean(rows)
@@ -109,10 +109,10 @@ def test_each_cost_has_a_front_in_a_file_of_its_name(run: Path, main: Main, tmp_
 
 def test_a_robust_search_judges_by_the_quantile(run: Path) -> None:
     few = SearchSettings("nsga2", 200, 20, robust=0.9)
-    free = search_space(SearchRequest(NAME, run, ["onnxruntime_cpu"], settings=few))
+    free = run_search(SearchRequest(NAME, run, ["onnxruntime_cpu"], settings=few))
     limit = float(np.median(free.costs["onnxruntime_cpu_q90"]))
     limits = [f"onnxruntime_cpu={limit!r}s"]
-    front = search_space(SearchRequest(NAME, run, ["onnxruntime_cpu"], limits, settings=few))
+    front = run_search(SearchRequest(NAME, run, ["onnxruntime_cpu"], limits, settings=few))
     upper, std = front.costs["onnxruntime_cpu_q90"], front.cost_stds["onnxruntime_cpu_q90"]
     assert (std > 0).all()
     assert (upper <= limit).all()
@@ -131,8 +131,8 @@ def test_a_diverse_front_and_a_random_one_say_so(run: Path, main: Main, found: C
 
 
 def test_a_front_says_what_it_predicts_and_what_lies_within_its_noise(run: Path) -> None:
-    front = search_space(SearchRequest(NAME, run, [LATENCY], settings=SearchSettings("random", 200)))
-    rows = qualities_of(BlockLibrary(run / "block_library", SPACE).qualities(), front.rows)
+    front = run_search(SearchRequest(NAME, run, [LATENCY], settings=SearchSettings("random", 200)))
+    rows = gather_qualities(BlockLibrary(run / "block_library", SPACE).qualities(), front.rows)
     accuracy, std = load_predictor(run / "predictor.toml")(rows)
     np.testing.assert_array_equal(front.accuracy, accuracy)
     # the simulator's latencies have no error: only a cheaper network of nearly the same accuracy may be better

@@ -12,9 +12,9 @@ import pytest
 from donna_hw.graph.graph import layers_hash
 from donna_hw.predictors.factory import fit_predictor
 from donna_hw.spaces import load_space
-from donna_hw.spaces.extremes import reach
-from donna_hw.tables.lookup import named_table
-from donna_hw.training.block_metrics import METRICS, qualities_of
+from donna_hw.spaces.extremes import find_extremes
+from donna_hw.tables.lookup import load_table
+from donna_hw.training.block_metrics import METRICS, gather_qualities
 from donna_hw.training.libraries import BlockLibrary
 
 Main = Callable[..., tuple[int, str, str]]
@@ -33,7 +33,7 @@ def made_run(name: str, folder: Path) -> Path:
             records[stage.name, row["layers_hash"]] = row | metrics | {"train_s": "0.0"}
     library.journal.append_all(records.values())
     rows = space.random_rows(30, 0)
-    qualities = qualities_of(library.qualities(), rows)
+    qualities = gather_qualities(library.qualities(), rows)
     top1 = 80 + 2 * -np.log(qualities).sum(axis=1) + np.random.default_rng(0).normal(0, 0.1, 30)
     fit_predictor(qualities, top1).save(folder / "predictor.toml", {"stand_in": "made accuracies, nothing was trained"})
     return folder
@@ -47,7 +47,7 @@ def test_a_front_at_full_size(name: str, tmp_path: Path, main: Main) -> None:
     assert code == 0, error
     assert "2500 networks that were looked at" in text
     front, space = pd.read_csv(out), load_space(name)
-    costs_s = named_table(f"tensor_unit/{name}", tmp_path).costs(space)
+    costs_s = load_table(f"tensor_unit/{name}", tmp_path).costs(space)
     for record in front.to_dict("records"):
         numbers = [stage.number_of_label(record[stage.name]) for stage in space.stages]
         total = costs_s.fixed + sum(block[m] for block, m in zip(costs_s.blocks, numbers, strict=True))
@@ -60,9 +60,9 @@ def test_a_front_at_full_size(name: str, tmp_path: Path, main: Main) -> None:
 def test_the_smallest_network_costs_less_than_the_reference_on_every_shipped_table() -> None:
     for name in ("donna", "mobilenetv3_1.0", "mobilenetv3_1.2", "proxylessnas_1.3", "efficientnet_b0"):
         space = load_space(name)
-        blocks = named_table(f"tensor_unit/{name}", Path("none")).costs(space).blocks
+        blocks = load_table(f"tensor_unit/{name}", Path("none")).costs(space).blocks
         cost = {
             which: sum(block[m] for block, m in zip(blocks, member.architecture.blocks, strict=True))
-            for which, member in reach(space).items()
+            for which, member in find_extremes(space).items()
         }
         assert cost["smallest"] < cost["reference"]

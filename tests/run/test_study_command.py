@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from tiny_run import Main, TinyRun
 
-from donna_hw.experiments.front_benchmark.benchmark import grid
-from donna_hw.experiments.predictor_study.data import group_of
+from donna_hw.experiments.front_benchmark.benchmark import scaled_rows
+from donna_hw.experiments.predictor_study.data import load_group
 from donna_hw.spaces import load_space
 from donna_hw.training.libraries import ArchitectureLibrary
 
@@ -32,7 +32,7 @@ def test_a_study_is_written_from_the_libraries(broken: TinyRun, main: Main) -> N
         for seed in (3, 4):
             made = {"role": "test", "network": name, "seed": str(seed), "top1_percent": f"{rng.uniform(20, 60):.4f}"}
             library.journal.append(known | made)
-    group = group_of(library, "test")
+    group = load_group(library, "test")
     assert group.by_seed.shape == (12, 2)
     assert sorted(map(tuple, group.rows)) == sorted(map(tuple, rows))
     folder = broken.recipe.parent / broken.recipe.stem
@@ -80,6 +80,6 @@ def test_a_proof_compares_networks_of_equal_latency(broken: TinyRun, main: Main)
 
 
 def test_scaled_teachers_are_of_one_kind_throughout() -> None:
-    rows = grid(SPACE)
+    rows = scaled_rows(SPACE)
     assert len(rows) == SPACE.stages[0].size
     assert all(len(set(row)) == 1 for row in rows.tolist())

@@ -9,18 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from donna_hw._core.resources import roots
+from donna_hw._core.resources import data_roots
 from donna_hw.errors import ConfigError, TableError, UnknownNameError
-from donna_hw.search.parsing import CostReader
+from donna_hw.search.parsing import CostParser
 from donna_hw.spaces import load_space
-from donna_hw.tables.lookup import CostName, named_table, table_in
+from donna_hw.tables.lookup import CostName, find_table, load_table
 
-SHIPPED = [roots()[-1] / "latency_tables"]
+SHIPPED = [data_roots()[-1] / "latency_tables"]
 words = st.text("abcdefgh_0123", min_size=1, max_size=8)
 
 
-def reader() -> CostReader:
-    return CostReader(load_space("mobilenetv3_1.0"), SHIPPED)
+def reader() -> CostParser:
+    return CostParser(load_space("mobilenetv3_1.0"), SHIPPED)
 
 
 @settings(deadline=None)
@@ -43,35 +43,35 @@ def test_an_unknown_quantity_names_the_known_ones() -> None:
 
 def test_a_device_alone_means_its_latency_or_count_and_never_its_energy() -> None:
     space = "mobilenetv3_1.0"
-    found = {name: table_in(SHIPPED, name, space).info for name in ("tensor_unit", "macs", "params")}
+    found = {name: find_table(SHIPPED, name, space).info for name in ("tensor_unit", "macs", "params")}
     assert {name: info.quantity for name, info in found.items()} == {
         "tensor_unit": "latency",
         "macs": "macs",
         "params": "params",
     }
-    assert table_in(SHIPPED, "latency@tensor_unit", space).info == found["tensor_unit"]
-    energy = table_in(SHIPPED, "energy@tensor_unit", space)
+    assert find_table(SHIPPED, "latency@tensor_unit", space).info == found["tensor_unit"]
+    energy = find_table(SHIPPED, "energy@tensor_unit", space)
     assert (energy.info.quantity, energy.info.unit) == ("energy", "J")
-    assert table_in(SHIPPED, f"tensor_unit/{energy.path.stem}", space).path == energy.path
-    assert named_table(f"energy@tensor_unit/{space}", Path("none")).path == energy.path
+    assert find_table(SHIPPED, f"tensor_unit/{energy.path.stem}", space).path == energy.path
+    assert load_table(f"energy@tensor_unit/{space}", Path("none")).path == energy.path
 
 
 def test_a_folder_of_energies_alone_is_no_latency(tmp_path: Path) -> None:
-    energy = table_in(SHIPPED, "energy@tensor_unit", "mobilenetv3_1.0")
+    energy = find_table(SHIPPED, "energy@tensor_unit", "mobilenetv3_1.0")
     own = tmp_path / "tensor_unit" / "mobilenetv3_1.0"
     own.mkdir(parents=True)
     for path in energy.path.parent.glob(f"{energy.path.stem}.*"):
         own.joinpath(path.name).write_bytes(path.read_bytes())
     with pytest.raises(TableError, match="none for tensor_unit"):
-        table_in([tmp_path], "tensor_unit", "mobilenetv3_1.0")
-    assert table_in([tmp_path, *SHIPPED], "tensor_unit", "mobilenetv3_1.0").info.quantity == "latency"
+        find_table([tmp_path], "tensor_unit", "mobilenetv3_1.0")
+    assert find_table([tmp_path, *SHIPPED], "tensor_unit", "mobilenetv3_1.0").info.quantity == "latency"
 
 
 def test_a_quantity_that_no_table_holds_names_those_that_are_there() -> None:
     with pytest.raises(
         TableError, match=r"none for energy@params.*energy@tensor_unit.*--device params --quantity energy"
     ):
-        table_in(SHIPPED, "energy@params", "mobilenetv3_1.0")
+        find_table(SHIPPED, "energy@params", "mobilenetv3_1.0")
 
 
 def test_costs_are_called_as_they_are_asked_for_and_once() -> None:

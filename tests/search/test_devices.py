@@ -15,7 +15,7 @@ from donna_hw.costs.multi_device import MaxCost, WeightedSumCost
 from donna_hw.costs.quantile import QuantileCost
 from donna_hw.costs.table_sum import TableCost
 from donna_hw.errors import ConfigError
-from donna_hw.search.pareto_front import front_of
+from donna_hw.search.pareto_front import build_front
 
 SPACE = tiny_space()
 ROWS = SPACE.random_rows(64, 0)
@@ -90,4 +90,4 @@ def test_one_device_different_units_or_a_weight_of_nothing_are_refused() -> None
 
 def test_a_front_of_the_worst_case_is_the_compared_one() -> None:
     aim = replace(tiny_aim(), costs=[MaxCost("worst", devices(5))])
-    assert found(front_of(aim, all_rows(aim), evaluations=64).rows) == best(aim)
+    assert found(build_front(aim, all_rows(aim), evaluations=64).rows) == best(aim)

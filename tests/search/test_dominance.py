@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from donna_hw.errors import ConfigError
-from donna_hw.search.pareto import LARGEST, merged, non_dominated, undominated
+from donna_hw.search.pareto import MAX_EXACT_INT, non_dominated_mask, unique_non_dominated, unique_non_dominated_mask
 
 shapes = st.tuples(st.integers(0, 25), st.integers(1, 5))
 few = arrays(np.int64, shapes, elements=st.integers(-2, 2))
@@ -24,14 +24,14 @@ def compared(points: np.ndarray) -> list[bool]:
 @settings(max_examples=200, deadline=None)
 @given(few, st.booleans())
 def test_the_undominated_are_those_that_no_other_beats_and_equal_ones_all_stay(points: np.ndarray, whole: bool) -> None:
-    assert undominated(points if whole else points / 8).tolist() == compared(points)
+    assert non_dominated_mask(points if whole else points / 8).tolist() == compared(points)
 
 
 @settings(max_examples=200, deadline=None)
 @given(few)
 def test_merged_has_each_undominated_vector_once_the_first_of_its_equals_and_all_counts(points: np.ndarray) -> None:
     counts = np.arange(1, len(points) + 1)
-    numbers, sums = merged(points, counts)
+    numbers, sums = unique_non_dominated(points, counts)
     expected: Counter[tuple[int, ...]] = Counter()
     for point, stays, count in zip(points.tolist(), compared(points), counts.tolist(), strict=True):
         expected[tuple(point)] += count * stays
@@ -40,24 +40,24 @@ def test_merged_has_each_undominated_vector_once_the_first_of_its_equals_and_all
     assert found == sorted(found)
     for number, point in zip(numbers, found, strict=True):
         assert not any(tuple(other) == point for other in points[:number].tolist())
-    assert non_dominated(points).nonzero()[0].tolist() == sorted(numbers.tolist())
+    assert unique_non_dominated_mask(points).nonzero()[0].tolist() == sorted(numbers.tolist())
 
 
 @pytest.mark.parametrize("columns", [1, 2, 3, 4])
 def test_whole_numbers_that_differ_by_one_are_told_apart_up_to_the_largest(columns: int) -> None:
-    top = np.full((2, columns), LARGEST - 2)
+    top = np.full((2, columns), MAX_EXACT_INT - 2)
     top[1, -1] += 1
-    assert undominated(top).tolist() == [True, False]
+    assert non_dominated_mask(top).tolist() == [True, False]
 
 
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_whole_numbers_that_floats_cannot_tell_apart_are_refused(sign: int) -> None:
     with pytest.raises(ConfigError, match=r"below 2\^53"):
-        undominated(np.array([[sign * LARGEST, 0, 0], [0, 1, 1]]))
+        non_dominated_mask(np.array([[sign * MAX_EXACT_INT, 0, 0], [0, 1, 1]]))
 
 
 def test_no_number_and_no_column_are_refused() -> None:
     with pytest.raises(ConfigError):
-        undominated(np.array([[np.nan, 1.0]]))
+        non_dominated_mask(np.array([[np.nan, 1.0]]))
     with pytest.raises(ConfigError):
-        undominated(np.empty((3, 0)))
+        non_dominated_mask(np.empty((3, 0)))

@@ -18,7 +18,7 @@ from donna_hw.costs.quantile import QuantileCost
 from donna_hw.costs.table_sum import TableCost
 from donna_hw.errors import ConfigError, InsufficientDataError
 from donna_hw.predictors.factory import fit_predictor
-from donna_hw.search.exact import exact_front, why_not_exact
+from donna_hw.search.exact import exact_front, exact_search_obstacle
 from donna_hw.search.nsga2 import nsga2
 from donna_hw.search.problem import Constraint, SearchProblem
 from donna_hw.spaces.stage import Axis
@@ -143,13 +143,13 @@ def test_every_setting_of_the_global_axes_is_searched() -> None:
 
 def test_why_a_front_cannot_be_exact_is_said() -> None:
     aim = tiny_aim(costs=2)
-    assert why_not_exact(aim) is None
+    assert exact_search_obstacle(aim) is None
     robust = replace(aim, costs=[QuantileCost(aim.costs[0], 0.9)])
-    assert "is no sum over blocks" in str(why_not_exact(robust))
+    assert "is no sum over blocks" in str(exact_search_obstacle(robust))
     with pytest.raises(ConfigError, match="an exact search needs sums over blocks"):
         exact_front(robust)
     many = [coarse_cost(f"c{i}", "s", i) for i in range(5)]
-    assert why_not_exact(replace(aim, costs=many)) == "6 dimensions of dominance; 5 are looked at"
+    assert exact_search_obstacle(replace(aim, costs=many)) == "6 dimensions of dominance; 5 are looked at"
 
 
 def test_no_search_by_samples_finds_better() -> None:
@@ -213,7 +213,7 @@ def test_a_second_order_accuracy_with_one_cost_is_exact_too(seed: int, limited: 
     aim = replace(coarse_aim(seed, [cost]), predictor=predictor)
     if limited:
         aim = replace(aim, limits=[Constraint(cost, float(np.quantile(cost.mean(all_rows(aim)), 0.5)))])
-    assert why_not_exact(aim) is None
+    assert exact_search_obstacle(aim) is None
     assert found(aim).keys() == compared(aim).keys()
     two = replace(aim, costs=[cost, coarse_cost("macs", "MAC", seed)])
-    assert why_not_exact(two) == "the accuracy has second-order terms, and that needs one cost that is a sum"
+    assert exact_search_obstacle(two) == "the accuracy has second-order terms, and that needs one cost that is a sum"

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from tiny_search import all_rows, found, tiny_aim
 
-from donna_hw.search.pareto import non_dominated
-from donna_hw.search.pareto_front import front_of
+from donna_hw.search.pareto import unique_non_dominated_mask
+from donna_hw.search.pareto_front import build_front
 
 
 def dominates(a: np.ndarray, b: np.ndarray) -> bool:
@@ -23,7 +23,7 @@ def test_the_kept_are_those_no_other_dominates_and_of_equal_ones_the_first(point
         not any(dominates(other, point) for other in points) and not any((points[j] == point).all() for j in range(i))
         for i, point in enumerate(points)
     ]
-    assert non_dominated(points.astype(float)).tolist() == expected
+    assert unique_non_dominated_mask(points.astype(float)).tolist() == expected
 
 
 @settings(max_examples=50, deadline=None)
@@ -31,24 +31,27 @@ def test_the_kept_are_those_no_other_dominates_and_of_equal_ones_the_first(point
 def test_the_front_does_not_depend_on_the_order(points: np.ndarray, random: np.random.Generator) -> None:
     order = list(range(len(points)))
     random.shuffle(order)
-    kept, kept_shuffled = points[non_dominated(points)], points[order][non_dominated(points[order])]
+    kept, kept_shuffled = (
+        points[unique_non_dominated_mask(points)],
+        points[order][unique_non_dominated_mask(points[order])],
+    )
     assert sorted(map(tuple, kept)) == sorted(map(tuple, kept_shuffled))
 
 
 def test_no_points_have_an_empty_front() -> None:
-    assert non_dominated(np.empty((0, 2))).tolist() == []
+    assert unique_non_dominated_mask(np.empty((0, 2))).tolist() == []
 
 
 def test_a_front_is_ordered_by_the_first_cost_and_accuracy_rises_with_it() -> None:
     aim = tiny_aim()
-    front = front_of(aim, all_rows(aim), evaluations=64)
+    front = build_front(aim, all_rows(aim), evaluations=64)
     assert (np.diff(front.costs["chip"]) > 0).all()
     assert (np.diff(front.accuracy) > 0).all()
 
 
 def test_the_frame_names_every_unit_and_reads_back_to_the_same_networks() -> None:
     aim = tiny_aim(costs=2)
-    front = front_of(aim, all_rows(aim), evaluations=64)
+    front = build_front(aim, all_rows(aim), evaluations=64)
     frame = front.frame()
     assert list(frame.columns) == [
         *("s0", "s1", "s2", "predicted_top1_percent", "predicted_std_percent", "extrapolated", "within_noise"),
@@ -63,7 +66,7 @@ def test_the_frame_names_every_unit_and_reads_back_to_the_same_networks() -> Non
 
 def test_extrapolated_networks_are_marked() -> None:
     aim = tiny_aim(seed=1)
-    front = front_of(aim, all_rows(aim), evaluations=64)
+    front = build_front(aim, all_rows(aim), evaluations=64)
     worst = [max(aim.qualities[stage][m] for stage, m in enumerate(row)) for row in front.rows]
     assert front.extrapolated.tolist() == [value > 0.9 for value in worst]
 
@@ -72,7 +75,7 @@ def test_extrapolated_networks_are_marked() -> None:
 @given(arrays(float, st.integers(1, 15), elements=st.floats(1e-6, 1e3)), st.data())
 def test_a_spread_has_as_many_different_networks_as_wanted(levels: np.ndarray, data: st.DataObject) -> None:
     aim = tiny_aim()
-    front = front_of(aim, all_rows(aim), evaluations=64)
+    front = build_front(aim, all_rows(aim), evaluations=64)
     count = data.draw(st.integers(1, len(levels)))
     picks = front.spread(count, levels)
     assert len(set(picks.tolist())) == count
@@ -81,6 +84,6 @@ def test_a_spread_has_as_many_different_networks_as_wanted(levels: np.ndarray, d
 
 def test_a_spread_is_even_in_the_logarithm_and_leaves_the_ends_out() -> None:
     aim = tiny_aim()
-    front = front_of(aim, all_rows(aim), evaluations=64)
+    front = build_front(aim, all_rows(aim), evaluations=64)
     assert front.spread(3, 10.0 ** np.arange(5)).tolist() == [1, 2, 3]
     assert front.spread(1, np.array([1.0, 9.0, 10.0, 99.0, 100.0])).tolist() == [2]

@@ -15,10 +15,15 @@ from donna_hw.predictors.base import FittedPredictor
 from donna_hw.predictors.factory import fit_predictor
 from donna_hw.predictors.linear import LinearPredictor
 from donna_hw.search.api import SearchSettings, search
-from donna_hw.search.optimality_gap import above, bounded, nearest, relaxed
-from donna_hw.search.pareto_front import ParetoFront, front_of
+from donna_hw.search.optimality_gap import (
+    add_optimality_gap,
+    additive_upper_bound,
+    nearest_exact_problem,
+    relax_problem,
+)
+from donna_hw.search.pareto_front import ParetoFront, build_front
 from donna_hw.search.problem import Constraint, SearchProblem
-from donna_hw.training.block_metrics import qualities_of
+from donna_hw.training.block_metrics import gather_qualities
 
 
 def second_order(seed: int, kind: str = "ridge2") -> FittedPredictor:
@@ -54,12 +59,12 @@ def test_the_bound_is_above_the_accuracy_of_every_network(seed: int, kind: str) 
     aim = curved_aim(seed, kind)
     qualities = tuple(values.copy() for values in aim.qualities)
     qualities[1][2] = np.inf
-    bound = above(aim.predictor, qualities)
+    bound = additive_upper_bound(aim.predictor, qualities)
     assert bound is not None
     rows = all_rows(aim)
-    rows = rows[np.isfinite(qualities_of(qualities, rows)).all(axis=1)]
+    rows = rows[np.isfinite(gather_qualities(qualities, rows)).all(axis=1)]
     highest = bound.constant + sum(term[rows[:, i]] for i, term in enumerate(bound.terms))
-    assert (highest >= aim.predictor(qualities_of(qualities, rows))[0] - 1e-9).all()
+    assert (highest >= aim.predictor(gather_qualities(qualities, rows))[0] - 1e-9).all()
     assert bound.terms[1][2] == -np.inf
 
 
@@ -69,7 +74,7 @@ def test_a_second_order_sum_is_what_the_predictor_says(kind: str) -> None:
     assert isinstance(aim.predictor, LinearPredictor)
     quadratic, rows = aim.predictor.second_order(aim.qualities), all_rows(aim)
     assert quadratic is not None
-    np.testing.assert_allclose(quadratic(rows), aim.predictor(qualities_of(aim.qualities, rows))[0])
+    np.testing.assert_allclose(quadratic(rows), aim.predictor(gather_qualities(aim.qualities, rows))[0])
 
 
 @settings(max_examples=25, deadline=None)
@@ -80,8 +85,8 @@ def test_the_gap_is_no_less_than_the_true_one(seed: int, kind: str, costs: int, 
     if limited:
         aim = replace(aim, limits=[Constraint(aim.costs[0], float(np.quantile(aim.costs[0].mean(all_rows(aim)), 0.5)))])
     feasible = all_rows(aim)[(aim.violations(all_rows(aim)) <= 0).all(axis=1)]
-    few = front_of(aim, np.random.default_rng(seed).permutation(feasible)[:4], 4)
-    front = bounded(aim, few)
+    few = build_front(aim, np.random.default_rng(seed).permutation(feasible)[:4], 4)
+    front = add_optimality_gap(aim, few)
     assert front.gap is not None
     assert front.gap >= true_gap(aim, front) - 1e-9
     assert not front.exact
@@ -93,14 +98,14 @@ def test_the_gap_is_no_less_than_the_true_one(seed: int, kind: str, costs: int, 
 def test_a_robust_search_has_the_gap_about_its_means(seed: int) -> None:
     aim = tiny_aim(seed)
     aim = replace(aim, costs=[QuantileCost(aim.costs[0], 0.9)])
-    front = bounded(aim, front_of(aim, aim.space.random_rows(4, seed), 4))
+    front = add_optimality_gap(aim, build_front(aim, aim.space.random_rows(4, seed), 4))
     assert front.gap is not None
     assert front.gap >= true_gap(aim, front) - 1e-9
 
 
 def test_where_the_easier_problem_is_the_same_nothing_is_left_open() -> None:
     aim = tiny_aim(costs=2)
-    front = bounded(aim, front_of(aim, all_rows(aim)[:3], 3))
+    front = add_optimality_gap(aim, build_front(aim, all_rows(aim)[:3], 3))
     assert front.gap == pytest.approx(0, abs=1e-9)
     assert found(front.rows) == best(aim)
     assert not front.exact
@@ -108,7 +113,7 @@ def test_where_the_easier_problem_is_the_same_nothing_is_left_open() -> None:
 
 def test_a_search_by_nsga2_begins_from_the_nearest_exact_front_and_says_its_gap() -> None:
     aim = curved_aim(3, costs=2)
-    assert nearest(aim) is not None
+    assert nearest_exact_problem(aim) is not None
     front = search(aim, SearchSettings("auto", samples=100, population=10))
     assert found(front.rows) == best(aim)
     assert front.gap is not None
@@ -130,18 +135,18 @@ def test_a_cost_that_is_no_sum_has_no_gap_and_is_left_out_of_the_seeds() -> None
 
     aim = tiny_aim(costs=2)
     measured = replace(aim, costs=[aim.costs[0], Measured(aim)])
-    near = nearest(measured)
+    near = nearest_exact_problem(measured)
     assert near is not None
     assert list(near.costs) == [aim.costs[0]]
-    assert relaxed(measured) is None
+    assert relax_problem(measured) is None
     assert search(measured, SearchSettings("auto", samples=40, population=10)).gap is None
-    assert nearest(replace(aim, costs=[Measured(aim)])) is None
+    assert nearest_exact_problem(replace(aim, costs=[Measured(aim)])) is None
 
 
 def test_of_too_many_costs_the_last_are_left_out_of_the_seeds() -> None:
     aim = tiny_aim()
     many = [replace(aim.costs[0], name=f"cost{i}") for i in range(7)]  # type: ignore[type-var]
-    near = nearest(replace(aim, costs=many))
+    near = nearest_exact_problem(replace(aim, costs=many))
     assert near is not None
     assert [cost.name for cost in near.costs] == ["cost0", "cost1", "cost2", "cost3"]
-    assert relaxed(replace(aim, costs=many)) is None
+    assert relax_problem(replace(aim, costs=many)) is None

@@ -16,9 +16,9 @@ from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.experiments import search_cost as arithmetic
 from donna_hw.search import api
 from donna_hw.search.api import SearchSettings, search
-from donna_hw.search.exact import why_not_exact
-from donna_hw.search.optimality_gap import nearest
-from donna_hw.search.pareto_front import diverse, front_of
+from donna_hw.search.exact import exact_search_obstacle
+from donna_hw.search.optimality_gap import nearest_exact_problem
+from donna_hw.search.pareto_front import build_front, select_diverse
 from donna_hw.search.random_search import random_front
 
 
@@ -41,7 +41,7 @@ def test_every_method_finds_the_front_of_a_space_that_it_looks_at_whole(method: 
 
 def test_auto_is_exact_where_that_is_possible() -> None:
     aim = tiny_aim(costs=2)
-    assert search(aim, SearchSettings(samples=1000, population=20)).exact == (why_not_exact(aim) is None)
+    assert search(aim, SearchSettings(samples=1000, population=20)).exact == (exact_search_obstacle(aim) is None)
 
 
 def test_a_robust_search_is_no_exact_one_and_says_why() -> None:
@@ -56,7 +56,7 @@ def test_a_robust_search_is_no_exact_one_and_says_why() -> None:
 
 def test_the_nearest_sums_of_a_robust_aim_are_its_means() -> None:
     aim = tiny_aim(costs=2)
-    near = nearest(replace(aim, costs=[QuantileCost(aim.costs[0], 0.9), aim.costs[1]]))
+    near = nearest_exact_problem(replace(aim, costs=[QuantileCost(aim.costs[0], 0.9), aim.costs[1]]))
     assert near is not None
     assert list(near.costs) == list(aim.costs)
 
@@ -67,7 +67,7 @@ def test_a_random_search_looks_at_as_many_as_asked_and_gives_the_front_of_them()
     assert front.evaluations == 100
     assert not front.exact
     rows = aim.space.random_rows(100, 3)
-    assert found(front.rows) == found(front_of(aim, rows, 100).rows)
+    assert found(front.rows) == found(build_front(aim, rows, 100).rows)
     assert random_front(tiny_aim(), 1000).evaluations == 64
     assert not random_front(aim, 100, seed=4).frame().equals(front.frame())
 
@@ -76,8 +76,8 @@ def test_a_random_search_looks_at_as_many_as_asked_and_gives_the_front_of_them()
 @given(st.integers(0, 10_000), st.floats(0, 0.99))
 def test_no_two_of_a_diverse_front_share_more_and_each_one_left_out_would(seed: int, share: float) -> None:
     aim = tiny_aim(seed, costs=2, stages=5)
-    front = front_of(aim, all_rows(aim), evaluations=1024)
-    thin = diverse(front, share)
+    front = build_front(aim, all_rows(aim), evaluations=1024)
+    thin = select_diverse(front, share)
     assert not thin.exact
     assert found(thin.rows) <= found(front.rows)
     assert thin.accuracy.max() == front.accuracy.max()
@@ -87,13 +87,13 @@ def test_no_two_of_a_diverse_front_share_more_and_each_one_left_out_would(seed: 
         near = (thin.rows == row).mean(axis=1) > share
         assert near.any(), "it could have been kept"
         assert thin.accuracy[near].max() >= accuracy
-    assert diverse(thin, share).rows.tolist() == thin.rows.tolist()
+    assert select_diverse(thin, share).rows.tolist() == thin.rows.tolist()
 
 
 def test_a_share_that_two_networks_have_exactly_is_allowed() -> None:
     aim = tiny_aim(costs=2, stages=5)
-    front = front_of(aim, all_rows(aim), evaluations=1024)
-    thin = diverse(front, 0.6).rows
+    front = build_front(aim, all_rows(aim), evaluations=1024)
+    thin = select_diverse(front, 0.6).rows
     equal = (thin[:, None] == thin[None]).sum(axis=2)
     assert 3 in equal
 
@@ -102,7 +102,7 @@ def test_a_share_that_two_networks_have_exactly_is_allowed() -> None:
 def test_a_share_that_is_none_is_refused(share: float) -> None:
     aim = tiny_aim()
     with pytest.raises(ConfigError, match="from 0 to below 1"):
-        diverse(front_of(aim, all_rows(aim), 64), share)
+        select_diverse(build_front(aim, all_rows(aim), 64), share)
 
 
 def test_the_numbers_of_section_e() -> None:
@@ -114,12 +114,12 @@ def test_the_numbers_of_section_e() -> None:
     assert round(100 * share) == 2
     # "after building the accuracy predictor in 1500 epochs ... in just 50 epochs"; "close to a 900x advantage if the start up is ignored"
     assert arithmetic.donna_epochs() == 1_550
-    assert arithmetic.advantage(100, start_up=0) == 900
-    assert arithmetic.advantage(100) == pytest.approx(45_000 / 1_550)
+    assert arithmetic.epoch_ratio(100, start_up=0) == 900
+    assert arithmetic.epoch_ratio(100) == pytest.approx(45_000 / 1_550)
 
 
 def test_the_advantage_grows_to_that_without_the_start() -> None:
-    found = [arithmetic.advantage(100, targets, platforms=4) for targets in (1, 10, 100, 10_000)]
+    found = [arithmetic.epoch_ratio(100, targets, platforms=4) for targets in (1, 10, 100, 10_000)]
     assert found == sorted(found)
     assert found[-1] == pytest.approx(900, rel=1e-3)
 

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from tiny_search import all_rows, best, found, tiny_aim
 
-from donna_hw._core.units import printed
+from donna_hw._core.units import format_quantity
 from donna_hw.costs.quantile import QuantileCost
 from donna_hw.costs.table_sum import TableCost
 from donna_hw.errors import ConfigError, InsufficientDataError
 from donna_hw.search import pareto_front
-from donna_hw.search.pareto_front import LEVEL, front_of, within_noise
+from donna_hw.search.pareto_front import LEVEL, build_front, within_noise
 from donna_hw.search.problem import Constraint, SearchProblem
 
 
@@ -51,7 +51,7 @@ def by_hand(aim: SearchProblem, rows: np.ndarray, accuracy: np.ndarray, std: np.
 @given(st.integers(0, 10_000), st.integers(1, 2), st.sampled_from([0.0, 1e-5, 1e-4, 1e-3]), st.floats(0.01, 1))
 def test_the_marked_are_those_of_every_pair_compared(seed: int, costs: int, scale: float, std: float) -> None:
     aim = noisy(tiny_aim(seed, costs=costs), scale, seed)
-    front = front_of(aim, all_rows(aim), evaluations=64)
+    front = build_front(aim, all_rows(aim), evaluations=64)
     stds = np.full(len(front), std)
     marked = within_noise(front.rows, front.accuracy, stds, aim.costs)
     assert marked.tolist() == by_hand(aim, front.rows, front.accuracy, stds)
@@ -59,7 +59,7 @@ def test_the_marked_are_those_of_every_pair_compared(seed: int, costs: int, scal
 
 def test_pairs_compared_in_many_portions_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     aim = noisy(tiny_aim(costs=2), 1e-4)
-    front = front_of(aim, all_rows(aim), evaluations=64)
+    front = build_front(aim, all_rows(aim), evaluations=64)
     assert front.within_noise.any()
     monkeypatch.setattr(pareto_front, "PAIRS", 3)
     again = within_noise(front.rows, front.accuracy, front.accuracy_std, aim.costs)
@@ -68,7 +68,7 @@ def test_pairs_compared_in_many_portions_give_the_same(monkeypatch: pytest.Monke
 
 def test_without_noise_none_is_marked_and_in_endless_noise_all_are() -> None:
     aim = tiny_aim()
-    front = front_of(aim, all_rows(aim), evaluations=64)
+    front = build_front(aim, all_rows(aim), evaluations=64)
     exact = noisy(aim, 0.0)
     assert not within_noise(front.rows, front.accuracy, np.zeros(len(front)), exact.costs).any()
     assert within_noise(front.rows, front.accuracy, np.full(len(front), 1e6), noisy(aim, 1e3).costs).all()
@@ -93,7 +93,7 @@ def test_a_robust_front_is_that_of_the_quantiles_and_its_limit_holds_there() -> 
     robust = QuantileCost(aim.costs[0], 0.9)
     limit = float(np.quantile(robust.mean(all_rows(aim)), 0.4))
     wary = replace(aim, costs=[robust], limits=[Constraint(robust, limit)])
-    front = front_of(wary, all_rows(aim), evaluations=64)
+    front = build_front(wary, all_rows(aim), evaluations=64)
     assert found(front.rows) == best(wary) != best(aim)
     assert (aim.costs[0].mean(front.rows) + norm.ppf(0.9) * aim.costs[0].std(front.rows) <= limit).all()
     assert list(front.costs) == ["chip_q90"]
@@ -117,9 +117,9 @@ def test_a_limit_out_of_reach_is_named_with_the_lowest_of_all_networks_though_fe
     cheap = lowest_of(aim)
     limited = replace(aim, limits=[Constraint(aim.costs[1], 1e12), Constraint(aim.costs[0], cheap * 0.99)])
     with pytest.raises(InsufficientDataError) as caught:
-        front_of(limited, all_rows(aim)[-3:], evaluations=3)
-    assert f"the limit chip {printed(cheap * 0.99, 's')} must be within reach" in str(caught.value)
-    assert f"the lowest of all networks is chip {printed(cheap, 's')}" in str(caught.value)
+        build_front(limited, all_rows(aim)[-3:], evaluations=3)
+    assert f"the limit chip {format_quantity(cheap * 0.99, 's')} must be within reach" in str(caught.value)
+    assert f"the lowest of all networks is chip {format_quantity(cheap, 's')}" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -129,22 +129,22 @@ def test_limits_that_only_together_are_out_of_reach_say_so_with_the_nearest() ->
     limits = [Constraint(cost, float(cost.mean(rows).min() * 1.0001)) for cost in aim.costs]
     limited = replace(aim, limits=limits)
     with pytest.raises(InsufficientDataError) as caught:
-        front_of(limited, rows, evaluations=64)
+        build_front(limited, rows, evaluations=64)
     nearest = rows[[int(limited.violations(rows).max(axis=1).argmin())]]
     assert "each limit can be reached alone" in str(caught.value)
     for cost in aim.costs:
-        assert f"{cost.name} {printed(cost.mean(nearest)[0], cost.unit)}" in str(caught.value)
+        assert f"{cost.name} {format_quantity(cost.mean(nearest)[0], cost.unit)}" in str(caught.value)
 
 
 def test_the_lowest_of_a_cost_that_is_no_sum_is_that_of_those_looked_at() -> None:
     aim = noisy(tiny_aim(), 1e-4)
     robust, rows = QuantileCost(aim.costs[0], 0.9), all_rows(aim)[:10]
     with pytest.raises(InsufficientDataError, match="the lowest of 10 networks looked at is chip_q90") as caught:
-        front_of(replace(aim, costs=[robust], limits=[Constraint(robust, 1e-6)]), rows, evaluations=10)
-    assert printed(robust.mean(rows).min(), "s") in str(caught.value)
+        build_front(replace(aim, costs=[robust], limits=[Constraint(robust, 1e-6)]), rows, evaluations=10)
+    assert format_quantity(robust.mean(rows).min(), "s") in str(caught.value)
 
 
 def test_a_stage_without_a_trained_block_is_named() -> None:
     aim = tiny_aim()
     with pytest.raises(InsufficientDataError, match="every stage needs a trained block; found 'none in s1'"):
-        front_of(replace(aim, qualities=(aim.qualities[0], np.full(4, np.inf), aim.qualities[2])), all_rows(aim), 64)
+        build_front(replace(aim, qualities=(aim.qualities[0], np.full(4, np.inf), aim.qualities[2])), all_rows(aim), 64)

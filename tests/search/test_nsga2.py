@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_search import all_rows, best, found, tiny_aim
 
-from donna_hw._core.units import printed
+from donna_hw._core.units import format_quantity
 from donna_hw.errors import ConfigError, InsufficientDataError
 from donna_hw.search.nsga2 import nsga2
-from donna_hw.search.pareto_front import front_of
+from donna_hw.search.pareto_front import build_front
 from donna_hw.search.problem import Constraint, SearchProblem
 
 
@@ -19,7 +19,7 @@ from donna_hw.search.problem import Constraint, SearchProblem
 @given(st.integers(0, 10_000), st.integers(1, 2))
 def test_the_front_of_all_networks_is_the_compared_one(seed: int, costs: int) -> None:
     aim = tiny_aim(seed, costs=costs)
-    assert found(front_of(aim, all_rows(aim), evaluations=64).rows) == best(aim)
+    assert found(build_front(aim, all_rows(aim), evaluations=64).rows) == best(aim)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -73,7 +73,7 @@ def test_a_limit_below_the_cheapest_network_is_one_line_with_what_was_reached() 
             1000,
             20,
         )
-    assert f"chip {printed(cheapest, 's')}" in str(caught.value)
+    assert f"chip {format_quantity(cheapest, 's')}" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

@@ -10,7 +10,7 @@ from tiny_search import all_rows, found, tiny_aim
 
 from donna_hw.errors import InsufficientDataError
 from donna_hw.search.problem import SearchProblem
-from donna_hw.search.random_search import random_at_cost
+from donna_hw.search.random_search import sample_at_cost
 
 
 @settings(max_examples=15, deadline=None)
@@ -19,7 +19,7 @@ def test_random_networks_lie_within_the_tolerance_and_differ(seed: int) -> None:
     aim = tiny_aim(stages=5)
     cost = aim.costs[0]
     wanted = np.quantile(cost.mean(all_rows(aim)), [0.3, 0.5, 0.5, 0.7])
-    rows = random_at_cost(aim, cost, wanted, seed=seed, draws=5000)
+    rows = sample_at_cost(aim, cost, wanted, seed=seed, draws=5000)
     assert (np.abs(cost.mean(rows) / wanted - 1) <= 0.02).all()
     assert len(found(rows)) == 4
 
@@ -27,7 +27,7 @@ def test_random_networks_lie_within_the_tolerance_and_differ(seed: int) -> None:
 def test_a_seed_rules_the_draw() -> None:
     aim = tiny_aim(stages=5)
     wanted = np.quantile(aim.costs[0].mean(all_rows(aim)), [0.5])
-    one, again, *others = (random_at_cost(aim, aim.costs[0], wanted, seed=s, draws=5000) for s in (1, 1, 2, 3, 4))
+    one, again, *others = (sample_at_cost(aim, aim.costs[0], wanted, seed=s, draws=5000) for s in (1, 1, 2, 3, 4))
     assert found(one) == found(again)
     assert any(found(one) != found(other) for other in others)
 
@@ -37,7 +37,7 @@ def test_every_network_near_the_cost_is_drawn_sooner_or_later() -> None:
     cost, rows = aim.costs[0], all_rows(aim)
     wanted = np.quantile(cost.mean(rows), [0.5])
     near = found(rows[np.abs(cost.mean(rows) / wanted - 1) <= 0.05])
-    drawn = [random_at_cost(aim, cost, wanted, seed=s, tolerance=0.05, draws=2000) for s in range(60)]
+    drawn = [sample_at_cost(aim, cost, wanted, seed=s, tolerance=0.05, draws=2000) for s in range(60)]
     assert len(near) > 1
     assert set().union(*map(found, drawn)) == near
 
@@ -47,7 +47,7 @@ def test_diverged_blocks_are_never_drawn() -> None:
     qualities = (np.array([np.inf, 0.1, 0.2, np.inf]), *free.qualities[1:])
     aim = SearchProblem(free.space, qualities, free.predictor, free.costs)
     wanted = aim.costs[0].mean(all_rows(aim)[[17, 25, 40]])
-    rows = random_at_cost(aim, aim.costs[0], wanted, seed=0, tolerance=0.5, draws=2000)
+    rows = sample_at_cost(aim, aim.costs[0], wanted, seed=0, tolerance=0.5, draws=2000)
     assert set(rows[:, 0].tolist()) <= {1, 2}
 
 
@@ -56,12 +56,12 @@ def test_excluded_networks_are_never_drawn_and_the_others_as_before() -> None:
     cost = aim.costs[0]
     wanted = np.quantile(cost.mean(all_rows(aim)), [0.5])
     near = all_rows(aim)[np.abs(cost.mean(all_rows(aim)) / wanted - 1) <= 0.02]
-    drawn = random_at_cost(aim, cost, wanted, seed=1, draws=5000)
+    drawn = sample_at_cost(aim, cost, wanted, seed=1, draws=5000)
     others = near[(near != drawn).any(axis=1)]
-    assert found(random_at_cost(aim, cost, wanted, seed=1, excluded=others, draws=5000)) == found(drawn)
-    assert found(random_at_cost(aim, cost, wanted, seed=1, excluded=drawn, draws=5000)) <= found(others)
+    assert found(sample_at_cost(aim, cost, wanted, seed=1, excluded=others, draws=5000)) == found(drawn)
+    assert found(sample_at_cost(aim, cost, wanted, seed=1, excluded=drawn, draws=5000)) <= found(others)
     with pytest.raises(InsufficientDataError):
-        random_at_cost(aim, cost, wanted, seed=1, excluded=near, draws=5000)
+        sample_at_cost(aim, cost, wanted, seed=1, excluded=near, draws=5000)
 
 
 @pytest.mark.parametrize("factor", [0.5, 2.0])
@@ -70,4 +70,4 @@ def test_a_cost_outside_the_space_has_no_random_network(factor: float) -> None:
     costs = aim.costs[0].mean(all_rows(aim))
     edge = costs.min() if factor < 1 else costs.max()
     with pytest.raises(InsufficientDataError, match="within 2%"):
-        random_at_cost(aim, aim.costs[0], np.array([edge * factor]), seed=0, draws=2000)
+        sample_at_cost(aim, aim.costs[0], np.array([edge * factor]), seed=0, draws=2000)

@@ -16,17 +16,17 @@ from lined import line as through
 from tiny_search import Sum, all_rows, best, blocks_of, found, tiny_aim, with_blocks, with_errors
 
 from donna_hw.costs.base import CostModel
-from donna_hw.costs.serialization import correction_of
+from donna_hw.costs.serialization import load_correction
 from donna_hw.costs.table_sum import TableCost
 from donna_hw.devices.device import Device
 from donna_hw.errors import ConfigError, InsufficientDataError
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.profiling.profiler import profile_space
-from donna_hw.profiling.workers.in_process import here
-from donna_hw.search.pareto_front import ParetoFront, front_of
+from donna_hw.profiling.workers.in_process import create_in_process_workers
+from donna_hw.search.pareto_front import ParetoFront, build_front
 from donna_hw.search.problem import Constraint, SearchProblem
-from donna_hw.search.verification import verified
-from donna_hw.search.verification_loop import Refit, VerificationConfig, chosen, stand
+from donna_hw.search.verification import verify_on_device
+from donna_hw.search.verification_loop import Refit, VerificationConfig, select_for_measurement, verify_until_stable
 from donna_hw.spaces import load_space
 
 STAGES = 5  # 1024 networks, all of which can be looked at
@@ -58,7 +58,7 @@ class Noisy:
 
 
 def exhaustive(aim: SearchProblem) -> ParetoFront:
-    return front_of(aim, all_rows(aim), 4**STAGES)
+    return build_front(aim, all_rows(aim), 4**STAGES)
 
 
 def line(cost: TableCost) -> Refit:
@@ -76,7 +76,7 @@ def table_of(aim: SearchProblem) -> TableCost:
 @given(st.integers(0, 10_000), st.integers(1, 2))
 def test_a_front_by_a_true_cost_stands_at_once_and_stays(seed: int, costs: int) -> None:
     aim = tiny_aim(seed, costs=costs, stages=STAGES)
-    result = stand(aim, exhaustive, table_of(aim), line(table_of(aim)), VerificationConfig(count=6))
+    result = verify_until_stable(aim, exhaustive, table_of(aim), line(table_of(aim)), VerificationConfig(count=6))
     assert result.stands
     assert len(result.history) == 1
     assert result.history[0].within == 1
@@ -93,7 +93,7 @@ def test_a_front_stands_on_a_device_with_an_offset_once_it_is_corrected(seed: in
     truth = Lined(table_of(aim), scale, offset)
     if np.abs(truth.mean(all_rows(aim)) / table_of(aim).mean(all_rows(aim)) - 1).min() < 0.02:
         return  # the line crosses the truth: some networks would be right by chance
-    result = stand(aim, exhaustive, truth, line(table_of(aim)), VerificationConfig(count=4))
+    result = verify_until_stable(aim, exhaustive, truth, line(table_of(aim)), VerificationConfig(count=4))
     assert [one.stands for one in result.history] == [False, True]
     assert result.history[0].within == 0
     assert result.history[1].mape_percent < 1e-6
@@ -105,7 +105,9 @@ def test_a_front_stands_on_a_device_with_an_offset_once_it_is_corrected(seed: in
 def test_pure_noise_never_stands_and_ends_at_the_limit(seed: int) -> None:
     aim = tiny_aim(seed, stages=STAGES)
     flat = with_blocks(table_of(aim), [np.zeros(4) for _ in range(STAGES)], fixed=1e-3)
-    result = stand(aim, exhaustive, Noisy(flat, 0.8, seed), line(table_of(aim)), VerificationConfig(count=4, rounds=3))
+    result = verify_until_stable(
+        aim, exhaustive, Noisy(flat, 0.8, seed), line(table_of(aim)), VerificationConfig(count=4, rounds=3)
+    )
     assert not result.stands
     assert len(result.history) == 3
 
@@ -113,7 +115,7 @@ def test_pure_noise_never_stands_and_ends_at_the_limit(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_a_few_per_cent_of_noise_are_found_and_stated(seed: int) -> None:
     aim = tiny_aim(seed, stages=STAGES)
-    result = stand(
+    result = verify_until_stable(
         aim, exhaustive, Noisy(table_of(aim), 0.02, seed), line(table_of(aim)), VerificationConfig(count=8, rounds=5)
     )
     assert not result.history[0].stands
@@ -138,7 +140,7 @@ def test_a_block_that_a_table_has_wrong_leaves_the_front() -> None:
         )[0]
         return with_blocks(table, (blocks_of(table)[0] + change, *blocks_of(table)[1:]))
 
-    result = stand(aim, exhaustive, truth, by_blocks, VerificationConfig(count=4, rounds=6))
+    result = verify_until_stable(aim, exhaustive, truth, by_blocks, VerificationConfig(count=4, rounds=6))
     assert result.stands
     assert result.history[0].kept < 1
     assert result.history[0].beaten > 0
@@ -159,7 +161,7 @@ def test_networks_known_from_before_are_not_chosen_but_are_fitted_to() -> None:
         seen.append(rows)
         return line(table_of(aim))(rows, measured)
 
-    result = stand(aim, exhaustive, table_of(aim), refit, VerificationConfig(count=4), known=known)
+    result = verify_until_stable(aim, exhaustive, table_of(aim), refit, VerificationConfig(count=4), known=known)
     assert len(seen[0]) == len(first) + result.history[0].measured
     assert len(np.unique(result.rows, axis=0)) == len(result.rows)
 
@@ -168,12 +170,16 @@ def test_a_front_that_was_measured_whole_is_judged_by_what_was_measured() -> Non
     aim = tiny_aim(1, stages=STAGES)
     front = exhaustive(aim).rows
     table = table_of(aim)
-    result = stand(aim, exhaustive, table, line(table), VerificationConfig(count=4), known=(front, table.mean(front)))
+    result = verify_until_stable(
+        aim, exhaustive, table, line(table), VerificationConfig(count=4), known=(front, table.mean(front))
+    )
     assert result.history[0].measured == 4, "random ones, to fit to"
     assert len(found(result.rows)) == len(front) + 4
     assert result.stands
     wrong = Lined(table, 2.0)
-    result = stand(aim, exhaustive, wrong, line(table), VerificationConfig(count=4), known=(front, wrong.mean(front)))
+    result = verify_until_stable(
+        aim, exhaustive, wrong, line(table), VerificationConfig(count=4), known=(front, wrong.mean(front))
+    )
     assert [one.stands for one in result.history] == [False, True]
 
 
@@ -183,9 +189,9 @@ def test_a_front_of_one_network_is_corrected_by_others() -> None:
     truth = Lined(table, 2.0, 1e-4)
 
     def search(asked: SearchProblem) -> ParetoFront:
-        return front_of(asked, seen, 1)
+        return build_front(asked, seen, 1)
 
-    result = stand(aim, search, truth, line(table), VerificationConfig(count=4))
+    result = verify_until_stable(aim, search, truth, line(table), VerificationConfig(count=4))
     assert [(one.measured, one.stands) for one in result.history] == [(4, False), (4, True)]
     assert len(found(result.rows)) == len(result.rows) == 8
     assert found(seen) <= found(result.rows)
@@ -197,7 +203,7 @@ def test_a_cost_that_cannot_be_fitted_is_said_and_nothing_stands_on_it() -> None
     def never(rows: np.ndarray, measured: np.ndarray) -> CostModel:
         raise InsufficientDataError("there must be more", got=len(rows))
 
-    result = stand(aim, exhaustive, table_of(aim), never, VerificationConfig(count=4, rounds=2))
+    result = verify_until_stable(aim, exhaustive, table_of(aim), never, VerificationConfig(count=4, rounds=2))
     assert not result.stands
     assert [one.refit for one in result.history] == ["there must be more; found 4", "there must be more; found 8"]
     assert result.cost is aim.costs[0]
@@ -209,7 +215,7 @@ def test_a_limit_on_the_cost_goes_with_it() -> None:
     truth = Lined(table, 1.5)
     highest = float(np.median(truth.mean(exhaustive(free).rows)))
     aim = replace(free, limits=[Constraint(table, highest)])
-    result = stand(aim, exhaustive, truth, line(table), VerificationConfig(count=4))
+    result = verify_until_stable(aim, exhaustive, truth, line(table), VerificationConfig(count=4))
     assert result.stands
     assert result.history[0].beaten > 0, "networks of the first front pass the limit"
     assert (truth.mean(result.front.rows) <= highest * (1 + 1e-9)).all()
@@ -224,7 +230,7 @@ def test_networks_are_chosen_new_spread_and_uncertain_ones(seed: int, count: int
     table = with_errors(table_of(aim), [rng.uniform(0, 1e-4, 4) for _ in range(STAGES)])
     front = exhaustive(aim)
     known = front.rows[rng.permutation(len(front))[:before]]
-    rows = chosen(front, table, count, known)
+    rows = select_for_measurement(front, table, count, known)
     assert len(rows) == min(count, len(front) - len(known))
     assert found(rows) <= found(front.rows) - found(known)
     assert len(found(rows)) == len(rows)
@@ -237,7 +243,7 @@ def test_networks_are_chosen_new_spread_and_uncertain_ones(seed: int, count: int
 def test_each_round_is_a_line_of_the_file() -> None:
     aim = tiny_aim(6, stages=STAGES)
     truth = Lined(table_of(aim), 2.0)
-    frame = stand(aim, exhaustive, truth, line(table_of(aim)), VerificationConfig(count=4)).frame()
+    frame = verify_until_stable(aim, exhaustive, truth, line(table_of(aim)), VerificationConfig(count=4)).frame()
     assert frame["round"].tolist() == [1, 2]
     assert frame["stands"].tolist() == [False, True]
     assert frame["mape_percent"].tolist() == pytest.approx([50, 0])
@@ -253,21 +259,21 @@ def test_a_plan_that_shows_nothing_is_refused(wrong: dict[str, int]) -> None:
 def test_a_front_is_verified_on_this_cpu(tmp_path: Path) -> None:
     space, device = load_space("small_8px"), Device.load("onnxruntime_cpu")
     protocol = Protocol("quick", 3, 1, 4, "median", sentinel_samples=1)
-    table = profile_space(space, device, tmp_path, protocol, workers=here)
+    table = profile_space(space, device, tmp_path, protocol, workers=create_in_process_workers)
     rng = np.random.default_rng(0)
     qualities = tuple(rng.uniform(0, 1, size) for size in space.stage_sizes)
     aim = SearchProblem(space, qualities, Sum(), [TableCost.of(space, table)])
     every = np.array(list(product(*map(range, space.stage_sizes))))
 
     def search(asked: SearchProblem) -> ParetoFront:
-        return front_of(asked, every, len(every))
+        return build_front(asked, every, len(every))
 
     told: list[str] = []
-    options = {"protocol": protocol, "workers": here, "say": told.append}
-    result = verified(aim, search, table, VerificationConfig(count=4, rounds=2), **options)
+    options = {"protocol": protocol, "workers": create_in_process_workers, "say": told.append}
+    result = verify_on_device(aim, search, table, VerificationConfig(count=4, rounds=2), **options)
     assert 4 <= len(result.rows) <= 8
     np.testing.assert_allclose(result.cost.mean(result.rows), result.measured, rtol=1)
-    kept = correction_of(table)
+    kept = load_correction(table)
     assert kept is not None
     assert len(kept.networks) == len(result.rows)
     listed = pd.read_csv(table.path.with_suffix(".networks.csv"))
@@ -275,5 +281,5 @@ def test_a_front_is_verified_on_this_cpu(tmp_path: Path) -> None:
     rounds = pd.read_csv(table.path.with_suffix(".standing.csv"))
     assert rounds["measured"].sum() == len(result.rows)
     assert told[0].startswith("4 networks measured whole in")
-    again = verified(aim, search, table, VerificationConfig(count=4, rounds=1), **options)
+    again = verify_on_device(aim, search, table, VerificationConfig(count=4, rounds=1), **options)
     assert len(again.rows) == len(result.rows) + again.history[0].measured, "what was measured before is fitted to"

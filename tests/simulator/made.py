@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from donna_hw.simulator.hardware import Hardware, read_hardware
+from donna_hw.simulator.hardware import Hardware, parse_hardware
 from donna_hw.simulator.workload import Geometry, Node, Tensor, Workload
 
 PLAIN: dict[str, Any] = {
@@ -37,7 +37,7 @@ PLAIN: dict[str, Any] = {
 
 def unit(*settings: str) -> Hardware:
     """Return the plain unit with `settings` such as `array.rows=16`."""
-    return read_hardware(PLAIN, "plain", settings)
+    return parse_hardware(PLAIN, "plain", settings)
 
 
 class Sketch:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from donna_hw.simulator.hardware import Hardware, read_hardware
-from donna_hw.simulator.results import Operator, Simulation
+from donna_hw.simulator.hardware import Hardware, parse_hardware
+from donna_hw.simulator.results import OperatorResult, SimulationResult
 
 CONTENT: dict[str, Any] = {
     "clock_hz": 8e8,
@@ -25,7 +25,7 @@ CONTENT: dict[str, Any] = {
     "output": {"elements_per_cycle": 32.0},
     "energy": {"int8_mac_j": 2e-13, "dram_byte_j": 2e-11},
 }
-HARDWARE = read_hardware(CONTENT, "made")
+HARDWARE = parse_hardware(CONTENT, "made")
 
 
 def made_operator(
@@ -41,14 +41,14 @@ def made_operator(
     dram_bytes: int = 0,
     overhead: int = 10,
     **others: Any,
-) -> Operator:
+) -> OperatorResult:
     rate = hardware.memory.dram_bytes_per_cycle
     cycles = {"array": array, "output": output, "vector": vector, "sram": sram, "dma": int(np.ceil(dram_bytes / rate))}
     compute = max(array, output, vector, sram)
     total = max(cycles.values()) + overhead
     most = max(cycles, key=lambda unit: cycles[unit])
     peak = hardware.array.rows * hardware.array.cols * hardware.macs_per_element("int8")
-    op = Operator(
+    op = OperatorResult(
         name=name,
         op_type=op_type,
         fused=(),
@@ -79,14 +79,14 @@ def made_operator(
     return replace(op, **others)
 
 
-def made_simulation(*ops: Operator, hardware: Hardware = HARDWARE, **others: Any) -> Simulation:
+def made_simulation(*ops: OperatorResult, hardware: Hardware = HARDWARE, **others: Any) -> SimulationResult:
     """Return a simulation of operators one after the other."""
     starts = np.cumsum([0, *(op.total_cycles for op in ops)]).tolist()
     placed = tuple(replace(op, start_cycle=start) for op, start in zip(ops, starts, strict=False))
-    return Simulation(**{"model": "made_net", "device": "made", "hardware": hardware, "ops": placed, **others})
+    return SimulationResult(**{"model": "made_net", "device": "made", "hardware": hardware, "ops": placed, **others})
 
 
-def mobile(blocks: int = 12) -> Simulation:
+def mobile(blocks: int = 12) -> SimulationResult:
     """Return a network of inverted bottlenecks on maps that halve every third block; its figures are plausible, of no device."""
     ops, channels, side = [], 24, 112
     for i in range(blocks):
@@ -116,7 +116,7 @@ def mobile(blocks: int = 12) -> Simulation:
 
 
 @st.composite
-def simulations(draw: st.DrawFn) -> Simulation:
+def simulations(draw: st.DrawFn) -> SimulationResult:
     """Draw networks of up to eight operators of any sizes, some in depth-first groups."""
     counts = st.integers(0, 10**9)
     ops, group, inside = [], 0, False

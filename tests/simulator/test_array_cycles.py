@@ -11,8 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made import Sketch, unit
 
-from donna_hw.simulator.array import Product, cycles, folds, mapped, partial_sums, words
-from donna_hw.simulator.hardware import Array
+from donna_hw.simulator.array import (
+    Product,
+    count_cycles,
+    count_folds,
+    count_operands,
+    count_partial_sums,
+    map_to_array,
+)
+from donna_hw.simulator.hardware import SystolicArray
 from donna_hw.simulator.simulate import simulate
 
 # 51 runs of SCALE-Sim 3.0.0 with SRAM that never stalls; benchmarks/tensor_unit.py runs more of them
@@ -31,11 +38,11 @@ def product(m: int, n: int, k: int, groups: int = 1, taps: int = 1) -> Product:
 
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: f"{run['layer']}-{run['dataflow']}")
 def test_strict_cycles_and_operands_are_those_of_scalesim(run: dict[str, str]) -> None:
-    array = Array(rows=32, cols=32, dataflow=run["dataflow"], timing="strict")
+    array = SystolicArray(rows=32, cols=32, dataflow=run["dataflow"], timing="strict")
     m, n, k, groups = (int(run[key]) for key in ("M", "N", "K", "groups_multiplier"))
-    assert cycles(product(m, n, k), array) == int(run["total_cycles"])
-    assert cycles(product(m, n, k, groups), array) == int(run["total_cycles_x_groups"])
-    found = words(product(m, n, k), array)
+    assert count_cycles(product(m, n, k), array) == int(run["total_cycles"])
+    assert count_cycles(product(m, n, k, groups), array) == int(run["total_cycles_x_groups"])
+    found = count_operands(product(m, n, k), array)
     assert found.maps == int(run["sram_ifmap_reads"])
     assert found.weights == int(run["sram_filter_reads"])
     beside = 0
@@ -83,16 +90,16 @@ def test_a_convolution_on_the_whole_unit_is_the_closed_form_times_its_groups(
 
 def test_rows_of_channels_alone_take_the_taps_one_after_another() -> None:
     stem = product(112 * 112, 32, 27, taps=9)
-    by_taps = Array(rows=32, cols=32, dataflow="ws", timing="pipelined", row_axis="channels")
-    assert folds(stem, by_taps)[0] == 9
-    assert cycles(stem, by_taps) == 112_896 + 32 + 62  # nine passes over the map, one fill and one drain
+    by_taps = SystolicArray(rows=32, cols=32, dataflow="ws", timing="pipelined", row_axis="channels")
+    assert count_folds(stem, by_taps)[0] == 9
+    assert count_cycles(stem, by_taps) == 112_896 + 32 + 62  # nine passes over the map, one fill and one drain
     at_once = by_taps.model_copy(update={"timing": "strict", "row_axis": "im2col"})
-    assert cycles(stem, at_once) == 12_637
+    assert count_cycles(stem, at_once) == 12_637
 
 
 sizes = st.integers(1, 200)
 arrays = st.builds(
-    Array,
+    SystolicArray,
     rows=st.sampled_from([1, 3, 8, 32]),
     cols=st.sampled_from([1, 5, 8, 32]),
     dataflow=st.sampled_from(["os", "ws", "is"]),
@@ -103,20 +110,20 @@ arrays = st.builds(
 
 @given(st.tuples(sizes, sizes, sizes), st.integers(1, 9), st.integers(1, 40), arrays)
 def test_no_timing_does_more_than_a_product_an_element_and_cycle(
-    size: tuple[int, int, int], taps: int, groups: int, array: Array
+    size: tuple[int, int, int], taps: int, groups: int, array: SystolicArray
 ) -> None:
     m, n, channels = size
     one = product(m, n, channels * taps, groups, taps)
     done = m * n * channels * taps * groups
-    assert done <= cycles(one, array, whole=False) * array.rows * array.cols
+    assert done <= count_cycles(one, array, whole=False) * array.rows * array.cols
 
 
 @given(sizes, sizes, sizes, arrays)
 def test_pipelined_is_never_slower_than_strict_with_a_single_fill_to_spare(
-    m: int, n: int, k: int, array: Array
+    m: int, n: int, k: int, array: SystolicArray
 ) -> None:
     strict, pipelined = (
-        cycles(product(m, n, k), array.model_copy(update={"timing": timing}), whole=False)
+        count_cycles(product(m, n, k), array.model_copy(update={"timing": timing}), whole=False)
         for timing in ("strict", "pipelined")
     )
     assert pipelined <= strict + array.rows + array.cols
@@ -124,34 +131,34 @@ def test_pipelined_is_never_slower_than_strict_with_a_single_fill_to_spare(
 
 @given(st.integers(1, 64), st.integers(1, 25), st.integers(1, 100), arrays)
 def test_groups_on_the_diagonal_are_never_more_than_one_after_another_or_fewer_than_fit(
-    m: int, taps: int, groups: int, array: Array
+    m: int, taps: int, groups: int, array: SystolicArray
 ) -> None:
     depthwise = product(m, 1, taps, groups, taps)
-    laid = mapped(depthwise, array, "diagonal")
+    laid = map_to_array(depthwise, array, "diagonal")
     packed = laid.k / depthwise.k
     assert laid.groups == np.ceil(groups / packed)
     if packed > 1:
-        assert folds(laid, array) == (taps if array.row_axis == "channels" else 1, 1)
-    assert cycles(laid, array, whole=False) <= cycles(depthwise, array, whole=False)
+        assert count_folds(laid, array) == (taps if array.row_axis == "channels" else 1, 1)
+    assert count_cycles(laid, array, whole=False) <= count_cycles(depthwise, array, whole=False)
 
 
 def test_dense_padding_and_one_group_at_a_time_differ_as_much_as_is_said() -> None:
     """A depthwise 3x3 on 56 x 56 x 144, 32 x 32, stationary weights: padded to a dense one it has 144 x the work."""
-    array = Array(rows=32, cols=32, dataflow="ws", timing="strict")
+    array = SystolicArray(rows=32, cols=32, dataflow="ws", timing="strict")
     depthwise = product(56 * 56, 1, 9, 144, 9)
-    assert cycles(mapped(depthwise, array, "per_group"), array) == 144 * (3136 + 94 - 0) - 144
-    assert cycles(mapped(depthwise, array, "dense_padded"), array) == 41 * 5 * (3136 + 94) - 1
-    assert cycles(mapped(depthwise, array, "diagonal"), array) == 48 * (3136 + 94) - 48
+    assert count_cycles(map_to_array(depthwise, array, "per_group"), array) == 144 * (3136 + 94 - 0) - 144
+    assert count_cycles(map_to_array(depthwise, array, "dense_padded"), array) == 41 * 5 * (3136 + 94) - 1
+    assert count_cycles(map_to_array(depthwise, array, "diagonal"), array) == 48 * (3136 + 94) - 48
 
 
 def test_partial_sums_wait_where_the_depth_is_folded_and_outputs_do_not_stay() -> None:
     deep, flat = product(100, 40, 64), product(100, 40, 32)
-    ws, stationary_outputs = (Array(rows=32, cols=32, dataflow=flow) for flow in ("ws", "os"))
-    assert partial_sums(deep, ws) == 100 * 32
-    assert partial_sums(flat, ws) == 0
-    assert partial_sums(deep, stationary_outputs) == 0
+    ws, stationary_outputs = (SystolicArray(rows=32, cols=32, dataflow=flow) for flow in ("ws", "os"))
+    assert count_partial_sums(deep, ws) == 100 * 32
+    assert count_partial_sums(flat, ws) == 0
+    assert count_partial_sums(deep, stationary_outputs) == 0
 
 
 def test_a_wider_precision_takes_longer_by_its_rate() -> None:
-    array = Array(rows=8, cols=8, dataflow="ws")
-    assert cycles(product(10, 8, 8), array, 0.5) == 2 * cycles(product(10, 8, 8), array)
+    array = SystolicArray(rows=8, cols=8, dataflow="ws")
+    assert count_cycles(product(10, 8, 8), array, 0.5) == 2 * count_cycles(product(10, 8, 8), array)

@@ -13,14 +13,14 @@ from hypothesis import settings as how
 from made import Sketch, bottleneck, settings, unit, workloads
 
 from donna_hw.errors import ConfigError
-from donna_hw.simulator.batch import Batch, Rows
-from donna_hw.simulator.candidate_costs import CandidateCosts, alike, prices_of
-from donna_hw.simulator.schedule_graph import Program, TileRun
+from donna_hw.simulator.batch import TileRunBatch, WorkloadBatch
+from donna_hw.simulator.candidate_costs import CandidateCosts, compute_costs, compute_group_costs
+from donna_hw.simulator.schedule_graph import ScheduleGraph, TileRun
 from donna_hw.simulator.simulate import simulate
 from donna_hw.simulator.workload import Workload
 
 
-def paths(program: Program, boundary: int = 0) -> Iterator[list[TileRun]]:
+def paths(program: ScheduleGraph, boundary: int = 0) -> Iterator[list[TileRun]]:
     """Every way to cover the steps by runs."""
     if boundary == len(program.steps):
         yield []
@@ -29,16 +29,18 @@ def paths(program: Program, boundary: int = 0) -> Iterator[list[TileRun]]:
             yield from ([run, *rest] for rest in paths(program, run.after))
 
 
-def priced(batch: Batch, program: Program) -> dict[int, tuple[CandidateCosts, int]]:
+def priced(batch: WorkloadBatch, program: ScheduleGraph) -> dict[int, tuple[CandidateCosts, int]]:
     """Return the prices of each run's number, and its row in them."""
     return {
         number: (prices, int(prices.rows.row_of[place, 0]))
-        for numbers, prices in zip(program.alike, alike(batch, program), strict=True)
+        for numbers, prices in zip(program.alike, compute_group_costs(batch, program), strict=True)
         for place, number in enumerate(numbers)
     }
 
 
-def price(batch: Batch, program: Program, path: list[TileRun], here: set[int], ahead: list[bool]) -> float:
+def price(
+    batch: WorkloadBatch, program: ScheduleGraph, path: list[TileRun], here: set[int], ahead: list[bool]
+) -> float:
     """Cycles of one schedule: tensors `here` stay on the chip, weights of a run are fetched `ahead` or not."""
     total, shared = 0.0, priced(batch, program)
     for place, run in enumerate(path):
@@ -59,7 +61,7 @@ def price(batch: Batch, program: Program, path: list[TileRun], here: set[int], a
 
 def brute_force(workload: Workload, some: tuple[str, ...]) -> float:
     hardware = unit(*some)
-    batch, program = Batch([workload], hardware), Program.of(workload, hardware)
+    batch, program = WorkloadBatch([workload], hardware), ScheduleGraph.of(workload, hardware)
     chosen = sorted({tensor for alive in program.alive for tensor in alive})
     best = math.inf
     for path in paths(program):
@@ -157,9 +159,9 @@ def test_a_fused_cut_never_asks_for_more_than_the_same_cut_with_its_operators_ap
     asked = {}
     for fusion in (True, False):
         hardware = unit(*plain, f"schedule.fusion={str(fusion).lower()}")
-        batch, program = Batch([workload], hardware), Program.of(workload, hardware)
+        batch, program = WorkloadBatch([workload], hardware), ScheduleGraph.of(workload, hardware)
         for run in program.runs:  # alone, since runs that are priced together are cut as far as the largest of them
-            prices = prices_of(Rows(batch, [run], np.zeros((2, 1, 1))), own=False)
+            prices = compute_costs(TileRunBatch(batch, [run], np.zeros((2, 1, 1))), own=False)
             asked[fusion, run.step.heads[0]] = asked_bytes(prices), (*run.step.behind[0], *run.step.in_stage)
     for (fusion, head), (fused, members) in asked.items():
         if fusion:

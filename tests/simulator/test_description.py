@@ -11,7 +11,7 @@ from made_models import checked, macs
 from donna_hw.graph.builder import Block, GraphBuilder, lower, lower_chain
 from donna_hw.graph.graph import ACTIVATIONS, Graph
 from donna_hw.graph.onnx_export import to_onnx
-from donna_hw.simulator.from_graph import workload_of
+from donna_hw.simulator.from_graph import workload_from_graph
 from donna_hw.simulator.onnx_frontend.reader import read_onnx
 from donna_hw.simulator.workload import Workload
 from donna_hw.spaces import load_space
@@ -23,7 +23,7 @@ def without_names(workload: Workload) -> Workload:
 
 
 def assert_same(graph: Graph, batch: int = 1) -> None:
-    straight = checked(workload_of(graph, batch))
+    straight = checked(workload_from_graph(graph, batch))
     assert without_names(straight) == without_names(read_onnx(to_onnx(graph, batch)))
     assert macs(straight) == batch * graph.macs
 
@@ -64,7 +64,7 @@ class Pooled:
 
 def test_a_max_pool_works_through_its_windows() -> None:
     graph = lower(Pooled(), (3, 9, 8))
-    assert workload_of(graph, 2).nodes[0].work == 2 * 3 * 5 * 4 * 25
+    assert workload_from_graph(graph, 2).nodes[0].work == 2 * 3 * 5 * 4 * 25
     assert_same(graph, 2)
 
 
@@ -80,9 +80,9 @@ class Doubled:
 def test_a_tensor_read_twice_is_one_input(batch: int) -> None:
     block: Block = Doubled()
     graph = lower(block, (3, 4, 4))
-    assert workload_of(graph).nodes[0].inputs == (0,)
+    assert workload_from_graph(graph).nodes[0].inputs == (0,)
     assert_same(graph, batch)
 
 
 def test_free_operators_are_named() -> None:
-    assert workload_of(lower_chain([("end", Classifier(3))], (4, 2, 2))).free_ops == ("end.flatten",)
+    assert workload_from_graph(lower_chain([("end", Classifier(3))], (4, 2, 2))).free_ops == ("end.flatten",)

@@ -13,8 +13,8 @@ from made import bottleneck, settings, unit, workloads
 
 from donna_hw.errors import ConfigError
 from donna_hw.simulator.hardware import Hardware
-from donna_hw.simulator.results import Simulation
-from donna_hw.simulator.simulate import cycles_of, simulate
+from donna_hw.simulator.results import SimulationResult
+from donna_hw.simulator.simulate import simulate, simulate_cycles
 from donna_hw.simulator.workload import Workload
 
 thorough = how(
@@ -22,7 +22,7 @@ thorough = how(
 )
 
 
-def simulated(workload: Workload, hardware: Hardware) -> Simulation:
+def simulated(workload: Workload, hardware: Hardware) -> SimulationResult:
     try:
         return simulate(workload, hardware)
     except ConfigError:
@@ -34,7 +34,7 @@ def simulated(workload: Workload, hardware: Hardware) -> Simulation:
 @given(workloads(), settings())
 def test_the_cycles_of_the_operators_add_up_and_follow_each_other(workload: Workload, some: tuple[str, ...]) -> None:
     found = simulated(workload, unit(*some))
-    assert found.total_cycles == cycles_of([workload], unit(*some))[0]
+    assert found.total_cycles == simulate_cycles([workload], unit(*some))[0]
     start = 0
     for op in found.ops:
         assert op.start_cycle == start
@@ -129,15 +129,15 @@ def test_borders_on_the_chip_are_never_slower(workload: Workload, some: tuple[st
 def test_many_at_once_take_what_each_takes_alone(several: list[Workload], some: tuple[str, ...]) -> None:
     hardware = unit(*some)
     alone = [simulated(workload, hardware).total_cycles for workload in several]
-    assert cycles_of(several, hardware).tolist() == alone
+    assert simulate_cycles(several, hardware).tolist() == alone
 
 
 def test_blocks_of_one_structure_and_different_sizes_do_not_disturb_each_other() -> None:
     several = [bottleneck(c, p, kernel=k, se=True) for c in (4, 8, 40) for p in (4, 7, 14) for k in (3, 5)]
-    assert cycles_of(several, unit()).tolist() == [int(cycles_of([each], unit())[0]) for each in several]
+    assert simulate_cycles(several, unit()).tolist() == [int(simulate_cycles([each], unit())[0]) for each in several]
 
 
-def energy(found: Simulation, per: dict[str, Any]) -> float:
+def energy(found: SimulationResult, per: dict[str, Any]) -> float:
     return (
         found.macs * per["int8_mac_j"]
         + found.dram_bytes * per["dram_byte_j"]

@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from donna_hw.errors import ConfigError
-from donna_hw.graph.onnx_torch import export
+from donna_hw.graph.onnx_torch import export_onnx
 from donna_hw.simulator.onnx_frontend.reader import read_onnx
 
 pytestmark = pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # of branches in torch's own modules
@@ -68,7 +68,7 @@ class Grow(nn.Module):
 
 def test_attention_is_two_linear_layers_two_products_and_a_softmax() -> None:
     module = Attention(24, 3)
-    workload = checked(read_onnx(export(module, (5, 24), batch=2)))
+    workload = checked(read_onnx(export_onnx(module, (5, 24), batch=2)))
     assert macs(workload) == torch_macs(module, 2, 5, 24) == 2 * 5 * 24 * 24 * 4 + 2 * (2 * 5 * 5 * 24)
     products = [node for node in workload.nodes if node.kind == "array"]
     assert [(node.weights, node.biases, len(node.inputs)) for node in products] == [
@@ -86,7 +86,7 @@ def test_attention_is_two_linear_layers_two_products_and_a_softmax() -> None:
 @pytest.mark.parametrize("affine", [True, False])
 def test_a_layer_norm_is_one_node(opset: int, affine: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("donna_hw.graph.onnx_torch.OPSET", opset)
-    model = export(nn.Sequential(nn.LayerNorm(16, elementwise_affine=affine), nn.Linear(16, 4)), (7, 16))
+    model = export_onnx(nn.Sequential(nn.LayerNorm(16, elementwise_affine=affine), nn.Linear(16, 4)), (7, 16))
     assert ("LayerNormalization" in {node.op_type for node in model.graph.node}) == (opset == 17)
     workload = checked(read_onnx(model))
     assert functions(workload) == ["layer_norm", "array"]
@@ -111,7 +111,7 @@ def test_a_layer_norm_is_one_node(opset: int, affine: bool, monkeypatch: pytest.
 )
 def test_an_activation_is_one_node_after_its_convolution(module: nn.Module, function: str) -> None:
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), module)
-    workload = checked(read_onnx(export(net, (3, 6, 6))))
+    workload = checked(read_onnx(export_onnx(net, (3, 6, 6))))
     assert functions(workload) == ["array", function]
     assert workload.nodes[1].elementwise
 
@@ -128,7 +128,7 @@ def test_an_activation_is_one_node_after_its_convolution(module: nn.Module, func
     ],
 )
 def test_modules(module: nn.Module, shape: tuple[int, ...], expected: list[str]) -> None:
-    workload = checked(read_onnx(export(module, shape, batch=3)))
+    workload = checked(read_onnx(export_onnx(module, shape, batch=3)))
     assert functions(workload) == expected
     assert macs(workload) == torch_macs(module, 3, *shape)
 
@@ -137,7 +137,7 @@ def test_elements_and_channels_of_every_tensor_are_those_that_a_run_has() -> Non
     net = nn.Sequential(
         nn.Conv2d(3, 8, 3, 2), nn.ReLU6(), SqueezeExcite(8), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(32, 5)
     )
-    model = export(net, (3, 9, 9), batch=2)
+    model = export_onnx(net, (3, 9, 9), batch=2)
     del model.graph.output[:]
     names = [node.output[0] for node in model.graph.node]
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)

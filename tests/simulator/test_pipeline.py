@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from donna_hw.simulator.candidate_costs import duration
+from donna_hw.simulator.candidate_costs import pipeline_cycles
 
 
 def by_events(tiles: int, load: int, compute: int, store: int) -> int:
@@ -41,19 +41,19 @@ def by_events(tiles: int, load: int, compute: int, store: int) -> int:
 
 def test_every_small_case_is_exact() -> None:
     cases = np.array(list(itertools.product(range(1, 7), range(5), range(5), range(5))))
-    closed = duration(*(column.astype(float) for column in cases.T))
+    closed = pipeline_cycles(*(column.astype(float) for column in cases.T))
     assert closed.tolist() == [by_events(*map(int, case)) for case in cases]
 
 
 @given(st.integers(1, 12), *(st.integers(0, 60),) * 3)
 def test_larger_cases_are_exact(tiles: int, load: int, compute: int, store: int) -> None:
-    assert duration(*(np.array(float(x)) for x in (tiles, load, compute, store))) == by_events(
+    assert pipeline_cycles(*(np.array(float(x)) for x in (tiles, load, compute, store))) == by_events(
         tiles, load, compute, store
     )
 
 
 @given(st.integers(1, 1000), *(st.integers(0, 1000),) * 3)
 def test_neither_unit_is_busier_than_there_is_time(tiles: int, load: int, compute: int, store: int) -> None:
-    found = duration(*(np.array(float(x)) for x in (tiles, load, compute, store)))
+    found = pipeline_cycles(*(np.array(float(x)) for x in (tiles, load, compute, store)))
     assert found >= tiles * max(compute, load + store)
     assert found <= tiles * (compute + load + store)

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from donna_hw.devices.device import Device
 from donna_hw.errors import ConfigError, DonnaError, UnknownNameError
-from donna_hw.simulator.hardware import ELEMENT_BYTES, Hardware, read_hardware
+from donna_hw.simulator.hardware import ELEMENT_BYTES, Hardware, parse_hardware
 
 DEVICES = Path(__file__).parents[2] / "devices"
 README = (DEVICES / "README.md").read_text(encoding="utf-8")
@@ -35,7 +35,7 @@ def table(name: str) -> dict[str, Any]:
 
 
 def unit(name: str, *settings: str) -> Hardware:
-    return read_hardware(table(name), name, settings)
+    return parse_hardware(table(name), name, settings)
 
 
 def leaves(values: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
@@ -71,7 +71,7 @@ def test_a_shipped_unit_loads_with_sources_and_survives_a_round_trip(name: str) 
     device = Device.load(name)
     assert device.file.sources
     assert (device.file.protocol, device.protocol.batch) == ("paper_simulator", 1)
-    assert read_hardware(unit(name).model_dump(), name) == unit(name)
+    assert parse_hardware(unit(name).model_dump(), name) == unit(name)
 
 
 @pytest.mark.parametrize("name", sorted(set(UNITS) - {"scalesim_32x32"}))
@@ -153,7 +153,7 @@ def test_a_setting_changes_exactly_its_field(setting: str, key: str, value: obje
 def test_settings_leave_the_tables_values_alone_and_the_last_one_wins() -> None:
     content = table("tensor_unit")
     kept = repr(content)
-    assert read_hardware(content, "unit", ["array.rows=1", "vector.cycles.relu=9", "array.rows=2"]).array.rows == 2
+    assert parse_hardware(content, "unit", ["array.rows=1", "vector.cycles.relu=9", "array.rows=2"]).array.rows == 2
     assert repr(content) == kept
 
 
@@ -222,4 +222,4 @@ def test_a_missing_key_is_named() -> None:
     content = table("tensor_unit")
     del content["array"]["rows"]
     with pytest.raises(ConfigError, match=r"'array.rows' must be given"):
-        read_hardware(content, "unit")
+        parse_hardware(content, "unit")

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_simulations import CONTENT, HARDWARE, made_operator, made_simulation, mobile, simulations
 
-from donna_hw.reporting.text.simulation import COLUMNS, shortened, text_of_simulation
-from donna_hw.simulator.hardware import read_hardware
-from donna_hw.simulator.results import Operator, Simulation
+from donna_hw.reporting.text.simulation import TERMINAL_WIDTH, format_simulation, shorten
+from donna_hw.simulator.hardware import parse_hardware
+from donna_hw.simulator.results import OperatorResult, SimulationResult
 
-UNLIMITED = read_hardware(CONTENT, "made", ["memory.dram_bytes_per_cycle=inf", "memory.sram_bytes=inf"])
+UNLIMITED = parse_hardware(CONTENT, "made", ["memory.dram_bytes_per_cycle=inf", "memory.sram_bytes=inf"])
 
 
 def rows(text: str) -> list[list[str]]:
@@ -37,7 +37,7 @@ def test_an_operator_is_a_row_of_its_figures() -> None:
         fused=("/a/Clip", "add"),
         tile="4x8",
     )
-    (row,) = rows(text_of_simulation(made_simulation(op)))
+    (row,) = rows(format_simulation(made_simulation(op)))
     total = 3200 // 16 + 5
     used = f"{100 * 64000 / (1024 * total):.1f}"
     figures = [total, 100, 200, 7, total - 100]
@@ -46,7 +46,7 @@ def test_an_operator_is_a_row_of_its_figures() -> None:
 
 def test_totals_are_those_of_the_operators() -> None:
     found = mobile()
-    text = text_of_simulation(found)
+    text = format_simulation(found)
     assert len(rows(text)) == len(found.ops)
     assert f"{sum(op.total_cycles for op in found.ops)} cycles" in text
     assert (
@@ -58,45 +58,45 @@ def test_totals_are_those_of_the_operators() -> None:
 
 def test_what_bounds_is_weighed_by_time() -> None:
     ops = [made_operator("a", array=30, overhead=0), made_operator("b", "Add", vector=70, overhead=0)]
-    text = text_of_simulation(made_simulation(*ops))
+    text = format_simulation(made_simulation(*ops))
     assert "bound by: vector 70.0 %, array 30.0 %" in text
     assert "by type: Add 70.0 %, Conv 30.0 %" in text
 
 
 def test_the_dearest_are_shown_in_the_order_they_run() -> None:
     ops = [made_operator(f"op{i}", array=cycles, overhead=0) for i, cycles in enumerate((50, 1, 9, 40))]
-    text = text_of_simulation(made_simulation(*ops), 2)
+    text = format_simulation(made_simulation(*ops), 2)
     assert [row[0] for row in rows(text)[:2]] == ["op0", "op3"]
     assert "the 2 dearest of 4 operators: 90.0 % of the cycles" in text
-    assert "of the cycles" not in text_of_simulation(made_simulation(*ops), 4)
+    assert "of the cycles" not in format_simulation(made_simulation(*ops), 4)
 
 
 def test_unknown_operators_and_missing_energies_are_told() -> None:
     plain = HARDWARE.model_copy(update={"energy": type(HARDWARE.energy)()})
-    text = text_of_simulation(made_simulation(hardware=plain, unknown_ops=("odd", "odder")))
+    text = format_simulation(made_simulation(hardware=plain, unknown_ops=("odd", "odder")))
     assert "costed as data movement for want of a rule: odd, odder" in text
     assert "energy none given by the device" in text
-    assert "no rule" not in text_of_simulation(made_simulation())
+    assert "no rule" not in format_simulation(made_simulation())
 
 
 def test_what_has_no_limit_says_so() -> None:
-    text = text_of_simulation(made_simulation(made_operator("a", array=3, hardware=UNLIMITED), hardware=UNLIMITED))
+    text = format_simulation(made_simulation(made_operator("a", array=3, hardware=UNLIMITED), hardware=UNLIMITED))
     assert "SRAM unlimited" in text
     assert "DRAM inf B/cycle" in text
 
 
 @settings(deadline=None, max_examples=60)
 @given(simulations())
-def test_any_simulation_fits_a_terminal_and_names_every_operator(found: Simulation) -> None:
-    text = text_of_simulation(found)
+def test_any_simulation_fits_a_terminal_and_names_every_operator(found: SimulationResult) -> None:
+    text = format_simulation(found)
     table = text.split("\n\n")[0].splitlines()
     assert len(table) == len(found.ops) + 2
-    assert max(map(len, table)) <= COLUMNS
+    assert max(map(len, table)) <= TERMINAL_WIDTH
 
 
 @settings(deadline=None, max_examples=60)
 @given(simulations())
-def test_totals_by_a_field_add_up(found: Simulation) -> None:
+def test_totals_by_a_field_add_up(found: SimulationResult) -> None:
     for field in ("op_type", "bound_by"):
         totals = found.totals_by(field)
         assert int(totals["total_cycles"].sum()) == found.total_cycles
@@ -107,13 +107,13 @@ def test_totals_by_a_field_add_up(found: Simulation) -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(simulations())
-def test_a_frame_and_the_json_hold_every_field(found: Simulation) -> None:
+def test_a_frame_and_the_json_hold_every_field(found: SimulationResult) -> None:
     frame = found.frame()
-    assert list(frame.columns) == list(Operator.__dataclass_fields__)
+    assert list(frame.columns) == list(OperatorResult.__dataclass_fields__)
     read = json.loads(json.dumps(found.as_dict(), allow_nan=False))
     for op, row, table in zip(found.ops, frame.to_dict("records"), read["ops"], strict=True):
-        assert Operator(**row) == op
-        assert Operator(**{**table, "fused": tuple(table["fused"])}) == op
+        assert OperatorResult(**row) == op
+        assert OperatorResult(**{**table, "fused": tuple(table["fused"])}) == op
     assert read["total_cycles"] == found.total_cycles
 
 
@@ -133,7 +133,7 @@ def test_mean_utilisation_is_that_of_all_cycles() -> None:
 
 @given(st.text(max_size=50), st.integers(0, 40))
 def test_a_shortened_name_keeps_its_ends_and_can_be_printed(name: str, width: int) -> None:
-    short = shortened(name, width)
+    short = shorten(name, width)
     assert len(short) == min(len(name), width)
     assert short.isprintable()
     if len(name) <= width and name.isprintable():

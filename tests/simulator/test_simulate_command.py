@@ -15,7 +15,7 @@ import tomli_w
 from made_simulations import CONTENT
 from onnx import TensorProto, helper
 
-from donna_hw.cli.simulate import input_shapes
+from donna_hw.cli.simulate import parse_input_shapes
 from donna_hw.cli.simulate import simulate as command
 from donna_hw.errors import ConfigError
 
@@ -205,8 +205,8 @@ def test_the_help_names_every_option(call: Call) -> None:
 )
 def test_a_shape_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="NAME=SHAPE"):
-        input_shapes([text])
+        parse_input_shapes([text])
 
 
 def test_shapes_are_read_by_name_even_of_odd_names() -> None:
-    assert input_shapes(["x=1,3", "a=b:0=7"]) == {"x": (1, 3), "a=b:0": (7,)}
+    assert parse_input_shapes(["x=1,3", "a=b:0=7"]) == {"x": (1, 3), "a=b:0": (7,)}

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from made_simulations import made_operator, made_simulation, mobile, simulations
 
-from donna_hw.simulator.results import Simulation
-from donna_hw.simulator.trace import GROUPS, OPERATORS, TRACKS, perfetto
+from donna_hw.simulator.results import SimulationResult
+from donna_hw.simulator.trace import GROUPS, OPERATORS, TRACKS, to_perfetto
 
 REQUIRED = {  # keys of an event by its phase, with their types: the Trace Event Format
     "X": {"name": str, "cat": str, "pid": int, "tid": int, "ts": float, "dur": float, "args": dict},
@@ -21,9 +21,9 @@ REQUIRED = {  # keys of an event by its phase, with their types: the Trace Event
 }
 
 
-def tracks(found: Simulation) -> dict[str, list[dict[str, Any]]]:
+def tracks(found: SimulationResult) -> dict[str, list[dict[str, Any]]]:
     """Return the slices of each track by its name, as a viewer reads them."""
-    events = json.loads(json.dumps(perfetto(found), allow_nan=False))["traceEvents"]
+    events = json.loads(json.dumps(to_perfetto(found), allow_nan=False))["traceEvents"]
     names = {e["tid"]: e["args"]["name"] for e in events if e["name"] == "thread_name"}
     slices = defaultdict(list)
     for event in events:
@@ -38,8 +38,8 @@ def span(event: dict[str, Any]) -> tuple[int, int]:
 
 @settings(deadline=None, max_examples=60)
 @given(simulations())
-def test_every_event_has_the_keys_of_its_phase(found: Simulation) -> None:
-    trace = json.loads(json.dumps(perfetto(found), allow_nan=False))
+def test_every_event_has_the_keys_of_its_phase(found: SimulationResult) -> None:
+    trace = json.loads(json.dumps(to_perfetto(found), allow_nan=False))
     assert trace["displayTimeUnit"] == "ns"
     assert {e["args"]["name"] for e in trace["traceEvents"] if e["name"] == "thread_name"} == set(TRACKS)
     for event in trace["traceEvents"]:
@@ -54,7 +54,7 @@ def test_every_event_has_the_keys_of_its_phase(found: Simulation) -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(simulations())
-def test_slices_of_a_track_do_not_overlap_and_lie_within_their_operators(found: Simulation) -> None:
+def test_slices_of_a_track_do_not_overlap_and_lie_within_their_operators(found: SimulationResult) -> None:
     slices = tracks(found)
     assert [span(e) for e in slices[OPERATORS]] == [
         (op.start_cycle, op.start_cycle + op.total_cycles) for op in found.ops
@@ -71,7 +71,7 @@ def test_slices_of_a_track_do_not_overlap_and_lie_within_their_operators(found: 
 
 @settings(deadline=None, max_examples=60)
 @given(simulations())
-def test_times_are_cycles_over_the_clock(found: Simulation) -> None:
+def test_times_are_cycles_over_the_clock(found: SimulationResult) -> None:
     for events in tracks(found).values():
         for event in events:
             start, end = span(event)
@@ -81,7 +81,7 @@ def test_times_are_cycles_over_the_clock(found: Simulation) -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(simulations())
-def test_units_are_busy_for_the_cycles_of_the_simulation(found: Simulation) -> None:
+def test_units_are_busy_for_the_cycles_of_the_simulation(found: SimulationResult) -> None:
     slices = tracks(found)
     for track, field in (
         ("array", "array_cycles"),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.graph.graph import layers_hash
 from donna_hw.spaces import Architecture, Axis, load_space
-from donna_hw.spaces.extremes import reach
+from donna_hw.spaces.extremes import find_extremes
 
 OFA = load_space("ofa_mobilenetv3")
 FBNET = {
@@ -134,7 +134,7 @@ def test_every_layer_has_the_reference_layers_shapes(name: str) -> None:
 
 
 def test_the_reach_is_from_the_smallest_images_to_the_largest() -> None:
-    found = reach(OFA)
+    found = find_extremes(OFA)
     assert [found[name].architecture.settings for name in ("smallest", "largest")] == [(128,), (224,)]
     drawn = [OFA.network(OFA.architecture(row)).macs for row in OFA.random_rows(30, 2)]
     assert found["smallest"].macs < min(drawn) < max(drawn) < found["largest"].macs

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from donna_hw.graph.graph import Graph, Layer
-from donna_hw.spaces import Space, load_space, space_names
-from donna_hw.spaces.extremes import reach
+from donna_hw.spaces import Space, list_spaces, load_space
+from donna_hw.spaces.extremes import find_extremes
 
 PAPER = {  # stages, blocks a stage
     "donna": (5, 384),
@@ -25,7 +25,7 @@ PAPER = {  # stages, blocks a stage
 @pytest.mark.parametrize("name", PAPER)
 def test_the_numbers_of_blocks_and_architectures(name: str) -> None:
     space, (stages, blocks) = load_space(name), PAPER[name]
-    assert name in space_names()
+    assert name in list_spaces()
     assert space.name == name
     assert space.stage_sizes == (blocks,) * stages
     assert space.size == blocks**stages
@@ -152,7 +152,7 @@ def test_the_reach_of_a_space_is_that_of_all_its_networks() -> None:
         row: space.network(space.architecture(row))
         for row in product(*(range(0, stage.size, 3) for stage in space.stages))
     }
-    found = reach(space)
+    found = find_extremes(space)
     macs = np.array([graph.macs for graph in graphs.values()])
     assert found["smallest"].macs <= macs.min()
     assert found["largest"].macs >= macs.max()
@@ -169,7 +169,7 @@ def test_the_reach_of_a_space_is_that_of_all_its_networks() -> None:
 @pytest.mark.parametrize("name", PAPER)
 def test_a_member_costs_the_sum_of_its_parts(name: str) -> None:
     space = load_space(name)
-    for member in reach(space).values():
+    for member in find_extremes(space).values():
         blocks = [space.block_graph(s, m) for s, m in zip(space.stages, member.architecture.blocks, strict=True)]
         parts: list[Graph] = [*blocks, *(space.fixed_graph(part) for part in space.fixed)]
         assert member.macs == sum(graph.macs for graph in parts)
@@ -180,7 +180,7 @@ def test_the_command_lists_every_space_with_its_reach(main: Callable[..., tuple[
     code, text, _ = main("spaces")
     lines = {line.split()[0]: line for line in text.splitlines()}
     assert code == 0
-    assert set(space_names()) < set(lines)
+    assert set(list_spaces()) < set(lines)
     assert "385.8 MMAC, 5.289 M" in lines["efficientnet_b0"]  # what the closed form above gives
     assert "5 x 384" in lines["donna"]
     assert "kernel 3/5/7" in lines["donna"]

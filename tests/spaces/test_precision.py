@@ -7,35 +7,37 @@ import pytest
 
 from donna_hw import load_space
 from donna_hw.errors import ConfigError, UnknownNameError
-from donna_hw.graph.graph import dtypes_of, in_type, layers_hash
-from donna_hw.spaces.extend import new_blocks
-from donna_hw.spaces.mixed_precision import float_twin, float_twins, int8_twins, is_int8
-from donna_hw.spaces.sections import sections_of
+from donna_hw.graph.graph import graph_dtypes, layers_hash, with_dtype
+from donna_hw.spaces.extend import find_new_blocks
+from donna_hw.spaces.mixed_precision import float_block_number, float_counterparts, int8_counterparts, is_int8
+from donna_hw.spaces.sections import lower_sections
 
 
 def test_float32_blocks_keep_their_labels_layers_and_frame() -> None:
     old, new = load_space("small_8px_cells"), load_space("small_8px_cells@precision")
     assert new.hash == old.hash
-    assert [sum(flags) for flags in new_blocks(old, new)] == [48] * 4
+    assert [sum(flags) for flags in find_new_blocks(old, new)] == [48] * 4
     assert new.labels(new.reference) == old.labels(old.reference)
     assert not is_int8(new, new.reference)
     stage = new.stages[1]
     for m in range(stage.size):
-        graph, twin = new.block_graph(stage, m), new.block_graph(stage, float_twin(stage, m))
-        assert dtypes_of(graph) == {stage.choice(m)["precision"]}
-        assert layers_hash(in_type(graph, "float32")) == layers_hash(twin)
+        graph, twin = new.block_graph(stage, m), new.block_graph(stage, float_block_number(stage, m))
+        assert graph_dtypes(graph) == {stage.choice(m)["precision"]}
+        assert layers_hash(with_dtype(graph, "float32")) == layers_hash(twin)
         assert (graph.macs, graph.params) == (twin.macs, twin.params)
-        assert stage.label(m) == stage.label(float_twin(stage, m)) + ("-int8" if dtypes_of(graph) == {"int8"} else "")
+        assert stage.label(m) == stage.label(float_block_number(stage, m)) + (
+            "-int8" if graph_dtypes(graph) == {"int8"} else ""
+        )
 
 
 def test_twins_are_the_same_network_in_one_type() -> None:
     space = load_space("small_28px@precision")
     rows = space.random_rows(50, 0)
-    for twins, expected in ((float_twins(space, rows), "float32"), (int8_twins(space, rows), "int8")):
+    for twins, expected in ((float_counterparts(space, rows), "float32"), (int8_counterparts(space, rows), "int8")):
         for row, twin in zip(rows, twins, strict=True):
             for stage, one, other in zip(space.stages, row, twin, strict=True):
                 assert stage.choice(int(other)) == stage.choice(int(one)) | {"precision": expected}
-    assert np.array_equal(float_twins(space, int8_twins(space, rows)), float_twins(space, rows))
+    assert np.array_equal(float_counterparts(space, int8_counterparts(space, rows)), float_counterparts(space, rows))
 
 
 def test_a_whole_space_in_int8_has_the_labels_of_its_own_and_no_other_type() -> None:
@@ -43,20 +45,20 @@ def test_a_whole_space_in_int8_has_the_labels_of_its_own_and_no_other_type() -> 
     row = old.random_rows(1, 3)[0]
     assert new.labels(new.architecture(row)) == old.labels(old.architecture(row))
     graph = new.network(new.architecture(row))
-    assert dtypes_of(graph) == {"int8"}
-    assert layers_hash(in_type(graph, "float32")) == layers_hash(old.network(old.architecture(row)))
+    assert graph_dtypes(graph) == {"int8"}
+    assert layers_hash(with_dtype(graph, "float32")) == layers_hash(old.network(old.architecture(row)))
     assert new.hash != old.hash
     with pytest.raises(UnknownNameError, match="@precision, which has both"):
-        float_twin(new.stages[0], 0)
+        float_block_number(new.stages[0], 0)
 
 
 def test_sections_of_an_8_bit_block_are_8_bit() -> None:
     space = load_space("small_28px@precision")
     stage = space.stages[0]
     m = stage.number(stage.choice(stage.reference) | {"precision": "int8"})
-    sections = sections_of(stage.block(m), space.input_shapes[stage.name])
+    sections = lower_sections(stage.block(m), space.input_shapes[stage.name])
     assert len(sections) == 3
-    assert all(dtypes_of(section) == {"int8"} for section in sections)
+    assert all(graph_dtypes(section) == {"int8"} for section in sections)
     assert sum(section.macs for section in sections) == space.block_graph(stage, m).macs
 
 

@@ -9,13 +9,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from donna_hw import InvertedResidual, load_space, with_cell
+from donna_hw import InvertedResidual, add_cell, load_space
 from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.graph.builder import lower
 from donna_hw.graph.onnx_export import to_onnx
 from donna_hw.graph.torch_module import to_torch
-from donna_hw.simulator.from_graph import workload_of
-from donna_hw.spaces.extend import new_blocks
+from donna_hw.simulator.from_graph import workload_from_graph
+from donna_hw.spaces.extend import find_new_blocks
 from donna_hw.spaces.zoo.shift import Shift, ShiftBottleneck
 
 
@@ -51,7 +51,7 @@ def test_onnx_runtime_shifts_as_torch_does(kernel: int, stride: int) -> None:
 
 
 def test_the_simulator_moves_a_shift_and_multiplies_nothing_for_it() -> None:
-    with_shift = workload_of(lower(ShiftBottleneck(8, 1, 3, expand=2), (8, 7, 6)))
+    with_shift = workload_from_graph(lower(ShiftBottleneck(8, 1, 3, expand=2), (8, 7, 6)))
     kinds = [node.op_type for node in with_shift.nodes]
     assert kinds.count("Conv") == 2
     assert "Concat" in kinds
@@ -67,7 +67,7 @@ def test_the_old_blocks_are_those_of_the_old_space() -> None:
     old, space = load_space("small_8px_cells"), load_space("small_8px_shift")
     assert space.hash == old.hash
     assert space.labels(space.reference) == old.labels(old.reference)
-    new = new_blocks(old, space)
+    new = find_new_blocks(old, space)
     assert [sum(stage) for stage in new] == [24] * 4
     for stage, which in zip(space.stages, new, strict=True):
         assert all(("shift" in label) == is_new for label, is_new in zip(stage.labels, which, strict=True))
@@ -76,15 +76,15 @@ def test_the_old_blocks_are_those_of_the_old_space() -> None:
 def test_a_space_that_extends_no_other_is_said() -> None:
     space = load_space("small_8px_cells")
     with pytest.raises(ConfigError, match="must have the frame of small_8px_cells"):
-        new_blocks(space, load_space("small_8px"))
+        find_new_blocks(space, load_space("small_8px"))
     with pytest.raises(UnknownNameError, match="must have every block of small_8px_shift"):
-        new_blocks(load_space("small_8px_shift"), space)
+        find_new_blocks(load_space("small_8px_shift"), space)
     with pytest.raises(ConfigError, match="has that value already"):
-        with_cell(space, "grouped", ShiftBottleneck, name="x")
+        add_cell(space, "grouped", ShiftBottleneck, name="x")
     with pytest.raises(UnknownNameError, match="must have an axis"):
-        with_cell(load_space("small_8px"), "shift", ShiftBottleneck, name="x")
+        add_cell(load_space("small_8px"), "shift", ShiftBottleneck, name="x")
     with pytest.raises(ConfigError, match="the layers that it has in"):
-        new_blocks(space, changed())
+        find_new_blocks(space, changed())
 
 
 def changed():  # type: ignore[no-untyped-def]

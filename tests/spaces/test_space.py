@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from donna_hw.errors import ConfigError, UnknownNameError
-from donna_hw.spaces import Architecture, Axis, load_space, space_names
+from donna_hw.spaces import Architecture, Axis, list_spaces, load_space
 
 NAMES = ["donna", "small_28px", "small_32px", "small_8px"]
 
 
 def test_the_shipped_spaces_are_known_by_name() -> None:
-    assert set(NAMES) <= set(space_names())
+    assert set(NAMES) <= set(list_spaces())
     assert all(load_space(name).name == name for name in NAMES)
 
 

@@ -11,17 +11,17 @@ import torch
 
 from donna_hw import load_space
 from donna_hw._core import torchvision_compat
-from donna_hw._core.imagenet import MEAN, STD
+from donna_hw._core.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from donna_hw.errors import ConfigError
 from donna_hw.graph.builder import lower
 from donna_hw.graph.onnx_export import to_onnx
 from donna_hw.graph.torch_module import to_torch
-from donna_hw.spaces.sections import sections_of
+from donna_hw.spaces.sections import lower_sections
 from donna_hw.spaces.vit_cells import PatchEmbedding, Transformer
-from donna_hw.spaces.zoo.vit import timm_state
+from donna_hw.spaces.zoo.vit import timm_state_dict
 from donna_hw.training.distillation.block_evaluation import channel_variance, nsr
 
-torchvision_compat.ready()
+torchvision_compat.patch_torchvision()
 
 
 def test_vit_b16_is_timms_vision_transformer() -> None:
@@ -33,11 +33,11 @@ def test_vit_b16_is_timms_vision_transformer() -> None:
     torch.manual_seed(0)
     theirs = timm.create_model("vit_base_patch16_224", pretrained=False).eval()
     torch.manual_seed(0)
-    state = timm_state(pretrained=False)
+    state = timm_state_dict(pretrained=False)
     module = to_torch(graph).eval()
     module.load_state_dict(state)
     pixels = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(1))
-    own = (pixels - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+    own = (pixels - torch.tensor(IMAGENET_MEAN).view(3, 1, 1)) / torch.tensor(IMAGENET_STD).view(3, 1, 1)
     with torch.inference_mode():
         torch.testing.assert_close(module(own), theirs((pixels - 0.5) / 0.5), rtol=0, atol=1e-4)
 
@@ -77,7 +77,7 @@ def test_onnx_runtime_computes_what_torch_does() -> None:
 
 def test_a_block_is_a_chain_of_its_layers() -> None:
     block = Transformer(48, 3, 24, 2, 3)
-    parts = sections_of(block, (17, 48))
+    parts = lower_sections(block, (17, 48))
     assert len(parts) == 3
     assert sum(part.macs for part in parts) == lower(block, (17, 48)).macs
     assert all(part.output_shape == (17, 48) for part in parts)

@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from donna_hw import ConvNormAct, load_space, propose_boundaries, stages_from, stock_blocks
+from donna_hw import ConvNormAct, default_blocks, load_space, space_from_model, suggest_boundaries
 from donna_hw._core import torchvision_compat
-from donna_hw._core.user_modules import user_module
+from donna_hw._core.user_modules import load_user_module
 from donna_hw.devices.backends.ptflops import PtflopsBackend
 from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.graph.builder import lower
@@ -66,7 +66,7 @@ class Two(nn.Module):
 def test_the_parts_put_together_are_the_model() -> None:
     space = load_space(f"{EXAMPLE}:plain")
     torch.manual_seed(0)
-    model = user_module(EXAMPLE).Plain().eval()
+    model = load_user_module(EXAMPLE).Plain().eval()
     x = image(3, 1, 8, 8)
     with torch.no_grad():
         torch.testing.assert_close(whole(space)(x), model(x))
@@ -85,13 +85,13 @@ def test_the_parts_put_together_are_the_model() -> None:
     ],
 )
 def test_models_of_timm_are_cut_at_their_modules(name: str, boundaries: list[str]) -> None:
-    torchvision_compat.required("timm's models", "timm")
+    torchvision_compat.require_torchvision("timm's models", "timm")
     import timm
 
     torch.manual_seed(0)
     model = timm.create_model(name, num_classes=5).eval()
-    space = stages_from(
-        model, torch.zeros(1, 3, 64, 64), boundaries, blocks=lambda a, b: dict([*stock_blocks(a, b).items()][:2])
+    space = space_from_model(
+        model, torch.zeros(1, 3, 64, 64), boundaries, blocks=lambda a, b: dict([*default_blocks(a, b).items()][:2])
     )
     assert len(space.stages) == len(boundaries) - 1
     x = image(2, 3, 64, 64)
@@ -100,19 +100,19 @@ def test_models_of_timm_are_cut_at_their_modules(name: str, boundaries: list[str
 
 
 def test_boundaries_suggest_themselves_where_the_size_changes() -> None:
-    torchvision_compat.required("timm's models", "timm")
+    torchvision_compat.require_torchvision("timm's models", "timm")
     import timm
 
     model = timm.create_model("resnet18")
-    assert propose_boundaries(model, torch.zeros(1, 3, 64, 64)) == ["act1", "layer1", "layer2", "layer3", "layer4"]
-    space = stages_from(model, torch.zeros(1, 3, 64, 64))
+    assert suggest_boundaries(model, torch.zeros(1, 3, 64, 64)) == ["act1", "layer1", "layer2", "layer3", "layer4"]
+    space = space_from_model(model, torch.zeros(1, 3, 64, 64))
     assert [space.input_shapes[stage.name][1] for stage in space.stages] == [32, 16, 8, 4]
 
 
 def test_the_model_is_copied_and_left_as_it_was() -> None:
     model = Skipping().train()
     model.head.eval()
-    space = stages_from(model, torch.zeros(1, 1, 6, 6), ["one", "add"])
+    space = space_from_model(model, torch.zeros(1, 1, 6, 6), ["one", "add"])
     assert model.training
     assert not model.head.training
     before = whole(space)(image(1, 1, 6, 6))
@@ -123,7 +123,7 @@ def test_the_model_is_copied_and_left_as_it_was() -> None:
 
 def test_a_skip_connection_over_a_boundary_is_named() -> None:
     with pytest.raises(ConfigError, match=r"one in one is read behind it by add.*cut at one of one, add"):
-        stages_from(Skipping(), torch.zeros(1, 1, 6, 6), ["two", "add"])
+        space_from_model(Skipping(), torch.zeros(1, 1, 6, 6), ["two", "add"])
 
 
 @pytest.mark.parametrize(
@@ -142,36 +142,40 @@ def test_a_skip_connection_over_a_boundary_is_named() -> None:
 )
 def test_what_cannot_be_cut_is_said_in_one_line(model: nn.Module, boundaries: list[str] | None, said: str) -> None:
     with pytest.raises((ConfigError, UnknownNameError), match=said) as told:
-        stages_from(model, torch.zeros(1, 1, 6, 6), boundaries)
+        space_from_model(model, torch.zeros(1, 1, 6, 6), boundaries)
     assert "\n" not in str(told.value)
 
 
 def test_candidates_must_fit_between_the_borders() -> None:
     with pytest.raises(ConfigError, match="output of the block wide must be"):
-        stages_from(Skipping(), torch.zeros(1, 1, 6, 6), ["one", "add"], blocks=lambda a, b: {"wide": ConvNormAct(9)})
+        space_from_model(
+            Skipping(), torch.zeros(1, 1, 6, 6), ["one", "add"], blocks=lambda a, b: {"wide": ConvNormAct(9)}
+        )
     with pytest.raises(ConfigError, match="none of them labelled 'own'"):
-        stages_from(Skipping(), torch.zeros(1, 1, 6, 6), ["one", "add"], blocks=lambda a, b: {"own": ConvNormAct(4)})
+        space_from_model(
+            Skipping(), torch.zeros(1, 1, 6, 6), ["one", "add"], blocks=lambda a, b: {"own": ConvNormAct(4)}
+        )
     with pytest.raises(ConfigError, match="stride must take"):
-        stock_blocks((4, 8, 8), (4, 4, 3))
+        default_blocks((4, 8, 8), (4, 4, 3))
     with pytest.raises(ConfigError, match="take maps to maps"):
-        stock_blocks((4, 8, 8), (32,))
+        default_blocks((4, 8, 8), (32,))
 
 
 def test_stock_blocks_have_the_shape_that_they_are_asked_for() -> None:
     for size, wanted in ((8, 8), (8, 4), (7, 4), (8, 2), (9, 1)):
-        blocks = stock_blocks((4, size, size), (6, wanted, wanted), widths=(0.5,))
+        blocks = default_blocks((4, size, size), (6, wanted, wanted), widths=(0.5,))
         assert len(blocks) == 2**5 + 2
         for block in blocks.values():
             assert lower(block, (4, size, size)).output_shape == (6, wanted, wanted)
 
 
 def test_equal_stages_are_equal_whatever_their_weights() -> None:
-    one, other = (stages_from(Skipping(), torch.zeros(1, 1, 6, 6), ["one", "add"]) for _ in range(2))
+    one, other = (space_from_model(Skipping(), torch.zeros(1, 1, 6, 6), ["one", "add"]) for _ in range(2))
     hashes = [layers_hash(space.network(space.reference)) for space in (one, other)]
     assert hashes[0] == hashes[1]
     wider = Skipping()
     wider.three = nn.Conv2d(4, 4, 5, 1, 2)
-    changed = stages_from(wider, torch.zeros(1, 1, 6, 6), ["one", "add"])
+    changed = space_from_model(wider, torch.zeros(1, 1, 6, 6), ["one", "add"])
     assert layers_hash(changed.network(changed.reference)) != hashes[0]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from donna_hw.experiments.predictor_study.data import NetworkGroup, StudyData
-from donna_hw.training.block_metrics import METRICS, qualities_of
+from donna_hw.training.block_metrics import METRICS, gather_qualities
 
 STAGES, BLOCKS = 3, 12
 
@@ -19,7 +19,7 @@ def made_evidence(
     groups = {}
     for role, count in zip(("library", "test", "stratified"), counts, strict=True):
         rows = rng.integers(0, BLOCKS, (count, STAGES))
-        truth = 80 - np.log(qualities_of(qualities["kl"], rows)).sum(axis=1)
+        truth = 80 - np.log(gather_qualities(qualities["kl"], rows)).sum(axis=1)
         groups[role] = NetworkGroup(rows, truth[:, None] + rng.normal(0, noise, (count, seeds)), truth - 20)
     macs, params = (tuple(rng.integers(1000, 1400, BLOCKS) for _ in range(STAGES)) for _ in range(2))
     return StudyData("made", kind, "kl", 95.0, qualities, macs, params, 100, 10, groups)

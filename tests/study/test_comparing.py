@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from made_evidence import made_evidence
 
-from donna_hw._core.ranking import kendall_tau, pairs_in_order
+from donna_hw._core.ranking import equal_cost_concordance, kendall_tau
 from donna_hw.errors import InsufficientDataError
-from donna_hw.experiments.predictor_study.aims import aims
-from donna_hw.experiments.predictor_study.comparison import OURS, compare, predicted
+from donna_hw.experiments.predictor_study.aims import format_targets
+from donna_hw.experiments.predictor_study.comparison import OURS, compare, predict_top1
 from donna_hw.experiments.predictor_study.markdown import comparison_markdown
-from donna_hw.experiments.predictor_study.rivals import rivals
-from donna_hw.experiments.predictor_study.spaces_markdown import HEADS, spaces_markdown
+from donna_hw.experiments.predictor_study.rivals import predict_baselines
+from donna_hw.experiments.predictor_study.spaces_markdown import COLUMN_TITLES, spaces_markdown
 
 RIVALS = {"MACs", "parameters", "MACs by stage", "parameters by stage", "sum of NSR"}
 
@@ -30,9 +30,9 @@ def test_the_right_model_of_networks_without_noise_is_perfect() -> None:
 def test_values_are_those_of_the_plain_functions() -> None:
     made = made_evidence(noise=0.5)
     found, group = compare(made, "test", draws=50), made.groups["test"]
-    values, measured, macs = predicted(made, "test"), group.top1_percent, made.network_macs("test")
+    values, measured, macs = predict_top1(made, "test"), group.top1_percent, made.network_macs("test")
     assert found.scores[OURS].kendall_tau.value == pytest.approx(kendall_tau(values, measured))
-    share, pairs = pairs_in_order(values, measured, macs)
+    share, pairs = equal_cost_concordance(values, measured, macs)
     assert (found.scores[OURS].pairs.value, found.pairs) == (pytest.approx(share), pairs)
     best = found.scores[found.best_rival].kendall_tau.value
     assert best == max(found.scores[name].kendall_tau.value for name in RIVALS)
@@ -46,7 +46,7 @@ def test_a_rival_by_stage_finds_an_accuracy_that_is_its_own() -> None:
     for role in ("library", "test"):
         top1 = 50 + np.log(made.stage_macs(role)).sum(axis=1)
         object.__setattr__(made.groups[role], "by_seed", top1[:, None])
-    assert rivals(made, "test")["MACs by stage"] == pytest.approx(made.groups["test"].top1_percent, abs=1e-3)
+    assert predict_baselines(made, "test")["MACs by stage"] == pytest.approx(made.groups["test"].top1_percent, abs=1e-3)
 
 
 def test_networks_of_one_seed_have_no_ceiling() -> None:
@@ -60,10 +60,10 @@ def test_two_networks_compare_nothing() -> None:
 
 def test_aims_are_met_or_missed_by_what_was_found() -> None:
     good, bad = (compare(made_evidence(noise, counts=(30, 80, 30)), "test", draws=200) for noise in (0.0, 50.0))
-    assert [line.split(":")[0] for line in aims([good])] == ["- met", "- met"]
-    assert [line.split(":")[0] for line in aims([bad])] == ["- MISSED", "- MISSED"]
+    assert [line.split(":")[0] for line in format_targets([good])] == ["- met", "- met"]
+    assert [line.split(":")[0] for line in format_targets([bad])] == ["- MISSED", "- MISSED"]
     stratified = compare(made_evidence(0.0), "stratified", draws=50)
-    assert aims([stratified])[0].startswith("- met: Kendall tau 0.80 on the stratified set; found 1.000")
+    assert format_targets([stratified])[0].startswith("- met: Kendall tau 0.80 on the stratified set; found 1.000")
 
 
 def test_pages_hold_the_values() -> None:
@@ -82,7 +82,7 @@ def test_spaces_are_compared_a_line_for_each_predictor() -> None:
     assert "`donna-hw study A B`" in page
     lines = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
     assert [line[0] for line in lines] == ["run", "made", "made", "made", "few", "few", "few"]
-    assert {len(line) for line in lines} == {len(HEADS)}
+    assert {len(line) for line in lines} == {len(COLUMN_TITLES)}
     found = compare(made, "test")
     assert lines[1][3].startswith(f"{found.scores[OURS].kendall_tau.value:.3f} (")
     assert lines[1][5] == f"{found.best_rival}: {found.scores[found.best_rival].kendall_tau.value:.3f}"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from made_evidence import made_evidence
 
-from donna_hw._core.bootstrap import taus
+from donna_hw._core.bootstrap import kendall_taus
 from donna_hw.errors import InsufficientDataError
 from donna_hw.experiments.predictor_study.data import NetworkGroup
 from donna_hw.experiments.predictor_study.noise_ceiling import noise_ceiling, seed_variance
@@ -44,5 +44,9 @@ def test_a_predictor_that_knows_the_truth_reaches_the_ceiling(noise: float) -> N
     made = made_evidence(noise, counts=counts)
     found, truth = made.groups["test"], made.groups["test"].stitched_percent + 20
     ceiling = noise_ceiling(found, np.ones(400), seed_variance([found]), draws=100)
-    assert ceiling.kendall_tau.low - 0.02 <= taus(truth, found.top1_percent, once)[0] <= ceiling.kendall_tau.high + 0.02
+    assert (
+        ceiling.kendall_tau.low - 0.02
+        <= kendall_taus(truth, found.top1_percent, once)[0]
+        <= ceiling.kendall_tau.high + 0.02
+    )
     assert ceiling.seed_std_percent == pytest.approx(noise, rel=0.1)

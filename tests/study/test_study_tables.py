@@ -12,7 +12,7 @@ from donna_hw.experiments.predictor_study import tables
 from donna_hw.experiments.predictor_study.markdown import frame_markdown
 from donna_hw.predictors.factory import KINDS
 from donna_hw.spaces import load_space
-from donna_hw.training.block_metrics import JOINT, METRICS
+from donna_hw.training.block_metrics import JOINT_METRICS, METRICS
 
 
 def test_more_networks_lower_the_error() -> None:
@@ -36,7 +36,7 @@ def test_further_networks_are_no_chance_and_lower_the_error() -> None:
     made = replace(made_evidence(noise=0.3, counts=(40, 60, 20)), further=25)
     assert tables.by_library_size(made, "test", draws=2)["networks"].max() == 15
     assert tables.by_choice(made, "test", draws=2)["networks"].max() == 15
-    frame = tables.by_further(made, draws=20)
+    frame = tables.by_extra_networks(made, draws=20)
     for kind in ("monotone", "saturating", "joint", "MACs by stage"):
         assert frame.loc[frame["kind"] == kind, "networks"].tolist() == [15, 25, 35, 40]
     first, *_, last = frame[frame["kind"] == "joint"].to_dict("records")
@@ -82,7 +82,7 @@ def test_a_scheme_of_one_axis_orders_networks_whose_qualities_are_products() -> 
 
 def test_the_metric_that_rules_the_accuracy_orders_best() -> None:
     frame = tables.by_metric(made_evidence(noise=0.1), "test", draws=50)
-    assert frame.loc[frame["kind"] == "joint", "metric"].tolist() == [JOINT]
+    assert frame.loc[frame["kind"] == "joint", "metric"].tolist() == [JOINT_METRICS]
     ours = frame[frame["kind"] == "monotone"]
     assert set(ours["metric"]) == set(METRICS)
     best = max(ours.to_dict("records"), key=lambda line: line["kendall_tau"].value)

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import norm, ttest_ind
 
 from donna_hw.errors import InsufficientDataError
-from donna_hw.experiments.front_benchmark.statistics import random_needed, verdicts
+from donna_hw.experiments.front_benchmark.statistics import random_networks_needed, verdicts
 
 
 def frame_of(*lines: tuple[int, str, str, list[float]]) -> pd.DataFrame:
@@ -57,7 +57,7 @@ def test_as_many_random_networks_are_needed_as_were_made_to_be() -> None:
     random = middle + rng.normal(0, 1.5, 4000)
     at = np.exp(-9.0)
     front = np.array([80 + 3 * -9 - 0.2 * 81 + 1.5 * norm.ppf(0.99), 200.0])
-    (share, count), (_, never) = random_needed(front, np.array([at, at]), random, latencies)
+    (share, count), (_, never) = random_networks_needed(front, np.array([at, at]), random, latencies)
     assert share == pytest.approx(0.01, rel=0.15)
     assert count == pytest.approx(np.log(0.05) / np.log(1 - share), abs=1)
     assert never is None

@@ -15,7 +15,7 @@ from donna_hw._core import torchvision_compat
 from donna_hw.spaces import load_space
 from donna_hw.training.libraries import ArchitectureLibrary
 
-torchvision_compat.ready()
+torchvision_compat.patch_torchvision()
 pytestmark = [
     pytest.mark.long,
     pytest.mark.filterwarnings("ignore"),  # Ray leaves sockets and processes to the garbage collector

@@ -20,19 +20,19 @@ from torch.nn import functional as f
 from donna_hw._core import torchvision_compat
 from donna_hw.graph.torch_module import to_torch
 from donna_hw.spaces import load_space
-from donna_hw.spaces.mixed_precision import float_twins, is_int8
+from donna_hw.spaces.mixed_precision import float_counterparts, is_int8
 from donna_hw.training.checkpoints import load_weights, read_weights
 from donna_hw.training.data.image_folder import load_image_folder
-from donna_hw.training.large_scale.config import PaperFinetuning, PaperTraining
-from donna_hw.training.large_scale.distributed import Processes
-from donna_hw.training.large_scale.loaders import augmentation
-from donna_hw.training.large_scale.trainer import Teacher, Trainer, schedule_of
+from donna_hw.training.large_scale.config import PaperFinetuneConfig, PaperTrainingConfig
+from donna_hw.training.large_scale.distributed import DistributedContext
+from donna_hw.training.large_scale.loaders import create_train_transform
+from donna_hw.training.large_scale.trainer import Teacher, Trainer, create_scheduler
 from donna_hw.training.libraries import ArchitectureLibrary
-from donna_hw.training.loop import top1_percent
+from donna_hw.training.loop import evaluate_top1
 
-torchvision_compat.ready()
+torchvision_compat.patch_torchvision()
 Main = Callable[..., tuple[int, str, str]]
-PAPER = PaperFinetuning()
+PAPER = PaperFinetuneConfig()
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def library_of(folder: Path, run: Path) -> ArchitectureLibrary:
 
 def test_only_what_the_paper_names_differs_from_training_from_scratch() -> None:
     """A.1: decay 0.9 every 2 epochs, a fifth of the rate, no dropout, stochastic depth nor RandAugment; up to 50 epochs."""
-    scratch = PaperTraining().model_dump()
+    scratch = PaperTrainingConfig().model_dump()
     changed = {key: value for key, value in PAPER.model_dump().items() if key in scratch and value != scratch[key]}
     assert changed == {
         "epochs": 50,
@@ -76,7 +76,7 @@ def test_only_what_the_paper_names_differs_from_training_from_scratch() -> None:
 def test_the_rate_of_every_epoch() -> None:
     network = to_torch(load_space("small_8px").network(load_space("small_8px").reference))
     optimiser = torch.optim.SGD(network.parameters(), lr=PAPER.learning_rate)
-    schedule = schedule_of(optimiser, PAPER)
+    schedule = create_scheduler(optimiser, PAPER)
     for epoch in range(PAPER.warmup_epochs, 50):
         schedule.step(epoch)
         assert optimiser.param_groups[0]["lr"] == pytest.approx(0.0192 * 0.9 ** (epoch // 2), rel=1e-12)
@@ -85,13 +85,13 @@ def test_the_rate_of_every_epoch() -> None:
 def test_nothing_is_dropped_and_no_randaugment_draws() -> None:
     space = load_space("small_8px")
     hooks = {}
-    for settings in (PaperTraining(), PAPER):
+    for settings in (PaperTrainingConfig(), PAPER):
         network = to_torch(space.network(space.reference))
-        Trainer(network, settings, Processes())
+        Trainer(network, settings, DistributedContext())
         hooks[settings.part] = sum(len(module._forward_pre_hooks) for module in network.modules())
     assert hooks["finetune"] == 0
     assert hooks["reference"] > 0
-    names = [type(step).__name__ for step in augmentation(PAPER, (3, 8, 8)).transforms]  # type: ignore[attr-defined]
+    names = [type(step).__name__ for step in create_train_transform(PAPER, (3, 8, 8)).transforms]  # type: ignore[attr-defined]
     assert not [name for name in names if "Augment" in name]
 
 
@@ -100,7 +100,7 @@ def test_a_steps_loss_is_of_hard_and_soft_labels_and_the_teacher_stays(hard: flo
     space = load_space("small_8px")
     student, teacher = (to_torch(space.network(space.reference), seed=seed) for seed in (0, 1))
     before = {key: value.clone() for key, value in teacher.state_dict().items()}
-    trainee = Trainer(student, PAPER, Processes(), Teacher(teacher, hard, temperature))
+    trainee = Trainer(student, PAPER, DistributedContext(), Teacher(teacher, hard, temperature))
     student.eval()  # batch-norm as it is, so that the logits can be computed beside the step
     images, labels = torch.randn(6, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(6)
     with torch.no_grad():
@@ -135,7 +135,7 @@ def test_what_finetuning_keeps(normalised: Path, tmp_path: Path, main: Main) -> 
     for one in found:
         network = to_torch(space.network(one.architecture))
         load_weights(network, library.weights_path(one.architecture, one.seed, one.role))
-        assert one.curve_percent[-1] == one.top1_percent == pytest.approx(top1_percent(network, data.test), abs=1e-3)
+        assert one.curve_percent[-1] == one.top1_percent == pytest.approx(evaluate_top1(network, data.test), abs=1e-3)
     log = library.folder / "epochs" / f"{library.weights_path(found[6].architecture, 4, 'long').stem}.csv"
     rates = [float(row["learning_rate"]) for row in csv.DictReader(log.read_text().splitlines())]
     assert rates == pytest.approx([0.002, 0.001, 0.0005])
@@ -280,14 +280,17 @@ def test_networks_with_8_bit_blocks_are_finetuned_in_float32_and_judged_from_the
     space = load_space(f"{folder / 'space.py'}:plain@precision")
     library = ArchitectureLibrary(folder / "run" / "architecture_library", space)
     held = [found for found in library.networks("library") if is_int8(space, found.architecture)]
-    twins = [space.architecture(row) for row in float_twins(space, np.array([space.row(n.architecture) for n in held]))]
+    twins = [
+        space.architecture(row)
+        for row in float_counterparts(space, np.array([space.row(n.architecture) for n in held]))
+    ]
     assert held
     assert set(twins) <= {found.architecture for found in library.networks("twin", "library")}
     test = load_image_folder(str(folder / "images"), 8, 4, space).test
     for found in held:
         module = to_torch(space.network(found.architecture))
         load_weights(module, library.weights_path(found.architecture, found.seed))
-        assert found.top1_percent == pytest.approx(top1_percent(module, test), abs=1e-3)
+        assert found.top1_percent == pytest.approx(evaluate_top1(module, test), abs=1e-3)
 
 
 @pytest.mark.long

@@ -10,20 +10,20 @@ import torch
 from torch import nn
 
 from donna_hw._core import torchvision_compat
-from donna_hw._core.resources import names
+from donna_hw._core.resources import resource_names
 from donna_hw.errors import ConfigError, DonnaError, UnavailableError, UnknownNameError
 from donna_hw.graph.torch_module import to_torch
 from donna_hw.pipeline.recipe import Recipe, find_recipe
-from donna_hw.pipeline.recipe_schema import GivenReferenceConfig
+from donna_hw.pipeline.recipe_schema import PretrainedReferenceConfig
 from donna_hw.spaces import load_space
-from donna_hw.training.large_scale.config import PaperFinetuning, PaperTraining, StepsPerEpoch
-from donna_hw.training.large_scale.distributed import Processes
-from donna_hw.training.large_scale.loaders import augmentation
-from donna_hw.training.large_scale.trainer import Trainer, optimiser_of, schedule_of
+from donna_hw.training.large_scale.config import PaperFinetuneConfig, PaperTrainingConfig, StepsPerEpoch
+from donna_hw.training.large_scale.distributed import DistributedContext
+from donna_hw.training.large_scale.loaders import create_train_transform
+from donna_hw.training.large_scale.trainer import Trainer, create_optimizer, create_scheduler
 
-torchvision_compat.ready()
-PAPER = PaperTraining()
-IMAGENET = [name for name in names("recipes") if name.startswith("imagenet_")]
+torchvision_compat.patch_torchvision()
+PAPER = PaperTrainingConfig()
+IMAGENET = [name for name in resource_names("recipes") if name.startswith("imagenet_")]
 
 
 def small_network() -> nn.Module:
@@ -39,7 +39,7 @@ def test_the_imagenet_recipes_have_the_papers_values(name: str) -> None:
     recipe = Recipe.read(find_recipe(name))
     of_appendix_c = "vit" in name
     if of_appendix_c:
-        assert recipe.reference == GivenReferenceConfig(method="given")
+        assert recipe.reference == PretrainedReferenceConfig(method="given")
         assert recipe.teacher is not None
         assert find_recipe(recipe.teacher.recipe)
     else:
@@ -47,7 +47,7 @@ def test_the_imagenet_recipes_have_the_papers_values(name: str) -> None:
     assert (PAPER.epochs, PAPER.batch, PAPER.learning_rate) == (450, 1536, 0.096)
     assert recipe.space == name.removeprefix("imagenet_").replace("_int8", "@precision")
     assert recipe.distill.bkd().fit.__dict__ == {"epochs": 1, "batch": 256, "learning_rate": 0.01, "cosine_steps": 20}
-    assert recipe.finetune == PaperFinetuning()
+    assert recipe.finetune == PaperFinetuneConfig()
     assert recipe.finetune.epochs == 50
     of_appendix_d = "extended" in name
     sizes = {"donna": 30, "vit_b16": 23}
@@ -70,7 +70,7 @@ def test_the_optimiser_is_timms_rmsprop_and_only_weights_decay() -> None:
     from timm.optim import RMSpropTF
 
     network = small_network()
-    optimiser = optimiser_of(network, PAPER)
+    optimiser = create_optimizer(network, PAPER)
     assert type(optimiser) is RMSpropTF
     decay_of = {id(p): group["weight_decay"] for group in optimiser.param_groups for p in group["params"]}
     assert decay_of == {id(p): 1e-5 if p.ndim > 1 else 0 for p in network.parameters()}
@@ -83,7 +83,7 @@ def test_the_optimiser_is_timms_rmsprop_and_only_weights_decay() -> None:
 def test_two_steps_of_the_optimiser_by_hand() -> None:
     """TensorFlow's form: the mean square begins at one, epsilon is inside the root, momentum adds up rate times step."""
     weight = nn.Parameter(torch.tensor([[2.0]], dtype=torch.float64))
-    optimiser = optimiser_of(nn.ParameterList([weight]), PAPER)
+    optimiser = create_optimizer(nn.ParameterList([weight]), PAPER)
     x, square, momentum = 2.0, 1.0, 0.0
     for gradient in (0.5, -3.0):
         weight.grad = torch.full_like(weight, gradient)
@@ -97,8 +97,8 @@ def test_two_steps_of_the_optimiser_by_hand() -> None:
 
 def test_the_rate_of_every_epoch() -> None:
     """A.1: times 0.97 every 2.4 epochs, floor(e / 2.4) = floor(5 e / 12) times; the first five are a line from 1e-6."""
-    optimiser = optimiser_of(small_network(), PAPER)
-    schedule = schedule_of(optimiser, PAPER)
+    optimiser = create_optimizer(small_network(), PAPER)
+    schedule = create_scheduler(optimiser, PAPER)
     for epoch in range(450):
         schedule.step(epoch)
         warm, later = 1e-6 + epoch * (0.096 - 1e-6) / 5, 0.096 * 0.97 ** (5 * epoch // 12)
@@ -112,7 +112,7 @@ def test_an_image_is_cropped_mirrored_augmented_and_erased() -> None:
     from timm.data.transforms import RandomResizedCropAndInterpolation
     from torchvision import transforms
 
-    crop, mirror, randaugment, tensor, normalise, erasing = augmentation(PAPER, (3, 160, 160)).transforms  # type: ignore[attr-defined]
+    crop, mirror, randaugment, tensor, normalise, erasing = create_train_transform(PAPER, (3, 160, 160)).transforms  # type: ignore[attr-defined]
     assert isinstance(crop, RandomResizedCropAndInterpolation)
     assert (crop.size, crop.scale, crop.ratio) == ((160, 160), (0.08, 1.0), (3 / 4, 4 / 3))
     assert isinstance(mirror, transforms.RandomHorizontalFlip)
@@ -130,7 +130,7 @@ def test_an_image_is_cropped_mirrored_augmented_and_erased() -> None:
 def test_the_average_after_three_steps() -> None:
     """d^3 w0 + (1 - d) (d^2 w1 + d w2 + w3), of weights and of batch-norm's statistics."""
     space = load_space("small_8px")
-    trainee = Trainer(to_torch(space.network(space.reference), seed=0), PAPER, Processes())
+    trainee = Trainer(to_torch(space.network(space.reference), seed=0), PAPER, DistributedContext())
     assert trainee.average.decay == 0.9999
     states = [{key: value.double().clone() for key, value in trainee.network.state_dict().items()}]
     generator = torch.Generator().manual_seed(0)
@@ -154,8 +154,8 @@ def test_the_average_after_three_steps() -> None:
 def test_a_steps_loss_has_smoothed_labels() -> None:
     """0.9 of the label's and 0.1 of all classes' mean negative log-probability."""
     space = load_space("small_8px")
-    settings = PaperTraining(dropout=0, stochastic_depth=0)
-    trainee = Trainer(to_torch(space.network(space.reference), seed=0), settings, Processes())
+    settings = PaperTrainingConfig(dropout=0, stochastic_depth=0)
+    trainee = Trainer(to_torch(space.network(space.reference), seed=0), settings, DistributedContext())
     trainee.network.eval()  # batch-norm as it is, so that the logits can be computed beside the step
     images, labels = torch.randn(6, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(6)
     logs = -trainee.network(images).detach().log_softmax(1)
@@ -173,11 +173,18 @@ def test_fewer_gpus_add_up_more_gradients_to_the_papers_batch(processes: int, ba
     [
         (PAPER, 10**6, 3, "must be a multiple of 3 processes x reference.images_at_once = 192; found 1536"),
         (PAPER, 10**6, 16, "16 processes"),
-        (PaperTraining(batch=10, images_at_once=4), 100, 1, "multiple of 1 process x reference.images_at_once = 4"),
+        (
+            PaperTrainingConfig(batch=10, images_at_once=4),
+            100,
+            1,
+            "multiple of 1 process x reference.images_at_once = 4",
+        ),
         (PAPER, 1535, 8, "an epoch must fill one batch of reference.batch = 1536 images; found 1535"),
     ],
 )
-def test_a_batch_that_cannot_be_is_refused(settings: PaperTraining, images: int, processes: int, says: str) -> None:
+def test_a_batch_that_cannot_be_is_refused(
+    settings: PaperTrainingConfig, images: int, processes: int, says: str
+) -> None:
     with pytest.raises(ConfigError, match=says):
         settings.plan(images, processes)
 
@@ -216,14 +223,14 @@ def test_a_bad_reference_is_named(tmp_path: Path, reference: str, error: type[Do
 
 
 def test_each_setting_reaches_what_is_built_of_it() -> None:
-    settings = PaperTraining(learning_rate=0.5, momentum=0.1, alpha=0.2, optimiser_eps=0.3, weight_decay=0.4)
-    optimiser = optimiser_of(small_network(), settings)
+    settings = PaperTrainingConfig(learning_rate=0.5, momentum=0.1, alpha=0.2, optimiser_eps=0.3, weight_decay=0.4)
+    optimiser = create_optimizer(small_network(), settings)
     group = optimiser.param_groups[1]
     assert [group[key] for key in ("lr", "momentum", "alpha", "eps", "weight_decay")] == [0.5, 0.1, 0.2, 0.3, 0.4]
-    schedule = schedule_of(optimiser, PaperTraining(warmup_epochs=0, decay=0.5, decay_epochs=1))
+    schedule = create_scheduler(optimiser, PaperTrainingConfig(warmup_epochs=0, decay=0.5, decay_epochs=1))
     schedule.step(3)
     assert group["lr"] == 0.5**4
-    *_, normalise = augmentation(PaperTraining(random_erasing=0), (3, 8, 8)).transforms  # type: ignore[attr-defined]
+    *_, normalise = create_train_transform(PaperTrainingConfig(random_erasing=0), (3, 8, 8)).transforms  # type: ignore[attr-defined]
     assert type(normalise).__name__ == "Normalize"
 
 
@@ -232,4 +239,4 @@ def test_a_missing_package_is_named_with_its_command(monkeypatch: pytest.MonkeyP
     found = torchvision_compat.find_spec
     monkeypatch.setattr(torchvision_compat, "find_spec", lambda name: None if name == missing else found(name))
     with pytest.raises(UnavailableError, match=f"needs the package {missing}; pip install 'donna-hw\\[timm\\]'"):
-        torchvision_compat.required("this", "timm")
+        torchvision_compat.require_torchvision("this", "timm")

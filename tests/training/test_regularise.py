@@ -12,7 +12,7 @@ from donna_hw.graph.builder import GraphBuilder
 from donna_hw.graph.graph import INPUT, Graph
 from donna_hw.graph.torch_module import GraphModule, to_torch
 from donna_hw.spaces import load_space
-from donna_hw.training.large_scale.regularization import Dropout, StochasticDepth, regularise
+from donna_hw.training.large_scale.regularization import Dropout, StochasticDepth, add_regularization
 
 
 def hooks(network: GraphModule) -> dict[str, Dropout | StochasticDepth]:
@@ -37,7 +37,7 @@ def test_efficientnet_b0_has_dropout_on_its_classifier_and_rising_rates_on_its_n
     """Bottlenecks of its table: 1, 2, 2, 3, 3, 4, 1; the first of each row has no residual, so nine have."""
     space = load_space("efficientnet_b0@32px")
     network = to_torch(space.network(space.reference))
-    regularise(network, 0.2, 0.2)
+    add_regularization(network, 0.2, 0.2)
     *depth, (last, dropout) = hooks(network).items()
     assert (last, dropout) == ("classifier.linear", Dropout(0.2))
     additions = [layer.name for layer in network.graph.layers if layer.operator == "add"]
@@ -50,13 +50,13 @@ def test_efficientnet_b0_has_dropout_on_its_classifier_and_rising_rates_on_its_n
 def test_dropout_is_before_the_last_of_two_linear_layers() -> None:
     space = load_space("mobilenetv3_1.0@32px@3classes")
     network = to_torch(space.network(space.reference))
-    regularise(network, 0.3, 0)
+    add_regularization(network, 0.3, 0)
     assert hooks(network) == {"classifier.linear": Dropout(0.3)}
 
 
 def test_rates_of_zero_leave_the_network_alone() -> None:
     network = to_torch(residual(2))
-    regularise(network, 0, 0)
+    add_regularization(network, 0, 0)
     assert hooks(network) == {}
 
 
@@ -65,7 +65,7 @@ def test_the_branch_is_dropped_whichever_input_it_is(shortcut_first: bool) -> No
     """Each image's output is the shortcut alone, or the shortcut and the branch over 1 - rate; by chance, as often as the rate says."""
     rate, count = 0.25, 4000
     network = to_torch(residual(3, shortcut_first=shortcut_first), seed=0)
-    regularise(network, 0, 2 * rate)  # two additions: 0 and half of it
+    add_regularization(network, 0, 2 * rate)  # two additions: 0 and half of it
     kept: dict[str, Tensor] = {}
     for name in ("sum", "outer"):
         network.get_submodule(name).register_forward_hook(lambda _m, _i, out, name=name: kept.update({name: out}))
@@ -91,7 +91,7 @@ def test_evaluation_names_and_graph_stay_as_they_were() -> None:
     network = to_torch(space.network(space.reference), seed=1).eval()
     images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     before, keys, graph = network(images), list(network.state_dict()), network.graph
-    regularise(network, 0.2, 0.2)
+    add_regularization(network, 0.2, 0.2)
     assert torch.equal(network(images), before)
     assert list(network.state_dict()) == keys
     assert network.graph == graph

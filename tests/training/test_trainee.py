@@ -13,12 +13,12 @@ from donna_hw._core import torchvision_compat
 from donna_hw.errors import FileFormatError
 from donna_hw.graph.torch_module import to_torch
 from donna_hw.spaces import load_space
-from donna_hw.training.large_scale.config import PaperTraining
-from donna_hw.training.large_scale.distributed import Processes
-from donna_hw.training.large_scale.seeding import drawing
+from donna_hw.training.large_scale.config import PaperTrainingConfig
+from donna_hw.training.large_scale.distributed import DistributedContext
+from donna_hw.training.large_scale.seeding import seeded_rng
 from donna_hw.training.large_scale.trainer import Trainer
 
-torchvision_compat.ready()
+torchvision_compat.patch_torchvision()
 
 
 def trainee(folder: Path, **settings: float) -> Trainer:
@@ -27,7 +27,7 @@ def trainee(folder: Path, **settings: float) -> Trainer:
     path.write_text(PLAIN)
     space = load_space(f"{path}:plain")
     network = to_torch(space.network(space.reference), seed=1).double()
-    return Trainer(network, PaperTraining(**settings), Processes())  # type: ignore[arg-type]
+    return Trainer(network, PaperTrainingConfig(**settings), DistributedContext())  # type: ignore[arg-type]
 
 
 def batch(count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -54,7 +54,7 @@ def test_a_training_goes_on_from_its_checkpoint_to_the_same_bits(tmp_path: Path)
     def some_steps(one: Trainer, epochs: range) -> None:
         for epoch in epochs:
             one.begin(epoch)
-            with drawing(0, epoch):
+            with seeded_rng(0, epoch):
                 one.step([batch(8, epoch)])
 
     alone, first, second = (trainee(tmp_path) for _ in range(3))
@@ -83,7 +83,7 @@ def test_a_torn_checkpoint_is_refused(tmp_path: Path, cut: int) -> None:
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     space, path = load_space("small_8px"), tmp_path / "checkpoint.pt"
-    Trainer(to_torch(space.network(space.reference)), PaperTraining(), Processes()).save(path, [])
+    Trainer(to_torch(space.network(space.reference)), PaperTrainingConfig(), DistributedContext()).save(path, [])
     with pytest.raises(FileFormatError, match="must be a checkpoint of this training"):
         trainee(tmp_path).restore(path)
 
@@ -106,13 +106,13 @@ def test_drawing_is_by_its_numbers_and_leaves_no_trace() -> None:
 
     torch.manual_seed(3)
     before = torch.random.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()  # type: ignore[union-attr,index]
-    with drawing(1, 2, 3):
+    with seeded_rng(1, 2, 3):
         one = draws()
     after = torch.random.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()  # type: ignore[union-attr,index]
     assert torch.equal(before[0], after[0])
     assert before[1:] == after[1:]
     draws()
-    with drawing(1, 2, 3):
+    with seeded_rng(1, 2, 3):
         assert draws() == one
-    with drawing(1, 2, 4):
+    with seeded_rng(1, 2, 4):
         assert not set(draws()) & set(one)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from donna_hw.devices.backends.base import Availability, Backend, Runner, TimingBackend
-from donna_hw.devices.device import Device, DeviceFile
+from donna_hw.devices.device import Device, DeviceConfig
 from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.measurement.environment import Environment, Scalar
 from donna_hw.measurement.measurement import Samples
@@ -116,5 +116,5 @@ class FaultyDevice(Device):
 def faulty_device(*pool: dict[str, Scalar], **options: Any) -> FaultyDevice:
     """Return the fake device with options, or a pool of them."""
     return FaultyDevice(
-        "faulty", DeviceFile(title="a fake", backend="fake", protocol="trusted", options=options, pool=list(pool))
+        "faulty", DeviceConfig(title="a fake", backend="fake", protocol="trusted", options=options, pool=list(pool))
     )

@@ -16,7 +16,7 @@ from donna_hw.errors import UnavailableError
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.profiling.profiler import profile_space
 from donna_hw.profiling.sample_journal import COLUMNS
-from donna_hw.profiling.workers.ray import cluster
+from donna_hw.profiling.workers.ray import ray_worker_factory
 from donna_hw.spaces import load_space
 
 SPACE, DEVICE = "small_8px", "onnxruntime_cpu"
@@ -54,7 +54,7 @@ def test_a_killed_nodes_block_goes_to_the_other_and_the_table_is_whole(
 ) -> None:
     # two nodes on one machine disturb each other; how alike devices must be is tested on fakes
     monkeypatch.setattr("donna_hw.profiling.scheduler.POOL_TOLERANCE", 10.0)
-    monkeypatch.setattr("donna_hw.profiling.workers.ray.PLACING_S", 5.0)
+    monkeypatch.setattr("donna_hw.profiling.workers.ray.PLACEMENT_TIMEOUT_S", 5.0)
     journal = tmp_path / DEVICE / SPACE / "isolated-b1-float32-t1.samples.csv"
 
     def kill_second() -> None:
@@ -69,8 +69,8 @@ def test_a_killed_nodes_block_goes_to_the_other_and_the_table_is_whole(
     killer.start()
     space = load_space(SPACE)
     with pytest.raises(UnavailableError, match="must have the resource"):
-        cluster(two_nodes.address)(Device.load("torch_cpu"), PROTOCOL)
-    table = profile_space(space, Device.load(DEVICE), tmp_path, PROTOCOL, workers=cluster(two_nodes.address))
+        ray_worker_factory(two_nodes.address)(Device.load("torch_cpu"), PROTOCOL)
+    table = profile_space(space, Device.load(DEVICE), tmp_path, PROTOCOL, workers=ray_worker_factory(two_nodes.address))
     killer.join()
     assert len(two_nodes.worker_nodes) == 0, "the second node must have been killed"
     assert [len(block) for block in table.costs(space).blocks] == [24, 24, 24]
@@ -83,4 +83,4 @@ def test_a_killed_nodes_block_goes_to_the_other_and_the_table_is_whole(
 
 def test_without_a_cluster_there_is_an_error_in_words() -> None:
     with pytest.raises(UnavailableError, match=r"a Ray cluster must answer at 127\.0\.0\.1:9"):
-        cluster("127.0.0.1:9")(Device.load(DEVICE), PROTOCOL)
+        ray_worker_factory("127.0.0.1:9")(Device.load(DEVICE), PROTOCOL)

@@ -13,13 +13,13 @@ from donna_hw._core.journal import Journal
 from donna_hw.errors import UnavailableError
 from donna_hw.profiling.profiler import WorkerFactory, profile_space
 from donna_hw.profiling.sample_journal import COLUMNS
-from donna_hw.profiling.workers.in_process import here
-from donna_hw.profiling.workers.subprocess import processes
+from donna_hw.profiling.workers.in_process import create_in_process_workers
+from donna_hw.profiling.workers.subprocess import create_subprocess_workers
 from donna_hw.tables.latency_table import LatencyTable
-from donna_hw.tables.parts import parts_of
+from donna_hw.tables.parts import list_parts
 
 SPACE = tiny_space()
-PARTS = parts_of(SPACE)
+PARTS = list_parts(SPACE)
 RUNNERS = 1 + QUICK.rounds * len(PARTS)  # that one device makes ready for a whole profile
 
 
@@ -65,19 +65,19 @@ MOMENTS = np.random.default_rng(0).integers(2, RUNNERS + 1, 20).tolist()
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_the_only_device_vanishes_at_any_moment(tmp_path: Path, moment: int) -> None:
-    lose_the_only_one(tmp_path, moment, here)
+    lose_the_only_one(tmp_path, moment, create_in_process_workers)
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_one_device_of_two_vanishes_at_any_moment(tmp_path: Path, moment: int) -> None:
-    lose_one_of_two(tmp_path, moment, here)
+    lose_one_of_two(tmp_path, moment, create_in_process_workers)
 
 
 def test_the_only_device_vanishes_under_a_worker_process(tmp_path: Path) -> None:
-    lose_the_only_one(tmp_path, 8, processes)  # of the eleven runners of a round
+    lose_the_only_one(tmp_path, 8, create_subprocess_workers)  # of the eleven runners of a round
 
 
 def test_one_device_of_two_vanishes_under_worker_processes(tmp_path: Path) -> None:
-    lose_one_of_two(tmp_path, 4, processes)
+    lose_one_of_two(tmp_path, 4, create_subprocess_workers)
     fellows = {device for _, _, device in visits_below(tmp_path)}
     assert "faulty.1" in fellows

@@ -103,7 +103,7 @@ def test_a_worker_that_failed_begins_anew_or_says_that_its_device_is_lost(tmp_pa
 
 
 def test_a_child_that_shuts_up_and_lives_on_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("donna_hw.profiling.workers.subprocess.DYING_S", 0.1)
+    monkeypatch.setattr("donna_hw.profiling.workers.subprocess.EXIT_TIMEOUT_S", 0.1)
     worker = worker_with("mute")
     with pytest.raises(BlockFailedError, match="its process was killed by SIGKILL"):
         worker.visit(Task(BLOCK, SENTINEL))

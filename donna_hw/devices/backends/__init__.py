@@ -19,7 +19,7 @@ _SHIPPED = {
 }
 
 
-def backend_names() -> list[str]:
+def list_backends() -> list[str]:
     """Return the names that `load_backend` knows, those of other packages included."""
     return sorted({*_SHIPPED, *(point.name for point in entry_points(group="donna_hw.devices.backends"))})
 
@@ -31,7 +31,7 @@ def load_backend(name: str) -> type[Backend]:
         if target is None and point.name == name:
             target = point.value
     if target is None:
-        raise UnknownNameError("a backend must be a known one", got=name, choices=backend_names())
+        raise UnknownNameError("a backend must be a known one", got=name, choices=list_backends())
     module, _, attribute = target.partition(":")
     backend: type[Backend] = getattr(import_module(module), attribute)
     return backend

@@ -26,9 +26,9 @@ from donna_hw.measurement.measurement import Samples
 if TYPE_CHECKING:
     import onnx
 
-CPU = "CPUExecutionProvider"
-NVIDIA = ("CUDAExecutionProvider", "TensorrtExecutionProvider")
-LEVELS = {
+CPU_PROVIDER = "CPUExecutionProvider"
+NVIDIA_PROVIDERS = ("CUDAExecutionProvider", "TensorrtExecutionProvider")
+OPTIMIZATION_LEVELS = {
     "all": "ORT_ENABLE_ALL",
     "extended": "ORT_ENABLE_EXTENDED",
     "basic": "ORT_ENABLE_BASIC",
@@ -41,7 +41,7 @@ class SessionRunner(Runner):
 
     def __init__(self, model: onnx.ModelProto, batch: int, settings: Mapping[str, Scalar]) -> None:
         self._provider, threads = str(settings["provider"]), int(settings["threads"])
-        self._on_this_thread = self._provider == CPU and threads == 1
+        self._on_this_thread = self._provider == CPU_PROVIDER and threads == 1
         self._session = _session(model.SerializeToString(), settings)
         rng = np.random.default_rng(0)
         self._feeds = {
@@ -58,12 +58,12 @@ class SessionRunner(Runner):
         from onnxruntime import OrtValue
 
         session, binding = self._session, self._session.io_binding()
-        device = "cuda" if self._provider in NVIDIA else "cpu"
+        device = "cuda" if self._provider in NVIDIA_PROVIDERS else "cpu"
         for name, values in self._feeds.items():
             binding.bind_ortvalue_input(name, OrtValue.ortvalue_from_numpy(values, device, 0))
         for node in session.get_outputs():
             binding.bind_output(node.name, device)
-        if self._provider == CPU:  # returns when the outputs are complete
+        if self._provider == CPU_PROVIDER:  # returns when the outputs are complete
             return lambda: session.run_with_iobinding(binding)
 
         def run_to_the_end() -> None:
@@ -93,13 +93,13 @@ def _session(model: bytes, settings: Mapping[str, Scalar]) -> Any:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.graph_optimization_level = getattr(
-        onnxruntime.GraphOptimizationLevel, LEVELS[str(settings["optimisation"])]
+        onnxruntime.GraphOptimizationLevel, OPTIMIZATION_LEVELS[str(settings["optimisation"])]
     )
     spins = settings["spinning"] and threads > 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spins else "0")
     if spins:  # within a run only: else the sentinel's threads would keep the cores busy that the block's threads need
         options.add_session_config_entry("session.force_spinning_stop", "1")
-    if provider != CPU and not settings["cpu_fallback"]:
+    if provider != CPU_PROVIDER and not settings["cpu_fallback"]:
         # a provider that has none of the layers is still listed by get_providers(), while the CPU does its work
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     try:
@@ -109,7 +109,7 @@ def _session(model: bytes, settings: Mapping[str, Scalar]) -> Any:
             f"ONNX Runtime must be able to run the model by {provider} alone",
             got=str(error),
             hint="mend the model"
-            if provider == CPU
+            if provider == CPU_PROVIDER
             else "use another provider, or set options.cpu_fallback = true to measure it with the CPU's help",
         ) from error
     if provider not in session.get_providers():
@@ -153,7 +153,7 @@ class OnnxRuntimeBackend(TimingBackend):
 
     dtypes: ClassVar = ("float32", "int8")
     options: ClassVar = {
-        "provider": CPU,
+        "provider": CPU_PROVIDER,
         "threads": 1,
         "spinning": True,
         "optimisation": "all",
@@ -165,11 +165,11 @@ class OnnxRuntimeBackend(TimingBackend):
         super().__init__(batch, options)
         if int(self.settings["threads"]) < 1:
             raise ConfigError("option threads must be 1 or more", got=self.settings["threads"])
-        if self.settings["optimisation"] not in LEVELS:
+        if self.settings["optimisation"] not in OPTIMIZATION_LEVELS:
             raise UnknownNameError(
-                "option optimisation must be known", got=str(self.settings["optimisation"]), choices=LEVELS
+                "option optimisation must be known", got=str(self.settings["optimisation"]), choices=OPTIMIZATION_LEVELS
             )
-        self.settings["provider"] = _provider(str(self.settings["provider"]))
+        self.settings["provider"] = _resolve_provider(str(self.settings["provider"]))
         self._host = HostCpu()
 
     @classmethod
@@ -194,8 +194,8 @@ class OnnxRuntimeBackend(TimingBackend):
     def words(self) -> tuple[str, ...]:
         """Return type and threads, then what is not by default."""
         settings, words = self.settings, ["float32", f"t{self.settings['threads']}"]
-        if settings["provider"] != CPU:
-            words.append(_short(str(settings["provider"])))
+        if settings["provider"] != CPU_PROVIDER:
+            words.append(_short_name(str(settings["provider"])))
         if settings["optimisation"] != "all":
             words.append(f"opt{settings['optimisation']}")
         words += ["unbound"] * (not settings["io_binding"]) + ["nospin"] * (not settings["spinning"])
@@ -203,7 +203,7 @@ class OnnxRuntimeBackend(TimingBackend):
 
     def readings(self) -> Telemetry:
         """Return the CPU's readings; of other providers' devices nothing is known here."""
-        return self._host.readings() if self.settings["provider"] == CPU else Telemetry()
+        return self._host.readings() if self.settings["provider"] == CPU_PROVIDER else Telemetry()
 
     def prepare(self, graph: Graph) -> Runner:
         """Build the block's ONNX model with random weights and open a session."""
@@ -219,15 +219,15 @@ class OnnxRuntimeBackend(TimingBackend):
         return SessionRunner(model, self.batch, self.settings)
 
 
-def _provider(name: str) -> str:
+def _resolve_provider(name: str) -> str:
     """Return the full name of a provider of the installed build, given in full or short, upper or lower case."""
-    if name == CPU:  # in every build: asking would import the runtime for nothing
-        return CPU
+    if name == CPU_PROVIDER:  # in every build: asking would import the runtime for nothing
+        return CPU_PROVIDER
     import onnxruntime
 
     known = onnxruntime.get_available_providers()
     for full in known:
-        if name.lower() in (full.lower(), _short(full)):
+        if name.lower() in (full.lower(), _short_name(full)):
             return str(full)
     raise UnavailableError(
         "the execution provider must be in the installed ONNX Runtime",
@@ -237,16 +237,16 @@ def _provider(name: str) -> str:
     )
 
 
-def _short(provider: str) -> str:
+def _short_name(provider: str) -> str:
     return provider.lower().removesuffix("executionprovider")
 
 
 def _device_model(provider: str) -> str:
     """Return the CPU's or the GPU's name; of other providers' devices only the machine that they are in is known."""
-    if provider == CPU:
+    if provider == CPU_PROVIDER:
         return cpu_model()
-    if provider not in NVIDIA:
-        return f"{_short(provider)} device of {cpu_model()}"
+    if provider not in NVIDIA_PROVIDERS:
+        return f"{_short_name(provider)} device of {cpu_model()}"
     import torch
 
     if not torch.cuda.is_available():

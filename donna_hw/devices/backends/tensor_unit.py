@@ -7,16 +7,16 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
-from donna_hw._core.resources import find
+from donna_hw._core.resources import find_resource
 from donna_hw._core.toml_files import read_toml
 from donna_hw.devices.backends.base import Availability, ExactBackend
 from donna_hw.errors import ConfigError, UnknownNameError
-from donna_hw.graph.graph import Graph, dtypes_of
+from donna_hw.graph.graph import Graph, graph_dtypes
 from donna_hw.measurement.environment import Environment, Scalar, host_conditions
 from donna_hw.simulator import MODEL_VERSION
-from donna_hw.simulator.from_graph import workload_of
-from donna_hw.simulator.hardware import Energy, read_hardware
-from donna_hw.simulator.simulate import cycles_of, simulate
+from donna_hw.simulator.from_graph import workload_from_graph
+from donna_hw.simulator.hardware import Energy, parse_hardware
+from donna_hw.simulator.simulate import simulate, simulate_cycles
 
 BORDERS = ("", "dram", "resident")
 QUANTITIES = ("latency", "energy")
@@ -52,8 +52,8 @@ class TensorUnitBackend(ExactBackend):
         if self.quantity not in QUANTITIES:
             raise UnknownNameError(f"{where}: option quantity must be known", got=self.quantity, choices=QUANTITIES)
         if hardware is None:
-            hardware = read_toml(find("devices", "tensor_unit")).get("hardware", {})
-        self.hardware = read_hardware(hardware, where, [f"schedule.borders={borders}"] if borders else [])
+            hardware = read_toml(find_resource("devices", "tensor_unit")).get("hardware", {})
+        self.hardware = parse_hardware(hardware, where, [f"schedule.borders={borders}"] if borders else [])
         if self.quantity == "energy" and self.hardware.energy == Energy():
             raise ConfigError(
                 f"{where}: an energy needs the joules of what a unit does",
@@ -63,7 +63,7 @@ class TensorUnitBackend(ExactBackend):
 
     @classmethod
     def of(cls, batch: int, options: Mapping[str, Scalar], hardware: Mapping[str, Any], where: str) -> Self:
-        """Return the backend of the hardware that the device file describes; raises what `read_hardware` does."""
+        """Return the backend of the hardware that the device file describes; raises what `parse_hardware` does."""
         return cls(batch, options, hardware, where)
 
     @classmethod
@@ -95,13 +95,13 @@ class TensorUnitBackend(ExactBackend):
 
     def costs(self, graphs: Sequence[Graph]) -> list[float]:
         """Return the cost of each block's batch: latencies in one vectorised call, energies one after another."""
-        if self.hardware.precision == "int8" and any("int8" in dtypes_of(graph) for graph in graphs):
+        if self.hardware.precision == "int8" and any("int8" in graph_dtypes(graph) for graph in graphs):
             raise ConfigError(
                 "a unit of precision int8 simulates every layer in int8, and tells blocks of two types not apart",
                 got="layers of type int8",
                 hint='simulate the space without @precision or @int8, or a unit of precision = "fp16"',
             )
-        workloads = [workload_of(graph, self.batch) for graph in graphs]
+        workloads = [workload_from_graph(graph, self.batch) for graph in graphs]
         if self.quantity == "energy":
             return [simulate(workload, self.hardware).energy_j for workload in workloads]
-        return [int(count) / self.hardware.clock_hz for count in cycles_of(workloads, self.hardware)]
+        return [int(count) / self.hardware.clock_hz for count in simulate_cycles(workloads, self.hardware)]

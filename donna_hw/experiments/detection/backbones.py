@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from donna_hw._core.csv_files import csv_frame
+from donna_hw._core.csv_files import read_csv
 from donna_hw.errors import ConfigError, FileFormatError
 from donna_hw.spaces.space import Architecture
-from donna_hw.training.libraries import APART, ArchitectureLibrary, FinetunedNetwork
+from donna_hw.training.libraries import SEPARATE_ROLES, ArchitectureLibrary, FinetunedNetwork
 
-UNUSED = (*APART, "twin")  # trained otherwise, or quantised from
+EXCLUDED_ROLES = (*SEPARATE_ROLES, "twin")  # trained otherwise, or quantised from
 
 
-def chosen(folder: Path, library: ArchitectureLibrary, recipe: str, count: int) -> list[FinetunedNetwork]:
+def select_backbones(folder: Path, library: ArchitectureLibrary, recipe: str, count: int) -> list[FinetunedNetwork]:
     """Return so many networks of a run: those of the front, then those that spread the accuracies most evenly, by one finetuning each.
 
     folder: the run's; library: its finetuned networks; recipe: its name, for the error. Raises `FileFormatError` where the run is not finished or
@@ -27,17 +27,17 @@ def chosen(folder: Path, library: ArchitectureLibrary, recipe: str, count: int) 
             got="no verified.csv",
             hint=f"donna-hw run {recipe}; or name its folder: backbones.run",
         )
-    verified = csv_frame(folder / "verified.csv", ("role", "network"))
+    verified = read_csv(folder / "verified.csv", ("role", "network"))
     front = set(verified.loc[verified["role"] == "front", "network"])
     every: dict[Architecture, FinetunedNetwork] = {}
     for network in library.networks():
-        if network.role not in UNUSED and network.architecture not in every:
+        if network.role not in EXCLUDED_ROLES and network.architecture not in every:
             role = "front" if library.name(network.architecture) in front else network.role
             every[network.architecture] = replace(network, role=role)
     if len(every) < count:
         rule = "backbones.networks must be at most the finetuned networks of that run"
         raise ConfigError(rule, got=count, hint=f"ask for {len(every)} or fewer")
-    found = spread(list(every.values()), count)
+    found = select_farthest(list(every.values()), count)
     for network in found:
         path = library.weights_path(network.architecture, network.seed)
         if not path.exists():
@@ -48,7 +48,7 @@ def chosen(folder: Path, library: ArchitectureLibrary, recipe: str, count: int) 
     return found
 
 
-def spread(networks: list[FinetunedNetwork], count: int) -> list[FinetunedNetwork]:
+def select_farthest(networks: list[FinetunedNetwork], count: int) -> list[FinetunedNetwork]:
     """Return so many networks: of the front as many as there are, then each time the one whose accuracy is farthest from all chosen.
 
     Without a front the most accurate one is first. Equal ones in their order.

@@ -41,7 +41,7 @@ class CocoImages:
             content = json.loads(text)
         except ValueError as error:
             raise FileFormatError(f"{path} must be JSON", got=str(error), hint="restore it") from None
-        _check(content, path)
+        _validate_content(content, path)
         return cls(folder, part, channels, content)
 
     def __len__(self) -> int:
@@ -99,7 +99,7 @@ class CocoImages:
         return found
 
 
-def check_alike(learnt: CocoImages, test: CocoImages) -> None:
+def validate_splits(learnt: CocoImages, test: CocoImages) -> None:
     """Raise `FileFormatError` where two parts name other categories, by which one's classes would be taken for the other's, or one has no box."""
     mine, its = ({one["id"]: one["name"] for one in part.content["categories"]} for part in (learnt, test))
     if mine != its:
@@ -111,7 +111,7 @@ def check_alike(learnt: CocoImages, test: CocoImages) -> None:
             raise FileFormatError(f"{part.folder}: {part.part} must have a box", got="none", hint="name another part")
 
 
-def _check(content: Any, path: Path) -> None:
+def _validate_content(content: Any, path: Path) -> None:
     """Raise `FileFormatError` for what would otherwise be passed over, or end in a traceback after hours."""
     cure = "mend the file; the format is COCO's"
     for name, keys in KEYS.items():
@@ -134,12 +134,12 @@ def _check(content: Any, path: Path) -> None:
             raise FileFormatError(f"{path}: images lie in their part's folder", got=str(file), hint=cure)
     for one in content["annotations"]:
         box = one["bbox"]
-        if not (isinstance(box, list) and len(box) == SIDES and all(_number(side) for side in box)):
+        if not (isinstance(box, list) and len(box) == SIDES and all(_is_number(side) for side in box)):
             raise FileFormatError(f"{path}: bbox must be left, top, width and height", got=box, hint=cure)
         for key, there in (("image_id", images), ("category_id", categories)):
             if one[key] not in there:
                 raise FileFormatError(f"{path}: {key} must be one that the file has", got=one[key], hint=cure)
 
 
-def _number(value: object) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))

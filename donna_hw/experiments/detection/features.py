@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from donna_hw.errors import ConfigError, FileFormatError
 from donna_hw.graph.builder import lower
-from donna_hw.graph.graph import INPUT, Graph, dtypes_of
+from donna_hw.graph.graph import INPUT, Graph, graph_dtypes
 from donna_hw.graph.torch_module import to_torch
 from donna_hw.spaces.space import Architecture, Space
 from donna_hw.training.checkpoints import read_weights
@@ -115,7 +115,7 @@ def features_only(
     without one they are drawn at random, by `seed` if it is given. What follows the searched stages (tail, classifier) is left out.
     Raises `ConfigError` for a space without maps and for an index that there is not, `FileFormatError` for another network's weights.
     """
-    if "int8" in dtypes_of(space.network(architecture)):
+    if "int8" in graph_dtypes(space.network(architecture)):
         raise ConfigError("a backbone is trained, in float32", got="blocks of int8", hint="name the float32 network")
     every = feature_maps(space)
     asked = range(len(every)) if out_indices is None else out_indices

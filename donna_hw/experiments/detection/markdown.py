@@ -9,16 +9,16 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t
 
-from donna_hw._core.bootstrap import BootstrapInterval, resampled, taus
+from donna_hw._core.bootstrap import BootstrapInterval, bootstrap_counts, kendall_taus
 from donna_hw._core.toml_files import read_toml
 from donna_hw.errors import InsufficientDataError
 from donna_hw.experiments.detection.recipe import ScenesConfig
 from donna_hw.experiments.detection.run import STARTS, DetectionRun
-from donna_hw.experiments.predictor_study.markdown import text
+from donna_hw.experiments.predictor_study.markdown import format_interval
 from donna_hw.measurement.environment import cpu_model
 
 Array = np.ndarray
-LEAST = 3  # networks of a correlation
+MIN_NETWORKS = 3  # networks of a correlation
 
 
 @dataclass(frozen=True)
@@ -39,35 +39,35 @@ class TransferResult:
 def read_detectors(run: DetectionRun) -> pd.DataFrame:
     """Return the run's journal with numbers as numbers, a line a detector; raises `InsufficientDataError` for less than three networks."""
     frame = pd.DataFrame(run.journal.records())
-    if not len(frame) or frame["network"].nunique() < LEAST:
+    if not len(frame) or frame["network"].nunique() < MIN_NETWORKS:
         raise InsufficientDataError(
-            f"a correlation needs detectors of {LEAST} networks", got=len(frame), hint="train more"
+            f"a correlation needs detectors of {MIN_NETWORKS} networks", got=len(frame), hint="train more"
         )
     numbers = ["seed", "macs", "top1_percent", "map_percent", "ap50_percent", "ap75_percent", "train_s"]
     return frame.assign(**{name: pd.to_numeric(frame[name]) for name in numbers})
 
 
-def transfer(top1: Array, precision: Array, macs: Array) -> TransferResult:
+def correlate_accuracy(top1: Array, precision: Array, macs: Array) -> TransferResult:
     """Return how accuracies, float [n] in per cent, go with precisions, float [n], beside MACs; intervals by bootstrap over networks."""
-    weights = resampled(len(top1))
-    r, slope = _lines(top1, precision, weights)
+    weights = bootstrap_counts(len(top1))
+    r, slope = _pearson_and_slope(top1, precision, weights)
     return TransferResult(
         len(top1),
         float(precision.mean()),
-        BootstrapInterval.first(taus(top1, precision, weights)),
+        BootstrapInterval.first(kendall_taus(top1, precision, weights)),
         BootstrapInterval.first(r),
-        BootstrapInterval.first(taus(macs, precision, weights)),
+        BootstrapInterval.first(kendall_taus(macs, precision, weights)),
         BootstrapInterval.first(slope),
     )
 
 
-def paired(frame: pd.DataFrame) -> BootstrapInterval | None:
+def pretraining_gain(frame: pd.DataFrame) -> BootstrapInterval | None:
     """Return by how many points pretrained detectors are ahead of the same from scratch, with Student's 95 % interval over networks.
 
     None where networks have been trained one way alone.
     """
     both = frame.pivot_table(index="network", columns="start", values="map_percent").dropna()
-    if list(both.columns) != list(STARTS) or len(both) < LEAST:
+    if list(both.columns) != list(STARTS) or len(both) < MIN_NETWORKS:
         return None
     gain = (both["pretrained"] - both["scratch"]).to_numpy()
     half = float(t.ppf(0.975, len(gain) - 1) * gain.std(ddof=1) / np.sqrt(len(gain)))
@@ -78,20 +78,22 @@ def detection_markdown(run: DetectionRun) -> str:
     """Return the page of a run whose detectors are trained."""
     frame = read_detectors(run)
     found = {
-        str(start): transfer(*(some[name].to_numpy(float) for name in ("top1_percent", "map_percent", "macs")))
+        str(start): correlate_accuracy(
+            *(some[name].to_numpy(float) for name in ("top1_percent", "map_percent", "macs"))
+        )
         for start, some in frame.groupby("start")
     }
     parts = [
         f"# {run.recipe.title}",
         "\n".join(_settings(run, frame)),
-        "\n".join(_correlations(found, paired(frame))),
+        "\n".join(_correlations(found, pretraining_gain(frame))),
         "\n".join(_networks(frame)),
         "\n".join(_classes(run, frame)),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _lines(x: Array, y: Array, weights: Array) -> tuple[Array, Array]:
+def _pearson_and_slope(x: Array, y: Array, weights: Array) -> tuple[Array, Array]:
     """Return Pearson's r and the slope of y over x in each resample, float [resamples] each; NaN where one is constant."""
     total = weights.sum(axis=1)
     dx, dy = (values - (weights @ values / total)[:, None] for values in (x, y))
@@ -143,8 +145,8 @@ def _correlations(found: dict[str, TransferResult], gain: BootstrapInterval | No
         if start in found:
             one = found[start]
             lines.append(
-                f"| {_word(start)} | {one.networks} | {one.mean_percent:.2f} | {text(one.kendall_tau)} | {text(one.pearson)} "
-                f"| {text(one.slope)} | {text(one.macs_tau)} |"
+                f"| {_start_label(start)} | {one.networks} | {one.mean_percent:.2f} | {format_interval(one.kendall_tau)} | {format_interval(one.pearson)} "
+                f"| {format_interval(one.slope)} | {format_interval(one.macs_tau)} |"
             )
     if gain is not None:
         lines += [
@@ -190,17 +192,17 @@ def _classes(run: DetectionRun, frame: pd.DataFrame) -> list[str]:
     lines = [
         "## Classes, the mean over networks",
         "",
-        "| class | " + " | ".join(f"mAP {_word(start)}" for start in starts) + " |",
+        "| class | " + " | ".join(f"mAP {_start_label(start)}" for start in starts) + " |",
         "|---" * (1 + len(starts)) + "|",
     ]
     for number, name in enumerate(names):
-        lines.append(f"| {name} | " + " | ".join(_known(means[start][number]) for start in starts) + " |")
+        lines.append(f"| {name} | " + " | ".join(_format_percent(means[start][number]) for start in starts) + " |")
     return lines
 
 
-def _known(percent: float) -> str:
+def _format_percent(percent: float) -> str:
     return f"{percent:.2f}" if np.isfinite(percent) else "-"
 
 
-def _word(start: str) -> str:
+def _start_label(start: str) -> str:
     return {"pretrained": "pretrained", "scratch": "from scratch"}[start]

@@ -26,7 +26,7 @@ class AveragePrecision:
     by_class: tuple[float, ...]
 
 
-def check_package() -> None:
+def require_pycocotools() -> None:
     """Raise `UnavailableError` without pycocotools."""
     if find_spec("pycocotools") is None:
         raise UnavailableError(
@@ -39,13 +39,15 @@ def average_precision(images: CocoImages, found: Sequence[dict[str, Tensor]]) ->
 
     A class that no image holds counts for nothing and is NaN in `by_class`. Raises `UnavailableError` without pycocotools.
     """
-    check_package()
+    require_pycocotools()
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
     with redirect_stdout(io.StringIO()):  # its own report
         truth = COCO()
-        truth.dataset = images.content | {"annotations": [_whole(one) for one in images.content["annotations"]]}
+        truth.dataset = images.content | {
+            "annotations": [_complete_annotation(one) for one in images.content["annotations"]]
+        }
         truth.createIndex()
         results = [one for image, each in zip(images.ids, found, strict=True) for one in _results(images, image, each)]
         if not results:
@@ -66,7 +68,7 @@ def _mean(values: np.ndarray) -> float:
     return 100 * float(known.mean()) if len(known) else float("nan")
 
 
-def _whole(annotation: dict[str, Any]) -> dict[str, Any]:
+def _complete_annotation(annotation: dict[str, Any]) -> dict[str, Any]:
     """Return an annotation with what pycocotools asks for where the file leaves it out."""
     _, _, width, height = annotation["bbox"]
     return {"area": width * height, "iscrowd": 0} | annotation

@@ -11,11 +11,11 @@ from pydantic import Field, model_validator
 from donna_hw._core.toml_files import StrictModel, parse_model, read_toml, write_toml
 from donna_hw.errors import ConfigError
 from donna_hw.experiments.detection.retinanet import DetectionHead
-from donna_hw.experiments.detection.synthetic_scenes import Scenes
+from donna_hw.experiments.detection.synthetic_scenes import SceneSettings
 from donna_hw.pipeline.recipe import find_recipe, first_difference
 from donna_hw.training.loop import OptimConfig
 
-CHANGEABLE = ("title", "workers", "device")
+MUTABLE_KEYS = ("title", "workers", "device")
 Pair = Annotated[list[int], Field(min_length=2, max_length=2)]
 
 
@@ -44,10 +44,10 @@ class ScenesConfig(StrictModel):
     overlap: float = Field(default=0.2, ge=0, le=1)
     flip: bool = True
 
-    def scenes(self) -> Scenes:
+    def scenes(self) -> SceneSettings:
         """Return the settings of the scenes; raises `ConfigError`."""
         (least, most), (small, large) = self.garments, self.sizes
-        return Scenes(self.train, self.test, self.pixels, (least, most), (small, large), self.overlap)
+        return SceneSettings(self.train, self.test, self.pixels, (least, most), (small, large), self.overlap)
 
 
 class CocoFolderConfig(StrictModel):
@@ -142,7 +142,7 @@ def is_detection(name: str) -> bool:
     return "detector" in read_toml(find_recipe(name))
 
 
-def keep_recipe(recipe: DetectionRecipe, folder: Path) -> None:
+def save_recipe(recipe: DetectionRecipe, folder: Path) -> None:
     """Write the recipe into its run's folder, or raise `ConfigError` when the folder holds the run of another.
 
     More networks may be asked for: those that are there stay.
@@ -150,7 +150,7 @@ def keep_recipe(recipe: DetectionRecipe, folder: Path) -> None:
     kept, settings = folder / "recipe.toml", recipe.model_dump(exclude_none=True)
     if kept.exists():
         before = DetectionRecipe.read(kept).model_dump(exclude_none=True)
-        difference = first_difference(_ruling(before), _ruling(settings))
+        difference = first_difference(_fixed_settings(before), _fixed_settings(settings))
         if difference:
             key, old, new = difference
             cure = "choose another folder with --out, or delete this one"
@@ -158,8 +158,8 @@ def keep_recipe(recipe: DetectionRecipe, folder: Path) -> None:
     write_toml(kept, settings)
 
 
-def _ruling(settings: dict[str, object]) -> dict[str, object]:
+def _fixed_settings(settings: dict[str, object]) -> dict[str, object]:
     backbones = settings["backbones"]
     assert isinstance(backbones, dict)  # noqa: S101  a part
     rest = {key: value for key, value in backbones.items() if key in ("recipe", "run")}
-    return {key: value for key, value in settings.items() if key not in CHANGEABLE} | {"backbones": rest}
+    return {key: value for key, value in settings.items() if key not in MUTABLE_KEYS} | {"backbones": rest}

@@ -17,8 +17,8 @@ from donna_hw.errors import ConfigError
 if TYPE_CHECKING:
     from donna_hw.experiments.detection.features import FeatureBackbone
 
-RATIOS = (0.5, 1.0, 2.0)  # height over width; RetinaNet's
-GROUP = 8  # channels that are normalised together in the head, as in torchvision's second RetinaNet
+ASPECT_RATIOS = (0.5, 1.0, 2.0)  # height over width; RetinaNet's
+GROUP_NORM_CHANNELS = 8  # channels that are normalised together in the head, as in torchvision's second RetinaNet
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class DetectionHead:
 
 
 @dataclass(frozen=True)
-class Pictures:
+class ImagePreprocessing:
     """How images are put in: mean, std of each channel in 0..1; shorter, longer: pixels that the sides are scaled to and cut at."""
 
     mean: tuple[float, ...]
@@ -70,26 +70,28 @@ class Pyramid(nn.Module):
         return maps
 
 
-def retinanet(backbone: FeatureBackbone, classes: int, head: DetectionHead, pictures: Pictures, seed: int) -> Any:
+def retinanet(
+    backbone: FeatureBackbone, classes: int, head: DetectionHead, pictures: ImagePreprocessing, seed: int
+) -> Any:
     """Return a detector of so many classes, numbered from 0; what is put on the backbone is drawn at random by `seed`.
 
     In training it maps lists of images [channels, height, width] in 0..1 and of targets (`boxes` [n, 4] left, top, right, bottom;
     `labels` [n]) to its losses; in evaluation images alone to a list of `boxes`, `labels` and `scores`. Raises `UnavailableError` without
     torchvision, `ConfigError` for channels that do not fall into groups of eight.
     """
-    torchvision_compat.required("a detector", extra="detection")
+    torchvision_compat.require_torchvision("a detector", extra="detection")
     from torchvision.models.detection import RetinaNet
     from torchvision.models.detection.anchor_utils import AnchorGenerator
     from torchvision.models.detection.retinanet import RetinaNetHead
 
-    if head.channels % GROUP:
-        raise ConfigError(f"detector.channels must be a multiple of {GROUP}", got=head.channels)
+    if head.channels % GROUP_NORM_CHANNELS:
+        raise ConfigError(f"detector.channels must be a multiple of {GROUP_NORM_CHANNELS}", got=head.channels)
     sizes = anchor_sizes(backbone.feature_info.reduction(), head)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        anchors = AnchorGenerator(sizes, (RATIOS,) * len(sizes))
-        norm = partial(nn.GroupNorm, head.channels // GROUP)
-        top = RetinaNetHead(head.channels, len(RATIOS) * head.octave_scales, classes, norm_layer=norm)
+        anchors = AnchorGenerator(sizes, (ASPECT_RATIOS,) * len(sizes))
+        norm = partial(nn.GroupNorm, head.channels // GROUP_NORM_CHANNELS)
+        top = RetinaNetHead(head.channels, len(ASPECT_RATIOS) * head.octave_scales, classes, norm_layer=norm)
         return RetinaNet(
             Pyramid(backbone, head),
             classes,

@@ -9,24 +9,24 @@ from functools import cached_property
 from pathlib import Path
 
 from donna_hw._core import torchvision_compat
-from donna_hw._core.files import locked
-from donna_hw._core.imagenet import MEAN, STD
+from donna_hw._core.files import hold_lock
+from donna_hw._core.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from donna_hw._core.journal import Journal
 from donna_hw._core.progress import track
 from donna_hw.errors import ConfigError, UnavailableError
-from donna_hw.experiments.detection.backbones import chosen
-from donna_hw.experiments.detection.coco import check_alike
+from donna_hw.experiments.detection.backbones import select_backbones
+from donna_hw.experiments.detection.coco import validate_splits
 from donna_hw.experiments.detection.features import feature_maps
-from donna_hw.experiments.detection.metrics import check_package
-from donna_hw.experiments.detection.recipe import DetectionRecipe, ScenesConfig, keep_recipe
-from donna_hw.experiments.detection.retinanet import GROUP, Pictures, out_indices
+from donna_hw.experiments.detection.metrics import require_pycocotools
+from donna_hw.experiments.detection.recipe import DetectionRecipe, ScenesConfig, save_recipe
+from donna_hw.experiments.detection.retinanet import GROUP_NORM_CHANNELS, ImagePreprocessing, out_indices
 from donna_hw.experiments.detection.synthetic_scenes import write_scenes
-from donna_hw.experiments.detection.train import CocoSplit, Detected, DetectorTask, train_detector
+from donna_hw.experiments.detection.train import CocoSplit, DetectorJob, DetectorResult, train_detector
 from donna_hw.graph.graph import layers_hash
 from donna_hw.pipeline.recipe import Recipe, find_recipe
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Space
-from donna_hw.training.data.fashion_mnist import brightness, read_garments
+from donna_hw.training.data.fashion_mnist import compute_mean_std, read_split
 from donna_hw.training.executors import ProcessExecutor
 from donna_hw.training.libraries import ArchitectureLibrary, FinetunedNetwork
 
@@ -93,12 +93,12 @@ class DetectionRun:
 
     def check(self) -> None:
         """Raise, before hours of training, what a later step would raise of packages, head, images and their channels."""
-        torchvision_compat.required("a detector", extra="detection")
-        check_package()
+        torchvision_compat.require_torchvision("a detector", extra="detection")
+        require_pycocotools()
         head, data = self.recipe.detector.head(), self.recipe.data
         out_indices([one.reduction for one in feature_maps(self.space)], head, self.space.name)
-        if head.channels % GROUP:
-            raise ConfigError(f"detector.channels must be a multiple of {GROUP}", got=head.channels)
+        if head.channels % GROUP_NORM_CHANNELS:
+            raise ConfigError(f"detector.channels must be a multiple of {GROUP_NORM_CHANNELS}", got=head.channels)
         grey = isinstance(data, ScenesConfig)
         channels, wanted = self.space.input_shape[0], 1 if grey else 3
         if channels != wanted:
@@ -108,27 +108,27 @@ class DetectionRun:
             data.scenes()
         else:
             learnt, test = (CocoSplit(Path(data.folder), part, channels).read() for part in (data.train, data.test))
-            check_alike(learnt, test)
+            validate_splits(learnt, test)
         assert self.device  # noqa: S101  it raises
 
-    def data(self) -> tuple[CocoSplit, CocoSplit, Pictures]:
+    def data(self) -> tuple[CocoSplit, CocoSplit, ImagePreprocessing]:
         """Return the parts to train and to test on, scenes made if need be, and how their images are put in."""
         part, channels = self.recipe.data, self.space.input_shape[0]
         if not isinstance(part, ScenesConfig):
             folder = Path(part.folder).resolve()
-            pictures = Pictures(MEAN, STD, part.shorter, part.longer)
+            pictures = ImagePreprocessing(IMAGENET_MEAN, IMAGENET_STD, part.shorter, part.longer)
             return CocoSplit(folder, part.train, channels), CocoSplit(folder, part.test, channels), pictures
         folder = self.folder / "scenes"
         write_scenes(folder, part.scenes(), part.folder, self.recipe.seed)
         mean, std = (
-            value / 255 for value in brightness(read_garments(part.folder, "train"))
+            value / 255 for value in compute_mean_std(read_split(part.folder, "train"))
         )  # as the backbones had it
-        pictures = Pictures((mean,), (std,), part.pixels, part.pixels)
+        pictures = ImagePreprocessing((mean,), (std,), part.pixels, part.pixels)
         return CocoSplit(folder, "train", channels), CocoSplit(folder, "test", channels), pictures
 
     def backbones(self) -> list[FinetunedNetwork]:
         """Return the networks, those of the front first, by one finetuning each; see `backbones.chosen`."""
-        return chosen(self.base, self.library, self.recipe.backbones.recipe, self.recipe.backbones.networks)
+        return select_backbones(self.base, self.library, self.recipe.backbones.recipe, self.recipe.backbones.networks)
 
     def train(self) -> None:
         """Train and judge a detector on each backbone, pretrained and from scratch, that the journal has none of yet."""
@@ -136,7 +136,7 @@ class DetectionRun:
         done = {(record["network"], record["start"]) for record in self.journal.records()}
         starts = STARTS if self.recipe.backbones.scratch else STARTS[:1]
         library = self.library
-        todo: dict[DetectorTask, tuple[FinetunedNetwork, str]] = {}
+        todo: dict[DetectorJob, tuple[FinetunedNetwork, str]] = {}
         total = 0
         for network in self.backbones():
             path = library.weights_path(network.architecture, network.seed)
@@ -145,7 +145,7 @@ class DetectionRun:
                 total += 1
                 if (library.name(network.architecture), start) in done:
                     continue
-                task = DetectorTask(
+                task = DetectorJob(
                     space=self.space.address or self.space.name,
                     architecture=network.architecture,
                     backbone=path.resolve() if start == "pretrained" else None,
@@ -168,7 +168,7 @@ class DetectionRun:
         finally:
             pool.close()
 
-    def _record(self, name: str, network: FinetunedNetwork, start: str, found: Detected) -> None:
+    def _record(self, name: str, network: FinetunedNetwork, start: str, found: DetectorResult) -> None:
         precision = found.precision
         self.journal.append(
             {
@@ -196,6 +196,6 @@ def open_detection(recipe_name: str, out: Path | None = None) -> Iterator[Detect
     path = find_recipe(recipe_name)
     shown = recipe_name if Path(recipe_name).is_file() and not path.is_absolute() else f"recipes/{path.stem}.toml"
     recipe, folder = DetectionRecipe.read(path), out or Path("runs") / path.stem
-    with locked(folder / ".lock"):
-        keep_recipe(recipe, folder)
+    with hold_lock(folder / ".lock"):
+        save_recipe(recipe, folder)
         yield DetectionRun(recipe, folder, path, f"donna-hw detect {shown}")

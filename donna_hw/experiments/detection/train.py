@@ -15,14 +15,14 @@ from torch import Tensor
 from donna_hw.experiments.detection.coco import CocoImages
 from donna_hw.experiments.detection.features import feature_maps, features_only
 from donna_hw.experiments.detection.metrics import AveragePrecision, average_precision
-from donna_hw.experiments.detection.retinanet import DetectionHead, Pictures, out_indices, retinanet
+from donna_hw.experiments.detection.retinanet import DetectionHead, ImagePreprocessing, out_indices, retinanet
 from donna_hw.graph.graph import layers_hash
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Architecture, Space
 from donna_hw.training.checkpoints import save_weights
 from donna_hw.training.loop import OptimConfig, train
 
-TOGETHER = 16  # images that are judged at once
+EVAL_BATCH = 16  # images that are judged at once
 READERS = 8  # threads that read images; most of a JPEG's decoding leaves Python's lock
 
 
@@ -40,7 +40,7 @@ class CocoSplit:
 
 
 @dataclass(frozen=True)
-class DetectorTask:
+class DetectorJob:
     """What a worker needs to train one detector and judge it.
 
     backbone: the file of the network's weights; None: from scratch. frozen: these stay as they are, and only the head learns. weights:
@@ -51,7 +51,7 @@ class DetectorTask:
     architecture: Architecture
     backbone: Path | None
     head: DetectionHead
-    pictures: Pictures
+    pictures: ImagePreprocessing
     train: CocoSplit
     test: CocoSplit
     fit: OptimConfig
@@ -63,19 +63,19 @@ class DetectorTask:
 
 
 @dataclass(frozen=True)
-class Detected:
+class DetectorResult:
     """What a detector reached, and the seconds it took."""
 
     precision: AveragePrecision
     train_s: float
 
 
-def train_detector(task: DetectorTask) -> Detected:
+def train_detector(task: DetectorJob) -> DetectorResult:
     """Train a detector, judge it and save it; a killed training goes on after its last whole epoch, to the same end."""
     started = time.perf_counter()
     space = load_space(task.space)
     learnt, test = task.train.read(), task.test.read()
-    module = detector(task, space, classes=len(learnt.categories)).to(task.device)
+    module = build_detector(task, space, classes=len(learnt.categories)).to(task.device)
     if task.frozen:
         module.backbone.body.freeze()
     seed = (task.seed << 32) ^ int(layers_hash(space.network(task.architecture))[:8], 16)
@@ -88,7 +88,9 @@ def train_detector(task: DetectorTask) -> Detected:
                 draws = torch.rand(len(learnt), generator=torch.Generator().manual_seed(seed + epoch))
                 mirrored[epoch] = (draws < 0.5) & task.flip
             pairs = list(
-                readers.map(lambda number: example(learnt, number, bool(mirrored[epoch][number])), indices.tolist())
+                readers.map(
+                    lambda number: load_example(learnt, number, bool(mirrored[epoch][number])), indices.tolist()
+                )
             )
             images = [image.to(task.device) for image, _ in pairs]
             targets = [{key: value.to(task.device) for key, value in target.items()} for _, target in pairs]
@@ -97,13 +99,13 @@ def train_detector(task: DetectorTask) -> Detected:
 
         checkpoint = task.weights.with_suffix(".checkpoint.pt")
         train(module, len(learnt), task.fit, seed, loss, checkpoint=checkpoint)
-    precision = average_precision(test, boxes_of(module, test, task.device))
+    precision = average_precision(test, predict_boxes(module, test, task.device))
     save_weights(module, task.weights)
     checkpoint.unlink(missing_ok=True)
-    return Detected(precision, time.perf_counter() - started)
+    return DetectorResult(precision, time.perf_counter() - started)
 
 
-def detector(task: DetectorTask, space: Space, classes: int) -> Any:
+def build_detector(task: DetectorJob, space: Space, classes: int) -> Any:
     """Return an untrained detector on the task's backbone."""
     reductions = [one.reduction for one in feature_maps(space)]
     indices = out_indices(reductions, task.head, space.name)
@@ -111,7 +113,7 @@ def detector(task: DetectorTask, space: Space, classes: int) -> Any:
     return retinanet(backbone, classes, task.head, task.pictures, task.seed)
 
 
-def example(images: CocoImages, number: int, mirrored: bool) -> tuple[Tensor, dict[str, Tensor]]:
+def load_example(images: CocoImages, number: int, mirrored: bool) -> tuple[Tensor, dict[str, Tensor]]:
     """Return an image, [channels, height, width], and its target, mirrored left to right if asked."""
     image, target = images.image(number), images.target(number)
     if not mirrored:
@@ -121,13 +123,13 @@ def example(images: CocoImages, number: int, mirrored: bool) -> tuple[Tensor, di
     return image.flip(2), target | {"boxes": torch.stack([width - right, top, width - left, bottom], dim=1)}
 
 
-def boxes_of(module: Any, images: CocoImages, device: str) -> Sequence[dict[str, Tensor]]:
+def predict_boxes(module: Any, images: CocoImages, device: str) -> Sequence[dict[str, Tensor]]:
     """Return what a detector finds in each image."""
     module.eval()
     found: list[dict[str, Tensor]] = []
     with torch.inference_mode():
-        for start in range(0, len(images), TOGETHER):
-            numbers = range(start, min(start + TOGETHER, len(images)))
+        for start in range(0, len(images), EVAL_BATCH):
+            numbers = range(start, min(start + EVAL_BATCH, len(images)))
             batch = [images.image(number).to(device) for number in numbers]
             found += [{key: value.cpu() for key, value in each.items()} for each in module(batch)]
     return found

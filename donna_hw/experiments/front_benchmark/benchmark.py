@@ -15,17 +15,17 @@ from donna_hw.pipeline.run import Run
 from donna_hw.search.api import SearchSettings, search
 from donna_hw.search.pareto_front import ParetoFront
 from donna_hw.search.problem import SearchProblem
-from donna_hw.search.random_search import random_near
+from donna_hw.search.random_search import sample_near_cost
 from donna_hw.spaces.space import Rows, Space
 from donna_hw.tables.latency_table import LatencyTable
-from donna_hw.tables.lookup import table_in
-from donna_hw.training.block_metrics import qualities_of
-from donna_hw.training.libraries import APART
+from donna_hw.tables.lookup import find_table
+from donna_hw.training.block_metrics import gather_qualities
+from donna_hw.training.libraries import SEPARATE_ROLES
 
 Array = np.ndarray
-PEERS = 2000  # random networks that say which latencies are common enough to have peers
-RARE = 1.0  # per cent of them that are faster than any level
-PROOF = 7  # a stream of randomness, beside those of `running.rows`
+LATENCY_SAMPLES = 2000  # random networks that say which latencies are common enough to have peers
+RARE_PERCENT = 1.0  # per cent of them that are faster than any level
+BENCHMARK_STREAM = 7  # a stream of randomness, beside those of `running.rows`
 
 
 class FrontBenchmark(NamedTuple):
@@ -41,45 +41,47 @@ class FrontBenchmark(NamedTuple):
         return self.run.measured(self.table, rows)
 
 
-def prove(run: Run) -> pd.DataFrame:
+def run_front_benchmark(run: Run) -> pd.DataFrame:
     """Finetune and measure the networks of the proof, and write `proof.csv`; the run's predictor and table must be there.
 
     One line a network and level: level, role (`front`, `random`, `scaled`), network, predicted_percent, measured_s and its accuracies by
     seed, `seeds_percent`, in per cent. A level lacks a rival where none of its latency was found.
     """
-    teachers = grid(run.space)  # before anything is trained: a space may have none
-    table, cost = table_in([run.tables], run.device.name, run.space.name), run.cost(run.device.name)
+    teachers = scaled_rows(run.space)  # before anything is trained: a space may have none
+    table, cost = find_table([run.tables], run.device.name, run.space.name), run.cost(run.device.name)
     bench, part = FrontBenchmark(run, replace(run.aim(), costs=[cost], limits=[]), cost, table), run.recipe.proof
     front = search(bench.aim, SearchSettings(seed=run.recipe.seed))
-    chosen = front.rows[levels(bench, front, part.levels)]
+    chosen = front.rows[select_levels(bench, front, part.levels)]
     latencies = bench.measured(chosen)
     found = {"front": dict(enumerate(chosen)), "random": _random_peers(bench, chosen, latencies)}
     run.train_networks(chosen, "front", part.seeds)
     if found["random"]:
         run.train_networks(np.array(list(found["random"].values())), "random", part.seeds)
     found["scaled"] = _scaled_peers(bench, teachers, latencies)
-    found["random"] = _still_equal(bench, found["random"], bench.measured(chosen))
+    found["random"] = _filter_equal_latency(bench, found["random"], bench.measured(chosen))
     frame = pd.concat([_lines(bench, role, rows) for role, rows in found.items() if rows], ignore_index=True)
     write_atomic(run.folder / "proof.csv", frame.to_csv(index=False, lineterminator="\n"))
     return frame
 
 
-def levels(bench: FrontBenchmark, front: ParetoFront, count: int) -> Array:
+def select_levels(bench: FrontBenchmark, front: ParetoFront, count: int) -> Array:
     """Return the numbers of networks of a front, spread evenly over the logarithm of the lower half of its latencies, int [count or less].
 
     Below the middle the reference leaves room: above, all networks are nearly as good as it. Latencies that fewer than one random
     network in a hundred undercuts are left out, since nothing could be compared there.
     """
     costs = bench.cost.mean(front.rows)
-    random = bench.cost.mean(bench.run.space.random_rows(min(PEERS, bench.run.space.size), bench.run.recipe.seed))
-    low, high = np.percentile(random, RARE), np.sqrt(costs.min() * costs.max())
+    random = bench.cost.mean(
+        bench.run.space.random_rows(min(LATENCY_SAMPLES, bench.run.space.size), bench.run.recipe.seed)
+    )
+    low, high = np.percentile(random, RARE_PERCENT), np.sqrt(costs.min() * costs.max())
     inside = np.flatnonzero((costs >= low) & (costs <= high))
     if not len(inside):
         raise InsufficientDataError("a front must hold networks as fast as random ones", got=0, hint="search again")
     return np.asarray(inside[front.spread(min(count, len(inside)), costs[inside])])
 
 
-def grid(space: Space) -> Rows:
+def scaled_rows(space: Space) -> Rows:
     """Return the scaled teachers, int [n, stages]: every network whose blocks all have one label, in the order of the first stage."""
     shared = [label for label in space.stages[0].labels if all(label in stage.labels for stage in space.stages)]
     if not shared:
@@ -93,7 +95,9 @@ def _random_peers(bench: FrontBenchmark, rows: Rows, latencies: Array) -> dict[i
     The next ones of all levels that have none yet are measured together, since a measurement of many takes little longer than of one.
     """
     part, seed = bench.run.recipe.proof, bench.run.recipe.seed
-    drawn = random_near(bench.aim, bench.cost, latencies, seed=seed + PROOF, excluded=rows, tolerance=part.tolerance)
+    drawn = sample_near_cost(
+        bench.aim, bench.cost, latencies, seed=seed + BENCHMARK_STREAM, excluded=rows, tolerance=part.tolerance
+    )
     found: dict[int, Array] = {}
     for attempt in range(part.tries):
         tried = {level: rows[attempt] for level, rows in enumerate(drawn) if level not in found and attempt < len(rows)}
@@ -106,7 +110,7 @@ def _random_peers(bench: FrontBenchmark, rows: Rows, latencies: Array) -> dict[i
     return dict(sorted(found.items()))
 
 
-def _still_equal(bench: FrontBenchmark, found: dict[int, Array], latencies: Array) -> dict[int, Array]:
+def _filter_equal_latency(bench: FrontBenchmark, found: dict[int, Array], latencies: Array) -> dict[int, Array]:
     """Return the random networks that are as fast as the front's by all that has been measured since: a later visit may tell that the
     machine ran at another speed before.
     """
@@ -129,7 +133,7 @@ def _scaled_peers(bench: FrontBenchmark, rows: Rows, latencies: Array) -> dict[i
         return {}
     measured = bench.measured(rows)
     run.train_networks(rows, "scaled", seeds=1)
-    top1 = np.array([accuracies(run, row)[0] for row in rows])
+    top1 = np.array([seed_accuracies(run, row)[0] for row in rows])
     found: dict[int, Array] = {}
     for level, latency in enumerate(latencies):
         fast = measured <= latency * (1 + part.tolerance)
@@ -140,13 +144,13 @@ def _scaled_peers(bench: FrontBenchmark, rows: Rows, latencies: Array) -> dict[i
     return found
 
 
-def accuracies(run: Run, row: Array) -> list[float]:
+def seed_accuracies(run: Run, row: Array) -> list[float]:
     """Return a network's finetuned top-1 % by each of the proof's seeds that it has."""
     network, seeds = run.space.architecture(row), range(run.recipe.seed, run.recipe.seed + run.recipe.proof.seeds)
     by_seed = {
         each.seed: each.top1_percent
         for each in run.architectures.networks()
-        if each.architecture == network and each.role not in APART
+        if each.architecture == network and each.role not in SEPARATE_ROLES
     }
     return [by_seed[seed] for seed in seeds if seed in by_seed]
 
@@ -158,8 +162,8 @@ def _lines(bench: FrontBenchmark, role: str, found: dict[int, Array]) -> pd.Data
             "level": list(found),
             "role": role,
             "network": [run.architectures.name(network) for network in run.networks(rows)],
-            "predicted_percent": bench.aim.predictor(qualities_of(bench.aim.qualities, rows))[0],
+            "predicted_percent": bench.aim.predictor(gather_qualities(bench.aim.qualities, rows))[0],
             "measured_s": bench.measured(rows),
-            "seeds_percent": [" ".join(f"{top1:.4f}" for top1 in accuracies(run, row)) for row in rows],
+            "seeds_percent": [" ".join(f"{top1:.4f}" for top1 in seed_accuracies(run, row)) for row in rows],
         }
     )

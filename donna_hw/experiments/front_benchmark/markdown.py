@@ -7,14 +7,14 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from donna_hw.experiments.front_benchmark.statistics import LevelComparison, random_needed, verdicts
-from donna_hw.experiments.predictor_study.markdown import text
+from donna_hw.experiments.front_benchmark.statistics import LevelComparison, random_networks_needed, verdicts
+from donna_hw.experiments.predictor_study.markdown import format_interval
 from donna_hw.measurement.environment import cpu_model
 from donna_hw.pipeline.run import Run
-from donna_hw.training.reference import reference_top1
+from donna_hw.training.reference import read_reference_top1
 
 
-def proof_markdown(run: Run, frame: pd.DataFrame) -> str:
+def front_benchmark_markdown(run: Run, frame: pd.DataFrame) -> str:
     """Return the page of a proof whose networks are trained."""
     found = verdicts(frame)
     parts = [
@@ -36,7 +36,7 @@ def _settings(run: Run) -> list[str]:
     return [
         f"- Command: `{command}`; {date.today().isoformat()}; {cpu_model()}.",
         f"- Every network starts from the same Block Library and is finetuned alike, by {part.seeds} seeds: {recipe.finetune.epochs} "
-        f"epoch(s) of {images} images. The reference has {reference_top1(run.folder / 'reference'):.2f} %.",
+        f"epoch(s) of {images} images. The reference has {read_reference_top1(run.folder / 'reference'):.2f} %.",
         f"- `random`: drawn uniformly, its measured whole-network latency within {part.tolerance:.0%} of the front's.",
         "- `scaled`: of all networks whose blocks are of one kind throughout (each kernel, expansion, depth, style and cell of the space), "
         "the most accurate that is measured no slower. All were finetuned once to choose it; the choice saw that accuracy: it is favoured.",
@@ -48,7 +48,7 @@ def _verdict_line(found: LevelComparison, latencies: int) -> str:
     counts = ", ".join(f"{word} at {count}" for word, count in found.counts.items() if count)
     missing = latencies - len(found.levels)
     lacking = f"; {missing} latencies have no such network" if missing else ""
-    mean = f"{text(found.mean, sign='+')} points on the mean of {len(found.levels)} latencies"
+    mean = f"{format_interval(found.mean, sign='+')} points on the mean of {len(found.levels)} latencies"
     return f"- Front less {found.rival}: {mean}; {counts}{lacking}."
 
 
@@ -61,7 +61,11 @@ def _network_lines(frame: pd.DataFrame, found: list[LevelComparison]) -> list[st
     for row in frame.sort_values(["level", "role"]).to_dict("records"):
         top1 = [float(value) for value in str(row["seeds_percent"]).split()]
         verdict = by_rival.get(str(row["role"]))
-        less = "" if verdict is None else f"{text(verdict.levels[row['level']], sign='+')} {verdict.word(row['level'])}"
+        less = (
+            ""
+            if verdict is None
+            else f"{format_interval(verdict.levels[row['level']], sign='+')} {verdict.word(row['level'])}"
+        )
         seeds = ", ".join(f"{value:.2f}" for value in top1)
         lines.append(
             f"| {row['level'] + 1} | {row['role']} | {row['measured_s'] * 1e6:.1f} | {np.mean(top1):.2f} ({seeds}) "
@@ -77,7 +81,7 @@ def _epochs(run: Run, frame: pd.DataFrame) -> list[str]:
     rows = np.array([run.space.row(network) for network in judges])
     front = frame[frame["role"] == "front"].sort_values("level")
     top1 = np.array([np.mean([float(value) for value in str(seeds).split()]) for seeds in front["seeds_percent"]])
-    needed = random_needed(
+    needed = random_networks_needed(
         top1, front["measured_s"].to_numpy(), np.array([mean for mean, _ in judges.values()]), cost.mean(rows)
     )
     finetuning = recipe.finetune.epochs * (recipe.finetune.images or images) / images

@@ -46,21 +46,21 @@ def verdicts(frame: pd.DataFrame) -> list[LevelComparison]:
         for line in frame.to_dict("records")
     }
     names = {(line["level"], line["role"]): line["network"] for line in frame.to_dict("records")}
-    noise = {role: _noise(lines, seeds) for role, lines in frame.groupby("role")}
+    noise = {role: _seed_variance(lines, seeds) for role, lines in frame.groupby("role")}
     found = []
     for rival in dict.fromkeys(frame.loc[frame["role"] != "front", "role"]):
         at = {
             level: BootstrapInterval(0.0, 0.0, 0.0)
             if names[level, role] == names[level, "front"]
-            else _difference((seeds[level, "front"], top1), (noise["front"], noise[rival]))
+            else _welch_interval((seeds[level, "front"], top1), (noise["front"], noise[rival]))
             for (level, role), top1 in seeds.items()
             if role == rival
         }
-        found.append(LevelComparison(str(rival), at, _mean([each.value for each in at.values()])))
+        found.append(LevelComparison(str(rival), at, _mean_interval([each.value for each in at.values()])))
     return found
 
 
-def random_needed(
+def random_networks_needed(
     front: Array, latencies: Array, random: Array, random_latencies: Array
 ) -> list[tuple[float, int | None]]:
     """Return, for each network of the front, the share of random ones of its latency that beat it and how many hold one (paper, section E).
@@ -78,23 +78,25 @@ def random_needed(
     return [(share, networks_needed(share) if share > 1e-9 else None) for share in shares]
 
 
-class Noise(NamedTuple):
+class SeedVariance(NamedTuple):
     """The variance of a finetuning by its seed, in per cent squared, and how many degrees of freedom it has."""
 
     variance: float
     freedom: int
 
 
-def _noise(lines: pd.DataFrame, seeds: dict[tuple[int, str], Array]) -> Noise:
+def _seed_variance(lines: pd.DataFrame, seeds: dict[tuple[int, str], Array]) -> SeedVariance:
     """Return the noise of the networks of one role, each counted once."""
     different = {line["network"]: seeds[line["level"], line["role"]] for line in lines.to_dict("records")}
     freedom = sum(len(top1) - 1 for top1 in different.values())
     if not freedom:
         raise InsufficientDataError("a proof needs networks of two seeds", got="one", hint="raise proof.seeds")
-    return Noise(sum(float(np.square(top1 - top1.mean()).sum()) for top1 in different.values()) / freedom, freedom)
+    return SeedVariance(
+        sum(float(np.square(top1 - top1.mean()).sum()) for top1 in different.values()) / freedom, freedom
+    )
 
 
-def _difference(pair: tuple[Array, Array], noises: tuple[Noise, Noise]) -> BootstrapInterval:
+def _welch_interval(pair: tuple[Array, Array], noises: tuple[SeedVariance, SeedVariance]) -> BootstrapInterval:
     """Return the difference of two means with Welch's interval, the variances being those of their roles."""
     from scipy.stats import t
 
@@ -107,7 +109,7 @@ def _difference(pair: tuple[Array, Array], noises: tuple[Noise, Noise]) -> Boots
     return BootstrapInterval(value, value - half, value + half)
 
 
-def _mean(values: list[float]) -> BootstrapInterval:
+def _mean_interval(values: list[float]) -> BootstrapInterval:
     """Return the mean of levels; its interval is unknown for one level."""
     from scipy.stats import t
 

@@ -7,9 +7,9 @@ import numpy as np
 from donna_hw.errors import TableError
 from donna_hw.pipeline.run import Run
 from donna_hw.pipeline.steps.extend import base_run
-from donna_hw.spaces.mixed_precision import PRECISION, float_twin, float_twins, int8_twins
+from donna_hw.spaces.mixed_precision import PRECISION_AXIS, float_block_number, float_counterparts, int8_counterparts
 from donna_hw.tables.latency_table import LatencyTable
-from donna_hw.tables.lookup import table_in
+from donna_hw.tables.lookup import find_table
 
 WHOLE_NETWORKS = 8
 
@@ -17,7 +17,7 @@ WHOLE_NETWORKS = 8
 def latency_markdown(run: Run) -> list[str]:
     """Return the page's part on latency; none before `donna-hw run` has measured the blocks."""
     try:
-        table = table_in([run.tables], run.device.name, run.space.name)
+        table = find_table([run.tables], run.device.name, run.space.name)
     except TableError:
         return []
     lines = [
@@ -47,11 +47,11 @@ def _block_ratios(run: Run, table: LatencyTable) -> dict[str, np.ndarray]:
     found: dict[str, list[float]] = {}
     for stage, costs in zip(run.space.stages, table.costs(run.space).blocks, strict=True):
         for m in range(stage.size):
-            twin = float_twin(stage, m)
+            twin = float_block_number(stage, m)
             if twin == m:
                 continue
             choice = stage.choice(m)
-            names = [f"{axis.name} {choice[axis.name]}" for axis in stage.axes if axis.name != PRECISION.name]
+            names = [f"{axis.name} {choice[axis.name]}" for axis in stage.axes if axis.name != PRECISION_AXIS.name]
             for name in ("anything", stage.name, *names):
                 found.setdefault(name, []).append(float(costs[m] / costs[twin]))
     return {name: np.array(values) for name, values in found.items()}
@@ -63,6 +63,6 @@ def _network_ratios(run: Run, table: LatencyTable) -> np.ndarray:
     rows, _ = base.architectures.targets("test", at_least=1)
     labels = [base.space.labels(base.space.architecture(row)) for row in rows[:WHOLE_NETWORKS]]
     same = np.array([run.space.row(run.space.from_labels(each)) for each in labels])
-    plain, held = float_twins(run.space, same), int8_twins(run.space, same)
+    plain, held = float_counterparts(run.space, same), int8_counterparts(run.space, same)
     seconds = run.measured(table, np.concatenate([plain, held]))
     return np.asarray(seconds[len(plain) :] / seconds[: len(plain)])

@@ -10,44 +10,44 @@ import numpy as np
 from donna_hw.errors import ConfigError
 from donna_hw.experiments.int8.latency import latency_markdown
 from donna_hw.experiments.int8.variants import (
-    EQUALISED,
+    EQUALIZED,
     ablation,
-    added_noise,
-    equalised_layers,
-    in_space_of,
-    lost_percent,
+    accuracy_drop_percent,
+    count_equalized_layers,
+    nsr_by_precision,
+    to_run_space,
 )
-from donna_hw.experiments.predictor_study.comparison import LEAST, PredictorComparison, compare
-from donna_hw.experiments.predictor_study.data import NetworkGroup, StudyData, evidence
+from donna_hw.experiments.predictor_study.comparison import MIN_NETWORKS, PredictorComparison, compare
+from donna_hw.experiments.predictor_study.data import NetworkGroup, StudyData, load_study_data
 from donna_hw.experiments.predictor_study.markdown import comparison_markdown
-from donna_hw.experiments.transfer import ROLE, beside_markdown, only
+from donna_hw.experiments.transfer import ROLE, select_test_networks, side_by_side_markdown
 from donna_hw.measurement.environment import cpu_model
 from donna_hw.pipeline.run import Run
 from donna_hw.pipeline.steps.extend import base_run
 from donna_hw.pipeline.steps.quantize import int8_library
 from donna_hw.predictors.serialization import load_predictor
-from donna_hw.spaces.mixed_precision import PRECISION
+from donna_hw.spaces.mixed_precision import PRECISION_AXIS
 
-JUDGED_ON = 2000  # images that ways of quantising are compared on
+EVAL_IMAGES = 2000  # images that ways of quantising are compared on
 WHOLE, MIXED = "INT8 from the first layer to the last", "each block in float32 or INT8, by chance"
 WITHIN = "of these, every block's quality within the range of the fit"
 
 
 def int8_markdown(run: Run, networks: int = 10) -> str:
     """Return the page of a run that extends another by 8-bit blocks, its networks quantised; `networks`: of the comparison of methods."""
-    base, mixed = base_run(run), evidence(run)
-    whole = replace(mixed, groups=mixed.groups | {ROLE: in_space_of(run, int8_library(run))})
-    sets = {"float32": compare(evidence(base), ROLE)}
+    base, mixed = base_run(run), load_study_data(run)
+    whole = replace(mixed, groups=mixed.groups | {ROLE: to_run_space(run, int8_library(run))})
+    sets = {"float32": compare(load_study_data(base), ROLE)}
     for name, found in ((WHOLE, whole), (MIXED, mixed)):
         sets[name] = compare(found, ROLE)
         sets |= _within(run, found, name)
     parts = [
         f"# {run.recipe.title}",
         "\n".join(_settings(run, base.recipe.title, whole, mixed)),
-        beside_markdown(sets, "The same predictor on float32 and INT8 networks"),
+        side_by_side_markdown(sets, "The same predictor on float32 and INT8 networks"),
         comparison_markdown(sets[WHOLE]).replace("drawn uniformly", WHOLE),
         comparison_markdown(sets[MIXED]).replace("drawn uniformly", MIXED),
-        _lost(run, {WHOLE: whole.groups[ROLE], MIXED: mixed.groups[ROLE]}),
+        _accuracy_drop(run, {WHOLE: whole.groups[ROLE], MIXED: mixed.groups[ROLE]}),
         _ablation(run, networks),
         _noise(run),
         _layers(run),
@@ -56,9 +56,9 @@ def int8_markdown(run: Run, networks: int = 10) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def check_int8(run: Run) -> None:
+def validate_int8(run: Run) -> None:
     """Raise, before anything is trained, that a recipe's space has no 8-bit blocks to choose."""
-    if not all(PRECISION in stage.axes for stage in run.space.stages):
+    if not all(PRECISION_AXIS in stage.axes for stage in run.space.stages):
         rule, cure = (
             "what is quantised beside its float32 blocks is a space @precision",
             f"such as {run.recipe.space}@precision",
@@ -68,9 +68,9 @@ def check_int8(run: Run) -> None:
 
 def _within(run: Run, found: StudyData, name: str) -> dict[str, PredictorComparison]:
     inside = ~load_predictor(run.folder / "predictor.toml").extrapolates(found.quality(ROLE))
-    if inside.all() or inside.sum() < LEAST:
+    if inside.all() or inside.sum() < MIN_NETWORKS:
         return {}
-    return {f"{name}; {WITHIN}": compare(only(found, inside), ROLE)}
+    return {f"{name}; {WITHIN}": compare(select_test_networks(found, inside), ROLE)}
 
 
 def _settings(run: Run, base: str, whole: StudyData, mixed: StudyData) -> list[str]:
@@ -98,7 +98,7 @@ def _settings(run: Run, base: str, whole: StudyData, mixed: StudyData) -> list[s
     ]
 
 
-def _lost(run: Run, groups: dict[str, NetworkGroup]) -> str:
+def _accuracy_drop(run: Run, groups: dict[str, NetworkGroup]) -> str:
     lines = [
         "## What the networks lose",
         "",
@@ -108,16 +108,16 @@ def _lost(run: Run, groups: dict[str, NetworkGroup]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for name, group in groups.items():
-        lost = lost_percent(run, group)
+        lost = accuracy_drop_percent(run, group)
         lines.append(
-            f"| {name} | {len(lost)} | {lost.mean():+.3f} | {_error(lost):.3f} | {np.median(lost):+.3f} | {lost.max():+.2f} "
+            f"| {name} | {len(lost)} | {lost.mean():+.3f} | {_standard_error(lost):.3f} | {np.median(lost):+.3f} | {lost.max():+.2f} "
             f"| {lost.min():+.2f} |"
         )
     return "\n".join(lines)
 
 
 def _ablation(run: Run, networks: int) -> str:
-    judged = min(JUDGED_ON, len(run.data.test))
+    judged = min(EVAL_IMAGES, len(run.data.test))
     found = ablation(run, networks, judged)
     lines = [
         "## Without each step",
@@ -128,7 +128,7 @@ def _ablation(run: Run, networks: int) -> str:
         "|---|---|---|---|",
     ]
     lines += [
-        f"| {each.name} | {each.lost.mean():+.3f} | {_error(each.lost):.3f} | {each.lost.max():+.2f} |"
+        f"| {each.name} | {each.lost.mean():+.3f} | {_standard_error(each.lost):.3f} | {each.lost.max():+.2f} |"
         for each in found
     ]
     return "\n".join(lines)
@@ -143,7 +143,7 @@ def _noise(run: Run) -> str:
         "| stage | blocks | median, float32 | median, INT8 | INT8 over float32, median | most |",
         "|---|---|---|---|---|---|",
     ]
-    for stage, plain, held in added_noise(run):
+    for stage, plain, held in nsr_by_precision(run):
         ratio = held / plain
         lines.append(
             f"| {stage} | {len(plain)} | {np.median(plain):.4f} | {np.median(held):.4f} | {np.median(ratio):.3f} | {ratio.max():.3f} |"
@@ -152,7 +152,7 @@ def _noise(run: Run) -> str:
 
 
 def _layers(run: Run) -> str:
-    found = equalised_layers(run.space)
+    found = count_equalized_layers(run.space)
     lines = [
         "## Layers that are equalised with the next one, and those that are not",
         "",
@@ -161,9 +161,9 @@ def _layers(run: Run) -> str:
         "| layer | | layers |",
         "|---|---|---|",
     ]
-    order = sorted(found.items(), key=lambda item: (item[0][0], item[0][1] != EQUALISED, -item[1]))
+    order = sorted(found.items(), key=lambda item: (item[0][0], item[0][1] != EQUALIZED, -item[1]))
     return "\n".join([*lines, *(f"| {kind} | {what} | {count} |" for (kind, what), count in order)])
 
 
-def _error(values: np.ndarray) -> float:
+def _standard_error(values: np.ndarray) -> float:
     return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")

@@ -9,20 +9,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from donna_hw.experiments.predictor_study.data import NetworkGroup, group_of
+from donna_hw.experiments.predictor_study.data import NetworkGroup, load_group
 from donna_hw.pipeline.run import Run
 from donna_hw.pipeline.steps.extend import base_run
-from donna_hw.pipeline.steps.quantize import Int8Network, judge, task_of
+from donna_hw.pipeline.steps.quantize import QuantizationJob, evaluate_quantized, quantization_job
 from donna_hw.spaces import load_space
-from donna_hw.spaces.mixed_precision import float_twin, float_twins, int8_twins
+from donna_hw.spaces.mixed_precision import float_block_number, float_counterparts, int8_counterparts
 from donna_hw.spaces.space import Architecture, Space
 from donna_hw.training.libraries import ArchitectureLibrary
-from donna_hw.training.quantization.blocks import QuantizationTask
+from donna_hw.training.quantization.blocks import BlockQuantizationConfig
 from donna_hw.training.quantization.data_free import QuantizationConfig
-from donna_hw.training.quantization.equalization import pairs_of
+from donna_hw.training.quantization.equalization import find_pairs
 
-OBSERVED = 512  # images that ranges are observed on, where a variant observes them
-EQUALISED = "equalised"
+RANGE_IMAGES = 512  # images that ranges are observed on, where a variant observes them
+EQUALIZED = "equalised"
 
 
 @dataclass(frozen=True)
@@ -33,26 +33,26 @@ class Variant:
     lost: np.ndarray
 
 
-def in_space_of(run: Run, library: ArchitectureLibrary) -> NetworkGroup:
+def to_run_space(run: Run, library: ArchitectureLibrary) -> NetworkGroup:
     """Return the networks of a library in INT8 throughout as rows of the run's space, whose blocks they are made of."""
-    found, base = group_of(library, "test"), library.space
+    found, base = load_group(library, "test"), library.space
     labels = [base.labels(base.architecture(row)) for row in found.rows]
     rows = np.array([run.space.row(run.space.from_labels(each)) for each in labels])
-    return replace(found, rows=int8_twins(run.space, rows))
+    return replace(found, rows=int8_counterparts(run.space, rows))
 
 
-def lost_percent(run: Run, group: NetworkGroup) -> np.ndarray:
+def accuracy_drop_percent(run: Run, group: NetworkGroup) -> np.ndarray:
     """Return the points of top-1 that each network of a group lost by being quantised, the mean over its seeds, float [n]."""
     base = base_run(run)
     whole = {
         tuple(run.space.row(run.space.from_labels(base.space.labels(network)))): top1
         for network, (top1, _) in base.architectures.means("test").items()
     }
-    twins = float_twins(run.space, group.rows)
+    twins = float_counterparts(run.space, group.rows)
     return np.asarray(np.array([whole[tuple(row)] for row in twins.tolist()]) - group.top1_percent)
 
 
-def variants(how: QuantizationTask) -> dict[str, QuantizationTask]:
+def variants(how: BlockQuantizationConfig) -> dict[str, BlockQuantizationConfig]:
     """Return the recipe's way of quantising, and ways that differ from it in one thing, or in all."""
     method = how.method
     plain = QuantizationConfig(equalise=False, absorb=False, correct=False, deviations=method.deviations)
@@ -66,8 +66,8 @@ def variants(how: QuantizationTask) -> dict[str, QuantizationTask]:
             how, method=replace(method, per_channel=not method.per_channel)
         ),
         "none of the three, per channel": replace(how, method=replace(plain, per_channel=True)),
-        f"ranges observed on {OBSERVED} images": replace(how, images=OBSERVED),
-        f"ranges observed on {OBSERVED} images, none of the three": QuantizationTask(plain, OBSERVED),
+        f"ranges observed on {RANGE_IMAGES} images": replace(how, images=RANGE_IMAGES),
+        f"ranges observed on {RANGE_IMAGES} images, none of the three": BlockQuantizationConfig(plain, RANGE_IMAGES),
         "ranges of 4 deviations": replace(how, method=replace(method, deviations=4.0)),
     }
 
@@ -80,34 +80,36 @@ def ablation(run: Run, networks: int, judged_on: int) -> list[Variant]:
     tasks, ways = [], variants(run.recipe.quantise.quantisation())
     for found in of_seed:
         path = base.architectures.weights_path(found.architecture, found.seed)
-        task = replace(task_of(run, space.address, found.architecture, path, seed=found.seed), judged_on=judged_on)
+        task = replace(
+            quantization_job(run, space.address, found.architecture, path, seed=found.seed), judged_on=judged_on
+        )
         tasks += [replace(task, space=base.recipe.space), *(replace(task, how=how) for how in ways.values())]
-    known = {_named(task): top1 for task, (top1, _) in run.pool.map(judge, tasks)}
-    found_top1 = np.array([known[_named(task)] for task in tasks]).reshape(len(of_seed), 1 + len(ways))
+    known = {_job_key(task): top1 for task, (top1, _) in run.pool.map(evaluate_quantized, tasks)}
+    found_top1 = np.array([known[_job_key(task)] for task in tasks]).reshape(len(of_seed), 1 + len(ways))
     lost = found_top1[:, :1] - found_top1[:, 1:]
     return [Variant(name, lost[:, number]) for number, name in enumerate(ways)]
 
 
-def _named(task: Int8Network) -> tuple[str, Architecture, QuantizationTask]:
+def _job_key(task: QuantizationJob) -> tuple[str, Architecture, BlockQuantizationConfig]:
     return task.space, task.architecture, task.how
 
 
-def equalised_layers(space: Space) -> Mapping[tuple[str, str], int]:
-    """Return {(kind of layer, `EQUALISED` or why it is skipped): layers} of all 8-bit blocks; a kind is a layer's name without number."""
+def count_equalized_layers(space: Space) -> Mapping[tuple[str, str], int]:
+    """Return {(kind of layer, `EQUALIZED` or why it is skipped): layers} of all 8-bit blocks; a kind is a layer's name without number."""
     found: Counter[tuple[str, str]] = Counter()
     for stage in space.stages:
         for m in range(stage.size):
-            pairs, skipped = pairs_of(space.block_graph(stage, m))
-            found.update((_kind(pair.first.name), EQUALISED) for pair in pairs)
+            pairs, skipped = find_pairs(space.block_graph(stage, m))
+            found.update((_kind(pair.first.name), EQUALIZED) for pair in pairs)
             found.update((_kind(name), reason) for name, reason in skipped.items())
     return found
 
 
-def added_noise(run: Run) -> list[tuple[str, np.ndarray, np.ndarray]]:
+def nsr_by_precision(run: Run) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """Return (stage, NSR of each float32 block, NSR of its 8-bit twin), those of diverged blocks left out."""
     found = []
     for stage, values in zip(run.space.stages, run.blocks.qualities("nsr"), strict=True):
-        twins = np.array([float_twin(stage, m) for m in range(stage.size)])
+        twins = np.array([float_block_number(stage, m) for m in range(stage.size)])
         eight = twins != np.arange(stage.size)
         plain, held = values[twins[eight]], values[eight]
         known = np.isfinite(plain) & np.isfinite(held)

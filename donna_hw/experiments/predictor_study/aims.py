@@ -10,7 +10,7 @@ GAIN, SURE_GAIN = 0.15, 0.05  # of equal-cost pairs over MACs: the value, and th
 STRATIFIED_TAU = 0.80
 
 
-def aims(compared: Iterable[PredictorComparison]) -> list[str]:
+def format_targets(compared: Iterable[PredictorComparison]) -> list[str]:
     """Return a line for each aim: what is asked, what was found, met or missed."""
     lines = []
     for found in compared:

@@ -6,16 +6,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from donna_hw._core.bootstrap import DRAWS, BootstrapInterval, pair_shares, resampled, taus
-from donna_hw._core.ranking import pairs_in_order
+from donna_hw._core.bootstrap import (
+    N_RESAMPLES,
+    BootstrapInterval,
+    bootstrap_counts,
+    equal_cost_concordances,
+    kendall_taus,
+)
+from donna_hw._core.ranking import equal_cost_concordance
 from donna_hw.errors import InsufficientDataError
 from donna_hw.experiments.predictor_study.data import StudyData
 from donna_hw.experiments.predictor_study.noise_ceiling import NoiseCeiling, noise_ceiling, seed_variance
-from donna_hw.experiments.predictor_study.rivals import rivals
+from donna_hw.experiments.predictor_study.rivals import predict_baselines
 from donna_hw.predictors.factory import fit_predictor
 
 Array = np.ndarray
-LEAST = 3  # networks of a comparison
+MIN_NETWORKS = 3  # networks of a comparison
 OURS = "predictor"
 STITCHED = "stitched accuracy"  # needs each network's weights: a feature to rank a front again, no rival in a search
 
@@ -51,20 +57,20 @@ class PredictorComparison:
     ceiling: NoiseCeiling | None
 
 
-def compare(found: StudyData, role: str, draws: int = DRAWS, seed: int = 0) -> PredictorComparison:
+def compare(found: StudyData, role: str, draws: int = N_RESAMPLES, seed: int = 0) -> PredictorComparison:
     """Fit the run's predictor and its rivals to the library, and compare them on the networks of a role; 3 or more are needed."""
     group, costs = found.groups[role], found.network_macs(role)
-    if len(group) < LEAST:
+    if len(group) < MIN_NETWORKS:
         raise InsufficientDataError(
-            f"a comparison needs at least {LEAST} networks", got=len(group), hint="finetune more"
+            f"a comparison needs at least {MIN_NETWORKS} networks", got=len(group), hint="finetune more"
         )
-    others = rivals(found, role)
-    weights, measured = resampled(len(group), draws, seed), group.top1_percent
-    everyone = {OURS: predicted(found, role)} | others
+    others = predict_baselines(found, role)
+    weights, measured = bootstrap_counts(len(group), draws, seed), group.top1_percent
+    everyone = {OURS: predict_top1(found, role)} | others
     if np.isfinite(group.stitched_percent).all():  # quantised networks have none
         everyone |= {STITCHED: group.stitched_percent}
-    tau = {name: taus(values, measured, weights) for name, values in everyone.items()}
-    share = {name: pair_shares(values, measured, costs, weights) for name, values in everyone.items()}
+    tau = {name: kendall_taus(values, measured, weights) for name, values in everyone.items()}
+    share = {name: equal_cost_concordances(values, measured, costs, weights) for name, values in everyone.items()}
     scores = {
         name: PredictorScore(
             BootstrapInterval.first(tau[name]),
@@ -81,7 +87,7 @@ def compare(found: StudyData, role: str, draws: int = DRAWS, seed: int = 0) -> P
         len(group),
         group.by_seed.shape[1],
         float(measured.std(ddof=1)),
-        pairs_in_order(measured, measured, costs)[1],
+        equal_cost_concordance(measured, measured, costs)[1],
         scores,
         best,
         BootstrapInterval.first(tau[OURS] - tau[best]),
@@ -91,7 +97,7 @@ def compare(found: StudyData, role: str, draws: int = DRAWS, seed: int = 0) -> P
     )
 
 
-def predicted(found: StudyData, role: str, kind: str | None = None, metric: str | None = None) -> Array:
+def predict_top1(found: StudyData, role: str, kind: str | None = None, metric: str | None = None) -> Array:
     """Return the top-1 % that a predictor of a kind on a metric, the run's own if none is named, gives the networks of a role."""
     top1 = found.groups["library"].top1_percent
     fitted = fit_predictor(

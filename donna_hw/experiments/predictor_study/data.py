@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from donna_hw.pipeline.run_directory import RunFolder
-from donna_hw.pipeline.sampling import further_rows, library_rows
+from donna_hw.pipeline.sampling import extra_rows, library_rows
 from donna_hw.spaces.extremes import block_macs, block_params
 from donna_hw.spaces.space import Architecture, Rows
-from donna_hw.training.block_metrics import METRICS, metrics_of, qualities_of, stacked
+from donna_hw.training.block_metrics import METRICS, gather_qualities, parse_metrics, stack_metrics
 from donna_hw.training.libraries import ArchitectureLibrary, FinetunedNetwork
-from donna_hw.training.reference import reference_top1
+from donna_hw.training.reference import read_reference_top1
 
 Array = np.ndarray
-JUDGES = ("test", "stratified")
+TEST_ROLES = ("test", "stratified")
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,12 @@ class StudyData:
 
     def quality(self, role: str, metric: str | None = None) -> Array:
         """Return a metric of each network's blocks, the run's own if none is named: float [n, stages], or [n, stages, metrics]."""
-        return qualities_of(self.of_blocks(metric or self.metric), self.groups[role].rows)
+        return gather_qualities(self.of_blocks(metric or self.metric), self.groups[role].rows)
 
     def of_blocks(self, metric: str) -> tuple[Array, ...]:
         """Return a metric of every block, [stage][block], or several joined by `+`, [stage][block, metric]."""
-        names, known = metrics_of(metric), self.qualities | {"macs": self.macs, "params": self.params}
-        return known[metric] if len(names) == 1 else stacked([known[name] for name in names])
+        names, known = parse_metrics(metric), self.qualities | {"macs": self.macs, "params": self.params}
+        return known[metric] if len(names) == 1 else stack_metrics([known[name] for name in names])
 
     def cut(self, role: str, networks: int) -> StudyData:
         """Return the same evidence with only the first so many networks of a role."""
@@ -78,11 +78,11 @@ class StudyData:
 
     def stage_macs(self, role: str) -> Array:
         """Return the multiply-accumulates of each network's blocks, float [n, stages]."""
-        return qualities_of(self.macs, self.groups[role].rows).astype(float)
+        return gather_qualities(self.macs, self.groups[role].rows).astype(float)
 
     def stage_params(self, role: str) -> Array:
         """Return the parameters of each network's blocks, float [n, stages]."""
-        return qualities_of(self.params, self.groups[role].rows).astype(float)
+        return gather_qualities(self.params, self.groups[role].rows).astype(float)
 
     def network_macs(self, role: str) -> Array:
         """Return the multiply-accumulates of each whole network, float [n]."""
@@ -93,31 +93,31 @@ class StudyData:
         return np.asarray(self.stage_params(role).sum(axis=1) + self.fixed_params)
 
 
-def evidence(run: RunFolder) -> StudyData:
+def load_study_data(run: RunFolder) -> StudyData:
     """Return what a run has found so far; raises `NothingToFit` where blocks are missing."""
     part, space = run.recipe.library, run.space
     whole, reference = space.network(space.reference), np.array([space.row(space.reference)])
     macs, params = block_macs(space), block_params(space)
-    groups = {role: group for role in ("library", *JUDGES) if len(group := group_of(run.architectures, role))}
+    groups = {role: group for role in ("library", *TEST_ROLES) if len(group := load_group(run.architectures, role))}
     further = 0
     if "library" in groups and run.recipe.extends is None:  # else they are in the order in which they were taken over
-        groups["library"], further = _in_order(groups["library"], library_rows(run)[0], further_rows(run))
+        groups["library"], further = _sort_library(groups["library"], library_rows(run)[0], extra_rows(run))
     return StudyData(
         run.recipe.title,
         part.predictor,
         part.quality,
-        reference_top1(run.folder / "reference"),
+        read_reference_top1(run.folder / "reference"),
         {metric: run.blocks.qualities(metric) for metric in METRICS},
         macs,
         params,
-        whole.macs - int(qualities_of(macs, reference).sum()),
-        whole.params - int(qualities_of(params, reference).sum()),
+        whole.macs - int(gather_qualities(macs, reference).sum()),
+        whole.params - int(gather_qualities(params, reference).sum()),
         groups,
         further,
     )
 
 
-def _in_order(group: NetworkGroup, first: Rows, further: Rows) -> tuple[NetworkGroup, int]:
+def _sort_library(group: NetworkGroup, first: Rows, further: Rows) -> tuple[NetworkGroup, int]:
     """Return a group with all but the first networks at its end, and how many these are.
 
     The further ones are in the order of their choice; then come those of a recipe that once asked for more.
@@ -129,7 +129,7 @@ def _in_order(group: NetworkGroup, first: Rows, further: Rows) -> tuple[NetworkG
     return NetworkGroup(group.rows[order], group.by_seed[order], group.stitched_percent[order]), int((place >= 0).sum())
 
 
-def group_of(library: ArchitectureLibrary, role: str) -> NetworkGroup:
+def load_group(library: ArchitectureLibrary, role: str) -> NetworkGroup:
     """Return the networks of a role, oldest first; a group may be empty."""
     found: dict[Architecture, list[FinetunedNetwork]] = {}
     for network in library.networks(role):

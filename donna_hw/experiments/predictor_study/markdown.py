@@ -10,17 +10,17 @@ import pandas as pd
 from donna_hw._core.bootstrap import BootstrapInterval
 from donna_hw.errors import ConfigError, InsufficientDataError
 from donna_hw.experiments.predictor_study import tables
-from donna_hw.experiments.predictor_study.aims import aims
-from donna_hw.experiments.predictor_study.comparison import LEAST, STITCHED, PredictorComparison, compare
-from donna_hw.experiments.predictor_study.data import JUDGES, StudyData, evidence
+from donna_hw.experiments.predictor_study.aims import format_targets
+from donna_hw.experiments.predictor_study.comparison import MIN_NETWORKS, STITCHED, PredictorComparison, compare
+from donna_hw.experiments.predictor_study.data import TEST_ROLES, StudyData, load_study_data
 from donna_hw.measurement.environment import cpu_model
 from donna_hw.pipeline.recipe import Recipe
 from donna_hw.pipeline.run import Run
-from donna_hw.predictors.factorized_metrics import agreement
-from donna_hw.training.block_metrics import metrics_of
+from donna_hw.predictors.factorized_metrics import compute_agreement
+from donna_hw.training.block_metrics import parse_metrics
 
-NAMES = {"test": "drawn uniformly", "stratified": "spread evenly over MACs"}
-HEADS = {
+ROLE_TITLES = {"test": "drawn uniformly", "stratified": "spread evenly over MACs"}
+COLUMN_TITLES = {
     "scheme": "scheme",
     "blocks": "blocks trained",
     "kind": "kind",
@@ -40,12 +40,12 @@ HEADS = {
 }
 
 
-def check_judges(recipe: Recipe) -> None:
+def validate_test_networks(recipe: Recipe) -> None:
     """Raise, before anything is trained, that a recipe has too few networks to judge by."""
     part = recipe.library
-    if part.test_networks < LEAST or 0 < part.stratified_networks < LEAST:
+    if part.test_networks < MIN_NETWORKS or 0 < part.stratified_networks < MIN_NETWORKS:
         raise ConfigError(
-            f"a study judges on library.test_networks of {LEAST} or more, and as many or no stratified_networks",
+            f"a study judges on library.test_networks of {MIN_NETWORKS} or more, and as many or no stratified_networks",
             got=f"{part.test_networks} and {part.stratified_networks}",
             hint="80 and 40 are those of the shipped studies",
         )
@@ -53,25 +53,25 @@ def check_judges(recipe: Recipe) -> None:
 
 def study_markdown(run: Run, draws: int = 20) -> str:
     """Return the study of a run whose networks are finetuned; `draws`: random parts of the library for each of its sizes."""
-    found = evidence(run)
-    roles = [role for role in JUDGES if role in found.groups]
+    found = load_study_data(run)
+    roles = [role for role in TEST_ROLES if role in found.groups]
     compared = [compare(found, role) for role in roles]
     first = roles[0]
     parts = [
         f"# {run.recipe.title}",
         "\n".join(_settings(run, found)),
-        "## Aims\n\n" + "\n".join(aims(compared)),
+        "## Aims\n\n" + "\n".join(format_targets(compared)),
         *(comparison_markdown(each) for each in compared),
         "## By the size of the library (the paper's tables 4 and 5)\n\n"
         + frame_markdown(tables.by_library_size(found, first, draws)),
-        *_further(found),
+        *_extra_networks(found),
         "## By the choice of networks to finetune\n\n"
         "From the library's networks alone, each draw from the same first five.\n\n"
         + frame_markdown(tables.by_choice(found, first, draws)),
         "## By the metric of blocks (table 6)\n\n" + frame_markdown(tables.by_metric(found, first)),
         "## By the kind of predictor (table 8)\n\n" + frame_markdown(tables.by_family(found, first)),
         *_schemes(run, found, first),
-        *_speed(run),
+        *_scratch_comparison(run),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -79,7 +79,7 @@ def study_markdown(run: Run, draws: int = 20) -> str:
 def comparison_markdown(found: PredictorComparison) -> str:
     """Return a predictor beside its rivals on one set of networks."""
     lines = [
-        f"## {found.networks} networks {NAMES[found.role]}",
+        f"## {found.networks} networks {ROLE_TITLES[found.role]}",
         "",
         f"Up to {found.seeds} finetunings each; top-1 spreads by a standard deviation of {found.spread_percent:.2f} points; "
         f"{found.pairs} pairs lie within 15 % of MACs. Intervals hold 95 % of resampled networks.",
@@ -89,14 +89,16 @@ def comparison_markdown(found: PredictorComparison) -> str:
     ]
     for name, score in found.scores.items():
         mse = "-" if name == STITCHED else f"{score.mse:.3f}"
-        lines.append(f"| {name} | {text(score.kendall_tau)} | {text(score.pairs)} | {mse} |")
+        lines.append(f"| {name} | {format_interval(score.kendall_tau)} | {format_interval(score.pairs)} | {mse} |")
     if found.ceiling is not None:
-        lines.append(f"| noise ceiling | {text(found.ceiling.kendall_tau)} | {text(found.ceiling.pairs)} | - |")
+        lines.append(
+            f"| noise ceiling | {format_interval(found.ceiling.kendall_tau)} | {format_interval(found.ceiling.pairs)} | - |"
+        )
     lines += [
         "",
-        f"- Kendall tau, predictor less the best rival ({found.best_rival}): {text(found.over_best, sign='+')}; "
-        f"less the best of each resample: {text(found.over_all, sign='+')}.",
-        f"- Equal-cost pairs, predictor less MACs: {text(found.pairs_over_macs, sign='+')}.",
+        f"- Kendall tau, predictor less the best rival ({found.best_rival}): {format_interval(found.over_best, sign='+')}; "
+        f"less the best of each resample: {format_interval(found.over_all, sign='+')}.",
+        f"- Equal-cost pairs, predictor less MACs: {format_interval(found.pairs_over_macs, sign='+')}.",
     ]
     if found.ceiling is not None:
         lines.append(
@@ -107,12 +109,12 @@ def comparison_markdown(found: PredictorComparison) -> str:
 
 def frame_markdown(frame: pd.DataFrame) -> str:
     """Return a frame as a Markdown table; numbers have three places, intervals their ends."""
-    heads = [HEADS.get(str(column), str(column)) for column in frame.columns]
+    heads = [COLUMN_TITLES.get(str(column), str(column)) for column in frame.columns]
     rows = [[_cell(value) for value in row] for row in frame.itertuples(index=False)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [heads, ["---"] * len(heads), *rows])
 
 
-def text(found: BootstrapInterval, sign: str = "") -> str:
+def format_interval(found: BootstrapInterval, sign: str = "") -> str:
     """Return an interval in one line."""
     form: Callable[[float], str] = lambda value: format(value, f"{sign}.3f")  # noqa: E731
     return f"{form(found.value)} ({form(found.low)} to {form(found.high)})"
@@ -120,11 +122,11 @@ def text(found: BootstrapInterval, sign: str = "") -> str:
 
 def _cell(value: object) -> str:
     if isinstance(value, BootstrapInterval):
-        return text(value)
+        return format_interval(value)
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def _further(found: StudyData) -> list[str]:
+def _extra_networks(found: StudyData) -> list[str]:
     """Return how the further networks help, nothing where there are none."""
     if not found.further:
         return []
@@ -134,7 +136,7 @@ def _further(found: StudyData) -> list[str]:
         "Finetuned by one seed each after the first ones, those that tell most about the weights of a linear predictor first. "
         "Rivals are fitted to the same networks.",
         "",
-        frame_markdown(tables.by_further(found)),
+        frame_markdown(tables.by_extra_networks(found)),
     ]
     return ["\n".join(lines)]
 
@@ -143,7 +145,7 @@ def _schemes(run: Run, found: StudyData, role: str) -> list[str]:
     """Return Puzzle's decoupled training beside the full library, nothing where a block that it needs has diverged."""
     try:
         frame = tables.by_scheme(found, run.space, role)
-        agreed = agreement(run.blocks, metrics_of(found.metric)[0])
+        agreed = compute_agreement(run.blocks, parse_metrics(found.metric)[0])
     except InsufficientDataError:
         return []
     if not any(each.blocks for each in agreed):  # all blocks were trained apart
@@ -161,7 +163,7 @@ def _schemes(run: Run, found: StudyData, role: str) -> list[str]:
     return ["\n".join(lines)]
 
 
-def _speed(run: Run) -> list[str]:
+def _scratch_comparison(run: Run) -> list[str]:
     """Return figure 10 as a table, nothing where the recipe trains no network from scratch."""
     scratch, long = (
         {

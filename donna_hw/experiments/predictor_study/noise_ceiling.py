@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from donna_hw._core.bootstrap import BootstrapInterval, pair_shares, taus
+from donna_hw._core.bootstrap import BootstrapInterval, equal_cost_concordances, kendall_taus
 from donna_hw.errors import InsufficientDataError
 from donna_hw.experiments.predictor_study.data import NetworkGroup
 
@@ -54,8 +54,8 @@ def noise_ceiling(group: NetworkGroup, costs: Array, noise: float, draws: int = 
     truth = measured.mean() + kept * (measured - measured.mean())
     again = truth + np.random.default_rng(seed).normal(0, np.sqrt(own), (draws, len(truth)))
     once = np.ones((1, len(truth)), np.int64)
-    tau = np.array([taus(truth, values, once)[0] for values in again])
-    share = np.array([pair_shares(truth, values, costs, once)[0] for values in again])
+    tau = np.array([kendall_taus(truth, values, once)[0] for values in again])
+    share = np.array([equal_cost_concordances(truth, values, costs, once)[0] for values in again])
     if kept == 0:
         tau, share = np.zeros(draws), np.full(draws, 0.5)
     return NoiseCeiling(

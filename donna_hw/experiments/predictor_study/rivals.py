@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from donna_hw._core.ranking import rival
+from donna_hw._core.ranking import predict_log_linear
 from donna_hw.experiments.predictor_study.data import StudyData
 from donna_hw.predictors.base import ALPHAS
 from donna_hw.predictors.factory import fit_predictor
@@ -14,7 +14,7 @@ from donna_hw.predictors.factory import fit_predictor
 Array = np.ndarray
 
 
-def rivals(found: StudyData, role: str) -> dict[str, Array]:
+def predict_baselines(found: StudyData, role: str) -> dict[str, Array]:
     """Return the top-1 %, float [n], that each rival predicts for the networks of a role.
 
     MACs, parameters: a line in the logarithm of the network's number. By stage: a ridge on the logarithms of the blocks' numbers, its
@@ -23,7 +23,7 @@ def rivals(found: StudyData, role: str) -> dict[str, Array]:
     top1 = found.groups["library"].top1_percent
     fitted: dict[str, Array] = {}
     for name, whole in (("MACs", found.network_macs), ("parameters", found.network_params)):
-        fitted[name] = rival(whole(role), whole("library"), top1)
+        fitted[name] = predict_log_linear(whole(role), whole("library"), top1)
     for name, parts in (("MACs", found.stage_macs), ("parameters", found.stage_params)):
         fitted[f"{name} by stage"] = _ridge(np.log(parts("library")), top1)(np.log(parts(role)))
     dna = fit_predictor(found.quality("library", "nsr"), top1, "sum_of_nsr")

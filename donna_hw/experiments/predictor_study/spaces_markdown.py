@@ -7,12 +7,12 @@ from dataclasses import replace
 from datetime import date
 
 from donna_hw.experiments.predictor_study.comparison import OURS, PredictorComparison, compare
-from donna_hw.experiments.predictor_study.data import JUDGES, StudyData
-from donna_hw.experiments.predictor_study.markdown import text
-from donna_hw.experiments.predictor_study.tables import OF_THIS_PROJECT
+from donna_hw.experiments.predictor_study.data import TEST_ROLES, StudyData
+from donna_hw.experiments.predictor_study.markdown import format_interval
+from donna_hw.experiments.predictor_study.tables import PROJECT_KINDS
 from donna_hw.measurement.environment import cpu_model
 
-HEADS = (
+COLUMN_TITLES = (
     "run",
     "predictor",
     "fitted to",
@@ -28,11 +28,11 @@ HEADS = (
 
 def spaces_markdown(runs: Sequence[StudyData], command: str) -> str:
     """Return table 7: the runs' own predictors and ours on the networks drawn uniformly and on those spread evenly over MACs."""
-    lines = [f"| {' | '.join(HEADS)} |", "|---" * len(HEADS) + "|"]
+    lines = [f"| {' | '.join(COLUMN_TITLES)} |", "|---" * len(COLUMN_TITLES) + "|"]
     for found in runs:
-        for kind, metric in dict.fromkeys(((found.kind, found.metric), *OF_THIS_PROJECT)):
+        for kind, metric in dict.fromkeys(((found.kind, found.metric), *PROJECT_KINDS)):
             asked = replace(found, kind=kind, metric=metric)
-            lines.append(_line(asked, [compare(asked, role) for role in JUDGES if role in found.groups]))
+            lines.append(_line(asked, [compare(asked, role) for role in TEST_ROLES if role in found.groups]))
     head = [
         "# Across spaces (table 7)",
         "",
@@ -48,17 +48,17 @@ def _line(found: StudyData, compared: Sequence[PredictorComparison]) -> str:
     scores = [each.scores[OURS].kendall_tau for each in compared]
     rivals = [f"{c.best_rival}: {c.scores[c.best_rival].kendall_tau.value:.3f}" for c in compared]
     ceilings = ", ".join("-" if c.ceiling is None else f"{c.ceiling.kendall_tau.value:.3f}" for c in compared)
-    missing = ["-"] * (len(JUDGES) - len(compared))
+    missing = ["-"] * (len(TEST_ROLES) - len(compared))
     cells = [
         found.title,
         f"`{found.kind}` on `{found.metric}`",
         str(len(found.groups["library"])),
-        *(text(score) for score in scores),
+        *(format_interval(score) for score in scores),
         *missing,
         *rivals,
         *missing,
         ceilings,
-        text(first.pairs_over_macs, sign="+"),
+        format_interval(first.pairs_over_macs, sign="+"),
         f"{first.scores[OURS].mse:.3f}",
     ]
     return f"| {' | '.join(cells)} |"

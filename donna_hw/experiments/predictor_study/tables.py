@@ -8,35 +8,43 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from donna_hw._core.bootstrap import DRAWS, BootstrapInterval, pair_shares, resampled, taus
-from donna_hw.experiments.predictor_study.comparison import predicted
-from donna_hw.experiments.predictor_study.data import JUDGES, StudyData
-from donna_hw.experiments.predictor_study.rivals import rivals
+from donna_hw._core.bootstrap import (
+    N_RESAMPLES,
+    BootstrapInterval,
+    bootstrap_counts,
+    equal_cost_concordances,
+    kendall_taus,
+)
+from donna_hw.experiments.predictor_study.comparison import predict_top1
+from donna_hw.experiments.predictor_study.data import TEST_ROLES, StudyData
+from donna_hw.experiments.predictor_study.rivals import predict_baselines
 from donna_hw.predictors import multi_metric as joint
 from donna_hw.predictors import saturating
-from donna_hw.predictors.factorized_metrics import apart, predicted_quality
+from donna_hw.predictors.factorized_metrics import predict_quality, single_axis_mask
 from donna_hw.predictors.factory import KINDS
-from donna_hw.predictors.learning_curves import SIZES, Networks, learning_curve
+from donna_hw.predictors.learning_curves import SIZES, AccuracyData, learning_curve
 from donna_hw.spaces.space import Space
-from donna_hw.training.block_metrics import JOINT, METRICS, metrics_of
+from donna_hw.training.block_metrics import JOINT_METRICS, METRICS, parse_metrics
 
-PAPERS = "ridge2"  # the kind of the paper's tables
-SUM = "sum_of_nsr"
-OF_THIS_PROJECT = ((saturating.KIND, "kl"), (joint.KIND, JOINT))
-RIVAL = "MACs by stage"
+PAPER_KIND = "ridge2"  # the kind of the paper's tables
+NSR_SUM_KIND = "sum_of_nsr"
+PROJECT_KINDS = ((saturating.KIND, "kl"), (joint.KIND, JOINT_METRICS))
+BASELINE = "MACs by stage"
 STEP = 10  # further networks from line to line
 
 
 def by_library_size(found: StudyData, role: str, draws: int = 20) -> pd.DataFrame:
     """Return tables 4 and 5: Kendall's tau and MSE on a role's networks by how many of the library a predictor is fitted to.
 
-    The run's own kind on its metric, then `OF_THIS_PROJECT`, the paper's and the sum of NSR on NSR; means over random parts of the
+    The run's own kind on its metric, then `PROJECT_KINDS`, the paper's and the sum of NSR on NSR; means over random parts of the
     library's first networks, those that chance chose.
     """
-    found, frames = _by_chance(found), []
-    for kind, metric in dict.fromkeys(((found.kind, found.metric), *OF_THIS_PROJECT, (PAPERS, "nsr"), (SUM, "nsr"))):
+    found, frames = _without_extra(found), []
+    for kind, metric in dict.fromkeys(
+        ((found.kind, found.metric), *PROJECT_KINDS, (PAPER_KIND, "nsr"), (NSR_SUM_KIND, "nsr"))
+    ):
         pool, test = (
-            Networks(found.quality(each, metric), found.groups[each].top1_percent) for each in ("library", role)
+            AccuracyData(found.quality(each, metric), found.groups[each].top1_percent) for each in ("library", role)
         )
         sizes = [size for size in SIZES if size <= len(pool.top1_percent)]
         frame = learning_curve(
@@ -51,52 +59,56 @@ def by_choice(found: StudyData, role: str, draws: int = 20) -> pd.DataFrame:
 
     A choice picks from the library's first networks only, so that all agree where it ends.
     """
-    found = _by_chance(found)
-    pool, test = (Networks(found.quality(each), found.groups[each].top1_percent) for each in ("library", role))
+    found = _without_extra(found)
+    pool, test = (AccuracyData(found.quality(each), found.groups[each].top1_percent) for each in ("library", role))
     sizes = [size for size in SIZES if size <= len(pool.top1_percent)]
     return learning_curve(pool, test, (found.kind,), sizes=sizes, draws=draws, ceiling_percent=found.teacher_percent)
 
 
-def by_further(found: StudyData, draws: int = DRAWS) -> pd.DataFrame:
+def by_extra_networks(found: StudyData, draws: int = N_RESAMPLES) -> pd.DataFrame:
     """Return how predictors do on the test networks as the library grows by its further networks, in the order of their choice.
 
     One line a predictor and size: the library's first networks alone, then ten more each. Rivals grow with it: MACs by stage.
     """
     lines, whole = [], len(found.groups["library"])
     sizes = [*range(whole - found.further, whole, STEP), whole]
-    for kind, metric in dict.fromkeys(((found.kind, found.metric), *OF_THIS_PROJECT, (RIVAL, "-"))):
+    for kind, metric in dict.fromkeys(((found.kind, found.metric), *PROJECT_KINDS, (BASELINE, "-"))):
         for size in sizes:
             part = found.cut("library", size)
             line: dict[str, object] = {"kind": kind, "metric": metric, "networks": size}
-            for role in (role for role in JUDGES if role in found.groups):
-                values = rivals(part, role)[kind] if kind == RIVAL else predicted(part, role, kind, metric)
-                tau, pairs = _scored(found, role, values, draws)
+            for role in (role for role in TEST_ROLES if role in found.groups):
+                values = (
+                    predict_baselines(part, role)[kind] if kind == BASELINE else predict_top1(part, role, kind, metric)
+                )
+                tau, pairs = _score(found, role, values, draws)
                 line |= {f"kendall_tau_{role}": tau, f"pairs_{role}": pairs}
             lines.append(line)
     return pd.DataFrame(lines)
 
 
-def by_metric(found: StudyData, role: str, draws: int = DRAWS) -> pd.DataFrame:
+def by_metric(found: StudyData, role: str, draws: int = N_RESAMPLES) -> pd.DataFrame:
     """Return table 6: how predictors of the run's kind and of the paper's do on each metric of blocks, and `joint` on several."""
-    pairs = [(kind, metric) for kind in dict.fromkeys((found.kind, PAPERS)) for metric in METRICS]
-    several = dict.fromkeys(((joint.KIND, JOINT), *(((found.kind, found.metric),) if "+" in found.metric else ())))
-    return _judged(found, role, [*pairs, *several], draws)
+    pairs = [(kind, metric) for kind in dict.fromkeys((found.kind, PAPER_KIND)) for metric in METRICS]
+    several = dict.fromkeys(
+        ((joint.KIND, JOINT_METRICS), *(((found.kind, found.metric),) if "+" in found.metric else ()))
+    )
+    return _evaluate_pairs(found, role, [*pairs, *several], draws)
 
 
-def by_family(found: StudyData, role: str, draws: int = DRAWS) -> pd.DataFrame:
+def by_family(found: StudyData, role: str, draws: int = N_RESAMPLES) -> pd.DataFrame:
     """Return table 8: how predictors of every kind do, on the run's metric, the first one of several, and on NSR."""
-    pairs = [(kind, metric) for metric in dict.fromkeys((metrics_of(found.metric)[0], "nsr")) for kind in KINDS]
-    return _judged(found, role, [pair for pair in pairs if pair[0] != SUM or pair[1] == "nsr"], draws)
+    pairs = [(kind, metric) for metric in dict.fromkeys((parse_metrics(found.metric)[0], "nsr")) for kind in KINDS]
+    return _evaluate_pairs(found, role, [pair for pair in pairs if pair[0] != NSR_SUM_KIND or pair[1] == "nsr"], draws)
 
 
-def by_scheme(found: StudyData, space: Space, role: str, draws: int = DRAWS) -> pd.DataFrame:
+def by_scheme(found: StudyData, space: Space, role: str, draws: int = N_RESAMPLES) -> pd.DataFrame:
     """Return how the run's predictor does on all blocks trained, and on those that differ from the reference on one axis alone.
 
     The qualities of all other blocks are then foretold from these, `decoupled.predicted_quality`. Raises `NothingToFit` as it does.
     """
     foretold = {
-        metric: tuple(predicted_quality(*each) for each in zip(space.stages, found.qualities[metric], strict=True))
-        for metric in metrics_of(found.metric)
+        metric: tuple(predict_quality(*each) for each in zip(space.stages, found.qualities[metric], strict=True))
+        for metric in parse_metrics(found.metric)
         if metric in METRICS
     }
     lines = []
@@ -105,10 +117,10 @@ def by_scheme(found: StudyData, space: Space, role: str, draws: int = DRAWS) -> 
         (
             "decoupled: one axis at a time",
             replace(found, qualities=foretold),
-            sum(int(apart(s).sum()) for s in space.stages),
+            sum(int(single_axis_mask(s).sum()) for s in space.stages),
         ),
     ):
-        frame = _judged(each, role, [(found.kind, found.metric)], draws)
+        frame = _evaluate_pairs(each, role, [(found.kind, found.metric)], draws)
         lines.append(frame.assign(scheme=scheme, blocks=blocks)[["scheme", "blocks", *frame.columns]])
     return pd.concat(lines, ignore_index=True)
 
@@ -135,23 +147,23 @@ def epochs_to_catch_up(scratch: dict[str, list[float]], long: dict[str, list[flo
     }
 
 
-def _judged(found: StudyData, role: str, pairs: Iterable[tuple[str, str]], draws: int) -> pd.DataFrame:
+def _evaluate_pairs(found: StudyData, role: str, pairs: Iterable[tuple[str, str]], draws: int) -> pd.DataFrame:
     lines = []
     for kind, metric in pairs:
-        values = predicted(found, role, kind, metric)
-        tau, share = _scored(found, role, values, draws)
+        values = predict_top1(found, role, kind, metric)
+        tau, share = _score(found, role, values, draws)
         mse = float(np.square(values - found.groups[role].top1_percent).mean())
         lines.append({"kind": kind, "metric": metric, "kendall_tau": tau, "pairs": share, "mse": mse})
     return pd.DataFrame(lines)
 
 
-def _scored(found: StudyData, role: str, values: np.ndarray, draws: int) -> tuple[BootstrapInterval, BootstrapInterval]:
+def _score(found: StudyData, role: str, values: np.ndarray, draws: int) -> tuple[BootstrapInterval, BootstrapInterval]:
     """Return Kendall's tau and the share of equal-cost pairs in order of what is predicted of a role's networks."""
-    measured, weights = found.groups[role].top1_percent, resampled(len(values), draws)
-    share = pair_shares(values, measured, found.network_macs(role), weights)
-    return BootstrapInterval.first(taus(values, measured, weights)), BootstrapInterval.first(share)
+    measured, weights = found.groups[role].top1_percent, bootstrap_counts(len(values), draws)
+    share = equal_cost_concordances(values, measured, found.network_macs(role), weights)
+    return BootstrapInterval.first(kendall_taus(values, measured, weights)), BootstrapInterval.first(share)
 
 
-def _by_chance(found: StudyData) -> StudyData:
+def _without_extra(found: StudyData) -> StudyData:
     """Return the evidence without the networks that were chosen by what they tell."""
     return found.cut("library", len(found.groups["library"]) - found.further)

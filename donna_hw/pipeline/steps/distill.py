@@ -10,22 +10,22 @@ import torch
 
 from donna_hw.errors import UnavailableError
 from donna_hw.pipeline.run_directory import RunFolder
-from donna_hw.pipeline.steps.reference import reference
+from donna_hw.pipeline.steps.reference import load_or_train_reference
 from donna_hw.training.distillation.blockwise import distill
 from donna_hw.training.executors import Executor, ProcessExecutor
 from donna_hw.training.libraries import BlockLibrary
-from donna_hw.training.quantization.blocks import quantise_blocks
-from donna_hw.training.ray_executor import RayExecutor, gpu_if_any
+from donna_hw.training.quantization.blocks import quantize_blocks
+from donna_hw.training.ray_executor import RayExecutor, prefer_gpu
 
 CPU = ("cpu",)
 
 
-def distil(run: RunFolder) -> BlockLibrary:
+def distill_blocks(run: RunFolder) -> BlockLibrary:
     """Train every block of a run's space for its reference, then quantise its 8-bit ones.
 
     Raises `UnavailableError` where the recipe asks for a GPU and there is none.
     """
-    recipe, teacher = run.recipe, reference(run)
+    recipe, teacher = run.recipe, load_or_train_reference(run)
     with _workers(run) as (pool, devices):
         library = distill(
             run.space,
@@ -37,7 +37,7 @@ def distil(run: RunFolder) -> BlockLibrary:
             pool=pool,
         )
     how = recipe.quantise.quantisation()
-    quantise_blocks(run.space, teacher, run.data, how, seed=recipe.seed, library=library, pool=run.pool)
+    quantize_blocks(run.space, teacher, run.data, how, seed=recipe.seed, library=library, pool=run.pool)
     return library
 
 
@@ -53,7 +53,7 @@ def _workers(run: RunFolder) -> Iterator[tuple[Executor, tuple[str, ...]]]:
     if wanted == "cpu":
         yield run.pool, CPU
         return
-    needs = None if run.cluster is None else gpu_if_any(run.cluster)
+    needs = None if run.cluster is None else prefer_gpu(run.cluster)
     devices = gpus() if needs is None else ("cuda",) * bool(needs.gpus)
     if not devices and wanted == "cuda":
         raise UnavailableError("distill.device = 'cuda' needs a GPU that torch can use", got="none", hint="use 'auto'")

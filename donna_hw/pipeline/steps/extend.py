@@ -14,16 +14,16 @@ from donna_hw.pipeline.recipe import Recipe, base_path, first_difference
 from donna_hw.pipeline.run_directory import RunFolder
 from donna_hw.pipeline.sampling import random_rows
 from donna_hw.spaces import load_space
-from donna_hw.spaces.extend import new_blocks
-from donna_hw.spaces.mixed_precision import PRECISION
+from donna_hw.spaces.extend import find_new_blocks
+from donna_hw.spaces.mixed_precision import PRECISION_AXIS
 from donna_hw.spaces.space import Rows
 from donna_hw.training.libraries import ArchitectureLibrary, BlockLibrary
 
 EXTENDED = 8  # a stream of randomness, beside those of `rows`
-RULING = ("data", "reference", "distill", "finetune")
+SHARED_SECTIONS = ("data", "reference", "distill", "finetune")
 
 
-def extended(run: RunFolder, path: Path) -> Path:
+def extended_recipe_path(run: RunFolder, path: Path) -> Path:
     """Return the recipe that the recipe at `path` extends; raises `ConfigError` where it extends none."""
     if run.recipe.extends is None:
         raise ConfigError(f"{path} must extend another recipe", got="no [extends]", hint="name it: extends.recipe")
@@ -52,7 +52,7 @@ def base_run(run: RunFolder) -> RunFolder:
     return replace(run, recipe=Recipe.read(folder / "recipe.toml"), folder=folder)
 
 
-def take_over(run: RunFolder) -> None:
+def copy_base_run(run: RunFolder) -> None:
     """Copy, once, the other run's reference, blocks, finetuned networks of role `library` and predictor into a run's folder.
 
     Raises `ConfigError` where the space lacks a block of the other's, or the other was trained by other settings.
@@ -61,14 +61,14 @@ def take_over(run: RunFolder) -> None:
     if done.exists():
         return
     base = base_run(run)
-    mine, its = ({key: getattr(one.recipe, key).model_dump() for key in RULING} for one in (run, base))
+    mine, its = ({key: getattr(one.recipe, key).model_dump() for key in SHARED_SECTIONS} for one in (run, base))
     difference = first_difference(its | {"seed": base.recipe.seed}, mine | {"seed": run.recipe.seed})
     if difference:
         key, old, new = difference
         raise ConfigError(
             f"{base.folder} holds a run with {key} = {old!r}", got=new, hint="extend a run of these settings"
         )
-    new_blocks(base.space, run.space)
+    find_new_blocks(base.space, run.space)
     for name in ("reference", "block_library"):
         shutil.copytree(base.folder / name, run.folder / name, dirs_exist_ok=True)
     BlockLibrary(run.folder / "block_library", base.space).qualities()  # every block of the other's is there
@@ -82,7 +82,7 @@ def take_over(run: RunFolder) -> None:
     write_toml(done, {"run": str(base.folder), "space": base.recipe.space, "title": base.recipe.title})
 
 
-def test_count(run: RunFolder) -> int:
+def num_test_networks(run: RunFolder) -> int:
     """Return how many networks with new blocks a run judges the predictor by."""
     assert run.recipe.extends is not None  # noqa: S101  only such runs are asked
     return run.recipe.extends.test_networks or run.recipe.library.test_networks
@@ -94,12 +94,12 @@ def extended_rows(run: RunFolder) -> Rows:
     Where the new blocks are 8-bit ones they are the other run's test networks, each block in float32 or INT8 by chance: only networks that
     are finetuned already can be quantised for nothing.
     """
-    if all(PRECISION in stage.axes for stage in run.space.stages):
+    if all(PRECISION_AXIS in stage.axes for stage in run.space.stages):
         return _mixed_rows(run)
-    base, count = load_space(base_run(run).recipe.space), test_count(run)
-    new = new_blocks(base, run.space)
+    base, count = load_space(base_run(run).recipe.space), num_test_networks(run)
+    new = find_new_blocks(base, run.space)
     drawn = random_rows(run, EXTENDED, min(8 * count, run.space.size // 2))
-    rows = drawn[new_counts(new, drawn) > 0][:count]
+    rows = drawn[count_new_blocks(new, drawn) > 0][:count]
     if len(rows) < count:
         rule = "extends.test_networks must be at most the networks with a new block that were drawn"
         raise ConfigError(rule, got=count, hint=f"ask for {len(rows)} or fewer")
@@ -109,7 +109,7 @@ def extended_rows(run: RunFolder) -> Rows:
 def _mixed_rows(run: RunFolder) -> Rows:
     base, rng = base_run(run), np.random.default_rng([run.recipe.seed, EXTENDED])
     rows, _ = base.architectures.targets("test", at_least=1)
-    count = test_count(run)
+    count = num_test_networks(run)
     if len(rows) < count:
         rule = (
             "extends.test_networks must be at most the test networks of the run that is extended, which are quantised"
@@ -125,7 +125,7 @@ def _mixed_rows(run: RunFolder) -> Rows:
     return np.array([run.space.row(network) for network in found])
 
 
-def new_counts(new: tuple[tuple[bool, ...], ...], rows: Rows) -> np.ndarray:
+def count_new_blocks(new: tuple[tuple[bool, ...], ...], rows: Rows) -> np.ndarray:
     """Return how many new blocks each network has, int [n]; new: bool [stage][block]."""
     each = [np.array(blocks)[rows[:, stage]] for stage, blocks in enumerate(new)]
     return np.asarray(np.stack(each, axis=1).sum(axis=1))

@@ -13,33 +13,33 @@ import torch
 from torch import Tensor
 
 from donna_hw._core.files import write_atomic
-from donna_hw._core.imagenet import MEAN, STD
+from donna_hw._core.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from donna_hw._core.progress import track
 from donna_hw.errors import FileFormatError
-from donna_hw.graph.graph import in_type
+from donna_hw.graph.graph import with_dtype
 from donna_hw.graph.torch_module import GraphModule, to_torch
 from donna_hw.pipeline.run_directory import RunFolder
 from donna_hw.pipeline.steps.extend import base_run
 from donna_hw.pipeline.steps.finetune import train_networks
 from donna_hw.spaces import load_space
-from donna_hw.spaces.mixed_precision import float_twins, is_int8
+from donna_hw.spaces.mixed_precision import float_counterparts, is_int8
 from donna_hw.spaces.space import Architecture, Rows
 from donna_hw.training.checkpoints import load_weights, save_weights
-from donna_hw.training.data.dataset import split
+from donna_hw.training.data.dataset import split_indices
 from donna_hw.training.finetuning.targets import read_images, save_images
-from donna_hw.training.large_scale.config import PaperTraining
-from donna_hw.training.large_scale.distributed import Processes, joined
+from donna_hw.training.large_scale.config import PaperTrainingConfig
+from donna_hw.training.large_scale.distributed import DistributedContext, distributed_context
 from donna_hw.training.libraries import ArchitectureLibrary, FinetunedNetwork
-from donna_hw.training.loop import top1_percent
-from donna_hw.training.quantization.blocks import QuantizationTask, input_spread
+from donna_hw.training.loop import evaluate_top1
+from donna_hw.training.quantization.blocks import BlockQuantizationConfig, compute_input_stats
 from donna_hw.training.quantization.channel_stats import ChannelStats
-from donna_hw.training.quantization.data_free import quantise
+from donna_hw.training.quantization.data_free import quantize
 
-TWIN = "twin"  # the role of networks that are finetuned for the sake of their quantised form
+FLOAT_COUNTERPART = "twin"  # the role of networks that are finetuned for the sake of their quantised form
 
 
 @dataclass(frozen=True)
-class Int8Network:
+class QuantizationJob:
     """What a worker needs to quantise one finetuned network; images: the folder of `save_images`, whose test images judge it, or the first
     `judged_on` of them.
 
@@ -50,14 +50,14 @@ class Int8Network:
     architecture: Architecture
     float_weights: str
     given: ChannelStats
-    how: QuantizationTask
+    how: BlockQuantizationConfig
     images: str
     seed: int
     weights: str = ""
     judged_on: int = 0
 
 
-def train_or_quantise(run: RunFolder, rows: Rows, role: str, seeds: int | None = None) -> None:
+def train_or_quantize(run: RunFolder, rows: Rows, role: str, seeds: int | None = None) -> None:
     """Finetune networks, int [n, stages]; those with 8-bit blocks in float32, before they are quantised.
 
     Networks that the Architecture Library holds by a seed, or that the run which this one extends has finetuned, are not finetuned again.
@@ -66,23 +66,23 @@ def train_or_quantise(run: RunFolder, rows: Rows, role: str, seeds: int | None =
     train_networks(run, rows[~eight], role, seeds)
     if not eight.any():
         return
-    twins = float_twins(run.space, rows[eight])
+    twins = float_counterparts(run.space, rows[eight])
     repeats = seeds or run.recipe.finetune.repeats
     wanted = range(run.recipe.seed, run.recipe.seed + repeats)
-    lacking = [any(finetuned_weights(run, twin, seed) is None for seed in wanted) for twin in run.networks(twins)]
-    train_networks(run, twins[lacking], TWIN, seeds)
+    lacking = [any(find_finetuned_weights(run, twin, seed) is None for seed in wanted) for twin in run.networks(twins)]
+    train_networks(run, twins[lacking], FLOAT_COUNTERPART, seeds)
     tasks, known = [], run.architectures.known(role)
     for network, twin in zip(run.networks(rows[eight]), run.networks(twins), strict=True):
         for seed in wanted:
             if (network, seed) not in known:
-                path = finetuned_weights(run, twin, seed)
+                path = find_finetuned_weights(run, twin, seed)
                 assert path is not None  # noqa: S101  it has been trained just now
                 weights = str(run.architectures.weights_path(network, seed))
-                tasks.append(task_of(run, run.space.address, network, path, seed=seed, weights=weights))
-    record(run, run.architectures, role, tasks)
+                tasks.append(quantization_job(run, run.space.address, network, path, seed=seed, weights=weights))
+    quantize_and_record(run, run.architectures, role, tasks)
 
 
-def finetuned_weights(run: RunFolder, network: Architecture, seed: int) -> Path | None:
+def find_finetuned_weights(run: RunFolder, network: Architecture, seed: int) -> Path | None:
     """Return the weights of a float32 network finetuned by a seed, in this run or in the one that it extends, if there are any."""
     libraries = [run.architectures]
     if run.recipe.extends is not None:
@@ -91,82 +91,92 @@ def finetuned_weights(run: RunFolder, network: Architecture, seed: int) -> Path 
     return next((path for path in paths if path.exists()), None)
 
 
-def task_of(
+def quantization_job(
     run: RunFolder, space: str, network: Architecture, float_weights: Path, *, seed: int, weights: str = ""
-) -> Int8Network:
+) -> QuantizationJob:
     """Return what quantises one network of a space as the run's recipe says, by images that are prepared where they are not."""
     folder = run.folder / "lessons" / "images"
-    if not isinstance(run.recipe.finetune, PaperTraining) and not (folder / "complete").exists():
+    if not isinstance(run.recipe.finetune, PaperTrainingConfig) and not (folder / "complete").exists():
         save_images(run.data, folder)
         write_atomic(folder / "complete", "")
     how = run.recipe.quantise.quantisation()
-    return Int8Network(space, network, str(float_weights.resolve()), _input_of(run), how, str(folder), seed, weights)
+    return QuantizationJob(
+        space, network, str(float_weights.resolve()), _input_stats(run), how, str(folder), seed, weights
+    )
 
 
-def _input_of(run: RunFolder) -> ChannelStats:
+def _input_stats(run: RunFolder) -> ChannelStats:
     """Return what is known of a run's images; those of a folder need not be read for it."""
     if run.recipe.data.name != "image_folder":
-        return input_spread(run.data.held_out.pixels)
-    mean, deviation = (torch.tensor(values, dtype=torch.float64) for values in (MEAN, STD))
+        return compute_input_stats(run.data.held_out.pixels)
+    mean, deviation = (torch.tensor(values, dtype=torch.float64) for values in (IMAGENET_MEAN, IMAGENET_STD))
     return ChannelStats(torch.zeros(3).double(), torch.ones(3).double(), -mean / deviation, (1 - mean) / deviation)
 
 
-def record(run: RunFolder, library: ArchitectureLibrary, role: str, tasks: Sequence[Int8Network]) -> None:
+def quantize_and_record(
+    run: RunFolder, library: ArchitectureLibrary, role: str, tasks: Sequence[QuantizationJob]
+) -> None:
     """Quantise and judge networks, and record them under a role; in place of a curve and the stitched accuracy stand its own.
 
     Each of the processes that torch's launcher started must call this; each judges its share of the images, the first one records.
     """
     if not tasks:
         return
-    streamed = isinstance(run.recipe.finetune, PaperTraining)
-    with joined() if streamed else nullcontext(Processes()) as processes:
+    streamed = isinstance(run.recipe.finetune, PaperTrainingConfig)
+    with distributed_context() if streamed else nullcontext(DistributedContext()) as processes:
         processes.meet()  # before anything is recorded, all must have seen what there is to do
         found = (
-            ((task, judge_streamed(run, task, processes)) for task in tasks) if streamed else run.pool.map(judge, tasks)
+            ((task, evaluate_quantized_streamed(run, task, processes)) for task in tasks)
+            if streamed
+            else run.pool.map(evaluate_quantized, tasks)
         )
         for task, (top1, seconds) in track(found, f"quantise {role}", len(tasks)) if processes.leads else found:
             if processes.leads:
                 library.add(FinetunedNetwork(role, task.architecture, task.seed, top1, float("nan"), (top1,), seconds))
 
 
-def judge(task: Int8Network) -> tuple[float, float]:
+def evaluate_quantized(task: QuantizationJob) -> tuple[float, float]:
     """Quantise a network, keep it, and return its top-1 in per cent on the prepared images and the seconds it took."""
     started = time.perf_counter()
     folder = Path(task.images)
     calibration = read_images(folder, "train").pixels if task.how.images else None
-    module = quantised(task, None if calibration is None else _drawn(calibration, task.how.images, task.seed))
+    module = quantize_network(
+        task, None if calibration is None else _sample_images(calibration, task.how.images, task.seed)
+    )
     images = read_images(folder, "test")
     if task.judged_on:
         images = type(images)(images.pixels[: task.judged_on], images.labels[: task.judged_on])
-    return top1_percent(module, images), time.perf_counter() - started
+    return evaluate_top1(module, images), time.perf_counter() - started
 
 
-def judge_streamed(run: RunFolder, task: Int8Network, processes: Processes) -> tuple[float, float]:
-    """Do as `judge` does, with the images of a folder too large for memory, in several processes; the first one keeps the network."""
-    from donna_hw.training.data.image_folder import image_folders
-    from donna_hw.training.large_scale.epochs import top1_percents
-    from donna_hw.training.large_scale.loaders import part_loader, test_loader
+def evaluate_quantized_streamed(
+    run: RunFolder, task: QuantizationJob, processes: DistributedContext
+) -> tuple[float, float]:
+    """Do as `evaluate_quantized` does, with the images of a folder too large for memory, in several processes; the first one keeps the network."""
+    from donna_hw.training.data.image_folder import open_image_folders
+    from donna_hw.training.large_scale.epochs import evaluate_networks
+    from donna_hw.training.large_scale.loaders import create_subset_loader, create_test_loader
 
     started, settings, data = time.perf_counter(), run.recipe.finetune, run.recipe.data
-    assert isinstance(settings, PaperTraining)  # noqa: S101  asked for such a method alone
-    train, test = image_folders(data.folder, run.space)
+    assert isinstance(settings, PaperTrainingConfig)  # noqa: S101  asked for such a method alone
+    train, test = open_image_folders(data.folder, run.space)
     calibration = None
     if task.how.images:
-        rest, _ = split(len(train), data.held_out, run.recipe.seed)
-        loader = part_loader(train, rest[: task.how.images].tolist(), settings, settings.batch)
+        rest, _ = split_indices(len(train), data.held_out, run.recipe.seed)
+        loader = create_subset_loader(train, rest[: task.how.images].tolist(), settings, settings.batch)
         calibration = torch.cat([images for images, _ in loader])
-    module = quantised(task if processes.leads else replace(task, weights=""), calibration)
-    (top1,) = top1_percents([module.to(processes.device)], test_loader(test, settings, processes), processes)
+    module = quantize_network(task if processes.leads else replace(task, weights=""), calibration)
+    (top1,) = evaluate_networks([module.to(processes.device)], create_test_loader(test, settings, processes), processes)
     return top1, time.perf_counter() - started
 
 
-def quantised(task: Int8Network, images: Tensor | None) -> GraphModule:
+def quantize_network(task: QuantizationJob, images: Tensor | None) -> GraphModule:
     """Return the network of a task, kept where it says; raises `FileFormatError` where its finetuned weights are another's."""
     space = load_space(task.space)
     graph = space.network(task.architecture)
-    trained = to_torch(in_type(graph, "float32"))
+    trained = to_torch(with_dtype(graph, "float32"))
     load_weights(trained, Path(task.float_weights))
-    module = quantise(trained.eval(), graph, task.given, task.how.method, images).module
+    module = quantize(trained.eval(), graph, task.given, task.how.method, images).module
     if task.weights:
         save_weights(module, Path(task.weights))
     return module
@@ -189,11 +199,13 @@ def int8_library(run: RunFolder) -> ArchitectureLibrary:
         if (network.architecture, network.seed) not in known:
             path = base.architectures.weights_path(network.architecture, network.seed)
             weights = str(kept.weights_path(network.architecture, network.seed))
-            tasks.append(task_of(run, space.address, network.architecture, path, seed=network.seed, weights=weights))
-    record(run, library, "test", tasks)
+            tasks.append(
+                quantization_job(run, space.address, network.architecture, path, seed=network.seed, weights=weights)
+            )
+    quantize_and_record(run, library, "test", tasks)
     return library
 
 
-def _drawn(pixels: Tensor, count: int, seed: int) -> Tensor:
+def _sample_images(pixels: Tensor, count: int, seed: int) -> Tensor:
     order = torch.randperm(len(pixels), generator=torch.Generator().manual_seed(seed))
     return pixels[order[:count]].contiguous()

@@ -7,25 +7,25 @@ from pathlib import Path
 from donna_hw.errors import ConfigError, FileFormatError
 from donna_hw.graph.torch_module import GraphModule
 from donna_hw.pipeline.recipe import Recipe
-from donna_hw.pipeline.recipe_schema import GivenReferenceConfig
+from donna_hw.pipeline.recipe_schema import PretrainedReferenceConfig
 from donna_hw.pipeline.run_directory import RunFolder
 from donna_hw.spaces import load_space
-from donna_hw.training.large_scale.config import PaperTraining
-from donna_hw.training.large_scale.distributed import launched
-from donna_hw.training.large_scale.reference import paper_reference
-from donna_hw.training.reference import TeacherFile, given_reference, trained_reference
+from donna_hw.training.large_scale.config import PaperTrainingConfig
+from donna_hw.training.large_scale.distributed import read_rank_and_world_size
+from donna_hw.training.large_scale.reference import train_or_load_paper_reference
+from donna_hw.training.reference import TeacherFile, load_pretrained_reference, train_or_load_reference
 
 
-def reference(run: RunFolder) -> GraphModule:
+def load_or_train_reference(run: RunFolder) -> GraphModule:
     """Return the reference network, trained as the recipe says, or read back from the run's folder."""
     recipe, folder = run.recipe, run.folder / "reference"
     part = recipe.reference
-    if isinstance(part, GivenReferenceConfig):
-        return given_reference(run.space, run.data, part.weights, seed=recipe.seed, folder=folder)
-    if not isinstance(part, PaperTraining):
-        if launched()[1] > 1 and not (folder / "reference.toml").exists():
+    if isinstance(part, PretrainedReferenceConfig):
+        return load_pretrained_reference(run.space, run.data, part.weights, seed=recipe.seed, folder=folder)
+    if not isinstance(part, PaperTrainingConfig):
+        if read_rank_and_world_size()[1] > 1 and not (folder / "reference.toml").exists():
             raise ConfigError("only reference.method = 'paper' trains in several processes", got=part.method)
-        return trained_reference(
+        return train_or_load_reference(
             run.space, run.data, part.fit(), seed=recipe.seed, threads=recipe.processes, folder=folder
         )
     if recipe.data.name != "image_folder":
@@ -33,10 +33,10 @@ def reference(run: RunFolder) -> GraphModule:
             "reference.method = 'paper' trains on a folder of images: data.name must be 'image_folder'",
             got=recipe.data.name,
         )
-    return paper_reference(run.space, recipe.data.folder, part, seed=recipe.seed, folder=folder)
+    return train_or_load_paper_reference(run.space, recipe.data.folder, part, seed=recipe.seed, folder=folder)
 
 
-def teacher(run: RunFolder) -> TeacherFile:
+def find_teacher(run: RunFolder) -> TeacherFile:
     """Return the network that teaches whole networks: the run's reference, or that of the recipe that it names as its teacher.
 
     Raises `ConfigError` for one of other images or classes, `FileFormatError` where that one is not trained yet.

@@ -5,21 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from donna_hw._core.csv_files import csv_frame
+from donna_hw._core.csv_files import read_csv
 from donna_hw._core.files import write_atomic
 from donna_hw.costs.table_sum import TableCost
 from donna_hw.errors import InsufficientDataError
 from donna_hw.pipeline.run import Run
 from donna_hw.pipeline.sampling import RANDOM
-from donna_hw.predictors.serialization import load_predictor, roles_of
+from donna_hw.predictors.serialization import load_predictor, read_roles
 from donna_hw.search.pareto_front import ParetoFront
-from donna_hw.search.random_search import random_at_cost
+from donna_hw.search.random_search import sample_at_cost
 from donna_hw.spaces.space import Rows
-from donna_hw.tables.lookup import table_in
-from donna_hw.training.block_metrics import qualities_of
-from donna_hw.training.libraries import APART, ROLES
+from donna_hw.tables.lookup import find_table
+from donna_hw.training.block_metrics import gather_qualities
+from donna_hw.training.libraries import ROLES, SEPARATE_ROLES
 
-VERIFIED = (
+VERIFIED_COLUMNS = (
     "role",
     "level",
     "network",
@@ -46,17 +46,17 @@ def verify(run: Run, front: ParetoFront) -> pd.DataFrame:
         wanted = np.resize(cost.mean(rows), part.random)
         known = [run.space.row(network) for network in run.architectures.means("library", "test")]
         excluded = np.concatenate([rows, np.array(known)])
-        groups["random"] = random_at_cost(run.aim(), cost, wanted, seed=run.recipe.seed + RANDOM, excluded=excluded)
+        groups["random"] = sample_at_cost(run.aim(), cost, wanted, seed=run.recipe.seed + RANDOM, excluded=excluded)
     frames = []
     for role, chosen in groups.items():
         run.train_networks(chosen, role)
-        frames.append(_measured(run, role, chosen, levels=np.arange(len(chosen)) % len(rows)))
+        frames.append(_measure_role(run, role, chosen, levels=np.arange(len(chosen)) % len(rows)))
     frame = pd.concat(frames, ignore_index=True)
     write_atomic(run.folder / "verified.csv", frame.to_csv(index=False, lineterminator="\n"))
     return frame
 
 
-def check_predictor(run: Run) -> pd.DataFrame:
+def evaluate_predictor(run: Run) -> pd.DataFrame:
     """Return, and write to `predictor_test.csv`, predicted and measured top-1 of the networks fitted to and of the test networks.
 
     One line a network: role, network, predicted and measured top-1 in per cent, its MACs and parameters as the rivals. A network that the
@@ -64,11 +64,11 @@ def check_predictor(run: Run) -> pd.DataFrame:
     """
     path = run.folder / "predictor.toml"
     predictor, qualities = load_predictor(path), run.qualities()
-    rows, top1, roles = run.fit_targets(roles_of(path))
-    predicted = predictor.left_out(qualities_of(qualities, rows), top1)
+    rows, top1, roles = run.fit_targets(read_roles(path))
+    predicted = predictor.left_out(gather_qualities(qualities, rows), top1)
     if run.recipe.library.test_networks:
         others, measured = run.architectures.targets("test", at_least=1)
-        predicted = np.concatenate([predicted, predictor(qualities_of(qualities, others))[0]])
+        predicted = np.concatenate([predicted, predictor(gather_qualities(qualities, others))[0]])
         rows, top1 = np.concatenate([rows, others]), np.concatenate([top1, measured])
         roles = roles + ["test"] * len(others)
     columns = {"role": roles, "network": _names(run, rows), "predicted_percent": predicted, "top1_percent": top1}
@@ -77,7 +77,7 @@ def check_predictor(run: Run) -> pd.DataFrame:
     return frame
 
 
-def check_latency(run: Run) -> pd.DataFrame | None:
+def evaluate_latency(run: Run) -> pd.DataFrame | None:
     """Return, and write to `latency_test.csv`, predicted and measured latencies of networks the correction was not fitted to.
 
     One line a network: the plain sum of the table, the corrected prediction with its standard deviation, the measured whole network,
@@ -86,7 +86,7 @@ def check_latency(run: Run) -> pd.DataFrame | None:
     if not run.recipe.latency.test_networks:
         return None
     rows = run.latency_test_rows()
-    table = table_in([run.tables], run.device.name, run.space.name)
+    table = find_table([run.tables], run.device.name, run.space.name)
     cost = run.cost(run.device.name)
     columns = {
         "network": _names(run, rows),
@@ -100,9 +100,9 @@ def check_latency(run: Run) -> pd.DataFrame | None:
     return frame
 
 
-def read_verified(run: Run) -> pd.DataFrame:
+def read_verification(run: Run) -> pd.DataFrame:
     """Return `verified.csv`; raises `FileFormatError` when the verification has not run."""
-    return csv_frame(run.folder / "verified.csv", VERIFIED)
+    return read_csv(run.folder / "verified.csv", VERIFIED_COLUMNS)
 
 
 def _levels(front: ParetoFront, count: int, latencies: np.ndarray) -> np.ndarray:
@@ -112,11 +112,11 @@ def _levels(front: ParetoFront, count: int, latencies: np.ndarray) -> np.ndarray
     return front.spread(min(count, len(front)), latencies)
 
 
-def _measured(run: Run, role: str, rows: Rows, levels: np.ndarray) -> pd.DataFrame:
-    table = table_in([run.tables], run.device.name, run.space.name)
+def _measure_role(run: Run, role: str, rows: Rows, levels: np.ndarray) -> pd.DataFrame:
+    table = find_table([run.tables], run.device.name, run.space.name)
     cost, aim = run.cost(run.device.name), run.aim()
-    accuracy, accuracy_std = aim.predictor(qualities_of(aim.qualities, rows))
-    top1 = run.architectures.means(*(role for role in ROLES if role not in APART))
+    accuracy, accuracy_std = aim.predictor(gather_qualities(aim.qualities, rows))
+    top1 = run.architectures.means(*(role for role in ROLES if role not in SEPARATE_ROLES))
     return pd.DataFrame(
         {
             "role": role,

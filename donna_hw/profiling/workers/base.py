@@ -13,14 +13,14 @@ from donna_hw.graph.graph import Graph
 from donna_hw.measurement.measurement import Samples, Trial
 from donna_hw.measurement.protocol import Protocol
 
-FEWEST_SAMPLES = 3  # of a visit that is limited by time
+MIN_SAMPLES = 3  # of a visit that is limited by time
 
 
 class BlockFailedError(Exception):
     """This block could not be run: its runtime raised, crashed or hung. The message is the reason."""
 
 
-def reason(error: Exception) -> str:
+def format_failure(error: Exception) -> str:
     """Return in one line why a block failed; an error of ours says it in its own words."""
     text = str(error) if isinstance(error, DonnaError) else f"{type(error).__name__}: {error}"
     return " ".join(text.split())[:500]
@@ -115,7 +115,7 @@ class TrialRunner:
                 baseline.close()
         return Trial(
             task.round,
-            _joined(samples),
+            _concat_samples(samples),
             np.concatenate(sentinel),
             slices,
             np.concatenate(without) if without else None,
@@ -151,7 +151,7 @@ class TrialRunner:
             return protocol.samples
         once_s = float(warm.timed_s.min())
         fits = int(protocol.visit_s / once_s) if once_s > 0 else protocol.samples
-        return min(max(fits, FEWEST_SAMPLES), protocol.samples)
+        return min(max(fits, MIN_SAMPLES), protocol.samples)
 
 
 def _slice(runner: Runner, count: int, slices: int) -> Samples:
@@ -161,7 +161,7 @@ def _slice(runner: Runner, count: int, slices: int) -> Samples:
     return runner.samples(count)
 
 
-def _joined(slices: list[Samples]) -> Samples:
+def _concat_samples(slices: list[Samples]) -> Samples:
     if len(slices) == 1:
         return slices[0]
     clocks = zip(*((part.wall_s, part.cpu_s, part.device_s) for part in slices), strict=True)

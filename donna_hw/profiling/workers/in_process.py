@@ -9,7 +9,7 @@ from donna_hw.devices.device import Device
 from donna_hw.graph.graph import Graph
 from donna_hw.measurement.measurement import Trial
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.workers.base import BlockFailedError, Task, TrialRunner, Worker, reason
+from donna_hw.profiling.workers.base import BlockFailedError, Task, TrialRunner, Worker, format_failure
 
 
 class InProcessWorker(Worker):
@@ -29,21 +29,21 @@ class InProcessWorker(Worker):
         try:
             return self._opened().visit(task)
         except Exception as error:
-            raise BlockFailedError(reason(error)) from error
+            raise BlockFailedError(format_failure(error)) from error
 
     def sentinel_s(self, sentinel: Graph, count: int) -> np.ndarray:
         """Run the sentinel here."""
         try:
             return self._opened().sentinel_s(sentinel, count)
         except Exception as error:
-            raise BlockFailedError(reason(error)) from error
+            raise BlockFailedError(format_failure(error)) from error
 
     def cool_down_s(self, pause_s: float, waited_s: float) -> float:
         """Ask the backend."""
         try:
             return self._opened().backend.cool_down_s(pause_s, waited_s)
         except Exception as error:
-            raise BlockFailedError(reason(error)) from error
+            raise BlockFailedError(format_failure(error)) from error
 
     def close(self) -> None:
         """Close the sentinel and forget the backend."""
@@ -59,7 +59,7 @@ class InProcessWorker(Worker):
         return self._visitor
 
 
-def here(device: Device, protocol: Protocol) -> list[Worker]:
+def create_in_process_workers(device: Device, protocol: Protocol) -> list[Worker]:
     """Return a worker in this process for each device of the pool."""
     members = device.members()
     return [InProcessWorker(f"{device.name}.{number}", member, protocol) for number, member in enumerate(members)]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from donna_hw._core.ray import check_ray, connect, short
+from donna_hw._core.ray import connect, format_error, require_ray
 from donna_hw.devices.backends.base import BackendInfo
 from donna_hw.devices.device import Device
 from donna_hw.errors import DonnaError, UnavailableError
@@ -19,9 +19,9 @@ from donna_hw.graph.graph import Graph
 from donna_hw.measurement.measurement import Trial
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.profiling.workers.base import BlockFailedError, Task, Worker
-from donna_hw.profiling.workers.subprocess import START_S, SubprocessWorker
+from donna_hw.profiling.workers.subprocess import START_TIMEOUT_S, SubprocessWorker
 
-PLACING_S = 30.0  # a lost host's device is waited for this long, then another takes its block
+PLACEMENT_TIMEOUT_S = 30.0  # a lost host's device is waited for this long, then another takes its block
 
 
 class RayHost:
@@ -47,7 +47,7 @@ class RayWorker(Worker):
     def __init__(self, name: str, device: Device, protocol: Protocol, resource: str) -> None:
         self.name = name
         self._opening, self._resource = (name, device, protocol), resource
-        self._patience_s = protocol.patience_s + 2 * START_S
+        self._patience_s = protocol.patience_s + 2 * START_TIMEOUT_S
         self._actor: Any = None
 
     def description(self) -> BackendInfo:
@@ -93,15 +93,15 @@ class RayWorker(Worker):
         if self._actor is None:
             self._actor = ray.remote(RayHost).options(num_cpus=0, resources={self._resource: 1}).remote(*self._opening)
             try:
-                ray.get(self._actor.__ray_ready__.remote(), timeout=PLACING_S)
+                ray.get(self._actor.__ray_ready__.remote(), timeout=PLACEMENT_TIMEOUT_S)
             except ray.exceptions.RayError as error:
                 self.close()
-                raise BlockFailedError(f"no host gives the resource {self._resource}: {short(error)}") from None
+                raise BlockFailedError(f"no host gives the resource {self._resource}: {format_error(error)}") from None
         try:
             kind, answer = ray.get(self._actor.ask.remote(what, arguments), timeout=patience_s)
         except ray.exceptions.RayError as error:
             self.close()
-            raise BlockFailedError(f"its host does not answer: {short(error)}") from None
+            raise BlockFailedError(f"its host does not answer: {format_error(error)}") from None
         if kind == "failed":
             raise BlockFailedError(answer)
         if kind == "refused":
@@ -109,12 +109,12 @@ class RayWorker(Worker):
         return answer
 
 
-def cluster(address: str) -> Callable[[Device, Protocol], Sequence[Worker]]:
+def ray_worker_factory(address: str) -> Callable[[Device, Protocol], Sequence[Worker]]:
     """Return what opens the workers of a cluster at a Ray address (`auto` for the one this host belongs to).
 
     Raises `UnavailableError` without Ray, without a cluster there, and without a host that has the device.
     """
-    check_ray()
+    require_ray()
 
     def opened(device: Device, protocol: Protocol) -> list[Worker]:
         import ray

@@ -21,8 +21,8 @@ from donna_hw.measurement.measurement import Trial
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.profiling.workers.base import BlockFailedError, Task, Worker
 
-START_S = 300.0  # importing a runtime and opening a device take seconds; a phone or a full disk cache, minutes
-DYING_S = 30.0  # from the end of the pipe to that of the process, a core dump included
+START_TIMEOUT_S = 300.0  # importing a runtime and opening a device take seconds; a phone or a full disk cache, minutes
+EXIT_TIMEOUT_S = 30.0  # from the end of the pipe to that of the process, a core dump included
 
 
 class SubprocessWorker(Worker):
@@ -40,7 +40,7 @@ class SubprocessWorker(Worker):
     def description(self) -> BackendInfo:
         """Return what the child's backend says of itself; raises what stops the child from opening the device."""
         try:
-            description: BackendInfo = self._ask("description", (), START_S)
+            description: BackendInfo = self._ask("description", (), START_TIMEOUT_S)
         except BlockFailedError as failure:
             raise UnavailableError(f"device {self.name} must open", got=str(failure)) from failure
         self._description = description
@@ -85,7 +85,7 @@ class SubprocessWorker(Worker):
         try:
             if self._pipe is None:
                 self._start()
-                patience_s += START_S
+                patience_s += START_TIMEOUT_S
             assert self._pipe is not None  # noqa: S101  just started
             self._pipe.send((what, arguments))
             if not self._pipe.poll(patience_s):
@@ -123,7 +123,7 @@ class SubprocessWorker(Worker):
         assert self._child is not None  # noqa: S101  it was asked something
         assert self._said is not None  # noqa: S101  opened with it
         try:
-            code = self._child.wait(DYING_S)
+            code = self._child.wait(EXIT_TIMEOUT_S)
         except subprocess.TimeoutExpired:  # it let go of the pipe and lives on
             self._child.kill()
             code = self._child.wait()
@@ -139,7 +139,7 @@ class SubprocessWorker(Worker):
         return f"{why}; it said last: {lines[-1]}" if lines else why
 
 
-def processes(device: Device, protocol: Protocol) -> list[Worker]:
+def create_subprocess_workers(device: Device, protocol: Protocol) -> list[Worker]:
     """Return a worker process for each device of the pool."""
     members = device.members()
     return [SubprocessWorker(f"{device.name}.{number}", member, protocol) for number, member in enumerate(members)]

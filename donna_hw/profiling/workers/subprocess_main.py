@@ -17,14 +17,14 @@ from multiprocessing.connection import Connection
 
 from donna_hw.devices.backends.base import TimingBackend
 from donna_hw.errors import DonnaError, UnavailableError
-from donna_hw.profiling.workers.base import TrialRunner, reason
+from donna_hw.profiling.workers.base import TrialRunner, format_failure
 
 
 def main() -> None:
     """Answer (what, arguments) with ("done", answer), ("failed", reason) or ("refused", error)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches a terminal's every process; the parent decides
     pipe = Connection(int(sys.argv[1]))
-    _leave_with_parent()
+    _exit_with_parent()
     device, protocol, name = pipe.recv()
     visitor: TrialRunner | None = None
     while True:
@@ -47,10 +47,10 @@ def main() -> None:
             pipe.send(("done", answers[what](*arguments)))
         except Exception as error:
             refused = visitor is None and isinstance(error, DonnaError)
-            pipe.send(("refused", error) if refused else ("failed", reason(error)))
+            pipe.send(("refused", error) if refused else ("failed", format_failure(error)))
 
 
-def _leave_with_parent() -> None:
+def _exit_with_parent() -> None:
     """End this process when the standard input does, which is when the parent has ended, even by a kill."""
     if (
         sys.platform == "linux"
@@ -58,10 +58,10 @@ def _leave_with_parent() -> None:
         signal.signal(signal.SIGIO, signal.SIG_DFL)
         fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
         fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
-    threading.Thread(target=_wait_for_the_end, daemon=True).start()
+    threading.Thread(target=_wait_for_parent_exit, daemon=True).start()
 
 
-def _wait_for_the_end() -> None:
+def _wait_for_parent_exit() -> None:
     while os.read(0, 1):  # not sys.stdin, whose lock, held by this thread, would abort the interpreter at its end
         pass
     os._exit(1)

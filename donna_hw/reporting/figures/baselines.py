@@ -4,49 +4,55 @@ from __future__ import annotations
 
 import pandas as pd
 
-from donna_hw._core.resources import roots
+from donna_hw._core.resources import data_roots
 from donna_hw.errors import TableError
 from donna_hw.pipeline.run import Run
 from donna_hw.profiling.baselines import LISTING
-from donna_hw.reporting.figures.pareto import NOTHING
-from donna_hw.spaces.baselines.published import published
+from donna_hw.reporting.figures.pareto import NO_BASELINES
+from donna_hw.spaces.baselines.published import load_published
 from donna_hw.tables.latency_table import LatencyTable
-from donna_hw.tables.lookup import table_in
+from donna_hw.tables.lookup import find_table
 from donna_hw.tables.network_measurements import NetworkMeasurements
 
-IMAGES, CLASSES = (3, 224, 224), 1000  # what the accuracies are published for: ImageNet
+IMAGENET_SHAPE, IMAGENET_CLASSES = (3, 224, 224), 1000  # what the accuracies are published for: ImageNet
 
 
-def baselines_over(run: Run, cost: str) -> pd.DataFrame:
+def load_baselines(run: Run, cost: str) -> pd.DataFrame:
     """Return `name`, `cost` and `percent` of the baselines; none for a run of other images than those of ImageNet, or without a table.
 
     Their costs are those measured beside the run's table, else of the run's own table of them; what was measured or simulated
     otherwise is not taken, counts of the shipped tables are.
     """
     shape = run.space.output_shapes[run.space.part_names[-1]]
-    if run.recipe.data.name != "image_folder" or run.space.input_shape != IMAGES or shape != (CLASSES,):
-        return NOTHING.copy()
+    if (
+        run.recipe.data.name != "image_folder"
+        or run.space.input_shape != IMAGENET_SHAPE
+        or shape != (IMAGENET_CLASSES,)
+    ):
+        return NO_BASELINES.copy()
     found = _costs(run, cost)
-    names = [name for name in found if name in published()]
-    percent = [published()[name].top1_percent for name in names]
+    names = [name for name in found if name in load_published()]
+    percent = [load_published()[name].top1_percent for name in names]
     return pd.DataFrame({"name": names, "cost": [found[name] for name in names], "percent": percent})
 
 
 def _costs(run: Run, cost: str) -> dict[str, float]:
     """Return what each baseline costs, by name, in the unit of the table; nothing where no table tells."""
-    table = table_in([run.tables], cost, run.space.name)
+    table = find_table([run.tables], cost, run.space.name)
     listed = NetworkMeasurements(table.path.with_suffix(f".{LISTING}.csv"), table.info.sentinel_reference_s).read()
     if listed:
         return {row["network"]: float(row[table.info.column]) for row in listed.values()}
     try:
-        own: LatencyTable = table_in([run.tables, *(root / "latency_tables" for root in roots())], cost, "baselines")
+        own: LatencyTable = find_table(
+            [run.tables, *(root / "latency_tables" for root in data_roots())], cost, "baselines"
+        )
     except TableError:
         return {}
-    if own.info.origin != "counted" and own.info.identity != table.info.identity | _of_space(own):
+    if own.info.origin != "counted" and own.info.identity != table.info.identity | _space_identity(own):
         return {}
     return {str(row["network"]): float(row[own.info.column]) for row in own.frame.to_dict("records")}
 
 
-def _of_space(table: LatencyTable) -> dict[str, object]:
+def _space_identity(table: LatencyTable) -> dict[str, object]:
     """Return what of a table's identity is its space's."""
     return {key: value for key, value in table.info.identity.items() if key in ("space_hash", "space")}

@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle
 
 from donna_hw.reporting.figures.boxes import Box
 
-PITCH, BOX = 0.285, 0.2  # inches from box to box, and of a box's width
+PITCH, BOX_WIDTH = 0.285, 0.2  # inches from box to box, and of a box's width
 SMALL, SMALLEST, LARGEST = 5.0, 4.5, 7.0  # points of text
 POINTS = 72  # of an inch
 # fill and ink by kernel: the paper's green, blue and red, in three steps of lightness, so that they differ without colour
@@ -17,20 +17,22 @@ KERNELS = {3: ("#B7E4C7", "black"), 5: ("#56A5DC", "black"), 7: ("#B23A2E", "whi
 OTHER = ("#E6E6E6", "black")
 LINE_GAP, ARROW, SIGN = 0.026, 0.1, 0.09  # inches: between dashed lines, of an arrow, of what it is called
 UNDERLINE, LETTER = 0.035, 0.039  # inches from a box to the line under it; of a small letter
-ARROWS = {"swish": "Sw", "hard_swish": "HS"}
+ACTIVATION_LABELS = {"swish": "Sw", "hard_swish": "HS"}
 
 
-def signs_of(box: Box) -> list[str]:
+def arrow_labels(box: Box) -> list[str]:
     """Return what the arrows over a box say: squeeze-and-excite, Swish or Hard-Swish."""
-    return ["SE"] * bool(box.se) + [sign for activation, sign in ARROWS.items() if activation == box.activation]
+    return ["SE"] * bool(box.se) + [
+        sign for activation, sign in ACTIVATION_LABELS.items() if activation == box.activation
+    ]
 
 
-def words_of(box: Box) -> str:
+def box_caption(box: Box) -> str:
     """Return what is written under a box: what its signs do not say."""
     return ", ".join(filter(None, ["int8" if box.int8 else "", box.label]))
 
 
-def dashes_of(expand: float | None) -> list[float]:
+def dash_lengths(expand: float | None) -> list[float]:
     """Return the dashed lines of an expansion: one for each whole part, and a shorter one for what is left of a twentieth or more."""
     if expand is None:
         return []
@@ -40,26 +42,26 @@ def dashes_of(expand: float | None) -> list[float]:
 
 def inches_above(box: Box) -> float:
     """Return the inches that the signs over a box need."""
-    return LINE_GAP * (len(dashes_of(box.expand)) + 0.5) + (ARROW + SIGN) * bool(signs_of(box))
+    return LINE_GAP * (len(dash_lengths(box.expand)) + 0.5) + (ARROW + SIGN) * bool(arrow_labels(box))
 
 
 def inches_below(boxes: Sequence[Box]) -> float:
     """Return the inches that lines under boxes, and upright words, need."""
-    return 2 * UNDERLINE + LETTER * max((len(words_of(box)) for box in boxes), default=0)
+    return 2 * UNDERLINE + LETTER * max((len(box_caption(box)) for box in boxes), default=0)
 
 
 def draw_box(axes: Axes, box: Box, x: float, y: float, height: float) -> Rectangle:
     """Draw a box whose left lower corner is (x, y) with all its signs, and return its patch."""
     patch = draw_kernel(axes, box.kernel, (x, y), height)
     draw_expansion(axes, box.expand, x, y + height)
-    signs, top = signs_of(box), y + height + LINE_GAP * (len(dashes_of(box.expand)) + 0.5)
+    signs, top = arrow_labels(box), y + height + LINE_GAP * (len(dash_lengths(box.expand)) + 0.5)
     for number, sign in enumerate(signs):
-        draw_arrow(axes, sign, x + BOX / 2 if len(signs) == 1 else x + BOX * (0.22, 0.8)[number], top)
+        draw_arrow(axes, sign, x + BOX_WIDTH / 2 if len(signs) == 1 else x + BOX_WIDTH * (0.22, 0.8)[number], top)
     if box.grouped:
         draw_underline(axes, x, y)
-    words = words_of(box)
+    words = box_caption(box)
     if words:
-        place = x + BOX / 2, y - 2 * UNDERLINE
+        place = x + BOX_WIDTH / 2, y - 2 * UNDERLINE
         axes.text(*place, words, fontsize=SMALL, rotation=90, ha="center", va="top", parse_math=False)
     return patch
 
@@ -67,20 +69,22 @@ def draw_box(axes: Axes, box: Box, x: float, y: float, height: float) -> Rectang
 def draw_kernel(axes: Axes, kernel: int | None, corner: tuple[float, float], height: float) -> Rectangle:
     """Draw a box in its kernel's colour, with the kernel in it if there is one, and return its patch."""
     fill, ink = KERNELS.get(kernel or 0, OTHER)
-    patch = Rectangle(corner, BOX, height, facecolor=fill, edgecolor="black", linewidth=0.6)
+    patch = Rectangle(corner, BOX_WIDTH, height, facecolor=fill, edgecolor="black", linewidth=0.6)
     axes.add_patch(patch)
     if kernel is not None:
         size = max(SMALLEST, min(LARGEST, 0.95 * height * POINTS))
-        place = corner[0] + BOX / 2, corner[1] + height / 2
+        place = corner[0] + BOX_WIDTH / 2, corner[1] + height / 2
         axes.text(*place, str(kernel), fontsize=size, color=ink, weight="bold", ha="center", va="center_baseline")
     return patch
 
 
 def draw_expansion(axes: Axes, expand: float | None, x: float, y: float) -> None:
     """Draw the dashed lines of an expansion over a box whose top is at y."""
-    for number, length in enumerate(dashes_of(expand), start=1):
+    for number, length in enumerate(dash_lengths(expand), start=1):
         level = y + LINE_GAP * number
-        axes.plot([x, x + BOX * length], [level] * 2, color="black", lw=0.7, ls=(0, (2.2, 1.1)), dash_capstyle="butt")
+        axes.plot(
+            [x, x + BOX_WIDTH * length], [level] * 2, color="black", lw=0.7, ls=(0, (2.2, 1.1)), dash_capstyle="butt"
+        )
 
 
 def draw_arrow(axes: Axes, sign: str, x: float, y: float) -> None:
@@ -93,4 +97,4 @@ def draw_arrow(axes: Axes, sign: str, x: float, y: float) -> None:
 
 def draw_underline(axes: Axes, x: float, y: float) -> None:
     """Draw the line of grouped convolutions under a box whose bottom is at y."""
-    axes.plot([x, x + BOX], [y - UNDERLINE] * 2, color="black", lw=1.6, solid_capstyle="butt")
+    axes.plot([x, x + BOX_WIDTH], [y - UNDERLINE] * 2, color="black", lw=1.6, solid_capstyle="butt")

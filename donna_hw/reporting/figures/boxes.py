@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from donna_hw.graph.builder import Block, lower
 from donna_hw.graph.graph import Graph, Layer, Shape
 from donna_hw.spaces.cells import Chain, InvertedResidual, Residual
-from donna_hw.spaces.mixed_precision import EightBit
+from donna_hw.spaces.mixed_precision import Int8Block
 from donna_hw.spaces.space import Architecture, Space
 from donna_hw.spaces.vit_cells import Transformer
 
@@ -40,7 +40,7 @@ class Box:
     label: str = ""
 
 
-def boxes(space: Space, architecture: Architecture) -> tuple[Box, ...]:
+def build_boxes(space: Space, architecture: Architecture) -> tuple[Box, ...]:
     """Return the boxes of a network's searched stages in order; a layer that is left out, with nothing in its place, has none.
 
     Raises `BadSetting` or `UnknownName` for a network that is not one of the space.
@@ -72,9 +72,9 @@ def _layers(block: Block, shape: Shape) -> Iterator[tuple[Block, Graph]]:
 def _parts(block: Block) -> tuple[Block, ...]:
     """Return what a block is a chain of, the block alone for any other."""
     match block:
-        case EightBit(inner):
+        case Int8Block(inner):
             parts = _parts(inner)
-            return (block,) if parts == (inner,) else tuple(EightBit(part) for part in parts)
+            return (block,) if parts == (inner,) else tuple(Int8Block(part) for part in parts)
         case Chain(parts=named):
             return tuple(part for _, part in named)
         case Residual() if block.depth > 1:
@@ -85,7 +85,7 @@ def _parts(block: Block) -> tuple[Block, ...]:
 
 def _box(stage: str, name: str, block: Block, graph: Graph) -> Box:
     """Return the box of one layer; its block says what kind it is, its graph what was built."""
-    inner = block.block if isinstance(block, EightBit) else block
+    inner = block.block if isinstance(block, Int8Block) else block
     plain = Box(
         stage,
         "other",
@@ -129,7 +129,7 @@ def _bottleneck(box: Box, cell: InvertedResidual, graph: Graph) -> Box:
         se=any(layer.operator == "scale" for layer in graph.layers),
         swish=cell.activation == "swish",
         activation=cell.activation,
-        label=_special(cell, graph),
+        label=_extra_label(cell, graph),
     )
 
 
@@ -165,7 +165,7 @@ def _convolution(box: Box, layer: Layer) -> Box:
     )
 
 
-def _special(cell: InvertedResidual, graph: Graph) -> str:
+def _extra_label(cell: InvertedResidual, graph: Graph) -> str:
     """Return what else is to be said of a bottleneck: torch modules, layers that others have not, 1x1 convolutions in groups."""
     words = []
     for layer in graph.layers:

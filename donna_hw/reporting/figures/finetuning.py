@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from donna_hw.reporting.figures.style import BLUE, COLUMN, ORANGE, styled
+from donna_hw.reporting.figures.style import BLUE, COLUMN_WIDTH, ORANGE, paper_style
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Curve:
     scratch: bool = False
 
 
-class Look(NamedTuple):
+class LineStyle(NamedTuple):
     """How trainings of one kind are drawn."""
 
     color: str
@@ -31,20 +31,20 @@ class Look(NamedTuple):
     mark: str
 
 
-@styled
+@paper_style
 def draw_finetuning(curves: Sequence[Curve], reference_percent: float) -> Figure:
     """Return accuracy against epochs, a thin line a training and a thick one for their mean (figure 10).
 
     The mean ends with the shortest training of its kind. Where there are trainings from scratch, a mark says after how many epochs the
     mean of the others is as good as theirs at their end.
     """
-    figure = Figure(figsize=(COLUMN, 2.8), layout="constrained")
+    figure = Figure(figsize=(COLUMN_WIDTH, 2.8), layout="constrained")
     axes = figure.add_subplot()
     given = [curve for curve in curves if not curve.scratch]
     scratch = [curve for curve in curves if curve.scratch]
-    mean = _lines(axes, given, "from the Block Library", Look(BLUE, "-", "o"))
+    mean = _lines(axes, given, "from the Block Library", LineStyle(BLUE, "-", "o"))
     if scratch:
-        end = float(_lines(axes, scratch, "from scratch", Look(ORANGE, "--", "s"))[-1])
+        end = float(_lines(axes, scratch, "from scratch", LineStyle(ORANGE, "--", "s"))[-1])
         axes.axhline(end, color=ORANGE, lw=0.7, ls=":", label=f"from scratch, at the end: {end:.1f} %")
         epoch = epochs_to(mean, end)
         if epoch is not None:
@@ -64,7 +64,7 @@ def epochs_to(mean: np.ndarray, percent: float) -> int | None:
     return int(reached[0]) + 1 if len(reached) else None
 
 
-def _lines(axes: Axes, curves: Sequence[Curve], label: str, look: Look) -> np.ndarray:
+def _lines(axes: Axes, curves: Sequence[Curve], label: str, look: LineStyle) -> np.ndarray:
     """Draw trainings of one kind and return their mean, float [epochs of the shortest]."""
     for curve in curves:
         axes.plot(range(1, len(curve.percent) + 1), curve.percent, color=look.color, ls=look.style, lw=0.5, alpha=0.35)

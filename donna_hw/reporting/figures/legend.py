@@ -10,23 +10,27 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from donna_hw.reporting.figures.box_glyphs import (
-    ARROWS,
-    BOX,
+    ACTIVATION_LABELS,
+    BOX_WIDTH,
+    arrow_labels,
     draw_arrow,
     draw_expansion,
     draw_kernel,
     draw_underline,
-    signs_of,
 )
 from donna_hw.reporting.figures.boxes import Box
 
-MEANINGS = {"SE": "squeeze-and-excite", ARROWS["swish"]: "Swish", ARROWS["hard_swish"]: "Hard-Swish"}
+MEANINGS = {
+    "SE": "squeeze-and-excite",
+    ACTIVATION_LABELS["swish"]: "Swish",
+    ACTIVATION_LABELS["hard_swish"]: "Hard-Swish",
+}
 TEXT, LETTER = 6.0, 0.0465  # points of the words; inches of one of their letters, a little more than they need
 SIGN_HEIGHT, LINE, MARGIN, GAP = 0.15, 0.25, 0.08, 0.06  # inches
 SAMPLE = 2.5  # expansion of the sample: two lines and a short one
 
 
-class Entry(NamedTuple):
+class LegendEntry(NamedTuple):
     """One sign with what it means; draw puts it with its left lower corner at a place."""
 
     words: str
@@ -35,29 +39,29 @@ class Entry(NamedTuple):
     @property
     def inches(self) -> float:
         """Width of the sign and its words."""
-        return BOX + GAP + LETTER * len(self.words) + 2 * GAP
+        return BOX_WIDTH + GAP + LETTER * len(self.words) + 2 * GAP
 
 
-def entries(boxes: Sequence[Box], most: int) -> list[Entry]:
+def legend_entries(boxes: Sequence[Box], most: int) -> list[LegendEntry]:
     """Return the signs that boxes have; most: channels of the tallest one."""
     kernels = sorted({box.kernel for box in boxes if box.kernel is not None})
-    found = [Entry(f"kernel {kernel}", partial(_kernel, kernel)) for kernel in kernels]
+    found = [LegendEntry(f"kernel {kernel}", partial(_kernel, kernel)) for kernel in kernels]
     if most:
-        found.append(Entry(f"height: output channels, the tallest {most}", _height))
+        found.append(LegendEntry(f"height: output channels, the tallest {most}", _height))
     if any(box.expand is not None for box in boxes):
-        found.append(Entry("dashed lines: expansion rate, a shorter one for a fraction", _expansion))
-    arrows = {sign for box in boxes for sign in signs_of(box)}
-    found += [Entry(words, partial(_arrow, sign)) for sign, words in MEANINGS.items() if sign in arrows]
+        found.append(LegendEntry("dashed lines: expansion rate, a shorter one for a fraction", _expansion))
+    arrows = {sign for box in boxes for sign in arrow_labels(box)}
+    found += [LegendEntry(words, partial(_arrow, sign)) for sign, words in MEANINGS.items() if sign in arrows]
     if any(box.grouped for box in boxes):
-        found.append(Entry("line under a box: grouped convolution", _grouped))
+        found.append(LegendEntry("line under a box: grouped convolution", _grouped))
     if any(box.kind == "transformer" for box in boxes):
-        found.append(Entry("transformer layer: features of its attention in so many heads", _plain))
+        found.append(LegendEntry("transformer layer: features of its attention in so many heads", _plain))
     return found
 
 
-def wrapped(found: Sequence[Entry], width: float) -> list[list[Entry]]:
+def wrap_entries(found: Sequence[LegendEntry], width: float) -> list[list[LegendEntry]]:
     """Return entries in lines of at most so many inches, each of one entry or more."""
-    lines: list[list[Entry]] = []
+    lines: list[list[LegendEntry]] = []
     left = 0.0
     for entry in found:
         if not lines or entry.inches > left:
@@ -68,18 +72,18 @@ def wrapped(found: Sequence[Entry], width: float) -> list[list[Entry]]:
     return lines
 
 
-def draw_legend(axes: Axes, lines: Sequence[Sequence[Entry]]) -> None:
+def draw_legend(axes: Axes, lines: Sequence[Sequence[LegendEntry]]) -> None:
     """Draw lines of entries at the lower border of axes whose unit is the inch, `LINE` inches each."""
     for number, line in enumerate(reversed(lines)):
         x, y = MARGIN, MARGIN + LINE * number
         for entry in line:
             entry.draw(axes, x, y)
-            axes.text(x + BOX + GAP, y + SIGN_HEIGHT / 2, entry.words, fontsize=TEXT, va="center")
+            axes.text(x + BOX_WIDTH + GAP, y + SIGN_HEIGHT / 2, entry.words, fontsize=TEXT, va="center")
             x += entry.inches
 
 
 def _box(axes: Axes, x: float, y: float, height: float) -> None:
-    axes.add_patch(Rectangle((x, y), BOX, height, facecolor="white", edgecolor="black", linewidth=0.6))
+    axes.add_patch(Rectangle((x, y), BOX_WIDTH, height, facecolor="white", edgecolor="black", linewidth=0.6))
 
 
 def _kernel(kernel: int, axes: Axes, x: float, y: float) -> None:
@@ -89,8 +93,8 @@ def _kernel(kernel: int, axes: Axes, x: float, y: float) -> None:
 def _height(axes: Axes, x: float, y: float) -> None:
     axes.annotate(
         "",
-        (x + BOX / 2, y),
-        (x + BOX / 2, y + SIGN_HEIGHT),
+        (x + BOX_WIDTH / 2, y),
+        (x + BOX_WIDTH / 2, y + SIGN_HEIGHT),
         arrowprops={
             "arrowstyle": "<|-|>,head_width=0.1,head_length=0.16",
             "lw": 0.6,
@@ -107,7 +111,7 @@ def _expansion(axes: Axes, x: float, y: float) -> None:
 
 
 def _arrow(sign: str, axes: Axes, x: float, y: float) -> None:
-    draw_arrow(axes, sign, x + BOX / 2, y - 0.03)
+    draw_arrow(axes, sign, x + BOX_WIDTH / 2, y - 0.03)
 
 
 def _plain(axes: Axes, x: float, y: float) -> None:

@@ -9,14 +9,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from donna_hw._core.ranking import kendall_tau
-from donna_hw.reporting.figures.style import BLUE, COLUMN, GREEN, GREY, ORANGE, PURPLE, styled
+from donna_hw.reporting.figures.style import BLUE, COLUMN_WIDTH, GRAY, GREEN, ORANGE, PURPLE, paper_style
 
-FEWEST = 3  # networks that have an order to speak of
-MARKS = ((GREY, "x"), (BLUE, "o"), (ORANGE, "^"), (GREEN, "D"), (PURPLE, "v"))
+MIN_NETWORKS = 3  # networks that have an order to speak of
+MARKERS = ((GRAY, "x"), (BLUE, "o"), (ORANGE, "^"), (GREEN, "D"), (PURPLE, "v"))
 
 
 @dataclass(frozen=True)
-class Judged:
+class PredictionGroup:
     """Networks of one kind: predicted and measured top-1 in per cent, float [n] each."""
 
     name: str
@@ -32,21 +32,21 @@ class Judged:
     def label(self) -> str:
         """What the legend says: number, Kendall's tau (KT) and mean squared error (MSE); no tau of fewer than three."""
         count = len(self.measured_percent)
-        tau = f"KT {kendall_tau(self.predicted_percent, self.measured_percent):.2f}, " if count >= FEWEST else ""
+        tau = f"KT {kendall_tau(self.predicted_percent, self.measured_percent):.2f}, " if count >= MIN_NETWORKS else ""
         return f"{self.name} ({count}): {tau}MSE {self.mse:.2f}"
 
 
-@styled
-def draw_predictor(groups: Sequence[Judged]) -> Figure:
+@paper_style
+def draw_predictor(groups: Sequence[PredictionGroup]) -> Figure:
     """Return measured accuracy over predicted, a colour and mark for each group, with the diagonal of no error (figures 4, 13, 14)."""
-    figure = Figure(figsize=(COLUMN, 3.5 + 0.12 * len(groups)), layout="constrained")
+    figure = Figure(figsize=(COLUMN_WIDTH, 3.5 + 0.12 * len(groups)), layout="constrained")
     axes = figure.add_subplot()
     every = np.concatenate([values for one in groups for values in (one.predicted_percent, one.measured_percent)])
     margin = 0.04 * float(np.ptp(every)) or 1.0
     ends = float(every.min()) - margin, float(every.max()) + margin
     axes.plot(ends, ends, color="black", lw=0.7, ls="--", label="predicted as measured")
     for number, one in enumerate(groups):
-        color, mark = MARKS[number % len(MARKS)]
+        color, mark = MARKERS[number % len(MARKERS)]
         axes.scatter(
             one.predicted_percent,
             one.measured_percent,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from donna_hw._core.units import handy
-from donna_hw.reporting.figures.style import BLUE, COLUMN, ORANGE, cost_label, styled
+from donna_hw._core.units import choose_unit
+from donna_hw.reporting.figures.style import BLUE, COLUMN_WIDTH, ORANGE, cost_label, paper_style
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Level:
 
 
 @dataclass(frozen=True)
-class RandomSearch:
+class RandomSearchData:
     """What figure 15 shows: levels of one cost; tolerance: how far from a level a network's cost may lie, as a share of it.
     drawn: random networks of any cost, of which those near a level are shown.
     """
@@ -34,11 +34,11 @@ class RandomSearch:
     levels: Sequence[Level]
 
 
-@styled
-def draw_random_search(found: RandomSearch) -> Figure:
+@paper_style
+def draw_random_search(found: RandomSearchData) -> Figure:
     """Return a box plot a level, quartiles and the whole range of random networks, and a star for the front's best (figure 15)."""
-    unit, size = handy(max(level.cost for level in found.levels), found.unit)
-    figure = Figure(figsize=(COLUMN, 2.9), layout="constrained")
+    unit, size = choose_unit(max(level.cost for level in found.levels), found.unit)
+    figure = Figure(figsize=(COLUMN_WIDTH, 2.9), layout="constrained")
     axes = figure.add_subplot()
     places = list(range(1, len(found.levels) + 1))
     drawn = axes.boxplot(

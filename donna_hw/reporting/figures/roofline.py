@@ -20,26 +20,26 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, LogFormatter, StrMethodFormatter
 
-from donna_hw.reporting.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY
-from donna_hw.reporting.text.simulation import shortened
+from donna_hw.reporting.figures.style import BLUE, GRAY, GREEN, ORANGE, PURPLE, SKY
+from donna_hw.reporting.text.simulation import shorten
 from donna_hw.simulator.hardware import ELEMENT_BYTES, Hardware
-from donna_hw.simulator.results import Simulation
+from donna_hw.simulator.results import SimulationResult
 
 # Okabe and Ito's colours; the marks differ in shape too.
-MARKS = {
+MARKERS = {
     "array": (BLUE, "o"),
     "dma": (ORANGE, "s"),
     "vector": (GREEN, "^"),
     "output": (PURPLE, "D"),
     "sram": (SKY, "v"),
-    "overhead": (GREY, "X"),
+    "overhead": (GRAY, "X"),
 }
-LABELLED = 6  # dearest operators that are named
+MAX_LABELS = 6  # dearest operators that are named
 SMALLEST, LARGEST = 26.0, 1400.0  # areas of marks, for no time and for all of it, in square points
-NEAR = 0.06  # decades within which two labels would cover each other
+LABEL_OVERLAP = 0.06  # decades within which two labels would cover each other
 
 
-def draw(simulation: Simulation) -> Figure:
+def draw_roofline(simulation: SimulationResult) -> Figure:
     """Return the picture: multiply-accumulates a DRAM byte to the right, a cycle upwards, both logarithmic.
 
     DRAM bytes are those moved while the operator ran, so that a mark lies under the roof. Operators without DRAM traffic stand in a
@@ -58,7 +58,7 @@ def draw(simulation: Simulation) -> Figure:
     axes = figure.add_subplot()
     border = _frame(axes, marks, simulation.hardware)
     _roof(axes, marks, simulation.hardware)
-    for bound, (color, mark) in MARKS.items():
+    for bound, (color, mark) in MARKERS.items():
         chosen = marks[marks["bound_by"] == bound]
         axes.scatter(
             chosen["intensity"].clip(upper=border),
@@ -71,22 +71,22 @@ def draw(simulation: Simulation) -> Figure:
             linewidths=0.8,
             zorder=3,
         )
-    _numbers(axes, marks, border)
-    axes.set_title(
-        f"{shortened(simulation.model, 40)} on {shortened(simulation.device, 30)}, simulated", parse_math=False
-    )
+    _number_operators(axes, marks, border)
+    axes.set_title(f"{shorten(simulation.model, 40)} on {shorten(simulation.device, 30)}, simulated", parse_math=False)
     axes.set_xlabel("multiply-accumulates a byte of DRAM traffic")
     axes.set_ylabel("multiply-accumulates a cycle")
     _legend(figure, marks, frame[~on_array])
     return figure
 
 
-def picture(simulation: Simulation, kind: str) -> bytes:
+def render_roofline(simulation: SimulationResult, kind: str) -> bytes:
     """Return the picture as a file of that kind, `svg` or `png`; the same simulation gives the same bytes."""
     content = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": "donna_hw"}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # a name in letters that the font lacks is drawn as boxes
-        draw(simulation).savefig(content, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else {})
+        draw_roofline(simulation).savefig(
+            content, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else {}
+        )
     return content.getvalue()
 
 
@@ -123,7 +123,7 @@ def _frame(axes: Axes, marks: pd.DataFrame, hardware: Hardware) -> float:
     if strip:
         axes.axvspan(high, right, color="#EEEEEE", zorder=0)
         axes.text(
-            border, 0.02, "no DRAM traffic", transform=axes.get_xaxis_transform(), rotation=90, ha="center", fontsize=8, color=GREY
+            border, 0.02, "no DRAM traffic", transform=axes.get_xaxis_transform(), rotation=90, ha="center", fontsize=8, color=GRAY
         )  # fmt: skip
         powers = 10.0 ** np.arange(math.floor(math.log10(low)), math.ceil(math.log10(high)))
         axes.xaxis.set_major_locator(FixedLocator(powers[powers > low]))
@@ -148,7 +148,7 @@ def _roof(axes: Axes, marks: pd.DataFrame, hardware: Hardware) -> None:
         ridge = max(peak / bandwidth, low)
         main = peak == own
         axes.plot(
-            [min(ridge, right), right], [peak, peak], color="black" if main else GREY, lw=1.4 if main else 1, ls="-" if main else "--"
+            [min(ridge, right), right], [peak, peak], color="black" if main else GRAY, lw=1.4 if main else 1, ls="-" if main else "--"
         )  # fmt: skip
         axes.annotate(
             f"array: {peak:g} a cycle, {names}", (right, peak), (-6, 4), textcoords="offset points", ha="right", fontsize=8, color="#444444"
@@ -165,12 +165,14 @@ def _roof(axes: Axes, marks: pd.DataFrame, hardware: Hardware) -> None:
         )  # fmt: skip
 
 
-def _numbers(axes: Axes, marks: pd.DataFrame, border: float) -> None:
+def _number_operators(axes: Axes, marks: pd.DataFrame, border: float) -> None:
     """Number the dearest operators, dearest first; those that lie on one another share a place."""
     places: list[tuple[float, float, float, list[str]]] = []
-    for number, op in enumerate(marks.head(LABELLED).to_dict("records"), 1):
+    for number, op in enumerate(marks.head(MAX_LABELS).to_dict("records"), 1):
         x, y = min(op["intensity"], border), op["reached"]
-        near = (p for p in places if abs(math.log10(p[0] / x)) < NEAR and abs(math.log10(p[1] / y)) < NEAR)
+        near = (
+            p for p in places if abs(math.log10(p[0] / x)) < LABEL_OVERLAP and abs(math.log10(p[1] / y)) < LABEL_OVERLAP
+        )
         place = next(near, None)
         if place is None:
             radius = math.sqrt(SMALLEST + LARGEST * op["share"]) * 0.65  # of a diamond, nearly
@@ -199,20 +201,20 @@ def _legend(figure: Figure, marks: pd.DataFrame, others: pd.DataFrame) -> None:
         add(label)
 
     head("bound by, share of the time; area ~ time")
-    for bound, (color, mark) in MARKS.items():
+    for bound, (color, mark) in MARKERS.items():
         share = marks.loc[marks["bound_by"] == bound, "share"]
         if len(share):
             add(f"{bound}  {_percent(share.sum())}", Line2D([], [], ls="", marker=mark, color=color, ms=7, alpha=0.75))
     if len(marks):
         head("the dearest")
-        for number, op in enumerate(marks.head(LABELLED).to_dict("records"), 1):
+        for number, op in enumerate(marks.head(MAX_LABELS).to_dict("records"), 1):
             add(
-                _told(op),
+                _format_operator(op),
                 Line2D([], [], ls="", marker=f"${number}$", color="black", ms=6, mew=0.2),
             )
     if len(others):
         head(f"no multiply-accumulates, not drawn: {_percent(others['share'].sum())}")
-        for line in _named(others):
+        for line in _undrawn_labels(others):
             add(line)
     legend = figure.legend(handles, labels, fontsize=8, loc="outside right upper", frameon=False, labelspacing=0.35)
     for number, text in enumerate(legend.get_texts()):
@@ -221,19 +223,19 @@ def _legend(figure: Figure, marks: pd.DataFrame, others: pd.DataFrame) -> None:
             text.set_fontweight("bold")
 
 
-def _named(others: pd.DataFrame) -> Iterator[str]:
+def _undrawn_labels(others: pd.DataFrame) -> Iterator[str]:
     """Return the dearest operators that are not drawn, and how many more there are."""
     dearest = others.sort_values("share", ascending=False, kind="stable")
-    for op in dearest.head(LABELLED).to_dict("records"):
-        yield _told(op)
-    rest = dearest.iloc[LABELLED:]
+    for op in dearest.head(MAX_LABELS).to_dict("records"):
+        yield _format_operator(op)
+    rest = dearest.iloc[MAX_LABELS:]
     if len(rest):
         yield f"{len(rest)} more  {_percent(rest['share'].sum())}"
 
 
-def _told(op: dict[Hashable, Any]) -> str:
+def _format_operator(op: dict[Hashable, Any]) -> str:
     """Return an operator's name, with its type where the name does not end in it, and its share."""
-    name, kind = shortened(op["name"], 34), shortened(op["op_type"], 20)
+    name, kind = shorten(op["name"], 34), shorten(op["op_type"], 20)
     return f"{name if name.endswith(kind) else f'{name}, {kind}'}  {_percent(op['share'])}"
 
 

@@ -8,29 +8,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from donna_hw._core.csv_files import csv_frame
+from donna_hw._core.csv_files import read_csv
 from donna_hw.errors import FileFormatError, InsufficientDataError
 from donna_hw.pipeline.run import Run
 from donna_hw.pipeline.steps.extend import base_folder, base_run
-from donna_hw.predictors.serialization import load_predictor, roles_of
-from donna_hw.reporting.figures.detection import COLUMNS, checked_detectors
+from donna_hw.predictors.serialization import load_predictor, read_roles
+from donna_hw.reporting.figures.detection import COLUMNS, validate_detectors
 from donna_hw.reporting.figures.finetuning import Curve
-from donna_hw.reporting.figures.predictor import Judged
+from donna_hw.reporting.figures.predictor import PredictionGroup
 from donna_hw.spaces import load_space
-from donna_hw.spaces.mixed_precision import PRECISION
+from donna_hw.spaces.mixed_precision import PRECISION_AXIS
 from donna_hw.spaces.space import Architecture, Rows, Space
-from donna_hw.training.block_metrics import qualities_of
+from donna_hw.training.block_metrics import gather_qualities
 from donna_hw.training.libraries import ArchitectureLibrary
-from donna_hw.training.reference import reference_top1
+from donna_hw.training.reference import read_reference_top1
 
 if TYPE_CHECKING:
     from donna_hw.experiments.detection.run import DetectionRun
 
-TEST = {"test": "test networks, drawn uniformly", "stratified": "test networks, even over MACs"}
+TEST_LABELS = {"test": "test networks, drawn uniformly", "stratified": "test networks, even over MACs"}
 MIXED, WHOLE, NEW = "blocks in float32 or INT8", "INT8 throughout", "networks with new blocks"
 
 
-def needed(run: Run | DetectionRun, name: str, step: str) -> Path:
+def require_file(run: Run | DetectionRun, name: str, step: str) -> Path:
     """Return the path of a file in a run's folder; raises `FileFormatError` where a step has not written it."""
     path = run.folder / name
     if not path.exists():
@@ -38,7 +38,7 @@ def needed(run: Run | DetectionRun, name: str, step: str) -> Path:
     return path
 
 
-def named(space: Space, name: str) -> Architecture:
+def parse_network(space: Space, name: str) -> Architecture:
     """Return the network of a name, its labels joined by `/`; raises `FileFormatError` or `UnknownNameError` where it is none of the space."""
     labels = str(name).split("/")
     if len(labels) != len(space.columns):
@@ -46,7 +46,7 @@ def named(space: Space, name: str) -> Architecture:
     return space.from_labels(dict(zip(space.columns, labels, strict=True)))
 
 
-def finetuning_of(run: Run) -> tuple[list[Curve], float]:
+def load_finetuning_curves(run: Run) -> tuple[list[Curve], float]:
     """Return the curves of figure 10 and the reference's top-1 in per cent.
 
     Of a run with networks from scratch these and their twins from the Block Library, trained for as long where there are such; else the
@@ -65,47 +65,49 @@ def finetuning_of(run: Run) -> tuple[list[Curve], float]:
     curves = [
         Curve(library.name(one.architecture), one.curve_percent, one.role == "scratch") for one in (*given, *scratch)
     ]
-    return curves, reference_top1(run.folder / "reference")
+    return curves, read_reference_top1(run.folder / "reference")
 
 
-def predictor_of(run: Run) -> list[Judged]:
+def load_predictor_groups(run: Run) -> list[PredictionGroup]:
     """Return the groups of figures 4, 13 and 14: networks fitted to, each left out of its own fit, and those that test the predictor.
 
     Of a run that extends another: its test networks too, those with new blocks, and networks that were quantised throughout.
     """
-    path = needed(run, "predictor.toml", "donna-hw fit RECIPE")
+    path = require_file(run, "predictor.toml", "donna-hw fit RECIPE")
     predictor, qualities = load_predictor(path), run.qualities()
-    rows, top1, _ = run.fit_targets(roles_of(path))
-    judged = [Judged("fitted to, each left out", predictor.left_out(qualities_of(qualities, rows), top1), top1)]
+    rows, top1, _ = run.fit_targets(read_roles(path))
+    judged = [
+        PredictionGroup("fitted to, each left out", predictor.left_out(gather_qualities(qualities, rows), top1), top1)
+    ]
 
     def add(name: str, rows: Rows, measured: np.ndarray) -> None:
         if len(rows):
-            judged.append(Judged(name, predictor(qualities_of(qualities, rows))[0], measured))
+            judged.append(PredictionGroup(name, predictor(gather_qualities(qualities, rows))[0], measured))
 
     if run.recipe.extends is None:
-        for role, name in TEST.items():
-            add(name, *_means(run, run.architectures, role))
+        for role, name in TEST_LABELS.items():
+            add(name, *_mean_top1(run, run.architectures, role))
         return judged
     if (base_folder(run) / "recipe.toml").exists():
-        add("test networks, no new blocks", *_means(run, base_run(run).architectures, "test"))
-    eight = all(PRECISION in stage.axes for stage in run.space.stages)
+        add("test networks, no new blocks", *_mean_top1(run, base_run(run).architectures, "test"))
+    eight = all(PRECISION_AXIS in stage.axes for stage in run.space.stages)
     if eight and (run.folder / "int8_library").exists():
-        from donna_hw.experiments.int8.variants import in_space_of
+        from donna_hw.experiments.int8.variants import to_run_space
 
         space = load_space(f"{base_run(run).recipe.space}@int8")
-        group = in_space_of(run, ArchitectureLibrary(run.folder / "int8_library", space))
+        group = to_run_space(run, ArchitectureLibrary(run.folder / "int8_library", space))
         add(WHOLE, group.rows, group.top1_percent)
-    add(MIXED if eight else NEW, *_means(run, run.architectures, "test"))
+    add(MIXED if eight else NEW, *_mean_top1(run, run.architectures, "test"))
     return judged
 
 
-def detection_of(run: Run | DetectionRun) -> pd.DataFrame:
+def load_detectors(run: Run | DetectionRun) -> pd.DataFrame:
     """Return the lines of `detectors.csv` in a run's folder; raises `FileFormatError` without one."""
-    path = needed(run, "detectors.csv", "donna-hw detect, of a recipe that takes these networks as backbones,")
-    return checked_detectors(csv_frame(path, COLUMNS), path)
+    path = require_file(run, "detectors.csv", "donna-hw detect, of a recipe that takes these networks as backbones,")
+    return validate_detectors(read_csv(path, COLUMNS), path)
 
 
-def _means(run: Run, library: ArchitectureLibrary, role: str) -> tuple[Rows, np.ndarray]:
+def _mean_top1(run: Run, library: ArchitectureLibrary, role: str) -> tuple[Rows, np.ndarray]:
     """Return a role's networks as rows of the run's space, int [n, stages], and their top-1 in per cent, float [n]."""
     found = library.means(role)
     rows = [run.space.row(run.space.from_labels(library.space.labels(network))) for network in found]

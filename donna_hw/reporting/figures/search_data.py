@@ -5,92 +5,92 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from donna_hw._core.csv_files import csv_frame
+from donna_hw._core.csv_files import read_csv
 from donna_hw.errors import InsufficientDataError
-from donna_hw.pipeline.export import networks_of
+from donna_hw.pipeline.export import read_front_networks
 from donna_hw.pipeline.run import Run
 from donna_hw.predictors.serialization import load_predictor
-from donna_hw.reporting.figures.baselines import baselines_over
-from donna_hw.reporting.figures.pareto import Pareto
-from donna_hw.reporting.figures.random_search import Level, RandomSearch
-from donna_hw.reporting.figures.run_data import named, needed
+from donna_hw.reporting.figures.baselines import load_baselines
+from donna_hw.reporting.figures.pareto import ParetoData
+from donna_hw.reporting.figures.random_search import Level, RandomSearchData
+from donna_hw.reporting.figures.run_data import parse_network, require_file
 from donna_hw.search.api import SearchSettings, search
-from donna_hw.search.pareto_front import ParetoFront, front_of, spread
+from donna_hw.search.pareto_front import ParetoFront, build_front, select_log_spaced
 from donna_hw.search.problem import SearchProblem
-from donna_hw.search.random_search import random_near
+from donna_hw.search.random_search import sample_near_cost
 from donna_hw.spaces.space import Rows
-from donna_hw.training.block_metrics import qualities_of
-from donna_hw.training.reference import reference_top1
+from donna_hw.training.block_metrics import gather_qualities
+from donna_hw.training.reference import read_reference_top1
 
-CLOUD = 2000  # random networks
-LEVELS, TOLERANCE, FEWEST = 3, 0.02, 5  # of figure 15: how many, how near, and networks that make a box
+CLOUD_SIZE = 2000  # random networks
+LEVELS, TOLERANCE, MIN_NETWORKS = 3, 0.02, 5  # of figure 15: how many, how near, and networks that make a box
 
 
-def aim_over(run: Run, cost: str | None) -> SearchProblem:
+def build_search_problem(run: Run, cost: str | None) -> SearchProblem:
     """Return what a run looks for at one cost, by default the first of its search; raises what the run lacks."""
-    predictor = load_predictor(needed(run, "predictor.toml", "donna-hw fit RECIPE"))
+    predictor = load_predictor(require_file(run, "predictor.toml", "donna-hw fit RECIPE"))
     return SearchProblem(run.space, run.qualities(), predictor, [run.cost(cost or run.recipe.cost_devices[0])])
 
 
-def front_over(run: Run, aim: SearchProblem) -> ParetoFront:
+def load_or_search_front(run: Run, aim: SearchProblem) -> ParetoFront:
     """Return the front at the aim's cost: of the networks in `front.csv` where the run's search was for it.
 
     Else it is searched anew, as `donna-hw search` does.
     """
     path, part = run.folder / "front.csv", run.recipe.search
     if path.exists() and aim.costs[0].name in run.recipe.cost_devices:
-        rows = [run.space.row(network) for network, _ in networks_of(run.space, path)]
-        return front_of(aim, np.array(rows), part.samples)
+        rows = [run.space.row(network) for network, _ in read_front_networks(run.space, path)]
+        return build_front(aim, np.array(rows), part.samples)
     return search(aim, SearchSettings("auto", part.samples, part.population, run.recipe.seed))
 
 
-def pareto_of(run: Run, cost: str | None = None) -> Pareto:
+def build_pareto_data(run: Run, cost: str | None = None) -> ParetoData:
     """Return figure 11 of a run at one cost. Networks that were measured have their measured latency, and their predicted other costs."""
-    aim = aim_over(run, cost)
-    model, front, space = aim.costs[0], front_over(run, aim), run.space
-    random = space.random_rows(min(CLOUD, space.size), run.recipe.seed)
+    aim = build_search_problem(run, cost)
+    model, front, space = aim.costs[0], load_or_search_front(run, aim), run.space
+    random = space.random_rows(min(CLOUD_SIZE, space.size), run.recipe.seed)
     random = random[aim.usable(random)]
     finetuned = run.architectures.means("library", "test", "stratified")
     library = np.array([space.row(network) for network in finetuned], np.int64).reshape(-1, len(space.columns))
     reference = float(model.mean(np.array([space.row(space.reference)]))[0])
-    return Pareto(
+    return ParetoData(
         model.name,
         model.unit,
         random=_points(model.mean(random), _percent(aim, random)),
         front=_points(front.costs[model.name], front.accuracy),
         library=_points(model.mean(library), [top1 for top1, _ in finetuned.values()]),
         verified=_verified(run, aim),
-        reference=(reference, reference_top1(run.folder / "reference")),
-        baselines=baselines_over(run, model.name),
+        reference=(reference, read_reference_top1(run.folder / "reference")),
+        baselines=load_baselines(run, model.name),
     )
 
 
-def random_search_of(
+def build_random_search_data(
     run: Run, cost: str | None = None, levels: int = LEVELS, tolerance: float = TOLERANCE
-) -> RandomSearch:
+) -> RandomSearchData:
     """Return figure 15 of a run: networks of the front spread over the cost, and random ones that cost as much.
 
     These are of as many random networks as the search looked at, so that both had the same number of tries.
     Levels near which fewer than five random networks lie are none. Raises `InsufficientDataError` where no level is left.
     """
-    aim = aim_over(run, cost)
-    model, front = aim.costs[0], front_over(run, aim)
+    aim = build_search_problem(run, cost)
+    model, front = aim.costs[0], load_or_search_front(run, aim)
     costs = front.costs[model.name]
     drawn = run.recipe.search.samples
-    near = random_near(aim, model, costs, seed=run.recipe.seed, tolerance=tolerance, draws=drawn)
-    usable = np.flatnonzero([len(rows) >= FEWEST for rows in near])
+    near = sample_near_cost(aim, model, costs, seed=run.recipe.seed, tolerance=tolerance, draws=drawn)
+    usable = np.flatnonzero([len(rows) >= MIN_NETWORKS for rows in near])
     if not len(usable):
         raise InsufficientDataError(
-            f"{FEWEST} random networks must cost as much as one of the front, within {tolerance:.0%}",
+            f"{MIN_NETWORKS} random networks must cost as much as one of the front, within {tolerance:.0%}",
             got="none",
             hint="name another cost: --cost",
         )
-    chosen = usable[spread(min(levels, len(usable)), costs[usable])]
+    chosen = usable[select_log_spaced(min(levels, len(usable)), costs[usable])]
     found = [
         Level(float(costs[i]), _percent(aim, near[i]), front.accuracy[np.abs(costs / costs[i] - 1) <= tolerance].max())
         for i in chosen
     ]
-    return RandomSearch(model.name, model.unit, tolerance, drawn, found)
+    return RandomSearchData(model.name, model.unit, tolerance, drawn, found)
 
 
 def _verified(run: Run, aim: SearchProblem) -> pd.DataFrame:
@@ -98,8 +98,8 @@ def _verified(run: Run, aim: SearchProblem) -> pd.DataFrame:
     columns = ["role", "predicted_cost", "predicted_percent", "cost", "percent"]
     if not path.exists():
         return pd.DataFrame(columns=columns)
-    frame = csv_frame(path, ("role", "network", "top1_percent", "measured_s"))
-    rows = np.array([run.space.row(named(run.space, name)) for name in frame["network"]])
+    frame = read_csv(path, ("role", "network", "top1_percent", "measured_s"))
+    rows = np.array([run.space.row(parse_network(run.space, name)) for name in frame["network"]])
     predicted = model.mean(rows)
     measured = frame["measured_s"] if model.name == run.device.name else predicted
     values = frame["role"], predicted, _percent(aim, rows), measured, frame["top1_percent"]
@@ -107,7 +107,7 @@ def _verified(run: Run, aim: SearchProblem) -> pd.DataFrame:
 
 
 def _percent(aim: SearchProblem, rows: Rows) -> np.ndarray:
-    return np.asarray(aim.predictor(qualities_of(aim.qualities, rows))[0])
+    return np.asarray(aim.predictor(gather_qualities(aim.qualities, rows))[0])
 
 
 def _points(cost: np.ndarray, percent: np.ndarray | list[float]) -> pd.DataFrame:

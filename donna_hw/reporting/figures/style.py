@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from donna_hw._core.files import write_atomic
 
 # Okabe and Ito's colours, which colour-blind eyes tell apart; marks differ in shape too, for print without colour.
-BLUE, ORANGE, GREEN, GREY, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#777777", "#CC79A7", "#56B4E9"
-COLUMN = 3.5  # inches: a width of one column
+BLUE, ORANGE, GREEN, GRAY, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#777777", "#CC79A7", "#56B4E9"
+COLUMN_WIDTH = 3.5  # inches: a width of one column
 PNG_DPI = 200
 STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
@@ -42,8 +42,8 @@ STYLE: dict[Any, Any] = {
     "ytick.labelsize": 7,
     "ytick.major.width": 0.6,
 }
-styled = mpl.rc_context(STYLE)  # a decorator of functions that draw
-QUANTITIES = {"s": "latency", "J": "energy", "MAC": "multiply-accumulates", "parameter": "parameters"}
+paper_style = mpl.rc_context(STYLE)  # a decorator of functions that draw
+METRIC_NAMES = {"s": "latency", "J": "energy", "MAC": "multiply-accumulates", "parameter": "parameters"}
 
 
 def cost_label(name: str, unit: str, shown: str) -> str:
@@ -51,13 +51,13 @@ def cost_label(name: str, unit: str, shown: str) -> str:
 
     name: of the cost, `[QUANTITY@]DEVICE`. unit: the one inside, such as `s`; shown: the one of the axis, such as `us`.
     """
-    what = QUANTITIES[unit]
+    what = METRIC_NAMES[unit]
     where = "" if name in ("macs", "params") else f" on {name.rpartition('@')[2]}"
     return f"{what}{where} [{shown}]"
 
 
-@styled
-def write(figure: Figure, path: Path) -> tuple[Path, Path]:
+@paper_style
+def save_figure(figure: Figure, path: Path) -> tuple[Path, Path]:
     """Write a figure as `<path>.svg` and `<path>.png`, white behind, without a date: the same figure gives the same bytes."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # else each drawing begins at the layout of the last one, and moves on by a hair

@@ -11,15 +11,15 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 
 from donna_hw._core.files import read_text
-from donna_hw._core.units import printed
-from donna_hw.costs.serialization import correction_of
+from donna_hw._core.units import format_quantity
+from donna_hw.costs.serialization import load_correction
 from donna_hw.pipeline.run import Run
-from donna_hw.reporting.html.measurement_budget import BudgetAnalysis, gain_of
-from donna_hw.reporting.html.networks import Cost, ReportedNetwork, networks_of, rows_of
+from donna_hw.reporting.html.measurement_budget import BudgetAnalysis, analyze_budget
+from donna_hw.reporting.html.networks import CostInfo, ReportedNetwork, collect_networks, rows_from_names
 from donna_hw.reporting.summary import latency_lines, predictor_lines
-from donna_hw.reporting.text.table import doubted
+from donna_hw.reporting.text.table import untrusted_mask
 from donna_hw.tables.latency_table import LatencyTable
-from donna_hw.tables.lookup import row_names, table_in
+from donna_hw.tables.lookup import find_table, row_names
 
 PACKAGES = (
     "donna-hw",
@@ -59,7 +59,7 @@ class Content:
     stages: tuple[str, ...]
     networks_in_space: int
     device: str
-    costs: tuple[Cost, ...]
+    costs: tuple[CostInfo, ...]
     networks: tuple[ReportedNetwork, ...]
     predictor: tuple[str, ...]
     latency: tuple[str, ...]
@@ -77,13 +77,13 @@ class Content:
         return tuple(sorted(found, key=lambda network: network.costs[self.costs[0].name][0]))
 
 
-def content_of(run: Run) -> Content:
+def collect_content(run: Run) -> Content:
     """Return what the report of a finished run shows; raises `BadFile` or `BadTable` where a step's files are missing."""
     names = tuple(dict.fromkeys([*run.recipe.cost_devices, run.device.name, *run.recipe.counters]))
-    tables = {name: table_in([run.tables], name, run.space.name) for name in names}
+    tables = {name: find_table([run.tables], name, run.space.name) for name in names}
     table = tables[run.device.name]
-    predictor = predictor_lines(run)  # writes what `networks_of` reads
-    networks = networks_of(run, names)
+    predictor = predictor_lines(run)  # writes what `collect_networks` reads
+    networks = collect_networks(run, names)
     front = [network for network in networks if "front" in network.roles]
     percent, std = (
         np.array([getattr(network, name) for network in front])
@@ -97,28 +97,30 @@ def content_of(run: Run) -> Content:
         stages=run.space.columns,
         networks_in_space=run.space.size,
         device=run.device.name,
-        costs=tuple(Cost(name, one.info.unit, one.info.origin) for name, one in tables.items()),
+        costs=tuple(CostInfo(name, one.info.unit, one.info.origin) for name, one in tables.items()),
         networks=networks,
         predictor=tuple(predictor),
         latency=tuple(latency_lines(run, table)),
-        trust=trust_of(table),
-        gain=gain_of(run.space, table, rows_of(run, [network.name for network in front]), (percent, std)),
-        corrected=correction_of(table) is not None,
+        trust=assess_table_quality(table),
+        gain=analyze_budget(
+            run.space, table, rows_from_names(run, [network.name for network in front]), (percent, std)
+        ),
+        corrected=load_correction(table) is not None,
         table=_facts(table),
         settings=read_text(run.folder / "recipe.toml"),
         versions=_versions(),
     )
 
 
-def trust_of(table: LatencyTable) -> TableQuality:
+def assess_table_quality(table: LatencyTable) -> TableQuality:
     """Return the verdicts of a table's rows; a table that is computed has none."""
     frame, info = table.frame, table.info
     if "verdict" not in frame:
         return TableQuality(len(frame), {}, ())
     counts = {str(name): int(count) for name, count in frame["verdict"].value_counts().items()}
-    costs = [printed(float(value), info.unit) for value in frame[info.column]]
+    costs = [format_quantity(float(value), info.unit) for value in frame[info.column]]
     cells = zip(row_names(frame), costs, frame["verdict"].astype(str), frame["evidence"].astype(str), strict=True)
-    kept = tuple(row for row, doubt in zip(cells, doubted(frame), strict=True) if doubt)
+    kept = tuple(row for row, doubt in zip(cells, untrusted_mask(frame), strict=True) if doubt)
     return TableQuality(len(frame), counts, kept)
 
 

@@ -7,7 +7,7 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from donna_hw._core.units import handy
+from donna_hw._core.units import choose_unit
 from donna_hw.reporting.html.content import Content
 from donna_hw.reporting.html.networks import ReportedNetwork
 
@@ -40,12 +40,12 @@ def page_data(content: Content) -> str:
 def column_units(content: Content) -> dict[str, tuple[str, float]]:
     """Return for each cost the unit to print all its values in, and that unit's size."""
     return {
-        cost.name: handy(max(network.costs[cost.name][0] for network in content.networks), cost.unit)
+        cost.name: choose_unit(max(network.costs[cost.name][0] for network in content.networks), cost.unit)
         for cost in content.costs
     }
 
 
-def places(values: list[float | None], size: float, digits: int) -> int:
+def decimal_places(values: list[float | None], size: float, digits: int) -> int:
     """Return how many places after the point give the largest of a column's values, in units of `size`, so many digits."""
     largest = max((abs(value) / size for value in values if value is not None), default=0.0)
     return max(0, digits - 1 - math.floor(math.log10(largest))) if largest > 0 else 0

@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from donna_hw.costs.base import CostModel
-from donna_hw.costs.hierarchical import MOST, FittedCost
-from donna_hw.costs.serialization import cost_of
+from donna_hw.costs.hierarchical import MAX_VARIANCE_NETWORKS, FittedCost
+from donna_hw.costs.serialization import load_cost
 from donna_hw.costs.table_sum import TableCost
 from donna_hw.profiling.sample_journal import BlockRecord, SampleJournal
 from donna_hw.search.pareto_front import LEVEL
 from donna_hw.spaces.space import Rows, Space
 from donna_hw.tables.latency_table import LatencyTable
 
-HOUR_S = 3600.0
-PAUSE_S = 60.0  # between two visits, and the protocol's cool-down beside it: the profile stood still, or a block hung
+DEFAULT_BUDGET_S = 3600.0
+MAX_GAP_S = 60.0  # between two visits, and the protocol's cool-down beside it: the profile stood still, or a block hung
 SEED = 3600  # of the further networks: any but the correction's, whose candidates were measured already
 
 
@@ -64,8 +64,12 @@ class BudgetAnalysis:
         return min(self.ways, key=lambda way: float(np.median(way.std / self.mean)))
 
 
-def gain_of(
-    space: Space, table: LatencyTable, rows: Rows, accuracy: tuple[np.ndarray, np.ndarray], budget_s: float = HOUR_S
+def analyze_budget(
+    space: Space,
+    table: LatencyTable,
+    rows: Rows,
+    accuracy: tuple[np.ndarray, np.ndarray],
+    budget_s: float = DEFAULT_BUDGET_S,
 ) -> BudgetAnalysis:
     """Return what `budget_s` more seconds on the device of a table would gain for the networks of a front, int [n, stages].
 
@@ -74,31 +78,31 @@ def gain_of(
     correction's posterior covariance, which does not depend on what they will measure. Both leave the noise of whole networks and the
     calibration as they are.
     """
-    cost = cost_of(space, table)
+    cost = load_cost(space, table)
     order = np.argsort(cost.mean(rows), kind="stable")
     rows, percent, std = rows[order], accuracy[0][order], accuracy[1][order]
     close = np.abs(np.diff(percent)) <= LEVEL * np.hypot(std[1:], std[:-1])
-    ways, why = _ways(space, table, cost, rows, budget_s)
+    ways, why = _budget_options(space, table, cost, rows, budget_s)
     return BudgetAnalysis(
         mean=cost.mean(rows),
         now=cost.std(rows),
-        never=never_mended(cost, rows),
+        never=irreducible_std(cost, rows),
         pairs=max(len(rows) - 1, 0),
-        alike=alike(cost, rows),
+        alike=count_pairs_within_noise(cost, rows),
         alike_accuracy=int(close.sum()),
         ways=ways,
         why=why,
     )
 
 
-def alike(cost: CostModel, rows: Rows) -> int:
+def count_pairs_within_noise(cost: CostModel, rows: Rows) -> int:
     """Return how many neighbours, of networks int [n, stages] ordered by cost, differ by at most 1.645 deviations of the difference."""
     if len(rows) < 2:
         return 0
     return int((np.diff(cost.mean(rows)) <= LEVEL * cost.std_of_difference(rows[1:], rows[:-1])).sum())
 
 
-def never_mended(cost: CostModel, rows: Rows) -> np.ndarray:
+def irreducible_std(cost: CostModel, rows: Rows) -> np.ndarray:
     """Return the part of each network's standard deviation that stays however much is measured of blocks and of others, float [n].
 
     Of a corrected cost std * sqrt(noise / (noise + covariance of the effects)); of a table alone its residual; of others all of it.
@@ -111,7 +115,7 @@ def never_mended(cost: CostModel, rows: Rows) -> np.ndarray:
     return cost.std(rows)
 
 
-def visit_s(records: Iterable[BlockRecord], cool_down_s: float = 0.0) -> float | None:
+def mean_trial_s(records: Iterable[BlockRecord], cool_down_s: float = 0.0) -> float | None:
     """Return the seconds that one visit took on the mean, from start to start of the next; None where no two visits tell.
 
     A gap in which the rounds begin anew, or of over 60 s beside the cool-down, is a pause between two sittings and left out.
@@ -119,7 +123,7 @@ def visit_s(records: Iterable[BlockRecord], cool_down_s: float = 0.0) -> float |
     visits = sorted((visit.started_unix_s, visit.round) for record in records for visit in record.visits)
     starts, rounds = np.array([start for start, _ in visits]), np.array([number for _, number in visits])
     gaps, onward = np.diff(starts), np.diff(rounds) >= 0
-    gaps = gaps[onward & (gaps > 0) & (gaps <= PAUSE_S + cool_down_s)] if len(visits) > 1 else gaps
+    gaps = gaps[onward & (gaps > 0) & (gaps <= MAX_GAP_S + cool_down_s)] if len(visits) > 1 else gaps
     return float(gaps.mean()) if gaps.size else None
 
 
@@ -146,7 +150,7 @@ def with_more_networks(cost: FittedCost, more: Rows) -> FittedCost:
     )
 
 
-def _ways(
+def _budget_options(
     space: Space, table: LatencyTable, cost: CostModel, rows: Rows, budget_s: float
 ) -> tuple[tuple[BudgetOption, ...], str]:
     if table.info.origin != "measured" or "low_s" not in table.frame:
@@ -157,21 +161,27 @@ def _ways(
     cool_down_s = float(table.info.identity.get("cool_down_s", 0.0))
     found = []
     records = {key: one for key, one in _journal(table, ".samples.csv").items() if one.visits}
-    each_s = visit_s(records.values(), cool_down_s)
+    each_s = mean_trial_s(records.values(), cool_down_s)
     # of one round the interval is that of runs in a row: it says nothing of how rounds differ
     if each_s is not None and np.median([len(one.visits) for one in records.values()]) >= 2:
         more = budget_s / (each_s * len(records))
-        after = cost_of(space, with_more_rounds(table, records, more))
-        found.append(BudgetOption("rounds", more, more, each_s * len(records), after.std(rows), alike(after, rows)))
+        after = load_cost(space, with_more_rounds(table, records, more))
+        found.append(
+            BudgetOption(
+                "rounds", more, more, each_s * len(records), after.std(rows), count_pairs_within_noise(after, rows)
+            )
+        )
     networks = [one for one in _journal(table, ".networks.samples.csv").values() if one.visits]
-    each_s = visit_s(networks, cool_down_s)
+    each_s = mean_trial_s(networks, cool_down_s)
     if each_s is not None and isinstance(cost, FittedCost):
         each_s *= float(np.mean([len(one.visits) for one in networks]))
         fits = int(budget_s / each_s)
-        count = min(fits, MOST, space.size)
+        count = min(fits, MAX_VARIANCE_NETWORKS, space.size)
         if count:
             surer = with_more_networks(cost, space.random_rows(count, SEED))
-            found.append(BudgetOption("networks", fits, count, each_s, surer.std(rows), alike(surer, rows)))
+            found.append(
+                BudgetOption("networks", fits, count, each_s, surer.std(rows), count_pairs_within_noise(surer, rows))
+            )
     return tuple(found), "" if found else "the samples do not tell how long a round took, or how rounds differ"
 
 

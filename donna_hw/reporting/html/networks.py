@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from donna_hw._core.csv_files import csv_frame
+from donna_hw._core.csv_files import read_csv
 from donna_hw.pipeline.run import Run
-from donna_hw.pipeline.steps.verify import read_verified
-from donna_hw.reporting.figures.boxes import Box, boxes
-from donna_hw.reporting.figures.run_data import named
+from donna_hw.pipeline.steps.verify import read_verification
+from donna_hw.reporting.figures.boxes import Box, build_boxes
+from donna_hw.reporting.figures.run_data import parse_network
 from donna_hw.spaces.space import Rows
-from donna_hw.training.reference import reference_top1
+from donna_hw.training.reference import read_reference_top1
 
-FORETOLD = ("predicted_top1_percent", "predicted_std_percent", "within_noise", "extrapolated")  # of a front
+PREDICTION_COLUMNS = ("predicted_top1_percent", "predicted_std_percent", "within_noise", "extrapolated")  # of a front
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class ReportedNetwork:
 
 
 @dataclass(frozen=True)
-class Cost:
+class CostInfo:
     """What networks cost by one name: its unit, and where its numbers are from (`measured`, `counted`, ...)."""
 
     name: str
@@ -56,7 +56,7 @@ class Cost:
         return kind + self.name
 
 
-def networks_of(run: Run, costs: tuple[str, ...]) -> tuple[ReportedNetwork, ...]:
+def collect_networks(run: Run, costs: tuple[str, ...]) -> tuple[ReportedNetwork, ...]:
     """Return the front, verified and random networks, the library's and the reference, of a finished run, each with these costs."""
     found: dict[str, dict[str, object]] = {}
     roles: dict[str, list[str]] = {}
@@ -66,12 +66,12 @@ def networks_of(run: Run, costs: tuple[str, ...]) -> tuple[ReportedNetwork, ...]
         roles.setdefault(name, []).append(role)
 
     space = run.space
-    tested = csv_frame(run.folder / "predictor_test.csv", ("network", "predicted_percent"))
+    tested = read_csv(run.folder / "predictor_test.csv", ("network", "predicted_percent"))
     left_out = tested.set_index("network")["predicted_percent"].to_dict()
     for network, (top1, _) in run.architectures.means("library", "test").items():
         name = run.architectures.name(network)
         add(name, "library", top1_percent=top1, predicted_percent=left_out.get(name))
-    for record in csv_frame(run.folder / "front.csv", (*space.columns, *FORETOLD)).to_dict("records"):
+    for record in read_csv(run.folder / "front.csv", (*space.columns, *PREDICTION_COLUMNS)).to_dict("records"):
         add(
             "/".join(str(record[column]) for column in space.columns),
             "front",
@@ -80,31 +80,31 @@ def networks_of(run: Run, costs: tuple[str, ...]) -> tuple[ReportedNetwork, ...]
             within_noise=bool(record["within_noise"]),
             extrapolated=bool(record["extrapolated"]),
         )
-    for record in read_verified(run).to_dict("records"):
+    for record in read_verification(run).to_dict("records"):
         names = ("predicted_percent", "predicted_std_percent", "top1_percent", "measured_s")
         known = {name: record[name] for name in names}
         add(str(record["network"]), "verified" if record["role"] == "front" else "random", **known)
     kept = [_network(run, name, tuple(roles[name]), known) for name, known in found.items()]
     reference = "/".join(space.labels(space.reference).values())
-    top1 = reference_top1(run.folder / "reference")
+    top1 = read_reference_top1(run.folder / "reference")
     kept.append(_network(run, reference, ("reference",), {"top1_percent": top1}))
     return _with_costs(run, kept, costs)
 
 
-def rows_of(run: Run, names: list[str]) -> Rows:
+def rows_from_names(run: Run, names: list[str]) -> Rows:
     """Return networks by their names as rows, int [n, stages]."""
-    rows = [run.space.row(named(run.space, name)) for name in names]
+    rows = [run.space.row(parse_network(run.space, name)) for name in names]
     return np.array(rows, np.int64).reshape(len(names), len(run.space.columns))
 
 
 def _network(run: Run, name: str, roles: tuple[str, ...], known: dict[str, object]) -> ReportedNetwork:
     labels = tuple(name.split("/"))
-    drawn = boxes(run.space, named(run.space, name))
+    drawn = build_boxes(run.space, parse_network(run.space, name))
     return ReportedNetwork(name, labels, drawn, roles, {}, **known)  # type: ignore[arg-type]
 
 
 def _with_costs(run: Run, networks: list[ReportedNetwork], costs: tuple[str, ...]) -> tuple[ReportedNetwork, ...]:
-    rows = rows_of(run, [network.name for network in networks])
+    rows = rows_from_names(run, [network.name for network in networks])
     columns = {}
     for name in costs:
         cost = run.cost(name)

@@ -13,28 +13,30 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from donna_hw._core.files import read_text, write_atomic
-from donna_hw._core.units import printed, spoken
+from donna_hw._core.units import format_duration, format_quantity
 from donna_hw.pipeline.run import Run
-from donna_hw.pipeline.steps.verify import read_verified
-from donna_hw.reporting.figures.pareto import Pareto, draw_pareto
-from donna_hw.reporting.figures.style import write
-from donna_hw.reporting.html.content import Content, content_of
-from donna_hw.reporting.html.data import column_units, page_data, places
+from donna_hw.pipeline.steps.verify import read_verification
+from donna_hw.reporting.figures.pareto import ParetoData, draw_pareto
+from donna_hw.reporting.figures.style import save_figure
+from donna_hw.reporting.html.content import Content, collect_content
+from donna_hw.reporting.html.data import column_units, decimal_places, page_data
 from donna_hw.reporting.html.measurement_budget import BudgetAnalysis
 
 
 def write_report(run: Run) -> Path:
     """Write `report.html`, and its picture as `report.png` and `report.svg`, in a finished run's folder; return the page's path."""
-    content = content_of(run)
-    drawn, _ = write(draw_pareto(still_of(content, read_verified(run))), run.folder / "report")
+    content = collect_content(run)
+    drawn, _ = save_figure(
+        draw_pareto(build_static_pareto_data(content, read_verification(run))), run.folder / "report"
+    )
     picture = read_text(drawn)
-    page = rendered(content, picture[picture.index("<svg") :], plot_library())
+    page = render_page(content, picture[picture.index("<svg") :], read_plotly_js())
     path = run.folder / "report.html"
     write_atomic(path, page)
     return path
 
 
-def rendered(content: Content, picture: str, library: str) -> str:
+def render_page(content: Content, picture: str, library: str) -> str:
     """Return the page of a report.
 
     picture: the still one as SVG, seen where no script runs. library: the plot's, written into the page; without one (empty) the picture
@@ -42,7 +44,7 @@ def rendered(content: Content, picture: str, library: str) -> str:
     """
     units = column_units(content)
     figures = {
-        name: places([network.costs[name][0] for network in content.front], size, 4)
+        name: decimal_places([network.costs[name][0] for network in content.front], size, 4)
         for name, (_, size) in units.items()
     }
     templates = Environment(
@@ -53,18 +55,18 @@ def rendered(content: Content, picture: str, library: str) -> str:
         data=Markup(page_data(content)),  # noqa: S704  JSON without a `<`
         library=Markup(library),  # noqa: S704  plotly's own
         picture=Markup(picture),  # noqa: S704  drawn by matplotlib from numbers and names of devices
-        cure=CURE,
+        cure=INSTALL_HINT,
         units=units,
         figures=figures,
-        printed=printed,
-        spoken=spoken,
-        predictor=_cells(content.predictor),
-        latency=_cells(content.latency),
-        shares=_shares(content.gain),
+        printed=format_quantity,
+        spoken=format_duration,
+        predictor=_parse_markdown(content.predictor),
+        latency=_parse_markdown(content.latency),
+        shares=_relative_stds(content.gain),
     )
 
 
-def still_of(content: Content, verified: pd.DataFrame) -> Pareto:
+def build_static_pareto_data(content: Content, verified: pd.DataFrame) -> ParetoData:
     """Return what the still picture shows, figure 11 without a cloud, over the latency; `verified` as `verify` gives it."""
 
     def column(role: str, percent: str) -> pd.DataFrame:
@@ -74,7 +76,7 @@ def still_of(content: Content, verified: pd.DataFrame) -> Pareto:
 
     ((cost, percent),) = column("reference", "top1_percent").to_numpy()
     names = {"predicted_s": "predicted_cost", "measured_s": "cost", "top1_percent": "percent"}
-    return Pareto(
+    return ParetoData(
         content.device,
         "s",
         random=pd.DataFrame({"cost": [], "percent": []}),
@@ -85,13 +87,13 @@ def still_of(content: Content, verified: pd.DataFrame) -> Pareto:
     )
 
 
-def _shares(gain: BudgetAnalysis) -> dict[str, float]:
+def _relative_stds(gain: BudgetAnalysis) -> dict[str, float]:
     """Return median standard deviations in per cent of the latency: `now`, of each way to spend the hour, and `never` mended."""
     stds = {"now": gain.now, **{way.what: way.std for way in gain.ways}, "never": gain.never}
     return {name: float(100 * np.median(std / gain.mean)) for name, std in stds.items()}
 
 
-def _cells(lines: tuple[str, ...]) -> list[tuple[str, list[Any]]]:
+def _parse_markdown(lines: tuple[str, ...]) -> list[tuple[str, list[Any]]]:
     """Return Markdown lines as ("prose", [line]) and ("table", [cells]), in their order."""
     parts: list[tuple[str, list[Any]]] = []
     for in_table, group in groupby((line for line in lines if line), key=lambda line: line.startswith("|")):
@@ -103,10 +105,10 @@ def _cells(lines: tuple[str, ...]) -> list[tuple[str, list[Any]]]:
     return parts
 
 
-CURE = "pip install 'donna-hw[report]'"
+INSTALL_HINT = "pip install 'donna-hw[report]'"
 
 
-def plot_library() -> str:
+def read_plotly_js() -> str:
     """Return plotly.js as text, its licence at its head; empty where the package is not installed."""
     if find_spec("plotly") is None:
         return ""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from math import inf
 
-from donna_hw._core.units import handy, printed
+from donna_hw._core.units import choose_unit, format_quantity
 from donna_hw.profiling.baselines import Baselines
-from donna_hw.reporting.text.summaries import table
-from donna_hw.spaces.baselines.published import published
+from donna_hw.reporting.text.summaries import tabulate
+from donna_hw.spaces.baselines.published import load_published
 from donna_hw.tables.parts import Row
 
-PUBLISHED_ON = (3, 224, 224)
+PUBLISHED_INPUT_SHAPE = (3, 224, 224)
 
 
-def text_of_baselines(baselines: Baselines) -> str:
+def format_baselines(baselines: Baselines) -> str:
     """Return the baselines by cost, the cheapest first and failed ones last, then the rows of Table 3 without a public definition."""
     found, info = baselines.found, baselines.info
     rows = [_row(baselines, name) for name in sorted(baselines.graphs, key=lambda name: found.values.get(name, inf))]
@@ -25,10 +25,10 @@ def text_of_baselines(baselines: Baselines) -> str:
     lines = [
         f"{info.quantity} on {info.device}, {info.origin}, on {images} images"
         + (f", on the scale of its table of {info.space}" if not info.space.startswith("baselines") else ""),
-        table(header, rows),
+        tabulate(header, rows),
         *(f"{name} failed: {reason}" for name, reason in found.failures.items()),
         *_notes(baselines),
-        "without a public definition, so that only the accuracy is known:\n" + _undefined(baselines),
+        "without a public definition, so that only the accuracy is known:\n" + _format_undefined(baselines),
     ]
     if baselines.path is not None:
         lines.append(f"{baselines.path}: {len(found.values)} networks")
@@ -36,16 +36,16 @@ def text_of_baselines(baselines: Baselines) -> str:
 
 
 def _row(baselines: Baselines, name: str) -> list[str]:
-    graph, facts = baselines.graphs[name], published()[name]
+    graph, facts = baselines.graphs[name], load_published()[name]
     row, value = baselines.found.rows.get(name, {}), baselines.found.values.get(name)
     unit = baselines.info.unit
     return [
         name,
-        "failed" if value is None else printed(value, unit),
+        "failed" if value is None else format_quantity(value, unit),
         _interval(row, unit),
         str(row.get("verdict", "")),
-        printed(graph.macs, "MAC"),
-        printed(graph.params, "parameter"),
+        format_quantity(graph.macs, "MAC"),
+        format_quantity(graph.params, "parameter"),
         f"{facts.top1_percent:g}{' *' if facts.note else ''}",
         facts.top1_source,
     ]
@@ -55,22 +55,22 @@ def _interval(row: Row, unit: str) -> str:
     if "low_s" not in row:
         return ""
     low, high = float(str(row["low_s"])), float(str(row["high_s"]))
-    name, size = handy(high, unit)
+    name, size = choose_unit(high, unit)
     return f"{low / size:.4g} to {high / size:.4g} {name}"
 
 
 def _notes(baselines: Baselines) -> list[str]:
     """Return what must be known to read the accuracies."""
-    known = [published()[name] for name in baselines.graphs]
+    known = [load_published()[name] for name in baselines.graphs]
     notes = [f"* {row.network}: {row.note}" for row in known if row.note]
-    if any(graph.input_shape != PUBLISHED_ON for graph in baselines.graphs.values()):
+    if any(graph.input_shape != PUBLISHED_INPUT_SHAPE for graph in baselines.graphs.values()):
         notes.append("the accuracies are of 224x224 images, not of these")
     return notes
 
 
-def _undefined(baselines: Baselines) -> str:
-    rows = [row for row in published().values() if row.network not in baselines.graphs]
-    return table(
+def _format_undefined(baselines: Baselines) -> str:
+    rows = [row for row in load_published().values() if row.network not in baselines.graphs]
+    return tabulate(
         ["network", "top-1 %", "published by", "why"],
         [[row.title, f"{row.top1_percent:g}", row.top1_source, row.note] for row in rows],
     )

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from donna_hw._core.units import printed
+from donna_hw._core.units import format_quantity
 from donna_hw.measurement.environment import Scalar
-from donna_hw.measurement.welch import LEVEL, WelchTest
-from donna_hw.reporting.text.summaries import table as aligned
+from donna_hw.measurement.welch import ALPHA, WelchTest
+from donna_hw.reporting.text.summaries import tabulate as aligned
 from donna_hw.tables.comparison import TableComparison
-from donna_hw.tables.lookup import axes_of
+from donna_hw.tables.lookup import axis_columns
 
-NAMED = 3
+MAX_NAMES = 3
 
 
-def text_of_comparison(found: TableComparison, top: int = 10) -> str:
+def format_comparison(found: TableComparison, top: int = 10) -> str:
     """Return the differences of identity, the figures of both views, and the `top` largest significant differences of each."""
     views = {"seconds": found.absolute} | ({"of the sentinel": found.relative} if found.relative else {})
     parts = [_identities(found), _matches(found), _figures(found, views)]
@@ -46,10 +46,10 @@ def _differences(unlike: Sequence[tuple[str, Scalar | None, Scalar | None]]) -> 
 def _matches(found: TableComparison) -> str:
     lines = [f"{len(found.frame_a)} blocks compared"]
     for what, names in (("only in A", found.only_a), ("only in B", found.only_b)):
-        lines.append(f"{len(names)} {what}{_some(names)}")
+        lines.append(f"{len(names)} {what}{_format_names(names)}")
     if found.other_layers:
         lines.append(
-            f"{len(found.other_layers)} of one name, but of different layers{_some(found.other_layers)}: not compared"
+            f"{len(found.other_layers)} of one name, but of different layers{_format_names(found.other_layers)}: not compared"
         )
     untested = int((~found.absolute.tested).sum())
     if untested:
@@ -60,8 +60,8 @@ def _matches(found: TableComparison) -> str:
     return "\n".join(lines)
 
 
-def _some(names: Sequence[str]) -> str:
-    return f" ({', '.join(names[:NAMED])}{', ...' * (len(names) > NAMED)})" if names else ""
+def _format_names(names: Sequence[str]) -> str:
+    return f" ({', '.join(names[:MAX_NAMES])}{', ...' * (len(names) > MAX_NAMES)})" if names else ""
 
 
 def _figures(found: TableComparison, views: dict[str, WelchTest]) -> str:
@@ -83,8 +83,8 @@ def _figures(found: TableComparison, views: dict[str, WelchTest]) -> str:
         ("the two 95 % intervals overlap", [f"{100 * view.overlapping:.1f} %" for view in shown]),
         ("B faster, each block judged alone (p < 5 %)", faster),
         ("B slower, each block judged alone", slower),
-        (f"B faster, at most {100 * LEVEL:.0f} % of the findings false", surely_faster),
-        (f"B slower, at most {100 * LEVEL:.0f} % of the findings false", surely_slower),
+        (f"B faster, at most {100 * ALPHA:.0f} % of the findings false", surely_faster),
+        (f"B slower, at most {100 * ALPHA:.0f} % of the findings false", surely_slower),
     ]
     half_a, half_b = found.half_widths
     lines = [
@@ -100,7 +100,7 @@ def _largest(found: TableComparison, name: str, view: WelchTest, top: int) -> st
     picks = [int(i) for i in np.argsort(-size, kind="stable") if view.discovered[i]]
     if not picks:
         return f"{name}: no significant difference"
-    header = [" ".join(["block:", "part", *axes_of(found.frame_a)]), "A", "B", *_header(view), "p"]
+    header = [" ".join(["block:", "part", *axis_columns(found.frame_a)]), "A", "B", *_header(view), "p"]
     names = found.names
     rows = [
         [names[i], _value(view.a[i], name), _value(view.b[i], name), *_cells(view, i, name), f"{view.p[i]:.2g}"]
@@ -121,4 +121,4 @@ def _cells(view: WelchTest, i: int, name: str) -> list[str]:
 
 
 def _value(value: float, name: str) -> str:
-    return printed(value, "s") if name == "seconds" else f"{value:.4g}"
+    return format_quantity(value, "s") if name == "seconds" else f"{value:.4g}"

@@ -5,32 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from donna_hw.devices.backends.android.adb import Adb, Attached
-from donna_hw.devices.backends.android.phone_info import look_at, state_of
+from donna_hw.devices.backends.android.adb import Adb, AdbDevice
+from donna_hw.devices.backends.android.phone_info import read_phone, read_state
 from donna_hw.errors import DonnaError
-from donna_hw.reporting.text.summaries import table
+from donna_hw.reporting.text.summaries import tabulate
 
 HEADER = ("phone", "model", "chip", "Android", "temperature", "battery", "governor", "state")
-CURES = {
+HINTS = {
     "unauthorized": "unauthorised: accept the question on its screen",
     "offline": "offline: plug it in again",
     "no permissions": "no right to the USB device: see docs/guides/phone.md",
 }
 
 
-def text_of_phones(adb: Adb) -> str:
+def format_phones(adb: Adb) -> str:
     """Return a table of all phones; one that cannot be asked has a row that says why. Empty where there is none."""
     rows = [_row(adb, phone) for phone in adb.devices()]
-    return table(HEADER, rows) if rows else ""
+    return tabulate(HEADER, rows) if rows else ""
 
 
-def _row(adb: Adb, attached: Attached) -> Sequence[str]:
+def _row(adb: Adb, attached: AdbDevice) -> Sequence[str]:
     unknown = [attached.serial, *[""] * (len(HEADER) - 2)]
     if attached.state != "device":
-        return [*unknown, CURES.get(attached.state, attached.state)]
+        return [*unknown, HINTS.get(attached.state, attached.state)]
     try:
         one = replace(adb, serial=attached.serial)
-        phone, state = look_at(one), state_of(one)
+        phone, state = read_phone(one), read_state(one)
     except DonnaError as error:
         return [*unknown, str(error)]
     warm = [f"{name} {value:.1f} C" for name in ("battery", "skin") if (value := state.temperature_c(name)) is not None]

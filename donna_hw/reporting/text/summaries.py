@@ -9,16 +9,16 @@ import numpy as np
 import pandas as pd
 
 from donna_hw._core.toml_files import read_toml
-from donna_hw._core.units import printed, printed_with_error
+from donna_hw._core.units import format_quantity, format_with_error
 from donna_hw.search.pareto_front import ParetoFront
 from donna_hw.search.verification_loop import VerificationResult
 from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.training.libraries import ArchitectureLibrary, BlockLibrary
 
-SHOWN = 20
+MAX_ROWS = 20
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+def tabulate(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Return rows under their header, columns aligned; numbers to the right."""
     frame = pd.DataFrame([[str(cell) for cell in row] for row in rows], columns=list(header))
     widths = [max(len(name), int(frame[name].str.len().max()) if len(frame) else 0) for name in header]
@@ -31,13 +31,13 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return "\n".join([line(header), line(["-" * width for width in widths]), *(line(row) for row in rows)])
 
 
-def summary_of_table(filled: LatencyTable) -> str:
+def format_table_summary(filled: LatencyTable) -> str:
     """Return where a table lies, how many rows it has, its range and what is not trusted."""
     info, frame = filled.info, filled.frame
     values = frame[info.column].to_numpy(np.float64)
     lines = [
         f"{filled.path}: {len(frame)} rows, {info.origin} on {info.identity['device_model']} with {info.identity['runtime']}",
-        f"{info.column} from {printed(values.min(), info.unit)} to {printed(values.max(), info.unit)}",
+        f"{info.column} from {format_quantity(values.min(), info.unit)} to {format_quantity(values.max(), info.unit)}",
     ]
     if "verdict" in frame:
         counts = frame["verdict"].value_counts()
@@ -45,7 +45,7 @@ def summary_of_table(filled: LatencyTable) -> str:
     return "\n".join(lines)
 
 
-def summary_of_reference(folder: Path) -> str:
+def format_reference_summary(folder: Path) -> str:
     """Return how accurate the reference in `folder` is, and where it lies."""
     facts = read_toml(folder / "reference.toml")
     without = facts.get("unaveraged_top1_percent")
@@ -53,7 +53,7 @@ def summary_of_reference(folder: Path) -> str:
     return f"{folder}: top-1 {facts['top1_percent']:.2f} %{averaged}, on {facts['test_images']} test images"
 
 
-def summary_of_blocks(library: BlockLibrary) -> str:
+def format_blocks_summary(library: BlockLibrary) -> str:
     """Return the best and worst quality of each stage."""
     rows = []
     for stage, values in zip(library.space.stages, library.qualities(), strict=True):
@@ -68,24 +68,24 @@ def summary_of_blocks(library: BlockLibrary) -> str:
                 f"{values[worst]:.4f}",
             ]
         )
-    return table(["stage", "blocks", "best", "NSR", "worst", "NSR "], rows)
+    return tabulate(["stage", "blocks", "best", "NSR", "worst", "NSR "], rows)
 
 
-def summary_of_networks(library: ArchitectureLibrary) -> str:
+def format_networks_summary(library: ArchitectureLibrary) -> str:
     """Return every finetuned network with its accuracy."""
     rows = [[n.role, library.name(n.architecture), n.seed, f"{n.top1_percent:.2f}"] for n in library.networks()]
-    return table(["role", "network", "seed", "top-1 %"], rows)
+    return tabulate(["role", "network", "seed", "top-1 %"], rows)
 
 
-def summary_of_front(front: ParetoFront) -> str:
+def format_front_summary(front: ParetoFront) -> str:
     """Return the front, at most 20 networks spread over it, which of them lie within the noise, and how it was found."""
-    picks = np.unique(np.linspace(0, len(front) - 1, min(SHOWN, len(front))).astype(int))
+    picks = np.unique(np.linspace(0, len(front) - 1, min(MAX_ROWS, len(front))).astype(int))
     header = ["top-1 % (predicted)", "+-", *front.costs, "noise", "network"]
     rows = [
         [
             f"{front.accuracy[i]:.2f}",
             f"{front.accuracy_std[i]:.2f}",
-            *(printed(front.costs[name][i], front.units[name]) for name in front.costs),
+            *(format_quantity(front.costs[name][i], front.units[name]) for name in front.costs),
             "within" if front.within_noise[i] else "",
             "/".join(front.space.labels(front.space.architecture(front.rows[i])).values()),
         ]
@@ -96,24 +96,24 @@ def summary_of_front(front: ParetoFront) -> str:
     if front.gap is not None and not front.exact:
         kind += f"; no network is more than {front.gap:.2f} % more accurate at equal cost"
     noise = f"{int(front.within_noise.sum())} lie within the noise of a better one"
-    return f"{table(header, rows)}\nfront of {len(front)} networks{shown}; {kind}; {noise}"
+    return f"{tabulate(header, rows)}\nfront of {len(front)} networks{shown}; {kind}; {noise}"
 
 
-def summary_of_verified(verified: pd.DataFrame) -> str:
+def format_verified_networks(verified: pd.DataFrame) -> str:
     """Return predicted beside measured for the networks that were finetuned and measured."""
     rows = [
         [
             row["role"],
             f"{row['predicted_percent']:.2f} +- {row['predicted_std_percent']:.2f}",
             f"{row['top1_percent']:.2f}",
-            printed_with_error(row["predicted_s"], row["predicted_std_s"], "s"),
-            printed(row["measured_s"], "s"),
+            format_with_error(row["predicted_s"], row["predicted_std_s"], "s"),
+            format_quantity(row["measured_s"], "s"),
             row["network"],
         ]
         for row in verified.to_dict("records")
     ]
     header = ["role", "top-1 % predicted", "measured", "latency predicted", "measured ", "network"]
-    return table(header, rows)
+    return tabulate(header, rows)
 
 
 def _number(cell: object) -> bool:
@@ -124,7 +124,7 @@ def _number(cell: object) -> bool:
     return True
 
 
-def summary_of_standing(standing: VerificationResult) -> str:
+def format_verification_summary(standing: VerificationResult) -> str:
     """Return one line a round, and whether the front stands."""
     header = ["round", "measured", "error before %", "within 90 %", "front kept", "beaten", "stands"]
     rows = [
@@ -152,4 +152,4 @@ def summary_of_standing(standing: VerificationResult) -> str:
         end = (
             f"the front does not stand after {len(rows)} rounds: {'; '.join(filter(None, reasons))}; more with --rounds"
         )
-    return f"{table(header, rows)}\n{end}"
+    return f"{tabulate(header, rows)}\n{end}"

@@ -9,26 +9,26 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from donna_hw._core.units import printed
+from donna_hw._core.units import format_quantity
 from donna_hw.costs.fit import FitResult
 from donna_hw.costs.gaussian_process import Z95
 from donna_hw.costs.table_completion import CompletionResult
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.profiling.sample_journal import BlockRecord, SampleJournal
-from donna_hw.reporting.text.summaries import table as aligned
+from donna_hw.reporting.text.summaries import tabulate as aligned
 from donna_hw.spaces.space import Space
 from donna_hw.tables.comparison import half_width
 from donna_hw.tables.latency_table import LatencyTable
-from donna_hw.tables.lookup import axes_of, row_names
+from donna_hw.tables.lookup import axis_columns, row_names
 
 # the keys of an identity that say how it was measured; batch says of what
-PROTOCOL = ("protocol", *(field.name for field in fields(Protocol) if field.name not in ("name", "batch")))
+PROTOCOL_KEYS = ("protocol", *(field.name for field in fields(Protocol) if field.name not in ("name", "batch")))
 
 
-def text_of_table(table: LatencyTable, everything: bool = False) -> str:
+def format_table(table: LatencyTable, everything: bool = False) -> str:
     """Return what a table is of, its range, its verdicts, and the rows that are not trusted or failed; or all rows."""
     info, frame = table.info, table.frame
-    failed = _failed(table)
+    failed = _failed_records(table)
     parts = [_origin(table), _ranges(table)]
     words = [f"{column}s: {_counts(frame[column])}" for column in ("verdict", "method") if column in frame]
     if "stopped" in frame:
@@ -38,11 +38,11 @@ def text_of_table(table: LatencyTable, everything: bool = False) -> str:
     if words:
         parts.append("\n".join(words))
     learned = int((frame["method"] == "learned").sum()) if "method" in frame else 0
-    doubts = doubted(frame)
+    doubts = untrusted_mask(frame)
     if everything:
-        parts.append(f"all {len(frame)} rows:\n{_listed(table, frame)}")
+        parts.append(f"all {len(frame)} rows:\n{_format_rows(table, frame)}")
     elif doubts.any():
-        parts.append(f"not trusted, {doubts.sum()} of {len(frame)} rows:\n{_listed(table, frame[doubts])}")
+        parts.append(f"not trusted, {doubts.sum()} of {len(frame)} rows:\n{_format_rows(table, frame[doubts])}")
     elif "verdict" in frame and not learned:
         parts.append(f"every one of the {len(frame)} rows is trusted")
     if learned:
@@ -71,14 +71,16 @@ def _origin(table: LatencyTable) -> str:
     lines = [
         f"{table.path}: {len(table.frame)} rows of {info.space} on {info.device}",
         f"{info.quantity} in {info.unit}, {info.origin}; created {info.created} by donna_hw {info.donna_hw}",
-        "identity: " + ", ".join(f"{key} {value}" for key, value in info.identity.items() if key not in PROTOCOL),
+        "identity: " + ", ".join(f"{key} {value}" for key, value in info.identity.items() if key not in PROTOCOL_KEYS),
     ]
     if "protocol" in info.identity:
-        settings = [f"{key} {info.identity[key]}" for key in PROTOCOL[1:] if key in info.identity]
+        settings = [f"{key} {info.identity[key]}" for key in PROTOCOL_KEYS[1:] if key in info.identity]
         lines.append(", ".join([f"protocol: {info.identity['protocol']}", *settings]))
     if info.sentinel:
         reference = info.sentinel_reference_s
-        lines.append(f"sentinel: {info.sentinel}, {'not known yet' if reference is None else printed(reference, 's')}")
+        lines.append(
+            f"sentinel: {info.sentinel}, {'not known yet' if reference is None else format_quantity(reference, 's')}"
+        )
     if info.conditions:
         lines.append("conditions: " + ", ".join(f"{key} {value}" for key, value in info.conditions.items()))
     return "\n".join(lines)
@@ -89,7 +91,9 @@ def _ranges(table: LatencyTable) -> str:
     info = table.info
     rows = []
     for part, values in table.frame.groupby("part", sort=False)[info.column]:
-        smallest, middle, largest = (printed(float(value), info.unit) for value in np.quantile(values, [0, 0.5, 1]))
+        smallest, middle, largest = (
+            format_quantity(float(value), info.unit) for value in np.quantile(values, [0, 0.5, 1])
+        )
         rows.append([part, len(values), smallest, middle, largest])
     return aligned(["part", "rows", f"smallest {info.column}", "middle", "largest"], rows)
 
@@ -98,18 +102,18 @@ def _counts(column: pd.Series) -> str:
     return ", ".join(f"{count} {name}" for name, count in column.value_counts().items())
 
 
-def doubted(frame: pd.DataFrame) -> np.ndarray:
+def untrusted_mask(frame: pd.DataFrame) -> np.ndarray:
     """Return which measured or composed rows are not trusted, bool [n]; without verdicts none is."""
     if "verdict" not in frame:
         return np.zeros(len(frame), bool)
     return np.asarray(~frame["verdict"].isin(("trusted", "learned")))
 
 
-def _listed(table: LatencyTable, frame: pd.DataFrame) -> str:
+def _format_rows(table: LatencyTable, frame: pd.DataFrame) -> str:
     info = table.info
     columns = {
-        " ".join(["block:", "part", *axes_of(frame)]): row_names(frame),
-        info.column: [printed(value, info.unit) for value in frame[info.column]],
+        " ".join(["block:", "part", *axis_columns(frame)]): row_names(frame),
+        info.column: [format_quantity(value, info.unit) for value in frame[info.column]],
     }
     if "median_s" in frame and "low_s" in frame:
         columns["+-%"] = [f"{100 * share:.1f}" for share in half_width(frame)]
@@ -119,7 +123,7 @@ def _listed(table: LatencyTable, frame: pd.DataFrame) -> str:
     return aligned(list(columns), list(zip(*columns.values(), strict=True)))
 
 
-def _failed(table: LatencyTable) -> list[BlockRecord]:
+def _failed_records(table: LatencyTable) -> list[BlockRecord]:
     """Return what is journaled of the blocks that could not be run, where the samples are beside the table."""
     if table.info.origin != "measured":
         return []
@@ -127,7 +131,7 @@ def _failed(table: LatencyTable) -> list[BlockRecord]:
     return [record for record in records.values() if record.failure]
 
 
-def text_of_coverage(table: LatencyTable, space: Space) -> str:
+def format_coverage(table: LatencyTable, space: Space) -> str:
     """Return one line if the table covers the space, and what is to be known before a search; else a line for each row that it lacks."""
     found, info = table.coverage(space), table.info
     lines = [f"missing: {' '.join(key)}" for key in found.missing]
@@ -151,7 +155,7 @@ def text_of_coverage(table: LatencyTable, space: Space) -> str:
     return "\n".join(lines)
 
 
-def text_of_completed(completed: CompletionResult) -> str:
+def format_completion(completed: CompletionResult) -> str:
     """Return how many blocks have which origin, the learned ones' deviations, and the few whose measuring would halve these."""
     table, model = completed.table, completed.model
     info = table.info
@@ -180,18 +184,18 @@ def text_of_completed(completed: CompletionResult) -> str:
     return "\n".join(lines)
 
 
-PARTS = {"sum": "a sum over blocks", "floor": "a launch floor, the smooth maximum of launching and of work"}
+KIND_DESCRIPTIONS = {"sum": "a sum over blocks", "floor": "a launch floor, the smooth maximum of launching and of work"}
 
 
-def text_of_fit(fit: FitResult, path: Path) -> str:
+def format_fit(fit: FitResult, path: Path) -> str:
     """Return the kind of a fit, its errors on networks left out, and its stated intervals."""
     cost, measured = fit.cost, fit.cost.measured
     errors = 100 * np.abs(np.expm1(-fit.errors))
     share = [100 * float((errors <= limit).mean()) for limit in (5, 10)]
     width = 100 * float(np.mean(1.645 * cost.std(cost.rows) / cost.mean(cost.rows)))
     lines = [
-        f"{path}: {PARTS[fit.kind]}, fitted to {len(measured)} whole networks "
-        f"of {printed(measured.min(), cost.unit)} to {printed(measured.max(), cost.unit)}",
+        f"{path}: {KIND_DESCRIPTIONS[fit.kind]}, fitted to {len(measured)} whole networks "
+        f"of {format_quantity(measured.min(), cost.unit)} to {format_quantity(measured.max(), cost.unit)}",
         f"networks left out, a tenth at a time, are off by {fit.mape_percent:.2f} % on the mean; "
         f"{share[0]:.0f} % of them by at most 5 %, {share[1]:.0f} % by at most 10 %",
         f"the stated 90 % interval, {width:.1f} % each way on the mean, holds {100 * fit.held:.0f} % of them",

@@ -20,7 +20,7 @@ POINTS = np.concatenate([np.linspace(-8, 8, 65), [-30.0, -12.0, 12.0, 30.0]])
 TOLERANCE = (
     2e-3  # of the output: constants may be rounded to 16 bits; the functions differ by ten times as much and more
 )
-MOST_MEMBERS = 12
+MAX_GROUP_SIZE = 12
 
 Values = Any  # numpy's arrays of floats
 
@@ -41,7 +41,7 @@ def _gelu(x: Values) -> Values:
     return x * (1 + _erf(x / np.sqrt(2))) / 2
 
 
-ONE: dict[str, Callable[[Values], Values]] = {
+UNARY_FUNCTIONS: dict[str, Callable[[Values], Values]] = {
     "Abs": np.abs,
     "Erf": _erf,
     "Exp": np.exp,
@@ -57,7 +57,7 @@ ONE: dict[str, Callable[[Values], Values]] = {
     "QuantizeLinear": lambda x: x,
     "DequantizeLinear": lambda x: x,
 }
-TWO: dict[str, Callable[[Values, Values], Values]] = {
+BINARY_FUNCTIONS: dict[str, Callable[[Values, Values], Values]] = {
     "Add": np.add,
     "Sub": np.subtract,
     "Mul": np.multiply,
@@ -66,8 +66,8 @@ TWO: dict[str, Callable[[Values, Values], Values]] = {
     "Min": np.minimum,
     "Max": np.maximum,
 }
-MADE_OF = ONE.keys() | TWO.keys() | {"Clip", "HardSigmoid"}
-KNOWN: dict[
+COMPONENT_OPS = UNARY_FUNCTIONS.keys() | BINARY_FUNCTIONS.keys() | {"Clip", "HardSigmoid"}
+ACTIVATIONS: dict[
     str, tuple[str, Callable[[Values], Values]]
 ] = {  # what it is called, and the standard operator whose rule it has
     "Swish": ("Swish", lambda x: x * _sigmoid(x)),
@@ -84,16 +84,16 @@ KNOWN: dict[
 
 @cache
 def _curves() -> dict[str, Values]:
-    return {name: curve(POINTS) for name, (_, curve) in KNOWN.items()}
+    return {name: curve(POINTS) for name, (_, curve) in ACTIVATIONS.items()}
 
 
 def fold_activations(net: OnnxGraph) -> None:
     """Put one operator in place of each group of operators that computes a known activation function."""
     consumers = net.consumers()
-    starts = {x: None for op in net.ops if op.rule in MADE_OF for x in net.activations(op)}
+    starts = {x: None for op in net.ops if op.rule in COMPONENT_OPS for x in net.activations(op)}
     gone: set[int] = set()
     for x in starts:
-        if (found := _group(net, x, consumers, gone)) is None:
+        if (found := _find_group(net, x, consumers, gone)) is None:
             continue
         name, members = found
         last = max(members)
@@ -101,12 +101,12 @@ def fold_activations(net: OnnxGraph) -> None:
         for place in members:
             for read in net.ops[place].inputs:
                 consumers[read] = [other for other in consumers.get(read, ()) if other not in members]
-        net.ops[last] = OnnxOp(net.ops[last].name, name, KNOWN[name][0], (x,), net.ops[last].outputs)
+        net.ops[last] = OnnxOp(net.ops[last].name, name, ACTIVATIONS[name][0], (x,), net.ops[last].outputs)
         consumers[x] = sorted([*consumers[x], last])
     net.ops = [op for place, op in enumerate(net.ops) if place not in gone]
 
 
-def _group(
+def _find_group(
     net: OnnxGraph, x: str, consumers: dict[str, list[int]], gone: set[int]
 ) -> tuple[str, frozenset[int]] | None:
     """Return the function and the members of the largest known group that starts at tensor x."""
@@ -115,13 +115,13 @@ def _group(
     waiting = list(consumers.get(x, ()))
     heapify(waiting)
     seen: set[int] = set()
-    while waiting and len(seen) < MOST_MEMBERS:
+    while waiting and len(seen) < MAX_GROUP_SIZE:
         place = heappop(waiting)
         op = net.ops[place]
-        if place in seen or place in gone or op.rule not in MADE_OF or len(op.outputs) != 1:
+        if place in seen or place in gone or op.rule not in COMPONENT_OPS or len(op.outputs) != 1:
             continue
         with np.errstate(all="ignore"):
-            value = _computed(net, op, values)
+            value = _evaluate(net, op, values)
         if value is None:
             continue
         seen.add(place)
@@ -133,7 +133,7 @@ def _group(
         if (
             len(members) > 1
             and op.rule not in {"QuantizeLinear", "DequantizeLinear", "Identity"}
-            and _closed(net, members, place, consumers)
+            and _is_closed(net, members, place, consumers)
         ):
             name = next(
                 (
@@ -148,7 +148,7 @@ def _group(
     return best
 
 
-def _closed(net: OnnxGraph, members: frozenset[int], last: int, consumers: dict[str, list[int]]) -> bool:
+def _is_closed(net: OnnxGraph, members: frozenset[int], last: int, consumers: dict[str, list[int]]) -> bool:
     """Whether only the last member's output is read outside of the group."""
     return all(
         name not in net.outputs and members.issuperset(consumers.get(name, ()))
@@ -157,7 +157,7 @@ def _closed(net: OnnxGraph, members: frozenset[int], last: int, consumers: dict[
     )
 
 
-def _computed(net: OnnxGraph, op: OnnxOp, values: dict[str, Values]) -> Values | None:
+def _evaluate(net: OnnxGraph, op: OnnxOp, values: dict[str, Values]) -> Values | None:
     """Return what an operator makes of the points, None where an operand is no function of them and no single number."""
     data = op.inputs[:1] if op.rule in {"QuantizeLinear", "DequantizeLinear"} else op.inputs
     operands: list[Values | None] = []
@@ -175,10 +175,10 @@ def _computed(net: OnnxGraph, op: OnnxOp, values: dict[str, Values]) -> Values |
     assert first is not None  # noqa: S101 - for the type checker: said by the line above
     if op.rule == "HardSigmoid":
         return np.clip(first * op.real("alpha", 0.2) + op.real("beta", 0.5), 0, 1)
-    if len(operands) == 1 and op.rule in ONE:
-        return ONE[op.rule](first)
-    if len(operands) == 2 and op.rule in TWO and operands[1] is not None:
-        return TWO[op.rule](first, operands[1])
+    if len(operands) == 1 and op.rule in UNARY_FUNCTIONS:
+        return UNARY_FUNCTIONS[op.rule](first)
+    if len(operands) == 2 and op.rule in BINARY_FUNCTIONS and operands[1] is not None:
+        return BINARY_FUNCTIONS[op.rule](first, operands[1])
     return None
 
 

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from donna_hw.simulator.onnx_frontend.model import SMALL
-from donna_hw.simulator.onnx_frontend.onnx_graph import Shape, words
+from donna_hw.simulator.onnx_frontend.model import MAX_CONSTANT_ELEMENTS
+from donna_hw.simulator.onnx_frontend.onnx_graph import Shape, split_words
 
 if TYPE_CHECKING:
     import onnx
 
-PASSING = frozenset({"Identity", "Cast", "Reshape", "Squeeze", "Unsqueeze"})  # the one element stays what it is
-COMPUTABLE = words(
+PASS_THROUGH = frozenset({"Identity", "Cast", "Reshape", "Squeeze", "Unsqueeze"})  # the one element stays what it is
+COMPUTABLE = split_words(
     """Abs Add And Cast Ceil Concat ConstantOfShape Div Equal Expand Floor Gather Greater GreaterOrEqual Identity Less LessOrEqual Max
     Min Mod Mul Neg Not Or Range ReduceMax ReduceMin ReduceProd ReduceSum Reshape Round Slice Sqrt Squeeze Sub Transpose Unsqueeze Where"""
 )
-ROUNDS = 50
-Inference = Callable[["onnx.ModelProto"], tuple[dict[str, Shape], dict[str, int]]]
+MAX_ROUNDS = 50
+ShapeInference = Callable[["onnx.ModelProto"], tuple[dict[str, Shape], dict[str, int]]]
 
 
 class Constants:
@@ -29,7 +29,7 @@ class Constants:
     def __init__(self, graph: onnx.GraphProto) -> None:
         self._tensors: dict[str, Any] = {tensor.name: tensor for tensor in graph.initializer}
         self._makers = {
-            node.output[0]: node for node in graph.node if node.output and node.op_type in PASSING | {"Constant"}
+            node.output[0]: node for node in graph.node if node.output and node.op_type in PASS_THROUGH | {"Constant"}
         }
         self._values: dict[str, np.ndarray | None] = {}
 
@@ -41,12 +41,12 @@ class Constants:
 
     def scalar(self, name: str) -> float | None:
         """Return the value of a constant of one element, None for any other."""
-        for _ in range(ROUNDS):
+        for _ in range(MAX_ROUNDS):
             value = self.value(name)
             if value is not None:
                 return float(value.reshape(-1)[0]) if value.size == 1 and value.dtype.kind in "fiu" else None
             maker = self._makers.get(name)
-            if maker is None or maker.op_type not in PASSING or not maker.input:
+            if maker is None or maker.op_type not in PASS_THROUGH or not maker.input:
                 return None
             name = maker.input[0]
         return None
@@ -62,7 +62,7 @@ class Constants:
             if attribute.name in {"value_int", "value_ints"}:
                 return np.array(list(attribute.ints) if attribute.name[-1] == "s" else attribute.i, np.int64)
             tensor = attribute.t if attribute.name == "value" else None
-        if tensor is None or prod(tensor.dims) > SMALL or tensor.external_data:
+        if tensor is None or prod(tensor.dims) > MAX_CONSTANT_ELEMENTS or tensor.external_data:
             return None
         try:
             return np.asarray(onnx.numpy_helper.to_array(tensor))
@@ -70,14 +70,14 @@ class Constants:
             return None
 
 
-def computed_shapes(
+def complete_shapes(
     skeleton: onnx.ModelProto,
     stated: list[onnx.ValueInfoProto],
     needed: set[str],
     shapes: dict[str, Shape],
     types: dict[str, int],
     *,
-    inferred: Inference,
+    inferred: ShapeInference,
 ) -> None:
     """Complete `shapes` and `types`: compute what follows from small constants and infer again, as long as that finds something new.
 
@@ -88,8 +88,8 @@ def computed_shapes(
 
     work = type(skeleton)()
     work.CopyFrom(skeleton)
-    for _ in range(ROUNDS):
-        found = _computed(work, shapes)
+    for _ in range(MAX_ROUNDS):
+        found = _fold_constants(work, shapes)
         for name, value in found.items():
             work.graph.initializer.append(onnx.numpy_helper.from_array(value, name))
         kept = [node for node in work.graph.node if not (len(node.output) == 1 and node.output[0] in found)]
@@ -108,7 +108,7 @@ def computed_shapes(
             return
 
 
-def _computed(model: onnx.ModelProto, shapes: dict[str, Shape]) -> dict[str, np.ndarray]:
+def _fold_constants(model: onnx.ModelProto, shapes: dict[str, Shape]) -> dict[str, np.ndarray]:
     """Return the outputs of nodes whose inputs are all small constants."""
     constants = Constants(model.graph)
     found: dict[str, np.ndarray] = {}
@@ -124,19 +124,22 @@ def _computed(model: onnx.ModelProto, shapes: dict[str, Shape]) -> dict[str, np.
             read = ((x, found[x] if x in found else constants.value(x)) for x in asked)
             values = {x: value for x, value in read if value is not None}
             if len(values) == len(set(asked)):
-                result = _run(node, model, values)
-                if result is not None and result.size <= SMALL:
+                result = _evaluate_node(node, model, values)
+                if result is not None and result.size <= MAX_CONSTANT_ELEMENTS:
                     found[node.output[0]] = result
     return found
 
 
-def _run(node: onnx.NodeProto, model: onnx.ModelProto, values: dict[str, np.ndarray]) -> np.ndarray | None:
+def _evaluate_node(node: onnx.NodeProto, model: onnx.ModelProto, values: dict[str, np.ndarray]) -> np.ndarray | None:
     """Return what onnx's own reference computes for a node, None where it cannot, or where the result would be large."""
     import onnx.reference
     from onnx import helper
 
     operands = [values[x] for x in node.input if x]
-    if node.op_type in {"ConstantOfShape", "Expand"} and prod(int(size) for size in operands[-1].reshape(-1)) > SMALL:
+    if (
+        node.op_type in {"ConstantOfShape", "Expand"}
+        and prod(int(size) for size in operands[-1].reshape(-1)) > MAX_CONSTANT_ELEMENTS
+    ):
         return None
     if node.op_type == "Range" and not _is_short(operands):
         return None
@@ -161,4 +164,4 @@ def _is_short(operands: list[np.ndarray]) -> bool:
     if len(operands) != 3 or any(value.size != 1 for value in operands):
         return False
     start, limit, step = (float(value.reshape(-1)[0]) for value in operands)
-    return abs(limit - start) <= SMALL * abs(step)
+    return abs(limit - start) <= MAX_CONSTANT_ELEMENTS * abs(step)

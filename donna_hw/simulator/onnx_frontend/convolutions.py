@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from donna_hw.simulator.onnx_frontend.workload_builder import WorkloadBuilder
 
 
-def convolution(draft: WorkloadBuilder, op: OnnxOp, operands: tuple[int, int, int] = (0, 1, 2)) -> None:
+def add_convolution(draft: WorkloadBuilder, op: OnnxOp, operands: tuple[int, int, int] = (0, 1, 2)) -> None:
     """Add a convolution on a line or a map. operands: the places of map, weights and bias."""
     net, (x, w, b) = draft.net, operands
     image, weights, out = net.shape(op.input(x), op), net.shape(op.input(w), op), net.shape(op.outputs[0], op)
@@ -53,7 +53,7 @@ def _pair(op: OnnxOp, name: str, line: bool) -> tuple[int, int]:
     return (1, values[0]) if line else (values[0], values[1])
 
 
-def transposed(draft: WorkloadBuilder, op: OnnxOp) -> None:
+def add_transposed_convolution(draft: WorkloadBuilder, op: OnnxOp) -> None:
     """Add a transposed convolution as the product of each pixel with all weights of its channel; adding up the overlaps is left out."""
     net = draft.net
     image, weights, groups = net.shape(op.input(0), op), net.shape(op.input(1), op), op.number("group", 1)

@@ -6,7 +6,7 @@ from math import prod
 
 from donna_hw.simulator.onnx_frontend.onnx_graph import OnnxGraph, OnnxOp
 
-WITH_CHANNELS = ("Conv", "ConvTranspose")
+CONVOLUTIONS = ("Conv", "ConvTranspose")
 MEANS = ("ReduceMean",)
 
 
@@ -82,7 +82,7 @@ def fold_into_products(net: OnnxGraph) -> None:
         if maker is None or fed[0] in net.outputs or consumers[fed[0]] != [place]:
             continue
         product = net.ops[maker]
-        channels = _foldable(net, op, product)
+        channels = _foldable_channels(net, op, product)
         if channels:
             product.biases = channels
             product.outputs = op.outputs
@@ -92,18 +92,18 @@ def fold_into_products(net: OnnxGraph) -> None:
     net.ops = [op for place, op in enumerate(net.ops) if place not in gone]
 
 
-def _foldable(net: OnnxGraph, op: OnnxOp, product: OnnxOp) -> int:
+def _foldable_channels(net: OnnxGraph, op: OnnxOp, product: OnnxOp) -> int:
     """Return the output channels of a product into which a batch-norm or an addition folds, 0 for one that it does not."""
     shape = net.shapes.get(product.outputs[0], ()) if len(product.outputs) == 1 else ()
     constant_weights = len(product.inputs) > 1 and product.inputs[1] in net.constants
     if len(shape) < 2 or not constant_weights or net.shapes.get(op.outputs[0]) != shape:
         return 0
-    convolution = product.rule in WITH_CHANNELS
+    convolution = product.rule in CONVOLUTIONS
     if op.rule == "BatchNormalization":
         plain = product.rule == "Gemm" and all(name in net.constants for name in product.inputs[1:])
         return shape[1] if (convolution or plain) and op.inputs and op.inputs[0] == product.outputs[0] else 0
     if (
-        product.rule not in {*WITH_CHANNELS, "MatMul", "Gemm"}
+        product.rule not in {*CONVOLUTIONS, "MatMul", "Gemm"}
         or product.biases
         or (product.rule != "MatMul" and len(product.inputs) > 2)
     ):

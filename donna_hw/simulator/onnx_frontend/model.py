@@ -12,14 +12,14 @@ from donna_hw.errors import ConfigError, FileFormatError, UnknownNameError
 if TYPE_CHECKING:
     import onnx
 
-SMALL = 1024  # elements of a constant whose values may decide shapes or name an activation
-MOST_NODES = 1_000_000
-STANDARD = ("", "ai.onnx")
+MAX_CONSTANT_ELEMENTS = 1024  # elements of a constant whose values may decide shapes or name an activation
+MAX_NODES = 1_000_000
+STANDARD_DOMAINS = ("", "ai.onnx")
 
 InputShapes = Mapping[str, Sequence[int]]
 
 
-def load(source: Path | onnx.ModelProto) -> onnx.ModelProto:
+def load_model(source: Path | onnx.ModelProto) -> onnx.ModelProto:
     """Return a model; weights in other files stay there. Raises `FileFormatError` for what is no ONNX model."""
     import onnx
 
@@ -36,7 +36,7 @@ def load(source: Path | onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def check_names(model: onnx.ModelProto) -> None:
+def validate_names(model: onnx.ModelProto) -> None:
     """Raise `FileFormatError` for a name that is no text: protobuf hands out the bytes of a torn one."""
     graph = model.graph
     nodes = [*graph.node, *(node for function in model.functions for node in function.node)]
@@ -52,7 +52,7 @@ def check_names(model: onnx.ModelProto) -> None:
             raise FileFormatError("a name in an ONNX model must be text", got=name)
 
 
-def skeleton_of(model: onnx.ModelProto, input_shapes: InputShapes, symbols: Mapping[str, int]) -> onnx.ModelProto:
+def build_skeleton(model: onnx.ModelProto, input_shapes: InputShapes, symbols: Mapping[str, int]) -> onnx.ModelProto:
     """Return the model with large constants as inputs, inputs of fixed shape, and no functions of its own.
 
     Shapes that the model states are left out where inference will find them, so that stale ones do no harm.
@@ -66,22 +66,22 @@ def skeleton_of(model: onnx.ModelProto, input_shapes: InputShapes, symbols: Mapp
     body.node.extend(graph.node)
     constants = {tensor.name for tensor in graph.initializer} | {t.values.name for t in graph.sparse_initializer}
     for tensor in graph.initializer:
-        if prod(tensor.dims) <= SMALL and not tensor.external_data:
+        if prod(tensor.dims) <= MAX_CONSTANT_ELEMENTS and not tensor.external_data:
             body.initializer.append(tensor)
         else:
-            body.input.append(_value(tensor.name, tensor.data_type, tensor.dims))
+            body.input.append(_value_info(tensor.name, tensor.data_type, tensor.dims))
     for sparse in graph.sparse_initializer:
-        body.input.append(_value(sparse.values.name, sparse.values.data_type, sparse.dims))
-    body.input.extend(_fixed_input(value, input_shapes.get(value.name), symbols) for value in own_inputs(graph))
+        body.input.append(_value_info(sparse.values.name, sparse.values.data_type, sparse.dims))
+    body.input.extend(_fixed_input(value, input_shapes.get(value.name), symbols) for value in graph_inputs(graph))
     for value in graph.output:
         body.output.append(onnx.ValueInfoProto(name=value.name))
     for name in (*constants, *(value.name for value in body.input)):
         if not name:
             raise FileFormatError("every input and constant of an ONNX model must have a name", got=name)
-    return _inlined(skeleton, model) if model.functions else skeleton
+    return _inline_functions(skeleton, model) if model.functions else skeleton
 
 
-def _value(name: str, data_type: int, dims: Sequence[int]) -> onnx.ValueInfoProto:
+def _value_info(name: str, data_type: int, dims: Sequence[int]) -> onnx.ValueInfoProto:
     import onnx
 
     value = onnx.ValueInfoProto(name=name)
@@ -93,26 +93,26 @@ def _value(name: str, data_type: int, dims: Sequence[int]) -> onnx.ValueInfoProt
     return value
 
 
-def own_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
+def graph_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
     """Return the inputs that are no constants."""
     constants = {tensor.name for tensor in graph.initializer} | {t.values.name for t in graph.sparse_initializer}
     return [value for value in graph.input if value.name not in constants]
 
 
-def sizes_of_symbols(graph: onnx.GraphProto, given: InputShapes) -> dict[str, int]:
+def resolve_symbols(graph: onnx.GraphProto, given: InputShapes) -> dict[str, int]:
     """Return the sizes that given input shapes mean for the symbolic dimensions of the model; a symbol has one size in all inputs."""
-    inputs = own_inputs(graph)
+    inputs = graph_inputs(graph)
     for name in given:
         if name not in (names := [value.name for value in inputs]):
             raise UnknownNameError("a shape must be given for an input of the model", got=name, choices=names)
     symbols: dict[str, int] = {}
     for value in inputs:
         if value.name in given:
-            symbols.update(_sizes_of_symbols(value, given[value.name], symbols))
+            symbols.update(_resolve_input_symbols(value, given[value.name], symbols))
     return symbols
 
 
-def stated_shapes(graph: onnx.GraphProto, symbols: Mapping[str, int]) -> list[onnx.ValueInfoProto]:
+def declared_shapes(graph: onnx.GraphProto, symbols: Mapping[str, int]) -> list[onnx.ValueInfoProto]:
     """Return the shapes that a model states of its tensors, with the sizes of their symbols."""
     import onnx
 
@@ -126,7 +126,9 @@ def stated_shapes(graph: onnx.GraphProto, symbols: Mapping[str, int]) -> list[on
     return values
 
 
-def _sizes_of_symbols(value: onnx.ValueInfoProto, shape: Sequence[int], known: Mapping[str, int]) -> dict[str, int]:
+def _resolve_input_symbols(
+    value: onnx.ValueInfoProto, shape: Sequence[int], known: Mapping[str, int]
+) -> dict[str, int]:
     """Return the sizes that a given shape means for the input's symbolic dimensions; refuses a shape that does not fit the input's."""
     stated, rule = value.type.tensor_type.shape.dim, f"the shape given for input {value.name!r} must fit the model's"
     if not shape or any(isinstance(size, bool) or not isinstance(size, int) or size < 1 for size in shape):
@@ -134,7 +136,7 @@ def _sizes_of_symbols(value: onnx.ValueInfoProto, shape: Sequence[int], known: M
     if not value.type.tensor_type.HasField("shape"):
         return {}
     if len(stated) != len(shape):
-        raise ConfigError(f"{rule}, {_shown(value)}, with as many dimensions", got=list(shape))
+        raise ConfigError(f"{rule}, {_format_shape(value)}, with as many dimensions", got=list(shape))
     found: dict[str, int] = {}
     for dim, size in zip(stated, shape, strict=True):
         limit = (
@@ -143,7 +145,7 @@ def _sizes_of_symbols(value: onnx.ValueInfoProto, shape: Sequence[int], known: M
             else {**known, **found}.get(dim.dim_param, size)
         )
         if limit != size:
-            raise ConfigError(f"{rule}, {_shown(value)}", got=list(shape))
+            raise ConfigError(f"{rule}, {_format_shape(value)}", got=list(shape))
         if dim.dim_param:
             found[dim.dim_param] = size
     return found
@@ -156,7 +158,7 @@ def _fixed_input(
     if not value.type.HasField("tensor_type"):
         raise ConfigError(f"the input {value.name!r} must be a tensor", got=value.type.WhichOneof("value"))
     if given is not None:
-        return _value(value.name, tensor.elem_type, given)
+        return _value_info(value.name, tensor.elem_type, given)
     sizes = [dim.dim_value if dim.HasField("dim_value") else symbols.get(dim.dim_param, 0) for dim in tensor.shape.dim]
     if not tensor.HasField("shape") or any(size < 1 for size in sizes):
         example = [size if size > 0 else 224 if place > 1 else (1, 3)[place] for place, size in enumerate(sizes)] or [
@@ -167,20 +169,20 @@ def _fixed_input(
         ]
         raise ConfigError(
             f"every dimension of input {value.name!r} must be fixed",
-            got=_shown(value),
+            got=_format_shape(value),
             hint=f"say it with --input-shape {value.name}={','.join(map(str, example))} (read_onnx: input_shapes)",
         )
-    return _value(value.name, tensor.elem_type, sizes)
+    return _value_info(value.name, tensor.elem_type, sizes)
 
 
-def _shown(value: onnx.ValueInfoProto) -> str:
+def _format_shape(value: onnx.ValueInfoProto) -> str:
     tensor = value.type.tensor_type
     if not tensor.HasField("shape"):
         return "no shape"
     return f"[{', '.join(dim.dim_param or (str(dim.dim_value) if dim.HasField('dim_value') else '?') for dim in tensor.shape.dim)}]"
 
 
-def _inlined(skeleton: onnx.ModelProto, model: onnx.ModelProto) -> onnx.ModelProto:
+def _inline_functions(skeleton: onnx.ModelProto, model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the skeleton with calls of the model's functions replaced by their bodies."""
     import onnx.inliner
 
@@ -197,9 +199,9 @@ def _inlined(skeleton: onnx.ModelProto, model: onnx.ModelProto) -> onnx.ModelPro
             sizes[key] = 1 + sum(size(inner, (*callers, key)) for inner in bodies[key].node)
         return sizes[key]
 
-    if sum(size(node, ()) for node in skeleton.graph.node) > MOST_NODES:
+    if sum(size(node, ()) for node in skeleton.graph.node) > MAX_NODES:
         raise FileFormatError(
-            f"a model must have at most {MOST_NODES:,} operators once its functions are inlined", got="more"
+            f"a model must have at most {MAX_NODES:,} operators once its functions are inlined", got="more"
         )
     skeleton.functions.extend(model.functions)
     try:

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     import onnx
 
 Shape = tuple[int, ...]
-MOST_ELEMENTS = 2**40
+MAX_ELEMENTS = 2**40
 PRECISIONS = {2: "int8", 3: "int8", 4: "int16", 5: "int16", 9: "int8", 21: "int8", 22: "int8"}  # of TensorProto's types
-FLOATS = frozenset({1, 10, 11, 16})  # float, float16, double, bfloat16: one precision to the simulator, the hardware's
+FLOAT_TYPES = frozenset(
+    {1, 10, 11, 16}
+)  # float, float16, double, bfloat16: one precision to the simulator, the hardware's
 
 
 @dataclass
@@ -79,7 +81,7 @@ class OnnxGraph:
                 hint="fix the inputs with --input-shape NAME=1,3,224,224, simplify the model (onnxsim), or export it with its shapes",
             )
         shape = self.shapes[name]
-        if not 1 <= prod(shape) <= MOST_ELEMENTS:
+        if not 1 <= prod(shape) <= MAX_ELEMENTS:
             raise FileFormatError(
                 f"a tensor must have 1 to 2**40 elements: {name!r} of {op.op_type} {op.name}", got=list(shape)
             )
@@ -110,11 +112,11 @@ class OnnxGraph:
         return {name: place for place, op in enumerate(self.ops) for name in op.outputs}
 
 
-def words(text: str) -> frozenset[str]:
+def split_words(text: str) -> frozenset[str]:
     """Return the words of a text."""
     return frozenset(text.split())
 
 
-def attributes_of(node: Any) -> dict[str, Any]:
+def attributes_by_name(node: Any) -> dict[str, Any]:
     """Return a node's attributes by name."""
     return {attribute.name: attribute for attribute in node.attribute}

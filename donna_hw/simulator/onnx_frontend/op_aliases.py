@@ -16,7 +16,7 @@ class OpAlias(NamedTuple):
     inputs: slice = slice(0, 1)
 
 
-STAND_INS = {
+OP_ALIASES = {
     "Gelu": OpAlias("Gelu"),
     "FastGelu": OpAlias("Gelu"),
     "QuickGelu": OpAlias("Gelu"),
@@ -39,14 +39,14 @@ STAND_INS = {
 }
 
 
-def stand_in_for(node: onnx.NodeProto) -> OpAlias | None:
+def find_alias(node: onnx.NodeProto) -> OpAlias | None:
     """Return the stand-in of a node, None for one that needs none or has none."""
     if node.domain == "com.microsoft" or node.op_type == "SimplifiedLayerNormalization":
-        return STAND_INS.get(node.op_type)
+        return OP_ALIASES.get(node.op_type)
     return None
 
 
-def replace_in_place(node: onnx.NodeProto, stand_in: OpAlias) -> None:
+def apply_alias(node: onnx.NodeProto, stand_in: OpAlias) -> None:
     """Turn a node into the one whose output has the same shape."""
     inputs = list(node.input)[stand_in.inputs]
     one = stand_in.shape == "Identity"

@@ -7,7 +7,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from donna_hw.errors import FileFormatError
-from donna_hw.simulator.onnx_frontend.convolutions import add_product, convolution, transposed
+from donna_hw.simulator.onnx_frontend.convolutions import add_convolution, add_product, add_transposed_convolution
 from donna_hw.simulator.onnx_frontend.onnx_graph import OnnxOp, Shape
 from donna_hw.simulator.workload import Geometry
 
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
     from donna_hw.simulator.onnx_frontend.workload_builder import WorkloadBuilder
 
 
-def gemm(draft: WorkloadBuilder, op: OnnxOp) -> None:
+def add_gemm(draft: WorkloadBuilder, op: OnnxOp) -> None:
     """Add A x B + C, either factor as it is or transposed."""
     a, b = (draft.net.shape(op.input(place), op) for place in (0, 1))
     if len(a) != 2 or len(b) != 2:
         raise FileFormatError("the factors of a Gemm must be matrices", got=f"{op.name}: {list(a)}, {list(b)}")
     a, b = (a[::-1] if op.number("transA", 0) else a), (b[::-1] if op.number("transB", 0) else b)
-    product(draft, op, a, b, (op.inputs[0], op.inputs[1]), bias=op.inputs[2] if len(op.inputs) > 2 else "")
+    add_matrix_product(draft, op, a, b, (op.inputs[0], op.inputs[1]), bias=op.inputs[2] if len(op.inputs) > 2 else "")
 
 
-def matmul(draft: WorkloadBuilder, op: OnnxOp, operands: tuple[int, int] = (0, 1)) -> None:
+def add_matmul(draft: WorkloadBuilder, op: OnnxOp, operands: tuple[int, int] = (0, 1)) -> None:
     """Add a product of matrices, or of batches of them. operands: the places of the factors."""
     names = op.input(operands[0]), op.input(operands[1])
     a, b = (draft.net.shape(name, op) for name in names)
     if not a or not b:
         raise FileFormatError("the factors of a product must have a dimension or more", got=f"{op.op_type} {op.name}")
-    product(draft, op, a if len(a) > 1 else (1, *a), b if len(b) > 1 else (*b, 1), names)
+    add_matrix_product(draft, op, a if len(a) > 1 else (1, *a), b if len(b) > 1 else (*b, 1), names)
 
 
-def product(
+def add_matrix_product(
     draft: WorkloadBuilder,
     op: OnnxOp,
     a: Shape,
@@ -75,7 +75,7 @@ def _padded(shape: Shape, rank: int) -> Shape:
     return (1,) * (rank - len(shape)) + shape
 
 
-def einsum(draft: WorkloadBuilder, op: OnnxOp) -> None:
+def add_einsum(draft: WorkloadBuilder, op: OnnxOp) -> None:
     """Add a product that is written as a sum over letters; any other sum of that kind is unknown."""
     left, arrow, out = op.text("equation").replace(" ", "").partition("->")
     terms = left.split(",")
@@ -100,10 +100,10 @@ def einsum(draft: WorkloadBuilder, op: OnnxOp) -> None:
     batch = tuple(sizes[letter] for letter in out if letter in a and letter in b)
     rows, columns = (prod(sizes[x] for x in own if x in out and x not in other) for own, other in ((a, b), (b, a)))
     depth = prod(sizes[letter] for letter in summed)
-    product(draft, op, (*batch, rows, depth), (*batch, depth, columns), (op.inputs[0], op.inputs[1]))
+    add_matrix_product(draft, op, (*batch, rows, depth), (*batch, depth, columns), (op.inputs[0], op.inputs[1]))
 
 
-def attention(draft: WorkloadBuilder, op: OnnxOp) -> None:
+def add_attention(draft: WorkloadBuilder, op: OnnxOp) -> None:
     """Add the scores, their softmax and the mean of the values; attention with a cache or more outputs is unknown."""
     net, standard = draft.net, op.rule == "Attention"
     if len(op.inputs) < 3 or not all(op.inputs[:3]) or any(op.inputs[4 if standard else 6 :]) or len(op.outputs) != 1:
@@ -114,7 +114,7 @@ def attention(draft: WorkloadBuilder, op: OnnxOp) -> None:
     heads = op.number("q_num_heads" if standard else "num_heads", 1)
     kv_heads = op.number("kv_num_heads", heads) if standard else heads
     if len(q) == len(k) == len(v) == 3 and min(heads, kv_heads) > 0:
-        q, k, v = (_heads(shape, count) for shape, count in ((q, heads), (k, kv_heads), (v, kv_heads)))
+        q, k, v = (_split_heads(shape, count) for shape, count in ((q, heads), (k, kv_heads), (v, kv_heads)))
     fits = len(q) == len(k) == len(v) == 4 and k[1] == v[1] and k[1] > 0 and not q[1] % k[1]
     if not fits or q[3] != k[3] or k[2] != v[2] or prod(net.shape(op.outputs[0], op)) != q[0] * q[1] * q[2] * v[3]:
         draft.unknown_node(op)
@@ -128,25 +128,25 @@ def attention(draft: WorkloadBuilder, op: OnnxOp) -> None:
         OnnxOp(scores, "MatMul", "MatMul", (), (scores,)),
         OnnxOp(op.name, op.op_type, "MatMul", (), op.outputs),
     )
-    product(draft, before, (*batch, rows, q[3]), (*batch, q[3], tokens), (a, b), output=shape)
+    add_matrix_product(draft, before, (*batch, rows, q[3]), (*batch, q[3], tokens), (a, b), output=shape)
     draft.vector(OnnxOp(weights, "Softmax", "Softmax", (), (weights,)), "softmax", [scores, *added], output=shape)
-    product(draft, after, shape, (*batch, tokens, v[3]), (weights, c))
+    add_matrix_product(draft, after, shape, (*batch, tokens, v[3]), (weights, c))
 
 
-def _heads(shape: Shape, heads: int) -> Shape:
+def _split_heads(shape: Shape, heads: int) -> Shape:
     return (shape[0], heads, shape[1], shape[2] // heads)
 
 
-PRODUCTS: dict[str, Callable[[WorkloadBuilder, OnnxOp], None]] = {
-    "Conv": convolution,
-    "ConvInteger": lambda draft, op: convolution(draft, op, (0, 1, len(op.inputs))),
-    "QLinearConv": lambda draft, op: convolution(draft, op, (0, 3, 8)),
-    "ConvTranspose": transposed,
-    "Gemm": gemm,
-    "MatMul": matmul,
-    "MatMulInteger": matmul,
-    "QLinearMatMul": lambda draft, op: matmul(draft, op, (0, 3)),
-    "Einsum": einsum,
-    "Attention": attention,
-    "MultiHeadAttention": attention,
+PRODUCT_RULES: dict[str, Callable[[WorkloadBuilder, OnnxOp], None]] = {
+    "Conv": add_convolution,
+    "ConvInteger": lambda draft, op: add_convolution(draft, op, (0, 1, len(op.inputs))),
+    "QLinearConv": lambda draft, op: add_convolution(draft, op, (0, 3, 8)),
+    "ConvTranspose": add_transposed_convolution,
+    "Gemm": add_gemm,
+    "MatMul": add_matmul,
+    "MatMulInteger": add_matmul,
+    "QLinearMatMul": lambda draft, op: add_matmul(draft, op, (0, 3)),
+    "Einsum": add_einsum,
+    "Attention": add_attention,
+    "MultiHeadAttention": add_attention,
 }

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 from donna_hw.simulator.onnx_frontend.activations import fold_activations
 from donna_hw.simulator.onnx_frontend.fusion_patterns import fold_into_products, fold_norms
 from donna_hw.simulator.onnx_frontend.model import (
-    check_names,
-    load,
-    own_inputs,
-    sizes_of_symbols,
-    skeleton_of,
-    stated_shapes,
+    build_skeleton,
+    declared_shapes,
+    graph_inputs,
+    load_model,
+    resolve_symbols,
+    validate_names,
 )
-from donna_hw.simulator.onnx_frontend.products import PRODUCTS
+from donna_hw.simulator.onnx_frontend.products import PRODUCT_RULES
 from donna_hw.simulator.onnx_frontend.quantized import QuantizedGraph
-from donna_hw.simulator.onnx_frontend.shape_inference import net_of
-from donna_hw.simulator.onnx_frontend.vector import FUNCTIONS, UNARY
+from donna_hw.simulator.onnx_frontend.shape_inference import build_onnx_graph
+from donna_hw.simulator.onnx_frontend.vector import UNARY, VECTOR_RULES
 from donna_hw.simulator.onnx_frontend.views import is_view
 from donna_hw.simulator.onnx_frontend.workload_builder import WorkloadBuilder
 from donna_hw.simulator.workload import Workload
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     import onnx
 
 RULES = (
-    PRODUCTS | FUNCTIONS | {"QuantizeLinear": WorkloadBuilder.quantize, "DequantizeLinear": WorkloadBuilder.dequantize}
+    PRODUCT_RULES
+    | VECTOR_RULES
+    | {"QuantizeLinear": WorkloadBuilder.quantize, "DequantizeLinear": WorkloadBuilder.dequantize}
 )
 
 
@@ -41,17 +43,17 @@ def read_onnx(
     input_shapes: of the model's inputs by name, for dimensions that the model leaves open. Raises `BadFile` for what is no valid model,
     `BadSetting` for open dimensions and what has no rule here, `UnknownName` for a shape of no input.
     """
-    model = load(source)
-    check_names(model)
-    symbols = sizes_of_symbols(model.graph, input_shapes)
-    skeleton = skeleton_of(model, input_shapes, symbols)
-    inputs = tuple(value.name for value in own_inputs(model.graph))
+    model = load_model(source)
+    validate_names(model)
+    symbols = resolve_symbols(model.graph, input_shapes)
+    skeleton = build_skeleton(model, input_shapes, symbols)
+    inputs = tuple(value.name for value in graph_inputs(model.graph))
     outputs = tuple(value.name for value in model.graph.output)
-    net = net_of(skeleton, inputs, outputs, lambda: stated_shapes(model.graph, symbols))
+    net = build_onnx_graph(skeleton, inputs, outputs, lambda: declared_shapes(model.graph, symbols))
     fold_activations(net)
     fold_norms(net)
     fold_into_products(net)
-    draft = WorkloadBuilder(net, QuantizedGraph(net, PRODUCTS.keys(), UNARY))
+    draft = WorkloadBuilder(net, QuantizedGraph(net, PRODUCT_RULES.keys(), UNARY))
     for op in net.ops:
         if not op.outputs:
             continue

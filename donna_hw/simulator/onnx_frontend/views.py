@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from math import prod
 
-from donna_hw.simulator.onnx_frontend.onnx_graph import FLOATS, OnnxGraph, OnnxOp
+from donna_hw.simulator.onnx_frontend.onnx_graph import FLOAT_TYPES, OnnxGraph, OnnxOp
 
-ALWAYS = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"})
+ALWAYS_VIEWS = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"})
 
 
 def is_view(net: OnnxGraph, op: OnnxOp) -> bool:
     """Return whether an operator's first output is its first input's data; the shapes must be known to say so of some."""
-    if op.rule in ALWAYS:
+    if op.rule in ALWAYS_VIEWS:
         return len(net.activations(op)) >= 1 and op.inputs[0] not in net.constants
     if not op.inputs or op.inputs[0] in net.constants or not op.outputs:
         return False
     x, y = op.inputs[0], op.outputs[0]
     if op.rule == "Cast":
-        return net.types.get(x) == net.types.get(y) or {net.types.get(x), net.types.get(y)} <= FLOATS
+        return net.types.get(x) == net.types.get(y) or {net.types.get(x), net.types.get(y)} <= FLOAT_TYPES
     before, after = net.shapes.get(x), net.shapes.get(y)
     if before is None or after is None:
         return False

@@ -10,11 +10,13 @@ from donna_hw.simulator.onnx_frontend.onnx_graph import OnnxGraph, OnnxOp, Shape
 from donna_hw.simulator.onnx_frontend.quantized import QuantizedGraph
 from donna_hw.simulator.workload import Geometry, Node, Tensor, Workload
 
-MOST_WORK = 2**62
-MAPS = frozenset(
+MAX_WORK = 2**62
+MAP_OPS = frozenset(
     {"Conv", "ConvTranspose", "ConvInteger", "QLinearConv", "MaxPool", "AveragePool", "BatchNormalization"}
 )
-TOKENS = frozenset({"MatMul", "MatMulInteger", "QLinearMatMul", "LayerNormalization", "RMSNormalization", "Attention"})
+TOKEN_OPS = frozenset(
+    {"MatMul", "MatMulInteger", "QLinearMatMul", "LayerNormalization", "RMSNormalization", "Attention"}
+)
 
 
 class WorkloadBuilder:
@@ -27,8 +29,8 @@ class WorkloadBuilder:
         self.unknown: list[str] = []
         self._numbers: dict[str, int] = {}
         self._floats: dict[str, int] = {}  # the same data out of a DequantizeLinear, for those that read it as floats
-        self._maps = {name for op in net.ops if op.rule in MAPS for name in (*op.inputs[:1], *op.outputs[:1])}
-        self._tokens = {name for op in net.ops if op.rule in TOKENS for name in (*op.inputs[:3], *op.outputs[:1])}
+        self._maps = {name for op in net.ops if op.rule in MAP_OPS for name in (*op.inputs[:1], *op.outputs[:1])}
+        self._tokens = {name for op in net.ops if op.rule in TOKEN_OPS for name in (*op.inputs[:3], *op.outputs[:1])}
         for name in net.inputs:
             self._add_tensor(name, net.shape(name, OnnxOp(name, "input", "", (), ())), net.precision(name))
 
@@ -63,7 +65,7 @@ class WorkloadBuilder:
         output: Shape | None = None,
     ) -> None:
         """Add a product; weights is 0 where the second of `inputs` holds them. output: the shape of one that the model has not."""
-        if min(geometry) < 1 or geometry.macs > MOST_WORK:
+        if min(geometry) < 1 or geometry.macs > MAX_WORK:
             raise FileFormatError(
                 "a product must have 1 to 2**62 multiply-accumulates, and no part of 0", got=f"{op.op_type} {op.name}"
             )

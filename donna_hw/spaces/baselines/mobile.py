@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from donna_hw.graph.builder import Block
-from donna_hw.spaces.cells import Chain, Classifier, ConvNormAct, InvertedResidual, rounded
+from donna_hw.spaces.cells import Chain, Classifier, ConvNormAct, InvertedResidual, make_divisible
 
-CLASSES = 1000
+NUM_CLASSES = 1000
 
 
 class Row(NamedTuple):
@@ -26,7 +26,7 @@ class Row(NamedTuple):
     activation: str = ""
 
 
-def mobile(
+def build_network(
     rows: tuple[Row, ...],
     *,
     stem: int = 32,
@@ -42,11 +42,11 @@ def mobile(
     width scales the channels of stem and rows, to multiples of 8; the head's are as given.
     """
     blocks: list[tuple[str, Block]] = [
-        ("stem", ConvNormAct(rounded(stem * width, 8), kernel=3, stride=2, activation=activation))
+        ("stem", ConvNormAct(make_divisible(stem * width, 8), kernel=3, stride=2, activation=activation))
     ]
     for number, row in enumerate(rows, start=1):
         block = InvertedResidual(
-            rounded(row.channels * width, 8),
+            make_divisible(row.channels * width, 8),
             row.stride,
             row.kernel,
             row.expand,
@@ -57,7 +57,7 @@ def mobile(
         )
         blocks.append((f"row{number}", block))
     blocks.append(("head", ConvNormAct(head, activation=activation)))
-    return Chain((*blocks, ("classifier", Classifier(CLASSES, features, activation if features else "none"))))
+    return Chain((*blocks, ("classifier", Classifier(NUM_CLASSES, features, activation if features else "none"))))
 
 
 def efficientnet_b0() -> Chain:
@@ -71,7 +71,7 @@ def efficientnet_b0() -> Chain:
         Row(5, 6, 192, 2, 4),
         Row(3, 6, 320, 1),
     )
-    return mobile(rows, activation="swish", attention="se")
+    return build_network(rows, activation="swish", attention="se")
 
 
 def mobilenetv2(width: float) -> Chain:
@@ -85,7 +85,7 @@ def mobilenetv2(width: float) -> Chain:
         Row(3, 6, 160, 2, 3),
         Row(3, 6, 320, 1),
     )
-    return mobile(rows, head=max(1280, rounded(1280 * width, 8)), width=width, activation="relu6")
+    return build_network(rows, head=max(1280, make_divisible(1280 * width, 8)), width=width, activation="relu6")
 
 
 def mobilenetv3_large() -> Chain:
@@ -101,7 +101,7 @@ def mobilenetv3_large() -> Chain:
         Row(3, 6, 112, 1, 2, "se_v3"),
         Row(5, 6, 160, 2, 3, "se_v3"),
     )
-    return mobile(rows, stem=16, head=960, features=1280, activation="hard_swish")
+    return build_network(rows, stem=16, head=960, features=1280, activation="hard_swish")
 
 
 def mnasnet_a1(width: float) -> Chain:
@@ -115,7 +115,7 @@ def mnasnet_a1(width: float) -> Chain:
         Row(5, 6, 160, 2, 3, "se"),
         Row(3, 6, 320, 1),
     )
-    return mobile(rows, width=width)
+    return build_network(rows, width=width)
 
 
 def mnasnet_b1() -> Chain:
@@ -129,7 +129,7 @@ def mnasnet_b1() -> Chain:
         Row(5, 6, 192, 2, 4),
         Row(3, 6, 320, 1),
     )
-    return mobile(rows)
+    return build_network(rows)
 
 
 def spnasnet() -> Chain:
@@ -143,7 +143,7 @@ def spnasnet() -> Chain:
         Row(5, 6, 192, 2, 4),
         Row(3, 6, 320, 1),
     )
-    return mobile(rows)
+    return build_network(rows)
 
 
 def fbnet_c() -> Chain:
@@ -157,17 +157,17 @@ def fbnet_c() -> Chain:
         Row(5, 6, 184, 2, 4),
         Row(3, 6, 352, 1),
     )
-    return mobile(rows, stem=16, head=1984, always_expand=True)
+    return build_network(rows, stem=16, head=1984, always_expand=True)
 
 
-def dna(*rows: Row) -> Chain:
+def build_dna(*rows: Row) -> Chain:
     """Li et al., 2020: between the first and the last row, which all four share, squeeze-and-excite and Swish as in EfficientNet."""
-    return mobile((Row(3, 1, 16, 1), *rows, Row(3, 6, 320, 1)), activation="swish", attention="se")
+    return build_network((Row(3, 1, 16, 1), *rows, Row(3, 6, 320, 1)), activation="swish", attention="se")
 
 
 def dna_a() -> Chain:
     """DNA-A."""
-    return dna(
+    return build_dna(
         *(Row(5, 3, 24, 2), Row(3, 3, 24, 1), Row(3, 6, 24, 1)),
         *(Row(3, 3, 40, 2, 2), Row(5, 3, 40, 1), Row(3, 6, 40, 1)),
         *(Row(7, 6, 80, 2), Row(3, 3, 80, 1), Row(5, 3, 80, 1), Row(3, 6, 80, 1)),
@@ -178,7 +178,7 @@ def dna_a() -> Chain:
 
 def dna_b() -> Chain:
     """DNA-B."""
-    return dna(
+    return build_dna(
         *(Row(3, 3, 24, 2), Row(5, 3, 24, 1), Row(7, 6, 24, 1)),
         *(Row(7, 6, 40, 2), Row(5, 3, 40, 1), Row(7, 6, 40, 1)),
         *(Row(5, 6, 80, 2), Row(5, 3, 80, 1, 2), Row(3, 6, 80, 1)),
@@ -189,7 +189,7 @@ def dna_b() -> Chain:
 
 def dna_c() -> Chain:
     """DNA-C."""
-    return dna(
+    return build_dna(
         *(Row(5, 6, 24, 2), Row(3, 6, 24, 1)),
         *(Row(5, 6, 40, 2, 2), Row(3, 6, 40, 1), Row(5, 6, 40, 1)),
         *(Row(5, 6, 80, 2), Row(3, 6, 80, 1), Row(5, 6, 80, 1, 2)),
@@ -200,7 +200,7 @@ def dna_c() -> Chain:
 
 def dna_d() -> Chain:
     """DNA-D."""
-    return dna(
+    return build_dna(
         *(Row(7, 6, 24, 2), Row(5, 6, 24, 1), Row(7, 6, 24, 1)),
         Row(7, 6, 40, 2, 4),
         *(Row(7, 6, 80, 2), Row(5, 6, 80, 1, 2), Row(7, 6, 80, 1)),
@@ -220,7 +220,7 @@ def proxylessnas_cpu() -> Chain:
         *(Row(5, 6, 216, 2), Row(5, 3, 216, 1, 2), Row(3, 3, 216, 1)),
         Row(5, 6, 360, 1),
     )
-    return mobile(rows, stem=40, head=1432, activation="relu6")
+    return build_network(rows, stem=40, head=1432, activation="relu6")
 
 
 def proxylessnas_gpu() -> Chain:
@@ -234,7 +234,7 @@ def proxylessnas_gpu() -> Chain:
         *(Row(7, 6, 256, 2), Row(7, 6, 256, 1, 2), Row(5, 6, 256, 1)),
         Row(7, 6, 432, 1),
     )
-    return mobile(rows, stem=40, head=1728, activation="relu6")
+    return build_network(rows, stem=40, head=1728, activation="relu6")
 
 
 def proxylessnas_mobile() -> Chain:
@@ -248,4 +248,4 @@ def proxylessnas_mobile() -> Chain:
         *(Row(7, 6, 192, 2), Row(7, 6, 192, 1), Row(7, 3, 192, 1, 2)),
         Row(7, 6, 320, 1),
     )
-    return mobile(rows, activation="relu6")
+    return build_network(rows, activation="relu6")

@@ -11,7 +11,7 @@ ORIGIN = "published"
 _FILE = Path(__file__).with_name("published.csv")
 
 
-class Published(NamedTuple):
+class PublishedResult(NamedTuple):
     """A row of the paper's Table 3: its title and ImageNet top-1 accuracy there, and where that accuracy is from.
 
     macs, params: of one 224x224 image, as rounded in `counts_source`; None where we know none for certain. note: what must be known to
@@ -29,16 +29,16 @@ class Published(NamedTuple):
 
 
 @cache
-def published() -> dict[str, Published]:
+def load_published() -> dict[str, PublishedResult]:
     """Return {network: what is published of it}, in the order of the paper's Table 3."""
     with _FILE.open(encoding="utf-8", newline="") as file:
-        rows = [_row(row) for row in csv.DictReader(file)]
+        rows = [_parse_row(row) for row in csv.DictReader(file)]
     return {row.network: row for row in rows}
 
 
-def _row(row: dict[str, str]) -> Published:
+def _parse_row(row: dict[str, str]) -> PublishedResult:
     macs, params = (int(row[name]) if row[name] else None for name in ("macs", "params"))
-    return Published(
+    return PublishedResult(
         row["network"],
         row["title"],
         float(row["top1_percent"]),

@@ -35,12 +35,12 @@ NETWORKS: Mapping[str, Callable[[], Chain]] = {
 }
 
 
-def network_named(network: str) -> Chain:
+def build_baseline(network: str) -> Chain:
     """Return a baseline by name."""
     return NETWORKS[network]()
 
 
-def graphs(input_shape: Shape) -> dict[str, Graph]:
+def baseline_graphs(input_shape: Shape) -> dict[str, Graph]:
     """Return the layers of every baseline for images of (channels, height, width)."""
     return {name: lower(network(), input_shape) for name, network in NETWORKS.items()}
 
@@ -52,6 +52,6 @@ def baselines() -> Space:
         title="the networks of the paper's Table 3, each a block of the one stage",
         input_shape=(3, 224, 224),
         before=(),
-        stages=(Stage("network", (Axis("network", tuple(NETWORKS), reference="mobilenetv2_100"),), network_named),),
+        stages=(Stage("network", (Axis("network", tuple(NETWORKS), reference="mobilenetv2_100"),), build_baseline),),
         after=(),
     )

@@ -12,7 +12,7 @@ from donna_hw.spaces.cells import InvertedResidual, Residual
 from donna_hw.spaces.zoo.axes import STYLE
 
 
-def stock_blocks(
+def default_blocks(
     in_shape: Shape,
     out_shape: Shape,
     *,

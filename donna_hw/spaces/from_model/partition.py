@@ -11,18 +11,18 @@ from torch import Tensor, fx, nn
 from donna_hw.errors import ConfigError
 from donna_hw.graph.builder import Block, lower
 from donna_hw.graph.graph import Shape
-from donna_hw.spaces.from_model.candidates import stock_blocks
-from donna_hw.spaces.from_model.submodules import OWN, ModelPart, part_between
-from donna_hw.spaces.from_model.tracing import Traced, shape_of, stage_ends, traced
+from donna_hw.spaces.from_model.candidates import default_blocks
+from donna_hw.spaces.from_model.submodules import ORIGINAL, SubmoduleBlock, extract_submodule
+from donna_hw.spaces.from_model.tracing import TracedModel, find_stage_ends, node_shape, trace_model
 from donna_hw.spaces.space import Space
 from donna_hw.spaces.stage import Axis, Stage
 
 BEFORE, AFTER = "before", "after"
-Blocks = Callable[[Shape, Shape], Mapping[str, Block]]
+BlockFactory = Callable[[Shape, Shape], Mapping[str, Block]]
 
 
 @dataclass(frozen=True)
-class Candidates:
+class CandidateCell:
     """The blocks of one stage by label, as a stage's cell."""
 
     blocks: tuple[tuple[str, Block], ...]
@@ -32,14 +32,14 @@ class Candidates:
         return dict(self.blocks)[block]
 
 
-def propose_boundaries(model: nn.Module, example: Tensor) -> list[str]:
-    """Return boundaries for `stages_from`: where the maps of each size end, the first of them the end of the stem.
+def suggest_boundaries(model: nn.Module, example: Tensor) -> list[str]:
+    """Return boundaries for `space_from_model`: where the maps of each size end, the first of them the end of the stem.
 
     They are modules' paths, or names of operations where no module ends there. Raises `ConfigError` for a model that torch.fx cannot trace,
     or that has no two sizes to cut between.
     """
-    found = traced(model, example)
-    ends = list(stage_ends(found))
+    found = trace_model(model, example)
+    ends = list(find_stage_ends(found))
     if len(ends) < 2:
         raise ConfigError(
             f"{type(model).__name__} must have maps of two sizes or more for boundaries to be proposed",
@@ -49,35 +49,35 @@ def propose_boundaries(model: nn.Module, example: Tensor) -> list[str]:
     return ends
 
 
-def stages_from(
+def space_from_model(
     model: nn.Module,
     example: Tensor,
     boundaries: Sequence[str] | None = None,
     *,
-    blocks: Blocks = stock_blocks,
+    blocks: BlockFactory = default_blocks,
     name: str = "own_model",
 ) -> Space:
     """Return the space of a model's own stages and candidates in their place; its reference is the model, with its weights.
 
     example: one input, [1, channels, height, width]. boundaries: where stages end, each a module's path or an operation's name of torch.fx:
-    what stands before the first is fixed, and so is what follows the last; None: those of `propose_boundaries`. blocks: the candidates of a
+    what stands before the first is fixed, and so is what follows the last; None: those of `suggest_boundaries`. blocks: the candidates of a
     stage by label, from the shapes at its borders; beside them stands `own`, the model's own stage. The model is traced in evaluation mode,
     and copied: later changes to it change nothing. Raises `ConfigError` where something beside one tensor crosses a boundary, such as a skip
     connection, with the place; for a boundary out of order, and for a candidate of another shape. Raises `UnknownNameError` for a boundary that
     is none.
     """
-    found = traced(model, example)
+    found = trace_model(model, example)
     if boundaries is None:
-        boundaries = propose_boundaries(model, example)
-    cuts = _cuts(found, boundaries)
+        boundaries = suggest_boundaries(model, example)
+    cuts = _resolve_boundaries(found, boundaries)
     in_shape = tuple(int(size) for size in example.shape[1:])
-    shapes = [_shape(node) for node in cuts]
-    parts = {BEFORE: part_between(found, found.given, cuts[0], in_shape)}
+    shapes = [_boundary_shape(node) for node in cuts]
+    parts = {BEFORE: extract_submodule(found, found.given, cuts[0], in_shape)}
     stages = []
     for number, ((start, end), (before, after)) in enumerate(zip(pairwise(cuts), pairwise(shapes), strict=True), 1):
-        parts[f"stage{number}"] = part_between(found, start, end, before)
-        stages.append(_stage(f"stage{number}", parts[f"stage{number}"], blocks(before, after), (before, after)))
-    parts[AFTER] = part_between(found, cuts[-1], found.result, shapes[-1])
+        parts[f"stage{number}"] = extract_submodule(found, start, end, before)
+        stages.append(_build_stage(f"stage{number}", parts[f"stage{number}"], blocks(before, after), (before, after)))
+    parts[AFTER] = extract_submodule(found, cuts[-1], found.result, shapes[-1])
     return Space(
         name=name,
         title=f"{type(model).__name__}, cut at {', '.join(boundaries)}",
@@ -85,25 +85,25 @@ def stages_from(
         before=((BEFORE, parts[BEFORE]),),
         stages=tuple(stages),
         after=((AFTER, parts[AFTER]),),
-        given=_Given(tuple(parts.items())),
+        given=_ReferenceWeights(tuple(parts.items())),
     )
 
 
 @dataclass(frozen=True)
-class _Given:
+class _ReferenceWeights:
     """The weights that a model came with, under the names of its reference network's."""
 
-    parts: tuple[tuple[str, ModelPart], ...]
+    parts: tuple[tuple[str, SubmoduleBlock], ...]
 
     def __call__(self) -> dict[str, Tensor]:
         return {
-            f"{name}.{OWN}.weights.{key}": value.detach().clone()
+            f"{name}.{ORIGINAL}.weights.{key}": value.detach().clone()
             for name, part in self.parts
             for key, value in part.made.part.state_dict().items()
         }
 
 
-def _cuts(found: Traced, boundaries: Sequence[str]) -> list[fx.Node]:
+def _resolve_boundaries(found: TracedModel, boundaries: Sequence[str]) -> list[fx.Node]:
     if len(boundaries) < 2:
         raise ConfigError(
             "a model needs two boundaries or more: each stage lies between two",
@@ -124,20 +124,24 @@ def _cuts(found: Traced, boundaries: Sequence[str]) -> list[fx.Node]:
     return cuts
 
 
-def _shape(node: fx.Node) -> Shape:
-    shape = shape_of(node)
+def _boundary_shape(node: fx.Node) -> Shape:
+    shape = node_shape(node)
     assert shape is not None  # noqa: S101  a cut is one tensor
     return shape
 
 
-def _stage(name: str, own: ModelPart, blocks: Mapping[str, Block], shapes: tuple[Shape, Shape]) -> Stage:
-    if OWN in blocks or not blocks:
+def _build_stage(name: str, own: SubmoduleBlock, blocks: Mapping[str, Block], shapes: tuple[Shape, Shape]) -> Stage:
+    if ORIGINAL in blocks or not blocks:
         raise ConfigError(
-            f"{name}: its blocks must be one or more, none of them labelled {OWN!r}: that is the model's own stage",
+            f"{name}: its blocks must be one or more, none of them labelled {ORIGINAL!r}: that is the model's own stage",
             got=", ".join(blocks) or "none",
         )
     for label, block in blocks.items():
         shape = lower(block, shapes[0]).output_shape
         if shape != shapes[1]:
             raise ConfigError(f"{name}: the output of the block {label} must be {shapes[1]}", got=shape)
-    return Stage(name, (Axis("block", (OWN, *blocks), reference=OWN),), Candidates(((OWN, own), *blocks.items())))
+    return Stage(
+        name,
+        (Axis("block", (ORIGINAL, *blocks), reference=ORIGINAL),),
+        CandidateCell(((ORIGINAL, own), *blocks.items())),
+    )

@@ -14,10 +14,10 @@ from torch import fx, nn
 
 from donna_hw.graph.builder import GraphBuilder
 from donna_hw.graph.graph import Shape
-from donna_hw.graph.torch_layer import counted, output_shape
-from donna_hw.spaces.from_model.tracing import Traced
+from donna_hw.graph.torch_layer import count_macs_and_params, infer_output_shape
+from donna_hw.spaces.from_model.tracing import TracedModel
 
-OWN = "own"
+ORIGINAL = "own"
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class SubmoduleSpec:
     @cached_property
     def out_shape(self) -> Shape:
         """Shape of the output for one image."""
-        return output_shape(self.part, self.in_shape)
+        return infer_output_shape(self.part, self.in_shape)
 
     @cached_property
     def macs(self) -> int:
@@ -54,19 +54,19 @@ class SubmoduleSpec:
 
     @cached_property
     def _counts(self) -> tuple[int, int]:
-        return counted(self.part, self.in_shape)
+        return count_macs_and_params(self.part, self.in_shape)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Go to another process as bytes: torch would send its tensors through shared memory, for its own children alone."""
-        return _unpacked, (self.key, self.in_shape, pickle.dumps(self.part))
+        return _unpickle, (self.key, self.in_shape, pickle.dumps(self.part))
 
 
-def _unpacked(key: str, in_shape: Shape, part: bytes) -> SubmoduleSpec:
+def _unpickle(key: str, in_shape: Shape, part: bytes) -> SubmoduleSpec:
     return SubmoduleSpec(key, in_shape, pickle.loads(part))  # noqa: S301  written by this program, for a process that it started
 
 
 @dataclass(frozen=True)
-class ModelPart:
+class SubmoduleBlock:
     """A part of a user's model as a block of one layer, named `own`."""
 
     made: SubmoduleSpec
@@ -74,10 +74,10 @@ class ModelPart:
     def draw(self, draft: GraphBuilder, x: str) -> str:
         """Add the one layer; on images of another size it is what the same operations give there."""
         made = self.made if draft.shape(x) == self.made.in_shape else replace(self.made, in_shape=draft.shape(x))
-        return draft.module(x, made, made.out_shape, name=OWN)
+        return draft.module(x, made, made.out_shape, name=ORIGINAL)
 
 
-def part_between(found: Traced, start: fx.Node, end: fx.Node, in_shape: Shape) -> ModelPart:
+def extract_submodule(found: TracedModel, start: fx.Node, end: fx.Node, in_shape: Shape) -> SubmoduleBlock:
     """Return what a model computes from the output of `start` to that of `end`, with copies of its weights."""
     inside = found.before(end) - found.before(start) if start is not found.given else found.before(end) - {start}
     constants = [node for node in found.nodes if node.op == "get_attr" and set(node.users) & inside]
@@ -88,10 +88,10 @@ def part_between(found: Traced, start: fx.Node, end: fx.Node, in_shape: Shape) -
         copies[node] = graph.node_copy(node, lambda one: copies[one])
     graph.output(copies[end])
     module = copy.deepcopy(fx.GraphModule(found.model, graph)).eval()
-    return ModelPart(SubmoduleSpec(_key(module, chosen), in_shape, module))
+    return SubmoduleBlock(SubmoduleSpec(_fingerprint(module, chosen), in_shape, module))
 
 
-def _key(module: fx.GraphModule, nodes: Sequence[fx.Node]) -> str:
+def _fingerprint(module: fx.GraphModule, nodes: Sequence[fx.Node]) -> str:
     """Return what names the function of a part, whatever its weights and the names of its layers."""
     numbers = {node: number for number, node in enumerate(nodes)}
 
@@ -107,4 +107,4 @@ def _key(module: fx.GraphModule, nodes: Sequence[fx.Node]) -> str:
         if node.op == "call_function":
             target = f"{getattr(node.target, '__module__', '')}.{getattr(node.target, '__name__', node.target)}"
         lines.append(f"{node.op} {target} {fx.map_arg(node.args, numbered)} {fx.map_arg(node.kwargs, numbered)}")  # type: ignore[arg-type]
-    return f"{OWN} {hashlib.sha256(chr(10).join(lines).encode()).hexdigest()[:24]}"
+    return f"{ORIGINAL} {hashlib.sha256(chr(10).join(lines).encode()).hexdigest()[:24]}"

@@ -23,7 +23,7 @@ class _Tracer(fx.Tracer):
 
 
 @dataclass(frozen=True)
-class Traced:
+class TracedModel:
     """A model and its operations in their order, each with the shape of its output in `meta`."""
 
     model: nn.Module
@@ -50,7 +50,7 @@ class Traced:
         """The operations after which one tensor alone goes on, in their order, by name: the module that ends there, or the operation."""
         found: dict[str, fx.Node] = {}
         for node in self.nodes:
-            if node is self.given or shape_of(node) is None or self.result not in self._after(node):
+            if node is self.given or node_shape(node) is None or self.result not in self._after(node):
                 continue
             if not self.crossing(node):
                 found[self._name(node)] = node
@@ -88,19 +88,19 @@ class Traced:
             one, reader = crossing[0]
             raise ConfigError(
                 f"the boundary {name} must be crossed by its own output alone",
-                got=f"{_place(one)} is read behind it by {_place(reader)}",
+                got=f"{_describe_node(one)} is read behind it by {_describe_node(reader)}",
                 hint=f"cut at one of {', '.join(self.cuts)}",
             )
         if node not in self.cuts.values():
             raise ConfigError(
                 f"the boundary {name} must lie between the input and the output, and be one tensor",
-                got=str(shape_of(node) or "no tensor"),
+                got=str(node_shape(node) or "no tensor"),
                 hint=f"cut at one of {', '.join(self.cuts)}",
             )
         return node
 
     def _named(self, name: str) -> fx.Node:
-        inside = [node for node in self.nodes if name in _modules(node)]
+        inside = [node for node in self.nodes if name in _module_paths(node)]
         if not inside:
             inside = [node for node in self.nodes if node.name == name]
         if not inside:
@@ -116,8 +116,8 @@ class Traced:
 
     def _name(self, node: fx.Node) -> str:
         """Return the outermost module whose only output the operation is, else the operation's own name."""
-        for path in _modules(node):
-            inside = [one for one in self.nodes if path in _modules(one)]
+        for path in _module_paths(node):
+            inside = [one for one in self.nodes if path in _module_paths(one)]
             if [one for one in inside if any(user not in inside for user in one.users)] == [node]:
                 return path
         return node.name
@@ -133,7 +133,7 @@ class Traced:
         return found
 
 
-def traced(model: nn.Module, example: Tensor) -> Traced:
+def trace_model(model: nn.Module, example: Tensor) -> TracedModel:
     """Return a model's operations, traced in evaluation mode; the model's modes are put back.
 
     example: its input, [batch, ...]. Raises `ConfigError` when torch.fx cannot trace it, as where a branch depends on values, or it has
@@ -162,30 +162,30 @@ def traced(model: nn.Module, example: Tensor) -> Traced:
             f"{type(model).__name__} must have one input and one output",
             got=f"{len(inputs)} inputs, {len(output.all_input_nodes)} outputs",
         )
-    return Traced(model, graph)
+    return TracedModel(model, graph)
 
 
-def shape_of(node: fx.Node) -> Shape | None:
+def node_shape(node: fx.Node) -> Shape | None:
     """Return the shape of an operation's output for one image; None where it is no single tensor."""
     shape = getattr(node.meta.get("tensor_meta"), "shape", None)  # of several tensors it is a tuple of such
     return tuple(int(size) for size in shape[1:]) if isinstance(shape, torch.Size) else None
 
 
-def stage_ends(found: Traced) -> Iterator[str]:
+def find_stage_ends(found: TracedModel) -> Iterator[str]:
     """Yield the boundaries to propose: of the maps of every size of more than one pixel, the last place to cut."""
     ends: dict[Sequence[int], str] = {}
     for name, node in found.cuts.items():
-        shape: Any = shape_of(node)
+        shape: Any = node_shape(node)
         if len(shape) == 3 and shape[1] * shape[2] > 1:
             ends[shape[1:]] = name
     yield from ends.values()
 
 
-def _modules(node: fx.Node) -> tuple[str, ...]:
+def _module_paths(node: fx.Node) -> tuple[str, ...]:
     """Return the paths of the modules that an operation lies in, the outermost first."""
     return tuple(path for path in node.meta.get("nn_module_stack", {}) if path)
 
 
-def _place(node: fx.Node) -> str:
-    path = _modules(node)
+def _describe_node(node: fx.Node) -> str:
+    path = _module_paths(node)
     return f"{node.name} in {path[-1]}" if path else node.name

@@ -21,11 +21,11 @@ from donna_hw.spaces.stage import Axis, Stage, Value
 from donna_hw.spaces.zoo.axes import EXPAND, KERNEL
 from donna_hw.spaces.zoo.mobilenetv3 import CHANNELS_1_2, STAGES, mobilenetv3_1_2
 
-SIZES: dict[Value, Mapping[str, Value]] = {
+LAYER_SETTINGS: dict[Value, Mapping[str, Value]] = {
     f"k{kernel}-e{expand}": {"kernel": kernel, "expand": expand} for kernel in (3, 5, 7) for expand in (3, 4, 6)
 }
-MAY_SKIP = Axis("layer", (*SIZES, "skip"), reference="k7-e6", settings=SIZES | {"skip": {}})
-SHORTEST, LONGEST = 2, 4  # layers of a stage
+OPTIONAL_LAYER = Axis("layer", (*LAYER_SETTINGS, "skip"), reference="k7-e6", settings=LAYER_SETTINGS | {"skip": {}})
+MIN_DEPTH, MAX_DEPTH = 2, 4  # layers of a stage
 
 
 def ofa_mobilenetv3() -> Space:
@@ -34,7 +34,7 @@ def ofa_mobilenetv3() -> Space:
         mobilenetv3_1_2(),
         name="ofa_mobilenetv3",
         title="Once-for-All's MobileNetV3 1.2x: 20 layers, images of 128 to 224 pixels",
-        stages=tuple(_stage(stage, layer) for stage in range(len(STAGES)) for layer in range(LONGEST)),
+        stages=tuple(_stage(stage, layer) for stage in range(len(STAGES)) for layer in range(MAX_DEPTH)),
         global_axes=(Axis(RESOLUTION, tuple(range(128, 225, 4))),),
     )
 
@@ -43,7 +43,9 @@ def _stage(stage: int, layer: int) -> Stage:
     """Return the searched layer of two numbers from 0 on; a stage's first layer has its stride."""
     stride, activation, attention = STAGES[stage]
     cell = partial(_layer, CHANNELS_1_2[stage], stride if layer == 0 else 1, activation=activation, attention=attention)
-    return Stage(f"stage{stage + 1}_layer{layer + 1}", (KERNEL, EXPAND) if layer < SHORTEST else (MAY_SKIP,), cell)
+    return Stage(
+        f"stage{stage + 1}_layer{layer + 1}", (KERNEL, EXPAND) if layer < MIN_DEPTH else (OPTIONAL_LAYER,), cell
+    )
 
 
 def _layer(

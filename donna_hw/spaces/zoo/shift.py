@@ -17,7 +17,7 @@ from torch.nn import functional as f
 from donna_hw.graph.builder import GraphBuilder
 from donna_hw.graph.torch_layer import TorchLayer
 from donna_hw.spaces.cells import InvertedResidual
-from donna_hw.spaces.extend import with_cell
+from donna_hw.spaces.extend import add_cell
 from donna_hw.spaces.space import Space
 from donna_hw.spaces.zoo.donna import donna
 from donna_hw.spaces.zoo.small import small_8px_cells
@@ -60,9 +60,9 @@ class ShiftBottleneck(InvertedResidual):
 
 def small_8px_shift() -> Space:
     """`small_8px_cells` with shift cells: 72 blocks a stage, 24 of them new."""
-    return with_cell(small_8px_cells(), SHIFT, ShiftBottleneck, name="small_8px_shift")
+    return add_cell(small_8px_cells(), SHIFT, ShiftBottleneck, name="small_8px_shift")
 
 
 def donna_shift() -> Space:
     """The paper's space with shift cells: 576 blocks a stage, 192 of them new."""
-    return with_cell(donna(), SHIFT, ShiftBottleneck, name="donna_shift")
+    return add_cell(donna(), SHIFT, ShiftBottleneck, name="donna_shift")

@@ -23,12 +23,12 @@ STAGES, DEPTHS = 4, (1, 2, 3)
 def vit_b16() -> Space:
     """ViT-B/16 on 224x224 images, the heads tied to the embedding: 27 blocks a stage."""
     tied = _tied((384, 576, 768), (4, 8, 12))
-    return _base("vit_b16", "ViT-B/16, heads tied to the embedding", (tied,))
+    return _vit_b16("vit_b16", "ViT-B/16, heads tied to the embedding", (tied,))
 
 
 def vit_b16_81() -> Space:
     """ViT-B/16 on 224x224 images, heads searched for themselves: 81 blocks a stage."""
-    return _base("vit_b16_81", "ViT-B/16", (Axis("embedding", (384, 576, 768)), Axis("heads", (4, 8, 12))))
+    return _vit_b16("vit_b16_81", "ViT-B/16", (Axis("embedding", (384, 576, 768)), Axis("heads", (4, 8, 12))))
 
 
 def small_vit_8px() -> Space:
@@ -45,7 +45,7 @@ def small_vit_28px() -> Space:
     )
 
 
-def timm_state(name: str = "vit_base_patch16_224", **settings: Any) -> dict[str, Tensor]:
+def timm_state_dict(name: str = "vit_base_patch16_224", **settings: Any) -> dict[str, Tensor]:
     """Return the weights of a ViT of timm's by the names of the reference's, for images normalised as this project's are.
 
     settings: of `timm.create_model`, by default its pretrained weights, which it downloads. timm normalises ViT's images otherwise: that is
@@ -53,17 +53,17 @@ def timm_state(name: str = "vit_base_patch16_224", **settings: Any) -> dict[str,
     """
     from donna_hw._core import torchvision_compat
 
-    torchvision_compat.required("timm's weights", "timm")
+    torchvision_compat.require_torchvision("timm's weights", "timm")
     import timm
     import torch
 
-    from donna_hw._core.imagenet import MEAN, STD
+    from donna_hw._core.imagenet import IMAGENET_MEAN, IMAGENET_STD
 
     model = timm.create_model(name, **({"pretrained": True} | settings))
     state = dict(model.state_dict())
     its: Any = model.default_cfg
     mean, deviation, own_mean, own_deviation = (
-        torch.tensor(values, dtype=torch.float64) for values in (its["mean"], its["std"], MEAN, STD)
+        torch.tensor(values, dtype=torch.float64) for values in (its["mean"], its["std"], IMAGENET_MEAN, IMAGENET_STD)
     )
     patches, bias = state["patch_embed.proj.weight"].double(), state["patch_embed.proj.bias"].double()
     shift = ((own_mean - mean) / deviation).view(1, -1, 1, 1)
@@ -98,8 +98,8 @@ def _tied(embeddings: tuple[int, ...], heads: tuple[int, ...]) -> Axis:
     return Axis("embedding", embeddings, settings=settings)
 
 
-def _base(name: str, title: str, axes: tuple[Axis, ...]) -> Space:
-    return replace(_space(name, title, (3, 224, 224), (768, 16, 1000), axes), given=timm_state)
+def _vit_b16(name: str, title: str, axes: tuple[Axis, ...]) -> Space:
+    return replace(_space(name, title, (3, 224, 224), (768, 16, 1000), axes), given=timm_state_dict)
 
 
 def _space(

@@ -25,15 +25,15 @@ from donna_hw.graph.builder import Block
 from donna_hw.graph.graph import Graph, Layer, Shape
 from donna_hw.measurement.environment import Scalar
 from donna_hw.spaces.cells import Classifier, ConvNormAct, InvertedResidual, Skip
-from donna_hw.spaces.sections import sections_of
+from donna_hw.spaces.sections import lower_sections
 from donna_hw.spaces.space import Space
 from donna_hw.tables.latency_table import LatencyTable
-from donna_hw.tables.parts import parts_of
+from donna_hw.tables.parts import list_parts
 from donna_hw.tables.table_info import TableInfo, table_path
 
 FORMATS = {"ofa": "once-for-all", "proxylessnas": "ProxylessNAS"}
-TYPES = {"ofa": ("Conv", "Conv_1", "AvgPool2D", "Conv_2", "Logits"), "proxylessnas": ("Conv", "Conv_1", "Logits")}
-SETTINGS = {
+LAYER_TYPES = {"ofa": ("Conv", "Conv_1", "AvgPool2D", "Conv_2", "Logits"), "proxylessnas": ("Conv", "Conv_1", "Logits")}
+KEY_FIELDS = {
     "ofa": ("expand", "kernel", "stride", "idskip", "se", "hs"),
     "proxylessnas": ("expand", "kernel", "stride", "idskip"),
 }
@@ -41,7 +41,7 @@ UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 
 
 @dataclass(frozen=True)
-class Lookup:
+class LookupTable:
     """A file's layers: {key: seconds}, its format (a key of `FORMATS`), and the unit that its times were taken in."""
 
     path: Path
@@ -50,7 +50,7 @@ class Lookup:
     seconds: Mapping[str, float]
 
     @classmethod
-    def read(cls, path: Path, kind: str, unit: str) -> Lookup:
+    def read(cls, path: Path, kind: str, unit: str) -> LookupTable:
         """Read a file whose times are in `unit`; raises `FileFormatError`, `TableError` and `UnknownNameError`, and skips no entry."""
         import yaml
 
@@ -68,7 +68,7 @@ class Lookup:
             )
         found = {}
         for key, entry in content.items():
-            _check_key(str(key), kind, path)
+            _validate_key(str(key), kind, path)
             mean = entry.get("mean") if isinstance(entry, dict) else None
             if isinstance(mean, bool) or not isinstance(mean, int | float) or not isfinite(mean) or mean <= 0:
                 rule = f"{path}: {key} must have a mean, a finite number above zero"
@@ -86,8 +86,8 @@ class Lookup:
             raise ConfigError(f"a table is of one resolution of {space.name}", got="none named", hint=cure)
         records, used = [], dict[str, None]()
         axes = list(dict.fromkeys(axis.name for stage in space.stages for axis in stage.axes))
-        for part in parts_of(space):
-            keys = keys_of(part.block, part.graph.input_shape, self.kind, part.name)
+        for part in list_parts(space):
+            keys = layer_keys(part.block, part.graph.input_shape, self.kind, part.name)
             used |= dict.fromkeys(keys)
             cells = {axis: part.keys.get(axis, "") for axis in axes}
             cost = sum(self.seconds.get(key, 0.0) for key in keys)
@@ -126,16 +126,16 @@ class Lookup:
         )
 
 
-def keys_of(block: Block, shape: Shape, kind: str, name: str) -> list[str]:
+def layer_keys(block: Block, shape: Shape, kind: str, name: str) -> list[str]:
     """Return the keys of a block's layers; raises `ConfigError` for one that the format has no word for."""
-    graphs = sections_of(block, shape)
+    graphs = lower_sections(block, shape)
     if isinstance(block, InvertedResidual):
         return [_bottleneck(graph, kind) for graph in graphs]
     [graph] = graphs
     if not graph.layers and isinstance(block, Skip):
         return []
     if isinstance(block, ConvNormAct) and (name == "stem" or block.kernel == 1):
-        return [_plain("Conv" if name == "stem" else "Conv_1", graph.input_shape, graph.output_shape)]
+        return [_shape_key("Conv" if name == "stem" else "Conv_1", graph.input_shape, graph.output_shape)]
     if isinstance(block, Classifier):
         return _classifier(graph, kind)
     rule = f"{name} must be a stem, an inverted bottleneck, a 1x1 convolution or a classifier to have a key"
@@ -157,37 +157,37 @@ def _bottleneck(graph: Graph, kind: str) -> str:
     elif "scale" in layers or hidden % into:
         raise ConfigError("a bottleneck of ProxylessNAS has a whole expansion and no gate", got=spatial.name)
     words = "-".join(f"{name}:{value}" for name, value in facts.items())
-    return f"{_plain('expanded_conv', graph.input_shape, graph.output_shape)}-{words}"
+    return f"{_shape_key('expanded_conv', graph.input_shape, graph.output_shape)}-{words}"
 
 
 def _classifier(graph: Graph, kind: str) -> list[str]:
     linear: list[Layer] = [layer for layer in graph.layers if layer.operator == "linear"]
     channels = graph.input_shape[0]
     if kind == "proxylessnas" and len(linear) == 1:
-        return [_plain("Logits", graph.input_shape, graph.output_shape)]
+        return [_shape_key("Logits", graph.input_shape, graph.output_shape)]
     if kind == "ofa" and len(linear) == 2:
         hidden = linear[0].out_shape[0]
         return [
-            _plain("AvgPool2D", graph.input_shape, (channels, 1, 1)),
-            _plain("Conv_2", (channels, 1, 1), (hidden, 1, 1)),
-            _plain("Logits", (hidden, 1, 1), graph.output_shape),
+            _shape_key("AvgPool2D", graph.input_shape, (channels, 1, 1)),
+            _shape_key("Conv_2", (channels, 1, 1), (hidden, 1, 1)),
+            _shape_key("Logits", (hidden, 1, 1), graph.output_shape),
         ]
     raise ConfigError(f"a classifier of {FORMATS[kind]} has another number of layers", got=len(linear))
 
 
-def _plain(kind: str, before: Shape, after: Shape) -> str:
+def _shape_key(kind: str, before: Shape, after: Shape) -> str:
     """Return a key without settings: shapes are height x width x channels there."""
     shapes = ["x".join(map(str, (*shape[1:], shape[0]))) for shape in (before, after)]
     return f"{kind}-input:{shapes[0]}-output:{shapes[1]}"
 
 
-def _check_key(key: str, kind: str, path: Path) -> None:
+def _validate_key(key: str, kind: str, path: Path) -> None:
     """Raise `TableError` for a key that is not of the format: guessing what it means could make a plausible wrong table."""
     name, *words = key.split("-")
-    wanted = ("input", "output", *(SETTINGS[kind] if name == "expanded_conv" else ()))
+    wanted = ("input", "output", *(KEY_FIELDS[kind] if name == "expanded_conv" else ()))
     pairs = [word.partition(":") for word in words]
     sizes = [value.split("x") for _, _, value in pairs]
     whole = all(size.isdecimal() for value in sizes for size in value)
-    if name not in (*TYPES[kind], "expanded_conv") or tuple(word for word, _, _ in pairs) != wanted or not whole:
-        rule = f"{path}: a key must be a layer of {FORMATS[kind]}: {', '.join(TYPES[kind])} or expanded_conv, {'-'.join(wanted)}"
+    if name not in (*LAYER_TYPES[kind], "expanded_conv") or tuple(word for word, _, _ in pairs) != wanted or not whole:
+        rule = f"{path}: a key must be a layer of {FORMATS[kind]}: {', '.join(LAYER_TYPES[kind])} or expanded_conv, {'-'.join(wanted)}"
         raise TableError(rule, got=key, hint="name the other format, or take the entry out")

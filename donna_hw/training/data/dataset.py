@@ -64,7 +64,7 @@ class Dataset:
     augmentation: Augmentation = Augmentation()
 
 
-def split(images: int, count: int, seed: int) -> tuple[Tensor, Tensor]:
+def split_indices(images: int, count: int, seed: int) -> tuple[Tensor, Tensor]:
     """Return the numbers of (the rest, `count` held out) of so many images, drawn at random by `seed`."""
     if not 0 < count < images:
         raise ConfigError(f"the part held out of {images} images must be 1..{images - 1}", got=count)
@@ -72,19 +72,19 @@ def split(images: int, count: int, seed: int) -> tuple[Tensor, Tensor]:
     return order[count:], order[:count]
 
 
-def split_off(images: Images, count: int, seed: int) -> tuple[Images, Images]:
+def split_images(images: Images, count: int, seed: int) -> tuple[Images, Images]:
     """Return (the rest, `count` images drawn at random by `seed`)."""
-    rest, held = split(len(images), count, seed)
+    rest, held = split_indices(len(images), count, seed)
     return Images(images.pixels[rest], images.labels[rest]), Images(images.pixels[held], images.labels[held])
 
 
-def normalised(pixels: Tensor, mean: float, std: float) -> Tensor:
+def normalize(pixels: Tensor, mean: float, std: float) -> Tensor:
     """Return grey pixels [n, height, width] as float32 [n, 1, height, width] with the train set's mean 0 and deviation 1."""
     return ((pixels.float() - mean) / std).unsqueeze(1).contiguous()
 
 
 @dataclass(frozen=True)
-class Draws:
+class AugmentationParams:
     """What chance did with each of n images: mirror bool [n]; top, left int64 [n], the corner in the image grown by `crop` each way.
 
     None where the augmentation has no such step.
@@ -109,7 +109,7 @@ class Draws:
         return pixels
 
 
-def drawn(count: int, augmentation: Augmentation, generator: torch.Generator) -> Draws:
+def sample_augmentation(count: int, augmentation: Augmentation, generator: torch.Generator) -> AugmentationParams:
     """Return what chance does with so many images."""
     crop, mirror, top, left = augmentation.crop, None, None, None
     if augmentation.flip:
@@ -117,9 +117,9 @@ def drawn(count: int, augmentation: Augmentation, generator: torch.Generator) ->
     if crop:
         top = torch.randint(0, 2 * crop + 1, (count,), generator=generator)
         left = torch.randint(0, 2 * crop + 1, (count,), generator=generator)
-    return Draws(crop, mirror, top, left)
+    return AugmentationParams(crop, mirror, top, left)
 
 
-def augmented(pixels: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
+def augment(pixels: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
     """Return the images [n, channels, height, width] augmented."""
-    return drawn(len(pixels), augmentation, generator).of(pixels, torch.arange(len(pixels)))
+    return sample_augmentation(len(pixels), augmentation, generator).of(pixels, torch.arange(len(pixels)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from donna_hw.training.data.dataset import Dataset, Images, normalised, split_off
+from donna_hw.training.data.dataset import Dataset, Images, normalize, split_images
 
 TEST_IMAGES = 797
 
@@ -15,9 +15,9 @@ def load_digits(held_out: int, seed: int) -> Dataset:
 
     pixels, labels = datasets.load_digits(return_X_y=True)
     raw = torch.from_numpy(pixels).reshape(-1, 8, 8)
-    everything = Images(normalised(raw, float(raw.mean()), float(raw.std())), torch.from_numpy(labels).long())
-    rest, test = split_off(everything, TEST_IMAGES, seed=0)
-    train, held = split_off(rest, held_out, seed)
+    everything = Images(normalize(raw, float(raw.mean()), float(raw.std())), torch.from_numpy(labels).long())
+    rest, test = split_images(everything, TEST_IMAGES, seed=0)
+    train, held = split_images(rest, held_out, seed)
     return Dataset(
         "digits", train, held, test, "scikit-learn load_digits (UCI Optical Recognition of Handwritten Digits)"
     )

@@ -15,10 +15,10 @@ import torch
 
 from donna_hw._core.files import write_atomic
 from donna_hw.errors import FileFormatError, UnavailableError
-from donna_hw.training.data.dataset import Dataset, Images, normalised, split_off
+from donna_hw.training.data.dataset import Dataset, Images, normalize, split_images
 
-DEBIAN = Path("/usr/share/datasets/fashion-mnist")
-ADDRESS = "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/"
+DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+DOWNLOAD_URL = "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/"
 # SHA-256 of the unpacked files: packers differ, the images do not.
 FILES = {
     "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
@@ -26,7 +26,7 @@ FILES = {
     "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
     "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 }
-PARTS = {"train": "train", "test": "t10k"}
+FILE_PREFIXES = {"train": "train", "test": "t10k"}
 CLASSES = (
     "T-shirt/top",
     "trouser",
@@ -42,7 +42,7 @@ CLASSES = (
 
 
 @dataclass(frozen=True)
-class Garments:
+class RawImages:
     """Images as they lie in the files: pixels uint8 [n, 28, 28], labels uint8 [n]."""
 
     pixels: np.ndarray
@@ -51,35 +51,37 @@ class Garments:
 
 def load_fashion_mnist(held_out: int, folder: str, seed: int) -> Dataset:
     """Return the 60,000 training images less `held_out`, and the 10,000 test images."""
-    place = find_files(folder)
-    raw = {part: read_garments(folder, part) for part in PARTS}
-    mean, std = brightness(raw["train"])
+    place = find_or_download(folder)
+    raw = {part: read_split(folder, part) for part in FILE_PREFIXES}
+    mean, std = compute_mean_std(raw["train"])
     images = {
-        part: Images(normalised(torch.from_numpy(one.pixels), mean, std), torch.from_numpy(one.labels).long())
+        part: Images(normalize(torch.from_numpy(one.pixels), mean, std), torch.from_numpy(one.labels).long())
         for part, one in raw.items()
     }
-    train, held = split_off(images["train"], held_out, seed)
+    train, held = split_images(images["train"], held_out, seed)
     test = images["test"]
     return Dataset(
         "fashion_mnist", train, held, test, f"Fashion-MNIST (Xiao et al. 2017), checksums right, read from {place}"
     )
 
 
-def read_garments(folder: str, part: str) -> Garments:
+def read_split(folder: str, part: str) -> RawImages:
     """Return all images of a part, `train` or `test`."""
-    place = find_files(folder)
-    names = [name for name in FILES if name.startswith(PARTS[part])]
+    place = find_or_download(folder)
+    names = [name for name in FILES if name.startswith(FILE_PREFIXES[part])]
     pixels, labels = (read_idx(place / f"{name}.gz", FILES[name]) for name in names)
-    return Garments(pixels, labels)
+    return RawImages(pixels, labels)
 
 
-def brightness(garments: Garments) -> tuple[float, float]:
+def compute_mean_std(garments: RawImages) -> tuple[float, float]:
     """Return mean and standard deviation of all pixels, in 0..255."""
     pixels = torch.from_numpy(garments.pixels).float()
     return float(pixels.mean()), float(pixels.std())
 
 
-def find_files(folder: str, debian: Path = DEBIAN, address: str = ADDRESS, home: Path | None = None) -> Path:
+def find_or_download(
+    folder: str, debian: Path = DEBIAN_FOLDER, address: str = DOWNLOAD_URL, home: Path | None = None
+) -> Path:
     """Return the first folder that holds all four files: Debian's, the user's, the download's (filled if need be)."""
     places = [
         debian,
@@ -96,7 +98,7 @@ def find_files(folder: str, debian: Path = DEBIAN, address: str = ADDRESS, home:
 
 def read_idx(path: Path, digest: str) -> np.ndarray:
     """Return an IDX file's unsigned bytes as a writable array of its declared shape; the checksum must be right."""
-    data = bytearray(_unpacked(path.read_bytes(), str(path), digest))
+    data = bytearray(_decompress(path.read_bytes(), str(path), digest))
     rank = data[3]
     shape = np.frombuffer(data, ">u4", rank, offset=4)
     return np.frombuffer(data, np.uint8, offset=4 + 4 * rank).reshape(shape.tolist())
@@ -112,11 +114,11 @@ def _download(address: str, path: Path, digest: str) -> None:
             got=str(error),
             hint="apt install dataset-fashion-mnist, or set data.folder in the recipe to a folder with the four .gz files",
         ) from None
-    _unpacked(packed, address, digest)
+    _decompress(packed, address, digest)
     write_atomic(path, packed)
 
 
-def _unpacked(packed: bytes, where: str, digest: str) -> bytes:
+def _decompress(packed: bytes, where: str, digest: str) -> bytes:
     try:
         data = gzip.decompress(packed)
     except (OSError, EOFError, zlib.error) as error:

@@ -17,22 +17,22 @@ from typing import IO, Any
 import torch
 
 from donna_hw._core import torchvision_compat
-from donna_hw._core.imagenet import MEAN, STD
+from donna_hw._core.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from donna_hw.errors import ConfigError, DonnaError, FileFormatError
 from donna_hw.spaces.space import Space
-from donna_hw.training.data.dataset import Dataset, Images, split, split_off
-from donna_hw.training.data.lazy_images import FolderImages, fit, refuse_unfit
+from donna_hw.training.data.dataset import Dataset, Images, split_images, split_indices
+from donna_hw.training.data.lazy_images import FolderImages, fits_in_memory, validate_fits_in_memory
 
-CROP = 0.875  # of the shorter side, as usual for ImageNet
+CROP_RATIO = 0.875  # of the shorter side, as usual for ImageNet
 
 
-def image_folders(folder: str, space: Space) -> tuple[Any, Any]:
+def open_image_folders(folder: str, space: Space) -> tuple[Any, Any]:
     """Return torchvision's ImageFolder of `train/` and of `val/`, whose images are cut for evaluation and fit the space.
 
     Raises `UnavailableError` without torchvision, `FileFormatError` when a part is missing or the parts have other classes, `ConfigError` when
     the space's images have not 3 channels or its classifier has other classes.
     """
-    torchvision_compat.required("images from a folder")
+    torchvision_compat.require_torchvision("images from a folder")
     channels = space.input_shape[0]
     if channels != 3:
         raise ConfigError(f"images from a folder have 3 channels; those of space {space.name}", got=channels)
@@ -40,7 +40,7 @@ def image_folders(folder: str, space: Space) -> tuple[Any, Any]:
         raise ConfigError(
             "images from a folder need data.folder", hint="set it to the folder that holds train/ and val/"
         )
-    train, val = (_part(path, evaluation(space.input_shape)) for path in _places(Path(folder)))
+    train, val = (_open_split(path, create_eval_transform(space.input_shape)) for path in _split_folders(Path(folder)))
     if train.classes != val.classes:
         one = sorted(set(train.classes) ^ set(val.classes))[0]
         raise FileFormatError(
@@ -58,7 +58,7 @@ def image_folders(folder: str, space: Space) -> tuple[Any, Any]:
     return train, val
 
 
-def evaluation(shape: tuple[int, ...]) -> Callable[[Any], torch.Tensor]:
+def create_eval_transform(shape: tuple[int, ...]) -> Callable[[Any], torch.Tensor]:
     """Return what an image goes through to be classified: shorter side resized, centre cut out, channels normalised; float32 `shape`.
 
     An image that has the wanted height and width already is taken whole.
@@ -66,16 +66,16 @@ def evaluation(shape: tuple[int, ...]) -> Callable[[Any], torch.Tensor]:
     from torchvision import transforms
 
     steps = [
-        Centre(shape[-2], shape[-1]),
+        ResizeCenterCrop(shape[-2], shape[-1]),
         transforms.ToTensor(),
-        transforms.Normalize(MEAN, STD),
+        transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD),
     ]
     return transforms.Compose(steps)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
-class Centre:
-    """The middle of an image: `CROP` of its shorter side, height x width pixels; a picklable transform."""
+class ResizeCenterCrop:
+    """The middle of an image: `CROP_RATIO` of its shorter side, height x width pixels; a picklable transform."""
 
     height: int
     width: int
@@ -87,29 +87,29 @@ class Centre:
 
         if image.size == (self.width, self.height):
             return image
-        shorter = math.floor(max(self.height, self.width) / CROP)
+        shorter = math.floor(max(self.height, self.width) / CROP_RATIO)
         return t.center_crop(t.resize(image, shorter, InterpolationMode.BICUBIC), [self.height, self.width])
 
 
-def check_size(folder: str, space: Space) -> None:
+def validate_dataset_size(folder: str, space: Space) -> None:
     """Raise `ConfigError` when all images, decoded, would fill more than half of the memory that is available now."""
-    refuse_unfit(folder, sum(len(part) for part in image_folders(folder, space)), space.input_shape)
+    validate_fits_in_memory(folder, sum(len(part) for part in open_image_folders(folder, space)), space.input_shape)
 
 
 def load_image_folder(folder: str, held_out: int, seed: int, space: Space) -> Dataset:
-    """Return `train/` less `held_out` by seed, and `val/` to test; raises as `image_folders`.
+    """Return `train/` less `held_out` by seed, and `val/` to test; raises as `open_image_folders`.
 
     All images are in memory where they fit (`on_disk.fit`), else only those held out.
     """
     shape = tuple(space.input_shape)
     everything, test = (
-        FolderImages(folder, part, torch.arange(len(part)), shape) for part in image_folders(folder, space)
+        FolderImages(folder, part, torch.arange(len(part)), shape) for part in open_image_folders(folder, space)
     )
     source = f"images of {folder}"
-    if fit(len(everything) + len(test), shape):
-        train, held = split_off(Images(everything.pixels, everything.labels), held_out, seed)
+    if fits_in_memory(len(everything) + len(test), shape):
+        train, held = split_images(Images(everything.pixels, everything.labels), held_out, seed)
         return Dataset("image_folder", train, held, Images(test.pixels, test.labels), source)
-    rest, apart = (replace(everything, numbers=numbers) for numbers in split(len(everything), held_out, seed))
+    rest, apart = (replace(everything, numbers=numbers) for numbers in split_indices(len(everything), held_out, seed))
     return Dataset("image_folder", rest, Images(apart.pixels, apart.labels), test, source)
 
 
@@ -135,18 +135,18 @@ def open_image(path: str) -> IO[bytes]:
     return Path(path).open("rb")
 
 
-def _places(folder: Path) -> tuple[Path, Path]:
+def _split_folders(folder: Path) -> tuple[Path, Path]:
     """Return where the images to train and to test on lie; `test/` counts where there is no `val/`."""
     if folder.is_file():
-        from donna_hw.training.data.image_zip import folders_in
+        from donna_hw.training.data.image_zip import list_folders
 
-        there = folders_in(folder)
+        there = list_folders(folder)
     else:
         there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     return folder / "train", folder / ("test" if "test" in there and "val" not in there else "val")
 
 
-def _part(folder: Path, transform: Callable[[Any], torch.Tensor]) -> Any:
+def _open_split(folder: Path, transform: Callable[[Any], torch.Tensor]) -> Any:
     try:
         if folder.parent.is_file():
             from donna_hw.training.data.image_zip import ZippedImages

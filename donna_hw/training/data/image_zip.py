@@ -22,7 +22,7 @@ class ZippedImages(ImageFolder):  # type: ignore[misc]  # torchvision has no typ
 
     def find_classes(self, directory: str) -> tuple[list[str], dict[str, int]]:
         """Return the names of the folder's own folders in alphabetical order, and their numbers."""
-        classes = sorted({name.split("/")[0] for name in _names(directory) if "/" in name})
+        classes = sorted({name.split("/")[0] for name in _list_names(directory) if "/" in name})
         if not classes:
             raise FileNotFoundError(f"no classes in {directory}")
         return classes, {name: number for number, name in enumerate(classes)}
@@ -32,7 +32,7 @@ class ZippedImages(ImageFolder):  # type: ignore[misc]  # torchvision has no typ
         """Return (path, class) of every image, sorted; raises `FileNotFoundError` for a class without one, as torchvision does."""
         found = [
             (f"{directory}/{name}", class_to_idx[name.split("/")[0]])
-            for name in sorted(_names(directory))
+            for name in sorted(_list_names(directory))
             if name.lower().endswith(IMG_EXTENSIONS)
         ]
         for name, number in class_to_idx.items():
@@ -41,23 +41,23 @@ class ZippedImages(ImageFolder):  # type: ignore[misc]  # torchvision has no typ
         return found
 
 
-def folders_in(path: Path) -> set[str]:
+def list_folders(path: Path) -> set[str]:
     """Return the names of the zip's own folders; raises `FileFormatError` when it is none."""
-    return {name.split("/")[0] for name in _archive(str(path)).namelist() if "/" in name}
+    return {name.split("/")[0] for name in _open_archive(str(path)).namelist() if "/" in name}
 
 
 def open_member(path: str) -> io.BytesIO:
     """Return the bytes of `<zip>/<name in it>`; raises `OSError` when they are not to be had."""
     archive, name = _split(path)
     try:
-        return io.BytesIO(_archive(archive).read(name))
+        return io.BytesIO(_open_archive(archive).read(name))
     except (KeyError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
         raise OSError(f"{error}") from None
 
 
-def _names(directory: str) -> list[str]:
+def _list_names(directory: str) -> list[str]:
     archive, prefix = _split(directory)
-    names = _archive(archive).namelist()
+    names = _open_archive(archive).namelist()
     return [name.removeprefix(f"{prefix}/") for name in names if name.startswith(f"{prefix}/") and name[-1] != "/"]
 
 
@@ -70,7 +70,7 @@ def _split(path: str) -> tuple[str, str]:
     raise FileNotFoundError(path)
 
 
-def _archive(path: str) -> zipfile.ZipFile:
+def _open_archive(path: str) -> zipfile.ZipFile:
     key = path, os.getpid()
     if key not in _OPEN:
         try:

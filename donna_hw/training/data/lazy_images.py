@@ -40,7 +40,7 @@ class FolderImages:
     @property
     def pixels(self) -> Tensor:
         """All images, decoded, float32 [n, channels, height, width]; raises `ConfigError` where memory cannot hold them."""
-        refuse_unfit(self.folder, len(self), self.shape)
+        validate_fits_in_memory(self.folder, len(self), self.shape)
         found = torch.empty(len(self), *self.shape)
         parts = torch.split(torch.arange(len(self)), CHUNK)
         for numbers in track(parts, f"decode {Path(self.part.root).name}", len(parts)):
@@ -59,7 +59,7 @@ class FolderImages:
         return found
 
 
-def fit(images: int, shape: tuple[int, ...]) -> bool:
+def fits_in_memory(images: int, shape: tuple[int, ...]) -> bool:
     """Return whether so many decoded images fill no more than half of the memory that is available now.
 
     Half, since splitting off the held-out part copies them.
@@ -67,9 +67,9 @@ def fit(images: int, shape: tuple[int, ...]) -> bool:
     return bool(_bytes(images, shape) <= psutil.virtual_memory().available / 2)
 
 
-def refuse_unfit(folder: str, images: int, shape: tuple[int, ...]) -> None:
-    """Raise `ConfigError` when so many decoded images do not `fit`."""
-    if not fit(images, shape):
+def validate_fits_in_memory(folder: str, images: int, shape: tuple[int, ...]) -> None:
+    """Raise `ConfigError` when so many decoded images do not `fits_in_memory`."""
+    if not fits_in_memory(images, shape):
         limit = psutil.virtual_memory().available / 2
         raise ConfigError(
             f"the decoded images of {folder} must fit in half of the available memory, {limit / GIB:.1f} GiB, since training by Adam "

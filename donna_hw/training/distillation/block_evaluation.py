@@ -10,8 +10,8 @@ from torch.nn import functional as f
 
 from donna_hw.spaces.space import Space
 from donna_hw.spaces.stage import Stage
-from donna_hw.training.distillation.teacher_features import channels_last, teacher_parts
-from donna_hw.training.loop import outputs
+from donna_hw.training.distillation.teacher_features import channels_last, load_teacher_parts
+from donna_hw.training.loop import compute_outputs
 
 
 @dataclass(frozen=True)
@@ -35,33 +35,33 @@ def nsr(output: Tensor, target: Tensor, variance: Tensor) -> Tensor:
     The mean over channels of the squared error, itself a mean over images and positions, divided by the channel's variance in the
     teacher's output. output, target: [n, channels, height, width], or [n, tokens, channels]; variance: [channels].
     """
-    return (by_channel((output - target).square()).mean(0) / variance).mean()
+    return (flatten_channels((output - target).square()).mean(0) / variance).mean()
 
 
 def noise_to_signal_amplitude(output: Tensor, target: Tensor, variance: Tensor) -> Tensor:
     """Return the mean absolute error over the channel's standard deviation, a scalar; as `nsr` (equation 3, which lacks the |.|)."""
-    return (by_channel((output - target).abs()).mean(0) / variance.sqrt()).mean()
+    return (flatten_channels((output - target).abs()).mean(0) / variance.sqrt()).mean()
 
 
 def channel_variance(target: Tensor) -> Tensor:
     """Return the variance of each channel of the teacher's output, [channels]; a constant channel counts with 1e-6."""
-    return by_channel(target).var(0, correction=0).clamp_min(1e-6)
+    return flatten_channels(target).var(0, correction=0).clamp_min(1e-6)
 
 
-def by_channel(maps: Tensor) -> Tensor:
+def flatten_channels(maps: Tensor) -> Tensor:
     """Return maps [n, channels, height, width], or tokens [n, tokens, channels], as [numbers, channels]."""
     return channels_last(maps).flatten(0, -2)
 
 
-def quality_of(block: nn.Module, x: Tensor, y: Tensor, rest: nn.Module, truth: tuple[Tensor, Tensor]) -> Quality:
+def evaluate_block(block: nn.Module, x: Tensor, y: Tensor, rest: nn.Module, truth: tuple[Tensor, Tensor]) -> Quality:
     """Measure a block whose input is x and whose target is y, the teacher's maps [n, channels, height, width].
 
     rest: what follows the block in the teacher; truth: labels int [n], and the teacher's own logits [n, classes].
     """
     labels, logits = truth
-    output = outputs(block, x)
+    output = compute_outputs(block, x)
     variance = channel_variance(y)
-    found = outputs(rest, output)
+    found = compute_outputs(rest, output)
     kl = f.kl_div(f.log_softmax(found, 1), f.log_softmax(logits, 1), reduction="batchmean", log_target=True)
     return Quality(
         nsr=float(nsr(output, y, variance)),
@@ -72,7 +72,7 @@ def quality_of(block: nn.Module, x: Tensor, y: Tensor, rest: nn.Module, truth: t
     )
 
 
-def rest_of_teacher(space: Space, stage: Stage, weights: Path) -> nn.Module:
+def load_teacher_tail(space: Space, stage: Stage, weights: Path) -> nn.Module:
     """Return the reference's parts after a stage, with its trained weights, in evaluation mode; raises `BadFile`."""
     names = [name for name, _ in space.parts(space.reference)]
-    return teacher_parts(space, names[names.index(stage.name) + 1 :], weights)
+    return load_teacher_parts(space, names[names.index(stage.name) + 1 :], weights)

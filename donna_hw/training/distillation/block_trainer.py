@@ -19,9 +19,9 @@ from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Space
 from donna_hw.spaces.stage import Stage
 from donna_hw.training.checkpoints import save_weights
-from donna_hw.training.distillation.block_evaluation import Quality, nsr, quality_of, rest_of_teacher
-from donna_hw.training.distillation.teacher_features import Features, placed, read_map, train_features
-from donna_hw.training.loop import OptimConfig, plan, step
+from donna_hw.training.distillation.block_evaluation import Quality, evaluate_block, load_teacher_tail, nsr
+from donna_hw.training.distillation.teacher_features import Features, load_train_features, move_features, read_map
+from donna_hw.training.loop import OptimConfig, plan_batches, train_step
 
 
 @dataclass(frozen=True)
@@ -72,14 +72,14 @@ def _train_group(group: BlockGroup) -> list[tuple[Quality, float]]:
     stage, maps = space.stage(first.stage), Path(first.maps)
     place = space.stages.index(stage)
     variance = torch.from_numpy(np.load(maps / f"variance-{place + 1}.npy")).to(device)
-    blocks = [_untrained(space, stage, task).to(device) for task in group.tasks]
-    _train(blocks, placed(train_features(space, stage, maps), device), variance, first)
-    rest = rest_of_teacher(space, stage, maps / "teacher.safetensors").to(device)
+    blocks = [_build_block(space, stage, task).to(device) for task in group.tasks]
+    _train(blocks, move_features(load_train_features(space, stage, maps), device), variance, first)
+    rest = load_teacher_tail(space, stage, maps / "teacher.safetensors").to(device)
     held_x, held_y = (read_map(maps, "held_out", place + side).to(device) for side in (0, 1))
     labels, logits = (
         torch.from_numpy(np.load(maps / f"held_out-{name}.npy")).to(device) for name in ("labels", "logits")
     )
-    found = [quality_of(block, held_x, held_y, rest, (labels, logits)) for block in blocks]
+    found = [evaluate_block(block, held_x, held_y, rest, (labels, logits)) for block in blocks]
     for task, block, quality in zip(group.tasks, blocks, found, strict=True):
         if np.isfinite(quality.nsr):
             save_weights(block, Path(task.weights))
@@ -87,7 +87,7 @@ def _train_group(group: BlockGroup) -> list[tuple[Quality, float]]:
     return [(quality, each_s) for quality in found]
 
 
-def _untrained(space: Space, stage: Stage, task: BlockTask) -> GraphModule:
+def _build_block(space: Space, stage: Stage, task: BlockTask) -> GraphModule:
     graph = space.block_graph(stage, task.number)
     seed = (task.seed << 32) ^ int(layers_hash(graph)[:8], 16)
     return to_torch(graph, seed).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
@@ -100,14 +100,14 @@ def _train(blocks: Sequence[GraphModule], features: Features, variance: torch.Te
     streams = [torch.cuda.Stream(variance.device) if on_gpu else None for _ in blocks]  # type: ignore[no-untyped-call]
     for block in blocks:
         block.train()
-    for epoch in plan(len(features), task.fit, task.seed):
+    for epoch in plan_batches(len(features), task.fit, task.seed):
         for indices, rate in epoch:
             x, y = features.pair(indices)
-            _meet(streams, before=True)
+            _synchronize(streams, before=True)
             for block, optimiser, stream in zip(blocks, optimisers, streams, strict=True):
-                with _in(stream):
-                    step(optimiser, rate, partial(_loss, block, x, y, variance))
-            _meet(streams, before=False)
+                with _stream_context(stream):
+                    train_step(optimiser, rate, partial(_loss, block, x, y, variance))
+            _synchronize(streams, before=False)
     for block in blocks:
         block.eval()
 
@@ -116,11 +116,11 @@ def _loss(block: GraphModule, x: torch.Tensor, y: torch.Tensor, variance: torch.
     return nsr(block(x), y, variance)
 
 
-def _in(stream: torch.cuda.Stream | None) -> AbstractContextManager[object]:
+def _stream_context(stream: torch.cuda.Stream | None) -> AbstractContextManager[object]:
     return nullcontext() if stream is None else torch.cuda.stream(stream)
 
 
-def _meet(streams: Sequence[torch.cuda.Stream | None], *, before: bool) -> None:
+def _synchronize(streams: Sequence[torch.cuda.Stream | None], *, before: bool) -> None:
     """Make the streams wait for what was begun before them, or what comes after wait for the streams."""
     for stream in streams:
         if stream is not None:

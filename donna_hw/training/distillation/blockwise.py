@@ -11,7 +11,7 @@ from itertools import cycle
 from pathlib import Path
 
 from donna_hw._core.progress import track
-from donna_hw.graph.graph import dtypes_of, layers_hash
+from donna_hw.graph.graph import graph_dtypes, layers_hash
 from donna_hw.graph.torch_module import GraphModule
 from donna_hw.spaces.space import Space
 from donna_hw.spaces.stage import Stage
@@ -62,7 +62,7 @@ def distill(
     for stage in space.stages:
         for m in range(stage.size):
             graph = space.block_graph(stage, m)
-            if "int8" not in dtypes_of(graph):  # those are made of trained ones
+            if "int8" not in graph_dtypes(graph):  # those are made of trained ones
                 jobs.setdefault((stage.name, layers_hash(graph)), (stage, m))
     todo = {key: job for key, job in jobs.items() if key not in done}
     maps = folder / "maps"
@@ -94,21 +94,23 @@ def distill(
     ]
     tasks.sort(key=lambda task: -space.block_graph(space.stage(task.stage), task.number).macs)  # longest first
     total = len(jobs)
-    for task, (quality, seconds) in track(_trained(pool, tasks, bkd), "distil blocks", total, total - len(todo)):
+    for task, (quality, seconds) in track(
+        _train_in_groups(pool, tasks, bkd), "distil blocks", total, total - len(todo)
+    ):
         library.add(space.stage(task.stage), task.number, asdict(quality), seconds)
     shutil.rmtree(maps)
     return library
 
 
-def _trained(
+def _train_in_groups(
     pool: Executor, tasks: Sequence[BlockTask], bkd: BlockDistillConfig
 ) -> Iterator[tuple[BlockTask, tuple[Quality, float]]]:
     """Yield each task with its result, as groups of them finish."""
-    for group, results in pool.map(train_group, groups(tasks, bkd.together, bkd.devices)):
+    for group, results in pool.map(train_group, group_tasks(tasks, bkd.together, bkd.devices)):
         yield from zip(group.tasks, results, strict=True)
 
 
-def groups(tasks: Sequence[BlockTask], together: int, devices: Sequence[str]) -> list[BlockGroup]:
+def group_tasks(tasks: Sequence[BlockTask], together: int, devices: Sequence[str]) -> list[BlockGroup]:
     """Return tasks in groups of one stage and at most `together` blocks, in their order, the devices in turn."""
     stages: dict[str, list[BlockTask]] = {}
     for task in tasks:

@@ -12,11 +12,11 @@ from torch import Tensor
 from donna_hw.graph.torch_module import GraphModule
 from donna_hw.spaces.space import Space
 from donna_hw.training.checkpoints import save_weights
-from donna_hw.training.data.dataset import Dataset, drawn
-from donna_hw.training.distillation.augmented_images import Source, chunks, save_source
-from donna_hw.training.distillation.block_evaluation import by_channel
-from donna_hw.training.distillation.teacher_features import channels_last, new_map, save_map
-from donna_hw.training.loop import outputs
+from donna_hw.training.data.dataset import Dataset, sample_augmentation
+from donna_hw.training.distillation.augmented_images import AugmentedImages, save_augmented_images, split_chunks
+from donna_hw.training.distillation.block_evaluation import flatten_channels
+from donna_hw.training.distillation.teacher_features import channels_last, create_map_file, save_map
+from donna_hw.training.loop import compute_outputs
 
 
 def save_maps(
@@ -25,39 +25,39 @@ def save_maps(
     """Write what blocks learn from and are judged by, computed once: the teacher's feature maps at every border between stages
     (`train-0.npy` is stage 1's input), its weights, and the held-out images' labels and its answers to them.
 
-    Not cached: the augmented images stand for the maps of the train set, or the folder where they lie (`save_source`).
+    Not cached: the augmented images stand for the maps of the train set, or the folder where they lie (`save_augmented_images`).
     """
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.randperm(len(data.train), generator=generator)[: images or len(data.train)]
-    source = Source(data.train, chosen, drawn(len(chosen), data.augmentation, generator))
+    source = AugmentedImages(data.train, chosen, sample_augmentation(len(chosen), data.augmentation, generator))
     shutil.rmtree(folder, ignore_errors=True)  # maps of another budget would be taken for these
     folder.mkdir(parents=True)
     if not cached:
-        save_source(source, folder)
-    for place, variance in enumerate(_train_maps(space, teacher, source, folder if cached else None)):
+        save_augmented_images(source, folder)
+    for place, variance in enumerate(_save_train_maps(space, teacher, source, folder if cached else None)):
         np.save(folder / f"variance-{place}.npy", variance.numpy())
-    for place, maps in enumerate(border_maps(space, teacher, data.held_out.pixels)):
+    for place, maps in enumerate(compute_border_maps(space, teacher, data.held_out.pixels)):
         save_map(folder, "held_out", place, maps)
     np.save(folder / "held_out-labels.npy", data.held_out.labels.numpy())
-    np.save(folder / "held_out-logits.npy", outputs(teacher, data.held_out.pixels).cpu().numpy())
+    np.save(folder / "held_out-logits.npy", compute_outputs(teacher, data.held_out.pixels).cpu().numpy())
     save_weights(teacher, folder / "teacher.safetensors")
 
 
-def _train_maps(space: Space, teacher: GraphModule, source: Source, folder: Path | None) -> list[Tensor]:
+def _save_train_maps(space: Space, teacher: GraphModule, source: AugmentedImages, folder: Path | None) -> list[Tensor]:
     """Write the teacher's maps of the images to learn from, if there is a folder, and return each border's channel variance.
 
     Memory holds one chunk of images and maps; the variance is what `channel_variance` of the whole would be.
     """
     moments: list[list[tuple[Tensor, Tensor]]] = []
     kept: list[np.memmap] = []
-    parts = chunks(len(source))
+    parts = split_chunks(len(source))
     for indices in parts:
-        maps = border_maps(space, teacher, source(indices))
+        maps = compute_border_maps(space, teacher, source(indices))
         if folder is not None and not kept:
-            kept = [new_map(folder, place, len(source), each) for place, each in enumerate(maps)]
+            kept = [create_map_file(folder, place, len(source), each) for place, each in enumerate(maps)]
         for file, each in zip(kept, maps, strict=folder is not None):
             file[indices.numpy()] = channels_last(each).numpy()
-        flat = [by_channel(each.double()) for each in maps]
+        flat = [flatten_channels(each.double()) for each in maps]
         moments.append([(each.mean(0), each.var(0, correction=0)) for each in flat])
     for file in kept:
         file.flush()
@@ -70,7 +70,7 @@ def _train_maps(space: Space, teacher: GraphModule, source: Source, folder: Path
     return found
 
 
-def border_maps(space: Space, teacher: GraphModule, pixels: Tensor) -> list[Tensor]:
+def compute_border_maps(space: Space, teacher: GraphModule, pixels: Tensor) -> list[Tensor]:
     """Return the teacher's output before the first stage, the images where nothing stands there, and after each stage.
 
     They are [stages + 1][n, channels, height, width], or [n, tokens, channels].
@@ -84,7 +84,7 @@ def border_maps(space: Space, teacher: GraphModule, pixels: Tensor) -> list[Tens
         for name in last
     ]
     try:
-        outputs(teacher, pixels)
+        compute_outputs(teacher, pixels)
     finally:
         for hook in hooks:
             hook.remove()

@@ -17,7 +17,7 @@ from donna_hw.graph.torch_module import to_torch
 from donna_hw.spaces.space import Space
 from donna_hw.spaces.stage import Stage
 from donna_hw.training.checkpoints import read_weights
-from donna_hw.training.distillation.augmented_images import Pixels, load_source
+from donna_hw.training.distillation.augmented_images import PixelLoader, load_augmented_images
 
 GIB = 2**30
 CPU = torch.device("cpu")
@@ -36,7 +36,7 @@ class Features(Protocol):
 
 
 @dataclass(frozen=True)
-class Cached:
+class CachedFeatures:
     """Features that were computed once, from files that all workers share; batches are given on `device`."""
 
     x: Tensor
@@ -52,10 +52,10 @@ class Cached:
 
 
 @dataclass(frozen=True)
-class Streamed:
+class StreamedFeatures:
     """Features that the teacher computes on `device` when they are asked for; memory holds one batch of them."""
 
-    pixels: Pixels
+    pixels: PixelLoader
     count: int
     before: nn.Module
     own: nn.Module
@@ -72,29 +72,29 @@ class Streamed:
             return x, self.own(x)
 
 
-def train_features(space: Space, stage: Stage, folder: Path) -> Features:
+def load_train_features(space: Space, stage: Stage, folder: Path) -> Features:
     """Return the training features of a stage: cached when `folder` holds its maps, else streamed from the images that it names."""
     place = space.stages.index(stage)
     if (folder / f"train-{place}.npy").exists():
-        return Cached(read_map(folder, "train", place), read_map(folder, "train", place + 1))
+        return CachedFeatures(read_map(folder, "train", place), read_map(folder, "train", place + 1))
     weights = folder / "teacher.safetensors"
     before = [name for name, _ in space.before] + [other.name for other in space.stages[:place]]
-    return Streamed(
-        *load_source(folder, space),
-        teacher_parts(space, before, weights),
-        teacher_parts(space, [stage.name], weights),
+    return StreamedFeatures(
+        *load_augmented_images(folder, space),
+        load_teacher_parts(space, before, weights),
+        load_teacher_parts(space, [stage.name], weights),
     )
 
 
-def placed(features: Features, device: torch.device) -> Features:
+def move_features(features: Features, device: torch.device) -> Features:
     """Return features that give their batches on a device; on a GPU with room for both maps twice over, the maps lie there."""
-    if isinstance(features, Streamed):
+    if isinstance(features, StreamedFeatures):
         return replace(features, before=features.before.to(device), own=features.own.to(device), device=device)
-    assert isinstance(features, Cached)  # noqa: S101  there are two kinds
+    assert isinstance(features, CachedFeatures)  # noqa: S101  there are two kinds
     x, y = features.x, features.y
     if device.type == "cuda" and 2 * (x.nbytes + y.nbytes) <= torch.cuda.mem_get_info(device)[0]:
         x, y = x.to(device), y.to(device)
-    return Cached(x, y, device)
+    return CachedFeatures(x, y, device)
 
 
 def map_bytes(space: Space, images: int) -> int:
@@ -104,7 +104,7 @@ def map_bytes(space: Space, images: int) -> int:
     return 4 * images * sum(math.prod(shape) for shape in shapes)
 
 
-def teacher_parts(space: Space, names: list[str], weights: Path) -> nn.Module:
+def load_teacher_parts(space: Space, names: list[str], weights: Path) -> nn.Module:
     """Return parts of the reference that follow one another, with its trained weights, in evaluation mode; raises `FileFormatError`.
 
     No parts are the identity.
@@ -137,7 +137,7 @@ def read_map(folder: Path, part: str, place: int) -> Tensor:
     return kept.permute(0, 3, 1, 2) if kept.ndim == 4 else kept
 
 
-def new_map(folder: Path, place: int, count: int, maps: Tensor) -> np.memmap:
+def create_map_file(folder: Path, place: int, count: int, maps: Tensor) -> np.memmap:
     """Return a file for one border's train maps of so many images, channels last, of the size of some maps."""
     shape = (count, *channels_last(maps).shape[1:])
     return np.lib.format.open_memmap(folder / f"train-{place}.npy", "w+", np.float32, shape)

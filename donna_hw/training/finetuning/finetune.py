@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from donna_hw._core.progress import track
 from donna_hw.errors import ConfigError, FileFormatError
-from donna_hw.graph.graph import dtypes_of, layers_hash
+from donna_hw.graph.graph import graph_dtypes, layers_hash
 from donna_hw.graph.torch_module import GraphModule, to_torch
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Architecture, Space
@@ -20,9 +20,9 @@ from donna_hw.training.checkpoints import read_weights, save_weights
 from donna_hw.training.data.dataset import Augmentation
 from donna_hw.training.executors import Executor
 from donna_hw.training.finetuning.loss import ekd_loss
-from donna_hw.training.finetuning.targets import Lessons, made, prepared, read_images
+from donna_hw.training.finetuning.targets import Lessons, load_distill_batches, read_images, stream_distill_batches
 from donna_hw.training.libraries import ArchitectureLibrary, BlockLibrary, FinetunedNetwork
-from donna_hw.training.loop import OptimConfig, top1_percent, train
+from donna_hw.training.loop import OptimConfig, evaluate_top1, train
 from donna_hw.training.reference import TeacherFile
 
 
@@ -54,7 +54,7 @@ class Initialization:
 
 
 @dataclass(frozen=True)
-class NetworkTask:
+class FinetuneTask:
     """What a worker needs to finetune one network; from_scratch: its weights are drawn by `seed`, not the library's."""
 
     space: str
@@ -97,29 +97,29 @@ def finetune(
     todo.sort(key=lambda architecture: -space.network(architecture).macs)  # longest first
     name = space.address or space.name
     tasks = [
-        NetworkTask(name, a, start, ekd, seed, str(library.weights_path(a, seed, role)), role == "scratch")
+        FinetuneTask(name, a, start, ekd, seed, str(library.weights_path(a, seed, role)), role == "scratch")
         for a in todo
     ]
     total = len(set(architectures))
-    for task, outcome in track(pool.map(finetune_one, tasks), f"finetune {role}", total, total - len(todo)):
+    for task, outcome in track(pool.map(finetune_network, tasks), f"finetune {role}", total, total - len(todo)):
         curve, stitched_percent, seconds = outcome.curve_percent, outcome.stitched_percent, outcome.train_s
         library.add(FinetunedNetwork(role, task.architecture, seed, curve[-1], stitched_percent, curve, seconds))
 
 
-def finetune_one(task: NetworkTask) -> FinetuneResult:
+def finetune_network(task: FinetuneTask) -> FinetuneResult:
     """Finetune one network, and save it."""
     started = time.perf_counter()
     space, start = load_space(task.space), task.start
-    lessons = _lessons(task)
+    lessons = _open_batches(task)
     test, held_out = (read_images(start.lessons, part) for part in ("test", "held_out"))
     if task.from_scratch:
         network, share = to_torch(space.network(task.architecture), task.seed), float("nan")
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     else:
-        network = stitched(space, task.architecture, BlockLibrary(start.blocks, space), start.reference)
+        network = stitch_network(space, task.architecture, BlockLibrary(start.blocks, space), start.reference)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        re_estimate(network, lessons(0)[0])
-        share = top1_percent(network, held_out)
+        update_bn_stats(network, lessons(0)[0])
+        share = evaluate_top1(network, held_out)
 
     def loss(epoch: int, indices: Tensor) -> Tensor:
         pixels, labels, teacher = lessons(epoch)
@@ -134,26 +134,26 @@ def finetune_one(task: NetworkTask) -> FinetuneResult:
         task.ekd.fit,
         seed,
         loss,
-        after_epoch=lambda: curve.append(top1_percent(network, test)),
+        after_epoch=lambda: curve.append(evaluate_top1(network, test)),
     )
     save_weights(network, Path(task.weights))
     return FinetuneResult(tuple(curve), share, time.perf_counter() - started)
 
 
-def _lessons(task: NetworkTask) -> Lessons:
+def _open_batches(task: FinetuneTask) -> Lessons:
     start, ekd = task.start, task.ekd
     if start.made_by is None:
-        return prepared(start.lessons)
+        return load_distill_batches(start.lessons)
     teacher = start.teacher.module() if ekd.hard < 1 else None
-    return made(start.lessons, start.made_by, teacher, images=ekd.images, seed=task.seed)
+    return stream_distill_batches(start.lessons, start.made_by, teacher, images=ekd.images, seed=task.seed)
 
 
-def stitched(space: Space, architecture: Architecture, blocks: BlockLibrary, reference: Path) -> GraphModule:
+def stitch_network(space: Space, architecture: Architecture, blocks: BlockLibrary, reference: Path) -> GraphModule:
     """Return a whole network of trained blocks between the teacher's fixed parts, not yet finetuned.
 
     Raises `FileFormatError` where these are others, and `ConfigError` for a space whose fixed parts are 8-bit ones.
     """
-    if any("int8" in dtypes_of(space.fixed_graph(name)) for name in space.fixed):
+    if any("int8" in graph_dtypes(space.fixed_graph(name)) for name in space.fixed):
         raise ConfigError(
             f"the fixed parts of {space.name} are 8-bit ones, which are made with a finetuned network alone",
             got="one that was not quantised",
@@ -173,12 +173,12 @@ def stitched(space: Space, architecture: Architecture, blocks: BlockLibrary, ref
     return network
 
 
-def re_estimate(network: nn.Module, pixels: Tensor, images: int = 2000, batch: int = 250) -> None:
+def update_bn_stats(network: nn.Module, pixels: Tensor, images: int = 2000, batch: int = 250) -> None:
     """Give every batch-norm the mean and variance of what now reaches it, over the first `images` of [n, channels, height, width]."""
-    re_estimate_by(network, torch.split(pixels[:images], batch))
+    update_bn_stats_from_batches(network, torch.split(pixels[:images], batch))
 
 
-def re_estimate_by(network: nn.Module, parts: Iterable[Tensor]) -> None:
+def update_bn_stats_from_batches(network: nn.Module, parts: Iterable[Tensor]) -> None:
     """Give every batch-norm the mean and variance of what now reaches it, the mean over all parts [n, channels, height, width].
 
     The statistics of blocks that were trained apart are of the teacher's feature maps, not of those of the blocks before them.

@@ -17,7 +17,7 @@ class StepsPerEpoch(NamedTuple):
     batches_a_step: int
 
 
-class PaperTraining(StrictModel):
+class PaperTrainingConfig(StrictModel):
     """The paper's training of a reference: `method = "paper"`.
 
     From the paper (A.1): epochs, batch, learning_rate, momentum, decay, decay_epochs, dropout, stochastic_depth, and that there is
@@ -89,8 +89,8 @@ class FinetuneSchedule(StrictModel):
     long_epochs: int | None = Field(default=None, ge=0)
 
 
-class PaperFinetuning(FinetuneSchedule, PaperTraining):
-    """The paper's finetuning (EKD): `method = "paper"`, a `PaperTraining` with the changes that A.1 names.
+class PaperFinetuneConfig(FinetuneSchedule, PaperTrainingConfig):
+    """The paper's finetuning (EKD): `method = "paper"`, a `PaperTrainingConfig` with the changes that A.1 names.
 
     From the paper: a decay of 0.9 every 2 epochs, a fifth of the learning rate, no dropout, stochastic depth nor RandAugment, and 15
     to 50 epochs, of which this is the most. All else is as for the reference. hard and temperature are ours.

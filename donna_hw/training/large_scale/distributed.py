@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Processes:
+class DistributedContext:
     """This process among those that train together: its number from 0, how many there are, and torch's name of its device."""
 
     number: int = 0
@@ -56,13 +56,13 @@ class Processes:
                 distributed.broadcast(buffer, 0)
 
 
-def launched() -> tuple[int, int]:
+def read_rank_and_world_size() -> tuple[int, int]:
     """Return (this process's number, how many there are) as torch's launcher set them; (0, 1) without it."""
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
 @contextmanager
-def joined() -> Iterator[Processes]:
+def distributed_context() -> Iterator[DistributedContext]:
     """Meet the other processes: one a GPU by NCCL, or on CPUs by gloo; alone, there is nobody to meet.
 
     Who has met already stays. Raises `UnavailableError` when there are more processes than GPUs.
@@ -70,13 +70,13 @@ def joined() -> Iterator[Processes]:
     import torch
     from torch import distributed
 
-    number, count = launched()
+    number, count = read_rank_and_world_size()
     place, gpus = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
     if gpus and place >= gpus:
         raise UnavailableError("each process needs a GPU of its own", got=f"{gpus} GPUs", hint="lower --nproc-per-node")
     if gpus:
         torch.cuda.set_device(place)
-    processes = Processes(number, count, f"cuda:{place}" if gpus else "cpu")
+    processes = DistributedContext(number, count, f"cuda:{place}" if gpus else "cpu")
     if count == 1 or distributed.is_initialized():
         yield processes
         return

@@ -16,12 +16,12 @@ from torch.utils.data import DataLoader
 from donna_hw._core.files import write_atomic
 from donna_hw._core.progress import track
 from donna_hw.errors import ConfigError
-from donna_hw.training.large_scale.distributed import Processes
-from donna_hw.training.large_scale.loaders import TrainingSteps, moved
-from donna_hw.training.large_scale.seeding import NETWORK, drawing
+from donna_hw.training.large_scale.distributed import DistributedContext
+from donna_hw.training.large_scale.loaders import TrainingSteps, iterate_on_device
+from donna_hw.training.large_scale.seeding import NETWORK, seeded_rng
 from donna_hw.training.large_scale.trainer import Trainer
 
-LOG = ("epoch", "learning_rate", "loss", "top1_percent", "averaged_top1_percent", "seconds")
+LOG_COLUMNS = ("epoch", "learning_rate", "loss", "top1_percent", "averaged_top1_percent", "seconds")
 Log = list[dict[str, float]]  # a record an epoch
 
 
@@ -48,30 +48,32 @@ def train_epochs(trainee: Trainer, course: TrainingJob) -> Log:
     for epoch in track(epochs, course.title, settings.epochs, len(log)) if processes.leads else epochs:
         started = time.perf_counter()
         rate = trainee.begin(epoch)
-        with drawing(course.seed, NETWORK, epoch, processes.number, device=processes.device):
-            loss = _mean([trainee.step(batches) for batches in course.steps.epoch(epoch)], processes)
+        with seeded_rng(course.seed, NETWORK, epoch, processes.number, device=processes.device):
+            loss = _mean_loss([trainee.step(batches) for batches in course.steps.epoch(epoch)], processes)
         if not math.isfinite(loss):
             raise ConfigError(
                 f"the loss of epoch {epoch} must be finite", got=loss, hint=f"lower {settings.part}.learning_rate"
             )
-        plain, averaged = top1_percents([trainee.network, trainee.averaged], course.tests, processes)
+        plain, averaged = evaluate_networks([trainee.network, trainee.averaged], course.tests, processes)
         seconds = time.perf_counter() - started
-        log.append(dict(zip(LOG, (epoch, rate, loss, plain, averaged, seconds), strict=True)))
+        log.append(dict(zip(LOG_COLUMNS, (epoch, rate, loss, plain, averaged, seconds), strict=True)))
         if processes.leads:
             trainee.save(course.checkpoint, log)
-            write_atomic(course.log, _csv(log))
+            write_atomic(course.log, _format_csv(log))
     if processes.leads:
-        write_atomic(course.log, _csv(log))  # a kill may have come between checkpoint and log
+        write_atomic(course.log, _format_csv(log))  # a kill may have come between checkpoint and log
     return log
 
 
-def top1_percents(networks: Sequence[nn.Module], tests: DataLoader[Any], processes: Processes) -> tuple[float, ...]:
+def evaluate_networks(
+    networks: Sequence[nn.Module], tests: DataLoader[Any], processes: DistributedContext
+) -> tuple[float, ...]:
     """Return the share of all processes' test images that each network classifies right, in per cent; images are read once."""
     for network in networks:
         processes.share_buffers(network.eval())
     right, images = [0] * len(networks), 0
     with torch.no_grad():
-        for pixels, labels in moved(tests, processes):
+        for pixels, labels in iterate_on_device(tests, processes):
             images += len(labels)
             for number, network in enumerate(networks):
                 right[number] += int((network(pixels).argmax(1) == labels).sum())
@@ -79,11 +81,11 @@ def top1_percents(networks: Sequence[nn.Module], tests: DataLoader[Any], process
     return tuple(100 * found / total for found in rights)
 
 
-def _mean(losses: list[Tensor], processes: Processes) -> float:
+def _mean_loss(losses: list[Tensor], processes: DistributedContext) -> float:
     """Return the mean loss of an epoch over all processes."""
     return processes.sums([float(torch.stack(losses).mean())])[0] / processes.count
 
 
-def _csv(log: Log) -> str:
-    rows = [",".join(f"{record[name]:.9g}" for name in LOG) for record in log]
-    return "\n".join([",".join(LOG), *rows, ""])
+def _format_csv(log: Log) -> str:
+    rows = [",".join(f"{record[name]:.9g}" for name in LOG_COLUMNS) for record in log]
+    return "\n".join([",".join(LOG_COLUMNS), *rows, ""])

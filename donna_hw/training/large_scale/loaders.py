@@ -11,17 +11,17 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 from torch.utils.data.distributed import DistributedSampler
 
-from donna_hw._core.imagenet import MEAN, STD
+from donna_hw._core.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from donna_hw.errors import DonnaError
 from donna_hw.graph.graph import Shape
-from donna_hw.training.large_scale.config import PaperTraining, StepsPerEpoch
-from donna_hw.training.large_scale.distributed import Processes
-from donna_hw.training.large_scale.seeding import IMAGES, drawing
+from donna_hw.training.large_scale.config import PaperTrainingConfig, StepsPerEpoch
+from donna_hw.training.large_scale.distributed import DistributedContext
+from donna_hw.training.large_scale.seeding import IMAGES, seeded_rng
 
 Batch = tuple[Tensor, Tensor]  # images [n, 3, height, width], labels [n]
 
 
-def augmentation(settings: PaperTraining, shape: Shape) -> Callable[[Any], Tensor]:
+def create_train_transform(settings: PaperTrainingConfig, shape: Shape) -> Callable[[Any], Tensor]:
     """Return what a training image goes through, by timm: a random crop resized, half mirrored, RandAugment, erasing."""
     from timm.data import create_transform
 
@@ -29,8 +29,8 @@ def augmentation(settings: PaperTraining, shape: Shape) -> Callable[[Any], Tenso
         (shape[-2], shape[-1]),
         is_training=True,
         interpolation="random",
-        mean=MEAN,
-        std=STD,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
         auto_augment=settings.randaugment or None,
         re_prob=settings.random_erasing,
         re_mode="pixel",
@@ -38,7 +38,7 @@ def augmentation(settings: PaperTraining, shape: Shape) -> Callable[[Any], Tenso
     return transform
 
 
-class Readable(Dataset[Any]):
+class ErrorPassingDataset(Dataset[Any]):
     """Images with labels; one that cannot be read is its error, for a worker would hand on a traceback instead."""
 
     def __init__(self, images: Any) -> None:
@@ -54,7 +54,7 @@ class Readable(Dataset[Any]):
             return error
 
 
-class Drawn(Readable):
+class SeededDataset(ErrorPassingDataset):
     """Training images, each augmented by the randomness of its epoch and its number."""
 
     def __init__(self, images: Any, seed: int) -> None:
@@ -62,11 +62,11 @@ class Drawn(Readable):
         self.seed, self.epoch = seed, 0
 
     def __getitem__(self, number: int) -> Any:
-        with drawing(self.seed, IMAGES, self.epoch, number):
+        with seeded_rng(self.seed, IMAGES, self.epoch, number):
             return super().__getitem__(number)
 
 
-def collated(items: Sequence[Any]) -> Any:
+def collate(items: Sequence[Any]) -> Any:
     """Return a batch, or the first error in it."""
     errors = [item for item in items if isinstance(item, DonnaError)]
     return errors[0] if errors else default_collate(list(items))
@@ -76,35 +76,41 @@ class TrainingSteps:
     """The batches of every optimiser step of an epoch, of which this process gets its share of the images."""
 
     def __init__(
-        self, images: Any, settings: PaperTraining, plan: StepsPerEpoch, seed: int, processes: Processes
+        self, images: Any, settings: PaperTrainingConfig, plan: StepsPerEpoch, seed: int, processes: DistributedContext
     ) -> None:
         self.plan, self.processes = plan, processes
-        self.images = Drawn(images, seed)
+        self.images = SeededDataset(images, seed)
         self.order: DistributedSampler[Any] = DistributedSampler(
             self.images, processes.count, processes.number, shuffle=True, seed=seed, drop_last=True
         )
-        self.loader = _loader(self.images, settings, processes, self.order)
+        self.loader = _create_loader(self.images, settings, processes, self.order)
 
     def epoch(self, number: int) -> Iterator[list[Batch]]:
         """Yield the batches of each step in the epoch's own random order; the images of the last, broken step are left out."""
         self.images.epoch = number
         self.order.set_epoch(number)
-        batches = moved(self.loader, self.processes)
+        batches = iterate_on_device(self.loader, self.processes)
         for _ in range(self.plan.steps):
             yield list(islice(batches, self.plan.batches_a_step))
 
 
-def test_loader(images: Any, settings: PaperTraining, processes: Processes) -> DataLoader[Any]:
+def create_test_loader(images: Any, settings: PaperTrainingConfig, processes: DistributedContext) -> DataLoader[Any]:
     """Return the loader of this process's share of the test images."""
-    return _loader(Readable(images), settings, processes, range(processes.number, len(images), processes.count))
+    return _create_loader(
+        ErrorPassingDataset(images), settings, processes, range(processes.number, len(images), processes.count)
+    )
 
 
-def part_loader(images: Any, numbers: Sequence[int], settings: PaperTraining, batch: int) -> DataLoader[Any]:
+def create_subset_loader(
+    images: Any, numbers: Sequence[int], settings: PaperTrainingConfig, batch: int
+) -> DataLoader[Any]:
     """Return the loader of these images in this order, all of them in every process."""
-    return DataLoader(Readable(images), batch, sampler=numbers, num_workers=settings.data_workers, collate_fn=collated)
+    return DataLoader(
+        ErrorPassingDataset(images), batch, sampler=numbers, num_workers=settings.data_workers, collate_fn=collate
+    )
 
 
-def moved(loader: DataLoader[Any], processes: Processes) -> Iterator[Batch]:
+def iterate_on_device(loader: DataLoader[Any], processes: DistributedContext) -> Iterator[Batch]:
     """Yield the batches on the process's device, channels last in memory; raises the error of an image that cannot be read."""
     for batch in loader:
         if isinstance(batch, DonnaError):
@@ -116,15 +122,15 @@ def moved(loader: DataLoader[Any], processes: Processes) -> Iterator[Batch]:
         )
 
 
-def _loader(
-    images: Dataset[Any], settings: PaperTraining, processes: Processes, order: Iterable[int]
+def _create_loader(
+    images: Dataset[Any], settings: PaperTrainingConfig, processes: DistributedContext, order: Iterable[int]
 ) -> DataLoader[Any]:
     return DataLoader(
         images,
         settings.images_at_once,
         sampler=order,
         num_workers=settings.data_workers,
-        collate_fn=collated,
+        collate_fn=collate,
         pin_memory=processes.kind == "cuda",
         generator=torch.Generator().manual_seed(0),  # a loader draws a seed for its workers, which none of them uses
     )

@@ -9,24 +9,26 @@ from donna_hw._core.toml_files import write_toml
 from donna_hw.graph.torch_module import GraphModule, to_torch
 from donna_hw.spaces.space import Space
 from donna_hw.training.checkpoints import load_weights, save_weights
-from donna_hw.training.data.image_folder import image_folders
-from donna_hw.training.large_scale.config import PaperTraining
-from donna_hw.training.large_scale.distributed import Processes, joined
+from donna_hw.training.data.image_folder import open_image_folders
+from donna_hw.training.large_scale.config import PaperTrainingConfig
+from donna_hw.training.large_scale.distributed import DistributedContext, distributed_context
 from donna_hw.training.large_scale.epochs import Log, TrainingJob, train_epochs
-from donna_hw.training.large_scale.loaders import TrainingSteps, augmentation, test_loader
+from donna_hw.training.large_scale.loaders import TrainingSteps, create_test_loader, create_train_transform
 from donna_hw.training.large_scale.trainer import Trainer
 
 
-def paper_reference(space: Space, images: str, settings: PaperTraining, *, seed: int, folder: Path) -> GraphModule:
+def train_or_load_paper_reference(
+    space: Space, images: str, settings: PaperTrainingConfig, *, seed: int, folder: Path
+) -> GraphModule:
     """Return the space's reference network with averaged weights, trained on a folder of images, in evaluation mode.
 
     Kept in `folder` as `weights.safetensors` and `reference.toml`, and read back when they are there; `epochs.csv` is its log. Each
     epoch ends with a checkpoint, from which an interrupted training goes on. Each of the processes that torch's launcher
-    started must call this. Raises `Unavailable` without timm, and what `image_folders` and `PaperTraining.plan` raise.
+    started must call this. Raises `Unavailable` without timm, and what `open_image_folders` and `PaperTrainingConfig.plan` raise.
     """
     if not (folder / "reference.toml").exists():
-        torchvision_compat.required("training as the paper does", "timm")
-        with joined() as processes:
+        torchvision_compat.require_torchvision("training as the paper does", "timm")
+        with distributed_context() as processes:
             train_reference(space, images, settings, processes, seed=seed, folder=folder)
     network = to_torch(space.network(space.reference), seed)
     load_weights(network, folder / "weights.safetensors")
@@ -34,13 +36,13 @@ def paper_reference(space: Space, images: str, settings: PaperTraining, *, seed:
 
 
 def train_reference(
-    space: Space, images: str, settings: PaperTraining, processes: Processes, *, seed: int, folder: Path
+    space: Space, images: str, settings: PaperTrainingConfig, processes: DistributedContext, *, seed: int, folder: Path
 ) -> None:
-    """Train, and let the first process write the files of `paper_reference`."""
-    train, test = image_folders(images, space)
-    train.transform = augmentation(settings, space.input_shape)
+    """Train, and let the first process write the files of `train_or_load_paper_reference`."""
+    train, test = open_image_folders(images, space)
+    train.transform = create_train_transform(settings, space.input_shape)
     steps = TrainingSteps(train, settings, settings.plan(len(train), processes.count), seed, processes)
-    tests = test_loader(test, settings, processes)
+    tests = create_test_loader(test, settings, processes)
     trainee = Trainer(to_torch(space.network(space.reference), seed), settings, processes)
     course = TrainingJob("train reference", steps, tests, seed, folder / "checkpoint.pt", folder / "epochs.csv")
     log = train_epochs(trainee, course)

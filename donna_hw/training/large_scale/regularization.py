@@ -38,7 +38,7 @@ class StochasticDepth:
         return (*inputs[: self.branch], x * kept, *inputs[self.branch + 1 :])
 
 
-def regularise(network: GraphModule, dropout: float, stochastic_depth: float) -> None:
+def add_regularization(network: GraphModule, dropout: float, stochastic_depth: float) -> None:
     """Put dropout before the last linear layer, and stochastic depth on the branch of every residual addition.
 
     The rate of the k-th of n additions, from 0, is `stochastic_depth * k / n`: as in timm's EfficientNet, which counts the bottlenecks

@@ -13,7 +13,7 @@ NETWORK, IMAGES = 0, 1  # what draws: dropout and stochastic depth, or an image'
 
 
 @contextmanager
-def drawing(*numbers: int, device: str = "cpu") -> Iterator[None]:
+def seeded_rng(*numbers: int, device: str = "cpu") -> Iterator[None]:
     """Let Python, NumPy and torch draw by these numbers while the block runs, whatever was drawn before; then all is put back.
 
     So what an image goes through depends neither on the process or worker that loads it nor on where a training was interrupted.

@@ -14,15 +14,15 @@ from torch.nn import functional as f
 from torch.nn.parallel import DistributedDataParallel
 
 from donna_hw.graph.torch_module import GraphModule
-from donna_hw.training.checkpoints import restoring, save_state
+from donna_hw.training.checkpoints import open_checkpoint, save_checkpoint
 from donna_hw.training.finetuning.loss import ekd_loss
-from donna_hw.training.large_scale.config import PaperTraining
-from donna_hw.training.large_scale.distributed import Processes
+from donna_hw.training.large_scale.config import PaperTrainingConfig
+from donna_hw.training.large_scale.distributed import DistributedContext
 from donna_hw.training.large_scale.loaders import Batch
-from donna_hw.training.large_scale.regularization import regularise
+from donna_hw.training.large_scale.regularization import add_regularization
 
 
-def optimiser_of(network: nn.Module, settings: PaperTraining) -> torch.optim.Optimizer:
+def create_optimizer(network: nn.Module, settings: PaperTrainingConfig) -> torch.optim.Optimizer:
     """Return timm's RMSprop, that of TensorFlow: epsilon inside the root; biases and batch-norms do not decay."""
     from timm.optim import create_optimizer_v2
 
@@ -38,7 +38,7 @@ def optimiser_of(network: nn.Module, settings: PaperTraining) -> torch.optim.Opt
     return optimiser
 
 
-def schedule_of(optimiser: torch.optim.Optimizer, settings: PaperTraining) -> Any:
+def create_scheduler(optimiser: torch.optim.Optimizer, settings: PaperTrainingConfig) -> Any:
     """Return timm's schedule; `step(epoch)` sets the rate of a whole epoch, e epochs from the start, those of the warm-up included:
     `learning_rate * decay ** floor(e / decay_epochs)`, in the warm-up a straight line from `warmup_from` to `learning_rate`.
     """
@@ -71,7 +71,11 @@ class Trainer:
     """
 
     def __init__(
-        self, network: GraphModule, settings: PaperTraining, processes: Processes, teacher: Teacher | None = None
+        self,
+        network: GraphModule,
+        settings: PaperTrainingConfig,
+        processes: DistributedContext,
+        teacher: Teacher | None = None,
     ) -> None:
         from timm.utils import ModelEmaV3
 
@@ -80,9 +84,9 @@ class Trainer:
             teacher.network.to(processes.device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self.network = network.to(processes.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = ModelEmaV3(self.network, settings.ema_decay)
-        regularise(self.network, settings.dropout, settings.stochastic_depth)
-        self.optimiser = optimiser_of(self.network, settings)
-        self.schedule = schedule_of(self.optimiser, settings)
+        add_regularization(self.network, settings.dropout, settings.stochastic_depth)
+        self.optimiser = create_optimizer(self.network, settings)
+        self.schedule = create_scheduler(self.optimiser, settings)
         self.mixed = settings.mixed_precision and processes.kind == "cuda"
         self.scaler = torch.amp.GradScaler("cuda", enabled=self.mixed)
         self.joint = DistributedDataParallel(self.network) if processes.count > 1 else None
@@ -137,13 +141,13 @@ class Trainer:
             "scaler": self.scaler.state_dict(),
             "log": log,
         }
-        save_state(path, state)
+        save_checkpoint(path, state)
 
     def restore(self, path: Path) -> list[dict[str, float]]:
         """Go on where `save` was called, and return its log, a record an epoch; raises `BadFile` when the file is torn."""
         if not path.exists():
             return []
-        with restoring(path) as state:
+        with open_checkpoint(path) as state:
             self.network.load_state_dict(state["network"])
             self.averaged.load_state_dict(state["averaged"])
             self.optimiser.load_state_dict(state["optimiser"])

@@ -12,27 +12,27 @@ import torch
 from torch import Tensor
 
 from donna_hw._core.progress import track
-from donna_hw.graph.graph import INPUT, Graph, dtypes_of, in_type, layers_hash
+from donna_hw.graph.graph import INPUT, Graph, graph_dtypes, layers_hash, with_dtype
 from donna_hw.graph.torch_module import GraphModule, to_torch
 from donna_hw.spaces import load_space
-from donna_hw.spaces.mixed_precision import float_twin
+from donna_hw.spaces.mixed_precision import float_block_number
 from donna_hw.spaces.space import Space
 from donna_hw.spaces.stage import Stage
 from donna_hw.training.checkpoints import load_weights, save_weights
 from donna_hw.training.data.dataset import Dataset
-from donna_hw.training.distillation.block_evaluation import Quality, quality_of, rest_of_teacher
+from donna_hw.training.distillation.block_evaluation import Quality, evaluate_block, load_teacher_tail
 from donna_hw.training.distillation.border_maps import save_maps
 from donna_hw.training.distillation.teacher_features import read_map
 from donna_hw.training.executors import Executor
 from donna_hw.training.libraries import BlockLibrary
-from donna_hw.training.quantization.bn_folding import fold, normalised_spreads
+from donna_hw.training.quantization.bn_folding import fold_batch_norms, read_bn_stats
 from donna_hw.training.quantization.channel_stats import ChannelStats
-from donna_hw.training.quantization.data_free import QuantizationConfig, quantise
+from donna_hw.training.quantization.data_free import QuantizationConfig, quantize
 from donna_hw.training.quantization.range_estimation import propagate
 
 
 @dataclass(frozen=True)
-class QuantizationTask:
+class BlockQuantizationConfig:
     """How a run's blocks and networks become INT8: the steps, and on how many images ranges are observed (0: on none)."""
 
     method: QuantizationConfig
@@ -54,11 +54,11 @@ class Int8Task:
     weights: str
 
 
-def quantise_blocks(
+def quantize_blocks(
     space: Space,
     teacher: GraphModule,
     data: Dataset,
-    how: QuantizationTask,
+    how: BlockQuantizationConfig,
     *,
     seed: int,
     library: BlockLibrary,
@@ -68,12 +68,12 @@ def quantise_blocks(
 
     A block of a diverged twin has diverged. Raises `UnknownName` for a space whose 8-bit blocks have no float32 ones beside them.
     """
-    todo = missing(library)
+    todo = find_missing_blocks(library)
     if not todo:
         return
     maps = library.folder / "maps"
     save_maps(space, teacher, data, how.images or 1, seed=seed, folder=maps)
-    given = border_spreads(space, teacher, input_spread(data.held_out.pixels), how.method.deviations)
+    given = compute_border_stats(space, teacher, compute_input_stats(data.held_out.pixels), how.method.deviations)
     diverged = {
         (record["stage"], record["layers_hash"])
         for record in library.journal.records()
@@ -81,7 +81,7 @@ def quantise_blocks(
     }
     tasks = []
     for stage, m in todo:
-        twin = float_twin(stage, m)
+        twin = float_block_number(stage, m)
         if (stage.name, layers_hash(space.block_graph(stage, twin))) in diverged:
             library.add(stage, m, asdict(Quality(*[float("nan")] * 5)), 0.0)
             continue
@@ -98,12 +98,12 @@ def quantise_blocks(
                 *paths,
             )
         )
-    for task, (quality, seconds) in track(pool.map(quantise_block, tasks), "quantise blocks", len(tasks)):
+    for task, (quality, seconds) in track(pool.map(quantize_block, tasks), "quantise blocks", len(tasks)):
         library.add(space.stage(task.stage), task.number, asdict(quality), seconds)
     shutil.rmtree(maps)
 
 
-def missing(library: BlockLibrary) -> list[tuple[Stage, int]]:
+def find_missing_blocks(library: BlockLibrary) -> list[tuple[Stage, int]]:
     """Return the 8-bit blocks that a library lacks, each of equal ones once."""
     done = library.finished()
     found: dict[tuple[str, str], tuple[Stage, int]] = {}
@@ -111,44 +111,44 @@ def missing(library: BlockLibrary) -> list[tuple[Stage, int]]:
         for m in range(stage.size):
             graph = library.space.block_graph(stage, m)
             key = (stage.name, layers_hash(graph))
-            if "int8" in dtypes_of(graph) and key not in done:
+            if "int8" in graph_dtypes(graph) and key not in done:
                 found.setdefault(key, (stage, m))
     return list(found.values())
 
 
-def quantise_block(task: Int8Task) -> tuple[Quality, float]:
+def quantize_block(task: Int8Task) -> tuple[Quality, float]:
     """Quantise one block, save it, and return its quality on the held-out images and the seconds it took."""
     started = time.perf_counter()
     space, maps = load_space(task.space), Path(task.maps)
     stage = space.stage(task.stage)
     place, graph = space.stages.index(stage), space.block_graph(stage, task.number)
-    trained = to_torch(in_type(graph, "float32"))
+    trained = to_torch(with_dtype(graph, "float32"))
     load_weights(trained, Path(task.float_weights))
     images = read_map(maps, "train", place) if task.observed else None
-    block = quantise(trained.eval(), graph, task.given, task.method, images).module
-    rest = rest_of_teacher(space, stage, maps / "teacher.safetensors")
+    block = quantize(trained.eval(), graph, task.given, task.method, images).module
+    rest = load_teacher_tail(space, stage, maps / "teacher.safetensors")
     x, y = (read_map(maps, "held_out", place + side) for side in (0, 1))
     labels, logits = (torch.from_numpy(np.load(maps / f"held_out-{name}.npy")) for name in ("labels", "logits"))
-    quality = quality_of(block, x, y, rest, (labels, logits))
+    quality = evaluate_block(block, x, y, rest, (labels, logits))
     if np.isfinite(quality.nsr):
         save_weights(block, Path(task.weights))
     return quality, time.perf_counter() - started
 
 
-def input_spread(pixels: Tensor) -> ChannelStats:
+def compute_input_stats(pixels: Tensor) -> ChannelStats:
     """Return what is known of normalised images [n, channels, height, width]: mean 0, deviation 1, and where their pixels end."""
     channels = pixels.shape[1]
     ends = (pixels.amin((0, 2, 3)), pixels.amax((0, 2, 3)))
     return ChannelStats(*(values.double() for values in (torch.zeros(channels), torch.ones(channels), *ends)))
 
 
-def border_spreads(
+def compute_border_stats(
     space: Space, teacher: GraphModule, given: ChannelStats, deviations: float
 ) -> dict[str, ChannelStats]:
     """Return what enters each stage of the reference, propagated from its batch-norms: {stage: spread}."""
-    known = normalised_spreads(teacher, deviations)
-    _, reached = propagate(teacher.graph, fold(teacher), given, known, deviations)
-    borders = {name: reached[_output_of(teacher.graph, name)] for name, _ in space.parts(space.reference)}
+    known = read_bn_stats(teacher, deviations)
+    _, reached = propagate(teacher.graph, fold_batch_norms(teacher), given, known, deviations)
+    borders = {name: reached[_last_layer(teacher.graph, name)] for name, _ in space.parts(space.reference)}
     names = [name for name, _ in space.parts(space.reference)]
     found = {}
     for stage in space.stages:
@@ -157,6 +157,6 @@ def border_spreads(
     return found
 
 
-def _output_of(graph: Graph, part: str) -> str:
+def _last_layer(graph: Graph, part: str) -> str:
     """Return the last layer of a part of a network, the input's name for a part before the first layer."""
     return [INPUT, *(layer.name for layer in graph.layers if layer.name.startswith(f"{part}."))][-1]

@@ -33,13 +33,13 @@ class FoldedLayer:
         return (self.by_input * self.per_input(mean)).sum((2, 3)).flatten()
 
 
-def fold(module: GraphModule) -> dict[str, FoldedLayer]:
+def fold_batch_norms(module: GraphModule) -> dict[str, FoldedLayer]:
     """Return the folded form of every layer that has weights, by its name."""
     found = {}
     for layer in module.graph.layers:
         if not layer.weight_shape:
             continue
-        own = _own(module, layer.name)
+        own = _get_layer(module, layer.name)
         assert own.weights is not None  # noqa: S101  such a layer has them
         weight = _double(own.weights.weight)
         if own.norm is None:
@@ -52,18 +52,18 @@ def fold(module: GraphModule) -> dict[str, FoldedLayer]:
     return found
 
 
-def normalised_spreads(module: GraphModule, deviations: float) -> dict[str, ChannelStats]:
+def read_bn_stats(module: GraphModule, deviations: float) -> dict[str, ChannelStats]:
     """Return what each batch-norm says of its output, which training gave its shift as mean and its scale as deviation."""
     found = {}
     for layer in module.graph.layers:
         if layer.normalised:
-            norm = _own(module, layer.name).norm
+            norm = _get_layer(module, layer.name).norm
             assert norm is not None  # noqa: S101  such a layer has one
             found[layer.name] = ChannelStats.normal(_double(norm.bias), _double(norm.weight).abs(), deviations)
     return found
 
 
-def _own(module: GraphModule, name: str) -> LayerModule:
+def _get_layer(module: GraphModule, name: str) -> LayerModule:
     own = module.get_submodule(name)
     assert isinstance(own, LayerModule)  # noqa: S101  only float32 networks are folded
     return own

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from donna_hw.graph.int8 import CURVES, Range, after
+from donna_hw.graph.int8 import NUMPY_ACTIVATIONS, Range, activation_range
 
 _NODES = torch.linspace(
     -7, 7, 1401, dtype=torch.float64
@@ -49,10 +49,10 @@ class ChannelStats:
         if activation == "none":
             return self
         points = self.mean[:, None] + self.deviation[:, None] * _NODES
-        values = torch.from_numpy(np.asarray(CURVES[activation](points.numpy())))
+        values = torch.from_numpy(np.asarray(NUMPY_ACTIVATIONS[activation](points.numpy())))
         mean = values @ _WEIGHTS
         variance = ((values - mean[:, None]).square() @ _WEIGHTS).clamp_min(0)
-        ends = [after(activation, pair) for pair in zip(self.low.tolist(), self.high.tolist(), strict=True)]
+        ends = [activation_range(activation, pair) for pair in zip(self.low.tolist(), self.high.tolist(), strict=True)]
         low, high = torch.tensor(ends, dtype=torch.float64).T
         return ChannelStats(mean, variance.sqrt(), low, high)
 

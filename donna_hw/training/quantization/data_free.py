@@ -11,12 +11,12 @@ from torch import Tensor
 
 from donna_hw.errors import ConfigError
 from donna_hw.graph.graph import Graph, Layer
-from donna_hw.graph.int8 import TOP, Grid, grid_of, ranges, slots, symmetric_grids
+from donna_hw.graph.int8 import QUANT_MAX, Grid, fit_grid, slot_ranges, slots, symmetric_grids
 from donna_hw.graph.torch_module import GraphModule, to_torch
-from donna_hw.training.quantization.bn_folding import FoldedLayer, fold, normalised_spreads
+from donna_hw.training.quantization.bn_folding import FoldedLayer, fold_batch_norms, read_bn_stats
 from donna_hw.training.quantization.channel_stats import ChannelStats
-from donna_hw.training.quantization.equalization import absorb, equalise, pairs_of
-from donna_hw.training.quantization.range_estimation import Spreads, observe, propagate
+from donna_hw.training.quantization.equalization import absorb, equalize, find_pairs
+from donna_hw.training.quantization.range_estimation import StatsByLayer, observe, propagate
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class QuantizedNetwork:
     absorbed: tuple[str, ...]
 
 
-def quantise(
+def quantize(
     trained: GraphModule, graph: Graph, given: ChannelStats, method: QuantizationConfig, images: Tensor | None = None
 ) -> QuantizedNetwork:
     """Return a graph's network, in evaluation mode; its layers are those of a trained float32 one, some of them of type int8.
@@ -51,13 +51,13 @@ def quantise(
     given: of the network's input. images: where they are given, ranges are what they reach, else what batch-norms say. Raises `ConfigError`
     for a graph of other layers.
     """
-    _check(trained.graph, graph)
-    folded, known = fold(trained), normalised_spreads(trained, method.deviations)
+    _validate_same_layers(trained.graph, graph)
+    folded, known = fold_batch_norms(trained), read_bn_stats(trained, method.deviations)
     if images is not None:
         given, known = observe(trained, images)
-    pairs, skipped = pairs_of(graph)
+    pairs, skipped = find_pairs(graph)
     if method.equalise:
-        equalise(pairs, folded, known)
+        equalize(pairs, folded, known)
     before, reached = propagate(graph, folded, given, known, method.deviations)
     absorbed: list[str] = []
     if method.absorb:
@@ -77,12 +77,12 @@ def quantise(
 
 
 def _buffers(
-    layer: Layer, own: FoldedLayer | None, before: ChannelStats, reached: Spreads, method: QuantizationConfig
+    layer: Layer, own: FoldedLayer | None, before: ChannelStats, reached: StatsByLayer, method: QuantizationConfig
 ) -> dict[str, Tensor]:
     """Return what an `Int8Layer` holds."""
     inputs = [reached[name].range for name in layer.inputs]
-    wanted = ranges(layer, inputs, before.range, reached[layer.name].range)
-    grids = [grid_of(*each) for each in wanted]
+    wanted = slot_ranges(layer, inputs, before.range, reached[layer.name].range)
+    grids = [fit_grid(*each) for each in wanted]
     assert len(grids) == len(slots(layer))  # noqa: S101  a range a slot
     found = {
         "scales": torch.tensor([float(grid.scale) for grid in grids], dtype=torch.float32),
@@ -94,7 +94,7 @@ def _buffers(
     scales = torch.tensor([float(grid.scale) for grid in each], dtype=torch.float64)
     zeros = torch.tensor([grid.zero for grid in each], dtype=torch.float64)
     shape = (-1, *[1] * (own.weight.ndim - 1))
-    codes = (torch.round(own.weight / scales.view(shape)) + zeros.view(shape)).clamp(0, TOP)
+    codes = (torch.round(own.weight / scales.view(shape)) + zeros.view(shape)).clamp(0, QUANT_MAX)
     bias = own.bias
     if method.correct:
         error = (codes - zeros.view(shape)) * scales.view(shape) - own.weight
@@ -114,10 +114,10 @@ def weight_grids(weight: Tensor, *, per_channel: bool) -> list[Grid]:
     flat = weight.flatten(1)
     if per_channel:
         return symmetric_grids(np.asarray(flat.abs().amax(1).numpy()))
-    return [grid_of(float(flat.min()), float(flat.max()))] * len(flat)
+    return [fit_grid(float(flat.min()), float(flat.max()))] * len(flat)
 
 
-def _check(trained: Graph, graph: Graph) -> None:
+def _validate_same_layers(trained: Graph, graph: Graph) -> None:
     if [vars(layer) | {"dtype": ""} for layer in trained.layers] != [
         vars(layer) | {"dtype": ""} for layer in graph.layers
     ]:

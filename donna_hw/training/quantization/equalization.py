@@ -11,19 +11,19 @@ from donna_hw.graph.graph import Graph, Layer
 from donna_hw.training.quantization.bn_folding import FoldedLayer
 from donna_hw.training.quantization.channel_stats import ChannelStats
 
-THROUGH = ("none", "relu")  # activations that a positive factor passes unchanged
-ROUNDS, SETTLED = 60, 1e-4
+SCALE_EQUIVARIANT = ("none", "relu")  # activations that a positive factor passes unchanged
+MAX_ITERATIONS, TOLERANCE = 60, 1e-4
 
 
 @dataclass(frozen=True)
-class Pair:
+class LayerPair:
     """Two 8-bit layers with weights, the second of which alone reads the first."""
 
     first: Layer
     second: Layer
 
 
-def pairs_of(graph: Graph) -> tuple[list[Pair], dict[str, str]]:
+def find_pairs(graph: Graph) -> tuple[list[LayerPair], dict[str, str]]:
     """Return the pairs that can be equalised, and {layer: why not} of every other 8-bit layer with weights."""
     readers: dict[str, list[Layer]] = {}
     for layer in graph.layers:
@@ -42,25 +42,25 @@ def pairs_of(graph: Graph) -> tuple[list[Pair], dict[str, str]]:
             skipped[layer.name] = f"a layer without weights follows, {after[0].operator}"
         elif after[0].dtype != "int8":
             skipped[layer.name] = "a float32 layer follows"
-        elif layer.activation not in THROUGH:
+        elif layer.activation not in SCALE_EQUIVARIANT:
             skipped[layer.name] = f"{layer.activation} stands between"
         else:
-            pairs.append(Pair(layer, after[0]))
+            pairs.append(LayerPair(layer, after[0]))
     return pairs, skipped
 
 
-def equalise(pairs: list[Pair], folded: dict[str, FoldedLayer], known: dict[str, ChannelStats]) -> None:
+def equalize(pairs: list[LayerPair], folded: dict[str, FoldedLayer], known: dict[str, ChannelStats]) -> None:
     """Scale the channels between the layers of each pair until both have equal ranges in each, in place.
 
     A channel that is zero on one side is left as it is. Pairs that share a layer are gone through until they settle.
     """
-    for _ in range(ROUNDS):
-        change = max((_equalise_pair(pair, folded, known) for pair in pairs), default=0.0)
-        if change < SETTLED:
+    for _ in range(MAX_ITERATIONS):
+        change = max((_equalize_pair(pair, folded, known) for pair in pairs), default=0.0)
+        if change < TOLERANCE:
             return
 
 
-def _equalise_pair(pair: Pair, folded: dict[str, FoldedLayer], known: dict[str, ChannelStats]) -> float:
+def _equalize_pair(pair: LayerPair, folded: dict[str, FoldedLayer], known: dict[str, ChannelStats]) -> float:
     first, second = folded[pair.first.name], folded[pair.second.name]
     mine = first.weight.abs().flatten(1).amax(1)
     its = second.by_input.abs().amax((1, 3)).flatten()
@@ -75,7 +75,10 @@ def _equalise_pair(pair: Pair, folded: dict[str, FoldedLayer], known: dict[str, 
 
 
 def absorb(
-    pairs: list[Pair], folded: dict[str, FoldedLayer], before: dict[str, ChannelStats], known: dict[str, ChannelStats]
+    pairs: list[LayerPair],
+    folded: dict[str, FoldedLayer],
+    before: dict[str, ChannelStats],
+    known: dict[str, ChannelStats],
 ) -> list[str]:
     """Move what almost all numbers before a ReLU have above zero, three deviations less than the mean, into the next bias, in place.
 

@@ -13,7 +13,7 @@ from donna_hw.graph.torch_module import GraphModule, LayerModule
 from donna_hw.training.quantization.bn_folding import FoldedLayer
 from donna_hw.training.quantization.channel_stats import ChannelStats
 
-Spreads = dict[str, ChannelStats]
+StatsByLayer = dict[str, ChannelStats]
 BATCH = 64
 
 
@@ -23,22 +23,26 @@ def propagate(
     given: ChannelStats,
     known: Mapping[str, ChannelStats],
     deviations: float,
-) -> tuple[Spreads, Spreads]:
+) -> tuple[StatsByLayer, StatsByLayer]:
     """Return {layer: spread} before each activation, and after it; `input` has the one given, of the graph's input.
 
     known: before the activation, of layers whose spread is known, by a batch-norm or by images. The others follow from their inputs, whose
     numbers are taken as independent and, before an activation, as normal.
     """
-    before: Spreads = {}
-    reached: Spreads = {INPUT: given}
+    before: StatsByLayer = {}
+    reached: StatsByLayer = {INPUT: given}
     for layer in graph.layers:
         inputs = [reached[name] for name in layer.inputs]
-        before[layer.name] = known.get(layer.name) or _computed(layer, folded.get(layer.name), inputs, deviations)
+        before[layer.name] = known.get(layer.name) or _propagate_layer(
+            layer, folded.get(layer.name), inputs, deviations
+        )
         reached[layer.name] = before[layer.name].through(layer.activation)
     return before, reached
 
 
-def _computed(layer: Layer, own: FoldedLayer | None, inputs: list[ChannelStats], deviations: float) -> ChannelStats:
+def _propagate_layer(
+    layer: Layer, own: FoldedLayer | None, inputs: list[ChannelStats], deviations: float
+) -> ChannelStats:
     first = inputs[0]
     if own is not None:
         by = own.by_input
@@ -56,31 +60,31 @@ def _computed(layer: Layer, own: FoldedLayer | None, inputs: list[ChannelStats],
     raise ConfigError("a layer must be one whose numbers can be foretold", got=f"{layer.name}, a {layer.operator}")
 
 
-def observe(module: GraphModule, images: Tensor) -> tuple[ChannelStats, Spreads]:
+def observe(module: GraphModule, images: Tensor) -> tuple[ChannelStats, StatsByLayer]:
     """Return the spread of the input and of every layer before its activation, on images [n, channels, height, width]."""
     seen: dict[str, list[Tensor]] = {}
     with torch.inference_mode():
         for part in torch.split(images, BATCH):
             values = {INPUT: part}
-            _note(seen, INPUT, part)
+            _accumulate(seen, INPUT, part)
             for layer in module.graph.layers:
                 own = module.get_submodule(layer.name)
                 assert isinstance(own, LayerModule)  # noqa: S101  only float32 networks are observed
                 plain = own.before_activation(*(values[name] for name in layer.inputs))
-                _note(seen, layer.name, plain)
+                _accumulate(seen, layer.name, plain)
                 values[layer.name] = own.activation(plain)
-    found = {name: _summary(torch.stack(parts)) for name, parts in seen.items()}
+    found = {name: _summarize(torch.stack(parts)) for name, parts in seen.items()}
     return found.pop(INPUT), found
 
 
-def _note(seen: dict[str, list[Tensor]], name: str, values: Tensor) -> None:
+def _accumulate(seen: dict[str, list[Tensor]], name: str, values: Tensor) -> None:
     flat = values.transpose(0, 1).flatten(1).double()
     count = torch.full((len(flat),), flat.shape[1], dtype=torch.float64)
     sums = (count, flat.sum(1), flat.square().sum(1), flat.amin(1), flat.amax(1))
     seen.setdefault(name, []).append(torch.stack(sums))
 
 
-def _summary(parts: Tensor) -> ChannelStats:
+def _summarize(parts: Tensor) -> ChannelStats:
     count, total, squares = parts[:, 0].sum(0), parts[:, 1].sum(0), parts[:, 2].sum(0)
     mean = total / count
     deviation = (squares / count - mean.square()).clamp_min(0).sqrt()

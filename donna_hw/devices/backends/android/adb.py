@@ -19,30 +19,30 @@ from typing import IO
 from donna_hw.errors import ConfigError, DonnaError, UnavailableError
 
 RETRY_S = 0.2
-PUSH_S = 300.0  # of a library of a hundred megabytes over slow USB
+PUSH_TIMEOUT_S = 300.0  # of a library of a hundred megabytes over slow USB
 SHOWN_LINES = 3
 # adb's exit codes for a connection that broke off while a command ran: 0 in version 29, 255 in version 36
-BROKEN = (0, 255)
+DISCONNECTED_EXIT_CODES = (0, 255)
 STATES = (
     *("device", "offline", "unauthorized", "authorizing", "connecting", "no permissions", "bootloader", "recovery"),
     *("rescue", "sideload", "host", "detached", "unknown"),
 )
-PLUG_IN = "plug it in again, and start again: what was measured is kept"
+RECONNECT_HINT = "plug it in again, and start again: what was measured is kept"
 # adb's words for a phone that was there and is not any more
-_GONE = re.compile(
+_DISCONNECTED = re.compile(
     r"device offline|device '[^']*' not found|no devices/emulators found|error: closed|connection reset"
     r"|protocol fault|failed to get feature set|device still connecting|transport|lost connection|couldn't read from device"
     r"|connect failed|EOF|broken pipe",
     re.IGNORECASE,
 )
-_FULL = re.compile(r"no space left|disk quota exceeded", re.IGNORECASE)
+_STORAGE_FULL = re.compile(r"no space left|disk quota exceeded", re.IGNORECASE)
 
 
-class PhoneGoneError(UnavailableError):
+class PhoneDisconnectedError(UnavailableError):
     """A phone that was there does not answer any more."""
 
 
-class PhoneFullError(UnavailableError):
+class PhoneStorageError(UnavailableError):
     """A phone without room for a file."""
 
 
@@ -51,7 +51,7 @@ class CommandError(DonnaError):
 
 
 @dataclass(frozen=True)
-class Attached:
+class AdbDevice:
     """A phone as `adb devices` lists it; state: `device` when it can be used, else `offline` and the like; words: model and others."""
 
     serial: str
@@ -71,27 +71,27 @@ class Adb:
         if self.serial.startswith("-") or not self.serial.isprintable() or self.serial != self.serial.strip():
             raise ConfigError("a phone's serial must be as `adb devices` shows it", got=self.serial)
 
-    def devices(self) -> list[Attached]:
+    def devices(self) -> list[AdbDevice]:
         """Return all phones that adb sees, whatever their state."""
         text = self._called("devices", "-l").stdout.decode(errors="replace")
         _, _, listed = text.partition("List of devices attached")
-        return [found for line in listed.splitlines() if (found := _attached(line)) is not None]
+        return [found for line in listed.splitlines() if (found := _parse_device_line(line)) is not None]
 
     def shell(self, *arguments: str, timeout_s: float | None = None) -> str:
         """Run a command on the phone and return what it prints on standard output.
 
-        Raises `CommandError` with its exit code and last words, and `PhoneGoneError`.
+        Raises `CommandError` with its exit code and last words, and `PhoneDisconnectedError`.
         """
         # the phone itself says that the command ended, by a word that nothing else prints: adb's exit code does not tell
         word = secrets.token_hex(8)
-        done = self._run("shell", "-T", "-n", f"{_quoted(arguments)}; echo {word}$? >&2", timeout_s=timeout_s)
+        done = self._run("shell", "-T", "-n", f"{_quote_arguments(arguments)}; echo {word}$? >&2", timeout_s=timeout_s)
         printed, said = (text.decode(errors="replace") for text in (done.stdout, done.stderr))
         before, ended, code = said.rpartition(word)
-        if not ended and done.returncode in BROKEN:
-            raise PhoneGoneError(
+        if not ended and done.returncode in DISCONNECTED_EXIT_CODES:
+            raise PhoneDisconnectedError(
                 f"phone {self.serial or 'on adb'} must stay connected until a command ends",
                 got=f"no end of {arguments[0]}",
-                hint=PLUG_IN,
+                hint=RECONNECT_HINT,
             )
         if not ended and done.returncode == 1:  # adb's own; any other is that of the phone's shell
             raise self._refusal(("shell",), 1, f"{said}\n{printed}")
@@ -107,21 +107,21 @@ class Adb:
         """
         try:
             return subprocess.Popen(
-                [*self._command, "shell", "-T", _quoted(arguments)],
+                [*self._command, "shell", "-T", _quote_arguments(arguments)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
             )
         except OSError as error:
-            raise _no_client(self.executable, error) from None
+            raise _missing_client_error(self.executable, error) from None
 
     def push(self, local: Path, remote: str) -> None:
-        """Copy a file to the phone; raises `PhoneFullError` and `PhoneGoneError`."""
-        self._called("push", str(local.absolute()), remote, timeout_s=max(PUSH_S, self.timeout_s))
+        """Copy a file to the phone; raises `PhoneStorageError` and `PhoneDisconnectedError`."""
+        self._called("push", str(local.absolute()), remote, timeout_s=max(PUSH_TIMEOUT_S, self.timeout_s))
 
     def pull(self, remote: str, local: Path) -> None:
         """Copy a file from the phone."""
-        self._called("pull", remote, str(local.absolute()), timeout_s=max(PUSH_S, self.timeout_s))
+        self._called("pull", remote, str(local.absolute()), timeout_s=max(PUSH_TIMEOUT_S, self.timeout_s))
 
     def reconnect(self) -> None:
         """Try to reach a phone again that has dropped out.
@@ -141,7 +141,7 @@ class Adb:
                 )
 
     def returned(self, wait_s: float) -> None:
-        """Reconnect, and wait until the phone answers; raises `PhoneGoneError` after `wait_s`."""
+        """Reconnect, and wait until the phone answers; raises `PhoneDisconnectedError` after `wait_s`."""
         deadline = time.monotonic() + wait_s
         while True:
             try:
@@ -152,10 +152,10 @@ class Adb:
                 return
             except DonnaError as error:
                 if time.monotonic() >= deadline:
-                    raise PhoneGoneError(
+                    raise PhoneDisconnectedError(
                         f"phone {self.serial or 'on adb'} must answer again within {wait_s:g} s",
                         got=str(error),
-                        hint=PLUG_IN,
+                        hint=RECONNECT_HINT,
                     ) from None
                 time.sleep(RETRY_S)
 
@@ -172,7 +172,7 @@ class Adb:
         raise self._refusal(arguments, done.returncode, said)
 
     def _run(self, *arguments: str, timeout_s: float | None = None) -> subprocess.CompletedProcess[bytes]:
-        """Run the client, whatever its exit code; raises `PhoneGoneError` when it takes too long."""
+        """Run the client, whatever its exit code; raises `PhoneDisconnectedError` when it takes too long."""
         patience_s = self.timeout_s if timeout_s is None else timeout_s
         try:
             return subprocess.run(
@@ -183,13 +183,13 @@ class Adb:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise PhoneGoneError(
+            raise PhoneDisconnectedError(
                 f"phone {self.serial or 'on adb'} must answer within {patience_s:g} s",
                 got=f"no end of adb {arguments[0]}",
                 hint="look whether it hangs, or raise option timeout_s",
             ) from None
         except OSError as error:
-            raise _no_client(self.executable, error) from None
+            raise _missing_client_error(self.executable, error) from None
 
     def _refusal(self, arguments: Sequence[str], code: int, said: str) -> DonnaError:
         """Return the error that a failed call means."""
@@ -197,20 +197,20 @@ class Adb:
         last = " / ".join(lines[-SHOWN_LINES:]) or "nothing"
         own = [line for line in lines if line.startswith(("error:", "adb:"))]
         if any("more than one device" in line for line in own):
-            return several([found.serial for found in self.devices()])
+            return ambiguous_phone_error([found.serial for found in self.devices()])
         if any(word in line for line in own for word in ("unauthorized", "authorizing")):
-            return unauthorised(self.serial)
-        if _FULL.search(said):
-            return PhoneFullError(
+            return unauthorized_error(self.serial)
+        if _STORAGE_FULL.search(said):
+            return PhoneStorageError(
                 "the phone must have room for what is pushed",
                 got=last,
                 hint="free some of its storage, and start again",
             )
-        if any(_GONE.search(line) for line in own):
-            return PhoneGoneError(
+        if any(_DISCONNECTED.search(line) for line in own):
+            return PhoneDisconnectedError(
                 f"phone {self.serial or 'on adb'} must stay connected",
                 got=last,
-                hint=PLUG_IN,
+                hint=RECONNECT_HINT,
             )
         return self._failed(f"adb {arguments[0]}", str(code), said)
 
@@ -221,23 +221,23 @@ class Adb:
         return CommandError(f"{what} must succeed", got=f"exit code {code}{killed}, its last words: {last}")
 
 
-def _quoted(arguments: Sequence[str]) -> str:
+def _quote_arguments(arguments: Sequence[str]) -> str:
     """Return the one line that the phone's shell reads as exactly these arguments."""
     if not arguments or not arguments[0] or any("\0" in argument for argument in arguments):
         raise ConfigError("a command must have a name, and no zero byte in it", got=arguments)
     return shlex.join(arguments)
 
 
-def _attached(line: str) -> Attached | None:
+def _parse_device_line(line: str) -> AdbDevice | None:
     """Return a line's phone: the serial, which may hold blanks, the state, then words such as `model:SM_G981U`."""
     found = re.match(rf"(\S.*?)\s+({'|'.join(STATES)})(\s.*)?$", line.rstrip())
     if found is None or line.startswith("*"):
         return None
     words = dict(word.split(":", 1) for word in (found[3] or "").split() if ":" in word)
-    return Attached(found[1], found[2], words)
+    return AdbDevice(found[1], found[2], words)
 
 
-def several(serials: Sequence[str]) -> UnavailableError:
+def ambiguous_phone_error(serials: Sequence[str]) -> UnavailableError:
     """Return the error of several phones of which none is named."""
     return UnavailableError(
         "one of several phones must be named",
@@ -247,7 +247,7 @@ def several(serials: Sequence[str]) -> UnavailableError:
     )
 
 
-def unauthorised(serial: str) -> UnavailableError:
+def unauthorized_error(serial: str) -> UnavailableError:
     """Return the error of a phone that has not been asked to trust this computer, or has not answered."""
     return UnavailableError(
         f"phone {serial or 'on adb'} must allow this computer to debug it",
@@ -256,5 +256,5 @@ def unauthorised(serial: str) -> UnavailableError:
     )
 
 
-def _no_client(path: str, error: OSError) -> UnavailableError:
+def _missing_client_error(path: str, error: OSError) -> UnavailableError:
     return UnavailableError("the adb client must run", got=f"{path}: {error.strerror or error}", hint="mend option adb")

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import ClassVar
 
-from donna_hw.devices.backends.android.adb import Adb, CommandError, PhoneGoneError
+from donna_hw.devices.backends.android.adb import Adb, CommandError, PhoneDisconnectedError
 from donna_hw.devices.backends.android.benchmark_model import OperatorTime
-from donna_hw.devices.backends.android.discovery import chosen, find_adb
+from donna_hw.devices.backends.android.discovery import find_adb, select_phone
 from donna_hw.devices.backends.android.native_runner import NativeRunner
-from donna_hw.devices.backends.android.options import OPTIONS, Settings
-from donna_hw.devices.backends.android.phone_info import Phone, State, heat_of, look_at, state_of
-from donna_hw.devices.backends.android.runner_factory import Runners, digest
-from donna_hw.devices.backends.android.thermal import Cooling
+from donna_hw.devices.backends.android.options import OPTIONS, AndroidConfig
+from donna_hw.devices.backends.android.phone_info import Phone, PhoneState, read_phone, read_state, read_thermal_state
+from donna_hw.devices.backends.android.runner_factory import RunnerFactory, file_digest
+from donna_hw.devices.backends.android.thermal import CoolDownPolicy
 from donna_hw.devices.backends.base import Availability, BackendInfo, Runner, TimingBackend
 from donna_hw.errors import ConfigError, UnavailableError
 from donna_hw.graph.builder import lower
@@ -37,8 +37,8 @@ class AndroidBackend(TimingBackend):
 
     def __init__(self, batch: int, options: Mapping[str, Scalar]) -> None:
         super().__init__(batch, options)
-        self.chosen = Settings.of(self.settings)
-        self._cooling: Cooling | None = None
+        self.chosen = AndroidConfig.of(self.settings)
+        self._cooling: CoolDownPolicy | None = None
         self._latest: NativeRunner | None = None
 
     @classmethod
@@ -56,20 +56,20 @@ class AndroidBackend(TimingBackend):
         options = self.chosen
         client = Adb(find_adb(options.adb), options.serial, options.timeout_s)
         try:
-            return chosen(client)
-        except PhoneGoneError:
+            return select_phone(client)
+        except PhoneDisconnectedError:
             client.returned(options.wait_s)
-            return chosen(client)
+            return select_phone(client)
 
     @cached_property
     def phone(self) -> Phone:
         """What the phone is."""
-        return look_at(self.adb)
+        return read_phone(self.adb)
 
     @cached_property
-    def runners(self) -> Runners:
+    def runners(self) -> RunnerFactory:
         """What starts blocks on it."""
-        return Runners(self.adb, self.chosen, self.phone.abis, self.batch)
+        return RunnerFactory(self.adb, self.chosen, self.phone.abis, self.batch)
 
     def environment(self) -> Environment:
         """Return phone, chip, Android's build (drivers come with it), runner, delegate and threads; the state now as conditions."""
@@ -140,7 +140,7 @@ class AndroidBackend(TimingBackend):
 
     def readings(self) -> Telemetry:
         """Return clock and temperature as the runner read them right after its runs, and Android's own word on heat."""
-        state = heat_of(self.adb)
+        state = read_thermal_state(self.adb)
         near = self._latest.readings if self._latest is not None else Telemetry()
         tired = ("still warm after cooling down",) if self._cooling is not None and self._cooling.gave_up else ()
         temperature_c = near.temperature_c if near.temperature_c is not None else self._temperature_c(state)
@@ -151,7 +151,7 @@ class AndroidBackend(TimingBackend):
         options = self.chosen
         if options.cool_down == "fixed":
             return super().cool_down_s(pause_s, waited_s)
-        start_c, now_c = self._start_c, self._temperature_c(heat_of(self.adb))
+        start_c, now_c = self._start_c, self._temperature_c(read_thermal_state(self.adb))
         if start_c is None or now_c is None:
             raise UnavailableError(
                 f"the phone must tell the temperature of its {options.zone} to cool down by it",
@@ -159,14 +159,14 @@ class AndroidBackend(TimingBackend):
                 hint='name another in option zone, or set option cool_down = "fixed"',
             )
         if self._cooling is None:
-            self._cooling = Cooling(start_c, options.cool_within_c, options.cool_limit_s)
+            self._cooling = CoolDownPolicy(start_c, options.cool_within_c, options.cool_limit_s)
         return self._cooling.wait_s(now_c, waited_s)
 
     @cached_property
-    def _state_at_start(self) -> State:
-        return state_of(self.adb)
+    def _state_at_start(self) -> PhoneState:
+        return read_state(self.adb)
 
-    def _temperature_c(self, state: State) -> float | None:
+    def _temperature_c(self, state: PhoneState) -> float | None:
         """Return the zone's temperature: of a sensor that Android names, or what a file of the kernel's holds just now."""
         zone = self.chosen.zone
         if not zone.startswith("/"):
@@ -184,10 +184,10 @@ class AndroidBackend(TimingBackend):
     def _runtime(self) -> str:
         """Runtime and version: the runner's own word on a first block, which shows that the phone runs any at all."""
         if self.chosen.runner == "tflite":
-            return f"benchmark_model {digest(self.runners.tool)}"
+            return f"benchmark_model {file_digest(self.runners.tool)}"
         with contextlib.closing(self.runners.native(lower(ConvNormAct(4, kernel=3), (3, 8, 8)))) as runner:
             runner.samples(1)
             ready = runner.ready
         if self.chosen.runner == "litert":  # it tells no version: what it is made of stands for one
-            return f"litert {digest(self.runners.library)}"
+            return f"litert {file_digest(self.runners.library)}"
         return f"{ready.engine} {ready.version}"

@@ -14,9 +14,9 @@ import numpy as np
 
 from donna_hw.devices.backends.base import Runner
 from donna_hw.errors import MeasurementError, UnavailableError
-from donna_hw.measurement.measurement import Samples, Summary
+from donna_hw.measurement.measurement import RunSummary, Samples
 
-LONGEST_S = 600.0  # --max_secs: when it gives up, with fewer runs, which is refused
+MAX_RUN_S = 600.0  # --max_secs: when it gives up, with fewer runs, which is refused
 LAST_LINES = 5
 ROUNDING_S = 5e-7  # times are told in whole microseconds: no spread below half of one is known
 DELEGATES = ("cpu", "xnnpack", "gpu", "nnapi", "hexagon")
@@ -32,7 +32,7 @@ class OperatorTime:
     mean_s: float
 
 
-def flags(*, delegate: str, threads: int, fp16: bool, warmup: int, runs: int) -> list[str]:
+def build_flags(*, delegate: str, threads: int, fp16: bool, warmup: int, runs: int) -> list[str]:
     """Return the tool's flags; without its own minimum of one second, which would go on beyond `runs`."""
     found = [
         f"--num_threads={threads}",
@@ -40,7 +40,7 @@ def flags(*, delegate: str, threads: int, fp16: bool, warmup: int, runs: int) ->
         "--warmup_min_secs=0",
         f"--num_runs={runs}",
         "--min_secs=0",
-        f"--max_secs={LONGEST_S:g}",
+        f"--max_secs={MAX_RUN_S:g}",
         f"--use_xnnpack={'true' if delegate == 'xnnpack' else 'false'}",
     ]
     if delegate == "gpu":
@@ -61,7 +61,7 @@ class BenchmarkRunner(Runner):
     def samples(self, count: int) -> Samples:
         """Run the model `count` times in one process, and return what the tool tells of them: a summary."""
         text = self._call(self._flags(count))
-        refuse_left_out(text, self._delegate, self._helped)
+        validate_delegation(text, self._delegate, self._helped)
         summary = parse_summary(text, count)
         return Samples(np.array([summary.mean_s]), summary=summary)
 
@@ -70,25 +70,25 @@ class BenchmarkRunner(Runner):
         return parse_operators(self._call([*self._flags(count), "--enable_op_profiling=true"]))
 
 
-def parse_summary(text: str, runs: int) -> Summary:
+def parse_summary(text: str, runs: int) -> RunSummary:
     """Return the summary of the tool's timed runs; raises `MeasurementError` with its last lines when it is not there or not of `runs`."""
     _, _, timed = text.rpartition("Running benchmark for at least")  # the first such line is of the warm-up
     line = re.search(r"^.*\bcount=(\d+) (.*)$", timed, re.MULTILINE)
     mean = re.search(rf"Inference \(avg\): {_NUMBER}", timed)
     if line is None or mean is None:
-        raise _unread("benchmark_model must tell how long it took", text)
+        raise _parse_error("benchmark_model must tell how long it took", text)
     told = {name: float(value) * 1e-6 for name, value in re.findall(rf"(\w+)={_NUMBER}", line[2])}
     count, mean_s = int(line[1]), float(mean[1]) * 1e-6
     if count != runs:
-        raise _unread(f"benchmark_model must run {runs} times, not {count}", text)
+        raise _parse_error(f"benchmark_model must run {runs} times, not {count}", text)
     if count == 1:
-        return Summary(1, mean_s, 0.0, mean_s, mean_s)
+        return RunSummary(1, mean_s, 0.0, mean_s, mean_s)
     if not {"min", "max", "std", "avg"} <= told.keys() or abs(told["avg"] - mean_s) > 1e-3 * mean_s:
-        raise _unread("benchmark_model must tell min, max, avg and std of its runs", text)
-    return Summary(count, mean_s, max(told["std"], ROUNDING_S), told["min"], told["max"])
+        raise _parse_error("benchmark_model must tell min, max, avg and std of its runs", text)
+    return RunSummary(count, mean_s, max(told["std"], ROUNDING_S), told["min"], told["max"])
 
 
-def refuse_left_out(text: str, delegate: str, helped: bool) -> None:
+def validate_delegation(text: str, delegate: str, helped: bool) -> None:
     """Raise `UnavailableError` unless the tool says that the delegate runs the whole model; helped: the CPU may run a part of it."""
     if delegate == "cpu":
         return
@@ -120,10 +120,10 @@ def parse_operators(text: str) -> list[OperatorTime]:
             name = found.get("[name]", "").partition(":")[0].strip("[]")
             rows.append(OperatorTime(found["[node type]"], name, float(found["[avg ms]"]) * 1e-3))
     if not rows:
-        raise _unread("benchmark_model must tell the times of its operators", text)
+        raise _parse_error("benchmark_model must tell the times of its operators", text)
     return rows
 
 
-def _unread(rule: str, text: str) -> MeasurementError:
+def _parse_error(rule: str, text: str) -> MeasurementError:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return MeasurementError(rule, got=" / ".join(lines[-LAST_LINES:]) or "nothing printed")

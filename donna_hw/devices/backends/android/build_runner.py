@@ -8,26 +8,26 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from donna_hw._core.resources import roots
+from donna_hw._core.resources import data_roots
 from donna_hw.errors import FileFormatError, UnavailableError, UnknownNameError
 
-ANDROID = ("arm64-v8a", "armeabi-v7a", "x86_64")
+ANDROID_ABIS = ("arm64-v8a", "armeabi-v7a", "x86_64")
 API_LEVEL = 26  # Android 8: glob() and all else that the runner takes from the system
-BUILD_S = 300.0
+BUILD_TIMEOUT_S = 300.0
 LAST_LINES = 6
 
 
 def build_runner(folder: Path, *, abi: str = "host", ndk: Path | None = None) -> Path:
     """Build `donna_runner` for an ABI into a folder, and return its path.
 
-    abi: `host`, `aarch64-linux` (by gcc-aarch64-linux-gnu), or one of `ANDROID`, for which the NDK is `ndk`, `$ANDROID_NDK_HOME` or
+    abi: `host`, `aarch64-linux` (by gcc-aarch64-linux-gnu), or one of `ANDROID_ABIS`, for which the NDK is `ndk`, `$ANDROID_NDK_HOME` or
     `$ANDROID_NDK_ROOT`. Raises `UnavailableError` without CMake, compiler or NDK, and `FileFormatError` with the compiler's last lines.
     """
     cmake = shutil.which("cmake")
     if cmake is None:
         raise UnavailableError("building the native runner needs CMake", hint="pip install cmake, or apt install cmake")
     with tempfile.TemporaryDirectory() as work:
-        _run([cmake, "-S", str(_sources()), "-B", work, *_target(abi, ndk)])
+        _run([cmake, "-S", str(_find_sources()), "-B", work, *_target(abi, ndk)])
         _run([cmake, "--build", work])
         folder.mkdir(parents=True, exist_ok=True)
         return Path(shutil.copy2(Path(work) / "donna_runner", folder / "donna_runner"))
@@ -46,13 +46,13 @@ def _target(abi: str, ndk: Path | None) -> list[str]:
             "-DCMAKE_SYSTEM_PROCESSOR=aarch64",
             f"-DCMAKE_C_COMPILER={compiler}",
         ]
-    if abi not in ANDROID:
-        raise UnknownNameError("an ABI must be a known one", got=abi, choices=["host", "aarch64-linux", *ANDROID])
-    tools = _ndk(ndk) / "build" / "cmake" / "android.toolchain.cmake"
+    if abi not in ANDROID_ABIS:
+        raise UnknownNameError("an ABI must be a known one", got=abi, choices=["host", "aarch64-linux", *ANDROID_ABIS])
+    tools = _find_ndk(ndk) / "build" / "cmake" / "android.toolchain.cmake"
     return [f"-DCMAKE_TOOLCHAIN_FILE={tools}", f"-DANDROID_ABI={abi}", f"-DANDROID_PLATFORM=android-{API_LEVEL}"]
 
 
-def _ndk(named: Path | None) -> Path:
+def _find_ndk(named: Path | None) -> Path:
     places = [
         named,
         *(Path(os.environ[name]) for name in ("ANDROID_NDK_HOME", "ANDROID_NDK_ROOT") if os.environ.get(name)),
@@ -67,8 +67,8 @@ def _ndk(named: Path | None) -> Path:
     )
 
 
-def _sources() -> Path:
-    for root in roots()[1:]:
+def _find_sources() -> Path:
+    for root in data_roots()[1:]:
         if (root / "runners" / "CMakeLists.txt").is_file():
             return root / "runners"
     raise FileFormatError("the native runner's sources must come with donna_hw", got="none", hint="install it anew")
@@ -76,9 +76,11 @@ def _sources() -> Path:
 
 def _run(command: list[str]) -> None:
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=BUILD_S, check=False)
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=BUILD_TIMEOUT_S, check=False
+        )
     except subprocess.TimeoutExpired:
-        raise UnavailableError(f"a build must end within {BUILD_S:g} s", got=" ".join(command)) from None
+        raise UnavailableError(f"a build must end within {BUILD_TIMEOUT_S:g} s", got=" ".join(command)) from None
     if done.returncode:
         said = (done.stdout + b"\n" + done.stderr).decode(errors="replace")
         lines = [line.strip() for line in said.splitlines() if line.strip()]

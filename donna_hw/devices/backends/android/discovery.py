@@ -9,11 +9,11 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from donna_hw.devices.backends.android.adb import Adb, PhoneGoneError, several, unauthorised
+from donna_hw.devices.backends.android.adb import Adb, PhoneDisconnectedError, ambiguous_phone_error, unauthorized_error
 from donna_hw.errors import UnavailableError
 
 
-def chosen(adb: Adb) -> Adb:
+def select_phone(adb: Adb) -> Adb:
     """Return the client for the one phone that is there, or for the one that its serial names, or `$ANDROID_SERIAL`.
 
     Raises `UnavailableError` when there is none, when it may not be used, and when there are several and none is named.
@@ -24,11 +24,11 @@ def chosen(adb: Adb) -> Adb:
         adb.reconnect()
         found = {phone.serial: phone for phone in adb.devices()}
     if not found:
-        raise PhoneGoneError(
+        raise PhoneDisconnectedError(
             "a phone must be plugged in, with USB debugging on", got="none", hint="see docs/guides/phone.md"
         )
     if adb.serial and adb.serial not in found:
-        raise PhoneGoneError(
+        raise PhoneDisconnectedError(
             "option serial must be of a phone that is plugged in",
             got=adb.serial,
             choices=sorted(found),
@@ -37,20 +37,20 @@ def chosen(adb: Adb) -> Adb:
     usable = [phone for phone in found.values() if phone.state == "device"]
     phone = found[adb.serial] if adb.serial else (usable or list(found.values()))[0]
     if not adb.serial and len(usable) > 1:
-        raise several([one.serial for one in usable])
+        raise ambiguous_phone_error([one.serial for one in usable])
     if phone.state in ("unauthorized", "authorizing"):
-        raise unauthorised(phone.serial)
+        raise unauthorized_error(phone.serial)
     if phone.state != "device":
-        raise PhoneGoneError(f"phone {phone.serial} must be usable", got=phone.state, hint="plug it in again")
+        raise PhoneDisconnectedError(f"phone {phone.serial} must be usable", got=phone.state, hint="plug it in again")
     return replace(adb, serial=phone.serial)
 
 
 def find_adb(named: str = "") -> str:
     """Return the path of the client: the one named, else `$ADB`, the one on the PATH, Android's SDK's, the one of package adbutils."""
     if named:
-        return _checked(named, "option adb")
+        return _resolve_client(named, "option adb")
     places: tuple[Callable[[], str | None], ...] = (
-        lambda: os.environ.get("ADB") and _checked(os.environ["ADB"], "the variable ADB"),
+        lambda: os.environ.get("ADB") and _resolve_client(os.environ["ADB"], "the variable ADB"),
         lambda: shutil.which("adb"),
         _sdk_client,
         _bundled_client,
@@ -81,7 +81,7 @@ def _bundled_client() -> str | None:
     return None
 
 
-def _checked(path: str, what: str) -> str:
+def _resolve_client(path: str, what: str) -> str:
     found = shutil.which(path)
     if found is None:
         raise UnavailableError(f"{what} must name the adb client", got=path, hint="mend the path")

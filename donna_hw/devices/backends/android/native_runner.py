@@ -15,19 +15,19 @@ from typing import Any
 
 import numpy as np
 
-from donna_hw.devices.backends.android.adb import Adb, PhoneGoneError
+from donna_hw.devices.backends.android.adb import Adb, PhoneDisconnectedError
 from donna_hw.devices.backends.base import Runner
 from donna_hw.errors import MeasurementError, UnavailableError
-from donna_hw.measurement.intervals import checked
+from donna_hw.measurement.intervals import validate_samples
 from donna_hw.measurement.measurement import Samples
 from donna_hw.measurement.telemetry import Telemetry
 
-LANGUAGE = 1  # the version of what the runner and we say to each other: `runners/README.md`
-SHOWN = 300  # characters of an answer that cannot be read
+WIRE_VERSION = 1  # the version of what the runner and we say to each other: `runners/README.md`
+MAX_SHOWN_CHARS = 300  # characters of an answer that cannot be read
 
 
 @dataclass(frozen=True)
-class Ready:
+class RunnerInfo:
     """What the runner says of itself when its model is loaded."""
 
     engine: str
@@ -47,13 +47,13 @@ class NativeRunner(Runner):
         self.readings = Telemetry()
         try:
             said = self._answer(start_s)
-            if said.get("donna_runner") != LANGUAGE:
+            if said.get("donna_runner") != WIRE_VERSION:
                 raise UnavailableError(
-                    f"{self._what} must speak version {LANGUAGE} of our language",
+                    f"{self._what} must speak version {WIRE_VERSION} of our language",
                     got=str(said.get("donna_runner")),
                     hint="build it anew from this version's sources: donna-hw build-runner",
                 )
-            self.ready = Ready(*(str(said.get(key, "")) for key in ("engine", "version", "delegate")))
+            self.ready = RunnerInfo(*(str(said.get(key, "")) for key in ("engine", "version", "delegate")))
         except BaseException:
             self.close()
             raise
@@ -61,7 +61,7 @@ class NativeRunner(Runner):
     def samples(self, count: int) -> Samples:
         """Run the block `count` times on the phone; its own monotonic clock, and its thread's CPU time where it computes on one.
 
-        Raises `MeasurementError` for an answer that is not `count` times above zero, and `PhoneGoneError` for none.
+        Raises `MeasurementError` for an answer that is not `count` times above zero, and `PhoneDisconnectedError` for none.
         """
         try:
             assert self._process.stdin is not None  # noqa: S101  opened with it
@@ -72,9 +72,9 @@ class NativeRunner(Runner):
         said = self._answer(self._run_s)
         wall, cpu = _times(said.get("wall_s"), count), _times(said.get("cpu_s"), count)
         if wall is None:
-            raise MeasurementError(f"{self._what} must answer with {count} times", got=_short(json.dumps(said)))
-        self.readings = _readings(said.get("after"))
-        return Samples(checked(wall, self._what), cpu)
+            raise MeasurementError(f"{self._what} must answer with {count} times", got=_truncate(json.dumps(said)))
+        self.readings = _parse_telemetry(said.get("after"))
+        return Samples(validate_samples(wall, self._what), cpu)
 
     def close(self) -> None:
         """End the process; closing its input ends it on the phone too."""
@@ -100,24 +100,24 @@ class NativeRunner(Runner):
         if not isinstance(said, dict):
             raise MeasurementError(
                 f"{self._what} must answer in JSON",
-                got=_short(line),
+                got=_truncate(line),
                 hint="is it ours, and of this version? donna-hw build-runner",
             )
         if "error" in said:
             raise UnavailableError(
-                f"{self._what} must run the block", got=_short(f"{said['error']} {self._last_words()}")
+                f"{self._what} must run the block", got=_truncate(f"{said['error']} {self._last_words()}")
             )
         return said
 
     def _line(self, patience_s: float) -> str:
-        """Return the next line; raises `PhoneGoneError` when the process ends before, or says nothing for so long."""
+        """Return the next line; raises `PhoneDisconnectedError` when the process ends before, or says nothing for so long."""
         assert self._process.stdout is not None  # noqa: S101  opened with it
         pipe, deadline = self._process.stdout.fileno(), time.monotonic() + patience_s
         while b"\n" not in self._rest:
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([pipe], [], [], left)[0]:
                 self._process.kill()
-                raise PhoneGoneError(f"{self._what} must answer within {patience_s:g} s", got="no answer")
+                raise PhoneDisconnectedError(f"{self._what} must answer within {patience_s:g} s", got="no answer")
             data = os.read(pipe, 65536)
             if not data:
                 raise self._ended()
@@ -129,7 +129,7 @@ class NativeRunner(Runner):
         """Return the last line that the process or its library said."""
         self._said.seek(0)
         last = (self._rest + b"\n" + self._said.read()).decode(errors="replace").strip().splitlines()
-        return _short(last[-1]) if last else ""
+        return _truncate(last[-1]) if last else ""
 
     def _ended(self) -> Exception:
         """Return the error of a process that ended by itself: with what it said last, and its exit code."""
@@ -140,7 +140,7 @@ class NativeRunner(Runner):
             code = self._process.wait()
         words = self._last_words() or "nothing"
         killed = " (killed: perhaps for want of memory)" if code in (137, -9) else ""
-        return PhoneGoneError(
+        return PhoneDisconnectedError(
             f"{self._what} must go on until it is told to end",
             got=f"exit code {code}{killed}, its last line: {words}",
         )
@@ -155,7 +155,7 @@ def _times(values: object, count: int) -> np.ndarray | None:
     return np.array(values, np.float64)
 
 
-def _readings(state: object) -> Telemetry:
+def _parse_telemetry(state: object) -> Telemetry:
     known = state if isinstance(state, dict) else {}
     numbers = {
         key: float(known[key]) if isinstance(known.get(key), int | float) else None
@@ -164,5 +164,5 @@ def _readings(state: object) -> Telemetry:
     return Telemetry(clock_hz=numbers["clock_hz"], temperature_c=numbers["temperature_c"])
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+def _truncate(text: str) -> str:
+    return text if len(text) <= MAX_SHOWN_CHARS else f"{text[:MAX_SHOWN_CHARS]}..."

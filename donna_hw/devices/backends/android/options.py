@@ -39,7 +39,7 @@ OPTIONS: dict[str, Scalar] = {
 
 
 @dataclass(frozen=True)
-class Settings:
+class AndroidConfig:
     """`OPTIONS` with their types; `devices/README.md` explains each."""
 
     adb: str
@@ -87,7 +87,7 @@ class Settings:
                 raise ConfigError(f"option {name} must be above 0", got=getattr(self, name))
 
     @classmethod
-    def of(cls, options: Mapping[str, Scalar]) -> Settings:
+    def of(cls, options: Mapping[str, Scalar]) -> AndroidConfig:
         """Return the settings of a device file's options, defaults filled in."""
         values = {**OPTIONS, **options}
         kinds = {name: type(default) for name, default in OPTIONS.items()}

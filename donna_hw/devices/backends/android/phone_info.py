@@ -43,7 +43,7 @@ class Phone:
 
 
 @dataclass(frozen=True)
-class State:
+class PhoneState:
     """How a phone is just now; what it does not tell is None.
 
     temperatures_c: by sensor, lower case. thermal_status: Android's own, from 0 (`none`) to 6 (`shutdown`).
@@ -88,7 +88,7 @@ class State:
         return tuple(words for present, words in hints if present)
 
 
-def look_at(adb: Adb) -> Phone:
+def read_phone(adb: Adb) -> Phone:
     """Return what the phone is; raises `Unavailable` when it cannot be asked."""
     properties = parse_properties(adb.shell("getprop"))
     abis = properties.get("ro.product.cpu.abilist") or properties.get("ro.product.cpu.abi", "")
@@ -96,39 +96,41 @@ def look_at(adb: Adb) -> Phone:
     return Phone(
         serial=adb.serial or properties.get("ro.serialno", ""),
         model=" ".join(dict.fromkeys(word for word in (maker, model) if word)) or UNKNOWN,
-        chip=chip_of(properties),
+        chip=chip_name(properties),
         android=properties.get("ro.build.version.release", UNKNOWN),
         build=properties.get("ro.build.id", UNKNOWN),
         abis=tuple(word for word in abis.split(",") if word),
     )
 
 
-def heat_of(adb: Adb) -> State:
+def read_thermal_state(adb: Adb) -> PhoneState:
     """Return how warm the phone is now, and nothing else of its state: what is asked again and again costs two commands."""
-    return _heat(parse_fields(_asked(adb, "dumpsys", "battery")), _asked(adb, "dumpsys", "thermalservice"))
+    return _parse_thermal_state(
+        parse_fields(_query(adb, "dumpsys", "battery")), _query(adb, "dumpsys", "thermalservice")
+    )
 
 
-def _heat(battery: Mapping[str, str], thermal: str) -> State:
+def _parse_thermal_state(battery: Mapping[str, str], thermal: str) -> PhoneState:
     temperatures = parse_temperatures(thermal)
     tenths = _number(battery.get("temperature"))
     if tenths is not None:
         temperatures.setdefault("battery", tenths / 10)
     status = re.search(r"^Thermal Status: (\d+)", thermal, re.MULTILINE)
-    return State(temperatures, int(status[1]) if status else None)
+    return PhoneState(temperatures, int(status[1]) if status else None)
 
 
-def state_of(adb: Adb) -> State:
+def read_state(adb: Adb) -> PhoneState:
     """Return the phone's state now; a question that it refuses is one unknown, a phone that is gone raises."""
-    battery = parse_fields(_asked(adb, "dumpsys", "battery"))
-    power = _asked(adb, "dumpsys", "power")
+    battery = parse_fields(_query(adb, "dumpsys", "battery"))
+    power = _query(adb, "dumpsys", "power")
     level = _number(battery.get("level"))
-    governors = _asked(adb, "sh", "-c", "cat /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor")
+    governors = _query(adb, "sh", "-c", "cat /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor")
     powered = [value for name, value in battery.items() if name.endswith("powered")]
     saver = re.search(r"mBatterySaverEnabled=(true|false)|mSettingBatterySaverEnabled=(true|false)", power)
     awake = re.search(r"mWakefulness=(\w+)", power)
-    airplane = _asked(adb, "settings", "get", "global", "airplane_mode_on").strip()
+    airplane = _query(adb, "settings", "get", "global", "airplane_mode_on").strip()
     return replace(
-        _heat(battery, _asked(adb, "dumpsys", "thermalservice")),
+        _parse_thermal_state(battery, _query(adb, "dumpsys", "thermalservice")),
         battery_percent=None if level is None else int(level),
         charging="true" in powered if powered else None,
         screen_on=awake[1] == "Awake" if awake else None,
@@ -138,7 +140,7 @@ def state_of(adb: Adb) -> State:
     )
 
 
-def chip_of(properties: Mapping[str, str]) -> str:
+def chip_name(properties: Mapping[str, str]) -> str:
     """Return a chip's name as people know it, from Android's properties; a chip that is not in our list by its own name."""
     words = [properties[name] for name in _CHIP_PROPERTIES if properties.get(name)]
     for word in words:
@@ -170,7 +172,7 @@ def parse_temperatures(text: str) -> dict[str, float]:
     return {name.lower(): float(value) for value, name in found if float(value) > -50}
 
 
-def _asked(adb: Adb, *question: str) -> str:
+def _query(adb: Adb, *question: str) -> str:
     try:
         return adb.shell(*question)
     except CommandError:  # a command or file that this Android lacks, or keeps to itself

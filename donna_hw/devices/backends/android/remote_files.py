@@ -9,13 +9,13 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from donna_hw.devices.backends.android.adb import Adb, CommandError, PhoneFullError
+from donna_hw.devices.backends.android.adb import Adb, CommandError, PhoneStorageError
 from donna_hw.errors import ConfigError
 
 ROOT = "/data/local/tmp/donna_hw"
 
 
-class Folder:
+class RemoteFolder:
     """The files of one run: programs in `kept/`, by the hash of what they hold, models in `models/`, under names of this run."""
 
     def __init__(self, adb: Adb) -> None:
@@ -27,7 +27,7 @@ class Folder:
 
     def keep(self, local: Path, *, executable: bool = False) -> str:
         """Push a file once, and return where it is: one that is there whole is not pushed again."""
-        remote = f"{self.keep_all([local])}/{_plain(local.name)}"
+        remote = f"{self.keep_all([local])}/{_sanitize(local.name)}"
         if executable:
             self._adb.shell("chmod", "755", remote)
         return remote
@@ -42,16 +42,16 @@ class Folder:
             folder = f"{ROOT}/kept/{digest.hexdigest()[:16]}"
             self._make(folder)
             for path in paths:
-                self._keep(path, f"{folder}/{_plain(path.name)}")
+                self._keep(path, f"{folder}/{_sanitize(path.name)}")
             self._kept[paths] = folder
         return self._kept[paths]
 
     def put(self, data: bytes, suffix: str) -> str:
         """Write a file of this run, and return where it is."""
         self._number += 1
-        remote = f"{ROOT}/models/{self._run}-{self._number}{_plain(suffix)}"
+        remote = f"{ROOT}/models/{self._run}-{self._number}{_sanitize(suffix)}"
         self._make(f"{ROOT}/models")
-        with tempfile.NamedTemporaryFile(suffix=_plain(suffix)) as file:
+        with tempfile.NamedTemporaryFile(suffix=_sanitize(suffix)) as file:
             file.write(data)
             file.flush()
             self._push(Path(file.name), remote)
@@ -59,7 +59,7 @@ class Folder:
 
     def remove(self, remote: str) -> None:
         """Remove a file of this package; one that is gone already is fine."""
-        self._adb.shell("rm", "-f", inside(remote))
+        self._adb.shell("rm", "-f", validate_remote_path(remote))
 
     def clean_all(self) -> None:
         """Remove everything that this package ever put on the phone."""
@@ -87,21 +87,21 @@ class Folder:
 
     def _push(self, local: Path, remote: str) -> None:
         try:
-            self._adb.push(local, inside(remote))
-        except PhoneFullError as full:
+            self._adb.push(local, validate_remote_path(remote))
+        except PhoneStorageError as full:
             free = self.free_bytes()
             room = (
                 "" if free is None else f"; {free / 1e6:.1f} MB are free of {local.stat().st_size / 1e6:.1f} MB needed"
             )
-            raise PhoneFullError(full.message, got=f"{full.got}{room}", hint=full.hint) from None
+            raise PhoneStorageError(full.message, got=f"{full.got}{room}", hint=full.hint) from None
 
     def _make(self, folder: str) -> None:
         if folder not in self._made:
-            self._adb.shell("mkdir", "-p", inside(folder))
+            self._adb.shell("mkdir", "-p", validate_remote_path(folder))
             self._made.add(folder)
 
 
-def inside(remote: str) -> str:
+def validate_remote_path(remote: str) -> str:
     """Return a path on the phone; raises `ConfigError` unless it lies below this package's folder there."""
     path = PurePosixPath(remote)
     if ".." in path.parts or PurePosixPath(ROOT) not in path.parents:
@@ -109,5 +109,5 @@ def inside(remote: str) -> str:
     return str(path)
 
 
-def _plain(name: str) -> str:
+def _sanitize(name: str) -> str:
     return re.sub(r"[^\w.+-]", "_", name, flags=re.ASCII)

@@ -11,47 +11,47 @@ from pathlib import Path
 
 from donna_hw.devices.backends.android import benchmark_model
 from donna_hw.devices.backends.android import binaries as files
-from donna_hw.devices.backends.android.adb import Adb, PhoneGoneError
+from donna_hw.devices.backends.android.adb import Adb, PhoneDisconnectedError
 from donna_hw.devices.backends.android.native_runner import NativeRunner
-from donna_hw.devices.backends.android.options import Settings
-from donna_hw.devices.backends.android.remote_files import Folder
+from donna_hw.devices.backends.android.options import AndroidConfig
+from donna_hw.devices.backends.android.remote_files import RemoteFolder
 from donna_hw.devices.backends.base import Runner
 from donna_hw.graph.graph import Graph
 from donna_hw.measurement.measurement import Samples
 
-BUILD = "donna-hw build-runner --abi ABI, or option runner_path"
-OWN_LIBRARY = "copy it there from its maker's Android package, or set option library"
-TOOL = "download Google's benchmark_model for Android, and copy it there or set option benchmark_model"
+BUILD_HINT = "donna-hw build-runner --abi ABI, or option runner_path"
+LIBRARY_HINT = "copy it there from its maker's Android package, or set option library"
+TOOL_HINT = "download Google's benchmark_model for Android, and copy it there or set option benchmark_model"
 
 
 @dataclass(frozen=True)
-class Runners:
+class RunnerFactory:
     """Starts the chosen runner on a phone of these ABIs, best first; batch: images a run."""
 
     adb: Adb
-    settings: Settings
+    settings: AndroidConfig
     abis: tuple[str, ...]
     batch: int
 
     @cached_property
-    def folder(self) -> Folder:
+    def folder(self) -> RemoteFolder:
         """The files of this run on the phone."""
-        return Folder(self.adb)
+        return RemoteFolder(self.adb)
 
     @cached_property
     def library(self) -> Path:
         """The library that the native runner loads."""
-        return files.named(self.settings.library, files.LIBRARIES[self.settings.runner], self.abis, OWN_LIBRARY)
+        return files.find_binary(self.settings.library, files.LIBRARIES[self.settings.runner], self.abis, LIBRARY_HINT)
 
     @cached_property
     def tool(self) -> Path:
         """Google's benchmark_model."""
-        return files.named(self.settings.benchmark_model, "benchmark_model", self.abis, TOOL)
+        return files.find_binary(self.settings.benchmark_model, "benchmark_model", self.abis, TOOL_HINT)
 
     @cached_property
     def program(self) -> str:
         """The native runner on the phone."""
-        local = files.named(self.settings.runner_path, "donna_runner", self.abis, BUILD)
+        local = files.find_binary(self.settings.runner_path, "donna_runner", self.abis, BUILD_HINT)
         return self.folder.keep(local, executable=True)
 
     @cached_property
@@ -74,7 +74,7 @@ class Runners:
         options, model = self.settings, self.write(graph)
         try:
             kept = self.program
-            folder = self.folder.keep_all(files.beside(self.library, options.runner))
+            folder = self.folder.keep_all(files.find_companions(self.library, options.runner))
             zone = ["--zone", options.zone] if options.zone.startswith("/") else []
             command = [
                 *("env", f"LD_LIBRARY_PATH={folder}", kept),
@@ -84,19 +84,19 @@ class Runners:
             ]
             runner = NativeRunner(self.adb, command, start_s=options.run_s, run_s=options.run_s)
         finally:
-            with contextlib.suppress(PhoneGoneError):  # an error of its own
+            with contextlib.suppress(PhoneDisconnectedError):  # an error of its own
                 self.folder.remove(model)
         if options.warmup_runs:
             runner.samples(options.warmup_runs)
         return runner
 
-    def benchmark(self, graph: Graph) -> Benchmark:
+    def benchmark(self, graph: Graph) -> BenchmarkSession:
         """Return Google's tool for a block; closed, it removes the model from the phone."""
         options, model = self.settings, self.write(graph)
         program = self.kept_tool
 
         def flags(runs: int) -> list[str]:
-            own = benchmark_model.flags(
+            own = benchmark_model.build_flags(
                 delegate=options.delegate,
                 threads=options.threads,
                 fp16=options.fp16,
@@ -111,13 +111,13 @@ class Runners:
         runner = benchmark_model.BenchmarkRunner(
             call, delegate=options.delegate, flags=flags, helped=options.cpu_fallback
         )
-        return Benchmark(runner, self.folder, model)
+        return BenchmarkSession(runner, self.folder, model)
 
 
-class Benchmark(Runner):
+class BenchmarkSession(Runner):
     """Google's tool with the model that it reads at each request."""
 
-    def __init__(self, runner: benchmark_model.BenchmarkRunner, folder: Folder, model: str) -> None:
+    def __init__(self, runner: benchmark_model.BenchmarkRunner, folder: RemoteFolder, model: str) -> None:
         self._runner, self._folder, self._model = runner, folder, model
 
     def samples(self, count: int) -> Samples:
@@ -130,10 +130,10 @@ class Benchmark(Runner):
 
     def close(self) -> None:
         """Remove the model; that of a phone that has dropped out goes at the next start."""
-        with contextlib.suppress(PhoneGoneError):
+        with contextlib.suppress(PhoneDisconnectedError):
             self._folder.remove(self._model)
 
 
-def digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
     """Return 8 hexadecimal digits that name a file's content, where a program tells no version of its own."""
     return hashlib.sha256(path.read_bytes()).hexdigest()[:8]

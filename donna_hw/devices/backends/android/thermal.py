@@ -8,7 +8,7 @@ POLL_S = 5.0
 
 
 @dataclass
-class Cooling:
+class CoolDownPolicy:
     """Decides how long to wait. start_c: the temperature before the first block; within_c: how much above it is cool enough.
 
     gave_up: whether the last wait ended at `limit_s` with the phone still warm, which marks the next row as throttled.

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from donna_hw.devices.backends.base import Availability, Runner, TimingBackend
 from donna_hw.devices.backends.cuda.nvml import NvmlGpu, find_gpu
 from donna_hw.devices.backends.cuda.precision import PRECISIONS
-from donna_hw.devices.backends.cuda.runner import CudaRunner, Mode
+from donna_hw.devices.backends.cuda.runner import CudaConfig, CudaRunner
 from donna_hw.errors import UnavailableError, UnknownNameError
 from donna_hw.graph.graph import Graph
 from donna_hw.measurement.environment import Environment, Scalar, host_conditions
@@ -113,7 +113,7 @@ class CudaBackend(TimingBackend):
                 got=f"{properties.name} of {capability[0]}.{capability[1]}",
                 hint="set another options.precision in the device file",
             )
-        mode = Mode(
+        mode = CudaConfig(
             index=int(settings["index"]),
             execution=str(settings["execution"]),
             clock=str(settings["clock"]),

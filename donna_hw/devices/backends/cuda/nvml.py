@@ -23,7 +23,7 @@ THROTTLE_BITS = {
 }
 
 
-def throttle_words(bits: int) -> tuple[str, ...]:
+def throttle_reasons(bits: int) -> tuple[str, ...]:
     """Return the reasons of heat and power among NVML's clock reasons, lowest bit first."""
     return tuple(word for bit, word in THROTTLE_BITS.items() if bits & bit)
 
@@ -58,7 +58,7 @@ class NvmlGpu:
             clock_hz=None if clock_mhz is None else clock_mhz * 1e6,
             temperature_c=None if temperature_c is None else float(temperature_c),
             power_w=None if power_mw is None else power_mw / 1e3,
-            throttle=() if bits is None else throttle_words(bits),
+            throttle=() if bits is None else throttle_reasons(bits),
         )
 
     def _text(self, question: str, *details: object) -> str | None:

@@ -31,9 +31,9 @@ PRECISIONS = {
 
 
 @contextmanager
-def switched(*, tf32: bool, autotune: bool) -> Iterator[None]:
+def backend_flags(*, tf32: bool, autotune: bool) -> Iterator[None]:
     """Set TF32 (matrix products and cuDNN) and cuDNN's autotuning as named, and put all switches back on leaving."""
-    switches = list(_switches(tf32, autotune))
+    switches = list(_flag_values(tf32, autotune))
     before = [getattr(owner, name) for owner, name, _ in switches]
     try:
         for owner, name, value in switches:
@@ -44,7 +44,7 @@ def switched(*, tf32: bool, autotune: bool) -> Iterator[None]:
             setattr(owner, name, value)
 
 
-def _switches(tf32: bool, autotune: bool) -> Iterator[tuple[Any, str, object]]:
+def _flag_values(tf32: bool, autotune: bool) -> Iterator[tuple[Any, str, object]]:
     """Yield (owner, name, wanted value) of each switch."""
     import torch
 

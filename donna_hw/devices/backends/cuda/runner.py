@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from donna_hw.devices.backends.base import Runner
-from donna_hw.devices.backends.cuda.precision import PRECISIONS, switched
+from donna_hw.devices.backends.cuda.precision import PRECISIONS, backend_flags
 from donna_hw.errors import MeasurementError
 from donna_hw.graph.graph import Graph
 from donna_hw.measurement.measurement import Samples
@@ -22,7 +22,7 @@ FIRST_HOLD_S, LONGEST_HOLD_S = 1e-4, 1.0
 
 
 @dataclass(frozen=True)
-class Mode:
+class CudaConfig:
     """How blocks run: the options of `CudaBackend`. flush_bytes: size of the buffer written before each run; 0 for warm."""
 
     index: int
@@ -40,7 +40,7 @@ class CudaRunner(Runner):
     Out of memory frees what torch has cached; every CUDA error comes through in torch's own words.
     """
 
-    def __init__(self, graph: Graph, batch: int, mode: Mode) -> None:
+    def __init__(self, graph: Graph, batch: int, mode: CudaConfig) -> None:
         import torch
 
         self._mode = mode
@@ -86,7 +86,7 @@ class CudaRunner(Runner):
             with (
                 torch.cuda.device(self._mode.index),
                 torch.inference_mode(),
-                switched(tf32=tf32, autotune=self._mode.autotune),
+                backend_flags(tf32=tf32, autotune=self._mode.autotune),
             ):
                 yield
         except torch.cuda.OutOfMemoryError:
@@ -98,7 +98,7 @@ class CudaRunner(Runner):
 
         from donna_hw.graph.torch_module import to_torch
 
-        device = gpu(self._mode.index)
+        device = cuda_device(self._mode.index)
         dtype = getattr(torch, PRECISIONS[self._mode.precision].storage)
         layout = torch.channels_last if self._mode.layout == "channels_last" else torch.contiguous_format
         image = torch.randn(batch, *graph.input_shape, generator=torch.Generator().manual_seed(0))
@@ -171,7 +171,7 @@ class CudaRunner(Runner):
         return np.array(times)
 
 
-def gpu(index: int) -> Any:
+def cuda_device(index: int) -> Any:
     """Return torch's device of that number."""
     import torch
 

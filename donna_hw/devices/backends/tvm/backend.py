@@ -16,9 +16,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from donna_hw.devices.backends.base import Availability, Runner, TimingBackend
-from donna_hw.devices.backends.tvm.build import TargetChoice, build_library, host_cpu, relax_module
-from donna_hw.devices.backends.tvm.rpc import request_session, told_in_words, tracker_address
-from donna_hw.devices.backends.tvm.runners import CalledRunner, EvaluatedRunner, set_threads
+from donna_hw.devices.backends.tvm.build import TargetConfig, build_library, host_cpu, to_relax
+from donna_hw.devices.backends.tvm.rpc import request_session, tracker_address, translate_errors
+from donna_hw.devices.backends.tvm.runners import LocalRunner, TimeEvaluatorRunner, set_threads
 from donna_hw.devices.backends.tvm.tuning import tune_and_build
 from donna_hw.errors import ConfigError, UnavailableError
 from donna_hw.graph.graph import Graph, layers_hash
@@ -105,7 +105,7 @@ class TvmBackend(TimingBackend):
         image = np.random.default_rng(0).standard_normal((self.batch, *graph.input_shape), dtype=np.float32)
         if not self._tracker:
             return self._local_runner(library, image)
-        with told_in_words(self._key):
+        with translate_errors(self._key):
             session = self._connected()
             device = session.device(self._choice.device)
             # A name of its own: overwriting a library that another runner has mapped would crash the server.
@@ -113,7 +113,7 @@ class TvmBackend(TimingBackend):
             session.upload(bytearray(library.read_bytes()), target=name)  # given a path, TVM leaves the file open
             module = session.load_module(name)
             session.remove(name)
-            return EvaluatedRunner(module, device, image, self._key)
+            return TimeEvaluatorRunner(module, device, image, self._key)
 
     def _local_runner(self, library: Path, image: np.ndarray) -> Runner:
         import tvm
@@ -121,8 +121,8 @@ class TvmBackend(TimingBackend):
         device = self._local_device()
         module = tvm.runtime.load_module(str(library))
         if self._choice.device == "cpu":
-            return CalledRunner(module, device, image, self._threads)
-        return EvaluatedRunner(module, device, image, key="")
+            return LocalRunner(module, device, image, self._threads)
+        return TimeEvaluatorRunner(module, device, image, key="")
 
     def _local_device(self) -> Any:
         import tvm
@@ -152,7 +152,7 @@ class TvmBackend(TimingBackend):
             linker = str(self.settings["linker"])
             linked_here = linker or not self._choice.mtriple
             path = self._folder / f"{key}{'.so' if linked_here else '.tar'}"
-            build_library(relax_module(model), self._choice, path, linker)
+            build_library(to_relax(model), self._choice, path, linker)
             self._libraries[key] = path
         return self._libraries[key]
 
@@ -183,11 +183,11 @@ class TvmBackend(TimingBackend):
             return self._key or cpu_model()  # a processor behind a tracker says nothing of itself
         if not self._tracker:
             return str(self._local_device().device_name or self._choice.device)
-        with told_in_words(self._key):
+        with translate_errors(self._key):
             name = self._connected().device(self._choice.device).device_name
         return f"{self._key} {name}" if name else self._key
 
-    def _checked_choice(self) -> TargetChoice:
+    def _checked_choice(self) -> TargetConfig:
         """Return the target after checking the options against each other."""
         if bool(self._tracker) != bool(self._key):
             raise ConfigError("options tracker and key must be given together", got=f"{self._tracker!r}, {self._key!r}")
@@ -206,4 +206,4 @@ class TvmBackend(TimingBackend):
         mcpu = str(self.settings["mcpu"])
         if not mcpu and not self._tracker and find_spec("tvm") is not None:
             mcpu = host_cpu()
-        return TargetChoice(str(self.settings["target"]), mcpu, str(self.settings["mtriple"]), self._threads)
+        return TargetConfig(str(self.settings["target"]), mcpu, str(self.settings["mtriple"]), self._threads)

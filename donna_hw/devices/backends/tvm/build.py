@@ -16,7 +16,7 @@ DEVICES = {"llvm": "cpu", "cuda": "cuda", "metal": "metal", "opencl": "opencl", 
 
 
 @dataclass(frozen=True)
-class TargetChoice:
+class TargetConfig:
     """What TVM generates code for.
 
     kind: a key of `DEVICES`. mcpu, mtriple: of the processor that runs the code or, for a GPU, starts it; an empty mtriple is this
@@ -87,7 +87,7 @@ class TargetChoice:
         path.write_text(json.dumps(asdict(self)), encoding="utf-8")
 
     @classmethod
-    def read(cls, path: Path) -> TargetChoice:
+    def read(cls, path: Path) -> TargetConfig:
         """Read what `write` wrote."""
         return cls(**json.loads(path.read_text(encoding="utf-8")))
 
@@ -99,14 +99,14 @@ def host_cpu() -> str:
     return str(tvm.get_global_func("target.llvm_get_system_cpu")())
 
 
-def relax_module(model: onnx.ModelProto) -> Any:
+def to_relax(model: onnx.ModelProto) -> Any:
     """Return the model as a Relax module; the weights are constants in it, since latency is that of a deployed network."""
     from tvm.relax.frontend.onnx import from_onnx
 
     return from_onnx(model)
 
 
-def build_library(module: Any, choice: TargetChoice, path: Path, linker: str = "") -> None:
+def build_library(module: Any, choice: TargetConfig, path: Path, linker: str = "") -> None:
     """Compile a Relax module and write it to `path`.
 
     A path that ends in `.so` is linked here, by `linker` or by this machine's C++ compiler; one in `.tar` holds the object files, which the

@@ -36,7 +36,7 @@ def request_session(tracker: str, key: str, *, wait_s: float, session_timeout_s:
         ) from None
     address = tracker_address(tracker)
     try:
-        host, port, match_key = _assigned(address, key, wait_s)
+        host, port, match_key = _request_device(address, key, wait_s)
         return rpc.connect(host, port, match_key, session_timeout=session_timeout_s)
     except TimeoutError:
         raise UnavailableError(
@@ -53,7 +53,7 @@ def request_session(tracker: str, key: str, *, wait_s: float, session_timeout_s:
         ) from None
 
 
-def _assigned(address: tuple[str, int], key: str, wait_s: float) -> tuple[str, int, str]:
+def _request_device(address: tuple[str, int], key: str, wait_s: float) -> tuple[str, int, str]:
     """Ask the tracker for a device and return its host, port and the key of the match.
 
     `tvm.rpc.connect_tracker(...).request(...)` does the same but waits for ever for a free device, and a minute for a tracker.
@@ -93,7 +93,7 @@ def _keys(summary: dict[str, Any]) -> list[str]:
 
 
 @contextmanager
-def told_in_words(key: str) -> Iterator[None]:
+def translate_errors(key: str) -> Iterator[None]:
     """Turn what TVM raises when a session is lost, a server has died or its time is over, into `UnavailableError`."""
     try:
         yield

@@ -11,7 +11,7 @@ import numpy as np
 
 from donna_hw.devices.backends.base import Runner
 from donna_hw.devices.backends.timing import time_calls
-from donna_hw.devices.backends.tvm.rpc import told_in_words
+from donna_hw.devices.backends.tvm.rpc import translate_errors
 from donna_hw.errors import UnavailableError
 from donna_hw.measurement.measurement import Samples
 
@@ -32,7 +32,7 @@ def set_threads(threads: int, function: Callable[[str], Any]) -> None:
         )
 
 
-class CalledRunner(Runner):
+class LocalRunner(Runner):
     """Runs on this machine's CPU under the clock that all backends of the host share.
 
     TVM's own evaluator leaves out the 0.4 us of the call from Python, but knows no CPU time, which tells a preempted run.
@@ -60,7 +60,7 @@ class CalledRunner(Runner):
         del self._call, self._machine
 
 
-class EvaluatedRunner(Runner):
+class TimeEvaluatorRunner(Runner):
     """Runs where the host's clock cannot see single runs: on a GPU, or behind a tracker under `key`."""
 
     def __init__(self, module: Any, device: Any, image: np.ndarray, key: str) -> None:
@@ -76,7 +76,7 @@ class EvaluatedRunner(Runner):
 
         `wall_s` is the host's time of the whole call shared out over its runs, transport included: an upper bound, equal for all.
         """
-        with told_in_words(self._key) if self._key else nullcontext():
+        with translate_errors(self._key) if self._key else nullcontext():
             evaluate = self._machine.time_evaluator("main", self._device, number=1, repeat=count)
             start = time.perf_counter_ns()
             results = evaluate(self._image).results

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import onnx
 
-from donna_hw.devices.backends.tvm.build import TargetChoice, build_library, relax_module
+from donna_hw.devices.backends.tvm.build import TargetConfig, build_library, to_relax
 from donna_hw.errors import UnavailableError
 
 MODEL, TARGET, LIBRARY, RECORDS = "block.onnx", "target.json", "block.so", "records"
@@ -26,7 +26,7 @@ _CURE = "set tuning_trials = 0, or install another build of apache-tvm"
 
 def tune_and_build(
     model: onnx.ModelProto,
-    choice: TargetChoice,
+    choice: TargetConfig,
     folder: Path,
     *,
     trials: int,
@@ -61,7 +61,7 @@ def tune_and_build(
         words = log.read()
     if code or not (folder / LIBRARY).is_file():
         raise UnavailableError(
-            "the TVM tuner must end well and leave a library", got=f"{_ending(code)}: {_tail(words)}", hint=_CURE
+            "the TVM tuner must end well and leave a library", got=f"{_format_exit(code)}: {_tail(words)}", hint=_CURE
         )
     return folder / LIBRARY
 
@@ -73,7 +73,7 @@ def _end_group(child: subprocess.Popen[bytes]) -> None:
     child.wait()
 
 
-def _ending(code: int) -> str:
+def _format_exit(code: int) -> str:
     return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
@@ -84,7 +84,7 @@ def _tail(words: str) -> str:
     return " | ".join(lines[-4:] if fatal is None else lines[fatal : fatal + 4])[-600:] or "it said nothing"
 
 
-def _child(folder: Path, trials: int) -> None:
+def _run_child(folder: Path, trials: int) -> None:
     """Tune, apply the best records and write the library."""
     import faulthandler
     from importlib.util import find_spec
@@ -94,10 +94,10 @@ def _child(folder: Path, trials: int) -> None:
     from tvm.s_tir import meta_schedule
 
     faulthandler.enable()  # a crash then names the Python frame it happened in
-    choice = TargetChoice.read(folder / TARGET)
+    choice = TargetConfig.read(folder / TARGET)
     target = choice.tvm_target()
     with target:
-        module = relax.get_pipeline("zero")(relax_module(onnx.load(str(folder / MODEL))))
+        module = relax.get_pipeline("zero")(to_relax(onnx.load(str(folder / MODEL))))
     records = folder / RECORDS
     records.mkdir(exist_ok=True)
     database = meta_schedule.relax_integration.tune_relax(
@@ -116,4 +116,4 @@ def _child(folder: Path, trials: int) -> None:
 
 
 if __name__ == "__main__":
-    _child(Path(sys.argv[1]), int(sys.argv[2]))
+    _run_child(Path(sys.argv[1]), int(sys.argv[2]))
