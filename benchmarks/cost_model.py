@@ -51,7 +51,7 @@ class Experiment(NamedTuple):
     """One draw: `data` is `<file>:<device>` or a space with a table."""
 
     data: str
-    ground: str
+    prior: str
     k: int
     draw: int
 
@@ -79,7 +79,7 @@ def load_networks(data: str, reference: Path) -> MeasuredNetworks:
     if ":" not in data:
         return MeasuredNetworks.read(next((TABLES / data).glob("*.networks.csv")))
     file, device = data.split(":")
-    return read_help(reference / f"{file}_latency.npz", [device]).of(device)
+    return read_help(reference / f"{file}_latency.npz", [device]).for_device(device)
 
 
 @cache
@@ -107,7 +107,7 @@ def one_hot(networks: MeasuredNetworks) -> np.ndarray:
 
 def fit_rival(job: Experiment, x: np.ndarray, logs: np.ndarray) -> object:
     """Return a fitted rival."""
-    if job.ground == "gradient boosting":
+    if job.prior == "gradient boosting":
         return HistGradientBoostingRegressor(max_iter=600, learning_rate=0.06, random_state=0).fit(x, logs)
     kernel = ConstantKernel(1.0) * RBF(10.0, (0.1, 1e4)) + WhiteKernel(0.01, (1e-7, 1))
     return GaussianProcessRegressor(kernel, normalize_y=True, n_restarts_optimizer=1, random_state=0).fit(x, logs)
@@ -121,7 +121,7 @@ def run_experiment(job: Experiment, reference: Path) -> dict[str, object]:
     tests = 1000 if ":" in job.data else 50
     test, pool, begun, kind = order[:tests], order[tests:], time.process_time(), ""
     std = None
-    if job.ground in ("gaussian process", "gradient boosting"):
+    if job.prior in ("gaussian process", "gradient boosting"):
         x = one_hot(networks)
         model = fit_rival(job, x[pool[: job.k]], np.log(seconds[pool[: job.k]]))
         mean = np.exp(model.predict(x[test]))  # type: ignore[attr-defined]
@@ -129,8 +129,8 @@ def run_experiment(job: Experiment, reference: Path) -> dict[str, object]:
         plain = TableCost.of(load_space(job.data), load_table(job.data))
         mean, std = plain.mean(rows[test]), plain.std(rows[test])
     else:
-        basis = build_basis(job.data, job.ground, reference)
-        if job.ground == "table, chosen":
+        basis = build_basis(job.data, job.prior, reference)
+        if job.prior == "table, chosen":
             known = {tuple(row): value for row, value in zip(rows.tolist(), seconds, strict=True)}
             fit = fit_correction(
                 ("", "s"),

@@ -92,7 +92,7 @@ def distill_plain(
                 y = own(x)
             return nsr(block(x), y, variance)
 
-        train(block, len(data.train), bkd.fit, 1, loss)
+        train(block, len(data.train), bkd.optim, 1, loss)
         x = compute_outputs(before, data.held_out.pixels.to(device))
         truth = (data.held_out.labels.to(device), compute_outputs(teacher, data.held_out.pixels).to(device))
         rest = load_teacher_tail(space, stage, folder / "teacher.safetensors").to(device)
@@ -109,10 +109,10 @@ def distill_from_maps(
         save_maps(space, teacher.to(bkd.teacher_device), data, 0, seed=1, folder=Path(folder))
         teacher.to("cpu")
         maps_s = time.perf_counter() - started
-        tasks = [BlockTask(SPACE, s, m, folder, bkd.fit, 1, f"{folder}/{s}-{m}.safetensors") for s, m in blocks]
+        tasks = [BlockTask(SPACE, s, m, folder, bkd.optim, 1, f"{folder}/{s}-{m}.safetensors") for s, m in blocks]
         tasks.sort(key=lambda task: -space.block_graph(space.stage(task.stage), task.number).macs)
         found = {}
-        for group, results in pool.map(train_group, group_tasks(tasks, bkd.together, bkd.devices)):
+        for group, results in pool.map(train_group, group_tasks(tasks, bkd.group_size, bkd.devices)):
             found |= {(t.stage, t.number): quality.nsr for t, (quality, _) in zip(group.tasks, results, strict=True)}
     return {"nsr": found, "s": time.perf_counter() - started, "maps_s": maps_s}
 
@@ -120,7 +120,7 @@ def distill_from_maps(
 def random_teacher() -> GraphModule:
     """Return the reference with random weights, its batch-norm statistics those of random images: time does not depend on them."""
     space = load_space(SPACE)
-    teacher = to_torch(space.network(space.reference), seed=5).train()
+    teacher = to_torch(space.network_graph(space.reference), seed=5).train()
     with torch.no_grad():
         for _ in range(20):
             teacher(torch.randn(64, *space.input_shape))
@@ -141,12 +141,14 @@ if __name__ == "__main__":
     data, teacher, blocks = sample_images(asked.images), random_teacher(), sample_blocks(asked.blocks)
     fit, pool = OptimConfig(asked.epochs, asked.batch, 0.01, 20), ProcessExecutor(THREADS if on_cpu else 1)
     bkd = BlockDistillConfig(
-        fit, devices=(asked.device,), together=1 if on_cpu else asked.together, teacher_device=asked.device
+        fit, devices=(asked.device,), group_size=1 if on_cpu else asked.together, teacher_device=asked.device
     )
-    distill_from_maps(teacher, data, replace(bkd, fit=replace(fit, epochs=1)), blocks[:2], pool)  # starts the processes
+    distill_from_maps(
+        teacher, data, replace(bkd, optim=replace(fit, epochs=1)), blocks[:2], pool
+    )  # starts the processes
     with tempfile.TemporaryDirectory() as name:
         distill_plain(
-            teacher, data, replace(bkd, fit=replace(fit, epochs=1)), blocks[:2], Path(name)
+            teacher, data, replace(bkd, optim=replace(fit, epochs=1)), blocks[:2], Path(name)
         )  # starts the threads
     work, ratios = len(blocks) * asked.epochs, []
     for _ in range(asked.rounds):

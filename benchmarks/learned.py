@@ -43,7 +43,7 @@ class Blocks(NamedTuple):
     errors: np.ndarray
     spaces: np.ndarray
 
-    def picked(self, numbers: Sequence[int]) -> Blocks:
+    def select(self, numbers: Sequence[int]) -> Blocks:
         """Return some of them."""
         at = list(numbers)
         return Blocks(
@@ -53,9 +53,9 @@ class Blocks(NamedTuple):
     def without(self, other: Blocks) -> Blocks:
         """Return those that another has not."""
         known = set(other.keys)
-        return self.picked([i for i, key in enumerate(self.keys) if key not in known])
+        return self.select([i for i, key in enumerate(self.keys) if key not in known])
 
-    def joined(self, other: Blocks) -> Blocks:
+    def union(self, other: Blocks) -> Blocks:
         """Return both, a block that both have once."""
         more = other.without(self)
         arrays = [np.concatenate(pair) for pair in zip(self[2:], more[2:], strict=True)]
@@ -68,7 +68,7 @@ class Score(NamedTuple):
     median: float
     mean: float
     worst_tenth: float
-    held: float
+    coverage: float
     spearman: float
 
 
@@ -121,7 +121,7 @@ def score_boosting(train: Blocks, test: Blocks) -> Score:
 def format_row(name: str, found: Sequence[Score]) -> str:
     """Return a row: means over the draws."""
     mean = Score(*np.mean(found, axis=0))
-    held = "" if np.isnan(mean.held) else f"{mean.held:.0f} %"
+    held = "" if np.isnan(mean.coverage) else f"{mean.coverage:.0f} %"
     cells = [f"{mean.median:.1f} %", f"{mean.mean:.1f} %", f"{mean.worst_tenth:.1f} %", held, f"{mean.spearman:.4f}"]
     return f"| {name} | " + " | ".join(cells) + " |"
 
@@ -146,7 +146,7 @@ def print_comparison(title: str, draws: Sequence[tuple[Blocks, Blocks]]) -> None
 def print_selection_comparison(small: Blocks, extended: Blocks) -> None:
     """Print what k more blocks of the extended space bring, chosen by the model or at random."""
     rest = extended.without(small)
-    order, _ = fit_gp_latency_model(small.graphs, small.costs, small.errors).most_informative(rest.graphs, 40)
+    order, _ = fit_gp_latency_model(small.graphs, small.costs, small.errors).select_informative(rest.graphs, 40)
     print(
         "\n| more blocks measured | chosen: median, mean, within 90 % | at random (mean of 10 draws) |\n|---|---|---|"
     )
@@ -154,9 +154,9 @@ def print_selection_comparison(small: Blocks, extended: Blocks) -> None:
         draws = [np.random.default_rng(seed).permutation(len(rest.keys))[:count] for seed in SEEDS]
         cells = []
         for picks in ([order[:count]], draws if count else draws[:1]):
-            more = [small.joined(rest.picked(list(pick))) for pick in picks]
+            more = [small.union(rest.select(list(pick))) for pick in picks]
             found = Score(*np.mean([score_gp_model(train, extended.without(train)) for train in more], axis=0))
-            cells.append(f"{found.median:.1f} %, {found.mean:.1f} %, {found.held:.0f} %")
+            cells.append(f"{found.median:.1f} %, {found.mean:.1f} %, {found.coverage:.0f} %")
         print(f"| {count} | " + " | ".join(cells) + " |")
 
 
@@ -182,11 +182,11 @@ def main() -> None:
             for seed in SEEDS:
                 order = np.random.default_rng(seed).permutation(len(donna.keys))
                 cut = round(share * len(order))
-                draws.append((donna.picked(order[:cut]), donna.picked(order[cut:])))
+                draws.append((donna.select(order[:cut]), donna.select(order[cut:])))
             print_comparison(f"{100 * share:.0f} % of donna at random (mean of 10 draws)", draws)
         others = load_blocks(device, OTHERS[0])
         for name in OTHERS[1:]:
-            others = others.joined(load_blocks(device, name))
+            others = others.union(load_blocks(device, name))
         unseen = load_blocks(device, UNSEEN).without(others)
         print_comparison(f"five other spaces, then {UNSEEN}", [(others, unseen)])
         alone = load_blocks(device, UNSEEN)

@@ -49,7 +49,7 @@ def load_cost(device: str) -> TableCost:
 
 def make_qualities(seed: int) -> tuple[np.ndarray, ...]:
     """Return NSR [stage][block] by the rule above."""
-    rng, macs = np.random.default_rng(seed), load_cost("macs").parts().terms[0]
+    rng, macs = np.random.default_rng(seed), load_cost("macs").additive_terms().terms[0]
     logs = (-1.5 - 0.5 * np.log(own / np.median(own)) + rng.normal(0, 0.25, len(own)) for own in macs)
     return tuple(np.clip(np.exp(log), 0.001, 0.95) for log in logs)
 
@@ -69,12 +69,12 @@ def make_predictor(qualities: tuple[np.ndarray, ...], kind: str, seed: int) -> F
 
 def make_launch_floor(cost: TableCost, seconds_a_launch: float = 60e-6, sharpness: float = 6.0) -> TableCost:
     """Return a made launch floor: the table's work, and a launch for every layer of a block."""
-    (work,) = cost.parts().terms
+    (work,) = cost.additive_terms().terms
     launches = tuple(
         np.array([len(SPACE.block_graph(stage, m).layers) for m in range(stage.size)]) * seconds_a_launch
         for stage in SPACE.stages
     )
-    parts = CostTerms((launches, work), (5 * seconds_a_launch, *cost.parts().constants), sharpness)
+    parts = CostTerms((launches, work), (5 * seconds_a_launch, *cost.additive_terms().constants), sharpness)
     errors = (tuple(np.zeros(stage.size) for stage in SPACE.stages),) * 2
     return TableCost("floor", "s", (parts,), (errors,), np.zeros((1, 2)))
 

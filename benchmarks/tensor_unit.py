@@ -85,13 +85,13 @@ def main() -> None:
     options.add_argument("--csv", type=Path, help="write the layers of MobileNetV2, ours and Vela's, to this file")
     chosen = options.parse_args()
     device = Device.load(chosen.device)
-    hardware = parse_hardware(device.file.hardware, device.name)
+    hardware = parse_hardware(device.config.hardware, device.name)
     blocks = random_blocks(chosen.blocks, seed=0)
-    cold = best_cpu_time(lambda: BlockCycleCache(hardware).of(blocks))
+    cold = best_cpu_time(lambda: BlockCycleCache(hardware).cycles(blocks))
     print(f"cold: {len(blocks) / cold:,.0f} blocks/s from description to cycles ({len(blocks)} different blocks)")
     memo = BlockCycleCache(hardware)
-    memo.of(blocks)
-    warm = best_cpu_time(lambda: memo.of(blocks))
+    memo.cycles(blocks)
+    warm = best_cpu_time(lambda: memo.cycles(blocks))
     print(f"remembered: {len(blocks) / warm:,.0f} blocks/s")
     with TemporaryDirectory() as folder:
         path = Path(folder) / "mobilenet_v2.onnx"
@@ -101,9 +101,9 @@ def main() -> None:
         read = best_cpu_time(lambda: read_onnx(model))
     print(f"MobileNetV2, loaded ONNX to operators: {1e3 * whole:.1f} ms, {1e3 * read:.1f} of them reading")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    small = BlockCycleCache(hardware, remembered=1000)
+    small = BlockCycleCache(hardware, max_size=1000)
     for seed in range(1, 5):
-        small.of(random_blocks(chosen.blocks, seed))
+        small.cycles(random_blocks(chosen.blocks, seed))
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     print(f"memory after {4 * chosen.blocks} more blocks: {grown / 1024:.1f} MiB more at the peak")
     beside_peers(chosen.peers, chosen.csv)

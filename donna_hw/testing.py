@@ -32,7 +32,7 @@ def example_graphs() -> list[Graph]:
 def check_backend(kind: type[Backend], batch: int = 1) -> None:
     """Raise `AssertionError` with the broken rule when a backend, usable on this machine, does not keep the contract."""
     available = kind.availability()
-    assert available.ok, f"the backend must be usable to be checked: {available.reason}; {available.cure}"
+    assert available.ok, f"the backend must be usable to be checked: {available.reason}; {available.hint}"
     assert kind.origin in ORIGINS, f"origin must be one of {ORIGINS}"
     assert kind.quantity in UNITS, f"quantity must be one of {sorted(UNITS)}"
     backend = kind(batch, {})
@@ -40,7 +40,7 @@ def check_backend(kind: type[Backend], batch: int = 1) -> None:
     for key in REQUIRED_IDENTITY:
         assert identity.get(key), f"environment().identity must name {key}"
     assert identity == kind(batch, {}).environment().identity, "identity must be the same every time"
-    assert all(re.fullmatch(r"[\w.+]+", word) for word in backend.words()), "words() must suit a file's name"
+    assert all(re.fullmatch(r"[\w.+]+", word) for word in backend.tags()), "words() must suit a file's name"
     for graph in example_graphs():
         if isinstance(backend, TimingBackend):
             _check_timing(backend, graph)
@@ -56,7 +56,9 @@ def check_backend(kind: type[Backend], batch: int = 1) -> None:
 
 
 def _check_timing(backend: TimingBackend, graph: Graph) -> None:
-    assert isinstance(backend.readings(), Telemetry), "readings() must return Readings, empty where nothing is known"
+    assert isinstance(backend.read_telemetry(), Telemetry), (
+        "readings() must return Readings, empty where nothing is known"
+    )
     first, second = backend.prepare(graph), backend.prepare(graph)
     try:
         for runner, count in (
@@ -67,7 +69,7 @@ def _check_timing(backend: TimingBackend, graph: Graph) -> None:
             samples = runner.samples(count)
             for times in (samples.wall_s, samples.cpu_s, samples.device_s):
                 assert times is None or times.shape == (count,), "a runner must return one time a run"
-            assert samples.timed_s.shape == (count,), "a runner must return the times by the clock that it names"
+            assert samples.latency_s.shape == (count,), "a runner must return the times by the clock that it names"
             validate_samples(samples.wall_s, "wall_s")
             assert samples.cpu_s is None or bool((np.asarray(samples.cpu_s) >= 0).all()), (
                 "CPU times must not be negative"

@@ -37,10 +37,10 @@ class MixedConvolution(nn.Module):
 class MixedBottleneck(InvertedResidual):
     """A bottleneck of the space with the new layer in the place of its kxk convolution."""
 
-    def spatial(self, draft: GraphBuilder, x: str, hidden: int, stride: int, name: str) -> str:
+    def add_spatial(self, builder: GraphBuilder, x: str, hidden: int, stride: int, name: str) -> str:
         """Add the new layer."""
         layer = TorchLayer.of(MixedConvolution, name, channels=hidden, kernel=self.kernel, stride=stride)
-        return layer.draw(draft, x)
+        return layer.add_layers(builder, x)
 
 
 def mixed() -> Space:

@@ -26,7 +26,7 @@ class Plain(nn.Module):
             nn.Sequential(nn.Conv2d(a, b, 3, 1 + (a > 1), 1, bias=False), nn.BatchNorm2d(b), nn.ReLU())
             for a, b in pairwise(widths)
         )
-        self.keep = nn.ModuleList(
+        self.residual = nn.ModuleList(
             nn.Sequential(nn.Conv2d(width, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
             for width in widths[1:]
         )
@@ -34,7 +34,7 @@ class Plain(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [batch, 1, 8, 8] to [batch, classes]."""
-        for down, keep in zip(self.down, self.keep, strict=True):
+        for down, keep in zip(self.down, self.residual, strict=True):
             x = down(x)
             x = x + keep(x)
         out: Tensor = self.head(x.mean((2, 3)))

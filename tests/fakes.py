@@ -124,7 +124,7 @@ class FakeDevice(Device):
 
     ready: Backend | None = None
 
-    def kind(self) -> type[Backend]:
+    def backend_class(self) -> type[Backend]:
         return type(self.backend())
 
     def backend(self) -> Backend:

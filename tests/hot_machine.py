@@ -80,7 +80,7 @@ class HotBackend(TimingBackend):
     def prepare(self, graph: Graph) -> Runner:
         return HotRunner(self.machine)
 
-    def readings(self) -> Telemetry:
+    def read_telemetry(self) -> Telemetry:
         return self.machine.readings(self.machine.at_s)
 
 

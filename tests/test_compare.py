@@ -59,7 +59,7 @@ def test_differences_of_chains_are_compared_as_they_are_below_zero_too() -> None
         assert found.absolute.t[number] == pytest.approx(test.statistic)
         assert found.absolute.p[number] == pytest.approx(test.pvalue)
         assert found.absolute.estimate[number] == pytest.approx(b[number].mean() - a[number].mean())
-    columns = set(found.frame())
+    columns = set(found.to_frame())
     assert {"absolute_difference_s", "absolute_difference_low_s", "relative_difference_high"} <= columns
     assert not {name for name in columns if "ratio" in name}
 
@@ -77,11 +77,22 @@ def test_a_table_agrees_wholly_with_itself(in_chain: bool) -> None:
     found = compare_tables(table, table)
     assert found.relative is not None
     for view in (found.absolute, found.relative):
-        assert (view.agreeing, view.overlapping, view.common_factor, view.deviation) == (1, 1, 1, 0)
+        assert (view.agreement_rate, view.overlap_rate, view.common_factor, view.median_relative_difference) == (
+            1,
+            1,
+            1,
+            0,
+        )
         assert not view.significant.any()
-        assert not view.discovered.any()
+        assert not view.significant_fdr.any()
         assert view.p.tolist() == [1] * 50
-    assert (found.only_a, found.only_b, found.other_layers, found.unlike, found.conditions) == ((), (), (), (), ())
+    assert (
+        found.only_a,
+        found.only_b,
+        found.changed_blocks,
+        found.identity_differences,
+        found.condition_differences,
+    ) == ((), (), (), (), ())
 
 
 @pytest.mark.parametrize("spread", [0.02, 0.0])  # without any spread, rounding alone must not make a difference
@@ -91,11 +102,11 @@ def test_one_common_factor_is_recovered_and_taken_out_by_the_sentinel(spread: fl
     found = compare_tables(slow, fast)
     assert found.relative is not None
     assert found.absolute.common_factor == pytest.approx(0.7, rel=1e-12)
-    assert found.absolute.discovered.all()
-    assert (found.absolute.agreeing, found.absolute.overlapping) == (0, 0)
-    assert found.absolute.deviation == pytest.approx(0.3 / 0.85)
+    assert found.absolute.significant_fdr.all()
+    assert (found.absolute.agreement_rate, found.absolute.overlap_rate) == (0, 0)
+    assert found.absolute.median_relative_difference == pytest.approx(0.3 / 0.85)
     assert found.relative.common_factor == pytest.approx(1, rel=1e-12)
-    assert found.relative.deviation < 1e-12
+    assert found.relative.median_relative_difference < 1e-12
     assert not found.relative.significant.any()
     assert found.relative.p == pytest.approx(np.ones(60))
 
@@ -110,10 +121,10 @@ def test_of_equal_tables_one_block_in_twenty_differs_by_chance(seed: int) -> Non
     false = int(found.absolute.significant.sum())
     low, high = stats.binom.ppf([5e-4, 1 - 5e-4], count, 0.05)
     assert low <= false <= high
-    assert found.absolute.agreeing == pytest.approx(1 - false / count)
-    assert found.absolute.overlapping > found.absolute.agreeing  # overlapping is the weaker demand
+    assert found.absolute.agreement_rate == pytest.approx(1 - false / count)
+    assert found.absolute.overlap_rate > found.absolute.agreement_rate  # overlapping is the weaker demand
     # Among 2,000 true nulls a false discovery of any size comes in one table in twenty; three of them in none of these.
-    assert found.absolute.discovered.sum() <= 2
+    assert found.absolute.significant_fdr.sum() <= 2
 
 
 def test_planted_differences_are_found_and_few_others() -> None:
@@ -122,10 +133,10 @@ def test_planted_differences_are_found_and_few_others() -> None:
     planted[::10] = True
     b = [1.05 * found if change else found for found, change in zip(b, planted, strict=True)]
     view = compare_tables(made_table(a), made_table(b)).absolute
-    assert view.discovered[planted].all()  # 5 % is eleven standard errors of a difference
+    assert view.significant_fdr[planted].all()  # 5 % is eleven standard errors of a difference
     assert (view.estimate[planted] > 0).all()
-    false = int(view.discovered[~planted].sum())
-    assert false <= stats.binom.ppf(1 - 5e-4, view.discovered.sum(), 0.05)
+    false = int(view.significant_fdr[~planted].sum())
+    assert false <= stats.binom.ppf(1 - 5e-4, view.significant_fdr.sum(), 0.05)
     assert view.significant[~planted].sum() > false  # each alone, chance finds more
 
 
@@ -153,7 +164,9 @@ def test_the_order_of_the_tables_only_turns_the_sign(seed: int, in_chain: bool, 
         assert other.p == pytest.approx(one.p)
         assert other.adjusted_p == pytest.approx(one.adjusted_p)
         assert other.common_factor == pytest.approx(1 / one.common_factor)
-        assert (other.deviation, other.agreeing) == pytest.approx((one.deviation, one.agreeing))
+        assert (other.median_relative_difference, other.agreement_rate) == pytest.approx(
+            (one.median_relative_difference, one.agreement_rate)
+        )
 
 
 @settings(deadline=None, max_examples=30)
@@ -178,28 +191,28 @@ def test_blocks_without_a_partner_or_of_other_layers_are_named_and_not_compared(
     found = compare_tables(replace(a, frame=a.frame.iloc[:4]), replace(b, frame=frame))
     assert found.only_a == ("stage1 0 relu",)
     assert found.only_b == ("stage1 4 relu",)
-    assert found.other_layers == ("stage1 1 relu",)
+    assert found.changed_blocks == ("stage1 1 relu",)
     assert found.names == ["stage1 2 relu", "stage1 3 relu"]
 
 
 def test_a_block_of_one_round_has_no_test() -> None:
     a = made_table([np.array([1e-5]), *drawn_rounds(2, 4, 0.01, 0)])
     found = compare_tables(a, made_table(drawn_rounds(3, 4, 0.01, 1))).absolute
-    assert found.tested.tolist() == [False, True, True]
+    assert found.is_testable.tolist() == [False, True, True]
     assert np.isnan(found.p[0])
     assert np.isnan(found.adjusted_p[0])
     assert not found.significant[0]
     single = made_table([np.array([1e-5])])
     view = compare_tables(single, single).absolute
-    assert np.isnan(view.agreeing)
-    assert view.overlapping == 1
+    assert np.isnan(view.agreement_rate)
+    assert view.overlap_rate == 1
 
 
 def test_rows_without_spread_differ_surely_when_they_differ() -> None:
     a, b = (made_table([np.full(4, value), np.full(4, 1e-5)]) for value in (1e-5, 1.1e-5))
     view = compare_tables(a, b).absolute
     assert view.p.tolist() == [0, 1]
-    assert view.discovered.tolist() == [True, False]
+    assert view.significant_fdr.tolist() == [True, False]
 
 
 def test_differences_of_identity_and_conditions_are_told() -> None:
@@ -211,8 +224,12 @@ def test_differences_of_identity_and_conditions_are_told() -> None:
         conditions={"cores": 8},
     )
     found = compare_tables(a, b)
-    assert found.unlike == (("device", "made", "other"), ("runtime", "made 1", "made 2"), ("threads", None, 4))
-    assert found.conditions == (("cores", 2, 8),)
+    assert found.identity_differences == (
+        ("device", "made", "other"),
+        ("runtime", "made 1", "made 2"),
+        ("threads", None, 4),
+    )
+    assert found.condition_differences == (("cores", 2, 8),)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +239,7 @@ def test_without_one_sentinel_there_is_no_relative_view(reference_s: float | Non
     rounds = drawn_rounds(2, 3, 0.1, 0)
     found = compare_tables(made_table(rounds), made_table(rounds, reference_s=reference_s, **info))
     assert found.relative is None
-    assert not {name for name in found.frame() if name.startswith("relative")}
+    assert not {name for name in found.to_frame() if name.startswith("relative")}
 
 
 def without(table: LatencyTable, column: str) -> LatencyTable:
@@ -254,7 +271,7 @@ def test_what_cannot_be_compared_is_refused_in_one_line() -> None:
 def test_the_frame_has_a_row_for_each_block_with_its_test() -> None:
     a, b = made_table(drawn_rounds(4, 3, 0.1, 0)), made_table(drawn_rounds(4, 3, 0.1, 1))
     found = compare_tables(a, b)
-    frame = found.frame()
+    frame = found.to_frame()
     assert frame["kernel"].tolist() == ["0", "1", "2", "3"]
     assert frame["a_median_s"].tolist() == a.frame["median_s"].tolist()
     assert frame["b_verdict"].tolist() == ["trusted"] * 4

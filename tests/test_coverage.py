@@ -45,8 +45,8 @@ def test_exactly_the_rows_that_were_taken_out_or_changed_are_named(table: Latenc
     assert set(found.missing) == {keys[row] for row in gone}
     assert {key for key, _, _ in found.changed} == {keys[row] for row in other}
     assert all(kept == "0" * 16 != now for _, kept, now in found.changed)
-    assert found.whole == (not gone and not other)
-    assert found.wanted == count
+    assert found.complete == (not gone and not other)
+    assert found.total == count
 
 
 def test_the_command_names_every_missing_row_and_ends_with_1(table: LatencyTable, main: Main, tmp_path: Path) -> None:
@@ -85,4 +85,4 @@ SHIPPED = sorted((data_roots()[-1] / "latency_tables").glob("*/*/*.toml"))
 )
 def test_every_shipped_table_covers_its_space(path: Path) -> None:
     table = LatencyTable.read(path.with_suffix(".csv"))
-    assert table.coverage(load_space(table.info.space)).whole
+    assert table.coverage(load_space(table.info.space)).complete

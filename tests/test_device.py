@@ -30,11 +30,11 @@ def own_device(name: str, text: str) -> Path:
 def test_every_shipped_device_loads(name: str) -> None:
     device = Device.load(name)
     assert device.name == name
-    assert device.file.title
-    assert device.protocol.batch == (device.file.batch or device.protocol.batch)
-    kind = load_backend(device.file.backend)
+    assert device.config.title
+    assert device.protocol.batch == (device.config.batch or device.protocol.batch)
+    kind = load_backend(device.config.backend)
     assert issubclass(kind, Backend)
-    assert set(device.file.options) <= set(kind.options)
+    assert set(device.config.options) <= set(kind.options)
     assert kind.quantity in UNITS
 
 
@@ -98,7 +98,7 @@ def test_without_cuda_the_backend_says_why_and_the_cure(
     available = Device.load("v100").availability()
     assert not available.ok
     assert reason in available.reason
-    assert cure in available.cure
+    assert cure in available.hint
     with pytest.raises(UnavailableError, match=f"v100 needs backend cuda; found .*{reason}.*{cure}"):
         Device.load("v100").backend()
 
@@ -172,10 +172,10 @@ def test_availability_never_raises() -> None:
 
 
 def test_the_users_own_device_comes_before_a_shipped_one_of_its_name() -> None:
-    assert Device.load("v100").file.backend == "cuda"
+    assert Device.load("v100").config.backend == "cuda"
     own_device("v100", GOOD)
     own_device("mine", GOOD)
-    assert Device.load("v100").file.backend == "torch_cpu"
+    assert Device.load("v100").config.backend == "torch_cpu"
     assert "mine" in list_devices()
     assert list_devices().count("v100") == 1
 

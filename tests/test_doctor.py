@@ -23,18 +23,18 @@ Main = Callable[..., tuple[int, str, str]]
 
 def test_every_backend_is_looked_at_and_what_is_missing_has_a_cure() -> None:
     found = doctor.check_environment()
-    assert {f"backend {name}" for name in list_backends()} <= {one.what for one in found}
+    assert {f"backend {name}" for name in list_backends()} <= {one.name for one in found}
     assert {one.state for one in found} <= {"ok", "missing", "note"}
-    assert all(one.cure for one in found if one.state == "missing")
-    assert all(one.words for one in found)
+    assert all(one.hint for one in found if one.state == "missing")
+    assert all(one.details for one in found)
 
 
 @pytest.mark.parametrize("package", doctor.OPTIONAL_PACKAGES)
 def test_what_is_not_installed_is_missing_with_its_extra(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "find_spec", lambda name: None if name == package else find_spec(name))
-    [found] = [one for one in doctor._extras() if one.what == f"package {package}"]
+    [found] = [one for one in doctor._extras() if one.name == f"package {package}"]
     assert found.state == "missing"
-    assert found.cure == f"pip install 'donna-hw[{doctor.OPTIONAL_PACKAGES[package][0]}]'"
+    assert found.hint == f"pip install 'donna-hw[{doctor.OPTIONAL_PACKAGES[package][0]}]'"
 
 
 def test_the_extra_that_is_named_brings_the_package() -> None:
@@ -48,20 +48,20 @@ def test_the_extra_that_is_named_brings_the_package() -> None:
 
 
 def test_every_device_stands_beside_its_backend_and_a_broken_one_is_a_finding() -> None:
-    found = {one.what: one for one in doctor.check_environment()}
+    found = {one.name: one for one in doctor.check_environment()}
     listed = [
         name
         for what, one in found.items()
         if what.startswith("backend")
-        for name in one.words.split(": ")[-1].split(", ")
+        for name in one.details.split(": ")[-1].split(", ")
     ]
     assert set(list_devices()) <= set(listed)
     own = doctor.roots()[0] / "devices"
     own.mkdir(parents=True)
     (own / "broken.toml").write_text('title = "broken"\n')
-    [broken] = [one for one in doctor.check_environment() if one.what == "device broken"]
+    [broken] = [one for one in doctor.check_environment() if one.name == "device broken"]
     assert broken.state == "missing"
-    assert broken.cure
+    assert broken.hint
 
 
 def test_a_backend_that_breaks_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,14 +69,14 @@ def test_a_backend_that_breaks_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> 
         raise ImportError("its library is gone")
 
     monkeypatch.setattr(doctor, "load_backend", broken)
-    found = [one for one in doctor.check_environment() if one.what.startswith("backend")]
+    found = [one for one in doctor.check_environment() if one.name.startswith("backend")]
     assert found
-    assert all(one.state == "missing" and "its library is gone" in one.words for one in found)
+    assert all(one.state == "missing" and "its library is gone" in one.details for one in found)
 
 
 def test_the_command_prints_all_of_it(main: Main) -> None:
     code, out, _ = main("doctor")
     assert code == 0
     for one in doctor.check_environment():
-        assert one.what in out
+        assert one.name in out
     assert "are here" in out.splitlines()[-1]

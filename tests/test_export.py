@@ -44,7 +44,7 @@ def test_what_is_exported_is_one_network_in_torch_in_onnx_runtime_and_rebuilt(se
     assert [path.name for path in paths] == ["net.safetensors", "net.onnx", "net.toml"]
     network = load_network(tmp_path / "net.toml")
     assert network.architecture == wanted
-    assert network.graph == SPACE.network(wanted)
+    assert network.graph == SPACE.network_graph(wanted)
     assert network.file.predicted == PREDICTED
     assert network.file.weights_from == "random, seed 0: nothing was trained"
     module = network.module()

@@ -308,7 +308,7 @@ def test_a_toml_that_python_cannot_hold_is_a_bad_file(tmp_path: Path, text: str,
 def test_a_journal_of_an_earlier_version_is_read_and_gets_its_new_columns(tmp_path: Path) -> None:
     path = tmp_path / "j.csv"
     Journal(path, COLUMNS).append_all(RECORDS)
-    grown = Journal(path, (*COLUMNS, "more"), added=("more",))
+    grown = Journal(path, (*COLUMNS, "more"), new_columns=("more",))
     old = [record | {"more": ""} for record in RECORDS]
     assert grown.records() == old
     new = dict.fromkeys(grown.columns, "x")

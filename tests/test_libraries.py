@@ -70,7 +70,7 @@ def test_none_of_no_networks_is_of_trained_blocks() -> None:
 def test_missing_blocks_are_counted_and_named(tmp_path: Path) -> None:
     with pytest.raises(InsufficientDataError, match=r"2 missing: second k3-relu, second k3-swish'; donna-hw distill"):
         filled(tmp_path, skip=2).qualities()
-    assert len(filled(tmp_path / "other", skip=2).finished()) == 6
+    assert len(filled(tmp_path / "other", skip=2).recorded_blocks()) == 6
 
 
 @pytest.mark.parametrize("nsr", ["nan", "inf", "-0.1", "", "good"])

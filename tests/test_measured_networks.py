@@ -24,7 +24,7 @@ def test_networks_read_back_as_they_were_written(tmp_path: Path, name: str) -> N
     before, path = some(name), tmp_path / "a.networks.csv"
     before.write(path)
     after = MeasuredNetworks.read(path)
-    assert (after.space, after.device, dict(after.facts)) == (before.space, "phone", dict(before.facts))
+    assert (after.space, after.device, dict(after.metadata)) == (before.space, "phone", dict(before.metadata))
     assert (after.rows == before.rows).all()
     assert (after.seconds == before.seconds).all()
     assert {file.name for file in tmp_path.iterdir()} == {"a.networks.csv", "a.networks.toml"}

@@ -14,7 +14,7 @@ from donna_hw._core.progress import ProgressBar, track
 def test_no_bar_starts_a_thread_that_an_interrupt_could_lock_out() -> None:
     before = set(threading.enumerate())
     with ProgressBar("bar") as bar:
-        bar.expect(2)
+        bar.set_remaining(2)
         bar.step()
         assert list(track(range(3), "items", 3)) == [0, 1, 2]
         assert set(threading.enumerate()) == before
@@ -42,11 +42,11 @@ def test_work_goes_on_when_nobody_reads_the_bar(writes: int, monkeypatch: pytest
 
     def work() -> None:
         with ProgressBar("bar") as bar:
-            bar.expect(3)
-            stepping = threading.Thread(target=lambda: (bar.step(), bar.note("words"), done.append("stepped")))
+            bar.set_remaining(3)
+            stepping = threading.Thread(target=lambda: (bar.step(), bar.set_postfix("words"), done.append("stepped")))
             stepping.start()
             stepping.join()
-            bar.say("a line")
+            bar.write("a line")
         done.extend(track(iter("ab"), "items", 2))
 
     working = threading.Thread(target=work, daemon=True)

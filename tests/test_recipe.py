@@ -63,10 +63,10 @@ def test_settings_reach_their_trainings(tmp_path: Path) -> None:
         "finetune = { epochs = 1 }", "finetune = { epochs = 3, batch = 8, hard = 0.2, temperature = 4.0 }"
     )
     recipe = read(tmp_path, text + "[distill]\nimages = 7\nbatch = 4\ncosine_steps = 5\n")
-    assert recipe.distill.bkd().fit == OptimConfig(1, 4, 0.01, 5)
-    assert recipe.distill.bkd().images == 7
-    ekd = recipe.finetune.ekd()
-    assert (ekd.fit, ekd.hard, ekd.temperature) == (OptimConfig(3, 8, 0.003, 1000), 0.2, 4.0)
+    assert recipe.distill.block_distill_config().optim == OptimConfig(1, 4, 0.01, 5)
+    assert recipe.distill.block_distill_config().images == 7
+    ekd = recipe.finetune.finetune_config()
+    assert (ekd.optim, ekd.hard_label_weight, ekd.temperature) == (OptimConfig(3, 8, 0.003, 1000), 0.2, 4.0)
 
 
 def test_a_run_begun_before_a_key_was_known_goes_on_with_its_default(tmp_path: Path) -> None:

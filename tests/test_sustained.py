@@ -42,7 +42,7 @@ def test_a_constant_cost_has_a_ratio_of_exactly_one(path: Path) -> None:
     assert found.first.median_s == found.last.median_s == 2e-3
     assert found.images_per_s == pytest.approx(2 / 2e-3, rel=1e-9)
     assert found.busy_share == pytest.approx(1, abs=1e-9)  # the fake clock stands still while a burst is journaled
-    assert len(found.minutes()) == 10
+    assert len(found.split_by_minute()) == 10
 
 
 @pytest.mark.parametrize(("before", "after"), [(2 * MS, 3 * MS), (4 * MS, 5 * MS), (5 * MS, 4 * MS)])
@@ -109,7 +109,7 @@ def test_a_preempted_loop_says_so(path: Path) -> None:
 
 def test_a_throughput_that_falls_while_the_median_holds_is_told(path: Path) -> None:
     found = run(HotMachine(lambda at_s: 2 * MS), path)
-    longer = tuple(replace(b, burst_s=1.25 * b.burst_s) if b.elapsed_s >= 54 else b for b in found.bursts)
+    longer = tuple(replace(b, duration_s=1.25 * b.duration_s) if b.elapsed_s >= 54 else b for b in found.bursts)
     assert replace(found, bursts=longer).verdict == (
         "holds its speed, images a second moved by -20 %, which the median run does not show"
     )
@@ -119,13 +119,13 @@ def test_a_throughput_that_falls_while_the_median_holds_is_told(path: Path) -> N
 def test_bursts_settle_at_a_quarter_of_a_second_or_at_one_run(path: Path, cost: int) -> None:
     machine = HotMachine(lambda at_s: cost)
     found = run(machine, path, 20)
-    settled = [burst.burst_s for burst in found.bursts[10:]]
+    settled = [burst.duration_s for burst in found.bursts[10:]]
     expected = max(cost / 1e9, min(0.25, 1e6 * cost / 1e9))
     assert settled == pytest.approx([expected] * len(settled), rel=0.01)
     for burst, runs in zip(found.bursts, machine.bursts[1:], strict=True):
         assert burst.runs == runs
         assert burst.samples.wall_s.size == min(runs, MAX_SAMPLES_PER_BURST)
-    assert found.bursts[-1].ended_s >= 20 > found.bursts[-2].ended_s
+    assert found.bursts[-1].end_s >= 20 > found.bursts[-2].end_s
     assert machine.open_runners == 0
 
 
@@ -133,7 +133,7 @@ def test_windows_shrink_to_a_third_of_a_loop_too_short_for_two(path: Path) -> No
     assert [choose_window(seconds, 60) for seconds in (600, 120, 90)] == [60, 60, 30]
     found = run(HotMachine(lambda at_s: MS), path, 90, window_s=60)
     assert (found.first.end_s, found.last.start_s, found.window_s) == (30, 60, 30)
-    assert len(found.minutes()) == 10  # ten parts of nine seconds
+    assert len(found.split_by_minute()) == 10  # ten parts of nine seconds
 
 
 def test_a_finished_journal_is_read_and_not_measured_again(path: Path) -> None:
@@ -159,7 +159,7 @@ def test_an_unfinished_loop_is_kept_and_begun_anew(path: Path) -> None:
     assert path.read_bytes().startswith(kept)
     attempts = read_attempts(path)
     assert len(attempts) == 2
-    assert attempts[0][-1].ended_s == pytest.approx(20, abs=0.25)
+    assert attempts[0][-1].end_s == pytest.approx(20, abs=0.25)
     assert found.first.median_s == 2e-3
     assert found.verdict == "holds its speed, begun 980 s after an attempt that was stopped: perhaps not cold"
 
@@ -230,7 +230,7 @@ def test_the_command_runs_on_a_real_runtime_and_again_from_its_journal(tmp_path:
     told = read_toml(toml)
     assert told["result"]["verdict"] in first.stdout
     assert told["result"]["images_per_s"] > 0
-    assert read_attempts(toml.with_suffix(".samples.csv"))[0][-1].ended_s >= 0.9
+    assert read_attempts(toml.with_suffix(".samples.csv"))[0][-1].end_s >= 0.9
     again = CliRunner().invoke(command, arguments, catch_exceptions=False)
     assert again.stdout.splitlines()[-1] == first.stdout.splitlines()[-1]
 
@@ -268,5 +268,7 @@ def test_what_cannot_be_sustained_is_one_line(tmp_path: Path, arguments: list[st
 def test_8_bit_layers_are_not_sustained_by_a_backend_that_would_run_others(tmp_path: Path) -> None:
     space = load_space("small_8px@int8")
     with pytest.raises(ConfigError, match="runs layers of float32; found 'int8'"):
-        run_stress_test(TorchCpuBackend(1, {}), space.network(space.reference), 1.0, path=tmp_path / "x.samples.csv")
+        run_stress_test(
+            TorchCpuBackend(1, {}), space.network_graph(space.reference), 1.0, path=tmp_path / "x.samples.csv"
+        )
     assert not list(tmp_path.iterdir())

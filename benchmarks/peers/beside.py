@@ -41,7 +41,7 @@ DATAFLOWS, ARRAYS = ("os", "ws", "is"), ((32, 32), (16, 8))
 
 def load_unit(name: str, *settings: str) -> Hardware:
     """Return a shipped unit with some of its values replaced."""
-    return parse_hardware(Device.load(name).file.hardware, name, settings)
+    return parse_hardware(Device.load(name).config.hardware, name, settings)
 
 
 def run_peer(python: str, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:

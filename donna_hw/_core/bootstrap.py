@@ -21,7 +21,7 @@ class BootstrapInterval:
     high: float
 
     @classmethod
-    def first(cls, draws: Array) -> BootstrapInterval:
+    def from_draws(cls, draws: Array) -> BootstrapInterval:
         """Return the interval of float [1 + draws], whose first is the value; those that are no number are left out."""
         return cls.of(float(draws[0]), draws[1:])
 

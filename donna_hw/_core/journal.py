@@ -23,8 +23,8 @@ class Journal:
     earlier versions lack; such a file is read with them empty, and gets them before the next record.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str], added: Sequence[str] = ()) -> None:
-        self.path, self.columns, self._added = path, tuple(columns), tuple(added)
+    def __init__(self, path: Path, columns: Sequence[str], new_columns: Sequence[str] = ()) -> None:
+        self.path, self.columns, self._added = path, tuple(columns), tuple(new_columns)
         self._tail_checked = False
 
     def records(self) -> list[dict[str, str]]:
@@ -82,7 +82,7 @@ class Journal:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if not self._tail_checked:
             self._cut_torn_tail()
-            self._bring_up_to_date()
+            self._upgrade_columns()
             self._tail_checked = True
         with self.path.open("ab", buffering=0) as file:
             whole = file.tell()
@@ -101,7 +101,7 @@ class Journal:
                 os.truncate(self.path, whole)
                 raise
 
-    def _bring_up_to_date(self) -> None:
+    def _upgrade_columns(self) -> None:
         """Write a file of an earlier version anew, with the columns that it lacks."""
         if not (self._added and self.path.exists()):
             return

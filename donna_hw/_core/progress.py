@@ -67,7 +67,7 @@ class ProgressBar:
     ) -> None:
         self._bar.close()
 
-    def expect(self, more: int) -> None:
+    def set_remaining(self, more: int) -> None:
         """Say that `more` steps are to come from now on, as far as is known."""
         self._bar.total = self._bar.n + more
         self._bar.refresh()
@@ -77,12 +77,12 @@ class ProgressBar:
         with self._lock:
             self._bar.update()
 
-    def say(self, line: str) -> None:
+    def write(self, line: str) -> None:
         """Print a line above the bar."""
         with self._lock:
             self._bar.write(line, file=self._bar.fp)
 
-    def note(self, words: str) -> None:
+    def set_postfix(self, words: str) -> None:
         """Show words behind the bar until the next ones."""
         with self._lock:
             self._bar.set_postfix_str(words)

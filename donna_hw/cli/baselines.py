@@ -52,7 +52,7 @@ def baselines(
         raise ConfigError("--px must be left out with --beside: the images are those of the space", got=px)
     found = Device.load(device)
     if protocol_name is not None:
-        found = replace(found, file=found.file.model_copy(update={"protocol": get_protocol(protocol_name).name}))
+        found = replace(found, config=found.config.model_copy(update={"protocol": get_protocol(protocol_name).name}))
     protocol = found.protocol if rounds is None else replace(found.protocol, rounds=rounds)
     if space_name is None:
         measured = profile_baselines(found, root, protocol, px)

@@ -25,7 +25,7 @@ def study_detection(recipe: str, out: Path | None, summary: Path | None) -> None
     from donna_hw.pipeline.run import open_run
 
     with open_detection(recipe, out) as run:
-        run.check()
+        run.validate()
         if not (run.base / "verified.csv").exists():
             with open_run(str(run.recipe.base_path(run.path)), run.base) as base:
                 run_pipeline(base, None)

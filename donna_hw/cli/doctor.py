@@ -18,7 +18,7 @@ def doctor() -> None:
     click.echo(
         tabulate(
             ["what", "state", "what is known", "to mend it"],
-            [[one.what, one.state, one.words, one.cure] for one in found],
+            [[one.name, one.state, one.details, one.hint] for one in found],
         )
     )
     missing = sum(one.state == "missing" for one in found)

@@ -37,10 +37,10 @@ OPTIONAL_PACKAGES = {
 class Finding:
     """One thing looked at. state: `ok`, `missing` (something cannot be done) or `note` (it can, but look)."""
 
-    what: str
+    name: str
     state: str
-    words: str
-    cure: str = ""
+    details: str
+    hint: str = ""
 
 
 def check_environment() -> list[Finding]:
@@ -71,7 +71,7 @@ def _backends() -> Iterator[Finding]:
     devices: dict[str, list[str]] = {}
     for name in list_devices():
         try:
-            devices.setdefault(Device.load(name).file.backend, []).append(name)
+            devices.setdefault(Device.load(name).config.backend, []).append(name)
         except DonnaError as error:
             yield Finding(f"device {name}", "missing", str(error), error.hint or "mend the file")
     for name in list_backends():
@@ -84,7 +84,7 @@ def _backends() -> Iterator[Finding]:
         words = "usable" if available.ok else available.reason
         asked = ", ".join(devices.get(name, ["none yet"]))
         yield Finding(
-            f"backend {name}", "ok" if available.ok else "missing", f"{words}; devices: {asked}", available.cure
+            f"backend {name}", "ok" if available.ok else "missing", f"{words}; devices: {asked}", available.hint
         )
 
 

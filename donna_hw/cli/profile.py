@@ -39,9 +39,9 @@ def devices() -> None:
         device = Device.load(name)
         available = device.availability()
         state = (
-            "yes" if available.ok else f"no: {available.reason}" + (f" ({available.cure})" if available.cure else "")
+            "yes" if available.ok else f"no: {available.reason}" + (f" ({available.hint})" if available.hint else "")
         )
-        rows.append([name, device.file.title, device.file.backend, device.file.protocol, state])
+        rows.append([name, device.config.title, device.config.backend, device.config.protocol, state])
     click.echo(tabulate(["device", "title", "backend", "protocol", "usable here"], rows))
     try:
         phones = format_phones(Adb(find_adb()))
@@ -138,9 +138,9 @@ def profile(
 
     found = Device.load(device)
     if protocol_name is not None:
-        found = replace(found, file=found.file.model_copy(update={"protocol": get_protocol(protocol_name).name}))
+        found = replace(found, config=found.config.model_copy(update={"protocol": get_protocol(protocol_name).name}))
     if quantity is not None:
-        found = found.telling(quantity)
+        found = found.with_quantity(quantity)
     protocol = found.protocol if rounds is None else replace(found.protocol, rounds=rounds)
     effort = ProfilingBudget(compose, None if budget is None else parse_duration(budget), retry)
     workers: WorkerFactory = create_subprocess_workers
@@ -148,7 +148,7 @@ def profile(
         from donna_hw.profiling.workers.ray import ray_worker_factory
 
         workers = ray_worker_factory(address)
-    table = fill(load_space(space), found, root, protocol, mode=mode, effort=effort, workers=workers)
+    table = fill(load_space(space), found, root, protocol, mode=mode, budget=effort, workers=workers)
     click.echo(format_table_summary(table))
 
 

@@ -37,7 +37,7 @@ def reference(recipe: str, out: Path | None, seed: int | None) -> None:
     from donna_hw.reporting.text.summaries import format_reference_summary
     from donna_hw.training.large_scale.distributed import read_rank_and_world_size
 
-    with open_run(recipe, out, seed, jointly=True) as run:
+    with open_run(recipe, out, seed, distributed=True) as run:
         run.reference()
         if read_rank_and_world_size()[0] == 0:
             click.echo(format_reference_summary(run.folder / "reference"))
@@ -54,7 +54,7 @@ def distill(recipe: str, out: Path | None, seed: int | None, cluster: str | None
     from donna_hw.reporting.text.summaries import format_blocks_summary
 
     with open_run(recipe, out, seed, cluster=cluster) as run:
-        click.echo(format_blocks_summary(run.distil()))
+        click.echo(format_blocks_summary(run.distill()))
 
 
 @click.command()
@@ -72,9 +72,9 @@ def finetune(recipe: str, out: Path | None, seed: int | None, cluster: str | Non
     from donna_hw.training.large_scale.distributed import read_rank_and_world_size
 
     number, processes = read_rank_and_world_size()
-    with open_run(recipe, out, seed, jointly=True, cluster=cluster) as run:
+    with open_run(recipe, out, seed, distributed=True, cluster=cluster) as run:
         if processes == 1:  # blocks are distilled by one process with workers of its own
-            run.distil()
+            run.distill()
         library = run.finetune()
         if number == 0:
             click.echo(format_networks_summary(library))
@@ -140,7 +140,7 @@ def run_pipeline(run: Run, summary: Path | None) -> None:
     if not read_plotly_js():
         log(f"the report will hold a still picture; {INSTALL_HINT} makes it interactive")
     run.preflight()
-    run.distil()
+    run.distill()
     run.profile()
     run.count()
     run.finetune()
@@ -154,7 +154,7 @@ def run_pipeline(run: Run, summary: Path | None) -> None:
     if summary is not None:
         write_atomic(summary, text)
     path = write_report(run)
-    run.forget_lessons()
+    run.clear_distill_batches()
     click.echo(format_front_summary(front))
     click.echo("\n" + format_verified_networks(verified))
     click.echo(f"report: {path}")

@@ -112,7 +112,7 @@ def search(
             click.echo(format_verification_summary(standing))
         if out is not None:
             path = path_for_cost(out, asked[0]) if each else out
-            write_atomic(path, front.frame().to_csv(index=False, lineterminator="\n"))
+            write_atomic(path, front.to_frame().to_csv(index=False, lineterminator="\n"))
         click.echo(format_front_summary(front))
 
 

@@ -64,14 +64,14 @@ def simulate(
     if roofline is not None:
         image_format(roofline)
     found = validate_tensor_unit(Device.load(device))
-    hardware = parse_hardware(found.file.hardware, f"device {found.name}", settings)
+    hardware = parse_hardware(found.config.hardware, f"device {found.name}", settings)
     workload = read_onnx(model, parse_input_shapes(shapes))
     simulation = run(workload, hardware, model=model.stem, device=found.name)
     if simulation.unknown_ops:
         click.echo(f"warning: {format_unknown_operators(simulation)}", err=True)
     _write(simulation, csv, trace, roofline)
     if as_json:
-        click.echo(json.dumps(simulation.as_dict(), indent=1, allow_nan=False))
+        click.echo(json.dumps(simulation.to_dict(), indent=1, allow_nan=False))
     else:
         click.echo(format_simulation(simulation, top))
 
@@ -80,9 +80,9 @@ def validate_tensor_unit(device: Device) -> Device:
     """Return the device if it is a tensor unit; raises `UnknownNameError` with those that are."""
     from donna_hw.errors import UnknownNameError
 
-    if device.file.backend != BACKEND:
+    if device.config.backend != BACKEND:
         raise UnknownNameError(
-            f"a device to simulate must be of backend {BACKEND}, {device.name} is of {device.file.backend}",
+            f"a device to simulate must be of backend {BACKEND}, {device.name} is of {device.config.backend}",
             got=device.name,
             choices=_tensor_units(),
         )
@@ -96,7 +96,7 @@ def _tensor_units() -> list[str]:
     found = []
     for name in list_devices():
         try:
-            if Device.load(name).file.backend == BACKEND:
+            if Device.load(name).config.backend == BACKEND:
                 found.append(name)
         except DonnaError:  # another device's broken file is not what is asked about
             continue
@@ -132,7 +132,7 @@ def _write(simulation: SimulationResult, csv: Path | None, trace: Path | None, r
     from donna_hw._core.files import write_atomic
 
     if csv is not None:
-        frame = simulation.frame()
+        frame = simulation.to_frame()
         frame["fused"] = frame["fused"].map("; ".join)
         write_atomic(csv, frame.to_csv(index=False, lineterminator="\n"))
     if trace is not None:

@@ -42,7 +42,7 @@ def stress(
     backend = found.backend()
     if not isinstance(backend, TimingBackend):
         raise ConfigError("a sustained loop needs a device that takes time", got=f"{device}, which is {backend.origin}")
-    words = ("sustained", f"b{backend.batch}", *backend.words(), layers_hash(graph), f"{seconds:g}s")
+    words = ("sustained", f"b{backend.batch}", *backend.tags(), layers_hash(graph), f"{seconds:g}s")
     path = root / found.name / chosen.name / f"{'-'.join(words)}.samples.csv"
     about = {"device": found.name, "space": chosen.name, "what": what}
     try:
@@ -57,7 +57,7 @@ def minute_table(result: StressResult) -> str:
     """Return the loop minute by minute, with the readings that the device gave."""
     from donna_hw.reporting.text.summaries import tabulate
 
-    windows = result.minutes()
+    windows = result.split_by_minute()
     told = [name for name in _TELEMETRY if any(getattr(window, name) for window in windows)]
     header = ["from", "median", "95 % interval", "images/s", *(_TELEMETRY[name] for name in told)]
     return tabulate(header, [_row(window, result.batch, told) for window in windows])
@@ -87,7 +87,7 @@ def _format_throughput(window: Window, batch: int) -> str:
 
 def _format_telemetry(window: Window, name: str) -> str:
     if name == "throttle":
-        return ", ".join(window.throttle) or "-"
+        return ", ".join(window.throttle_reasons) or "-"
     value = getattr(window, name)
     return "-" if value is None else f"{value / (1e9 if name == 'clock_hz' else 1):.3g}"
 
@@ -113,12 +113,14 @@ def _select_graph(space: Space, network: str | None, block: tuple[str, str] | No
         stage = space.stage(block[0])
         return f"block {stage.name} {block[1]}", space.block_graph(stage, stage.number_of_label(block[1]))
     if not network:
-        return "the reference network", space.network(space.reference)
+        return "the reference network", space.network_graph(space.reference)
     labels = network.split("/")
     if len(labels) != len(space.columns):
         rule = f"a network of {space.name} has {len(space.columns)} labels joined by /"
         raise ConfigError(rule, got=network, hint=f"such as {'/'.join(space.labels(space.reference).values())}")
-    return f"network {network}", space.network(space.from_labels(dict(zip(space.columns, labels, strict=True))))
+    return f"network {network}", space.network_graph(
+        space.architecture_from_labels(dict(zip(space.columns, labels, strict=True)))
+    )
 
 
 COMMANDS = (stress,)

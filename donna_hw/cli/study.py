@@ -42,7 +42,7 @@ def study_predictor(
     for recipe in recipes:
         with open_run(recipe, runs / find_recipe(recipe).stem, cluster=cluster) as run:
             validate_test_networks(run.recipe)
-            run.distil()
+            run.distill()
             run.finetune()
             run.fit()
             pages.append(study_markdown(run, draws))
@@ -72,7 +72,7 @@ def study_front(recipe: str, out: Path | None, seed: int | None, cluster: str | 
 
     with open_run(recipe, out, seed, cluster=cluster) as run:
         run.preflight()
-        run.distil()
+        run.distill()
         run.profile()
         run.finetune()
         run.fit()

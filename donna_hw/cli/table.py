@@ -59,7 +59,7 @@ def validate(name: str, tables: Path, space_name: str | None) -> None:
     found = load_table(name, tables)
     space = load_space(space_name or found.info.space)
     click.echo(format_coverage(found, space))
-    if not found.coverage(space).whole:
+    if not found.coverage(space).complete:
         raise SystemExit(1)
 
 
@@ -81,7 +81,7 @@ def compare(first: str, second: str, tables: Path, path: Path | None, top: int) 
 
     found = compare_tables(load_table(first, tables), load_table(second, tables))
     if path is not None:
-        write_atomic(path, found.frame().to_csv(index=False, lineterminator="\n"))
+        write_atomic(path, found.to_frame().to_csv(index=False, lineterminator="\n"))
     click.echo(format_comparison(found, top))
 
 

@@ -36,12 +36,12 @@ def help_(source: Path, out: Path, devices: tuple[str, ...]) -> None:
 
     data = read_help(source, devices)
     for device in data.seconds:
-        found = data.of(device)
-        variant = f"help-b{found.facts['batch']}" if "batch" in found.facts else "help"
+        found = data.for_device(device)
+        variant = f"help-b{found.metadata['batch']}" if "batch" in found.metadata else "help"
         path = out / found.device / found.space.name / f"{variant}{NETWORKS_SUFFIX}"
         found.write(path)
         click.echo(f"{path}: {len(found.seconds)} networks, measured, in seconds (the file's ms times 0.001)")
-    click.echo(f"licence: {found.facts['licence']}; keep this line with the data")
+    click.echo(f"licence: {found.metadata['licence']}; keep this line with the data")
 
 
 DEVICE = click.option(
@@ -66,7 +66,7 @@ def _add_lookup_command(kind: str, words: str) -> None:
         from donna_hw.spaces import load_space
         from donna_hw.tables.importers.lookup_yaml import LookupTable
 
-        table = LookupTable.read(source, kind, unit).table(load_space(space_name), device, out)
+        table = LookupTable.read(source, kind, unit).to_table(load_space(space_name), device, out)
         used = table.info.conditions["layers_used"]
         click.echo(
             f"{table.path}: {len(table.frame)} rows of {used} layers, published, in seconds; the file's were taken as {unit}"

@@ -69,11 +69,11 @@ def _run_study(
         validate_transfer(run)
         check(run)
     with open_run(str(base), folder, cluster=asked.cluster) as run:
-        run.distil()
+        run.distill()
         run.finetune()
         run.fit()
     with open_run(asked.recipe, asked.out, cluster=asked.cluster) as run:
-        run.distil()
+        run.distill()
         run.finetune()
         text = write(run)
         write_atomic(run.folder / name, text)

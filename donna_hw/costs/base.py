@@ -32,7 +32,7 @@ class CostTerms:
             axis=1,
         )
 
-    def joined(self, sums: np.ndarray) -> np.ndarray:
+    def combine(self, sums: np.ndarray) -> np.ndarray:
         """Return the cost, float [n], of parts float [n, K]."""
         return smooth_max(sums, self.sharpness)
 
@@ -57,7 +57,7 @@ class CostModel(Protocol):
     def std_of_difference(self, a: Rows, b: Rows) -> np.ndarray:
         """Return the standard deviation of cost(a) - cost(b), row by row: what two networks share cancels."""
 
-    def parts(self, settings: tuple[int, ...] = ()) -> CostTerms | None:
+    def additive_terms(self, settings: tuple[int, ...] = ()) -> CostTerms | None:
         """Return the additive parts at one value number of each global axis; None for a cost that has none (a measured one)."""
 
 

@@ -40,17 +40,17 @@ class FeatureBasis:
     names: tuple[str, ...]
     stages: tuple[np.ndarray, ...]
     fixed: np.ndarray
-    expected: np.ndarray
-    launches: tuple[int, ...]
-    values: tuple[tuple[tuple[str, np.ndarray], ...], ...]
-    levels: np.ndarray | None = None
+    prior_weights: np.ndarray
+    launch_indices: tuple[int, ...]
+    axis_codes: tuple[tuple[tuple[str, np.ndarray], ...], ...]
+    log_sizes: np.ndarray | None = None
     errors: tuple[np.ndarray, ...] | None = None
-    counts: tuple[int, ...] = ()
+    setting_counts: tuple[int, ...] = ()
 
     @classmethod
-    def of_layers(cls, space: Space) -> FeatureBasis:
+    def from_layers(cls, space: Space) -> FeatureBasis:
         """Return the basis of what a device must do for the layers: MACs of three kinds, bytes, layers; no table is needed."""
-        counts, spaces = space.setting_counts, [space.settled(setting) for setting in space.settings]
+        counts, spaces = space.setting_counts, [space.at_index(setting) for setting in space.setting_combinations]
         stages = [
             np.stack(found) for found in zip(*(map(_sum_terms, block_features(one)) for one in spaces), strict=True)
         ]
@@ -63,7 +63,7 @@ class FeatureBasis:
         return cls(names, tuple(stages), fixed, expected, launches, _axis_codes(space), levels, None, counts)
 
     @classmethod
-    def of_table(cls, space: Space, table: LatencyTable) -> FeatureBasis:
+    def from_table(cls, space: Space, table: LatencyTable) -> FeatureBasis:
         """Return the basis of a table, whose rows a network's cost is expected to be the sum of, and of the number of its layers."""
         if space.global_axes:
             raise ConfigError(
@@ -96,10 +96,14 @@ class FeatureBasis:
         )
 
     @classmethod
-    def of_choices(cls, space: Space) -> FeatureBasis:
+    def uniform(cls, space: Space) -> FeatureBasis:
         """Return the basis that knows nothing: every block of every stage is expected to cost the same."""
         counts = space.setting_counts
-        levels = _log_sizes([space.settled(setting).input_shape[1] for setting in space.settings]) if counts else None
+        levels = (
+            _log_sizes([space.at_index(setting).input_shape[1] for setting in space.setting_combinations])
+            if counts
+            else None
+        )
         area = np.ones(1) if levels is None else np.exp(2 * levels)
         stages = tuple(
             np.stack([np.broadcast_to(area[:, None], (len(area), stage.size)), np.zeros((len(area), stage.size))], -1)
@@ -108,23 +112,23 @@ class FeatureBasis:
         fixed = np.stack([0 * area, np.ones(len(area))], axis=-1)
         return cls(("block", CONSTANT), stages, fixed, np.full(2, np.nan), (), _axis_codes(space), levels, None, counts)
 
-    def setting(self, rows: Rows) -> np.ndarray:
+    def setting_index(self, rows: Rows) -> np.ndarray:
         """Return the number of each row's setting of the global axes, int [n]."""
-        if not self.counts:
+        if not self.setting_counts:
             return np.zeros(len(rows), np.int64)
-        return np.asarray(np.ravel_multi_index(tuple(rows[:, len(self.stages) :].T), self.counts))
+        return np.asarray(np.ravel_multi_index(tuple(rows[:, len(self.stages) :].T), self.setting_counts))
 
     def sums(self, rows: Rows) -> np.ndarray:
         """Return the numbers of whole networks, float [n, F]."""
-        at = self.setting(rows)
+        at = self.setting_index(rows)
         total: np.ndarray = self.fixed[at].copy()
         for i, values in enumerate(self.stages):
             total += values[at, rows[:, i]]
         return total
 
-    def shares(self, weights: np.ndarray, rows: Rows) -> np.ndarray:
+    def stage_costs(self, weights: np.ndarray, rows: Rows) -> np.ndarray:
         """Return what each stage's block adds under weights float [F], float [n, stages]."""
-        at = self.setting(rows)
+        at = self.setting_index(rows)
         return np.stack([(values @ weights)[at, rows[:, i]] for i, values in enumerate(self.stages)], axis=1)
 
 
@@ -147,7 +151,7 @@ def _axis_codes(space: Space) -> tuple[tuple[tuple[str, np.ndarray], ...], ...]:
         blocks = np.unravel_index(np.arange(stage.size), stage.counts)
         found = []
         for axis, places in zip(stage.axes, blocks, strict=True):
-            sets = [axis.sets(value) for value in axis.values]
+            sets = [axis.cell_settings(value) for value in axis.values]
             for word in dict.fromkeys(word for each in sets for word in each):
                 known = numbers.setdefault(word, {})
                 codes = np.array([known.setdefault(each.get(word), len(known)) for each in sets])

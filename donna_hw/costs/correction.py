@@ -35,21 +35,21 @@ class CorrectionConfig:
     kind: see `fit_cost`. seed: of the networks among which the choice is.
     """
 
-    networks: int = 30
-    until_percent: float = 0.0
+    max_networks: int = 30
+    target_error_percent: float = 0.0
     kind: str = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.networks < MIN_NETWORKS:
-            raise ConfigError(f"a correction needs at least {MIN_NETWORKS} whole networks", got=self.networks)
+        if self.max_networks < MIN_NETWORKS:
+            raise ConfigError(f"a correction needs at least {MIN_NETWORKS} whole networks", got=self.max_networks)
 
 
 def sample_candidates(space: Space, plan: CorrectionConfig) -> Rows:
     """Return the networks to choose from, int [n, stages + global axes]: 500 or more, drawn uniformly by the plan's seed."""
-    if space.size < plan.networks:
+    if space.size < plan.max_networks:
         raise ConfigError(f"{space.name} must have as many networks as are to be measured", got=space.size)
-    return space.random_rows(min(max(MIN_CANDIDATES, 4 * plan.networks), space.size), plan.seed)
+    return space.random_rows(min(max(MIN_CANDIDATES, 4 * plan.max_networks), space.size), plan.seed)
 
 
 def fit_correction(
@@ -62,10 +62,10 @@ def fit_correction(
     """
     left = np.ones(len(candidates), bool)
     rows, measured, fit = candidates[:0], np.empty(0), None
-    while fit is None or (len(rows) < plan.networks and fit.mape_percent > plan.until_percent):
-        count = min(INITIAL_BATCH if fit is None else BATCH, plan.networks - len(rows))
+    while fit is None or (len(rows) < plan.max_networks and fit.mape_percent > plan.target_error_percent):
+        count = min(INITIAL_BATCH if fit is None else BATCH, plan.max_networks - len(rows))
         numbers = np.flatnonzero(left)
-        cost = fit.cost if fit is not None else FittedCost.expected(names, basis, candidates)
+        cost = fit.cost if fit is not None else FittedCost.from_prior(names, basis, candidates)
         picks = numbers[:count] if cost is None else numbers[select_informative(cost, candidates[numbers], count)]
         left[picks] = False
         measured = np.concatenate([measured, measure(candidates[picks])])
@@ -87,7 +87,7 @@ def measure_and_correct(table: LatencyTable, plan: CorrectionConfig, root: Path)
         return measure_networks(space, device, table, [space.architecture(row) for row in rows], protocol)
 
     names = (table.info.device, table.info.unit)
-    fit = fit_correction(names, FeatureBasis.of_table(space, table), sample_candidates(space, plan), measure, plan)
+    fit = fit_correction(names, FeatureBasis.from_table(space, table), sample_candidates(space, plan), measure, plan)
     return fit, save_correction(space, table, fit)
 
 
@@ -109,12 +109,12 @@ def correct_from_networks(
     def measure(rows: Rows) -> np.ndarray:
         return np.array([seconds[tuple(row)] for row in rows.tolist()])
 
-    plan = replace(plan, networks=min(plan.networks, len(seconds)))
-    fit = fit_correction((known.device, "s"), FeatureBasis.of_table(space, table), known.rows, measure, plan)
+    plan = replace(plan, max_networks=min(plan.max_networks, len(seconds)))
+    fit = fit_correction((known.device, "s"), FeatureBasis.from_table(space, table), known.rows, measure, plan)
     if (known.device, "s", "measured") == (table.info.device, table.info.unit, table.info.origin):
         return fit, save_correction(space, ensure_writable_table(table, root), fit)
     ground = f"{table.info.device}/{table.info.space}/{table.path.stem}, {table.info.origin}"
     variant = networks.name.removesuffix(NETWORKS_SUFFIX)
-    made = build_table(space, fit, {**known.facts, "ground": ground}, root, variant)
+    made = build_table(space, fit, {**known.metadata, "ground": ground}, root, variant)
     write_fitted_table(made)
     return fit, made.path

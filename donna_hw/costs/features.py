@@ -72,7 +72,7 @@ def classify_layer(layer: Layer) -> str:
         if layer.groups > 1:
             return "depthwise" if layer.groups == layer.in_shape[0] == layer.out_shape[0] else "grouped"
         return "pointwise" if layer.kernel == 1 else "spatial"
-    if layer.made is not None:  # what it does is not known; `learned` refuses it
+    if layer.module_spec is not None:  # what it does is not known; `learned` refuses it
         return "spatial" if layer.macs else "elementwise"
     kinds = {
         "linear": "vector",
@@ -105,7 +105,7 @@ def _layer_features(layer: Layer) -> np.ndarray:
     found["bytes_read"] = item * (prod(layer.in_shape) + second)
     found["bytes_written"] = item * prod(layer.out_shape)
     weights = prod(layer.weight_shape) + layer.out_shape[0] if layer.weight_shape else 0  # as deployed: weights, a bias
-    if layer.made is not None:
+    if layer.module_spec is not None:
         weights = layer.params
     found["weight_bytes"] = item * weights
     if layer.activation in ACTIVATION_FEATURES:

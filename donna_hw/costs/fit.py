@@ -36,9 +36,9 @@ class FitResult:
     cost: FittedCost
     kind: str
     errors: np.ndarray
-    held: float
+    coverage: float
     mape_percent: float
-    mape_before_percent: float
+    prior_mape_percent: float
 
 
 def fit_cost(
@@ -65,11 +65,11 @@ def fit_cost(
     if len(rows) != len(measured):
         raise ConfigError(f"a cost needs an architecture for each of {len(measured)} measured networks", got=len(rows))
     validate_samples(measured, "whole networks to fit")
-    floor = kind == "floor" or (kind == "auto" and bool(basis.launches) and len(measured) >= MIN_NETWORKS_FLOOR)
+    floor = kind == "floor" or (kind == "auto" and bool(basis.launch_indices) and len(measured) >= MIN_NETWORKS_FLOOR)
     kinds = [one for one in KINDS if one == kind or (kind == "auto" and (one == "sum" or floor))]
     names = (name, unit)
     fits = {
-        one: FittedCost.begun(names, basis, rows, measured, fit_prior_weights(one, basis, rows, measured)).fitted()
+        one: FittedCost.from_weights(names, basis, rows, measured, fit_prior_weights(one, basis, rows, measured)).fit()
         for one in kinds
     }
     tests = {one: _cross_validate(fit, one, folds) for one, fit in fits.items()}
@@ -79,7 +79,7 @@ def fit_cost(
     )
     errors, deviations = tests[best]
     cost = fits[best]
-    sizes = cost.sizes(measured / np.exp(errors))
+    sizes = cost.standardize(measured / np.exp(errors))
     calibration = fit_calibration(errors / deviations, sizes)
     stretch = np.exp(calibration.level + calibration.slope * sizes)
     held = float((np.abs(errors) <= Z90 * deviations * stretch).mean())
@@ -91,7 +91,11 @@ def fit_cost(
 def fit_prior_weights(kind: str, basis: FeatureBasis, rows: Rows, measured: np.ndarray) -> AdditiveWeights:
     """Return the parts of the basis alone, fitted to measured networks."""
     sums = basis.sums(rows)
-    return fit_floor(sums, measured, basis.launches) if kind == "floor" else fit_sum(sums, measured, basis.expected)
+    return (
+        fit_floor(sums, measured, basis.launch_indices)
+        if kind == "floor"
+        else fit_sum(sums, measured, basis.prior_weights)
+    )
 
 
 def fit_calibration(scores: np.ndarray, sizes: np.ndarray) -> IntervalCalibration:
@@ -126,11 +130,14 @@ def _cross_validate(cost: FittedCost, kind: str, folds: int) -> tuple[np.ndarray
         others = np.setdiff1d(np.arange(count), part)
         rows, measured = cost.rows[others], cost.measured[others]
         before = fit_prior_weights(kind, cost.basis, rows, measured)
-        fit = FittedCost.begun((cost.name, cost.unit), cost.basis, rows, measured, before)
+        fit = FittedCost.from_weights((cost.name, cost.unit), cost.basis, rows, measured, before)
         if count > MAX_VARIANCE_NETWORKS:  # the spreads hardly depend on a tenth of so many
-            fit = replace(fit, spreads=replace(cost.spreads, outlying=cost.spreads.outlying[others]))
+            fit = replace(
+                fit,
+                variance_params=replace(cost.variance_params, outlier_scale=cost.variance_params.outlier_scale[others]),
+            )
         else:
-            fit = fit.fitted(cost.spreads)
+            fit = fit.fit(cost.variance_params)
         mean = fit.mean(cost.rows[part])
         errors[part] = np.log(cost.measured[part] / mean)
         deviations[part] = fit.std(cost.rows[part]) / mean
@@ -138,6 +145,6 @@ def _cross_validate(cost: FittedCost, kind: str, folds: int) -> tuple[np.ndarray
 
 
 def _prior_mape(basis: FeatureBasis, rows: Rows, measured: np.ndarray) -> float:
-    if not np.isfinite(basis.expected).all():
+    if not np.isfinite(basis.prior_weights).all():
         return float("nan")
-    return float(100 * np.abs(basis.sums(rows) @ basis.expected / measured - 1).mean())
+    return float(100 * np.abs(basis.sums(rows) @ basis.prior_weights / measured - 1).mean())

@@ -35,8 +35,8 @@ def build_table(space: Space, fit: FitResult, identity: Mapping[str, Scalar], ro
     names = [axis.name for axis in space.global_axes]
     axes = list(dict.fromkeys(axis.name for stage in space.stages for axis in stage.axes))
     frames = []
-    for number, setting in enumerate(space.settings):
-        settled = space.settled(setting)
+    for number, setting in enumerate(space.setting_combinations):
+        settled = space.at_index(setting)
         values = [str(axis.values[place]) for axis, place in zip(space.global_axes, setting, strict=True)]
         frame = pd.DataFrame(_iter_row_keys(settled, axes))
         for name, value in zip(names, values, strict=True):
@@ -46,7 +46,7 @@ def build_table(space: Space, fit: FitResult, identity: Mapping[str, Scalar], ro
             frame[column], frame[std_column(column)] = mean, std
         frames.append(frame)
     cost, columns = fit.cost, COLUMNS[fit.kind]
-    sharpness = cost.before.sharpness
+    sharpness = cost.prior.sharpness
     info = TableInfo(
         device=cost.name,
         space=space.name,
@@ -59,11 +59,11 @@ def build_table(space: Space, fit: FitResult, identity: Mapping[str, Scalar], ro
             "networks": len(cost.measured),
             "model": fit.kind,
             "mape_left_out_percent": round(fit.mape_percent, 3),
-            "held_by_90_percent": round(fit.held, 3),
+            "held_by_90_percent": round(fit.coverage, 3),
         },
         donna_hw=version("donna-hw"),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        residual=float(f"{cost.relative_noise:.6g}"),
+        residual_std=float(f"{cost.relative_noise:.6g}"),
         floor=None if sharpness is None else LaunchFloor(column=columns[0], sharpness=sharpness),
     )
     return LatencyTable(info, pd.concat(frames, ignore_index=True), table_path(root, cost.name, space.name, variant))
@@ -83,10 +83,10 @@ def write_fitted_table(table: LatencyTable) -> None:
 
 def compute_term_costs(cost: FittedCost, part: int, setting: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the cost of the fixed parts and then of every block in one part at one setting, and its standard error, float [1 + blocks]."""
-    weights, effects = cost.before.weights[part], cost.effects[part]
+    weights, effects = cost.prior.weights[part], cost.effects[part]
     mean = np.concatenate(list(iter_term_costs(cost.basis, weights, effects, setting)))
     sizes = [sum(len(values) for values in each.values()) for each in cost.effects]
-    covariance = cost.covariance_of_effects()[sum(sizes[:part]) :, sum(sizes[:part]) :][: sizes[part], : sizes[part]]
+    covariance = cost.effect_covariance()[sum(sizes[:part]) :, sum(sizes[:part]) :][: sizes[part], : sizes[part]]
     nothing = {name: np.zeros_like(values) for name, values in effects.items()}
     base = np.concatenate(list(iter_term_costs(cost.basis, weights, nothing, setting)))
     slopes = []
@@ -117,6 +117,6 @@ def fit_table(
 
     from_layers: whether the ground is what the layers of each block do, or nothing.
     """
-    basis = FeatureBasis.of_layers(networks.space) if from_layers else FeatureBasis.of_choices(networks.space)
+    basis = FeatureBasis.from_layers(networks.space) if from_layers else FeatureBasis.uniform(networks.space)
     fit = fit_cost(networks.device, basis, networks.rows, networks.seconds, kind=kind)
-    return build_table(networks.space, fit, networks.facts, root, variant), fit
+    return build_table(networks.space, fit, networks.metadata, root, variant), fit

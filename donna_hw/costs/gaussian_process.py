@@ -33,11 +33,11 @@ class Prediction(NamedTuple):
     """Costs float [n], of the median, and the standard deviation of each one's logarithm, float [n]."""
 
     values: np.ndarray
-    deviations: np.ndarray
+    log_stds: np.ndarray
 
     def interval(self, z: float = Z95) -> tuple[np.ndarray, np.ndarray]:
         """Return the lower and upper end that lie z deviations away."""
-        return self.values * np.exp(-z * self.deviations), self.values * np.exp(z * self.deviations)
+        return self.values * np.exp(-z * self.log_stds), self.values * np.exp(z * self.log_stds)
 
 
 @dataclass(frozen=True)
@@ -49,17 +49,17 @@ class GPLatencyModel:
     """
 
     weights: np.ndarray
-    seen: np.ndarray
-    largest: np.ndarray
+    seen_features: np.ndarray
+    feature_max: np.ndarray
     hyper: np.ndarray
     features: np.ndarray
-    factor: np.ndarray
-    answer: np.ndarray
+    cholesky: np.ndarray
+    alpha: np.ndarray
     calibration: float
-    error: float
+    median_error_percent: float
 
     @property
-    def measured(self) -> int:
+    def block_count(self) -> int:
         """Number of blocks that it was fitted on."""
         return len(self.features)
 
@@ -67,22 +67,22 @@ class GPLatencyModel:
         """Return what blocks or networks of these layers cost."""
         features = feature_matrix(graphs)
         to_measured = self._covariance(features, self.features)
-        spread = solve_triangular(self.factor, to_measured.T, lower=True)
-        own = np.exp(2 * self.hyper[1]) + (self._weighted(features) ** 2).sum(axis=1) + np.exp(2 * self.hyper[3])
+        spread = solve_triangular(self.cholesky, to_measured.T, lower=True)
+        own = np.exp(2 * self.hyper[1]) + (self._scale_features(features) ** 2).sum(axis=1) + np.exp(2 * self.hyper[3])
         variance = np.maximum(own - (spread**2).sum(axis=0), np.exp(2 * self.hyper[3]))
-        values = _prior_mean(features, self.weights) * np.exp(to_measured @ self.answer)
+        values = _prior_mean(features, self.weights) * np.exp(to_measured @ self.alpha)
         return Prediction(values, self.calibration * np.sqrt(variance))
 
-    def most_informative(self, graphs: Sequence[Graph], count: int) -> tuple[list[int], np.ndarray]:
+    def select_informative(self, graphs: Sequence[Graph], count: int) -> tuple[list[int], np.ndarray]:
         """Return which of the graphs to measure first, and the mean deviation of all after 0, 1, ... of them, float [count + 1].
 
         Each next one is the one that takes most off the sum of the variances of all (greedy A-optimal design).
         """
         features = feature_matrix(graphs)
-        spread = solve_triangular(self.factor, self._covariance(features, self.features).T, lower=True)
+        spread = solve_triangular(self.cholesky, self._covariance(features, self.features).T, lower=True)
         covariance = self._covariance(features, features) - spread.T @ spread
         noise, order = float(np.exp(2 * self.hyper[3])), list[int]()
-        deviations = [self._mean_deviation(covariance, order)]
+        deviations = [self._mean_std(covariance, order)]
         for _ in range(min(count, len(graphs))):
             gains = (covariance**2).sum(axis=0) / (np.diag(covariance) + noise)
             gains[order] = -1
@@ -90,20 +90,20 @@ class GPLatencyModel:
             order.append(best)
             column = covariance[:, best].copy()
             covariance -= np.outer(column, column) / (column[best] + noise)
-            deviations.append(self._mean_deviation(covariance, order))
+            deviations.append(self._mean_std(covariance, order))
         return order, np.array(deviations)
 
-    def _mean_deviation(self, covariance: np.ndarray, measured: list[int]) -> float:
+    def _mean_std(self, covariance: np.ndarray, measured: list[int]) -> float:
         variance = np.maximum(np.diag(covariance), 0) + np.exp(2 * self.hyper[3])
         variance[measured] = 0
         return float(self.calibration * np.sqrt(variance).mean())
 
-    def _weighted(self, features: np.ndarray) -> np.ndarray:
-        return _scale_features(features, self.weights, self.seen, self.hyper)
+    def _scale_features(self, features: np.ndarray) -> np.ndarray:
+        return _scale_features(features, self.weights, self.seen_features, self.hyper)
 
     def _covariance(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        smooth = _matern(_embed_features(a, self.largest), _embed_features(b, self.largest), self.hyper)
-        return np.asarray(self._weighted(a) @ self._weighted(b).T + smooth)
+        smooth = _matern(_embed_features(a, self.feature_max), _embed_features(b, self.feature_max), self.hyper)
+        return np.asarray(self._scale_features(a) @ self._scale_features(b).T + smooth)
 
 
 def feature_matrix(graphs: Sequence[Graph]) -> np.ndarray:
@@ -112,9 +112,9 @@ def feature_matrix(graphs: Sequence[Graph]) -> np.ndarray:
     Raises `ConfigError` for a torch module, or an 8-bit layer, in one.
     """
     for layer in (layer for graph in graphs for layer in graph.layers):
-        if layer.made is not None or layer.dtype != "float32":
+        if layer.module_spec is not None or layer.dtype != "float32":
             rule = "a latency can be foretold of float32 layers of donna_hw's own operators alone"
-            kind = "the torch module" if layer.made is not None else f"the {layer.dtype} layer"
+            kind = "the torch module" if layer.module_spec is not None else f"the {layer.dtype} layer"
             raise ConfigError(rule, got=f"{kind} {layer.name}", hint="measure the blocks that hold it")
     return np.array([[*graph_features(graph), 1.0] for graph in graphs]).reshape(-1, len(FEATURES) + 1)
 
@@ -170,14 +170,14 @@ def fit_gp_latency_model(
         calibrations.append(_calibration_factor(left_out(tables)))
     return GPLatencyModel(
         weights=weights,
-        seen=seen,
-        largest=largest,
+        seen_features=seen,
+        feature_max=largest,
         hyper=hyper,
         features=features,
-        factor=factor,
-        answer=cho_solve((factor, True), residual),
+        cholesky=factor,
+        alpha=cho_solve((factor, True), residual),
         calibration=max(calibrations),
-        error=float(100 * np.median(np.abs(np.expm1(apart[0])))),
+        median_error_percent=float(100 * np.median(np.abs(np.expm1(apart[0])))),
     )
 
 

@@ -29,7 +29,7 @@ class VarianceParams:
     log_effects: np.ndarray
     log_noise: np.ndarray
     growth: float
-    outlying: np.ndarray
+    outlier_scale: np.ndarray
 
     def noise(self, shares: np.ndarray, sizes: np.ndarray) -> np.ndarray:
         """Return the relative noise variance of networks, float [n]; shares: float [n, K]; sizes: standardised log costs float [n]."""
@@ -48,8 +48,8 @@ class Observations:
     kernels: list[np.ndarray]
     shares: np.ndarray
     sizes: np.ndarray
-    fixed: tuple[bool, ...]
-    weights: tuple[bool, ...]
+    is_fixed: tuple[bool, ...]
+    is_weight: tuple[bool, ...]
 
     @property
     def prior_means(self) -> np.ndarray:
@@ -63,7 +63,7 @@ class Observations:
 
     @property
     def _priors(self) -> np.ndarray:
-        kinds = zip(self.fixed, self.weights, strict=True)
+        kinds = zip(self.is_fixed, self.is_weight, strict=True)
         effects = [(0.0, 1.0) if fixed else WEIGHT_PRIOR if weight else EFFECT_PRIOR for fixed, weight in kinds]
         return np.array([*effects, *[NOISE_PRIOR] * self.shares.shape[1], (0.0, GROWTH_PRIOR_STD)])
 
@@ -73,7 +73,9 @@ def fit_variance_params(observed: Observations, start: VarianceParams | None = N
     means, widths = observed.prior_means, observed.prior_widths
     point = means if start is None else np.concatenate([start.log_effects, start.log_noise, [start.growth]])
     groups, parts = len(observed.kernels), observed.shares.shape[1]
-    bounds = [(0.0, 0.0) if fixed else (-8.0, 1.0) for fixed in observed.fixed] + [(-9.0, 0.0)] * parts + [(-1.0, 1.0)]
+    bounds = (
+        [(0.0, 0.0) if fixed else (-8.0, 1.0) for fixed in observed.is_fixed] + [(-9.0, 0.0)] * parts + [(-1.0, 1.0)]
+    )
     far = np.ones(len(observed.errors))
     spreads = None
     for turn in range(REWEIGHTING_ROUNDS):
@@ -101,7 +103,7 @@ def compute_outlier_scale(plain: np.ndarray, left: np.ndarray, variance: np.ndar
 
 def _residuals(spreads: VarianceParams, observed: Observations) -> tuple[np.ndarray, np.ndarray]:
     """Return the errors that the effects leave, and the variance of what the effects explain, float [n] each."""
-    noise = spreads.noise(observed.shares, observed.sizes) * spreads.outlying
+    noise = spreads.noise(observed.shares, observed.sizes) * spreads.outlier_scale
     inverse, _ = _inverse_and_logdet(_effect_covariance(spreads, observed) + np.diag(noise))
     return noise * (inverse @ observed.errors), np.maximum(noise - noise**2 * np.diag(inverse), 0.0)
 

@@ -50,12 +50,12 @@ class MeasuredCost:
     device: Device
     table: LatencyTable
     protocol: Protocol
-    at_most: int = MAX_NETWORKS
+    max_networks: int = MAX_NETWORKS
     name: str = ""
     workers: WorkerFactory = create_subprocess_workers
-    say: Callable[[str], None] = told
-    _known: dict[tuple[int, ...], CostAndStd] = field(default_factory=dict)
-    _measured: int = 0
+    log: Callable[[str], None] = told
+    _cache: dict[tuple[int, ...], CostAndStd] = field(default_factory=dict)
+    _measured_count: int = 0
     _spent_s: float = 0.0
 
     def __post_init__(self) -> None:
@@ -68,60 +68,60 @@ class MeasuredCost:
 
     def mean(self, rows: Rows) -> np.ndarray:
         """Return what each network costs, float [n]; raises `MeasurementError` with the first that cannot be run."""
-        return self._found(rows)[:, 0]
+        return self._mean_and_std(rows)[:, 0]
 
     def std(self, rows: Rows) -> np.ndarray:
         """Return the standard error of each measurement, float [n]."""
-        return self._found(rows)[:, 1]
+        return self._mean_and_std(rows)[:, 1]
 
     def std_of_difference(self, a: Rows, b: Rows) -> np.ndarray:
         """Return the standard deviation of cost(a) - cost(b), float [n]: measurements err apart, and a network is as dear as itself."""
         return np.where((a == b).all(axis=1), 0.0, np.hypot(self.std(a), self.std(b)))
 
-    def parts(self, settings: tuple[int, ...] = ()) -> CostTerms | None:
+    def additive_terms(self, settings: tuple[int, ...] = ()) -> CostTerms | None:
         """Return None: a measured cost has no parts."""
         return None
 
     @property
-    def _listing(self) -> NetworkMeasurements:
+    def _measurements(self) -> NetworkMeasurements:
         return NetworkMeasurements(self.table.path.with_suffix(".networks.csv"), self.table.info.sentinel_reference_s)
 
-    def listed(self) -> tuple[Rows, np.ndarray]:
+    def load_measured(self) -> tuple[Rows, np.ndarray]:
         """Return every network measured beside the table, by this process or earlier, int [n, stages], and its cost, float [n].
 
         Networks of other layers than the space has now are left out.
         """
         rows, costs = [], []
-        for key, cells in self._listing.read().items():
+        for key, cells in self._measurements.read().items():
             labels = dict(zip((stage.name for stage in self.space.stages), cells["network"].split("/"), strict=False))
             if all(labels.get(stage.name) in stage.labels for stage in self.space.stages):
-                network = self.space.from_labels(labels)
-                if layers_hash(self.space.network(network)) == key:
+                network = self.space.architecture_from_labels(labels)
+                if layers_hash(self.space.network_graph(network)) == key:
                     rows.append(network.blocks)
                     costs.append(_parse_cost(cells, self.table.info.column)[0])
         return np.array(rows, np.int64).reshape(-1, len(self.space.stages)), np.array(costs)
 
-    def _found(self, rows: Rows) -> np.ndarray:
+    def _mean_and_std(self, rows: Rows) -> np.ndarray:
         """Return cost and deviation of each network, float [n, 2]."""
         if not len(rows):
             return np.empty((0, 2))
         unique, places = np.unique(rows, axis=0, return_inverse=True)
         keys = list(map(tuple, unique.tolist()))
-        unknown = [number for number, key in enumerate(keys) if key not in self._known]
+        unknown = [number for number, key in enumerate(keys) if key not in self._cache]
         if unknown:
-            self._known.update(self._learnt(unique[unknown]))
-        return np.array([self._known[key] for key in keys])[places.ravel()]
+            self._cache.update(self._load_or_measure(unique[unknown]))
+        return np.array([self._cache[key] for key in keys])[places.ravel()]
 
-    def _learnt(self, rows: Rows) -> dict[tuple[int, ...], CostAndStd]:
+    def _load_or_measure(self, rows: Rows) -> dict[tuple[int, ...], CostAndStd]:
         """Return what different networks cost, read from the listing or measured."""
-        listed, column = self._listing.read(), self.table.info.column
-        self._refuse(len(rows) - len(listed))  # before layers are drawn: a random search asks for 200,000
+        listed, column = self._measurements.read(), self.table.info.column
+        self._validate_limit(len(rows) - len(listed))  # before layers are drawn: a random search asks for 200,000
         architectures = [self.space.architecture(row) for row in rows]
-        graphs = {network_name(self.space, each): self.space.network(each) for each in architectures}
+        graphs = {network_name(self.space, each): self.space.network_graph(each) for each in architectures}
         hashes = {name: layers_hash(graph) for name, graph in graphs.items()}
         found = {name: _parse_cost(listed[key], column) for name, key in hashes.items() if key in listed}
         unlisted = {name: graph for name, graph in graphs.items() if name not in found}
-        self._refuse(len(unlisted))
+        self._validate_limit(len(unlisted))
         if unlisted:
             began = time.monotonic()
             measured = measure_graphs(
@@ -136,32 +136,32 @@ class MeasuredCost:
             # the first batch fixes the scale of a table that was begun without rows
             toml = self.table.path.with_suffix(".toml")
             self.table = replace(self.table, info=read_model(toml, TableInfo))
-            self._tell(len(unlisted), len(rows), time.monotonic() - began)
+            self._log_progress(len(unlisted), len(rows), time.monotonic() - began)
         return {tuple(row): found[name] for row, name in zip(rows.tolist(), graphs, strict=True)}
 
-    def _refuse(self, count: int) -> None:
-        if self._measured + count > self.at_most:
+    def _validate_limit(self, count: int) -> None:
+        if self._measured_count + count > self.max_networks:
             raise ConfigError(
-                f"at most {self.at_most} networks are measured in one search",
-                got=f"{self._measured} and {count} more",
+                f"at most {self.max_networks} networks are measured in one search",
+                got=f"{self._measured_count} and {count} more",
                 hint="search with --method nsga2, or raise --samples",
             )
 
-    def _tell(self, count: int, asked: int, seconds: float) -> None:
-        self._measured, self._spent_s = self._measured + count, self._spent_s + seconds
-        left = max(0, self.at_most - len(self._known) - asked)
+    def _log_progress(self, count: int, asked: int, seconds: float) -> None:
+        self._measured_count, self._spent_s = self._measured_count + count, self._spent_s + seconds
+        left = max(0, self.max_networks - len(self._cache) - asked)
         rest = (
-            f"{left} more at most, about {format_duration(left * self._spent_s / self._measured)}"
+            f"{left} more at most, about {format_duration(left * self._spent_s / self._measured_count)}"
             if left
             else "none is left"
         )
-        self.say(
-            f"{self._measured} networks measured whole in {format_duration(self._spent_s)}; {rest} (Ctrl-C stops, nothing is lost)"
+        self.log(
+            f"{self._measured_count} networks measured whole in {format_duration(self._spent_s)}; {rest} (Ctrl-C stops, nothing is lost)"
         )
 
 
 def create_measured_cost(
-    space: Space, device_name: str, root: Path, protocol: Protocol | None = None, at_most: int = MAX_NETWORKS
+    space: Space, device_name: str, root: Path, protocol: Protocol | None = None, max_networks: int = MAX_NETWORKS
 ) -> MeasuredCost:
     """Return the measured cost of a device by its name; what is measured is kept below the folder `root`, beside the device's table.
 
@@ -172,7 +172,7 @@ def create_measured_cost(
         raise ConfigError("networks are measured in a folder of your own", got=str(root), hint="name one with --tables")
     device = Device.load(device_name)
     protocol = protocol or device.protocol
-    return MeasuredCost(space, device, get_or_create_table(space, device, root, protocol), protocol, at_most)
+    return MeasuredCost(space, device, get_or_create_table(space, device, root, protocol), protocol, max_networks)
 
 
 def _parse_cost(row: Mapping[str, object], column: str) -> CostAndStd:

@@ -40,16 +40,16 @@ class MaxCost:
     def std(self, rows: Rows) -> np.ndarray:
         """Return the deviation of the cost that is the largest, float [n]."""
         stds = np.stack([cost.std(rows) for cost in self.costs])
-        return np.asarray(np.take_along_axis(stds, self._worst(rows)[None], axis=0)[0])
+        return np.asarray(np.take_along_axis(stds, self._argmax(rows)[None], axis=0)[0])
 
     def std_of_difference(self, a: Rows, b: Rows) -> np.ndarray:
         """Return the deviation of cost(a) - cost(b), float [n]: what a and b share cancels only where one device is the worst of both."""
-        worst, other = self._worst(a), self._worst(b)
+        worst, other = self._argmax(a), self._argmax(b)
         shared = np.stack([cost.std_of_difference(a, b) for cost in self.costs])
         same = np.take_along_axis(shared, worst[None], axis=0)[0]
         return np.asarray(np.where(worst == other, same, np.hypot(self.std(a), self.std(b))))
 
-    def parts(self, settings: tuple[int, ...] = ()) -> CostTerms | None:
+    def additive_terms(self, settings: tuple[int, ...] = ()) -> CostTerms | None:
         """Return a part a device, joined to their maximum (a smooth one of endless sharpness); None where a cost is no sum."""
         sums = [as_sum(cost, settings) for cost in self.costs]
         found = [each for each in sums if each is not None]
@@ -60,7 +60,7 @@ class MaxCost:
     def _means(self, rows: Rows) -> np.ndarray:
         return np.stack([cost.mean(rows) for cost in self.costs])
 
-    def _worst(self, rows: Rows) -> np.ndarray:
+    def _argmax(self, rows: Rows) -> np.ndarray:
         return np.asarray(self._means(rows).argmax(axis=0))
 
 
@@ -94,7 +94,7 @@ class WeightedSumCost:
         """Return the weighted deviations of the differences, added in quadrature, float [n]."""
         return np.sqrt(sum((weight * cost.std_of_difference(a, b)) ** 2 for weight, cost in self._pairs))
 
-    def parts(self, settings: tuple[int, ...] = ()) -> CostTerms | None:
+    def additive_terms(self, settings: tuple[int, ...] = ()) -> CostTerms | None:
         """Return one additive part, the weighted sum of the devices' own; None where a cost is no sum."""
         sums = [(weight, as_sum(cost, settings)) for weight, cost in self._pairs]
         found = [(weight, each) for weight, each in sums if each is not None]
@@ -110,7 +110,7 @@ class WeightedSumCost:
 
 def as_sum(cost: CostModel, settings: tuple[int, ...] = ()) -> tuple[Term, float] | None:
     """Return (what each block [stage][block] adds, what every network costs besides) of a cost that is a sum; None for any other."""
-    parts = cost.parts(settings)
+    parts = cost.additive_terms(settings)
     if parts is None or (parts.sharpness is not None and len(parts.terms) > 1):
         return None
     return sum_terms(parts.terms), sum(parts.constants)

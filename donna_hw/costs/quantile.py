@@ -45,6 +45,6 @@ class QuantileCost:
         """Return the deviation of the difference of the costs themselves, float [n]."""
         return self.cost.std_of_difference(a, b)
 
-    def parts(self, settings: tuple[int, ...] = ()) -> CostTerms | None:
+    def additive_terms(self, settings: tuple[int, ...] = ()) -> CostTerms | None:
         """Return None: a deviation is no sum over blocks, so that no search on it is exact."""
         return None

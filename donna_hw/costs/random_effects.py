@@ -23,7 +23,7 @@ class EffectGroup:
 
     name: str
     columns: np.ndarray
-    fixed: bool = False
+    is_fixed: bool = False
 
 
 def build_effect_groups(basis: FeatureBasis, weights: np.ndarray, rows: Rows, *, work: bool) -> list[EffectGroup]:
@@ -33,11 +33,11 @@ def build_effect_groups(basis: FeatureBasis, weights: np.ndarray, rows: Rows, *,
     basis says of the block, at all settings alike. For the part of the work also: slope (a stage with the input's size), setting,
     and curve (the whole part with the input's size). row: the table's own standard errors.
     """
-    shares = basis.shares(weights, rows)
+    shares = basis.stage_costs(weights, rows)
     groups = [EffectGroup("weights", basis.sums(rows) * weights), EffectGroup("stage", shares)]
     alike: dict[tuple[str, int], np.ndarray] = {}
     own: list[np.ndarray] = []
-    for stage, axes in enumerate(basis.values):
+    for stage, axes in enumerate(basis.axis_codes):
         for name, values in axes:
             columns = _scatter(values[rows[:, stage]], int(values.max()) + 1, shares[:, stage])
             for value, column in enumerate(columns.T):
@@ -51,7 +51,7 @@ def build_effect_groups(basis: FeatureBasis, weights: np.ndarray, rows: Rows, *,
         EffectGroup("block", np.hstack([_scatter(rows[:, i], size, shares[:, i]) for i, size in enumerate(sizes)]))
     )
     if work:
-        groups += _setting_groups(basis, shares, basis.sums(rows) @ weights, basis.setting(rows))
+        groups += _setting_groups(basis, shares, basis.sums(rows) @ weights, basis.setting_index(rows))
         groups += _row_groups(basis, rows, float(weights[0]))
     return groups
 
@@ -63,7 +63,7 @@ def iter_term_costs(
 
     effects: by group, float [m]; the sums over a network are the part that the columns of `build_effect_groups` make.
     """
-    level = 0.0 if basis.levels is None else basis.levels[setting]
+    level = 0.0 if basis.log_sizes is None else basis.log_sizes[setting]
     weighted = weights * (1 + effects["weights"])
     whole = 1.0
     if "setting" in effects:
@@ -71,8 +71,8 @@ def iter_term_costs(
         whole += effects["setting"][setting] + float(effects["curve"] @ curve)
     # the curve multiplies the part of the basis alone
     yield np.array([basis.fixed[setting] @ (weighted + weights * (whole - 1))])
-    numbers, own, block = _value_indices(basis.values), 0, 0
-    for stage, (values, axes) in enumerate(zip(basis.stages, basis.values, strict=True)):
+    numbers, own, block = _value_indices(basis.axis_codes), 0, 0
+    for stage, (values, axes) in enumerate(zip(basis.stages, basis.axis_codes, strict=True)):
         size = values.shape[1]
         share = values[setting] @ weights
         relative = effects["stage"][stage] + effects["block"][block : block + size] + (whole - 1)
@@ -93,13 +93,13 @@ def iter_term_costs(
 def _setting_groups(
     basis: FeatureBasis, shares: np.ndarray, part: np.ndarray, setting: np.ndarray
 ) -> list[EffectGroup]:
-    if basis.levels is None:
+    if basis.log_sizes is None:
         return []
-    level = basis.levels[setting]
+    level = basis.log_sizes[setting]
     curve = np.stack([level, LEVEL_SCALE * level**2], axis=1) * LEVEL_SCALE
     return [
         EffectGroup("slope", shares * (LEVEL_SCALE * level)[:, None]),
-        EffectGroup("setting", _scatter(setting, len(basis.levels), part)),
+        EffectGroup("setting", _scatter(setting, len(basis.log_sizes), part)),
         EffectGroup("curve", curve * part[:, None]),
     ]
 
@@ -107,11 +107,11 @@ def _setting_groups(
 def _row_groups(basis: FeatureBasis, rows: Rows, weight: float) -> list[EffectGroup]:
     if basis.errors is None or not any(values.any() for values in basis.errors):
         return []
-    at = basis.setting(rows)
+    at = basis.setting_index(rows)
     columns = [
         _scatter(rows[:, i], values.shape[1], weight * values[at, rows[:, i]]) for i, values in enumerate(basis.errors)
     ]
-    return [EffectGroup("row", np.hstack(columns), fixed=True)]
+    return [EffectGroup("row", np.hstack(columns), is_fixed=True)]
 
 
 def _value_indices(values: tuple[tuple[tuple[str, np.ndarray], ...], ...]) -> dict[tuple[str, int], int]:

@@ -40,11 +40,11 @@ class CorrectionFile(StrictModel):
     level: float
     slope: float
     mape_percent: float = Field(ge=0)
-    mape_before_percent: float | None = Field(default=None, ge=0)
-    held: float = Field(ge=0, le=1)
+    prior_mape_percent: float | None = Field(default=None, ge=0)
+    coverage: float = Field(ge=0, le=1)
     networks: list[str]
     measured: list[float]
-    outlying: list[float]
+    outlier_scale: list[float]
 
 
 def load_cost(space: Space, table: LatencyTable, name: str = "") -> CostModel:
@@ -62,7 +62,7 @@ def load_corrected_cost(space: Space, table: LatencyTable) -> FittedCost | None:
     kept, path = load_correction(table), correction_path(table)
     if kept is None:
         return None
-    basis = FeatureBasis.of_table(space, table)  # refuses a table that is not whole
+    basis = FeatureBasis.from_table(space, table)  # refuses a table that is not whole
     if kept.table != fingerprint(table):
         raise TableError(
             f"{path} must be of the rows that {table.path.name} has now",
@@ -71,10 +71,14 @@ def load_corrected_cost(space: Space, table: LatencyTable) -> FittedCost | None:
         )
     rows, measured = parse_networks(space, kept.networks, path), np.array(kept.measured)
     _validate_file(kept, basis, path)
-    spreads = VarianceParams(np.array(kept.log_effects), np.array(kept.log_noise), kept.growth, np.array(kept.outlying))
+    spreads = VarianceParams(
+        np.array(kept.log_effects), np.array(kept.log_noise), kept.growth, np.array(kept.outlier_scale)
+    )
     before = AdditiveWeights(np.array(kept.weights), kept.sharpness)
     names, calibration = (table.info.device, table.info.unit), IntervalCalibration(kept.level, kept.slope)
-    cost = replace(FittedCost.begun(names, basis, rows, measured, before), spreads=spreads, calibration=calibration)
+    cost = replace(
+        FittedCost.from_weights(names, basis, rows, measured, before), variance_params=spreads, calibration=calibration
+    )
     try:
         cost.mean(rows)  # solves the fit
     except DonnaError:
@@ -98,19 +102,19 @@ def save_correction(space: Space, table: LatencyTable, fit: FitResult) -> Path:
     content = CorrectionFile(
         table=fingerprint(table),
         kind=fit.kind,
-        weights=cost.before.weights.tolist(),
-        sharpness=cost.before.sharpness,
-        log_effects=cost.spreads.log_effects.tolist(),
-        log_noise=cost.spreads.log_noise.tolist(),
-        growth=cost.spreads.growth,
+        weights=cost.prior.weights.tolist(),
+        sharpness=cost.prior.sharpness,
+        log_effects=cost.variance_params.log_effects.tolist(),
+        log_noise=cost.variance_params.log_noise.tolist(),
+        growth=cost.variance_params.growth,
         level=cost.calibration.level,
         slope=cost.calibration.slope,
         mape_percent=fit.mape_percent,
-        mape_before_percent=None if np.isnan(fit.mape_before_percent) else fit.mape_before_percent,
-        held=fit.held,
+        prior_mape_percent=None if np.isnan(fit.prior_mape_percent) else fit.prior_mape_percent,
+        coverage=fit.coverage,
         networks=["/".join(space.labels(space.architecture(row)).values()) for row in cost.rows],
         measured=cost.measured.tolist(),
-        outlying=cost.spreads.outlying.tolist(),
+        outlier_scale=cost.variance_params.outlier_scale.tolist(),
     )
     path = correction_path(table)
     write_toml(path, content.model_dump(exclude_none=True))
@@ -152,9 +156,9 @@ def _validate_file(kept: CorrectionFile, basis: FeatureBasis, path: Path) -> Non
         ),
         "a sharpness belongs to a floor": (kept.sharpness is not None) == (kept.kind == "floor"),
         "log_noise must have a number for each part": len(kept.log_noise) == parts,
-        "networks, measured and outlying must be as many": count == len(kept.measured) == len(kept.outlying)
+        "networks, measured and outlying must be as many": count == len(kept.measured) == len(kept.outlier_scale)
         and count > 0,
-        "measured and outlying must be above zero": all(value > 0 for value in (*kept.measured, *kept.outlying)),
+        "measured and outlying must be above zero": all(value > 0 for value in (*kept.measured, *kept.outlier_scale)),
         "logs must lie within 20 of zero": all(abs(value) <= 20 for value in (*kept.log_effects, *kept.log_noise)),
         "growth, level and slope must lie within 3 of zero": max(abs(kept.growth), abs(kept.level), abs(kept.slope))
         <= 3,

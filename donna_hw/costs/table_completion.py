@@ -39,11 +39,11 @@ class CompletionResult:
     """
 
     table: LatencyTable
-    taken: int
-    learned: int
+    reused_count: int
+    predicted_count: int
     model: GPLatencyModel | None
-    first: tuple[str, ...]
-    deviations: np.ndarray
+    suggestions: tuple[str, ...]
+    mean_stds: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ def complete_table(
             model = _fit_model(tables, [space, *spaces], known)
             rows |= _predicted_rows(model, unknown, info)
             conditions = {
-                f"{PREDICTED_PREFIX}from": model.measured,
-                f"{PREDICTED_PREFIX}error": float(f"{model.error / 100:.6g}"),
+                f"{PREDICTED_PREFIX}from": model.block_count,
+                f"{PREDICTED_PREFIX}error": float(f"{model.median_error_percent / 100:.6g}"),
             }
             info = info.model_copy(update={"conditions": {**info.conditions, **conditions}})
         table = write_table(space, parts, info, path, rows.get)
@@ -126,9 +126,9 @@ def _fit_model(tables: Sequence[LatencyTable], spaces: Sequence[Space], known: K
 
 def _predicted_rows(model: GPLatencyModel, unknown: Mapping[str, Part], info: TableInfo) -> dict[str, Row]:
     foretold = model.predict([part.graph for part in unknown.values()])
-    evidence = f"never measured; foretold from {model.measured} blocks, standard deviation "
+    evidence = f"never measured; foretold from {model.block_count} blocks, standard deviation "
     rows = {}
-    for key, value, deviation in zip(unknown, foretold.values, foretold.deviations, strict=True):
+    for key, value, deviation in zip(unknown, foretold.values, foretold.log_stds, strict=True):
         row = predicted_row(float(value), float(deviation), f"{evidence}{100 * deviation:.2g} %", info.column)
         computed = (
             "method",
@@ -144,7 +144,7 @@ def _predicted_rows(model: GPLatencyModel, unknown: Mapping[str, Part], info: Ta
 
 def _suggest_blocks(model: GPLatencyModel, unknown: Mapping[str, Part]) -> tuple[tuple[str, ...], np.ndarray]:
     parts = list(unknown.values())
-    order, deviations = model.most_informative([part.graph for part in parts], MAX_SUGGESTIONS)
+    order, deviations = model.select_informative([part.graph for part in parts], MAX_SUGGESTIONS)
     halved = np.flatnonzero(deviations <= deviations[0] / 2)
     count = int(halved[0]) if halved.size else len(order)
     return tuple(parts[number].name for number in order[:count]), deviations[: count + 1]
@@ -154,8 +154,8 @@ def _build_info(given: TableInfo, space: Space, parts: Sequence[Part], path: Pat
     """Return what the new table's TOML says: that of the one which is there, or the given one's on another space."""
     if space.global_axes:
         raise ConfigError("a table holds one setting of each global axis", got=space.name)
-    if given.unit != "s" or given.in_chain:
-        found = f"{given.quantity} in {given.unit}" + ", in a chain" * given.in_chain
+    if given.unit != "s" or given.in_context:
+        found = f"{given.quantity} in {given.unit}" + ", in a chain" * given.in_context
         raise ConfigError(
             "what is learned are latencies of blocks alone; counts are quickly made: donna-hw count", got=found
         )
@@ -180,7 +180,7 @@ def _build_info(given: TableInfo, space: Space, parts: Sequence[Part], path: Pat
     if not toml.exists():
         return info
     old = read_model(toml, TableInfo)
-    old.refuse_other(info, path)
+    old.validate_same_identity(info, path)
     return old.model_copy(
         update={"conditions": {k: v for k, v in old.conditions.items() if not k.startswith(PREDICTED_PREFIX)}}
     )
@@ -199,6 +199,6 @@ def _validate_comparable(first: LatencyTable, other: LatencyTable) -> None:
         for table in (first, other)
     ]
     try:
-        infos[0].refuse_other(infos[1], first.path)
+        infos[0].validate_same_identity(infos[1], first.path)
     except TableError as error:
         raise TableError(f"{error.message} to learn from", got=error.got, hint=f"leave out {other.path}") from None

@@ -42,37 +42,39 @@ class Device:
     """A device by name: what its file says, and the backend that measures, simulates or counts on it."""
 
     name: str
-    file: DeviceConfig
+    config: DeviceConfig
 
     @classmethod
     def load(cls, name: str) -> Device:
         """Read the device's file; raises `UnknownNameError`, `ConfigError` or `FileFormatError`. The backend is not loaded yet."""
         path = find_resource("devices", name)
         device = cls(path.stem, read_model(path, DeviceConfig))
-        get_protocol(device.file.protocol)
+        get_protocol(device.config.protocol)
         return device
 
     @property
     def protocol(self) -> Protocol:
         """The device's protocol, with the device's batch where its file names one."""
-        protocol = get_protocol(self.file.protocol)
-        return protocol if self.file.batch is None else replace(protocol, batch=self.file.batch)
+        protocol = get_protocol(self.config.protocol)
+        return protocol if self.config.batch is None else replace(protocol, batch=self.config.batch)
 
-    def members(self) -> list[Device]:
+    def expand_pool(self) -> list[Device]:
         """Return the devices that fill a table together: one for each entry of `pool`, whose options replace the file's; else this one."""
-        if not self.file.pool:
+        if not self.config.pool:
             return [self]
         return [
-            replace(self, file=self.file.model_copy(update={"options": {**self.file.options, **options}, "pool": []}))
-            for options in self.file.pool
+            replace(
+                self, config=self.config.model_copy(update={"options": {**self.config.options, **options}, "pool": []})
+            )
+            for options in self.config.pool
         ]
 
-    def telling(self, quantity: str) -> Device:
+    def with_quantity(self, quantity: str) -> Device:
         """Return the device told to tell that quantity, such as `energy`; raises `ConfigError` where its backend cannot."""
-        options = self.kind().options
+        options = self.backend_class().options
         if "quantity" in options:
             return replace(
-                self, file=self.file.model_copy(update={"options": {**self.file.options, "quantity": quantity}})
+                self, config=self.config.model_copy(update={"options": {**self.config.options, "quantity": quantity}})
             )
         own = self.backend().quantity
         if quantity != own:
@@ -84,14 +86,14 @@ class Device:
             )
         return self
 
-    def kind(self) -> type[Backend]:
+    def backend_class(self) -> type[Backend]:
         """Return the class of the device's backend."""
-        return load_backend(self.file.backend)
+        return load_backend(self.config.backend)
 
     def availability(self) -> Availability:
         """Say whether the device's backend can be used here, without raising."""
         try:
-            return self.kind().availability()
+            return self.backend_class().availability()
         except (UnavailableError, UnknownNameError) as error:
             return Availability(False, error.message, error.hint)
 
@@ -101,11 +103,11 @@ class Device:
         Raises `UnknownNameError` for an unknown option or key of the hardware, `ConfigError` for a bad value of one, and `UnavailableError` when the
         backend cannot be used here or when the device that it finds does not have `match` in its name.
         """
-        kind = self.kind()
-        for option, value in self.file.options.items():
+        kind = self.backend_class()
+        for option, value in self.config.options.items():
             if option not in kind.options:
                 raise UnknownNameError(
-                    f"device {self.name}: an option of backend {self.file.backend} must be known",
+                    f"device {self.name}: an option of backend {self.config.backend} must be known",
                     got=option,
                     choices=sorted(kind.options),
                 )
@@ -119,13 +121,13 @@ class Device:
         available = kind.availability()
         if not available.ok:
             raise UnavailableError(
-                f"device {self.name} needs backend {self.file.backend}", got=available.reason, hint=available.cure
+                f"device {self.name} needs backend {self.config.backend}", got=available.reason, hint=available.hint
             )
-        backend = kind.of(self.protocol.batch, self.file.options, self.file.hardware, f"device {self.name}")
+        backend = kind.of(self.protocol.batch, self.config.options, self.config.hardware, f"device {self.name}")
         found = backend.environment().device_model
-        if self.file.match.lower() not in found.lower():
+        if self.config.match.lower() not in found.lower():
             raise UnavailableError(
-                f"device {self.name} must be a {self.file.match!r}",
+                f"device {self.name} must be a {self.config.match!r}",
                 got=found,
                 hint="run on the named device, or write a device file for this one (docs/guides/device.md)",
             )

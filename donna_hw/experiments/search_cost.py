@@ -33,11 +33,11 @@ def share_exceeding(top1_percent: float, mean: float, std: float) -> float:
     return math.erfc((top1_percent - mean) / (std * math.sqrt(2))) / 2
 
 
-def networks_needed(share: float, certainty: float = 0.95) -> int:
-    """Return how many random networks hold one of that share with that certainty: the least n with 1 - (1 - share)^n >= certainty."""
-    if not (0 < share < 1 and 0 < certainty < 1):
-        raise ConfigError("a share and a certainty lie between 0 and 1", got=f"{share}, {certainty}")
-    return math.ceil(math.log1p(-certainty) / math.log1p(-share))
+def networks_needed(share: float, confidence: float = 0.95) -> int:
+    """Return how many random networks hold one of that share with that confidence: the least n with 1 - (1 - share)^n >= certainty."""
+    if not (0 < share < 1 and 0 < confidence < 1):
+        raise ConfigError("a share and a certainty lie between 0 and 1", got=f"{share}, {confidence}")
+    return math.ceil(math.log1p(-confidence) / math.log1p(-share))
 
 
 def _validate_count(number: int) -> int:

@@ -78,7 +78,7 @@ def side_by_side_markdown(sets: dict[str, PredictorComparison], title: str) -> s
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, each in sets.items():
-        ours, best = each.scores[OURS], each.best_rival
+        ours, best = each.scores[OURS], each.best_baseline
         ceiling = "-" if each.ceiling is None else f"{each.ceiling.kendall_tau.value:.3f}"
         lines.append(
             f"| {name} | {each.networks} | {format_interval(ours.kendall_tau)} | {each.scores[best].kendall_tau.value:.3f} ({best}) "

@@ -18,8 +18,8 @@ from donna_hw.graph.graph import ACTIVATIONS, INPUT, RESERVED, Graph, Layer, Mod
 class Block(Protocol):
     """Anything that can draw itself: a frozen dataclass whose fields are its settings."""
 
-    def draw(self, draft: GraphBuilder, x: str) -> str:
-        """Add the block's layers to `draft`, fed by layer `x`; return the name of the layer that holds its output."""
+    def add_layers(self, builder: GraphBuilder, x: str) -> str:
+        """Add the block's layers to `builder`, fed by layer `x`; return the name of the layer that holds its output."""
         ...
 
 
@@ -46,7 +46,7 @@ class GraphBuilder:
         stride: int = 1,
         groups: int = 1,
         activation: str = "none",
-        normalised: bool = True,
+        batch_norm: bool = True,
         name: str,
     ) -> str:
         """Add a 2-D convolution; raises `ConfigError` when groups do not divide the channels, the kernel is even, or a size is zero."""
@@ -61,7 +61,7 @@ class GraphBuilder:
         _validate_odd(kernel, "a convolution")
         out = (channels, -(-height // stride), -(-width // stride))
         return self._add(
-            Layer(self._prefix + name, "conv", (x,), shape, out, kernel, stride, groups, activation, normalised)
+            Layer(self._prefix + name, "conv", (x,), shape, out, kernel, stride, groups, activation, batch_norm)
         )
 
     def linear(self, x: str, features: int, *, activation: str = "none", name: str) -> str:
@@ -102,21 +102,23 @@ class GraphBuilder:
             raise ConfigError(f"a gate needs the shape {(self._shapes[x][0], 1, 1)}", got=self._shapes[gate])
         return self._add(Layer(self._prefix + name, "scale", (x, gate), self._shapes[x], self._shapes[x]))
 
-    def module(self, x: str, made: ModuleSpec, out_shape: Shape, *, activation: str = "none", name: str) -> str:
+    def module(self, x: str, spec: ModuleSpec, out_shape: Shape, *, activation: str = "none", name: str) -> str:
         """Add a torch module of one input, whose output has the shape `out_shape`."""
         shape = self._shapes[x]
-        return self._add(Layer(self._prefix + name, "module", (x,), shape, out_shape, activation=activation, made=made))
+        return self._add(
+            Layer(self._prefix + name, "module", (x,), shape, out_shape, activation=activation, module_spec=spec)
+        )
 
-    def part(self, prefix: str, block: Block, x: str) -> str:
+    def add_block(self, prefix: str, block: Block, x: str) -> str:
         """Draw a whole block, its layers' names preceded by `prefix`."""
         self._prefix, outer = f"{self._prefix}{prefix}.", self._prefix
         try:
-            return block.draw(self, x)
+            return block.add_layers(self, x)
         finally:
             self._prefix = outer
 
     @contextmanager
-    def of_type(self, dtype: str) -> Iterator[None]:
+    def use_dtype(self, dtype: str) -> Iterator[None]:
         """Give layers drawn meanwhile this type; a torch module has none but float32."""
         self._dtype, outer = dtype, self._dtype
         try:
@@ -126,7 +128,7 @@ class GraphBuilder:
 
     def _add(self, layer: Layer) -> str:
         if self._dtype != layer.dtype:
-            if layer.made is not None:
+            if layer.module_spec is not None:
                 rule = f"{layer.name}: a torch module of one's own has no {self._dtype} form"
                 raise ConfigError(rule, got=self._dtype, hint="leave the block in float32")
             layer = replace(layer, dtype=self._dtype)
@@ -144,17 +146,17 @@ class GraphBuilder:
 
 def lower(block: Block, input_shape: Shape) -> Graph:
     """Return the block's layers for an input of `input_shape` (channels, height, width)."""
-    draft = GraphBuilder(input_shape)
-    return _finish(draft, block.draw(draft, INPUT))
+    builder = GraphBuilder(input_shape)
+    return _finish(builder, block.add_layers(builder, INPUT))
 
 
 def lower_chain(parts: Sequence[tuple[str, Block]], input_shape: Shape) -> Graph:
     """Return the layers of named blocks one after another; a layer's name is `<part>.<layer>`."""
-    draft = GraphBuilder(input_shape)
+    builder = GraphBuilder(input_shape)
     x = INPUT
     for name, block in parts:
-        x = draft.part(name, block, x)
-    return _finish(draft, x)
+        x = builder.add_block(name, block, x)
+    return _finish(builder, x)
 
 
 def _validate_odd(kernel: int, what: str) -> None:
@@ -162,7 +164,7 @@ def _validate_odd(kernel: int, what: str) -> None:
         raise ConfigError(f"the kernel of {what} must be odd, so that padding keeps the size", got=kernel)
 
 
-def _finish(draft: GraphBuilder, output: str) -> Graph:
-    if output != (draft.layers[-1].name if draft.layers else INPUT):
+def _finish(builder: GraphBuilder, output: str) -> Graph:
+    if output != (builder.layers[-1].name if builder.layers else INPUT):
         raise ConfigError("a block must end with the layer that it returns", got=output)
-    return Graph(draft.input_shape, tuple(draft.layers))
+    return Graph(builder.input_shape, tuple(builder.layers))

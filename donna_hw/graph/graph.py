@@ -67,9 +67,9 @@ class Layer:
     stride: int = 1
     groups: int = 1
     activation: str = "none"
-    normalised: bool = False
+    batch_norm: bool = False
     dtype: str = "float32"
-    made: ModuleSpec | None = None
+    module_spec: ModuleSpec | None = None
 
     @property
     def weight_shape(self) -> Shape:
@@ -83,8 +83,8 @@ class Layer:
     @property
     def macs(self) -> int:
         """Multiply-accumulates of the weights for one image; biases, activations and pools are none. Those of a `module` are counted."""
-        if self.made is not None:
-            return self.made.macs
+        if self.module_spec is not None:
+            return self.module_spec.macs
         if self.operator == "conv":
             return prod(self.weight_shape) * self.out_shape[1] * self.out_shape[2]
         return prod(self.weight_shape) if self.operator == "linear" else 0
@@ -92,11 +92,11 @@ class Layer:
     @property
     def params(self) -> int:
         """Trainable parameters: weights, then a bias, or the scale and shift of the batch-norm."""
-        if self.made is not None:
-            return self.made.params
+        if self.module_spec is not None:
+            return self.module_spec.params
         if not self.weight_shape:
             return 0
-        return prod(self.weight_shape) + self.out_shape[0] * (2 if self.normalised else 1)
+        return prod(self.weight_shape) + self.out_shape[0] * (2 if self.batch_norm else 1)
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def layers_hash(graph: Graph) -> str:
     ]
     for row, layer in zip(rows, graph.layers, strict=True):
         del row["made"]  # absent where there is none: hashes are older than modules
-        if layer.made is not None:
-            row["made"] = layer.made.key
+        if layer.module_spec is not None:
+            row["made"] = layer.module_spec.key
     text = json.dumps([graph.input_shape, rows], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

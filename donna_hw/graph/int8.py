@@ -30,7 +30,7 @@ class Grid(NamedTuple):
     """Where the 256 numbers lie: scale * (code - zero)."""
 
     scale: np.float32
-    zero: int
+    zero_point: int
 
 
 def slots(layer: Layer) -> tuple[str, ...]:

@@ -27,52 +27,52 @@ class Int8Writer:
         self._grids: dict[str, Grid] = {}
         self._read: dict[tuple[str, Grid], str] = {}
 
-    def write(self, layer: Layer, held: Int8Buffers, inputs: Sequence[str], target: str) -> None:
+    def write(self, layer: Layer, buffers: Int8Buffers, inputs: Sequence[str], target: str) -> None:
         """Add a layer that reads the tensors `inputs` and writes the tensor `target`, which holds float32 numbers of its grid."""
         grids = {
             slot: Grid(np.float32(scale), int(zero))
-            for slot, scale, zero in zip(slots(layer), held["scales"], held["zeros"], strict=True)
+            for slot, scale, zero in zip(slots(layer), buffers["scales"], buffers["zeros"], strict=True)
         }
-        read = [self._on(x, grids[f"input{number}"]) for number, x in enumerate(inputs)]
+        read = [self._requantize(x, grids[f"input{number}"]) for number, x in enumerate(inputs)]
         if layer.weight_shape:
-            read += self._weights(layer, held, grids["input0"])
+            read += self._add_weights(layer, buffers, grids["input0"])
         name, kind = layer.name, layer.activation
         plain = f"{name}.plain"
         self._body.node.append(self._main(layer, read, plain))
         if kind == "swish":
-            plain = self._pair(plain, grids[LINEAR], f"{name}.{LINEAR}")
-            self._node("Sigmoid", [plain], f"{name}.sigmoid")
-            gate = self._pair(f"{name}.sigmoid", grids[GATE], f"{name}.{GATE}")
-            self._node("Mul", [plain, gate], f"{name}.active")
+            plain = self._add_qdq(plain, grids[LINEAR], f"{name}.{LINEAR}")
+            self._add_node("Sigmoid", [plain], f"{name}.sigmoid")
+            gate = self._add_qdq(f"{name}.sigmoid", grids[GATE], f"{name}.{GATE}")
+            self._add_node("Mul", [plain, gate], f"{name}.active")
         elif kind == "relu":
-            self._node("Relu", [plain], f"{name}.active")
+            self._add_node("Relu", [plain], f"{name}.active")
         elif kind == "relu6":
-            self._node("Clip", [plain, "relu6.low", "relu6.high"], f"{name}.active")
+            self._add_node("Clip", [plain, "relu6.low", "relu6.high"], f"{name}.active")
         elif kind != "none":
-            plain = self._pair(plain, grids[LINEAR], f"{name}.{LINEAR}")
+            plain = self._add_qdq(plain, grids[LINEAR], f"{name}.{LINEAR}")
             of = {"hard_swish": "HardSwish", "sigmoid": "Sigmoid", "hard_sigmoid": "HardSigmoid"}[kind]
             settings: dict[str, Any] = {"alpha": 1 / 6, "beta": 0.5} if kind == "hard_sigmoid" else {}
-            self._node(of, [plain], f"{name}.active", **settings)
-        self._pair(plain if kind == "none" else f"{name}.active", grids[OUTPUT], target)
+            self._add_node(of, [plain], f"{name}.active", **settings)
+        self._add_qdq(plain if kind == "none" else f"{name}.active", grids[OUTPUT], target)
         self._grids[target] = grids[OUTPUT]
 
-    def _on(self, x: str, grid: Grid) -> str:
+    def _requantize(self, x: str, grid: Grid) -> str:
         """Return the tensor that holds x on a grid: itself where an 8-bit layer has written it on that one."""
         if self._grids.get(x) == grid:
             return x
         if (x, grid) not in self._read:
             name = f"{x}.held{sum(of == x for of, _ in self._read)}"
-            self._read[x, grid] = self._pair(x, grid, name)
+            self._read[x, grid] = self._add_qdq(x, grid, name)
         return self._read[x, grid]
 
-    def _pair(self, x: str, grid: Grid, target: str) -> str:
-        scale = self._tensor(f"{target}.scale", np.asarray(grid.scale, np.float32))
-        zero = self._tensor(f"{target}.zero", np.asarray(grid.zero, np.uint8))
-        self._node("QuantizeLinear", [x, scale, zero], f"{target}.codes")
-        self._node("DequantizeLinear", [f"{target}.codes", scale, zero], target)
+    def _add_qdq(self, x: str, grid: Grid, target: str) -> str:
+        scale = self._add_tensor(f"{target}.scale", np.asarray(grid.scale, np.float32))
+        zero = self._add_tensor(f"{target}.zero", np.asarray(grid.zero_point, np.uint8))
+        self._add_node("QuantizeLinear", [x, scale, zero], f"{target}.codes")
+        self._add_node("DequantizeLinear", [f"{target}.codes", scale, zero], target)
         return target
 
-    def _weights(self, layer: Layer, held: Int8Buffers, read: Grid) -> list[str]:
+    def _add_weights(self, layer: Layer, held: Int8Buffers, read: Grid) -> list[str]:
         """Add the weights and the bias, on one grid where all channels share it."""
         scales, zeros = held["weight_scales"].astype(np.float32), held["weight_zeros"]
         alike = (scales == scales[0]).all() and (zeros == zeros[0]).all()
@@ -84,19 +84,19 @@ class Int8Writer:
         ):
             name = f"{layer.name}.{part}"
             each = (scale[0], zero[0]) if alike else (scale, zero)
-            tensors = [self._tensor(f"{name}.codes", codes)]
+            tensors = [self._add_tensor(f"{name}.codes", codes)]
             tensors += [
-                self._tensor(f"{name}.{word}", np.asarray(values))
+                self._add_tensor(f"{name}.{word}", np.asarray(values))
                 for word, values in zip(("scale", "zero"), each, strict=True)
             ]
-            self._node("DequantizeLinear", tensors, name, **({} if alike else {"axis": 0}))
+            self._add_node("DequantizeLinear", tensors, name, **({} if alike else {"axis": 0}))
             names.append(name)
         return names
 
-    def _node(self, kind: str, inputs: Sequence[str], output: str, **settings: Any) -> None:
+    def _add_node(self, kind: str, inputs: Sequence[str], output: str, **settings: Any) -> None:
         self._body.node.append(helper.make_node(kind, inputs, [output], name=f"{output}.node", **settings))
 
-    def _tensor(self, name: str, values: np.ndarray) -> str:
+    def _add_tensor(self, name: str, values: np.ndarray) -> str:
         kinds = {"float32": TensorProto.FLOAT, "uint8": TensorProto.UINT8, "int32": TensorProto.INT32}
         tensor = self._body.initializer.add(name=name, dims=values.shape, data_type=kinds[values.dtype.name])
         little = values.dtype.newbyteorder("<")
@@ -110,7 +110,7 @@ def random_int8_buffers(graph: Graph, layer: Layer, weight: np.ndarray | None) -
     grids = [fit_grid(*assumed[slot]) for slot in slots(layer)]
     held: Int8Buffers = {
         "scales": np.array([grid.scale for grid in grids], np.float32),
-        "zeros": np.array([grid.zero for grid in grids], np.uint8),
+        "zeros": np.array([grid.zero_point for grid in grids], np.uint8),
     }
     if weight is None:
         return held

@@ -39,7 +39,7 @@ class Int8Layer(nn.Module):
         assumed = assumed_ranges(Graph(layer.in_shape, (alone,)))[layer.name]
         grids = [fit_grid(*assumed[slot]) for slot in slots(layer)]
         self.register_buffer("scales", torch.tensor([float(grid.scale) for grid in grids]))
-        self.register_buffer("zeros", torch.tensor([grid.zero for grid in grids], dtype=torch.uint8))
+        self.register_buffer("zeros", torch.tensor([grid.zero_point for grid in grids], dtype=torch.uint8))
         if layer.weight_shape:
             fan_in = prod(layer.weight_shape[1:])
             drawn = torch.randn(layer.weight_shape) * (2 / fan_in) ** 0.5
@@ -51,17 +51,17 @@ class Int8Layer(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Map the inputs, [batch, channels, height, width] or [batch, features], to the output, all of them on their grids."""
-        read = [self._held(f"input{number}", x) for number, x in enumerate(inputs)]
+        read = [self._fake_quantize(f"input{number}", x) for number, x in enumerate(inputs)]
         x = self._main(read)
         activation = self.layer.activation
         if activation in FUSED_ACTIVATIONS:
             x = ACTIVATIONS[activation](x)
         elif activation == "swish":
-            x = self._held(LINEAR, x)
-            x = x * self._held(GATE, torch.sigmoid(x))
+            x = self._fake_quantize(LINEAR, x)
+            x = x * self._fake_quantize(GATE, torch.sigmoid(x))
         else:
-            x = ACTIVATIONS[activation](self._held(LINEAR, x))
-        return self._held(OUTPUT, x)
+            x = ACTIVATIONS[activation](self._fake_quantize(LINEAR, x))
+        return self._fake_quantize(OUTPUT, x)
 
     def _main(self, inputs: list[Tensor]) -> Tensor:
         layer, x = self.layer, inputs[0]
@@ -80,6 +80,6 @@ class Int8Layer(nn.Module):
             return x.flatten(1)
         return x + inputs[1] if layer.operator == "add" else x * inputs[1]
 
-    def _held(self, slot: str, x: Tensor) -> Tensor:
+    def _fake_quantize(self, slot: str, x: Tensor) -> Tensor:
         place = slots(self.layer).index(slot)
         return fake_quantize(x, self.scales[place], self.zeros[place].float())

@@ -50,7 +50,7 @@ def to_onnx(graph: Graph, batch: int = 1, weights: Weights | None = None, seed: 
             eight_bit.write(layer, held, layer.inputs, target)
             continue
         plain = target if layer.activation == "none" else f"{layer.name}.linear"
-        if layer.made is not None:
+        if layer.module_spec is not None:
             own = _embed_module(layer, plain, batch, weights, seed)
             nodes += own.node
             body.initializer.extend(own.initializer)
@@ -86,7 +86,7 @@ def _embed_module(layer: Layer, output: str, batch: int, weights: Weights | None
 def fold_batch_norm(layer: Layer, weights: Weights) -> tuple[np.ndarray, np.ndarray]:
     """Return a layer's weight and bias in float32 with its batch-norm folded in, as deployed."""
     weight = np.asarray(weights[f"{layer.name}.weights.weight"], np.float64)
-    if not layer.normalised:
+    if not layer.batch_norm:
         bias = np.asarray(weights[f"{layer.name}.weights.bias"], np.float64)
         return weight.astype(np.float32), bias.astype(np.float32)
     norm = {key: np.asarray(weights[f"{layer.name}.norm.{key}"], np.float64) for key in _NORM_KEYS}

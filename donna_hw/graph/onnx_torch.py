@@ -94,10 +94,10 @@ def embed_module(layer: Layer, output: str, batch: int, weights: Weights | None,
 def _load_module(layer: Layer, weights: Weights | None, seed: int) -> nn.Module:
     import torch
 
-    assert layer.made is not None  # noqa: S101  what `module` layers have
+    assert layer.module_spec is not None  # noqa: S101  what `module` layers have
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        module = layer.made.build().eval()
+        module = layer.module_spec.build().eval()
     if weights is None:
         return module
     prefix = f"{layer.name}.weights."

@@ -27,9 +27,9 @@ def to_tflite(graph: Graph, batch: int = 1, weights: Weights | None = None, seed
     Input and output are float32, [batch, height, width, channels], or [batch, features]. Raises `ConfigError` for a flattened map that is
     not read by a linear layer, whose order would not be torch's, and `UnavailableError` without the packages.
     """
-    draft = TfliteBuilder(load_schema(), batch, {layer.name: layer for layer in graph.layers})
+    builder = TfliteBuilder(load_schema(), batch, {layer.name: layer for layer in graph.layers})
     rng = np.random.default_rng(seed)
-    draft.tensor(INPUT, _channels_last(graph.input_shape, batch))
+    builder.tensor(INPUT, _channels_last(graph.input_shape, batch))
     for layer in graph.layers:
         values: tuple[np.ndarray, np.ndarray] | None = None
         if layer.weight_shape:
@@ -38,12 +38,12 @@ def to_tflite(graph: Graph, batch: int = 1, weights: Weights | None = None, seed
                 if weights is not None
                 else random_weights(layer, rng, normal_pool(seed))
             )
-        _add_layer(draft, layer, values)
+        _add_layer(builder, layer, values)
     if graph.layers:
         _validate_flatten_order(graph)
     else:
-        _reshape(draft, INPUT, "output", _channels_last(graph.output_shape, batch))
-    return draft.finished(graph.output if graph.layers else "output")
+        _reshape(builder, INPUT, "output", _channels_last(graph.output_shape, batch))
+    return builder.serialize(graph.output if graph.layers else "output")
 
 
 def _channels_last(shape: Shape, batch: int) -> tuple[int, ...]:
@@ -51,81 +51,83 @@ def _channels_last(shape: Shape, batch: int) -> tuple[int, ...]:
     return (batch, *shape[1:], shape[0]) if len(shape) == 3 else (batch, *shape)
 
 
-def _add_layer(draft: TfliteBuilder, layer: Layer, values: tuple[np.ndarray, np.ndarray] | None) -> None:
+def _add_layer(builder: TfliteBuilder, layer: Layer, values: tuple[np.ndarray, np.ndarray] | None) -> None:
     """Add a layer and its activation; ReLU and ReLU6 go into the operator that can take them."""
-    shape = _channels_last(layer.out_shape, draft.batch)
+    shape = _channels_last(layer.out_shape, builder.batch)
     fusible = layer.operator in ("conv", "linear", "add", "max_pool")
     fused = layer.activation if fusible and layer.activation in FUSED_ACTIVATIONS else "none"
     alone = "none" if fused == layer.activation else layer.activation
     name = layer.name if alone == "none" else f"{layer.name}.linear"
-    inputs = [draft.places[x] for x in layer.inputs]
+    inputs = [builder.tensor_indices[x] for x in layer.inputs]
     if layer.operator == "conv":
         assert values is not None  # noqa: S101  a convolution has weights
-        _convolution(draft, layer, values, name, fused)
+        _convolution(builder, layer, values, name, fused)
     elif layer.operator == "linear":
         assert values is not None  # noqa: S101  it has weights
-        _linear(draft, layer, values, name, fused)
+        _linear(builder, layer, values, name, fused)
     elif layer.operator == "max_pool":
-        _max_pool(draft, layer, name, fused)
+        _max_pool(builder, layer, name, fused)
     elif layer.operator == "global_pool":
-        options = draft.schema.ReducerOptionsT()
+        options = builder.schema.ReducerOptionsT()
         options.keepDims = True
-        axes = draft.tensor(f"{layer.name}.axes", (2,), np.array([1, 2], np.int32))
-        draft.operator("MEAN", [inputs[0], axes], draft.tensor(name, shape), options)
+        axes = builder.tensor(f"{layer.name}.axes", (2,), np.array([1, 2], np.int32))
+        builder.operator("MEAN", [inputs[0], axes], builder.tensor(name, shape), options)
     elif layer.operator == "flatten":
-        _reshape(draft, layer.inputs[0], name, shape)
+        _reshape(builder, layer.inputs[0], name, shape)
     elif layer.operator in ("add", "scale"):
-        _add_binary(draft, "ADD" if layer.operator == "add" else "MUL", inputs, draft.tensor(name, shape), fused)
+        _add_binary(builder, "ADD" if layer.operator == "add" else "MUL", inputs, builder.tensor(name, shape), fused)
     elif layer.operator == "module":
         rule = "a block as .tflite must be made of donna_hw's own operators"
         raise ConfigError(rule, got=f"the torch module {layer.name}", hint="run it with ONNX Runtime, on phones too")
     else:
         raise NotImplementedError(layer.operator)
     if alone != "none":
-        _activation(draft, alone, name, layer.name, shape)
+        _activation(builder, alone, name, layer.name, shape)
 
 
-def _add_binary(draft: TfliteBuilder, kind: str, inputs: list[int], output: int, fused: str = "none") -> None:
-    options = draft.schema.AddOptionsT() if kind == "ADD" else draft.schema.MulOptionsT()
+def _add_binary(builder: TfliteBuilder, kind: str, inputs: list[int], output: int, fused: str = "none") -> None:
+    options = builder.schema.AddOptionsT() if kind == "ADD" else builder.schema.MulOptionsT()
     options.fusedActivationFunction = FUSED_ACTIVATIONS[fused]
-    draft.operator(kind, inputs, output, options)
+    builder.operator(kind, inputs, output, options)
 
 
-def _reshape(draft: TfliteBuilder, x: str, name: str, shape: tuple[int, ...]) -> None:
-    options = draft.schema.ReshapeOptionsT()
+def _reshape(builder: TfliteBuilder, x: str, name: str, shape: tuple[int, ...]) -> None:
+    options = builder.schema.ReshapeOptionsT()
     options.newShape = np.array(shape, np.int32)
-    wanted = draft.tensor(f"{name}.shape", (len(shape),), np.array(shape, np.int32))
-    draft.operator("RESHAPE", [draft.places[x], wanted], draft.tensor(name, shape), options)
+    wanted = builder.tensor(f"{name}.shape", (len(shape),), np.array(shape, np.int32))
+    builder.operator("RESHAPE", [builder.tensor_indices[x], wanted], builder.tensor(name, shape), options)
 
 
 def _convolution(
-    draft: TfliteBuilder, layer: Layer, values: tuple[np.ndarray, np.ndarray], name: str, fused: str
+    builder: TfliteBuilder, layer: Layer, values: tuple[np.ndarray, np.ndarray], name: str, fused: str
 ) -> None:
     weight, bias = values
     depthwise = layer.groups > 1 and layer.groups == layer.in_shape[0]
     if depthwise:
-        options, kind = draft.schema.DepthwiseConv2DOptionsT(), "DEPTHWISE_CONV_2D"
+        options, kind = builder.schema.DepthwiseConv2DOptionsT(), "DEPTHWISE_CONV_2D"
         options.depthMultiplier = layer.out_shape[0] // layer.groups
         weight = weight.transpose(1, 2, 3, 0)  # [1, height, width, channels out]
     else:
-        options, kind = draft.schema.Conv2DOptionsT(), "CONV_2D"
+        options, kind = builder.schema.Conv2DOptionsT(), "CONV_2D"
         weight = weight.transpose(0, 2, 3, 1)  # [channels out, height, width, channels in of a group]
     options.dilationWFactor = options.dilationHFactor = 1
-    source, options.padding = _pad(draft, layer, 0.0)
+    source, options.padding = _pad(builder, layer, 0.0)
     _set_window(layer, options, fused)
     parts = [(f"{layer.name}.weight", np.ascontiguousarray(weight)), (f"{layer.name}.bias", bias)]
-    constants = [draft.tensor(part, array.shape, array) for part, array in parts]
-    draft.operator(
-        kind, [source, *constants], draft.tensor(name, _channels_last(layer.out_shape, draft.batch)), options
+    constants = [builder.tensor(part, array.shape, array) for part, array in parts]
+    builder.operator(
+        kind, [source, *constants], builder.tensor(name, _channels_last(layer.out_shape, builder.batch)), options
     )
 
 
-def _max_pool(draft: TfliteBuilder, layer: Layer, name: str, fused: str) -> None:
-    options = draft.schema.Pool2DOptionsT()
-    source, options.padding = _pad(draft, layer, float(np.finfo(np.float32).min))  # what is never the largest
+def _max_pool(builder: TfliteBuilder, layer: Layer, name: str, fused: str) -> None:
+    options = builder.schema.Pool2DOptionsT()
+    source, options.padding = _pad(builder, layer, float(np.finfo(np.float32).min))  # what is never the largest
     _set_window(layer, options, fused)
     options.filterWidth = options.filterHeight = layer.kernel
-    draft.operator("MAX_POOL_2D", [source], draft.tensor(name, _channels_last(layer.out_shape, draft.batch)), options)
+    builder.operator(
+        "MAX_POOL_2D", [source], builder.tensor(name, _channels_last(layer.out_shape, builder.batch)), options
+    )
 
 
 def _set_window(layer: Layer, options: Any, fused: str) -> None:
@@ -133,59 +135,59 @@ def _set_window(layer: Layer, options: Any, fused: str) -> None:
     options.fusedActivationFunction = FUSED_ACTIVATIONS[fused]
 
 
-def _pad(draft: TfliteBuilder, layer: Layer, value: float) -> tuple[int, int]:
+def _pad(builder: TfliteBuilder, layer: Layer, value: float) -> tuple[int, int]:
     """Return the tensor that a window slides over, and the padding to name.
 
     Torch pads kernel // 2 on each side. `SAME` pads as little as it can and puts the odd one behind: with a stride that is another
     place for the window, and the padding is then an operator of its own.
     """
-    source, before = draft.places[layer.inputs[0]], layer.kernel // 2
+    source, before = builder.tensor_indices[layer.inputs[0]], layer.kernel // 2
     channels, *sizes = layer.in_shape
     needed = [(-(-size // layer.stride) - 1) * layer.stride + layer.kernel - size for size in sizes]
     if all(max(total, 0) // 2 == before for total in needed):
         return source, SAME
     name = f"{layer.name}.padded"
     pads = np.array([[0, 0], [before, before], [before, before], [0, 0]], np.int32)
-    edges = draft.tensor(f"{name}.edges", pads.shape, pads)
+    edges = builder.tensor(f"{name}.edges", pads.shape, pads)
     height, width = (size + 2 * before for size in sizes)
-    target = draft.tensor(name, (draft.batch, height, width, channels))
+    target = builder.tensor(name, (builder.batch, height, width, channels))
     if value == 0:
-        draft.operator("PAD", [source, edges], target, draft.schema.PadOptionsT())
+        builder.operator("PAD", [source, edges], target, builder.schema.PadOptionsT())
     else:
-        filling = draft.tensor(f"{name}.value", (1,), np.array([value], np.float32))
-        draft.operator("PADV2", [source, edges, filling], target, draft.schema.PadV2OptionsT())
+        filling = builder.tensor(f"{name}.value", (1,), np.array([value], np.float32))
+        builder.operator("PADV2", [source, edges, filling], target, builder.schema.PadV2OptionsT())
     return target, VALID
 
 
-def _linear(draft: TfliteBuilder, layer: Layer, values: tuple[np.ndarray, np.ndarray], name: str, fused: str) -> None:
+def _linear(builder: TfliteBuilder, layer: Layer, values: tuple[np.ndarray, np.ndarray], name: str, fused: str) -> None:
     weight, bias = values
-    before = draft.layers.get(layer.inputs[0])
+    before = builder.layers.get(layer.inputs[0])
     if before is not None and before.operator == "flatten":  # torch flattens channels first, this file channels last
         channels, *sizes = before.in_shape if len(before.in_shape) == 3 else (before.in_shape[0], 1, 1)
         weight = weight.reshape(-1, channels, *sizes).transpose(0, 2, 3, 1).reshape(weight.shape)
-    options = draft.schema.FullyConnectedOptionsT()
+    options = builder.schema.FullyConnectedOptionsT()
     options.fusedActivationFunction = FUSED_ACTIVATIONS[fused]
     parts = [(f"{layer.name}.weight", np.ascontiguousarray(weight)), (f"{layer.name}.bias", bias)]
-    constants = [draft.tensor(part, array.shape, array) for part, array in parts]
-    output = draft.tensor(name, _channels_last(layer.out_shape, draft.batch))
-    draft.operator("FULLY_CONNECTED", [draft.places[layer.inputs[0]], *constants], output, options)
+    constants = [builder.tensor(part, array.shape, array) for part, array in parts]
+    output = builder.tensor(name, _channels_last(layer.out_shape, builder.batch))
+    builder.operator("FULLY_CONNECTED", [builder.tensor_indices[layer.inputs[0]], *constants], output, options)
 
 
-def _activation(draft: TfliteBuilder, kind: str, x: str, name: str, shape: tuple[int, ...]) -> None:
-    source = draft.places[x]
+def _activation(builder: TfliteBuilder, kind: str, x: str, name: str, shape: tuple[int, ...]) -> None:
+    source = builder.tensor_indices[x]
     if kind in ("relu", "relu6", "sigmoid", "hard_swish"):
         operator = {"relu": "RELU", "relu6": "RELU6", "sigmoid": "LOGISTIC", "hard_swish": "HARD_SWISH"}[kind]
-        draft.operator(operator, [source], draft.tensor(name, shape))
+        builder.operator(operator, [source], builder.tensor(name, shape))
     elif kind == "swish":
-        gate = draft.tensor(f"{name}.gate", shape)
-        draft.operator("LOGISTIC", [source], gate)
-        _add_binary(draft, "MUL", [source, gate], draft.tensor(name, shape))
+        gate = builder.tensor(f"{name}.gate", shape)
+        builder.operator("LOGISTIC", [source], gate)
+        _add_binary(builder, "MUL", [source, gate], builder.tensor(name, shape))
     elif kind == "hard_sigmoid":  # relu6(x + 3) / 6
-        three = draft.tensor(f"{name}.three", (1,), np.array([3], np.float32))
-        sixth = draft.tensor(f"{name}.sixth", (1,), np.array([1 / 6], np.float32))
-        above = draft.tensor(f"{name}.above", shape)
-        _add_binary(draft, "ADD", [source, three], above, "relu6")
-        _add_binary(draft, "MUL", [above, sixth], draft.tensor(name, shape))
+        three = builder.tensor(f"{name}.three", (1,), np.array([3], np.float32))
+        sixth = builder.tensor(f"{name}.sixth", (1,), np.array([1 / 6], np.float32))
+        above = builder.tensor(f"{name}.above", shape)
+        _add_binary(builder, "ADD", [source, three], above, "relu6")
+        _add_binary(builder, "MUL", [above, sixth], builder.tensor(name, shape))
     else:
         raise NotImplementedError(kind)
 

@@ -38,7 +38,7 @@ class TfliteBuilder:
     buffers: list[Any] = field(default_factory=list)
     operators: list[Any] = field(default_factory=list)
     codes: dict[str, int] = field(default_factory=dict)
-    places: dict[str, int] = field(default_factory=dict)
+    tensor_indices: dict[str, int] = field(default_factory=dict)
 
     def tensor(self, name: str, shape: tuple[int, ...], values: np.ndarray | None = None) -> int:
         """Add a tensor, with values if it is a constant, and return its number."""
@@ -53,9 +53,9 @@ class TfliteBuilder:
                 found.type = self.schema.TensorType.INT32
             found.buffer = len(self.buffers)
             self.buffers.append(_aligned_buffer(self.schema, values))
-        self.places[name] = len(self.tensors)
+        self.tensor_indices[name] = len(self.tensors)
         self.tensors.append(found)
-        return self.places[name]
+        return self.tensor_indices[name]
 
     def operator(self, kind: str, inputs: list[int], output: int, options: Any = None) -> None:
         """Add an operator of a kind by its name in the schema."""
@@ -67,14 +67,14 @@ class TfliteBuilder:
             one.builtinOptions = options
         self.operators.append(one)
 
-    def finished(self, output: str) -> bytes:
+    def serialize(self, output: str) -> bytes:
         """Return the file."""
         import flatbuffers
 
         graph, model = self.schema.SubGraphT(), self.schema.ModelT()
         graph.tensors, graph.operators, graph.name = self.tensors, self.operators, b"block"
-        graph.inputs = np.array([self.places[INPUT]], np.int32)
-        graph.outputs = np.array([self.places[output]], np.int32)
+        graph.inputs = np.array([self.tensor_indices[INPUT]], np.int32)
+        graph.outputs = np.array([self.tensor_indices[output]], np.int32)
         model.version, model.description = SCHEMA_VERSION, b"donna_hw"
         model.subgraphs, model.buffers, model.operatorCodes = [graph], self.buffers, []
         for kind in self.codes:

@@ -36,19 +36,19 @@ class TorchLayer:
     neither knows is refused where it is asked for.
     """
 
-    make: Callable[..., nn.Module]
+    factory: Callable[..., nn.Module]
     settings: Settings = ()
     name: str = "module"
 
     @classmethod
-    def of(cls, make: Callable[..., nn.Module], name: str = "module", **settings: Setting) -> TorchLayer:
+    def of(cls, factory: Callable[..., nn.Module], name: str = "module", **settings: Setting) -> TorchLayer:
         """Return the layer of `make(**settings)`."""
-        return cls(make, tuple(sorted(settings.items())), name)
+        return cls(factory, tuple(sorted(settings.items())), name)
 
-    def draw(self, draft: GraphBuilder, x: str) -> str:
+    def add_layers(self, builder: GraphBuilder, x: str) -> str:
         """Add the one layer; raises `ConfigError` where torch cannot run the module on what reaches it."""
-        made = NamedModuleSpec(_key(self.make, self.settings), draft.shape(x), self.make, self.settings)
-        return draft.module(x, made, made.out_shape, name=self.name)
+        made = NamedModuleSpec(_key(self.factory, self.settings), builder.shape(x), self.factory, self.settings)
+        return builder.module(x, made, made.out_shape, name=self.name)
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,12 @@ class NamedModuleSpec:
 
     key: str
     in_shape: Shape
-    make: Callable[..., nn.Module] = field(compare=False, repr=False)
+    factory: Callable[..., nn.Module] = field(compare=False, repr=False)
     settings: Settings = field(compare=False, repr=False)
 
     def build(self) -> nn.Module:
         """Return a new module."""
-        return self.make(**dict(self.settings))
+        return self.factory(**dict(self.settings))
 
     @cached_property
     def out_shape(self) -> Shape:
@@ -81,9 +81,9 @@ class NamedModuleSpec:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Go to another process by name: a user's file is run there anew."""
-        module = sys.modules[self.make.__module__]
+        module = sys.modules[self.factory.__module__]
         path = str(Path(str(module.__file__)).resolve()) if module.__name__.startswith(MODULE_PREFIX) else ""
-        place = (path, module.__name__, self.make.__qualname__)
+        place = (path, module.__name__, self.factory.__qualname__)
         return _rebuild, (self.key, self.in_shape, place, self.settings)
 
 

@@ -78,14 +78,14 @@ class LayerModule(nn.Module):
                 layer.stride,
                 layer.kernel // 2,
                 groups=layer.groups,
-                bias=not layer.normalised,
+                bias=not layer.batch_norm,
             )
-            self.weights.small = layer.normalised and layer.kernel > min(layer.in_shape[1:])
+            self.weights.small = layer.batch_norm and layer.kernel > min(layer.in_shape[1:])
         elif layer.operator == "linear":
             self.weights = nn.Linear(layer.in_shape[0], layer.out_shape[0])
-        elif layer.made is not None:
-            self.weights = layer.made.build()
-        if layer.normalised:
+        elif layer.module_spec is not None:
+            self.weights = layer.module_spec.build()
+        if layer.batch_norm:
             self.norm = nn.BatchNorm2d(layer.out_shape[0])
         self.activation = ACTIVATIONS[layer.activation]
 

@@ -22,7 +22,7 @@ class HostCpu:
         self._sys = sys
         self._throttle_counts = self._counts()
 
-    def readings(self) -> Telemetry:
+    def read_telemetry(self) -> Telemetry:
         """Return the fastest core's clock, the hottest CPU sensor, and the throttle counters that rose since the last call."""
         before, self._throttle_counts = self._throttle_counts, self._counts()
         rose = {key.name for key, count in self._throttle_counts.items() if count > before.get(key, count)}
@@ -32,7 +32,7 @@ class HostCpu:
         return Telemetry(
             clock_hz=max(clocks_hz, default=None),
             temperature_c=max(temperatures_c, default=None),
-            throttle=tuple(sorted(name.removesuffix("_count") for name in rose)),
+            throttle_reasons=tuple(sorted(name.removesuffix("_count") for name in rose)),
         )
 
     def _cores(self) -> list[Path]:

@@ -20,7 +20,7 @@ class Interval:
     level: float = 0.95
 
     @property
-    def half(self) -> float:
+    def half_width(self) -> float:
         """Half its width."""
         return (self.high - self.low) / 2
 
@@ -54,32 +54,32 @@ def median_interval(samples: Array, level: float = 0.95) -> Interval:
     return Interval(float(ordered[low]), float(ordered[-1 - low]), level)
 
 
-def mean_interval(mean: float, deviation: float, count: int, level: float = 0.95) -> Interval:
+def mean_interval(mean: float, std: float, count: int, level: float = 0.95) -> Interval:
     """Return the interval of a mean of `count` samples from their standard deviation, by Student's t; of one sample it is infinite."""
     from scipy import stats
 
-    half = float(stats.t.ppf((1 + level) / 2, count - 1)) * deviation / float(np.sqrt(count)) if count > 1 else np.inf
+    half = float(stats.t.ppf((1 + level) / 2, count - 1)) * std / float(np.sqrt(count)) if count > 1 else np.inf
     return Interval(max(mean - half, 0.0), mean + half, level)
 
 
-def rounds_interval(round_medians: Array, least_spread: float = 0.0, level: float = 0.95) -> Interval:
+def rounds_interval(round_medians: Array, min_std: float = 0.0, level: float = 0.95) -> Interval:
     """Return the interval of a latency from the medians of its rounds, by Student's t on their logarithms.
 
     Samples of one visit share the machine's state, so the rounds, not the samples, are the independent observations.
     least_spread: standard deviation of the logarithms that is assumed at least. Needs two rounds or more.
     """
     logs = np.log(round_medians)
-    half = _half(logs, least_spread, level)
+    half = _half(logs, min_std, level)
     return Interval(float(np.exp(logs.mean() - half)), float(np.exp(logs.mean() + half)), level)
 
 
-def difference_interval(round_differences: Array, least_spread: float = 0.0, level: float = 0.95) -> Interval:
+def difference_interval(round_differences: Array, min_std: float = 0.0, level: float = 0.95) -> Interval:
     """Return the interval of a difference of latencies from its value in each round, by Student's t; needs two rounds or more.
 
     Both terms of a difference are measured in the same visit, so that the spread over rounds is that of the difference itself,
     whatever the two have in common. least_spread: standard deviation that is assumed at least, in seconds.
     """
-    half = _half(round_differences, least_spread, level)
+    half = _half(round_differences, min_std, level)
     return Interval(float(round_differences.mean() - half), float(round_differences.mean() + half), level)
 
 

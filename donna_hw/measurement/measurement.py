@@ -32,14 +32,14 @@ class RunSummary:
 
     runs: int
     mean_s: float
-    deviation_s: float
+    std_s: float
     min_s: float
     max_s: float
 
     def __post_init__(self) -> None:
         times = validate_samples(np.array([self.min_s, self.mean_s, self.max_s]), "a summary of runs")
         # the tool rounds: a mean may lie a little outside of what it is the mean of
-        if self.runs < 1 or not self.deviation_s >= 0 or (np.diff(times) < -1e-3 * self.mean_s).any():
+        if self.runs < 1 or not self.std_s >= 0 or (np.diff(times) < -1e-3 * self.mean_s).any():
             raise MeasurementError(
                 "a summary must be of one run or more, its mean between its smallest and its largest time",
                 got=self,
@@ -74,7 +74,7 @@ class Samples:
             )
 
     @property
-    def timed_s(self) -> np.ndarray:
+    def latency_s(self) -> np.ndarray:
         """The times that stand for the block."""
         return self.wall_s if self.device_s is None or self.clock == "host" else self.device_s
 
@@ -94,7 +94,7 @@ class Trial:
     sentinel_s: np.ndarray
     slices: int = 1
     baseline_s: np.ndarray | None = None
-    readings: Telemetry = NO_TELEMETRY
+    telemetry: Telemetry = NO_TELEMETRY
     device: str = ""
     started_unix_s: float = 0.0
 
@@ -104,7 +104,7 @@ class Trial:
 
         That is the sample, less the median of its chain without it in the same slice where it has one.
         """
-        timed = self.samples.timed_s.reshape(self.slices, -1)
+        timed = self.samples.latency_s.reshape(self.slices, -1)
         if self.baseline_s is None:
             return timed
         return np.asarray(timed - np.median(self.baseline_s.reshape(self.slices, -1), axis=1, keepdims=True))
@@ -125,28 +125,28 @@ class Measurement:
     whole table: of a few rounds a block may look calmer than it is.
     """
 
-    visits: tuple[Trial, ...]
+    trials: tuple[Trial, ...]
     protocol: Protocol
     environment: Environment
     sentinel_reference_s: float | None = None
-    least_spread: float = 0.0
+    min_relative_std: float = 0.0
 
     def __post_init__(self) -> None:
-        validate_samples(self.raw_s if self.visits else np.empty(0), "a measurement")
+        validate_samples(self.raw_s if self.trials else np.empty(0), "a measurement")
         if self.sentinel_reference_s is not None:
             validate_samples(np.array([self.sentinel_reference_s]), "a sentinel's reference")
-            for visit in self.visits:
+            for visit in self.trials:
                 validate_samples(visit.sentinel_s, f"the sentinel of round {visit.round}")
 
     @property
     def raw_s(self) -> np.ndarray:
         """All samples as they were, in seconds."""
-        return np.concatenate([visit.samples.timed_s for visit in self.visits])
+        return np.concatenate([visit.samples.latency_s for visit in self.trials])
 
     @property
     def summaries(self) -> tuple[RunSummary, ...]:
         """What a tool told of runs that it did not tell one by one; empty where all times are known."""
-        return tuple(visit.samples.summary for visit in self.visits if visit.samples.summary is not None)
+        return tuple(visit.samples.summary for visit in self.trials if visit.samples.summary is not None)
 
     @property
     def runs(self) -> int:
@@ -154,12 +154,12 @@ class Measurement:
         return sum(summary.runs for summary in self.summaries) or self.raw_s.size
 
     @property
-    def in_chain(self) -> bool:
+    def in_context(self) -> bool:
         """Whether the block was timed in a chain: its latency is then a difference, and may come out below zero."""
-        return any(visit.baseline_s is not None for visit in self.visits)
+        return any(visit.baseline_s is not None for visit in self.trials)
 
     @cached_property
-    def steadied_rounds_s(self) -> tuple[np.ndarray, ...]:
+    def drift_corrected_rounds_s(self) -> tuple[np.ndarray, ...]:
         """What the block cost in each run of each round, in seconds on a steady machine.
 
         Each slice is divided by the sentinel's median around it, times its reference. That is exact only near the reference, since
@@ -167,51 +167,51 @@ class Measurement:
         sentinel was off its reference by more than 6 % are therefore set aside, unless fewer than half of the rounds would be left.
         """
         if self.sentinel_reference_s is None:
-            return tuple(visit.cost_s.ravel() for visit in self.visits)
-        paces = [self.sentinel_reference_s / visit.sentinel_medians_s for visit in self.visits]
+            return tuple(visit.cost_s.ravel() for visit in self.trials)
+        paces = [self.sentinel_reference_s / visit.sentinel_medians_s for visit in self.trials]
         same = [np.abs(np.log(pace)) <= np.log(1 + SPEED_TOLERANCE) for pace in paces]
-        if 2 * sum(bool(slices.any()) for slices in same) < len(self.visits):
+        if 2 * sum(bool(slices.any()) for slices in same) < len(self.trials):
             same = [np.ones_like(slices) for slices in same]
         kept = [
             (visit.cost_s * pace[:, None])[slices].ravel()
-            for visit, pace, slices in zip(self.visits, paces, same, strict=True)
+            for visit, pace, slices in zip(self.trials, paces, same, strict=True)
         ]
         return tuple(costs for costs in kept if costs.size)
 
     @cached_property
-    def steadied_s(self) -> np.ndarray:
+    def drift_corrected_s(self) -> np.ndarray:
         """What the block cost in each run, over all rounds: see `steadied_rounds_s`."""
-        return np.concatenate(self.steadied_rounds_s)
+        return np.concatenate(self.drift_corrected_rounds_s)
 
     @cached_property
     def round_medians_s(self) -> np.ndarray:
         """Median of the steadied runs of each round that is used, in the order of time."""
-        return np.array([float(np.median(costs)) for costs in self.steadied_rounds_s])
+        return np.array([float(np.median(costs)) for costs in self.drift_corrected_rounds_s])
 
     @property
-    def rounds_set_aside(self) -> int:
+    def n_discarded_rounds(self) -> int:
         """How many rounds met the machine in another state and are not used."""
-        return len(self.visits) - len(self.steadied_rounds_s)
+        return len(self.trials) - len(self.drift_corrected_rounds_s)
 
     @property
     def median_s(self) -> float:
         """Median of the steadied samples, in seconds."""
-        return float(np.median(self.steadied_s))
+        return float(np.median(self.drift_corrected_s))
 
     @property
     def raw_median_s(self) -> float:
         """Median of what the block cost in each run, as it was, in seconds."""
-        return float(np.median(np.concatenate([visit.cost_s.ravel() for visit in self.visits])))
+        return float(np.median(np.concatenate([visit.cost_s.ravel() for visit in self.trials])))
 
     @property
     def mean_s(self) -> float:
         """Mean of the steadied samples, in seconds."""
-        return float(self.steadied_s.mean())
+        return float(self.drift_corrected_s.mean())
 
     @property
     def min_s(self) -> float:
         """Smallest of the steadied samples, in seconds."""
-        return float(self.steadied_s.min())
+        return float(self.drift_corrected_s.min())
 
     @property
     def value_s(self) -> float:
@@ -224,22 +224,22 @@ class Measurement:
         if len(self.round_medians_s) < 2:
             if self.summaries:
                 told = self.summaries[0]
-                return mean_interval(told.mean_s, told.deviation_s, told.runs)
-            return median_interval(self.steadied_s)
-        if self.in_chain:
-            return difference_interval(self.round_medians_s, self.least_spread * abs(self.median_s))
-        return rounds_interval(self.round_medians_s, self.least_spread)
+                return mean_interval(told.mean_s, told.std_s, told.runs)
+            return median_interval(self.drift_corrected_s)
+        if self.in_context:
+            return difference_interval(self.round_medians_s, self.min_relative_std * abs(self.median_s))
+        return rounds_interval(self.round_medians_s, self.min_relative_std)
 
     @property
-    def spread(self) -> float:
+    def relative_std(self) -> float:
         """Standard deviation of the rounds as a share of the median; NaN for one round, or a median that is not above zero."""
         if len(self.round_medians_s) < 2 or self.median_s <= 0:
             return float("nan")
-        if self.in_chain:
+        if self.in_context:
             return float(self.round_medians_s.std(ddof=1)) / self.median_s
         return float(np.log(self.round_medians_s).std(ddof=1))
 
     @property
-    def half_width(self) -> float:
+    def relative_half_width(self) -> float:
         """Half the width of the interval, as a share of the median; infinite where the median is not above zero."""
-        return self.interval.half / self.median_s if self.median_s > 0 else float("inf")
+        return self.interval.half_width / self.median_s if self.median_s > 0 else float("inf")

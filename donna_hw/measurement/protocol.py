@@ -39,9 +39,9 @@ class Protocol:
     source: str = "ours"
     precision: float | None = None
     min_rounds: int = 1
-    visit_s: float | None = None
+    trial_s: float | None = None
     limit_s: float = inf
-    patience_s: float = 300.0
+    timeout_s: float = 300.0
 
     def __post_init__(self) -> None:
         for field, low in (
@@ -92,7 +92,7 @@ PROTOCOLS = {
             source="ours: docs/measuring.md",
             precision=0.015,
             min_rounds=8,
-            visit_s=0.02,
+            trial_s=0.02,
             limit_s=20.0,
         ),
         Protocol(
@@ -106,7 +106,7 @@ PROTOCOLS = {
             source="ours, for a first look: docs/measuring.md",
             precision=0.03,
             min_rounds=3,
-            visit_s=0.005,
+            trial_s=0.005,
             limit_s=5.0,
         ),
     )

@@ -21,12 +21,12 @@ def stopping_rule(measurement: Measurement) -> str | None:
     fixed: the protocol's rounds are done. precise: the interval is narrow enough. settled: the spread of the rounds no longer changes, and
     at this spread the rounds that are left would not make the interval narrow enough. limit: rounds or time are used up.
     """
-    protocol, count, used = measurement.protocol, len(measurement.visits), len(measurement.round_medians_s)
+    protocol, count, used = measurement.protocol, len(measurement.trials), len(measurement.round_medians_s)
     if protocol.precision is None:
         return "fixed" if count >= protocol.rounds else None
     if used < protocol.min_rounds and count < protocol.rounds:
         return None
-    if measurement.half_width <= protocol.precision:
+    if measurement.relative_half_width <= protocol.precision:
         return "precise"
     if count >= protocol.rounds or float(measurement.raw_s.sum()) >= protocol.limit_s:
         return "limit"
@@ -40,5 +40,5 @@ def _is_stable(measurement: Measurement) -> bool:
     now, before = medians.std(ddof=1), medians[: math.ceil(0.75 * medians.size)].std(ddof=1)
     if now == 0 or abs(before / now - 1) > STABLE_STD_CHANGE:
         return False
-    best = measurement.half_width * np.sqrt(medians.size / protocol.rounds)
+    best = measurement.relative_half_width * np.sqrt(medians.size / protocol.rounds)
     return bool(best > (protocol.precision or 0))

@@ -16,7 +16,7 @@ class Telemetry:
     clock_hz: float | None = None
     temperature_c: float | None = None
     power_w: float | None = None
-    throttle: tuple[str, ...] = ()
+    throttle_reasons: tuple[str, ...] = ()
 
 
 NO_TELEMETRY = Telemetry()

@@ -31,20 +31,20 @@ class Burst:
 
     started_unix_s: float
     elapsed_s: float
-    burst_s: float
+    duration_s: float
     runs: int
     samples: Samples
-    readings: Telemetry
+    telemetry: Telemetry
 
     @property
-    def ended_s(self) -> float:
+    def end_s(self) -> float:
         """Time from the loop's start to the burst's end, in seconds."""
-        return self.elapsed_s + self.burst_s
+        return self.elapsed_s + self.duration_s
 
     @property
-    def timed_s(self) -> Array:
+    def latency_s(self) -> Array:
         """The times that stand for the block, in seconds."""
-        return self.samples.timed_s
+        return self.samples.latency_s
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Window:
     @property
     def median_s(self) -> float:
         """Median of the samples, in seconds."""
-        return float(np.median(np.concatenate([burst.timed_s for burst in self.bursts])))
+        return float(np.median(np.concatenate([burst.latency_s for burst in self.bursts])))
 
     @property
     def span_medians_s(self) -> Array:
@@ -66,7 +66,7 @@ class Window:
         spans: dict[int, list[Array]] = {}
         for burst in self.bursts:
             place = N_SPANS * (burst.elapsed_s - self.start_s) / (self.end_s - self.start_s)
-            spans.setdefault(int(place), []).append(burst.timed_s)
+            spans.setdefault(int(place), []).append(burst.latency_s)
         return np.array([np.median(np.concatenate(times)) for times in spans.values()])
 
     @property
@@ -78,7 +78,7 @@ class Window:
     @property
     def runs_per_s(self) -> float:
         """Runs a second while bursts ran."""
-        return sum(burst.runs for burst in self.bursts) / sum(burst.burst_s for burst in self.bursts)
+        return sum(burst.runs for burst in self.bursts) / sum(burst.duration_s for burst in self.bursts)
 
     @property
     def clock_hz(self) -> float | None:
@@ -96,9 +96,9 @@ class Window:
         return self._median(lambda readings: readings.power_w)
 
     @property
-    def throttle(self) -> tuple[str, ...]:
+    def throttle_reasons(self) -> tuple[str, ...]:
         """The reasons for throttling that were reported, each once."""
-        return tuple(sorted({reason for burst in self.bursts for reason in burst.readings.throttle}))
+        return tuple(sorted({reason for burst in self.bursts for reason in burst.telemetry.throttle_reasons}))
 
     @property
     def cpu_share(self) -> float | None:
@@ -107,7 +107,7 @@ class Window:
         return float(np.median(np.concatenate(shares))) if shares else None
 
     def _median(self, of: Callable[[Telemetry], float | None]) -> float | None:
-        known = [value for burst in self.bursts if (value := of(burst.readings)) is not None]
+        known = [value for burst in self.bursts if (value := of(burst.telemetry)) is not None]
         return float(np.median(known)) if known else None
 
 
@@ -120,10 +120,10 @@ class StressResult:
     """
 
     bursts: tuple[Burst, ...]
-    seconds: float
+    duration_s: float
     window_s: float
     batch: int
-    rested_s: float | None = None
+    rest_s: float | None = None
 
     def __post_init__(self) -> None:
         for name, window in (("first", self.first), ("last", self.last)):
@@ -142,17 +142,17 @@ class StressResult:
     @cached_property
     def last(self) -> Window:
         """The window at the end."""
-        return self.window(self.seconds - self.window_s, self.seconds)
+        return self.window(self.duration_s - self.window_s, self.duration_s)
 
     def window(self, start_s: float, end_s: float) -> Window:
         """Return the bursts that began between two times from the loop's start."""
         return Window(start_s, end_s, tuple(burst for burst in self.bursts if start_s <= burst.elapsed_s < end_s))
 
-    def minutes(self) -> list[Window]:
+    def split_by_minute(self) -> list[Window]:
         """Return the loop minute by minute, or in ten equal parts when it is shorter than three minutes."""
-        step = MINUTE_S if self.seconds >= 3 * MINUTE_S else self.seconds / 10
-        starts = np.arange(0, self.seconds - step / 1e6, step)
-        windows = [self.window(float(start), min(float(start) + step, self.seconds)) for start in starts]
+        step = MINUTE_S if self.duration_s >= 3 * MINUTE_S else self.duration_s / 10
+        starts = np.arange(0, self.duration_s - step / 1e6, step)
+        windows = [self.window(float(start), min(float(start) + step, self.duration_s)) for start in starts]
         return [window for window in windows if window.bursts]
 
     @property
@@ -169,12 +169,12 @@ class StressResult:
     @property
     def images_per_s(self) -> float:
         """Images a second while bursts ran, over the whole loop."""
-        return self.batch * self.window(0.0, self.seconds).runs_per_s
+        return self.batch * self.window(0.0, self.duration_s).runs_per_s
 
     @property
     def busy_share(self) -> float:
         """Share of the loop in which bursts ran; journaling and readings took the rest, and let the device cool."""
-        return sum(burst.burst_s for burst in self.bursts) / self.bursts[-1].ended_s
+        return sum(burst.duration_s for burst in self.bursts) / self.bursts[-1].end_s
 
     @property
     def verdict(self) -> str:
@@ -192,7 +192,7 @@ class StressResult:
                 remarks.append(f"{name} {moved} from {before / scale:.3g} to {after / scale:.3g} {unit}")
         seen: dict[str, float] = {}
         for burst in self.bursts:
-            for reason in burst.readings.throttle:
+            for reason in burst.telemetry.throttle_reasons:
                 seen.setdefault(reason, burst.elapsed_s)
         remarks += [f"{reason} reported at minute {int(at // MINUTE_S) + 1}" for reason, at in seen.items()]
         pace = self.last.runs_per_s / self.first.runs_per_s
@@ -204,8 +204,8 @@ class StressResult:
                 remarks.append(f"the CPU ran something else for {100 * (1 - share):.0f} % of the {name} window")
         if self.busy_share < BUSY_SHARE:
             remarks.append(f"the device rested {100 * (1 - self.busy_share):.0f} % of the time between bursts")
-        if self.rested_s is not None:
-            remarks.append(f"begun {self.rested_s:.0f} s after an attempt that was stopped: perhaps not cold")
+        if self.rest_s is not None:
+            remarks.append(f"begun {self.rest_s:.0f} s after an attempt that was stopped: perhaps not cold")
         return remarks
 
 

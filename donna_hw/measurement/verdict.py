@@ -36,12 +36,14 @@ def evaluate_measurement(measurement: Measurement) -> Verdict:
     for doubt in (_throttled(measurement), _preempted(measurement), _drifting(measurement), _noisy(measurement)):
         if doubt is not None:
             return doubt
-    return Verdict("trusted", f"95 % interval within {_percent(measurement.half_width)} over {_extent(measurement)}")
+    return Verdict(
+        "trusted", f"95 % interval within {_percent(measurement.relative_half_width)} over {_extent(measurement)}"
+    )
 
 
 def _throttled(measurement: Measurement) -> Verdict | None:
-    readings = [visit.readings for visit in measurement.visits]
-    reasons = Counter(reason for reading in readings for reason in reading.throttle)
+    readings = [visit.telemetry for visit in measurement.trials]
+    reasons = Counter(reason for reading in readings for reason in reading.throttle_reasons)
     if reasons:
         said = ", ".join(f"{reason} in {count}" for reason, count in reasons.most_common())
         return Verdict("throttled", f"of {len(readings)} visits the device reports {said}")
@@ -54,7 +56,7 @@ def _throttled(measurement: Measurement) -> Verdict | None:
 
 
 def _preempted(measurement: Measurement) -> Verdict | None:
-    cpu = [visit.samples.cpu_s for visit in measurement.visits if visit.samples.cpu_s is not None]
+    cpu = [visit.samples.cpu_s for visit in measurement.trials if visit.samples.cpu_s is not None]
     if not cpu:
         return None
     share = float(np.median(np.concatenate(cpu)) / np.median(measurement.raw_s))
@@ -65,7 +67,7 @@ def _preempted(measurement: Measurement) -> Verdict | None:
 
 def _drifting(measurement: Measurement) -> Verdict | None:
     """Judge the trend over rounds, or over the samples of a single visit."""
-    series = measurement.round_medians_s if len(measurement.round_medians_s) > 1 else measurement.steadied_s
+    series = measurement.round_medians_s if len(measurement.round_medians_s) > 1 else measurement.drift_corrected_s
     if series.size < 6 or np.ptp(series) == 0 or measurement.median_s <= 0:
         return None
     order = np.arange(series.size)
@@ -80,16 +82,18 @@ def _drifting(measurement: Measurement) -> Verdict | None:
 
 
 def _noisy(measurement: Measurement) -> Verdict | None:
-    if measurement.half_width <= NOISY_HALF_WIDTH:
+    if measurement.relative_half_width <= NOISY_HALF_WIDTH:
         return None
     if measurement.median_s <= 0:
         return Verdict("noisy", "the chain with the block is not measurably slower than without it")
-    return Verdict("noisy", f"95 % interval of {_percent(measurement.half_width)} each way over {_extent(measurement)}")
+    return Verdict(
+        "noisy", f"95 % interval of {_percent(measurement.relative_half_width)} each way over {_extent(measurement)}"
+    )
 
 
 def _extent(measurement: Measurement) -> str:
-    used, aside = len(measurement.round_medians_s), measurement.rounds_set_aside
-    if len(measurement.visits) == 1:
+    used, aside = len(measurement.round_medians_s), measurement.n_discarded_rounds
+    if len(measurement.trials) == 1:
         return f"{measurement.runs} runs" + (", told as a summary" if measurement.summaries else "")
     return f"{used} rounds" + (f" ({aside} more met the machine at another speed)" if aside else "")
 

@@ -20,7 +20,7 @@ class IntervalRows:
     high: np.ndarray
     rounds: np.ndarray
 
-    def over(self, unit: float) -> IntervalRows:
+    def to_unit(self, unit: float) -> IntervalRows:
         """Return the same latencies in another unit."""
         return IntervalRows(self.median / unit, self.low / unit, self.high / unit, self.rounds)
 
@@ -58,27 +58,27 @@ class WelchTest:
     overlap: np.ndarray
 
     @property
-    def tested(self) -> np.ndarray:
+    def is_testable(self) -> np.ndarray:
         """Which blocks have a test, bool [n]."""
         return np.asarray(np.isfinite(self.p))
 
     @property
     def significant(self) -> np.ndarray:
         """Which blocks differ when each is judged alone at 5 %, bool [n]: of equal tables one in twenty does."""
-        return self.tested & (self.p < ALPHA)
+        return self.is_testable & (self.p < ALPHA)
 
     @property
-    def discovered(self) -> np.ndarray:
+    def significant_fdr(self) -> np.ndarray:
         """Which blocks differ when at most 5 % of such findings may be false, bool [n]."""
-        return self.tested & (self.adjusted_p <= ALPHA)
+        return self.is_testable & (self.adjusted_p <= ALPHA)
 
     @property
-    def agreeing(self) -> float:
+    def agreement_rate(self) -> float:
         """Share of the tested blocks whose difference is within its 95 % interval of none; 0.95 is expected of equal tables."""
-        return 1 - float(self.significant[self.tested].mean()) if self.tested.any() else float("nan")
+        return 1 - float(self.significant[self.is_testable].mean()) if self.is_testable.any() else float("nan")
 
     @property
-    def overlapping(self) -> float:
+    def overlap_rate(self) -> float:
         """Share of blocks whose intervals in A and B overlap; well over 0.95 is expected of equal tables."""
         return float(self.overlap.mean())
 
@@ -90,7 +90,7 @@ class WelchTest:
         return float(np.exp(np.median(np.log(self.b[above] / self.a[above])))) if above.any() else float("nan")
 
     @property
-    def deviation(self) -> float:
+    def median_relative_difference(self) -> float:
         """Median over blocks of |B - A| / mean of |A| and |B|."""
         size = (np.abs(self.a) + np.abs(self.b)) / 2
         return float(np.median(np.abs(self.b - self.a) / np.where(size > 0, size, 1)))

@@ -100,7 +100,7 @@ def export_network(
         labels, axes = space.labels(architecture), {axis.name for axis in space.global_axes}
         content = NetworkFile(
             donna_hw=version("donna-hw"),
-            space=space.address or space.name,
+            space=space.load_name or space.name,
             layers_hash=layers_hash(module.graph),
             weights=f"{stem.name}.safetensors" if "torch" in formats else "",
             weights_from=origin,
@@ -125,8 +125,8 @@ def load_network(path: Path) -> ExportedNetwork:
     for names, right in zip((file.blocks, file.settings), known, strict=True):
         for name in names.keys() - right:
             raise UnknownNameError(f"{path} must name parts of {space.name}", got=name, choices=sorted(right))
-    architecture = space.from_labels({**file.blocks, **file.settings})
-    graph = space.network(architecture)
+    architecture = space.architecture_from_labels({**file.blocks, **file.settings})
+    graph = space.network_graph(architecture)
     if layers_hash(graph) != file.layers_hash:
         raise FileFormatError(
             f"{path} must be of the layers {layers_hash(graph)} that {file.space} draws now",
@@ -141,12 +141,12 @@ def build_module(space: Space, architecture: Architecture, run: Path | None) -> 
     from donna_hw.graph.torch_module import to_torch
 
     if run is None:
-        return to_torch(space.network(architecture), seed=0).eval(), "random, seed 0: nothing was trained"
-    finetuned = ArchitectureLibrary(run / "architecture_library", space).finetuned_weights(architecture)
+        return to_torch(space.network_graph(architecture), seed=0).eval(), "random, seed 0: nothing was trained"
+    finetuned = ArchitectureLibrary(run / "architecture_library", space).find_weights(architecture)
     if finetuned is not None:
         from donna_hw.training.checkpoints import load_weights
 
-        module = to_torch(space.network(architecture), seed=0)
+        module = to_torch(space.network_graph(architecture), seed=0)
         load_weights(module, finetuned)
         return module.eval(), "finetuned whole"
     from donna_hw.training.finetuning.finetune import stitch_network
@@ -182,7 +182,7 @@ def read_front_networks(space: Space, front: Path) -> list[tuple[Architecture, d
     for record in frame.to_dict("records"):
         others = {str(key): cell for key, cell in record.items() if key not in names}
         predicted = {key: float(cell) for key, cell in others.items() if _is_number(cell)}
-        found.append((space.from_labels({name: record[name] for name in names}), predicted))
+        found.append((space.architecture_from_labels({name: record[name] for name in names}), predicted))
     return found
 
 

@@ -62,17 +62,17 @@ class Recipe(StrictModel):
     reference: ReferenceConfig | PretrainedReferenceConfig | PaperTrainingConfig = Field(discriminator="method")
     teacher: TeacherConfig | None = None
     distill: DistillConfig = DistillConfig()
-    quantise: QuantizeStepConfig = QuantizeStepConfig()
+    quantize: QuantizeStepConfig = QuantizeStepConfig()
     latency: LatencyConfig = LatencyConfig()
     finetune: FinetuneStepConfig | PaperFinetuneConfig = Field(discriminator="method")
     library: LibraryConfig
     search: SearchConfig = SearchConfig()
     verify: VerifyConfig = VerifyConfig()
-    proof: FrontBenchmarkConfig = FrontBenchmarkConfig()
+    front_benchmark: FrontBenchmarkConfig = FrontBenchmarkConfig()
 
     @model_validator(mode="before")
     @classmethod
-    def _first_method(cls, content: Any) -> Any:
+    def _default_method(cls, content: Any) -> Any:
         """Give a training that names no method the first one."""
         if not isinstance(content, dict):
             return content
@@ -82,7 +82,7 @@ class Recipe(StrictModel):
         }
 
     @model_validator(mode="after")
-    def _enough(self) -> Recipe:
+    def _validate_networks(self) -> Recipe:
         """Say so before hours of training, not after."""
         corners = 2
         if isinstance(self.reference, PretrainedReferenceConfig) and self.finetune.scratch_networks:

@@ -36,7 +36,7 @@ class ReferenceConfig(StrictModel):
     learning_rate: float = Field(default=0.005, gt=0)
     cosine_steps: int = Field(default=1000, ge=1)
 
-    def fit(self) -> OptimConfig:
+    def optim_config(self) -> OptimConfig:
         """Return the settings for the training loop."""
         return OptimConfig(self.epochs, self.batch, self.learning_rate, self.cosine_steps)
 
@@ -85,12 +85,12 @@ class DistillConfig(StrictModel):
     cosine_steps: int = Field(default=20, ge=1)
     cache_gib: float = Field(default=16.0, ge=0)
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    together: int = Field(default=16, ge=1)
+    parallel_blocks: int = Field(default=16, ge=1)
 
-    def bkd(self, devices: tuple[str, ...] = ("cpu",)) -> BlockDistillConfig:
+    def block_distill_config(self, devices: tuple[str, ...] = ("cpu",)) -> BlockDistillConfig:
         """Return the settings for blockwise distillation; on GPUs `together` blocks are trained at a time, on a core of the CPU one."""
         fit = OptimConfig(self.epochs, self.batch, self.learning_rate, self.cosine_steps)
-        together = 1 if devices == ("cpu",) else self.together
+        together = 1 if devices == ("cpu",) else self.parallel_blocks
         return BlockDistillConfig(fit, self.images, self.cache_gib * 2**30, devices, together)
 
 
@@ -101,17 +101,17 @@ class QuantizeStepConfig(StrictModel):
     weights. deviations: how far ranges reach from a mean that no image gave.
     """
 
-    equalise: bool = True
+    equalize: bool = True
     absorb: bool = True
-    correct: bool = True
+    correct_bias: bool = True
     per_channel: bool = False
     ranges: Literal["batch_norm", "images"] = "batch_norm"
     images: int = Field(default=512, ge=1)
-    deviations: float = Field(default=6.0, gt=0)
+    range_stds: float = Field(default=6.0, gt=0)
 
-    def quantisation(self) -> BlockQuantizationConfig:
+    def quantization_config(self) -> BlockQuantizationConfig:
         """Return the settings for quantising."""
-        method = QuantizationConfig(self.equalise, self.absorb, self.correct, self.per_channel, self.deviations)
+        method = QuantizationConfig(self.equalize, self.absorb, self.correct_bias, self.per_channel, self.range_stds)
         return BlockQuantizationConfig(method, self.images if self.ranges == "images" else 0)
 
 
@@ -120,7 +120,7 @@ class LatencyConfig(StrictModel):
 
     device: str = "onnxruntime_cpu"
     rounds: int | None = Field(default=None, ge=1)
-    correct_with: int = Field(default=8, ge=4)
+    calibration_networks: int = Field(default=8, ge=4)
     test_networks: int = Field(default=0, ge=0)
 
 
@@ -134,10 +134,10 @@ class FinetuneStepConfig(FinetuneSchedule):
     learning_rate: float = Field(default=0.003, gt=0)
     cosine_steps: int = Field(default=1000, ge=1)
 
-    def ekd(self) -> FinetuneConfig:
+    def finetune_config(self) -> FinetuneConfig:
         """Return the settings for finetuning."""
         fit = OptimConfig(self.epochs, self.batch, self.learning_rate, self.cosine_steps)
-        return FinetuneConfig(fit, self.images, self.hard, self.temperature)
+        return FinetuneConfig(fit, self.images, self.hard_label_weight, self.temperature)
 
 
 class LibraryConfig(StrictModel):
@@ -152,7 +152,7 @@ class LibraryConfig(StrictModel):
     test_networks: int = Field(default=0, ge=0)
     stratified_networks: int = Field(default=0, ge=0)
     corners: bool = True
-    further_networks: int = Field(default=0, ge=0)
+    extra_networks: int = Field(default=0, ge=0)
     quality: str = JOINT_METRICS
     choice: Literal["uniform", "d_optimal"] = "uniform"
     predictor: Literal[
@@ -175,14 +175,14 @@ class LibraryConfig(StrictModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _qualities_of_the_kind(cls, content: Any) -> Any:
+    def _default_quality(cls, content: Any) -> Any:
         """Give a kind whose metrics are not named the best ones that it can read."""
         if not isinstance(content, dict):
             return content
         return {"quality": JOINT_METRICS if content.get("predictor", "joint") == "joint" else "kl"} | content
 
     @model_validator(mode="after")
-    def _readable(self) -> LibraryConfig:
+    def _validate_quality(self) -> LibraryConfig:
         """Say so before hours of training, not after."""
         several = len(parse_metrics(self.quality)) > 1
         if several and self.predictor != "joint":
@@ -197,10 +197,10 @@ class SearchConfig(StrictModel):
     samples: int = Field(default=2500, ge=4)
     population: int = Field(default=50, ge=4)
     costs: list[str] = Field(default=[])
-    limits: dict[str, str] = Field(default={})
+    constraints: dict[str, str] = Field(default={})
 
     @model_validator(mode="after")
-    def _enough(self) -> SearchConfig:
+    def _validate_samples(self) -> SearchConfig:
         """Say so before hours of training, not after."""
         if self.samples < self.population:
             raise ValueError("samples must be at least the population")

@@ -57,10 +57,10 @@ class Run(RunFolder):
 
     def preflight(self) -> None:
         """Raise, before hours of training, what the last steps would raise: a device that cannot be used, a cost nobody measures."""
-        self.check_images()
+        self.validate_images()
         validate_trainings(self)
         if self.cluster is not None:
-            self.measurers(self.device, self.protocol)
+            self.measurement_workers(self.device, self.protocol)
         units = {
             name: UNITS[Device.load(name).backend().quantity] for name in (self.device.name, *self.recipe.counters)
         }
@@ -69,15 +69,15 @@ class Run(RunFolder):
                 raise UnknownNameError(
                     "search.costs must be the latency's device or counters", got=name, choices=list(units)
                 )
-        self.limits({name: units[name] for name in self.recipe.cost_devices})
+        self.constraint_bounds({name: units[name] for name in self.recipe.cost_devices})
 
-    def limits(self, units: dict[str, str]) -> dict[str, float]:
+    def constraint_bounds(self, units: dict[str, str]) -> dict[str, float]:
         """Return the recipe's limits in the units of its costs; raises `ConfigError` and `UnknownNameError`."""
-        for name in self.recipe.search.limits.keys() - units.keys():
+        for name in self.recipe.search.constraints.keys() - units.keys():
             raise UnknownNameError("a limit must be on one of the search's costs", got=name, choices=sorted(units))
-        return {name: parse_quantity(text, units[name]) for name, text in self.recipe.search.limits.items()}
+        return {name: parse_quantity(text, units[name]) for name, text in self.recipe.search.constraints.items()}
 
-    def check_images(self) -> None:
+    def validate_images(self) -> None:
         """Raise, before the reference is trained, what reading all images into memory would raise; training as the paper does streams."""
         streamed = not isinstance(self.recipe.reference, ReferenceConfig) and isinstance(
             self.recipe.finetune, PaperTrainingConfig
@@ -89,24 +89,24 @@ class Run(RunFolder):
         """Return the reference network, trained as the recipe says, or read back from the run's folder."""
         return load_or_train_reference(self)
 
-    def distil(self) -> BlockLibrary:
+    def distill(self) -> BlockLibrary:
         """Train the reference network, then every block for it; of a run that extends another only the blocks that the other lacks."""
-        self.check_images()
+        self.validate_images()
         if self.recipe.extends is not None:
             copy_base_run(self)
         return distill_blocks(self)
 
     def profile(self) -> LatencyTable:
         """Measure every block, then whole networks, and correct the sum by them."""
-        table = profile_space(self.space, self.device, self.tables, self.protocol, workers=self.measurers)
-        plan = CorrectionConfig(self.recipe.latency.correct_with, seed=self.recipe.seed)
-        names, basis = (table.info.device, table.info.unit), FeatureBasis.of_table(self.space, table)
+        table = profile_space(self.space, self.device, self.tables, self.protocol, workers=self.measurement_workers)
+        plan = CorrectionConfig(self.recipe.latency.calibration_networks, seed=self.recipe.seed)
+        names, basis = (table.info.device, table.info.unit), FeatureBasis.from_table(self.space, table)
         candidates = sample_candidates(self.space, plan)
         save_correction(
-            self.space, table, fit_correction(names, basis, candidates, lambda rows: self.measured(table, rows), plan)
+            self.space, table, fit_correction(names, basis, candidates, lambda rows: self.measure(table, rows), plan)
         )
         if self.recipe.latency.test_networks:
-            self.measured(table, self.latency_test_rows())
+            self.measure(table, self.latency_test_rows())
         return table
 
     def count(self) -> list[LatencyTable]:
@@ -158,9 +158,9 @@ class Run(RunFolder):
         rows, top1 = self.architectures.targets("library", at_least=MIN_NETWORKS)
         found = dict(zip(map(tuple, rows.tolist()), top1.tolist(), strict=True))
         first = dict.fromkeys(found, "library")
-        judges = {tuple(self.space.row(network)) for network in self.architectures.means("test", "stratified")}
+        judges = {tuple(self.space.row(network)) for network in self.architectures.mean_top1("test", "stratified")}
         for role in roles:
-            for network, (mean, _) in self.architectures.means(role).items():
+            for network, (mean, _) in self.architectures.mean_top1(role).items():
                 row = tuple(self.space.row(network))
                 if row not in found and row not in judges:
                     found[row], first[row] = mean, role
@@ -169,15 +169,15 @@ class Run(RunFolder):
     def search(self) -> ParetoFront:
         """Search for the front and write it to `front.csv`."""
         part = self.recipe.search
-        front = nsga2(self.aim(), part.samples, part.population, self.recipe.seed)
-        write_atomic(self.folder / "front.csv", front.frame().to_csv(index=False, lineterminator="\n"))
+        front = nsga2(self.search_problem(), part.samples, part.population, self.recipe.seed)
+        write_atomic(self.folder / "front.csv", front.to_frame().to_csv(index=False, lineterminator="\n"))
         return front
 
-    def aim(self) -> SearchProblem:
+    def search_problem(self) -> SearchProblem:
         """Return what the recipe's search looks for."""
         predictor = load_predictor(self.folder / "predictor.toml")
         costs = [self.cost(name) for name in self.recipe.cost_devices]
-        limits = self.limits({cost.name: cost.unit for cost in costs})
+        limits = self.constraint_bounds({cost.name: cost.unit for cost in costs})
         limited = [Constraint(cost, limits[cost.name]) for cost in costs if cost.name in limits]
         return SearchProblem(self.space, self.qualities(), predictor, costs, limited)
 
@@ -185,10 +185,12 @@ class Run(RunFolder):
         """Return a device's cost model from the run's table and its correction."""
         return load_cost(self.space, find_table([self.tables], device, self.space.name))
 
-    def measured(self, table: LatencyTable, rows: Rows) -> np.ndarray:
+    def measure(self, table: LatencyTable, rows: Rows) -> np.ndarray:
         """Return the measured latencies of whole networks in seconds, float [n]; measured ones are not measured again."""
         networks = self.networks(rows)
-        return measure_networks(self.space, self.device, table, networks, self.protocol, workers=self.measurers)
+        return measure_networks(
+            self.space, self.device, table, networks, self.protocol, workers=self.measurement_workers
+        )
 
     def train_networks(self, rows: Rows, role: str, seeds: int | None = None) -> None:
         """Finetune networks, int [n, stages], by each of the recipe's seeds, or by so many; those already held are not.
@@ -197,7 +199,7 @@ class Run(RunFolder):
         """
         train_or_quantize(self, rows, role, seeds)
 
-    def forget_lessons(self) -> None:
+    def clear_distill_batches(self) -> None:
         """Delete the prepared images of the finetunings; they are made again, alike, when a network needs them."""
         shutil.rmtree(self.folder / "lessons", ignore_errors=True)
 
@@ -224,7 +226,7 @@ def open_run(
     out: Path | None = None,
     seed: int | None = None,
     *,
-    jointly: bool = False,
+    distributed: bool = False,
     cluster: str | None = None,
 ) -> Iterator[Run]:
     """Open, or begin, the run of a recipe; its folder is `out`, by default `runs/<recipe>`, or `runs/<recipe>-seed<n>` with a `seed`
@@ -234,7 +236,7 @@ def open_run(
     be (`jointly`), it is the first. A folder begun with other settings is refused with the first that differs.
     """
     number, processes = read_rank_and_world_size()
-    if processes > 1 and not jointly:
+    if processes > 1 and not distributed:
         raise ConfigError(
             "only `load_or_train_reference` and `finetune` run in several processes",
             got=f"{processes} processes",

@@ -41,7 +41,7 @@ class RunFolder:
         if space.global_axes:
             rule, cure = "a run is of one setting of each global axis", f"such as {space.name}@{space.input_shape[1]}px"
             raise ConfigError(rule, got=", ".join(axis.name for axis in space.global_axes), hint=cure)
-        if "int8" in graph_dtypes(space.network(space.reference)):
+        if "int8" in graph_dtypes(space.network_graph(space.reference)):
             rule = "a run's reference is trained, in float32: 8-bit blocks are made of float32 ones beside them"
             raise ConfigError(rule, got=self.recipe.space, hint="name the space SPACE@precision, which has both")
         return space
@@ -78,7 +78,7 @@ class RunFolder:
         return Device.load(self.recipe.latency.device)
 
     @property
-    def measurers(self) -> WorkerFactory:
+    def measurement_workers(self) -> WorkerFactory:
         """Who measures: processes of this machine, or the hosts of the cluster that have the device."""
         return create_subprocess_workers if self.cluster is None else ray_worker_factory(self.cluster)
 

@@ -43,7 +43,7 @@ def extra_rows(run: RunFolder) -> Rows:
     One after another, of 2,000 drawn uniformly, what tells most, beside all networks before it, about the weights of a predictor
     that is linear in the logarithms of `libraries.JOINT`.
     """
-    count = run.recipe.library.further_networks
+    count = run.recipe.library.extra_networks
     if not count:
         return np.empty((0, len(run.space.columns)), np.int64)
     library, test = library_rows(run)
@@ -119,7 +119,7 @@ def latency_test_rows(run: RunFolder) -> Rows:
     cost = load_corrected_cost(run.space, find_table([run.tables], run.device.name, run.space.name))
     assert cost is not None  # noqa: S101  `profile` came before
     fitted = cost.rows
-    drawn = random_rows(run, LATENCY_TEST, part.test_networks + part.correct_with)
+    drawn = random_rows(run, LATENCY_TEST, part.test_networks + part.calibration_networks)
     return np.asarray(drawn[~(drawn[:, None] == fitted[None]).all(axis=2).any(axis=1)][: part.test_networks])
 
 

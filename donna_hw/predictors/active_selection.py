@@ -21,7 +21,7 @@ def select_uniform(candidates: int, count: int, rng: np.random.Generator) -> Arr
     return rng.choice(candidates, count, replace=False)
 
 
-def select_d_optimal(candidates: Array, chosen: Array, count: int) -> Array:
+def select_d_optimal(candidates: Array, finetuned: Array, count: int) -> Array:
     """Return the numbers of `count` different candidates, int [count], that make the weights of a linear predictor known best.
 
     candidates, chosen: qualities float [n, stages] or [n, stages, metrics] of networks to choose from, and of those that are finetuned
@@ -32,7 +32,7 @@ def select_d_optimal(candidates: Array, chosen: Array, count: int) -> Array:
     features = flatten_metrics(log_quality(validate_qualities(candidates)))
     center, scale = compute_scaling(features)
     x = _add_intercept((features - center) / scale)
-    before = _add_intercept((flatten_metrics(log_quality(validate_qualities(chosen))) - center) / scale)
+    before = _add_intercept((flatten_metrics(log_quality(validate_qualities(finetuned))) - center) / scale)
     inverse = np.linalg.inv(before.T @ before + PRIOR * np.eye(x.shape[1]))
     found: list[int] = []
     for _ in range(count):

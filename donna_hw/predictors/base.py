@@ -53,7 +53,7 @@ class FittedPredictor(AccuracyPredictor, Protocol):
     def noise(self) -> float:
         """Root mean square error on networks left out of the fit, in per cent."""
 
-    def left_out(self, qualities: Array, top1_percent: Array) -> Array:
+    def predict_leave_one_out(self, qualities: Array, top1_percent: Array) -> Array:
         """Return each network's prediction, float [n], by a predictor of the same settings that was fitted to all the others."""
 
     def save(self, path: Path, facts: Mapping[str, Any]) -> None:

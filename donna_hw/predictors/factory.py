@@ -51,4 +51,4 @@ def predict_leave_one_out(
 
     The strength of a ridge is the one chosen by all networks together.
     """
-    return fit_predictor(qualities, top1_percent, kind, ceiling_percent).left_out(qualities, top1_percent)
+    return fit_predictor(qualities, top1_percent, kind, ceiling_percent).predict_leave_one_out(qualities, top1_percent)

@@ -31,7 +31,7 @@ def learning_curve(
     pool: AccuracyData,
     test: AccuracyData,
     kinds: Sequence[str] = (saturating.KIND,),
-    choices: Sequence[str] = STRATEGIES,
+    strategies: Sequence[str] = STRATEGIES,
     *,
     sizes: Sequence[int] = SIZES,
     draws: int = 20,
@@ -44,7 +44,7 @@ def learning_curve(
     size: kendall_tau and mse are means over draws, tau_error and mse_error their standard errors (NaN for one draw). A draw whose
     predictions are all equal orders nothing and counts as tau 0. Raises `ConfigError` where the pool is smaller than a size.
     """
-    for name in choices:
+    for name in strategies:
         if name not in STRATEGIES:
             raise UnknownNameError("a choice of networks must be a known one", got=name, choices=STRATEGIES)
     steps = sorted(set(sizes))
@@ -53,7 +53,7 @@ def learning_curve(
         raise ConfigError(rule, got=f"{steps}, {draws} draws", hint="choose other sizes")
     found: dict[tuple[str, str, int], list[tuple[float, float]]] = {}
     for draw in range(draws):
-        for choice in choices:
+        for choice in strategies:
             order = _order(pool, choice, steps, np.random.default_rng([seed, draw]))
             for kind in kinds:
                 for size in steps:

@@ -86,7 +86,7 @@ class LinearPredictor:
         )
         return Quadratic(linear, t, interactions + interactions.T, float(self.intercept - slopes @ self.center))
 
-    def left_out(self, qualities: Array, top1_percent: Array) -> Array:
+    def predict_leave_one_out(self, qualities: Array, top1_percent: Array) -> Array:
         """Return what `predict_leave_one_out` does at this predictor's strength of the ridge."""
         return predict_leave_one_out(qualities, top1_percent, self.kind, self.alpha)
 

@@ -33,11 +33,11 @@ class JointPredictor:
     """
 
     kind: str
-    asked_percent: float
+    requested_ceiling_percent: float
     ceiling_percent: float
     gap_percent: float
-    shared: Array
-    own: Array
+    shared_variance: Array
+    stage_variance: Array
     residual: float
     weights: Array
     intercept: float
@@ -54,7 +54,7 @@ class JointPredictor:
         The deviation is that of the weights, by the slope of the link, and the noise of one finetuning beside it.
         """
         x = self._features(qualities)
-        accuracy, slope = self.link.back(self.intercept + x @ self.weights.ravel())
+        accuracy, slope = self.link.inverse(self.intercept + x @ self.weights.ravel())
         variance = ((x @ self.covariance) * x).sum(axis=1)
         return accuracy, np.sqrt(self.noise**2 + slope**2 * variance)
 
@@ -75,10 +75,10 @@ class JointPredictor:
     def quadratic(self, qualities: Sequence[Array]) -> None:
         """Return None: the accuracy is no sum."""
 
-    def left_out(self, qualities: Array, top1_percent: Array) -> Array:
+    def predict_leave_one_out(self, qualities: Array, top1_percent: Array) -> Array:
         """Return each network's prediction, float [n], by a fit to all the others at these variances of the prior."""
-        variances = np.array([*self.shared, *self.own, self.residual])
-        return _predict_leave_one_out(qualities, top1_percent, self.asked_percent, variances)
+        variances = np.array([*self.shared_variance, *self.stage_variance, self.residual])
+        return _predict_leave_one_out(qualities, top1_percent, self.requested_ceiling_percent, variances)
 
     def save(self, path: Path, facts: Mapping[str, Any]) -> None:
         """Write the predictor and facts about it as TOML."""
@@ -94,14 +94,14 @@ class JointPredictor:
         return np.asarray(x.reshape(len(x), self.weights.size))
 
 
-def fit_joint(qualities: Array, top1_percent: Array, asked_percent: float = 0.0) -> JointPredictor:
+def fit_joint(qualities: Array, top1_percent: Array, requested_ceiling_percent: float = 0.0) -> JointPredictor:
     """Fit to finetuned networks: qualities float [n, stages, metrics], or [n, stages] of one metric; top1_percent float [n]."""
     x, _, _ = _standardize(qualities)
-    target, _ = _standardize_target(fit_link(top1_percent, asked_percent).of(top1_percent))
+    target, _ = _standardize_target(fit_link(top1_percent, requested_ceiling_percent).transform(top1_percent))
     variances = _fit_variances(x, target)
-    predictions = _predict_leave_one_out(qualities, top1_percent, asked_percent, variances)
+    predictions = _predict_leave_one_out(qualities, top1_percent, requested_ceiling_percent, variances)
     noise = float(np.sqrt(np.square(predictions - top1_percent).mean()))
-    return _fit(qualities, top1_percent, asked_percent, variances, noise)
+    return _fit(qualities, top1_percent, requested_ceiling_percent, variances, noise)
 
 
 def _fit_variances(x: Array, target: Array) -> Array:
@@ -137,7 +137,7 @@ def _fit(qualities: Array, top1: Array, asked: float, variances: Array, noise: f
     x, center, scale = _standardize(qualities)
     count, stages, metrics = x.shape
     link = fit_link(top1, asked)
-    values = link.of(top1)
+    values = link.transform(top1)
     target, size = _standardize_target(values)
     shared, own, residual = variances[:metrics], variances[metrics:-1], float(variances[-1])
     # of the weights, ordered as x is: stage by stage, in each metric by metric

@@ -84,7 +84,7 @@ class SklearnPredictor:
         found = last.predict(x, return_cov=True)[1]
         return np.asarray(found - noise * np.eye(len(x))), noise
 
-    def left_out(self, qualities: Array, top1_percent: Array) -> Array:
+    def predict_leave_one_out(self, qualities: Array, top1_percent: Array) -> Array:
         """Return each network's prediction, float [n], by a regression of this kind that was fitted to all the others."""
         return _cross_validate(self.kind, qualities, top1_percent, len(top1_percent))
 

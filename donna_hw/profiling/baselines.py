@@ -24,7 +24,7 @@ class Baselines(NamedTuple):
     """The baselines' layers and what they cost; of what table, and the file that lists them, None where none does."""
 
     graphs: dict[str, Graph]
-    found: MeasuredGraphs
+    measurements: MeasuredGraphs
     info: TableInfo
     path: Path | None
 

@@ -21,7 +21,7 @@ class TableCalibration:
     """sentinel_reference_s: how fast the sentinel is on the machine undisturbed; None without one. least_spread: see `Measurement`."""
 
     sentinel_reference_s: float | None = None
-    least_spread: float = 0.0
+    min_relative_std: float = 0.0
 
 
 def build_measurements(
@@ -30,10 +30,14 @@ def build_measurements(
     """Return the measurement of every block that could be run."""
     return {
         key: Measurement(
-            tuple(record.visits), protocol, environment, scale.sentinel_reference_s, least_spread=scale.least_spread
+            tuple(record.trials),
+            protocol,
+            environment,
+            scale.sentinel_reference_s,
+            min_relative_std=scale.min_relative_std,
         )
         for key, record in records.items()
-        if record.visits and not record.failure
+        if record.trials and not record.failure
     }
 
 
@@ -46,10 +50,10 @@ def calibrate_table(
     outside and never sped up, so that its undisturbed speed is the one that can be met again. The spread is the median over the blocks.
     """
     slices = [
-        visit.sentinel_medians_s for record in records.values() for visit in record.visits if visit.sentinel_s.size
+        visit.sentinel_medians_s for record in records.values() for visit in record.trials if visit.sentinel_s.size
     ]
     reference = float(np.quantile(np.concatenate(slices), UNDISTURBED_QUANTILE)) if slices else None
     found = build_measurements(records, protocol, environment, TableCalibration(reference))
-    spreads = [one.spread for one in found.values() if len(one.round_medians_s) >= MIN_ROUNDS]
+    spreads = [one.relative_std for one in found.values() if len(one.round_medians_s) >= MIN_ROUNDS]
     known = [spread for spread in spreads if np.isfinite(spread)]
     return TableCalibration(reference, float(np.median(known)) if known else 0.0)

@@ -31,8 +31,8 @@ class Composition:
 
     scale: float
     joint_s: float
-    residual: float
-    sampled: int
+    residual_std: float
+    sample_size: int
 
     def estimate(self, sections: list[Estimate]) -> Estimate:
         """Return the latency of a block of these sections; a section that repeats is one measurement and errs alike each time."""
@@ -41,7 +41,7 @@ class Composition:
         errors: dict[Estimate, float] = {}
         for section in sections:
             errors[section] = errors.get(section, 0.0) + self.scale * section.error_s
-        error = float(np.sqrt(sum(e**2 for e in errors.values()) + (self.residual * value) ** 2))
+        error = float(np.sqrt(sum(e**2 for e in errors.values()) + (self.residual_std * value) ** 2))
         return Estimate(value, error)
 
 

@@ -38,8 +38,8 @@ def _compute_remaining(
     todo: Sequence[str], jobs: Mapping[str, MeasurementJob], backend: ExactBackend, journal: Journal
 ) -> Iterator[tuple[str, float]]:
     """Yield (layers_hash, cost), each journaled before; the backend is asked for `at_once` blocks at a time."""
-    for start in range(0, len(todo), backend.at_once):
-        keys = todo[start : start + backend.at_once]
+    for start in range(0, len(todo), backend.chunk_size):
+        keys = todo[start : start + backend.chunk_size]
         costs = backend.costs([jobs[key].graph for key in keys])
         found = list(zip(keys, costs, strict=True))
         journal.append_all(

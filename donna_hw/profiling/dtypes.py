@@ -33,5 +33,5 @@ def with_dtypes(description: BackendInfo, graphs: Iterable[Graph]) -> BackendInf
     own = str(identity["dtype"])  # what float32 layers are run in
     name = "+".join(sorted({own if dtype == DEFAULT_DTYPE else dtype for dtype in dtypes}))
     environment = replace(description.environment, identity={**identity, "dtype": name})
-    words = tuple(name if word == own else word for word in description.words)
-    return replace(description, environment=environment, words=words)
+    words = tuple(name if word == own else word for word in description.tags)
+    return replace(description, environment=environment, tags=words)

@@ -40,9 +40,9 @@ class ProfilingBudget:
     after this many seconds, which are spent where the error is largest. retry: measure again what is not trusted or failed.
     """
 
-    compose: bool = False
+    predict_repeats: bool = False
     budget_s: float | None = None
-    retry: bool = False
+    remeasure: bool = False
 
     def __post_init__(self) -> None:
         if self.budget_s is not None and not 0 < self.budget_s < inf:
@@ -61,7 +61,7 @@ class Bench:
     label: str
 
     def measure(
-        self, jobs: Mapping[str, MeasurementJob], *, deadline_unix_s: float = inf, retry: bool = False
+        self, jobs: Mapping[str, MeasurementJob], *, deadline_unix_s: float = inf, remeasure: bool = False
     ) -> dict[str, BlockRecord]:
         """Measure the jobs, and return the record of each."""
         journal = SampleJournal(self.journal)
@@ -75,20 +75,20 @@ class Bench:
             label=self.label,
             deadline_unix_s=deadline_unix_s,
         )
-        return schedule.run(frozenset(self._doubtful(journal, jobs)) if retry else frozenset())
+        return schedule.run(frozenset(self._untrusted(journal, jobs)) if remeasure else frozenset())
 
-    def scale(self, records: Mapping[str, BlockRecord]) -> TableCalibration:
+    def calibrate(self, records: Mapping[str, BlockRecord]) -> TableCalibration:
         """Return the scale of a table of these records."""
         return calibrate_table(records, self.protocol, self.environment)
 
-    def measurements(self, records: Mapping[str, BlockRecord], scale: TableCalibration) -> dict[str, Measurement]:
+    def build_measurements(self, records: Mapping[str, BlockRecord], scale: TableCalibration) -> dict[str, Measurement]:
         """Return the measurement of every block that could be run."""
         return build_measurements(records, self.protocol, self.environment, scale)
 
-    def _doubtful(self, journal: SampleJournal, jobs: Mapping[str, MeasurementJob]) -> list[str]:
+    def _untrusted(self, journal: SampleJournal, jobs: Mapping[str, MeasurementJob]) -> list[str]:
         """Return the blocks that failed or whose verdict is not `trusted`."""
         records = {key: record for key, record in journal.read().items() if key in jobs}
-        measured = self.measurements(records, self.scale(records))
+        measured = self.build_measurements(records, self.calibrate(records))
         return [key for key in records if key not in measured or evaluate_measurement(measured[key]).name != "trusted"]
 
 
@@ -97,7 +97,7 @@ class ProfileResult:
     """The rows by layers_hash, the table's scale, and what else its TOML should record."""
 
     rows: Mapping[str, Row]
-    scale: TableCalibration
+    calibration: TableCalibration
     conditions: Mapping[str, Scalar]
 
 
@@ -108,27 +108,27 @@ class Profiler:
     space: Space
     parts: Sequence[Part]
     mode: str
-    effort: ProfilingBudget
+    budget: ProfilingBudget
     bench: Bench
     column: str
-    began_unix_s: float
+    start_unix_s: float
 
-    def fill(self) -> ProfileResult:
+    def run(self) -> ProfileResult:
         """Measure, and derive the rows; raises `TableError` when no block could be run."""
-        effort, bench = self.effort, self.bench
-        deadline = self.began_unix_s + effort.budget_s if effort.budget_s is not None else inf
-        jobs = self._jobs()
-        records = bench.measure(jobs, deadline_unix_s=deadline, retry=effort.retry)
-        scale = bench.scale(records)
-        measured = bench.measurements(records, scale)
-        composed, conditions = self._composed(measured, records.keys() - measured.keys())
+        effort, bench = self.budget, self.bench
+        deadline = self.start_unix_s + effort.budget_s if effort.budget_s is not None else inf
+        jobs = self._initial_jobs()
+        records = bench.measure(jobs, deadline_unix_s=deadline, remeasure=effort.remeasure)
+        scale = bench.calibrate(records)
+        measured = bench.build_measurements(records, scale)
+        composed, conditions = self._predict_rows(measured, records.keys() - measured.keys())
         while composed and time.time() < deadline < inf:  # what is left of a budget goes to the widest intervals
-            jobs |= {key: self._whole[key] for key in _widest(composed, self.column)}
+            jobs |= {key: self._block_jobs[key] for key in _widest(composed, self.column)}
             records = bench.measure(jobs, deadline_unix_s=deadline)
-            scale = bench.scale(records)
-            measured = bench.measurements(records, scale)
-            composed, conditions = self._composed(measured, records.keys() - measured.keys())
-        rows = composed | {key: measured_row(found, records[key].stopped) for key, found in measured.items()}
+            scale = bench.calibrate(records)
+            measured = bench.build_measurements(records, scale)
+            composed, conditions = self._predict_rows(measured, records.keys() - measured.keys())
+        rows = composed | {key: measured_row(found, records[key].stopping_rule) for key, found in measured.items()}
         if not rows:
             reason = next(iter(records.values())).failure
             raise TableError(
@@ -140,40 +140,40 @@ class Profiler:
     @cached_property
     def _section_graphs(self) -> Mapping[str, tuple[Graph, ...]]:
         """{layers_hash: sections} of the blocks that repeat a section, where blocks are composed."""
-        if not self.effort.compose:
+        if not self.budget.predict_repeats:
             return {}
         found = {part.layers_hash: part for part in self.parts}
         graphs = {key: lower_sections(part.block, part.graph.input_shape) for key, part in found.items()}
         return {key: sections for key, sections in graphs.items() if len(sections) > 1}
 
     @cached_property
-    def _sections(self) -> Mapping[str, tuple[str, ...]]:
+    def _section_hashes(self) -> Mapping[str, tuple[str, ...]]:
         """{layers_hash: those of its sections} of the same blocks."""
         hashes = {graph: layers_hash(graph) for sections in self._section_graphs.values() for graph in sections}
         return {key: tuple(hashes[graph] for graph in sections) for key, sections in self._section_graphs.items()}
 
     @cached_property
-    def _whole(self) -> dict[str, MeasurementJob]:
+    def _block_jobs(self) -> dict[str, MeasurementJob]:
         present = [part for part in self.parts if part.graph.layers]
         if self.mode == "isolated":
             return unique_jobs([MeasurementJob(part.name, part.graph) for part in present])
         before = find_neighbors(self.space)
-        chains = [(part, build_chain(before, part.keys["part"], part.block)) for part in present]
+        chains = [(part, build_chain(before, part.key_cells["part"], part.block)) for part in present]
         return unique_jobs([MeasurementJob(part.name, part.graph, *(chain or ())) for part, chain in chains])
 
-    def _jobs(self) -> dict[str, MeasurementJob]:
+    def _initial_jobs(self) -> dict[str, MeasurementJob]:
         """Return what is measured first: everything, or where blocks are composed sections and a sample."""
-        sample = select_sample({key: len(sections) for key, sections in self._sections.items()})
+        sample = select_sample({key: len(sections) for key, sections in self._section_hashes.items()})
         sample |= SampleJournal(self.bench.journal).read().keys()  # what an earlier run measured whole stays so
-        kept = {key: job for key, job in self._whole.items() if key not in self._sections or key in sample}
+        kept = {key: job for key, job in self._block_jobs.items() if key not in self._section_hashes or key in sample}
         pieces = {
-            key: MeasurementJob(f"section of {self._whole[block].name}", graph)
+            key: MeasurementJob(f"section of {self._block_jobs[block].name}", graph)
             for block, graphs in self._section_graphs.items()
-            for key, graph in zip(self._sections[block], graphs, strict=True)
+            for key, graph in zip(self._section_hashes[block], graphs, strict=True)
         }
         return pieces | kept
 
-    def _composed(
+    def _predict_rows(
         self, measured: Mapping[str, Measurement], failed: Set[str]
     ) -> tuple[dict[str, Row], dict[str, Scalar]]:
         """Return the rows of the blocks that are predicted and not measured, and what the prediction rests on.
@@ -183,7 +183,7 @@ class Profiler:
         estimates = {key: to_estimate(measurement) for key, measurement in measured.items()}
         known: dict[str, list[Estimate]] = {
             key: [estimates[section] for section in sections]
-            for key, sections in self._sections.items()
+            for key, sections in self._section_hashes.items()
             if key not in failed and all(section in estimates for section in sections)
         }
         whole = [key for key in known if key in estimates]
@@ -202,8 +202,8 @@ def _composition_conditions(found: Composition) -> dict[str, Scalar]:
     return {
         f"{COMPOSITION_PREFIX}scale": found.scale,
         f"{COMPOSITION_PREFIX}joint_s": found.joint_s,
-        f"{COMPOSITION_PREFIX}residual": found.residual,
-        f"{COMPOSITION_PREFIX}sampled": found.sampled,
+        f"{COMPOSITION_PREFIX}residual": found.residual_std,
+        f"{COMPOSITION_PREFIX}sampled": found.sample_size,
     }
 
 

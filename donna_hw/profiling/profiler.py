@@ -50,7 +50,7 @@ def profile_space(
     protocol: Protocol | None = None,
     *,
     mode: str = "isolated",
-    effort: ProfilingBudget | None = None,
+    budget: ProfilingBudget | None = None,
     workers: WorkerFactory = create_subprocess_workers,
 ) -> LatencyTable:
     """Fill the table of a space on a device below the folder `root`, and return it.
@@ -60,30 +60,30 @@ def profile_space(
     mode: `isolated`, or `in_chain` (`profiling/chain.py`). workers: who measures; by default a process for each device of the pool.
     """
     began = time.time()
-    protocol, effort, mode = protocol or device.protocol, effort or ProfilingBudget(), validate_mode(mode)
+    protocol, budget, mode = protocol or device.protocol, budget or ProfilingBudget(), validate_mode(mode)
     if space.global_axes:
         rule, axes = f"a table is of one setting of each global axis of {space.name}", space.global_axes
         cure = f"name one, such as {space.name}@{space.input_shape[1]}px"
         raise ConfigError(rule, got=", ".join(axis.name for axis in axes), hint=cure)
     parts = list_parts(space)
-    kind, graphs = device.kind(), [part.graph for part in parts]
+    kind, graphs = device.backend_class(), [part.graph for part in parts]
     validate_dtypes(kind, device.name, graphs)
     if issubclass(kind, ExactBackend):
         if mode != "isolated":
             raise ConfigError("blocks are only timed in a chain; a computed cost is a block's own", got=mode)
         backend = device.backend()
         assert isinstance(backend, ExactBackend)  # noqa: S101  of that kind
-        description = backend.description()
+        description = backend.info()
         path = table_path(root, device.name, space.name, variant_name(with_dtypes(description, graphs), protocol, mode))
         with hold_lock(path.with_suffix(".lock")):
             info = _write_or_validate_info(_build_info(space, device, description, protocol, mode=mode), path)
             jobs = unique_jobs([MeasurementJob(part.name, part.graph) for part in parts])
             costs = compute_costs(jobs, backend, path.with_suffix(".samples.csv"), f"profile {device.name}")
             return write_table(space, parts, info, path, lambda key: {info.column: int_if_whole(costs[key])})
-    if effort.compose and mode != "isolated":
+    if budget.predict_repeats and mode != "isolated":
         raise ConfigError("composed blocks are measured isolated: a section has no neighbours of its own", got=mode)
     with _open_workers(device, protocol, workers) as crew:
-        descriptions = [worker.description() for worker in crew]
+        descriptions = [worker.info() for worker in crew]
         description = descriptions[0]
         validate_statistic(device, protocol, description)
         path = table_path(root, device.name, space.name, variant_name(with_dtypes(description, graphs), protocol, mode))
@@ -94,23 +94,23 @@ def profile_space(
             )
             for other in descriptions[1:]:
                 mine = _build_info(space, device, other, protocol, mode=mode, sentinel=sentinel)
-                info.refuse_other(mine, path)
+                info.validate_same_identity(mine, path)
             for worker, said in zip(crew, descriptions, strict=True):
-                for hint in said.advice:
+                for hint in said.warnings:
                     log(f"{worker.name}: {hint}")
             if protocol.cool_down_s:
-                log(estimate_cool_down([part.graph for part in parts], protocol, len(crew)).words)
+                log(estimate_cool_down([part.graph for part in parts], protocol, len(crew)).summary)
             validate_pool(crew, sentinel)
             journal = path.with_suffix(".samples.csv")
             bench = Bench(crew, description.environment, protocol, sentinel, journal, f"profile {device.name}")
-            filled = Profiler(space, parts, mode, effort, bench, info.column, began).fill()
+            filled = Profiler(space, parts, mode, budget, bench, info.column, began).run()
             kept = {
                 key: value
                 for key, value in info.conditions.items()
                 if not key.startswith((COMPOSITION_PREFIX, PREDICTED_PREFIX))
             }
-            found = {"conditions": {**kept, **filled.conditions}, "least_spread": filled.scale.least_spread}
-            info = info.model_copy(update={**found, "sentinel_reference_s": filled.scale.sentinel_reference_s})
+            found = {"conditions": {**kept, **filled.conditions}, "least_spread": filled.calibration.min_relative_std}
+            info = info.model_copy(update={**found, "sentinel_reference_s": filled.calibration.sentinel_reference_s})
             return write_table(space, parts, info, path, filled.rows.get)
 
 
@@ -128,7 +128,7 @@ def measure_networks(
     Journaled and listed beside the table as `networks`; see `measure_graphs`. Raises `MeasurementError` when a network cannot be run.
     """
     names = [network_name(space, architecture) for architecture in architectures]
-    graphs = {name: space.network(architecture) for name, architecture in zip(names, architectures, strict=True)}
+    graphs = {name: space.network_graph(architecture) for name, architecture in zip(names, architectures, strict=True)}
     measured = measure_graphs(space, device, table, graphs, protocol, workers=workers)
     for name, failure in measured.failures.items():
         raise MeasurementError(f"network {name} must run", got=failure, hint="leave it out")
@@ -153,12 +153,12 @@ def get_or_create_table(
     Raises `TableError` where the one that is there is of another environment or protocol.
     """
     protocol, graphs = protocol or device.protocol, [part.graph for part in list_parts(space)]
-    validate_dtypes(device.kind(), device.name, graphs)
-    if issubclass(device.kind(), ExactBackend):
-        description, sentinel = device.backend().description(), False
+    validate_dtypes(device.backend_class(), device.name, graphs)
+    if issubclass(device.backend_class(), ExactBackend):
+        description, sentinel = device.backend().info(), False
     else:
         with _open_workers(device, protocol, workers) as crew:
-            description, sentinel = crew[0].description(), True
+            description, sentinel = crew[0].info(), True
     path = table_path(
         root, device.name, space.name, variant_name(with_dtypes(description, graphs), protocol, "isolated")
     )
@@ -197,30 +197,30 @@ def measure_graphs(
     environment or the protocol is not the table's.
     """
     protocol, mode = protocol or device.protocol, str(table.info.identity["mode"])
-    validate_dtypes(device.kind(), device.name, graphs.values())
-    if issubclass(device.kind(), ExactBackend):
+    validate_dtypes(device.backend_class(), device.name, graphs.values())
+    if issubclass(device.backend_class(), ExactBackend):
         backend = device.backend()
         assert isinstance(backend, ExactBackend)  # noqa: S101  of that kind
-        table.info.refuse_other(_build_info(space, device, backend.description(), protocol, mode=mode), table.path)
+        table.info.validate_same_identity(_build_info(space, device, backend.info(), protocol, mode=mode), table.path)
         return MeasuredGraphs(dict(zip(graphs, backend.costs(list(graphs.values())), strict=True)), {}, {})
     jobs = unique_jobs([MeasurementJob(name, graph) for name, graph in graphs.items()])
     sentinel = select_sentinel(list_parts(space), table.path)
     journal = table.path.with_suffix(f".{listing}.samples.csv")
     with _open_workers(device, protocol, workers) as crew, hold_lock(table.path.with_suffix(".lock")):
-        description = crew[0].description()
+        description = crew[0].info()
         validate_statistic(device, protocol, description)
         described = _build_info(space, device, description, protocol, mode=mode, sentinel=sentinel)
-        table.info.refuse_other(described, table.path)
+        table.info.validate_same_identity(described, table.path)
         bench = Bench(crew, description.environment, protocol, sentinel, journal, f"{listing} {device.name}")
         records = bench.measure(jobs)
-        toml, own = table.path.with_suffix(".toml"), bench.scale(records)
+        toml, own = table.path.with_suffix(".toml"), bench.calibrate(records)
         reference = table.info.sentinel_reference_s or read_model(toml, TableInfo).sentinel_reference_s
-        scale = TableCalibration(reference or own.sentinel_reference_s, own.least_spread)
+        scale = TableCalibration(reference or own.sentinel_reference_s, own.min_relative_std)
         if scale.sentinel_reference_s != reference:
             fixed = table.info.model_copy(update={"sentinel_reference_s": scale.sentinel_reference_s})
             write_toml(toml, fixed.model_dump(exclude_none=True))
-        measured = bench.measurements(records, scale)
-        rows = {key: measured_row(found, records[key].stopped) for key, found in measured.items()}
+        measured = bench.build_measurements(records, scale)
+        rows = {key: measured_row(found, records[key].stopping_rule) for key, found in measured.items()}
         names = {key: job.name for key, job in jobs.items()}
         NetworkMeasurements(table.path.with_suffix(f".{listing}.csv"), scale.sentinel_reference_s).add(rows, names)
     keys = {name: layers_hash(graph) for name, graph in graphs.items()}
@@ -254,7 +254,7 @@ def validate_statistic(device: Device, protocol: Protocol, description: BackendI
 
 def variant_name(description: BackendInfo, protocol: Protocol, mode: str) -> str:
     """Return the file name that tells a device's tables apart: mode, batch, and the backend's own words."""
-    return "-".join((mode, f"b{protocol.batch}", *description.words))
+    return "-".join((mode, f"b{protocol.batch}", *description.tags))
 
 
 def select_sentinel(parts: Sequence[Part], table: Path | None = None) -> Graph:
@@ -292,7 +292,7 @@ def _build_info(
     if timed:
         column = f"{protocol.statistic}_s"
         identity |= {"protocol": protocol.name, "warmup": protocol.warmup, "samples": protocol.samples}
-        identity |= {"visit_s": protocol.visit_s or 0.0, "slices": protocol.slices}
+        identity |= {"visit_s": protocol.trial_s or 0.0, "slices": protocol.slices}
         identity |= {"sentinel_samples": protocol.sentinel_samples, "cool_down_s": protocol.cool_down_s}
     return TableInfo(
         device=device.name,
@@ -314,7 +314,7 @@ def _write_or_validate_info(info: TableInfo, path: Path) -> TableInfo:
     toml = path.with_suffix(".toml")
     if toml.exists():
         old = read_model(toml, TableInfo)
-        old.refuse_other(info, path)
+        old.validate_same_identity(info, path)
         return old
     if path.with_suffix(".samples.csv").exists():
         raise TableError(

@@ -17,27 +17,27 @@ class CoolDownEstimate:
     """
 
     blocks: int
-    different: int
+    unique_blocks: int
     devices: int
-    each_s: float
+    per_block_s: float
 
     @property
-    def alone_s(self) -> float:
+    def single_device_s(self) -> float:
         """Of one device that visits every block of the table."""
-        return self.blocks * self.each_s
+        return self.blocks * self.per_block_s
 
     @property
     def seconds(self) -> float:
         """Of these devices, equal layers visited once; the device with most visits decides."""
-        return -(-self.different // self.devices) * self.each_s
+        return -(-self.unique_blocks // self.devices) * self.per_block_s
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         """The estimate for people."""
         pool = "one device rests" if self.devices == 1 else f"each of {self.devices} devices rests"
         return (
-            f"{self.blocks:,} blocks, {self.different:,} of them with layers of their own: {pool} {_format_duration(self.seconds)} between visits; "
-            f"block by block on one device it would be {_format_duration(self.alone_s)}"
+            f"{self.blocks:,} blocks, {self.unique_blocks:,} of them with layers of their own: {pool} {_format_duration(self.seconds)} between visits; "
+            f"block by block on one device it would be {_format_duration(self.single_device_s)}"
         )
 
 

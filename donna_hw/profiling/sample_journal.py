@@ -34,14 +34,14 @@ class BlockRecord:
 
     name: str
     attempt: int = 0
-    visits: list[Trial] = field(default_factory=list)
+    trials: list[Trial] = field(default_factory=list)
     failure: str = ""
-    stopped: str = ""
+    stopping_rule: str = ""
 
-    def before(self, round_: int) -> BlockRecord:
+    def before_round(self, round_: int) -> BlockRecord:
         """Return the record as it was when a round began."""
         return BlockRecord(
-            self.name, self.attempt, [visit for visit in self.visits if visit.round < round_], self.failure
+            self.name, self.attempt, [visit for visit in self.trials if visit.round < round_], self.failure
         )
 
 
@@ -50,13 +50,13 @@ class SampleJournal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._journal = Journal(path, COLUMNS, added=OPTIONAL_COLUMNS)
+        self._journal = Journal(path, COLUMNS, new_columns=OPTIONAL_COLUMNS)
 
     def add(self, key: str, name: str, attempt: int, visit: Trial) -> Trial:
         """Append one visit, and return it as it reads back; raises `MeasurementError` for times that are none, and writes nothing."""
-        samples, readings = visit.samples, visit.readings
+        samples, readings = visit.samples, visit.telemetry
         cells = {
-            **self._frame(key, name, attempt, visit.round),
+            **self._key_cells(key, name, attempt, visit.round),
             "device": visit.device,
             "started_unix_s": f"{visit.started_unix_s:.3f}",
             "slices": visit.slices,
@@ -69,7 +69,7 @@ class SampleJournal:
             "clock_hz": _format_number(readings.clock_hz),
             "temperature_c": _format_number(readings.temperature_c),
             "power_w": _format_number(readings.power_w),
-            "throttle": "|".join(readings.throttle),
+            "throttle": "|".join(readings.throttle_reasons),
             "summary": _format_summary(samples.summary),
         }
         kept = _parse_trial({name: str(cell) for name, cell in cells.items()})
@@ -79,7 +79,7 @@ class SampleJournal:
 
     def add_failure(self, key: str, name: str, attempt: int, reason: str) -> None:
         """Append that a block failed."""
-        self._journal.append({**self._frame(key, name, attempt, 0), "failure": reason or "no reason given"})
+        self._journal.append({**self._key_cells(key, name, attempt, 0), "failure": reason or "no reason given"})
 
     def read(self, only: Container[str] | None = None) -> dict[str, BlockRecord]:
         """Return the latest attempt at each block, visits in the order of rounds; raises `FileFormatError` with the line of a bad value.
@@ -108,18 +108,18 @@ class SampleJournal:
                 record.failure = cells["failure"]
                 continue
             _validate_trial(visit, where)
-            if visit.round in (other.round for other in record.visits):
+            if visit.round in (other.round for other in record.trials):
                 raise FileFormatError(
                     f"{where}: a block must be visited once a round",
                     got=f"round {visit.round} of {cells['what']} again",
                     hint="delete the line",
                 )
-            record.visits.append(visit)
+            record.trials.append(visit)
         for record in found.values():
-            record.visits.sort(key=lambda visit: visit.round)
+            record.trials.sort(key=lambda visit: visit.round)
         return found
 
-    def _frame(self, key: str, name: str, attempt: int, round_: int) -> dict[str, str]:
+    def _key_cells(self, key: str, name: str, attempt: int, round_: int) -> dict[str, str]:
         names = {"what": name, "layers_hash": key, "attempt": str(attempt), "round": str(round_)}
         return dict.fromkeys(COLUMNS, "") | names
 
@@ -172,7 +172,7 @@ def _format_summary(summary: RunSummary | None) -> str:
     """Return a summary as a cell: the number of runs, then mean, deviation, smallest and largest time in seconds."""
     if summary is None:
         return ""
-    return f"{summary.runs} {_format_times((summary.mean_s, summary.deviation_s, summary.min_s, summary.max_s))}"
+    return f"{summary.runs} {_format_times((summary.mean_s, summary.std_s, summary.min_s, summary.max_s))}"
 
 
 def _parse_summary(text: str) -> RunSummary | None:

@@ -73,75 +73,77 @@ class Scheduler:
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
     _records: dict[str, BlockRecord] = field(default_factory=dict)
-    _lost: dict[str, str] = field(default_factory=dict)
+    _lost_devices: dict[str, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def run(self, again: frozenset[str] = frozenset()) -> dict[str, BlockRecord]:
+    def run(self, remeasure: frozenset[str] = frozenset()) -> dict[str, BlockRecord]:
         """Measure until every block has stopped, and return the latest attempt at each.
 
         again: blocks to begin a new attempt at. What the journal holds already is not measured again, so that a killed run
         loses one visit a worker at most. Raises `UnavailableError` when no device is left; what was measured is kept.
         """
         self._records = self.journal.read(self.jobs)
-        for key in again & self._records.keys():
+        for key in remeasure & self._records.keys():
             self._records[key] = BlockRecord(self.jobs[key].name, self._records[key].attempt + 1)
         for key, job in self.jobs.items():
             self._records.setdefault(key, BlockRecord(job.name))
         alive = list(self.workers)
         with ProgressBar(self.label) as bar:
             for round_ in count():  # under a budget the widest are visited more often, so that there may be more rounds
-                todo = self._todo(round_)
+                todo = self._select_blocks(round_)
                 if not todo and (round_ >= self.protocol.rounds or self.clock() > self.deadline_unix_s):
                     break
                 if not todo:
                     continue
                 sure = self.protocol.rounds if not self.protocol.adaptive else self.protocol.min_rounds
-                bar.expect(len(todo) + len(self.jobs) * max(0, min(sure, self.protocol.rounds) - round_ - 1))
-                alive = self._round(round_, todo, alive, bar)
+                bar.set_remaining(len(todo) + len(self.jobs) * max(0, min(sure, self.protocol.rounds) - round_ - 1))
+                alive = self._run_round(round_, todo, alive, bar)
                 for worker in alive:
                     worker.refresh()
         for record in self._records.values():
-            record.stopped = record.stopped or ("budget" if self.clock() > self.deadline_unix_s else "limit")
-        return {key: record for key, record in self._records.items() if record.visits or record.failure}
+            record.stopping_rule = record.stopping_rule or (
+                "budget" if self.clock() > self.deadline_unix_s else "limit"
+            )
+        return {key: record for key, record in self._records.items() if record.trials or record.failure}
 
-    def _todo(self, round_: int) -> list[str]:
+    def _select_blocks(self, round_: int) -> list[str]:
         """Return the blocks to visit in a round, in a random order.
 
         Order and choice follow from what earlier rounds measured, so that a run that was killed goes on as it would have gone.
         """
         order = [str(key) for key in np.random.default_rng(round_).permutation(sorted(self.jobs))]
-        records = {key: self._records[key].before(round_) for key in order}
+        records = {key: self._records[key].before_round(round_) for key in order}
         scale = (
             calibrate_table(records, self.protocol, self.environment) if self.protocol.adaptive else TableCalibration()
         )
         measured = build_measurements(records, self.protocol, self.environment, scale)
-        todo = [key for key in order if self._wants(key, measured.get(key))]
+        todo = [key for key in order if self._needs_trial(key, measured.get(key))]
         if self.deadline_unix_s < inf and round_ >= MIN_ROUNDS and todo:
-            widths = {key: measured[key].half_width if key in measured else inf for key in todo}
+            widths = {key: measured[key].relative_half_width if key in measured else inf for key in todo}
             todo = [key for key in todo if widths[key] >= np.median(list(widths.values()))]
-        return [key for key in todo if round_ not in (visit.round for visit in self._records[key].visits)]
+        return [key for key in todo if round_ not in (visit.round for visit in self._records[key].trials)]
 
-    def _wants(self, key: str, measured: Measurement | None) -> bool:
+    def _needs_trial(self, key: str, measured: Measurement | None) -> bool:
         """Return whether a block is to be visited again after the rounds measured, and note the rule if it is not."""
         record = self._records[key]
-        if not record.stopped and measured is not None:
-            record.stopped = stopping_rule(measured) or ""
-        return not (record.stopped or record.failure or self._late(record))
+        if not record.stopping_rule and measured is not None:
+            record.stopping_rule = stopping_rule(measured) or ""
+        return not (record.stopping_rule or record.failure or self._past_deadline(record))
 
-    def _late(self, record: BlockRecord) -> bool:
-        return self.clock() > self.deadline_unix_s and len(record.visits) >= MIN_ROUNDS
+    def _past_deadline(self, record: BlockRecord) -> bool:
+        return self.clock() > self.deadline_unix_s and len(record.trials) >= MIN_ROUNDS
 
-    def _round(self, round_: int, todo: list[str], alive: list[Worker], bar: ProgressBar) -> list[Worker]:
+    def _run_round(self, round_: int, todo: list[str], alive: list[Worker], bar: ProgressBar) -> list[Worker]:
         """Visit the blocks of one round, shared by the workers, and return the workers that are left."""
         queue = deque(todo)
         while queue:
             if not alive:
-                said = "; ".join(f"{name}: {reason}" for name, reason in self._lost.items())
+                said = "; ".join(f"{name}: {reason}" for name, reason in self._lost_devices.items())
                 raise UnavailableError(
                     "a device must be left to measure on", got=f"none: {said}", hint="start again: all is kept"
                 )
             with ThreadPoolExecutor(len(alive)) as threads:
-                shifts = [threads.submit(self._shift, worker, round_, queue, bar) for worker in alive]
+                shifts = [threads.submit(self._drain_queue, worker, round_, queue, bar) for worker in alive]
                 try:
                     stay = [shift.result() for shift in shifts]
                 except BaseException:
@@ -150,30 +152,30 @@ class Scheduler:
             alive = [worker for worker, stays in zip(alive, stay, strict=True) if stays]
         return alive
 
-    def _shift(self, worker: Worker, round_: int, queue: deque[str], bar: ProgressBar) -> bool:
+    def _drain_queue(self, worker: Worker, round_: int, queue: deque[str], bar: ProgressBar) -> bool:
         """Visit blocks from the queue until it is empty; return False when the device was lost, its block back in the queue."""
         while True:
             try:
                 key = queue.popleft()
             except IndexError:
                 return True
-            if self._late(self._records[key]):
+            if self._past_deadline(self._records[key]):
                 bar.step()
                 continue
             try:
-                self._visit(worker, round_, key)
+                self._run_trial(worker, round_, key)
             except DeviceLostError as lost:
-                self._lost[worker.name] = str(lost)
+                self._lost_devices[worker.name] = str(lost)
                 queue.append(key)
-                bar.say(f"{worker.name} is lost: {lost}; its block goes to another device")
+                bar.write(f"{worker.name} is lost: {lost}; its block goes to another device")
                 return False
             except BaseException:
                 queue.clear()  # the other workers finish their visits and stop
                 raise
             bar.step()
-            self._rest(worker, bar)
+            self._cool_down(worker, bar)
 
-    def _rest(self, worker: Worker, bar: ProgressBar) -> None:
+    def _cool_down(self, worker: Worker, bar: ProgressBar) -> None:
         """Let the device cool down; one that is gone rests as long as the protocol says, and shows at its next visit."""
         waited_s = 0.0
         while True:
@@ -183,26 +185,26 @@ class Scheduler:
                 wait_s = self.protocol.cool_down_s if waited_s == 0 else 0.0
             if wait_s <= 0:
                 break
-            bar.note(f"{worker.name} cools down: {waited_s:.0f} s, {wait_s:.0f} s more")
+            bar.set_postfix(f"{worker.name} cools down: {waited_s:.0f} s, {wait_s:.0f} s more")
             self.sleep(wait_s)
             waited_s += wait_s
         if waited_s:
-            bar.note("")
+            bar.set_postfix("")
 
-    def _visit(self, worker: Worker, round_: int, key: str) -> None:
+    def _run_trial(self, worker: Worker, round_: int, key: str) -> None:
         """Visit one block and journal it; a block that fails again and again, while the device answers, is journaled as failed."""
         job, record = self.jobs[key], self._records[key]
         reason = ""
         for _ in range(MAX_TRIES):
             started = self.clock()
             try:
-                visit = replace(worker.visit(job.task(self.sentinel, round_)), started_unix_s=started)
+                visit = replace(worker.run_trial(job.task(self.sentinel, round_)), started_unix_s=started)
                 with self._lock:  # what the file keeps is decided on, so that the same follows when it is read again
-                    record.visits.append(self.journal.add(key, job.name, record.attempt, visit))
+                    record.trials.append(self.journal.add(key, job.name, record.attempt, visit))
                 return
             except (BlockFailedError, MeasurementError) as failure:
                 reason = str(failure)
-                worker.revive(self.sentinel)
+                worker.restart(self.sentinel)
         with self._lock:
             self.journal.add_failure(key, job.name, record.attempt, reason)
             record.failure = reason
@@ -215,7 +217,7 @@ def validate_pool(workers: Sequence[Worker], sentinel: Graph) -> None:
     medians = {}
     for worker in workers:
         try:
-            medians[worker.name] = float(np.median(worker.sentinel_s(sentinel, POOL_RUNS)))
+            medians[worker.name] = float(np.median(worker.time_sentinel(sentinel, POOL_RUNS)))
         except BlockFailedError as failure:
             raise UnavailableError(f"device {worker.name} must run the sentinel", got=str(failure)) from failure
     slowest, fastest = max(medians.values()), min(medians.values())

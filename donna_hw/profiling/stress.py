@@ -104,7 +104,7 @@ def run_stress_test(
     with hold_lock(path.with_suffix(".lock")):
         head = _write_or_validate_info(_build_info(backend, graph, seconds, window, about or {}), path)
         attempts = read_attempts(path)
-        if not (attempts and attempts[-1][-1].ended_s >= seconds):
+        if not (attempts and attempts[-1][-1].end_s >= seconds):
             loop = _Loop(backend, Journal(path, COLUMNS), len(attempts) + 1, clock or Clock())
             loop.run(graph, seconds, window)
             attempts = read_attempts(path)  # the file is the truth: a later start derives the same numbers
@@ -129,20 +129,20 @@ class _Loop:
             start, ended, runs = self.clock.elapsed_s(), 0.0, 1
             for second in track(range(math.ceil(seconds)), "sustain", math.ceil(seconds)):
                 while ended < min(second + 1, seconds):
-                    burst = self._burst(runner, runs, start)
-                    if burst.burst_s / runs > window / 4:
+                    burst = self._run_burst(runner, runs, start)
+                    if burst.duration_s / runs > window / 4:
                         raise ConfigError(
                             f"a run must be shorter than a quarter of the window of {window:g} s",
-                            got=f"{burst.burst_s / runs:.3g} s",
+                            got=f"{burst.duration_s / runs:.3g} s",
                             hint="let the loop last longer",
                         )
-                    ended = burst.ended_s
+                    ended = burst.end_s
                     # tenfold at most: one short burst must not make the next one too long
-                    runs = max(1, min(MAX_RUNS, 10 * runs, round(min(BURST_S, window / 20) * runs / burst.burst_s)))
+                    runs = max(1, min(MAX_RUNS, 10 * runs, round(min(BURST_S, window / 20) * runs / burst.duration_s)))
         finally:
             runner.close()
 
-    def _burst(self, runner: Runner, runs: int, start: float) -> Burst:
+    def _run_burst(self, runner: Runner, runs: int, start: float) -> Burst:
         unix, began = self.clock.unix_s(), self.clock.elapsed_s()
         samples = runner.samples(runs)
         # rounded as the journal is, so that a loop that ended is one when read back
@@ -152,7 +152,7 @@ class _Loop:
         for times in (samples.wall_s, samples.device_s):
             if times is not None:
                 validate_samples(times, "a sustained loop")
-        burst = Burst(unix, began, took, runs, samples, self.backend.readings())
+        burst = Burst(unix, began, took, runs, samples, self.backend.read_telemetry())
         self.journal.append(_format_burst(self.attempt, burst))
         return burst
 
@@ -219,19 +219,19 @@ def _parse_times(text: str) -> np.ndarray:
 
 
 def _format_burst(attempt: int, burst: Burst) -> dict[str, object]:
-    samples, readings = burst.samples, burst.readings
+    samples, readings = burst.samples, burst.telemetry
     keep = np.unique(np.linspace(0, burst.runs - 1, min(burst.runs, MAX_SAMPLES_PER_BURST)).astype(int))
     numbers = {name: getattr(readings, name) for name in ("clock_hz", "temperature_c", "power_w")}
     return {
         "attempt": attempt,
         "started_unix_s": f"{burst.started_unix_s:.3f}",
         "elapsed_s": f"{burst.elapsed_s:.9f}",
-        "burst_s": f"{burst.burst_s:.9f}",
+        "burst_s": f"{burst.duration_s:.9f}",
         "runs": burst.runs,
         **{name: _format_times(getattr(samples, name), keep) for name in ("wall_s", "cpu_s", "device_s")},
         "clock": samples.clock,
         **{name: "" if value is None else f"{value:.10g}" for name, value in numbers.items()},
-        "throttle": "|".join(readings.throttle),
+        "throttle": "|".join(readings.throttle_reasons),
     }
 
 
@@ -272,7 +272,7 @@ def _write_or_validate_info(head: _JournalInfo, path: Path) -> _JournalInfo:
 
 
 def _end_unix_s(bursts: list[Burst]) -> float:
-    return bursts[-1].started_unix_s + bursts[-1].burst_s
+    return bursts[-1].started_unix_s + bursts[-1].duration_s
 
 
 def _format_result(found: StressResult) -> dict[str, object]:

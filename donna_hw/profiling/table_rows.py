@@ -55,7 +55,7 @@ def composed_row(estimate: Estimate, sections: int, composition: Composition, co
         "high_s": estimate.value_s * np.exp(half),
     }
     wide = half > NOISY_HALF_WIDTH
-    found = f"{composition.sampled} blocks measured whole are within {100 * composition.residual:.2g} % (standard deviation)"
+    found = f"{composition.sample_size} blocks measured whole are within {100 * composition.residual_std:.2g} % (standard deviation)"
     return {
         **_without_samples("composed"),
         **{name: float(f"{value:.6g}") for name, value in times.items()},
@@ -96,7 +96,7 @@ def empty_row(column: str) -> Row:
 
 def to_estimate(measurement: Measurement) -> Estimate:
     """Return a measurement's value with a standard error whose normal interval is as wide as the measurement's own."""
-    return Estimate(measurement.value_s, measurement.interval.half / Z95)
+    return Estimate(measurement.value_s, measurement.interval.half_width / Z95)
 
 
 def write_table(
@@ -108,7 +108,7 @@ def write_table(
     for part in parts:
         row = rows(part.layers_hash)
         if row is not None:
-            cells = {"part": part.keys["part"]} | {axis: part.keys.get(axis, "") for axis in axes}
+            cells = {"part": part.key_cells["part"]} | {axis: part.key_cells.get(axis, "") for axis in axes}
             records.append({**cells, "layers_hash": part.layers_hash, **row})
     LatencyTable(info, pd.DataFrame(records), path).write()
     return LatencyTable.read(path)

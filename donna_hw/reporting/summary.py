@@ -72,7 +72,7 @@ def latency_lines(run: Run, table: LatencyTable) -> list[str]:
     if correction is not None:
         lines.append(
             f"Corrected by {len(correction.networks)} whole networks (a {correction.kind}): those left out of the fit, a tenth at a time, "
-            f"are off by {correction.mape_percent:.1f} % on the mean (plain sum {correction.mape_before_percent or np.nan:.1f} %)."
+            f"are off by {correction.mape_percent:.1f} % on the mean (plain sum {correction.prior_mape_percent or np.nan:.1f} %)."
         )
     path = run.folder / "latency_test.csv"
     if run.recipe.latency.test_networks and path.exists():
@@ -125,7 +125,7 @@ def _setting_lines(run: Run, table: LatencyTable) -> list[str]:
     recipe, info, data = run.recipe, table.info, run.data
     reference = read_toml(run.folder / "reference" / "reference.toml")
     blocks, networks = run.blocks.journal.records(), run.architectures.networks()
-    same = run.architectures.means(*(role for role in ROLES if role not in SEPARATE_ROLES)).get(run.space.reference)
+    same = run.architectures.mean_top1(*(role for role in ROLES if role not in SEPARATE_ROLES)).get(run.space.reference)
     alike = f" The reference, distilled and finetuned like the others, has {same[0]:.2f} %." if same else ""
     return [
         f"- Command: `{run.command} --summary docs/results/{run.folder.name}.md`; seed {recipe.seed}.",

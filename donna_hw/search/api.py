@@ -41,8 +41,8 @@ class SearchSettings:
     samples: int = 2500
     population: int = 50
     seed: int = 0
-    robust: float | None = None
-    diverse: float | None = None
+    quantile: float | None = None
+    max_overlap: float | None = None
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -69,7 +69,7 @@ def search(aim: SearchProblem, settings: SearchSettings) -> ParetoFront:
                 raise
     elif settings.method == "exact":
         raise ConfigError("an exact search needs sums over blocks", got=reason, hint="search with --method auto")
-    front = nsga2(aim, settings.samples, settings.population, settings.seed, seeds=find_initial_rows(aim))
+    front = nsga2(aim, settings.samples, settings.population, settings.seed, initial_rows=find_initial_rows(aim))
     return add_optimality_gap(aim, front)
 
 
@@ -86,34 +86,34 @@ class SearchRequest:
     space: str
     run: Path
     costs: Sequence[str]
-    limits: Sequence[str] = ()
+    constraints: Sequence[str] = ()
     tables: Path | None = None
     settings: SearchSettings = field(default_factory=SearchSettings)
 
 
-def run_search(question: SearchRequest) -> ParetoFront:
+def run_search(request: SearchRequest) -> ParetoFront:
     """Return the front; a table measured on another chip than this machine's is used with a warning that names both."""
-    aim, _ = _build_problem(question)
-    return _search_diverse(aim, question.settings)
+    aim, _ = _build_problem(request)
+    return _search_diverse(aim, request.settings)
 
 
-def run_verified_search(question: SearchRequest, plan: VerificationConfig) -> VerificationResult:
+def run_verified_search(request: SearchRequest, plan: VerificationConfig) -> VerificationResult:
     """Search as `run_search` does until the front stands, networks of it measured whole beside the first cost's table (`verify_on_device`)."""
-    aim, seen = _build_problem(question)
+    aim, seen = _build_problem(request)
     if aim.costs[0].name.startswith("measured@") or not seen:
         raise ConfigError(
-            "a cost that is measured needs no verification", got=question.costs[0], hint="leave --verify out"
+            "a cost that is measured needs no verification", got=request.costs[0], hint="leave --verify out"
         )
-    if question.settings.robust is not None or any(mark in question.costs[0] for mark in "(*"):
-        raise ConfigError("the first cost of a verified search must be one table's", got=question.costs[0])
+    if request.settings.quantile is not None or any(mark in request.costs[0] for mark in "(*"):
+        raise ConfigError("the first cost of a verified search must be one table's", got=request.costs[0])
     return verify_on_device(
-        aim, lambda aim: _search_diverse(aim, question.settings), seen[0], plan, folder=question.tables
+        aim, lambda aim: _search_diverse(aim, request.settings), seen[0], plan, folder=request.tables
     )
 
 
 def _search_diverse(aim: SearchProblem, settings: SearchSettings) -> ParetoFront:
     front = search(aim, settings)
-    return front if settings.diverse is None else select_diverse(front, settings.diverse)
+    return front if settings.max_overlap is None else select_diverse(front, settings.max_overlap)
 
 
 def _build_problem(question: SearchRequest) -> tuple[SearchProblem, list[LatencyTable]]:
@@ -128,11 +128,11 @@ def _build_problem(question: SearchRequest) -> tuple[SearchProblem, list[Latency
         seen.append(table)
 
     reader = CostParser(space, places, see, settings.samples)
-    models = reader.costs(question.costs)
-    limited = [reader.limit(text, models) for text in question.limits]
-    if settings.robust is not None:
-        models = [QuantileCost(model, settings.robust) for model in models]
-        limited = [Constraint(QuantileCost(limit.cost, settings.robust), limit.highest) for limit in limited]
+    models = reader.parse_costs(question.costs)
+    limited = [reader.parse_constraint(text, models) for text in question.constraints]
+    if settings.quantile is not None:
+        models = [QuantileCost(model, settings.quantile) for model in models]
+        limited = [Constraint(QuantileCost(limit.cost, settings.quantile), limit.upper_bound) for limit in limited]
     kept = run / "predictor.toml"
     predictor, metric = load_predictor(kept), read_metric(kept)
     qualities = BlockLibrary(run / "block_library", space).qualities(metric)

@@ -38,11 +38,11 @@ class _PartialNetworks(NamedTuple):
     value: Array
     slopes: Array
 
-    def picked(self, which: Array | slice) -> _PartialNetworks:
+    def take(self, which: Array | slice) -> _PartialNetworks:
         return _PartialNetworks(*(column[which] for column in self))
 
 
-def second_order_front(quadratic: Quadratic, costs: tuple[Array, ...], highest: int | None = None) -> Front:
+def second_order_front(quadratic: Quadratic, costs: tuple[Array, ...], upper_bound: int | None = None) -> Front:
     """Return the front of all combinations of blocks, none of which costs more than `highest`.
 
     costs: int [stage][block], whole numbers of any unit (picoseconds). Accuracies are equal when they round to the same multiple of
@@ -57,15 +57,15 @@ def second_order_front(quadratic: Quadratic, costs: tuple[Array, ...], highest: 
     )
     most = sum(int(cost.max()) for cost in whole)
     least = sum(int(cost.min()) for cost in whole)
-    if highest is not None and highest < least:
+    if upper_bound is not None and upper_bound < least:
         raise InsufficientDataError(
-            "no network lies within the limit", got=highest, hint=f"raise it to {least} or more"
+            "no network lies within the limit", got=upper_bound, hint=f"raise it to {least} or more"
         )
     tree = _Tree(
         Quadratic(linear, t, quadratic.interactions, quadratic.intercept),
         whole,
         least,
-        most if highest is None else min(most, highest),
+        most if upper_bound is None else min(most, upper_bound),
     )
     rows, accuracy, cost = tree.front()
     return Front(np.stack([own[column] for own, column in zip(kept, rows.T, strict=True)], axis=1), accuracy, cost)
@@ -75,28 +75,28 @@ def second_order_front(quadratic: Quadratic, costs: tuple[Array, ...], highest: 
 class _Tree:
     quadratic: Quadratic
     costs: tuple[Array, ...]
-    least: int
-    highest: int
+    lower_bound: int
+    upper_bound: int
 
     @property
     def stages(self) -> int:
         return len(self.costs)
 
     def front(self) -> Front:
-        known = self._known()
-        thresholds = IncumbentBounds((known.cost, known.accuracy), self.least, self.highest, self._rounding())
-        boxes = self._finishes()
+        known = self._initial_front()
+        thresholds = IncumbentBounds((known.cost, known.accuracy), self.lower_bound, self.upper_bound, self._rounding())
+        boxes = self._completion_boxes()
         begun = self._root()
         for stage in range(self.stages):
             size = max(1, PAIRS // len(self.costs[stage]))
             parts = []
             for start in range(0, max(len(begun.cost), 1), size):
-                part = self._grown(begun.picked(slice(start, start + size)), stage)
+                part = self._expand(begun.take(slice(start, start + size)), stage)
                 for level in boxes[stage + 1]:
-                    part = part.picked(thresholds.passed(part.cost, part.value, part.slopes[:, stage + 1 :], level))
+                    part = part.take(thresholds.may_improve(part.cost, part.value, part.slopes[:, stage + 1 :], level))
                 parts.append(part)
             begun = _PartialNetworks(*map(np.concatenate, zip(*parts, strict=True)))
-        return self._front_of([known, Front(begun.rows, begun.value, begun.cost)])
+        return self._merge_fronts([known, Front(begun.rows, begun.value, begun.cost)])
 
     def _rounding(self) -> float:
         """Return by how much a bound may be rounded off, in per cent: sums of other orders than `Quadratic` has."""
@@ -111,7 +111,7 @@ class _Tree:
             none, np.zeros(1, dtype=np.int64), np.full(1, self.quadratic.intercept), np.zeros((1, self.stages))
         )
 
-    def _grown(self, begun: _PartialNetworks, stage: int) -> _PartialNetworks:
+    def _expand(self, begun: _PartialNetworks, stage: int) -> _PartialNetworks:
         """Return every beginning with every block of the next stage, summed in the order of `Quadratic`."""
         linear, t = self.quadratic.linear[stage], self.quadratic.t[stage]
         count = len(begun.cost)
@@ -122,28 +122,28 @@ class _Tree:
         cost = begun.cost[:, None] + self.costs[stage]
         return _PartialNetworks(rows, cost.ravel(), value.ravel(), slopes.reshape(-1, self.stages))
 
-    def _known(self) -> Front:
+    def _initial_front(self) -> Front:
         """Return good networks: fronts that take for granted how large the t of the stages to come will be."""
         fronts = []
         for share in np.linspace(0.1, 1.0, WARM_STARTS):
             ahead = np.array([np.quantile(t, share) for t in self.quadratic.t])
             begun = self._root()
             for stage in range(self.stages):
-                begun = self._grown(begun, stage)
+                begun = self._expand(begun, stage)
                 score = begun.value + begun.slopes[:, stage + 1 :] @ ahead[stage + 1 :]
-                begun = begun.picked(_front_indices(begun.cost, score))
+                begun = begun.take(_front_indices(begun.cost, score))
             fronts.append(Front(begun.rows, begun.value, begun.cost))
-        return self._front_of(fronts)
+        return self._merge_fronts(fronts)
 
-    def _front_of(self, found: list[Front]) -> Front:
+    def _merge_fronts(self, found: list[Front]) -> Front:
         """Return the front of several sets of networks, their accuracies rounded to the grid."""
         rows, accuracy, cost = map(np.concatenate, zip(*found, strict=True))
         steps = np.rint(accuracy / GRID_PERCENT)
         which = _front_indices(cost, steps)
-        which = which[cost[which] <= self.highest]
+        which = which[cost[which] <= self.upper_bound]
         return Front(rows[which], steps[which] * GRID_PERCENT, cost[which])
 
-    def _finishes(self) -> list[list[CompletionBoxes]]:
+    def _completion_boxes(self) -> list[list[CompletionBoxes]]:
         """Return for each number of stages done the boxes of ways to finish, few first."""
         one = CompletionBoxes(np.zeros(1, dtype=np.int64), np.zeros(1), np.zeros((1, 0)))
         found = [[one]]

@@ -37,7 +37,7 @@ class IncumbentBounds:
         self.accuracy = best[np.searchsorted(costs, edges, side="right")]
         self.accuracy[-1] = np.inf  # the bin of all that costs too much
 
-    def passed(self, cost: Array, value: Array, slopes: Array, boxes: CompletionBoxes) -> Array:
+    def may_improve(self, cost: Array, value: Array, slopes: Array, boxes: CompletionBoxes) -> Array:
         """Return bool [n]: beginnings that some box might finish to a network which beats all that are known.
 
         cost int [n], value float [n]; slopes: what a unit of each t to come adds, float [n, stages left].

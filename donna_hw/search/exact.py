@@ -30,7 +30,7 @@ def exact_search_obstacle(aim: SearchProblem) -> str | None:
         return _second_order_obstacle(aim)
     first, count = (0,) * len(aim.space.global_axes), 1
     for cost in _all_costs(aim):
-        parts = cost.parts(first)
+        parts = cost.additive_terms(first)
         if parts is None:
             return f"{cost.name} is no sum over blocks"
         count += len(_merge_terms(parts).terms)
@@ -62,13 +62,13 @@ def exact_front(aim: SearchProblem) -> ParetoFront:
         tuple(gain[pick] for gain, pick in zip(gains, usable, strict=True)), 0.0, choose_grid("", [gains], [0.0])
     )
     priced = [_Objective.of(aim, cost) for cost in _all_costs(aim)]
-    each = [_search_setting(setting, score, priced, usable) for setting in aim.space.settings]
+    each = [_search_setting(setting, score, priced, usable) for setting in aim.space.setting_combinations]
     rows, equals, points = (np.concatenate([found[k] for found in each]) for k in range(3))
     if not len(rows):
         raise infeasibility_error(aim, aim.space.random_rows(min(NEAREST_SAMPLES, aim.space.size), 0))
     kept, equals = unique_non_dominated(points, equals)
     order = np.lexsort(points[kept].T[[0, *range(points.shape[1] - 1, 0, -1)]])  # by the first cost
-    front = evaluate_front(aim, rows[kept[order]], evaluations=0, equals=equals[order])
+    front = evaluate_front(aim, rows[kept[order]], evaluations=0, multiplicity=equals[order])
     return replace(front, gap=0.0)
 
 
@@ -76,7 +76,7 @@ def _second_order_obstacle(aim: SearchProblem) -> str | None:
     """Return why an accuracy that is no sum cannot be searched exactly."""
     if aim.predictor.quadratic(aim.qualities) is None:
         return "the accuracy is no sum over blocks, nor of products of two"
-    parts = aim.costs[0].parts((0,) * len(aim.space.global_axes))
+    parts = aim.costs[0].additive_terms((0,) * len(aim.space.global_axes))
     if _all_costs(aim) != [aim.costs[0]] or parts is None or len(_merge_terms(parts).terms) > 1:
         return "the accuracy has second-order terms, and that needs one cost that is a sum"
     return None
@@ -87,11 +87,11 @@ def _search_second_order(aim: SearchProblem) -> ParetoFront:
     quadratic, priced = aim.predictor.quadratic(aim.qualities), _Objective.of(aim, aim.costs[0])
     assert quadratic is not None  # noqa: S101  `exact_search_obstacle` asked
     every, rows, points = [np.arange(size) for size in aim.space.stage_sizes], [], []
-    for setting in aim.space.settings:
-        (side,) = priced.sides(setting, every)
+    for setting in aim.space.setting_combinations:
+        (side,) = priced.dimensions(setting, every)
         constant = int(round_to_grid(np.array(side.constant), side.grid))
         costs = tuple(round_to_grid(values, side.grid) for values in side.term)
-        highest = None if np.isinf(side.highest) else int(floor_to_grid(side.highest, side.grid)) - constant
+        highest = None if np.isinf(side.upper_bound) else int(floor_to_grid(side.upper_bound, side.grid)) - constant
         try:
             found = second_order_front(quadratic, costs, highest)
         except InsufficientDataError:
@@ -103,7 +103,7 @@ def _search_second_order(aim: SearchProblem) -> ParetoFront:
     joined, ones = np.concatenate(rows), np.ones(sum(map(len, rows)), np.int64)
     kept, _ = unique_non_dominated(np.concatenate(points), ones)
     order = np.argsort(np.concatenate(points)[kept, 1], kind="stable")
-    return replace(evaluate_front(aim, joined[kept[order]], evaluations=0, equals=ones[: len(kept)]), gap=0.0)
+    return replace(evaluate_front(aim, joined[kept[order]], evaluations=0, multiplicity=ones[: len(kept)]), gap=0.0)
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class _Dimension:
     term: tuple[np.ndarray, ...]
     constant: float
     grid: float
-    highest: float = np.inf
+    upper_bound: float = np.inf
     slack: bool = False
 
 
@@ -123,28 +123,32 @@ class _Objective:
 
     cost: CostModel
     grid: float
-    highest: float
+    upper_bound: float
     objective: bool
 
     @classmethod
     def of(cls, aim: SearchProblem, cost: CostModel) -> _Objective:
         """Return a cost of an aim on one grid for all settings."""
-        every = [_cost_terms(cost, setting) for setting in aim.space.settings]
+        every = [_cost_terms(cost, setting) for setting in aim.space.setting_combinations]
         grid = choose_grid(
             cost.unit,
             [term for parts in every for term in parts.terms],
             [c for parts in every for c in parts.constants],
         )
-        highest = min((limit.highest for limit in aim.limits if limit.cost is cost), default=np.inf)
+        highest = min((limit.upper_bound for limit in aim.constraints if limit.cost is cost), default=np.inf)
         return cls(cost, grid, highest, any(cost is objective for objective in aim.costs))
 
-    def sides(self, setting: tuple[int, ...], usable: list[np.ndarray]) -> list[_Dimension]:
+    def dimensions(self, setting: tuple[int, ...], usable: list[np.ndarray]) -> list[_Dimension]:
         """Return a dimension for each part."""
         parts = _cost_terms(self.cost, setting)
         slack = not self.objective and (parts.sharpness is None or np.isinf(parts.sharpness))
         return [
             _Dimension(
-                tuple(v[pick] for v, pick in zip(term, usable, strict=True)), constant, self.grid, self.highest, slack
+                tuple(v[pick] for v, pick in zip(term, usable, strict=True)),
+                constant,
+                self.grid,
+                self.upper_bound,
+                slack,
             )
             for term, constant in zip(parts.terms, parts.constants, strict=True)
         ]
@@ -154,11 +158,11 @@ def _search_setting(
     setting: tuple[int, ...], score: _Dimension, priced: list[_Objective], usable: list[np.ndarray]
 ) -> tuple[Rows, np.ndarray, np.ndarray]:
     """Return the undominated networks at one setting of the global axes, their equals, and their points int [n, 1 + costs]."""
-    own = [cost.sides(setting, usable) for cost in priced]
+    own = [cost.dimensions(setting, usable) for cost in priced]
     sides = [score, *(side for each in own for side in each)]
     constants = np.array([round_to_grid(np.array(side.constant), side.grid) for side in sides])
     stages = [np.stack([round_to_grid(side.term[i], side.grid) for side in sides], axis=1) for i in range(len(usable))]
-    highest = np.array([floor_to_grid(side.highest, side.grid) for side in sides]) - constants
+    highest = np.array([floor_to_grid(side.upper_bound, side.grid) for side in sides]) - constants
     sums = non_dominated_sums(stages, highest, np.array([side.slack for side in sides]))
     rows = np.stack([pick[sums.rows[:, i]] for i, pick in enumerate(usable)], axis=1)
     rows = np.hstack([rows, np.tile(np.array(setting, np.int64), (len(rows), 1))])
@@ -167,22 +171,22 @@ def _search_setting(
         column = whole[:, start]
         if len(each) > 1 and not each[0].slack:  # each part is within the limit: so must be what they join to
             parts = whole[:, start : start + len(each)].astype(float)
-            column = np.rint(_cost_terms(cost.cost, setting).joined(parts)).astype(np.int64)
-            keep &= cost.cost.mean(rows) <= cost.highest * (
+            column = np.rint(_cost_terms(cost.cost, setting).combine(parts)).astype(np.int64)
+            keep &= cost.cost.mean(rows) <= cost.upper_bound * (
                 1 + ROUNDING
             )  # on no grid: a rounded one may pass its own limit
         columns += [column] * cost.objective
         start += len(each)
-    return rows[keep], sums.equals[keep], np.stack(columns, axis=1)[keep]
+    return rows[keep], sums.multiplicity[keep], np.stack(columns, axis=1)[keep]
 
 
 def _all_costs(aim: SearchProblem) -> list[CostModel]:
     """Return the costs, then those that have a limit only."""
-    return list({id(cost): cost for cost in (*aim.costs, *(limit.cost for limit in aim.limits))}.values())
+    return list({id(cost): cost for cost in (*aim.costs, *(limit.cost for limit in aim.constraints))}.values())
 
 
 def _cost_terms(cost: CostModel, setting: tuple[int, ...]) -> CostTerms:
-    parts = cost.parts(setting)
+    parts = cost.additive_terms(setting)
     assert parts is not None  # noqa: S101  `exact_search_obstacle` asked
     return _merge_terms(parts)
 

@@ -64,7 +64,7 @@ class ParetoSums:
 
     points: np.ndarray
     rows: np.ndarray
-    equals: np.ndarray
+    multiplicity: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -72,16 +72,16 @@ class _Step:
     """Partial sums [n, D], which sum of the step before and which block each is made of, and how many combinations make it."""
 
     points: np.ndarray
-    before: np.ndarray
+    previous: np.ndarray
     block: np.ndarray
-    equals: np.ndarray
+    multiplicity: np.ndarray
 
-    def at(self, numbers: np.ndarray) -> _Step:
+    def take(self, numbers: np.ndarray) -> _Step:
         return _Step(*(getattr(self, field.name)[numbers] for field in fields(self)))
 
 
 def non_dominated_sums(
-    stages: Sequence[np.ndarray], highest: np.ndarray | None = None, slack: np.ndarray | None = None
+    stages: Sequence[np.ndarray], upper_bounds: np.ndarray | None = None, slack: np.ndarray | None = None
 ) -> ParetoSums:
     """Return the undominated sums of one vector a stage, all numbers minimised, sorted.
 
@@ -104,8 +104,8 @@ def non_dominated_sums(
             "sums must stay below 2^53 of their grid to be exact", got=int(most.max()), hint="use larger units"
         )
     spare = most.sum(axis=0)
-    if highest is not None:
-        spare = np.clip(np.floor(highest) - lowest.sum(axis=0), -1, spare).astype(np.int64)
+    if upper_bounds is not None:
+        spare = np.clip(np.floor(upper_bounds) - lowest.sum(axis=0), -1, spare).astype(np.int64)
     free = np.zeros(width, bool) if slack is None else np.asarray(slack, bool)
     order = sorted(range(len(stages)), key=lambda i: len(stages[i]))
     counts = np.dtype(np.int64 if sum(np.log2(len(stage)) for stage in stages) < 63 else np.float64)
@@ -118,7 +118,7 @@ def non_dominated_sums(
         left = left + most[i]
         steps.append(_add_stage(steps[-1], step, spare, np.where(free, left, 0)))
     points = np.where(free, 0, steps[-1].points + lowest.sum(axis=0))
-    return ParetoSums(points, _trace_back(steps[1:], own, order), steps[-1].equals)
+    return ParetoSums(points, _trace_back(steps[1:], own, order), steps[-1].multiplicity)
 
 
 def _blocks(points: np.ndarray, counts: np.dtype) -> _Step:
@@ -131,11 +131,13 @@ def _add_stage(sums: _Step, stage: _Step, spare: np.ndarray, enough: np.ndarray)
     width = max(1, CHUNK // len(stage.points))
     found: _Step | None = None
     for start in range(0, len(sums.points), width):
-        part = sums.at(np.arange(start, min(start + width, len(sums.points))))
+        part = sums.take(np.arange(start, min(start + width, len(sums.points))))
         points = np.maximum(part.points[:, None] + stage.points, enough).reshape(-1, len(spare))
         pairs = np.flatnonzero((points <= spare).all(axis=1))
         first, second = np.divmod(pairs, len(stage.points))
-        fresh = _prune(_Step(points[pairs], start + first, second, part.equals[first] * stage.equals[second]))
+        fresh = _prune(
+            _Step(points[pairs], start + first, second, part.multiplicity[first] * stage.multiplicity[second])
+        )
         found = fresh if found is None else _prune(_concatenate(found, fresh))
         if len(found.points) > MAX_PARTIAL_SUMS:
             raise TooManySumsError(
@@ -151,8 +153,8 @@ def _concatenate(a: _Step, b: _Step) -> _Step:
 
 
 def _prune(step: _Step) -> _Step:
-    picks, equals = unique_non_dominated(step.points, step.equals)
-    return replace(step.at(picks), equals=equals)
+    picks, equals = unique_non_dominated(step.points, step.multiplicity)
+    return replace(step.take(picks), multiplicity=equals)
 
 
 def _trace_back(steps: list[_Step], own: list[_Step], order: list[int]) -> np.ndarray:
@@ -161,5 +163,5 @@ def _trace_back(steps: list[_Step], own: list[_Step], order: list[int]) -> np.nd
     place = np.arange(len(rows))
     for step, stage, number in zip(reversed(steps), reversed(own), reversed(order), strict=True):
         rows[:, number] = stage.block[step.block[place]]
-        place = step.before[place]
+        place = step.previous[place]
     return rows

@@ -23,13 +23,13 @@ def infeasibility_error(aim: SearchProblem, rows: Rows) -> InsufficientDataError
                 "every stage needs a trained block", got=f"none in {stage.name}", hint="distil again"
             )
     rows = rows[aim.usable(rows)]
-    for limit in aim.limits:
+    for limit in aim.constraints:
         cost, exact = limit.cost, minimum_cost(aim, limit.cost)
         looked_at = float(cost.mean(rows).min()) if len(rows) else -np.inf
         reached, of = (exact, "all networks") if exact is not None else (looked_at, f"{len(rows)} networks looked at")
-        if reached > limit.highest:
+        if reached > limit.upper_bound:
             return InsufficientDataError(
-                f"the limit {cost.name} {format_quantity(limit.highest, cost.unit)} must be within reach",
+                f"the limit {cost.name} {format_quantity(limit.upper_bound, cost.unit)} must be within reach",
                 got=f"the lowest of {of} is {cost.name} {format_quantity(reached, cost.unit)}",
                 hint="raise this limit",
             )
@@ -61,4 +61,4 @@ def minimum_cost(aim: SearchProblem, cost: CostModel) -> float | None:
 
 def _all_costs(aim: SearchProblem) -> list[CostModel]:
     """Return the costs and those that have a limit only."""
-    return list({cost.name: cost for cost in [*aim.costs, *(limit.cost for limit in aim.limits)]}.values())
+    return list({cost.name: cost for cost in [*aim.costs, *(limit.cost for limit in aim.constraints)]}.values())

@@ -18,7 +18,7 @@ from donna_hw.spaces.space import Rows
 
 
 def nsga2(
-    aim: SearchProblem, samples: int = 2500, population: int = 50, seed: int = 0, *, seeds: Rows | None = None
+    aim: SearchProblem, samples: int = 2500, population: int = 50, seed: int = 0, *, initial_rows: Rows | None = None
 ) -> ParetoFront:
     """Return the front of all `samples` networks that NSGA-II looked at; it is never said to be exact.
 
@@ -32,12 +32,12 @@ def nsga2(
         )
     space, seen = aim.space, _EvaluatedNetworks()
     upper = space.gene_counts - 1
-    first, others = _split_initial_rows(seeds, population, min(samples // 2, samples - population))
+    first, others = _split_initial_rows(initial_rows, population, min(samples // 2, samples - population))
     seen.rows += [others] * (len(others) > 0)
 
     class Networks(Problem):  # type: ignore[misc]
         def __init__(self) -> None:
-            limits = 1 + len(aim.limits)
+            limits = 1 + len(aim.constraints)
             super().__init__(
                 n_var=len(upper),
                 n_obj=1 + len(aim.costs),
@@ -48,7 +48,7 @@ def nsga2(
             )
 
         def _evaluate(self, genes: np.ndarray, out: dict[str, np.ndarray], *args: object, **kwargs: object) -> None:
-            rows = space.rows(genes.astype(np.int64))
+            rows = space.genes_to_rows(genes.astype(np.int64))
             left = samples - sum(map(len, seen.rows))
             rows[left:] = rows[0]  # past the samples nothing new is looked at: a measured cost is asked for no more
             seen.rows.append(rows[:left])
@@ -85,7 +85,7 @@ def _initial_population(aim: SearchProblem, seeds: Rows, population: int, seed: 
     """Return the first generation: the seeds, and random networks for the rest."""
     if not len(seeds):
         return IntegerRandomSampling()
-    genes = aim.space.genes(seeds)
+    genes = aim.space.rows_to_genes(seeds)
     others = np.random.default_rng(seed).integers(0, aim.space.gene_counts, (population - len(genes), genes.shape[1]))
     return np.concatenate([genes, others])
 

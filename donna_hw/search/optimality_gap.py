@@ -125,8 +125,8 @@ def relax_problem(aim: SearchProblem) -> SearchProblem | None:
     """
     predictor = _additive_bound(aim)
     costs = [mean_cost(cost) for cost in aim.costs]
-    limits = [Constraint(mean_cost(limit.cost), limit.highest) for limit in aim.limits]
-    easier = replace(aim, predictor=predictor or aim.predictor, costs=costs, limits=limits)
+    limits = [Constraint(mean_cost(limit.cost), limit.upper_bound) for limit in aim.constraints]
+    easier = replace(aim, predictor=predictor or aim.predictor, costs=costs, constraints=limits)
     return easier if exact_search_obstacle(easier) is None else None
 
 
@@ -138,10 +138,12 @@ def nearest_exact_problem(aim: SearchProblem) -> SearchProblem | None:
     """
     costs = [cost for cost in map(mean_cost, aim.costs) if _is_sum(aim, cost)]
     limits = [
-        Constraint(mean_cost(limit.cost), limit.highest) for limit in aim.limits if _is_sum(aim, mean_cost(limit.cost))
+        Constraint(mean_cost(limit.cost), limit.upper_bound)
+        for limit in aim.constraints
+        if _is_sum(aim, mean_cost(limit.cost))
     ]
     for count in range(len(costs), 0, -1):
-        near = replace(aim, predictor=_additive_bound(aim) or aim.predictor, costs=costs[:count], limits=limits)
+        near = replace(aim, predictor=_additive_bound(aim) or aim.predictor, costs=costs[:count], constraints=limits)
         if exact_search_obstacle(near) is None:
             return near
     return None
@@ -201,4 +203,4 @@ def _additive_bound(aim: SearchProblem) -> UpperBoundPredictor | None:
 
 
 def _is_sum(aim: SearchProblem, cost: CostModel) -> bool:
-    return cost.parts((0,) * len(aim.space.global_axes)) is not None
+    return cost.additive_terms((0,) * len(aim.space.global_axes)) is not None

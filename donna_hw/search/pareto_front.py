@@ -40,14 +40,14 @@ class ParetoFront:
     within_noise: np.ndarray
     evaluations: int
     exact: bool = False
-    equals: np.ndarray | None = None
+    multiplicity: np.ndarray | None = None
     gap: float | None = None
     choice: str = ""
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def frame(self) -> pd.DataFrame:
+    def to_frame(self) -> pd.DataFrame:
         """Return one line a network: blocks, predicted accuracy, and each cost with its unit in the column's name."""
         columns: dict[str, object] = {
             name: [labels[m] for m in numbers]
@@ -64,8 +64,8 @@ class ParetoFront:
             suffix = self.units[device].lower()
             columns[f"{device}_{suffix}"] = [float(f"{value:.6g}") for value in cost]
             columns[f"{device}_std_{suffix}"] = [float(f"{value:.3g}") for value in self.cost_stds[device]]
-        if self.equals is not None:
-            columns["equals"] = self.equals
+        if self.multiplicity is not None:
+            columns["equals"] = self.multiplicity
         return pd.DataFrame(columns)
 
     def subset(self, numbers: np.ndarray, choice: str) -> ParetoFront:
@@ -80,12 +80,12 @@ class ParetoFront:
             extrapolated=self.extrapolated[numbers],
             within_noise=self.within_noise[numbers],
             exact=False,
-            equals=None,
+            multiplicity=None,
             gap=None,
             choice=choice,
         )
 
-    def spread(self, count: int, levels: np.ndarray) -> np.ndarray:
+    def select_log_spaced(self, count: int, levels: np.ndarray) -> np.ndarray:
         """Return the numbers of `count` networks spread evenly over the logarithm of `levels` (a cost, float [n]), ends left out."""
         return select_log_spaced(count, levels)
 
@@ -111,7 +111,7 @@ def build_front(aim: SearchProblem, rows: Rows, evaluations: int) -> ParetoFront
 
 
 def evaluate_front(
-    aim: SearchProblem, rows: Rows, evaluations: int, *, equals: np.ndarray | None = None
+    aim: SearchProblem, rows: Rows, evaluations: int, *, multiplicity: np.ndarray | None = None
 ) -> ParetoFront:
     """Return networks, int [n, stages + global axes] in their order, as a front; `equals` are there where it is exact."""
     qualities = gather_qualities(aim.qualities, rows)
@@ -127,26 +127,28 @@ def evaluate_front(
         extrapolated=aim.predictor.extrapolates(qualities),
         within_noise=within_noise(rows, accuracy, accuracy_std, aim.costs),
         evaluations=evaluations,
-        exact=equals is not None,
-        equals=equals,
+        exact=multiplicity is not None,
+        multiplicity=multiplicity,
     )
 
 
-def select_diverse(front: ParetoFront, share: float) -> ParetoFront:
+def select_diverse(front: ParetoFront, max_overlap: float) -> ParetoFront:
     """Return the networks of a front of which no two have more than that share of equal blocks, 0 to below 1.
 
     Greedy, the same every time: the most accurate network is kept, then each next one that differs enough from all that are kept. Another
     choice may be larger; the result is never said to be exact.
     """
-    if not 0 <= share < 1:
-        raise ConfigError("a share of equal blocks lies from 0 to below 1", got=share)
+    if not 0 <= max_overlap < 1:
+        raise ConfigError("a share of equal blocks lies from 0 to below 1", got=max_overlap)
     blocks = front.rows[:, : len(front.space.stages)]
     kept: list[int] = []
     for i in np.lexsort((np.arange(len(front)), -front.accuracy)):
         equal = (blocks[kept] == blocks[i]).mean(axis=1)
-        if not (equal > share + 1e-12).any():  # a share such as 0.6 is no sum of fifths in binary
+        if not (equal > max_overlap + 1e-12).any():  # a share such as 0.6 is no sum of fifths in binary
             kept.append(int(i))
-    return front.subset(np.sort(kept), f"of {len(front)}, no two with more than {100 * share:g} % of equal blocks")
+    return front.subset(
+        np.sort(kept), f"of {len(front)}, no two with more than {100 * max_overlap:g} % of equal blocks"
+    )
 
 
 LEVEL = 1.645  # standard deviations: 95 % of a normal distribution lie below

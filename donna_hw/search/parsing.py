@@ -33,47 +33,47 @@ class CostParser:
     """
 
     space: Space
-    places: Sequence[Path]
-    seen: Callable[[LatencyTable], None] = ignore_table
-    at_most: int = MAX_NETWORKS
+    folders: Sequence[Path]
+    on_table: Callable[[LatencyTable], None] = ignore_table
+    max_networks: int = MAX_NETWORKS
 
-    def costs(self, texts: Sequence[str]) -> list[CostModel]:
+    def parse_costs(self, texts: Sequence[str]) -> list[CostModel]:
         """Return the models of several costs, each called as it was asked for; raises `ConfigError` for one that is asked for twice."""
         for text in texts:
             if texts.count(text) > 1:
                 raise ConfigError("a cost must be asked for once", got=text)
-        return [self.cost(text) for text in texts]
+        return [self.parse_cost(text) for text in texts]
 
-    def cost(self, text: str) -> CostModel:
+    def parse_cost(self, text: str) -> CostModel:
         """Return the model of one cost, of one of the `FORMS`; raises `ConfigError`, `TableError` and `UnknownNameError`."""
         worst = re.fullmatch(r"max\((.*)\)", text)
         if worst:
-            return MaxCost(text, tuple(self.named(name) for name in worst[1].split(",")))
+            return MaxCost(text, tuple(self.parse_name(name) for name in worst[1].split(",")))
         if "*" in text:
             weights, names = zip(*map(_parse_weighted, text.split("+")), strict=True)
-            return WeightedSumCost(text, tuple(self.named(name) for name in names), weights)
-        return self.named(text)
+            return WeightedSumCost(text, tuple(self.parse_name(name) for name in names), weights)
+        return self.parse_name(text)
 
-    def named(self, text: str) -> CostModel:
+    def parse_name(self, text: str) -> CostModel:
         """Return the model of a name's table and its correction."""
         if re.search(r"[()*,]", text):
             raise ConfigError(FORMS, got=text)
         if text.strip().startswith(MEASURED_PREFIX):
             return create_measured_cost(
-                self.space, text.strip().removeprefix(MEASURED_PREFIX), self.places[0], at_most=self.at_most
+                self.space, text.strip().removeprefix(MEASURED_PREFIX), self.folders[0], max_networks=self.max_networks
             )
-        name = CostName.of(text.strip())
-        table = find_table(self.places, text.strip(), self.space.name)
-        self.seen(table)
+        name = CostName.parse(text.strip())
+        table = find_table(self.folders, text.strip(), self.space.name)
+        self.on_table(table)
         return load_cost(self.space, table, _format_name(name))
 
-    def limit(self, text: str, asked: Sequence[CostModel] = ()) -> Constraint:
+    def parse_constraint(self, text: str, asked: Sequence[CostModel] = ()) -> Constraint:
         """Return the limit that `COST=VALUE` names; the cost may be one that is `asked` for, or any other."""
         name, sign, value = text.rpartition("=")
         if not sign:
             raise ConfigError("a limit is COST=VALUE with a unit, such as params=4M or latency@v100=20ms", got=text)
         known = {cost.name: cost for cost in asked}
-        cost = known[name] if name in known else self.cost(name)
+        cost = known[name] if name in known else self.parse_cost(name)
         return Constraint(cost, parse_quantity(value, cost.unit))
 
 

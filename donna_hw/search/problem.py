@@ -19,7 +19,7 @@ class Constraint:
     """The highest that a cost may be, in that cost's unit."""
 
     cost: CostModel
-    highest: float
+    upper_bound: float
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class SearchProblem:
     qualities: tuple[np.ndarray, ...]
     predictor: AccuracyPredictor
     costs: Sequence[CostModel]
-    limits: Sequence[Constraint] = ()
+    constraints: Sequence[Constraint] = ()
 
     def __post_init__(self) -> None:
         if not self.costs:
@@ -55,5 +55,5 @@ class SearchProblem:
     def violations(self, rows: Rows) -> np.ndarray:
         """Return by what share each limit is passed, float [n, 1 + limits], feasible where all are zero or less."""
         columns = [np.where(self.usable(rows), 0.0, 1.0)]
-        columns += [limit.cost.mean(rows) / limit.highest - 1 for limit in self.limits]
+        columns += [limit.cost.mean(rows) / limit.upper_bound - 1 for limit in self.constraints]
         return np.stack(columns, axis=1)

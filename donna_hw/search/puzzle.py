@@ -58,9 +58,9 @@ class PuzzleLibrary:
     space: Space
     costs: Mapping[str, TableCost]
     metrics: Mapping[str, tuple[np.ndarray, ...]]
-    facts: Mapping[str, Scalar]
+    metadata: Mapping[str, Scalar]
 
-    def aim(self, metric: str = "kl_div", costs: Sequence[str] = ("runtime_ms",)) -> SearchProblem:
+    def search_problem(self, metric: str = "kl_div", costs: Sequence[str] = ("runtime_ms",)) -> SearchProblem:
         """Return the search for the least sum of a metric at every sum of the costs."""
         if metric not in self.metrics:
             raise UnknownNameError("a metric must be one of the library's", got=metric, choices=list(self.metrics))

@@ -25,7 +25,7 @@ def random_front(aim: SearchProblem, samples: int = 2500, seed: int = 0) -> Pare
 def sample_at_cost(
     aim: SearchProblem,
     cost: CostModel,
-    wanted: np.ndarray,
+    targets: np.ndarray,
     *,
     seed: int,
     excluded: Rows | None = None,
@@ -37,8 +37,8 @@ def sample_at_cost(
     excluded: networks that must not be drawn, int [m, stages]. Raises `InsufficientDataError` when no drawn network lies that near.
     """
     picks: list[np.ndarray] = []
-    found = sample_near_cost(aim, cost, wanted, seed=seed, excluded=excluded, tolerance=tolerance, draws=draws)
-    for value, near in zip(wanted, found, strict=True):
+    found = sample_near_cost(aim, cost, targets, seed=seed, excluded=excluded, tolerance=tolerance, draws=draws)
+    for value, near in zip(targets, found, strict=True):
         new = [row for row in near if not any((row == pick).all() for pick in picks)]
         if not new:
             raise InsufficientDataError(
@@ -53,7 +53,7 @@ def sample_at_cost(
 def sample_near_cost(
     aim: SearchProblem,
     cost: CostModel,
-    wanted: np.ndarray,
+    targets: np.ndarray,
     *,
     seed: int,
     excluded: Rows | None = None,
@@ -67,4 +67,4 @@ def sample_near_cost(
     if excluded is not None:
         rows = rows[~(rows[:, None] == excluded[None]).all(axis=2).any(axis=1)]
     costs = cost.mean(rows)
-    return [rows[np.abs(costs / value - 1) <= tolerance] for value in wanted]
+    return [rows[np.abs(costs / value - 1) <= tolerance] for value in targets]

@@ -39,7 +39,7 @@ def verify_on_device(
     folder: Path | None = None,
     protocol: Protocol | None = None,
     workers: WorkerFactory = create_subprocess_workers,
-    say: Callable[[str], None] = told,
+    log: Callable[[str], None] = told,
 ) -> VerificationResult:
     """Search until the front stands (`verify_until_stable`), and keep the correction and the rounds beside the table.
 
@@ -50,19 +50,21 @@ def verify_on_device(
     table = ensure_writable_table(table, folder)
     device = Device.load(table.info.device)
     protocol = protocol or table_protocol(table, device)
-    measure = MeasuredCost(aim.space, device, table, protocol, plan.count * plan.rounds, workers=workers, say=say)
-    name, basis, fits = aim.costs[0].name, FeatureBasis.of_table(aim.space, table), list[FitResult]()
+    measure = MeasuredCost(
+        aim.space, device, table, protocol, plan.networks_per_round * plan.max_rounds, workers=workers, log=log
+    )
+    name, basis, fits = aim.costs[0].name, FeatureBasis.from_table(aim.space, table), list[FitResult]()
 
     def refit(rows: Rows, measured: np.ndarray) -> CostModel:
         fits.append(fit_cost(name, basis, rows, measured, unit=aim.costs[0].unit))
         return fits[-1].cost
 
-    known = measure.listed()
+    known = measure.load_measured()
     begun, _ = refit_problem(aim, refit, *known)
     standing = verify_until_stable(begun, search, measure, refit, plan, known=known)
     if fits:
         save_correction(aim.space, table, fits[-1])
-    write_atomic(verification_path(table), standing.frame().to_csv(index=False, lineterminator="\n"))
+    write_atomic(verification_path(table), standing.to_frame().to_csv(index=False, lineterminator="\n"))
     return standing
 
 

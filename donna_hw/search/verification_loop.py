@@ -31,15 +31,15 @@ class VerificationConfig:
     deviation: standard deviation of a prediction, as a share of it, above which it says too little for anything to stand on.
     """
 
-    count: int = 10
-    rounds: int = 5
-    deviation: float = 0.1
+    networks_per_round: int = 10
+    max_rounds: int = 5
+    max_relative_std: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.count < 4:
-            raise ConfigError("a front is verified by 4 networks a round or more", got=self.count)
-        if self.rounds < 1:
-            raise ConfigError("a front is verified in one round or more", got=self.rounds)
+        if self.networks_per_round < 4:
+            raise ConfigError("a front is verified by 4 networks a round or more", got=self.networks_per_round)
+        if self.max_rounds < 1:
+            raise ConfigError("a front is verified in one round or more", got=self.max_rounds)
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,14 @@ class VerificationRound:
     next one beats. refit: empty, or why the cost could not be fitted again. stands: see `verify_until_stable`.
     """
 
-    measured: int
+    new_networks: int
     mape_percent: float
-    deviation_percent: float
-    within: float
-    kept: float
-    beaten: int
-    refit: str
-    stands: bool
+    max_std_percent: float
+    coverage: float
+    overlap: float
+    dominated: int
+    refit_error: str
+    is_stable: bool
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,11 @@ class VerificationResult:
     history: tuple[VerificationRound, ...]
 
     @property
-    def stands(self) -> bool:
+    def is_stable(self) -> bool:
         """Whether the front stood before the rounds were used up."""
-        return self.history[-1].stands
+        return self.history[-1].is_stable
 
-    def frame(self) -> pd.DataFrame:
+    def to_frame(self) -> pd.DataFrame:
         """Return one line a round."""
         frame = pd.DataFrame([vars(one) for one in self.history])
         frame.insert(0, "round", range(1, len(frame) + 1))
@@ -111,13 +111,15 @@ def verify_until_stable(
     plan = plan or VerificationConfig()
     rows, measured = known or (np.empty((0, len(aim.space.stages)), np.int64), np.empty(0))
     front, history = search(aim), list[VerificationRound]()
-    while not history or (len(history) < plan.rounds and not history[-1].stands):
+    while not history or (len(history) < plan.max_rounds and not history[-1].is_stable):
         cost = aim.costs[0]
-        new = select_for_measurement(front, cost, plan.count, rows)
+        new = select_for_measurement(front, cost, plan.networks_per_round, rows)
         judged = (
-            new if len(new) else select_for_measurement(front, cost, plan.count, rows[:0])
+            new if len(new) else select_for_measurement(front, cost, plan.networks_per_round, rows[:0])
         )  # all of it was measured before
-        others = _random_rows(aim, plan.count - len(new), np.concatenate([rows, front.rows]), seed=len(history))
+        others = _random_rows(
+            aim, plan.networks_per_round - len(new), np.concatenate([rows, front.rows]), seed=len(history)
+        )
         measure.mean(np.concatenate([judged, others]))  # in one batch
         seconds = measure.mean(judged)
         expected, deviation = cost.mean(judged), cost.std(judged)
@@ -131,14 +133,14 @@ def verify_until_stable(
         largest = float((deviation / expected).max())
         history.append(
             VerificationRound(
-                measured=len(fresh),
+                new_networks=len(fresh),
                 mape_percent=float(100 * np.abs(expected / seconds - 1).mean()),
-                deviation_percent=100 * largest,
-                within=float(within.mean()),
-                kept=float(_is_member(front.rows, after.rows).mean()),
-                beaten=int(beaten.sum()),
-                refit=problem,
-                stands=bool(held and largest <= plan.deviation and not beaten.any() and not problem),
+                max_std_percent=100 * largest,
+                coverage=float(within.mean()),
+                overlap=float(_is_member(front.rows, after.rows).mean()),
+                dominated=int(beaten.sum()),
+                refit_error=problem,
+                is_stable=bool(held and largest <= plan.max_relative_std and not beaten.any() and not problem),
             )
         )
         front = after
@@ -154,7 +156,7 @@ def select_for_measurement(front: ParetoFront, cost: CostModel, count: int, know
     if len(rows) <= count:
         return rows
     means = cost.mean(rows)
-    spread = front.spread((count + 1) // 2, means)
+    spread = front.select_log_spaced((count + 1) // 2, means)
     uncertain = cost.std(rows) / means
     uncertain[spread] = -1
     rest = np.argsort(-uncertain, kind="stable")[: count - len(spread)]
@@ -174,8 +176,8 @@ def refit_problem(aim: SearchProblem, refit: Refit, rows: Rows, measured: np.nda
     except (TableError, InsufficientDataError) as problem:
         return aim, str(problem)
     old = aim.costs[0]
-    limits = [replace(limit, cost=cost) if limit.cost is old else limit for limit in aim.limits]
-    return replace(aim, costs=[cost, *aim.costs[1:]], limits=limits), ""
+    limits = [replace(limit, cost=cost) if limit.cost is old else limit for limit in aim.constraints]
+    return replace(aim, costs=[cost, *aim.costs[1:]], constraints=limits), ""
 
 
 def _is_dominated(aim: SearchProblem, front: ParetoFront, after: ParetoFront) -> np.ndarray:
@@ -188,9 +190,9 @@ def _is_dominated(aim: SearchProblem, front: ParetoFront, after: ParetoFront) ->
     best = np.argmin(np.where(rival, rivals[None], np.inf), axis=1)
     gain = np.where(rival.any(axis=1), means - rivals[best], 0.0)
     found = gain > cost.std_of_difference(front.rows, after.rows[best]) + ROUNDING * means
-    for limit in aim.limits:
+    for limit in aim.constraints:
         if limit.cost is cost:
-            found |= means - limit.highest > cost.std(front.rows)
+            found |= means - limit.upper_bound > cost.std(front.rows)
     return np.asarray(found)
 
 

@@ -90,8 +90,8 @@ def count_cycles(
     product: Product,
     array: SystolicArray,
     macs: float = 1.0,
-    whole: FloatArray | bool = True,
-    folded: Folds | None = None,
+    whole_layer: FloatArray | bool = True,
+    folds: Folds | None = None,
 ) -> FloatArray:
     """Return the cycles of all groups.
 
@@ -99,20 +99,20 @@ def count_cycles(
     the index of its last cycle, one less than there are; a tile among others has all its cycles. folded: the folds, where they are known.
     """
     r, c = array.rows, array.cols
-    by_rows, by_columns = folded or count_folds(product, array)
+    by_rows, by_columns = folds or count_folds(product, array)
     streamed = {"os": product.k, "ws": product.m, "is": product.n}[array.dataflow]
     fill = 0 if array.dataflow == "os" else r
     skew = r + c - 2
     if array.timing == "strict":
-        found = product.groups * (by_rows * by_columns * (streamed + fill + skew) - np.where(whole, 1, 0))
+        found = product.groups * (by_rows * by_columns * (streamed + fill + skew) - np.where(whole_layer, 1, 0))
     else:
         found = fill + product.groups * by_rows * by_columns * np.maximum(streamed, r) + skew
     return np.asarray(np.ceil(found / macs))
 
 
-def count_operands(product: Product, array: SystolicArray, folded: Folds | None = None) -> OperandCounts:
+def count_operands(product: Product, array: SystolicArray, folds: Folds | None = None) -> OperandCounts:
     """Return the operands that are read and written, of all groups."""
-    by_rows, by_columns = folded or count_folds(product, array)
+    by_rows, by_columns = folds or count_folds(product, array)
     maps, weights, sums = (
         product.groups * size for size in (product.m * product.k, product.k * product.n, product.m * product.n)
     )
@@ -123,9 +123,9 @@ def count_operands(product: Product, array: SystolicArray, folded: Folds | None 
     return OperandCounts(maps, weights * by_columns, sums * by_rows)
 
 
-def count_partial_sums(product: Product, array: SystolicArray, folded: Folds | None = None) -> FloatArray:
+def count_partial_sums(product: Product, array: SystolicArray, folds: Folds | None = None) -> FloatArray:
     """Return how many partial sums wait in the accumulators at a time; with `os` they wait in the array itself."""
-    by_rows, _ = folded or count_folds(product, array)
+    by_rows, _ = folds or count_folds(product, array)
     if array.dataflow == "os":
         return np.zeros_like(product.m)
     wide, streamed = (product.n, product.m) if array.dataflow == "ws" else (product.m, product.n)

@@ -21,7 +21,7 @@ def build_operator_results(batch: WorkloadBatch, choices: list[Selection]) -> tu
     groups = 0
     for choice in choices:
         start = found[-1].start_cycle + found[-1].total_cycles if found else 0
-        in_group = len(choice.priced.run.step.heads) > 1
+        in_group = len(choice.costs.run.step.heads) > 1
         found += _run_results(batch, choice, start, groups if in_group else -1)
         groups += in_group
     return tuple(found)
@@ -33,11 +33,13 @@ def _run_results(batch: WorkloadBatch, choice: Selection, start: int, group: int
     A group's time, traffic and overhead are shared among its members in proportion to their computing, its reads named with the first, its
     writes with the last.
     """
-    prices, row = choice.priced.prices, int(choice.priced.rows[0])
-    step, tiling = choice.priced.run.step, prices.tiling
-    at, place = (row, choice.candidate), (choice.combination, row, choice.own, choice.candidate)
+    prices, row = choice.costs.costs, int(choice.costs.row_indices[0])
+    step, tiling = choice.costs.run.step, prices.tiling
+    at, place = (row, choice.candidate), (choice.combination, row, choice.prefetched, choice.candidate)
     tiles = int(tiling.tiles[at])
-    total = int(prices.total[choice.combination, row, choice.own, choice.ahead, choice.candidate])
+    total = int(
+        prices.total_cycles[choice.combination, row, choice.prefetched, choice.prefetch_index, choice.candidate]
+    )
     computes = [int(units.longest[at]) * tiles for units in tiling.units]
     ends = [0, *map(int, np.cumsum(computes))]
     bounds = [end * total // max(ends[-1], 1) for end in ends]  # of whole cycles: nothing is lost in rounding
@@ -47,10 +49,10 @@ def _run_results(batch: WorkloadBatch, choice: Selection, start: int, group: int
         low, high = bounds[member : member + 2]
         return amount * high // max(total, 1) - amount * low // max(total, 1)
 
-    dma = int(prices.busy[place] + prices.fetch_cycles[row, choice.ahead])
-    fetched = int(prices.fetch_bytes[row, choice.ahead])
-    dram = int(prices.moved[place]) + fetched
-    waits = batch.hardware.memory.dram_latency_cycles * (prices.busy[place] > 0)
+    dma = int(prices.dma_cycles[place] + prices.fetch_cycles[row, choice.prefetch_index])
+    fetched = int(prices.fetch_bytes[row, choice.prefetch_index])
+    dram = int(prices.dram_bytes[place]) + fetched
+    waits = batch.hardware.memory.dram_latency_cycles * (prices.dma_cycles[place] > 0)
     overhead = int(batch.hardware.schedule.operator_overhead_cycles + waits)
     read, written = (
         sum(_dram_bytes(batch, choice, tensor, how) for tensor, how in tensors.items())
@@ -65,7 +67,7 @@ def _run_results(batch: WorkloadBatch, choice: Selection, start: int, group: int
         mac_j = getattr(energy, f"{node.precision or batch.hardware.precision}_mac_j")
         first, last = member == 0, member == len(step.heads) - 1
         weights = float(batch.weight_bytes[0][0, head]) if node.weights else 0.0
-        again = float(tiling.streamed_bytes[at]) if not choice.own and len(step.heads) == 1 else 0.0
+        again = float(tiling.streamed_weight_bytes[at]) if not choice.prefetched and len(step.heads) == 1 else 0.0
         cycles = {name: int(getattr(units, name)[at]) * tiles for name in ("array", "output", "vector", "sram")}
         mine = {"dma": shared(dma, member), "overhead": shared(overhead, member)}
         found.append(
@@ -90,10 +92,10 @@ def _run_results(batch: WorkloadBatch, choice: Selection, start: int, group: int
                 input_bytes=read if first else 0,
                 output_bytes=written if last else 0,
                 sram_bytes=int(units.operand_bytes[at]),
-                sram_need_bytes=int(prices.need[choice.combination, row, choice.candidate]),
+                peak_sram_bytes=int(prices.peak_sram_bytes[choice.combination, row, choice.candidate]),
                 tiles=tiles,
-                tile=_format_tile(tiling.cut, at),
-                utilisation=float(min(macs / max((high - low) * array.rows * array.cols * rate, 1), 1.0)),
+                tile=_format_tile(tiling.tile_sizes, at),
+                utilization=float(min(macs / max((high - low) * array.rows * array.cols * rate, 1), 1.0)),
                 energy_j=float(
                     macs * mac_j
                     + sum(batch.first.nodes[n].work for n in _vector_nodes(batch, choice, member))
@@ -111,25 +113,27 @@ def _run_results(batch: WorkloadBatch, choice: Selection, start: int, group: int
 
 def _fused_nodes(choice: Selection, member: int) -> list[int]:
     """Return the nodes that ran fused to a member: those that follow it and come before the next."""
-    step = choice.priced.run.step
+    step = choice.costs.run.step
     heads = (*step.heads, np.inf)
-    return sorted(n for n in (*step.behind[member], *step.in_stage) if heads[member] < n < heads[member + 1])
+    return sorted(
+        n for n in (*step.fused_vector_nodes[member], *step.output_stage_nodes) if heads[member] < n < heads[member + 1]
+    )
 
 
 def _vector_nodes(batch: WorkloadBatch, choice: Selection, member: int) -> tuple[int, ...]:
     """Return the nodes of a member that run on the vector unit."""
-    step = choice.priced.run.step
+    step = choice.costs.run.step
     head = step.heads[member]
-    return (*step.behind[member], *((head,) if batch.first.nodes[head].kind == "vector" else ()))
+    return (*step.fused_vector_nodes[member], *((head,) if batch.first.nodes[head].kind == "vector" else ()))
 
 
 def _dram_bytes(batch: WorkloadBatch, choice: Selection, tensor: int, how: Transfer) -> int:
     """Return the DRAM traffic of a tensor: none for one that stays on the chip."""
-    run, at = choice.priced.prices.rows.runs[0], (int(choice.priced.rows[0]), choice.candidate)
-    if tensor in run.chosen and run.flags[choice.combination, run.chosen.index(tensor)]:
+    run, at = choice.costs.costs.run_batch.runs[0], (int(choice.costs.row_indices[0]), choice.candidate)
+    if tensor in run.local_tensors and run.local_flags[choice.combination, run.local_tensors.index(tensor)]:
         return 0
-    tiles = choice.priced.prices.tiling.tiles[at]
-    return int(burst_bytes(how.traffic[at] / tiles, batch.hardware.memory) * tiles)
+    tiles = choice.costs.costs.tiling.tiles[at]
+    return int(burst_bytes(how.dram_bytes[at] / tiles, batch.hardware.memory) * tiles)
 
 
 def _format_tile(cut: dict[str, np.ndarray], at: tuple[int, int]) -> str:

@@ -153,15 +153,17 @@ class TileRunBatch:
         self._tensors = dict(zip(runs[0].tensors, zip(*(run.tensors for run in runs), strict=True), strict=True))
         self._bytes: dict[int, FloatArray] = {}
         self._first = np.arange(len(runs) * len(batch))
-        sizes = [self._gathered(batch.sizes, tensors) for tensors in self._tensors.values()]
-        sizes += [self._gathered(batch.counts, nodes) for nodes in self._nodes.values()]
-        sizes += [self._gathered(batch.shapes, self._arrays(node)) for node in self._nodes if node in batch.array_nodes]
+        sizes = [self._gather(batch.sizes, tensors) for tensors in self._tensors.values()]
+        sizes += [self._gather(batch.counts, nodes) for nodes in self._nodes.values()]
+        sizes += [
+            self._gather(batch.shapes, self._array_indices(node)) for node in self._nodes if node in batch.array_nodes
+        ]
         table = np.concatenate([*(each[:, 0] for each in sizes), *fetched], axis=1)
         whole = table.view(np.dtype((np.void, table.shape[1] * table.itemsize)))[:, 0]
         _, self._first, rows = np.unique(whole, return_index=True, return_inverse=True)
-        self.fetched, self.row_of = fetched[:, self._first], rows.reshape(len(runs), len(batch))
+        self.prefetch_bytes, self.row_indices = fetched[:, self._first], rows.reshape(len(runs), len(batch))
 
-    def _gathered(self, table: FloatArray, numbers: tuple[int, ...]) -> FloatArray:
+    def _gather(self, table: FloatArray, numbers: tuple[int, ...]) -> FloatArray:
         """Return the columns of these numbers under each other, a row of each size; float [rows, 1, ...]."""
         return np.swapaxes(table[:, numbers], 0, 1).reshape(-1, 1, *table.shape[2:])[self._first]
 
@@ -169,37 +171,37 @@ class TileRunBatch:
         """Return a node of the first workload, for what all rows share."""
         return self.batch.first.nodes[number]
 
-    def bytes_of(self, tensor: int) -> FloatArray:
+    def tensor_bytes(self, tensor: int) -> FloatArray:
         """Return a tensor's bytes in memory."""
         if tensor not in self._bytes:
-            self._bytes[tensor] = self._gathered(self.batch.tensor_bytes, self._tensors[tensor])
+            self._bytes[tensor] = self._gather(self.batch.tensor_bytes, self._tensors[tensor])
         return self._bytes[tensor]
 
-    def elements_of(self, tensor: int) -> FloatArray:
+    def tensor_elements(self, tensor: int) -> FloatArray:
         """Return a tensor's elements."""
-        return self._gathered(self.batch.sizes[..., 0], self._tensors[tensor])
+        return self._gather(self.batch.sizes[..., 0], self._tensors[tensor])
 
-    def shapes_of(self, node: int) -> GeometryArrays:
+    def geometry(self, node: int) -> GeometryArrays:
         """Return the geometry of an array node."""
-        return GeometryArrays(*np.moveaxis(self._gathered(self.batch.shapes, self._arrays(node)), 2, 0))
+        return GeometryArrays(*np.moveaxis(self._gather(self.batch.shapes, self._array_indices(node)), 2, 0))
 
-    def _arrays(self, node: int) -> tuple[int, ...]:
+    def _array_indices(self, node: int) -> tuple[int, ...]:
         """Return the places of a node of each run among the array nodes."""
         return tuple(self.batch.array_nodes[number] for number in self._nodes[node])
 
-    def work_of(self, node: int) -> FloatArray:
+    def vector_work(self, node: int) -> FloatArray:
         """Return the elements that a vector node works through."""
-        return self._gathered(self.batch.counts[..., 2], self._nodes[node])
+        return self._gather(self.batch.counts[..., 2], self._nodes[node])
 
     def weight_bytes(self, node: int) -> tuple[FloatArray, FloatArray]:
         """Return the bytes of a node's weights and biases in DRAM and on the chip."""
-        dram, chip = (self._gathered(table, self._nodes[node]) for table in self.batch.weight_bytes)
+        dram, chip = (self._gather(table, self._nodes[node]) for table in self.batch.weight_bytes)
         return dram, chip
 
     def element_bytes(self, node: int) -> int:
         """Return the bytes of an operand of a node."""
         return self.batch.element_bytes(self.node(node).precision)
 
-    def macs_rate(self, node: int) -> float:
+    def macs_per_element(self, node: int) -> float:
         """Return the multiply-accumulates an element of the array does in a cycle for a node."""
         return self.hardware.macs_per_element(self.node(node).precision or self.hardware.precision)

@@ -22,19 +22,19 @@ class BlockCycleCache:
     remembered: of how many blocks the cycles are kept; beyond that the ones that were asked for first are forgotten.
     """
 
-    def __init__(self, hardware: Hardware, batch: int = 1, remembered: int = 2**16) -> None:
-        self.hardware, self.batch, self.remembered = hardware, batch, remembered
-        self._known: dict[BlockQuery, int] = {}
+    def __init__(self, hardware: Hardware, batch: int = 1, max_size: int = 2**16) -> None:
+        self.hardware, self.batch, self.max_size = hardware, batch, max_size
+        self._cache: dict[BlockQuery, int] = {}
 
-    def of(self, asked: Sequence[BlockQuery]) -> np.ndarray:
+    def cycles(self, asked: Sequence[BlockQuery]) -> np.ndarray:
         """Return the cycles of each (block, input shape), int64 [n]; blocks must be hashable, as frozen dataclasses are."""
-        known = self._known
+        known = self._cache
         new = [each for each in dict.fromkeys(asked) if each not in known]
         for start in range(0, len(new), CHUNK_SIZE):
             some = new[start : start + CHUNK_SIZE]
             workloads = [workload_from_graph(lower(*each), self.batch) for each in some]
             known.update(zip(some, simulate_cycles(workloads, self.hardware).tolist(), strict=True))
         found = np.array([known[each] for each in asked], np.int64)
-        for oldest in list(known)[: max(len(known) - self.remembered, 0)]:
+        for oldest in list(known)[: max(len(known) - self.max_size, 0)]:
             del known[oldest]
         return found

@@ -41,37 +41,41 @@ class CandidateCosts:
     buffer: of weights on the chip. fetch_*: of the next one's weights.
     """
 
-    rows: TileRunBatch
+    run_batch: TileRunBatch
     tiling: Tiling
-    busy: FloatArray
-    total: FloatArray
-    need: FloatArray
-    buffer: FloatArray
+    dma_cycles: FloatArray
+    total_cycles: FloatArray
+    peak_sram_bytes: FloatArray
+    weight_buffer_bytes: FloatArray
     fetch_cycles: FloatArray
     fetch_bytes: FloatArray
 
     @cached_property
-    def goals(self) -> FloatArray:
+    def objective(self) -> FloatArray:
         """What is to be least: `total`, and where one network is told operator by operator, of equals the one that moves less."""
-        return self.total + TIE_BREAK * self.moved[:, :, :, None] if len(self.rows.batch) == 1 else self.total
-
-    @cached_property
-    def least(self) -> FloatArray:
-        """The goal of the best candidate where nothing else is on the chip, [combinations, rows, own, next]."""
-        fits = self.need <= self.rows.hardware.memory.sram_bytes
-        return np.asarray(np.where(fits[:, :, None, None], self.goals, np.inf).min(axis=-1))
-
-    @cached_property
-    def moved(self) -> FloatArray:
-        """DRAM bytes of the own data, [combinations, rows, own, candidates]."""
-        memory, tiles = self.rows.hardware.memory, self.tiling.tiles
-        found = np.zeros_like(self.need)
-        for tensor, how in (self.tiling.reads | self.tiling.writes).items():
-            found += (1 - _on_chip(self.rows, tensor)) * (burst_bytes(how.traffic / tiles, memory) * tiles)
-        weights = burst_bytes(self.tiling.streamed_bytes / tiles, memory) * tiles + burst_bytes(
-            self.tiling.held_bytes, memory
+        return (
+            self.total_cycles + TIE_BREAK * self.dram_bytes[:, :, :, None]
+            if len(self.run_batch.batch) == 1
+            else self.total_cycles
         )
-        absent = np.array([[1.0], [0.0]])[: self.busy.shape[2]]
+
+    @cached_property
+    def min_objective(self) -> FloatArray:
+        """The goal of the best candidate where nothing else is on the chip, [combinations, rows, own, next]."""
+        fits = self.peak_sram_bytes <= self.run_batch.hardware.memory.sram_bytes
+        return np.asarray(np.where(fits[:, :, None, None], self.objective, np.inf).min(axis=-1))
+
+    @cached_property
+    def dram_bytes(self) -> FloatArray:
+        """DRAM bytes of the own data, [combinations, rows, own, candidates]."""
+        memory, tiles = self.run_batch.hardware.memory, self.tiling.tiles
+        found = np.zeros_like(self.peak_sram_bytes)
+        for tensor, how in (self.tiling.reads | self.tiling.writes).items():
+            found += (1 - _on_chip(self.run_batch, tensor)) * (burst_bytes(how.dram_bytes / tiles, memory) * tiles)
+        weights = burst_bytes(self.tiling.streamed_weight_bytes / tiles, memory) * tiles + burst_bytes(
+            self.tiling.resident_weight_bytes, memory
+        )
+        absent = np.array([[1.0], [0.0]])[: self.dma_cycles.shape[2]]
         return np.asarray(found[:, :, None] + weights[None, :, None] * absent)
 
 
@@ -93,15 +97,17 @@ def build_tiling(rows: TileRunBatch) -> Tiling:
     return array_tiling(rows) if rows.node(rows.step.heads[0]).kind == "array" else vector_tiling(rows)
 
 
-def compute_costs(rows: TileRunBatch, own: bool) -> CandidateCosts:
-    """Price every candidate of runs that are alike; own: whether their own weights can have been fetched ahead."""
+def compute_costs(rows: TileRunBatch, prefetchable: bool) -> CandidateCosts:
+    """Price every candidate of runs that are alike; prefetchable: whether their own weights can have been fetched ahead."""
     memory, tiling = rows.hardware.memory, build_tiling(rows)
-    tiles, compute = tiling.tiles[None, :, None], tiling.compute[None, :, None]
+    tiles, compute = tiling.tiles[None, :, None], tiling.tile_cycles[None, :, None]
     load, store, need = _tile_transfers(rows, tiling)
-    absent = np.array([[1.0], [0.0]]) if own else np.ones((1, 1))  # own weights: still to be fetched?
-    load = load[:, :, None] + transfer_cycles(tiling.streamed_bytes / tiling.tiles, memory)[None, :, None] * absent
+    absent = np.array([[1.0], [0.0]]) if prefetchable else np.ones((1, 1))  # own weights: still to be fetched?
+    load = (
+        load[:, :, None] + transfer_cycles(tiling.streamed_weight_bytes / tiling.tiles, memory)[None, :, None] * absent
+    )
     store = store[:, :, None]
-    held = transfer_cycles(tiling.held_bytes, memory)[None, :, None] * absent
+    held = transfer_cycles(tiling.resident_weight_bytes, memory)[None, :, None] * absent
     busy = load + store
     busy *= tiles
     busy += held
@@ -109,26 +115,26 @@ def compute_costs(rows: TileRunBatch, own: bool) -> CandidateCosts:
     cycles += held + rows.hardware.schedule.operator_overhead_cycles
     if memory.dram_latency_cycles:
         np.add(cycles, memory.dram_latency_cycles, out=cycles, where=busy > 0)
-    dram, chip = rows.fetched
+    dram, chip = rows.prefetch_bytes
     fetch_cycles = transfer_cycles(dram, memory)
     total = busy[:, :, :, None] + fetch_cycles[:, None, :, None]
     np.maximum(total, cycles[:, :, :, None], out=total)
-    buffer = np.stack([tiling.buffer_bytes, tiling.whole_buffer_bytes][: len(absent)], axis=1)
+    buffer = np.stack([tiling.weight_buffer_bytes, tiling.full_weight_buffer_bytes][: len(absent)], axis=1)
     fits = buffer[:, :, None] + chip[:, None, :, None] <= memory.weight_buffer_bytes
-    fits &= (tiling.sums_bytes <= memory.accumulator_bytes)[:, None, None]
+    fits &= (tiling.accumulator_bytes <= memory.accumulator_bytes)[:, None, None]
     np.copyto(total, np.inf, where=~fits)
     return CandidateCosts(rows, tiling, busy, total, need, buffer, fetch_cycles, burst_bytes(dram, memory))
 
 
 def _tile_transfers(rows: TileRunBatch, tiling: Tiling) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return cycles of a tile's loads and of its stores, and bytes kept on the chip, [combinations, rows, candidates] each."""
-    shape = (len(rows.runs[0].flags), *tiling.tiles.shape)
+    shape = (len(rows.runs[0].local_flags), *tiling.tiles.shape)
     load, store, need = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     moves = [(load, *each) for each in tiling.reads.items()] + [(store, *each) for each in tiling.writes.items()]
     for cycles, tensor, how in moves:
         here = _on_chip(rows, tensor)
-        np.add(cycles, (1 - here) * transfer_cycles(how.traffic / tiling.tiles, rows.hardware.memory), out=cycles)
-        need += np.where(here, rows.bytes_of(tensor), how.kept)
+        np.add(cycles, (1 - here) * transfer_cycles(how.dram_bytes / tiling.tiles, rows.hardware.memory), out=cycles)
+        need += np.where(here, rows.tensor_bytes(tensor), how.sram_bytes)
     need += tiling.inner_bytes
     return load, store, need
 
@@ -136,21 +142,29 @@ def _tile_transfers(rows: TileRunBatch, tiling: Tiling) -> tuple[FloatArray, Flo
 def _on_chip(rows: TileRunBatch, tensor: int) -> FloatArray:
     """Return 1 for the combinations in which a tensor is on the chip, [combinations or 1, 1, 1]."""
     run = rows.runs[0]
-    return run.flags[:, run.chosen.index(tensor), None, None] if tensor in run.chosen else np.zeros((1, 1, 1))
+    return (
+        run.local_flags[:, run.local_tensors.index(tensor), None, None]
+        if tensor in run.local_tensors
+        else np.zeros((1, 1, 1))
+    )
 
 
 def compute_group_costs(batch: WorkloadBatch, program: ScheduleGraph) -> list[CandidateCosts]:
     """Return the prices of each group of runs that are alike."""
     ahead = []
-    for numbers in program.ahead:
+    for numbers in program.prefetchable:
         nothing = np.zeros((2, len(batch), 1))
-        weights = [[table[:, program.runs[n].weights].sum(axis=1) for n in numbers] for table in batch.weight_bytes]
+        weights = [
+            [table[:, program.runs[n].weight_nodes].sum(axis=1) for n in numbers] for table in batch.weight_bytes
+        ]
         ahead.append(np.concatenate([nothing, np.array(weights).swapaxes(1, 2)], axis=2) if numbers else nothing)
     found = []
-    for numbers in program.alike:
+    for numbers in program.groups:
         runs = [program.runs[number] for number in numbers]
-        fetched = np.concatenate([ahead[run.after] for run in runs], axis=1)
+        fetched = np.concatenate([ahead[run.end] for run in runs], axis=1)
         found.append(
-            compute_costs(TileRunBatch(batch, runs, fetched), own=runs[0].number in program.ahead[runs[0].first])
+            compute_costs(
+                TileRunBatch(batch, runs, fetched), prefetchable=runs[0].number in program.prefetchable[runs[0].start]
+            )
         )
     return found

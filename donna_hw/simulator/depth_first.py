@@ -18,7 +18,7 @@ from donna_hw.simulator.tiling import Tiling, operand_transfer, tiled_transfer, 
 def strip_tiling(rows: TileRunBatch) -> Tiling:
     """Return the candidates of a depth-first group."""
     step = rows.step
-    shapes = [rows.shapes_of(head) for head in step.heads]
+    shapes = [rows.geometry(head) for head in step.heads]
     first, last = shapes[0], shapes[-1]
     strips = np.array([values_up_to(STRIPS[WEIGHTS_RESIDENT], float((last.batch * last.out_height).max()))], np.float64)
     images = np.ceil(last.batch / np.minimum(strips, last.batch))
@@ -28,34 +28,35 @@ def strip_tiling(rows: TileRunBatch) -> Tiling:
     tiles, share = cuts[0].tiles, images / last.batch
     none, twice = np.zeros_like(tiles), np.where(tiles > 1, 2, 1)
     units, sums = zip(
-        *(unit_cycles(rows, *each) for each in zip(step.heads, step.behind, shapes, cuts, strict=True)), strict=True
+        *(unit_cycles(rows, *each) for each in zip(step.heads, step.fused_vector_nodes, shapes, cuts, strict=True)),
+        strict=True,
     )
     inner = none
     for tensor, (_, after) in zip(step.inner, pairwise(zip(shapes, cuts, strict=True)), strict=True):
         lines = input_rows(after[0], after[1].rows)
-        inner = inner + np.ceil(rows.bytes_of(tensor) * share * lines / after[0].in_height)
-    size, lines = rows.bytes_of(step.maps[0]), input_rows(first, cuts[0].rows)
+        inner = inner + np.ceil(rows.tensor_bytes(tensor) * share * lines / after[0].in_height)
+    size, lines = rows.tensor_bytes(step.maps[0]), input_rows(first, cuts[0].rows)
     read = tiled_transfer(size, share * lines / first.in_height, twice)
-    reads = {step.maps[0]: replace(read, traffic=np.ceil(size * reread_factor(first, row_strips)))}
+    reads = {step.maps[0]: replace(read, dram_bytes=np.ceil(size * reread_factor(first, row_strips)))}
     part = share * height / last.out_height
     for tensor in step.operands:
         beside = operand_transfer(rows, tensor, part, twice)
         if tensor in reads:  # the block's own input waits on the chip until its strip comes out
-            beside = replace(reads[tensor], kept=reads[tensor].kept + beside.kept)
+            beside = replace(reads[tensor], sram_bytes=reads[tensor].sram_bytes + beside.sram_bytes)
         reads[tensor] = beside
     weights = [rows.weight_bytes(head) for head in step.heads]
     on_chip = sum((chip for _, chip in weights), none)
     return Tiling(
         tiles=tiles,
-        compute=sum((each.longest for each in units), none),
+        tile_cycles=sum((each.longest for each in units), none),
         units=units,
         reads=reads,
-        writes={t: tiled_transfer(rows.bytes_of(t), part, twice) for t in step.writes},
-        held_bytes=sum((dram for dram, _ in weights), none),
-        streamed_bytes=none,
-        buffer_bytes=on_chip,
-        whole_buffer_bytes=on_chip,
-        sums_bytes=np.max(sums, axis=0) * ACCUMULATOR_BYTES,
+        writes={t: tiled_transfer(rows.tensor_bytes(t), part, twice) for t in step.writes},
+        resident_weight_bytes=sum((dram for dram, _ in weights), none),
+        streamed_weight_bytes=none,
+        weight_buffer_bytes=on_chip,
+        full_weight_buffer_bytes=on_chip,
+        accumulator_bytes=np.max(sums, axis=0) * ACCUMULATOR_BYTES,
         inner_bytes=inner,
-        cut={"rows": images * height},
+        tile_sizes={"rows": images * height},
     )

@@ -31,7 +31,7 @@ def workload_from_graph(graph: Graph, batch: int = 1) -> Workload:
 
     A graph with a torch module or an 8-bit layer in it is read from its ONNX model.
     """
-    if any(layer.made is not None or layer.dtype != "float32" for layer in graph.layers):
+    if any(layer.module_spec is not None or layer.dtype != "float32" for layer in graph.layers):
         return _workload_from_onnx(graph, batch)
     shape = graph.input_shape
     tensors = [Tensor(batch * prod(shape), shape[0])]

@@ -27,8 +27,8 @@ class Step:
     """
 
     heads: tuple[int, ...]
-    behind: tuple[tuple[int, ...], ...]
-    in_stage: tuple[int, ...]
+    fused_vector_nodes: tuple[tuple[int, ...], ...]
+    output_stage_nodes: tuple[int, ...]
     maps: tuple[int, ...]
     factor: tuple[int, ...]
     operands: tuple[int, ...]
@@ -83,12 +83,12 @@ def _fusion_target(
 
 def _fuse_node(step: Step, number: int, node: Node, workload: Workload, hardware: Hardware) -> Step:
     is_array = workload.nodes[step.heads[0]].kind == "array"
-    free = is_array and not step.behind[-1] and node.function in hardware.output.fuses
+    free = is_array and not step.fused_vector_nodes[-1] and node.function in hardware.output.fuses
     beside = tuple(tensor for tensor in node.inputs if tensor not in step.writes)
     return Step(
         step.heads,
-        step.behind if free else (*step.behind[:-1], (*step.behind[-1], number)),
-        (*step.in_stage, number) if free else step.in_stage,
+        step.fused_vector_nodes if free else (*step.fused_vector_nodes[:-1], (*step.fused_vector_nodes[-1], number)),
+        (*step.output_stage_nodes, number) if free else step.output_stage_nodes,
         step.maps,
         step.factor,
         tuple(dict.fromkeys((*step.operands, *beside))),
@@ -147,8 +147,8 @@ def _is_strippable(step: Step, workload: Workload) -> bool:
 def _merge_steps(run: list[Step]) -> Step:
     return Step(
         tuple(head for step in run for head in step.heads),
-        tuple(nodes for step in run for nodes in step.behind),
-        tuple(node for step in run for node in step.in_stage),
+        tuple(nodes for step in run for nodes in step.fused_vector_nodes),
+        tuple(node for step in run for node in step.output_stage_nodes),
         run[0].maps,
         (),
         run[-1].operands,

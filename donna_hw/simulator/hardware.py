@@ -73,7 +73,7 @@ class VectorUnit(_HardwareConfig):
     lanes: Annotated[int, Field(ge=1, le=2**20)]
     cycles: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = {"default": 1.0}
 
-    def cycles_of(self, function: str) -> float:
+    def element_cycles(self, function: str) -> float:
         """Return the cycles that one element of a function takes in a lane."""
         return self.cycles.get(function, self.cycles.get("default", 1.0))
 
@@ -93,7 +93,7 @@ class CompilerOptions(_HardwareConfig):
     prefetch: bool = True
     residency: bool = True
     depth_first: bool = True
-    borders: Literal["dram", "resident"] = "dram"
+    io_location: Literal["dram", "resident"] = "dram"
 
 
 class Energy(_HardwareConfig):
@@ -125,13 +125,13 @@ class Hardware(_HardwareConfig):
         return float(getattr(self.array, f"{precision}_macs"))
 
 
-def parse_hardware(content: Mapping[str, Any], where: str, settings: Iterable[str] = ()) -> Hardware:
+def parse_hardware(content: Mapping[str, Any], where: str, overrides: Iterable[str] = ()) -> Hardware:
     """Return the hardware of a device file's table, with `settings` (`array.rows=16`) in place of its values.
 
     Raises `UnknownNameError` or `ConfigError` for an unknown key, a missing one, or a value that breaks its rule.
     """
     merged = deepcopy(dict(content))
-    for setting in settings:
+    for setting in overrides:
         key, equals, text = setting.partition("=")
         *path, last = key.strip().split(".")
         if not equals or not last or len(path) > 2:

@@ -46,10 +46,10 @@ class OperatorResult:
     input_bytes: int
     output_bytes: int
     sram_bytes: int
-    sram_need_bytes: int
+    peak_sram_bytes: int
     tiles: int
     tile: str
-    utilisation: float
+    utilization: float
     energy_j: float
     bound_by: str
     strip_group: int = -1
@@ -92,11 +92,11 @@ class SimulationResult:
         return sum(op.dram_bytes for op in self.ops)
 
     @property
-    def utilisation(self) -> float:
+    def utilization(self) -> float:
         """Mean utilisation of the array over all cycles, 0 to 1."""
-        return sum(op.utilisation * op.total_cycles for op in self.ops) / max(self.total_cycles, 1)
+        return sum(op.utilization * op.total_cycles for op in self.ops) / max(self.total_cycles, 1)
 
-    def frame(self) -> pd.DataFrame:
+    def to_frame(self) -> pd.DataFrame:
         """Return a row an operator with the fields of `OperatorResult` as columns."""
         import pandas as pd
 
@@ -108,13 +108,13 @@ class SimulationResult:
         Columns: the field, operators (how many), total_cycles, share (of all cycles, 0 to 1), macs, dram_bytes, energy_j.
         """
         sums = ["total_cycles", "macs", "dram_bytes", "energy_j"]
-        groups = self.frame().groupby(field, sort=False)
+        groups = self.to_frame().groupby(field, sort=False)
         found = groups[sums].sum().assign(operators=groups.size())
         found["share"] = found["total_cycles"] / max(self.total_cycles, 1)
         found = found.sort_values("total_cycles", ascending=False, kind="stable").reset_index()
         return found[[field, "operators", "total_cycles", "share", *sums[1:]]]
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return what `--json` prints: texts, finite numbers, lists and tables; an infinite value of the hardware is the text `inf`."""
         return {
             "model": self.model,

@@ -23,20 +23,20 @@ class RunCosts:
     """A run's own rows of the prices that it shares with those alike, [workloads]."""
 
     run: TileRun
-    prices: CandidateCosts
-    rows: FloatArray
+    costs: CandidateCosts
+    row_indices: FloatArray
 
 
 @dataclass(frozen=True)
 class Selection:
     """What was chosen for a run: places in the axes of its goals other than the workload's."""
 
-    priced: RunCosts
-    beside: int
+    costs: RunCosts
+    passthrough: int
     combination: int
     candidate: int
-    own: int
-    ahead: int
+    prefetched: int
+    prefetch_index: int
 
 
 def find_min_cycles(batch: WorkloadBatch, program: ScheduleGraph) -> FloatArray:
@@ -55,12 +55,12 @@ def find_schedule(batch: WorkloadBatch, program: ScheduleGraph) -> list[Selectio
         raise _memory_error(batch, program)
     choices: list[Selection] = []
     while boundary > 0:
-        into = [each for each in priced if each.run.after == boundary]
+        into = [each for each in priced if each.run.end == boundary]
         choice = _best_predecessor(batch, values, into, program, (state, ahead))
         choices.append(choice)
-        run = choice.priced.run
-        boundary, state = run.first, int(run.before[choice.beside, choice.combination])
-        ahead = 1 + program.ahead[run.first].index(run.number) if choice.own else 0
+        run = choice.costs.run
+        boundary, state = run.start, int(run.states_before[choice.passthrough, choice.combination])
+        ahead = 1 + program.prefetchable[run.start].index(run.number) if choice.prefetched else 0
     return choices[::-1]
 
 
@@ -68,16 +68,19 @@ def _forward_pass(batch: WorkloadBatch, program: ScheduleGraph) -> tuple[list[Fl
     """Return the least price of being in each state at each boundary, [states, workloads, 1 + runs whose weights are there]."""
     values = [
         np.full((2 ** len(alive), len(batch), 1 + len(ahead)), np.inf)
-        for alive, ahead in zip(program.alive, program.ahead, strict=True)
+        for alive, ahead in zip(program.live_tensors, program.prefetchable, strict=True)
     ]
     values[0][:, :, 0] = 0.0  # a network's inputs may be wherever their place is to be chosen
-    priced = [RunCosts(run, prices, prices.rows.row_of[place]) for run, prices, place in _ordered_costs(batch, program)]
+    priced = [
+        RunCosts(run, prices, prices.run_batch.row_indices[place])
+        for run, prices, place in _ordered_costs(batch, program)
+    ]
     for each in priced:
         run, best = each.run, _min_objective(batch, each)
         total = (_arrival_cost(values, program, run)[..., None] + best).min(axis=3)  # of the own weights: there or not
-        total = total.reshape(len(run.beside_flags), -1, run.ending, *total.shape[2:]).min(axis=2)
-        into = run.behind[:, :: run.ending]
-        values[run.after][into] = np.minimum(values[run.after][into], total)
+        total = total.reshape(len(run.passthrough_flags), -1, run.ending_count, *total.shape[2:]).min(axis=2)
+        into = run.states_after[:, :: run.ending_count]
+        values[run.end][into] = np.minimum(values[run.end][into], total)
     return values, priced
 
 
@@ -85,7 +88,7 @@ def _ordered_costs(batch: WorkloadBatch, program: ScheduleGraph) -> list[tuple[T
     """Return the runs in order, each with the prices of those alike and its place among them."""
     found = [
         (program.runs[number], prices, place)
-        for numbers, prices in zip(program.alike, compute_group_costs(batch, program), strict=True)
+        for numbers, prices in zip(program.groups, compute_group_costs(batch, program), strict=True)
         for place, number in enumerate(numbers)
     ]
     return sorted(found, key=lambda each: each[0].number)
@@ -93,27 +96,27 @@ def _ordered_costs(batch: WorkloadBatch, program: ScheduleGraph) -> list[tuple[T
 
 def _feasible_objective(batch: WorkloadBatch, each: RunCosts) -> FloatArray:
     """Return the price of each candidate, infinite where it does not fit: [beside, combinations, workloads, own, next, candidates]."""
-    run, prices = each.run, each.prices
-    spare = np.full((len(run.beside_flags), len(batch)), batch.hardware.memory.sram_bytes)
-    for place, tensor in enumerate(run.beside):
-        spare -= run.beside_flags[:, place, None] * batch.tensor_bytes[:, tensor]
-    fits = prices.need[None, :, each.rows] <= spare[:, None, :, None]
-    return np.where(fits[:, :, :, None, None], prices.goals[None, :, each.rows], np.inf)
+    run, prices = each.run, each.costs
+    spare = np.full((len(run.passthrough_flags), len(batch)), batch.hardware.memory.sram_bytes)
+    for place, tensor in enumerate(run.passthrough_tensors):
+        spare -= run.passthrough_flags[:, place, None] * batch.tensor_bytes[:, tensor]
+    fits = prices.peak_sram_bytes[None, :, each.row_indices] <= spare[:, None, :, None]
+    return np.where(fits[:, :, :, None, None], prices.objective[None, :, each.row_indices], np.inf)
 
 
 def _min_objective(batch: WorkloadBatch, each: RunCosts) -> FloatArray:
     """Return the price of the best candidate, [beside combinations, combinations, workloads, own, next]."""
-    if each.run.beside:
+    if each.run.passthrough_tensors:
         return np.asarray(_feasible_objective(batch, each).min(axis=-1))
-    return each.prices.least[None, :, each.rows]
+    return each.costs.min_objective[None, :, each.row_indices]
 
 
 def _arrival_cost(values: list[FloatArray], program: ScheduleGraph, run: TileRun) -> FloatArray:
     """Return what it took to come to a run, [beside combinations, combinations, workloads, own]."""
-    came = values[run.first][run.before]
+    came = values[run.start][run.states_before]
     own = [0]
-    if run.number in program.ahead[run.first]:
-        own.append(1 + program.ahead[run.first].index(run.number))
+    if run.number in program.prefetchable[run.start]:
+        own.append(1 + program.prefetchable[run.start].index(run.number))
     return np.asarray(came[..., own])
 
 
@@ -126,7 +129,7 @@ def _best_predecessor(
     for each in priced:
         came = _arrival_cost(values, program, each.run)[:, :, 0, :, None]
         goals = _feasible_objective(batch, each)[:, :, 0, :, ahead]
-        total = np.where((each.run.behind == state)[:, :, None, None], came + goals, np.inf)
+        total = np.where((each.run.states_after == state)[:, :, None, None], came + goals, np.inf)
         beside, combination, own, candidate = map(int, np.unravel_index(int(total.argmin()), total.shape))
         choice = Selection(each, beside, combination, candidate, own, ahead)
         found.append((float(total[beside, combination, own, candidate]), choice))
@@ -137,19 +140,19 @@ def _memory_error(batch: WorkloadBatch, program: ScheduleGraph) -> ConfigError:
     """Return the error that names the operator and the memory that cannot hold even its smallest tile."""
     memory = batch.hardware.memory
     for run in program.runs:
-        if run.after > run.first + 1:
+        if run.end > run.start + 1:
             continue
-        prices = compute_costs(TileRunBatch(batch, [run], np.zeros((2, len(batch), 1))), own=False)
-        away = run.flags.sum(axis=1) == 0
+        prices = compute_costs(TileRunBatch(batch, [run], np.zeros((2, len(batch), 1))), prefetchable=False)
+        away = run.local_flags.sum(axis=1) == 0
         needs = {
-            "sram_bytes": prices.need[away].min(axis=(0, 2)),
-            "weight_buffer_bytes": prices.buffer[:, 0].min(axis=1),
-            "accumulator_bytes": prices.tiling.sums_bytes.min(axis=1),
+            "sram_bytes": prices.peak_sram_bytes[away].min(axis=(0, 2)),
+            "weight_buffer_bytes": prices.weight_buffer_bytes[:, 0].min(axis=1),
+            "accumulator_bytes": prices.tiling.accumulator_bytes.min(axis=1),
         }
         for key, least in needs.items():
             if (least > getattr(memory, key)).any():
                 place = int((least > getattr(memory, key)).argmax())
-                which = int((prices.rows.row_of[0] == place).argmax())
+                which = int((prices.run_batch.row_indices[0] == place).argmax())
                 name = batch.workloads[which].nodes[run.step.heads[0]].name
                 return ConfigError(
                     f"memory.{key} must hold the smallest tile of {name}: {least[place]:,.0f} bytes",

@@ -29,17 +29,17 @@ class TileRun:
     """
 
     number: int
-    first: int
-    after: int
+    start: int
+    end: int
     step: Step
-    chosen: tuple[int, ...]
-    flags: np.ndarray
-    beside: tuple[int, ...]
-    beside_flags: np.ndarray
-    before: np.ndarray
-    behind: np.ndarray
-    ending: int
-    weights: tuple[int, ...]
+    local_tensors: tuple[int, ...]
+    local_flags: np.ndarray
+    passthrough_tensors: tuple[int, ...]
+    passthrough_flags: np.ndarray
+    states_before: np.ndarray
+    states_after: np.ndarray
+    ending_count: int
+    weight_nodes: tuple[int, ...]
     nodes: tuple[int, ...]
     tensors: tuple[int, ...]
 
@@ -53,12 +53,12 @@ class ScheduleGraph:
 
     steps: tuple[Step, ...]
     runs: tuple[TileRun, ...]
-    alive: tuple[tuple[int, ...], ...]
-    ahead: tuple[tuple[int, ...], ...]
-    alike: tuple[tuple[int, ...], ...]
+    live_tensors: tuple[tuple[int, ...], ...]
+    prefetchable: tuple[tuple[int, ...], ...]
+    groups: tuple[tuple[int, ...], ...]
 
     @classmethod
-    def of(cls, workload: Workload, hardware: Hardware) -> ScheduleGraph:
+    def from_workload(cls, workload: Workload, hardware: Hardware) -> ScheduleGraph:
         """Lay out the workload's steps and their runs."""
         steps = build_steps(workload, hardware)
         spans = [(number, number + 1, step) for number, step in enumerate(steps)]
@@ -69,12 +69,12 @@ class ScheduleGraph:
         runs = tuple(_build_run(number, *span, alive, workload) for number, span in enumerate(spans))
         ahead: list[tuple[int, ...]] = [() for _ in range(len(steps) + 1)]
         for run in runs if hardware.schedule.prefetch else ():
-            if run.weights and run.first > 0:
-                ahead[run.first] += (run.number,)
+            if run.weight_nodes and run.start > 0:
+                ahead[run.start] += (run.number,)
         together: dict[object, list[int]] = {}
         for run in runs:
-            own = run.number in ahead[run.first]
-            together.setdefault((_run_signature(run, workload), own, len(ahead[run.after])), []).append(run.number)
+            own = run.number in ahead[run.start]
+            together.setdefault((_run_signature(run, workload), own, len(ahead[run.end])), []).append(run.number)
         return cls(tuple(steps), runs, tuple(alive), tuple(ahead), tuple(map(tuple, together.values())))
 
 
@@ -85,11 +85,11 @@ def _run_signature(run: TileRun, workload: Workload) -> tuple[object, ...]:
     heads = [workload.nodes[head] for head in step.heads]
     return (
         tuple((n.kind, n.function, n.precision, n.weights > 0, _layout(n), place[n.outputs[0]]) for n in heads),
-        tuple(tuple(workload.nodes[node].function for node in nodes) for nodes in step.behind),
+        tuple(tuple(workload.nodes[node].function for node in nodes) for nodes in step.fused_vector_nodes),
         *(tuple(place[t] for t in ts) for ts in (step.maps, step.factor, step.operands, step.writes, step.inner)),
         tuple(workload.tensors[tensor].elements == size for tensor in step.operands),
-        tuple(place[tensor] for tensor in run.chosen),
-        run.flags.shape,
+        tuple(place[tensor] for tensor in run.local_tensors),
+        run.local_flags.shape,
     )
 
 
@@ -109,7 +109,7 @@ def _live_tensors(steps: list[Step], workload: Workload, hardware: Hardware) -> 
         made.update(dict.fromkeys(step.writes, number + 1))
         last.update(dict.fromkeys(step.reads, number))
     last.update(dict.fromkeys(workload.outputs, len(steps)))
-    fixed = {*workload.inputs, *workload.outputs} if hardware.schedule.borders == "dram" else set()
+    fixed = {*workload.inputs, *workload.outputs} if hardware.schedule.io_location == "dram" else set()
     lives = [(last[t] - made[t], made[t], t) for t in made if t in last and last[t] >= made[t] and t not in fixed]
     alive: list[list[int]] = [[] for _ in range(len(steps) + 1)]
     for _, start, tensor in sorted(lives):
@@ -122,7 +122,7 @@ def _live_tensors(steps: list[Step], workload: Workload, hardware: Hardware) -> 
 
 def _build_run(
     number: int, first: int, after: int, step: Step, alive: list[tuple[int, ...]], workload: Workload
-) -> TileRun:  # noqa: PLR0917  a span in order
+) -> TileRun:
     begin, end = alive[first], alive[after]
     touched = [t for t in dict.fromkeys((*step.reads, *step.writes)) if t in begin or t in end]
     kept, ending = [t for t in touched if t in end], [t for t in touched if t not in end]
@@ -143,7 +143,7 @@ def _build_run(
         _state_indices(end, beside, chosen),
         2 ** len(ending),
         tuple(head for head in step.heads if workload.nodes[head].kind == "array" and workload.nodes[head].weights),
-        (*step.heads, *(node for nodes in step.behind for node in nodes)),
+        (*step.heads, *(node for nodes in step.fused_vector_nodes for node in nodes)),
         tuple(
             dict.fromkeys((*step.reads, *step.writes, *step.inner, *(workload.nodes[h].outputs[0] for h in step.heads)))
         ),

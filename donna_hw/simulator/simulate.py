@@ -20,7 +20,7 @@ BATCH_SIZE = 1024  # workloads at a time: memory stays flat
 def simulate(workload: Workload, hardware: Hardware, *, model: str = "", device: str = "") -> SimulationResult:
     """Return what running the workload takes; raises `BadSetting` when a memory cannot hold an operator's smallest tile."""
     batch = WorkloadBatch([workload], hardware)
-    program = ScheduleGraph.of(workload, hardware)
+    program = ScheduleGraph.from_workload(workload, hardware)
     ops = build_operator_results(batch, find_schedule(batch, program)) if program.steps else ()
     return SimulationResult(model, device, hardware, ops, workload.unknown_ops, workload.free_ops)
 
@@ -35,7 +35,7 @@ def simulate_cycles(workloads: Sequence[Workload], hardware: Hardware) -> np.nda
         together.setdefault(structure_key(workload), []).append(number)
     found = np.zeros(len(workloads), np.int64)
     for numbers in together.values():
-        program = ScheduleGraph.of(workloads[numbers[0]], hardware)
+        program = ScheduleGraph.from_workload(workloads[numbers[0]], hardware)
         if not program.steps:
             continue
         numbers.sort(key=lambda number: _pixels(workloads[number]))  # alike together: they are cut into alike tiles

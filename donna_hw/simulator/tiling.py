@@ -27,8 +27,8 @@ SPLITS = (1, 2, 4, 8, 16, 64, 512, 2**13, 2**20)  # of a vector operator
 class Transfer:
     """How a tensor is moved: bytes in all, and bytes that lie on the chip while it passes through."""
 
-    traffic: FloatArray
-    kept: FloatArray
+    dram_bytes: FloatArray
+    sram_bytes: FloatArray
 
 
 @dataclass(frozen=True)
@@ -57,17 +57,17 @@ class Tiling:
     """
 
     tiles: FloatArray
-    compute: FloatArray
+    tile_cycles: FloatArray
     units: tuple[UnitCycles, ...]
     reads: dict[int, Transfer]
     writes: dict[int, Transfer]
-    held_bytes: FloatArray
-    streamed_bytes: FloatArray
-    buffer_bytes: FloatArray
-    whole_buffer_bytes: FloatArray
-    sums_bytes: FloatArray
+    resident_weight_bytes: FloatArray
+    streamed_weight_bytes: FloatArray
+    weight_buffer_bytes: FloatArray
+    full_weight_buffer_bytes: FloatArray
+    accumulator_bytes: FloatArray
     inner_bytes: FloatArray
-    cut: dict[str, FloatArray] = field(default_factory=dict)
+    tile_sizes: dict[str, FloatArray] = field(default_factory=dict)
 
 
 def array_tiling(rows: TileRunBatch) -> Tiling:
@@ -79,39 +79,39 @@ def array_tiling(rows: TileRunBatch) -> Tiling:
     """
     step = rows.step
     head = step.heads[0]
-    g = rows.shapes_of(head)
+    g = rows.geometry(head)
     order, cut = enumerate_tiles(g, rows.hardware.array.cols)
     tiles, chunked = cut.tiles, cut.chunks > 1
     held = (order == WEIGHTS_RESIDENT) | (
         cut.blocks * cut.chunks == 1
     )  # one block of weights has to be there before the first tile
     by_strips = ~held & (order == BY_STRIPS)
-    units, sums = unit_cycles(rows, head, step.behind[0], g, cut)
+    units, sums = unit_cycles(rows, head, step.fused_vector_nodes[0], g, cut)
     dram, chip = rows.weight_bytes(head)
     passes = np.where(held, 1, np.where(by_strips | chunked, cut.strips, 1))  # over all weights
     part_of_weights = cut.blocks * cut.chunks
     none, twice = np.zeros_like(tiles), np.where(cut.strips * cut.blocks > 1, 2, 1)
     out_part = cut.pixels * cut.groups * cut.block / g.outputs
-    reads = {step.maps[0]: _map_transfer(rows.bytes_of(step.maps[0]), g, cut, ~held & ~by_strips)}
+    reads = {step.maps[0]: _map_transfer(rows.tensor_bytes(step.maps[0]), g, cut, ~held & ~by_strips)}
     reads |= {tensor: operand_transfer(rows, tensor, out_part, twice) for tensor in step.operands}
     for tensor in step.factor:  # weights that are themselves computed come by the way of the map
-        size = rows.bytes_of(tensor)
+        size = rows.tensor_bytes(tensor)
         reads[tensor] = Transfer(
             size * passes, np.where(held, size, np.minimum(2 * np.ceil(size / part_of_weights), size))
         )
     return Tiling(
         tiles=tiles,
-        compute=units.longest,
+        tile_cycles=units.longest,
         units=(units,),
         reads=reads,
-        writes={t: tiled_transfer(rows.bytes_of(t), out_part, twice) for t in step.writes},
-        held_bytes=np.where(held, dram, 0),
-        streamed_bytes=np.where(held, 0, dram * passes),
-        buffer_bytes=np.where(held, chip, np.minimum(2 * np.ceil(chip / part_of_weights), chip)),
-        whole_buffer_bytes=chip + none,
-        sums_bytes=np.where(chunked, cut.pixels * cut.block, sums) * ACCUMULATOR_BYTES,
+        writes={t: tiled_transfer(rows.tensor_bytes(t), out_part, twice) for t in step.writes},
+        resident_weight_bytes=np.where(held, dram, 0),
+        streamed_weight_bytes=np.where(held, 0, dram * passes),
+        weight_buffer_bytes=np.where(held, chip, np.minimum(2 * np.ceil(chip / part_of_weights), chip)),
+        full_weight_buffer_bytes=chip + none,
+        accumulator_bytes=np.where(chunked, cut.pixels * cut.block, sums) * ACCUMULATOR_BYTES,
         inner_bytes=none,
-        cut={
+        tile_sizes={
             "rows": cut.images * cut.rows,
             "columns": cut.cols,
             "channels": cut.groups * cut.block,
@@ -140,8 +140,8 @@ def tiled_transfer(size: FloatArray, part: FloatArray, twice: FloatArray) -> Tra
 
 def operand_transfer(rows: TileRunBatch, tensor: int, part: FloatArray, twice: FloatArray) -> Transfer:
     """Return how an operand beside is moved: along with the output's tiles, or, where it broadcasts, held whole."""
-    size = rows.bytes_of(tensor)
-    if (rows.elements_of(tensor) == rows.elements_of(rows.step.writes[0])).all():
+    size = rows.tensor_bytes(tensor)
+    if (rows.tensor_elements(tensor) == rows.tensor_elements(rows.step.writes[0])).all():
         return tiled_transfer(size, part, twice)
     return Transfer(size + np.zeros_like(part), size + np.zeros_like(part))
 
@@ -159,19 +159,19 @@ def unit_cycles(
     vector = vector_cycles(rows, behind, tiles)
     if mode == "vector":
         macs = outputs * product.k
-        vector = vector + np.ceil(macs / hardware.vector.lanes * hardware.vector.cycles_of("mac"))
+        vector = vector + np.ceil(macs / hardware.vector.lanes * hardware.vector.element_cycles("mac"))
         in_array, streamed, operands = np.zeros_like(tiles), macs * size, 2 * macs * size
         waiting = np.zeros_like(tiles)
     else:
         laid = systolic.map_to_array(product, hardware.array, mode)
         folded = systolic.count_folds(laid, hardware.array)
-        in_array = systolic.count_cycles(laid, hardware.array, rows.macs_rate(head), tiles == 1, folded)
+        in_array = systolic.count_cycles(laid, hardware.array, rows.macs_per_element(head), tiles == 1, folded)
         words = systolic.count_operands(laid, hardware.array, folded)
         waiting = systolic.count_partial_sums(laid, hardware.array, folded)
         sum_bytes = np.where(words.sums > laid.m * laid.n * laid.groups, ACCUMULATOR_BYTES, size)
         streamed, operands = words.maps * size, (words.maps + words.weights) * size + words.sums * sum_bytes
     # fewer where products overlap: a transposed convolution
-    written = outputs * (rows.elements_of(node.outputs[0]) / g.outputs) / cut.chunks
+    written = outputs * (rows.tensor_elements(node.outputs[0]) / g.outputs) / cut.chunks
     units = UnitCycles(
         in_array,
         np.ceil(written / hardware.output.elements_per_cycle),
@@ -186,23 +186,23 @@ def vector_cycles(rows: TileRunBatch, nodes: tuple[int, ...], tiles: FloatArray)
     """Return the vector unit's cycles for a tile of elementwise nodes."""
     vector, total = rows.hardware.vector, np.zeros_like(tiles)
     for number in nodes:
-        lanes = np.ceil(np.ceil(rows.work_of(number) / tiles) / vector.lanes)
-        total += lanes * vector.cycles_of(rows.node(number).function)
+        lanes = np.ceil(np.ceil(rows.vector_work(number) / tiles) / vector.lanes)
+        total += lanes * vector.element_cycles(rows.node(number).function)
     return np.asarray(np.ceil(total))
 
 
 def vector_tiling(rows: TileRunBatch) -> Tiling:
     """Return the candidates of a vector operator with what is fused to it: cut into equal parts of all that it reads and writes."""
     step = rows.step
-    most = np.maximum(rows.elements_of(step.writes[0]), 1)
+    most = np.maximum(rows.tensor_elements(step.writes[0]), 1)
     tiles = np.minimum(np.array([SPLITS], np.float64), most)
     none, twice, part = np.zeros_like(tiles), np.where(tiles > 1, 2, 1), 1 / tiles
-    cycles = vector_cycles(rows, (step.heads[0], *step.behind[0]), tiles)
-    operands = sum((rows.bytes_of(t) for t in (*step.reads, *step.writes)), none)
+    cycles = vector_cycles(rows, (step.heads[0], *step.fused_vector_nodes[0]), tiles)
+    operands = sum((rows.tensor_bytes(t) for t in (*step.reads, *step.writes)), none)
     units = UnitCycles(
         none, none, cycles, np.ceil(operands * part / rows.hardware.memory.sram_bytes_per_cycle), operands
     )
-    reads = {t: tiled_transfer(rows.bytes_of(t), part, twice) for t in step.maps}
+    reads = {t: tiled_transfer(rows.tensor_bytes(t), part, twice) for t in step.maps}
     reads |= {t: operand_transfer(rows, t, part, twice) for t in step.operands}
-    writes = {t: tiled_transfer(rows.bytes_of(t), part, twice) for t in step.writes}
+    writes = {t: tiled_transfer(rows.tensor_bytes(t), part, twice) for t in step.writes}
     return Tiling(tiles, units.longest, (units,), reads, writes, none, none, none, none, none, none, {"parts": tiles})

@@ -41,7 +41,7 @@ def to_perfetto(simulation: SimulationResult) -> dict[str, Any]:
             if cycles:
                 facts = {"dram_bytes": op.dram_bytes, "prefetch_bytes": op.prefetch_bytes} if track == "DMA" else {}
                 events.append(_slice(track, op, cycles, hertz, facts))
-        events.append(_counter("SRAM in use", op.start_cycle, hertz, bytes=op.sram_need_bytes))
+        events.append(_counter("SRAM in use", op.start_cycle, hertz, bytes=op.peak_sram_bytes))
     events.append(_counter("SRAM in use", simulation.total_cycles, hertz, bytes=0))
     for number, members in groupby(simulation.ops, key=lambda op: op.strip_group):
         if number >= 0:
@@ -93,13 +93,13 @@ def _details(op: OperatorResult) -> dict[str, Any]:
         "stall_cycles": op.stall_cycles,
         "overhead_cycles": op.overhead_cycles,
         "macs": op.macs,
-        "utilisation": op.utilisation,
+        "utilisation": op.utilization,
         "dram_bytes": op.dram_bytes,
         "weight_bytes": op.weight_bytes,
         "input_bytes": op.input_bytes,
         "output_bytes": op.output_bytes,
         "sram_bytes": op.sram_bytes,
-        "sram_need_bytes": op.sram_need_bytes,
+        "sram_need_bytes": op.peak_sram_bytes,
         "energy_j": op.energy_j,
     }
 

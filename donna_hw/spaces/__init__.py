@@ -53,7 +53,7 @@ def list_spaces() -> list[str]:
 def load_space(name: str) -> Space:
     """Return the space of that name, varied as it says; raises `UnknownNameError` with the known ones, `ConfigError` for a bad variation."""
     plain, *variations = name.split("@")
-    return replace(apply_variations(_load_base(plain), variations), address=name)
+    return replace(apply_variations(_load_base(plain), variations), load_name=name)
 
 
 def _load_base(name: str) -> Space:

@@ -19,9 +19,9 @@ class ConvNormAct:
     stride: int = 1
     activation: str = "relu"
 
-    def draw(self, draft: GraphBuilder, x: str) -> str:
+    def add_layers(self, builder: GraphBuilder, x: str) -> str:
         """Add the one convolution."""
-        return draft.conv(
+        return builder.conv(
             x, self.channels, kernel=self.kernel, stride=self.stride, activation=self.activation, name="conv"
         )
 
@@ -34,12 +34,12 @@ class Classifier:
     features: int = 0
     activation: str = "none"
 
-    def draw(self, draft: GraphBuilder, x: str) -> str:
+    def add_layers(self, builder: GraphBuilder, x: str) -> str:
         """Add pool, flatten and linear layers."""
-        x = draft.flatten(draft.global_pool(x, name="pool"), name="flatten")
+        x = builder.flatten(builder.global_pool(x, name="pool"), name="flatten")
         if self.features:
-            x = draft.linear(x, self.features, activation=self.activation, name="features")
-        return draft.linear(x, self.classes, name="linear")
+            x = builder.linear(x, self.features, activation=self.activation, name="features")
+        return builder.linear(x, self.classes, name="linear")
 
 
 @dataclass(frozen=True)
@@ -50,19 +50,19 @@ class SqueezeExcite:
     multiple of it. activation: between the two layers; empty for the block's own.
     """
 
-    of: str = "input"
+    reduce_from: str = "input"
     divisor: int = 1
     activation: str = ""
     gate: str = "sigmoid"
 
-    def draw(self, draft: GraphBuilder, x: str, channels: int, activation: str, prefix: str) -> str:
+    def add_layers(self, builder: GraphBuilder, x: str, channels: int, activation: str, prefix: str) -> str:
         """Add pool, two layers and the product; `channels` are the bottleneck's input ones."""
-        hidden = draft.shape(x)[0]
-        reduced = make_divisible((channels if self.of == "input" else hidden) / 4, self.divisor)
-        y = draft.global_pool(x, name=f"{prefix}squeeze")
-        y = draft.conv(y, reduced, activation=self.activation or activation, normalised=False, name=f"{prefix}reduce")
-        y = draft.conv(y, hidden, activation=self.gate, normalised=False, name=f"{prefix}gate")
-        return draft.scale(x, y, name=f"{prefix}excite")
+        hidden = builder.shape(x)[0]
+        reduced = make_divisible((channels if self.reduce_from == "input" else hidden) / 4, self.divisor)
+        y = builder.global_pool(x, name=f"{prefix}squeeze")
+        y = builder.conv(y, reduced, activation=self.activation or activation, batch_norm=False, name=f"{prefix}reduce")
+        y = builder.conv(y, hidden, activation=self.gate, batch_norm=False, name=f"{prefix}gate")
+        return builder.scale(x, y, name=f"{prefix}excite")
 
 
 ATTENTIONS = {
@@ -107,33 +107,33 @@ class InvertedResidual:
         """Return the bottlenecks that the block is a chain of, the first and then its repeats."""
         return (replace(self, depth=1), *[replace(self, depth=1, stride=1)] * (self.depth - 1))
 
-    def draw(self, draft: GraphBuilder, x: str) -> str:
+    def add_layers(self, builder: GraphBuilder, x: str) -> str:
         """Add the bottlenecks one after another."""
         for number in range(1, self.depth + 1):
-            x = self._bottleneck(draft, x, self.stride if number == 1 else 1, f"{number}_")
+            x = self._bottleneck(builder, x, self.stride if number == 1 else 1, f"{number}_")
         return x
 
-    def _bottleneck(self, draft: GraphBuilder, x: str, stride: int, prefix: str) -> str:
-        into = draft.shape(x)[0]
+    def _bottleneck(self, builder: GraphBuilder, x: str, stride: int, prefix: str) -> str:
+        into = builder.shape(x)[0]
         hidden = max(1, round(into * self.expand * self.width))
         if self.cell == "grouped":
             hidden = -(-hidden // self.group_size) * self.group_size
         act, y = self.activation, x
         if self.expand != 1 or hidden != into or self.always_expand:
-            y = draft.conv(y, hidden, groups=self.pointwise_groups, activation=act, name=f"{prefix}expand")
-        y = self.spatial(draft, y, hidden, stride, f"{prefix}spatial")
+            y = builder.conv(y, hidden, groups=self.pointwise_groups, activation=act, name=f"{prefix}expand")
+        y = self.add_spatial(builder, y, hidden, stride, f"{prefix}spatial")
         attention = ATTENTIONS[self.attention]
         if attention is not None:
-            y = attention.draw(draft, y, into, act, prefix)
-        y = draft.conv(y, self.channels, groups=self.pointwise_groups, name=f"{prefix}project")
+            y = attention.add_layers(builder, y, into, act, prefix)
+        y = builder.conv(y, self.channels, groups=self.pointwise_groups, name=f"{prefix}project")
         if stride == 1 and into == self.channels:
-            y = draft.add(y, x, name=f"{prefix}residual")
+            y = builder.add(y, x, name=f"{prefix}residual")
         return y
 
-    def spatial(self, draft: GraphBuilder, x: str, hidden: int, stride: int, name: str) -> str:
+    def add_spatial(self, builder: GraphBuilder, x: str, hidden: int, stride: int, name: str) -> str:
         """Add what mixes neighbouring positions: the kxk convolution. Another kind of bottleneck draws something else here."""
         groups = hidden if self.cell == "depthwise" else hidden // self.group_size
-        return draft.conv(
+        return builder.conv(
             x, hidden, kernel=self.kernel, stride=stride, groups=groups, activation=self.activation, name=name
         )
 
@@ -145,11 +145,11 @@ class Skip:
     channels: int
     stride: int = 1
 
-    def draw(self, draft: GraphBuilder, x: str) -> str:
+    def add_layers(self, builder: GraphBuilder, x: str) -> str:
         """Add nothing, or the one convolution."""
-        if self.stride == 1 and draft.shape(x)[0] == self.channels:
+        if self.stride == 1 and builder.shape(x)[0] == self.channels:
             return x
-        return draft.conv(x, self.channels, stride=self.stride, activation="relu", name="skip")
+        return builder.conv(x, self.channels, stride=self.stride, activation="relu", name="skip")
 
 
 @dataclass(frozen=True)
@@ -164,23 +164,23 @@ class Residual:
     hidden: int = 0
     depth: int = 1
 
-    def draw(self, draft: GraphBuilder, x: str) -> str:
+    def add_layers(self, builder: GraphBuilder, x: str) -> str:
         """Add the blocks one after another."""
         for number in range(1, self.depth + 1):
-            x = self._block(draft, x, self.stride if number == 1 else 1, f"{number}_")
+            x = self._block(builder, x, self.stride if number == 1 else 1, f"{number}_")
         return x
 
-    def _block(self, draft: GraphBuilder, x: str, stride: int, prefix: str) -> str:
+    def _block(self, builder: GraphBuilder, x: str, stride: int, prefix: str) -> str:
         if self.hidden:
-            y = draft.conv(x, self.hidden, activation="relu", name=f"{prefix}reduce")
-            y = draft.conv(y, self.hidden, kernel=3, stride=stride, activation="relu", name=f"{prefix}spatial")
-            y = draft.conv(y, self.channels, name=f"{prefix}restore")
+            y = builder.conv(x, self.hidden, activation="relu", name=f"{prefix}reduce")
+            y = builder.conv(y, self.hidden, kernel=3, stride=stride, activation="relu", name=f"{prefix}spatial")
+            y = builder.conv(y, self.channels, name=f"{prefix}restore")
         else:
-            y = draft.conv(x, self.channels, kernel=3, stride=stride, activation="relu", name=f"{prefix}first")
-            y = draft.conv(y, self.channels, kernel=3, name=f"{prefix}second")
-        if stride != 1 or draft.shape(x)[0] != self.channels:
-            x = draft.conv(x, self.channels, stride=stride, name=f"{prefix}shortcut")
-        return draft.add(y, x, activation="relu", name=f"{prefix}residual")
+            y = builder.conv(x, self.channels, kernel=3, stride=stride, activation="relu", name=f"{prefix}first")
+            y = builder.conv(y, self.channels, kernel=3, name=f"{prefix}second")
+        if stride != 1 or builder.shape(x)[0] != self.channels:
+            x = builder.conv(x, self.channels, stride=stride, name=f"{prefix}shortcut")
+        return builder.add(y, x, activation="relu", name=f"{prefix}residual")
 
 
 @dataclass(frozen=True)
@@ -190,21 +190,21 @@ class MaxPool:
     kernel: int = 3
     stride: int = 2
 
-    def draw(self, draft: GraphBuilder, x: str) -> str:
+    def add_layers(self, builder: GraphBuilder, x: str) -> str:
         """Add the one pool."""
-        return draft.max_pool(x, kernel=self.kernel, stride=self.stride, name="pool")
+        return builder.max_pool(x, kernel=self.kernel, stride=self.stride, name="pool")
 
 
 @dataclass(frozen=True)
 class Chain:
     """A whole network, or a part of one: named blocks one after another."""
 
-    parts: tuple[tuple[str, Block], ...]
+    blocks: tuple[tuple[str, Block], ...]
 
-    def draw(self, draft: GraphBuilder, x: str) -> str:
+    def add_layers(self, builder: GraphBuilder, x: str) -> str:
         """Add the blocks one after another, their layers named `<part>.<layer>`."""
-        for name, block in self.parts:
-            x = draft.part(name, block, x)
+        for name, block in self.blocks:
+            x = builder.add_block(name, block, x)
         return x
 
 

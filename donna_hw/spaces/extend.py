@@ -40,7 +40,7 @@ def add_cell(space: Space, value: str, new: Callable[..., Block], *, name: str) 
         space,
         name=name,
         title=f"{space.title}; {value} cells beside the others",
-        address="",
+        load_name="",
         stages=tuple(_add_value(stage, value, new) for stage in space.stages),
     )
 

@@ -60,5 +60,5 @@ def _extreme_architectures(space: Space) -> Iterator[Architecture]:
 
 
 def _network_stats(space: Space, architecture: Architecture) -> NetworkStats:
-    network = space.network(architecture)
+    network = space.network_graph(architecture)
     return NetworkStats(architecture, network.macs, network.params)

@@ -14,7 +14,7 @@ from donna_hw.graph.graph import graph_dtypes
 from donna_hw.spaces.space import Architecture, Rows, Space
 from donna_hw.spaces.stage import Axis, Stage
 
-PRECISION_AXIS = Axis("precision", ("float32", "int8"), reference="float32", unsaid="float32")
+PRECISION_AXIS = Axis("precision", ("float32", "int8"), reference="float32", default_label="float32")
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class Int8Block:
 
     block: Block
 
-    def draw(self, draft: GraphBuilder, x: str) -> str:
+    def add_layers(self, builder: GraphBuilder, x: str) -> str:
         """Add the block's layers."""
-        with draft.of_type("int8"):
-            return self.block.draw(draft, x)
+        with builder.use_dtype("int8"):
+            return self.block.add_layers(builder, x)
 
     def sections(self) -> tuple[Block, ...]:
         """Return the 8-bit sections of a block that is a chain of sections."""

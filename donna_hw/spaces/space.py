@@ -54,8 +54,8 @@ class Space:
     stages: tuple[Stage, ...]
     after: tuple[tuple[str, Block], ...]
     global_axes: tuple[Axis, ...] = ()
-    address: str = field(default="", compare=False)
-    given: Callable[[], dict[str, Tensor]] | None = field(default=None, compare=False, repr=False)
+    load_name: str = field(default="", compare=False)
+    reference_weights: Callable[[], dict[str, Tensor]] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         names = (*self.part_names, *(axis.name for axis in self.global_axes))
@@ -87,21 +87,21 @@ class Space:
         if not self.global_axes and not settings:
             return self
         if settings not in self._at:
-            self._check_settings(settings)
+            self._validate_settings(settings)
             for axis in self.global_axes:
                 if axis.name != RESOLUTION:
                     raise ConfigError(
                         f"the layers of {self.name} can honour one global axis, {RESOLUTION}", got=axis.name
                     )
-            self._at[settings] = self.on_images_of(int(settings[0]))
+            self._at[settings] = self.with_image_size(int(settings[0]))
         return self._at[settings]
 
-    def on_images_of(self, pixels: int) -> Space:
+    def with_image_size(self, pixels: int) -> Space:
         """Return the space on images of another height and width, any number, its resolution no longer searched."""
         return replace(
             self,
             name=_with_pixels(self.name, pixels),
-            address=_with_pixels(self.address, pixels) if self.address else "",
+            load_name=_with_pixels(self.load_name, pixels) if self.load_name else "",
             input_shape=(self.input_shape[0], pixels, pixels),
             global_axes=tuple(axis for axis in self.global_axes if axis.name != RESOLUTION),
         )
@@ -112,11 +112,11 @@ class Space:
         return tuple(len(axis.values) for axis in self.global_axes)
 
     @property
-    def settings(self) -> list[tuple[int, ...]]:
+    def setting_combinations(self) -> list[tuple[int, ...]]:
         """Every combination of value numbers of the global axes, the last fastest; one empty one where there are none."""
         return list(product(*map(range, self.setting_counts)))
 
-    def settled(self, setting: Sequence[int]) -> Space:
+    def at_index(self, setting: Sequence[int]) -> Space:
         """Return the space at one value number of each global axis; see `at`."""
         return self.at(tuple(axis.values[number] for axis, number in zip(self.global_axes, setting, strict=True)))
 
@@ -134,21 +134,21 @@ class Space:
         """The fixed parts by name."""
         return dict((*self.before, *self.after))
 
-    def parts(self, architecture: Architecture) -> list[tuple[str, Block]]:
+    def named_blocks(self, architecture: Architecture) -> list[tuple[str, Block]]:
         """Return the named blocks of a network in order."""
-        self.check(architecture)
+        self.validate(architecture)
         searched = [(s.name, s.block(m)) for s, m in zip(self.stages, architecture.blocks, strict=True)]
         return [*self.before, *searched, *self.after]
 
-    def network(self, architecture: Architecture) -> Graph:
+    def network_graph(self, architecture: Architecture) -> Graph:
         """Return the layers of a whole network, on images of its resolution."""
-        return lower_chain(self.parts(architecture), self.at(architecture.settings).input_shape)
+        return lower_chain(self.named_blocks(architecture), self.at(architecture.settings).input_shape)
 
     @cached_property
     def output_shapes(self) -> dict[str, Shape]:
         """Output shape of every part, from the reference; all blocks of a stage share it, since width acts inside."""
         shapes, shape = {}, self.input_shape
-        for name, block in self.parts(self.reference):
+        for name, block in self.named_blocks(self.reference):
             shape = shapes[name] = lower(block, shape).output_shape
         return shapes
 
@@ -178,7 +178,7 @@ class Space:
         """Return the layers of one fixed part alone."""
         return lower(self.fixed[name], self.input_shapes[name])
 
-    def check(self, architecture: Architecture) -> None:
+    def validate(self, architecture: Architecture) -> None:
         """Raise `ConfigError` or `UnknownNameError` when the architecture is not one of this space."""
         if len(architecture.blocks) != len(self.stages):
             raise ConfigError(
@@ -186,9 +186,9 @@ class Space:
             )
         for stage, number in zip(self.stages, architecture.blocks, strict=True):
             stage.choice(number)
-        self._check_settings(architecture.settings)
+        self._validate_settings(architecture.settings)
 
-    def _check_settings(self, settings: tuple[Value, ...]) -> None:
+    def _validate_settings(self, settings: tuple[Value, ...]) -> None:
         if len(settings) != len(self.global_axes):
             raise ConfigError(
                 f"an architecture of {self.name} has {len(self.global_axes)} global settings", got=len(settings)
@@ -211,7 +211,7 @@ class Space:
             "input": self.input_shape,
             "fixed": {name: layers_hash(self.fixed_graph(name)) for name in self.fixed},
             "stages": [
-                (s.name, self.input_shapes[s.name], [axis.name for axis in s.axes if axis.unsaid is None])
+                (s.name, self.input_shapes[s.name], [axis.name for axis in s.axes if axis.default_label is None])
                 for s in self.stages
             ],
             "global": [axis.name for axis in self.global_axes],
@@ -242,7 +242,7 @@ class Space:
         counts = [count for stage in self.stages for count in stage.counts]
         return np.array([*counts, *self.setting_counts], dtype=np.int64)
 
-    def rows(self, genes: Genes) -> Rows:
+    def genes_to_rows(self, genes: Genes) -> Rows:
         """Return rows int [n, stages + global axes] of genes int [n, genes]."""
         columns, start = [], 0
         for stage in self.stages:
@@ -251,7 +251,7 @@ class Space:
             start = stop
         return np.stack([*columns, *genes[:, start:].T], axis=1)
 
-    def genes(self, rows: Rows) -> Genes:
+    def rows_to_genes(self, rows: Rows) -> Genes:
         """Return genes int [n, genes] of rows int [n, stages + global axes]."""
         count = len(self.stages)
         columns = [
@@ -287,7 +287,7 @@ class Space:
 
     def row(self, architecture: Architecture) -> tuple[int, ...]:
         """Return the numbers of an architecture: its row."""
-        self.check(architecture)
+        self.validate(architecture)
         pairs = zip(self.global_axes, architecture.settings, strict=True)
         return (*architecture.blocks, *(axis.values.index(value) for axis, value in pairs))
 
@@ -297,7 +297,7 @@ class Space:
         columns = zip(self.columns, self.column_labels, row, strict=True)
         return {name: labels[number] for name, labels, number in columns}
 
-    def from_labels(self, labels: Mapping[str, str]) -> Architecture:
+    def architecture_from_labels(self, labels: Mapping[str, str]) -> Architecture:
         """Return the architecture of {stage or global axis: label}."""
         row = []
         for name, known in zip(self.columns, self.column_labels, strict=True):

@@ -29,7 +29,7 @@ class Axis:
     values: tuple[Value, ...]
     reference: Value | None = None
     settings: Mapping[Value, Mapping[str, Value]] = field(default_factory=dict)
-    unsaid: Value | None = None
+    default_label: Value | None = None
 
     def __post_init__(self) -> None:
         if not self.values or len(set(self.values)) != len(self.values):
@@ -46,17 +46,17 @@ class Axis:
         """The value that the reference network has."""
         return self.values[-1] if self.reference is None else self.reference
 
-    def around(self, reference: Value) -> Axis:
+    def with_reference(self, reference: Value) -> Axis:
         """Return the axis with another value as the reference's."""
         return replace(self, reference=reference)
 
-    def sets(self, value: Value) -> Mapping[str, Value]:
+    def cell_settings(self, value: Value) -> Mapping[str, Value]:
         """Return the cell's keywords for a value."""
         return self.settings.get(value, {self.name: value})
 
     def label(self, value: Value) -> str:
         """Return the value for people: `k3` for a kernel of 3, a word as it is, nothing for what goes unsaid."""
-        if value == self.unsaid:
+        if value == self.default_label:
             return ""
         return value if isinstance(value, str) else f"{self.name[0]}{value}"
 
@@ -112,7 +112,7 @@ class Stage:
         """Return the block of a number."""
         keywords: dict[str, Value] = {}
         for axis, value in zip(self.axes, self.choice(number).values(), strict=True):
-            keywords.update(axis.sets(value))
+            keywords.update(axis.cell_settings(value))
         return self.cell(**keywords)
 
     def label(self, number: int) -> str:

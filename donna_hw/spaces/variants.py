@@ -31,7 +31,7 @@ def apply_variations(space: Space, variations: Sequence[str]) -> Space:
             _RULE, got="@".join(variations), hint=f"such as {space.name}@160px or {space.name}@160px@10classes"
         )
     if match["px"]:
-        space = space.on_images_of(int(match["px"]))
+        space = space.with_image_size(int(match["px"]))
     if match["classes"]:
         space = _set_classes(space, int(match["classes"]))
     if match["types"]:

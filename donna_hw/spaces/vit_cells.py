@@ -18,9 +18,9 @@ EPS = 1e-6  # of the layer norms of ViT, which is not torch's default
 class Patches(nn.Module):
     """Patches of an image as tokens, a class token before them, and what tells each one's place: [batch, 1 + patches, features]."""
 
-    def __init__(self, colours: int, pixels: int, patch: int, features: int) -> None:
+    def __init__(self, channels: int, pixels: int, patch: int, features: int) -> None:
         super().__init__()
-        self.proj = nn.Conv2d(colours, features, patch, patch)
+        self.proj = nn.Conv2d(channels, features, patch, patch)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, features))
         self.pos_embed = nn.Parameter(torch.empty(1, 1 + (pixels // patch) ** 2, features))
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
@@ -75,16 +75,16 @@ class PatchEmbedding:
     features: int
     patch: int
 
-    def draw(self, draft: GraphBuilder, x: str) -> str:
+    def add_layers(self, builder: GraphBuilder, x: str) -> str:
         """Add the one module; raises `ConfigError` for images that are not square, or whose side the patch does not divide."""
-        colours, height, width = draft.shape(x)
+        colours, height, width = builder.shape(x)
         if height != width or height % self.patch:
             raise ConfigError(
                 f"images for patches of {self.patch} pixels must be square, whole patches a side",
                 got=f"{height}x{width}",
             )
         settings = {"colours": colours, "pixels": height, "patch": self.patch, "features": self.features}
-        return TorchLayer.of(Patches, "patches", **settings).draw(draft, x)
+        return TorchLayer.of(Patches, "patches", **settings).add_layers(builder, x)
 
 
 @dataclass(frozen=True)
@@ -109,12 +109,12 @@ class Transformer:
         """Return the layers, each a block of its own."""
         return (Transformer(self.features, 1, self.embedding, self.heads, self.mlp_ratio),) * self.depth
 
-    def draw(self, draft: GraphBuilder, x: str) -> str:
+    def add_layers(self, builder: GraphBuilder, x: str) -> str:
         """Add the layers one after another."""
         hidden = round(self.mlp_ratio * self.embedding)
         settings = {"features": self.features, "inner": self.embedding, "heads": self.heads, "hidden": hidden}
         for number in range(1, self.depth + 1):
-            x = TorchLayer.of(TransformerLayer, f"{number}_layer", **settings).draw(draft, x)
+            x = TorchLayer.of(TransformerLayer, f"{number}_layer", **settings).add_layers(builder, x)
         return x
 
 
@@ -124,6 +124,8 @@ class TransformerHead:
 
     classes: int
 
-    def draw(self, draft: GraphBuilder, x: str) -> str:
+    def add_layers(self, builder: GraphBuilder, x: str) -> str:
         """Add the one module."""
-        return TorchLayer.of(ClassTokenHead, "head", features=draft.shape(x)[-1], classes=self.classes).draw(draft, x)
+        return TorchLayer.of(ClassTokenHead, "head", features=builder.shape(x)[-1], classes=self.classes).add_layers(
+            builder, x
+        )

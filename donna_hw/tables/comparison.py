@@ -35,9 +35,9 @@ class TableComparison:
     relative: WelchTest | None
     only_a: tuple[str, ...]
     only_b: tuple[str, ...]
-    other_layers: tuple[str, ...]
-    unlike: tuple[tuple[str, Scalar | None, Scalar | None], ...]
-    conditions: tuple[tuple[str, Scalar | None, Scalar | None], ...]
+    changed_blocks: tuple[str, ...]
+    identity_differences: tuple[tuple[str, Scalar | None, Scalar | None], ...]
+    condition_differences: tuple[tuple[str, Scalar | None, Scalar | None], ...]
 
     @property
     def names(self) -> list[str]:
@@ -50,7 +50,7 @@ class TableComparison:
         a, b = (float(np.median(half_width(frame))) for frame in (self.frame_a, self.frame_b))
         return a, b
 
-    def frame(self) -> pd.DataFrame:
+    def to_frame(self) -> pd.DataFrame:
         """Return every compared block as a row: its names, both tables' numbers, and the test of each view."""
         found = self.frame_a[["part", *axis_columns(self.frame_a), "layers_hash"]].copy()
         for name, frame in (("a", self.frame_a), ("b", self.frame_b)):
@@ -102,7 +102,7 @@ def compare_tables(a: LatencyTable, b: LatencyTable) -> TableComparison:
     relative = None
     unit_a_s, unit_b_s = a.info.sentinel_reference_s, b.info.sentinel_reference_s
     if a.info.sentinel and a.info.sentinel == b.info.sentinel and unit_a_s is not None and unit_b_s is not None:
-        relative = welch_test(measured_a.over(unit_a_s), measured_b.over(unit_b_s), scale)
+        relative = welch_test(measured_a.to_unit(unit_a_s), measured_b.to_unit(unit_b_s), scale)
     return TableComparison(
         a=a,
         b=b,
@@ -112,9 +112,9 @@ def compare_tables(a: LatencyTable, b: LatencyTable) -> TableComparison:
         relative=relative,
         only_a=tuple(names_a[row] for key, row in rows_a.items() if key not in rows_b),
         only_b=tuple(names_b[row] for key, row in rows_b.items() if key not in rows_a),
-        other_layers=tuple(names_a[rows_a[key]] for key in both if hashes_a[rows_a[key]] != hashes_b[rows_b[key]]),
-        unlike=_differences(_identity(a), _identity(b)),
-        conditions=_differences(a.info.conditions, b.info.conditions),
+        changed_blocks=tuple(names_a[rows_a[key]] for key in both if hashes_a[rows_a[key]] != hashes_b[rows_b[key]]),
+        identity_differences=_differences(_identity(a), _identity(b)),
+        condition_differences=_differences(a.info.conditions, b.info.conditions),
     )
 
 

@@ -22,12 +22,12 @@ class Coverage:
     space has now, as (key, layers_hash of the row, layers_hash now).
     """
 
-    wanted: int
+    total: int
     missing: tuple[Key, ...]
     changed: tuple[tuple[Key, str, str], ...]
 
     @property
-    def whole(self) -> bool:
+    def complete(self) -> bool:
         """Whether a search can use the table."""
         return not self.missing and not self.changed
 

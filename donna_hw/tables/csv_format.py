@@ -62,7 +62,7 @@ def parse_numbers(frame: pd.DataFrame, info: TableInfo, path: Path) -> pd.DataFr
     absent = (frame["method"] == "absent").to_numpy() if "method" in frame else np.zeros(len(frame), bool)
     for column in numeric:
         values = pd.to_numeric(frame[column], errors="coerce")
-        differences = info.in_chain and column.endswith("_s")
+        differences = info.in_context and column.endswith("_s")
         bad = _invalid_mask(values.to_numpy(np.float64), column, info)
         if column in SAMPLE_COLUMNS and column != info.column:
             bad &= ~(unsampled & (frame[column].to_numpy() == ""))
@@ -96,7 +96,7 @@ def parse_numbers(frame: pd.DataFrame, info: TableInfo, path: Path) -> pd.DataFr
 def _invalid_mask(values: np.ndarray, column: str, info: TableInfo) -> np.ndarray:
     """Return which values cannot be; differences of two chains and what a fit says may be zero or less, no other time."""
     bad: np.ndarray = ~np.isfinite(values)
-    if column.endswith("_s") and (info.in_chain or info.origin == "fitted"):
+    if column.endswith("_s") and (info.in_context or info.origin == "fitted"):
         return bad
     bad |= values < 0
     return np.asarray(bad | ((values == 0) & (info.origin == "measured" and column == info.column)))

@@ -78,23 +78,26 @@ class LatencyTable:
         if self.info.space != space.name:
             raise TableError(f"{self.path} must be a table of {space.name}", got=self.info.space, hint="name its space")
         if space.global_axes:
-            found = [self.at(space, setting).coverage(space.settled(setting)) for setting in space.settings]
+            found = [
+                self.at_index(space, setting).coverage(space.at_index(setting))
+                for setting in space.setting_combinations
+            ]
             return Coverage(
-                sum(one.wanted for one in found),
+                sum(one.total for one in found),
                 tuple(key for one in found for key in one.missing),
                 tuple(key for one in found for key in one.changed),
             )
         hashes = self.frame["layers_hash"].astype(str).tolist()
         return compute_coverage(space, {key: hashes[row] for key, row in self.rows_by_key(space).items()})
 
-    def at(self, space: Space, setting: Sequence[int]) -> LatencyTable:
+    def at_index(self, space: Space, setting: Sequence[int]) -> LatencyTable:
         """Return the rows at one value number of each global axis, as the table of the space settled there; raises `TableError`."""
         chosen = np.ones(len(self.frame), bool)
         for axis, number in zip(space.global_axes, setting, strict=True):
             if axis.name not in self.frame:
                 raise TableError(f"{self.path} must have the column {axis.name}", got=", ".join(self.frame.columns))
             chosen &= (self.frame[axis.name] == str(axis.values[number])).to_numpy()
-        info = self.info.model_copy(update={"space": space.settled(setting).name})
+        info = self.info.model_copy(update={"space": space.at_index(setting).name})
         return replace(self, info=info, frame=self.frame[chosen].reset_index(drop=True))
 
     def costs(self, space: Space, column: str = "") -> TableCosts:
@@ -106,7 +109,7 @@ class LatencyTable:
         if space.global_axes:
             names = ", ".join(axis.name for axis in space.global_axes)
             raise ConfigError("costs are of one setting of each global axis", got=names, hint="ask the table `at` one")
-        self._refuse_partial(space, self.coverage(space))
+        self._validate_coverage(space, self.coverage(space))
         rows = self.rows_by_key(space)
         wanted = {stage.name: [block_key(stage, m) for m in range(stage.size)] for stage in space.stages}
         fixed: list[Key] = [FIXED] if FIXED in rows else [(name,) for name in space.fixed]
@@ -133,7 +136,7 @@ class LatencyTable:
         quantile = np.where(rounds > 1, stats.t.ppf(0.975, np.maximum(rounds - 1, 1)), stats.norm.ppf(0.975))
         return np.asarray(width / (2 * quantile))
 
-    def _refuse_partial(self, space: Space, found: Coverage) -> None:
+    def _validate_coverage(self, space: Space, found: Coverage) -> None:
         if found.missing:
             first = ", ".join(" ".join(key) for key in found.missing[:3])
             raise TableError(

@@ -27,7 +27,7 @@ class CostName(NamedTuple):
     variant: str
 
     @classmethod
-    def of(cls, text: str) -> CostName:
+    def parse(cls, text: str) -> CostName:
         """Read `[QUANTITY@]DEVICE[/VARIANT]`; raises `ConfigError`, and `UnknownNameError` for a quantity that is none."""
         place, slash, variant = text.partition("/")
         quantity, sign, device = place.rpartition("@")
@@ -37,7 +37,7 @@ class CostName(NamedTuple):
             raise UnknownNameError("a cost's quantity must be a known one", got=quantity, choices=UNITS)
         return cls(quantity, device, variant)
 
-    def fits(self, quantity: str, variant: str) -> bool:
+    def matches(self, quantity: str, variant: str) -> bool:
         """Return whether a table of the device, of that quantity and variant, is one that is asked for."""
         if self.variant and variant != self.variant:
             return False
@@ -49,10 +49,10 @@ def find_table(roots: Sequence[Path], cost: str, space: str) -> LatencyTable:
 
     A device's name alone means its latency or its count, never its energy. Raises `TableError` with what is there.
     """
-    name = CostName.of(cost)
+    name = CostName.parse(cost)
     for root in roots:
         there = _list_tables(root / name.device / space, name.variant or "*")
-        found = [path for path, quantity in there if name.fits(quantity, path.stem)]
+        found = [path for path, quantity in there if name.matches(quantity, path.stem)]
         if len(found) > 1:
             raise TableError(
                 f"{root / name.device / space} holds several tables; one must be named",

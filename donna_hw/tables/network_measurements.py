@@ -35,7 +35,7 @@ class NetworksInfo(BaseModel):
     space_hash: str
     unit: str
     column: str
-    facts: dict[str, Scalar]
+    metadata: dict[str, Scalar]
     donna_hw: str
     created: str
 
@@ -51,7 +51,7 @@ class MeasuredNetworks:
     device: str
     rows: Rows
     seconds: np.ndarray
-    facts: Mapping[str, Scalar] = field(default_factory=dict)
+    metadata: Mapping[str, Scalar] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.rows.shape != (len(self.seconds), len(self.space.columns)):
@@ -69,7 +69,7 @@ class MeasuredNetworks:
             space_hash=self.space.hash,
             unit="s",
             column=LATENCY_COLUMN,
-            facts=dict(self.facts),
+            metadata=dict(self.metadata),
             donna_hw=version("donna-hw"),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
@@ -96,7 +96,7 @@ class MeasuredNetworks:
             if column not in frame:
                 raise TableError(f"{path} must have the column {column}", got=", ".join(map(str, frame.columns)))
         return cls(
-            space, info.device, _parse_rows(frame, space, path), _parse_seconds(frame[info.column], path), info.facts
+            space, info.device, _parse_rows(frame, space, path), _parse_seconds(frame[info.column], path), info.metadata
         )
 
 
@@ -117,7 +117,7 @@ def _load_info(path: Path) -> NetworksInfo:
         space_hash=str(info.identity.get("space_hash", "")),
         unit=info.unit,
         column=info.column,
-        facts=info.identity | info.conditions,
+        metadata=info.identity | info.conditions,
         donna_hw=info.donna_hw,
         created=info.created,
     )
@@ -177,9 +177,9 @@ class NetworkMeasurements:
         try:
             frame = pd.read_csv(StringIO(text), dtype=str, keep_default_na=False)
         except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-            raise self._bad(str(error)) from None
+            raise self._file_error(str(error)) from None
         if not text.endswith("\n") or not {"network", "layers_hash"} <= set(frame.columns):
-            raise self._bad("a torn one")
+            raise self._file_error("a torn one")
         if REFERENCE_COLUMN not in frame:
             return {}
         frame = frame[frame[REFERENCE_COLUMN] == _format_reference(self.reference_s)]
@@ -197,7 +197,7 @@ class NetworkMeasurements:
         frame = pd.DataFrame(list({**self.read(), **new}.values()))
         write_atomic(self.path, frame.to_csv(index=False, lineterminator="\n"))
 
-    def _bad(self, found: str) -> FileFormatError:
+    def _file_error(self, found: str) -> FileFormatError:
         return FileFormatError(
             f"{self.path} must be a listing of whole networks",
             got=found,

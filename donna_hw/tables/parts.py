@@ -18,7 +18,7 @@ class Part:
     """A row to be: its name for people, its cells that say which block it is, the block and its layers alone."""
 
     name: str
-    keys: Mapping[str, str]
+    key_cells: Mapping[str, str]
     block: Block
     graph: Graph
 

@@ -53,11 +53,11 @@ class TableInfo(BaseModel):
     created: str
     sentinel: str = ""
     sentinel_reference_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    least_spread: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-    residual: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    min_relative_std: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    residual_std: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     floor: LaunchFloor | None = None
 
-    def refuse_other(self, other: TableInfo, path: Path) -> None:
+    def validate_same_identity(self, other: TableInfo, path: Path) -> None:
         """Raise `TableError` that names the first difference when `other`, about to be written to `path`, is not of this identity."""
         mine, theirs = self._identity(), other._identity()
         for key in sorted(mine.keys() | theirs.keys()):
@@ -69,7 +69,7 @@ class TableInfo(BaseModel):
                 )
 
     @property
-    def in_chain(self) -> bool:
+    def in_context(self) -> bool:
         """Whether the costs are differences of two chains: of a block that adds nothing they scatter about zero."""
         return self.identity.get("mode") == "in_chain"
 

@@ -61,7 +61,7 @@ class BlockLibrary:
             }
         )
 
-    def finished(self) -> set[tuple[str, str]]:
+    def recorded_blocks(self) -> set[tuple[str, str]]:
         """Return (stage, layers_hash) of every block that is trained or diverged."""
         return {(record["stage"], record["layers_hash"]) for record in self.journal.records()}
 
@@ -139,11 +139,15 @@ class ArchitectureLibrary:
     def weights_path(self, architecture: Architecture, seed: int, role: str = "library") -> Path:
         """Return where the weights of a network trained by `seed` lie; those of the roles `SEPARATE_ROLES` have names of their own."""
         kind = role if role in SEPARATE_ROLES else "seed"
-        return self.folder / "weights" / f"{layers_hash(self.space.network(architecture))}-{kind}{seed}.safetensors"
+        return (
+            self.folder / "weights" / f"{layers_hash(self.space.network_graph(architecture))}-{kind}{seed}.safetensors"
+        )
 
-    def finetuned_weights(self, architecture: Architecture) -> Path | None:
+    def find_weights(self, architecture: Architecture) -> Path | None:
         """Return the weights of a finetuned network, those by the lowest of its seeds, or None when it is not finetuned."""
-        found = (self.folder / "weights").glob(f"{layers_hash(self.space.network(architecture))}-seed*.safetensors")
+        found = (self.folder / "weights").glob(
+            f"{layers_hash(self.space.network_graph(architecture))}-seed*.safetensors"
+        )
         return min(found, key=lambda path: int(path.stem.partition("-seed")[2]), default=None)
 
     def networks(self, *roles: str) -> list[FinetunedNetwork]:
@@ -181,7 +185,7 @@ class ArchitectureLibrary:
             }
         )
 
-    def known(self, role: str) -> set[tuple[Architecture, int]]:
+    def recorded_networks(self, role: str) -> set[tuple[Architecture, int]]:
         """Return (architecture, seed) of every training that may stand for one of this role."""
         kind = role if role in SEPARATE_ROLES else ""
         return {
@@ -190,7 +194,7 @@ class ArchitectureLibrary:
             if (network.role if network.role in SEPARATE_ROLES else "") == kind
         }
 
-    def means(self, *roles: str) -> dict[Architecture, tuple[float, int]]:
+    def mean_top1(self, *roles: str) -> dict[Architecture, tuple[float, int]]:
         """Return each network's top-1 in per cent, the mean over its seeds, and how many there are, oldest first."""
         found: dict[Architecture, list[float]] = {}
         for network in self.networks(*roles):
@@ -202,7 +206,7 @@ class ArchitectureLibrary:
 
         Raises `InsufficientDataError` below `at_least` networks.
         """
-        means = self.means(role)
+        means = self.mean_top1(role)
         if len(means) < at_least:
             raise InsufficientDataError(
                 f"{self.folder} must hold at least {at_least} finetuned networks of role {role!r}",
@@ -216,7 +220,7 @@ class ArchitectureLibrary:
         labels = dict(zip(self.space.columns, record["network"].split("/"), strict=True))
         return FinetunedNetwork(
             record["role"],
-            self.space.from_labels(labels),
+            self.space.architecture_from_labels(labels),
             int(record["seed"]),
             float(record["top1_percent"]),
             float(record["stitched_percent"]),

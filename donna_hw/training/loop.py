@@ -40,28 +40,28 @@ def sample_batches(count: int, batch: int, generator: torch.Generator) -> Iterat
             yield indices
 
 
-def plan_batches(count: int, fit: OptimConfig, seed: int) -> list[list[tuple[Tensor, float]]]:
+def plan_batches(count: int, optim: OptimConfig, seed: int) -> list[list[tuple[Tensor, float]]]:
     """Return each epoch's batches of `count` examples in an order that `seed` rules: their indices and the learning rate."""
     generator = torch.Generator().manual_seed(seed)
-    orders = [list(sample_batches(count, fit.batch, generator)) for _ in range(fit.epochs)]
+    orders = [list(sample_batches(count, optim.batch, generator)) for _ in range(optim.epochs)]
     total, steps = sum(len(order) for order in orders), itertools.count()
-    rates = ((fit.learning_rate * cosine_factor(number, total, fit.cosine_steps)) for number in steps)
+    rates = ((optim.learning_rate * cosine_factor(number, total, optim.cosine_steps)) for number in steps)
     return [[(indices, next(rates)) for indices in order] for order in orders]
 
 
-def train_step(optimiser: torch.optim.Optimizer, rate: float, loss: Callable[[], Tensor]) -> None:
+def train_step(optimizer: torch.optim.Optimizer, rate: float, loss: Callable[[], Tensor]) -> None:
     """Move the weights once, at this learning rate, down the slope of a loss."""
-    for group in optimiser.param_groups:
+    for group in optimizer.param_groups:
         group["lr"] = rate
-    optimiser.zero_grad(set_to_none=True)
+    optimizer.zero_grad(set_to_none=True)
     loss().backward()  # type: ignore[no-untyped-call]
-    optimiser.step()
+    optimizer.step()
 
 
 def train(
     module: nn.Module,
     count: int,
-    fit: OptimConfig,
+    optim: OptimConfig,
     seed: int,
     loss: Callable[[int, Tensor], Tensor],
     *,
@@ -75,14 +75,14 @@ def train(
     another training's.
     """
     started = time.perf_counter()
-    optimiser = torch.optim.Adam(module.parameters(), lr=fit.learning_rate)
+    optimiser = torch.optim.Adam(module.parameters(), lr=optim.learning_rate)
     done, before_s = 0, 0.0
     if checkpoint is not None and checkpoint.exists():
         with open_checkpoint(checkpoint) as state:
             module.load_state_dict(state["module"])
             optimiser.load_state_dict(state["optimiser"])
             done, before_s = state["epochs"], state["seconds"]
-    for epoch, order in enumerate(plan_batches(count, fit, seed)[done:], start=done):
+    for epoch, order in enumerate(plan_batches(count, optim, seed)[done:], start=done):
         module.train()
         for indices, rate in order:
             train_step(optimiser, rate, partial(loss, epoch, indices))

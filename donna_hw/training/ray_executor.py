@@ -26,11 +26,11 @@ class TaskResources:
 
     cpus: float = 1
     gpus: float = 0
-    resources: Mapping[str, float] = field(default_factory=dict)
+    custom_resources: Mapping[str, float] = field(default_factory=dict)
 
-    def all(self) -> dict[str, float]:
+    def to_ray(self) -> dict[str, float]:
         """Return everything needed by Ray's names."""
-        return {"CPU": self.cpus, "GPU": self.gpus, **self.resources}
+        return {"CPU": self.cpus, "GPU": self.gpus, **self.custom_resources}
 
 
 class RayExecutor:
@@ -39,9 +39,9 @@ class RayExecutor:
     Tasks name files, so `folder` must be one folder on all hosts, under one path; this is tried on each host before the first task.
     """
 
-    def __init__(self, address: str, folder: Path, needs: TaskResources | None = None) -> None:
-        self.address, self.folder, self.needs = address, folder.resolve(), needs or TaskResources()
-        self._home: HostRequirements | None = None
+    def __init__(self, address: str, folder: Path, resources: TaskResources | None = None) -> None:
+        self.address, self.folder, self.resources = address, folder.resolve(), resources or TaskResources()
+        self._requirements: HostRequirements | None = None
 
     def map(self, work: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[tuple[Task, Result]]:
         """Yield (task, result) as tasks finish; an error in one is raised here and cancels the rest.
@@ -50,21 +50,21 @@ class RayExecutor:
         """
         if not tasks:
             return
-        home = self._opened()
+        home = self._connect()
         import ray
 
-        needs = self.needs
+        needs = self.resources
         remote: Any = ray.remote(run_task).options(
             name=work.__name__,
             num_cpus=needs.cpus,
             num_gpus=needs.gpus,
-            resources=dict(needs.resources),
+            resources=dict(needs.custom_resources),
             max_retries=RETRIES,
         )
         running = {remote.remote(home, work, task): task for task in tasks}
         try:
             while running:
-                for finished in self._finished(list(running)):
+                for finished in self._wait_finished(list(running)):
                     task = running.pop(finished)
                     yield task, _result(finished, task)
         finally:
@@ -73,31 +73,33 @@ class RayExecutor:
 
     def close(self) -> None:
         """Delete what tells hosts that they share the folder."""
-        if self._home is not None:
-            Path(self._home.shared).unlink(missing_ok=True)
-            self._home = None
+        if self._requirements is not None:
+            Path(self._requirements.marker).unlink(missing_ok=True)
+            self._requirements = None
 
-    def _opened(self) -> HostRequirements:
-        if self._home is None:
+    def _connect(self) -> HostRequirements:
+        if self._requirements is None:
             connect(self.address)
-            nodes = _find_capable_nodes(self.needs)
+            nodes = _find_capable_nodes(self.resources)
             if not nodes:
-                raise UnavailableError("a host of the cluster must have what a task needs", got=self._none())
+                raise UnavailableError(
+                    "a host of the cluster must have what a task needs", got=self._describe_missing()
+                )
             self.folder.mkdir(parents=True, exist_ok=True)
             shared = self.folder / f".shared-{uuid4().hex}"  # a new name, so that no host remembers that it was absent
             shared.touch()
-            self._home = HostRequirements(
-                str(shared), str(Path.cwd()), max(1, int(self.needs.cpus)), tuple(read_versions().items())
+            self._requirements = HostRequirements(
+                str(shared), str(Path.cwd()), max(1, int(self.resources.cpus)), tuple(read_versions().items())
             )
             try:
                 for node in nodes:
-                    validate_node(node, self._home)
+                    validate_node(node, self._requirements)
             except BaseException:
                 self.close()
                 raise
-        return self._home
+        return self._requirements
 
-    def _finished(self, running: list[Any]) -> list[Any]:
+    def _wait_finished(self, running: list[Any]) -> list[Any]:
         """Wait for tasks that are finished, at least one."""
         import ray
 
@@ -106,19 +108,19 @@ class RayExecutor:
             finished, _ = ray.wait(running, timeout=POLL_S)
             if finished:
                 return list(finished)
-            if _find_capable_nodes(self.needs):
+            if _find_capable_nodes(self.resources):
                 lost_at = None
                 continue
             lost_at = lost_at or time.monotonic()
             if time.monotonic() - lost_at > HOST_TIMEOUT_S:
                 raise UnavailableError(
                     "a host of the cluster must have what a task needs",
-                    got=self._none(),
+                    got=self._describe_missing(),
                     hint="start hosts and begin again: what is finished is kept",
                 )
 
-    def _none(self) -> str:
-        wanted = ", ".join(f"{amount:g} {name}" for name, amount in self.needs.all().items() if amount)
+    def _describe_missing(self) -> str:
+        wanted = ", ".join(f"{amount:g} {name}" for name, amount in self.resources.to_ray().items() if amount)
         return f"none with {wanted}"
 
 
@@ -157,7 +159,7 @@ def _find_capable_nodes(needs: TaskResources) -> list[str]:
     """Return the ids of the living hosts that have, when idle, what one task needs."""
     import ray
 
-    wanted = {name: amount for name, amount in needs.all().items() if amount}
+    wanted = {name: amount for name, amount in needs.to_ray().items() if amount}
     return [
         node["NodeID"]
         for node in ray.nodes()  # type: ignore[no-untyped-call]

@@ -25,8 +25,8 @@ class HostRequirements:
     Relative names, such as of a space of one's own, are of the folder `works_in`, where there is one.
     """
 
-    shared: str
-    works_in: str
+    marker: str
+    working_dir: str
     threads: int
     versions: tuple[tuple[str, str], ...]
 
@@ -37,15 +37,15 @@ def run_task(home: HostRequirements, work: Callable[[Task], Result], task: Task)
 
     validate_host(home)
     with suppress(OSError):
-        os.chdir(home.works_in)
+        os.chdir(home.working_dir)
     torch.set_num_threads(home.threads)
     return work(task)
 
 
 def validate_host(home: HostRequirements) -> None:
     """Raise `UnavailableError` on a host that lacks the folder or has other versions; hosts may join at any time."""
-    if not Path(home.shared).exists():
-        folder = str(Path(home.shared).parent)
+    if not Path(home.marker).exists():
+        folder = str(Path(home.marker).parent)
         raise UnavailableError(
             f"{folder} must be one folder on all hosts of the cluster",
             got=f"another, or none, on {os.uname().nodename}",
@@ -69,7 +69,7 @@ def read_versions() -> dict[str, str]:
 def _reply(home: HostRequirements, node: str) -> None:
     """Check a host, and write a file there that the driver must see."""
     validate_host(home)
-    Path(f"{home.shared}-{node}").touch()
+    Path(f"{home.marker}-{node}").touch()
 
 
 def validate_node(node: str, home: HostRequirements) -> None:
@@ -78,7 +78,7 @@ def validate_node(node: str, home: HostRequirements) -> None:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     there = ray.remote(_reply).options(num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False))
-    reply = Path(f"{home.shared}-{node}")
+    reply = Path(f"{home.marker}-{node}")
     try:
         ray.get(there.remote(home, node), timeout=REPLY_S)
         if not reply.exists():

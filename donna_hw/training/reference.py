@@ -30,23 +30,23 @@ class TeacherFile:
     def module(self) -> GraphModule:
         """Return the network in evaluation mode; raises `FileFormatError` where the weights are another's."""
         space = load_space(self.space)
-        network = to_torch(space.network(space.reference))
+        network = to_torch(space.network_graph(space.reference))
         load_weights(network, self.weights)
         return network.eval()
 
 
 def train_or_load_reference(
-    space: Space, data: Dataset, fit: OptimConfig, *, seed: int, threads: int, folder: Path
+    space: Space, data: Dataset, optim: OptimConfig, *, seed: int, threads: int, folder: Path
 ) -> GraphModule:
     """Return the space's reference network, trained from scratch on hard labels, in evaluation mode.
 
     Kept in `folder` as `weights.safetensors` and `reference.toml` (its accuracy), and read back when they are there. A killed training
     goes on after its last whole epoch, to the same end.
     """
-    network = to_torch(space.network(space.reference), seed)
+    network = to_torch(space.network_graph(space.reference), seed)
     weights, facts, checkpoint = (folder / name for name in ("weights.safetensors", "reference.toml", "checkpoint.pt"))
     if not facts.exists():
-        seconds = _train(network, data, fit, seed, threads=threads, checkpoint=checkpoint)
+        seconds = _train(network, data, optim, seed, threads=threads, checkpoint=checkpoint)
         save_weights(network, weights)
         top1 = evaluate_top1(network, data.test)
         write_toml(facts, {"top1_percent": top1, "train_s": seconds, "test_images": len(data.test), "seed": seed})
@@ -60,7 +60,7 @@ def load_pretrained_reference(space: Space, data: Dataset, weights: str, *, seed
 
     weights: as `read_pretrained_weights` takes them. Raises what it does, and `FileFormatError` when they are not those of the reference.
     """
-    network = to_torch(space.network(space.reference), seed)
+    network = to_torch(space.network_graph(space.reference), seed)
     path, facts = folder / "weights.safetensors", folder / "reference.toml"
     if not facts.exists():
         state = read_pretrained_weights(space, weights)
@@ -90,13 +90,13 @@ def read_pretrained_weights(space: Space, weights: str) -> dict[str, torch.Tenso
         except FileFormatError as error:  # a user's file: none that is trained again
             rule = f"reference.weights: {error.message}"
             raise FileFormatError(rule, got=error.got, hint="name the file of the reference's weights") from None
-    if space.given is None:
+    if space.reference_weights is None:
         raise ConfigError(
             f"reference.method = 'given' needs weights, and space {space.name} brings none",
             got="no reference.weights",
             hint="name a safetensors file, or a space made by stages_from",
         )
-    return space.given()
+    return space.reference_weights()
 
 
 def read_reference_top1(folder: Path) -> float:

@@ -125,7 +125,7 @@ def test_a_phone_that_drops_out_while_it_works_is_gone_and_comes_back(client: Ad
     with pytest.raises(PhoneDisconnectedError):
         client.shell("printf", "x")
     phone.start()
-    client.returned(60.0)
+    client.wait_for_device(60.0)
     assert client.shell("printf", "x") == "x"
 
 
@@ -141,7 +141,7 @@ def test_a_serial_may_hold_blanks() -> None:
     found = _parse_device_line(line)
     assert found is not None
     assert (found.serial, found.state) == ("adb-R5C (2)._adb-tls-connect._tcp", "device")
-    assert found.words["model"] == "SM_G981U"
+    assert found.properties["model"] == "SM_G981U"
     assert (
         _parse_device_line(
             "R58M10ABCDE            no permissions (user is not in the plugdev group); see [http://x] usb:1-1"
@@ -154,7 +154,7 @@ def test_a_serial_may_hold_blanks() -> None:
 def test_a_phone_that_does_not_come_back_is_waited_for_so_long_and_no_longer(client: Adb, phone: Phone) -> None:
     phone.vanish()
     with pytest.raises(PhoneDisconnectedError, match=r"must answer again within 0\.1 s"):
-        client.returned(0.1)
+        client.wait_for_device(0.1)
 
 
 def test_a_call_that_is_never_answered_ends_with_its_time_limit(client: Adb, phone: Phone) -> None:

@@ -68,7 +68,7 @@ def device(phone: Phone, name: str = "a_phone", match: str = "", **options: obje
 
 def visits(table: LatencyTable | Path) -> dict[str, int]:
     path = table if isinstance(table, Path) else table.path.with_suffix(".samples.csv")
-    return {key: len(record.visits) for key, record in SampleJournal(path).read().items()}
+    return {key: len(record.trials) for key, record in SampleJournal(path).read().items()}
 
 
 def test_the_backend_keeps_the_contract(phone: Phone, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,13 +136,13 @@ def test_two_phones_share_the_blocks(phone: Phone, plug_in: Callable[..., Phone]
     other = plug_in("other")
     other.says("getprop", PC)
     one = device(phone)
-    pool = one.file.model_copy(update={"pool": [{"serial": phone.serial}, {"serial": other.serial}]})
+    pool = one.config.model_copy(update={"pool": [{"serial": phone.serial}, {"serial": other.serial}]})
     # devices of a pool must be alike: on a busy machine two fakes of one phone need not be
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("donna_hw.profiling.profiler.refuse_unlike", lambda crew, sentinel: None)
-        table = profile_space(SMALL, replace(one, file=pool), tmp_path, ONCE, workers=create_in_process_workers)
+        table = profile_space(SMALL, replace(one, config=pool), tmp_path, ONCE, workers=create_in_process_workers)
     records = SampleJournal(table.path.with_suffix(".samples.csv")).read().values()
-    assert {visit.device for record in records for visit in record.visits} == {"a_phone.0", "a_phone.1"}
+    assert {visit.device for record in records for visit in record.trials} == {"a_phone.0", "a_phone.1"}
     assert len(table.frame) == 8 + FIXED
 
 
@@ -176,7 +176,7 @@ def test_until_cool_waits_for_the_start_temperature_and_gives_up_at_its_limit(ph
     phone.says("dumpsys battery", BATTERY.replace("temperature: 287", "temperature: 312"))
     assert [backend.cool_down_s(60.0, waited) for waited in (0.0, 5.0, 10.0, 12.0)] == [5.0, 5.0, 2.0, 0.0]
     assert isinstance(backend, AndroidBackend)
-    assert backend.readings().throttle == ("still warm after cooling down",)
+    assert backend.read_telemetry().throttle_reasons == ("still warm after cooling down",)
 
 
 def test_a_zone_may_be_a_file_of_the_kernels(phone: Phone) -> None:
@@ -300,7 +300,7 @@ def test_hints_and_pauses_are_told_before_the_start(
     phone: Phone, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     protocol = replace(ONCE, cool_down_s=0.001)
-    profile_space(SMALL, device(phone), tmp_path, protocol, effort=ProfilingBudget(), workers=create_in_process_workers)
+    profile_space(SMALL, device(phone), tmp_path, protocol, budget=ProfilingBudget(), workers=create_in_process_workers)
     said = capsys.readouterr().err
     assert "a_phone.0: its screen is on" in said
     assert "10 blocks, 10 of them with layers of their own: one device rests" in said

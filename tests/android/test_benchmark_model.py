@@ -23,7 +23,7 @@ def test_the_summary_of_the_timed_runs_is_read_in_seconds() -> None:
     assert summary.runs == 30
     assert summary.mean_s == pytest.approx(0.115246)
     assert (summary.min_s, summary.max_s) == pytest.approx((0.111842, 0.119614))
-    assert summary.deviation_s == pytest.approx(0.001329)
+    assert summary.std_s == pytest.approx(0.001329)
 
 
 def test_the_summary_of_the_warm_up_is_never_taken_for_the_timed_runs() -> None:
@@ -43,7 +43,7 @@ def test_times_in_scientific_notation_are_read() -> None:
 
 
 def test_a_spread_below_the_tools_rounding_is_not_believed() -> None:
-    assert parse_summary(BENCHMARK.replace("std=1329", "std=0"), 30).deviation_s == ROUNDING_S
+    assert parse_summary(BENCHMARK.replace("std=1329", "std=0"), 30).std_s == ROUNDING_S
 
 
 @pytest.mark.parametrize(
@@ -68,12 +68,12 @@ def test_a_delegate_must_run_the_whole_model_unless_help_is_allowed() -> None:
     partly = BENCHMARK.replace(
         "completely executed by the delegate", "partially executed by the delegate w/ 2 delegate kernels"
     )
-    validate_delegation(BENCHMARK, "gpu", helped=False)
-    validate_delegation("", "cpu", helped=False)
-    validate_delegation(partly, "gpu", helped=True)
+    validate_delegation(BENCHMARK, "gpu", cpu_fallback=False)
+    validate_delegation("", "cpu", cpu_fallback=False)
+    validate_delegation(partly, "gpu", cpu_fallback=True)
     for text in (partly, "", BENCHMARK.replace("will be completely executed", "will not be executed")):
         with pytest.raises(UnavailableError, match="must run the whole block"):
-            validate_delegation(text, "gpu", helped=False)
+            validate_delegation(text, "gpu", cpu_fallback=False)
 
 
 def test_a_request_is_one_call_of_so_many_runs_and_gives_their_mean_alone() -> None:
@@ -83,7 +83,7 @@ def test_a_request_is_one_call_of_so_many_runs_and_gives_their_mean_alone() -> N
         calls.append(arguments)
         return BENCHMARK
 
-    runner = BenchmarkRunner(call, delegate="gpu", flags=lambda runs: [f"--num_runs={runs}"], helped=False)
+    runner = BenchmarkRunner(call, delegate="gpu", flags=lambda runs: [f"--num_runs={runs}"], cpu_fallback=False)
     samples = runner.samples(30)
     assert calls == [["--num_runs=30"]]
     assert samples.summary == parse_summary(BENCHMARK, 30)

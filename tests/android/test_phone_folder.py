@@ -20,16 +20,16 @@ def program(tmp_path: Path) -> Path:
 
 
 def test_a_program_is_pushed_once_and_runs(client: Adb, phone: Phone, program: Path) -> None:
-    remote = RemoteFolder(client).keep(program, executable=True)
+    remote = RemoteFolder(client).push_once(program, executable=True)
     assert client.shell(remote) == "it runs\n"
-    assert RemoteFolder(client).keep(program, executable=True) == remote
+    assert RemoteFolder(client).push_once(program, executable=True) == remote
     assert len(phone.pushed) == 1
 
 
 def test_another_content_is_another_file(client: Adb, phone: Phone, program: Path) -> None:
-    first = RemoteFolder(client).keep(program)
+    first = RemoteFolder(client).push_once(program)
     program.write_text("other")
-    second = RemoteFolder(client).keep(program)
+    second = RemoteFolder(client).push_once(program)
     assert first != second
     assert [phone.here(remote).read_text() for remote in (first, second)] == ["#!/bin/sh\necho it runs\n", "other"]
 
@@ -37,10 +37,10 @@ def test_another_content_is_another_file(client: Adb, phone: Phone, program: Pat
 def test_a_push_that_was_cut_off_is_never_taken_for_a_whole_one(client: Adb, phone: Phone, program: Path) -> None:
     phone.faults.drop_push = True
     with pytest.raises(UnavailableError):
-        RemoteFolder(client).keep(program)
+        RemoteFolder(client).push_once(program)
     assert not list(phone.folder.rglob("a_program"))
-    client.returned(60.0)
-    remote = RemoteFolder(client).keep(program)
+    client.wait_for_device(60.0)
+    remote = RemoteFolder(client).push_once(program)
     assert phone.here(remote).read_text() == program.read_text()
 
 
@@ -50,19 +50,19 @@ def test_files_that_belong_together_share_a_folder_under_their_own_names(
     paths = [tmp_path / "libone.so", tmp_path / "libtwo.so"]
     for path in paths:
         path.write_text(path.name)
-    folder = RemoteFolder(client).keep_all(paths)
+    folder = RemoteFolder(client).push_all_once(paths)
     assert sorted(path.name for path in phone.here(folder).iterdir()) == ["libone.so", "libtwo.so"]
 
 
 def test_a_run_leaves_nothing_but_what_is_kept(client: Adb, phone: Phone, program: Path) -> None:
     folder = RemoteFolder(client)
-    kept, model = folder.keep(program), folder.put(b"model", ".onnx")
+    kept, model = folder.push_once(program), folder.write(b"model", ".onnx")
     assert phone.here(model).read_bytes() == b"model"
-    other = folder.put(b"other", ".onnx")
+    other = folder.write(b"other", ".onnx")
     folder.remove(model)
     assert not phone.here(model).exists()
     assert phone.here(other).exists()
-    of_another = RemoteFolder(client).put(b"model", ".onnx")
+    of_another = RemoteFolder(client).write(b"model", ".onnx")
     folder.remove(other)
     assert phone.here(of_another).exists()
     assert phone.here(kept).exists()
@@ -73,7 +73,7 @@ def test_a_run_leaves_nothing_but_what_is_kept(client: Adb, phone: Phone, progra
 def test_a_full_phone_tells_how_much_room_it_has(client: Adb, phone: Phone) -> None:
     phone.faults.full = True
     with pytest.raises(PhoneStorageError, match=r"No space left on device.*; [\d.]+ MB are free of 0\.0 MB needed"):
-        RemoteFolder(client).put(b"model", ".onnx")
+        RemoteFolder(client).write(b"model", ".onnx")
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_cooling_ends_when_the_phone_is_as_cool_as_at_the_start() -> None:
     assert cooling.wait_s(35.0, 0.0) == POLL_S
     assert cooling.wait_s(31.1, POLL_S) == POLL_S
     assert cooling.wait_s(31.0, 2 * POLL_S) == 0
-    assert not cooling.gave_up
+    assert not cooling.timed_out
 
 
 def test_cooling_gives_up_at_its_limit_and_says_so_until_it_succeeds() -> None:
@@ -91,6 +91,6 @@ def test_cooling_gives_up_at_its_limit_and_says_so_until_it_succeeds() -> None:
         waits.append(wait)
         waited += wait
     assert waits == [5.0, 5.0, 2.0]
-    assert cooling.gave_up
+    assert cooling.timed_out
     assert cooling.wait_s(30.0, 0.0) == 0
-    assert not cooling.gave_up
+    assert not cooling.timed_out

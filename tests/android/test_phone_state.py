@@ -49,13 +49,13 @@ def test_the_batterys_fields_are_read() -> None:
 
 
 def test_advice_names_what_disturbs_and_nothing_that_is_unknown() -> None:
-    assert PhoneState({}).advice == ()
+    assert PhoneState({}).warnings == ()
     disturbed = PhoneState(
         {}, thermal_status=2, battery_percent=12, charging=True, screen_on=True, airplane_mode=False, battery_saver=True
     )
-    said = " | ".join(disturbed.advice)
+    said = " | ".join(disturbed.warnings)
     for word in ("screen", "airplane", "battery saver", "charging", "12 %", "thermal status moderate"):
         assert word in said
     calm = PhoneState({}, 0, 80, charging=False, screen_on=False, airplane_mode=True, battery_saver=False)
-    assert calm.advice == ()
-    assert calm.throttle == ()
+    assert calm.warnings == ()
+    assert calm.throttle_reasons == ()

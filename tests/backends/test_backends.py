@@ -50,7 +50,7 @@ def test_a_timing_backend_runs_every_part_of_a_space(name: str, batch: int) -> N
     space = tiny_space()
     backend = load_backend(name)(batch, {})
     assert isinstance(backend, TimingBackend)
-    graphs = [space.fixed_graph("stem"), space.block_graph(space.stages[0], 3), space.network(space.reference)]
+    graphs = [space.fixed_graph("stem"), space.block_graph(space.stages[0], 3), space.network_graph(space.reference)]
     for graph in graphs:
         runner = backend.prepare(graph)
         samples = runner.samples(4)
@@ -109,4 +109,4 @@ def test_backends_of_this_cpu_tell_its_readings(name: str, monkeypatch: pytest.M
     monkeypatch.setattr(HostCpu, "readings", lambda _: told)
     backend = load_backend(name)(1, {})
     assert isinstance(backend, TimingBackend)
-    assert backend.readings() == told
+    assert backend.read_telemetry() == told

@@ -50,18 +50,18 @@ def of_every_value(space: Space) -> Iterator[Graph]:
 
 def biased_elements(graph: Graph) -> int:
     """Return the output elements of the layers with weights that have a bias."""
-    return sum(prod(layer.out_shape) for layer in graph.layers if layer.weight_shape and not layer.normalised)
+    return sum(prod(layer.out_shape) for layer in graph.layers if layer.weight_shape and not layer.batch_norm)
 
 
 def pools_and_linears() -> Graph:
-    draft = GraphBuilder((3, 9, 7))
-    x = draft.max_pool("input", kernel=3, stride=2, name="pool")
-    x = draft.conv(x, 4, kernel=5, normalised=False, activation="hard_swish", name="conv")
-    x = draft.add(x, x, activation="relu6", name="twice")
-    x = draft.scale(x, draft.global_pool(x, name="squeeze"), name="scale")
-    x = draft.linear(draft.flatten(x, name="flat"), 6, activation="hard_sigmoid", name="hidden")
-    draft.linear(x, 5, name="logits")
-    return Graph(draft.input_shape, tuple(draft.layers))
+    builder = GraphBuilder((3, 9, 7))
+    x = builder.max_pool("input", kernel=3, stride=2, name="pool")
+    x = builder.conv(x, 4, kernel=5, batch_norm=False, activation="hard_swish", name="conv")
+    x = builder.add(x, x, activation="relu6", name="twice")
+    x = builder.scale(x, builder.global_pool(x, name="squeeze"), name="scale")
+    x = builder.linear(builder.flatten(x, name="flat"), 6, activation="hard_sigmoid", name="hidden")
+    builder.linear(x, 5, name="logits")
+    return Graph(builder.input_shape, tuple(builder.layers))
 
 
 def plain_ptflops(graph: Graph) -> tuple[float, float]:
@@ -104,7 +104,7 @@ def test_the_whole_network_costs_what_its_parts_cost() -> None:
     space, backend = load_space("mobilenetv3_1.2_extended@64px"), PtflopsBackend(1, MACS)
     parts = [space.fixed_graph(name) for name in space.fixed]
     parts += [space.block_graph(stage, stage.reference) for stage in space.stages]
-    network = space.network(space.reference)
+    network = space.network_graph(space.reference)
     assert backend.cost(network) == sum(backend.costs(parts)) == plain_ptflops(network)[0]
 
 

@@ -159,7 +159,7 @@ def test_a_table_is_of_the_clock_named_and_keeps_the_other(monkeypatch: pytest.M
             assert row.median_s == pytest.approx(seconds[row.part], rel=1e-9)
             assert row.verdict == "trusted"
         for record in SampleJournal(table.path.with_suffix(".samples.csv")).read().values():
-            visits = record.visits
+            visits = record.trials
             assert all(visit.samples.device_s is not None for visit in visits)
             for visit in visits:  # the sentinel, one layer of the middle stage, is timed by the blocks' clock
                 assert visit.sentinel_s.tolist() == pytest.approx([seconds["second"]] * 4, rel=1e-9)
@@ -288,12 +288,12 @@ def test_every_mode_has_words_and_an_identity_of_its_own(monkeypatch: pytest.Mon
         dict(zip([*CHOICES, "autotune"], chosen, strict=True)) for chosen in product(*CHOICES.values(), (False, True))
     ]
     backends = [CudaBackend(1, mode) for mode in modes]
-    assert len({backend.words() for backend in backends}) == len(modes) == 2 * 2 * 2 * 4 * 2 * 2
+    assert len({backend.tags() for backend in backends}) == len(modes) == 2 * 2 * 2 * 4 * 2 * 2
     assert len({tuple(backend.environment().identity.items()) for backend in backends}) == len(modes)
-    assert all(re.fullmatch(r"\w+", word) for backend in backends for word in backend.words())
+    assert all(re.fullmatch(r"\w+", word) for backend in backends for word in backend.tags())
     half = CudaBackend(1, {"precision": "fp16", "layout": "channels_last", "clock": "device", "autotune": True})
-    assert half.words() == ("eager", "warm", "float16", "channels_last", "device", "autotune")
-    assert half.words()[2] == half.environment().identity["dtype"]
+    assert half.tags() == ("eager", "warm", "float16", "channels_last", "device", "autotune")
+    assert half.tags()[2] == half.environment().identity["dtype"]
 
 
 @pytest.mark.parametrize("name", ["FAKE GPU 9000", "NVIDIA Jetson (nvgpu)", "Tesla V100-SXM2-16GB"])

@@ -86,7 +86,7 @@ def torch_gpu(number: int) -> SimpleNamespace:
 def readings(number: int = 0) -> Telemetry:
     found = find_gpu(torch_gpu(number))
     assert found is not None
-    return found.readings()
+    return found.read_telemetry()
 
 
 def test_readings_are_in_hertz_degrees_and_watts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,8 +101,8 @@ def test_a_renumbered_gpu_is_found_by_its_uuid(monkeypatch: pytest.MonkeyPatch) 
         "torch.cuda.get_device_properties", lambda index: torch_gpu(1 - index)
     )  # as CUDA_VISIBLE_DEVICES=1,0 does
     here, other = (CudaBackend(1, {"index": index}) for index in (0, 1))
-    assert here.readings().clock_hz == 1981e6
-    assert other.readings().clock_hz == 1980e6
+    assert here.read_telemetry().clock_hz == 1981e6
+    assert other.read_telemetry().clock_hz == 1980e6
     assert here.environment().conditions["gpu_serial"] == "1650421"
     assert here.environment().identity["driver"] == "570.86.15"
     assert here.environment().identity == other.environment().identity
@@ -132,11 +132,11 @@ def test_without_the_package_or_driver_readings_are_empty(monkeypatch: pytest.Mo
     FakeGpu().install(monkeypatch)
     monkeypatch.setitem(sys.modules, "pynvml", None)
     backends = [CudaBackend(1, {})]
-    assert backends[0].readings() == Telemetry()
+    assert backends[0].read_telemetry() == Telemetry()
     FakeNvml(silent=("nvmlInit",)).install(monkeypatch)
     backends.append(CudaBackend(1, {}))
     for backend in backends:
-        assert backend.readings() == Telemetry()
+        assert backend.read_telemetry() == Telemetry()
         assert "driver" not in backend.environment().identity
         assert "gpu_serial" not in backend.environment().conditions
 
@@ -151,7 +151,7 @@ def test_what_a_gpu_does_not_tell_is_absent(monkeypatch: pytest.MonkeyPatch) -> 
     fake.silent = ("clock", "power")
     assert readings() == Telemetry(None, 61.0, None, ("software power cap",))
     fake.silent = ("events",)  # a driver that knows the older name only
-    assert readings().throttle == ("software power cap",)
+    assert readings().throttle_reasons == ("software power cap",)
     fake.silent = ("clock", "power", "temperature", "events", "throttle")
     assert readings() == Telemetry()
     monkeypatch.delattr(FakeNvml, "nvmlDeviceGetCurrentClocksThrottleReasons")  # a package that has dropped it

@@ -31,7 +31,7 @@ def block() -> Graph:
 def test_a_provider_goes_by_its_short_name_and_has_one_identity(name: str) -> None:
     backend = OnnxRuntimeBackend(1, {"provider": name})
     assert backend.environment() == OnnxRuntimeBackend(1, {}).environment()
-    assert backend.words() == ("float32", "t1")
+    assert backend.tags() == ("float32", "t1")
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_the_words_and_the_identity_tell_tables_apart(
 ) -> None:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA, "CPUExecutionProvider"])
     backend = OnnxRuntimeBackend(1, options)
-    assert backend.words() == ("float32", f"t{options.get('threads', 1)}", *words)
+    assert backend.tags() == ("float32", f"t{options.get('threads', 1)}", *words)
     monkeypatch.setattr("donna_hw.devices.backends.onnxruntime._device_model", lambda provider: provider)
     identity = backend.environment().identity
     assert {key: identity[key] for key in options if key != "provider"} == {
@@ -198,7 +198,7 @@ def test_on_a_gpu_inputs_and_outputs_lie_there_and_each_run_ends_before_the_cloc
     assert runner.samples(2).cpu_s is None
     run = ["clock", "run", "outputs ready", "clock"]
     assert session.log == ["input on cuda", "output on cuda", "inputs ready", *run, *run]
-    assert backend.readings() == Telemetry()
+    assert backend.read_telemetry() == Telemetry()
 
 
 class FakeClock:

@@ -92,9 +92,9 @@ def test_borders_in_dram_are_never_cheaper_than_resident_ones(graph: Graph) -> N
 
 
 def test_the_borders_are_the_hardwares_unless_the_device_says_otherwise() -> None:
-    assert unit().words() == unit(borders="dram").words() == ("int8", "dram")
-    assert unit("schedule.borders=resident").words() == unit(borders="resident").words() == ("int8", "resident")
-    assert unit("precision=fp16", borders="resident").words() == ("fp16", "resident")
+    assert unit().tags() == unit(borders="dram").tags() == ("int8", "dram")
+    assert unit("schedule.borders=resident").tags() == unit(borders="resident").tags() == ("int8", "resident")
+    assert unit("precision=fp16", borders="resident").tags() == ("fp16", "resident")
     assert unit(borders="resident").environment().identity["borders"] == "resident"
     assert unit("schedule.borders=resident").environment() == unit(borders="resident").environment()
 
@@ -155,7 +155,7 @@ def test_the_table_holds_what_the_backend_says_to_the_last_digit(tmp_path: Path)
     assert table.frame["latency_s"].tolist() == [costs[key] for key in table.frame["layers_hash"]]
     networks = [space.architecture(row) for row in space.random_rows(3, 0)]
     whole = measure_networks(space, device, table, networks)
-    assert whole.tolist() == [backend.cost(space.network(network)) for network in networks]
+    assert whole.tolist() == [backend.cost(space.network_graph(network)) for network in networks]
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_bad_hardware_is_named_with_its_device(
 
 def test_energies_are_those_of_the_simulation_and_their_table_stands_beside_the_latencies(tmp_path: Path) -> None:
     space, device = tiny_space(), Device.load("tensor_unit")
-    energies = profile_space(space, device.telling("energy"), tmp_path)
+    energies = profile_space(space, device.with_quantity("energy"), tmp_path)
     latencies = profile_space(space, device, tmp_path)
     assert (energies.info.quantity, energies.info.unit, energies.info.column) == ("energy", "J", "energy_j")
     assert energies.info.origin == "simulated"
@@ -198,5 +198,5 @@ def test_a_unit_without_joules_or_a_device_without_energy_says_so() -> None:
     with pytest.raises(UnknownNameError, match=r"option quantity must be known; found 'mood'; known: latency, energy"):
         TensorUnitBackend(1, {"quantity": "mood"})
     with pytest.raises(ConfigError, match=r"device params .*found 'energy'; known: params"):
-        Device.load("params").telling("energy")
-    assert Device.load("params").telling("params") == Device.load("params")
+        Device.load("params").with_quantity("energy")
+    assert Device.load("params").with_quantity("params") == Device.load("params")

@@ -34,7 +34,7 @@ def small_graph() -> Graph:
 
 def whole_network() -> Graph:
     space = load_space("small_8px")
-    return space.network(space.reference)
+    return space.network_graph(space.reference)
 
 
 @pytest.mark.parametrize("graph", [*example_graphs(), whole_network()], ids=["conv", "block", "network"])
@@ -85,7 +85,7 @@ def test_the_shipped_device_states_what_runs() -> None:
     assert str(identity["runtime"]).startswith("tvm ")
     assert identity["mcpu"] == host_cpu()
     assert (identity["threads"], identity["tuning_trials"], identity["rpc"]) == (1, 0, False)
-    assert backend.words() == ("llvm", "float32", "t1")
+    assert backend.tags() == ("llvm", "float32", "t1")
     backend.prepare(small_graph()).close()
     assert tvm.runtime.num_threads() == 1
 
@@ -184,7 +184,7 @@ def test_code_for_another_processor_is_made_here_and_left_to_the_device_to_link(
 
 def test_without_tvm_the_cure_is_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("donna_hw.devices.backends.tvm.backend.find_spec", lambda _: None)
-    assert TvmBackend.availability().cure == "pip install 'donna-hw[tvm]'"
+    assert TvmBackend.availability().hint == "pip install 'donna-hw[tvm]'"
     with pytest.raises(UnavailableError, match=r"apache-tvm is not installed.*pip install 'donna-hw\[tvm\]'"):
         Device.load("tvm_cpu").backend()
 
@@ -229,7 +229,7 @@ def test_the_tuner_gets_its_input_in_plain_files_and_its_library_is_used(tmp_pat
 @pytest.mark.long
 def test_the_real_tuner_leaves_a_library_or_a_reason_and_never_takes_the_caller_with_it(tmp_path: Path) -> None:
     backend = TvmBackend(1, {"tuning_trials": 2, "tuning_timeout_s": 120.0, "tuning_dir": str(tmp_path)})
-    assert backend.words() == ("llvm", "float32", "t1", "tuned2")
+    assert backend.tags() == ("llvm", "float32", "t1", "tuned2")
     try:
         runner = backend.prepare(small_graph())
     except UnavailableError as error:

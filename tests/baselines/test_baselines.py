@@ -137,7 +137,7 @@ def test_beside_a_counted_table_costs_are_direct(tmp_path: Path) -> None:
     files = set(table.path.parent.iterdir())
     beside = measure_baselines(space, device, tmp_path, device.protocol)
     expected = {name: float(graph.params) for name, graph in baseline_graphs(space.input_shape).items()}
-    assert beside.found == MeasuredGraphs(expected, {}, {})
+    assert beside.measurements == MeasuredGraphs(expected, {}, {})
     assert set(table.path.parent.iterdir()) == files
     assert "on the scale of its table of tiny" in format_baselines(beside)
 
@@ -150,13 +150,15 @@ def test_beside_a_measured_table_they_are_on_its_scale_and_in_a_file_of_their_ow
     machine, networks = fake_machine(space), baseline_graphs(space.input_shape)
     costs = {layers_hash(graph): 1_000_000 * (n + 1) for n, graph in enumerate(networks.values())}
     reference = space.reference
-    machine.costs_ns = {**machine.costs_ns, **costs, layers_hash(space.network(reference)): 500_000}
+    machine.costs_ns = {**machine.costs_ns, **costs, layers_hash(space.network_graph(reference)): 500_000}
     device = fake_device(FakeBackend(machine))
     measure_networks(space, device, table, [reference], QUICK, workers=create_in_process_workers)
     before = table.path.with_suffix(".networks.csv").read_bytes()
     beside = measure_baselines(space, device, tmp_path, QUICK, workers=create_in_process_workers)
     # every third visit is at half the machine's speed, which the sentinel tells
-    assert beside.found.values == pytest.approx({name: 1e-3 * (n + 1) for n, name in enumerate(networks)}, rel=1e-6)
+    assert beside.measurements.values == pytest.approx(
+        {name: 1e-3 * (n + 1) for n, name in enumerate(networks)}, rel=1e-6
+    )
     assert table.path.with_suffix(".networks.csv").read_bytes() == before
     assert beside.path == table.path.with_suffix(".baselines.csv")
     assert beside.path is not None

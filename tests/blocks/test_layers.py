@@ -1,4 +1,4 @@
-"""Counts by closed form, names of layers, and the rules of a draft."""
+"""Counts by closed form, names of layers, and the rules of a builder."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_parameters_are_those_of_the_torch_module(name: str) -> None:
     space = load_space(name)
     rng = np.random.default_rng(0)
     for row in space.random_rows(4, rng):
-        graph = space.network(space.architecture(row))
+        graph = space.network_graph(space.architecture(row))
         assert graph.params == sum(weight.numel() for weight in to_torch(graph).parameters())
 
 
@@ -47,7 +47,7 @@ def test_a_network_costs_the_sum_of_its_parts() -> None:
     architecture = space.architecture(space.random_rows(1, np.random.default_rng(1))[0])
     blocks = [space.block_graph(stage, m) for stage, m in zip(space.stages, architecture.blocks, strict=True)]
     parts = blocks + [space.fixed_graph(name) for name in space.fixed]
-    network = space.network(architecture)
+    network = space.network_graph(architecture)
     assert network.macs == sum(part.macs for part in parts)
     assert network.params == sum(part.params for part in parts)
 
@@ -55,8 +55,8 @@ def test_a_network_costs_the_sum_of_its_parts() -> None:
 class BiasedConv:
     """A convolution without batch-norm on a map larger than one pixel."""
 
-    def draw(self, draft: GraphBuilder, x: str) -> str:
-        return draft.conv(x, 5, kernel=3, groups=1, normalised=False, name="only")
+    def add_layers(self, builder: GraphBuilder, x: str) -> str:
+        return builder.conv(x, 5, kernel=3, groups=1, batch_norm=False, name="only")
 
 
 def ptflops_sample() -> list[Graph]:
@@ -65,8 +65,8 @@ def ptflops_sample() -> list[Graph]:
     stage = space.stages[0]
     return [
         lower(BiasedConv(), (2, 6, 4)),
-        space.network(space.reference),
-        space.network(space.architecture(row)),
+        space.network_graph(space.reference),
+        space.network_graph(space.architecture(row)),
         space.fixed_graph("classifier"),
         *(space.block_graph(stage, m) for m in range(0, stage.size, 5)),
     ]
@@ -74,7 +74,7 @@ def ptflops_sample() -> list[Graph]:
 
 def test_ptflops_counts_our_macs_and_one_for_each_output_element_of_a_layer_with_a_bias() -> None:
     for graph in ptflops_sample():
-        biased = [layer for layer in graph.layers if layer.weight_shape and not layer.normalised]
+        biased = [layer for layer in graph.layers if layer.weight_shape and not layer.batch_norm]
         additions = sum(int(np.prod(layer.out_shape)) for layer in biased)
         assert PtflopsBackend(1, {"count": "macs"}).cost(graph) == graph.macs + additions
 
@@ -136,13 +136,13 @@ class Drawn:
         self.draw = draw
 
 
-def twice(draft: GraphBuilder, x: str) -> str:
-    return draft.flatten(draft.flatten(x, name="flat"), name="flat")
+def twice(builder: GraphBuilder, x: str) -> str:
+    return builder.flatten(builder.flatten(x, name="flat"), name="flat")
 
 
-def early(draft: GraphBuilder, x: str) -> str:
-    first = draft.conv(x, 2, name="first")
-    draft.conv(first, 2, name="second")
+def early(builder: GraphBuilder, x: str) -> str:
+    first = builder.conv(x, 2, name="first")
+    builder.conv(first, 2, name="second")
     return first
 
 
@@ -203,10 +203,10 @@ def test_a_layer_is_not_named_like_the_graphs_own(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["graph", "training", "forward"])
 def test_a_layer_is_not_named_like_a_part_of_torchs_modules(name: str) -> None:
-    draft = GraphBuilder((3, 4, 4))
-    draft.conv("input", 2, name=name)
+    builder = GraphBuilder((3, 4, 4))
+    builder.conv("input", 2, name=name)
     with pytest.raises(ConfigError, match="torch's modules"):
-        to_torch(Graph(draft.input_shape, tuple(draft.layers)))
+        to_torch(Graph(builder.input_shape, tuple(builder.layers)))
 
 
 def test_a_block_without_layers_passes_its_input_on() -> None:

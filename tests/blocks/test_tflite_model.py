@@ -23,14 +23,14 @@ from donna_hw.testing import example_graphs
 
 
 def drawn(shape: Shape, *steps: Callable[[GraphBuilder, str], str]) -> Graph:
-    draft, x = GraphBuilder(shape), "input"
+    builder, x = GraphBuilder(shape), "input"
     for step in steps:
-        x = step(draft, x)
-    return Graph(shape, tuple(draft.layers))
+        x = step(builder, x)
+    return Graph(shape, tuple(builder.layers))
 
 
-def conv(draft: GraphBuilder, x: str, **settings: int | str) -> str:
-    return draft.conv(x, int(settings.pop("channels", 6)), name=f"conv{len(draft.layers)}", **settings)  # type: ignore[arg-type]
+def conv(builder: GraphBuilder, x: str, **settings: int | str) -> str:
+    return builder.conv(x, int(settings.pop("channels", 6)), name=f"conv{len(builder.layers)}", **settings)  # type: ignore[arg-type]
 
 
 def operators(model: bytes) -> list[int]:
@@ -52,7 +52,7 @@ def test_a_convolution_sees_the_same_window_whatever_the_padding(kernel: int, st
 @pytest.mark.parametrize("size", [4, 5, 8])
 @pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 2), (5, 3)])
 def test_padding_is_never_the_largest_of_a_pool(kernel: int, stride: int, size: int) -> None:
-    graph = drawn((3, size, size), lambda draft, x: draft.max_pool(x, kernel=kernel, stride=stride, name="pool"))
+    graph = drawn((3, size, size), lambda builder, x: builder.max_pool(x, kernel=kernel, stride=stride, name="pool"))
     validate_tflite(graph)
     below = -np.ones((1, 3, size, size), np.float32)
     assert (run_tflite(to_tflite(graph), below) == -1).all()
@@ -61,23 +61,28 @@ def test_padding_is_never_the_largest_of_a_pool(kernel: int, stride: int, size: 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_every_activation_of_every_layer_that_has_one(activation: str) -> None:
     validate_tflite(drawn((4, 6, 6), partial(conv, activation=activation)), 3)
-    validate_tflite(drawn((5,), lambda draft, x: draft.linear(x, 7, activation=activation, name="linear")), 3)
+    validate_tflite(drawn((5,), lambda builder, x: builder.linear(x, 7, activation=activation, name="linear")), 3)
     validate_tflite(
-        drawn((4, 6, 6), lambda draft, x: draft.add(x, conv(draft, x, channels=4), activation=activation, name="sum"))
+        drawn(
+            (4, 6, 6),
+            lambda builder, x: builder.add(x, conv(builder, x, channels=4), activation=activation, name="sum"),
+        )
     )
 
 
 def test_a_classifier_of_a_map_of_several_pixels_keeps_torchs_order() -> None:
     graph = drawn(
-        (3, 4, 5), lambda draft, x: draft.flatten(x, name="flat"), lambda draft, x: draft.linear(x, 7, name="linear")
+        (3, 4, 5),
+        lambda builder, x: builder.flatten(x, name="flat"),
+        lambda builder, x: builder.linear(x, 7, name="linear"),
     )
     validate_tflite(graph, 2)
 
 
 def test_a_flattened_map_that_nothing_puts_in_order_is_refused() -> None:
     with pytest.raises(ConfigError, match="flattened must be read by linear layers alone"):
-        to_tflite(drawn((3, 4, 5), lambda draft, x: draft.flatten(x, name="flat")))
-    validate_tflite(drawn((3, 1, 1), lambda draft, x: draft.flatten(x, name="flat")))
+        to_tflite(drawn((3, 4, 5), lambda builder, x: builder.flatten(x, name="flat")))
+    validate_tflite(drawn((3, 1, 1), lambda builder, x: builder.flatten(x, name="flat")))
 
 
 def test_a_block_without_layers_passes_its_input_on() -> None:
@@ -121,7 +126,7 @@ def test_blocks_of_shipped_spaces_agree_and_have_no_transpose(name: str) -> None
 
 def test_a_whole_network_computes_what_onnx_runtime_does_with_the_same_random_weights() -> None:
     space = load_space("small_32px")
-    for graph in (space.network(space.reference), *example_graphs()):
+    for graph in (space.network_graph(space.reference), *example_graphs()):
         images = np.random.default_rng(1).standard_normal((2, *graph.input_shape), dtype=np.float32)
         session = onnxruntime.InferenceSession(
             to_onnx(graph, 2).SerializeToString(), providers=["CPUExecutionProvider"]

@@ -107,7 +107,7 @@ def test_whole_networks_agree(name: str) -> None:
     space = load_space(name)
     rows = space.random_rows(3, np.random.default_rng(0))
     for architecture in [space.reference, *(space.architecture(row) for row in rows)]:
-        assert_agree(space.network(architecture))
+        assert_agree(space.network_graph(architecture))
 
 
 class EveryOperator:
@@ -116,17 +116,17 @@ class EveryOperator:
     def __init__(self, activation: str) -> None:
         self.activation = activation
 
-    def draw(self, draft: GraphBuilder, x: str) -> str:
-        a = draft.conv(x, 6, kernel=3, stride=2, activation=self.activation, name="a")
-        a = draft.max_pool(a, kernel=3, stride=2, name="pooled")
-        b = draft.conv(a, 6, kernel=5, groups=3, normalised=False, name="b")
-        total = draft.add(a, b, activation=self.activation, name="total")
-        gate = draft.conv(
-            draft.global_pool(total, name="pool"), 6, activation="hard_sigmoid", normalised=False, name="gate"
+    def add_layers(self, builder: GraphBuilder, x: str) -> str:
+        a = builder.conv(x, 6, kernel=3, stride=2, activation=self.activation, name="a")
+        a = builder.max_pool(a, kernel=3, stride=2, name="pooled")
+        b = builder.conv(a, 6, kernel=5, groups=3, batch_norm=False, name="b")
+        total = builder.add(a, b, activation=self.activation, name="total")
+        gate = builder.conv(
+            builder.global_pool(total, name="pool"), 6, activation="hard_sigmoid", batch_norm=False, name="gate"
         )
-        scaled = draft.scale(total, gate, name="scaled")
-        flat = draft.flatten(scaled, name="flat")
-        return draft.linear(flat, 5, activation=self.activation, name="end")
+        scaled = builder.scale(total, gate, name="scaled")
+        flat = builder.flatten(scaled, name="flat")
+        return builder.linear(flat, 5, activation=self.activation, name="end")
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -139,7 +139,7 @@ def test_every_activation_and_operator_agrees(activation: str) -> None:
 @pytest.mark.parametrize("name", SMALL)
 def test_the_onnx_model_passes_the_checker_and_full_shape_inference(name: str) -> None:
     space = load_space(name)
-    for graph in [space.network(space.reference), lower(EveryOperator("relu6"), (3, 9, 7))]:
+    for graph in [space.network_graph(space.reference), lower(EveryOperator("relu6"), (3, 9, 7))]:
         model = to_onnx(graph, BATCH)
         onnx.checker.check_model(model, full_check=True)
         inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
@@ -177,7 +177,7 @@ def test_every_activation_and_operator_agrees_with_torchs_own_exporter(activatio
 
 def test_random_weights_are_repeatable_and_keep_values_finite_and_alive() -> None:
     space = load_space("small_28px")
-    graph = space.network(space.reference)
+    graph = space.network_graph(space.reference)
     assert to_onnx(graph, 1).SerializeToString() == to_onnx(graph, 1).SerializeToString()
     output = run(to_onnx(graph, 1), torch.randn(1, *graph.input_shape, generator=torch.Generator().manual_seed(0)))
     assert np.isfinite(output).all()

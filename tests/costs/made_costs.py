@@ -41,8 +41,8 @@ def random_rows(basis: FeatureBasis, count: int, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     return rng.integers(
         0,
-        (*(values.shape[1] for values in basis.stages), *basis.counts),
-        (count, len(basis.stages) + len(basis.counts)),
+        (*(values.shape[1] for values in basis.stages), *basis.setting_counts),
+        (count, len(basis.stages) + len(basis.setting_counts)),
     )
 
 
@@ -53,7 +53,7 @@ def sum_of(basis: FeatureBasis, rows: np.ndarray, spread: float = 0.0, seed: int
     for i, values in enumerate(basis.stages):
         total = (
             total
-            + (values[basis.setting(rows), rows[:, i], 0] * 1e-3)
+            + (values[basis.setting_index(rows), rows[:, i], 0] * 1e-3)
             * (spread * rng.standard_normal(values.shape[1]))[rows[:, i]]
         )
     return np.asarray(total)

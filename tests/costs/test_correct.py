@@ -43,14 +43,14 @@ def test_as_many_as_asked_are_measured_each_once() -> None:
     device = Device(made_basis(errors=True), 0.01)
     fit = fit_correction(NAMES, device.basis, CANDIDATES, device, CorrectionConfig(25))
     assert len(device.asked) == len(set(device.asked)) == 25 == len(fit.cost.measured)
-    assert fit.mape_percent < 3 < fit.mape_before_percent
+    assert fit.mape_percent < 3 < fit.prior_mape_percent
     again = fit_correction(NAMES, device.basis, CANDIDATES, Device(device.basis, 0.01), CorrectionConfig(25))
     assert (again.cost.rows == fit.cost.rows).all()
 
 
 def test_it_stops_where_the_error_is_low_enough() -> None:
     device = Device(made_basis(errors=True), 0.002)
-    fit = fit_correction(NAMES, device.basis, CANDIDATES, device, CorrectionConfig(60, until_percent=3))
+    fit = fit_correction(NAMES, device.basis, CANDIDATES, device, CorrectionConfig(60, target_error_percent=3))
     assert len(device.asked) < 60
     assert fit.mape_percent <= 3
 
@@ -59,7 +59,7 @@ def test_a_basis_that_expects_nothing_begins_with_networks_drawn() -> None:
     device = Device(made_basis(), 0.01)
     fit = fit_correction(NAMES, device.basis, CANDIDATES, device, CorrectionConfig(20))
     assert len(device.asked) == 20
-    assert np.isnan(fit.mape_before_percent)
+    assert np.isnan(fit.prior_mape_percent)
 
 
 def test_what_cannot_be_is_refused() -> None:

@@ -18,7 +18,7 @@ def left_after(left: np.ndarray, noise: np.ndarray, chosen: list[int]) -> float:
 def test_each_choice_lowers_the_mean_variance_most_and_beats_chance() -> None:
     basis = made_basis(errors=True)
     candidates = random_rows(basis, 60, 0)
-    cost = FittedCost.expected(("made", "s"), basis, candidates)
+    cost = FittedCost.from_prior(("made", "s"), basis, candidates)
     assert cost is not None
     left, noise = cost.covariance(candidates)
     chosen = select_informative(cost, candidates, 6).tolist()
@@ -35,6 +35,6 @@ def test_each_choice_lowers_the_mean_variance_most_and_beats_chance() -> None:
 def test_more_than_there_are_gives_them_all() -> None:
     basis = made_basis(errors=True)
     candidates = random_rows(basis, 5, 0)
-    cost = FittedCost.expected(("made", "s"), basis, candidates)
+    cost = FittedCost.from_prior(("made", "s"), basis, candidates)
     assert cost is not None
     assert sorted(select_informative(cost, candidates, 9)) == [0, 1, 2, 3, 4]

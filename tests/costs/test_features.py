@@ -45,15 +45,15 @@ def named(graph: Graph) -> dict[str, float]:
 
 
 def test_a_hand_made_graph_by_closed_form() -> None:
-    draft = GraphBuilder((4, 6, 6))
-    x = draft.conv("input", 8, kernel=1, activation="swish", name="expand")
-    y = draft.conv(x, 8, kernel=3, stride=2, groups=8, name="depthwise")
-    y = draft.conv(y, 8, kernel=3, groups=2, name="grouped")
-    z = draft.global_pool(y, name="pool")
-    z = draft.conv(z, 8, normalised=False, activation="sigmoid", name="gate")
-    y = draft.scale(y, z, name="scale")
-    y = draft.conv(y, 8, kernel=3, name="spatial")
-    graph = Graph(draft.input_shape, tuple(draft.layers))
+    builder = GraphBuilder((4, 6, 6))
+    x = builder.conv("input", 8, kernel=1, activation="swish", name="expand")
+    y = builder.conv(x, 8, kernel=3, stride=2, groups=8, name="depthwise")
+    y = builder.conv(y, 8, kernel=3, groups=2, name="grouped")
+    z = builder.global_pool(y, name="pool")
+    z = builder.conv(z, 8, batch_norm=False, activation="sigmoid", name="gate")
+    y = builder.scale(y, z, name="scale")
+    y = builder.conv(y, 8, kernel=3, name="spatial")
+    graph = Graph(builder.input_shape, tuple(builder.layers))
     big, small, channels = 8 * 36, 8 * 9, 8
     read = 4 * 36 + big + small + small + channels + (small + channels) + small
     written = big + small + small + channels + channels + small + small
@@ -118,7 +118,7 @@ def test_a_spaces_blocks_in_the_order_of_their_numbers() -> None:
         for m in range(stage.size):
             assert values[m] == pytest.approx(graph_features(space.block_graph(stage, m)))
     row = np.array([1, 2])
-    network = graph_features(space.network(space.architecture(row)))
+    network = graph_features(space.network_graph(space.architecture(row)))
     assert fixed_features(space) + sum(v[m] for v, m in zip(features, row, strict=True)) == pytest.approx(network)
 
 
@@ -140,9 +140,9 @@ def test_settings_are_refused_where_there_are_no_global_axes() -> None:
 
 def test_channels_that_do_not_fill_vectors_are_ragged_where_there_are_groups() -> None:
     def ragged(channels: int, groups: int) -> float:
-        draft = GraphBuilder((channels, 5, 5))
-        draft.conv("input", channels, kernel=3, groups=groups, activation="hard_swish", name="conv")
-        found = named(Graph(draft.input_shape, tuple(draft.layers)))
+        builder = GraphBuilder((channels, 5, 5))
+        builder.conv("input", channels, kernel=3, groups=groups, activation="hard_swish", name="conv")
+        found = named(Graph(builder.input_shape, tuple(builder.layers)))
         assert found["piecewise_elements"] == 25 * channels
         return found.get("ragged_macs", 0)
 

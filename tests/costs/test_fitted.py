@@ -45,9 +45,9 @@ def test_a_device_that_waits_is_a_floor_and_its_parts_join_to_the_mean() -> None
     fit = fit_cost("made", basis, rows, noisy(floor_of(basis, rows), 0.01, 0))
     assert fit.kind == "floor"
     others = random_rows(basis, 300, 1)
-    parts = fit.cost.parts()
+    parts = fit.cost.additive_terms()
     assert len(parts.terms) == 2
-    assert fit.cost.mean(others) == pytest.approx(parts.joined(parts.sums(others)), rel=1e-9)
+    assert fit.cost.mean(others) == pytest.approx(parts.combine(parts.sums(others)), rel=1e-9)
     assert np.abs(fit.cost.mean(others) / floor_of(basis, others) - 1).mean() < 0.01
     as_sum = fit_cost("made", basis, rows, noisy(floor_of(basis, rows), 0.01, 0), kind="sum")
     assert as_sum.mape_percent > fit.mape_percent
@@ -91,18 +91,18 @@ def test_more_networks_leave_less_unknown() -> None:
 def test_many_networks_are_fitted_with_the_spreads_of_some() -> None:
     basis = made_basis()
     fit, others = fitted(basis, 400), random_rows(basis, 500, 1)
-    assert len(fit.cost.spreads.outlying) == 400
+    assert len(fit.cost.variance_params.outlier_scale) == 400
     assert np.abs(fit.cost.mean(others) / sum_of(basis, others, 0.1) - 1).mean() < 0.005
 
 
 def test_what_is_expected_needs_no_network() -> None:
     basis = made_basis(errors=True)
     rows = random_rows(basis, 50, 0)
-    cost = FittedCost.expected(("made", "s"), basis, rows)
+    cost = FittedCost.from_prior(("made", "s"), basis, rows)
     assert cost is not None
     assert cost.mean(rows) == pytest.approx(basis.sums(rows)[:, 0], rel=1e-12)
     assert (cost.std(rows) > 0).all()
-    assert FittedCost.expected(("made", "s"), made_basis(), rows) is None
+    assert FittedCost.from_prior(("made", "s"), made_basis(), rows) is None
 
 
 @pytest.mark.parametrize("growth", [-0.3, 0.0, 0.3])

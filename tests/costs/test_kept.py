@@ -42,7 +42,7 @@ def table(tmp_path: Path) -> LatencyTable:
 
 
 def fitted(space: Space, table: LatencyTable, kind: str = "sum") -> Any:
-    basis = FeatureBasis.of_table(space, table)
+    basis = FeatureBasis.from_table(space, table)
     plain = TableCost.of(space, table).mean(ROWS)
     measured = 1.2 * plain * np.exp(0.02 * np.random.default_rng(0).standard_normal(len(ROWS)))
     return fit_cost(table.info.device, basis, ROWS[:12], measured[:12], kind=kind)

@@ -60,7 +60,7 @@ def test_a_device_that_is_linear_in_the_features_is_recovered(seed: int, count: 
     measured, others = halves(seed, count)
     foretold = fit_gp_latency_model(measured, linear(measured)).predict(others)
     assert foretold.values == pytest.approx(linear(others), rel=1e-6)
-    assert foretold.deviations.max() < 0.01
+    assert foretold.log_stds.max() < 0.01
 
 
 def test_what_is_not_linear_is_learned_better_than_by_the_prior_alone() -> None:
@@ -93,7 +93,7 @@ def test_costs_in_another_unit_are_the_same_costs() -> None:
     seconds = fit_gp_latency_model(measured, crooked(measured)).predict(others)
     micros = fit_gp_latency_model(measured, 1e6 * crooked(measured)).predict(others)
     assert micros.values == pytest.approx(1e6 * seconds.values, rel=1e-4)
-    assert micros.deviations == pytest.approx(seconds.deviations, rel=1e-2)
+    assert micros.log_stds == pytest.approx(seconds.log_stds, rel=1e-2)
 
 
 def test_a_kind_of_layer_never_measured_is_said_to_be_uncertain() -> None:
@@ -103,7 +103,7 @@ def test_a_kind_of_layer_never_measured_is_said_to_be_uncertain() -> None:
     measured = [graph for graph in blocks() if not exponential(graph)]
     unseen = [graph for graph in blocks() if exponential(graph)]
     model = fit_gp_latency_model(measured, linear(measured))
-    assert np.median(model.predict(unseen).deviations) > 5 * np.median(model.predict(measured).deviations)
+    assert np.median(model.predict(unseen).log_stds) > 5 * np.median(model.predict(measured).log_stds)
     low, high = model.predict(unseen).interval()
     assert np.mean((low <= linear(unseen)) & (linear(unseen) <= high)) > 0.85
 
@@ -123,7 +123,7 @@ def brute_force(model: GPLatencyModel, graphs: list[Graph], order: list[int]) ->
 def test_what_each_next_measurement_would_take_off_the_deviation() -> None:
     measured, others = halves(2, 30)
     model, others = fit_gp_latency_model(measured, crooked(measured)), others[:60]
-    order, deviations = model.most_informative(others, 5)
+    order, deviations = model.select_informative(others, 5)
     assert len(set(order)) == 5
     assert (np.diff(deviations) < 0).all()
     for count in range(6):
@@ -134,7 +134,7 @@ def test_what_each_next_measurement_would_take_off_the_deviation() -> None:
 
 def test_more_are_not_chosen_than_there_are() -> None:
     measured, others = halves(3, 30)
-    order, deviations = fit_gp_latency_model(measured, linear(measured)).most_informative(others[:3], 9)
+    order, deviations = fit_gp_latency_model(measured, linear(measured)).select_informative(others[:3], 9)
     assert (sorted(order), len(deviations)) == ([0, 1, 2], 4)
     assert deviations[-1] == 0
 
@@ -161,7 +161,7 @@ def test_a_fold_is_what_a_model_of_the_rows_kept_says_of_the_others() -> None:
     off, deviations = _evaluate_fold(features, np.log(costs), noises, model.hyper, (kept, out))
     foretold = model.predict([measured[i] for i in out])
     assert off == pytest.approx(np.log(foretold.values / costs[out]))
-    assert model.calibration * deviations == pytest.approx(foretold.deviations)
+    assert model.calibration * deviations == pytest.approx(foretold.log_stds)
 
 
 @pytest.mark.parametrize("count", [10, 20])
@@ -181,7 +181,7 @@ def test_tables_that_differ_as_a_whole_widen_what_is_said_of_another() -> None:
     costs, names = factors * crooked(measured), [str(factor) for factor in factors]
     alone, together = (fit_gp_latency_model(measured, costs, tables=tables).predict(others) for tables in ([], names))
     assert together.values == pytest.approx(alone.values)
-    assert (together.deviations >= alone.deviations).all()
+    assert (together.log_stds >= alone.log_stds).all()
 
 
 def test_too_few_blocks_and_costs_that_are_none() -> None:

@@ -55,7 +55,7 @@ def rows_of(space: Space) -> np.ndarray:
 
 def truth(space: Space) -> dict[str, int]:
     """Return what every network of a tiny space costs in ns, by layers_hash: no sum of blocks, all different."""
-    hashes = [layers_hash(space.network(space.architecture(row))) for row in rows_of(space)]
+    hashes = [layers_hash(space.network_graph(space.architecture(row))) for row in rows_of(space)]
     return {
         key: 100_000 + 1_000 * int(n) for key, n in zip(hashes, np.random.default_rng(5).permutation(16), strict=True)
     }
@@ -71,12 +71,12 @@ def cost_on(machine: FakeMachine, root: Path, at_most: int = 100, said: list[str
     space, device = tiny_space(), fake_device(FakeBackend(machine))
     table = get_or_create_table(space, device, root, QUICK, workers=create_in_process_workers)
     say = (said if said is not None else []).append
-    return MeasuredCost(space, device, table, QUICK, at_most, workers=create_in_process_workers, say=say)
+    return MeasuredCost(space, device, table, QUICK, at_most, workers=create_in_process_workers, log=say)
 
 
 def expected(space: Space, rows: np.ndarray) -> np.ndarray:
     costs = truth(space)
-    return np.array([costs[layers_hash(space.network(space.architecture(row)))] / 1e9 for row in rows])
+    return np.array([costs[layers_hash(space.network_graph(space.architecture(row)))] / 1e9 for row in rows])
 
 
 def test_networks_cost_what_they_take_and_are_measured_once(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_networks_cost_what_they_take_and_are_measured_once(tmp_path: Path) -> N
     assert cost.mean(rows) == pytest.approx(expected(space, rows), rel=1e-5)
     assert len(machine.visits) == 6 * QUICK.rounds
     assert set(Counter(machine.visits).values()) == {QUICK.rounds}
-    assert (cost.name, cost.unit, cost.parts()) == ("measured@fake", "s", None)
+    assert (cost.name, cost.unit, cost.additive_terms()) == ("measured@fake", "s", None)
     assert len(said) == 2
     assert said[0].startswith("4 networks measured whole in")
     assert "94 more at most, about" in said[1]
@@ -105,7 +105,7 @@ def test_a_second_cost_beside_the_same_table_measures_nothing(tmp_path: Path) ->
     assert again.mean(rows).tolist() == means.tolist()
     assert again.std(rows).tolist() == first.std(rows).tolist()
     assert idle.visits == []
-    listed, costs = again.listed()
+    listed, costs = again.load_measured()
     order = np.lexsort(listed.T[::-1])
     assert listed[order].tolist() == np.unique(rows, axis=0).tolist()
     assert costs[order].tolist() == again.mean(listed[order]).tolist()
@@ -228,7 +228,7 @@ def test_a_computed_cost_is_that_of_whole_networks_and_has_no_error(tmp_path: Pa
     cost, rows = create_measured_cost(space, "tensor_unit", tmp_path), tiny_space().random_rows(4, 0)
     backend = Device.load("tensor_unit").backend()
     assert isinstance(backend, ExactBackend)
-    networks = [space.network(space.architecture(row)) for row in rows]
+    networks = [space.network_graph(space.architecture(row)) for row in rows]
     assert cost.mean(rows).tolist() == [backend.cost(network) for network in networks]
     assert cost.std(rows).tolist() == [0] * 4
     assert (cost.name, cost.unit) == ("measured@tensor_unit", "s")
@@ -288,7 +288,7 @@ def test_the_error_is_the_intervals(tmp_path: Path) -> None:
     protocol = Protocol("twice", 2, 1, 2, "median", sentinel_samples=1)
     space, device = load_space("small_8px"), Device.load("onnxruntime_cpu")
     table = get_or_create_table(space, device, tmp_path, protocol, workers=create_in_process_workers)
-    cost = MeasuredCost(space, device, table, protocol, workers=create_in_process_workers, say=lambda _: None)
+    cost = MeasuredCost(space, device, table, protocol, workers=create_in_process_workers, log=lambda _: None)
     rows = space.random_rows(3, 0)
     a, b = rows[[0, 0]], rows[[1, 0]]
     np.testing.assert_allclose(cost.std_of_difference(a, b), [np.hypot(*cost.std(rows[:2])), 0])

@@ -26,7 +26,7 @@ def random_cost(seed: int, sharpness: float | None = None, residual: float = 0.0
     blocks = tuple(tuple(rng.uniform(1e-4, 1e-2, size) for size in SIZES) for _ in range(parts))
     errors = tuple(tuple(rng.uniform(1e-6, 1e-4, size) for size in SIZES) for _ in range(parts))
     each = CostTerms(blocks, (0.003,) * parts, sharpness)
-    return TableCost("fake", "s", (each,), (errors,), np.full((1, parts), 2e-5), residual=residual)
+    return TableCost("fake", "s", (each,), (errors,), np.full((1, parts), 2e-5), residual_std=residual)
 
 
 def every_row() -> np.ndarray:
@@ -36,16 +36,19 @@ def every_row() -> np.ndarray:
 @given(seed=st.integers(0, 1000))
 def test_the_mean_is_the_brute_force_sum(seed: int) -> None:
     cost = random_cost(seed)
-    sums = [0.003 + sum(cost.each[0].terms[0][s][m] for s, m in enumerate(row)) for row in every_row()]
+    sums = [0.003 + sum(cost.terms_by_setting[0].terms[0][s][m] for s, m in enumerate(row)) for row in every_row()]
     assert cost.mean(every_row()) == pytest.approx(sums, rel=1e-12)
-    parts = cost.parts()
-    assert parts.joined(parts.sums(every_row())) == pytest.approx(sums, rel=1e-12)
+    parts = cost.additive_terms()
+    assert parts.combine(parts.sums(every_row())) == pytest.approx(sums, rel=1e-12)
 
 
 @given(seed=st.integers(0, 1000), sharpness=st.floats(2, 30))
 def test_a_floor_is_the_smooth_maximum_of_both_sums(seed: int, sharpness: float) -> None:
     cost = random_cost(seed, sharpness)
-    both = [[0.003 + sum(term[s][m] for s, m in enumerate(row)) for term in cost.each[0].terms] for row in every_row()]
+    both = [
+        [0.003 + sum(term[s][m] for s, m in enumerate(row)) for term in cost.terms_by_setting[0].terms]
+        for row in every_row()
+    ]
     expected = [(a**sharpness + b**sharpness) ** (1 / sharpness) for a, b in both]
     assert cost.mean(every_row()) == pytest.approx(expected, rel=1e-9)
     assert (cost.mean(every_row()) >= np.max(both, axis=1)).all()

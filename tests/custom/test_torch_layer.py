@@ -57,10 +57,10 @@ class Cell:
 
     kernel: int = 3
 
-    def draw(self, draft: GraphBuilder, x: str) -> str:
-        y = draft.conv(x, 8, activation="relu", name="into")
-        y = TorchLayer.of(Mixed, "mixed", channels=8, kernel=self.kernel).draw(draft, y)
-        return draft.conv(y, 6, name="out")
+    def add_layers(self, builder: GraphBuilder, x: str) -> str:
+        y = builder.conv(x, 8, activation="relu", name="into")
+        y = TorchLayer.of(Mixed, "mixed", channels=8, kernel=self.kernel).add_layers(builder, y)
+        return builder.conv(y, 6, name="out")
 
 
 SHAPE = (6, 9, 7)
@@ -122,7 +122,7 @@ def test_equal_code_and_settings_are_one_measurement_others_are_not() -> None:
 def test_hashes_of_layers_without_modules_are_as_they_were() -> None:
     layer = Layer("a", "conv", ("input",), (3, 8, 8), (4, 8, 8), 3)
     assert layers_hash(Graph((3, 8, 8), (layer,))) == "3b95dec443f50c49"  # of the version before modules came
-    assert replace(layer, made=None) == layer
+    assert replace(layer, module_spec=None) == layer
 
 
 def test_it_goes_to_another_process() -> None:
@@ -180,6 +180,6 @@ class Weighted(nn.Module):
 def test_a_module_is_asked_without_numbers_unless_it_reads_them(reads: bool, devices: set[str]) -> None:
     Weighted.made_on.clear()
     layer = TorchLayer.of(Weighted, reads=reads)
-    draft = GraphBuilder((4,))
-    assert draft.shape(layer.draw(draft, "input")) == (6,)
+    builder = GraphBuilder((4,))
+    assert builder.shape(layer.add_layers(builder, "input")) == (6,)
     assert set(Weighted.made_on) == devices

@@ -74,7 +74,7 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for number, row in enumerate(space.random_rows(5, 1)):
         network = space.architecture(row)
         library.add(FinetunedNetwork("library", network, 0, 80.0 + number**2, 50.0, (80.0,), 1.0))
-        save_weights(to_torch(space.network(network), seed=number), library.weights_path(network, 0))
+        save_weights(to_torch(space.network_graph(network), seed=number), library.weights_path(network, 0))
     front = library.name(space.architecture(space.random_rows(5, 1)[2]))
     (base / "verified.csv").write_text(f"role,network\nfront,{front}\n")
     return tmp_path / "detect.toml"
@@ -224,7 +224,7 @@ def test_a_coco_folder_is_trained_on_as_it_lies(recipe: Path, tmp_path: Path, ma
     library = ArchitectureLibrary(base / "architecture_library", space)
     for number, row in enumerate(space.random_rows(5, 1)):
         network = space.architecture(row)
-        save_weights(to_torch(space.network(network), seed=number), library.weights_path(network, 0))
+        save_weights(to_torch(space.network_graph(network), seed=number), library.weights_path(network, 0))
     data = RECIPE[RECIPE.index("[data]") : RECIPE.index("[detector]")]
     recipe.write_text(
         RECIPE.replace(data, f'[data]\nname = "coco"\nfolder = "{tmp_path / "coco"}"\nshorter = 32\nlonger = 48\n')

@@ -38,7 +38,7 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DetectorJob:
         architecture=space.architecture((0, 0, 0)),
         backbone=None,
         head=DetectionHead((2, 4), 0, 8, 1, 3),
-        pictures=ImagePreprocessing((0.2,), (0.3,), 32, 32),
+        preprocessing=ImagePreprocessing((0.2,), (0.3,), 32, 32),
         train=CocoSplit(tmp_path / "scenes", "train", 1),
         test=CocoSplit(tmp_path / "scenes", "test", 1),
         fit=OptimConfig(2, 4, 0.01, 10),
@@ -61,7 +61,7 @@ def test_a_mirrored_scene_has_its_boxes_where_its_things_are(task: DetectorJob) 
 
 def test_of_a_frozen_backbone_only_the_head_learns(task: DetectorJob, tmp_path: Path) -> None:
     space = load_space("small_8px")
-    network = to_torch(space.network(task.architecture), seed=2)
+    network = to_torch(space.network_graph(task.architecture), seed=2)
     save_weights(network, tmp_path / "network.safetensors")
     started = replace(task, backbone=tmp_path / "network.safetensors", frozen=True)
     train_detector(started)
@@ -72,7 +72,7 @@ def test_of_a_frozen_backbone_only_the_head_learns(task: DetectorJob, tmp_path: 
         number, _, rest = key.split(".body.parts.")[1].partition(".")
         torch.testing.assert_close(value, own[f"{names[int(number)]}.{rest}"])
     before = retinanet(
-        features_only(space, task.architecture, out_indices=(1, 2)), 10, task.head, task.pictures, task.seed
+        features_only(space, task.architecture, out_indices=(1, 2)), 10, task.head, task.preprocessing, task.seed
     )
     heads = {key: value for key, value in before.state_dict().items() if "head." in key}
     assert any(not torch.equal(value, found[key]) for key, value in heads.items())

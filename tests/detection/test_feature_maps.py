@@ -20,7 +20,7 @@ from donna_hw.training.checkpoints import save_weights
 def test_maps_are_what_the_whole_network_passes_on(tmp_path: Path) -> None:
     space = load_space("small_28px")
     architecture = space.architecture(space.random_rows(1, 5)[0])
-    network = to_torch(space.network(architecture), seed=1).eval()
+    network = to_torch(space.network_graph(architecture), seed=1).eval()
     save_weights(network, tmp_path / "w.safetensors")
     backbone = features_only(space, architecture, weights=tmp_path / "w.safetensors").eval()
     passed: dict[str, Tensor] = {}
@@ -78,6 +78,6 @@ def test_what_gives_no_maps_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="float32"):
         features_only(int8, int8.reference)
     other = space.architecture(space.random_rows(1, 0)[0])
-    save_weights(to_torch(space.network(other)), tmp_path / "other.safetensors")
+    save_weights(to_torch(space.network_graph(other)), tmp_path / "other.safetensors")
     with pytest.raises(FileFormatError, match="weights of this network"):
         features_only(space, space.reference, weights=tmp_path / "other.safetensors")

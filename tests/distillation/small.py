@@ -44,7 +44,7 @@ def few_digits() -> Dataset:
 
 def untrained_teacher(space: Space) -> GraphModule:
     """Return the reference with random weights and batch-norm statistics, so that no layer is the identity."""
-    teacher = to_torch(space.network(space.reference), seed=5)
+    teacher = to_torch(space.network_graph(space.reference), seed=5)
     generator = torch.Generator().manual_seed(6)
     for name, buffer in teacher.named_buffers():
         if name.endswith(("running_mean", "running_var")):

@@ -138,7 +138,7 @@ def test_groups_hold_each_block_once_and_one_stage_and_take_devices_in_turn(tmp_
 def test_a_library_trained_in_groups_is_the_same(tmp_path: Path, twin_space: Space) -> None:
     found = []
     for together in (1, 3):
-        folder, bkd = tmp_path / str(together), BlockDistillConfig(FIT, together=together)
+        folder, bkd = tmp_path / str(together), BlockDistillConfig(FIT, group_size=together)
         pool: Any = InProcess()
         distill(twin_space, untrained_teacher(twin_space), few_digits(), bkd, seed=1, folder=folder, pool=pool)
         records = BlockLibrary(folder, twin_space).journal.records()

@@ -147,8 +147,8 @@ def begin_once(begun: Path) -> str:
     node = str(ray.get_runtime_context().get_node_id())
     if begun.exists():
         return node
-    begun.with_suffix(".draft").write_text(node)
-    begun.with_suffix(".draft").rename(begun)
+    begun.with_suffix(".builder").write_text(node)
+    begun.with_suffix(".builder").rename(begun)
     signal.pause()
     return ""
 
@@ -159,7 +159,7 @@ def test_the_work_of_a_removed_node_is_done_on_another_and_without_any_there_is_
     monkeypatch.setattr("donna_hw.training.ray_executor.POLL_S", 0.2)
     monkeypatch.setattr("donna_hw.training.ray_executor.HOST_TIMEOUT_S", 0.5)
     spare = {node.node_id: node for node in (nodes.add_node(**NODE, resources={"spare": 1}) for _ in range(2))}
-    pool, removed = RayExecutor(nodes.address, tmp_path, TaskResources(resources={"spare": 1})), []
+    pool, removed = RayExecutor(nodes.address, tmp_path, TaskResources(custom_resources={"spare": 1})), []
 
     def remove(begun: Path) -> Callable[[], bool]:
         def removing() -> bool:

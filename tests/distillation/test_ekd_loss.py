@@ -47,5 +47,5 @@ def test_the_squared_temperature_keeps_the_soft_part_at_its_limit() -> None:
 
 
 def test_the_recipes_defaults_are_half_and_half_at_temperature_one() -> None:
-    ekd = FinetuneStepConfig(epochs=1).ekd()
-    assert (ekd.hard, ekd.temperature) == (0.5, 1.0)
+    ekd = FinetuneStepConfig(epochs=1).finetune_config()
+    assert (ekd.hard_label_weight, ekd.temperature) == (0.5, 1.0)

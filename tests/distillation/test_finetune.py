@@ -60,7 +60,7 @@ def start(tmp_path_factory: pytest.TempPathFactory, teacher: GraphModule, data: 
     library = library_of_teacher(SPACE, teacher, found.blocks)
     for stage, number in zip(SPACE.stages, OTHER.blocks, strict=True):
         save_weights(to_torch(SPACE.block_graph(stage, number), seed=number), library.weights_path(stage, number))
-    save_distill_batches(teacher, data, EKD.fit.epochs, images=EKD.images, seed=1, folder=found.lessons)
+    save_distill_batches(teacher, data, EKD.optim.epochs, images=EKD.images, seed=1, folder=found.batches)
     return found
 
 
@@ -100,15 +100,15 @@ def test_lessons_are_repeatable_and_ruled_by_their_seed(
     start: Initialization, teacher: GraphModule, data: Dataset, tmp_path: Path
 ) -> None:
     torch.manual_seed(99)
-    save_distill_batches(teacher, data, EKD.fit.epochs, images=EKD.images, seed=1, folder=tmp_path / "again")
-    save_distill_batches(teacher, data, EKD.fit.epochs, images=EKD.images, seed=2, folder=tmp_path / "other")
-    names = sorted(path.name for path in start.lessons.iterdir())
+    save_distill_batches(teacher, data, EKD.optim.epochs, images=EKD.images, seed=1, folder=tmp_path / "again")
+    save_distill_batches(teacher, data, EKD.optim.epochs, images=EKD.images, seed=2, folder=tmp_path / "other")
+    names = sorted(path.name for path in start.batches.iterdir())
     assert names == sorted(path.name for path in (tmp_path / "again").iterdir())
     for name in names:
-        assert (start.lessons / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+        assert (start.batches / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
     for name in ("epoch0.npy", "epoch1.npy"):
-        assert (start.lessons / name).read_bytes() != (tmp_path / "other" / name).read_bytes()
-    assert (start.lessons / "epoch0.npy").read_bytes() != (start.lessons / "epoch1.npy").read_bytes()
+        assert (start.batches / name).read_bytes() != (tmp_path / "other" / name).read_bytes()
+    assert (start.batches / "epoch0.npy").read_bytes() != (start.batches / "epoch1.npy").read_bytes()
 
 
 def test_a_network_is_repeatable_bit_by_bit_and_its_accuracy_is_that_of_its_weights(
@@ -118,9 +118,9 @@ def test_a_network_is_repeatable_bit_by_bit_and_its_accuracy_is_that_of_its_weig
     torch.manual_seed(99)  # nothing but the task's seed may matter
     two = finetune_network(task(start, tmp_path / "two"))
     assert (one.curve_percent, one.stitched_percent) == (two.curve_percent, two.stitched_percent)
-    assert len(one.curve_percent) == EKD.fit.epochs
+    assert len(one.curve_percent) == EKD.optim.epochs
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
-    network = to_torch(SPACE.network(OTHER))
+    network = to_torch(SPACE.network_graph(OTHER))
     load_weights(network, tmp_path / "one")
     assert evaluate_top1(network.to(memory_format=torch.channels_last), data.test) == one.curve_percent[-1]  # type: ignore[call-overload]
 
@@ -141,8 +141,8 @@ def test_lessons_made_of_the_images_are_those_that_are_prepared(
             assert torch.equal(expected, found)
     assert stream_distill_batches(tmp_path / "images", augmented.augmentation, None)(0)[2] is None
     starts = (
-        replace(start, lessons=tmp_path / "prepared"),
-        replace(start, lessons=tmp_path / "images", made_by=augmented.augmentation),
+        replace(start, batches=tmp_path / "prepared"),
+        replace(start, batches=tmp_path / "images", augmentation=augmented.augmentation),
     )
     for number, begin in enumerate(starts):
         finetune_network(task(begin, tmp_path / str(number)))
@@ -150,15 +150,15 @@ def test_lessons_made_of_the_images_are_those_that_are_prepared(
 
 
 def test_a_network_from_scratch_has_nothing_of_the_library(start: Initialization, tmp_path: Path) -> None:
-    nothing = Initialization(tmp_path / "no_blocks", tmp_path / "no_reference", start.lessons, start.teacher)
+    nothing = Initialization(tmp_path / "no_blocks", tmp_path / "no_reference", start.batches, start.teacher)
     scratch = FinetuneTask("small_8px", OTHER, nothing, EKD, 1, str(tmp_path / "w"), from_scratch=True)
     found = finetune_network(scratch)
     assert np.isnan(found.stitched_percent)
-    assert len(found.curve_percent) == EKD.fit.epochs
+    assert len(found.curve_percent) == EKD.optim.epochs
 
 
 def test_re_estimated_batch_norm_has_the_statistics_of_what_reaches_it(teacher: GraphModule, data: Dataset) -> None:
-    network = to_torch(SPACE.network(SPACE.reference), seed=0)
+    network = to_torch(SPACE.network_graph(SPACE.reference), seed=0)
     network.load_state_dict(teacher.state_dict())
     before = {key: value.clone() for key, value in network.named_parameters()}
     update_bn_stats(network, data.train.pixels, batch=16)
@@ -178,21 +178,21 @@ def test_each_seed_and_training_from_scratch_are_trainings_of_their_own(start: I
     assert [(found.role, found.seed) for found in library.networks()] == [("test", 1), ("test", 2), ("scratch", 1)]
     assert len(list(tmp_path.glob("weights/*"))) == 3
     one, two = library.networks("test")
-    assert library.means("test") == {OTHER: ((one.top1_percent + two.top1_percent) / 2, 2)}
-    assert library.finetuned_weights(OTHER) == library.weights_path(OTHER, 1)
-    assert library.finetuned_weights(SPACE.reference) is None
+    assert library.mean_top1("test") == {OTHER: ((one.top1_percent + two.top1_percent) / 2, 2)}
+    assert library.find_weights(OTHER) == library.weights_path(OTHER, 1)
+    assert library.find_weights(SPACE.reference) is None
 
 
 def test_finetuning_learns_its_lessons(
     start: Initialization, teacher: GraphModule, data: Dataset, tmp_path: Path
 ) -> None:
-    ekd = FinetuneConfig(OptimConfig(12, 16, 0.01, 1000), images=0, hard=1.0)
+    ekd = FinetuneConfig(OptimConfig(12, 16, 0.01, 1000), images=0, hard_label_weight=1.0)
     lessons = tmp_path / "lessons"
-    save_distill_batches(teacher, data, ekd.fit.epochs, images=ekd.images, seed=1, folder=lessons)
+    save_distill_batches(teacher, data, ekd.optim.epochs, images=ekd.images, seed=1, folder=lessons)
     finetune_network(
         task(Initialization(start.blocks, start.reference, lessons, start.teacher), tmp_path / "w", ekd=ekd)
     )
-    network = to_torch(SPACE.network(OTHER))
+    network = to_torch(SPACE.network_graph(OTHER))
     load_weights(network, tmp_path / "w")
     assert evaluate_top1(network, data.train) > 60  # ten classes: 10 % by chance
 

@@ -55,7 +55,7 @@ def test_chance_does_the_same_with_parts_of_the_images_as_with_all() -> None:
     draws = sample_augmentation(9, augmentation, torch.Generator().manual_seed(4))
     whole = augment(pixels, augmentation, torch.Generator().manual_seed(4))
     numbers = torch.tensor([8, 2, 2, 5])
-    assert torch.equal(draws.of(pixels[numbers], numbers), whole[numbers])
+    assert torch.equal(draws.apply(pixels[numbers], numbers), whole[numbers])
     assert not torch.equal(whole, pixels)
 
 

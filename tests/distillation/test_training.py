@@ -36,8 +36,8 @@ def test_rates_start_at_one_never_rise_and_stay_above_zero(total: int, levels: i
 
 def test_the_recipes_defaults_are_the_papers() -> None:
     """A.1: one epoch, batch 256, Adam with an initial rate of 0.01 that a cosine lowers in 20 steps; all images."""
-    bkd = DistillConfig().bkd()
-    assert bkd.fit == OptimConfig(epochs=1, batch=256, learning_rate=0.01, cosine_steps=20)
+    bkd = DistillConfig().block_distill_config()
+    assert bkd.optim == OptimConfig(epochs=1, batch=256, learning_rate=0.01, cosine_steps=20)
     assert bkd.images == 0
 
 

@@ -15,7 +15,7 @@ STAGEWISE = ("donna", "efficientnet_b0", "mobilenetv3_1.2", "proxylessnas_1.3", 
 
 def network(name: str, **labels: str) -> tuple[Box, ...]:
     space = load_space(name)
-    return build_boxes(space, space.from_labels(space.labels(space.reference) | labels))
+    return build_boxes(space, space.architecture_from_labels(space.labels(space.reference) | labels))
 
 
 @pytest.mark.parametrize("name", STAGEWISE)
@@ -88,15 +88,15 @@ def test_what_somebodys_own_bottleneck_adds_is_told_and_what_it_does_not_say_is_
 
     @dataclass(frozen=True)
     class Leaky(InvertedResidual):
-        def spatial(self, draft: GraphBuilder, x: str, hidden: int, stride: int, name: str) -> str:
+        def add_spatial(self, builder: GraphBuilder, x: str, hidden: int, stride: int, name: str) -> str:
             if self.kernel == 3:
-                return TorchLayer.of(nn.AvgPool2d, name, kernel_size=stride, stride=stride).draw(draft, x)
-            x = draft.conv(x, hidden, kernel=3, groups=hidden, stride=stride, name=f"{name}_before")
-            return draft.conv(x, hidden, kernel=5, groups=hidden, name=name)
+                return TorchLayer.of(nn.AvgPool2d, name, kernel_size=stride, stride=stride).add_layers(builder, x)
+            x = builder.conv(x, hidden, kernel=3, groups=hidden, stride=stride, name=f"{name}_before")
+            return builder.conv(x, hidden, kernel=5, groups=hidden, name=name)
 
     space = add_cell(small_8px_cells(), "leaky", Leaky, name="leaky")
     chosen = {"stage1": "k3-e2-d1-relu-leaky", "stage2": "k5-e2-d1-relu-leaky"}
-    first, second = build_boxes(space, space.from_labels(space.labels(space.reference) | chosen))[:2]
+    first, second = build_boxes(space, space.architecture_from_labels(space.labels(space.reference) | chosen))[:2]
     assert (first.kernel, first.stride, first.grouped, first.label) == (None, 1, None, "avgpool2d")
     assert (second.kernel, second.grouped, second.label) == (5, False, "spatial_before")
 
@@ -120,13 +120,17 @@ def test_what_is_not_known_of_a_torch_part_is_absent() -> None:
     space = space_from_model(model, torch.zeros(1, 1, 8, 8), ["0", "1"])
     (own,) = build_boxes(space, space.reference)
     assert own == Box(space.stages[0].name, "other", channels=8, label=space.stages[0].label(space.reference.blocks[0]))
-    two = space.from_labels({space.stages[0].name: "k5-e2-d2-relu-grouped"})
+    two = space.architecture_from_labels({space.stages[0].name: "k5-e2-d2-relu-grouped"})
     assert [(box.kernel, box.stride, box.grouped) for box in build_boxes(space, two)] == [(5, 2, True), (5, 1, True)]
 
 
 def test_residual_blocks_of_a_stage_are_boxes_of_their_own() -> None:
     space = load_space("baselines")
-    found = [box for box in build_boxes(space, space.from_labels({"network": "resnet50"})) if box.kind == "residual"]
+    found = [
+        box
+        for box in build_boxes(space, space.architecture_from_labels({"network": "resnet50"}))
+        if box.kind == "residual"
+    ]
     assert len(found) == 3 + 4 + 6 + 3
     assert [box.stride for box in found].count(2) == 3
     assert found[1].expand == 64 / 256

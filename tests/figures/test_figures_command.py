@@ -147,7 +147,7 @@ def test_boxes_of_random_search_hold_all_networks_within_the_tolerance_and_no_ot
         model, front = aim.costs[0], load_or_search_front(run, aim)
         (every,) = sample_near_cost(aim, model, np.array([1.0]), seed=1, tolerance=np.inf, draws=1000)
         costs, percent = model.mean(every), aim.predictor(gather_qualities(aim.qualities, every))[0]
-        assert (found.drawn, len(found.levels)) == (1000, 3)
+        assert (found.samples, len(found.levels)) == (1000, 3)
         for level in found.levels:
             within = np.abs(costs / level.cost - 1) <= 0.03
             assert within.sum() >= 5

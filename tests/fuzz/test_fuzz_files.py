@@ -63,7 +63,7 @@ def subjects(tmp_path_factory: pytest.TempPathFactory) -> list[Subject]:
     )
     rows = SPACE.random_rows(6, 0)
     measured = 1.1 * TableCost.of(SPACE, table).mean(rows)
-    save_correction(SPACE, table, fit_cost("fake", FeatureBasis.of_table(SPACE, table), rows, measured))
+    save_correction(SPACE, table, fit_cost("fake", FeatureBasis.from_table(SPACE, table), rows, measured))
     measured = {"t.csv": table.path.read_bytes(), "t.toml": table.path.with_suffix(".toml").read_bytes()}
     found = [
         Subject("table", measured, read_table),
@@ -120,7 +120,7 @@ def read_table(folder: Path) -> None:
 
 def read_journal(folder: Path) -> None:
     for record in SampleJournal(folder / "s.csv").read().values():
-        visits = record.visits
+        visits = record.trials
         assert len({visit.round for visit in visits}) == len(visits)
         for visit in visits:
             for times in (visit.samples.wall_s, visit.samples.device_s, visit.sentinel_s):
@@ -142,8 +142,8 @@ def read_device(folder: Path) -> None:
     device = Device.load(str(folder / "d.toml"))
     assert device.protocol.rounds >= 1
     assert device.protocol.batch >= 1
-    assert isinstance(device.file.title, str)
-    assert all(isinstance(value, str | int | float) for value in device.file.options.values())
+    assert isinstance(device.config.title, str)
+    assert all(isinstance(value, str | int | float) for value in device.config.options.values())
 
 
 def read_detection_recipe(folder: Path) -> None:
@@ -151,7 +151,7 @@ def read_detection_recipe(folder: Path) -> None:
     assert recipe.processes >= 1
     assert recipe.training.epochs >= 1
     assert recipe.backbones.networks >= 3
-    assert list(recipe.detector.head().reductions) == sorted(set(recipe.detector.reductions))
+    assert list(recipe.detector.head_config().reductions) == sorted(set(recipe.detector.reductions))
 
 
 def read_recipe(folder: Path) -> None:

@@ -39,7 +39,7 @@ def test_a_row_of_once_for_all_is_the_network_of_its_kernels_expansions_depths_a
     name, rows = parse_encodings(arch, Path("made"))
     space = load_space(name)
     for code, row in zip(arch.astype(int), rows, strict=True):
-        network = space.network(space.architecture(row))
+        network = space.network_graph(space.architecture(row))
         assert network.input_shape == (3, code[45], code[45])
         spatial = [layer for layer in network.layers if layer.name.endswith("1_spatial")][1:]
         used = [layer for layer in range(20) if layer % 4 < code[40 + layer // 4]]
@@ -86,8 +86,8 @@ def test_an_npz_becomes_a_file_of_networks_in_seconds(
         assert found.device == device
         assert (found.rows == arch).all()
         assert found.seconds == pytest.approx(times[row] / 1000, rel=1e-6)
-        assert found.facts.get("batch") == (64 if row == 0 else None)
-        assert found.facts["licence"] == "HELP, MIT licence, (c) HayeonLee"
+        assert found.metadata.get("batch") == (64 if row == 0 else None)
+        assert found.metadata["licence"] == "HELP, MIT licence, (c) HayeonLee"
 
 
 def made_folder(folder: Path, listed: object, file: str, times: Mapping[str, Any]) -> Path:

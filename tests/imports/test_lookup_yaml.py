@@ -58,7 +58,7 @@ def walked(network: Architecture, pixels: int) -> list[str]:
 def test_a_network_of_once_for_all_costs_the_sum_of_its_layers(tmp_path: Path) -> None:
     space = load_space(OFA)
     path, times = made(tmp_path, space, "ofa")
-    table = LookupTable.read(path, "ofa", "ms").table(space, "note10", tmp_path)
+    table = LookupTable.read(path, "ofa", "ms").to_table(space, "note10", tmp_path)
     assert (table.info.origin, table.info.unit, table.info.identity["unit_in_file"]) == ("published", "s", "ms")
     rows = space.random_rows(20, 0)
     found = TableCost.of(space, table).mean(rows)
@@ -69,7 +69,7 @@ def test_a_network_of_once_for_all_costs_the_sum_of_its_layers(tmp_path: Path) -
 def test_stages_of_several_layers_cost_their_layers_sum(tmp_path: Path) -> None:
     space = load_space(PROXYLESS)
     path, times = made(tmp_path, space, "proxylessnas")
-    table = LookupTable.read(path, "proxylessnas", "us").table(space, "pixel1", tmp_path)
+    table = LookupTable.read(path, "proxylessnas", "us").to_table(space, "pixel1", tmp_path)
     first = "expanded_conv-input:32x32x24-output:16x16x32-expand:3-kernel:5-stride:2-idskip:0"
     again = "expanded_conv-input:16x16x32-output:16x16x32-expand:3-kernel:5-stride:1-idskip:1"
     found = table.lookup(space, "stage1", {"kernel": 5, "expand": 3, "depth": 3})
@@ -102,11 +102,11 @@ def test_missing_layers_other_resolutions_and_other_spaces_are_refused(tmp_path:
     path, _ = made(tmp_path, space, "ofa")
     lookup = LookupTable.read(path, "ofa", "ms")
     with pytest.raises(TableError, match=r"mobilenetv3_1\.2@96px; found .* missing: Conv-input:96x96x3"):
-        lookup.table(load_space("mobilenetv3_1.2@96px"), "phone", tmp_path)
+        lookup.to_table(load_space("mobilenetv3_1.2@96px"), "phone", tmp_path)
     with pytest.raises(ConfigError, match="ofa_mobilenetv3@224px"):
-        lookup.table(load_space("ofa_mobilenetv3"), "phone", tmp_path)
+        lookup.to_table(load_space("ofa_mobilenetv3"), "phone", tmp_path)
     with pytest.raises(DonnaError):
-        lookup.table(load_space("proxylessnas_1.3@64px"), "phone", tmp_path)
+        lookup.to_table(load_space("proxylessnas_1.3@64px"), "phone", tmp_path)
     with pytest.raises(UnknownNameError, match="known: s, ms, us"):
         LookupTable.read(path, "ofa", "frames")
 

@@ -47,7 +47,7 @@ def test_costs_and_metrics_of_a_model_are_the_sums_of_its_layers(tmp_path: Path)
     (tmp_path / "measurement_info.json").write_text('{"batch_size": 256, "gpu": "made up"}', encoding="utf-8")
     found = read_puzzle(written(tmp_path, content))
     assert found.space.size == 3**4
-    assert dict(found.facts) == {"source": "block_library.json", "batch_size": 256, "gpu": "made up"}
+    assert dict(found.metadata) == {"source": "block_library.json", "batch_size": 256, "gpu": "made up"}
     assert {name: cost.unit for name, cost in found.costs.items()} == {"runtime_ms": "s", "memory_mib": "B"}
     rows = found.space.random_rows(20, 0)
     for number, row in enumerate(rows):
@@ -63,7 +63,7 @@ def test_costs_and_metrics_of_a_model_are_the_sums_of_its_layers(tmp_path: Path)
 
 
 def test_its_aim_has_a_front_whose_scores_add_up(tmp_path: Path) -> None:
-    aim = read_puzzle(written(tmp_path, library(3))).aim()
+    aim = read_puzzle(written(tmp_path, library(3))).search_problem()
     rows = np.array(list(product(range(3), repeat=3)))
     found = build_front(aim, rows, 27)
     points = [(cost, -accuracy) for cost, accuracy in zip(found.costs["runtime_ms"], found.accuracy, strict=True)]
@@ -118,6 +118,6 @@ def test_a_file_that_is_no_json_is_refused(tmp_path: Path, text: str) -> None:
 def test_unknown_metrics_and_costs_are_refused(tmp_path: Path) -> None:
     found = read_puzzle(written(tmp_path, library()))
     with pytest.raises(UnknownNameError, match="known: kl_div, lm_loss"):
-        found.aim("accuracy")
+        found.search_problem("accuracy")
     with pytest.raises(UnknownNameError, match="known: runtime_ms, memory_mib"):
-        found.aim(costs=["energy"])
+        found.search_problem(costs=["energy"])

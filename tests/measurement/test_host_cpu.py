@@ -28,18 +28,18 @@ def core(folder: Path, number: int) -> Path:
 
 
 def test_a_machine_that_tells_nothing_gives_nothing(sys_folder: Path) -> None:
-    assert HostCpu(sys_folder).readings() == Telemetry()
+    assert HostCpu(sys_folder).read_telemetry() == Telemetry()
 
 
 def test_the_clock_is_of_the_fastest_core_that_the_process_may_use(sys_folder: Path) -> None:
     for number, khz in enumerate([800_000, 3_100_000, 4_000_000]):
         write(core(sys_folder, number) / "cpufreq/scaling_cur_freq", khz)
-    assert HostCpu(sys_folder).readings().clock_hz == 3.1e9
+    assert HostCpu(sys_folder).read_telemetry().clock_hz == 3.1e9
 
 
 def test_an_unreadable_clock_is_unknown_and_not_zero(sys_folder: Path) -> None:
     write(core(sys_folder, 0) / "cpufreq/scaling_cur_freq", "<unknown>")  # what Linux writes for a core that is off
-    assert HostCpu(sys_folder).readings().clock_hz is None
+    assert HostCpu(sys_folder).read_telemetry().clock_hz is None
 
 
 def test_the_temperature_is_the_hottest_sensor_of_the_cpu_and_of_nothing_else(sys_folder: Path) -> None:
@@ -50,10 +50,10 @@ def test_the_temperature_is_the_hottest_sensor_of_the_cpu_and_of_nothing_else(sy
     write(sys_folder / "class/hwmon/hwmon1/temp2_input", 64_500)
     write(sys_folder / "class/thermal/thermal_zone0/type", "acpitz")
     write(sys_folder / "class/thermal/thermal_zone0/temp", 99_000)
-    assert HostCpu(sys_folder).readings().temperature_c == 64.5
+    assert HostCpu(sys_folder).read_telemetry().temperature_c == 64.5
     write(sys_folder / "class/thermal/thermal_zone1/type", "cpu-thermal")
     write(sys_folder / "class/thermal/thermal_zone1/temp", 70_250)
-    assert HostCpu(sys_folder).readings().temperature_c == 70.25
+    assert HostCpu(sys_folder).read_telemetry().temperature_c == 70.25
 
 
 def test_throttling_is_a_counter_that_rose_since_the_last_reading(sys_folder: Path) -> None:
@@ -62,15 +62,15 @@ def test_throttling_is_a_counter_that_rose_since_the_last_reading(sys_folder: Pa
     write(package, 7)
     write(core(sys_folder, 1) / "thermal_throttle/package_throttle_total_time_ms", 40)
     host = HostCpu(sys_folder)
-    assert host.readings().throttle == ()
+    assert host.read_telemetry().throttle_reasons == ()
     write(package, 8)
-    assert host.readings().throttle == ("package_throttle",)
-    assert host.readings().throttle == ()
+    assert host.read_telemetry().throttle_reasons == ("package_throttle",)
+    assert host.read_telemetry().throttle_reasons == ()
     write(core(sys_folder, 2) / "thermal_throttle/core_throttle_count", 1)
-    assert host.readings().throttle == ()
+    assert host.read_telemetry().throttle_reasons == ()
 
 
 def test_this_machines_readings_are_physical_where_there_are_any() -> None:
-    readings = HostCpu().readings()
+    readings = HostCpu().read_telemetry()
     assert readings.clock_hz is None or 1e8 < readings.clock_hz < 1e10
     assert readings.temperature_c is None or -50 < readings.temperature_c < 150

@@ -34,7 +34,7 @@ def test_the_sentinel_takes_the_machines_state_out_exactly() -> None:
     assert measurement.median_s == 4.0
     assert measurement.mean_s == 4.0
     assert measurement.min_s == 3.0
-    assert sorted(measurement.steadied_s) == [3.0] * 10 + [4.0] * 10 + [5.0] * 10
+    assert sorted(measurement.drift_corrected_s) == [3.0] * 10 + [4.0] * 10 + [5.0] * 10
     assert measurement.interval.low == pytest.approx(4.0, rel=1e-12)
     assert measurement.interval.high == pytest.approx(4.0, rel=1e-12)
 

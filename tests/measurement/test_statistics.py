@@ -57,7 +57,7 @@ def test_a_least_spread_widens_what_looks_calmer_and_nothing_else(rounds: list[f
     difference = difference_interval(np.array(rounds), least)
     spread = max(float(np.std(rounds, ddof=1)), least)
     half = stats.t.ppf(0.975, len(rounds) - 1) * spread / np.sqrt(len(rounds))
-    assert difference.half == pytest.approx(half, rel=1e-9, abs=1e-12)
+    assert difference.half_width == pytest.approx(half, rel=1e-9, abs=1e-12)
 
 
 def test_equal_rounds_have_an_interval_of_no_width() -> None:

@@ -104,7 +104,7 @@ def test_what_is_precise_at_its_last_round_is_called_precise() -> None:
 @pytest.mark.parametrize("name", ["paper_v100", "paper_s20", "paper_simulator"])
 def test_the_papers_protocols_end_after_their_one_round_whatever_it_shows(name: str) -> None:
     protocol = PROTOCOLS[name]
-    assert (protocol.precision, protocol.visit_s, protocol.limit_s, protocol.rounds) == (None, None, inf, 1)
+    assert (protocol.precision, protocol.trial_s, protocol.limit_s, protocol.rounds) == (None, None, inf, 1)
     assert rules(np.array([1.0]), protocol) == ["fixed"]
 
 

@@ -25,7 +25,7 @@ def measured(
     for n, median in enumerate(medians_s):
         wall = np.full(4, median)
         samples = Samples(wall, None if cpu_share is None else cpu_share * wall)
-        visits.append(Trial(n, samples, np.empty(0), readings=readings[n] if readings else Telemetry()))
+        visits.append(Trial(n, samples, np.empty(0), telemetry=readings[n] if readings else Telemetry()))
     return Measurement(tuple(visits), PLAIN, HERE)
 
 
@@ -39,14 +39,18 @@ WILD = np.array([1.0, 1.5] * 5)
 
 def test_steady_rounds_are_trusted_and_say_how_narrow_they_are() -> None:
     medians = np.array([1.0, 1.02] * 4)
-    half = rounds_interval(medians).half / 1.01
+    half = rounds_interval(medians).half_width / 1.01
     assert evaluate_measurement(measured(medians)) == Verdict(
         "trusted", f"95 % interval within {100 * half:.2g} % over 8 rounds"
     )
 
 
 def test_the_devices_own_reasons_for_throttling_are_counted() -> None:
-    readings = [Telemetry(throttle=("heat",))] * 3 + [Telemetry(throttle=("power", "heat"))] + [Telemetry()] * 4
+    readings = (
+        [Telemetry(throttle_reasons=("heat",))] * 3
+        + [Telemetry(throttle_reasons=("power", "heat"))]
+        + [Telemetry()] * 4
+    )
     found = evaluate_measurement(measured(np.ones(8), readings=readings))
     assert found == Verdict("throttled", "of 8 visits the device reports heat in 4, power in 1")
 
@@ -108,7 +112,7 @@ def test_a_machine_that_drifts_with_its_sentinel_does_not_drift() -> None:
 
 
 def test_an_interval_over_five_percent_is_noisy_and_says_how_wide() -> None:
-    half = rounds_interval(WILD).half / 1.25
+    half = rounds_interval(WILD).half_width / 1.25
     assert half > 0.05
     assert evaluate_measurement(measured(WILD)) == Verdict(
         "noisy", f"95 % interval of {100 * half:.0f} % each way over 10 rounds"
@@ -151,4 +155,4 @@ def test_what_both_chains_have_in_common_is_not_in_the_interval() -> None:
     expected = difference_interval(block)
     assert (found.interval.low, found.interval.high) == pytest.approx((expected.low, expected.high), rel=1e-9)
     assert found.median_s == pytest.approx(np.median(block), rel=1e-9)
-    assert found.in_chain
+    assert found.in_context

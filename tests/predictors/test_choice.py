@@ -95,7 +95,7 @@ def test_a_learning_curve_is_what_fits_by_hand_say() -> None:
 
 
 def test_more_networks_help() -> None:
-    frame = learning_curve(made(40, noise=1.0), made(80, seed=1), choices=("uniform",), sizes=(5, 40), draws=4)
+    frame = learning_curve(made(40, noise=1.0), made(80, seed=1), strategies=("uniform",), sizes=(5, 40), draws=4)
     few, many = frame.set_index("networks").loc[5], frame.set_index("networks").loc[40]
     assert many["mse"] < few["mse"]
     assert many["kendall_tau"] > few["kendall_tau"]
@@ -109,4 +109,4 @@ def test_sizes_that_the_pool_lacks_are_refused(sizes: tuple[int, ...]) -> None:
 
 def test_an_unknown_choice_is_named_with_the_known_ones() -> None:
     with pytest.raises(UnknownNameError, match=r"'best'.*known: uniform, d_optimal, variance"):
-        learning_curve(made(12), made(5), choices=("best",))
+        learning_curve(made(12), made(5), strategies=("best",))

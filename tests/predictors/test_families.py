@@ -112,7 +112,7 @@ def test_left_out_is_a_fit_to_the_others(kind: str) -> None:
         for others, one in LeaveOneOut().split(qualities)
     ]
     predictor = fit_sklearn(kind, qualities, top1)
-    np.testing.assert_allclose(predictor.left_out(qualities, top1), expected, rtol=1e-12)
+    np.testing.assert_allclose(predictor.predict_leave_one_out(qualities, top1), expected, rtol=1e-12)
     assert predictor.noise == pytest.approx(np.sqrt(np.mean((np.array(expected) - top1) ** 2)), rel=1e-12)
 
 

@@ -42,12 +42,14 @@ def test_the_weights_are_those_of_ridge_regression_with_the_prior_in_full() -> N
     qualities, top1 = example(networks=25, noise=0.1)
     predictor = fit_joint(qualities, top1, 92.0)
     x = (-np.log(qualities) - predictor.center) / predictor.scale
-    y = predictor.link.of(top1)
+    y = predictor.link.transform(top1)
     prior = np.zeros((6, 6))
     places = list(product(range(3), range(2)))
     for (i, (stage, metric)), (j, (other, its)) in product(enumerate(places), repeat=2):
         if metric == its:
-            prior[i, j] = predictor.shared[metric] / 3 + (predictor.own[metric] / 3 if stage == other else 0.0)
+            prior[i, j] = predictor.shared_variance[metric] / 3 + (
+                predictor.stage_variance[metric] / 3 if stage == other else 0.0
+            )
     flat, size = x.reshape(25, 6), y.std()
     covariance = np.linalg.inv(flat.T @ flat / predictor.residual + np.linalg.inv(prior))
     weights = covariance @ flat.T @ (y - y.mean()) / predictor.residual
@@ -91,7 +93,9 @@ def test_scores_order_networks_as_the_accuracy_does_and_leave_diverged_blocks_ou
     sums = np.array([sum(scores[stage][m] for stage, m in enumerate(row)) for row in rows])
     accuracy, _ = predictor(np.array([[blocks[stage][m] for stage, m in enumerate(row)] for row in rows]))
     assert (np.diff(accuracy[np.argsort(sums)]) >= 0).all()
-    np.testing.assert_allclose(predictor.link.of(accuracy), sums - sums[0] + predictor.link.of(accuracy[:1]), rtol=1e-9)
+    np.testing.assert_allclose(
+        predictor.link.transform(accuracy), sums - sums[0] + predictor.link.transform(accuracy[:1]), rtol=1e-9
+    )
 
 
 def test_one_metric_may_lie_flat() -> None:
@@ -105,7 +109,7 @@ def test_left_out_networks_are_predicted_by_the_others() -> None:
     predictor = fit_joint(qualities, top1, 92.0)
     changed = top1.copy()
     changed[3] = 50.0  # what is left out says nothing
-    assert predictor.left_out(qualities, changed)[3] == predictor.left_out(qualities, top1)[3]
+    assert predictor.predict_leave_one_out(qualities, changed)[3] == predictor.predict_leave_one_out(qualities, top1)[3]
     errors = predict_leave_one_out(qualities, top1, "joint", 92.0) - top1
     assert predictor.noise == pytest.approx(np.sqrt(np.square(errors).mean()))
 

@@ -31,7 +31,7 @@ def test_a_kept_predictor_says_the_same(kind: str, tmp_path: Path) -> None:
     for kept, original in zip(loaded(unseen), predictor(unseen), strict=True):
         assert kept.tobytes() == original.tobytes()
     assert (loaded.extrapolates(unseen) == predictor.extrapolates(unseen)).all()
-    np.testing.assert_array_equal(loaded.left_out(*example()), predictor.left_out(*example()))
+    np.testing.assert_array_equal(loaded.predict_leave_one_out(*example()), predictor.predict_leave_one_out(*example()))
     assert read_metric(path) == "l1"
     assert read_roles(path) == ("library", "front")
 

@@ -25,14 +25,14 @@ def test_the_ceiling_is_the_teachers_unless_a_network_comes_near_it() -> None:
 @given(st.floats(1, 100), st.floats(0.5, 0.999))
 def test_the_way_back_undoes_the_link_above_half_of_the_ceiling(ceiling: float, share: float) -> None:
     link, top1 = SaturationLink(ceiling, 1e-9), np.array([ceiling * share])
-    accuracy, slope = link.back(link.of(top1))
+    accuracy, slope = link.inverse(link.transform(top1))
     assert accuracy[0] == pytest.approx(top1[0], rel=1e-9)
     assert slope[0] == pytest.approx(ceiling - top1[0], rel=1e-6)  # d accuracy / d link = exp(-link)
 
 
 @given(st.floats(1, 100), st.floats(-50, 50), st.floats(0, 5))
 def test_the_way_back_grows_stays_above_zero_and_below_the_ceiling(ceiling: float, at: float, step: float) -> None:
-    low, high = SaturationLink(ceiling, 0.1).back(np.array([at, at + step]))[0]
+    low, high = SaturationLink(ceiling, 0.1).inverse(np.array([at, at + step]))[0]
     assert 0 < low <= high <= ceiling
 
 

@@ -132,11 +132,11 @@ def test_left_out_is_a_fit_to_the_others() -> None:
     qualities, top1 = example(networks=8, noise=0.3)
     predictor = fit_saturating(qualities, top1, 92.0)
     found = predict_leave_one_out(qualities, top1, "saturating", 92.0)
-    np.testing.assert_array_equal(found, predictor.left_out(qualities, top1))
+    np.testing.assert_array_equal(found, predictor.predict_leave_one_out(qualities, top1))
     assert predictor.noise == pytest.approx(np.sqrt(np.mean((found - top1) ** 2)), rel=1e-12)
     moved = top1.copy()
     moved[3] = 50.0
-    changed = predictor.left_out(qualities, moved)
+    changed = predictor.predict_leave_one_out(qualities, moved)
     assert changed[3] == found[3]
     assert (np.delete(changed, 3) != np.delete(found, 3)).all()
 

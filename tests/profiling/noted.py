@@ -26,5 +26,5 @@ class NotedBackend(OnnxRuntimeBackend):
 
 
 class NotedDevice(Device):
-    def kind(self) -> type[Backend]:
+    def backend_class(self) -> type[Backend]:
         return NotedBackend

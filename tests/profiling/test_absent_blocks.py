@@ -49,7 +49,7 @@ def test_a_skipped_layer_is_a_row_of_nothing_that_was_never_measured(tmp_path: P
     assert not nothing & set(machine.visits)
     cost = TableCost.of(space, table)
     short, long = cost.mean(np.array([[1, 0, 1], [0, 0, 0]]))
-    assert long - short == pytest.approx(cost.parts().terms[0][0][0] + cost.parts().terms[0][2][0])
+    assert long - short == pytest.approx(cost.additive_terms().terms[0][0][0] + cost.additive_terms().terms[0][2][0])
     compared = compare_tables(table, table)
     assert len(compared.frame_a) == len(table.frame) - 2
 
@@ -64,7 +64,7 @@ def test_counted_tables_of_layer_wise_spaces_are_the_sums_of_their_networks(tmp_
     space = load_space("fbnet_cifar100")
     cost = TableCost.of(space, profile_space(space, Device.load("params"), tmp_path))
     rows = space.random_rows(20, 0)
-    assert cost.mean(rows).tolist() == [space.network(space.architecture(row)).params for row in rows]
+    assert cost.mean(rows).tolist() == [space.network_graph(space.architecture(row)).params for row in rows]
 
 
 def test_a_space_with_a_global_axis_is_profiled_at_one_of_its_settings(tmp_path: Path) -> None:

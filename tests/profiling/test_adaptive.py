@@ -30,7 +30,7 @@ PARTS = {part.layers_hash: part for part in list_parts(SPACE)}
 KEYS = sorted(PARTS)
 SENTINEL = select_sentinel(list(PARTS.values()))
 PROTOCOL = Protocol(
-    "fake", 20, 1, 2, "median", sentinel_samples=1, precision=0.015, min_rounds=8, visit_s=1.0, limit_s=1e3
+    "fake", 20, 1, 2, "median", sentinel_samples=1, precision=0.015, min_rounds=8, trial_s=1.0, limit_s=1e3
 )
 NOISE = dict(zip(KEYS, [0.0, 0.0, 0.004, 0.01, 0.02, 0.025, 0.1, 0.2, 0.3, 0.4], strict=True))
 
@@ -44,7 +44,7 @@ PARTS_SENTINEL = next(key for key, part in PARTS.items() if part.graph == SENTIN
 
 
 def profiled(root: Path, backend: NoisyBackend, effort: ProfilingBudget | None = None) -> LatencyTable:
-    return profile_space(SPACE, fake_device(backend), root, PROTOCOL, workers=create_in_process_workers, effort=effort)
+    return profile_space(SPACE, fake_device(backend), root, PROTOCOL, workers=create_in_process_workers, budget=effort)
 
 
 def journal_of(table: LatencyTable) -> SampleJournal:
@@ -57,13 +57,13 @@ def test_each_row_ends_with_the_rule_that_fires_first_and_says_which(tmp_path: P
     records = journal_of(table).read()
     rules: dict[str, list[str | None]] = {key: [] for key in records}
     for count in range(1, PROTOCOL.rounds + 1):  # what was known after each round
-        known = {key: record.before(count) for key, record in records.items()}
+        known = {key: record.before_round(count) for key, record in records.items()}
         scale = calibrate_table(known, PROTOCOL, backend.environment())
         for key, measurement in build_measurements(known, PROTOCOL, backend.environment(), scale).items():
-            if len(records[key].visits) >= count:
+            if len(records[key].trials) >= count:
                 rules[key].append(stopping_rule(measurement))
     for row in table.frame.to_dict("records"):
-        visits = records[row["layers_hash"]].visits
+        visits = records[row["layers_hash"]].trials
         assert rules[row["layers_hash"]] == [None] * (len(visits) - 1) + [row["stopped"]]
         assert row["rounds"] == len(visits)
     assert set(table.frame["stopped"]) == {"precise", "settled", "limit"}
@@ -110,7 +110,7 @@ def scheduled(
 @pytest.mark.parametrize("deadline", [0.0, 7.0, 29.0])
 def test_every_block_has_three_rounds_whatever_the_budget(tmp_path: Path, deadline: float) -> None:
     records = scheduled(tmp_path, noisy_backend(), deadline)
-    assert {len(record.visits) for record in records.values()} == {3}
+    assert {len(record.trials) for record in records.values()} == {3}
 
 
 @pytest.mark.parametrize("deadline", [30.0, 33.0, 35.0, 41.0, 58.0])
@@ -124,10 +124,12 @@ def test_time_left_goes_to_the_widest_half(tmp_path: Path) -> None:
     first = scheduled(tmp_path / "three", noisy_backend(), 0.0)
     environment = noisy_backend().environment()
     scale = calibrate_table(first, PROTOCOL, environment)
-    widths = {key: one.half_width for key, one in build_measurements(first, PROTOCOL, environment, scale).items()}
+    widths = {
+        key: one.relative_half_width for key, one in build_measurements(first, PROTOCOL, environment, scale).items()
+    }
     widest = {key for key in KEYS if widths[key] >= np.median(list(widths.values()))}
     more = scheduled(tmp_path / "four", noisy_backend(), 30.0 + len(widest) - 1)
-    assert {key for key in KEYS if len(more[key].visits) == 4} == widest
+    assert {key for key in KEYS if len(more[key].trials) == 4} == widest
 
 
 def test_a_budget_that_is_short_is_named_in_the_rows_and_filled_up_by_a_later_start(tmp_path: Path) -> None:
@@ -157,21 +159,21 @@ def test_a_retry_measures_what_is_not_trusted_and_nothing_else(tmp_path: Path) -
     assert 0 < len(doubtful) < len(KEYS)
     before = journal_of(table).path.read_bytes()
     calm = noisy_backend(dict.fromkeys(KEYS, 0.0))
-    again = profiled(tmp_path, calm, ProfilingBudget(retry=True))
+    again = profiled(tmp_path, calm, ProfilingBudget(remeasure=True))
     assert set(calm.visits) == doubtful
     assert Counter(calm.visits) == dict.fromkeys(doubtful, PROTOCOL.min_rounds)
     assert journal_of(again).path.read_bytes().startswith(before)
     assert {key for key, record in journal_of(again).read().items() if record.attempt == 1} == doubtful
     assert set(again.frame["verdict"]) == {"trusted"}
     idle = noisy_backend()
-    pd.testing.assert_frame_equal(profiled(tmp_path, idle, ProfilingBudget(retry=True)).frame, again.frame)
+    pd.testing.assert_frame_equal(profiled(tmp_path, idle, ProfilingBudget(remeasure=True)).frame, again.frame)
     assert idle.visits == []
 
 
 def test_a_visit_takes_as_many_runs_as_fit_into_its_time(tmp_path: Path) -> None:
     backend = noisy_backend(dict.fromkeys(KEYS, 0.0))
-    protocol = replace(PROTOCOL, samples=20, visit_s=0.02)
+    protocol = replace(PROTOCOL, samples=20, trial_s=0.02)
     records = scheduled(tmp_path, backend, inf, protocol)
     for number, key in enumerate(KEYS, start=1):  # a cost of `number` ms
         expected = min(max(20 // number, 3), 20)
-        assert {visit.samples.wall_s.size for visit in records[key].visits} == {expected}, number
+        assert {visit.samples.wall_s.size for visit in records[key].trials} == {expected}, number

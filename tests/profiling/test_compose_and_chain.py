@@ -25,7 +25,7 @@ from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.parts import list_parts
 
 SCALE, JOINT_NS = 0.9, -20_000
-COMPOSE = ProfilingBudget(compose=True)
+COMPOSE = ProfilingBudget(predict_repeats=True)
 
 
 def deep_space() -> Space:
@@ -68,7 +68,7 @@ def composed(
     root: Path, costs: Mapping[str, int], effort: ProfilingBudget = COMPOSE
 ) -> tuple[FakeMachine, LatencyTable]:
     machine, device = machine_of(costs)
-    return machine, profile_space(DEEP, device, root, QUICK, effort=effort, workers=create_in_process_workers)
+    return machine, profile_space(DEEP, device, root, QUICK, budget=effort, workers=create_in_process_workers)
 
 
 def test_composed_rows_are_exact_where_costs_add_and_far_fewer_blocks_are_measured(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_sections_are_measured_once_and_no_part_of_the_space_is_left_out(tmp_pat
 
 
 def test_a_budget_that_lasts_measures_every_block_whole(tmp_path: Path) -> None:
-    machine, table = composed(tmp_path, additive_costs(), ProfilingBudget(compose=True, budget_s=1e6))
+    machine, table = composed(tmp_path, additive_costs(), ProfilingBudget(predict_repeats=True, budget_s=1e6))
     assert set(table.frame["method"]) == {"measured"}
     assert set(machine.visits) >= REPEATING
     # and a later start without a budget keeps what was measured, and measures nothing
@@ -130,7 +130,7 @@ def test_a_budget_does_not_turn_on_a_block_that_fails(tmp_path: Path) -> None:
     costs = additive_costs()
     broken = sorted(REPEATING)[:3]
     machine, table = composed(
-        tmp_path, {**costs, **dict.fromkeys(broken, 0)}, ProfilingBudget(compose=True, budget_s=1e6)
+        tmp_path, {**costs, **dict.fromkeys(broken, 0)}, ProfilingBudget(predict_repeats=True, budget_s=1e6)
     )
     assert {machine.visits.count(key) for key in broken} == {2}
     assert set(table.frame["layers_hash"]) == {part.layers_hash for part in PARTS} - set(broken)
@@ -139,7 +139,7 @@ def test_a_budget_does_not_turn_on_a_block_that_fails(tmp_path: Path) -> None:
 def test_what_is_in_a_chain_is_not_composed(tmp_path: Path) -> None:
     _, device = machine_of(additive_costs())
     with pytest.raises(ConfigError, match="composed blocks are measured isolated"):
-        profile_space(DEEP, device, tmp_path, QUICK, effort=COMPOSE, mode="in_chain", workers=create_in_process_workers)
+        profile_space(DEEP, device, tmp_path, QUICK, budget=COMPOSE, mode="in_chain", workers=create_in_process_workers)
     with pytest.raises(UnknownNameError, match="known: isolated, in_chain"):
         profile_space(DEEP, device, tmp_path, QUICK, mode="alone", workers=create_in_process_workers)
 
@@ -148,7 +148,7 @@ def chained_costs(space: Space, added_ns: Mapping[str, int]) -> dict[str, int]:
     """Return the costs of all chains: what the neighbour costs alone, and what the block adds to it."""
     costs = dict(fake_machine(space).costs_ns)
     for part in list_parts(space):
-        chain = build_chain(find_neighbors(space), part.keys["part"], part.block)
+        chain = build_chain(find_neighbors(space), part.key_cells["part"], part.block)
         if chain is not None:
             with_block, without = map(layers_hash, chain)
             costs[with_block] = costs[without] + added_ns[part.layers_hash]
@@ -181,7 +181,7 @@ def test_a_row_in_a_chain_is_the_difference_exactly_though_the_machine_has_two_s
     assert machine.open_runners == 0
     read = SampleJournal(table.path.with_suffix(".samples.csv")).read()
     assert all(
-        (visit.baseline_s is None) == (record.name == "stem") for record in read.values() for visit in record.visits
+        (visit.baseline_s is None) == (record.name == "stem") for record in read.values() for visit in record.trials
     )
 
 
@@ -189,7 +189,7 @@ def test_both_chains_are_warmed_up_and_run_alike(tmp_path: Path) -> None:
     space, protocol = tiny_space(), replace(QUICK, warmup=3, samples=4)
     machine, device = machine_of(chained_costs(space, added_by(space)), space)
     profile_space(space, device, tmp_path, protocol, mode="in_chain", workers=create_in_process_workers)
-    second = [part for part in list_parts(space) if part.keys["part"] == "second"]
+    second = [part for part in list_parts(space) if part.key_cells["part"] == "second"]
     chains = [build_chain(find_neighbors(space), "second", part.block) for part in second]
     withs, withouts = zip(*[map(layers_hash, chain) for chain in chains if chain is not None], strict=True)
     assert [machine.runs[key] for key in withs] == [protocol.rounds * 7] * 4
@@ -213,7 +213,7 @@ def test_blocks_of_equal_layers_share_a_measurement_in_every_mode(tmp_path: Path
 def test_equal_blocks_are_composed_alike(tmp_path: Path) -> None:
     space = replace(DEEP, stages=(*DEEP.stages, replace(DEEP.stages[0], name="again")))
     machine, device = machine_of(additive_costs(), space)
-    table = profile_space(space, device, tmp_path, QUICK, effort=COMPOSE, workers=create_in_process_workers)
+    table = profile_space(space, device, tmp_path, QUICK, budget=COMPOSE, workers=create_in_process_workers)
     twins = [table.frame.loc[table.frame["part"] == name, "median_s"].tolist() for name in ("only", "again")]
     assert twins[0] == twins[1]
     assert len(set(machine.visits) & REPEATING) == 12
@@ -222,8 +222,8 @@ def test_equal_blocks_are_composed_alike(tmp_path: Path) -> None:
 def test_the_chain_of_a_shipped_spaces_block_is_its_neighbour_and_itself() -> None:
     space = load_space("small_8px")
     for part in list_parts(space):
-        chain = build_chain(find_neighbors(space), part.keys["part"], part.block)
-        if part.keys["part"] == "stem":
+        chain = build_chain(find_neighbors(space), part.key_cells["part"], part.block)
+        if part.key_cells["part"] == "stem":
             assert chain is None
             continue
         assert chain is not None

@@ -134,7 +134,7 @@ def test_whole_networks_are_measured_on_the_tables_scale(tmp_path: Path) -> None
     table = profiled(tmp_path)
     networks = [space.architecture(row) for row in space.random_rows(5, np.random.default_rng(0))]
     machine = fake_machine(space)
-    costs = {layers_hash(space.network(network)): 1_000_000 * (n + 1) for n, network in enumerate(networks)}
+    costs = {layers_hash(space.network_graph(network)): 1_000_000 * (n + 1) for n, network in enumerate(networks)}
     machine.costs_ns = {**machine.costs_ns, **costs}
     device = fake_device(FakeBackend(machine))
     found = measure_networks(space, device, table, [*networks, networks[0]], QUICK, workers=create_in_process_workers)
@@ -160,7 +160,7 @@ def test_counted_tables_are_exact_sums_for_whole_networks(tmp_path: Path, count:
     sums = [costs.fixed + sum(costs.blocks[s][m] for s, m in enumerate(n.blocks)) for n in networks]
     assert sums == whole.tolist()
     if count == "params":
-        assert sums == [space.network(network).params for network in networks]
+        assert sums == [space.network_graph(network).params for network in networks]
 
 
 def test_a_counted_table_resumes_and_names_a_corrupt_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,10 +17,10 @@ def test_the_papers_protocol_on_donnas_space_rests_a_minute_for_each_of_1920_blo
     parts = list_parts(load_space("donna"))
     rest = estimate_cool_down([part.graph for part in parts], PAPER, 1)
     assert rest.blocks == len(parts) == 1920 + 3
-    assert rest.alone_s == 60 * rest.blocks
-    assert "32.0 h" in rest.words or "32.1 h" in rest.words
-    assert rest.different < rest.blocks
-    assert rest.seconds == 60 * rest.different
+    assert rest.single_device_s == 60 * rest.blocks
+    assert "32.0 h" in rest.summary or "32.1 h" in rest.summary
+    assert rest.unique_blocks < rest.blocks
+    assert rest.seconds == 60 * rest.unique_blocks
 
 
 def test_equal_layers_are_visited_once_and_phones_share_the_visits() -> None:
@@ -28,6 +28,6 @@ def test_equal_layers_are_visited_once_and_phones_share_the_visits() -> None:
     rest = estimate_cool_down([*graphs, *graphs, Graph((1, 2, 2), ())], PAPER, 3)
     one = estimate_cool_down(graphs, PAPER, 1)
     assert rest.blocks == 2 * len(graphs)
-    assert rest.different == one.different
-    assert rest.seconds == -(-one.different // 3) * 60
-    assert "each of 3 devices rests" in rest.words
+    assert rest.unique_blocks == one.unique_blocks
+    assert rest.seconds == -(-one.unique_blocks // 3) * 60
+    assert "each of 3 devices rests" in rest.summary

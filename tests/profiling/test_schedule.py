@@ -35,7 +35,7 @@ def records(machine: FakeMachine, path: Path, protocol: Protocol = QUICK, **more
 
 
 def run(machine: FakeMachine, path: Path, protocol: Protocol = QUICK) -> dict[str, list[Trial]]:
-    return {key: record.visits for key, record in records(machine, path, protocol).items()}
+    return {key: record.trials for key, record in records(machine, path, protocol).items()}
 
 
 def journaled(path: Path) -> list[tuple[str, int]]:
@@ -95,7 +95,7 @@ def test_the_journal_reads_back_as_what_was_measured(tmp_path: Path) -> None:
     visits = run(fake_machine(SPACE), tmp_path / "s.csv")
     again = SampleJournal(tmp_path / "s.csv").read()
     for key, found in visits.items():
-        for before, after in zip(found, again[key].visits, strict=True):
+        for before, after in zip(found, again[key].trials, strict=True):
             assert before.round == after.round
             # the journal keeps whole nanoseconds; half of one is the most that is lost
             assert np.abs(before.samples.wall_s - after.samples.wall_s).max() <= 0.5e-9
@@ -167,9 +167,9 @@ def test_a_time_that_is_none_fails_its_block_and_no_other(tmp_path: Path, cost: 
     broken = sorted(set(JOBS) - {machine.sentinel})[0]
     machine.costs_ns = {**machine.costs_ns, broken: cost}
     found = records(machine, tmp_path / "s.csv")
-    assert found[broken].visits == []
+    assert found[broken].trials == []
     assert f"{JOBS[broken].name}: every latency must be a finite time above 0 s; found " in found[broken].failure
-    assert all(len(found[key].visits) == QUICK.rounds and not found[key].failure for key in JOBS if key != broken)
+    assert all(len(found[key].trials) == QUICK.rounds and not found[key].failure for key in JOBS if key != broken)
     again = records(fake_machine(SPACE), tmp_path / "s.csv")
     assert again[broken] == found[broken], "a failed block is not tried again unasked"
 

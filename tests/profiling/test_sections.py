@@ -49,9 +49,9 @@ def test_a_declared_scale_and_joint_are_found_exactly(scale: float, joint_s: flo
     sections = [random_sections(rng) for _ in range(20)]
     whole = [Estimate(scale * sum(s.value_s for s in parts) + joint_s * (len(parts) - 1), 0.0) for parts in sections]
     found = fit_composition(sections, whole)
-    assert (found.scale, found.sampled) == (pytest.approx(scale, rel=1e-9), 20)
+    assert (found.scale, found.sample_size) == (pytest.approx(scale, rel=1e-9), 20)
     assert found.joint_s == pytest.approx(joint_s, rel=1e-6, abs=1e-15)
-    assert found.residual == pytest.approx(0, abs=1e-9)
+    assert found.residual_std == pytest.approx(0, abs=1e-9)
     for parts, block in zip(sections, whole, strict=True):
         assert found.estimate(parts).value_s == pytest.approx(block.value_s, rel=1e-9)
 
@@ -64,7 +64,7 @@ def test_the_residual_is_that_of_blocks_left_out_one_by_one() -> None:
     for n, block in enumerate(whole):
         others = fit_composition(sections[:n] + sections[n + 1 :], whole[:n] + whole[n + 1 :])
         errors.append(others.estimate(sections[n]).value_s / block.value_s - 1)
-    assert fit_composition(sections, whole).residual == pytest.approx(sqrt(np.mean(np.square(errors))), rel=1e-9)
+    assert fit_composition(sections, whole).residual_std == pytest.approx(sqrt(np.mean(np.square(errors))), rel=1e-9)
 
 
 def test_errors_of_a_repeated_section_add_up_and_those_of_others_in_quadrature() -> None:

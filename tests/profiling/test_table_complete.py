@@ -63,7 +63,7 @@ def test_a_table_of_a_larger_space_is_foretold_and_says_so(tmp_path: Path) -> No
     done = complete_table([small], LARGE, tmp_path / "b", [SMALL])
     true, rows = nanoseconds(LARGE), done.table.frame.to_dict("records")
     shared = {part.layers_hash for part in list_parts(SMALL)} & true.keys()
-    assert (done.taken, done.learned) == (len(shared), len(true) - len(shared))
+    assert (done.reused_count, done.predicted_count) == (len(shared), len(true) - len(shared))
     for row in rows:
         assert row["method"] == ("measured" if row["layers_hash"] in shared else "learned")
         assert (row["verdict"] == "learned") == (row["method"] == "learned")
@@ -73,7 +73,7 @@ def test_a_table_of_a_larger_space_is_foretold_and_says_so(tmp_path: Path) -> No
     assert (learned[["samples", "rounds"]] == 0).all(axis=None)
     assert learned["raw_median_s"].isna().all()
     assert done.table.info.conditions["learned_from"] == len(small.frame)
-    assert done.table.coverage(LARGE).whole
+    assert done.table.coverage(LARGE).complete
     assert (done.table.costs(LARGE).errors[0] > 0).any()
     before = done.table.path.read_bytes()
     LatencyTable.read(done.table.path).write()
@@ -101,7 +101,7 @@ def test_a_table_that_is_there_is_completed_in_place_and_what_it_measured_stays(
     frame = again.table.frame.set_index(["part", "kernel", "expand", "depth"])
     old = partial_table.frame.set_index(["part", "kernel", "expand", "depth"])
     assert (frame.loc[old.index, "median_s"] == old["median_s"]).all()
-    assert again.learned == len(whole.frame) - len(kept)
+    assert again.predicted_count == len(whole.frame) - len(kept)
     assert again.table.info.sentinel_reference_s == whole.info.sentinel_reference_s
     machine, full = profiled(LARGE, tmp_path)  # its samples are beside it: nothing is left to measure
     assert machine.visits == []
@@ -111,7 +111,7 @@ def test_a_table_that_is_there_is_completed_in_place_and_what_it_measured_stays(
 def test_a_table_that_holds_every_block_needs_no_model(tmp_path: Path) -> None:
     _, large = profiled(LARGE, tmp_path / "a")
     done = complete_table([large], SMALL, tmp_path / "b", [LARGE])
-    assert (done.model, done.learned, done.first) == (None, 0, ())
+    assert (done.model, done.predicted_count, done.suggestions) == (None, 0, ())
     assert set(done.table.frame["method"]) == {"measured"}
 
 

@@ -58,16 +58,18 @@ def test_counts_are_those_of_the_float32_twins(tmp_path: Path) -> None:
 
 
 def test_a_table_is_named_by_its_types() -> None:
-    said = OnnxRuntimeBackend(1, {}).description()
-    of = {name: [load_space(name).network(load_space(name).reference)] for name in ("small_8px", "small_8px@int8")}
+    said = OnnxRuntimeBackend(1, {}).info()
+    of = {
+        name: [load_space(name).network_graph(load_space(name).reference)] for name in ("small_8px", "small_8px@int8")
+    }
     assert with_dtypes(said, of["small_8px"]) == said
-    assert with_dtypes(said, of["small_8px@int8"]).words == ("int8", "t1")
+    assert with_dtypes(said, of["small_8px@int8"]).tags == ("int8", "t1")
     both = with_dtypes(said, [*of["small_8px"], *of["small_8px@int8"]])
-    assert both.words == ("float32+int8", "t1")
+    assert both.tags == ("float32+int8", "t1")
     assert both.environment.identity == said.environment.identity | {"dtype": "float32+int8"}
 
 
 def test_nothing_is_learned_of_8_bit_layers() -> None:
     space = load_space("small_8px@int8")
     with pytest.raises(ConfigError, match="the int8 layer"):
-        feature_matrix([space.network(space.reference)])
+        feature_matrix([space.network_graph(space.reference)])

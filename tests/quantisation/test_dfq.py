@@ -23,15 +23,15 @@ from donna_hw.training.quantization.data_free import QuantizationConfig, quantiz
 from donna_hw.training.quantization.equalization import absorb, equalize, find_pairs
 from donna_hw.training.quantization.range_estimation import observe, propagate
 
-PLAIN = QuantizationConfig(equalise=False, absorb=False, correct=False)
+PLAIN = QuantizationConfig(equalize=False, absorb_bias=False, correct_bias=False)
 
 
 def bottleneck(activation: str = "relu") -> Graph:
-    draft = GraphBuilder((6, 8, 8))
-    x = draft.conv(INPUT, 24, activation=activation, name="expand")
-    x = draft.conv(x, 24, kernel=3, groups=24, activation=activation, name="spatial")
-    draft.conv(x, 6, name="project")
-    return Graph(draft.input_shape, tuple(draft.layers))
+    builder = GraphBuilder((6, 8, 8))
+    x = builder.conv(INPUT, 24, activation=activation, name="expand")
+    x = builder.conv(x, 24, kernel=3, groups=24, activation=activation, name="spatial")
+    builder.conv(x, 6, name="project")
+    return Graph(builder.input_shape, tuple(builder.layers))
 
 
 def computed(graph: Graph, folded: dict[str, FoldedLayer], x: torch.Tensor) -> torch.Tensor:
@@ -89,7 +89,7 @@ def test_equalising_changes_ranges_and_nothing_else() -> None:
     torch.testing.assert_close(computed(graph, folded, x), expected, rtol=1e-9, atol=1e-9)
     for pair in pairs:
         mine = folded[pair.first.name].weight.abs().flatten(1).amax(1)
-        its = folded[pair.second.name].by_input.abs().amax((1, 3)).flatten()
+        its = folded[pair.second.name].grouped_weight.abs().amax((1, 3)).flatten()
         torch.testing.assert_close(mine, its, rtol=1e-3, atol=0)
     ratio = known["expand"].mean / before["expand"].mean
     torch.testing.assert_close(known["expand"].high / before["expand"].high, ratio)
@@ -104,7 +104,7 @@ def test_equalisation_saves_a_network_whose_channels_lie_decades_apart() -> None
         name: noise(quantize(trained, graph, normal(6), way).module, trained, x)
         for name, way in {
             "plain": PLAIN,
-            "equalised": replace(PLAIN, equalise=True),
+            "equalised": replace(PLAIN, equalize=True),
             "all": QuantizationConfig(),
         }.items()
     }
@@ -153,14 +153,14 @@ def test_absorbed_biases_change_nothing_where_all_is_above_zero() -> None:
 
 def test_a_corrected_bias_takes_the_mean_error_away() -> None:
     """For an input that is its mean, the quantised weights give the same, but for the bias's own rounding."""
-    draft = GraphBuilder((40,))
-    draft.linear(INPUT, 7, name="linear")
-    graph = Graph(draft.input_shape, tuple(draft.layers))
+    builder = GraphBuilder((40,))
+    builder.linear(INPUT, 7, name="linear")
+    graph = Graph(builder.input_shape, tuple(builder.layers))
     trained = lived_in(graph)
     mean = torch.linspace(-1, 2, 40).double()
-    given = ChannelStats.normal(mean, torch.full((40,), 0.1).double(), 6.0)
+    given = ChannelStats.from_normal(mean, torch.full((40,), 0.1).double(), 6.0)
     wrong = {}
-    for name, way in {"corrected": replace(PLAIN, correct=True), "not": PLAIN}.items():
+    for name, way in {"corrected": replace(PLAIN, correct_bias=True), "not": PLAIN}.items():
         layer = quantize(trained, with_dtype(graph, "int8"), given, way).module.get_submodule("linear")
         assert isinstance(layer, Int8Layer)
         weight = (layer.codes.double() - layer.weight_zeros.double()[:, None]) * layer.weight_scales.double()[:, None]
@@ -180,29 +180,29 @@ def test_a_relu_cuts_normal_numbers_as_the_closed_form_says(mean: float, deviati
     density, share = exp(-(at**2) / 2) / sqrt(2 * pi), (1 + erf(at / sqrt(2))) / 2
     first = mean * share + deviation * density
     second = (mean**2 + deviation**2) * share + mean * deviation * density
-    made = ChannelStats.normal(*(torch.tensor([each], dtype=torch.float64) for each in (mean, deviation)), 6.0).through(
-        "relu"
-    )
+    made = ChannelStats.from_normal(
+        *(torch.tensor([each], dtype=torch.float64) for each in (mean, deviation)), 6.0
+    ).apply_activation("relu")
     assert float(made.mean) == pytest.approx(first, abs=1e-4 * deviation)
-    assert float(made.deviation) == pytest.approx(sqrt(max(second - first**2, 0)), abs=1e-3 * deviation)
+    assert float(made.std) == pytest.approx(sqrt(max(second - first**2, 0)), abs=1e-3 * deviation)
     assert float(made.low) == max(0.0, mean - 6 * deviation)
 
 
 def test_spreads_are_those_of_many_numbers() -> None:
     """Propagated and observed spreads agree where propagation takes nothing for granted: independent normal numbers, no batch-norm."""
-    draft = GraphBuilder((5, 1, 1))
-    x = draft.conv(INPUT, 7, activation="swish", normalised=False, name="first")
-    gate = draft.conv(INPUT, 7, activation="sigmoid", normalised=False, name="gate")
-    draft.add(x, gate, name="sum")
-    graph = Graph(draft.input_shape, tuple(draft.layers))
+    builder = GraphBuilder((5, 1, 1))
+    x = builder.conv(INPUT, 7, activation="swish", batch_norm=False, name="first")
+    gate = builder.conv(INPUT, 7, activation="sigmoid", batch_norm=False, name="gate")
+    builder.add(x, gate, name="sum")
+    graph = Graph(builder.input_shape, tuple(builder.layers))
     module = lived_in(graph)
     given, seen = observe(module, torch.randn(40_000, 5, 1, 1, generator=torch.Generator().manual_seed(0)))
-    unit = ChannelStats.normal(torch.zeros(5).double(), torch.ones(5).double(), 6.0)
+    unit = ChannelStats.from_normal(torch.zeros(5).double(), torch.ones(5).double(), 6.0)
     torch.testing.assert_close(given.mean, unit.mean, atol=0.03, rtol=0)
     before, _ = propagate(graph, fold_batch_norms(module), unit, {}, 6.0)
     for name in ("first", "gate"):
         torch.testing.assert_close(before[name].mean, seen[name].mean, atol=0.02, rtol=0)
-        torch.testing.assert_close(before[name].deviation, seen[name].deviation, atol=0.02, rtol=0)
+        torch.testing.assert_close(before[name].std, seen[name].std, atol=0.02, rtol=0)
         assert (before[name].low <= seen[name].low).all()
         assert (before[name].high >= seen[name].high).all()
     torch.testing.assert_close(before["sum"].mean, seen["sum"].mean, atol=0.02, rtol=0)
@@ -226,7 +226,7 @@ def test_grids_of_channels_are_finer_than_one_for_all() -> None:
         -2, 0, 6
     ).view(-1, 1, 1, 1)
     each, one = weight_grids(weight, per_channel=True), weight_grids(weight, per_channel=False)
-    assert {grid.zero for grid in each} == {128}
+    assert {grid.zero_point for grid in each} == {128}
     np.testing.assert_allclose([float(g.scale) * 127 for g in each], weight.abs().flatten(1).amax(1).numpy(), rtol=1e-6)
     assert len(set(one)) == 1
     assert float(one[0].scale) * 255 == pytest.approx(float(weight.max() - weight.min()), rel=1e-6)

@@ -28,22 +28,22 @@ BATCH = 3
 
 def every_operator() -> Graph:
     """A graph with every operator but a torch module."""
-    draft = GraphBuilder((4, 9, 9))
-    y = draft.conv(INPUT, 8, kernel=3, activation="relu", name="conv")
-    x = draft.conv(y, 8, kernel=5, groups=8, activation="relu", name="depthwise")
-    x = draft.add(x, y, activation="relu", name="sum")
-    x = draft.conv(x, 12, groups=4, stride=2, activation="swish", name="grouped")
-    gate = draft.conv(draft.global_pool(x, name="squeeze"), 12, activation="sigmoid", normalised=False, name="gate")
-    x = draft.max_pool(draft.scale(x, gate, name="excite"), kernel=3, stride=2, name="pool")
-    draft.linear(draft.flatten(x, name="flatten"), 5, name="linear")
-    return Graph(draft.input_shape, tuple(draft.layers))
+    builder = GraphBuilder((4, 9, 9))
+    y = builder.conv(INPUT, 8, kernel=3, activation="relu", name="conv")
+    x = builder.conv(y, 8, kernel=5, groups=8, activation="relu", name="depthwise")
+    x = builder.add(x, y, activation="relu", name="sum")
+    x = builder.conv(x, 12, groups=4, stride=2, activation="swish", name="grouped")
+    gate = builder.conv(builder.global_pool(x, name="squeeze"), 12, activation="sigmoid", batch_norm=False, name="gate")
+    x = builder.max_pool(builder.scale(x, gate, name="excite"), kernel=3, stride=2, name="pool")
+    builder.linear(builder.flatten(x, name="flatten"), 5, name="linear")
+    return Graph(builder.input_shape, tuple(builder.layers))
 
 
 def every_activation(activation: str) -> Graph:
-    draft = GraphBuilder((4, 5, 5))
-    x = draft.conv(INPUT, 8, kernel=3, activation=activation, name="conv")
-    draft.linear(draft.flatten(x, name="flatten"), 5, name="linear")
-    return Graph(draft.input_shape, tuple(draft.layers))
+    builder = GraphBuilder((4, 5, 5))
+    x = builder.conv(INPUT, 8, kernel=3, activation=activation, name="conv")
+    builder.linear(builder.flatten(x, name="flatten"), 5, name="linear")
+    return Graph(builder.input_shape, tuple(builder.layers))
 
 
 GRAPHS = [every_operator(), *map(every_activation, ACTIVATIONS)]
@@ -63,7 +63,7 @@ def lived_in(graph: Graph) -> GraphModule:
 
 
 def normal(channels: int) -> ChannelStats:
-    return ChannelStats.normal(torch.zeros(channels).double(), torch.ones(channels).double(), 4.0)
+    return ChannelStats.from_normal(torch.zeros(channels).double(), torch.ones(channels).double(), 4.0)
 
 
 def state_of(module: GraphModule) -> dict[str, np.ndarray]:
@@ -156,7 +156,7 @@ def test_a_graph_with_a_float32_layer_agrees_too(plain: str) -> None:
 
 def test_onnx_runtime_runs_them_in_eight_bits(tmp_path: Path) -> None:
     space = load_space("small_28px@int8")
-    graph, kept = space.network(space.reference), tmp_path / "fused.onnx"
+    graph, kept = space.network_graph(space.reference), tmp_path / "fused.onnx"
     run(to_onnx(graph), torch.zeros(1, *space.input_shape), fused=True, kept=kept)
     kinds = [node.op_type for node in onnx.load(kept).graph.node]
     convolutions = sum(layer.operator == "conv" for layer in graph.layers)

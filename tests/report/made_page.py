@@ -50,7 +50,7 @@ def made_content() -> Content:
     return Content(
         title="Made & </script><b>small</b>",
         command="donna-hw run recipes/made.toml",
-        written="2026-01-01",
+        created="2026-01-01",
         space="small_8px",
         stages=SPACE.columns,
         networks_in_space=SPACE.size,
@@ -59,12 +59,12 @@ def made_content() -> Content:
         networks=(*front, *others),
         predictor=("Fitted to 5 networks.", "", "| | Kendall tau |", "|---|---|", "| predictor | 0.5 |"),
         latency=("Corrected by 10 whole networks.",),
-        trust=TableQuality(
+        table_quality=TableQuality(
             3, {"trusted": 2, "noisy": 1}, (("stage1 3 1 1 relu", "8.1 us", "noisy", "95 % interval of 13 %"),)
         ),
-        gain=BudgetAnalysis(costs, 0.05 * costs, 0.01 * costs, 3, 2, 3, ways),
-        corrected=True,
-        table={"origin": "measured", "device_model": "made"},
+        budget_analysis=BudgetAnalysis(costs, 0.05 * costs, 0.01 * costs, 3, 2, 3, ways),
+        has_correction=True,
+        table_facts={"origin": "measured", "device_model": "made"},
         settings='title = "Made"\n[search]\nsamples = 100\n',
         versions={"Python": "3", "donna-hw": "0"},
     )

@@ -44,7 +44,14 @@ def made_table(
         cost = 1e-4 * (1 + number)
         times = {"median_s": cost, "low_s": cost - quantile * ERROR_S, "high_s": cost + quantile * ERROR_S}
         rows.append(
-            {"kernel": "", "activation": "", **part.keys, "layers_hash": part.layers_hash, **times, "rounds": rounds}
+            {
+                "kernel": "",
+                "activation": "",
+                **part.key_cells,
+                "layers_hash": part.layers_hash,
+                **times,
+                "rounds": rounds,
+            }
         )
     for round_ in range(rounds):
         for part, row in zip(list_parts(space), rows, strict=True):
@@ -69,19 +76,19 @@ def test_a_networks_error_shrinks_as_one_over_the_root_of_the_rounds(tmp_path: P
     table = made_table(tmp_path, SPACE)
     found = gain(table)
     parts = len(table.frame)
-    assert found.now == pytest.approx(np.full(3, 2 * ERROR_S))  # of four rows: stem, two blocks, head
-    (rounds,) = found.ways
-    assert rounds.each_s == pytest.approx(GAP_S * parts)
+    assert found.current_std == pytest.approx(np.full(3, 2 * ERROR_S))  # of four rows: stem, two blocks, head
+    (rounds,) = found.options
+    assert rounds.duration_s == pytest.approx(GAP_S * parts)
     assert rounds.count == pytest.approx(3600 / (GAP_S * parts))
-    assert rounds.std == pytest.approx(found.now / np.sqrt(1 + rounds.count / ROUNDS))
-    assert found.never == pytest.approx(0)
+    assert rounds.std == pytest.approx(found.current_std / np.sqrt(1 + rounds.count / ROUNDS))
+    assert found.irreducible_std == pytest.approx(0)
     # accuracies: 91 and 90 are one deviation of 1.41 apart, 99 and 91 over five
-    assert (found.pairs, found.alike_accuracy) == (2, 1)
+    assert (found.pairs, found.accuracy_pairs_within_noise) == (2, 1)
 
 
 def test_twice_the_time_is_twice_the_rounds(tmp_path: Path) -> None:
     table = made_table(tmp_path, SPACE)
-    one, two = (gain(table, budget_s=seconds).ways[0] for seconds in (1800.0, 3600.0))
+    one, two = (gain(table, budget_s=seconds).options[0] for seconds in (1800.0, 3600.0))
     assert two.count == pytest.approx(2 * one.count)
 
 
@@ -95,20 +102,20 @@ def test_neighbours_are_told_apart_when_the_error_is_small_enough(tmp_path: Path
     replace(table, frame=frame).write()
     found = gain(LatencyTable.read(table.path))
     # the difference's deviation is that of four rows, 2e-6: 1.645 of it are more than 2e-6, less than the 4e-6 of the second pair
-    assert found.alike == 1
-    assert found.ways[0].alike == 0
+    assert found.pairs_within_noise == 1
+    assert found.options[0].pairs_within_noise == 0
 
 
 def test_a_row_that_is_not_visited_keeps_its_error(tmp_path: Path) -> None:
     found = gain(made_table(tmp_path, SPACE, unvisited=("first", "second")))
-    shrunk = 1 / (1 + found.ways[0].count / ROUNDS)
-    assert found.ways[0].std == pytest.approx(ERROR_S * np.sqrt(2 + 2 * shrunk))
+    shrunk = 1 / (1 + found.options[0].count / ROUNDS)
+    assert found.options[0].std == pytest.approx(ERROR_S * np.sqrt(2 + 2 * shrunk))
 
 
 def test_the_pace_is_that_of_visits_and_no_pause_is_one() -> None:
     def record(*visits: tuple[int, float]) -> BlockRecord:
         made = [Trial(round_, Samples(np.array([1.0])), np.empty(0), started_unix_s=start) for round_, start in visits]
-        return BlockRecord("made", visits=made)
+        return BlockRecord("made", trials=made)
 
     steady = [record((0, 100.0), (1, 104.0)), record((0, 102.0), (1, 106.0))]
     assert mean_trial_s(steady) == pytest.approx(2.0)
@@ -123,21 +130,21 @@ def test_the_pace_is_that_of_visits_and_no_pause_is_one() -> None:
 
 def test_one_round_does_not_tell_how_rounds_differ(tmp_path: Path) -> None:
     found = gain(made_table(tmp_path, SPACE, rounds=1))
-    assert found.ways == ()
-    assert "how rounds differ" in found.why
+    assert found.options == ()
+    assert "how rounds differ" in found.reason
 
 
 def test_what_is_computed_gains_nothing(tmp_path: Path) -> None:
     found = gain(made_table(tmp_path, SPACE, origin="simulated"))
-    assert found.ways == ()
-    assert "another hour gains nothing" in found.why
+    assert found.options == ()
+    assert "another hour gains nothing" in found.reason
 
 
 @pytest.fixture(scope="module")
 def corrected() -> tuple[Space, FittedCost]:
     """A cost corrected by twelve networks that cost a sum of their blocks and two per cent of noise."""
     space = load_space("small_8px")
-    basis, rows = FeatureBasis.of_layers(space), space.random_rows(40, 1)
+    basis, rows = FeatureBasis.from_layers(space), space.random_rows(40, 1)
     costs = basis.sums(rows)[:, :3].sum(axis=1) * 1e-9 * np.exp(0.02 * np.random.default_rng(0).standard_normal(40))
     return space, fit_cost("made", basis, rows[:12], costs[:12], kind="sum").cost
 
@@ -168,7 +175,7 @@ def test_networks_measured_beside_the_table_say_how_many_an_hour_holds(tmp_path:
     table = made_table(tmp_path, space)
     rows = space.random_rows(12, 0)
     plain = load_cost(space, table).mean(rows) * np.exp(0.01 * np.random.default_rng(0).standard_normal(12))
-    save_correction(space, table, fit_cost("made", FeatureBasis.of_table(space, table), rows, plain, kind="sum"))
+    save_correction(space, table, fit_cost("made", FeatureBasis.from_table(space, table), rows, plain, kind="sum"))
     journal, now = SampleJournal(tmp_path / "made.networks.samples.csv"), 1e9
     for round_ in range(2):
         for number in range(12):
@@ -176,8 +183,8 @@ def test_networks_measured_beside_the_table_say_how_many_an_hour_holds(tmp_path:
             journal.add(f"{number:016x}", str(number), 0, visit)
             now += 40.0
     found = gain(table, space)
-    rounds, networks = found.ways
-    assert (networks.each_s, networks.fits, networks.count) == (pytest.approx(80.0), 45, 45)
+    rounds, networks = found.options
+    assert (networks.duration_s, networks.capacity, networks.count) == (pytest.approx(80.0), 45, 45)
     for way in (rounds, networks):
-        assert (way.std < found.now).all()
-    assert found.best in found.ways
+        assert (way.std < found.current_std).all()
+    assert found.best in found.options

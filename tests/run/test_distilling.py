@@ -42,8 +42,8 @@ def test_gpus_are_taken_unless_the_cpu_is_asked_for(
         assert devices == found
         assert isinstance(pool, ProcessExecutor)
         assert pool.workers == len(found)
-    bkd = run.recipe.distill.bkd(found)
-    assert (bkd.devices, bkd.together) == (found, 1 if device == "cpu" else 16)
+    bkd = run.recipe.distill.block_distill_config(found)
+    assert (bkd.devices, bkd.group_size) == (found, 1 if device == "cpu" else 16)
 
 
 def test_without_a_gpu_the_runs_own_processes_do_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,8 +60,8 @@ def test_only_training_by_adam_needs_all_images_in_memory(
     run, asked = run_on(tmp_path, "cpu"), []
     monkeypatch.setattr("donna_hw.pipeline.run.check_size", lambda folder, space: asked.append(folder))
     parts: dict[str, object] = {"data": run.recipe.data.model_copy(update={"name": "image_folder", "folder": "images"})}
-    parts["reference"] = PaperTrainingConfig(batch=8, images_at_once=8)
+    parts["reference"] = PaperTrainingConfig(batch=8, micro_batch=8)
     if method == "paper":
-        parts["finetune"] = PaperFinetuneConfig(batch=8, images_at_once=8)
-    replace(run, recipe=run.recipe.model_copy(update=parts)).check_images()
+        parts["finetune"] = PaperFinetuneConfig(batch=8, micro_batch=8)
+    replace(run, recipe=run.recipe.model_copy(update=parts)).validate_images()
     assert asked == ([] if method == "paper" else ["images"])

@@ -60,7 +60,7 @@ def test_a_run_on_a_cluster_trains_the_same_bytes(tiny_run: TinyRun, nodes: Any,
 def test_latencies_of_blocks_and_networks_are_measured_on_the_host_of_the_device(
     tiny_run: TinyRun, nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    visits, visit = [], RayWorker.visit
+    visits, visit = [], RayWorker.run_trial
 
     def noted(worker: RayWorker, task: Task) -> Trial:
         visits.append(worker.name)

@@ -37,9 +37,9 @@ class Flipped(nn.Module):
 
 @dataclass(frozen=True)
 class FlippedBottleneck(InvertedResidual):
-    def spatial(self, draft, x, hidden, stride, name):
-        x = TorchLayer.of(Flipped, name + "_flip").draw(draft, x)
-        return draft.conv(x, hidden, kernel=3, stride=stride, groups=hidden, activation="relu", name=name)
+    def spatial(self, builder, x, hidden, stride, name):
+        x = TorchLayer.of(Flipped, name + "_flip").add_layers(builder, x)
+        return builder.conv(x, hidden, kernel=3, stride=stride, groups=hidden, activation="relu", name=name)
 
 
 def old():
@@ -141,7 +141,7 @@ def test_a_given_reference_is_judged_not_trained(tmp_path: Path) -> None:
     from donna_hw.graph.torch_module import to_torch
 
     space = load_space("small_8px")
-    network = to_torch(space.network(space.reference), seed=7)
+    network = to_torch(space.network_graph(space.reference), seed=7)
     save_file(network.state_dict(), tmp_path / "given.safetensors")
     recipe = tmp_path / "given.toml"
     weights = f'method = "given"\nweights = "{tmp_path / "given.safetensors"}"'

@@ -38,7 +38,7 @@ def recipes(tmp_path: Path) -> tuple[Path, Path]:
 def right_percent(folder: Path, space_name: str, labels: dict[str, str], weights: Path) -> float:
     """Return the top-1 of a kept 8-bit network on the digits' test images, by ONNX Runtime."""
     space = load_space(space_name)
-    graph = space.network(space.from_labels(labels))
+    graph = space.network_graph(space.architecture_from_labels(labels))
     pixels, truth = (np.load(folder / "lessons" / "images" / f"test{end}.npy") for end in ("", "-labels"))
     state = {name: values.numpy() for name, values in read_weights(weights).items()}
     model = to_onnx(graph, len(truth), state)
@@ -71,7 +71,7 @@ def test_blocks_and_networks_are_quantised_and_the_predictor_stays(
         assert [tuple(row) for row in rows] == [run.space.row(network) for network in run.architectures.means("test")]
         assert len(rows) == 4
         assert not (rows == float_counterparts(run.space, rows)).all(axis=1).any()
-        tested = [list(base.space.labels(n).values()) for n in base.architectures.means("test")]
+        tested = [list(base.space.labels(n).values()) for n in base.architectures.mean_top1("test")]
         twins = float_counterparts(run.space, rows)
         assert [list(run.space.labels(run.space.architecture(row)).values()) for row in twins] == tested
         assert not run.architectures.networks("twin")  # all were finetuned there

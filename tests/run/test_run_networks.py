@@ -123,7 +123,7 @@ def test_the_choice_of_networks_changes_no_test_network(tmp_path: Path) -> None:
 
 def test_further_networks_come_one_after_another_and_none_is_known(tmp_path: Path) -> None:
     """More of them only come after fewer, whatever the predictor reads; none tests it, none is in the library."""
-    library = LibraryConfig(networks=12, test_networks=30, stratified_networks=6, further_networks=8)
+    library = LibraryConfig(networks=12, test_networks=30, stratified_networks=6, extra_networks=8)
     run = run_with(tmp_path, {("stage1", 7)}, library)
     tell_apart(run)
 
@@ -143,7 +143,7 @@ def test_further_networks_come_one_after_another_and_none_is_known(tmp_path: Pat
 
 
 def test_further_networks_tell_more_than_as_many_by_chance(tmp_path: Path) -> None:
-    run = run_with(tmp_path, set(), LibraryConfig(networks=12, further_networks=12))
+    run = run_with(tmp_path, set(), LibraryConfig(networks=12, extra_networks=12))
     tell_apart(run)
     library, qualities = run.library_rows()[0], run.blocks.qualities(JOINT_METRICS)
     told = [

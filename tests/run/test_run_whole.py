@@ -52,7 +52,7 @@ def test_a_run_leaves_every_file_and_each_reads_back(tiny_run: TinyRun) -> None:
 
 
 def test_the_references_accuracy_is_that_of_its_weights_on_the_test_images(tiny_run: TinyRun) -> None:
-    folder, network = tiny_run.folder / "reference", to_torch(SPACE.network(SPACE.reference))
+    folder, network = tiny_run.folder / "reference", to_torch(SPACE.network_graph(SPACE.reference))
     load_weights(network, folder / "weights.safetensors")
     facts = tomllib.loads((folder / "reference.toml").read_text())
     images = load_dataset("digits", 850).test
@@ -196,7 +196,7 @@ def test_the_teachers_accuracy_is_the_ceiling_that_is_asked_for(tiny_run: TinyRu
     predictor = load_predictor(tiny_run.folder / "predictor.toml")
     assert isinstance(predictor, JointPredictor)
     reference = tomllib.loads((tiny_run.folder / "reference" / "reference.toml").read_text())
-    assert predictor.asked_percent == reference["top1_percent"]
+    assert predictor.requested_ceiling_percent == reference["top1_percent"]
 
 
 def test_fit_with_front_fits_to_verified_networks_too_and_never_to_test_ones(broken: TinyRun, main: Main) -> None:
@@ -204,7 +204,7 @@ def test_fit_with_front_fits_to_verified_networks_too_and_never_to_test_ones(bro
     before = tomllib.loads(path.read_text())["fitted_to"]
     assert before == {"networks": 5, "quality": JOINT_METRICS, "roles": {"library": 5}}
     library = ArchitectureLibrary(broken.folder / "architecture_library", SPACE)
-    finetuned = {role: len(library.means(role)) for role in ("library", "front", "random")}
+    finetuned = {role: len(library.mean_top1(role)) for role in ("library", "front", "random")}
     judge = library.journal.records()[0] | {"role": "test", "network": library.name(SPACE.architecture([1, 2, 3]))}
     library.journal.append_all([judge, judge | {"role": "front", "seed": "9"}])
     code, out, _ = main("fit", broken.recipe, "--out", broken.folder, "--with-front")
@@ -243,7 +243,7 @@ def test_a_search_reads_the_metric_that_the_predictor_was_fitted_to(
     code, _, error = main(*words, "--out", tmp_path / "front.csv")
     assert code == 0, error
     front = csv(tmp_path / "front.csv")
-    first = SPACE.from_labels({name: front[name][0] for name in SPACE.columns})
+    first = SPACE.architecture_from_labels({name: front[name][0] for name in SPACE.columns})
     row = np.array([SPACE.row(first)])
     by_nsr, said = (predictor(gather_qualities(each, row))[0][0] for each in (library.qualities(), by_l1))
     assert front["predicted_top1_percent"][0] == pytest.approx(said, abs=1e-4)

@@ -108,7 +108,7 @@ def test_each_cost_has_a_front_in_a_file_of_its_name(run: Path, main: Main, tmp_
 
 
 def test_a_robust_search_judges_by_the_quantile(run: Path) -> None:
-    few = SearchSettings("nsga2", 200, 20, robust=0.9)
+    few = SearchSettings("nsga2", 200, 20, quantile=0.9)
     free = run_search(SearchRequest(NAME, run, ["onnxruntime_cpu"], settings=few))
     limit = float(np.median(free.costs["onnxruntime_cpu_q90"]))
     limits = [f"onnxruntime_cpu={limit!r}s"]
@@ -116,7 +116,7 @@ def test_a_robust_search_judges_by_the_quantile(run: Path) -> None:
     upper, std = front.costs["onnxruntime_cpu_q90"], front.cost_stds["onnxruntime_cpu_q90"]
     assert (std > 0).all()
     assert (upper <= limit).all()
-    plain = corrected_costs(front.frame(), f"onnxruntime_cpu/{NAME}")
+    plain = corrected_costs(front.to_frame(), f"onnxruntime_cpu/{NAME}")
     np.testing.assert_allclose(upper, plain + 1.2815515594 * std, rtol=1e-9)  # the normal distribution's 90 % quantile
 
 
@@ -139,4 +139,4 @@ def test_a_front_says_what_it_predicts_and_what_lies_within_its_noise(run: Path)
     order = np.arange(len(front))
     expected = [bool((accuracy[i] - accuracy[:i] <= 1.645 * np.hypot(std[i], std[:i])).any()) for i in order]
     assert front.within_noise.tolist() == expected
-    assert front.frame()["within_noise"].tolist() == expected
+    assert front.to_frame()["within_noise"].tolist() == expected

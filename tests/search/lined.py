@@ -39,7 +39,7 @@ class Lined:
         return np.asarray(np.sqrt((self.scale * self.table.std_of_difference(a, b)) ** 2 + differ))
 
     def parts(self, settings: tuple[int, ...] = ()) -> CostTerms:
-        plain = self.table.parts(settings)
+        plain = self.table.additive_terms(settings)
         terms = tuple(tuple(self.scale * values for values in term) for term in plain.terms)
         return CostTerms(terms, tuple(self.offset + self.scale * value for value in plain.constants))
 
@@ -50,7 +50,7 @@ def line(cost: TableCost, rows: np.ndarray, measured: np.ndarray) -> Lined:
         raise InsufficientDataError("a line needs 4 networks", got=len(measured))
     sums = cost.mean(rows)
     scale, offset = np.linalg.lstsq(np.stack([sums, np.ones_like(sums)], 1) / measured[:, None], np.ones(len(sums)))[0]
-    cheapest = cost.each[0].constants[0] + sum(values.min() for values in cost.each[0].terms[0])
+    cheapest = cost.terms_by_setting[0].constants[0] + sum(values.min() for values in cost.terms_by_setting[0].terms[0])
     if min(offset + scale * cheapest, scale) <= 0:
         raise TableError("the cheapest network must cost more than nothing", got=f"{offset + scale * cheapest:.3g} s")
     errors = (offset + scale * sums) / measured - 1

@@ -36,9 +36,9 @@ def test_the_worst_case_is_the_largest_and_its_parts_join_to_it_exactly(seed: in
     means = np.stack([cost.mean(ROWS) for cost in costs])
     np.testing.assert_array_equal(worst.mean(ROWS), means.max(axis=0))
     assert worst.unit == "s"
-    parts = worst.parts()
+    parts = worst.additive_terms()
     assert parts is not None
-    np.testing.assert_allclose(parts.joined(parts.sums(ROWS)), worst.mean(ROWS), rtol=1e-12)
+    np.testing.assert_allclose(parts.combine(parts.sums(ROWS)), worst.mean(ROWS), rtol=1e-12)
 
 
 def test_the_worst_case_has_the_deviation_of_the_device_that_is_the_worst() -> None:
@@ -65,18 +65,18 @@ def test_a_weighted_sum_adds_means_variances_and_parts(seed: int, weights: list[
     np.testing.assert_allclose(total.std(ROWS) ** 2, sum(w**2 * c.std(ROWS) ** 2 for w, c in pairs))
     difference = sum(w**2 * c.std_of_difference(ROWS, OTHERS) ** 2 for w, c in pairs)
     np.testing.assert_allclose(total.std_of_difference(ROWS, OTHERS) ** 2, difference, atol=1e-25)
-    parts = total.parts()
+    parts = total.additive_terms()
     assert parts is not None
     assert len(parts.terms) == 1
-    np.testing.assert_allclose(parts.joined(parts.sums(ROWS)), total.mean(ROWS), rtol=1e-12)
+    np.testing.assert_allclose(parts.combine(parts.sums(ROWS)), total.mean(ROWS), rtol=1e-12)
 
 
 def test_a_cost_that_is_no_sum_leaves_no_parts() -> None:
     costs: tuple[CostModel, ...] = (devices(0)[0], QuantileCost(devices(0)[1], 0.9))
-    assert MaxCost("worst", costs).parts() is None
-    assert WeightedSumCost("sum", costs, (1.0, 1.0)).parts() is None
+    assert MaxCost("worst", costs).additive_terms() is None
+    assert WeightedSumCost("sum", costs, (1.0, 1.0)).additive_terms() is None
     smooth = MaxCost("worst", (devices(0)[0], MaxCost("inner", devices(1, 2))))
-    assert smooth.parts() is None
+    assert smooth.additive_terms() is None
 
 
 def test_one_device_different_units_or_a_weight_of_nothing_are_refused() -> None:

@@ -56,10 +56,10 @@ def compared(aim: SearchProblem) -> dict[tuple[float, ...], int]:
 def found(aim: SearchProblem) -> dict[tuple[float, ...], int]:
     front = exact_front(aim)
     assert front.exact
-    assert front.equals is not None
+    assert front.multiplicity is not None
     points = np.round(aim.objectives(front.rows) / [1e-9, *({"s": 1e-12}.get(c.unit, 1.0) for c in aim.costs)])
     assert (np.diff(aim.costs[0].mean(front.rows)) >= -1e-15).all()
-    return {tuple(point): int(count) for point, count in zip(points, front.equals, strict=True)}
+    return {tuple(point): int(count) for point, count in zip(points, front.multiplicity, strict=True)}
 
 
 @settings(max_examples=40, deadline=None)
@@ -77,7 +77,7 @@ def test_limits_on_costs_or_on_others_are_kept(seed: int, share: float, other: b
     on = limited if other else cost
     aim = coarse_aim(seed, [cost])
     highest = float(np.quantile(on.mean(all_rows(aim)), share))
-    aim = replace(aim, limits=[Constraint(on, highest)])
+    aim = replace(aim, constraints=[Constraint(on, highest)])
     truth = compared(aim)
     front = found(aim)
     assert front.keys() == truth.keys()
@@ -91,7 +91,7 @@ def test_a_launch_floor_has_its_parts_as_dimensions(seed: int, sharpness: float,
     cost = coarse_cost("chip", "s", seed, parts=2, sharpness=sharpness)
     aim = coarse_aim(seed, [cost])
     if limited:
-        aim = replace(aim, limits=[Constraint(cost, float(np.quantile(cost.mean(all_rows(aim)), 0.4)))])
+        aim = replace(aim, constraints=[Constraint(cost, float(np.quantile(cost.mean(all_rows(aim)), 0.4)))])
     assert found(aim).keys() == compared(aim).keys()
 
 
@@ -125,7 +125,7 @@ class Sized:
         return 0 * self.mean(a)
 
     def parts(self, chosen: tuple[int, ...] = ()) -> CostTerms:
-        scale, parts = 1 + chosen[0], self.base.parts()
+        scale, parts = 1 + chosen[0], self.base.additive_terms()
         return CostTerms(
             tuple(tuple(v * scale for v in term) for term in parts.terms), tuple(c * scale for c in parts.constants)
         )
@@ -186,13 +186,15 @@ def test_the_tighter_of_two_limits_on_a_cost_holds() -> None:
     aim = coarse_aim(0, [coarse_cost("chip", "s", 0)])
     tight, loose = np.quantile(aim.costs[0].mean(all_rows(aim)), [0.3, 0.8])
     for limits in ([tight, loose], [loose, tight]):
-        front = exact_front(replace(aim, limits=[Constraint(aim.costs[0], float(limit)) for limit in limits]))
+        front = exact_front(replace(aim, constraints=[Constraint(aim.costs[0], float(limit)) for limit in limits]))
         assert (front.costs["chip"] <= tight + 1e-12).all()
 
 
 def test_a_limit_that_all_networks_meet_changes_no_count() -> None:
     aim = coarse_aim(4, [coarse_cost("chip", "s", 4)])
-    assert found(replace(aim, limits=[Constraint(coarse_cost("macs", "MAC", 5), 1e6)])) == found(aim) == compared(aim)
+    assert (
+        found(replace(aim, constraints=[Constraint(coarse_cost("macs", "MAC", 5), 1e6)])) == found(aim) == compared(aim)
+    )
 
 
 @settings(max_examples=20, deadline=None)
@@ -201,7 +203,7 @@ def test_the_worst_of_two_devices_is_an_objective_or_a_limit(seed: int, limited:
     worst = MaxCost("max(a,b)", (coarse_cost("a", "s", seed), coarse_cost("b", "s", seed + 1)))
     aim = coarse_aim(seed, [coarse_cost("chip", "s", seed + 2)])
     highest = float(np.quantile(worst.mean(all_rows(aim)), 0.4))
-    aim = replace(aim, limits=[Constraint(worst, highest)]) if limited else replace(aim, costs=[worst])
+    aim = replace(aim, constraints=[Constraint(worst, highest)]) if limited else replace(aim, costs=[worst])
     assert found(aim).keys() == compared(aim).keys()
 
 
@@ -212,7 +214,7 @@ def test_a_second_order_accuracy_with_one_cost_is_exact_too(seed: int, limited: 
     predictor = fit_predictor(rng.uniform(0.01, 0.6, (25, 3)), rng.uniform(80, 90, 25), "ridge2_monotone")
     aim = replace(coarse_aim(seed, [cost]), predictor=predictor)
     if limited:
-        aim = replace(aim, limits=[Constraint(cost, float(np.quantile(cost.mean(all_rows(aim)), 0.5)))])
+        aim = replace(aim, constraints=[Constraint(cost, float(np.quantile(cost.mean(all_rows(aim)), 0.5)))])
     assert exact_search_obstacle(aim) is None
     assert found(aim).keys() == compared(aim).keys()
     two = replace(aim, costs=[cost, coarse_cost("macs", "MAC", seed)])

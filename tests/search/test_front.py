@@ -52,7 +52,7 @@ def test_a_front_is_ordered_by_the_first_cost_and_accuracy_rises_with_it() -> No
 def test_the_frame_names_every_unit_and_reads_back_to_the_same_networks() -> None:
     aim = tiny_aim(costs=2)
     front = build_front(aim, all_rows(aim), evaluations=64)
-    frame = front.frame()
+    frame = front.to_frame()
     assert list(frame.columns) == [
         *("s0", "s1", "s2", "predicted_top1_percent", "predicted_std_percent", "extrapolated", "within_noise"),
         *("chip_s", "chip_std_s", "macs_mac", "macs_std_mac"),
@@ -77,7 +77,7 @@ def test_a_spread_has_as_many_different_networks_as_wanted(levels: np.ndarray, d
     aim = tiny_aim()
     front = build_front(aim, all_rows(aim), evaluations=64)
     count = data.draw(st.integers(1, len(levels)))
-    picks = front.spread(count, levels)
+    picks = front.select_log_spaced(count, levels)
     assert len(set(picks.tolist())) == count
     assert set(picks.tolist()) <= set(range(len(levels)))
 
@@ -85,5 +85,5 @@ def test_a_spread_has_as_many_different_networks_as_wanted(levels: np.ndarray, d
 def test_a_spread_is_even_in_the_logarithm_and_leaves_the_ends_out() -> None:
     aim = tiny_aim()
     front = build_front(aim, all_rows(aim), evaluations=64)
-    assert front.spread(3, 10.0 ** np.arange(5)).tolist() == [1, 2, 3]
-    assert front.spread(1, np.array([1.0, 9.0, 10.0, 99.0, 100.0])).tolist() == [2]
+    assert front.select_log_spaced(3, 10.0 ** np.arange(5)).tolist() == [1, 2, 3]
+    assert front.select_log_spaced(1, np.array([1.0, 9.0, 10.0, 99.0, 100.0])).tolist() == [2]

@@ -83,7 +83,9 @@ def test_a_second_order_sum_is_what_the_predictor_says(kind: str) -> None:
 def test_the_gap_is_no_less_than_the_true_one(seed: int, kind: str, costs: int, limited: bool) -> None:
     aim = curved_aim(seed, kind, costs)
     if limited:
-        aim = replace(aim, limits=[Constraint(aim.costs[0], float(np.quantile(aim.costs[0].mean(all_rows(aim)), 0.5)))])
+        aim = replace(
+            aim, constraints=[Constraint(aim.costs[0], float(np.quantile(aim.costs[0].mean(all_rows(aim)), 0.5)))]
+        )
     feasible = all_rows(aim)[(aim.violations(all_rows(aim)) <= 0).all(axis=1)]
     few = build_front(aim, np.random.default_rng(seed).permutation(feasible)[:4], 4)
     front = add_optimality_gap(aim, few)

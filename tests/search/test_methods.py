@@ -69,7 +69,7 @@ def test_a_random_search_looks_at_as_many_as_asked_and_gives_the_front_of_them()
     rows = aim.space.random_rows(100, 3)
     assert found(front.rows) == found(build_front(aim, rows, 100).rows)
     assert random_front(tiny_aim(), 1000).evaluations == 64
-    assert not random_front(aim, 100, seed=4).frame().equals(front.frame())
+    assert not random_front(aim, 100, seed=4).to_frame().equals(front.to_frame())
 
 
 @settings(max_examples=30, deadline=None)

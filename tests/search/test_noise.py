@@ -27,7 +27,10 @@ def noisy(aim: SearchProblem, scale: float, seed: int = 0) -> SearchProblem:
         assert isinstance(cost, TableCost)
         costs.append(
             replace(
-                cost, errors=((tuple(scale * rng.uniform(0, 1, values.size) for values in cost.each[0].terms[0]),),)
+                cost,
+                errors=(
+                    (tuple(scale * rng.uniform(0, 1, values.size) for values in cost.terms_by_setting[0].terms[0]),),
+                ),
             )
         )
     return replace(aim, costs=costs)
@@ -84,7 +87,7 @@ def test_a_robust_cost_is_the_quantile_and_keeps_its_deviation(seed: int, quanti
     np.testing.assert_allclose(norm.cdf(robust.mean(rows), cost.mean(rows), cost.std(rows)), quantile, rtol=1e-9)
     np.testing.assert_array_equal(robust.std(rows), cost.std(rows))
     np.testing.assert_array_equal(robust.std_of_difference(rows, rows[::-1]), cost.std_of_difference(rows, rows[::-1]))
-    assert robust.parts() is None
+    assert robust.additive_terms() is None
     assert robust.unit == cost.unit
 
 
@@ -92,12 +95,12 @@ def test_a_robust_front_is_that_of_the_quantiles_and_its_limit_holds_there() -> 
     aim = noisy(tiny_aim(), 1e-3, seed=1)
     robust = QuantileCost(aim.costs[0], 0.9)
     limit = float(np.quantile(robust.mean(all_rows(aim)), 0.4))
-    wary = replace(aim, costs=[robust], limits=[Constraint(robust, limit)])
+    wary = replace(aim, costs=[robust], constraints=[Constraint(robust, limit)])
     front = build_front(wary, all_rows(aim), evaluations=64)
     assert found(front.rows) == best(wary) != best(aim)
     assert (aim.costs[0].mean(front.rows) + norm.ppf(0.9) * aim.costs[0].std(front.rows) <= limit).all()
     assert list(front.costs) == ["chip_q90"]
-    assert "chip_q90_s" in front.frame().columns
+    assert "chip_q90_s" in front.to_frame().columns
 
 
 @pytest.mark.parametrize("quantile", [0.5, 1.0, 0.1, 90, float("nan")])
@@ -140,7 +143,7 @@ def test_the_lowest_of_a_cost_that_is_no_sum_is_that_of_those_looked_at() -> Non
     aim = noisy(tiny_aim(), 1e-4)
     robust, rows = QuantileCost(aim.costs[0], 0.9), all_rows(aim)[:10]
     with pytest.raises(InsufficientDataError, match="the lowest of 10 networks looked at is chip_q90") as caught:
-        build_front(replace(aim, costs=[robust], limits=[Constraint(robust, 1e-6)]), rows, evaluations=10)
+        build_front(replace(aim, costs=[robust], constraints=[Constraint(robust, 1e-6)]), rows, evaluations=10)
     assert format_quantity(robust.mean(rows).min(), "s") in str(caught.value)
 
 

@@ -47,8 +47,8 @@ def test_exactly_as_many_networks_are_looked_at_as_asked(samples: int, populatio
 def test_a_seed_gives_the_same_front_and_another_seed_another_search() -> None:
     aim = tiny_aim(stages=6)
     one, again, other = (nsga2(aim, 60, 10, seed) for seed in (1, 1, 2))
-    assert one.frame().equals(again.frame())
-    assert not one.frame().equals(other.frame())
+    assert one.to_frame().equals(again.to_frame())
+    assert not one.to_frame().equals(other.to_frame())
 
 
 def test_limits_are_respected_and_the_front_within_them_is_complete() -> None:

@@ -76,11 +76,13 @@ def table_of(aim: SearchProblem) -> TableCost:
 @given(st.integers(0, 10_000), st.integers(1, 2))
 def test_a_front_by_a_true_cost_stands_at_once_and_stays(seed: int, costs: int) -> None:
     aim = tiny_aim(seed, costs=costs, stages=STAGES)
-    result = verify_until_stable(aim, exhaustive, table_of(aim), line(table_of(aim)), VerificationConfig(count=6))
-    assert result.stands
+    result = verify_until_stable(
+        aim, exhaustive, table_of(aim), line(table_of(aim)), VerificationConfig(networks_per_round=6)
+    )
+    assert result.is_stable
     assert len(result.history) == 1
-    assert result.history[0].within == 1
-    assert result.history[0].beaten == 0
+    assert result.history[0].coverage == 1
+    assert result.history[0].dominated == 0
     assert result.history[0].mape_percent == pytest.approx(0, abs=1e-9)
     assert result.front.cost_stds["chip"].max() < 2e-5
     np.testing.assert_allclose(result.cost.mean(all_rows(aim)), table_of(aim).mean(all_rows(aim)), rtol=1e-9)
@@ -93,9 +95,9 @@ def test_a_front_stands_on_a_device_with_an_offset_once_it_is_corrected(seed: in
     truth = Lined(table_of(aim), scale, offset)
     if np.abs(truth.mean(all_rows(aim)) / table_of(aim).mean(all_rows(aim)) - 1).min() < 0.02:
         return  # the line crosses the truth: some networks would be right by chance
-    result = verify_until_stable(aim, exhaustive, truth, line(table_of(aim)), VerificationConfig(count=4))
-    assert [one.stands for one in result.history] == [False, True]
-    assert result.history[0].within == 0
+    result = verify_until_stable(aim, exhaustive, truth, line(table_of(aim)), VerificationConfig(networks_per_round=4))
+    assert [one.is_stable for one in result.history] == [False, True]
+    assert result.history[0].coverage == 0
     assert result.history[1].mape_percent < 1e-6
     assert result.history[0].mape_percent > 1
     np.testing.assert_allclose(result.cost.mean(all_rows(aim)), truth.mean(all_rows(aim)), rtol=1e-6)
@@ -106,9 +108,13 @@ def test_pure_noise_never_stands_and_ends_at_the_limit(seed: int) -> None:
     aim = tiny_aim(seed, stages=STAGES)
     flat = with_blocks(table_of(aim), [np.zeros(4) for _ in range(STAGES)], fixed=1e-3)
     result = verify_until_stable(
-        aim, exhaustive, Noisy(flat, 0.8, seed), line(table_of(aim)), VerificationConfig(count=4, rounds=3)
+        aim,
+        exhaustive,
+        Noisy(flat, 0.8, seed),
+        line(table_of(aim)),
+        VerificationConfig(networks_per_round=4, max_rounds=3),
     )
-    assert not result.stands
+    assert not result.is_stable
     assert len(result.history) == 3
 
 
@@ -116,10 +122,14 @@ def test_pure_noise_never_stands_and_ends_at_the_limit(seed: int) -> None:
 def test_a_few_per_cent_of_noise_are_found_and_stated(seed: int) -> None:
     aim = tiny_aim(seed, stages=STAGES)
     result = verify_until_stable(
-        aim, exhaustive, Noisy(table_of(aim), 0.02, seed), line(table_of(aim)), VerificationConfig(count=8, rounds=5)
+        aim,
+        exhaustive,
+        Noisy(table_of(aim), 0.02, seed),
+        line(table_of(aim)),
+        VerificationConfig(networks_per_round=8, max_rounds=5),
     )
-    assert not result.history[0].stands
-    assert result.stands
+    assert not result.history[0].is_stable
+    assert result.is_stable
     assert 0.005 < (result.cost.std(result.front.rows) / result.cost.mean(result.front.rows)).max() < 0.05
     assert len(result.rows) == len(np.unique(result.rows, axis=0)), "a network is measured once"
 
@@ -140,10 +150,12 @@ def test_a_block_that_a_table_has_wrong_leaves_the_front() -> None:
         )[0]
         return with_blocks(table, (blocks_of(table)[0] + change, *blocks_of(table)[1:]))
 
-    result = verify_until_stable(aim, exhaustive, truth, by_blocks, VerificationConfig(count=4, rounds=6))
-    assert result.stands
-    assert result.history[0].kept < 1
-    assert result.history[0].beaten > 0
+    result = verify_until_stable(
+        aim, exhaustive, truth, by_blocks, VerificationConfig(networks_per_round=4, max_rounds=6)
+    )
+    assert result.is_stable
+    assert result.history[0].overlap < 1
+    assert result.history[0].dominated > 0
     true_front = exhaustive(replace(aim, costs=[truth]))
     for accuracy, cost in zip(result.front.accuracy, truth.mean(result.front.rows), strict=True):
         rivals = true_front.costs["chip"][true_front.accuracy >= accuracy]
@@ -161,8 +173,10 @@ def test_networks_known_from_before_are_not_chosen_but_are_fitted_to() -> None:
         seen.append(rows)
         return line(table_of(aim))(rows, measured)
 
-    result = verify_until_stable(aim, exhaustive, table_of(aim), refit, VerificationConfig(count=4), known=known)
-    assert len(seen[0]) == len(first) + result.history[0].measured
+    result = verify_until_stable(
+        aim, exhaustive, table_of(aim), refit, VerificationConfig(networks_per_round=4), known=known
+    )
+    assert len(seen[0]) == len(first) + result.history[0].new_networks
     assert len(np.unique(result.rows, axis=0)) == len(result.rows)
 
 
@@ -171,16 +185,16 @@ def test_a_front_that_was_measured_whole_is_judged_by_what_was_measured() -> Non
     front = exhaustive(aim).rows
     table = table_of(aim)
     result = verify_until_stable(
-        aim, exhaustive, table, line(table), VerificationConfig(count=4), known=(front, table.mean(front))
+        aim, exhaustive, table, line(table), VerificationConfig(networks_per_round=4), known=(front, table.mean(front))
     )
-    assert result.history[0].measured == 4, "random ones, to fit to"
+    assert result.history[0].new_networks == 4, "random ones, to fit to"
     assert len(found(result.rows)) == len(front) + 4
-    assert result.stands
+    assert result.is_stable
     wrong = Lined(table, 2.0)
     result = verify_until_stable(
-        aim, exhaustive, wrong, line(table), VerificationConfig(count=4), known=(front, wrong.mean(front))
+        aim, exhaustive, wrong, line(table), VerificationConfig(networks_per_round=4), known=(front, wrong.mean(front))
     )
-    assert [one.stands for one in result.history] == [False, True]
+    assert [one.is_stable for one in result.history] == [False, True]
 
 
 def test_a_front_of_one_network_is_corrected_by_others() -> None:
@@ -191,8 +205,8 @@ def test_a_front_of_one_network_is_corrected_by_others() -> None:
     def search(asked: SearchProblem) -> ParetoFront:
         return build_front(asked, seen, 1)
 
-    result = verify_until_stable(aim, search, truth, line(table), VerificationConfig(count=4))
-    assert [(one.measured, one.stands) for one in result.history] == [(4, False), (4, True)]
+    result = verify_until_stable(aim, search, truth, line(table), VerificationConfig(networks_per_round=4))
+    assert [(one.new_networks, one.is_stable) for one in result.history] == [(4, False), (4, True)]
     assert len(found(result.rows)) == len(result.rows) == 8
     assert found(seen) <= found(result.rows)
 
@@ -203,9 +217,11 @@ def test_a_cost_that_cannot_be_fitted_is_said_and_nothing_stands_on_it() -> None
     def never(rows: np.ndarray, measured: np.ndarray) -> CostModel:
         raise InsufficientDataError("there must be more", got=len(rows))
 
-    result = verify_until_stable(aim, exhaustive, table_of(aim), never, VerificationConfig(count=4, rounds=2))
-    assert not result.stands
-    assert [one.refit for one in result.history] == ["there must be more; found 4", "there must be more; found 8"]
+    result = verify_until_stable(
+        aim, exhaustive, table_of(aim), never, VerificationConfig(networks_per_round=4, max_rounds=2)
+    )
+    assert not result.is_stable
+    assert [one.refit_error for one in result.history] == ["there must be more; found 4", "there must be more; found 8"]
     assert result.cost is aim.costs[0]
 
 
@@ -215,9 +231,9 @@ def test_a_limit_on_the_cost_goes_with_it() -> None:
     truth = Lined(table, 1.5)
     highest = float(np.median(truth.mean(exhaustive(free).rows)))
     aim = replace(free, limits=[Constraint(table, highest)])
-    result = verify_until_stable(aim, exhaustive, truth, line(table), VerificationConfig(count=4))
-    assert result.stands
-    assert result.history[0].beaten > 0, "networks of the first front pass the limit"
+    result = verify_until_stable(aim, exhaustive, truth, line(table), VerificationConfig(networks_per_round=4))
+    assert result.is_stable
+    assert result.history[0].dominated > 0, "networks of the first front pass the limit"
     assert (truth.mean(result.front.rows) <= highest * (1 + 1e-9)).all()
     assert found(result.front.rows) == best(replace(free, costs=[truth], limits=[Constraint(truth, highest)]))
 
@@ -243,7 +259,9 @@ def test_networks_are_chosen_new_spread_and_uncertain_ones(seed: int, count: int
 def test_each_round_is_a_line_of_the_file() -> None:
     aim = tiny_aim(6, stages=STAGES)
     truth = Lined(table_of(aim), 2.0)
-    frame = verify_until_stable(aim, exhaustive, truth, line(table_of(aim)), VerificationConfig(count=4)).frame()
+    frame = verify_until_stable(
+        aim, exhaustive, truth, line(table_of(aim)), VerificationConfig(networks_per_round=4)
+    ).to_frame()
     assert frame["round"].tolist() == [1, 2]
     assert frame["stands"].tolist() == [False, True]
     assert frame["mape_percent"].tolist() == pytest.approx([50, 0])
@@ -270,7 +288,7 @@ def test_a_front_is_verified_on_this_cpu(tmp_path: Path) -> None:
 
     told: list[str] = []
     options = {"protocol": protocol, "workers": create_in_process_workers, "say": told.append}
-    result = verify_on_device(aim, search, table, VerificationConfig(count=4, rounds=2), **options)
+    result = verify_on_device(aim, search, table, VerificationConfig(networks_per_round=4, max_rounds=2), **options)
     assert 4 <= len(result.rows) <= 8
     np.testing.assert_allclose(result.cost.mean(result.rows), result.measured, rtol=1)
     kept = load_correction(table)
@@ -281,5 +299,5 @@ def test_a_front_is_verified_on_this_cpu(tmp_path: Path) -> None:
     rounds = pd.read_csv(table.path.with_suffix(".standing.csv"))
     assert rounds["measured"].sum() == len(result.rows)
     assert told[0].startswith("4 networks measured whole in")
-    again = verify_on_device(aim, search, table, VerificationConfig(count=4, rounds=1), **options)
-    assert len(again.rows) == len(result.rows) + again.history[0].measured, "what was measured before is fitted to"
+    again = verify_on_device(aim, search, table, VerificationConfig(networks_per_round=4, max_rounds=1), **options)
+    assert len(again.rows) == len(result.rows) + again.history[0].new_networks, "what was measured before is fitted to"

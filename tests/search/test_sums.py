@@ -43,7 +43,7 @@ def test_sums_rows_and_counts_are_those_of_every_combination(stages: list[np.nda
         patch.setattr(sums, "CHUNK", chunk)
         found = non_dominated_sums(stages)
     points = [tuple(point) for point in found.points.tolist()]
-    assert dict(zip(points, found.equals.tolist(), strict=True)) == best(every_sum(stages))
+    assert dict(zip(points, found.multiplicity.tolist(), strict=True)) == best(every_sum(stages))
     assert points == sorted(points)
     for row, point in zip(found.rows, points, strict=True):
         assert tuple(sum(stage[m] for stage, m in zip(stages, row, strict=True))) == point
@@ -57,7 +57,7 @@ def test_limits_leave_the_best_of_what_is_within_them(stages: list[np.ndarray], 
     highest = np.array(data.draw(st.lists(limit, min_size=width, max_size=width)))
     found = non_dominated_sums(stages, highest)
     within = [point for point in every_sum(stages) if (np.array(point) <= highest).all()]
-    assert dict(zip(map(tuple, found.points.tolist()), found.equals.tolist(), strict=True)) == best(within)
+    assert dict(zip(map(tuple, found.points.tolist()), found.multiplicity.tolist(), strict=True)) == best(within)
 
 
 @settings(max_examples=150, deadline=None)
@@ -69,7 +69,7 @@ def test_a_slack_number_only_needs_to_be_within(stages: list[np.ndarray], limit:
     truth = best([point[:-1] for point in every_sum(wide) if point[-1] <= limit])
     points = [tuple(point) for point in found.points[:, :-1].tolist()]
     assert set(points) == truth.keys()
-    assert all(1 <= n <= truth[point] for point, n in zip(points, found.equals.tolist(), strict=True))
+    assert all(1 <= n <= truth[point] for point, n in zip(points, found.multiplicity.tolist(), strict=True))
     assert (found.points[:, -1] == 0).all()
     assert all(sum(int(stage[m, -1]) for stage, m in zip(wide, row, strict=True)) <= limit for row in found.rows)
 
@@ -80,12 +80,12 @@ def test_a_limit_that_all_are_within_costs_no_dimension_and_no_count() -> None:
     plain = non_dominated_sums([stage[:, :2] for stage in stages])
     slack = non_dominated_sums(stages, np.array([np.inf, np.inf, 4 * 9]), np.array([False, False, True]))
     assert plain.points.tolist() == slack.points[:, :2].tolist()
-    assert plain.equals.tolist() == slack.equals.tolist()
+    assert plain.multiplicity.tolist() == slack.multiplicity.tolist()
 
 
 def test_equals_of_more_combinations_than_64_bits_count_are_floats() -> None:
     found = non_dominated_sums([np.zeros((2**10, 2), np.int64)] * 7)
-    assert found.equals.tolist() == [2.0**70]
+    assert found.multiplicity.tolist() == [2.0**70]
 
 
 def test_more_sums_than_may_be_kept_are_refused_and_so_are_sums_beyond_two_to_the_53(

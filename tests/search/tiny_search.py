@@ -50,13 +50,13 @@ def table_cost(space: Space, name: str, unit: str, rng: np.random.Generator) -> 
 
 def blocks_of(cost: TableCost) -> tuple[np.ndarray, ...]:
     """Return what each block costs, [stage][block]."""
-    return cost.each[0].terms[0]
+    return cost.terms_by_setting[0].terms[0]
 
 
 def with_blocks(cost: TableCost, blocks: Sequence[np.ndarray], fixed: float | None = None) -> TableCost:
     """Return a table's cost with other costs of its blocks, and of its fixed parts where they are given."""
-    constants = cost.each[0].constants if fixed is None else (fixed,)
-    return replace(cost, each=(CostTerms((tuple(blocks),), constants),))
+    constants = cost.terms_by_setting[0].constants if fixed is None else (fixed,)
+    return replace(cost, terms_by_setting=(CostTerms((tuple(blocks),), constants),))
 
 
 def with_errors(cost: TableCost, errors: Sequence[np.ndarray]) -> TableCost:

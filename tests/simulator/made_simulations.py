@@ -69,10 +69,10 @@ def made_operator(
         input_bytes=dram_bytes - dram_bytes // 2,
         output_bytes=0,
         sram_bytes=2 * dram_bytes,
-        sram_need_bytes=min(dram_bytes, 2**20),
+        peak_sram_bytes=min(dram_bytes, 2**20),
         tiles=1,
         tile="1 strip",
-        utilisation=macs / (peak * max(total, 1)),
+        utilization=macs / (peak * max(total, 1)),
         energy_j=macs * hardware.energy.int8_mac_j + dram_bytes * hardware.energy.dram_byte_j,
         bound_by=most if cycles[most] > overhead else "overhead",
     )

@@ -115,7 +115,7 @@ def test_no_timing_does_more_than_a_product_an_element_and_cycle(
     m, n, channels = size
     one = product(m, n, channels * taps, groups, taps)
     done = m * n * channels * taps * groups
-    assert done <= count_cycles(one, array, whole=False) * array.rows * array.cols
+    assert done <= count_cycles(one, array, whole_layer=False) * array.rows * array.cols
 
 
 @given(sizes, sizes, sizes, arrays)
@@ -123,7 +123,7 @@ def test_pipelined_is_never_slower_than_strict_with_a_single_fill_to_spare(
     m: int, n: int, k: int, array: SystolicArray
 ) -> None:
     strict, pipelined = (
-        count_cycles(product(m, n, k), array.model_copy(update={"timing": timing}), whole=False)
+        count_cycles(product(m, n, k), array.model_copy(update={"timing": timing}), whole_layer=False)
         for timing in ("strict", "pipelined")
     )
     assert pipelined <= strict + array.rows + array.cols
@@ -139,7 +139,7 @@ def test_groups_on_the_diagonal_are_never_more_than_one_after_another_or_fewer_t
     assert laid.groups == np.ceil(groups / packed)
     if packed > 1:
         assert count_folds(laid, array) == (taps if array.row_axis == "channels" else 1, 1)
-    assert count_cycles(laid, array, whole=False) <= count_cycles(depthwise, array, whole=False)
+    assert count_cycles(laid, array, whole_layer=False) <= count_cycles(depthwise, array, whole_layer=False)
 
 
 def test_dense_padding_and_one_group_at_a_time_differ_as_much_as_is_said() -> None:

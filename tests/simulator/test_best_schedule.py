@@ -25,15 +25,15 @@ def paths(program: ScheduleGraph, boundary: int = 0) -> Iterator[list[TileRun]]:
     if boundary == len(program.steps):
         yield []
     for run in program.runs:
-        if run.first == boundary:
-            yield from ([run, *rest] for rest in paths(program, run.after))
+        if run.start == boundary:
+            yield from ([run, *rest] for rest in paths(program, run.end))
 
 
 def priced(batch: WorkloadBatch, program: ScheduleGraph) -> dict[int, tuple[CandidateCosts, int]]:
     """Return the prices of each run's number, and its row in them."""
     return {
-        number: (prices, int(prices.rows.row_of[place, 0]))
-        for numbers, prices in zip(program.alike, compute_group_costs(batch, program), strict=True)
+        number: (prices, int(prices.run_batch.row_indices[place, 0]))
+        for numbers, prices in zip(program.groups, compute_group_costs(batch, program), strict=True)
         for place, number in enumerate(numbers)
     }
 
@@ -46,28 +46,28 @@ def price(
     for place, run in enumerate(path):
         prices, row = shared[run.number]
         combination = next(
-            c for c, flags in enumerate(run.flags) if {t for t, f in zip(run.chosen, flags, strict=True) if f} == here & set(run.chosen)
+            c for c, flags in enumerate(run.local_flags) if {t for t, f in zip(run.local_tensors, flags, strict=True) if f} == here & set(run.local_tensors)
         )  # fmt: skip
-        taken = sum(batch.tensor_bytes[0, t] for t in here & set(run.beside))
-        fits = prices.need[combination, row] <= batch.hardware.memory.sram_bytes - taken
+        taken = sum(batch.tensor_bytes[0, t] for t in here & set(run.passthrough_tensors))
+        fits = prices.peak_sram_bytes[combination, row] <= batch.hardware.memory.sram_bytes - taken
         own = 1 if ahead[place] else 0
         after = 0
         if place + 1 < len(path) and ahead[place + 1]:
-            after = 1 + program.ahead[run.after].index(path[place + 1].number)
-        options = np.where(fits, prices.total[combination, row, own, after], math.inf)
+            after = 1 + program.prefetchable[run.end].index(path[place + 1].number)
+        options = np.where(fits, prices.total_cycles[combination, row, own, after], math.inf)
         total += options.min()
     return total
 
 
 def brute_force(workload: Workload, some: tuple[str, ...]) -> float:
     hardware = unit(*some)
-    batch, program = WorkloadBatch([workload], hardware), ScheduleGraph.of(workload, hardware)
-    chosen = sorted({tensor for alive in program.alive for tensor in alive})
+    batch, program = WorkloadBatch([workload], hardware), ScheduleGraph.from_workload(workload, hardware)
+    chosen = sorted({tensor for alive in program.live_tensors for tensor in alive})
     best = math.inf
     for path in paths(program):
         inner = {tensor for run in path for tensor in run.step.inner}
         free = [tensor for tensor in chosen if tensor not in inner]
-        can = [(False, True) if run.number in program.ahead[run.first] else (False,) for run in path]
+        can = [(False, True) if run.number in program.prefetchable[run.start] else (False,) for run in path]
         for flags, ahead in product(product((False, True), repeat=len(free)), product(*can)):
             here = {tensor for tensor, flag in zip(free, flags, strict=True) if flag}
             best = min(best, price(batch, program, path, here, list(ahead)))
@@ -142,8 +142,8 @@ def test_a_memory_below_the_smallest_tile_is_refused_with_the_limit_which_then_s
 def asked_bytes(prices: CandidateCosts) -> np.ndarray:
     """Return the DRAM bytes that each candidate of the first row asks for, before each tile's share is rounded up to whole bursts."""
     tiling = prices.tiling
-    tensors = sum(how.traffic[0] for how in (*tiling.reads.values(), *tiling.writes.values()))
-    return np.asarray(tensors + tiling.held_bytes[0] + tiling.streamed_bytes[0])
+    tensors = sum(how.dram_bytes[0] for how in (*tiling.reads.values(), *tiling.writes.values()))
+    return np.asarray(tensors + tiling.resident_weight_bytes[0] + tiling.streamed_weight_bytes[0])
 
 
 @how(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
@@ -159,10 +159,13 @@ def test_a_fused_cut_never_asks_for_more_than_the_same_cut_with_its_operators_ap
     asked = {}
     for fusion in (True, False):
         hardware = unit(*plain, f"schedule.fusion={str(fusion).lower()}")
-        batch, program = WorkloadBatch([workload], hardware), ScheduleGraph.of(workload, hardware)
+        batch, program = WorkloadBatch([workload], hardware), ScheduleGraph.from_workload(workload, hardware)
         for run in program.runs:  # alone, since runs that are priced together are cut as far as the largest of them
-            prices = compute_costs(TileRunBatch(batch, [run], np.zeros((2, 1, 1))), own=False)
-            asked[fusion, run.step.heads[0]] = asked_bytes(prices), (*run.step.behind[0], *run.step.in_stage)
+            prices = compute_costs(TileRunBatch(batch, [run], np.zeros((2, 1, 1))), prefetchable=False)
+            asked[fusion, run.step.heads[0]] = (
+                asked_bytes(prices),
+                (*run.step.fused_vector_nodes[0], *run.step.output_stage_nodes),
+            )
     for (fusion, head), (fused, members) in asked.items():
         if fusion:
             apart = asked[False, head][0] + sum(asked[False, member][0].min() for member in members)

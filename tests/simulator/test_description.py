@@ -44,7 +44,7 @@ def test_blocks_and_networks_of_a_space() -> None:
         for number in range(0, stage.size, 13):
             assert_same(space.block_graph(stage, number), batch=1 + number % 2)
     for row in space.random_rows(3, np.random.default_rng(0)):
-        assert_same(space.network(space.architecture(row)))
+        assert_same(space.network_graph(space.architecture(row)))
     for name in space.fixed:
         assert_same(space.fixed_graph(name), batch=4)
 
@@ -57,9 +57,9 @@ def test_one_pixel_and_one_channel() -> None:
 class Pooled:
     """A max pool of a window of 5 with a stride of 2, and a sum with an activation."""
 
-    def draw(self, draft: GraphBuilder, x: str) -> str:
-        x = draft.max_pool(x, kernel=5, stride=2, name="pool")
-        return draft.add(x, draft.conv(x, 3, name="conv"), activation="relu", name="sum")
+    def add_layers(self, builder: GraphBuilder, x: str) -> str:
+        x = builder.max_pool(x, kernel=5, stride=2, name="pool")
+        return builder.add(x, builder.conv(x, 3, name="conv"), activation="relu", name="sum")
 
 
 def test_a_max_pool_works_through_its_windows() -> None:
@@ -71,9 +71,9 @@ def test_a_max_pool_works_through_its_windows() -> None:
 class Doubled:
     """The sum of a tensor with itself, and a flattened block."""
 
-    def draw(self, draft: GraphBuilder, x: str) -> str:
-        x = draft.add(x, x, name="sum")
-        return draft.linear(draft.flatten(x, name="flat"), 5, activation="relu", name="linear")
+    def add_layers(self, builder: GraphBuilder, x: str) -> str:
+        x = builder.add(x, x, name="sum")
+        return builder.linear(builder.flatten(x, name="flat"), 5, activation="relu", name="linear")
 
 
 @pytest.mark.parametrize("batch", [1, 2])

@@ -55,15 +55,15 @@ def test_no_operator_is_faster_than_its_units_or_its_traffic(workload: Workload,
         assert op.stall_cycles == op.total_cycles - op.compute_cycles
         assert op.dma_cycles <= op.total_cycles
         assert op.dram_bytes <= (op.dma_cycles + 1) * hardware.memory.dram_bytes_per_cycle
-        assert 0 <= op.utilisation <= 1
-        assert type(op.utilisation) is type(op.energy_j) is float
+        assert 0 <= op.utilization <= 1
+        assert type(op.utilization) is type(op.energy_j) is float
     assert found.dram_bytes <= found.total_cycles * hardware.memory.dram_bytes_per_cycle
 
 
 def compulsory_bytes(workload: Workload, hardware: Hardware) -> float:
     """Bytes that DRAM must move at least, counted apart from the simulator: all weights once, and the borders where they lie in DRAM."""
     weights = sum(node.weights + 4 * node.biases for node in workload.nodes)
-    if hardware.schedule.borders == "resident":
+    if hardware.schedule.io_location == "resident":
         return weights
     read = {x for node in workload.nodes for x in node.inputs}
     made = {x for node in workload.nodes for x in node.outputs}

@@ -31,7 +31,7 @@ FUNCTIONS = set(
 
 
 def table(name: str) -> dict[str, Any]:
-    return Device.load(name).file.hardware
+    return Device.load(name).config.hardware
 
 
 def unit(name: str, *settings: str) -> Hardware:
@@ -69,8 +69,8 @@ def test_there_are_units_to_test() -> None:
 @pytest.mark.parametrize("name", UNITS)
 def test_a_shipped_unit_loads_with_sources_and_survives_a_round_trip(name: str) -> None:
     device = Device.load(name)
-    assert device.file.sources
-    assert (device.file.protocol, device.protocol.batch) == ("paper_simulator", 1)
+    assert device.config.sources
+    assert (device.config.protocol, device.protocol.batch) == ("paper_simulator", 1)
     assert parse_hardware(unit(name).model_dump(), name) == unit(name)
 
 
@@ -84,7 +84,7 @@ def test_scalesims_bare_array_has_no_limit_but_its_array() -> None:
     bare = unit("scalesim_32x32")
     assert bare.array.timing == "strict"
     assert all(value == float("inf") for key, value in bare.memory if key.endswith(("sram_bytes", "_bytes_per_cycle")))
-    assert bare.vector.cycles_of("anything") == 0
+    assert bare.vector.element_cycles("anything") == 0
     assert sum(dict(bare.energy).values()) == 0
 
 

@@ -108,9 +108,9 @@ def test_totals_by_a_field_add_up(found: SimulationResult) -> None:
 @settings(deadline=None, max_examples=60)
 @given(simulations())
 def test_a_frame_and_the_json_hold_every_field(found: SimulationResult) -> None:
-    frame = found.frame()
+    frame = found.to_frame()
     assert list(frame.columns) == list(OperatorResult.__dataclass_fields__)
-    read = json.loads(json.dumps(found.as_dict(), allow_nan=False))
+    read = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     for op, row, table in zip(found.ops, frame.to_dict("records"), read["ops"], strict=True):
         assert OperatorResult(**row) == op
         assert OperatorResult(**{**table, "fused": tuple(table["fused"])}) == op

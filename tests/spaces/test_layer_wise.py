@@ -34,14 +34,14 @@ def test_the_numbers_of_layers_and_networks() -> None:
 def test_rows_genes_architectures_and_labels_of_a_searched_resolution_round_trip(data: st.DataObject) -> None:
     row = st.tuples(*(st.integers(0, size - 1) for size in OFA.column_sizes))
     rows = np.array(data.draw(st.lists(row, min_size=1, max_size=4)))
-    genes = OFA.genes(rows)
+    genes = OFA.rows_to_genes(rows)
     assert genes.shape == (len(rows), len(OFA.gene_counts))
     assert ((genes >= 0) & (genes < OFA.gene_counts)).all()
-    assert (OFA.rows(genes) == rows).all()
+    assert (OFA.genes_to_rows(genes) == rows).all()
     architecture = OFA.architecture(rows[0])
     assert architecture.settings == (128 + 4 * rows[0][-1],)
     assert OFA.row(architecture) == tuple(rows[0])
-    assert OFA.from_labels(OFA.labels(architecture)) == architecture
+    assert OFA.architecture_from_labels(OFA.labels(architecture)) == architecture
 
 
 def test_random_rows_draw_the_resolution_too() -> None:
@@ -54,12 +54,12 @@ def test_random_rows_draw_the_resolution_too() -> None:
 def test_a_network_is_that_of_the_space_at_its_resolution() -> None:
     for row in OFA.random_rows(5, 1):
         found, at = OFA.architecture(row), OFA.at(OFA.architecture(row).settings)
-        assert at.name == at.address == f"ofa_mobilenetv3@{found.settings[0]}px"
+        assert at.name == at.load_name == f"ofa_mobilenetv3@{found.settings[0]}px"
         assert at.global_axes == ()
         assert at is OFA.at(found.settings)
         assert at.hash == load_space(at.name).hash
-        assert layers_hash(at.network(Architecture(found.blocks))) == layers_hash(OFA.network(found))
-        assert OFA.network(found).input_shape == (3, *found.settings * 2)
+        assert layers_hash(at.network_graph(Architecture(found.blocks))) == layers_hash(OFA.network_graph(found))
+        assert OFA.network_graph(found).input_shape == (3, *found.settings * 2)
 
 
 def test_a_space_without_global_axes_is_its_own_at_no_setting() -> None:
@@ -75,10 +75,12 @@ def test_settings_and_rows_that_the_space_lacks_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"resolution.*0\.\.24"):
         OFA.architecture((*OFA.reference.blocks, 25))
     with pytest.raises(UnknownNameError, match="resolution"):
-        OFA.from_labels({name: label for name, label in OFA.labels(OFA.reference).items() if name != "resolution"})
+        OFA.architecture_from_labels(
+            {name: label for name, label in OFA.labels(OFA.reference).items() if name != "resolution"}
+        )
     bits = replace(OFA, global_axes=(Axis("bits", (4, 8)),))
     with pytest.raises(ConfigError, match="can honour one global axis, resolution; found 'bits'"):
-        bits.network(bits.reference)
+        bits.network_graph(bits.reference)
 
 
 def test_a_network_of_full_layers_is_that_of_the_space_of_whole_stages() -> None:
@@ -90,15 +92,17 @@ def test_a_network_of_full_layers_is_that_of_the_space_of_whole_stages() -> None
             choice = {axis: int(value) for axis, value in stage.choice(int(number)).items()}
             block = 3 * (3, 5, 7).index(choice["kernel"]) + (3, 4, 6).index(choice["expand"])
             blocks += [block if layer < choice["depth"] else 9 for layer in range(4)]
-        network = OFA.network(Architecture(tuple(blocks), (224,)))
-        assert layers_hash(network) == layers_hash(stages.network(stages.architecture(row)))
+        network = OFA.network_graph(Architecture(tuple(blocks), (224,)))
+        assert layers_hash(network) == layers_hash(stages.network_graph(stages.architecture(row)))
 
 
 def test_skipping_the_third_layer_is_skipping_the_fourth() -> None:
     row = np.array(OFA.row(OFA.reference))
     third, fourth = row.copy(), row.copy()
     third[[2, 3]], fourth[[2, 3]] = (9, 4), (4, 9)
-    assert layers_hash(OFA.network(OFA.architecture(third))) == layers_hash(OFA.network(OFA.architecture(fourth)))
+    assert layers_hash(OFA.network_graph(OFA.architecture(third))) == layers_hash(
+        OFA.network_graph(OFA.architecture(fourth))
+    )
 
 
 @pytest.mark.parametrize("name", FBNET)
@@ -122,7 +126,7 @@ def test_any_network_of_fbnet_is_its_closed_form(name: str) -> None:
                     macs += into * channels * after**2
                 pixels, into = after, channels
         macs += 352 * head * pixels**2 + head * classes
-        assert space.network(space.architecture(row)).macs == macs
+        assert space.network_graph(space.architecture(row)).macs == macs
 
 
 @pytest.mark.parametrize("name", ["ofa_mobilenetv3", *FBNET])
@@ -136,6 +140,6 @@ def test_every_layer_has_the_reference_layers_shapes(name: str) -> None:
 def test_the_reach_is_from_the_smallest_images_to_the_largest() -> None:
     found = find_extremes(OFA)
     assert [found[name].architecture.settings for name in ("smallest", "largest")] == [(128,), (224,)]
-    drawn = [OFA.network(OFA.architecture(row)).macs for row in OFA.random_rows(30, 2)]
+    drawn = [OFA.network_graph(OFA.architecture(row)).macs for row in OFA.random_rows(30, 2)]
     assert found["smallest"].macs < min(drawn) < max(drawn) < found["largest"].macs
     assert found["largest"].architecture == OFA.reference

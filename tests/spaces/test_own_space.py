@@ -24,9 +24,9 @@ class PlainConvs:
     kernel: int
     depth: int
 
-    def draw(self, draft: GraphBuilder, x: str) -> str:
+    def add_layers(self, builder: GraphBuilder, x: str) -> str:
         for number in range(self.depth):
-            x = draft.conv(x, self.channels, kernel=self.kernel, activation="relu", name=f"conv{number}")
+            x = builder.conv(x, self.channels, kernel=self.kernel, activation="relu", name=f"conv{number}")
         return x
 
 
@@ -41,7 +41,7 @@ def test_an_own_space_counts_draws_and_runs() -> None:
 
     space = own_space()
     assert space.size == (3 * 2) ** 2
-    network = space.network(space.reference)
+    network = space.network_graph(space.reference)
     assert network.output_shape == (5,)
     assert network.macs == 36 * 25 * (3 * 4 + 4 * 4 + 4 * 8 + 8 * 8) + 8 * 5
     assert to_torch(network).eval()(torch.zeros(2, 3, 6, 6)).shape == (2, 5)
@@ -54,8 +54,8 @@ class Growing:
 
     channels: int
 
-    def draw(self, draft: GraphBuilder, x: str) -> str:
-        return draft.conv(x, self.channels, name="conv")
+    def add_layers(self, builder: GraphBuilder, x: str) -> str:
+        return builder.conv(x, self.channels, name="conv")
 
 
 def test_a_block_that_changes_the_shape_between_stages_is_refused() -> None:
@@ -97,7 +97,7 @@ def test_global_axes_multiply_the_size_and_are_checked() -> None:
     assert wide.size == 2 * space.size
     assert wide.reference.settings == (8,)
     with pytest.raises(ConfigError, match="1 global settings"):
-        wide.check(Architecture(space.reference.blocks))
+        wide.validate(Architecture(space.reference.blocks))
 
 
 def test_parts_of_one_name_are_refused() -> None:

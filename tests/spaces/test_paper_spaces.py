@@ -62,7 +62,7 @@ def test_the_reference_of_efficientnet_b0_is_the_table_of_its_paper() -> None:
             side, into = after, out
     macs += 320 * 1280 * 7**2 + 1280 * 1000
     space = load_space("efficientnet_b0")
-    assert space.network(space.reference).macs == macs
+    assert space.network_graph(space.reference).macs == macs
     labels = [("k3", "d2"), ("k5", "d2"), ("k3", "d3"), ("k5", "d3"), ("k5", "d4"), ("k3", "d1")]
     assert list(space.labels(space.reference).values()) == [f"{kernel}-e6-{depth}" for kernel, depth in labels]
 
@@ -95,7 +95,7 @@ def test_any_network_of_mobilenetv3_is_its_closed_form(
                 macs += bottleneck_macs(*sizes, pixels=(side, after), reduced=reduced if gate else 0)
                 side, into = after, out
         macs += into * tail[0] * side**2 + tail[0] * tail[1] + tail[1] * 1000
-        assert space.network(space.architecture(row)).macs == macs
+        assert space.network_graph(space.architecture(row)).macs == macs
 
 
 def test_any_network_of_proxylessnas_is_its_closed_form() -> None:
@@ -110,7 +110,7 @@ def test_any_network_of_proxylessnas_is_its_closed_form() -> None:
                 macs += bottleneck_macs(into, out, choice["kernel"], choice["expand"], pixels=(side, after))
                 side, into = after, out
         macs += bottleneck_macs(248, 416, 7, 6, pixels=(7, 7)) + 416 * 1664 * 7**2 + 1664 * 1000
-        assert space.network(space.architecture(row)).macs == macs
+        assert space.network_graph(space.architecture(row)).macs == macs
 
 
 def spatial(graph: Graph) -> list[Layer]:
@@ -149,7 +149,7 @@ def test_every_axis_does_in_the_layers_what_it_is_called(name: str) -> None:
 def test_the_reach_of_a_space_is_that_of_all_its_networks() -> None:
     space = load_space("small_8px")
     graphs = {
-        row: space.network(space.architecture(row))
+        row: space.network_graph(space.architecture(row))
         for row in product(*(range(0, stage.size, 3) for stage in space.stages))
     }
     found = find_extremes(space)
@@ -157,7 +157,7 @@ def test_the_reach_of_a_space_is_that_of_all_its_networks() -> None:
     assert found["smallest"].macs <= macs.min()
     assert found["largest"].macs >= macs.max()
     for member in found.values():
-        network = space.network(member.architecture)
+        network = space.network_graph(member.architecture)
         assert (member.macs, member.params) == (network.macs, network.params)
     by_stage = [[space.block_graph(stage, m).macs for m in range(stage.size)] for stage in space.stages]
     fixed = sum(space.fixed_graph(name).macs for name in space.fixed)

@@ -51,16 +51,16 @@ def test_rows_genes_architectures_and_labels_round_trip(data: st.DataObject, nam
     space = load_space(name)
     row = st.tuples(*(st.integers(0, size - 1) for size in space.stage_sizes))
     rows = np.array(data.draw(st.lists(row, min_size=1, max_size=5)))
-    genes = space.genes(rows)
+    genes = space.rows_to_genes(rows)
     assert genes.shape == (len(rows), len(space.gene_counts))
     assert ((genes >= 0) & (genes < space.gene_counts)).all()
-    assert (space.rows(genes) == rows).all()
+    assert (space.genes_to_rows(genes) == rows).all()
     values = iter(genes[0])
     for stage, number in zip(space.stages, rows[0], strict=True):
         choice = {axis.name: axis.values[int(next(values))] for axis in stage.axes}
         assert stage.choice(int(number)) == choice
     architecture = space.architecture(rows[0])
-    assert space.from_labels(space.labels(architecture)) == architecture
+    assert space.architecture_from_labels(space.labels(architecture)) == architecture
 
 
 @given(count=st.integers(0, 60), seed=st.integers(0, 2**32 - 1))
@@ -100,7 +100,7 @@ def test_every_block_has_the_reference_blocks_shapes(name: str) -> None:
         else:
             stage = space.stage(part)
             shapes = {space.block_graph(stage, m).output_shape for m in range(stage.size)}
-        assert shapes == {space.input_shapes[after] if after else space.network(space.reference).output_shape}
+        assert shapes == {space.input_shapes[after] if after else space.network_graph(space.reference).output_shape}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -129,7 +129,7 @@ def test_errors_name_the_known_values() -> None:
     with pytest.raises(UnknownNameError, match="known: stage1, stage2, stage3"):
         space.stage("stage4")
     with pytest.raises(UnknownNameError, match="stage3"):
-        space.from_labels({"stage1": stage.label(0), "stage2": stage.label(0)})
+        space.architecture_from_labels({"stage1": stage.label(0), "stage2": stage.label(0)})
 
 
 @pytest.mark.parametrize("number", [-1, 24])
@@ -141,12 +141,12 @@ def test_a_block_number_out_of_range_is_refused(number: int) -> None:
 @pytest.mark.parametrize("blocks", [(), (0, 0), (0, 0, 0, 0), (0, 0, 24)])
 def test_an_architecture_of_another_shape_is_refused(blocks: tuple[int, ...]) -> None:
     with pytest.raises(ConfigError):
-        load_space("small_8px").network(Architecture(blocks))
+        load_space("small_8px").network_graph(Architecture(blocks))
 
 
 def test_an_architecture_with_settings_that_the_space_lacks_is_refused() -> None:
     with pytest.raises(ConfigError, match="0 global settings"):
-        load_space("small_8px").network(Architecture((0, 0, 0), (28,)))
+        load_space("small_8px").network_graph(Architecture((0, 0, 0), (28,)))
 
 
 @pytest.mark.parametrize("values", [(), (3, 3), (1, 1.0)])

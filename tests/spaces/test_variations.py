@@ -20,7 +20,7 @@ def test_another_resolution_scales_the_maps_and_nothing_else(name: str) -> None:
     space, smaller = load_space(name), load_space(f"{name}@160px")
     assert smaller.name == f"{name}@160px"
     assert smaller.input_shape == (3, 160, 160)
-    ours, theirs = space.network(space.reference), smaller.network(smaller.reference)
+    ours, theirs = space.network_graph(space.reference), smaller.network_graph(smaller.reference)
     assert ours.params == theirs.params
     for mine, other in zip(ours.layers, theirs.layers, strict=True):
         assert mine.weight_shape == other.weight_shape
@@ -31,7 +31,7 @@ def test_another_resolution_scales_the_maps_and_nothing_else(name: str) -> None:
 
 def test_other_classes_change_the_last_layer_only() -> None:
     space, other = load_space("mobilenetv3_1.0"), load_space("mobilenetv3_1.0@10classes")
-    layers, found = space.network(space.reference).layers, other.network(other.reference).layers
+    layers, found = space.network_graph(space.reference).layers, other.network_graph(other.reference).layers
     assert layers[:-1] == found[:-1]
     assert (found[-1].in_shape, found[-1].out_shape) == ((1280,), (10,))
     both = load_space("mobilenetv3_1.0@64px@10classes")
@@ -60,7 +60,7 @@ def test_a_file_of_the_users_own_is_a_space_like_any_other() -> None:
 def test_another_process_loads_the_same_space_by_its_address(name: str) -> None:
     space = load_space(name)
     program = "import sys; from donna_hw import load_space; s = load_space(sys.argv[1]); print(s.name, s.hash)"
-    done = subprocess.run([sys.executable, "-c", program, space.address], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", program, space.load_name], capture_output=True, text=True, check=True)
     assert done.stdout.split() == [space.name, space.hash]
 
 

@@ -28,9 +28,9 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "own_model.py"
 
 def whole(space: Space) -> GraphModule:
     """Return the space's reference with the weights that it was given."""
-    network = to_torch(space.network(space.reference))
-    assert space.given is not None
-    network.load_state_dict(space.given())
+    network = to_torch(space.network_graph(space.reference))
+    assert space.reference_weights is not None
+    network.load_state_dict(space.reference_weights())
     return network.eval()
 
 

@@ -23,7 +23,7 @@ def test_the_right_model_of_networks_without_noise_is_perfect() -> None:
     found = compare(made_evidence(noise=0.0), "test", draws=200)
     assert found.scores[OURS].kendall_tau.value == pytest.approx(1.0)
     assert found.scores[OURS].mse < 1e-3
-    assert found.over_best.low > 0
+    assert found.gain_over_best.low > 0
     assert set(found.scores) == {OURS, *RIVALS, "stitched accuracy"}
 
 
@@ -34,11 +34,11 @@ def test_values_are_those_of_the_plain_functions() -> None:
     assert found.scores[OURS].kendall_tau.value == pytest.approx(kendall_tau(values, measured))
     share, pairs = equal_cost_concordance(values, measured, macs)
     assert (found.scores[OURS].pairs.value, found.pairs) == (pytest.approx(share), pairs)
-    best = found.scores[found.best_rival].kendall_tau.value
+    best = found.scores[found.best_baseline].kendall_tau.value
     assert best == max(found.scores[name].kendall_tau.value for name in RIVALS)
-    assert found.over_best.value == pytest.approx(found.scores[OURS].kendall_tau.value - best)
-    assert found.over_all.value == pytest.approx(found.over_best.value)
-    assert found.over_all.high <= found.over_best.high  # less the best of each resample is never more
+    assert found.gain_over_best.value == pytest.approx(found.scores[OURS].kendall_tau.value - best)
+    assert found.gain_over_all.value == pytest.approx(found.gain_over_best.value)
+    assert found.gain_over_all.high <= found.gain_over_best.high  # less the best of each resample is never more
 
 
 def test_a_rival_by_stage_finds_an_accuracy_that_is_its_own() -> None:
@@ -85,5 +85,5 @@ def test_spaces_are_compared_a_line_for_each_predictor() -> None:
     assert {len(line) for line in lines} == {len(COLUMN_TITLES)}
     found = compare(made, "test")
     assert lines[1][3].startswith(f"{found.scores[OURS].kendall_tau.value:.3f} (")
-    assert lines[1][5] == f"{found.best_rival}: {found.scores[found.best_rival].kendall_tau.value:.3f}"
+    assert lines[1][5] == f"{found.best_baseline}: {found.scores[found.best_baseline].kendall_tau.value:.3f}"
     assert (lines[-1][4], lines[-1][6]) == ("-", "-")

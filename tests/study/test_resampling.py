@@ -46,7 +46,7 @@ def test_the_first_resample_is_the_set_itself() -> None:
 
 
 def test_an_interval_holds_95_of_100_draws() -> None:
-    found = BootstrapInterval.first(np.concatenate([[50.0], np.arange(101.0), [np.nan]]))
+    found = BootstrapInterval.from_draws(np.concatenate([[50.0], np.arange(101.0), [np.nan]]))
     assert (found.value, found.low, found.high) == (50.0, 2.5, 97.5)
 
 

@@ -38,7 +38,7 @@ def test_words_and_the_mean_over_levels() -> None:
         (2, "scaled", "e", [97.0, 97.2]),
     ]
     (found,) = verdicts(frame_of(*lines))
-    assert [found.word(level) for level in range(3)] == ["better", "tie", "worse"]
+    assert [found.outcome(level) for level in range(3)] == ["better", "tie", "worse"]
     assert found.counts == {"better": 1, "tie": 1, "worse": 1}
     assert found.levels[1].low == found.levels[1].high == 0  # it is the same network
     assert found.mean.value == pytest.approx((2 + 0 - 3) / 3)

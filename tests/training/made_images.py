@@ -24,9 +24,9 @@ class Plain:
     channels: int
     kernel: int = 3
 
-    def draw(self, draft, x):
-        y = draft.conv(x, self.channels, kernel=self.kernel, normalised=False, activation="relu", name="conv")
-        return draft.add(draft.conv(y, self.channels, normalised=False, name="branch"), y, name="sum")
+    def add_layers(self, builder, x):
+        y = builder.conv(x, self.channels, kernel=self.kernel, normalised=False, activation="relu", name="conv")
+        return builder.add(builder.conv(y, self.channels, normalised=False, name="branch"), y, name="sum")
 
 def plain():
     stage = Stage("stage1", (Axis("kernel", (1, 3)),), partial(Plain, 6))

@@ -67,7 +67,7 @@ def begun(folder: Path, *, normalised: bool = False) -> Path:
     image_folder(folder / "images")
     (folder / "space.py").write_text(SPACE.replace("normalised=False, ", "") if normalised else SPACE)
     space, place = load_space(f"{folder / 'space.py'}:plain"), folder / "run" / "reference"
-    save_weights(to_torch(space.network(space.reference), seed=1), place / "weights.safetensors")
+    save_weights(to_torch(space.network_graph(space.reference), seed=1), place / "weights.safetensors")
     write_toml(place / "reference.toml", {"top1_percent": 33.0, "train_s": 1.0, "test_images": 12, "seed": 4})
     library = BlockLibrary(folder / "run" / "block_library", space)
     for stage in space.stages:

@@ -74,7 +74,7 @@ def test_only_what_the_paper_names_differs_from_training_from_scratch() -> None:
 
 
 def test_the_rate_of_every_epoch() -> None:
-    network = to_torch(load_space("small_8px").network(load_space("small_8px").reference))
+    network = to_torch(load_space("small_8px").network_graph(load_space("small_8px").reference))
     optimiser = torch.optim.SGD(network.parameters(), lr=PAPER.learning_rate)
     schedule = create_scheduler(optimiser, PAPER)
     for epoch in range(PAPER.warmup_epochs, 50):
@@ -86,9 +86,9 @@ def test_nothing_is_dropped_and_no_randaugment_draws() -> None:
     space = load_space("small_8px")
     hooks = {}
     for settings in (PaperTrainingConfig(), PAPER):
-        network = to_torch(space.network(space.reference))
+        network = to_torch(space.network_graph(space.reference))
         Trainer(network, settings, DistributedContext())
-        hooks[settings.part] = sum(len(module._forward_pre_hooks) for module in network.modules())
+        hooks[settings.section] = sum(len(module._forward_pre_hooks) for module in network.modules())
     assert hooks["finetune"] == 0
     assert hooks["reference"] > 0
     names = [type(step).__name__ for step in create_train_transform(PAPER, (3, 8, 8)).transforms]  # type: ignore[attr-defined]
@@ -98,7 +98,7 @@ def test_nothing_is_dropped_and_no_randaugment_draws() -> None:
 @pytest.mark.parametrize(("hard", "temperature"), [(0.3, 2.0), (1.0, 1.0), (0.0, 1.0)])
 def test_a_steps_loss_is_of_hard_and_soft_labels_and_the_teacher_stays(hard: float, temperature: float) -> None:
     space = load_space("small_8px")
-    student, teacher = (to_torch(space.network(space.reference), seed=seed) for seed in (0, 1))
+    student, teacher = (to_torch(space.network_graph(space.reference), seed=seed) for seed in (0, 1))
     before = {key: value.clone() for key, value in teacher.state_dict().items()}
     trainee = Trainer(student, PAPER, DistributedContext(), Teacher(teacher, hard, temperature))
     student.eval()  # batch-norm as it is, so that the logits can be computed beside the step
@@ -133,7 +133,7 @@ def test_what_finetuning_keeps(normalised: Path, tmp_path: Path, main: Main) -> 
     data = load_image_folder(str(normalised / "images"), 8, 4, space)
     assert (len(data.train), len(data.held_out), len(data.test)) == (16, 8, 12)
     for one in found:
-        network = to_torch(space.network(one.architecture))
+        network = to_torch(space.network_graph(one.architecture))
         load_weights(network, library.weights_path(one.architecture, one.seed, one.role))
         assert one.curve_percent[-1] == one.top1_percent == pytest.approx(evaluate_top1(network, data.test), abs=1e-3)
     log = library.folder / "epochs" / f"{library.weights_path(found[6].architecture, 4, 'long').stem}.csv"
@@ -288,7 +288,7 @@ def test_networks_with_8_bit_blocks_are_finetuned_in_float32_and_judged_from_the
     assert set(twins) <= {found.architecture for found in library.networks("twin", "library")}
     test = load_image_folder(str(folder / "images"), 8, 4, space).test
     for found in held:
-        module = to_torch(space.network(found.architecture))
+        module = to_torch(space.network_graph(found.architecture))
         load_weights(module, library.weights_path(found.architecture, found.seed))
         assert found.top1_percent == pytest.approx(evaluate_top1(module, test), abs=1e-3)
 

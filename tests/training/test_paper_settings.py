@@ -27,7 +27,7 @@ IMAGENET = [name for name in resource_names("recipes") if name.startswith("image
 
 
 def small_network() -> nn.Module:
-    return to_torch(load_space("small_8px").network(load_space("small_8px").reference), seed=0)
+    return to_torch(load_space("small_8px").network_graph(load_space("small_8px").reference), seed=0)
 
 
 @pytest.mark.parametrize("name", IMAGENET)
@@ -46,7 +46,12 @@ def test_the_imagenet_recipes_have_the_papers_values(name: str) -> None:
         assert recipe.reference == PAPER
     assert (PAPER.epochs, PAPER.batch, PAPER.learning_rate) == (450, 1536, 0.096)
     assert recipe.space == name.removeprefix("imagenet_").replace("_int8", "@precision")
-    assert recipe.distill.bkd().fit.__dict__ == {"epochs": 1, "batch": 256, "learning_rate": 0.01, "cosine_steps": 20}
+    assert recipe.distill.block_distill_config().optim.__dict__ == {
+        "epochs": 1,
+        "batch": 256,
+        "learning_rate": 0.01,
+        "cosine_steps": 20,
+    }
     assert recipe.finetune == PaperFinetuneConfig()
     assert recipe.finetune.epochs == 50
     of_appendix_d = "extended" in name
@@ -130,11 +135,11 @@ def test_an_image_is_cropped_mirrored_augmented_and_erased() -> None:
 def test_the_average_after_three_steps() -> None:
     """d^3 w0 + (1 - d) (d^2 w1 + d w2 + w3), of weights and of batch-norm's statistics."""
     space = load_space("small_8px")
-    trainee = Trainer(to_torch(space.network(space.reference), seed=0), PAPER, DistributedContext())
-    assert trainee.average.decay == 0.9999
+    trainee = Trainer(to_torch(space.network_graph(space.reference), seed=0), PAPER, DistributedContext())
+    assert trainee.ema.decay == 0.9999
     states = [{key: value.double().clone() for key, value in trainee.network.state_dict().items()}]
     generator = torch.Generator().manual_seed(0)
-    trainee.schedule.step(5)
+    trainee.scheduler.step(5)
     for _ in range(3):
         trainee.network.train()
         batch = torch.randn(4, 1, 8, 8, generator=generator), torch.randint(0, 10, (4,), generator=generator)
@@ -142,7 +147,7 @@ def test_the_average_after_three_steps() -> None:
         states.append({key: value.double().clone() for key, value in trainee.network.state_dict().items()})
     w0, w1, w2, w3 = states
     d = 0.9999
-    for key, found in trainee.averaged.state_dict().items():
+    for key, found in trainee.ema_network.state_dict().items():
         if found.is_floating_point():
             expected = d**3 * w0[key] + (1 - d) * (d * d * w1[key] + d * w2[key] + w3[key])
             torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-6, msg=key)
@@ -155,7 +160,7 @@ def test_a_steps_loss_has_smoothed_labels() -> None:
     """0.9 of the label's and 0.1 of all classes' mean negative log-probability."""
     space = load_space("small_8px")
     settings = PaperTrainingConfig(dropout=0, stochastic_depth=0)
-    trainee = Trainer(to_torch(space.network(space.reference), seed=0), settings, DistributedContext())
+    trainee = Trainer(to_torch(space.network_graph(space.reference), seed=0), settings, DistributedContext())
     trainee.network.eval()  # batch-norm as it is, so that the logits can be computed beside the step
     images, labels = torch.randn(6, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(6)
     logs = -trainee.network(images).detach().log_softmax(1)
@@ -165,7 +170,7 @@ def test_a_steps_loss_has_smoothed_labels() -> None:
 
 @pytest.mark.parametrize(("processes", "batches"), [(8, 1), (4, 2), (2, 4), (1, 8)])
 def test_fewer_gpus_add_up_more_gradients_to_the_papers_batch(processes: int, batches: int) -> None:
-    assert PAPER.plan(1_281_167, processes) == StepsPerEpoch(steps=834, batches_a_step=batches)
+    assert PAPER.steps_per_epoch(1_281_167, processes) == StepsPerEpoch(steps=834, batches_per_step=batches)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +179,7 @@ def test_fewer_gpus_add_up_more_gradients_to_the_papers_batch(processes: int, ba
         (PAPER, 10**6, 3, "must be a multiple of 3 processes x reference.images_at_once = 192; found 1536"),
         (PAPER, 10**6, 16, "16 processes"),
         (
-            PaperTrainingConfig(batch=10, images_at_once=4),
+            PaperTrainingConfig(batch=10, micro_batch=4),
             100,
             1,
             "multiple of 1 process x reference.images_at_once = 4",
@@ -186,7 +191,7 @@ def test_a_batch_that_cannot_be_is_refused(
     settings: PaperTrainingConfig, images: int, processes: int, says: str
 ) -> None:
     with pytest.raises(ConfigError, match=says):
-        settings.plan(images, processes)
+        settings.steps_per_epoch(images, processes)
 
 
 LEAST = """title = "T"
@@ -223,7 +228,7 @@ def test_a_bad_reference_is_named(tmp_path: Path, reference: str, error: type[Do
 
 
 def test_each_setting_reaches_what_is_built_of_it() -> None:
-    settings = PaperTrainingConfig(learning_rate=0.5, momentum=0.1, alpha=0.2, optimiser_eps=0.3, weight_decay=0.4)
+    settings = PaperTrainingConfig(learning_rate=0.5, momentum=0.1, alpha=0.2, optimizer_eps=0.3, weight_decay=0.4)
     optimiser = create_optimizer(small_network(), settings)
     group = optimiser.param_groups[1]
     assert [group[key] for key in ("lr", "momentum", "alpha", "eps", "weight_decay")] == [0.5, 0.1, 0.2, 0.3, 0.4]

@@ -24,19 +24,19 @@ def hooks(network: GraphModule) -> dict[str, Dropout | StochasticDepth]:
 
 
 def residual(channels: int, *, shortcut_first: bool = False) -> Graph:
-    draft = GraphBuilder((channels, 2, 2))
-    first = draft.conv(INPUT, channels, name="first")
-    branch = draft.conv(first, channels, normalised=False, name="branch")
-    inner = draft.add(*((first, branch) if shortcut_first else (branch, first)), name="sum")
-    outer = draft.conv(inner, channels, normalised=False, name="outer")
-    draft.add(*((inner, outer) if shortcut_first else (outer, inner)), name="last")
-    return Graph(draft.input_shape, tuple(draft.layers))
+    builder = GraphBuilder((channels, 2, 2))
+    first = builder.conv(INPUT, channels, name="first")
+    branch = builder.conv(first, channels, batch_norm=False, name="branch")
+    inner = builder.add(*((first, branch) if shortcut_first else (branch, first)), name="sum")
+    outer = builder.conv(inner, channels, batch_norm=False, name="outer")
+    builder.add(*((inner, outer) if shortcut_first else (outer, inner)), name="last")
+    return Graph(builder.input_shape, tuple(builder.layers))
 
 
 def test_efficientnet_b0_has_dropout_on_its_classifier_and_rising_rates_on_its_nine_additions() -> None:
     """Bottlenecks of its table: 1, 2, 2, 3, 3, 4, 1; the first of each row has no residual, so nine have."""
     space = load_space("efficientnet_b0@32px")
-    network = to_torch(space.network(space.reference))
+    network = to_torch(space.network_graph(space.reference))
     add_regularization(network, 0.2, 0.2)
     *depth, (last, dropout) = hooks(network).items()
     assert (last, dropout) == ("classifier.linear", Dropout(0.2))
@@ -49,7 +49,7 @@ def test_efficientnet_b0_has_dropout_on_its_classifier_and_rising_rates_on_its_n
 
 def test_dropout_is_before_the_last_of_two_linear_layers() -> None:
     space = load_space("mobilenetv3_1.0@32px@3classes")
-    network = to_torch(space.network(space.reference))
+    network = to_torch(space.network_graph(space.reference))
     add_regularization(network, 0.3, 0)
     assert hooks(network) == {"classifier.linear": Dropout(0.3)}
 
@@ -88,7 +88,7 @@ def test_dropout_keeps_the_expectation() -> None:
 
 def test_evaluation_names_and_graph_stay_as_they_were() -> None:
     space = load_space("mobilenetv3_1.0@32px@3classes")
-    network = to_torch(space.network(space.reference), seed=1).eval()
+    network = to_torch(space.network_graph(space.reference), seed=1).eval()
     images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     before, keys, graph = network(images), list(network.state_dict()), network.graph
     add_regularization(network, 0.2, 0.2)

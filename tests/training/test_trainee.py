@@ -26,7 +26,7 @@ def trainee(folder: Path, **settings: float) -> Trainer:
     path = folder / "space.py"
     path.write_text(PLAIN)
     space = load_space(f"{path}:plain")
-    network = to_torch(space.network(space.reference), seed=1).double()
+    network = to_torch(space.network_graph(space.reference), seed=1).double()
     return Trainer(network, PaperTrainingConfig(**settings), DistributedContext())  # type: ignore[arg-type]
 
 
@@ -41,7 +41,7 @@ def test_gradients_of_parts_add_up_to_those_of_the_whole_batch(tmp_path: Path) -
     whole, parts = (trainee(tmp_path, dropout=0, stochastic_depth=0) for _ in range(2))
     images, labels = batch(12)
     for one in (whole, parts):
-        one.begin(5)
+        one.start_epoch(5)
     loss = whole.step([(images, labels)])
     losses = parts.step(list(zip(images.split(4), labels.split(4), strict=True)))
     torch.testing.assert_close(losses, loss)
@@ -53,7 +53,7 @@ def test_gradients_of_parts_add_up_to_those_of_the_whole_batch(tmp_path: Path) -
 def test_a_training_goes_on_from_its_checkpoint_to_the_same_bits(tmp_path: Path) -> None:
     def some_steps(one: Trainer, epochs: range) -> None:
         for epoch in epochs:
-            one.begin(epoch)
+            one.start_epoch(epoch)
             with seeded_rng(0, epoch):
                 one.step([batch(8, epoch)])
 
@@ -63,7 +63,7 @@ def test_a_training_goes_on_from_its_checkpoint_to_the_same_bits(tmp_path: Path)
     first.save(tmp_path / "checkpoint.pt", [{"epoch": 3.0}])
     assert second.restore(tmp_path / "checkpoint.pt") == [{"epoch": 3.0}]
     some_steps(second, range(4, 6))
-    for found, expected in ((second.network, alone.network), (second.averaged, alone.averaged)):
+    for found, expected in ((second.network, alone.network), (second.ema_network, alone.ema_network)):
         for key, value in expected.state_dict().items():
             assert torch.equal(found.state_dict()[key], value), key
 
@@ -83,7 +83,7 @@ def test_a_torn_checkpoint_is_refused(tmp_path: Path, cut: int) -> None:
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     space, path = load_space("small_8px"), tmp_path / "checkpoint.pt"
-    Trainer(to_torch(space.network(space.reference)), PaperTrainingConfig(), DistributedContext()).save(path, [])
+    Trainer(to_torch(space.network_graph(space.reference)), PaperTrainingConfig(), DistributedContext()).save(path, [])
     with pytest.raises(FileFormatError, match="must be a checkpoint of this training"):
         trainee(tmp_path).restore(path)
 

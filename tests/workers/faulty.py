@@ -75,7 +75,7 @@ class FaultyBackend(TimingBackend):
             os.abort()
         return FaultyRunner(declared_s(graph) * float(self.settings["slow"]), fault)
 
-    def readings(self) -> Telemetry:
+    def read_telemetry(self) -> Telemetry:
         after = int(self.settings["falls_after"])
         return Telemetry(clock_hz=700e6 if after and self.made > after else 1000e6)
 
@@ -109,7 +109,7 @@ class FaultyRunner(Runner):
 
 
 class FaultyDevice(Device):
-    def kind(self) -> type[Backend]:
+    def backend_class(self) -> type[Backend]:
         return FaultyBackend
 
 

@@ -22,7 +22,7 @@ from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.parts import Part, list_parts
 
 SPACE = tiny_space()
-ONCE = replace(QUICK, rounds=1, warmup=0, samples=2, sentinel_samples=1, patience_s=1.0)
+ONCE = replace(QUICK, rounds=1, warmup=0, samples=2, sentinel_samples=1, timeout_s=1.0)
 SENTINEL = layers_hash(select_sentinel(list_parts(SPACE)))
 PARTS = [part for part in list_parts(SPACE) if part.layers_hash != SENTINEL]
 REASONS = {
@@ -69,7 +69,12 @@ def test_a_block_that_breaks_its_process_is_recorded_and_the_rest_goes_on(tmp_pa
     # The failed blocks, and no others, are measured again when that is asked for; what was there stays.
     before = journal.path.read_bytes()
     healed = profile_space(
-        SPACE, faulty_device(), tmp_path, ONCE, workers=create_in_process_workers, effort=ProfilingBudget(retry=True)
+        SPACE,
+        faulty_device(),
+        tmp_path,
+        ONCE,
+        workers=create_in_process_workers,
+        budget=ProfilingBudget(remeasure=True),
     )
     assert_others_are_exact(healed, [])
     assert journal.path.read_bytes().startswith(before)
@@ -87,7 +92,7 @@ def test_times_that_are_none_are_never_in_the_journal(tmp_path: Path, fault: str
     assert_others_are_exact(table, parts.values())
     [part] = parts.values()
     record = SampleJournal(table.path.with_suffix(".samples.csv")).read()[part.layers_hash]
-    assert record.visits == []
+    assert record.trials == []
     assert record.failure == (
         f"{part.name}: every latency must be a finite time above 0 s; {NONSENSE[fault]}; "
         "the runtime or its clock is broken: measure this block again"
@@ -114,12 +119,12 @@ def test_a_block_that_raises_before_each_retry_gets_a_new_attempt_each(tmp_path:
     option, parts = with_faults(["raise"])
     [part] = parts.values()
     for attempt in range(3):
-        effort = ProfilingBudget(retry=attempt > 0)
+        effort = ProfilingBudget(remeasure=attempt > 0)
         table = profile_space(
-            SPACE, faulty_device(faults=option), tmp_path, ONCE, workers=create_in_process_workers, effort=effort
+            SPACE, faulty_device(faults=option), tmp_path, ONCE, workers=create_in_process_workers, budget=effort
         )
         record = SampleJournal(table.path.with_suffix(".samples.csv")).read()[part.layers_hash]
-        assert (record.attempt, record.visits) == (attempt, [])
+        assert (record.attempt, record.trials) == (attempt, [])
     table = profile_space(SPACE, faulty_device(), tmp_path, ONCE, workers=create_in_process_workers)
     assert_others_are_exact(table, [part])
 

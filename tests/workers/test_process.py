@@ -38,7 +38,7 @@ worker.visit(Task(block, tiny_space().fixed_graph("stem")))
 
 def worker_with(fault: str = "", patience_s: float = 300.0) -> SubprocessWorker:
     faults = f"{layers_hash(BLOCK)}={fault}" if fault else ""
-    return SubprocessWorker("w", faulty_device(faults=faults), replace(QUICK, patience_s=patience_s))
+    return SubprocessWorker("w", faulty_device(faults=faults), replace(QUICK, timeout_s=patience_s))
 
 
 def alive(process: int) -> bool:
@@ -71,7 +71,7 @@ def test_one_child_serves_all_visits_and_is_gone_when_closed() -> None:
     worker = worker_with()
     assert worker._child is None, "nothing starts before it is needed"
     try:
-        assert worker.description().environment.device_model == "fake"
+        assert worker.info().environment.device_model == "fake"
         child = worker._child
         assert child is not None
         for graph in (SENTINEL, BLOCK):
@@ -92,12 +92,12 @@ def test_a_worker_that_failed_begins_anew_or_says_that_its_device_is_lost(tmp_pa
     worker = SubprocessWorker("w", faulty_device(faults=f"{layers_hash(BLOCK)}=raise", gone=str(gone)), QUICK)
     try:
         with pytest.raises(BlockFailedError, match="ValueError: unsupported operator"):
-            worker.visit(Task(BLOCK, SENTINEL))
-        worker.revive(SENTINEL)
-        assert worker.visit(Task(SENTINEL, SENTINEL)).samples.wall_s.size == QUICK.samples
+            worker.run_trial(Task(BLOCK, SENTINEL))
+        worker.restart(SENTINEL)
+        assert worker.run_trial(Task(SENTINEL, SENTINEL)).samples.wall_s.size == QUICK.samples
         gone.touch()
         with pytest.raises(DeviceLostError, match="OSError: no such device"):
-            worker.revive(SENTINEL)
+            worker.restart(SENTINEL)
     finally:
         worker.close()
 
@@ -106,7 +106,7 @@ def test_a_child_that_shuts_up_and_lives_on_is_killed(monkeypatch: pytest.Monkey
     monkeypatch.setattr("donna_hw.profiling.workers.subprocess.EXIT_TIMEOUT_S", 0.1)
     worker = worker_with("mute")
     with pytest.raises(BlockFailedError, match="its process was killed by SIGKILL"):
-        worker.visit(Task(BLOCK, SENTINEL))
+        worker.run_trial(Task(BLOCK, SENTINEL))
     assert worker._child is None
 
 
@@ -125,7 +125,7 @@ class Torn(SubprocessWorker):
 
 def test_an_answer_that_is_torn_is_a_failure_in_words() -> None:
     with pytest.raises(BlockFailedError, match="its process was killed by SIGKILL"):
-        Torn("w", faulty_device(), QUICK).visit(Task(BLOCK, SENTINEL))
+        Torn("w", faulty_device(), QUICK).run_trial(Task(BLOCK, SENTINEL))
 
 
 def test_a_child_that_cannot_even_begin_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +133,7 @@ def test_a_child_that_cannot_even_begin_says_why(monkeypatch: pytest.MonkeyPatch
         "sys.path", [part for part in sys.path if "tests" not in part]
     )  # the device's class is not found
     with pytest.raises(UnavailableError, match=r"device w must open; found .*exit code 1; .*No module named 'faulty'"):
-        worker_with().description()
+        worker_with().info()
 
 
 def test_a_graph_goes_to_the_child_and_back_as_it_is() -> None:

@@ -24,7 +24,7 @@ class Availability:
 
     ok: bool
     reason: str = ""
-    cure: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,13 @@ class BackendInfo:
     """
 
     environment: Environment
-    words: tuple[str, ...]
+    tags: tuple[str, ...]
     quantity: str
     origin: str
     costly_start: bool = False
-    advice: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     statistics: tuple[str, ...] = STATISTICS
-    cools: bool = False
+    controls_cool_down: bool = False
 
 
 class Runner(ABC):
@@ -98,15 +98,15 @@ class Backend(ABC):
     def environment(self) -> Environment:
         """Return what the numbers depend on; `identity` has at least `device_model`, `runtime` and `dtype`."""
 
-    def words(self) -> tuple[str, ...]:
+    def tags(self) -> tuple[str, ...]:
         """Return the short words that tell tables of one device apart, for a file's name; by default type and threads."""
         identity = self.environment().identity
         threads = (f"t{identity['threads']}",) if "threads" in identity else ()
         return (str(identity["dtype"]), *threads)
 
-    def description(self) -> BackendInfo:
+    def info(self) -> BackendInfo:
         """Return everything that a table has to say of this backend."""
-        return BackendInfo(self.environment(), self.words(), self.quantity, self.origin, self.costly_start)
+        return BackendInfo(self.environment(), self.tags(), self.quantity, self.origin, self.costly_start)
 
 
 class TimingBackend(Backend):
@@ -118,7 +118,7 @@ class TimingBackend(Backend):
     def prepare(self, graph: Graph) -> Runner:
         """Make the block ready to run on inputs of its own shape and the backend's batch."""
 
-    def readings(self) -> Telemetry:
+    def read_telemetry(self) -> Telemetry:
         """Return the device's clock, temperature, power and throttling now; by default nothing is known."""
         return Telemetry()
 
@@ -136,7 +136,7 @@ class ExactBackend(Backend):
     at_once: how many blocks it is asked for at a time; a run that is killed does that many again.
     """
 
-    at_once: ClassVar[int] = 1
+    chunk_size: ClassVar[int] = 1
 
     @abstractmethod
     def cost(self, graph: Graph) -> float:

@@ -191,7 +191,7 @@ class OnnxRuntimeBackend(TimingBackend):
         }
         return Environment(identity, host_conditions())
 
-    def words(self) -> tuple[str, ...]:
+    def tags(self) -> tuple[str, ...]:
         """Return type and threads, then what is not by default."""
         settings, words = self.settings, ["float32", f"t{self.settings['threads']}"]
         if settings["provider"] != CPU_PROVIDER:
@@ -201,9 +201,9 @@ class OnnxRuntimeBackend(TimingBackend):
         words += ["unbound"] * (not settings["io_binding"]) + ["nospin"] * (not settings["spinning"])
         return (*words, *["cpufallback"] * bool(settings["cpu_fallback"]))
 
-    def readings(self) -> Telemetry:
+    def read_telemetry(self) -> Telemetry:
         """Return the CPU's readings; of other providers' devices nothing is known here."""
-        return self._host.readings() if self.settings["provider"] == CPU_PROVIDER else Telemetry()
+        return self._host.read_telemetry() if self.settings["provider"] == CPU_PROVIDER else Telemetry()
 
     def prepare(self, graph: Graph) -> Runner:
         """Build the block's ONNX model with random weights and open a session."""

@@ -22,7 +22,7 @@ class PtflopsBackend(ExactBackend):
     """
 
     origin = "counted"
-    at_once = 512
+    chunk_size = 512
     dtypes: ClassVar = ("float32", "int8")
     options: ClassVar = {"count": "macs"}
 
@@ -33,7 +33,7 @@ class PtflopsBackend(ExactBackend):
                 "option count must be known", got=str(self.settings["count"]), choices=("macs", "params")
             )
         self.quantity = str(self.settings["count"])
-        self._counted: dict[Layer, int] = {}
+        self._counts: dict[Layer, int] = {}
 
     @classmethod
     def availability(cls) -> Availability:
@@ -51,16 +51,16 @@ class PtflopsBackend(ExactBackend):
 
     def cost(self, graph: Graph) -> float:
         """Return the count for one image as a whole number: the sum of its layers'; raises `ConfigError` when one cannot be counted."""
-        return float(sum(self._of_layer(layer) for layer in graph.layers))
+        return float(sum(self._count_layer(layer) for layer in graph.layers))
 
-    def _of_layer(self, layer: Layer) -> int:
+    def _count_layer(self, layer: Layer) -> int:
         """Return a layer's count; ptflops is asked once for all layers that differ in name and inputs only."""
         alone = replace(layer, name="layer", inputs=(INPUT,) * len(layer.inputs), dtype="float32")
-        if alone not in self._counted:
-            self._counted[alone] = self._by_ptflops(Graph(layer.in_shape, (alone,)))
-        return self._counted[alone]
+        if alone not in self._counts:
+            self._counts[alone] = self._run_ptflops(Graph(layer.in_shape, (alone,)))
+        return self._counts[alone]
 
-    def _by_ptflops(self, graph: Graph) -> int:
+    def _run_ptflops(self, graph: Graph) -> int:
         import torch
 
         from donna_hw.graph.flops import count_module

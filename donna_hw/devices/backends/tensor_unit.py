@@ -33,7 +33,7 @@ class TensorUnitBackend(ExactBackend):
     """
 
     origin = "simulated"
-    at_once = 512
+    chunk_size = 512
     dtypes: ClassVar = ("float32", "int8")
     options: ClassVar = {"borders": "", "quantity": "latency"}
 
@@ -79,14 +79,14 @@ class TensorUnitBackend(ExactBackend):
             "device_model": f"tensor unit {array.rows}x{array.cols} {array.dataflow}, {unit.clock_hz / 1e9:g} GHz",
             "runtime": f"donna_hw simulator {MODEL_VERSION}",
             "dtype": unit.precision,
-            "borders": unit.schedule.borders,
+            "borders": unit.schedule.io_location,
             "hardware": hashlib.sha256(resolved.encode()).hexdigest()[:16],
         }
         return Environment(identity, host_conditions())
 
-    def words(self) -> tuple[str, ...]:
+    def tags(self) -> tuple[str, ...]:
         """Return the precision, where the borders lie, and `energy` for a table of energies."""
-        own = (self.hardware.precision, self.hardware.schedule.borders)
+        own = (self.hardware.precision, self.hardware.schedule.io_location)
         return (*own, "energy") if self.quantity == "energy" else own
 
     def cost(self, graph: Graph) -> float:

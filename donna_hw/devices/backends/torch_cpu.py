@@ -43,9 +43,9 @@ class TorchCpuBackend(TimingBackend):
         }
         return Environment(identity, host_conditions())
 
-    def readings(self) -> Telemetry:
+    def read_telemetry(self) -> Telemetry:
         """Return the CPU's readings."""
-        return self._host.readings()
+        return self._host.read_telemetry()
 
     def prepare(self, graph: Graph) -> Runner:
         """Build the block in evaluation mode with a random input."""

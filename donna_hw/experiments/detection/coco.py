@@ -28,7 +28,7 @@ class CocoImages:
     """
 
     folder: Path
-    part: str
+    split: str
     channels: int
     content: dict[str, Any]
 
@@ -65,7 +65,7 @@ class CocoImages:
 
     def path(self, number: int) -> Path:
         """Return an image's file."""
-        return self.folder / self.part / str(self.content["images"][number]["file_name"])
+        return self.folder / self.split / str(self.content["images"][number]["file_name"])
 
     def image(self, number: int) -> Tensor:
         """Return an image, float32 [channels, height, width] in 0..1; raises `FileFormatError` for a torn one."""
@@ -104,11 +104,11 @@ def validate_splits(learnt: CocoImages, test: CocoImages) -> None:
     mine, its = ({one["id"]: one["name"] for one in part.content["categories"]} for part in (learnt, test))
     if mine != its:
         differing = sorted({*mine.items()} ^ {*its.items()})[0]
-        rule = f"{learnt.folder}: {learnt.part} and {test.part} must have the same categories, by id and name"
+        rule = f"{learnt.folder}: {learnt.split} and {test.split} must have the same categories, by id and name"
         raise FileFormatError(rule, got=f"{differing} in one of them only", hint="mend one of the two files")
     for part in (learnt, test):
         if not any(len(part.target(number)["boxes"]) for number in range(len(part))):
-            raise FileFormatError(f"{part.folder}: {part.part} must have a box", got="none", hint="name another part")
+            raise FileFormatError(f"{part.folder}: {part.split} must have a box", got="none", hint="name another part")
 
 
 def _validate_content(content: Any, path: Path) -> None:

@@ -61,7 +61,7 @@ class FeatureBackbone(nn.Module):
         needed = space.part_names.index(info.maps[-1].module) + 1
         self.names = space.part_names[:needed]
         parts, shape = [], space.input_shape
-        for _, block in space.parts(architecture)[:needed]:
+        for _, block in space.named_blocks(architecture)[:needed]:
             graph = lower(block, shape)
             parts.append(to_torch(graph))
             shape = graph.output_shape
@@ -115,7 +115,7 @@ def features_only(
     without one they are drawn at random, by `seed` if it is given. What follows the searched stages (tail, classifier) is left out.
     Raises `ConfigError` for a space without maps and for an index that there is not, `FileFormatError` for another network's weights.
     """
-    if "int8" in graph_dtypes(space.network(architecture)):
+    if "int8" in graph_dtypes(space.network_graph(architecture)):
         raise ConfigError("a backbone is trained, in float32", got="blocks of int8", hint="name the float32 network")
     every = feature_maps(space)
     asked = range(len(every)) if out_indices is None else out_indices
@@ -141,7 +141,7 @@ def feature_maps(space: Space) -> tuple[FeatureMap, ...]:
     """
     found: dict[int, FeatureMap] = {}
     reduction, shape = 1, space.input_shape
-    for name, block in space.parts(space.reference)[: len(space.before) + len(space.stages)]:
+    for name, block in space.named_blocks(space.reference)[: len(space.before) + len(space.stages)]:
         graph = lower(block, shape)
         shape = graph.output_shape
         if len(shape) != CHANNELS_HEIGHT_WIDTH:

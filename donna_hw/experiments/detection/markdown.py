@@ -54,10 +54,10 @@ def correlate_accuracy(top1: Array, precision: Array, macs: Array) -> TransferRe
     return TransferResult(
         len(top1),
         float(precision.mean()),
-        BootstrapInterval.first(kendall_taus(top1, precision, weights)),
-        BootstrapInterval.first(r),
-        BootstrapInterval.first(kendall_taus(macs, precision, weights)),
-        BootstrapInterval.first(slope),
+        BootstrapInterval.from_draws(kendall_taus(top1, precision, weights)),
+        BootstrapInterval.from_draws(r),
+        BootstrapInterval.from_draws(kendall_taus(macs, precision, weights)),
+        BootstrapInterval.from_draws(slope),
     )
 
 
@@ -110,7 +110,7 @@ def _settings(run: DetectionRun, frame: pd.DataFrame) -> list[str]:
             f"{part.garments[1]} garments of Fashion-MNIST each, scaled to {part.sizes[0]} to {part.sizes[1]} pixels; no garment is in both"
         )
     else:
-        images = f"{part.train} to train on, {part.test} to test on, shorter sides of {part.shorter} pixels"
+        images = f"{part.train} to train on, {part.test} to test on, shorter sides of {part.min_size} pixels"
     reference = float(read_toml(run.base / "reference" / "reference.toml")["top1_percent"])
     where = "a CUDA GPU" if run.device == "cuda" else f"{recipe.processes} process(es) of one thread, no GPU"
     return [

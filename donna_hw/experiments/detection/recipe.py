@@ -41,13 +41,13 @@ class ScenesConfig(StrictModel):
     pixels: int = Field(ge=8)
     garments: Pair
     sizes: Pair
-    overlap: float = Field(default=0.2, ge=0, le=1)
+    max_iou: float = Field(default=0.2, ge=0, le=1)
     flip: bool = True
 
-    def scenes(self) -> SceneSettings:
+    def scene_settings(self) -> SceneSettings:
         """Return the settings of the scenes; raises `ConfigError`."""
         (least, most), (small, large) = self.garments, self.sizes
-        return SceneSettings(self.train, self.test, self.pixels, (least, most), (small, large), self.overlap)
+        return SceneSettings(self.train, self.test, self.pixels, (least, most), (small, large), self.max_iou)
 
 
 class CocoFolderConfig(StrictModel):
@@ -57,8 +57,8 @@ class CocoFolderConfig(StrictModel):
     folder: str
     train: str = "train2017"
     test: str = "val2017"
-    shorter: int = Field(default=512, ge=8)
-    longer: int = Field(default=853, ge=8)
+    min_size: int = Field(default=512, ge=8)
+    max_size: int = Field(default=853, ge=8)
     flip: bool = True
 
 
@@ -71,7 +71,7 @@ class DetectorConfig(StrictModel):
     octave_scales: int = Field(default=3, ge=1)
     anchor_steps: int = Field(default=4, ge=1)
 
-    def head(self) -> DetectionHead:
+    def head_config(self) -> DetectionHead:
         """Return the settings of the head."""
         reductions = tuple(sorted(set(self.reductions)))
         return DetectionHead(reductions, self.extra_levels, self.channels, self.octave_scales, self.anchor_steps)
@@ -86,7 +86,7 @@ class DetectorTrainingConfig(StrictModel):
     cosine_steps: int = Field(default=1000, ge=1)
     frozen: bool = False
 
-    def fit(self) -> OptimConfig:
+    def optim_config(self) -> OptimConfig:
         """Return the settings for the training loop."""
         return OptimConfig(self.epochs, self.batch, self.learning_rate, self.cosine_steps)
 
@@ -107,7 +107,7 @@ class DetectionRecipe(StrictModel):
     training: DetectorTrainingConfig
 
     @model_validator(mode="after")
-    def _something_to_learn_from(self) -> DetectionRecipe:
+    def _validate_frozen(self) -> DetectionRecipe:
         """Say so before hours of training, not after."""
         if self.training.frozen and self.backbones.scratch:
             rule = "backbones from scratch know nothing: frozen ones are pretrained"

@@ -43,8 +43,8 @@ class ImagePreprocessing:
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    shorter: int
-    longer: int
+    min_size: int
+    max_size: int
 
 
 class Pyramid(nn.Module):
@@ -95,8 +95,8 @@ def retinanet(
         return RetinaNet(
             Pyramid(backbone, head),
             classes,
-            min_size=pictures.shorter,
-            max_size=pictures.longer,
+            min_size=pictures.min_size,
+            max_size=pictures.max_size,
             image_mean=list(pictures.mean),
             image_std=list(pictures.std),
             anchor_generator=anchors,

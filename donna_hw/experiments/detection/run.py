@@ -91,11 +91,11 @@ class DetectionRun:
             raise UnavailableError("device = 'cuda' needs a CUDA GPU that torch can use", hint="device = 'cpu'")
         return "cuda" if there and self.recipe.device != "cpu" else "cpu"
 
-    def check(self) -> None:
+    def validate(self) -> None:
         """Raise, before hours of training, what a later step would raise of packages, head, images and their channels."""
         torchvision_compat.require_torchvision("a detector", extra="detection")
         require_pycocotools()
-        head, data = self.recipe.detector.head(), self.recipe.data
+        head, data = self.recipe.detector.head_config(), self.recipe.data
         out_indices([one.reduction for one in feature_maps(self.space)], head, self.space.name)
         if head.channels % GROUP_NORM_CHANNELS:
             raise ConfigError(f"detector.channels must be a multiple of {GROUP_NORM_CHANNELS}", got=head.channels)
@@ -105,7 +105,7 @@ class DetectionRun:
             rule = f"images of data.name = {data.name!r} have {wanted} channels; those of space {self.space.name}"
             raise ConfigError(rule, got=channels, hint="name a recipe of another space")
         if isinstance(data, ScenesConfig):
-            data.scenes()
+            data.scene_settings()
         else:
             learnt, test = (CocoSplit(Path(data.folder), part, channels).read() for part in (data.train, data.test))
             validate_splits(learnt, test)
@@ -116,10 +116,10 @@ class DetectionRun:
         part, channels = self.recipe.data, self.space.input_shape[0]
         if not isinstance(part, ScenesConfig):
             folder = Path(part.folder).resolve()
-            pictures = ImagePreprocessing(IMAGENET_MEAN, IMAGENET_STD, part.shorter, part.longer)
+            pictures = ImagePreprocessing(IMAGENET_MEAN, IMAGENET_STD, part.min_size, part.max_size)
             return CocoSplit(folder, part.train, channels), CocoSplit(folder, part.test, channels), pictures
         folder = self.folder / "scenes"
-        write_scenes(folder, part.scenes(), part.folder, self.recipe.seed)
+        write_scenes(folder, part.scene_settings(), part.folder, self.recipe.seed)
         mean, std = (
             value / 255 for value in compute_mean_std(read_split(part.folder, "train"))
         )  # as the backbones had it
@@ -140,20 +140,20 @@ class DetectionRun:
         total = 0
         for network in self.backbones():
             path = library.weights_path(network.architecture, network.seed)
-            name = layers_hash(self.space.network(network.architecture))
+            name = layers_hash(self.space.network_graph(network.architecture))
             for start in starts:
                 total += 1
                 if (library.name(network.architecture), start) in done:
                     continue
                 task = DetectorJob(
-                    space=self.space.address or self.space.name,
+                    space=self.space.load_name or self.space.name,
                     architecture=network.architecture,
                     backbone=path.resolve() if start == "pretrained" else None,
-                    head=self.recipe.detector.head(),
-                    pictures=pictures,
+                    head=self.recipe.detector.head_config(),
+                    preprocessing=pictures,
                     train=learnt,
                     test=test,
-                    fit=self.recipe.training.fit(),
+                    fit=self.recipe.training.optim_config(),
                     flip=self.recipe.data.flip,
                     seed=self.recipe.seed,
                     weights=self.folder / "weights" / f"{name}-{start}.safetensors",
@@ -176,7 +176,7 @@ class DetectionRun:
                 "role": network.role,
                 "seed": self.recipe.seed,
                 "start": start,
-                "macs": self.space.network(network.architecture).macs,
+                "macs": self.space.network_graph(network.architecture).macs,
                 "top1_percent": f"{network.top1_percent:.4f}",
                 "map_percent": f"{precision.map_percent:.4f}",
                 "ap50_percent": f"{precision.ap50_percent:.4f}",

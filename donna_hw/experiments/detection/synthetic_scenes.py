@@ -34,7 +34,7 @@ class SceneSettings:
     pixels: int
     garments: tuple[int, int]
     sizes: tuple[int, int]
-    overlap: float
+    max_iou: float
 
     def __post_init__(self) -> None:
         for name, (least, most) in (("garments", self.garments), ("sizes", self.sizes)):
@@ -111,7 +111,7 @@ def compose_scene(
         for _ in range(TRIES):
             left, top = (int(rng.integers(scenes.pixels - side + 1)) for side in (width, height))
             box = (left, top, width, height)
-            if all(box_iou(box, thing.box) <= scenes.overlap for thing in things):
+            if all(box_iou(box, thing.box) <= scenes.max_iou for thing in things):
                 place = canvas[top : top + height, left : left + width]
                 np.maximum(place, garment, out=place)
                 things.append(SceneObject(int(garments.labels[number]), box))

@@ -31,12 +31,12 @@ class CocoSplit:
     """Where a part of a data set lies; see `CocoImages`."""
 
     folder: Path
-    part: str
+    split: str
     channels: int
 
     def read(self) -> CocoImages:
         """Return the part; raises `BadFile`."""
-        return CocoImages.read(self.folder, self.part, self.channels)
+        return CocoImages.read(self.folder, self.split, self.channels)
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class DetectorJob:
     architecture: Architecture
     backbone: Path | None
     head: DetectionHead
-    pictures: ImagePreprocessing
+    preprocessing: ImagePreprocessing
     train: CocoSplit
     test: CocoSplit
     fit: OptimConfig
@@ -78,7 +78,7 @@ def train_detector(task: DetectorJob) -> DetectorResult:
     module = build_detector(task, space, classes=len(learnt.categories)).to(task.device)
     if task.frozen:
         module.backbone.body.freeze()
-    seed = (task.seed << 32) ^ int(layers_hash(space.network(task.architecture))[:8], 16)
+    seed = (task.seed << 32) ^ int(layers_hash(space.network_graph(task.architecture))[:8], 16)
     mirrored: dict[int, Tensor] = {}
     with ThreadPoolExecutor(READERS) as readers:
 
@@ -110,7 +110,7 @@ def build_detector(task: DetectorJob, space: Space, classes: int) -> Any:
     reductions = [one.reduction for one in feature_maps(space)]
     indices = out_indices(reductions, task.head, space.name)
     backbone = features_only(space, task.architecture, out_indices=indices, weights=task.backbone, seed=task.seed)
-    return retinanet(backbone, classes, task.head, task.pictures, task.seed)
+    return retinanet(backbone, classes, task.head, task.preprocessing, task.seed)
 
 
 def load_example(images: CocoImages, number: int, mirrored: bool) -> tuple[Tensor, dict[str, Tensor]]:

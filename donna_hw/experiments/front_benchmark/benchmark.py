@@ -32,13 +32,13 @@ class FrontBenchmark(NamedTuple):
     """A run with what its networks are judged by: the aim, the latency by its cost model, and the table that measurements join."""
 
     run: Run
-    aim: SearchProblem
+    problem: SearchProblem
     cost: CostModel
     table: LatencyTable
 
-    def measured(self, rows: Rows) -> Array:
+    def measure(self, rows: Rows) -> Array:
         """Return the measured latency of whole networks in seconds, float [n]."""
-        return self.run.measured(self.table, rows)
+        return self.run.measure(self.table, rows)
 
 
 def run_front_benchmark(run: Run) -> pd.DataFrame:
@@ -49,16 +49,19 @@ def run_front_benchmark(run: Run) -> pd.DataFrame:
     """
     teachers = scaled_rows(run.space)  # before anything is trained: a space may have none
     table, cost = find_table([run.tables], run.device.name, run.space.name), run.cost(run.device.name)
-    bench, part = FrontBenchmark(run, replace(run.aim(), costs=[cost], limits=[]), cost, table), run.recipe.proof
-    front = search(bench.aim, SearchSettings(seed=run.recipe.seed))
+    bench, part = (
+        FrontBenchmark(run, replace(run.search_problem(), costs=[cost], constraints=[]), cost, table),
+        run.recipe.front_benchmark,
+    )
+    front = search(bench.problem, SearchSettings(seed=run.recipe.seed))
     chosen = front.rows[select_levels(bench, front, part.levels)]
-    latencies = bench.measured(chosen)
+    latencies = bench.measure(chosen)
     found = {"front": dict(enumerate(chosen)), "random": _random_peers(bench, chosen, latencies)}
     run.train_networks(chosen, "front", part.seeds)
     if found["random"]:
         run.train_networks(np.array(list(found["random"].values())), "random", part.seeds)
     found["scaled"] = _scaled_peers(bench, teachers, latencies)
-    found["random"] = _filter_equal_latency(bench, found["random"], bench.measured(chosen))
+    found["random"] = _filter_equal_latency(bench, found["random"], bench.measure(chosen))
     frame = pd.concat([_lines(bench, role, rows) for role, rows in found.items() if rows], ignore_index=True)
     write_atomic(run.folder / "proof.csv", frame.to_csv(index=False, lineterminator="\n"))
     return frame
@@ -78,7 +81,7 @@ def select_levels(bench: FrontBenchmark, front: ParetoFront, count: int) -> Arra
     inside = np.flatnonzero((costs >= low) & (costs <= high))
     if not len(inside):
         raise InsufficientDataError("a front must hold networks as fast as random ones", got=0, hint="search again")
-    return np.asarray(inside[front.spread(min(count, len(inside)), costs[inside])])
+    return np.asarray(inside[front.select_log_spaced(min(count, len(inside)), costs[inside])])
 
 
 def scaled_rows(space: Space) -> Rows:
@@ -94,16 +97,16 @@ def _random_peers(bench: FrontBenchmark, rows: Rows, latencies: Array) -> dict[i
 
     The next ones of all levels that have none yet are measured together, since a measurement of many takes little longer than of one.
     """
-    part, seed = bench.run.recipe.proof, bench.run.recipe.seed
+    part, seed = bench.run.recipe.front_benchmark, bench.run.recipe.seed
     drawn = sample_near_cost(
-        bench.aim, bench.cost, latencies, seed=seed + BENCHMARK_STREAM, excluded=rows, tolerance=part.tolerance
+        bench.problem, bench.cost, latencies, seed=seed + BENCHMARK_STREAM, excluded=rows, tolerance=part.tolerance
     )
     found: dict[int, Array] = {}
     for attempt in range(part.tries):
         tried = {level: rows[attempt] for level, rows in enumerate(drawn) if level not in found and attempt < len(rows)}
         if not tried:
             break
-        measured = bench.measured(np.array(list(tried.values())))
+        measured = bench.measure(np.array(list(tried.values())))
         for (level, row), latency in zip(tried.items(), measured, strict=True):
             if abs(latency / latencies[level] - 1) <= part.tolerance:
                 found[level] = row
@@ -116,8 +119,8 @@ def _filter_equal_latency(bench: FrontBenchmark, found: dict[int, Array], latenc
     """
     if not found:
         return {}
-    measured = bench.measured(np.array(list(found.values())))
-    near = np.abs(measured / latencies[list(found)] - 1) <= bench.run.recipe.proof.tolerance
+    measured = bench.measure(np.array(list(found.values())))
+    near = np.abs(measured / latencies[list(found)] - 1) <= bench.run.recipe.front_benchmark.tolerance
     return {level: row for (level, row), equal in zip(found.items(), near, strict=True) if equal}
 
 
@@ -126,12 +129,12 @@ def _scaled_peers(bench: FrontBenchmark, rows: Rows, latencies: Array) -> dict[i
 
     The choice looks at the accuracies that the comparison is made by, which favours the rival.
     """
-    part, run = bench.run.recipe.proof, bench.run
-    rows = rows[bench.aim.usable(rows)]
+    part, run = bench.run.recipe.front_benchmark, bench.run
+    rows = rows[bench.problem.usable(rows)]
     rows = rows[bench.cost.mean(rows) <= latencies.max() * (1 + 2 * part.tolerance)]
     if not len(rows):
         return {}
-    measured = bench.measured(rows)
+    measured = bench.measure(rows)
     run.train_networks(rows, "scaled", seeds=1)
     top1 = np.array([seed_accuracies(run, row)[0] for row in rows])
     found: dict[int, Array] = {}
@@ -146,7 +149,10 @@ def _scaled_peers(bench: FrontBenchmark, rows: Rows, latencies: Array) -> dict[i
 
 def seed_accuracies(run: Run, row: Array) -> list[float]:
     """Return a network's finetuned top-1 % by each of the proof's seeds that it has."""
-    network, seeds = run.space.architecture(row), range(run.recipe.seed, run.recipe.seed + run.recipe.proof.seeds)
+    network, seeds = (
+        run.space.architecture(row),
+        range(run.recipe.seed, run.recipe.seed + run.recipe.front_benchmark.seeds),
+    )
     by_seed = {
         each.seed: each.top1_percent
         for each in run.architectures.networks()
@@ -162,8 +168,8 @@ def _lines(bench: FrontBenchmark, role: str, found: dict[int, Array]) -> pd.Data
             "level": list(found),
             "role": role,
             "network": [run.architectures.name(network) for network in run.networks(rows)],
-            "predicted_percent": bench.aim.predictor(gather_qualities(bench.aim.qualities, rows))[0],
-            "measured_s": bench.measured(rows),
+            "predicted_percent": bench.problem.predictor(gather_qualities(bench.problem.qualities, rows))[0],
+            "measured_s": bench.measure(rows),
             "seeds_percent": [" ".join(f"{top1:.4f}" for top1 in seed_accuracies(run, row)) for row in rows],
         }
     )

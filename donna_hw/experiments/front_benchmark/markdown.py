@@ -23,14 +23,14 @@ def front_benchmark_markdown(run: Run, frame: pd.DataFrame) -> str:
         "## Verdicts\n\n" + "\n".join(_verdict_line(each, int((frame["role"] == "front").sum())) for each in found),
         "## Networks\n\n" + "\n".join(_network_lines(frame, found)),
     ]
-    judges = run.architectures.means("test", "stratified")
+    judges = run.architectures.mean_top1("test", "stratified")
     if len(judges) > 10:
         parts.append("## What random search would take (the paper's section E)\n\n" + "\n".join(_epochs(run, frame)))
     return "\n\n".join(parts) + "\n"
 
 
 def _settings(run: Run) -> list[str]:
-    recipe, part = run.recipe, run.recipe.proof
+    recipe, part = run.recipe, run.recipe.front_benchmark
     command = run.command.replace("donna-hw run", "donna-hw prove")
     images = recipe.finetune.images or "all"
     return [
@@ -49,7 +49,7 @@ def _verdict_line(found: LevelComparison, latencies: int) -> str:
     missing = latencies - len(found.levels)
     lacking = f"; {missing} latencies have no such network" if missing else ""
     mean = f"{format_interval(found.mean, sign='+')} points on the mean of {len(found.levels)} latencies"
-    return f"- Front less {found.rival}: {mean}; {counts}{lacking}."
+    return f"- Front less {found.baseline}: {mean}; {counts}{lacking}."
 
 
 def _network_lines(frame: pd.DataFrame, found: list[LevelComparison]) -> list[str]:
@@ -57,14 +57,14 @@ def _network_lines(frame: pd.DataFrame, found: list[LevelComparison]) -> list[st
         "| latency | role | measured us | top-1 % | front less this | predicted % | network |",
         "|---|---|---|---|---|---|---|",
     ]
-    by_rival = {each.rival: each for each in found}
+    by_rival = {each.baseline: each for each in found}
     for row in frame.sort_values(["level", "role"]).to_dict("records"):
         top1 = [float(value) for value in str(row["seeds_percent"]).split()]
         verdict = by_rival.get(str(row["role"]))
         less = (
             ""
             if verdict is None
-            else f"{format_interval(verdict.levels[row['level']], sign='+')} {verdict.word(row['level'])}"
+            else f"{format_interval(verdict.levels[row['level']], sign='+')} {verdict.outcome(row['level'])}"
         )
         seeds = ", ".join(f"{value:.2f}" for value in top1)
         lines.append(
@@ -77,7 +77,7 @@ def _network_lines(frame: pd.DataFrame, found: list[LevelComparison]) -> list[st
 def _epochs(run: Run, frame: pd.DataFrame) -> list[str]:
     """Return section E's arithmetic on this run's own numbers; an epoch is one pass over the train images by one network."""
     recipe, images = run.recipe, len(run.data.train)
-    judges, cost = run.architectures.means("test", "stratified"), run.cost(run.device.name)
+    judges, cost = run.architectures.mean_top1("test", "stratified"), run.cost(run.device.name)
     rows = np.array([run.space.row(network) for network in judges])
     front = frame[frame["role"] == "front"].sort_values("level")
     top1 = np.array([np.mean([float(value) for value in str(seeds).split()]) for seeds in front["seeds_percent"]])

@@ -23,11 +23,11 @@ class LevelComparison:
     networks of a role; the mean's is of the spread of levels.
     """
 
-    rival: str
+    baseline: str
     levels: dict[int, BootstrapInterval]
     mean: BootstrapInterval
 
-    def word(self, level: int) -> str:
+    def outcome(self, level: int) -> str:
         """Return `better`, `worse`, or `tie` where the interval holds zero."""
         found = self.levels[level]
         return "better" if found.low > 0 else "worse" if found.high < 0 else "tie"
@@ -35,7 +35,7 @@ class LevelComparison:
     @property
     def counts(self) -> dict[str, int]:
         """How many levels have each word."""
-        words = [self.word(level) for level in self.levels]
+        words = [self.outcome(level) for level in self.levels]
         return {word: words.count(word) for word in ("better", "tie", "worse")}
 
 
@@ -82,7 +82,7 @@ class SeedVariance(NamedTuple):
     """The variance of a finetuning by its seed, in per cent squared, and how many degrees of freedom it has."""
 
     variance: float
-    freedom: int
+    dof: int
 
 
 def _seed_variance(lines: pd.DataFrame, seeds: dict[tuple[int, str], Array]) -> SeedVariance:
@@ -104,7 +104,7 @@ def _welch_interval(pair: tuple[Array, Array], noises: tuple[SeedVariance, SeedV
     parts = [noise.variance / len(top1) for top1, noise in zip(pair, noises, strict=True)]
     if not sum(parts):
         return BootstrapInterval(value, value, value)
-    freedom = sum(parts) ** 2 / sum(part**2 / noise.freedom for part, noise in zip(parts, noises, strict=True))
+    freedom = sum(parts) ** 2 / sum(part**2 / noise.dof for part, noise in zip(parts, noises, strict=True))
     half = float(t.ppf(0.975, freedom)) * float(np.sqrt(sum(parts)))
     return BootstrapInterval(value, value - half, value + half)
 

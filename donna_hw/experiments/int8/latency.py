@@ -62,7 +62,7 @@ def _network_ratios(run: Run, table: LatencyTable) -> np.ndarray:
     base = base_run(run)
     rows, _ = base.architectures.targets("test", at_least=1)
     labels = [base.space.labels(base.space.architecture(row)) for row in rows[:WHOLE_NETWORKS]]
-    same = np.array([run.space.row(run.space.from_labels(each)) for each in labels])
+    same = np.array([run.space.row(run.space.architecture_from_labels(each)) for each in labels])
     plain, held = float_counterparts(run.space, same), int8_counterparts(run.space, same)
-    seconds = run.measured(table, np.concatenate([plain, held]))
+    seconds = run.measure(table, np.concatenate([plain, held]))
     return np.asarray(seconds[len(plain) :] / seconds[: len(plain)])

@@ -74,13 +74,13 @@ def _within(run: Run, found: StudyData, name: str) -> dict[str, PredictorCompari
 
 
 def _settings(run: Run, base: str, whole: StudyData, mixed: StudyData) -> list[str]:
-    part, command = run.recipe.quantise, run.command.replace("donna-hw run", "donna-hw quantise")
+    part, command = run.recipe.quantize, run.command.replace("donna-hw run", "donna-hw quantise")
     steps = [
         word
         for word, taken in (
-            ("cross-layer equalisation", part.equalise),
+            ("cross-layer equalisation", part.equalize),
             ("absorption of high biases", part.absorb),
-            ("bias correction", part.correct),
+            ("bias correction", part.correct_bias),
         )
         if taken
     ]
@@ -122,13 +122,13 @@ def _ablation(run: Run, networks: int) -> str:
     lines = [
         "## Without each step",
         "",
-        f"The first {len(found[0].lost)} test networks, INT8 throughout: points of top-1 lost on {judged} test images.",
+        f"The first {len(found[0].drop_percent)} test networks, INT8 throughout: points of top-1 lost on {judged} test images.",
         "",
         "| | mean | standard error | most |",
         "|---|---|---|---|",
     ]
     lines += [
-        f"| {each.name} | {each.lost.mean():+.3f} | {_standard_error(each.lost):.3f} | {each.lost.max():+.2f} |"
+        f"| {each.name} | {each.drop_percent.mean():+.3f} | {_standard_error(each.drop_percent):.3f} | {each.drop_percent.max():+.2f} |"
         for each in found
     ]
     return "\n".join(lines)

@@ -30,14 +30,14 @@ class Variant:
     """A way of quantising, and by how many points each of n networks is then worse than in float32, float [n]."""
 
     name: str
-    lost: np.ndarray
+    drop_percent: np.ndarray
 
 
 def to_run_space(run: Run, library: ArchitectureLibrary) -> NetworkGroup:
     """Return the networks of a library in INT8 throughout as rows of the run's space, whose blocks they are made of."""
     found, base = load_group(library, "test"), library.space
     labels = [base.labels(base.architecture(row)) for row in found.rows]
-    rows = np.array([run.space.row(run.space.from_labels(each)) for each in labels])
+    rows = np.array([run.space.row(run.space.architecture_from_labels(each)) for each in labels])
     return replace(found, rows=int8_counterparts(run.space, rows))
 
 
@@ -45,8 +45,8 @@ def accuracy_drop_percent(run: Run, group: NetworkGroup) -> np.ndarray:
     """Return the points of top-1 that each network of a group lost by being quantised, the mean over its seeds, float [n]."""
     base = base_run(run)
     whole = {
-        tuple(run.space.row(run.space.from_labels(base.space.labels(network)))): top1
-        for network, (top1, _) in base.architectures.means("test").items()
+        tuple(run.space.row(run.space.architecture_from_labels(base.space.labels(network)))): top1
+        for network, (top1, _) in base.architectures.mean_top1("test").items()
     }
     twins = float_counterparts(run.space, group.rows)
     return np.asarray(np.array([whole[tuple(row)] for row in twins.tolist()]) - group.top1_percent)
@@ -54,36 +54,36 @@ def accuracy_drop_percent(run: Run, group: NetworkGroup) -> np.ndarray:
 
 def variants(how: BlockQuantizationConfig) -> dict[str, BlockQuantizationConfig]:
     """Return the recipe's way of quantising, and ways that differ from it in one thing, or in all."""
-    method = how.method
-    plain = QuantizationConfig(equalise=False, absorb=False, correct=False, deviations=method.deviations)
+    method = how.config
+    plain = QuantizationConfig(equalize=False, absorb_bias=False, correct_bias=False, range_stds=method.range_stds)
     return {
         "as the recipe says": how,
-        "without equalisation": replace(how, method=replace(method, equalise=False)),
-        "without absorption": replace(how, method=replace(method, absorb=False)),
-        "without bias correction": replace(how, method=replace(method, correct=False)),
-        "none of the three": replace(how, method=replace(plain, per_channel=method.per_channel)),
+        "without equalisation": replace(how, config=replace(method, equalize=False)),
+        "without absorption": replace(how, config=replace(method, absorb_bias=False)),
+        "without bias correction": replace(how, config=replace(method, correct_bias=False)),
+        "none of the three": replace(how, config=replace(plain, per_channel=method.per_channel)),
         "per tensor" if method.per_channel else "per channel": replace(
-            how, method=replace(method, per_channel=not method.per_channel)
+            how, config=replace(method, per_channel=not method.per_channel)
         ),
-        "none of the three, per channel": replace(how, method=replace(plain, per_channel=True)),
+        "none of the three, per channel": replace(how, config=replace(plain, per_channel=True)),
         f"ranges observed on {RANGE_IMAGES} images": replace(how, images=RANGE_IMAGES),
         f"ranges observed on {RANGE_IMAGES} images, none of the three": BlockQuantizationConfig(plain, RANGE_IMAGES),
-        "ranges of 4 deviations": replace(how, method=replace(method, deviations=4.0)),
+        "ranges of 4 deviations": replace(how, config=replace(method, range_stds=4.0)),
     }
 
 
-def ablation(run: Run, networks: int, judged_on: int) -> list[Variant]:
+def ablation(run: Run, networks: int, eval_images: int) -> list[Variant]:
     """Quantise the first test networks, from the first layer to the last, in each of `variants`; judged on the first test images."""
     base = base_run(run)
     space = load_space(f"{base.recipe.space}@int8")
     of_seed = [found for found in base.architectures.networks("test") if found.seed == base.recipe.seed][:networks]
-    tasks, ways = [], variants(run.recipe.quantise.quantisation())
+    tasks, ways = [], variants(run.recipe.quantize.quantization_config())
     for found in of_seed:
         path = base.architectures.weights_path(found.architecture, found.seed)
         task = replace(
-            quantization_job(run, space.address, found.architecture, path, seed=found.seed), judged_on=judged_on
+            quantization_job(run, space.load_name, found.architecture, path, seed=found.seed), eval_images=eval_images
         )
-        tasks += [replace(task, space=base.recipe.space), *(replace(task, how=how) for how in ways.values())]
+        tasks += [replace(task, space=base.recipe.space), *(replace(task, config=how) for how in ways.values())]
     known = {_job_key(task): top1 for task, (top1, _) in run.pool.map(evaluate_quantized, tasks)}
     found_top1 = np.array([known[_job_key(task)] for task in tasks]).reshape(len(of_seed), 1 + len(ways))
     lost = found_top1[:, :1] - found_top1[:, 1:]
@@ -91,7 +91,7 @@ def ablation(run: Run, networks: int, judged_on: int) -> list[Variant]:
 
 
 def _job_key(task: QuantizationJob) -> tuple[str, Architecture, BlockQuantizationConfig]:
-    return task.space, task.architecture, task.how
+    return task.space, task.architecture, task.config
 
 
 def count_equalized_layers(space: Space) -> Mapping[tuple[str, str], int]:

@@ -15,7 +15,7 @@ def format_targets(compared: Iterable[PredictorComparison]) -> list[str]:
     lines = []
     for found in compared:
         if found.role == "test":
-            over, gain = found.over_best, found.pairs_over_macs
+            over, gain = found.gain_over_best, found.pairs_gain_over_macs
             lines += [
                 _line(
                     "Kendall tau above the best rival's, the whole 95 % interval",

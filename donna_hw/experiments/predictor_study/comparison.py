@@ -47,13 +47,13 @@ class PredictorComparison:
     role: str
     networks: int
     seeds: int
-    spread_percent: float
+    std_percent: float
     pairs: int
     scores: dict[str, PredictorScore]
-    best_rival: str
-    over_best: BootstrapInterval
-    over_all: BootstrapInterval
-    pairs_over_macs: BootstrapInterval
+    best_baseline: str
+    gain_over_best: BootstrapInterval
+    gain_over_all: BootstrapInterval
+    pairs_gain_over_macs: BootstrapInterval
     ceiling: NoiseCeiling | None
 
 
@@ -73,8 +73,8 @@ def compare(found: StudyData, role: str, draws: int = N_RESAMPLES, seed: int = 0
     share = {name: equal_cost_concordances(values, measured, costs, weights) for name, values in everyone.items()}
     scores = {
         name: PredictorScore(
-            BootstrapInterval.first(tau[name]),
-            BootstrapInterval.first(share[name]),
+            BootstrapInterval.from_draws(tau[name]),
+            BootstrapInterval.from_draws(share[name]),
             float(np.square(values - measured).mean()),
         )
         for name, values in everyone.items()
@@ -90,9 +90,9 @@ def compare(found: StudyData, role: str, draws: int = N_RESAMPLES, seed: int = 0
         equal_cost_concordance(measured, measured, costs)[1],
         scores,
         best,
-        BootstrapInterval.first(tau[OURS] - tau[best]),
-        BootstrapInterval.first(tau[OURS] - highest),
-        BootstrapInterval.first(share[OURS] - share["MACs"]),
+        BootstrapInterval.from_draws(tau[OURS] - tau[best]),
+        BootstrapInterval.from_draws(tau[OURS] - highest),
+        BootstrapInterval.from_draws(share[OURS] - share["MACs"]),
         noise_ceiling(group, costs, seed_variance(found.groups.values())) if repeated else None,
     )
 

@@ -58,23 +58,23 @@ class StudyData:
     fixed_macs: int
     fixed_params: int
     groups: dict[str, NetworkGroup]
-    further: int = 0
+    extra_networks: int = 0
 
     def quality(self, role: str, metric: str | None = None) -> Array:
         """Return a metric of each network's blocks, the run's own if none is named: float [n, stages], or [n, stages, metrics]."""
-        return gather_qualities(self.of_blocks(metric or self.metric), self.groups[role].rows)
+        return gather_qualities(self.block_qualities(metric or self.metric), self.groups[role].rows)
 
-    def of_blocks(self, metric: str) -> tuple[Array, ...]:
+    def block_qualities(self, metric: str) -> tuple[Array, ...]:
         """Return a metric of every block, [stage][block], or several joined by `+`, [stage][block, metric]."""
         names, known = parse_metrics(metric), self.qualities | {"macs": self.macs, "params": self.params}
         return known[metric] if len(names) == 1 else stack_metrics([known[name] for name in names])
 
-    def cut(self, role: str, networks: int) -> StudyData:
+    def truncate(self, role: str, networks: int) -> StudyData:
         """Return the same evidence with only the first so many networks of a role."""
         group = self.groups[role]
         kept = NetworkGroup(group.rows[:networks], group.by_seed[:networks], group.stitched_percent[:networks])
         dropped = len(group) - len(kept) if role == "library" else 0
-        return replace(self, groups=self.groups | {role: kept}, further=max(self.further - dropped, 0))
+        return replace(self, groups=self.groups | {role: kept}, extra_networks=max(self.extra_networks - dropped, 0))
 
     def stage_macs(self, role: str) -> Array:
         """Return the multiply-accumulates of each network's blocks, float [n, stages]."""
@@ -96,7 +96,7 @@ class StudyData:
 def load_study_data(run: RunFolder) -> StudyData:
     """Return what a run has found so far; raises `NothingToFit` where blocks are missing."""
     part, space = run.recipe.library, run.space
-    whole, reference = space.network(space.reference), np.array([space.row(space.reference)])
+    whole, reference = space.network_graph(space.reference), np.array([space.row(space.reference)])
     macs, params = block_macs(space), block_params(space)
     groups = {role: group for role in ("library", *TEST_ROLES) if len(group := load_group(run.architectures, role))}
     further = 0

@@ -81,7 +81,7 @@ def comparison_markdown(found: PredictorComparison) -> str:
     lines = [
         f"## {found.networks} networks {ROLE_TITLES[found.role]}",
         "",
-        f"Up to {found.seeds} finetunings each; top-1 spreads by a standard deviation of {found.spread_percent:.2f} points; "
+        f"Up to {found.seeds} finetunings each; top-1 spreads by a standard deviation of {found.std_percent:.2f} points; "
         f"{found.pairs} pairs lie within 15 % of MACs. Intervals hold 95 % of resampled networks.",
         "",
         "| | Kendall tau | equal-cost pairs in order | MSE |",
@@ -96,9 +96,9 @@ def comparison_markdown(found: PredictorComparison) -> str:
         )
     lines += [
         "",
-        f"- Kendall tau, predictor less the best rival ({found.best_rival}): {format_interval(found.over_best, sign='+')}; "
-        f"less the best of each resample: {format_interval(found.over_all, sign='+')}.",
-        f"- Equal-cost pairs, predictor less MACs: {format_interval(found.pairs_over_macs, sign='+')}.",
+        f"- Kendall tau, predictor less the best rival ({found.best_baseline}): {format_interval(found.gain_over_best, sign='+')}; "
+        f"less the best of each resample: {format_interval(found.gain_over_all, sign='+')}.",
+        f"- Equal-cost pairs, predictor less MACs: {format_interval(found.pairs_gain_over_macs, sign='+')}.",
     ]
     if found.ceiling is not None:
         lines.append(
@@ -128,10 +128,10 @@ def _cell(value: object) -> str:
 
 def _extra_networks(found: StudyData) -> list[str]:
     """Return how the further networks help, nothing where there are none."""
-    if not found.further:
+    if not found.extra_networks:
         return []
     lines = [
-        f"## {found.further} further networks",
+        f"## {found.extra_networks} further networks",
         "",
         "Finetuned by one seed each after the first ones, those that tell most about the weights of a linear predictor first. "
         "Rivals are fitted to the same networks.",

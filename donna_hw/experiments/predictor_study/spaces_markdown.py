@@ -46,7 +46,7 @@ def spaces_markdown(runs: Sequence[StudyData], command: str) -> str:
 def _line(found: StudyData, compared: Sequence[PredictorComparison]) -> str:
     first = compared[0]
     scores = [each.scores[OURS].kendall_tau for each in compared]
-    rivals = [f"{c.best_rival}: {c.scores[c.best_rival].kendall_tau.value:.3f}" for c in compared]
+    rivals = [f"{c.best_baseline}: {c.scores[c.best_baseline].kendall_tau.value:.3f}" for c in compared]
     ceilings = ", ".join("-" if c.ceiling is None else f"{c.ceiling.kendall_tau.value:.3f}" for c in compared)
     missing = ["-"] * (len(TEST_ROLES) - len(compared))
     cells = [
@@ -58,7 +58,7 @@ def _line(found: StudyData, compared: Sequence[PredictorComparison]) -> str:
         *rivals,
         *missing,
         ceilings,
-        format_interval(first.pairs_over_macs, sign="+"),
+        format_interval(first.pairs_gain_over_macs, sign="+"),
         f"{first.scores[OURS].mse:.3f}",
     ]
     return f"| {' | '.join(cells)} |"

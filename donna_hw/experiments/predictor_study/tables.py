@@ -71,10 +71,10 @@ def by_extra_networks(found: StudyData, draws: int = N_RESAMPLES) -> pd.DataFram
     One line a predictor and size: the library's first networks alone, then ten more each. Rivals grow with it: MACs by stage.
     """
     lines, whole = [], len(found.groups["library"])
-    sizes = [*range(whole - found.further, whole, STEP), whole]
+    sizes = [*range(whole - found.extra_networks, whole, STEP), whole]
     for kind, metric in dict.fromkeys(((found.kind, found.metric), *PROJECT_KINDS, (BASELINE, "-"))):
         for size in sizes:
-            part = found.cut("library", size)
+            part = found.truncate("library", size)
             line: dict[str, object] = {"kind": kind, "metric": metric, "networks": size}
             for role in (role for role in TEST_ROLES if role in found.groups):
                 values = (
@@ -161,9 +161,9 @@ def _score(found: StudyData, role: str, values: np.ndarray, draws: int) -> tuple
     """Return Kendall's tau and the share of equal-cost pairs in order of what is predicted of a role's networks."""
     measured, weights = found.groups[role].top1_percent, bootstrap_counts(len(values), draws)
     share = equal_cost_concordances(values, measured, found.network_macs(role), weights)
-    return BootstrapInterval.first(kendall_taus(values, measured, weights)), BootstrapInterval.first(share)
+    return BootstrapInterval.from_draws(kendall_taus(values, measured, weights)), BootstrapInterval.from_draws(share)
 
 
 def _without_extra(found: StudyData) -> StudyData:
     """Return the evidence without the networks that were chosen by what they tell."""
-    return found.cut("library", len(found.groups["library"]) - found.further)
+    return found.truncate("library", len(found.groups["library"]) - found.extra_networks)

@@ -31,12 +31,15 @@ def distill_blocks(run: RunFolder) -> BlockLibrary:
             run.space,
             teacher,
             run.data,
-            replace(recipe.distill.bkd(devices), teacher_device=(*(gpus() if devices != CPU else ()), *CPU)[0]),
+            replace(
+                recipe.distill.block_distill_config(devices),
+                teacher_device=(*(gpus() if devices != CPU else ()), *CPU)[0],
+            ),
             seed=recipe.seed,
             folder=run.blocks.folder,
             pool=pool,
         )
-    how = recipe.quantise.quantisation()
+    how = recipe.quantize.quantization_config()
     quantize_blocks(run.space, teacher, run.data, how, seed=recipe.seed, library=library, pool=run.pool)
     return library
 

@@ -73,9 +73,9 @@ def copy_base_run(run: RunFolder) -> None:
         shutil.copytree(base.folder / name, run.folder / name, dirs_exist_ok=True)
     BlockLibrary(run.folder / "block_library", base.space).qualities()  # every block of the other's is there
     library = ArchitectureLibrary(run.folder / "architecture_library", run.space)
-    known = library.known("library")
+    known = library.recorded_networks("library")
     for network in base.architectures.networks("library"):
-        same = run.space.from_labels(base.space.labels(network.architecture))
+        same = run.space.architecture_from_labels(base.space.labels(network.architecture))
         if (same, network.seed) not in known:
             library.add(replace(network, architecture=same))
     shutil.copy2(base.folder / "predictor.toml", run.folder / "predictor.toml")
@@ -121,7 +121,10 @@ def _mixed_rows(run: RunFolder) -> Rows:
     names = np.array(["", "-int8"])[kinds]
     labels = np.array([list(base.space.labels(base.space.architecture(row)).values()) for row in rows]).astype(object)
     stages = [stage.name for stage in run.space.stages]
-    found = [run.space.from_labels(dict(zip(stages, each, strict=True))) for each in labels + names.astype(object)]
+    found = [
+        run.space.architecture_from_labels(dict(zip(stages, each, strict=True)))
+        for each in labels + names.astype(object)
+    ]
     return np.array([run.space.row(network) for network in found])
 
 

@@ -35,7 +35,7 @@ def train_networks(run: RunFolder, rows: Rows, role: str, seeds: int | None = No
     how = training_config(run, role)
     repeats = 1 if role in SEPARATE_ROLES else seeds or recipe.finetune.repeats
     for seed in range(recipe.seed, recipe.seed + repeats):
-        if all((network, seed) in run.architectures.known(role) for network in networks):
+        if all((network, seed) in run.architectures.recorded_networks(role) for network in networks):
             continue
         if isinstance(how, FinetuneConfig):
             start = _initialization(run, role, how, seed)
@@ -61,16 +61,16 @@ def training_config(run: RunFolder, role: str) -> FinetuneConfig | PaperTraining
     if isinstance(part, PaperTrainingConfig):
         if recipe.data.name != "image_folder":
             raise ConfigError(
-                f"{part.part}.method = 'paper' trains on a folder of images: data.name must be 'image_folder'",
+                f"{part.section}.method = 'paper' trains on a folder of images: data.name must be 'image_folder'",
                 got=recipe.data.name,
             )
         return part.model_copy(update={"epochs": epochs})
     if read_rank_and_world_size()[1] > 1:
         raise ConfigError(f"only method = 'paper' trains networks of role {role} in several processes", got=part.method)
     if isinstance(part, FinetuneStepConfig):
-        ekd = part.ekd()
-        return replace(ekd, fit=replace(ekd.fit, epochs=epochs), images=0 if role in SEPARATE_ROLES else ekd.images)
-    return FinetuneConfig(replace(part.fit(), epochs=epochs), images=0, hard=1.0)
+        ekd = part.finetune_config()
+        return replace(ekd, optim=replace(ekd.optim, epochs=epochs), images=0 if role in SEPARATE_ROLES else ekd.images)
+    return FinetuneConfig(replace(part.optim_config(), epochs=epochs), images=0, hard_label_weight=1.0)
 
 
 def _initialization(run: RunFolder, role: str, ekd: FinetuneConfig, seed: int) -> Initialization:
@@ -82,7 +82,7 @@ def _initialization(run: RunFolder, role: str, ekd: FinetuneConfig, seed: int) -
             save_images(run.data, lessons)
         else:
             save_distill_batches(
-                find_teacher(run).module(), run.data, ekd.fit.epochs, images=ekd.images, seed=seed, folder=lessons
+                find_teacher(run).module(), run.data, ekd.optim.epochs, images=ekd.images, seed=seed, folder=lessons
             )
         write_atomic(lessons / "complete", "")
     return Initialization(

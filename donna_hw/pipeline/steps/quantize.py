@@ -49,12 +49,12 @@ class QuantizationJob:
     space: str
     architecture: Architecture
     float_weights: str
-    given: ChannelStats
-    how: BlockQuantizationConfig
+    input_stats: ChannelStats
+    config: BlockQuantizationConfig
     images: str
     seed: int
     weights: str = ""
-    judged_on: int = 0
+    eval_images: int = 0
 
 
 def train_or_quantize(run: RunFolder, rows: Rows, role: str, seeds: int | None = None) -> None:
@@ -71,14 +71,14 @@ def train_or_quantize(run: RunFolder, rows: Rows, role: str, seeds: int | None =
     wanted = range(run.recipe.seed, run.recipe.seed + repeats)
     lacking = [any(find_finetuned_weights(run, twin, seed) is None for seed in wanted) for twin in run.networks(twins)]
     train_networks(run, twins[lacking], FLOAT_COUNTERPART, seeds)
-    tasks, known = [], run.architectures.known(role)
+    tasks, known = [], run.architectures.recorded_networks(role)
     for network, twin in zip(run.networks(rows[eight]), run.networks(twins), strict=True):
         for seed in wanted:
             if (network, seed) not in known:
                 path = find_finetuned_weights(run, twin, seed)
                 assert path is not None  # noqa: S101  it has been trained just now
                 weights = str(run.architectures.weights_path(network, seed))
-                tasks.append(quantization_job(run, run.space.address, network, path, seed=seed, weights=weights))
+                tasks.append(quantization_job(run, run.space.load_name, network, path, seed=seed, weights=weights))
     quantize_and_record(run, run.architectures, role, tasks)
 
 
@@ -99,7 +99,7 @@ def quantization_job(
     if not isinstance(run.recipe.finetune, PaperTrainingConfig) and not (folder / "complete").exists():
         save_images(run.data, folder)
         write_atomic(folder / "complete", "")
-    how = run.recipe.quantise.quantisation()
+    how = run.recipe.quantize.quantization_config()
     return QuantizationJob(
         space, network, str(float_weights.resolve()), _input_stats(run), how, str(folder), seed, weights
     )
@@ -124,14 +124,14 @@ def quantize_and_record(
         return
     streamed = isinstance(run.recipe.finetune, PaperTrainingConfig)
     with distributed_context() if streamed else nullcontext(DistributedContext()) as processes:
-        processes.meet()  # before anything is recorded, all must have seen what there is to do
+        processes.barrier()  # before anything is recorded, all must have seen what there is to do
         found = (
             ((task, evaluate_quantized_streamed(run, task, processes)) for task in tasks)
             if streamed
             else run.pool.map(evaluate_quantized, tasks)
         )
-        for task, (top1, seconds) in track(found, f"quantise {role}", len(tasks)) if processes.leads else found:
-            if processes.leads:
+        for task, (top1, seconds) in track(found, f"quantise {role}", len(tasks)) if processes.is_main else found:
+            if processes.is_main:
                 library.add(FinetunedNetwork(role, task.architecture, task.seed, top1, float("nan"), (top1,), seconds))
 
 
@@ -139,13 +139,13 @@ def evaluate_quantized(task: QuantizationJob) -> tuple[float, float]:
     """Quantise a network, keep it, and return its top-1 in per cent on the prepared images and the seconds it took."""
     started = time.perf_counter()
     folder = Path(task.images)
-    calibration = read_images(folder, "train").pixels if task.how.images else None
+    calibration = read_images(folder, "train").pixels if task.config.images else None
     module = quantize_network(
-        task, None if calibration is None else _sample_images(calibration, task.how.images, task.seed)
+        task, None if calibration is None else _sample_images(calibration, task.config.images, task.seed)
     )
     images = read_images(folder, "test")
-    if task.judged_on:
-        images = type(images)(images.pixels[: task.judged_on], images.labels[: task.judged_on])
+    if task.eval_images:
+        images = type(images)(images.pixels[: task.eval_images], images.labels[: task.eval_images])
     return evaluate_top1(module, images), time.perf_counter() - started
 
 
@@ -161,11 +161,11 @@ def evaluate_quantized_streamed(
     assert isinstance(settings, PaperTrainingConfig)  # noqa: S101  asked for such a method alone
     train, test = open_image_folders(data.folder, run.space)
     calibration = None
-    if task.how.images:
+    if task.config.images:
         rest, _ = split_indices(len(train), data.held_out, run.recipe.seed)
-        loader = create_subset_loader(train, rest[: task.how.images].tolist(), settings, settings.batch)
+        loader = create_subset_loader(train, rest[: task.config.images].tolist(), settings, settings.batch)
         calibration = torch.cat([images for images, _ in loader])
-    module = quantize_network(task if processes.leads else replace(task, weights=""), calibration)
+    module = quantize_network(task if processes.is_main else replace(task, weights=""), calibration)
     (top1,) = evaluate_networks([module.to(processes.device)], create_test_loader(test, settings, processes), processes)
     return top1, time.perf_counter() - started
 
@@ -173,10 +173,10 @@ def evaluate_quantized_streamed(
 def quantize_network(task: QuantizationJob, images: Tensor | None) -> GraphModule:
     """Return the network of a task, kept where it says; raises `FileFormatError` where its finetuned weights are another's."""
     space = load_space(task.space)
-    graph = space.network(task.architecture)
+    graph = space.network_graph(task.architecture)
     trained = to_torch(with_dtype(graph, "float32"))
     load_weights(trained, Path(task.float_weights))
-    module = quantize(trained.eval(), graph, task.given, task.how.method, images).module
+    module = quantize(trained.eval(), graph, task.input_stats, task.config.config, images).module
     if task.weights:
         save_weights(module, Path(task.weights))
     return module
@@ -190,7 +190,7 @@ def int8_library(run: RunFolder) -> ArchitectureLibrary:
     base = base_run(run)
     space = load_space(f"{base.recipe.space}@int8")
     library, kept = (ArchitectureLibrary(run.folder / name, space) for name in ("int8_library", "architecture_library"))
-    tested, known = base.architectures.networks("test"), library.known("test")
+    tested, known = base.architectures.networks("test"), library.recorded_networks("test")
     if not tested:
         rule = f"{base.folder} must hold finetuned test networks, which are quantised"
         raise FileFormatError(rule, got="none", hint="name a recipe with library.test_networks")
@@ -200,7 +200,7 @@ def int8_library(run: RunFolder) -> ArchitectureLibrary:
             path = base.architectures.weights_path(network.architecture, network.seed)
             weights = str(kept.weights_path(network.architecture, network.seed))
             tasks.append(
-                quantization_job(run, space.address, network.architecture, path, seed=network.seed, weights=weights)
+                quantization_job(run, space.load_name, network.architecture, path, seed=network.seed, weights=weights)
             )
     quantize_and_record(run, library, "test", tasks)
     return library

@@ -26,7 +26,7 @@ def load_or_train_reference(run: RunFolder) -> GraphModule:
         if read_rank_and_world_size()[1] > 1 and not (folder / "reference.toml").exists():
             raise ConfigError("only reference.method = 'paper' trains in several processes", got=part.method)
         return train_or_load_reference(
-            run.space, run.data, part.fit(), seed=recipe.seed, threads=recipe.processes, folder=folder
+            run.space, run.data, part.optim_config(), seed=recipe.seed, threads=recipe.processes, folder=folder
         )
     if recipe.data.name != "image_folder":
         raise ConfigError(
@@ -43,7 +43,7 @@ def find_teacher(run: RunFolder) -> TeacherFile:
     """
     part = run.recipe.teacher
     if part is None:
-        return TeacherFile(run.space.address or run.space.name, run.folder / "reference" / "weights.safetensors")
+        return TeacherFile(run.space.load_name or run.space.name, run.folder / "reference" / "weights.safetensors")
     folder = Path(part.run) if part.run else run.folder.parent / Path(part.recipe).stem
     weights = folder / "reference" / "weights.safetensors"
     if not (folder / "recipe.toml").exists() or not weights.exists():
@@ -54,7 +54,7 @@ def find_teacher(run: RunFolder) -> TeacherFile:
         )
     other = Recipe.read(folder / "recipe.toml")
     space = load_space(other.space)
-    mine, its = ((s.input_shape, s.network(s.reference).output_shape) for s in (run.space, space))
+    mine, its = ((s.input_shape, s.network_graph(s.reference).output_shape) for s in (run.space, space))
     if mine != its or other.data.name != run.recipe.data.name:
         rule = f"a teacher must be trained on images of {run.recipe.data.name} of {mine[0]}, for {mine[1][0]} classes"
         raise ConfigError(rule, got=f"{other.data.name}, {its[0]}, {its[1][0]} classes", hint="name another recipe")

@@ -44,9 +44,11 @@ def verify(run: Run, front: ParetoFront) -> pd.DataFrame:
     groups = {"front": rows}
     if part.random:
         wanted = np.resize(cost.mean(rows), part.random)
-        known = [run.space.row(network) for network in run.architectures.means("library", "test")]
+        known = [run.space.row(network) for network in run.architectures.mean_top1("library", "test")]
         excluded = np.concatenate([rows, np.array(known)])
-        groups["random"] = sample_at_cost(run.aim(), cost, wanted, seed=run.recipe.seed + RANDOM, excluded=excluded)
+        groups["random"] = sample_at_cost(
+            run.search_problem(), cost, wanted, seed=run.recipe.seed + RANDOM, excluded=excluded
+        )
     frames = []
     for role, chosen in groups.items():
         run.train_networks(chosen, role)
@@ -65,7 +67,7 @@ def evaluate_predictor(run: Run) -> pd.DataFrame:
     path = run.folder / "predictor.toml"
     predictor, qualities = load_predictor(path), run.qualities()
     rows, top1, roles = run.fit_targets(read_roles(path))
-    predicted = predictor.left_out(gather_qualities(qualities, rows), top1)
+    predicted = predictor.predict_leave_one_out(gather_qualities(qualities, rows), top1)
     if run.recipe.library.test_networks:
         others, measured = run.architectures.targets("test", at_least=1)
         predicted = np.concatenate([predicted, predictor(gather_qualities(qualities, others))[0]])
@@ -93,7 +95,7 @@ def evaluate_latency(run: Run) -> pd.DataFrame | None:
         "sum_s": TableCost.of(run.space, table).mean(rows),
         "predicted_s": cost.mean(rows),
         "std_s": cost.std(rows),
-        "measured_s": run.measured(table, rows),
+        "measured_s": run.measure(table, rows),
     }
     frame = pd.DataFrame(columns | {name: run.cost(name).mean(rows) for name in run.recipe.counters})
     write_atomic(run.folder / "latency_test.csv", frame.to_csv(index=False, lineterminator="\n"))
@@ -109,14 +111,14 @@ def _levels(front: ParetoFront, count: int, latencies: np.ndarray) -> np.ndarray
     """Return the numbers of networks spread evenly over the logarithm of the latency, not more than the front has."""
     if len(front) == 0:
         raise InsufficientDataError("a front must hold a network", got=0, hint="search again")
-    return front.spread(min(count, len(front)), latencies)
+    return front.select_log_spaced(min(count, len(front)), latencies)
 
 
 def _measure_role(run: Run, role: str, rows: Rows, levels: np.ndarray) -> pd.DataFrame:
     table = find_table([run.tables], run.device.name, run.space.name)
-    cost, aim = run.cost(run.device.name), run.aim()
+    cost, aim = run.cost(run.device.name), run.search_problem()
     accuracy, accuracy_std = aim.predictor(gather_qualities(aim.qualities, rows))
-    top1 = run.architectures.means(*(role for role in ROLES if role not in SEPARATE_ROLES))
+    top1 = run.architectures.mean_top1(*(role for role in ROLES if role not in SEPARATE_ROLES))
     return pd.DataFrame(
         {
             "role": role,
@@ -127,7 +129,7 @@ def _measure_role(run: Run, role: str, rows: Rows, levels: np.ndarray) -> pd.Dat
             "top1_percent": [top1[network][0] for network in run.networks(rows)],
             "predicted_s": cost.mean(rows),
             "predicted_std_s": cost.std(rows),
-            "measured_s": run.measured(table, rows),
+            "measured_s": run.measure(table, rows),
         }
     )
 

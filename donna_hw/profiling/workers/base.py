@@ -46,15 +46,15 @@ class Worker(ABC):
     name: str
 
     @abstractmethod
-    def description(self) -> BackendInfo:
+    def info(self) -> BackendInfo:
         """Return what the device's backend says of itself; raises `DonnaError` when the device cannot be used."""
 
     @abstractmethod
-    def visit(self, task: Task) -> Trial:
+    def run_trial(self, task: Task) -> Trial:
         """Run the block between runs of the sentinel; raises `BlockFailedError`."""
 
     @abstractmethod
-    def sentinel_s(self, sentinel: Graph, count: int) -> np.ndarray:
+    def time_sentinel(self, sentinel: Graph, count: int) -> np.ndarray:
         """Run the sentinel alone, and return `count` times in seconds; raises `BlockFailedError`."""
 
     @abstractmethod
@@ -72,11 +72,11 @@ class Worker(ABC):
         rounds in one process the spread would not show it, and the interval would be too narrow.
         """
 
-    def revive(self, sentinel: Graph) -> None:
+    def restart(self, sentinel: Graph) -> None:
         """Begin anew after a failure; raises `DeviceLostError` when not even the sentinel runs."""
         self.close()
         try:
-            self.sentinel_s(sentinel, 1)
+            self.time_sentinel(sentinel, 1)
         except (BlockFailedError, DonnaError) as failure:
             raise DeviceLostError(str(failure)) from failure
 
@@ -86,29 +86,29 @@ class TrialRunner:
 
     def __init__(self, backend: TimingBackend, protocol: Protocol, device: str = "") -> None:
         self.backend, self.protocol, self.device = backend, protocol, device
-        self._watched: Graph | None = None
-        self._watch: Runner | None = None
+        self._sentinel: Graph | None = None
+        self._sentinel_runner: Runner | None = None
 
-    def visit(self, task: Task) -> Trial:
+    def run(self, task: Task) -> Trial:
         """Run the block between runs of the sentinel, as the protocol says."""
         watched = self.protocol.sentinel_samples
         if watched:
-            self._open(task.sentinel)
+            self._open_sentinel(task.sentinel)
         runner = self.backend.prepare(task.graph)
         baseline = None
         try:
             baseline = self.backend.prepare(task.baseline) if task.baseline is not None else None
             if baseline is not None:
-                self._warmed(baseline)
-            count = self._warmed(runner)
+                self._warm_up(baseline)
+            count = self._warm_up(runner)
             slices = min(self.protocol.slices, count)
-            sentinel, samples, without = [self.sentinel_s(task.sentinel, watched)], [], []
+            sentinel, samples, without = [self.time_sentinel(task.sentinel, watched)], [], []
             for _ in range(slices):
                 if baseline is not None:
-                    without.append(_slice(baseline, count // slices, slices).timed_s)
+                    without.append(_slice(baseline, count // slices, slices).latency_s)
                 samples.append(_slice(runner, count // slices, slices))
-                sentinel.append(self.sentinel_s(task.sentinel, watched))
-            readings = self.backend.readings()
+                sentinel.append(self.time_sentinel(task.sentinel, watched))
+            readings = self.backend.read_telemetry()
         finally:
             runner.close()
             if baseline is not None:
@@ -123,34 +123,34 @@ class TrialRunner:
             self.device,
         )
 
-    def sentinel_s(self, sentinel: Graph, count: int) -> np.ndarray:
+    def time_sentinel(self, sentinel: Graph, count: int) -> np.ndarray:
         """Run the sentinel, after one run that warms its caches, and return `count` times in seconds."""
         if not count:
             return np.empty(0)
-        watch = self._open(sentinel)
+        watch = self._open_sentinel(sentinel)
         watch.samples(1)
-        return watch.samples(count).timed_s
+        return watch.samples(count).latency_s
 
     def close(self) -> None:
         """Close the sentinel."""
-        if self._watch is not None:
-            self._watch.close()
-        self._watch = self._watched = None
+        if self._sentinel_runner is not None:
+            self._sentinel_runner.close()
+        self._sentinel_runner = self._sentinel = None
 
-    def _open(self, sentinel: Graph) -> Runner:
-        if self._watch is None or sentinel != self._watched:
+    def _open_sentinel(self, sentinel: Graph) -> Runner:
+        if self._sentinel_runner is None or sentinel != self._sentinel:
             self.close()
-            self._watch, self._watched = self.backend.prepare(sentinel), sentinel
-        return self._watch
+            self._sentinel_runner, self._sentinel = self.backend.prepare(sentinel), sentinel
+        return self._sentinel_runner
 
-    def _warmed(self, runner: Runner) -> int:
+    def _warm_up(self, runner: Runner) -> int:
         """Warm a runner up, and return how many samples a visit takes of it."""
         protocol = self.protocol
         warm: Samples | None = runner.samples(protocol.warmup) if protocol.warmup else None
-        if protocol.visit_s is None or warm is None:
+        if protocol.trial_s is None or warm is None:
             return protocol.samples
-        once_s = float(warm.timed_s.min())
-        fits = int(protocol.visit_s / once_s) if once_s > 0 else protocol.samples
+        once_s = float(warm.latency_s.min())
+        fits = int(protocol.trial_s / once_s) if once_s > 0 else protocol.samples
         return min(max(fits, MIN_SAMPLES), protocol.samples)
 
 

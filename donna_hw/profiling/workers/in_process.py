@@ -18,48 +18,48 @@ class InProcessWorker(Worker):
     def __init__(self, name: str, device: Device, protocol: Protocol) -> None:
         self.name = name
         self._device, self._protocol = device, protocol
-        self._visitor: TrialRunner | None = None
+        self._runner: TrialRunner | None = None
 
-    def description(self) -> BackendInfo:
+    def info(self) -> BackendInfo:
         """Return what the backend says of itself."""
-        return self._opened().backend.description()
+        return self._open_runner().backend.info()
 
-    def visit(self, task: Task) -> Trial:
+    def run_trial(self, task: Task) -> Trial:
         """Visit here; what the runtime raises is the block's failure."""
         try:
-            return self._opened().visit(task)
+            return self._open_runner().run(task)
         except Exception as error:
             raise BlockFailedError(format_failure(error)) from error
 
-    def sentinel_s(self, sentinel: Graph, count: int) -> np.ndarray:
+    def time_sentinel(self, sentinel: Graph, count: int) -> np.ndarray:
         """Run the sentinel here."""
         try:
-            return self._opened().sentinel_s(sentinel, count)
+            return self._open_runner().time_sentinel(sentinel, count)
         except Exception as error:
             raise BlockFailedError(format_failure(error)) from error
 
     def cool_down_s(self, pause_s: float, waited_s: float) -> float:
         """Ask the backend."""
         try:
-            return self._opened().backend.cool_down_s(pause_s, waited_s)
+            return self._open_runner().backend.cool_down_s(pause_s, waited_s)
         except Exception as error:
             raise BlockFailedError(format_failure(error)) from error
 
     def close(self) -> None:
         """Close the sentinel and forget the backend."""
-        if self._visitor is not None:
-            self._visitor.close()
-            self._visitor = None
+        if self._runner is not None:
+            self._runner.close()
+            self._runner = None
 
-    def _opened(self) -> TrialRunner:
-        if self._visitor is None:
+    def _open_runner(self) -> TrialRunner:
+        if self._runner is None:
             backend = self._device.backend()
             assert isinstance(backend, TimingBackend)  # noqa: S101  the caller times
-            self._visitor = TrialRunner(backend, self._protocol, self.name)
-        return self._visitor
+            self._runner = TrialRunner(backend, self._protocol, self.name)
+        return self._runner
 
 
 def create_in_process_workers(device: Device, protocol: Protocol) -> list[Worker]:
     """Return a worker in this process for each device of the pool."""
-    members = device.members()
+    members = device.expand_pool()
     return [InProcessWorker(f"{device.name}.{number}", member, protocol) for number, member in enumerate(members)]

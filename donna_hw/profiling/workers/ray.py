@@ -46,11 +46,11 @@ class RayWorker(Worker):
 
     def __init__(self, name: str, device: Device, protocol: Protocol, resource: str) -> None:
         self.name = name
-        self._opening, self._resource = (name, device, protocol), resource
-        self._patience_s = protocol.patience_s + 2 * START_TIMEOUT_S
+        self._init_args, self._resource = (name, device, protocol), resource
+        self._timeout_s = protocol.timeout_s + 2 * START_TIMEOUT_S
         self._actor: Any = None
 
-    def description(self) -> BackendInfo:
+    def info(self) -> BackendInfo:
         """Return what the backend on the host says of itself."""
         try:
             description: BackendInfo = self._ask("description", ())
@@ -63,12 +63,12 @@ class RayWorker(Worker):
         with contextlib.suppress(BlockFailedError):
             self._ask("refresh", ())
 
-    def visit(self, task: Task) -> Trial:
+    def run_trial(self, task: Task) -> Trial:
         """Visit on the host; the death of the host is a failure too, and reviving then finds the device lost."""
         visit: Trial = self._ask("visit", (task,))
         return visit
 
-    def sentinel_s(self, sentinel: Graph, count: int) -> np.ndarray:
+    def time_sentinel(self, sentinel: Graph, count: int) -> np.ndarray:
         """Run the sentinel on the host."""
         times: np.ndarray = self._ask("sentinel_s", (sentinel, count))
         return times
@@ -89,9 +89,11 @@ class RayWorker(Worker):
     def _ask(self, what: str, arguments: tuple[object, ...]) -> Any:
         import ray
 
-        patience_s = self._patience_s
+        patience_s = self._timeout_s
         if self._actor is None:
-            self._actor = ray.remote(RayHost).options(num_cpus=0, resources={self._resource: 1}).remote(*self._opening)
+            self._actor = (
+                ray.remote(RayHost).options(num_cpus=0, resources={self._resource: 1}).remote(*self._init_args)
+            )
             try:
                 ray.get(self._actor.__ray_ready__.remote(), timeout=PLACEMENT_TIMEOUT_S)
             except ray.exceptions.RayError as error:
@@ -127,7 +129,7 @@ def ray_worker_factory(address: str) -> Callable[[Device, Protocol], Sequence[Wo
                 got="none",
                 hint=f"ray start --address={address} --resources '{{\"{device.name}\": 1}}' on the host that has it",
             )
-        members = device.members()
+        members = device.expand_pool()
         return [
             RayWorker(f"{device.name}.{unit}", members[unit % len(members)], protocol, device.name)
             for unit in range(units)

@@ -30,42 +30,42 @@ class SubprocessWorker(Worker):
 
     def __init__(self, name: str, device: Device, protocol: Protocol) -> None:
         self.name = name
-        self._opening = (device, protocol, name)
-        self._patience_s = protocol.patience_s
-        self._description: BackendInfo | None = None
+        self._init_args = (device, protocol, name)
+        self._timeout_s = protocol.timeout_s
+        self._info: BackendInfo | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._pipe: Connection | None = None
-        self._said: IO[bytes] | None = None
+        self._output: IO[bytes] | None = None
 
-    def description(self) -> BackendInfo:
+    def info(self) -> BackendInfo:
         """Return what the child's backend says of itself; raises what stops the child from opening the device."""
         try:
             description: BackendInfo = self._ask("description", (), START_TIMEOUT_S)
         except BlockFailedError as failure:
             raise UnavailableError(f"device {self.name} must open", got=str(failure)) from failure
-        self._description = description
+        self._info = description
         return description
 
     def refresh(self) -> None:
         """End the child; the next visit starts a new one."""
-        if self._description is not None and not self._description.costly_start:
+        if self._info is not None and not self._info.costly_start:
             self.close()
 
-    def visit(self, task: Task) -> Trial:
+    def run_trial(self, task: Task) -> Trial:
         """Visit in the child; an exception, its death and its silence for longer than the protocol's patience are failures."""
-        visit: Trial = self._ask("visit", (task,), self._patience_s)
+        visit: Trial = self._ask("visit", (task,), self._timeout_s)
         return visit
 
-    def sentinel_s(self, sentinel: Graph, count: int) -> np.ndarray:
+    def time_sentinel(self, sentinel: Graph, count: int) -> np.ndarray:
         """Run the sentinel in the child."""
-        times: np.ndarray = self._ask("sentinel_s", (sentinel, count), self._patience_s)
+        times: np.ndarray = self._ask("sentinel_s", (sentinel, count), self._timeout_s)
         return times
 
     def cool_down_s(self, pause_s: float, waited_s: float) -> float:
         """Ask the child where its backend decides."""
-        if self._description is None or not self._description.cools:
+        if self._info is None or not self._info.controls_cool_down:
             return super().cool_down_s(pause_s, waited_s)
-        wait_s: float = self._ask("cool_down_s", (pause_s, waited_s), self._patience_s)
+        wait_s: float = self._ask("cool_down_s", (pause_s, waited_s), self._timeout_s)
         return wait_s
 
     def close(self) -> None:
@@ -77,9 +77,9 @@ class SubprocessWorker(Worker):
             self._child.stdin.close()
             self._child.kill()
             self._child.wait()
-        if self._said is not None:
-            self._said.close()
-        self._child = self._pipe = self._said = None
+        if self._output is not None:
+            self._output.close()
+        self._child = self._pipe = self._output = None
 
     def _ask(self, what: str, arguments: tuple[object, ...], patience_s: float) -> Any:
         try:
@@ -95,7 +95,7 @@ class SubprocessWorker(Worker):
         except (EOFError, OSError):  # the child is dead; an answer that its death tore is an OSError
             if self._child is None:
                 raise
-            raise BlockFailedError(self._epitaph()) from None
+            raise BlockFailedError(self._describe_exit()) from None
         if kind == "failed":
             raise BlockFailedError(answer)
         if kind == "refused":
@@ -104,32 +104,32 @@ class SubprocessWorker(Worker):
 
     def _start(self) -> None:
         ours, theirs = Pipe()
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115  read when the child has died
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115  read when the child has died
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         self._child = subprocess.Popen(
             [sys.executable, "-m", "donna_hw.profiling.workers.subprocess_main", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             env=environment,
             stdin=subprocess.PIPE,  # its end tells the child that we are gone
-            stdout=self._said,
+            stdout=self._output,
             stderr=subprocess.STDOUT,
         )
         theirs.close()
         self._pipe = ours
-        ours.send(self._opening)
+        ours.send(self._init_args)
 
-    def _epitaph(self) -> str:
+    def _describe_exit(self) -> str:
         """Return why the child died, and the last line that it said."""
         assert self._child is not None  # noqa: S101  it was asked something
-        assert self._said is not None  # noqa: S101  opened with it
+        assert self._output is not None  # noqa: S101  opened with it
         try:
             code = self._child.wait(EXIT_TIMEOUT_S)
         except subprocess.TimeoutExpired:  # it let go of the pipe and lives on
             self._child.kill()
             code = self._child.wait()
-        size = self._said.seek(0, os.SEEK_END)
-        self._said.seek(max(0, size - 2000))
-        lines = self._said.read().decode(errors="replace").strip().splitlines()
+        size = self._output.seek(0, os.SEEK_END)
+        self._output.seek(max(0, size - 2000))
+        lines = self._output.read().decode(errors="replace").strip().splitlines()
         self.close()
         why = f"its process ended with exit code {code}"
         if code < 0:
@@ -141,5 +141,5 @@ class SubprocessWorker(Worker):
 
 def create_subprocess_workers(device: Device, protocol: Protocol) -> list[Worker]:
     """Return a worker process for each device of the pool."""
-    members = device.members()
+    members = device.expand_pool()
     return [SubprocessWorker(f"{device.name}.{number}", member, protocol) for number, member in enumerate(members)]

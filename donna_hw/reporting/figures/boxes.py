@@ -45,7 +45,7 @@ def build_boxes(space: Space, architecture: Architecture) -> tuple[Box, ...]:
 
     Raises `BadSetting` or `UnknownName` for a network that is not one of the space.
     """
-    space.check(architecture)
+    space.validate(architecture)
     frame = space.at(architecture.settings)
     found: list[Box] = []
     for stage, number in zip(frame.stages, architecture.blocks, strict=True):
@@ -75,7 +75,7 @@ def _parts(block: Block) -> tuple[Block, ...]:
         case Int8Block(inner):
             parts = _parts(inner)
             return (block,) if parts == (inner,) else tuple(Int8Block(part) for part in parts)
-        case Chain(parts=named):
+        case Chain(blocks=named):
             return tuple(part for _, part in named)
         case Residual() if block.depth > 1:
             return (replace(block, depth=1), *[replace(block, depth=1, stride=1)] * (block.depth - 1))
@@ -118,7 +118,9 @@ def _bottleneck(box: Box, cell: InvertedResidual, graph: Graph) -> Box:
     if spatial is None:
         return box  # drawn anew by somebody's own cell: what it computes is not known here
     conv = spatial.operator == "conv"
-    made = {} if conv else dict(getattr(spatial.made, "settings", ()))  # what a torch module was asked for, if it says
+    made = (
+        {} if conv else dict(getattr(spatial.module_spec, "settings", ()))
+    )  # what a torch module was asked for, if it says
     return replace(
         box,
         kind="inverted_residual",
@@ -171,7 +173,7 @@ def _extra_label(cell: InvertedResidual, graph: Graph) -> str:
     for layer in graph.layers:
         name = layer.name.rpartition("1_")[2]
         if layer.operator == "module":
-            words.append(str(getattr(getattr(layer.made, "make", None), "__name__", name)).lower())
+            words.append(str(getattr(getattr(layer.module_spec, "make", None), "__name__", name)).lower())
         elif name not in BOTTLENECK:
             words.append(name)
     if cell.pointwise_groups > 1:

@@ -25,7 +25,7 @@ class DetectorStats(NamedTuple):
 
     network: str
     role: str
-    start: str
+    initialization: str
     seeds: int
     top1_percent: float
     top1_std_percent: float
@@ -73,7 +73,7 @@ def draw_detection(frame: pd.DataFrame) -> Figure:
     axes = figure.add_subplot()
     roles, handles = list(dict.fromkeys(one.role for one in found)), []
     for start, words in INITIALIZATIONS.items():
-        every = [one for one in found if one.start == start]
+        every = [one for one in found if one.initialization == start]
         for role, same in groupby(sorted(every, key=lambda one: roles.index(one.role)), lambda one: one.role):
             chosen, (color, mark) = list(same), MARKERS[roles.index(role) % len(MARKERS)]
             bars = axes.errorbar(

@@ -27,8 +27,8 @@ class LineStyle(NamedTuple):
     """How trainings of one kind are drawn."""
 
     color: str
-    style: str
-    mark: str
+    linestyle: str
+    marker: str
 
 
 @paper_style
@@ -67,7 +67,9 @@ def epochs_to(mean: np.ndarray, percent: float) -> int | None:
 def _lines(axes: Axes, curves: Sequence[Curve], label: str, look: LineStyle) -> np.ndarray:
     """Draw trainings of one kind and return their mean, float [epochs of the shortest]."""
     for curve in curves:
-        axes.plot(range(1, len(curve.percent) + 1), curve.percent, color=look.color, ls=look.style, lw=0.5, alpha=0.35)
+        axes.plot(
+            range(1, len(curve.percent) + 1), curve.percent, color=look.color, ls=look.linestyle, lw=0.5, alpha=0.35
+        )
     length = min(len(curve.percent) for curve in curves)
     mean = np.mean([curve.percent[:length] for curve in curves], axis=0)
     networks = len({curve.network for curve in curves})
@@ -75,9 +77,9 @@ def _lines(axes: Axes, curves: Sequence[Curve], label: str, look: LineStyle) -> 
         range(1, length + 1),
         mean,
         color=look.color,
-        ls=look.style,
+        ls=look.linestyle,
         lw=1.8,
-        marker=look.mark,
+        marker=look.marker,
         ms=3.5,
         markevery=max(1, length // 10),
         label=f"{label}, mean of {networks}",

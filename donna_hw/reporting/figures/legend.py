@@ -33,13 +33,13 @@ SAMPLE = 2.5  # expansion of the sample: two lines and a short one
 class LegendEntry(NamedTuple):
     """One sign with what it means; draw puts it with its left lower corner at a place."""
 
-    words: str
+    text: str
     draw: Callable[[Axes, float, float], None]
 
     @property
-    def inches(self) -> float:
+    def width(self) -> float:
         """Width of the sign and its words."""
-        return BOX_WIDTH + GAP + LETTER * len(self.words) + 2 * GAP
+        return BOX_WIDTH + GAP + LETTER * len(self.text) + 2 * GAP
 
 
 def legend_entries(boxes: Sequence[Box], most: int) -> list[LegendEntry]:
@@ -64,11 +64,11 @@ def wrap_entries(found: Sequence[LegendEntry], width: float) -> list[list[Legend
     lines: list[list[LegendEntry]] = []
     left = 0.0
     for entry in found:
-        if not lines or entry.inches > left:
+        if not lines or entry.width > left:
             lines.append([])
             left = width - 2 * MARGIN
         lines[-1].append(entry)
-        left -= entry.inches
+        left -= entry.width
     return lines
 
 
@@ -78,8 +78,8 @@ def draw_legend(axes: Axes, lines: Sequence[Sequence[LegendEntry]]) -> None:
         x, y = MARGIN, MARGIN + LINE * number
         for entry in line:
             entry.draw(axes, x, y)
-            axes.text(x + BOX_WIDTH + GAP, y + SIGN_HEIGHT / 2, entry.words, fontsize=TEXT, va="center")
-            x += entry.inches
+            axes.text(x + BOX_WIDTH + GAP, y + SIGN_HEIGHT / 2, entry.text, fontsize=TEXT, va="center")
+            x += entry.width
 
 
 def _box(axes: Axes, x: float, y: float, height: float) -> None:

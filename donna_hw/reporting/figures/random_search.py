@@ -30,7 +30,7 @@ class RandomSearchData:
     cost: str
     unit: str
     tolerance: float
-    drawn: int
+    samples: int
     levels: Sequence[Level]
 
 
@@ -66,7 +66,7 @@ def draw_random_search(found: RandomSearchData) -> Figure:
     figure.legend(
         [drawn["boxes"][0], drawn["medians"][0], stars],
         [
-            f"random networks of {found.drawn} drawn: quartiles, range",
+            f"random networks of {found.samples} drawn: quartiles, range",
             "their median",
             "best network of the front, as near",
         ],

@@ -45,7 +45,7 @@ def draw_roofline(simulation: SimulationResult) -> Figure:
     DRAM bytes are those moved while the operator ran, so that a mark lies under the roof. Operators without DRAM traffic stand in a
     strip at the right border, those without multiply-accumulates are named beside the picture.
     """
-    frame = simulation.frame()
+    frame = simulation.to_frame()
     frame["share"] = frame["total_cycles"].astype(float) / max(simulation.total_cycles, 1)
     on_array = (frame["macs"] > 0) & (frame["total_cycles"] > 0)
     marks = frame[on_array].astype({"macs": float, "total_cycles": float, "dram_bytes": float, "utilisation": float})

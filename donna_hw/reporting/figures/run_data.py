@@ -43,7 +43,7 @@ def parse_network(space: Space, name: str) -> Architecture:
     labels = str(name).split("/")
     if len(labels) != len(space.columns):
         raise FileFormatError(f"a network of {space.name} has {len(space.columns)} labels, joined by /", got=name)
-    return space.from_labels(dict(zip(space.columns, labels, strict=True)))
+    return space.architecture_from_labels(dict(zip(space.columns, labels, strict=True)))
 
 
 def load_finetuning_curves(run: Run) -> tuple[list[Curve], float]:
@@ -77,7 +77,9 @@ def load_predictor_groups(run: Run) -> list[PredictionGroup]:
     predictor, qualities = load_predictor(path), run.qualities()
     rows, top1, _ = run.fit_targets(read_roles(path))
     judged = [
-        PredictionGroup("fitted to, each left out", predictor.left_out(gather_qualities(qualities, rows), top1), top1)
+        PredictionGroup(
+            "fitted to, each left out", predictor.predict_leave_one_out(gather_qualities(qualities, rows), top1), top1
+        )
     ]
 
     def add(name: str, rows: Rows, measured: np.ndarray) -> None:
@@ -109,8 +111,8 @@ def load_detectors(run: Run | DetectionRun) -> pd.DataFrame:
 
 def _mean_top1(run: Run, library: ArchitectureLibrary, role: str) -> tuple[Rows, np.ndarray]:
     """Return a role's networks as rows of the run's space, int [n, stages], and their top-1 in per cent, float [n]."""
-    found = library.means(role)
-    rows = [run.space.row(run.space.from_labels(library.space.labels(network))) for network in found]
+    found = library.mean_top1(role)
+    rows = [run.space.row(run.space.architecture_from_labels(library.space.labels(network))) for network in found]
     return np.array(rows, np.int64).reshape(len(rows), len(run.space.columns)), np.array(
         [top1 for top1, _ in found.values()]
     )

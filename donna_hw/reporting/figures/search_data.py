@@ -50,7 +50,7 @@ def build_pareto_data(run: Run, cost: str | None = None) -> ParetoData:
     model, front, space = aim.costs[0], load_or_search_front(run, aim), run.space
     random = space.random_rows(min(CLOUD_SIZE, space.size), run.recipe.seed)
     random = random[aim.usable(random)]
-    finetuned = run.architectures.means("library", "test", "stratified")
+    finetuned = run.architectures.mean_top1("library", "test", "stratified")
     library = np.array([space.row(network) for network in finetuned], np.int64).reshape(-1, len(space.columns))
     reference = float(model.mean(np.array([space.row(space.reference)]))[0])
     return ParetoData(

@@ -42,7 +42,7 @@ class TableQuality:
 
     rows: int
     counts: Mapping[str, int]
-    doubted: tuple[tuple[str, str, str, str], ...]
+    untrusted: tuple[tuple[str, str, str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Content:
 
     title: str
     command: str
-    written: str
+    created: str
     space: str
     stages: tuple[str, ...]
     networks_in_space: int
@@ -63,10 +63,10 @@ class Content:
     networks: tuple[ReportedNetwork, ...]
     predictor: tuple[str, ...]
     latency: tuple[str, ...]
-    trust: TableQuality
-    gain: BudgetAnalysis
-    corrected: bool
-    table: Mapping[str, str]
+    table_quality: TableQuality
+    budget_analysis: BudgetAnalysis
+    has_correction: bool
+    table_facts: Mapping[str, str]
     settings: str
     versions: Mapping[str, str]
 
@@ -92,7 +92,7 @@ def collect_content(run: Run) -> Content:
     return Content(
         title=run.recipe.title,
         command=run.command,
-        written=date.today().isoformat(),
+        created=date.today().isoformat(),
         space=run.recipe.space,
         stages=run.space.columns,
         networks_in_space=run.space.size,
@@ -101,12 +101,12 @@ def collect_content(run: Run) -> Content:
         networks=networks,
         predictor=tuple(predictor),
         latency=tuple(latency_lines(run, table)),
-        trust=assess_table_quality(table),
-        gain=analyze_budget(
+        table_quality=assess_table_quality(table),
+        budget_analysis=analyze_budget(
             run.space, table, rows_from_names(run, [network.name for network in front]), (percent, std)
         ),
-        corrected=load_correction(table) is not None,
-        table=_facts(table),
+        has_correction=load_correction(table) is not None,
+        table_facts=_facts(table),
         settings=read_text(run.folder / "recipe.toml"),
         versions=_versions(),
     )

@@ -30,12 +30,12 @@ class BudgetOption:
     alike: neighbouring pairs within the noise then.
     """
 
-    what: str
-    fits: float
+    kind: str
+    capacity: float
     count: float
-    each_s: float
+    duration_s: float
     std: np.ndarray
-    alike: int
+    pairs_within_noise: int
 
 
 @dataclass(frozen=True)
@@ -50,18 +50,18 @@ class BudgetAnalysis:
     """
 
     mean: np.ndarray
-    now: np.ndarray
-    never: np.ndarray
+    current_std: np.ndarray
+    irreducible_std: np.ndarray
     pairs: int
-    alike: int
-    alike_accuracy: int
-    ways: tuple[BudgetOption, ...]
-    why: str = ""
+    pairs_within_noise: int
+    accuracy_pairs_within_noise: int
+    options: tuple[BudgetOption, ...]
+    reason: str = ""
 
     @property
     def best(self) -> BudgetOption:
         """The way after which the median deviation, as a share of the cost, is the smallest."""
-        return min(self.ways, key=lambda way: float(np.median(way.std / self.mean)))
+        return min(self.options, key=lambda way: float(np.median(way.std / self.mean)))
 
 
 def analyze_budget(
@@ -85,13 +85,13 @@ def analyze_budget(
     ways, why = _budget_options(space, table, cost, rows, budget_s)
     return BudgetAnalysis(
         mean=cost.mean(rows),
-        now=cost.std(rows),
-        never=irreducible_std(cost, rows),
+        current_std=cost.std(rows),
+        irreducible_std=irreducible_std(cost, rows),
         pairs=max(len(rows) - 1, 0),
-        alike=count_pairs_within_noise(cost, rows),
-        alike_accuracy=int(close.sum()),
-        ways=ways,
-        why=why,
+        pairs_within_noise=count_pairs_within_noise(cost, rows),
+        accuracy_pairs_within_noise=int(close.sum()),
+        options=ways,
+        reason=why,
     )
 
 
@@ -111,7 +111,7 @@ def irreducible_std(cost: CostModel, rows: Rows) -> np.ndarray:
         left, noise = cost.covariance(rows)
         return np.asarray(cost.std(rows) * np.sqrt(noise / (noise + np.maximum(np.diag(left), 0.0))))
     if isinstance(cost, TableCost):
-        return np.asarray(cost.residual * cost.mean(rows))
+        return np.asarray(cost.residual_std * cost.mean(rows))
     return cost.std(rows)
 
 
@@ -120,7 +120,7 @@ def mean_trial_s(records: Iterable[BlockRecord], cool_down_s: float = 0.0) -> fl
 
     A gap in which the rounds begin anew, or of over 60 s beside the cool-down, is a pause between two sittings and left out.
     """
-    visits = sorted((visit.started_unix_s, visit.round) for record in records for visit in record.visits)
+    visits = sorted((visit.started_unix_s, visit.round) for record in records for visit in record.trials)
     starts, rounds = np.array([start for start, _ in visits]), np.array([number for _, number in visits])
     gaps, onward = np.diff(starts), np.diff(rounds) >= 0
     gaps = gaps[onward & (gaps > 0) & (gaps <= MAX_GAP_S + cool_down_s)] if len(visits) > 1 else gaps
@@ -130,7 +130,7 @@ def mean_trial_s(records: Iterable[BlockRecord], cool_down_s: float = 0.0) -> fl
 def with_more_rounds(table: LatencyTable, records: Mapping[str, BlockRecord], more: float) -> LatencyTable:
     """Return a table whose intervals are as narrow as after `more` rounds; rows that were never visited keep theirs."""
     keys = table.frame["layers_hash"].astype(str)
-    visits = np.array([len(records[key].visits) if key in records else 0 for key in keys], np.float64)
+    visits = np.array([len(records[key].trials) if key in records else 0 for key in keys], np.float64)
     kept = np.where(visits > 0, 1 / np.sqrt(1 + more / np.maximum(visits, 1)), 1.0)
     middle, half = (
         (table.frame["high_s"] + table.frame["low_s"]) / 2,
@@ -141,12 +141,12 @@ def with_more_rounds(table: LatencyTable, records: Mapping[str, BlockRecord], mo
 
 def with_more_networks(cost: FittedCost, more: Rows) -> FittedCost:
     """Return a cost as sure as after measuring further networks, int [m, stages], that cost what it says of them."""
-    outlying = np.concatenate([cost.spreads.outlying, np.ones(len(more))])
+    outlying = np.concatenate([cost.variance_params.outlier_scale, np.ones(len(more))])
     return replace(
         cost,
         rows=np.concatenate([cost.rows, more]),
         measured=np.concatenate([cost.measured, cost.mean(more)]),
-        spreads=replace(cost.spreads, outlying=outlying),
+        variance_params=replace(cost.variance_params, outlier_scale=outlying),
     )
 
 
@@ -160,10 +160,10 @@ def _budget_options(
         )
     cool_down_s = float(table.info.identity.get("cool_down_s", 0.0))
     found = []
-    records = {key: one for key, one in _journal(table, ".samples.csv").items() if one.visits}
+    records = {key: one for key, one in _journal(table, ".samples.csv").items() if one.trials}
     each_s = mean_trial_s(records.values(), cool_down_s)
     # of one round the interval is that of runs in a row: it says nothing of how rounds differ
-    if each_s is not None and np.median([len(one.visits) for one in records.values()]) >= 2:
+    if each_s is not None and np.median([len(one.trials) for one in records.values()]) >= 2:
         more = budget_s / (each_s * len(records))
         after = load_cost(space, with_more_rounds(table, records, more))
         found.append(
@@ -171,10 +171,10 @@ def _budget_options(
                 "rounds", more, more, each_s * len(records), after.std(rows), count_pairs_within_noise(after, rows)
             )
         )
-    networks = [one for one in _journal(table, ".networks.samples.csv").values() if one.visits]
+    networks = [one for one in _journal(table, ".networks.samples.csv").values() if one.trials]
     each_s = mean_trial_s(networks, cool_down_s)
     if each_s is not None and isinstance(cost, FittedCost):
-        each_s *= float(np.mean([len(one.visits) for one in networks]))
+        each_s *= float(np.mean([len(one.trials) for one in networks]))
         fits = int(budget_s / each_s)
         count = min(fits, MAX_VARIANCE_NETWORKS, space.size)
         if count:

@@ -68,7 +68,7 @@ def collect_networks(run: Run, costs: tuple[str, ...]) -> tuple[ReportedNetwork,
     space = run.space
     tested = read_csv(run.folder / "predictor_test.csv", ("network", "predicted_percent"))
     left_out = tested.set_index("network")["predicted_percent"].to_dict()
-    for network, (top1, _) in run.architectures.means("library", "test").items():
+    for network, (top1, _) in run.architectures.mean_top1("library", "test").items():
         name = run.architectures.name(network)
         add(name, "library", top1_percent=top1, predicted_percent=left_out.get(name))
     for record in read_csv(run.folder / "front.csv", (*space.columns, *PREDICTION_COLUMNS)).to_dict("records"):

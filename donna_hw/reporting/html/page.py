@@ -62,7 +62,7 @@ def render_page(content: Content, picture: str, library: str) -> str:
         spoken=format_duration,
         predictor=_parse_markdown(content.predictor),
         latency=_parse_markdown(content.latency),
-        shares=_relative_stds(content.gain),
+        shares=_relative_stds(content.budget_analysis),
     )
 
 
@@ -89,7 +89,7 @@ def build_static_pareto_data(content: Content, verified: pd.DataFrame) -> Pareto
 
 def _relative_stds(gain: BudgetAnalysis) -> dict[str, float]:
     """Return median standard deviations in per cent of the latency: `now`, of each way to spend the hour, and `never` mended."""
-    stds = {"now": gain.now, **{way.what: way.std for way in gain.ways}, "never": gain.never}
+    stds = {"now": gain.current_std, **{way.kind: way.std for way in gain.options}, "never": gain.irreducible_std}
     return {name: float(100 * np.median(std / gain.mean)) for name, std in stds.items()}
 
 

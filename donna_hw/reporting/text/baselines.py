@@ -15,7 +15,7 @@ PUBLISHED_INPUT_SHAPE = (3, 224, 224)
 
 def format_baselines(baselines: Baselines) -> str:
     """Return the baselines by cost, the cheapest first and failed ones last, then the rows of Table 3 without a public definition."""
-    found, info = baselines.found, baselines.info
+    found, info = baselines.measurements, baselines.info
     rows = [_row(baselines, name) for name in sorted(baselines.graphs, key=lambda name: found.values.get(name, inf))]
     header = ["network", info.column, "95 % interval", "verdict", "MACs", "parameters", "top-1 %", "published by"]
     if not found.rows:  # what is computed has no interval
@@ -37,7 +37,7 @@ def format_baselines(baselines: Baselines) -> str:
 
 def _row(baselines: Baselines, name: str) -> list[str]:
     graph, facts = baselines.graphs[name], load_published()[name]
-    row, value = baselines.found.rows.get(name, {}), baselines.found.values.get(name)
+    row, value = baselines.measurements.rows.get(name, {}), baselines.measurements.values.get(name)
     unit = baselines.info.unit
     return [
         name,

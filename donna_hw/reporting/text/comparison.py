@@ -33,9 +33,9 @@ def _identities(found: TableComparison) -> str:
         f"{letter}: {table.path}, of {table.info.space} on {table.info.device}, {table.info.created}"
         for letter, table in (("A", found.a), ("B", found.b))
     ]
-    lines += _differences(found.unlike) if found.unlike else ["identity: the same"]
-    if found.conditions:
-        lines += ["recorded conditions:", *_differences(found.conditions)]
+    lines += _differences(found.identity_differences) if found.identity_differences else ["identity: the same"]
+    if found.condition_differences:
+        lines += ["recorded conditions:", *_differences(found.condition_differences)]
     return "\n".join(lines)
 
 
@@ -47,11 +47,11 @@ def _matches(found: TableComparison) -> str:
     lines = [f"{len(found.frame_a)} blocks compared"]
     for what, names in (("only in A", found.only_a), ("only in B", found.only_b)):
         lines.append(f"{len(names)} {what}{_format_names(names)}")
-    if found.other_layers:
+    if found.changed_blocks:
         lines.append(
-            f"{len(found.other_layers)} of one name, but of different layers{_format_names(found.other_layers)}: not compared"
+            f"{len(found.changed_blocks)} of one name, but of different layers{_format_names(found.changed_blocks)}: not compared"
         )
-    untested = int((~found.absolute.tested).sum())
+    untested = int((~found.absolute.is_testable).sum())
     if untested:
         lines.append(f"{untested} measured in one round, which shows no spread over rounds: no test")
     if "verdict" in found.frame_a and "verdict" in found.frame_b:
@@ -78,9 +78,9 @@ def _figures(found: TableComparison, views: dict[str, WelchTest]) -> str:
     surely_faster, surely_slower = counts("discovered")
     rows: list[tuple[str, Sequence[object]]] = [
         ("common factor, median of B / A", [f"{view.common_factor:.4f}" for view in shown]),
-        ("median |deviation| of B from A", [f"{100 * view.deviation:.2f} %" for view in shown]),
-        ("agree: difference within its 95 % interval", [f"{100 * view.agreeing:.1f} %" for view in shown]),
-        ("the two 95 % intervals overlap", [f"{100 * view.overlapping:.1f} %" for view in shown]),
+        ("median |deviation| of B from A", [f"{100 * view.median_relative_difference:.2f} %" for view in shown]),
+        ("agree: difference within its 95 % interval", [f"{100 * view.agreement_rate:.1f} %" for view in shown]),
+        ("the two 95 % intervals overlap", [f"{100 * view.overlap_rate:.1f} %" for view in shown]),
         ("B faster, each block judged alone (p < 5 %)", faster),
         ("B slower, each block judged alone", slower),
         (f"B faster, at most {100 * ALPHA:.0f} % of the findings false", surely_faster),
@@ -97,7 +97,7 @@ def _figures(found: TableComparison, views: dict[str, WelchTest]) -> str:
 def _largest(found: TableComparison, name: str, view: WelchTest, top: int) -> str:
     """Return the blocks that differ surely, those that differ most first."""
     size = np.abs(view.estimate)
-    picks = [int(i) for i in np.argsort(-size, kind="stable") if view.discovered[i]]
+    picks = [int(i) for i in np.argsort(-size, kind="stable") if view.significant_fdr[i]]
     if not picks:
         return f"{name}: no significant difference"
     header = [" ".join(["block:", "part", *axis_columns(found.frame_a)]), "A", "B", *_header(view), "p"]

@@ -44,5 +44,5 @@ def _row(adb: Adb, attached: AdbDevice) -> Sequence[str]:
         ", ".join(warm) or "not told",
         battery + charging,
         " ".join(state.governors) or "not told",
-        "; ".join(hint for hint in state.advice) or "ready",
+        "; ".join(hint for hint in state.warnings) or "ready",
     ]

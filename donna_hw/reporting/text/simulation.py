@@ -27,7 +27,7 @@ def format_simulation_totals(found: SimulationResult) -> str:
     lines = [
         f"{found.model} on {found.device}, simulated: {format_hardware(found.hardware)}",
         f"latency {format_quantity(found.latency_s, 's')}, {found.total_cycles} cycles; energy {energy}; {format_quantity(found.macs, 'MAC')}; "
-        f"DRAM {format_quantity(found.dram_bytes, 'B')}; mean utilisation {100 * found.utilisation:.1f} %",
+        f"DRAM {format_quantity(found.dram_bytes, 'B')}; mean utilisation {100 * found.utilization:.1f} %",
         f"bound by: {_shares(found, 'bound_by')}",
         f"by type: {_shares(found, 'op_type')}",
     ]
@@ -70,7 +70,7 @@ def _operators(found: SimulationResult, top: int | None) -> str:
         "stall": [op.stall_cycles for op in shown],
         "bound by": [op.bound_by for op in shown],
         f"DRAM {bytes_unit}": [f"{op.dram_bytes / one_byte:.3g}" for op in shown],
-        "used %": [f"{100 * op.utilisation:.1f}" for op in shown],
+        "used %": [f"{100 * op.utilization:.1f}" for op in shown],
         energy_unit: [f"{op.energy_j / one_joule:.3g}" for op in shown],
     }
     columns: dict[str, Sequence[object]] = {**_fit_columns(texts, TERMINAL_WIDTH - _width(figures) - 2), **figures}

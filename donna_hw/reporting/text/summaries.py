@@ -130,24 +130,24 @@ def format_verification_summary(standing: VerificationResult) -> str:
     rows = [
         [
             number,
-            one.measured,
+            one.new_networks,
             f"{one.mape_percent:.2f}",
-            f"{100 * one.within:.0f} %",
-            f"{100 * one.kept:.0f} %",
-            one.beaten,
-            "yes" if one.stands else "no",
+            f"{100 * one.coverage:.0f} %",
+            f"{100 * one.overlap:.0f} %",
+            one.dominated,
+            "yes" if one.is_stable else "no",
         ]
         for number, one in enumerate(standing.history, start=1)
     ]
     last = standing.history[-1]
-    if standing.stands:
+    if standing.is_stable:
         end = f"the front stands after {len(rows)} rounds, on {len(standing.rows)} networks measured whole"
     else:
         reasons = [
-            f"its cost could not be fitted: {last.refit}" if last.refit else "",
-            f"the next front beats {last.beaten} of its networks" if last.beaten else "",
-            f"{100 * (1 - last.within):.0f} % of those measured lie outside their 90 % intervals",
-            f"its predictions deviate by up to {last.deviation_percent:.2g} %",
+            f"its cost could not be fitted: {last.refit_error}" if last.refit_error else "",
+            f"the next front beats {last.dominated} of its networks" if last.dominated else "",
+            f"{100 * (1 - last.coverage):.0f} % of those measured lie outside their 90 % intervals",
+            f"its predictions deviate by up to {last.max_std_percent:.2g} %",
         ]
         end = (
             f"the front does not stand after {len(rows)} rounds: {'; '.join(filter(None, reasons))}; more with --rounds"

@@ -33,7 +33,7 @@ def format_table(table: LatencyTable, everything: bool = False) -> str:
     words = [f"{column}s: {_counts(frame[column])}" for column in ("verdict", "method") if column in frame]
     if "stopped" in frame:
         words.append(f"stopped by: {_counts(frame['stopped'][frame['stopped'] != ''])}")
-    if "median_s" in frame and "low_s" in frame and not info.in_chain:
+    if "median_s" in frame and "low_s" in frame and not info.in_context:
         words.append(f"95 % intervals: {100 * np.median(half_width(frame)):.1f} % each way (median)")
     if words:
         parts.append("\n".join(words))
@@ -136,13 +136,13 @@ def format_coverage(table: LatencyTable, space: Space) -> str:
     found, info = table.coverage(space), table.info
     lines = [f"missing: {' '.join(key)}" for key in found.missing]
     lines += [f"other layers: {' '.join(key)}: {kept}, now {now}" for key, kept, now in found.changed]
-    if found.whole:
+    if found.complete:
         lines.append(
-            f"{table.path} covers {space.name}: all {found.wanted} blocks and fixed parts have a row, {info.origin}"
+            f"{table.path} covers {space.name}: all {found.total} blocks and fixed parts have a row, {info.origin}"
         )
     else:
         lines.append(
-            f"{table.path} does not cover {space.name}: of {found.wanted} blocks and fixed parts {len(found.missing)} are missing and "
+            f"{table.path} does not cover {space.name}: of {found.total} blocks and fixed parts {len(found.missing)} are missing and "
             f"{len(found.changed)} have a row of other layers; donna-hw profile {space.name} --device {info.device} fills them"
         )
     verdicts = Counter(table.frame["verdict"]) if "verdict" in table.frame else Counter()
@@ -160,8 +160,8 @@ def format_completion(completed: CompletionResult) -> str:
     table, model = completed.table, completed.model
     info = table.info
     lines = [
-        f"{table.path}: {len(table.frame)} rows of {info.space} on {info.device}; of its different blocks {completed.taken} have a row "
-        f"of another table, {completed.learned} are learned"
+        f"{table.path}: {len(table.frame)} rows of {info.space} on {info.device}; of its different blocks {completed.reused_count} have a row "
+        f"of another table, {completed.predicted_count} are learned"
     ]
     if model is None:
         return lines[0]
@@ -169,15 +169,15 @@ def format_completion(completed: CompletionResult) -> str:
     deviations = 100 * np.log((learned["high_s"] / learned["low_s"]).to_numpy(np.float64)) / (2 * Z95)
     least, middle, largest = np.quantile(deviations, [0, 0.5, 1])
     lines.append(
-        f"learned from {model.measured} blocks; on layers of a shape left out it is off by {model.error:.2g} % (median). Standard "
+        f"learned from {model.block_count} blocks; on layers of a shape left out it is off by {model.median_error_percent:.2g} % (median). Standard "
         f"deviation of the learned rows {middle:.2g} % (median), {least:.2g} to {largest:.2g} %"
     )
-    before, after = 100 * completed.deviations[[0, -1]]
+    before, after = 100 * completed.mean_stds[[0, -1]]
     halves = "halve the mean deviation" if after <= before / 2 else "lower the mean deviation"
     lines.append(
-        f"measuring {len(completed.first)} of them would {halves}, {before:.2g} % to {after:.2g} %, as the model sees it:"
+        f"measuring {len(completed.suggestions)} of them would {halves}, {before:.2g} % to {after:.2g} %, as the model sees it:"
     )
-    lines += [f"  {name}" for name in completed.first]
+    lines += [f"  {name}" for name in completed.suggestions]
     lines.append(
         f"donna-hw profile {info.space} --device {info.device} --out {table.path.parents[2]} measures them all"
     )
@@ -198,8 +198,8 @@ def format_fit(fit: FitResult, path: Path) -> str:
         f"of {format_quantity(measured.min(), cost.unit)} to {format_quantity(measured.max(), cost.unit)}",
         f"networks left out, a tenth at a time, are off by {fit.mape_percent:.2f} % on the mean; "
         f"{share[0]:.0f} % of them by at most 5 %, {share[1]:.0f} % by at most 10 %",
-        f"the stated 90 % interval, {width:.1f} % each way on the mean, holds {100 * fit.held:.0f} % of them",
+        f"the stated 90 % interval, {width:.1f} % each way on the mean, holds {100 * fit.coverage:.0f} % of them",
     ]
-    if not np.isnan(fit.mape_before_percent):
-        lines.insert(1, f"the plain sum of the table is off by {fit.mape_before_percent:.2f} % on the mean")
+    if not np.isnan(fit.prior_mape_percent):
+        lines.insert(1, f"the plain sum of the table is off by {fit.prior_mape_percent:.2f} % on the mean")
     return "\n".join(lines)

@@ -174,7 +174,7 @@ def _evaluate(net: OnnxGraph, op: OnnxOp, values: dict[str, Values]) -> Values |
     first = operands[0]
     assert first is not None  # noqa: S101 - for the type checker: said by the line above
     if op.rule == "HardSigmoid":
-        return np.clip(first * op.real("alpha", 0.2) + op.real("beta", 0.5), 0, 1)
+        return np.clip(first * op.float_attribute("alpha", 0.2) + op.float_attribute("beta", 0.5), 0, 1)
     if len(operands) == 1 and op.rule in UNARY_FUNCTIONS:
         return UNARY_FUNCTIONS[op.rule](first)
     if len(operands) == 2 and op.rule in BINARY_FUNCTIONS and operands[1] is not None:
@@ -190,5 +190,5 @@ def clip_bounds(net: OnnxGraph, op: OnnxOp) -> tuple[float, float]:
             value = net.scalar(op.inputs[place]) if op.inputs[place] in net.constants else None
             bounds.append(np.nan if value is None else value)
         else:
-            bounds.append(op.real(attribute, default))
+            bounds.append(op.float_attribute(attribute, default))
     return bounds[0], bounds[1]

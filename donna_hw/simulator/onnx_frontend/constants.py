@@ -77,7 +77,7 @@ def complete_shapes(
     shapes: dict[str, Shape],
     types: dict[str, int],
     *,
-    inferred: ShapeInference,
+    infer: ShapeInference,
 ) -> None:
     """Complete `shapes` and `types`: compute what follows from small constants and infer again, as long as that finds something new.
 
@@ -101,7 +101,7 @@ def complete_shapes(
         else:
             del work.graph.node[:]
             work.graph.node.extend(kept)
-        more_shapes, more_types = inferred(work)
+        more_shapes, more_types = infer(work)
         shapes |= more_shapes
         types |= more_types
         if needed <= shapes.keys():

@@ -87,7 +87,7 @@ def fold_into_products(net: OnnxGraph) -> None:
             product.biases = channels
             product.outputs = op.outputs
             producers[op.outputs[0]] = maker
-            net.free.append(op.name)
+            net.free_ops.append(op.name)
             gone.add(place)
     net.ops = [op for place, op in enumerate(net.ops) if place not in gone]
 

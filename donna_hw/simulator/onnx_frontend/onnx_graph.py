@@ -34,7 +34,7 @@ class OnnxOp:
     outputs: tuple[str, ...]
     attributes: Mapping[str, onnx.AttributeProto] = field(default_factory=dict)
     biases: int = 0
-    named: bool = True
+    is_named: bool = True
 
     def input(self, place: int) -> str:
         """Return the name of an input that the operator cannot do without."""
@@ -42,19 +42,19 @@ class OnnxOp:
             raise FileFormatError(f"the operator {self.op_type} must have {place + 1} inputs or more", got=self.name)
         return self.inputs[place]
 
-    def number(self, attribute: str, default: int) -> int:
+    def int_attribute(self, attribute: str, default: int) -> int:
         """Return an integer attribute."""
         return int(self.attributes[attribute].i) if attribute in self.attributes else default
 
-    def numbers(self, attribute: str, default: tuple[int, ...]) -> tuple[int, ...]:
+    def ints_attribute(self, attribute: str, default: tuple[int, ...]) -> tuple[int, ...]:
         """Return an attribute of integers."""
         return tuple(self.attributes[attribute].ints) if attribute in self.attributes else default
 
-    def real(self, attribute: str, default: float) -> float:
+    def float_attribute(self, attribute: str, default: float) -> float:
         """Return a float attribute."""
         return float(self.attributes[attribute].f) if attribute in self.attributes else default
 
-    def text(self, attribute: str) -> str:
+    def string_attribute(self, attribute: str) -> str:
         """Return a text attribute, "" when it is not there."""
         return self.attributes[attribute].s.decode(errors="replace") if attribute in self.attributes else ""
 
@@ -65,12 +65,12 @@ class OnnxGraph:
 
     ops: list[OnnxOp]
     shapes: dict[str, Shape]
-    types: Mapping[str, int]
+    element_types: Mapping[str, int]
     constants: set[str]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     scalar: Callable[[str], float | None]
-    free: list[str]
+    free_ops: list[str]
 
     def shape(self, name: str, op: OnnxOp) -> Shape:
         """Return a tensor's shape. Raises `ConfigError` when it is unknown, `FileFormatError` when it holds nothing, or too much."""
@@ -97,7 +97,7 @@ class OnnxGraph:
 
     def precision(self, name: str) -> str:
         """Return the precision that a tensor's element type says, "" for floats and for what counts or accumulates."""
-        return PRECISIONS.get(self.types.get(name, 0), "")
+        return PRECISIONS.get(self.element_types.get(name, 0), "")
 
     def consumers(self) -> dict[str, list[int]]:
         """Return the places in `ops` of those that read a tensor."""

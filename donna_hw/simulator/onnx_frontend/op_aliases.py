@@ -12,7 +12,7 @@ class OpAlias(NamedTuple):
     """rule: the standard operator that costs the same; shape: one whose output has the same shape; which inputs hold data."""
 
     rule: str
-    shape: str = "Identity"
+    shape_op: str = "Identity"
     inputs: slice = slice(0, 1)
 
 
@@ -49,8 +49,8 @@ def find_alias(node: onnx.NodeProto) -> OpAlias | None:
 def apply_alias(node: onnx.NodeProto, stand_in: OpAlias) -> None:
     """Turn a node into the one whose output has the same shape."""
     inputs = list(node.input)[stand_in.inputs]
-    one = stand_in.shape == "Identity"
-    node.domain, node.op_type = "", stand_in.shape
+    one = stand_in.shape_op == "Identity"
+    node.domain, node.op_type = "", stand_in.shape_op
     del node.input[:]
     node.input.extend(inputs[:1] if one else inputs)
     del node.output[1:]

@@ -15,26 +15,26 @@ if TYPE_CHECKING:
     from donna_hw.simulator.onnx_frontend.workload_builder import WorkloadBuilder
 
 
-def add_gemm(draft: WorkloadBuilder, op: OnnxOp) -> None:
+def add_gemm(builder: WorkloadBuilder, op: OnnxOp) -> None:
     """Add A x B + C, either factor as it is or transposed."""
-    a, b = (draft.net.shape(op.input(place), op) for place in (0, 1))
+    a, b = (builder.graph.shape(op.input(place), op) for place in (0, 1))
     if len(a) != 2 or len(b) != 2:
         raise FileFormatError("the factors of a Gemm must be matrices", got=f"{op.name}: {list(a)}, {list(b)}")
-    a, b = (a[::-1] if op.number("transA", 0) else a), (b[::-1] if op.number("transB", 0) else b)
-    add_matrix_product(draft, op, a, b, (op.inputs[0], op.inputs[1]), bias=op.inputs[2] if len(op.inputs) > 2 else "")
+    a, b = (a[::-1] if op.int_attribute("transA", 0) else a), (b[::-1] if op.int_attribute("transB", 0) else b)
+    add_matrix_product(builder, op, a, b, (op.inputs[0], op.inputs[1]), bias=op.inputs[2] if len(op.inputs) > 2 else "")
 
 
-def add_matmul(draft: WorkloadBuilder, op: OnnxOp, operands: tuple[int, int] = (0, 1)) -> None:
+def add_matmul(builder: WorkloadBuilder, op: OnnxOp, operands: tuple[int, int] = (0, 1)) -> None:
     """Add a product of matrices, or of batches of them. operands: the places of the factors."""
     names = op.input(operands[0]), op.input(operands[1])
-    a, b = (draft.net.shape(name, op) for name in names)
+    a, b = (builder.graph.shape(name, op) for name in names)
     if not a or not b:
         raise FileFormatError("the factors of a product must have a dimension or more", got=f"{op.op_type} {op.name}")
-    add_matrix_product(draft, op, a if len(a) > 1 else (1, *a), b if len(b) > 1 else (*b, 1), names)
+    add_matrix_product(builder, op, a if len(a) > 1 else (1, *a), b if len(b) > 1 else (*b, 1), names)
 
 
 def add_matrix_product(
-    draft: WorkloadBuilder,
+    builder: WorkloadBuilder,
     op: OnnxOp,
     a: Shape,
     b: Shape,
@@ -56,7 +56,7 @@ def add_matrix_product(
         raise FileFormatError(
             "the factors of a product must fit each other", got=f"{op.op_type} {op.name}: {list(a)}, {list(b)}"
         )
-    static_a, static_b = (name in draft.net.constants for name in names)
+    static_a, static_b = (name in builder.graph.constants for name in names)
     wide = [max(x, y) for x, y in zip(_padded(a[:-2], len(lead)), _padded(b[:-2], len(lead)), strict=True)]
     products = prod(wide)
     if static_a and not static_b:  # the constant factor holds the weights: its rows are the output channels
@@ -68,23 +68,23 @@ def add_matrix_product(
         geometry = Geometry(products // batch_b, k * batch_b, m, 1, n * batch_b, m, 1, groups=batch_b)
     else:
         geometry = Geometry(1, k * products, m, 1, n * products, m, 1, groups=products)
-    add_product(draft, op, geometry, names, bias=bias, output=output)
+    add_product(builder, op, geometry, names, bias=bias, output=output)
 
 
 def _padded(shape: Shape, rank: int) -> Shape:
     return (1,) * (rank - len(shape)) + shape
 
 
-def add_einsum(draft: WorkloadBuilder, op: OnnxOp) -> None:
+def add_einsum(builder: WorkloadBuilder, op: OnnxOp) -> None:
     """Add a product that is written as a sum over letters; any other sum of that kind is unknown."""
-    left, arrow, out = op.text("equation").replace(" ", "").partition("->")
+    left, arrow, out = op.string_attribute("equation").replace(" ", "").partition("->")
     terms = left.split(",")
-    shapes = [draft.net.shape(name, op) for name in op.inputs]
+    shapes = [builder.graph.shape(name, op) for name in op.inputs]
     fits = len(terms) == len(shapes) == 2 and all(
         len(t) == len(set(t)) == len(s) for t, s in zip(terms, shapes, strict=True)
     )
     if not arrow or not fits or not (out + left.replace(",", "")).isalpha() or len(set(out)) != len(out):
-        draft.unknown_node(op)
+        builder.add_unknown_node(op)
         return
     (a, b), sizes = terms, dict(zip(terms[0] + terms[1], shapes[0] + shapes[1], strict=True))
     alone = (set(a) ^ set(b)) - set(out)
@@ -95,29 +95,29 @@ def add_einsum(draft: WorkloadBuilder, op: OnnxOp) -> None:
     )
     summed = set(a) & set(b) - set(out)
     if alone or clash or not summed or not set(out) <= sizes.keys():
-        draft.unknown_node(op)
+        builder.add_unknown_node(op)
         return
     batch = tuple(sizes[letter] for letter in out if letter in a and letter in b)
     rows, columns = (prod(sizes[x] for x in own if x in out and x not in other) for own, other in ((a, b), (b, a)))
     depth = prod(sizes[letter] for letter in summed)
-    add_matrix_product(draft, op, (*batch, rows, depth), (*batch, depth, columns), (op.inputs[0], op.inputs[1]))
+    add_matrix_product(builder, op, (*batch, rows, depth), (*batch, depth, columns), (op.inputs[0], op.inputs[1]))
 
 
-def add_attention(draft: WorkloadBuilder, op: OnnxOp) -> None:
+def add_attention(builder: WorkloadBuilder, op: OnnxOp) -> None:
     """Add the scores, their softmax and the mean of the values; attention with a cache or more outputs is unknown."""
-    net, standard = draft.net, op.rule == "Attention"
+    net, standard = builder.graph, op.rule == "Attention"
     if len(op.inputs) < 3 or not all(op.inputs[:3]) or any(op.inputs[4 if standard else 6 :]) or len(op.outputs) != 1:
-        draft.unknown_node(op)
+        builder.add_unknown_node(op)
         return
     a, b, c = op.inputs[:3]
     q, k, v = (net.shape(name, op) for name in (a, b, c))
-    heads = op.number("q_num_heads" if standard else "num_heads", 1)
-    kv_heads = op.number("kv_num_heads", heads) if standard else heads
+    heads = op.int_attribute("q_num_heads" if standard else "num_heads", 1)
+    kv_heads = op.int_attribute("kv_num_heads", heads) if standard else heads
     if len(q) == len(k) == len(v) == 3 and min(heads, kv_heads) > 0:
         q, k, v = (_split_heads(shape, count) for shape, count in ((q, heads), (k, kv_heads), (v, kv_heads)))
     fits = len(q) == len(k) == len(v) == 4 and k[1] == v[1] and k[1] > 0 and not q[1] % k[1]
     if not fits or q[3] != k[3] or k[2] != v[2] or prod(net.shape(op.outputs[0], op)) != q[0] * q[1] * q[2] * v[3]:
-        draft.unknown_node(op)
+        builder.add_unknown_node(op)
         return
     batch, rows, tokens = (q[0], q[1]), q[2], k[2]
     scores, weights = f"{op.name}.scores", f"{op.name}.softmax"
@@ -128,9 +128,11 @@ def add_attention(draft: WorkloadBuilder, op: OnnxOp) -> None:
         OnnxOp(scores, "MatMul", "MatMul", (), (scores,)),
         OnnxOp(op.name, op.op_type, "MatMul", (), op.outputs),
     )
-    add_matrix_product(draft, before, (*batch, rows, q[3]), (*batch, q[3], tokens), (a, b), output=shape)
-    draft.vector(OnnxOp(weights, "Softmax", "Softmax", (), (weights,)), "softmax", [scores, *added], output=shape)
-    add_matrix_product(draft, after, shape, (*batch, tokens, v[3]), (weights, c))
+    add_matrix_product(builder, before, (*batch, rows, q[3]), (*batch, q[3], tokens), (a, b), output=shape)
+    builder.add_vector_node(
+        OnnxOp(weights, "Softmax", "Softmax", (), (weights,)), "softmax", [scores, *added], output=shape
+    )
+    add_matrix_product(builder, after, shape, (*batch, tokens, v[3]), (weights, c))
 
 
 def _split_heads(shape: Shape, heads: int) -> Shape:
@@ -139,13 +141,13 @@ def _split_heads(shape: Shape, heads: int) -> Shape:
 
 PRODUCT_RULES: dict[str, Callable[[WorkloadBuilder, OnnxOp], None]] = {
     "Conv": add_convolution,
-    "ConvInteger": lambda draft, op: add_convolution(draft, op, (0, 1, len(op.inputs))),
-    "QLinearConv": lambda draft, op: add_convolution(draft, op, (0, 3, 8)),
+    "ConvInteger": lambda builder, op: add_convolution(builder, op, (0, 1, len(op.inputs))),
+    "QLinearConv": lambda builder, op: add_convolution(builder, op, (0, 3, 8)),
     "ConvTranspose": add_transposed_convolution,
     "Gemm": add_gemm,
     "MatMul": add_matmul,
     "MatMulInteger": add_matmul,
-    "QLinearMatMul": lambda draft, op: add_matmul(draft, op, (0, 3)),
+    "QLinearMatMul": lambda builder, op: add_matmul(builder, op, (0, 3)),
     "Einsum": add_einsum,
     "Attention": add_attention,
     "MultiHeadAttention": add_attention,

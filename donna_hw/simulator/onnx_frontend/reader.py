@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 RULES = (
     PRODUCT_RULES
     | VECTOR_RULES
-    | {"QuantizeLinear": WorkloadBuilder.quantize, "DequantizeLinear": WorkloadBuilder.dequantize}
+    | {"QuantizeLinear": WorkloadBuilder.add_quantize, "DequantizeLinear": WorkloadBuilder.add_dequantize}
 )
 
 
@@ -53,13 +53,13 @@ def read_onnx(
     fold_activations(net)
     fold_norms(net)
     fold_into_products(net)
-    draft = WorkloadBuilder(net, QuantizedGraph(net, PRODUCT_RULES.keys(), UNARY))
+    builder = WorkloadBuilder(net, QuantizedGraph(net, PRODUCT_RULES.keys(), UNARY))
     for op in net.ops:
         if not op.outputs:
             continue
         if is_view(net, op):
-            draft.view(op)
+            builder.add_view(op)
         else:
             rule = RULES.get(op.rule) if net.activations(op) else None
-            (rule or WorkloadBuilder.unknown_node)(draft, op)
-    return draft.finished()
+            (rule or WorkloadBuilder.add_unknown_node)(builder, op)
+    return builder.build()

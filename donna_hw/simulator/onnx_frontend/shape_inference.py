@@ -46,7 +46,7 @@ def build_onnx_graph(
     shapes, types = _infer_shapes(skeleton)
     needed = {name for op in live for name in (*op.inputs, *op.outputs)} - constants | set(outputs)
     if not needed <= shapes.keys():
-        complete_shapes(skeleton, stated(), needed, shapes, types, inferred=_infer_shapes)
+        complete_shapes(skeleton, stated(), needed, shapes, types, infer=_infer_shapes)
     return OnnxGraph(live, shapes, types, constants, inputs, outputs, Constants(graph).scalar, free)
 
 
@@ -77,7 +77,7 @@ def _to_op(node: onnx.NodeProto, place: int, known: set[str]) -> OnnxOp:
         tuple(inputs),
         tuple(x for x in node.output if x),
         attributes_by_name(node),
-        named=bool(node.name),
+        is_named=bool(node.name),
     )
 
 

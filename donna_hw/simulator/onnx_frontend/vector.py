@@ -54,42 +54,46 @@ def cost_key(op: OnnxOp) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", op.rule).lower()
 
 
-def add_unary(draft: WorkloadBuilder, op: OnnxOp) -> None:
+def add_unary(builder: WorkloadBuilder, op: OnnxOp) -> None:
     """Add a function of each element."""
-    relu6 = op.rule == "Relu6" or (op.rule == "Clip" and clip_bounds(draft.net, op) == (0, 6))
-    draft.vector(op, "relu6" if relu6 else cost_key(op), elementwise=True)
+    relu6 = op.rule == "Relu6" or (op.rule == "Clip" and clip_bounds(builder.graph, op) == (0, 6))
+    builder.add_vector_node(op, "relu6" if relu6 else cost_key(op), elementwise=True)
 
 
-def add_binary(draft: WorkloadBuilder, op: OnnxOp) -> None:
+def add_binary(builder: WorkloadBuilder, op: OnnxOp) -> None:
     """Add a function of the elements of two tensors or more, in as many passes as it has operands less one."""
     passes = len(op.inputs) - 1 if op.rule in {"Sum", "Mean", "Min", "Max"} else 1
-    draft.vector(op, cost_key(op), work=draft.net.elements(op.outputs[0], op) * max(passes, 1), elementwise=True)
+    builder.add_vector_node(
+        op, cost_key(op), work=builder.graph.elements(op.outputs[0], op) * max(passes, 1), elementwise=True
+    )
 
 
-def add_reduction(draft: WorkloadBuilder, op: OnnxOp) -> None:
+def add_reduction(builder: WorkloadBuilder, op: OnnxOp) -> None:
     """Add a reduction, softmax or norm: each element of the input once."""
-    draft.vector(op, cost_key(op), work=draft.net.elements(draft.net.activations(op)[0], op))
+    builder.add_vector_node(op, cost_key(op), work=builder.graph.elements(builder.graph.activations(op)[0], op))
 
 
-def add_pool(draft: WorkloadBuilder, op: OnnxOp) -> None:
+def add_pool(builder: WorkloadBuilder, op: OnnxOp) -> None:
     """Add a pool: each window's elements for each of the output."""
-    draft.vector(op, cost_key(op), work=draft.net.elements(op.outputs[0], op) * prod(op.numbers("kernel_shape", (1,))))
+    builder.add_vector_node(
+        op, cost_key(op), work=builder.graph.elements(op.outputs[0], op) * prod(op.ints_attribute("kernel_shape", (1,)))
+    )
 
 
-def add_batch_norm(draft: WorkloadBuilder, op: OnnxOp) -> None:
+def add_batch_norm(builder: WorkloadBuilder, op: OnnxOp) -> None:
     """Add a batch-norm that no product took in."""
-    draft.vector(op, "batch_norm", elementwise=True)
+    builder.add_vector_node(op, "batch_norm", elementwise=True)
 
 
-def add_data_movement(draft: WorkloadBuilder, op: OnnxOp) -> None:
+def add_data_movement(builder: WorkloadBuilder, op: OnnxOp) -> None:
     """Add a movement of data: each element of the outputs once."""
-    work = sum(draft.net.elements(name, op) for name in op.outputs)
-    draft.vector(op, "move", work=work, elementwise=op.rule in {"Cast", "CastLike"})
+    work = sum(builder.graph.elements(name, op) for name in op.outputs)
+    builder.add_vector_node(op, "move", work=work, elementwise=op.rule in {"Cast", "CastLike"})
 
 
-def add_resize(draft: WorkloadBuilder, op: OnnxOp) -> None:
+def add_resize(builder: WorkloadBuilder, op: OnnxOp) -> None:
     """Add an interpolation."""
-    draft.vector(op, "resize")
+    builder.add_vector_node(op, "resize")
 
 
 VECTOR_RULES: dict[str, Callable[[WorkloadBuilder, OnnxOp], None]] = {

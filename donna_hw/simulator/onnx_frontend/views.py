@@ -17,13 +17,18 @@ def is_view(net: OnnxGraph, op: OnnxOp) -> bool:
         return False
     x, y = op.inputs[0], op.outputs[0]
     if op.rule == "Cast":
-        return net.types.get(x) == net.types.get(y) or {net.types.get(x), net.types.get(y)} <= FLOAT_TYPES
+        return (
+            net.element_types.get(x) == net.element_types.get(y)
+            or {net.element_types.get(x), net.element_types.get(y)} <= FLOAT_TYPES
+        )
     before, after = net.shapes.get(x), net.shapes.get(y)
     if before is None or after is None:
         return False
     if op.rule == "Transpose":  # exchanging dimensions of 1 moves nothing
         order = [
-            axis for axis in op.numbers("perm", tuple(reversed(range(len(before))))) if before[axis : axis + 1] != (1,)
+            axis
+            for axis in op.ints_attribute("perm", tuple(reversed(range(len(before)))))
+            if before[axis : axis + 1] != (1,)
         ]
         return order == sorted(order)
     return op.rule in {"Expand", "Tile"} and prod(before) == prod(after)

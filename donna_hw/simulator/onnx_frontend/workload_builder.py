@@ -22,39 +22,43 @@ TOKEN_OPS = frozenset(
 class WorkloadBuilder:
     """The nodes and tensors found so far, and where each tensor of the net lies."""
 
-    def __init__(self, net: OnnxGraph, quantised: QuantizedGraph) -> None:
-        self.net, self.quantised = net, quantised
+    def __init__(self, graph: OnnxGraph, quantized: QuantizedGraph) -> None:
+        self.graph, self.quantized = graph, quantized
         self.tensors: list[Tensor] = []
         self.nodes: list[Node] = []
-        self.unknown: list[str] = []
-        self._numbers: dict[str, int] = {}
-        self._floats: dict[str, int] = {}  # the same data out of a DequantizeLinear, for those that read it as floats
-        self._maps = {name for op in net.ops if op.rule in MAP_OPS for name in (*op.inputs[:1], *op.outputs[:1])}
-        self._tokens = {name for op in net.ops if op.rule in TOKEN_OPS for name in (*op.inputs[:3], *op.outputs[:1])}
-        for name in net.inputs:
-            self._add_tensor(name, net.shape(name, OnnxOp(name, "input", "", (), ())), net.precision(name))
+        self.unknown_ops: list[str] = []
+        self._tensor_indices: dict[str, int] = {}
+        self._float_indices: dict[
+            str, int
+        ] = {}  # the same data out of a DequantizeLinear, for those that read it as floats
+        self._maps = {name for op in graph.ops if op.rule in MAP_OPS for name in (*op.inputs[:1], *op.outputs[:1])}
+        self._tokens = {name for op in graph.ops if op.rule in TOKEN_OPS for name in (*op.inputs[:3], *op.outputs[:1])}
+        for name in graph.inputs:
+            self._add_tensor(name, graph.shape(name, OnnxOp(name, "input", "", (), ())), graph.precision(name))
 
-    def finished(self) -> Workload:
+    def build(self) -> Workload:
         """Return the workload; an output that is a constant is none."""
         outputs = tuple(
-            self._floats.get(name, self._numbers[name]) for name in self.net.outputs if name in self._numbers
+            self._float_indices.get(name, self._tensor_indices[name])
+            for name in self.graph.outputs
+            if name in self._tensor_indices
         )
-        inputs = tuple(self._numbers[name] for name in self.net.inputs)
+        inputs = tuple(self._tensor_indices[name] for name in self.graph.inputs)
         return Workload(
-            tuple(self.tensors), tuple(self.nodes), inputs, outputs, tuple(self.unknown), tuple(self.net.free)
+            tuple(self.tensors), tuple(self.nodes), inputs, outputs, tuple(self.unknown_ops), tuple(self.graph.free_ops)
         )
 
-    def view(self, op: OnnxOp) -> None:
+    def add_view(self, op: OnnxOp) -> None:
         """Let an operator's first output be its first activation's data."""
-        source, target = self.net.activations(op)[0], op.outputs[0]
-        if source not in self._numbers:
+        source, target = self.graph.activations(op)[0], op.outputs[0]
+        if source not in self._tensor_indices:
             raise FileFormatError("an operator must read what others write", got=f"{op.op_type} {op.name}")
-        self._numbers[target] = self._numbers[source]
-        if source in self._floats:
-            self._floats[target] = self._floats[source]
-        self.net.free.append(op.name)
+        self._tensor_indices[target] = self._tensor_indices[source]
+        if source in self._float_indices:
+            self._float_indices[target] = self._float_indices[source]
+        self.graph.free_ops.append(op.name)
 
-    def array(
+    def add_array_node(
         self,
         op: OnnxOp,
         geometry: Geometry,
@@ -69,10 +73,10 @@ class WorkloadBuilder:
             raise FileFormatError(
                 "a product must have 1 to 2**62 multiply-accumulates, and no part of 0", got=f"{op.op_type} {op.name}"
             )
-        numbers = tuple(self._number(op, name) for name in inputs)
-        self._node("array", "", op, numbers, (0, output), geometry=geometry, weights=weights, biases=biases)
+        numbers = tuple(self._tensor_index(op, name) for name in inputs)
+        self._add_node("array", "", op, numbers, (0, output), geometry=geometry, weights=weights, biases=biases)
 
-    def vector(
+    def add_vector_node(
         self,
         op: OnnxOp,
         function: str,
@@ -83,13 +87,13 @@ class WorkloadBuilder:
         output: Shape | None = None,
     ) -> None:
         """Add a function of the vector unit. work: elements, by default those of the output; elementwise: if the shapes agree."""
-        shape = output or self.net.shape(op.outputs[0], op)
-        names = list(inputs if inputs is not None else self.net.activations(op))
-        names.sort(key=lambda name: self.net.shapes.get(name) != shape)
-        elementwise = elementwise and bool(names) and self.net.shapes.get(names[0]) == shape
-        numbers = tuple(self._number(op, name) for name in names)
+        shape = output or self.graph.shape(op.outputs[0], op)
+        names = list(inputs if inputs is not None else self.graph.activations(op))
+        names.sort(key=lambda name: self.graph.shapes.get(name) != shape)
+        elementwise = elementwise and bool(names) and self.graph.shapes.get(names[0]) == shape
+        numbers = tuple(self._tensor_index(op, name) for name in names)
         channels = self.tensors[numbers[0]].channels if elementwise or (output and numbers) else 0
-        self._node(
+        self._add_node(
             "vector",
             function,
             op,
@@ -99,34 +103,34 @@ class WorkloadBuilder:
             elementwise=elementwise,
         )
 
-    def unknown_node(self, op: OnnxOp) -> None:
+    def add_unknown_node(self, op: OnnxOp) -> None:
         """Add an operator without a rule, as data movement of all that it reads and writes."""
-        read = sum(prod(self.net.shapes.get(name, ())) for name in dict.fromkeys(op.inputs) if name)
-        work = read + sum(self.net.elements(name, op) for name in op.outputs)
-        self.vector(op, "unknown", work=work)
-        self.unknown.append(op.name if op.named else op.op_type)
+        read = sum(prod(self.graph.shapes.get(name, ())) for name in dict.fromkeys(op.inputs) if name)
+        work = read + sum(self.graph.elements(name, op) for name in op.outputs)
+        self.add_vector_node(op, "unknown", work=work)
+        self.unknown_ops.append(op.name if op.is_named else op.op_type)
 
-    def quantize(self, op: OnnxOp) -> None:
+    def add_quantize(self, op: OnnxOp) -> None:
         """Take a QuantizeLinear: free where its input is computed in integers already, else a node."""
         source, target = op.input(0), op.outputs[0]
-        precision = self.net.precision(target)
-        if self.tensors[self._number(op, source, quantised=True)].precision == precision:
-            self.view(op)
-            self._floats.pop(target, None)
+        precision = self.graph.precision(target)
+        if self.tensors[self._tensor_index(op, source, quantised=True)].precision == precision:
+            self.add_view(op)
+            self._float_indices.pop(target, None)
         else:
-            self.vector(op, "quantize", [source], elementwise=True)
+            self.add_vector_node(op, "quantize", [source], elementwise=True)
 
-    def dequantize(self, op: OnnxOp) -> None:
+    def add_dequantize(self, op: OnnxOp) -> None:
         """Take a DequantizeLinear: free where integers are read, and a node for what reads floats."""
         source, target = op.input(0), op.outputs[0]
-        if self.quantised.needs_float(target):
-            self.vector(op, "dequantize", [source], elementwise=True)
-            self._floats[target] = self._numbers[target]
-            self._numbers[target] = self._numbers[source]
+        if self.quantized.needs_float(target):
+            self.add_vector_node(op, "dequantize", [source], elementwise=True)
+            self._float_indices[target] = self._tensor_indices[target]
+            self._tensor_indices[target] = self._tensor_indices[source]
         else:
-            self.view(op)
+            self.add_view(op)
 
-    def _node(
+    def _add_node(
         self,
         kind: str,
         function: str,
@@ -136,32 +140,32 @@ class WorkloadBuilder:
         **parts: object,
     ) -> None:
         channels, shape = made
-        precision = self.quantised.of(op) or self._int_precision(op)
+        precision = self.quantized.op_precision(op) or self._int_precision(op)
         for name in op.outputs:
-            if name in self.net.shapes or shape is not None or name == op.outputs[0]:
-                own = shape or self.net.shape(name, op)
+            if name in self.graph.shapes or shape is not None or name == op.outputs[0]:
+                own = shape or self.graph.shape(name, op)
                 channels = channels or (shape[-1] if shape else 0)
                 channels = channels or (shape[-1] if shape else 0)
-                self._add_tensor(name, own, self.quantised.precision.get(name) or self.net.precision(name), channels)
-        numbers = tuple(self._numbers[name] for name in op.outputs if name in self._numbers)
+                self._add_tensor(name, own, self.quantized.precisions.get(name) or self.graph.precision(name), channels)
+        numbers = tuple(self._tensor_indices[name] for name in op.outputs if name in self._tensor_indices)
         self.nodes.append(Node(kind, function, op.name, op.op_type, inputs, numbers, precision=precision, **parts))  # type: ignore[arg-type]
 
     def _int_precision(self, op: OnnxOp) -> str:
         """Return the precision of an operator that is of integers by its name, as ConvInteger and QLinearAdd."""
         whole = op.op_type.endswith("Integer") or op.op_type.startswith(("QLinear", "QGemm"))
-        return self.net.precision(op.inputs[0]) if whole and op.inputs else ""
+        return self.graph.precision(op.inputs[0]) if whole and op.inputs else ""
 
-    def _number(self, op: OnnxOp, name: str, quantised: bool = False) -> int:
-        if name not in self._numbers:
+    def _tensor_index(self, op: OnnxOp, name: str, quantised: bool = False) -> int:
+        if name not in self._tensor_indices:
             raise FileFormatError(
                 "an operator must read what others write", got=f"{op.op_type} {op.name}, which reads {name}"
             )
-        if quantised or self.quantised.of(op) or name not in self._floats:
-            return self._numbers[name]
-        return self._floats[name]
+        if quantised or self.quantized.op_precision(op) or name not in self._float_indices:
+            return self._tensor_indices[name]
+        return self._float_indices[name]
 
     def _add_tensor(self, name: str, shape: Shape, precision: str, channels: int = 0) -> None:
-        self._numbers[name] = len(self.tensors)
+        self._tensor_indices[name] = len(self.tensors)
         if not channels:
             if not shape:
                 channels = 1

@@ -32,7 +32,7 @@ def default_blocks(
     stride = _stride(in_shape, out_shape)
     found: dict[str, Block] = {}
     for kernel, expand, depth, style, cell in product(kernels, expands, depths, styles, cells):
-        settings = STYLE.sets(style)
+        settings = STYLE.cell_settings(style)
         found[f"k{kernel}-e{expand:g}-d{depth}-{style}-{cell}"] = InvertedResidual(
             out_shape[0],
             stride,

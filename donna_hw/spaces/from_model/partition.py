@@ -44,7 +44,7 @@ def suggest_boundaries(model: nn.Module, example: Tensor) -> list[str]:
         raise ConfigError(
             f"{type(model).__name__} must have maps of two sizes or more for boundaries to be proposed",
             got=f"{len(ends)}",
-            hint=f"name them yourself: {', '.join(found.cuts) or 'it can be cut nowhere'}",
+            hint=f"name them yourself: {', '.join(found.cut_points) or 'it can be cut nowhere'}",
         )
     return ends
 
@@ -72,12 +72,12 @@ def space_from_model(
     cuts = _resolve_boundaries(found, boundaries)
     in_shape = tuple(int(size) for size in example.shape[1:])
     shapes = [_boundary_shape(node) for node in cuts]
-    parts = {BEFORE: extract_submodule(found, found.given, cuts[0], in_shape)}
+    parts = {BEFORE: extract_submodule(found, found.input_node, cuts[0], in_shape)}
     stages = []
     for number, ((start, end), (before, after)) in enumerate(zip(pairwise(cuts), pairwise(shapes), strict=True), 1):
         parts[f"stage{number}"] = extract_submodule(found, start, end, before)
         stages.append(_build_stage(f"stage{number}", parts[f"stage{number}"], blocks(before, after), (before, after)))
-    parts[AFTER] = extract_submodule(found, cuts[-1], found.result, shapes[-1])
+    parts[AFTER] = extract_submodule(found, cuts[-1], found.output_node, shapes[-1])
     return Space(
         name=name,
         title=f"{type(model).__name__}, cut at {', '.join(boundaries)}",
@@ -85,7 +85,7 @@ def space_from_model(
         before=((BEFORE, parts[BEFORE]),),
         stages=tuple(stages),
         after=((AFTER, parts[AFTER]),),
-        given=_ReferenceWeights(tuple(parts.items())),
+        reference_weights=_ReferenceWeights(tuple(parts.items())),
     )
 
 
@@ -99,7 +99,7 @@ class _ReferenceWeights:
         return {
             f"{name}.{ORIGINAL}.weights.{key}": value.detach().clone()
             for name, part in self.parts
-            for key, value in part.made.part.state_dict().items()
+            for key, value in part.spec.module.state_dict().items()
         }
 
 
@@ -108,14 +108,14 @@ def _resolve_boundaries(found: TracedModel, boundaries: Sequence[str]) -> list[f
         raise ConfigError(
             "a model needs two boundaries or more: each stage lies between two",
             got=", ".join(boundaries) or "none",
-            hint=f"choose among {', '.join(found.cuts)}",
+            hint=f"choose among {', '.join(found.cut_points)}",
         )
-    cuts = [found.at(name) for name in boundaries]
-    order = list(found.cuts.values())
+    cuts = [found.boundary_node(name) for name in boundaries]
+    order = list(found.cut_points.values())
     for (first, second), (one, other) in zip(pairwise(boundaries), pairwise(cuts), strict=True):
         if order.index(one) >= order.index(other):
             raise ConfigError("boundaries must stand in the order of the data", got=f"{second} after {first}")
-    if cuts[-1] is found.result:
+    if cuts[-1] is found.output_node:
         raise ConfigError(
             "something must follow the last boundary, such as a classifier: stages are judged by what follows them",
             got=boundaries[-1],

@@ -26,11 +26,11 @@ class SubmoduleSpec:
 
     key: str
     in_shape: Shape
-    part: fx.GraphModule = field(compare=False, repr=False)
+    module: fx.GraphModule = field(compare=False, repr=False)
 
     def build(self) -> nn.Module:
         """Return a copy with new random weights, where its layers know how to draw them."""
-        module = copy.deepcopy(self.part)
+        module = copy.deepcopy(self.module)
         for layer in module.modules():
             reset = getattr(layer, "reset_parameters", None)
             if callable(reset):
@@ -40,7 +40,7 @@ class SubmoduleSpec:
     @cached_property
     def out_shape(self) -> Shape:
         """Shape of the output for one image."""
-        return infer_output_shape(self.part, self.in_shape)
+        return infer_output_shape(self.module, self.in_shape)
 
     @cached_property
     def macs(self) -> int:
@@ -54,11 +54,11 @@ class SubmoduleSpec:
 
     @cached_property
     def _counts(self) -> tuple[int, int]:
-        return count_macs_and_params(self.part, self.in_shape)
+        return count_macs_and_params(self.module, self.in_shape)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Go to another process as bytes: torch would send its tensors through shared memory, for its own children alone."""
-        return _unpickle, (self.key, self.in_shape, pickle.dumps(self.part))
+        return _unpickle, (self.key, self.in_shape, pickle.dumps(self.module))
 
 
 def _unpickle(key: str, in_shape: Shape, part: bytes) -> SubmoduleSpec:
@@ -69,17 +69,21 @@ def _unpickle(key: str, in_shape: Shape, part: bytes) -> SubmoduleSpec:
 class SubmoduleBlock:
     """A part of a user's model as a block of one layer, named `own`."""
 
-    made: SubmoduleSpec
+    spec: SubmoduleSpec
 
-    def draw(self, draft: GraphBuilder, x: str) -> str:
+    def add_layers(self, builder: GraphBuilder, x: str) -> str:
         """Add the one layer; on images of another size it is what the same operations give there."""
-        made = self.made if draft.shape(x) == self.made.in_shape else replace(self.made, in_shape=draft.shape(x))
-        return draft.module(x, made, made.out_shape, name=ORIGINAL)
+        made = self.spec if builder.shape(x) == self.spec.in_shape else replace(self.spec, in_shape=builder.shape(x))
+        return builder.module(x, made, made.out_shape, name=ORIGINAL)
 
 
 def extract_submodule(found: TracedModel, start: fx.Node, end: fx.Node, in_shape: Shape) -> SubmoduleBlock:
     """Return what a model computes from the output of `start` to that of `end`, with copies of its weights."""
-    inside = found.before(end) - found.before(start) if start is not found.given else found.before(end) - {start}
+    inside = (
+        found.ancestors(end) - found.ancestors(start)
+        if start is not found.input_node
+        else found.ancestors(end) - {start}
+    )
     constants = [node for node in found.nodes if node.op == "get_attr" and set(node.users) & inside]
     chosen = [node for node in found.nodes if node in inside or node in constants]
     graph = fx.Graph()

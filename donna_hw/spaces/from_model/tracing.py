@@ -35,28 +35,28 @@ class TracedModel:
         return [node for node in self.graph.nodes if node.op != "output"]
 
     @cached_property
-    def given(self) -> fx.Node:
+    def input_node(self) -> fx.Node:
         """The model's input."""
         return next(node for node in self.nodes if node.op == "placeholder")
 
     @cached_property
-    def result(self) -> fx.Node:
+    def output_node(self) -> fx.Node:
         """The operation whose output the model returns."""
         found: list[fx.Node] = next(node for node in self.graph.nodes if node.op == "output").all_input_nodes
         return found[0]
 
     @cached_property
-    def cuts(self) -> dict[str, fx.Node]:
+    def cut_points(self) -> dict[str, fx.Node]:
         """The operations after which one tensor alone goes on, in their order, by name: the module that ends there, or the operation."""
         found: dict[str, fx.Node] = {}
         for node in self.nodes:
-            if node is self.given or node_shape(node) is None or self.result not in self._after(node):
+            if node is self.input_node or node_shape(node) is None or self.output_node not in self._descendants(node):
                 continue
-            if not self.crossing(node):
-                found[self._name(node)] = node
+            if not self.crossing_edges(node):
+                found[self._boundary_name(node)] = node
         return found
 
-    def before(self, node: fx.Node) -> set[fx.Node]:
+    def ancestors(self, node: fx.Node) -> set[fx.Node]:
         """Return the operation and all that it needs."""
         found, todo = set(), [node]
         while todo:
@@ -66,9 +66,9 @@ class TracedModel:
                 todo += one.all_input_nodes
         return found
 
-    def crossing(self, node: fx.Node) -> list[tuple[fx.Node, fx.Node]]:
+    def crossing_edges(self, node: fx.Node) -> list[tuple[fx.Node, fx.Node]]:
         """Return what would cross a border after `node` beside its own output, and who reads it there."""
-        before = self.before(node)
+        before = self.ancestors(node)
         return [
             (one, reader)
             for one in self.nodes
@@ -77,44 +77,46 @@ class TracedModel:
             if reader not in before
         ]
 
-    def at(self, name: str) -> fx.Node:
+    def boundary_node(self, name: str) -> fx.Node:
         """Return where a border of that name lies, a module's path or an operation's name.
 
         Raises `UnknownNameError`, and `ConfigError` with the place where something else crosses it.
         """
-        node = self._named(name)
-        crossing = self.crossing(node)
+        node = self._find_node(name)
+        crossing = self.crossing_edges(node)
         if crossing:
             one, reader = crossing[0]
             raise ConfigError(
                 f"the boundary {name} must be crossed by its own output alone",
                 got=f"{_describe_node(one)} is read behind it by {_describe_node(reader)}",
-                hint=f"cut at one of {', '.join(self.cuts)}",
+                hint=f"cut at one of {', '.join(self.cut_points)}",
             )
-        if node not in self.cuts.values():
+        if node not in self.cut_points.values():
             raise ConfigError(
                 f"the boundary {name} must lie between the input and the output, and be one tensor",
                 got=str(node_shape(node) or "no tensor"),
-                hint=f"cut at one of {', '.join(self.cuts)}",
+                hint=f"cut at one of {', '.join(self.cut_points)}",
             )
         return node
 
-    def _named(self, name: str) -> fx.Node:
+    def _find_node(self, name: str) -> fx.Node:
         inside = [node for node in self.nodes if name in _module_paths(node)]
         if not inside:
             inside = [node for node in self.nodes if node.name == name]
         if not inside:
-            raise UnknownNameError("a boundary must be a module or an operation", got=name, choices=list(self.cuts))
+            raise UnknownNameError(
+                "a boundary must be a module or an operation", got=name, choices=list(self.cut_points)
+            )
         ends = [node for node in inside if any(user not in inside for user in node.users)]
         if len(ends) != 1:
             raise ConfigError(
                 f"the boundary {name} must have one output",
                 got=", ".join(node.name for node in ends) or "none that is read",
-                hint=f"cut at one of {', '.join(self.cuts)}",
+                hint=f"cut at one of {', '.join(self.cut_points)}",
             )
         return ends[0]
 
-    def _name(self, node: fx.Node) -> str:
+    def _boundary_name(self, node: fx.Node) -> str:
         """Return the outermost module whose only output the operation is, else the operation's own name."""
         for path in _module_paths(node):
             inside = [one for one in self.nodes if path in _module_paths(one)]
@@ -122,7 +124,7 @@ class TracedModel:
                 return path
         return node.name
 
-    def _after(self, node: fx.Node) -> set[fx.Node]:
+    def _descendants(self, node: fx.Node) -> set[fx.Node]:
         found, todo = set(), [node]
         while todo:
             one = todo.pop()
@@ -174,7 +176,7 @@ def node_shape(node: fx.Node) -> Shape | None:
 def find_stage_ends(found: TracedModel) -> Iterator[str]:
     """Yield the boundaries to propose: of the maps of every size of more than one pixel, the last place to cut."""
     ends: dict[Sequence[int], str] = {}
-    for name, node in found.cuts.items():
+    for name, node in found.cut_points.items():
         shape: Any = node_shape(node)
         if len(shape) == 3 and shape[1] * shape[2] > 1:
             ends[shape[1:]] = name

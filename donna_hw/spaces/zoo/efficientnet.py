@@ -40,7 +40,7 @@ def efficientnet_b0() -> Space:
         stages=tuple(
             Stage(
                 f"stage{number}",
-                (KERNEL.around(kernel), EXPAND, DEPTH.around(depth)),
+                (KERNEL.with_reference(kernel), EXPAND, DEPTH.with_reference(depth)),
                 partial(bottleneck, channels=channels, stride=stride),
             )
             for number, (channels, stride, kernel, depth) in enumerate(STAGES, start=1)

@@ -38,13 +38,13 @@ class Shift(nn.Module):
         borders = [-(-place * self.channels // places) for place in range(places + 1)]
         padded = f.pad(x, (self.kernel // 2,) * 4)
         moved = [
-            padded[:, start:stop, self._kept(place // self.kernel), self._kept(place % self.kernel)]
+            padded[:, start:stop, self._output_slice(place // self.kernel), self._output_slice(place % self.kernel)]
             for place, (start, stop) in enumerate(pairwise(borders))
             if start < stop
         ]
         return torch.cat(moved, 1)
 
-    def _kept(self, first: int) -> slice:
+    def _output_slice(self, first: int) -> slice:
         """Return the rows, or columns, of the padded map that come out, the first of them `first`."""
         return slice(first, (first + 1 - self.kernel) or None, self.stride)
 
@@ -53,9 +53,9 @@ class Shift(nn.Module):
 class ShiftBottleneck(InvertedResidual):
     """An inverted residual bottleneck with a shift in the place of its kxk convolution, which has no weights and no arithmetic."""
 
-    def spatial(self, draft: GraphBuilder, x: str, hidden: int, stride: int, name: str) -> str:
+    def add_spatial(self, builder: GraphBuilder, x: str, hidden: int, stride: int, name: str) -> str:
         """Add the shift."""
-        return TorchLayer.of(Shift, name, channels=hidden, kernel=self.kernel, stride=stride).draw(draft, x)
+        return TorchLayer.of(Shift, name, channels=hidden, kernel=self.kernel, stride=stride).add_layers(builder, x)
 
 
 def small_8px_shift() -> Space:

@@ -99,7 +99,7 @@ def _tied(embeddings: tuple[int, ...], heads: tuple[int, ...]) -> Axis:
 
 
 def _vit_b16(name: str, title: str, axes: tuple[Axis, ...]) -> Space:
-    return replace(_space(name, title, (3, 224, 224), (768, 16, 1000), axes), given=timm_state_dict)
+    return replace(_space(name, title, (3, 224, 224), (768, 16, 1000), axes), reference_weights=timm_state_dict)
 
 
 def _space(

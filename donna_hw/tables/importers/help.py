@@ -47,7 +47,7 @@ class HelpData:
     seconds: Mapping[str, np.ndarray]
     source: str
 
-    def of(self, device: str) -> MeasuredNetworks:
+    def for_device(self, device: str) -> MeasuredNetworks:
         """Return one device's networks, by HELP's name of it, such as `v100_32`; its batch is known where the name says it."""
         name, batch = parse_device(device)
         if device not in self.seconds:

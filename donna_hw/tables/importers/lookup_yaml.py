@@ -76,7 +76,7 @@ class LookupTable:
             found[str(key)] = UNITS[unit] * mean
         return cls(path, kind, unit, found)
 
-    def table(self, space: Space, device: str, out: Path) -> LatencyTable:
+    def to_table(self, space: Space, device: str, out: Path) -> LatencyTable:
         """Write below `out`, and return, the table of a space whose layers are all here; a block of several layers costs their sum.
 
         Its origin is `published`: the file says of no interval. Raises `TableError` with the first layers that it lacks.
@@ -89,9 +89,11 @@ class LookupTable:
         for part in list_parts(space):
             keys = layer_keys(part.block, part.graph.input_shape, self.kind, part.name)
             used |= dict.fromkeys(keys)
-            cells = {axis: part.keys.get(axis, "") for axis in axes}
+            cells = {axis: part.key_cells.get(axis, "") for axis in axes}
             cost = sum(self.seconds.get(key, 0.0) for key in keys)
-            records.append({"part": part.keys["part"], **cells, "layers_hash": part.layers_hash, "latency_s": cost})
+            records.append(
+                {"part": part.key_cells["part"], **cells, "layers_hash": part.layers_hash, "latency_s": cost}
+            )
         missing = [key for key in used if key not in self.seconds]
         if missing:
             raise TableError(

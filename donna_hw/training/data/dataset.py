@@ -95,7 +95,7 @@ class AugmentationParams:
     top: Tensor | None = None
     left: Tensor | None = None
 
-    def of(self, pixels: Tensor, numbers: Tensor) -> Tensor:
+    def apply(self, pixels: Tensor, numbers: Tensor) -> Tensor:
         """Return the images of these numbers, [k, channels, height, width], augmented; a shift repeats the border, which is background."""
         _, depth, height, width = pixels.shape
         if self.mirror is not None:
@@ -122,4 +122,4 @@ def sample_augmentation(count: int, augmentation: Augmentation, generator: torch
 
 def augment(pixels: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
     """Return the images [n, channels, height, width] augmented."""
-    return sample_augmentation(len(pixels), augmentation, generator).of(pixels, torch.arange(len(pixels)))
+    return sample_augmentation(len(pixels), augmentation, generator).apply(pixels, torch.arange(len(pixels)))

@@ -80,7 +80,7 @@ def compute_mean_std(garments: RawImages) -> tuple[float, float]:
 
 
 def find_or_download(
-    folder: str, debian: Path = DEBIAN_FOLDER, address: str = DOWNLOAD_URL, home: Path | None = None
+    folder: str, debian: Path = DEBIAN_FOLDER, url: str = DOWNLOAD_URL, home: Path | None = None
 ) -> Path:
     """Return the first folder that holds all four files: Debian's, the user's, the download's (filled if need be)."""
     places = [
@@ -92,7 +92,7 @@ def find_or_download(
         if all((place / f"{name}.gz").is_file() for name in FILES):
             return place
     for name, digest in FILES.items():
-        _download(address + f"{name}.gz", places[-1] / f"{name}.gz", digest)
+        _download(url + f"{name}.gz", places[-1] / f"{name}.gz", digest)
     return places[-1]
 
 

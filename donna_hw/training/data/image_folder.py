@@ -47,9 +47,9 @@ def open_image_folders(folder: str, space: Space) -> tuple[Any, Any]:
             f"{folder}: train/ and {Path(val.root).name}/ must have the same classes",
             got=f"{one} in one of them only",
         )
-    classes = space.network(space.reference).output_shape[0]
+    classes = space.network_graph(space.reference).output_shape[0]
     if classes != len(train.classes):
-        name = re.sub(r"@\d+classes$", "", space.address or space.name)
+        name = re.sub(r"@\d+classes$", "", space.load_name or space.name)
         raise ConfigError(
             f"the classifier of {space.name} must have as many classes as {folder}/train has folders, {len(train.classes)}",
             got=classes,
@@ -109,7 +109,7 @@ def load_image_folder(folder: str, held_out: int, seed: int, space: Space) -> Da
     if fits_in_memory(len(everything) + len(test), shape):
         train, held = split_images(Images(everything.pixels, everything.labels), held_out, seed)
         return Dataset("image_folder", train, held, Images(test.pixels, test.labels), source)
-    rest, apart = (replace(everything, numbers=numbers) for numbers in split_indices(len(everything), held_out, seed))
+    rest, apart = (replace(everything, indices=numbers) for numbers in split_indices(len(everything), held_out, seed))
     return Dataset("image_folder", rest, Images(apart.pixels, apart.labels), test, source)
 
 

@@ -25,17 +25,17 @@ class FolderImages:
     """Images of one part of a user's folder. part: torchvision's ImageFolder; numbers: which of its images, int64 [n]."""
 
     folder: str
-    part: Any
-    numbers: Tensor
+    dataset: Any
+    indices: Tensor
     shape: tuple[int, ...]
 
     def __len__(self) -> int:
-        return len(self.numbers)
+        return len(self.indices)
 
     @cached_property
     def labels(self) -> Tensor:
         """The classes, int64 [n]."""
-        return torch.tensor(self.part.targets)[self.numbers]
+        return torch.tensor(self.dataset.targets)[self.indices]
 
     @property
     def pixels(self) -> Tensor:
@@ -43,7 +43,7 @@ class FolderImages:
         validate_fits_in_memory(self.folder, len(self), self.shape)
         found = torch.empty(len(self), *self.shape)
         parts = torch.split(torch.arange(len(self)), CHUNK)
-        for numbers in track(parts, f"decode {Path(self.part.root).name}", len(parts)):
+        for numbers in track(parts, f"decode {Path(self.dataset.root).name}", len(parts)):
             found[numbers] = self.take(numbers)
         return found
 
@@ -52,10 +52,10 @@ class FolderImages:
         found = torch.empty(len(numbers), *self.shape)
 
         def decode(place: int, number: int) -> None:
-            found[place] = self.part[number][0]
+            found[place] = self.dataset[number][0]
 
         with ThreadPoolExecutor() as threads:  # Pillow decodes without Python's lock
-            list(threads.map(decode, range(len(numbers)), self.numbers[numbers].tolist()))
+            list(threads.map(decode, range(len(numbers)), self.indices[numbers].tolist()))
         return found
 
 

@@ -26,15 +26,15 @@ class AugmentedImages:
     """chosen: the numbers of the images in the train set, int64 [n]; draws: what chance did with each of them."""
 
     images: ImageSet
-    chosen: Tensor
-    draws: AugmentationParams
+    indices: Tensor
+    params: AugmentationParams
 
     def __len__(self) -> int:
-        return len(self.chosen)
+        return len(self.indices)
 
     def __call__(self, indices: Tensor) -> Tensor:
         """Return some of the chosen images, augmented; the same each time."""
-        return self.draws.of(self.images.take(self.chosen[indices]), indices)
+        return self.params.apply(self.images.take(self.indices[indices]), indices)
 
 
 def split_chunks(count: int) -> tuple[Tensor, ...]:
@@ -46,12 +46,12 @@ def save_augmented_images(source: AugmentedImages, folder: Path) -> None:
     """Write what `load_augmented_images` reads: the augmented images, or where they lie if that is a folder too large for memory."""
     images = source.images
     if isinstance(images, FolderImages):
-        np.save(folder / "source-numbers.npy", images.numbers[source.chosen].numpy())
+        np.save(folder / "source-numbers.npy", images.indices[source.indices].numpy())
         for name in PARAM_NAMES:
-            values = getattr(source.draws, name)
+            values = getattr(source.params, name)
             if values is not None:
                 np.save(folder / f"source-{name}.npy", values.numpy())
-        write_toml(folder / "source.toml", {"folder": str(Path(images.folder).resolve()), "crop": source.draws.crop})
+        write_toml(folder / "source.toml", {"folder": str(Path(images.folder).resolve()), "crop": source.params.crop})
         return
     first = source(torch.arange(1))
     _, channels, height, width = first.shape

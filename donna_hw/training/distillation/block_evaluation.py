@@ -74,5 +74,5 @@ def evaluate_block(block: nn.Module, x: Tensor, y: Tensor, rest: nn.Module, trut
 
 def load_teacher_tail(space: Space, stage: Stage, weights: Path) -> nn.Module:
     """Return the reference's parts after a stage, with its trained weights, in evaluation mode; raises `BadFile`."""
-    names = [name for name, _ in space.parts(space.reference)]
+    names = [name for name, _ in space.named_blocks(space.reference)]
     return load_teacher_parts(space, names[names.index(stage.name) + 1 :], weights)

@@ -32,7 +32,7 @@ class BlockTask:
     stage: str
     number: int
     maps: str
-    fit: OptimConfig
+    optim: OptimConfig
     seed: int
     weights: str
 
@@ -96,11 +96,11 @@ def _build_block(space: Space, stage: Stage, task: BlockTask) -> GraphModule:
 def _train(blocks: Sequence[GraphModule], features: Features, variance: torch.Tensor, task: BlockTask) -> None:
     """Train blocks side by side; on a GPU each has a stream of its own, which waits for the batch as the next batch waits for it."""
     on_gpu = variance.is_cuda
-    optimisers = [torch.optim.Adam(block.parameters(), lr=task.fit.learning_rate, fused=on_gpu) for block in blocks]
+    optimisers = [torch.optim.Adam(block.parameters(), lr=task.optim.learning_rate, fused=on_gpu) for block in blocks]
     streams = [torch.cuda.Stream(variance.device) if on_gpu else None for _ in blocks]  # type: ignore[no-untyped-call]
     for block in blocks:
         block.train()
-    for epoch in plan_batches(len(features), task.fit, task.seed):
+    for epoch in plan_batches(len(features), task.optim, task.seed):
         for indices, rate in epoch:
             x, y = features.pair(indices)
             _synchronize(streams, before=True)

@@ -33,11 +33,11 @@ class BlockDistillConfig:
     devices: torch devices that groups of `together` blocks take turns on. teacher_device: of this process, computes the maps.
     """
 
-    fit: OptimConfig
+    optim: OptimConfig
     images: int = 0
     cache_bytes: float = math.inf
     devices: tuple[str, ...] = ("cpu",)
-    together: int = 1
+    group_size: int = 1
     teacher_device: str = "cpu"
 
 
@@ -45,7 +45,7 @@ def distill(
     space: Space,
     teacher: GraphModule,
     data: Dataset,
-    bkd: BlockDistillConfig,
+    config: BlockDistillConfig,
     *,
     seed: int,
     folder: Path,
@@ -57,7 +57,7 @@ def distill(
     order of the work or its group.
     """
     library = BlockLibrary(folder, space)
-    done = library.finished()
+    done = library.recorded_blocks()
     jobs: dict[tuple[str, str], tuple[Stage, int]] = {}
     for stage in space.stages:
         for m in range(stage.size):
@@ -69,33 +69,39 @@ def distill(
     if not todo:
         shutil.rmtree(maps, ignore_errors=True)
         return library
-    need = map_bytes(space, bkd.images or len(data.train))
-    if need > bkd.cache_bytes:
+    need = map_bytes(space, config.images or len(data.train))
+    if need > config.cache_bytes:
         print(
-            f"the teacher's maps would take {need / GIB:.1f} GiB, more than distill.cache_gib = {bkd.cache_bytes / GIB:.1f}: "
+            f"the teacher's maps would take {need / GIB:.1f} GiB, more than distill.cache_gib = {config.cache_bytes / GIB:.1f}: "
             "they are computed again for every block",
             file=sys.stderr,
         )
     save_maps(
         space,
-        teacher.to(bkd.teacher_device),
+        teacher.to(config.teacher_device),
         data,
-        bkd.images,
+        config.images,
         seed=seed,
         folder=maps,
-        cached=need <= bkd.cache_bytes,
+        cached=need <= config.cache_bytes,
     )
     teacher.to("cpu")
     tasks = [
         BlockTask(
-            space.address or space.name, stage.name, m, str(maps), bkd.fit, seed, str(library.weights_path(stage, m))
+            space.load_name or space.name,
+            stage.name,
+            m,
+            str(maps),
+            config.optim,
+            seed,
+            str(library.weights_path(stage, m)),
         )
         for stage, m in todo.values()
     ]
     tasks.sort(key=lambda task: -space.block_graph(space.stage(task.stage), task.number).macs)  # longest first
     total = len(jobs)
     for task, (quality, seconds) in track(
-        _train_in_groups(pool, tasks, bkd), "distil blocks", total, total - len(todo)
+        _train_in_groups(pool, tasks, config), "distil blocks", total, total - len(todo)
     ):
         library.add(space.stage(task.stage), task.number, asdict(quality), seconds)
     shutil.rmtree(maps)
@@ -106,15 +112,15 @@ def _train_in_groups(
     pool: Executor, tasks: Sequence[BlockTask], bkd: BlockDistillConfig
 ) -> Iterator[tuple[BlockTask, tuple[Quality, float]]]:
     """Yield each task with its result, as groups of them finish."""
-    for group, results in pool.map(train_group, group_tasks(tasks, bkd.together, bkd.devices)):
+    for group, results in pool.map(train_group, group_tasks(tasks, bkd.group_size, bkd.devices)):
         yield from zip(group.tasks, results, strict=True)
 
 
-def group_tasks(tasks: Sequence[BlockTask], together: int, devices: Sequence[str]) -> list[BlockGroup]:
+def group_tasks(tasks: Sequence[BlockTask], group_size: int, devices: Sequence[str]) -> list[BlockGroup]:
     """Return tasks in groups of one stage and at most `together` blocks, in their order, the devices in turn."""
     stages: dict[str, list[BlockTask]] = {}
     for task in tasks:
         stages.setdefault(task.stage, []).append(task)
-    parts = [tuple(same[i : i + together]) for same in stages.values() for i in range(0, len(same), together)]
+    parts = [tuple(same[i : i + group_size]) for same in stages.values() for i in range(0, len(same), group_size)]
     parts.sort(key=lambda part: tasks.index(part[0]))
     return [BlockGroup(part, device) for part, device in zip(parts, cycle(devices), strict=False)]

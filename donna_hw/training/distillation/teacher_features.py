@@ -58,7 +58,7 @@ class StreamedFeatures:
     pixels: PixelLoader
     count: int
     before: nn.Module
-    own: nn.Module
+    stage: nn.Module
     device: torch.device = CPU
 
     def __len__(self) -> int:
@@ -69,7 +69,7 @@ class StreamedFeatures:
         with torch.no_grad():
             pixels = self.pixels(indices).to(self.device)
             x = self.before(pixels.contiguous(memory_format=torch.channels_last))
-            return x, self.own(x)
+            return x, self.stage(x)
 
 
 def load_train_features(space: Space, stage: Stage, folder: Path) -> Features:
@@ -89,7 +89,7 @@ def load_train_features(space: Space, stage: Stage, folder: Path) -> Features:
 def move_features(features: Features, device: torch.device) -> Features:
     """Return features that give their batches on a device; on a GPU with room for both maps twice over, the maps lie there."""
     if isinstance(features, StreamedFeatures):
-        return replace(features, before=features.before.to(device), own=features.own.to(device), device=device)
+        return replace(features, before=features.before.to(device), stage=features.stage.to(device), device=device)
     assert isinstance(features, CachedFeatures)  # noqa: S101  there are two kinds
     x, y = features.x, features.y
     if device.type == "cuda" and 2 * (x.nbytes + y.nbytes) <= torch.cuda.mem_get_info(device)[0]:
@@ -111,7 +111,7 @@ def load_teacher_parts(space: Space, names: list[str], weights: Path) -> nn.Modu
     """
     if not names:
         return nn.Identity()
-    parts = space.parts(space.reference)
+    parts = space.named_blocks(space.reference)
     order = [name for name, _ in parts]
     at = order.index(names[0])
     shape = space.output_shapes[order[at - 1]] if at else space.input_shape

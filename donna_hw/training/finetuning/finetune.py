@@ -33,9 +33,9 @@ class FinetuneConfig:
     The weight and the temperature are our choice, settable; the paper does not give them.
     """
 
-    fit: OptimConfig
+    optim: OptimConfig
     images: int
-    hard: float = 0.5
+    hard_label_weight: float = 0.5
     temperature: float = 1.0
 
 
@@ -48,9 +48,9 @@ class Initialization:
 
     blocks: Path
     reference: Path
-    lessons: Path
+    batches: Path
     teacher: TeacherFile
-    made_by: Augmentation | None = None
+    augmentation: Augmentation | None = None
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class FinetuneTask:
 
     space: str
     architecture: Architecture
-    start: Initialization
-    ekd: FinetuneConfig
+    init: Initialization
+    config: FinetuneConfig
     seed: int
     weights: str
     from_scratch: bool = False
@@ -79,8 +79,8 @@ def finetune(
     library: ArchitectureLibrary,
     architectures: Sequence[Architecture],
     role: str,
-    start: Initialization,
-    ekd: FinetuneConfig,
+    init: Initialization,
+    config: FinetuneConfig,
     *,
     seed: int,
     pool: Executor,
@@ -90,14 +90,14 @@ def finetune(
     Those of role `scratch` begin with random weights. A network's result depends on
     `seed`, its layers and the lessons only, which are those that `save_lessons` wrote by the same seed.
     """
-    space, known = library.space, library.known(role)
+    space, known = library.space, library.recorded_networks(role)
     todo = [architecture for architecture in dict.fromkeys(architectures) if (architecture, seed) not in known]
     if not todo:
         return
-    todo.sort(key=lambda architecture: -space.network(architecture).macs)  # longest first
-    name = space.address or space.name
+    todo.sort(key=lambda architecture: -space.network_graph(architecture).macs)  # longest first
+    name = space.load_name or space.name
     tasks = [
-        FinetuneTask(name, a, start, ekd, seed, str(library.weights_path(a, seed, role)), role == "scratch")
+        FinetuneTask(name, a, init, config, seed, str(library.weights_path(a, seed, role)), role == "scratch")
         for a in todo
     ]
     total = len(set(architectures))
@@ -109,11 +109,11 @@ def finetune(
 def finetune_network(task: FinetuneTask) -> FinetuneResult:
     """Finetune one network, and save it."""
     started = time.perf_counter()
-    space, start = load_space(task.space), task.start
+    space, start = load_space(task.space), task.init
     lessons = _open_batches(task)
-    test, held_out = (read_images(start.lessons, part) for part in ("test", "held_out"))
+    test, held_out = (read_images(start.batches, part) for part in ("test", "held_out"))
     if task.from_scratch:
-        network, share = to_torch(space.network(task.architecture), task.seed), float("nan")
+        network, share = to_torch(space.network_graph(task.architecture), task.seed), float("nan")
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     else:
         network = stitch_network(space, task.architecture, BlockLibrary(start.blocks, space), start.reference)
@@ -124,14 +124,16 @@ def finetune_network(task: FinetuneTask) -> FinetuneResult:
     def loss(epoch: int, indices: Tensor) -> Tensor:
         pixels, labels, teacher = lessons(epoch)
         soft = None if teacher is None else teacher[indices]
-        return ekd_loss(network(pixels[indices]), labels[indices], soft, task.ekd.hard, task.ekd.temperature)
+        return ekd_loss(
+            network(pixels[indices]), labels[indices], soft, task.config.hard_label_weight, task.config.temperature
+        )
 
     curve: list[float] = []
     seed = (task.seed << 32) ^ int(layers_hash(network.graph)[:8], 16)
     train(
         network,
         len(lessons(0)[0]),
-        task.ekd.fit,
+        task.config.optim,
         seed,
         loss,
         after_epoch=lambda: curve.append(evaluate_top1(network, test)),
@@ -141,11 +143,11 @@ def finetune_network(task: FinetuneTask) -> FinetuneResult:
 
 
 def _open_batches(task: FinetuneTask) -> Lessons:
-    start, ekd = task.start, task.ekd
-    if start.made_by is None:
-        return load_distill_batches(start.lessons)
-    teacher = start.teacher.module() if ekd.hard < 1 else None
-    return stream_distill_batches(start.lessons, start.made_by, teacher, images=ekd.images, seed=task.seed)
+    start, ekd = task.init, task.config
+    if start.augmentation is None:
+        return load_distill_batches(start.batches)
+    teacher = start.teacher.module() if ekd.hard_label_weight < 1 else None
+    return stream_distill_batches(start.batches, start.augmentation, teacher, images=ekd.images, seed=task.seed)
 
 
 def stitch_network(space: Space, architecture: Architecture, blocks: BlockLibrary, reference: Path) -> GraphModule:
@@ -159,7 +161,7 @@ def stitch_network(space: Space, architecture: Architecture, blocks: BlockLibrar
             got="one that was not quantised",
             hint="name SPACE@precision, or a network that `donna-hw quantise` quantised",
         )
-    network = to_torch(space.network(architecture), seed=0)
+    network = to_torch(space.network_graph(architecture), seed=0)
     state = {key: value for key, value in read_weights(reference).items() if key.split(".")[0] in space.fixed}
     for stage, number in zip(space.stages, architecture.blocks, strict=True):
         found = read_weights(blocks.weights_path(stage, number))

@@ -10,7 +10,7 @@ def ekd_loss(
     student: Tensor,
     labels: Tensor,
     teacher: Tensor | None,
-    hard: float,
+    hard_label_weight: float,
     temperature: float,
     *,
     label_smoothing: float = 0.0,
@@ -19,7 +19,7 @@ def ekd_loss(
 
     Logits are [n, classes], labels [n]. The hard labels alone are smoothed. teacher: None where hard is 1, for it then says nothing.
     """
-    loss = hard * f.cross_entropy(student, labels, label_smoothing=label_smoothing)
+    loss = hard_label_weight * f.cross_entropy(student, labels, label_smoothing=label_smoothing)
     if teacher is None:
         return loss
     soft = f.kl_div(
@@ -28,4 +28,4 @@ def ekd_loss(
         reduction="batchmean",
         log_target=True,
     )
-    return loss + (1 - hard) * temperature**2 * soft
+    return loss + (1 - hard_label_weight) * temperature**2 * soft

@@ -14,7 +14,7 @@ class StepsPerEpoch(NamedTuple):
     """One epoch in one process: how many optimiser steps, each from the gradients of how many batches."""
 
     steps: int
-    batches_a_step: int
+    batches_per_step: int
 
 
 class PaperTrainingConfig(StrictModel):
@@ -30,12 +30,12 @@ class PaperTrainingConfig(StrictModel):
     together, and so those that batch-norm sees.
     """
 
-    part: ClassVar[str] = "reference"  # of a recipe
+    section: ClassVar[str] = "reference"  # of a recipe
 
     method: Literal["paper"] = "paper"
     epochs: int = Field(default=450, ge=1)
     batch: int = Field(default=1536, ge=1)
-    images_at_once: int = Field(default=192, ge=1)
+    micro_batch: int = Field(default=192, ge=1)
     learning_rate: float = Field(default=0.096, gt=0)
     warmup_epochs: int = Field(default=5, ge=0)
     warmup_from: float = Field(default=1e-6, ge=0)
@@ -43,7 +43,7 @@ class PaperTrainingConfig(StrictModel):
     decay_epochs: float = Field(default=2.4, gt=0)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     alpha: float = Field(default=0.9, ge=0, lt=1)
-    optimiser_eps: float = Field(default=0.001, gt=0)
+    optimizer_eps: float = Field(default=0.001, gt=0)
     weight_decay: float = Field(default=1e-5, ge=0)
     dropout: float = Field(default=0.2, ge=0, lt=1)
     stochastic_depth: float = Field(default=0.2, ge=0, lt=1)
@@ -54,19 +54,19 @@ class PaperTrainingConfig(StrictModel):
     mixed_precision: bool = True
     data_workers: int = Field(default=4, ge=0)
 
-    def plan(self, images: int, processes: int) -> StepsPerEpoch:
+    def steps_per_epoch(self, images: int, processes: int) -> StepsPerEpoch:
         """Return one epoch's steps; raises `ConfigError` where `batch` is no whole number of batches, or an epoch has no step."""
-        together = processes * self.images_at_once
+        together = processes * self.micro_batch
         if self.batch % together:
             raise ConfigError(
-                f"{self.part}.batch must be a multiple of {processes} process{'es' * (processes > 1)} x "
-                f"{self.part}.images_at_once = {self.images_at_once}",
+                f"{self.section}.batch must be a multiple of {processes} process{'es' * (processes > 1)} x "
+                f"{self.section}.images_at_once = {self.micro_batch}",
                 got=self.batch,
                 hint="lower images_at_once to a divisor of each process's share",
             )
         if images < self.batch:
             raise ConfigError(
-                f"an epoch must fill one batch of {self.part}.batch = {self.batch} images",
+                f"an epoch must fill one batch of {self.section}.batch = {self.batch} images",
                 got=images,
                 hint="lower batch",
             )
@@ -82,7 +82,7 @@ class FinetuneSchedule(StrictModel):
     """
 
     repeats: int = Field(default=1, ge=1)
-    hard: float = Field(default=0.5, ge=0, le=1)
+    hard_label_weight: float = Field(default=0.5, ge=0, le=1)
     temperature: float = Field(default=1.0, gt=0)
     scratch_networks: int = Field(default=0, ge=0)
     scratch_epochs: int | None = Field(default=None, ge=1)
@@ -96,7 +96,7 @@ class PaperFinetuneConfig(FinetuneSchedule, PaperTrainingConfig):
     to 50 epochs, of which this is the most. All else is as for the reference. hard and temperature are ours.
     """
 
-    part: ClassVar[str] = "finetune"
+    section: ClassVar[str] = "finetune"
     images: ClassVar[int] = 0  # all of them in every epoch
 
     epochs: int = Field(default=50, ge=1)

@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 class DistributedContext:
     """This process among those that train together: its number from 0, how many there are, and torch's name of its device."""
 
-    number: int = 0
-    count: int = 1
+    rank: int = 0
+    world_size: int = 1
     device: str = "cpu"
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this is the one that writes and prints."""
-        return self.number == 0
+        return self.rank == 0
 
     @property
-    def kind(self) -> str:
+    def device_type(self) -> str:
         """`cpu` or `cuda`."""
         return self.device.split(":")[0]
 
-    def sums(self, values: Sequence[float]) -> list[float]:
+    def all_reduce(self, values: Sequence[float]) -> list[float]:
         """Return each value summed over all processes."""
-        if self.count == 1:
+        if self.world_size == 1:
             return list(values)
         import torch
         from torch import distributed
@@ -43,13 +43,13 @@ class DistributedContext:
         distributed.all_reduce(found)
         return [float(value) for value in found]
 
-    def meet(self) -> None:
+    def barrier(self) -> None:
         """Wait until every process is here."""
-        self.sums([0.0])
+        self.all_reduce([0.0])
 
-    def share_buffers(self, module: nn.Module) -> None:
+    def broadcast_buffers(self, module: nn.Module) -> None:
         """Give every process the first one's buffers, the statistics of batch-norm."""
-        if self.count > 1:
+        if self.world_size > 1:
             from torch import distributed
 
             for buffer in module.buffers():

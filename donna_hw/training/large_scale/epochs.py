@@ -31,7 +31,7 @@ class TrainingJob:
 
     title: str
     steps: TrainingSteps
-    tests: DataLoader[Any]
+    test_loader: DataLoader[Any]
     seed: int
     checkpoint: Path
     log: Path
@@ -45,22 +45,22 @@ def train_epochs(trainee: Trainer, course: TrainingJob) -> Log:
     settings, processes = trainee.settings, trainee.processes
     log = trainee.restore(course.checkpoint)
     epochs: Any = range(len(log), settings.epochs)
-    for epoch in track(epochs, course.title, settings.epochs, len(log)) if processes.leads else epochs:
+    for epoch in track(epochs, course.title, settings.epochs, len(log)) if processes.is_main else epochs:
         started = time.perf_counter()
-        rate = trainee.begin(epoch)
-        with seeded_rng(course.seed, NETWORK, epoch, processes.number, device=processes.device):
+        rate = trainee.start_epoch(epoch)
+        with seeded_rng(course.seed, NETWORK, epoch, processes.rank, device=processes.device):
             loss = _mean_loss([trainee.step(batches) for batches in course.steps.epoch(epoch)], processes)
         if not math.isfinite(loss):
             raise ConfigError(
-                f"the loss of epoch {epoch} must be finite", got=loss, hint=f"lower {settings.part}.learning_rate"
+                f"the loss of epoch {epoch} must be finite", got=loss, hint=f"lower {settings.section}.learning_rate"
             )
-        plain, averaged = evaluate_networks([trainee.network, trainee.averaged], course.tests, processes)
+        plain, averaged = evaluate_networks([trainee.network, trainee.ema_network], course.test_loader, processes)
         seconds = time.perf_counter() - started
         log.append(dict(zip(LOG_COLUMNS, (epoch, rate, loss, plain, averaged, seconds), strict=True)))
-        if processes.leads:
+        if processes.is_main:
             trainee.save(course.checkpoint, log)
             write_atomic(course.log, _format_csv(log))
-    if processes.leads:
+    if processes.is_main:
         write_atomic(course.log, _format_csv(log))  # a kill may have come between checkpoint and log
     return log
 
@@ -70,20 +70,20 @@ def evaluate_networks(
 ) -> tuple[float, ...]:
     """Return the share of all processes' test images that each network classifies right, in per cent; images are read once."""
     for network in networks:
-        processes.share_buffers(network.eval())
+        processes.broadcast_buffers(network.eval())
     right, images = [0] * len(networks), 0
     with torch.no_grad():
         for pixels, labels in iterate_on_device(tests, processes):
             images += len(labels)
             for number, network in enumerate(networks):
                 right[number] += int((network(pixels).argmax(1) == labels).sum())
-    *rights, total = processes.sums([*right, images])
+    *rights, total = processes.all_reduce([*right, images])
     return tuple(100 * found / total for found in rights)
 
 
 def _mean_loss(losses: list[Tensor], processes: DistributedContext) -> float:
     """Return the mean loss of an epoch over all processes."""
-    return processes.sums([float(torch.stack(losses).mean())])[0] / processes.count
+    return processes.all_reduce([float(torch.stack(losses).mean())])[0] / processes.world_size
 
 
 def _format_csv(log: Log) -> str:

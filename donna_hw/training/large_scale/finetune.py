@@ -52,7 +52,7 @@ class TrainingData:
     held_out: int
     split_seed: int
 
-    def folders(self, space: Space) -> tuple[Any, Any, Any]:
+    def open_splits(self, space: Space) -> tuple[Any, Any, Any]:
         """Return the images (to train, held out, to test), all of them as for evaluation."""
         train, test = open_image_folders(self.images, space)
         rest, held = split_indices(len(train), self.held_out, self.split_seed)
@@ -69,7 +69,7 @@ class TrainingSetup:
 
     library: ArchitectureLibrary
     role: str
-    streams: TrainingData
+    data: TrainingData
     settings: PaperTrainingConfig
     seed: int
 
@@ -81,7 +81,7 @@ class StudentTask:
     space: str
     library: Path
     role: str
-    streams: TrainingData
+    data: TrainingData
     settings: PaperTrainingConfig
     seed: int
     architecture: Architecture
@@ -103,20 +103,20 @@ def finetune_as_paper(
         _train_on_hosts(hosts, trainings, architectures)
         return
     with distributed_context() as processes:
-        processes.meet()  # what the first one wrote before is there
+        processes.barrier()  # what the first one wrote before is there
         todo, total = _select_pending(trainings, architectures)
         for number, architecture in enumerate(todo, start=1 + total - len(todo)):
             found = _train(trainings, architecture, processes, f"finetune {trainings.role} {number}/{total}")
-            if processes.leads:
+            if processes.is_main:
                 _record(trainings, found)
-            processes.meet()  # nobody begins the next before this one is kept
+            processes.barrier()  # nobody begins the next before this one is kept
 
 
 def train_student(task: StudentTask) -> FinetunedNetwork:
     """Train one network on a host, and save it; one that a killed host has begun goes on from its last epoch."""
     torchvision_compat.require_torchvision("training as the paper does", "timm")
     library = ArchitectureLibrary(task.library, load_space(task.space))
-    trainings = TrainingSetup(library, task.role, task.streams, task.settings, task.seed)
+    trainings = TrainingSetup(library, task.role, task.data, task.settings, task.seed)
     with distributed_context() as processes:
         return _train(trainings, task.architecture, processes, f"finetune {task.role}")
 
@@ -124,13 +124,13 @@ def train_student(task: StudentTask) -> FinetunedNetwork:
 def _train_on_hosts(hosts: Executor, trainings: TrainingSetup, architectures: Sequence[Architecture]) -> None:
     library, space = trainings.library, trainings.library.space
     todo, total = _select_pending(trainings, architectures)
-    todo.sort(key=lambda architecture: -space.network(architecture).macs)  # longest first
+    todo.sort(key=lambda architecture: -space.network_graph(architecture).macs)  # longest first
     tasks = [
         StudentTask(
-            space.address or space.name,
+            space.load_name or space.name,
             library.folder,
             trainings.role,
-            trainings.streams,
+            trainings.data,
             trainings.settings,
             trainings.seed,
             architecture,
@@ -143,7 +143,7 @@ def _train_on_hosts(hosts: Executor, trainings: TrainingSetup, architectures: Se
 
 def _select_pending(trainings: TrainingSetup, architectures: Sequence[Architecture]) -> tuple[list[Architecture], int]:
     """Return the architectures that are not trained yet, and how many different ones there are in all."""
-    known, wanted = trainings.library.known(trainings.role), list(dict.fromkeys(architectures))
+    known, wanted = trainings.library.recorded_networks(trainings.role), list(dict.fromkeys(architectures))
     return [architecture for architecture in wanted if (architecture, trainings.seed) not in known], len(wanted)
 
 
@@ -162,7 +162,7 @@ def _train(
     trainings: TrainingSetup, architecture: Architecture, processes: DistributedContext, title: str
 ) -> FinetunedNetwork:
     library, settings, seed = trainings.library, trainings.settings, trainings.seed
-    train, held_out, test = trainings.streams.folders(library.space)
+    train, held_out, test = trainings.data.open_splits(library.space)
     network, teacher = _initialize(trainings, architecture, train, processes)
     share = float("nan")
     if teacher is not None:
@@ -171,14 +171,16 @@ def _train(
     folder = copy.copy(train.dataset)
     folder.transform = create_train_transform(settings, library.space.input_shape)
     augmented = Subset(folder, train.indices)
-    steps = TrainingSteps(augmented, settings, settings.plan(len(augmented), processes.count), seed, processes)
+    steps = TrainingSteps(
+        augmented, settings, settings.steps_per_epoch(len(augmented), processes.world_size), seed, processes
+    )
     weights = library.weights_path(architecture, seed, trainings.role)
     checkpoint, log_file = _checkpoint(trainings, architecture), library.folder / f"epochs/{weights.stem}.csv"
     log = train_epochs(
         trainee, TrainingJob(title, steps, create_test_loader(test, settings, processes), seed, checkpoint, log_file)
     )
-    if processes.leads:
-        save_weights(trainee.averaged, weights)
+    if processes.is_main:
+        save_weights(trainee.ema_network, weights)
     curve = tuple(record["averaged_top1_percent"] for record in log)
     seconds = sum(record["seconds"] for record in log)
     return FinetunedNetwork(trainings.role, architecture, seed, curve[-1], share, curve, seconds)
@@ -191,9 +193,9 @@ def _initialize(
 
     A stitched network's batch-norms are re-estimated on train images as they are for evaluation, which its first accuracy is of.
     """
-    space, streams, settings = trainings.library.space, trainings.streams, trainings.settings
+    space, streams, settings = trainings.library.space, trainings.data, trainings.settings
     if not isinstance(settings, PaperFinetuneConfig):
-        return to_torch(space.network(architecture), trainings.seed), None
+        return to_torch(space.network_graph(architecture), trainings.seed), None
     network = stitch_network(space, architecture, BlockLibrary(streams.blocks, space), streams.reference)
     network.to(processes.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(streams.split_seed))
@@ -202,4 +204,4 @@ def _initialize(
     )  # a broken part may be a single image, which has no variance
     loader = create_subset_loader(train, order[: min(BN_IMAGES, whole)].tolist(), settings, BN_BATCH)
     update_bn_stats_from_batches(network, (images for images, _ in iterate_on_device(loader, processes)))
-    return network, Teacher(streams.teacher.module(), settings.hard, settings.temperature)
+    return network, Teacher(streams.teacher.module(), settings.hard_label_weight, settings.temperature)

@@ -81,7 +81,7 @@ class TrainingSteps:
         self.plan, self.processes = plan, processes
         self.images = SeededDataset(images, seed)
         self.order: DistributedSampler[Any] = DistributedSampler(
-            self.images, processes.count, processes.number, shuffle=True, seed=seed, drop_last=True
+            self.images, processes.world_size, processes.rank, shuffle=True, seed=seed, drop_last=True
         )
         self.loader = _create_loader(self.images, settings, processes, self.order)
 
@@ -91,13 +91,13 @@ class TrainingSteps:
         self.order.set_epoch(number)
         batches = iterate_on_device(self.loader, self.processes)
         for _ in range(self.plan.steps):
-            yield list(islice(batches, self.plan.batches_a_step))
+            yield list(islice(batches, self.plan.batches_per_step))
 
 
 def create_test_loader(images: Any, settings: PaperTrainingConfig, processes: DistributedContext) -> DataLoader[Any]:
     """Return the loader of this process's share of the test images."""
     return _create_loader(
-        ErrorPassingDataset(images), settings, processes, range(processes.number, len(images), processes.count)
+        ErrorPassingDataset(images), settings, processes, range(processes.rank, len(images), processes.world_size)
     )
 
 
@@ -127,10 +127,10 @@ def _create_loader(
 ) -> DataLoader[Any]:
     return DataLoader(
         images,
-        settings.images_at_once,
+        settings.micro_batch,
         sampler=order,
         num_workers=settings.data_workers,
         collate_fn=collate,
-        pin_memory=processes.kind == "cuda",
+        pin_memory=processes.device_type == "cuda",
         generator=torch.Generator().manual_seed(0),  # a loader draws a seed for its workers, which none of them uses
     )

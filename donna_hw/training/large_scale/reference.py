@@ -30,7 +30,7 @@ def train_or_load_paper_reference(
         torchvision_compat.require_torchvision("training as the paper does", "timm")
         with distributed_context() as processes:
             train_reference(space, images, settings, processes, seed=seed, folder=folder)
-    network = to_torch(space.network(space.reference), seed)
+    network = to_torch(space.network_graph(space.reference), seed)
     load_weights(network, folder / "weights.safetensors")
     return network.eval()
 
@@ -41,16 +41,16 @@ def train_reference(
     """Train, and let the first process write the files of `train_or_load_paper_reference`."""
     train, test = open_image_folders(images, space)
     train.transform = create_train_transform(settings, space.input_shape)
-    steps = TrainingSteps(train, settings, settings.plan(len(train), processes.count), seed, processes)
+    steps = TrainingSteps(train, settings, settings.steps_per_epoch(len(train), processes.world_size), seed, processes)
     tests = create_test_loader(test, settings, processes)
-    trainee = Trainer(to_torch(space.network(space.reference), seed), settings, processes)
+    trainee = Trainer(to_torch(space.network_graph(space.reference), seed), settings, processes)
     course = TrainingJob("train reference", steps, tests, seed, folder / "checkpoint.pt", folder / "epochs.csv")
     log = train_epochs(trainee, course)
-    if processes.leads:
-        save_weights(trainee.averaged, folder / "weights.safetensors")
-        write_toml(folder / "reference.toml", _facts(log, len(test), seed, processes.count))
+    if processes.is_main:
+        save_weights(trainee.ema_network, folder / "weights.safetensors")
+        write_toml(folder / "reference.toml", _facts(log, len(test), seed, processes.world_size))
         course.checkpoint.unlink(missing_ok=True)
-    processes.meet()  # nobody reads the files before they are there
+    processes.barrier()  # nobody reads the files before they are there
 
 
 def _facts(log: Log, images: int, seed: int, processes: int) -> dict[str, float]:

@@ -33,19 +33,19 @@ def create_optimizer(network: nn.Module, settings: PaperTrainingConfig) -> torch
         weight_decay=settings.weight_decay,
         momentum=settings.momentum,
         alpha=settings.alpha,
-        eps=settings.optimiser_eps,
+        eps=settings.optimizer_eps,
     )
     return optimiser
 
 
-def create_scheduler(optimiser: torch.optim.Optimizer, settings: PaperTrainingConfig) -> Any:
+def create_scheduler(optimizer: torch.optim.Optimizer, settings: PaperTrainingConfig) -> Any:
     """Return timm's schedule; `step(epoch)` sets the rate of a whole epoch, e epochs from the start, those of the warm-up included:
     `learning_rate * decay ** floor(e / decay_epochs)`, in the warm-up a straight line from `warmup_from` to `learning_rate`.
     """
     from timm.scheduler import StepLRScheduler
 
     return StepLRScheduler(
-        optimiser,
+        optimizer,
         decay_t=settings.decay_epochs,
         decay_rate=settings.decay,
         warmup_t=settings.warmup_epochs,
@@ -59,7 +59,7 @@ class Teacher:
     """The network whose soft labels a student learns beside the hard ones, and the two settings of `Ekd`."""
 
     network: nn.Module
-    hard: float
+    hard_label_weight: float
     temperature: float
 
 
@@ -83,41 +83,41 @@ class Trainer:
         if teacher is not None:
             teacher.network.to(processes.device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self.network = network.to(processes.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = ModelEmaV3(self.network, settings.ema_decay)
+        self.ema = ModelEmaV3(self.network, settings.ema_decay)
         add_regularization(self.network, settings.dropout, settings.stochastic_depth)
-        self.optimiser = create_optimizer(self.network, settings)
-        self.schedule = create_scheduler(self.optimiser, settings)
-        self.mixed = settings.mixed_precision and processes.kind == "cuda"
-        self.scaler = torch.amp.GradScaler("cuda", enabled=self.mixed)
-        self.joint = DistributedDataParallel(self.network) if processes.count > 1 else None
+        self.optimizer = create_optimizer(self.network, settings)
+        self.scheduler = create_scheduler(self.optimizer, settings)
+        self.use_amp = settings.mixed_precision and processes.device_type == "cuda"
+        self.scaler = torch.amp.GradScaler("cuda", enabled=self.use_amp)
+        self.ddp = DistributedDataParallel(self.network) if processes.world_size > 1 else None
 
     @property
-    def averaged(self) -> nn.Module:
+    def ema_network(self) -> nn.Module:
         """The network of averaged weights."""
-        module: nn.Module = self.average.module
+        module: nn.Module = self.ema.module
         return module
 
-    def begin(self, epoch: int) -> float:
+    def start_epoch(self, epoch: int) -> float:
         """Set the epoch's learning rate, and return it."""
         self.network.train()
-        self.schedule.step(epoch)
-        return float(self.optimiser.param_groups[0]["lr"])
+        self.scheduler.step(epoch)
+        return float(self.optimizer.param_groups[0]["lr"])
 
     def step(self, batches: Sequence[Batch]) -> Tensor:
         """Take one step on the mean loss of all batches of all processes; return that of this process's, a scalar on its device."""
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         losses = []
         for number, (images, labels) in enumerate(batches, start=1):
-            waits = self.joint is not None and number < len(batches)  # gradients meet once a step
-            with self.joint.no_sync() if self.joint is not None and waits else nullcontext():
-                with torch.autocast(self.processes.kind, torch.float16, enabled=self.mixed):
-                    logits = (self.joint or self.network)(images)
+            waits = self.ddp is not None and number < len(batches)  # gradients meet once a step
+            with self.ddp.no_sync() if self.ddp is not None and waits else nullcontext():
+                with torch.autocast(self.processes.device_type, torch.float16, enabled=self.use_amp):
+                    logits = (self.ddp or self.network)(images)
                     loss = self.loss(images, logits, labels)
                 self.scaler.scale(loss / len(batches)).backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
-        self.scaler.step(self.optimiser)
+        self.scaler.step(self.optimizer)
         self.scaler.update()
-        self.average.update(self.network)
+        self.ema.update(self.network)
         return torch.stack(losses).mean()
 
     def loss(self, images: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
@@ -127,7 +127,7 @@ class Trainer:
             return f.cross_entropy(logits, labels, label_smoothing=smoothing)
         with torch.no_grad():
             soft = teacher.network(images)
-        return ekd_loss(logits, labels, soft, teacher.hard, teacher.temperature, label_smoothing=smoothing)
+        return ekd_loss(logits, labels, soft, teacher.hard_label_weight, teacher.temperature, label_smoothing=smoothing)
 
     def save(self, path: Path, log: list[dict[str, float]]) -> None:
         """Write everything that the next epoch needs, atomically.
@@ -136,8 +136,8 @@ class Trainer:
         """
         state = {
             "network": self.network.state_dict(),
-            "averaged": self.averaged.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "averaged": self.ema_network.state_dict(),
+            "optimiser": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "log": log,
         }
@@ -149,8 +149,8 @@ class Trainer:
             return []
         with open_checkpoint(path) as state:
             self.network.load_state_dict(state["network"])
-            self.averaged.load_state_dict(state["averaged"])
-            self.optimiser.load_state_dict(state["optimiser"])
+            self.ema_network.load_state_dict(state["averaged"])
+            self.optimizer.load_state_dict(state["optimiser"])
             self.scaler.load_state_dict(state["scaler"])
             log: list[dict[str, float]] = state["log"]
         return log

@@ -35,7 +35,7 @@ from donna_hw.training.quantization.range_estimation import propagate
 class BlockQuantizationConfig:
     """How a run's blocks and networks become INT8: the steps, and on how many images ranges are observed (0: on none)."""
 
-    method: QuantizationConfig
+    config: QuantizationConfig
     images: int = 0
 
 
@@ -47,9 +47,9 @@ class Int8Task:
     stage: str
     number: int
     maps: str
-    method: QuantizationConfig
-    observed: bool
-    given: ChannelStats
+    config: QuantizationConfig
+    observe_ranges: bool
+    input_stats: ChannelStats
     float_weights: str
     weights: str
 
@@ -58,7 +58,7 @@ def quantize_blocks(
     space: Space,
     teacher: GraphModule,
     data: Dataset,
-    how: BlockQuantizationConfig,
+    quantization: BlockQuantizationConfig,
     *,
     seed: int,
     library: BlockLibrary,
@@ -72,8 +72,10 @@ def quantize_blocks(
     if not todo:
         return
     maps = library.folder / "maps"
-    save_maps(space, teacher, data, how.images or 1, seed=seed, folder=maps)
-    given = compute_border_stats(space, teacher, compute_input_stats(data.held_out.pixels), how.method.deviations)
+    save_maps(space, teacher, data, quantization.images or 1, seed=seed, folder=maps)
+    given = compute_border_stats(
+        space, teacher, compute_input_stats(data.held_out.pixels), quantization.config.range_stds
+    )
     diverged = {
         (record["stage"], record["layers_hash"])
         for record in library.journal.records()
@@ -88,12 +90,12 @@ def quantize_blocks(
         paths = (str(library.weights_path(stage, number)) for number in (twin, m))
         tasks.append(
             Int8Task(
-                space.address or space.name,
+                space.load_name or space.name,
                 stage.name,
                 m,
                 str(maps),
-                how.method,
-                how.images > 0,
+                quantization.config,
+                quantization.images > 0,
                 given[stage.name],
                 *paths,
             )
@@ -105,7 +107,7 @@ def quantize_blocks(
 
 def find_missing_blocks(library: BlockLibrary) -> list[tuple[Stage, int]]:
     """Return the 8-bit blocks that a library lacks, each of equal ones once."""
-    done = library.finished()
+    done = library.recorded_blocks()
     found: dict[tuple[str, str], tuple[Stage, int]] = {}
     for stage in library.space.stages:
         for m in range(stage.size):
@@ -124,8 +126,8 @@ def quantize_block(task: Int8Task) -> tuple[Quality, float]:
     place, graph = space.stages.index(stage), space.block_graph(stage, task.number)
     trained = to_torch(with_dtype(graph, "float32"))
     load_weights(trained, Path(task.float_weights))
-    images = read_map(maps, "train", place) if task.observed else None
-    block = quantize(trained.eval(), graph, task.given, task.method, images).module
+    images = read_map(maps, "train", place) if task.observe_ranges else None
+    block = quantize(trained.eval(), graph, task.input_stats, task.config, images).module
     rest = load_teacher_tail(space, stage, maps / "teacher.safetensors")
     x, y = (read_map(maps, "held_out", place + side) for side in (0, 1))
     labels, logits = (torch.from_numpy(np.load(maps / f"held_out-{name}.npy")) for name in ("labels", "logits"))
@@ -143,17 +145,17 @@ def compute_input_stats(pixels: Tensor) -> ChannelStats:
 
 
 def compute_border_stats(
-    space: Space, teacher: GraphModule, given: ChannelStats, deviations: float
+    space: Space, teacher: GraphModule, input_stats: ChannelStats, range_stds: float
 ) -> dict[str, ChannelStats]:
     """Return what enters each stage of the reference, propagated from its batch-norms: {stage: spread}."""
-    known = read_bn_stats(teacher, deviations)
-    _, reached = propagate(teacher.graph, fold_batch_norms(teacher), given, known, deviations)
-    borders = {name: reached[_last_layer(teacher.graph, name)] for name, _ in space.parts(space.reference)}
-    names = [name for name, _ in space.parts(space.reference)]
+    known = read_bn_stats(teacher, range_stds)
+    _, reached = propagate(teacher.graph, fold_batch_norms(teacher), input_stats, known, range_stds)
+    borders = {name: reached[_last_layer(teacher.graph, name)] for name, _ in space.named_blocks(space.reference)}
+    names = [name for name, _ in space.named_blocks(space.reference)]
     found = {}
     for stage in space.stages:
         at = names.index(stage.name)
-        found[stage.name] = borders[names[at - 1]] if at else given
+        found[stage.name] = borders[names[at - 1]] if at else input_stats
     return found
 
 

@@ -20,17 +20,17 @@ class FoldedLayer:
     groups: int
 
     @property
-    def by_input(self) -> Tensor:
+    def grouped_weight(self) -> Tensor:
         """The weights as [groups, outputs a group, inputs a group, places], a view."""
         return self.weight.view(self.groups, len(self.weight) // self.groups, self.weight.shape[1], -1)
 
-    def per_input(self, factors: Tensor) -> Tensor:
+    def reshape_for_inputs(self, factors: Tensor) -> Tensor:
         """Return numbers of the input channels, [channels], in a shape that multiplies `by_input`."""
         return factors.view(self.groups, 1, -1, 1)
 
     def response(self, mean: Tensor) -> Tensor:
         """Return what a constant input, a number for each input channel, adds to each output channel away from borders."""
-        return (self.by_input * self.per_input(mean)).sum((2, 3)).flatten()
+        return (self.grouped_weight * self.reshape_for_inputs(mean)).sum((2, 3)).flatten()
 
 
 def fold_batch_norms(module: GraphModule) -> dict[str, FoldedLayer]:
@@ -52,14 +52,14 @@ def fold_batch_norms(module: GraphModule) -> dict[str, FoldedLayer]:
     return found
 
 
-def read_bn_stats(module: GraphModule, deviations: float) -> dict[str, ChannelStats]:
+def read_bn_stats(module: GraphModule, range_stds: float) -> dict[str, ChannelStats]:
     """Return what each batch-norm says of its output, which training gave its shift as mean and its scale as deviation."""
     found = {}
     for layer in module.graph.layers:
-        if layer.normalised:
+        if layer.batch_norm:
             norm = _get_layer(module, layer.name).norm
             assert norm is not None  # noqa: S101  such a layer has one
-            found[layer.name] = ChannelStats.normal(_double(norm.bias), _double(norm.weight).abs(), deviations)
+            found[layer.name] = ChannelStats.from_normal(_double(norm.bias), _double(norm.weight).abs(), range_stds)
     return found
 
 

@@ -21,12 +21,12 @@ class ChannelStats:
     """Mean, standard deviation, lowest and highest number of each channel, float64 [channels] each."""
 
     mean: Tensor
-    deviation: Tensor
+    std: Tensor
     low: Tensor
     high: Tensor
 
     @classmethod
-    def normal(cls, mean: Tensor, deviation: Tensor, deviations: float) -> ChannelStats:
+    def from_normal(cls, mean: Tensor, deviation: Tensor, deviations: float) -> ChannelStats:
         """Return what is taken for normal numbers, cut so many deviations from the mean."""
         reach = deviations * deviation
         return cls(mean, deviation, mean - reach, mean + reach)
@@ -36,19 +36,19 @@ class ChannelStats:
         """Lowest and highest number of all channels."""
         return float(self.low.min()), float(self.high.max())
 
-    def scaled(self, factors: Tensor) -> ChannelStats:
+    def scale(self, factors: Tensor) -> ChannelStats:
         """Return the spread of the numbers times a positive factor a channel."""
-        return ChannelStats(self.mean * factors, self.deviation * factors, self.low * factors, self.high * factors)
+        return ChannelStats(self.mean * factors, self.std * factors, self.low * factors, self.high * factors)
 
-    def moved(self, by: Tensor) -> ChannelStats:
+    def shift(self, by: Tensor) -> ChannelStats:
         """Return the spread of the numbers plus a number a channel."""
-        return ChannelStats(self.mean + by, self.deviation, self.low + by, self.high + by)
+        return ChannelStats(self.mean + by, self.std, self.low + by, self.high + by)
 
-    def through(self, activation: str) -> ChannelStats:
+    def apply_activation(self, activation: str) -> ChannelStats:
         """Return the spread of an activation's output; its mean and deviation are those for normal numbers."""
         if activation == "none":
             return self
-        points = self.mean[:, None] + self.deviation[:, None] * _NODES
+        points = self.mean[:, None] + self.std[:, None] * _NODES
         values = torch.from_numpy(np.asarray(NUMPY_ACTIVATIONS[activation](points.numpy())))
         mean = values @ _WEIGHTS
         variance = ((values - mean[:, None]).square() @ _WEIGHTS).clamp_min(0)
@@ -56,15 +56,15 @@ class ChannelStats:
         low, high = torch.tensor(ends, dtype=torch.float64).T
         return ChannelStats(mean, variance.sqrt(), low, high)
 
-    def plus(self, other: ChannelStats, deviations: float) -> ChannelStats:
+    def add(self, other: ChannelStats, deviations: float) -> ChannelStats:
         """Return the spread of the sum with independent numbers, taken for normal ones."""
-        deviation = (self.deviation.square() + other.deviation.square()).sqrt()
-        return ChannelStats.normal(self.mean + other.mean, deviation, deviations)
+        deviation = (self.std.square() + other.std.square()).sqrt()
+        return ChannelStats.from_normal(self.mean + other.mean, deviation, deviations)
 
-    def times(self, gate: ChannelStats) -> ChannelStats:
+    def multiply(self, gate: ChannelStats) -> ChannelStats:
         """Return the spread of the product with independent numbers."""
         corners = torch.stack([one * two for one in (self.low, self.high) for two in (gate.low, gate.high)])
-        second = (self.deviation.square() + self.mean.square()) * (gate.deviation.square() + gate.mean.square())
+        second = (self.std.square() + self.mean.square()) * (gate.std.square() + gate.mean.square())
         mean = self.mean * gate.mean
         deviation = (second - mean.square()).clamp_min(0).sqrt()
         return ChannelStats(mean, deviation, corners.amin(0), corners.amax(0))

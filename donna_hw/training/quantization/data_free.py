@@ -26,11 +26,11 @@ class QuantizationConfig:
     per_channel: a grid for each output channel of the weights. deviations: how far from the mean ranges reach that no image gave.
     """
 
-    equalise: bool = True
-    absorb: bool = True
-    correct: bool = True
+    equalize: bool = True
+    absorb_bias: bool = True
+    correct_bias: bool = True
     per_channel: bool = False
-    deviations: float = 6.0
+    range_stds: float = 6.0
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,17 @@ class QuantizedNetwork:
     """A network with 8-bit layers, and what became of it: pairs that were equalised, {layer: why not}, layers whose bias was absorbed."""
 
     module: GraphModule
-    equalised: tuple[tuple[str, str], ...]
-    skipped: Mapping[str, str]
-    absorbed: tuple[str, ...]
+    equalized_pairs: tuple[tuple[str, str], ...]
+    skipped_layers: Mapping[str, str]
+    absorbed_layers: tuple[str, ...]
 
 
 def quantize(
-    trained: GraphModule, graph: Graph, given: ChannelStats, method: QuantizationConfig, images: Tensor | None = None
+    trained: GraphModule,
+    graph: Graph,
+    input_stats: ChannelStats,
+    config: QuantizationConfig,
+    images: Tensor | None = None,
 ) -> QuantizedNetwork:
     """Return a graph's network, in evaluation mode; its layers are those of a trained float32 one, some of them of type int8.
 
@@ -52,27 +56,27 @@ def quantize(
     for a graph of other layers.
     """
     _validate_same_layers(trained.graph, graph)
-    folded, known = fold_batch_norms(trained), read_bn_stats(trained, method.deviations)
+    folded, known = fold_batch_norms(trained), read_bn_stats(trained, config.range_stds)
     if images is not None:
-        given, known = observe(trained, images)
+        input_stats, known = observe(trained, images)
     pairs, skipped = find_pairs(graph)
-    if method.equalise:
+    if config.equalize:
         equalize(pairs, folded, known)
-    before, reached = propagate(graph, folded, given, known, method.deviations)
+    before, reached = propagate(graph, folded, input_stats, known, config.range_stds)
     absorbed: list[str] = []
-    if method.absorb:
+    if config.absorb_bias:
         absorbed = absorb(pairs, folded, before, known)
-        before, reached = propagate(graph, folded, given, known, method.deviations)
+        before, reached = propagate(graph, folded, input_stats, known, config.range_stds)
     state = dict(trained.state_dict())
     for layer in graph.layers:
         if layer.dtype != "int8":
             continue
         state = {key: values for key, values in state.items() if not key.startswith(f"{layer.name}.")}
-        buffers = _buffers(layer, folded.get(layer.name), before[layer.name], reached, method)
+        buffers = _buffers(layer, folded.get(layer.name), before[layer.name], reached, config)
         state |= {f"{layer.name}.{key}": values for key, values in buffers.items()}
     module = to_torch(graph, seed=0)
     module.load_state_dict(state)
-    equalised = tuple((pair.first.name, pair.second.name) for pair in pairs) if method.equalise else ()
+    equalised = tuple((pair.first.name, pair.second.name) for pair in pairs) if config.equalize else ()
     return QuantizedNetwork(module.eval(), equalised, skipped, tuple(absorbed))
 
 
@@ -86,17 +90,17 @@ def _buffers(
     assert len(grids) == len(slots(layer))  # noqa: S101  a range a slot
     found = {
         "scales": torch.tensor([float(grid.scale) for grid in grids], dtype=torch.float32),
-        "zeros": torch.tensor([grid.zero for grid in grids], dtype=torch.uint8),
+        "zeros": torch.tensor([grid.zero_point for grid in grids], dtype=torch.uint8),
     }
     if own is None:
         return found
     each = weight_grids(own.weight, per_channel=method.per_channel)
     scales = torch.tensor([float(grid.scale) for grid in each], dtype=torch.float64)
-    zeros = torch.tensor([grid.zero for grid in each], dtype=torch.float64)
+    zeros = torch.tensor([grid.zero_point for grid in each], dtype=torch.float64)
     shape = (-1, *[1] * (own.weight.ndim - 1))
     codes = (torch.round(own.weight / scales.view(shape)) + zeros.view(shape)).clamp(0, QUANT_MAX)
     bias = own.bias
-    if method.correct:
+    if method.correct_bias:
         error = (codes - zeros.view(shape)) * scales.view(shape) - own.weight
         bias = bias - FoldedLayer(error, bias, own.groups).response(reached[layer.inputs[0]].mean)
     steps = float(grids[0].scale) * scales

@@ -63,14 +63,14 @@ def equalize(pairs: list[LayerPair], folded: dict[str, FoldedLayer], known: dict
 def _equalize_pair(pair: LayerPair, folded: dict[str, FoldedLayer], known: dict[str, ChannelStats]) -> float:
     first, second = folded[pair.first.name], folded[pair.second.name]
     mine = first.weight.abs().flatten(1).amax(1)
-    its = second.by_input.abs().amax((1, 3)).flatten()
+    its = second.grouped_weight.abs().amax((1, 3)).flatten()
     factors = torch.where((mine > 0) & (its > 0), (mine / its).sqrt(), 1.0)
     shape = (-1, *[1] * (first.weight.ndim - 1))
     folded[pair.first.name] = replace(first, weight=first.weight / factors.view(shape), bias=first.bias / factors)
-    weight = (second.by_input * second.per_input(factors)).view(second.weight.shape)
+    weight = (second.grouped_weight * second.reshape_for_inputs(factors)).view(second.weight.shape)
     folded[pair.second.name] = replace(second, weight=weight)
     if pair.first.name in known:
-        known[pair.first.name] = known[pair.first.name].scaled(1 / factors)
+        known[pair.first.name] = known[pair.first.name].scale(1 / factors)
     return float(factors.log().abs().max())
 
 
@@ -90,13 +90,13 @@ def absorb(
         if pair.first.activation != "relu" or pair.second.kernel > 1:
             continue
         first, second, spread = folded[pair.first.name], folded[pair.second.name], before[pair.first.name]
-        high: Tensor = (spread.mean - 3 * spread.deviation).clamp_min(0)
+        high: Tensor = (spread.mean - 3 * spread.std).clamp_min(0)
         if not high.any():
             continue
         folded[pair.first.name] = replace(first, bias=first.bias - high)
         folded[pair.second.name] = replace(second, bias=second.bias + second.response(high))
-        before[pair.first.name] = spread.moved(-high)
+        before[pair.first.name] = spread.shift(-high)
         if pair.first.name in known:
-            known[pair.first.name] = known[pair.first.name].moved(-high)
+            known[pair.first.name] = known[pair.first.name].shift(-high)
         absorbed.append(pair.first.name)
     return absorbed

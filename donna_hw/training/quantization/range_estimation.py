@@ -20,9 +20,9 @@ BATCH = 64
 def propagate(
     graph: Graph,
     folded: Mapping[str, FoldedLayer],
-    given: ChannelStats,
+    input_stats: ChannelStats,
     known: Mapping[str, ChannelStats],
-    deviations: float,
+    range_stds: float,
 ) -> tuple[StatsByLayer, StatsByLayer]:
     """Return {layer: spread} before each activation, and after it; `input` has the one given, of the graph's input.
 
@@ -30,13 +30,13 @@ def propagate(
     numbers are taken as independent and, before an activation, as normal.
     """
     before: StatsByLayer = {}
-    reached: StatsByLayer = {INPUT: given}
+    reached: StatsByLayer = {INPUT: input_stats}
     for layer in graph.layers:
         inputs = [reached[name] for name in layer.inputs]
         before[layer.name] = known.get(layer.name) or _propagate_layer(
-            layer, folded.get(layer.name), inputs, deviations
+            layer, folded.get(layer.name), inputs, range_stds
         )
-        reached[layer.name] = before[layer.name].through(layer.activation)
+        reached[layer.name] = before[layer.name].apply_activation(layer.activation)
     return before, reached
 
 
@@ -45,13 +45,13 @@ def _propagate_layer(
 ) -> ChannelStats:
     first = inputs[0]
     if own is not None:
-        by = own.by_input
-        variance = (by.square() * own.per_input(first.deviation.square())).sum((2, 3)).flatten()
-        return ChannelStats.normal(own.response(first.mean) + own.bias, variance.sqrt(), deviations)
+        by = own.grouped_weight
+        variance = (by.square() * own.reshape_for_inputs(first.std.square())).sum((2, 3)).flatten()
+        return ChannelStats.from_normal(own.response(first.mean) + own.bias, variance.sqrt(), deviations)
     if layer.operator == "add":
-        return first.plus(inputs[1], deviations)
+        return first.add(inputs[1], deviations)
     if layer.operator == "scale":
-        return first.times(inputs[1])
+        return first.multiply(inputs[1])
     if layer.operator in ("max_pool", "global_pool"):  # what a mean spreads less is not known: positions are alike
         return first
     if layer.operator == "flatten":

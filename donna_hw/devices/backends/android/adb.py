@@ -56,7 +56,7 @@ class AdbDevice:
 
     serial: str
     state: str
-    words: dict[str, str]
+    properties: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Adb:
 
     def devices(self) -> list[AdbDevice]:
         """Return all phones that adb sees, whatever their state."""
-        text = self._called("devices", "-l").stdout.decode(errors="replace")
+        text = self._run_checked("devices", "-l").stdout.decode(errors="replace")
         _, _, listed = text.partition("List of devices attached")
         return [found for line in listed.splitlines() if (found := _parse_device_line(line)) is not None]
 
@@ -94,10 +94,10 @@ class Adb:
                 hint=RECONNECT_HINT,
             )
         if not ended and done.returncode == 1:  # adb's own; any other is that of the phone's shell
-            raise self._refusal(("shell",), 1, f"{said}\n{printed}")
+            raise self._client_error(("shell",), 1, f"{said}\n{printed}")
         code = code.strip() if ended else str(done.returncode)
         if code != "0":
-            raise self._failed(f"{arguments[0]} on the phone", code, f"{printed}\n{before}")
+            raise self._command_error(f"{arguments[0]} on the phone", code, f"{printed}\n{before}")
         return printed
 
     def open(self, *arguments: str, errors: IO[bytes] | int = subprocess.PIPE) -> subprocess.Popen[bytes]:
@@ -117,11 +117,11 @@ class Adb:
 
     def push(self, local: Path, remote: str) -> None:
         """Copy a file to the phone; raises `PhoneStorageError` and `PhoneDisconnectedError`."""
-        self._called("push", str(local.absolute()), remote, timeout_s=max(PUSH_TIMEOUT_S, self.timeout_s))
+        self._run_checked("push", str(local.absolute()), remote, timeout_s=max(PUSH_TIMEOUT_S, self.timeout_s))
 
     def pull(self, remote: str, local: Path) -> None:
         """Copy a file from the phone."""
-        self._called("pull", remote, str(local.absolute()), timeout_s=max(PUSH_TIMEOUT_S, self.timeout_s))
+        self._run_checked("pull", remote, str(local.absolute()), timeout_s=max(PUSH_TIMEOUT_S, self.timeout_s))
 
     def reconnect(self) -> None:
         """Try to reach a phone again that has dropped out.
@@ -140,14 +140,14 @@ class Adb:
                     check=False,
                 )
 
-    def returned(self, wait_s: float) -> None:
+    def wait_for_device(self, wait_s: float) -> None:
         """Reconnect, and wait until the phone answers; raises `PhoneDisconnectedError` after `wait_s`."""
         deadline = time.monotonic() + wait_s
         while True:
             try:
                 self.reconnect()
                 left = max(1.0, min(5.0, deadline - time.monotonic()))
-                self._called("wait-for-device", timeout_s=left)
+                self._run_checked("wait-for-device", timeout_s=left)
                 self.shell("true")
                 return
             except DonnaError as error:
@@ -163,13 +163,13 @@ class Adb:
     def _command(self) -> list[str]:
         return [self.executable, *(["-s", self.serial] if self.serial else [])]
 
-    def _called(self, *arguments: str, timeout_s: float | None = None) -> subprocess.CompletedProcess[bytes]:
+    def _run_checked(self, *arguments: str, timeout_s: float | None = None) -> subprocess.CompletedProcess[bytes]:
         """Run the client and return what it printed; raises what its refusal means."""
         done = self._run(*arguments, timeout_s=timeout_s)
         if done.returncode == 0:
             return done
         said = (done.stderr + b"\n" + done.stdout).decode(errors="replace")
-        raise self._refusal(arguments, done.returncode, said)
+        raise self._client_error(arguments, done.returncode, said)
 
     def _run(self, *arguments: str, timeout_s: float | None = None) -> subprocess.CompletedProcess[bytes]:
         """Run the client, whatever its exit code; raises `PhoneDisconnectedError` when it takes too long."""
@@ -191,7 +191,7 @@ class Adb:
         except OSError as error:
             raise _missing_client_error(self.executable, error) from None
 
-    def _refusal(self, arguments: Sequence[str], code: int, said: str) -> DonnaError:
+    def _client_error(self, arguments: Sequence[str], code: int, said: str) -> DonnaError:
         """Return the error that a failed call means."""
         lines = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith("*")]
         last = " / ".join(lines[-SHOWN_LINES:]) or "nothing"
@@ -212,9 +212,9 @@ class Adb:
                 got=last,
                 hint=RECONNECT_HINT,
             )
-        return self._failed(f"adb {arguments[0]}", str(code), said)
+        return self._command_error(f"adb {arguments[0]}", str(code), said)
 
-    def _failed(self, what: str, code: str, said: str) -> CommandError:
+    def _command_error(self, what: str, code: str, said: str) -> CommandError:
         lines = [line.strip() for line in said.splitlines() if line.strip()]
         killed = " (killed, perhaps for want of memory)" if code == "137" else ""
         last = " / ".join(lines[-SHOWN_LINES:]) or "nothing"

@@ -37,7 +37,7 @@ class AndroidBackend(TimingBackend):
 
     def __init__(self, batch: int, options: Mapping[str, Scalar]) -> None:
         super().__init__(batch, options)
-        self.chosen = AndroidConfig.of(self.settings)
+        self.config = AndroidConfig.of(self.settings)
         self._cooling: CoolDownPolicy | None = None
         self._latest: NativeRunner | None = None
 
@@ -53,12 +53,12 @@ class AndroidBackend(TimingBackend):
     @cached_property
     def adb(self) -> Adb:
         """The client, for the one phone that is there or named; waits `wait_s` for a phone that has dropped out."""
-        options = self.chosen
+        options = self.config
         client = Adb(find_adb(options.adb), options.serial, options.timeout_s)
         try:
             return select_phone(client)
         except PhoneDisconnectedError:
-            client.returned(options.wait_s)
+            client.wait_for_device(options.wait_s)
             return select_phone(client)
 
     @cached_property
@@ -67,13 +67,13 @@ class AndroidBackend(TimingBackend):
         return read_phone(self.adb)
 
     @cached_property
-    def runners(self) -> RunnerFactory:
+    def runner_factory(self) -> RunnerFactory:
         """What starts blocks on it."""
-        return RunnerFactory(self.adb, self.chosen, self.phone.abis, self.batch)
+        return RunnerFactory(self.adb, self.config, self.phone.abis, self.batch)
 
     def environment(self) -> Environment:
         """Return phone, chip, Android's build (drivers come with it), runner, delegate and threads; the state now as conditions."""
-        options, phone, state = self.chosen, self.phone, self._state_at_start
+        options, phone, state = self.config, self.phone, self._state_at_start
         identity: dict[str, Scalar] = {
             "device_model": phone.name,
             "chip": phone.chip,
@@ -93,62 +93,62 @@ class AndroidBackend(TimingBackend):
             "governor": " ".join(state.governors) or "not told",
             **({} if state.battery_percent is None else {"battery_percent": state.battery_percent}),
             **{f"{name}_c": value for name in ("battery", "skin") if (value := state.temperature_c(name)) is not None},
-            "hints": "; ".join(state.advice) or "none",
+            "hints": "; ".join(state.warnings) or "none",
             **host_conditions(),
         }
         return Environment(identity, conditions)
 
-    def description(self) -> BackendInfo:
+    def info(self) -> BackendInfo:
         """Return what tables say of this phone, and what its user should know before the start; refuses a phone that is too hot."""
-        now_c, limit_c = self._start_c, self.chosen.start_below_c
+        now_c, limit_c = self._start_c, self.config.start_below_c
         if now_c is not None and now_c >= limit_c:
             raise UnavailableError(
-                f"{self.phone.name} must be cooler than {limit_c:g} C at its {self.chosen.zone} to start",
+                f"{self.phone.name} must be cooler than {limit_c:g} C at its {self.config.zone} to start",
                 got=f"{now_c:.1f} C",
                 hint="unplug it and let it cool, or raise option start_below_c",
             )
         return BackendInfo(
             self.environment(),
-            self.words(),
+            self.tags(),
             self.quantity,
             self.origin,
             self.costly_start,
-            advice=self._state_at_start.advice,
-            statistics=("mean",) if self.chosen.runner == "tflite" else BackendInfo.statistics,
-            cools=self.chosen.cool_down == "until_cool",
+            warnings=self._state_at_start.warnings,
+            statistics=("mean",) if self.config.runner == "tflite" else BackendInfo.statistics,
+            controls_cool_down=self.config.cool_down == "until_cool",
         )
 
-    def words(self) -> tuple[str, ...]:
+    def tags(self) -> tuple[str, ...]:
         """Return runner, delegate, type and threads, and what is not by default."""
-        options = self.chosen
+        options = self.config
         helped = ("cpufallback",) if options.cpu_fallback else ()
         return (options.runner, options.delegate, options.dtype, f"t{options.threads}", *helped)
 
     def prepare(self, graph: Graph) -> Runner:
         """Write the block as the runner's kind of file, push it, and start the runner on it."""
-        if self.chosen.runner == "tflite":
-            return self.runners.benchmark(graph)
-        self._latest = self.runners.native(graph)
+        if self.config.runner == "tflite":
+            return self.runner_factory.start_benchmark(graph)
+        self._latest = self.runner_factory.start_native(graph)
         return self._latest
 
     def operators(self, graph: Graph, runs: int) -> list[OperatorTime]:
         """Return what each operator of a block takes, by the profiler of benchmark_model; raises `ConfigError` for another runner."""
-        if self.chosen.runner != "tflite":
-            raise ConfigError("operators are told by the runner tflite", got=self.chosen.runner)
-        with contextlib.closing(self.runners.benchmark(graph)) as runner:
+        if self.config.runner != "tflite":
+            raise ConfigError("operators are told by the runner tflite", got=self.config.runner)
+        with contextlib.closing(self.runner_factory.start_benchmark(graph)) as runner:
             return runner.operators(runs)
 
-    def readings(self) -> Telemetry:
+    def read_telemetry(self) -> Telemetry:
         """Return clock and temperature as the runner read them right after its runs, and Android's own word on heat."""
         state = read_thermal_state(self.adb)
-        near = self._latest.readings if self._latest is not None else Telemetry()
-        tired = ("still warm after cooling down",) if self._cooling is not None and self._cooling.gave_up else ()
+        near = self._latest.telemetry if self._latest is not None else Telemetry()
+        tired = ("still warm after cooling down",) if self._cooling is not None and self._cooling.timed_out else ()
         temperature_c = near.temperature_c if near.temperature_c is not None else self._temperature_c(state)
-        return Telemetry(near.clock_hz, temperature_c, throttle=(*state.throttle, *tired))
+        return Telemetry(near.clock_hz, temperature_c, throttle_reasons=(*state.throttle_reasons, *tired))
 
     def cool_down_s(self, pause_s: float, waited_s: float) -> float:
         """Wait for the protocol's pause, or with `until_cool` until the zone is back at its temperature of the start."""
-        options = self.chosen
+        options = self.config
         if options.cool_down == "fixed":
             return super().cool_down_s(pause_s, waited_s)
         start_c, now_c = self._start_c, self._temperature_c(read_thermal_state(self.adb))
@@ -168,7 +168,7 @@ class AndroidBackend(TimingBackend):
 
     def _temperature_c(self, state: PhoneState) -> float | None:
         """Return the zone's temperature: of a sensor that Android names, or what a file of the kernel's holds just now."""
-        zone = self.chosen.zone
+        zone = self.config.zone
         if not zone.startswith("/"):
             return state.temperature_c(zone)
         try:
@@ -183,11 +183,11 @@ class AndroidBackend(TimingBackend):
     @cached_property
     def _runtime(self) -> str:
         """Runtime and version: the runner's own word on a first block, which shows that the phone runs any at all."""
-        if self.chosen.runner == "tflite":
-            return f"benchmark_model {file_digest(self.runners.tool)}"
-        with contextlib.closing(self.runners.native(lower(ConvNormAct(4, kernel=3), (3, 8, 8)))) as runner:
+        if self.config.runner == "tflite":
+            return f"benchmark_model {file_digest(self.runner_factory.tool)}"
+        with contextlib.closing(self.runner_factory.start_native(lower(ConvNormAct(4, kernel=3), (3, 8, 8)))) as runner:
             runner.samples(1)
-            ready = runner.ready
-        if self.chosen.runner == "litert":  # it tells no version: what it is made of stands for one
-            return f"litert {file_digest(self.runners.library)}"
+            ready = runner.info
+        if self.config.runner == "litert":  # it tells no version: what it is made of stands for one
+            return f"litert {file_digest(self.runner_factory.library)}"
         return f"{ready.engine} {ready.version}"

@@ -54,9 +54,14 @@ class BenchmarkRunner(Runner):
     """A model on the phone that the tool is started on for each request. call: runs the tool with flags and returns what it printed."""
 
     def __init__(
-        self, call: Callable[[Sequence[str]], str], *, delegate: str, flags: Callable[[int], list[str]], helped: bool
+        self,
+        call: Callable[[Sequence[str]], str],
+        *,
+        delegate: str,
+        flags: Callable[[int], list[str]],
+        cpu_fallback: bool,
     ) -> None:
-        self._call, self._delegate, self._flags, self._helped = call, delegate, flags, helped
+        self._call, self._delegate, self._flags, self._helped = call, delegate, flags, cpu_fallback
 
     def samples(self, count: int) -> Samples:
         """Run the model `count` times in one process, and return what the tool tells of them: a summary."""
@@ -88,13 +93,13 @@ def parse_summary(text: str, runs: int) -> RunSummary:
     return RunSummary(count, mean_s, max(told["std"], ROUNDING_S), told["min"], told["max"])
 
 
-def validate_delegation(text: str, delegate: str, helped: bool) -> None:
-    """Raise `UnavailableError` unless the tool says that the delegate runs the whole model; helped: the CPU may run a part of it."""
+def validate_delegation(text: str, delegate: str, cpu_fallback: bool) -> None:
+    """Raise `UnavailableError` unless the tool says that the delegate runs the whole model; cpu_fallback: the CPU may run a part of it."""
     if delegate == "cpu":
         return
     if "will be completely executed by the delegate" in text:
         return
-    if helped and "will be partially executed by the delegate" in text:
+    if cpu_fallback and "will be partially executed by the delegate" in text:
         return
     said = [line.strip() for line in text.splitlines() if "delegate" in line.lower() or "not supported" in line]
     raise UnavailableError(

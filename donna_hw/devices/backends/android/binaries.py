@@ -22,7 +22,7 @@ def runner_folder(abi: str) -> Path:
     return data_roots()[0] / "runners" / abi
 
 
-def find_binary(path: str, name: str, abis: tuple[str, ...], cure: str) -> Path:
+def find_binary(path: str, name: str, abis: tuple[str, ...], hint: str) -> Path:
     """Return the file at `path`, or without one `name` in the folder of the first ABI that has it; it must run on one of the ABIs.
 
     Raises `UnavailableError` when it is not there, `FileFormatError` when it is no program for the phone.
@@ -30,7 +30,7 @@ def find_binary(path: str, name: str, abis: tuple[str, ...], cure: str) -> Path:
     if path:
         found = Path(path).expanduser()
         if not found.is_file():
-            raise UnavailableError(f"{name} must be a file", got=path, hint=cure)
+            raise UnavailableError(f"{name} must be a file", got=path, hint=hint)
         validate_abi(found, abis)
         return found
     for abi in abis:
@@ -39,7 +39,7 @@ def find_binary(path: str, name: str, abis: tuple[str, ...], cure: str) -> Path:
             validate_abi(candidate, (abi,))
             return candidate
     raise UnavailableError(
-        f"{name} for the phone must be in {runner_folder(abis[0] if abis else 'arm64-v8a')}", got="nothing", hint=cure
+        f"{name} for the phone must be in {runner_folder(abis[0] if abis else 'arm64-v8a')}", got="nothing", hint=hint
     )
 
 

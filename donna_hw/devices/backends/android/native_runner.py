@@ -42,18 +42,18 @@ class NativeRunner(Runner):
         self._run_s = run_s
         self._what = f"the runner on {adb.serial or 'the phone'}"
         self._rest = b""
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115  read when the process has ended
-        self._process: subprocess.Popen[bytes] = adb.open(*command, errors=self._said)
-        self.readings = Telemetry()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  read when the process has ended
+        self._process: subprocess.Popen[bytes] = adb.open(*command, errors=self._stderr)
+        self.telemetry = Telemetry()
         try:
-            said = self._answer(start_s)
+            said = self._read_reply(start_s)
             if said.get("donna_runner") != WIRE_VERSION:
                 raise UnavailableError(
                     f"{self._what} must speak version {WIRE_VERSION} of our language",
                     got=str(said.get("donna_runner")),
                     hint="build it anew from this version's sources: donna-hw build-runner",
                 )
-            self.ready = RunnerInfo(*(str(said.get(key, "")) for key in ("engine", "version", "delegate")))
+            self.info = RunnerInfo(*(str(said.get(key, "")) for key in ("engine", "version", "delegate")))
         except BaseException:
             self.close()
             raise
@@ -68,12 +68,12 @@ class NativeRunner(Runner):
             self._process.stdin.write(f"run {count}\n".encode())
             self._process.stdin.flush()
         except OSError:
-            raise self._ended() from None
-        said = self._answer(self._run_s)
+            raise self._exit_error() from None
+        said = self._read_reply(self._run_s)
         wall, cpu = _times(said.get("wall_s"), count), _times(said.get("cpu_s"), count)
         if wall is None:
             raise MeasurementError(f"{self._what} must answer with {count} times", got=_truncate(json.dumps(said)))
-        self.readings = _parse_telemetry(said.get("after"))
+        self.telemetry = _parse_telemetry(said.get("after"))
         return Samples(validate_samples(wall, self._what), cpu)
 
     def close(self) -> None:
@@ -89,10 +89,10 @@ class NativeRunner(Runner):
             process.wait()
         if process.stdout is not None:
             process.stdout.close()
-        self._said.close()
+        self._stderr.close()
 
-    def _answer(self, patience_s: float) -> dict[str, Any]:
-        line = self._line(patience_s)
+    def _read_reply(self, patience_s: float) -> dict[str, Any]:
+        line = self._read_line(patience_s)
         try:
             said = json.loads(line)
         except ValueError:
@@ -105,11 +105,11 @@ class NativeRunner(Runner):
             )
         if "error" in said:
             raise UnavailableError(
-                f"{self._what} must run the block", got=_truncate(f"{said['error']} {self._last_words()}")
+                f"{self._what} must run the block", got=_truncate(f"{said['error']} {self._last_line()}")
             )
         return said
 
-    def _line(self, patience_s: float) -> str:
+    def _read_line(self, patience_s: float) -> str:
         """Return the next line; raises `PhoneDisconnectedError` when the process ends before, or says nothing for so long."""
         assert self._process.stdout is not None  # noqa: S101  opened with it
         pipe, deadline = self._process.stdout.fileno(), time.monotonic() + patience_s
@@ -120,25 +120,25 @@ class NativeRunner(Runner):
                 raise PhoneDisconnectedError(f"{self._what} must answer within {patience_s:g} s", got="no answer")
             data = os.read(pipe, 65536)
             if not data:
-                raise self._ended()
+                raise self._exit_error()
             self._rest += data
         line, _, self._rest = self._rest.partition(b"\n")
         return line.decode(errors="replace").strip()
 
-    def _last_words(self) -> str:
+    def _last_line(self) -> str:
         """Return the last line that the process or its library said."""
-        self._said.seek(0)
-        last = (self._rest + b"\n" + self._said.read()).decode(errors="replace").strip().splitlines()
+        self._stderr.seek(0)
+        last = (self._rest + b"\n" + self._stderr.read()).decode(errors="replace").strip().splitlines()
         return _truncate(last[-1]) if last else ""
 
-    def _ended(self) -> Exception:
+    def _exit_error(self) -> Exception:
         """Return the error of a process that ended by itself: with what it said last, and its exit code."""
         try:
             code = self._process.wait(5)
         except subprocess.TimeoutExpired:
             self._process.kill()
             code = self._process.wait()
-        words = self._last_words() or "nothing"
+        words = self._last_line() or "nothing"
         killed = " (killed: perhaps for want of memory)" if code in (137, -9) else ""
         return PhoneDisconnectedError(
             f"{self._what} must go on until it is told to end",

@@ -65,14 +65,14 @@ class PhoneState:
         return max(found) if found else None
 
     @property
-    def throttle(self) -> tuple[str, ...]:
+    def throttle_reasons(self) -> tuple[str, ...]:
         """Why the phone runs slower than it could, as far as it says so."""
         if not self.thermal_status:
             return ()
         return (f"thermal status {THERMAL_STATUS[min(self.thermal_status, len(THERMAL_STATUS) - 1)]}",)
 
     @property
-    def advice(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[str, ...]:
         """What might disturb the numbers, in words; nothing of it is changed by this package."""
         hints = [
             (self.screen_on, "its screen is on: it draws power and GPU time"),
@@ -83,7 +83,7 @@ class PhoneState:
                 self.battery_percent is not None and self.battery_percent < LOW_BATTERY_PERCENT,
                 f"its battery is at {self.battery_percent} %: some phones lower their clocks then",
             ),
-            (bool(self.throttle), ", ".join(self.throttle)),
+            (bool(self.throttle_reasons), ", ".join(self.throttle_reasons)),
         ]
         return tuple(words for present, words in hints if present)
 

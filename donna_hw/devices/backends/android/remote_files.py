@@ -22,35 +22,35 @@ class RemoteFolder:
         self._adb = adb
         self._run = secrets.token_hex(4)
         self._number = 0
-        self._made: set[str] = set()
-        self._kept: dict[tuple[Path, ...], str] = {}
+        self._folders: set[str] = set()
+        self._pushed_folders: dict[tuple[Path, ...], str] = {}
 
-    def keep(self, local: Path, *, executable: bool = False) -> str:
+    def push_once(self, local: Path, *, executable: bool = False) -> str:
         """Push a file once, and return where it is: one that is there whole is not pushed again."""
-        remote = f"{self.keep_all([local])}/{_sanitize(local.name)}"
+        remote = f"{self.push_all_once([local])}/{_sanitize(local.name)}"
         if executable:
             self._adb.shell("chmod", "755", remote)
         return remote
 
-    def keep_all(self, locals_: Sequence[Path]) -> str:
+    def push_all_once(self, locals_: Sequence[Path]) -> str:
         """Push files that belong together, once, and return the folder that holds them under their own names."""
         paths = tuple(locals_)
-        if paths not in self._kept:
+        if paths not in self._pushed_folders:
             digest = hashlib.sha256()
             for path in paths:
                 digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
             folder = f"{ROOT}/kept/{digest.hexdigest()[:16]}"
-            self._make(folder)
+            self._make_folder(folder)
             for path in paths:
-                self._keep(path, f"{folder}/{_sanitize(path.name)}")
-            self._kept[paths] = folder
-        return self._kept[paths]
+                self._push_if_changed(path, f"{folder}/{_sanitize(path.name)}")
+            self._pushed_folders[paths] = folder
+        return self._pushed_folders[paths]
 
-    def put(self, data: bytes, suffix: str) -> str:
+    def write(self, data: bytes, suffix: str) -> str:
         """Write a file of this run, and return where it is."""
         self._number += 1
         remote = f"{ROOT}/models/{self._run}-{self._number}{_sanitize(suffix)}"
-        self._make(f"{ROOT}/models")
+        self._make_folder(f"{ROOT}/models")
         with tempfile.NamedTemporaryFile(suffix=_sanitize(suffix)) as file:
             file.write(data)
             file.flush()
@@ -64,8 +64,8 @@ class RemoteFolder:
     def clean_all(self) -> None:
         """Remove everything that this package ever put on the phone."""
         self._adb.shell("rm", "-rf", ROOT)
-        self._made.clear()
-        self._kept.clear()
+        self._folders.clear()
+        self._pushed_folders.clear()
 
     def free_bytes(self) -> int | None:
         """Return the room left on the phone's storage, None where `df` cannot be read."""
@@ -75,7 +75,7 @@ class RemoteFolder:
         except (CommandError, IndexError, ValueError):
             return None
 
-    def _keep(self, local: Path, remote: str) -> None:
+    def _push_if_changed(self, local: Path, remote: str) -> None:
         try:
             there = self._adb.shell("stat", "-c", "%s", remote).strip()
         except CommandError:  # not there
@@ -95,10 +95,10 @@ class RemoteFolder:
             )
             raise PhoneStorageError(full.message, got=f"{full.got}{room}", hint=full.hint) from None
 
-    def _make(self, folder: str) -> None:
-        if folder not in self._made:
+    def _make_folder(self, folder: str) -> None:
+        if folder not in self._folders:
             self._adb.shell("mkdir", "-p", validate_remote_path(folder))
-            self._made.add(folder)
+            self._folders.add(folder)
 
 
 def validate_remote_path(remote: str) -> str:

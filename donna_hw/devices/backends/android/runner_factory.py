@@ -29,7 +29,7 @@ class RunnerFactory:
     """Starts the chosen runner on a phone of these ABIs, best first; batch: images a run."""
 
     adb: Adb
-    settings: AndroidConfig
+    config: AndroidConfig
     abis: tuple[str, ...]
     batch: int
 
@@ -41,40 +41,40 @@ class RunnerFactory:
     @cached_property
     def library(self) -> Path:
         """The library that the native runner loads."""
-        return files.find_binary(self.settings.library, files.LIBRARIES[self.settings.runner], self.abis, LIBRARY_HINT)
+        return files.find_binary(self.config.library, files.LIBRARIES[self.config.runner], self.abis, LIBRARY_HINT)
 
     @cached_property
     def tool(self) -> Path:
         """Google's benchmark_model."""
-        return files.find_binary(self.settings.benchmark_model, "benchmark_model", self.abis, TOOL_HINT)
+        return files.find_binary(self.config.benchmark_model, "benchmark_model", self.abis, TOOL_HINT)
 
     @cached_property
-    def program(self) -> str:
+    def remote_program(self) -> str:
         """The native runner on the phone."""
-        local = files.find_binary(self.settings.runner_path, "donna_runner", self.abis, BUILD_HINT)
-        return self.folder.keep(local, executable=True)
+        local = files.find_binary(self.config.runner_path, "donna_runner", self.abis, BUILD_HINT)
+        return self.folder.push_once(local, executable=True)
 
     @cached_property
-    def kept_tool(self) -> str:
+    def remote_tool(self) -> str:
         """Google's tool on the phone."""
-        return self.folder.keep(self.tool, executable=True)
+        return self.folder.push_once(self.tool, executable=True)
 
-    def write(self, graph: Graph) -> str:
+    def push_model(self, graph: Graph) -> str:
         """Write the block as the runner's kind of file, push it, and return where it is."""
-        if self.settings.runner == "onnxruntime":
+        if self.config.runner == "onnxruntime":
             from donna_hw.graph.onnx_export import to_onnx
 
-            return self.folder.put(to_onnx(graph, self.batch).SerializeToString(), ".onnx")
+            return self.folder.write(to_onnx(graph, self.batch).SerializeToString(), ".onnx")
         from donna_hw.graph.tflite_export import to_tflite
 
-        return self.folder.put(to_tflite(graph, self.batch), ".tflite")
+        return self.folder.write(to_tflite(graph, self.batch), ".tflite")
 
-    def native(self, graph: Graph) -> NativeRunner:
+    def start_native(self, graph: Graph) -> NativeRunner:
         """Start the native runner on a block; once it has loaded the model, that is removed from the phone."""
-        options, model = self.settings, self.write(graph)
+        options, model = self.config, self.push_model(graph)
         try:
-            kept = self.program
-            folder = self.folder.keep_all(files.find_companions(self.library, options.runner))
+            kept = self.remote_program
+            folder = self.folder.push_all_once(files.find_companions(self.library, options.runner))
             zone = ["--zone", options.zone] if options.zone.startswith("/") else []
             command = [
                 *("env", f"LD_LIBRARY_PATH={folder}", kept),
@@ -90,10 +90,10 @@ class RunnerFactory:
             runner.samples(options.warmup_runs)
         return runner
 
-    def benchmark(self, graph: Graph) -> BenchmarkSession:
+    def start_benchmark(self, graph: Graph) -> BenchmarkSession:
         """Return Google's tool for a block; closed, it removes the model from the phone."""
-        options, model = self.settings, self.write(graph)
-        program = self.kept_tool
+        options, model = self.config, self.push_model(graph)
+        program = self.remote_tool
 
         def flags(runs: int) -> list[str]:
             own = benchmark_model.build_flags(
@@ -109,7 +109,7 @@ class RunnerFactory:
             return self.adb.shell("sh", "-c", 'exec "$0" "$@" 2>&1', program, *arguments, timeout_s=options.run_s)
 
         runner = benchmark_model.BenchmarkRunner(
-            call, delegate=options.delegate, flags=flags, helped=options.cpu_fallback
+            call, delegate=options.delegate, flags=flags, cpu_fallback=options.cpu_fallback
         )
         return BenchmarkSession(runner, self.folder, model)
 

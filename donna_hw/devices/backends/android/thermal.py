@@ -17,12 +17,12 @@ class CoolDownPolicy:
     start_c: float
     within_c: float
     limit_s: float
-    gave_up: bool = False
+    timed_out: bool = False
 
     def wait_s(self, now_c: float, waited_s: float) -> float:
         """Return how many seconds to wait before asking again; 0 when the phone is cool, or the limit is reached."""
         warm = now_c > self.start_c + self.within_c
-        self.gave_up = warm and waited_s >= self.limit_s
-        if not warm or self.gave_up:
+        self.timed_out = warm and waited_s >= self.limit_s
+        if not warm or self.timed_out:
             return 0.0
         return min(POLL_S, self.limit_s - waited_s)

@@ -92,24 +92,24 @@ class CudaBackend(TimingBackend):
             identity["driver"] = driver_view.driver
         return Environment(identity, conditions)
 
-    def words(self) -> tuple[str, ...]:
+    def tags(self) -> tuple[str, ...]:
         """Return every option that tells tables apart; `autotune` only where it is on."""
         precision = PRECISIONS[str(self.settings["precision"])].name
         execution, cache, layout, clock = (str(self.settings[o]) for o in ("execution", "cache", "layout", "clock"))
         return (execution, cache, precision, layout, clock, *(("autotune",) if self.settings["autotune"] else ()))
 
-    def readings(self) -> Telemetry:
+    def read_telemetry(self) -> Telemetry:
         """Return the clock of the GPU's multiprocessors, its temperature, power and throttling; empty without nvidia-ml-py."""
-        return Telemetry() if self._nvml is None else self._nvml.readings()
+        return Telemetry() if self._nvml is None else self._nvml.read_telemetry()
 
     def prepare(self, graph: Graph) -> Runner:
         """Build the block on the GPU, and capture it as a CUDA graph in that mode; raises `UnavailableError` where the GPU lacks the mode."""
         properties, settings = self._properties, self.settings
         precision = PRECISIONS[str(settings["precision"])]
         capability = (properties.major, properties.minor)
-        if capability < precision.needs:
+        if capability < precision.min_capability:
             raise UnavailableError(
-                f"precision {settings['precision']} needs compute capability {precision.needs[0]}.{precision.needs[1]}",
+                f"precision {settings['precision']} needs compute capability {precision.min_capability[0]}.{precision.min_capability[1]}",
                 got=f"{properties.name} of {capability[0]}.{capability[1]}",
                 hint="set another options.precision in the device file",
             )

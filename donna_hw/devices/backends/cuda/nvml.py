@@ -45,7 +45,7 @@ class NvmlGpu:
         """Serial number of the board, which only data-centre GPUs tell."""
         return self._text("nvmlDeviceGetSerial", self.handle)
 
-    def readings(self) -> Telemetry:
+    def read_telemetry(self) -> Telemetry:
         """Return the clock of the multiprocessors, the chip's temperature, the board's power and the reasons of throttling."""
         nvml, handle = self.nvml, self.handle
         clock_mhz = self._ask("nvmlDeviceGetClockInfo", handle, nvml.NVML_CLOCK_SM)
@@ -58,7 +58,7 @@ class NvmlGpu:
             clock_hz=None if clock_mhz is None else clock_mhz * 1e6,
             temperature_c=None if temperature_c is None else float(temperature_c),
             power_w=None if power_mw is None else power_mw / 1e3,
-            throttle=() if bits is None else throttle_reasons(bits),
+            throttle_reasons=() if bits is None else throttle_reasons(bits),
         )
 
     def _text(self, question: str, *details: object) -> str | None:

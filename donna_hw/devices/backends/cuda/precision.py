@@ -14,7 +14,7 @@ class Precision:
 
     storage: str
     name: str
-    needs: tuple[int, int]
+    min_capability: tuple[int, int]
 
     @property
     def tf32(self) -> bool:

@@ -48,8 +48,8 @@ class CudaRunner(Runner):
         self._module: Any = None
         self._image: Any = None
         self._buffer: Any = None
-        self._replayed: Any = None
-        with self._on_the_gpu():
+        self._cuda_graph: Any = None
+        with self._device_context():
             with torch.inference_mode(mode=False):  # weights are moved to the GPU as everywhere else
                 self._build(graph, batch)
             if mode.execution == "graph":
@@ -62,7 +62,7 @@ class CudaRunner(Runner):
         all launches queued before the first kernel starts, so that no waiting for the host is in it; None in the rare case of
         more launches than the GPU's queue takes. wall_s far above device_s means that the launches bound the block.
         """
-        with self._on_the_gpu():
+        with self._device_context():
             wall_s = np.array([self._host_run() for _ in range(count)])
             device_s = self._device_runs(count)
         # the thread's CPU time is the launch's, not the block's
@@ -72,12 +72,12 @@ class CudaRunner(Runner):
         """Free the GPU's memory."""
         import torch
 
-        self._module = self._image = self._buffer = self._replayed = None
+        self._module = self._image = self._buffer = self._cuda_graph = None
         with contextlib.suppress(RuntimeError):  # a GPU that is gone has told so where it was used
             torch.cuda.empty_cache()
 
     @contextlib.contextmanager
-    def _on_the_gpu(self) -> Iterator[None]:
+    def _device_context(self) -> Iterator[None]:
         """Make the GPU current, and PyTorch's switches those of the mode; everything is put back on leaving."""
         import torch
 
@@ -119,15 +119,15 @@ class CudaRunner(Runner):
                 self._module(self._image)
         cuda.current_stream().wait_stream(side)
         cuda.synchronize()
-        self._replayed = cuda.CUDAGraph()
-        with cuda.graph(self._replayed, stream=side):  # its default stream belongs to the first GPU that captured
+        self._cuda_graph = cuda.CUDAGraph()
+        with cuda.graph(self._cuda_graph, stream=side):  # its default stream belongs to the first GPU that captured
             self._module(self._image)
 
     def _launch(self) -> None:
-        if self._replayed is None:
+        if self._cuda_graph is None:
             self._module(self._image)
         else:
-            self._replayed.replay()
+            self._cuda_graph.replay()
 
     def _make_idle(self) -> None:
         """Empty the GPU's queue, after writing over its L2 cache in the cold mode; outside every timed window."""

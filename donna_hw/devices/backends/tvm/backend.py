@@ -62,7 +62,7 @@ class TvmBackend(TimingBackend):
         super().__init__(batch, options)
         self._tracker, self._key = str(self.settings["tracker"]), str(self.settings["key"])
         self._threads, self._trials = int(self.settings["threads"]), int(self.settings["tuning_trials"])
-        self._choice = self._checked_choice()
+        self._target = self._resolve_target()
         self._session: Any = None
         self._libraries: dict[str, Path] = {}
         self._numbers = itertools.count()
@@ -80,7 +80,7 @@ class TvmBackend(TimingBackend):
 
     def environment(self) -> Environment:
         """Return device, TVM's version, target, threads and tuning; behind a tracker the key is the device's name."""
-        choice = self._choice
+        choice = self._target
         identity: dict[str, Scalar] = {
             "device_model": self._device_model(),
             "runtime": f"tvm {version('apache-tvm')}",
@@ -94,10 +94,10 @@ class TvmBackend(TimingBackend):
         }
         return Environment(identity, host_conditions())
 
-    def words(self) -> tuple[str, ...]:
+    def tags(self) -> tuple[str, ...]:
         """Return target, type and threads, and the trials of a tuned table."""
         tuned = (f"tuned{self._trials}",) if self._trials else ()
-        return (self._choice.kind, "float32", f"t{self._threads}", *tuned)
+        return (self._target.kind, "float32", f"t{self._threads}", *tuned)
 
     def prepare(self, graph: Graph) -> Runner:
         """Compile the block, once for each instance, load it where it runs, and give it a random input."""
@@ -106,8 +106,8 @@ class TvmBackend(TimingBackend):
         if not self._tracker:
             return self._local_runner(library, image)
         with translate_errors(self._key):
-            session = self._connected()
-            device = session.device(self._choice.device)
+            session = self._get_session()
+            device = session.device(self._target.device)
             # A name of its own: overwriting a library that another runner has mapped would crash the server.
             name = f"{next(self._numbers)}{library.suffix}"
             session.upload(bytearray(library.read_bytes()), target=name)  # given a path, TVM leaves the file open
@@ -120,20 +120,20 @@ class TvmBackend(TimingBackend):
 
         device = self._local_device()
         module = tvm.runtime.load_module(str(library))
-        if self._choice.device == "cpu":
+        if self._target.device == "cpu":
             return LocalRunner(module, device, image, self._threads)
         return TimeEvaluatorRunner(module, device, image, key="")
 
     def _local_device(self) -> Any:
         import tvm
 
-        if not tvm.runtime.enabled(self._choice.kind) or not tvm.device(self._choice.device).exist:
+        if not tvm.runtime.enabled(self._target.kind) or not tvm.device(self._target.device).exist:
             raise UnavailableError(
                 "this build of TVM must find a device of the target on this machine",
-                got=f"no {self._choice.device} device",
+                got=f"no {self._target.device} device",
                 hint="build TVM with that runtime, or set options tracker and key of a machine that has it",
             )
-        return tvm.device(self._choice.device)
+        return tvm.device(self._target.device)
 
     def _library(self, graph: Graph) -> Path:
         key = layers_hash(graph)
@@ -143,20 +143,20 @@ class TvmBackend(TimingBackend):
                 folder = Path(str(self.settings["tuning_dir"])) if self.settings["tuning_dir"] else self._folder
                 self._libraries[key] = tune_and_build(
                     model,
-                    self._choice,
+                    self._target,
                     folder / f"{key}-b{self.batch}",
                     trials=self._trials,
                     timeout_s=float(self.settings["tuning_timeout_s"]),
                 )
                 return self._libraries[key]
             linker = str(self.settings["linker"])
-            linked_here = linker or not self._choice.mtriple
+            linked_here = linker or not self._target.mtriple
             path = self._folder / f"{key}{'.so' if linked_here else '.tar'}"
-            build_library(to_relax(model), self._choice, path, linker)
+            build_library(to_relax(model), self._target, path, linker)
             self._libraries[key] = path
         return self._libraries[key]
 
-    def _connected(self) -> Any:
+    def _get_session(self) -> Any:
         """Return the instance's session, requested at first use."""
         if self._session is None:
             session = request_session(
@@ -165,29 +165,29 @@ class TvmBackend(TimingBackend):
                 wait_s=float(self.settings["wait_s"]),
                 session_timeout_s=float(self.settings["session_timeout_s"]),
             )
-            device = session.device(self._choice.device)
+            device = session.device(self._target.device)
             if not device.exist:
                 raise UnavailableError(
                     f"TVM device {self._key!r} must have a device of the target",
-                    got=f"no {self._choice.device} device",
+                    got=f"no {self._target.device} device",
                     hint="build the server's TVM with that runtime, or choose another target",
                 )
-            if self._choice.device == "cpu":
+            if self._target.device == "cpu":
                 set_threads(self._threads, session.get_function)
             self._session = session
         return self._session
 
     def _device_model(self) -> str:
         """Return the processor, or the key of the pool, or what a GPU calls itself, after the key where there is one."""
-        if self._choice.device == "cpu":
+        if self._target.device == "cpu":
             return self._key or cpu_model()  # a processor behind a tracker says nothing of itself
         if not self._tracker:
-            return str(self._local_device().device_name or self._choice.device)
+            return str(self._local_device().device_name or self._target.device)
         with translate_errors(self._key):
-            name = self._connected().device(self._choice.device).device_name
+            name = self._get_session().device(self._target.device).device_name
         return f"{self._key} {name}" if name else self._key
 
-    def _checked_choice(self) -> TargetConfig:
+    def _resolve_target(self) -> TargetConfig:
         """Return the target after checking the options against each other."""
         if bool(self._tracker) != bool(self._key):
             raise ConfigError("options tracker and key must be given together", got=f"{self._tracker!r}, {self._key!r}")

@@ -55,7 +55,7 @@ class TargetConfig:
                 got=", ".join(missing),
                 hint="build TVM with it switched on (USE_CUDA, USE_OPENCL, ... in config.cmake)",
             )
-        self._check_processor()
+        self._validate_processor()
         try:
             return tvm.target.Target(processor if self.kind == "llvm" else {"kind": self.kind, "host": processor})
         except Exception as error:
@@ -65,7 +65,7 @@ class TargetConfig:
                 hint="mend target, mcpu or mtriple in the device file",
             ) from None
 
-    def _check_processor(self) -> None:
+    def _validate_processor(self) -> None:
         """Refuse an mcpu that LLVM does not know for the triple: TVM would print a line and generate code for any processor."""
         import tvm
 
