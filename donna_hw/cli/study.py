@@ -77,7 +77,7 @@ def study_front(recipe: str, out: Path | None, seed: int | None, cluster: str | 
         run.finetune()
         run.fit()
         text = front_benchmark_markdown(run, proved(run))
-        write_atomic(run.folder / "proof.md", text)
+        write_atomic(run.folder / "front_benchmark.md", text)
     if summary is not None:
         write_atomic(summary, text)
     click.echo(text, nl=False)

@@ -41,7 +41,7 @@ def help_(source: Path, out: Path, devices: tuple[str, ...]) -> None:
         path = out / found.device / found.space.name / f"{variant}{NETWORKS_SUFFIX}"
         found.write(path)
         click.echo(f"{path}: {len(found.seconds)} networks, measured, in seconds (the file's ms times 0.001)")
-    click.echo(f"licence: {found.metadata['licence']}; keep this line with the data")
+    click.echo(f"license: {found.metadata['license']}; keep this line with the data")
 
 
 DEVICE = click.option(

@@ -104,7 +104,7 @@ def collect_known_blocks(tables: Sequence[LatencyTable]) -> KnownBlocks:
         cells = frame[list(frame.columns)[list(frame.columns).index("layers_hash") + 1 :]]
         hashes, deviations = frame["layers_hash"].astype(str), table.standard_errors()
         for key, row, deviation in zip(hashes, cells.to_dict("records"), deviations, strict=True):
-            if key in rows or row.get("method") == "learned":
+            if key in rows or row.get("method") == "predicted":
                 continue
             cost = float(row[column])
             computed = {"low_s": cost, "high_s": cost, "method": table.info.origin, "verdict": "trusted"}

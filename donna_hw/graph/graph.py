@@ -140,6 +140,9 @@ def graph_dtypes(graph: Graph) -> frozenset[str]:
     return frozenset(layer.dtype for layer in graph.layers)
 
 
+_HASHED_BATCH_NORM, _HASHED_MODULE_SPEC = "normalised", "made"  # as the first tables were hashed: a hash outlives names
+
+
 def layers_hash(graph: Graph) -> str:
     """Return 16 hexadecimal digits that name what is computed, whatever its layers and axes are called."""
     place = {INPUT: -1} | {layer.name: number for number, layer in enumerate(graph.layers)}
@@ -148,8 +151,9 @@ def layers_hash(graph: Graph) -> str:
         for number, layer in enumerate(graph.layers)
     ]
     for row, layer in zip(rows, graph.layers, strict=True):
-        del row["made"]  # absent where there is none: hashes are older than modules
+        del row["module_spec"]  # absent where there is none: the first tables are older than modules
+        row[_HASHED_BATCH_NORM] = row.pop("batch_norm")
         if layer.module_spec is not None:
-            row["made"] = layer.module_spec.key
+            row[_HASHED_MODULE_SPEC] = layer.module_spec.key
     text = json.dumps([graph.input_shape, rows], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

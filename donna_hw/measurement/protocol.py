@@ -56,7 +56,7 @@ class Protocol:
                 raise ConfigError(f"protocol {self.name}: {field} must be {low} or more", got=getattr(self, field))
         if not 0 <= self.cool_down_s < inf:
             raise ConfigError(f"protocol {self.name}: cool_down_s must be 0 s or more", got=self.cool_down_s)
-        for field in ("precision", "visit_s", "limit_s", "patience_s"):
+        for field in ("precision", "trial_s", "limit_s", "timeout_s"):
             value = getattr(self, field)
             if value is not None and not value > 0:
                 raise ConfigError(f"protocol {self.name}: {field} must be above 0", got=value)
@@ -82,7 +82,7 @@ PROTOCOLS = {
         Protocol("paper_s20", 1, 0, 30, "mean", cool_down_s=60.0, source="paper A.2"),
         Protocol("paper_simulator", 1, 0, 1, "min", source="paper A.2; a simulator that repeats itself needs one run"),
         Protocol(
-            "trusted",
+            "precise",
             rounds=40,
             warmup=2,
             samples=20,
@@ -96,7 +96,7 @@ PROTOCOLS = {
             limit_s=20.0,
         ),
         Protocol(
-            "brisk",
+            "quick",
             rounds=12,
             warmup=1,
             samples=10,

@@ -31,7 +31,7 @@ def stopping_rule(measurement: Measurement) -> str | None:
     if count >= protocol.rounds or float(measurement.raw_s.sum()) >= protocol.limit_s:
         return "limit"
     if used >= 2 * protocol.min_rounds and _is_stable(measurement):
-        return "settled"
+        return "stable"
     return None
 
 

@@ -34,12 +34,12 @@ MUTABLE_KEYS = (
     "workers",
     "distill.cache_gib",
     "distill.device",
-    "distill.together",
+    "distill.parallel_blocks",
     "search",
     "verify",
-    "proof",
+    "front_benchmark",
     "finetune.scratch_networks",
-    "library.further_networks",
+    "library.extra_networks",
     "library.quality",
     "library.predictor",
 )
@@ -139,7 +139,7 @@ class Recipe(StrictModel):
 def _inherit_settings(part: ExtendsConfig, path: Path) -> dict[str, Any]:
     """Return what a recipe takes from the one that it extends, which lies beside it or is a shipped one."""
     base = Recipe.read(base_path(part, path)).model_dump(exclude_none=True)
-    return {key: value for key, value in base.items() if key not in ("title", "space", "extends", "quantise")}
+    return {key: value for key, value in base.items() if key not in ("title", "space", "extends", "quantize")}
 
 
 def base_path(part: ExtendsConfig, path: Path) -> Path:

@@ -44,7 +44,7 @@ class ReferenceConfig(StrictModel):
 class PretrainedReferenceConfig(StrictModel):
     """A reference that is trained already. weights: a safetensors file of its state; empty: the space brings its own weights."""
 
-    method: Literal["given"]
+    method: Literal["pretrained"]
     weights: str = ""
 
     @property
@@ -102,7 +102,7 @@ class QuantizeStepConfig(StrictModel):
     """
 
     equalize: bool = True
-    absorb: bool = True
+    absorb_bias: bool = True
     correct_bias: bool = True
     per_channel: bool = False
     ranges: Literal["batch_norm", "images"] = "batch_norm"
@@ -111,7 +111,9 @@ class QuantizeStepConfig(StrictModel):
 
     def quantization_config(self) -> BlockQuantizationConfig:
         """Return the settings for quantising."""
-        method = QuantizationConfig(self.equalize, self.absorb, self.correct_bias, self.per_channel, self.range_stds)
+        method = QuantizationConfig(
+            self.equalize, self.absorb_bias, self.correct_bias, self.per_channel, self.range_stds
+        )
         return BlockQuantizationConfig(method, self.images if self.ranges == "images" else 0)
 
 

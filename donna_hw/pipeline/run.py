@@ -201,7 +201,7 @@ class Run(RunFolder):
 
     def clear_distill_batches(self) -> None:
         """Delete the prepared images of the finetunings; they are made again, alike, when a network needs them."""
-        shutil.rmtree(self.folder / "lessons", ignore_errors=True)
+        shutil.rmtree(self.folder / "distill_batches", ignore_errors=True)
 
     def library_rows(self) -> tuple[Rows, Rows]:
         """Return the networks to fit the predictor to and those to test it; see `rows.library_rows`."""

@@ -49,7 +49,7 @@ def extra_rows(run: RunFolder) -> Rows:
     library, test = library_rows(run)
     drawn = _candidates(run, EXTRA, EXTRA_CANDIDATES, (library, test))
     if len(drawn) < count:
-        rule = "library.further_networks must be at most the networks of the space to choose from"
+        rule = "library.extra_networks must be at most the networks of the space to choose from"
         raise ConfigError(rule, got=count, hint=f"ask for {len(drawn)} or fewer")
     qualities = run.blocks.qualities(JOINT_METRICS)
     return np.asarray(

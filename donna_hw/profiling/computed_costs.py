@@ -16,7 +16,7 @@ def compute_costs(
     jobs: Mapping[str, MeasurementJob], backend: ExactBackend, journal_path: Path, label: str
 ) -> dict[str, float]:
     """Return {layers_hash: cost}, journaled like measurements."""
-    journal = Journal(journal_path, ("what", "layers_hash", "cost"))
+    journal = Journal(journal_path, ("name", "layers_hash", "cost"))
     costs = {}
     for line, record in enumerate(journal.records(), start=2):
         try:
@@ -43,7 +43,7 @@ def _compute_remaining(
         costs = backend.costs([jobs[key].graph for key in keys])
         found = list(zip(keys, costs, strict=True))
         journal.append_all(
-            {"what": jobs[key].name, "layers_hash": key, "cost": repr(float(cost))} for key, cost in found
+            {"name": jobs[key].name, "layers_hash": key, "cost": repr(float(cost))} for key, cost in found
         )
         yield from found
 

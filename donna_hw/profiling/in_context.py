@@ -11,7 +11,7 @@ from donna_hw.graph.builder import Block, lower_chain
 from donna_hw.graph.graph import Graph
 from donna_hw.spaces.space import Space
 
-MODES = ("isolated", "in_chain")
+MODES = ("isolated", "in_context")
 
 
 def validate_mode(mode: str) -> str:

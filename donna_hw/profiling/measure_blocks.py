@@ -202,8 +202,8 @@ def _composition_conditions(found: Composition) -> dict[str, Scalar]:
     return {
         f"{COMPOSITION_PREFIX}scale": found.scale,
         f"{COMPOSITION_PREFIX}joint_s": found.joint_s,
-        f"{COMPOSITION_PREFIX}residual": found.residual_std,
-        f"{COMPOSITION_PREFIX}sampled": found.sample_size,
+        f"{COMPOSITION_PREFIX}residual_std": found.residual_std,
+        f"{COMPOSITION_PREFIX}sample_size": found.sample_size,
     }
 
 

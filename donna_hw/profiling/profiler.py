@@ -109,7 +109,10 @@ def profile_space(
                 for key, value in info.conditions.items()
                 if not key.startswith((COMPOSITION_PREFIX, PREDICTED_PREFIX))
             }
-            found = {"conditions": {**kept, **filled.conditions}, "least_spread": filled.calibration.min_relative_std}
+            found = {
+                "conditions": {**kept, **filled.conditions},
+                "min_relative_std": filled.calibration.min_relative_std,
+            }
             info = info.model_copy(update={**found, "sentinel_reference_s": filled.calibration.sentinel_reference_s})
             return write_table(space, parts, info, path, filled.rows.get)
 
@@ -292,7 +295,7 @@ def _build_info(
     if timed:
         column = f"{protocol.statistic}_s"
         identity |= {"protocol": protocol.name, "warmup": protocol.warmup, "samples": protocol.samples}
-        identity |= {"visit_s": protocol.trial_s or 0.0, "slices": protocol.slices}
+        identity |= {"trial_s": protocol.trial_s or 0.0, "slices": protocol.slices}
         identity |= {"sentinel_samples": protocol.sentinel_samples, "cool_down_s": protocol.cool_down_s}
     return TableInfo(
         device=device.name,

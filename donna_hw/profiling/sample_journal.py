@@ -16,7 +16,7 @@ from donna_hw.measurement.measurement import CLOCKS, RunSummary, Samples, Trial
 from donna_hw.measurement.telemetry import Telemetry
 
 COLUMNS = (
-    *("what", "layers_hash", "attempt", "round", "device", "started_unix_s", "slices"),
+    *("name", "layers_hash", "attempt", "round", "device", "started_unix_s", "slices"),
     *("sentinel_s", "wall_s", "cpu_s", "device_s", "clock", "baseline_s"),
     *("clock_hz", "temperature_c", "power_w", "throttle", "failure"),
     "summary",
@@ -101,7 +101,7 @@ class SampleJournal:
                 ) from None
             record = found.get(cells["layers_hash"])
             if record is None or attempt > record.attempt:
-                record = found[cells["layers_hash"]] = BlockRecord(cells["what"], attempt)
+                record = found[cells["layers_hash"]] = BlockRecord(cells["name"], attempt)
             if attempt < record.attempt:
                 continue
             if visit is None:
@@ -111,7 +111,7 @@ class SampleJournal:
             if visit.round in (other.round for other in record.trials):
                 raise FileFormatError(
                     f"{where}: a block must be visited once a round",
-                    got=f"round {visit.round} of {cells['what']} again",
+                    got=f"round {visit.round} of {cells['name']} again",
                     hint="delete the line",
                 )
             record.trials.append(visit)
@@ -120,7 +120,7 @@ class SampleJournal:
         return found
 
     def _key_cells(self, key: str, name: str, attempt: int, round_: int) -> dict[str, str]:
-        names = {"what": name, "layers_hash": key, "attempt": str(attempt), "round": str(round_)}
+        names = {"name": name, "layers_hash": key, "attempt": str(attempt), "round": str(round_)}
         return dict.fromkeys(COLUMNS, "") | names
 
 

@@ -17,7 +17,7 @@ from donna_hw.tables.parts import Part, Row
 from donna_hw.tables.table_info import SAMPLE_COLUMNS, SUMMARY, TableInfo
 
 PREDICTED_PREFIX = (
-    "learned_"  # how the conditions of a table with learned rows begin; one that is measured afterwards has none
+    "predicted_"  # how the conditions of a table with learned rows begin; one that is measured afterwards has none
 )
 
 
@@ -40,7 +40,7 @@ def measured_row(measurement: Measurement, rule: str) -> Row:
         "samples": measurement.runs,
         "rounds": len(measurement.round_medians_s),
         "method": SUMMARY if measurement.summaries else "measured",
-        "stopped": rule,
+        "stop_rule": rule,
         "verdict": verdict.name,
         "evidence": verdict.evidence,
     }
@@ -69,15 +69,15 @@ def predicted_row(value_s: float, deviation: float, evidence: str, column: str) 
     half = np.exp(Z95 * deviation)
     times = {column: value_s, "low_s": value_s / half, "high_s": value_s * half}
     return {
-        **_without_samples("learned"),
+        **_without_samples("predicted"),
         **{name: float(f"{value:.6g}") for name, value in times.items()},
-        "verdict": "learned",
+        "verdict": "predicted",
         "evidence": evidence,
     }
 
 
 def _without_samples(method: str) -> Row:
-    return {**dict.fromkeys(SAMPLE_COLUMNS, ""), "samples": 0, "rounds": 0, "method": method, "stopped": ""}
+    return {**dict.fromkeys(SAMPLE_COLUMNS, ""), "samples": 0, "rounds": 0, "method": method, "stop_rule": ""}
 
 
 def empty_row(column: str) -> Row:
@@ -87,8 +87,8 @@ def empty_row(column: str) -> Row:
         **dict.fromkeys((column, "low_s", "high_s"), 0.0),
         "samples": 0,
         "rounds": 0,
-        "method": "absent",
-        "stopped": "",
+        "method": "empty",
+        "stop_rule": "",
         "verdict": "trusted",
         "evidence": "no layers",
     }

@@ -65,7 +65,7 @@ class ParetoFront:
             columns[f"{device}_{suffix}"] = [float(f"{value:.6g}") for value in cost]
             columns[f"{device}_std_{suffix}"] = [float(f"{value:.3g}") for value in self.cost_stds[device]]
         if self.multiplicity is not None:
-            columns["equals"] = self.multiplicity
+            columns["multiplicity"] = self.multiplicity
         return pd.DataFrame(columns)
 
     def subset(self, numbers: np.ndarray, choice: str) -> ParetoFront:

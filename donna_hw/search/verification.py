@@ -70,4 +70,4 @@ def verify_on_device(
 
 def verification_path(table: LatencyTable) -> Path:
     """Return where the rounds of a table's last verified search are kept."""
-    return table.path.with_suffix(".standing.csv")
+    return table.path.with_suffix(".verification.csv")

@@ -130,7 +130,7 @@ def _interval_rows(frame: pd.DataFrame) -> IntervalRows:
 
 
 def _use_log_scale(table: LatencyTable, frame: pd.DataFrame) -> bool:
-    return table.info.identity.get("mode") != "in_chain" and bool((frame[["median_s", "low_s"]] > 0).all(axis=None))
+    return table.info.identity.get("mode") != "in_context" and bool((frame[["median_s", "low_s"]] > 0).all(axis=None))
 
 
 def _validate_measured(table: LatencyTable) -> None:
@@ -159,7 +159,7 @@ def _rows_by_key(frame: pd.DataFrame, path: Path) -> dict[tuple[str, frozenset[t
             raise TableError(f"{path}: a block must have one row", got=row_names(frame)[row], hint="delete one of them")
         found[key] = row
     if "method" in frame:  # a block without layers costs nothing in either table
-        found = {key: row for key, row in found.items() if frame["method"].iloc[row] != "absent"}
+        found = {key: row for key, row in found.items() if frame["method"].iloc[row] != "empty"}
     return found
 
 

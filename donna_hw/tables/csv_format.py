@@ -59,7 +59,7 @@ def parse_numbers(frame: pd.DataFrame, info: TableInfo, path: Path) -> pd.DataFr
         if "method" in frame
         else np.zeros(len(frame), bool)
     )
-    absent = (frame["method"] == "absent").to_numpy() if "method" in frame else np.zeros(len(frame), bool)
+    absent = (frame["method"] == "empty").to_numpy() if "method" in frame else np.zeros(len(frame), bool)
     for column in numeric:
         values = pd.to_numeric(frame[column], errors="coerce")
         differences = info.in_context and column.endswith("_s")

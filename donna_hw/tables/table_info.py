@@ -17,10 +17,10 @@ SAMPLE_COLUMNS = (
 )  # blank in rows that have no samples, the table's own column apart
 
 
-UNMEASURED_METHODS = ("composed", "learned", "absent")  # methods of rows that were not measured themselves
+UNMEASURED_METHODS = ("composed", "predicted", "empty")  # methods of rows that were not measured themselves
 
 
-SUMMARY = "summarised"  # of rows measured by a tool that tells no single times, whose median is blank for that
+SUMMARY = "summary"  # of rows measured by a tool that tells no single times, whose median is blank for that
 
 
 class LaunchFloor(BaseModel):
@@ -71,7 +71,7 @@ class TableInfo(BaseModel):
     @property
     def in_context(self) -> bool:
         """Whether the costs are differences of two chains: of a block that adds nothing they scatter about zero."""
-        return self.identity.get("mode") == "in_chain"
+        return self.identity.get("mode") == "in_context"
 
     def _identity(self) -> dict[str, Scalar]:
         own: dict[str, Scalar] = {

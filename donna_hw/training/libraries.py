@@ -18,7 +18,7 @@ from donna_hw.training.block_metrics import METRICS, parse_metrics, stack_metric
 
 BLOCK_COLUMNS = ("stage", "block", "layers_hash", "status", *METRICS, "train_s")
 NETWORK_COLUMNS = ("role", "network", "seed", "top1_percent", "stitched_percent", "curve_percent", "train_s")
-ROLES = ("library", "test", "stratified", "front", "random", "scaled", "twin", "scratch", "long")
+ROLES = ("library", "test", "stratified", "front", "random", "scaled", "float_counterpart", "scratch", "long")
 SEPARATE_ROLES = (
     "scratch",
     "long",

@@ -80,7 +80,7 @@ def train(
     if checkpoint is not None and checkpoint.exists():
         with open_checkpoint(checkpoint) as state:
             module.load_state_dict(state["module"])
-            optimiser.load_state_dict(state["optimiser"])
+            optimiser.load_state_dict(state["optimizer"])
             done, before_s = state["epochs"], state["seconds"]
     for epoch, order in enumerate(plan_batches(count, optim, seed)[done:], start=done):
         module.train()
@@ -89,7 +89,7 @@ def train(
         module.eval()
         after_epoch()
         if checkpoint is not None:
-            states = {"module": module.state_dict(), "optimiser": optimiser.state_dict()}
+            states = {"module": module.state_dict(), "optimizer": optimiser.state_dict()}
             seconds = before_s + time.perf_counter() - started
             save_checkpoint(checkpoint, states | {"epochs": epoch + 1, "seconds": seconds})
     return before_s + time.perf_counter() - started

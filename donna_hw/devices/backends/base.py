@@ -14,7 +14,7 @@ from donna_hw.measurement.measurement import Samples
 from donna_hw.measurement.protocol import STATISTICS
 from donna_hw.measurement.telemetry import Telemetry
 
-ORIGINS = ("measured", "simulated", "counted", "fitted", "published")
+ORIGINS = ("measured", "simulated", "computed", "fitted", "published")
 UNITS = {"latency": "s", "macs": "MAC", "params": "parameter", "energy": "J"}
 
 

@@ -93,7 +93,7 @@ def _session(model: bytes, settings: Mapping[str, Scalar]) -> Any:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.graph_optimization_level = getattr(
-        onnxruntime.GraphOptimizationLevel, OPTIMIZATION_LEVELS[str(settings["optimisation"])]
+        onnxruntime.GraphOptimizationLevel, OPTIMIZATION_LEVELS[str(settings["optimization"])]
     )
     spins = settings["spinning"] and threads > 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spins else "0")
@@ -138,7 +138,7 @@ class OnnxRuntimeBackend(TimingBackend):
     """Times blocks with ONNX Runtime, on this machine's CPU or by another of its execution providers.
 
     options: provider (`CUDAExecutionProvider`, or short `cuda`); threads of one operator; spinning (waiting threads keep their
-    cores busy); optimisation of the graph; io_binding (inputs and outputs stay on the device; without it each run copies
+    cores busy); optimization of the graph; io_binding (inputs and outputs stay on the device; without it each run copies
     them); cpu_fallback (layers that the provider lacks may run on the CPU).
 
     Layers of type int8 are given to it as QDQ, with QuantizeLinear and DequantizeLinear around each.
@@ -156,7 +156,7 @@ class OnnxRuntimeBackend(TimingBackend):
         "provider": CPU_PROVIDER,
         "threads": 1,
         "spinning": True,
-        "optimisation": "all",
+        "optimization": "all",
         "io_binding": True,
         "cpu_fallback": False,
     }
@@ -165,9 +165,9 @@ class OnnxRuntimeBackend(TimingBackend):
         super().__init__(batch, options)
         if int(self.settings["threads"]) < 1:
             raise ConfigError("option threads must be 1 or more", got=self.settings["threads"])
-        if self.settings["optimisation"] not in OPTIMIZATION_LEVELS:
+        if self.settings["optimization"] not in OPTIMIZATION_LEVELS:
             raise UnknownNameError(
-                "option optimisation must be known", got=str(self.settings["optimisation"]), choices=OPTIMIZATION_LEVELS
+                "option optimization must be known", got=str(self.settings["optimization"]), choices=OPTIMIZATION_LEVELS
             )
         self.settings["provider"] = _resolve_provider(str(self.settings["provider"]))
         self._host = HostCpu()
@@ -196,8 +196,8 @@ class OnnxRuntimeBackend(TimingBackend):
         settings, words = self.settings, ["float32", f"t{self.settings['threads']}"]
         if settings["provider"] != CPU_PROVIDER:
             words.append(_short_name(str(settings["provider"])))
-        if settings["optimisation"] != "all":
-            words.append(f"opt{settings['optimisation']}")
+        if settings["optimization"] != "all":
+            words.append(f"opt{settings['optimization']}")
         words += ["unbound"] * (not settings["io_binding"]) + ["nospin"] * (not settings["spinning"])
         return (*words, *["cpufallback"] * bool(settings["cpu_fallback"]))
 

@@ -21,7 +21,7 @@ class PtflopsBackend(ExactBackend):
     of type int8 counts as its float32 twin does.
     """
 
-    origin = "counted"
+    origin = "computed"
     chunk_size = 512
     dtypes: ClassVar = ("float32", "int8")
     options: ClassVar = {"count": "macs"}
@@ -43,7 +43,7 @@ class PtflopsBackend(ExactBackend):
     def environment(self) -> Environment:
         """Return the counter and its version; no device is involved."""
         identity: dict[str, Scalar] = {
-            "device_model": "none: counted",
+            "device_model": "none: computed",
             "runtime": f"ptflops {version('ptflops')}, backend aten",
             "dtype": "float32",
         }

@@ -35,7 +35,7 @@ class TensorUnitBackend(ExactBackend):
     origin = "simulated"
     chunk_size = 512
     dtypes: ClassVar = ("float32", "int8")
-    options: ClassVar = {"borders": "", "quantity": "latency"}
+    options: ClassVar = {"io_location": "", "quantity": "latency"}
 
     def __init__(
         self,
@@ -45,15 +45,15 @@ class TensorUnitBackend(ExactBackend):
         where: str = "device tensor_unit",
     ) -> None:
         super().__init__(batch, options)
-        borders = self.settings["borders"]
-        if borders not in BORDERS:
+        io_location = self.settings["io_location"]
+        if io_location not in BORDERS:
             raise UnknownNameError(f"{where}: option borders must be known", got=str(borders), choices=BORDERS[1:])
         self.quantity = str(self.settings["quantity"])
         if self.quantity not in QUANTITIES:
             raise UnknownNameError(f"{where}: option quantity must be known", got=self.quantity, choices=QUANTITIES)
         if hardware is None:
             hardware = read_toml(find_resource("devices", "tensor_unit")).get("hardware", {})
-        self.hardware = parse_hardware(hardware, where, [f"schedule.borders={borders}"] if borders else [])
+        self.hardware = parse_hardware(hardware, where, [f"schedule.io_location={io_location}"] if io_location else [])
         if self.quantity == "energy" and self.hardware.energy == Energy():
             raise ConfigError(
                 f"{where}: an energy needs the joules of what a unit does",
@@ -79,7 +79,7 @@ class TensorUnitBackend(ExactBackend):
             "device_model": f"tensor unit {array.rows}x{array.cols} {array.dataflow}, {unit.clock_hz / 1e9:g} GHz",
             "runtime": f"donna_hw simulator {MODEL_VERSION}",
             "dtype": unit.precision,
-            "borders": unit.schedule.io_location,
+            "io_location": unit.schedule.io_location,
             "hardware": hashlib.sha256(resolved.encode()).hexdigest()[:16],
         }
         return Environment(identity, host_conditions())

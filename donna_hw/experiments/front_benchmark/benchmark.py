@@ -63,7 +63,7 @@ def run_front_benchmark(run: Run) -> pd.DataFrame:
     found["scaled"] = _scaled_peers(bench, teachers, latencies)
     found["random"] = _filter_equal_latency(bench, found["random"], bench.measure(chosen))
     frame = pd.concat([_lines(bench, role, rows) for role, rows in found.items() if rows], ignore_index=True)
-    write_atomic(run.folder / "proof.csv", frame.to_csv(index=False, lineterminator="\n"))
+    write_atomic(run.folder / "front_benchmark.csv", frame.to_csv(index=False, lineterminator="\n"))
     return frame
 
 

@@ -76,7 +76,7 @@ def training_config(run: RunFolder, role: str) -> FinetuneConfig | PaperTraining
 def _initialization(run: RunFolder, role: str, ekd: FinetuneConfig, seed: int) -> Initialization:
     """Return where networks start from, the images that they learn from prepared."""
     apart = role in SEPARATE_ROLES
-    lessons = run.folder / "lessons" / ("images" if apart else f"seed{seed}")
+    lessons = run.folder / "distill_batches" / ("images" if apart else f"seed{seed}")
     if not (lessons / "complete").exists():
         if apart:  # long trainings: their augmented images would fill the disk
             save_images(run.data, lessons)

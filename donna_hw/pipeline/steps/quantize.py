@@ -35,7 +35,7 @@ from donna_hw.training.quantization.blocks import BlockQuantizationConfig, compu
 from donna_hw.training.quantization.channel_stats import ChannelStats
 from donna_hw.training.quantization.data_free import quantize
 
-FLOAT_COUNTERPART = "twin"  # the role of networks that are finetuned for the sake of their quantised form
+FLOAT_COUNTERPART = "float_counterpart"  # the role of networks that are finetuned for the sake of their quantised form
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def quantization_job(
     run: RunFolder, space: str, network: Architecture, float_weights: Path, *, seed: int, weights: str = ""
 ) -> QuantizationJob:
     """Return what quantises one network of a space as the run's recipe says, by images that are prepared where they are not."""
-    folder = run.folder / "lessons" / "images"
+    folder = run.folder / "distill_batches" / "images"
     if not isinstance(run.recipe.finetune, PaperTrainingConfig) and not (folder / "complete").exists():
         save_images(run.data, folder)
         write_atomic(folder / "complete", "")

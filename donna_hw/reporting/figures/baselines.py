@@ -48,7 +48,7 @@ def _costs(run: Run, cost: str) -> dict[str, float]:
         )
     except TableError:
         return {}
-    if own.info.origin != "counted" and own.info.identity != table.info.identity | _space_identity(own):
+    if own.info.origin != "computed" and own.info.identity != table.info.identity | _space_identity(own):
         return {}
     return {str(row["network"]): float(row[own.info.column]) for row in own.frame.to_dict("records")}
 

@@ -48,7 +48,7 @@ def format_table_summary(filled: LatencyTable) -> str:
 def format_reference_summary(folder: Path) -> str:
     """Return how accurate the reference in `folder` is, and where it lies."""
     facts = read_toml(folder / "reference.toml")
-    without = facts.get("unaveraged_top1_percent")
+    without = facts.get("raw_top1_percent")
     averaged = "" if without is None else f" with averaged weights, {without:.2f} % without averaging"
     return f"{folder}: top-1 {facts['top1_percent']:.2f} %{averaged}, on {facts['test_images']} test images"
 

@@ -31,13 +31,13 @@ def format_table(table: LatencyTable, everything: bool = False) -> str:
     failed = _failed_records(table)
     parts = [_origin(table), _ranges(table)]
     words = [f"{column}s: {_counts(frame[column])}" for column in ("verdict", "method") if column in frame]
-    if "stopped" in frame:
-        words.append(f"stopped by: {_counts(frame['stopped'][frame['stopped'] != ''])}")
+    if "stop_rule" in frame:
+        words.append(f"stopped by: {_counts(frame['stop_rule'][frame['stop_rule'] != ''])}")
     if "median_s" in frame and "low_s" in frame and not info.in_context:
         words.append(f"95 % intervals: {100 * np.median(half_width(frame)):.1f} % each way (median)")
     if words:
         parts.append("\n".join(words))
-    learned = int((frame["method"] == "learned").sum()) if "method" in frame else 0
+    learned = int((frame["method"] == "predicted").sum()) if "method" in frame else 0
     doubts = untrusted_mask(frame)
     if everything:
         parts.append(f"all {len(frame)} rows:\n{_format_rows(table, frame)}")
@@ -106,7 +106,7 @@ def untrusted_mask(frame: pd.DataFrame) -> np.ndarray:
     """Return which measured or composed rows are not trusted, bool [n]; without verdicts none is."""
     if "verdict" not in frame:
         return np.zeros(len(frame), bool)
-    return np.asarray(~frame["verdict"].isin(("trusted", "learned")))
+    return np.asarray(~frame["verdict"].isin(("trusted", "predicted")))
 
 
 def _format_rows(table: LatencyTable, frame: pd.DataFrame) -> str:
@@ -117,7 +117,7 @@ def _format_rows(table: LatencyTable, frame: pd.DataFrame) -> str:
     }
     if "median_s" in frame and "low_s" in frame:
         columns["+-%"] = [f"{100 * share:.1f}" for share in half_width(frame)]
-    for name in ("verdict", "stopped", "method", "evidence"):
+    for name in ("verdict", "stop_rule", "method", "evidence"):
         if name in frame:
             columns[name] = frame[name].astype(str).tolist()
     return aligned(list(columns), list(zip(*columns.values(), strict=True)))
@@ -146,7 +146,7 @@ def format_coverage(table: LatencyTable, space: Space) -> str:
             f"{len(found.changed)} have a row of other layers; donna-hw profile {space.name} --device {info.device} fills them"
         )
     verdicts = Counter(table.frame["verdict"]) if "verdict" in table.frame else Counter()
-    learned = verdicts["learned"]
+    learned = verdicts["predicted"]
     doubted = verdicts.total() - verdicts["trusted"] - learned
     if learned:
         lines.append(f"{learned} of its rows are learned: never measured, foretold from other blocks")
@@ -165,7 +165,7 @@ def format_completion(completed: CompletionResult) -> str:
     ]
     if model is None:
         return lines[0]
-    learned = table.frame[table.frame["method"] == "learned"]
+    learned = table.frame[table.frame["method"] == "predicted"]
     deviations = 100 * np.log((learned["high_s"] / learned["low_s"]).to_numpy(np.float64)) / (2 * Z95)
     least, middle, largest = np.quantile(deviations, [0, 0.5, 1])
     lines.append(

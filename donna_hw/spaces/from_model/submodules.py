@@ -17,7 +17,7 @@ from donna_hw.graph.graph import Shape
 from donna_hw.graph.torch_layer import count_macs_and_params, infer_output_shape
 from donna_hw.spaces.from_model.tracing import TracedModel
 
-ORIGINAL = "own"
+ORIGINAL = "original"
 
 
 @dataclass(frozen=True)

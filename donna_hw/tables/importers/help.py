@@ -21,7 +21,7 @@ from donna_hw.spaces import load_space
 from donna_hw.spaces.space import RESOLUTION, Rows
 from donna_hw.tables.network_measurements import MeasuredNetworks, validate_seconds
 
-LICENSE = "HELP, MIT licence, (c) HayeonLee"
+LICENSE = "HELP, MIT license, (c) HayeonLee"
 GPUS = ("1080ti", "2080ti", "titan_rtx", "titan_xp", "titanx", "titanxp", "v100")
 OTHER_DEVICES = (
     "essential_ph_1",
@@ -54,7 +54,7 @@ class HelpData:
             raise UnknownNameError(f"{self.source} must have the device", got=device, choices=sorted(self.seconds))
         facts: dict[str, str | int] = {
             "source": self.source,
-            "licence": LICENSE,
+            "license": LICENSE,
             "help_device": device,
             "unit_in_file": "ms",
         }

@@ -21,7 +21,7 @@ from donna_hw.training.large_scale.loaders import TrainingSteps, iterate_on_devi
 from donna_hw.training.large_scale.seeding import NETWORK, seeded_rng
 from donna_hw.training.large_scale.trainer import Trainer
 
-LOG_COLUMNS = ("epoch", "learning_rate", "loss", "top1_percent", "averaged_top1_percent", "seconds")
+LOG_COLUMNS = ("epoch", "learning_rate", "loss", "top1_percent", "ema_top1_percent", "seconds")
 Log = list[dict[str, float]]  # a record an epoch
 
 

@@ -181,7 +181,7 @@ def _train(
     )
     if processes.is_main:
         save_weights(trainee.ema_network, weights)
-    curve = tuple(record["averaged_top1_percent"] for record in log)
+    curve = tuple(record["ema_top1_percent"] for record in log)
     seconds = sum(record["seconds"] for record in log)
     return FinetunedNetwork(trainings.role, architecture, seed, curve[-1], share, curve, seconds)
 

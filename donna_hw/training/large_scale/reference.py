@@ -55,8 +55,8 @@ def train_reference(
 
 def _facts(log: Log, images: int, seed: int, processes: int) -> dict[str, float]:
     return {
-        "top1_percent": log[-1]["averaged_top1_percent"],  # of the weights that are kept
-        "unaveraged_top1_percent": log[-1]["top1_percent"],
+        "top1_percent": log[-1]["ema_top1_percent"],  # of the weights that are kept
+        "raw_top1_percent": log[-1]["top1_percent"],
         "train_s": sum(record["seconds"] for record in log),
         "test_images": images,
         "seed": seed,

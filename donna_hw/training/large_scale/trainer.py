@@ -136,8 +136,8 @@ class Trainer:
         """
         state = {
             "network": self.network.state_dict(),
-            "averaged": self.ema_network.state_dict(),
-            "optimiser": self.optimizer.state_dict(),
+            "ema": self.ema_network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "log": log,
         }
@@ -149,8 +149,8 @@ class Trainer:
             return []
         with open_checkpoint(path) as state:
             self.network.load_state_dict(state["network"])
-            self.ema_network.load_state_dict(state["averaged"])
-            self.optimizer.load_state_dict(state["optimiser"])
+            self.ema_network.load_state_dict(state["ema"])
+            self.optimizer.load_state_dict(state["optimizer"])
             self.scaler.load_state_dict(state["scaler"])
             log: list[dict[str, float]] = state["log"]
         return log
