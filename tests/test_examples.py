@@ -8,11 +8,10 @@ from math import prod
 from pathlib import Path
 
 import onnx
+from paths import ROOT
 
 from donna_hw import LatencyTable, TableCost, load_space
 from donna_hw.graph.onnx_export import to_onnx
-
-ROOT = Path(__file__).parents[1]
 
 
 def test_the_first_table_prints_what_its_table_says(tmp_path: Path) -> None:

@@ -7,13 +7,10 @@ import re
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
-from pathlib import Path
 
 import pytest
+from paths import ROOT
 
-import donna_hw
-
-ROOT = Path(donna_hw.__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = {"android", "bench", "cluster", "cuda", "detection", "docs", "report", "timm", "tvm"}
 

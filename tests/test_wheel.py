@@ -11,10 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-
-import donna_hw
-
-ROOT = Path(donna_hw.__file__).parents[1]
+from paths import ROOT
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from fakes import QUICK, FakeBackend, FakeMachine, Killed, fake_device, fake_machine, tiny_space
+from paths import HELPERS
 from scipy import stats
 
 from donna_hw._core.journal import Journal
@@ -30,7 +31,7 @@ from donna_hw.search.nsga2 import nsga2
 from donna_hw.search.problem import SearchProblem
 from donna_hw.spaces import Space, load_space
 
-TESTS = Path(__file__).parents[1]
+TESTS = HELPERS
 
 
 class Sum:
@@ -237,7 +238,7 @@ def test_a_computed_cost_is_that_of_whole_networks_and_has_no_error(tmp_path: Pa
 CHILD = """
 import sys
 from pathlib import Path
-from noted import NotedDevice
+from counted_backend import NotedDevice
 from donna_hw.costs.measured import MeasuredCost
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.profiling.profiler import begin_table

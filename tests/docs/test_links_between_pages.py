@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-
-import donna_hw
-
-ROOT = Path(donna_hw.__file__).parents[1]
+from paths import ROOT
 
 
 @pytest.fixture(scope="module")

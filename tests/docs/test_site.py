@@ -13,10 +13,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from paths import ROOT
 
 import donna_hw
-
-ROOT = Path(donna_hw.__file__).parents[1]
 
 
 @pytest.fixture(scope="module")

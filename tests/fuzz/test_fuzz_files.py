@@ -17,6 +17,7 @@ import pytest
 from fakes import QUICK, FakeBackend, fake_device, fake_machine, tiny_space
 from hot_machine import MS, HotMachine, run
 from mutations import spoiled
+from paths import ROOT
 
 from donna_hw.costs.basis import FeatureBasis
 from donna_hw.costs.fit import fit_cost
@@ -35,7 +36,6 @@ from donna_hw.profiling.workers.in_process import create_in_process_workers
 from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.table_info import TableInfo
 
-ROOT = Path(__file__).parents[2]
 SPACE = tiny_space()
 HANGS_AFTER_S = 20  # far beyond any reading; a busy machine is no hang
 

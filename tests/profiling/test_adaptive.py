@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from fakes import Killed, fake_device, tiny_space
-from noisy import NoisyBackend
+from noisy_backend import NoisyBackend
 
 from donna_hw.errors import ConfigError
 from donna_hw.measurement.protocol import Protocol

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from noted import NOTES
+from counted_backend import NOTES
 
 from donna_hw._core.journal import Journal
 from donna_hw.profiling.sample_journal import COLUMNS
@@ -28,7 +28,7 @@ PATIENCE_S = 60.0
 CHILD = """
 import sys
 from pathlib import Path
-from noted import NotedDevice
+from counted_backend import NotedDevice
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.profiling.profiler import profile_space
 from donna_hw.spaces import load_space

@@ -17,6 +17,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from native_program import LITERT_LIBRARY, PATIENCE_S, Native, onnx_library
 from onnx import TensorProto, helper
+from paths import ROOT
 from requirements import needs
 
 from donna_hw.devices.backends.android.build_runner import build_runner
@@ -25,7 +26,7 @@ from donna_hw.graph.tflite_export import to_tflite
 from donna_hw.testing import example_graphs
 
 GRAPH = example_graphs()[0]
-RUNNERS = Path(__file__).parents[2] / "runners"
+RUNNERS = ROOT / "runners"
 
 # ONNX Runtime itself, but for what a test changes: Azure's provider, which computes no layer, stands for every other one
 SHIM = r"""

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hardware_examples import Sketch, unit
 from hypothesis import given
 from hypothesis import strategies as st
-from made import Sketch, unit
 
 from donna_hw.simulator.array import (
     Product,

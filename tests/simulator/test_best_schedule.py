@@ -8,9 +8,9 @@ from itertools import product
 
 import numpy as np
 import pytest
+from hardware_examples import Sketch, bottleneck, settings, unit, workloads
 from hypothesis import HealthCheck, assume, given
 from hypothesis import settings as how
-from made import Sketch, bottleneck, settings, unit, workloads
 
 from donna_hw.errors import ConfigError
 from donna_hw.simulator.batch import TileRunBatch, WorkloadBatch

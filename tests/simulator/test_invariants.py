@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 import pytest
+from hardware_examples import bottleneck, settings, unit, workloads
 from hypothesis import HealthCheck, assume, given
 from hypothesis import settings as how
 from hypothesis import strategies as st
-from made import bottleneck, settings, unit, workloads
 
 from donna_hw.errors import ConfigError
 from donna_hw.simulator.hardware import Hardware

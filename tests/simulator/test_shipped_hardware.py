@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from paths import ROOT
 from pydantic import BaseModel
 
 from donna_hw.devices.device import Device
 from donna_hw.errors import ConfigError, DonnaError, UnknownNameError
 from donna_hw.simulator.hardware import ELEMENT_BYTES, Hardware, parse_hardware
 
-DEVICES = Path(__file__).parents[2] / "devices"
+DEVICES = ROOT / "devices"
 README = (DEVICES / "README.md").read_text(encoding="utf-8")
 UNITS = sorted(
     path.stem for path in DEVICES.glob("*.toml") if 'backend = "tensor_unit"' in path.read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
-from made_simulations import made_operator, made_simulation, mobile, simulations
+from simulation_examples import made_operator, made_simulation, mobile, simulations
 
 from donna_hw.simulator.results import SimulationResult
 from donna_hw.simulator.trace import GROUPS, OPERATORS, TRACKS, to_perfetto

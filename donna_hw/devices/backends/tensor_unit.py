@@ -47,7 +47,9 @@ class TensorUnitBackend(ExactBackend):
         super().__init__(batch, options)
         io_location = self.settings["io_location"]
         if io_location not in BORDERS:
-            raise UnknownNameError(f"{where}: option borders must be known", got=str(borders), choices=BORDERS[1:])
+            raise UnknownNameError(
+                f"{where}: option io_location must be known", got=str(io_location), choices=BORDERS[1:]
+            )
         self.quantity = str(self.settings["quantity"])
         if self.quantity not in QUANTITIES:
             raise UnknownNameError(f"{where}: option quantity must be known", got=self.quantity, choices=QUANTITIES)

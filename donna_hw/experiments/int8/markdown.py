@@ -79,7 +79,7 @@ def _settings(run: Run, base: str, whole: StudyData, mixed: StudyData) -> list[s
         word
         for word, taken in (
             ("cross-layer equalisation", part.equalize),
-            ("absorption of high biases", part.absorb),
+            ("absorption of high biases", part.absorb_bias),
             ("bias correction", part.correct_bias),
         )
         if taken
