@@ -31,8 +31,6 @@ from donna_hw.search.nsga2 import nsga2
 from donna_hw.search.problem import SearchProblem
 from donna_hw.spaces import Space, load_space
 
-TESTS = HELPERS
-
 
 class Sum:
     """An accuracy that every block lowers by its NSR."""
@@ -255,7 +253,7 @@ print(repr([*cost.mean(rows[:4]), *cost.mean(rows), *cost.std(rows)]))
 
 
 def asked(root: Path, notes: Path) -> subprocess.Popen[str]:
-    path = os.pathsep.join([str(TESTS / "profiling"), *(part for part in sys.path if part)])
+    path = os.pathsep.join([str(HELPERS), *(part for part in sys.path if part)])
     environment = os.environ | {"TEST_NOTES": str(notes), "PYTHONPATH": path}
     command = [sys.executable, "-c", CHILD, str(root)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)

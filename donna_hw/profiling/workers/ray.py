@@ -53,7 +53,7 @@ class RayWorker(Worker):
     def info(self) -> BackendInfo:
         """Return what the backend on the host says of itself."""
         try:
-            description: BackendInfo = self._ask("description", ())
+            description: BackendInfo = self._ask("backend_info", ())
         except BlockFailedError as failure:
             raise UnavailableError(f"device {self.name} must open", got=str(failure)) from failure
         return description
@@ -65,12 +65,12 @@ class RayWorker(Worker):
 
     def run_trial(self, task: Task) -> Trial:
         """Visit on the host; the death of the host is a failure too, and reviving then finds the device lost."""
-        visit: Trial = self._ask("visit", (task,))
+        visit: Trial = self._ask("run_trial", (task,))
         return visit
 
     def time_sentinel(self, sentinel: Graph, count: int) -> np.ndarray:
         """Run the sentinel on the host."""
-        times: np.ndarray = self._ask("sentinel_s", (sentinel, count))
+        times: np.ndarray = self._ask("time_sentinel", (sentinel, count))
         return times
 
     def cool_down_s(self, pause_s: float, waited_s: float) -> float:

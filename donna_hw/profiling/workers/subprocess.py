@@ -40,7 +40,7 @@ class SubprocessWorker(Worker):
     def info(self) -> BackendInfo:
         """Return what the child's backend says of itself; raises what stops the child from opening the device."""
         try:
-            description: BackendInfo = self._ask("description", (), START_TIMEOUT_S)
+            description: BackendInfo = self._ask("backend_info", (), START_TIMEOUT_S)
         except BlockFailedError as failure:
             raise UnavailableError(f"device {self.name} must open", got=str(failure)) from failure
         self._info = description
@@ -53,12 +53,12 @@ class SubprocessWorker(Worker):
 
     def run_trial(self, task: Task) -> Trial:
         """Visit in the child; an exception, its death and its silence for longer than the protocol's patience are failures."""
-        visit: Trial = self._ask("visit", (task,), self._timeout_s)
+        visit: Trial = self._ask("run_trial", (task,), self._timeout_s)
         return visit
 
     def time_sentinel(self, sentinel: Graph, count: int) -> np.ndarray:
         """Run the sentinel in the child."""
-        times: np.ndarray = self._ask("sentinel_s", (sentinel, count), self._timeout_s)
+        times: np.ndarray = self._ask("time_sentinel", (sentinel, count), self._timeout_s)
         return times
 
     def cool_down_s(self, pause_s: float, waited_s: float) -> float:

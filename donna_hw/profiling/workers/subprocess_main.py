@@ -39,9 +39,9 @@ def main() -> None:
                     raise UnavailableError(f"device {device.name} must be one that is timed", got=backend.origin)
                 visitor = TrialRunner(backend, protocol, name)
             answers: dict[str, Callable[..., object]] = {
-                "description": visitor.backend.info,
-                "visit": visitor.run,
-                "sentinel_s": visitor.time_sentinel,
+                "backend_info": visitor.backend.info,
+                "run_trial": visitor.run,
+                "time_sentinel": visitor.time_sentinel,
                 "cool_down_s": visitor.backend.cool_down_s,
             }
             pipe.send(("done", answers[what](*arguments)))

@@ -11,10 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
+from donna_hw._core.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from donna_hw.errors import ConfigError, FileFormatError, UnavailableError
 from donna_hw.spaces import load_space
 from donna_hw.training.data import load_dataset
-from donna_hw.training.data.image_folder import MEAN, STD, open_image_folders, validate_dataset_size
+from donna_hw.training.data.image_folder import open_image_folders, validate_dataset_size
 
 SPACE = load_space("mobilenetv3_1.0@16px@2classes")
 COLOURS = {"cat": (250, 10, 0), "dog": (0, 100, 200)}
@@ -39,7 +40,9 @@ def test_images_are_decoded_cut_and_normalised(folder: Path) -> None:
         assert part.pixels.dtype == torch.float32
         for pixels, label in zip(part.pixels, part.labels, strict=True):
             colour = torch.tensor(COLOURS[("cat", "dog")[int(label)]]) / 255
-            expected = ((colour - torch.tensor(MEAN)) / torch.tensor(STD))[:, None, None].expand(3, 16, 16)
+            expected = ((colour - torch.tensor(IMAGENET_MEAN)) / torch.tensor(IMAGENET_STD))[:, None, None].expand(
+                3, 16, 16
+            )
             torch.testing.assert_close(pixels, expected)
     assert data.test.labels.tolist() == [0, 0, 1, 1]
     assert str(folder) in data.source
@@ -55,7 +58,7 @@ def test_the_centre_is_cut_out_of_the_resized_image(tmp_path: Path) -> None:
             image.save(tmp_path / part / name / "0.png")
     train, _ = open_image_folders(str(tmp_path), SPACE)
     pixels, _ = train[0]
-    white = ((1 - torch.tensor(MEAN)) / torch.tensor(STD))[:, None, None].expand(3, 16, 16)
+    white = ((1 - torch.tensor(IMAGENET_MEAN)) / torch.tensor(IMAGENET_STD))[:, None, None].expand(3, 16, 16)
     torch.testing.assert_close(pixels, white)
 
 
@@ -170,7 +173,7 @@ def test_an_image_of_the_wanted_size_is_taken_whole(tmp_path: Path) -> None:
             image.putpixel((0, 0), (255, 255, 255))
             image.save(tmp_path / part / name / "0.png")
     pixels, _ = open_image_folders(str(tmp_path), SPACE)[0][0]
-    white, black = ((level - torch.tensor(MEAN)) / torch.tensor(STD) for level in (1.0, 0.0))
+    white, black = ((level - torch.tensor(IMAGENET_MEAN)) / torch.tensor(IMAGENET_STD) for level in (1.0, 0.0))
     torch.testing.assert_close(pixels[:, 0, 0], white)
     torch.testing.assert_close(pixels[:, 0, 1], black)
 
