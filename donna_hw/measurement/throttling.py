@@ -13,6 +13,7 @@ from donna_hw.errors import ConfigError
 from donna_hw.measurement.intervals import Array, Interval, rounds_interval
 from donna_hw.measurement.measurement import Samples
 from donna_hw.measurement.telemetry import Telemetry
+from donna_hw.measurement.welch import welch_dof
 
 N_SPANS = 10  # a window is cut into so many spans of time; their medians are its independent observations
 STEADY_TOLERANCE = 0.01  # a change that surely lies within +-1 % is none
@@ -174,10 +175,10 @@ class StressResult:
     def ratio_interval(self) -> Interval:
         """95 % interval of `ratio`, by Welch's t on the logarithms of the spans' medians."""
         first, last = np.log(self.first.span_medians_s), np.log(self.last.span_medians_s)
-        if first.var() == last.var() == 0:  # of which scipy makes NaN
-            return Interval(self.ratio, self.ratio)
-        interval = stats.ttest_ind(last, first, equal_var=False).confidence_interval(0.95)
-        return Interval(float(np.exp(interval.low)), float(np.exp(interval.high)))
+        variances = [logs.var(ddof=1) / logs.size for logs in (first, last)]
+        dof = welch_dof(variances[0], first.size - 1, variances[1], last.size - 1)
+        center, half = last.mean() - first.mean(), stats.t.ppf(0.975, dof) * np.sqrt(sum(variances))
+        return Interval(float(np.exp(center - half)), float(np.exp(center + half)))
 
     @property
     def images_per_s(self) -> float:

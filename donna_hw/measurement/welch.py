@@ -9,6 +9,7 @@ from scipy import stats
 
 from donna_hw.measurement.intervals import standard_error
 
+Values = np.ndarray | float
 ALPHA = 0.05
 ROUNDING = 1e-5  # tables hold six significant digits
 
@@ -109,10 +110,11 @@ class WelchTest:
         return float(np.median(np.abs(self.b - self.a) / np.where(size > 0, size, 1)))
 
 
-def welch_dof(variance_a: np.ndarray, dof_a: np.ndarray, variance_b: np.ndarray, dof_b: np.ndarray) -> np.ndarray:
+def welch_dof(variance_a: Values, dof_a: Values, variance_b: Values, dof_b: Values) -> np.ndarray:
     """Return the degrees of freedom of a difference of two means by the Welch-Satterthwaite equation (Welch, Biometrika 34, 1947).
 
-    scipy's tests take them from numbers of samples, which does not suit variances that are pooled or come from intervals.
+    scipy's Welch test derives them from sample counts, which does not suit variances that are pooled or come from intervals; and it
+    warns of samples that are nearly identical, as on a steady machine.
 
     Args:
         variance_a: Variance of the first mean (squared standard error), any shape.
@@ -123,7 +125,8 @@ def welch_dof(variance_a: np.ndarray, dof_a: np.ndarray, variance_b: np.ndarray,
     Returns:
         The degrees of freedom, `dof_a + dof_b` where both variances are zero.
     """
-    variance = np.asarray(variance_a + variance_b)
+    variance_a, variance_b = np.asarray(variance_a), np.asarray(variance_b)
+    variance = variance_a + variance_b
     with np.errstate(divide="ignore", invalid="ignore"):
         share_a, share_b = variance_a / variance, variance_b / variance
         dof = 1 / (share_a**2 / dof_a + share_b**2 / dof_b)

@@ -105,7 +105,7 @@ def _welch_interval(pair: tuple[Array, Array], noises: tuple[SeedVariance, SeedV
     parts = [noise.variance / len(top1) for top1, noise in zip(pair, noises, strict=True)]
     if not sum(parts):
         return BootstrapInterval(value, value, value)
-    dof = welch_dof(np.array(parts[0]), np.array(noises[0].dof), np.array(parts[1]), np.array(noises[1].dof))
+    dof = welch_dof(parts[0], noises[0].dof, parts[1], noises[1].dof)
     half = float(t.ppf(0.975, dof)) * float(np.sqrt(sum(parts)))
     return BootstrapInterval(value, value - half, value + half)
 
