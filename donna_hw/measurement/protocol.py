@@ -69,7 +69,9 @@ class Protocol:
             if getattr(self, field) < low:
                 raise ConfigError(f"protocol {self.name}: {field} must be at least {low}", got=getattr(self, field))
         if not 0 <= self.cool_down_s < inf:
-            raise ConfigError(f"protocol {self.name}: cool_down_s must be at least 0 s and finite", got=self.cool_down_s)
+            raise ConfigError(
+                f"protocol {self.name}: cool_down_s must be at least 0 s and finite", got=self.cool_down_s
+            )
         for field in ("precision", "trial_s", "limit_s", "timeout_s"):
             value = getattr(self, field)
             if value is not None and not value > 0:
@@ -79,9 +81,7 @@ class Protocol:
                 f"protocol {self.name}: min_rounds must be at least 3 for an interval over rounds", got=self.min_rounds
             )
         if self.statistic not in STATISTICS:
-            raise UnknownNameError(
-                f"protocol {self.name}: unknown statistic", got=self.statistic, choices=STATISTICS
-            )
+            raise UnknownNameError(f"protocol {self.name}: unknown statistic", got=self.statistic, choices=STATISTICS)
 
     @property
     def adaptive(self) -> bool:

@@ -211,7 +211,9 @@ class StressResult:
         remarks += [f"{reason} reported at minute {int(at // MINUTE_S) + 1}" for reason, at in first_reported_s.items()]
         pace = self.last.runs_per_s / self.first.runs_per_s
         if abs(pace * self.ratio - 1) > NOISY_HALF_WIDTH:  # a few long runs move the sum of times and not their median
-            remarks.append(f"images per second changed by {100 * (pace - 1):+.2g} %, which the median run does not show")
+            remarks.append(
+                f"images per second changed by {100 * (pace - 1):+.2g} %, which the median run does not show"
+            )
         for name, window in (("first", self.first), ("last", self.last)):
             share = window.cpu_share
             if share is not None and share < BUSY_SHARE:
