@@ -21,12 +21,12 @@ _SHIPPED = {
 
 
 def list_backends() -> list[str]:
-    """Return the names that `load_backend` knows, those of other packages included."""
+    """Return the names that `load_backend` accepts, including those of other packages."""
     return sorted({*_SHIPPED, *(point.name for point in entry_points(group=ENTRY_POINT_GROUP))})
 
 
 def load_backend(name: str) -> type[Backend]:
-    """Return the backend class of that name; raises `UnknownNameError` for any other."""
+    """Return the class of a backend by name; raises `UnknownNameError`."""
     target = _SHIPPED.get(name)
     for point in entry_points(group=ENTRY_POINT_GROUP):
         if target is None and point.name == name:
