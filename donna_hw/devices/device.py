@@ -127,7 +127,9 @@ class Device:
                 f"device {self.name}: backend {self.config.backend} is not available: {available.reason}",
                 hint=available.hint,
             )
-        backend = backend_class.of(self.protocol.batch, self.config.options, self.config.hardware, f"device {self.name}")
+        backend = backend_class.of(
+            self.protocol.batch, self.config.options, self.config.hardware, f"device {self.name}"
+        )
         model = backend.environment().device_model
         if self.config.match.lower() not in model.lower():
             raise UnavailableError(
