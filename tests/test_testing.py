@@ -1,4 +1,4 @@
-"""The contract that other people's backends are checked by: ours keep it, broken ones are told which rule they break."""
+"""The contract that backends of other packages are tested by: ours fulfill it, and broken ones get the rule that they violate."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from donna_hw.testing import check_backend
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "ptflops", "tensor_unit", "torch_cpu"])
-def test_the_shipped_backends_keep_the_contract(name: str) -> None:
+def test_the_shipped_backends_fulfill_the_contract(name: str) -> None:
     check_backend(load_backend(name), batch=2)
 
 
 class FakeCounter(ExactBackend):
-    """A fake that keeps the contract."""
+    """A fake that fulfills the contract."""
 
-    origin = "counted"
+    origin = "computed"
     quantity = "macs"
 
     @classmethod
@@ -75,18 +75,18 @@ class Absent(TorchCpuBackend):
 
 
 @pytest.mark.parametrize(
-    ("kind", "says"),
+    ("kind", "message"),
     [
         (Guesses, "origin"),
         (Joules, "quantity"),
-        (Nameless, "must name device_model"),
+        (Nameless, "must have device_model"),
         (Fickle, "must be the same"),
         (Nan, "finite"),
         (Uneven, r"the cost\(\) of each block"),
         (Absent, "no such device; buy one"),
     ],
 )
-def test_a_backend_that_breaks_a_rule_is_told_which(kind: type[FakeCounter], says: str) -> None:
+def test_the_error_names_the_rule_that_a_backend_violates(kind: type[FakeCounter], message: str) -> None:
     check_backend(FakeCounter)
-    with pytest.raises(AssertionError, match=says):
+    with pytest.raises(AssertionError, match=message):
         check_backend(kind)

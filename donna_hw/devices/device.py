@@ -31,10 +31,10 @@ class DeviceConfig(StrictModel):
     protocol: str
     match: str = ""
     batch: int | None = Field(default=None, ge=1)
-    options: dict[str, Scalar] = {}
-    pool: list[dict[str, Scalar]] = []
-    hardware: dict[str, Any] = {}
-    sources: list[str] = []
+    options: dict[str, Scalar] = Field(default_factory=dict)
+    pool: list[dict[str, Scalar]] = Field(default_factory=list)
+    hardware: dict[str, Any] = Field(default_factory=dict)
+    sources: list[str] = Field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -67,9 +67,7 @@ class FakeV100Driver:
 
 def test_v100_refuses_another_gpu_by_the_name_found(monkeypatch: pytest.MonkeyPatch) -> None:
     FakeV100Driver(monkeypatch, "NVIDIA H200")
-    with pytest.raises(
-        UnavailableError, match="device v100 must be a 'V100'; found 'NVIDIA H200'; run on the named device"
-    ):
+    with pytest.raises(UnavailableError, match="device v100 must be a 'V100'; got 'NVIDIA H200'; run on that device"):
         Device.load("v100").backend()
     assert Device.load("h200").backend().environment().device_model == "NVIDIA H200"
 
@@ -81,8 +79,8 @@ def test_v100_takes_a_v100(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_index_beyond_the_gpus_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     FakeV100Driver(monkeypatch, "Tesla V100-SXM2-16GB")
-    own_device("second", 'title = "x"\nbackend = "cuda"\nprotocol = "trusted"\n[options]\nindex = 1\n')
-    with pytest.raises(UnavailableError, match=r"index.*found 1"):
+    own_device("second", 'title = "x"\nbackend = "cuda"\nprotocol = "precise"\n[options]\nindex = 1\n')
+    with pytest.raises(UnavailableError, match=r"index.*got 1"):
         Device.load("second").backend()
 
 
@@ -100,7 +98,7 @@ def test_without_cuda_the_backend_says_why_and_the_cure(
     assert not available.ok
     assert reason in available.reason
     assert cure in available.hint
-    with pytest.raises(UnavailableError, match=f"v100 needs backend cuda; found .*{reason}.*{cure}"):
+    with pytest.raises(UnavailableError, match=f"v100: backend cuda is not available: .*{reason}.*{cure}"):
         Device.load("v100").backend()
 
 
@@ -116,29 +114,32 @@ def test_an_unknown_provider_names_the_known_ones() -> None:
 
     own_device(
         "npu",
-        'title = "x"\nbackend = "onnxruntime"\nprotocol = "trusted"\n[options]\nprovider = "NoSuchProvider"\n',
+        'title = "x"\nbackend = "onnxruntime"\nprotocol = "precise"\n[options]\nprovider = "NoSuchProvider"\n',
     )
-    with pytest.raises(UnavailableError, match=r"found 'NoSuchProvider'; known: .*CPUExecutionProvider"):
+    with pytest.raises(UnavailableError, match=r"got 'NoSuchProvider'; expected .*CPUExecutionProvider"):
         Device.load("npu").backend().prepare(tiny_space().fixed_graph("stem"))  # type: ignore[attr-defined]
 
 
 def test_an_unknown_device_names_the_known_ones_and_where_to_add_one() -> None:
-    with pytest.raises(UnknownNameError, match=r"known: cuda, h200, macs.*did you mean 'v100'.*add .*v1000\.toml"):
+    with pytest.raises(
+        UnknownNameError,
+        match=r"unknown device 'v1000'; expected cuda, h200, macs.*did you mean 'v100'.*write .*v1000\.toml",
+    ):
         Device.load("v1000")
 
 
-GOOD = 'title = "x"\nbackend = "torch_cpu"\nprotocol = "trusted"\n'
+GOOD = 'title = "x"\nbackend = "torch_cpu"\nprotocol = "precise"\n'
 
 
 @pytest.mark.parametrize(
     ("text", "error", "says"),
     [
-        (GOOD + "batsh = 3\n", UnknownNameError, "'batsh'.*known: .*did you mean 'batch'"),
-        (GOOD + "batch = 0\n", ConfigError, "batch: .*found 0"),
+        (GOOD + "batsh = 3\n", UnknownNameError, "unknown key 'batsh'; expected .*did you mean 'batch'"),
+        (GOOD + "batch = 0\n", ConfigError, "batch: .*got 0"),
         (GOOD + "batch = true\n", ConfigError, "batch: "),
         (GOOD + 'batch = "4"\n', ConfigError, "batch: "),
-        (GOOD.replace("trusted", "fast"), UnknownNameError, "known: brisk, paper_s20"),
-        (GOOD.replace('title = "x"\n', ""), ConfigError, "'title' must be given"),
+        (GOOD.replace("precise", "fast"), UnknownNameError, "unknown protocol 'fast'; expected paper_s20"),
+        (GOOD.replace('title = "x"\n', ""), ConfigError, "missing key 'title'"),
         (GOOD + GOOD, FileFormatError, "valid TOML"),
     ],
 )
@@ -151,11 +152,23 @@ def test_a_bad_device_file_is_named_when_it_is_loaded(text: str, error: type[Exc
 @pytest.mark.parametrize(
     ("text", "error", "says"),
     [
-        (GOOD + "[options]\nthread = 2\n", UnknownNameError, "found 'thread'; known: threads"),
-        (GOOD + '[options]\nthreads = "two"\n', ConfigError, "option threads must be a whole number.*found 'two'"),
+        (
+            GOOD + "[options]\nthread = 2\n",
+            UnknownNameError,
+            "unknown option of backend torch_cpu 'thread'; expected threads",
+        ),
+        (GOOD + '[options]\nthreads = "two"\n', ConfigError, "option threads must be a whole number.*got 'two'"),
         (GOOD + "[options]\nthreads = true\n", ConfigError, "option threads must be a whole number"),
-        (GOOD.replace("torch_cpu", "torch_gpu"), UnknownNameError, "known: android, cuda, onnxruntime"),
-        (GOOD.replace("torch_cpu", "ptflops") + '[options]\ncount = "mac"\n', UnknownNameError, "known: macs, params"),
+        (
+            GOOD.replace("torch_cpu", "torch_gpu"),
+            UnknownNameError,
+            "unknown backend 'torch_gpu'; expected android, cuda, onnxruntime",
+        ),
+        (
+            GOOD.replace("torch_cpu", "ptflops") + '[options]\ncount = "mac"\n',
+            UnknownNameError,
+            "unknown count 'mac'; expected macs or params",
+        ),
     ],
 )
 def test_a_bad_backend_or_option_is_named_when_it_is_used(text: str, error: type[Exception], says: str) -> None:

@@ -30,7 +30,7 @@ def test_the_summary_of_the_warm_up_is_never_taken_for_the_timed_runs() -> None:
     warm = BENCHMARK.replace("count=0", "count=30 first=9 curr=9 min=9 max=9 avg=9 std=0")
     assert parse_summary(warm, 30) == parse_summary(BENCHMARK, 30)
     cut = warm[: warm.index("INFO: count=30 first=119614")]
-    with pytest.raises(MeasurementError, match="how long it took"):
+    with pytest.raises(MeasurementError, match="no times in the output"):
         parse_summary(cut, 30)
 
 
@@ -52,8 +52,8 @@ def test_a_spread_below_the_tools_rounding_is_not_believed() -> None:
         ("", "nothing printed"),
         ("Segmentation fault", "Segmentation fault"),
         ("ERROR: Failed to load model /x.tflite\nERROR: Benchmarking failed.", "Benchmarking failed"),
-        (BENCHMARK.replace("count=30", "count=29"), "must run 30 times, not 29"),
-        (BENCHMARK.replace("Inference (avg): 115246", "Inference (avg): nan"), "how long it took"),
+        (BENCHMARK.replace("count=30", "count=29"), "ran 29 times instead of 30"),
+        (BENCHMARK.replace("Inference (avg): 115246", "Inference (avg): nan"), "no times in the output"),
         (BENCHMARK.replace("avg=115246", "avg=99"), "min, max, avg and std"),
         (BENCHMARK.replace(" std=1329", ""), "min, max, avg and std"),
         (BENCHMARK.replace("115246", "0"), "above 0 s"),
@@ -72,7 +72,7 @@ def test_a_delegate_must_run_the_whole_model_unless_help_is_allowed() -> None:
     validate_delegation("", "cpu", cpu_fallback=False)
     validate_delegation(partly, "gpu", cpu_fallback=True)
     for text in (partly, "", BENCHMARK.replace("will be completely executed", "will not be executed")):
-        with pytest.raises(UnavailableError, match="must run the whole block"):
+        with pytest.raises(UnavailableError, match="does not run the whole block"):
             validate_delegation(text, "gpu", cpu_fallback=False)
 
 
@@ -103,5 +103,5 @@ def test_operators_are_read_once_in_the_order_they_run() -> None:
     found = parse_operators(BENCHMARK + OPERATORS)
     assert [(one.kind, one.name) for one in found] == [("CONV_2D", "expand"), ("DEPTHWISE_CONV_2D", "depthwise")]
     assert [one.mean_s for one in found] == pytest.approx([16e-6, 4e-6])
-    with pytest.raises(MeasurementError, match="times of its operators"):
+    with pytest.raises(MeasurementError, match="no times of operators"):
         parse_operators(BENCHMARK)

@@ -80,8 +80,8 @@ def test_a_full_phone_tells_how_much_room_it_has(client: Adb, phone: Phone) -> N
     "path", ["/", "/sdcard/x", "/data/local/tmp/x", ROOT, f"{ROOT}/../x", f"{ROOT}/a/../../x", "x", ""]
 )
 def test_nothing_outside_the_folder_is_touched(client: Adb, phone: Phone, path: str) -> None:
-    with pytest.raises(ConfigError, match="must lie below"):
+    with pytest.raises(ConfigError, match="must be below"):
         validate_remote_path(path)
-    with pytest.raises(ConfigError, match="must lie below"):
+    with pytest.raises(ConfigError, match="must be below"):
         RemoteFolder(client).remove(path)
     assert phone.commands == []

@@ -99,7 +99,7 @@ def test_an_unknown_backend_is_refused_with_the_known_ones() -> None:
 
 @pytest.mark.parametrize("name", ["onnxruntime", "torch_cpu"])
 def test_no_threads_are_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match="option threads must be 1 or more; found 0"):
+    with pytest.raises(ConfigError, match="option threads must be at least 1; got 0"):
         load_backend(name)(1, {"threads": 0})
 
 

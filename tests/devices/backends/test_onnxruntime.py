@@ -37,11 +37,15 @@ def test_a_provider_goes_by_its_short_name_and_has_one_identity(name: str) -> No
 @pytest.mark.parametrize(
     ("options", "error", "says"),
     [
-        ({"provider": "cpux"}, UnavailableError, "found 'cpux'; known: .*CPUExecutionProvider"),
-        ({"provider": ""}, UnavailableError, "found ''; known: .*CPUExecutionProvider"),
-        ({"optimisation": "al"}, UnknownNameError, "found 'al'; known: all, extended, basic, none .did you mean 'all'"),
-        ({"threads": 0}, ConfigError, "threads must be 1 or more; found 0"),
-        ({"threads": -1}, ConfigError, "threads must be 1 or more; found -1"),
+        ({"provider": "cpux"}, UnavailableError, "got 'cpux'; expected .*CPUExecutionProvider"),
+        ({"provider": ""}, UnavailableError, "got ''; expected .*CPUExecutionProvider"),
+        (
+            {"optimization": "al"},
+            UnknownNameError,
+            "unknown optimization 'al'; expected all, extended, basic or none .did you mean 'all'",
+        ),
+        ({"threads": 0}, ConfigError, "threads must be at least 1; got 0"),
+        ({"threads": -1}, ConfigError, "threads must be at least 1; got -1"),
     ],
 )
 def test_a_bad_option_is_refused_with_the_known_ones(
@@ -56,7 +60,7 @@ def test_a_bad_option_is_refused_with_the_known_ones(
     [
         ({}, ()),
         ({"threads": 4}, ()),
-        ({"optimisation": "none"}, ("optnone",)),
+        ({"optimization": "none"}, ("optnone",)),
         ({"io_binding": False, "spinning": False}, ("unbound", "nospin")),
         ({"provider": "cuda", "cpu_fallback": True}, ("cuda", "cpufallback")),
     ],
@@ -76,9 +80,9 @@ def test_the_words_and_the_identity_tell_tables_apart(
 
 
 @pytest.mark.parametrize("io_binding", [True, False])
-@pytest.mark.parametrize("optimisation", ["all", "extended", "basic", "none"])
+@pytest.mark.parametrize("optimization", ["all", "extended", "basic", "none"])
 def test_blocks_run_at_every_level_bound_or_not(io_binding: bool, optimisation: str) -> None:
-    runner = OnnxRuntimeBackend(2, {"io_binding": io_binding, "optimisation": optimisation}).prepare(block())
+    runner = OnnxRuntimeBackend(2, {"io_binding": io_binding, "optimization": optimisation}).prepare(block())
     samples = runner.samples(3)
     assert validate_samples(samples.wall_s, "wall_s").size == 3
     assert samples.cpu_s is not None
@@ -98,7 +102,7 @@ def test_the_options_reach_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
         return session
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", watched)
-    for options in ({}, {"threads": 2}, {"threads": 2, "spinning": False, "optimisation": "basic"}):
+    for options in ({}, {"threads": 2}, {"threads": 2, "spinning": False, "optimization": "basic"}):
         OnnxRuntimeBackend(1, options).prepare(block())
     spins = [found.get_session_config_entry("session.intra_op.allow_spinning") for found in opened]
     assert spins == ["0", "1", "0"]
@@ -111,7 +115,7 @@ def test_the_options_reach_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_provider_that_leaves_the_work_to_the_cpu_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
     needs(WITHOUT_LAYERS in onnxruntime.get_available_providers(), f"a build of ONNX Runtime with {WITHOUT_LAYERS}")
-    with pytest.raises(UnavailableError, match=r"by AzureExecutionProvider alone; found .*CPU EP.*cpu_fallback = true"):
+    with pytest.raises(UnavailableError, match=r"with AzureExecutionProvider alone; got .*CPU EP.*cpu_fallback = true"):
         OnnxRuntimeBackend(1, {"provider": "azure"}).prepare(block())
     assert capfd.readouterr() == ("", "")
     backend = OnnxRuntimeBackend(1, {"provider": "azure", "cpu_fallback": True})
@@ -183,7 +187,7 @@ def fake_cuda(monkeypatch: pytest.MonkeyPatch, providers: list[str]) -> FakeSess
 def test_a_provider_that_silently_fell_back_to_the_cpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     fake_cuda(monkeypatch, ["CPUExecutionProvider"])
     with pytest.raises(
-        UnavailableError, match=r"must use CUDAExecutionProvider; found 'CPUExecutionProvider'; .*libraries"
+        UnavailableError, match=r"does not use CUDAExecutionProvider; got 'CPUExecutionProvider'; .*libraries"
     ):
         OnnxRuntimeBackend(1, {"provider": "cuda"}).prepare(block())
 
@@ -221,7 +225,7 @@ def test_a_gpu_is_named_by_torch_or_refused(monkeypatch: pytest.MonkeyPatch) -> 
     fake_cuda(monkeypatch, [CUDA])
     backend = OnnxRuntimeBackend(1, {"provider": "cuda"})
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(UnavailableError, match=r"named by torch.*CUDA build of torch"):
+    with pytest.raises(UnavailableError, match=r"torch sees no CUDA GPU.*CUDA build of torch"):
         backend.environment()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: ["a fake GPU"][index])
@@ -252,13 +256,13 @@ def test_a_model_of_other_inputs_is_refused(kind: int, shape: list[int | str | N
     ends = [onnx.helper.make_tensor_value_info(name, kind, shape) for name in ("x", "y")]
     body = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "g", ends[:1], ends[1:])
     model = onnx.helper.make_model(body, ir_version=8, opset_imports=[onnx.helper.make_opsetid("", 17)])
-    with pytest.raises(ConfigError, match=r"input 'x' of the model must be float32 of a fixed shape.*batch 1; found"):
+    with pytest.raises(ConfigError, match=r"input 'x' of the model must be float32 of a fixed shape.*batch 1; got"):
         OnnxRuntimeBackend(1, {}).prepare_model(model)
 
 
 def test_a_model_that_the_runtime_refuses_says_so(capfd: pytest.CaptureFixture[str]) -> None:
     model = to_onnx(block())
     model.graph.node[0].op_type = "NoSuchOperator"
-    with pytest.raises(UnavailableError, match=r"found .*NoSuchOperator"):
+    with pytest.raises(UnavailableError, match=r"got .*NoSuchOperator"):
         OnnxRuntimeBackend(1, {}).prepare_model(model)
     assert capfd.readouterr() == ("", "")

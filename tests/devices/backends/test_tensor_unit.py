@@ -133,7 +133,7 @@ def test_a_table_refuses_another_units_rows_and_names_each_where_the_borders_lie
     assert table.path == out / "mine" / "tiny" / "isolated-b1-int8-dram.csv"
     faster = UNIT | {"clock_hz": 6e8}
     with pytest.raises(
-        TableError, match=r"device_model = 'tensor unit 16x8 ws, 0\.5 GHz'.*found 'tensor unit 16x8 ws, 0\.6 GHz'"
+        TableError, match=r"device_model = 'tensor unit 16x8 ws, 0\.5 GHz'.*got 'tensor unit 16x8 ws, 0\.6 GHz'"
     ):
         profile_space(space, device_file(files, hardware=faster), out)
     wider = UNIT | {"vector": {"lanes": 32}}
@@ -161,11 +161,11 @@ def test_the_table_holds_what_the_backend_says_to_the_last_digit(tmp_path: Path)
 @pytest.mark.parametrize(
     ("changes", "error", "says"),
     [
-        ({"options": {"borders": "drum"}}, UnknownNameError, "device mine: option borders.*found 'drum'; known: dram, resident"),
-        ({"hardware": None}, ConfigError, "device mine: hardware: the key 'clock_hz' must be given"),
+        ({"options": {"io_location": "drum"}}, UnknownNameError, "device mine: unknown io_location 'drum'; expected dram or resident"),
+        ({"hardware": None}, ConfigError, "device mine: hardware: missing key 'clock_hz'"),
         ({"hardware": UNIT | {"clock": 1}}, UnknownNameError, "device mine: hardware: .*'clock'.*did you mean 'clock_hz'"),
         ({"hardware": UNIT | {"clock_hz": 0.0}}, ConfigError, "device mine: hardware: clock_hz: .*greater than 0"),
-        ({"backend": "torch_cpu"}, ConfigError, "device mine: only backend tensor_unit takes a table hardware"),
+        ({"backend": "torch_cpu"}, ConfigError, "device mine: the table hardware is for backend tensor_unit only"),
     ],
 )  # fmt: skip
 def test_bad_hardware_is_named_with_its_device(
@@ -193,10 +193,10 @@ def test_energies_are_those_of_the_simulation_and_their_table_stands_beside_the_
 
 
 def test_a_unit_without_joules_or_a_device_without_energy_says_so() -> None:
-    with pytest.raises(ConfigError, match="an energy needs the joules"):
+    with pytest.raises(ConfigError, match="the energies of its operations are missing"):
         TensorUnitBackend(1, {"quantity": "energy"}, parse_hardware(UNIT, "test", []).model_dump())
-    with pytest.raises(UnknownNameError, match=r"option quantity must be known; found 'mood'; known: latency, energy"):
+    with pytest.raises(UnknownNameError, match=r"unknown quantity 'mood'; expected latency or energy"):
         TensorUnitBackend(1, {"quantity": "mood"})
-    with pytest.raises(ConfigError, match=r"device params .*found 'energy'; known: params"):
+    with pytest.raises(ConfigError, match=r"device params .*got 'energy'; expected params"):
         Device.load("params").with_quantity("energy")
     assert Device.load("params").with_quantity("params") == Device.load("params")
