@@ -1,4 +1,4 @@
-// Writes JSON lines, and the one that tells of trouble.
+// Writes JSON lines, and the line of an error.
 #include "answer.h"
 
 #include <signal.h>
@@ -9,7 +9,7 @@
 
 static FILE *stream;
 
-// A driver or library that crashes on a model leaves words too. What of a line is in the stream's memory goes with it.
+// A driver or library that crashes on a model also ends in a line of an error. A partly written line in the stream's memory is lost.
 static void answer_crash(int number) {
   char text[] = "{\"error\":\"the library crashed with signal 00\"}\n";
   char *digits = strstr(text, "00");
@@ -21,7 +21,7 @@ static void answer_crash(int number) {
 
 static void catch_crashes(void) {
   static const int crashes[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
-  static char room[1 << 16];  // of its own: the crash may be for want of stack
+  static char room[1 << 16];  // separate: the crash may be a stack overflow
   struct sigaction action;
   stack_t stack = {.ss_sp = room, .ss_size = sizeof room};
   memset(&action, 0, sizeof action);
@@ -34,7 +34,7 @@ static void catch_crashes(void) {
 void open_answers(void) {
   int copy = dup(STDOUT_FILENO);
   stream = copy < 0 ? NULL : fdopen(copy, "w");
-  if (stream == NULL || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) _exit(1);  // there is nowhere to say so
+  if (stream == NULL || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) _exit(1);  // there is nowhere to report it
   catch_crashes();
 }
 
@@ -45,13 +45,13 @@ void send_answer(void) {
   if (fflush(stream) != 0 || ferror(stream)) _exit(1);
 }
 
-// Returns the length of the UTF-8 character that begins here, 0 where none does.
+// Returns the length of the UTF-8 character that begins here, 0 where there is none.
 static int character_length(const unsigned char *at) {
   unsigned first = at[0], low = 0x80, high = 0xBF;
   int length = first < 0x80 ? 1 : first >= 0xC2 && first < 0xE0 ? 2 : first >= 0xE0 && first < 0xF0 ? 3 : 4;
   if (first >= 0x80 && (first < 0xC2 || first > 0xF4)) return 0;
-  if (first == 0xE0) low = 0xA0;   // longer than need be
-  if (first == 0xED) high = 0x9F;  // half of a pair
+  if (first == 0xE0) low = 0xA0;   // overlong
+  if (first == 0xED) high = 0x9F;  // half of a surrogate pair
   if (first == 0xF0) low = 0x90;
   if (first == 0xF4) high = 0x8F;  // beyond the last character
   for (int i = 1; i < length; i++, low = 0x80, high = 0xBF)
@@ -91,5 +91,5 @@ void fail(const char *format, ...) {
   put_string(message);
   fputc('}', stream);
   send_answer();
-  _exit(1);  // not exit(): a library's threads may still run, and its destructors would meet them
+  _exit(1);  // not exit(): destructors would run while a library's threads may still run
 }

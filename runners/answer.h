@@ -4,12 +4,12 @@
 
 #include <stdio.h>
 
-// Takes standard output for answers alone: what a library prints there goes to standard error from now on.
+// Reserves standard output for answers: what a library prints there goes to standard error from now on.
 void open_answers(void);
 
 FILE *answers(void);
 
-// Ends a line and sends it; ends the process where nobody can read it.
+// Ends a line and sends it; exits where it cannot be written.
 void send_answer(void);
 
 // Writes a text as a JSON string; bytes that are not UTF-8 become the replacement character.

@@ -1,4 +1,4 @@
-// Reads the clock that nobody can set.
+// Reads the monotonic clock.
 #include "clock.h"
 
 #include <time.h>

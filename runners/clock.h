@@ -1,8 +1,8 @@
-// The steady clock.
+// The monotonic clock.
 #ifndef DONNA_CLOCK_H
 #define DONNA_CLOCK_H
 
-// Seconds of the steady clock.
+// Seconds of the monotonic clock.
 double now_s(void);
 
 #endif

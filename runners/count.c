@@ -1,4 +1,4 @@
-// Reads whole numbers to the letter: no sign, no space, nothing after the digits.
+// Parses whole numbers strictly: no sign, no space, nothing after the digits.
 #include "count.h"
 
 #include <stdlib.h>

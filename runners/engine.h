@@ -17,7 +17,7 @@ struct engine {
   void (*close)(void);
 };
 
-// Each opens the library and the model, ready to run, or fails with the library's words.
+// Each opens the library and the model, ready to run, or fails with the library's message.
 void open_onnxruntime(struct engine *engine, const struct options *options);
 void open_litert(struct engine *engine, const struct options *options);
 

@@ -6,7 +6,7 @@
 
 typedef void (*function)(void);
 
-// Opens a shared library, or fails with the system's words.
+// Opens a shared library, or fails with the system's message.
 void *open_library(const char *path);
 
 // Finds a function in an open library; `optional` ones may be NULL.

@@ -1,4 +1,4 @@
-// A CompiledModel of LiteRT whose inputs and outputs are buffers that the accelerator itself asked for.
+// A CompiledModel of LiteRT whose inputs and outputs are buffers of the kind that the accelerator requires.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,15 +39,15 @@ static int accelerators_of(const struct options *options) {
   fail("--delegate of litert must be cpu, gpu or npu; found `%s`", options->delegate);
 }
 
-// Opens the environment; the libraries of a GPU or NPU are looked for beside LiteRT's own.
+// Opens the environment; the libraries of a GPU or NPU are searched next to LiteRT's library.
 static void open_environment(const struct options *options) {
   static const int tags[] = {LITERT_RUNTIME_DIR, LITERT_COMPILER_DIR, LITERT_DISPATCH_DIR};  // the last two are the NPU's
   struct litert_option places[3];
   char *folder = strdup(options->library), *slash = folder == NULL ? NULL : strrchr(folder, '/');
   if (folder == NULL) fail("no memory for a path");
-  if (slash != NULL) slash[slash == folder] = 0;  // the root keeps its only slash
+  if (slash != NULL) slash[slash == folder] = 0;  // the slash of the root folder remains
   int accelerators = accelerators_of(options), count = accelerators & LITERT_NPU ? 3 : accelerators & LITERT_GPU ? 1 : 0;
-  if (slash == NULL) count = 0;  // the system's own places
+  if (slash == NULL) count = 0;  // where the system searches
   memset(places, 0, sizeof places);
   for (int i = 0; i < 3; i++) {
     places[i].tag = tags[i];
@@ -132,7 +132,7 @@ static void put_inputs(const struct engine *engine) {
 
 static void get_output(struct engine *engine) { copy(output_buffers[0], &engine->output, LITERT_READ); }
 
-static void run(void) {  // waits for the outputs: only the library's asynchronous call returns before
+static void run(void) {  // waits for the outputs: only the library's asynchronous call returns earlier
   check(api.run(compiled, 0, input_count, input_buffers, output_count, output_buffers), "run the model");
 }
 
@@ -147,9 +147,9 @@ static void close_model(void) {
 void open_litert(struct engine *engine, const struct options *options) {
   void *library = open_library(options->library);
   LITERT_FUNCTIONS(LITERT_LOAD)
-  if (find_function(library, "LiteRtCreateModelFromFd", true) == NULL)  // came when models began to need the environment
+  if (find_function(library, "LiteRtCreateModelFromFd", true) == NULL)  // since models need the environment
     fail("this library of LiteRT is too old: 2.1.6 or newer is needed");
-  snprintf(engine->version, sizeof engine->version, "2");  // it has no function that tells more
+  snprintf(engine->version, sizeof engine->version, "2");  // it has no function that reports more
   open_environment(options);
   check(api.create_model(environment, options->model, &model), "open the model");
   check(api.get_signature(model, 0, &signature), "find the model's signature");

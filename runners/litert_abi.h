@@ -1,4 +1,4 @@
-// The part of LiteRT's C interface (CompiledModel) that is used here, so that no header of its is needed. From version 2.1.6 on.
+// The part of LiteRT's C interface (CompiledModel) that is used here, so that its headers are not needed. From version 2.1.6 on.
 #ifndef DONNA_LITERT_ABI_H
 #define DONNA_LITERT_ABI_H
 

@@ -1,4 +1,4 @@
-// donna_runner: opens one model in one inference library and times its runs. README.md describes its language.
+// donna_runner: opens one model in one inference library and times its runs. README.md describes its protocol.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,7 +64,7 @@ static struct options read_options(int count, char **words) {
   return options;
 }
 
-// The engines' own words for this do not name the file.
+// The engines' messages for this do not name the file.
 static void check_model(const char *path) {
   FILE *file = fopen(path, "rbe");
   if (file == NULL) fail("the model must be a file: %s: %s", path, strerror(errno));

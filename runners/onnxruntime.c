@@ -1,4 +1,4 @@
-// A session of ONNX Runtime whose inputs and outputs are bound to memory of our own, so that a run copies nothing.
+// A session of ONNX Runtime whose inputs and outputs are bound to this program's memory, so that a run copies nothing.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 static struct ort_api api;
 static void *env, *session, *memory, *binding, *values[2 * MAX_TENSORS];
 static size_t value_count;
-static float *other_outputs[MAX_TENSORS];  // beside the first, which is the engine's
+static float *other_outputs[MAX_TENSORS];  // except the first, which is the engine's
 
 static void check(ort_status *status, const char *what) {
   if (status != NULL) fail("ONNX Runtime cannot %s: %s", what, api.get_error_message(status));
@@ -95,20 +95,20 @@ static void append_delegate(void *library, void *session_options, const struct o
   else
     fail("--delegate of onnxruntime must be cpu, xnnpack, nnapi or qnn; found `%s`", options->delegate);
   if (options->cpu_fallback) return;
-  int major = 0, minor = 0;  // an older library takes the entry and falls back all the same
+  int major = 0, minor = 0;  // an older library accepts the entry and falls back anyway
   if (sscanf(version, "%d.%d", &major, &minor) != 2 || major < 1 || (major == 1 && minor < 16))
     fail("ONNX Runtime %s cannot keep layers off the CPU: use 1.16 or newer, or --cpu-fallback", version);
   check(api.add_config(session_options, "session.disable_cpu_ep_fallback", "1"), "keep layers off the CPU");
 }
 
-// Returns options that use the threads and the delegate asked for.
+// Returns options for the requested threads and delegate.
 static void *session_options(void *library, const struct options *options, const char *version) {
   void *made = NULL;
   bool on_cpu = strcmp(options->delegate, "cpu") == 0, xnnpack = strcmp(options->delegate, "xnnpack") == 0;
   bool spins = options->threads > 1 && on_cpu;
   check(api.create_session_options(&made), "make options");
   check(api.set_graph_optimization_level(made, ORT_OPTIMISE_ALL), "set its optimisation");
-  // XNNPACK has threads of its own, and waiting ones of ONNX Runtime would take their cores
+  // XNNPACK has its own threads, and waiting threads of ONNX Runtime would take their cores
   check(api.set_intra_op_threads(made, xnnpack ? 1 : options->threads), "set its threads");
   check(api.set_inter_op_threads(made, 1), "set its threads");
   check(api.add_config(made, "session.intra_op.allow_spinning", spins ? "1" : "0"), "set its waiting");
@@ -143,7 +143,7 @@ void open_onnxruntime(struct engine *engine, const struct options *options) {
     fail("ONNX Runtime %s is too old: 1.%d or newer is needed", version == NULL ? "" : version, ORT_API_VERSION);
   snprintf(engine->version, sizeof engine->version, "%s", version);
   load_ort_api(&api, table);
-  check(api.create_env(ORT_FATAL, "donna_runner", &env), "start");  // what goes wrong is answered, not logged
+  check(api.create_env(ORT_FATAL, "donna_runner", &env), "start");  // errors are answered, not logged
   void *made = session_options(library, options, version);
   check(api.create_session(env, options->model, made, &session), "open the model");
   api.release_session_options(made);

@@ -1,8 +1,8 @@
-// The part of ONNX Runtime's C interface that is used here, so that no header of its is needed.
+// The part of ONNX Runtime's C interface that is used here, so that its headers are not needed.
 //
-// OrtApi is a table of functions that only grows: ONNX Runtime's rule is that a released version's functions keep their places
-// and new ones are added at the end, and its own build checks the last place of every version. So a place holds for every
-// library that grants the version asked for.
+// OrtApi is a table of functions that only grows: the functions of a released version stay at their places
+// and new ones are added at the end, and ONNX Runtime's build checks the last place of every version. So a place is valid for every
+// library that accepts the requested version.
 #ifndef DONNA_ONNXRUNTIME_ABI_H
 #define DONNA_ONNXRUNTIME_ABI_H
 

@@ -1,4 +1,4 @@
-// What the command line says.
+// The options of the command line.
 #ifndef DONNA_OPTIONS_H
 #define DONNA_OPTIONS_H
 

@@ -1,4 +1,4 @@
-// Times runs by the wall's and the thread's clock.
+// Times runs by the monotonic clock and the thread's CPU clock.
 #include "serve.h"
 
 #include <stdio.h>
@@ -10,7 +10,7 @@
 #include "count.h"
 #include "state.h"
 
-// The difference is taken before rounding: seconds since the start of a device leave too few digits of a float64 for its last nanoseconds.
+// The difference is computed before rounding: seconds since the device's start leave too few digits of a float64 for nanoseconds.
 static double seconds_between(struct timespec from, struct timespec to) {
   return (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) * 1e-9;
 }
@@ -25,14 +25,14 @@ static void put_list(const char *name, const double *values, long count) {
 }
 
 void answer_run(const struct engine *engine, const struct options *options, long count) {
-  // only where the calling thread of the CPU does all the work does its own time tell anything
+  // the CPU time of the calling thread is meaningful only where it does all the work
   bool counts_cpu = options->threads == 1 && strcmp(options->delegate, "cpu") == 0;
   double *wall_s = calloc((size_t)count, sizeof *wall_s), *cpu_s = calloc((size_t)count, sizeof *cpu_s);
   if (wall_s == NULL || cpu_s == NULL) fail("no memory for %ld samples", count);
   struct state before = read_state(options->zone);
   for (long i = 0; i < count; i++) {
     struct timespec cpu_from, from, to, cpu_to;
-    int bad = clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu_from);  // a call of the kernel, so outside the wall's time
+    int bad = clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu_from);  // a system call, so outside the wall time
     bad |= clock_gettime(CLOCK_MONOTONIC, &from);
     engine->run();
     bad |= clock_gettime(CLOCK_MONOTONIC, &to);
@@ -40,7 +40,7 @@ void answer_run(const struct engine *engine, const struct options *options, long
     wall_s[i] = seconds_between(from, to);
     cpu_s[i] = seconds_between(cpu_from, cpu_to);
     if (bad != 0 || wall_s[i] <= 0) fail("the device's clock does not advance during a run");
-    if (cpu_s[i] <= 0) counts_cpu = false;  // a kernel that counts a thread's time by ticks
+    if (cpu_s[i] <= 0) counts_cpu = false;  // a kernel that counts CPU time in ticks
   }
   struct state after = read_state(options->zone);
   fputc('{', answers());

@@ -47,7 +47,7 @@ static double highest_clock_hz(void) {
 
 struct state read_state(const char *zone) {
   double celsius = zone == NULL ? NAN : number_in(zone) / 1000;
-  if (celsius < COLDEST_C || celsius > HOTTEST_C) celsius = NAN;  // a sensor that is switched off says -274
+  if (celsius < COLDEST_C || celsius > HOTTEST_C) celsius = NAN;  // a sensor that is switched off reads -274
   return (struct state){celsius, highest_clock_hz()};
 }
 

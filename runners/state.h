@@ -1,4 +1,4 @@
-// What the device says of itself around a request.
+// Temperature and clock of the device around a request.
 #ifndef DONNA_STATE_H
 #define DONNA_STATE_H
 
@@ -9,7 +9,7 @@ struct state {
 // zone: a file of millidegrees Celsius, or NULL.
 struct state read_state(const char *zone);
 
-// Writes it as JSON, null for what cannot be read.
+// Writes the state as JSON, null for what cannot be read.
 void put_state(struct state state);
 
 #endif

@@ -33,7 +33,7 @@ void check_number_of(const char *role, size_t count) {
   if (count < 1 || count > MAX_TENSORS) fail("the model must have 1 to %d %ss; found %zu", MAX_TENSORS, role, count);
 }
 
-// Returns the next of a fixed sequence of numbers of mean 0 and variance 1, as good as normal for a processor.
+// Returns the next of a fixed sequence of numbers of mean 0 and variance 1, close to normal.
 static float next_random(uint64_t *state) {
   double sum = 0;
   for (int i = 0; i < 4; i++) {  // xorshift64: four uniform numbers of variance 1/12 each

@@ -1,4 +1,4 @@
-// Tensors of float32 in memory of our own, and the files they are read from and written to.
+// Tensors of float32 in this program's memory, and the files they are read from and written to.
 #ifndef DONNA_TENSOR_H
 #define DONNA_TENSOR_H
 

@@ -54,7 +54,7 @@ def test_a_value_too_large_to_show_is_cut_or_named_by_its_type() -> None:
 
 def test_an_error_survives_the_way_from_one_process_to_another() -> None:
     error = UnknownNameError("unknown mode", got="x", choices=("a", "b"), hint="choose one")
-    copy = pickle.loads(pickle.dumps(error))
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301
     assert (type(copy), str(copy), copy.got, copy.choices) == (UnknownNameError, str(error), "x", ("a", "b"))
 
 

@@ -26,19 +26,19 @@ def test_the_first_table_prints_what_its_table_says(tmp_path: Path) -> None:
 
 def test_a_model_is_simulated_on_several_arrays(tmp_path: Path) -> None:
     space = load_space("small_28px")
-    onnx.save(to_onnx(space.network(space.reference)), tmp_path / "model.onnx")
+    onnx.save(to_onnx(space.network_graph(space.reference)), tmp_path / "model.onnx")
     command = [sys.executable, str(ROOT / "examples" / "simulate_model.py"), str(tmp_path / "model.onnx")]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     assert [int(line.split()[0]) for line in lines] == [16, 32, 64, 128]
     assert all(float(line.split()[3]) > 0 and "bound by: " in line for line in lines)
 
 
-def test_a_space_of_ones_own_prints_the_closed_form_of_its_networks(tmp_path: Path) -> None:
+def test_a_custom_space_prints_the_closed_form_of_its_networks(tmp_path: Path) -> None:
     example = ROOT / "examples" / "own_space.py"
     done = subprocess.run([sys.executable, str(example), str(tmp_path)], capture_output=True, text=True, check=True)
     space = load_space(f"{example}:narrow")
     lines = done.stdout.splitlines()
     for line, row in zip(lines, space.random_rows(5, 0), strict=True):
-        network = space.network(space.architecture(row))
-        biased = sum(prod(layer.out_shape) for layer in network.layers if layer.weight_shape and not layer.normalised)
+        network = space.network_graph(space.architecture(row))
+        biased = sum(prod(layer.out_shape) for layer in network.layers if layer.weight_shape and not layer.batch_norm)
         assert line.split()[0] == f"{(network.macs + biased) / 1e6:.2f}"  # ptflops counts a bias as one more

@@ -108,7 +108,9 @@ class Device:
         """Return whether the device's backend can be used here, without raising."""
         try:
             return self.backend_class().availability()
-        except (UnavailableError, UnknownNameError) as error:
+        except UnknownNameError as error:
+            return Availability(False, str(error))
+        except UnavailableError as error:
             return Availability(False, error.message, error.hint)
 
     def backend(self) -> Backend:

@@ -89,17 +89,17 @@ class Window:
     @property
     def clock_hz(self) -> float | None:
         """Median clock in hertz, None where the device does not report it."""
-        return self._median(lambda readings: readings.clock_hz)
+        return self._median(lambda telemetry: telemetry.clock_hz)
 
     @property
     def temperature_c(self) -> float | None:
         """Median temperature, in degrees Celsius."""
-        return self._median(lambda readings: readings.temperature_c)
+        return self._median(lambda telemetry: telemetry.temperature_c)
 
     @property
     def power_w(self) -> float | None:
         """Median power, in watts."""
-        return self._median(lambda readings: readings.power_w)
+        return self._median(lambda telemetry: telemetry.power_w)
 
     @property
     def throttle_reasons(self) -> tuple[str, ...]:

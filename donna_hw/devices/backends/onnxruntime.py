@@ -91,9 +91,7 @@ def _open_session(model: bytes, settings: Mapping[str, Scalar]) -> Any:
     )
     spinning = settings["spinning"] and threads > 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
-    if (
-        spinning
-    ):  # within a run only: else the sentinel's threads would keep the cores busy that the block's threads need
+    if spinning:  # within a run only: else the sentinel's threads would occupy the cores that the block's threads need
         options.add_session_config_entry("session.force_spinning_stop", "1")
     if provider != CPU_PROVIDER and not settings["cpu_fallback"]:
         # a provider that supports none of the layers is still listed by get_providers(), while the CPU does its work

@@ -200,7 +200,7 @@ def test_without_a_client_the_cure_is_to_install_one(monkeypatch: pytest.MonkeyP
         find_adb()
     with pytest.raises(UnavailableError, match="option adb does not name"):
         find_adb(str(tmp_path / "adb"))
-    with pytest.raises(UnavailableError, match="the adb client must run"):
+    with pytest.raises(UnavailableError, match="the adb client does not run"):
         Adb(str(tmp_path / "adb")).devices()
 
 

@@ -139,7 +139,7 @@ def test_two_phones_share_the_blocks(phone: Phone, plug_in: Callable[..., Phone]
     pool = one.config.model_copy(update={"pool": [{"serial": phone.serial}, {"serial": other.serial}]})
     # devices of a pool must be alike: on a busy machine two fakes of one phone need not be
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("donna_hw.profiling.profiler.refuse_unlike", lambda crew, sentinel: None)
+        patch.setattr("donna_hw.profiling.profiler.validate_pool", lambda crew, sentinel: None)
         table = profile_space(SMALL, replace(one, config=pool), tmp_path, ONCE, workers=create_in_process_workers)
     records = SampleJournal(table.path.with_suffix(".samples.csv")).read().values()
     assert {visit.device for record in records for visit in record.trials} == {"a_phone.0", "a_phone.1"}
@@ -189,7 +189,7 @@ def test_a_zone_may_be_a_file_of_the_kernels(phone: Phone) -> None:
     assert backend.cool_down_s(60.0, 0.0) == 5.0
     with closing(backend.prepare(example_graphs()[0])) as runner:
         runner.samples(2)
-    assert backend.readings().temperature_c == 31.5
+    assert backend.read_telemetry().temperature_c == 31.5
 
 
 def test_a_zone_that_the_phone_does_not_tell_is_refused(phone: Phone) -> None:
@@ -251,7 +251,7 @@ def test_what_is_missing_is_said_with_where_it_belongs(phone: Phone) -> None:
     with pytest.raises(UnavailableError, match=r"no libonnxruntime\.so in .*x86_64"):
         device(phone).backend()
     (runner_folder("x86_64") / "donna_runner").unlink()
-    with pytest.raises(UnavailableError, match="donna-hw build-runner"):
+    with pytest.raises(UnavailableError, match="donna-hw phone build-runner"):
         device(phone).backend()
 
 
@@ -271,7 +271,7 @@ def test_googles_tool_gives_a_mean_to_the_papers_protocol_and_nothing_to_one_of_
     again = LatencyTable.read(table.path)
     assert np.array_equal(again.frame["mean_s"], table.frame["mean_s"])
     with pytest.raises(ConfigError, match="got 'precise, of the median'; expected mean"):
-        profile_space(SMALL, pixel, tmp_path, PROTOCOLS["trusted"], workers=create_in_process_workers)
+        profile_space(SMALL, pixel, tmp_path, PROTOCOLS["precise"], workers=create_in_process_workers)
 
 
 def test_operators_are_shown_by_googles_tool(

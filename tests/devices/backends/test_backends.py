@@ -104,9 +104,9 @@ def test_no_threads_are_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "torch_cpu"])
-def test_backends_of_this_cpu_tell_its_readings(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backends_of_this_cpu_report_its_telemetry(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     told = Telemetry(clock_hz=3e9, temperature_c=60.0)
-    monkeypatch.setattr(HostCpu, "readings", lambda _: told)
+    monkeypatch.setattr(HostCpu, "read_telemetry", lambda _: told)
     backend = load_backend(name)(1, {})
     assert isinstance(backend, TimingBackend)
     assert backend.read_telemetry() == told

@@ -81,8 +81,8 @@ def test_the_words_and_the_identity_tell_tables_apart(
 
 @pytest.mark.parametrize("io_binding", [True, False])
 @pytest.mark.parametrize("optimization", ["all", "extended", "basic", "none"])
-def test_blocks_run_at_every_level_bound_or_not(io_binding: bool, optimisation: str) -> None:
-    runner = OnnxRuntimeBackend(2, {"io_binding": io_binding, "optimization": optimisation}).prepare(block())
+def test_blocks_run_at_every_level_bound_or_not(io_binding: bool, optimization: str) -> None:
+    runner = OnnxRuntimeBackend(2, {"io_binding": io_binding, "optimization": optimization}).prepare(block())
     samples = runner.samples(3)
     assert validate_samples(samples.wall_s, "wall_s").size == 3
     assert samples.cpu_s is not None

@@ -38,10 +38,10 @@ UNIT: dict[str, Any] = {
 }
 
 
-def unit(*settings: str, batch: int = 1, borders: str = "") -> TensorUnitBackend:
+def unit(*settings: str, batch: int = 1, io_location: str = "") -> TensorUnitBackend:
     """Return a backend of `UNIT` with settings such as `array.rows=32` in place of its values."""
     hardware = parse_hardware(UNIT, "test", settings).model_dump()
-    return TensorUnitBackend(batch, {"borders": borders}, hardware)
+    return TensorUnitBackend(batch, {"io_location": io_location}, hardware)
 
 
 def device_file(folder: Path, *, hardware: dict[str, Any] | None = UNIT, **changes: Any) -> Device:
@@ -87,16 +87,16 @@ def test_a_cost_is_whole_cycles_of_the_clock_and_of_the_whole_batch() -> None:
 
 
 @pytest.mark.parametrize("graph", some_blocks()[-5:], ids=layers_hash)
-def test_borders_in_dram_are_never_cheaper_than_resident_ones(graph: Graph) -> None:
-    assert unit(borders="dram").cost(graph) >= unit(borders="resident").cost(graph)
+def test_inputs_in_dram_are_never_cheaper_than_resident_ones(graph: Graph) -> None:
+    assert unit(io_location="dram").cost(graph) >= unit(io_location="resident").cost(graph)
 
 
-def test_the_borders_are_the_hardwares_unless_the_device_says_otherwise() -> None:
-    assert unit().tags() == unit(borders="dram").tags() == ("int8", "dram")
-    assert unit("schedule.borders=resident").tags() == unit(borders="resident").tags() == ("int8", "resident")
-    assert unit("precision=fp16", borders="resident").tags() == ("fp16", "resident")
-    assert unit(borders="resident").environment().identity["borders"] == "resident"
-    assert unit("schedule.borders=resident").environment() == unit(borders="resident").environment()
+def test_the_io_location_is_the_hardwares_unless_the_device_says_otherwise() -> None:
+    assert unit().tags() == unit(io_location="dram").tags() == ("int8", "dram")
+    assert unit("schedule.io_location=resident").tags() == unit(io_location="resident").tags() == ("int8", "resident")
+    assert unit("precision=fp16", io_location="resident").tags() == ("fp16", "resident")
+    assert unit(io_location="resident").environment().identity["io_location"] == "resident"
+    assert unit("schedule.io_location=resident").environment() == unit(io_location="resident").environment()
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_without_hardware_it_is_the_shipped_device() -> None:
     assert TensorUnitBackend(shipped.batch, {}).environment() == shipped.environment()
 
 
-def test_a_table_refuses_another_units_rows_and_names_each_where_the_borders_lie(tmp_path: Path) -> None:
+def test_a_table_refuses_another_units_rows_and_names_each_its_io_location(tmp_path: Path) -> None:
     space, files, out = tiny_space(), tmp_path / "files", tmp_path / "out"
     table = profile_space(space, device_file(files), out)
     assert (table.info.origin, table.info.quantity, table.info.column) == ("simulated", "latency", "latency_s")
@@ -141,7 +141,7 @@ def test_a_table_refuses_another_units_rows_and_names_each_where_the_borders_lie
         profile_space(space, device_file(files, hardware=wider), out)
     with pytest.raises(TableError, match="holds rows of hardware = "):
         measure_networks(space, device_file(files, hardware=wider), table, [space.reference])
-    resident = profile_space(space, device_file(files, options={"borders": "resident"}), out)
+    resident = profile_space(space, device_file(files, options={"io_location": "resident"}), out)
     assert resident.path.name == "isolated-b1-int8-resident.csv"
     assert (resident.frame["latency_s"] <= table.frame["latency_s"]).all()
 
