@@ -107,7 +107,7 @@ static void *session_options(void *library, const struct options *options, const
   bool on_cpu = strcmp(options->delegate, "cpu") == 0, xnnpack = strcmp(options->delegate, "xnnpack") == 0;
   bool spins = options->threads > 1 && on_cpu;
   check(api.create_session_options(&made), "make options");
-  check(api.set_graph_optimization_level(made, ORT_OPTIMISE_ALL), "set its optimisation");
+  check(api.set_graph_optimization_level(made, ORT_OPTIMIZE_ALL), "set its optimization");
   // XNNPACK has its own threads, and waiting threads of ONNX Runtime would take their cores
   check(api.set_intra_op_threads(made, xnnpack ? 1 : options->threads), "set its threads");
   check(api.set_inter_op_threads(made, 1), "set its threads");

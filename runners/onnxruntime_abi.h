@@ -11,7 +11,7 @@
 
 #define ORT_API_VERSION 12  // of ONNX Runtime 1.12: the first with providers by name
 #define ORT_FATAL 4         // of logging levels
-#define ORT_OPTIMISE_ALL 99
+#define ORT_OPTIMIZE_ALL 99
 #define ORT_TENSOR 1  // of a value's kinds
 #define ORT_FLOAT 1   // of a tensor's element types
 #define ORT_ARENA_ALLOCATOR 1

@@ -14,7 +14,7 @@ from donna_hw import LatencyTable, TableCost, load_space
 from donna_hw.graph.onnx_export import to_onnx
 
 
-def test_the_first_table_prints_what_its_table_says(tmp_path: Path) -> None:
+def test_the_first_table_prints_the_costs_of_its_table(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "examples" / "first_table.py"), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     space = load_space("small_8px")

@@ -252,7 +252,7 @@ class Outer(BaseModel):
 
 
 @pytest.mark.parametrize(
-    ("text", "error", "says"),
+    ("text", "error", "message"),
     [
         (
             "nmae = 'x'\nname = 'y'",
@@ -270,10 +270,10 @@ class Outer(BaseModel):
         ("name = x", FileFormatError, "line 1"),
     ],
 )
-def test_a_bad_toml_names_the_key_and_the_fix(tmp_path: Path, text: str, error: type[Exception], says: str) -> None:
+def test_a_bad_toml_names_the_key_and_the_fix(tmp_path: Path, text: str, error: type[Exception], message: str) -> None:
     path = tmp_path / "f.toml"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(error, match=says) as caught:
+    with pytest.raises(error, match=message) as caught:
         read_model(path, Outer)
     assert str(path) in str(caught.value)
 
@@ -295,7 +295,7 @@ def test_what_is_no_readable_file_is_a_bad_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         (f"x = {'9' * 5000}", "not valid TOML"),
         ("x = " + "[" * 5000 + "]" * 5000, "nested hundreds of levels deep"),
@@ -303,9 +303,9 @@ def test_what_is_no_readable_file_is_a_bad_file(tmp_path: Path) -> None:
     ],
     ids=["digits", "arrays", "tables"],
 )
-def test_a_toml_that_python_cannot_hold_is_a_bad_file(tmp_path: Path, text: str, says: str) -> None:
+def test_a_toml_that_python_cannot_hold_is_a_bad_file(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "x.toml").write_text(text)
-    with pytest.raises(FileFormatError, match=says):
+    with pytest.raises(FileFormatError, match=message):
         read_toml(tmp_path / "x.toml")
 
 

@@ -15,7 +15,7 @@ def test_phones_are_shown_with_what_they_are_and_how_they_are(
     main: Main, phone: Phone, plug_in: Callable[..., Phone]
 ) -> None:
     locked = plug_in("locked", connect=False)
-    locked.faults.unauthorised = True
+    locked.faults.unauthorized = True
     code, out, _ = main("devices")
     assert code == 0
     row = next(line for line in out.splitlines() if phone.serial in line)

@@ -87,7 +87,7 @@ def test_an_index_beyond_the_gpus_is_refused(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("version", "reason", "cure"), [(None, "without CUDA", "CUDA build"), ("12.4", "no CUDA GPU", "nvidia-smi")]
 )
-def test_without_cuda_the_backend_says_why_and_the_cure(
+def test_without_cuda_the_backend_is_unavailable_with_a_hint(
     monkeypatch: pytest.MonkeyPatch, version: str | None, reason: str, cure: str
 ) -> None:
     import torch
@@ -102,7 +102,7 @@ def test_without_cuda_the_backend_says_why_and_the_cure(
         Device.load("v100").backend()
 
 
-def test_a_missing_onnxruntime_is_said_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_onnxruntime_is_an_error_with_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     monkeypatch.setattr("donna_hw.devices.backends.onnxruntime.find_spec", lambda _: None)
     with pytest.raises(UnavailableError, match=r"not installed.*pip install onnxruntime"):
@@ -132,7 +132,7 @@ GOOD = 'title = "x"\nbackend = "torch_cpu"\nprotocol = "precise"\n'
 
 
 @pytest.mark.parametrize(
-    ("text", "error", "says"),
+    ("text", "error", "message"),
     [
         (GOOD + "batsh = 3\n", UnknownNameError, "unknown key 'batsh'; expected .*did you mean 'batch'"),
         (GOOD + "batch = 0\n", ConfigError, "batch: .*got 0"),
@@ -143,14 +143,14 @@ GOOD = 'title = "x"\nbackend = "torch_cpu"\nprotocol = "precise"\n'
         (GOOD + GOOD, FileFormatError, "valid TOML"),
     ],
 )
-def test_a_bad_device_file_is_named_when_it_is_loaded(text: str, error: type[Exception], says: str) -> None:
+def test_a_bad_device_file_is_named_when_it_is_loaded(text: str, error: type[Exception], message: str) -> None:
     own_device("mine", text)
-    with pytest.raises(error, match=says):
+    with pytest.raises(error, match=message):
         Device.load("mine")
 
 
 @pytest.mark.parametrize(
-    ("text", "error", "says"),
+    ("text", "error", "message"),
     [
         (
             GOOD + "[options]\nthread = 2\n",
@@ -171,10 +171,10 @@ def test_a_bad_device_file_is_named_when_it_is_loaded(text: str, error: type[Exc
         ),
     ],
 )
-def test_a_bad_backend_or_option_is_named_when_it_is_used(text: str, error: type[Exception], says: str) -> None:
+def test_a_bad_backend_or_option_is_named_when_it_is_used(text: str, error: type[Exception], message: str) -> None:
     own_device("mine", text)
     device = Device.load("mine")
-    with pytest.raises(error, match=says):
+    with pytest.raises(error, match=message):
         device.backend()
 
 

@@ -1,7 +1,7 @@
-"""A test adbd: it stands for a phone that is not there, and speaks adb's wire protocol to the real adb client on loopback.
+"""A test adbd: a fake phone that uses adb's wire protocol with the real adb client on loopback.
 
-Its shell is this machine's: what is below /data/local/tmp and /sys on a phone lies below a folder of the test, and what only Android has
-(getprop, dumpsys, settings) are scripts that print the test's own texts. It never asks for authorisation unless told to.
+Its shell is this machine's: what is below /data/local/tmp and /sys on a phone is below a folder of the test, and Android's commands
+(getprop, dumpsys, settings) are scripts that print the test's texts. It requires authorization only where a test sets it.
 """
 
 from __future__ import annotations
@@ -25,14 +25,21 @@ MAPPED = ("/data/local/tmp", "/sys/devices", "/sys/class")
 
 @dataclass
 class Faults:
-    """What goes wrong. drop_at: a command that matches it ends the connection as it starts, once; kill: one is killed as it starts.
+    """What goes wrong.
 
-    drop_after: a command that matches speaks, and the connection ends before its end is told. returns: what dropped out is there
-    again at once. hang: a command that matches is never answered. instead: (pattern, text): a command that matches prints it.
-    full: there is no room for files. drop_push: a push ends the connection half way, once.
+    Attributes:
+        unauthorized: The phone does not allow this computer to debug it.
+        drop_at: A command that matches it ends the connection as it starts, once.
+        drop_after: A command that matches it prints, and the connection ends before its end is reported.
+        returns: A phone that disconnected is connected again at once.
+        kill: A command that matches it is killed as it starts.
+        instead: (pattern, text): a command that matches the pattern prints the text.
+        hang: A command that matches it is never answered.
+        full: There is no space for files.
+        drop_push: A push ends the connection halfway, once.
     """
 
-    unauthorised: bool = False
+    unauthorized: bool = False
     drop_at: str = ""
     drop_after: str = ""
     returns: bool = False
@@ -45,7 +52,7 @@ class Faults:
 
 @dataclass
 class Phone:
-    """The phone's folder on this machine, what its commands print, and what happened: `commands` that were run, `pushed` paths."""
+    """A phone: its folder on this machine, its faults, the `commands` that were run and the paths that were `pushed`."""
 
     folder: Path
     faults: Faults = field(default_factory=Faults)
@@ -61,22 +68,22 @@ class Phone:
         for name in ("getprop", "dumpsys", "settings"):
             script = self.folder / "bin" / name
             script.parent.mkdir(exist_ok=True)
-            said = self.folder / "says"
-            script.write_text(f'#!/bin/sh\nfile="{said}/{name}${{1:+-$1}}${{3:+-$3}}"\nexec cat "$file"\n')
+            outputs = self.folder / "outputs"
+            script.write_text(f'#!/bin/sh\nfile="{outputs}/{name}${{1:+-$1}}${{3:+-$3}}"\nexec cat "$file"\n')
             script.chmod(0o755)
-        (self.folder / "says").mkdir(exist_ok=True)
+        (self.folder / "outputs").mkdir(exist_ok=True)
 
     @property
     def serial(self) -> str:
-        """By which adb knows it."""
+        """The serial number by which adb knows it."""
         return f"127.0.0.1:{self.port}"
 
-    def says(self, command: str, text: str) -> None:
-        """Let a command such as `dumpsys battery` print a text."""
-        (self.folder / "says" / "-".join(command.split())).write_text(text)
+    def set_output(self, command: str, text: str) -> None:
+        """Make a command such as `dumpsys battery` print a text."""
+        (self.folder / "outputs" / "-".join(command.split())).write_text(text)
 
     def here(self, remote: str) -> Path:
-        """Return where a file of the phone lies on this machine."""
+        """Return the path on this machine of a file of the phone."""
         return Path(self.mapped(remote))
 
     def mapped(self, text: str) -> str:
@@ -94,7 +101,7 @@ class Phone:
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
 
     def vanish(self) -> None:
-        """Drop out, as when the cable is pulled: running commands end."""
+        """Disconnect, as when the cable is pulled: running commands end."""
         listener, self._listener = self._listener, None
         if listener is not None:
             with contextlib.suppress(OSError):
@@ -103,7 +110,7 @@ class Phone:
         self.drop()
 
     def drop(self) -> None:
-        """End the connections, and stay in reach."""
+        """End the connections, but stay reachable."""
         connections, self._connections = self._connections, []
         for connection in connections:
             connection.end()
@@ -116,7 +123,7 @@ class Phone:
                 return
             peer.setsockopt(
                 socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
-            )  # its packets are small: each would wait for the last
+            )  # packets are small: each would wait for the last
             connection = _Connection(self, peer)
             self._connections.append(connection)
             threading.Thread(target=connection.serve, daemon=True).start()
@@ -158,7 +165,7 @@ class _Connection:
 
     def _handle(self, word: bytes, first: int, second: int, data: bytes) -> None:
         if word == b"CNXN":
-            if self.phone.faults.unauthorised:
+            if self.phone.faults.unauthorized:
                 self.send(b"AUTH", 1, 0, bytes(20))
             else:
                 self.send(
@@ -193,7 +200,7 @@ class _Connection:
 
 
 class _Stream:
-    """One service that the client opened. Our number of it is the client's own."""
+    """One service that the client opened, under the client's number."""
 
     def __init__(self, connection: _Connection, number: int) -> None:
         self.connection, self.number = connection, number

@@ -1,4 +1,4 @@
-"""A fake of torch.cuda: a GPU with declared costs and a clock of its own, launched asynchronously; the arithmetic runs on the CPU."""
+"""A fake of torch.cuda: a GPU with declared costs and its own clock, launched asynchronously; the arithmetic runs on the CPU."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ MIB = 2**20
 class FakeGpu:
     """Not a GPU. Every layer is one kernel: it costs the host `launch_ns`, and the device `kernel_ns` once the queue reaches it.
 
-    host_ns is the time by the host's clock; free_ns is when the device will have done all that is queued. A launch beyond `queue`
-    unfinished kernels waits for the oldest, as a driver's does. log: what was done, in order. The clock's rate is 1 GHz.
+    `host_ns` is the time by the host's clock; at `free_ns` the device will have finished all that is queued. A launch beyond `queue`
+    unfinished kernels waits for the oldest, as with a driver. `log` has all operations in order. The clock's rate is 1 GHz.
     """
 
     launch_ns: int = 10_000
@@ -78,7 +78,7 @@ class FakeGpu:
         )
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> FakeGpu:
-        """Put the fake in torch.cuda's place; tensors of the GPU are the CPU's."""
+        """Replace torch.cuda by the fake; tensors of the GPU are on the CPU."""
         cuda: dict[str, Any] = {
             "is_available": lambda: True,
             "device_count": lambda: 2,

@@ -1,4 +1,4 @@
-"""The native runner as a program that tests start, with the real libraries of this machine."""
+"""The native runner as a program that tests start, with this machine's real libraries."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def onnx_library() -> Path:
 
 @dataclass(frozen=True)
 class Native:
-    """The runner with a library. before: what runs it, an emulator's words."""
+    """The runner with a library; `before` is the command line of an emulator that runs it."""
 
     program: Path
     engine: str

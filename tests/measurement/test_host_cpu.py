@@ -27,7 +27,7 @@ def core(folder: Path, number: int) -> Path:
     return folder / f"devices/system/cpu/cpu{number}"
 
 
-def test_a_machine_that_tells_nothing_gives_nothing(sys_folder: Path) -> None:
+def test_a_machine_without_sensors_has_empty_telemetry(sys_folder: Path) -> None:
     assert HostCpu(sys_folder).read_telemetry() == Telemetry()
 
 
@@ -70,7 +70,7 @@ def test_throttling_is_a_counter_that_rose_since_the_last_reading(sys_folder: Pa
     assert host.read_telemetry().throttle_reasons == ()
 
 
-def test_this_machines_readings_are_physical_where_there_are_any() -> None:
+def test_this_machines_telemetry_is_physical_where_there_are_any() -> None:
     readings = HostCpu().read_telemetry()
     assert readings.clock_hz is None or 1e8 < readings.clock_hz < 1e10
     assert readings.temperature_c is None or -50 < readings.temperature_c < 150

@@ -115,12 +115,12 @@ def test_nothing_measured_is_refused() -> None:
         Measurement((visit(0, []),), PLAIN, HERE)
 
 
-def test_every_visit_needs_its_own_sentinel() -> None:
+def test_every_trial_needs_its_own_sentinel() -> None:
     with pytest.raises(MeasurementError, match="sentinel"):
         Measurement((visit(0, [1.0], [1.0]), visit(1, [1.0], [])), PLAIN, HERE, 1.0)
 
 
-def summarised(*summaries: RunSummary) -> Measurement:
+def measurement_of(*summaries: RunSummary) -> Measurement:
     protocol = replace(PLAIN, statistic="mean", rounds=len(summaries))
     visits = [
         Trial(n, Samples(np.array([told.mean_s]), summary=told), np.array([])) for n, told in enumerate(summaries)
@@ -129,7 +129,7 @@ def summarised(*summaries: RunSummary) -> Measurement:
 
 
 def test_a_summary_stands_by_its_mean_and_its_interval_is_students() -> None:
-    found = summarised(RunSummary(30, 2.0, 0.3, 1.5, 3.0))
+    found = measurement_of(RunSummary(30, 2.0, 0.3, 1.5, 3.0))
     assert found.value_s == 2.0
     assert found.runs == 30
     half = (
@@ -139,7 +139,7 @@ def test_a_summary_stands_by_its_mean_and_its_interval_is_students() -> None:
     assert 2.0 - found.interval.low == pytest.approx(half, rel=1e-9)
     assert evaluate_measurement(found).name == "noisy"
     assert "30 runs, of which only a summary is known" in evaluate_measurement(found).evidence
-    assert evaluate_measurement(summarised(RunSummary(30, 2.0, 0.03, 1.9, 2.1))).name == "trusted"
+    assert evaluate_measurement(measurement_of(RunSummary(30, 2.0, 0.03, 1.9, 2.1))).name == "trusted"
 
 
 def test_of_one_run_nothing_is_known_of_the_spread() -> None:
@@ -148,7 +148,7 @@ def test_of_one_run_nothing_is_known_of_the_spread() -> None:
 
 def test_several_summaries_are_judged_by_their_rounds() -> None:
     told = [RunSummary(10, mean, 0.1, mean - 0.2, mean + 0.2) for mean in (2.0, 2.1, 2.2)]
-    assert summarised(*told).interval == rounds_interval(np.array([2.0, 2.1, 2.2]))
+    assert measurement_of(*told).interval == rounds_interval(np.array([2.0, 2.1, 2.2]))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""When a block has been trialed often enough: every rule at the very round that its closed form says."""
+"""When a block has been trialed often enough: every rule at the very round that its closed form message."""
 
 from __future__ import annotations
 

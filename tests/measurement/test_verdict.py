@@ -37,7 +37,7 @@ RISING = np.linspace(1.0, 1.1, 11)
 WILD = np.array([1.0, 1.5] * 5)
 
 
-def test_steady_rounds_are_trusted_and_say_how_narrow_they_are() -> None:
+def test_steady_rounds_are_trusted_with_their_half_width() -> None:
     medians = np.array([1.0, 1.02] * 4)
     half = rounds_interval(medians).half_width / 1.01
     assert evaluate_measurement(measured(medians)) == Verdict(
@@ -70,14 +70,14 @@ def test_a_clock_is_judged_among_the_visits_that_read_it() -> None:
     assert found == Verdict("throttled", "in 1 of 2 trials the clock fell from 1000 to 500 MHz")
 
 
-def test_time_that_the_cpu_spent_elsewhere_is_told_as_a_share() -> None:
+def test_time_that_the_cpu_spent_elsewhere_is_reported_as_a_share() -> None:
     found = evaluate_measurement(measured(np.ones(8), cpu_share=0.62))
     assert found == Verdict("preempted", "the CPU worked on it for only 62 % of the time that passed")
     assert evaluate_measurement(measured(np.ones(8), cpu_share=0.9)).name == "trusted"
 
 
 @pytest.mark.parametrize(("medians", "word"), [(RISING, "rose"), (RISING[::-1], "fell")])
-def test_a_trend_is_told_with_its_direction_and_size(medians: np.ndarray, word: str) -> None:
+def test_a_trend_is_reported_with_its_direction_and_size(medians: np.ndarray, word: str) -> None:
     share = 100 * 0.1 / 1.05  # a straight line's own slope over its median
     assert evaluate_measurement(measured(medians)) == Verdict("drifting", f"it {word} by {share:.2g} % over 11 rounds")
 
@@ -99,7 +99,7 @@ def test_five_rounds_are_too_few_for_a_trend() -> None:
     assert evaluate_measurement(measured(np.linspace(1.0, 1.06, 5))).name == "trusted"
 
 
-def test_a_single_visit_may_drift_over_its_runs() -> None:
+def test_a_single_trial_may_drift_over_its_runs() -> None:
     visit = Trial(0, Samples(np.linspace(1.0, 1.2, 20)), np.empty(0))
     found = evaluate_measurement(Measurement((visit,), PLAIN, HERE))
     assert found == Verdict("drifting", "it rose by 18 % over 20 runs")
@@ -111,7 +111,7 @@ def test_a_machine_that_drifts_with_its_sentinel_does_not_drift() -> None:
     assert evaluate_measurement(Measurement(tuple(visits), PLAIN, HERE)).name == "drifting"
 
 
-def test_an_interval_over_five_percent_is_noisy_and_says_how_wide() -> None:
+def test_an_interval_over_five_percent_is_noisy_with_its_half_width() -> None:
     half = rounds_interval(WILD).half_width / 1.25
     assert half > 0.05
     assert evaluate_measurement(measured(WILD)) == Verdict(

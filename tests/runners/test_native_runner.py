@@ -61,7 +61,7 @@ def test_it_computes_what_the_runtime_does_in_python(native: Native, tmp_path: P
     assert np.abs(computed(native, tmp_path, IMAGES) - wanted).max() <= 1e-5 * np.abs(wanted).max()
 
 
-def test_every_run_is_told(native: Native) -> None:
+def test_every_run_is_reported(native: Native) -> None:
     code, (said,) = native("--runs", 7)
     assert code == 0
     assert len(said["wall_s"]) == len(said["cpu_s"]) == 7
@@ -70,7 +70,7 @@ def test_every_run_is_told(native: Native) -> None:
     assert said["before"].keys() == said["after"].keys() == {"temperature_c", "clock_hz"}
 
 
-def test_it_serves_requests_until_its_input_ends_or_it_is_told_to_quit(native: Native) -> None:
+def test_it_serves_requests_until_its_input_ends_or_a_quit(native: Native) -> None:
     for asks in ("run 3\nrun 5\n", "run 3\nrun 5\nquit\nrun 9\n"):
         code, (ready, first, second) = native(asks=asks)
         assert code == 0
@@ -98,7 +98,7 @@ def test_a_request_that_is_none_ends_it_in_words(native: Native, ask: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("instead", "more", "says"),
+    ("instead", "more", "message"),
     [
         ({"library": "/none.so"}, (), "the library must open"),
         ({"library": "libm.so.6"}, (), "must have the function"),
@@ -117,11 +117,11 @@ def test_a_request_that_is_none_ends_it_in_words(native: Native, ask: str) -> No
     ],
 )
 def test_a_bad_start_is_refused_in_words(
-    native: Native, instead: dict[str, str], more: tuple[str, ...], says: str
+    native: Native, instead: dict[str, str], more: tuple[str, ...], message: str
 ) -> None:
     code, said = native(*more, **instead)
     assert code == 1
-    assert says in said[-1]["error"]
+    assert message in said[-1]["error"]
 
 
 def test_an_input_of_another_size_is_refused(native: Native, tmp_path: Path) -> None:
@@ -143,9 +143,11 @@ def test_a_delegate_that_the_library_lacks_is_refused(native: Native) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "sizes", "says"), [(TensorProto.INT64, [1, 2], "float32"), (TensorProto.FLOAT, ["n", 2], "fixed shape")]
+    ("kind", "sizes", "message"), [(TensorProto.INT64, [1, 2], "float32"), (TensorProto.FLOAT, ["n", 2], "fixed shape")]
 )
-def test_other_inputs_are_refused(program: Path, tmp_path: Path, kind: int, sizes: list[int | str], says: str) -> None:
+def test_other_inputs_are_refused(
+    program: Path, tmp_path: Path, kind: int, sizes: list[int | str], message: str
+) -> None:
     body = helper.make_graph(
         [helper.make_node("Identity", ["x"], ["y"])],
         "g",
@@ -154,7 +156,7 @@ def test_other_inputs_are_refused(program: Path, tmp_path: Path, kind: int, size
     )
     model = tmp_path / "m.onnx"
     onnx.save(helper.make_model(body, ir_version=8, opset_imports=[helper.make_opsetid("", 17)]), model)
-    assert says in Native(program, "onnxruntime", onnx_library(), model)()[1][-1]["error"]
+    assert message in Native(program, "onnxruntime", onnx_library(), model)()[1][-1]["error"]
 
 
 def test_it_is_built_for_aarch64_and_computes_the_same_there(tmp_path: Path) -> None:
@@ -184,7 +186,7 @@ def test_it_is_built_for_aarch64_and_computes_the_same_there(tmp_path: Path) -> 
     assert np.abs(computed(native, tmp_path, IMAGES) - wanted).max() <= 1e-5 * np.abs(wanted).max()
 
 
-def test_what_a_build_lacks_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_build_lacks_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ANDROID_NDK_HOME", "ANDROID_NDK_ROOT"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(UnknownNameError, match="unknown ABI 'mips'"):

@@ -131,7 +131,7 @@ def test_what_a_library_prints_is_no_answer(onnx_native: Native, shared_library:
 
 
 @pytest.mark.parametrize(("crash", "signal"), [("abort()", 6), ("*(volatile int *)8 = 1", 11)])
-def test_a_crash_of_the_library_is_told_as_an_answer(
+def test_a_crash_of_the_library_is_answered(
     onnx_native: Native, shared_library: Callable[..., Path], crash: str, signal: int
 ) -> None:
     code, (ready, said) = onnx_native(asks="run 3\n", library=shim(shared_library, crash=crash))
@@ -205,7 +205,7 @@ def test_a_zone_that_is_off_or_holds_no_number_is_unknown(onnx_native: Native, t
     assert onnx_native("--runs", 1, "--zone", tmp_path / "temp")[1][0]["before"]["temperature_c"] is None
 
 
-def test_a_path_that_is_no_text_is_told_in_json(onnx_native: Native) -> None:
+def test_a_path_that_is_no_text_is_reported_in_json(onnx_native: Native) -> None:
     code, (said,) = onnx_native(model=os.fsdecode(b'/none\xff"\n\xe2\x82\xac'))
     assert code == 1
     assert '/none\ufffd"\n€' in said["error"]
@@ -262,7 +262,7 @@ def test_an_output_is_written_when_serving_ends(onnx_native: Native, tmp_path: P
     assert np.abs(np.fromfile(tmp_path / "served", "<f4")).max() > 0
 
 
-def test_the_ndk_is_told_the_abi_and_the_oldest_android(tmp_path: Path) -> None:
+def test_the_ndk_gets_the_abi_and_the_oldest_android(tmp_path: Path) -> None:
     """A toolchain file that compiles for this machine, if it is asked for as the NDK's must be."""
     needs(shutil.which("cmake") is not None, "cmake")
     toolchain = tmp_path / "build/cmake/android.toolchain.cmake"

@@ -73,7 +73,7 @@ def plug_in(adb_program: str, tmp_path: Path) -> Iterator[Callable[..., Phone]]:
             "dumpsys power": POWER,
             "settings get airplane_mode_on": "1\n",
         }.items():
-            phone.says(command, text)
+            phone.set_output(command, text)
         cpufreq = phone.here("/sys/devices/system/cpu/cpu0/cpufreq")
         cpufreq.mkdir(parents=True)
         (cpufreq / "scaling_governor").write_text("schedutil\n")

@@ -51,7 +51,7 @@ def test_no_argument_becomes_a_command(client: Adb, phone: Phone, nasty: str) ->
     assert sorted(phone.folder.rglob("*")) == before
 
 
-def test_a_command_that_fails_tells_its_exit_code_and_its_last_words(client: Adb) -> None:
+def test_a_command_that_fails_reports_its_exit_code_and_its_last_words(client: Adb) -> None:
     with pytest.raises(CommandError, match="failed with exit code 3; got 'it broke'"):
         client.shell("sh", "-c", "echo it broke >&2; exit 3")
 
@@ -88,7 +88,7 @@ def test_the_one_phone_that_is_there_is_chosen(adb: Adb, phone: Phone) -> None:
     assert select_phone(replace(adb, serial=phone.serial)).serial == phone.serial
 
 
-def test_no_phone_is_said_with_what_to_do(adb: Adb) -> None:
+def test_no_phone_is_an_error_with_a_hint(adb: Adb) -> None:
     with pytest.raises(PhoneDisconnectedError, match="no phone is connected with USB debugging on"):
         select_phone(adb)
 
@@ -108,9 +108,9 @@ def test_an_unknown_serial_is_refused_with_the_known_ones(adb: Adb, phone: Phone
     assert error.value.choices == (phone.serial,)
 
 
-def test_a_phone_that_has_not_allowed_it_is_said_to_be_unauthorised(adb: Adb, plug_in: Callable[..., Phone]) -> None:
+def test_a_phone_that_has_not_allowed_it_is_reported_as_unauthorized(adb: Adb, plug_in: Callable[..., Phone]) -> None:
     phone = plug_in(connect=False)
-    phone.faults.unauthorised = True
+    phone.faults.unauthorized = True
     one = replace(adb, serial=phone.serial)
     with pytest.raises(UnavailableError, match="does not allow this computer"):
         select_phone(one)
@@ -129,11 +129,13 @@ def test_a_phone_that_drops_out_while_it_works_is_gone_and_comes_back(client: Ad
     assert client.shell("printf", "x") == "x"
 
 
-@pytest.mark.parametrize("says", ["tick", "tick >&2", "donna_hw-ended-0", "No space left on device >&2"])
-def test_a_connection_that_breaks_after_a_command_spoke_is_no_end_of_it(client: Adb, phone: Phone, says: str) -> None:
+@pytest.mark.parametrize("message", ["tick", "tick >&2", "donna_hw-ended-0", "No space left on device >&2"])
+def test_a_connection_that_breaks_after_a_command_spoke_is_no_end_of_it(
+    client: Adb, phone: Phone, message: str
+) -> None:
     phone.faults.drop_after = "echo tick|echo donna|echo No"
     with pytest.raises(PhoneDisconnectedError, match="disconnected before sh ended"):
-        client.shell("sh", "-c", f"echo {says}")
+        client.shell("sh", "-c", f"echo {message}")
 
 
 def test_a_serial_may_hold_blanks() -> None:
@@ -163,7 +165,7 @@ def test_a_call_that_is_never_answered_ends_with_its_time_limit(client: Adb, pho
         client.shell("printf", "x", timeout_s=0.5)
 
 
-def test_a_full_phone_is_said_to_be_full(client: Adb, phone: Phone, tmp_path: Path) -> None:
+def test_a_full_phone_is_reported_as_full(client: Adb, phone: Phone, tmp_path: Path) -> None:
     phone.faults.full = True
     (tmp_path / "file").write_bytes(b"x")
     with pytest.raises(PhoneStorageError) as error:
@@ -191,7 +193,7 @@ def test_a_serial_is_no_command(adb: Adb, phone: Phone, serial: str) -> None:
     assert phone.commands == []
 
 
-def test_without_a_client_the_cure_is_to_install_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_a_client_the_hint_is_to_install_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("ADB", "ANDROID_HOME", "ANDROID_SDK_ROOT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -54,7 +54,7 @@ def phone(plug_in: Callable[..., Phone], program: Path) -> Phone:
     library = next((Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.so.*"))
     shutil.copy(library, folder / "libonnxruntime.so")
     phone = plug_in()
-    phone.says("getprop", PC)
+    phone.set_output("getprop", PC)
     return phone
 
 
@@ -71,7 +71,7 @@ def visits(table: LatencyTable | Path) -> dict[str, int]:
     return {key: len(record.trials) for key, record in SampleJournal(path).read().items()}
 
 
-def test_the_backend_keeps_the_contract(phone: Phone, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_backend_fulfills_the_contract(phone: Phone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(AndroidBackend, "options", {**AndroidBackend.options, "runner": "onnxruntime"})
     check_backend(AndroidBackend)
     assert phone.pushed
@@ -134,7 +134,7 @@ def test_a_phone_that_drops_out_and_comes_back_is_gone_on_with(phone: Phone, tmp
 
 def test_two_phones_share_the_blocks(phone: Phone, plug_in: Callable[..., Phone], tmp_path: Path) -> None:
     other = plug_in("other")
-    other.says("getprop", PC)
+    other.set_output("getprop", PC)
     one = device(phone)
     pool = one.config.model_copy(update={"pool": [{"serial": phone.serial}, {"serial": other.serial}]})
     # devices of a pool must be alike: on a busy machine two fakes of one phone need not be
@@ -149,7 +149,7 @@ def test_two_phones_share_the_blocks(phone: Phone, plug_in: Callable[..., Phone]
 def test_a_table_of_one_chip_refuses_the_other(phone: Phone, tmp_path: Path) -> None:
     profile_space(SMALL, device(phone), tmp_path, ONCE, workers=create_in_process_workers)
     exynos = PC.replace("SM8250", "Exynos 990").replace("kona", "universal9830")
-    phone.says("getprop", exynos)
+    phone.set_output("getprop", exynos)
     with pytest.raises(TableError, match="chip = 'Snapdragon 865'"):
         profile_space(SMALL, device(phone), tmp_path, ONCE, workers=create_in_process_workers)
     with pytest.raises(UnavailableError, match="must be a 'Snapdragon 865'"):
@@ -157,14 +157,14 @@ def test_a_table_of_one_chip_refuses_the_other(phone: Phone, tmp_path: Path) -> 
 
 
 def test_a_phone_too_hot_is_not_started_with(phone: Phone, tmp_path: Path) -> None:
-    phone.says("dumpsys battery", BATTERY.replace("temperature: 287", "temperature: 431"))
+    phone.set_output("dumpsys battery", BATTERY.replace("temperature: 287", "temperature: 431"))
     with pytest.raises(UnavailableError, match=r"below 40 C at its battery to start; got '43\.1 C'"):
         profile_space(SMALL, device(phone), tmp_path, ONCE, workers=create_in_process_workers)
     assert not list(tmp_path.rglob("*.csv"))
 
 
 def test_throttling_by_androids_own_word_marks_every_row(phone: Phone, tmp_path: Path) -> None:
-    phone.says("dumpsys thermalservice", THERMAL.replace("Thermal Status: 0", "Thermal Status: 2"))
+    phone.set_output("dumpsys thermalservice", THERMAL.replace("Thermal Status: 0", "Thermal Status: 2"))
     table = profile_space(SMALL, device(phone), tmp_path, ONCE, workers=create_in_process_workers)
     assert set(table.frame["verdict"]) == {"throttled"}
     assert table.frame["evidence"].str.contains("thermal status moderate").all()
@@ -173,7 +173,7 @@ def test_throttling_by_androids_own_word_marks_every_row(phone: Phone, tmp_path:
 def test_until_cool_waits_for_the_start_temperature_and_gives_up_at_its_limit(phone: Phone) -> None:
     backend = device(phone, cool_down="until_cool", cool_limit_s=12.0).backend()
     assert backend.cool_down_s(60.0, 0.0) == 0.0, "as cool as at the start"
-    phone.says("dumpsys battery", BATTERY.replace("temperature: 287", "temperature: 312"))
+    phone.set_output("dumpsys battery", BATTERY.replace("temperature: 287", "temperature: 312"))
     assert [backend.cool_down_s(60.0, waited) for waited in (0.0, 5.0, 10.0, 12.0)] == [5.0, 5.0, 2.0, 0.0]
     assert isinstance(backend, AndroidBackend)
     assert backend.read_telemetry().throttle_reasons == ("still warm after cooling down",)
@@ -192,14 +192,14 @@ def test_a_zone_may_be_a_file_of_the_kernels(phone: Phone) -> None:
     assert backend.read_telemetry().temperature_c == 31.5
 
 
-def test_a_zone_that_the_phone_does_not_tell_is_refused(phone: Phone) -> None:
+def test_a_zone_that_the_phone_does_not_report_is_refused(phone: Phone) -> None:
     backend = device(phone, cool_down="until_cool", zone="antenna").backend()
     with pytest.raises(UnavailableError, match=r"temperature of its antenna.*skin"):
         backend.cool_down_s(60.0, 0.0)
 
 
 @pytest.mark.parametrize(
-    ("instead", "says"),
+    ("instead", "message"),
     [
         ("Segmentation fault\n", "did not reply in JSON; got 'Segmentation fault'"),
         ("", "ended with exit code 0; got 'no output'"),
@@ -212,11 +212,13 @@ def test_a_zone_that_the_phone_does_not_tell_is_refused(phone: Phone) -> None:
         ("[0.0]\n", "did not reply in JSON"),
     ],
 )
-def test_a_runner_that_says_something_else_is_refused_in_its_own_words(phone: Phone, instead: str, says: str) -> None:
+def test_a_runner_that_prints_something_else_is_refused_by_its_message(
+    phone: Phone, instead: str, message: str
+) -> None:
     backend = device(phone).backend()
     assert isinstance(backend, AndroidBackend)
     phone.faults.instead = ("donna_runner", instead)
-    with pytest.raises(DonnaError, match=says), closing(backend.prepare(example_graphs()[0])) as runner:
+    with pytest.raises(DonnaError, match=message), closing(backend.prepare(example_graphs()[0])) as runner:
         runner.samples(3)
 
 
@@ -229,14 +231,14 @@ def test_a_runner_that_the_phone_kills_fails_its_block_and_no_other(phone: Phone
         device(phone).backend()
 
 
-def test_a_phone_without_room_is_said_to_be_full(phone: Phone, tmp_path: Path) -> None:
+def test_a_phone_without_room_is_reported_as_full(phone: Phone, tmp_path: Path) -> None:
     phone.faults.full = True
     with pytest.raises(UnavailableError, match="no space left on the phone"):
         profile_space(SMALL, device(phone), tmp_path, ONCE, workers=create_in_process_workers)
 
 
 def test_a_program_for_another_abi_is_refused_and_never_pushed(phone: Phone) -> None:
-    phone.says("getprop", GETPROP)
+    phone.set_output("getprop", GETPROP)
     folder = runner_folder("x86_64")
     options = {"runner_path": str(folder / "donna_runner"), "library": str(folder / "libonnxruntime.so")}
     with pytest.raises(
@@ -246,7 +248,7 @@ def test_a_program_for_another_abi_is_refused_and_never_pushed(phone: Phone) -> 
     assert not any("donna_runner" in path for path in phone.pushed)
 
 
-def test_what_is_missing_is_said_with_where_it_belongs(phone: Phone) -> None:
+def test_what_is_missing_is_an_error_with_its_place(phone: Phone) -> None:
     (runner_folder("x86_64") / "libonnxruntime.so").unlink()
     with pytest.raises(UnavailableError, match=r"no libonnxruntime\.so in .*x86_64"):
         device(phone).backend()
@@ -296,7 +298,7 @@ def test_operators_are_shown_by_googles_tool(
     assert main("operators", "small_8px", "stage1", "0", "--device", "onnxruntime_cpu")[0] == 2
 
 
-def test_hints_and_pauses_are_told_before_the_start(
+def test_hints_and_pauses_are_reported_before_the_start(
     phone: Phone, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     protocol = replace(ONCE, cool_down_s=0.001)

@@ -47,7 +47,7 @@ def test_a_spread_below_the_tools_rounding_is_not_believed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("", "nothing printed"),
         ("Segmentation fault", "Segmentation fault"),
@@ -59,8 +59,8 @@ def test_a_spread_below_the_tools_rounding_is_not_believed() -> None:
         (BENCHMARK.replace("115246", "0"), "above 0 s"),
     ],
 )
-def test_what_cannot_be_read_is_refused_in_its_own_words(text: str, says: str) -> None:
-    with pytest.raises(MeasurementError, match=says):
+def test_what_cannot_be_read_is_refused_by_its_message(text: str, message: str) -> None:
+    with pytest.raises(MeasurementError, match=message):
         parse_summary(text, 30)
 
 

@@ -54,7 +54,7 @@ def test_files_that_belong_together_share_a_folder_under_their_own_names(
     assert sorted(path.name for path in phone.here(folder).iterdir()) == ["libone.so", "libtwo.so"]
 
 
-def test_a_run_leaves_nothing_but_what_is_kept(client: Adb, phone: Phone, program: Path) -> None:
+def test_a_run_leaves_only_programs_and_libraries(client: Adb, phone: Phone, program: Path) -> None:
     folder = RemoteFolder(client)
     kept, model = folder.push_once(program), folder.write(b"model", ".onnx")
     assert phone.here(model).read_bytes() == b"model"
@@ -70,7 +70,7 @@ def test_a_run_leaves_nothing_but_what_is_kept(client: Adb, phone: Phone, progra
     assert not phone.here(ROOT).exists()
 
 
-def test_a_full_phone_tells_how_much_room_it_has(client: Adb, phone: Phone) -> None:
+def test_a_full_phone_reports_its_free_space(client: Adb, phone: Phone) -> None:
     phone.faults.full = True
     with pytest.raises(PhoneStorageError, match=r"No space left on device.*; [\d.]+ MB are free of 0\.0 MB needed"):
         RemoteFolder(client).write(b"model", ".onnx")

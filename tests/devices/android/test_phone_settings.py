@@ -28,7 +28,7 @@ def test_every_runner_takes_its_own_delegates_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         ({"runner": "fast"}, "unknown runner"),
         ({"runner": "tvm_rpc"}, 'backend = "tvm"'),
@@ -40,8 +40,8 @@ def test_every_runner_takes_its_own_delegates_only() -> None:
         ({"cool_limit_s": float("inf")}, "option cool_limit_s must be at least 0"),
     ],
 )
-def test_a_bad_option_is_refused_with_its_rule(options: dict[str, object], says: str) -> None:
-    with pytest.raises(DonnaError, match=says):
+def test_a_bad_option_is_refused_with_its_rule(options: dict[str, object], message: str) -> None:
+    with pytest.raises(DonnaError, match=message):
         AndroidConfig.of(options)  # type: ignore[arg-type]
 
 
@@ -84,7 +84,7 @@ def test_cooling_ends_when_the_phone_is_as_cool_as_at_the_start() -> None:
     assert not cooling.timed_out
 
 
-def test_cooling_gives_up_at_its_limit_and_says_so_until_it_succeeds() -> None:
+def test_cooling_ends_at_its_limit_and_is_marked_until_it_succeeds() -> None:
     cooling = CoolDownPolicy(start_c=30.0, within_c=1.0, limit_s=12.0)
     waits, waited = [], 0.0
     while wait := cooling.wait_s(40.0, waited):

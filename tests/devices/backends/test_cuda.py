@@ -298,7 +298,7 @@ def test_every_mode_has_words_and_an_identity_of_its_own(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("name", ["FAKE GPU 9000", "NVIDIA Jetson (nvgpu)", "Tesla V100-SXM2-16GB"])
-def test_the_environment_tells_the_truth_and_equal_gpus_share_an_identity(
+def test_the_environment_is_that_of_the_gpu_and_equal_gpus_share_an_identity(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     FakeGpu(name=name).install(monkeypatch)
@@ -319,7 +319,7 @@ def test_the_gpu_of_the_index_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {line for line in gpu.log if line.startswith("device")} == {"device 1"}
 
 
-def test_a_lost_gpu_speaks_in_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_gpu_speaks_by_its_message(monkeypatch: pytest.MonkeyPatch) -> None:
     gpu = FakeGpu().install(monkeypatch)
     runner = CudaBackend(1, {}).prepare(chain())
     gpu.broken = RuntimeError("CUDA error: GPU is lost")
@@ -357,7 +357,7 @@ def test_close_frees_weights_and_input(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("mode", [{}, {"execution": "graph", "cache": "cold", "clock": "device", "precision": "bf16"}])
-def test_the_backend_keeps_the_contract(monkeypatch: pytest.MonkeyPatch, mode: dict[str, Scalar]) -> None:
+def test_the_backend_fulfills_the_contract(monkeypatch: pytest.MonkeyPatch, mode: dict[str, Scalar]) -> None:
     FakeGpu().install(monkeypatch)
 
     class InThisMode(CudaBackend):

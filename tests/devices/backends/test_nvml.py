@@ -83,15 +83,15 @@ def torch_gpu(number: int) -> SimpleNamespace:
     return SimpleNamespace(name="FAKE GPU", major=9, minor=0, total_memory=2**30, multi_processor_count=1, uuid=uuid)
 
 
-def readings(number: int = 0) -> Telemetry:
+def telemetry(number: int = 0) -> Telemetry:
     found = find_gpu(torch_gpu(number))
     assert found is not None
     return found.read_telemetry()
 
 
-def test_readings_are_in_hertz_degrees_and_watts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_telemetry_is_in_hertz_degrees_and_watts(monkeypatch: pytest.MonkeyPatch) -> None:
     FakeNvml(bits=0x44).install(monkeypatch)
-    assert readings(0) == Telemetry(1.98e9, 61.0, 412.5, ("software power cap", "hardware thermal slowdown"))
+    assert telemetry(0) == Telemetry(1.98e9, 61.0, 412.5, ("software power cap", "hardware thermal slowdown"))
 
 
 def test_a_renumbered_gpu_is_found_by_its_uuid(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,18 +117,18 @@ def test_without_a_uuid_the_pci_address_finds_it(monkeypatch: pytest.MonkeyPatch
 
 def test_a_part_of_a_gpu_is_found_by_its_own_uuid(monkeypatch: pytest.MonkeyPatch) -> None:
     FakeNvml(prefix="MIG-").install(monkeypatch)
-    assert readings(1).clock_hz == 1981e6
+    assert telemetry(1).clock_hz == 1981e6
 
 
 @pytest.mark.parametrize("properties", [SimpleNamespace(), torch_gpu(7)])
-def test_a_gpu_that_nothing_identifies_has_no_readings(
+def test_a_gpu_that_nothing_identifies_has_no_telemetry(
     monkeypatch: pytest.MonkeyPatch, properties: SimpleNamespace
 ) -> None:
     FakeNvml().install(monkeypatch)
     assert find_gpu(properties) is None
 
 
-def test_without_the_package_or_driver_readings_are_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_package_or_driver_telemetry_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
     FakeGpu().install(monkeypatch)
     monkeypatch.setitem(sys.modules, "pynvml", None)
     backends = [CudaBackend(1, {})]
@@ -146,16 +146,16 @@ def test_the_real_package_finds_no_gpu_of_an_unknown_uuid() -> None:
     assert find_gpu(torch_gpu(0)) is None
 
 
-def test_what_a_gpu_does_not_tell_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_gpu_does_not_report_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakeNvml(bits=0x04).install(monkeypatch)
     fake.silent = ("clock", "power")
-    assert readings() == Telemetry(None, 61.0, None, ("software power cap",))
+    assert telemetry() == Telemetry(None, 61.0, None, ("software power cap",))
     fake.silent = ("events",)  # a driver that knows the older name only
-    assert readings().throttle_reasons == ("software power cap",)
+    assert telemetry().throttle_reasons == ("software power cap",)
     fake.silent = ("clock", "power", "temperature", "events", "throttle")
-    assert readings() == Telemetry()
+    assert telemetry() == Telemetry()
     monkeypatch.delattr(FakeNvml, "nvmlDeviceGetCurrentClocksThrottleReasons")  # a package that has dropped it
-    assert readings() == Telemetry()
+    assert telemetry() == Telemetry()
 
 
 def test_only_heat_and_power_are_throttling() -> None:

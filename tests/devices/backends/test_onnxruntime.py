@@ -35,7 +35,7 @@ def test_a_provider_goes_by_its_short_name_and_has_one_identity(name: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("options", "error", "says"),
+    ("options", "error", "message"),
     [
         ({"provider": "cpux"}, UnavailableError, "got 'cpux'; expected .*CPUExecutionProvider"),
         ({"provider": ""}, UnavailableError, "got ''; expected .*CPUExecutionProvider"),
@@ -49,9 +49,9 @@ def test_a_provider_goes_by_its_short_name_and_has_one_identity(name: str) -> No
     ],
 )
 def test_a_bad_option_is_refused_with_the_known_ones(
-    options: dict[str, Scalar], error: type[Exception], says: str
+    options: dict[str, Scalar], error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(error, match=says):
+    with pytest.raises(error, match=message):
         OnnxRuntimeBackend(1, options)
 
 
@@ -65,7 +65,7 @@ def test_a_bad_option_is_refused_with_the_known_ones(
         ({"provider": "cuda", "cpu_fallback": True}, ("cuda", "cpufallback")),
     ],
 )
-def test_the_words_and_the_identity_tell_tables_apart(
+def test_tags_and_identity_distinguish_tables(
     options: dict[str, Scalar], words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA, "CPUExecutionProvider"])
@@ -260,7 +260,7 @@ def test_a_model_of_other_inputs_is_refused(kind: int, shape: list[int | str | N
         OnnxRuntimeBackend(1, {}).prepare_model(model)
 
 
-def test_a_model_that_the_runtime_refuses_says_so(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_model_that_the_runtime_refuses_is_an_error(capfd: pytest.CaptureFixture[str]) -> None:
     model = to_onnx(block())
     model.graph.node[0].op_type = "NoSuchOperator"
     with pytest.raises(UnavailableError, match=r"got .*NoSuchOperator"):

@@ -91,7 +91,7 @@ def test_inputs_in_dram_are_never_cheaper_than_resident_ones(graph: Graph) -> No
     assert unit(io_location="dram").cost(graph) >= unit(io_location="resident").cost(graph)
 
 
-def test_the_io_location_is_the_hardwares_unless_the_device_says_otherwise() -> None:
+def test_the_io_location_is_the_hardwares_unless_the_device_sets_it() -> None:
     assert unit().tags() == unit(io_location="dram").tags() == ("int8", "dram")
     assert unit("schedule.io_location=resident").tags() == unit(io_location="resident").tags() == ("int8", "resident")
     assert unit("precision=fp16", io_location="resident").tags() == ("fp16", "resident")
@@ -146,7 +146,7 @@ def test_a_table_refuses_another_units_rows_and_names_each_its_io_location(tmp_p
     assert (resident.frame["latency_s"] <= table.frame["latency_s"]).all()
 
 
-def test_the_table_holds_what_the_backend_says_to_the_last_digit(tmp_path: Path) -> None:
+def test_the_table_has_the_costs_of_the_backend_to_the_last_digit(tmp_path: Path) -> None:
     space, device = tiny_space(), device_file(tmp_path / "files")
     table = profile_space(space, device, tmp_path / "out")
     backend = device.backend()
@@ -159,7 +159,7 @@ def test_the_table_holds_what_the_backend_says_to_the_last_digit(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("changes", "error", "says"),
+    ("changes", "error", "message"),
     [
         ({"options": {"io_location": "drum"}}, UnknownNameError, "device mine: unknown io_location 'drum'; expected dram or resident"),
         ({"hardware": None}, ConfigError, "device mine: hardware: missing key 'clock_hz'"),
@@ -169,9 +169,9 @@ def test_the_table_holds_what_the_backend_says_to_the_last_digit(tmp_path: Path)
     ],
 )  # fmt: skip
 def test_bad_hardware_is_named_with_its_device(
-    tmp_path: Path, changes: dict[str, Any], error: type[Exception], says: str
+    tmp_path: Path, changes: dict[str, Any], error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(error, match=says):
+    with pytest.raises(error, match=message):
         device_file(tmp_path, **changes).backend()
 
 
@@ -192,7 +192,7 @@ def test_energies_are_those_of_the_simulation_and_their_table_stands_beside_the_
             assert energies.lookup(space, stage.name, stage.choice(number)) == expected
 
 
-def test_a_unit_without_joules_or_a_device_without_energy_says_so() -> None:
+def test_a_unit_without_joules_or_a_device_without_energy_is_an_error() -> None:
     with pytest.raises(ConfigError, match="the energies of its operations are missing"):
         TensorUnitBackend(1, {"quantity": "energy"}, parse_hardware(UNIT, "test", []).model_dump())
     with pytest.raises(UnknownNameError, match=r"unknown quantity 'mood'; expected latency or energy"):

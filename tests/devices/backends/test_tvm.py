@@ -52,11 +52,11 @@ def test_what_tvm_compiles_agrees_with_onnx_runtime(graph: Graph, tmp_path: Path
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_tvm_keeps_the_contract_on_this_machine() -> None:
+def test_tvm_fulfills_the_contract_on_this_machine() -> None:
     check_backend(TvmBackend)
 
 
-def test_the_host_tells_wall_and_cpu_time_of_the_calling_thread_and_no_device_time() -> None:
+def test_the_host_reports_wall_and_cpu_time_of_the_calling_thread_and_no_device_time() -> None:
     runner = TvmBackend(4, {}).prepare(example_graphs()[1])
     samples = runner.samples(20)
     runner.close()
@@ -125,7 +125,7 @@ def test_a_block_is_compiled_once_and_the_work_folder_goes_with_the_backend() ->
 
 
 @pytest.mark.parametrize(
-    ("options", "error", "says"),
+    ("options", "error", "message"),
     [
         ({"target": "lvm"}, UnknownNameError, "unknown TVM target 'lvm'; expected cuda, llvm, .*did you mean 'llvm'"),
         ({"threads": 0}, ConfigError, "threads must be at least 1"),
@@ -138,13 +138,13 @@ def test_a_block_is_compiled_once_and_the_work_folder_goes_with_the_backend() ->
     ],
 )
 def test_options_that_do_not_go_together_are_refused(
-    options: dict[str, str | int], error: type[DonnaError], says: str
+    options: dict[str, str | int], error: type[DonnaError], message: str
 ) -> None:
-    with pytest.raises(error, match=says):
+    with pytest.raises(error, match=message):
         TvmBackend(1, options)
 
 
-def test_a_target_that_this_build_lacks_is_refused_with_the_cure() -> None:
+def test_a_target_that_this_build_lacks_is_refused_with_a_hint() -> None:
     import tvm
 
     needs(not tvm.runtime.enabled("cuda"), "a TVM without CUDA")
@@ -182,7 +182,7 @@ def test_code_for_another_processor_is_made_here_and_left_to_the_device_to_link(
         assert (head[:4], int.from_bytes(head[18:20], "little")) == (b"\x7fELF", 183)  # ELF's number of AArch64
 
 
-def test_without_tvm_the_cure_is_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_tvm_the_hint_is_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("donna_hw.devices.backends.tvm.backend.find_spec", lambda _: None)
     assert TvmBackend.availability().hint == "pip install 'donna-hw[tvm]'"
     with pytest.raises(UnavailableError, match=r"apache-tvm is not installed.*pip install 'donna-hw\[tvm\]'"):
@@ -198,7 +198,7 @@ def stand_in(code: str) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize(
-    ("code", "says"),
+    ("code", "message"),
     [
         (
             "sys.stderr.write('half way\\n'); sys.stderr.flush(); os.kill(os.getpid(), signal.SIGSEGV)",
@@ -209,10 +209,10 @@ def stand_in(code: str) -> tuple[str, ...]:
         ("time.sleep(600)", "did not end within 1 s"),
     ],
 )
-def test_a_tuner_that_ends_badly_is_told_in_one_line(code: str, says: str, tmp_path: Path) -> None:
+def test_a_tuner_that_ends_badly_is_reported_in_one_line(code: str, message: str, tmp_path: Path) -> None:
     limit = 1.0 if "sleep" in code else 60.0
     choice, model = TargetConfig("llvm"), to_onnx(small_graph(), 1)
-    with pytest.raises(UnavailableError, match=f"{says}.*set tuning_trials = 0"):
+    with pytest.raises(UnavailableError, match=f"{message}.*set tuning_trials = 0"):
         tune_and_build(model, choice, tmp_path, trials=2, timeout_s=limit, command=stand_in(code))
 
 

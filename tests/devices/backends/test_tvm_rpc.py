@@ -102,13 +102,13 @@ def pool() -> Iterator[Pool]:
             end(process)
 
 
-def test_no_tracker_is_said_at_once_with_the_cure() -> None:
+def test_no_tracker_is_reported_at_once_with_a_hint() -> None:
     backend = TvmBackend(1, {"tracker": f"127.0.0.1:{free_port()}", "key": "board"})
     with pytest.raises(UnavailableError, match=r"no answer from tracker 127\.0\.0\.1.*refused.*rpc_tracker"):
         backend.prepare(small_graph())
 
 
-def test_what_is_no_tracker_is_said() -> None:
+def test_what_is_no_tracker_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answer() -> None:
@@ -126,7 +126,7 @@ def test_what_is_no_tracker_is_said() -> None:
 
 
 @pytest.mark.long
-def test_tvm_keeps_the_contract_over_a_tracker(pool: Pool) -> None:
+def test_tvm_fulfills_the_contract_over_a_tracker(pool: Pool) -> None:
     class RemoteTvm(TvmBackend):
         options = TvmBackend.options | {"tracker": pool.tracker, "key": "board"}
 
