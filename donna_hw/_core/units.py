@@ -40,7 +40,7 @@ def parse_quantity(text: str, unit: str) -> float:
 
 
 def parse_duration(text: str) -> float:
-    """Return a duration such as `90s`, `10m` or `1h` in seconds; raises `ConfigError` without a known unit, or when it is not above zero."""
+    """Return a duration such as `90s`, `10m` or `1h` in seconds; raises `ConfigError` where it has no such unit or is not above zero."""
     match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([A-Za-z]*)\s*", text)
     value = float(match[1]) * _DURATIONS.get(match[2], math.nan) if match else math.nan
     if not 0 < value < math.inf:

@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from donna_hw.errors import MeasurementError
-from donna_hw.measurement.intervals import difference_interval, median_interval, rounds_interval, validate_samples
+from donna_hw.measurement.intervals import (
+    Z90,
+    Z95,
+    difference_interval,
+    median_interval,
+    rounds_interval,
+    standard_error,
+    validate_samples,
+)
+from donna_hw.measurement.welch import welch_dof
 
 
 def coverage(count: int, k: int) -> Fraction:
@@ -79,3 +88,21 @@ def test_no_samples_are_refused() -> None:
 
 def test_good_samples_pass_unchanged() -> None:
     assert (validate_samples(np.array([1e-9, 2.0]), "x") == [1e-9, 2.0]).all()
+
+
+def test_the_normal_quantiles_are_scipys() -> None:
+    assert (stats.norm.ppf(0.95), stats.norm.ppf(0.975)) == (Z90, Z95)
+
+
+def test_the_standard_error_is_the_one_that_the_interval_came_from() -> None:
+    rounds = np.array([1.0, 1.2, 0.9, 1.1])
+    interval = difference_interval(rounds)
+    errors = standard_error(np.array([interval.low, -Z95]), np.array([interval.high, Z95]), np.array([4, 1]))
+    np.testing.assert_allclose(errors, [stats.sem(rounds), 1.0], rtol=1e-12)
+
+
+def test_the_degrees_of_freedom_are_those_of_scipys_welch_test() -> None:
+    a, b = np.array([1.0, 1.2, 0.9, 1.1]), np.array([1.0, 1.6, 0.4])
+    dof = welch_dof(stats.sem(a) ** 2, len(a) - 1, stats.sem(b) ** 2, len(b) - 1)
+    assert float(dof) == pytest.approx(stats.ttest_ind(a, b, equal_var=False).df, rel=1e-12)
+    assert float(welch_dof(0.0, 3, 0.0, 2)) == 5

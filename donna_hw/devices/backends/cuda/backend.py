@@ -97,7 +97,7 @@ class CudaBackend(TimingBackend):
         return Telemetry() if self._nvml is None else self._nvml.read_telemetry()
 
     def prepare(self, graph: Graph) -> Runner:
-        """Build the block on the GPU, and capture it where it runs as a CUDA graph; raises `UnavailableError` where the GPU lacks the mode."""
+        """Build the block on the GPU, captured where it runs as a CUDA graph; raises `UnavailableError` where the GPU lacks the mode."""
         properties, settings = self._properties, self.settings
         precision = PRECISIONS[str(settings["precision"])]
         capability = (properties.major, properties.minor)
