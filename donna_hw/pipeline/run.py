@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from donna_hw._core.files import hold_lock, write_atomic
+from donna_hw._core.csv_files import write_csv
+from donna_hw._core.files import hold_lock
 from donna_hw._core.units import parse_quantity
 from donna_hw.costs.base import CostModel
 from donna_hw.costs.basis import FeatureBasis
@@ -170,7 +171,7 @@ class Run(RunFolder):
         """Search for the front and write it to `front.csv`."""
         part = self.recipe.search
         front = nsga2(self.search_problem(), part.samples, part.population, self.recipe.seed)
-        write_atomic(self.folder / "front.csv", front.to_frame().to_csv(index=False, lineterminator="\n"))
+        write_csv(self.folder / "front.csv", front.to_frame())
         return front
 
     def search_problem(self) -> SearchProblem:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from donna_hw._core.files import write_atomic
+from donna_hw._core.csv_files import write_csv
 from donna_hw.costs.base import CostModel
 from donna_hw.costs.basis import FeatureBasis
 from donna_hw.costs.fit import FitResult, fit_cost
@@ -64,7 +64,7 @@ def verify_on_device(
     standing = verify_until_stable(begun, search, measure, refit, plan, known=known)
     if fits:
         save_correction(aim.space, table, fits[-1])
-    write_atomic(verification_path(table), standing.to_frame().to_csv(index=False, lineterminator="\n"))
+    write_csv(verification_path(table), standing.to_frame())
     return standing
 
 
