@@ -19,7 +19,8 @@ from donna_hw.devices.device import Device
 from donna_hw.errors import ConfigError, MeasurementError, UnknownNameError
 from donna_hw.graph.graph import layers_hash
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.profiler import WorkerFactory, get_or_create_table, measure_graphs
+from donna_hw.profiling.network_profiling import get_or_create_table, measure_graphs
+from donna_hw.profiling.workers.base import WorkerFactory
 from donna_hw.profiling.workers.subprocess import create_subprocess_workers
 from donna_hw.spaces.space import Rows, Space
 from donna_hw.tables.latency_table import LatencyTable

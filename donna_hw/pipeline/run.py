@@ -33,7 +33,8 @@ from donna_hw.pipeline.steps.reference import load_or_train_reference
 from donna_hw.predictors.base import FittedPredictor
 from donna_hw.predictors.factory import MIN_NETWORKS, fit_predictor
 from donna_hw.predictors.serialization import load_predictor
-from donna_hw.profiling.profiler import measure_networks, profile_space
+from donna_hw.profiling.network_profiling import measure_networks
+from donna_hw.profiling.profiler import profile_space
 from donna_hw.search.nsga2 import nsga2
 from donna_hw.search.pareto_front import ParetoFront
 from donna_hw.search.problem import Constraint, SearchProblem

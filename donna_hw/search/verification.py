@@ -15,7 +15,8 @@ from donna_hw.costs.measured import MeasuredCost, told
 from donna_hw.costs.serialization import save_correction
 from donna_hw.devices.device import Device
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.profiler import WorkerFactory, table_protocol
+from donna_hw.profiling.table_setup import table_protocol
+from donna_hw.profiling.workers.base import WorkerFactory
 from donna_hw.profiling.workers.subprocess import create_subprocess_workers
 from donna_hw.search.problem import SearchProblem
 from donna_hw.search.verification_loop import (

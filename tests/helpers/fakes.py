@@ -14,7 +14,7 @@ from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.measurement.environment import Environment
 from donna_hw.measurement.measurement import Samples
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.profiler import select_sentinel
+from donna_hw.profiling.table_setup import select_sentinel
 from donna_hw.spaces import Axis, Space, Stage
 from donna_hw.spaces.cells import Classifier, ConvNormAct
 from donna_hw.tables.parts import list_parts

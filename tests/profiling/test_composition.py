@@ -14,9 +14,10 @@ from fakes import QUICK, FakeBackend, FakeDevice, FakeMachine, fake_device, fake
 from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.graph.graph import layers_hash
 from donna_hw.profiling.in_context import build_chain, find_neighbors
-from donna_hw.profiling.measure_blocks import ProfilingBudget
-from donna_hw.profiling.profiler import profile_space, select_sentinel
+from donna_hw.profiling.profiler import profile_space
 from donna_hw.profiling.sample_journal import SampleJournal
+from donna_hw.profiling.table_setup import select_sentinel
+from donna_hw.profiling.timed_costs import ProfilingBudget
 from donna_hw.profiling.workers.in_process import create_in_process_workers
 from donna_hw.spaces import Axis, Space, Stage, load_space
 from donna_hw.spaces.cells import Classifier, ConvNormAct, InvertedResidual

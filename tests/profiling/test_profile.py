@@ -15,7 +15,8 @@ from donna_hw.devices.device import Device
 from donna_hw.errors import FileFormatError, TableError
 from donna_hw.graph.graph import layers_hash
 from donna_hw.measurement.protocol import PROTOCOLS, Protocol
-from donna_hw.profiling.profiler import measure_networks, profile_space
+from donna_hw.profiling.network_profiling import measure_networks
+from donna_hw.profiling.profiler import profile_space
 from donna_hw.profiling.workers.in_process import create_in_process_workers
 from donna_hw.spaces import Space, load_space
 from donna_hw.tables.latency_table import LatencyTable

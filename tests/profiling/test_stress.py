@@ -19,14 +19,8 @@ from donna_hw.devices.backends.torch_cpu import TorchCpuBackend
 from donna_hw.errors import ConfigError, DonnaError, FileFormatError, LockedError, MeasurementError, TableError
 from donna_hw.measurement.measurement import Samples
 from donna_hw.measurement.telemetry import Telemetry
-from donna_hw.profiling.stress import (
-    COLUMNS,
-    MAX_SAMPLES_PER_BURST,
-    choose_window,
-    read_attempts,
-    result_path,
-    run_stress_test,
-)
+from donna_hw.profiling.stress import COLUMNS, choose_window, run_stress_test
+from donna_hw.profiling.stress_journal import MAX_SAMPLES_PER_BURST, read_attempts, result_path
 from donna_hw.spaces import load_space
 
 

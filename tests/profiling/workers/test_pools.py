@@ -13,8 +13,9 @@ from donna_hw._core.journal import Journal
 from donna_hw.devices.device import Device, DeviceConfig
 from donna_hw.errors import ConfigError, TableError, UnavailableError
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.profiler import profile_space, select_sentinel
+from donna_hw.profiling.profiler import profile_space
 from donna_hw.profiling.sample_journal import COLUMNS
+from donna_hw.profiling.table_setup import select_sentinel
 from donna_hw.profiling.workers.base import Worker
 from donna_hw.profiling.workers.in_process import create_in_process_workers
 from donna_hw.profiling.workers.subprocess import create_subprocess_workers
