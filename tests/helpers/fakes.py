@@ -137,5 +137,5 @@ def fake_machine(space: Space, breaks_at: int | None = None) -> FakeMachine:
 
 
 def fake_device(backend: Backend) -> FakeDevice:
-    file = DeviceConfig(title="a fake", backend="fake", protocol="trusted")
+    file = DeviceConfig(title="a fake", backend="fake", protocol="precise")
     return FakeDevice("fake", file, backend)

@@ -68,7 +68,7 @@ def test_each_row_ends_with_the_rule_that_fires_first_and_says_which(tmp_path: P
         visits = records[row["layers_hash"]].trials
         assert rules[row["layers_hash"]] == [None] * (len(visits) - 1) + [row["stop_rule"]]
         assert row["rounds"] == len(visits)
-    assert set(table.frame["stop_rule"]) == {"precise", "settled", "limit"}
+    assert set(table.frame["stop_rule"]) == {"precise", "stable", "limit"}
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -145,7 +145,7 @@ def test_a_budget_that_is_short_is_named_in_the_rows_and_filled_up_by_a_later_st
 
 def test_a_budget_that_lasts_leaves_no_block_unfinished(tmp_path: Path) -> None:
     table = profiled(tmp_path, noisy_backend(), ProfilingBudget(budget_s=1e6))
-    assert set(table.frame["stop_rule"]) == {"precise", "settled", "limit"}
+    assert set(table.frame["stop_rule"]) == {"precise", "stable", "limit"}
 
 
 @pytest.mark.parametrize("budget", [0.0, -1.0, inf, float("nan")])
