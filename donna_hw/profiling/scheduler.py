@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import count
 from math import inf
@@ -90,7 +90,7 @@ class Scheduler:
                     with ThreadPoolExecutor(len(active)) as threads:
                         futures = [threads.submit(self._measure_queue, worker, round_, queue, bar) for worker in active]
                         try:
-                            answering = [future.result() for future in futures]
+                            answering = list(map(Future.result, futures))
                         except BaseException:
                             queue.clear()  # on an interrupt too, trials under way end and no other begins
                             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ from math import inf
 from pathlib import Path
 
 from donna_hw._core.files import hold_lock
-from donna_hw._core.progress import log
 from donna_hw.devices.backends.base import BackendInfo
 from donna_hw.devices.device import Device
 from donna_hw.errors import ConfigError, TableError
@@ -46,6 +46,8 @@ from donna_hw.spaces.space import Space
 from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.parts import Part, Row, list_parts
 from donna_hw.tables.table_info import TableInfo
+
+logger = logging.getLogger(__name__)
 
 COMPOSITION_PREFIX = "composition_"  # of the conditions of a table with composed rows; dropped when all are measured
 BATCH = 16  # composed blocks that are measured whole at a time while a budget lasts
@@ -146,9 +148,10 @@ class Profiler:
             info.validate_same_identity(other, path)
         for worker, backend_info in zip(self.pool, backend_infos, strict=True):
             for warning in backend_info.warnings:
-                log(f"{worker.name}: {warning}")
+                logger.warning("%s: %s", worker.name, warning)
         if self.protocol.cool_down_s:
-            log(estimate_cool_down([part.graph for part in self._parts], self.protocol, len(self.pool)).summary)
+            estimate = estimate_cool_down([part.graph for part in self._parts], self.protocol, len(self.pool))
+            logger.info("%s", estimate.summary)
         return info
 
     @cached_property

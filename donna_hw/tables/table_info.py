@@ -65,7 +65,7 @@ class TableInfo(BaseModel):
                 raise TableError(
                     f"{path} holds rows of {key} = {mine.get(key)!r}; rows of different environments do not mix",
                     got=str(theirs.get(key)),
-                    hint="write to another folder with --out, or move the old table away",
+                    hint="write to another folder with --tables, or move the old table away",
                 )
 
     @property

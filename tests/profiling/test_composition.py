@@ -140,7 +140,9 @@ def test_a_budget_does_not_turn_on_a_block_that_fails(tmp_path: Path) -> None:
 def test_blocks_in_context_are_not_predicted_from_sections(tmp_path: Path) -> None:
     _, device = machine_of(additive_costs())
     with pytest.raises(ConfigError, match="mode must be isolated; got 'in_context'"):
-        profile_space(DEEP, device, tmp_path, QUICK, budget=COMPOSE, mode="in_context", workers=create_in_process_workers)
+        profile_space(
+            DEEP, device, tmp_path, QUICK, budget=COMPOSE, mode="in_context", workers=create_in_process_workers
+        )
     with pytest.raises(UnknownNameError, match="^unknown mode 'alone'; expected isolated or in_context"):
         profile_space(DEEP, device, tmp_path, QUICK, mode="alone", workers=create_in_process_workers)
 

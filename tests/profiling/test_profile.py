@@ -117,7 +117,7 @@ def test_another_environment_protocol_or_frame_is_refused_by_name(tmp_path: Path
     else:
         protocol = replace(QUICK, **{change: 9})
     files = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
-    with pytest.raises(TableError, match=f"holds rows of {says} = .*--out"):
+    with pytest.raises(TableError, match=f"holds rows of {says} = .*--tables"):
         profile_space(space, fake_device(backend), tmp_path, protocol, workers=create_in_process_workers)
     assert files == {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
     assert backend.machine.visits == []

@@ -242,11 +242,11 @@ def test_a_stopped_command_says_that_heat_is_lost(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--for", "10"], "found '10'; known: s, m, h"),
-        (["--block", "stage9", "x"], "found 'stage9'"),
-        (["--block", "stage1", "k4"], "found 'k4'"),
-        (["--network", "k3-e1-d1-relu"], "3 labels joined by /"),
-        (["--network", "a/b/c"], "found 'a'"),
+        (["--for", "10"], "got '10'; expected s, m or h"),
+        (["--block", "stage9", "x"], "'stage9'; expected stage1, stage2 or stage3 (did you mean 'stage3'?)"),
+        (["--block", "stage1", "k4"], "'k4'; expected k3-e1-d1-relu, "),
+        (["--network", "k3-e1-d1-relu"], "3 labels, joined by /"),
+        (["--network", "a/b/c"], "'a'; expected k3-e1-d1-relu, "),
         (["--network", "a/b/c", "--block", "stage1", "x"], "drop one"),
         (["--device", "macs"], "takes time"),
     ],
@@ -261,7 +261,7 @@ def test_what_cannot_be_sustained_is_one_line(tmp_path: Path, arguments: list[st
 
 def test_8_bit_layers_are_not_sustained_by_a_backend_that_would_run_others(tmp_path: Path) -> None:
     space = load_space("small_8px@int8")
-    with pytest.raises(ConfigError, match="runs layers of float32; found 'int8'"):
+    with pytest.raises(ConfigError, match="cannot run layers of int8, only of float32"):
         run_stress_test(
             TorchCpuBackend(1, {}), space.network_graph(space.reference), 1.0, path=tmp_path / "x.samples.csv"
         )
