@@ -23,8 +23,11 @@ def donna_frames(frame: FrameType | None) -> list[str]:
     """Return the functions of donna_hw on a stack, the innermost first."""
     names = []
     while frame is not None:
-        if str(frame.f_globals.get("__name__", "")).startswith("donna_hw."):
-            names.append(frame.f_code.co_qualname)
+        module, name = str(frame.f_globals.get("__name__", "")), frame.f_code.co_qualname
+        if module.startswith("donna_hw.") and not name.endswith(
+            "comp>"
+        ):  # from Python 3.12 on comprehensions have no frame
+            names.append(name)
         frame = frame.f_back
     return names
 

@@ -143,7 +143,7 @@ def test_blocks_in_context_are_not_predicted_from_sections(tmp_path: Path) -> No
         profile_space(
             DEEP, device, tmp_path, QUICK, budget=COMPOSE, mode="in_context", workers=create_in_process_workers
         )
-    with pytest.raises(UnknownNameError, match="^unknown mode 'alone'; expected isolated or in_context"):
+    with pytest.raises(UnknownNameError, match=r"^unknown mode 'alone'; expected isolated or in_context"):
         profile_space(DEEP, device, tmp_path, QUICK, mode="alone", workers=create_in_process_workers)
 
 
