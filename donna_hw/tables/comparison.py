@@ -73,7 +73,7 @@ class TableComparison:
                     rows[f"{name}_ratio{bound}"] = np.exp(values)
                 else:
                     rows[f"{name}_difference{bound}{unit}"] = values
-            for column in ("t", "dof", "p", "adjusted_p", "significant", "discovered"):
+            for column in ("t", "dof", "p", "adjusted_p", "significant", "significant_fdr"):
                 rows[f"{name}_{column}"] = getattr(test, column)
         return rows
 
