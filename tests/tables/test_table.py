@@ -156,7 +156,7 @@ def test_a_value_that_is_no_time_is_named_by_line(copy: LatencyTable, column: st
 def test_an_interval_upside_down_is_named_by_line(copy: LatencyTable) -> None:
     frame = copy.frame.assign(low_s=copy.frame["high_s"] * 2)
     replace(copy, frame=frame).write()
-    with pytest.raises(TableError, match="line 2: low_s [0-9.]+ is above high_s [0-9.]+"):
+    with pytest.raises(TableError, match=r"line 2: low_s [0-9.]+ is above high_s [0-9.]+"):
         LatencyTable.read(copy.path)
 
 
