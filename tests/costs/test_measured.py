@@ -190,7 +190,7 @@ def test_networks_of_an_older_scale_are_derived_again_without_a_visit(tmp_path: 
 def test_a_torn_listing_is_one_line(tmp_path: Path, text: str) -> None:
     cost = cost_on(machine_of(tiny_space()), tmp_path)
     cost.table.path.with_suffix(".networks.csv").write_text(text)
-    with pytest.raises(FileFormatError, match=r"^[^\n]*must be a listing[^\n]*$"):
+    with pytest.raises(FileFormatError, match=r"^[^\n]*not a list of whole networks[^\n]*$"):
         cost.mean(tiny_space().random_rows(2, 0))
 
 

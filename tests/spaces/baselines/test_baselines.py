@@ -187,7 +187,7 @@ def test_a_failed_network_is_last_and_says_why(tmp_path: Path) -> None:
     ("arguments", "says"),
     [
         (["--device", "abacus"], "found 'abacus'"),
-        (["--device", "params", "--beside", "small_8px"], "none for params"),
+        (["--device", "params", "--beside", "small_8px"], "no table of small_8px for this cost; got 'params'"),
         (["--device", "params", "--beside", "small_8px", "--px", "32"], "--px must be left out"),
         (["--device", "params", "--protocol", "hasty"], "a protocol must be a known one"),
     ],
