@@ -204,7 +204,7 @@ class Scheduler:
             record.trials.append(self.journal.add(key, self._jobs[key].name, record.attempt, trial))
 
     def _cool_down(self, worker: Worker, bar: ProgressBar) -> None:
-        """Let the device cool down; one that is lost rests as long as the protocol says, and its next trial shows the loss."""
+        """Let the device cool down; a lost one rests as long as the protocol sets, and its next trial shows the loss."""
         waited_s = 0.0
         while True:
             try:

@@ -1,4 +1,4 @@
-"""A fake device that breaks as it is told, in this process or in a worker's; its times are declared, its faults are real."""
+"""A fake device with real faults and declared times, in this process or in a worker's."""
 
 from __future__ import annotations
 

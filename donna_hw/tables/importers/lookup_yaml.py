@@ -2,7 +2,7 @@
 
 Schema, from the public readers (mit-han-lab/once-for-all, `latency_lookup_table.py`; mit-han-lab/proxylessnas, `latency_estimator.py`): a
 mapping of a layer's key to {mean: time}. A key is `<type>-input:<h>x<w>x<c>-output:<h>x<w>x<c>`, and for the type `expanded_conv`, one
-inverted bottleneck, goes on with `-expand:<e>-kernel:<k>-stride:<s>-idskip:<0|1>`. In ProxylessNAS's tables e is the ratio; in those of
+inverted bottleneck, continues with `-expand:<e>-kernel:<k>-stride:<s>-idskip:<0|1>`. In ProxylessNAS's tables e is the ratio; in those of
 Once-for-All it is the number of hidden channels, and `-se:<0|1>-hs:<0|1>` follow (squeeze-and-excite, Hard-Swish). The files name no
 unit. Other fields than `mean` are not read: what they are is not public.
 """

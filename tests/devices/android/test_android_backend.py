@@ -112,7 +112,9 @@ def test_a_phone_that_drops_out_and_stays_away_loses_nothing_and_the_next_start_
     phone: Phone, tmp_path: Path
 ) -> None:
     phone.faults.drop_at = r"-12\.onnx "
-    with pytest.raises(UnavailableError, match=r"no device is left to measure on.*start again: everything measured is saved"):
+    with pytest.raises(
+        UnavailableError, match=r"no device is left to measure on.*start again: everything measured is saved"
+    ):
         profile_space(SPACE, device(phone), tmp_path, ONCE, workers=create_subprocess_workers)
     journal = next(tmp_path.rglob("*.samples.csv"))
     before = journal.read_text()
