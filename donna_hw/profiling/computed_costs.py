@@ -12,6 +12,7 @@ from donna_hw.devices.backends.base import ExactBackend
 from donna_hw.devices.device import Device
 from donna_hw.errors import FileFormatError
 from donna_hw.measurement.protocol import Protocol
+from donna_hw.profiling.dtypes import with_dtypes
 from donna_hw.profiling.jobs import MeasurementJob, unique_jobs
 from donna_hw.profiling.table_rows import write_table
 from donna_hw.profiling.table_setup import build_info, variant_path, write_or_validate_info
@@ -24,7 +25,7 @@ def compute_table(space: Space, device: Device, root: Path, protocol: Protocol) 
     """Fill the table of a space by a device whose backend computes costs, below the folder `root`, and return it."""
     parts, backend = list_parts(space), device.backend()
     assert isinstance(backend, ExactBackend)  # noqa: S101  the caller dispatches
-    backend_info = backend.info()
+    backend_info = with_dtypes(backend.info(), [part.graph for part in parts])
     path = variant_path(root, space, device, backend_info, protocol, mode="isolated")
     with hold_lock(path.with_suffix(".lock")):
         info = write_or_validate_info(build_info(space, device, backend_info, protocol, mode="isolated"), path)

@@ -17,7 +17,7 @@ from donna_hw.errors import MeasurementError
 from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.profiling.calibration import TableCalibration, build_measurements, calibrate_table
-from donna_hw.profiling.dtypes import validate_dtypes
+from donna_hw.profiling.dtypes import validate_dtypes, with_dtypes
 from donna_hw.profiling.jobs import MeasurementJob, unique_jobs
 from donna_hw.profiling.sample_journal import SampleJournal
 from donna_hw.profiling.scheduler import Scheduler
@@ -117,18 +117,22 @@ def measure_graphs(
     """
     protocol, mode = protocol or device.protocol, str(table.info.identity["mode"])
     validate_dtypes(device.backend_class(), device.name, graphs.values())
+    parts = list_parts(space)
+    block_graphs = [part.graph for part in parts]
     if issubclass(device.backend_class(), ExactBackend):
         backend = device.backend()
         assert isinstance(backend, ExactBackend)  # noqa: S101  of that kind
-        table.info.validate_same_identity(build_info(space, device, backend.info(), protocol, mode=mode), table.path)
+        info = build_info(space, device, with_dtypes(backend.info(), block_graphs), protocol, mode=mode)
+        table.info.validate_same_identity(info, table.path)
         return MeasuredGraphs(dict(zip(graphs, backend.costs(list(graphs.values())), strict=True)), {}, {})
     jobs = unique_jobs(MeasurementJob(name, graph) for name, graph in graphs.items())
-    sentinel = select_sentinel(list_parts(space), table.path)
+    sentinel = select_sentinel(parts, table.path)
     journal = SampleJournal(table.path.with_suffix(f".{listing}.samples.csv"))
     with open_workers(device, protocol, workers) as pool, hold_lock(table.path.with_suffix(".lock")):
         backend_info = pool[0].info()
         validate_statistic(device, protocol, backend_info)
-        info = build_info(space, device, backend_info, protocol, mode=mode, sentinel=sentinel)
+        typed_info = with_dtypes(backend_info, block_graphs)
+        info = build_info(space, device, typed_info, protocol, mode=mode, sentinel=sentinel)
         table.info.validate_same_identity(info, table.path)
         environment = backend_info.environment
         records = Scheduler(pool, environment, protocol, sentinel, journal, f"{listing} {device.name}").run(jobs)
@@ -178,13 +182,15 @@ def get_or_create_table(
         TableError: When the table there is of another environment or protocol.
     """
     protocol, parts = protocol or device.protocol, list_parts(space)
-    validate_dtypes(device.backend_class(), device.name, [part.graph for part in parts])
+    graphs = [part.graph for part in parts]
+    validate_dtypes(device.backend_class(), device.name, graphs)
     computed = issubclass(device.backend_class(), ExactBackend)
     if computed:
         backend_info = device.backend().info()
     else:
         with open_workers(device, protocol, workers) as pool:
             backend_info = pool[0].info()
+    backend_info = with_dtypes(backend_info, graphs)
     path = variant_path(root, space, device, backend_info, protocol, mode="isolated")
     with hold_lock(path.with_suffix(".lock")):
         sentinel = None if computed else select_sentinel(parts, path)

@@ -16,10 +16,9 @@ from donna_hw.devices.device import Device
 from donna_hw.errors import ConfigError, TableError
 from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.measurement.protocol import Protocol, get_protocol
-from donna_hw.profiling.dtypes import with_dtypes
 from donna_hw.spaces.space import Space
 from donna_hw.tables.latency_table import LatencyTable
-from donna_hw.tables.parts import Part, list_parts
+from donna_hw.tables.parts import Part
 from donna_hw.tables.table_info import TableInfo, table_path
 
 SENTINEL_MACS = 10_000_000  # expensive enough that its call is nothing, cheap enough to run around every block
@@ -39,12 +38,11 @@ def build_info(
     Args:
         space: The space of the table.
         device: The device of the table.
-        backend_info: What the device's backend reports.
+        backend_info: What the device's backend reports, with the types of the space's layers (`with_dtypes`).
         protocol: How blocks are measured; of a computed table only its batch counts.
         mode: `isolated` or `in_context`.
         sentinel: The sentinel's layers; None for a computed table.
     """
-    backend_info = with_dtypes(backend_info, [part.graph for part in list_parts(space)])
     environment, timed = backend_info.environment, sentinel is not None
     column = {"latency": "latency_s", "energy": "energy_j"}.get(backend_info.quantity, backend_info.quantity)
     identity = {
@@ -93,9 +91,11 @@ def write_or_validate_info(info: TableInfo, path: Path) -> TableInfo:
 def variant_path(
     root: Path, space: Space, device: Device, backend_info: BackendInfo, protocol: Protocol, *, mode: str
 ) -> Path:
-    """Return where the table of a space on a device lies below `root`: its file is named by mode, batch and the backend's tags."""
-    tags = with_dtypes(backend_info, [part.graph for part in list_parts(space)]).tags
-    return table_path(root, device.name, space.name, "-".join((mode, f"b{protocol.batch}", *tags)))
+    """Return where the table of a space on a device lies below `root`: its file is named by mode, batch and the backend's tags.
+
+    backend_info: with the types of the space's layers (`with_dtypes`).
+    """
+    return table_path(root, device.name, space.name, "-".join((mode, f"b{protocol.batch}", *backend_info.tags)))
 
 
 def select_sentinel(parts: Sequence[Part], table: Path | None = None) -> Graph:

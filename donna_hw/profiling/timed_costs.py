@@ -21,6 +21,7 @@ from donna_hw.measurement.protocol import Protocol
 from donna_hw.profiling.calibration import build_measurements, calibrate_table
 from donna_hw.profiling.composition import Composition, Estimate, fit_composition, select_sample
 from donna_hw.profiling.cool_down import estimate_cool_down
+from donna_hw.profiling.dtypes import with_dtypes
 from donna_hw.profiling.in_context import build_chain, find_neighbors
 from donna_hw.profiling.jobs import MeasurementJob, unique_jobs
 from donna_hw.profiling.sample_journal import SampleJournal
@@ -101,14 +102,15 @@ class Profiler:
 
     def run(self) -> LatencyTable:
         """Measure, and write the table; raises `TableError` when no block could be run or the table is of another environment."""
-        backend_infos = [worker.info() for worker in self.pool]
+        reported, graphs = [worker.info() for worker in self.pool], [part.graph for part in self._parts]
+        backend_infos = [with_dtypes(backend_info, graphs) for backend_info in reported]
         validate_statistic(self.device, self.protocol, backend_infos[0])
         path = variant_path(self.root, self.space, self.device, backend_infos[0], self.protocol, mode=self.mode)
         with hold_lock(path.with_suffix(".lock")):
             sentinel = select_sentinel(self._parts, path)
             info = self._begin_table(path, backend_infos, sentinel)
             validate_pool(self.pool, sentinel)
-            environment, journal = backend_infos[0].environment, SampleJournal(path.with_suffix(".samples.csv"))
+            environment, journal = reported[0].environment, SampleJournal(path.with_suffix(".samples.csv"))
             deadline = self.start_unix_s + self.budget.budget_s if self.budget.budget_s is not None else inf
             label = f"profile {self.device.name}"
             scheduler = Scheduler(self.pool, environment, self.protocol, sentinel, journal, label, deadline)

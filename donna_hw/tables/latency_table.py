@@ -94,7 +94,10 @@ class LatencyTable:
         return rows
 
     def coverage(self, space: Space) -> Coverage:
-        """Return which blocks of a space have no row, or one of other layers; raises `TableError` for another space or two rows of one key."""
+        """Return which blocks of a space have no row, or one of other layers.
+
+        Raises `TableError` for a table of another space, or two rows of one key.
+        """
         if self.info.space != space.name:
             raise TableError(f"{self.path}: a table of {self.info.space}, not of {space.name}", hint="name its space")
         if space.global_axes:
