@@ -237,7 +237,7 @@ def test_every_block_is_written_to_the_csv(tmp_path: Path) -> None:
         (["show", "word"], ["DEVICE/SPACE[/VARIANT]", "found 'word'"]),
         (["show", "/made_space"], ["DEVICE/SPACE[/VARIANT]"]),
         (["show", "a/b/c/d"], ["DEVICE/SPACE[/VARIANT]"]),
-        (["show", "abacus/small_28px"], ["none for abacus", "known: ", "onnxruntime_cpu"]),
+        (["show", "abacus/small_28px"], ["'abacus'", "known: ", "onnxruntime_cpu"]),
         (["show", "made/made_space"], ["several tables", "known: made/a, made/b"]),
         (["compare", "made/made_space/a", "macs/small_28px"], ["measured latencies", "macs, counted"]),
         (["compare", "made/made_space/a", SHIPPED], ["of one space", "made_space in", "small_28px in"]),

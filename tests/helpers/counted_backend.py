@@ -1,4 +1,4 @@
-"""A real device whose worker notes its process and each runner that it makes ready, so that tests know what a kill met."""
+"""A real device whose worker records its process and each runner that it prepares, so that tests know what a kill interrupted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fakes for tests of the machinery: a tiny space, and a machine with a declared cost for each block and a clock of its own."""
+"""Fakes for tests of the machinery: a tiny space, and a machine with a declared cost for each block and its own clock."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.measurement.environment import Environment
 from donna_hw.measurement.measurement import Samples
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.profiler import select_sentinel
+from donna_hw.profiling.table_setup import select_sentinel
 from donna_hw.spaces import Axis, Space, Stage
 from donna_hw.spaces.cells import Classifier, ConvNormAct
 from donna_hw.tables.parts import list_parts
@@ -53,9 +53,9 @@ def declared_costs(space: Space, seed: int = 0) -> dict[str, int]:
 
 @dataclass
 class FakeMachine:
-    """A machine with two states: at every third visit it runs everything, the sentinel too, twice as slowly.
+    """A machine with two states: in every third trial it runs everything, the sentinel too, half as fast.
 
-    Its clock moves only when a block runs. breaks_at: number of the visit at which it raises; None for never.
+    Its clock moves only when a block runs. breaks_at: number of the trial at which it raises; None for never.
     """
 
     costs_ns: Mapping[str, int]
@@ -94,7 +94,7 @@ class FakeRunner(Runner):
 
 
 class FakeBackend(TimingBackend):
-    """Not a device: answers the declared costs by the machine's own clock."""
+    """Not a device: reports the declared costs by the machine's clock."""
 
     def __init__(self, machine: FakeMachine, batch: int = 1, runtime: str = "fake 1") -> None:
         super().__init__(batch, {})
@@ -137,5 +137,5 @@ def fake_machine(space: Space, breaks_at: int | None = None) -> FakeMachine:
 
 
 def fake_device(backend: Backend) -> FakeDevice:
-    file = DeviceConfig(title="a fake", backend="fake", protocol="trusted")
+    file = DeviceConfig(title="a fake", backend="fake", protocol="precise")
     return FakeDevice("fake", file, backend)

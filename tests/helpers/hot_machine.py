@@ -1,4 +1,4 @@
-"""A fake for sustained loops: a machine whose clock moves only when a block runs, and whose costs are declared over time."""
+"""A fake for stress tests: a machine whose clock moves only when a block runs, and whose costs are declared over time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class HotMachine:
     """Not a device: its clock moves only when a block runs, and a run's cost in ns is declared as a function of the time in s.
 
     breaks_at_s: when it raises; None for never. A run costs by the time at which its burst begins, counted from the end of the
-    first run, which warms caches and is not kept.
+    first run, which warms caches and is dropped.
     """
 
     cost_ns: Callable[[float], int]

@@ -1,4 +1,4 @@
-"""A fake machine whose blocks have declared costs and a declared noise in each visit; what a kill interrupts is drawn again."""
+"""A fake machine whose blocks have declared costs and a declared noise in each trial; what a kill interrupts is drawn again."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from donna_hw.measurement.measurement import Samples
 
 
 class NoisyBackend(TimingBackend):
-    """Not a device. A block's n-th finished visit takes costs_s * exp(noise * the block's n-th normal number), whenever it is made.
+    """Not a device. A block's n-th finished trial takes costs_s * exp(noise * the block's n-th normal number), whenever it runs.
 
-    breaks_at: the visit, counted since the last break, at which everything ends as in a kill.
+    breaks_at: the trial, counted since the last break, at which everything ends as in a kill.
     """
 
     def __init__(self, costs_s: Mapping[str, float], noise: Mapping[str, float], sentinel: str) -> None:

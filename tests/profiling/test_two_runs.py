@@ -1,4 +1,4 @@
-"""A real run beside a second one, and one that is interrupted at the keyboard."""
+"""A real run next to a second one, and one that is interrupted at the keyboard."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def profile(root: Path, rounds: int) -> subprocess.Popen[str]:
         "onnxruntime_cpu",
         "--rounds",
         str(rounds),
-        "--out",
+        "--tables",
         str(root),
     ]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(part for part in sys.path if part)}
@@ -45,7 +45,7 @@ def wait_for_records(root: Path, run: subprocess.Popen[str]) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while len(records(root)) < 5:
         assert run.poll() is None, run.communicate()[1]
-        assert time.monotonic() < deadline, "the profile stands still"
+        assert time.monotonic() < deadline, "the profile makes no progress"
         time.sleep(0.01)
 
 
@@ -53,14 +53,14 @@ def test_a_second_run_is_told_that_the_table_is_busy_and_ctrl_c_ends_the_first_a
     with profile(tmp_path, 40) as first:
         wait_for_records(tmp_path, first)
         with profile(tmp_path, 40) as second:
-            _, said = second.communicate(timeout=PATIENCE_S)
-        assert second.returncode == 2, said
-        assert "error: only one process may write a run at a time" in said
+            _, output = second.communicate(timeout=PATIENCE_S)
+        assert second.returncode == 2, output
+        assert "is locked by another process that writes there" in output
         assert first.poll() is None
         before = len(records(tmp_path))
         os.killpg(first.pid, signal.SIGINT)
-        _, said = first.communicate(timeout=PATIENCE_S)
-    assert first.returncode == 130, said
-    assert "stopped; start the same command again to go on" in said
+        _, output = first.communicate(timeout=PATIENCE_S)
+    assert first.returncode == 130, output
+    assert "stopped; run the same command again to resume" in output
     # No worker took the interrupt for a block's failure, and the round of 291 blocks was not run to its end.
     assert before <= len(records(tmp_path)) < before + 50
