@@ -1,1 +1,1 @@
-"""predictors: say in one line what this folder is for."""
+"""Accuracy predictors: from the metrics of blocks to the accuracy of a whole network."""

@@ -1,1 +1,1 @@
-"""training: say in one line what this folder is for."""
+"""Training: the reference network, blocks by distillation, whole networks by finetuning, and the libraries that hold them."""

@@ -1,1 +1,1 @@
-"""distillation: say in one line what this folder is for."""
+"""Blockwise knowledge distillation (BKD): each block is trained alone on the feature maps of the teacher."""

@@ -1,1 +1,1 @@
-"""finetuning: say in one line what this folder is for."""
+"""End-to-end knowledge distillation (EKD): whole networks are finetuned from the Block Library."""

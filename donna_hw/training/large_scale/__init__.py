@@ -1,1 +1,1 @@
-"""large_scale: say in one line what this folder is for."""
+"""The paper's training recipe on a folder of images, with timm, in one process or several."""

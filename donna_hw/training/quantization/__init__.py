@@ -1,1 +1,1 @@
-"""quantization: say in one line what this folder is for."""
+"""Post-training INT8 quantization (DFQ): trained float32 blocks and networks become 8-bit ones without any training."""
