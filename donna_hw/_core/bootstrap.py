@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from donna_hw._core.ranking import COST_TOLERANCE
-
 Array = np.ndarray
+COST_TOLERANCE = 0.15
 N_RESAMPLES = 2000
 
 

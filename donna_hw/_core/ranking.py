@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import kendalltau
 
+from donna_hw._core.bootstrap import COST_TOLERANCE, kendall_taus
 from donna_hw.errors import InsufficientDataError
 
 Array = np.ndarray
-COST_TOLERANCE = 0.15
 
 
 def kendall_tau(a: Array, b: Array) -> float:
@@ -39,8 +39,10 @@ def evaluate_ranking(predicted: Array, measured: Array, seed: int = 0, draws: in
         raise InsufficientDataError("a ranking needs at least 3 networks", got=len(measured), hint="finetune more")
     rng = np.random.default_rng(seed)
     picks = rng.integers(0, len(measured), (draws, len(measured)))
-    taus = [tau for pick in picks if np.isfinite(tau := kendall_tau(predicted[pick], measured[pick]))]
-    low, high = np.percentile(taus, [2.5, 97.5]) if taus else (np.nan, np.nan)
+    counts = np.stack([np.bincount(pick, minlength=len(measured)) for pick in picks])
+    taus = kendall_taus(predicted, measured, counts)
+    taus = taus[np.isfinite(taus)]
+    low, high = np.percentile(taus, [2.5, 97.5]) if len(taus) else (np.nan, np.nan)
     mse = float(np.square(predicted - measured).mean())
     spread = float(np.square(measured - measured.mean()).mean())
     r2 = 1 - mse / spread if spread > 0 else float("nan")

@@ -36,7 +36,10 @@ class HostRequirements:
 
 
 def run_task(requirements: HostRequirements, work: Callable[[Task], Result], task: Task) -> Result:
-    """Run a task on a host with a thread for each core; one core gives the sums of a single machine, since more threads add in another order."""
+    """Run a task on a host with a thread for each core.
+
+    One core gives the same sums as a single machine, while more threads would add in another order.
+    """
     import torch
 
     validate_host(requirements)

@@ -81,7 +81,7 @@ class StreamedFeatures:
 
 
 def load_train_features(space: Space, stage: Stage, folder: Path) -> Features:
-    """Return the training features of a stage: cached when `folder` holds its maps, else streamed from the images that it holds or names."""
+    """Return the training features of a stage: cached when `folder` holds its maps, else streamed from the saved images."""
     border = space.stages.index(stage)
     if (folder / f"train-{border}.npy").exists():
         return CachedFeatures(read_map(folder, "train", border), read_map(folder, "train", border + 1))

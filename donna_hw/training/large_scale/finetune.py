@@ -89,7 +89,7 @@ class TrainingSetup:
 
 @dataclass(frozen=True)
 class StudentTask:
-    """What a host of a cluster needs to train one network: a `TrainingSetup` with the names of the space and the library, and the network."""
+    """What a host of a cluster needs to train one network: a `TrainingSetup` with names instead of objects, and the network."""
 
     space: str
     library: Path

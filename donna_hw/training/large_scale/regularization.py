@@ -62,7 +62,7 @@ def add_regularization(network: GraphModule, dropout: float, stochastic_depth: f
 
 
 def _find_branches(graph: Graph) -> dict[str, int]:
-    """Return which input of each addition is the residual branch: the one with more layers before it, the first of equal ones, as in cells."""
+    """Return which input of each addition is the residual branch: the one with more layers before it, the first of equal ones."""
     depth, branches = {INPUT: 0}, {}
     for layer in graph.layers:
         depths = [depth[name] for name in layer.inputs]
