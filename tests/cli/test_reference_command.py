@@ -134,7 +134,7 @@ def test_a_loss_that_is_no_number_ends_the_training(folder: Path, main: Main) ->
     ("old", "new", "says"),
     [
         ('"image_folder"', '"digits"', "data.name must be 'image_folder'; found 'digits'"),
-        ("images_at_once = 8", "images_at_once = 3", "reference.batch must be a multiple of 1 process"),
+        ("micro_batch = 8", "micro_batch = 3", "reference.batch must be a multiple of 1 process"),
         ("batch = 8", "batch = 32\n", "an epoch must fill one batch of reference.batch = 32 images; found 24"),
     ],
 )

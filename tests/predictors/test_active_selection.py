@@ -95,7 +95,9 @@ def test_a_learning_curve_equals_fits_by_hand() -> None:
 
 
 def test_more_networks_help() -> None:
-    frame = learning_curve(sample_networks(40, noise=1.0), sample_networks(80, seed=1), strategies=("uniform",), sizes=(5, 40), draws=4)
+    frame = learning_curve(
+        sample_networks(40, noise=1.0), sample_networks(80, seed=1), strategies=("uniform",), sizes=(5, 40), draws=4
+    )
     few, many = frame.set_index("networks").loc[5], frame.set_index("networks").loc[40]
     assert many["mse"] < few["mse"]
     assert many["kendall_tau"] > few["kendall_tau"]
@@ -108,5 +110,7 @@ def test_sizes_that_the_pool_lacks_are_refused(sizes: tuple[int, ...]) -> None:
 
 
 def test_an_unknown_strategy_is_reported_with_the_known_ones() -> None:
-    with pytest.raises(UnknownNameError, match=r"unknown selection strategy 'best'; expected uniform, d_optimal or variance"):
+    with pytest.raises(
+        UnknownNameError, match=r"unknown selection strategy 'best'; expected uniform, d_optimal or variance"
+    ):
         learning_curve(sample_networks(12), sample_networks(5), strategies=("best",))

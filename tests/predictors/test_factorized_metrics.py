@@ -32,5 +32,7 @@ def test_only_blocks_that_differ_on_one_axis_are_read() -> None:
 def test_a_diverged_reference_is_refused() -> None:
     quality = product()
     quality[STAGE.reference] = np.inf
-    with pytest.raises(InsufficientDataError, match="1 blocks that differ from the reference on one axis have no finite quality"):
+    with pytest.raises(
+        InsufficientDataError, match="1 blocks that differ from the reference on one axis have no finite quality"
+    ):
         predict_quality(STAGE, quality)

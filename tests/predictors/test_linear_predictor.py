@@ -172,7 +172,8 @@ def test_five_networks_are_enough_and_four_are_not() -> None:
 
 def test_an_unknown_kind_is_reported_with_the_known_ones() -> None:
     with pytest.raises(
-        UnknownNameError, match=r"unknown kind of predictor 'ridge3'; expected .*monotone, ridge, ridge2, ridge2_monotone.*did you mean 'ridge'"
+        UnknownNameError,
+        match=r"unknown kind of predictor 'ridge3'; expected .*monotone, ridge, ridge2, ridge2_monotone.*did you mean 'ridge'",
     ):
         fit_predictor(*example(), "ridge3")
 

@@ -51,7 +51,8 @@ def test_an_unknown_metric_is_refused(tmp_path: Path, fitted: dict[str, object])
     path = tmp_path / "predictor.toml"
     fit_predictor(*example()).save(path, {"fitted_to": fitted})
     with pytest.raises(
-        FileFormatError, match=r"predictor\.toml: fitted_to\.quality must be a metric, or several joined by \+; got .*expected nsr"
+        FileFormatError,
+        match=r"predictor\.toml: fitted_to\.quality must be a metric, or several joined by \+; got .*expected nsr",
     ):
         read_metric(path)
 
@@ -78,7 +79,9 @@ def test_a_refitted_predictor_that_differs_is_refused(tmp_path: Path) -> None:
     content = tomllib.loads(path.read_text())
     content["predictor"]["top1_percent"][0] += 0.5
     path.write_text(tomli_w.dumps(content))
-    with pytest.raises(FileFormatError, match="ridge, fitted again, predicts accuracies that differ by up to .* % from the saved ones"):
+    with pytest.raises(
+        FileFormatError, match="ridge, fitted again, predicts accuracies that differ by up to .* % from the saved ones"
+    ):
         load_predictor(path)
 
 

@@ -39,7 +39,9 @@ def test_five_networks_of_equal_accuracy_are_fitted_without_a_warning(kind: str)
 
 
 def test_an_error_of_scikit_learn_is_reported() -> None:
-    with pytest.raises(InsufficientDataError, match=r"lars cannot be fitted to these networks; got .*choose another kind"):
+    with pytest.raises(
+        InsufficientDataError, match=r"lars cannot be fitted to these networks; got .*choose another kind"
+    ):
         fit_sklearn("lars", example(5)[0], np.full(5, 70.0))
 
 
@@ -100,7 +102,10 @@ def test_the_covariance_with_the_noise_has_the_deviations_on_its_diagonal(kind: 
 
 
 def test_a_covariance_of_one_that_is_not_bayesian_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"only Bayesian predictors have a covariance; got 'ridge'; expected bayesian_ridge or gaussian_process"):
+    with pytest.raises(
+        ConfigError,
+        match=r"only Bayesian predictors have a covariance; got 'ridge'; expected bayesian_ridge or gaussian_process",
+    ):
         fit_sklearn("ridge", *example()).covariance(example()[0])
 
 

@@ -252,7 +252,7 @@ def test_the_other_method_trains_from_scratch_and_as_long_on_all_images(
     ("old", "new", "says"),
     [
         ('"image_folder"', '"digits"', "finetune.method = 'paper' trains on a folder of images"),
-        ("images_at_once = 8", "images_at_once = 3", "finetune.batch must be a multiple of 1 process"),
+        ("micro_batch = 8", "micro_batch = 3", "finetune.batch must be a multiple of 1 process"),
         ("batch = 8\nimages", "batch = 32\nimages", "an epoch must fill one batch of finetune.batch = 32 images"),
         ("learning_rate = 0.002", "learning_rate = 1e30", "lower finetune.learning_rate"),
         ("data_workers = 0", "scratch_networks = 4", "at most library.networks less its two corners; found 4"),
