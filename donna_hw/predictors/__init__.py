@@ -1,1 +1,1 @@
-"""Accuracy predictors: from the metrics of blocks to the accuracy of a whole network."""
+"""Accuracy predictors: accuracies of networks from metrics of their blocks."""

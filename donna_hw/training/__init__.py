@@ -1,1 +1,1 @@
-"""Training: the reference network, blocks by distillation, whole networks by finetuning, and the libraries that hold them."""
+"""Train networks and blocks: data sets, distillation, finetuning, quantization, libraries and executors."""

@@ -80,7 +80,7 @@ def test_a_refitted_predictor_that_differs_is_refused(tmp_path: Path) -> None:
     content["predictor"]["top1_percent"][0] += 0.5
     path.write_text(tomli_w.dumps(content))
     with pytest.raises(
-        FileFormatError, match="ridge, fitted again, predicts accuracies that differ by up to .* % from the saved ones"
+        FileFormatError, match=r"ridge, fitted again, predicts accuracies that differ by up to .* % from the saved ones"
     ):
         load_predictor(path)
 

@@ -194,7 +194,7 @@ def test_a_host_that_does_not_see_the_drivers_folder_is_refused(pool: RayExecuto
     (marker,) = tmp_path.iterdir()
     marker.unlink()
     with pytest.raises(
-        UnavailableError, match="is another folder, or none, on .*; it must be one folder on all hosts of the cluster"
+        UnavailableError, match=r"is another folder, or none, on .*; it must be one folder on all hosts of the cluster"
     ):
         dict(pool.map(refuse, [2]))
 

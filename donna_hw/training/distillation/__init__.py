@@ -1,1 +1,1 @@
-"""Blockwise knowledge distillation (BKD): each block is trained alone on the feature maps of the teacher."""
+"""Blockwise knowledge distillation (paper section 3 and A.1): train every block against the teacher's feature maps."""

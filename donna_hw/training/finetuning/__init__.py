@@ -1,1 +1,1 @@
-"""End-to-end knowledge distillation (EKD): whole networks are finetuned from the Block Library."""
+"""End-to-end finetuning of whole networks from the Block Library with soft labels."""

@@ -1,1 +1,1 @@
-"""The paper's training recipe on a folder of images, with timm, in one process or several."""
+"""The paper's training recipe (A.1) at full size, with timm, on one or several GPUs."""

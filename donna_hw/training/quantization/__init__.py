@@ -1,1 +1,1 @@
-"""Post-training INT8 quantization (DFQ): trained float32 blocks and networks become 8-bit ones without any training."""
+"""Data-Free Quantization (Nagel et al., ICCV 2019): INT8 networks without training and without images."""
