@@ -186,5 +186,5 @@ def _fit(
     weights, covariance = fit_ridge(x, targets - intercept, alpha, positive=True)
     low, high = qualities.min(axis=0), qualities.max(axis=0)
     (noise, link_noise), shape = noises, (weights, intercept, center, scale)
-    ceilings = (requested_ceiling, link.ceiling_percent, link.gap_percent)
-    return SaturatingPredictor(KIND, alpha, *ceilings, *shape, link_noise**2 * covariance, noise, low, high)
+    ceiling, gap, link_covariance = link.ceiling_percent, link.gap_percent, link_noise**2 * covariance
+    return SaturatingPredictor(KIND, alpha, requested_ceiling, ceiling, gap, *shape, link_covariance, noise, low, high)

@@ -109,7 +109,7 @@ def _build_block(space: Space, stage: Stage, task: BlockTask) -> GraphModule:
 
 
 def _train(blocks: Sequence[GraphModule], features: Features, variance: torch.Tensor, task: BlockTask) -> None:
-    """Train blocks in parallel; on a GPU each has its own stream, which waits for the batch, and the next batch waits for all streams."""
+    """Train blocks in parallel, on a GPU each in its own stream, which waits for the batch as the next batch waits for all streams."""
     on_gpu = variance.is_cuda
     optimizers = [torch.optim.Adam(block.parameters(), lr=task.optim.learning_rate, fused=on_gpu) for block in blocks]
     streams = [torch.cuda.Stream(variance.device) if on_gpu else None for _ in blocks]  # type: ignore[no-untyped-call]
