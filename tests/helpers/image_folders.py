@@ -68,7 +68,10 @@ def image_folder(folder: Path, train: int = 8, val: int = 4) -> Path:
 def recipe(
     folder: Path, *, name: str = "r", batches: int = 1, epochs: int = 2, workers: int = 0, more: str = ""
 ) -> Path:
-    """Write a recipe for the images in `folder/images` and the space without batch-norm; `batches` is the number of batches of one process in a step of 8 images."""
+    """Write a recipe for the images in `folder/images` and the space without batch-norm.
+
+    `batches` is the number of batches of one process in a step of 8 images.
+    """
     space = folder / "plain_space.py"
     space.write_text(PLAIN)
     text = RECIPE.format(
