@@ -206,15 +206,15 @@ library = { networks = 5 }
         (
             "method = 'papr'",
             UnknownNameError,
-            r"reference\.method.*'papr'; expected adam_cosine, .*paper",
+            r"unknown reference\.method 'papr'; expected adam_cosine, .*paper",
         ),
-        ("method = 'paper', dropuot = 0.1", UnknownNameError, r"reference\.dropuot.*did you mean 'dropout'"),
-        ("method = 'paper', cosine_steps = 1", UnknownNameError, r"reference\.cosine_steps.*expected alpha"),
-        ("epochs = 1, dropout = 0.1", UnknownNameError, r"reference\.dropout.*expected .*cosine_steps"),
+        ("method = 'paper', dropuot = 0.1", UnknownNameError, r"\[reference\]: unknown key 'dropuot'; .*did you mean 'dropout'"),
+        ("method = 'paper', cosine_steps = 1", UnknownNameError, r"\[reference\]: unknown key 'cosine_steps'; expected alpha"),
+        ("epochs = 1, dropout = 0.1", UnknownNameError, r"\[reference\]: unknown key 'dropout'; expected .*cosine_steps"),
         ("method = 'paper', dropout = 1.0", ConfigError, r"reference\.dropout: .*less than 1; got 1\.0"),
         ("method = 'paper', randaugment = 'auto'", ConfigError, r"reference\.randaugment: .*pattern"),
         ("batch = 3", ConfigError, r"'reference\.epochs'.*add reference\.epochs = "),
-        ("method = 3", UnknownNameError, r"reference\.method.*3.*; expected adam_cosine"),
+        ("method = 3", UnknownNameError, r"unknown reference\.method .*3.*; expected adam_cosine"),
     ],
 )
 def test_an_invalid_reference_is_reported(

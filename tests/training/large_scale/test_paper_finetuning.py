@@ -263,7 +263,7 @@ def test_the_other_method_trains_from_scratch_and_as_long_on_all_images(
         ),
         ("learning_rate = 0.002", "learning_rate = 1e30", "lower finetune.learning_rate"),
         ("data_workers = 0", "scratch_networks = 4", "two corners; got 4"),
-        ("data_workers = 0", "images = 4", "finetune.images"),
+        ("data_workers = 0", "images = 4", "[finetune]: unknown key 'images'"),
     ],
 )
 def test_what_cannot_be_finetuned_is_refused(tmp_path: Path, main: Main, old: str, new: str, message: str) -> None:
