@@ -1,4 +1,4 @@
-"""Which architectures to finetune next: by chance, or by what they would tell."""
+"""Which architectures to finetune next: random ones, or the most informative ones."""
 
 from __future__ import annotations
 
@@ -11,22 +11,32 @@ from donna_hw.predictors.linear import compute_scaling
 from donna_hw.predictors.sklearn_models import SklearnPredictor
 
 STRATEGIES = ("uniform", "d_optimal", "variance")
-# beside the information of one network: what a determinant needs before there are as many networks as weights
+# small compared with the information of one network; keeps the matrix regular while there are fewer networks than weights
 PRIOR = 1e-3
 
 
 def select_uniform(candidates: int, count: int, rng: np.random.Generator) -> Array:
-    """Return the numbers of `count` different candidates, int [count], each as likely as any other."""
+    """Return the numbers of `count` different candidates, int [count], uniformly at random; raises `ConfigError` for too few candidates."""
     _validate_count(candidates, count)
     return rng.choice(candidates, count, replace=False)
 
 
 def select_d_optimal(candidates: Array, finetuned: Array, count: int) -> Array:
-    """Return the numbers of `count` different candidates, int [count], that make the weights of a linear predictor known best.
+    """Select the candidates that determine the weights of a linear predictor best; no accuracies are needed.
 
-    candidates, chosen: qualities float [n, stages] or [n, stages, metrics] of networks to choose from, and of those that are finetuned
-    already. Greedy: each next network raises the determinant of X^T X most, X being 1 and the standardised -log qualities of all that
-    are chosen (Fedorov, 1972, one network at a time). No accuracy is needed.
+    Greedy: each next network increases the determinant of X^T X most, where the columns of X are 1 and the standardized -log qualities
+    of all selected networks (Fedorov, 1972, one network at a time).
+
+    Args:
+        candidates: Qualities of the networks to select from, float [n, stages] or [n, stages, metrics].
+        finetuned: Qualities of the networks that are finetuned already, of the same form.
+        count: Number of networks to select.
+
+    Returns:
+        Numbers of different candidates, int [count].
+
+    Raises:
+        ConfigError: When there are fewer candidates than `count`.
     """
     _validate_count(len(candidates), count)
     features = flatten_metrics(log_quality(validate_qualities(candidates)))
@@ -34,21 +44,32 @@ def select_d_optimal(candidates: Array, finetuned: Array, count: int) -> Array:
     x = _add_intercept((features - center) / scale)
     before = _add_intercept((flatten_metrics(log_quality(validate_qualities(finetuned))) - center) / scale)
     inverse = np.linalg.inv(before.T @ before + PRIOR * np.eye(x.shape[1]))
-    found: list[int] = []
+    selected: list[int] = []
     for _ in range(count):
         gains = ((x @ inverse) * x).sum(axis=1)  # the determinant grows by the factor 1 + gain
-        gains[found] = -np.inf
+        gains[selected] = -np.inf
         best = int(np.argmax(gains))
-        found.append(best)
+        selected.append(best)
         column = inverse @ x[best]
         inverse = inverse - np.outer(column, column) / (1 + x[best] @ column)
-    return np.array(found, np.int64)
+    return np.array(selected, np.int64)
 
 
 def select_by_variance(predictor: SklearnPredictor, candidates: Array, count: int) -> Array:
-    """Return the numbers of `count` different candidates, int [count], that lower a Bayesian predictor's mean variance of all of them most.
+    """Select the candidates that reduce a Bayesian predictor's mean variance over all candidates most.
 
-    candidates: qualities float [n, stages]. Greedy, as in `costs.design`; raises `ConfigError` for a predictor that is not Bayesian.
+    Greedy, as `select_a_optimal`.
+
+    Args:
+        predictor: A Bayesian predictor.
+        candidates: Qualities of the networks to select from, float [n, stages].
+        count: Number of networks to select.
+
+    Returns:
+        Numbers of different candidates, int [count].
+
+    Raises:
+        ConfigError: For a predictor that is not Bayesian, or fewer candidates than `count`.
     """
     _validate_count(len(candidates), count)
     covariance, noise = predictor.covariance(candidates)
@@ -61,4 +82,4 @@ def _add_intercept(features: Array) -> Array:
 
 def _validate_count(candidates: int, count: int) -> None:
     if count > candidates:
-        raise ConfigError("there must be as many candidates as are chosen", got=candidates, hint=f"give {count}")
+        raise ConfigError(f"at least {count} candidates are needed to select {count} networks", got=candidates)

@@ -19,24 +19,35 @@ def fit_predictor(
 ) -> FittedPredictor:
     """Fit a predictor to finetuned networks.
 
-    qualities: a metric float [n, stages], or several [n, stages, metrics] for `joint`; top1_percent: float [n]. ceiling_percent: the
-    teacher's accuracy, for `saturating` and `joint`; the others do without. Raises `InsufficientDataError` below 5 networks, `ConfigError` on an
-    accuracy that is none, and `UnknownNameError`.
+    Args:
+        qualities: The quality of each network's blocks, float [n, stages]; for `joint` also several metrics, [n, stages, metrics].
+        top1_percent: The accuracy of each network in per cent, float [n].
+        kind: A name in `KINDS`.
+        ceiling_percent: The teacher's accuracy in per cent, for `saturating` and `joint`; the other kinds ignore it.
+
+    Returns:
+        A predictor, which maps float [n, stages] (or [n, stages, metrics]) to (top-1, standard deviation), both in per cent.
+
+    Raises:
+        UnknownNameError: For an unknown kind.
+        InsufficientDataError: For fewer than 5 networks.
+        ConfigError: For an accuracy that is not finite, a quality that is not finite or negative, or several metrics for a kind that
+            reads one.
     """
     if kind not in KINDS:
-        raise UnknownNameError("a predictor must be a known one", got=kind, choices=sorted(KINDS))
+        raise UnknownNameError("unknown kind of predictor", got=kind, choices=sorted(KINDS))
     if len(top1_percent) < MIN_NETWORKS:
         raise InsufficientDataError(
-            f"a predictor needs at least {MIN_NETWORKS} finetuned networks",
+            f"at least {MIN_NETWORKS} finetuned networks are needed to fit a predictor",
             got=len(top1_percent),
-            hint="raise library.networks in the recipe and finetune again",
+            hint="raise library.networks in the recipe, and run donna-hw finetune again",
         )
     if not np.isfinite(top1_percent).all():
-        raise ConfigError("every accuracy must be a finite number", got="NaN or infinite", hint="leave it out")
+        raise ConfigError("every accuracy must be finite, but some are not", hint="leave these networks out")
     if kind == joint.KIND:
         return joint.fit_joint(qualities, top1_percent, ceiling_percent or 0.0)
     if qualities.ndim != 2:
-        raise ConfigError("several metrics of a block need the kind 'joint'", got=kind, hint="give one metric")
+        raise ConfigError("only the kind 'joint' reads several metrics", got=kind, hint="choose one metric")
     if kind == saturating.KIND:
         return saturating.fit_saturating(qualities, top1_percent, ceiling_percent or 0.0)
     if kind in MODELS:
@@ -47,8 +58,8 @@ def fit_predictor(
 def predict_leave_one_out(
     qualities: Array, top1_percent: Array, kind: str = saturating.KIND, ceiling_percent: float | None = None
 ) -> Array:
-    """Return each network's prediction, float [n], by a predictor that was fitted to all the others; raises what `fit_predictor` does.
+    """Return each network's prediction, float [n], by a predictor that is fitted to all other networks.
 
-    The strength of a ridge is the one chosen by all networks together.
+    The arguments and errors are those of `fit_predictor`. The regularization strength is that of the fit to all networks.
     """
     return fit_predictor(qualities, top1_percent, kind, ceiling_percent).predict_leave_one_out(qualities, top1_percent)

@@ -25,13 +25,23 @@ from donna_hw.predictors.quadratic import Quadratic
 
 @dataclass(frozen=True)
 class LinearPredictor:
-    """A linear model on features of the qualities; `kind` says which (`KINDS`).
+    """A linear model on features of the qualities, which `kind` selects.
 
-    monotone (ours): the features are -log(max(NSR, 1e-6)), their weights are never negative: a better block never lowers the
-    prediction. ridge2 (the paper's Ridge [A.4.4] with second-order terms): standardised NSR, their squares and products.
-    ridge2_monotone (ours): t = log(highest NSR of the fit / NSR), zero above it, their squares and products; no weight is negative.
-    covariance: (X^T X + alpha I)^-1 of the centred features; noise: the residuals' standard deviation in per cent. low, high: the range of
-    each stage's NSR in the fit.
+    monotone (ours): the features are -log(max(NSR, 1e-6)), and no weight is negative, so a better block never lowers the prediction.
+    ridge2 (the paper's Ridge [A.4.4] with second-order terms): standardized NSR, their squares and products.
+    ridge2_monotone (ours): t = log(highest NSR of the fit / NSR), and zero above it; their squares and products; no weight is negative.
+
+    Args:
+        kind: A name in `KINDS`.
+        alpha: Regularization strength of the ridge.
+        weights: The weight of each feature, float [features].
+        intercept: The mean accuracy of the fit, in per cent.
+        center: The mean of each feature.
+        scale: The standard deviation of each feature.
+        covariance: (X^T X + alpha I)^-1 of the centered features.
+        noise: Standard deviation of the residuals, in per cent.
+        low: The lowest NSR of each stage in the fit.
+        high: The highest NSR of each stage in the fit.
     """
 
     kind: str
@@ -46,7 +56,7 @@ class LinearPredictor:
     high: Array
 
     def __call__(self, qualities: Array) -> tuple[Array, Array]:
-        """Return (top-1 %, standard deviation %) of float [n, stages]; raises `BadSetting` on a quality that is none."""
+        """Return (top-1, standard deviation) in per cent of float [n, stages]; raises `ConfigError` for an invalid quality."""
         x = (KINDS[self.kind](validate_qualities(qualities), self.high) - self.center) / self.scale
         leverage = ((x @ self.covariance) * x).sum(axis=1)
         return self.intercept + x @ self.weights, self.noise * np.sqrt(1 + leverage)
@@ -56,17 +66,17 @@ class LinearPredictor:
         return out_of_range(qualities, self.low, self.high)
 
     def scores(self, qualities: Sequence[Array]) -> tuple[Array, ...] | None:
-        """Return what each block [stage][block] adds to the accuracy, for `monotone`; see `AccuracyPredictor`."""
+        """Return the contribution of each block [stage][block] to the accuracy, for `monotone`; see `AccuracyPredictor`."""
         if self.kind != "monotone":
             return None
         return additive_scores(qualities, self.weights / self.scale)
 
     def quadratic(self, qualities: Sequence[Array]) -> Quadratic | None:
-        """Return the accuracy of blocks of these NSR [stage][block], for `ridge2_monotone`; see `AccuracyPredictor`."""
+        """Return the accuracy of blocks with these NSR [stage][block], for `ridge2_monotone`; see `AccuracyPredictor`."""
         return self.second_order(qualities) if self.kind == "ridge2_monotone" else None
 
     def second_order(self, qualities: Sequence[Array]) -> Quadratic | None:
-        """Return what `quadratic` does, for `ridge2` too, whose interactions may be negative; None for `monotone`."""
+        """Return what `quadratic` returns, also for `ridge2`, whose interactions may be negative; None for `monotone`."""
         if self.kind == "monotone":
             return None
         stages = len(self.high)
@@ -75,19 +85,19 @@ class LinearPredictor:
         interactions[np.triu_indices(stages)] = slopes[stages:]  # in the order of the features
         squares = interactions.diagonal().copy()
         np.fill_diagonal(interactions, 0.0)
-        plain = self.kind == "ridge2"
+        is_plain_nsr = self.kind == "ridge2"
         t = tuple(
-            np.where(np.isfinite(values), values, 0.0) if plain else _log_gain(values, high)
+            np.where(np.isfinite(values), values, 0.0) if is_plain_nsr else _log_gain(values, high)
             for values, high in zip(qualities, self.high, strict=True)
         )
         linear = tuple(
-            np.where(np.isfinite(values), slope * each + square * each**2, -np.inf)
-            for values, each, slope, square in zip(qualities, t, slopes[:stages], squares, strict=True)
+            np.where(np.isfinite(values), slope * terms + square * terms**2, -np.inf)
+            for values, terms, slope, square in zip(qualities, t, slopes[:stages], squares, strict=True)
         )
         return Quadratic(linear, t, interactions + interactions.T, float(self.intercept - slopes @ self.center))
 
     def predict_leave_one_out(self, qualities: Array, top1_percent: Array) -> Array:
-        """Return what `predict_leave_one_out` does at this predictor's strength of the ridge."""
+        """Return each network's prediction, float [n], by a fit to all other networks with this regularization strength."""
         return predict_leave_one_out(qualities, top1_percent, self.kind, self.alpha)
 
     def save(self, path: Path, facts: Mapping[str, Any]) -> None:
@@ -96,7 +106,7 @@ class LinearPredictor:
 
 
 def fit_linear(qualities: Array, top1_percent: Array, kind: str) -> LinearPredictor:
-    """Fit a predictor of a kind in `KINDS`; the strength of its ridge is chosen by leave-one-out cross-validation."""
+    """Fit a predictor of a kind in `KINDS`; its regularization strength is chosen by leave-one-out cross-validation."""
     errors = [
         np.square(predict_leave_one_out(qualities, top1_percent, kind, alpha) - top1_percent).mean() for alpha in ALPHAS
     ]
@@ -105,7 +115,7 @@ def fit_linear(qualities: Array, top1_percent: Array, kind: str) -> LinearPredic
 
 
 def predict_leave_one_out(qualities: Array, top1_percent: Array, kind: str, alpha: float) -> Array:
-    """Return each network's prediction, float [n], by a predictor that was fitted to all the others."""
+    """Return each network's prediction, float [n], by a predictor that is fitted to all other networks."""
     count = len(top1_percent)
     predictions = np.empty(count)
     for i in range(count):
@@ -126,16 +136,26 @@ def _fit(qualities: Array, top1: Array, kind: str, alpha: float, noise: float) -
 
 
 def compute_scaling(features: Array) -> tuple[Array, Array]:
-    """Return the mean and the standard deviation of each feature; 1 for a constant one, which says nothing and gets no weight."""
+    """Return the mean and the standard deviation of each feature; 1 for a constant one, which carries no information and gets no weight."""
     scale = features.std(axis=0)
     return features.mean(axis=0), np.where(scale > 1e-12, scale, 1.0)
 
 
 def fit_ridge(x: Array, target: Array, alpha: float, *, positive: bool) -> tuple[Array, Array]:
-    """Return the weights float [k] of centred features [n, k], zero or more if `positive`, and (X^T X + alpha I)^-1."""
+    """Fit a ridge regression.
+
+    Args:
+        x: Centered features, float [n, k].
+        target: Centered targets, float [n].
+        alpha: Regularization strength.
+        positive: Whether weights must not be negative.
+
+    Returns:
+        (weights float [k], (X^T X + alpha I)^-1).
+    """
     k = x.shape[1]
-    stacked, wanted = np.vstack([x, np.sqrt(alpha) * np.eye(k)]), np.concatenate([target, np.zeros(k)])
-    weights = nnls(stacked, wanted)[0] if positive else np.linalg.lstsq(stacked, wanted, rcond=None)[0]
+    stacked, targets = np.vstack([x, np.sqrt(alpha) * np.eye(k)]), np.concatenate([target, np.zeros(k)])
+    weights = nnls(stacked, targets)[0] if positive else np.linalg.lstsq(stacked, targets, rcond=None)[0]
     return weights, np.linalg.inv(x.T @ x + alpha * np.eye(k))
 
 
@@ -148,7 +168,7 @@ def _add_products(features: Array) -> Array:
     return np.hstack([features, *(features[:, [i]] * features[:, [j]] for i, j in pairs)])
 
 
-# NSR [n, stages], and the highest of each stage in the fit, to [n, features]
+# from NSR [n, stages] and the highest NSR of each stage in the fit to [n, features]
 FeatureMap = Callable[[Array, Array], Array]
 KINDS: dict[str, FeatureMap] = {
     "monotone": lambda qualities, high: log_quality(qualities),

@@ -1,4 +1,4 @@
-"""JointPredictor: several metrics of a block, and its counts, weighed by what the finetuned networks say of each."""
+"""JointPredictor: several metrics of a block and its counts, weighted by how informative they are for the finetuned networks."""
 
 from __future__ import annotations
 
@@ -16,20 +16,36 @@ from donna_hw.predictors.base import Array, log_quality, out_of_range, save_fiel
 from donna_hw.predictors.saturating import SaturationLink, fit_link
 
 KIND = "joint"
-# of the logarithms of the prior's variances: of the weights and, last, of the noise, on a standardised target; wide, since they are guesses
+# means and deviation of the logarithms of the variances, of the weights and of the noise, on a standardized target; wide, since guessed
 LOG_VARIANCE, LOG_NOISE, LOG_STD = -2.0, -1.5, 3.0
-LOG_LARGE_VARIANCE = 2.0  # of large variances, from which the climb to the most likely ones begins, too
+LOG_LARGE_VARIANCE = 2.0  # of large variances, from which the maximization of the likelihood is started too
 
 
 @dataclass(frozen=True)
 class JointPredictor:
     """-log(ceiling - accuracy) = a + sum over stages and metrics of weight * -log(max(value, 1e-6)) (ours).
 
-    The weight of a metric is one that all stages share and one of each stage, both normally distributed about zero. Their variances
-    for each metric, `shared` and `own`, float [metrics], and that of the noise are the most likely ones (evidence maximisation,
-    MacKay 1992): few networks leave one weight a metric, many give each stage its own. A weight may be negative: of two metrics
-    that say nearly the same, one may tell what the other overstates. weights, center: [stages, metrics]; covariance: of the weights,
-    in the unit of the link, [stages * metrics] each way; noise: in per cent; asked_percent and the ends of the `SaturationLink` as in `saturating`.
+    The weight of a metric in a stage is the sum of one that all stages share and one of the stage, both normally distributed about zero.
+    Their variances for each metric, and that of the noise, maximize the evidence (MacKay 1992): with few networks a metric has nearly
+    one weight for all stages, with many each stage has its own. A weight may be negative, since of two nearly equal metrics one may
+    correct what the other overstates.
+
+    Args:
+        kind: Always `joint`.
+        requested_ceiling_percent: The teacher's accuracy in per cent, 0 for none.
+        ceiling_percent: The ceiling of the `SaturationLink`.
+        gap_percent: The gap of the `SaturationLink`.
+        shared_variance: Variance of the weights that stages share, float [metrics].
+        stage_variance: Variance of the weights of single stages, float [metrics].
+        residual: Variance of the noise, on a standardized target.
+        weights: Float [stages, metrics].
+        intercept: The mean link of the fit.
+        center: The mean of each feature, float [stages, metrics].
+        scale: The standard deviation of each metric over all stages, float [metrics].
+        covariance: Covariance of the weights in the squared unit of the link, float [stages * metrics, stages * metrics].
+        noise: Root-mean-square error on networks left out of the fit, in per cent.
+        low: The lowest value in the fit, float [stages, metrics].
+        high: The highest value in the fit, float [stages, metrics].
     """
 
     kind: str
@@ -49,9 +65,9 @@ class JointPredictor:
     high: Array
 
     def __call__(self, qualities: Array) -> tuple[Array, Array]:
-        """Return (top-1 %, standard deviation %) of float [n, stages, metrics]; raises `BadSetting` on a quality that is none.
+        """Return (top-1, standard deviation) in per cent of float [n, stages, metrics]; raises `ConfigError` for an invalid quality.
 
-        The deviation is that of the weights, by the slope of the link, and the noise of one finetuning beside it.
+        The standard deviation combines that of the weights, by the derivative of the link, with the noise of one finetuning.
         """
         x = self._features(qualities)
         accuracy, slope = self.link.inverse(self.intercept + x @ self.weights.ravel())
@@ -63,20 +79,20 @@ class JointPredictor:
         return np.asarray(out_of_range(_add_metric_axis(qualities), self.low, self.high).any(axis=1))
 
     def scores(self, qualities: Sequence[Array]) -> tuple[Array, ...]:
-        """Return what each block [stage][block] adds to the link, which the accuracy grows with; see `AccuracyPredictor`."""
-        found = []
+        """Return the contribution of each block [stage][block] to the link, with which the accuracy grows; see `AccuracyPredictor`."""
+        scores = []
         for values, weights in zip(qualities, self.weights / self.scale, strict=True):
-            each = values.reshape(len(values), -1)
-            usable = np.isfinite(each).all(axis=1)
-            safe = np.where(usable[:, None], each, 1.0)
-            found.append(np.asarray(np.where(usable, log_quality(safe) @ weights, -np.inf)))
-        return tuple(found)
+            metrics = values.reshape(len(values), -1)
+            usable = np.isfinite(metrics).all(axis=1)
+            finite = np.where(usable[:, None], metrics, 1.0)
+            scores.append(np.asarray(np.where(usable, log_quality(finite) @ weights, -np.inf)))
+        return tuple(scores)
 
     def quadratic(self, qualities: Sequence[Array]) -> None:
-        """Return None: the accuracy is no sum."""
+        """Return None, since the accuracy is not a sum."""
 
     def predict_leave_one_out(self, qualities: Array, top1_percent: Array) -> Array:
-        """Return each network's prediction, float [n], by a fit to all the others at these variances of the prior."""
+        """Return each network's prediction, float [n], by a fit to all other networks with these variances."""
         variances = np.array([*self.shared_variance, *self.stage_variance, self.residual])
         return _predict_leave_one_out(qualities, top1_percent, self.requested_ceiling_percent, variances)
 
@@ -86,7 +102,7 @@ class JointPredictor:
 
     @property
     def link(self) -> SaturationLink:
-        """What makes an accuracy a sum, and back."""
+        """The transformation between the accuracy and the sum."""
         return SaturationLink(self.ceiling_percent, self.gap_percent)
 
     def _features(self, qualities: Array) -> Array:
@@ -95,7 +111,7 @@ class JointPredictor:
 
 
 def fit_joint(qualities: Array, top1_percent: Array, requested_ceiling_percent: float = 0.0) -> JointPredictor:
-    """Fit to finetuned networks: qualities float [n, stages, metrics], or [n, stages] of one metric; top1_percent float [n]."""
+    """Fit to finetuned networks: qualities float [n, stages, metrics], or [n, stages] for one metric; top1_percent float [n]."""
     x, _, _ = _standardize(qualities)
     target, _ = _standardize_target(fit_link(top1_percent, requested_ceiling_percent).transform(top1_percent))
     variances = _fit_variances(x, target)
@@ -105,85 +121,85 @@ def fit_joint(qualities: Array, top1_percent: Array, requested_ceiling_percent: 
 
 
 def _fit_variances(x: Array, target: Array) -> Array:
-    """Return the variances of the prior under which a standardised target is most likely, and the prior's own, float [2 metrics + 1].
+    """Return the most probable variances of the weights and the noise for a standardized target, float [2 metrics + 1].
 
-    The likelihood has several tops: of two metrics that say nearly the same, the difference tells much or nothing. So the climb begins
-    at small variances, at large ones, and at large ones of each metric and each two of them.
+    The likelihood has several maxima, since the difference of two nearly equal metrics may or may not be informative. So the
+    optimization starts from small variances, from large ones, and from large ones of each metric and of each pair of metrics.
     """
-    parts = np.concatenate([_kernels(x, x), np.eye(len(x))[None]])
-    middle = np.array([LOG_VARIANCE] * (len(parts) - 1) + [LOG_NOISE])
+    kernels = np.concatenate([_kernels(x, x), np.eye(len(x))[None]])
+    prior_mean = np.array([LOG_VARIANCE] * (len(kernels) - 1) + [LOG_NOISE])
 
     def loss(logs: Array) -> tuple[float, Array]:
-        factor = cho_factor(np.tensordot(np.exp(logs), parts, 1), lower=True)
+        factor = cho_factor(np.tensordot(np.exp(logs), kernels, 1), lower=True)
         inverse = cho_solve(factor, np.eye(len(x)))
-        pulled = inverse @ target
-        value = target @ pulled / 2 + np.log(factor[0].diagonal()).sum()
-        slopes = np.exp(logs) / 2 * ((parts * inverse).sum(axis=(1, 2)) - (parts @ pulled) @ pulled)
-        off = (logs - middle) / LOG_STD
-        return float(value + off @ off / 2), slopes + off / LOG_STD
+        solution = inverse @ target
+        value = target @ solution / 2 + np.log(factor[0].diagonal()).sum()
+        gradient = np.exp(logs) / 2 * ((kernels * inverse).sum(axis=(1, 2)) - (kernels @ solution) @ solution)
+        deviation = (logs - prior_mean) / LOG_STD
+        return float(value + deviation @ deviation / 2), gradient + deviation / LOG_STD
 
-    limits = [(-12.0, 4.0)] * (len(parts) - 1) + [(-8.0, 2.0)]
-    metrics = (len(parts) - 1) // 2
-    raised = [(), *(each for count in (1, 2) for each in combinations(range(metrics), count)), range(metrics)]
-    ends = []
-    for some in dict.fromkeys(tuple(each) for each in raised):
-        start = middle.copy()
-        start[[*some, *(metrics + metric for metric in some)]] = LOG_LARGE_VARIANCE
-        ends.append(minimize(loss, start, jac=True, method="L-BFGS-B", bounds=limits))
-    return np.asarray(np.exp(min(ends, key=lambda end: float(end.fun)).x))
+    bounds = [(-12.0, 4.0)] * (len(kernels) - 1) + [(-8.0, 2.0)]
+    metrics = (len(kernels) - 1) // 2
+    subsets = [(), *(subset for count in (1, 2) for subset in combinations(range(metrics), count)), range(metrics)]
+    optima = []
+    for subset in dict.fromkeys(tuple(subset) for subset in subsets):
+        start = prior_mean.copy()
+        start[[*subset, *(metrics + metric for metric in subset)]] = LOG_LARGE_VARIANCE
+        optima.append(minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds))
+    return np.asarray(np.exp(min(optima, key=lambda optimum: float(optimum.fun)).x))
 
 
-def _fit(qualities: Array, top1: Array, asked: float, variances: Array, noise: float) -> JointPredictor:
+def _fit(qualities: Array, top1: Array, ceiling: float, variances: Array, noise: float) -> JointPredictor:
     x, center, scale = _standardize(qualities)
     count, stages, metrics = x.shape
-    link = fit_link(top1, asked)
+    link = fit_link(top1, ceiling)
     values = link.transform(top1)
-    target, size = _standardize_target(values)
-    shared, own, residual = variances[:metrics], variances[metrics:-1], float(variances[-1])
-    # of the weights, ordered as x is: stage by stage, in each metric by metric
-    prior = np.kron(np.ones((stages, stages)), np.diag(shared)) + np.kron(np.eye(stages), np.diag(own))
+    target, target_std = _standardize_target(values)
+    shared, per_stage, residual = variances[:metrics], variances[metrics:-1], float(variances[-1])
+    # of the weights in the order of x: stage by stage, and metric by metric within a stage
+    prior = np.kron(np.ones((stages, stages)), np.diag(shared)) + np.kron(np.eye(stages), np.diag(per_stage))
     flat = x.reshape(count, -1)
-    towards = flat @ prior / stages
-    factor = cho_factor(towards @ flat.T + residual * np.eye(count), lower=True)
-    weights = towards.T @ cho_solve(factor, target)
-    covariance = prior / stages - towards.T @ cho_solve(factor, towards)
-    deep = _add_metric_axis(qualities)
+    cross_covariance = flat @ prior / stages
+    factor = cho_factor(cross_covariance @ flat.T + residual * np.eye(count), lower=True)
+    weights = cross_covariance.T @ cho_solve(factor, target)
+    covariance = prior / stages - cross_covariance.T @ cho_solve(factor, cross_covariance)
+    with_metrics = _add_metric_axis(qualities)
     return JointPredictor(
         KIND,
-        asked,
+        ceiling,
         link.ceiling_percent,
         link.gap_percent,
         shared,
-        own,
+        per_stage,
         residual,
-        size * weights.reshape(stages, metrics),
+        target_std * weights.reshape(stages, metrics),
         float(values.mean()),
         center,
         scale,
-        size**2 * (covariance + covariance.T) / 2,
+        target_std**2 * (covariance + covariance.T) / 2,
         noise,
-        deep.min(axis=0),
-        deep.max(axis=0),
+        with_metrics.min(axis=0),
+        with_metrics.max(axis=0),
     )
 
 
-def _predict_leave_one_out(qualities: Array, top1: Array, asked: float, variances: Array) -> Array:
-    found = np.empty(len(top1))
+def _predict_leave_one_out(qualities: Array, top1: Array, ceiling: float, variances: Array) -> Array:
+    predictions = np.empty(len(top1))
     for i in range(len(top1)):
         others = np.arange(len(top1)) != i
-        found[i] = _fit(qualities[others], top1[others], asked, variances, 0.0)(qualities[i : i + 1])[0][0]
-    return found
+        predictions[i] = _fit(qualities[others], top1[others], ceiling, variances, 0.0)(qualities[i : i + 1])[0][0]
+    return predictions
 
 
 def _kernels(a: Array, b: Array) -> Array:
-    """Return what a weight of variance 1 a stage gives two networks in common, float [2 metrics, n, m]: shared weights, then own ones."""
+    """Return the covariance of two sets of networks at unit variances, float [2 metrics, n, m]: of shared weights, then of stages."""
     stages = a.shape[1]
     shared = np.einsum("nk,mk->knm", a.sum(axis=1), b.sum(axis=1))
     return np.asarray(np.concatenate([shared, np.einsum("nsk,msk->knm", a, b)]) / stages)
 
 
 def _standardize(qualities: Array) -> tuple[Array, Array, Array]:
-    """Return the features [n, stages, metrics] about their means, by the deviation of a metric in all stages together, and these two."""
+    """Return (features [n, stages, metrics] less their means and divided by each metric's deviation over all stages, means, deviations)."""
     features = log_quality(validate_qualities(_add_metric_axis(qualities)))
     center = features.mean(axis=0)
     spread = np.sqrt(np.square(features - center).mean(axis=(0, 1)))
@@ -192,10 +208,10 @@ def _standardize(qualities: Array) -> tuple[Array, Array, Array]:
 
 
 def _standardize_target(values: Array) -> tuple[Array, float]:
-    """Return the target about its mean by its deviation, and that; 1 where all networks are equally accurate."""
+    """Return (the standardized target, its standard deviation); the latter is 1 where all networks are equally accurate."""
     spread = float(values.std())
-    size = spread if spread > 1e-12 else 1.0
-    return (values - values.mean()) / size, size
+    std = spread if spread > 1e-12 else 1.0
+    return (values - values.mean()) / std, std
 
 
 def _add_metric_axis(qualities: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Quadratic: an accuracy with second-order terms, block by block, as an exact search needs it."""
+"""Quadratic: an accuracy with second-order terms in the blocks, in the form that an exact search needs."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ Array = np.ndarray
 class Quadratic:
     """Accuracy (top-1 %) = intercept + sum_i linear_i[b_i] + sum_(i<j) interactions_ij t_i[b_i] t_j[b_j].
 
-    linear: float [stage][block], minus infinity for blocks that must not be used. t: float [stage][block], zero or more.
-    interactions: symmetric float [stages, stages], zero or more; its diagonal counts for nothing. So the accuracy falls nowhere as a
-    block's linear or t grows.
+    No interaction is negative, so the accuracy never falls as a block's `linear` or `t` grows.
+
+    Args:
+        linear: Float [stage][block], minus infinity for blocks that must not be used.
+        t: Float [stage][block], zero or more.
+        interactions: Symmetric float [stages, stages], zero or more, whose diagonal is ignored.
+        intercept: In per cent.
     """
 
     linear: tuple[Array, ...]
@@ -24,13 +28,13 @@ class Quadratic:
     intercept: float
 
     def __call__(self, rows: Array) -> Array:
-        """Return the accuracy (%), float [n], of block numbers int [n, stages].
+        """Return the accuracy in per cent, float [n], of block numbers int [n, stages].
 
-        Summed stage by stage in one fixed order: rounding keeps the order of sums and of products of numbers above zero, so that a row
-        which is nowhere worse before a stage is, to the last bit, nowhere worse after it.
+        The sum runs stage by stage in one fixed order. Rounding preserves the order of sums and of products of positive numbers, so a
+        row that is not worse than another before a stage is, to the last bit, not worse after it.
         """
         value = np.full(len(rows), self.intercept)
-        slopes = np.zeros((len(rows), len(self.t)))  # what a unit of each later stage's t will add
+        slopes = np.zeros((len(rows), len(self.t)))  # what one unit of t adds in each later stage
         for stage, (linear, t) in enumerate(zip(self.linear, self.t, strict=True)):
             blocks = rows[:, stage]
             value = value + (linear[blocks] + slopes[:, stage] * t[blocks])

@@ -1,4 +1,4 @@
-"""SaturatingPredictor: better blocks bring the accuracy nearer to a ceiling, and never above it."""
+"""SaturatingPredictor: better blocks bring the accuracy closer to a ceiling, and never above it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from donna_hw.predictors.base import (
 )
 from donna_hw.predictors.linear import compute_scaling, fit_ridge
 
-MIN_GAP_PERCENT = 0.1  # of networks that are all equally accurate
+MIN_GAP_PERCENT = 0.1  # for networks that are all equally accurate
 
 
 @dataclass(frozen=True)
 class SaturationLink:
-    """A ceiling and a gap in per cent: a network nearer to the ceiling than the gap counts as if it were that far below."""
+    """A ceiling and a gap in per cent: a network closer to the ceiling than the gap counts as if it were one gap below it."""
 
     ceiling_percent: float
     gap_percent: float
@@ -36,10 +36,10 @@ class SaturationLink:
         return np.asarray(-np.log(np.maximum(self.ceiling_percent - top1_percent, self.gap_percent)))
 
     def inverse(self, link: Array) -> tuple[Array, Array]:
-        """Return (top-1 %, its slope by the link), float [n] each.
+        """Return (top-1 in per cent, its derivative with respect to the link), float [n] each.
 
-        Where the formula falls below half of the ceiling, the accuracy is ceiling^2 / 4 / error instead, which joins it with the same
-        slope, falls with every worse block, and stays above 0; the slope stays that of the bend.
+        Where the formula falls below half of the ceiling, the accuracy is ceiling^2 / 4 / error instead. This continues the curve with
+        the same slope, falls with every worse block, and stays above 0. The returned derivative remains that of the point of transition.
         """
         half = np.log(self.ceiling_percent / 2)
         error = np.exp(np.minimum(-link, half))
@@ -48,16 +48,27 @@ class SaturationLink:
 
 
 def fit_link(top1_percent: Array, requested_ceiling_percent: float = 0.0) -> SaturationLink:
-    """Return the link for networks of these accuracies, float [n], and a teacher of `asked_percent`, 0 for none.
+    """Choose the ceiling and the gap for finetuned networks.
 
-    gap: half of the accuracies' interquartile range, and at least 0.1. The ceiling is the teacher's accuracy, raised to one gap above
-    the best network where it lies lower, and at most 100; only there can a network be nearer to it than the gap, which no logarithm
-    of nearly nothing makes rule the fit. Raises `ConfigError` on a share that is none.
+    The gap is half of the interquartile range of the accuracies, and at least 0.1. The ceiling is the requested one, raised to one gap
+    above the best network if it is lower, and at most 100. Only at 100 can a network be closer to it than the gap, and the gap then
+    prevents the logarithm of a tiny distance from dominating the fit.
+
+    Args:
+        top1_percent: Accuracies in per cent, float [n].
+        requested_ceiling_percent: The teacher's accuracy in per cent, 0 for none.
+
+    Raises:
+        ConfigError: For an accuracy or a ceiling outside 0..100 %.
     """
     if not ((top1_percent >= 0) & (top1_percent <= 100)).all() or not 0 <= requested_ceiling_percent <= 100:
-        found = f"{top1_percent.min():g} to {top1_percent.max():g}, a ceiling of {requested_ceiling_percent:g}"
-        raise ConfigError("accuracies and their ceiling lie in 0..100 %", got=found, hint="give them in per cent")
-    low, high = np.percentile(top1_percent, [25, 75])  # no deviation: one poor corner of the space would widen it
+        raise ConfigError(
+            "accuracies and their ceiling must be in 0..100 %",
+            got=f"{top1_percent.min():g} to {top1_percent.max():g}, a ceiling of {requested_ceiling_percent:g}",
+            hint="give them in per cent",
+        )
+    # not the standard deviation, which one poor corner of the space would widen
+    low, high = np.percentile(top1_percent, [25, 75])
     gap = max(float(high - low) / 2, MIN_GAP_PERCENT)
     return SaturationLink(min(max(requested_ceiling_percent, float(top1_percent.max()) + gap), 100.0), gap)
 
@@ -67,10 +78,22 @@ KIND = "saturating"
 
 @dataclass(frozen=True)
 class SaturatingPredictor:
-    """-log(ceiling - accuracy) = a + sum over stages of weight * -log(max(NSR, 1e-6)), no weight below zero (ours).
+    """-log(ceiling - accuracy) = a + sum over stages of weight * -log(max(NSR, 1e-6)), without negative weights (ours).
 
-    asked_percent: the ceiling that was asked for, the teacher's accuracy, 0 for none; ceiling_percent, gap_percent: of its `SaturationLink`, which
-    bends towards 0 below half of the ceiling. covariance: of the weights, in the unit of the link; noise: in per cent.
+    Args:
+        kind: Always `saturating`.
+        alpha: Regularization strength of the ridge.
+        requested_ceiling_percent: The teacher's accuracy in per cent, 0 for none.
+        ceiling_percent: The ceiling of the `SaturationLink`, which bends towards 0 below half of the ceiling.
+        gap_percent: The gap of the `SaturationLink`.
+        weights: The weight of each stage, float [stages].
+        intercept: The mean link of the fit.
+        center: The mean of each feature.
+        scale: The standard deviation of each feature.
+        covariance: Covariance of the weights, in the squared unit of the link.
+        noise: Root-mean-square error on networks left out of the fit, in per cent.
+        low: The lowest NSR of each stage in the fit.
+        high: The highest NSR of each stage in the fit.
     """
 
     kind: str
@@ -88,10 +111,11 @@ class SaturatingPredictor:
     high: Array
 
     def __call__(self, qualities: Array) -> tuple[Array, Array]:
-        """Return (top-1 %, standard deviation %) of float [n, stages]; raises `ConfigError` on a quality that is none.
+        """Return (top-1, standard deviation) in per cent of float [n, stages]; raises `ConfigError` for an invalid quality.
 
-        The deviation is that of the weights, by the slope of the link, and the noise of one finetuning beside it: it never falls below
-        the noise, and grows outside of the fit towards worse blocks. Where the accuracy bends away from 0 the slope of the bend is kept.
+        The standard deviation combines that of the weights, by the derivative of the link, with the noise of one finetuning. So it is
+        never below the noise, and grows outside of the fit towards worse blocks. Below the transition of the link, where the accuracy
+        bends away from 0, the derivative of the transition is used.
         """
         link, x = self._predict_link(qualities)
         accuracy, slope = self.link.inverse(link)
@@ -103,14 +127,14 @@ class SaturatingPredictor:
         return out_of_range(qualities, self.low, self.high)
 
     def scores(self, qualities: Sequence[Array]) -> tuple[Array, ...]:
-        """Return what each block [stage][block] adds to the link, which the accuracy grows with; see `AccuracyPredictor`."""
+        """Return the contribution of each block [stage][block] to the link, with which the accuracy grows; see `AccuracyPredictor`."""
         return additive_scores(qualities, self.weights / self.scale)
 
     def quadratic(self, qualities: Sequence[Array]) -> None:
-        """Return None: the accuracy is no sum."""
+        """Return None, since the accuracy is not a sum."""
 
     def predict_leave_one_out(self, qualities: Array, top1_percent: Array) -> Array:
-        """Return each network's prediction, float [n], by a fit to all the others at this strength of the ridge and ceiling."""
+        """Return each network's prediction, float [n], by a fit to all other networks with this regularization strength and ceiling."""
         return _predict_leave_one_out(qualities, top1_percent, self.alpha, self.requested_ceiling_percent)[0]
 
     def save(self, path: Path, facts: Mapping[str, Any]) -> None:
@@ -119,7 +143,7 @@ class SaturatingPredictor:
 
     @property
     def link(self) -> SaturationLink:
-        """What makes an accuracy a sum, and back."""
+        """The transformation between the accuracy and the sum."""
         return SaturationLink(self.ceiling_percent, self.gap_percent)
 
     def _predict_link(self, qualities: Array) -> tuple[Array, Array]:
@@ -130,35 +154,37 @@ class SaturatingPredictor:
 def fit_saturating(
     qualities: Array, top1_percent: Array, requested_ceiling_percent: float = 0.0
 ) -> SaturatingPredictor:
-    """Fit to finetuned networks; the strength of the ridge has the least squared error of accuracies left out, one network at a time."""
-    tried = [_predict_leave_one_out(qualities, top1_percent, alpha, requested_ceiling_percent) for alpha in ALPHAS]
-    errors = [np.square(predictions - top1_percent).mean() for predictions, _ in tried]
+    """Fit to finetuned networks; the regularization strength has the least squared error in leave-one-out cross-validation."""
+    left_out = [_predict_leave_one_out(qualities, top1_percent, alpha, requested_ceiling_percent) for alpha in ALPHAS]
+    errors = [np.square(predictions - top1_percent).mean() for predictions, _ in left_out]
     best = int(np.argmin(errors))
-    noise, link_noise = float(np.sqrt(errors[best])), float(np.sqrt(np.square(tried[best][1]).mean()))
+    noise, link_noise = float(np.sqrt(errors[best])), float(np.sqrt(np.square(left_out[best][1]).mean()))
     return _fit(qualities, top1_percent, ALPHAS[best], requested_ceiling_percent, (noise, link_noise))
 
 
-def _predict_leave_one_out(qualities: Array, top1: Array, alpha: float, asked: float) -> tuple[Array, Array]:
-    """Return each network's prediction in per cent, and its error in the unit of the link, by a fit to all the others."""
+def _predict_leave_one_out(qualities: Array, top1: Array, alpha: float, ceiling: float) -> tuple[Array, Array]:
+    """Return each network's prediction in per cent, and its error in the unit of the link, by a fit to all other networks."""
     count = len(top1)
     predictions, errors = np.empty(count), np.empty(count)
     for i in range(count):
         others = np.arange(count) != i
-        fitted = _fit(qualities[others], top1[others], alpha, asked, (0.0, 0.0))
-        one = qualities[i : i + 1]
-        predictions[i] = fitted(one)[0][0]
-        errors[i] = (fitted._predict_link(one)[0] - fitted.link.transform(top1[i : i + 1]))[0]
+        fitted = _fit(qualities[others], top1[others], alpha, ceiling, (0.0, 0.0))
+        left_out = qualities[i : i + 1]
+        predictions[i] = fitted(left_out)[0][0]
+        errors[i] = (fitted._predict_link(left_out)[0] - fitted.link.transform(top1[i : i + 1]))[0]
     return predictions, errors
 
 
-def _fit(qualities: Array, top1: Array, alpha: float, asked: float, noises: tuple[float, float]) -> SaturatingPredictor:
+def _fit(
+    qualities: Array, top1: Array, alpha: float, requested_ceiling: float, noises: tuple[float, float]
+) -> SaturatingPredictor:
     features = log_quality(validate_qualities(qualities))
     center, scale = compute_scaling(features)
-    link = fit_link(top1, asked)
+    link = fit_link(top1, requested_ceiling)
     targets = link.transform(top1)
     x, intercept = (features - center) / scale, float(targets.mean())
     weights, covariance = fit_ridge(x, targets - intercept, alpha, positive=True)
     low, high = qualities.min(axis=0), qualities.max(axis=0)
     (noise, link_noise), shape = noises, (weights, intercept, center, scale)
-    ceiling, gap = link.ceiling_percent, link.gap_percent
-    return SaturatingPredictor(KIND, alpha, asked, ceiling, gap, *shape, link_noise**2 * covariance, noise, low, high)
+    ceiling, gap, link_covariance = link.ceiling_percent, link.gap_percent, link_noise**2 * covariance
+    return SaturatingPredictor(KIND, alpha, requested_ceiling, ceiling, gap, *shape, link_covariance, noise, low, high)

@@ -1,4 +1,4 @@
-"""Predictors in files: a TOML that `save` wrote, read back; nothing is unpickled."""
+"""Reading of saved predictors: the TOML files that `save` wrote; nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -23,20 +23,27 @@ REFIT_TOLERANCE_PERCENT = 1e-3  # another version of scikit-learn or another mac
 
 
 def load_predictor(path: Path) -> FittedPredictor:
-    """Read a saved predictor; raises `FileFormatError`, also where one of scikit-learn's, fitted again, says something else than it did."""
+    """Read a saved predictor.
+
+    Args:
+        path: The TOML file that the predictor's `save` wrote.
+
+    Raises:
+        FileFormatError: When the file does not hold a predictor, or one of scikit-learn's predicts differently when it is fitted again.
+    """
     content = read_toml(path)
     try:
-        own: dict[str, Any] = {name: _parse_value(value) for name, value in content["predictor"].items()}
-        kind = own["kind"]
+        values: dict[str, Any] = {name: _parse_value(value) for name, value in content["predictor"].items()}
+        kind = values["kind"]
         if kind in MODELS:
-            return _refit(own, path)
+            return _refit(values, path)
         if kind == saturating.KIND:
-            return SaturatingPredictor(**_require_keys(own, [field.name for field in fields(SaturatingPredictor)]))
+            return SaturatingPredictor(**_require_keys(values, [field.name for field in fields(SaturatingPredictor)]))
         if kind == joint.KIND:
-            return JointPredictor(**_require_keys(own, [field.name for field in fields(JointPredictor)]))
+            return JointPredictor(**_require_keys(values, [field.name for field in fields(JointPredictor)]))
         if kind in linear.KINDS:
-            return LinearPredictor(**_require_keys(own, [field.name for field in fields(LinearPredictor)]))
-        raise ValueError(f"of kind {kind!r}")
+            return LinearPredictor(**_require_keys(values, [field.name for field in fields(LinearPredictor)]))
+        raise ValueError(f"unknown kind {kind!r}")
     except DonnaError:
         raise
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -44,60 +51,62 @@ def load_predictor(path: Path) -> FittedPredictor:
 
 
 def read_metric(path: Path) -> str:
-    """Return which metric of blocks, or several joined by `+`, a saved predictor was fitted to; NSR where the file does not say."""
+    """Return the metric, or several joined by `+`, that a saved predictor was fitted to; `nsr` when the file does not state it."""
     fitted = read_toml(path).get("fitted_to", {})
     metric = fitted.get("quality", "nsr") if isinstance(fitted, dict) else None
     try:
         parse_metrics(str(metric))
     except DonnaError:
-        rule = f"{path}: fitted_to.quality must be a known metric, or several joined by +"
-        raise FileFormatError(rule, got=str(metric), choices=METRICS) from None
+        raise FileFormatError(
+            f"{path}: fitted_to.quality must be a metric, or several joined by +", got=str(metric), choices=METRICS
+        ) from None
     return str(metric)
 
 
 def read_roles(path: Path) -> tuple[str, ...]:
-    """Return the roles of the networks that a saved predictor was fitted to; `library` where the file does not say."""
+    """Return the roles of the networks that a saved predictor was fitted to; `library` when the file does not state them."""
     fitted = read_toml(path).get("fitted_to", {})
     roles = fitted.get("roles", {"library": 0}) if isinstance(fitted, dict) else None
     if not isinstance(roles, dict):
         raise FileFormatError(
-            f"{path}: fitted_to.roles must count networks", got=str(roles), hint="donna-hw fit RECIPE"
+            f"{path}: fitted_to.roles must be a table from role to number of networks",
+            got=str(roles),
+            hint="run donna-hw fit RECIPE to write it again",
         )
     return tuple(roles)
 
 
-def _refit(own: dict[str, Any], path: Path) -> FittedPredictor:
-    kept = _require_keys(own, SAVED_FIELDS)
-    if kept["qualities"].ndim != 2 or kept["top1_percent"].shape != kept["fitted_percent"].shape:
-        raise ValueError("a training set of uneven shape")
+def _refit(values: dict[str, Any], path: Path) -> FittedPredictor:
+    saved = _require_keys(values, SAVED_FIELDS)
+    if saved["qualities"].ndim != 2 or saved["top1_percent"].shape != saved["fitted_percent"].shape:
+        raise ValueError("the shapes of its training set do not match")
     try:
-        found = fit_sklearn(kept["kind"], kept["qualities"], kept["top1_percent"], kept["noise"])
+        predictor = fit_sklearn(saved["kind"], saved["qualities"], saved["top1_percent"], saved["noise"])
     except DonnaError as error:
         raise ValueError(str(error)) from None
-    change = float(np.abs(found.fitted_percent - kept["fitted_percent"]).max())
+    change = float(np.abs(predictor.fitted_percent - saved["fitted_percent"]).max())
     if not change <= REFIT_TOLERANCE_PERCENT:
         raise FileFormatError(
-            f"{path}: {kept['kind']}, fitted again, must predict as it did",
-            got=f"a difference of {change:.2g} %",
-            hint="another version of scikit-learn? donna-hw fit RECIPE writes it anew",
+            f"{path}: {saved['kind']}, fitted again, predicts accuracies that differ by up to {change:.2g} % from the saved ones",
+            hint="if the version of scikit-learn has changed, run donna-hw fit RECIPE to write it again",
         )
-    return found
+    return predictor
 
 
-def _require_keys(own: dict[str, Any], names: list[str] | tuple[str, ...]) -> dict[str, Any]:
-    if set(own) != set(names):
-        raise ValueError(f"other keys: {', '.join(sorted(set(own) ^ set(names)))}")
-    return own
+def _require_keys(values: dict[str, Any], names: list[str] | tuple[str, ...]) -> dict[str, Any]:
+    if set(values) != set(names):
+        raise ValueError(f"missing or unknown keys: {', '.join(sorted(set(values) ^ set(names)))}")
+    return values
 
 
 def _parse_value(value: object) -> object:
     if isinstance(value, str):
         return value
-    found = np.array(value, float)
-    if not np.isfinite(found).all():
+    array = np.array(value, float)
+    if not np.isfinite(array).all():
         raise ValueError("a number that is not finite")
-    return found if found.ndim else float(found)
+    return array if array.ndim else float(array)
 
 
-def _file_error(path: Path, found: str) -> FileFormatError:
-    return FileFormatError(f"{path} must hold a predictor", got=found, hint="donna-hw fit RECIPE writes it")
+def _file_error(path: Path, reason: str) -> FileFormatError:
+    return FileFormatError(f"{path}: not a predictor ({reason})", hint="run donna-hw fit RECIPE to write it again")

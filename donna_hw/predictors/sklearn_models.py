@@ -1,4 +1,4 @@
-"""FamilyPredictor: the regressions of the paper's Table 8 [A.4.4], two Bayesian ones, and DNA's sum of NSR, all by scikit-learn."""
+"""SklearnPredictor: the regressions of the paper's Table 8 [A.4.4], two Bayesian ones, and DNA's sum of NSR, all by scikit-learn."""
 
 from __future__ import annotations
 
@@ -23,18 +23,25 @@ from donna_hw.predictors.base import (
 )
 
 SAVED_FIELDS = ("kind", "qualities", "top1_percent", "noise", "fitted_percent")
-FOLDS = 10  # of the noise; each network is left out of its own fold's fit
+FOLDS = 10  # of the cross-validation that estimates the noise
 ADDITIVE = ("ridge", "lasso", "lars", "bayesian_ridge")
 BAYESIAN = ("bayesian_ridge", "gaussian_process")
 
 
 @dataclass(frozen=True)
 class SklearnPredictor:
-    """A regression on standardised -log(max(NSR, 1e-6)); `sum_of_nsr`: a line that falls with the sum of NSR (DNA, CVPR 2020).
+    """A regression on standardized -log(max(NSR, 1e-6)); `sum_of_nsr` is a line that falls with the sum of NSR (DNA, CVPR 2020).
 
-    It keeps its training set, qualities float [n, stages] and top1_percent float [n], and is fitted again when it is read: scikit-learn
-    has no other format than pickle. fitted_percent: what it says of the training set, by which that fit is checked. noise: root mean
-    square error on networks left out, a tenth at a time, in per cent; the standard deviation of all but the Bayesian ones.
+    It stores its training set and is fitted again when it is read, since scikit-learn has no file format other than pickle.
+
+    Args:
+        kind: A name in `MODELS`.
+        qualities: The qualities of the training set, float [n, stages].
+        top1_percent: The accuracies of the training set in per cent, float [n].
+        noise: Root-mean-square error on networks left out of the fit, a tenth at a time, in per cent. It is the standard deviation of
+            every prediction, except those of the Bayesian kinds.
+        fitted_percent: Predictions for the training set, float [n], by which a repeated fit is verified.
+        model: The fitted model of scikit-learn.
     """
 
     kind: str
@@ -45,7 +52,7 @@ class SklearnPredictor:
     model: Any = field(compare=False, repr=False)
 
     def __call__(self, qualities: Array) -> tuple[Array, Array]:
-        """Return (top-1 %, standard deviation %) of float [n, stages]; raises `ConfigError` on a quality that is none."""
+        """Return (top-1, standard deviation) in per cent of float [n, stages]; raises `ConfigError` for an invalid quality."""
         x = _features(self.kind, qualities)
         if self.kind not in BAYESIAN:
             return np.asarray(self.model.predict(x), float), np.full(len(x), self.noise)
@@ -57,7 +64,7 @@ class SklearnPredictor:
         return out_of_range(qualities, self.qualities.min(axis=0), self.qualities.max(axis=0))
 
     def scores(self, qualities: Sequence[Array]) -> tuple[Array, ...] | None:
-        """Return what each block [stage][block] adds to the accuracy, for the linear ones; see `AccuracyPredictor`."""
+        """Return the contribution of each block [stage][block] to the accuracy, for linear models; see `AccuracyPredictor`."""
         if self.kind == "sum_of_nsr":
             slope = self.model[-1].coef_[0] / self.model[0].scale_[0]
             return tuple(
@@ -68,24 +75,32 @@ class SklearnPredictor:
         )
 
     def quadratic(self, qualities: Sequence[Array]) -> None:
-        """Return None: none of these has second-order terms."""
+        """Return None, since no model has second-order terms."""
 
     def covariance(self, qualities: Array) -> tuple[Array, float]:
-        """Return the covariance of the accuracies of networks float [n, stages] without the noise of a finetuning, and that noise's
-        variance, both in per cent squared; raises `ConfigError` for a kind that is not Bayesian.
+        """Return the covariance of predicted accuracies.
+
+        Args:
+            qualities: The qualities of networks, float [n, stages].
+
+        Returns:
+            (covariance without the noise of a finetuning float [n, n], variance of that noise), in per cent squared.
+
+        Raises:
+            ConfigError: For a kind that is not Bayesian.
         """
         if self.kind not in BAYESIAN:
-            raise ConfigError("a covariance needs a Bayesian predictor", got=self.kind, choices=BAYESIAN)
+            raise ConfigError("only Bayesian predictors have a covariance", got=self.kind, choices=BAYESIAN)
         x, last = self.model[0].transform(_features(self.kind, qualities)), self.model[-1]
         if self.kind == "bayesian_ridge":
-            centred = x - last.X_offset_
-            return np.asarray(centred @ last.sigma_ @ centred.T), float(1 / last.alpha_)
+            centered = x - last.X_offset_
+            return np.asarray(centered @ last.sigma_ @ centered.T), float(1 / last.alpha_)
         noise = float(last.kernel_.k2.noise_level * last._y_train_std**2)
-        found = last.predict(x, return_cov=True)[1]
-        return np.asarray(found - noise * np.eye(len(x))), noise
+        covariance = last.predict(x, return_cov=True)[1]
+        return np.asarray(covariance - noise * np.eye(len(x))), noise
 
     def predict_leave_one_out(self, qualities: Array, top1_percent: Array) -> Array:
-        """Return each network's prediction, float [n], by a regression of this kind that was fitted to all the others."""
+        """Return each network's prediction, float [n], by a regression of this kind that is fitted to all other networks."""
         return _cross_validate(self.kind, qualities, top1_percent, len(top1_percent))
 
     def save(self, path: Path, facts: Mapping[str, Any]) -> None:
@@ -94,7 +109,18 @@ class SklearnPredictor:
 
 
 def fit_sklearn(kind: str, qualities: Array, top1_percent: Array, noise: float | None = None) -> SklearnPredictor:
-    """Fit a regression of a kind in `MODELS`; equal networks give the same one. Without `noise` it is found by cross-validation."""
+    """Fit a regression of scikit-learn; equal networks give equal fits.
+
+    Args:
+        kind: A name in `MODELS`.
+        qualities: Float [n, stages].
+        top1_percent: Accuracies in per cent, float [n].
+        noise: Root-mean-square error on networks left out of the fit, in per cent; by default estimated by cross-validation.
+
+    Raises:
+        InsufficientDataError: When the regression cannot be fitted to these networks.
+        ConfigError: For an invalid quality.
+    """
     x = _features(kind, qualities)
     if noise is None:
         predictions = _cross_validate(kind, qualities, top1_percent, min(FOLDS, len(top1_percent)))
@@ -104,7 +130,7 @@ def fit_sklearn(kind: str, qualities: Array, top1_percent: Array, noise: float |
         fitted = np.asarray(model.predict(x), float)
     if not (np.isfinite(fitted).all() and np.isfinite(noise)):
         raise InsufficientDataError(
-            f"{kind} must fit to these networks", got="no finite accuracy", hint="choose another kind"
+            f"{kind} fitted to these networks predicts accuracies that are not finite", hint="choose another kind"
         )
     return SklearnPredictor(kind, qualities, top1_percent, noise, fitted, model)
 
@@ -128,23 +154,27 @@ def _features(kind: str, qualities: Array) -> Array:
 
 @contextmanager
 def _handle_fit_errors(kind: str) -> Iterator[None]:
-    """Hide that a fit stopped at its bounds or that a grid's point did not converge: cross-validation judges what came out.
+    """Ignore warnings of fits that did not converge or stopped at a bound, since cross-validation evaluates the result.
 
-    Raises `InsufficientDataError` with what scikit-learn says where it gives up.
+    Raises:
+        InsufficientDataError: With scikit-learn's message when it cannot fit.
     """
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        # LARS divides by nothing where all networks are equally accurate
+        # LARS divides by zero where all networks are equally accurate
         warnings.simplefilter("ignore", RuntimeWarning)
         try:
             yield
         except DonnaError:
             raise
         except ValueError as error:
-            rule = f"{kind} must fit to these networks"
-            raise InsufficientDataError(rule, got=str(error), hint="finetune more, or choose another kind") from None
+            raise InsufficientDataError(
+                f"{kind} cannot be fitted to these networks",
+                got=str(error),
+                hint="finetune more networks, or choose another kind",
+            ) from None
 
 
 def _linear(kind: str, networks: int) -> Any:
@@ -179,7 +209,7 @@ def _ensemble(kind: str) -> Any:
 
 
 def _gaussian_process() -> Any:
-    """A plane and a smooth rest beside the noise: the plane lets the deviation grow outside of the fit."""
+    """Return a Gaussian process of a plane, a smooth term and noise; the plane lets the deviation grow outside of the fit."""
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, WhiteKernel
 
@@ -190,19 +220,19 @@ def _gaussian_process() -> Any:
 
 
 def _with_scaling(regression: Callable[[int], Any], *, target: bool = False) -> Callable[[int], Any]:
-    """Return what makes a regression on standardised features, and on a standardised target too where its settings have a scale."""
+    """Return a factory of regressions on standardized features, and with `target` on a standardized target too."""
 
-    def made(networks: int) -> Any:
+    def create(networks: int) -> Any:
         from sklearn.compose import TransformedTargetRegressor
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
 
-        last = regression(networks)
+        model = regression(networks)
         if target:
-            last = TransformedTargetRegressor(last, transformer=StandardScaler())
-        return make_pipeline(StandardScaler(), last)
+            model = TransformedTargetRegressor(model, transformer=StandardScaler())
+        return make_pipeline(StandardScaler(), model)
 
-    return made
+    return create
 
 
 MODELS: dict[str, Callable[[int], Any]] = {  # number of networks -> an unfitted regression

@@ -1,4 +1,4 @@
-"""Weights as safetensors, and what a training goes on from: written atomically, read with a check, never unpickled."""
+"""Weights as safetensors, and the checkpoints that trainings resume from: written atomically, validated, never unpickled."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ def save_weights(module: nn.Module, path: Path) -> None:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Return a state dict; raises `FileFormatError` when the file is missing or torn."""
+    """Return a state dict; raises `FileFormatError` when the file is missing or corrupt."""
     try:
         return dict(load(path.read_bytes()))
     except (OSError, SafetensorError) as error:
         raise FileFormatError(
-            f"{path} must hold safetensors", got=str(error), hint="delete it: it is trained again"
+            f"{path}: not a readable safetensors file", got=str(error), hint="delete it to train it again"
         ) from None
 
 
 def load_weights(module: nn.Module, path: Path, prefix: str = "") -> None:
     """Fill a module from the file's tensors whose names begin with `prefix`; raises `FileFormatError` when they do not fit."""
-    found = {key.removeprefix(prefix): value for key, value in read_weights(path).items() if key.startswith(prefix)}
+    state = {key.removeprefix(prefix): value for key, value in read_weights(path).items() if key.startswith(prefix)}
     try:
         with torch.no_grad():
-            module.load_state_dict(found)
+            module.load_state_dict(state)
     except RuntimeError as error:
         raise FileFormatError(
-            f"{path} must hold the weights of these layers", got=str(error), hint="delete it"
+            f"{path}: the weights do not fit these layers", got=str(error), hint="delete the file"
         ) from None
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write what a training needs to go on (state dicts, numbers, lists of them), atomically."""
+    """Write what a training needs to resume (state dicts, numbers, lists of them), atomically."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
     write_atomic(path, buffer.getvalue())
@@ -55,17 +55,21 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 @contextmanager
 def open_checkpoint(path: Path) -> Iterator[dict[str, Any]]:
-    """Give what `save_checkpoint` wrote; raises `FileFormatError` when the file is torn, or what is done with it says that it is another's."""
+    """Yield the state that `save_checkpoint` wrote.
+
+    Raises:
+        FileFormatError: When the file is corrupt, or the caller cannot load its state because it belongs to another training.
+    """
     try:
         content = path.read_bytes()
         if not is_zipfile(io.BytesIO(content)):  # torch would read anything else as a bare pickle
-            raise ValueError("no archive of torch's")
+            raise ValueError("not an archive written by torch")
         yield torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except DonnaError:
         raise
     except (RuntimeError, ValueError, KeyError, EOFError, OSError, TypeError, pickle.UnpicklingError) as error:
         raise FileFormatError(
-            f"{path} must be a checkpoint of this training",
+            f"{path}: not a checkpoint of this training",
             got=str(error),
-            hint="delete it: the training then starts again",
+            hint="delete it to start the training again",
         ) from None

@@ -1,4 +1,4 @@
-"""A pool of processes, one thread each: small blocks are too small to share a core's work (docs/training.md)."""
+"""A pool of worker processes with one thread each, since small blocks do not profit from several (docs/training.md)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,22 @@ Result = TypeVar("Result")
 
 
 class Executor(Protocol):
-    """Who does tasks: the processes of a `ProcessExecutor`, or the hosts of a cluster."""
+    """What runs tasks: the processes of a `ProcessExecutor`, or the hosts of a cluster."""
 
     def map(self, work: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[tuple[Task, Result]]:
-        """Yield (task, result) as tasks finish; an error in one is raised here and cancels the rest."""
+        """Yield (task, result) as tasks finish; an error in one is raised here and cancels the rest.
+
+        Args:
+            work: A picklable function of one task.
+            tasks: Picklable arguments of `work`.
+
+        Yields:
+            Each task with its result, in the order in which they finish.
+        """
         ...
 
     def close(self) -> None:
-        """End what was begun for them."""
+        """Release the workers and what was created for them."""
         ...
 
 
@@ -39,7 +47,8 @@ class ProcessExecutor:
     def map(self, work: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[tuple[Task, Result]]:
         """Yield (task, result) as tasks finish; an error in one is raised here and cancels the rest.
 
-        Raises `UnavailableError` when a worker was killed.
+        Raises:
+            UnavailableError: When a worker was killed.
         """
         if self._executor is None:
             self._executor = ProcessPoolExecutor(self.workers, get_context("spawn"), _start_worker)
@@ -50,16 +59,15 @@ class ProcessExecutor:
         except BrokenProcessPool:
             self._executor = None
             raise UnavailableError(
-                "every worker process must live until its work is done",
-                got="one that was killed, perhaps for want of memory",
-                hint="lower `workers` in the recipe, or start again: what is finished is kept",
+                "a worker process was killed, perhaps for lack of memory",
+                hint="lower `workers` in the recipe, or start again: finished work is saved",
             ) from None
         finally:
             for future in futures:
                 future.cancel()
 
     def close(self) -> None:
-        """End the workers."""
+        """Shut the workers down."""
         if self._executor is not None:
             self._executor.shutdown(cancel_futures=True)
             self._executor = None
@@ -70,7 +78,7 @@ def _start_worker() -> None:
 
     torch.set_num_threads(1)
     parent = parent_process()
-    assert parent is not None  # noqa: S101  a worker has a parent
+    assert parent is not None  # noqa: S101  every worker has a parent
 
     def leave_with_parent() -> None:
         wait([parent.sentinel])

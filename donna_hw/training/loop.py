@@ -1,4 +1,4 @@
-"""What all trainings share: schedules, batches, accuracy, and repeatable randomness."""
+"""What all trainings share: schedules, batches, accuracy and reproducible randomness."""
 
 from __future__ import annotations
 
@@ -19,7 +19,14 @@ from donna_hw.training.data.dataset import Images, ImageSet
 
 @dataclass(frozen=True)
 class OptimConfig:
-    """How long and how fast: Adam with a cosine learning rate that falls to zero in `cosine_steps` equal steps."""
+    """Training by Adam with a cosine learning rate that falls to zero in `cosine_steps` equal steps.
+
+    Args:
+        epochs: Number of epochs.
+        batch: Images in a batch.
+        learning_rate: The initial learning rate.
+        cosine_steps: Number of equal intervals on which the learning rate is constant.
+    """
 
     epochs: int
     batch: int
@@ -28,20 +35,35 @@ class OptimConfig:
 
 
 def cosine_factor(step: int, total: int, levels: int) -> float:
-    """Return the share of the initial learning rate at a step: a half cosine held constant on each of `levels` stretches."""
+    """Return the factor of the initial learning rate at a step.
+
+    Args:
+        step: The step's number, from 0.
+        total: Number of all steps.
+        levels: Number of equal intervals of the half cosine, on each of which the factor is constant.
+    """
     level = min(step * levels // total, levels - 1)
     return 0.5 * (1 + math.cos(math.pi * level / levels))
 
 
 def sample_batches(count: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Yield index batches of one epoch in random order; a last one too small for batch-norm is left out."""
+    """Yield index batches of one epoch in random order, without a last one too small for batch-norm."""
     for indices in torch.split(torch.randperm(count, generator=generator), batch):
         if len(indices) > batch // 2:
             yield indices
 
 
 def plan_batches(count: int, optim: OptimConfig, seed: int) -> list[list[tuple[Tensor, float]]]:
-    """Return each epoch's batches of `count` examples in an order that `seed` rules: their indices and the learning rate."""
+    """Plan the batches of a whole training.
+
+    Args:
+        count: Number of training examples.
+        optim: Epochs, batch size and learning rate.
+        seed: Determines the order of the examples in each epoch.
+
+    Returns:
+        For each epoch its batches, as (indices int64 [batch], learning rate).
+    """
     generator = torch.Generator().manual_seed(seed)
     orders = [list(sample_batches(count, optim.batch, generator)) for _ in range(optim.epochs)]
     total, steps = sum(len(order) for order in orders), itertools.count()
@@ -50,7 +72,7 @@ def plan_batches(count: int, optim: OptimConfig, seed: int) -> list[list[tuple[T
 
 
 def train_step(optimizer: torch.optim.Optimizer, rate: float, loss: Callable[[], Tensor]) -> None:
-    """Move the weights once, at this learning rate, down the slope of a loss."""
+    """Take one optimizer step on a loss at this learning rate."""
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.zero_grad(set_to_none=True)
@@ -68,35 +90,47 @@ def train(
     after_epoch: Callable[[], None] = lambda: None,
     checkpoint: Path | None = None,
 ) -> float:
-    """Train on `count` examples, whose order `seed` rules, and return the seconds it took, those of `after_epoch` included.
+    """Train a module by Adam with a cosine schedule.
 
-    `loss(epoch, indices)` gives a batch's mean loss; `after_epoch()` finds the module in evaluation mode. With a `checkpoint` each epoch
-    ends by writing one, from which a killed training goes on to the same end; who needs it no more deletes it. Raises `BadFile` on
-    another training's.
+    Args:
+        module: The module to train, in place.
+        count: Number of training examples.
+        optim: Epochs, batch size and learning rate.
+        seed: Determines the order of the examples.
+        loss: From (epoch, indices int64 [batch]) to the mean loss of that batch.
+        after_epoch: Called after each epoch, with the module in evaluation mode.
+        checkpoint: File that is written after each epoch. A killed training resumes from it and ends with the same weights. The caller
+            deletes it when it is no longer needed.
+
+    Returns:
+        Seconds that the training took, including those of `after_epoch`.
+
+    Raises:
+        FileFormatError: When the checkpoint belongs to another training.
     """
     started = time.perf_counter()
-    optimiser = torch.optim.Adam(module.parameters(), lr=optim.learning_rate)
-    done, before_s = 0, 0.0
+    optimizer = torch.optim.Adam(module.parameters(), lr=optim.learning_rate)
+    first_epoch, earlier_s = 0, 0.0
     if checkpoint is not None and checkpoint.exists():
         with open_checkpoint(checkpoint) as state:
             module.load_state_dict(state["module"])
-            optimiser.load_state_dict(state["optimizer"])
-            done, before_s = state["epochs"], state["seconds"]
-    for epoch, order in enumerate(plan_batches(count, optim, seed)[done:], start=done):
+            optimizer.load_state_dict(state["optimizer"])
+            first_epoch, earlier_s = state["epochs"], state["seconds"]
+    for epoch, order in enumerate(plan_batches(count, optim, seed)[first_epoch:], start=first_epoch):
         module.train()
         for indices, rate in order:
-            train_step(optimiser, rate, partial(loss, epoch, indices))
+            train_step(optimizer, rate, partial(loss, epoch, indices))
         module.eval()
         after_epoch()
         if checkpoint is not None:
-            states = {"module": module.state_dict(), "optimizer": optimiser.state_dict()}
-            seconds = before_s + time.perf_counter() - started
+            states = {"module": module.state_dict(), "optimizer": optimizer.state_dict()}
+            seconds = earlier_s + time.perf_counter() - started
             save_checkpoint(checkpoint, states | {"epochs": epoch + 1, "seconds": seconds})
-    return before_s + time.perf_counter() - started
+    return earlier_s + time.perf_counter() - started
 
 
 def compute_outputs(module: nn.Module, pixels: Tensor, batch: int = 500) -> Tensor:
-    """Return a module's outputs in evaluation mode, batch by batch, on the device that it lies on."""
+    """Return a module's outputs in evaluation mode, computed batch by batch on the module's device."""
     module.eval()
     device = next((weights.device for weights in module.parameters()), pixels.device)
     with torch.inference_mode():
@@ -104,10 +138,10 @@ def compute_outputs(module: nn.Module, pixels: Tensor, batch: int = 500) -> Tens
 
 
 def evaluate_top1(module: nn.Module, images: ImageSet) -> float:
-    """Return the share of images that are classified right, in per cent; images on the disk are read part by part."""
+    """Return the top-1 accuracy in per cent; images on the disk are read part by part."""
     if isinstance(images, Images):
         classes = compute_outputs(module, images.pixels).argmax(1)
     else:
         parts = torch.split(torch.arange(len(images)), 500)
-        classes = torch.cat([compute_outputs(module, images.take(numbers)).argmax(1) for numbers in parts])
+        classes = torch.cat([compute_outputs(module, images.take(indices)).argmax(1) for indices in parts])
     return 100 * float((classes == images.labels).double().mean())

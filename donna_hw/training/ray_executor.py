@@ -1,4 +1,4 @@
-"""A pool whose workers are the hosts of a Ray cluster; what a killed worker or a lost host was doing is done again."""
+"""A pool whose workers are the hosts of a Ray cluster; the tasks of a killed worker or a lost host are run again."""
 
 from __future__ import annotations
 
@@ -15,28 +15,38 @@ from donna_hw.training.ray_host import HostRequirements, read_versions, run_task
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-RETRIES = 3  # of one task whose worker or host died, after the first time
-HOST_TIMEOUT_S = 60.0  # a cluster that has lost every host that could do the work is waited for this long
-POLL_S = 5.0  # how often to look whether such a host is left
+RETRIES = 3  # of a task whose worker or host died, after the first attempt
+HOST_TIMEOUT_S = 60.0  # how long to wait for a cluster that has lost every capable host
+POLL_S = 5.0  # how often to look for a capable host
 
 
 @dataclass(frozen=True)
 class TaskResources:
-    """What one task takes of its host while it runs: cores, GPUs, and units of resources that hosts were started with."""
+    """What one task occupies on its host while it runs.
+
+    Args:
+        cpus: Number of cores.
+        gpus: Number of GPUs.
+        custom_resources: Units of custom resources that the hosts were started with.
+    """
 
     cpus: float = 1
     gpus: float = 0
     custom_resources: Mapping[str, float] = field(default_factory=dict)
 
     def to_ray(self) -> dict[str, float]:
-        """Return everything needed by Ray's names."""
+        """Return all resources under the names that Ray uses."""
         return {"CPU": self.cpus, "GPU": self.gpus, **self.custom_resources}
 
 
 class RayExecutor:
-    """Does work as tasks of the Ray cluster at `address`, which begin when a host has free what a task `needs`.
+    """Runs work as tasks of a Ray cluster; a task starts when a host has its resources free.
 
-    Tasks name files, so `folder` must be one folder on all hosts, under one path; this is tried on each host before the first task.
+    Args:
+        address: Address of the cluster.
+        folder: The run's folder. Tasks refer to files in it, so it must be one folder on all hosts, under one path. This is tested on
+            each host before the first task.
+        resources: What one task occupies on its host, by default one core.
     """
 
     def __init__(self, address: str, folder: Path, resources: TaskResources | None = None) -> None:
@@ -46,33 +56,33 @@ class RayExecutor:
     def map(self, work: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[tuple[Task, Result]]:
         """Yield (task, result) as tasks finish; an error in one is raised here and cancels the rest.
 
-        Raises `UnavailableError` when a task's worker died `RETRIES` times more, and when no host is left.
+        Raises:
+            UnavailableError: When a task's worker died again in each of `RETRIES` more attempts, or no host is left.
         """
         if not tasks:
             return
-        home = self._connect()
+        requirements = self._connect()
         import ray
 
-        needs = self.resources
         remote: Any = ray.remote(run_task).options(
             name=work.__name__,
-            num_cpus=needs.cpus,
-            num_gpus=needs.gpus,
-            resources=dict(needs.custom_resources),
+            num_cpus=self.resources.cpus,
+            num_gpus=self.resources.gpus,
+            resources=dict(self.resources.custom_resources),
             max_retries=RETRIES,
         )
-        running = {remote.remote(home, work, task): task for task in tasks}
+        running = {remote.remote(requirements, work, task): task for task in tasks}
         try:
             while running:
                 for finished in self._wait_finished(list(running)):
                     task = running.pop(finished)
-                    yield task, _result(finished, task)
+                    yield task, _fetch_result(finished, task)
         finally:
             for unfinished in running:
                 ray.cancel(unfinished, force=True)
 
     def close(self) -> None:
-        """Delete what tells hosts that they share the folder."""
+        """Delete the marker file by which hosts find that they share the folder."""
         if self._requirements is not None:
             Path(self._requirements.marker).unlink(missing_ok=True)
             self._requirements = None
@@ -82,14 +92,12 @@ class RayExecutor:
             connect(self.address)
             nodes = _find_capable_nodes(self.resources)
             if not nodes:
-                raise UnavailableError(
-                    "a host of the cluster must have what a task needs", got=self._describe_missing()
-                )
+                raise UnavailableError(self._describe_missing())
             self.folder.mkdir(parents=True, exist_ok=True)
-            shared = self.folder / f".shared-{uuid4().hex}"  # a new name, so that no host remembers that it was absent
-            shared.touch()
+            marker = self.folder / f".shared-{uuid4().hex}"  # a new name, so that no host has cached its absence
+            marker.touch()
             self._requirements = HostRequirements(
-                str(shared), str(Path.cwd()), max(1, int(self.resources.cpus)), tuple(read_versions().items())
+                str(marker), str(Path.cwd()), max(1, int(self.resources.cpus)), tuple(read_versions().items())
             )
             try:
                 for node in nodes:
@@ -100,7 +108,7 @@ class RayExecutor:
         return self._requirements
 
     def _wait_finished(self, running: list[Any]) -> list[Any]:
-        """Wait for tasks that are finished, at least one."""
+        """Wait until at least one task has finished, and return the finished ones."""
         import ray
 
         lost_at: float | None = None
@@ -114,30 +122,28 @@ class RayExecutor:
             lost_at = lost_at or time.monotonic()
             if time.monotonic() - lost_at > HOST_TIMEOUT_S:
                 raise UnavailableError(
-                    "a host of the cluster must have what a task needs",
-                    got=self._describe_missing(),
-                    hint="start hosts and begin again: what is finished is kept",
+                    self._describe_missing(), hint="start hosts, then start again: finished work is saved"
                 )
 
     def _describe_missing(self) -> str:
-        wanted = ", ".join(f"{amount:g} {name}" for name, amount in self.resources.to_ray().items() if amount)
-        return f"none with {wanted}"
+        resources = ", ".join(f"{amount:g} {name}" for name, amount in self.resources.to_ray().items() if amount)
+        return f"no host of the cluster has what a task needs: {resources}"
 
 
 def remove_shared_markers(folder: Path) -> None:
-    """Delete what a killed run left in its folder to be seen by hosts; only who alone writes the folder may."""
-    for left in folder.glob(".shared-*"):
-        left.unlink(missing_ok=True)
+    """Delete the marker files that a killed run left in its folder; only for the one process that writes the folder."""
+    for marker in folder.glob(".shared-*"):
+        marker.unlink(missing_ok=True)
 
 
 def prefer_gpu(address: str) -> TaskResources:
-    """Return what a whole network's training takes: a core, and a GPU where a host of the cluster has one, as a single machine would."""
+    """Return the resources of training a whole network: a core, and a GPU where a host of the cluster has one."""
     connect(address)
     with_gpu = TaskResources(gpus=1)
     return with_gpu if _find_capable_nodes(with_gpu) else TaskResources()
 
 
-def _result(reference: Any, task: object) -> Any:
+def _fetch_result(reference: Any, task: object) -> Any:
     """Return a finished task's result, or raise what it raised."""
     import ray
 
@@ -149,19 +155,19 @@ def _result(reference: Any, task: object) -> Any:
         raise
     except ray.exceptions.RayError as error:
         raise UnavailableError(
-            "a worker process of the cluster must live until its work is done",
-            got=f"{type(error).__name__} after {RETRIES} more attempts at {task}",
-            hint="give its host more memory, or start again: what is finished is kept",
+            f"a worker process of the cluster died, also in {RETRIES} more attempts at {task}",
+            got=type(error).__name__,
+            hint="give its host more memory, or start again: finished work is saved",
         ) from None
 
 
-def _find_capable_nodes(needs: TaskResources) -> list[str]:
-    """Return the ids of the living hosts that have, when idle, what one task needs."""
+def _find_capable_nodes(resources: TaskResources) -> list[str]:
+    """Return the ids of the living hosts that have, when idle, the resources of one task."""
     import ray
 
-    wanted = {name: amount for name, amount in needs.to_ray().items() if amount}
+    required = {name: amount for name, amount in resources.to_ray().items() if amount}
     return [
         node["NodeID"]
         for node in ray.nodes()  # type: ignore[no-untyped-call]
-        if node["Alive"] and all(node["Resources"].get(name, 0) >= amount for name, amount in wanted.items())
+        if node["Alive"] and all(node["Resources"].get(name, 0) >= amount for name, amount in required.items())
     ]

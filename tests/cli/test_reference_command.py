@@ -112,15 +112,15 @@ def test_another_number_of_classes_is_refused_with_the_spaces_name(folder: Path,
     first = text.splitlines()[1]
     path.write_text(text.replace(first, 'space = "mobilenetv3_1.0@32px"'))
     line = refused(main, path)
-    assert "the classifier of mobilenetv3_1.0@32px must have as many classes as" in line
-    assert 'train has folders, 3; found 1000; space = "mobilenetv3_1.0@32px@3classes"' in line
+    assert "the classifier of mobilenetv3_1.0@32px must have 3 classes, as many as" in line
+    assert 'train has folders; got 1000; set space = "mobilenetv3_1.0@32px@3classes"' in line
 
 
 def test_a_corrupt_image_is_named(folder: Path, main: Main) -> None:
     torn = folder / "images" / "train" / "green" / "3.jpeg"
     torn.write_bytes(torn.read_bytes()[:300])
     line = refused(main, recipe(folder))
-    assert f"{torn} must be an image" in line
+    assert f"{torn}: not a readable image" in line
     assert not (folder / "refused" / "reference" / "reference.toml").exists()
 
 
@@ -134,8 +134,8 @@ def test_a_loss_that_is_no_number_ends_the_training(folder: Path, main: Main) ->
     ("old", "new", "says"),
     [
         ('"image_folder"', '"digits"', "data.name must be 'image_folder'; found 'digits'"),
-        ("images_at_once = 8", "images_at_once = 3", "reference.batch must be a multiple of 1 process"),
-        ("batch = 8", "batch = 32\n", "an epoch must fill one batch of reference.batch = 32 images; found 24"),
+        ("micro_batch = 8", "micro_batch = 3", "reference.batch must be a multiple of 1 process"),
+        ("batch = 8", "batch = 32\n", "reference.batch must be at most the number of train images, 24; got 32"),
     ],
 )
 def test_what_cannot_be_trained_is_refused(folder: Path, main: Main, old: str, new: str, says: str) -> None:
@@ -208,7 +208,7 @@ def test_a_corrupt_image_is_named_by_a_worker_of_the_second_process_too(folder: 
         words, cwd=folder, env=environment(), capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode != 0
-    assert done.stderr.count(f"error: {torn} must be an image") == 1
+    assert done.stderr.count(f"error: {torn}: not a readable image") == 1
     assert not (folder / "run" / "reference" / "reference.toml").exists()
 
 

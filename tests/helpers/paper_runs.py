@@ -1,4 +1,4 @@
-"""A recipe of nine networks on a folder of small images, and a library of blocks: what finetuning as the paper does starts from."""
+"""A recipe of nine networks on a folder of small images, and a Block Library, from which finetuning as in the paper starts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SPACE = (
     )
     .replace("(stage,)", "(stage, other)")
 )
-RECIPE = """title = "Colours"
+RECIPE = """title = "Colors"
 space = "{space}"
 seed = 4
 workers = 1
@@ -39,7 +39,7 @@ batch = 8
 method = "paper"
 epochs = {epochs}
 batch = 8
-images_at_once = {images_at_once}
+micro_batch = {micro_batch}
 learning_rate = 0.002
 warmup_epochs = 0
 ema_decay = 0.5
@@ -48,27 +48,27 @@ data_workers = 0
 """
 
 
-def recipe(folder: Path, *, name: str = "r", epochs: int = 2, images_at_once: int = 8, more: str = "") -> Path:
+def recipe(folder: Path, *, name: str = "r", epochs: int = 2, micro_batch: int = 8, more: str = "") -> Path:
     """Write a recipe for the images in `folder/images`, 24 to train, 8 of them held out, and 12 to test."""
     path = folder / f"{name}.toml"
     text = RECIPE.format(
         space=f"{folder / 'space.py'}:plain",
         images=folder / "images",
         epochs=epochs,
-        images_at_once=images_at_once,
+        micro_batch=micro_batch,
         more=more,
     )
     path.write_text(text)
     return path
 
 
-def begun(folder: Path, *, normalised: bool = False) -> Path:
+def start_run(folder: Path, *, batch_norm: bool = False) -> Path:
     """Write images, a space, and in `run` a reference and a Block Library of random weights; return the folder."""
     image_folder(folder / "images")
-    (folder / "space.py").write_text(SPACE.replace("normalised=False, ", "") if normalised else SPACE)
-    space, place = load_space(f"{folder / 'space.py'}:plain"), folder / "run" / "reference"
-    save_weights(to_torch(space.network_graph(space.reference), seed=1), place / "weights.safetensors")
-    write_toml(place / "reference.toml", {"top1_percent": 33.0, "train_s": 1.0, "test_images": 12, "seed": 4})
+    (folder / "space.py").write_text(SPACE.replace("batch_norm=False, ", "") if batch_norm else SPACE)
+    space, reference = load_space(f"{folder / 'space.py'}:plain"), folder / "run" / "reference"
+    save_weights(to_torch(space.network_graph(space.reference), seed=1), reference / "weights.safetensors")
+    write_toml(reference / "reference.toml", {"top1_percent": 33.0, "train_s": 1.0, "test_images": 12, "seed": 4})
     library = BlockLibrary(folder / "run" / "block_library", space)
     for stage in space.stages:
         for number in range(stage.size):
@@ -81,7 +81,7 @@ def begun(folder: Path, *, normalised: bool = False) -> Path:
 
 
 def command(recipe_path: Path, out: Path, processes: int = 1) -> list[str]:
-    """Return the words that finetune the library in so many processes."""
+    """Return the command line that finetunes the library in `processes` processes."""
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    words = ["-m", "donna_hw", "finetune", str(recipe_path), "--out", str(out)]
-    return [sys.executable, *(launcher if processes > 1 else []), *words]
+    arguments = ["-m", "donna_hw", "finetune", str(recipe_path), "--out", str(out)]
+    return [sys.executable, *(launcher if processes > 1 else []), *arguments]

@@ -1,4 +1,4 @@
-"""A Ray cluster of two nodes on this machine, and what kills its workers in the midst of their work."""
+"""A Ray cluster of two nodes on this machine, and a function that kills its workers while they work."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 
 NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
-PATIENCE_S = 60.0
+TIMEOUT_S = 60.0
 
 
 @contextmanager
@@ -29,21 +29,21 @@ def two_nodes(**resources: float) -> Iterator[Any]:
         cluster.shutdown()
 
 
-def when(found: Callable[[], bool]) -> threading.Thread:
-    """Start a thread that asks until the answer is yes."""
+def when(condition: Callable[[], bool]) -> threading.Thread:
+    """Start a thread that calls a condition until it is true."""
 
     def look() -> None:
-        deadline = time.monotonic() + PATIENCE_S
-        while time.monotonic() < deadline and not found():
-            time.sleep(0.01)  # looks again; how long it takes decides nothing
+        deadline = time.monotonic() + TIMEOUT_S
+        while time.monotonic() < deadline and not condition():
+            time.sleep(0.01)  # the result does not depend on how long it takes
 
     thread = threading.Thread(target=look)
     thread.start()
     return thread
 
 
-def kills_one(work: str, killed: list[str]) -> Callable[[], bool]:
-    """Return what kills a worker of this machine's nodes that does such work now, and notes what it did."""
+def kill_one(work: str, killed: list[str]) -> Callable[[], bool]:
+    """Return a function that kills a worker of this machine's nodes that does this work, and records the work."""
 
     def kill() -> bool:
         for process in psutil.Process().children(recursive=True):
@@ -51,7 +51,7 @@ def kills_one(work: str, killed: list[str]) -> Callable[[], bool]:
                 if process.cmdline()[:1] != [f"ray::{work}"]:
                     continue
                 process.suspend()
-                killed.append(process.cmdline()[0].removeprefix("ray::"))  # now that it can begin nothing else
+                killed.append(process.cmdline()[0].removeprefix("ray::"))  # suspended, so it cannot begin other work
                 process.kill()
             except psutil.NoSuchProcess:
                 continue

@@ -1,4 +1,4 @@
-"""A few digits, an untrained teacher and its maps: enough to show what training computes, without its time."""
+"""A few digits, an untrained teacher and its maps: enough to verify training in a short time."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from donna_hw.training.loop import OptimConfig
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-FIT = OptimConfig(epochs=1, batch=16, learning_rate=0.01, cosine_steps=20)
+OPTIM = OptimConfig(epochs=1, batch=16, learning_rate=0.01, cosine_steps=20)
 
 
 class InProcess:
-    """Stands for a pool: does the work here, in the order of the tasks or in reverse, and keeps the tasks."""
+    """An executor that works in this process, in the order of the tasks or in reverse, and records the tasks."""
 
     def __init__(self, *, reverse: bool = False) -> None:
         self.reverse, self.tasks = reverse, []  # type: ignore[var-annotated]
@@ -52,27 +52,27 @@ def untrained_teacher(space: Space) -> GraphModule:
     return teacher.eval()
 
 
-def cut(teacher: GraphModule, part: str) -> dict[str, Tensor]:
-    """Return the state of one part of the teacher, keys as the part alone has them."""
+def part_state(teacher: GraphModule, part: str) -> dict[str, Tensor]:
+    """Return the state of one part of the teacher, with the keys of the part alone."""
     return {k.removeprefix(f"{part}."): v for k, v in teacher.state_dict().items() if k.startswith(f"{part}.")}
 
 
 def library_of_teacher(space: Space, teacher: GraphModule, folder: Path) -> BlockLibrary:
-    """Return a library whose reference blocks carry the teacher's own weights."""
+    """Return a library whose reference blocks have the teacher's weights."""
     library = BlockLibrary(folder, space)
     for stage in space.stages:
         block = to_torch(space.block_graph(stage, stage.reference))
-        block.load_state_dict(cut(teacher, stage.name))
+        block.load_state_dict(part_state(teacher, stage.name))
         save_weights(block, library.weights_path(stage, stage.reference))
     return library
 
 
 def block_task(
-    folder: Path, stage: str = "stage2", number: int = 3, fit: OptimConfig = FIT, name: str = "w"
+    folder: Path, stage: str = "stage2", number: int = 3, optim: OptimConfig = OPTIM, name: str = "w"
 ) -> BlockTask:
-    """Return the task of one block of `small_8px`; the teacher's maps are saved once in `folder`."""
+    """Return the task of one block of `small_8px`, whose maps are saved in `folder` by the first call."""
     maps = folder / "maps"
     if not maps.exists():
         space = load_space("small_8px")
         save_maps(space, untrained_teacher(space), few_digits(), 0, seed=1, folder=maps)
-    return BlockTask("small_8px", stage, number, str(maps), fit, 1, str(folder / f"{name}.safetensors"))
+    return BlockTask("small_8px", stage, number, str(maps), optim, 1, str(folder / f"{name}.safetensors"))

@@ -158,9 +158,9 @@ def test_a_given_reference_is_judged_not_trained(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("space", "weights", "said"),
     [
-        ("small_8px", "", "brings none"),
-        ("small_8px", "none.safetensors", "must hold safetensors.*name the file"),
-        ("small_8px", "other.safetensors", "must give the weights of the reference"),
+        ("small_8px", "", "space small_8px provides none"),
+        ("small_8px", "none.safetensors", "not a readable safetensors file.*set it to a safetensors file"),
+        ("small_8px", "other.safetensors", "not the weights of the reference"),
     ],
 )
 def test_weights_that_do_not_fit_are_said(tmp_path: Path, space: str, weights: str, said: str) -> None:

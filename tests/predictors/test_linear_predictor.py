@@ -97,8 +97,8 @@ def test_left_out_is_a_fit_to_the_others_for_monotone(alpha: float) -> None:
         scaler = StandardScaler().fit(x)
         stacked = np.vstack([scaler.transform(x), np.sqrt(alpha) * np.eye(3)])
         target = np.concatenate([y - y.mean(), np.zeros(3)])
-        found = lsq_linear(stacked, target, (0, np.inf), method="bvls", tol=1e-14).x
-        expected.append(y.mean() + scaler.transform(-np.log(qualities[[i]]))[0] @ found)
+        weights = lsq_linear(stacked, target, (0, np.inf), method="bvls", tol=1e-14).x
+        expected.append(y.mean() + scaler.transform(-np.log(qualities[[i]]))[0] @ weights)
     np.testing.assert_allclose(predict_leave_one_out(qualities, top1, "monotone", alpha), expected, rtol=1e-8)
 
 
@@ -130,13 +130,13 @@ def test_a_saved_predictor_predicts_the_same_bits(
     predictor.save(path, {"fitted_to": {"networks": 12}})
     loaded = load_predictor(path)
     unseen, _ = example(seed=seed + 1)
-    for kept, original in zip(loaded(unseen), predictor(unseen), strict=True):
-        assert kept.tobytes() == original.tobytes()
+    for saved, original in zip(loaded(unseen), predictor(unseen), strict=True):
+        assert saved.tobytes() == original.tobytes()
     assert (loaded.extrapolates(unseen) == predictor.extrapolates(unseen)).all()
 
 
 @pytest.mark.parametrize("text", ["", "[predictor]\nkind = 'monotone'\n", "[predictor]\nsurprise = 1\n", "[predic"])
-def test_a_torn_predictor_is_a_bad_file(tmp_path: Path, text: str) -> None:
+def test_a_corrupt_predictor_is_a_bad_file(tmp_path: Path, text: str) -> None:
     path = tmp_path / "predictor.toml"
     path.write_text(text)
     with pytest.raises(FileFormatError, match=r"predictor\.toml"):
@@ -153,26 +153,27 @@ def test_a_quality_outside_the_fit_is_an_extrapolation() -> None:
 
 @pytest.mark.parametrize("bad", [np.inf, np.nan, -0.1])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_quality_that_is_none_is_refused_by_fit_and_prediction(bad: float, kind: str) -> None:
+def test_an_invalid_quality_is_refused_by_fit_and_prediction(bad: float, kind: str) -> None:
     qualities, top1 = example()
     predictor = fit_predictor(qualities, top1, kind)
     qualities[3, 1] = bad
-    with pytest.raises(ConfigError, match="finite NSR"):
+    with pytest.raises(ConfigError, match="every block quality must be finite and zero or more"):
         predictor(qualities)
-    with pytest.raises(ConfigError, match="finite NSR"):
+    with pytest.raises(ConfigError, match="every block quality must be finite and zero or more"):
         fit_predictor(qualities, top1, kind)
 
 
 def test_five_networks_are_enough_and_four_are_not() -> None:
     qualities, top1 = example(networks=5)
     assert np.isfinite(fit_predictor(qualities, top1, "monotone")(qualities)[0]).all()
-    with pytest.raises(InsufficientDataError, match=r"at least 5.*found 4"):
+    with pytest.raises(InsufficientDataError, match=r"at least 5 finetuned networks.*got 4"):
         fit_predictor(qualities[:4], top1[:4], "monotone")
 
 
-def test_an_unknown_kind_is_named_with_the_known_ones() -> None:
+def test_an_unknown_kind_is_reported_with_the_known_ones() -> None:
     with pytest.raises(
-        UnknownNameError, match=r"'ridge3'.*known: .*monotone, ridge, ridge2, ridge2_monotone.*did you mean 'ridge'"
+        UnknownNameError,
+        match=r"unknown kind of predictor 'ridge3'; expected .*monotone, ridge, ridge2, ridge2_monotone.*did you mean 'ridge'",
     ):
         fit_predictor(*example(), "ridge3")
 
@@ -216,7 +217,7 @@ def test_the_monotone_second_order_predictor_gives_back_noiseless_coefficients()
 
 @pytest.mark.parametrize("alpha", [1.0, 100.0])
 def test_left_out_is_a_fit_to_the_others_for_ridge2_monotone(alpha: float) -> None:
-    """scikit-learn's Ridge with weights of zero or more, on standardised features."""
+    """scikit-learn's Ridge with weights of zero or more, on standardized features."""
     qualities, top1 = example()
     expected = []
     for i in range(len(top1)):

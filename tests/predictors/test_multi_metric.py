@@ -1,4 +1,4 @@
-"""The joint predictor: closed forms, brute force, and what it makes of few and of many networks."""
+"""The joint predictor: closed forms, brute force, and its behavior with few and with many networks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from donna_hw.predictors.factory import KINDS, fit_predictor, predict_leave_one_
 from donna_hw.predictors.multi_metric import JointPredictor, fit_joint
 from donna_hw.predictors.serialization import load_predictor
 
-# of three stages and two metrics: what -log(ceiling - accuracy) grows by
+# of three stages and two metrics, in -log(ceiling - accuracy)
 WEIGHTS = np.array([[0.3, 0.1], [0.2, 0.1], [0.4, 0.1]])
 
 
@@ -45,10 +45,10 @@ def test_the_weights_are_those_of_ridge_regression_with_the_prior_in_full() -> N
     y = predictor.link.transform(top1)
     prior = np.zeros((6, 6))
     places = list(product(range(3), range(2)))
-    for (i, (stage, metric)), (j, (other, its)) in product(enumerate(places), repeat=2):
-        if metric == its:
+    for (i, (stage, metric)), (j, (other_stage, other_metric)) in product(enumerate(places), repeat=2):
+        if metric == other_metric:
             prior[i, j] = predictor.shared_variance[metric] / 3 + (
-                predictor.stage_variance[metric] / 3 if stage == other else 0.0
+                predictor.stage_variance[metric] / 3 if stage == other_stage else 0.0
             )
     flat, size = x.reshape(25, 6), y.std()
     covariance = np.linalg.inv(flat.T @ flat / predictor.residual + np.linalg.inv(prior))
@@ -62,23 +62,23 @@ def test_the_variances_are_where_the_evidence_is_highest() -> None:
     """Moving any of them either way makes the target, and the variances under their own prior, less likely."""
     qualities, top1 = example(networks=30, noise=0.1)
     x, _, _ = joint._standardize(qualities)
-    target, _ = joint._standardize_target(joint.link_of(top1, 92.0).of(top1))
-    found = joint._fit_variances(x, target)
-    parts = np.concatenate([joint._kernels(x, x), np.eye(len(x))[None]])
-    middle = np.array([joint.LOG_VARIANCE] * 4 + [joint.LOG_NOISE])
+    target, _ = joint._standardize_target(joint.fit_link(top1, 92.0).transform(top1))
+    variances = joint._fit_variances(x, target)
+    kernels = np.concatenate([joint._kernels(x, x), np.eye(len(x))[None]])
+    prior_mean = np.array([joint.LOG_VARIANCE] * 4 + [joint.LOG_NOISE])
 
-    def unlikely(variances: np.ndarray) -> float:
-        covariance = np.tensordot(variances, parts, 1)
+    def negative_log_evidence(variances: np.ndarray) -> float:
+        covariance = np.tensordot(variances, kernels, 1)
         sign, size = np.linalg.slogdet(covariance)
         assert sign > 0
-        off = (np.log(variances) - middle) / joint.LOG_STD
-        return float(target @ np.linalg.solve(covariance, target) / 2 + size / 2 + off @ off / 2)
+        deviation = (np.log(variances) - prior_mean) / joint.LOG_STD
+        return float(target @ np.linalg.solve(covariance, target) / 2 + size / 2 + deviation @ deviation / 2)
 
-    lowest = unlikely(found)
+    lowest = negative_log_evidence(variances)
     for place, factor in product(range(5), (0.8, 1.25)):
-        moved = found.copy()
+        moved = variances.copy()
         moved[place] *= factor
-        assert unlikely(moved) > lowest
+        assert negative_log_evidence(moved) > lowest
 
 
 def test_scores_order_networks_as_the_accuracy_does_and_leave_diverged_blocks_out() -> None:
@@ -98,9 +98,9 @@ def test_scores_order_networks_as_the_accuracy_does_and_leave_diverged_blocks_ou
     )
 
 
-def test_one_metric_may_lie_flat() -> None:
+def test_one_metric_needs_no_axis() -> None:
     qualities, top1 = example()
-    flat, deep = (fit_joint(each, top1, 92.0) for each in (qualities[..., 0], qualities[..., :1]))
+    flat, deep = (fit_joint(values, top1, 92.0) for values in (qualities[..., 0], qualities[..., :1]))
     np.testing.assert_allclose(flat(qualities[..., 0])[0], deep(qualities[..., :1])[0], rtol=1e-12)
 
 
@@ -108,7 +108,7 @@ def test_left_out_networks_are_predicted_by_the_others() -> None:
     qualities, top1 = example(networks=12, noise=0.1)
     predictor = fit_joint(qualities, top1, 92.0)
     changed = top1.copy()
-    changed[3] = 50.0  # what is left out says nothing
+    changed[3] = 50.0  # the network left out has no influence
     assert predictor.predict_leave_one_out(qualities, changed)[3] == predictor.predict_leave_one_out(qualities, top1)[3]
     errors = predict_leave_one_out(qualities, top1, "joint", 92.0) - top1
     assert predictor.noise == pytest.approx(np.sqrt(np.square(errors).mean()))
@@ -144,37 +144,37 @@ def test_equal_networks_and_constant_metrics_are_no_obstacle() -> None:
     assert (predictor.weights[:, 1] == 0).all()
 
 
-def test_it_is_kept_in_a_file(tmp_path: Path) -> None:
+def test_it_is_saved_in_a_file(tmp_path: Path) -> None:
     qualities, top1 = example()
     predictor = fit_joint(qualities, top1, 92.0)
     predictor.save(tmp_path / "predictor.toml", {"fitted_to": {"quality": "kl+macs"}})
-    found = load_predictor(tmp_path / "predictor.toml")
-    assert isinstance(found, JointPredictor)
-    np.testing.assert_array_equal(found(qualities), predictor(qualities))
+    loaded = load_predictor(tmp_path / "predictor.toml")
+    assert isinstance(loaded, JointPredictor)
+    np.testing.assert_array_equal(loaded(qualities), predictor(qualities))
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "joint"])
 def test_other_kinds_read_one_metric(kind: str) -> None:
     qualities, top1 = example()
-    with pytest.raises(ConfigError, match="joint"):
+    with pytest.raises(ConfigError, match="only the kind 'joint' reads several metrics"):
         fit_predictor(qualities, top1, kind)
 
 
-def test_a_quality_that_is_none_is_refused() -> None:
+def test_an_invalid_quality_is_refused() -> None:
     qualities, top1 = example()
     predictor = fit_joint(qualities, top1, 92.0)
     qualities[0, 0, 0] = np.inf
-    with pytest.raises(ConfigError, match="finite"):
+    with pytest.raises(ConfigError, match="every block quality must be finite"):
         predictor(qualities)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_it_finds_what_only_the_difference_of_two_metrics_tells(seed: int) -> None:
-    """Two metrics that say nearly the same: a climb from small variances ends where their difference tells nothing."""
+def test_it_uses_the_difference_of_two_nearly_equal_metrics(seed: int) -> None:
+    """Optimization from small variances only would end where the difference of nearly equal metrics is ignored."""
     rng = np.random.default_rng(seed)
-    common, apart, noise = rng.normal(0, 1, (30, 4)), rng.normal(0, 0.1, (30, 4)), rng.normal(0, 0.1, 30)
-    qualities = np.exp(np.stack([common, common + apart], axis=-1))
-    top1 = 60 - np.exp(1 + 0.15 * common.sum(axis=1) + 3 * apart.sum(axis=1) + 0.3 * noise)
+    common, difference, noise = rng.normal(0, 1, (30, 4)), rng.normal(0, 0.1, (30, 4)), rng.normal(0, 0.1, 30)
+    qualities = np.exp(np.stack([common, common + difference], axis=-1))
+    top1 = 60 - np.exp(1 + 0.15 * common.sum(axis=1) + 3 * difference.sum(axis=1) + 0.3 * noise)
     variance = (
         np.square(predict_leave_one_out(qualities[:20], top1[:20], "joint", 60.0) - top1[:20]).mean() / top1[:20].var()
     )

@@ -1,4 +1,4 @@
-"""The saturating predictor: closed forms, brute force, and what it says outside of what it was fitted to."""
+"""The saturating predictor: closed forms, brute force, and its behavior outside of the range of the fit."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def test_noiseless_data_give_back_their_weights() -> None:
 @settings(max_examples=40, deadline=None)
 @given(arrays(float, (8, 3), elements=NSR), arrays(float, 8, elements=st.floats(0, 100)), st.floats(0, 100), st.data())
 def test_a_better_block_never_lowers_the_accuracy_which_lies_between_nothing_and_the_ceiling(
-    qualities: np.ndarray, top1: np.ndarray, asked: float, data: st.DataObject
+    qualities: np.ndarray, top1: np.ndarray, ceiling: float, data: st.DataObject
 ) -> None:
-    predictor = fit_saturating(qualities, top1, asked)
+    predictor = fit_saturating(qualities, top1, ceiling)
     assert (predictor.weights >= 0).all()
-    assert max(asked, top1.max()) <= predictor.ceiling_percent <= 100
+    assert max(ceiling, top1.max()) <= predictor.ceiling_percent <= 100
     worse = data.draw(arrays(float, (4, 3), elements=st.floats(0, 1e6)))
     better = worse * data.draw(arrays(float, (4, 3), elements=st.floats(0, 1)))
     (high, high_std), (low, low_std) = predictor(better), predictor(worse)
@@ -56,9 +56,9 @@ def test_the_two_halves_of_the_curve_meet_with_equal_slope() -> None:
     predictor = fit_saturating(*example(noise=0.1), 92.0)
     slopes = predictor.weights / predictor.scale
     # the link at the bend is -log(ceiling / 2); move along the first stage to reach it
-    wanted = -np.log(predictor.ceiling_percent / 2)
+    bend = -np.log(predictor.ceiling_percent / 2)
     row = predictor.center.copy()
-    row[0] += (wanted - predictor.intercept) / slopes[0]
+    row[0] += (bend - predictor.intercept) / slopes[0]
     step = 1e-5
     around = np.stack([row + np.array([k * step / slopes[0], 0, 0]) for k in (-1, 0, 1)])
     below, at, above = predictor(np.exp(-around))[0]
@@ -67,7 +67,7 @@ def test_the_two_halves_of_the_curve_meet_with_equal_slope() -> None:
     assert (above - below) / (2 * step) == pytest.approx(predictor.ceiling_percent / 2, rel=1e-4)
 
 
-def test_outside_of_the_fit_it_says_so_stays_bounded_and_is_less_sure_of_worse_blocks() -> None:
+def test_outside_of_the_fit_it_reports_so_stays_bounded_and_is_less_sure_of_worse_blocks() -> None:
     qualities, top1 = example(noise=0.1)
     predictor = fit_saturating(qualities, top1, 92.0)
     middle = np.exp(np.log(qualities).mean(axis=0))
@@ -108,7 +108,7 @@ def test_a_network_at_the_ceiling_does_not_blow_the_fit_up() -> None:
     assert np.abs(change).max() < top1.std()  # the network itself moved by that much
     near = moved - 1e-3 * (moved == 92.0)
     change = fit_saturating(qualities, moved, 92.0)(unseen)[0] - fit_saturating(qualities, near, 92.0)(unseen)[0]
-    assert np.abs(change).max() < 0.01  # at the ceiling is hardly another thing than nearly there
+    assert np.abs(change).max() < 0.01  # at the ceiling hardly differs from close to it
     perfect = fit_saturating(qualities, np.where(top1 > np.median(top1), 100.0, 99.0), 100.0)
     assert np.isfinite(perfect(unseen)[0]).all()
     assert perfect(unseen)[0].max() <= 100
@@ -131,14 +131,14 @@ def test_what_the_blocks_add_orders_all_networks_as_their_accuracies_do() -> Non
 def test_left_out_is_a_fit_to_the_others() -> None:
     qualities, top1 = example(networks=8, noise=0.3)
     predictor = fit_saturating(qualities, top1, 92.0)
-    found = predict_leave_one_out(qualities, top1, "saturating", 92.0)
-    np.testing.assert_array_equal(found, predictor.predict_leave_one_out(qualities, top1))
-    assert predictor.noise == pytest.approx(np.sqrt(np.mean((found - top1) ** 2)), rel=1e-12)
+    predictions = predict_leave_one_out(qualities, top1, "saturating", 92.0)
+    np.testing.assert_array_equal(predictions, predictor.predict_leave_one_out(qualities, top1))
+    assert predictor.noise == pytest.approx(np.sqrt(np.mean((predictions - top1) ** 2)), rel=1e-12)
     moved = top1.copy()
     moved[3] = 50.0
     changed = predictor.predict_leave_one_out(qualities, moved)
-    assert changed[3] == found[3]
-    assert (np.delete(changed, 3) != np.delete(found, 3)).all()
+    assert changed[3] == predictions[3]
+    assert (np.delete(changed, 3) != np.delete(predictions, 3)).all()
 
 
 def test_it_beats_a_plain_sum_where_accuracy_saturates() -> None:
@@ -151,9 +151,9 @@ def test_it_beats_a_plain_sum_where_accuracy_saturates() -> None:
     assert errors["saturating"] < errors["monotone"] / 2
 
 
-@pytest.mark.parametrize(("top1", "asked"), [(101.0, 90.0), (-1.0, 90.0), (90.0, 101.0)])
-def test_what_is_no_percentage_is_refused(top1: float, asked: float) -> None:
+@pytest.mark.parametrize(("top1", "ceiling"), [(101.0, 90.0), (-1.0, 90.0), (90.0, 101.0)])
+def test_a_value_that_is_not_a_percentage_is_refused(top1: float, ceiling: float) -> None:
     qualities, accuracies = example()
     accuracies[0] = top1
-    with pytest.raises(ConfigError, match=r"lie in 0\.\.100 %"):
-        fit_predictor(qualities, accuracies, "saturating", asked)
+    with pytest.raises(ConfigError, match=r"must be in 0\.\.100 %; got"):
+        fit_predictor(qualities, accuracies, "saturating", ceiling)

@@ -11,7 +11,7 @@ from donna_hw.errors import ConfigError
 from donna_hw.predictors.saturating import SaturationLink, fit_link
 
 
-def test_the_ceiling_is_the_teachers_unless_a_network_comes_near_it() -> None:
+def test_the_ceiling_is_the_teachers_unless_a_network_is_close_to_it() -> None:
     top1 = np.array([80.0, 82.0, 84.0])
     gap = 1.0  # quartiles of 81 and 83
     assert fit_link(top1, 90.0) == SaturationLink(90.0, gap)
@@ -37,6 +37,6 @@ def test_the_way_back_grows_stays_above_zero_and_below_the_ceiling(ceiling: floa
 
 
 @pytest.mark.parametrize(("top1", "ceiling"), [([101.0], 90.0), ([-1.0], 90.0), ([50.0], 101.0)])
-def test_shares_that_are_none_are_refused(top1: list[float], ceiling: float) -> None:
-    with pytest.raises(ConfigError, match="lie in 0"):
+def test_values_that_are_not_percentages_are_refused(top1: list[float], ceiling: float) -> None:
+    with pytest.raises(ConfigError, match=r"must be in 0\.\.100 %; got"):
         fit_link(np.array(top1), ceiling)

@@ -38,8 +38,10 @@ def test_five_networks_of_equal_accuracy_are_fitted_without_a_warning(kind: str)
     assert np.isfinite(std).all()
 
 
-def test_where_scikit_learn_gives_up_the_error_says_so() -> None:
-    with pytest.raises(InsufficientDataError, match=r"lars must fit to these networks; found .*choose another kind"):
+def test_an_error_of_scikit_learn_is_reported() -> None:
+    with pytest.raises(
+        InsufficientDataError, match=r"lars cannot be fitted to these networks; got .*choose another kind"
+    ):
         fit_sklearn("lars", example(5)[0], np.full(5, 70.0))
 
 
@@ -59,7 +61,7 @@ def test_what_the_blocks_add_is_the_difference_of_accuracies(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in MODELS if kind not in (*ADDITIVE, "sum_of_nsr")])
-def test_a_curved_one_is_no_sum(kind: str) -> None:
+def test_a_nonlinear_model_is_not_a_sum(kind: str) -> None:
     predictor = fit_sklearn(kind, *example(), noise=0.1)
     assert predictor.scores([np.array([0.1])] * 3) is None
     assert predictor.quadratic([np.array([0.1])] * 3) is None
@@ -100,7 +102,10 @@ def test_the_covariance_with_the_noise_has_the_deviations_on_its_diagonal(kind: 
 
 
 def test_a_covariance_of_one_that_is_not_bayesian_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"needs a Bayesian predictor.*'ridge'.*bayesian_ridge, gaussian_process"):
+    with pytest.raises(
+        ConfigError,
+        match=r"only Bayesian predictors have a covariance; got 'ridge'; expected bayesian_ridge or gaussian_process",
+    ):
         fit_sklearn("ridge", *example()).covariance(example()[0])
 
 
@@ -108,8 +113,8 @@ def test_a_covariance_of_one_that_is_not_bayesian_is_refused() -> None:
 def test_left_out_is_a_fit_to_the_others(kind: str) -> None:
     qualities, top1 = example(8)
     expected = [
-        fit_sklearn(kind, qualities[others], top1[others], noise=0.0)(qualities[one])[0][0]
-        for others, one in LeaveOneOut().split(qualities)
+        fit_sklearn(kind, qualities[others], top1[others], noise=0.0)(qualities[left_out])[0][0]
+        for others, left_out in LeaveOneOut().split(qualities)
     ]
     predictor = fit_sklearn(kind, qualities, top1)
     np.testing.assert_allclose(predictor.predict_leave_one_out(qualities, top1), expected, rtol=1e-12)
@@ -118,12 +123,12 @@ def test_left_out_is_a_fit_to_the_others(kind: str) -> None:
 
 @pytest.mark.parametrize("bad", [np.inf, np.nan, -0.1])
 @pytest.mark.parametrize("kind", ["ridge", "sum_of_nsr"])
-def test_a_quality_that_is_none_is_refused(bad: float, kind: str) -> None:
+def test_an_invalid_quality_is_refused(bad: float, kind: str) -> None:
     qualities, top1 = example()
     predictor = fit_sklearn(kind, qualities, top1)
     broken = qualities.copy()
     broken[3, 1] = bad
-    with pytest.raises(ConfigError, match="finite NSR"):
+    with pytest.raises(ConfigError, match="every block quality must be finite and zero or more"):
         predictor(broken)
-    with pytest.raises(ConfigError, match="finite NSR"):
+    with pytest.raises(ConfigError, match="every block quality must be finite and zero or more"):
         fit_sklearn(kind, broken, top1)

@@ -1,4 +1,4 @@
-"""Libraries read back what was written, name what is missing, and refuse what is no quality."""
+"""Libraries read what was written, report what is missing, and refuse invalid qualities."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from donna_hw.training.libraries import ArchitectureLibrary, BlockLibrary
 SPACE = tiny_space()
 
 
-def filled(folder: Path, skip: int = 0) -> BlockLibrary:
+def filled_library(folder: Path, skip: int = 0) -> BlockLibrary:
     """A library whose block m of stage s has the NSR s + m / 10; the last block of the last stage diverged."""
     library = BlockLibrary(folder, SPACE)
     blocks = [(s, stage, m) for s, stage in enumerate(SPACE.stages) for m in range(stage.size)]
@@ -38,15 +38,15 @@ def filled(folder: Path, skip: int = 0) -> BlockLibrary:
 
 
 def test_qualities_are_by_stage_and_number_and_infinite_where_training_diverged(tmp_path: Path) -> None:
-    first, second = filled(tmp_path).qualities()
+    first, second = filled_library(tmp_path).qualities()
     assert first.tolist() == [0.0, 0.1, 0.2, 0.3]
     assert second.tolist() == [1.0, 1.1, 1.2, np.inf]
     rows = np.array([[3, 0], [0, 3]])
     assert gather_qualities((first, second), rows).tolist() == [[0.3, 1.0], [0.0, np.inf]]
 
 
-def test_several_metrics_and_counts_stand_side_by_side(tmp_path: Path) -> None:
-    library = filled(tmp_path)
+def test_several_metrics_and_counts_are_combined(tmp_path: Path) -> None:
+    library = filled_library(tmp_path)
     first, second = library.qualities("kl+macs+params")
     np.testing.assert_array_equal(first[:, 0], library.qualities("kl")[0])
     assert first[:, 1].tolist() == block_macs(SPACE)[0].tolist()
@@ -56,44 +56,53 @@ def test_several_metrics_and_counts_stand_side_by_side(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [("kl+kl", "different"), ("macs", "no count"), ("kl+speed", "known"), ("", "known")]
+    ("text", "message"),
+    [
+        ("kl+kl", "metrics must be different"),
+        ("macs", "at least one of them not a count"),
+        ("kl+speed", "unknown block metric 'speed'; expected nsr, l1,"),
+        ("", "unknown block metric ''; expected nsr, l1,"),
+    ],
 )
-def test_metrics_that_are_none_are_refused(tmp_path: Path, text: str, says: str) -> None:
-    with pytest.raises(DonnaError, match=says):
-        filled(tmp_path).qualities(text)
+def test_invalid_metrics_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(DonnaError, match=message):
+        filled_library(tmp_path).qualities(text)
 
 
 def test_none_of_no_networks_is_of_trained_blocks() -> None:
     assert is_trained(np.empty((0, 4))).tolist() == is_trained(np.empty((0, 4, 2))).tolist() == []
 
 
-def test_missing_blocks_are_counted_and_named(tmp_path: Path) -> None:
-    with pytest.raises(InsufficientDataError, match=r"2 missing: second k3-relu, second k3-swish'; donna-hw distill"):
-        filled(tmp_path, skip=2).qualities()
-    assert len(filled(tmp_path / "other", skip=2).recorded_blocks()) == 6
+def test_missing_blocks_are_counted_and_listed(tmp_path: Path) -> None:
+    with pytest.raises(
+        InsufficientDataError,
+        match=r"2 blocks of .* are missing: second k3-relu, second k3-swish; run donna-hw distill",
+    ):
+        filled_library(tmp_path, skip=2).qualities()
+    assert len(filled_library(tmp_path / "other", skip=2).recorded_blocks()) == 6
 
 
 @pytest.mark.parametrize("nsr", ["nan", "inf", "-0.1", "", "good"])
-def test_a_quality_that_is_none_is_refused(tmp_path: Path, nsr: str) -> None:
-    library = filled(tmp_path)
+def test_an_invalid_quality_is_refused(tmp_path: Path, nsr: str) -> None:
+    library = filled_library(tmp_path)
     stage = SPACE.stages[0]
     key = layers_hash(SPACE.block_graph(stage, 0))
     record = {"stage": stage.name, "block": "b", "layers_hash": key, "status": "trained", "train_s": 1}
     record |= dict.fromkeys(METRICS, nsr)
     library.journal.append(record)
-    with pytest.raises(FileFormatError, match="must be a finite number, zero or more"):
+    with pytest.raises(FileFormatError, match="must be a finite number of zero or more"):
         library.qualities()
 
 
-def test_weights_of_different_blocks_lie_apart(tmp_path: Path) -> None:
+def test_different_blocks_have_different_files(tmp_path: Path) -> None:
     library = BlockLibrary(tmp_path, SPACE)
     paths = {library.weights_path(stage, m) for stage in SPACE.stages for m in range(stage.size)}
     assert len(paths) == sum(SPACE.stage_sizes)
 
 
 def network_record(name: str, role: str = "library", top1: object = 50.0, train_s: object = 2.5) -> dict[str, object]:
-    own = {"role": role, "network": name, "seed": 0, "top1_percent": top1, "train_s": train_s}
-    return own | {"stitched_percent": 40.0, "curve_percent": "30.0 45.5"}
+    record = {"role": role, "network": name, "seed": 0, "top1_percent": top1, "train_s": train_s}
+    return record | {"stitched_percent": 40.0, "curve_percent": "30.0 45.5"}
 
 
 def test_networks_read_back_by_role(tmp_path: Path) -> None:
@@ -101,29 +110,31 @@ def test_networks_read_back_by_role(tmp_path: Path) -> None:
     networks = [Architecture((0, 3)), Architecture((2, 1)), Architecture((1, 1))]
     for number, (network, role) in enumerate(zip(networks, ["library", "test", "library"], strict=True)):
         library.journal.append(network_record(library.name(network), role, 10.0 * number))
-    assert [found.architecture for found in library.networks()] == networks
-    assert [found.architecture for found in library.networks("test")] == [networks[1]]
+    assert [network.architecture for network in library.networks()] == networks
+    assert [network.architecture for network in library.networks("test")] == [networks[1]]
     rows, top1 = library.targets("library", 2)
     assert rows.tolist() == [[0, 3], [1, 1]]
     assert top1.tolist() == [0.0, 20.0]
-    with pytest.raises(InsufficientDataError, match=r"at least 3 finetuned networks of role 'library'; found 2"):
+    with pytest.raises(
+        InsufficientDataError, match=r"at least 3 finetuned networks of role 'library' are needed; got 2"
+    ):
         library.targets("library", 3)
 
 
 @pytest.mark.parametrize(
-    ("record", "says"),
+    ("record", "message"),
     [
         (network_record("k1-relu/k3-relu", top1="good"), r"line 2.*good"),
-        (network_record("k1-relu/k3-relu", top1=101), r"line 2: top-1 lies in 0\.\.100 %; found 101"),
-        (network_record("k1-relu/k3-relu", top1="nan"), "line 2: top-1 lies"),
+        (network_record("k1-relu/k3-relu", top1=101), r"line 2: top-1 must be in 0\.\.100 %; got 101"),
+        (network_record("k1-relu/k3-relu", top1="nan"), "line 2: top-1 must be in"),
         (network_record("k1-relu"), "line 2"),
         (network_record("k1-relu/k3-relu", train_s="long"), r"line 2.*long"),
         (network_record("k1-relu/k9-relu"), r"line 2.*k9-relu"),
-        (network_record("k1-relu/k3-relu", role="guest"), r"line 2.*guest"),
+        (network_record("k1-relu/k3-relu", role="guest"), r"line 2: unknown role; got 'guest'; expected library, test"),
     ],
 )
-def test_a_network_that_is_none_is_named_by_its_line(tmp_path: Path, record: dict[str, object], says: str) -> None:
+def test_an_invalid_network_is_reported_with_its_line(tmp_path: Path, record: dict[str, object], message: str) -> None:
     library = ArchitectureLibrary(tmp_path, SPACE)
     library.journal.append(record)
-    with pytest.raises(FileFormatError, match=says):
+    with pytest.raises(FileFormatError, match=message):
         library.networks()

@@ -36,20 +36,20 @@ def test_rates_start_at_one_never_rise_and_stay_above_zero(total: int, levels: i
 
 def test_the_recipes_defaults_are_the_papers() -> None:
     """A.1: one epoch, batch 256, Adam with an initial rate of 0.01 that a cosine lowers in 20 steps; all images."""
-    bkd = DistillConfig().block_distill_config()
-    assert bkd.optim == OptimConfig(epochs=1, batch=256, learning_rate=0.01, cosine_steps=20)
-    assert bkd.images == 0
+    config = DistillConfig().block_distill_config()
+    assert config.optim == OptimConfig(epochs=1, batch=256, learning_rate=0.01, cosine_steps=20)
+    assert config.images == 0
 
 
 @settings(deadline=None)
 @given(st.integers(1, 200), st.integers(2, 64), st.integers(0, 100))
 def test_batches_share_no_image_and_leave_out_half_a_batch_at_most(count: int, batch: int, seed: int) -> None:
-    found = list(sample_batches(count, batch, torch.Generator().manual_seed(seed)))
-    seen = [i for indices in found for i in indices.tolist()]
+    batches = list(sample_batches(count, batch, torch.Generator().manual_seed(seed)))
+    seen = [i for indices in batches for i in indices.tolist()]
     assert len(set(seen)) == len(seen)
     assert set(seen) <= set(range(count))
     assert count - len(seen) <= batch // 2
-    assert all(batch // 2 < len(indices) <= batch for indices in found)
+    assert all(batch // 2 < len(indices) <= batch for indices in batches)
 
 
 def test_training_is_adam_with_the_cosine_on_the_batches_in_order() -> None:
@@ -66,21 +66,20 @@ def test_training_is_adam_with_the_cosine_on_the_batches_in_order() -> None:
     def loss(m: nn.Linear, indices: torch.Tensor) -> torch.Tensor:
         return (m(x[indices])[:, 0] - y[indices]).square().mean()
 
-    found, expected = module(), module()
-    train(found, 10, OptimConfig(2, 4, 0.1, 3), 7, lambda _, indices: loss(found, indices))
+    trained, expected = module(), module()
+    train(trained, 10, OptimConfig(2, 4, 0.1, 3), 7, lambda _, indices: loss(trained, indices))
     generator = torch.Generator().manual_seed(7)
     orders = [torch.randperm(10, generator=generator) for _ in range(2)]
-    steps = [
-        order[start : start + 4] for order in orders for start in (0, 4)
-    ]  # the last two are half a batch: left out
-    optimiser = torch.optim.Adam(expected.parameters(), lr=0.1)
-    for indices, level in zip(steps, (0, 0, 1, 2), strict=True):  # four steps on three stretches
-        optimiser.param_groups[0]["lr"] = 0.1 * 0.5 * (1 + math.cos(math.pi * level / 3))
-        optimiser.zero_grad()
+    # the last two of each order are half a batch, which is left out
+    steps = [order[start : start + 4] for order in orders for start in (0, 4)]
+    optimizer = torch.optim.Adam(expected.parameters(), lr=0.1)
+    for indices, level in zip(steps, (0, 0, 1, 2), strict=True):  # four steps on three levels
+        optimizer.param_groups[0]["lr"] = 0.1 * 0.5 * (1 + math.cos(math.pi * level / 3))
+        optimizer.zero_grad()
         loss(expected, indices).backward()
-        optimiser.step()
-    assert torch.equal(found.weight, expected.weight)
-    assert not found.training
+        optimizer.step()
+    assert torch.equal(trained.weight, expected.weight)
+    assert not trained.training
 
 
 def test_outputs_do_not_depend_on_the_batch_and_leave_batch_norm_alone() -> None:
@@ -104,9 +103,9 @@ def test_top1_is_the_share_of_right_images() -> None:
         def __len__(self) -> int:
             return len(many)
 
-        def take(self, numbers: torch.Tensor) -> torch.Tensor:
-            assert len(numbers) <= 500
-            return logits[many[numbers]]
+        def take(self, indices: torch.Tensor) -> torch.Tensor:
+            assert len(indices) <= 500
+            return logits[many[indices]]
 
-    of_disk: ImageSet = OnDisk()
-    assert evaluate_top1(nn.Flatten(), of_disk) == pytest.approx(100 * float((many != 3).double().mean()))
+    on_disk: ImageSet = OnDisk()
+    assert evaluate_top1(nn.Flatten(), on_disk) == pytest.approx(100 * float((many != 3).double().mean()))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ray_nodes import NODE, kills_one, two_nodes, when
+from ray_nodes import NODE, kill_one, two_nodes, when
 from small_space import few_digits, untrained_teacher
 
 from donna_hw.errors import ConfigError, UnavailableError
@@ -69,16 +69,16 @@ def refuse(x: int) -> int:
     return x
 
 
-def test_every_result_arrives_beside_its_task_from_workers_of_one_thread(pool: RayExecutor) -> None:
-    found = dict(pool.map(square, range(20)))
-    assert {x: result[0] for x, result in found.items()} == {x: x * x for x in range(20)}
-    assert {threads for _, _, threads in found.values()} == {1}
-    assert os.getpid() not in {pid for _, pid, _ in found.values()}
+def test_every_result_arrives_with_its_task_from_workers_of_one_thread(pool: RayExecutor) -> None:
+    results = dict(pool.map(square, range(20)))
+    assert {x: result[0] for x, result in results.items()} == {x: x * x for x in range(20)}
+    assert {threads for _, _, threads in results.values()} == {1}
+    assert os.getpid() not in {pid for _, pid, _ in results.values()}
     assert list(pool.map(square, [])) == []
 
 
 def test_an_error_in_a_task_is_raised_as_it_was_and_the_pool_still_works(pool: RayExecutor) -> None:
-    with pytest.raises(ConfigError, match="x must not be 0; found 0; take another"):
+    with pytest.raises(ConfigError, match="x must not be 0; got 0; take another"):
         dict(pool.map(refuse, [1, 0, 2, 3]))
     assert dict(pool.map(refuse, [2])) == {2: 2}
 
@@ -91,36 +91,36 @@ def test_closing_leaves_nothing_in_the_folder(pool: RayExecutor, tmp_path: Path)
     assert not list(tmp_path.iterdir())
 
 
-def distilled(folder: Path, pool: ProcessExecutor | RayExecutor, epochs: int) -> BlockLibrary:
-    """Distil the space of `space.py` in the working folder, whose name is a relative one."""
+def distill_pair(folder: Path, pool: ProcessExecutor | RayExecutor, epochs: int) -> BlockLibrary:
+    """Distill the space of `space.py` in the working folder, whose name is a relative one."""
     space = load_space("space.py:pair")
-    bkd, teacher = BlockDistillConfig(OptimConfig(epochs, 4, 0.01, 20)), untrained_teacher(space)
+    config, teacher = BlockDistillConfig(OptimConfig(epochs, 4, 0.01, 20)), untrained_teacher(space)
     try:
-        return distill(space, teacher, few_digits(), bkd, seed=1, folder=folder, pool=pool)
+        return distill(space, teacher, few_digits(), config, seed=1, folder=folder, pool=pool)
     finally:
         pool.close()
 
 
-def trained(library: BlockLibrary) -> dict[str, object]:
+def saved_results(library: BlockLibrary) -> dict[str, object]:
     """Return the weights, and the quality of every block without the seconds that it took."""
     weights = {path.name: path.read_bytes() for path in library.folder.rglob("*.safetensors")}
     lines = [{k: v for k, v in record.items() if k != "train_s"} for record in library.journal.records()]
     return weights | {"quality.csv": sorted(lines, key=str)}
 
 
-def test_a_worker_killed_in_the_midst_of_a_block_changes_no_byte(
+def test_a_worker_killed_while_training_a_block_changes_no_byte(
     nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("space.py").write_text(SPACE)
     killed: list[str] = []
 
-    killer = when(kills_one("train_group", killed))
-    on_cluster = distilled(tmp_path / "cluster", RayExecutor(nodes.address, tmp_path / "cluster"), epochs=20)
+    killer = when(kill_one("train_group", killed))
+    on_cluster = distill_pair(tmp_path / "cluster", RayExecutor(nodes.address, tmp_path / "cluster"), epochs=20)
     killer.join()
     assert killed == ["train_group"]
-    here = distilled(tmp_path / "here", ProcessExecutor(1), epochs=20)
-    assert trained(on_cluster) == trained(here)
+    here = distill_pair(tmp_path / "here", ProcessExecutor(1), epochs=20)
+    assert saved_results(on_cluster) == saved_results(here)
     assert len(on_cluster.journal.records()) == len(list((tmp_path / "here").rglob("*.safetensors"))) == 4
 
 
@@ -128,27 +128,27 @@ def die(_: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_work_that_always_kills_its_worker_is_given_up_in_words(
+def test_work_that_always_kills_its_worker_is_given_up_with_an_error(
     pool: RayExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("donna_hw.training.ray_executor.RETRIES", 1)
     with pytest.raises(
         UnavailableError,
-        match="must live until its work is done; found 'WorkerCrashedError after 1 more attempts at 0'",
+        match="a worker process of the cluster died, also in 1 more attempts at 0; got 'WorkerCrashedError'",
     ):
         dict(pool.map(die, [0]))
     assert dict(pool.map(refuse, [2])) == {2: 2}
 
 
-def begin_once(begun: Path) -> str:
-    """Return this node's id; whoever comes first says so in a file and never ends."""
+def begin_once(started: Path) -> str:
+    """Return this node's id; the first call writes it into a file and never ends."""
     import ray
 
     node = str(ray.get_runtime_context().get_node_id())
-    if begun.exists():
+    if started.exists():
         return node
-    begun.with_suffix(".builder").write_text(node)
-    begun.with_suffix(".builder").rename(begun)
+    started.with_suffix(".draft").write_text(node)
+    started.with_suffix(".draft").rename(started)
     signal.pause()
     return ""
 
@@ -161,12 +161,12 @@ def test_the_work_of_a_removed_node_is_done_on_another_and_without_any_there_is_
     spare = {node.node_id: node for node in (nodes.add_node(**NODE, resources={"spare": 1}) for _ in range(2))}
     pool, removed = RayExecutor(nodes.address, tmp_path, TaskResources(custom_resources={"spare": 1})), []
 
-    def remove(begun: Path) -> Callable[[], bool]:
+    def remove(started: Path) -> Callable[[], bool]:
         def removing() -> bool:
-            if begun.exists():
-                removed.append(begun.read_text())
+            if started.exists():
+                removed.append(started.read_text())
                 nodes.remove_node(spare[removed[-1]], allow_graceful=False)
-            return begun.exists()
+            return started.exists()
 
         return removing
 
@@ -175,30 +175,30 @@ def test_the_work_of_a_removed_node_is_done_on_another_and_without_any_there_is_
     remover.join()
     assert {*removed, node} == set(spare)
     remover = when(remove(tmp_path / "two"))
-    with pytest.raises(UnavailableError, match="must have what a task needs; found 'none with 1 CPU, 1 spare'"):
+    with pytest.raises(UnavailableError, match="no host of the cluster has what a task needs: 1 CPU, 1 spare"):
         dict(pool.map(begin_once, [tmp_path / "two"]))
     remover.join()
     pool.close()
 
 
-def test_needs_that_no_host_meets_and_an_address_of_nobody_are_refused(nodes: Any, tmp_path: Path) -> None:
-    with pytest.raises(UnavailableError, match="must have what a task needs; found 'none with 1 CPU, 9 GPU'"):
+def test_resources_that_no_host_has_and_an_empty_address_are_refused(nodes: Any, tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match="no host of the cluster has what a task needs: 1 CPU, 9 GPU"):
         dict(RayExecutor(nodes.address, tmp_path, TaskResources(gpus=9)).map(refuse, [1]))
     with pytest.raises(UnavailableError, match="must have an address"):
         dict(RayExecutor("", tmp_path).map(refuse, [1]))
     assert not list(tmp_path.iterdir())
 
 
-def test_a_host_that_does_not_see_the_drivers_folder_says_so(pool: RayExecutor, tmp_path: Path) -> None:
+def test_a_host_that_does_not_see_the_drivers_folder_is_refused(pool: RayExecutor, tmp_path: Path) -> None:
     assert dict(pool.map(refuse, [2])) == {2: 2}
-    (shared,) = tmp_path.iterdir()
-    shared.unlink()
+    (marker,) = tmp_path.iterdir()
+    marker.unlink()
     with pytest.raises(
-        UnavailableError, match="must be one folder on all hosts of the cluster; found 'another, or none, on"
+        UnavailableError, match=r"is another folder, or none, on .*; it must be one folder on all hosts of the cluster"
     ):
         dict(pool.map(refuse, [2]))
 
 
 def test_a_host_with_another_torch_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnavailableError, match=r"must have torch 0\.1, .*; install torch 0\.1 there"):
+    with pytest.raises(UnavailableError, match=r"must have torch 0\.1, .*; got .*; install torch 0\.1 there"):
         validate_host(HostRequirements(str(tmp_path), str(tmp_path), 1, (("torch", "0.1"),)))

@@ -1,4 +1,4 @@
-"""Image data sets by name: train, a part held out of train, and test."""
+"""Image datasets by name, each in three parts: train, held out of train, and test."""
 
 from __future__ import annotations
 
@@ -12,9 +12,17 @@ DATASETS = ("digits", "fashion_mnist", "image_folder")
 
 
 def load_dataset(name: str, held_out: int, folder: str = "", seed: int = 0, space: Space | None = None) -> Dataset:
-    """Return a data set with `held_out` images kept out of its train part; raises `UnknownNameError`.
+    """Return a dataset with `held_out` images left out of its train part.
 
-    A folder of images is decoded to the resolution of `space`, whose classes it must have; the others have a size of their own.
+    Args:
+        name: A name in `DATASETS`.
+        held_out: Number of train images that are held out for block qualities.
+        folder: The folder (or zip file) of images, or of the files of Fashion-MNIST.
+        seed: Determines which images are held out.
+        space: For `image_folder` only: images are decoded to the resolution of this space, and must have its classes.
+
+    Raises:
+        UnknownNameError: For an unknown name, or `image_folder` without a space.
     """
     if name == "digits":
         from donna_hw.training.data.digits import load_digits
@@ -28,4 +36,4 @@ def load_dataset(name: str, held_out: int, folder: str = "", seed: int = 0, spac
         from donna_hw.training.data.image_folder import load_image_folder
 
         return load_image_folder(folder, held_out, seed, space)
-    raise UnknownNameError("a data set must be a known one", got=name, choices=DATASETS)
+    raise UnknownNameError("unknown dataset", got=name, choices=DATASETS)

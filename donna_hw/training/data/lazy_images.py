@@ -1,4 +1,4 @@
-"""FolderImages: images of a folder that are decoded when they are asked for, where all of them would not fit in memory."""
+"""FolderImages: images of a folder that are decoded on demand, since all of them might not fit in memory."""
 
 from __future__ import annotations
 
@@ -17,12 +17,19 @@ from donna_hw._core.progress import track
 from donna_hw.errors import ConfigError
 
 GIB = 2**30
-CHUNK = 500  # images between two looks at the progress
+CHUNK = 500  # images between two updates of the progress bar
 
 
 @dataclass(frozen=True)
 class FolderImages:
-    """Images of one part of a user's folder. part: torchvision's ImageFolder; numbers: which of its images, int64 [n]."""
+    """Images of one part of a user's folder.
+
+    Args:
+        folder: The user's folder.
+        dataset: torchvision's ImageFolder of the part.
+        indices: Which of its images, int64 [n].
+        shape: (channels, height, width) of a decoded image.
+    """
 
     folder: str
     dataset: Any
@@ -39,45 +46,44 @@ class FolderImages:
 
     @property
     def pixels(self) -> Tensor:
-        """All images, decoded, float32 [n, channels, height, width]; raises `ConfigError` where memory cannot hold them."""
+        """All images, decoded, float32 [n, channels, height, width]; raises `ConfigError` when they do not fit in memory."""
         validate_fits_in_memory(self.folder, len(self), self.shape)
-        found = torch.empty(len(self), *self.shape)
-        parts = torch.split(torch.arange(len(self)), CHUNK)
-        for numbers in track(parts, f"decode {Path(self.dataset.root).name}", len(parts)):
-            found[numbers] = self.take(numbers)
-        return found
+        pixels = torch.empty(len(self), *self.shape)
+        chunks = torch.split(torch.arange(len(self)), CHUNK)
+        for indices in track(chunks, f"decode {Path(self.dataset.root).name}", len(chunks)):
+            pixels[indices] = self.take(indices)
+        return pixels
 
-    def take(self, numbers: Tensor) -> Tensor:
-        """Return some of the images, decoded by all cores; float32 [n, channels, height, width]."""
-        found = torch.empty(len(numbers), *self.shape)
+    def take(self, indices: Tensor) -> Tensor:
+        """Return the images at int64 [k] indices, decoded on all cores; float32 [k, channels, height, width]."""
+        pixels = torch.empty(len(indices), *self.shape)
 
-        def decode(place: int, number: int) -> None:
-            found[place] = self.dataset[number][0]
+        def decode(position: int, number: int) -> None:
+            pixels[position] = self.dataset[number][0]
 
         with ThreadPoolExecutor() as threads:  # Pillow decodes without Python's lock
-            list(threads.map(decode, range(len(numbers)), self.indices[numbers].tolist()))
-        return found
+            list(threads.map(decode, range(len(indices)), self.indices[indices].tolist()))
+        return pixels
 
 
 def fits_in_memory(images: int, shape: tuple[int, ...]) -> bool:
-    """Return whether so many decoded images fill no more than half of the memory that is available now.
+    """Return whether this number of decoded images fills no more than half of the memory that is available now.
 
-    Half, since splitting off the held-out part copies them.
+    The limit is half, since splitting off the held-out part copies the images.
     """
-    return bool(_bytes(images, shape) <= psutil.virtual_memory().available / 2)
+    return bool(_decoded_bytes(images, shape) <= psutil.virtual_memory().available / 2)
 
 
 def validate_fits_in_memory(folder: str, images: int, shape: tuple[int, ...]) -> None:
-    """Raise `ConfigError` when so many decoded images do not `fits_in_memory`."""
+    """Raise `ConfigError` when this number of decoded images does not fit in memory, as `fits_in_memory` decides."""
     if not fits_in_memory(images, shape):
         limit = psutil.virtual_memory().available / 2
         raise ConfigError(
-            f"the decoded images of {folder} must fit in half of the available memory, {limit / GIB:.1f} GiB, since training by Adam "
-            "reads them from memory",
-            got=f"{_bytes(images, shape) / GIB:.1f} GiB ({images} images of {shape})",
-            hint="use fewer images, a smaller resolution (space = NAME@<n>px), or train as the paper does, from the disk",
+            f"the decoded images of {folder} need {_decoded_bytes(images, shape) / GIB:.1f} GiB ({images} images of {shape}), more than "
+            f"half of the available memory, {limit / GIB:.1f} GiB, from which training by Adam reads them",
+            hint='use fewer images, a smaller resolution (space = NAME@<n>px), or method = "paper", which reads them from the disk',
         )
 
 
-def _bytes(images: int, shape: tuple[int, ...]) -> int:
+def _decoded_bytes(images: int, shape: tuple[int, ...]) -> int:
     return images * math.prod(shape) * 4

@@ -1,4 +1,4 @@
-"""The images that blocks learn from: drawn and augmented once for all blocks, in memory, in one file, or in the user's own folder."""
+"""The training images of blocks, sampled and augmented once for all blocks: in memory, in one file, or in the user's folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,13 @@ PARAM_NAMES = ("mirror", "top", "left")
 
 @dataclass(frozen=True)
 class AugmentedImages:
-    """chosen: the numbers of the images in the train set, int64 [n]; draws: what chance did with each of them."""
+    """Some images of the train set, each with its sampled augmentation.
+
+    Args:
+        images: The train set.
+        indices: Which of its images, int64 [n].
+        params: The sampled augmentation of each of the n images.
+    """
 
     images: ImageSet
     indices: Tensor
@@ -33,17 +39,17 @@ class AugmentedImages:
         return len(self.indices)
 
     def __call__(self, indices: Tensor) -> Tensor:
-        """Return some of the chosen images, augmented; the same each time."""
+        """Return the augmented images at int64 [k] indices, equal in every call; float32 [k, channels, height, width]."""
         return self.params.apply(self.images.take(self.indices[indices]), indices)
 
 
 def split_chunks(count: int) -> tuple[Tensor, ...]:
-    """Return the numbers of so many images, a chunk at a time."""
+    """Return the indices of `count` images, split into chunks."""
     return torch.split(torch.arange(count), CHUNK)
 
 
 def save_augmented_images(source: AugmentedImages, folder: Path) -> None:
-    """Write what `load_augmented_images` reads: the augmented images, or where they lie if that is a folder too large for memory."""
+    """Save the augmented images, or only their places and augmentations if they are in a folder that is too large for memory."""
     images = source.images
     if isinstance(images, FolderImages):
         np.save(folder / "source-numbers.npy", images.indices[source.indices].numpy())
@@ -53,33 +59,43 @@ def save_augmented_images(source: AugmentedImages, folder: Path) -> None:
                 np.save(folder / f"source-{name}.npy", values.numpy())
         write_toml(folder / "source.toml", {"folder": str(Path(images.folder).resolve()), "crop": source.params.crop})
         return
-    first = source(torch.arange(1))
-    _, channels, height, width = first.shape
+    _, channels, height, width = source(torch.arange(1)).shape
     shape = (len(source), height, width, channels)
-    kept = np.lib.format.open_memmap(folder / "train-images.npy", "w+", np.float32, shape)
+    file = np.lib.format.open_memmap(folder / "train-images.npy", "w+", np.float32, shape)
     for indices in split_chunks(len(source)):
-        kept[indices.numpy()] = source(indices).permute(0, 2, 3, 1).numpy()
-    kept.flush()
+        file[indices.numpy()] = source(indices).permute(0, 2, 3, 1).numpy()
+    file.flush()
 
 
 def load_augmented_images(folder: Path, space: Space) -> tuple[PixelLoader, int]:
-    """Return the images that `save_augmented_images` kept, and how many there are; raises `FileFormatError` when their folder has changed."""
-    kept = folder / "train-images.npy"
-    if kept.exists():
-        pixels = torch.from_numpy(np.load(kept, mmap_mode="c")).permute(0, 3, 1, 2)
+    """Load what `save_augmented_images` saved.
+
+    Args:
+        folder: The folder that it was saved in.
+        space: The search space that gives the size of the images.
+
+    Returns:
+        (a function from int64 [k] indices to float32 [k, channels, height, width], the number of images).
+
+    Raises:
+        FileFormatError: When the user's folder of images has changed.
+    """
+    path = folder / "train-images.npy"
+    if path.exists():
+        pixels = torch.from_numpy(np.load(path, mmap_mode="c")).permute(0, 3, 1, 2)
         return pixels.__getitem__, len(pixels)
     from donna_hw.training.data.image_folder import open_image_folders
 
     settings = read_toml(folder / "source.toml")
-    part, _ = open_image_folders(settings["folder"], space)
-    numbers = torch.from_numpy(np.load(folder / "source-numbers.npy"))
-    if int(numbers.max()) >= len(part):
+    dataset, _ = open_image_folders(settings["folder"], space)
+    indices = torch.from_numpy(np.load(folder / "source-numbers.npy"))
+    if int(indices.max()) >= len(dataset):
         raise FileFormatError(
-            f"{settings['folder']} must hold the images that the run began with", got=f"{len(part)} images"
+            f"{settings['folder']}: only {len(dataset)} images are left of those that the run began with",
+            hint="restore the removed images",
         )
     files = {name: folder / f"source-{name}.npy" for name in PARAM_NAMES}
-    draws = {name: torch.from_numpy(np.load(file)) if file.exists() else None for name, file in files.items()}
-    images = FolderImages(settings["folder"], part, numbers, tuple(space.input_shape))
-    return AugmentedImages(images, torch.arange(len(numbers)), AugmentationParams(settings["crop"], **draws)), len(
-        numbers
-    )
+    tensors = {name: torch.from_numpy(np.load(file)) if file.exists() else None for name, file in files.items()}
+    images = FolderImages(settings["folder"], dataset, indices, tuple(space.input_shape))
+    params = AugmentationParams(settings["crop"], **tensors)
+    return AugmentedImages(images, torch.arange(len(indices)), params), len(indices)

@@ -1,4 +1,4 @@
-"""Blocks of one stage that are trained together: one on a core of the CPU; many on a GPU, which one small block leaves idle."""
+"""Training of blocks of one stage: one at a time on a core of the CPU, several in parallel on a GPU, which one small block leaves idle."""
 
 from __future__ import annotations
 
@@ -26,7 +26,17 @@ from donna_hw.training.loop import OptimConfig, plan_batches, train_step
 
 @dataclass(frozen=True)
 class BlockTask:
-    """What a worker needs to train one block; maps are files, so that all workers share one copy in memory."""
+    """What a worker needs to train one block; maps are files, so that all workers share one copy in memory.
+
+    Args:
+        space: The space's name.
+        stage: The stage's name.
+        number: The block's number in the stage.
+        maps: The folder of the teacher's feature maps.
+        optim: Epochs, batch size and learning rate.
+        seed: Seed of the initial weights and the order of the images.
+        weights: The file that the trained weights are saved in.
+    """
 
     space: str
     stage: str
@@ -39,30 +49,35 @@ class BlockTask:
 
 @dataclass(frozen=True)
 class BlockGroup:
-    """Blocks of one stage, from the same maps and by the same settings, and the torch device that trains them."""
+    """Blocks of one stage with the same maps and settings, and the torch device that trains them."""
 
     tasks: tuple[BlockTask, ...]
     device: str = "cpu"
 
 
 def train_block(task: BlockTask) -> tuple[Quality, float]:
-    """Train one block on the CPU, save its weights, and return its quality on the held-out images and the seconds it took."""
+    """Train one block on the CPU, save its weights, and return (quality on the held-out images, seconds)."""
     return train_group(BlockGroup((task,)))[0]
 
 
 def train_group(group: BlockGroup) -> list[tuple[Quality, float]]:
-    """Train a group's blocks, save their weights, and return each one's quality on the held-out images and its share of the seconds.
+    """Train a group's blocks, and save their weights.
 
-    A block's result does not depend on who is trained beside it: all blocks see the images in one order, and share nothing else. Raises
-    `UnavailableError` when the device's memory cannot hold them all.
+    A block's result does not depend on the other blocks of its group: they see the images in the same order, and share nothing else.
+
+    Returns:
+        For each block (quality on the held-out images, its share of the seconds).
+
+    Raises:
+        UnavailableError: When the blocks do not fit in the memory of the device.
     """
     try:
         return _train_group(group)
     except torch.cuda.OutOfMemoryError as error:
         raise UnavailableError(
-            f"{group.device} must have memory for {len(group.tasks)} blocks of {group.tasks[0].stage}",
+            f"{group.device} has too little memory for {len(group.tasks)} blocks of {group.tasks[0].stage}",
             got=str(error).split(". ", maxsplit=1)[0],
-            hint="lower distill.together or distill.batch; what is finished is kept",
+            hint="lower distill.parallel_blocks or distill.batch; finished blocks are saved",
         ) from None
 
 
@@ -70,21 +85,21 @@ def _train_group(group: BlockGroup) -> list[tuple[Quality, float]]:
     started, device = time.perf_counter(), torch.device(group.device)
     first, space = group.tasks[0], load_space(group.tasks[0].space)
     stage, maps = space.stage(first.stage), Path(first.maps)
-    place = space.stages.index(stage)
-    variance = torch.from_numpy(np.load(maps / f"variance-{place + 1}.npy")).to(device)
+    border = space.stages.index(stage)
+    variance = torch.from_numpy(np.load(maps / f"variance-{border + 1}.npy")).to(device)
     blocks = [_build_block(space, stage, task).to(device) for task in group.tasks]
     _train(blocks, move_features(load_train_features(space, stage, maps), device), variance, first)
-    rest = load_teacher_tail(space, stage, maps / "teacher.safetensors").to(device)
-    held_x, held_y = (read_map(maps, "held_out", place + side).to(device) for side in (0, 1))
+    tail = load_teacher_tail(space, stage, maps / "teacher.safetensors").to(device)
+    held_x, held_y = (read_map(maps, "held_out", border + side).to(device) for side in (0, 1))
     labels, logits = (
         torch.from_numpy(np.load(maps / f"held_out-{name}.npy")).to(device) for name in ("labels", "logits")
     )
-    found = [evaluate_block(block, held_x, held_y, rest, (labels, logits)) for block in blocks]
-    for task, block, quality in zip(group.tasks, blocks, found, strict=True):
+    qualities = [evaluate_block(block, held_x, held_y, tail, (labels, logits)) for block in blocks]
+    for task, block, quality in zip(group.tasks, blocks, qualities, strict=True):
         if np.isfinite(quality.nsr):
             save_weights(block, Path(task.weights))
-    each_s = (time.perf_counter() - started) / len(blocks)
-    return [(quality, each_s) for quality in found]
+    block_s = (time.perf_counter() - started) / len(blocks)
+    return [(quality, block_s) for quality in qualities]
 
 
 def _build_block(space: Space, stage: Stage, task: BlockTask) -> GraphModule:
@@ -94,9 +109,9 @@ def _build_block(space: Space, stage: Stage, task: BlockTask) -> GraphModule:
 
 
 def _train(blocks: Sequence[GraphModule], features: Features, variance: torch.Tensor, task: BlockTask) -> None:
-    """Train blocks side by side; on a GPU each has a stream of its own, which waits for the batch as the next batch waits for it."""
+    """Train blocks in parallel, on a GPU each in its own stream, which waits for the batch as the next batch waits for all streams."""
     on_gpu = variance.is_cuda
-    optimisers = [torch.optim.Adam(block.parameters(), lr=task.optim.learning_rate, fused=on_gpu) for block in blocks]
+    optimizers = [torch.optim.Adam(block.parameters(), lr=task.optim.learning_rate, fused=on_gpu) for block in blocks]
     streams = [torch.cuda.Stream(variance.device) if on_gpu else None for _ in blocks]  # type: ignore[no-untyped-call]
     for block in blocks:
         block.train()
@@ -104,9 +119,9 @@ def _train(blocks: Sequence[GraphModule], features: Features, variance: torch.Te
         for indices, rate in epoch:
             x, y = features.pair(indices)
             _synchronize(streams, before=True)
-            for block, optimiser, stream in zip(blocks, optimisers, streams, strict=True):
+            for block, optimizer, stream in zip(blocks, optimizers, streams, strict=True):
                 with _stream_context(stream):
-                    train_step(optimiser, rate, partial(_loss, block, x, y, variance))
+                    train_step(optimizer, rate, partial(_loss, block, x, y, variance))
             _synchronize(streams, before=False)
     for block in blocks:
         block.eval()
@@ -121,7 +136,7 @@ def _stream_context(stream: torch.cuda.Stream | None) -> AbstractContextManager[
 
 
 def _synchronize(streams: Sequence[torch.cuda.Stream | None], *, before: bool) -> None:
-    """Make the streams wait for what was begun before them, or what comes after wait for the streams."""
+    """Make the streams wait for the current stream (`before`), or the current stream wait for them."""
     for stream in streams:
         if stream is not None:
             current = torch.cuda.current_stream(stream.device)

@@ -1,10 +1,10 @@
-"""Blockwise knowledge distillation (BKD, paper A.1): every block alone learns the teacher's output from the teacher's input."""
+"""Blockwise knowledge distillation (BKD, paper A.1): every block is trained alone to map the teacher's input to the teacher's output."""
 
 from __future__ import annotations
 
+import logging
 import math
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import cycle
@@ -24,13 +24,21 @@ from donna_hw.training.executors import Executor
 from donna_hw.training.libraries import BlockLibrary
 from donna_hw.training.loop import OptimConfig
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class BlockDistillConfig:
-    """How blocks are trained. images: of one epoch (0 for all), drawn and augmented once for all blocks and epochs.
+    """How blocks are trained.
 
-    cache_bytes: what the teacher's maps of these images may take on the disk; beyond it every worker computes them anew, batch by batch.
-    devices: torch devices that groups of `together` blocks take turns on. teacher_device: of this process, computes the maps.
+    Args:
+        optim: Epochs, batch size and learning rate.
+        images: Number of images of an epoch, 0 for all. They are sampled and augmented once for all blocks and epochs.
+        cache_bytes: Bytes that the teacher's maps of these images may occupy on the disk. Beyond it, every worker computes them again,
+            batch by batch.
+        devices: torch devices to which groups of blocks are assigned in turn.
+        group_size: Number of blocks that a device trains in parallel.
+        teacher_device: torch device of this process that computes the maps.
     """
 
     optim: OptimConfig
@@ -51,30 +59,42 @@ def distill(
     folder: Path,
     pool: Executor,
 ) -> BlockLibrary:
-    """Train every different float32 block of the space for the teacher and return the library in `folder`.
+    """Train every different float32 block of the space to imitate the teacher, and return the library in `folder`.
 
-    Blocks that are done are not trained again. A block's result depends on `seed`, its layers and the kind of device only, not on the
-    order of the work or its group.
+    Recorded blocks are not trained again. A block's result depends only on `seed`, its layers and the kind of device, not on its group
+    or the order of the work. Blocks with 8-bit layers are skipped, since they are made from trained float32 blocks.
+
+    Args:
+        space: The search space.
+        teacher: The trained reference network.
+        data: The images to train on and those held out.
+        config: How blocks are trained.
+        seed: Seed of the sampled images, the initial weights and the order of the images.
+        folder: The library's folder.
+        pool: What runs the groups of blocks.
+
+    Raises:
+        UnavailableError: When a worker was killed, or a device has too little memory.
     """
     library = BlockLibrary(folder, space)
-    done = library.recorded_blocks()
-    jobs: dict[tuple[str, str], tuple[Stage, int]] = {}
+    recorded = library.recorded_blocks()
+    blocks: dict[tuple[str, str], tuple[Stage, int]] = {}
     for stage in space.stages:
         for m in range(stage.size):
             graph = space.block_graph(stage, m)
-            if "int8" not in graph_dtypes(graph):  # those are made of trained ones
-                jobs.setdefault((stage.name, layers_hash(graph)), (stage, m))
-    todo = {key: job for key, job in jobs.items() if key not in done}
+            if "int8" not in graph_dtypes(graph):  # 8-bit blocks are made from trained ones
+                blocks.setdefault((stage.name, layers_hash(graph)), (stage, m))
+    missing = {key: block for key, block in blocks.items() if key not in recorded}
     maps = folder / "maps"
-    if not todo:
+    if not missing:
         shutil.rmtree(maps, ignore_errors=True)
         return library
-    need = map_bytes(space, config.images or len(data.train))
-    if need > config.cache_bytes:
-        print(
-            f"the teacher's maps would take {need / GIB:.1f} GiB, more than distill.cache_gib = {config.cache_bytes / GIB:.1f}: "
-            "they are computed again for every block",
-            file=sys.stderr,
+    needed_bytes = map_bytes(space, config.images or len(data.train))
+    if needed_bytes > config.cache_bytes:
+        logger.warning(
+            "the teacher's maps would need %.1f GiB, more than distill.cache_gib = %.1f; they are computed again for every block",
+            needed_bytes / GIB,
+            config.cache_bytes / GIB,
         )
     save_maps(
         space,
@@ -83,7 +103,7 @@ def distill(
         config.images,
         seed=seed,
         folder=maps,
-        cached=need <= config.cache_bytes,
+        cached=needed_bytes <= config.cache_bytes,
     )
     teacher.to("cpu")
     tasks = [
@@ -96,12 +116,12 @@ def distill(
             seed,
             str(library.weights_path(stage, m)),
         )
-        for stage, m in todo.values()
+        for stage, m in missing.values()
     ]
     tasks.sort(key=lambda task: -space.block_graph(space.stage(task.stage), task.number).macs)  # longest first
-    total = len(jobs)
+    total = len(blocks)
     for task, (quality, seconds) in track(
-        _train_in_groups(pool, tasks, config), "distil blocks", total, total - len(todo)
+        _train_in_groups(pool, tasks, config), "distill blocks", total, total - len(missing)
     ):
         library.add(space.stage(task.stage), task.number, asdict(quality), seconds)
     shutil.rmtree(maps)
@@ -109,18 +129,27 @@ def distill(
 
 
 def _train_in_groups(
-    pool: Executor, tasks: Sequence[BlockTask], bkd: BlockDistillConfig
+    pool: Executor, tasks: Sequence[BlockTask], config: BlockDistillConfig
 ) -> Iterator[tuple[BlockTask, tuple[Quality, float]]]:
-    """Yield each task with its result, as groups of them finish."""
-    for group, results in pool.map(train_group, group_tasks(tasks, bkd.group_size, bkd.devices)):
+    """Yield each task with its result as its group finishes."""
+    for group, results in pool.map(train_group, group_tasks(tasks, config.group_size, config.devices)):
         yield from zip(group.tasks, results, strict=True)
 
 
 def group_tasks(tasks: Sequence[BlockTask], group_size: int, devices: Sequence[str]) -> list[BlockGroup]:
-    """Return tasks in groups of one stage and at most `together` blocks, in their order, the devices in turn."""
+    """Divide tasks into groups, each of one stage.
+
+    Args:
+        tasks: The tasks, in the order in which they should start.
+        group_size: The most blocks in a group.
+        devices: torch devices, to which the groups are assigned in turn.
+
+    Returns:
+        The groups, in the order of their first tasks.
+    """
     stages: dict[str, list[BlockTask]] = {}
     for task in tasks:
         stages.setdefault(task.stage, []).append(task)
-    parts = [tuple(same[i : i + group_size]) for same in stages.values() for i in range(0, len(same), group_size)]
-    parts.sort(key=lambda part: tasks.index(part[0]))
-    return [BlockGroup(part, device) for part, device in zip(parts, cycle(devices), strict=False)]
+    groups = [tuple(same[i : i + group_size]) for same in stages.values() for i in range(0, len(same), group_size)]
+    groups.sort(key=lambda group: tasks.index(group[0]))
+    return [BlockGroup(group, device) for group, device in zip(groups, cycle(devices), strict=False)]

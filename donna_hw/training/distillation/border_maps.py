@@ -1,4 +1,4 @@
-"""The teacher's feature maps at every border between stages: what blocks learn from, and what they are judged by."""
+"""The teacher's feature maps at every border between stages, by which blocks are trained and evaluated."""
 
 from __future__ import annotations
 
@@ -22,64 +22,81 @@ from donna_hw.training.loop import compute_outputs
 def save_maps(
     space: Space, teacher: GraphModule, data: Dataset, images: int, *, seed: int, folder: Path, cached: bool = True
 ) -> None:
-    """Write what blocks learn from and are judged by, computed once: the teacher's feature maps at every border between stages
-    (`train-0.npy` is stage 1's input), its weights, and the held-out images' labels and its answers to them.
+    """Save what all blocks are trained and evaluated by.
 
-    Not cached: the augmented images stand for the maps of the train set, or the folder where they lie (`save_augmented_images`).
+    These are the teacher's feature maps at every border between stages (`train-0.npy` is the input of stage 1), the variance of their
+    channels, the teacher's weights, and the labels and the teacher's logits of the held-out images.
+
+    Args:
+        space: The search space.
+        teacher: The trained reference network.
+        data: The images to train on and those held out.
+        images: Number of train images, 0 for all.
+        seed: Determines the sampled images and their augmentation.
+        folder: The folder to write, which is emptied first.
+        cached: Whether to save the maps of the train images. Otherwise the augmented images are saved instead of them, or only their
+            places (`save_augmented_images`).
     """
     generator = torch.Generator().manual_seed(seed)
-    chosen = torch.randperm(len(data.train), generator=generator)[: images or len(data.train)]
-    source = AugmentedImages(data.train, chosen, sample_augmentation(len(chosen), data.augmentation, generator))
-    shutil.rmtree(folder, ignore_errors=True)  # maps of another budget would be taken for these
+    indices = torch.randperm(len(data.train), generator=generator)[: images or len(data.train)]
+    source = AugmentedImages(data.train, indices, sample_augmentation(len(indices), data.augmentation, generator))
+    shutil.rmtree(folder, ignore_errors=True)  # maps of another budget would be mistaken for these
     folder.mkdir(parents=True)
     if not cached:
         save_augmented_images(source, folder)
-    for place, variance in enumerate(_save_train_maps(space, teacher, source, folder if cached else None)):
-        np.save(folder / f"variance-{place}.npy", variance.numpy())
-    for place, maps in enumerate(compute_border_maps(space, teacher, data.held_out.pixels)):
-        save_map(folder, "held_out", place, maps)
+    for border, variance in enumerate(_save_train_maps(space, teacher, source, folder if cached else None)):
+        np.save(folder / f"variance-{border}.npy", variance.numpy())
+    for border, maps in enumerate(compute_border_maps(space, teacher, data.held_out.pixels)):
+        save_map(folder, "held_out", border, maps)
     np.save(folder / "held_out-labels.npy", data.held_out.labels.numpy())
     np.save(folder / "held_out-logits.npy", compute_outputs(teacher, data.held_out.pixels).cpu().numpy())
     save_weights(teacher, folder / "teacher.safetensors")
 
 
 def _save_train_maps(space: Space, teacher: GraphModule, source: AugmentedImages, folder: Path | None) -> list[Tensor]:
-    """Write the teacher's maps of the images to learn from, if there is a folder, and return each border's channel variance.
+    """Write the teacher's maps of the train images, if there is a folder, and return each border's channel variance.
 
-    Memory holds one chunk of images and maps; the variance is what `channel_variance` of the whole would be.
+    Memory holds one chunk of images and maps; the variance is that of all images, as `channel_variance` would compute it.
     """
     moments: list[list[tuple[Tensor, Tensor]]] = []
-    kept: list[np.memmap] = []
-    parts = split_chunks(len(source))
-    for indices in parts:
+    files: list[np.memmap] = []
+    chunks = split_chunks(len(source))
+    for indices in chunks:
         maps = compute_border_maps(space, teacher, source(indices))
-        if folder is not None and not kept:
-            kept = [create_map_file(folder, place, len(source), each) for place, each in enumerate(maps)]
-        for file, each in zip(kept, maps, strict=folder is not None):
-            file[indices.numpy()] = channels_last(each).numpy()
-        flat = [flatten_channels(each.double()) for each in maps]
-        moments.append([(each.mean(0), each.var(0, correction=0)) for each in flat])
-    for file in kept:
+        if folder is not None and not files:
+            files = [create_map_file(folder, border, len(source), chunk_map) for border, chunk_map in enumerate(maps)]
+        for file, chunk_map in zip(files, maps, strict=folder is not None):
+            file[indices.numpy()] = channels_last(chunk_map).numpy()
+        flat_maps = [flatten_channels(chunk_map.double()) for chunk_map in maps]
+        moments.append([(flat.mean(0), flat.var(0, correction=0)) for flat in flat_maps])
+    for file in files:
         file.flush()
-    share = torch.tensor([len(part) for part in parts], dtype=torch.float64)[:, None] / len(source)
-    found = []
-    for border in zip(*moments, strict=True):
-        means, within = (torch.stack(each) for each in zip(*border, strict=True))
-        middle = (share * means).sum(0)
-        found.append((share * (within + (means - middle).square())).sum(0).float().clamp_min(1e-6))
-    return found
+    share = torch.tensor([len(indices) for indices in chunks], dtype=torch.float64)[:, None] / len(source)
+    variances = []
+    for border_moments in zip(*moments, strict=True):
+        means, within = (torch.stack(values) for values in zip(*border_moments, strict=True))
+        mean = (share * means).sum(0)
+        variances.append((share * (within + (means - mean).square())).sum(0).float().clamp_min(1e-6))
+    return variances
 
 
 def compute_border_maps(space: Space, teacher: GraphModule, pixels: Tensor) -> list[Tensor]:
-    """Return the teacher's output before the first stage, the images where nothing stands there, and after each stage.
+    """Return the teacher's feature maps at every border between stages.
 
-    They are [stages + 1][n, channels, height, width], or [n, tokens, channels].
+    Args:
+        space: The search space.
+        teacher: The trained reference network.
+        pixels: Images, float32 [n, channels, height, width].
+
+    Returns:
+        The map before the first stage (the images themselves if no part precedes it) and the map after each stage:
+        [stages + 1][n, channels, height, width], or [n, tokens, channels].
     """
     last = _last_layers(space, teacher)
-    kept: dict[str, list[Tensor]] = {name: [] for name in last}
+    outputs: dict[str, list[Tensor]] = {name: [] for name in last}
     hooks = [
         teacher.get_submodule(name).register_forward_hook(
-            lambda _m, _i, out, name=name: kept[name].append(out.to("cpu", copy=True))
+            lambda _m, _i, out, name=name: outputs[name].append(out.to("cpu", copy=True))
         )
         for name in last
     ]
@@ -88,10 +105,10 @@ def compute_border_maps(space: Space, teacher: GraphModule, pixels: Tensor) -> l
     finally:
         for hook in hooks:
             hook.remove()
-    return [*([] if space.before else [pixels]), *(torch.cat(kept[name]) for name in last)]
+    return [*([] if space.before else [pixels]), *(torch.cat(outputs[name]) for name in last)]
 
 
 def _last_layers(space: Space, teacher: GraphModule) -> list[str]:
-    """Return the name of the last layer of the part before the first stage, if there is one, and of each stage."""
+    """Return the last layer's name of the part before the first stage, if there is one, and of each stage."""
     names = [*(name for name, _ in space.before[-1:]), *(stage.name for stage in space.stages)]
     return [[layer.name for layer in teacher.graph.layers if layer.name.startswith(f"{n}.")][-1] for n in names]

@@ -1,4 +1,4 @@
-"""End-to-end knowledge distillation (EKD): whole networks, initialised from the Block Library, learn hard and soft labels."""
+"""End-to-end knowledge distillation (EKD): whole networks, initialized from the Block Library, learn hard and soft labels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,12 @@ from donna_hw.training.checkpoints import read_weights, save_weights
 from donna_hw.training.data.dataset import Augmentation
 from donna_hw.training.executors import Executor
 from donna_hw.training.finetuning.loss import ekd_loss
-from donna_hw.training.finetuning.targets import Lessons, load_distill_batches, read_images, stream_distill_batches
+from donna_hw.training.finetuning.targets import (
+    DistillBatches,
+    load_distill_batches,
+    read_images,
+    stream_distill_batches,
+)
 from donna_hw.training.libraries import ArchitectureLibrary, BlockLibrary, FinetunedNetwork
 from donna_hw.training.loop import OptimConfig, evaluate_top1, train
 from donna_hw.training.reference import TeacherFile
@@ -28,9 +33,15 @@ from donna_hw.training.reference import TeacherFile
 
 @dataclass(frozen=True)
 class FinetuneConfig:
-    """The paper's two labels: loss = hard * cross-entropy + (1 - hard) * T^2 * KL(teacher || student), both at temperature T.
+    """How whole networks are finetuned: by the paper's hard and soft labels (`ekd_loss`).
 
-    The weight and the temperature are our choice, settable; the paper does not give them.
+    The paper gives neither the weight of the hard labels nor the temperature, so the defaults are ours.
+
+    Args:
+        optim: Epochs, batch size and learning rate.
+        images: Number of train images of an epoch, 0 for all.
+        hard_label_weight: The weight of the hard labels in the loss, 0 to 1.
+        temperature: The temperature of the soft labels.
     """
 
     optim: OptimConfig
@@ -41,9 +52,15 @@ class FinetuneConfig:
 
 @dataclass(frozen=True)
 class Initialization:
-    """Where networks start from, as folders and files: the Block Library, the trained reference's weights (which give the fixed
-    parts), and the lessons that `save_lessons` prepared, or with `made_by` the images that `save_images` wrote, to make them of, by
-    the teacher.
+    """Where networks start from, as folders and files.
+
+    Args:
+        blocks: The folder of the Block Library.
+        reference: The file of the trained reference's weights, which gives the fixed parts.
+        batches: The folder of the distill batches (`save_distill_batches`) or, with an augmentation, of the images to compute them
+            from (`save_images`).
+        teacher: The network that gives the soft labels.
+        augmentation: The augmentation of train images whose distill batches are not saved; None where they are.
     """
 
     blocks: Path
@@ -55,7 +72,7 @@ class Initialization:
 
 @dataclass(frozen=True)
 class FinetuneTask:
-    """What a worker needs to finetune one network; from_scratch: its weights are drawn by `seed`, not the library's."""
+    """What a worker needs to finetune one network; `from_scratch`: it starts from random weights, not from the Block Library's."""
 
     space: str
     architecture: Architecture
@@ -68,7 +85,7 @@ class FinetuneTask:
 
 @dataclass(frozen=True)
 class FinetuneResult:
-    """What a finetuning gave: accuracies in per cent as `FinetunedNetwork` has them, and the seconds it took."""
+    """The accuracies of a finetuning in per cent, as in `FinetunedNetwork`, and its seconds."""
 
     curve_percent: tuple[float, ...]
     stitched_percent: float
@@ -85,44 +102,59 @@ def finetune(
     seed: int,
     pool: Executor,
 ) -> None:
-    """Finetune by `seed` each architecture of which the library holds no finetuning by it, and record it under `role`.
+    """Finetune each architecture that the library does not hold yet, and record it.
 
-    Those of role `scratch` begin with random weights. A network's result depends on
-    `seed`, its layers and the lessons only, which are those that `save_lessons` wrote by the same seed.
+    A network's result depends only on `seed`, its layers and the distill batches, which are those of the same seed.
+
+    Args:
+        library: Where the networks and their accuracies are saved.
+        architectures: The networks.
+        role: The role they are recorded under; those of role `scratch` start from random weights.
+        init: Where networks start from.
+        config: How networks are finetuned.
+        seed: Seed of the random weights and the order of the images.
+        pool: What runs the trainings.
+
+    Raises:
+        UnavailableError: When a worker was killed.
+        ConfigError: For a space whose fixed parts are 8-bit.
+        FileFormatError: When weights are not those of the space.
     """
-    space, known = library.space, library.recorded_networks(role)
-    todo = [architecture for architecture in dict.fromkeys(architectures) if (architecture, seed) not in known]
-    if not todo:
+    space, recorded = library.space, library.recorded_networks(role)
+    pending = [architecture for architecture in dict.fromkeys(architectures) if (architecture, seed) not in recorded]
+    if not pending:
         return
-    todo.sort(key=lambda architecture: -space.network_graph(architecture).macs)  # longest first
+    pending.sort(key=lambda architecture: -space.network_graph(architecture).macs)  # longest first
     name = space.load_name or space.name
     tasks = [
         FinetuneTask(name, a, init, config, seed, str(library.weights_path(a, seed, role)), role == "scratch")
-        for a in todo
+        for a in pending
     ]
     total = len(set(architectures))
-    for task, outcome in track(pool.map(finetune_network, tasks), f"finetune {role}", total, total - len(todo)):
-        curve, stitched_percent, seconds = outcome.curve_percent, outcome.stitched_percent, outcome.train_s
-        library.add(FinetunedNetwork(role, task.architecture, seed, curve[-1], stitched_percent, curve, seconds))
+    for task, result in track(pool.map(finetune_network, tasks), f"finetune {role}", total, total - len(pending)):
+        curve = result.curve_percent
+        library.add(
+            FinetunedNetwork(role, task.architecture, seed, curve[-1], result.stitched_percent, curve, result.train_s)
+        )
 
 
 def finetune_network(task: FinetuneTask) -> FinetuneResult:
-    """Finetune one network, and save it."""
+    """Finetune one network, and save its weights."""
     started = time.perf_counter()
-    space, start = load_space(task.space), task.init
-    lessons = _open_batches(task)
-    test, held_out = (read_images(start.batches, part) for part in ("test", "held_out"))
+    space, init = load_space(task.space), task.init
+    batches = _open_batches(task)
+    test, held_out = (read_images(init.batches, part) for part in ("test", "held_out"))
     if task.from_scratch:
-        network, share = to_torch(space.network_graph(task.architecture), task.seed), float("nan")
+        network, stitched_percent = to_torch(space.network_graph(task.architecture), task.seed), float("nan")
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     else:
-        network = stitch_network(space, task.architecture, BlockLibrary(start.blocks, space), start.reference)
+        network = stitch_network(space, task.architecture, BlockLibrary(init.blocks, space), init.reference)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        update_bn_stats(network, lessons(0)[0])
-        share = evaluate_top1(network, held_out)
+        update_bn_stats(network, batches(0)[0])
+        stitched_percent = evaluate_top1(network, held_out)
 
     def loss(epoch: int, indices: Tensor) -> Tensor:
-        pixels, labels, teacher = lessons(epoch)
+        pixels, labels, teacher = batches(epoch)
         soft = None if teacher is None else teacher[indices]
         return ekd_loss(
             network(pixels[indices]), labels[indices], soft, task.config.hard_label_weight, task.config.temperature
@@ -132,58 +164,72 @@ def finetune_network(task: FinetuneTask) -> FinetuneResult:
     seed = (task.seed << 32) ^ int(layers_hash(network.graph)[:8], 16)
     train(
         network,
-        len(lessons(0)[0]),
+        len(batches(0)[0]),
         task.config.optim,
         seed,
         loss,
         after_epoch=lambda: curve.append(evaluate_top1(network, test)),
     )
     save_weights(network, Path(task.weights))
-    return FinetuneResult(tuple(curve), share, time.perf_counter() - started)
+    return FinetuneResult(tuple(curve), stitched_percent, time.perf_counter() - started)
 
 
-def _open_batches(task: FinetuneTask) -> Lessons:
-    start, ekd = task.init, task.config
-    if start.augmentation is None:
-        return load_distill_batches(start.batches)
-    teacher = start.teacher.module() if ekd.hard_label_weight < 1 else None
-    return stream_distill_batches(start.batches, start.augmentation, teacher, images=ekd.images, seed=task.seed)
+def _open_batches(task: FinetuneTask) -> DistillBatches:
+    init, config = task.init, task.config
+    if init.augmentation is None:
+        return load_distill_batches(init.batches)
+    teacher = init.teacher.module() if config.hard_label_weight < 1 else None
+    return stream_distill_batches(init.batches, init.augmentation, teacher, images=config.images, seed=task.seed)
 
 
 def stitch_network(space: Space, architecture: Architecture, blocks: BlockLibrary, reference: Path) -> GraphModule:
     """Return a whole network of trained blocks between the teacher's fixed parts, not yet finetuned.
 
-    Raises `FileFormatError` where these are others, and `ConfigError` for a space whose fixed parts are 8-bit ones.
+    Args:
+        space: The search space.
+        architecture: The network.
+        blocks: The Block Library.
+        reference: The file of the trained reference's weights.
+
+    Raises:
+        FileFormatError: When the weights are not those of the space.
+        ConfigError: For a space whose fixed parts are 8-bit.
     """
     if any("int8" in graph_dtypes(space.fixed_graph(name)) for name in space.fixed):
         raise ConfigError(
-            f"the fixed parts of {space.name} are 8-bit ones, which are made with a finetuned network alone",
-            got="one that was not quantised",
-            hint="name SPACE@precision, or a network that `donna-hw quantise` quantised",
+            f"the fixed parts of {space.name} are 8-bit, so its networks exist only as quantized finetuned networks",
+            hint="use SPACE@precision, or a network that `donna-hw study int8` has quantized",
         )
     network = to_torch(space.network_graph(architecture), seed=0)
     state = {key: value for key, value in read_weights(reference).items() if key.split(".")[0] in space.fixed}
     for stage, number in zip(space.stages, architecture.blocks, strict=True):
-        found = read_weights(blocks.weights_path(stage, number))
-        state |= {f"{stage.name}.{key}": value for key, value in found.items()}
+        weights = read_weights(blocks.weights_path(stage, number))
+        state |= {f"{stage.name}.{key}": value for key, value in weights.items()}
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
         raise FileFormatError(
-            f"{blocks.folder} must hold the weights of this space", got=str(error), hint="distil again"
+            f"{blocks.folder}: not the weights of {space.name}", got=str(error), hint="run donna-hw distill again"
         ) from None
     return network
 
 
 def update_bn_stats(network: nn.Module, pixels: Tensor, images: int = 2000, batch: int = 250) -> None:
-    """Give every batch-norm the mean and variance of what now reaches it, over the first `images` of [n, channels, height, width]."""
+    """Re-estimate the statistics of every batch-norm from its present inputs.
+
+    Args:
+        network: The network, changed in place.
+        pixels: Images, float32 [n, channels, height, width].
+        images: How many of the first images are used.
+        batch: Images in a batch.
+    """
     update_bn_stats_from_batches(network, torch.split(pixels[:images], batch))
 
 
-def update_bn_stats_from_batches(network: nn.Module, parts: Iterable[Tensor]) -> None:
-    """Give every batch-norm the mean and variance of what now reaches it, the mean over all parts [n, channels, height, width].
+def update_bn_stats_from_batches(network: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Re-estimate the statistics of every batch-norm from its present inputs, as the mean over all batches [n, channels, height, width].
 
-    The statistics of blocks that were trained apart are of the teacher's feature maps, not of those of the blocks before them.
+    Blocks that were trained alone have the statistics of the teacher's feature maps, not those of the blocks that now precede them.
     """
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
@@ -192,8 +238,8 @@ def update_bn_stats_from_batches(network: nn.Module, parts: Iterable[Tensor]) ->
         norm.momentum = None  # the mean over all batches
     network.train()
     with torch.no_grad():
-        for part in parts:
-            network(part)
+        for pixels in batches:
+            network(pixels)
     network.eval()
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

@@ -1,4 +1,4 @@
-"""The loss of end-to-end knowledge distillation (EKD), whichever loop trains by it."""
+"""The loss of end-to-end knowledge distillation (EKD), shared by all training loops."""
 
 from __future__ import annotations
 
@@ -15,9 +15,18 @@ def ekd_loss(
     *,
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Return the mean loss of a batch: hard * cross-entropy + (1 - hard) * T^2 * KL(teacher || student), both at temperature T.
+    """Return the mean loss of a batch: w * cross-entropy + (1 - w) * T^2 * KL(teacher || student), w being `hard_label_weight`.
 
-    Logits are [n, classes], labels [n]. The hard labels alone are smoothed. teacher: None where hard is 1, for it then says nothing.
+    Args:
+        student: The student's logits, [n, classes].
+        labels: The hard labels, int64 [n].
+        teacher: The teacher's logits, [n, classes]; None where the weight of the hard labels is 1, so that they are not needed.
+        hard_label_weight: The weight of the cross-entropy with the hard labels, 0 to 1.
+        temperature: T, at which the KL divergence compares both networks.
+        label_smoothing: The smoothing of the hard labels; the teacher's are never smoothed.
+
+    Returns:
+        A scalar.
     """
     loss = hard_label_weight * f.cross_entropy(student, labels, label_smoothing=label_smoothing)
     if teacher is None:

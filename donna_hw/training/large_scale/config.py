@@ -1,4 +1,4 @@
-"""What training as the paper does is made of; each default is the paper's (A.1), or timm's where the paper says nothing."""
+"""The settings of the paper's training; each default is the paper's (A.1), or timm's where the paper does not state one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from donna_hw.errors import ConfigError
 
 
 class StepsPerEpoch(NamedTuple):
-    """One epoch in one process: how many optimiser steps, each from the gradients of how many batches."""
+    """One epoch in one process: the number of optimizer steps, and of the batches whose gradients are summed in each."""
 
     steps: int
     batches_per_step: int
@@ -20,14 +20,34 @@ class StepsPerEpoch(NamedTuple):
 class PaperTrainingConfig(StrictModel):
     """The paper's training of a reference: `method = "paper"`.
 
-    From the paper (A.1): epochs, batch, learning_rate, momentum, decay, decay_epochs, dropout, stochastic_depth, and that there is
+    From the paper (A.1): epochs, batch, learning_rate, momentum, decay, decay_epochs, dropout, stochastic_depth, and the use of
     RandAugment and an exponential average of the weights. From timm's command for EfficientNet-B0 with RandAugment, whose
-    hyperparameters the paper says it uses: optimiser_eps, weight_decay, warmup_from, ema_decay, RandAugment's setting, random_erasing,
+    hyperparameters the paper uses: optimizer_eps, weight_decay, warmup_from, ema_decay, the settings of RandAugment, random_erasing,
     mixed_precision. From the defaults of timm's training script and RMSprop: warmup_epochs, label_smoothing, data_workers, alpha. Ours:
-    images_at_once, the share of one of the paper's 8 GPUs.
+    micro_batch, the share of one of the paper's 8 GPUs.
 
-    batch: images of one optimiser step, over all processes. images_at_once: those of them that one process puts through the network
-    together, and so those that batch-norm sees.
+    Args:
+        method: Always `paper`.
+        epochs: Number of epochs, those of the warm-up included.
+        batch: Images of one optimizer step, over all processes.
+        micro_batch: Images that one process puts through the network together, which are those that batch-norm sees.
+        learning_rate: The learning rate after the warm-up.
+        warmup_epochs: Number of epochs in which the learning rate grows linearly.
+        warmup_from: The learning rate of the first epoch of the warm-up.
+        decay: The factor by which the learning rate falls.
+        decay_epochs: Number of epochs between two falls of the learning rate.
+        momentum: Momentum of RMSprop.
+        alpha: Smoothing factor of RMSprop.
+        optimizer_eps: Epsilon of RMSprop.
+        weight_decay: Weight decay, which biases and batch-norms do not have.
+        dropout: Rate of the dropout before the last linear layer.
+        stochastic_depth: Rate at which the residual branch of the last block would be dropped; it grows linearly from 0.
+        label_smoothing: Smoothing of the hard labels.
+        ema_decay: Decay of the exponential average of the weights.
+        randaugment: timm's string of RandAugment; empty for none.
+        random_erasing: Probability of erasing a rectangle of an image.
+        mixed_precision: Whether to use float16 on a GPU.
+        data_workers: Processes that load images, for each training process.
     """
 
     section: ClassVar[str] = "reference"  # of a recipe
@@ -55,30 +75,43 @@ class PaperTrainingConfig(StrictModel):
     data_workers: int = Field(default=4, ge=0)
 
     def steps_per_epoch(self, images: int, processes: int) -> StepsPerEpoch:
-        """Return one epoch's steps; raises `ConfigError` where `batch` is no whole number of batches, or an epoch has no step."""
-        together = processes * self.micro_batch
-        if self.batch % together:
+        """Return one epoch's steps.
+
+        Args:
+            images: Number of train images.
+            processes: Number of training processes.
+
+        Raises:
+            ConfigError: When `batch` is not a multiple of `micro_batch` times the processes, or exceeds the number of images.
+        """
+        step_images = processes * self.micro_batch
+        if self.batch % step_images:
             raise ConfigError(
                 f"{self.section}.batch must be a multiple of {processes} process{'es' * (processes > 1)} x "
-                f"{self.section}.images_at_once = {self.micro_batch}",
+                f"{self.section}.micro_batch = {self.micro_batch}",
                 got=self.batch,
-                hint="lower images_at_once to a divisor of each process's share",
+                hint="lower micro_batch to a divisor of each process's share",
             )
         if images < self.batch:
             raise ConfigError(
-                f"an epoch must fill one batch of {self.section}.batch = {self.batch} images",
-                got=images,
-                hint="lower batch",
+                f"{self.section}.batch must be at most the number of train images, {images}",
+                got=self.batch,
+                hint="lower it",
             )
-        return StepsPerEpoch(images // self.batch, self.batch // together)
+        return StepsPerEpoch(images // self.batch, self.batch // step_images)
 
 
 class FinetuneSchedule(StrictModel):
-    """What every finetuning has, however it is trained.
+    """The settings that all methods of finetuning share.
 
-    repeats: by how many seeds each network is trained, the recipe's and those after it. hard, temperature: of `Ekd`. scratch_networks: so
-    many networks of the library are also trained from scratch, as the reference is, for `scratch_epochs` (by default the reference's), and
-    finetuned for `long_epochs` (by default as many; 0: not), on all images.
+    Args:
+        repeats: Number of seeds that each network is trained by: the recipe's seed and those after it.
+        hard_label_weight: The weight of the hard labels in the loss, as in `FinetuneConfig`.
+        temperature: The temperature of the soft labels, as in `FinetuneConfig`.
+        scratch_networks: Number of the library's networks that are also trained from scratch, as the reference is.
+        scratch_epochs: Epochs of a training from scratch, by default the reference's.
+        long_epochs: Epochs for which the same networks are also finetuned, on all images: by default as many as from scratch; 0 for
+            no such finetuning.
     """
 
     repeats: int = Field(default=1, ge=1)
@@ -92,8 +125,8 @@ class FinetuneSchedule(StrictModel):
 class PaperFinetuneConfig(FinetuneSchedule, PaperTrainingConfig):
     """The paper's finetuning (EKD): `method = "paper"`, a `PaperTrainingConfig` with the changes that A.1 names.
 
-    From the paper: a decay of 0.9 every 2 epochs, a fifth of the learning rate, no dropout, stochastic depth nor RandAugment, and 15
-    to 50 epochs, of which this is the most. All else is as for the reference. hard and temperature are ours.
+    From the paper: a decay of 0.9 every 2 epochs, a fifth of the learning rate, no dropout, stochastic depth or RandAugment, and 15
+    to 50 epochs, of which the default is the most. Everything else is as for the reference. hard_label_weight and temperature are ours.
     """
 
     section: ClassVar[str] = "finetune"

@@ -1,4 +1,4 @@
-"""The processes that torch's own launcher (torchrun) starts: who is who, and sums over all of them."""
+"""The processes that torch's own launcher (torchrun) starts: the rank of each, and sums over all of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DistributedContext:
-    """This process among those that train together: its number from 0, how many there are, and torch's name of its device."""
+    """One of the processes that train together: its rank from 0, their number, and the name of its torch device."""
 
     rank: int = 0
     world_size: int = 1
@@ -24,7 +24,7 @@ class DistributedContext:
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the one that writes and prints."""
+        """Whether this is the process that writes files and prints."""
         return self.rank == 0
 
     @property
@@ -39,16 +39,16 @@ class DistributedContext:
         import torch
         from torch import distributed
 
-        found = torch.tensor(values, dtype=torch.float64, device=self.device)
-        distributed.all_reduce(found)
-        return [float(value) for value in found]
+        totals = torch.tensor(values, dtype=torch.float64, device=self.device)
+        distributed.all_reduce(totals)
+        return [float(total) for total in totals]
 
     def barrier(self) -> None:
-        """Wait until every process is here."""
+        """Wait until every process has called this."""
         self.all_reduce([0.0])
 
     def broadcast_buffers(self, module: nn.Module) -> None:
-        """Give every process the first one's buffers, the statistics of batch-norm."""
+        """Copy the buffers of the first process, the statistics of batch-norm, to all processes."""
         if self.world_size > 1:
             from torch import distributed
 
@@ -57,27 +57,33 @@ class DistributedContext:
 
 
 def read_rank_and_world_size() -> tuple[int, int]:
-    """Return (this process's number, how many there are) as torch's launcher set them; (0, 1) without it."""
+    """Return (rank of this process, number of processes) as set by torch's launcher; (0, 1) without it."""
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
 @contextmanager
 def distributed_context() -> Iterator[DistributedContext]:
-    """Meet the other processes: one a GPU by NCCL, or on CPUs by gloo; alone, there is nobody to meet.
+    """Join the process group: by NCCL with one GPU for each process, or by gloo on CPUs.
 
-    Who has met already stays. Raises `UnavailableError` when there are more processes than GPUs.
+    A single process needs no group, and a group that is joined already remains.
+
+    Raises:
+        UnavailableError: When there are more processes than GPUs.
     """
     import torch
     from torch import distributed
 
-    number, count = read_rank_and_world_size()
-    place, gpus = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
-    if gpus and place >= gpus:
-        raise UnavailableError("each process needs a GPU of its own", got=f"{gpus} GPUs", hint="lower --nproc-per-node")
+    rank, world_size = read_rank_and_world_size()
+    local_rank, gpus = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if gpus and local_rank >= gpus:
+        raise UnavailableError(
+            f"there are more processes than GPUs ({gpus}), but each process needs its own GPU",
+            hint="lower --nproc-per-node",
+        )
     if gpus:
-        torch.cuda.set_device(place)
-    processes = DistributedContext(number, count, f"cuda:{place}" if gpus else "cpu")
-    if count == 1 or distributed.is_initialized():
+        torch.cuda.set_device(local_rank)
+    processes = DistributedContext(rank, world_size, f"cuda:{local_rank}" if gpus else "cpu")
+    if world_size == 1 or distributed.is_initialized():
         yield processes
         return
     distributed.init_process_group("nccl" if gpus else "gloo")

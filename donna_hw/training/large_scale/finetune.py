@@ -1,4 +1,4 @@
-"""Whole networks finetuned as the paper does (A.1): by end-to-end distillation from a stream of images, in one process or several."""
+"""Whole networks finetuned as in the paper (A.1): by end-to-end distillation on streamed images, in one process or several."""
 
 from __future__ import annotations
 
@@ -35,14 +35,20 @@ from donna_hw.training.large_scale.trainer import Teacher, Trainer
 from donna_hw.training.libraries import ArchitectureLibrary, BlockLibrary, FinetunedNetwork
 from donna_hw.training.reference import TeacherFile
 
-BN_IMAGES, BN_BATCH = 2000, 250  # images that batch-norms are re-estimated by
+BN_IMAGES, BN_BATCH = 2000, 250  # images by which batch-norms are re-estimated
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Where students start from and what they learn from: the Block Library, the reference's weights, a teacher, a folder of images.
+    """What networks start from and are trained on.
 
-    Of its train images, `held_out` are drawn by `split_seed` and not trained on, the same ones as for blocks.
+    Args:
+        blocks: The folder of the Block Library.
+        reference: The file of the trained reference's weights.
+        teacher: The network that gives the soft labels.
+        images: The folder of images.
+        held_out: Number of its train images that are not trained on, the same ones as for blocks.
+        split_seed: Determines which images are held out.
     """
 
     blocks: Path
@@ -53,18 +59,25 @@ class TrainingData:
     split_seed: int
 
     def open_splits(self, space: Space) -> tuple[Any, Any, Any]:
-        """Return the images (to train, held out, to test), all of them as for evaluation."""
+        """Return the images (to train on, held out, to test on), all of them transformed as for evaluation."""
         train, test = open_image_folders(self.images, space)
-        rest, held = split_indices(len(train), self.held_out, self.split_seed)
-        return Subset(train, rest.tolist()), Subset(train, held.tolist()), test
+        rest, held_out = split_indices(len(train), self.held_out, self.split_seed)
+        return Subset(train, rest.tolist()), Subset(train, held_out.tolist()), test
 
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """Trainings of whole networks, all alike: into which library, as which role, from and on what, how, by which seed.
+    """The common settings of training several whole networks.
 
-    With `PaperFinetuneConfig` networks start from the Block Library and have a teacher; with plain `PaperTrainingConfig` they start from random
-    weights and learn hard labels only, as role `scratch` wants it.
+    With `PaperFinetuneConfig` networks start from the Block Library and have a teacher. With a plain `PaperTrainingConfig` they start
+    from random weights and learn hard labels only, which is role `scratch`.
+
+    Args:
+        library: Where the networks and their accuracies are saved.
+        role: The role that they are recorded under.
+        data: What they start from and are trained on.
+        settings: How they are trained.
+        seed: Seed of the setup.
     """
 
     library: ArchitectureLibrary
@@ -76,7 +89,7 @@ class TrainingSetup:
 
 @dataclass(frozen=True)
 class StudentTask:
-    """What a host of a cluster needs to train one network: names for the space and the library, and what `TrainingSetup` has."""
+    """What a host of a cluster needs to train one network: a `TrainingSetup` with names instead of objects, and the network."""
 
     space: str
     library: Path
@@ -88,120 +101,125 @@ class StudentTask:
 
 
 def finetune_as_paper(
-    trainings: TrainingSetup, architectures: Sequence[Architecture], hosts: Executor | None = None
+    setup: TrainingSetup, architectures: Sequence[Architecture], hosts: Executor | None = None
 ) -> None:
-    """Train each architecture of which the library has no such training, one after another, each by all processes.
+    """Train each architecture that the library does not hold yet, one after another, each in all processes.
 
-    With the hosts of a cluster each trains a network of its own, alone, and its end is the one that a single process gives.
+    The averaged weights are saved, and their accuracy after every epoch. `epochs/` in the library's folder has a log of each training.
+    An interrupted training resumes after its last epoch. Each process that torch's launcher started must call this.
 
-    Averaged weights are kept, and their accuracy after every epoch; `epochs/` in the library's folder has a log for each training.
-    An interrupted one goes on from its last epoch. Each of the processes that torch's launcher started must call this.
-    Raises `Unavailable` without timm, and what `open_image_folders` and `PaperTrainingConfig.plan` raise.
+    Args:
+        setup: The common settings of the setup.
+        architectures: The networks.
+        hosts: The hosts of a cluster, each of which then trains another network alone, with the result of a single process.
+
+    Raises:
+        UnavailableError: Without timm or torchvision.
+        ConfigError, FileFormatError: As `open_image_folders` and `PaperTrainingConfig.steps_per_epoch`.
     """
-    torchvision_compat.require_torchvision("training as the paper does", "timm")
+    torchvision_compat.require_torchvision("training as in the paper", "timm")
     if hosts is not None:
-        _train_on_hosts(hosts, trainings, architectures)
+        _train_on_hosts(hosts, setup, architectures)
         return
     with distributed_context() as processes:
-        processes.barrier()  # what the first one wrote before is there
-        todo, total = _select_pending(trainings, architectures)
-        for number, architecture in enumerate(todo, start=1 + total - len(todo)):
-            found = _train(trainings, architecture, processes, f"finetune {trainings.role} {number}/{total}")
+        processes.barrier()  # until the files that the first process wrote exist
+        pending, total = _select_pending(setup, architectures)
+        for number, architecture in enumerate(pending, start=1 + total - len(pending)):
+            network = _train(setup, architecture, processes, f"finetune {setup.role} {number}/{total}")
             if processes.is_main:
-                _record(trainings, found)
-            processes.barrier()  # nobody begins the next before this one is kept
+                _record(setup, network)
+            processes.barrier()  # no process starts the next network before this one is saved
 
 
 def train_student(task: StudentTask) -> FinetunedNetwork:
-    """Train one network on a host, and save it; one that a killed host has begun goes on from its last epoch."""
-    torchvision_compat.require_torchvision("training as the paper does", "timm")
+    """Train one network on a host, and save it; a training that a killed host began resumes after its last epoch."""
+    torchvision_compat.require_torchvision("training as in the paper", "timm")
     library = ArchitectureLibrary(task.library, load_space(task.space))
-    trainings = TrainingSetup(library, task.role, task.data, task.settings, task.seed)
+    setup = TrainingSetup(library, task.role, task.data, task.settings, task.seed)
     with distributed_context() as processes:
-        return _train(trainings, task.architecture, processes, f"finetune {task.role}")
+        return _train(setup, task.architecture, processes, f"finetune {task.role}")
 
 
-def _train_on_hosts(hosts: Executor, trainings: TrainingSetup, architectures: Sequence[Architecture]) -> None:
-    library, space = trainings.library, trainings.library.space
-    todo, total = _select_pending(trainings, architectures)
-    todo.sort(key=lambda architecture: -space.network_graph(architecture).macs)  # longest first
+def _train_on_hosts(hosts: Executor, setup: TrainingSetup, architectures: Sequence[Architecture]) -> None:
+    library, space = setup.library, setup.library.space
+    pending, total = _select_pending(setup, architectures)
+    pending.sort(key=lambda architecture: -space.network_graph(architecture).macs)  # longest first
     tasks = [
         StudentTask(
             space.load_name or space.name,
             library.folder,
-            trainings.role,
-            trainings.data,
-            trainings.settings,
-            trainings.seed,
+            setup.role,
+            setup.data,
+            setup.settings,
+            setup.seed,
             architecture,
         )
-        for architecture in todo
+        for architecture in pending
     ]
-    for _, found in track(hosts.map(train_student, tasks), f"finetune {trainings.role}", total, total - len(todo)):
-        _record(trainings, found)
+    for _, network in track(hosts.map(train_student, tasks), f"finetune {setup.role}", total, total - len(pending)):
+        _record(setup, network)
 
 
-def _select_pending(trainings: TrainingSetup, architectures: Sequence[Architecture]) -> tuple[list[Architecture], int]:
-    """Return the architectures that are not trained yet, and how many different ones there are in all."""
-    known, wanted = trainings.library.recorded_networks(trainings.role), list(dict.fromkeys(architectures))
-    return [architecture for architecture in wanted if (architecture, trainings.seed) not in known], len(wanted)
+def _select_pending(setup: TrainingSetup, architectures: Sequence[Architecture]) -> tuple[list[Architecture], int]:
+    """Return the architectures that are not trained yet, and the number of all different ones."""
+    recorded, different = setup.library.recorded_networks(setup.role), list(dict.fromkeys(architectures))
+    return [architecture for architecture in different if (architecture, setup.seed) not in recorded], len(different)
 
 
-def _record(trainings: TrainingSetup, found: FinetunedNetwork) -> None:
-    trainings.library.add(found)
-    _checkpoint(trainings, found.architecture).unlink(missing_ok=True)
+def _record(setup: TrainingSetup, network: FinetunedNetwork) -> None:
+    setup.library.add(network)
+    _checkpoint_path(setup, network.architecture).unlink(missing_ok=True)
 
 
-def _checkpoint(trainings: TrainingSetup, architecture: Architecture) -> Path:
-    library = trainings.library
-    weights = library.weights_path(architecture, trainings.seed, trainings.role)
+def _checkpoint_path(setup: TrainingSetup, architecture: Architecture) -> Path:
+    library = setup.library
+    weights = library.weights_path(architecture, setup.seed, setup.role)
     return library.folder / "checkpoints" / f"{weights.stem}.pt"
 
 
 def _train(
-    trainings: TrainingSetup, architecture: Architecture, processes: DistributedContext, title: str
+    setup: TrainingSetup, architecture: Architecture, processes: DistributedContext, title: str
 ) -> FinetunedNetwork:
-    library, settings, seed = trainings.library, trainings.settings, trainings.seed
-    train, held_out, test = trainings.data.open_splits(library.space)
-    network, teacher = _initialize(trainings, architecture, train, processes)
-    share = float("nan")
+    library, settings, seed = setup.library, setup.settings, setup.seed
+    train, held_out, test = setup.data.open_splits(library.space)
+    network, teacher = _initialize(setup, architecture, train, processes)
+    stitched_percent = float("nan")
     if teacher is not None:
-        (share,) = evaluate_networks([network], create_test_loader(held_out, settings, processes), processes)
-    trainee = Trainer(network, settings, processes, teacher)
-    folder = copy.copy(train.dataset)
-    folder.transform = create_train_transform(settings, library.space.input_shape)
-    augmented = Subset(folder, train.indices)
+        (stitched_percent,) = evaluate_networks([network], create_test_loader(held_out, settings, processes), processes)
+    trainer = Trainer(network, settings, processes, teacher)
+    dataset = copy.copy(train.dataset)
+    dataset.transform = create_train_transform(settings, library.space.input_shape)
+    augmented = Subset(dataset, train.indices)
     steps = TrainingSteps(
         augmented, settings, settings.steps_per_epoch(len(augmented), processes.world_size), seed, processes
     )
-    weights = library.weights_path(architecture, seed, trainings.role)
-    checkpoint, log_file = _checkpoint(trainings, architecture), library.folder / f"epochs/{weights.stem}.csv"
+    weights = library.weights_path(architecture, seed, setup.role)
+    checkpoint, log_file = _checkpoint_path(setup, architecture), library.folder / f"epochs/{weights.stem}.csv"
     log = train_epochs(
-        trainee, TrainingJob(title, steps, create_test_loader(test, settings, processes), seed, checkpoint, log_file)
+        trainer, TrainingJob(title, steps, create_test_loader(test, settings, processes), seed, checkpoint, log_file)
     )
     if processes.is_main:
-        save_weights(trainee.ema_network, weights)
+        save_weights(trainer.ema_network, weights)
     curve = tuple(record["ema_top1_percent"] for record in log)
     seconds = sum(record["seconds"] for record in log)
-    return FinetunedNetwork(trainings.role, architecture, seed, curve[-1], share, curve, seconds)
+    return FinetunedNetwork(setup.role, architecture, seed, curve[-1], stitched_percent, curve, seconds)
 
 
 def _initialize(
-    trainings: TrainingSetup, architecture: Architecture, train: Any, processes: DistributedContext
+    setup: TrainingSetup, architecture: Architecture, train: Any, processes: DistributedContext
 ) -> tuple[GraphModule, Teacher | None]:
     """Return the network before its training, and its teacher.
 
-    A stitched network's batch-norms are re-estimated on train images as they are for evaluation, which its first accuracy is of.
+    A stitched network's batch-norms are re-estimated on train images that are transformed as for evaluation.
     """
-    space, streams, settings = trainings.library.space, trainings.data, trainings.settings
+    space, data, settings = setup.library.space, setup.data, setup.settings
     if not isinstance(settings, PaperFinetuneConfig):
-        return to_torch(space.network_graph(architecture), trainings.seed), None
-    network = stitch_network(space, architecture, BlockLibrary(streams.blocks, space), streams.reference)
+        return to_torch(space.network_graph(architecture), setup.seed), None
+    network = stitch_network(space, architecture, BlockLibrary(data.blocks, space), data.reference)
     network.to(processes.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(streams.split_seed))
-    whole = len(train) // BN_BATCH * BN_BATCH or len(
-        train
-    )  # a broken part may be a single image, which has no variance
-    loader = create_subset_loader(train, order[: min(BN_IMAGES, whole)].tolist(), settings, BN_BATCH)
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(data.split_seed))
+    # full batches only, since a partial one may be a single image, which has no variance
+    full_batches = len(train) // BN_BATCH * BN_BATCH or len(train)
+    loader = create_subset_loader(train, order[: min(BN_IMAGES, full_batches)].tolist(), settings, BN_BATCH)
     update_bn_stats_from_batches(network, (images for images, _ in iterate_on_device(loader, processes)))
-    return network, Teacher(streams.teacher.module(), settings.hard_label_weight, settings.temperature)
+    return network, Teacher(data.teacher.module(), settings.hard_label_weight, settings.temperature)

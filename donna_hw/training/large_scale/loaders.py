@@ -1,4 +1,4 @@
-"""How training images come from the disk: augmented as timm does, shared out over processes, loaded by workers."""
+"""Loading of training images from the disk: augmented by timm, divided among processes, loaded by workers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Batch = tuple[Tensor, Tensor]  # images [n, 3, height, width], labels [n]
 
 
 def create_train_transform(settings: PaperTrainingConfig, shape: Shape) -> Callable[[Any], Tensor]:
-    """Return what a training image goes through, by timm: a random crop resized, half mirrored, RandAugment, erasing."""
+    """Return timm's transform of training images: a random resized crop, mirroring of half of them, RandAugment and erasing."""
     from timm.data import create_transform
 
     transform: Callable[[Any], Tensor] = create_transform(
@@ -39,7 +39,7 @@ def create_train_transform(settings: PaperTrainingConfig, shape: Shape) -> Calla
 
 
 class ErrorPassingDataset(Dataset[Any]):
-    """Images with labels; one that cannot be read is its error, for a worker would hand on a traceback instead."""
+    """Images with labels, where an unreadable image is its error, since an error raised in a worker arrives as a traceback."""
 
     def __init__(self, images: Any) -> None:
         self.images = images
@@ -55,7 +55,7 @@ class ErrorPassingDataset(Dataset[Any]):
 
 
 class SeededDataset(ErrorPassingDataset):
-    """Training images, each augmented by the randomness of its epoch and its number."""
+    """Training images, each augmented by random numbers that its epoch and its index determine."""
 
     def __init__(self, images: Any, seed: int) -> None:
         super().__init__(images)
@@ -73,7 +73,7 @@ def collate(items: Sequence[Any]) -> Any:
 
 
 class TrainingSteps:
-    """The batches of every optimiser step of an epoch, of which this process gets its share of the images."""
+    """The batches of every optimizer step of an epoch, from this process's share of the images."""
 
     def __init__(
         self, images: Any, settings: PaperTrainingConfig, plan: StepsPerEpoch, seed: int, processes: DistributedContext
@@ -86,7 +86,7 @@ class TrainingSteps:
         self.loader = _create_loader(self.images, settings, processes, self.order)
 
     def epoch(self, number: int) -> Iterator[list[Batch]]:
-        """Yield the batches of each step in the epoch's own random order; the images of the last, broken step are left out."""
+        """Yield the batches of each step in the random order of this epoch, without the images of a last, partial step."""
         self.images.epoch = number
         self.order.set_epoch(number)
         batches = iterate_on_device(self.loader, self.processes)
@@ -95,7 +95,7 @@ class TrainingSteps:
 
 
 def create_test_loader(images: Any, settings: PaperTrainingConfig, processes: DistributedContext) -> DataLoader[Any]:
-    """Return the loader of this process's share of the test images."""
+    """Return a loader of this process's share of the test images."""
     return _create_loader(
         ErrorPassingDataset(images), settings, processes, range(processes.rank, len(images), processes.world_size)
     )
@@ -104,14 +104,14 @@ def create_test_loader(images: Any, settings: PaperTrainingConfig, processes: Di
 def create_subset_loader(
     images: Any, numbers: Sequence[int], settings: PaperTrainingConfig, batch: int
 ) -> DataLoader[Any]:
-    """Return the loader of these images in this order, all of them in every process."""
+    """Return a loader of the images with these numbers in this order, all of them in every process."""
     return DataLoader(
         ErrorPassingDataset(images), batch, sampler=numbers, num_workers=settings.data_workers, collate_fn=collate
     )
 
 
 def iterate_on_device(loader: DataLoader[Any], processes: DistributedContext) -> Iterator[Batch]:
-    """Yield the batches on the process's device, channels last in memory; raises the error of an image that cannot be read."""
+    """Yield the batches on the process's device, channels last in memory; raises the error of an unreadable image."""
     for batch in loader:
         if isinstance(batch, DonnaError):
             raise batch
@@ -132,5 +132,5 @@ def _create_loader(
         num_workers=settings.data_workers,
         collate_fn=collate,
         pin_memory=processes.device_type == "cuda",
-        generator=torch.Generator().manual_seed(0),  # a loader draws a seed for its workers, which none of them uses
+        generator=torch.Generator().manual_seed(0),  # a loader draws a seed for its workers, which they do not use
     )

@@ -22,12 +22,22 @@ def train_or_load_paper_reference(
 ) -> GraphModule:
     """Return the space's reference network with averaged weights, trained on a folder of images, in evaluation mode.
 
-    Kept in `folder` as `weights.safetensors` and `reference.toml`, and read back when they are there; `epochs.csv` is its log. Each
-    epoch ends with a checkpoint, from which an interrupted training goes on. Each of the processes that torch's launcher
-    started must call this. Raises `Unavailable` without timm, and what `open_image_folders` and `PaperTrainingConfig.plan` raise.
+    Each epoch ends with a checkpoint, from which an interrupted training resumes. Each process that torch's launcher started must
+    call this.
+
+    Args:
+        space: The search space.
+        images: The folder of images.
+        settings: How the network is trained.
+        seed: Seed of the training.
+        folder: Where `weights.safetensors` and `reference.toml` are saved, and read back when they exist; `epochs.csv` is the log.
+
+    Raises:
+        UnavailableError: Without timm or torchvision.
+        ConfigError, FileFormatError: As `open_image_folders` and `PaperTrainingConfig.steps_per_epoch`.
     """
     if not (folder / "reference.toml").exists():
-        torchvision_compat.require_torchvision("training as the paper does", "timm")
+        torchvision_compat.require_torchvision("training as in the paper", "timm")
         with distributed_context() as processes:
             train_reference(space, images, settings, processes, seed=seed, folder=folder)
     network = to_torch(space.network_graph(space.reference), seed)
@@ -38,24 +48,24 @@ def train_or_load_paper_reference(
 def train_reference(
     space: Space, images: str, settings: PaperTrainingConfig, processes: DistributedContext, *, seed: int, folder: Path
 ) -> None:
-    """Train, and let the first process write the files of `train_or_load_paper_reference`."""
+    """Train the reference; the first process writes the files of `train_or_load_paper_reference`."""
     train, test = open_image_folders(images, space)
     train.transform = create_train_transform(settings, space.input_shape)
     steps = TrainingSteps(train, settings, settings.steps_per_epoch(len(train), processes.world_size), seed, processes)
     tests = create_test_loader(test, settings, processes)
-    trainee = Trainer(to_torch(space.network_graph(space.reference), seed), settings, processes)
-    course = TrainingJob("train reference", steps, tests, seed, folder / "checkpoint.pt", folder / "epochs.csv")
-    log = train_epochs(trainee, course)
+    trainer = Trainer(to_torch(space.network_graph(space.reference), seed), settings, processes)
+    job = TrainingJob("train reference", steps, tests, seed, folder / "checkpoint.pt", folder / "epochs.csv")
+    log = train_epochs(trainer, job)
     if processes.is_main:
-        save_weights(trainee.ema_network, folder / "weights.safetensors")
+        save_weights(trainer.ema_network, folder / "weights.safetensors")
         write_toml(folder / "reference.toml", _facts(log, len(test), seed, processes.world_size))
-        course.checkpoint.unlink(missing_ok=True)
-    processes.barrier()  # nobody reads the files before they are there
+        job.checkpoint.unlink(missing_ok=True)
+    processes.barrier()  # no process reads the files before they exist
 
 
 def _facts(log: Log, images: int, seed: int, processes: int) -> dict[str, float]:
     return {
-        "top1_percent": log[-1]["ema_top1_percent"],  # of the weights that are kept
+        "top1_percent": log[-1]["ema_top1_percent"],  # of the averaged weights, which are saved
         "raw_top1_percent": log[-1]["top1_percent"],
         "train_s": sum(record["seconds"] for record in log),
         "test_images": images,

@@ -1,4 +1,4 @@
-"""Randomness that belongs to what it is for: an image of an epoch, an epoch of a process."""
+"""Random numbers that depend only on their purpose: an image in an epoch, or an epoch in a process."""
 
 from __future__ import annotations
 
@@ -9,24 +9,30 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-NETWORK, IMAGES = 0, 1  # what draws: dropout and stochastic depth, or an image's augmentation
+NETWORK, IMAGES = 0, 1  # the purpose: dropout and stochastic depth, or an image's augmentation
 
 
 @contextmanager
 def seeded_rng(*numbers: int, device: str = "cpu") -> Iterator[None]:
-    """Let Python, NumPy and torch draw by these numbers while the block runs, whatever was drawn before; then all is put back.
+    """Seed Python, NumPy and torch by these numbers within the context, and restore their states after it.
 
-    So what an image goes through depends neither on the process or worker that loads it nor on where a training was interrupted.
+    So an image's augmentation depends neither on the process or worker that loads it, nor on where a training was interrupted.
+
+    Args:
+        *numbers: The numbers that the seeds are derived from.
+        device: The torch device whose generator is seeded too.
     """
-    words = [int(word) for word in np.random.SeedSequence(numbers).generate_state(3)]
+    seeds = [int(word) for word in np.random.SeedSequence(numbers).generate_state(3)]
     python, numpy = random.getstate(), np.random.get_state()
     cuda = [torch.device(device)] if device != "cpu" else []
     with torch.random.fork_rng(devices=cuda):
-        random.seed(words[0])
-        np.random.seed(words[1])  # timm's RandAugment draws from the global one
-        torch.default_generator.manual_seed(words[2])  # not torch.manual_seed, which also tells CUDA, once an image
+        random.seed(seeds[0])
+        np.random.seed(seeds[1])  # timm's RandAugment draws from the global generator
+        torch.default_generator.manual_seed(
+            seeds[2]
+        )  # not torch.manual_seed, which would seed CUDA too, for every image
         if cuda:
-            torch.cuda.manual_seed(words[2])
+            torch.cuda.manual_seed(seeds[2])
         try:
             yield
         finally:

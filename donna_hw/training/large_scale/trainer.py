@@ -1,4 +1,4 @@
-"""A network in training: its optimiser, schedule, averaged weights and mixed precision, by timm and torch."""
+"""A network in training: its optimizer, schedule, averaged weights and mixed precision, by timm and torch."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from donna_hw.training.large_scale.regularization import add_regularization
 
 
 def create_optimizer(network: nn.Module, settings: PaperTrainingConfig) -> torch.optim.Optimizer:
-    """Return timm's RMSprop, that of TensorFlow: epsilon inside the root; biases and batch-norms do not decay."""
+    """Return timm's RMSprop as in TensorFlow, with epsilon inside the root; biases and batch-norms have no weight decay."""
     from timm.optim import create_optimizer_v2
 
-    optimiser: torch.optim.Optimizer = create_optimizer_v2(
+    optimizer: torch.optim.Optimizer = create_optimizer_v2(
         network,
         "rmsproptf",
         lr=settings.learning_rate,
@@ -35,12 +35,14 @@ def create_optimizer(network: nn.Module, settings: PaperTrainingConfig) -> torch
         alpha=settings.alpha,
         eps=settings.optimizer_eps,
     )
-    return optimiser
+    return optimizer
 
 
 def create_scheduler(optimizer: torch.optim.Optimizer, settings: PaperTrainingConfig) -> Any:
-    """Return timm's schedule; `step(epoch)` sets the rate of a whole epoch, e epochs from the start, those of the warm-up included:
-    `learning_rate * decay ** floor(e / decay_epochs)`, in the warm-up a straight line from `warmup_from` to `learning_rate`.
+    """Return timm's schedule, whose `step(epoch)` sets the learning rate of a whole epoch.
+
+    The rate of epoch e, which counts those of the warm-up, is `learning_rate * decay ** floor(e / decay_epochs)`. In the warm-up it
+    grows linearly from `warmup_from` to `learning_rate`.
     """
     from timm.scheduler import StepLRScheduler
 
@@ -56,7 +58,7 @@ def create_scheduler(optimizer: torch.optim.Optimizer, settings: PaperTrainingCo
 
 @dataclass(frozen=True)
 class Teacher:
-    """The network whose soft labels a student learns beside the hard ones, and the two settings of `Ekd`."""
+    """The network whose soft labels a student learns in addition to the hard ones, and the two settings of `ekd_loss`."""
 
     network: nn.Module
     hard_label_weight: float
@@ -64,10 +66,15 @@ class Teacher:
 
 
 class Trainer:
-    """A network in training in one process, alike in all of them.
+    """A network in training in one process, equal in all processes.
 
-    network: the weights as they are trained; averaged: their exponential average, batch-norm statistics included, after every step.
-    With a teacher, it learns by end-to-end distillation from the images that the teacher sees.
+    `network` has the trained weights, and `ema_network` their exponential average after every step, batch-norm statistics included.
+
+    Args:
+        network: The network to train, in place.
+        settings: How it is trained.
+        processes: All processes.
+        teacher: The teacher of end-to-end distillation, which sees the same images; None to learn hard labels only.
     """
 
     def __init__(
@@ -93,7 +100,7 @@ class Trainer:
 
     @property
     def ema_network(self) -> nn.Module:
-        """The network of averaged weights."""
+        """The network with averaged weights."""
         module: nn.Module = self.ema.module
         return module
 
@@ -104,12 +111,12 @@ class Trainer:
         return float(self.optimizer.param_groups[0]["lr"])
 
     def step(self, batches: Sequence[Batch]) -> Tensor:
-        """Take one step on the mean loss of all batches of all processes; return that of this process's, a scalar on its device."""
+        """Take one step on the mean loss of all processes' batches, and return the mean loss of this process's, a scalar on its device."""
         self.optimizer.zero_grad(set_to_none=True)
         losses = []
         for number, (images, labels) in enumerate(batches, start=1):
-            waits = self.ddp is not None and number < len(batches)  # gradients meet once a step
-            with self.ddp.no_sync() if self.ddp is not None and waits else nullcontext():
+            accumulate = self.ddp is not None and number < len(batches)  # gradients are reduced once in a step
+            with self.ddp.no_sync() if self.ddp is not None and accumulate else nullcontext():
                 with torch.autocast(self.processes.device_type, torch.float16, enabled=self.use_amp):
                     logits = (self.ddp or self.network)(images)
                     loss = self.loss(images, logits, labels)
@@ -121,7 +128,7 @@ class Trainer:
         return torch.stack(losses).mean()
 
     def loss(self, images: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean loss of a batch: of its labels, smoothed, and of the teacher's, if there is one."""
+        """Return the mean loss of a batch with its smoothed labels and, if there is a teacher, the teacher's soft labels."""
         teacher, smoothing = self.teacher, self.settings.label_smoothing
         if teacher is None:
             return f.cross_entropy(logits, labels, label_smoothing=smoothing)
@@ -130,9 +137,9 @@ class Trainer:
         return ekd_loss(logits, labels, soft, teacher.hard_label_weight, teacher.temperature, label_smoothing=smoothing)
 
     def save(self, path: Path, log: list[dict[str, float]]) -> None:
-        """Write everything that the next epoch needs, atomically.
+        """Write a checkpoint, atomically.
 
-        The schedule and the randomness are not in it: both follow from the epoch's number.
+        The schedule and the random states are not in it, since both follow from the epoch's number.
         """
         state = {
             "network": self.network.state_dict(),
@@ -144,7 +151,7 @@ class Trainer:
         save_checkpoint(path, state)
 
     def restore(self, path: Path) -> list[dict[str, float]]:
-        """Go on where `save` was called, and return its log, a record an epoch; raises `BadFile` when the file is torn."""
+        """Restore what `save` wrote, if the file exists, and return its log; raises `FileFormatError` when the file is corrupt."""
         if not path.exists():
             return []
         with open_checkpoint(path) as state:

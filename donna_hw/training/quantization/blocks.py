@@ -1,4 +1,4 @@
-"""A Block Library's 8-bit blocks: each from its trained float32 twin, judged as the trained ones are."""
+"""The 8-bit blocks of a Block Library: each is quantized from its trained float32 counterpart and evaluated like trained blocks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,12 @@ from donna_hw.training.quantization.range_estimation import propagate
 
 @dataclass(frozen=True)
 class BlockQuantizationConfig:
-    """How a run's blocks and networks become INT8: the steps, and on how many images ranges are observed (0: on none)."""
+    """How the blocks and networks of a run become INT8.
+
+    Args:
+        config: The steps of the quantization.
+        images: Number of images on which ranges are observed, 0 for none.
+    """
 
     config: QuantizationConfig
     images: int = 0
@@ -41,7 +46,7 @@ class BlockQuantizationConfig:
 
 @dataclass(frozen=True)
 class Int8Task:
-    """What a worker needs to quantise one block; maps are files, as those that blocks learn from."""
+    """What a worker needs to quantize one block; maps are files, as in `BlockTask`."""
 
     space: str
     stage: str
@@ -64,16 +69,28 @@ def quantize_blocks(
     library: BlockLibrary,
     pool: Executor,
 ) -> None:
-    """Quantise and judge every 8-bit block of the space that the library lacks; its float32 twin must be in the library.
+    """Quantize and evaluate every 8-bit block of the space that the library lacks, and record it.
 
-    A block of a diverged twin has diverged. Raises `UnknownName` for a space whose 8-bit blocks have no float32 ones beside them.
+    The float32 counterpart of each must be in the library; if that has diverged, the 8-bit block is recorded as diverged.
+
+    Args:
+        space: The search space.
+        teacher: The trained reference network.
+        data: The images to observe ranges on, and those held out for the evaluation.
+        quantization: How blocks are quantized.
+        seed: Determines the images that ranges are observed on.
+        library: The Block Library.
+        pool: What runs the blocks.
+
+    Raises:
+        UnknownNameError: For a space whose 8-bit blocks have no float32 counterparts.
     """
-    todo = find_missing_blocks(library)
-    if not todo:
+    missing = find_missing_blocks(library)
+    if not missing:
         return
     maps = library.folder / "maps"
     save_maps(space, teacher, data, quantization.images or 1, seed=seed, folder=maps)
-    given = compute_border_stats(
+    border_stats = compute_border_stats(
         space, teacher, compute_input_stats(data.held_out.pixels), quantization.config.range_stds
     )
     diverged = {
@@ -82,12 +99,12 @@ def quantize_blocks(
         if record["status"] == "diverged"
     }
     tasks = []
-    for stage, m in todo:
-        twin = float_block_number(stage, m)
-        if (stage.name, layers_hash(space.block_graph(stage, twin))) in diverged:
+    for stage, m in missing:
+        counterpart = float_block_number(stage, m)
+        if (stage.name, layers_hash(space.block_graph(stage, counterpart))) in diverged:
             library.add(stage, m, asdict(Quality(*[float("nan")] * 5)), 0.0)
             continue
-        paths = (str(library.weights_path(stage, number)) for number in (twin, m))
+        paths = (str(library.weights_path(stage, number)) for number in (counterpart, m))
         tasks.append(
             Int8Task(
                 space.load_name or space.name,
@@ -96,69 +113,79 @@ def quantize_blocks(
                 str(maps),
                 quantization.config,
                 quantization.images > 0,
-                given[stage.name],
+                border_stats[stage.name],
                 *paths,
             )
         )
-    for task, (quality, seconds) in track(pool.map(quantize_block, tasks), "quantise blocks", len(tasks)):
+    for task, (quality, seconds) in track(pool.map(quantize_block, tasks), "quantize blocks", len(tasks)):
         library.add(space.stage(task.stage), task.number, asdict(quality), seconds)
     shutil.rmtree(maps)
 
 
 def find_missing_blocks(library: BlockLibrary) -> list[tuple[Stage, int]]:
-    """Return the 8-bit blocks that a library lacks, each of equal ones once."""
-    done = library.recorded_blocks()
-    found: dict[tuple[str, str], tuple[Stage, int]] = {}
+    """Return the different 8-bit blocks that a library lacks, as (stage, number)."""
+    recorded = library.recorded_blocks()
+    missing: dict[tuple[str, str], tuple[Stage, int]] = {}
     for stage in library.space.stages:
         for m in range(stage.size):
             graph = library.space.block_graph(stage, m)
             key = (stage.name, layers_hash(graph))
-            if "int8" in graph_dtypes(graph) and key not in done:
-                found.setdefault(key, (stage, m))
-    return list(found.values())
+            if "int8" in graph_dtypes(graph) and key not in recorded:
+                missing.setdefault(key, (stage, m))
+    return list(missing.values())
 
 
 def quantize_block(task: Int8Task) -> tuple[Quality, float]:
-    """Quantise one block, save it, and return its quality on the held-out images and the seconds it took."""
+    """Quantize one block, save it, and return (quality on the held-out images, seconds)."""
     started = time.perf_counter()
     space, maps = load_space(task.space), Path(task.maps)
     stage = space.stage(task.stage)
-    place, graph = space.stages.index(stage), space.block_graph(stage, task.number)
+    border, graph = space.stages.index(stage), space.block_graph(stage, task.number)
     trained = to_torch(with_dtype(graph, "float32"))
     load_weights(trained, Path(task.float_weights))
-    images = read_map(maps, "train", place) if task.observe_ranges else None
+    images = read_map(maps, "train", border) if task.observe_ranges else None
     block = quantize(trained.eval(), graph, task.input_stats, task.config, images).module
-    rest = load_teacher_tail(space, stage, maps / "teacher.safetensors")
-    x, y = (read_map(maps, "held_out", place + side) for side in (0, 1))
+    tail = load_teacher_tail(space, stage, maps / "teacher.safetensors")
+    x, y = (read_map(maps, "held_out", border + side) for side in (0, 1))
     labels, logits = (torch.from_numpy(np.load(maps / f"held_out-{name}.npy")) for name in ("labels", "logits"))
-    quality = evaluate_block(block, x, y, rest, (labels, logits))
+    quality = evaluate_block(block, x, y, tail, (labels, logits))
     if np.isfinite(quality.nsr):
         save_weights(block, Path(task.weights))
     return quality, time.perf_counter() - started
 
 
 def compute_input_stats(pixels: Tensor) -> ChannelStats:
-    """Return what is known of normalised images [n, channels, height, width]: mean 0, deviation 1, and where their pixels end."""
+    """Return the statistics of normalized images [n, channels, height, width]: mean 0, deviation 1, and the range of their pixels."""
     channels = pixels.shape[1]
-    ends = (pixels.amin((0, 2, 3)), pixels.amax((0, 2, 3)))
-    return ChannelStats(*(values.double() for values in (torch.zeros(channels), torch.ones(channels), *ends)))
+    limits = (pixels.amin((0, 2, 3)), pixels.amax((0, 2, 3)))
+    return ChannelStats(*(values.double() for values in (torch.zeros(channels), torch.ones(channels), *limits)))
 
 
 def compute_border_stats(
     space: Space, teacher: GraphModule, input_stats: ChannelStats, range_stds: float
 ) -> dict[str, ChannelStats]:
-    """Return what enters each stage of the reference, propagated from its batch-norms: {stage: spread}."""
+    """Return the statistics of the input of each stage of the reference, propagated from its batch-norms.
+
+    Args:
+        space: The search space.
+        teacher: The trained reference network.
+        input_stats: The statistics of the images.
+        range_stds: Standard deviations from the mean that ranges extend to.
+
+    Returns:
+        {stage: statistics of its input}.
+    """
     known = read_bn_stats(teacher, range_stds)
     _, reached = propagate(teacher.graph, fold_batch_norms(teacher), input_stats, known, range_stds)
-    borders = {name: reached[_last_layer(teacher.graph, name)] for name, _ in space.named_blocks(space.reference)}
+    outputs = {name: reached[_last_layer(teacher.graph, name)] for name, _ in space.named_blocks(space.reference)}
     names = [name for name, _ in space.named_blocks(space.reference)]
-    found = {}
+    inputs = {}
     for stage in space.stages:
-        at = names.index(stage.name)
-        found[stage.name] = borders[names[at - 1]] if at else input_stats
-    return found
+        position = names.index(stage.name)
+        inputs[stage.name] = outputs[names[position - 1]] if position else input_stats
+    return inputs
 
 
 def _last_layer(graph: Graph, part: str) -> str:
-    """Return the last layer of a part of a network, the input's name for a part before the first layer."""
+    """Return the name of a part's last layer, or that of the input for a part without layers."""
     return [INPUT, *(layer.name for layer in graph.layers if layer.name.startswith(f"{part}."))][-1]

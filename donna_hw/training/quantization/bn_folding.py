@@ -1,4 +1,4 @@
-"""Folded: a trained layer's weights as they are deployed, its batch-norm in them, and what the batch-norm says of its output."""
+"""Trained layers as they are deployed, with batch-norm folded into the weights, and the output statistics that batch-norms give."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from donna_hw.training.quantization.channel_stats import ChannelStats
 
 @dataclass(frozen=True)
 class FoldedLayer:
-    """weight: float64, of the layer's `weight_shape`; bias: float64 [channels]. groups: of the convolution, 1 for a linear layer."""
+    """A layer's weights with its batch-norm folded in.
+
+    Args:
+        weight: Float64, of the layer's `weight_shape`.
+        bias: Float64 [channels].
+        groups: Groups of the convolution, 1 for a linear layer.
+    """
 
     weight: Tensor
     bias: Tensor
@@ -21,52 +27,52 @@ class FoldedLayer:
 
     @property
     def grouped_weight(self) -> Tensor:
-        """The weights as [groups, outputs a group, inputs a group, places], a view."""
+        """The weights as a view [groups, outputs of a group, inputs of a group, kernel positions]."""
         return self.weight.view(self.groups, len(self.weight) // self.groups, self.weight.shape[1], -1)
 
     def reshape_for_inputs(self, factors: Tensor) -> Tensor:
-        """Return numbers of the input channels, [channels], in a shape that multiplies `by_input`."""
+        """Return factors of the input channels, [channels], in a shape that broadcasts with `grouped_weight`."""
         return factors.view(self.groups, 1, -1, 1)
 
     def response(self, mean: Tensor) -> Tensor:
-        """Return what a constant input, a number for each input channel, adds to each output channel away from borders."""
+        """Return what a constant input, one number for each input channel, adds to each output channel away from borders."""
         return (self.grouped_weight * self.reshape_for_inputs(mean)).sum((2, 3)).flatten()
 
 
 def fold_batch_norms(module: GraphModule) -> dict[str, FoldedLayer]:
-    """Return the folded form of every layer that has weights, by its name."""
-    found = {}
+    """Return {name: folded layer} of every layer that has weights."""
+    folded = {}
     for layer in module.graph.layers:
         if not layer.weight_shape:
             continue
-        own = _get_layer(module, layer.name)
-        assert own.weights is not None  # noqa: S101  such a layer has them
-        weight = _double(own.weights.weight)
-        if own.norm is None:
-            bias = _double(own.weights.bias)
+        submodule = _get_layer(module, layer.name)
+        assert submodule.weights is not None  # noqa: S101  such a layer has them
+        weight = _double(submodule.weights.weight)
+        if submodule.norm is None:
+            bias = _double(submodule.weights.bias)
         else:
-            gain = _double(own.norm.weight) / (_double(own.norm.running_var) + own.norm.eps).sqrt()
-            bias = _double(own.norm.bias) - _double(own.norm.running_mean) * gain
+            gain = _double(submodule.norm.weight) / (_double(submodule.norm.running_var) + submodule.norm.eps).sqrt()
+            bias = _double(submodule.norm.bias) - _double(submodule.norm.running_mean) * gain
             weight = weight * gain[:, None, None, None]
-        found[layer.name] = FoldedLayer(weight.contiguous(), bias, layer.groups)
-    return found
+        folded[layer.name] = FoldedLayer(weight.contiguous(), bias, layer.groups)
+    return folded
 
 
 def read_bn_stats(module: GraphModule, range_stds: float) -> dict[str, ChannelStats]:
-    """Return what each batch-norm says of its output, which training gave its shift as mean and its scale as deviation."""
-    found = {}
+    """Return {name: output statistics} of every batch-norm, whose shift is the mean and whose scale is the standard deviation."""
+    stats = {}
     for layer in module.graph.layers:
         if layer.batch_norm:
             norm = _get_layer(module, layer.name).norm
             assert norm is not None  # noqa: S101  such a layer has one
-            found[layer.name] = ChannelStats.from_normal(_double(norm.bias), _double(norm.weight).abs(), range_stds)
-    return found
+            stats[layer.name] = ChannelStats.from_normal(_double(norm.bias), _double(norm.weight).abs(), range_stds)
+    return stats
 
 
 def _get_layer(module: GraphModule, name: str) -> LayerModule:
-    own = module.get_submodule(name)
-    assert isinstance(own, LayerModule)  # noqa: S101  only float32 networks are folded
-    return own
+    submodule = module.get_submodule(name)
+    assert isinstance(submodule, LayerModule)  # noqa: S101  only float32 networks are folded
+    return submodule
 
 
 def _double(values: object) -> Tensor:

@@ -1,4 +1,4 @@
-"""Spread: how the numbers of a tensor are distributed, channel by channel."""
+"""ChannelStats: how the values of a tensor are distributed, channel by channel."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from torch import Tensor
 
 from donna_hw.graph.int8 import NUMPY_ACTIVATIONS, Range, activation_range
 
-_NODES = torch.linspace(
-    -7, 7, 1401, dtype=torch.float64
-)  # fine enough for an activation's kinks, which Gauss's few points miss
+# fine enough for an activation's kinks, which the few points of a Gauss quadrature miss
+_NODES = torch.linspace(-7, 7, 1401, dtype=torch.float64)
 _WEIGHTS = torch.softmax(-_NODES.square() / 2, 0)
 
 
 @dataclass(frozen=True)
 class ChannelStats:
-    """Mean, standard deviation, lowest and highest number of each channel, float64 [channels] each."""
+    """Mean, standard deviation, lowest and highest value of each channel, float64 [channels] each."""
 
     mean: Tensor
     std: Tensor
@@ -27,25 +26,25 @@ class ChannelStats:
 
     @classmethod
     def from_normal(cls, mean: Tensor, deviation: Tensor, deviations: float) -> ChannelStats:
-        """Return what is taken for normal numbers, cut so many deviations from the mean."""
-        reach = deviations * deviation
-        return cls(mean, deviation, mean - reach, mean + reach)
+        """Return the statistics of normal values, whose range ends `deviations` standard deviations from the mean."""
+        margin = deviations * deviation
+        return cls(mean, deviation, mean - margin, mean + margin)
 
     @property
     def range(self) -> Range:
-        """Lowest and highest number of all channels."""
+        """Lowest and highest value of all channels."""
         return float(self.low.min()), float(self.high.max())
 
     def scale(self, factors: Tensor) -> ChannelStats:
-        """Return the spread of the numbers times a positive factor a channel."""
+        """Return the statistics after each channel is multiplied by a positive factor."""
         return ChannelStats(self.mean * factors, self.std * factors, self.low * factors, self.high * factors)
 
-    def shift(self, by: Tensor) -> ChannelStats:
-        """Return the spread of the numbers plus a number a channel."""
-        return ChannelStats(self.mean + by, self.std, self.low + by, self.high + by)
+    def shift(self, offsets: Tensor) -> ChannelStats:
+        """Return the statistics after an offset is added to each channel."""
+        return ChannelStats(self.mean + offsets, self.std, self.low + offsets, self.high + offsets)
 
     def apply_activation(self, activation: str) -> ChannelStats:
-        """Return the spread of an activation's output; its mean and deviation are those for normal numbers."""
+        """Return the statistics of an activation's output; its mean and deviation are those for normal values."""
         if activation == "none":
             return self
         points = self.mean[:, None] + self.std[:, None] * _NODES
@@ -57,14 +56,14 @@ class ChannelStats:
         return ChannelStats(mean, variance.sqrt(), low, high)
 
     def add(self, other: ChannelStats, deviations: float) -> ChannelStats:
-        """Return the spread of the sum with independent numbers, taken for normal ones."""
+        """Return the statistics of the sum with independent values, which is assumed to be normal."""
         deviation = (self.std.square() + other.std.square()).sqrt()
         return ChannelStats.from_normal(self.mean + other.mean, deviation, deviations)
 
     def multiply(self, gate: ChannelStats) -> ChannelStats:
-        """Return the spread of the product with independent numbers."""
-        corners = torch.stack([one * two for one in (self.low, self.high) for two in (gate.low, gate.high)])
-        second = (self.std.square() + self.mean.square()) * (gate.std.square() + gate.mean.square())
+        """Return the statistics of the product with independent values."""
+        corners = torch.stack([value * factor for value in (self.low, self.high) for factor in (gate.low, gate.high)])
+        second_moment = (self.std.square() + self.mean.square()) * (gate.std.square() + gate.mean.square())
         mean = self.mean * gate.mean
-        deviation = (second - mean.square()).clamp_min(0).sqrt()
+        deviation = (second_moment - mean.square()).clamp_min(0).sqrt()
         return ChannelStats(mean, deviation, corners.amin(0), corners.amax(0))

@@ -1,4 +1,4 @@
-"""quantise: the 8-bit layers of a graph from a trained float32 network (DFQ): fold, equalise, absorb, choose ranges, correct biases."""
+"""Data-free quantization (DFQ) of a trained float32 network: fold, equalize, absorb, choose ranges, correct biases."""
 
 from __future__ import annotations
 
@@ -21,9 +21,14 @@ from donna_hw.training.quantization.range_estimation import StatsByLayer, observ
 
 @dataclass(frozen=True)
 class QuantizationConfig:
-    """Which steps are taken; by default those of the paper's source, without images and with one grid for all weights of a layer.
+    """The steps of the quantization; by default those of DFQ, without images and with one grid for all weights of a layer.
 
-    per_channel: a grid for each output channel of the weights. deviations: how far from the mean ranges reach that no image gave.
+    Args:
+        equalize: Whether to equalize the ranges of consecutive layers.
+        absorb_bias: Whether to absorb high biases into the next layer.
+        correct_bias: Whether to correct the mean error that rounding the weights causes.
+        per_channel: Whether each output channel of the weights has its own grid.
+        range_stds: Standard deviations from the mean that ranges extend to when they are not observed on images.
     """
 
     equalize: bool = True
@@ -35,7 +40,14 @@ class QuantizationConfig:
 
 @dataclass(frozen=True)
 class QuantizedNetwork:
-    """A network with 8-bit layers, and what became of it: pairs that were equalised, {layer: why not}, layers whose bias was absorbed."""
+    """A network with 8-bit layers.
+
+    Args:
+        module: The network, in evaluation mode.
+        equalized_pairs: Names of the layers of each pair that was equalized.
+        skipped_layers: {layer: why it was not equalized}.
+        absorbed_layers: Layers whose high bias was absorbed into the next layer.
+    """
 
     module: GraphModule
     equalized_pairs: tuple[tuple[str, str], ...]
@@ -50,10 +62,17 @@ def quantize(
     config: QuantizationConfig,
     images: Tensor | None = None,
 ) -> QuantizedNetwork:
-    """Return a graph's network, in evaluation mode; its layers are those of a trained float32 one, some of them of type int8.
+    """Quantize a trained float32 network.
 
-    given: of the network's input. images: where they are given, ranges are what they reach, else what batch-norms say. Raises `ConfigError`
-    for a graph of other layers.
+    Args:
+        trained: The trained network.
+        graph: The same layers, some of them of type int8.
+        input_stats: The statistics of the network's input.
+        config: The steps of the quantization.
+        images: Inputs [n, channels, height, width] that ranges are observed on; without them ranges follow from batch-norms.
+
+    Raises:
+        ConfigError: For a graph with other layers.
     """
     _validate_same_layers(trained.graph, graph)
     folded, known = fold_batch_norms(trained), read_bn_stats(trained, config.range_stds)
@@ -62,59 +81,58 @@ def quantize(
     pairs, skipped = find_pairs(graph)
     if config.equalize:
         equalize(pairs, folded, known)
-    before, reached = propagate(graph, folded, input_stats, known, config.range_stds)
+    before, after = propagate(graph, folded, input_stats, known, config.range_stds)
     absorbed: list[str] = []
     if config.absorb_bias:
         absorbed = absorb(pairs, folded, before, known)
-        before, reached = propagate(graph, folded, input_stats, known, config.range_stds)
+        before, after = propagate(graph, folded, input_stats, known, config.range_stds)
     state = dict(trained.state_dict())
     for layer in graph.layers:
         if layer.dtype != "int8":
             continue
         state = {key: values for key, values in state.items() if not key.startswith(f"{layer.name}.")}
-        buffers = _buffers(layer, folded.get(layer.name), before[layer.name], reached, config)
+        buffers = _compute_buffers(layer, folded.get(layer.name), before[layer.name], after, config)
         state |= {f"{layer.name}.{key}": values for key, values in buffers.items()}
     module = to_torch(graph, seed=0)
     module.load_state_dict(state)
-    equalised = tuple((pair.first.name, pair.second.name) for pair in pairs) if config.equalize else ()
-    return QuantizedNetwork(module.eval(), equalised, skipped, tuple(absorbed))
+    equalized = tuple((pair.first.name, pair.second.name) for pair in pairs) if config.equalize else ()
+    return QuantizedNetwork(module.eval(), equalized, skipped, tuple(absorbed))
 
 
-def _buffers(
-    layer: Layer, own: FoldedLayer | None, before: ChannelStats, reached: StatsByLayer, method: QuantizationConfig
+def _compute_buffers(
+    layer: Layer, folded: FoldedLayer | None, before: ChannelStats, after: StatsByLayer, config: QuantizationConfig
 ) -> dict[str, Tensor]:
-    """Return what an `Int8Layer` holds."""
-    inputs = [reached[name].range for name in layer.inputs]
-    wanted = slot_ranges(layer, inputs, before.range, reached[layer.name].range)
-    grids = [fit_grid(*each) for each in wanted]
-    assert len(grids) == len(slots(layer))  # noqa: S101  a range a slot
-    found = {
+    """Return the buffers of an `Int8Layer`."""
+    inputs = [after[name].range for name in layer.inputs]
+    grids = [fit_grid(low, high) for low, high in slot_ranges(layer, inputs, before.range, after[layer.name].range)]
+    assert len(grids) == len(slots(layer))  # noqa: S101  one range for each slot
+    buffers = {
         "scales": torch.tensor([float(grid.scale) for grid in grids], dtype=torch.float32),
         "zeros": torch.tensor([grid.zero_point for grid in grids], dtype=torch.uint8),
     }
-    if own is None:
-        return found
-    each = weight_grids(own.weight, per_channel=method.per_channel)
-    scales = torch.tensor([float(grid.scale) for grid in each], dtype=torch.float64)
-    zeros = torch.tensor([grid.zero_point for grid in each], dtype=torch.float64)
-    shape = (-1, *[1] * (own.weight.ndim - 1))
-    codes = (torch.round(own.weight / scales.view(shape)) + zeros.view(shape)).clamp(0, QUANT_MAX)
-    bias = own.bias
-    if method.correct_bias:
-        error = (codes - zeros.view(shape)) * scales.view(shape) - own.weight
-        bias = bias - FoldedLayer(error, bias, own.groups).response(reached[layer.inputs[0]].mean)
+    if folded is None:
+        return buffers
+    channel_grids = weight_grids(folded.weight, per_channel=config.per_channel)
+    scales = torch.tensor([float(grid.scale) for grid in channel_grids], dtype=torch.float64)
+    zeros = torch.tensor([grid.zero_point for grid in channel_grids], dtype=torch.float64)
+    shape = (-1, *[1] * (folded.weight.ndim - 1))
+    codes = (torch.round(folded.weight / scales.view(shape)) + zeros.view(shape)).clamp(0, QUANT_MAX)
+    bias = folded.bias
+    if config.correct_bias:
+        error = (codes - zeros.view(shape)) * scales.view(shape) - folded.weight
+        bias = bias - FoldedLayer(error, bias, folded.groups).response(after[layer.inputs[0]].mean)
     steps = float(grids[0].scale) * scales
-    reach = 2**31 - 1
-    return found | {
+    limit = 2**31 - 1
+    return buffers | {
         "codes": codes.to(torch.uint8),
         "weight_scales": scales.float(),
         "weight_zeros": zeros.to(torch.uint8),
-        "bias": torch.round(bias / steps).clamp(-reach, reach).to(torch.int32),
+        "bias": torch.round(bias / steps).clamp(-limit, limit).to(torch.int32),
     }
 
 
 def weight_grids(weight: Tensor, *, per_channel: bool) -> list[Grid]:
-    """Return the grid of each output channel's weights: over their range, one for all of them, or each its own around zero."""
+    """Return the grid of each output channel's weights: one over the range of all weights, or one for each, symmetric about zero."""
     flat = weight.flatten(1)
     if per_channel:
         return symmetric_grids(np.asarray(flat.abs().amax(1).numpy()))
@@ -125,4 +143,4 @@ def _validate_same_layers(trained: Graph, graph: Graph) -> None:
     if [vars(layer) | {"dtype": ""} for layer in trained.layers] != [
         vars(layer) | {"dtype": ""} for layer in graph.layers
     ]:
-        raise ConfigError("a graph is quantised from a network of the same layers in float32", got="other layers")
+        raise ConfigError("the graph must have the same layers as the trained float32 network, but its layers differ")

@@ -1,4 +1,4 @@
-"""The spread of every tensor of a network: propagated from batch-norms without any image, or observed on images."""
+"""The value statistics of every tensor of a network: propagated from batch-norms without images, or observed on images."""
 
 from __future__ import annotations
 
@@ -24,64 +24,90 @@ def propagate(
     known: Mapping[str, ChannelStats],
     range_stds: float,
 ) -> tuple[StatsByLayer, StatsByLayer]:
-    """Return {layer: spread} before each activation, and after it; `input` has the one given, of the graph's input.
+    """Propagate value statistics through a graph.
 
-    known: before the activation, of layers whose spread is known, by a batch-norm or by images. The others follow from their inputs, whose
-    numbers are taken as independent and, before an activation, as normal.
+    Layers without known statistics follow from their inputs, whose values are assumed to be independent and, before an activation,
+    normal.
+
+    Args:
+        graph: The layers.
+        folded: {layer: its folded weights}.
+        input_stats: The statistics of the graph's input.
+        known: {layer: statistics before its activation}, from a batch-norm or from images.
+        range_stds: Standard deviations from the mean that ranges extend to.
+
+    Returns:
+        ({layer: statistics before its activation}, {layer or `input`: statistics after its activation}).
+
+    Raises:
+        ConfigError: For a layer of another kind, whose statistics cannot be predicted.
     """
     before: StatsByLayer = {}
-    reached: StatsByLayer = {INPUT: input_stats}
+    after: StatsByLayer = {INPUT: input_stats}
     for layer in graph.layers:
-        inputs = [reached[name] for name in layer.inputs]
+        inputs = [after[name] for name in layer.inputs]
         before[layer.name] = known.get(layer.name) or _propagate_layer(
             layer, folded.get(layer.name), inputs, range_stds
         )
-        reached[layer.name] = before[layer.name].apply_activation(layer.activation)
-    return before, reached
+        after[layer.name] = before[layer.name].apply_activation(layer.activation)
+    return before, after
 
 
 def _propagate_layer(
-    layer: Layer, own: FoldedLayer | None, inputs: list[ChannelStats], deviations: float
+    layer: Layer, folded: FoldedLayer | None, inputs: list[ChannelStats], range_stds: float
 ) -> ChannelStats:
     first = inputs[0]
-    if own is not None:
-        by = own.grouped_weight
-        variance = (by.square() * own.reshape_for_inputs(first.std.square())).sum((2, 3)).flatten()
-        return ChannelStats.from_normal(own.response(first.mean) + own.bias, variance.sqrt(), deviations)
+    if folded is not None:
+        variance = (
+            (folded.grouped_weight.square() * folded.reshape_for_inputs(first.std.square())).sum((2, 3)).flatten()
+        )
+        return ChannelStats.from_normal(folded.response(first.mean) + folded.bias, variance.sqrt(), range_stds)
     if layer.operator == "add":
-        return first.add(inputs[1], deviations)
+        return first.add(inputs[1], range_stds)
     if layer.operator == "scale":
         return first.multiply(inputs[1])
-    if layer.operator in ("max_pool", "global_pool"):  # what a mean spreads less is not known: positions are alike
+    if layer.operator in (
+        "max_pool",
+        "global_pool",
+    ):  # how much less a mean varies is unknown, so positions count as equal
         return first
     if layer.operator == "flatten":
         repeats = layer.out_shape[0] // len(first.mean)
         return ChannelStats(*(values.repeat_interleave(repeats) for values in vars(first).values()))
-    raise ConfigError("a layer must be one whose numbers can be foretold", got=f"{layer.name}, a {layer.operator}")
+    raise ConfigError(f"the values of layer {layer.name} cannot be predicted, since its operator is {layer.operator}")
 
 
 def observe(module: GraphModule, images: Tensor) -> tuple[ChannelStats, StatsByLayer]:
-    """Return the spread of the input and of every layer before its activation, on images [n, channels, height, width]."""
-    seen: dict[str, list[Tensor]] = {}
+    """Observe value statistics on images.
+
+    Args:
+        module: The float32 network.
+        images: [n, channels, height, width].
+
+    Returns:
+        (statistics of the input, {layer: statistics before its activation}).
+    """
+    sums: dict[str, list[Tensor]] = {}
     with torch.inference_mode():
-        for part in torch.split(images, BATCH):
-            values = {INPUT: part}
-            _accumulate(seen, INPUT, part)
+        for batch in torch.split(images, BATCH):
+            values = {INPUT: batch}
+            _accumulate(sums, INPUT, batch)
             for layer in module.graph.layers:
-                own = module.get_submodule(layer.name)
-                assert isinstance(own, LayerModule)  # noqa: S101  only float32 networks are observed
-                plain = own.before_activation(*(values[name] for name in layer.inputs))
-                _accumulate(seen, layer.name, plain)
-                values[layer.name] = own.activation(plain)
-    found = {name: _summarize(torch.stack(parts)) for name, parts in seen.items()}
-    return found.pop(INPUT), found
+                submodule = module.get_submodule(layer.name)
+                assert isinstance(submodule, LayerModule)  # noqa: S101  only float32 networks are observed
+                output = submodule.before_activation(*(values[name] for name in layer.inputs))
+                _accumulate(sums, layer.name, output)
+                values[layer.name] = submodule.activation(output)
+    stats = {name: _summarize(torch.stack(parts)) for name, parts in sums.items()}
+    return stats.pop(INPUT), stats
 
 
-def _accumulate(seen: dict[str, list[Tensor]], name: str, values: Tensor) -> None:
+def _accumulate(sums: dict[str, list[Tensor]], name: str, values: Tensor) -> None:
+    """Append the count, sum, sum of squares, minimum and maximum of each channel of a batch."""
     flat = values.transpose(0, 1).flatten(1).double()
     count = torch.full((len(flat),), flat.shape[1], dtype=torch.float64)
-    sums = (count, flat.sum(1), flat.square().sum(1), flat.amin(1), flat.amax(1))
-    seen.setdefault(name, []).append(torch.stack(sums))
+    rows = (count, flat.sum(1), flat.square().sum(1), flat.amin(1), flat.amax(1))
+    sums.setdefault(name, []).append(torch.stack(rows))
 
 
 def _summarize(parts: Tensor) -> ChannelStats:

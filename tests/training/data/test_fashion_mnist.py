@@ -37,13 +37,13 @@ def small_arrays() -> dict[str, np.ndarray]:
 
 @pytest.fixture
 def packed(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
-    """Four small files by the real names, whose checksums stand in for the real ones."""
+    """Four small files by the real names, whose checksums replace the real ones."""
     unpacked = {name: idx(array) for name, array in small_arrays().items()}
     monkeypatch.setattr(fashion_mnist, "FILES", {n: hashlib.sha256(d).hexdigest() for n, d in unpacked.items()})
     return {name: gzip.compress(data) for name, data in unpacked.items()}
 
 
-def laid_out(folder: Path, packed: dict[str, bytes]) -> Path:
+def write_files(folder: Path, packed: dict[str, bytes]) -> Path:
     folder.mkdir(parents=True)
     for name, data in packed.items():
         (folder / f"{name}.gz").write_bytes(data)
@@ -52,7 +52,7 @@ def laid_out(folder: Path, packed: dict[str, bytes]) -> Path:
 
 @dataclass
 class Server:
-    """A server on this machine's loopback. answers: bytes by path; promised: a Content-Length that is not kept."""
+    """A server on this machine's loopback. answers: bytes by path; promised: a Content-Length that is not true."""
 
     address: str = ""
     answers: dict[str, bytes] = field(default_factory=dict)
@@ -96,17 +96,18 @@ def test_the_reader_returns_the_declared_shape(tmp_path: Path) -> None:
         data = idx(array)
         path = tmp_path / "a.gz"
         path.write_bytes(gzip.compress(data))
-        found = read_idx(path, hashlib.sha256(data).hexdigest())
-        assert found.dtype == np.uint8
-        assert np.array_equal(found, array)
-        found[...] = 0  # torch warns of arrays that cannot be written
+        read = read_idx(path, hashlib.sha256(data).hexdigest())
+        assert read.dtype == np.uint8
+        assert np.array_equal(read, array)
+        read[...] = 0  # torch warns of arrays that cannot be written
 
 
 def test_a_wrong_checksum_is_refused_with_both(tmp_path: Path) -> None:
     path = tmp_path / "a.gz"
     path.write_bytes(gzip.compress(b"other"))
-    found = hashlib.sha256(b"other").hexdigest()
-    with pytest.raises(FileFormatError, match=rf"must unpack to SHA-256 {'0' * 64}; found '{found}'; delete it"):
+    actual = hashlib.sha256(b"other").hexdigest()
+    message = rf"a\.gz: the SHA-256 of the unpacked file must be {'0' * 64}; got '{actual}'; delete it"
+    with pytest.raises(FileFormatError, match=message):
         read_idx(path, "0" * 64)
 
 
@@ -118,18 +119,18 @@ def test_a_corrupt_gzip_file_is_refused(tmp_path: Path, spoil: object) -> None:
     data = idx(next(iter(small_arrays().values())))
     path = tmp_path / "a.gz"
     path.write_bytes(spoil(gzip.compress(data, mtime=0)))
-    with pytest.raises(FileFormatError, match=r"a\.gz must"):
+    with pytest.raises(FileFormatError, match=r"a\.gz: (not a gzip file|the SHA-256 of the unpacked file must be)"):
         read_idx(path, hashlib.sha256(data).hexdigest())
 
 
 def test_folders_are_searched_in_order_and_only_whole_ones_count(tmp_path: Path, packed: dict[str, bytes]) -> None:
     home = tmp_path / "home"
-    cached = laid_out(home / ".cache" / "donna_hw" / "fashion_mnist", packed)
+    cached = write_files(home / ".cache" / "donna_hw" / "fashion_mnist", packed)
     assert find_or_download(str(tmp_path / "mine"), NOWHERE, "", home) == cached
-    mine = laid_out(tmp_path / "mine", packed)
+    mine = write_files(tmp_path / "mine", packed)
     assert find_or_download(str(mine), NOWHERE, "", home) == mine
     assert find_or_download("", NOWHERE, "", home) == cached
-    debian = laid_out(tmp_path / "debian", packed)
+    debian = write_files(tmp_path / "debian", packed)
     assert find_or_download(str(mine), debian, "", home) == debian
     (debian / f"{NAMES[2]}.gz").unlink()
     assert find_or_download(str(mine), debian, "", home) == mine
@@ -137,37 +138,37 @@ def test_folders_are_searched_in_order_and_only_whole_ones_count(tmp_path: Path,
 
 def test_a_download_fills_the_cache_once(tmp_path: Path, packed: dict[str, bytes], server: Server) -> None:
     server.answers = {f"{name}.gz": data for name, data in packed.items()}
-    place = find_or_download("", NOWHERE, server.address, tmp_path)
-    assert place == tmp_path / ".cache" / "donna_hw" / "fashion_mnist"
-    assert {path.name: path.read_bytes() for path in place.iterdir()} == server.answers
+    folder = find_or_download("", NOWHERE, server.address, tmp_path)
+    assert folder == tmp_path / ".cache" / "donna_hw" / "fashion_mnist"
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == server.answers
     assert server.asked == [f"{name}.gz" for name in NAMES]
-    assert find_or_download("", NOWHERE, server.address, tmp_path) == place
+    assert find_or_download("", NOWHERE, server.address, tmp_path) == folder
     assert len(server.asked) == len(NAMES)
 
 
-def test_a_corrupt_download_is_refused_and_not_kept(tmp_path: Path, packed: dict[str, bytes], server: Server) -> None:
+def test_a_corrupt_download_is_refused_and_not_saved(tmp_path: Path, packed: dict[str, bytes], server: Server) -> None:
     server.answers = {f"{name}.gz": data for name, data in packed.items()}
     last = f"{NAMES[-1]}.gz"
     server.answers[last] = gzip.compress(b"something else")
-    with pytest.raises(FileFormatError, match=f"{last} must unpack to SHA-256"):
+    with pytest.raises(FileFormatError, match=f"{last}: the SHA-256 of the unpacked file must be"):
         find_or_download("", NOWHERE, server.address, tmp_path)
     assert not list(tmp_path.rglob(last))
     server.answers[last] = packed[NAMES[-1]]
     assert (find_or_download("", NOWHERE, server.address, tmp_path) / last).read_bytes() == packed[NAMES[-1]]
 
 
-def test_a_download_that_breaks_off_is_refused_and_not_kept(
+def test_a_download_that_breaks_off_is_refused_and_not_saved(
     tmp_path: Path, packed: dict[str, bytes], server: Server
 ) -> None:
     first = f"{NAMES[0]}.gz"
     server.answers = {first: packed[NAMES[0]][:-10]}
     server.promised = {first: len(packed[NAMES[0]])}
-    with pytest.raises(UnavailableError, match=rf"downloaded from .*{first}.*apt install"):
+    with pytest.raises(UnavailableError, match=rf"Fashion-MNIST cannot be downloaded from .*{first}.*apt install"):
         find_or_download("", NOWHERE, server.address, tmp_path)
     assert not list(tmp_path.rglob(first))
 
 
-def test_a_missing_file_and_a_missing_server_say_the_cure(tmp_path: Path, server: Server) -> None:
+def test_a_missing_file_and_a_missing_server_give_a_hint(tmp_path: Path, server: Server) -> None:
     with pytest.raises(UnavailableError, match=r"404.*apt install dataset-fashion-mnist, or set data\.folder"):
         find_or_download("", NOWHERE, server.address, tmp_path)
     with pytest.raises(UnavailableError, match=r"apt install dataset-fashion-mnist"):
@@ -178,7 +179,7 @@ def test_the_small_set_is_loaded_in_three_parts(
     tmp_path: Path, packed: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fashion_mnist, "find_or_download", Path)
-    data = load_fashion_mnist(3, str(laid_out(tmp_path / "mine", packed)), seed=0)
+    data = load_fashion_mnist(3, str(write_files(tmp_path / "mine", packed)), seed=0)
     assert [len(part) for part in (data.train, data.held_out, data.test)] == [9, 3, 6]
     arrays = list(small_arrays().values())
     pixels = torch.from_numpy(arrays[0]).double()

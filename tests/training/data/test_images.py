@@ -41,11 +41,11 @@ def test_a_split_repeats_with_its_seed_and_differs_with_another() -> None:
 
 @pytest.mark.parametrize("count", [0, -1, 50, 51])
 def test_a_split_that_leaves_a_part_empty_is_refused(count: int) -> None:
-    with pytest.raises(ConfigError, match=rf"1\.\.49; found {count}"):
+    with pytest.raises(ConfigError, match=rf"must be in 1\.\.49 for 50 images; got {count}"):
         split_images(numbered(50), count, seed=0)
 
 
-def test_normalised_pixels_have_mean_0_and_deviation_1() -> None:
+def test_normalized_pixels_have_mean_0_and_deviation_1() -> None:
     raw = torch.randint(0, 256, (30, 4, 4), generator=seeded(), dtype=torch.uint8)
     pixels = normalize(raw, float(raw.float().mean()), float(raw.float().std()))
     assert pixels.shape == (30, 1, 4, 4)
@@ -64,8 +64,8 @@ def test_a_flip_twice_is_the_identity_and_flips_about_half() -> None:
     once = augment(pixels, Augmentation(flip=True), seeded(5))
     assert torch.equal(augment(once, Augmentation(flip=True), seeded(5)), pixels)
     flipped = [torch.equal(after, before.flip(2)) for before, after in zip(pixels, once, strict=True)]
-    kept = [torch.equal(after, before) for before, after in zip(pixels, once, strict=True)]
-    assert all(a != b for a, b in zip(flipped, kept, strict=True))
+    same = [torch.equal(after, before) for before, after in zip(pixels, once, strict=True)]
+    assert all(a != b for a, b in zip(flipped, same, strict=True))
     assert abs(sum(flipped) - 200) < 6 * 10  # binomial(400, 1/2): six deviations of 10
 
 
@@ -74,10 +74,10 @@ def test_a_flip_twice_is_the_identity_and_flips_about_half() -> None:
 def test_every_augmented_image_is_a_shift_of_the_padded_original(crop: int, flip: bool) -> None:
     pixels = some(300)
     _, _, height, width = pixels.shape
-    found = augment(pixels, Augmentation(crop, flip), seeded(1))
-    assert found.shape == pixels.shape
+    augmented = augment(pixels, Augmentation(crop, flip), seeded(1))
+    assert augmented.shape == pixels.shape
     seen = set()
-    for before, after in zip(pixels, found, strict=True):
+    for before, after in zip(pixels, augmented, strict=True):
         choices = {
             (top, left, mirrored): f.pad(before.flip(2) if mirrored else before, (crop,) * 4, mode="replicate")[
                 :, top : top + height, left : left + width

@@ -1,4 +1,4 @@
-"""Images that stay on the disk are those that would be in memory."""
+"""Images that remain on the disk equal those that would be in memory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def small_memory(monkeypatch: pytest.MonkeyPatch, images: int) -> None:
-    """Leave memory for so many decoded images of 3 x 16 x 16."""
+    """Leave memory for `images` decoded images of 3 x 16 x 16."""
     memory = psutil.virtual_memory()
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory._replace(available=2 * images * 3 * 16 * 16 * 4))
 
@@ -48,19 +48,21 @@ def test_what_does_not_fit_in_memory_stays_on_the_disk_and_is_the_same(
     assert isinstance(data.train, FolderImages)
     assert (len(data.train), len(data.held_out), len(data.test)) == (15, 5, 4)
     for name in ("train", "held_out", "test"):
-        one, other = getattr(whole, name), getattr(data, name)
-        assert torch.equal(one.labels, other.labels)
-        assert torch.equal(one.pixels, other.pixels)
-        numbers = torch.tensor([3, 0, 3])
-        assert torch.equal(one.take(numbers), other.take(numbers))
+        in_memory, on_disk = getattr(whole, name), getattr(data, name)
+        assert torch.equal(in_memory.labels, on_disk.labels)
+        assert torch.equal(in_memory.pixels, on_disk.pixels)
+        indices = torch.tensor([3, 0, 3])
+        assert torch.equal(in_memory.take(indices), on_disk.take(indices))
 
 
 def test_all_at_once_are_refused_where_memory_cannot_hold_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small_memory(monkeypatch, 14)
     data = load_dataset("image_folder", 5, str(folder), 3, SPACE)
-    with pytest.raises(ConfigError, match=r"must fit in half of the available memory, 0\.0 GiB.*15 images"):
+    with pytest.raises(
+        ConfigError, match=r"15 images of \(3, 16, 16\)\), more than half of the available memory, 0\.0 GiB"
+    ):
         _ = data.train.pixels
-    assert data.train.take(torch.arange(15)).shape == (15, 3, 16, 16)  # who takes them says how many at a time
+    assert data.train.take(torch.arange(15)).shape == (15, 3, 16, 16)  # the caller decides how many at a time
     small_memory(monkeypatch, 4)
     with pytest.raises(ConfigError, match="5 images"):
         load_dataset("image_folder", 5, str(folder), 3, SPACE)

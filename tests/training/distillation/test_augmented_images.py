@@ -1,4 +1,4 @@
-"""Blocks learn the same from images in memory, in a file, and in a folder."""
+"""Training images of blocks are equal in memory, in a file, and in a folder."""
 
 from __future__ import annotations
 
@@ -40,22 +40,22 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Dataset, Data
             for number in range(count):
                 noise = rng.integers(0, 256, (16, 16, 3), np.uint8)
                 Image.fromarray(noise).save(tmp_path / "images" / part / name / f"{number}.png")
-    found = [load_dataset("image_folder", 4, str(tmp_path / "images"), 0, SPACE)]
+    datasets = [load_dataset("image_folder", 4, str(tmp_path / "images"), 0, SPACE)]
     memory = psutil.virtual_memory()
     with monkeypatch.context() as patched:
         patched.setattr(psutil, "virtual_memory", lambda: memory._replace(available=2 * 20 * 3 * 16 * 16 * 4))
-        found.append(load_dataset("image_folder", 4, str(tmp_path / "images"), 0, SPACE))
-    assert isinstance(found[1].train, FolderImages)
-    one, other = (replace(each, augmentation=Augmentation(2, flip=True)) for each in found)
-    return one, other
+        datasets.append(load_dataset("image_folder", 4, str(tmp_path / "images"), 0, SPACE))
+    assert isinstance(datasets[1].train, FolderImages)
+    in_memory, on_disk = (replace(dataset, augmentation=Augmentation(2, flip=True)) for dataset in datasets)
+    return in_memory, on_disk
 
 
-def test_chance_does_the_same_with_parts_of_the_images_as_with_all() -> None:
+def test_some_images_are_augmented_as_in_the_whole_set() -> None:
     pixels, augmentation = torch.randn(9, 3, 6, 6), Augmentation(1, flip=True)
-    draws = sample_augmentation(9, augmentation, torch.Generator().manual_seed(4))
+    params = sample_augmentation(9, augmentation, torch.Generator().manual_seed(4))
     whole = augment(pixels, augmentation, torch.Generator().manual_seed(4))
-    numbers = torch.tensor([8, 2, 2, 5])
-    assert torch.equal(draws.apply(pixels[numbers], numbers), whole[numbers])
+    indices = torch.tensor([8, 2, 2, 5])
+    assert torch.equal(params.apply(pixels[indices], indices), whole[indices])
     assert not torch.equal(whole, pixels)
 
 
@@ -65,17 +65,17 @@ def test_maps_of_images_on_the_disk_are_those_of_images_in_memory(
 ) -> None:
     monkeypatch.setattr(sources, "CHUNK", 7)
     teacher, folders = untrained_teacher(SPACE), [tmp_path / "memory", tmp_path / "disk"]
-    for each, folder in zip(data, folders, strict=True):
-        save_maps(SPACE, teacher, each, 16, seed=1, folder=folder, cached=cached)
-    for place in range(len(SPACE.stages) + 1):
-        one, other = (np.load(folder / f"variance-{place}.npy") for folder in folders)
-        np.testing.assert_array_equal(one, other)
+    for dataset, folder in zip(data, folders, strict=True):
+        save_maps(SPACE, teacher, dataset, 16, seed=1, folder=folder, cached=cached)
+    for border in range(len(SPACE.stages) + 1):
+        expected, variance = (np.load(folder / f"variance-{border}.npy") for folder in folders)
+        np.testing.assert_array_equal(variance, expected)
     indices = torch.tensor([5, 0, 15, 7])
     for stage in SPACE.stages:
-        one, other = (load_train_features(SPACE, stage, folder) for folder in folders)
-        assert len(one) == len(other) == 16
-        assert isinstance(other, StreamedFeatures) != cached
-        for x, y in zip(one.pair(indices), other.pair(indices), strict=True):
+        in_memory, on_disk = (load_train_features(SPACE, stage, folder) for folder in folders)
+        assert len(in_memory) == len(on_disk) == 16
+        assert isinstance(on_disk, StreamedFeatures) != cached
+        for x, y in zip(in_memory.pair(indices), on_disk.pair(indices), strict=True):
             assert torch.equal(x, y)
     assert (folders[1] / "train-images.npy").exists() is False
 
@@ -90,7 +90,7 @@ def test_a_folder_that_lost_images_is_refused(data: tuple[Dataset, Dataset], tmp
     assert torch.equal(pixels(torch.tensor([1, 3])), data[0].train.take(torch.tensor([1, 3])))
     for number in range(11):
         (tmp_path / "images" / "train" / "a" / f"{number}.png").unlink()
-    with pytest.raises(FileFormatError, match=r"must hold the images that the run began with.*13 images"):
+    with pytest.raises(FileFormatError, match=r"only 13 images are left of those that the run began with"):
         load_augmented_images(tmp_path, SPACE)
     shutil.rmtree(tmp_path / "images")
     with pytest.raises(FileFormatError):

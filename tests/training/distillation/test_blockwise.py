@@ -1,4 +1,4 @@
-"""Blocks are trained alone, repeatably, each once, and a diverged one is said to be so."""
+"""Blocks are trained alone, repeatably, each once, and a diverged one is recorded as such."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small_space import FIT, InProcess, block_task, cut, few_digits, untrained_teacher
+from small_space import OPTIM, InProcess, block_task, few_digits, part_state, untrained_teacher
 from torch.nn.functional import cross_entropy
 
 from donna_hw import spaces
@@ -31,7 +31,7 @@ from donna_hw.training.loop import OptimConfig, compute_outputs, evaluate_top1
 DIVERGING = OptimConfig(epochs=1, batch=16, learning_rate=1e30, cosine_steps=1)
 
 
-def twins() -> Space:
+def duplicates() -> Space:
     """Return a space whose axis `name` changes nothing: half of its blocks are equal to the other half."""
     axes = (
         Axis("kernel", (3, 5)),
@@ -39,7 +39,7 @@ def twins() -> Space:
     )
     cells = [partial(InvertedResidual, channels=c, stride=2, expand=2, depth=1) for c in (4, 6)]
     return Space(
-        "twins",
+        "duplicates",
         "for tests",
         (1, 8, 8),
         (("stem", ConvNormAct(channels=4, kernel=3, activation="relu")),),
@@ -49,37 +49,39 @@ def twins() -> Space:
 
 
 @pytest.fixture
-def twin_space(monkeypatch: pytest.MonkeyPatch) -> Space:
-    monkeypatch.setitem(spaces._BUILTIN_SPACES, "twins", f"{__name__}:twins")
-    return spaces.load_space("twins")
+def duplicate_space(monkeypatch: pytest.MonkeyPatch) -> Space:
+    monkeypatch.setitem(spaces._BUILTIN_SPACES, "duplicates", f"{__name__}:duplicates")
+    return spaces.load_space("duplicates")
 
 
 def test_border_maps_are_those_of_the_parts_run_one_after_another() -> None:
     space, data = spaces.load_space("small_8px"), few_digits()
     teacher = untrained_teacher(space)
-    found = compute_border_maps(space, teacher, data.train.pixels)
+    maps = compute_border_maps(space, teacher, data.train.pixels)
     x, expected = data.train.pixels, []
     parts = [("stem", space.fixed_graph("stem"))]
     parts += [(stage.name, space.block_graph(stage, stage.reference)) for stage in space.stages]
     for name, graph in parts:
         part = to_torch(graph)
-        part.load_state_dict(cut(teacher, name))
+        part.load_state_dict(part_state(teacher, name))
         x = compute_outputs(part, x)
         expected.append(x)
-    assert len(found) == len(expected) == 4
-    for one, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+    assert len(maps) == len(expected) == 4
+    for border_map, expected_map in zip(maps, expected, strict=True):
+        torch.testing.assert_close(border_map, expected_map, rtol=1e-5, atol=1e-5)
 
 
-def test_where_nothing_stands_before_the_stages_the_first_map_is_the_images() -> None:
+def test_without_a_part_before_the_stages_the_first_map_is_the_images() -> None:
     space = dataclasses.replace(spaces.load_space("small_8px"), name="bare", before=())
     teacher, pixels = untrained_teacher(space), few_digits().train.pixels
-    first, *others = compute_border_maps(space, teacher, pixels)
+    first, *rest = compute_border_maps(space, teacher, pixels)
     assert first is pixels
-    assert [tuple(found.shape[1:]) for found in others] == [space.output_shapes[stage.name] for stage in space.stages]
+    assert [tuple(border_map.shape[1:]) for border_map in rest] == [
+        space.output_shapes[stage.name] for stage in space.stages
+    ]
 
 
-def test_a_border_is_the_last_layer_of_its_part_and_hooks_are_taken_off() -> None:
+def test_a_border_is_the_last_layer_of_its_part_and_hooks_are_removed() -> None:
     space = spaces.load_space("small_8px")
     teacher = untrained_teacher(space)
     names = _last_layers(space, teacher)
@@ -89,16 +91,16 @@ def test_a_border_is_the_last_layer_of_its_part_and_hooks_are_taken_off() -> Non
 
 
 def test_a_block_is_repeatable_bit_by_bit(tmp_path: Path) -> None:
-    one = train_block(block_task(tmp_path, name="one"))
+    first = train_block(block_task(tmp_path, name="first"))
     torch.manual_seed(99)  # nothing but the task's seed may matter
     train_block(block_task(tmp_path, number=7, name="between"))
-    other = train_block(block_task(tmp_path, name="other"))
-    assert one[0] == other[0]
-    assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "other.safetensors").read_bytes()
-    assert (tmp_path / "one.safetensors").read_bytes() != (tmp_path / "between.safetensors").read_bytes()
+    second = train_block(block_task(tmp_path, name="second"))
+    assert first[0] == second[0]
+    assert (tmp_path / "first.safetensors").read_bytes() == (tmp_path / "second.safetensors").read_bytes()
+    assert (tmp_path / "first.safetensors").read_bytes() != (tmp_path / "between.safetensors").read_bytes()
 
 
-def test_who_is_trained_beside_a_block_changes_no_byte(tmp_path: Path) -> None:
+def test_the_other_blocks_of_a_group_change_no_byte(tmp_path: Path) -> None:
     """Blocks of other shapes and lengths, and one of the same layers."""
     numbers = (3, 7, 0, 3)
     alone = [train_block(block_task(tmp_path, number=m, name=f"alone{i}"))[0] for i, m in enumerate(numbers)]
@@ -111,39 +113,42 @@ def test_who_is_trained_beside_a_block_changes_no_byte(tmp_path: Path) -> None:
         assert len({file.read_bytes() for file in files}) == 1
 
 
-def test_a_device_without_the_memory_is_named_with_the_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
+def test_a_device_without_the_memory_is_reported_with_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def raise_out_of_memory(*_: object) -> None:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
-    monkeypatch.setattr("donna_hw.training.distillation.block_trainer._train", full)
+    monkeypatch.setattr("donna_hw.training.distillation.block_trainer._train", raise_out_of_memory)
     tasks = tuple(block_task(tmp_path, number=m) for m in (3, 7))
     with pytest.raises(
-        UnavailableError, match=r"memory for 2 blocks of stage2; found 'CUDA out of memory'; lower distill\.together"
+        UnavailableError,
+        match=r"cpu has too little memory for 2 blocks of stage2; got 'CUDA out of memory'; lower distill\.parallel_blocks",
     ):
         train_group(BlockGroup(tasks))
 
 
 def test_groups_hold_each_block_once_and_one_stage_and_take_devices_in_turn(tmp_path: Path) -> None:
-    tasks = [BlockTask("s", stage, m, "", FIT, 1, "") for m in range(5) for stage in ("stage1", "stage2")]
-    found = group_tasks(tasks, 2, ("cuda:0", "cuda:1"))
-    assert sorted((task.stage, task.number) for group in found for task in group.tasks) == sorted(
+    tasks = [BlockTask("s", stage, m, "", OPTIM, 1, "") for m in range(5) for stage in ("stage1", "stage2")]
+    groups = group_tasks(tasks, 2, ("cuda:0", "cuda:1"))
+    assert sorted((task.stage, task.number) for group in groups for task in group.tasks) == sorted(
         (task.stage, task.number) for task in tasks
     )
-    assert all(len({task.stage for task in group.tasks}) == 1 for group in found)
-    assert [len(group.tasks) for group in found] == [2, 2, 2, 2, 1, 1]
-    assert [group.device for group in found] == ["cuda:0", "cuda:1"] * 3
-    assert [group.tasks[0] for group in group_tasks(tasks, 1, ("cpu",))] == tasks  # the longest stay first
+    assert all(len({task.stage for task in group.tasks}) == 1 for group in groups)
+    assert [len(group.tasks) for group in groups] == [2, 2, 2, 2, 1, 1]
+    assert [group.device for group in groups] == ["cuda:0", "cuda:1"] * 3
+    assert [group.tasks[0] for group in group_tasks(tasks, 1, ("cpu",))] == tasks  # the longest remain first
 
 
-def test_a_library_trained_in_groups_is_the_same(tmp_path: Path, twin_space: Space) -> None:
-    found = []
-    for together in (1, 3):
-        folder, bkd = tmp_path / str(together), BlockDistillConfig(FIT, group_size=together)
+def test_a_library_trained_in_groups_is_the_same(tmp_path: Path, duplicate_space: Space) -> None:
+    results = []
+    for group_size in (1, 3):
+        folder, config = tmp_path / str(group_size), BlockDistillConfig(OPTIM, group_size=group_size)
         pool: Any = InProcess()
-        distill(twin_space, untrained_teacher(twin_space), few_digits(), bkd, seed=1, folder=folder, pool=pool)
-        records = BlockLibrary(folder, twin_space).journal.records()
-        found.append(sorted((r["stage"], r["block"], r["nsr"], r["kl"]) for r in records))
-    assert found[0] == found[1]
+        distill(
+            duplicate_space, untrained_teacher(duplicate_space), few_digits(), config, seed=1, folder=folder, pool=pool
+        )
+        records = BlockLibrary(folder, duplicate_space).journal.records()
+        results.append(sorted((r["stage"], r["block"], r["nsr"], r["kl"]) for r in records))
+    assert results[0] == results[1]
 
 
 def test_a_blocks_quality_is_the_nsr_of_its_saved_weights_on_held_out_images(tmp_path: Path) -> None:
@@ -158,67 +163,71 @@ def test_a_blocks_quality_is_the_nsr_of_its_saved_weights_on_held_out_images(tmp
 
 
 def test_training_lowers_the_nsr_of_a_block(tmp_path: Path) -> None:
-    short, _ = train_block(block_task(tmp_path, fit=OptimConfig(1, 48, 1e-6, 1)))
-    longer, _ = train_block(block_task(tmp_path, fit=OptimConfig(20, 16, 0.01, 20)))
+    short, _ = train_block(block_task(tmp_path, optim=OptimConfig(1, 48, 1e-6, 1)))
+    longer, _ = train_block(block_task(tmp_path, optim=OptimConfig(20, 16, 0.01, 20)))
     assert longer.nsr < short.nsr
 
 
-def test_equal_layers_are_trained_once_and_the_order_of_work_does_not_matter(tmp_path: Path, twin_space: Space) -> None:
-    teacher, libraries = untrained_teacher(twin_space), []
+def test_equal_layers_are_trained_once_and_the_order_of_work_does_not_matter(
+    tmp_path: Path, duplicate_space: Space
+) -> None:
+    teacher, libraries = untrained_teacher(duplicate_space), []
     for reverse in (False, True):
         pool, folder = InProcess(reverse=reverse), tmp_path / str(reverse)
-        library = distill(twin_space, teacher, few_digits(), BlockDistillConfig(FIT), seed=1, folder=folder, pool=pool)  # type: ignore[arg-type]
+        library = distill(
+            duplicate_space, teacher, few_digits(), BlockDistillConfig(OPTIM), seed=1, folder=folder, pool=pool
+        )  # type: ignore[arg-type]
         assert len(pool.tasks) == 4  # of 2 x 4 blocks
         libraries.append(library)
     first, second = libraries
-    for stage, one, other in zip(twin_space.stages, first.qualities(), second.qualities(), strict=True):
-        assert one.tolist() == other.tolist()
-        assert one[0] == one[1]
-        assert one[2] == one[3]
+    for stage, values, expected in zip(duplicate_space.stages, first.qualities(), second.qualities(), strict=True):
+        assert values.tolist() == expected.tolist()
+        assert values[0] == values[1]
+        assert values[2] == values[3]
         for m in range(stage.size):
             assert first.weights_path(stage, m).read_bytes() == second.weights_path(stage, m).read_bytes()
     assert not list((first.folder / "maps").glob("*"))
 
 
-def test_only_missing_blocks_are_trained_on_the_next_start(tmp_path: Path, twin_space: Space) -> None:
-    def again() -> list[str]:
+def test_only_missing_blocks_are_trained_on_the_next_start(tmp_path: Path, duplicate_space: Space) -> None:
+    def distill_again() -> list[str]:
         pool = InProcess()
         distill(
-            twin_space,
-            untrained_teacher(twin_space),
+            duplicate_space,
+            untrained_teacher(duplicate_space),
             few_digits(),
-            BlockDistillConfig(FIT),
+            BlockDistillConfig(OPTIM),
             seed=1,
             folder=tmp_path,
             pool=pool,
         )  # type: ignore[arg-type]
         return [task.stage for group in pool.tasks for task in group.tasks]
 
-    assert sorted(again()) == ["stage1", "stage1", "stage2", "stage2"]
-    assert again() == []
+    assert sorted(distill_again()) == ["stage1", "stage1", "stage2", "stage2"]
+    assert distill_again() == []
     journal = tmp_path / "quality.csv"
     whole = journal.read_text()
-    kept = [line for line in whole.splitlines() if not line.startswith("stage2")]
-    journal.write_text("\n".join(kept) + "\n")
-    assert again() == ["stage2", "stage2"]
+    remaining = [line for line in whole.splitlines() if not line.startswith("stage2")]
+    journal.write_text("\n".join(remaining) + "\n")
+    assert distill_again() == ["stage2", "stage2"]
     assert [line.split(",")[:5] for line in sorted(journal.read_text().splitlines())] == [
         line.split(",")[:5] for line in sorted(whole.splitlines())
     ]
 
 
 def test_a_diverged_block_is_recorded_without_weights_and_has_an_infinite_quality(
-    tmp_path: Path, twin_space: Space
+    tmp_path: Path, duplicate_space: Space
 ) -> None:
-    teacher = untrained_teacher(twin_space)
+    teacher = untrained_teacher(duplicate_space)
     library = distill(
-        twin_space, teacher, few_digits(), BlockDistillConfig(DIVERGING), seed=1, folder=tmp_path, pool=InProcess()
+        duplicate_space, teacher, few_digits(), BlockDistillConfig(DIVERGING), seed=1, folder=tmp_path, pool=InProcess()
     )  # type: ignore[arg-type]
     assert {record["status"] for record in library.journal.records()} == {"diverged"}
     assert all(np.isinf(values).all() for values in library.qualities())
     assert not list(tmp_path.glob("weights/*"))
 
 
-def test_the_references_own_block_leaves_the_reference_as_it_is(tmp_path: Path) -> None:
+def test_the_reference_block_does_not_change_the_reference(tmp_path: Path) -> None:
     space, teacher, data = (
         spaces.load_space("small_8px"),
         untrained_teacher(spaces.load_space("small_8px")),
@@ -228,61 +237,64 @@ def test_the_references_own_block_leaves_the_reference_as_it_is(tmp_path: Path) 
     maps = compute_border_maps(space, teacher, data.held_out.pixels)
     stage = space.stage("stage2")
     block = to_torch(space.block_graph(stage, stage.reference))
-    block.load_state_dict(cut(teacher, "stage2"))
-    rest = load_teacher_tail(space, stage, tmp_path / "teacher.safetensors")
+    block.load_state_dict(part_state(teacher, "stage2"))
+    tail = load_teacher_tail(space, stage, tmp_path / "teacher.safetensors")
     logits = compute_outputs(teacher, data.held_out.pixels)
-    found = evaluate_block(block, maps[1], maps[2], rest, (data.held_out.labels, logits))
-    assert found.nsr == pytest.approx(0, abs=1e-9)
-    assert found.l1 == pytest.approx(0, abs=1e-5)
-    assert found.kl == pytest.approx(0, abs=1e-6)
-    assert found.loss == pytest.approx(float(cross_entropy(logits, data.held_out.labels)), rel=1e-5)
-    assert found.error_percent == pytest.approx(100 - evaluate_top1(teacher, data.held_out))
+    quality = evaluate_block(block, maps[1], maps[2], tail, (data.held_out.labels, logits))
+    assert quality.nsr == pytest.approx(0, abs=1e-9)
+    assert quality.l1 == pytest.approx(0, abs=1e-5)
+    assert quality.kl == pytest.approx(0, abs=1e-6)
+    assert quality.loss == pytest.approx(float(cross_entropy(logits, data.held_out.labels)), rel=1e-5)
+    assert quality.error_percent == pytest.approx(100 - evaluate_top1(teacher, data.held_out))
 
 
-@pytest.mark.parametrize("keep", [0, 10, 200, -1])
-def test_torn_weights_are_a_bad_file(tmp_path: Path, keep: int) -> None:
+@pytest.mark.parametrize("length", [0, 10, 200, -1])
+def test_corrupt_weights_are_a_bad_file(tmp_path: Path, length: int) -> None:
     path = tmp_path / "w.safetensors"
     train_block(block_task(tmp_path))
-    path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(FileFormatError, match=r"w\.safetensors must hold safetensors"):
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(FileFormatError, match=r"w\.safetensors: not a readable safetensors file"):
         read_weights(path)
 
 
 def test_weights_of_other_layers_are_a_bad_file(tmp_path: Path) -> None:
     train_block(block_task(tmp_path))
     space = spaces.load_space("small_8px")
-    with pytest.raises(FileFormatError, match="of these layers"):
+    with pytest.raises(FileFormatError, match=r"w\.safetensors: the weights do not fit these layers"):
         load_weights(to_torch(space.block_graph(space.stage("stage3"), 0)), tmp_path / "w.safetensors")
 
 
-def test_missing_blocks_are_counted_and_named(tmp_path: Path, twin_space: Space) -> None:
+def test_missing_blocks_are_counted_and_listed(tmp_path: Path, duplicate_space: Space) -> None:
     library = distill(
-        twin_space,
-        untrained_teacher(twin_space),
+        duplicate_space,
+        untrained_teacher(duplicate_space),
         few_digits(),
-        BlockDistillConfig(FIT),
+        BlockDistillConfig(OPTIM),
         seed=1,
         folder=tmp_path,
         pool=InProcess(),
     )  # type: ignore[arg-type]
     path = library.journal.path
     path.write_text("\n".join(line for line in path.read_text().splitlines() if "stage2,k5" not in line) + "\n")
-    with pytest.raises(InsufficientDataError, match=r"2 missing: stage2 k5-a, stage2 k5-b'; donna-hw distill"):
+    with pytest.raises(
+        InsufficientDataError,
+        match=r"2 blocks of duplicates are missing: stage2 k5-a, stage2 k5-b; run donna-hw distill",
+    ):
         library.qualities()
 
 
 @pytest.mark.parametrize("bad", ["nan", "inf", "-1", "many"])
-def test_a_quality_that_is_none_is_a_bad_file(tmp_path: Path, twin_space: Space, bad: str) -> None:
+def test_an_invalid_quality_is_a_bad_file(tmp_path: Path, duplicate_space: Space, bad: str) -> None:
     library = distill(
-        twin_space,
-        untrained_teacher(twin_space),
+        duplicate_space,
+        untrained_teacher(duplicate_space),
         few_digits(),
-        BlockDistillConfig(FIT),
+        BlockDistillConfig(OPTIM),
         seed=1,
         folder=tmp_path,
         pool=InProcess(),
     )  # type: ignore[arg-type]
     record = library.journal.records()[0]
     library.journal.append(record | {"nsr": bad})
-    with pytest.raises(FileFormatError, match="must be a finite number"):
+    with pytest.raises(FileFormatError, match="must be a finite number of zero or more"):
         library.qualities()

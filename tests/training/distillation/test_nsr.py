@@ -35,9 +35,9 @@ def test_equal_maps_have_none_and_the_channels_mean_has_one() -> None:
 def test_nsr_does_not_change_with_a_channels_scale() -> None:
     target, output = maps(0, (6, 3, 4, 4)), maps(1, (6, 3, 4, 4))
     scale = torch.tensor([1.0, 100.0, 0.02])[:, None, None]
-    one = nsr(output, target, channel_variance(target))
+    ratio = nsr(output, target, channel_variance(target))
     scaled = nsr(output * scale, target * scale, channel_variance(target * scale))
-    assert float(scaled) == pytest.approx(float(one), rel=1e-5)
+    assert float(scaled) == pytest.approx(float(ratio), rel=1e-5)
 
 
 def test_a_constant_channel_counts_with_a_small_variance() -> None:
@@ -50,5 +50,5 @@ def test_the_amplitude_ratio_is_its_formula() -> None:
     target, output = maps(0, (6, 3, 4, 4)), maps(1, (6, 3, 4, 4))
     a, b = output.double().numpy(), target.double().numpy()
     ratios = [np.mean(np.abs(a[:, c] - b[:, c])) / np.std(b[:, c]) for c in range(3)]
-    found = noise_to_signal_amplitude(output, target, channel_variance(target))
-    assert float(found) == pytest.approx(np.mean(ratios), rel=1e-5)
+    ratio = noise_to_signal_amplitude(output, target, channel_variance(target))
+    assert float(ratio) == pytest.approx(np.mean(ratios), rel=1e-5)

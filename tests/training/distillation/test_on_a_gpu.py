@@ -20,11 +20,11 @@ def test_blocks_trained_together_on_a_gpu_are_as_good_as_on_the_cpu(tmp_path: Pa
     together = [quality for quality, _ in train_group(BlockGroup(tasks, gpus()[0]))]
     alone = [train_group(BlockGroup((task,), gpus()[0]))[0][0] for task in tasks]
     on_cpu = [train_block(block_task(tmp_path, number=m, name=f"cpu{m}"))[0] for m in NUMBERS]
-    assert [each.nsr for each in together] == pytest.approx([each.nsr for each in alone], rel=1e-2)
-    assert [each.nsr for each in together] == pytest.approx([each.nsr for each in on_cpu], rel=5e-2)
+    assert [quality.nsr for quality in together] == pytest.approx([quality.nsr for quality in alone], rel=1e-2)
+    assert [quality.nsr for quality in together] == pytest.approx([quality.nsr for quality in on_cpu], rel=5e-2)
 
 
-def test_a_machine_without_a_gpu_names_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_a_gpu_lists_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert gpus() == ()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)

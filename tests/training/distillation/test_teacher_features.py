@@ -1,4 +1,4 @@
-"""The teacher's maps, from files or computed again, teach the same."""
+"""The teacher's maps are equal from files and computed again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_space import FIT, InProcess, few_digits, untrained_teacher
+from small_space import OPTIM, InProcess, few_digits, untrained_teacher
 
 from donna_hw.spaces import load_space
 from donna_hw.training.distillation.block_evaluation import channel_variance
@@ -29,11 +29,13 @@ def test_cached_and_streamed_features_are_equal(tmp_path: Path) -> None:
         save_maps(SPACE, untrained_teacher(SPACE), few_digits(), 0, seed=1, folder=tmp_path / name, cached=cached)
     indices = torch.tensor([5, 0, 31, 7])
     for stage in SPACE.stages:
-        one, other = (load_train_features(SPACE, stage, tmp_path / name) for name in ("cached", "streamed"))
-        assert isinstance(one, CachedFeatures)
-        assert isinstance(other, StreamedFeatures)
-        assert len(one) == len(other) == 48
-        for x, y in zip(one.pair(indices), other.pair(indices), strict=True):
+        cached_features, streamed = (
+            load_train_features(SPACE, stage, tmp_path / name) for name in ("cached", "streamed")
+        )
+        assert isinstance(cached_features, CachedFeatures)
+        assert isinstance(streamed, StreamedFeatures)
+        assert len(cached_features) == len(streamed) == 48
+        for x, y in zip(cached_features.pair(indices), streamed.pair(indices), strict=True):
             torch.testing.assert_close(x, y, rtol=1e-5, atol=1e-5)
 
 
@@ -42,9 +44,9 @@ def test_maps_and_variances_in_chunks_are_those_of_the_whole(tmp_path: Path, mon
     teacher, data = untrained_teacher(SPACE), few_digits()
     save_maps(SPACE, teacher, data, 0, seed=1, folder=tmp_path / "m")
     order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(1))
-    for place, maps in enumerate(compute_border_maps(SPACE, teacher, data.train.pixels[order])):
-        torch.testing.assert_close(read_map(tmp_path / "m", "train", place), maps, rtol=1e-5, atol=1e-5)
-        variance = torch.from_numpy(np.load(tmp_path / "m" / f"variance-{place}.npy"))
+    for border, maps in enumerate(compute_border_maps(SPACE, teacher, data.train.pixels[order])):
+        torch.testing.assert_close(read_map(tmp_path / "m", "train", border), maps, rtol=1e-5, atol=1e-5)
+        variance = torch.from_numpy(np.load(tmp_path / "m" / f"variance-{border}.npy"))
         torch.testing.assert_close(variance, channel_variance(maps), rtol=1e-4, atol=1e-6)
 
 
@@ -55,22 +57,24 @@ def test_bytes_are_those_of_the_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_beyond_the_budget_the_library_is_the_same_and_it_is_said(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_beyond_the_budget_the_library_is_the_same_and_a_warning_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    found = []
+    qualities = []
     for name, budget in (("cached", float("inf")), ("streamed", 0.0)):
-        bkd, pool = BlockDistillConfig(FIT, cache_bytes=budget), InProcess()
+        config, pool = BlockDistillConfig(OPTIM, cache_bytes=budget), InProcess()
         library = distill(
             SPACE,
             untrained_teacher(SPACE),
             few_digits(),
-            bkd,
+            config,
             seed=1,
             folder=tmp_path / name,
             pool=pool,  # type: ignore[arg-type]
         )
-        assert ("distill.cache_gib" in capsys.readouterr().err) == (name == "streamed")
-        found.append(library.qualities())
-    for one, other in zip(*found, strict=True):
-        torch.testing.assert_close(torch.from_numpy(one), torch.from_numpy(other), rtol=1e-2, atol=0)
+        assert ("distill.cache_gib" in caplog.text) == (name == "streamed")
+        qualities.append(library.qualities())
+    for cached_values, streamed_values in zip(*qualities, strict=True):
+        torch.testing.assert_close(
+            torch.from_numpy(cached_values), torch.from_numpy(streamed_values), rtol=1e-2, atol=0
+        )

@@ -24,8 +24,8 @@ def test_the_loss_is_its_formula(hard: float, temperature: float) -> None:
     p, q = (softmax(logits.numpy() / temperature, axis=1) for logits in (TEACHER, STUDENT))
     divergence = (p * np.log(p / q)).sum(axis=1).mean()
     entropy = -np.log(softmax(STUDENT.numpy(), axis=1)[np.arange(6), LABELS.numpy()]).mean()
-    found = float(ekd_loss(STUDENT, LABELS, TEACHER, hard, temperature))
-    assert found == pytest.approx(hard * entropy + (1 - hard) * temperature**2 * divergence, rel=1e-9)
+    loss = float(ekd_loss(STUDENT, LABELS, TEACHER, hard, temperature))
+    assert loss == pytest.approx(hard * entropy + (1 - hard) * temperature**2 * divergence, rel=1e-9)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
@@ -35,8 +35,8 @@ def test_hard_alone_is_cross_entropy(temperature: float) -> None:
 
 @pytest.mark.parametrize("hard", [0.0, 0.3, 1.0])
 def test_a_student_equal_to_its_teacher_has_the_hard_part_only(hard: float) -> None:
-    found = float(ekd_loss(TEACHER, LABELS, TEACHER, hard, 2.0))
-    assert found == pytest.approx(hard * float(f.cross_entropy(TEACHER, LABELS)), abs=1e-12)
+    loss = float(ekd_loss(TEACHER, LABELS, TEACHER, hard, 2.0))
+    assert loss == pytest.approx(hard * float(f.cross_entropy(TEACHER, LABELS)), abs=1e-12)
 
 
 def test_the_squared_temperature_keeps_the_soft_part_at_its_limit() -> None:

@@ -1,4 +1,4 @@
-"""Every hyperparameter of the paper's training, read from what is built of it."""
+"""Every hyperparameter of the paper's training, read from the objects that are built from it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_the_imagenet_recipes_have_the_papers_values(name: str) -> None:
     recipe = Recipe.read(find_recipe(name))
     of_appendix_c = "vit" in name
     if of_appendix_c:
-        assert recipe.reference == PretrainedReferenceConfig(method="given")
+        assert recipe.reference == PretrainedReferenceConfig(method="pretrained")
         assert recipe.teacher is not None
         assert find_recipe(recipe.teacher.recipe)
     else:
@@ -63,36 +63,34 @@ def test_the_imagenet_recipes_have_the_papers_values(name: str) -> None:
 
 def test_there_is_a_recipe_for_each_of_the_papers_spaces() -> None:
     spaces = ["donna", "efficientnet_b0", "mobilenetv3_1.0", "mobilenetv3_1.2", "proxylessnas_1.3"]
-    extending = [
-        "donna_shift",
-        "mobilenetv3_1.2_extended_int8",
-    ]  # of section 4.1.2 and appendix D: new blocks in one of them
+    # of section 4.1.2 and appendix D: new blocks in one of them
+    extending = ["donna_shift", "mobilenetv3_1.2_extended_int8"]
     spaces += ["mobilenetv3_1.2_extended", "vit_b16"]
     assert sorted(f"imagenet_{space}" for space in [*spaces, *extending]) == IMAGENET
 
 
-def test_the_optimiser_is_timms_rmsprop_and_only_weights_decay() -> None:
+def test_the_optimizer_is_timms_rmsprop_and_only_weights_decay() -> None:
     from timm.optim import RMSpropTF
 
     network = small_network()
-    optimiser = create_optimizer(network, PAPER)
-    assert type(optimiser) is RMSpropTF
-    decay_of = {id(p): group["weight_decay"] for group in optimiser.param_groups for p in group["params"]}
+    optimizer = create_optimizer(network, PAPER)
+    assert type(optimizer) is RMSpropTF
+    decay_of = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
     assert decay_of == {id(p): 1e-5 if p.ndim > 1 else 0 for p in network.parameters()}
-    for group in optimiser.param_groups:
+    for group in optimizer.param_groups:
         assert (group["lr"], group["momentum"], group["alpha"], group["eps"]) == (0.096, 0.9, 0.9, 0.001)
         assert not group["centered"]
         assert group["lr_in_momentum"]
 
 
-def test_two_steps_of_the_optimiser_by_hand() -> None:
-    """TensorFlow's form: the mean square begins at one, epsilon is inside the root, momentum adds up rate times step."""
+def test_two_steps_of_the_optimizer_by_hand() -> None:
+    """TensorFlow's form: the mean square starts at one, epsilon is inside the root, momentum adds up rate times step."""
     weight = nn.Parameter(torch.tensor([[2.0]], dtype=torch.float64))
-    optimiser = create_optimizer(nn.ParameterList([weight]), PAPER)
+    optimizer = create_optimizer(nn.ParameterList([weight]), PAPER)
     x, square, momentum = 2.0, 1.0, 0.0
     for gradient in (0.5, -3.0):
         weight.grad = torch.full_like(weight, gradient)
-        optimiser.step()
+        optimizer.step()
         g = gradient + 1e-5 * x
         square = 0.9 * square + 0.1 * g * g
         momentum = 0.9 * momentum + 0.096 * g / math.sqrt(square + 0.001)
@@ -102,12 +100,12 @@ def test_two_steps_of_the_optimiser_by_hand() -> None:
 
 def test_the_rate_of_every_epoch() -> None:
     """A.1: times 0.97 every 2.4 epochs, floor(e / 2.4) = floor(5 e / 12) times; the first five are a line from 1e-6."""
-    optimiser = create_optimizer(small_network(), PAPER)
-    schedule = create_scheduler(optimiser, PAPER)
+    optimizer = create_optimizer(small_network(), PAPER)
+    schedule = create_scheduler(optimizer, PAPER)
     for epoch in range(450):
         schedule.step(epoch)
         warm, later = 1e-6 + epoch * (0.096 - 1e-6) / 5, 0.096 * 0.97 ** (5 * epoch // 12)
-        for group in optimiser.param_groups:
+        for group in optimizer.param_groups:
             assert group["lr"] == pytest.approx(warm if epoch < 5 else later, rel=1e-12)
 
 
@@ -117,7 +115,7 @@ def test_an_image_is_cropped_mirrored_augmented_and_erased() -> None:
     from timm.data.transforms import RandomResizedCropAndInterpolation
     from torchvision import transforms
 
-    crop, mirror, randaugment, tensor, normalise, erasing = create_train_transform(PAPER, (3, 160, 160)).transforms  # type: ignore[attr-defined]
+    crop, mirror, randaugment, tensor, normalize, erasing = create_train_transform(PAPER, (3, 160, 160)).transforms  # type: ignore[attr-defined]
     assert isinstance(crop, RandomResizedCropAndInterpolation)
     assert (crop.size, crop.scale, crop.ratio) == ((160, 160), (0.08, 1.0), (3 / 4, 4 / 3))
     assert isinstance(mirror, transforms.RandomHorizontalFlip)
@@ -125,8 +123,8 @@ def test_an_image_is_cropped_mirrored_augmented_and_erased() -> None:
     assert isinstance(randaugment, RandAugment)
     assert randaugment.num_layers == 2
     assert {(op.magnitude, op.magnitude_std, op.prob) for op in randaugment.ops} == {(9, 0.5, 0.5)}
-    assert torch.equal(normalise.mean, torch.tensor([0.485, 0.456, 0.406]))
-    assert torch.equal(normalise.std, torch.tensor([0.229, 0.224, 0.225]))
+    assert torch.equal(normalize.mean, torch.tensor([0.485, 0.456, 0.406]))
+    assert torch.equal(normalize.std, torch.tensor([0.229, 0.224, 0.225]))
     assert type(tensor).__name__ == "MaybeToTensor"
     assert isinstance(erasing, RandomErasing)
     assert (erasing.probability, erasing.rand_color, erasing.per_pixel, erasing.max_count) == (0.2, False, True, 1)
@@ -135,24 +133,24 @@ def test_an_image_is_cropped_mirrored_augmented_and_erased() -> None:
 def test_the_average_after_three_steps() -> None:
     """d^3 w0 + (1 - d) (d^2 w1 + d w2 + w3), of weights and of batch-norm's statistics."""
     space = load_space("small_8px")
-    trainee = Trainer(to_torch(space.network_graph(space.reference), seed=0), PAPER, DistributedContext())
-    assert trainee.ema.decay == 0.9999
-    states = [{key: value.double().clone() for key, value in trainee.network.state_dict().items()}]
+    trainer = Trainer(to_torch(space.network_graph(space.reference), seed=0), PAPER, DistributedContext())
+    assert trainer.ema.decay == 0.9999
+    states = [{key: value.double().clone() for key, value in trainer.network.state_dict().items()}]
     generator = torch.Generator().manual_seed(0)
-    trainee.scheduler.step(5)
+    trainer.scheduler.step(5)
     for _ in range(3):
-        trainee.network.train()
+        trainer.network.train()
         batch = torch.randn(4, 1, 8, 8, generator=generator), torch.randint(0, 10, (4,), generator=generator)
-        trainee.step([batch])
-        states.append({key: value.double().clone() for key, value in trainee.network.state_dict().items()})
+        trainer.step([batch])
+        states.append({key: value.double().clone() for key, value in trainer.network.state_dict().items()})
     w0, w1, w2, w3 = states
     d = 0.9999
-    for key, found in trainee.ema_network.state_dict().items():
-        if found.is_floating_point():
+    for key, average in trainer.ema_network.state_dict().items():
+        if average.is_floating_point():
             expected = d**3 * w0[key] + (1 - d) * (d * d * w1[key] + d * w2[key] + w3[key])
-            torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-6, msg=key)
+            torch.testing.assert_close(average.double(), expected, rtol=1e-5, atol=1e-6, msg=key)
         else:
-            assert found == 3  # batches that batch-norm has seen
+            assert average == 3  # batches that batch-norm has seen
     assert not torch.equal(w0["classifier.linear.weights.weight"], w3["classifier.linear.weights.weight"])
 
 
@@ -160,12 +158,12 @@ def test_a_steps_loss_has_smoothed_labels() -> None:
     """0.9 of the label's and 0.1 of all classes' mean negative log-probability."""
     space = load_space("small_8px")
     settings = PaperTrainingConfig(dropout=0, stochastic_depth=0)
-    trainee = Trainer(to_torch(space.network_graph(space.reference), seed=0), settings, DistributedContext())
-    trainee.network.eval()  # batch-norm as it is, so that the logits can be computed beside the step
+    trainer = Trainer(to_torch(space.network_graph(space.reference), seed=0), settings, DistributedContext())
+    trainer.network.eval()  # batch-norm as it is, so that the logits can be computed separately
     images, labels = torch.randn(6, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(6)
-    logs = -trainee.network(images).detach().log_softmax(1)
+    logs = -trainer.network(images).detach().log_softmax(1)
     expected = 0.9 * logs[torch.arange(6), labels] + 0.1 * logs.mean(1)
-    assert float(trainee.step([(images, labels)])) == pytest.approx(float(expected.mean()), rel=1e-5)
+    assert float(trainer.step([(images, labels)])) == pytest.approx(float(expected.mean()), rel=1e-5)
 
 
 @pytest.mark.parametrize(("processes", "batches"), [(8, 1), (4, 2), (2, 4), (1, 8)])
@@ -174,27 +172,27 @@ def test_fewer_gpus_add_up_more_gradients_to_the_papers_batch(processes: int, ba
 
 
 @pytest.mark.parametrize(
-    ("settings", "images", "processes", "says"),
+    ("settings", "images", "processes", "message"),
     [
-        (PAPER, 10**6, 3, "must be a multiple of 3 processes x reference.images_at_once = 192; found 1536"),
+        (PAPER, 10**6, 3, "must be a multiple of 3 processes x reference.micro_batch = 192; got 1536"),
         (PAPER, 10**6, 16, "16 processes"),
         (
             PaperTrainingConfig(batch=10, micro_batch=4),
             100,
             1,
-            "multiple of 1 process x reference.images_at_once = 4",
+            "multiple of 1 process x reference.micro_batch = 4",
         ),
-        (PAPER, 1535, 8, "an epoch must fill one batch of reference.batch = 1536 images; found 1535"),
+        (PAPER, 1535, 8, "reference.batch must be at most the number of train images, 1535; got 1536"),
     ],
 )
-def test_a_batch_that_cannot_be_is_refused(
-    settings: PaperTrainingConfig, images: int, processes: int, says: str
+def test_an_impossible_batch_is_refused(
+    settings: PaperTrainingConfig, images: int, processes: int, message: str
 ) -> None:
-    with pytest.raises(ConfigError, match=says):
+    with pytest.raises(ConfigError, match=message):
         settings.steps_per_epoch(images, processes)
 
 
-LEAST = """title = "T"
+MINIMAL_RECIPE = """title = "T"
 space = "donna"
 data = { name = "image_folder", held_out = 1, folder = "x" }
 finetune = { epochs = 1 }
@@ -203,45 +201,47 @@ library = { networks = 5 }
 
 
 @pytest.mark.parametrize(
-    ("reference", "error", "says"),
+    ("reference", "error", "message"),
     [
         (
             "method = 'papr'",
             UnknownNameError,
-            r"reference\.method must be a known one.*known: adam_cosine, given, paper",
+            r"unknown reference\.method 'papr'; expected adam_cosine, .*paper",
         ),
-        ("method = 'paper', dropuot = 0.1", UnknownNameError, r"'reference\.dropuot' is not.*did you mean 'dropout'"),
-        ("method = 'paper', cosine_steps = 1", UnknownNameError, r"'reference\.cosine_steps' is not"),
-        ("epochs = 1, dropout = 0.1", UnknownNameError, r"'reference\.dropout' is not.*cosine_steps"),
-        ("method = 'paper', dropout = 1.0", ConfigError, r"reference\.dropout: .*less than 1; found 1\.0"),
+        ("method = 'paper', dropuot = 0.1", UnknownNameError, r"\[reference\]: unknown key 'dropuot'; .*did you mean 'dropout'"),
+        ("method = 'paper', cosine_steps = 1", UnknownNameError, r"\[reference\]: unknown key 'cosine_steps'; expected alpha"),
+        ("epochs = 1, dropout = 0.1", UnknownNameError, r"\[reference\]: unknown key 'dropout'; expected .*cosine_steps"),
+        ("method = 'paper', dropout = 1.0", ConfigError, r"reference\.dropout: .*less than 1; got 1\.0"),
         ("method = 'paper', randaugment = 'auto'", ConfigError, r"reference\.randaugment: .*pattern"),
-        ("batch = 3", ConfigError, r"the key 'reference\.epochs' must be given"),
-        ("method = 3", UnknownNameError, r"reference\.method must be a known one"),
+        ("batch = 3", ConfigError, r"'reference\.epochs'.*add reference\.epochs = "),
+        ("method = 3", UnknownNameError, r"unknown reference\.method .*3.*; expected adam_cosine"),
     ],
 )
-def test_a_bad_reference_is_named(tmp_path: Path, reference: str, error: type[DonnaError], says: str) -> None:
+def test_an_invalid_reference_is_reported(
+    tmp_path: Path, reference: str, error: type[DonnaError], message: str
+) -> None:
     path = tmp_path / "r.toml"
-    path.write_text(LEAST + f"reference = {{ {reference} }}\n")
-    with pytest.raises(error, match=says) as caught:
+    path.write_text(MINIMAL_RECIPE + f"reference = {{ {reference} }}\n")
+    with pytest.raises(error, match=message) as caught:
         Recipe.read(path)
     assert "paper.dropout" not in str(caught.value)
 
 
-def test_each_setting_reaches_what_is_built_of_it() -> None:
+def test_each_setting_is_used() -> None:
     settings = PaperTrainingConfig(learning_rate=0.5, momentum=0.1, alpha=0.2, optimizer_eps=0.3, weight_decay=0.4)
-    optimiser = create_optimizer(small_network(), settings)
-    group = optimiser.param_groups[1]
+    optimizer = create_optimizer(small_network(), settings)
+    group = optimizer.param_groups[1]
     assert [group[key] for key in ("lr", "momentum", "alpha", "eps", "weight_decay")] == [0.5, 0.1, 0.2, 0.3, 0.4]
-    schedule = create_scheduler(optimiser, PaperTrainingConfig(warmup_epochs=0, decay=0.5, decay_epochs=1))
+    schedule = create_scheduler(optimizer, PaperTrainingConfig(warmup_epochs=0, decay=0.5, decay_epochs=1))
     schedule.step(3)
     assert group["lr"] == 0.5**4
-    *_, normalise = create_train_transform(PaperTrainingConfig(random_erasing=0), (3, 8, 8)).transforms  # type: ignore[attr-defined]
-    assert type(normalise).__name__ == "Normalize"
+    *_, normalize = create_train_transform(PaperTrainingConfig(random_erasing=0), (3, 8, 8)).transforms  # type: ignore[attr-defined]
+    assert type(normalize).__name__ == "Normalize"
 
 
 @pytest.mark.parametrize("missing", ["timm", "torchvision"])
-def test_a_missing_package_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
-    found = torchvision_compat.find_spec
-    monkeypatch.setattr(torchvision_compat, "find_spec", lambda name: None if name == missing else found(name))
+def test_a_missing_package_is_reported_with_its_command(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    find_spec = torchvision_compat.find_spec
+    monkeypatch.setattr(torchvision_compat, "find_spec", lambda name: None if name == missing else find_spec(name))
     with pytest.raises(UnavailableError, match=f"needs the package {missing}; pip install 'donna-hw\\[timm\\]'"):
         torchvision_compat.require_torchvision("this", "timm")

@@ -1,4 +1,4 @@
-"""Finetuning as the paper does, a network a host of a Ray cluster, one worker killed: each ends as in one process."""
+"""Finetuning as in the paper, one network on each host of a Ray cluster, one worker killed: the results are those of one process."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from paper_runs import begun, recipe
-from ray_nodes import kills_one, two_nodes, when
+from paper_runs import recipe, start_run
+from ray_nodes import kill_one, two_nodes, when
 
 from donna_hw._core import torchvision_compat
 from donna_hw.spaces import load_space
@@ -25,7 +25,7 @@ pytestmark = [
 def test_networks_finetuned_on_a_cluster_are_those_of_one_process(
     tmp_path: Path, main: Callable[..., tuple[int, str, str]]
 ) -> None:
-    begun(tmp_path, normalised=True)
+    start_run(tmp_path, batch_norm=True)
     here, there, killed = tmp_path / "here", tmp_path / "there", []  # type: ignore[var-annotated]
     for run in (here, there):
         shutil.copytree(tmp_path / "run", run)
@@ -35,18 +35,18 @@ def test_networks_finetuned_on_a_cluster_are_those_of_one_process(
     assert main("finetune", path, "--out", here)[0] == 0
     torch.set_num_threads(before)
     with two_nodes() as nodes:
-        killer = when(kills_one("train_student", killed))
+        killer = when(kill_one("train_student", killed))
         code, _, error = main("finetune", path, "--out", there, "--cluster", nodes.address)
         killer.join()
     assert code == 0, error
     assert killed == ["train_student"]
     space = load_space(f"{tmp_path / 'space.py'}:plain")
-    one, other = (ArchitectureLibrary(run / "architecture_library", space) for run in (here, there))
-    found = {network.architecture: network for network in other.networks()}
-    assert len(found) == len(other.networks()) == len(one.networks()) == 5
-    for left in one.networks():
-        right = found[left.architecture]
+    local, remote = (ArchitectureLibrary(run / "architecture_library", space) for run in (here, there))
+    remote_networks = {network.architecture: network for network in remote.networks()}
+    assert len(remote_networks) == len(remote.networks()) == len(local.networks()) == 5
+    for left in local.networks():
+        right = remote_networks[left.architecture]
         assert (left.curve_percent, left.stitched_percent) == (right.curve_percent, right.stitched_percent)
-        paths = [library.weights_path(left.architecture, 4) for library in (one, other)]
+        paths = [library.weights_path(left.architecture, 4) for library in (local, remote)]
         assert paths[0].read_bytes() == paths[1].read_bytes()
-    assert not list((other.folder / "checkpoints").iterdir())
+    assert not list((remote.folder / "checkpoints").iterdir())

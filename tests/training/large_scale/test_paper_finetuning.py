@@ -1,4 +1,4 @@
-"""Finetuning as the paper does: its hyperparameters, its loss, and the networks that `donna-hw finetune` trains by it."""
+"""Finetuning as in the paper: its hyperparameters, its loss, and the networks that `donna-hw finetune` trains by it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from image_folders import environment
-from paper_runs import begun, command, recipe
+from paper_runs import command, recipe, start_run
 from torch.nn import functional as f
 
 from donna_hw._core import torchvision_compat
@@ -36,13 +36,13 @@ PAPER = PaperFinetuneConfig()
 
 
 @pytest.fixture(scope="module")
-def normalised(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return begun(tmp_path_factory.mktemp("normalised"), normalised=True)
+def batch_norm_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return start_run(tmp_path_factory.mktemp("batch_norm"), batch_norm=True)
 
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return begun(tmp_path_factory.mktemp("plain"))
+    return start_run(tmp_path_factory.mktemp("plain"))
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def library_of(folder: Path, run: Path) -> ArchitectureLibrary:
     return ArchitectureLibrary(run / "architecture_library", load_space(f"{folder / 'space.py'}:plain"))
 
 
-def test_only_what_the_paper_names_differs_from_training_from_scratch() -> None:
+def test_only_what_the_paper_states_differs_from_training_from_scratch() -> None:
     """A.1: decay 0.9 every 2 epochs, a fifth of the rate, no dropout, stochastic depth nor RandAugment; up to 50 epochs."""
     scratch = PaperTrainingConfig().model_dump()
     changed = {key: value for key, value in PAPER.model_dump().items() if key in scratch and value != scratch[key]}
@@ -75,11 +75,11 @@ def test_only_what_the_paper_names_differs_from_training_from_scratch() -> None:
 
 def test_the_rate_of_every_epoch() -> None:
     network = to_torch(load_space("small_8px").network_graph(load_space("small_8px").reference))
-    optimiser = torch.optim.SGD(network.parameters(), lr=PAPER.learning_rate)
-    schedule = create_scheduler(optimiser, PAPER)
+    optimizer = torch.optim.SGD(network.parameters(), lr=PAPER.learning_rate)
+    schedule = create_scheduler(optimizer, PAPER)
     for epoch in range(PAPER.warmup_epochs, 50):
         schedule.step(epoch)
-        assert optimiser.param_groups[0]["lr"] == pytest.approx(0.0192 * 0.9 ** (epoch // 2), rel=1e-12)
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(0.0192 * 0.9 ** (epoch // 2), rel=1e-12)
 
 
 def test_nothing_is_dropped_and_no_randaugment_draws() -> None:
@@ -100,8 +100,8 @@ def test_a_steps_loss_is_of_hard_and_soft_labels_and_the_teacher_stays(hard: flo
     space = load_space("small_8px")
     student, teacher = (to_torch(space.network_graph(space.reference), seed=seed) for seed in (0, 1))
     before = {key: value.clone() for key, value in teacher.state_dict().items()}
-    trainee = Trainer(student, PAPER, DistributedContext(), Teacher(teacher, hard, temperature))
-    student.eval()  # batch-norm as it is, so that the logits can be computed beside the step
+    trainer = Trainer(student, PAPER, DistributedContext(), Teacher(teacher, hard, temperature))
+    student.eval()  # batch-norm as it is, so that the logits can be computed separately
     images, labels = torch.randn(6, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(6)
     with torch.no_grad():
         logs = student(images).log_softmax(1)
@@ -109,34 +109,35 @@ def test_a_steps_loss_is_of_hard_and_soft_labels_and_the_teacher_stays(hard: flo
     smoothed = -(0.9 * logs[torch.arange(6), labels] + 0.1 * logs.mean(1)).mean()
     divergence = (p * (p / q).log()).sum(1).mean()
     expected = hard * smoothed + (1 - hard) * temperature**2 * divergence
-    assert float(trainee.step([(images, labels)])) == pytest.approx(float(expected), rel=1e-4)
+    assert float(trainer.step([(images, labels)])) == pytest.approx(float(expected), rel=1e-4)
     assert all(torch.equal(value, before[key]) for key, value in teacher.state_dict().items())
     assert not teacher.training
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_what_finetuning_keeps(normalised: Path, tmp_path: Path, main: Main) -> None:
-    """Every network with the accuracy of its kept weights, after every epoch; one from scratch, and the same one for as long."""
+def test_what_finetuning_saves(batch_norm_run: Path, tmp_path: Path, main: Main) -> None:
+    """Every network with the accuracy of its saved weights, after every epoch; one from scratch, and the same one for as long."""
     run = tmp_path / "run"
-    shutil.copytree(normalised / "run", run)
+    shutil.copytree(batch_norm_run / "run", run)
     more = "scratch_networks = 1\nscratch_epochs = 3\ndecay_epochs = 1\ndecay = 0.5"
-    path = recipe(normalised, name="kept", epochs=2, more=more)
+    path = recipe(batch_norm_run, name="saved", epochs=2, more=more)
     code, printed, error = main("finetune", path, "--out", run)
     assert code == 0, error
-    library = library_of(normalised, run)
-    space, found = library.space, library.networks()
-    assert [network.role for network in found] == ["library"] * 5 + ["scratch", "long"]
-    assert [len(network.curve_percent) for network in found] == [2] * 5 + [3, 3]
-    assert found[5].architecture == found[6].architecture == found[2].architecture  # the first two are corners
-    assert np.isnan([network.stitched_percent for network in found]).tolist() == [False] * 5 + [True, False]
-    assert found[6].stitched_percent == found[2].stitched_percent, "both start from the same blocks"
-    data = load_image_folder(str(normalised / "images"), 8, 4, space)
+    library = library_of(batch_norm_run, run)
+    space, networks = library.space, library.networks()
+    assert [network.role for network in networks] == ["library"] * 5 + ["scratch", "long"]
+    assert [len(network.curve_percent) for network in networks] == [2] * 5 + [3, 3]
+    assert networks[5].architecture == networks[6].architecture == networks[2].architecture  # the first two are corners
+    assert np.isnan([network.stitched_percent for network in networks]).tolist() == [False] * 5 + [True, False]
+    assert networks[6].stitched_percent == networks[2].stitched_percent, "both start from the same blocks"
+    data = load_image_folder(str(batch_norm_run / "images"), 8, 4, space)
     assert (len(data.train), len(data.held_out), len(data.test)) == (16, 8, 12)
-    for one in found:
-        network = to_torch(space.network_graph(one.architecture))
-        load_weights(network, library.weights_path(one.architecture, one.seed, one.role))
-        assert one.curve_percent[-1] == one.top1_percent == pytest.approx(evaluate_top1(network, data.test), abs=1e-3)
-    log = library.folder / "epochs" / f"{library.weights_path(found[6].architecture, 4, 'long').stem}.csv"
+    for network in networks:
+        module = to_torch(space.network_graph(network.architecture))
+        load_weights(module, library.weights_path(network.architecture, network.seed, network.role))
+        assert network.curve_percent[-1] == network.top1_percent
+        assert network.top1_percent == pytest.approx(evaluate_top1(module, data.test), abs=1e-3)
+    log = library.folder / "epochs" / f"{library.weights_path(networks[6].architecture, 4, 'long').stem}.csv"
     rates = [float(row["learning_rate"]) for row in csv.DictReader(log.read_text().splitlines())]
     assert rates == pytest.approx([0.002, 0.001, 0.0005])
     assert not list((library.folder / "checkpoints").iterdir())
@@ -147,11 +148,13 @@ def test_what_finetuning_keeps(normalised: Path, tmp_path: Path, main: Main) -> 
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_a_finetuning_that_was_killed_ends_like_one_left_alone(normalised: Path, tmp_path: Path, main: Main) -> None:
+def test_a_killed_finetuning_ends_like_one_that_was_not_killed(
+    batch_norm_run: Path, tmp_path: Path, main: Main
+) -> None:
     alone, killed = tmp_path / "alone", tmp_path / "killed"
     for run in (alone, killed):
-        shutil.copytree(normalised / "run", run)
-    path = recipe(normalised, name="killed", epochs=6)
+        shutil.copytree(batch_norm_run / "run", run)
+    path = recipe(batch_norm_run, name="killed", epochs=6)
     assert main("finetune", path, "--out", alone)[0] == 0
     quiet, checkpoints = subprocess.DEVNULL, killed / "architecture_library" / "checkpoints"
     with subprocess.Popen(
@@ -164,14 +167,14 @@ def test_a_finetuning_that_was_killed_ends_like_one_left_alone(normalised: Path,
     (checkpoint,) = checkpoints.glob("[!.]*.pt")
     assert 0 < len(torch.load(checkpoint, weights_only=True)["log"]) <= 6
     assert main("finetune", path, "--out", killed)[0] == 0
-    one, other = (library_of(normalised, run) for run in (alone, killed))
-    for left, right in zip(one.networks(), other.networks(), strict=True):
+    expected, resumed = (library_of(batch_norm_run, run) for run in (alone, killed))
+    for left, right in zip(expected.networks(), resumed.networks(), strict=True):
         assert (left.architecture, left.curve_percent, left.stitched_percent) == (
             right.architecture,
             right.curve_percent,
             right.stitched_percent,
         )
-        paths = [library.weights_path(left.architecture, 4) for library in (one, other)]
+        paths = [library.weights_path(left.architecture, 4) for library in (expected, resumed)]
         assert paths[0].read_bytes() == paths[1].read_bytes()
     assert not list(checkpoints.iterdir())
 
@@ -183,20 +186,22 @@ def test_two_processes_finetune_what_one_finetunes(plain: Path, tmp_path: Path) 
     for processes in (1, 2):
         run = tmp_path / str(processes)
         shutil.copytree(plain / "run", run)
-        path = recipe(plain, name=f"p{processes}", images_at_once=8 // processes)
-        words = command(path, run, processes)
-        done = subprocess.run(words, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.count("top-1") == 1, "only one process prints"
+        path = recipe(plain, name=f"p{processes}", micro_batch=8 // processes)
+        arguments = command(path, run, processes)
+        completed = subprocess.run(
+            arguments, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
+        )
+        assert completed.returncode == 0, completed.stderr
+        assert completed.stdout.count("top-1") == 1, "only one process prints"
         libraries.append(library_of(plain, run))
-    one, two = libraries
-    assert len(two.networks("library")) == 5
-    for left, right in zip(one.networks("library"), two.networks(), strict=True):
+    single, parallel = libraries
+    assert len(parallel.networks("library")) == 5
+    for left, right in zip(single.networks("library"), parallel.networks(), strict=True):
         assert left.architecture == right.architecture
         assert left.stitched_percent == right.stitched_percent
-        expected, found = (read_weights(library.weights_path(left.architecture, 4)) for library in libraries)
+        expected, weights = (read_weights(library.weights_path(left.architecture, 4)) for library in libraries)
         for key, value in expected.items():
-            torch.testing.assert_close(found[key], value, rtol=1e-4, atol=1e-5, msg=key)
+            torch.testing.assert_close(weights[key], value, rtol=1e-4, atol=1e-5, msg=key)
 
 
 def test_blocks_come_before_several_processes(plain: Path, tmp_path: Path, main: Main) -> None:
@@ -204,8 +209,8 @@ def test_blocks_come_before_several_processes(plain: Path, tmp_path: Path, main:
         patch.setenv("WORLD_SIZE", "2")
         code, _, error = main("finetune", recipe(plain, name="early"), "--out", tmp_path / "empty")
     assert code == 2
-    assert "must hold every block" in error
-    assert "donna-hw distill RECIPE trains them" in error
+    assert "blocks of plain are missing" in error
+    assert "run donna-hw distill RECIPE to train them" in error
 
 
 def test_what_one_process_trains_is_refused_in_several(plain: Path, tmp_path: Path, main: Main) -> None:
@@ -215,7 +220,7 @@ def test_what_one_process_trains_is_refused_in_several(plain: Path, tmp_path: Pa
         path = recipe(plain, name="several", more="scratch_networks = 1")
         code, _, error = main("finetune", path, "--out", tmp_path / "empty")
     assert code == 2
-    assert "only method = 'paper' trains networks of role scratch in several processes; found 'adam_cosine'" in error
+    assert "only method = 'paper' trains networks of role scratch in several processes; got 'adam_cosine'" in error
 
 
 def test_the_other_method_trains_from_scratch_and_as_long_on_all_images(
@@ -230,18 +235,16 @@ def test_the_other_method_trains_from_scratch_and_as_long_on_all_images(
     code, _, error = main("finetune", path, "--out", run)
     assert code == 0, error
     library = library_of(plain, run)
-    assert [(one.role, one.seed) for one in library.networks() if one.role != "library"] == [
+    assert [(network.role, network.seed) for network in library.networks() if network.role != "library"] == [
         ("scratch", 4),
         ("long", 4),
     ]
     assert len(library.networks("library")) == 10
     (scratch,), (long,) = library.networks("scratch"), library.networks("long")
     assert scratch.architecture == long.architecture
-    assert (len(scratch.curve_percent), len(long.curve_percent)) == (
-        2,
-        3,
-    )  # the reference's epochs, and those asked for
-    assert sorted(p.name for p in (run / "lessons" / "images").glob("*labels*")) == [
+    # the reference's epochs, and long_epochs
+    assert (len(scratch.curve_percent), len(long.curve_percent)) == (2, 3)
+    assert sorted(p.name for p in (run / "distill_batches" / "images").glob("*labels*")) == [
         "held_out-labels.npy",
         "test-labels.npy",
         "train-labels.npy",
@@ -249,66 +252,73 @@ def test_the_other_method_trains_from_scratch_and_as_long_on_all_images(
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "says"),
+    ("old", "new", "message"),
     [
-        ('"image_folder"', '"digits"', "finetune.method = 'paper' trains on a folder of images"),
-        ("images_at_once = 8", "images_at_once = 3", "finetune.batch must be a multiple of 1 process"),
-        ("batch = 8\nimages", "batch = 32\nimages", "an epoch must fill one batch of finetune.batch = 32 images"),
+        ('"image_folder"', '"digits"', "finetune.method = 'paper' needs data.name = 'image_folder'"),
+        ("micro_batch = 8", "micro_batch = 3", "finetune.batch must be a multiple of 1 process"),
+        (
+            "batch = 8\nmicro",
+            "batch = 32\nmicro",
+            "finetune.batch must be at most the number of train images, 16; got 32",
+        ),
         ("learning_rate = 0.002", "learning_rate = 1e30", "lower finetune.learning_rate"),
-        ("data_workers = 0", "scratch_networks = 4", "at most library.networks less its two corners; found 4"),
-        ("data_workers = 0", "images = 4", "'finetune.images' is not"),
+        ("data_workers = 0", "scratch_networks = 4", "two corners; got 4"),
+        ("data_workers = 0", "images = 4", "[finetune]: unknown key 'images'"),
     ],
 )
-def test_what_cannot_be_finetuned_is_refused(tmp_path: Path, main: Main, old: str, new: str, says: str) -> None:
-    run = begun(tmp_path) / "run"
+def test_what_cannot_be_finetuned_is_refused(tmp_path: Path, main: Main, old: str, new: str, message: str) -> None:
+    run = start_run(tmp_path) / "run"
     path = recipe(tmp_path, name="refused")
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new, 1))
     code, _, error = main("finetune", path, "--out", run)
     assert code == 2
-    assert says in error
+    assert message in error
 
 
-def test_networks_with_8_bit_blocks_are_finetuned_in_float32_and_judged_from_the_stream(
+def test_networks_with_8_bit_blocks_are_finetuned_in_float32_and_evaluated_from_the_stream(
     tmp_path: Path, main: Main
 ) -> None:
-    folder = begun(tmp_path, normalised=True)
+    folder = start_run(tmp_path, batch_norm=True)
     path = recipe(folder, epochs=1)
     path.write_text(path.read_text().replace(":plain", ":plain@precision"))
     code, _, error = main("finetune", path, "--out", folder / "run")
     assert code == 0, error
     space = load_space(f"{folder / 'space.py'}:plain@precision")
     library = ArchitectureLibrary(folder / "run" / "architecture_library", space)
-    held = [found for found in library.networks("library") if is_int8(space, found.architecture)]
-    twins = [
+    quantized = [network for network in library.networks("library") if is_int8(space, network.architecture)]
+    counterparts = [
         space.architecture(row)
-        for row in float_counterparts(space, np.array([space.row(n.architecture) for n in held]))
+        for row in float_counterparts(space, np.array([space.row(n.architecture) for n in quantized]))
     ]
-    assert held
-    assert set(twins) <= {found.architecture for found in library.networks("twin", "library")}
+    assert quantized
+    trained = {network.architecture for network in library.networks("float_counterpart", "library")}
+    assert set(counterparts) <= trained
     test = load_image_folder(str(folder / "images"), 8, 4, space).test
-    for found in held:
-        module = to_torch(space.network_graph(found.architecture))
-        load_weights(module, library.weights_path(found.architecture, found.seed))
-        assert found.top1_percent == pytest.approx(evaluate_top1(module, test), abs=1e-3)
+    for network in quantized:
+        module = to_torch(space.network_graph(network.architecture))
+        load_weights(module, library.weights_path(network.architecture, network.seed))
+        assert network.top1_percent == pytest.approx(evaluate_top1(module, test), abs=1e-3)
 
 
 @pytest.mark.long
-def test_two_processes_quantise_what_one_quantises(tmp_path: Path, main: Main) -> None:
-    """There is no batch-norm, whose statistics would be of other images: so the 8-bit networks are alike, each recorded once."""
-    folder = begun(tmp_path)
+def test_two_processes_quantize_what_one_quantizes(tmp_path: Path, main: Main) -> None:
+    """There is no batch-norm, whose statistics would be of other images: so the 8-bit networks are equal, each recorded once."""
+    folder = start_run(tmp_path)
     libraries = []
     for processes in (1, 2):
         run = tmp_path / f"run{processes}"
         shutil.copytree(folder / "run", run)
-        path = recipe(folder, name=f"p{processes}", epochs=1, images_at_once=8 // processes)
+        path = recipe(folder, name=f"p{processes}", epochs=1, micro_batch=8 // processes)
         path.write_text(path.read_text().replace(":plain", ":plain@precision"))
         assert main("distill", path, "--out", run)[0] == 0  # which several processes refuse to do
-        words = command(path, run, processes)
-        done = subprocess.run(words, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        arguments = command(path, run, processes)
+        completed = subprocess.run(
+            arguments, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
+        )
+        assert completed.returncode == 0, completed.stderr
         space = load_space(f"{folder / 'space.py'}:plain@precision")
         libraries.append(ArchitectureLibrary(run / "architecture_library", space))
-    one, two = ([(n.role, n.architecture, n.top1_percent) for n in library.networks()] for library in libraries)
-    assert any(is_int8(libraries[0].space, network) for _, network, _ in one)
-    assert one == two
+    single, parallel = ([(n.role, n.architecture, n.top1_percent) for n in library.networks()] for library in libraries)
+    assert any(is_int8(libraries[0].space, network) for _, network, _ in single)
+    assert single == parallel

@@ -66,14 +66,14 @@ def test_the_branch_is_dropped_whichever_input_it_is(shortcut_first: bool) -> No
     rate, count = 0.25, 4000
     network = to_torch(residual(3, shortcut_first=shortcut_first), seed=0)
     add_regularization(network, 0, 2 * rate)  # two additions: 0 and half of it
-    kept: dict[str, Tensor] = {}
+    outputs: dict[str, Tensor] = {}
     for name in ("sum", "outer"):
-        network.get_submodule(name).register_forward_hook(lambda _m, _i, out, name=name: kept.update({name: out}))
+        network.get_submodule(name).register_forward_hook(lambda _m, _i, out, name=name: outputs.update({name: out}))
     torch.manual_seed(0)
-    found = network.train()(torch.randn(count, 3, 2, 2))
-    dropped = (found == kept["sum"]).flatten(1).all(1)
-    whole = kept["sum"] + kept["outer"] / (1 - rate)
-    torch.testing.assert_close(found[~dropped], whole[~dropped], rtol=1e-5, atol=1e-6)
+    result = network.train()(torch.randn(count, 3, 2, 2))
+    dropped = (result == outputs["sum"]).flatten(1).all(1)
+    whole = outputs["sum"] + outputs["outer"] / (1 - rate)
+    torch.testing.assert_close(result[~dropped], whole[~dropped], rtol=1e-5, atol=1e-6)
     deviation = math.sqrt(count * rate * (1 - rate))
     assert abs(int(dropped.sum()) - count * rate) < 5 * deviation
 
@@ -81,9 +81,9 @@ def test_the_branch_is_dropped_whichever_input_it_is(shortcut_first: bool) -> No
 def test_dropout_keeps_the_expectation() -> None:
     x = torch.ones(1, 100_000)
     torch.manual_seed(0)
-    (found,) = Dropout(0.2)(torch.nn.Identity().train(), (x,))
-    assert set(found.unique().tolist()) == {0, 1.25}
-    assert float(found.mean()) == pytest.approx(1, abs=5 * 0.5 / math.sqrt(100_000))  # one value's deviation is 0.5
+    (dropped,) = Dropout(0.2)(torch.nn.Identity().train(), (x,))
+    assert set(dropped.unique().tolist()) == {0, 1.25}
+    assert float(dropped.mean()) == pytest.approx(1, abs=5 * 0.5 / math.sqrt(100_000))  # one value's deviation is 0.5
 
 
 def test_evaluation_names_and_graph_stay_as_they_were() -> None:
