@@ -11,14 +11,8 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from donna_hw.costs.features import FEATURES
-from donna_hw.costs.gaussian_process import (
-    Z90,
-    GPLatencyModel,
-    _evaluate_fold,
-    _split_folds,
-    feature_matrix,
-    fit_gp_latency_model,
-)
+from donna_hw.costs.gaussian_process import GPLatencyModel, feature_matrix, fit_gp_latency_model
+from donna_hw.costs.gp_calibration import Z90, evaluate_fold, split_folds
 from donna_hw.errors import ConfigError, InsufficientDataError
 from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.spaces import load_space
@@ -143,7 +137,7 @@ def test_more_are_not_chosen_than_there_are() -> None:
 @settings(max_examples=50, deadline=None)
 def test_folds_leave_each_row_out_once_and_those_of_a_label_together(labels: list[int]) -> None:
     rows = np.arange(len(labels))
-    folds = _split_folds(labels, rows)
+    folds = split_folds(labels, rows)
     assert sorted(np.concatenate([out for _, out in folds])) == list(rows)
     for kept, out in folds:
         assert kept.size
@@ -158,7 +152,7 @@ def test_a_fold_is_what_a_model_of_the_rows_kept_says_of_the_others() -> None:
     kept, out = np.arange(40), np.arange(40, 50)
     model = fit_gp_latency_model([measured[i] for i in kept], costs[kept])
     noises = np.full(50, np.exp(2 * model.hyper[3]))
-    off, deviations = _evaluate_fold(features, np.log(costs), noises, model.hyper, (kept, out))
+    off, deviations = evaluate_fold(features, np.log(costs), noises, model.hyper, (kept, out))
     foretold = model.predict([measured[i] for i in out])
     assert off == pytest.approx(np.log(foretold.values / costs[out]))
     assert model.calibration * deviations == pytest.approx(foretold.log_stds)

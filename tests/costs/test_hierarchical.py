@@ -8,7 +8,8 @@ from cost_examples import floor_of, made_basis, noisy, random_rows, sum_of
 
 from donna_hw.costs.basis import FeatureBasis
 from donna_hw.costs.fit import FitResult, fit_calibration, fit_cost
-from donna_hw.costs.hierarchical import FittedCost, _solve_effects
+from donna_hw.costs.effect_solver import solve_effects
+from donna_hw.costs.hierarchical import FittedCost
 from donna_hw.errors import ConfigError, InsufficientDataError, UnknownNameError
 
 
@@ -131,8 +132,8 @@ def test_both_systems_give_the_same_effects_and_covariance() -> None:
     rng = np.random.default_rng(0)
     slopes, noise, prior = rng.standard_normal((12, 12)), rng.uniform(0.1, 1, 12), rng.uniform(0.1, 2, 12)
     errors = rng.standard_normal(12)
-    by_networks = _solve_effects(slopes, errors, noise, prior)
+    by_networks = solve_effects(slopes, errors, noise, prior)
     more = np.vstack([slopes, np.zeros((1, 12))])  # a network that no effect touches says nothing
-    by_effects = _solve_effects(more, np.append(errors, 0.3), np.append(noise, 1.0), prior)
+    by_effects = solve_effects(more, np.append(errors, 0.3), np.append(noise, 1.0), prior)
     assert by_effects[0] == pytest.approx(by_networks[0], rel=1e-8)
     assert by_effects[1].T @ by_effects[1] == pytest.approx(by_networks[1].T @ by_networks[1], rel=1e-7, abs=1e-9)
