@@ -60,7 +60,7 @@ def fixed_features(space: Space, settings: tuple[int, ...] = ()) -> np.ndarray:
 
 
 def roofline_terms(features: np.ndarray) -> np.ndarray:
-    """Return the terms `ROOFLINE_TERMS` of features [..., len(FEATURES)], float [..., 4]: dense and depthwise MACs, bytes moved, launches."""
+    """Return the terms `ROOFLINE_TERMS` of features [..., len(FEATURES)], float [..., 4]: dense and depthwise MACs, bytes, launches."""
     terms = (tuple(name for name in MACS if name != "depthwise_macs"), ("depthwise_macs",), BYTES, LAUNCHES)
     return np.stack([features[..., [FEATURES.index(name) for name in names]].sum(axis=-1) for names in terms], axis=-1)
 

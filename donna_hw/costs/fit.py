@@ -58,7 +58,7 @@ def fit_cost(
 
     Args:
         name: Name of the cost.
-        basis: The prior: a table (`FeatureBasis.from_table`), layer features (`FeatureBasis.from_layers`), or none (`FeatureBasis.uniform`).
+        basis: The prior, from a table (`from_table`), from layer features (`from_layers`), or without knowledge (`uniform`).
         rows: The networks, int [n, stages + global axes].
         measured: Their costs, float [n], in `unit`.
         kind: `sum`, `floor` (a launch floor: the device waits for launches or for the work), or `auto`: whichever errs less on held-out

@@ -10,9 +10,8 @@ import numpy as np
 from donna_hw.costs.basis import FeatureBasis
 from donna_hw.spaces.space import Rows
 
-LEVEL_SCALE = (
-    3.0  # log sizes lie within a third of each other: this scales slopes and curves to the size of the other effects
-)
+# Log sizes lie within a third of each other: this scales slopes and curves to the size of the other effects.
+LEVEL_SCALE = 3.0
 
 
 @dataclass(frozen=True)

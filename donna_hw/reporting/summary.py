@@ -126,8 +126,8 @@ def _setting_lines(run: Run, table: LatencyTable) -> list[str]:
     recipe, info, data = run.recipe, table.info, run.data
     reference = read_toml(run.folder / "reference" / "reference.toml")
     blocks, networks = run.blocks.journal.records(), run.architectures.networks()
-    same = run.architectures.mean_top1(*(role for role in ROLES if role not in SEPARATE_ROLES)).get(run.space.reference)
-    finetuned = f" The reference, distilled and finetuned like the others, has {same[0]:.2f} %." if same else ""
+    reference_top1 = run.architectures.mean_top1(*(role for role in ROLES if role not in SEPARATE_ROLES)).get(run.space.reference)
+    finetuned = f" The reference, distilled and finetuned like the others, has {reference_top1[0]:.2f} %." if reference_top1 else ""
     return [
         f"- Command: `{run.command} --summary docs/results/{run.folder.name}.md`; seed {recipe.seed}.",
         f"- Date: {date.today().isoformat()}. Machine: {info.identity['device_model']}, {info.conditions.get('cores', '?')} cores, "

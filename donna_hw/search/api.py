@@ -59,8 +59,7 @@ class SearchSettings:
             raise UnknownNameError("unknown search method", got=self.method, choices=METHODS)
         if self.samples < self.population or self.population < 4:
             raise ConfigError(
-                "samples must be at least the population, and the population at least 4",
-                got=f"{self.samples} samples, population {self.population}",
+                f"{self.samples} samples are fewer than the population of {self.population}, or the population is below 4"
             )
 
 

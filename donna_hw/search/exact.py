@@ -24,9 +24,8 @@ MAX_DIMENSIONS = 5  # a sixth may take hours at 384 blocks a stage
 ROUNDING = 1e-12  # relative: a float sum depends on the order of its terms
 NEAREST_SAMPLES = 1000  # random networks, of which an infeasible search reports the nearest
 
-Points = tuple[
-    Rows, np.ndarray, np.ndarray
-]  # networks, how many equal each, and their objectives on the grid, int [n, 1 + costs]
+# Networks, how many equal each of them, and their objectives on the grid, int [n, 1 + costs].
+Points = tuple[Rows, np.ndarray, np.ndarray]
 
 
 def exact_search_obstacle(problem: SearchProblem) -> str | None:

@@ -44,8 +44,7 @@ def nsga2(
     """
     if samples < population or population < 4:
         raise ConfigError(
-            "samples must be at least the population, and the population at least 4",
-            got=f"{samples} samples, population {population}",
+            f"{samples} samples are fewer than the population of {population}, or the population is below 4"
         )
     space, batches = problem.space, list[Rows]()
     upper = space.gene_counts - 1

@@ -68,7 +68,7 @@ class PuzzleLibrary:
     metadata: Mapping[str, Scalar]
 
     def search_problem(self, metric: str = "kl_div", costs: Sequence[str] = ("runtime_ms",)) -> SearchProblem:
-        """Return the search for the lowest sum of a metric at every sum of the costs; raises `UnknownNameError` for a name that is not there."""
+        """Return the search for the lowest sum of a metric at every cost; raises `UnknownNameError` for an unknown name."""
         if metric not in self.metrics:
             raise UnknownNameError("unknown metric of a Puzzle library", got=metric, choices=list(self.metrics))
         for name in costs:
@@ -140,7 +140,7 @@ def _values(layers: Mapping[str, Any], group: str, name: str, path: Path) -> tup
     if len(missing) == sum(map(len, layers.values())):
         return None
     if missing:
-        message = f"{path}: {len(missing)} variants have no {group}.{name}, the first is {missing[0]}"
+        message = f"{path}: {group}.{name} is missing in {len(missing)} variants, first in {missing[0]}"
         raise TableError(message, hint="add it to all variants or to none")
     return tuple(stages)
 

@@ -180,7 +180,7 @@ def test_tables_that_differ_as_a_whole_widen_what_is_said_of_another() -> None:
 
 def test_too_few_blocks_and_costs_that_are_none() -> None:
     measured, _ = halves(4, 8)
-    with pytest.raises(InsufficientDataError, match="needs 8 measured blocks or more; found 7"):
+    with pytest.raises(InsufficientDataError, match="needs at least 8 measured blocks; got 7"):
         fit_gp_latency_model(measured[:7], linear(measured[:7]))
     with pytest.raises(ConfigError, match="costs above zero"):
         fit_gp_latency_model(measured, np.zeros(8))

@@ -118,7 +118,7 @@ def test_calibration_stretches_to_nine_in_ten(growth: float) -> None:
 def test_too_few_or_unknown_is_refused() -> None:
     basis = made_basis()
     rows = random_rows(basis, 9, 0)
-    with pytest.raises(InsufficientDataError, match="at least 4 whole networks; found 3"):
+    with pytest.raises(InsufficientDataError, match="at least 4 whole networks; got 3"):
         fit_cost("made", basis, rows[:3], np.ones(3))
     with pytest.raises(InsufficientDataError, match="at least 10 whole networks; found 9"):
         fit_cost("made", basis, rows, np.ones(9), kind="floor")

@@ -91,8 +91,8 @@ def test_networks_cost_what_they_take_and_are_measured_once(tmp_path: Path) -> N
     assert set(Counter(machine.visits).values()) == {QUICK.rounds}
     assert (cost.name, cost.unit, cost.additive_terms()) == ("measured@fake", "s", None)
     assert len(said) == 2
-    assert said[0].startswith("4 networks measured whole in")
-    assert "94 more at most, about" in said[1]
+    assert said[0].startswith("4 networks measured in")
+    assert "at most 94 more, about" in said[1]
 
 
 def test_a_second_cost_beside_the_same_table_measures_nothing(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_more_networks_than_allowed_are_refused_before_any_is_measured(tmp_path:
     cost = cost_on(machine, tmp_path, at_most=5)
     cost.mean(rows[:4])
     visits = len(machine.visits)
-    with pytest.raises(ConfigError, match=r"at most 5 networks .* found '3 and 4 more'"):
+    with pytest.raises(ConfigError, match=r"at most 5 networks; got '3 and 4 more'"):
         cost.mean(rows)
     assert len(machine.visits) == visits
     assert len(cost.mean(rows[:6])) == 6
@@ -239,14 +239,14 @@ from pathlib import Path
 from counted_backend import NotedDevice
 from donna_hw.costs.measured import MeasuredCost
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.profiler import begin_table
+from donna_hw.profiling.profiler import get_or_create_table
 from donna_hw.spaces import load_space
-from donna_hw.profiling.workers.in_process import here
+from donna_hw.profiling.workers.in_process import create_in_process_workers
 
 space, device = load_space("small_8px"), NotedDevice.load("onnxruntime_cpu")
 protocol = Protocol("killed", 2, 1, 2, "median", sentinel_samples=1)
-table = begin_table(space, device, Path(sys.argv[1]), protocol, workers=here)
-cost = MeasuredCost(space, device, table, protocol, workers=here)
+table = get_or_create_table(space, device, Path(sys.argv[1]), protocol, workers=create_in_process_workers)
+cost = MeasuredCost(space, device, table, protocol, workers=create_in_process_workers)
 rows = space.random_rows(7, 0)
 print(repr([*cost.mean(rows[:4]), *cost.mean(rows), *cost.std(rows)]))
 """

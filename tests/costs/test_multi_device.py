@@ -82,7 +82,7 @@ def test_a_cost_that_is_no_sum_leaves_no_parts() -> None:
 def test_one_device_different_units_or_a_weight_of_nothing_are_refused() -> None:
     one = devices(0)[0]
     for bad in ((one,), (one, replace(one, unit="J"))):
-        with pytest.raises(ConfigError, match="joined from two on, all of one unit"):
+        with pytest.raises(ConfigError, match="only two or more costs of the same unit can be combined"):
             MaxCost("worst", bad)
     with pytest.raises(ConfigError, match="above zero; found 0"):
         WeightedSumCost("sum", (one, one), (1.0, 0.0))

@@ -23,7 +23,7 @@ from donna_hw.search.random_search import random_front
 
 
 def test_an_unknown_method_names_the_known_ones() -> None:
-    with pytest.raises(UnknownNameError, match="found 'luck'; known: auto, exact, nsga2, random"):
+    with pytest.raises(UnknownNameError, match="unknown search method 'luck'; expected auto, exact, nsga2 or random"):
         SearchSettings("luck")
 
 
@@ -47,7 +47,7 @@ def test_auto_is_exact_where_that_is_possible() -> None:
 def test_a_robust_search_is_no_exact_one_and_says_why() -> None:
     aim = tiny_aim()
     aim = replace(aim, costs=[QuantileCost(aim.costs[0], 0.9)])
-    with pytest.raises(ConfigError, match="an exact search needs sums over blocks"):
+    with pytest.raises(ConfigError, match="no exact search is possible: chip_q90 is no sum over blocks"):
         search(aim, SearchSettings("exact"))
     front = search(aim, SearchSettings("auto", samples=400, population=20))
     assert not front.exact
@@ -145,7 +145,7 @@ def test_networks_needed_are_the_fewest_by_the_binomial(share: float, certainty:
 
 def test_a_count_below_one_and_accuracies_without_spread_are_refused() -> None:
     for call in (lambda: arithmetic.random_epochs(0), lambda: arithmetic.donna_epochs(1, 0)):
-        with pytest.raises(ConfigError, match="counted from 1; found 0"):
+        with pytest.raises(ConfigError, match="got 0"):
             call()
     with pytest.raises(ConfigError, match="must spread"):
         arithmetic.share_exceeding(77, 76, 0)

@@ -124,8 +124,8 @@ class Sized:
     def std_of_difference(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return 0 * self.mean(a)
 
-    def parts(self, chosen: tuple[int, ...] = ()) -> CostTerms:
-        scale, parts = 1 + chosen[0], self.base.additive_terms()
+    def additive_terms(self, settings: tuple[int, ...] = ()) -> CostTerms:
+        scale, parts = 1 + settings[0], self.base.additive_terms()
         return CostTerms(
             tuple(tuple(v * scale for v in term) for term in parts.terms), tuple(c * scale for c in parts.constants)
         )
@@ -146,10 +146,10 @@ def test_why_a_front_cannot_be_exact_is_said() -> None:
     assert exact_search_obstacle(aim) is None
     robust = replace(aim, costs=[QuantileCost(aim.costs[0], 0.9)])
     assert "is no sum over blocks" in str(exact_search_obstacle(robust))
-    with pytest.raises(ConfigError, match="an exact search needs sums over blocks"):
+    with pytest.raises(ConfigError, match="no exact search is possible: chip_q90 is no sum over blocks"):
         exact_front(robust)
     many = [coarse_cost(f"c{i}", "s", i) for i in range(5)]
-    assert exact_search_obstacle(replace(aim, costs=many)) == "6 dimensions of dominance; 5 are looked at"
+    assert exact_search_obstacle(replace(aim, costs=many)) == "6 dimensions of dominance; at most 5 are searched"
 
 
 def test_no_search_by_samples_finds_better() -> None:

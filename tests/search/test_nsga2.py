@@ -104,5 +104,5 @@ def test_a_search_needs_a_cost() -> None:
 
 @pytest.mark.parametrize(("samples", "population"), [(3, 4), (10, 3), (19, 20)])
 def test_samples_below_the_population_are_refused(samples: int, population: int) -> None:
-    with pytest.raises(ConfigError, match=f"found '{samples}, {population}'"):
+    with pytest.raises(ConfigError, match=f"{samples} samples are fewer than the population of {population}"):
         nsga2(tiny_aim(), samples, population)

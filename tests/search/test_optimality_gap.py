@@ -132,7 +132,7 @@ def test_a_cost_that_is_no_sum_has_no_gap_and_is_left_out_of_the_seeds() -> None
                 getattr(aim.costs[0], name) for name in ("mean", "std", "std_of_difference")
             )
 
-        def parts(self, settings: tuple[int, ...] = ()) -> None:
+        def additive_terms(self, settings: tuple[int, ...] = ()) -> None:
             return None
 
     aim = tiny_aim(costs=2)

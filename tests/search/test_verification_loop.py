@@ -53,7 +53,7 @@ class Noisy:
     def std_of_difference(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return np.zeros(len(a))
 
-    def parts(self, settings: tuple[int, ...] = ()) -> None:
+    def additive_terms(self, settings: tuple[int, ...] = ()) -> None:
         return None
 
 
@@ -221,7 +221,7 @@ def test_a_cost_that_cannot_be_fitted_is_said_and_nothing_stands_on_it() -> None
         aim, exhaustive, table_of(aim), never, VerificationConfig(networks_per_round=4, max_rounds=2)
     )
     assert not result.is_stable
-    assert [one.refit_error for one in result.history] == ["there must be more; found 4", "there must be more; found 8"]
+    assert [one.refit_error for one in result.history] == ["there must be more; got 4", "there must be more; got 8"]
     assert result.cost is aim.costs[0]
 
 
@@ -230,12 +230,12 @@ def test_a_limit_on_the_cost_goes_with_it() -> None:
     table = table_of(free)
     truth = Lined(table, 1.5)
     highest = float(np.median(truth.mean(exhaustive(free).rows)))
-    aim = replace(free, limits=[Constraint(table, highest)])
+    aim = replace(free, constraints=[Constraint(table, highest)])
     result = verify_until_stable(aim, exhaustive, truth, line(table), VerificationConfig(networks_per_round=4))
     assert result.is_stable
     assert result.history[0].dominated > 0, "networks of the first front pass the limit"
     assert (truth.mean(result.front.rows) <= highest * (1 + 1e-9)).all()
-    assert found(result.front.rows) == best(replace(free, costs=[truth], limits=[Constraint(truth, highest)]))
+    assert found(result.front.rows) == best(replace(free, costs=[truth], constraints=[Constraint(truth, highest)]))
 
 
 @settings(max_examples=30, deadline=None)
@@ -263,14 +263,14 @@ def test_each_round_is_a_line_of_the_file() -> None:
         aim, exhaustive, truth, line(table_of(aim)), VerificationConfig(networks_per_round=4)
     ).to_frame()
     assert frame["round"].tolist() == [1, 2]
-    assert frame["stands"].tolist() == [False, True]
+    assert frame["is_stable"].tolist() == [False, True]
     assert frame["mape_percent"].tolist() == pytest.approx([50, 0])
-    assert frame["within"].tolist() == [0, 1]
+    assert frame["coverage"].tolist() == [0, 1]
 
 
-@pytest.mark.parametrize("wrong", [{"count": 3}, {"rounds": 0}])
+@pytest.mark.parametrize("wrong", [{"networks_per_round": 3}, {"max_rounds": 0}])
 def test_a_plan_that_shows_nothing_is_refused(wrong: dict[str, int]) -> None:
-    with pytest.raises(ConfigError, match="or more"):
+    with pytest.raises(ConfigError, match="must be at least"):
         VerificationConfig(**wrong)
 
 
@@ -287,7 +287,7 @@ def test_a_front_is_verified_on_this_cpu(tmp_path: Path) -> None:
         return build_front(asked, every, len(every))
 
     told: list[str] = []
-    options = {"protocol": protocol, "workers": create_in_process_workers, "say": told.append}
+    options = {"protocol": protocol, "workers": create_in_process_workers, "log": told.append}
     result = verify_on_device(aim, search, table, VerificationConfig(networks_per_round=4, max_rounds=2), **options)
     assert 4 <= len(result.rows) <= 8
     np.testing.assert_allclose(result.cost.mean(result.rows), result.measured, rtol=1)
@@ -296,8 +296,8 @@ def test_a_front_is_verified_on_this_cpu(tmp_path: Path) -> None:
     assert len(kept.networks) == len(result.rows)
     listed = pd.read_csv(table.path.with_suffix(".networks.csv"))
     assert set(listed["median_s"]) == set(result.measured)
-    rounds = pd.read_csv(table.path.with_suffix(".standing.csv"))
-    assert rounds["measured"].sum() == len(result.rows)
-    assert told[0].startswith("4 networks measured whole in")
+    rounds = pd.read_csv(table.path.with_suffix(".verification.csv"))
+    assert rounds["new_networks"].sum() == len(result.rows)
+    assert told[0].startswith("4 networks measured in")
     again = verify_on_device(aim, search, table, VerificationConfig(networks_per_round=4, max_rounds=1), **options)
     assert len(again.rows) == len(result.rows) + again.history[0].new_networks, "what was measured before is fitted to"

@@ -184,7 +184,7 @@ def test_a_detector_that_is_none_is_named_with_its_line() -> None:
         frame.loc[1, column] = value
         with pytest.raises(FileFormatError, match=says):
             validate_detectors(frame, path)
-    with pytest.raises(FileFormatError, match="must hold a detector"):
+    with pytest.raises(FileFormatError, match="no detector in the file"):
         validate_detectors(detectors().iloc[:0], path)
 
 
