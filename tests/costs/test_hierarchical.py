@@ -7,8 +7,8 @@ import pytest
 from cost_examples import floor_of, made_basis, noisy, random_rows, sum_of
 
 from donna_hw.costs.basis import FeatureBasis
-from donna_hw.costs.fit import FitResult, fit_calibration, fit_cost
 from donna_hw.costs.effect_solver import solve_effects
+from donna_hw.costs.fit import FitResult, fit_calibration, fit_cost
 from donna_hw.costs.hierarchical import FittedCost
 from donna_hw.errors import ConfigError, InsufficientDataError, UnknownNameError
 

@@ -193,7 +193,7 @@ def test_a_torn_listing_is_one_line(tmp_path: Path, text: str) -> None:
         cost.mean(tiny_space().random_rows(2, 0))
 
 
-def aim_of(cost: MeasuredCost) -> SearchProblem:
+def problem_of(cost: MeasuredCost) -> SearchProblem:
     rng = np.random.default_rng(1)
     return SearchProblem(cost.space, tuple(rng.uniform(0, 1, size) for size in cost.space.stage_sizes), Sum(), [cost])
 
@@ -201,23 +201,23 @@ def aim_of(cost: MeasuredCost) -> SearchProblem:
 @pytest.mark.parametrize("breaks_at", [1, 7, 20])
 def test_a_search_that_was_stopped_goes_on_to_the_same_front(tmp_path: Path, breaks_at: int) -> None:
     space = tiny_space()
-    whole = nsga2(aim_of(cost_on(machine_of(space), tmp_path / "whole")), 12, 6, seed=3)
+    whole = nsga2(problem_of(cost_on(machine_of(space), tmp_path / "whole")), 12, 6, seed=3)
     broken, rest = machine_of(space, breaks_at), machine_of(space)
     with pytest.raises(Killed):
-        nsga2(aim_of(cost_on(broken, tmp_path / "broken")), 12, 6, seed=3)
-    front = nsga2(aim_of(cost_on(rest, tmp_path / "broken")), 12, 6, seed=3)
+        nsga2(problem_of(cost_on(broken, tmp_path / "broken")), 12, 6, seed=3)
+    front = nsga2(problem_of(cost_on(rest, tmp_path / "broken")), 12, 6, seed=3)
     assert front.rows.tolist() == whole.rows.tolist()
     assert front.costs["measured@fake"] == pytest.approx(whole.costs["measured@fake"], rel=1e-5)
     visits = Counter(broken.visits[: breaks_at - 1]) + Counter(rest.visits)
     assert set(visits.values()) == {QUICK.rounds}, "each network is visited once a round, over both searches"
     idle = machine_of(space, breaks_at=0)
-    nsga2(aim_of(cost_on(idle, tmp_path / "broken")), 12, 6, seed=3)
+    nsga2(problem_of(cost_on(idle, tmp_path / "broken")), 12, 6, seed=3)
     assert idle.visits == []
 
 
 def test_a_search_measures_no_network_past_its_samples(tmp_path: Path) -> None:
     machine = machine_of(tiny_space())
-    front = nsga2(aim_of(cost_on(machine, tmp_path, at_most=9)), 9, 6)
+    front = nsga2(problem_of(cost_on(machine, tmp_path, at_most=9)), 9, 6)
     assert front.evaluations == 9
     assert len(set(machine.visits)) <= 9
 

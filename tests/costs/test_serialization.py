@@ -70,7 +70,7 @@ def test_a_table_measured_again_wants_another_correction(table: LatencyTable) ->
     moved = table.frame.copy()
     moved.loc[3, "median_s"] *= 1.01
     with pytest.raises(
-        TableError, match="belongs to other rows than .* has now; fit it again: donna-hw table calibrate"
+        TableError, match=r"belongs to other rows than .* has now; fit it again: donna-hw table calibrate"
     ):
         load_corrected_cost(SPACE, replace(table, frame=moved))
 

@@ -128,7 +128,7 @@ def test_what_cannot_be_learned_is_said(tmp_path: Path) -> None:
     few = LatencyTable(small.info, small.frame.iloc[:5], small.path)
     with pytest.raises(InsufficientDataError, match="needs at least 8 measured blocks"):
         complete_table([few], LARGE, tmp_path / "b", [SMALL])
-    with pytest.raises(ConfigError, match="isolated blocks can be completed; got 'macs in MAC'; .*donna-hw count"):
+    with pytest.raises(ConfigError, match=r"isolated blocks can be completed; got 'macs in MAC'; .*donna-hw count"):
         complete_table([load_table("macs/small_8px", tmp_path)], load_space("small_28px"), tmp_path / "b")
     assert not list((tmp_path / "b").rglob("*.csv"))
 
