@@ -37,7 +37,7 @@ def test_the_table_and_the_fit_agree_on_every_network(tmp_path: Path, kind: str)
     for setting in SPACE.setting_combinations:
         parts, own = cost.additive_terms(setting), fit.cost.additive_terms(setting)
         assert parts.constants == pytest.approx(own.constants)
-    with pytest.raises(TableError, match="must be a table of tiny@8px"):
+    with pytest.raises(TableError, match=r"table of .*tiny@8px"):
         table.costs(SPACE.at((8,)))
-    with pytest.raises(ConfigError, match="of one setting of each global axis; found 'resolution'"):
+    with pytest.raises(ConfigError, match="one setting of each global axis.*'resolution'"):
         table.costs(SPACE)

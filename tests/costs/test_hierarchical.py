@@ -120,11 +120,11 @@ def test_too_few_or_unknown_is_refused() -> None:
     rows = random_rows(basis, 9, 0)
     with pytest.raises(InsufficientDataError, match="at least 4 whole networks; got 3"):
         fit_cost("made", basis, rows[:3], np.ones(3))
-    with pytest.raises(InsufficientDataError, match="at least 10 whole networks; found 9"):
+    with pytest.raises(InsufficientDataError, match="at least 10 whole networks; got 9"):
         fit_cost("made", basis, rows, np.ones(9), kind="floor")
-    with pytest.raises(UnknownNameError, match="a cost's kind"):
+    with pytest.raises(UnknownNameError, match="unknown kind of cost 'cubic'"):
         fit_cost("made", basis, rows, np.ones(9), kind="cubic")
-    with pytest.raises(ConfigError, match="an architecture for each"):
+    with pytest.raises(ConfigError, match="need as many architectures"):
         fit_cost("made", basis, rows, np.ones(8))
 
 

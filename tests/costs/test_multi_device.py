@@ -84,7 +84,7 @@ def test_one_device_different_units_or_a_weight_of_nothing_are_refused() -> None
     for bad in ((one,), (one, replace(one, unit="J"))):
         with pytest.raises(ConfigError, match="only two or more costs of the same unit can be combined"):
             MaxCost("worst", bad)
-    with pytest.raises(ConfigError, match="above zero; found 0"):
+    with pytest.raises(ConfigError, match="above zero; got 0"):
         WeightedSumCost("sum", (one, one), (1.0, 0.0))
 
 

@@ -1,4 +1,4 @@
-"""What tests do with a browser: open a page in a window of a size and a colour scheme, wait, point, and read."""
+"""What tests do with a browser: open a page in a window of a size and a color scheme, wait, point, and read."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def find(browser: Chrome, selector: str) -> list[WebElement]:
 
 
 def wait_until(browser: Chrome, holds: Callable[[], object]) -> None:
-    WebDriverWait(browser, 120, poll_frequency=0.05).wait_until(lambda _: holds())
+    WebDriverWait(browser, 120, poll_frequency=0.05).until(lambda _: holds())
 
 
 def point(browser: Chrome, number: int) -> WebElement:

@@ -119,5 +119,5 @@ def test_unknown_metrics_and_costs_are_refused(tmp_path: Path) -> None:
     found = read_puzzle(written(tmp_path, library()))
     with pytest.raises(UnknownNameError, match=r"unknown metric .* 'accuracy'; expected kl_div or lm_loss"):
         found.search_problem("accuracy")
-    with pytest.raises(UnknownNameError, match=r"unknown cost .* 'energy'; expected runtime_ms, memory_mib"):
+    with pytest.raises(UnknownNameError, match=r"unknown cost .* 'energy'; expected runtime_ms or memory_mib"):
         found.search_problem(costs=["energy"])

@@ -177,7 +177,7 @@ def test_a_detector_that_is_none_is_named_with_its_line() -> None:
     path = Path("detectors.csv")
     for column, value, says in (
         ("start", "random", "unknown start; got 'random'; expected pretrained or scratch"),
-        ("map_percent", 140, r"line 3: map_percent lies in 0\.\.100"),
+        ("map_percent", 140, r"line 3: map_percent must be within 0\.\.100"),
         ("top1_percent", "much", "line 3: top1_percent"),
     ):
         frame = detectors().astype(object)
