@@ -11,7 +11,7 @@ from donna_hw.costs.additive_terms import AdditiveWeights, fit_floor, fit_sum
 from donna_hw.costs.basis import FeatureBasis
 from donna_hw.costs.hierarchical import MAX_VARIANCE_NETWORKS, FittedCost, IntervalCalibration
 from donna_hw.errors import ConfigError, InsufficientDataError, UnknownNameError
-from donna_hw.measurement.intervals import validate_samples
+from donna_hw.measurement.intervals import Z90, validate_samples
 from donna_hw.spaces.space import Rows
 
 KINDS = ("sum", "floor")
@@ -19,7 +19,6 @@ MIN_NETWORKS, MIN_NETWORKS_FLOOR = 4, 10
 FOLDS = 10
 # The floor is used where its error is below this share of the sum's: in doubt the simpler model is better.
 FLOOR_ERROR_RATIO = 0.95
-Z90 = 1.6449  # deviations either side that hold 90 % of a normal distribution
 MAX_SCORE = 4.0  # deviations; errors beyond are clipped, since they carry no more information about the others
 
 

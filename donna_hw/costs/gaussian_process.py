@@ -21,11 +21,11 @@ from donna_hw.costs.gp_prior import HYPER_PRIOR_MEAN, embed_features, fit_weight
 from donna_hw.costs.optimal_design import iter_a_optimal
 from donna_hw.errors import ConfigError, InsufficientDataError
 from donna_hw.graph.graph import Graph
+from donna_hw.measurement.intervals import Z95
 
 MIN_BLOCKS = 8  # fewer blocks do not show how wrong a fit is
 # Rows that the four numbers of the covariance are fitted and calibrated on; the time grows with their cube.
 MAX_FIT_ROWS = 300
-Z95 = 1.959963984540054  # half-width of a 95 % normal interval in standard deviations
 
 
 class Prediction(NamedTuple):

@@ -9,9 +9,9 @@ from scipy.linalg import solve_triangular
 
 from donna_hw.costs.gp_prior import embed_features, fit_weights, matern, prior_mean, scale_features
 from donna_hw.graph.graph import Graph
+from donna_hw.measurement.intervals import Z90
 
 FOLDS = 10  # of the cross-validation
-Z90 = 1.6448536269514722  # half-width of a 90 % normal interval in standard deviations
 
 
 def largest_layer_shape(graph: Graph) -> tuple[object, ...]:

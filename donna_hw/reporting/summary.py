@@ -17,6 +17,7 @@ from donna_hw._core.ranking import (
 )
 from donna_hw._core.toml_files import read_toml
 from donna_hw.costs.serialization import load_correction
+from donna_hw.measurement.intervals import Z90
 from donna_hw.pipeline.recipe import Recipe
 from donna_hw.pipeline.run import Run
 from donna_hw.pipeline.steps.verify import evaluate_predictor, read_verification
@@ -90,7 +91,7 @@ def latency_lines(run: Run, table: LatencyTable) -> list[str]:
             lines.append(f"| {label} | {error:.1f} % | {kendall_tau(frame[name].to_numpy(), measured):.3f} |")
         for name in run.recipe.counters:
             lines.append(f"| baseline: {name} | - | {kendall_tau(frame[name].to_numpy(), measured):.3f} |")
-        inside = (np.abs(frame["predicted_s"] - measured) <= 1.645 * frame["std_s"]).mean()
+        inside = (np.abs(frame["predicted_s"] - measured) <= Z90 * frame["std_s"]).mean()
         lines += ["", f"The 90 % intervals contain {100 * inside:.0f} % of these networks."]
     return lines
 
@@ -126,8 +127,14 @@ def _setting_lines(run: Run, table: LatencyTable) -> list[str]:
     recipe, info, data = run.recipe, table.info, run.data
     reference = read_toml(run.folder / "reference" / "reference.toml")
     blocks, networks = run.blocks.journal.records(), run.architectures.networks()
-    reference_top1 = run.architectures.mean_top1(*(role for role in ROLES if role not in SEPARATE_ROLES)).get(run.space.reference)
-    finetuned = f" The reference, distilled and finetuned like the others, has {reference_top1[0]:.2f} %." if reference_top1 else ""
+    reference_top1 = run.architectures.mean_top1(*(role for role in ROLES if role not in SEPARATE_ROLES)).get(
+        run.space.reference
+    )
+    finetuned = (
+        f" The reference, distilled and finetuned like the others, has {reference_top1[0]:.2f} %."
+        if reference_top1
+        else ""
+    )
     return [
         f"- Command: `{run.command} --summary docs/results/{run.folder.name}.md`; seed {recipe.seed}.",
         f"- Date: {date.today().isoformat()}. Machine: {info.identity['device_model']}, {info.conditions.get('cores', '?')} cores, "

@@ -12,9 +12,10 @@ from scipy.stats import spearmanr
 
 from donna_hw.costs.features import FEATURES
 from donna_hw.costs.gaussian_process import GPLatencyModel, feature_matrix, fit_gp_latency_model
-from donna_hw.costs.gp_calibration import Z90, evaluate_fold, split_folds
+from donna_hw.costs.gp_calibration import evaluate_fold, split_folds
 from donna_hw.errors import ConfigError, InsufficientDataError
 from donna_hw.graph.graph import Graph, layers_hash
+from donna_hw.measurement.intervals import Z90
 from donna_hw.spaces import load_space
 
 SECONDS = {name: 1e-12 if "macs" in name else 1e-10 if "bytes" in name else 1.5e-9 for name in FEATURES}

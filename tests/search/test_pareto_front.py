@@ -58,7 +58,9 @@ def test_the_frame_names_every_unit_and_reads_back_to_the_same_networks() -> Non
         *("chip_s", "chip_std_s", "macs_mac", "macs_std_mac"),
     ]
     labels = frame[["s0", "s1", "s2"]].to_dict("records")
-    assert found(np.array([problem.space.architecture_from_labels(record).blocks for record in labels])) == found(front.rows)
+    assert found(np.array([problem.space.architecture_from_labels(record).blocks for record in labels])) == found(
+        front.rows
+    )
     np.testing.assert_allclose(frame["chip_s"], problem.costs[0].mean(front.rows), rtol=1e-5)
     np.testing.assert_allclose(frame["macs_std_mac"], problem.costs[1].std(front.rows), rtol=1e-2)
     np.testing.assert_allclose(frame["predicted_top1_percent"], front.accuracy, atol=1e-4)

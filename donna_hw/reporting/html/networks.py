@@ -94,7 +94,7 @@ def collect_networks(run: Run, costs: tuple[str, ...]) -> tuple[ReportedNetwork,
         fields = {name: record[name] for name in names}
         add(str(record["network"]), "verified" if record["role"] == "front" else "random", **fields)
     networks = [_network(run, name, tuple(roles[name]), fields) for name, fields in known.items()]
-    reference = "/".join(space.labels(space.reference).values())
+    reference = space.network_name(space.reference)
     top1 = read_reference_top1(run.folder / "reference")
     networks.append(_network(run, reference, ("reference",), {"top1_percent": top1}))
     return _with_costs(run, networks, costs)
@@ -107,8 +107,8 @@ def rows_from_names(run: Run, names: list[str]) -> Rows:
 
 
 def _network(run: Run, name: str, roles: tuple[str, ...], fields: dict[str, object]) -> ReportedNetwork:
-    labels = tuple(name.split("/"))
-    boxes = build_boxes(run.space, parse_network(run.space, name))
+    architecture = parse_network(run.space, name)
+    labels, boxes = tuple(run.space.labels(architecture).values()), build_boxes(run.space, architecture)
     return ReportedNetwork(name, labels, boxes, roles, {}, **fields)  # type: ignore[arg-type]
 
 
