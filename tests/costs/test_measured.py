@@ -240,7 +240,7 @@ from pathlib import Path
 from counted_backend import NotedDevice
 from donna_hw.costs.measured import MeasuredCost
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.profiler import get_or_create_table
+from donna_hw.profiling.network_profiling import get_or_create_table
 from donna_hw.spaces import load_space
 from donna_hw.profiling.workers.in_process import create_in_process_workers
 
