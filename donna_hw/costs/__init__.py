@@ -1,1 +1,1 @@
-"""costs: say in one line what this folder is for."""
+"""What whole networks cost: sums of table rows, corrections by whole networks, fits, quantiles, several devices."""

@@ -1,4 +1,4 @@
-"""Parts: a cost's additive parts before the fit, as non-negative weights of a basis: their sum, or the launch floor."""
+"""The prior of a fitted cost: non-negative weights of a basis, for a plain sum or for a launch floor."""
 
 from __future__ import annotations
 
@@ -10,45 +10,66 @@ from scipy.optimize import least_squares, nnls
 from donna_hw.costs.base import smooth_max
 from donna_hw.errors import ConfigError
 
-RIDGE = 1e-2  # keeps weights that the networks say nothing of from growing; shrinks the others by a ten-thousandth
+RIDGE = 1e-2  # bounds weights that the networks do not determine; shrinks the others by a ten-thousandth
 LOG_WEIGHT_STD, LOG_SHARPNESS_STD = 2.0, 0.7  # widths of the priors of the floor's log weights and log sharpness
 NOISE = 0.05  # of one network's log cost, for the floor's first fit
-START_SHARPNESS = 6.0  # over 2: a rather hard maximum
+START_SHARPNESS = 6.0  # added to 2: a rather hard maximum
 
 
 @dataclass(frozen=True)
 class AdditiveWeights:
-    """weights: float [K, F], none negative; sharpness: None for one part, else of the smooth maximum of two (launching, work)."""
+    """The weights of a basis.
+
+    Args:
+        weights: Float [K, F], none negative, for K parts.
+        sharpness: None for one part, else that of the smooth maximum of two parts (launches, work).
+    """
 
     weights: np.ndarray
     sharpness: float | None
 
 
 def fit_sum(sums: np.ndarray, seconds: np.ndarray, expected: np.ndarray) -> AdditiveWeights:
-    """Fit one part: non-negative least squares of the relative error.
+    """Fit one part by non-negative least squares of the relative error.
 
-    sums: numbers of whole networks, float [n, F]; seconds: their costs, float [n]. expected: weights [F] that few networks are not let
-    away from (NaN: nothing is expected).
+    Args:
+        sums: Basis features of whole networks, float [n, F].
+        seconds: Their costs, float [n].
+        expected: Prior weights, float [F], from which few networks cannot move the fit far; NaN where none is known.
+
+    Returns:
+        The weights of one part.
     """
     relative = sums / seconds[:, None]
     sizes = np.linalg.norm(relative, axis=0) / np.sqrt(len(seconds))
     sizes[sizes == 0] = 1.0
     known = np.isfinite(expected)
-    # An expected weight may be off by a third, or by a third of the network where nothing is expected of that number.
+    # A prior weight may be off by a third; without one, the feature may make up a third of the network.
     pull = np.where(known, NOISE / 0.3, RIDGE * np.sqrt(len(seconds)))
     target = np.where(known, np.nan_to_num(expected) * sizes, 0.0) * pull
     stacked = np.vstack([relative / sizes, np.diag(pull)])
-    found = nnls(stacked, np.concatenate([np.ones(len(seconds)), target]))[0]
-    return AdditiveWeights((found / sizes)[None], None)
+    scaled = nnls(stacked, np.concatenate([np.ones(len(seconds)), target]))[0]
+    return AdditiveWeights((scaled / sizes)[None], None)
 
 
 def fit_floor(sums: np.ndarray, seconds: np.ndarray, launches: tuple[int, ...]) -> AdditiveWeights:
-    """Fit the launch floor, a smooth maximum of the launching and of all the work: a device waits for one or for the other.
+    """Fit the launch floor, a smooth maximum of the launches and of all the work: a device waits for one or for the other.
 
-    launches: which of the F numbers make up the launching. Log weights have wide priors, so that 10 networks can be fitted.
+    The log weights have wide priors, so that 10 networks are enough.
+
+    Args:
+        sums: Basis features of whole networks, float [n, F].
+        seconds: Their costs, float [n].
+        launches: Indices of the F features that make up the launches.
+
+    Returns:
+        The weights of both parts, and the sharpness.
+
+    Raises:
+        ConfigError: The basis does not count launches.
     """
     if not launches:
-        raise ConfigError("a launch floor needs to know the number of layers", got="a basis without it")
+        raise ConfigError("the basis does not count layers, which a launch floor needs", hint="fit a sum instead")
     typical = float(np.exp(np.log(seconds).mean()))
     groups = (np.array(launches), np.arange(sums.shape[1]))
     scales = [np.where(sums[:, group].mean(axis=0) > 0, sums[:, group].mean(axis=0), np.inf) for group in groups]
@@ -81,9 +102,9 @@ def fit_floor(sums: np.ndarray, seconds: np.ndarray, launches: tuple[int, ...]) 
             bend = (shares * np.log(parts / whole[:, None])).sum(axis=1) / sharpness * np.exp(z[-1])
             return np.vstack([np.column_stack([*rises, bend]) / NOISE, np.diag(1 / widths)])
 
-        found = least_squares(errors, start, jac=slopes, max_nfev=40)
-        best = found if best is None or found.cost < best.cost else best
-    assert best is not None  # noqa: S101  two starts
+        solution = least_squares(errors, start, jac=slopes, max_nfev=40)
+        best = solution if best is None or solution.cost < best.cost else best
+    assert best is not None  # noqa: S101  there are two starts
     weights = np.zeros((2, sums.shape[1]))
     for k, (group, scale, part) in enumerate(zip(groups, scales, (best.x[:first], best.x[first:-1]), strict=True)):
         weights[k, group] = np.exp(part) / scale * typical

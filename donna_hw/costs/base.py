@@ -1,4 +1,4 @@
-"""CostModel: the contract of everything that says what whole architectures cost."""
+"""CostModel: the interface of everything that predicts what whole architectures cost."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from donna_hw.spaces.space import Rows
 
 @dataclass(frozen=True)
 class CostTerms:
-    """A cost as an exact search needs it, at one setting of the global axes: additive parts, and how they join.
+    """A cost as an exact search needs it, at one setting of the global axes: additive parts, and how they combine.
 
-    terms: K additive costs, each [stage][block]. constants: what each adds for every network. sharpness: the parts join to their sum
-    where it is None, else to a smooth maximum, (sum of part ** sharpness) ** (1 / sharpness). Either grows with every part.
+    Args:
+        terms: K additive parts, each [stage][block].
+        constants: What each part adds for every network.
+        sharpness: None if the cost is the sum of the parts. Else it is their smooth maximum, (sum of part ** sharpness) **
+            (1 / sharpness). Both grow with every part.
     """
 
     terms: tuple[tuple[np.ndarray, ...], ...]
@@ -38,11 +41,14 @@ class CostTerms:
 
 
 class CostModel(Protocol):
-    """What networks cost. Rows are int [n, stages + global axes]; costs float [n] in `unit`, lower is better; no loop over networks."""
+    """What networks cost.
+
+    Rows are int [n, stages + global axes]. Costs are float [n] in `unit`, and lower is better. Methods are vectorized over networks.
+    """
 
     @property
     def name(self) -> str:
-        """The name that people give it: a device's."""
+        """The name of the cost, such as that of a device."""
 
     @property
     def unit(self) -> str:
@@ -55,17 +61,17 @@ class CostModel(Protocol):
         """Return the standard deviation of each row's cost about its mean."""
 
     def std_of_difference(self, a: Rows, b: Rows) -> np.ndarray:
-        """Return the standard deviation of cost(a) - cost(b), row by row: what two networks share cancels."""
+        """Return the standard deviation of cost(a) - cost(b), row by row; errors that two networks share cancel."""
 
     def additive_terms(self, settings: tuple[int, ...] = ()) -> CostTerms | None:
-        """Return the additive parts at one value number of each global axis; None for a cost that has none (a measured one)."""
+        """Return the additive parts at one value index of each global axis; None for a cost without such parts (a measured one)."""
 
 
 def smooth_max(parts: np.ndarray, sharpness: float | None) -> np.ndarray:
-    """Return the sum of parts float [n, K], or with a sharpness their smooth maximum, float [n]; parts are then above zero."""
+    """Return the sum of parts float [n, K], or with a sharpness their smooth maximum, float [n], for parts above zero."""
     if sharpness is None or parts.shape[1] == 1:
         return np.asarray(parts.sum(axis=1))
-    largest = parts.max(axis=1)  # taken out, so that no power overflows
+    largest = parts.max(axis=1)  # factored out, so that no power overflows
     return np.asarray(largest * ((parts / largest[:, None]) ** sharpness).sum(axis=1) ** (1 / sharpness))
 
 

@@ -1,4 +1,4 @@
-"""Fitting a cost to whole networks: sum or launch floor by cross-validation, and deviations that hold for networks left out."""
+"""Fitting a cost to whole networks: a sum or a launch floor by cross-validation, with deviations that hold for held-out networks."""
 
 from __future__ import annotations
 
@@ -17,19 +17,22 @@ from donna_hw.spaces.space import Rows
 KINDS = ("sum", "floor")
 MIN_NETWORKS, MIN_NETWORKS_FLOOR = 4, 10
 FOLDS = 10
-FLOOR_ERROR_RATIO = (
-    0.95  # the floor must err less than this of the sum's: the simpler model has the benefit of the doubt
-)
-MAX_SCORE = 4.0  # deviations; what lies further says no more about the others
+# The floor is used where its error is below this share of the sum's: in doubt the simpler model is better.
+FLOOR_ERROR_RATIO = 0.95
+MAX_SCORE = 4.0  # deviations; errors beyond are clipped, since they carry no more information about the others
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """A fitted cost and how it did on networks left out.
+    """A fitted cost and its errors on held-out networks.
 
-    kind: `sum` or `floor`. errors: log of measured over predicted by a fit to the other nine tenths, float [n]. held: share of them within
-    the stated 90 % interval. mape_percent: mean absolute relative error of `errors`. mape_before_percent: of the basis alone, NaN where
-    it expects nothing.
+    Args:
+        cost: The cost, fitted to all networks.
+        kind: `sum` or `floor`.
+        errors: Log of measured over predicted cost, each by a fit to the other nine tenths, float [n].
+        coverage: Share of held-out networks within their 90 % intervals.
+        mape_percent: Mean absolute relative error of held-out networks.
+        prior_mape_percent: The same of the basis alone; NaN where it has no prior weights.
     """
 
     cost: FittedCost
@@ -50,45 +53,66 @@ def fit_cost(
     unit: str = "s",
     folds: int = FOLDS,
 ) -> FitResult:
-    """Fit a cost to whole networks measured, int [n, stages + global axes] and float [n] in `unit`.
+    """Fit a cost to whole measured networks.
 
-    kind: `sum`, `floor`, or `auto`: what errs less on networks left out. Raises `InsufficientDataError` below 4 networks (10 for a floor).
+    Args:
+        name: Name of the cost.
+        basis: The prior, from a table (`from_table`), from layer features (`from_layers`), or without knowledge (`uniform`).
+        rows: The networks, int [n, stages + global axes].
+        measured: Their costs, float [n], in `unit`.
+        kind: `sum`, `floor` (a launch floor: the device waits for launches or for the work), or `auto`: whichever errs less on held-out
+            networks.
+        unit: Unit of the costs.
+        folds: Folds of the cross-validation.
+
+    Returns:
+        The fitted cost and its errors on held-out networks.
+
+    Raises:
+        InsufficientDataError: There are fewer than 4 networks, or 10 for a floor.
+        UnknownNameError: `kind` is none of these.
+        ConfigError: There are not as many costs as networks.
+        MeasurementError: A cost is not a positive finite number.
     """
     if kind not in (*KINDS, "auto"):
-        raise UnknownNameError("a cost's kind must be a known one", got=kind, choices=[*KINDS, "auto"])
-    least = MIN_NETWORKS_FLOOR if kind == "floor" else MIN_NETWORKS
-    if len(measured) < least:
+        raise UnknownNameError("unknown kind of cost", got=kind, choices=[*KINDS, "auto"])
+    minimum = MIN_NETWORKS_FLOOR if kind == "floor" else MIN_NETWORKS
+    if len(measured) < minimum:
         raise InsufficientDataError(
-            f"a cost needs at least {least} whole networks", got=len(measured), hint="measure more"
+            f"fitting a cost needs at least {minimum} whole networks", got=len(measured), hint="measure more"
         )
     if len(rows) != len(measured):
-        raise ConfigError(f"a cost needs an architecture for each of {len(measured)} measured networks", got=len(rows))
+        raise ConfigError(f"{len(measured)} measured costs need as many architectures", got=len(rows))
     validate_samples(measured, "whole networks to fit")
     floor = kind == "floor" or (kind == "auto" and bool(basis.launch_indices) and len(measured) >= MIN_NETWORKS_FLOOR)
-    kinds = [one for one in KINDS if one == kind or (kind == "auto" and (one == "sum" or floor))]
-    names = (name, unit)
-    fits = {
-        one: FittedCost.from_weights(names, basis, rows, measured, fit_prior_weights(one, basis, rows, measured)).fit()
-        for one in kinds
-    }
-    tests = {one: _cross_validate(fit, one, folds) for one, fit in fits.items()}
-    errs = {one: float(np.abs(np.expm1(-errors)).mean()) for one, (errors, _) in tests.items()}
-    best = (
-        "floor" if "floor" in errs and ("sum" not in errs or errs["floor"] < FLOOR_ERROR_RATIO * errs["sum"]) else "sum"
-    )
+    kinds = [name for name in KINDS if name == kind or (kind == "auto" and (name == "sum" or floor))]
+    names, fits, tests = (name, unit), {}, {}
+    for candidate in kinds:
+        prior = fit_prior_weights(candidate, basis, rows, measured)
+        fits[candidate] = FittedCost.from_weights(names, basis, rows, measured, prior).fit()
+    for candidate, fit in fits.items():
+        tests[candidate] = _cross_validate(fit, candidate, folds)
+    mapes = {candidate: float(np.abs(np.expm1(-errors)).mean()) for candidate, (errors, _) in tests.items()}
+    best = "sum"
+    if "floor" in mapes and ("sum" not in mapes or mapes["floor"] < FLOOR_ERROR_RATIO * mapes["sum"]):
+        best = "floor"
     errors, deviations = tests[best]
     cost = fits[best]
     sizes = cost.standardize(measured / np.exp(errors))
     calibration = fit_calibration(errors / deviations, sizes)
-    stretch = np.exp(calibration.level + calibration.slope * sizes)
-    held = float((np.abs(errors) <= Z90 * deviations * stretch).mean())
+    factor = np.exp(calibration.level + calibration.slope * sizes)
     return FitResult(
-        replace(cost, calibration=calibration), best, errors, held, 100 * errs[best], _prior_mape(basis, rows, measured)
+        cost=replace(cost, calibration=calibration),
+        kind=best,
+        errors=errors,
+        coverage=float((np.abs(errors) <= Z90 * deviations * factor).mean()),
+        mape_percent=100 * mapes[best],
+        prior_mape_percent=_prior_mape(basis, rows, measured),
     )
 
 
 def fit_prior_weights(kind: str, basis: FeatureBasis, rows: Rows, measured: np.ndarray) -> AdditiveWeights:
-    """Return the parts of the basis alone, fitted to measured networks."""
+    """Return the weights of the basis alone, fitted to measured networks."""
     sums = basis.sums(rows)
     return (
         fit_floor(sums, measured, basis.launch_indices)
@@ -98,15 +122,19 @@ def fit_prior_weights(kind: str, basis: FeatureBasis, rows: Rows, measured: np.n
 
 
 def fit_calibration(scores: np.ndarray, sizes: np.ndarray) -> IntervalCalibration:
-    """Return what stretches deviations so that 1.645 of them hold nine in ten, at small and at large costs.
+    """Return the factor of deviations that makes 1.645 of them hold nine networks in ten, at small and at large costs.
 
-    scores: errors of networks left out over their stated deviations, float [n]; sizes: their standardised log costs, float [n].
+    Args:
+        scores: Errors of held-out networks over their predicted deviations, float [n].
+        sizes: Standardized log costs of these networks, float [n].
+
+    Returns:
+        The factor, as a function of the cost.
     """
     squares = np.minimum(np.abs(scores), MAX_SCORE) ** 2
     level, slope = 0.0, 0.0
-    for _ in range(
-        20
-    ):  # Newton's method for the most likely log deviation, a line in the size; its slope has a prior of width 0.2
+    # Newton's method for the most likely log deviation, which is linear in the size; its slope has a prior of width 0.2.
+    for _ in range(20):
         ratio = squares * np.exp(-2 * (level + slope * sizes))
         first = np.array([(1 - ratio).sum(), ((1 - ratio) * sizes).sum() + slope / 0.04])
         weights = 2 * np.maximum(ratio, 0.1)
@@ -117,20 +145,20 @@ def fit_calibration(scores: np.ndarray, sizes: np.ndarray) -> IntervalCalibratio
         level, slope = level - float(np.clip(step[0], -1, 1)), slope - float(np.clip(step[1], -0.5, 0.5))
     level, slope = float(np.clip(level, -1, 2)), float(np.clip(slope, -0.5, 0.5))
     reach = np.quantile(np.abs(scores) * np.exp(-slope * sizes), min(0.9 * (1 + 1 / len(scores)), 1.0)) / Z90
-    few = float(np.log(stats.t.ppf(0.95, max(len(scores) - 1, 1)) / Z90))  # the scores are few themselves
-    return IntervalCalibration((level + float(np.log(max(reach, 1e-3)))) / 2 + few, slope)
+    few_scores = float(np.log(stats.t.ppf(0.95, max(len(scores) - 1, 1)) / Z90))  # as by Student's t
+    return IntervalCalibration((level + float(np.log(max(reach, 1e-3)))) / 2 + few_scores, slope)
 
 
 def _cross_validate(cost: FittedCost, kind: str, folds: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return each network's log error and relative deviation, float [n] each, by fits to the networks of other folds."""
+    """Return each network's log error and relative deviation, float [n] each, by fits to the networks of the other folds."""
     count = len(cost.measured)
     errors, deviations = np.empty(count), np.empty(count)
     for part in np.array_split(np.random.default_rng(0).permutation(count), min(folds, count)):
         others = np.setdiff1d(np.arange(count), part)
         rows, measured = cost.rows[others], cost.measured[others]
-        before = fit_prior_weights(kind, cost.basis, rows, measured)
-        fit = FittedCost.from_weights((cost.name, cost.unit), cost.basis, rows, measured, before)
-        if count > MAX_VARIANCE_NETWORKS:  # the spreads hardly depend on a tenth of so many
+        prior = fit_prior_weights(kind, cost.basis, rows, measured)
+        fit = FittedCost.from_weights((cost.name, cost.unit), cost.basis, rows, measured, prior)
+        if count > MAX_VARIANCE_NETWORKS:  # the variance parameters hardly depend on a tenth of so many
             fit = replace(
                 fit,
                 variance_params=replace(cost.variance_params, outlier_scale=cost.variance_params.outlier_scale[others]),

@@ -1,4 +1,4 @@
-"""A latency table from whole networks alone: each block's cost as the fit has it, with its standard error."""
+"""A latency table from whole networks alone: the fitted cost of each block, with its standard error."""
 
 from __future__ import annotations
 
@@ -29,16 +29,25 @@ COLUMNS = {"sum": ("fitted_s",), "floor": ("launch_s", "work_s")}  # the last is
 def build_table(space: Space, fit: FitResult, identity: Mapping[str, Scalar], root: Path, variant: str) -> LatencyTable:
     """Return the table of a fit, of origin `fitted`; it is not written yet.
 
-    identity: what the networks were measured on; the device and the source among it. All fixed parts are one row, `fixed`, since whole
-    networks cannot tell them apart. Errors of rows belong together: of two rows that no network tells apart each may be far off.
+    All fixed parts are one row, `fixed`, since whole networks cannot separate them. The errors of rows are correlated: two rows that no
+    network separates may each be far off.
+
+    Args:
+        space: The space of the networks.
+        fit: The fitted cost.
+        identity: What the networks were measured on, with the device and the source.
+        root: The folder of tables.
+        variant: The variant in the table's file name.
+
+    Returns:
+        The table.
     """
     names = [axis.name for axis in space.global_axes]
     axes = list(dict.fromkeys(axis.name for stage in space.stages for axis in stage.axes))
     frames = []
     for number, setting in enumerate(space.setting_combinations):
-        settled = space.at_index(setting)
-        values = [str(axis.values[place]) for axis, place in zip(space.global_axes, setting, strict=True)]
-        frame = pd.DataFrame(_iter_row_keys(settled, axes))
+        values = [str(axis.values[index]) for axis, index in zip(space.global_axes, setting, strict=True)]
+        frame = pd.DataFrame(_iter_row_keys(space.at_index(setting), axes))
         for name, value in zip(names, values, strict=True):
             frame.insert(len(frame.columns) - 1, name, value)
         for part, column in enumerate(COLUMNS[fit.kind]):
@@ -58,8 +67,8 @@ def build_table(space: Space, fit: FitResult, identity: Mapping[str, Scalar], ro
         conditions={
             "networks": len(cost.measured),
             "model": fit.kind,
-            "mape_left_out_percent": round(fit.mape_percent, 3),
-            "held_by_90_percent": round(fit.coverage, 3),
+            "mape_held_out_percent": round(fit.mape_percent, 3),
+            "coverage_of_90_percent": round(fit.coverage, 3),
         },
         donna_hw=version("donna-hw"),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -70,38 +79,36 @@ def build_table(space: Space, fit: FitResult, identity: Mapping[str, Scalar], ro
 
 
 def write_fitted_table(table: LatencyTable) -> None:
-    """Write a fitted table; over another fitted one, never over one that was measured, counted or simulated."""
+    """Write a fitted table; it may overwrite a fitted one, never one that was measured, computed or simulated."""
     origin = LatencyTable.read(table.path).info.origin if table.path.exists() else "fitted"
     if origin != "fitted":
         raise ConfigError(
-            f"{table.path} must not be written over: its rows are {origin}",
-            got="a fitted table of that name",
-            hint="name another folder, or give the networks' file another name",
+            f"{table.path} cannot be overwritten by a fitted table: its rows are {origin}",
+            hint="choose another folder with --tables, or rename the file of the networks",
         )
     table.write()
 
 
 def compute_term_costs(cost: FittedCost, part: int, setting: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the cost of the fixed parts and then of every block in one part at one setting, and its standard error, float [1 + blocks]."""
+    """Return the costs of the fixed parts and of every block in one part at one setting, and their standard errors, float [1 + blocks]."""
     weights, effects = cost.prior.weights[part], cost.effects[part]
     mean = np.concatenate(list(iter_term_costs(cost.basis, weights, effects, setting)))
-    sizes = [sum(len(values) for values in each.values()) for each in cost.effects]
+    sizes = [sum(len(values) for values in groups.values()) for groups in cost.effects]
     covariance = cost.effect_covariance()[sum(sizes[:part]) :, sum(sizes[:part]) :][: sizes[part], : sizes[part]]
-    nothing = {name: np.zeros_like(values) for name, values in effects.items()}
-    base = np.concatenate(list(iter_term_costs(cost.basis, weights, nothing, setting)))
+    zeros = {name: np.zeros_like(values) for name, values in effects.items()}
+    base = np.concatenate(list(iter_term_costs(cost.basis, weights, zeros, setting)))
     slopes = []
     for name, values in effects.items():  # the cost is linear in every effect
-        for place in range(len(values)):
-            one = {**nothing, name: np.eye(len(values))[place]}
-            slopes.append(np.concatenate(list(iter_term_costs(cost.basis, weights, one, setting))) - base)
+        for unit in np.eye(len(values)):
+            with_effect = iter_term_costs(cost.basis, weights, {**zeros, name: unit}, setting)
+            slopes.append(np.concatenate(list(with_effect)) - base)
     by_effect = np.array(slopes)
     variance = np.einsum("ib,ij,jb->b", by_effect, covariance, by_effect, optimize=True)
-    stretch = np.exp(cost.calibration.level)
-    return mean, np.sqrt(np.maximum(variance, 0.0)) * stretch
+    return mean, np.sqrt(np.maximum(variance, 0.0)) * np.exp(cost.calibration.level)
 
 
 def _iter_row_keys(space: Space, axes: list[str]) -> Iterator[dict[str, str]]:
-    """Yield part, axis values and layers of the fixed parts together and of every block."""
+    """Yield the part, the axis values and the hash of the layers, of the fixed parts together and of every block."""
     yield {"part": FIXED[0], **dict.fromkeys(axes, ""), "layers_hash": fixed_hash(space)}
     for stage in space.stages:
         for number in range(stage.size):
@@ -113,9 +120,14 @@ def _iter_row_keys(space: Space, axes: list[str]) -> Iterator[dict[str, str]]:
 def fit_table(
     networks: MeasuredNetworks, *, kind: str, from_layers: bool, root: Path, variant: str
 ) -> tuple[LatencyTable, FitResult]:
-    """Return the table of measured networks, not written yet, and its fit; see `fit_cost` for the kind.
+    """Return the table of measured networks, not written yet, and its fit.
 
-    from_layers: whether the ground is what the layers of each block do, or nothing.
+    Args:
+        networks: The networks and their latencies.
+        kind: `sum`, `floor` or `auto`; see `fit_cost`.
+        from_layers: Whether the prior is the work of each block's layers, or none.
+        root: The folder of tables.
+        variant: The variant in the table's file name.
     """
     basis = FeatureBasis.from_layers(networks.space) if from_layers else FeatureBasis.uniform(networks.space)
     fit = fit_cost(networks.device, basis, networks.rows, networks.seconds, kind=kind)

@@ -1,4 +1,4 @@
-"""MeasuredCost: whole networks timed on the device when a search asks for them (the way of the paper, section E), each once."""
+"""MeasuredCost: whole networks timed on the device when a search needs them, each once (as in the paper, section E)."""
 
 from __future__ import annotations
 
@@ -28,23 +28,31 @@ from donna_hw.tables.network_measurements import NetworkMeasurements
 from donna_hw.tables.table_info import TableInfo
 
 MAX_NETWORKS = 2500  # networks of one search; the paper's number of samples (section E)
-MEASURED_PREFIX = "measured@"  # how the name of such a cost begins; a device's follows
-CostAndStd = tuple[float, float]  # what a network costs, and the standard deviation of that
+MEASURED_PREFIX = "measured@"  # of the name of such a cost; that of a device follows
+CostAndStd = tuple[float, float]
 
 
-def told(line: str) -> None:
+def log_to_stderr(line: str) -> None:
     """Print a line to standard error."""
     print(line, file=sys.stderr)
 
 
 @dataclass
 class MeasuredCost:
-    """What networks cost as measured whole, in seconds; where a device computes its cost, in that cost's unit and without an error.
+    """The latency of networks, measured whole, in seconds. A device that computes its cost has that cost's unit, and no error.
 
-    A call measures those of its networks that are not listed beside the table, in one batch. All are journaled visit by visit, so that a
-    search that was stopped or killed goes on with the visit it was at. table: gives scale and identity, its rows are not used.
-    at_most: how many networks may be measured; a call that passes it measures nothing and raises `ConfigError`.
-    say: gets a line after each batch, with the time that the rest will take.
+    A call measures those of its networks that are not listed next to the table, in one batch. Every trial is journaled, so an
+    interrupted search resumes at the trial where it stopped.
+
+    Args:
+        space: The space of the networks.
+        device: Where they are measured.
+        table: Gives the scale and the identity; its rows are not used.
+        protocol: How to measure.
+        max_networks: How many networks may be measured; a call that exceeds it measures nothing and raises `ConfigError`.
+        name: Name of the cost; by default `measured@DEVICE`.
+        workers: Starts the processes that measure.
+        log: Receives a line after each batch, with the time that the rest will take.
     """
 
     space: Space
@@ -54,7 +62,7 @@ class MeasuredCost:
     max_networks: int = MAX_NETWORKS
     name: str = ""
     workers: WorkerFactory = create_subprocess_workers
-    log: Callable[[str], None] = told
+    log: Callable[[str], None] = log_to_stderr
     _cache: dict[tuple[int, ...], CostAndStd] = field(default_factory=dict)
     _measured_count: int = 0
     _spent_s: float = 0.0
@@ -64,11 +72,11 @@ class MeasuredCost:
 
     @property
     def unit(self) -> str:
-        """`s` where networks are timed."""
+        """The unit of the table: `s` where networks are timed."""
         return self.table.info.unit
 
     def mean(self, rows: Rows) -> np.ndarray:
-        """Return what each network costs, float [n]; raises `MeasurementError` with the first that cannot be run."""
+        """Return the cost of each network, float [n]; raises `MeasurementError` with the first one that cannot run."""
         return self._mean_and_std(rows)[:, 0]
 
     def std(self, rows: Rows) -> np.ndarray:
@@ -76,11 +84,11 @@ class MeasuredCost:
         return self._mean_and_std(rows)[:, 1]
 
     def std_of_difference(self, a: Rows, b: Rows) -> np.ndarray:
-        """Return the standard deviation of cost(a) - cost(b), float [n]: measurements err apart, and a network is as dear as itself."""
+        """Return the standard deviation of cost(a) - cost(b), float [n]: errors are independent, and zero for a network and itself."""
         return np.where((a == b).all(axis=1), 0.0, np.hypot(self.std(a), self.std(b)))
 
     def additive_terms(self, settings: tuple[int, ...] = ()) -> CostTerms | None:
-        """Return None: a measured cost has no parts."""
+        """Return None: a measured cost has no additive parts."""
         return None
 
     @property
@@ -88,9 +96,9 @@ class MeasuredCost:
         return NetworkMeasurements(self.table.path.with_suffix(".networks.csv"), self.table.info.sentinel_reference_s)
 
     def load_measured(self) -> tuple[Rows, np.ndarray]:
-        """Return every network measured beside the table, by this process or earlier, int [n, stages], and its cost, float [n].
+        """Return every network measured next to the table so far, int [n, stages], and its cost, float [n].
 
-        Networks of other layers than the space has now are left out.
+        Networks whose layers the space no longer has are left out.
         """
         rows, costs = [], []
         for key, cells in self._measurements.read().items():
@@ -107,77 +115,92 @@ class MeasuredCost:
         """Return cost and deviation of each network, float [n, 2]."""
         if not len(rows):
             return np.empty((0, 2))
-        unique, places = np.unique(rows, axis=0, return_inverse=True)
+        unique, inverse = np.unique(rows, axis=0, return_inverse=True)
         keys = list(map(tuple, unique.tolist()))
         unknown = [number for number, key in enumerate(keys) if key not in self._cache]
         if unknown:
             self._cache.update(self._load_or_measure(unique[unknown]))
-        return np.array([self._cache[key] for key in keys])[places.ravel()]
+        return np.array([self._cache[key] for key in keys])[inverse.ravel()]
 
     def _load_or_measure(self, rows: Rows) -> dict[tuple[int, ...], CostAndStd]:
-        """Return what different networks cost, read from the listing or measured."""
+        """Return the costs of different networks, read from the listing or measured."""
         listed, column = self._measurements.read(), self.table.info.column
-        self._validate_limit(len(rows) - len(listed))  # before layers are drawn: a random search asks for 200,000
+        self._validate_limit(len(rows) - len(listed))  # before graphs are built: a random search has 200,000
         architectures = [self.space.architecture(row) for row in rows]
-        graphs = {self.space.network_name(each): self.space.network_graph(each) for each in architectures}
+        graphs = {self.space.network_name(network): self.space.network_graph(network) for network in architectures}
         hashes = {name: layers_hash(graph) for name, graph in graphs.items()}
-        found = {name: _parse_cost(listed[key], column) for name, key in hashes.items() if key in listed}
-        unlisted = {name: graph for name, graph in graphs.items() if name not in found}
+        costs = {name: _parse_cost(listed[key], column) for name, key in hashes.items() if key in listed}
+        unlisted = {name: graph for name, graph in graphs.items() if name not in costs}
         self._validate_limit(len(unlisted))
         if unlisted:
-            began = time.monotonic()
+            start = time.monotonic()
             measured = measure_graphs(
                 self.space, self.device, self.table, unlisted, self.protocol, workers=self.workers
             )
             for name, failure in measured.failures.items():
                 raise MeasurementError(
-                    f"network {name} must run", got=failure, hint="search a space without its blocks"
+                    f"network {name} could not be measured: {failure}", hint="search a space without its blocks"
                 )
-            found |= {name: _parse_cost(row, column) for name, row in measured.rows.items()}
-            found |= {name: (value, 0.0) for name, value in measured.values.items() if name not in found}
-            # the first batch fixes the scale of a table that was begun without rows
+            costs |= {name: _parse_cost(row, column) for name, row in measured.rows.items()}
+            costs |= {name: (value, 0.0) for name, value in measured.values.items() if name not in costs}
+            # the first batch fixes the scale of a table that was created without rows
             toml = self.table.path.with_suffix(".toml")
             self.table = replace(self.table, info=read_model(toml, TableInfo))
-            self._log_progress(len(unlisted), len(rows), time.monotonic() - began)
-        return {tuple(row): found[name] for row, name in zip(rows.tolist(), graphs, strict=True)}
+            self._log_progress(len(unlisted), len(rows), time.monotonic() - start)
+        return {tuple(row): costs[name] for row, name in zip(rows.tolist(), graphs, strict=True)}
 
     def _validate_limit(self, count: int) -> None:
         if self._measured_count + count > self.max_networks:
             raise ConfigError(
-                f"at most {self.max_networks} networks are measured in one search",
+                f"this search may measure at most {self.max_networks} networks",
                 got=f"{self._measured_count} and {count} more",
                 hint="search with --method nsga2, or raise --samples",
             )
 
-    def _log_progress(self, count: int, asked: int, seconds: float) -> None:
+    def _log_progress(self, count: int, requested: int, seconds: float) -> None:
         self._measured_count, self._spent_s = self._measured_count + count, self._spent_s + seconds
-        left = max(0, self.max_networks - len(self._cache) - asked)
-        rest = (
-            f"{left} more at most, about {format_duration(left * self._spent_s / self._measured_count)}"
-            if left
-            else "none is left"
-        )
+        remaining = max(0, self.max_networks - len(self._cache) - requested)
+        rest = "no more to come"
+        if remaining:
+            duration = format_duration(remaining * self._spent_s / self._measured_count)
+            rest = f"at most {remaining} more, about {duration}"
         self.log(
-            f"{self._measured_count} networks measured whole in {format_duration(self._spent_s)}; {rest} (Ctrl-C stops, nothing is lost)"
+            f"{self._measured_count} networks measured in {format_duration(self._spent_s)}; {rest} "
+            "(Ctrl-C stops, and the same command resumes)"
         )
 
 
 def create_measured_cost(
     space: Space, device_name: str, root: Path, protocol: Protocol | None = None, max_networks: int = MAX_NETWORKS
 ) -> MeasuredCost:
-    """Return the measured cost of a device by its name; what is measured is kept below the folder `root`, beside the device's table.
+    """Return the measured cost of a device. Measurements are saved below the folder `root`, next to the device's table.
 
-    Where there is no table, what networks are measured beside is begun without rows, so that no block need ever be measured. Raises
-    `TableError` where the table that is there is of another environment or protocol, and `ConfigError` for the folder of shipped tables.
+    Where there is no table, one without rows is created, so no block has to be measured.
+
+    Args:
+        space: The space of the networks.
+        device_name: Name of the device.
+        root: The folder of tables.
+        protocol: How to measure; by default the device's protocol.
+        max_networks: How many networks may be measured.
+
+    Returns:
+        The cost, which has measured nothing yet.
+
+    Raises:
+        TableError: The table is of another environment or protocol.
+        ConfigError: The folder is that of the shipped tables.
     """
     if is_shipped(root):
-        raise ConfigError("networks are measured in a folder of your own", got=str(root), hint="name one with --tables")
+        raise ConfigError(
+            "cannot measure in the folder of shipped tables", got=str(root), hint="choose another with --tables"
+        )
     device = Device.load(device_name)
     protocol = protocol or device.protocol
     return MeasuredCost(space, device, get_or_create_table(space, device, root, protocol), protocol, max_networks)
 
 
 def _parse_cost(row: Mapping[str, object], column: str) -> CostAndStd:
-    """Return the cost in a row's cells, and the standard error that its 95 % interval comes from."""
+    """Return the cost in a row's cells, and the standard error behind its 95 % interval."""
     low, high, rounds = (float(str(row[name])) for name in ("low_s", "high_s", "rounds"))
     return float(str(row[column])), float(standard_error(low, high, rounds))

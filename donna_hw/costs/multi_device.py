@@ -1,4 +1,4 @@
-"""One cost of several devices: the worst of them, or a weighted sum."""
+"""One cost of several devices: their maximum, or a weighted sum."""
 
 from __future__ import annotations
 
@@ -18,8 +18,12 @@ Term = tuple[np.ndarray, ...]  # [stage][block]
 class MaxCost:
     """The largest of several costs of one unit: a network must be good on every device.
 
-    The mean is the largest expected cost, and the deviation that of the cost which is the largest: what several that are nearly equal
-    add to the expectation of their maximum is left out.
+    The mean is the largest expected cost, and the deviation is that of this cost. The higher expectation of a maximum of several nearly
+    equal costs is ignored.
+
+    Args:
+        name: See `CostModel`.
+        costs: At least two, of one unit.
     """
 
     name: str
@@ -43,19 +47,18 @@ class MaxCost:
         return np.asarray(np.take_along_axis(stds, self._argmax(rows)[None], axis=0)[0])
 
     def std_of_difference(self, a: Rows, b: Rows) -> np.ndarray:
-        """Return the deviation of cost(a) - cost(b), float [n]: what a and b share cancels only where one device is the worst of both."""
-        worst, other = self._argmax(a), self._argmax(b)
-        shared = np.stack([cost.std_of_difference(a, b) for cost in self.costs])
-        same = np.take_along_axis(shared, worst[None], axis=0)[0]
-        return np.asarray(np.where(worst == other, same, np.hypot(self.std(a), self.std(b))))
+        """Return the deviation of cost(a) - cost(b), float [n]; shared errors cancel only where the same device is the largest of both."""
+        largest_a, largest_b = self._argmax(a), self._argmax(b)
+        stds = np.stack([cost.std_of_difference(a, b) for cost in self.costs])
+        same_device = np.take_along_axis(stds, largest_a[None], axis=0)[0]
+        return np.asarray(np.where(largest_a == largest_b, same_device, np.hypot(self.std(a), self.std(b))))
 
     def additive_terms(self, settings: tuple[int, ...] = ()) -> CostTerms | None:
-        """Return a part a device, joined to their maximum (a smooth one of endless sharpness); None where a cost is no sum."""
-        sums = [as_sum(cost, settings) for cost in self.costs]
-        found = [each for each in sums if each is not None]
-        if len(found) < len(sums):
+        """Return a part for each device, combined by their maximum (of infinite sharpness); None where a cost is no sum."""
+        sums = [terms for terms in (as_sum(cost, settings) for cost in self.costs) if terms is not None]
+        if len(sums) < len(self.costs):
             return None
-        return CostTerms(tuple(term for term, _ in found), tuple(constant for _, constant in found), np.inf)
+        return CostTerms(tuple(term for term, _ in sums), tuple(constant for _, constant in sums), np.inf)
 
     def _means(self, rows: Rows) -> np.ndarray:
         return np.stack([cost.mean(rows) for cost in self.costs])
@@ -66,7 +69,13 @@ class MaxCost:
 
 @dataclass(frozen=True)
 class WeightedSumCost:
-    """A weighted sum of several costs of one unit; the errors of different devices are independent."""
+    """A weighted sum of several costs of one unit; errors of different devices count as independent.
+
+    Args:
+        name: See `CostModel`.
+        costs: At least two, of one unit.
+        weights: A weight above zero for each.
+    """
 
     name: str
     costs: tuple[CostModel, ...]
@@ -75,7 +84,7 @@ class WeightedSumCost:
     def __post_init__(self) -> None:
         _validate_units(self.name, self.costs)
         if min(self.weights) <= 0:
-            raise ConfigError(f"{self.name}: every weight must be above zero", got=min(self.weights))
+            raise ConfigError(f"{self.name}: weights must be above zero", got=min(self.weights))
 
     @property
     def unit(self) -> str:
@@ -95,13 +104,13 @@ class WeightedSumCost:
         return np.sqrt(sum((weight * cost.std_of_difference(a, b)) ** 2 for weight, cost in self._pairs))
 
     def additive_terms(self, settings: tuple[int, ...] = ()) -> CostTerms | None:
-        """Return one additive part, the weighted sum of the devices' own; None where a cost is no sum."""
-        sums = [(weight, as_sum(cost, settings)) for weight, cost in self._pairs]
-        found = [(weight, each) for weight, each in sums if each is not None]
-        if len(found) < len(sums):
+        """Return one additive part, the weighted sum of the devices' parts; None where a cost is no sum."""
+        sums = [terms for terms in (as_sum(cost, settings) for cost in self.costs) if terms is not None]
+        if len(sums) < len(self.costs):
             return None
-        term = sum_terms([tuple(weight * values for values in own) for weight, (own, _) in found])
-        return CostTerms((term,), (sum(weight * constant for weight, (_, constant) in found),))
+        weighted = list(zip(self.weights, sums, strict=True))
+        term = sum_terms([tuple(weight * values for values in term) for weight, (term, _) in weighted])
+        return CostTerms((term,), (sum(weight * constant for weight, (_, constant) in weighted),))
 
     @property
     def _pairs(self) -> list[tuple[float, CostModel]]:
@@ -109,7 +118,7 @@ class WeightedSumCost:
 
 
 def as_sum(cost: CostModel, settings: tuple[int, ...] = ()) -> tuple[Term, float] | None:
-    """Return (what each block [stage][block] adds, what every network costs besides) of a cost that is a sum; None for any other."""
+    """Return the term [stage][block] and the constant of a cost that is a sum; None for any other cost."""
     parts = cost.additive_terms(settings)
     if parts is None or (parts.sharpness is not None and len(parts.terms) > 1):
         return None
@@ -124,4 +133,4 @@ def sum_terms(terms: Sequence[Term]) -> Term:
 def _validate_units(name: str, costs: Sequence[CostModel]) -> None:
     units = sorted({cost.unit for cost in costs})
     if len(costs) < 2 or len(units) > 1:
-        raise ConfigError(f"{name}: costs are joined from two on, all of one unit", got=", ".join(units))
+        raise ConfigError(f"{name}: only two or more costs of the same unit can be combined", got=", ".join(units))

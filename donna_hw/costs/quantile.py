@@ -1,4 +1,4 @@
-"""Robust: a cost that is judged by its upper quantile, so that a network which may be slow counts as slow."""
+"""QuantileCost: a cost evaluated at its upper quantile, so that a network that may be slow counts as slow."""
 
 from __future__ import annotations
 
@@ -14,14 +14,19 @@ from donna_hw.spaces.space import Rows
 
 @dataclass(frozen=True)
 class QuantileCost:
-    """The value that a cost stays below with the probability `quantile`, if its errors are normal; limits on it hold at that quantile."""
+    """The value below which a cost stays with a given probability, for normal errors; constraints on it hold with that probability.
+
+    Args:
+        cost: The cost.
+        quantile: The probability, above 0.5 and below 1.
+    """
 
     cost: CostModel
     quantile: float
 
     def __post_init__(self) -> None:
         if not 0.5 < self.quantile < 1:
-            raise ConfigError("a robust search needs a quantile above 0.5 and below 1", got=self.quantile)
+            raise ConfigError("quantile must be above 0.5 and below 1", got=self.quantile)
 
     @property
     def name(self) -> str:
@@ -38,7 +43,7 @@ class QuantileCost:
         return np.asarray(self.cost.mean(rows) + norm.ppf(self.quantile) * self.cost.std(rows))
 
     def std(self, rows: Rows) -> np.ndarray:
-        """Return the cost's own deviation, float [n]."""
+        """Return the deviation of the cost itself, float [n]."""
         return self.cost.std(rows)
 
     def std_of_difference(self, a: Rows, b: Rows) -> np.ndarray:
@@ -46,5 +51,5 @@ class QuantileCost:
         return self.cost.std_of_difference(a, b)
 
     def additive_terms(self, settings: tuple[int, ...] = ()) -> CostTerms | None:
-        """Return None: a deviation is no sum over blocks, so that no search on it is exact."""
+        """Return None: a deviation is no sum over blocks, so no search on it is exact."""
         return None

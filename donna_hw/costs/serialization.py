@@ -1,4 +1,4 @@
-"""The correction kept beside a table: the whole networks that it was fitted to and what was found; the fit is solved again from them."""
+"""The correction saved next to a table: the whole networks and the fitted parameters, from which the fit is solved again."""
 
 from __future__ import annotations
 
@@ -25,9 +25,12 @@ CORRECTION_SUFFIX = ".correction.toml"
 
 
 class CorrectionFile(StrictModel):
-    """The keys of a correction's TOML; see `FittedCost`, `VarianceParams`, `IntervalCalibration` and `FitResult` for what they mean.
+    """The keys of a correction's TOML; `FittedCost`, `VarianceParams`, `IntervalCalibration` and `FitResult` explain most of them.
 
-    table: names the rows that were corrected. networks: each a label a stage, joined by `/`; measured: in the table's unit.
+    Attributes:
+        table: Fingerprint of the rows that were corrected.
+        networks: The networks, each with a label per stage, joined by `/`.
+        measured: Their costs in the table's unit.
     """
 
     table: str
@@ -48,36 +51,51 @@ class CorrectionFile(StrictModel):
 
 
 def load_cost(space: Space, table: LatencyTable, name: str = "") -> CostModel:
-    """Return what networks of a space cost by a table, corrected where a correction lies beside it; called `name`, else as its device."""
-    found = load_corrected_cost(space, table) or TableCost.of(space, table)
-    return replace(found, name=name or found.name)
+    """Return the cost of a space's networks by a table, corrected where the table has a correction.
+
+    Args:
+        space: The space of the networks.
+        table: A table that covers the space.
+        name: Name of the cost; by default that of the table's device.
+
+    Returns:
+        The cost.
+
+    Raises:
+        TableError: The table lacks rows of the space, or changed since it was corrected.
+        FileFormatError: The correction is corrupt.
+    """
+    cost = load_corrected_cost(space, table) or TableCost.of(space, table)
+    return replace(cost, name=name or cost.name)
 
 
 def load_corrected_cost(space: Space, table: LatencyTable) -> FittedCost | None:
-    """Return the corrected cost of a table, None where no correction lies beside it.
+    """Return the corrected cost of a table; None where the table has no correction.
 
-    Raises `FileFormatError`, `UnknownNameError` or `ConfigError` for a file that is torn, lacks a key or holds what no fit gives; `TableError` where the
-    table's rows are no longer those that were corrected.
+    Raises `FileFormatError`, `UnknownNameError` or `ConfigError` for a correction that is corrupt, lacks a key or has values of no fit, and
+    `TableError` where the table's rows changed since.
     """
-    kept, path = load_correction(table), correction_path(table)
-    if kept is None:
+    correction, path = load_correction(table), correction_path(table)
+    if correction is None:
         return None
-    basis = FeatureBasis.from_table(space, table)  # refuses a table that is not whole
-    if kept.table != fingerprint(table):
+    basis = FeatureBasis.from_table(space, table)  # rejects a table that lacks rows
+    if correction.table != fingerprint(table):
         raise TableError(
-            f"{path} must be of the rows that {table.path.name} has now",
-            got="rows that were measured since",
-            hint=f"donna-hw table correct {table.path} fits it again",
+            f"{path} belongs to other rows than {table.path.name} has now",
+            hint=f"fit it again: donna-hw table calibrate {table.path}",
         )
-    rows, measured = parse_networks(space, kept.networks, path), np.array(kept.measured)
-    _validate_file(kept, basis, path)
-    spreads = VarianceParams(
-        np.array(kept.log_effects), np.array(kept.log_noise), kept.growth, np.array(kept.outlier_scale)
+    rows, measured = parse_networks(space, correction.networks, path), np.array(correction.measured)
+    _validate_file(correction, basis, path)
+    params = VarianceParams(
+        np.array(correction.log_effects),
+        np.array(correction.log_noise),
+        correction.growth,
+        np.array(correction.outlier_scale),
     )
-    before = AdditiveWeights(np.array(kept.weights), kept.sharpness)
-    names, calibration = (table.info.device, table.info.unit), IntervalCalibration(kept.level, kept.slope)
+    prior = AdditiveWeights(np.array(correction.weights), correction.sharpness)
+    names, calibration = (table.info.device, table.info.unit), IntervalCalibration(correction.level, correction.slope)
     cost = replace(
-        FittedCost.from_weights(names, basis, rows, measured, before), variance_params=spreads, calibration=calibration
+        FittedCost.from_weights(names, basis, rows, measured, prior), variance_params=params, calibration=calibration
     )
     try:
         cost.mean(rows)  # solves the fit
@@ -85,19 +103,19 @@ def load_corrected_cost(space: Space, table: LatencyTable) -> FittedCost | None:
         raise
     except (ValueError, np.linalg.LinAlgError) as error:
         raise FileFormatError(
-            f"{path} must hold a fit", got=str(error), hint="fit it again: donna-hw table correct"
+            f"{path}: the fit cannot be solved: {error}", hint="fit it again: donna-hw table calibrate"
         ) from None
     return cost
 
 
 def load_correction(table: LatencyTable) -> CorrectionFile | None:
-    """Return what the file beside a table says, None where there is none."""
+    """Return the content of a table's correction file; None where there is none."""
     path = correction_path(table)
     return read_model(path, CorrectionFile) if path.exists() else None
 
 
 def save_correction(space: Space, table: LatencyTable, fit: FitResult) -> Path:
-    """Write a fit beside its table and return the file's path."""
+    """Save a fit next to its table and return the file's path."""
     cost = fit.cost
     content = CorrectionFile(
         table=fingerprint(table),
@@ -122,18 +140,21 @@ def save_correction(space: Space, table: LatencyTable, fit: FitResult) -> Path:
 
 
 def correction_path(table: LatencyTable) -> Path:
-    """Return where a table's correction lies."""
+    """Return the path of a table's correction."""
     return table.path.with_suffix(CORRECTION_SUFFIX)
 
 
 def fingerprint(table: LatencyTable) -> str:
-    """Return 16 hexadecimal digits that name a table's costs, row by row."""
+    """Return 16 hexadecimal digits that identify a table's costs, row by row."""
     cells = table.frame[["part", "layers_hash", table.info.column]].to_csv(index=False, lineterminator="\n")
     return hashlib.sha256(cells.encode()).hexdigest()[:16]
 
 
 def parse_networks(space: Space, networks: list[str], path: Path) -> Rows:
-    """Return networks named by a label a stage, joined by `/`, as rows int [n, stages]; raises `FileFormatError` and `UnknownNameError`."""
+    """Return networks named by a label per stage, joined by `/`, as rows int [n, stages].
+
+    Raises `FileFormatError` for a wrong number of labels, and `UnknownNameError` for an unknown one.
+    """
     try:
         rows = [space.row(space.architecture_from_name(name)) for name in networks]
     except ConfigError as error:
@@ -141,26 +162,35 @@ def parse_networks(space: Space, networks: list[str], path: Path) -> Rows:
     return np.array(rows, np.int64).reshape(len(rows), len(space.columns))
 
 
-def _validate_file(kept: CorrectionFile, basis: FeatureBasis, path: Path) -> None:
-    """Raise `FileFormatError` where lists that belong together differ in length, or a number is one that no fit gives."""
-    parts = {"sum": 1, "floor": 2}.get(kept.kind)
-    count = len(kept.networks)
-    rules = {
+def _validate_file(correction: CorrectionFile, basis: FeatureBasis, path: Path) -> None:
+    """Raise `FileFormatError` where lists differ in length, or a number is outside of the range of any fit."""
+    parts = {"sum": 1, "floor": 2}.get(correction.kind)
+    count = len(correction.networks)
+    requirements = {
         f"kind must be one of {', '.join(KINDS)}": parts is not None,
-        "weights must be a list of the basis's numbers for each part": parts is not None
-        and [len(each) for each in kept.weights] == [len(basis.names)] * parts,
-        "weights must be zero or more, and some above": all(
-            min(each) >= 0 < max(each) for each in kept.weights if each
+        "weights must have a list of the basis's weights for each part": parts is not None
+        and [len(part) for part in correction.weights] == [len(basis.names)] * parts,
+        "weights must be zero or more, and not all zero": all(
+            min(part) >= 0 < max(part) for part in correction.weights if part
         ),
-        "a sharpness belongs to a floor": (kept.sharpness is not None) == (kept.kind == "floor"),
-        "log_noise must have a number for each part": len(kept.log_noise) == parts,
-        "networks, measured and outlying must be as many": count == len(kept.measured) == len(kept.outlier_scale)
+        "a floor needs a sharpness, and a sum has none": (correction.sharpness is not None)
+        == (correction.kind == "floor"),
+        "log_noise must have a number for each part": len(correction.log_noise) == parts,
+        "networks, measured and outlier_scale must have the same length": count
+        == len(correction.measured)
+        == len(correction.outlier_scale)
         and count > 0,
-        "measured and outlying must be above zero": all(value > 0 for value in (*kept.measured, *kept.outlier_scale)),
-        "logs must lie within 20 of zero": all(abs(value) <= 20 for value in (*kept.log_effects, *kept.log_noise)),
-        "growth, level and slope must lie within 3 of zero": max(abs(kept.growth), abs(kept.level), abs(kept.slope))
+        "measured and outlier_scale must be above zero": all(
+            value > 0 for value in (*correction.measured, *correction.outlier_scale)
+        ),
+        "log_effects and log_noise must lie within 20 of zero": all(
+            abs(value) <= 20 for value in (*correction.log_effects, *correction.log_noise)
+        ),
+        "growth, level and slope must lie within 3 of zero": max(
+            abs(correction.growth), abs(correction.level), abs(correction.slope)
+        )
         <= 3,
     }
-    for rule, holds in rules.items():
-        if not holds:
-            raise FileFormatError(f"{path}: {rule}", hint="fit it again: donna-hw table correct")
+    for requirement, is_met in requirements.items():
+        if not is_met:
+            raise FileFormatError(f"{path}: {requirement}", hint="fit it again: donna-hw table calibrate")

@@ -1,1 +1,1 @@
-"""search: say in one line what this folder is for."""
+"""Search for the best networks: exact, NSGA-II and random; Pareto fronts, and the loop that verifies them."""

@@ -31,10 +31,20 @@ METHODS = ("auto", "exact", "nsga2", "random")
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """How to search. samples: networks that NSGA-II or the random search looks at; population: of a generation of NSGA-II.
+    """How to search.
 
-    method: `auto` is `exact` where that is possible, else `nsga2` begun from the nearest exact front. robust: a quantile to judge costs
-    by (`QuantileCost`). diverse: a share of equal blocks that no two networks may pass (`select_diverse`).
+    Args:
+        method: One of `METHODS`. `auto` is `exact` where that is possible, else `nsga2` started from the nearest exact front.
+        samples: Networks that NSGA-II or the random search evaluates.
+        population: Networks in a generation of NSGA-II, at least 4.
+        seed: Seed of the random choices.
+        quantile: Compare costs at this quantile, above 0.5 and below 1 (`QuantileCost`); None for their means.
+        max_overlap: Share of equal blocks, 0 to below 1, that no two networks of the front may exceed (`select_diverse`); None for the
+            whole front.
+
+    Raises:
+        UnknownNameError: `method` is not one of `METHODS`.
+        ConfigError: `samples` is below `population`, or `population` below 4.
     """
 
     method: str = "auto"
@@ -46,41 +56,57 @@ class SearchSettings:
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
-            raise UnknownNameError("a search's method must be a known one", got=self.method, choices=METHODS)
+            raise UnknownNameError("unknown search method", got=self.method, choices=METHODS)
         if self.samples < self.population or self.population < 4:
             raise ConfigError(
-                "samples must be at least the population, and that at least 4",
-                got=f"{self.samples}, {self.population}",
+                f"{self.samples} samples are fewer than the population of {self.population}, or the population is below 4"
             )
 
 
-def search(aim: SearchProblem, settings: SearchSettings) -> ParetoFront:
-    """Return the front of an aim by the method that the settings name; `exact` raises `ConfigError` where it is not possible."""
-    if settings.method == "random":
-        return random_front(aim, settings.samples, settings.seed)
-    if settings.method == "nsga2":
-        return nsga2(aim, settings.samples, settings.population, settings.seed)
-    reason = exact_search_obstacle(aim)
-    if reason is None:
+def search(problem: SearchProblem, settings: SearchSettings) -> ParetoFront:
+    """Return the front of a problem.
+
+    Args:
+        problem: What is searched for.
+        settings: The method, and what it needs.
+
+    Returns:
+        The front, or its diverse networks where the settings limit the overlap.
+
+    Raises:
+        ConfigError: The method is `exact` and no exact search is possible.
+        InsufficientDataError: No network satisfies the constraints.
+    """
+    front, method = None, settings.method
+    if method == "random":
+        front = random_front(problem, settings.samples, settings.seed)
+    elif method == "nsga2":
+        front = nsga2(problem, settings.samples, settings.population, settings.seed)
+    elif method == "exact" or exact_search_obstacle(problem) is None:
         try:
-            return exact_front(aim)
+            front = exact_front(problem)
         except TooManySumsError:
-            if settings.method == "exact":
+            if method == "exact":
                 raise
-    elif settings.method == "exact":
-        raise ConfigError("an exact search needs sums over blocks", got=reason, hint="search with --method auto")
-    front = nsga2(aim, settings.samples, settings.population, settings.seed, initial_rows=find_initial_rows(aim))
-    return add_optimality_gap(aim, front)
+    if front is None:
+        initial_rows = find_initial_rows(problem)
+        front = nsga2(problem, settings.samples, settings.population, settings.seed, initial_rows=initial_rows)
+        front = add_optimality_gap(problem, front)
+    return front if settings.max_overlap is None else select_diverse(front, settings.max_overlap)
 
 
 @dataclass(frozen=True)
 class SearchRequest:
-    """What is searched for, in a user's words.
+    """A search in a user's words.
 
-    space: its name. run: the folder of a finished run, whose blocks and predictor foretell accuracies. costs: `NAME`, `max(NAME,NAME)` or
-    `0.7*NAME+0.3*NAME`, a name being `[QUANTITY@]DEVICE[/VARIANT]`, or `measured@DEVICE` to time every network that is looked at. limits:
-    `COST=VALUE` with a unit, on these costs or on others. tables: the folder whose tables come before the run's and the shipped ones;
-    networks are measured there.
+    Args:
+        space: Name of the space.
+        run: Folder of a finished run, whose blocks and predictor give the accuracies.
+        costs: Each `NAME`, `max(NAME,NAME)` or `0.7*NAME+0.3*NAME`. A name is `[QUANTITY@]DEVICE[/VARIANT]`, or `measured@DEVICE` to
+            time every network that the search evaluates.
+        constraints: Upper bounds with a unit, on these costs or on others, such as `latency@v100<=20ms`.
+        tables: Folder whose tables are looked up before the run's and the shipped ones. Networks are measured there.
+        settings: How to search.
     """
 
     space: str
@@ -92,55 +118,79 @@ class SearchRequest:
 
 
 def run_search(request: SearchRequest) -> ParetoFront:
-    """Return the front; a table measured on another chip than this machine's is used with a warning that names both."""
-    aim, _ = _build_problem(request)
-    return _search_diverse(aim, request.settings)
+    """Return the front of a request.
+
+    A table that was measured on another chip than this machine's is used with a warning that names both.
+
+    Args:
+        request: What to search for, and where.
+
+    Returns:
+        The front.
+
+    Raises:
+        UnknownNameError: The space or a device is unknown.
+        FileFormatError: A file of the run is missing or corrupt.
+        TableError: A cost has no table, or the table lacks rows.
+        ConfigError: A cost or a constraint cannot be parsed, or no exact search is possible.
+        InsufficientDataError: No network satisfies the constraints.
+    """
+    problem, _ = _build_problem(request)
+    return search(problem, request.settings)
 
 
-def run_verified_search(request: SearchRequest, plan: VerificationConfig) -> VerificationResult:
-    """Search as `run_search` does until the front stands, networks of it measured whole beside the first cost's table (`verify_on_device`)."""
-    aim, seen = _build_problem(request)
-    if aim.costs[0].name.startswith("measured@") or not seen:
+def run_verified_search(request: SearchRequest, config: VerificationConfig) -> VerificationResult:
+    """Search until the front is stable, measuring whole networks of it next to the first cost's table (`verify_on_device`).
+
+    Args:
+        request: What to search for. The first cost must be that of one table.
+        config: How many networks and rounds to measure, and when a prediction is precise enough.
+
+    Returns:
+        The last front, and what each round measured.
+
+    Raises:
+        ConfigError: The first cost is measured itself, combines several tables, or is a quantile; otherwise as `run_search`.
+    """
+    problem, tables = _build_problem(request)
+    if problem.costs[0].name.startswith("measured@") or not tables:
         raise ConfigError(
-            "a cost that is measured needs no verification", got=request.costs[0], hint="leave --verify out"
+            "a measured cost needs no verification", got=request.costs[0], hint="leave out --verify-networks"
         )
     if request.settings.quantile is not None or any(mark in request.costs[0] for mark in "(*"):
-        raise ConfigError("the first cost of a verified search must be one table's", got=request.costs[0])
+        raise ConfigError("the first cost of a verified search must be that of one table", got=request.costs[0])
     return verify_on_device(
-        aim, lambda aim: _search_diverse(aim, request.settings), seen[0], plan, folder=request.tables
+        problem, lambda problem: search(problem, request.settings), tables[0], config, folder=request.tables
     )
 
 
-def _search_diverse(aim: SearchProblem, settings: SearchSettings) -> ParetoFront:
-    front = search(aim, settings)
-    return front if settings.max_overlap is None else select_diverse(front, settings.max_overlap)
+def _build_problem(request: SearchRequest) -> tuple[SearchProblem, list[LatencyTable]]:
+    """Return the problem of a request, and the tables of its costs in their order."""
+    settings, space, run = request.settings, load_space(request.space), request.run
+    folders = [run / "latency_tables", *(root / "latency_tables" for root in data_roots())]
+    tables: list[LatencyTable] = []
 
-
-def _build_problem(question: SearchRequest) -> tuple[SearchProblem, list[LatencyTable]]:
-    """Return what is looked for, and the tables of the costs in their order."""
-    settings, space, run = question.settings, load_space(question.space), question.run
-    own = [question.tables] if question.tables else []
-    places = [*own, run / "latency_tables", *(root / "latency_tables" for root in data_roots())]
-    seen: list[LatencyTable] = []
-
-    def see(table: LatencyTable) -> None:
+    def on_table(table: LatencyTable) -> None:
         _warn_device_mismatch(table)
-        seen.append(table)
+        tables.append(table)
 
-    reader = CostParser(space, places, see, settings.samples)
-    models = reader.parse_costs(question.costs)
-    limited = [reader.parse_constraint(text, models) for text in question.constraints]
+    first = [request.tables] if request.tables else []
+    parser = CostParser(space, [*first, *folders], on_table, settings.samples)
+    costs = parser.parse_costs(request.costs)
+    constraints = [parser.parse_constraint(text, costs) for text in request.constraints]
     if settings.quantile is not None:
-        models = [QuantileCost(model, settings.quantile) for model in models]
-        limited = [Constraint(QuantileCost(limit.cost, settings.quantile), limit.upper_bound) for limit in limited]
-    kept = run / "predictor.toml"
-    predictor, metric = load_predictor(kept), read_metric(kept)
+        costs = [QuantileCost(cost, settings.quantile) for cost in costs]
+        constraints = [
+            Constraint(QuantileCost(limit.cost, settings.quantile), limit.upper_bound) for limit in constraints
+        ]
+    path = run / "predictor.toml"
+    predictor, metric = load_predictor(path), read_metric(path)
     qualities = BlockLibrary(run / "block_library", space).qualities(metric)
-    return SearchProblem(space, qualities, predictor, models, limited), seen
+    return SearchProblem(space, qualities, predictor, costs, constraints), tables
 
 
 def _warn_device_mismatch(table: LatencyTable) -> None:
-    """Warn when a measured table is of another chip than the device of its name here; without such a device nothing is said."""
+    """Warn when a measured table is of another chip than this machine's device of its name; silent without such a device."""
     if table.info.origin != "measured":
         return
     try:

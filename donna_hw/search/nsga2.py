@@ -1,4 +1,4 @@
-"""NSGA-II (pymoo), the paper's search: 2,500 samples by default, one integer gene an axis of a block."""
+"""NSGA-II (pymoo), the search of the paper: 2,500 samples by default, one integer gene per axis of a block."""
 
 from __future__ import annotations
 
@@ -18,30 +18,45 @@ from donna_hw.spaces.space import Rows
 
 
 def nsga2(
-    aim: SearchProblem, samples: int = 2500, population: int = 50, seed: int = 0, *, initial_rows: Rows | None = None
+    problem: SearchProblem,
+    samples: int = 2500,
+    population: int = 50,
+    seed: int = 0,
+    *,
+    initial_rows: Rows | None = None,
 ) -> ParetoFront:
-    """Return the front of all `samples` networks that NSGA-II looked at; it is never said to be exact.
+    """Return the front of all `samples` networks that NSGA-II evaluated; it never counts as exact.
 
-    seeds: networks to begin from, int [n, stages + global axes]: the first population takes as many as it has room for, spread over them
-    in their order; up to half of `samples` are spent on the others. Raises `InsufficientDataError`, with the nearest values reached, when no network
-    within the limits was found.
+    Args:
+        problem: What is searched for.
+        samples: Networks to evaluate, at least the population.
+        population: Networks in a generation, at least 4.
+        seed: Seed of the random choices.
+        initial_rows: Networks to start from, int [n, stages + global axes]. The first population takes as many as it has room for,
+            spread over them in their order. Up to half of `samples` are spent on the others.
+
+    Returns:
+        The front, ordered by the first cost.
+
+    Raises:
+        ConfigError: `samples` or `population` is too small.
+        InsufficientDataError: No evaluated network satisfies the constraints; the message has the nearest values.
     """
     if samples < population or population < 4:
         raise ConfigError(
-            "samples must be at least the population, and that at least 4", got=f"{samples}, {population}"
+            f"{samples} samples are fewer than the population of {population}, or the population is below 4"
         )
-    space, seen = aim.space, _EvaluatedNetworks()
+    space, batches = problem.space, list[Rows]()
     upper = space.gene_counts - 1
     first, others = _split_initial_rows(initial_rows, population, min(samples // 2, samples - population))
-    seen.rows += [others] * (len(others) > 0)
+    batches += [others] * (len(others) > 0)
 
     class Networks(Problem):  # type: ignore[misc]
         def __init__(self) -> None:
-            limits = 1 + len(aim.constraints)
             super().__init__(
                 n_var=len(upper),
-                n_obj=1 + len(aim.costs),
-                n_ieq_constr=limits,
+                n_obj=1 + len(problem.costs),
+                n_ieq_constr=1 + len(problem.constraints),
                 xl=np.zeros_like(upper),
                 xu=upper,
                 vtype=int,
@@ -49,17 +64,17 @@ def nsga2(
 
         def _evaluate(self, genes: np.ndarray, out: dict[str, np.ndarray], *args: object, **kwargs: object) -> None:
             rows = space.genes_to_rows(genes.astype(np.int64))
-            left = samples - sum(map(len, seen.rows))
-            rows[left:] = rows[0]  # past the samples nothing new is looked at: a measured cost is asked for no more
-            seen.rows.append(rows[:left])
-            out["F"], out["G"] = aim.objectives(rows), aim.violations(rows)
+            remaining = samples - sum(map(len, batches))
+            rows[remaining:] = rows[0]  # nothing new beyond the samples: a measured cost measures no more networks
+            batches.append(rows[:remaining])
+            out["F"], out["G"] = problem.objectives(rows), problem.violations(rows)
 
     repair = RoundingRepair()
     minimize(
         Networks(),
         NSGA2(
             pop_size=population,
-            sampling=_initial_population(aim, first, population, seed),
+            sampling=_initial_population(problem, first, population, seed),
             crossover=SBX(prob=0.9, eta=3.0, vtype=float, repair=repair),
             mutation=PM(eta=3.0, vtype=float, repair=repair),
             eliminate_duplicates=True,
@@ -68,30 +83,25 @@ def nsga2(
         seed=seed,
         verbose=False,
     )
-    looked_at = np.concatenate(seen.rows)
-    return build_front(aim, np.unique(looked_at, axis=0), evaluations=len(looked_at))
+    evaluated = np.concatenate(batches)
+    return build_front(problem, np.unique(evaluated, axis=0), evaluations=len(evaluated))
 
 
-def _split_initial_rows(seeds: Rows | None, population: int, most: int) -> tuple[Rows, Rows]:
-    """Return the seeds that the first population takes and, at most `most`, those that are looked at besides."""
-    seeds = np.empty((0, 1), np.int64) if seeds is None else seeds
-    picks = np.unique(np.linspace(0, len(seeds) - 1, min(population, len(seeds))).round().astype(int))
-    others = np.setdiff1d(np.arange(len(seeds)), picks)
-    kept = np.linspace(0, len(others) - 1, min(most, len(others))).round().astype(int)
-    return seeds[picks], seeds[others[kept]]
+def _split_initial_rows(rows: Rows | None, population: int, limit: int) -> tuple[Rows, Rows]:
+    """Return the initial networks that the first population takes, and at most `limit` others that are evaluated too."""
+    rows = np.empty((0, 1), np.int64) if rows is None else rows
+    picks = np.unique(np.linspace(0, len(rows) - 1, min(population, len(rows))).round().astype(int))
+    others = np.setdiff1d(np.arange(len(rows)), picks)
+    spread = np.linspace(0, len(others) - 1, min(limit, len(others))).round().astype(int)
+    return rows[picks], rows[others[spread]]
 
 
-def _initial_population(aim: SearchProblem, seeds: Rows, population: int, seed: int) -> object:
-    """Return the first generation: the seeds, and random networks for the rest."""
-    if not len(seeds):
+def _initial_population(problem: SearchProblem, rows: Rows, population: int, seed: int) -> object:
+    """Return the first generation: the initial networks, and random ones for the rest."""
+    if not len(rows):
         return IntegerRandomSampling()
-    genes = aim.space.rows_to_genes(seeds)
-    others = np.random.default_rng(seed).integers(0, aim.space.gene_counts, (population - len(genes), genes.shape[1]))
+    genes = problem.space.rows_to_genes(rows)
+    others = np.random.default_rng(seed).integers(
+        0, problem.space.gene_counts, (population - len(genes), genes.shape[1])
+    )
     return np.concatenate([genes, others])
-
-
-class _EvaluatedNetworks:
-    """Every network that was evaluated, batch by batch."""
-
-    def __init__(self) -> None:
-        self.rows: list[Rows] = []

@@ -1,4 +1,4 @@
-"""ParetoFront: the networks that no other network beats in every objective."""
+"""ParetoFront: the networks that no other network dominates."""
 
 from __future__ import annotations
 
@@ -22,12 +22,21 @@ from donna_hw.training.block_metrics import gather_qualities
 class ParetoFront:
     """The front of a search, ordered by the first cost.
 
-    rows: int [n, stages]. accuracy, accuracy_std: predicted top-1 %, float [n]. costs, cost_stds: by device name, float [n] in the
-    unit of `units`. extrapolated: bool [n], where the predictor left its range. within_noise: bool [n], where another network of the
-    front may well be better (`search/noise.py`). evaluations: networks that were looked at.
-    exact: whether no network outside can belong to it; equals: int [n], how many networks have the same accuracy and costs, where it is.
-    gap: by how much, in per cent, a network outside may be more accurate than the best within its costs; None where that is not known.
-    choice: how it was chosen from a larger front, in words.
+    Args:
+        space: The space of the networks.
+        rows: Their blocks and settings of the global axes, int [n, stages + global axes].
+        accuracy: Predicted top-1 in per cent, float [n].
+        accuracy_std: Its standard deviation, float [n].
+        costs: By name, float [n] in the unit of `units`.
+        cost_stds: Their standard deviations, float [n].
+        units: Unit of each cost.
+        extrapolated: Bool [n], where the predictor left its range.
+        within_noise: Bool [n], where another network of the front may well be better (`within_noise`).
+        evaluations: Networks that were evaluated.
+        exact: Whether no network outside can belong to the front.
+        multiplicity: Int [n], how many networks have the same accuracy and costs, where the front is exact.
+        gap: By how much, in per cent, a network outside may be more accurate than the best within its costs; None where unknown.
+        choice: How the networks were chosen from a larger front, in words.
     """
 
     space: Space
@@ -49,13 +58,13 @@ class ParetoFront:
         return len(self.rows)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one line a network: blocks, predicted accuracy, and each cost with its unit in the column's name."""
+        """Return one line per network: blocks, predicted accuracy, and each cost with its unit in the column's name."""
         columns: dict[str, object] = {
             name: [labels[m] for m in numbers]
             for name, labels, numbers in zip(self.space.columns, self.space.column_labels, self.rows.T, strict=True)
         }
-        for place, axis in enumerate(self.space.global_axes, start=len(self.space.stages)):
-            columns[axis.name] = [axis.label(axis.values[m]) for m in self.rows[:, place]]
+        for column, axis in enumerate(self.space.global_axes, start=len(self.space.stages)):
+            columns[axis.name] = [axis.label(axis.values[m]) for m in self.rows[:, column]]
         columns |= {
             "predicted_top1_percent": self.accuracy.round(4),
             "predicted_std_percent": self.accuracy_std.round(4),
@@ -70,7 +79,7 @@ class ParetoFront:
         return pd.DataFrame(columns)
 
     def subset(self, numbers: np.ndarray, choice: str) -> ParetoFront:
-        """Return the networks of these numbers, int [k]; what is left of an exact front is none any more."""
+        """Return the networks at the indices int [k]; a subset of an exact front does not count as exact."""
         return replace(
             self,
             rows=self.rows[numbers],
@@ -87,46 +96,46 @@ class ParetoFront:
         )
 
     def select_log_spaced(self, count: int, levels: np.ndarray) -> np.ndarray:
-        """Return the numbers of `count` networks spread evenly over the logarithm of `levels` (a cost, float [n]), ends left out."""
+        """Return the indices of `count` networks spread evenly over the logarithm of `levels` (a cost, float [n]), without the ends."""
         return select_log_spaced(count, levels)
 
 
 def select_log_spaced(count: int, levels: np.ndarray) -> np.ndarray:
-    """Return the numbers of `count` values spread evenly over the logarithm of `levels`, float [n] above zero, ends left out."""
+    """Return the indices of `count` values spread evenly over the logarithm of `levels`, float [n] above zero, without the ends."""
     logs = np.log(levels)
     free = np.ones(len(logs), dtype=bool)
-    for wanted in np.linspace(logs.min(), logs.max(), count + 2)[1:-1]:
-        free[int(np.argmin(np.where(free, np.abs(logs - wanted), np.inf)))] = False
+    for target in np.linspace(logs.min(), logs.max(), count + 2)[1:-1]:
+        free[int(np.argmin(np.where(free, np.abs(logs - target), np.inf)))] = False
     return np.flatnonzero(~free)
 
 
-def build_front(aim: SearchProblem, rows: Rows, evaluations: int) -> ParetoFront:
-    """Return the front of given networks, int [n, stages], within the aim's limits; raises `InsufficientDataError` where none lies there."""
-    feasible = (aim.violations(rows) <= 0).all(axis=1)
+def build_front(problem: SearchProblem, rows: Rows, evaluations: int) -> ParetoFront:
+    """Return the front of given networks, int [n, stages]; raises `InsufficientDataError` where none satisfies the constraints."""
+    feasible = (problem.violations(rows) <= 0).all(axis=1)
     if not feasible.any():
-        raise infeasibility_error(aim, rows)
+        raise infeasibility_error(problem, rows)
     rows = rows[feasible]
-    rows = rows[unique_non_dominated_mask(aim.objectives(rows))]
-    rows = rows[np.argsort(aim.costs[0].mean(rows), kind="stable")]
-    return evaluate_front(aim, rows, evaluations)
+    rows = rows[unique_non_dominated_mask(problem.objectives(rows))]
+    rows = rows[np.argsort(problem.costs[0].mean(rows), kind="stable")]
+    return evaluate_front(problem, rows, evaluations)
 
 
 def evaluate_front(
-    aim: SearchProblem, rows: Rows, evaluations: int, *, multiplicity: np.ndarray | None = None
+    problem: SearchProblem, rows: Rows, evaluations: int, *, multiplicity: np.ndarray | None = None
 ) -> ParetoFront:
-    """Return networks, int [n, stages + global axes] in their order, as a front; `equals` are there where it is exact."""
-    qualities = gather_qualities(aim.qualities, rows)
-    accuracy, accuracy_std = aim.predictor(qualities)
+    """Return networks, int [n, stages + global axes] in their order, as a front; it counts as exact where `multiplicity` is given."""
+    qualities = gather_qualities(problem.qualities, rows)
+    accuracy, accuracy_std = problem.predictor(qualities)
     return ParetoFront(
-        space=aim.space,
+        space=problem.space,
         rows=rows,
         accuracy=accuracy,
         accuracy_std=accuracy_std,
-        costs={cost.name: cost.mean(rows) for cost in aim.costs},
-        cost_stds={cost.name: cost.std(rows) for cost in aim.costs},
-        units={cost.name: cost.unit for cost in aim.costs},
-        extrapolated=aim.predictor.extrapolates(qualities),
-        within_noise=within_noise(rows, accuracy, accuracy_std, aim.costs),
+        costs={cost.name: cost.mean(rows) for cost in problem.costs},
+        cost_stds={cost.name: cost.std(rows) for cost in problem.costs},
+        units={cost.name: cost.unit for cost in problem.costs},
+        extrapolated=problem.predictor.extrapolates(qualities),
+        within_noise=within_noise(rows, accuracy, accuracy_std, problem.costs),
         evaluations=evaluations,
         exact=multiplicity is not None,
         multiplicity=multiplicity,
@@ -134,21 +143,31 @@ def evaluate_front(
 
 
 def select_diverse(front: ParetoFront, max_overlap: float) -> ParetoFront:
-    """Return the networks of a front of which no two have more than that share of equal blocks, 0 to below 1.
+    """Return networks of a front such that no two share more than a fraction of their blocks.
 
-    Greedy, the same every time: the most accurate network is kept, then each next one that differs enough from all that are kept. Another
-    choice may be larger; the result is never said to be exact.
+    The choice is greedy and deterministic: the most accurate network, then each next one that differs enough from all selected ones.
+    Another choice may be larger, and the result never counts as exact.
+
+    Args:
+        front: The front to choose from.
+        max_overlap: Largest share of equal blocks, 0 to below 1.
+
+    Returns:
+        The selected networks, in the order of the front.
+
+    Raises:
+        ConfigError: `max_overlap` lies outside that range.
     """
     if not 0 <= max_overlap < 1:
-        raise ConfigError("a share of equal blocks lies from 0 to below 1", got=max_overlap)
+        raise ConfigError("max_overlap must be from 0 to below 1", got=max_overlap)
     blocks = front.rows[:, : len(front.space.stages)]
-    kept: list[int] = []
+    selected: list[int] = []
     for i in np.lexsort((np.arange(len(front)), -front.accuracy)):
-        equal = (blocks[kept] == blocks[i]).mean(axis=1)
-        if not (equal > max_overlap + 1e-12).any():  # a share such as 0.6 is no sum of fifths in binary
-            kept.append(int(i))
+        overlap = (blocks[selected] == blocks[i]).mean(axis=1)
+        if not (overlap > max_overlap + 1e-12).any():  # a share such as 0.6 is no sum of fifths in binary
+            selected.append(int(i))
     return front.subset(
-        np.sort(kept), f"of {len(front)}, no two with more than {100 * max_overlap:g} % of equal blocks"
+        np.sort(selected), f"of {len(front)}, no two with more than {100 * max_overlap:g} % of equal blocks"
     )
 
 
@@ -158,35 +177,45 @@ PAIRS = 2**18  # compared at a time: memory stays flat
 def within_noise(
     rows: Rows, accuracy: np.ndarray, accuracy_std: np.ndarray, costs: Sequence[CostModel], level: float = Z90
 ) -> np.ndarray:
-    """Return bool [n]: networks of a front that lie within the noise of a better one.
+    """Return which networks of a front lie within the noise of another one that may be better.
 
-    Network i is marked when another network j of the front is significantly worse than i in nothing: neither is its accuracy lower, nor
-    any of its costs higher, by more than `level` standard deviations of the difference. Both belong to the front, so that j is better in
-    something; i is then not known to belong to it. A network that is not marked beats every other significantly in accuracy or a cost. The
-    accuracies' errors count as independent, which marks rather too many; what costs share cancels (`std_of_difference`).
+    Network i is marked when another network j of the front is significantly worse in nothing: its accuracy is not lower, and none of its
+    costs is higher, by more than `level` standard deviations of the difference. As j is better in something, i may not belong to the
+    front at all. A network that is not marked is significantly better than every other in accuracy or in a cost. The errors of the
+    accuracies count as independent, which marks too many rather than too few. Errors that two costs share cancel (`std_of_difference`).
+
+    Args:
+        rows: The networks, int [n, stages + global axes].
+        accuracy: Predicted top-1 in per cent, float [n].
+        accuracy_std: Its standard deviation, float [n].
+        costs: The costs.
+        level: Standard deviations of the difference that are significant.
+
+    Returns:
+        Bool [n].
     """
     count = len(rows)
     marked = np.zeros(count, dtype=bool)
     means = np.stack([cost.mean(rows) for cost in costs])
     stds = np.stack([cost.std(rows) for cost in costs])
 
-    def mark(one: np.ndarray, other: np.ndarray) -> None:
-        """Mark each of `one` whose partner in `other` is significantly worse in nothing."""
-        alike = accuracy[one] - accuracy[other] <= level * np.hypot(accuracy_std[one], accuracy_std[other])
+    def mark(first: np.ndarray, second: np.ndarray) -> None:
+        """Mark each network of `first` whose partner in `second` is significantly worse in nothing."""
+        similar = accuracy[first] - accuracy[second] <= level * np.hypot(accuracy_std[first], accuracy_std[second])
         for cost, mean in zip(costs, means, strict=True):
-            alike &= mean[other] - mean[one] <= level * cost.std_of_difference(rows[other], rows[one])
-        marked[one[alike]] = True
+            similar &= mean[second] - mean[first] <= level * cost.std_of_difference(rows[second], rows[first])
+        marked[first[similar]] = True
 
     order = np.argsort(accuracy, kind="stable")
-    mark(order[1:], order[:-1])  # most are within the noise of a neighbour, which spares them the comparison with all
+    mark(order[1:], order[:-1])  # most are within the noise of a neighbor, and need no comparison with all
     mark(order[:-1], order[1:])
     rest = np.flatnonzero(~marked)
     step = max(1, PAIRS // max(count, 1))
     for start in range(0, len(rest), step):
         i = rest[start : start + step, None]
         lower = accuracy[i] - accuracy > level * np.hypot(accuracy_std[i], accuracy_std)
-        # no difference is less certain than the sum of two deviations, which is cheap to have: it leaves few pairs to look at closely
+        # No difference is less certain than the sum of both deviations, which is cheap to compute and leaves few pairs to check.
         higher = (means[:, None] - means[:, i] > level * (stds[:, None] + stds[:, i])).any(axis=0)
-        place, other = np.nonzero(~lower & ~higher & (i != np.arange(count)))
-        mark(rest[start + place], other)
+        first, second = np.nonzero(~lower & ~higher & (i != np.arange(count)))
+        mark(rest[start + first], second)
     return marked

@@ -1,4 +1,4 @@
-"""Costs and limits as people ask for them: a name, the worst of several devices, or a weighted sum of them."""
+"""Costs and constraints as users write them: a name, the maximum over several devices, or a weighted sum of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from donna_hw.spaces.space import Space
 from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.lookup import CostName, find_table
 
-FORMS = "a cost is NAME, 'max(NAME,NAME)' or '0.7*NAME+0.3*NAME', where NAME is [QUANTITY@]DEVICE[/VARIANT]"
+FORMS = "cannot parse a cost: write NAME, 'max(NAME,NAME)' or '0.7*NAME+0.3*NAME', where NAME is [QUANTITY@]DEVICE[/VARIANT]"
 
 
 def ignore_table(_: LatencyTable) -> None:
@@ -27,9 +27,13 @@ def ignore_table(_: LatencyTable) -> None:
 
 @dataclass(frozen=True)
 class CostParser:
-    """Finds the models of costs by their names, in the first of `places` that has a table; `seen` is called with each table.
+    """Finds the models of costs by their names.
 
-    at_most: how many networks a measured cost may time, in the first of the places.
+    Args:
+        space: The space whose networks cost something.
+        folders: Folders of latency tables; the first one that has a table is used, and networks are measured in the first.
+        on_table: Called with each table that is used.
+        max_networks: How many networks a measured cost may time.
     """
 
     space: Space
@@ -38,17 +42,17 @@ class CostParser:
     max_networks: int = MAX_NETWORKS
 
     def parse_costs(self, texts: Sequence[str]) -> list[CostModel]:
-        """Return the models of several costs, each called as it was asked for; raises `ConfigError` for one that is asked for twice."""
+        """Return the models of several costs, each with the name that was given; raises `ConfigError` for one that is given twice."""
         for text in texts:
             if texts.count(text) > 1:
-                raise ConfigError("a cost must be asked for once", got=text)
+                raise ConfigError("a cost is given twice", got=text)
         return [self.parse_cost(text) for text in texts]
 
     def parse_cost(self, text: str) -> CostModel:
         """Return the model of one cost, of one of the `FORMS`; raises `ConfigError`, `TableError` and `UnknownNameError`."""
-        worst = re.fullmatch(r"max\((.*)\)", text)
-        if worst:
-            return MaxCost(text, tuple(self.parse_name(name) for name in worst[1].split(",")))
+        maximum = re.fullmatch(r"max\((.*)\)", text)
+        if maximum:
+            return MaxCost(text, tuple(self.parse_name(name) for name in maximum[1].split(",")))
         if "*" in text:
             weights, names = zip(*map(_parse_weighted, text.split("+")), strict=True)
             return WeightedSumCost(text, tuple(self.parse_name(name) for name in names), weights)
@@ -78,15 +82,15 @@ class CostParser:
 
 
 def _format_name(name: CostName) -> str:
-    """Return a cost's name: as it was asked for."""
+    """Return a cost's name as the user wrote it."""
     quantity, device, variant = name
     return (f"{quantity}@" if quantity else "") + device + (f"/{variant}" if variant else "")
 
 
 def _parse_weighted(term: str) -> tuple[float, str]:
     """Return the weight and the name of `0.7*NAME` or `NAME*0.7`; raises `ConfigError`."""
-    one, sign, other = (word.strip() for word in term.partition("*"))
-    for number, name in ((one, other), (other, one)):
+    left, sign, right = (word.strip() for word in term.partition("*"))
+    for number, name in ((left, right), (right, left)):
         if sign and name and re.fullmatch(r"[0-9]*\.?[0-9]+(e[+-]?[0-9]+)?", number):
             return float(number), name
     raise ConfigError(FORMS, got=term)

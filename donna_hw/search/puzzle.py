@@ -1,9 +1,9 @@
 """The block library of NVIDIA's Puzzle (Bercovich et al., ICML 2025, arXiv:2411.19146): layers of a language model, each with variants.
 
-Schema, from the public demonstration (NVlabs/puzzle): `block_library.json` maps each layer to its variants, each variant to
-{stats: {runtime_ms, memory_mib, num_params, ...}, metrics: {kl_div, lm_loss, ...}}; `measurement_info.json` beside it says of what
-{batch_size, sequence_length, gpu, dtype}. A model takes one variant of each layer; costs and metrics add up, less is better in both. What
-the variants compute is not in the file, so that the space made of them can be searched, but neither measured nor trained.
+The schema follows the public demonstration (NVlabs/puzzle). `block_library.json` maps each layer to its variants, and each variant to
+{stats: {runtime_ms, memory_mib, num_params, ...}, metrics: {kl_div, lm_loss, ...}}. `measurement_info.json` next to it records the
+conditions {batch_size, sequence_length, gpu, dtype}. A model has one variant of each layer. Costs and metrics add up, and less is better
+in both. The file does not contain what the variants compute, so their space can be searched, but neither measured nor trained.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ METRICS = ("kl_div", "lm_loss")
 
 @dataclass(frozen=True)
 class MetricSumPredictor:
-    """An accuracy predictor that is a metric's sum over layers, negated: 0 is a parent's model of kl_div 0, and more is better."""
+    """An accuracy predictor that is the negated sum of a metric over layers: the parent model of kl_div 0 has 0, and more is better."""
 
     def __call__(self, qualities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return (- sum of the metric, no deviation), float [n] each, of the layers' metrics float [n, stages]."""
+        """Return the negated sum of the layers' metrics, float [n, stages], and a deviation of zero, float [n] each."""
         return -qualities.sum(axis=1), np.zeros(len(qualities))
 
     def extrapolates(self, qualities: np.ndarray) -> np.ndarray:
@@ -53,7 +53,14 @@ class MetricSumPredictor:
 
 @dataclass(frozen=True)
 class PuzzleLibrary:
-    """Layers and their variants as a space; costs by the names of `STATS` in seconds, bytes and parameters; metrics [stage][block]."""
+    """Layers and their variants as a space.
+
+    Args:
+        space: A stage for each layer and a block for each variant.
+        costs: By the names of `STATS`, in seconds, bytes and parameters.
+        metrics: By the names of `METRICS`, [stage][block].
+        metadata: What `measurement_info.json` records.
+    """
 
     space: Space
     costs: Mapping[str, TableCost]
@@ -61,12 +68,12 @@ class PuzzleLibrary:
     metadata: Mapping[str, Scalar]
 
     def search_problem(self, metric: str = "kl_div", costs: Sequence[str] = ("runtime_ms",)) -> SearchProblem:
-        """Return the search for the least sum of a metric at every sum of the costs."""
+        """Return the search for the lowest sum of a metric at every cost; raises `UnknownNameError` for an unknown name."""
         if metric not in self.metrics:
-            raise UnknownNameError("a metric must be one of the library's", got=metric, choices=list(self.metrics))
+            raise UnknownNameError("unknown metric of a Puzzle library", got=metric, choices=list(self.metrics))
         for name in costs:
             if name not in self.costs:
-                raise UnknownNameError("a cost must be one of the library's", got=name, choices=list(self.costs))
+                raise UnknownNameError("unknown cost of a Puzzle library", got=name, choices=list(self.costs))
         return SearchProblem(
             self.space, self.metrics[metric], MetricSumPredictor(), [self.costs[name] for name in costs]
         )
@@ -77,17 +84,24 @@ class PuzzleLibrary:
 
 
 def read_puzzle(path: Path) -> PuzzleLibrary:
-    """Read a `block_library.json`; raises `FileFormatError` and `TableError`, and takes what every variant has of `STATS` and `METRICS`."""
+    """Return the library of a `block_library.json`, with those of `STATS` and `METRICS` that every variant has.
+
+    Raises `FileFormatError` for a file that is no such library, and `TableError` where values are missing or wrong.
+    """
     layers = _read_json(path)
     if not layers or not all(isinstance(variants, dict) and variants for variants in layers.values()):
-        raise FileFormatError(f"{path} must map each layer to its variants", got="none, or no mapping", hint="see docs")
+        raise FileFormatError(
+            f"{path}: expected a mapping from each layer to its variants", hint="see docs/importing.md"
+        )
     stages = tuple(Stage(name, (Axis("variant", tuple(variants)),), _opaque_block) for name, variants in layers.items())
     space = Space(path.stem, f"layers of {path.parent.name}, by Puzzle", (1, 1, 1), (), stages, ())
-    beside = path.with_name("measurement_info.json")
+    info = path.with_name("measurement_info.json")
     facts: dict[str, Scalar] = {"source": path.name}
-    for key, value in (_read_json(beside) if beside.exists() else {}).items():
+    for key, value in (_read_json(info) if info.exists() else {}).items():
         if not isinstance(value, str | int | float):
-            raise FileFormatError(f"{beside}: {key} must be a plain value", got=type(value).__name__, hint="see docs")
+            raise FileFormatError(
+                f"{info}: {key} must be a string or a number", got=type(value).__name__, hint="see docs/importing.md"
+            )
         facts[key] = value
     costs = {}
     for name, (unit, factor) in STATS.items():
@@ -96,59 +110,62 @@ def read_puzzle(path: Path) -> PuzzleLibrary:
             blocks = tuple(factor * stage for stage in values)
             errors = tuple(np.zeros_like(stage) for stage in blocks)
             costs[name] = TableCost(name, unit, (CostTerms((blocks,), (0.0,)),), ((errors,),), np.zeros((1, 1)))
-    found = {name: _values(layers, "metrics", name, path) for name in METRICS}
-    metrics = {name: values for name, values in found.items() if values is not None}
+    metrics = {}
+    for name in METRICS:
+        values = _values(layers, "metrics", name, path)
+        if values is not None:
+            metrics[name] = values
     if not costs or not metrics:
-        rule = f"{path}: the variants must have one of {', '.join(STATS)} and one of {', '.join(METRICS)}"
-        raise TableError(rule, got="none that is known", hint="see docs/importing.md")
+        message = f"{path}: the variants need one of {', '.join(STATS)} and one of {', '.join(METRICS)}"
+        raise TableError(message, hint="see docs/importing.md")
     return PuzzleLibrary(space, costs, metrics, facts)
 
 
 def _values(layers: Mapping[str, Any], group: str, name: str, path: Path) -> tuple[np.ndarray, ...] | None:
-    """Return a value of every variant, float [stage][block], None where no variant has it; raises `TableError` where some lack it."""
-    stages, lacking = [], []
+    """Return a value of every variant, float [stage][block]; None where no variant has it. Raises `TableError` where only some have it."""
+    stages, missing = [], []
     for layer, variants in layers.items():
         values = []
         for variant, entry in variants.items():
-            group_of = entry.get(group) if isinstance(entry, dict) else None
-            value = group_of.get(name) if isinstance(group_of, dict) else None
+            cells = entry.get(group) if isinstance(entry, dict) else None
+            value = cells.get(name) if isinstance(cells, dict) else None
             if value is None:
-                lacking.append(f"{layer}, {variant}")
+                missing.append(f"{layer}, {variant}")
                 continue
             if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value) or value < 0:
-                rule = f"{path}: {group}.{name} of {layer}, {variant} must be a finite number, zero or more"
-                raise TableError(rule, got=str(value), hint="mend the entry")
+                message = f"{path}: {group}.{name} of {layer}, {variant} must be a finite number, zero or more"
+                raise TableError(message, got=str(value), hint="fix the entry")
             values.append(float(value))
         stages.append(np.array(values))
-    if len(lacking) == sum(map(len, layers.values())):
+    if len(missing) == sum(map(len, layers.values())):
         return None
-    if lacking:
-        rule = f"{path}: every variant must have {group}.{name}, or none"
-        raise TableError(rule, got=f"{len(lacking)} without it, first {lacking[0]}", hint="mend the entries")
+    if missing:
+        message = f"{path}: {group}.{name} is missing in {len(missing)} variants, first in {missing[0]}"
+        raise TableError(message, hint="add it to all variants or to none")
     return tuple(stages)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     text = read_text(path)
     try:
-        found = json.loads(text, object_pairs_hook=_reject_duplicate_keys)
+        content = json.loads(text, object_pairs_hook=_reject_duplicate_keys)
     except DonnaError:
         raise
     except (ValueError, RecursionError) as error:
-        raise FileFormatError(f"{path} must be JSON", got=str(error), hint="name such a file") from None
-    if not isinstance(found, dict):
-        raise FileFormatError(f"{path} must be a mapping", got=type(found).__name__, hint="name such a file")
-    return found
+        raise FileFormatError(f"{path}: not valid JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise FileFormatError(f"{path}: expected a JSON object", got=type(content).__name__)
+    return content
 
 
 def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a mapping; a key that comes twice would lose an entry unsaid."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError(f"a key twice among {', '.join(list(found)[:3])} ...")
-    return found
+    """Return a mapping; raises `ValueError` for a key that occurs twice, which would silently lose an entry."""
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
+        raise ValueError(f"a key occurs twice among {', '.join(list(mapping)[:3])} ...")
+    return mapping
 
 
 def _opaque_block(variant: str) -> Skip:
-    """Return a block without layers: what the variant computes is not in the file."""
+    """Return a block without layers: the file does not contain what the variant computes."""
     return Skip(1)

@@ -1,4 +1,4 @@
-"""Random networks: what a search must beat (paper, section E)."""
+"""Random networks, the baseline of a search (paper, section E)."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from donna_hw.spaces.space import Rows
 DRAWS = 200_000
 
 
-def random_front(aim: SearchProblem, samples: int = 2500, seed: int = 0) -> ParetoFront:
+def random_front(problem: SearchProblem, samples: int = 2500, seed: int = 0) -> ParetoFront:
     """Return the front of `samples` different networks drawn uniformly: predictor-based random search (paper, section E), never exact.
 
-    A space that has no more networks is looked at whole. Raises `InsufficientDataError` when none lies within the limits.
+    A space that has no more networks is evaluated completely. Raises `InsufficientDataError` where none satisfies the constraints.
     """
-    rows = aim.space.random_rows(min(samples, aim.space.size), seed)
-    return build_front(aim, rows, evaluations=len(rows))
+    rows = problem.space.random_rows(min(samples, problem.space.size), seed)
+    return build_front(problem, rows, evaluations=len(rows))
 
 
 def sample_at_cost(
-    aim: SearchProblem,
+    problem: SearchProblem,
     cost: CostModel,
     targets: np.ndarray,
     *,
@@ -32,26 +32,38 @@ def sample_at_cost(
     tolerance: float = 0.02,
     draws: int = DRAWS,
 ) -> Rows:
-    """Return one random network for each wanted cost, int [k, stages], all different, drawn uniformly from those within `tolerance`.
+    """Return one random network for each target cost, all different, drawn uniformly from those within a tolerance.
 
-    excluded: networks that must not be drawn, int [m, stages]. Raises `InsufficientDataError` when no drawn network lies that near.
+    Args:
+        problem: Its space and its usable blocks are drawn from.
+        cost: The cost of the targets.
+        targets: The costs, float [k], in the unit of `cost`.
+        seed: Seed of the draws.
+        excluded: Networks that must not be drawn, int [m, stages].
+        tolerance: How far from a target a network may lie, as a share of it.
+        draws: Networks to draw.
+
+    Returns:
+        The networks, int [k, stages].
+
+    Raises:
+        InsufficientDataError: No drawn network lies that near a target.
     """
-    picks: list[np.ndarray] = []
-    found = sample_near_cost(aim, cost, targets, seed=seed, excluded=excluded, tolerance=tolerance, draws=draws)
-    for value, near in zip(targets, found, strict=True):
-        new = [row for row in near if not any((row == pick).all() for pick in picks)]
-        if not new:
+    picks = np.empty((0, len(problem.space.columns)), np.int64)
+    groups = sample_near_cost(problem, cost, targets, seed=seed, excluded=excluded, tolerance=tolerance, draws=draws)
+    for value, near in zip(targets, groups, strict=True):
+        new = near[~is_member(near, picks)]
+        if not len(new):
             raise InsufficientDataError(
-                f"random networks within {tolerance:.0%} of {value:.4g} {cost.unit} must exist",
-                got=f"none in {draws}",
+                f"none of {draws} random networks lies within {tolerance:.0%} of {value:.4g} {cost.unit}",
                 hint="choose a cost nearer the middle of the space",
             )
-        picks.append(new[0])
-    return np.array(picks)
+        picks = np.concatenate([picks, new[:1]])
+    return picks
 
 
 def sample_near_cost(
-    aim: SearchProblem,
+    problem: SearchProblem,
     cost: CostModel,
     targets: np.ndarray,
     *,
@@ -60,11 +72,20 @@ def sample_near_cost(
     tolerance: float = 0.02,
     draws: int = DRAWS,
 ) -> list[Rows]:
-    """Return for each wanted cost, in random order, all networks within `tolerance` of it of `draws` uniform ones, int [n, stages]."""
+    """Return for each target cost the networks within a tolerance of it, among uniform draws, in random order, int [n, stages] each.
+
+    See `sample_at_cost` for the arguments.
+    """
     rng = np.random.default_rng(seed)
-    rows = np.unique(rng.integers(0, aim.space.column_sizes, (draws, len(aim.space.columns))), axis=0)
-    rows = rng.permutation(rows[aim.usable(rows)])
+    rows = np.unique(rng.integers(0, problem.space.column_sizes, (draws, len(problem.space.columns))), axis=0)
+    rows = rng.permutation(rows[problem.usable(rows)])
     if excluded is not None:
-        rows = rows[~(rows[:, None] == excluded[None]).all(axis=2).any(axis=1)]
+        rows = rows[~is_member(rows, excluded)]
     costs = cost.mean(rows)
     return [rows[np.abs(costs / value - 1) <= tolerance] for value in targets]
+
+
+def is_member(rows: Rows, others: Rows) -> np.ndarray:
+    """Return bool [n]: which rows are among the others."""
+    known = set(map(tuple, others.tolist()))
+    return np.array([tuple(row) in known for row in rows.tolist()], bool)

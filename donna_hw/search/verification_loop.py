@@ -1,4 +1,4 @@
-"""Standing: a front whose networks are measured whole, its cost refitted and the search repeated, until the front stands."""
+"""Verifying a front: measure whole networks of it, refit the cost and search again, until the front is stable."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from donna_hw.errors import ConfigError, InsufficientDataError, TableError
 from donna_hw.measurement.intervals import Z90
 from donna_hw.search.pareto_front import ParetoFront
 from donna_hw.search.problem import SearchProblem
+from donna_hw.search.random_search import is_member
 from donna_hw.spaces.space import Rows
 
-INTERVAL_COVERAGE = 0.9  # of measured networks, that lies within the intervals that are judged
-BINOMIAL_LEVEL = 0.9  # so often does chance alone leave no more outside
-ROUNDING = 1e-9  # as a share; exact costs have no deviation
+INTERVAL_COVERAGE = 0.9  # share of measured networks that should lie within their intervals
+BINOMIAL_LEVEL = 0.9  # chance alone leaves no more networks outside in this share of cases
+ROUNDING = 1e-9  # relative; exact costs have no deviation
 
 Search = Callable[[SearchProblem], ParetoFront]
 Refit = Callable[[Rows, np.ndarray], CostModel]
@@ -26,9 +27,15 @@ Refit = Callable[[Rows, np.ndarray], CostModel]
 
 @dataclass(frozen=True)
 class VerificationConfig:
-    """How a front is made to stand. count: networks measured a round; rounds: at most so many.
+    """How a front is verified.
 
-    deviation: standard deviation of a prediction, as a share of it, above which it says too little for anything to stand on.
+    Args:
+        networks_per_round: Networks measured in a round, at least 4.
+        max_rounds: Rounds at most, at least 1.
+        max_relative_std: Largest standard deviation of a prediction, as a share of it, at which a front may count as stable.
+
+    Raises:
+        ConfigError: There are too few networks or rounds.
     """
 
     networks_per_round: int = 10
@@ -37,18 +44,24 @@ class VerificationConfig:
 
     def __post_init__(self) -> None:
         if self.networks_per_round < 4:
-            raise ConfigError("a front is verified by 4 networks a round or more", got=self.networks_per_round)
+            raise ConfigError("networks_per_round must be at least 4", got=self.networks_per_round)
         if self.max_rounds < 1:
-            raise ConfigError("a front is verified in one round or more", got=self.max_rounds)
+            raise ConfigError("max_rounds must be at least 1", got=self.max_rounds)
 
 
 @dataclass(frozen=True)
 class VerificationRound:
-    """What a round found. measured: networks that were new, of the front or, where it is short, random ones.
+    """What a round measured.
 
-    mape_percent: mean absolute error of their predictions before the refit; deviation_percent: the largest that was stated. within: share
-    in their 90 % intervals. kept: share of the front's networks that are in the next front. beaten: networks of the front that the
-    next one beats. refit: empty, or why the cost could not be fitted again. stands: see `verify_until_stable`.
+    Args:
+        new_networks: Networks measured for the first time: of the front, or random ones where it is short.
+        mape_percent: Mean absolute error of the front's predictions before the refit.
+        max_std_percent: The largest predicted standard deviation.
+        coverage: Share of measured networks within their 90 % intervals.
+        overlap: Share of the front's networks that are in the next front too.
+        dominated: Networks of the front that the next front dominates.
+        refit_error: Why the cost could not be fitted again; else empty.
+        is_stable: See `verify_until_stable`.
     """
 
     new_networks: int
@@ -63,7 +76,15 @@ class VerificationRound:
 
 @dataclass(frozen=True)
 class VerificationResult:
-    """The last front and cost, all networks measured whole int [n, stages] with their costs float [n], and the rounds."""
+    """The result of a verified search.
+
+    Args:
+        front: The last front.
+        cost: The last refitted cost.
+        rows: All networks measured whole, int [n, stages].
+        measured: Their costs, float [n].
+        history: The rounds.
+    """
 
     front: ParetoFront
     cost: CostModel
@@ -73,86 +94,97 @@ class VerificationResult:
 
     @property
     def is_stable(self) -> bool:
-        """Whether the front stood before the rounds were used up."""
+        """Whether the front was stable in the last round."""
         return self.history[-1].is_stable
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one line a round."""
-        frame = pd.DataFrame([vars(one) for one in self.history])
+        """Return one line per round."""
+        frame = pd.DataFrame([vars(entry) for entry in self.history])
         frame.insert(0, "round", range(1, len(frame) + 1))
-        return frame.round({"mape_percent": 4, "deviation_percent": 4, "within": 4, "kept": 4})
+        return frame.round({"mape_percent": 4, "max_std_percent": 4, "coverage": 4, "overlap": 4})
 
 
 def verify_until_stable(
-    aim: SearchProblem,
+    problem: SearchProblem,
     search: Search,
     measure: CostModel,
     refit: Refit,
-    plan: VerificationConfig | None = None,
+    config: VerificationConfig | None = None,
     *,
     known: tuple[Rows, np.ndarray] | None = None,
 ) -> VerificationResult:
-    """Search, measure networks of the front, refit the first cost and search again, until the front stands or the rounds are used up.
+    """Search, measure networks of the front, refit the first cost and search again, until the front is stable or no round is left.
 
-    measure: what networks really cost, in the unit of the aim's first cost. refit: a cost from all networks measured so far and what they
-    cost. known: such networks from before, which are not chosen again. Where the front has fewer new networks than `plan.count`, random
-    ones make up the number, for the fit alone. A round's front stands when
+    Where the front has fewer new networks than a round measures, random ones are added, for the fit alone. A round's front is stable when
 
-    1. of its networks measured for the first time (where none is, of as many measured before) no more lie outside their 90 % intervals
-       (the prediction's and the measurement's deviation in quadrature) than chance leaves outside in nine of ten cases (2 of 10);
-    2. every prediction's deviation is below `plan.deviation` of it: intervals that hold anything say nothing;
-    3. the refit was possible, and beats none of the front's networks: no network of the next front is at least as accurate, in no other
-       cost dearer, and in the refitted cost cheaper by more than the standard deviation of the difference; and none of them passes a limit
-       on that cost by more than its deviation.
+    1. among its networks measured for the first time (or, if there are none, among as many measured before) no more lie outside their
+       90 % intervals than chance leaves outside in nine of ten cases (2 of 10). An interval combines the deviations of the prediction
+       and of the measurement in quadrature;
+    2. every prediction's deviation is at most `max_relative_std` of it, since very wide intervals hold everything;
+    3. the refit succeeded and dominates no network of the front. A network is dominated if a network of the next front is at least as
+       accurate, in no other cost more expensive, and cheaper in the refitted cost by more than the standard deviation of the difference.
+       A network that violates a constraint on that cost by more than its deviation counts as dominated too.
 
-    The front returned is the next one, from the refitted cost. Raises `InsufficientDataError` where the refitted cost leaves no network within the
-    limits.
+    Args:
+        problem: What is searched for.
+        search: Returns the front of a problem.
+        measure: The true costs of networks, in the unit of the problem's first cost.
+        refit: Returns a cost from all networks measured so far, int [n, stages], and their costs, float [n].
+        config: How many networks and rounds to measure.
+        known: Networks measured before, which are not selected again, and their costs.
+
+    Returns:
+        The last front, which belongs to the last refitted cost, and what each round measured.
+
+    Raises:
+        InsufficientDataError: With the refitted cost no network satisfies the constraints.
     """
-    plan = plan or VerificationConfig()
-    rows, measured = known or (np.empty((0, len(aim.space.stages)), np.int64), np.empty(0))
-    front, history = search(aim), list[VerificationRound]()
-    while not history or (len(history) < plan.max_rounds and not history[-1].is_stable):
-        cost = aim.costs[0]
-        new = select_for_measurement(front, cost, plan.networks_per_round, rows)
-        judged = (
-            new if len(new) else select_for_measurement(front, cost, plan.networks_per_round, rows[:0])
-        )  # all of it was measured before
+    config = config or VerificationConfig()
+    rows, measured = known or (np.empty((0, len(problem.space.stages)), np.int64), np.empty(0))
+    front, history = search(problem), list[VerificationRound]()
+    while not history or (len(history) < config.max_rounds and not history[-1].is_stable):
+        cost = problem.costs[0]
+        new = select_for_measurement(front, cost, config.networks_per_round, rows)
+        # Where all of the front was measured before, it is evaluated on those measurements.
+        evaluated = new if len(new) else select_for_measurement(front, cost, config.networks_per_round, rows[:0])
         others = _random_rows(
-            aim, plan.networks_per_round - len(new), np.concatenate([rows, front.rows]), seed=len(history)
+            problem, config.networks_per_round - len(new), np.concatenate([rows, front.rows]), seed=len(history)
         )
-        measure.mean(np.concatenate([judged, others]))  # in one batch
-        seconds = measure.mean(judged)
-        expected, deviation = cost.mean(judged), cost.std(judged)
-        within = np.abs(seconds - expected) <= Z90 * np.hypot(deviation, measure.std(judged)) + ROUNDING * seconds
+        measure.mean(np.concatenate([evaluated, others]))  # in one batch
+        actual = measure.mean(evaluated)
+        predicted, std = cost.mean(evaluated), cost.std(evaluated)
+        within = np.abs(actual - predicted) <= Z90 * np.hypot(std, measure.std(evaluated)) + ROUNDING * actual
         fresh = np.concatenate([new, others])
         rows, measured = np.concatenate([rows, fresh]), np.concatenate([measured, measure.mean(fresh)])
-        aim, problem = refit_problem(aim, refit, rows, measured)
-        after = search(aim)
-        beaten = _is_dominated(aim, front, after)
-        held = (~within).sum() <= stats.binom.ppf(BINOMIAL_LEVEL, len(within), 1 - INTERVAL_COVERAGE)
-        largest = float((deviation / expected).max())
+        problem, refit_error = refit_problem(problem, refit, rows, measured)
+        next_front = search(problem)
+        dominated = _is_dominated(problem, front, next_front)
+        is_covered = (~within).sum() <= stats.binom.ppf(BINOMIAL_LEVEL, len(within), 1 - INTERVAL_COVERAGE)
+        max_std = float((std / predicted).max())
         history.append(
             VerificationRound(
                 new_networks=len(fresh),
-                mape_percent=float(100 * np.abs(expected / seconds - 1).mean()),
-                max_std_percent=100 * largest,
+                mape_percent=float(100 * np.abs(predicted / actual - 1).mean()),
+                max_std_percent=100 * max_std,
                 coverage=float(within.mean()),
-                overlap=float(_is_member(front.rows, after.rows).mean()),
-                dominated=int(beaten.sum()),
-                refit_error=problem,
-                is_stable=bool(held and largest <= plan.max_relative_std and not beaten.any() and not problem),
+                overlap=float(is_member(front.rows, next_front.rows).mean()),
+                dominated=int(dominated.sum()),
+                refit_error=refit_error,
+                is_stable=bool(
+                    is_covered and max_std <= config.max_relative_std and not dominated.any() and not refit_error
+                ),
             )
         )
-        front = after
-    return VerificationResult(front, aim.costs[0], rows, measured, tuple(history))
+        front = next_front
+    return VerificationResult(front, problem.costs[0], rows, measured, tuple(history))
 
 
 def select_for_measurement(front: ParetoFront, cost: CostModel, count: int, known: Rows) -> Rows:
     """Return at most `count` networks of a front that are not known, int [m, stages].
 
-    Half of them are spread over the logarithm of the cost; the rest are those left whose costs are the least certain, as shares.
+    Half of them are spread over the logarithm of the cost. The others are the remaining ones of the largest relative uncertainty.
     """
-    rows: Rows = front.rows[~_is_member(front.rows, known)]
+    rows: Rows = front.rows[~is_member(front.rows, known)]
     if len(rows) <= count:
         return rows
     means = cost.mean(rows)
@@ -163,40 +195,34 @@ def select_for_measurement(front: ParetoFront, cost: CostModel, count: int, know
     return np.asarray(rows[np.sort(np.concatenate([spread, rest]))])
 
 
-def _random_rows(aim: SearchProblem, count: int, excluded: Rows, *, seed: int) -> Rows:
-    """Return random networks to fit to where a front is too short, int [m, stages]: at most `count`, none of those excluded."""
-    drawn = aim.space.random_rows(min(count + len(excluded), aim.space.size), seed) if count else excluded[:0]
-    return np.asarray(drawn[~_is_member(drawn, excluded)][:count])
+def _random_rows(problem: SearchProblem, count: int, excluded: Rows, *, seed: int) -> Rows:
+    """Return at most `count` random networks for the fit where a front is too short, int [m, stages], without those excluded."""
+    rows = problem.space.random_rows(min(count + len(excluded), problem.space.size), seed) if count else excluded[:0]
+    return np.asarray(rows[~is_member(rows, excluded)][:count])
 
 
-def refit_problem(aim: SearchProblem, refit: Refit, rows: Rows, measured: np.ndarray) -> tuple[SearchProblem, str]:
-    """Return the aim with its first cost fitted again, in the limits too; as it was, with the reason, where that is not possible."""
+def refit_problem(problem: SearchProblem, refit: Refit, rows: Rows, measured: np.ndarray) -> tuple[SearchProblem, str]:
+    """Return the problem with its first cost refitted, in the constraints too; unchanged, with the reason, where that is not possible."""
     try:
         cost = refit(rows, measured)
-    except (TableError, InsufficientDataError) as problem:
-        return aim, str(problem)
-    old = aim.costs[0]
-    limits = [replace(limit, cost=cost) if limit.cost is old else limit for limit in aim.constraints]
-    return replace(aim, costs=[cost, *aim.costs[1:]], constraints=limits), ""
+    except (TableError, InsufficientDataError) as error:
+        return problem, str(error)
+    old = problem.costs[0]
+    constraints = [replace(limit, cost=cost) if limit.cost is old else limit for limit in problem.constraints]
+    return replace(problem, costs=[cost, *problem.costs[1:]], constraints=constraints), ""
 
 
-def _is_dominated(aim: SearchProblem, front: ParetoFront, after: ParetoFront) -> np.ndarray:
-    """Return bool [n]: networks of a front that the next one beats, or that now pass a limit, by more than the deviation."""
-    cost = aim.costs[0]
-    means, rivals = cost.mean(front.rows), cost.mean(after.rows)
-    rival = after.accuracy[None] >= front.accuracy[:, None]
-    for other in aim.costs[1:]:
-        rival &= other.mean(after.rows)[None] <= other.mean(front.rows)[:, None]
-    best = np.argmin(np.where(rival, rivals[None], np.inf), axis=1)
-    gain = np.where(rival.any(axis=1), means - rivals[best], 0.0)
-    found = gain > cost.std_of_difference(front.rows, after.rows[best]) + ROUNDING * means
-    for limit in aim.constraints:
+def _is_dominated(problem: SearchProblem, front: ParetoFront, next_front: ParetoFront) -> np.ndarray:
+    """Return bool [n]: networks of a front that the next one dominates, or that violate a constraint, by more than the deviation."""
+    cost = problem.costs[0]
+    means, next_means = cost.mean(front.rows), cost.mean(next_front.rows)
+    is_rival = next_front.accuracy[None] >= front.accuracy[:, None]
+    for other in problem.costs[1:]:
+        is_rival &= other.mean(next_front.rows)[None] <= other.mean(front.rows)[:, None]
+    best = np.argmin(np.where(is_rival, next_means[None], np.inf), axis=1)
+    gain = np.where(is_rival.any(axis=1), means - next_means[best], 0.0)
+    dominated = gain > cost.std_of_difference(front.rows, next_front.rows[best]) + ROUNDING * means
+    for limit in problem.constraints:
         if limit.cost is cost:
-            found |= means - limit.upper_bound > cost.std(front.rows)
-    return np.asarray(found)
-
-
-def _is_member(rows: Rows, others: Rows) -> np.ndarray:
-    """Return bool [n]: rows that are among others."""
-    known = set(map(tuple, others.tolist()))
-    return np.array([tuple(row) in known for row in rows.tolist()], bool)
+            dominated |= means - limit.upper_bound > cost.std(front.rows)
+    return np.asarray(dominated)

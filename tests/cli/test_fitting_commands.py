@@ -109,5 +109,5 @@ def test_what_cannot_be_fitted_is_one_line_and_no_measured_table_is_lost(tmp_pat
         (tmp_path / "t/macs/small_8px" / f"lab{source.suffix}").write_bytes(source.read_bytes())
     code, _, error = main("table", "fit", networks(tmp_path, 20, "macs"), "--out", tmp_path / "t")
     assert code == 2
-    assert "must not be written over: its rows are counted" in error
+    assert "cannot be overwritten by a fitted table: its rows are computed" in error
     assert (tmp_path / "t/macs/small_8px/lab.csv").read_bytes() == MACS.path.read_bytes()

@@ -63,9 +63,9 @@ def test_a_basis_that_expects_nothing_begins_with_networks_drawn() -> None:
 
 
 def test_what_cannot_be_is_refused() -> None:
-    with pytest.raises(ConfigError, match="at least 4 whole networks"):
+    with pytest.raises(ConfigError, match="max_networks must be at least 4; got 3"):
         CorrectionConfig(3)
-    with pytest.raises(ConfigError, match="as many networks as are to be measured; found 16"):
+    with pytest.raises(ConfigError, match="has only 16 networks; measure at most that many, instead of 17"):
         sample_candidates(tiny_space(), CorrectionConfig(17))
 
 

@@ -11,16 +11,11 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from donna_hw.costs.features import FEATURES
-from donna_hw.costs.gaussian_process import (
-    Z90,
-    GPLatencyModel,
-    _evaluate_fold,
-    _split_folds,
-    feature_matrix,
-    fit_gp_latency_model,
-)
+from donna_hw.costs.gaussian_process import GPLatencyModel, feature_matrix, fit_gp_latency_model
+from donna_hw.costs.gp_calibration import evaluate_fold, split_folds
 from donna_hw.errors import ConfigError, InsufficientDataError
 from donna_hw.graph.graph import Graph, layers_hash
+from donna_hw.measurement.intervals import Z90
 from donna_hw.spaces import load_space
 
 SECONDS = {name: 1e-12 if "macs" in name else 1e-10 if "bytes" in name else 1.5e-9 for name in FEATURES}
@@ -143,7 +138,7 @@ def test_more_are_not_chosen_than_there_are() -> None:
 @settings(max_examples=50, deadline=None)
 def test_folds_leave_each_row_out_once_and_those_of_a_label_together(labels: list[int]) -> None:
     rows = np.arange(len(labels))
-    folds = _split_folds(labels, rows)
+    folds = split_folds(labels, rows)
     assert sorted(np.concatenate([out for _, out in folds])) == list(rows)
     for kept, out in folds:
         assert kept.size
@@ -158,7 +153,7 @@ def test_a_fold_is_what_a_model_of_the_rows_kept_says_of_the_others() -> None:
     kept, out = np.arange(40), np.arange(40, 50)
     model = fit_gp_latency_model([measured[i] for i in kept], costs[kept])
     noises = np.full(50, np.exp(2 * model.hyper[3]))
-    off, deviations = _evaluate_fold(features, np.log(costs), noises, model.hyper, (kept, out))
+    off, deviations = evaluate_fold(features, np.log(costs), noises, model.hyper, (kept, out))
     foretold = model.predict([measured[i] for i in out])
     assert off == pytest.approx(np.log(foretold.values / costs[out]))
     assert model.calibration * deviations == pytest.approx(foretold.log_stds)
@@ -186,7 +181,7 @@ def test_tables_that_differ_as_a_whole_widen_what_is_said_of_another() -> None:
 
 def test_too_few_blocks_and_costs_that_are_none() -> None:
     measured, _ = halves(4, 8)
-    with pytest.raises(InsufficientDataError, match="needs 8 measured blocks or more; found 7"):
+    with pytest.raises(InsufficientDataError, match="needs at least 8 measured blocks; got 7"):
         fit_gp_latency_model(measured[:7], linear(measured[:7]))
     with pytest.raises(ConfigError, match="costs above zero"):
         fit_gp_latency_model(measured, np.zeros(8))

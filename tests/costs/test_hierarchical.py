@@ -7,8 +7,9 @@ import pytest
 from cost_examples import floor_of, made_basis, noisy, random_rows, sum_of
 
 from donna_hw.costs.basis import FeatureBasis
+from donna_hw.costs.effect_solver import solve_effects
 from donna_hw.costs.fit import FitResult, fit_calibration, fit_cost
-from donna_hw.costs.hierarchical import FittedCost, _solve_effects
+from donna_hw.costs.hierarchical import FittedCost
 from donna_hw.errors import ConfigError, InsufficientDataError, UnknownNameError
 from donna_hw.measurement.intervals import Z90
 
@@ -118,13 +119,13 @@ def test_calibration_stretches_to_nine_in_ten(growth: float) -> None:
 def test_too_few_or_unknown_is_refused() -> None:
     basis = made_basis()
     rows = random_rows(basis, 9, 0)
-    with pytest.raises(InsufficientDataError, match="at least 4 whole networks; found 3"):
+    with pytest.raises(InsufficientDataError, match="at least 4 whole networks; got 3"):
         fit_cost("made", basis, rows[:3], np.ones(3))
-    with pytest.raises(InsufficientDataError, match="at least 10 whole networks; found 9"):
+    with pytest.raises(InsufficientDataError, match="at least 10 whole networks; got 9"):
         fit_cost("made", basis, rows, np.ones(9), kind="floor")
-    with pytest.raises(UnknownNameError, match="a cost's kind"):
+    with pytest.raises(UnknownNameError, match="unknown kind of cost 'cubic'"):
         fit_cost("made", basis, rows, np.ones(9), kind="cubic")
-    with pytest.raises(ConfigError, match="an architecture for each"):
+    with pytest.raises(ConfigError, match="need as many architectures"):
         fit_cost("made", basis, rows, np.ones(8))
 
 
@@ -132,8 +133,8 @@ def test_both_systems_give_the_same_effects_and_covariance() -> None:
     rng = np.random.default_rng(0)
     slopes, noise, prior = rng.standard_normal((12, 12)), rng.uniform(0.1, 1, 12), rng.uniform(0.1, 2, 12)
     errors = rng.standard_normal(12)
-    by_networks = _solve_effects(slopes, errors, noise, prior)
+    by_networks = solve_effects(slopes, errors, noise, prior)
     more = np.vstack([slopes, np.zeros((1, 12))])  # a network that no effect touches says nothing
-    by_effects = _solve_effects(more, np.append(errors, 0.3), np.append(noise, 1.0), prior)
+    by_effects = solve_effects(more, np.append(errors, 0.3), np.append(noise, 1.0), prior)
     assert by_effects[0] == pytest.approx(by_networks[0], rel=1e-8)
     assert by_effects[1].T @ by_effects[1] == pytest.approx(by_networks[1].T @ by_networks[1], rel=1e-7, abs=1e-9)

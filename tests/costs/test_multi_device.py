@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_search import all_rows, best, found, table_cost, tiny_aim, tiny_space, with_errors
+from tiny_search import all_rows, best, found, table_cost, tiny_problem, tiny_space, with_errors
 
 from donna_hw.costs.base import CostModel
 from donna_hw.costs.multi_device import MaxCost, WeightedSumCost
@@ -82,12 +82,12 @@ def test_a_cost_that_is_no_sum_leaves_no_parts() -> None:
 def test_one_device_different_units_or_a_weight_of_nothing_are_refused() -> None:
     one = devices(0)[0]
     for bad in ((one,), (one, replace(one, unit="J"))):
-        with pytest.raises(ConfigError, match="joined from two on, all of one unit"):
+        with pytest.raises(ConfigError, match="only two or more costs of the same unit can be combined"):
             MaxCost("worst", bad)
-    with pytest.raises(ConfigError, match="above zero; found 0"):
+    with pytest.raises(ConfigError, match="above zero; got 0"):
         WeightedSumCost("sum", (one, one), (1.0, 0.0))
 
 
 def test_a_front_of_the_worst_case_is_the_compared_one() -> None:
-    aim = replace(tiny_aim(), costs=[MaxCost("worst", devices(5))])
-    assert found(build_front(aim, all_rows(aim), evaluations=64).rows) == best(aim)
+    problem = replace(tiny_problem(), costs=[MaxCost("worst", devices(5))])
+    assert found(build_front(problem, all_rows(problem), evaluations=64).rows) == best(problem)

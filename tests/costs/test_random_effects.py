@@ -21,7 +21,7 @@ def test_terms_add_up_to_the_basis_and_its_columns(seed: int, sizes: int, errors
     effects = {group.name: rng.normal(0, 0.2, group.columns.shape[1]) for group in groups}
     expected = basis.sums(rows) @ weights + sum(group.columns @ effects[group.name] for group in groups)
     found = np.zeros(len(rows))
-    for i, (row, setting) in enumerate(zip(rows, basis.setting(rows), strict=True)):
+    for i, (row, setting) in enumerate(zip(rows, basis.setting_index(rows), strict=True)):
         fixed, *stages = iter_term_costs(basis, weights, effects, int(setting))
         found[i] = fixed[0] + sum(values[m] for values, m in zip(stages, row, strict=False))
     assert found == pytest.approx(expected, rel=1e-12)

@@ -59,21 +59,21 @@ def profiled(space: Space, root: Path) -> tuple[FakeMachine, LatencyTable]:
     )
 
 
-def test_a_table_of_a_larger_space_is_foretold_and_says_so(tmp_path: Path) -> None:
+def test_a_table_of_a_larger_space_is_predicted_and_marked_as_such(tmp_path: Path) -> None:
     _, small = profiled(SMALL, tmp_path / "a")
     done = complete_table([small], LARGE, tmp_path / "b", [SMALL])
     true, rows = nanoseconds(LARGE), done.table.frame.to_dict("records")
     shared = {part.layers_hash for part in list_parts(SMALL)} & true.keys()
     assert (done.reused_count, done.predicted_count) == (len(shared), len(true) - len(shared))
     for row in rows:
-        assert row["method"] == ("measured" if row["layers_hash"] in shared else "learned")
-        assert (row["verdict"] == "learned") == (row["method"] == "learned")
+        assert row["method"] == ("measured" if row["layers_hash"] in shared else "predicted")
+        assert (row["verdict"] == "predicted") == (row["method"] == "predicted")
         assert row["median_s"] == pytest.approx(true[row["layers_hash"]] / 1e9, rel=1e-3)
         assert row["low_s"] <= row["median_s"] <= row["high_s"]
-    learned = done.table.frame[done.table.frame["method"] == "learned"]
-    assert (learned[["samples", "rounds"]] == 0).all(axis=None)
-    assert learned["raw_median_s"].isna().all()
-    assert done.table.info.conditions["learned_from"] == len(small.frame)
+    predicted = done.table.frame[done.table.frame["method"] == "predicted"]
+    assert (predicted[["samples", "rounds"]] == 0).all(axis=None)
+    assert predicted["raw_median_s"].isna().all()
+    assert done.table.info.conditions["predicted_from"] == len(small.frame)
     assert done.table.coverage(LARGE).complete
     assert (done.table.costs(LARGE).errors[0] > 0).any()
     before = done.table.path.read_bytes()
@@ -88,7 +88,7 @@ def test_profiling_afterwards_measures_what_was_learned(tmp_path: Path) -> None:
     assert table.path == done.table.path
     assert set(machine.visits) == nanoseconds(LARGE).keys()
     assert set(table.frame["method"]) == {"measured"}
-    assert not [key for key in table.info.conditions if key.startswith("learned")]
+    assert not [key for key in table.info.conditions if key.startswith("predicted")]
 
 
 def test_a_table_that_is_there_is_completed_in_place_and_what_it_measured_stays(tmp_path: Path) -> None:
@@ -127,9 +127,9 @@ def test_tables_of_different_machines_are_not_joined(tmp_path: Path) -> None:
 def test_what_cannot_be_learned_is_said(tmp_path: Path) -> None:
     _, small = profiled(SMALL, tmp_path / "a")
     few = LatencyTable(small.info, small.frame.iloc[:5], small.path)
-    with pytest.raises(InsufficientDataError, match="needs 8 measured blocks"):
+    with pytest.raises(InsufficientDataError, match="needs at least 8 measured blocks"):
         complete_table([few], LARGE, tmp_path / "b", [SMALL])
-    with pytest.raises(ConfigError, match="donna-hw count; found 'macs in MAC'"):
+    with pytest.raises(ConfigError, match=r"isolated blocks can be completed; got 'macs in MAC'; .*donna-hw count"):
         complete_table([load_table("macs/small_8px", tmp_path)], load_space("small_28px"), tmp_path / "b")
     assert not list((tmp_path / "b").rglob("*.csv"))
 
@@ -140,15 +140,15 @@ def test_the_command_reads_and_counts_its_own_rows(tmp_path: Path) -> None:
         assert found.exit_code == 0, found.output
         return found.output
 
-    text = run("complete", "onnxruntime_cpu/mobilenetv3_1.0", "--space", "proxylessnas_1.3", "--out", str(tmp_path))
+    text = run("predict", "onnxruntime_cpu/mobilenetv3_1.0", "--space", "proxylessnas_1.3", "--tables", str(tmp_path))
     (path,) = tmp_path.rglob("*.csv")
     frame = LatencyTable.read(path).frame
-    learned = int((frame["method"] == "learned").sum())
-    assert f"{frame['layers_hash'][frame['method'] == 'learned'].nunique()} are learned" in text
+    predicted = int((frame["method"] == "predicted").sum())
+    assert f"{frame['layers_hash'][frame['method'] == 'learned'].nunique()} are predicted" in text
     assert "halve the mean deviation" in text
     shown = run("show", str(path))
-    assert f"learned, {learned} of {len(frame)} rows" in shown
-    assert f"{learned} of its rows are learned" in run("check", str(path))
+    assert f"predicted, {predicted} of {len(frame)} rows" in shown
+    assert f"{predicted} of its rows are predicted" in run("validate", str(path))
 
 
 def test_a_simulated_tables_rows_get_intervals(tmp_path: Path) -> None:
@@ -159,5 +159,5 @@ def test_a_simulated_tables_rows_get_intervals(tmp_path: Path) -> None:
     assert done.table.info.origin == "simulated"
     taken = done.table.frame[done.table.frame["method"] == "simulated"]
     assert (taken["low_s"] == taken["high_s"]).all()
-    assert len(taken) + (done.table.frame["method"] == "learned").sum() == len(done.table.frame)
+    assert len(taken) + (done.table.frame["method"] == "predicted").sum() == len(done.table.frame)
     assert np.isfinite(done.table.costs(space).errors[0]).all()

@@ -1,4 +1,4 @@
-"""Spoiled files: every reader gives an error of one line or a result that keeps its rules; no other exception, no hang."""
+"""Corrupt files: every reader raises an error of one line or returns a valid result; no other exception, no hang."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from fakes import QUICK, FakeBackend, fake_device, fake_machine, tiny_space
 from hot_machine import MS, HotMachine, run
-from mutations import spoiled
+from mutations import corrupt
 from paths import ROOT
 
 from donna_hw.costs.basis import FeatureBasis
@@ -65,7 +65,7 @@ def subjects(tmp_path_factory: pytest.TempPathFactory) -> list[Subject]:
     measured = 1.1 * TableCost.of(SPACE, table).mean(rows)
     save_correction(SPACE, table, fit_cost("fake", FeatureBasis.from_table(SPACE, table), rows, measured))
     measured = {"t.csv": table.path.read_bytes(), "t.toml": table.path.with_suffix(".toml").read_bytes()}
-    found = [
+    subjects = [
         Subject("table", measured, read_table),
         Subject("counts", counts(table, folder / "counts.csv"), read_table),
         Subject("journal", {"s.csv": table.path.with_suffix(".samples.csv").read_bytes()}, read_journal),
@@ -78,20 +78,20 @@ def subjects(tmp_path_factory: pytest.TempPathFactory) -> list[Subject]:
     run(HotMachine(lambda at_s: MS), folder / "sustained.samples.csv", 5)
     sustained = (folder / "sustained.samples.csv").read_bytes(), (folder / "sustained.toml").read_bytes()
     names = ("sustained.samples.csv", "sustained.toml")
-    found.append(Subject("sustained", dict(zip(names, sustained, strict=True)), read_sustained))
-    found *= 3  # what devices write is spoiled more often than what people write
+    subjects.append(Subject("sustained", dict(zip(names, sustained, strict=True)), read_sustained))
+    subjects *= 3  # files that devices write are corrupted more often than those that people write
     for path in sorted((ROOT / "devices").glob("*.toml")):
-        found.append(Subject(f"device {path.stem}", {"d.toml": path.read_bytes()}, read_device))
+        subjects.append(Subject(f"device {path.stem}", {"d.toml": path.read_bytes()}, read_device))
     for path in sorted((ROOT / "recipes").glob("*.toml")):
         read = read_detection_recipe if is_detection(str(path)) else read_recipe
-        found.append(Subject(f"recipe {path.stem}", {"r.toml": path.read_bytes()}, read))
-    return found
+        subjects.append(Subject(f"recipe {path.stem}", {"r.toml": path.read_bytes()}, read))
+    return subjects
 
 
 def counts(measured: LatencyTable, path: Path) -> dict[str, bytes]:
     """Return the files of a table of MACs over the rows of a measured one."""
     given = measured.info.model_dump(exclude={"sentinel_reference_s", "sentinel"})
-    info = TableInfo(**{**given, "quantity": "macs", "unit": "MAC", "origin": "counted", "column": "macs"})
+    info = TableInfo(**{**given, "quantity": "macs", "unit": "MAC", "origin": "computed", "column": "macs"})
     frame = measured.frame[["part", "kernel", "activation", "layers_hash"]].assign(
         macs=range(1, len(measured.frame) + 1)
     )
@@ -195,7 +195,7 @@ def fuzz(subjects: list[Subject], folder: Path, numbers: range) -> Counter[str]:
         subject = subjects[number % len(subjects)]
         chosen = rng.sample(sorted(subject.files), rng.randint(1, len(subject.files)))
         for name, good in subject.files.items():
-            (folder / name).write_bytes(spoiled(good, rng) if name in chosen else good)
+            (folder / name).write_bytes(corrupt(good, rng) if name in chosen else good)
         what = f"case {number}, {subject.name}"
         try:
             with no_hang(what):
@@ -214,7 +214,7 @@ def fuzz(subjects: list[Subject], folder: Path, numbers: range) -> Counter[str]:
 @pytest.mark.parametrize(
     "numbers", [range(500), pytest.param(range(500, 10_000), marks=pytest.mark.long)], ids=["500", "10000"]
 )
-def test_spoiled_files_give_an_error_of_one_line_or_a_result_that_keeps_the_rules(
+def test_corrupt_files_give_an_error_of_one_line_or_a_result_that_keeps_the_rules(
     subjects: list[Subject], tmp_path: Path, numbers: range
 ) -> None:
     answers = fuzz(subjects, tmp_path, numbers)

@@ -1,4 +1,4 @@
-"""What tests do with a browser: open a page in a window of a size and a colour scheme, wait, point, and read."""
+"""What tests do with a browser: open a page in a window of a size and a color scheme, wait, point, and read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 
-def window(browser: Chrome, width: int, scheme: str) -> None:
+def set_window(browser: Chrome, width: int, scheme: str) -> None:
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     browser.execute_cdp_cmd(
@@ -19,17 +19,17 @@ def window(browser: Chrome, width: int, scheme: str) -> None:
     )
 
 
-def opened(browser: Chrome, path: Path) -> None:
+def open_page(browser: Chrome, path: Path) -> None:
     browser.get_log("browser")
     browser.get_log("performance")
     browser.get(path.as_uri())
 
 
-def found(browser: Chrome, selector: str) -> list[WebElement]:
+def find(browser: Chrome, selector: str) -> list[WebElement]:
     return browser.find_elements(By.CSS_SELECTOR, selector)
 
 
-def until(browser: Chrome, holds: Callable[[], object]) -> None:
+def wait_until(browser: Chrome, holds: Callable[[], object]) -> None:
     WebDriverWait(browser, 120, poll_frequency=0.05).until(lambda _: holds())
 
 
@@ -43,4 +43,4 @@ def point(browser: Chrome, number: int) -> WebElement:
 
 
 def pinned(browser: Chrome) -> list[int]:
-    return [int(card.get_attribute("data-network") or -1) for card in found(browser, "#pinned article")]
+    return [int(card.get_attribute("data-network") or -1) for card in find(browser, "#pinned article")]

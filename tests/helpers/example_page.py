@@ -1,4 +1,4 @@
-"""A report's content written down by a test: no run, every number known."""
+"""The content of an example report: no run, and every number is known."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def network(row: tuple[int, ...], latency_s: float, *roles: str, **known: float 
     return ReportedNetwork("/".join(labels), labels, build_boxes(SPACE, architecture), roles, costs, **known)  # type: ignore[arg-type]
 
 
-def made_content() -> Content:
+def example_content() -> Content:
     """Return a report's content: a front of four, one of them verified, a random one, two of the library, the reference."""
     front = [
         network(row, latency, "front", predicted_percent=top1, predicted_std_percent=1.5, within_noise=True, extrapolated=False)
@@ -55,7 +55,7 @@ def made_content() -> Content:
         stages=SPACE.columns,
         networks_in_space=SPACE.size,
         device="cpu",
-        costs=(CostInfo("cpu", "s", "measured"), CostInfo("macs", "MAC", "counted")),
+        costs=(CostInfo("cpu", "s", "measured"), CostInfo("macs", "MAC", "computed")),
         networks=(*front, *others),
         predictor=("Fitted to 5 networks.", "", "| | Kendall tau |", "|---|---|", "| predictor | 0.5 |"),
         latency=("Corrected by 10 whole networks.",),

@@ -38,7 +38,7 @@ class Lined:
         differ = (a != b).mean(axis=1) * self.residual**2 * (self.mean(a) ** 2 + self.mean(b) ** 2)
         return np.asarray(np.sqrt((self.scale * self.table.std_of_difference(a, b)) ** 2 + differ))
 
-    def parts(self, settings: tuple[int, ...] = ()) -> CostTerms:
+    def additive_terms(self, settings: tuple[int, ...] = ()) -> CostTerms:
         plain = self.table.additive_terms(settings)
         terms = tuple(tuple(self.scale * values for values in term) for term in plain.terms)
         return CostTerms(terms, tuple(self.offset + self.scale * value for value in plain.constants))

@@ -1,4 +1,4 @@
-"""Ways in which a text file can be spoiled: by bytes, by lines, by values; all from a seeded generator."""
+"""Ways to corrupt a text file: by bytes, by lines, by values; all from a seeded generator."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ ODD_BYTES = (
 )
 
 
-def spoiled(data: bytes, rng: Random) -> bytes:
+def corrupt(data: bytes, rng: Random) -> bytes:
     """Return the file after one to three mutations, at times none."""
     for _ in range(rng.choice((0, 1, 1, 1, 1, 2, 2, 3))):
         data = rng.choice(MUTATIONS)(data, rng)

@@ -64,7 +64,7 @@ def with_errors(cost: TableCost, errors: Sequence[np.ndarray]) -> TableCost:
     return replace(cost, errors=((tuple(errors),),))
 
 
-def tiny_aim(
+def tiny_problem(
     seed: int = 0, limits: dict[str, float] | None = None, *, costs: int = 1, stages: int = 3
 ) -> SearchProblem:
     rng, space = np.random.default_rng(seed), tiny_space(stages)
@@ -75,15 +75,15 @@ def tiny_aim(
     return SearchProblem(space, qualities, Sum(), models, limited)
 
 
-def all_rows(aim: SearchProblem) -> np.ndarray:
-    return np.array(list(product(*(range(size) for size in aim.space.stage_sizes))))
+def all_rows(problem: SearchProblem) -> np.ndarray:
+    return np.array(list(product(*(range(size) for size in problem.space.stage_sizes))))
 
 
-def best(aim: SearchProblem) -> set[tuple[int, ...]]:
+def best(problem: SearchProblem) -> set[tuple[int, ...]]:
     """Return the front by comparing every network with every other."""
-    rows = all_rows(aim)
-    rows = rows[(aim.violations(rows) <= 0).all(axis=1)]
-    points = aim.objectives(rows)
+    rows = all_rows(problem)
+    rows = rows[(problem.violations(rows) <= 0).all(axis=1)]
+    points = problem.objectives(rows)
     return {
         tuple(int(m) for m in row)
         for row, point in zip(rows, points, strict=True)

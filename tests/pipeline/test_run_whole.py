@@ -188,7 +188,7 @@ def test_fit_says_how_well_the_predictor_and_its_rivals_order(broken: TinyRun, m
     code, out, _ = main("fit", broken.recipe, "--out", broken.folder)
     assert code == 0
     assert (broken.folder / "predictor.toml").read_bytes() == kept
-    for name in ("predictor (joint)", "rival: log macs", "rival: log params"):
+    for name in ("predictor (joint)", "baseline: log macs", "baseline: log params"):
         assert name in out
 
 

@@ -132,14 +132,17 @@ def test_a_limit_that_no_network_keeps_is_named_with_the_least_that_one_can() ->
     quadratic, costs = drawn(0, [3, 3])
     least = sum(int(values.min()) for values in costs)
     assert points_of(second_order_front(quadratic, costs, least))[0][0] == least
-    with pytest.raises(InsufficientDataError, match=f"within the limit.*raise it to {least} or more"):
+    with pytest.raises(
+        InsufficientDataError,
+        match=f"no network satisfies the constraint; got {least - 1}; raise it to {least} or more",
+    ):
         second_order_front(quadratic, costs, least - 1)
 
 
 def test_a_stage_without_a_usable_block_is_named() -> None:
     quadratic, costs = drawn(0, [3, 3])
     broken = replace(quadratic, linear=(quadratic.linear[0], np.full(3, -np.inf)))
-    with pytest.raises(InsufficientDataError, match="none in stage 1"):
+    with pytest.raises(InsufficientDataError, match="stage 1 has no usable block"):
         second_order_front(broken, costs)
 
 
@@ -151,7 +154,7 @@ def test_terms_that_are_no_such_numbers_are_refused() -> None:
         ((replace(quadratic, interactions=-quadratic.interactions), costs), "interactions"),
         ((replace(quadratic, interactions=np.triu(quadratic.interactions)), costs), "symmetric"),
         ((replace(quadratic, linear=(np.full(3, np.nan), quadratic.linear[1])), costs), "linear terms"),
-        ((quadratic, tuple(values / 3 for values in costs)), "whole numbers"),
+        ((quadratic, tuple(values / 3 for values in costs)), "costs must be integers"),
         ((quadratic, (costs[0][:2], costs[1])), "one cost"),
     ):
         with pytest.raises(ConfigError, match=rule):

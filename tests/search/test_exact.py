@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tiny_search import Sum, all_rows, best, tiny_aim, tiny_space
+from tiny_search import Sum, all_rows, best, tiny_problem, tiny_space
 
 from donna_hw.costs.base import CostTerms
 from donna_hw.costs.multi_device import MaxCost
@@ -34,18 +34,20 @@ def coarse_cost(
     return TableCost(name, unit, (CostTerms(terms, (2 * step,) * parts, sharpness),), (errors,), np.zeros((1, parts)))
 
 
-def coarse_aim(seed: int, costs: list[TableCost], limits: list[Constraint] | None = None) -> SearchProblem:
+def coarse_problem(seed: int, costs: list[TableCost], limits: list[Constraint] | None = None) -> SearchProblem:
     rng = np.random.default_rng(seed)
     return SearchProblem(tiny_space(), tuple(rng.integers(1, 5, 4) / 8 for _ in range(3)), Sum(), costs, limits or [])
 
 
-def compared(aim: SearchProblem) -> dict[tuple[float, ...], int]:
+def compared(problem: SearchProblem) -> dict[tuple[float, ...], int]:
     """Return the vectors of the front, on the grids, and how many networks have each: by comparing all with all."""
-    rows = all_rows(aim)
-    rows = rows[(aim.violations(rows) <= 1e-9).all(axis=1)]
+    rows = all_rows(problem)
+    rows = rows[(problem.violations(rows) <= 1e-9).all(axis=1)]
     points = [
         tuple(point)
-        for point in np.round(aim.objectives(rows) / [1e-9, *({"s": 1e-12}.get(c.unit, 1.0) for c in aim.costs)])
+        for point in np.round(
+            problem.objectives(rows) / [1e-9, *({"s": 1e-12}.get(c.unit, 1.0) for c in problem.costs)]
+        )
     ]
     undominated = [
         p for p in set(points) if not any(q != p and all(a <= b for a, b in zip(q, p, strict=True)) for q in points)
@@ -53,12 +55,12 @@ def compared(aim: SearchProblem) -> dict[tuple[float, ...], int]:
     return {point: Counter(points)[point] for point in undominated}
 
 
-def found(aim: SearchProblem) -> dict[tuple[float, ...], int]:
-    front = exact_front(aim)
+def found(problem: SearchProblem) -> dict[tuple[float, ...], int]:
+    front = exact_front(problem)
     assert front.exact
     assert front.multiplicity is not None
-    points = np.round(aim.objectives(front.rows) / [1e-9, *({"s": 1e-12}.get(c.unit, 1.0) for c in aim.costs)])
-    assert (np.diff(aim.costs[0].mean(front.rows)) >= -1e-15).all()
+    points = np.round(problem.objectives(front.rows) / [1e-9, *({"s": 1e-12}.get(c.unit, 1.0) for c in problem.costs)])
+    assert (np.diff(problem.costs[0].mean(front.rows)) >= -1e-15).all()
     return {tuple(point): int(count) for point, count in zip(points, front.multiplicity, strict=True)}
 
 
@@ -66,8 +68,8 @@ def found(aim: SearchProblem) -> dict[tuple[float, ...], int]:
 @given(st.integers(0, 10_000), st.integers(1, 3), st.integers(3, 40))
 def test_the_front_and_its_equals_are_the_compared_ones(seed: int, costs: int, values: int) -> None:
     units = ["s", "MAC", "parameter"]
-    aim = coarse_aim(seed, [coarse_cost(units[i], units[i], seed + i, values=values) for i in range(costs)])
-    assert found(aim) == compared(aim)
+    problem = coarse_problem(seed, [coarse_cost(units[i], units[i], seed + i, values=values) for i in range(costs)])
+    assert found(problem) == compared(problem)
 
 
 @settings(max_examples=40, deadline=None)
@@ -75,11 +77,11 @@ def test_the_front_and_its_equals_are_the_compared_ones(seed: int, costs: int, v
 def test_limits_on_costs_or_on_others_are_kept(seed: int, share: float, other: bool) -> None:
     cost, limited = coarse_cost("chip", "s", seed), coarse_cost("macs", "MAC", seed + 1)
     on = limited if other else cost
-    aim = coarse_aim(seed, [cost])
-    highest = float(np.quantile(on.mean(all_rows(aim)), share))
-    aim = replace(aim, constraints=[Constraint(on, highest)])
-    truth = compared(aim)
-    front = found(aim)
+    problem = coarse_problem(seed, [cost])
+    highest = float(np.quantile(on.mean(all_rows(problem)), share))
+    problem = replace(problem, constraints=[Constraint(on, highest)])
+    truth = compared(problem)
+    front = found(problem)
     assert front.keys() == truth.keys()
     assert all(1 <= front[point] <= truth[point] for point in truth)  # equal in the limit's cost too
 
@@ -89,22 +91,24 @@ def test_limits_on_costs_or_on_others_are_kept(seed: int, share: float, other: b
 @example(seed=882, sharpness=8.0, limited=True)  # a network exactly at the limit, between two points of the grid
 def test_a_launch_floor_has_its_parts_as_dimensions(seed: int, sharpness: float, limited: bool) -> None:
     cost = coarse_cost("chip", "s", seed, parts=2, sharpness=sharpness)
-    aim = coarse_aim(seed, [cost])
+    problem = coarse_problem(seed, [cost])
     if limited:
-        aim = replace(aim, constraints=[Constraint(cost, float(np.quantile(cost.mean(all_rows(aim)), 0.4)))])
-    assert found(aim).keys() == compared(aim).keys()
+        problem = replace(
+            problem, constraints=[Constraint(cost, float(np.quantile(cost.mean(all_rows(problem)), 0.4)))]
+        )
+    assert found(problem).keys() == compared(problem).keys()
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10_000))
 def test_diverged_blocks_are_never_in_it(seed: int) -> None:
-    aim = coarse_aim(seed, [coarse_cost("chip", "s", seed)])
-    qualities = tuple(values.copy() for values in aim.qualities)
+    problem = coarse_problem(seed, [coarse_cost("chip", "s", seed)])
+    qualities = tuple(values.copy() for values in problem.qualities)
     qualities[0][1] = qualities[2][3] = np.inf
-    broken = replace(aim, qualities=qualities)
+    broken = replace(problem, qualities=qualities)
     assert found(broken) == compared(broken)
     with pytest.raises(InsufficientDataError):
-        exact_front(replace(aim, qualities=(np.full(4, np.inf), *aim.qualities[1:])))
+        exact_front(replace(problem, qualities=(np.full(4, np.inf), *problem.qualities[1:])))
 
 
 @dataclass(frozen=True)
@@ -124,8 +128,8 @@ class Sized:
     def std_of_difference(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return 0 * self.mean(a)
 
-    def parts(self, chosen: tuple[int, ...] = ()) -> CostTerms:
-        scale, parts = 1 + chosen[0], self.base.additive_terms()
+    def additive_terms(self, settings: tuple[int, ...] = ()) -> CostTerms:
+        scale, parts = 1 + settings[0], self.base.additive_terms()
         return CostTerms(
             tuple(tuple(v * scale for v in term) for term in parts.terms), tuple(c * scale for c in parts.constants)
         )
@@ -133,28 +137,28 @@ class Sized:
 
 def test_every_setting_of_the_global_axes_is_searched() -> None:
     cost = Sized(coarse_cost("chip", "s", 0))
-    aim = coarse_aim(0, [coarse_cost("chip", "s", 0)])
-    wide = replace(aim.space, global_axes=(Axis("resolution", (4, 8)),))
-    aim = replace(aim, space=wide, costs=[cost])
-    front = exact_front(aim)
+    problem = coarse_problem(0, [coarse_cost("chip", "s", 0)])
+    wide = replace(problem.space, global_axes=(Axis("resolution", (4, 8)),))
+    problem = replace(problem, space=wide, costs=[cost])
+    front = exact_front(problem)
     assert front.rows.shape[1] == 4
     assert (front.rows[:, 3] == 0).all()  # the smaller images cost less and, in this predictor, lose nothing
 
 
 def test_why_a_front_cannot_be_exact_is_said() -> None:
-    aim = tiny_aim(costs=2)
-    assert exact_search_obstacle(aim) is None
-    robust = replace(aim, costs=[QuantileCost(aim.costs[0], 0.9)])
+    problem = tiny_problem(costs=2)
+    assert exact_search_obstacle(problem) is None
+    robust = replace(problem, costs=[QuantileCost(problem.costs[0], 0.9)])
     assert "is no sum over blocks" in str(exact_search_obstacle(robust))
-    with pytest.raises(ConfigError, match="an exact search needs sums over blocks"):
+    with pytest.raises(ConfigError, match="no exact search is possible: chip_q90 is no sum over blocks"):
         exact_front(robust)
     many = [coarse_cost(f"c{i}", "s", i) for i in range(5)]
-    assert exact_search_obstacle(replace(aim, costs=many)) == "6 dimensions of dominance; 5 are looked at"
+    assert exact_search_obstacle(replace(problem, costs=many)) == "6 dimensions of dominance; at most 5 are searched"
 
 
 def test_no_search_by_samples_finds_better() -> None:
-    aim = tiny_aim(3, stages=6, costs=1)
-    exact, sampled = exact_front(aim), nsga2(aim, 600, 20)
+    problem = tiny_problem(3, stages=6, costs=1)
+    exact, sampled = exact_front(problem), nsga2(problem, 600, 20)
     for accuracy, cost in zip(sampled.accuracy, sampled.costs["chip"], strict=True):
         assert (exact.accuracy[exact.costs["chip"] <= cost * (1 + 1e-9)] >= accuracy - 1e-6).any()
 
@@ -165,35 +169,41 @@ def test_scores_of_either_sign_give_the_same_front(shift: float) -> None:
         def scores(self, qualities: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
             return tuple(shift - values for values in qualities)
 
-    aim = coarse_aim(1, [coarse_cost("chip", "s", 1)])
-    assert found(replace(aim, predictor=Shifted())) == compared(aim)
+    problem = coarse_problem(1, [coarse_cost("chip", "s", 1)])
+    assert found(replace(problem, predictor=Shifted())) == compared(problem)
 
 
 def test_the_predictor_that_runs_fit_has_the_compared_front() -> None:
     rng = np.random.default_rng(0)
     seen = rng.uniform(0.01, 0.9, (30, 3))
     predictor = fit_predictor(seen, 70 - 3 * np.log(seen).sum(axis=1) + rng.normal(0, 0.1, 30))
-    aim = replace(coarse_aim(2, [coarse_cost("chip", "s", 2), coarse_cost("macs", "MAC", 3)]), predictor=predictor)
-    assert found(aim).keys() == compared(aim).keys()
+    problem = replace(
+        coarse_problem(2, [coarse_cost("chip", "s", 2), coarse_cost("macs", "MAC", 3)]), predictor=predictor
+    )
+    assert found(problem).keys() == compared(problem).keys()
 
 
 def test_macs_that_a_correction_scaled_are_not_rounded_away() -> None:
-    aim = tiny_aim(5, costs=2)  # both costs a ten-thousandth to a thousandth of their unit
-    assert {tuple(row) for row in exact_front(aim).rows.tolist()} == best(aim)
+    problem = tiny_problem(5, costs=2)  # both costs a ten-thousandth to a thousandth of their unit
+    assert {tuple(row) for row in exact_front(problem).rows.tolist()} == best(problem)
 
 
 def test_the_tighter_of_two_limits_on_a_cost_holds() -> None:
-    aim = coarse_aim(0, [coarse_cost("chip", "s", 0)])
-    tight, loose = np.quantile(aim.costs[0].mean(all_rows(aim)), [0.3, 0.8])
+    problem = coarse_problem(0, [coarse_cost("chip", "s", 0)])
+    tight, loose = np.quantile(problem.costs[0].mean(all_rows(problem)), [0.3, 0.8])
     for limits in ([tight, loose], [loose, tight]):
-        front = exact_front(replace(aim, constraints=[Constraint(aim.costs[0], float(limit)) for limit in limits]))
+        front = exact_front(
+            replace(problem, constraints=[Constraint(problem.costs[0], float(limit)) for limit in limits])
+        )
         assert (front.costs["chip"] <= tight + 1e-12).all()
 
 
 def test_a_limit_that_all_networks_meet_changes_no_count() -> None:
-    aim = coarse_aim(4, [coarse_cost("chip", "s", 4)])
+    problem = coarse_problem(4, [coarse_cost("chip", "s", 4)])
     assert (
-        found(replace(aim, constraints=[Constraint(coarse_cost("macs", "MAC", 5), 1e6)])) == found(aim) == compared(aim)
+        found(replace(problem, constraints=[Constraint(coarse_cost("macs", "MAC", 5), 1e6)]))
+        == found(problem)
+        == compared(problem)
     )
 
 
@@ -201,10 +211,10 @@ def test_a_limit_that_all_networks_meet_changes_no_count() -> None:
 @given(st.integers(0, 10_000), st.booleans())
 def test_the_worst_of_two_devices_is_an_objective_or_a_limit(seed: int, limited: bool) -> None:
     worst = MaxCost("max(a,b)", (coarse_cost("a", "s", seed), coarse_cost("b", "s", seed + 1)))
-    aim = coarse_aim(seed, [coarse_cost("chip", "s", seed + 2)])
-    highest = float(np.quantile(worst.mean(all_rows(aim)), 0.4))
-    aim = replace(aim, constraints=[Constraint(worst, highest)]) if limited else replace(aim, costs=[worst])
-    assert found(aim).keys() == compared(aim).keys()
+    problem = coarse_problem(seed, [coarse_cost("chip", "s", seed + 2)])
+    highest = float(np.quantile(worst.mean(all_rows(problem)), 0.4))
+    problem = replace(problem, constraints=[Constraint(worst, highest)]) if limited else replace(problem, costs=[worst])
+    assert found(problem).keys() == compared(problem).keys()
 
 
 @settings(max_examples=15, deadline=None)
@@ -212,10 +222,12 @@ def test_the_worst_of_two_devices_is_an_objective_or_a_limit(seed: int, limited:
 def test_a_second_order_accuracy_with_one_cost_is_exact_too(seed: int, limited: bool) -> None:
     rng, cost = np.random.default_rng(seed), coarse_cost("chip", "s", seed)
     predictor = fit_predictor(rng.uniform(0.01, 0.6, (25, 3)), rng.uniform(80, 90, 25), "ridge2_monotone")
-    aim = replace(coarse_aim(seed, [cost]), predictor=predictor)
+    problem = replace(coarse_problem(seed, [cost]), predictor=predictor)
     if limited:
-        aim = replace(aim, constraints=[Constraint(cost, float(np.quantile(cost.mean(all_rows(aim)), 0.5)))])
-    assert exact_search_obstacle(aim) is None
-    assert found(aim).keys() == compared(aim).keys()
-    two = replace(aim, costs=[cost, coarse_cost("macs", "MAC", seed)])
+        problem = replace(
+            problem, constraints=[Constraint(cost, float(np.quantile(cost.mean(all_rows(problem)), 0.5)))]
+        )
+    assert exact_search_obstacle(problem) is None
+    assert found(problem).keys() == compared(problem).keys()
+    two = replace(problem, costs=[cost, coarse_cost("macs", "MAC", seed)])
     assert exact_search_obstacle(two) == "the accuracy has second-order terms, and that needs one cost that is a sum"

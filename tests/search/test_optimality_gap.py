@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_search import all_rows, best, found, tiny_aim
+from tiny_search import all_rows, best, found, tiny_problem
 
 from donna_hw.costs.quantile import QuantileCost
 from donna_hw.predictors.base import FittedPredictor
@@ -35,15 +35,15 @@ def second_order(seed: int, kind: str = "ridge2") -> FittedPredictor:
     return fit_predictor(seen, top1, kind)
 
 
-def curved_aim(seed: int, kind: str = "ridge2", costs: int = 1) -> SearchProblem:
-    return replace(tiny_aim(seed, costs=costs), predictor=second_order(seed, kind))
+def curved_problem(seed: int, kind: str = "ridge2", costs: int = 1) -> SearchProblem:
+    return replace(tiny_problem(seed, costs=costs), predictor=second_order(seed, kind))
 
 
-def true_gap(aim: SearchProblem, front: ParetoFront) -> float:
+def true_gap(problem: SearchProblem, front: ParetoFront) -> float:
     """Return the largest lead, at no higher costs, of any network within the limits that costs no less than one of the front."""
-    rows = all_rows(aim)
-    rows = rows[(aim.violations(rows) <= 0).all(axis=1)]
-    points, own = aim.objectives(rows), aim.objectives(front.rows)
+    rows = all_rows(problem)
+    rows = rows[(problem.violations(rows) <= 0).all(axis=1)]
+    points, own = problem.objectives(rows), problem.objectives(front.rows)
     worst = 0.0
     for point in points:
         affordable = own[(own[:, 1:] <= point[1:]).all(axis=1)]
@@ -56,41 +56,44 @@ def true_gap(aim: SearchProblem, front: ParetoFront) -> float:
 @given(st.integers(0, 10_000), st.sampled_from(["ridge2", "ridge2_monotone"]))
 @pytest.mark.long
 def test_the_bound_is_above_the_accuracy_of_every_network(seed: int, kind: str) -> None:
-    aim = curved_aim(seed, kind)
-    qualities = tuple(values.copy() for values in aim.qualities)
+    problem = curved_problem(seed, kind)
+    qualities = tuple(values.copy() for values in problem.qualities)
     qualities[1][2] = np.inf
-    bound = additive_upper_bound(aim.predictor, qualities)
+    bound = additive_upper_bound(problem.predictor, qualities)
     assert bound is not None
-    rows = all_rows(aim)
+    rows = all_rows(problem)
     rows = rows[np.isfinite(gather_qualities(qualities, rows)).all(axis=1)]
     highest = bound.constant + sum(term[rows[:, i]] for i, term in enumerate(bound.terms))
-    assert (highest >= aim.predictor(gather_qualities(qualities, rows))[0] - 1e-9).all()
+    assert (highest >= problem.predictor(gather_qualities(qualities, rows))[0] - 1e-9).all()
     assert bound.terms[1][2] == -np.inf
 
 
 @pytest.mark.parametrize("kind", ["ridge2", "ridge2_monotone"])
 def test_a_second_order_sum_is_what_the_predictor_says(kind: str) -> None:
-    aim = curved_aim(1, kind)
-    assert isinstance(aim.predictor, LinearPredictor)
-    quadratic, rows = aim.predictor.second_order(aim.qualities), all_rows(aim)
+    problem = curved_problem(1, kind)
+    assert isinstance(problem.predictor, LinearPredictor)
+    quadratic, rows = problem.predictor.second_order(problem.qualities), all_rows(problem)
     assert quadratic is not None
-    np.testing.assert_allclose(quadratic(rows), aim.predictor(gather_qualities(aim.qualities, rows))[0])
+    np.testing.assert_allclose(quadratic(rows), problem.predictor(gather_qualities(problem.qualities, rows))[0])
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from(["ridge2", "ridge2_monotone"]), st.integers(1, 2), st.booleans())
 @pytest.mark.long
 def test_the_gap_is_no_less_than_the_true_one(seed: int, kind: str, costs: int, limited: bool) -> None:
-    aim = curved_aim(seed, kind, costs)
+    problem = curved_problem(seed, kind, costs)
     if limited:
-        aim = replace(
-            aim, constraints=[Constraint(aim.costs[0], float(np.quantile(aim.costs[0].mean(all_rows(aim)), 0.5)))]
+        problem = replace(
+            problem,
+            constraints=[
+                Constraint(problem.costs[0], float(np.quantile(problem.costs[0].mean(all_rows(problem)), 0.5)))
+            ],
         )
-    feasible = all_rows(aim)[(aim.violations(all_rows(aim)) <= 0).all(axis=1)]
-    few = build_front(aim, np.random.default_rng(seed).permutation(feasible)[:4], 4)
-    front = add_optimality_gap(aim, few)
+    feasible = all_rows(problem)[(problem.violations(all_rows(problem)) <= 0).all(axis=1)]
+    few = build_front(problem, np.random.default_rng(seed).permutation(feasible)[:4], 4)
+    front = add_optimality_gap(problem, few)
     assert front.gap is not None
-    assert front.gap >= true_gap(aim, front) - 1e-9
+    assert front.gap >= true_gap(problem, front) - 1e-9
     assert not front.exact
     assert front.evaluations > 4
 
@@ -98,26 +101,26 @@ def test_the_gap_is_no_less_than_the_true_one(seed: int, kind: str, costs: int, 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000))
 def test_a_robust_search_has_the_gap_about_its_means(seed: int) -> None:
-    aim = tiny_aim(seed)
-    aim = replace(aim, costs=[QuantileCost(aim.costs[0], 0.9)])
-    front = add_optimality_gap(aim, build_front(aim, aim.space.random_rows(4, seed), 4))
+    problem = tiny_problem(seed)
+    problem = replace(problem, costs=[QuantileCost(problem.costs[0], 0.9)])
+    front = add_optimality_gap(problem, build_front(problem, problem.space.random_rows(4, seed), 4))
     assert front.gap is not None
-    assert front.gap >= true_gap(aim, front) - 1e-9
+    assert front.gap >= true_gap(problem, front) - 1e-9
 
 
 def test_where_the_easier_problem_is_the_same_nothing_is_left_open() -> None:
-    aim = tiny_aim(costs=2)
-    front = add_optimality_gap(aim, build_front(aim, all_rows(aim)[:3], 3))
+    problem = tiny_problem(costs=2)
+    front = add_optimality_gap(problem, build_front(problem, all_rows(problem)[:3], 3))
     assert front.gap == pytest.approx(0, abs=1e-9)
-    assert found(front.rows) == best(aim)
+    assert found(front.rows) == best(problem)
     assert not front.exact
 
 
 def test_a_search_by_nsga2_begins_from_the_nearest_exact_front_and_says_its_gap() -> None:
-    aim = curved_aim(3, costs=2)
-    assert nearest_exact_problem(aim) is not None
-    front = search(aim, SearchSettings("auto", samples=100, population=10))
-    assert found(front.rows) == best(aim)
+    problem = curved_problem(3, costs=2)
+    assert nearest_exact_problem(problem) is not None
+    front = search(problem, SearchSettings("auto", samples=100, population=10))
+    assert found(front.rows) == best(problem)
     assert front.gap is not None
     assert front.gap >= 0
     assert not front.exact
@@ -127,28 +130,28 @@ def test_a_cost_that_is_no_sum_has_no_gap_and_is_left_out_of_the_seeds() -> None
     class Measured:
         name, unit = "measured", "s"
 
-        def __init__(self, aim: SearchProblem) -> None:
+        def __init__(self, problem: SearchProblem) -> None:
             self.mean, self.std, self.std_of_difference = (
-                getattr(aim.costs[0], name) for name in ("mean", "std", "std_of_difference")
+                getattr(problem.costs[0], name) for name in ("mean", "std", "std_of_difference")
             )
 
-        def parts(self, settings: tuple[int, ...] = ()) -> None:
+        def additive_terms(self, settings: tuple[int, ...] = ()) -> None:
             return None
 
-    aim = tiny_aim(costs=2)
-    measured = replace(aim, costs=[aim.costs[0], Measured(aim)])
+    problem = tiny_problem(costs=2)
+    measured = replace(problem, costs=[problem.costs[0], Measured(problem)])
     near = nearest_exact_problem(measured)
     assert near is not None
-    assert list(near.costs) == [aim.costs[0]]
+    assert list(near.costs) == [problem.costs[0]]
     assert relax_problem(measured) is None
     assert search(measured, SearchSettings("auto", samples=40, population=10)).gap is None
-    assert nearest_exact_problem(replace(aim, costs=[Measured(aim)])) is None
+    assert nearest_exact_problem(replace(problem, costs=[Measured(problem)])) is None
 
 
 def test_of_too_many_costs_the_last_are_left_out_of_the_seeds() -> None:
-    aim = tiny_aim()
-    many = [replace(aim.costs[0], name=f"cost{i}") for i in range(7)]  # type: ignore[type-var]
-    near = nearest_exact_problem(replace(aim, costs=many))
+    problem = tiny_problem()
+    many = [replace(problem.costs[0], name=f"cost{i}") for i in range(7)]  # type: ignore[type-var]
+    near = nearest_exact_problem(replace(problem, costs=many))
     assert near is not None
     assert [cost.name for cost in near.costs] == ["cost0", "cost1", "cost2", "cost3"]
-    assert relax_problem(replace(aim, costs=many)) is None
+    assert relax_problem(replace(problem, costs=many)) is None

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from line_front import Lined
 from line_front import line as through
-from tiny_search import Sum, all_rows, best, blocks_of, found, tiny_aim, with_blocks, with_errors
+from tiny_search import Sum, all_rows, best, blocks_of, found, tiny_problem, with_blocks, with_errors
 
 from donna_hw.costs.base import CostModel
 from donna_hw.costs.serialization import load_correction
@@ -53,12 +53,12 @@ class Noisy:
     def std_of_difference(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return np.zeros(len(a))
 
-    def parts(self, settings: tuple[int, ...] = ()) -> None:
+    def additive_terms(self, settings: tuple[int, ...] = ()) -> None:
         return None
 
 
-def exhaustive(aim: SearchProblem) -> ParetoFront:
-    return build_front(aim, all_rows(aim), 4**STAGES)
+def exhaustive(problem: SearchProblem) -> ParetoFront:
+    return build_front(problem, all_rows(problem), 4**STAGES)
 
 
 def line(cost: TableCost) -> Refit:
@@ -66,8 +66,8 @@ def line(cost: TableCost) -> Refit:
     return lambda rows, measured: through(cost, rows, measured)
 
 
-def table_of(aim: SearchProblem) -> TableCost:
-    cost = aim.costs[0]
+def table_of(problem: SearchProblem) -> TableCost:
+    cost = problem.costs[0]
     assert isinstance(cost, TableCost)
     return cost
 
@@ -75,9 +75,9 @@ def table_of(aim: SearchProblem) -> TableCost:
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 2))
 def test_a_front_by_a_true_cost_stands_at_once_and_stays(seed: int, costs: int) -> None:
-    aim = tiny_aim(seed, costs=costs, stages=STAGES)
+    problem = tiny_problem(seed, costs=costs, stages=STAGES)
     result = verify_until_stable(
-        aim, exhaustive, table_of(aim), line(table_of(aim)), VerificationConfig(networks_per_round=6)
+        problem, exhaustive, table_of(problem), line(table_of(problem)), VerificationConfig(networks_per_round=6)
     )
     assert result.is_stable
     assert len(result.history) == 1
@@ -85,33 +85,37 @@ def test_a_front_by_a_true_cost_stands_at_once_and_stays(seed: int, costs: int) 
     assert result.history[0].dominated == 0
     assert result.history[0].mape_percent == pytest.approx(0, abs=1e-9)
     assert result.front.cost_stds["chip"].max() < 2e-5
-    np.testing.assert_allclose(result.cost.mean(all_rows(aim)), table_of(aim).mean(all_rows(aim)), rtol=1e-9)
+    np.testing.assert_allclose(
+        result.cost.mean(all_rows(problem)), table_of(problem).mean(all_rows(problem)), rtol=1e-9
+    )
 
 
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 10_000), st.floats(0.5, 2), st.floats(1e-4, 1e-3))
 def test_a_front_stands_on_a_device_with_an_offset_once_it_is_corrected(seed: int, scale: float, offset: float) -> None:
-    aim = tiny_aim(seed, stages=STAGES)
-    truth = Lined(table_of(aim), scale, offset)
-    if np.abs(truth.mean(all_rows(aim)) / table_of(aim).mean(all_rows(aim)) - 1).min() < 0.02:
+    problem = tiny_problem(seed, stages=STAGES)
+    truth = Lined(table_of(problem), scale, offset)
+    if np.abs(truth.mean(all_rows(problem)) / table_of(problem).mean(all_rows(problem)) - 1).min() < 0.02:
         return  # the line crosses the truth: some networks would be right by chance
-    result = verify_until_stable(aim, exhaustive, truth, line(table_of(aim)), VerificationConfig(networks_per_round=4))
+    result = verify_until_stable(
+        problem, exhaustive, truth, line(table_of(problem)), VerificationConfig(networks_per_round=4)
+    )
     assert [one.is_stable for one in result.history] == [False, True]
     assert result.history[0].coverage == 0
     assert result.history[1].mape_percent < 1e-6
     assert result.history[0].mape_percent > 1
-    np.testing.assert_allclose(result.cost.mean(all_rows(aim)), truth.mean(all_rows(aim)), rtol=1e-6)
+    np.testing.assert_allclose(result.cost.mean(all_rows(problem)), truth.mean(all_rows(problem)), rtol=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_pure_noise_never_stands_and_ends_at_the_limit(seed: int) -> None:
-    aim = tiny_aim(seed, stages=STAGES)
-    flat = with_blocks(table_of(aim), [np.zeros(4) for _ in range(STAGES)], fixed=1e-3)
+    problem = tiny_problem(seed, stages=STAGES)
+    flat = with_blocks(table_of(problem), [np.zeros(4) for _ in range(STAGES)], fixed=1e-3)
     result = verify_until_stable(
-        aim,
+        problem,
         exhaustive,
         Noisy(flat, 0.8, seed),
-        line(table_of(aim)),
+        line(table_of(problem)),
         VerificationConfig(networks_per_round=4, max_rounds=3),
     )
     assert not result.is_stable
@@ -120,12 +124,12 @@ def test_pure_noise_never_stands_and_ends_at_the_limit(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_few_per_cent_of_noise_are_found_and_stated(seed: int) -> None:
-    aim = tiny_aim(seed, stages=STAGES)
+    problem = tiny_problem(seed, stages=STAGES)
     result = verify_until_stable(
-        aim,
+        problem,
         exhaustive,
-        Noisy(table_of(aim), 0.02, seed),
-        line(table_of(aim)),
+        Noisy(table_of(problem), 0.02, seed),
+        line(table_of(problem)),
         VerificationConfig(networks_per_round=8, max_rounds=5),
     )
     assert not result.history[0].is_stable
@@ -135,9 +139,9 @@ def test_a_few_per_cent_of_noise_are_found_and_stated(seed: int) -> None:
 
 
 def test_a_block_that_a_table_has_wrong_leaves_the_front() -> None:
-    aim = tiny_aim(3, stages=STAGES)
-    table, rows = table_of(aim), all_rows(aim)
-    block = int(np.bincount(exhaustive(aim).rows[:, 0]).argmax())  # the front's favourite of the first stage
+    problem = tiny_problem(3, stages=STAGES)
+    table, rows = table_of(problem), all_rows(problem)
+    block = int(np.bincount(exhaustive(problem).rows[:, 0]).argmax())  # the front's favourite of the first stage
     wrong = [values.copy() for values in blocks_of(table)]
     wrong[0][block] += table.mean(rows).max()  # worse than anything
     truth = with_blocks(table, wrong)
@@ -151,12 +155,12 @@ def test_a_block_that_a_table_has_wrong_leaves_the_front() -> None:
         return with_blocks(table, (blocks_of(table)[0] + change, *blocks_of(table)[1:]))
 
     result = verify_until_stable(
-        aim, exhaustive, truth, by_blocks, VerificationConfig(networks_per_round=4, max_rounds=6)
+        problem, exhaustive, truth, by_blocks, VerificationConfig(networks_per_round=4, max_rounds=6)
     )
     assert result.is_stable
     assert result.history[0].overlap < 1
     assert result.history[0].dominated > 0
-    true_front = exhaustive(replace(aim, costs=[truth]))
+    true_front = exhaustive(replace(problem, costs=[truth]))
     for accuracy, cost in zip(result.front.accuracy, truth.mean(result.front.rows), strict=True):
         rivals = true_front.costs["chip"][true_front.accuracy >= accuracy]
         assert cost <= rivals.min() * (1 + 1e-3), "no network of the space is as accurate and cheaper"
@@ -164,87 +168,97 @@ def test_a_block_that_a_table_has_wrong_leaves_the_front() -> None:
 
 
 def test_networks_known_from_before_are_not_chosen_but_are_fitted_to() -> None:
-    aim = tiny_aim(1, stages=STAGES)
-    first = exhaustive(aim).rows[::2]
-    known = (first, table_of(aim).mean(first))
+    problem = tiny_problem(1, stages=STAGES)
+    first = exhaustive(problem).rows[::2]
+    known = (first, table_of(problem).mean(first))
     seen: list[np.ndarray] = []
 
     def refit(rows: np.ndarray, measured: np.ndarray) -> CostModel:
         seen.append(rows)
-        return line(table_of(aim))(rows, measured)
+        return line(table_of(problem))(rows, measured)
 
     result = verify_until_stable(
-        aim, exhaustive, table_of(aim), refit, VerificationConfig(networks_per_round=4), known=known
+        problem, exhaustive, table_of(problem), refit, VerificationConfig(networks_per_round=4), known=known
     )
     assert len(seen[0]) == len(first) + result.history[0].new_networks
     assert len(np.unique(result.rows, axis=0)) == len(result.rows)
 
 
 def test_a_front_that_was_measured_whole_is_judged_by_what_was_measured() -> None:
-    aim = tiny_aim(1, stages=STAGES)
-    front = exhaustive(aim).rows
-    table = table_of(aim)
+    problem = tiny_problem(1, stages=STAGES)
+    front = exhaustive(problem).rows
+    table = table_of(problem)
     result = verify_until_stable(
-        aim, exhaustive, table, line(table), VerificationConfig(networks_per_round=4), known=(front, table.mean(front))
+        problem,
+        exhaustive,
+        table,
+        line(table),
+        VerificationConfig(networks_per_round=4),
+        known=(front, table.mean(front)),
     )
     assert result.history[0].new_networks == 4, "random ones, to fit to"
     assert len(found(result.rows)) == len(front) + 4
     assert result.is_stable
     wrong = Lined(table, 2.0)
     result = verify_until_stable(
-        aim, exhaustive, wrong, line(table), VerificationConfig(networks_per_round=4), known=(front, wrong.mean(front))
+        problem,
+        exhaustive,
+        wrong,
+        line(table),
+        VerificationConfig(networks_per_round=4),
+        known=(front, wrong.mean(front)),
     )
     assert [one.is_stable for one in result.history] == [False, True]
 
 
 def test_a_front_of_one_network_is_corrected_by_others() -> None:
-    aim = tiny_aim(1, stages=STAGES)
-    table, seen = table_of(aim), exhaustive(aim).rows[:1]
+    problem = tiny_problem(1, stages=STAGES)
+    table, seen = table_of(problem), exhaustive(problem).rows[:1]
     truth = Lined(table, 2.0, 1e-4)
 
     def search(asked: SearchProblem) -> ParetoFront:
         return build_front(asked, seen, 1)
 
-    result = verify_until_stable(aim, search, truth, line(table), VerificationConfig(networks_per_round=4))
+    result = verify_until_stable(problem, search, truth, line(table), VerificationConfig(networks_per_round=4))
     assert [(one.new_networks, one.is_stable) for one in result.history] == [(4, False), (4, True)]
     assert len(found(result.rows)) == len(result.rows) == 8
     assert found(seen) <= found(result.rows)
 
 
 def test_a_cost_that_cannot_be_fitted_is_said_and_nothing_stands_on_it() -> None:
-    aim = tiny_aim(2, stages=STAGES)
+    problem = tiny_problem(2, stages=STAGES)
 
     def never(rows: np.ndarray, measured: np.ndarray) -> CostModel:
         raise InsufficientDataError("there must be more", got=len(rows))
 
     result = verify_until_stable(
-        aim, exhaustive, table_of(aim), never, VerificationConfig(networks_per_round=4, max_rounds=2)
+        problem, exhaustive, table_of(problem), never, VerificationConfig(networks_per_round=4, max_rounds=2)
     )
     assert not result.is_stable
-    assert [one.refit_error for one in result.history] == ["there must be more; found 4", "there must be more; found 8"]
-    assert result.cost is aim.costs[0]
+    assert [one.refit_error for one in result.history] == ["there must be more; got 4", "there must be more; got 8"]
+    assert result.cost is problem.costs[0]
 
 
 def test_a_limit_on_the_cost_goes_with_it() -> None:
-    free = tiny_aim(4, stages=STAGES)
+    free = tiny_problem(4, stages=STAGES)
     table = table_of(free)
     truth = Lined(table, 1.5)
     highest = float(np.median(truth.mean(exhaustive(free).rows)))
-    aim = replace(free, limits=[Constraint(table, highest)])
-    result = verify_until_stable(aim, exhaustive, truth, line(table), VerificationConfig(networks_per_round=4))
+    problem = replace(free, constraints=[Constraint(table, highest)])
+    result = verify_until_stable(problem, exhaustive, truth, line(table), VerificationConfig(networks_per_round=4))
     assert result.is_stable
     assert result.history[0].dominated > 0, "networks of the first front pass the limit"
     assert (truth.mean(result.front.rows) <= highest * (1 + 1e-9)).all()
-    assert found(result.front.rows) == best(replace(free, costs=[truth], limits=[Constraint(truth, highest)]))
+    assert found(result.front.rows) == best(replace(free, costs=[truth], constraints=[Constraint(truth, highest)]))
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 1000), st.integers(4, 20), st.integers(0, 30))
 def test_networks_are_chosen_new_spread_and_uncertain_ones(seed: int, count: int, before: int) -> None:
-    aim = tiny_aim(seed, stages=STAGES)
+    problem = tiny_problem(seed, stages=STAGES)
     rng = np.random.default_rng(seed)
-    table = with_errors(table_of(aim), [rng.uniform(0, 1e-4, 4) for _ in range(STAGES)])
-    front = exhaustive(aim)
+    table = with_errors(table_of(problem), [rng.uniform(0, 1e-4, 4) for _ in range(STAGES)])
+    front = exhaustive(problem)
     known = front.rows[rng.permutation(len(front))[:before]]
     rows = select_for_measurement(front, table, count, known)
     assert len(rows) == min(count, len(front) - len(known))
@@ -257,20 +271,20 @@ def test_networks_are_chosen_new_spread_and_uncertain_ones(seed: int, count: int
 
 
 def test_each_round_is_a_line_of_the_file() -> None:
-    aim = tiny_aim(6, stages=STAGES)
-    truth = Lined(table_of(aim), 2.0)
+    problem = tiny_problem(6, stages=STAGES)
+    truth = Lined(table_of(problem), 2.0)
     frame = verify_until_stable(
-        aim, exhaustive, truth, line(table_of(aim)), VerificationConfig(networks_per_round=4)
+        problem, exhaustive, truth, line(table_of(problem)), VerificationConfig(networks_per_round=4)
     ).to_frame()
     assert frame["round"].tolist() == [1, 2]
-    assert frame["stands"].tolist() == [False, True]
+    assert frame["is_stable"].tolist() == [False, True]
     assert frame["mape_percent"].tolist() == pytest.approx([50, 0])
-    assert frame["within"].tolist() == [0, 1]
+    assert frame["coverage"].tolist() == [0, 1]
 
 
-@pytest.mark.parametrize("wrong", [{"count": 3}, {"rounds": 0}])
+@pytest.mark.parametrize("wrong", [{"networks_per_round": 3}, {"max_rounds": 0}])
 def test_a_plan_that_shows_nothing_is_refused(wrong: dict[str, int]) -> None:
-    with pytest.raises(ConfigError, match="or more"):
+    with pytest.raises(ConfigError, match="must be at least"):
         VerificationConfig(**wrong)
 
 
@@ -280,15 +294,15 @@ def test_a_front_is_verified_on_this_cpu(tmp_path: Path) -> None:
     table = profile_space(space, device, tmp_path, protocol, workers=create_in_process_workers)
     rng = np.random.default_rng(0)
     qualities = tuple(rng.uniform(0, 1, size) for size in space.stage_sizes)
-    aim = SearchProblem(space, qualities, Sum(), [TableCost.of(space, table)])
+    problem = SearchProblem(space, qualities, Sum(), [TableCost.of(space, table)])
     every = np.array(list(product(*map(range, space.stage_sizes))))
 
     def search(asked: SearchProblem) -> ParetoFront:
         return build_front(asked, every, len(every))
 
     told: list[str] = []
-    options = {"protocol": protocol, "workers": create_in_process_workers, "say": told.append}
-    result = verify_on_device(aim, search, table, VerificationConfig(networks_per_round=4, max_rounds=2), **options)
+    options = {"protocol": protocol, "workers": create_in_process_workers, "log": told.append}
+    result = verify_on_device(problem, search, table, VerificationConfig(networks_per_round=4, max_rounds=2), **options)
     assert 4 <= len(result.rows) <= 8
     np.testing.assert_allclose(result.cost.mean(result.rows), result.measured, rtol=1)
     kept = load_correction(table)
@@ -296,8 +310,8 @@ def test_a_front_is_verified_on_this_cpu(tmp_path: Path) -> None:
     assert len(kept.networks) == len(result.rows)
     listed = pd.read_csv(table.path.with_suffix(".networks.csv"))
     assert set(listed["median_s"]) == set(result.measured)
-    rounds = pd.read_csv(table.path.with_suffix(".standing.csv"))
-    assert rounds["measured"].sum() == len(result.rows)
-    assert told[0].startswith("4 networks measured whole in")
-    again = verify_on_device(aim, search, table, VerificationConfig(networks_per_round=4, max_rounds=1), **options)
+    rounds = pd.read_csv(table.path.with_suffix(".verification.csv"))
+    assert rounds["new_networks"].sum() == len(result.rows)
+    assert told[0].startswith("4 networks measured in")
+    again = verify_on_device(problem, search, table, VerificationConfig(networks_per_round=4, max_rounds=1), **options)
     assert len(again.rows) == len(result.rows) + again.history[0].new_networks, "what was measured before is fitted to"

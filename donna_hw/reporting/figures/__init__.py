@@ -1,1 +1,1 @@
-"""figures: say in one line what this folder is for."""
+"""The figures of the paper, drawn from a run, and the roofline plot of a simulation."""

@@ -1,4 +1,4 @@
-"""What a drawing of a network shows of it: a box for each layer of its searched stages, read from the layers as they are built."""
+"""The boxes of a drawn network: one for each layer of its searched stages, read from the layers as they are built."""
 
 from __future__ import annotations
 
@@ -12,18 +12,36 @@ from donna_hw.spaces.mixed_precision import Int8Block
 from donna_hw.spaces.space import Architecture, Space
 from donna_hw.spaces.vit_cells import Transformer
 
-BOTTLENECK = ("expand", "spatial", "squeeze", "reduce", "gate", "excite", "project", "residual")  # what is drawn of one
+BOTTLENECK = (
+    "expand",
+    "spatial",
+    "squeeze",
+    "reduce",
+    "gate",
+    "excite",
+    "project",
+    "residual",
+)  # layers of a bottleneck that need no extra label
 KINDS = ("inverted_residual", "residual", "transformer", "conv", "other")
 
 
 @dataclass(frozen=True)
 class Box:
-    """One layer of a searched stage, a bottleneck of most spaces; what is not known of it, or does not apply, is None.
+    """One layer of a searched stage, which is a bottleneck in most spaces. What is unknown or does not apply is None.
 
-    kind: one of `KINDS`. channels: of the output, the features of a token in a transformer. expand: hidden channels over the input's, as
-    built: width and whole groups are in it. grouped: the spatial convolution has groups of several channels. se: squeeze-and-excite.
-    swish: its activation is Swish itself; `activation` names any. int8: its layers are 8-bit. label: what the rest does not tell, such as
-    a new kind of cell, the heads of a transformer's layer, or the name of a block that is none of these.
+    Args:
+        stage: Name of the stage.
+        kind: One of `KINDS`.
+        kernel: Size of the spatial kernel.
+        channels: Output channels; in a transformer the features of a token.
+        expand: Hidden channels over input channels, as built, including the width and whole groups.
+        stride: Stride of the spatial convolution.
+        grouped: Whether the spatial convolution has groups of several channels.
+        se: Whether there is squeeze-and-excite.
+        swish: Whether the activation is Swish itself.
+        activation: Name of the activation.
+        int8: Whether its layers are 8-bit.
+        label: What the rest does not show, such as a new kind of cell, the heads of a transformer layer, or the name of another block.
     """
 
     stage: str
@@ -41,23 +59,23 @@ class Box:
 
 
 def build_boxes(space: Space, architecture: Architecture) -> tuple[Box, ...]:
-    """Return the boxes of a network's searched stages in order; a layer that is left out, with nothing in its place, has none.
+    """Return the boxes of a network's searched stages in order; a skipped layer that nothing replaces has none.
 
-    Raises `BadSetting` or `UnknownName` for a network that is not one of the space.
+    Raises `ConfigError` or `UnknownNameError` for a network that is not in the space.
     """
     space.validate(architecture)
-    frame = space.at(architecture.settings)
-    found: list[Box] = []
-    for stage, number in zip(frame.stages, architecture.blocks, strict=True):
+    at_setting = space.at(architecture.settings)
+    boxes: list[Box] = []
+    for stage, number in zip(at_setting.stages, architecture.blocks, strict=True):
         name = stage.label(number)
-        for block, graph in _layers(stage.block(number), frame.input_shapes[stage.name]):
+        for block, graph in _layers(stage.block(number), at_setting.input_shapes[stage.name]):
             if graph.layers:
-                found.append(_box(stage.name, name, block, graph))
-    return tuple(found)
+                boxes.append(_box(stage.name, name, block, graph))
+    return tuple(boxes)
 
 
 def _layers(block: Block, shape: Shape) -> Iterator[tuple[Block, Graph]]:
-    """Yield each layer of a block with its graph: what a drawing has one box for."""
+    """Yield each layer of a block that has its own box, with its graph."""
     for part in _parts(block):
         if part is block:
             graph = lower(block, shape)
@@ -70,7 +88,7 @@ def _layers(block: Block, shape: Shape) -> Iterator[tuple[Block, Graph]]:
 
 
 def _parts(block: Block) -> tuple[Block, ...]:
-    """Return what a block is a chain of, the block alone for any other."""
+    """Return the parts of a block that is a chain; the block alone for any other."""
     match block:
         case Int8Block(inner):
             parts = _parts(inner)
@@ -84,7 +102,7 @@ def _parts(block: Block) -> tuple[Block, ...]:
 
 
 def _box(stage: str, name: str, block: Block, graph: Graph) -> Box:
-    """Return the box of one layer; its block says what kind it is, its graph what was built."""
+    """Return the box of one layer; its block determines the kind, its graph the numbers."""
     inner = block.block if isinstance(block, Int8Block) else block
     plain = Box(
         stage,
@@ -116,17 +134,15 @@ def _box(stage: str, name: str, block: Block, graph: Graph) -> Box:
 def _bottleneck(box: Box, cell: InvertedResidual, graph: Graph) -> Box:
     spatial = next((layer for layer in graph.layers if layer.name.endswith("_spatial")), None)
     if spatial is None:
-        return box  # drawn anew by somebody's own cell: what it computes is not known here
+        return box  # a custom cell that overrides the layers: what it computes is unknown here
     conv = spatial.operator == "conv"
-    made = (
-        {} if conv else dict(getattr(spatial.module_spec, "settings", ()))
-    )  # what a torch module was asked for, if it says
+    settings = {} if conv else dict(getattr(spatial.module_spec, "settings", ()))  # of a torch module, if it has them
     return replace(
         box,
         kind="inverted_residual",
-        kernel=spatial.kernel if conv else made.get("kernel"),
+        kernel=spatial.kernel if conv else settings.get("kernel"),
         expand=spatial.in_shape[0] / graph.input_shape[0],
-        stride=spatial.stride if conv else made.get("stride"),
+        stride=spatial.stride if conv else settings.get("stride"),
         grouped=spatial.groups != spatial.in_shape[0] if conv else None,
         se=any(layer.operator == "scale" for layer in graph.layers),
         swish=cell.activation == "swish",
@@ -168,12 +184,12 @@ def _convolution(box: Box, layer: Layer) -> Box:
 
 
 def _extra_label(cell: InvertedResidual, graph: Graph) -> str:
-    """Return what else is to be said of a bottleneck: torch modules, layers that others have not, 1x1 convolutions in groups."""
+    """Return what else distinguishes a bottleneck: torch modules, additional layers, 1x1 convolutions in groups."""
     words = []
     for layer in graph.layers:
         name = layer.name.rpartition("1_")[2]
         if layer.operator == "module":
-            words.append(str(getattr(getattr(layer.module_spec, "make", None), "__name__", name)).lower())
+            words.append(str(getattr(getattr(layer.module_spec, "factory", None), "__name__", name)).lower())
         elif name not in BOTTLENECK:
             words.append(name)
     if cell.pointwise_groups > 1:

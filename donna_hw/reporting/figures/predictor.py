@@ -1,4 +1,4 @@
-"""Figures 4, 13 and 14: what the predictor says beside what is measured, on old networks, unseen ones, and ones of new blocks."""
+"""Figures 4, 13 and 14: measured over predicted accuracy, of networks with and without new blocks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from donna_hw._core.ranking import kendall_tau
 from donna_hw.reporting.figures.style import BLUE, COLUMN_WIDTH, GRAY, GREEN, ORANGE, PURPLE, paper_style
 
-MIN_NETWORKS = 3  # networks that have an order to speak of
+MIN_NETWORKS = 3  # fewer networks have no meaningful order
 MARKERS = ((GRAY, "x"), (BLUE, "o"), (ORANGE, "^"), (GREEN, "D"), (PURPLE, "v"))
 
 
@@ -30,7 +30,7 @@ class PredictionGroup:
 
     @property
     def label(self) -> str:
-        """What the legend says: number, Kendall's tau (KT) and mean squared error (MSE); no tau of fewer than three."""
+        """The text of the legend: number, Kendall's tau (KT, from three networks on) and mean squared error (MSE)."""
         count = len(self.measured_percent)
         tau = f"KT {kendall_tau(self.predicted_percent, self.measured_percent):.2f}, " if count >= MIN_NETWORKS else ""
         return f"{self.name} ({count}): {tau}MSE {self.mse:.2f}"
@@ -38,25 +38,27 @@ class PredictionGroup:
 
 @paper_style
 def draw_predictor(groups: Sequence[PredictionGroup]) -> Figure:
-    """Return measured accuracy over predicted, a colour and mark for each group, with the diagonal of no error (figures 4, 13, 14)."""
+    """Return measured over predicted accuracy, with a color and marker per group and the diagonal (figures 4, 13, 14)."""
     figure = Figure(figsize=(COLUMN_WIDTH, 3.5 + 0.12 * len(groups)), layout="constrained")
     axes = figure.add_subplot()
-    every = np.concatenate([values for one in groups for values in (one.predicted_percent, one.measured_percent)])
-    margin = 0.04 * float(np.ptp(every)) or 1.0
-    ends = float(every.min()) - margin, float(every.max()) + margin
+    values = np.concatenate(
+        [percent for group in groups for percent in (group.predicted_percent, group.measured_percent)]
+    )
+    margin = 0.04 * float(np.ptp(values)) or 1.0
+    ends = float(values.min()) - margin, float(values.max()) + margin
     axes.plot(ends, ends, color="black", lw=0.7, ls="--", label="predicted as measured")
-    for number, one in enumerate(groups):
-        color, mark = MARKERS[number % len(MARKERS)]
+    for number, group in enumerate(groups):
+        color, marker = MARKERS[number % len(MARKERS)]
         axes.scatter(
-            one.predicted_percent,
-            one.measured_percent,
-            marker=mark,
-            facecolors=color if mark == "x" else "none",
-            edgecolors=None if mark == "x" else color,
+            group.predicted_percent,
+            group.measured_percent,
+            marker=marker,
+            facecolors=color if marker == "x" else "none",
+            edgecolors=None if marker == "x" else color,
             s=16,
             linewidths=0.9,
             zorder=3,
-            label=one.label,
+            label=group.label,
         )
     axes.set(xlim=ends, ylim=ends, aspect="equal")
     axes.set_xlabel("top-1, predicted [%]")

@@ -1,4 +1,4 @@
-"""Figure 15: the predicted accuracy of random networks at some costs, beside the front's at the same cost."""
+"""Figure 15: the predicted accuracy of random networks at some costs, compared with the front at the same cost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ from donna_hw.reporting.figures.style import BLUE, COLUMN_WIDTH, ORANGE, cost_la
 
 @dataclass(frozen=True)
 class Level:
-    """One cost in its unit: predicted top-1 in per cent of the networks within the tolerance: random ones, float [n], the front's best."""
+    """One cost, and the predicted top-1 in per cent of networks within the tolerance of it.
+
+    Args:
+        cost: The cost in its unit.
+        random_percent: Random networks, float [n].
+        front_percent: The best network of the front.
+    """
 
     cost: float
     random_percent: np.ndarray
@@ -23,8 +29,14 @@ class Level:
 
 @dataclass(frozen=True)
 class RandomSearchData:
-    """What figure 15 shows: levels of one cost; tolerance: how far from a level a network's cost may lie, as a share of it.
-    drawn: random networks of any cost, of which those near a level are shown.
+    """The data of figure 15.
+
+    Args:
+        cost: Name of the cost.
+        unit: Its unit.
+        tolerance: How far from a level a network's cost may be, as a share of it.
+        samples: Random networks of any cost, of which those near a level are shown.
+        levels: The levels of the cost.
     """
 
     cost: str
@@ -35,15 +47,15 @@ class RandomSearchData:
 
 
 @paper_style
-def draw_random_search(found: RandomSearchData) -> Figure:
-    """Return a box plot a level, quartiles and the whole range of random networks, and a star for the front's best (figure 15)."""
-    unit, size = choose_unit(max(level.cost for level in found.levels), found.unit)
+def draw_random_search(data: RandomSearchData) -> Figure:
+    """Return a box plot per level with quartiles and range of random networks, and a star for the front's best (figure 15)."""
+    unit, size = choose_unit(max(level.cost for level in data.levels), data.unit)
     figure = Figure(figsize=(COLUMN_WIDTH, 2.9), layout="constrained")
     axes = figure.add_subplot()
-    places = list(range(1, len(found.levels) + 1))
-    drawn = axes.boxplot(
-        [level.random_percent for level in found.levels],
-        positions=places,
+    positions = list(range(1, len(data.levels) + 1))
+    box_plot = axes.boxplot(
+        [level.random_percent for level in data.levels],
+        positions=positions,
         widths=0.45,
         whis=(0, 100),
         patch_artist=True,
@@ -53,22 +65,20 @@ def draw_random_search(found: RandomSearchData) -> Figure:
         medianprops={"color": "black", "linewidth": 1.4},
     )
     stars = axes.scatter(
-        places, [level.front_percent for level in found.levels], marker="*", s=70, color=ORANGE, zorder=4
+        positions, [level.front_percent for level in data.levels], marker="*", s=70, color=ORANGE, zorder=4
     )
     axes.set_xticks(
-        places, [f"{level.cost / size:.3g} {unit}\n{len(level.random_percent)} networks" for level in found.levels]
+        positions, [f"{level.cost / size:.3g} {unit}\n{len(level.random_percent)} networks" for level in data.levels]
     )
     axes.grid(visible=False, axis="x")
-    axes.set_xlabel(
-        f"{cost_label(found.cost, found.unit, unit).rpartition(' [')[0]}, within {100 * found.tolerance:g} %"
-    )
+    axes.set_xlabel(f"{cost_label(data.cost, data.unit, unit).rpartition(' [')[0]}, within {100 * data.tolerance:g} %")
     axes.set_ylabel("top-1, predicted [%]")
     figure.legend(
-        [drawn["boxes"][0], drawn["medians"][0], stars],
+        [box_plot["boxes"][0], box_plot["medians"][0], stars],
         [
-            f"random networks of {found.samples} drawn: quartiles, range",
+            f"random networks of {data.samples} drawn: quartiles, range",
             "their median",
-            "best network of the front, as near",
+            "best network of the front, within the same range",
         ],
         loc="outside lower center",
     )

@@ -1,4 +1,4 @@
-"""The picture of a simulation: what each operator reaches, under the roof of what the array and DRAM allow.
+"""The roofline plot of a simulation: the throughput of each operator, below what the array and DRAM allow.
 
 Roofline model: Williams, Waterman and Patterson, Communications of the ACM 52(4), 2009.
 """
@@ -25,7 +25,7 @@ from donna_hw.reporting.text.simulation import shorten
 from donna_hw.simulator.hardware import ELEMENT_BYTES, Hardware
 from donna_hw.simulator.results import SimulationResult
 
-# Okabe and Ito's colours; the marks differ in shape too.
+# The colors of Okabe and Ito; the markers differ in shape too.
 MARKERS = {
     "array": (BLUE, "o"),
     "dma": (ORANGE, "s"),
@@ -34,21 +34,21 @@ MARKERS = {
     "sram": (SKY, "v"),
     "overhead": (GRAY, "X"),
 }
-MAX_LABELS = 6  # dearest operators that are named
-SMALLEST, LARGEST = 26.0, 1400.0  # areas of marks, for no time and for all of it, in square points
-LABEL_OVERLAP = 0.06  # decades within which two labels would cover each other
+MAX_LABELS = 6  # most expensive operators, which are named
+SMALLEST, LARGEST = 26.0, 1400.0  # areas of markers in square points, for no time and for all of it
+LABEL_OVERLAP = 0.06  # decades within which two labels would overlap
 
 
 def draw_roofline(simulation: SimulationResult) -> Figure:
-    """Return the picture: multiply-accumulates a DRAM byte to the right, a cycle upwards, both logarithmic.
+    """Return the plot: multiply-accumulates per cycle over multiply-accumulates per DRAM byte, both logarithmic.
 
-    DRAM bytes are those moved while the operator ran, so that a mark lies under the roof. Operators without DRAM traffic stand in a
-    strip at the right border, those without multiply-accumulates are named beside the picture.
+    DRAM bytes are those moved while the operator ran, so every marker lies below the roof. Operators without DRAM traffic are in a strip
+    at the right border, and those without multiply-accumulates are listed next to the plot.
     """
     frame = simulation.to_frame()
     frame["share"] = frame["total_cycles"].astype(float) / max(simulation.total_cycles, 1)
     on_array = (frame["macs"] > 0) & (frame["total_cycles"] > 0)
-    marks = frame[on_array].astype({"macs": float, "total_cycles": float, "dram_bytes": float, "utilisation": float})
+    marks = frame[on_array].astype({"macs": float, "total_cycles": float, "dram_bytes": float, "utilization": float})
     marks["reached"] = marks["macs"] / marks["total_cycles"]
     with np.errstate(divide="ignore"):
         marks["intensity"] = marks["macs"].to_numpy() / marks["dram_bytes"].to_numpy()
@@ -58,14 +58,14 @@ def draw_roofline(simulation: SimulationResult) -> Figure:
     axes = figure.add_subplot()
     border = _frame(axes, marks, simulation.hardware)
     _roof(axes, marks, simulation.hardware)
-    for bound, (color, mark) in MARKERS.items():
-        chosen = marks[marks["bound_by"] == bound]
+    for bound, (color, marker) in MARKERS.items():
+        group = marks[marks["bound_by"] == bound]
         axes.scatter(
-            chosen["intensity"].clip(upper=border),
-            chosen["reached"],
-            s=SMALLEST + LARGEST * chosen["share"],
+            group["intensity"].clip(upper=border),
+            group["reached"],
+            s=SMALLEST + LARGEST * group["share"],
             color=color,
-            marker=mark,
+            marker=marker,
             alpha=0.75,
             edgecolors="white",
             linewidths=0.8,
@@ -73,17 +73,17 @@ def draw_roofline(simulation: SimulationResult) -> Figure:
         )
     _number_operators(axes, marks, border)
     axes.set_title(f"{shorten(simulation.model, 40)} on {shorten(simulation.device, 30)}, simulated", parse_math=False)
-    axes.set_xlabel("multiply-accumulates a byte of DRAM traffic")
-    axes.set_ylabel("multiply-accumulates a cycle")
+    axes.set_xlabel("multiply-accumulates per byte of DRAM traffic")
+    axes.set_ylabel("multiply-accumulates per cycle")
     _legend(figure, marks, frame[~on_array])
     return figure
 
 
 def render_roofline(simulation: SimulationResult, kind: str) -> bytes:
-    """Return the picture as a file of that kind, `svg` or `png`; the same simulation gives the same bytes."""
+    """Return the plot as the bytes of an `svg` or `png` file; the same simulation gives the same bytes."""
     content = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": "donna_hw"}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # a name in letters that the font lacks is drawn as boxes
+        warnings.filterwarnings("ignore", message="Glyph")  # letters that the font lacks are drawn as boxes
         draw_roofline(simulation).savefig(
             content, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else {}
         )
@@ -91,24 +91,24 @@ def render_roofline(simulation: SimulationResult, kind: str) -> bytes:
 
 
 def _peak(hardware: Hardware, precision: str) -> float:
-    """Return the multiply-accumulates a cycle of the whole array."""
+    """Return the multiply-accumulates per cycle of the whole array."""
     return hardware.array.rows * hardware.array.cols * hardware.macs_per_element(precision)
 
 
 def _peaks(marks: pd.DataFrame, hardware: Hardware) -> dict[float, str]:
-    """Return the peaks that matter and their precisions: the hardware's own, and those that an operator's utilisation is of."""
+    """Return the relevant peaks and their precisions: the hardware's own, and those that an operator's utilization refers to."""
     peaks: dict[float, str] = {_peak(hardware, hardware.precision): hardware.precision}
-    used = (marks["reached"] / marks["utilisation"].where(marks["utilisation"] > 0)).to_numpy(np.float64)
-    own = set(peaks)
+    used = (marks["reached"] / marks["utilization"].where(marks["utilization"] > 0)).to_numpy(np.float64)
+    default = set(peaks)
     for precision in ELEMENT_BYTES:
         peak = _peak(hardware, precision)
-        if peak not in own and np.isclose(used, peak, rtol=1e-6).any():
+        if peak not in default and np.isclose(used, peak, rtol=1e-6).any():
             peaks[peak] = f"{peaks[peak]}, {precision}" if peak in peaks else precision
     return {peak: names for peak, names in peaks.items() if math.isfinite(peak)}
 
 
 def _frame(axes: Axes, marks: pd.DataFrame, hardware: Hardware) -> float:
-    """Set the scales so that every mark and the roof's ridge are seen; return where marks without DRAM traffic stand."""
+    """Set the scales so that every marker and the roof's ridge are visible; return the x of markers without DRAM traffic."""
     peak, bandwidth = _peak(hardware, hardware.precision), hardware.memory.dram_bytes_per_cycle
     finite = marks["intensity"][np.isfinite(marks["intensity"])].tolist()
     xs = [x for x in (*finite, peak / bandwidth) if math.isfinite(x) and x > 0] or [1.0]
@@ -123,8 +123,15 @@ def _frame(axes: Axes, marks: pd.DataFrame, hardware: Hardware) -> float:
     if strip:
         axes.axvspan(high, right, color="#EEEEEE", zorder=0)
         axes.text(
-            border, 0.02, "no DRAM traffic", transform=axes.get_xaxis_transform(), rotation=90, ha="center", fontsize=8, color=GRAY
-        )  # fmt: skip
+            border,
+            0.02,
+            "no DRAM traffic",
+            transform=axes.get_xaxis_transform(),
+            rotation=90,
+            ha="center",
+            fontsize=8,
+            color=GRAY,
+        )
         powers = 10.0 ** np.arange(math.floor(math.log10(low)), math.ceil(math.log10(high)))
         axes.xaxis.set_major_locator(FixedLocator(powers[powers > low]))
         between = np.outer(powers, np.arange(2, 10)).ravel()
@@ -138,103 +145,131 @@ def _frame(axes: Axes, marks: pd.DataFrame, hardware: Hardware) -> float:
 
 
 def _roof(axes: Axes, marks: pd.DataFrame, hardware: Hardware) -> None:
-    """Draw the hardware's own roof solid, and roofs of other precisions that operators run in dashed."""
+    """Draw the roof of the hardware's precision solid, and roofs of other precisions that operators use dashed."""
     low, right = axes.get_xlim()
     bottom, top = axes.get_ylim()
     bandwidth = hardware.memory.dram_bytes_per_cycle
     peaks = _peaks(marks, hardware)
-    own = _peak(hardware, hardware.precision)
+    main_peak = _peak(hardware, hardware.precision)
     for peak, names in peaks.items():
         ridge = max(peak / bandwidth, low)
-        main = peak == own
+        main = peak == main_peak
         axes.plot(
-            [min(ridge, right), right], [peak, peak], color="black" if main else GRAY, lw=1.4 if main else 1, ls="-" if main else "--"
-        )  # fmt: skip
+            [min(ridge, right), right],
+            [peak, peak],
+            color="black" if main else GRAY,
+            lw=1.4 if main else 1,
+            ls="-" if main else "--",
+        )
         axes.annotate(
-            f"array: {peak:g} a cycle, {names}", (right, peak), (-6, 4), textcoords="offset points", ha="right", fontsize=8, color="#444444"
-        )  # fmt: skip
+            f"array: {peak:g} per cycle, {names}",
+            (right, peak),
+            (-6, 4),
+            textcoords="offset points",
+            ha="right",
+            fontsize=8,
+            color="#444444",
+        )
     if math.isfinite(bandwidth):
         end = min(right, max(peaks, default=math.inf) / bandwidth)
         axes.plot([low, end], [low * bandwidth, end * bandwidth], color="black", lw=1.4)
         start = max(low, bottom / bandwidth)
         middle = start * (end / start) ** 0.5
-        above = (top / bottom) ** 0.03  # clear of marks on the line
+        above = (top / bottom) ** 0.03  # clear of markers on the line
         axes.text(
-            middle, middle * bandwidth * above, f"DRAM: {bandwidth:g} bytes a cycle", fontsize=8, color="#444444", ha="center",
-            rotation=math.degrees(math.atan(bandwidth * above)), transform_rotates_text=True, rotation_mode="anchor",
-        )  # fmt: skip
+            middle,
+            middle * bandwidth * above,
+            f"DRAM: {bandwidth:g} bytes per cycle",
+            fontsize=8,
+            color="#444444",
+            ha="center",
+            rotation=math.degrees(math.atan(bandwidth * above)),
+            transform_rotates_text=True,
+            rotation_mode="anchor",
+        )
 
 
 def _number_operators(axes: Axes, marks: pd.DataFrame, border: float) -> None:
-    """Number the dearest operators, dearest first; those that lie on one another share a place."""
-    places: list[tuple[float, float, float, list[str]]] = []
+    """Number the most expensive operators in descending order; those that overlap share a label."""
+    labels: list[tuple[float, float, float, list[str]]] = []
     for number, op in enumerate(marks.head(MAX_LABELS).to_dict("records"), 1):
         x, y = min(op["intensity"], border), op["reached"]
         near = (
-            p for p in places if abs(math.log10(p[0] / x)) < LABEL_OVERLAP and abs(math.log10(p[1] / y)) < LABEL_OVERLAP
+            label
+            for label in labels
+            if abs(math.log10(label[0] / x)) < LABEL_OVERLAP and abs(math.log10(label[1] / y)) < LABEL_OVERLAP
         )
-        place = next(near, None)
-        if place is None:
-            radius = math.sqrt(SMALLEST + LARGEST * op["share"]) * 0.65  # of a diamond, nearly
-            places.append((x, y, radius, [str(number)]))
+        label = next(near, None)
+        if label is None:
+            radius = math.sqrt(SMALLEST + LARGEST * op["share"]) * 0.65  # approximately that of a diamond
+            labels.append((x, y, radius, [str(number)]))
         else:
-            place[3].append(str(number))
-    for x, y, radius, numbers in places:
+            label[3].append(str(number))
+    for x, y, radius, numbers in labels:
         axes.annotate(
-            ", ".join(numbers), (x, y), (0, radius + 1), textcoords="offset points", ha="center", fontsize=8,
-            fontweight="bold", zorder=4, path_effects=[withStroke(linewidth=2.5, foreground="white")],
-        )  # fmt: skip
+            ", ".join(numbers),
+            (x, y),
+            (0, radius + 1),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+            fontweight="bold",
+            zorder=4,
+            path_effects=[withStroke(linewidth=2.5, foreground="white")],
+        )
 
 
 def _legend(figure: Figure, marks: pd.DataFrame, others: pd.DataFrame) -> None:
-    """Write beside the picture what bounds, which operators the numbers are, and which are not drawn."""
-    handles, labels, heads = [], [], []
+    """Draw the legend: what bounds the operators, the numbered ones, and those that are not drawn."""
+    handles, labels, headings = [], [], []
 
     def add(label: str, handle: Line2D | None = None) -> None:
         handles.append(handle or Line2D([], [], ls=""))
         labels.append(label)
 
-    def head(label: str) -> None:
+    def add_heading(label: str) -> None:
         if labels:
             add("")
-        heads.append(len(labels))
+        headings.append(len(labels))
         add(label)
 
-    head("bound by, share of the time; area ~ time")
-    for bound, (color, mark) in MARKERS.items():
+    add_heading("bound by, share of time; area ~ time")
+    for bound, (color, marker) in MARKERS.items():
         share = marks.loc[marks["bound_by"] == bound, "share"]
         if len(share):
-            add(f"{bound}  {_percent(share.sum())}", Line2D([], [], ls="", marker=mark, color=color, ms=7, alpha=0.75))
+            add(
+                f"{bound}  {_percent(share.sum())}", Line2D([], [], ls="", marker=marker, color=color, ms=7, alpha=0.75)
+            )
     if len(marks):
-        head("the dearest")
+        add_heading("the most expensive")
         for number, op in enumerate(marks.head(MAX_LABELS).to_dict("records"), 1):
             add(
                 _format_operator(op),
                 Line2D([], [], ls="", marker=f"${number}$", color="black", ms=6, mew=0.2),
             )
     if len(others):
-        head(f"no multiply-accumulates, not drawn: {_percent(others['share'].sum())}")
+        add_heading(f"no multiply-accumulates, not drawn: {_percent(others['share'].sum())}")
         for line in _undrawn_labels(others):
             add(line)
     legend = figure.legend(handles, labels, fontsize=8, loc="outside right upper", frameon=False, labelspacing=0.35)
     for number, text in enumerate(legend.get_texts()):
         text.set_parse_math(False)
-        if number in heads:
+        if number in headings:
             text.set_fontweight("bold")
 
 
 def _undrawn_labels(others: pd.DataFrame) -> Iterator[str]:
-    """Return the dearest operators that are not drawn, and how many more there are."""
-    dearest = others.sort_values("share", ascending=False, kind="stable")
-    for op in dearest.head(MAX_LABELS).to_dict("records"):
+    """Yield the most expensive operators that are not drawn, and how many more there are."""
+    ranked = others.sort_values("share", ascending=False, kind="stable")
+    for op in ranked.head(MAX_LABELS).to_dict("records"):
         yield _format_operator(op)
-    rest = dearest.iloc[MAX_LABELS:]
+    rest = ranked.iloc[MAX_LABELS:]
     if len(rest):
         yield f"{len(rest)} more  {_percent(rest['share'].sum())}"
 
 
 def _format_operator(op: dict[Hashable, Any]) -> str:
-    """Return an operator's name, with its type where the name does not end in it, and its share."""
+    """Return an operator's name, its type where the name does not end with it, and its share of the time."""
     name, kind = shorten(op["name"], 34), shorten(op["op_type"], 20)
     return f"{name if name.endswith(kind) else f'{name}, {kind}'}  {_percent(op['share'])}"
 

@@ -1,4 +1,4 @@
-"""How all figures look and are written: readable in one column of a paper, the same bytes each time; and what an axis is called."""
+"""The style of all figures, how they are saved (with the same bytes each time), and the labels of cost axes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 
 from donna_hw._core.files import write_atomic
 
-# Okabe and Ito's colours, which colour-blind eyes tell apart; marks differ in shape too, for print without colour.
+# The colors of Okabe and Ito, which color-blind readers can distinguish; markers differ in shape too, for print without color.
 BLUE, ORANGE, GREEN, GRAY, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#777777", "#CC79A7", "#56B4E9"
-COLUMN_WIDTH = 3.5  # inches: a width of one column
+COLUMN_WIDTH = 3.5  # inches: the width of one column
 PNG_DPI = 200
 STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
@@ -36,7 +36,7 @@ STYLE: dict[Any, Any] = {
     "lines.linewidth": 1.0,
     "savefig.facecolor": "white",
     "svg.fonttype": "none",  # text stays text
-    "svg.hashsalt": "donna_hw",  # else the names of clips differ from file to file
+    "svg.hashsalt": "donna_hw",  # otherwise the names of clip paths differ between files
     "xtick.labelsize": 7,
     "xtick.major.width": 0.6,
     "ytick.labelsize": 7,
@@ -47,20 +47,23 @@ METRIC_NAMES = {"s": "latency", "J": "energy", "MAC": "multiply-accumulates", "p
 
 
 def cost_label(name: str, unit: str, shown: str) -> str:
-    """Return what an axis of a cost is called: `latency on onnxruntime_cpu [us]`.
+    """Return the label of a cost's axis, such as `latency on onnxruntime_cpu [us]`.
 
-    name: of the cost, `[QUANTITY@]DEVICE`. unit: the one inside, such as `s`; shown: the one of the axis, such as `us`.
+    Args:
+        name: Name of the cost, `[QUANTITY@]DEVICE`.
+        unit: Its internal unit, such as `s`.
+        shown: Unit of the axis, such as `us`.
     """
-    what = METRIC_NAMES[unit]
-    where = "" if name in ("macs", "params") else f" on {name.rpartition('@')[2]}"
-    return f"{what}{where} [{shown}]"
+    metric = METRIC_NAMES[unit]
+    device = "" if name in ("macs", "params") else f" on {name.rpartition('@')[2]}"
+    return f"{metric}{device} [{shown}]"
 
 
 @paper_style
 def save_figure(figure: Figure, path: Path) -> tuple[Path, Path]:
-    """Write a figure as `<path>.svg` and `<path>.png`, white behind, without a date: the same figure gives the same bytes."""
+    """Write a figure as `<path>.svg` and `<path>.png` on white, without a date: the same figure gives the same bytes."""
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # else each drawing begins at the layout of the last one, and moves on by a hair
+    figure.set_layout_engine("none")  # otherwise each drawing starts from the previous layout and shifts slightly
     drawing, image = io.StringIO(), io.BytesIO()
     figure.savefig(drawing, format="svg", metadata={"Date": None})
     figure.savefig(image, format="png", dpi=PNG_DPI, metadata={"Software": None})

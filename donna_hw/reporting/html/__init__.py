@@ -1,1 +1,1 @@
-"""html: say in one line what this folder is for."""
+"""The report of a run as one HTML file: its content, its data for the scripts, and the page."""

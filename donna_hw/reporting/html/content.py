@@ -1,4 +1,4 @@
-"""What a report says, gathered from a finished run's files; how it looks is the page's business."""
+"""The content of a report, collected from a finished run's files; the page decides how it looks."""
 
 from __future__ import annotations
 
@@ -38,7 +38,13 @@ PACKAGES = (
 
 @dataclass(frozen=True)
 class TableQuality:
-    """What a table's rows are worth: how many have each verdict, and of each that is not trusted its name, cost, verdict and evidence."""
+    """The quality of a table's rows.
+
+    Args:
+        rows: Number of rows.
+        counts: Number of rows with each verdict.
+        untrusted: Name, cost, verdict and evidence of each row that is not trusted.
+    """
 
     rows: int
     counts: Mapping[str, int]
@@ -47,9 +53,26 @@ class TableQuality:
 
 @dataclass(frozen=True)
 class Content:
-    """All that a report shows. costs: those of the search first. predictor, latency: lines in Markdown.
+    """All that a report shows.
 
-    table: facts of the latency table (origin, identity, conditions). settings: the recipe as kept.
+    Args:
+        title: Title of the run.
+        command: The command that reproduces it.
+        created: Date of the report.
+        space: Name of the space.
+        stages: Names of its stages.
+        networks_in_space: Number of its networks.
+        device: Name of the run's device.
+        costs: The costs, those of the search first.
+        networks: The networks to show.
+        predictor: How good the predictor is, lines in Markdown.
+        latency: How good the latency table is, lines in Markdown.
+        table_quality: The verdicts of the table's rows.
+        budget_analysis: What more measurement would gain.
+        has_correction: Whether the table is corrected by whole networks.
+        table_facts: Origin, identity and conditions of the latency table.
+        settings: The recipe as saved in the run.
+        versions: Versions of the packages.
     """
 
     title: str
@@ -73,16 +96,16 @@ class Content:
     @property
     def front(self) -> tuple[ReportedNetwork, ...]:
         """The front, in the order of the first cost."""
-        found = [network for network in self.networks if "front" in network.roles]
-        return tuple(sorted(found, key=lambda network: network.costs[self.costs[0].name][0]))
+        front = [network for network in self.networks if "front" in network.roles]
+        return tuple(sorted(front, key=lambda network: network.costs[self.costs[0].name][0]))
 
 
 def collect_content(run: Run) -> Content:
-    """Return what the report of a finished run shows; raises `BadFile` or `BadTable` where a step's files are missing."""
+    """Return the content of a finished run's report; raises `FileFormatError` or `TableError` where a step's files are missing."""
     names = tuple(dict.fromkeys([*run.recipe.cost_devices, run.device.name, *run.recipe.counters]))
     tables = {name: find_table([run.tables], name, run.space.name) for name in names}
     table = tables[run.device.name]
-    predictor = predictor_lines(run)  # writes what `collect_networks` reads
+    predictor = predictor_lines(run)  # writes the file that `collect_networks` reads
     networks = collect_networks(run, names)
     front = [network for network in networks if "front" in network.roles]
     percent, std = (
@@ -97,7 +120,7 @@ def collect_content(run: Run) -> Content:
         stages=run.space.columns,
         networks_in_space=run.space.size,
         device=run.device.name,
-        costs=tuple(CostInfo(name, one.info.unit, one.info.origin) for name, one in tables.items()),
+        costs=tuple(CostInfo(name, table.info.unit, table.info.origin) for name, table in tables.items()),
         networks=networks,
         predictor=tuple(predictor),
         latency=tuple(latency_lines(run, table)),
@@ -113,29 +136,29 @@ def collect_content(run: Run) -> Content:
 
 
 def assess_table_quality(table: LatencyTable) -> TableQuality:
-    """Return the verdicts of a table's rows; a table that is computed has none."""
+    """Return the verdicts of a table's rows; a computed table has none."""
     frame, info = table.frame, table.info
     if "verdict" not in frame:
         return TableQuality(len(frame), {}, ())
     counts = {str(name): int(count) for name, count in frame["verdict"].value_counts().items()}
     costs = [format_quantity(float(value), info.unit) for value in frame[info.column]]
     cells = zip(row_names(frame), costs, frame["verdict"].astype(str), frame["evidence"].astype(str), strict=True)
-    kept = tuple(row for row, doubt in zip(cells, untrusted_mask(frame), strict=True) if doubt)
-    return TableQuality(len(frame), counts, kept)
+    untrusted = tuple(row for row, is_untrusted in zip(cells, untrusted_mask(frame), strict=True) if is_untrusted)
+    return TableQuality(len(frame), counts, untrusted)
 
 
 def _facts(table: LatencyTable) -> dict[str, str]:
     info = table.info
-    own = {"origin": info.origin, "made": f"{info.created} by donna_hw {info.donna_hw}"}
-    return own | {key: str(value) for key, value in {**info.identity, **info.conditions}.items()}
+    facts = {"origin": info.origin, "created": f"{info.created} by donna_hw {info.donna_hw}"}
+    return facts | {key: str(value) for key, value in {**info.identity, **info.conditions}.items()}
 
 
 def _versions() -> dict[str, str]:
-    """Return the versions with which the page was written; what a table was measured with is in its own facts."""
-    found = {"Python": platform.python_version()}
+    """Return the versions that the page was created with; those of a table's measurement are in its facts."""
+    versions = {"Python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:  # an extra that is not installed, or a build of another name
             continue
-    return found
+    return versions

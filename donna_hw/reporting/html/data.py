@@ -1,4 +1,4 @@
-"""The numbers that the page's own scripts draw from, as JSON that can stand inside a script element."""
+"""The data of the page's scripts, as JSON that is safe inside a script element."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from donna_hw.reporting.html.networks import ReportedNetwork
 
 
 def page_data(content: Content) -> str:
-    """Return the data of a page: its costs with the units to print them in, each block's boxes once, and its networks.
+    """Return the data of a page: its costs with their display units, each block's boxes once, and its networks.
 
-    No character of it can end the script element that it stands in.
+    No character of it can end the script element that contains it.
     """
     units = column_units(content)
     data = {
@@ -38,7 +38,7 @@ def page_data(content: Content) -> str:
 
 
 def column_units(content: Content) -> dict[str, tuple[str, float]]:
-    """Return for each cost the unit to print all its values in, and that unit's size."""
+    """Return for each cost the unit that its values are displayed in, and that unit's size."""
     return {
         cost.name: choose_unit(max(network.costs[cost.name][0] for network in content.networks), cost.unit)
         for cost in content.costs
@@ -46,19 +46,19 @@ def column_units(content: Content) -> dict[str, tuple[str, float]]:
 
 
 def decimal_places(values: list[float | None], size: float, digits: int) -> int:
-    """Return how many places after the point give the largest of a column's values, in units of `size`, so many digits."""
+    """Return how many decimal places give the largest value of a column, in units of `size`, that many digits."""
     largest = max((abs(value) / size for value in values if value is not None), default=0.0)
     return max(0, digits - 1 - math.floor(math.log10(largest))) if largest > 0 else 0
 
 
 def _blocks(content: Content) -> dict[str, list[dict[str, Any]]]:
     """Return the boxes of every block that is shown, by its stage and label."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    blocks: dict[str, list[dict[str, Any]]] = {}
     for network in content.networks:
         for stage, label in zip(content.stages, network.labels, strict=True):
-            own = [asdict(box) for box in network.boxes if box.stage == stage]
-            found[f"{stage} {label}"] = [{key: value for key, value in box.items() if value} for box in own]
-    return found
+            boxes = [asdict(box) for box in network.boxes if box.stage == stage]
+            blocks[f"{stage} {label}"] = [{key: value for key, value in box.items() if value} for box in boxes]
+    return blocks
 
 
 def _network(network: ReportedNetwork) -> dict[str, Any]:
@@ -74,5 +74,5 @@ def _network(network: ReportedNetwork) -> dict[str, Any]:
 
 
 def _number(value: float | None) -> float | None:
-    """Return six digits of a number; None where there is none."""
+    """Return a number rounded to six digits; None where there is none."""
     return None if value is None or not math.isfinite(value) else float(f"{value:.6g}")

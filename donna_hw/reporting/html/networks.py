@@ -1,4 +1,4 @@
-"""The networks that a report shows: each once, with what is predicted, what is measured, and its layers to draw."""
+"""The networks that a report shows: each once, with predictions, measurements, and its layers to draw."""
 
 from __future__ import annotations
 
@@ -20,12 +20,21 @@ PREDICTION_COLUMNS = ("predicted_top1_percent", "predicted_std_percent", "within
 
 @dataclass(frozen=True)
 class ReportedNetwork:
-    """One network of a report. labels: of its blocks, one a stage.
+    """One network of a report. What is not known is None.
 
-    roles: `front`, `library`, `verified` (of the front, finetuned and measured), `random` (the same, drawn at random), `reference`.
-    predicted: top-1 and its standard deviation in per cent, of the library's by a predictor not fitted to them, without a deviation.
-    top1_percent: finetuned and tested, of the reference as it was trained. costs: by name, (mean, standard deviation) in its unit.
-    measured_s: of the whole network on the run's device. within_noise: see `ParetoFront`. What is not known is None.
+    Args:
+        name: Its labels, joined by `/`.
+        labels: Labels of its blocks, one per stage.
+        boxes: Its layers to draw.
+        roles: `front`, `library`, `verified` (of the front, finetuned and measured), `random` (drawn at random, finetuned and
+            measured), `reference`.
+        costs: By name, (mean, standard deviation) in its unit.
+        predicted_percent: Predicted top-1; for the library by a predictor that was not fitted to the network.
+        predicted_std_percent: Its standard deviation; None for the library.
+        top1_percent: Measured top-1 after finetuning; for the reference as it was trained.
+        measured_s: Latency of the whole network on the run's device.
+        within_noise: See `ParetoFront`.
+        extrapolated: See `ParetoFront`.
     """
 
     name: str
@@ -43,7 +52,7 @@ class ReportedNetwork:
 
 @dataclass(frozen=True)
 class CostInfo:
-    """What networks cost by one name: its unit, and where its numbers are from (`measured`, `counted`, ...)."""
+    """A cost: its name, its unit, and the origin of its numbers (`measured`, `computed`, ...)."""
 
     name: str
     unit: str
@@ -51,26 +60,26 @@ class CostInfo:
 
     @property
     def title(self) -> str:
-        """What an axis of it is called."""
+        """The label of its axis."""
         kind = {"s": "latency on ", "J": "energy on "}.get(self.unit, "")
         return kind + self.name
 
 
 def collect_networks(run: Run, costs: tuple[str, ...]) -> tuple[ReportedNetwork, ...]:
-    """Return the front, verified and random networks, the library's and the reference, of a finished run, each with these costs."""
-    found: dict[str, dict[str, object]] = {}
+    """Return the networks of the front and the library, the verified and random ones, and the reference, each with these costs."""
+    known: dict[str, dict[str, object]] = {}
     roles: dict[str, list[str]] = {}
 
-    def add(name: str, role: str, **known: object) -> None:
-        found[name] = found.get(name, {}) | known
+    def add(name: str, role: str, **fields: object) -> None:
+        known[name] = known.get(name, {}) | fields
         roles.setdefault(name, []).append(role)
 
     space = run.space
-    tested = read_csv(run.folder / "predictor_test.csv", ("network", "predicted_percent"))
-    left_out = tested.set_index("network")["predicted_percent"].to_dict()
+    tests = read_csv(run.folder / "predictor_test.csv", ("network", "predicted_percent"))
+    held_out = tests.set_index("network")["predicted_percent"].to_dict()
     for network, (top1, _) in run.architectures.mean_top1("library", "test").items():
         name = run.architectures.name(network)
-        add(name, "library", top1_percent=top1, predicted_percent=left_out.get(name))
+        add(name, "library", top1_percent=top1, predicted_percent=held_out.get(name))
     for record in read_csv(run.folder / "front.csv", (*space.columns, *PREDICTION_COLUMNS)).to_dict("records"):
         add(
             "/".join(str(record[column]) for column in space.columns),
@@ -82,25 +91,25 @@ def collect_networks(run: Run, costs: tuple[str, ...]) -> tuple[ReportedNetwork,
         )
     for record in read_verification(run).to_dict("records"):
         names = ("predicted_percent", "predicted_std_percent", "top1_percent", "measured_s")
-        known = {name: record[name] for name in names}
-        add(str(record["network"]), "verified" if record["role"] == "front" else "random", **known)
-    kept = [_network(run, name, tuple(roles[name]), known) for name, known in found.items()]
+        fields = {name: record[name] for name in names}
+        add(str(record["network"]), "verified" if record["role"] == "front" else "random", **fields)
+    networks = [_network(run, name, tuple(roles[name]), fields) for name, fields in known.items()]
     reference = space.network_name(space.reference)
     top1 = read_reference_top1(run.folder / "reference")
-    kept.append(_network(run, reference, ("reference",), {"top1_percent": top1}))
-    return _with_costs(run, kept, costs)
+    networks.append(_network(run, reference, ("reference",), {"top1_percent": top1}))
+    return _with_costs(run, networks, costs)
 
 
 def rows_from_names(run: Run, names: list[str]) -> Rows:
-    """Return networks by their names as rows, int [n, stages]."""
+    """Return the networks of these names as rows, int [n, stages]."""
     rows = [run.space.row(parse_network(run.space, name)) for name in names]
     return np.array(rows, np.int64).reshape(len(names), len(run.space.columns))
 
 
-def _network(run: Run, name: str, roles: tuple[str, ...], known: dict[str, object]) -> ReportedNetwork:
+def _network(run: Run, name: str, roles: tuple[str, ...], fields: dict[str, object]) -> ReportedNetwork:
     architecture = parse_network(run.space, name)
-    labels, drawn = tuple(run.space.labels(architecture).values()), build_boxes(run.space, architecture)
-    return ReportedNetwork(name, labels, drawn, roles, {}, **known)  # type: ignore[arg-type]
+    labels, boxes = tuple(run.space.labels(architecture).values()), build_boxes(run.space, architecture)
+    return ReportedNetwork(name, labels, boxes, roles, {}, **fields)  # type: ignore[arg-type]
 
 
 def _with_costs(run: Run, networks: list[ReportedNetwork], costs: tuple[str, ...]) -> tuple[ReportedNetwork, ...]:

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from donna_hw._core.files import read_text, write_atomic
-from donna_hw._core.units import format_duration, format_quantity
+from donna_hw._core.units import format_duration
 from donna_hw.pipeline.run import Run
 from donna_hw.pipeline.steps.verify import read_verification
 from donna_hw.reporting.figures.pareto import ParetoData, draw_pareto
@@ -24,12 +24,10 @@ from donna_hw.reporting.html.measurement_budget import BudgetAnalysis
 
 
 def write_report(run: Run) -> Path:
-    """Write `report.html`, and its picture as `report.png` and `report.svg`, in a finished run's folder; return the page's path."""
+    """Write `report.html`, and its picture as `report.png` and `report.svg`, in a finished run's folder. Return the page's path."""
     content = collect_content(run)
-    drawn, _ = save_figure(
-        draw_pareto(build_static_pareto_data(content, read_verification(run))), run.folder / "report"
-    )
-    picture = read_text(drawn)
+    svg, _ = save_figure(draw_pareto(build_static_pareto_data(content, read_verification(run))), run.folder / "report")
+    picture = read_text(svg)
     page = render_page(content, picture[picture.index("<svg") :], read_plotly_js())
     path = run.folder / "report.html"
     write_atomic(path, page)
@@ -39,11 +37,13 @@ def write_report(run: Run) -> Path:
 def render_page(content: Content, picture: str, library: str) -> str:
     """Return the page of a report.
 
-    picture: the still one as SVG, seen where no script runs. library: the plot's, written into the page; without one (empty) the picture
-    is all there is.
+    Args:
+        content: What it shows.
+        picture: The static picture as SVG, shown where no script runs.
+        library: Source of plotly.js, which becomes part of the page; empty for a page with the static picture only.
     """
     units = column_units(content)
-    figures = {
+    decimals = {
         name: decimal_places([network.costs[name][0] for network in content.front], size, 4)
         for name, (_, size) in units.items()
     }
@@ -55,24 +55,23 @@ def render_page(content: Content, picture: str, library: str) -> str:
         data=Markup(page_data(content)),  # noqa: S704  JSON without a `<`
         library=Markup(library),  # noqa: S704  plotly's own
         picture=Markup(picture),  # noqa: S704  drawn by matplotlib from numbers and names of devices
-        cure=INSTALL_HINT,
+        install_hint=INSTALL_HINT,
         units=units,
-        figures=figures,
-        printed=format_quantity,
-        spoken=format_duration,
+        decimals=decimals,
+        format_duration=format_duration,
         predictor=_parse_markdown(content.predictor),
         latency=_parse_markdown(content.latency),
-        shares=_relative_stds(content.budget_analysis),
+        relative_stds=_relative_stds(content.budget_analysis),
     )
 
 
 def build_static_pareto_data(content: Content, verified: pd.DataFrame) -> ParetoData:
-    """Return what the still picture shows, figure 11 without a cloud, over the latency; `verified` as `verify` gives it."""
+    """Return the data of the static picture: figure 11 over the latency, without random networks, with the rows of `verified.csv`."""
 
     def column(role: str, percent: str) -> pd.DataFrame:
-        chosen = [network for network in content.networks if role in network.roles]
-        costs = [network.costs[content.device][0] for network in chosen]
-        return pd.DataFrame({"cost": costs, "percent": [getattr(network, percent) for network in chosen]})
+        networks = [network for network in content.networks if role in network.roles]
+        costs = [network.costs[content.device][0] for network in networks]
+        return pd.DataFrame({"cost": costs, "percent": [getattr(network, percent) for network in networks]})
 
     ((cost, percent),) = column("reference", "top1_percent").to_numpy()
     names = {"predicted_s": "predicted_cost", "measured_s": "cost", "top1_percent": "percent"}
@@ -87,14 +86,15 @@ def build_static_pareto_data(content: Content, verified: pd.DataFrame) -> Pareto
     )
 
 
-def _relative_stds(gain: BudgetAnalysis) -> dict[str, float]:
-    """Return median standard deviations in per cent of the latency: `now`, of each way to spend the hour, and `never` mended."""
-    stds = {"now": gain.current_std, **{way.kind: way.std for way in gain.options}, "never": gain.irreducible_std}
-    return {name: float(100 * np.median(std / gain.mean)) for name, std in stds.items()}
+def _relative_stds(analysis: BudgetAnalysis) -> dict[str, float]:
+    """Return median standard deviations in per cent of the latency: `current`, of each option, and `irreducible`."""
+    by_option = {option.kind: option.std for option in analysis.options}
+    stds = {"current": analysis.current_std, **by_option, "irreducible": analysis.irreducible_std}
+    return {name: float(100 * np.median(std / analysis.mean)) for name, std in stds.items()}
 
 
 def _parse_markdown(lines: tuple[str, ...]) -> list[tuple[str, list[Any]]]:
-    """Return Markdown lines as ("prose", [line]) and ("table", [cells]), in their order."""
+    """Return Markdown lines as ("prose", [line]) and ("table", [cells]), in order."""
     parts: list[tuple[str, list[Any]]] = []
     for in_table, group in groupby((line for line in lines if line), key=lambda line: line.startswith("|")):
         if in_table:
@@ -109,7 +109,7 @@ INSTALL_HINT = "pip install 'donna-hw[report]'"
 
 
 def read_plotly_js() -> str:
-    """Return plotly.js as text, its licence at its head; empty where the package is not installed."""
+    """Return plotly.js as text, with its license at the top; empty where the package is not installed."""
     if find_spec("plotly") is None:
         return ""
     from plotly.offline import get_plotlyjs

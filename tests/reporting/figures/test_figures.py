@@ -176,15 +176,15 @@ def test_detectors_are_means_over_seeds_with_their_deviation() -> None:
 def test_a_detector_that_is_none_is_named_with_its_line() -> None:
     path = Path("detectors.csv")
     for column, value, says in (
-        ("start", "random", "start must be a known one"),
-        ("map_percent", 140, r"line 3: map_percent lies in 0\.\.100"),
+        ("start", "random", "unknown start; got 'random'; expected pretrained or scratch"),
+        ("map_percent", 140, r"line 3: map_percent must be within 0\.\.100"),
         ("top1_percent", "much", "line 3: top1_percent"),
     ):
         frame = detectors().astype(object)
         frame.loc[1, column] = value
         with pytest.raises(FileFormatError, match=says):
             validate_detectors(frame, path)
-    with pytest.raises(FileFormatError, match="must hold a detector"):
+    with pytest.raises(FileFormatError, match="no detector in the file"):
         validate_detectors(detectors().iloc[:0], path)
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsing import found, opened, until, window
-from example_page import made_content
+from browsing import find, open_page, set_window, wait_until
+from example_page import example_content
 from requirements import needs
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
@@ -41,17 +41,17 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
 
 @pytest.fixture(scope="session")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the made report, `report.html`, and the same without the plot's library, `still.html`."""
+    """The folder of the made report, `report.html`, and the same without the plot's library, `static.html`."""
     folder = tmp_path_factory.mktemp("pages")
-    (folder / "report.html").write_text(render_page(made_content(), PICTURE, read_plotly_js()))
-    (folder / "still.html").write_text(render_page(made_content(), PICTURE, ""))
+    (folder / "report.html").write_text(render_page(example_content(), PICTURE, read_plotly_js()))
+    (folder / "static.html").write_text(render_page(example_content(), PICTURE, ""))
     return folder
 
 
 @pytest.fixture
 def page(browser: Chrome, pages: Path) -> Chrome:
     """The made report, fresh, in a wide and light window."""
-    window(browser, 1280, "light")
-    opened(browser, pages / "report.html")
-    until(browser, lambda: found(browser, "#plot .scatterlayer .points path"))
+    set_window(browser, 1280, "light")
+    open_page(browser, pages / "report.html")
+    wait_until(browser, lambda: find(browser, "#plot .scatterlayer .points path"))
     return browser

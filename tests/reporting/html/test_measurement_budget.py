@@ -1,4 +1,4 @@
-"""What another hour would gain: closed forms on made tables, and the correction's posterior by the other formula."""
+"""What another hour would gain: closed forms on example tables, and the correction's posterior by another formula."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ ROUNDS, GAP_S, ERROR_S = 4, 3.0, 1e-6
 
 
 def made_table(
-    folder: Path, space: Space, *, rounds: int = ROUNDS, unvisited: tuple[str, ...] = (), **says: object
+    folder: Path, space: Space, *, rounds: int = ROUNDS, unmeasured: tuple[str, ...] = (), **says: object
 ) -> LatencyTable:
-    """Return a table whose rows all have the standard error `ERROR_S`, its visits `GAP_S` apart; those of `unvisited` parts have none."""
+    """Return a table whose rows all have the standard error `ERROR_S`, its trials `GAP_S` apart; those of `unmeasured` parts have none."""
     quantile = stats.t.ppf(0.975, rounds - 1) if rounds > 1 else stats.norm.ppf(0.975)
     rows, journal, now = [], SampleJournal(folder / "made.samples.csv"), 1e9
     for number, part in enumerate(list_parts(space)):
@@ -55,10 +55,10 @@ def made_table(
         )
     for round_ in range(rounds):
         for part, row in zip(list_parts(space), rows, strict=True):
-            if row["part"] in unvisited:
+            if row["part"] in unmeasured:
                 continue
-            visit = Trial(round_, Samples(np.array([row["median_s"]])), np.empty(0), started_unix_s=now)
-            journal.add(part.layers_hash, part.name, 0, visit)
+            trial = Trial(round_, Samples(np.array([row["median_s"]])), np.empty(0), started_unix_s=now)
+            journal.add(part.layers_hash, part.name, 0, trial)
             now += GAP_S
     facts = {"device": "made", "space": space.name, "quantity": "latency", "unit": "s", "origin": "measured"}
     facts |= {"column": "median_s", "donna_hw": "0", "created": "2026-01-01", "identity": {"device_model": "none"}}
@@ -92,10 +92,10 @@ def test_twice_the_time_is_twice_the_rounds(tmp_path: Path) -> None:
     assert two.count == pytest.approx(2 * one.count)
 
 
-def test_neighbours_are_told_apart_when_the_error_is_small_enough(tmp_path: Path) -> None:
+def test_neighbors_are_distinguished_when_the_error_is_small_enough(tmp_path: Path) -> None:
     table = made_table(tmp_path, SPACE)
     frame = table.frame.copy()
-    for column in ("median_s", "low_s", "high_s"):  # neighbours differ by two blocks, each 1e-6 dearer: 2e-6 in all
+    for column in ("median_s", "low_s", "high_s"):  # neighbors differ by two blocks of 1e-6 each: 2e-6 in all
         place = [list(frame["part"]).index(part) + number for part in ("first", "second") for number in range(4)]
         offset = {"median_s": 0.0, "low_s": -1.0, "high_s": 1.0}[column] * (frame["high_s"] - frame["median_s"])[0]
         frame.loc[place, column] = 1e-4 + 1e-6 * np.tile(np.arange(4), 2) + offset
@@ -106,15 +106,15 @@ def test_neighbours_are_told_apart_when_the_error_is_small_enough(tmp_path: Path
     assert found.options[0].pairs_within_noise == 0
 
 
-def test_a_row_that_is_not_visited_keeps_its_error(tmp_path: Path) -> None:
-    found = gain(made_table(tmp_path, SPACE, unvisited=("first", "second")))
+def test_a_row_without_trials_keeps_its_error(tmp_path: Path) -> None:
+    found = gain(made_table(tmp_path, SPACE, unmeasured=("first", "second")))
     shrunk = 1 / (1 + found.options[0].count / ROUNDS)
     assert found.options[0].std == pytest.approx(ERROR_S * np.sqrt(2 + 2 * shrunk))
 
 
-def test_the_pace_is_that_of_visits_and_no_pause_is_one() -> None:
-    def record(*visits: tuple[int, float]) -> BlockRecord:
-        made = [Trial(round_, Samples(np.array([1.0])), np.empty(0), started_unix_s=start) for round_, start in visits]
+def test_the_seconds_of_a_trial_exclude_pauses() -> None:
+    def record(*trials: tuple[int, float]) -> BlockRecord:
+        made = [Trial(round_, Samples(np.array([1.0])), np.empty(0), started_unix_s=start) for round_, start in trials]
         return BlockRecord("made", trials=made)
 
     steady = [record((0, 100.0), (1, 104.0)), record((0, 102.0), (1, 106.0))]
@@ -179,8 +179,8 @@ def test_networks_measured_beside_the_table_say_how_many_an_hour_holds(tmp_path:
     journal, now = SampleJournal(tmp_path / "made.networks.samples.csv"), 1e9
     for round_ in range(2):
         for number in range(12):
-            visit = Trial(round_, Samples(np.array([1e-3])), np.empty(0), started_unix_s=now)
-            journal.add(f"{number:016x}", str(number), 0, visit)
+            trial = Trial(round_, Samples(np.array([1e-3])), np.empty(0), started_unix_s=now)
+            journal.add(f"{number:016x}", str(number), 0, trial)
             now += 40.0
     found = gain(table, space)
     rounds, networks = found.options

@@ -7,7 +7,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 
 import pytest
-from example_page import SPACE, made_content
+from example_page import SPACE, example_content
 
 from donna_hw.cli.run import run_pipeline
 from donna_hw.reporting.html import page
@@ -25,7 +25,7 @@ class Stops:
         raise StoppedError
 
 
-def test_a_run_says_at_its_start_that_its_report_will_hold_a_still_picture(
+def test_a_run_says_at_its_start_that_its_report_will_hold_a_static_picture(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(StoppedError):
@@ -39,7 +39,7 @@ def test_a_run_says_at_its_start_that_its_report_will_hold_a_still_picture(
 
 
 def test_no_datum_ends_the_script_that_it_stands_in() -> None:
-    content = made_content()
+    content = example_content()
     nasty = "</script><script>alert(1)</script><!--"
     networks = tuple(replace(one, costs={nasty: one.costs["cpu"]}) for one in content.networks)
     content = replace(content, device=nasty, costs=(CostInfo(nasty, "s", "measured"),), networks=networks)
@@ -50,7 +50,7 @@ def test_no_datum_ends_the_script_that_it_stands_in() -> None:
 
 
 def test_the_data_hold_every_network_and_each_blocks_boxes_once() -> None:
-    content = made_content()
+    content = example_content()
     data = json.loads(page_data(content))
     assert len(data["networks"]) == len(content.networks)
     for shown, network in zip(data["networks"], content.networks, strict=True):

@@ -1,24 +1,24 @@
-// Architecture drawings: a box for each layer, its height the channels, its colour and number the kernel.
+// Architecture drawings: a box for each layer. Its height shows the channels, its color and number the kernel.
 const KERNELS = { 1: "k1", 3: "k3", 5: "k5", 7: "k7" };
 const NARROW = 22, WIDE = 62, GAP = 5, BETWEEN = 14, MIDDLE = 62, TALLEST = 44;
 
 function element(name, attributes = {}, ...children) {
   const svg = ["svg", "g", "rect", "line", "text", "title"].includes(name);
-  const made = svg ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
+  const node = svg ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  node.append(...children);
+  return node;
 }
 
-function stageBoxes(network, place) {
-  return report.blocks[report.stages[place] + " " + network.labels[place]] || [];
+function stageBoxes(network, stage) {
+  return report.blocks[report.stages[stage] + " " + network.labels[stage]] || [];
 }
 
-// Hidden channels of all boxes that are shown anywhere set the scale: drawings of one page can be compared.
-const most = Math.max(1, ...Object.values(report.blocks).flat().map((box) => (box.channels || 1) * (box.expand || 1)));
-const height = (channels) => Math.max(9, 2 * TALLEST * Math.sqrt((channels || 1) / most));
+// The largest number of hidden channels on the page sets the scale, so that its drawings can be compared.
+const maxChannels = Math.max(1, ...Object.values(report.blocks).flat().map((box) => (box.channels || 1) * (box.expand || 1)));
+const height = (channels) => Math.max(9, 2 * TALLEST * Math.sqrt((channels || 1) / maxChannels));
 
-function described(box) {
+function describeBox(box) {
   const words = [box.kernel ? `${box.kernel}x${box.kernel}` : box.kind.replace("_", " ")];
   if (box.channels) words.push(`${box.channels} channels`);
   if (box.expand) words.push(`expansion ${Number(box.expand.toPrecision(3))}`);
@@ -29,7 +29,7 @@ function described(box) {
   return words.concat(box.label || []).join(", ");
 }
 
-function wrapped(words) {
+function wrapText(words) {
   const lines = [""];
   for (const word of words.split(" ")) {
     const line = `${lines.at(-1)} ${word}`.trim();
@@ -42,42 +42,42 @@ function wrapped(words) {
 function drawBox(box, x) {
   const wide = !box.kernel, width = wide ? WIDE : NARROW;
   const tall = wide ? 2 * TALLEST * 0.6 : height(box.channels), top = MIDDLE - tall / 2;
-  const made = element("g", { class: `box ${wide ? "other" : KERNELS[box.kernel] || "kx"}` }, element("title", {}, described(box)));
+  const group = element("g", { class: `box ${wide ? "other" : KERNELS[box.kernel] || "kx"}` }, element("title", {}, describeBox(box)));
   if (!wide && box.expand > 1) {
     const hidden = height(box.channels * box.expand);
-    made.append(element("rect", { class: "hidden", x: x + 3, y: MIDDLE - hidden / 2, width: width - 6, height: hidden, rx: 2 }));
+    group.append(element("rect", { class: "hidden", x: x + 3, y: MIDDLE - hidden / 2, width: width - 6, height: hidden, rx: 2 }));
   }
-  made.append(element("rect", { class: "body", x, y: top, width, height: tall, rx: 3 }));
-  const lines = wide ? wrapped(box.label || box.kind.replace("_", " ")) : [String(box.kernel)];
+  group.append(element("rect", { class: "body", x, y: top, width, height: tall, rx: 3 }));
+  const lines = wide ? wrapText(box.label || box.kind.replace("_", " ")) : [String(box.kernel)];
   lines.forEach((line, row) => {
     const y = MIDDLE + 4 + 11 * (row - (lines.length - 1) / 2);
-    made.append(element("text", { class: wide ? "name" : "kernel", x: x + width / 2, y }, line));
+    group.append(element("text", { class: wide ? "name" : "kernel", x: x + width / 2, y }, line));
   });
-  if (box.grouped) made.append(element("line", { class: "grouped", x1: x, x2: x + width, y1: MIDDLE + tall / 2 + 3, y2: MIDDLE + tall / 2 + 3 }));
+  if (box.grouped) group.append(element("line", { class: "grouped", x1: x, x2: x + width, y1: MIDDLE + tall / 2 + 3, y2: MIDDLE + tall / 2 + 3 }));
   [[box.se, "SE"], [box.swish, "Sw"], [box.int8, "8b"]].filter(([on]) => on).forEach(([, word], row) => {
-    made.append(element("text", { class: "mark", x: x + width / 2, y: MIDDLE + TALLEST + 14 + 9 * row }, word));
+    group.append(element("text", { class: "mark", x: x + width / 2, y: MIDDLE + TALLEST + 14 + 9 * row }, word));
   });
-  return [made, width];
+  return [group, width];
 }
 
 function drawNetwork(network, differing = []) {
   let x = 2;
-  const made = element("svg", { role: "img", class: "drawing", "aria-label": network.labels.join(", ") });
-  network.labels.forEach((label, place) => {
-    const stage = element("g", { class: differing.includes(place) ? "stage differs" : "stage" }), start = x;
-    stageBoxes(network, place).forEach((box) => {
-      const [drawn, width] = drawBox(box, x);
-      stage.append(drawn);
+  const drawing = element("svg", { role: "img", class: "drawing", "aria-label": network.labels.join(", ") });
+  network.labels.forEach((label, number) => {
+    const stage = element("g", { class: differing.includes(number) ? "stage differs" : "stage" }), start = x;
+    stageBoxes(network, number).forEach((box) => {
+      const [group, width] = drawBox(box, x);
+      stage.append(group);
       x += width + GAP;
     });
     x = Math.max(x, start + NARROW);
-    stage.prepend(element("rect", { class: "ground", x: start - 5, y: 10, width: x - start + 5, height: MIDDLE + TALLEST + 18, rx: 5 }));
-    stage.append(element("text", { class: "stage-name", x: (start + x - GAP) / 2, y: 7 }, String(place + 1)));
-    made.append(stage);
+    stage.prepend(element("rect", { class: "stage-background", x: start - 5, y: 10, width: x - start + 5, height: MIDDLE + TALLEST + 18, rx: 5 }));
+    stage.append(element("text", { class: "stage-name", x: (start + x - GAP) / 2, y: 7 }, String(number + 1)));
+    drawing.append(stage);
     x += BETWEEN;
   });
   const width = x - BETWEEN + 8, tall = MIDDLE + TALLEST + 36;
-  for (const [key, value] of [["viewBox", `-4 -3 ${width} ${tall}`], ["width", width], ["height", tall]]) made.setAttribute(key, value);
-  made.style.minWidth = `${0.65 * width}px`; // it shrinks to its place until the numbers would be too small, then scrolls
-  return made;
+  for (const [key, value] of [["viewBox", `-4 -3 ${width} ${tall}`], ["width", width], ["height", tall]]) drawing.setAttribute(key, value);
+  drawing.style.minWidth = `${0.65 * width}px`; // it shrinks until the numbers would be too small, then scrolls
+  return drawing;
 }

@@ -1,4 +1,4 @@
-// What is pointed at, and what is pinned beside it to compare.
+// The network under the pointer, and the networks pinned for comparison.
 const ROLES = {
   front: "predicted front", verified: "front, finetuned and measured", random: "random, finetuned and measured",
   library: "Architecture Library, finetuned", reference: "reference network, as trained",
@@ -8,42 +8,42 @@ const title = (network) => network.roles.map((role) => ROLES[role]).join(" · ")
 const pinned = [];
 
 function inUnit(value, name) {
-  const cost = report.costs.find((one) => one.name === name);
+  const cost = report.costs.find((candidate) => candidate.name === name);
   return `${Number((value / cost.size).toPrecision(4))} ${cost.unit}`;
 }
 
 function facts(network) {
-  const found = [];
+  const rows = [];
   if (network.predicted !== null) {
-    found.push(["top-1 predicted", percent(network.predicted) + (network.std === null ? "" : ` ± ${network.std.toFixed(2)}`)]);
+    rows.push(["top-1 predicted", percent(network.predicted) + (network.std === null ? "" : ` ± ${network.std.toFixed(2)}`)]);
   }
-  if (network.top1 !== null) found.push(["top-1 tested", percent(network.top1)]);
+  if (network.top1 !== null) rows.push(["top-1 tested", percent(network.top1)]);
   for (const cost of report.costs) {
     const [mean, std] = network.costs[cost.name];
-    found.push([cost.name, inUnit(mean, cost.name).replace(/ (?=\D+$)/, std ? ` ± ${Number((std / cost.size).toPrecision(2))} ` : " ")]);
+    rows.push([cost.name, inUnit(mean, cost.name).replace(/ (?=\D+$)/, std ? ` ± ${Number((std / cost.size).toPrecision(2))} ` : " ")]);
   }
-  if (network.measured !== null) found.push([`${report.device}, measured`, inUnit(network.measured, report.device)]);
-  return element("dl", {}, ...found.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))));
+  if (network.measured !== null) rows.push([`${report.device}, measured`, inUnit(network.measured, report.device)]);
+  return element("dl", {}, ...rows.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))));
 }
 
-// A label's parts, such as k5-e4-d2: those that are not the same in all pinned networks are marked.
-function labelled(network, place, others) {
-  const parts = network.labels[place].split("-");
-  const made = element("code", {});
+// The parts of a label such as k5-e4-d2; those that differ between the pinned networks are marked.
+function markedLabel(network, stage, others) {
+  const parts = network.labels[stage].split("-");
+  const code = element("code", {});
   parts.forEach((part, number) => {
-    const differs = others.some((other) => other.labels[place].split("-")[number] !== part);
-    made.append(number ? "-" : "", differs ? element("mark", {}, part) : part);
+    const differs = others.some((other) => other.labels[stage].split("-")[number] !== part);
+    code.append(number ? "-" : "", differs ? element("mark", {}, part) : part);
   });
-  return element("li", {}, element("span", { title: report.stages[place] }, String(place + 1)), made);
+  return element("li", {}, element("span", { title: report.stages[stage] }, String(stage + 1)), code);
 }
 
 function card(network, others) {
-  const places = network.labels.map((_, place) => place);
-  const differing = places.filter((place) => others.some((other) => other.labels[place] !== network.labels[place]));
+  const stages = network.labels.map((_, stage) => stage);
+  const differing = stages.filter((stage) => others.some((other) => other.labels[stage] !== network.labels[stage]));
   return [
     element("h4", {}, title(network)),
     element("div", { class: "scroll sight" }, drawNetwork(network, differing)),
-    element("div", { class: "told" }, element("ol", { class: "labels" }, ...places.map((place) => labelled(network, place, others))), facts(network)),
+    element("div", { class: "details" }, element("ol", { class: "labels" }, ...stages.map((stage) => markedLabel(network, stage, others))), facts(network)),
   ];
 }
 
@@ -56,11 +56,11 @@ function show(number) {
 function pin(number) {
   if (pinned.includes(number)) pinned.splice(pinned.indexOf(number), 1);
   else pinned.push(number);
-  const strip = document.getElementById("pinned"), networks = pinned.map((one) => report.networks[one]);
-  strip.replaceChildren(...pinned.map((one) => {
-    const remove = element("button", { type: "button", class: "remove", "aria-label": `Unpin ${report.networks[one].labels.join(", ")}` }, "×");
-    remove.addEventListener("click", () => pin(one));
-    return element("article", { "data-network": one }, remove, ...card(report.networks[one], networks));
+  const strip = document.getElementById("pinned"), networks = pinned.map((index) => report.networks[index]);
+  strip.replaceChildren(...pinned.map((index) => {
+    const remove = element("button", { type: "button", class: "remove", "aria-label": `Unpin ${report.networks[index].labels.join(", ")}` }, "×");
+    remove.addEventListener("click", () => pin(index));
+    return element("article", { "data-network": index }, remove, ...card(report.networks[index], networks));
   }));
   document.getElementById("compare").hidden = !pinned.length;
   document.querySelectorAll("button.pin").forEach((button) => {
