@@ -19,14 +19,14 @@ _TAGS = {torch.Tag.pointwise, getattr(torch.Tag, "reduction", torch.Tag.pointwis
 _HARMLESS = re.compile(
     "|".join(
         (
-            r"all|any|sum|mean|prod|amax|amin|aminmax|arg(max|min)|max|min|var|std|(var|std)_mean|count_nonzero|norm|linalg_vector_norm",
-            r"(nan)?median|mode|kthvalue|topk|sort|logsumexp|(log)?cum(sum|prod|max|min)\w*|segment_reduce",
+            r"all|any|sum|mean|prod|amax|amin|aminmax|arg(max|min)|max|min|var|std|(var|std)_mean|count_nonzero|norm",
+            r"linalg_vector_norm|(nan)?median|mode|kthvalue|topk|sort|logsumexp|(log)?cum(sum|prod|max|min)\w*|segment_reduce",
             r"\w*(batch|layer|group|rms|weight)_norm\w*|\w*softmax|log_sigmoid_forward|glu|prelu_kernel|hardswish|add_relu|complex|polar",
             r"\w*(avg|max)_(un)?pool\dd\w*|upsample_nearest\w*|im2col|col2im",
             r"\w*dropout|rrelu_with_noise\w*|bernoulli|cauchy|exponential|geometric|(log_)?normal\w*|uniform|random",
-            r"cat|stack|repeat|repeat_interleave|flip|roll|rot90|tril|triu|diag_embed|embedding|gather|take|put|lift|detach|clone|dequantize",
-            r"(constant|reflection|replication)_pad\w*|pixel_(un)?shuffle|channel_shuffle|unsafe_(view|split\w*)|reshape_copy|resize\w*|set",
-            r"(unsafe_)?(masked_)?index\w*|masked_select|\w*scatter\w*|copy|copy_from|to_copy|fill|zero|\w+_like|new_\w+",
+            r"cat|stack|repeat|repeat_interleave|flip|roll|rot90|tril|triu|diag_embed|embedding|gather|take|put|lift|detach|clone",
+            r"dequantize|(constant|reflection|replication)_pad\w*|pixel_(un)?shuffle|channel_shuffle|unsafe_(view|split\w*)|resize\w*|set",
+            r"reshape_copy|(unsafe_)?(masked_)?index\w*|masked_select|\w*scatter\w*|copy|copy_from|to_copy|fill|zero|\w+_like|new_\w+",
             r"nonzero\w*|unique\w*|bucketize|searchsorted|isin",
         )
     )

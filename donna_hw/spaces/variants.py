@@ -12,8 +12,8 @@ from donna_hw.spaces.mixed_precision import add_precision_axis, to_int8
 from donna_hw.spaces.space import Space
 
 _FORMAT_HINT = (
-    "expected <n>px (height and width of the images), <n>classes, and precision (each block in float32 or INT8) or int8 (all in INT8), each "
-    "at most once and in this order"
+    "expected <n>px (height and width of the images), <n>classes, and precision (each block in float32 or INT8) or int8 (all in INT8), "
+    "each at most once and in this order"
 )
 _VARIATIONS = re.compile(
     r"(@(?P<px>[1-9][0-9]{0,4})px)?(@(?P<classes>[1-9][0-9]{0,5})classes)?(@(?P<types>precision|int8))?"

@@ -163,11 +163,11 @@ class WorkloadBuilder:
             if name in self.graph.shapes or shape is not None or name == op.outputs[0]:
                 channels = channels or (shape[-1] if shape else 0)
                 tensor_shape = shape or self.graph.shape(name, op)
-                self._add_tensor(
-                    name, tensor_shape, self.quantized.precisions.get(name) or self.graph.precision(name), channels
-                )
+                tensor_precision = self.quantized.precisions.get(name) or self.graph.precision(name)
+                self._add_tensor(name, tensor_shape, tensor_precision, channels)
         numbers = tuple(self._tensor_indices[name] for name in op.outputs if name in self._tensor_indices)
-        self.nodes.append(Node(kind, function, op.name, op.op_type, inputs, numbers, precision=precision, **fields))  # type: ignore[arg-type]
+        node = Node(kind, function, op.name, op.op_type, inputs, numbers, precision=precision, **fields)  # type: ignore[arg-type]
+        self.nodes.append(node)
 
     def _int_precision(self, op: OnnxOp) -> str:
         """Return the precision of an operator of integers by its name, such as ConvInteger and QLinearAdd, else ""."""

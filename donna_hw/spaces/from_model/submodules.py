@@ -121,5 +121,6 @@ def _fingerprint(module: fx.GraphModule, nodes: Sequence[fx.Node]) -> str:
             target = str(tuple(getattr(module.get_submodule(".".join(path)), last).shape))
         if node.op == "call_function":
             target = f"{getattr(node.target, '__module__', '')}.{getattr(node.target, '__name__', node.target)}"
-        lines.append(f"{node.op} {target} {fx.map_arg(node.args, to_number)} {fx.map_arg(node.kwargs, to_number)}")  # type: ignore[arg-type]
+        args, kwargs = (fx.map_arg(value, to_number) for value in (node.args, node.kwargs))  # type: ignore[arg-type]
+        lines.append(f"{node.op} {target} {args} {kwargs}")
     return f"{ORIGINAL} {hashlib.sha256(chr(10).join(lines).encode()).hexdigest()[:24]}"

@@ -1,7 +1,8 @@
 """Vision transformers (paper, appendix C): ViT-B/16 in four stages of three layers, and small ones for small images.
 
 The paper searches depth {1, 2, 3}, embedding {384, 576, 768}, heads {4, 8, 12} and mlp ratio {2, 3, 4}: 81 blocks a stage. Its counts (0.5
-million networks, 135 epochs) correspond to 27, three axes of three values: `vit_b16` ties the heads to the embedding, `vit_b16_81` does not.
+million networks, 135 epochs) correspond to 27, three axes of three values: `vit_b16` ties the heads to the embedding, `vit_b16_81` does
+not.
 """
 
 from __future__ import annotations
