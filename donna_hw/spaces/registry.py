@@ -12,8 +12,8 @@ from donna_hw.spaces.space import Space
 def load_custom_space(path: Path, function: str) -> Space:
     """Return the space that `function` of the file at `path` returns.
 
-    Raises `FileFormatError` if the file is missing or cannot be run, and `UnknownNameError` if it has no such function that returns a
-    Space.
+    Raises `FileFormatError` if the file is missing or cannot be run, or the function does not return a Space, and `UnknownNameError` if
+    there is no such function.
     """
     module = load_user_module(path)
     name = module.__name__
@@ -29,9 +29,5 @@ def load_custom_space(path: Path, function: str) -> Space:
             f"{path}: {function}() failed", got=f"{type(error).__name__}: {error}", hint="fix the function"
         ) from error
     if not isinstance(space, Space):
-        raise UnknownNameError(
-            f"{path}: no Space, but a {type(space).__name__}, is returned by the function",
-            got=function,
-            choices=functions,
-        )
+        raise FileFormatError(f"{path}: {function}() must return a Space", got=type(space).__name__)
     return space

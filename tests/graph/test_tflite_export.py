@@ -80,7 +80,7 @@ def test_a_classifier_of_a_map_of_several_pixels_keeps_torchs_order() -> None:
 
 
 def test_a_flattened_map_that_nothing_puts_in_order_is_refused() -> None:
-    with pytest.raises(ConfigError, match="flattened must be read by linear layers alone"):
+    with pytest.raises(ConfigError, match="only linear layers may read a flattened map"):
         to_tflite(drawn((3, 4, 5), lambda builder, x: builder.flatten(x, name="flat")))
     validate_tflite(drawn((3, 1, 1), lambda builder, x: builder.flatten(x, name="flat")))
 

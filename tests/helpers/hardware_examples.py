@@ -166,5 +166,5 @@ def settings(draw: st.DrawFn) -> tuple[str, ...]:
         f"memory.dram_burst_bytes={draw(st.sampled_from([1, 64]))}",
         f"memory.dma_setup_cycles={draw(st.sampled_from([0, 30]))}",
         f"memory.channel_multiple={draw(st.sampled_from([1, 8]))}",
-        f"schedule.borders={draw(st.sampled_from(['dram', 'resident']))}",
+        f"schedule.io_location={draw(st.sampled_from(['dram', 'resident']))}",
     )

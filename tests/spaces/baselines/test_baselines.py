@@ -113,7 +113,7 @@ def test_the_space_holds_whole_networks_on_images_of_any_size() -> None:
 
 
 def test_other_classes_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"baselines must end with a Classifier.*no fixed part"):
+    with pytest.raises(ConfigError, match=r"space baselines must be a Classifier.*no fixed part"):
         load_space("baselines@10classes")
 
 
