@@ -146,10 +146,8 @@ def graph_dtypes(graph: Graph) -> frozenset[str]:
     return frozenset(layer.dtype for layer in graph.layers)
 
 
-_HASHED_BATCH_NORM, _HASHED_MODULE_SPEC = (
-    "normalised",
-    "made",
-)  # keys in the hash of the first tables, which must stay valid
+# Keys in the hashes of the first tables, which must stay valid.
+_HASHED_BATCH_NORM, _HASHED_MODULE_SPEC = "normalised", "made"
 
 
 def layers_hash(graph: Graph) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from donna_hw.errors import ConfigError, FileFormatError, UnavailableError
+from donna_hw.errors import ConfigError
 from donna_hw.graph.graph import INPUT, Graph, Layer, Shape
 from donna_hw.graph.onnx_export import fold_batch_norm, normal_pool, random_weights
 from donna_hw.graph.onnx_format import Weights
@@ -219,62 +219,3 @@ def _validate_flatten_order(graph: Graph) -> None:
                 got=layer.name,
                 hint="pool it first, or add a linear layer after it",
             )
-
-
-TOLERANCE = 1e-5  # of the largest output
-
-
-def run_tflite(model: bytes, images: np.ndarray) -> np.ndarray:
-    """Return the output for images [batch, channels, height, width] or [batch, features], in the same layout."""
-    try:
-        from ai_edge_litert.interpreter import Interpreter
-    except ImportError as error:
-        raise UnavailableError(
-            "LiteRT, which runs TensorFlow Lite files on this machine, is not installed",
-            got=str(error),
-            hint="pip install 'donna-hw[android]'",
-        ) from None
-    interpreter = Interpreter(model_content=model, num_threads=1)
-    interpreter.allocate_tensors()
-    channels_last = images.transpose(0, 2, 3, 1) if images.ndim == 4 else images
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], np.ascontiguousarray(channels_last))
-    interpreter.invoke()
-    output: np.ndarray = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
-    return output.transpose(0, 3, 1, 2) if output.ndim == 4 else output
-
-
-def validate_tflite(graph: Graph, batch: int = 1, seed: int = 0) -> float:
-    """Compare the file of a graph with its torch module.
-
-    Args:
-        graph: The layers.
-        batch: Images to run.
-        seed: Of the weights and the images.
-
-    Returns:
-        The largest deviation, as a fraction of the largest output.
-
-    Raises:
-        FileFormatError: If the deviation exceeds `TOLERANCE`, or the shapes differ.
-    """
-    import torch
-
-    from donna_hw.graph.torch_module import to_torch
-
-    module = to_torch(graph, seed).eval()
-    weights = {name: tensor.numpy() for name, tensor in module.state_dict().items()}
-    images = np.random.default_rng(seed).standard_normal((batch, *graph.input_shape), dtype=np.float32)
-    with torch.inference_mode():
-        expected = module(torch.from_numpy(images)).numpy()
-    output = run_tflite(to_tflite(graph, batch, weights), images)
-    if output.shape != expected.shape:
-        raise FileFormatError(
-            f"the output of a TensorFlow Lite file must have the shape {expected.shape}", got=output.shape
-        )
-    largest = max(float(np.abs(expected).max()), np.finfo(np.float32).tiny)
-    deviation = float(np.abs(output - expected).max() / largest)
-    if not deviation <= TOLERANCE:
-        raise FileFormatError(
-            f"a TensorFlow Lite file must not deviate from torch by more than {TOLERANCE:g}", got=f"{deviation:.2g}"
-        )
-    return deviation

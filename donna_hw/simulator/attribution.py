@@ -12,7 +12,7 @@ from donna_hw.simulator.results import OperatorResult
 from donna_hw.simulator.schedule import Selection
 from donna_hw.simulator.tiling import Transfer
 
-ORDER_LABELS = ("weights held", "weights again", "map again")  # the orders of `tiling.array_tiling`
+ORDER_LABELS = ("weights resident", "weights streamed", "map streamed")  # the orders of `tiling.array_tiling`
 
 
 def build_operator_results(batch: WorkloadBatch, choices: list[Selection]) -> tuple[OperatorResult, ...]:

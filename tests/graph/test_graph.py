@@ -154,7 +154,11 @@ def early(builder: GraphBuilder, x: str) -> str:
         (ConvNormAct(0), ConfigError, "channels"),
         (ConvNormAct(4, activation="tanh"), UnknownNameError, "unknown activation 'tanh'; expected none, relu"),
         (FunctionBlock(lambda d, x: d.conv(x, 4, groups=3, name="c")), ConfigError, "groups"),
-        (FunctionBlock(lambda d, x: d.add(x, d.conv(x, 3, name="c"), name="sum")), ConfigError, "both inputs of an addition must have the shape"),
+        (
+            FunctionBlock(lambda d, x: d.add(x, d.conv(x, 3, name="c"), name="sum")),
+            ConfigError,
+            "both inputs of an addition must have the shape",
+        ),
         (FunctionBlock(lambda d, x: d.scale(x, x, name="scaled")), ConfigError, "gate"),
         (FunctionBlock(lambda d, x: d.linear(x, 3, name="end")), ConfigError, "flatten"),
         (FunctionBlock(twice), ConfigError, "different names"),

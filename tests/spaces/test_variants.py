@@ -46,7 +46,9 @@ def test_other_classes_change_the_last_layer_only() -> None:
     "end", ["", "160", "0px", "160px@160px", "10classes@160px", "-8px", "160px@", "px", "1e3px", "999999px"]
 )
 def test_a_bad_variation_is_refused_with_the_rule(end: str) -> None:
-    with pytest.raises(ConfigError, match=r"wrong variation of the space small_8px; got .*<n>px.*such as small_8px@160px"):
+    with pytest.raises(
+        ConfigError, match=r"wrong variation of the space small_8px; got .*<n>px.*such as small_8px@160px"
+    ):
         load_space(f"small_8px@{end}")
 
 

@@ -95,7 +95,9 @@ def test_the_noise_of_tokens_is_that_of_the_same_numbers_as_a_map() -> None:
 
 
 def test_what_cannot_be_cut_into_patches_or_heads_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"images must be square with a side that is a multiple of the patch \(2 pixels\)"):
+    with pytest.raises(
+        ConfigError, match=r"images must be square with a side that is a multiple of the patch \(2 pixels\)"
+    ):
         lower(PatchEmbedding(8, 2), (1, 7, 7))
     with pytest.raises(ConfigError, match="heads must divide the embedding, 24"):
         replace(Transformer(48, 1, 24, 2, 3), heads=5)

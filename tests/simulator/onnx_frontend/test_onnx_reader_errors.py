@@ -36,8 +36,16 @@ W = {"w": zeros(4, 3, 1, 1)}
         (model_of([node("Conv", "x w", group=2)], {"x": (1, 3, 5, 5)}, W), FileFormatError, "groups"),
         (model_of([node("Conv", "x w", strides=[0, 1])], {"x": (1, 3, 5, 5)}, W), DonnaError, "."),
         (model_of([node("MatMul", "x b")], {"x": (2, 3), "b": (4, 5)}), DonnaError, "."),
-        (model_of([node("Relu", "nowhere")], {"x": (2,)}), FileFormatError, "reads a tensor that no earlier operator writes"),
-        (model_of([node("Relu", "y", "z"), node("Relu", "z")], {"x": (2,)}), FileFormatError, "reads a tensor that no earlier operator writes"),
+        (
+            model_of([node("Relu", "nowhere")], {"x": (2,)}),
+            FileFormatError,
+            "reads a tensor that no earlier operator writes",
+        ),
+        (
+            model_of([node("Relu", "y", "z"), node("Relu", "z")], {"x": (2,)}),
+            FileFormatError,
+            "reads a tensor that no earlier operator writes",
+        ),
         (model_of([node("Relu", "x", "x")], {"x": (2,)}), FileFormatError, "writes a tensor that exists already"),
         (model_of([node("Relu", "x")], {"x": (2,)}, output="nothing"), FileFormatError, "output"),
         (model_of([node("Odd", "x", domain="own")], {"x": (2,)}), ConfigError, "Odd.*--input-shape"),
