@@ -171,7 +171,7 @@ def test_a_builder_refuses(block: Block, error: type[DonnaError], message: str) 
 
 
 @pytest.mark.parametrize("field", ["cell", "attention"])
-def test_an_unknown_setting_of_a_cell_names_the_known_ones(field: str) -> None:
+def test_an_unknown_setting_of_a_cell_lists_the_choices(field: str) -> None:
     with pytest.raises(UnknownNameError, match=f"unknown {field} 'nope'; expected "):
         InvertedResidual(4, **{field: "nope"})  # type: ignore[arg-type]
 

@@ -67,7 +67,7 @@ SHAPE = (6, 9, 7)
 
 
 def shaken(graph: Graph) -> nn.Module:
-    """Return the graph's module, its batch-norms with statistics of their own."""
+    """Return the graph's module, its batch-norms with random statistics."""
     module = to_torch(graph, seed=3)
     generator = torch.Generator().manual_seed(0)
     for norm in (part for part in module.modules() if isinstance(part, nn.BatchNorm2d)):
@@ -161,7 +161,7 @@ def test_what_does_not_support_it_raises_an_error() -> None:
 
 
 class Weighted(nn.Module):
-    """A linear layer that says where it was made; it may read its numbers while it runs, which the device `meta` has none of."""
+    """A linear layer that records where it was created; it may read its numbers while it runs, which the device `meta` does not have."""
 
     made_on: list[str] = []  # noqa: RUF012  of all instances
 

@@ -45,9 +45,9 @@ def price(
     total, shared = 0.0, priced(batch, program)
     for place, run in enumerate(path):
         prices, row = shared[run.number]
-        combination = next(
-            c for c, flags in enumerate(run.local_flags) if {t for t, f in zip(run.local_tensors, flags, strict=True) if f} == here & set(run.local_tensors)
-        )  # fmt: skip
+        local = here & set(run.local_tensors)
+        combinations = ({t for t, f in zip(run.local_tensors, flags, strict=True) if f} for flags in run.local_flags)
+        combination = next(c for c, tensors in enumerate(combinations) if tensors == local)
         taken = sum(batch.tensor_bytes[0, t] for t in here & set(run.passthrough_tensors))
         fits = prices.peak_sram_bytes[combination, row] <= batch.hardware.memory.sram_bytes - taken
         own = 1 if ahead[place] else 0

@@ -1,4 +1,4 @@
-"""The shipped units: they load, their README tells the truth about them, and nonsense is refused in one line that names the limit."""
+"""The shipped units load, their README is correct, and bad values are refused in one line that names the limit."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ def test_nonsense_is_refused_in_one_line_with_its_key_and_limit(setting: str, li
         ("=4", "must be KEY=VALUE"),
     ],
 )
-def test_an_unknown_key_is_refused_with_the_known_ones(setting: str, message: str) -> None:
+def test_an_unknown_key_is_refused_with_the_choices(setting: str, message: str) -> None:
     with pytest.raises(DonnaError, match=message) as refused:
         unit("tensor_unit", setting)
     assert isinstance(refused.value, UnknownNameError | ConfigError)

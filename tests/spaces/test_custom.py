@@ -36,7 +36,7 @@ def own_space() -> Space:
     return Space("own", "plain convolutions", (3, 6, 6), (), stages, (("head", Classifier(5)),))
 
 
-def test_an_own_space_counts_draws_and_runs() -> None:
+def test_a_custom_space_counts_draws_and_runs() -> None:
     import torch
 
     space = own_space()

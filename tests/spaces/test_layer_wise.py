@@ -62,7 +62,7 @@ def test_a_network_is_that_of_the_space_at_its_resolution() -> None:
         assert OFA.network_graph(found).input_shape == (3, *found.settings * 2)
 
 
-def test_a_space_without_global_axes_is_its_own_at_no_setting() -> None:
+def test_a_space_without_global_axes_is_itself_at_no_setting() -> None:
     space = load_space("small_8px")
     assert space.at(()) is space
 

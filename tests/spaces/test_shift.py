@@ -1,4 +1,4 @@
-"""Shift cells beside a space's own."""
+"""Shift cells added to a space."""
 
 from __future__ import annotations
 

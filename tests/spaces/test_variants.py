@@ -1,4 +1,4 @@
-"""A space's name may go on: other images, other classes, and a user's own file."""
+"""Variations in the name of a space: other images, other classes, and a user's file."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_bad_variation_is_refused_with_the_rule(end: str) -> None:
         load_space(f"small_8px@{end}")
 
 
-def test_a_file_of_the_users_own_is_a_space_like_any_other() -> None:
+def test_a_users_file_is_a_space_like_any_other() -> None:
     space = load_space(OWN)
     assert (space.name, space.size) == ("narrow", 12**3)
     assert load_space(f"{OWN}@64px").input_shape == (3, 64, 64)
@@ -69,7 +69,7 @@ def test_another_process_loads_the_same_space_by_its_address(name: str) -> None:
 def test_a_file_without_a_space_is_reported_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match="no such file"):
         load_space(f"{tmp_path / 'none.py'}:narrow")
-    with pytest.raises(UnknownNameError, match="unknown function 'wide'; expected .*narrow"):
+    with pytest.raises(UnknownNameError, match=r"unknown function 'wide'; expected .*narrow"):
         load_space(f"{ROOT / 'examples' / 'own_space.py'}:wide")
     broken = tmp_path / "broken.py"
     broken.write_text("def space(:\n")

@@ -1,4 +1,4 @@
-"""The baselines: complete, of the published sizes, and measured like any space, alone and beside a table."""
+"""The baselines: complete, of the published sizes, and measured like any space, alone and compared with a table."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_every_row_of_table_3_is_published_with_its_number() -> None:
     assert {row.title: row.top1_percent for row in load_published().values()} == TABLE_3
 
 
-def test_what_can_be_built_is_published_and_what_cannot_says_why() -> None:
+def test_what_can_be_built_is_published_and_the_rest_has_a_reason() -> None:
     assert set(NETWORKS) <= set(load_published())
     for name in set(load_published()) - set(NETWORKS):
         assert name.startswith("ofa_")
@@ -81,7 +81,7 @@ def test_counts_are_the_published_ones_as_far_as_those_are_rounded(name: str) ->
         assert graph.params == pytest.approx(facts.params, rel=0.015)
 
 
-def test_torchvisions_counts_are_what_torchvision_says() -> None:
+def test_torchvisions_counts_are_those_that_torchvision_states() -> None:
     assert torchvision_compat.patch_torchvision()
     from torchvision import models
 
@@ -131,7 +131,7 @@ def test_counted_baselines_are_listed_by_cost_and_not_counted_again(
     assert main("baselines", "--device", "params", "--px", 32)[1] == out
 
 
-def test_beside_a_counted_table_costs_are_direct(tmp_path: Path) -> None:
+def test_relative_to_a_computed_table_costs_are_direct(tmp_path: Path) -> None:
     space, device = tiny_space(), Device.load("params")
     table = profile_space(space, device, tmp_path)
     files = set(table.path.parent.iterdir())
@@ -142,7 +142,7 @@ def test_beside_a_counted_table_costs_are_direct(tmp_path: Path) -> None:
     assert "on the scale of its table of tiny" in format_baselines(beside)
 
 
-def test_beside_a_measured_table_they_are_on_its_scale_and_in_a_file_of_their_own(tmp_path: Path) -> None:
+def test_relative_to_a_measured_table_they_are_on_its_scale_and_in_a_separate_file(tmp_path: Path) -> None:
     space = tiny_space()
     table = profile_space(
         space, fake_device(FakeBackend(fake_machine(space))), tmp_path, QUICK, workers=create_in_process_workers
@@ -171,7 +171,7 @@ def test_beside_a_measured_table_they_are_on_its_scale_and_in_a_file_of_their_ow
         measure_baselines(space, other, tmp_path, QUICK, workers=create_in_process_workers)
 
 
-def test_a_failed_network_is_last_and_says_why(tmp_path: Path) -> None:
+def test_a_failed_network_is_last_with_its_reason(tmp_path: Path) -> None:
     space, device = tiny_space(), Device.load("params")
     info = profile_space(space, device, tmp_path).info
     two = {name: GRAPHS[name] for name in ("resnet50", "mobilenetv2_100")}
@@ -198,7 +198,7 @@ def test_what_cannot_be_measured_is_one_line(main: Main, arguments: list[str], s
 
 
 @pytest.mark.long
-def test_on_a_real_cpu_they_are_measured_alone_and_beside_a_small_space(main: Main, tmp_path: Path) -> None:
+def test_on_a_real_cpu_they_are_measured_alone_and_relative_to_a_small_space(main: Main, tmp_path: Path) -> None:
     words = ["--device", "onnxruntime_cpu", "--protocol", "brisk", "--rounds", "3"]
     code, out, error = main("baselines", *words, "--px", 32)
     assert code == 0, error

@@ -1,4 +1,4 @@
-"""A model cut into stages: put together again it is the model; what cannot be cut is said with its place."""
+"""A model cut into stages: together they are the model; what cannot be cut is reported with its place."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_the_parts_put_together_are_the_model() -> None:
     x = image(3, 1, 8, 8)
     with torch.no_grad():
         torch.testing.assert_close(whole(space)(x), model(x))
-    graph = space.network(space.reference)
+    graph = space.network_graph(space.reference)
     assert graph.params == sum(weights.numel() for weights in model.parameters())
     assert graph.macs == count_module(model, (1, 8, 8)).macs
 
@@ -173,15 +173,15 @@ def test_stock_blocks_have_the_shape_that_they_are_asked_for() -> None:
 
 def test_equal_stages_are_equal_whatever_their_weights() -> None:
     one, other = (space_from_model(Skipping(), torch.zeros(1, 1, 6, 6), ["one", "add"]) for _ in range(2))
-    hashes = [layers_hash(space.network(space.reference)) for space in (one, other)]
+    hashes = [layers_hash(space.network_graph(space.reference)) for space in (one, other)]
     assert hashes[0] == hashes[1]
     wider = Skipping()
     wider.three = nn.Conv2d(4, 4, 5, 1, 2)
     changed = space_from_model(wider, torch.zeros(1, 1, 6, 6), ["one", "add"])
-    assert layers_hash(changed.network(changed.reference)) != hashes[0]
+    assert layers_hash(changed.network_graph(changed.reference)) != hashes[0]
 
 
-def test_own_stages_go_to_other_processes_and_to_other_sizes() -> None:
+def test_original_stages_go_to_other_processes_and_to_other_sizes() -> None:
     space = load_space(f"{EXAMPLE}:plain")
     stage = space.stages[0]
     graph = space.block_graph(stage, stage.reference)
@@ -190,13 +190,13 @@ def test_own_stages_go_to_other_processes_and_to_other_sizes() -> None:
     assert found.macs == graph.macs
     larger = load_space(f"{EXAMPLE}:plain@16px")
     assert larger.input_shapes["stage2"] == (16, 8, 8)
-    assert to_torch(larger.network(larger.reference)).eval()(image(1, 1, 16, 16)).shape == (1, 10)
+    assert to_torch(larger.network_graph(larger.reference)).eval()(image(1, 1, 16, 16)).shape == (1, 10)
 
 
-def test_networks_of_own_and_stock_blocks_run_and_are_counted() -> None:
+def test_networks_of_original_and_default_blocks_run_and_are_counted() -> None:
     space = load_space(f"{EXAMPLE}:plain")
     for row in space.random_rows(5, 0):
-        graph = space.network(space.architecture(row))
+        graph = space.network_graph(space.architecture(row))
         module = to_torch(graph, seed=0).eval()
         weights = {key: value.numpy() for key, value in module.state_dict().items()}
         session = onnxruntime.InferenceSession(
@@ -208,9 +208,9 @@ def test_networks_of_own_and_stock_blocks_run_and_are_counted() -> None:
         assert PtflopsBackend(1, {"count": "params"}).cost(graph) == sum(w.numel() for w in module.parameters())
 
 
-def test_random_weights_are_drawn_by_a_seed_and_are_not_the_models_own() -> None:
+def test_random_weights_follow_from_a_seed_and_are_not_those_of_the_model() -> None:
     space = load_space(f"{EXAMPLE}:plain")
-    graph, given = space.network(space.reference), whole(space)
+    graph, given = space.network_graph(space.reference), whole(space)
     one, same, other = (to_torch(graph, seed).state_dict() for seed in (1, 1, 2))
     name = "stage1.own.weights.down.1.0.weight"
     assert torch.equal(one[name], same[name])
