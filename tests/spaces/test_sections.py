@@ -81,7 +81,7 @@ def test_errors_of_a_repeated_section_add_up_and_those_of_others_in_quadrature()
 def test_three_blocks_are_too_few_to_compose_from() -> None:
     rng = np.random.default_rng(0)
     sections = [random_sections(rng) for _ in range(3)]
-    with pytest.raises(InsufficientDataError, match="4 of them measured whole; found 3"):
+    with pytest.raises(InsufficientDataError, match="at least 4 blocks measured whole; got 3"):
         fit_composition(sections, [Estimate(1e-3, 0.0)] * 3)
 
 

@@ -117,7 +117,7 @@ def test_errors_name_the_known_values() -> None:
     stage = space.stages[0]
     with pytest.raises(
         UnknownNameError,
-        match=r"small_8px_cells, small_8px_shift, small_vit_28px, small_vit_8px, vit_b16, vit_b16_81 \(did you mean 'small_8px'\?\)",
+        match=r"small_8px_cells, small_8px_shift, small_vit_28px, small_vit_8px, vit_b16 or vit_b16_81 \(did you mean 'small_8px'\?\)",
     ):
         load_space("smal_8px")
     with pytest.raises(UnknownNameError, match=r"unknown value of axis kernel '7'; expected 3 or 5"):

@@ -120,7 +120,7 @@ def test_other_classes_are_refused() -> None:
 def test_counted_baselines_are_listed_by_cost_and_not_counted_again(
     main: Main, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code, out, error = main("baselines", "--device", "params", "--px", 32)
+    code, out, error = main("baselines", "--device", "params", "--image-size", 32)
     assert code == 0, error
     names = [line.split()[0] for line in out.splitlines() if line.split() and line.split()[0] in NETWORKS]
     assert names == sorted(NETWORKS, key=lambda name: GRAPHS[name].params)
@@ -128,7 +128,7 @@ def test_counted_baselines_are_listed_by_cost_and_not_counted_again(
     assert "the accuracies are of 224x224 images" in out
     assert "OFA-sim-C" in out
     monkeypatch.setattr(PtflopsBackend, "cost", lambda *_: pytest.fail("counted again"))
-    assert main("baselines", "--device", "params", "--px", 32)[1] == out
+    assert main("baselines", "--device", "params", "--image-size", 32)[1] == out
 
 
 def test_relative_to_a_computed_table_costs_are_direct(tmp_path: Path) -> None:
@@ -183,24 +183,24 @@ def test_a_failed_network_is_last_with_its_reason(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
-        (["--device", "abacus"], "found 'abacus'"),
-        (["--device", "params", "--beside", "small_8px"], "none for params"),
-        (["--device", "params", "--beside", "small_8px", "--px", "32"], "--px must be left out"),
-        (["--device", "params", "--protocol", "hasty"], "a protocol must be a known one"),
+        (["--device", "abacus"], "unknown device 'abacus'"),
+        (["--device", "params", "--relative-to", "small_8px"], "none for params"),
+        (["--device", "params", "--relative-to", "small_8px", "--image-size", "32"], "--image-size cannot be combined"),
+        (["--device", "params", "--protocol", "hasty"], "unknown protocol 'hasty'"),
     ],
 )
-def test_what_cannot_be_measured_is_one_line(main: Main, arguments: list[str], says: str) -> None:
+def test_what_cannot_be_measured_is_one_line(main: Main, arguments: list[str], message: str) -> None:
     code, out, error = main("baselines", *arguments)
     assert (code, out, error.count("\n")) == (2, "", 1)
-    assert says in error
+    assert message in error
 
 
 @pytest.mark.long
 def test_on_a_real_cpu_they_are_measured_alone_and_relative_to_a_small_space(main: Main, tmp_path: Path) -> None:
-    words = ["--device", "onnxruntime_cpu", "--protocol", "brisk", "--rounds", "3"]
-    code, out, error = main("baselines", *words, "--px", 32)
+    words = ["--device", "onnxruntime_cpu", "--protocol", "quick", "--rounds", "3"]
+    code, out, error = main("baselines", *words, "--image-size", 32)
     assert code == 0, error
     assert "95 % interval" in out
     table = tmp_path / "latency_tables/onnxruntime_cpu/baselines@32px/isolated-b1-float32-t1.csv"
@@ -208,7 +208,7 @@ def test_on_a_real_cpu_they_are_measured_alone_and_relative_to_a_small_space(mai
     assert set(frame["network"]) == set(NETWORKS)
     assert (frame["median_s"] > 0).all()
     assert main("profile", "small_8px", *words)[0] == 0
-    code, out, error = main("baselines", *words, "--beside", "small_8px")
+    code, out, error = main("baselines", *words, "--relative-to", "small_8px")
     assert code == 0, error
     assert "on 1x8x8 images, on the scale of its table of small_8px" in out
     small = tmp_path / "latency_tables/onnxruntime_cpu/small_8px"

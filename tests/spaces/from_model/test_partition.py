@@ -129,7 +129,7 @@ def test_a_skip_connection_over_a_boundary_is_named() -> None:
 @pytest.mark.parametrize(
     ("model", "boundaries", "message"),
     [
-        (Skipping(), ["one", "none"], "unknown boundary 'none'; expected one or add"),
+        (Skipping(), ["one", "none"], "unknown boundary 'none'; expected one, add or mean"),
         (Skipping(), ["add", "one"], "in the order of the data"),
         (Skipping(), ["one", "one"], "in the order of the data"),
         (Skipping(), ["one"], "at least two boundaries"),
@@ -212,7 +212,7 @@ def test_random_weights_follow_from_a_seed_and_are_not_those_of_the_model() -> N
     space = load_space(f"{EXAMPLE}:plain")
     graph, given = space.network_graph(space.reference), whole(space)
     one, same, other = (to_torch(graph, seed).state_dict() for seed in (1, 1, 2))
-    name = "stage1.own.weights.down.1.0.weight"
+    name = "stage1.original.weights.down.1.0.weight"
     assert torch.equal(one[name], same[name])
     assert not torch.equal(one[name], other[name])
     assert not torch.equal(one[name], given.state_dict()[name])
