@@ -49,7 +49,7 @@ def count(what: Callable[[Tensor], object], *shape: int) -> Counts:
 
 
 def zoo(name: str) -> nn.Module:
-    """Return timm's network with weights that nobody has drawn."""
+    """Return timm's network with random weights."""
     torchvision_compat.patch_torchvision()
     import timm
 
@@ -244,7 +244,7 @@ def test_an_operator_of_somebody_else_is_named() -> None:
 
 
 def harmless(x: Tensor) -> None:
-    """Do what moves, compares, reduces, pools or normalises, and multiplies one by one at most."""
+    """Do what moves, compares, reduces, pools or normalizes, and at most multiplies elementwise."""
     f.hardswish(x + 1, inplace=True), x.clone().gt_(2).unsqueeze_(0).transpose_(0, 1)
     f.group_norm(x, 1), f.layer_norm(x, (8,)), f.rms_norm(x, (8,)), f.instance_norm(x), f.normalize(x)
     (

@@ -106,8 +106,8 @@ def test_the_hash_changes_with_every_field(field: str) -> None:
         "operator": "linear",
         "activation": "sigmoid",
         "dtype": "int8",
-        "normalised": False,
-        "made": SimpleNamespace(key="a module"),
+        "batch_norm": False,
+        "module_spec": SimpleNamespace(key="a module"),
     }.get(field)
     if changed is None:
         changed = (9, 9, 9) if isinstance(value, tuple) else value + 1
@@ -129,11 +129,11 @@ def test_no_two_blocks_of_a_stage_share_their_layers() -> None:
         assert len({layers_hash(space.block_graph(stage, m)) for m in range(stage.size)}) == stage.size
 
 
-class Drawn:
+class FunctionBlock:
     """A block from a function."""
 
-    def __init__(self, draw: Callable[[GraphBuilder, str], str]) -> None:
-        self.draw = draw
+    def __init__(self, add_layers: Callable[[GraphBuilder, str], str]) -> None:
+        self.add_layers = add_layers
 
 
 def twice(builder: GraphBuilder, x: str) -> str:
@@ -147,28 +147,32 @@ def early(builder: GraphBuilder, x: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("block", "error", "says"),
+    ("block", "error", "message"),
     [
         (ConvNormAct(4, kernel=2), ConfigError, "odd"),
         (ConvNormAct(4, stride=0), ConfigError, "stride"),
         (ConvNormAct(0), ConfigError, "channels"),
-        (ConvNormAct(4, activation="tanh"), UnknownNameError, "known: none, relu"),
-        (Drawn(lambda d, x: d.conv(x, 4, groups=3, name="c")), ConfigError, "groups"),
-        (Drawn(lambda d, x: d.add(x, d.conv(x, 3, name="c"), name="sum")), ConfigError, "one shape"),
-        (Drawn(lambda d, x: d.scale(x, x, name="scaled")), ConfigError, "gate"),
-        (Drawn(lambda d, x: d.linear(x, 3, name="end")), ConfigError, "flatten"),
-        (Drawn(twice), ConfigError, "a name of its own"),
-        (Drawn(early), ConfigError, "end with"),
+        (ConvNormAct(4, activation="tanh"), UnknownNameError, "unknown activation 'tanh'; expected none, relu"),
+        (FunctionBlock(lambda d, x: d.conv(x, 4, groups=3, name="c")), ConfigError, "groups"),
+        (
+            FunctionBlock(lambda d, x: d.add(x, d.conv(x, 3, name="c"), name="sum")),
+            ConfigError,
+            "both inputs of an addition must have the shape",
+        ),
+        (FunctionBlock(lambda d, x: d.scale(x, x, name="scaled")), ConfigError, "gate"),
+        (FunctionBlock(lambda d, x: d.linear(x, 3, name="end")), ConfigError, "flatten"),
+        (FunctionBlock(twice), ConfigError, "different names"),
+        (FunctionBlock(early), ConfigError, "end with"),
     ],
 )
-def test_a_draft_refuses(block: Block, error: type[DonnaError], says: str) -> None:
-    with pytest.raises(error, match=says):
+def test_a_builder_refuses(block: Block, error: type[DonnaError], message: str) -> None:
+    with pytest.raises(error, match=message):
         lower(block, (2, 4, 4))
 
 
 @pytest.mark.parametrize("field", ["cell", "attention"])
-def test_an_unknown_setting_of_a_cell_names_the_known_ones(field: str) -> None:
-    with pytest.raises(UnknownNameError, match="known: "):
+def test_an_unknown_setting_of_a_cell_lists_the_choices(field: str) -> None:
+    with pytest.raises(UnknownNameError, match=f"unknown {field} 'nope'; expected "):
         InvertedResidual(4, **{field: "nope"})  # type: ignore[arg-type]
 
 
@@ -196,22 +200,22 @@ def test_the_classifier_is_pool_flatten_linear() -> None:
 
 
 @pytest.mark.parametrize("name", ["input", "output"])
-def test_a_layer_is_not_named_like_the_graphs_own(name: str) -> None:
-    with pytest.raises(ConfigError, match="graph's own"):
+def test_a_layer_has_no_reserved_name(name: str) -> None:
+    with pytest.raises(ConfigError, match="a reserved name"):
         GraphBuilder((3, 4, 4)).conv("input", 2, name=name)
 
 
 @pytest.mark.parametrize("name", ["graph", "training", "forward"])
-def test_a_layer_is_not_named_like_a_part_of_torchs_modules(name: str) -> None:
+def test_a_layer_is_not_named_like_an_attribute_of_torch_modules(name: str) -> None:
     builder = GraphBuilder((3, 4, 4))
     builder.conv("input", 2, name=name)
-    with pytest.raises(ConfigError, match="torch's modules"):
+    with pytest.raises(ConfigError, match="attribute of torch modules"):
         to_torch(Graph(builder.input_shape, tuple(builder.layers)))
 
 
 def test_a_block_without_layers_passes_its_input_on() -> None:
-    graph = lower(Drawn(lambda d, x: x), (2, 3, 3))
+    graph = lower(FunctionBlock(lambda d, x: x), (2, 3, 3))
     assert (graph.layers, graph.output_shape, graph.macs, graph.params) == ((), (2, 3, 3), 0, 0)
-    between = [(name, Drawn(lambda d, x: d.conv(x, 2, name="conv"))) for name in ("a", "b")]
-    chain = lower_chain([between[0], ("nothing", Drawn(lambda d, x: x)), between[1]], (2, 3, 3))
+    between = [(name, FunctionBlock(lambda d, x: d.conv(x, 2, name="conv"))) for name in ("a", "b")]
+    chain = lower_chain([between[0], ("nothing", FunctionBlock(lambda d, x: x)), between[1]], (2, 3, 3))
     assert layers_hash(chain) == layers_hash(lower_chain(between, (2, 3, 3)))

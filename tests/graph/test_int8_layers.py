@@ -50,7 +50,7 @@ GRAPHS = [every_operator(), *map(every_activation, ACTIVATIONS)]
 
 
 def lived_in(graph: Graph) -> GraphModule:
-    """Return a float32 module whose batch-norms have scales and shifts of their own and have seen normal numbers."""
+    """Return a float32 module whose batch-norms have random scales and shifts and have seen normal numbers."""
     module = to_torch(graph, seed=0).train()
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -145,7 +145,7 @@ def test_torch_and_onnx_runtime_agree(graph: Graph, per_channel: bool) -> None:
 
 @pytest.mark.parametrize("plain", ["depthwise", "sum", "gate", "flatten"])
 def test_a_graph_with_a_float32_layer_agrees_too(plain: str) -> None:
-    """What an 8-bit layer reads from a float32 one is put on its own grid."""
+    """An 8-bit layer puts what it reads from a float32 one on its input grid."""
     graph = every_operator()
     kinds = [replace(each, dtype="float32" if each.name == plain else "int8") for each in graph.layers]
     module = quantize(lived_in(graph), Graph(graph.input_shape, tuple(kinds)), normal(4), QuantizationConfig()).module

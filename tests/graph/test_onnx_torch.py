@@ -56,16 +56,18 @@ class Two(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("module", "shape", "says"),
+    ("module", "shape", "message"),
     [
-        (nn.Linear(4, 4), (5,), r"export Linear on the input \(1, 5\); found .*cannot be multiplied"),
+        (nn.Linear(4, 4), (5,), r"export Linear on an input of shape \(1, 5\); got .*cannot be multiplied"),
         (nn.Conv2d(3, 4, 3), (2, 8, 8), r"export Conv2d.*expected input\[1, 2, 8, 8\] to have 3 channels"),
         (Eigenvalues(), (3, 3), "export Eigenvalues.*linalg_eigvals"),
-        (Two(), (3,), "Two must have one output; found 2"),
+        (Two(), (3,), "Two must have one output; got 2"),
     ],
 )
-def test_what_cannot_be_exported_is_refused_in_one_line(module: nn.Module, shape: tuple[int, ...], says: str) -> None:
-    with pytest.raises(ConfigError, match=says) as caught:
+def test_what_cannot_be_exported_is_refused_in_one_line(
+    module: nn.Module, shape: tuple[int, ...], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
         export_onnx(module, shape)
     assert "\n" not in str(caught.value)
 

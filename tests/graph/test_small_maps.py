@@ -1,4 +1,4 @@
-"""Convolutions of maps smaller than their kernel: the short way gives the gradients of torch's own."""
+"""Convolutions of maps smaller than their kernel: the fast implementation gives the gradients of torch's."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def small(kernel: int, stride: int, groups: int) -> Convolution:
     st.sampled_from([(3, 1), (5, 1), (5, 2), (7, 1), (7, 2)]),  # kernel and stride
     st.sampled_from([1, 2, 6]),  # groups of 6 channels
 )
-def test_outputs_and_gradients_are_torchs_own(size: int, shape: tuple[int, int], groups: int) -> None:
+def test_outputs_and_gradients_equal_those_of_torch(size: int, shape: tuple[int, int], groups: int) -> None:
     kernel, stride = shape
     layer = small(kernel, stride, groups).double()
     x = torch.randn(3, 6, size, size, dtype=torch.double, requires_grad=True)

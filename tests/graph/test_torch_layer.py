@@ -1,4 +1,4 @@
-"""A torch module of one's own as a layer: run, exported, counted, timed and simulated like any other."""
+"""A custom torch module as a layer: run, exported, counted, timed and simulated like any other."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ SHAPE = (6, 9, 7)
 
 
 def shaken(graph: Graph) -> nn.Module:
-    """Return the graph's module, its batch-norms with statistics of their own."""
+    """Return the graph's module, its batch-norms with random statistics."""
     module = to_torch(graph, seed=3)
     generator = torch.Generator().manual_seed(0)
     for norm in (part for part in module.modules() if isinstance(part, nn.BatchNorm2d)):
@@ -143,25 +143,25 @@ def test_the_simulator_reads_it_from_its_onnx_form() -> None:
     assert workload_from_graph(graph, 2) == read_onnx(to_onnx(graph, 2))
 
 
-def test_what_cannot_take_it_says_so() -> None:
+def test_what_does_not_support_it_raises_an_error() -> None:
     graph = lower(Cell(), SHAPE)
-    with pytest.raises(ConfigError, match="the torch module mixed"):
+    with pytest.raises(ConfigError, match=r"torch module cannot be written as \.tflite; got 'mixed'"):
         to_tflite(graph)
     with pytest.raises(ConfigError, match="the torch module mixed"):
         feature_matrix([graph])
-    with pytest.raises(ConfigError, match="torch must be able to run Mixed"):
+    with pytest.raises(ConfigError, match="torch cannot run Mixed on one image"):
         lower(TorchLayer.of(Mixed, channels=4), SHAPE)
     with pytest.raises(ConfigError, match="must return one tensor"):
         lower(TorchLayer.of(Two), SHAPE)
-    with pytest.raises(ConfigError, match="top of a file"):
+    with pytest.raises(ConfigError, match="top level of an importable file"):
         lower(TorchLayer.of(lambda: nn.Identity()), SHAPE)  # noqa: PLW0108  what is refused
     weights = {key: value.numpy() for key, value in to_torch(graph).state_dict().items() if "mixed" not in key}
-    with pytest.raises(FileFormatError, match="those of the module mixed"):
+    with pytest.raises(FileFormatError, match="do not fit the module mixed"):
         to_onnx(graph, 1, weights)
 
 
 class Weighted(nn.Module):
-    """A linear layer that says where it was made; it may read its numbers while it runs, which the device `meta` has none of."""
+    """A linear layer that records where it was created; it may read its numbers while it runs, which the device `meta` does not have."""
 
     made_on: list[str] = []  # noqa: RUF012  of all instances
 

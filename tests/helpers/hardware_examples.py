@@ -1,4 +1,4 @@
-"""Hardware and workloads made for tests: plain numbers, random graphs of layers, nothing of a real unit."""
+"""Hardware and workloads for tests: round numbers and random graphs of layers, not those of a real unit."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def unit(*settings: str) -> Hardware:
 
 
 class Sketch:
-    """A workload being drawn: each method adds an operator and returns the number of its output."""
+    """A workload under construction: each method adds an operator and returns the index of its output."""
 
     def __init__(self, channels: int, height: int, width: int, batch: int = 1) -> None:
         self.batch = batch
@@ -57,12 +57,12 @@ class Sketch:
 
     def conv(self, x: int, channels: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> int:
         """Add a convolution that pads by half its kernel."""
-        into, height, width = self.shapes[x]
+        in_channels, height, width = self.shapes[x]
         out = self._tensor(channels, -(-height // stride), -(-width // stride))
         geometry = Geometry(
-            self.batch, into, height, width, *self.shapes[out], kernel, kernel, stride, stride, 1, 1, groups
+            self.batch, in_channels, height, width, *self.shapes[out], kernel, kernel, stride, stride, 1, 1, groups
         )
-        weights = into // groups * channels * kernel * kernel
+        weights = in_channels // groups * channels * kernel * kernel
         self.nodes.append(Node("array", "", f"conv{out}", "Conv", (x,), (out,), geometry, weights, channels))
         return out
 
@@ -91,7 +91,7 @@ class Sketch:
         return out
 
     def matmul(self, x: int, y: int) -> int:
-        """Add the products, an image each, of two maps as pixels x channels and channels x pixels."""
+        """Add the products, one for each image, of two maps as pixels x channels and channels x pixels."""
         channels, height, width = self.shapes[x]
         m, n = height * width, self.shapes[y][1] * self.shapes[y][2]
         out = self._tensor(n, m, 1)
@@ -100,7 +100,7 @@ class Sketch:
         return out
 
     def workload(self, *outputs: int) -> Workload:
-        """Return the finished workload; without names its output is the last tensor."""
+        """Return the workload; by default its output is the last tensor."""
         ends = outputs or (len(self.tensors) - 1,)
         return Workload(tuple(self.tensors), tuple(self.nodes), (0,), ends)
 
@@ -120,14 +120,14 @@ def bottleneck(
 
 
 @st.composite
-def workloads(draw: st.DrawFn, most: int = 7) -> Workload:
-    """Draw a random graph of up to `most` operators, with branches, reused tensors and several outputs."""
+def workloads(draw: st.DrawFn, max_operators: int = 7) -> Workload:
+    """Draw a random graph of up to `max_operators` operators, with branches, reused tensors and several outputs."""
     sizes = st.sampled_from([1, 3, 4, 7, 16])
     sketch = Sketch(draw(sizes), draw(sizes), draw(sizes), draw(st.sampled_from([1, 1, 2])))
-    for _ in range(draw(st.integers(1, most))):
+    for _ in range(draw(st.integers(1, max_operators))):
         x = draw(st.integers(0, len(sketch.tensors) - 1)) if draw(st.booleans()) else len(sketch.tensors) - 1
         kind = draw(st.sampled_from(["conv", "conv", "depthwise", "grouped", "unary", "add", "pool", "move", "matmul"]))
-        alike = [y for y, shape in enumerate(sketch.shapes) if shape == sketch.shapes[x]]
+        same_shape = [y for y, shape in enumerate(sketch.shapes) if shape == sketch.shapes[x]]
         channels = sketch.shapes[x][0]
         kernel, stride = draw(st.sampled_from([1, 1, 3])), draw(st.sampled_from([1, 1, 2]))
         if kind == "conv":
@@ -139,20 +139,20 @@ def workloads(draw: st.DrawFn, most: int = 7) -> Workload:
         elif kind == "unary":
             sketch.vector(draw(st.sampled_from(["relu", "swish"])), x)
         elif kind == "add":
-            sketch.vector("add", x, draw(st.sampled_from(alike)))
+            sketch.vector("add", x, draw(st.sampled_from(same_shape)))
         elif kind == "pool":
             sketch.pool(x)
         elif kind == "move":
-            sketch.move(x, draw(st.sampled_from(alike)))
+            sketch.move(x, draw(st.sampled_from(same_shape)))
         elif sketch.shapes[x][0] * sketch.shapes[x][1] < 200:
-            sketch.matmul(x, draw(st.sampled_from(alike)))
+            sketch.matmul(x, draw(st.sampled_from(same_shape)))
     last = len(sketch.tensors) - 1
     return sketch.workload(*{draw(st.integers(0, last)), last} if last else (0,))
 
 
 @st.composite
 def settings(draw: st.DrawFn) -> tuple[str, ...]:
-    """Draw settings of a unit that is small enough to make memory matter and large enough to hold the drawn workloads."""
+    """Draw settings of a unit with enough memory to run the random workloads, but not enough to make it irrelevant."""
     return (
         f"array.rows={draw(st.sampled_from([1, 4, 8, 16]))}",
         f"array.cols={draw(st.sampled_from([1, 4, 8, 16]))}",
@@ -166,5 +166,5 @@ def settings(draw: st.DrawFn) -> tuple[str, ...]:
         f"memory.dram_burst_bytes={draw(st.sampled_from([1, 64]))}",
         f"memory.dma_setup_cycles={draw(st.sampled_from([0, 30]))}",
         f"memory.channel_multiple={draw(st.sampled_from([1, 8]))}",
-        f"schedule.borders={draw(st.sampled_from(['dram', 'resident']))}",
+        f"schedule.io_location={draw(st.sampled_from(['dram', 'resident']))}",
     )

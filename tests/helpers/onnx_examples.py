@@ -1,4 +1,4 @@
-"""ONNX models of a few nodes, for tests; constants are zeros where only their shape counts."""
+"""ONNX models of a few nodes for tests; constants are zeros if only their shape matters."""
 
 from __future__ import annotations
 
@@ -27,11 +27,14 @@ def model_of(
     opset: int = 21,
     types: Mapping[str, int] | None = None,
 ) -> onnx.ModelProto:
-    kinds = types or {}
+    element_types = types or {}
     graph = helper.make_graph(
         list(nodes),
-        "made",
-        [helper.make_tensor_value_info(name, kinds.get(name, FLOAT), list(shape)) for name, shape in inputs.items()],
+        "example",
+        [
+            helper.make_tensor_value_info(name, element_types.get(name, FLOAT), list(shape))
+            for name, shape in inputs.items()
+        ],
         [onnx.ValueInfoProto(name=output)],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in (constants or {}).items()],
     )
@@ -40,7 +43,7 @@ def model_of(
 
 
 def node(op_type: str, inputs: str, outputs: str = "y", **attributes: object) -> onnx.NodeProto:
-    """Return a node; inputs and outputs are words, `-` for one left out."""
+    """Return a node; inputs and outputs are words, `-` for an omitted one."""
     words = [[word.replace("-", "") for word in text.split()] for text in (inputs, outputs)]
     return helper.make_node(op_type, *words, **attributes)
 
@@ -59,7 +62,7 @@ def functions(workload: Workload) -> list[str]:
 
 
 def checked(workload: Workload) -> Workload:
-    """Return a workload after checking what holds for every one: each tensor is written once, before it is read."""
+    """Return a workload after checking the invariants of all workloads, such as that each tensor is written once, before it is read."""
     written = list(workload.inputs)
     for node in workload.nodes:
         assert set(node.inputs) <= set(written), node

@@ -1,4 +1,4 @@
-"""Simulations made by hand: operators whose figures agree with each other, without the engine."""
+"""Hand-written results of simulations: operators with consistent numbers, without running the simulator."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def made_operator(
     sram: int = 0,
     dram_bytes: int = 0,
     overhead: int = 10,
-    **others: Any,
+    **fields: Any,
 ) -> OperatorResult:
     rate = hardware.memory.dram_bytes_per_cycle
     cycles = {"array": array, "output": output, "vector": vector, "sram": sram, "dma": int(np.ceil(dram_bytes / rate))}
     compute = max(array, output, vector, sram)
     total = max(cycles.values()) + overhead
-    most = max(cycles, key=lambda unit: cycles[unit])
+    slowest = max(cycles, key=lambda unit: cycles[unit])
     peak = hardware.array.rows * hardware.array.cols * hardware.macs_per_element("int8")
     op = OperatorResult(
         name=name,
@@ -74,35 +74,35 @@ def made_operator(
         tile="1 strip",
         utilization=macs / (peak * max(total, 1)),
         energy_j=macs * hardware.energy.int8_mac_j + dram_bytes * hardware.energy.dram_byte_j,
-        bound_by=most if cycles[most] > overhead else "overhead",
+        bound_by=slowest if cycles[slowest] > overhead else "overhead",
     )
-    return replace(op, **others)
+    return replace(op, **fields)
 
 
-def made_simulation(*ops: OperatorResult, hardware: Hardware = HARDWARE, **others: Any) -> SimulationResult:
-    """Return a simulation of operators one after the other."""
+def made_simulation(*ops: OperatorResult, hardware: Hardware = HARDWARE, **fields: Any) -> SimulationResult:
+    """Return a simulation of operators in sequence."""
     starts = np.cumsum([0, *(op.total_cycles for op in ops)]).tolist()
     placed = tuple(replace(op, start_cycle=start) for op, start in zip(ops, starts, strict=False))
-    return SimulationResult(**{"model": "made_net", "device": "made", "hardware": hardware, "ops": placed, **others})
+    return SimulationResult(**{"model": "made_net", "device": "made", "hardware": hardware, "ops": placed, **fields})
 
 
 def mobile(blocks: int = 12) -> SimulationResult:
-    """Return a network of inverted bottlenecks on maps that halve every third block; its figures are plausible, of no device."""
+    """Return a network of inverted bottlenecks on maps that halve every third block; with plausible numbers of no real device."""
     ops, channels, side = [], 24, 112
     for i in range(blocks):
-        wide, pixels = 4 * channels, side * side
+        hidden, pixels = 4 * channels, side * side
         for part, macs, width in (
-            ("expand", channels * wide, 900),
-            ("depthwise", 9 * wide, 30),
-            ("project", wide * channels, 700),
+            ("expand", channels * hidden, 900),
+            ("depthwise", 9 * hidden, 30),
+            ("project", hidden * channels, 700),
         ):
             ops.append(
                 made_operator(
                     f"/features/features.{i}/conv/{part}/Conv",
                     macs=macs * pixels,
                     array=macs * pixels // width,
-                    output=wide * pixels // 32,
-                    dram_bytes=0 if part == "depthwise" and i % 4 == 3 else (channels + wide) * pixels + macs,
+                    output=hidden * pixels // 32,
+                    dram_bytes=0 if part == "depthwise" and i % 4 == 3 else (channels + hidden) * pixels + macs,
                     fused=(f"/features/features.{i}/conv/{part}/Clip",) if part != "project" else (),
                     strip_group=i if side > 28 else -1,
                     tile="14x112 of 112x112, 24 to 96",

@@ -13,11 +13,12 @@ import pytest
 from native_program import LITERT_LIBRARY, PATIENCE_S, Native, onnx_library
 from onnx import TensorProto, helper
 from requirements import needs
+from tflite_runs import run_tflite
 
 from donna_hw.devices.backends.android.build_runner import build_runner
 from donna_hw.errors import FileFormatError, UnavailableError, UnknownNameError
 from donna_hw.graph.onnx_export import to_onnx
-from donna_hw.graph.tflite_export import run_tflite, to_tflite
+from donna_hw.graph.tflite_export import to_tflite
 from donna_hw.testing import example_graphs
 
 GRAPH = example_graphs()[1]

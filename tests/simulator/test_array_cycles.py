@@ -142,7 +142,7 @@ def test_groups_on_the_diagonal_are_never_more_than_one_after_another_or_fewer_t
     assert count_cycles(laid, array, whole_layer=False) <= count_cycles(depthwise, array, whole_layer=False)
 
 
-def test_dense_padding_and_one_group_at_a_time_differ_as_much_as_is_said() -> None:
+def test_dense_padding_and_one_group_at_a_time_differ_as_documented() -> None:
     """A depthwise 3x3 on 56 x 56 x 144, 32 x 32, stationary weights: padded to a dense one it has 144 x the work."""
     array = SystolicArray(rows=32, cols=32, dataflow="ws", timing="strict")
     depthwise = product(56 * 56, 1, 9, 144, 9)

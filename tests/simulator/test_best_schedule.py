@@ -45,9 +45,9 @@ def price(
     total, shared = 0.0, priced(batch, program)
     for place, run in enumerate(path):
         prices, row = shared[run.number]
-        combination = next(
-            c for c, flags in enumerate(run.local_flags) if {t for t, f in zip(run.local_tensors, flags, strict=True) if f} == here & set(run.local_tensors)
-        )  # fmt: skip
+        local = here & set(run.local_tensors)
+        combinations = ({t for t, f in zip(run.local_tensors, flags, strict=True) if f} for flags in run.local_flags)
+        combination = next(c for c, tensors in enumerate(combinations) if tensors == local)
         taken = sum(batch.tensor_bytes[0, t] for t in here & set(run.passthrough_tensors))
         fits = prices.peak_sram_bytes[combination, row] <= batch.hardware.memory.sram_bytes - taken
         own = 1 if ahead[place] else 0
@@ -86,7 +86,7 @@ def test_the_schedule_is_the_best_of_all(workload: Workload, some: tuple[str, ..
 
 @pytest.mark.parametrize("sram", [3000.0, 6000.0, 30000.0])
 def test_the_schedule_of_a_bottleneck_is_the_best_of_all(sram: float) -> None:
-    some = (f"memory.sram_bytes={sram}", "schedule.borders=resident")
+    some = (f"memory.sram_bytes={sram}", "schedule.io_location=resident")
     found = simulate(bottleneck(), unit(*some))
     assert found.total_cycles == brute_force(bottleneck(), some)
 
@@ -117,7 +117,7 @@ def test_what_fits_stays_on_the_chip_and_its_borders_alone_move() -> None:
 def test_weights_fetched_ahead_hide_behind_the_operator_before() -> None:
     sketch = Sketch(8, 16, 16)
     sketch.conv(sketch.conv(0, 8, 3), 8, 3)
-    some = ("schedule.borders=resident", "schedule.depth_first=false")
+    some = ("schedule.io_location=resident", "schedule.depth_first=false")
     ahead, at_need = (
         simulate(sketch.workload(), unit(*some, f"schedule.prefetch={flag}")) for flag in ("true", "false")
     )
@@ -132,7 +132,7 @@ def test_a_memory_below_the_smallest_tile_is_refused_with_the_limit_which_then_s
     sketch = Sketch(64, 9, 9)
     sketch.conv(0, 64, 5)
     with pytest.raises(
-        ConfigError, match=rf"memory\.{key} must hold the smallest tile of conv1: [\d,]+ bytes"
+        ConfigError, match=rf"memory\.{key} cannot hold the smallest tile of conv1, [\d,]+ bytes"
     ) as caught:
         simulate(sketch.workload(), unit(f"memory.{key}=1.0"))
     setting = caught.value.hint.removeprefix("--set ").removesuffix(" or more")

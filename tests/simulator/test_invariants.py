@@ -120,7 +120,9 @@ def test_what_the_compiler_may_do_is_never_slower(key: str, workload: Workload, 
 @thorough
 @given(workloads(), settings())
 def test_borders_on_the_chip_are_never_slower(workload: Workload, some: tuple[str, ...]) -> None:
-    resident, dram = (simulated(workload, unit(*some, f"schedule.borders={where}")) for where in ("resident", "dram"))
+    resident, dram = (
+        simulated(workload, unit(*some, f"schedule.io_location={where}")) for where in ("resident", "dram")
+    )
     assert resident.total_cycles <= dram.total_cycles
 
 

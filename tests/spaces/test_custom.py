@@ -36,7 +36,7 @@ def own_space() -> Space:
     return Space("own", "plain convolutions", (3, 6, 6), (), stages, (("head", Classifier(5)),))
 
 
-def test_an_own_space_counts_draws_and_runs() -> None:
+def test_a_custom_space_counts_draws_and_runs() -> None:
     import torch
 
     space = own_space()
@@ -61,7 +61,7 @@ class Growing:
 def test_a_block_that_changes_the_shape_between_stages_is_refused() -> None:
     stage = Stage("s", (Axis("channels", (4, 8)),), Growing)
     space = Space("wrong", "", (3, 4, 4), (), (stage,), ())
-    with pytest.raises(ConfigError, match=r"s c4: its output must be \(8, 4, 4\)"):
+    with pytest.raises(ConfigError, match=r"s c4: the output must have the shape \(8, 4, 4\)"):
         space.block_graph(stage, 0)
 
 
@@ -102,8 +102,8 @@ def test_global_axes_multiply_the_size_and_are_checked() -> None:
 
 def test_parts_of_one_name_are_refused() -> None:
     stage = tiny_space().stages[0]
-    with pytest.raises(ConfigError, match="a name of its own"):
-        Space("twins", "", (3, 4, 4), (), (stage, stage), ())
+    with pytest.raises(ConfigError, match="different names"):
+        Space("duplicates", "", (3, 4, 4), (), (stage, stage), ())
 
 
 def test_blocks_of_one_label_are_refused() -> None:

@@ -59,7 +59,7 @@ def test_grouped_cells_have_whole_groups_of_eight_though_196_has_none() -> None:
                 assert all(layer.out_shape[0] == 8 * layer.groups for layer in spatial)
 
 
-def test_twins_are_blocks_of_equal_expand_times_width() -> None:
+def test_duplicates_are_blocks_of_equal_expand_times_width() -> None:
     # expand 4 at width 0.5 is expand 2 at 1.0, and 6 at 0.5 is 3 at 1.0: 6 of 8 products differ, so three blocks of four
     space = load_space("donna")
     stage = space.stages[2]

@@ -62,15 +62,15 @@ def test_a_network_is_that_of_the_space_at_its_resolution() -> None:
         assert OFA.network_graph(found).input_shape == (3, *found.settings * 2)
 
 
-def test_a_space_without_global_axes_is_its_own_at_no_setting() -> None:
+def test_a_space_without_global_axes_is_itself_at_no_setting() -> None:
     space = load_space("small_8px")
     assert space.at(()) is space
 
 
 def test_settings_and_rows_that_the_space_lacks_are_refused() -> None:
-    with pytest.raises(UnknownNameError, match="resolution must have one of its values"):
+    with pytest.raises(UnknownNameError, match="unknown value of global axis resolution"):
         OFA.at((130,))
-    with pytest.raises(ConfigError, match="21 numbers; found 20"):
+    with pytest.raises(ConfigError, match="21 numbers; got 20"):
         OFA.architecture(OFA.reference.blocks)
     with pytest.raises(ConfigError, match=r"resolution.*0\.\.24"):
         OFA.architecture((*OFA.reference.blocks, 25))
@@ -79,7 +79,7 @@ def test_settings_and_rows_that_the_space_lacks_are_refused() -> None:
             {name: label for name, label in OFA.labels(OFA.reference).items() if name != "resolution"}
         )
     bits = replace(OFA, global_axes=(Axis("bits", (4, 8)),))
-    with pytest.raises(ConfigError, match="can honour one global axis, resolution; found 'bits'"):
+    with pytest.raises(ConfigError, match="support only the global axis resolution; got 'bits'"):
         bits.network_graph(bits.reference)
 
 

@@ -1,4 +1,4 @@
-"""Sections: they are the block's own layers, compose to it exactly where costs add, and their errors add as they must."""
+"""Sections have the block's layers, sum to it exactly where costs are additive, and their errors add up."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_the_sections_of_every_block_of_every_shipped_space_are_its_layers(space
             assert len(graphs) == stage.choice(m).get("depth", 1)
 
 
-def test_a_block_that_says_nothing_of_sections_is_its_own() -> None:
+def test_a_block_without_sections_is_its_only_section() -> None:
     [graph] = lower_sections(ConvNormAct(4), (3, 8, 8))
     assert layers_hash(graph) == layers_hash(lower_chain([("only", ConvNormAct(4))], (3, 8, 8)))
 
@@ -81,7 +81,7 @@ def test_errors_of_a_repeated_section_add_up_and_those_of_others_in_quadrature()
 def test_three_blocks_are_too_few_to_compose_from() -> None:
     rng = np.random.default_rng(0)
     sections = [random_sections(rng) for _ in range(3)]
-    with pytest.raises(InsufficientDataError, match="4 of them measured whole; found 3"):
+    with pytest.raises(InsufficientDataError, match="at least 4 blocks measured whole; got 3"):
         fit_composition(sections, [Estimate(1e-3, 0.0)] * 3)
 
 

@@ -1,4 +1,4 @@
-"""Shift cells beside a space's own."""
+"""Shift cells added to a space."""
 
 from __future__ import annotations
 
@@ -73,17 +73,17 @@ def test_the_old_blocks_are_those_of_the_old_space() -> None:
         assert all(("shift" in label) == is_new for label, is_new in zip(stage.labels, which, strict=True))
 
 
-def test_a_space_that_extends_no_other_is_said() -> None:
+def test_a_space_that_extends_no_other_is_refused() -> None:
     space = load_space("small_8px_cells")
-    with pytest.raises(ConfigError, match="must have the frame of small_8px_cells"):
+    with pytest.raises(ConfigError, match="must have the same input, fixed parts, stages and axes as small_8px_cells"):
         find_new_blocks(space, load_space("small_8px"))
-    with pytest.raises(UnknownNameError, match="must have every block of small_8px_shift"):
+    with pytest.raises(UnknownNameError, match="lacks small_8px_shift's block"):
         find_new_blocks(load_space("small_8px_shift"), space)
-    with pytest.raises(ConfigError, match="has that value already"):
+    with pytest.raises(ConfigError, match="already has the value"):
         add_cell(space, "grouped", ShiftBottleneck, name="x")
-    with pytest.raises(UnknownNameError, match="must have an axis"):
+    with pytest.raises(UnknownNameError, match="has no axis 'cell'"):
         add_cell(load_space("small_8px"), "shift", ShiftBottleneck, name="x")
-    with pytest.raises(ConfigError, match="the layers that it has in"):
+    with pytest.raises(ConfigError, match="must have the same layers as in"):
         find_new_blocks(space, changed())
 
 

@@ -76,7 +76,7 @@ def test_random_rows_can_be_the_whole_space() -> None:
     space = load_space("small_8px")
     rows = space.random_rows(space.size, np.random.default_rng(0))
     assert len(np.unique(rows, axis=0)) == space.size
-    with pytest.raises(ConfigError, match="13824 architectures"):
+    with pytest.raises(ConfigError, match="only 13824 architectures"):
         space.random_rows(space.size + 1, np.random.default_rng(0))
 
 
@@ -117,18 +117,18 @@ def test_errors_name_the_known_values() -> None:
     stage = space.stages[0]
     with pytest.raises(
         UnknownNameError,
-        match=r"small_8px_cells, small_8px_shift, small_vit_28px, small_vit_8px, vit_b16, vit_b16_81 \(did you mean 'small_8px'\?\)",
+        match=r"small_8px_cells, small_8px_shift, small_vit_28px, small_vit_8px, vit_b16 or vit_b16_81 \(did you mean 'small_8px'\?\)",
     ):
         load_space("smal_8px")
-    with pytest.raises(UnknownNameError, match=r"axis kernel.*found '7'; known: 3, 5"):
+    with pytest.raises(UnknownNameError, match=r"unknown value of axis kernel '7'; expected 3 or 5"):
         stage.number({**stage.choice(0), "kernel": 7})
-    with pytest.raises(UnknownNameError, match=r"axis kernel.*known: 3, 5"):
+    with pytest.raises(UnknownNameError, match=r"axis kernel.*expected 3 or 5"):
         stage.number({})
     with pytest.raises(UnknownNameError, match="k3-e2-d1-relu"):
         stage.number_of_label("k3-e2-d1-rela")
-    with pytest.raises(UnknownNameError, match="known: stage1, stage2, stage3"):
+    with pytest.raises(UnknownNameError, match="unknown stage 'stage4'; expected stage1, stage2 or stage3"):
         space.stage("stage4")
-    with pytest.raises(UnknownNameError, match="stage3"):
+    with pytest.raises(UnknownNameError, match="no label for the stage or global axis 'stage3'"):
         space.architecture_from_labels({"stage1": stage.label(0), "stage2": stage.label(0)})
 
 
@@ -151,10 +151,10 @@ def test_an_architecture_with_settings_that_the_space_lacks_is_refused() -> None
 
 @pytest.mark.parametrize("values", [(), (3, 3), (1, 1.0)])
 def test_an_axis_needs_different_values(values: tuple[int, ...]) -> None:
-    with pytest.raises(ConfigError, match="each once"):
+    with pytest.raises(ConfigError, match="different values"):
         Axis("kernel", values)
 
 
 def test_an_axis_refuses_a_reference_that_is_none_of_its_values() -> None:
-    with pytest.raises(UnknownNameError, match="known: 3, 5"):
+    with pytest.raises(UnknownNameError, match="unknown reference value '7'; expected 3 or 5"):
         Axis("kernel", (3, 5), reference=7)

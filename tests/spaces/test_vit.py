@@ -25,10 +25,10 @@ torchvision_compat.patch_torchvision()
 
 
 def test_vit_b16_is_timms_vision_transformer() -> None:
-    """Output by output, for images that each normalises its own way; and the counts that timm publishes: 86.57 M parameters."""
+    """Output by output, for images that each normalizes in its way; and the counts that timm publishes: 86.57 M parameters."""
     timm = pytest.importorskip("timm")
     space = load_space("vit_b16")
-    graph = space.network(space.reference)
+    graph = space.network_graph(space.reference)
     assert graph.params == 86_567_656
     torch.manual_seed(0)
     theirs = timm.create_model("vit_base_patch16_224", pretrained=False).eval()
@@ -50,7 +50,7 @@ def test_its_multiply_accumulates_are_the_closed_form() -> None:
     graph = lower(Transformer(features, 1, features, 12, 4), (tokens, features))
     assert graph.macs == layer
     expected = 196 * (3 * 16**2 + 1) * features + 12 * layer + (features + 1) * 1000
-    assert space.network(space.reference).macs == expected
+    assert space.network_graph(space.reference).macs == expected
 
 
 def test_stages_are_those_of_the_papers_appendix() -> None:
@@ -58,7 +58,7 @@ def test_stages_are_those_of_the_papers_appendix() -> None:
     assert tied.stage_sizes == (27,) * 4
     assert tied.size == 531_441  # "a fairly small search space of .5M architectures"
     assert free.stage_sizes == (81,) * 4
-    assert free.network(free.reference).macs == tied.network(tied.reference).macs
+    assert free.network_graph(free.reference).macs == tied.network_graph(tied.reference).macs
     choices = [tied.stages[0].block(m) for m in range(27)]
     heads = {(each.embedding, each.heads) for each in choices if isinstance(each, Transformer)}
     assert heads == {(384, 4), (576, 8), (768, 12)}
@@ -67,7 +67,7 @@ def test_stages_are_those_of_the_papers_appendix() -> None:
 def test_onnx_runtime_computes_what_torch_does() -> None:
     space = load_space("small_vit_8px")
     row = space.random_rows(1, 3)[0]
-    graph = space.network(space.architecture(row))
+    graph = space.network_graph(space.architecture(row))
     module, image = to_torch(graph, seed=0).eval(), torch.randn(2, 1, 8, 8)
     model = to_onnx(graph, 2, {name: values.numpy() for name, values in module.state_dict().items()})
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -95,7 +95,9 @@ def test_the_noise_of_tokens_is_that_of_the_same_numbers_as_a_map() -> None:
 
 
 def test_what_cannot_be_cut_into_patches_or_heads_is_refused() -> None:
-    with pytest.raises(ConfigError, match="images for patches of 2 pixels must be square"):
+    with pytest.raises(
+        ConfigError, match=r"images must be square with a side that is a multiple of the patch \(2 pixels\)"
+    ):
         lower(PatchEmbedding(8, 2), (1, 7, 7))
     with pytest.raises(ConfigError, match="heads must divide the embedding, 24"):
         replace(Transformer(48, 1, 24, 2, 3), heads=5)

@@ -1,4 +1,4 @@
-"""Quantised models: integers where the model says so, and no cost for saying it."""
+"""Quantized models: integers where the model has them, and no cost of the operators that mark them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ QUANTISED = {"s": np.float32(0.1), "z": np.zeros((), np.uint8), "w": np.zeros((4
 
 
 def chain(*middle: onnx.NodeProto, ends: str = "m") -> list[onnx.NodeProto]:
-    """Return x -> quantised convolution `c` -> middle -> quantised `ends` -> float y."""
+    """Return x -> quantized convolution `c` -> middle -> quantized `ends` -> float y."""
     return [
         node("QuantizeLinear", "x s z", "xq"),
         node("DequantizeLinear", "xq s z", "xd"),
@@ -57,7 +57,7 @@ def test_what_is_read_as_a_float_runs_as_one() -> None:
     assert {op.precision for op in workload.nodes} == {""}
 
 
-def test_one_integer_tensor_read_both_ways_is_dequantised_once() -> None:
+def test_one_integer_tensor_read_both_ways_is_dequantized_once() -> None:
     nodes = [*chain(node("Relu", "c", "m")), node("Softmax", "xd", "a"), node("Relu", "xd", "b")]
     workload = checked(
         read_onnx(model_of([*nodes, node("Add", "a b", "out")], {"x": (1, 3, 5, 5)}, QUANTISED, output="out"))
@@ -68,7 +68,7 @@ def test_one_integer_tensor_read_both_ways_is_dequantised_once() -> None:
     assert [workload.tensors[x].precision for x in (*product.inputs, *add.inputs)] == ["int8", "", ""]
 
 
-def test_a_spelt_out_swish_with_quantised_steps_is_one_node() -> None:
+def test_a_swish_in_several_operators_with_quantized_steps_is_one_node() -> None:
     steps = [
         node("QuantizeLinear", "c s z", "cq"),
         node("DequantizeLinear", "cq s z", "cd"),
@@ -82,7 +82,7 @@ def test_a_spelt_out_swish_with_quantised_steps_is_one_node() -> None:
     assert [op.precision for op in workload.nodes] == ["", "int8", "int8", ""]
 
 
-def test_reshaped_between_quantised_products() -> None:
+def test_reshaped_between_quantized_products() -> None:
     more = {"t": np.array([1, -1]), "v": np.zeros((100, 2), np.uint8)}
     steps = [
         node("QuantizeLinear", "c s z", "cq"),
@@ -120,7 +120,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("form", [QuantFormat.QDQ, QuantFormat.QOperator])
-def test_a_network_quantised_by_onnxruntime(form: QuantFormat, network: Path, tmp_path: Path) -> None:
+def test_a_network_quantized_by_onnxruntime(form: QuantFormat, network: Path, tmp_path: Path) -> None:
     logging.disable(logging.WARNING)  # it advises to preprocess
     try:
         quantize_static(network, tmp_path / "q.onnx", Calibration(), quant_format=form)
@@ -135,10 +135,12 @@ def test_a_network_quantised_by_onnxruntime(form: QuantFormat, network: Path, tm
     assert functions(after).count("quantize") == functions(after).count("dequantize") == 1
     assert after.unknown_ops == ()
     kept = [name for name in functions(after) if name not in {"quantize", "dequantize", "relu"}]
-    assert kept == [name for name in functions(before) if name != "relu"]  # it drops a relu whose scale says the same
+    assert kept == [
+        name for name in functions(before) if name != "relu"
+    ]  # it drops a relu whose scale has the same effect
 
 
-def test_a_dynamically_quantised_product(tmp_path: Path) -> None:
+def test_a_dynamically_quantized_product(tmp_path: Path) -> None:
     onnx.save(model_of([node("MatMul", "x w")], {"x": (5, 8)}, {"w": zeros(8, 4)}), tmp_path / "f.onnx")
     logging.disable(logging.WARNING)
     try:

@@ -170,7 +170,7 @@ def test_dynamic_axes_are_refused_or_fixed() -> None:
     model = dynamic(nn.Conv2d(3, 4, 3), (1, 3, 8, 8), {0: "batch", 2: "height"})
     with pytest.raises(
         ConfigError,
-        match=r"input 'input' must be fixed; found '\[batch, 3, height, 8\]'.*--input-shape input=1,3,224,8",
+        match=r"input 'input' has open dimensions; got '\[batch, 3, height, 8\]'.*--input-shape input=1,3,224,8",
     ):
         read_onnx(model)
     for batch, height in ((1, 8), (5, 11)):

@@ -1,4 +1,4 @@
-"""The baselines: complete, of the published sizes, and measured like any space, alone and beside a table."""
+"""The baselines: complete, of the published sizes, and measured like any space, alone and compared with a table."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_every_row_of_table_3_is_published_with_its_number() -> None:
     assert {row.title: row.top1_percent for row in load_published().values()} == TABLE_3
 
 
-def test_what_can_be_built_is_published_and_what_cannot_says_why() -> None:
+def test_what_can_be_built_is_published_and_the_rest_has_a_reason() -> None:
     assert set(NETWORKS) <= set(load_published())
     for name in set(load_published()) - set(NETWORKS):
         assert name.startswith("ofa_")
@@ -82,7 +82,7 @@ def test_counts_are_the_published_ones_as_far_as_those_are_rounded(name: str) ->
         assert graph.params == pytest.approx(facts.params, rel=0.015)
 
 
-def test_torchvisions_counts_are_what_torchvision_says() -> None:
+def test_torchvisions_counts_are_those_that_torchvision_states() -> None:
     assert torchvision_compat.patch_torchvision()
     from torchvision import models
 
@@ -114,14 +114,14 @@ def test_the_space_holds_whole_networks_on_images_of_any_size() -> None:
 
 
 def test_other_classes_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"baselines must end with a Classifier.*no fixed part"):
+    with pytest.raises(ConfigError, match=r"space baselines must be a Classifier.*no fixed part"):
         load_space("baselines@10classes")
 
 
 def test_counted_baselines_are_listed_by_cost_and_not_counted_again(
     main: Main, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code, out, error = main("baselines", "--device", "params", "--px", 32)
+    code, out, error = main("baselines", "--device", "params", "--image-size", 32)
     assert code == 0, error
     names = [line.split()[0] for line in out.splitlines() if line.split() and line.split()[0] in NETWORKS]
     assert names == sorted(NETWORKS, key=lambda name: GRAPHS[name].params)
@@ -129,10 +129,10 @@ def test_counted_baselines_are_listed_by_cost_and_not_counted_again(
     assert "the accuracies are of 224x224 images" in out
     assert "OFA-sim-C" in out
     monkeypatch.setattr(PtflopsBackend, "cost", lambda *_: pytest.fail("counted again"))
-    assert main("baselines", "--device", "params", "--px", 32)[1] == out
+    assert main("baselines", "--device", "params", "--image-size", 32)[1] == out
 
 
-def test_beside_a_counted_table_costs_are_direct(tmp_path: Path) -> None:
+def test_relative_to_a_computed_table_costs_are_direct(tmp_path: Path) -> None:
     space, device = tiny_space(), Device.load("params")
     table = profile_space(space, device, tmp_path)
     files = set(table.path.parent.iterdir())
@@ -143,7 +143,7 @@ def test_beside_a_counted_table_costs_are_direct(tmp_path: Path) -> None:
     assert "on the scale of its table of tiny" in format_baselines(beside)
 
 
-def test_beside_a_measured_table_they_are_on_its_scale_and_in_a_file_of_their_own(tmp_path: Path) -> None:
+def test_relative_to_a_measured_table_they_are_on_its_scale_and_in_a_separate_file(tmp_path: Path) -> None:
     space = tiny_space()
     table = profile_space(
         space, fake_device(FakeBackend(fake_machine(space))), tmp_path, QUICK, workers=create_in_process_workers
@@ -172,7 +172,7 @@ def test_beside_a_measured_table_they_are_on_its_scale_and_in_a_file_of_their_ow
         measure_baselines(space, other, tmp_path, QUICK, workers=create_in_process_workers)
 
 
-def test_a_failed_network_is_last_and_says_why(tmp_path: Path) -> None:
+def test_a_failed_network_is_last_with_its_reason(tmp_path: Path) -> None:
     space, device = tiny_space(), Device.load("params")
     info = profile_space(space, device, tmp_path).info
     two = {name: GRAPHS[name] for name in ("resnet50", "mobilenetv2_100")}
@@ -184,24 +184,24 @@ def test_a_failed_network_is_last_and_says_why(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
-        (["--device", "abacus"], "found 'abacus'"),
-        (["--device", "params", "--beside", "small_8px"], "no table of small_8px for this cost; got 'params'"),
-        (["--device", "params", "--beside", "small_8px", "--px", "32"], "--px must be left out"),
-        (["--device", "params", "--protocol", "hasty"], "a protocol must be a known one"),
+        (["--device", "abacus"], "unknown device 'abacus'"),
+        (["--device", "params", "--relative-to", "small_8px"], "none for params"),
+        (["--device", "params", "--relative-to", "small_8px", "--image-size", "32"], "--image-size cannot be combined"),
+        (["--device", "params", "--protocol", "hasty"], "unknown protocol 'hasty'"),
     ],
 )
-def test_what_cannot_be_measured_is_one_line(main: Main, arguments: list[str], says: str) -> None:
+def test_what_cannot_be_measured_is_one_line(main: Main, arguments: list[str], message: str) -> None:
     code, out, error = main("baselines", *arguments)
     assert (code, out, error.count("\n")) == (2, "", 1)
-    assert says in error
+    assert message in error
 
 
 @pytest.mark.long
-def test_on_a_real_cpu_they_are_measured_alone_and_beside_a_small_space(main: Main, tmp_path: Path) -> None:
-    words = ["--device", "onnxruntime_cpu", "--protocol", "brisk", "--rounds", "3"]
-    code, out, error = main("baselines", *words, "--px", 32)
+def test_on_a_real_cpu_they_are_measured_alone_and_relative_to_a_small_space(main: Main, tmp_path: Path) -> None:
+    words = ["--device", "onnxruntime_cpu", "--protocol", "quick", "--rounds", "3"]
+    code, out, error = main("baselines", *words, "--image-size", 32)
     assert code == 0, error
     assert "95 % interval" in out
     table = tmp_path / "latency_tables/onnxruntime_cpu/baselines@32px/isolated-b1-float32-t1.csv"
@@ -209,7 +209,7 @@ def test_on_a_real_cpu_they_are_measured_alone_and_beside_a_small_space(main: Ma
     assert set(frame["network"]) == set(NETWORKS)
     assert (frame["median_s"] > 0).all()
     assert main("profile", "small_8px", *words)[0] == 0
-    code, out, error = main("baselines", *words, "--beside", "small_8px")
+    code, out, error = main("baselines", *words, "--relative-to", "small_8px")
     assert code == 0, error
     assert "on 1x8x8 images, on the scale of its table of small_8px" in out
     small = tmp_path / "latency_tables/onnxruntime_cpu/small_8px"

@@ -1,4 +1,4 @@
-"""A network of one's own goes through every step that a built-in space goes through."""
+"""A custom network runs through every step that a built-in space runs through."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ verify = {{ front = 2, random = 1 }}
 
 
 @pytest.mark.parametrize("name", ["own_model", "own_resnet", "new_cell"])
-def test_the_recipes_beside_the_examples_are_valid(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_recipes_of_the_examples_are_valid(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     recipe = Recipe.read(ROOT / "examples" / f"{name}.toml")
     assert load_space(recipe.space).size > 100

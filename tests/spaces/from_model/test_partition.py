@@ -1,4 +1,4 @@
-"""A model cut into stages: put together again it is the model; what cannot be cut is said with its place."""
+"""A model cut into stages: together they are the model; what cannot be cut is reported with its place."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_the_parts_put_together_are_the_model() -> None:
     x = image(3, 1, 8, 8)
     with torch.no_grad():
         torch.testing.assert_close(whole(space)(x), model(x))
-    graph = space.network(space.reference)
+    graph = space.network_graph(space.reference)
     assert graph.params == sum(weights.numel() for weights in model.parameters())
     assert graph.macs == count_module(model, (1, 8, 8)).macs
 
@@ -122,42 +122,44 @@ def test_the_model_is_copied_and_left_as_it_was() -> None:
 
 
 def test_a_skip_connection_over_a_boundary_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"one in one is read behind it by add.*cut at one of one, add"):
+    with pytest.raises(ConfigError, match=r"got 'one in one, which add reads'; choose among one, add"):
         space_from_model(Skipping(), torch.zeros(1, 1, 6, 6), ["two", "add"])
 
 
 @pytest.mark.parametrize(
-    ("model", "boundaries", "said"),
+    ("model", "boundaries", "message"),
     [
-        (Skipping(), ["one", "none"], "a boundary must be a module or an operation"),
+        (Skipping(), ["one", "none"], "unknown boundary 'none'; expected one, add or mean"),
         (Skipping(), ["add", "one"], "in the order of the data"),
         (Skipping(), ["one", "one"], "in the order of the data"),
-        (Skipping(), ["one"], "two boundaries or more"),
-        (Skipping(), ["one", "head"], "boundary head must lie between"),
-        (Skipping(), ["x", "add"], "boundary x must lie between"),
-        (Skipping(), None, "maps of two sizes"),
-        (Branching(), ["one", "two"], "torch.fx must be able to trace Branching"),
+        (Skipping(), ["one"], "at least two boundaries"),
+        (Skipping(), ["one", "head"], "boundary head must be one tensor between"),
+        (Skipping(), ["x", "add"], "boundary x must be one tensor between"),
+        (Skipping(), None, "maps of at least two sizes"),
+        (Branching(), ["one", "two"], "torch.fx cannot trace Branching"),
         (Two(), ["one", "two"], "one input and one output"),
     ],
 )
-def test_what_cannot_be_cut_is_said_in_one_line(model: nn.Module, boundaries: list[str] | None, said: str) -> None:
-    with pytest.raises((ConfigError, UnknownNameError), match=said) as told:
+def test_what_cannot_be_cut_is_reported_in_one_line(
+    model: nn.Module, boundaries: list[str] | None, message: str
+) -> None:
+    with pytest.raises((ConfigError, UnknownNameError), match=message) as error:
         space_from_model(model, torch.zeros(1, 1, 6, 6), boundaries)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
 
 
 def test_candidates_must_fit_between_the_borders() -> None:
-    with pytest.raises(ConfigError, match="output of the block wide must be"):
+    with pytest.raises(ConfigError, match="output of the block wide must have the shape"):
         space_from_model(
             Skipping(), torch.zeros(1, 1, 6, 6), ["one", "add"], blocks=lambda a, b: {"wide": ConvNormAct(9)}
         )
-    with pytest.raises(ConfigError, match="none of them labelled 'own'"):
+    with pytest.raises(ConfigError, match="none labeled 'original'"):
         space_from_model(
-            Skipping(), torch.zeros(1, 1, 6, 6), ["one", "add"], blocks=lambda a, b: {"own": ConvNormAct(4)}
+            Skipping(), torch.zeros(1, 1, 6, 6), ["one", "add"], blocks=lambda a, b: {"original": ConvNormAct(4)}
         )
-    with pytest.raises(ConfigError, match="stride must take"):
+    with pytest.raises(ConfigError, match="no stride of the default blocks"):
         default_blocks((4, 8, 8), (4, 4, 3))
-    with pytest.raises(ConfigError, match="take maps to maps"):
+    with pytest.raises(ConfigError, match="need maps"):
         default_blocks((4, 8, 8), (32,))
 
 
@@ -171,15 +173,15 @@ def test_stock_blocks_have_the_shape_that_they_are_asked_for() -> None:
 
 def test_equal_stages_are_equal_whatever_their_weights() -> None:
     one, other = (space_from_model(Skipping(), torch.zeros(1, 1, 6, 6), ["one", "add"]) for _ in range(2))
-    hashes = [layers_hash(space.network(space.reference)) for space in (one, other)]
+    hashes = [layers_hash(space.network_graph(space.reference)) for space in (one, other)]
     assert hashes[0] == hashes[1]
     wider = Skipping()
     wider.three = nn.Conv2d(4, 4, 5, 1, 2)
     changed = space_from_model(wider, torch.zeros(1, 1, 6, 6), ["one", "add"])
-    assert layers_hash(changed.network(changed.reference)) != hashes[0]
+    assert layers_hash(changed.network_graph(changed.reference)) != hashes[0]
 
 
-def test_own_stages_go_to_other_processes_and_to_other_sizes() -> None:
+def test_original_stages_go_to_other_processes_and_to_other_sizes() -> None:
     space = load_space(f"{EXAMPLE}:plain")
     stage = space.stages[0]
     graph = space.block_graph(stage, stage.reference)
@@ -188,13 +190,13 @@ def test_own_stages_go_to_other_processes_and_to_other_sizes() -> None:
     assert found.macs == graph.macs
     larger = load_space(f"{EXAMPLE}:plain@16px")
     assert larger.input_shapes["stage2"] == (16, 8, 8)
-    assert to_torch(larger.network(larger.reference)).eval()(image(1, 1, 16, 16)).shape == (1, 10)
+    assert to_torch(larger.network_graph(larger.reference)).eval()(image(1, 1, 16, 16)).shape == (1, 10)
 
 
-def test_networks_of_own_and_stock_blocks_run_and_are_counted() -> None:
+def test_networks_of_original_and_default_blocks_run_and_are_counted() -> None:
     space = load_space(f"{EXAMPLE}:plain")
     for row in space.random_rows(5, 0):
-        graph = space.network(space.architecture(row))
+        graph = space.network_graph(space.architecture(row))
         module = to_torch(graph, seed=0).eval()
         weights = {key: value.numpy() for key, value in module.state_dict().items()}
         session = onnxruntime.InferenceSession(
@@ -206,11 +208,11 @@ def test_networks_of_own_and_stock_blocks_run_and_are_counted() -> None:
         assert PtflopsBackend(1, {"count": "params"}).cost(graph) == sum(w.numel() for w in module.parameters())
 
 
-def test_random_weights_are_drawn_by_a_seed_and_are_not_the_models_own() -> None:
+def test_random_weights_follow_from_a_seed_and_are_not_those_of_the_model() -> None:
     space = load_space(f"{EXAMPLE}:plain")
-    graph, given = space.network(space.reference), whole(space)
+    graph, given = space.network_graph(space.reference), whole(space)
     one, same, other = (to_torch(graph, seed).state_dict() for seed in (1, 1, 2))
-    name = "stage1.own.weights.down.1.0.weight"
+    name = "stage1.original.weights.down.1.0.weight"
     assert torch.equal(one[name], same[name])
     assert not torch.equal(one[name], other[name])
     assert not torch.equal(one[name], given.state_dict()[name])
