@@ -68,7 +68,7 @@ def test_a_block_that_breaks_its_process_is_recorded_and_the_rest_goes_on(tmp_pa
     for fault, part in parts.items():
         assert REASONS[fault] in records[part.layers_hash].failure, fault
         assert records[part.layers_hash].name == part.name
-    with pytest.raises(TableError, match=f"{len(parts)} missing"):
+    with pytest.raises(TableError, match=f"{len(parts)} rows of tiny are missing"):
         table.costs(SPACE)
     # The failed blocks, and no others, are measured again when that is asked for; what was there stays.
     before = journal.path.read_bytes()
