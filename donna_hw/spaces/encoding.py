@@ -44,6 +44,12 @@ class ArchitectureEncoding:
         """Number of candidate blocks of each stage."""
         return tuple(stage.size for stage in self.stages)
 
+    @cached_property
+    def reference(self) -> Architecture:
+        """The reference network: each stage's reference block, at each global axis's reference value."""
+        settings = tuple(axis.reference_value for axis in self.global_axes)
+        return Architecture(tuple(stage.reference for stage in self.stages), settings)
+
     @property
     def setting_counts(self) -> tuple[int, ...]:
         """Number of values of each global axis."""

@@ -59,12 +59,6 @@ class Space(ArchitectureEncoding):
             if names.count(name) > 1:
                 raise ConfigError(f"space {self.name}: the parts must have different names", got=name)
 
-    @cached_property
-    def reference(self) -> Architecture:
-        """The reference network: each stage's reference block, at each global axis's reference value."""
-        settings = tuple(axis.reference_value for axis in self.global_axes)
-        return Architecture(tuple(stage.reference for stage in self.stages), settings)
-
     def at(self, settings: tuple[Value, ...]) -> Space:
         """Return the space at one value of each global axis: on images of that resolution, without global axes, `<space>@<n>px`.
 
