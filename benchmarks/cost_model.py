@@ -25,8 +25,10 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
-from donna_hw import FeatureBasis, LatencyTable, TableCost, fit_cost, load_space
+from donna_hw import LatencyTable, fit_cost, load_space
+from donna_hw.costs.basis import FeatureBasis
 from donna_hw.costs.correction import CorrectionConfig, fit_correction
+from donna_hw.costs.table_sum import TableCost
 from donna_hw.tables.importers.help import read_help
 from donna_hw.tables.network_measurements import MeasuredNetworks
 

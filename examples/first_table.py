@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from donna_hw import Device, TableCost, get_protocol, load_space, profile_space
+from donna_hw import Device, load_space, profile_space
+from donna_hw.costs.table_sum import TableCost
+from donna_hw.measurement.protocol import get_protocol
 
 space = load_space("small_8px")
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else "latency_tables")

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from donna_hw import InvertedResidual, Space, TorchLayer, add_cell, load_space
+from donna_hw import InvertedResidual, Space, TorchLayer, load_space
 from donna_hw.graph.builder import GraphBuilder
+from donna_hw.spaces.extend import add_cell
 
 
 class MixedConvolution(nn.Module):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from donna_hw import Device, parse_hardware, read_onnx, simulate
+from donna_hw import Device, read_onnx, simulate
+from donna_hw.simulator.hardware import parse_hardware
 
 workload = read_onnx(Path(sys.argv[1]))
 device = Device.load("tensor_unit")

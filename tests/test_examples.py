@@ -10,7 +10,8 @@ from pathlib import Path
 import onnx
 from paths import ROOT
 
-from donna_hw import LatencyTable, TableCost, load_space
+from donna_hw import LatencyTable, load_space
+from donna_hw.costs.table_sum import TableCost
 from donna_hw.graph.onnx_export import to_onnx
 
 

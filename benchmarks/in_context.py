@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import kendalltau
 
-from donna_hw import Device, TableCost, fit_correction, load_space, measure_networks, profile_space
+from donna_hw import Device, fit_correction, load_space, measure_networks, profile_space
+from donna_hw.costs.table_sum import TableCost
 from donna_hw.profiling.in_context import MODES
 
 parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])

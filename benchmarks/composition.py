@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import spearmanr
 
-from donna_hw import Device, LatencyTable, ProfilingBudget, get_protocol, load_space, profile_space
+from donna_hw import Device, LatencyTable, ProfilingBudget, load_space, profile_space
+from donna_hw.measurement.protocol import get_protocol
 
 parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
 parser.add_argument("--space", default="small_28px")

@@ -12,8 +12,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from donna_hw import Space, default_blocks, space_from_model, suggest_boundaries
+from donna_hw import Space, space_from_model, suggest_boundaries
 from donna_hw._core import torchvision_compat
+from donna_hw.spaces.from_model.candidates import default_blocks
 
 
 class Plain(nn.Module):

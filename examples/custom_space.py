@@ -9,7 +9,8 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from donna_hw import Axis, Classifier, ConvNormAct, Device, InvertedResidual, Space, Stage, TableCost, profile_space
+from donna_hw import Axis, Classifier, ConvNormAct, Device, InvertedResidual, Space, Stage, profile_space
+from donna_hw.costs.table_sum import TableCost
 
 AXES = (
     Axis("kernel", (3, 5, 7)),
