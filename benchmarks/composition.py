@@ -1,9 +1,9 @@
 """How far composed blocks are from the same blocks measured whole, and whether their stated intervals are honest.
 
-    python benchmarks/composed.py --space small_28px --protocol brisk
-    python benchmarks/composed.py --tables COMPOSED.csv WHOLE.csv
+    python benchmarks/composition.py --space small_28px --protocol quick
+    python benchmarks/composition.py --tables COMPOSED.csv WHOLE.csv
 
-Fills a table with --compose, then goes on without it, so that every block is measured whole; or reads two such tables. Prints the
+Fills a table with --predict-repeats, then goes on without it, so that every block is measured whole; or reads two such tables. Prints the
 deviation of the composed values, how many of the measured ones the stated 95 % intervals hold, and Spearman's correlation.
 """
 
@@ -22,7 +22,7 @@ from donna_hw.measurement.protocol import get_protocol
 parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
 parser.add_argument("--space", default="small_28px")
 parser.add_argument("--device", default="onnxruntime_cpu")
-parser.add_argument("--protocol", default="brisk")
+parser.add_argument("--protocol", default="quick")
 parser.add_argument("--tables", type=Path, nargs=2, metavar="CSV", help="a composed table and the same measured whole")
 args = parser.parse_args()
 

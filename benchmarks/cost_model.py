@@ -1,4 +1,4 @@
-"""How well costs fitted to k whole networks foretell others: on measured data of others, and on this project's own tables.
+"""How well costs fitted to k whole networks predict others: on measured data of others, and on this project's own tables.
 
     python benchmarks/cost_model.py --csv FILE [--reference FOLDER] [--draws 20] [--only v100] [--report]
 
@@ -79,7 +79,7 @@ def evaluate_predictions(mean: np.ndarray, std: np.ndarray | None, measured: np.
 def load_networks(data: str, reference: Path) -> MeasuredNetworks:
     """Return the measured networks of a job."""
     if ":" not in data:
-        return MeasuredNetworks.read(next((TABLES / data).glob("*.networks.csv")))
+        return NetworkMeasurements.read(next((TABLES / data).glob("*.networks.csv")))
     file, device = data.split(":")
     return read_help(reference / f"{file}_latency.npz", [device]).for_device(device)
 
@@ -156,7 +156,7 @@ def iter_experiments(reference: Path | None, draws: int) -> Iterator[Experiment]
     """Yield every draw: all of them for the V100 and for own tables, a tenth for the other devices, a fifth for more than 100
     networks, a quarter on the ground of nothing."""
     for path in sorted(TABLES.glob("*/*.networks.csv")):
-        enough = [k for k in TABLE_KS if k + 50 <= len(MeasuredNetworks.read(path).seconds)]
+        enough = [k for k in TABLE_KS if k + 50 <= len(NetworkMeasurements.read(path).seconds)]
         yield from (Experiment(path.parent.name, "table", k, draw) for k in enough for draw in range(draws))
         yield from (
             Experiment(path.parent.name, "table, chosen", k, draw)

@@ -1,8 +1,8 @@
 """How far the learned model is from blocks that were measured and held back, and whether its stated intervals are honest.
 
-    python benchmarks/learned.py > docs/results/learned.md
+    python benchmarks/gp_latency_model.py > docs/results/gp_latency_model.md
 
-With the shipped tables of each device: fitted on a space, an extended one is foretold; fitted on a share of a space, the rest; fitted on
+With the shipped tables of each device: fitted on a space, an extended one is predicted; fitted on a share of a space, the rest; fitted on
 five other spaces, EfficientNet-B0. Beside it three rivals: gradient boosting, time linear in MACs, bytes and layers, and proportional to
 MACs. Then the model with a few more blocks measured, chosen by it or at random. All is printed as Markdown.
 """
@@ -85,16 +85,16 @@ def load_blocks(device: str, space: str) -> Blocks:
 
 
 def score(values: np.ndarray, true: np.ndarray, held: float = np.nan) -> Score:
-    """Judge foretold costs by the true ones."""
+    """Judge predicted costs by the true ones."""
     off = 100 * np.abs(values / true - 1)
     return Score(np.median(off), off.mean(), np.quantile(off, 0.9), held, spearmanr(values, true).statistic)
 
 
 def score_gp_model(train: Blocks, test: Blocks) -> Score:
     """Judge the learned model."""
-    foretold = fit_gp_latency_model(train.graphs, train.costs, train.errors, list(train.spaces)).predict(test.graphs)
-    low, high = foretold.interval(Z90)
-    return score(foretold.values, test.costs, 100 * float(np.mean((low <= test.costs) & (test.costs <= high))))
+    predicted = fit_gp_latency_model(train.graphs, train.costs, train.errors, list(train.spaces)).predict(test.graphs)
+    low, high = predicted.interval(Z90)
+    return score(predicted.values, test.costs, 100 * float(np.mean((low <= test.costs) & (test.costs <= high))))
 
 
 def score_least_squares(train: Blocks, test: Blocks, columns: slice, constant: bool) -> Score:
@@ -129,7 +129,7 @@ def format_row(name: str, found: Sequence[Score]) -> str:
 def print_comparison(title: str, draws: Sequence[tuple[Blocks, Blocks]]) -> None:
     """Print the model and its rivals on draws of (measured, held back)."""
     train, test = draws[0]
-    print(f"| **{title}**: {len(train.keys)} measured, {len(test.keys)} foretold | | | | | |")
+    print(f"| **{title}**: {len(train.keys)} measured, {len(test.keys)} predicted | | | | | |")
     began = time.process_time()
     found = [score_gp_model(*draw) for draw in draws]
     took = (time.process_time() - began) / len(draws)
@@ -166,8 +166,8 @@ def main() -> None:
     parser.add_argument("--device", nargs="+", default=["onnxruntime_cpu", "tensor_unit"])
     devices = parser.parse_args().device
     cpu = load_table("onnxruntime_cpu/donna", Path("latency_tables")).info.identity["device_model"]
-    print("# Blocks never measured, foretold from the features of their layers\n")
-    print(f"- Command: `python benchmarks/learned.py --device {' '.join(devices)}`, on the shipped tables.")
+    print("# Blocks never measured, predicted from the features of their layers\n")
+    print(f"- Command: `python benchmarks/gp_latency_model.py --device {' '.join(devices)}`, on the shipped tables.")
     print(
         f"- Date: {datetime.now(UTC):%Y-%m-%d}. Machine: {os.cpu_count()} cores, {platform.system()}; seconds are of one core."
     )

@@ -1,9 +1,9 @@
-"""Isolated or in place: which table foretells whole networks better, before and after a correction?
+"""Isolated or in place: which table predicts whole networks better, before and after a correction?
 
-    python benchmarks/in_chain.py --space small_28px --device onnxruntime_cpu --networks 40 --folder runs/in_chain
+    python benchmarks/in_context.py --space small_28px --device onnxruntime_cpu --networks 40 --folder runs/in_context
 
 Fills a table in both modes, measures whole random networks under the same sentinel, and prints for each mode the mean absolute error of the
-plain sum, of the sum corrected by half of the networks on the other half, and Kendall's tau. With --folder it goes on where it was stopped.
+plain sum, of the sum corrected by half of the networks on the other half, and Kendall's tau. With --folder it resumes where it stopped.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ with ExitStack() as stack:
         measured = measure_networks(space, device, table, [space.architecture(row) for row in rows])
         plain = TableCost.of(space, table)
         corrected = replace(plain, correction=fit_correction(plain.mean(rows[:half]), measured[:half]))
-        sums, foretold = plain.mean(rows), corrected.mean(rows[half:])
+        sums, predicted = plain.mean(rows), corrected.mean(rows[half:])
         errors[mode] = 100 * float(np.abs(sums / measured - 1).mean())
-        left = 100 * np.abs(foretold / measured[half:] - 1)
+        left = 100 * np.abs(predicted / measured[half:] - 1)
         print(
             f"{mode:9} {len(table.frame)} rows, verdicts {table.frame['verdict'].value_counts().to_dict()}\n"
             f"  plain sum: off by {errors[mode]:.2f} % on the mean ({100 * float((sums / measured - 1).mean()):+.2f} % signed), "

@@ -1,6 +1,6 @@
 """Whether a table can be had twice: one space filled twice on a device, the second time beside busy processes if wished, and compared.
 
-    python benchmarks/twice.py --space small_28px --device onnxruntime_cpu --load 1 --folder runs/twice
+    python benchmarks/repeatability.py --space small_28px --device onnxruntime_cpu --load 1 --folder runs/repeatability
 
 Prints three figures: the share of blocks whose difference is within the 95 % intervals that the two tables state, the median half-width of
 these intervals, and the median deviation between the two tables; each in seconds and as ratios to the sentinel. Stopped, it goes on where

@@ -2,7 +2,7 @@
 
     python benchmarks/sentinel.py
 
-Prints how the two fills differ, raw and steadied, in one run: the factor common to all blocks, which is the machine's state in each
+Prints how the two fills differ, raw and drift-corrected, in one run: the factor common to all blocks, which is the machine's state in each
 fill and which no sentinel can tell from a faster machine, and what is left beside it, which steadying must not enlarge.
 """
 
@@ -39,7 +39,7 @@ def deviations(column: str) -> tuple[float, float]:
 
 raw, drift_corrected = deviations("raw_median_s"), deviations("median_s")
 print(f"{len(free)} blocks, filled on a free machine and beside two processes that take the memory's bandwidth")
-for name, (common, spread) in (("raw medians", raw), ("steadied", drift_corrected)):
+for name, (common, spread) in (("raw medians", raw), ("drift-corrected", drift_corrected)):
     print(f"{name:12} common factor {common:.3f}; nine of ten blocks within {spread:.1f} % of it")
-print(f"spread, raw over steadied: {raw[1] / drift_corrected[1]:.1f}")
+print(f"spread, raw over drift-corrected: {raw[1] / drift_corrected[1]:.1f}")
 assert drift_corrected[1] < 1.5 * raw[1], "steadying must not make blocks of one table disagree more"

@@ -3,7 +3,7 @@
     python3.11 -m venv peers && peers/bin/pip install ethos-u-vela scalesim 'numpy<2.4'
     python benchmarks/tensor_unit.py --peers peers/bin/python --csv layers.csv
 
-Blocks from their descriptions, cold and remembered, and a whole ONNX file; `benchmarks/peers/beside.py` says how the peers are compared.
+Blocks from their descriptions, cold and remembered, and a whole ONNX file; `benchmarks/peers/compare.py` says how the peers are compared.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
-from peers.beside import beside_peers
+from peers.compare import compare_peers
 
 from donna_hw.devices.device import Device
 from donna_hw.graph.builder import lower_chain

@@ -1,7 +1,7 @@
-"""A search space around a network of one's own: a plain one written here, and a ResNet of timm's.
+"""A search space around a network of your own: a plain one written here, and a ResNet of timm's.
 
-On the command line it is a file and a function: `donna-hw profile examples/own_model.py:plain --device onnxruntime_cpu`. A recipe names it
-as its `space`; with `[reference] method = "given"` the model's own weights are the teacher.
+On the command line it is a file and a function: `donna-hw profile examples/custom_model.py:plain --device onnxruntime_cpu`. A recipe names it
+as its `space`; with `[reference] method = "pretrained"` the model's own weights are the teacher.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from donna_hw.spaces.from_model.candidates import default_blocks
 
 
 class Plain(nn.Module):
-    """Ten lines of a user: three pairs of plain convolutions on 8x8 grey images, each with a sum around its second one."""
+    """Ten lines of a user: three pairs of plain convolutions on 8x8 gray images, each with a sum around its second one."""
 
     def __init__(self, classes: int = 10) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ def resnet18() -> Space:
 
 
 def small_resnet() -> Space:
-    """A narrow ResNet of timm's on 28x28 grey images: three stages of 17 blocks."""
+    """A narrow ResNet of timm's on 28x28 gray images: three stages of 17 blocks."""
     torchvision_compat.require_torchvision("the model", "timm")
     from timm.models.resnet import BasicBlock, ResNet  # noqa: PLC0415  only here
 

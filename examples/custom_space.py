@@ -1,6 +1,6 @@
-"""A search space of one's own: axes, stages, and what stands before and after them; then its counts.
+"""A search space of your own: axes, stages, and what stands before and after them; then its counts.
 
-On the command line the same space is a file and a function: `donna-hw profile examples/own_space.py:narrow --device onnxruntime_cpu`.
+On the command line the same space is a file and a function: `donna-hw profile examples/custom_space.py:narrow --device onnxruntime_cpu`.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from donna_hw.measurement.protocol import get_protocol
 
 space = load_space("small_8px")
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else "latency_tables")
-brisk = get_protocol("brisk")  # a first look in ten seconds; without it, the device's own protocol takes a minute
-table = profile_space(space, Device.load("onnxruntime_cpu"), folder, brisk)
+quick = get_protocol("quick")  # a first look in ten seconds; without it, the device's own protocol takes a minute
+table = profile_space(space, Device.load("onnxruntime_cpu"), folder, quick)
 cost = TableCost.of(space, table)
 
 rows = space.random_rows(5, 0)

@@ -35,11 +35,11 @@ def test_a_model_is_simulated_on_several_arrays(tmp_path: Path) -> None:
 
 
 def test_a_space_of_ones_own_prints_the_closed_form_of_its_networks(tmp_path: Path) -> None:
-    example = ROOT / "examples" / "own_space.py"
+    example = ROOT / "examples" / "custom_space.py"
     done = subprocess.run([sys.executable, str(example), str(tmp_path)], capture_output=True, text=True, check=True)
     space = load_space(f"{example}:narrow")
     lines = done.stdout.splitlines()
     for line, row in zip(lines, space.random_rows(5, 0), strict=True):
         network = space.network(space.architecture(row))
-        biased = sum(prod(layer.out_shape) for layer in network.layers if layer.weight_shape and not layer.normalised)
+        biased = sum(prod(layer.out_shape) for layer in network.layers if layer.weight_shape and not layer.normalized)
         assert line.split()[0] == f"{(network.macs + biased) / 1e6:.2f}"  # ptflops counts a bias as one more

@@ -1,1 +1,1 @@
-"""_core: say in one line what this folder is for."""
+"""Domain-free helpers: atomic files, journals, CSV and TOML, units, progress, ranking and bootstrap statistics."""

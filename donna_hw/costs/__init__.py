@@ -1,1 +1,1 @@
-"""costs: say in one line what this folder is for."""
+"""Costs of whole networks: sums of table rows, corrections, fits, Gaussian processes, quantiles and several devices."""

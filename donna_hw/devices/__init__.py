@@ -1,1 +1,1 @@
-"""devices: say in one line what this folder is for."""
+"""Devices: one TOML file each, and the backends that time, simulate or count blocks."""

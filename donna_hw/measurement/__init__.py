@@ -1,1 +1,1 @@
-"""measurement: say in one line what this folder is for."""
+"""Samples of a measurement and what follows from them: protocols, stopping, intervals, verdicts. No devices."""

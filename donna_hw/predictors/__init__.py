@@ -1,1 +1,1 @@
-"""predictors: say in one line what this folder is for."""
+"""Accuracy predictors: accuracies of networks from metrics of their blocks."""

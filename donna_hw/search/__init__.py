@@ -1,1 +1,1 @@
-"""search: say in one line what this folder is for."""
+"""Exact, NSGA-II and random search; Pareto fronts; the loop that verifies them on the device."""

@@ -1,1 +1,1 @@
-"""training: say in one line what this folder is for."""
+"""Train networks and blocks: data sets, distillation, finetuning, quantization, libraries and executors."""

@@ -55,10 +55,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_package_is_found_by_its_entry_points(installed: Path, tmp_path: Path) -> None:
     script = """
-from donna_hw.devices.backends import backend_names, load_backend
-from donna_hw import load_space, space_names
+from donna_hw.devices.backends import list_backends, load_backend
+from donna_hw import load_space, list_spaces
 from donna_hw.testing import check_backend
-assert "roofline" in backend_names() and "tiny" in space_names()
+assert "roofline" in list_backends() and "tiny" in list_spaces()
 check_backend(load_backend("roofline"))
 print(load_backend("roofline").__module__, load_space("tiny").size)
 """

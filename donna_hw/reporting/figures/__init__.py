@@ -1,1 +1,1 @@
-"""figures: say in one line what this folder is for."""
+"""The paper's figures as functions of plain data, drawn with matplotlib."""

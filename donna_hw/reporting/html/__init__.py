@@ -1,1 +1,1 @@
-"""html: say in one line what this folder is for."""
+"""The interactive report of a run as one HTML file."""

@@ -1,1 +1,1 @@
-"""baselines: say in one line what this folder is for."""
+"""Known networks in this package's own layers, for comparison."""

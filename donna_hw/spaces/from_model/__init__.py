@@ -1,1 +1,1 @@
-"""from_model: say in one line what this folder is for."""
+"""Search spaces around any torch model, cut into stages at its modules."""

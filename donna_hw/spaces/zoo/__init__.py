@@ -1,1 +1,1 @@
-"""zoo: say in one line what this folder is for."""
+"""The shipped search spaces: the paper's and those of others."""

@@ -1,1 +1,1 @@
-"""distillation: say in one line what this folder is for."""
+"""Blockwise knowledge distillation (paper section 3 and A.1): train every block against the teacher's feature maps."""

@@ -1,1 +1,1 @@
-"""finetuning: say in one line what this folder is for."""
+"""End-to-end finetuning of whole networks from the Block Library with soft labels."""

@@ -1,1 +1,1 @@
-"""large_scale: say in one line what this folder is for."""
+"""The paper's training recipe (A.1) at full size, with timm, on one or several GPUs."""

@@ -1,1 +1,1 @@
-"""quantization: say in one line what this folder is for."""
+"""Data-Free Quantization (Nagel et al., ICCV 2019): INT8 networks without training and without images."""

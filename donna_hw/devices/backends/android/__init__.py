@@ -1,1 +1,1 @@
-"""android: say in one line what this folder is for."""
+"""Backend `android`: blocks on phones over adb."""

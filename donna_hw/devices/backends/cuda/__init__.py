@@ -1,1 +1,1 @@
-"""cuda: say in one line what this folder is for."""
+"""Backend `cuda`: blocks on CUDA GPUs by PyTorch, eager or as CUDA graphs."""

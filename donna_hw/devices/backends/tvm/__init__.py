@@ -1,1 +1,1 @@
-"""tvm: say in one line what this folder is for."""
+"""Backend `tvm`: blocks compiled by Apache TVM, on this machine or on boards behind a tracker."""
