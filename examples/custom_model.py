@@ -1,4 +1,4 @@
-"""A search space around a network of your own: a plain one written here, and a ResNet of timm's.
+"""A search space around a custom network: a plain one written here, and a ResNet of timm's.
 
 On the command line it is a file and a function: `donna-hw profile examples/custom_model.py:plain --device onnxruntime_cpu`. A recipe names it
 as its `space`; with `[reference] method = "pretrained"` the model's own weights are the teacher.
@@ -18,7 +18,7 @@ from donna_hw.spaces.from_model.candidates import default_blocks
 
 
 class Plain(nn.Module):
-    """Ten lines of a user: three pairs of plain convolutions on 8x8 gray images, each with a sum around its second one."""
+    """A user's model: three pairs of plain convolutions on 8x8 gray images, each with a sum around its second one."""
 
     def __init__(self, classes: int = 10) -> None:
         super().__init__()
@@ -35,9 +35,9 @@ class Plain(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [batch, 1, 8, 8] to [batch, classes]."""
-        for down, keep in zip(self.down, self.residual, strict=True):
+        for down, residual in zip(self.down, self.residual, strict=True):
             x = down(x)
-            x = x + keep(x)
+            x = x + residual(x)
         out: Tensor = self.head(x.mean((2, 3)))
         return out
 
@@ -76,8 +76,8 @@ def small_resnet() -> Space:
 
 
 if __name__ == "__main__":
-    print("boundaries that suggest themselves:", ", ".join(suggest_boundaries(Plain(), torch.zeros(1, 1, 8, 8))))
+    print("suggested boundaries:", ", ".join(suggest_boundaries(Plain(), torch.zeros(1, 1, 8, 8))))
     space = plain()
     for stage in space.stages:
-        own = space.block_graph(stage, stage.reference)
-        print(f"{stage.name}: {stage.size} blocks, the model's own {own.macs} MACs, {own.params} parameters")
+        original = space.block_graph(stage, stage.reference)
+        print(f"{stage.name}: {stage.size} blocks, the model's own {original.macs} MACs, {original.params} parameters")

@@ -1,4 +1,4 @@
-"""A search space of your own: axes, stages, and what stands before and after them; then its counts.
+"""A custom search space: axes, stages, and what comes before and after them; then its counts.
 
 On the command line the same space is a file and a function: `donna-hw profile examples/custom_space.py:narrow --device onnxruntime_cpu`.
 """

@@ -1,4 +1,4 @@
-"""Measure every block of a small space on this machine, and ask the table what whole networks would cost."""
+"""Measure every block of a small space on this machine, and print what whole networks cost by the table."""
 
 from __future__ import annotations
 
