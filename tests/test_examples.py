@@ -1,7 +1,8 @@
-"""The examples run as they are printed."""
+"""The examples run, and examples and benchmarks use only names that exist."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from math import prod
@@ -15,7 +16,7 @@ from donna_hw.costs.table_sum import TableCost
 from donna_hw.graph.onnx_export import to_onnx
 
 
-def test_the_first_table_prints_what_its_table_says(tmp_path: Path) -> None:
+def test_the_first_table_prints_the_costs_of_its_table(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "examples" / "first_table.py"), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     space = load_space("small_8px")
@@ -34,7 +35,7 @@ def test_a_model_is_simulated_on_several_arrays(tmp_path: Path) -> None:
     assert all(float(line.split()[3]) > 0 and "bound by: " in line for line in lines)
 
 
-def test_a_space_of_ones_own_prints_the_closed_form_of_its_networks(tmp_path: Path) -> None:
+def test_the_custom_space_prints_the_closed_form_of_its_networks(tmp_path: Path) -> None:
     example = ROOT / "examples" / "custom_space.py"
     done = subprocess.run([sys.executable, str(example), str(tmp_path)], capture_output=True, text=True, check=True)
     space = load_space(f"{example}:narrow")
@@ -43,3 +44,15 @@ def test_a_space_of_ones_own_prints_the_closed_form_of_its_networks(tmp_path: Pa
         network = space.network(space.architecture(row))
         biased = sum(prod(layer.out_shape) for layer in network.layers if layer.weight_shape and not layer.normalized)
         assert line.split()[0] == f"{(network.macs + biased) / 1e6:.2f}"  # ptflops counts a bias as one more
+
+
+def test_examples_and_benchmarks_use_only_names_that_exist() -> None:
+    """Benchmarks are too slow for the suite: mypy finds at least the names, attributes and arguments that were renamed."""
+    files = [str(path) for folder in ("examples", "benchmarks") for path in sorted((ROOT / folder).glob("*.py"))]
+    command = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"), *files]
+    environment = os.environ | {"MYPYPATH": str(ROOT / "benchmarks")}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600, env=environment)
+    codes = ("[attr-defined]", "[call-arg]", "[name-defined]", "[import-not-found]")
+    wrong = [line for line in done.stdout.splitlines() if line.endswith(codes)]
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    assert not wrong, "\n".join(wrong)

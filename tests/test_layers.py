@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 
 import grimp
 import pytest
@@ -81,5 +82,5 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         tuple(TopologicalSorter(imports).static_order())
     except CycleError as error:
         circle = error.args[1][::-1]
-        steps = [describe(importer, imported) for importer, imported in zip(circle, circle[1:], strict=False)]
+        steps = [describe(importer, imported) for importer, imported in pairwise(circle)]
         pytest.fail("\n".join(["circle of imports:", *steps]))

@@ -37,7 +37,7 @@ WORDS = (
     (r"of one'?s own", "custom, your own"),
     (r"beside", "next to, compared with, alongside"),
     (r"unsaid", "default"),
-    (r"retry|brisk", "remeasure; quick"),
+    (r"brisk", "quick"),
     (r"in_chain", "in_context"),
     (r"further_networks", "extra_networks"),
     (r"correct_with", "calibration_networks"),
@@ -48,7 +48,7 @@ WORDS = (
     (r"\w*colour\w*", "color"),
     (r"centre[sd]?", "center"),
     (r"behaviours?", "behavior"),
-    (r"licen[c]es?", "license"),
+    (r"licences?", "license"),
     (r"grey", "gray"),
     (r"(un)?labelled", "labeled"),
     (r"\w*favour\w*", "favor"),
@@ -64,7 +64,7 @@ WORDS = (
     (r"donna-hw (prove|sustain|quantise|detect|draw|figures|transfer)", "study front; stress; study int8; ...; see --help"),
     (r"donna-hw (phone-clean|build-runner|operators)|phone-clean", "phone clean, phone build-runner, phone operators"),
     (r"table (complete|correct|check)", "table predict, table calibrate, table validate"),
-    (r"--(compose|robust|diverse|px|beside|quantity)", "see `donna-hw COMMAND --help`"),
+    (r"--(compose|retry|robust|diverse|px|beside|quantity)", "see `donna-hw COMMAND --help`"),
 )  # fmt: skip
 # Old classes, as whole names in Python code: the unambiguous ones.
 NAMES = {
