@@ -28,7 +28,7 @@ def test_the_first_table_prints_the_costs_of_its_table(tmp_path: Path) -> None:
 
 def test_a_model_is_simulated_on_several_arrays(tmp_path: Path) -> None:
     space = load_space("small_28px")
-    onnx.save(to_onnx(space.network(space.reference)), tmp_path / "model.onnx")
+    onnx.save(to_onnx(space.network_graph(space.reference)), tmp_path / "model.onnx")
     command = [sys.executable, str(ROOT / "examples" / "simulate_model.py"), str(tmp_path / "model.onnx")]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     assert [int(line.split()[0]) for line in lines] == [16, 32, 64, 128]
@@ -41,7 +41,7 @@ def test_the_custom_space_prints_the_closed_form_of_its_networks(tmp_path: Path)
     space = load_space(f"{example}:narrow")
     lines = done.stdout.splitlines()
     for line, row in zip(lines, space.random_rows(5, 0), strict=True):
-        network = space.network(space.architecture(row))
+        network = space.network_graph(space.architecture(row))
         biased = sum(prod(layer.out_shape) for layer in network.layers if layer.weight_shape and not layer.normalized)
         assert line.split()[0] == f"{(network.macs + biased) / 1e6:.2f}"  # ptflops counts a bias as one more
 

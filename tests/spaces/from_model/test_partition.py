@@ -24,7 +24,7 @@ from donna_hw.graph.torch_module import GraphModule, to_torch
 from donna_hw.spaces.from_model.candidates import default_blocks
 from donna_hw.spaces.space import Space
 
-EXAMPLE = ROOT / "examples" / "own_model.py"
+EXAMPLE = ROOT / "examples" / "custom_model.py"
 
 
 def whole(space: Space) -> GraphModule:
