@@ -42,7 +42,7 @@ def test_the_custom_space_prints_the_closed_form_of_its_networks(tmp_path: Path)
     lines = done.stdout.splitlines()
     for line, row in zip(lines, space.random_rows(5, 0), strict=True):
         network = space.network_graph(space.architecture(row))
-        biased = sum(prod(layer.out_shape) for layer in network.layers if layer.weight_shape and not layer.normalized)
+        biased = sum(prod(layer.out_shape) for layer in network.layers if layer.weight_shape and not layer.batch_norm)
         assert line.split()[0] == f"{(network.macs + biased) / 1e6:.2f}"  # ptflops counts a bias as one more
 
 
