@@ -6,7 +6,6 @@ Public names are imported on first use, so that `import donna_hw` loads neither 
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -119,7 +118,7 @@ if not TYPE_CHECKING:  # a type checker reads the imports above, and reports eve
 
     def __getattr__(name: str) -> object:
         if name == "__version__":
-            return version("donna-hw")
+            return import_module("importlib.metadata").version("donna-hw")
         if name not in _MODULE_OF:
             raise AttributeError(f"module 'donna_hw' has no attribute {name!r}; public names: {', '.join(__all__)}")
         return getattr(import_module(_MODULE_OF[name]), name)
