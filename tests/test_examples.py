@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -46,10 +47,14 @@ def test_the_custom_space_prints_the_closed_form_of_its_networks(tmp_path: Path)
         assert line.split()[0] == f"{(network.macs + biased) / 1e6:.2f}"  # ptflops counts a bias as one more
 
 
-def test_examples_and_benchmarks_use_only_names_that_exist() -> None:
+def test_examples_and_benchmarks_use_only_names_that_exist(tmp_path: Path) -> None:
     """Benchmarks are too slow for the suite: mypy finds at least the names, attributes and arguments that were renamed."""
     files = [str(path) for folder in ("examples", "benchmarks") for path in sorted((ROOT / folder).glob("*.py"))]
-    command = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"), *files]
+    cells = json.loads((ROOT / "examples" / "tour.ipynb").read_text(encoding="utf-8"))["cells"]
+    tour = tmp_path / "tour.py"
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    tour.write_text("\n".join(code), encoding="utf-8")
+    command = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"), *files, str(tour)]
     environment = os.environ | {"MYPYPATH": str(ROOT / "benchmarks")}
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600, env=environment)
     codes = ("[attr-defined]", "[call-arg]", "[name-defined]", "[import-not-found]")
