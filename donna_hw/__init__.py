@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from donna_hw.pipeline.run import open_run
     from donna_hw.predictors.factory import fit_predictor
     from donna_hw.predictors.serialization import load_predictor
-    from donna_hw.profiling.measure_blocks import ProfilingBudget
-    from donna_hw.profiling.profiler import measure_networks, profile_space
+    from donna_hw.profiling.network_profiling import measure_networks
+    from donna_hw.profiling.profiler import profile_space
+    from donna_hw.profiling.timed_costs import ProfilingBudget
     from donna_hw.search.api import SearchRequest, SearchSettings, run_search
     from donna_hw.search.pareto_front import ParetoFront
     from donna_hw.simulator.hardware import Hardware
@@ -53,8 +54,9 @@ _MODULES = {
     "donna_hw.pipeline.run": ("open_run",),
     "donna_hw.predictors.factory": ("fit_predictor",),
     "donna_hw.predictors.serialization": ("load_predictor",),
-    "donna_hw.profiling.measure_blocks": ("ProfilingBudget",),
-    "donna_hw.profiling.profiler": ("measure_networks", "profile_space"),
+    "donna_hw.profiling.network_profiling": ("measure_networks",),
+    "donna_hw.profiling.profiler": ("profile_space",),
+    "donna_hw.profiling.timed_costs": ("ProfilingBudget",),
     "donna_hw.search.api": ("SearchRequest", "SearchSettings", "run_search"),
     "donna_hw.search.pareto_front": ("ParetoFront",),
     "donna_hw.simulator.hardware": ("Hardware",),

@@ -94,7 +94,7 @@ def search(
 
     Accuracies are predicted from the blocks and the predictor of a finished run.
     """
-    from donna_hw._core.files import write_atomic
+    from donna_hw._core.csv_files import write_csv
     from donna_hw.reporting.text.summaries import format_front_summary, format_verification_summary
     from donna_hw.search.api import SearchRequest, SearchSettings, run_search, run_verified_search
 
@@ -112,7 +112,7 @@ def search(
             click.echo(format_verification_summary(standing))
         if out is not None:
             path = path_for_cost(out, asked[0]) if each else out
-            write_atomic(path, front.to_frame().to_csv(index=False, lineterminator="\n"))
+            write_csv(path, front.to_frame())
         click.echo(format_front_summary(front))
 
 

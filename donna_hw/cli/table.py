@@ -74,14 +74,14 @@ def compare(first: str, second: str, tables: Path, path: Path | None, top: int) 
 
     In seconds, and as ratios to the sentinel, which takes out what slowed a whole table.
     """
-    from donna_hw._core.files import write_atomic
+    from donna_hw._core.csv_files import write_csv
     from donna_hw.reporting.text.comparison import format_comparison
     from donna_hw.tables.comparison import compare_tables
     from donna_hw.tables.lookup import load_table
 
     found = compare_tables(load_table(first, tables), load_table(second, tables))
     if path is not None:
-        write_atomic(path, found.to_frame().to_csv(index=False, lineterminator="\n"))
+        write_csv(path, found.to_frame())
     click.echo(format_comparison(found, top))
 
 

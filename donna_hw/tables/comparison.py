@@ -1,4 +1,4 @@
-"""Compares two measured tables block by block: is a difference significant, as seconds and as ratios to the sentinel?"""
+"""Comparison of two measured tables, block by block: which differences are significant, in seconds and relative to the sentinel."""
 
 from __future__ import annotations
 
@@ -21,10 +21,18 @@ REQUIRED_COLUMNS = ("median_s", "low_s", "high_s", "rounds")
 class TableComparison:
     """Two tables, block by block.
 
-    frame_a, frame_b: their matched rows, in one order. absolute: in seconds. relative: as ratios to the sentinel, which takes out a
-    factor common to a whole table; None where the two have no sentinel in common. only_a, only_b: blocks without a partner; other_layers:
-    blocks of one name and different layers, not compared. unlike, conditions: (what, in A, in B) of every difference of identity, and of
-    recorded conditions.
+    Attributes:
+        a: The first table.
+        b: The second table.
+        frame_a: The compared rows of the first table.
+        frame_b: The rows of the second table that match them, in the same order.
+        absolute: The test in seconds.
+        relative: The test of ratios to the sentinel, which removes a factor common to a whole table; None without a common sentinel.
+        only_a: Names of blocks that only the first table has.
+        only_b: Names of blocks that only the second table has.
+        changed_blocks: Names of blocks of different layers in both, which are not compared.
+        identity_differences: (key, in A, in B) of every difference of identity.
+        condition_differences: (key, in A, in B) of every difference of recorded conditions.
     """
 
     a: LatencyTable
@@ -51,37 +59,46 @@ class TableComparison:
         return a, b
 
     def to_frame(self) -> pd.DataFrame:
-        """Return every compared block as a row: its names, both tables' numbers, and the test of each view."""
-        found = self.frame_a[["part", *axis_columns(self.frame_a), "layers_hash"]].copy()
+        """Return every compared block as a row: its names, both tables' numbers, and both tests."""
+        rows = self.frame_a[["part", *axis_columns(self.frame_a), "layers_hash"]].copy()
         for name, frame in (("a", self.frame_a), ("b", self.frame_b)):
             for column in (*REQUIRED_COLUMNS, "verdict"):
                 if column in frame:
-                    found[f"{name}_{column}"] = frame[column]
-        for name, unit, view in (("absolute", "_s", self.absolute), ("relative", "", self.relative)):
-            if view is None:
+                    rows[f"{name}_{column}"] = frame[column]
+        for name, unit, test in (("absolute", "_s", self.absolute), ("relative", "", self.relative)):
+            if test is None:
                 continue
-            for bound, values in (("", view.estimate), ("_low", view.low), ("_high", view.high)):
-                if view.scale == "log":
-                    found[f"{name}_ratio{bound}"] = np.exp(values)
+            for bound, values in (("", test.estimate), ("_low", test.low), ("_high", test.high)):
+                if test.scale == "log":
+                    rows[f"{name}_ratio{bound}"] = np.exp(values)
                 else:
-                    found[f"{name}_difference{bound}{unit}"] = values
-            for column in ("t", "dof", "p", "adjusted_p", "significant", "discovered"):
-                found[f"{name}_{column}"] = getattr(view, column)
-        return found
+                    rows[f"{name}_difference{bound}{unit}"] = values
+            for column in ("t", "dof", "p", "adjusted_p", "significant", "significant_fdr"):
+                rows[f"{name}_{column}"] = getattr(test, column)
+        return rows
 
 
 def compare_tables(a: LatencyTable, b: LatencyTable) -> TableComparison:
-    """Compare two measured latency tables of one space; raises `TableError` when that cannot be done.
+    """Compare two measured latency tables of one space.
 
-    Rows are matched by part and axis values. Each is Student's t interval over rounds, and the difference of two is judged by Welch's
-    test: on logarithms, or on the plain difference where a table was measured in a chain or has an interval that reaches zero.
+    Rows are matched by part and axis values. Each has Student's t interval over rounds, and the difference of two is evaluated by
+    Welch's t-test: on logarithms, or on the plain difference where a table was measured in context or an interval reaches zero.
+
+    Args:
+        a: A table of measured latencies, as `profile_space` returns.
+        b: Another table of the same space.
+
+    Returns:
+        The matched rows, and the tests in seconds and relative to the sentinel.
+
+    Raises:
+        TableError: When a table was not measured, the spaces differ, or no block is in both.
     """
     for table in (a, b):
         _validate_measured(table)
     if a.info.space != b.info.space:
         raise TableError(
-            "two tables can be compared when they are of one space",
-            got=f"{a.info.space} in {a.path}, {b.info.space} in {b.path}",
+            f"tables of different spaces: {a.path} is of {a.info.space}, {b.path} of {b.info.space}",
             hint="name two tables of the same space",
         )
     rows_a, rows_b = _rows_by_key(a.frame, a.path), _rows_by_key(b.frame, b.path)
@@ -91,9 +108,8 @@ def compare_tables(a: LatencyTable, b: LatencyTable) -> TableComparison:
     same = [key for key in both if hashes_a[rows_a[key]] == hashes_b[rows_b[key]]]
     if not same:
         raise TableError(
-            "two tables can be compared when they have a block in common",
-            got=f"none of {len(rows_a)} and {len(rows_b)}, and {len(both)} of one name with different layers",
-            hint="the space was changed between them: profile again",
+            f"no block in common: of {len(rows_a)} and {len(rows_b)}, {len(both)} have one name and different layers",
+            hint="the space was changed between the tables: profile again",
         )
     frame_a = a.frame.iloc[[rows_a[key] for key in same]].reset_index(drop=True)
     frame_b = b.frame.iloc[[rows_b[key] for key in same]].reset_index(drop=True)
@@ -137,36 +153,34 @@ def _validate_measured(table: LatencyTable) -> None:
     info = table.info
     if info.quantity != "latency" or info.origin != "measured":
         raise TableError(
-            f"{table.path}: measured latencies can be compared, they alone have intervals",
-            got=f"{info.quantity}, {info.origin}",
+            f"{table.path}: {info.origin} {info.quantity} cannot be compared; only measured latencies have intervals",
             hint="name two tables that `donna-hw profile` filled on a device",
         )
     for column in REQUIRED_COLUMNS:
         if column not in table.frame:
             raise TableError(
-                f"{table.path}: a comparison needs the columns {', '.join(REQUIRED_COLUMNS)}",
-                got=f"no {column}",
+                f"{table.path}: no column {column}; a comparison needs {', '.join(REQUIRED_COLUMNS)}",
                 hint="profile again",
             )
 
 
 def _rows_by_key(frame: pd.DataFrame, path: Path) -> dict[tuple[str, frozenset[tuple[str, str]]], int]:
-    """Return the row of each (part, {(axis, value)}); an axis without a value is none, so that one may have been added."""
-    axes, found = axis_columns(frame), {}
+    """Return the row of each (part, {(axis, value)}); an axis without a value is left out, so that one may have been added."""
+    axes, rows = axis_columns(frame), {}
     for row, record in enumerate(frame[["part", *axes]].astype(str).to_dict("records")):
         key = (record["part"], frozenset((axis, record[axis]) for axis in axes if record[axis]))
-        if key in found:
-            raise TableError(f"{path}: a block must have one row", got=row_names(frame)[row], hint="delete one of them")
-        found[key] = row
+        if key in rows:
+            raise TableError(f"{path}: two rows for {row_names(frame)[row]}", hint="delete one of them")
+        rows[key] = row
     if "method" in frame:  # a block without layers costs nothing in either table
-        found = {key: row for key, row in found.items() if frame["method"].iloc[row] != "empty"}
-    return found
+        rows = {key: row for key, row in rows.items() if frame["method"].iloc[row] != "empty"}
+    return rows
 
 
 def _identity(table: LatencyTable) -> dict[str, Scalar]:
     info = table.info
-    own: dict[str, Scalar] = {"device": info.device, "column": info.column, "sentinel": info.sentinel}
-    return own | info.identity | {"donna_hw": info.donna_hw}
+    general: dict[str, Scalar] = {"device": info.device, "column": info.column, "sentinel": info.sentinel}
+    return general | info.identity | {"donna_hw": info.donna_hw}
 
 
 def _differences(a: dict[str, Scalar], b: dict[str, Scalar]) -> tuple[tuple[str, Scalar | None, Scalar | None], ...]:

@@ -11,15 +11,17 @@ from donna_hw.spaces.space import Space
 from donna_hw.spaces.stage import Stage
 
 Key = tuple[str, ...]  # part, then the values of the stage's axes as text
-FIXED: Key = ("fixed",)  # of a table fitted to whole networks, which cannot tell the fixed parts apart
+FIXED: Key = ("fixed",)  # of a table fitted to whole networks, which does not separate the fixed parts
 
 
 @dataclass(frozen=True)
 class Coverage:
     """What a table of a space lacks.
 
-    wanted: number of blocks and fixed parts. missing: those without a row. changed: those whose row was made of other layers than the
-    space has now, as (key, layers_hash of the row, layers_hash now).
+    Attributes:
+        total: Number of blocks and fixed parts of the space.
+        missing: Those without a row.
+        changed: Those whose row is of other layers than the space has now, as (key, layers_hash of the row, layers_hash now).
     """
 
     total: int
@@ -33,9 +35,9 @@ class Coverage:
 
 
 def fixed_hash(space: Space) -> str:
-    """Return 16 hexadecimal digits that name the layers of all fixed parts together."""
-    each = "".join(layers_hash(space.fixed_graph(name)) for name in space.fixed)
-    return hashlib.sha256(each.encode()).hexdigest()[:16]
+    """Return 16 hexadecimal digits that identify the layers of all fixed parts together."""
+    hashes = "".join(layers_hash(space.fixed_graph(name)) for name in space.fixed)
+    return hashlib.sha256(hashes.encode()).hexdigest()[:16]
 
 
 def block_key(stage: Stage, number: int) -> Key:

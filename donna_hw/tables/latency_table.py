@@ -1,4 +1,4 @@
-"""LatencyTable: what each block and fixed part of a space costs on one device; a CSV, and a TOML that says of what."""
+"""LatencyTable: what each block and fixed part of a space costs on one device; a CSV, and a TOML that records of what."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from donna_hw._core.files import read_text, write_atomic
+from donna_hw._core.csv_files import write_csv
+from donna_hw._core.files import read_text
 from donna_hw._core.toml_files import read_model, write_toml
 from donna_hw.errors import ConfigError, FileFormatError, TableError
 from donna_hw.spaces.space import Space
@@ -23,10 +24,16 @@ from donna_hw.tables.table_info import TableInfo, std_column
 class LatencyTable:
     """Costs by part and axis values, with their origin.
 
-    frame: columns `part`, one for each axis, `layers_hash`, the cost (`info.column`, in `info.unit`), and for measured tables
-    `low_s`, `high_s` (95 % interval), `raw_median_s`, `mean_s`, `min_s`, `samples`, `rounds`, `method` (`measured`, `summarised` by a tool
-    that tells no single times, `composed`, `learned`, or `absent` of a block without layers, which costs nothing),
-    `stopped` (the rule that ended the measurement), `verdict`, `evidence`. `latency_tables/README.md` explains them.
+    The columns are `part`, one for each axis, `layers_hash`, and the cost (`info.column`, in `info.unit`). Measured tables also have
+    `low_s` and `high_s` (95 % interval), `raw_median_s`, `mean_s`, `min_s`, `samples`, `rounds`, `method`, `stop_rule` (the rule that
+    ended the measurement), `verdict` and `evidence`. The methods are `measured`, `summary` (of a tool that reports no single times),
+    `composed` (predicted from sections), `predicted`, and `empty` (no layers, which costs nothing).
+    `latency_tables/README.md` explains them.
+
+    Attributes:
+        info: What the TOML records: device, space, quantity, unit, environment.
+        frame: The rows, one for each block and fixed part.
+        path: The CSV; the TOML is next to it.
     """
 
     info: TableInfo
@@ -35,87 +42,110 @@ class LatencyTable:
 
     @classmethod
     def read(cls, path: Path) -> LatencyTable:
-        """Read `<variant>.csv` and the TOML beside it; raises `FileFormatError` or `TableError`, never returns a doubtful row."""
+        """Read a table.
+
+        Args:
+            path: `<variant>.csv`, with its TOML next to it.
+
+        Raises:
+            FileFormatError: When a file is missing, torn or not of this format.
+            TableError: For a wrong unit, a missing column or an invalid value, with its line.
+        """
         info = read_model(path.with_suffix(".toml"), TableInfo)
         text = read_text(path)
         if not text.endswith("\n"):
-            raise FileFormatError(
-                f"{path} must end with a whole line", got="a torn one", hint="profile again: it resumes"
-            )
+            raise FileFormatError(f"{path}: the last line is torn", hint="profile again: it resumes")
         frame = parse_cells(text, path)
         return cls(info, parse_numbers(frame, info, path), path)
 
     def write(self) -> None:
         """Write both files, each atomically."""
         write_toml(self.path.with_suffix(".toml"), self.info.model_dump(exclude_none=True))
-        write_atomic(self.path, self.frame.to_csv(index=False, lineterminator="\n"))
+        write_csv(self.path, self.frame)
 
     def lookup(self, space: Space, part: str, choice: Mapping[str, object] | None = None) -> float:
-        """Return the cost of a block ({axis: value}) or of a fixed part, in `info.unit`; raises `TableError` when it has no row."""
+        """Return the cost of a block or of a fixed part, in `info.unit`.
+
+        Args:
+            space: The space of the table.
+            part: The name of a stage or fixed part.
+            choice: {axis: value} of a stage's block.
+
+        Raises:
+            TableError: When the table has no row for it.
+        """
         axes = [axis.name for axis in space.stage(part).axes] if part not in space.fixed else []
         key = (part, *(str((choice or {}).get(axis, "")) for axis in axes))
         row = self.rows_by_key(space).get(key)
         if row is None:
-            raise TableError(f"{self.path} must have a row for {part}", got=" ".join(key), hint="check the axis values")
+            raise TableError(f"{self.path}: no row for {' '.join(key)}", hint="check the axis values")
         return float(self.frame[self.info.column].iloc[row])
 
     def rows_by_key(self, space: Space) -> dict[Key, int]:
-        """Return the row number of every key that the space knows; raises `TableError` on a doubled key."""
+        """Return the row number of every key; raises `TableError` for two rows of one key."""
         axes = {stage.name: [axis.name for axis in stage.axes] for stage in space.stages}
-        found: dict[Key, int] = {}
+        rows: dict[Key, int] = {}
         for number, record in enumerate(self.frame.to_dict("records")):
             names = axes.get(str(record["part"]), [])
             key = (str(record["part"]), *(str(record.get(name, "")) for name in names))
-            if key in found:
-                raise TableError(
-                    f"{self.path}: a block must have one row", got=" ".join(key), hint="delete one of them"
-                )
-            found[key] = number
-        return found
+            if key in rows:
+                raise TableError(f"{self.path}: two rows for {' '.join(key)}", hint="delete one of them")
+            rows[key] = number
+        return rows
 
     def coverage(self, space: Space) -> Coverage:
-        """Return which blocks of a space have no row, or one of other layers; raises `TableError` for another space or a doubled key."""
+        """Return which blocks of a space have no row, or one of other layers; raises `TableError` for another space or two rows of one key."""
         if self.info.space != space.name:
-            raise TableError(f"{self.path} must be a table of {space.name}", got=self.info.space, hint="name its space")
+            raise TableError(f"{self.path}: a table of {self.info.space}, not of {space.name}", hint="name its space")
         if space.global_axes:
-            found = [
+            settings = [
                 self.at_index(space, setting).coverage(space.at_index(setting))
                 for setting in space.setting_combinations
             ]
             return Coverage(
-                sum(one.total for one in found),
-                tuple(key for one in found for key in one.missing),
-                tuple(key for one in found for key in one.changed),
+                sum(coverage.total for coverage in settings),
+                tuple(key for coverage in settings for key in coverage.missing),
+                tuple(key for coverage in settings for key in coverage.changed),
             )
         hashes = self.frame["layers_hash"].astype(str).tolist()
         return compute_coverage(space, {key: hashes[row] for key, row in self.rows_by_key(space).items()})
 
     def at_index(self, space: Space, setting: Sequence[int]) -> LatencyTable:
-        """Return the rows at one value number of each global axis, as the table of the space settled there; raises `TableError`."""
-        chosen = np.ones(len(self.frame), bool)
+        """Return the rows at one value number of each global axis, as the table of `space.at_index(setting)`; raises `TableError`."""
+        selected = np.ones(len(self.frame), bool)
         for axis, number in zip(space.global_axes, setting, strict=True):
             if axis.name not in self.frame:
-                raise TableError(f"{self.path} must have the column {axis.name}", got=", ".join(self.frame.columns))
-            chosen &= (self.frame[axis.name] == str(axis.values[number])).to_numpy()
+                raise TableError(f"{self.path}: no column {axis.name}, only {', '.join(self.frame.columns)}")
+            selected &= (self.frame[axis.name] == str(axis.values[number])).to_numpy()
         info = self.info.model_copy(update={"space": space.at_index(setting).name})
-        return replace(self, info=info, frame=self.frame[chosen].reset_index(drop=True))
+        return replace(self, info=info, frame=self.frame[selected].reset_index(drop=True))
 
     def costs(self, space: Space, column: str = "") -> TableCosts:
-        """Return the costs of every block and fixed part of a space without global axes as arrays.
+        """Return the costs of every block and fixed part as arrays.
 
-        column: of another number than the cost, such as the floor's. Raises `TableError` when the table is of another space, when rows are
-        missing (all are counted, the first are named), or when a row was measured on other layers than the space has now.
+        Args:
+            space: The space of the table, without global axes.
+            column: A column of other numbers than the cost, such as the floor's.
+
+        Raises:
+            ConfigError: For a space with global axes.
+            TableError: When the table is of another space, rows are missing (all are counted, the first are named), or a row was
+                measured on other layers than the space has now.
         """
         if space.global_axes:
             names = ", ".join(axis.name for axis in space.global_axes)
-            raise ConfigError("costs are of one setting of each global axis", got=names, hint="ask the table `at` one")
+            raise ConfigError(
+                f"costs need one setting of each global axis of {space.name}",
+                got=names,
+                hint="select one by `at_index`",
+            )
         self._validate_coverage(space, self.coverage(space))
         rows = self.rows_by_key(space)
-        wanted = {stage.name: [block_key(stage, m) for m in range(stage.size)] for stage in space.stages}
+        keys = {stage.name: [block_key(stage, m) for m in range(stage.size)] for stage in space.stages}
         fixed: list[Key] = [FIXED] if FIXED in rows else [(name,) for name in space.fixed]
         column = column or self.info.column
         values, errors = self.frame[column].to_numpy(np.float64), self.standard_errors(column)
-        picks = [np.array([rows[key] for key in keys]) for keys in wanted.values()]
+        picks = [np.array([rows[key] for key in stage_keys]) for stage_keys in keys.values()]
         fixed_rows = np.array([rows[key] for key in fixed], np.int64)
         return TableCosts(
             blocks=tuple(values[pick] for pick in picks),
@@ -136,26 +166,32 @@ class LatencyTable:
         quantile = np.where(rounds > 1, stats.t.ppf(0.975, np.maximum(rounds - 1, 1)), stats.norm.ppf(0.975))
         return np.asarray(width / (2 * quantile))
 
-    def _validate_coverage(self, space: Space, found: Coverage) -> None:
-        if found.missing:
-            first = ", ".join(" ".join(key) for key in found.missing[:3])
+    def _validate_coverage(self, space: Space, coverage: Coverage) -> None:
+        if coverage.missing:
+            first = ", ".join(" ".join(key) for key in coverage.missing[:3])
             raise TableError(
-                f"{self.path} must have a row for each block of {space.name}",
-                got=f"{len(found.missing)} missing: {first}{' ...' * (len(found.missing) > 3)}",
-                hint=f"donna-hw profile {space.name} --device {self.info.device} fills them, with --retry those that failed; "
-                f"donna-hw table check {self.path} names them all",
+                f"{self.path}: {len(coverage.missing)} rows of {space.name} are missing: "
+                f"{first}{' ...' * (len(coverage.missing) > 3)}",
+                hint=f"donna-hw profile {space.name} --device {self.info.device} fills them, with --remeasure those that failed; "
+                f"donna-hw table validate {self.path} names them all",
             )
-        for key, kept, now in found.changed:
+        for key, measured, now in coverage.changed:
             raise TableError(
-                f"{self.path}: row {' '.join(key)} must be of the layers {now} that {space.name} has now",
-                got=kept,
+                f"{self.path}: row {' '.join(key)} is of layers {measured}, but {space.name} has {now} now",
                 hint="the space was changed since: profile again",
             )
 
 
 @dataclass(frozen=True)
 class TableCosts:
-    """A table as arrays: blocks and errors (standard errors) [stage][block], and the sum of the fixed parts."""
+    """A table as arrays.
+
+    Attributes:
+        blocks: Costs [stage][block].
+        errors: Standard errors of the costs [stage][block].
+        fixed: Sum of the fixed parts.
+        fixed_error: Standard error of that sum.
+    """
 
     blocks: tuple[np.ndarray, ...]
     errors: tuple[np.ndarray, ...]

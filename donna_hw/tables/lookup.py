@@ -1,4 +1,4 @@
-"""Folders of latency tables: which table answers for a device and a space."""
+"""Folders of latency tables: which table holds a device's costs of a space."""
 
 from __future__ import annotations
 
@@ -16,11 +16,17 @@ from donna_hw.errors import ConfigError, TableError, UnknownNameError
 from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.table_info import TableInfo, table_path
 
-EXPLICIT_QUANTITIES = ("energy",)  # what a device's name alone never means: it means what the device is there to tell
+EXPLICIT_QUANTITIES = ("energy",)  # never meant by a device's name alone, which means its latency or its count
 
 
 class CostName(NamedTuple):
-    """What a name asks for: a quantity ("" where none is named), a device, and a variant ("" where none is named)."""
+    """The name of a cost, `[QUANTITY@]DEVICE[/VARIANT]`.
+
+    Attributes:
+        quantity: `latency`, `energy`, ...; empty where none is named.
+        device: The device.
+        variant: The file name of the table without its suffix; empty where none is named.
+    """
 
     quantity: str
     device: str
@@ -28,69 +34,75 @@ class CostName(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> CostName:
-        """Read `[QUANTITY@]DEVICE[/VARIANT]`; raises `ConfigError`, and `UnknownNameError` for a quantity that is none."""
+        """Parse `[QUANTITY@]DEVICE[/VARIANT]`; raises `ConfigError`, and `UnknownNameError` for an unknown quantity."""
         place, slash, variant = text.partition("/")
         quantity, sign, device = place.rpartition("@")
         if not device or (slash and not variant) or (sign and not quantity):
-            raise ConfigError("a cost is named [QUANTITY@]DEVICE[/VARIANT], such as latency@v100", got=text)
+            raise ConfigError("a cost must be named [QUANTITY@]DEVICE[/VARIANT], such as latency@v100", got=text)
         if quantity and quantity not in UNITS:
-            raise UnknownNameError("a cost's quantity must be a known one", got=quantity, choices=UNITS)
+            raise UnknownNameError("unknown quantity", got=quantity, choices=UNITS)
         return cls(quantity, device, variant)
 
     def matches(self, quantity: str, variant: str) -> bool:
-        """Return whether a table of the device, of that quantity and variant, is one that is asked for."""
+        """Return whether the name means a table of the device with that quantity and variant."""
         if self.variant and variant != self.variant:
             return False
         return quantity == self.quantity if self.quantity else bool(self.variant) or quantity not in EXPLICIT_QUANTITIES
 
 
 def find_table(roots: Sequence[Path], cost: str, space: str) -> LatencyTable:
-    """Return the table of a cost (`[QUANTITY@]DEVICE[/VARIANT]`) and a space from the first folder that has one.
+    """Return the table of a cost and a space from the first folder that has one.
 
-    A device's name alone means its latency or its count, never its energy. Raises `TableError` with what is there.
+    Args:
+        roots: Folders of tables.
+        cost: `[QUANTITY@]DEVICE[/VARIANT]`; a device's name alone means its latency or its count, never its energy.
+        space: The name of the space.
+
+    Raises:
+        TableError: When no folder has the table, or one has several, with the names that would be good.
     """
     name = CostName.parse(cost)
     for root in roots:
-        there = _list_tables(root / name.device / space, name.variant or "*")
-        found = [path for path, quantity in there if name.matches(quantity, path.stem)]
-        if len(found) > 1:
+        tables = _list_tables(root / name.device / space, name.variant or "*")
+        matches = [path for path, quantity in tables if name.matches(quantity, path.stem)]
+        if len(matches) > 1:
             raise TableError(
-                f"{root / name.device / space} holds several tables; one must be named",
+                f"several tables in {root / name.device / space}; name one",
                 got=cost,
-                choices=[f"{name.device}/{path.stem}" for path in found],
+                choices=[f"{name.device}/{path.stem}" for path in matches],
             )
-        if found:
-            return LatencyTable.read(found[0])
+        if matches:
+            return LatencyTable.read(matches[0])
     folders = [folder for root in roots for folder in root.glob(f"*/{space}")]
-    known = {folder.parent.name for folder in folders}
+    devices = {folder.parent.name for folder in folders}
     if name.quantity:
-        known = {f"{quantity}@{folder.parent.name}" for folder in folders for _, quantity in _list_tables(folder)}
+        devices = {f"{quantity}@{folder.parent.name}" for folder in folders for _, quantity in _list_tables(folder)}
     raise TableError(
-        f"a cost needs a table of {space}",
-        got=f"none for {cost}",
-        choices=sorted(known),
-        hint=f"donna-hw profile {space} --device {name.device}{' --quantity energy' * (name.quantity == 'energy')} fills one",
+        f"no table of {space} for this cost",
+        got=cost,
+        choices=sorted(devices),
+        hint=f"donna-hw profile {space} --device {name.device}{' --metric energy' * (name.quantity == 'energy')} fills one",
     )
 
 
 def _list_tables(folder: Path, variant: str = "*") -> list[tuple[Path, str]]:
-    """Return the CSV and the quantity of every table of a folder whose variant is as asked."""
+    """Return the CSV and the quantity of every table of a folder whose variant matches a pattern."""
     paths = sorted(path for path in folder.glob(f"{variant}.csv") if _is_table(path))
     return [(path, read_model(path.with_suffix(".toml"), TableInfo).quantity) for path in paths]
 
 
 def ensure_writable_table(table: LatencyTable, folder: Path | None) -> LatencyTable:
-    """Return a table that may be measured beside: itself, or a shipped one's copy in `folder`, its correction with it.
+    """Return a table next to which networks may be listed: the table itself, or the copy of a shipped one in `folder`.
 
-    Raises `ConfigError` where a shipped table has no folder to be copied to, or one among the shipped.
+    The correction is copied too. Raises `ConfigError` where a shipped table has no folder to be copied to, or a shipped one.
     """
     if not is_shipped(table.path):
         return table
     if folder is None or is_shipped(folder):
         raise ConfigError(
-            "networks are measured beside a table of your own, never beside a shipped one",
+            "networks cannot be listed next to a shipped table",
             got=str(table.path),
-            hint="name a folder with --tables: the table is copied there",
+            hint="name another folder with --tables: the table is copied there",
         )
     path = table_path(folder, table.info.device, table.info.space, table.path.stem)
     for suffix in (".correction.toml", ".toml", ".csv"):  # the last makes it a table
@@ -101,17 +113,26 @@ def ensure_writable_table(table: LatencyTable, folder: Path | None) -> LatencyTa
 
 
 def _is_table(path: Path) -> bool:
-    """Return whether a CSV is a table: one with a TOML beside it that is no list of whole networks."""
+    """Return whether a CSV is a table: it has a TOML next to it, and is not a list of whole networks."""
     return path.with_suffix(".toml").exists() and not path.name.endswith(".networks.csv")
 
 
 def load_table(name: str, folder: Path) -> LatencyTable:
-    """Return the table of a name: the path of a `.csv`, or `[QUANTITY@]DEVICE/SPACE[/VARIANT]` in `folder`, then among the shipped ones."""
+    """Return the table of a name.
+
+    Args:
+        name: The path of a `.csv`, or `[QUANTITY@]DEVICE/SPACE[/VARIANT]`.
+        folder: The folder of tables that is searched before the shipped ones.
+
+    Raises:
+        ConfigError: For a name of another form.
+        TableError: When there is no such table, or several.
+    """
     if name.endswith(".csv"):
         return LatencyTable.read(Path(name))
     words = name.split("/")
     if len(words) not in (2, 3) or not all(words):
-        raise ConfigError("a table is named by its .csv, or by [QUANTITY@]DEVICE/SPACE[/VARIANT]", got=name)
+        raise ConfigError("a table must be named by its .csv, or by [QUANTITY@]DEVICE/SPACE[/VARIANT]", got=name)
     device, space, *variant = words
     return find_table(
         [folder, *(root / "latency_tables" for root in data_roots())], "/".join([device, *variant]), space
@@ -125,6 +146,6 @@ def axis_columns(frame: pd.DataFrame) -> list[str]:
 
 
 def row_names(frame: pd.DataFrame) -> list[str]:
-    """Return each row's name for people: its part, then its axis values."""
+    """Return each row's name for people: its part, then its axis values, joined by blanks."""
     cells = frame[["part", *axis_columns(frame)]].astype(str).to_dict("split")["data"]
     return [" ".join(cell for cell in row if cell) for row in cells]

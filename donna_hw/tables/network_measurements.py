@@ -1,4 +1,4 @@
-"""MeasuredNetworks: what whole networks of a space took on one device; a CSV, and a TOML that says of what."""
+"""Latencies of whole networks: imported lists (`MeasuredNetworks`), and lists next to a table (`NetworkMeasurements`)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from donna_hw._core.files import read_text, write_atomic
+from donna_hw._core.csv_files import write_csv
+from donna_hw._core.files import read_text
 from donna_hw._core.toml_files import read_model, write_toml
 from donna_hw.errors import ConfigError, FileFormatError, TableError
 from donna_hw.measurement.environment import Scalar
@@ -26,7 +27,7 @@ NETWORKS_SUFFIX, LATENCY_COLUMN = ".networks.csv", "latency_s"
 
 
 class NetworksInfo(BaseModel):
-    """What the TOML beside `<variant>.networks.csv` says; facts: source, licence, batch and whatever else is known of the times."""
+    """The TOML next to `<variant>.networks.csv`; `metadata` has source, license, batch and whatever else is known of the times."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -44,7 +45,12 @@ class NetworksInfo(BaseModel):
 class MeasuredNetworks:
     """Measured latencies of whole networks.
 
-    rows: int [n, stages + global axes]; seconds: float [n], of one run on the batch that `facts` names. facts: where the times are from.
+    Attributes:
+        space: The space of the networks.
+        device: The name of the device.
+        rows: The networks, int [n, stages + global axes].
+        seconds: Time of one run on the batch that `metadata` names, float [n].
+        metadata: Where the times are from.
     """
 
     space: Space
@@ -55,10 +61,12 @@ class MeasuredNetworks:
 
     def __post_init__(self) -> None:
         if self.rows.shape != (len(self.seconds), len(self.space.columns)):
-            raise ConfigError(f"networks need {len(self.space.columns)} numbers and a time each", got=self.rows.shape)
+            raise ConfigError(
+                f"rows must have the shape ({len(self.seconds)}, {len(self.space.columns)})", got=self.rows.shape
+            )
 
     def write(self, path: Path) -> None:
-        """Write `<variant>.networks.csv` and the TOML beside it, each atomically."""
+        """Write `<variant>.networks.csv` and the TOML next to it, each atomically."""
         _validate_name(path)
         columns = zip(self.space.column_labels, self.rows.T, strict=True)
         labels = [np.array(labels)[numbers] for labels, numbers in columns]
@@ -75,26 +83,28 @@ class MeasuredNetworks:
         )
         write_toml(path.with_suffix(".toml"), info.model_dump())
         frame = pd.DataFrame({"network": names, LATENCY_COLUMN: [float(f"{value:.9g}") for value in self.seconds]})
-        write_atomic(path, frame.to_csv(index=False, lineterminator="\n"))
+        write_csv(path, frame)
 
     @classmethod
     def read(cls, path: Path) -> MeasuredNetworks:
-        """Read imported networks, or those that `donna-hw` measured beside a table; raises `FileFormatError` and `TableError`."""
+        """Read imported networks, or those that `donna-hw` measured next to a table; raises `FileFormatError` and `TableError`."""
         _validate_name(path)
         info = _load_info(path)
         space = load_space(info.space)
         if info.space_hash != space.hash:
-            rule = f"{path} must be of the frame {space.hash} that {space.name} has now"
-            raise TableError(rule, got=info.space_hash, hint="the space was changed since: import or measure again")
+            raise TableError(
+                f"{path}: of the space hash {info.space_hash}, but {space.name} has {space.hash} now",
+                hint="the space was changed since: import or measure again",
+            )
         if info.unit != "s":
-            raise TableError(f"{path}: times must be in seconds, unit s", got=info.unit)
+            raise TableError(f"{path}: times must be in seconds (unit s)", got=info.unit)
         try:
             frame = pd.read_csv(StringIO(read_text(path)), dtype=str, keep_default_na=False)
         except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-            raise FileFormatError(f"{path} must be a CSV", got=str(error), hint="import again") from None
+            raise FileFormatError(f"{path}: not a CSV: {error}", hint="import again") from None
         for column in ("network", info.column):
             if column not in frame:
-                raise TableError(f"{path} must have the column {column}", got=", ".join(map(str, frame.columns)))
+                raise TableError(f"{path}: no column {column}, only {', '.join(map(str, frame.columns))}")
         return cls(
             space, info.device, _parse_rows(frame, space, path), _parse_seconds(frame[info.column], path), info.metadata
         )
@@ -102,11 +112,11 @@ class MeasuredNetworks:
 
 def _validate_name(path: Path) -> None:
     if not path.name.endswith(NETWORKS_SUFFIX) or path.name == NETWORKS_SUFFIX:
-        raise ConfigError("a file of measured networks is named <variant>.networks.csv", got=path.name)
+        raise ConfigError("a file of measured networks must be named <variant>.networks.csv", got=path.name)
 
 
 def _load_info(path: Path) -> NetworksInfo:
-    """Return what is known of the networks: from the TOML beside them, or from that of the table that they were measured beside."""
+    """Return what is known of the networks: from the TOML next to them, or from that of the table next to them."""
     table = path.with_name(path.name.removesuffix(NETWORKS_SUFFIX) + ".toml")
     if path.with_suffix(".toml").exists() or not table.exists():
         return read_model(path.with_suffix(".toml"), NetworksInfo)
@@ -124,6 +134,7 @@ def _load_info(path: Path) -> NetworksInfo:
 
 
 def _parse_rows(frame: pd.DataFrame, space: Space, path: Path) -> Rows:
+    """Return the rows of networks by name; column by column, since imported lists are long."""
     cells = frame["network"].str.split("/", expand=True).reindex(columns=range(len(space.columns)))
     counts = frame["network"].str.count("/") + 1
     columns = []
@@ -134,9 +145,11 @@ def _parse_rows(frame: pd.DataFrame, space: Space, path: Path) -> Rows:
     bad = np.asarray(rows.isna().any(axis=1) | (counts != len(space.columns)))
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
-        rule = f"{path}, line {row + 2}: a network of {space.name} has {len(space.columns)} of its labels, joined by /"
-        example = "/".join(space.labels(space.reference).values())
-        raise TableError(rule, got=str(frame["network"].iloc[row]), hint=f"such as {example}")
+        raise TableError(
+            f"{path}, line {row + 2}: not a network of {space.name}, which has {len(space.columns)} labels joined by /",
+            got=str(frame["network"].iloc[row]),
+            hint=f"such as {space.network_name(space.reference)}",
+        )
     return rows.to_numpy(np.int64).reshape(len(frame), len(space.columns))
 
 
@@ -146,12 +159,13 @@ def _parse_seconds(cells: pd.Series[str], path: Path) -> np.ndarray:
 
 
 def validate_seconds(values: np.ndarray, path: Path) -> np.ndarray:
-    """Return times float [n]; raises `TableError` with the line of the first that is none: not finite, zero or below."""
+    """Return the times, float [n]; raises `TableError` with the line of the first that is not finite or not above zero."""
     bad = ~(np.isfinite(values) & (values > 0))
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
-        rule = f"{path}, line {row + 2}: a measured time must be a finite number above zero"
-        raise TableError(rule, got=float(values[row]))
+        raise TableError(
+            f"{path}, line {row + 2}: a measured time must be a finite number above zero", got=float(values[row])
+        )
     return values
 
 
@@ -160,10 +174,14 @@ REFERENCE_COLUMN = "sentinel_reference_s"
 
 @dataclass(frozen=True)
 class NetworkMeasurements:
-    """`<variant>.networks.csv`: columns `network`, `layers_hash`, those of a measured row, and the sentinel's reference.
+    """`<variant>.networks.csv` next to a table: columns `network`, `layers_hash`, those of a measured row, and the sentinel's reference.
 
-    reference_s: the table's. Lines of another reference are of an older scale of the table: they are not read, and leave the file
-    when it is written; the journal still holds what they were made of.
+    Lines of another reference are of an older calibration of the table: they are not read, and are dropped when the file is written.
+    The journal still holds the samples that they were derived from.
+
+    Attributes:
+        path: The CSV.
+        reference_s: The table's sentinel reference, in seconds; None without one.
     """
 
     path: Path
@@ -179,14 +197,19 @@ class NetworkMeasurements:
         except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
             raise self._file_error(str(error)) from None
         if not text.endswith("\n") or not {"network", "layers_hash"} <= set(frame.columns):
-            raise self._file_error("a torn one")
+            raise self._file_error("a line is torn or a column is missing")
         if REFERENCE_COLUMN not in frame:
             return {}
         frame = frame[frame[REFERENCE_COLUMN] == _format_reference(self.reference_s)]
         return {str(row["layers_hash"]): {str(k): str(v) for k, v in row.items()} for row in frame.to_dict("records")}
 
     def add(self, rows: Mapping[str, Row], names: Mapping[str, str]) -> None:
-        """List networks that are done, by layers_hash; those listed before stay, the newest row of each stands."""
+        """Add networks to the list; those listed before stay, with the newest row of each.
+
+        Args:
+            rows: Their rows by layers_hash.
+            names: Their names by layers_hash.
+        """
         if not rows:
             return
         reference = _format_reference(self.reference_s)
@@ -195,13 +218,12 @@ class NetworkMeasurements:
             for key, row in rows.items()
         }
         frame = pd.DataFrame(list({**self.read(), **new}.values()))
-        write_atomic(self.path, frame.to_csv(index=False, lineterminator="\n"))
+        write_csv(self.path, frame)
 
-    def _file_error(self, found: str) -> FileFormatError:
+    def _file_error(self, reason: str) -> FileFormatError:
         return FileFormatError(
-            f"{self.path} must be a listing of whole networks",
-            got=found,
-            hint="delete it: it is derived anew from the samples beside it",
+            f"{self.path}: not a list of whole networks: {reason}",
+            hint="delete it: it is derived again from the samples next to it",
         )
 
 

@@ -15,7 +15,14 @@ Row = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Part:
-    """A row to be: its name for people, its cells that say which block it is, the block and its layers alone."""
+    """A block or fixed part of a space.
+
+    Attributes:
+        name: Its name for people.
+        key_cells: The cells that identify its row: `part`, then its axis values.
+        block: The block.
+        graph: Its layers alone.
+    """
 
     name: str
     key_cells: Mapping[str, str]
@@ -24,7 +31,7 @@ class Part:
 
     @cached_property
     def layers_hash(self) -> str:
-        """What names the measurement."""
+        """What identifies its measurement: equal layers share one."""
         return layers_hash(self.graph)
 
 

@@ -1,4 +1,4 @@
-"""What a table's TOML says: of which device, space and environment its rows are."""
+"""A table's TOML: of which device, space and environment its rows are."""
 
 from __future__ import annotations
 
@@ -9,18 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from donna_hw.errors import TableError
 from donna_hw.measurement.environment import Scalar
 
-SAMPLE_COLUMNS = (
-    "median_s",
-    "raw_median_s",
-    "mean_s",
-    "min_s",
-)  # blank in rows that have no samples, the table's own column apart
-
+# Empty in rows without samples, except for the table's cost column.
+SAMPLE_COLUMNS = ("median_s", "raw_median_s", "mean_s", "min_s")
 
 UNMEASURED_METHODS = ("composed", "predicted", "empty")  # methods of rows that were not measured themselves
 
-
-SUMMARY = "summary"  # of rows measured by a tool that tells no single times, whose median is blank for that
+SUMMARY = "summary"  # of rows measured by a tool that reports no single times, so that their median is empty
 
 
 class LaunchFloor(BaseModel):
@@ -33,10 +27,17 @@ class LaunchFloor(BaseModel):
 
 
 class TableInfo(BaseModel):
-    """What a table's TOML says: `identity` must agree between rows, `conditions` are recorded only.
+    """A table's TOML.
 
-    column: the CSV's column that holds the cost, such as `median_s`. sentinel_reference_s, least_spread: see `Measurement`. residual:
-    relative deviation of whole networks about the table's sums, of a table fitted to them; floor: its second column, where it has one.
+    Attributes:
+        identity: What must agree between rows: environment, mode, protocol.
+        conditions: What is recorded only.
+        column: The CSV's column that holds the cost, such as `median_s`.
+        sentinel: The layers_hash of the sentinel; empty without one.
+        sentinel_reference_s: See `Measurement`.
+        min_relative_std: See `Measurement`.
+        residual_std: Relative deviation of whole networks from the table's sums, of a table fitted to networks.
+        floor: The second column of a fitted table, where it has one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -58,26 +59,26 @@ class TableInfo(BaseModel):
     floor: LaunchFloor | None = None
 
     def validate_same_identity(self, other: TableInfo, path: Path) -> None:
-        """Raise `TableError` that names the first difference when `other`, about to be written to `path`, is not of this identity."""
+        """Raise `TableError` with the first difference when `other`, about to be written to `path`, is of another identity."""
         mine, theirs = self._identity(), other._identity()
         for key in sorted(mine.keys() | theirs.keys()):
             if mine.get(key) != theirs.get(key):
                 raise TableError(
                     f"{path} holds rows of {key} = {mine.get(key)!r}; rows of different environments do not mix",
                     got=str(theirs.get(key)),
-                    hint="write to another folder with --out, or move the old table away",
+                    hint="write to another folder with --tables, or move the old table away",
                 )
 
     @property
     def in_context(self) -> bool:
-        """Whether the costs are differences of two chains: of a block that adds nothing they scatter about zero."""
+        """Whether the costs are differences of two chains; those of a block that adds nothing scatter about zero."""
         return self.identity.get("mode") == "in_context"
 
     def _identity(self) -> dict[str, Scalar]:
-        own: dict[str, Scalar] = {
+        general: dict[str, Scalar] = {
             name: getattr(self, name) for name in ("device", "space", "quantity", "unit", "origin")
         }
-        return own | {"column": self.column, "sentinel": self.sentinel} | self.identity
+        return general | {"column": self.column, "sentinel": self.sentinel} | self.identity
 
 
 def std_column(column: str) -> str:

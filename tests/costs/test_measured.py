@@ -24,7 +24,8 @@ from donna_hw.devices.device import Device
 from donna_hw.errors import ConfigError, FileFormatError, TableError
 from donna_hw.graph.graph import layers_hash
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.profiler import get_or_create_table, profile_space
+from donna_hw.profiling.network_profiling import get_or_create_table
+from donna_hw.profiling.profiler import profile_space
 from donna_hw.profiling.sample_journal import COLUMNS
 from donna_hw.profiling.workers.in_process import create_in_process_workers
 from donna_hw.search.nsga2 import nsga2
@@ -239,14 +240,14 @@ from pathlib import Path
 from counted_backend import NotedDevice
 from donna_hw.costs.measured import MeasuredCost
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.profiler import begin_table
+from donna_hw.profiling.network_profiling import get_or_create_table
 from donna_hw.spaces import load_space
-from donna_hw.profiling.workers.in_process import here
+from donna_hw.profiling.workers.in_process import create_in_process_workers
 
 space, device = load_space("small_8px"), NotedDevice.load("onnxruntime_cpu")
 protocol = Protocol("killed", 2, 1, 2, "median", sentinel_samples=1)
-table = begin_table(space, device, Path(sys.argv[1]), protocol, workers=here)
-cost = MeasuredCost(space, device, table, protocol, workers=here)
+table = get_or_create_table(space, device, Path(sys.argv[1]), protocol, workers=create_in_process_workers)
+cost = MeasuredCost(space, device, table, protocol, workers=create_in_process_workers)
 rows = space.random_rows(7, 0)
 print(repr([*cost.mean(rows[:4]), *cost.mean(rows), *cost.std(rows)]))
 """

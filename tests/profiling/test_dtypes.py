@@ -14,7 +14,8 @@ from donna_hw.devices.backends.onnxruntime import OnnxRuntimeBackend
 from donna_hw.devices.device import Device
 from donna_hw.errors import ConfigError
 from donna_hw.profiling.dtypes import with_dtypes
-from donna_hw.profiling.profiler import get_or_create_table, profile_space
+from donna_hw.profiling.network_profiling import get_or_create_table
+from donna_hw.profiling.profiler import profile_space
 from donna_hw.spaces import load_space
 from donna_hw.spaces.mixed_precision import float_block_number
 
@@ -22,7 +23,7 @@ from donna_hw.spaces.mixed_precision import float_block_number
 def test_a_backend_without_8_bit_layers_refuses_them(tmp_path: Path) -> None:
     space = load_space("small_8px@precision")
     for fill in (profile_space, get_or_create_table):
-        with pytest.raises(ConfigError, match="device torch_cpu runs layers of float32; found 'int8'"):
+        with pytest.raises(ConfigError, match="device torch_cpu cannot run layers of int8, only of float32"):
             fill(space, Device.load("torch_cpu"), tmp_path)
 
 

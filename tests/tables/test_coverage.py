@@ -44,7 +44,7 @@ def test_exactly_the_rows_that_were_taken_out_or_changed_are_named(table: Latenc
     found = replace(table, frame=frame.drop(index=list(gone)).reset_index(drop=True)).coverage(space)
     assert set(found.missing) == {keys[row] for row in gone}
     assert {key for key, _, _ in found.changed} == {keys[row] for row in other}
-    assert all(kept == "0" * 16 != now for _, kept, now in found.changed)
+    assert all(measured == "0" * 16 != now for _, measured, now in found.changed)
     assert found.complete == (not gone and not other)
     assert found.total == count
 
@@ -54,7 +54,7 @@ def test_the_command_names_every_missing_row_and_ends_with_1(table: LatencyTable
     part = table.frame[(table.frame["part"] != "stage2") & (table.frame["part"] != "tail")]
     placed = replace(table, frame=part, path=tmp_path / "part.csv")
     placed.write()
-    code, text, _ = main("table", "check", placed.path)
+    code, text, _ = main("table", "validate", placed.path)
     assert code == 1
     stage = space.stage("stage2")
     missing = [f"missing: {' '.join(block_key(stage, m))}" for m in range(stage.size)]
@@ -64,17 +64,17 @@ def test_the_command_names_every_missing_row_and_ends_with_1(table: LatencyTable
 
 
 def test_the_command_says_so_when_a_table_covers_its_space(main: Main, table: LatencyTable) -> None:
-    code, text, _ = main("table", "check", table.path)
+    code, text, _ = main("table", "validate", table.path)
     assert (code, text.count("\n")) == (0, 1)
-    assert "all 75 blocks and fixed parts have a row, counted" in text
+    assert "all 75 blocks and fixed parts have a row, computed" in text
 
 
 def test_a_table_of_another_space_is_refused(main: Main, table: LatencyTable) -> None:
-    with pytest.raises(TableError, match=r"must be a table of small_8px@16px"):
+    with pytest.raises(TableError, match=r"a table of small_8px, not of small_8px@16px"):
         table.coverage(load_space("small_8px@16px"))
-    code, _, error = main("table", "check", table.path, "--space", "small_28px")
+    code, _, error = main("table", "validate", table.path, "--space", "small_28px")
     assert code == 2
-    assert "must be a table of small_28px; found 'small_8px'" in error
+    assert "a table of small_8px, not of small_28px" in error
 
 
 SHIPPED = sorted((data_roots()[-1] / "latency_tables").glob("*/*/*.toml"))

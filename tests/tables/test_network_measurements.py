@@ -1,4 +1,4 @@
-"""Measured networks: what is written reads back, those beside a table are read too, and no doubtful line is."""
+"""Measured networks: what is written reads back, those next to a table are read too, and no invalid line is."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def test_networks_read_back_as_they_were_written(tmp_path: Path, name: str) -> N
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("/r1", "/r9", "line .*21 of its labels"),
-        ("/r", "/k3-e3/r", "line 2.*21 of its labels"),
+        ("/r1", "/r9", "line .*not a network of ofa_mobilenetv3, which has 21 labels"),
+        ("/r", "/k3-e3/r", "line 2.*not a network of ofa_mobilenetv3, which has 21 labels"),
         ("0.00", "-0.00", "line .*above zero"),
         ("0.00", "fast", "line 2.*above zero"),
-        ("latency_s", "latency_ms", "must have the column latency_s"),
-        ("network", "arch", "must have the column network"),
+        ("latency_s", "latency_ms", "no column latency_s, only network, latency_ms"),
+        ("network", "arch", "no column network, only arch, latency_s"),
     ],
 )
-def test_a_doubtful_line_is_refused(tmp_path: Path, old: str, new: str, says: str) -> None:
+def test_an_invalid_line_is_refused(tmp_path: Path, old: str, new: str, says: str) -> None:
     path = tmp_path / "a.networks.csv"
     some().write(path)
     path.write_text(path.read_text().replace(old, new), encoding="utf-8")
@@ -54,10 +54,10 @@ def test_a_doubtful_line_is_refused(tmp_path: Path, old: str, new: str, says: st
     [
         ('unit = "s"', 'unit = "ms"', "seconds"),
         ('space_hash = "', 'space_hash = "0', "changed since"),
-        ("[facts]", "more = 1\n[facts]", "more"),
+        ("[metadata]", "more = 1\n[metadata]", "more"),
     ],
 )
-def test_a_toml_that_says_something_else_is_refused(tmp_path: Path, old: str, new: str, says: str) -> None:
+def test_a_toml_of_something_else_is_refused(tmp_path: Path, old: str, new: str, says: str) -> None:
     path = tmp_path / "a.networks.csv"
     some().write(path)
     toml = path.with_suffix(".toml")
@@ -68,7 +68,7 @@ def test_a_toml_that_says_something_else_is_refused(tmp_path: Path, old: str, ne
 
 def test_other_shapes_and_names_are_refused(tmp_path: Path) -> None:
     found = some()
-    with pytest.raises(ConfigError, match="21 numbers"):
+    with pytest.raises(ConfigError, match=r"rows must have the shape \(20, 21\); got \(20, 20\)"):
         MeasuredNetworks(found.space, "phone", found.rows[:, :20], found.seconds)
     with pytest.raises(ConfigError, match=r"<variant>\.networks\.csv"):
         found.write(tmp_path / "a.csv")

@@ -104,39 +104,39 @@ def test_a_space_without_fixed_parts_has_costs_too(tmp_path: Path) -> None:
     assert costs.blocks[0].shape == (2,)
 
 
-def test_a_missing_row_is_counted_and_named_with_the_cure(copy: LatencyTable) -> None:
-    kept = copy.frame[copy.frame["part"] != "second"].reset_index(drop=True)
-    with pytest.raises(TableError, match=r"4 missing: second 1 relu, .* \.\.\.'; donna-hw profile tiny --device fake"):
-        replace(copy, frame=kept).costs(SPACE)
-    kept = copy.frame[copy.frame["part"] != "stem"].reset_index(drop=True)
-    with pytest.raises(TableError, match="1 missing: stem"):
-        replace(copy, frame=kept).costs(SPACE)
+def test_a_missing_row_is_counted_and_named_with_the_hint(copy: LatencyTable) -> None:
+    rows = copy.frame[copy.frame["part"] != "second"].reset_index(drop=True)
+    with pytest.raises(
+        TableError, match=r"4 rows of tiny are missing: second 1 relu, .* \.\.\.; donna-hw profile tiny --device fake"
+    ):
+        replace(copy, frame=rows).costs(SPACE)
+    rows = copy.frame[copy.frame["part"] != "stem"].reset_index(drop=True)
+    with pytest.raises(TableError, match="1 rows of tiny are missing: stem"):
+        replace(copy, frame=rows).costs(SPACE)
 
 
 @pytest.mark.parametrize("column", ["samples", "rounds"])
 def test_a_latency_in_a_column_without_its_unit_is_refused(copy: LatencyTable, column: str) -> None:
     edited(copy, ".toml", lambda text: text.replace('column = "median_s"', f'column = "{column}"'))
-    with pytest.raises(TableError, match=f"must end in _s; found '{column}'"):
+    with pytest.raises(TableError, match=f"must end in _s; got '{column}'"):
         LatencyTable.read(copy.path)
 
 
 def test_a_doubled_row_is_named(copy: LatencyTable) -> None:
     edited(copy, ".csv", lambda text: text + text.splitlines(keepends=True)[-1])
-    with pytest.raises(TableError, match="one row; found 'second 3 swish'; delete one"):
+    with pytest.raises(TableError, match="two rows for second 3 swish; delete one"):
         LatencyTable.read(copy.path).costs(SPACE)
 
 
 def test_a_table_of_another_space_is_refused(copy: LatencyTable) -> None:
-    with pytest.raises(TableError, match="must be a table of other; found 'tiny'"):
+    with pytest.raises(TableError, match="a table of tiny, not of other"):
         copy.costs(tiny_space(name="other"))
 
 
 def test_a_row_of_other_layers_is_named_with_both_hashes(copy: LatencyTable) -> None:
     stage = SPACE.stages[1]
     changed = replace(stage, cell=lambda kernel, activation: ConvNormAct(4, kernel=kernel + 2, activation=activation))
-    with pytest.raises(
-        TableError, match=r"row second 1 relu must be of the layers [0-9a-f]{16} .*found '[0-9a-f]{16}'"
-    ):
+    with pytest.raises(TableError, match=r"row second 1 relu is of layers [0-9a-f]{16}, but tiny has [0-9a-f]{16} now"):
         copy.costs(replace(SPACE, stages=(SPACE.stages[0], changed)))
 
 
@@ -156,25 +156,35 @@ def test_a_value_that_is_no_time_is_named_by_line(copy: LatencyTable, column: st
 def test_an_interval_upside_down_is_named_by_line(copy: LatencyTable) -> None:
     frame = copy.frame.assign(low_s=copy.frame["high_s"] * 2)
     replace(copy, frame=frame).write()
-    with pytest.raises(TableError, match="line 2: low_s must not be above high_s"):
+    with pytest.raises(TableError, match=r"line 2: low_s [0-9.]+ is above high_s [0-9.]+"):
         LatencyTable.read(copy.path)
 
 
 @pytest.mark.parametrize(
     ("place", "new", "error", "says"),
     [
-        ((".csv", "median_s"), "median_ms", TableError, r"must have the column median_s \(times are in seconds\)"),
-        ((".toml", 'unit = "s"'), 'unit = "ms"', TableError, "quantity and unit must agree; found 'latency in ms'"),
-        ((".toml", 'quantity = "latency"'), 'quantity = "joules"', TableError, "known: latency in s"),
-        ((".toml", 'origin = "measured"'), 'origin = "guessed"', TableError, "known: measured, simulated"),
+        ((".csv", "median_s"), "median_ms", TableError, r"no column median_s \(times are in seconds\)"),
+        ((".toml", 'unit = "s"'), 'unit = "ms"', TableError, "wrong quantity or unit; got 'latency in ms'"),
+        (
+            (".toml", 'quantity = "latency"'),
+            'quantity = "joules"',
+            TableError,
+            "got 'joules in s'; expected latency in s",
+        ),
+        (
+            (".toml", 'origin = "measured"'),
+            'origin = "guessed"',
+            TableError,
+            "unknown origin.*'guessed'; expected measured, simulated",
+        ),
         ((".toml", 'device = "fake"'), 'devise = "fake"', UnknownNameError, "'devise'.*did you mean 'device'"),
-        ((".toml", 'device = "fake"'), "device = 3", ConfigError, "device: .*found 3"),
+        ((".toml", 'device = "fake"'), "device = 3", ConfigError, "device: .*got 3"),
         ((".toml", 'device = "fake"\n'), "", ConfigError, "'device' must be given"),
         ((".toml", "[identity]"), "[identity", FileFormatError, "must be valid TOML"),
         ((".toml", 'column = "median_s"'), 'column = "part"', TableError, "line 2: part must be a finite number"),
-        ((".toml", 'column = "median_s"'), 'column = "none"', TableError, "must have the column none"),
-        ((".csv", "layers_hash"), "hash", TableError, "must have the column layers_hash"),
-        ((".csv", "high_s"), "high", TableError, "must have the column high_s"),
+        ((".toml", 'column = "median_s"'), 'column = "none"', TableError, "no column none"),
+        ((".csv", "layers_hash"), "hash", TableError, "no column layers_hash"),
+        ((".csv", "high_s"), "high", TableError, "no column high_s"),
     ],
 )
 def test_a_wrong_word_is_named(
@@ -201,19 +211,19 @@ def test_a_row_of_too_many_cells_never_shifts_the_columns(copy: LatencyTable) ->
         ".csv",
         lambda text: "".join(line + ("\n" if n == 0 else ",1\n") for n, line in enumerate(text.splitlines())),
     )
-    with pytest.raises(FileFormatError, match="line 2: a row must have 16 cells; found '17 cells'"):
+    with pytest.raises(FileFormatError, match="line 2: 17 cells, expected 16"):
         LatencyTable.read(copy.path)
 
 
 def test_columns_of_one_name_are_refused(copy: LatencyTable) -> None:
     edited(copy, ".csv", lambda text: text.replace("min_s", "median_s", 1))
-    with pytest.raises(FileFormatError, match="columns of different names"):
+    with pytest.raises(FileFormatError, match="two columns of one name; got 'part, "):
         LatencyTable.read(copy.path)
 
 
 def test_a_row_of_too_few_cells_is_refused(copy: LatencyTable) -> None:
     edited(copy, ".csv", lambda text: text.rsplit(",", 1)[0] + "\n")
-    with pytest.raises(FileFormatError, match="line 11: a row must have 16 cells; found '15 cells'"):
+    with pytest.raises(FileFormatError, match="line 11: 15 cells, expected 16"):
         LatencyTable.read(copy.path)
 
 
@@ -227,10 +237,10 @@ def test_a_table_torn_anywhere_is_refused_or_lacks_rows(copy: LatencyTable) -> N
 
 def test_missing_halves_are_named(copy: LatencyTable) -> None:
     copy.path.unlink()
-    with pytest.raises(FileFormatError, match=r"must exist; found '.*table\.csv'"):
+    with pytest.raises(FileFormatError, match=r"table\.csv: no such file"):
         LatencyTable.read(copy.path)
     copy.path.with_suffix(".toml").unlink()
-    with pytest.raises(FileFormatError, match=r"must exist; found '.*table\.toml'"):
+    with pytest.raises(FileFormatError, match=r"table\.toml: no such file"):
         LatencyTable.read(copy.path)
 
 

@@ -2,7 +2,7 @@
 
 Schema, from the public repository: `data/fbnet` has `metainfo.pt`, {dataset, num_classes, arch: [{op_idx_list, arch_str}]}; `data/ofa` has
 `ofa_archs.pt`, {dataset, num_classes, arch: [{ks, e, d, r}]}; both have `latency/<device>.pt`, a list of times in ms in the order of the
-networks. An .npz has `arch`, int [n, 22] (operators) or [n, 46] (kernels, expansions, depths, resolution), and a time in ms a device.
+networks. An .npz has `arch`, int [n, 22] (operators) or [n, 46] (kernels, expansions, depths, resolution), and times in ms by device.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ OTHER_DEVICES = (
     "silver_4114",
     "silver_4210r",
 )
+DEVICE_CHOICES = (*(f"{gpu}_<batch>" for gpu in GPUS), *OTHER_DEVICES)
 SUMMED_DEVICES = ("eyeriss", "fpga", "pixel3", "raspi4")
 LAYERS, MAX_DEPTH = 20, 4  # of Once-for-All: layers in all, and of a stage
 MS = 1e-3
@@ -40,7 +41,14 @@ MS = 1e-3
 
 @dataclass(frozen=True)
 class HelpData:
-    """Networks as rows of a space, int [n, stages + global axes], and the times of each device in seconds, float [n]."""
+    """Networks of HELP and their times.
+
+    Attributes:
+        space: The name of the space.
+        rows: The networks, int [n, stages + global axes].
+        seconds: The times of each device in seconds, float [n].
+        source: The name of the file or folder.
+    """
 
     space: str
     rows: Rows
@@ -48,39 +56,46 @@ class HelpData:
     source: str
 
     def for_device(self, device: str) -> MeasuredNetworks:
-        """Return one device's networks, by HELP's name of it, such as `v100_32`; its batch is known where the name says it."""
+        """Return one device's networks, by HELP's name of it, such as `v100_32`; the batch is known where the name has it."""
         name, batch = parse_device(device)
         if device not in self.seconds:
-            raise UnknownNameError(f"{self.source} must have the device", got=device, choices=sorted(self.seconds))
-        facts: dict[str, str | int] = {
+            raise UnknownNameError(f"{self.source}: unknown device", got=device, choices=sorted(self.seconds))
+        metadata: dict[str, str | int] = {
             "source": self.source,
             "license": LICENSE,
             "help_device": device,
             "unit_in_file": "ms",
         }
         if batch:
-            facts["batch"] = batch
-        return MeasuredNetworks(load_space(self.space), name, self.rows, self.seconds[device], facts)
+            metadata["batch"] = batch
+        return MeasuredNetworks(load_space(self.space), name, self.rows, self.seconds[device], metadata)
 
 
 def parse_device(name: str) -> tuple[str, int]:
-    """Return (device, batch) of HELP's name of a device, batch 0 where it is not said; raises `UnknownNameError`."""
+    """Return (device, batch) of HELP's name of a device, batch 0 where the name has none; raises `UnknownNameError`."""
     if name in SUMMED_DEVICES:
-        rule = "a device of HELP must be a measured one; the numbers of this one are sums over a table"
-        raise UnknownNameError(rule, got=name, choices=[*(f"{gpu}_<batch>" for gpu in GPUS), *OTHER_DEVICES])
+        raise UnknownNameError(
+            "HELP's numbers are sums over a table, not measurements, of device", got=name, choices=DEVICE_CHOICES
+        )
     match = re.fullmatch(rf"({'|'.join(GPUS)})_([1-9][0-9]*)", name)
     if match:
         return match[1], int(match[2])
     if name not in OTHER_DEVICES:
-        rule = "a device of HELP must be a known one"
-        raise UnknownNameError(rule, got=name, choices=[*(f"{gpu}_<batch>" for gpu in GPUS), *OTHER_DEVICES])
+        raise UnknownNameError("unknown device of HELP", got=name, choices=DEVICE_CHOICES)
     return name, 0
 
 
 def read_help(source: Path, devices: Sequence[str] = ()) -> HelpData:
-    """Read an .npz, or HELP's folder `data/fbnet` or `data/ofa`; without `devices` all that it measured.
+    """Read an .npz, or HELP's folder `data/fbnet` or `data/ofa`; no code in a file is run.
 
-    Raises `FileFormatError`, `TableError` and `UnknownNameError`; nothing in a file is run.
+    Args:
+        source: The file or folder.
+        devices: HELP's names of the devices to read; by default all that were measured.
+
+    Raises:
+        FileFormatError: For files of another form.
+        TableError: For times that are not finite and above zero.
+        UnknownNameError: For an unknown device, or a value that the space lacks.
     """
     for name in devices:
         parse_device(name)
@@ -88,8 +103,11 @@ def read_help(source: Path, devices: Sequence[str] = ()) -> HelpData:
     space, rows = parse_encodings(arch, source)
     for name, values in times.items():
         if values.shape != (len(rows),):
-            rule = f"{source}: {name} must have a time for each of {len(rows)} networks"
-            raise FileFormatError(rule, got=f"{values.shape}", hint="take both from one version of the data")
+            raise FileFormatError(
+                f"{source}: {name} must have a time for each of {len(rows)} networks",
+                got=values.shape,
+                hint="take both from one version of the data",
+            )
     seconds = {name: MS * validate_seconds(values, source) for name, values in times.items()}
     return HelpData(space, rows, seconds, source.name)
 
@@ -97,29 +115,28 @@ def read_help(source: Path, devices: Sequence[str] = ()) -> HelpData:
 def parse_encodings(arch: np.ndarray, source: Path) -> tuple[str, Rows]:
     """Return (space, rows) of HELP's encodings, int [n, 22] or [n, 46]; layers beyond a stage's depth are `skip`."""
     if arch.ndim == 2 and arch.shape[1] == 22:
-        _validate_values(arch, range(9), "an operator", source)
+        _validate_values(arch, range(9), "operator", source)
         return "fbnet_cifar100", arch.astype(np.int64)
     if arch.ndim != 2 or arch.shape[1] != 2 * LAYERS + LAYERS // MAX_DEPTH + 1:
         raise FileFormatError(
-            f"{source}: networks must be rows of 22 or of 46 numbers", got=f"{arch.shape}", hint="see docs"
+            f"{source}: networks must be rows of 22 or of 46 numbers", got=arch.shape, hint="see docs/importing.md"
         )
     kernels, expands, depths, pixels = np.split(arch.astype(np.int64), [LAYERS, 2 * LAYERS, -1], axis=1)
-    known = next(axis.values for axis in load_space("ofa_mobilenetv3").global_axes if axis.name == RESOLUTION)
-    _validate_values(kernels, (3, 5, 7), "a kernel", source)
-    _validate_values(expands, (3, 4, 6), "an expansion", source)
-    _validate_values(depths, (2, 3, 4), "a depth", source)
-    _validate_values(pixels, known, "a resolution", source)
+    resolutions = next(axis.values for axis in load_space("ofa_mobilenetv3").global_axes if axis.name == RESOLUTION)
+    _validate_values(kernels, (3, 5, 7), "kernel", source)
+    _validate_values(expands, (3, 4, 6), "expansion", source)
+    _validate_values(depths, (2, 3, 4), "depth", source)
+    _validate_values(pixels, resolutions, "resolution", source)
     rows = 3 * np.searchsorted([3, 5, 7], kernels) + np.searchsorted([3, 4, 6], expands)
     beyond = np.arange(LAYERS) % MAX_DEPTH >= np.repeat(depths, MAX_DEPTH, axis=1)
     rows[beyond] = 9
-    return "ofa_mobilenetv3", np.hstack([rows, np.searchsorted(np.array(known), pixels)])
+    return "ofa_mobilenetv3", np.hstack([rows, np.searchsorted(np.array(resolutions), pixels)])
 
 
-def _validate_values(found: np.ndarray, known: Sequence[Any], what: str, source: Path) -> None:
-    bad = ~np.isin(found, np.array(known))
+def _validate_values(values: np.ndarray, choices: Sequence[Any], kind: str, source: Path) -> None:
+    bad = ~np.isin(values, np.array(choices))
     if bad.any():
-        words = [str(value) for value in known]
-        raise UnknownNameError(f"{source}: {what} must be a known one", got=str(found[bad][0]), choices=words)
+        raise UnknownNameError(f"{source}: unknown {kind}", got=str(values[bad][0]), choices=map(str, choices))
 
 
 def _read_npz(source: Path, devices: Sequence[str]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -127,33 +144,35 @@ def _read_npz(source: Path, devices: Sequence[str]) -> tuple[np.ndarray, dict[st
         with source.open("rb") as stream:
             file = np.load(stream, allow_pickle=False)
             names = getattr(file, "files", [])  # none where the file is a single array
-            found = {name: file[name] for name in names if not devices or name in ("arch", *devices)}
+            arrays = {name: file[name] for name in names if not devices or name in ("arch", *devices)}
     except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise FileFormatError(f"{source} must be an .npz of arrays", got=str(error), hint="name such a file") from None
-    arch = found.pop("arch", np.empty(0))
-    for name in (*devices, *found):
+        raise FileFormatError(f"{source}: not an .npz of arrays: {error}", hint="name such a file") from None
+    arch = arrays.pop("arch", np.empty(0))
+    for name in (*devices, *arrays):
         parse_device(name)
-        if name not in found:
-            raise UnknownNameError(f"{source} must have the device", got=name, choices=sorted(found))
-        if not np.issubdtype(found[name].dtype, np.number):
-            raise FileFormatError(f"{source}: {name} must be numbers", got=str(found[name].dtype), hint="mend the file")
+        if name not in arrays:
+            raise UnknownNameError(f"{source}: unknown device", got=name, choices=sorted(arrays))
+        if not np.issubdtype(arrays[name].dtype, np.number):
+            raise FileFormatError(f"{source}: {name} must be numbers", got=str(arrays[name].dtype), hint="fix the file")
     if not np.issubdtype(arch.dtype, np.integer):
-        raise FileFormatError(f"{source} must have `arch`, whole numbers", got=str(arch.dtype), hint="mend the file")
-    return arch, {name: values.astype(np.float64) for name, values in found.items()}
+        raise FileFormatError(f"{source} must have `arch`, whole numbers", got=str(arch.dtype), hint="fix the file")
+    return arch, {name: values.astype(np.float64) for name, values in arrays.items()}
 
 
 def _read_folder(folder: Path, devices: Sequence[str]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     fbnet, ofa = folder / "metainfo.pt", folder / "ofa_archs.pt"
     if fbnet.exists() == ofa.exists():
-        known = "metainfo.pt (data/fbnet) or ofa_archs.pt (data/ofa)"
-        raise FileFormatError(f"{folder} must have {known}", got="none, or both", hint="name one of HELP's two folders")
+        raise FileFormatError(
+            f"{folder} must have either metainfo.pt (data/fbnet) or ofa_archs.pt (data/ofa)",
+            hint="name one of HELP's two folders",
+        )
     path = fbnet if fbnet.exists() else ofa
     listed = _load_torch(path)
     try:
         if fbnet.exists():
             if listed["dataset"] != "cifar100":
                 raise FileFormatError(
-                    f"{path}: the networks must be of CIFAR-100", got=listed["dataset"], hint="see docs"
+                    f"{path}: the networks must be of CIFAR-100", got=listed["dataset"], hint="see docs/importing.md"
                 )
             arch = np.array([network["op_idx_list"] for network in listed["arch"]])
         else:
@@ -162,24 +181,24 @@ def _read_folder(folder: Path, devices: Sequence[str]) -> tuple[np.ndarray, dict
         raise
     except (KeyError, TypeError, ValueError) as error:
         raise FileFormatError(
-            f"{path} must be HELP's", got=f"{type(error).__name__} {error}", hint="see docs"
+            f"{path}: not a file of HELP: {type(error).__name__} {error}", hint="see docs/importing.md"
         ) from None
-    there = sorted(file.stem for file in (folder / "latency").glob("*.pt") if file.stem not in SUMMED_DEVICES)
+    measured = sorted(file.stem for file in (folder / "latency").glob("*.pt") if file.stem not in SUMMED_DEVICES)
     for name in devices:
-        if name not in there:
-            raise UnknownNameError(f"{folder} must have the device", got=name, choices=there)
+        if name not in measured:
+            raise UnknownNameError(f"{folder}: unknown device", got=name, choices=measured)
     times = {}
-    for name in devices or there:
+    for name in devices or measured:
         parse_device(name)
         times[name] = _parse_times(_load_torch(folder / "latency" / f"{name}.pt"), folder / "latency" / f"{name}.pt")
     return arch, times
 
 
-def _parse_times(found: object, path: Path) -> np.ndarray:
+def _parse_times(times: object, path: Path) -> np.ndarray:
     try:
-        return np.array(found, dtype=np.float64)
+        return np.array(times, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise FileFormatError(f"{path} must be a list of times", got=str(error), hint="see docs") from None
+        raise FileFormatError(f"{path}: not a list of times: {error}", hint="see docs/importing.md") from None
 
 
 def _load_torch(path: Path) -> Any:
@@ -196,9 +215,9 @@ def _load_torch(path: Path) -> Any:
         with torch.serialization.safe_globals(plain):
             return torch.load(path, weights_only=True)
     except FileNotFoundError:
-        raise FileFormatError(f"{path} must be there", got="no such file", hint="check the path") from None
+        raise FileFormatError(f"{path}: no such file", hint="check the path") from None
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         first = str(error).split("\n")[-3:][0]
         raise FileFormatError(
-            f"{path} must be a torch file of plain values", got=first, hint="see docs/importing.md"
+            f"{path}: not a torch file of plain values: {first}", hint="see docs/importing.md"
         ) from None

@@ -42,7 +42,14 @@ UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 
 @dataclass(frozen=True)
 class LookupTable:
-    """A file's layers: {key: seconds}, its format (a key of `FORMATS`), and the unit that its times were taken in."""
+    """The layers of a file.
+
+    Attributes:
+        path: The file.
+        kind: Its format, a key of `FORMATS`.
+        unit: The unit of its times, as given by the user.
+        seconds: {key of a layer: time in seconds}.
+    """
 
     path: Path
     kind: str
@@ -51,39 +58,62 @@ class LookupTable:
 
     @classmethod
     def read(cls, path: Path, kind: str, unit: str) -> LookupTable:
-        """Read a file whose times are in `unit`; raises `FileFormatError`, `TableError` and `UnknownNameError`, and skips no entry."""
+        """Read a file, every entry of it.
+
+        Args:
+            path: The YAML.
+            kind: Its format, a key of `FORMATS`.
+            unit: The unit of its times, a key of `UNITS`.
+
+        Raises:
+            FileFormatError: For a file of another form.
+            TableError: For a key that is not of the format, or a time that is not finite and above zero.
+            UnknownNameError: For an unknown unit.
+        """
         import yaml
 
         if unit not in UNITS:
-            raise UnknownNameError("the unit of a latency table must be known", got=unit, choices=list(UNITS))
+            raise UnknownNameError("unknown unit", got=unit, choices=list(UNITS))
         try:
             content = yaml.load(read_text(path), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  a safe one
         except yaml.YAMLError as error:
-            raise FileFormatError(
-                f"{path} must be YAML of plain values", got=str(error), hint="name such a file"
-            ) from None
+            raise FileFormatError(f"{path}: not YAML of plain values: {error}", hint="name such a file") from None
         if not isinstance(content, dict) or not content:
             raise FileFormatError(
                 f"{path} must map layers to times", got=type(content).__name__, hint="name such a file"
             )
-        found = {}
+        seconds = {}
         for key, entry in content.items():
             _validate_key(str(key), kind, path)
             mean = entry.get("mean") if isinstance(entry, dict) else None
             if isinstance(mean, bool) or not isinstance(mean, int | float) or not isfinite(mean) or mean <= 0:
-                rule = f"{path}: {key} must have a mean, a finite number above zero"
-                raise TableError(rule, got=str(mean if isinstance(entry, dict) else entry), hint="mend the entry")
-            found[str(key)] = UNITS[unit] * mean
-        return cls(path, kind, unit, found)
+                raise TableError(
+                    f"{path}: {key} must have a mean, a finite number above zero",
+                    got=str(mean if isinstance(entry, dict) else entry),
+                    hint="fix the entry",
+                )
+            seconds[str(key)] = UNITS[unit] * mean
+        return cls(path, kind, unit, seconds)
 
-    def to_table(self, space: Space, device: str, out: Path) -> LatencyTable:
-        """Write below `out`, and return, the table of a space whose layers are all here; a block of several layers costs their sum.
+    def to_table(self, space: Space, device: str, root: Path) -> LatencyTable:
+        """Write the table of a space whose layers are all in the file; a block of several layers costs their sum.
 
-        Its origin is `published`: the file says of no interval. Raises `TableError` with the first layers that it lacks.
+        The origin of the table is `published`, since the file has no intervals.
+
+        Args:
+            space: The space, at one resolution.
+            device: The name of the device.
+            root: The folder of tables.
+
+        Raises:
+            ConfigError: For a space with global axes, or a block that the format has no key for.
+            TableError: When layers are missing, with the first of them.
         """
         if space.global_axes:
-            cure = f"name one, such as {space.name}@{space.input_shape[1]}px"
-            raise ConfigError(f"a table is of one resolution of {space.name}", got="none named", hint=cure)
+            raise ConfigError(
+                f"a table needs one resolution of {space.name}",
+                hint=f"choose one, such as {space.name}@{space.input_shape[1]}px",
+            )
         records, used = [], dict[str, None]()
         axes = list(dict.fromkeys(axis.name for stage in space.stages for axis in stage.axes))
         for part in list_parts(space):
@@ -97,11 +127,11 @@ class LookupTable:
         missing = [key for key in used if key not in self.seconds]
         if missing:
             raise TableError(
-                f"{self.path} must have each layer of {space.name}",
-                got=f"{len(missing)} of {len(used)} missing: {', '.join(missing[:3])}{' ...' * (len(missing) > 3)}",
+                f"{self.path}: {len(missing)} of {len(used)} layers of {space.name} are missing: "
+                f"{', '.join(missing[:3])}{' ...' * (len(missing) > 3)}",
                 hint="name the space and the resolution that the file is of",
             )
-        path = table_path(out, device, space.name, self.kind)
+        path = table_path(root, device, space.name, self.kind)
         LatencyTable(self._info(space, device, len(used)), pd.DataFrame(records), path).write()
         return LatencyTable.read(path)
 
@@ -129,7 +159,17 @@ class LookupTable:
 
 
 def layer_keys(block: Block, shape: Shape, kind: str, name: str) -> list[str]:
-    """Return the keys of a block's layers; raises `ConfigError` for one that the format has no word for."""
+    """Return the keys of a block's layers.
+
+    Args:
+        block: The block.
+        shape: Its input shape (channels, height, width).
+        kind: The format, a key of `FORMATS`.
+        name: The name of its part; `stem` for the first convolution.
+
+    Raises:
+        ConfigError: For a block that the format has no key for.
+    """
     graphs = lower_sections(block, shape)
     if isinstance(block, InvertedResidual):
         return [_bottleneck(graph, kind) for graph in graphs]
@@ -140,25 +180,27 @@ def layer_keys(block: Block, shape: Shape, kind: str, name: str) -> list[str]:
         return [_shape_key("Conv" if name == "stem" else "Conv_1", graph.input_shape, graph.output_shape)]
     if isinstance(block, Classifier):
         return _classifier(graph, kind)
-    rule = f"{name} must be a stem, an inverted bottleneck, a 1x1 convolution or a classifier to have a key"
-    raise ConfigError(rule, got=type(block).__name__)
+    raise ConfigError(
+        f"{name}: only a stem, an inverted bottleneck, a 1x1 convolution or a classifier has a key",
+        got=type(block).__name__,
+    )
 
 
 def _bottleneck(graph: Graph, kind: str) -> str:
     layers = {layer.operator: layer for layer in graph.layers}
     [spatial] = [layer for layer in graph.layers if layer.operator == "conv" and layer.groups == layer.in_shape[0] > 1]
     hidden, into = spatial.in_shape[0], graph.input_shape[0]
-    facts = {
+    settings = {
         "expand": hidden if kind == "ofa" else hidden // into,
         "kernel": spatial.kernel,
         "stride": spatial.stride,
         "idskip": int("add" in layers),
     }
     if kind == "ofa":
-        facts |= {"se": int("scale" in layers), "hs": int(spatial.activation == "hard_swish")}
+        settings |= {"se": int("scale" in layers), "hs": int(spatial.activation == "hard_swish")}
     elif "scale" in layers or hidden % into:
-        raise ConfigError("a bottleneck of ProxylessNAS has a whole expansion and no gate", got=spatial.name)
-    words = "-".join(f"{name}:{value}" for name, value in facts.items())
+        raise ConfigError("a bottleneck of ProxylessNAS must have a whole expansion and no gate", got=spatial.name)
+    words = "-".join(f"{name}:{value}" for name, value in settings.items())
     return f"{_shape_key('expanded_conv', graph.input_shape, graph.output_shape)}-{words}"
 
 
@@ -174,11 +216,11 @@ def _classifier(graph: Graph, kind: str) -> list[str]:
             _shape_key("Conv_2", (channels, 1, 1), (hidden, 1, 1)),
             _shape_key("Logits", (hidden, 1, 1), graph.output_shape),
         ]
-    raise ConfigError(f"a classifier of {FORMATS[kind]} has another number of layers", got=len(linear))
+    raise ConfigError(f"a classifier of {FORMATS[kind]} cannot have this number of linear layers", got=len(linear))
 
 
 def _shape_key(kind: str, before: Shape, after: Shape) -> str:
-    """Return a key without settings: shapes are height x width x channels there."""
+    """Return a key without settings; its shapes are height x width x channels."""
     shapes = ["x".join(map(str, (*shape[1:], shape[0]))) for shape in (before, after)]
     return f"{kind}-input:{shapes[0]}-output:{shapes[1]}"
 
@@ -186,10 +228,17 @@ def _shape_key(kind: str, before: Shape, after: Shape) -> str:
 def _validate_key(key: str, kind: str, path: Path) -> None:
     """Raise `TableError` for a key that is not of the format: guessing what it means could make a plausible wrong table."""
     name, *words = key.split("-")
-    wanted = ("input", "output", *(KEY_FIELDS[kind] if name == "expanded_conv" else ()))
+    expected = ("input", "output", *(KEY_FIELDS[kind] if name == "expanded_conv" else ()))
     pairs = [word.partition(":") for word in words]
     sizes = [value.split("x") for _, _, value in pairs]
     whole = all(size.isdecimal() for value in sizes for size in value)
-    if name not in (*LAYER_TYPES[kind], "expanded_conv") or tuple(word for word, _, _ in pairs) != wanted or not whole:
-        rule = f"{path}: a key must be a layer of {FORMATS[kind]}: {', '.join(LAYER_TYPES[kind])} or expanded_conv, {'-'.join(wanted)}"
-        raise TableError(rule, got=key, hint="name the other format, or take the entry out")
+    if (
+        name not in (*LAYER_TYPES[kind], "expanded_conv")
+        or tuple(word for word, _, _ in pairs) != expected
+        or not whole
+    ):
+        raise TableError(
+            f"{path}: a key must be a layer of {FORMATS[kind]}: {', '.join(LAYER_TYPES[kind])} or expanded_conv, {'-'.join(expected)}",
+            got=key,
+            hint="name the other format, or delete the entry",
+        )

@@ -23,9 +23,9 @@ from donna_hw.devices.backends.android.remote_files import ROOT
 from donna_hw.devices.device import Device, DeviceConfig
 from donna_hw.errors import ConfigError, DonnaError, FileFormatError, TableError, UnavailableError
 from donna_hw.measurement.protocol import PROTOCOLS, Protocol
-from donna_hw.profiling.measure_blocks import ProfilingBudget
 from donna_hw.profiling.profiler import profile_space
 from donna_hw.profiling.sample_journal import SampleJournal
+from donna_hw.profiling.timed_costs import ProfilingBudget
 from donna_hw.profiling.workers.in_process import create_in_process_workers
 from donna_hw.profiling.workers.subprocess import create_subprocess_workers
 from donna_hw.tables.latency_table import LatencyTable
@@ -139,7 +139,7 @@ def test_two_phones_share_the_blocks(phone: Phone, plug_in: Callable[..., Phone]
     pool = one.config.model_copy(update={"pool": [{"serial": phone.serial}, {"serial": other.serial}]})
     # devices of a pool must be alike: on a busy machine two fakes of one phone need not be
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("donna_hw.profiling.profiler.refuse_unlike", lambda crew, sentinel: None)
+        patch.setattr("donna_hw.profiling.timed_costs.validate_pool", lambda crew, sentinel: None)
         table = profile_space(SMALL, replace(one, config=pool), tmp_path, ONCE, workers=create_in_process_workers)
     records = SampleJournal(table.path.with_suffix(".samples.csv")).read().values()
     assert {visit.device for record in records for visit in record.trials} == {"a_phone.0", "a_phone.1"}

@@ -68,7 +68,7 @@ def test_a_killed_nodes_block_goes_to_the_other_and_the_table_is_whole(
     killer = threading.Thread(target=kill_second)
     killer.start()
     space = load_space(SPACE)
-    with pytest.raises(UnavailableError, match="must have the resource"):
+    with pytest.raises(UnavailableError, match="no host of the cluster has the resource"):
         ray_worker_factory(two_nodes.address)(Device.load("torch_cpu"), PROTOCOL)
     table = profile_space(space, Device.load(DEVICE), tmp_path, PROTOCOL, workers=ray_worker_factory(two_nodes.address))
     killer.join()

@@ -13,9 +13,10 @@ from faulty_backends import declared_s, faulty_device
 
 from donna_hw.errors import TableError, UnavailableError
 from donna_hw.graph.graph import layers_hash
-from donna_hw.profiling.measure_blocks import ProfilingBudget
-from donna_hw.profiling.profiler import profile_space, select_sentinel
+from donna_hw.profiling.profiler import profile_space
 from donna_hw.profiling.sample_journal import SampleJournal
+from donna_hw.profiling.table_setup import select_sentinel
+from donna_hw.profiling.timed_costs import ProfilingBudget
 from donna_hw.profiling.workers.in_process import create_in_process_workers
 from donna_hw.profiling.workers.subprocess import create_subprocess_workers
 from donna_hw.tables.latency_table import LatencyTable
@@ -28,23 +29,26 @@ PARTS = [part for part in list_parts(SPACE) if part.layers_hash != SENTINEL]
 REASONS = {
     "abort": "its process was killed by SIGABRT",
     "segv": "its process was killed by SIGSEGV",
-    "killed": "its process was killed by SIGKILL, perhaps for want of memory",
+    "killed": "its process was killed by SIGKILL, perhaps because memory ran out",
     "raise": "ValueError: unsupported operator",
     "memory": "MemoryError: Unable to allocate 1.00 TiB",
     "hang": "no answer within 1 s: it hangs, and its process was killed",
 }
-NONSENSE = {"nan": "found 'nan among 2 samples'", "zero": "found '0.0 among 2 samples'", "none": "found 'no samples'"}
+NONSENSE = {"nan": "got 'nan among 2 samples'", "zero": "got '0.0 among 2 samples'", "none": "got 'no samples'"}
 
 
 def with_faults(faults: Iterable[str]) -> tuple[str, dict[str, Part]]:
     """Return the device's option, and the part that has each fault."""
-    chosen = dict(zip(faults, PARTS, strict=False))
-    return ",".join(f"{part.layers_hash}={fault}" for fault, part in chosen.items()), chosen
+    parts = dict(zip(faults, PARTS, strict=False))
+    return ",".join(f"{part.layers_hash}={fault}" for fault, part in parts.items()), parts
 
 
 def children() -> list[psutil.Process]:
-    found = psutil.Process().children(recursive=True)
-    return [child for child in found if "donna_hw.profiling.workers.subprocess_main" in child.cmdline()]
+    return [
+        child
+        for child in psutil.Process().children(recursive=True)
+        if "donna_hw.profiling.workers.subprocess_main" in child.cmdline()
+    ]
 
 
 def assert_others_are_exact(table: LatencyTable, failed: Iterable[Part]) -> None:
@@ -68,7 +72,7 @@ def test_a_block_that_breaks_its_process_is_recorded_and_the_rest_goes_on(tmp_pa
         table.costs(SPACE)
     # The failed blocks, and no others, are measured again when that is asked for; what was there stays.
     before = journal.path.read_bytes()
-    healed = profile_space(
+    repaired = profile_space(
         SPACE,
         faulty_device(),
         tmp_path,
@@ -76,13 +80,13 @@ def test_a_block_that_breaks_its_process_is_recorded_and_the_rest_goes_on(tmp_pa
         workers=create_in_process_workers,
         budget=ProfilingBudget(remeasure=True),
     )
-    assert_others_are_exact(healed, [])
+    assert_others_are_exact(repaired, [])
     assert journal.path.read_bytes().startswith(before)
     attempts = {key: record.attempt for key, record in journal.read().items()}
     failed = {part.layers_hash for part in parts.values()}
     assert {key for key, attempt in attempts.items() if attempt == 1} == failed
     assert set(attempts.values()) == {0, 1}
-    healed.costs(SPACE)
+    repaired.costs(SPACE)
 
 
 @pytest.mark.parametrize("fault", NONSENSE)
@@ -108,10 +112,10 @@ def test_a_time_that_the_journal_would_round_to_zero_is_refused_before_it_is_wri
     )
 
 
-def test_when_every_block_fails_the_first_reason_is_told(tmp_path: Path) -> None:
+def test_when_every_block_fails_the_first_reason_is_given(tmp_path: Path) -> None:
     faults = ",".join(f"{part.layers_hash}=raise" for part in list_parts(SPACE))
     protocol = replace(ONCE, sentinel_samples=0)
-    with pytest.raises(UnavailableError, match=r"a device must be left .*faulty\.0: ValueError: unsupported operator"):
+    with pytest.raises(UnavailableError, match=r"no device is left .*faulty\.0: ValueError: unsupported operator"):
         profile_space(SPACE, faulty_device(faults=faults), tmp_path, protocol, workers=create_in_process_workers)
 
 
@@ -129,7 +133,7 @@ def test_a_block_that_raises_before_each_retry_gets_a_new_attempt_each(tmp_path:
     assert_others_are_exact(table, [part])
 
 
-def test_a_clock_that_falls_is_told_row_by_row(tmp_path: Path) -> None:
+def test_a_clock_that_falls_is_reported_row_by_row(tmp_path: Path) -> None:
     rounds = replace(QUICK, rounds=4, sentinel_samples=2)
     falls = 1 + 2 * len(list_parts(SPACE))  # after the sentinel and two rounds
     table = profile_space(SPACE, faulty_device(falls_after=falls), tmp_path, rounds, workers=create_in_process_workers)

@@ -1,4 +1,4 @@
-"""Devices that vanish in the middle of a profile: another of the pool takes over, or all is kept and the next start finishes."""
+"""Devices that vanish in the middle of a profile: another of the pool takes over, or everything is saved and the next start finishes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from faulty_backends import declared_s, faulty_device
 
 from donna_hw._core.journal import Journal
 from donna_hw.errors import UnavailableError
-from donna_hw.profiling.profiler import WorkerFactory, profile_space
+from donna_hw.profiling.profiler import profile_space
 from donna_hw.profiling.sample_journal import COLUMNS
+from donna_hw.profiling.workers.base import WorkerFactory
 from donna_hw.profiling.workers.in_process import create_in_process_workers
 from donna_hw.profiling.workers.subprocess import create_subprocess_workers
 from donna_hw.tables.latency_table import LatencyTable
@@ -46,18 +47,18 @@ def lose_one_of_two(root: Path, lost_after: int, workers: WorkerFactory) -> None
 def lose_the_only_one(root: Path, lost_after: int, workers: WorkerFactory) -> None:
     gone = root / "gone"
     device = faulty_device(gone=str(gone), lost_after=lost_after)
-    with pytest.raises(UnavailableError) as told:
+    with pytest.raises(UnavailableError) as caught:
         profile_space(SPACE, device, root / "tables", QUICK, workers=workers)
-    assert str(told.value) == (
-        "a device must be left to measure on; found 'none: faulty.0: OSError: no such device'; start again: all is kept"
+    assert str(caught.value) == (
+        "no device is left to measure on; got 'faulty.0: OSError: no such device'; start again: everything measured is saved"
     )
-    kept = visits_below(root) if lost_after > 2 else []
-    assert len(kept) == max(0, lost_after - 2)
+    saved = visits_below(root) if lost_after > 2 else []
+    assert len(saved) == max(0, lost_after - 2)
     with pytest.raises(UnavailableError, match="no such device"):  # it is still away
         profile_space(SPACE, device, root / "tables", QUICK, workers=workers)
     gone.unlink()
     assert_complete(root, profile_space(SPACE, faulty_device(), root / "tables", QUICK, workers=workers))
-    assert visits_below(root)[: len(kept)] == kept
+    assert visits_below(root)[: len(saved)] == saved
 
 
 MOMENTS = np.random.default_rng(0).integers(2, RUNNERS + 1, 20).tolist()
@@ -79,5 +80,5 @@ def test_the_only_device_vanishes_under_a_worker_process(tmp_path: Path) -> None
 
 def test_one_device_of_two_vanishes_under_worker_processes(tmp_path: Path) -> None:
     lose_one_of_two(tmp_path, 4, create_subprocess_workers)
-    fellows = {device for _, _, device in visits_below(tmp_path)}
-    assert "faulty.1" in fellows
+    devices = {device for _, _, device in visits_below(tmp_path)}
+    assert "faulty.1" in devices

@@ -64,12 +64,12 @@ def test_a_row_of_fbnet_is_its_operators() -> None:
 
 @pytest.mark.parametrize(
     ("column", "value", "says"),
-    [(0, 4, "a kernel"), (20, 5, "an expansion"), (40, 1, "a depth"), (45, 130, "a resolution")],
+    [(0, 4, "kernel"), (20, 5, "expansion"), (40, 1, "depth"), (45, 130, "resolution")],
 )
 def test_a_value_that_the_space_lacks_is_refused(column: int, value: int, says: str) -> None:
     arch = ofa_arch(3)
     arch[1, column] = value
-    with pytest.raises(UnknownNameError, match=f"{says} must be a known one; found '{value}'"):
+    with pytest.raises(UnknownNameError, match=f"unknown {says} '{value}'"):
         parse_encodings(arch, Path("made"))
 
 
@@ -78,16 +78,16 @@ def test_an_npz_becomes_a_file_of_networks_in_seconds(
 ) -> None:
     arch, times = fbnet_arch(), RNG.uniform(1, 90, (2, 30)).astype(np.float32)
     path = made_npz(tmp_path, arch, {"titan_rtx_64": times[0], "essential_ph_1": times[1]})
-    code, said, _ = main("table", "import", "help", str(path), "--out", str(tmp_path / "out"))
+    code, said, _ = main("table", "import", "help", str(path), "--tables", str(tmp_path / "out"))
     assert (code, said.count("30 networks, measured, in seconds (the file's ms times 0.001)")) == (0, 2)
-    assert "HELP, MIT licence, (c) HayeonLee" in said
+    assert "HELP, MIT license, (c) HayeonLee" in said
     for device, variant, row in (("titan_rtx", "help-b64", 0), ("essential_ph_1", "help", 1)):
         found = MeasuredNetworks.read(tmp_path / "out" / device / "fbnet_cifar100" / f"{variant}.networks.csv")
         assert found.device == device
         assert (found.rows == arch).all()
         assert found.seconds == pytest.approx(times[row] / 1000, rel=1e-6)
         assert found.metadata.get("batch") == (64 if row == 0 else None)
-        assert found.metadata["licence"] == "HELP, MIT licence, (c) HayeonLee"
+        assert found.metadata["license"] == "HELP, MIT license, (c) HayeonLee"
 
 
 def made_folder(folder: Path, listed: object, file: str, times: Mapping[str, Any]) -> Path:
@@ -98,7 +98,7 @@ def made_folder(folder: Path, listed: object, file: str, times: Mapping[str, Any
     return folder
 
 
-def test_the_repositorys_own_folders_are_read(tmp_path: Path) -> None:
+def test_the_repositorys_folders_are_read(tmp_path: Path) -> None:
     code, operators, times = ofa_arch(4).astype(int), fbnet_arch(4).tolist(), [1.0, 2.0, 3.0, 4.0]
     networks = [
         {"ks": row[:20].tolist(), "e": row[20:40].tolist(), "d": row[40:45].tolist(), "r": np.int64(row[45])}
@@ -115,7 +115,7 @@ def test_the_repositorys_own_folders_are_read(tmp_path: Path) -> None:
     assert found.seconds.keys() == {"pixel2"}
     with pytest.raises(UnknownNameError, match="sums over a table"):
         read_help(folder, ["fpga"])
-    with pytest.raises(UnknownNameError, match="must have the device"):
+    with pytest.raises(UnknownNameError, match="unknown device 'v100_1'"):
         read_help(folder, ["v100_1"])
 
 
@@ -140,9 +140,9 @@ def test_a_torch_file_that_holds_code_is_refused_and_not_run(tmp_path: Path, mon
         (fbnet_arch(3), {"v100_1": np.ones(2)}, FileFormatError, "a time for each of 3 networks"),
         (fbnet_arch(3), {"v100_1": np.array([1, 0, 2])}, TableError, "line 3.*above zero"),
         (fbnet_arch(3), {"v100_1": np.array([1, np.nan, 2])}, TableError, "line 3.*above zero"),
-        (fbnet_arch(3), {"toaster_1": np.ones(3)}, UnknownNameError, "known one; found 'toaster_1'"),
+        (fbnet_arch(3), {"toaster_1": np.ones(3)}, UnknownNameError, "unknown device of HELP 'toaster_1'"),
         (fbnet_arch(3), {"eyeriss": np.ones(3)}, UnknownNameError, "sums over a table"),
-        (fbnet_arch(3) + 1, {"v100_1": np.ones(3)}, UnknownNameError, "an operator"),
+        (fbnet_arch(3) + 1, {"v100_1": np.ones(3)}, UnknownNameError, "unknown operator"),
         (fbnet_arch(3)[:, :5], {"v100_1": np.ones(3)}, FileFormatError, "22 or of 46"),
         (fbnet_arch(3).astype(float), {"v100_1": np.ones(3)}, FileFormatError, "whole numbers"),
         (fbnet_arch(3), {"v100_1": np.array(["a", "b", "c"])}, FileFormatError, "must be numbers"),
