@@ -1,11 +1,11 @@
-"""How well costs fitted to k whole networks foretell others: on measured data of others, and on this project's own tables.
+"""How well costs fitted to k whole networks predict others: on published measurements, and on this project's tables.
 
     python benchmarks/cost_model.py --csv FILE [--reference FOLDER] [--draws 20] [--only v100] [--report]
 
 FOLDER holds ofa_mbv3_latency.npz and fbnet_latency.npz, made of HELP's measured networks (docs/importing.md); of the tables those are
-taken that have measured networks beside them. Each draw takes k networks to fit and others to test at random. Grounds: `layers`, what the
-layers do; `nothing`, block choices alone; `table`; `table, chosen`, by the k that tell most; and two rivals, a Gaussian process and
-gradient boosting of scikit-learn on one-hot choices and the resolution. FILE keeps every figure: what it holds is not computed again.
+used that have measured networks. Each draw takes k networks to fit and others to test at random. Priors: `layers`, what the layers do;
+`none`, block choices alone; `table`; `table, selected`, by the k most informative networks; and two rivals, a Gaussian process and gradient
+boosting of scikit-learn on one-hot choices and the resolution. FILE stores every figure: what it holds is not computed again.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
-from donna_hw import FeatureBasis, LatencyTable, TableCost, fit_cost, load_space
+from donna_hw import LatencyTable, fit_cost, load_space
+from donna_hw.costs.basis import FeatureBasis
 from donna_hw.costs.correction import CorrectionConfig, fit_correction
+from donna_hw.costs.table_sum import TableCost
 from donna_hw.measurement.intervals import Z90
 from donna_hw.tables.importers.help import read_help
 from donna_hw.tables.network_measurements import MeasuredNetworks
@@ -39,10 +41,10 @@ METRICS = (
     "within10",
     "spearman",
     "kendall",
-    "held",
-    "held_low",
-    "held_middle",
-    "held_high",
+    "coverage",
+    "coverage_low",
+    "coverage_middle",
+    "coverage_high",
     "width",
     "absolute",
 )
@@ -76,7 +78,7 @@ def evaluate_predictions(mean: np.ndarray, std: np.ndarray | None, measured: np.
 
 @cache
 def load_networks(data: str, reference: Path) -> MeasuredNetworks:
-    """Return the measured networks of a job."""
+    """Return the measured networks of an experiment."""
     if ":" not in data:
         return MeasuredNetworks.read(next((TABLES / data).glob("*.networks.csv")))
     file, device = data.split(":")
@@ -84,13 +86,12 @@ def load_networks(data: str, reference: Path) -> MeasuredNetworks:
 
 
 @cache
-def build_basis(data: str, ground: str, reference: Path) -> FeatureBasis:
-    """Return the ground of a job's fit."""
-    if ground.startswith("table"):
-        return FeatureBasis.of_table(load_space(data), load_table(data))
-    return (FeatureBasis.of_choices if ground == "nothing" else FeatureBasis.of_layers)(
-        load_networks(data, reference).space
-    )
+def build_basis(data: str, prior: str, reference: Path) -> FeatureBasis:
+    """Return the prior of an experiment's fit."""
+    if prior.startswith("table"):
+        return FeatureBasis.from_table(load_space(data), load_table(data))
+    space = load_networks(data, reference).space
+    return FeatureBasis.uniform(space) if prior == "none" else FeatureBasis.from_layers(space)
 
 
 @cache
@@ -131,7 +132,7 @@ def run_experiment(job: Experiment, reference: Path) -> dict[str, object]:
         mean, std = plain.mean(rows[test]), plain.std(rows[test])
     else:
         basis = build_basis(job.data, job.prior, reference)
-        if job.prior == "table, chosen":
+        if job.prior == "table, selected":
             known = {tuple(row): value for row, value in zip(rows.tolist(), seconds, strict=True)}
             fit = fit_correction(
                 ("", "s"),
@@ -152,13 +153,13 @@ def run_experiment(job: Experiment, reference: Path) -> dict[str, object]:
 
 
 def iter_experiments(reference: Path | None, draws: int) -> Iterator[Experiment]:
-    """Yield every draw: all of them for the V100 and for own tables, a tenth for the other devices, a fifth for more than 100
-    networks, a quarter on the ground of nothing."""
+    """Yield every draw: all of them for the V100 and for this project's tables, a tenth for the other devices, a fifth for more than 100
+    networks, a quarter without a prior."""
     for path in sorted(TABLES.glob("*/*.networks.csv")):
         enough = [k for k in TABLE_KS if k + 50 <= len(MeasuredNetworks.read(path).seconds)]
         yield from (Experiment(path.parent.name, "table", k, draw) for k in enough for draw in range(draws))
         yield from (
-            Experiment(path.parent.name, "table, chosen", k, draw)
+            Experiment(path.parent.name, "table, selected", k, draw)
             for k in (10, 30)
             if k in enough
             for draw in range(draws // 4)
@@ -172,9 +173,9 @@ def iter_experiments(reference: Path | None, draws: int) -> Iterator[Experiment]
     ]
     for data in sorted(every, key=lambda data: ":v100" not in data):
         many = draws if ":v100" in data else max(1, draws // 10)
-        for ground, part in (("layers", many), ("nothing", max(1, many // 4))):
+        for prior, part in (("layers", many), ("none", max(1, many // 4))):
             yield from (
-                Experiment(data, ground, k, draw) for k in KS for draw in range(part if k <= 100 else max(1, many // 5))
+                Experiment(data, prior, k, draw) for k in KS for draw in range(part if k <= 100 else max(1, many // 5))
             )
         if ":v100" in data:
             yield from (Experiment(data, "gaussian process", 100, draw) for draw in range(draws // 4))
@@ -182,24 +183,21 @@ def iter_experiments(reference: Path | None, draws: int) -> Iterator[Experiment]
 
 
 def report(frame: pd.DataFrame) -> str:
-    """Return the mean of each figure over the draws, a line for each data, ground and number of networks."""
+    """Return the mean of each figure over the draws, a line for each data, prior and number of networks."""
     lines = [
-        "| data | ground | k | draws | MAPE % (sd) | within 5 / 10 % | Spearman | Kendall | 90 % interval holds (low, middle, high third) "
+        "| data | prior | k | draws | MAPE % (sd) | within 5 / 10 % | Spearman | Kendall | 90 % interval holds (low, middle, high third) "
         "| width | in seconds | floor |",
         "|" + "---|" * 12,
     ]
-    for (data, ground, k), group in frame.groupby(["data", "ground", "k"], sort=False):
+    for (data, prior, k), group in frame.groupby(["data", "prior", "k"], sort=False):
         mean = group[list(METRICS)].mean()
-        held = (
-            "-"
-            if np.isnan(mean["held"])
-            else f"{mean['held']:.2f} ({mean['held_low']:.2f}, {mean['held_middle']:.2f}, {mean['held_high']:.2f})"
-        )
+        thirds = ", ".join(f"{mean[f'coverage_{third}']:.2f}" for third in ("low", "middle", "high"))
+        coverage = "-" if np.isnan(mean["coverage"]) else f"{mean['coverage']:.2f} ({thirds})"
         wide = ("-", "-") if np.isnan(mean["width"]) else (f"{mean['width']:.2f}", f"{mean['absolute']:.2f}")
         spread = f" ({group['mape'].std():.2f})" if len(group) > 1 else ""
         lines.append(
-            f"| {data} | {ground} | {k} | {len(group)} | {mean['mape']:.2f}{spread} | {mean['within5']:.0f} / {mean['within10']:.0f} "
-            f"| {mean['spearman']:.3f} | {mean['kendall']:.3f} | {held} | {wide[0]} | {wide[1]} | {(group['kind'] == 'floor').mean():.0%} |"
+            f"| {data} | {prior} | {k} | {len(group)} | {mean['mape']:.2f}{spread} | {mean['within5']:.0f} / {mean['within10']:.0f} "
+            f"| {mean['spearman']:.3f} | {mean['kendall']:.3f} | {coverage} | {wide[0]} | {wide[1]} | {(group['kind'] == 'floor').mean():.0%} |"
         )
     return "\n".join(lines)
 

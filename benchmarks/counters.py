@@ -1,4 +1,4 @@
-"""What each counter says of a block, how long all blocks of a space take to count, and how much longer if ptflops ran each whole.
+"""What each counter gives for a block, how long all blocks of a space take to count, and how much longer if ptflops ran each whole.
 
     python benchmarks/counters.py --space donna
 

@@ -4,7 +4,7 @@
 
 Plain loop: for each block, one at a time, the teacher runs up to the block's stage on every batch; torch has all threads, or the GPU.
 Ours: the teacher's maps are computed once, then two processes of one thread train from files; or, on a GPU, one process trains
-`--together` blocks at a time. Both judge each block on the held-out images and run in turn, so that a busy machine slows both. The time
+`--blocks-per-group` blocks at a time. Both evaluate each block on the held-out images and run in turn, so that a busy machine slows both. The time
 of the maps is counted; that of starting the processes is not, since a run starts them once. Images are Fashion-MNIST's, or random
 ones where these are absent.
 """
@@ -44,8 +44,8 @@ def sample_images(count: int) -> Dataset:
         data = load_dataset("fashion_mnist", held_out=HELD_OUT)
     except DonnaError as error:
         print(f"random images: {error}")
-        made = Images(torch.randn(count + HELD_OUT, 1, 28, 28), torch.randint(0, 10, (count + HELD_OUT,)))
-        first, last = (Images(made.pixels[s], made.labels[s]) for s in (slice(count), slice(count, None)))
+        images = Images(torch.randn(count + HELD_OUT, 1, 28, 28), torch.randint(0, 10, (count + HELD_OUT,)))
+        first, last = (Images(images.pixels[s], images.labels[s]) for s in (slice(count), slice(count, None)))
         return Dataset("random", first, last, last, "torch.randn")
     few = Images(data.train.pixels[:count], data.train.labels[:count])
     return Dataset(data.name, few, data.held_out, data.held_out, data.source)
@@ -135,13 +135,13 @@ if __name__ == "__main__":
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--together", type=int, default=16, help="blocks that a GPU trains at a time")
-    asked = parser.parse_args()
-    on_cpu = asked.device == "cpu"
-    data, teacher, blocks = sample_images(asked.images), random_teacher(), sample_blocks(asked.blocks)
-    fit, pool = OptimConfig(asked.epochs, asked.batch, 0.01, 20), ProcessExecutor(THREADS if on_cpu else 1)
+    parser.add_argument("--blocks-per-group", type=int, default=16, help="blocks that a GPU trains at a time")
+    args = parser.parse_args()
+    on_cpu = args.device == "cpu"
+    data, teacher, blocks = sample_images(args.images), random_teacher(), sample_blocks(args.blocks)
+    fit, pool = OptimConfig(args.epochs, args.batch, 0.01, 20), ProcessExecutor(THREADS if on_cpu else 1)
     bkd = BlockDistillConfig(
-        fit, devices=(asked.device,), group_size=1 if on_cpu else asked.together, teacher_device=asked.device
+        fit, devices=(args.device,), group_size=1 if on_cpu else args.blocks_per_group, teacher_device=args.device
     )
     distill_from_maps(
         teacher, data, replace(bkd, optim=replace(fit, epochs=1)), blocks[:2], pool
@@ -150,8 +150,8 @@ if __name__ == "__main__":
         distill_plain(
             teacher, data, replace(bkd, optim=replace(fit, epochs=1)), blocks[:2], Path(name)
         )  # starts the threads
-    work, ratios = len(blocks) * asked.epochs, []
-    for _ in range(asked.rounds):
+    work, ratios = len(blocks) * args.epochs, []
+    for _ in range(args.rounds):
         with tempfile.TemporaryDirectory() as name:
             one = distill_plain(teacher, data, bkd, blocks, Path(name))
         other = distill_from_maps(teacher, data, bkd, blocks, pool)
@@ -164,8 +164,8 @@ if __name__ == "__main__":
         )
     pool.close()
     print(
-        f"{asked.device}: {len(blocks)} blocks of {SPACE}, {len(data.train)} {data.name} images, batch {asked.batch}, "
-        f"{asked.epochs} epochs: "
-        f"ratio {np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f} over {asked.rounds} rounds)"
+        f"{args.device}: {len(blocks)} blocks of {SPACE}, {len(data.train)} {data.name} images, batch {args.batch}, "
+        f"{args.epochs} epochs: "
+        f"ratio {np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f} over {args.rounds} rounds)"
     )
     assert np.median(ratios) > 1, "training from the teacher's maps must be faster than the plain loop"

@@ -72,7 +72,7 @@ def measure_plain(graph: Graph) -> float:
 
 
 def deviation(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
-    """Return (common factor, median, 90th percentile) of a against b, the last two in per cent beside the factor."""
+    """Return (common factor, median, 90th percentile) of a against b, the last two in percent after the factor."""
     ratio = a / b
     common = float(np.median(ratio))
     off = 100 * np.abs(ratio / common - 1)
@@ -90,11 +90,11 @@ plain = np.array([measure_plain(graph) for graph in graphs])
 plain_took_s = time.perf_counter() - start
 
 device = Device.load("onnxruntime_cpu")
-device = replace(device, file=device.file.model_copy(update={"options": {"threads": os.cpu_count() or 1}}))
+device = replace(device, config=device.config.model_copy(update={"options": {"threads": os.cpu_count() or 1}}))
 with tempfile.TemporaryDirectory() as folder:
     start = time.perf_counter()
     effort = ProfilingBudget(predict_repeats=True, budget_s=0.9 * plain_took_s / SPEED_UP)
-    table = profile_space(space, device, Path(folder), PROTOCOLS["brisk"], budget=effort)
+    table = profile_space(space, device, Path(folder), PROTOCOLS["quick"], budget=effort)
     ours_took_s = time.perf_counter() - start
 medians_by_hash = dict(zip(table.frame["layers_hash"], table.frame["median_s"], strict=True))
 ours = np.array([medians_by_hash[layers_hash(graph)] for graph in graphs])

@@ -1,16 +1,16 @@
-"""How long the exact front of the paper's space takes, and how near NSGA-II comes to it, begun at random or from a nearest exact front.
+"""How long the exact front of the paper's space takes, and how near NSGA-II comes to it, started at random or from a nearest exact front.
 
     python benchmarks/search.py                    # a few minutes on one core
     python benchmarks/search.py --seeds 3 --samples 500
 
 The space is `donna`: five stages of 384 blocks, 8.3e12 architectures. Costs are the shipped tables (onnxruntime_cpu, tensor_unit, macs,
-params). Qualities are made, from a seed, by a rule and not trained: log NSR = -1.5 - 0.5 * log(MACs / median MACs of the stage) + a normal
-number of deviation 0.25, cut to 0.001..0.95. The predictor is fitted to 60 made networks: 70 - 1.5 * sum of log NSR + 6 * sum of NSR * NSR
-of the next stage + noise of 0.1 %. The launch floor is made: the table's work, and 60 us a layer.
+params). Qualities are generated from a seed by a rule, not trained: log NSR = -1.5 - 0.5 * log(MACs / median MACs of the stage) + a normal
+number of deviation 0.25, cut to 0.001..0.95. The predictor is fitted to 60 generated networks: 70 - 1.5 * sum of log NSR + 6 * sum of NSR * NSR
+of the next stage + noise of 0.1 %. The launch floor is synthetic: the table's work, and 60 us a layer.
 
 Times are processor time, the best of three. Hard cases have costs that no table has: uniform whole numbers, and points of one sum, none of
 which dominates another. Hypervolume: of (accuracy, costs) scaled to 0..1 over the best known front, from 1.1 on, in which every search's
-archive of all its evaluations counts; all look at as many networks. Checked: no search passes the exact front, NSGA-II passes the random
+archive of all its evaluations counts; all evaluate as many networks. Checked: no search passes the exact front, NSGA-II passes the random
 search, and the seeded one is above the unseeded in all seeds.
 """
 
@@ -21,22 +21,26 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import moocore
 import numpy as np
 
-from donna_hw import exact_front, fit_predictor, load_space, nsga2
+from donna_hw import fit_predictor, load_space
 from donna_hw.costs.base import CostModel, CostTerms
 from donna_hw.costs.table_sum import TableCost
 from donna_hw.predictors.base import FittedPredictor
 from donna_hw.search.branch_and_bound import second_order_front
+from donna_hw.search.exact import exact_front
 from donna_hw.search.exact_sums import TooManySumsError, non_dominated_sums
+from donna_hw.search.nsga2 import nsga2
 from donna_hw.search.optimality_gap import add_optimality_gap, find_initial_rows
 from donna_hw.search.pareto_front import ParetoFront, build_front
 from donna_hw.search.problem import SearchProblem
 from donna_hw.search.random_search import random_front
 from donna_hw.tables.lookup import load_table
 
+Result = TypeVar("Result")
 SPACE = load_space("donna")
 TABLES = Path(__file__).parents[1] / "latency_tables"
 REFERENCE_POINT = 1.1  # the reference point, in lengths of the best known front
@@ -55,7 +59,7 @@ def make_qualities(seed: int) -> tuple[np.ndarray, ...]:
 
 
 def make_predictor(qualities: tuple[np.ndarray, ...], kind: str, seed: int) -> FittedPredictor:
-    """Return a predictor fitted to made networks."""
+    """Return a predictor fitted to generated networks."""
     rng, rows = np.random.default_rng(seed), SPACE.random_rows(60, seed)
     seen = np.stack([own[rows[:, i]] for i, own in enumerate(qualities)], axis=1)
     top1 = (
@@ -68,7 +72,7 @@ def make_predictor(qualities: tuple[np.ndarray, ...], kind: str, seed: int) -> F
 
 
 def make_launch_floor(cost: TableCost, seconds_a_launch: float = 60e-6, sharpness: float = 6.0) -> TableCost:
-    """Return a made launch floor: the table's work, and a launch for every layer of a block."""
+    """Return a synthetic launch floor: the table's work, and a launch for every layer of a block."""
     (work,) = cost.additive_terms().terms
     launches = tuple(
         np.array([len(SPACE.block_graph(stage, m).layers) for m in range(stage.size)]) * seconds_a_launch
@@ -79,16 +83,15 @@ def make_launch_floor(cost: TableCost, seconds_a_launch: float = 60e-6, sharpnes
     return TableCost("floor", "s", (parts,), (errors,), np.zeros((1, 2)))
 
 
-def best_of_three(work: Callable[[], object]) -> tuple[float, object]:
-    """Return processor seconds and the result."""
-    found, times = None, []
-    for _ in range(3):
+def best_of_three(work: Callable[[], Result]) -> tuple[float, Result]:
+    """Return processor seconds and the result; work that takes over 10 s is timed once."""
+    times: list[float] = []
+    while True:
         start = time.process_time()
-        found = work()
+        result = work()
         times.append(time.process_time() - start)
-        if times[-1] > 10:
-            break
-    return min(times), found
+        if times[-1] > 10 or len(times) == 3:
+            return min(times), result
 
 
 def time_tables(qualities: tuple[np.ndarray, ...]) -> None:
@@ -102,8 +105,8 @@ def time_tables(qualities: tuple[np.ndarray, ...]) -> None:
         ["onnxruntime_cpu", "tensor_unit", "params"],
         ["onnxruntime_cpu", "tensor_unit", "macs", "params"],
     ):
-        aim = SearchProblem(SPACE, qualities, predictor, [load_cost(name) for name in names])
-        seconds, front = best_of_three(lambda aim=aim: exact_front(aim))
+        problem = SearchProblem(SPACE, qualities, predictor, [load_cost(name) for name in names])
+        seconds, front = best_of_three(lambda problem=problem: exact_front(problem))
         print(
             f"exact, {1 + len(names)} dimensions (accuracy, {', '.join(names)}): {len(front)} networks in {seconds:.3g} s",
             flush=True,
@@ -131,15 +134,20 @@ def time_hard_cases() -> None:
         )
 
 
-def time_second_order(aim: SearchProblem) -> None:
+def time_second_order(problem: SearchProblem) -> None:
     """Print times of the exact front of a monotone second-order accuracy; and where no block dominates another, for fewer blocks."""
-    seconds, front = best_of_three(lambda: exact_front(aim))
-    print(f"exact, second-order accuracy and {aim.costs[0].name}: {len(front)} networks in {seconds:.3g} s", flush=True)
+    seconds, front = best_of_three(lambda: exact_front(problem))
+    print(
+        f"exact, second-order accuracy and {problem.costs[0].name}: {len(front)} networks in {seconds:.3g} s",
+        flush=True,
+    )
     for blocks in (50, 100):
         rng = np.random.default_rng(blocks)
-        qualities = tuple(np.sort(rng.uniform(0.01, 0.9, blocks))[::-1] for _ in range(5))  # the better, the dearer
+        qualities = tuple(
+            np.sort(rng.uniform(0.01, 0.9, blocks))[::-1] for _ in range(5)
+        )  # the better, the more expensive
         costs = tuple(np.sort(rng.integers(10**6, 10**9, blocks)) for _ in range(5))
-        quadratic = aim.predictor.quadratic(qualities)
+        quadratic = problem.predictor.quadratic(qualities)
         assert quadratic is not None
         start = time.process_time()
         found = second_order_front(quadratic, costs)
@@ -150,30 +158,30 @@ def time_second_order(aim: SearchProblem) -> None:
         )
 
 
-def hypervolume(aim: SearchProblem, front: ParetoFront, low: np.ndarray, high: np.ndarray) -> float:
+def hypervolume(problem: SearchProblem, front: ParetoFront, low: np.ndarray, high: np.ndarray) -> float:
     """Return the hypervolume of a front, scaled so that the best known one lies in 0..1."""
-    points = (aim.objectives(front.rows) - low) / (high - low)
+    points = (problem.objectives(front.rows) - low) / (high - low)
     return float(moocore.hypervolume(points, ref=np.full(points.shape[1], REFERENCE_POINT)))
 
 
 def compare_searches(
-    title: str, aim: SearchProblem, best: ParetoFront | None, seeds: int, samples: int, *, begun: bool
+    title: str, problem: SearchProblem, best: ParetoFront | None, seeds: int, samples: int, *, seeded: bool
 ) -> None:
     """Print the hypervolume of each search as a share of the best known front's; `best` is the exact front where there is one."""
-    first = find_initial_rows(aim) if begun else None
+    first = find_initial_rows(problem) if seeded else None
     found: dict[str, list[ParetoFront]] = {"random": [], "nsga2": []}
     for seed in range(seeds):
-        found["random"].append(random_front(aim, samples, seed))
-        found["nsga2"].append(nsga2(aim, samples, seed=seed))
-        if begun:
-            found.setdefault("nsga2, seeded", []).append(nsga2(aim, samples, seed=seed, seeds=first))
+        found["random"].append(random_front(problem, samples, seed))
+        found["nsga2"].append(nsga2(problem, samples, seed=seed))
+        if seeded:
+            found.setdefault("nsga2, seeded", []).append(nsga2(problem, samples, seed=seed, initial_rows=first))
     every = [front.rows for fronts in found.values() for front in fronts] + ([first] if first is not None else [])
-    known = best or build_front(aim, np.unique(np.concatenate(every), axis=0), 0)
-    points = aim.objectives(known.rows)
+    known = best or build_front(problem, np.unique(np.concatenate(every), axis=0), 0)
+    points = problem.objectives(known.rows)
     low, high = points.min(axis=0), points.max(axis=0)
-    whole = hypervolume(aim, known, low, high)
+    whole = hypervolume(problem, known, low, high)
     shares = {
-        name: np.array([hypervolume(aim, front, low, high) / whole for front in fronts])
+        name: np.array([hypervolume(problem, front, low, high) / whole for front in fronts])
         for name, fronts in found.items()
     }
     print(
@@ -183,10 +191,10 @@ def compare_searches(
         print(f"  {name}: {share.mean():.5f} of its hypervolume ({share.min():.5f} to {share.max():.5f})", flush=True)
         assert (share <= 1 + 1e-9).all()
     assert (shares["nsga2"] > shares["random"]).all()
-    if begun:
+    if seeded:
         assert (shares["nsga2, seeded"] > shares["nsga2"]).all()
         print(
-            f"  gap of the seeded one with the bound's networks: {add_optimality_gap(aim, found['nsga2, seeded'][0]).gap:.3f} %"
+            f"  gap of the seeded one with the bound's networks: {add_optimality_gap(problem, found['nsga2, seeded'][0]).gap:.3f} %"
         )
 
 
@@ -195,21 +203,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--samples", type=int, default=2500)
-    asked = parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
     qualities = make_qualities(0)
     time_tables(qualities)
     time_hard_cases()
     cpu = load_cost("onnxruntime_cpu")
-    aim = SearchProblem(SPACE, qualities, make_predictor(qualities, "monotone", 0), [cpu])
-    seconds, _ = best_of_three(lambda: nsga2(aim, asked.samples))
-    print(f"nsga2, {asked.samples} evaluations: {seconds:.3g} s")
-    time_second_order(replace(aim, predictor=make_predictor(qualities, "ridge2_monotone", 0)))
-    compare_searches("additive", aim, exact_front(aim), asked.seeds, asked.samples, begun=False)
+    problem = SearchProblem(SPACE, qualities, make_predictor(qualities, "monotone", 0), [cpu])
+    seconds, _ = best_of_three(lambda: nsga2(problem, args.samples))
+    print(f"nsga2, {args.samples} evaluations: {seconds:.3g} s")
+    time_second_order(replace(problem, predictor=make_predictor(qualities, "ridge2_monotone", 0)))
+    compare_searches("additive", problem, exact_front(problem), args.seeds, args.samples, seeded=False)
     pair: list[CostModel] = [cpu, load_cost("params")]
-    both = replace(aim, costs=pair)
-    compare_searches("additive, two costs", both, exact_front(both), asked.seeds, asked.samples, begun=False)
-    hard = replace(aim, predictor=make_predictor(qualities, "ridge2", 0), costs=[make_launch_floor(cpu)])
-    compare_searches("a launch floor and a second-order predictor", hard, None, asked.seeds, asked.samples, begun=True)
+    both = replace(problem, costs=pair)
+    compare_searches("additive, two costs", both, exact_front(both), args.seeds, args.samples, seeded=False)
+    hard = replace(problem, predictor=make_predictor(qualities, "ridge2", 0), costs=[make_launch_floor(cpu)])
+    compare_searches("a launch floor and a second-order predictor", hard, None, args.seeds, args.samples, seeded=True)
 
 
 if __name__ == "__main__":

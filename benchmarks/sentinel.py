@@ -1,9 +1,9 @@
-"""How well the sentinel steadies a table: one table filled on a free machine and again beside a busy process, compared both ways.
+"""How well the sentinel corrects drift: one table filled on a free machine and again alongside busy processes, compared both ways.
 
     python benchmarks/sentinel.py
 
-Prints how the two fills differ, raw and steadied, in one run: the factor common to all blocks, which is the machine's state in each
-fill and which no sentinel can tell from a faster machine, and what is left beside it, which steadying must not enlarge.
+Prints how the two fills differ, raw and drift-corrected, in one run: the factor common to all blocks, which is the machine's state in each
+fill and which no sentinel can distinguish from a faster machine, and what remains, which the correction must not enlarge.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def deviations(column: str) -> tuple[float, float]:
 
 
 raw, drift_corrected = deviations("raw_median_s"), deviations("median_s")
-print(f"{len(free)} blocks, filled on a free machine and beside two processes that take the memory's bandwidth")
-for name, (common, spread) in (("raw medians", raw), ("steadied", drift_corrected)):
+print(f"{len(free)} blocks, filled on a free machine and alongside two processes that take the memory's bandwidth")
+for name, (common, spread) in (("raw medians", raw), ("drift-corrected", drift_corrected)):
     print(f"{name:12} common factor {common:.3f}; nine of ten blocks within {spread:.1f} % of it")
-print(f"spread, raw over steadied: {raw[1] / drift_corrected[1]:.1f}")
-assert drift_corrected[1] < 1.5 * raw[1], "steadying must not make blocks of one table disagree more"
+print(f"spread, raw over drift-corrected: {raw[1] / drift_corrected[1]:.1f}")
+assert drift_corrected[1] < 1.5 * raw[1], "the correction must not make blocks of one table disagree more"

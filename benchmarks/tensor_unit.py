@@ -3,7 +3,7 @@
     python3.11 -m venv peers && peers/bin/pip install ethos-u-vela scalesim 'numpy<2.4'
     python benchmarks/tensor_unit.py --peers peers/bin/python --csv layers.csv
 
-Blocks from their descriptions, cold and remembered, and a whole ONNX file; `benchmarks/peers/beside.py` says how the peers are compared.
+Blocks from their descriptions, cold and remembered, and a whole ONNX file; `benchmarks/peers/compare.py` explains how the peers are compared.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
-from peers.beside import beside_peers
+from peers.compare import compare_peers
 
 from donna_hw.devices.device import Device
 from donna_hw.graph.builder import lower_chain
@@ -78,15 +78,15 @@ def best_cpu_time(act: object) -> float:
 
 def main() -> None:
     """Print the figures."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--blocks", type=int, default=5000)
-    options.add_argument("--device", default="tensor_unit")
-    options.add_argument("--peers", default=sys.executable, help="interpreter that has scalesim and ethos-u-vela")
-    options.add_argument("--csv", type=Path, help="write the layers of MobileNetV2, ours and Vela's, to this file")
-    chosen = options.parse_args()
-    device = Device.load(chosen.device)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--blocks", type=int, default=5000)
+    parser.add_argument("--device", default="tensor_unit")
+    parser.add_argument("--peers", default=sys.executable, help="interpreter that has scalesim and ethos-u-vela")
+    parser.add_argument("--csv", type=Path, help="write the layers of MobileNetV2, ours and Vela's, to this file")
+    args = parser.parse_args()
+    device = Device.load(args.device)
     hardware = parse_hardware(device.config.hardware, device.name)
-    blocks = random_blocks(chosen.blocks, seed=0)
+    blocks = random_blocks(args.blocks, seed=0)
     cold = best_cpu_time(lambda: BlockCycleCache(hardware).cycles(blocks))
     print(f"cold: {len(blocks) / cold:,.0f} blocks/s from description to cycles ({len(blocks)} different blocks)")
     memo = BlockCycleCache(hardware)
@@ -103,10 +103,10 @@ def main() -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     small = BlockCycleCache(hardware, max_size=1000)
     for seed in range(1, 5):
-        small.cycles(random_blocks(chosen.blocks, seed))
+        small.cycles(random_blocks(args.blocks, seed))
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    print(f"memory after {4 * chosen.blocks} more blocks: {grown / 1024:.1f} MiB more at the peak")
-    beside_peers(chosen.peers, chosen.csv)
+    print(f"memory after {4 * args.blocks} more blocks: {grown / 1024:.1f} MiB more at the peak")
+    compare_peers(args.peers, args.csv)
     assert warm < cold / 10, "remembering must pay"
 
 

@@ -1,16 +1,18 @@
-"""Measure every block of a small space on this machine, and ask the table what whole networks would cost."""
+"""Measure every block of a small space on this machine, and print what whole networks cost by the table."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-from donna_hw import Device, TableCost, get_protocol, load_space, profile_space
+from donna_hw import Device, load_space, profile_space
+from donna_hw.costs.table_sum import TableCost
+from donna_hw.measurement.protocol import get_protocol
 
 space = load_space("small_8px")
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else "latency_tables")
-brisk = get_protocol("brisk")  # a first look in ten seconds; without it, the device's own protocol takes a minute
-table = profile_space(space, Device.load("onnxruntime_cpu"), folder, brisk)
+quick = get_protocol("quick")  # a first look in ten seconds; without it, the device's own protocol takes a minute
+table = profile_space(space, Device.load("onnxruntime_cpu"), folder, quick)
 cost = TableCost.of(space, table)
 
 rows = space.random_rows(5, 0)

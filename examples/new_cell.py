@@ -1,6 +1,6 @@
-"""A new kind of layer in an old space: convolutions of two kernel sizes side by side, beside the cells that were there.
+"""A new kind of layer in an old space: convolutions of two kernel sizes side by side, added to the cells that were there.
 
-`donna-hw transfer examples/new_cell.toml` trains the new blocks alone, and judges on them the predictor of the old ones, unchanged.
+`donna-hw study transfer examples/new_cell.toml` trains the new blocks alone, and evaluates on them the predictor of the old ones, unchanged.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from donna_hw import InvertedResidual, Space, TorchLayer, add_cell, load_space
+from donna_hw import InvertedResidual, Space, TorchLayer, load_space
 from donna_hw.graph.builder import GraphBuilder
+from donna_hw.spaces.extend import add_cell
 
 
 class MixedConvolution(nn.Module):
@@ -29,7 +30,7 @@ class MixedConvolution(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map [batch, channels, height, width] to the same, the sides divided by the stride."""
         parts = zip(self.convolutions, torch.split(x, self.sizes, dim=1), strict=True)
-        out: Tensor = nn.functional.relu(self.norm(torch.cat([one(part) for one, part in parts], 1)))
+        out: Tensor = nn.functional.relu(self.norm(torch.cat([convolution(part) for convolution, part in parts], 1)))
         return out
 
 
@@ -44,7 +45,7 @@ class MixedBottleneck(InvertedResidual):
 
 
 def mixed() -> Space:
-    """The digits' four stages with `mixed` beside their depthwise and grouped cells."""
+    """The digits' four stages with `mixed` in addition to their depthwise and grouped cells."""
     return add_cell(load_space("small_8px_cells"), "mixed", MixedBottleneck, name="small_8px_mixed")
 
 

@@ -69,17 +69,17 @@ def cycles(folder: Path, array: list[int | str]) -> list[int]:
 
 
 def main() -> None:
-    """Run what stands in standard input."""
-    asked = json.load(sys.stdin)
+    """Run the layers and arrays of standard input."""
+    request = json.load(sys.stdin)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         net = ["Layer, H, W, KH, KW, Channels, Filters, Stride, Sparsity,"]
-        net += [f"{layer}, {h}, {w}, {k}, {k}, {c}, {n}, {s}, 1:1," for layer, h, w, k, c, n, s in asked["layers"]]
+        net += [f"{layer}, {h}, {w}, {k}, {k}, {c}, {n}, {s}, 1:1," for layer, h, w, k, c, n, s in request["layers"]]
         (folder / "net.csv").write_text("\n".join(net) + "\n", encoding="utf-8")
-        layout = ["Layer," * 11] + [f"{layer[0]}," + "1," * 10 for layer in asked["layers"]]
+        layout = ["Layer," * 11] + [f"{layer[0]}," + "1," * 10 for layer in request["layers"]]
         (folder / "layout.csv").write_text("\n".join(layout) + "\n", encoding="utf-8")
         start = time.perf_counter()
-        found = [cycles(folder, array) for array in asked["arrays"]]
+        found = [cycles(folder, array) for array in request["arrays"]]
         seconds = time.perf_counter() - start
     json.dump(
         {"version": version("scalesim"), "numpy": version("numpy"), "cycles": found, "seconds": seconds}, sys.stdout

@@ -157,10 +157,12 @@ def network() -> bytes:
                 writer.tensor(f"{layer.name} weights", shape, WEIGHT_SCALE, data=weights),
                 writer.tensor(f"{layer.name} biases", biases.shape, scale, data=biases),
             ]
-        # the pool keeps its input's scale, as TFLite demands
-        kept = (writer.scales[inputs[0]], -128) if layer.kind == "pool" else (MAP_SCALE, 0)
+        # the pool has its input's scale, as TFLite demands
+        quantization = (writer.scales[inputs[0]], -128) if layer.kind == "pool" else (MAP_SCALE, 0)
         out = writer.tensor(
-            layer.name, (1, layer.out_size, layer.out_size, layer.out_channels), *(RELU6 if layer.relu6 else kept)
+            layer.name,
+            (1, layer.out_size, layer.out_size, layer.out_channels),
+            *(RELU6 if layer.relu6 else quantization),
         )
         writer.operator(layer, inputs, out)
         found.append(out)

@@ -1,1 +1,1 @@
-"""What the other folders share and no user imports: files, journals, units, progress bars, plain statistics; private."""
+"""Domain-free helpers: atomic files, journals, CSV and TOML, units, progress, ranking and bootstrap statistics."""

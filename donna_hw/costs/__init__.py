@@ -1,1 +1,1 @@
-"""What whole networks cost: sums of table rows, corrections by whole networks, fits, quantiles, several devices."""
+"""Costs of whole networks: sums of table rows, corrections, fits, Gaussian processes, quantiles and several devices."""

@@ -1,1 +1,1 @@
-"""Devices by name: what their files describe, and the backends that measure, simulate or count on them."""
+"""Devices: one TOML file each, and the backends that time, simulate or count blocks."""

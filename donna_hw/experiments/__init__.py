@@ -1,1 +1,1 @@
-"""experiments: say in one line what this folder is for."""
+"""The paper's studies: predictor study, front benchmark, transfer, INT8, detection."""

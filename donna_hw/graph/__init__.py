@@ -1,1 +1,1 @@
-"""A block as a graph of layers, and its forms: torch, ONNX, TensorFlow Lite and INT8, with counts of its work."""
+"""A block as a graph of layers and its forms: torch, ONNX, TFLite and INT8; FLOP counts."""

@@ -1,1 +1,1 @@
-"""What is measured, as numbers alone: samples, protocols, intervals, verdicts; no devices."""
+"""Samples of a measurement and what follows from them: protocols, stopping, intervals, verdicts. No devices."""

@@ -1,1 +1,1 @@
-"""pipeline: say in one line what this folder is for."""
+"""A whole experiment: recipes, runs and their steps."""

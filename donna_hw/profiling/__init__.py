@@ -1,1 +1,1 @@
-"""profiling: say in one line what this folder is for."""
+"""Fill latency tables: scheduler, workers, sample journal, composition and calibration."""

@@ -1,1 +1,1 @@
-"""reporting: say in one line what this folder is for."""
+"""What a run shows: the HTML report, figures, text for the terminal, and the summary."""

@@ -1,1 +1,1 @@
-"""Search for the best networks: exact, NSGA-II and random; Pareto fronts, and the loop that verifies them."""
+"""Exact, NSGA-II and random search; Pareto fronts; the loop that verifies them on the device."""

@@ -1,1 +1,1 @@
-"""tables: say in one line what this folder is for."""
+"""Latency tables: read, write, look up, compare, check coverage and import."""

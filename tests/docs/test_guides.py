@@ -1,4 +1,4 @@
-"""The guides are run as they stand; the package of the backends' guide is built, installed and found by its entry points."""
+"""The guides run as printed; the package of the backends' guide is built, installed and found by its entry points."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GUIDES = ROOT / "docs" / "guides"
 
 
 def run_page(name: str, folder: Path, **environment: str) -> str:
-    known = {"DONNA_HW_DATA": str(folder / "own"), "ADB": str(folder / "no-adb")} | environment
+    known = {"DONNA_HW_DATA": str(folder / "data"), "ADB": str(folder / "no-adb")} | environment
     return "".join(run(block, folder, **known) for block in blocks(GUIDES / name))
 
 
@@ -25,7 +25,7 @@ def table_in(folder: Path) -> LatencyTable:
 
 
 @pytest.mark.long
-def test_a_space_of_ones_own_is_counted_simulated_and_covered(tmp_path: Path) -> None:
+def test_a_custom_space_is_counted_simulated_and_covered(tmp_path: Path) -> None:
     printed = run_page("space.md", tmp_path)
     assert "(8, 16, 16)" in printed
     assert (
@@ -34,7 +34,7 @@ def test_a_space_of_ones_own_is_counted_simulated_and_covered(tmp_path: Path) ->
 
 
 @pytest.mark.long
-def test_a_device_of_ones_own_fills_a_table_and_is_listed(tmp_path: Path) -> None:
+def test_a_custom_device_fills_a_table_and_is_listed(tmp_path: Path) -> None:
     printed = run_page("device.md", tmp_path)
     assert len(list((tmp_path / "latency_tables" / "two_threads" / "small_8px").glob("*-t2.csv"))) == 1
     [line] = [line.split() for line in printed.splitlines() if line.startswith("two_threads")]
@@ -43,7 +43,7 @@ def test_a_device_of_ones_own_fills_a_table_and_is_listed(tmp_path: Path) -> Non
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build and install the package of the guide, without a network, into a folder of its own."""
+    """Build and install the package of the guide, without a network, into a separate folder."""
     folder = tmp_path_factory.mktemp("package")
     for block in blocks(GUIDES / "backend.md"):
         if block.title:
@@ -55,10 +55,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_package_is_found_by_its_entry_points(installed: Path, tmp_path: Path) -> None:
     script = """
-from donna_hw.devices.backends import backend_names, load_backend
-from donna_hw import load_space, space_names
+from donna_hw.devices.backends import list_backends, load_backend
+from donna_hw import list_spaces, load_space
 from donna_hw.testing import check_backend
-assert "roofline" in backend_names() and "tiny" in space_names()
+assert "roofline" in list_backends() and "tiny" in list_spaces()
 check_backend(load_backend("roofline"))
 print(load_backend("roofline").__module__, load_space("tiny").size)
 """

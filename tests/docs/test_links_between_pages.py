@@ -43,4 +43,4 @@ def test_a_link_is_turned(turned: Callable[[str, str], str], page: str, written:
 def test_a_file_that_is_no_page_keeps_its_link_which_the_strict_build_refuses(
     turned: Callable[[str, str], str],
 ) -> None:
-    assert turned("[it](examples/own_model.py)", "index.md") == "[it](examples/own_model.py)"
+    assert turned("[it](examples/custom_model.py)", "index.md") == "[it](examples/custom_model.py)"

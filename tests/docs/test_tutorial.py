@@ -1,4 +1,4 @@
-"""The tutorial is run as it stands, in an empty folder."""
+"""The tutorial runs as printed, in an empty folder; so do the README's examples."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def test_only_the_installation_is_not_run() -> None:
 
 
 @pytest.mark.long
-def test_the_readmes_short_way_makes_a_table_and_a_recipe(tmp_path: Path) -> None:
-    """All but its first line, which installs, and its last, which the tutorial's run stands for."""
+def test_the_quick_start_of_the_readme_makes_a_table_and_a_recipe(tmp_path: Path) -> None:
+    """All but its first line, which installs, and its last, which the tutorial's run covers."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     page = tmp_path / "page.md"
     page.write_text(text[text.index("## A model of your own") : text.index("## What it does")], encoding="utf-8")
@@ -57,3 +57,11 @@ def test_the_readmes_short_way_makes_a_table_and_a_recipe(tmp_path: Path) -> Non
     printed = run(Fenced("sh", "", f"{profile}\n{recipe}\n"), tmp_path)
     assert "latency_tables/onnxruntime_cpu/mine/" in printed
     assert Recipe.read(tmp_path / "my_recipe.toml").space == "my_model.py:space"
+
+
+def test_the_ten_lines_of_the_readme_print_what_it_shows(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    page = tmp_path / "page.md"
+    page.write_text(text[text.index("## Ten lines") : text.index("## A model of your own")], encoding="utf-8")
+    code, printed = blocks(page)
+    assert run(code, tmp_path) == printed.text

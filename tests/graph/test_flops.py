@@ -12,9 +12,10 @@ from torch.nn import functional as f
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from donna_hw import Counts, count_module
+from donna_hw import count_module
 from donna_hw._core import torchvision_compat
 from donna_hw.errors import ConfigError
+from donna_hw.graph.flops import Counts
 
 aten = torch.ops.aten
 H, L, D = 3, 8, 4  # heads, length, depth

@@ -28,9 +28,9 @@ def blocks(page: Path) -> list[Fenced]:
     """Return the blocks of a page, without those that it marks as not run."""
     text = page.read_text(encoding="utf-8")
     return [
-        Fenced(found[1], found[2] or "", found[3])
-        for found in FENCE.finditer(text)
-        if not text[: found.start()].rstrip("\n").rpartition("\n")[2].startswith(NOT_RUN)
+        Fenced(match[1], match[2] or "", match[3])
+        for match in FENCE.finditer(text)
+        if not text[: match.start()].rstrip("\n").rpartition("\n")[2].startswith(NOT_RUN)
     ]
 
 

@@ -9,13 +9,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from donna_hw import InvertedResidual, add_cell, load_space
+from donna_hw import InvertedResidual, load_space
 from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.graph.builder import lower
 from donna_hw.graph.onnx_export import to_onnx
 from donna_hw.graph.torch_module import to_torch
 from donna_hw.simulator.from_graph import workload_from_graph
-from donna_hw.spaces.extend import find_new_blocks
+from donna_hw.spaces.extend import add_cell, find_new_blocks
 from donna_hw.spaces.zoo.shift import Shift, ShiftBottleneck
 
 

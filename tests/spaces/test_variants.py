@@ -12,7 +12,7 @@ from paths import ROOT
 from donna_hw.errors import ConfigError, FileFormatError, UnknownNameError
 from donna_hw.spaces import load_space
 
-OWN = f"{ROOT / 'examples' / 'own_space.py'}:narrow"
+OWN = f"{ROOT / 'examples' / 'custom_space.py'}:narrow"
 
 
 @pytest.mark.parametrize("name", ["donna", "efficientnet_b0", "mobilenetv3_1.2_extended", "proxylessnas_1.3"])
@@ -70,7 +70,7 @@ def test_a_file_without_a_space_is_reported_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match="no such file"):
         load_space(f"{tmp_path / 'none.py'}:narrow")
     with pytest.raises(UnknownNameError, match=r"unknown function 'wide'; expected .*narrow"):
-        load_space(f"{ROOT / 'examples' / 'own_space.py'}:wide")
+        load_space(f"{ROOT / 'examples' / 'custom_space.py'}:wide")
     broken = tmp_path / "broken.py"
     broken.write_text("def space(:\n")
     with pytest.raises(FileFormatError, match="SyntaxError"):

@@ -1,1 +1,1 @@
-"""int8: say in one line what this folder is for."""
+"""An unchanged predictor evaluated on INT8 blocks and networks."""

@@ -1,1 +1,1 @@
-"""predictor_study: say in one line what this folder is for."""
+"""The predictor compared with its rivals, with intervals and the noise ceiling."""

@@ -1,1 +1,1 @@
-"""steps: say in one line what this folder is for."""
+"""The steps of a run, one file each."""

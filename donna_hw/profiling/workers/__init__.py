@@ -1,1 +1,1 @@
-"""workers: say in one line what this folder is for."""
+"""Workers that hold a device and run trials: in this process, in a subprocess, or on a Ray cluster."""

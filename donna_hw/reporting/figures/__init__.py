@@ -1,1 +1,1 @@
-"""The figures of the paper, drawn from a run, and the roofline plot of a simulation."""
+"""The paper's figures as functions of plain data, drawn with matplotlib."""

@@ -1,1 +1,1 @@
-"""text: say in one line what this folder is for."""
+"""Tables, comparisons, simulations and summaries as text."""

@@ -1,1 +1,1 @@
-"""Read ONNX models as workloads of the simulator."""
+"""Read ONNX models into workloads of the simulated tensor unit."""

@@ -1,1 +1,1 @@
-"""Published networks to compare with, as a space of one stage whose blocks are whole networks."""
+"""Known networks in this package's own layers, for comparison."""

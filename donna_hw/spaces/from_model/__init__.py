@@ -1,1 +1,1 @@
-"""Turn any torch model into a search space around itself."""
+"""Search spaces around any torch model, cut into stages at its modules."""

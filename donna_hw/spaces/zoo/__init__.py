@@ -1,1 +1,1 @@
-"""The shipped search spaces: the paper's, those of other papers, and small ones, each in a file."""
+"""The shipped search spaces: the paper's and those of others."""

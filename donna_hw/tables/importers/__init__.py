@@ -1,1 +1,1 @@
-"""importers: say in one line what this folder is for."""
+"""Read published measurements into this package's files: HELP, Once-for-All, ProxylessNAS."""

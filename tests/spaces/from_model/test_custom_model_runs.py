@@ -15,7 +15,7 @@ from donna_hw.pipeline.recipe import Recipe
 from donna_hw.spaces.extremes import block_macs
 
 RECIPE = f"""title = "Tiny"
-space = "{ROOT}/examples/own_model.py:plain"
+space = "{ROOT}/examples/custom_model.py:plain"
 workers = 2
 data = {{ name = "digits", held_out = 850 }}
 reference = {{ epochs = 2, batch = 32, learning_rate = 0.01 }}
@@ -28,15 +28,15 @@ verify = {{ front = 2, random = 1 }}
 """
 
 
-@pytest.mark.parametrize("name", ["own_model", "own_resnet", "new_cell"])
-def test_the_recipes_of_the_examples_are_valid(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["custom_model", "custom_resnet", "new_cell"])
+def test_the_recipes_beside_the_examples_are_valid(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     recipe = Recipe.read(ROOT / "examples" / f"{name}.toml")
     assert load_space(recipe.space).size > 100
 
 
 def test_its_blocks_are_counted_simulated_and_exported(tmp_path: Path) -> None:
-    space = load_space(f"{ROOT}/examples/own_model.py:plain")
+    space = load_space(f"{ROOT}/examples/custom_model.py:plain")
     counted = profile_space(space, Device.load("macs"), tmp_path)
     costs = counted.costs(space)
     for blocks, macs in zip(costs.blocks, block_macs(space), strict=True):

@@ -11,7 +11,7 @@ import torch
 from paths import ROOT
 from torch import Tensor, nn
 
-from donna_hw import ConvNormAct, default_blocks, load_space, space_from_model, suggest_boundaries
+from donna_hw import ConvNormAct, load_space, space_from_model, suggest_boundaries
 from donna_hw._core import torchvision_compat
 from donna_hw._core.user_modules import load_user_module
 from donna_hw.devices.backends.ptflops import PtflopsBackend
@@ -21,9 +21,10 @@ from donna_hw.graph.flops import count_module
 from donna_hw.graph.graph import layers_hash
 from donna_hw.graph.onnx_export import to_onnx
 from donna_hw.graph.torch_module import GraphModule, to_torch
+from donna_hw.spaces.from_model.candidates import default_blocks
 from donna_hw.spaces.space import Space
 
-EXAMPLE = ROOT / "examples" / "own_model.py"
+EXAMPLE = ROOT / "examples" / "custom_model.py"
 
 
 def whole(space: Space) -> GraphModule:

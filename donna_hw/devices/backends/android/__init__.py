@@ -1,1 +1,1 @@
-"""Blocks on an Android phone over adb."""
+"""Backend `android`: blocks on phones over adb."""

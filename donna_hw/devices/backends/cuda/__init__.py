@@ -1,1 +1,1 @@
-"""Blocks in PyTorch on a CUDA GPU."""
+"""Backend `cuda`: blocks on CUDA GPUs by PyTorch, eager or as CUDA graphs."""

@@ -1,1 +1,1 @@
-"""Blocks compiled by Apache TVM, on this machine or on a device behind a tracker."""
+"""Backend `tvm`: blocks compiled by Apache TVM, on this machine or on boards behind a tracker."""

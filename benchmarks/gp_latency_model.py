@@ -1,10 +1,10 @@
-"""How far the learned model is from blocks that were measured and held back, and whether its stated intervals are honest.
+"""How far the GP latency model is from measured blocks that were held back, and whether its stated intervals are honest.
 
-    python benchmarks/learned.py > docs/results/learned.md
+    python benchmarks/gp_latency_model.py > docs/results/gp_latency_model.md
 
-With the shipped tables of each device: fitted on a space, an extended one is foretold; fitted on a share of a space, the rest; fitted on
-five other spaces, EfficientNet-B0. Beside it three rivals: gradient boosting, time linear in MACs, bytes and layers, and proportional to
-MACs. Then the model with a few more blocks measured, chosen by it or at random. All is printed as Markdown.
+With the shipped tables of each device: fitted on a space, an extended one is predicted; fitted on a share of a space, the rest; fitted on
+five other spaces, EfficientNet-B0. Three rivals: gradient boosting, time linear in MACs, bytes and layers, and proportional to
+MACs. Then the model with a few more blocks measured, selected by it or at random. All is printed as Markdown.
 """
 
 from __future__ import annotations
@@ -85,21 +85,21 @@ def load_blocks(device: str, space: str) -> Blocks:
     )
 
 
-def score(values: np.ndarray, true: np.ndarray, held: float = np.nan) -> Score:
-    """Judge foretold costs by the true ones."""
+def score(values: np.ndarray, true: np.ndarray, coverage: float = np.nan) -> Score:
+    """Evaluate predicted costs against the true ones."""
     off = 100 * np.abs(values / true - 1)
-    return Score(np.median(off), off.mean(), np.quantile(off, 0.9), held, spearmanr(values, true).statistic)
+    return Score(np.median(off), off.mean(), np.quantile(off, 0.9), coverage, spearmanr(values, true).statistic)
 
 
 def score_gp_model(train: Blocks, test: Blocks) -> Score:
-    """Judge the learned model."""
-    foretold = fit_gp_latency_model(train.graphs, train.costs, train.errors, list(train.spaces)).predict(test.graphs)
-    low, high = foretold.interval(Z90)
-    return score(foretold.values, test.costs, 100 * float(np.mean((low <= test.costs) & (test.costs <= high))))
+    """Evaluate the GP latency model."""
+    predicted = fit_gp_latency_model(train.graphs, train.costs, train.errors, list(train.spaces)).predict(test.graphs)
+    low, high = predicted.interval(Z90)
+    return score(predicted.values, test.costs, 100 * float(np.mean((low <= test.costs) & (test.costs <= high))))
 
 
 def score_least_squares(train: Blocks, test: Blocks, columns: slice, constant: bool) -> Score:
-    """Judge a line through the terms of a roofline (MACs, depthwise MACs, bytes, layers), by least squares of the relative error."""
+    """Evaluate a line through the terms of a roofline (MACs, depthwise MACs, bytes, layers), by least squares of the relative error."""
 
     def terms(blocks: Blocks) -> np.ndarray:
         found = roofline_terms(np.array([graph_features(graph) for graph in blocks.graphs]))
@@ -113,7 +113,7 @@ def score_least_squares(train: Blocks, test: Blocks, columns: slice, constant: b
 
 
 def score_boosting(train: Blocks, test: Blocks) -> Score:
-    """Judge gradient boosting of the logarithms of the features, scikit-learn's, which says nothing of its error."""
+    """Evaluate scikit-learn's gradient boosting of the logarithms of the features, which has no error estimate."""
     here, there = (np.log1p([graph_features(graph) for graph in blocks.graphs]) for blocks in (train, test))
     trees = GradientBoostingRegressor(n_estimators=300, learning_rate=0.05, subsample=0.7, random_state=0)
     return score(np.exp(trees.fit(here, np.log(train.costs)).predict(there)), test.costs)
@@ -122,19 +122,25 @@ def score_boosting(train: Blocks, test: Blocks) -> Score:
 def format_row(name: str, found: Sequence[Score]) -> str:
     """Return a row: means over the draws."""
     mean = Score(*np.mean(found, axis=0))
-    held = "" if np.isnan(mean.coverage) else f"{mean.coverage:.0f} %"
-    cells = [f"{mean.median:.1f} %", f"{mean.mean:.1f} %", f"{mean.worst_tenth:.1f} %", held, f"{mean.spearman:.4f}"]
+    coverage = "" if np.isnan(mean.coverage) else f"{mean.coverage:.0f} %"
+    cells = [
+        f"{mean.median:.1f} %",
+        f"{mean.mean:.1f} %",
+        f"{mean.worst_tenth:.1f} %",
+        coverage,
+        f"{mean.spearman:.4f}",
+    ]
     return f"| {name} | " + " | ".join(cells) + " |"
 
 
 def print_comparison(title: str, draws: Sequence[tuple[Blocks, Blocks]]) -> None:
     """Print the model and its rivals on draws of (measured, held back)."""
     train, test = draws[0]
-    print(f"| **{title}**: {len(train.keys)} measured, {len(test.keys)} foretold | | | | | |")
+    print(f"| **{title}**: {len(train.keys)} measured, {len(test.keys)} predicted | | | | | |")
     began = time.process_time()
     found = [score_gp_model(*draw) for draw in draws]
     took = (time.process_time() - began) / len(draws)
-    print(format_row(f"learned ({took:.1f} s)", found))
+    print(format_row(f"GP model ({took:.1f} s)", found))
     print(format_row("gradient boosting", [score_boosting(*draw) for draw in draws]))
     print(
         format_row(
@@ -145,11 +151,11 @@ def print_comparison(title: str, draws: Sequence[tuple[Blocks, Blocks]]) -> None
 
 
 def print_selection_comparison(small: Blocks, extended: Blocks) -> None:
-    """Print what k more blocks of the extended space bring, chosen by the model or at random."""
+    """Print what k more blocks of the extended space bring, selected by the model or at random."""
     rest = extended.without(small)
     order, _ = fit_gp_latency_model(small.graphs, small.costs, small.errors).select_informative(rest.graphs, 40)
     print(
-        "\n| more blocks measured | chosen: median, mean, within 90 % | at random (mean of 10 draws) |\n|---|---|---|"
+        "\n| more blocks measured | selected: median, mean, within 90 % | at random (mean of 10 draws) |\n|---|---|---|"
     )
     for count in (0, 5, 10, 20, 40):
         draws = [np.random.default_rng(seed).permutation(len(rest.keys))[:count] for seed in SEEDS]
@@ -162,13 +168,13 @@ def print_selection_comparison(small: Blocks, extended: Blocks) -> None:
 
 
 def main() -> None:
-    """Print all that is asked."""
+    """Print the comparisons of every device."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--device", nargs="+", default=["onnxruntime_cpu", "tensor_unit"])
     devices = parser.parse_args().device
     cpu = load_table("onnxruntime_cpu/donna", Path("latency_tables")).info.identity["device_model"]
-    print("# Blocks never measured, foretold from the features of their layers\n")
-    print(f"- Command: `python benchmarks/learned.py --device {' '.join(devices)}`, on the shipped tables.")
+    print("# Unmeasured blocks, predicted from the features of their layers\n")
+    print(f"- Command: `python benchmarks/gp_latency_model.py --device {' '.join(devices)}`, on the shipped tables.")
     print(
         f"- Date: {datetime.now(UTC):%Y-%m-%d}. Machine: {os.cpu_count()} cores, {platform.system()}; seconds are of one core."
     )

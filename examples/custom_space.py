@@ -1,6 +1,6 @@
-"""A search space of one's own: axes, stages, and what stands before and after them; then its counts.
+"""A custom search space: axes, stages, and what comes before and after them; then its counts.
 
-On the command line the same space is a file and a function: `donna-hw profile examples/own_space.py:narrow --device onnxruntime_cpu`.
+On the command line the same space is a file and a function: `donna-hw profile examples/custom_space.py:narrow --device onnxruntime_cpu`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from donna_hw import Axis, Classifier, ConvNormAct, Device, InvertedResidual, Space, Stage, TableCost, profile_space
+from donna_hw import Axis, Classifier, ConvNormAct, Device, InvertedResidual, Space, Stage, profile_space
+from donna_hw.costs.table_sum import TableCost
 
 AXES = (
     Axis("kernel", (3, 5, 7)),

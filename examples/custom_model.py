@@ -1,7 +1,7 @@
-"""A search space around a network of one's own: a plain one written here, and a ResNet of timm's.
+"""A search space around a custom network: a plain one written here, and a ResNet of timm's.
 
-On the command line it is a file and a function: `donna-hw profile examples/own_model.py:plain --device onnxruntime_cpu`. A recipe names it
-as its `space`; with `[reference] method = "given"` the model's own weights are the teacher.
+On the command line it is a file and a function: `donna-hw profile examples/custom_model.py:plain --device onnxruntime_cpu`. A recipe names it
+as its `space`; with `[reference] method = "pretrained"` the model's own weights are the teacher.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from donna_hw import Space, default_blocks, space_from_model, suggest_boundaries
+from donna_hw import Space, space_from_model, suggest_boundaries
 from donna_hw._core import torchvision_compat
+from donna_hw.spaces.from_model.candidates import default_blocks
 
 
 class Plain(nn.Module):
-    """Ten lines of a user: three pairs of plain convolutions on 8x8 grey images, each with a sum around its second one."""
+    """A user's model: three pairs of plain convolutions on 8x8 gray images, each with a sum around its second one."""
 
     def __init__(self, classes: int = 10) -> None:
         super().__init__()
@@ -34,9 +35,9 @@ class Plain(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [batch, 1, 8, 8] to [batch, classes]."""
-        for down, keep in zip(self.down, self.residual, strict=True):
+        for down, residual in zip(self.down, self.residual, strict=True):
             x = down(x)
-            x = x + keep(x)
+            x = x + residual(x)
         out: Tensor = self.head(x.mean((2, 3)))
         return out
 
@@ -61,7 +62,7 @@ def resnet18() -> Space:
 
 
 def small_resnet() -> Space:
-    """A narrow ResNet of timm's on 28x28 grey images: three stages of 17 blocks."""
+    """A narrow ResNet of timm's on 28x28 gray images: three stages of 17 blocks."""
     torchvision_compat.require_torchvision("the model", "timm")
     from timm.models.resnet import BasicBlock, ResNet  # noqa: PLC0415  only here
 
@@ -75,8 +76,8 @@ def small_resnet() -> Space:
 
 
 if __name__ == "__main__":
-    print("boundaries that suggest themselves:", ", ".join(suggest_boundaries(Plain(), torch.zeros(1, 1, 8, 8))))
+    print("suggested boundaries:", ", ".join(suggest_boundaries(Plain(), torch.zeros(1, 1, 8, 8))))
     space = plain()
     for stage in space.stages:
-        own = space.block_graph(stage, stage.reference)
-        print(f"{stage.name}: {stage.size} blocks, the model's own {own.macs} MACs, {own.params} parameters")
+        original = space.block_graph(stage, stage.reference)
+        print(f"{stage.name}: {stage.size} blocks, the model's own {original.macs} MACs, {original.params} parameters")

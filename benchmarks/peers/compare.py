@@ -1,14 +1,14 @@
-"""The simulator of tensor units beside two public ones, SCALE-Sim and Arm's Vela: their speed, and what they agree on.
+"""The simulator of tensor units compared with two public ones, SCALE-Sim and Arm's Vela: their speed, and what they agree on.
 
-The peers run in an interpreter of their own, since SCALE-Sim 3.0.0 fails with the NumPy that this project is tested with. SCALE-Sim's
+The peers run in a separate interpreter, since SCALE-Sim 3.0.0 fails with the NumPy that this project is tested with. SCALE-Sim's
 cycles must be ours, to the cycle, for every layer, array and dataflow. Vela estimates a real product; with it the question is the order
 of layers: Spearman's rank correlation over MobileNetV2, and the layers that the two see most differently. Speeds are of one process on
 one core, without its start.
 
 Where Vela differs, and why, by its own formulas (`npu_performance.py`): it takes each pixel of the image, 3 bytes in a row, for a burst of
-128, so that its stem reads 224 x 224 x 128 bytes of DRAM, 1,712,674 of its cycles. A sum is a pass of its own, which we run beside the
+128, so that its stem reads 224 x 224 x 128 bytes of DRAM, 1,712,674 of its cycles. A sum is a separate pass, which we run in parallel to the
 array. It bounds layers by the SRAM port of 16 bytes a cycle, for which our units have no key: their SRAM is the operands' way into the
-array. It leaves maps in DRAM that we keep on the chip (`s3b1 project` reads 28 x 28 x 144 bytes there).
+array. It leaves maps in DRAM that we hold on the chip (`s3b1 project` reads 28 x 28 x 144 bytes there).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from peers.workloads import SMALL, alone, network
+from peers.workloads import SCALESIM_LAYERS, network, single_layer_workload
 from scipy.stats import spearmanr
 
 from donna_hw.devices.device import Device
@@ -44,19 +44,19 @@ def load_unit(name: str, *settings: str) -> Hardware:
     return parse_hardware(Device.load(name).config.hardware, name, settings)
 
 
-def run_peer(python: str, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
+def run_peer(python: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """Run a peer's interpreter; its own message ends the benchmark where it fails."""
-    done = subprocess.run([python, *arguments], input=given, capture_output=True, text=True, check=False)
+    done = subprocess.run([python, *arguments], input=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{python} {' '.join(arguments)} failed: {(done.stderr or done.stdout).strip().splitlines()[-1:]}")
     return done
 
 
 def is_installed(python: str, module: str) -> bool:
-    """Say whether the peers' interpreter has a module; where it has not, print so."""
+    """Return whether the peers' interpreter has a module; print a line where it has not."""
     found = subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False).returncode == 0
     if not found:
-        print(f"{module} is not installed for {python}: left out; `--help` says how to get it")
+        print(f"{module} is not installed for {python}: left out; `--help` explains how to get it")
     return found
 
 
@@ -64,17 +64,19 @@ def compare_scalesim(python: str) -> None:
     """Run the same layers on the same arrays and compare cycles."""
     arrays = [(*size, dataflow) for size, dataflow in product(ARRAYS, DATAFLOWS)]
     theirs = json.loads(
-        run_peer(python, str(HERE / "run_scalesim.py"), given=json.dumps({"layers": SMALL, "arrays": arrays})).stdout
+        run_peer(
+            python, str(HERE / "run_scalesim.py"), stdin=json.dumps({"layers": SCALESIM_LAYERS, "arrays": arrays})
+        ).stdout
     )
     start, ours = time.perf_counter(), []
     for rows, cols, dataflow in arrays:
         bare = load_unit("scalesim_32x32", f"array.rows={rows}", f"array.cols={cols}", f"array.dataflow={dataflow}")
-        ours.append([simulate(alone(layer), bare).ops[0].array_cycles for layer in SMALL])
-    seconds, runs = time.perf_counter() - start, len(SMALL) * len(arrays)
+        ours.append([simulate(single_layer_workload(layer), bare).ops[0].array_cycles for layer in SCALESIM_LAYERS])
+    seconds, runs = time.perf_counter() - start, len(SCALESIM_LAYERS) * len(arrays)
     pairs = [
         (array, layer.name, our, their)
         for array, our_row, their_row in zip(arrays, ours, theirs["cycles"], strict=True)
-        for layer, our, their in zip(SMALL, our_row, their_row, strict=True)
+        for layer, our, their in zip(SCALESIM_LAYERS, our_row, their_row, strict=True)
     ]
     print(
         f"SCALE-Sim {theirs['version']} (NumPy {theirs['numpy']}): exact {sum(a == b for *_, a, b in pairs)} of {len(pairs)}"
@@ -100,7 +102,7 @@ def run_vela(python: str, folder: Path) -> tuple[str, float, dict[str, dict[str,
 
 
 def compare_operator(op: OperatorResult, theirs: dict[str, dict[str, float]]) -> dict[str, Any]:
-    """Return our figures of an operator beside Vela's, which lists a sum of its own where we fuse it into the convolution above."""
+    """Return our figures of an operator and Vela's, which lists a separate sum where we fuse it into the convolution above."""
     parts = [theirs[name] for name in (op.name, *op.fused) if name in theirs]
     there = {f"vela_{key}": sum(part[key] for part in parts) for key in VELA}
     bound = max(("compute", "sram", "dram"), key=lambda key: there[f"vela_{key}"])
