@@ -62,7 +62,7 @@ def space_from_model(
     boundaries: Sequence[str] | None = None,
     *,
     blocks: BlockFactory = default_blocks,
-    name: str = "own_model",
+    name: str = "custom_model",
 ) -> Space:
     """Return a search space around a torch model, whose reference is the model with its weights.
 
