@@ -1,4 +1,4 @@
-"""CSV files of a run as pandas frames, checked."""
+"""CSV files as pandas frames: read with checks, written atomically."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from donna_hw._core.files import read_text
+from donna_hw._core.files import read_text, write_atomic
 from donna_hw.errors import FileFormatError
 
 
@@ -27,3 +27,8 @@ def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
                 f"{path} must have a column {name}", got=known, hint="delete it and take its step again"
             )
     return frame
+
+
+def write_csv(path: Path, frame: pd.DataFrame) -> None:
+    """Write a frame without its index as CSV, atomically."""
+    write_atomic(path, frame.to_csv(index=False, lineterminator="\n"))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from donna_hw.cli.run import OUT, RECIPE, run_pipeline
+from donna_hw.cli.run import OUT, RECIPE, run_and_report
 from donna_hw.cli.study import SUMMARY
 
 
@@ -28,7 +28,7 @@ def study_detection(recipe: str, out: Path | None, summary: Path | None) -> None
         run.validate()
         if not (run.base / "verified.csv").exists():
             with open_run(str(run.recipe.base_path(run.path)), run.base) as base:
-                run_pipeline(base, None)
+                run_and_report(base, None)
         run.train()
         text = detection_markdown(run)
         write_atomic(run.folder / "detection.md", text)

@@ -33,12 +33,13 @@ def reference(recipe: str, out: Path | None, seed: int | None) -> None:
 
     On several GPUs: torchrun --standalone --nproc-per-node 8 -m donna_hw reference RECIPE
     """
+    from donna_hw.pipeline import steps
     from donna_hw.pipeline.run import open_run
     from donna_hw.reporting.text.summaries import format_reference_summary
     from donna_hw.training.large_scale.distributed import read_rank_and_world_size
 
     with open_run(recipe, out, seed, distributed=True) as run:
-        run.reference()
+        steps.train_reference(run)
         if read_rank_and_world_size()[0] == 0:
             click.echo(format_reference_summary(run.folder / "reference"))
 
@@ -50,11 +51,12 @@ def reference(recipe: str, out: Path | None, seed: int | None) -> None:
 @CLUSTER
 def distill(recipe: str, out: Path | None, seed: int | None, cluster: str | None) -> None:
     """Train RECIPE's reference and distil its blocks."""
+    from donna_hw.pipeline import steps
     from donna_hw.pipeline.run import open_run
     from donna_hw.reporting.text.summaries import format_blocks_summary
 
     with open_run(recipe, out, seed, cluster=cluster) as run:
-        click.echo(format_blocks_summary(run.distill()))
+        click.echo(format_blocks_summary(steps.distill_blocks(run)))
 
 
 @click.command()
@@ -67,6 +69,7 @@ def finetune(recipe: str, out: Path | None, seed: int | None, cluster: str | Non
 
     On several GPUs, after distill: torchrun --standalone --nproc-per-node 8 -m donna_hw finetune RECIPE
     """
+    from donna_hw.pipeline import steps
     from donna_hw.pipeline.run import open_run
     from donna_hw.reporting.text.summaries import format_networks_summary
     from donna_hw.training.large_scale.distributed import read_rank_and_world_size
@@ -74,8 +77,8 @@ def finetune(recipe: str, out: Path | None, seed: int | None, cluster: str | Non
     number, processes = read_rank_and_world_size()
     with open_run(recipe, out, seed, distributed=True, cluster=cluster) as run:
         if processes == 1:  # blocks are distilled by one process with workers of its own
-            run.distill()
-        library = run.finetune()
+            steps.distill_blocks(run)
+        library = steps.finetune_networks(run)
         if number == 0:
             click.echo(format_networks_summary(library))
 
@@ -90,12 +93,13 @@ def fit(recipe: str, out: Path | None, seed: int | None, *, with_front: bool) ->
 
     Prints how well it orders networks, beside MACs and parameters alone.
     """
+    from donna_hw.pipeline import steps
     from donna_hw.pipeline.run import open_run
     from donna_hw.reporting.summary import predictor_lines
 
     with open_run(recipe, out, seed) as run:
-        run.count()
-        run.fit(with_front=with_front)
+        steps.count_blocks(run)
+        steps.fit_accuracy_predictor(run, with_front=with_front)
         click.echo("\n".join(predictor_lines(run)))
 
 
@@ -125,36 +129,26 @@ def run(recipe: str, out: Path | None, seed: int | None, cluster: str | None, su
     from donna_hw.pipeline.run import open_run
 
     with open_run(recipe, out, seed, cluster=cluster) as opened:
-        run_pipeline(opened, summary)
+        run_and_report(opened, summary)
 
 
-def run_pipeline(run: Run, summary: Path | None) -> None:
-    """Take a run through all its steps, and show and write what they found."""
+def run_and_report(run: Run, summary: Path | None) -> None:
+    """Take a run through all its steps, write its summary and report, and print the front."""
     from donna_hw._core.files import write_atomic
     from donna_hw._core.progress import log
-    from donna_hw.pipeline.steps.verify import evaluate_latency, evaluate_predictor, verify
+    from donna_hw.pipeline.pipeline import run_pipeline
     from donna_hw.reporting.html.page import INSTALL_HINT, read_plotly_js, write_report
     from donna_hw.reporting.summary import summary_markdown
     from donna_hw.reporting.text.summaries import format_front_summary, format_verified_networks
 
     if not read_plotly_js():
         log(f"the report will hold a still picture; {INSTALL_HINT} makes it interactive")
-    run.preflight()
-    run.distill()
-    run.profile()
-    run.count()
-    run.finetune()
-    run.fit()
-    front = run.search()
-    evaluate_predictor(run)
-    evaluate_latency(run)
-    verified = verify(run, front)
+    front, verified = run_pipeline(run)
     text = summary_markdown(run)
     write_atomic(run.folder / "summary.md", text)
     if summary is not None:
         write_atomic(summary, text)
     path = write_report(run)
-    run.clear_distill_batches()
     click.echo(format_front_summary(front))
     click.echo("\n" + format_verified_networks(verified))
     click.echo(f"report: {path}")

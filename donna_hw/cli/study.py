@@ -35,6 +35,7 @@ def study_predictor(
     from donna_hw.experiments.predictor_study.data import load_study_data
     from donna_hw.experiments.predictor_study.markdown import study_markdown, validate_test_networks
     from donna_hw.experiments.predictor_study.spaces_markdown import spaces_markdown
+    from donna_hw.pipeline import steps
     from donna_hw.pipeline.recipe import find_recipe
     from donna_hw.pipeline.run import open_run
 
@@ -42,9 +43,9 @@ def study_predictor(
     for recipe in recipes:
         with open_run(recipe, runs / find_recipe(recipe).stem, cluster=cluster) as run:
             validate_test_networks(run.recipe)
-            run.distill()
-            run.finetune()
-            run.fit()
+            steps.distill_blocks(run)
+            steps.finetune_networks(run)
+            steps.fit_accuracy_predictor(run)
             pages.append(study_markdown(run, draws))
             found.append(load_study_data(run))
             write_atomic(run.folder / "study.md", pages[-1])
@@ -63,20 +64,21 @@ def study_predictor(
 def study_front(recipe: str, out: Path | None, seed: int | None, cluster: str | None, summary: Path | None) -> None:
     """Prove RECIPE's front: beside random networks and scaled references of equal measured latency, all finetuned alike.
 
-    Runs what is missing first; writes proof.csv and proof.md into the run's folder.
+    Runs what is missing first; writes front_benchmark.csv and front_benchmark.md into the run's folder.
     """
     from donna_hw._core.files import write_atomic
-    from donna_hw.experiments.front_benchmark.benchmark import run_front_benchmark as proved
+    from donna_hw.experiments.front_benchmark.benchmark import run_front_benchmark
     from donna_hw.experiments.front_benchmark.markdown import front_benchmark_markdown
+    from donna_hw.pipeline import steps
     from donna_hw.pipeline.run import open_run
 
     with open_run(recipe, out, seed, cluster=cluster) as run:
-        run.preflight()
-        run.distill()
-        run.profile()
-        run.finetune()
-        run.fit()
-        text = front_benchmark_markdown(run, proved(run))
+        steps.validate_run(run)
+        steps.distill_blocks(run)
+        steps.profile_blocks(run)
+        steps.finetune_networks(run)
+        steps.fit_accuracy_predictor(run)
+        text = front_benchmark_markdown(run, run_front_benchmark(run))
         write_atomic(run.folder / "front_benchmark.md", text)
     if summary is not None:
         write_atomic(summary, text)

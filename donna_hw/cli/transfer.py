@@ -60,6 +60,7 @@ def _run_study(
     """Bring the run that a recipe extends, then its own, as far as its page needs, and write and show that."""
     from donna_hw._core.files import write_atomic
     from donna_hw.experiments.transfer import validate_transfer
+    from donna_hw.pipeline import steps
     from donna_hw.pipeline.recipe import find_recipe
     from donna_hw.pipeline.run import open_run
     from donna_hw.pipeline.steps.extend import base_folder, extended_recipe_path
@@ -69,12 +70,12 @@ def _run_study(
         validate_transfer(run)
         check(run)
     with open_run(str(base), folder, cluster=asked.cluster) as run:
-        run.distill()
-        run.finetune()
-        run.fit()
+        steps.distill_blocks(run)
+        steps.finetune_networks(run)
+        steps.fit_accuracy_predictor(run)
     with open_run(asked.recipe, asked.out, cluster=asked.cluster) as run:
-        run.distill()
-        run.finetune()
+        steps.distill_blocks(run)
+        steps.finetune_networks(run)
         text = write(run)
         write_atomic(run.folder / name, text)
     if asked.summary is not None:

@@ -1,1 +1,1 @@
-"""pipeline: say in one line what this folder is for."""
+"""A recipe (TOML) becomes a run: a folder of plain files that the steps of `steps/` write, in the order of `pipeline.py`."""

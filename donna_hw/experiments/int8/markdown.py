@@ -24,7 +24,7 @@ from donna_hw.experiments.transfer import ROLE, select_test_networks, side_by_si
 from donna_hw.measurement.environment import cpu_model
 from donna_hw.pipeline.run import Run
 from donna_hw.pipeline.steps.extend import base_run
-from donna_hw.pipeline.steps.quantize import int8_library
+from donna_hw.pipeline.steps.quantize import quantize_test_networks
 from donna_hw.predictors.serialization import load_predictor
 from donna_hw.spaces.mixed_precision import PRECISION_AXIS
 
@@ -36,7 +36,7 @@ WITHIN = "of these, every block's quality within the range of the fit"
 def int8_markdown(run: Run, networks: int = 10) -> str:
     """Return the page of a run that extends another by 8-bit blocks, its networks quantised; `networks`: of the comparison of methods."""
     base, mixed = base_run(run), load_study_data(run)
-    whole = replace(mixed, groups=mixed.groups | {ROLE: to_run_space(run, int8_library(run))})
+    whole = replace(mixed, groups=mixed.groups | {ROLE: to_run_space(run, quantize_test_networks(run))})
     sets = {"float32": compare(load_study_data(base), ROLE)}
     for name, found in ((WHOLE, whole), (MIXED, mixed)):
         sets[name] = compare(found, ROLE)

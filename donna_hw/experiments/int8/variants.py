@@ -84,7 +84,7 @@ def ablation(run: Run, networks: int, eval_images: int) -> list[Variant]:
             quantization_job(run, space.load_name, found.architecture, path, seed=found.seed), eval_images=eval_images
         )
         tasks += [replace(task, space=base.recipe.space), *(replace(task, config=how) for how in ways.values())]
-    known = {_job_key(task): top1 for task, (top1, _) in run.pool.map(evaluate_quantized, tasks)}
+    known = {_job_key(task): top1 for task, (top1, _) in run.executor.map(evaluate_quantized, tasks)}
     found_top1 = np.array([known[_job_key(task)] for task in tasks]).reshape(len(of_seed), 1 + len(ways))
     lost = found_top1[:, :1] - found_top1[:, 1:]
     return [Variant(name, lost[:, number]) for number, name in enumerate(ways)]

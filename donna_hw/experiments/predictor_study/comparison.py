@@ -15,9 +15,9 @@ from donna_hw._core.bootstrap import (
 )
 from donna_hw._core.ranking import equal_cost_concordance
 from donna_hw.errors import InsufficientDataError
+from donna_hw.experiments.predictor_study.baselines import predict_baselines
 from donna_hw.experiments.predictor_study.data import StudyData
 from donna_hw.experiments.predictor_study.noise_ceiling import NoiseCeiling, noise_ceiling, seed_variance
-from donna_hw.experiments.predictor_study.rivals import predict_baselines
 from donna_hw.predictors.factory import fit_predictor
 
 Array = np.ndarray

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from donna_hw.pipeline.run_directory import RunFolder
+from donna_hw.pipeline.run import Run
 from donna_hw.pipeline.sampling import extra_rows, library_rows
 from donna_hw.spaces.extremes import block_macs, block_params
 from donna_hw.spaces.space import Architecture, Rows
@@ -93,7 +93,7 @@ class StudyData:
         return np.asarray(self.stage_params(role).sum(axis=1) + self.fixed_params)
 
 
-def load_study_data(run: RunFolder) -> StudyData:
+def load_study_data(run: Run) -> StudyData:
     """Return what a run has found so far; raises `NothingToFit` where blocks are missing."""
     part, space = run.recipe.library, run.space
     whole, reference = space.network_graph(space.reference), np.array([space.row(space.reference)])

@@ -10,9 +10,9 @@ import pandas as pd
 from donna_hw._core.bootstrap import BootstrapInterval
 from donna_hw.errors import ConfigError, InsufficientDataError
 from donna_hw.experiments.predictor_study import tables
-from donna_hw.experiments.predictor_study.aims import format_targets
 from donna_hw.experiments.predictor_study.comparison import MIN_NETWORKS, STITCHED, PredictorComparison, compare
 from donna_hw.experiments.predictor_study.data import TEST_ROLES, StudyData, load_study_data
+from donna_hw.experiments.predictor_study.targets import format_targets
 from donna_hw.measurement.environment import cpu_model
 from donna_hw.pipeline.recipe import Recipe
 from donna_hw.pipeline.run import Run

@@ -15,9 +15,9 @@ from donna_hw._core.bootstrap import (
     equal_cost_concordances,
     kendall_taus,
 )
+from donna_hw.experiments.predictor_study.baselines import predict_baselines
 from donna_hw.experiments.predictor_study.comparison import predict_top1
 from donna_hw.experiments.predictor_study.data import TEST_ROLES, StudyData
-from donna_hw.experiments.predictor_study.rivals import predict_baselines
 from donna_hw.predictors import multi_metric as joint
 from donna_hw.predictors import saturating
 from donna_hw.predictors.factorized_metrics import predict_quality, single_axis_mask

@@ -10,11 +10,11 @@ from study_examples import made_evidence
 
 from donna_hw._core.ranking import equal_cost_concordance, kendall_tau
 from donna_hw.errors import InsufficientDataError
-from donna_hw.experiments.predictor_study.aims import format_targets
+from donna_hw.experiments.predictor_study.baselines import predict_baselines
 from donna_hw.experiments.predictor_study.comparison import OURS, compare, predict_top1
 from donna_hw.experiments.predictor_study.markdown import comparison_markdown
-from donna_hw.experiments.predictor_study.rivals import predict_baselines
 from donna_hw.experiments.predictor_study.spaces_markdown import COLUMN_TITLES, spaces_markdown
+from donna_hw.experiments.predictor_study.targets import format_targets
 
 RIVALS = {"MACs", "parameters", "MACs by stage", "parameters by stage", "sum of NSR"}
 
