@@ -1,4 +1,4 @@
-"""CSV files as pandas frames: read with checks, written atomically."""
+"""CSV files as pandas frames: read with a check of their columns, written atomically."""
 
 from __future__ import annotations
 
@@ -30,5 +30,5 @@ def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
-    """Write a frame without its index as CSV, atomically."""
+    """Write a frame without its index as a CSV, atomically, with `\\n` line ends on every platform."""
     write_atomic(path, frame.to_csv(index=False, lineterminator="\n"))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from donna_hw._core.resources import find_resource, resource_names
-from donna_hw._core.toml_files import read_model
+from donna_hw._core.toml_files import StrictModel, read_model
 from donna_hw.devices.backends import load_backend
 from donna_hw.devices.backends.base import Availability, Backend
 from donna_hw.errors import ConfigError, UnavailableError, UnknownNameError
@@ -18,13 +18,11 @@ from donna_hw.measurement.protocol import Protocol, get_protocol
 _TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
-class DeviceConfig(BaseModel):
+class DeviceConfig(StrictModel):
     """The keys of a device's TOML; `devices/README.md` explains each with its unit.
 
     hardware: what a simulated device consists of, checked by its backend (`donna_hw.simulator.hardware`); no other backend takes one.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     title: str
     backend: str
