@@ -1,1 +1,1 @@
-"""detection: say in one line what this folder is for."""
+"""Classification networks as backbones of detectors (paper, appendix B)."""

@@ -1,1 +1,1 @@
-"""front_benchmark: say in one line what this folder is for."""
+"""The front compared with random networks and scaled references of equal measured latency."""

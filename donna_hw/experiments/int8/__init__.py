@@ -1,1 +1,1 @@
-"""int8: say in one line what this folder is for."""
+"""The unchanged predictor on INT8 networks, and what quantization does to accuracy and latency (paper, appendix D)."""

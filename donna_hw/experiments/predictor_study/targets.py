@@ -1,4 +1,4 @@
-"""What a predictor should reach on networks that it was not fitted to, and whether it does."""
+"""The targets of a predictor on networks that it was not fitted to, and whether it reaches them."""
 
 from __future__ import annotations
 
@@ -10,33 +10,30 @@ GAIN, SURE_GAIN = 0.15, 0.05  # of equal-cost pairs over MACs: the value, and th
 STRATIFIED_TAU = 0.80
 
 
-def format_targets(compared: Iterable[PredictorComparison]) -> list[str]:
-    """Return a line for each aim: what is asked, what was found, met or missed."""
+def format_targets(comparisons: Iterable[PredictorComparison]) -> list[str]:
+    """Return a line for each target: what it is, what was measured, met or missed."""
     lines = []
-    for found in compared:
-        if found.role == "test":
-            over, gain = found.gain_over_best, found.pairs_gain_over_macs
+    for comparison in comparisons:
+        if comparison.role == "test":
+            tau_gain, pairs_gain = comparison.gain_over_best, comparison.pairs_gain_over_macs
             lines += [
-                _line(
-                    "Kendall tau above the best rival's, the whole 95 % interval",
-                    f"{over.low:+.3f} at its lower end",
-                    met=over.low > 0,
+                _format_target(
+                    "Kendall tau above the best baseline's, the whole 95 % interval",
+                    f"{tau_gain.low:+.3f} at its lower end",
+                    met=tau_gain.low > 0,
                 ),
-                _line(
+                _format_target(
                     f"equal-cost pairs {GAIN:.0%} above MACs, {SURE_GAIN:.0%} at the lower end",
-                    f"{gain.value:+.1%}, {gain.low:+.1%}",
-                    met=gain.value >= GAIN and gain.low >= SURE_GAIN,
+                    f"{pairs_gain.value:+.1%}, {pairs_gain.low:+.1%}",
+                    met=pairs_gain.value >= GAIN and pairs_gain.low >= SURE_GAIN,
                 ),
             ]
-        if found.role == "stratified":
-            tau = found.scores[OURS].kendall_tau.value
-            lines.append(
-                _line(
-                    f"Kendall tau {STRATIFIED_TAU:.2f} on the stratified set", f"{tau:.3f}", met=tau >= STRATIFIED_TAU
-                )
-            )
+        if comparison.role == "stratified":
+            tau = comparison.scores[OURS].kendall_tau.value
+            target = f"Kendall tau {STRATIFIED_TAU:.2f} on the stratified set"
+            lines.append(_format_target(target, f"{tau:.3f}", met=tau >= STRATIFIED_TAU))
     return lines
 
 
-def _line(aim: str, found: str, *, met: bool) -> str:
-    return f"- {'met' if met else 'MISSED'}: {aim}; found {found}."
+def _format_target(target: str, measured: str, *, met: bool) -> str:
+    return f"- {'met' if met else 'MISSED'}: {target}; measured {measured}."
