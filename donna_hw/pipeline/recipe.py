@@ -141,7 +141,9 @@ class Recipe(StrictModel):
             content = (
                 _inherit_settings(parse_model(content["extends"], ExtendsConfig, f"{path}: extends"), path) | content
             )
-        elif "extends" in content and not content.keys() >= INHERITED_KEYS:  # the recipe saved in a run's folder has them all
+        elif (
+            "extends" in content and not content.keys() >= INHERITED_KEYS
+        ):  # the recipe saved in a run's folder has them all
             raise ConfigError(
                 f"{path}: a recipe that extends another inherits {', '.join(sorted(INHERITED_KEYS))} from it",
                 got=", ".join(sorted(INHERITED_KEYS & content.keys())),

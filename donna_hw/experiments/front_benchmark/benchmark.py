@@ -110,9 +110,7 @@ def _random_peers(benchmark: FrontBenchmark, rows: Rows, latencies: Array) -> di
     peers: dict[int, Array] = {}
     for attempt in range(config.tries):
         trial = {
-            level: near[attempt]
-            for level, near in enumerate(candidates)
-            if level not in peers and attempt < len(near)
+            level: near[attempt] for level, near in enumerate(candidates) if level not in peers and attempt < len(near)
         }
         if not trial:
             break
