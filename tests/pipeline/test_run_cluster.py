@@ -13,6 +13,7 @@ from tiny_run import Main, TinyRun, donna
 
 from donna_hw.measurement.measurement import Trial
 from donna_hw.pipeline.run import open_run
+from donna_hw.pipeline.steps import profile_blocks
 from donna_hw.profiling.workers.base import Task
 from donna_hw.profiling.workers.ray import RayWorker
 
@@ -60,25 +61,25 @@ def test_a_run_on_a_cluster_trains_the_same_bytes(tiny_run: TinyRun, nodes: Any,
 def test_latencies_of_blocks_and_networks_are_measured_on_the_host_of_the_device(
     tiny_run: TinyRun, nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    visits, visit = [], RayWorker.run_trial
+    trials, run_trial = [], RayWorker.run_trial
 
-    def noted(worker: RayWorker, task: Task) -> Trial:
-        visits.append(worker.name)
-        return visit(worker, task)
+    def recorded(worker: RayWorker, task: Task) -> Trial:
+        trials.append(worker.name)
+        return run_trial(worker, task)
 
-    monkeypatch.setattr(RayWorker, "visit", noted)
+    monkeypatch.setattr(RayWorker, "run_trial", recorded)
     recipe = tmp_path / "measured.toml"
     recipe.write_text(tiny_run.recipe.read_text().replace("test_networks = 3\n", "", 1))
     left = tmp_path / "run" / ".shared-by-a-killed-run"
     left.parent.mkdir()
     left.touch()
     with open_run(str(recipe), tmp_path / "run", cluster=nodes.address) as run:
-        table = run.profile()
+        table = profile_blocks(run)
     made = [len(lines(path)) for path in run.tables.rglob("*.samples.csv")]
     assert [len(block) for block in table.costs(run.space).blocks] == [24, 24, 24]
     assert len(made) == 2
     assert min(made) >= 4
-    assert len(visits) == sum(made)
+    assert len(trials) == sum(made)
     assert not left.exists()
 
 
