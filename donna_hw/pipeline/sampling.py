@@ -99,7 +99,7 @@ def _corners(run: Run) -> Rows:
 def scratch_rows(run: Run) -> Rows:
     """Return the networks that are also trained from scratch, int [n, stages]: the library's first ones that are no corners."""
     library, _ = library_rows(run)
-    return library[~rows_isin(library, _corners(run))][: run.recipe.finetune.scratch_networks]
+    return np.asarray(library[~rows_isin(library, _corners(run))][: run.recipe.finetune.scratch_networks])
 
 
 def stratified_rows(run: Run) -> Rows:
