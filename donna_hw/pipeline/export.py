@@ -61,7 +61,7 @@ class ExportedNetwork:
 
         if not self.file.weights:
             raise FileFormatError(
-                f"{self.path} must name its weights", got="none", hint="export with --format torch,toml"
+                f"{self.path} must name its weights", got="none", hint="export with --format torch --format toml"
             )
         module = to_torch(self.graph, seed=0)
         load_weights(module, self.path.parent / self.file.weights)
