@@ -7,7 +7,7 @@ import click
 
 @click.command()
 def devices() -> None:
-    """List the devices, which of them work here, and attached phones."""
+    """List devices, whether they work here, and attached phones."""
     from donna_hw.reporting.text.devices import format_attached_phones, format_devices
 
     click.echo(format_devices())

@@ -54,9 +54,9 @@ def simulate(
     trace: Path | None,
     roofline: Path | None,
 ) -> None:
-    """Simulate MODEL.onnx on a tensor unit: cycles, energy and traffic.
+    """Simulate an ONNX model on a tensor unit.
 
-    Only shapes matter: nothing is run. A float model is treated as quantized to the unit's precision. --set and --input-shape can be
+    The result is cycles, energy and traffic of each operator. Only shapes matter: nothing is run. A float model is treated as quantized to the unit's precision. --set and --input-shape can be
     repeated.
     """
     from donna_hw.devices.device import Device

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def stress(
     *, space: str, device: str, network: str | None, block: tuple[str, str] | None, duration: str, tables: Path
 ) -> None:
-    """Run a network for minutes, and compare its last with its first.
+    """Run a network for minutes to see whether it slows down.
 
     Without --network or --block it is the reference of SPACE. A loop that was stopped starts over, since the device has cooled meanwhile.
     """

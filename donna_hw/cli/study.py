@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def study() -> None:
-    """Evaluate the method: predictor, front, transfer, INT8, detection.
+    """Evaluate predictor, front, transfer, INT8 and detection.
 
     Every study first trains and measures what is missing, and shows its results as a page of Markdown.
     """
@@ -112,7 +112,7 @@ def transfer(recipe: str, out: Path | None, cluster: str | None, summary: Path |
 @CLUSTER
 @SUMMARY
 def int8(recipe: str, out: Path | None, cluster: str | None, summary: Path | None) -> None:
-    """Quantize blocks and networks, and evaluate an unchanged predictor.
+    """Quantize networks; evaluate an unchanged predictor on them.
 
     RECIPE extends another recipe by INT8. Writes int8.md into the run's folder.
     """

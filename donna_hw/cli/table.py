@@ -14,7 +14,7 @@ from donna_hw.cli.table_import import import_
 
 @click.group()
 def table() -> None:
-    """Show, validate, compare, predict, calibrate, fit or import tables.
+    """Show, validate, compare, predict or calibrate latency tables.
 
     TABLE is a .csv, or [METRIC@]DEVICE/SPACE[/VARIANT], such as energy@tensor_unit/donna: a table in the folder of --tables, or else a
     shipped one.
@@ -26,7 +26,7 @@ def table() -> None:
 @TABLES
 @click.option("--all", "show_all", is_flag=True, help="List all rows.")
 def show(name: str, tables: Path, show_all: bool) -> None:
-    """Show the origin of TABLE, its ranges, and the rows that are not trusted."""
+    """Show origin, ranges and untrusted rows of TABLE."""
     from donna_hw.reporting.text.table import format_table
     from donna_hw.tables.lookup import load_table
 

@@ -63,10 +63,11 @@ def calibrate(
     networks_file: Path | None,
     seed: int,
 ) -> None:
-    """Calibrate TABLE with whole networks, the most informative first.
+    """Calibrate TABLE with measured whole networks.
 
-    They are measured on the table's device, which must be this machine's, or read from a file. Networks of another device, or a TABLE of
-    counts, give a table of the networks' device. A shipped table is copied to the folder of --tables first.
+    The most informative networks are measured first, on the table's device, which must be this machine's; or networks are read from a
+    file. Networks of another device, or a TABLE of counts, give a table of the networks' device. A shipped table is copied to the folder
+    of --tables first.
     """
     from donna_hw.costs.correction import CorrectionConfig, correct_from_networks, measure_and_correct
     from donna_hw.reporting.text.table import format_fit

@@ -32,7 +32,7 @@ batch = 16
 
 [latency]
 rounds = 1
-correct_with = 4
+calibration_networks = 4
 test_networks = 3
 
 [finetune]

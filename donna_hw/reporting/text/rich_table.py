@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from io import StringIO
 
 UNLIMITED_WIDTH = 1_000_000  # characters; of a table that no terminal cuts
+GAP = 2  # characters between columns
+MIN_TEXT_WIDTH = 8  # characters of a column of texts in a narrow terminal
 PLAIN_BOX = "\n".join(["    ", "    ", " -  ", "    ", "    ", "    ", "    ", "    "])  # a rule below the header alone
 
 
@@ -30,8 +32,8 @@ def render_table(
     Args:
         header: Names of the columns.
         rows: Cells, each printed as its `str`; as many in a row as in the header.
-        width: Characters of the table at most: longer cells are folded into several lines, so that nothing is lost. By default the
-            terminal's width, and no limit where standard output is no terminal.
+        width: Characters of the table at most: longer texts are folded into several lines, numbers never. So nothing is lost, but a
+            table of many columns can be wider. By default the terminal's width, and no limit where standard output is no terminal.
         color: Whether escape codes mark the header; by default `use_color`.
 
     Returns:
@@ -52,16 +54,23 @@ def render_table(
         header_style="bold" if color else "",
     )
     cells = [[str(cell) for cell in row] for row in rows]
+    least_width = -GAP
     for i, name in enumerate(header):
         is_number = bool(cells) and all(_is_number(row[i]) for row in cells)
+        least = max(map(len, [name, *(row[i] for row in cells)])) if is_number else MIN_TEXT_WIDTH
+        least_width += least + GAP
         table.add_column(
-            Text(name), justify="right" if is_number else "left", no_wrap=is_number or width is None, overflow="fold"
+            Text(name),
+            justify="right" if is_number else "left",
+            min_width=least if is_number else None,
+            no_wrap=is_number or width is None,
+            overflow="fold",
         )
     for row in cells:
         table.add_row(*(Text(cell) for cell in row))
     console = Console(
         file=StringIO(),
-        width=width or UNLIMITED_WIDTH,
+        width=UNLIMITED_WIDTH if width is None else max(width, least_width),
         force_terminal=color,
         color_system="standard" if color else None,
         no_color=not color,
