@@ -56,8 +56,8 @@ def simulate(
 ) -> None:
     """Simulate an ONNX model on a tensor unit.
 
-    The result is cycles, energy and traffic of each operator. Only shapes matter: nothing is run. A float model is treated as quantized to the unit's precision. --set and --input-shape can be
-    repeated.
+    Prints cycles, energy and traffic of each operator. Only shapes matter: nothing is run. A float model is treated as quantized to the
+    unit's precision. --set and --input-shape can be repeated.
     """
     from donna_hw.devices.device import Device
     from donna_hw.reporting.text.simulation import format_simulation, format_unknown_operators

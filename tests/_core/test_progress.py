@@ -106,9 +106,14 @@ def test_a_log_gets_a_line_now_and_then_of_a_long_step(monkeypatch: pytest.Monke
 def test_work_that_fails_before_its_first_step_leaves_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
     log = io.StringIO()
     monkeypatch.setattr(sys, "stderr", log)
-    with pytest.raises(ValueError, match="broken"), ProgressBar("bar") as bar:
-        bar.set_remaining(2)
-        raise ValueError("broken")
+
+    def fail() -> None:
+        with ProgressBar("bar") as bar:
+            bar.set_remaining(2)
+            raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        fail()
     assert log.getvalue() == ""
 
 

@@ -104,7 +104,7 @@ def test_what_is_not_trusted_is_listed_with_its_evidence_and_the_hint(tmp_path: 
         high_s=[1e-5, 1.3e-5, 1e-5, 1e-5],
         verdict=["trusted", "noisy", "trusted", "drifting"],
         evidence=["", "interval of 25 %", "", "it rose by 9 %"],
-        stopped=["precise", "settled", "precise", "timeout"],
+        stop_rule=["precise", "settled", "precise", "timeout"],
         method=["measured", "measured", "composed", "measured"],
     )
     path = written(tmp_path, replace(table, frame=frame)).path
@@ -238,8 +238,8 @@ def test_every_block_is_written_to_the_csv(tmp_path: Path) -> None:
         (["show", "/made_space"], ["DEVICE/SPACE[/VARIANT]"]),
         (["show", "a/b/c/d"], ["DEVICE/SPACE[/VARIANT]"]),
         (["show", "abacus/small_28px"], ["none for abacus", "expected ", "onnxruntime_cpu"]),
-        (["show", "made/made_space"], ["several tables", "expected made/a, made/b"]),
-        (["compare", "made/made_space/a", "macs/small_28px"], ["measured latencies", "macs, counted"]),
+        (["show", "made/made_space"], ["several tables", "expected made/a or made/b"]),
+        (["compare", "made/made_space/a", "macs/small_28px"], ["measured latencies", "macs, computed"]),
         (["compare", "made/made_space/a", SHIPPED], ["of one space", "made_space in", "small_28px in"]),
     ],
 )

@@ -77,7 +77,7 @@ def _figures(comparison: TableComparison, views: dict[str, WelchTest]) -> str:
         ]
 
     faster, slower = counts("significant")
-    surely_faster, surely_slower = counts("discovered")
+    surely_faster, surely_slower = counts("significant_fdr")
     rows: list[tuple[str, Sequence[object]]] = [
         ("common factor, median of B / A", [f"{view.common_factor:.4f}" for view in tests]),
         ("median |deviation| of B from A", [f"{100 * view.median_relative_difference:.2f} %" for view in tests]),
