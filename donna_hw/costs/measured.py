@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -26,14 +26,11 @@ from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.network_measurements import NetworkMeasurements
 from donna_hw.tables.table_info import TableInfo
 
+logger = logging.getLogger(__name__)
+
 MAX_NETWORKS = 2500  # networks of one search; the paper's number of samples (section E)
 MEASURED_PREFIX = "measured@"  # how the name of such a cost begins; a device's follows
 CostAndStd = tuple[float, float]  # what a network costs, and the standard deviation of that
-
-
-def told(line: str) -> None:
-    """Print a line to standard error."""
-    print(line, file=sys.stderr)
 
 
 @dataclass
@@ -53,7 +50,7 @@ class MeasuredCost:
     max_networks: int = MAX_NETWORKS
     name: str = ""
     workers: WorkerFactory = create_subprocess_workers
-    log: Callable[[str], None] = told
+    log: Callable[[str], None] = logger.info
     _cache: dict[tuple[int, ...], CostAndStd] = field(default_factory=dict)
     _measured_count: int = 0
     _spent_s: float = 0.0

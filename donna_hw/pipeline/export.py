@@ -67,7 +67,7 @@ class ExportedNetwork:
         from donna_hw.training.checkpoints import load_weights
 
         if not self.file.weights:
-            raise FileFormatError(f"{self.path} names no weights", hint="export with --format torch,toml")
+            raise FileFormatError(f"{self.path} names no weights", hint="export with --format torch --format toml")
         module = to_torch(self.graph, seed=0)
         load_weights(module, self.path.parent / self.file.weights)
         return module.eval()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,6 @@ import numpy as np
 import pandas as pd
 
 from donna_hw._core.files import hold_lock
-from donna_hw._core.progress import log
 from donna_hw._core.toml_files import read_model, write_toml
 from donna_hw.devices.backends.base import UNITS, BackendInfo, ExactBackend
 from donna_hw.devices.device import Device
@@ -37,6 +37,8 @@ from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.network_measurements import NetworkMeasurements
 from donna_hw.tables.parts import Part, Row, list_parts
 from donna_hw.tables.table_info import TableInfo, table_path
+
+logger = logging.getLogger(__name__)
 
 SENTINEL_MACS = 10_000_000  # dear enough that its call is nothing, cheap enough to run beside every block
 
@@ -97,9 +99,9 @@ def profile_space(
                 info.validate_same_identity(mine, path)
             for worker, said in zip(crew, descriptions, strict=True):
                 for hint in said.warnings:
-                    log(f"{worker.name}: {hint}")
+                    logger.warning("%s: %s", worker.name, hint)
             if protocol.cool_down_s:
-                log(estimate_cool_down([part.graph for part in parts], protocol, len(crew)).summary)
+                logger.info("%s", estimate_cool_down([part.graph for part in parts], protocol, len(crew)).summary)
             validate_pool(crew, sentinel)
             journal = path.with_suffix(".samples.csv")
             bench = Bench(crew, description.environment, protocol, sentinel, journal, f"profile {device.name}")

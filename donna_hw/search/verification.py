@@ -11,7 +11,7 @@ from donna_hw._core.files import write_atomic
 from donna_hw.costs.base import CostModel
 from donna_hw.costs.basis import FeatureBasis
 from donna_hw.costs.fit import FitResult, fit_cost
-from donna_hw.costs.measured import MeasuredCost, told
+from donna_hw.costs.measured import MeasuredCost, logger
 from donna_hw.costs.serialization import save_correction
 from donna_hw.devices.device import Device
 from donna_hw.measurement.protocol import Protocol
@@ -39,7 +39,7 @@ def verify_on_device(
     folder: Path | None = None,
     protocol: Protocol | None = None,
     workers: WorkerFactory = create_subprocess_workers,
-    log: Callable[[str], None] = told,
+    log: Callable[[str], None] = logger.info,
 ) -> VerificationResult:
     """Search until the front stands (`verify_until_stable`), and keep the correction and the rounds beside the table.
 

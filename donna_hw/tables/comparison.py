@@ -65,7 +65,7 @@ class TableComparison:
                     found[f"{name}_ratio{bound}"] = np.exp(values)
                 else:
                     found[f"{name}_difference{bound}{unit}"] = values
-            for column in ("t", "dof", "p", "adjusted_p", "significant", "discovered"):
+            for column in ("t", "dof", "p", "adjusted_p", "significant", "significant_fdr"):
                 found[f"{name}_{column}"] = getattr(view, column)
         return found
 

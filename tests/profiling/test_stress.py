@@ -13,7 +13,6 @@ from hot_machine import MS, HotMachine, run
 
 from donna_hw._core.files import hold_lock
 from donna_hw._core.toml_files import read_toml
-from donna_hw.cli.stress import minute_table
 from donna_hw.cli.stress import stress as command
 from donna_hw.devices.backends.torch_cpu import TorchCpuBackend
 from donna_hw.errors import ConfigError, DonnaError, FileFormatError, LockedError, MeasurementError, TableError
@@ -27,6 +26,7 @@ from donna_hw.profiling.stress import (
     result_path,
     run_stress_test,
 )
+from donna_hw.reporting.text.stress import format_minutes
 from donna_hw.spaces import load_space
 
 
@@ -82,7 +82,7 @@ def test_readings_are_told_in_the_verdict(path: Path) -> None:
         "slows down by 10 % (95 % interval 10 to 10 %), clock fell from 1.9 to 1.4 GHz, "
         "temperature rose from 45 to 83 C, thermal slowdown reported at minute 7"
     )
-    lines = minute_table(found).splitlines()
+    lines = format_minutes(found).splitlines()
     assert lines[0].split()[-6:] == ["images/s", "GHz", "C", "W", "throttled", "by"]
     assert lines[2].split()[-4:] == ["1.9", "45", "30", "-"]
     assert "thermal slowdown" in lines[-1]

@@ -48,7 +48,7 @@ def draw_roofline(simulation: SimulationResult) -> Figure:
     frame = simulation.to_frame()
     frame["share"] = frame["total_cycles"].astype(float) / max(simulation.total_cycles, 1)
     on_array = (frame["macs"] > 0) & (frame["total_cycles"] > 0)
-    marks = frame[on_array].astype({"macs": float, "total_cycles": float, "dram_bytes": float, "utilisation": float})
+    marks = frame[on_array].astype({"macs": float, "total_cycles": float, "dram_bytes": float, "utilization": float})
     marks["reached"] = marks["macs"] / marks["total_cycles"]
     with np.errstate(divide="ignore"):
         marks["intensity"] = marks["macs"].to_numpy() / marks["dram_bytes"].to_numpy()
@@ -98,7 +98,7 @@ def _peak(hardware: Hardware, precision: str) -> float:
 def _peaks(marks: pd.DataFrame, hardware: Hardware) -> dict[float, str]:
     """Return the peaks that matter and their precisions: the hardware's own, and those that an operator's utilisation is of."""
     peaks: dict[float, str] = {_peak(hardware, hardware.precision): hardware.precision}
-    used = (marks["reached"] / marks["utilisation"].where(marks["utilisation"] > 0)).to_numpy(np.float64)
+    used = (marks["reached"] / marks["utilization"].where(marks["utilization"] > 0)).to_numpy(np.float64)
     own = set(peaks)
     for precision in ELEMENT_BYTES:
         peak = _peak(hardware, precision)

@@ -1,1 +1,1 @@
-"""text: say in one line what this folder is for."""
+"""Results as plain text: what the commands print, and tables that fit the terminal."""

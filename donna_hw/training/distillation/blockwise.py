@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import cycle
@@ -23,6 +23,8 @@ from donna_hw.training.distillation.teacher_features import GIB, map_bytes
 from donna_hw.training.executors import Executor
 from donna_hw.training.libraries import BlockLibrary
 from donna_hw.training.loop import OptimConfig
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -71,10 +73,10 @@ def distill(
         return library
     need = map_bytes(space, config.images or len(data.train))
     if need > config.cache_bytes:
-        print(
-            f"the teacher's maps would take {need / GIB:.1f} GiB, more than distill.cache_gib = {config.cache_bytes / GIB:.1f}: "
-            "they are computed again for every block",
-            file=sys.stderr,
+        logger.warning(
+            "the teacher's maps would take %.1f GiB, more than distill.cache_gib = %.1f: they are computed again for every block",
+            need / GIB,
+            config.cache_bytes / GIB,
         )
     save_maps(
         space,

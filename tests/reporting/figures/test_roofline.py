@@ -93,7 +93,7 @@ def test_marks_that_lie_on_one_another_share_their_numbers() -> None:
 
 
 def test_a_roof_is_drawn_for_each_precision_that_operators_run_in() -> None:
-    half = made_operator("half", macs=51_200, array=100, overhead=0, dram_bytes=1600, utilisation=1.0)
+    half = made_operator("half", macs=51_200, array=100, overhead=0, dram_bytes=1600, utilization=1.0)
     assert "array: 512 a cycle, int16, fp16" in words(draw_roofline(made_simulation(half)))
     full = made_operator("full", macs=51_200, array=100, overhead=0, dram_bytes=1600)
     assert not any("int16" in text for text in words(draw_roofline(made_simulation(full))))

@@ -56,7 +56,7 @@ def test_bytes_are_those_of_the_files(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_beyond_the_budget_the_library_is_the_same_and_it_is_said(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     found = []
     for name, budget in (("cached", float("inf")), ("streamed", 0.0)):
@@ -70,7 +70,7 @@ def test_beyond_the_budget_the_library_is_the_same_and_it_is_said(
             folder=tmp_path / name,
             pool=pool,  # type: ignore[arg-type]
         )
-        assert ("distill.cache_gib" in capsys.readouterr().err) == (name == "streamed")
+        assert ("distill.cache_gib" in caplog.text) == (name == "streamed")
         found.append(library.qualities())
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(torch.from_numpy(one), torch.from_numpy(other), rtol=1e-2, atol=0)
