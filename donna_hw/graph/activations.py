@@ -1,4 +1,4 @@
-"""The activations that layers may have, as functions of torch tensors."""
+"""The activations of layers, as functions of torch tensors."""
 
 from __future__ import annotations
 

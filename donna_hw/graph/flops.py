@@ -1,6 +1,6 @@
-"""Multiply-accumulates and parameters of any torch module: by ptflops, plus fused attention by its closed form; the rest is named.
+"""Multiply-accumulates and parameters of any torch module: by ptflops, with fused attention by its closed form.
 
-`docs/counting.md` says what each counter counts, and how this one is held against others.
+Operators that neither counts are named. `docs/counting.md` explains what each counter counts, and compares this one with others.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from donna_hw.errors import ConfigError
 from donna_hw.graph.flops_coverage import CoverageMode
 from donna_hw.graph.graph import Shape
 
-# Attention as one operator. Which of them runs depends on the device and on what torch finds quickest; none of them contains another.
+# Attention as one operator. Which one runs depends on the device and on what torch considers fastest; none contains another.
 _ATTENTION = (
     "scaled_dot_product_attention",
     "_scaled_dot_product_attention_math",
@@ -36,9 +36,12 @@ _ATTENTION = (
 class Counts:
     """What one image costs in a module.
 
-    macs: multiply-accumulates of convolutions and matrix products, and one for each output element that such an operator adds a bias to;
-    a multiply-accumulate is two FLOPs. attention_macs: those of `macs` that are fused attention's, zero in ptflops alone. params: trainable
-    parameters, a shared one once. uncounted: {operator: calls} of those that may multiply and are in no count, such as `aten.mv`.
+    Attributes:
+        macs: Multiply-accumulates of convolutions and matrix products, and one for each output element to which such an operator adds a
+            bias. A multiply-accumulate is two FLOPs.
+        params: Trainable parameters; a shared one counts once.
+        attention_macs: The part of `macs` that belongs to fused attention, which ptflops alone counts as zero.
+        uncounted: {operator: calls} of operators that may multiply and are in no count, such as `aten.mv`.
     """
 
     macs: int
@@ -48,13 +51,23 @@ class Counts:
 
 
 def count_module(module: nn.Module, input_shape: Shape) -> Counts:
-    """Return the counts of a torch module of one input, in evaluation mode, for one image.
+    """Count the multiply-accumulates and parameters of a torch module for one image, in evaluation mode.
 
-    input_shape: of one image, without the batch. The image is zeros in the type and on the device of the module's first weights; the
-    module is run on it once, there; on the device `meta` nothing is computed. What is written as an elementwise product and a sum is
-    elementwise work, neither counted nor named. The modes of the module and its parts are put back. Raises `ConfigError` when torch cannot
-    run it on that shape.
-    Source: ptflops, backend `aten` (paper A.2); attention of H heads, L queries and S keys of D and values of Dv numbers: H L S (D + Dv).
+    The module runs once on an image of zeros, in the type and on the device of its first weights; on the device `meta` nothing is computed.
+    A product and a sum written element by element are elementwise work, which is neither counted nor named. The training modes of the
+    module and its parts are restored.
+    Source: ptflops, backend `aten` (paper A.2). Attention of H heads, L queries, S keys of D numbers and values of Dv numbers takes
+    H L S (D + Dv).
+
+    Args:
+        module: A module of one input.
+        input_shape: Shape of one image, without the batch.
+
+    Returns:
+        The counts for one image.
+
+    Raises:
+        ConfigError: If torch cannot run the module on that shape.
     """
     torchvision_compat.patch_torchvision()  # ptflops imports it where it is installed
     from ptflops import get_model_complexity_info
@@ -68,53 +81,53 @@ def count_module(module: nn.Module, input_shape: Shape) -> Counts:
         return attention[-1]
 
     fused = {getattr(torch.ops.aten, name): closed_form for name in _ATTENTION if hasattr(torch.ops.aten, name)}
-    watched = _ModuleProbe(module, CoverageMode(ATEN_OPS_MAPPING, fused))
+    probe = _ModuleProbe(module, CoverageMode(ATEN_OPS_MAPPING, fused))
     with _eval_mode(module), torch.no_grad():
         macs, params = get_model_complexity_info(
-            watched,
+            probe,
             tuple(input_shape),
             as_strings=False,
             print_per_layer_stat=False,
-            input_constructor=watched.image,
+            input_constructor=probe.image,
             custom_modules_hooks=fused,
             backend="aten",
         )
-    if watched.error is not None or macs is None:
-        lines = str(watched.error).strip().splitlines() or [""]
+    if probe.error is not None or macs is None:
+        lines = str(probe.error).strip().splitlines() or [""]
         raise ConfigError(
-            f"torch must be able to run {type(module).__name__} on one image of shape {tuple(input_shape)} for ptflops to count it",
-            got=f"{type(watched.error).__name__}: {lines[0]}",
-            hint="mend the shape or the module",
-        ) from watched.error
-    return Counts(int(macs), int(params), sum(attention), dict(sorted(watched.watch.unknown.items())))
+            f"torch cannot run {type(module).__name__} on one image of shape {tuple(input_shape)}",
+            got=f"{type(probe.error).__name__}: {lines[0]}",
+            hint="fix the shape or the module",
+        ) from probe.error
+    return Counts(int(macs), int(params), sum(attention), dict(sorted(probe.coverage.unknown.items())))
 
 
 class _ModuleProbe(nn.Module):
-    """The module as ptflops runs it. It is no child of this one: ptflops would leave hooks on it.
+    """The module as ptflops runs it, held in a tuple and not as a child, on which ptflops would leave hooks.
 
-    ptflops prints a traceback and returns None when a module raises; the error is kept here instead.
+    ptflops prints a traceback and returns None when a module raises, so the error is stored here instead.
     """
 
-    def __init__(self, module: nn.Module, watch: CoverageMode) -> None:
+    def __init__(self, module: nn.Module, coverage: CoverageMode) -> None:
         super().__init__()
-        self.held, self.watch = (module,), watch
+        self.target, self.coverage = (module,), coverage
         self.error: Exception | None = None
 
     def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
         """Yield the module's parameters for ptflops to count."""
-        return self.held[0].parameters(recurse)
+        return self.target[0].parameters(recurse)
 
     def image(self, input_shape: Shape) -> Tensor:
-        """Return one image of zeros that suits the module's weights; torch's defaults where it has none."""
-        tensors = [*self.held[0].parameters(), *self.held[0].buffers()]
+        """Return one image of zeros in the type and on the device of the module's weights, or of torch's defaults if it has none."""
+        tensors = [*self.target[0].parameters(), *self.target[0].buffers()]
         dtype = next((tensor.dtype for tensor in tensors if tensor.is_floating_point()), None)
         return torch.zeros(1, *input_shape, dtype=dtype, device=tensors[0].device if tensors else None)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Run the module under the watch; return the input, for nobody wants the output."""
+        """Run the module while coverage is recorded; return the input, since the output is not used."""
         try:
-            with self.watch:
-                self.held[0](x)
+            with self.coverage:
+                self.target[0](x)
         except Exception as error:  # whatever a module raises
             self.error = error
         return x
@@ -122,17 +135,17 @@ class _ModuleProbe(nn.Module):
 
 @contextmanager
 def _eval_mode(module: nn.Module) -> Iterator[None]:
-    """Put the module in evaluation mode, and its parts back in theirs afterwards.
+    """Put the module in evaluation mode, and restore the modes of its parts afterwards.
 
-    Torch's own attention and transformer layers then take the way of single operators: their fast path is one that no counter knows.
+    The fast path of torch's own attention and transformer layers is off meanwhile: no counter knows its operators.
     """
     modes = [(part, part.training) for part in module.modules()]
-    fast = torch.backends.mha.get_fastpath_enabled()
+    fast_path = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     module.eval()
     try:
         yield
     finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
+        torch.backends.mha.set_fastpath_enabled(fast_path)
         for part, training in modes:
             part.training = training

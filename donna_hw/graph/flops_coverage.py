@@ -1,4 +1,4 @@
-"""Which operators of torch a counter of multiply-accumulates may pass over in silence; all others that it does not know are named."""
+"""Which operators of torch a counter of multiply-accumulates may ignore; all others that it does not know are named."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-# What torch itself says to work on elements one by one or, in its newer versions, to reduce them.
+# Operators that torch itself marks as elementwise or, in its newer versions, as reductions.
 _TAGS = {torch.Tag.pointwise, getattr(torch.Tag, "reduction", torch.Tag.pointwise)}
 
-# The same and other harmless kinds where it does not say so, by name without the underscores around it.
+# The same and other harmless kinds that torch does not mark, by name without the underscores around it.
 _HARMLESS = re.compile(
     "|".join(
         (
-            r"all|any|sum|mean|prod|amax|amin|aminmax|arg(max|min)|max|min|var|std|(var|std)_mean|count_nonzero|norm|linalg_vector_norm",
-            r"(nan)?median|mode|kthvalue|topk|sort|logsumexp|(log)?cum(sum|prod|max|min)\w*|segment_reduce",
+            r"all|any|sum|mean|prod|amax|amin|aminmax|arg(max|min)|max|min|var|std|(var|std)_mean|count_nonzero|norm",
+            r"linalg_vector_norm|(nan)?median|mode|kthvalue|topk|sort|logsumexp|(log)?cum(sum|prod|max|min)\w*|segment_reduce",
             r"\w*(batch|layer|group|rms|weight)_norm\w*|\w*softmax|log_sigmoid_forward|glu|prelu_kernel|hardswish|add_relu|complex|polar",
             r"\w*(avg|max)_(un)?pool\dd\w*|upsample_nearest\w*|im2col|col2im",
             r"\w*dropout|rrelu_with_noise\w*|bernoulli|cauchy|exponential|geometric|(log_)?normal\w*|uniform|random",
-            r"cat|stack|repeat|repeat_interleave|flip|roll|rot90|tril|triu|diag_embed|embedding|gather|take|put|lift|detach|clone|dequantize",
-            r"(constant|reflection|replication)_pad\w*|pixel_(un)?shuffle|channel_shuffle|unsafe_(view|split\w*)|reshape_copy|resize\w*|set",
-            r"(unsafe_)?(masked_)?index\w*|masked_select|\w*scatter\w*|copy|copy_from|to_copy|fill|zero|\w+_like|new_\w+",
+            r"cat|stack|repeat|repeat_interleave|flip|roll|rot90|tril|triu|diag_embed|embedding|gather|take|put|lift|detach|clone",
+            r"dequantize|(constant|reflection|replication)_pad\w*|pixel_(un)?shuffle|channel_shuffle|unsafe_(view|split\w*)|resize\w*|set",
+            r"reshape_copy|(unsafe_)?(masked_)?index\w*|masked_select|\w*scatter\w*|copy|copy_from|to_copy|fill|zero|\w+_like|new_\w+",
             r"nonzero\w*|unique\w*|bucketize|searchsorted|isin",
         )
     )
@@ -34,11 +34,11 @@ _HARMLESS = re.compile(
 
 
 def may_multiply(operator: Any) -> bool:
-    """Say whether an operator (an `OpOverload`) may multiply and accumulate: whether it is not known to do something else."""
+    """Whether an operator (an `OpOverload`) may multiply and accumulate: true unless it is known to do something else."""
     if operator.namespace != "aten":
         return operator.namespace not in ("prim", "profiler") and not _is_harmless(operator)
     name = operator.overloadpacket.__name__.strip("_")
-    # torch says it of `gt` and `transpose`, not of `gt_` and `transpose_`
+    # torch marks `gt` and `transpose`, but not `gt_` and `transpose_`
     plain = getattr(torch.ops.aten, name, operator.overloadpacket)
     return not (
         _HARMLESS.fullmatch(name) or _is_harmless(operator) or _is_harmless(getattr(plain, plain.overloads()[0]))
@@ -50,10 +50,13 @@ def _is_harmless(operator: Any) -> bool:
 
 
 class CoverageMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Sees every operator that torch runs; `unknown` has the calls of each that may multiply and is not in `counted`.
+    """Observes every operator that torch runs, and counts in `unknown` the calls of each that may multiply and is not known.
 
-    counted: operators that a counter outside this one knows. leaves: others that it knows, and that must reach it whole, though torch
-    could split them. All that torch can split are split, as it does by itself outside of inference mode.
+    Operators that torch can split are split, as torch does by itself outside of inference mode.
+
+    Args:
+        counted: Operators that another counter knows.
+        leaves: More operators that it knows, and that must reach it whole although torch could split them.
     """
 
     def __init__(self, counted: Collection[Any], leaves: Collection[Any]) -> None:
@@ -78,7 +81,7 @@ class CoverageMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _may_return(operator: Any, out: Any) -> bool:
-    """Say whether products can come out: torch's own operators that return no tensor ask for sizes and values."""
+    """Whether the result can hold products: torch's own operators that return no tensor read sizes and values."""
     return operator.namespace != "aten" or _has_tensor(out)
 
 

@@ -1,6 +1,6 @@
-"""Layers: the one description of a block that its torch module, its ONNX form and its counts are all built from.
+"""Layers: the single description of a block, from which its torch module, its ONNX form and its counts are all built.
 
-A block draws itself onto a `Draft`; `lower` returns the finished `Graph` of `Layer`s. Shapes are (channels, height, width)
+A block adds its layers to a `GraphBuilder`, and `lower` returns the finished `Graph` of `Layer`s. Shapes are (channels, height, width)
 of one image, (features,) after the pool; the batch size belongs to the measurement, not to the block.
 """
 
@@ -25,13 +25,14 @@ RESERVED = (INPUT, "output")
 
 
 class ModuleSpec(Protocol):
-    """What a layer of operator `module` computes: any torch module of one input; equal ones compute the same, but for their weights.
+    """What a layer of operator `module` computes: a torch module of one input.
 
-    key: names what is computed. macs, params: of one image, counted. Hashable, and picklable, since layers go to other processes.
+    Equal specs compute the same up to their weights. `key` identifies what is computed; `macs` and `params` are counted for one image. A
+    spec is hashable, and picklable because layers are sent to other processes.
     """
 
     @property
-    def key(self) -> str: ...  # noqa: D102  the class tells
+    def key(self) -> str: ...  # noqa: D102  see the class
 
     @property
     def macs(self) -> int: ...  # noqa: D102
@@ -40,7 +41,7 @@ class ModuleSpec(Protocol):
     def params(self) -> int: ...  # noqa: D102
 
     def build(self) -> nn.Module:
-        """Return a new module with random weights, drawn from torch's generator."""
+        """Return a new module with random weights from torch's generator."""
         ...
 
 
@@ -48,14 +49,19 @@ class ModuleSpec(Protocol):
 class Layer:
     """One operator with its activation, as a device runs it.
 
-    operator: one of `OPERATORS`, or `module`; `add` and `scale` take two inputs, `scale` multiplies a map by one gate a channel.
-    inputs: names of the layers that feed it, `input` for the block's own input.
-    in_shape, out_shape: of one image; for two inputs `in_shape` is the first's.
-    kernel, stride, groups: of a convolution, the first two of a max pool too; padding is kernel // 2 on each side, so stride 1 keeps the
-    size.
-    normalised: a batch-norm follows in training; it is folded into weights and bias wherever the layer is deployed.
-    dtype: one of `DTYPES`; an `int8` layer reads and writes 8-bit numbers, has 8-bit weights, and is made from a trained float32 one.
-    made: of a `module`, what it computes.
+    Attributes:
+        name: Unique within the graph.
+        operator: One of `OPERATORS`, or `module`. `add` and `scale` take two inputs; `scale` multiplies a map by one gate per channel.
+        inputs: Names of the layers that feed it, `input` for the block's own input.
+        in_shape: Shape of the first input for one image.
+        out_shape: Shape of the output for one image.
+        kernel: Of a convolution or max pool. Padding is kernel // 2 on each side, so that stride 1 preserves the size.
+        stride: Of a convolution or max pool.
+        groups: Of a convolution.
+        activation: One of `ACTIVATIONS`.
+        batch_norm: Whether a batch-norm follows in training; it is folded into weights and bias wherever the layer is deployed.
+        dtype: One of `DTYPES`. An `int8` layer reads and writes 8-bit numbers, has 8-bit weights, and is made from a trained float32 one.
+        module_spec: What a `module` computes.
     """
 
     name: str
@@ -73,7 +79,7 @@ class Layer:
 
     @property
     def weight_shape(self) -> Shape:
-        """Shape of the weights as torch and ONNX hold them; empty for a layer without weights, and for a `module`, which holds its own."""
+        """Shape of the weights in torch and ONNX; empty for a layer without weights, and for a `module`, which has its own."""
         if self.operator == "conv":
             return (self.out_shape[0], self.in_shape[0] // self.groups, self.kernel, self.kernel)
         if self.operator == "linear":
@@ -82,7 +88,7 @@ class Layer:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of the weights for one image; biases, activations and pools are none. Those of a `module` are counted."""
+        """Multiply-accumulates of the weights for one image, none for biases, activations and pools; those of a `module` are counted."""
         if self.module_spec is not None:
             return self.module_spec.macs
         if self.operator == "conv":
@@ -91,7 +97,7 @@ class Layer:
 
     @property
     def params(self) -> int:
-        """Trainable parameters: weights, then a bias, or the scale and shift of the batch-norm."""
+        """Trainable parameters: weights, and a bias or the scale and shift of the batch-norm."""
         if self.module_spec is not None:
             return self.module_spec.params
         if not self.weight_shape:
@@ -101,9 +107,9 @@ class Layer:
 
 @dataclass(frozen=True)
 class Graph:
-    """The layers of a block or network in an order in which each finds its inputs ready; the last one's output is the graph's.
+    """The layers of a block or network, each after those that feed it; the last one's output is the graph's.
 
-    A block without layers passes its input on: what is left of a layer that a network skips.
+    A graph without layers passes its input on, as a skipped layer of a network does.
     """
 
     input_shape: Shape
@@ -131,7 +137,7 @@ class Graph:
 
 
 def with_dtype(graph: Graph, dtype: str) -> Graph:
-    """Return a graph whose layers are all of one type."""
+    """Return the graph with all layers of one type."""
     return Graph(graph.input_shape, tuple(replace(layer, dtype=dtype) for layer in graph.layers))
 
 
@@ -140,18 +146,21 @@ def graph_dtypes(graph: Graph) -> frozenset[str]:
     return frozenset(layer.dtype for layer in graph.layers)
 
 
-_HASHED_BATCH_NORM, _HASHED_MODULE_SPEC = "normalised", "made"  # as the first tables were hashed: a hash outlives names
+_HASHED_BATCH_NORM, _HASHED_MODULE_SPEC = (
+    "normalised",
+    "made",
+)  # keys in the hash of the first tables, which must stay valid
 
 
 def layers_hash(graph: Graph) -> str:
-    """Return 16 hexadecimal digits that name what is computed, whatever its layers and axes are called."""
-    place = {INPUT: -1} | {layer.name: number for number, layer in enumerate(graph.layers)}
+    """Return 16 hexadecimal digits that identify what is computed, independent of the names of layers and axes."""
+    indices = {INPUT: -1} | {layer.name: number for number, layer in enumerate(graph.layers)}
     rows = [
-        vars(layer) | {"name": number, "inputs": [place[x] for x in layer.inputs]}
+        vars(layer) | {"name": number, "inputs": [indices[x] for x in layer.inputs]}
         for number, layer in enumerate(graph.layers)
     ]
     for row, layer in zip(rows, graph.layers, strict=True):
-        del row["module_spec"]  # absent where there is none: the first tables are older than modules
+        del row["module_spec"]  # hashed only where there is one: the first tables are older than modules
         row[_HASHED_BATCH_NORM] = row.pop("batch_norm")
         if layer.module_spec is not None:
             row[_HASHED_MODULE_SPEC] = layer.module_spec.key

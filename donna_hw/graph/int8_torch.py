@@ -1,4 +1,4 @@
-"""Int8Layer: what an 8-bit layer computes, in torch's floating point: on the grids, as the ONNX form of the same weights does."""
+"""8-bit layers in torch's floating point, on the same grids as the ONNX form of the same weights."""
 
 from __future__ import annotations
 
@@ -19,10 +19,15 @@ def fake_quantize(x: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
 
 
 class Int8Layer(nn.Module):
-    """One layer of type int8; nothing in it is trained.
+    """One layer of type int8, none of which is trained.
 
-    Buffers: `scales` float32 and `zeros` uint8, a number for each of `slots(layer)`; with weights `codes` uint8 of their shape,
-    `weight_scales` float32 and `weight_zeros` uint8 of each output channel, `bias` int32 in steps of the input's scale times the weights'.
+    Attributes:
+        scales: float32, one for each of `slots(layer)`.
+        zeros: uint8, one for each of `slots(layer)`.
+        codes: uint8, of the shape of the weights, for layers with weights as those that follow.
+        weight_scales: float32, one for each output channel.
+        weight_zeros: uint8, one for each output channel.
+        bias: int32, in steps of the input's scale times the weights' scale.
     """
 
     scales: Tensor
@@ -36,23 +41,22 @@ class Int8Layer(nn.Module):
         super().__init__()
         self.layer = layer
         alone = Layer(**{**vars(layer), "inputs": (INPUT,) * len(layer.inputs)})
-        assumed = assumed_ranges(Graph(layer.in_shape, (alone,)))[layer.name]
-        grids = [fit_grid(*assumed[slot]) for slot in slots(layer)]
+        ranges = assumed_ranges(Graph(layer.in_shape, (alone,)))[layer.name]
+        grids = [fit_grid(*ranges[slot]) for slot in slots(layer)]
         self.register_buffer("scales", torch.tensor([float(grid.scale) for grid in grids]))
         self.register_buffer("zeros", torch.tensor([grid.zero_point for grid in grids], dtype=torch.uint8))
         if layer.weight_shape:
             fan_in = prod(layer.weight_shape[1:])
-            drawn = torch.randn(layer.weight_shape) * (2 / fan_in) ** 0.5
-            channels, step = layer.out_shape[0], drawn.abs().max() / (QUANT_MAX // 2)
-            self.register_buffer("codes", (torch.round(drawn / step) + (QUANT_MAX + 1) // 2).to(torch.uint8))
+            weight = torch.randn(layer.weight_shape) * (2 / fan_in) ** 0.5
+            channels, step = layer.out_shape[0], weight.abs().max() / (QUANT_MAX // 2)
+            self.register_buffer("codes", (torch.round(weight / step) + (QUANT_MAX + 1) // 2).to(torch.uint8))
             self.register_buffer("weight_scales", step.expand(channels).clone())
             self.register_buffer("weight_zeros", torch.full((channels,), (QUANT_MAX + 1) // 2, dtype=torch.uint8))
             self.register_buffer("bias", torch.zeros(channels, dtype=torch.int32))
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Map the inputs, [batch, channels, height, width] or [batch, features], to the output, all of them on their grids."""
-        read = [self._fake_quantize(f"input{number}", x) for number, x in enumerate(inputs)]
-        x = self._main(read)
+        """Map the inputs, [batch, channels, height, width] or [batch, features], to the output, each on its grid."""
+        x = self._apply_operator([self._fake_quantize(f"input{number}", x) for number, x in enumerate(inputs)])
         activation = self.layer.activation
         if activation in FUSED_ACTIVATIONS:
             x = ACTIVATIONS[activation](x)
@@ -63,7 +67,7 @@ class Int8Layer(nn.Module):
             x = ACTIVATIONS[activation](self._fake_quantize(LINEAR, x))
         return self._fake_quantize(OUTPUT, x)
 
-    def _main(self, inputs: list[Tensor]) -> Tensor:
+    def _apply_operator(self, inputs: list[Tensor]) -> Tensor:
         layer, x = self.layer, inputs[0]
         if layer.operator in ("conv", "linear"):
             shape = (-1, *[1] * (self.codes.ndim - 1))
@@ -81,5 +85,5 @@ class Int8Layer(nn.Module):
         return x + inputs[1] if layer.operator == "add" else x * inputs[1]
 
     def _fake_quantize(self, slot: str, x: Tensor) -> Tensor:
-        place = slots(self.layer).index(slot)
-        return fake_quantize(x, self.scales[place], self.zeros[place].float())
+        index = slots(self.layer).index(slot)
+        return fake_quantize(x, self.scales[index], self.zeros[index].float())

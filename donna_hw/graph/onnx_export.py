@@ -1,6 +1,6 @@
 """A graph of layers as an ONNX model, built directly: batch-norm folded, shapes fixed, opset 17.
 
-Building from layers skips the tracing of torch's exporter, which counts over thousands of blocks.
+Building from layers avoids the tracing of torch's exporter, which would dominate for thousands of blocks.
 """
 
 from __future__ import annotations
@@ -17,18 +17,24 @@ from donna_hw.graph.graph import INPUT, Graph, Layer, Shape, graph_dtypes
 from donna_hw.graph.int8_onnx import Int8Writer, random_int8_buffers
 from donna_hw.graph.onnx_format import IR_VERSION, OPSET, Weights
 
-POOL_SIZE = 262_147  # a prime: filters do not line up with it, so that a large layer's filters still differ
+POOL_SIZE = 262_147  # a prime, so that the filters of a large layer still differ
 _SINGLE_NODE_ACTIVATIONS = {"relu": "Relu", "hard_swish": "HardSwish", "sigmoid": "Sigmoid"}
 
 
 def to_onnx(graph: Graph, batch: int = 1, weights: Weights | None = None, seed: int = 0) -> onnx.ModelProto:
-    """Return the ONNX model of a graph for a fixed batch.
+    """Return the ONNX model of a graph for a fixed batch, with layers of type int8 written as QDQ (`int8_onnx`).
 
-    weights: torch's state dict as numpy arrays (`<layer>.weights.weight`, `<layer>.norm.running_mean`, ...); without it the
-    weights are random, scaled so that values neither vanish nor overflow, since both change the speed of a processor. They are
-    slices of one pool of normal numbers: drawing each anew would take longer than all the rest. Layers of type int8 are written as
-    QDQ (`int8_onnx`).
-    Input and output are called `input` and `output`, float32, [batch, *shape].
+    Random weights are scaled so that values neither vanish nor overflow, since both change the speed of a processor. They are slices of
+    one pool of normal numbers, because drawing each layer's anew would take longer than everything else.
+
+    Args:
+        graph: The layers.
+        batch: Images per inference.
+        weights: torch's state dict as numpy arrays (`<layer>.weights.weight`, `<layer>.norm.running_mean`, ...); random if None.
+        seed: Of the random weights.
+
+    Returns:
+        The model. Its input and output are named `input` and `output`, float32, [batch, *shape].
     """
     rng = np.random.default_rng(seed)
     nodes: list[onnx.NodeProto] = []
@@ -36,27 +42,27 @@ def to_onnx(graph: Graph, batch: int = 1, weights: Weights | None = None, seed: 
     model = onnx.ModelProto(ir_version=IR_VERSION, producer_name="donna_hw", opset_import=[opset])
     body = model.graph  # filled in place: helper.make_graph and make_model would copy all weights twice
     body.name = "block"
-    eight_bit = Int8Writer(body, _main_node) if "int8" in graph_dtypes(graph) else None
+    int8_writer = Int8Writer(body, _main_node) if "int8" in graph_dtypes(graph) else None
     for layer in graph.layers:
         target = "output" if layer.name == graph.output else layer.name
-        if layer.dtype == "int8" and eight_bit is not None:
+        if layer.dtype == "int8" and int8_writer is not None:
             if weights is not None:
-                held = {key: np.asarray(weights[f"{layer.name}.{key}"]) for key in _int8_keys(layer)}
+                buffers = {key: np.asarray(weights[f"{layer.name}.{key}"]) for key in _int8_keys(layer)}
             else:
                 weight = random_weights(layer, rng, normal_pool(seed))[0] if layer.weight_shape else None
-                held = random_int8_buffers(graph, layer, weight)
+                buffers = random_int8_buffers(graph, layer, weight)
             body.node.extend(nodes)
             nodes.clear()
-            eight_bit.write(layer, held, layer.inputs, target)
+            int8_writer.write(layer, buffers, layer.inputs, target)
             continue
-        plain = target if layer.activation == "none" else f"{layer.name}.linear"
+        linear = target if layer.activation == "none" else f"{layer.name}.linear"
         if layer.module_spec is not None:
-            own = _embed_module(layer, plain, batch, weights, seed)
-            nodes += own.node
-            body.initializer.extend(own.initializer)
+            module_graph = _embed_module(layer, linear, batch, weights, seed)
+            nodes += module_graph.node
+            body.initializer.extend(module_graph.initializer)
         else:
             parameters = [f"{layer.name}.weight", f"{layer.name}.bias"] if layer.weight_shape else []
-            nodes.append(_main_node(layer, [*layer.inputs, *parameters], plain))
+            nodes.append(_main_node(layer, [*layer.inputs, *parameters], linear))
         if layer.weight_shape:
             weight, bias = (
                 fold_batch_norm(layer, weights)
@@ -65,7 +71,7 @@ def to_onnx(graph: Graph, batch: int = 1, weights: Weights | None = None, seed: 
             )
             _add_tensor(body, f"{layer.name}.weight", weight)
             _add_tensor(body, f"{layer.name}.bias", bias)
-        nodes += _activation_nodes(layer, plain, target)
+        nodes += _activation_nodes(layer, linear, target)
     if not graph.layers:
         nodes.append(helper.make_node("Identity", [INPUT], ["output"], name="nothing"))
     body.node.extend(nodes)
@@ -78,7 +84,7 @@ def to_onnx(graph: Graph, batch: int = 1, weights: Weights | None = None, seed: 
 
 
 def _embed_module(layer: Layer, output: str, batch: int, weights: Weights | None, seed: int) -> onnx.GraphProto:
-    from donna_hw.graph.onnx_torch import embed_module  # torch is imported for modules alone
+    from donna_hw.graph.onnx_torch import embed_module  # deferred, since only modules need torch
 
     return embed_module(layer, output, batch, weights, seed)
 
@@ -100,13 +106,13 @@ _NORM_KEYS = ("weight", "bias", "running_mean", "running_var")
 
 @cache
 def normal_pool(seed: int) -> np.ndarray:
-    """Return the normal numbers that random weights are slices of."""
+    """Return the normal numbers of which random weights are slices."""
     pool = np.random.default_rng(seed).standard_normal(POOL_SIZE, dtype=np.float32)
     return np.concatenate([pool, pool])  # twice, so that a slice may begin anywhere
 
 
 def random_weights(layer: Layer, rng: np.random.Generator, pool: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return normal weights, of variance 2 / fan-in, from a random place of the pool on, and no bias."""
+    """Return normal weights of variance 2 / fan-in from a random start in the pool, and a bias of zeros."""
     shape = layer.weight_shape
     start = int(rng.integers(POOL_SIZE))
     values = pool[start : start + min(prod(shape), POOL_SIZE)] * np.float32(np.sqrt(2 / prod(shape[1:])))
@@ -115,7 +121,7 @@ def random_weights(layer: Layer, rng: np.random.Generator, pool: np.ndarray) -> 
 
 def _add_tensor(body: onnx.GraphProto, name: str, values: np.ndarray) -> None:
     tensor = body.initializer.add(name=name, dims=values.shape, data_type=TensorProto.FLOAT)
-    tensor.raw_data = np.ascontiguousarray(values, "<f4").tobytes()  # ONNX holds little-endian numbers
+    tensor.raw_data = np.ascontiguousarray(values, "<f4").tobytes()  # ONNX stores little-endian numbers
 
 
 def _value_info(name: str, batch: int, shape: Shape) -> onnx.ValueInfoProto:
@@ -123,12 +129,12 @@ def _value_info(name: str, batch: int, shape: Shape) -> onnx.ValueInfoProto:
 
 
 def _int8_keys(layer: Layer) -> tuple[str, ...]:
-    of_weights = ("codes", "weight_scales", "weight_zeros", "bias") if layer.weight_shape else ()
-    return ("scales", "zeros", *of_weights)
+    weight_keys = ("codes", "weight_scales", "weight_zeros", "bias") if layer.weight_shape else ()
+    return ("scales", "zeros", *weight_keys)
 
 
 def _main_node(layer: Layer, inputs: Sequence[str], output: str) -> onnx.NodeProto:
-    """Return the node of a layer without its activation; inputs: those of the layer, then its weight and bias."""
+    """Return the node of a layer without its activation; `inputs` are those of the layer, then its weight and bias."""
     if layer.operator == "conv":
         pad = layer.kernel // 2
         return helper.make_node(
@@ -153,24 +159,24 @@ def _main_node(layer: Layer, inputs: Sequence[str], output: str) -> onnx.NodePro
         )
     if layer.operator == "linear":
         return helper.make_node("Gemm", inputs, [output], name=layer.name, transB=1)
-    kind = {"global_pool": "GlobalAveragePool", "flatten": "Flatten", "add": "Add", "scale": "Mul"}[layer.operator]
-    return helper.make_node(kind, inputs, [output], name=layer.name)
+    op_type = {"global_pool": "GlobalAveragePool", "flatten": "Flatten", "add": "Add", "scale": "Mul"}[layer.operator]
+    return helper.make_node(op_type, inputs, [output], name=layer.name)
 
 
 def _activation_nodes(layer: Layer, x: str, output: str) -> list[onnx.NodeProto]:
-    kind, name = layer.activation, f"{layer.name}.{layer.activation}"
-    if kind == "none":
+    activation, name = layer.activation, f"{layer.name}.{layer.activation}"
+    if activation == "none":
         return []
-    if kind in _SINGLE_NODE_ACTIVATIONS:
-        return [helper.make_node(_SINGLE_NODE_ACTIVATIONS[kind], [x], [output], name=name)]
-    if kind == "relu6":
+    if activation in _SINGLE_NODE_ACTIVATIONS:
+        return [helper.make_node(_SINGLE_NODE_ACTIVATIONS[activation], [x], [output], name=name)]
+    if activation == "relu6":
         return [helper.make_node("Clip", [x, "relu6.low", "relu6.high"], [output], name=name)]
-    if kind == "hard_sigmoid":
+    if activation == "hard_sigmoid":
         return [helper.make_node("HardSigmoid", [x], [output], name=name, alpha=1 / 6, beta=0.5)]
-    if kind == "swish":
+    if activation == "swish":
         gate = f"{name}.gate"
         return [
             helper.make_node("Sigmoid", [x], [gate], name=gate),
             helper.make_node("Mul", [x, gate], [output], name=name),
         ]
-    raise NotImplementedError(kind)
+    raise NotImplementedError(activation)

@@ -1,4 +1,4 @@
-"""What every ONNX model of this package shares: its opset, its version, the form of its weights."""
+"""What all ONNX models of this package share: the opset, the version, and the form of the weights."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from collections.abc import Mapping
 import numpy as np
 
 OPSET = 17
-
-
 IR_VERSION = 8  # the lowest that opset 17 allows: every ONNX Runtime since 1.12 reads it
 
-
-Weights = Mapping[str, np.ndarray]
+Weights = Mapping[str, np.ndarray]  # torch's state dict as numpy arrays

@@ -1,7 +1,7 @@
-"""A graph of layers as a TensorFlow Lite file, written directly: batch-norm folded, shapes fixed, channels last from end to end.
+"""A graph of layers as a TensorFlow Lite file, written directly: batch-norm folded, shapes fixed, channels last throughout.
 
-A converter would put a transpose at both ends, whose time is not the block's. Needs the packages flatbuffers and ai-edge-litert, whose
-schema names the file's parts.
+A converter would add a transpose at both ends, whose time is not the block's. Needs the packages flatbuffers and ai-edge-litert; the
+latter has the schema of the format.
 """
 
 from __future__ import annotations
@@ -22,10 +22,20 @@ SAME, VALID = 0, 1
 
 
 def to_tflite(graph: Graph, batch: int = 1, weights: Weights | None = None, seed: int = 0) -> bytes:
-    """Return the TensorFlow Lite model of a graph for a fixed batch: what `to_onnx` of the same arguments computes.
+    """Return the TensorFlow Lite model of a graph for a fixed batch: it computes what `to_onnx` of the same arguments does.
 
-    Input and output are float32, [batch, height, width, channels], or [batch, features]. Raises `ConfigError` for a flattened map that is
-    not read by a linear layer, whose order would not be torch's, and `UnavailableError` without the packages.
+    Args:
+        graph: The layers.
+        batch: Images per inference.
+        weights: As `to_onnx` takes them; random if None.
+        seed: Of the random weights.
+
+    Returns:
+        The file. Its input and output are float32, [batch, height, width, channels] or [batch, features].
+
+    Raises:
+        ConfigError: If a flattened map is read by anything but a linear layer, because its order differs from torch's.
+        UnavailableError: If the packages are missing.
     """
     builder = TfliteBuilder(load_schema(), batch, {layer.name: layer for layer in graph.layers})
     rng = np.random.default_rng(seed)
@@ -42,7 +52,7 @@ def to_tflite(graph: Graph, batch: int = 1, weights: Weights | None = None, seed
     if graph.layers:
         _validate_flatten_order(graph)
     else:
-        _reshape(builder, INPUT, "output", _channels_last(graph.output_shape, batch))
+        _add_reshape(builder, INPUT, "output", _channels_last(graph.output_shape, batch))
     return builder.serialize(graph.output if graph.layers else "output")
 
 
@@ -52,63 +62,63 @@ def _channels_last(shape: Shape, batch: int) -> tuple[int, ...]:
 
 
 def _add_layer(builder: TfliteBuilder, layer: Layer, values: tuple[np.ndarray, np.ndarray] | None) -> None:
-    """Add a layer and its activation; ReLU and ReLU6 go into the operator that can take them."""
+    """Add a layer and its activation; ReLU and ReLU6 are fused where the operator allows it."""
     shape = _channels_last(layer.out_shape, builder.batch)
     fusible = layer.operator in ("conv", "linear", "add", "max_pool")
     fused = layer.activation if fusible and layer.activation in FUSED_ACTIVATIONS else "none"
-    alone = "none" if fused == layer.activation else layer.activation
-    name = layer.name if alone == "none" else f"{layer.name}.linear"
+    separate = "none" if fused == layer.activation else layer.activation
+    name = layer.name if separate == "none" else f"{layer.name}.linear"
     inputs = [builder.tensor_indices[x] for x in layer.inputs]
     if layer.operator == "conv":
         assert values is not None  # noqa: S101  a convolution has weights
-        _convolution(builder, layer, values, name, fused)
+        _add_convolution(builder, layer, values, name, fused)
     elif layer.operator == "linear":
-        assert values is not None  # noqa: S101  it has weights
-        _linear(builder, layer, values, name, fused)
+        assert values is not None  # noqa: S101  a linear layer has weights
+        _add_linear(builder, layer, values, name, fused)
     elif layer.operator == "max_pool":
-        _max_pool(builder, layer, name, fused)
+        _add_max_pool(builder, layer, name, fused)
     elif layer.operator == "global_pool":
         options = builder.schema.ReducerOptionsT()
         options.keepDims = True
         axes = builder.tensor(f"{layer.name}.axes", (2,), np.array([1, 2], np.int32))
         builder.operator("MEAN", [inputs[0], axes], builder.tensor(name, shape), options)
     elif layer.operator == "flatten":
-        _reshape(builder, layer.inputs[0], name, shape)
+        _add_reshape(builder, layer.inputs[0], name, shape)
     elif layer.operator in ("add", "scale"):
         _add_binary(builder, "ADD" if layer.operator == "add" else "MUL", inputs, builder.tensor(name, shape), fused)
     elif layer.operator == "module":
-        rule = "a block as .tflite must be made of donna_hw's own operators"
-        raise ConfigError(rule, got=f"the torch module {layer.name}", hint="run it with ONNX Runtime, on phones too")
+        message = "a custom torch module cannot be written as .tflite"
+        raise ConfigError(message, got=layer.name, hint="run it with ONNX Runtime, which phones have too")
     else:
         raise NotImplementedError(layer.operator)
-    if alone != "none":
-        _activation(builder, alone, name, layer.name, shape)
+    if separate != "none":
+        _add_activation(builder, separate, name, layer.name, shape)
 
 
-def _add_binary(builder: TfliteBuilder, kind: str, inputs: list[int], output: int, fused: str = "none") -> None:
-    options = builder.schema.AddOptionsT() if kind == "ADD" else builder.schema.MulOptionsT()
+def _add_binary(builder: TfliteBuilder, op_type: str, inputs: list[int], output: int, fused: str = "none") -> None:
+    options = builder.schema.AddOptionsT() if op_type == "ADD" else builder.schema.MulOptionsT()
     options.fusedActivationFunction = FUSED_ACTIVATIONS[fused]
-    builder.operator(kind, inputs, output, options)
+    builder.operator(op_type, inputs, output, options)
 
 
-def _reshape(builder: TfliteBuilder, x: str, name: str, shape: tuple[int, ...]) -> None:
+def _add_reshape(builder: TfliteBuilder, x: str, name: str, shape: tuple[int, ...]) -> None:
     options = builder.schema.ReshapeOptionsT()
     options.newShape = np.array(shape, np.int32)
-    wanted = builder.tensor(f"{name}.shape", (len(shape),), np.array(shape, np.int32))
-    builder.operator("RESHAPE", [builder.tensor_indices[x], wanted], builder.tensor(name, shape), options)
+    new_shape = builder.tensor(f"{name}.shape", (len(shape),), np.array(shape, np.int32))
+    builder.operator("RESHAPE", [builder.tensor_indices[x], new_shape], builder.tensor(name, shape), options)
 
 
-def _convolution(
+def _add_convolution(
     builder: TfliteBuilder, layer: Layer, values: tuple[np.ndarray, np.ndarray], name: str, fused: str
 ) -> None:
     weight, bias = values
     depthwise = layer.groups > 1 and layer.groups == layer.in_shape[0]
     if depthwise:
-        options, kind = builder.schema.DepthwiseConv2DOptionsT(), "DEPTHWISE_CONV_2D"
+        options, op_type = builder.schema.DepthwiseConv2DOptionsT(), "DEPTHWISE_CONV_2D"
         options.depthMultiplier = layer.out_shape[0] // layer.groups
         weight = weight.transpose(1, 2, 3, 0)  # [1, height, width, channels out]
     else:
-        options, kind = builder.schema.Conv2DOptionsT(), "CONV_2D"
+        options, op_type = builder.schema.Conv2DOptionsT(), "CONV_2D"
         weight = weight.transpose(0, 2, 3, 1)  # [channels out, height, width, channels in of a group]
     options.dilationWFactor = options.dilationHFactor = 1
     source, options.padding = _pad(builder, layer, 0.0)
@@ -116,13 +126,13 @@ def _convolution(
     parts = [(f"{layer.name}.weight", np.ascontiguousarray(weight)), (f"{layer.name}.bias", bias)]
     constants = [builder.tensor(part, array.shape, array) for part, array in parts]
     builder.operator(
-        kind, [source, *constants], builder.tensor(name, _channels_last(layer.out_shape, builder.batch)), options
+        op_type, [source, *constants], builder.tensor(name, _channels_last(layer.out_shape, builder.batch)), options
     )
 
 
-def _max_pool(builder: TfliteBuilder, layer: Layer, name: str, fused: str) -> None:
+def _add_max_pool(builder: TfliteBuilder, layer: Layer, name: str, fused: str) -> None:
     options = builder.schema.Pool2DOptionsT()
-    source, options.padding = _pad(builder, layer, float(np.finfo(np.float32).min))  # what is never the largest
+    source, options.padding = _pad(builder, layer, float(np.finfo(np.float32).min))  # never the largest
     _set_window(layer, options, fused)
     options.filterWidth = options.filterHeight = layer.kernel
     builder.operator(
@@ -136,10 +146,10 @@ def _set_window(layer: Layer, options: Any, fused: str) -> None:
 
 
 def _pad(builder: TfliteBuilder, layer: Layer, value: float) -> tuple[int, int]:
-    """Return the tensor that a window slides over, and the padding to name.
+    """Return the tensor that a window slides over, and the padding mode.
 
-    Torch pads kernel // 2 on each side. `SAME` pads as little as it can and puts the odd one behind: with a stride that is another
-    place for the window, and the padding is then an operator of its own.
+    Torch pads kernel // 2 on each side. `SAME` pads as little as possible, with the odd pixel at the end. With a stride that shifts the
+    window, and the padding is then a separate operator.
     """
     source, before = builder.tensor_indices[layer.inputs[0]], layer.kernel // 2
     channels, *sizes = layer.in_shape
@@ -159,10 +169,14 @@ def _pad(builder: TfliteBuilder, layer: Layer, value: float) -> tuple[int, int]:
     return target, VALID
 
 
-def _linear(builder: TfliteBuilder, layer: Layer, values: tuple[np.ndarray, np.ndarray], name: str, fused: str) -> None:
+def _add_linear(
+    builder: TfliteBuilder, layer: Layer, values: tuple[np.ndarray, np.ndarray], name: str, fused: str
+) -> None:
     weight, bias = values
     before = builder.layers.get(layer.inputs[0])
-    if before is not None and before.operator == "flatten":  # torch flattens channels first, this file channels last
+    if (
+        before is not None and before.operator == "flatten"
+    ):  # torch flattens channels first, TensorFlow Lite channels last
         channels, *sizes = before.in_shape if len(before.in_shape) == 3 else (before.in_shape[0], 1, 1)
         weight = weight.reshape(-1, channels, *sizes).transpose(0, 2, 3, 1).reshape(weight.shape)
     options = builder.schema.FullyConnectedOptionsT()
@@ -173,35 +187,37 @@ def _linear(builder: TfliteBuilder, layer: Layer, values: tuple[np.ndarray, np.n
     builder.operator("FULLY_CONNECTED", [builder.tensor_indices[layer.inputs[0]], *constants], output, options)
 
 
-def _activation(builder: TfliteBuilder, kind: str, x: str, name: str, shape: tuple[int, ...]) -> None:
+def _add_activation(builder: TfliteBuilder, activation: str, x: str, name: str, shape: tuple[int, ...]) -> None:
     source = builder.tensor_indices[x]
-    if kind in ("relu", "relu6", "sigmoid", "hard_swish"):
-        operator = {"relu": "RELU", "relu6": "RELU6", "sigmoid": "LOGISTIC", "hard_swish": "HARD_SWISH"}[kind]
-        builder.operator(operator, [source], builder.tensor(name, shape))
-    elif kind == "swish":
+    if activation in ("relu", "relu6", "sigmoid", "hard_swish"):
+        op_type = {"relu": "RELU", "relu6": "RELU6", "sigmoid": "LOGISTIC", "hard_swish": "HARD_SWISH"}[activation]
+        builder.operator(op_type, [source], builder.tensor(name, shape))
+    elif activation == "swish":
         gate = builder.tensor(f"{name}.gate", shape)
         builder.operator("LOGISTIC", [source], gate)
         _add_binary(builder, "MUL", [source, gate], builder.tensor(name, shape))
-    elif kind == "hard_sigmoid":  # relu6(x + 3) / 6
+    elif activation == "hard_sigmoid":  # relu6(x + 3) / 6
         three = builder.tensor(f"{name}.three", (1,), np.array([3], np.float32))
         sixth = builder.tensor(f"{name}.sixth", (1,), np.array([1 / 6], np.float32))
         above = builder.tensor(f"{name}.above", shape)
         _add_binary(builder, "ADD", [source, three], above, "relu6")
         _add_binary(builder, "MUL", [above, sixth], builder.tensor(name, shape))
     else:
-        raise NotImplementedError(kind)
+        raise NotImplementedError(activation)
 
 
 def _validate_flatten_order(graph: Graph) -> None:
-    """Raise `ConfigError` for a flattened map of several pixels that anything but a linear layer reads."""
+    """Raise `ConfigError` if anything but a linear layer reads a flattened map of several pixels."""
     readers = {layer.name: [other for other in graph.layers if layer.name in other.inputs] for layer in graph.layers}
     for layer in graph.layers:
         several = layer.operator == "flatten" and len(layer.in_shape) == 3 and prod(layer.in_shape[1:]) > 1
-        if several and (layer.name == graph.output or any(one.operator != "linear" for one in readers[layer.name])):
+        if several and (
+            layer.name == graph.output or any(reader.operator != "linear" for reader in readers[layer.name])
+        ):
             raise ConfigError(
-                "a map that is flattened must be read by linear layers alone: TensorFlow Lite keeps it in another order",
+                "only linear layers may read a flattened map, since TensorFlow Lite flattens in another order than torch",
                 got=layer.name,
-                hint="pool it first, or let a linear layer follow",
+                hint="pool it first, or add a linear layer after it",
             )
 
 
@@ -209,26 +225,37 @@ TOLERANCE = 1e-5  # of the largest output
 
 
 def run_tflite(model: bytes, images: np.ndarray) -> np.ndarray:
-    """Return the output for images [batch, channels, height, width] or [batch, features], laid out as they are."""
+    """Return the output for images [batch, channels, height, width] or [batch, features], in the same layout."""
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError as error:
         raise UnavailableError(
-            "running TensorFlow Lite files here needs LiteRT", got=str(error), hint="pip install 'donna-hw[android]'"
+            "LiteRT, which runs TensorFlow Lite files on this machine, is not installed",
+            got=str(error),
+            hint="pip install 'donna-hw[android]'",
         ) from None
     interpreter = Interpreter(model_content=model, num_threads=1)
     interpreter.allocate_tensors()
-    first = images.transpose(0, 2, 3, 1) if images.ndim == 4 else images
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], np.ascontiguousarray(first))
+    channels_last = images.transpose(0, 2, 3, 1) if images.ndim == 4 else images
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], np.ascontiguousarray(channels_last))
     interpreter.invoke()
-    found: np.ndarray = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
-    return found.transpose(0, 3, 1, 2) if found.ndim == 4 else found
+    output: np.ndarray = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    return output.transpose(0, 3, 1, 2) if output.ndim == 4 else output
 
 
 def validate_tflite(graph: Graph, batch: int = 1, seed: int = 0) -> float:
-    """Return by how much a graph's file deviates from its torch module, as a share of the largest output.
+    """Compare the file of a graph with its torch module.
 
-    Raises `FileFormatError` beyond `TOLERANCE`.
+    Args:
+        graph: The layers.
+        batch: Images to run.
+        seed: Of the weights and the images.
+
+    Returns:
+        The largest deviation, as a fraction of the largest output.
+
+    Raises:
+        FileFormatError: If the deviation exceeds `TOLERANCE`, or the shapes differ.
     """
     import torch
 
@@ -238,13 +265,16 @@ def validate_tflite(graph: Graph, batch: int = 1, seed: int = 0) -> float:
     weights = {name: tensor.numpy() for name, tensor in module.state_dict().items()}
     images = np.random.default_rng(seed).standard_normal((batch, *graph.input_shape), dtype=np.float32)
     with torch.inference_mode():
-        wanted = module(torch.from_numpy(images)).numpy()
-    found = run_tflite(to_tflite(graph, batch, weights), images)
-    if found.shape != wanted.shape:
+        expected = module(torch.from_numpy(images)).numpy()
+    output = run_tflite(to_tflite(graph, batch, weights), images)
+    if output.shape != expected.shape:
         raise FileFormatError(
-            "a TensorFlow Lite file must have the output of its block", got=f"{found.shape}, not {wanted.shape}"
+            f"the output of a TensorFlow Lite file must have the shape {expected.shape}", got=output.shape
         )
-    deviation = float(np.abs(found - wanted).max() / max(float(np.abs(wanted).max()), np.finfo(np.float32).tiny))
+    largest = max(float(np.abs(expected).max()), np.finfo(np.float32).tiny)
+    deviation = float(np.abs(output - expected).max() / largest)
     if not deviation <= TOLERANCE:
-        raise FileFormatError(f"a TensorFlow Lite file must agree with torch to {TOLERANCE:g}", got=f"{deviation:.2g}")
+        raise FileFormatError(
+            f"a TensorFlow Lite file must not deviate from torch by more than {TOLERANCE:g}", got=f"{deviation:.2g}"
+        )
     return deviation

@@ -1,4 +1,4 @@
-"""A TensorFlow Lite file being drawn: tensors by name and operators in order, packed by the schema that comes with LiteRT."""
+"""Build a TensorFlow Lite file: tensors by name and operators in order, packed by the schema of LiteRT."""
 
 from __future__ import annotations
 
@@ -10,26 +10,28 @@ import numpy as np
 from donna_hw.errors import UnavailableError
 from donna_hw.graph.graph import INPUT, Layer
 
-SCHEMA_VERSION = 3  # of the schema
-ALIGNMENT = 16  # bytes, of what a buffer holds, as the schema asks
-MAX_DEPRECATED_CODE = 127  # operators from here on have their number in a later field, this one in the old field
+SCHEMA_VERSION = 3
+ALIGNMENT = 16  # bytes, of the content of a buffer, as the schema requires
+MAX_DEPRECATED_CODE = 127  # from here on an operator's code is in a newer field, with this number in the old one
 
 
 def load_schema() -> Any:
-    """Return the module that names the file's parts; raises `UnavailableError` without the packages."""
+    """Return the module with the schema of the format; raises `UnavailableError` without the packages."""
     try:
         import flatbuffers  # noqa: F401  needed by the schema
         from ai_edge_litert import schema_py_generated
     except ImportError as error:
         raise UnavailableError(
-            "writing TensorFlow Lite files needs its packages", got=str(error), hint="pip install 'donna-hw[android]'"
+            "the packages that write TensorFlow Lite files are not installed",
+            got=str(error),
+            hint="pip install 'donna-hw[android]'",
         ) from None
     return schema_py_generated
 
 
 @dataclass
 class TfliteBuilder:
-    """The file being drawn: tensors by name, operators in order."""
+    """A file under construction: tensors by name, operators in order."""
 
     schema: Any
     batch: int
@@ -41,34 +43,41 @@ class TfliteBuilder:
     tensor_indices: dict[str, int] = field(default_factory=dict)
 
     def tensor(self, name: str, shape: tuple[int, ...], values: np.ndarray | None = None) -> int:
-        """Add a tensor, with values if it is a constant, and return its number."""
+        """Add a tensor, with values if it is a constant, and return its index."""
         if not self.buffers:
             self.buffers.append(self.schema.BufferT())  # the first is empty, for tensors without values
-        found = self.schema.TensorT()
-        found.shape, found.name = np.array(shape, np.int32), name.encode()
-        found.type = self.schema.TensorType.FLOAT32
-        found.buffer = 0
+        tensor = self.schema.TensorT()
+        tensor.shape, tensor.name = np.array(shape, np.int32), name.encode()
+        tensor.type = self.schema.TensorType.FLOAT32
+        tensor.buffer = 0
         if values is not None:
             if values.dtype == np.int32:
-                found.type = self.schema.TensorType.INT32
-            found.buffer = len(self.buffers)
+                tensor.type = self.schema.TensorType.INT32
+            tensor.buffer = len(self.buffers)
             self.buffers.append(_aligned_buffer(self.schema, values))
         self.tensor_indices[name] = len(self.tensors)
-        self.tensors.append(found)
+        self.tensors.append(tensor)
         return self.tensor_indices[name]
 
-    def operator(self, kind: str, inputs: list[int], output: int, options: Any = None) -> None:
-        """Add an operator of a kind by its name in the schema."""
-        one = self.schema.OperatorT()
-        one.opcodeIndex = self.codes.setdefault(kind, len(self.codes))
-        one.inputs, one.outputs = np.array(inputs, np.int32), np.array([output], np.int32)
+    def operator(self, op_type: str, inputs: list[int], output: int, options: Any = None) -> None:
+        """Add an operator.
+
+        Args:
+            op_type: Its name in the schema.
+            inputs: Indices of the tensors that it reads.
+            output: Index of the tensor that it writes.
+            options: Its options, an object of the schema.
+        """
+        operator = self.schema.OperatorT()
+        operator.opcodeIndex = self.codes.setdefault(op_type, len(self.codes))
+        operator.inputs, operator.outputs = np.array(inputs, np.int32), np.array([output], np.int32)
         if options is not None:
-            one.builtinOptionsType = getattr(self.schema.BuiltinOptions, type(options).__name__.removesuffix("T"))
-            one.builtinOptions = options
-        self.operators.append(one)
+            operator.builtinOptionsType = getattr(self.schema.BuiltinOptions, type(options).__name__.removesuffix("T"))
+            operator.builtinOptions = options
+        self.operators.append(operator)
 
     def serialize(self, output: str) -> bytes:
-        """Return the file."""
+        """Return the bytes of the file; `output` is the name of the output tensor."""
         import flatbuffers
 
         graph, model = self.schema.SubGraphT(), self.schema.ModelT()
@@ -77,9 +86,9 @@ class TfliteBuilder:
         graph.outputs = np.array([self.tensor_indices[output]], np.int32)
         model.version, model.description = SCHEMA_VERSION, b"donna_hw"
         model.subgraphs, model.buffers, model.operatorCodes = [graph], self.buffers, []
-        for kind in self.codes:
+        for op_type in self.codes:
             code = self.schema.OperatorCodeT()
-            code.builtinCode, code.version = getattr(self.schema.BuiltinOperator, kind), 1
+            code.builtinCode, code.version = getattr(self.schema.BuiltinOperator, op_type), 1
             code.deprecatedBuiltinCode = min(code.builtinCode, MAX_DEPRECATED_CODE)
             model.operatorCodes.append(code)
         builder = flatbuffers.Builder(1024)
@@ -88,7 +97,7 @@ class TfliteBuilder:
 
 
 def _aligned_buffer(schema: Any, values: np.ndarray) -> Any:
-    """Return a buffer whose bytes begin at a multiple of 16, which the schema's own packing does not see to."""
+    """Return a buffer whose bytes begin at a multiple of 16, which the schema's own packing does not ensure."""
 
     class Buffer(schema.BufferT):  # type: ignore[misc]
         def Pack(self, builder: Any) -> int:  # noqa: N802  the schema's name
@@ -96,9 +105,9 @@ def _aligned_buffer(schema: Any, values: np.ndarray) -> Any:
             builder.StartVector(1, len(data), ALIGNMENT)
             builder.head -= len(data)
             builder.Bytes[builder.head : builder.head + len(data)] = data
-            place = builder.EndVector()
+            offset = builder.EndVector()
             schema.BufferStart(builder)
-            schema.BufferAddData(builder, place)
+            schema.BufferAddData(builder, offset)
             return int(schema.BufferEnd(builder))
 
     return Buffer()

@@ -16,39 +16,40 @@ from donna_hw.graph.graph import INPUT, Graph, Layer
 class SmallMapConvolution(torch.autograd.Function):
     """A convolution of a map smaller than its kernel, on a CPU.
 
-    Its weights' gradient is that of the padded map without padding: the same sums, for which oneDNN takes a quarter of the time.
+    The gradient of its weights is computed on the padded map without further padding: the same sums, in a quarter of oneDNN's time.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, how: tuple[int, int, int]) -> Tensor:
-        """Return the output, [batch, channels, height, width]; how: stride, padding and groups."""
+    def forward(ctx: Any, x: Tensor, weight: Tensor, window: tuple[int, int, int]) -> Tensor:
+        """Return the output, [batch, channels, height, width]; `window` is stride, padding and groups."""
         ctx.save_for_backward(x, weight)
-        ctx.how = stride, padding, groups = how
+        ctx.window = stride, padding, groups = window
         return f.conv2d(x, weight, None, stride, padding, 1, groups)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         """Return the gradients of the map and of the weights."""
-        (x, weight), (stride, padding, groups) = ctx.saved_tensors, ctx.how
-        one, other, _ = ctx.needs_input_grad
+        (x, weight), (stride, padding, groups) = ctx.saved_tensors, ctx.window
+        needs_x, needs_weight, _ = ctx.needs_input_grad
 
-        def gradient(of: Tensor, padding: int, wanted: list[bool]) -> tuple[Tensor, ...]:
+        def gradient(image: Tensor, padding: int, mask: list[bool]) -> tuple[Tensor, ...]:
             pairs = [stride] * 2, [padding] * 2, [1, 1], False, [0, 0]
-            found: tuple[Tensor, ...] = torch.ops.aten.convolution_backward(
-                gradients[0], of, weight, None, *pairs, groups, wanted
+            result: tuple[Tensor, ...] = torch.ops.aten.convolution_backward(
+                gradients[0], image, weight, None, *pairs, groups, mask
             )
-            return found
+            return result
 
-        of_map = gradient(x, padding, [True, False, False])[0] if one else None
+        x_gradient = gradient(x, padding, [True, False, False])[0] if needs_x else None
         padded = f.pad(x, (padding,) * 4)
-        of_weight = gradient(padded, 0, [False, True, False])[1] if other else None
-        return of_map, of_weight, None
+        weight_gradient = gradient(padded, 0, [False, True, False])[1] if needs_weight else None
+        return x_gradient, weight_gradient, None
 
 
 class Convolution(nn.Conv2d):
-    """torch's convolution; in training on a CPU, where the map is smaller than the kernel, by `SmallMapConvolution`.
+    """torch's convolution, replaced by `SmallMapConvolution` in training on a CPU if the map is smaller than the kernel.
 
-    small: whether it is; known beforehand, so that a trace of the network holds torch's own convolution alone.
+    Attributes:
+        small: Whether the map is smaller. It is known in advance, so that a trace of the network has only torch's own convolution.
     """
 
     small = False
@@ -57,13 +58,13 @@ class Convolution(nn.Conv2d):
         """Return the output, [batch, channels, height, width]."""
         if not (self.small and self.training and input.device.type == "cpu"):
             return super().forward(input)
-        how = self.stride[0], int(self.padding[0]), self.groups
-        output: Tensor = SmallMapConvolution.apply(input, self.weight, how)  # type: ignore[no-untyped-call]
+        window = self.stride[0], int(self.padding[0]), self.groups
+        output: Tensor = SmallMapConvolution.apply(input, self.weight, window)  # type: ignore[no-untyped-call]
         return output
 
 
 class LayerModule(nn.Module):
-    """One layer: weights and batch-norm where it has them, then its activation."""
+    """One layer: its weights and batch-norm, if it has them, then its activation."""
 
     def __init__(self, layer: Layer) -> None:
         super().__init__()
@@ -94,7 +95,7 @@ class LayerModule(nn.Module):
         return self.activation(self.before_activation(*inputs))
 
     def before_activation(self, *inputs: Tensor) -> Tensor:
-        """Return what is passed to the activation."""
+        """Return the input of the activation."""
         x = inputs[0]
         if self.weights is not None:
             x = self.weights(x)
@@ -116,9 +117,10 @@ class LayerModule(nn.Module):
 
 
 class GraphModule(nn.Module):
-    """A whole graph; `state_dict` keys are `<layer>.weights.*` and `<layer>.norm.*`, dots in layer names included.
+    """A whole graph.
 
-    Layers of type int8 have other keys and are not trained: see `Int8Layer`.
+    The keys of its `state_dict` are `<layer>.weights.*` and `<layer>.norm.*`; layer names may contain dots. Layers of type int8 have other
+    keys and are not trained: see `Int8Layer`.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -133,7 +135,7 @@ class GraphModule(nn.Module):
                 owner = owner.get_submodule(step)
             if hasattr(owner, last):
                 raise ConfigError(
-                    "a layer must not be named like a part of torch's modules", got=last, hint="rename it"
+                    "a layer must not have the name of an attribute of torch modules", got=last, hint="rename it"
                 )
             owner.add_module(last, _build_module(layer))
         self._steps = [(layer, self.get_submodule(layer.name)) for layer in graph.layers]
@@ -156,9 +158,14 @@ def _build_module(layer: Layer) -> nn.Module:
 
 
 def to_torch(graph: Graph, seed: int | None = None) -> GraphModule:
-    """Return the graph's torch module, initialised as torch does by default; `seed` makes the weights repeatable.
+    """Return the torch module of a graph, with torch's default initialization.
 
-    Nothing outside is touched: torch's global random state is put back.
+    Args:
+        graph: The layers.
+        seed: Makes the weights repeatable, and leaves torch's global random state as it was. None draws from the global state.
+
+    Returns:
+        The module, in training mode.
     """
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:

@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-MODEL_VERSION = 1  # of its equations: tables of different versions do not mix
+MODEL_VERSION = 1  # of the equations; tables of different versions must not be mixed

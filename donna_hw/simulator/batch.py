@@ -1,4 +1,4 @@
-"""Batch: workloads of one structure as arrays, so that a thousand blocks, or all blocks of a network, take the numpy calls of one."""
+"""Workloads of one structure as arrays, so that a thousand blocks, or all blocks of a network, need the numpy calls of one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ACCUMULATOR_BYTES = 4  # of a partial sum and of a bias
 
 
 def structure_key(workload: Workload) -> tuple[object, ...]:
-    """Return what two workloads must share to be simulated together: everything but sizes."""
+    """Return what two workloads must share to be simulated together: everything except sizes."""
     sizes = [tensor[0] for tensor in workload.tensors]
     nodes = []
     for node in workload.nodes:
@@ -35,7 +35,7 @@ def structure_key(workload: Workload) -> tuple[object, ...]:
 
 
 def _shape_class(g: Geometry) -> int:
-    """Return what decides how a product is laid out and whether it can go strip by strip."""
+    """Return what determines how a product is laid out and whether it can run strip by strip."""
     kind = 0 if g[13] == 1 else 1 if g[13] == g[1] else 2  # groups, channels
     return kind + 3 * (g[7:11] == (1, 1, 1, 1))  # kernel and stride
 
@@ -81,7 +81,7 @@ class GeometryArrays:
 
 
 class WorkloadBatch:
-    """Workloads of one structure as tables with a row each."""
+    """Workloads of one structure, as tables with a row for each."""
 
     def __init__(self, workloads: Sequence[Workload], hardware: Hardware) -> None:
         self.workloads, self.hardware = workloads, hardware
@@ -111,20 +111,18 @@ class WorkloadBatch:
 
     @cached_property
     def array_nodes(self) -> dict[int, int]:
-        """Place among the array nodes by number."""
+        """{node: index among the array nodes}."""
         numbers = [number for number, node in enumerate(self.first.nodes) if node.kind == "array"]
-        return {number: place for place, number in enumerate(numbers)}
+        return {number: index for index, number in enumerate(numbers)}
 
     @cached_property
     def counts(self) -> FloatArray:
         """Weights, biases and work of every node, float [n, nodes, 3]."""
         return self._table((w.nodes for w in self.workloads), itemgetter(7, 8, 9), 3)
 
-    def _table(
-        self, things: Iterable[Iterable[Any]], numbers: Callable[[Any], Iterable[int]], count: int
-    ) -> FloatArray:
-        """Return so many numbers of each thing of each workload, float [n, things, count]; without a loop in Python, for speed."""
-        flat = chain.from_iterable(map(numbers, chain.from_iterable(things)))
+    def _table(self, items: Iterable[Iterable[Any]], numbers: Callable[[Any], Iterable[int]], count: int) -> FloatArray:
+        """Return `count` numbers of each item of each workload, float [n, items, count]; without a Python loop, for speed."""
+        flat = chain.from_iterable(map(numbers, chain.from_iterable(items)))
         return np.fromiter(flat, np.float64).reshape(len(self), -1, count)
 
     @cached_property
@@ -140,14 +138,20 @@ class WorkloadBatch:
 
 
 class TileRunBatch:
-    """Runs that are alike, of all workloads of a batch; those of equal sizes share a row.
+    """Runs of equal structure, of all workloads of a batch; runs of equal sizes share a row.
 
-    Nodes and tensors go by the numbers that they have in the first run; arrays are [rows, 1], ready to be set against candidates. fetched:
-    bytes in DRAM and on the chip of nothing, and of the weights of each run that may follow, [2, rows, next]. row_of: the row of each run
-    of each workload, [runs, workloads].
+    Nodes and tensors have the numbers of the first run. Arrays are [rows, 1], to broadcast against candidates.
+
+    Args:
+        batch: The workloads.
+        runs: The runs.
+        prefetch_bytes: Bytes in DRAM and on the chip of nothing, and of the weights of each run that may follow, [2, rows, next].
+
+    Attributes:
+        row_indices: The row of each run of each workload, [runs, workloads].
     """
 
-    def __init__(self, batch: WorkloadBatch, runs: Sequence[TileRun], fetched: FloatArray) -> None:
+    def __init__(self, batch: WorkloadBatch, runs: Sequence[TileRun], prefetch_bytes: FloatArray) -> None:
         self.batch, self.runs, self.hardware, self.step = batch, runs, batch.hardware, runs[0].step
         self._nodes = dict(zip(runs[0].nodes, zip(*(run.nodes for run in runs), strict=True), strict=True))
         self._tensors = dict(zip(runs[0].tensors, zip(*(run.tensors for run in runs), strict=True), strict=True))
@@ -158,17 +162,17 @@ class TileRunBatch:
         sizes += [
             self._gather(batch.shapes, self._array_indices(node)) for node in self._nodes if node in batch.array_nodes
         ]
-        table = np.concatenate([*(each[:, 0] for each in sizes), *fetched], axis=1)
-        whole = table.view(np.dtype((np.void, table.shape[1] * table.itemsize)))[:, 0]
-        _, self._first, rows = np.unique(whole, return_index=True, return_inverse=True)
-        self.prefetch_bytes, self.row_indices = fetched[:, self._first], rows.reshape(len(runs), len(batch))
+        table = np.concatenate([*(size[:, 0] for size in sizes), *prefetch_bytes], axis=1)
+        row_bytes = table.view(np.dtype((np.void, table.shape[1] * table.itemsize)))[:, 0]
+        _, self._first, rows = np.unique(row_bytes, return_index=True, return_inverse=True)
+        self.prefetch_bytes, self.row_indices = prefetch_bytes[:, self._first], rows.reshape(len(runs), len(batch))
 
     def _gather(self, table: FloatArray, numbers: tuple[int, ...]) -> FloatArray:
-        """Return the columns of these numbers under each other, a row of each size; float [rows, 1, ...]."""
+        """Return the columns of these numbers stacked, one row for each size; float [rows, 1, ...]."""
         return np.swapaxes(table[:, numbers], 0, 1).reshape(-1, 1, *table.shape[2:])[self._first]
 
     def node(self, number: int) -> Node:
-        """Return a node of the first workload, for what all rows share."""
+        """Return a node of the first workload, for properties that all rows share."""
         return self.batch.first.nodes[number]
 
     def tensor_bytes(self, tensor: int) -> FloatArray:
@@ -186,11 +190,11 @@ class TileRunBatch:
         return GeometryArrays(*np.moveaxis(self._gather(self.batch.shapes, self._array_indices(node)), 2, 0))
 
     def _array_indices(self, node: int) -> tuple[int, ...]:
-        """Return the places of a node of each run among the array nodes."""
+        """Return the indices of a node among the array nodes, one for each run."""
         return tuple(self.batch.array_nodes[number] for number in self._nodes[node])
 
     def vector_work(self, node: int) -> FloatArray:
-        """Return the elements that a vector node works through."""
+        """Return the elements that a vector node processes."""
         return self._gather(self.batch.counts[..., 2], self._nodes[node])
 
     def weight_bytes(self, node: int) -> tuple[FloatArray, FloatArray]:
@@ -203,5 +207,5 @@ class TileRunBatch:
         return self.batch.element_bytes(self.node(node).precision)
 
     def macs_per_element(self, node: int) -> float:
-        """Return the multiply-accumulates an element of the array does in a cycle for a node."""
+        """Return the multiply-accumulates of an element of the array in a cycle for a node."""
         return self.hardware.macs_per_element(self.node(node).precision or self.hardware.precision)

@@ -1,6 +1,6 @@
-"""Strips: a group of convolutions that runs depth-first, strip by strip of the output's rows, with all weights held.
+"""A group of convolutions that runs depth-first, strip by strip of the output's rows, with all weights on the chip.
 
-The lines that neighbouring strips share stay on the chip between the heads, so nothing inside is computed or moved twice.
+The rows that neighboring strips share stay on the chip between the heads, so that nothing inside is computed or moved twice.
 """
 
 from __future__ import annotations
@@ -24,34 +24,36 @@ def strip_tiling(rows: TileRunBatch) -> Tiling:
     images = np.ceil(last.batch / np.minimum(strips, last.batch))
     height = np.ceil(last.out_height / np.minimum(np.ceil(strips / last.batch), last.out_height))
     row_strips = np.ceil(last.out_height / height)
-    cuts = [tile_strip(g, images, row_strips) for g in shapes]
-    tiles, share = cuts[0].tiles, images / last.batch
-    none, twice = np.zeros_like(tiles), np.where(tiles > 1, 2, 1)
+    strip_tiles = [tile_strip(g, images, row_strips) for g in shapes]
+    tiles, share = strip_tiles[0].tiles, images / last.batch
+    none, buffers = np.zeros_like(tiles), np.where(tiles > 1, 2, 1)
     units, sums = zip(
-        *(unit_cycles(rows, *each) for each in zip(step.heads, step.fused_vector_nodes, shapes, cuts, strict=True)),
+        *(
+            unit_cycles(rows, *member)
+            for member in zip(step.heads, step.fused_vector_nodes, shapes, strip_tiles, strict=True)
+        ),
         strict=True,
     )
     inner = none
-    for tensor, (_, after) in zip(step.inner, pairwise(zip(shapes, cuts, strict=True)), strict=True):
-        lines = input_rows(after[0], after[1].rows)
-        inner = inner + np.ceil(rows.tensor_bytes(tensor) * share * lines / after[0].in_height)
-    size, lines = rows.tensor_bytes(step.maps[0]), input_rows(first, cuts[0].rows)
-    read = tiled_transfer(size, share * lines / first.in_height, twice)
+    for tensor, (_, (g, tile)) in zip(step.inner, pairwise(zip(shapes, strip_tiles, strict=True)), strict=True):
+        inner = inner + np.ceil(rows.tensor_bytes(tensor) * share * input_rows(g, tile.rows) / g.in_height)
+    size = rows.tensor_bytes(step.maps[0])
+    read = tiled_transfer(size, share * input_rows(first, strip_tiles[0].rows) / first.in_height, buffers)
     reads = {step.maps[0]: replace(read, dram_bytes=np.ceil(size * reread_factor(first, row_strips)))}
     part = share * height / last.out_height
     for tensor in step.operands:
-        beside = operand_transfer(rows, tensor, part, twice)
-        if tensor in reads:  # the block's own input waits on the chip until its strip comes out
-            beside = replace(reads[tensor], sram_bytes=reads[tensor].sram_bytes + beside.sram_bytes)
-        reads[tensor] = beside
+        transfer = operand_transfer(rows, tensor, part, buffers)
+        if tensor in reads:  # the block's own input stays on the chip until its strip is finished
+            transfer = replace(reads[tensor], sram_bytes=reads[tensor].sram_bytes + transfer.sram_bytes)
+        reads[tensor] = transfer
     weights = [rows.weight_bytes(head) for head in step.heads]
     on_chip = sum((chip for _, chip in weights), none)
     return Tiling(
         tiles=tiles,
-        tile_cycles=sum((each.longest for each in units), none),
+        tile_cycles=sum((head_units.longest for head_units in units), none),
         units=units,
         reads=reads,
-        writes={t: tiled_transfer(rows.tensor_bytes(t), part, twice) for t in step.writes},
+        writes={t: tiled_transfer(rows.tensor_bytes(t), part, buffers) for t in step.writes},
         resident_weight_bytes=sum((dram for dram, _ in weights), none),
         streamed_weight_bytes=none,
         weight_buffer_bytes=on_chip,

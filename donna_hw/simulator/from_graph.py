@@ -1,4 +1,4 @@
-"""The workload of a space's blocks and networks, straight from their layers: what reading their ONNX model gives, many times as fast."""
+"""The workload of blocks and networks directly from their layers: the same as from their ONNX model, in a fraction of the time."""
 
 from __future__ import annotations
 
@@ -21,15 +21,13 @@ FUNCTIONS = {
     "global_pool": ("GlobalAveragePool", "global_pool"),
     "max_pool": ("MaxPool", "max_pool"),
 }
-_new_tuple = (
-    tuple.__new__
-)  # a named tuple from its fields: a third of the time of its own call, which thousands of blocks notice
+_new_tuple = tuple.__new__  # builds a named tuple from its fields in a third of the time of its constructor
 
 
 def workload_from_graph(graph: Graph, batch: int = 1) -> Workload:
-    """Return the workload of a graph for a batch; names apart, `read_onnx` returns the same for its ONNX model.
+    """Return the workload of a graph for a batch; except for names, `read_onnx` returns the same for its ONNX model.
 
-    A graph with a torch module or an 8-bit layer in it is read from its ONNX model.
+    A graph with a torch module or an 8-bit layer is converted through its ONNX model.
     """
     if any(layer.module_spec is not None or layer.dtype != "float32" for layer in graph.layers):
         return _workload_from_onnx(graph, batch)
@@ -38,12 +36,12 @@ def workload_from_graph(graph: Graph, batch: int = 1) -> Workload:
     nodes: list[Node] = []
     free: list[str] = []
     fields: tuple[object, ...]
-    places = {INPUT: 0}
+    indices = {INPUT: 0}
     for layer in graph.layers:
         name, operator = layer.name, layer.operator
-        x = places[layer.inputs[0]]
+        x = indices[layer.inputs[0]]
         if operator == "flatten":
-            places[name] = x
+            indices[name] = x
             free.append(name)
             continue
         shape = layer.out_shape
@@ -53,7 +51,7 @@ def workload_from_graph(graph: Graph, batch: int = 1) -> Workload:
         tensors.append(tensor)
         if operator in FUNCTIONS:
             op_type, function = FUNCTIONS[operator]
-            y = places[layer.inputs[-1]]
+            y = indices[layer.inputs[-1]]
             elementwise = operator in ("add", "scale")
             inputs = (x,) if x == y else (x, y)
             work = elements * layer.kernel**2 if operator != "global_pool" else batch * prod(layer.in_shape)
@@ -69,8 +67,8 @@ def workload_from_graph(graph: Graph, batch: int = 1) -> Workload:
             nodes.append(_new_tuple(Node, fields))
             tensors.append(tensor)
             out += 1
-        places[layer.name] = out
-    return Workload(tuple(tensors), tuple(nodes), (0,), (places[graph.output],), (), tuple(free))
+        indices[layer.name] = out
+    return Workload(tuple(tensors), tuple(nodes), (0,), (indices[graph.output],), (), tuple(free))
 
 
 def _workload_from_onnx(graph: Graph, batch: int) -> Workload:
@@ -81,11 +79,11 @@ def _workload_from_onnx(graph: Graph, batch: int) -> Workload:
 
 
 def _product(layer: Layer, batch: int) -> tuple[str, Geometry, int]:
-    into, out = layer.in_shape, layer.out_shape
+    in_shape, out_shape = layer.in_shape, layer.out_shape
     if layer.operator == "linear":
-        return "Gemm", Geometry(1, into[0], batch, 1, out[0], batch, 1), into[0] * out[0]
+        return "Gemm", Geometry(1, in_shape[0], batch, 1, out_shape[0], batch, 1), in_shape[0] * out_shape[0]
     kernel, stride, groups = layer.kernel, layer.stride, layer.groups
-    (channels, height, width), (filters, rows, columns) = into, out
+    (channels, height, width), (filters, rows, columns) = in_shape, out_shape
     sizes = (batch, channels, height, width, filters, rows, columns, kernel, kernel, stride, stride, 1, 1, groups)
     geometry = _new_tuple(Geometry, sizes)
     return "Conv", geometry, filters * (channels // groups) * kernel * kernel

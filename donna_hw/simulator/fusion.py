@@ -1,7 +1,7 @@
 """Fusion: which operators run as one step, and which steps may run depth-first, strip by strip.
 
-A step is an array or vector operator together with the elementwise operators that alone use its output. What fits the output
-stage costs nothing there; the rest runs on the vector unit, tile by tile, and never sees DRAM.
+A step is an array or vector operator together with the elementwise operators that are the only users of its output. What the output
+stage supports is free; the rest runs on the vector unit, tile by tile, and never goes through DRAM.
 """
 
 from __future__ import annotations
@@ -18,12 +18,17 @@ MAX_GROUP_STEPS = 3  # expand, depthwise, project
 
 @dataclass(frozen=True)
 class Step:
-    """Operators that run as one. All numbers are places in the workload: nodes, tensors.
+    """Operators that run as one. All numbers are indices of nodes and tensors of the workload.
 
-    heads: the array nodes in order (several: depth-first), or one vector node. behind: for each head, the elementwise nodes that the vector
-    unit runs on its tiles. in_stage: those that the output stage does for nothing. map: the tensor that is read in tiles, `factor` a second
-    one that takes the place of weights, `operands` those that elementwise nodes read beside; each may be none. writes: what it leaves.
-    inner: tensors that stay inside the group.
+    Attributes:
+        heads: The array nodes in order (several for a depth-first group), or one vector node.
+        fused_vector_nodes: For each head, the elementwise nodes that the vector unit runs on its tiles.
+        output_stage_nodes: Elementwise nodes that the output stage applies for free.
+        maps: The tensors that are read in tiles.
+        factor: A second factor that replaces weights, or none.
+        operands: Further tensors that elementwise nodes read.
+        writes: The tensors that it writes.
+        inner: Tensors that stay inside the group.
     """
 
     heads: tuple[int, ...]
@@ -37,7 +42,7 @@ class Step:
 
     @property
     def reads(self) -> tuple[int, ...]:
-        """Every tensor that it reads, each once."""
+        """The tensors that it reads, each once."""
         return tuple(dict.fromkeys((*self.maps, *self.factor, *self.operands)))
 
 
@@ -46,37 +51,37 @@ def build_steps(workload: Workload, hardware: Hardware) -> list[Step]:
     uses = Counter(tensor for node in workload.nodes for tensor in node.inputs)
     uses.update(workload.outputs)
     steps: list[Step] = []
-    maker = dict.fromkeys(workload.inputs, -1)  # tensor -> the step that makes it
+    producer = dict.fromkeys(workload.inputs, -1)  # tensor -> the step that writes it
     for number, node in enumerate(workload.nodes):
-        target = _fusion_target(node, workload, steps, maker, uses) if hardware.schedule.fusion else None
+        target = _fusion_target(node, workload, steps, producer, uses) if hardware.schedule.fusion else None
         if target is None:
             target = len(steps)
             steps.append(_single_step(number, node))
         else:
             steps[target] = _fuse_node(steps[target], number, node, workload, hardware)
-        maker.update(dict.fromkeys(node.outputs, target))
+        producer.update(dict.fromkeys(node.outputs, target))
     return steps
 
 
 def _single_step(number: int, node: Node) -> Step:
     if node.kind == "array":
         return Step((number,), ((),), (), node.inputs[:1], node.inputs[1:], (), node.outputs)
-    if node.elementwise:  # what broadcasts is held whole
+    if node.elementwise:  # operands that broadcast stay on the chip completely
         return Step((number,), ((),), (), node.inputs[:1], (), node.inputs[1:], node.outputs)
     return Step((number,), ((),), (), node.inputs, (), (), node.outputs)
 
 
 def _fusion_target(
-    node: Node, workload: Workload, steps: list[Step], maker: dict[int, int], uses: Counter[int]
+    node: Node, workload: Workload, steps: list[Step], producer: dict[int, int], uses: Counter[int]
 ) -> int | None:
-    """Return the step that an elementwise node can join: the latest one that feeds it, if nothing else uses what that makes."""
+    """Return the step that an elementwise node can join: the latest one that feeds it, if nothing else uses its output."""
     if not node.elementwise or not node.inputs or len(node.outputs) != 1:
         return None
     size = workload.tensors[node.outputs[0]].elements
-    latest = max(maker.get(tensor, -1) for tensor in node.inputs)
+    latest = max(producer.get(tensor, -1) for tensor in node.inputs)
     for tensor in node.inputs:
-        alone = latest >= 0 and steps[latest].writes == (tensor,) and uses[tensor] == 1
-        if alone and workload.tensors[tensor].elements == size:
+        only_user = latest >= 0 and steps[latest].writes == (tensor,) and uses[tensor] == 1
+        if only_user and workload.tensors[tensor].elements == size:
             return latest
     return None
 
@@ -84,27 +89,27 @@ def _fusion_target(
 def _fuse_node(step: Step, number: int, node: Node, workload: Workload, hardware: Hardware) -> Step:
     is_array = workload.nodes[step.heads[0]].kind == "array"
     free = is_array and not step.fused_vector_nodes[-1] and node.function in hardware.output.fuses
-    beside = tuple(tensor for tensor in node.inputs if tensor not in step.writes)
+    operands = tuple(tensor for tensor in node.inputs if tensor not in step.writes)
     return Step(
         step.heads,
         step.fused_vector_nodes if free else (*step.fused_vector_nodes[:-1], (*step.fused_vector_nodes[-1], number)),
         (*step.output_stage_nodes, number) if free else step.output_stage_nodes,
         step.maps,
         step.factor,
-        tuple(dict.fromkeys((*step.operands, *beside))),
+        tuple(dict.fromkeys((*step.operands, *operands))),
         node.outputs,
     )
 
 
 def find_depth_first_groups(steps: list[Step], workload: Workload) -> list[tuple[int, int, Step]]:
-    """Return (first, after last, group) of each run of steps that can go strip by strip.
+    """Return (first, after last, group) of each sequence of steps that can run strip by strip.
 
-    A pointwise, a depthwise and a pointwise convolution, or two of these, each alone using the one before. Operands beside are allowed
-    behind the last.
+    A group is a pointwise, a depthwise and a pointwise convolution, or two of these, each the only user of the one before. Only the last
+    one may have further operands.
     """
     uses = Counter(tensor for step in steps for tensor in step.reads)
     uses.update(workload.outputs)
-    found = []
+    groups = []
     for first in range(len(steps)):
         for after in range(first + 2, min(first + MAX_GROUP_STEPS, len(steps)) + 1):
             run = steps[first:after]
@@ -112,12 +117,12 @@ def find_depth_first_groups(steps: list[Step], workload: Workload) -> list[tuple
                 break
             if any(b.maps != a.writes or uses[a.writes[0]] != 1 for a, b in pairwise(run)):
                 break
-            wide = [place for place, step in enumerate(run) if not _is_pointwise(_head_geometry(step, workload))]
-            if len(wide) > 1:
+            depthwise = [n for n, step in enumerate(run) if not _is_pointwise(_head_geometry(step, workload))]
+            if len(depthwise) > 1:
                 break
-            if wide and (len(run) == 2 or wide == [1]):
-                found.append((first, after, _merge_steps(run)))
-    return found
+            if depthwise and (len(run) == 2 or depthwise == [1]):
+                groups.append((first, after, _merge_steps(run)))
+    return groups
 
 
 def _head_geometry(step: Step, workload: Workload) -> Geometry:
@@ -131,7 +136,7 @@ def _is_pointwise(g: Geometry) -> bool:
 
 
 def is_depthwise(g: Geometry) -> bool:
-    """Whether each channel has its own group."""
+    """Whether each channel is a separate group."""
     return g.groups > 1 and g.groups == g.in_channels
 
 

@@ -1,4 +1,4 @@
-"""Hardware: what a tensor unit consists of, read from the table `hardware` of a device file; `devices/README.md` explains each key."""
+"""Hardware: the parts of a tensor unit, from the table `hardware` of a device file; `devices/README.md` explains each key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GroupMapping = Literal["dense_padded", "per_group", "diagonal", "vector"]
 ELEMENT_BYTES: Mapping[str, int] = {"int8": 1, "int16": 2, "fp16": 2}
 
 Count = Annotated[int, Field(ge=1, le=2**40)]
-Rate = Annotated[float, Field(gt=0)]  # may be infinite: a part that never limits
+Rate = Annotated[float, Field(gt=0)]  # may be infinite, for a part that is never the limit
 Size = Annotated[float, Field(ge=1)]  # bytes; may be infinite
 Delay = Annotated[int, Field(ge=0, le=2**40)]
 Joules = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -30,10 +30,17 @@ class _HardwareConfig(StrictModel):
 class SystolicArray(_HardwareConfig):
     """The systolic array: rows x cols processing elements.
 
-    dataflow: what stays in the elements: outputs, weights or inputs. timing: `strict` fills and drains for every fold, `pipelined` once
-    a tile. row_axis: what the rows hold under `ws` and `is`: `im2col` (channels and taps), or `channels`, taps in turn.
-    depthwise, grouped: how convolutions of as many groups as channels, and of other groups, are laid onto the array.
-    *_macs: multiply-accumulates an element and cycle at that precision.
+    Attributes:
+        rows: Rows of processing elements.
+        cols: Columns of processing elements.
+        dataflow: What is stationary in the elements: outputs (`os`), weights (`ws`) or inputs (`is`).
+        timing: `strict` fills and drains for every fold, `pipelined` once per tile.
+        row_axis: What the rows hold with `ws` and `is`: `im2col`, channels and taps together, or `channels`, one tap after another.
+        depthwise: How convolutions with as many groups as channels are mapped on the array; see `array.map_to_array`.
+        grouped: How convolutions with other groups are mapped on the array.
+        int8_macs: Multiply-accumulates per element and cycle in int8.
+        int16_macs: Multiply-accumulates per element and cycle in int16.
+        fp16_macs: Multiply-accumulates per element and cycle in fp16.
     """
 
     rows: Annotated[int, Field(ge=1, le=4096)]
@@ -49,10 +56,19 @@ class SystolicArray(_HardwareConfig):
 
 
 class Memory(_HardwareConfig):
-    """On-chip memories and the way to DRAM; bytes, and bytes or cycles of the unit's clock.
+    """On-chip memories and the path to DRAM; cycles are of the unit's clock.
 
-    sram_bytes holds activations, weight_buffer_bytes weights, accumulator_bytes partial sums of 4 bytes. weight_compression:
-    bytes of weights in DRAM for one on the chip. channel_multiple: channels are padded to a multiple of it in every memory.
+    Attributes:
+        sram_bytes: Memory for activations.
+        weight_buffer_bytes: Memory for weights.
+        accumulator_bytes: Memory for partial sums of 4 bytes.
+        sram_bytes_per_cycle: Bandwidth of the SRAM.
+        dram_bytes_per_cycle: Bandwidth of the DRAM.
+        dram_burst_bytes: Transfers are rounded up to a multiple of it.
+        dram_latency_cycles: Delay of an operator that uses DRAM.
+        dma_setup_cycles: Overhead of one transfer.
+        weight_compression: Bytes of weights in DRAM per byte on the chip.
+        channel_multiple: Channels are padded to a multiple of it in every memory.
     """
 
     sram_bytes: Size
@@ -68,25 +84,25 @@ class Memory(_HardwareConfig):
 
 
 class VectorUnit(_HardwareConfig):
-    """The vector unit: lanes elements are worked on at a time, each for the cycles of its function (`default`: of any not named)."""
+    """The vector unit: it processes `lanes` elements at a time, each in the cycles of its function (`default` for others)."""
 
     lanes: Annotated[int, Field(ge=1, le=2**20)]
     cycles: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = {"default": 1.0}
 
     def element_cycles(self, function: str) -> float:
-        """Return the cycles that one element of a function takes in a lane."""
+        """Return the cycles of a function for one element in a lane."""
         return self.cycles.get(function, self.cycles.get("default", 1.0))
 
 
 class OutputStage(_HardwareConfig):
-    """The output stage behind the array: elements a cycle that it scales and writes, and the functions that it applies for nothing."""
+    """The output stage of the array: elements that it scales and writes per cycle, and the functions that it applies for free."""
 
     elements_per_cycle: Rate
     fuses: list[str] = []
 
 
 class CompilerOptions(_HardwareConfig):
-    """What the compiler of the unit may do; `borders`: whether the network's own inputs and outputs lie in DRAM or may stay on the chip."""
+    """What the compiler of the unit can do; `io_location` is whether inputs and outputs of the network are in DRAM or may stay on chip."""
 
     operator_overhead_cycles: Delay = 0
     fusion: bool = True
@@ -97,7 +113,7 @@ class CompilerOptions(_HardwareConfig):
 
 
 class Energy(_HardwareConfig):
-    """Energy of one of each, in joules; static_w is drawn all the time."""
+    """Energy per multiply-accumulate, element or byte, in joules; static_w is the constant power in watts."""
 
     int8_mac_j: Joules = 0.0
     int16_mac_j: Joules = 0.0
@@ -109,7 +125,18 @@ class Energy(_HardwareConfig):
 
 
 class Hardware(_HardwareConfig):
-    """A tensor unit. precision: of whatever the model does not quantise itself; a float model is simulated as if it were in it."""
+    """A tensor unit, as the table `hardware` of a device file describes it.
+
+    Args:
+        clock_hz: Clock frequency.
+        precision: Of everything that the model does not quantize itself; a float model is simulated as if it had this precision.
+        array: The systolic array.
+        memory: On-chip memories and the path to DRAM.
+        vector: The vector unit.
+        output: The output stage of the array.
+        schedule: What the compiler can do.
+        energy: Energy per operation.
+    """
 
     clock_hz: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     precision: Precision = "int8"
@@ -121,32 +148,42 @@ class Hardware(_HardwareConfig):
     energy: Energy = Energy()
 
     def macs_per_element(self, precision: str) -> float:
-        """Return the multiply-accumulates that a processing element does in a cycle."""
+        """Return the multiply-accumulates of a processing element per cycle."""
         return float(getattr(self.array, f"{precision}_macs"))
 
 
 def parse_hardware(content: Mapping[str, Any], where: str, overrides: Iterable[str] = ()) -> Hardware:
-    """Return the hardware of a device file's table, with `settings` (`array.rows=16`) in place of its values.
+    """Return the hardware of a device file's table.
 
-    Raises `UnknownNameError` or `ConfigError` for an unknown key, a missing one, or a value that breaks its rule.
+    Args:
+        content: The table `hardware`.
+        where: The name of the file, for messages.
+        overrides: Values that replace those of the table, such as `array.rows=16`.
+
+    Returns:
+        The hardware.
+
+    Raises:
+        UnknownNameError: If a key is unknown.
+        ConfigError: If a key is missing, or a value is not allowed.
     """
     merged = deepcopy(dict(content))
     for setting in overrides:
         key, equals, text = setting.partition("=")
         *path, last = key.strip().split(".")
         if not equals or not last or len(path) > 2:
-            raise ConfigError("a setting must be KEY=VALUE, such as array.rows=16", got=setting)
-        place = merged
-        for word in path:
-            place = place.setdefault(word, {})
-            if not isinstance(place, dict):
-                raise ConfigError(f"{where}: {word} holds no keys of its own", got=setting)
-        place[last] = _parse_value(text.strip())
+            raise ConfigError("a hardware setting must be KEY=VALUE, such as array.rows=16", got=setting)
+        table = merged
+        for name in path:
+            table = table.setdefault(name, {})
+            if not isinstance(table, dict):
+                raise ConfigError(f"{where}: {name} is a value and has no keys", got=setting)
+        table[last] = _parse_value(text.strip())
     return parse_model(merged, Hardware, f"{where}: hardware")
 
 
 def _parse_value(text: str) -> Any:
-    """Return a value as TOML reads it; a word that it cannot read is a text."""
+    """Return a value parsed as TOML, or the text itself if it is not valid TOML."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except (tomllib.TOMLDecodeError, KeyError, RecursionError, ValueError):

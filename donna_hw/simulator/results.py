@@ -1,4 +1,4 @@
-"""Simulation: what running a network on a tensor unit takes, operator by operator."""
+"""Results of a simulation: cycles, traffic and energy of a network on a tensor unit, operator by operator."""
 
 from __future__ import annotations
 
@@ -14,16 +14,36 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OperatorResult:
-    """What one operator took. Operators that ran fused into it are named in `fused`; cycles are of the unit's clock.
+    """Cycles, traffic and energy of one operator; cycles are of the unit's clock.
 
-    array_cycles, output_cycles, vector_cycles, sram_cycles: of the array, the output stage, the vector unit and the operands' way from
-    SRAM, over all tiles. They work at the same time: compute_cycles sums the longest of them over the tiles.
-    dma_cycles, dram_bytes: what the DMA moved while the operator ran, the next one's prefetched weights (prefetch_bytes) included.
-    weight_bytes, input_bytes, output_bytes: the DRAM traffic of the operator's own data, whenever it was moved.
-    overhead_cycles: start of the operator and DRAM latency. total_cycles: start to end. stall_cycles: total less compute.
-    start_cycle: when it starts. tiles, tile: how it was cut, for people. sram_need_bytes: what it kept on the chip at its peak.
-    sram_bytes: operand traffic of the SRAM. utilisation: multiply-accumulates done, of those that the array could do in total_cycles.
-    bound_by: `array`, `output`, `vector`, `sram`, `dma` or `overhead`. strip_group: number of the depth-first group it ran in, -1 for none.
+    Attributes:
+        name: The operator's name in the model.
+        op_type: Its type in the model.
+        fused: Names of the operators that ran fused into it.
+        array_cycles: Cycles of the array, over all tiles. The array and the next three work at the same time.
+        output_cycles: Cycles of the output stage, over all tiles.
+        vector_cycles: Cycles of the vector unit, over all tiles.
+        sram_cycles: Cycles of the operands' transfer from SRAM, over all tiles.
+        compute_cycles: Sum over the tiles of the longest of these four.
+        dma_cycles: Cycles of the DMA while the operator ran.
+        overhead_cycles: Start of the operator and DRAM latency.
+        stall_cycles: total_cycles minus compute_cycles.
+        total_cycles: Start to end.
+        start_cycle: When it starts.
+        macs: Multiply-accumulates.
+        dram_bytes: What the DMA moved while the operator ran, including prefetch_bytes.
+        prefetch_bytes: Weights of the next operator, fetched while this one ran.
+        weight_bytes: DRAM traffic of the operator's own weights, at any time.
+        input_bytes: DRAM traffic of the operator's own inputs, at any time.
+        output_bytes: DRAM traffic of the operator's own outputs, at any time.
+        sram_bytes: Operand traffic of the SRAM.
+        peak_sram_bytes: Largest use of the SRAM.
+        tiles: Number of tiles.
+        tile: The size of a tile, as text.
+        utilization: Fraction of the multiply-accumulates that the array could do in total_cycles.
+        energy_j: Energy in joules.
+        bound_by: The unit that takes longest: `array`, `output`, `vector`, `sram`, `dma` or `overhead`.
+        strip_group: Number of its depth-first group, -1 for none.
     """
 
     name: str
@@ -57,7 +77,16 @@ class OperatorResult:
 
 @dataclass(frozen=True)
 class SimulationResult:
-    """A network on a tensor unit. unknown_ops, free_ops: see `Workload`."""
+    """The simulation of a network on a tensor unit.
+
+    Attributes:
+        model: Name of the model.
+        device: Name of the device.
+        hardware: The tensor unit.
+        ops: The operators in the order in which they run.
+        unknown_ops: See `Workload`.
+        free_ops: See `Workload`.
+    """
 
     model: str
     device: str
@@ -93,29 +122,33 @@ class SimulationResult:
 
     @property
     def utilization(self) -> float:
-        """Mean utilisation of the array over all cycles, 0 to 1."""
+        """Mean utilization of the array over all cycles, 0 to 1."""
         return sum(op.utilization * op.total_cycles for op in self.ops) / max(self.total_cycles, 1)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a row an operator with the fields of `OperatorResult` as columns."""
+        """Return a table with a row for each operator, and the fields of `OperatorResult` as columns."""
         import pandas as pd
 
         return pd.DataFrame([asdict(op) for op in self.ops], columns=list(OperatorResult.__dataclass_fields__))
 
     def totals_by(self, field: str = "op_type") -> pd.DataFrame:
-        """Return sums over the operators that are alike in a field of `OperatorResult`, the dearest first.
+        """Return sums over the operators with equal values of a field, the most expensive first.
 
-        Columns: the field, operators (how many), total_cycles, share (of all cycles, 0 to 1), macs, dram_bytes, energy_j.
+        Args:
+            field: A field of `OperatorResult`.
+
+        Returns:
+            Columns: the field, operators (their number), total_cycles, share (of all cycles, 0 to 1), macs, dram_bytes, energy_j.
         """
         sums = ["total_cycles", "macs", "dram_bytes", "energy_j"]
         groups = self.to_frame().groupby(field, sort=False)
-        found = groups[sums].sum().assign(operators=groups.size())
-        found["share"] = found["total_cycles"] / max(self.total_cycles, 1)
-        found = found.sort_values("total_cycles", ascending=False, kind="stable").reset_index()
-        return found[[field, "operators", "total_cycles", "share", *sums[1:]]]
+        totals = groups[sums].sum().assign(operators=groups.size())
+        totals["share"] = totals["total_cycles"] / max(self.total_cycles, 1)
+        totals = totals.sort_values("total_cycles", ascending=False, kind="stable").reset_index()
+        return totals[[field, "operators", "total_cycles", "share", *sums[1:]]]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what `--json` prints: texts, finite numbers, lists and tables; an infinite value of the hardware is the text `inf`."""
+        """Return the content of `--json`: texts, finite numbers, lists and tables; an infinite value of the hardware is the text `inf`."""
         return {
             "model": self.model,
             "device": self.device,
@@ -133,7 +166,7 @@ class SimulationResult:
 
 
 def _finite(value: Any) -> Any:
-    """Return a table with its infinite numbers, which JSON cannot hold, as the text `inf`."""
+    """Return a table with infinite numbers, which JSON cannot represent, as the text `inf`."""
     if isinstance(value, dict):
         return {key: _finite(inner) for key, inner in value.items()}
     return "inf" if isinstance(value, float) and math.isinf(value) else value

@@ -1,7 +1,8 @@
-"""Schedule: the cheapest way through a program, found exactly by dynamic programming.
+"""Schedule: the cheapest path through a schedule graph, found exactly by dynamic programming.
 
-Chosen together are the cut of every step, which tensors stay on the chip, whose weights are fetched ahead, and which steps run depth-first.
-What can be chosen does not depend on the sizes and speeds of the hardware, only whether it fits: so more of anything is never slower.
+The path decides together on the tiles of every step, which tensors stay on the chip, whose weights are prefetched, and which steps run
+depth-first. The choices do not depend on the sizes and speeds of the hardware, which only decide whether they fit, so that a larger or
+faster part is never slower.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ FloatArray = np.ndarray
 
 @dataclass(frozen=True)
 class RunCosts:
-    """A run's own rows of the prices that it shares with those alike, [workloads]."""
+    """The costs of a run, as rows, [workloads], of those that runs of equal structure share."""
 
     run: TileRun
     costs: CandidateCosts
@@ -29,7 +30,7 @@ class RunCosts:
 
 @dataclass(frozen=True)
 class Selection:
-    """What was chosen for a run: places in the axes of its goals other than the workload's."""
+    """The choice for a run: indices into all axes of its objective but the workload's."""
 
     costs: RunCosts
     passthrough: int
@@ -39,128 +40,132 @@ class Selection:
     prefetch_index: int
 
 
-def find_min_cycles(batch: WorkloadBatch, program: ScheduleGraph) -> FloatArray:
-    """Return the cycles of each workload's cheapest schedule, float [n] holding whole numbers."""
-    found = _forward_pass(batch, program)[0][-1][:, :, 0].min(axis=0)
-    if not np.isfinite(found).all():
-        raise _memory_error(batch, program)
-    return np.asarray(np.floor(found))
+def find_min_cycles(batch: WorkloadBatch, graph: ScheduleGraph) -> FloatArray:
+    """Return the cycles of each workload's cheapest schedule, float [n] of whole numbers."""
+    cycles = _forward_pass(batch, graph)[0][-1][:, :, 0].min(axis=0)
+    if not np.isfinite(cycles).all():
+        raise _memory_error(batch, graph)
+    return np.asarray(np.floor(cycles))
 
 
-def find_schedule(batch: WorkloadBatch, program: ScheduleGraph) -> list[Selection]:
-    """Return the cheapest schedule of a batch's only workload, in the order in which it runs."""
-    values, priced = _forward_pass(batch, program)
-    boundary, state, ahead = len(program.steps), int(values[-1][:, 0, 0].argmin()), 0
+def find_schedule(batch: WorkloadBatch, graph: ScheduleGraph) -> list[Selection]:
+    """Return the cheapest schedule of a batch of one workload, in the order in which it runs."""
+    values, run_costs = _forward_pass(batch, graph)
+    boundary, state, prefetch_index = len(graph.steps), int(values[-1][:, 0, 0].argmin()), 0
     if not np.isfinite(values[-1][state, 0, 0]):
-        raise _memory_error(batch, program)
+        raise _memory_error(batch, graph)
     choices: list[Selection] = []
     while boundary > 0:
-        into = [each for each in priced if each.run.end == boundary]
-        choice = _best_predecessor(batch, values, into, program, (state, ahead))
+        predecessors = [costs for costs in run_costs if costs.run.end == boundary]
+        choice = _best_predecessor(batch, values, predecessors, graph, (state, prefetch_index))
         choices.append(choice)
         run = choice.costs.run
         boundary, state = run.start, int(run.states_before[choice.passthrough, choice.combination])
-        ahead = 1 + program.prefetchable[run.start].index(run.number) if choice.prefetched else 0
+        prefetch_index = 1 + graph.prefetchable[run.start].index(run.number) if choice.prefetched else 0
     return choices[::-1]
 
 
-def _forward_pass(batch: WorkloadBatch, program: ScheduleGraph) -> tuple[list[FloatArray], list[RunCosts]]:
-    """Return the least price of being in each state at each boundary, [states, workloads, 1 + runs whose weights are there]."""
+def _forward_pass(batch: WorkloadBatch, graph: ScheduleGraph) -> tuple[list[FloatArray], list[RunCosts]]:
+    """Return the lowest cost of each state at each boundary, [states, workloads, 1 + runs with prefetched weights]."""
     values = [
-        np.full((2 ** len(alive), len(batch), 1 + len(ahead)), np.inf)
-        for alive, ahead in zip(program.live_tensors, program.prefetchable, strict=True)
+        np.full((2 ** len(tensors), len(batch), 1 + len(runs)), np.inf)
+        for tensors, runs in zip(graph.live_tensors, graph.prefetchable, strict=True)
     ]
-    values[0][:, :, 0] = 0.0  # a network's inputs may be wherever their place is to be chosen
-    priced = [
-        RunCosts(run, prices, prices.run_batch.row_indices[place])
-        for run, prices, place in _ordered_costs(batch, program)
-    ]
-    for each in priced:
-        run, best = each.run, _min_objective(batch, each)
-        total = (_arrival_cost(values, program, run)[..., None] + best).min(axis=3)  # of the own weights: there or not
+    values[0][:, :, 0] = 0.0  # the network's inputs may be on the chip or in DRAM where that is a choice
+    run_costs = _ordered_costs(batch, graph)
+    for costs in run_costs:
+        run, best = costs.run, _min_objective(batch, costs)
+        total = (_arrival_cost(values, graph, run)[..., None] + best).min(axis=3)  # own weights prefetched or not
         total = total.reshape(len(run.passthrough_flags), -1, run.ending_count, *total.shape[2:]).min(axis=2)
-        into = run.states_after[:, :: run.ending_count]
-        values[run.end][into] = np.minimum(values[run.end][into], total)
-    return values, priced
+        states = run.states_after[:, :: run.ending_count]
+        values[run.end][states] = np.minimum(values[run.end][states], total)
+    return values, run_costs
 
 
-def _ordered_costs(batch: WorkloadBatch, program: ScheduleGraph) -> list[tuple[TileRun, CandidateCosts, int]]:
-    """Return the runs in order, each with the prices of those alike and its place among them."""
-    found = [
-        (program.runs[number], prices, place)
-        for numbers, prices in zip(program.groups, compute_group_costs(batch, program), strict=True)
-        for place, number in enumerate(numbers)
+def _ordered_costs(batch: WorkloadBatch, graph: ScheduleGraph) -> list[RunCosts]:
+    """Return the costs of all runs in order."""
+    run_costs = [
+        RunCosts(graph.runs[number], costs, costs.run_batch.row_indices[index])
+        for numbers, costs in zip(graph.groups, compute_group_costs(batch, graph), strict=True)
+        for index, number in enumerate(numbers)
     ]
-    return sorted(found, key=lambda each: each[0].number)
+    return sorted(run_costs, key=lambda costs: costs.run.number)
 
 
-def _feasible_objective(batch: WorkloadBatch, each: RunCosts) -> FloatArray:
-    """Return the price of each candidate, infinite where it does not fit: [beside, combinations, workloads, own, next, candidates]."""
-    run, prices = each.run, each.costs
+def _feasible_objective(batch: WorkloadBatch, run_costs: RunCosts) -> FloatArray:
+    """Return the objective of each candidate, infinite where it does not fit.
+
+    The axes are [passthrough, combinations, workloads, prefetched, next, candidates].
+    """
+    run, costs = run_costs.run, run_costs.costs
     spare = np.full((len(run.passthrough_flags), len(batch)), batch.hardware.memory.sram_bytes)
-    for place, tensor in enumerate(run.passthrough_tensors):
-        spare -= run.passthrough_flags[:, place, None] * batch.tensor_bytes[:, tensor]
-    fits = prices.peak_sram_bytes[None, :, each.row_indices] <= spare[:, None, :, None]
-    return np.where(fits[:, :, :, None, None], prices.objective[None, :, each.row_indices], np.inf)
+    for index, tensor in enumerate(run.passthrough_tensors):
+        spare -= run.passthrough_flags[:, index, None] * batch.tensor_bytes[:, tensor]
+    fits = costs.peak_sram_bytes[None, :, run_costs.row_indices] <= spare[:, None, :, None]
+    return np.where(fits[:, :, :, None, None], costs.objective[None, :, run_costs.row_indices], np.inf)
 
 
-def _min_objective(batch: WorkloadBatch, each: RunCosts) -> FloatArray:
-    """Return the price of the best candidate, [beside combinations, combinations, workloads, own, next]."""
-    if each.run.passthrough_tensors:
-        return np.asarray(_feasible_objective(batch, each).min(axis=-1))
-    return each.costs.min_objective[None, :, each.row_indices]
+def _min_objective(batch: WorkloadBatch, run_costs: RunCosts) -> FloatArray:
+    """Return the objective of the best candidate, [passthrough, combinations, workloads, prefetched, next]."""
+    if run_costs.run.passthrough_tensors:
+        return np.asarray(_feasible_objective(batch, run_costs).min(axis=-1))
+    return run_costs.costs.min_objective[None, :, run_costs.row_indices]
 
 
-def _arrival_cost(values: list[FloatArray], program: ScheduleGraph, run: TileRun) -> FloatArray:
-    """Return what it took to come to a run, [beside combinations, combinations, workloads, own]."""
-    came = values[run.start][run.states_before]
-    own = [0]
-    if run.number in program.prefetchable[run.start]:
-        own.append(1 + program.prefetchable[run.start].index(run.number))
-    return np.asarray(came[..., own])
+def _arrival_cost(values: list[FloatArray], graph: ScheduleGraph, run: TileRun) -> FloatArray:
+    """Return the cost up to the start of a run, [passthrough, combinations, workloads, prefetched]."""
+    before = values[run.start][run.states_before]
+    indices = [0]
+    if run.number in graph.prefetchable[run.start]:
+        indices.append(1 + graph.prefetchable[run.start].index(run.number))
+    return np.asarray(before[..., indices])
 
 
 def _best_predecessor(
-    batch: WorkloadBatch, values: list[FloatArray], priced: list[RunCosts], program: ScheduleGraph, at: tuple[int, int]
+    batch: WorkloadBatch,
+    values: list[FloatArray],
+    run_costs: list[RunCosts],
+    graph: ScheduleGraph,
+    target: tuple[int, int],
 ) -> Selection:
-    """Return the choice by which a state, and what is fetched ahead in it, was reached most cheaply."""
-    found: list[tuple[float, Selection]] = []
-    state, ahead = at
-    for each in priced:
-        came = _arrival_cost(values, program, each.run)[:, :, 0, :, None]
-        goals = _feasible_objective(batch, each)[:, :, 0, :, ahead]
-        total = np.where((each.run.states_after == state)[:, :, None, None], came + goals, np.inf)
-        beside, combination, own, candidate = map(int, np.unravel_index(int(total.argmin()), total.shape))
-        choice = Selection(each, beside, combination, candidate, own, ahead)
-        found.append((float(total[beside, combination, own, candidate]), choice))
-    return min(found, key=lambda pair: pair[0])[1]
+    """Return the choice by which a state, with what is prefetched in it, is reached at the lowest cost."""
+    choices: list[tuple[float, Selection]] = []
+    state, prefetch_index = target
+    for costs in run_costs:
+        arrival = _arrival_cost(values, graph, costs.run)[:, :, 0, :, None]
+        objective = _feasible_objective(batch, costs)[:, :, 0, :, prefetch_index]
+        total = np.where((costs.run.states_after == state)[:, :, None, None], arrival + objective, np.inf)
+        passthrough, combination, prefetched, candidate = map(int, np.unravel_index(int(total.argmin()), total.shape))
+        choice = Selection(costs, passthrough, combination, candidate, prefetched, prefetch_index)
+        choices.append((float(total[passthrough, combination, prefetched, candidate]), choice))
+    return min(choices, key=lambda pair: pair[0])[1]
 
 
-def _memory_error(batch: WorkloadBatch, program: ScheduleGraph) -> ConfigError:
+def _memory_error(batch: WorkloadBatch, graph: ScheduleGraph) -> ConfigError:
     """Return the error that names the operator and the memory that cannot hold even its smallest tile."""
     memory = batch.hardware.memory
-    for run in program.runs:
+    for run in graph.runs:
         if run.end > run.start + 1:
             continue
-        prices = compute_costs(TileRunBatch(batch, [run], np.zeros((2, len(batch), 1))), prefetchable=False)
-        away = run.local_flags.sum(axis=1) == 0
+        costs = compute_costs(TileRunBatch(batch, [run], np.zeros((2, len(batch), 1))), prefetchable=False)
+        in_dram = run.local_flags.sum(axis=1) == 0
         needs = {
-            "sram_bytes": prices.peak_sram_bytes[away].min(axis=(0, 2)),
-            "weight_buffer_bytes": prices.weight_buffer_bytes[:, 0].min(axis=1),
-            "accumulator_bytes": prices.tiling.accumulator_bytes.min(axis=1),
+            "sram_bytes": costs.peak_sram_bytes[in_dram].min(axis=(0, 2)),
+            "weight_buffer_bytes": costs.weight_buffer_bytes[:, 0].min(axis=1),
+            "accumulator_bytes": costs.tiling.accumulator_bytes.min(axis=1),
         }
-        for key, least in needs.items():
-            if (least > getattr(memory, key)).any():
-                place = int((least > getattr(memory, key)).argmax())
-                which = int((prices.run_batch.row_indices[0] == place).argmax())
-                name = batch.workloads[which].nodes[run.step.heads[0]].name
+        for key, minimum in needs.items():
+            if (minimum > getattr(memory, key)).any():
+                row = int((minimum > getattr(memory, key)).argmax())
+                workload = int((costs.run_batch.row_indices[0] == row).argmax())
+                name = batch.workloads[workload].nodes[run.step.heads[0]].name
                 return ConfigError(
-                    f"memory.{key} must hold the smallest tile of {name}: {least[place]:,.0f} bytes",
+                    f"memory.{key} cannot hold the smallest tile of {name}, {minimum[row]:,.0f} bytes",
                     got=getattr(memory, key),
-                    hint=f"--set memory.{key}={least[place]:.0f} or more",
+                    hint=f"--set memory.{key}={minimum[row]:.0f} or more",
                 )
     return ConfigError(
-        "the memories together must hold one tile of every operator",
+        "the memories together cannot hold one tile of every operator",
         got=f"sram_bytes {memory.sram_bytes:g}, weight_buffer_bytes {memory.weight_buffer_bytes:g}, "
         f"accumulator_bytes {memory.accumulator_bytes:g}",
         hint="enlarge them",

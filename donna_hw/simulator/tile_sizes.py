@@ -1,7 +1,7 @@
-"""Cuts: the sizes into which a product can be cut, in strips of its map, blocks of its channels and chunks of its depth.
+"""Tile sizes: how a product can be divided into strips of its map, blocks of its channels and chunks of its depth.
 
-The candidates do not depend on the sizes of memories or on bandwidths: a larger or faster memory only makes more of them possible, never
-fewer, which is why it is never slower.
+The candidates do not depend on the sizes of memories or on bandwidths. A larger or faster memory allows more of them, never fewer, and
+is therefore never slower.
 """
 
 from __future__ import annotations
@@ -15,23 +15,34 @@ from donna_hw.simulator.batch import GeometryArrays
 
 FloatArray = np.ndarray
 
-WEIGHTS_RESIDENT, BY_STRIPS, BY_CHANNELS = range(3)  # orders, see `tiles.array_tiling`
-MAX_PARTS = 2**21  # pixels, channels or depth: cut into so many parts, everything is as small as can be
+WEIGHTS_RESIDENT, BY_STRIPS, BY_CHANNELS = range(3)  # orders, see `tiling.array_tiling`
+MAX_PARTS = 2**21  # of pixels, channels or depth: as small as possible
 STRIPS = {
     WEIGHTS_RESIDENT: (1, 2, 4, 8, 16, 32, 64, 512, MAX_PARTS),
     BY_STRIPS: (4, 8, 32, MAX_PARTS),
     BY_CHANNELS: (1, 4, 16, 64, MAX_PARTS),
 }
 CHANNELS = {WEIGHTS_RESIDENT: (1, 8), BY_STRIPS: (8, MAX_PARTS), BY_CHANNELS: (2, 8, MAX_PARTS)}
-CHUNKS = (16, MAX_PARTS)  # of the depth, where even one row of the array is too deep to be held
+CHUNKS = (16, MAX_PARTS)  # of the depth, for products whose depth is too large to hold even for one row of the array
 
 
 @dataclass(frozen=True)
 class Tile:
-    """Sizes of one tile, and how many there are of each; arrays [n, candidates].
+    """Sizes of a tile, and the number of parts along each direction; arrays [n, candidates].
 
-    images, rows, cols: of the output map; groups, block: channel groups, and columns of the product in each; depth: input channels of a
-    group. group_blocks: blocks that need different channels of the map.
+    Attributes:
+        images: Images of the output map in a tile.
+        rows: Rows of the output map in a tile.
+        cols: Columns of the output map in a tile.
+        groups: Channel groups in a tile.
+        block: Columns of the product in each group of a tile.
+        depth: Input channels of a group in a tile.
+        strips: Number of strips of the map.
+        row_strips: Number of strips along the rows.
+        col_strips: Number of strips along the columns.
+        group_blocks: Number of blocks that need different channels of the map.
+        blocks: Number of blocks of channels.
+        chunks: Number of chunks of the depth.
     """
 
     images: FloatArray
@@ -49,7 +60,7 @@ class Tile:
 
     @cached_property
     def tiles(self) -> FloatArray:
-        """How many tiles there are."""
+        """Number of tiles."""
         return np.asarray(self.strips * self.blocks * self.chunks)
 
     @cached_property
@@ -59,41 +70,50 @@ class Tile:
 
 
 def enumerate_tiles(g: GeometryArrays, array_cols: int) -> tuple[FloatArray, Tile]:
-    """Return the order of each candidate, [1, candidates], and its cut, as far as the largest workload can be cut."""
-    most = float((g.batch * g.out_height * g.out_width).max())
+    """Return the order of each candidate, [1, candidates], and its tile, as far as the largest workload can be divided."""
+    pixels = float((g.batch * g.out_height * g.out_width).max())
     blocks = float((g.groups * np.ceil(g.columns / array_cols)).max())
     rows = [
         (strips, channels, 1, order)
         for order in ((WEIGHTS_RESIDENT, BY_STRIPS, BY_CHANNELS) if blocks > 1 else (WEIGHTS_RESIDENT,))
-        for strips in values_up_to(STRIPS[order], most)
+        for strips in values_up_to(STRIPS[order], pixels)
         for channels in values_up_to(CHANNELS[order], blocks)
     ]
-    deep = float(g.depth.max())
+    depth = float(g.depth.max())
     rows += [
-        (strips, MAX_PARTS, chunks, BY_CHANNELS) for chunks in values_up_to(CHUNKS, deep) for strips in (1, MAX_PARTS)
+        (strips, MAX_PARTS, chunks, BY_CHANNELS) for chunks in values_up_to(CHUNKS, depth) for strips in (1, MAX_PARTS)
     ]
     strips, channels, chunks, order = np.array(rows, np.float64).T[:, None, :]
     return order, tile_product(g, strips, channels, chunks, array_cols)
 
 
-def values_up_to(values: tuple[int, ...], most: float) -> list[int]:
-    """Return the values up to the first that is `most` or more: beyond that nothing can be cut further."""
-    return [value for place, value in enumerate(values) if place == 0 or values[place - 1] < most]
+def values_up_to(values: tuple[int, ...], maximum: float) -> list[int]:
+    """Return the values up to the first that is at least `maximum`, beyond which nothing can be divided further."""
+    return [value for index, value in enumerate(values) if index == 0 or values[index - 1] < maximum]
 
 
 def tile_product(
     g: GeometryArrays, strips: FloatArray, channels: FloatArray, chunks: FloatArray, array_cols: int
 ) -> Tile:
-    """Return the cut nearest to so many strips, channel blocks and chunks.
+    """Return the tile nearest to the given division.
 
-    Images are split first, then rows, then columns of the map; groups first, then the columns of each, in multiples of
-    the array's.
+    Images are split first, then rows, then columns of the map; groups first, then the columns of each, in multiples of the array's.
+
+    Args:
+        g: The geometry of the products.
+        strips: Number of strips of the map.
+        channels: Number of blocks of channels.
+        chunks: Number of chunks of the depth.
+        array_cols: Columns of the array.
+
+    Returns:
+        The tile.
     """
     images = np.ceil(g.batch / np.minimum(strips, g.batch))
-    left = np.ceil(strips / g.batch)
-    rows = np.ceil(g.out_height / np.minimum(left, g.out_height))
+    image_strips = np.ceil(strips / g.batch)
+    rows = np.ceil(g.out_height / np.minimum(image_strips, g.out_height))
     row_strips = np.ceil(g.out_height / rows)
-    cols = np.ceil(g.out_width / np.minimum(np.ceil(left / g.out_height), g.out_width))
+    cols = np.ceil(g.out_width / np.minimum(np.ceil(image_strips / g.out_height), g.out_width))
     col_strips = np.ceil(g.out_width / cols)
     groups = np.ceil(g.groups / np.minimum(channels, g.groups))
     group_blocks = np.ceil(g.groups / groups)
@@ -117,38 +137,39 @@ def tile_product(
 
 
 def tile_strip(g: GeometryArrays, images: FloatArray, row_strips: FloatArray) -> Tile:
-    """Return the cut of a member of a depth-first group: some images, so many strips of rows, all channels."""
-    one = np.ones_like(row_strips)
+    """Return the tile of a member of a depth-first group: `images` images, `row_strips` strips of rows, all channels."""
+    ones = np.ones_like(row_strips)
     return Tile(
         images,
         np.ceil(g.out_height / row_strips),
-        g.out_width * one,
-        g.groups * one,
-        g.columns * one,
-        g.depth * one,
+        g.out_width * ones,
+        g.groups * ones,
+        g.columns * ones,
+        g.depth * ones,
         strips=np.ceil(g.batch / images) * row_strips,
         row_strips=row_strips,
-        col_strips=one,
-        group_blocks=one,
-        blocks=one,
-        chunks=one,
+        col_strips=ones,
+        group_blocks=ones,
+        blocks=ones,
+        chunks=ones,
     )
 
 
 def input_rows(g: GeometryArrays, rows: FloatArray) -> FloatArray:
-    """Return how many rows of the input map so many rows of the output need."""
+    """Return the rows of the input map that `rows` rows of the output need."""
     return np.asarray(
         np.minimum((rows - 1) * g.stride_height + (g.kernel_height - 1) * g.dilation_height + 1, g.in_height)
     )
 
 
 def input_cols(g: GeometryArrays, cols: FloatArray) -> FloatArray:
-    """Return how many columns of the input map so many columns of the output need."""
+    """Return the columns of the input map that `cols` columns of the output need."""
     return np.asarray(np.minimum((cols - 1) * g.stride_width + (g.kernel_width - 1) * g.dilation_width + 1, g.in_width))
 
 
 def reread_factor(g: GeometryArrays, row_strips: FloatArray, col_strips: FloatArray | float = 1.0) -> FloatArray:
-    """Return how often the map is read on average, since neighbouring strips share what lies under the kernel in both."""
-    high = np.maximum((g.kernel_height - 1) * g.dilation_height + 1 - g.stride_height, 0)
-    wide = np.maximum((g.kernel_width - 1) * g.dilation_width + 1 - g.stride_width, 0)
-    return np.asarray((1 + (row_strips - 1) * high / g.in_height) * (1 + (col_strips - 1) * wide / g.in_width))
+    """Return how often the map is read on average, since neighboring strips share what is under the kernel in both."""
+    shared_rows = np.maximum((g.kernel_height - 1) * g.dilation_height + 1 - g.stride_height, 0)
+    shared_cols = np.maximum((g.kernel_width - 1) * g.dilation_width + 1 - g.stride_width, 0)
+    rows, cols = 1 + (row_strips - 1) * shared_rows / g.in_height, 1 + (col_strips - 1) * shared_cols / g.in_width
+    return np.asarray(rows * cols)

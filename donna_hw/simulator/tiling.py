@@ -1,4 +1,4 @@
-"""Tiles: what a step computes, moves and keeps on the chip, for each way in which it can be cut; arrays [n, candidates]."""
+"""Tilings: what a step computes, moves and stores on the chip for each candidate division into tiles; arrays [n, candidates]."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SPLITS = (1, 2, 4, 8, 16, 64, 512, 2**13, 2**20)  # of a vector operator
 
 @dataclass(frozen=True)
 class Transfer:
-    """How a tensor is moved: bytes in all, and bytes that lie on the chip while it passes through."""
+    """The transfer of a tensor: bytes moved in total, and bytes that it occupies on the chip meanwhile."""
 
     dram_bytes: FloatArray
     sram_bytes: FloatArray
@@ -33,7 +33,7 @@ class Transfer:
 
 @dataclass(frozen=True)
 class UnitCycles:
-    """Cycles of a tile in each unit, and what the operands of all tiles take from the memories of the chip, in bytes."""
+    """Cycles of a tile in each unit, and bytes that the operands of all tiles read from the on-chip memories."""
 
     array: FloatArray
     output: FloatArray
@@ -43,7 +43,7 @@ class UnitCycles:
 
     @property
     def longest(self) -> FloatArray:
-        """Cycles of a tile: the units work at the same time."""
+        """Cycles of a tile, since the units work at the same time."""
         return np.asarray(np.maximum.reduce(np.broadcast_arrays(self.array, self.output, self.vector, self.sram)))
 
 
@@ -51,9 +51,19 @@ class UnitCycles:
 class Tiling:
     """Candidates of a step.
 
-    tiles: how many. compute: cycles of one. units: of each head, for a tile. reads, writes: by tensor. held_bytes: weights fetched before
-    the first tile, in DRAM's bytes; streamed_bytes: those fetched tile by tile. buffer_bytes: weights on the chip; whole_buffer_bytes: were
-    all of them held. sums_bytes: in the accumulators. inner_bytes: strips between the heads of a group. cut: for people, sizes by name.
+    Attributes:
+        tiles: Number of tiles.
+        tile_cycles: Compute cycles of a tile.
+        units: Cycles of a tile in each unit, for each head.
+        reads: Transfers of the tensors that it reads.
+        writes: Transfers of the tensors that it writes.
+        resident_weight_bytes: DRAM bytes of weights fetched before the first tile.
+        streamed_weight_bytes: DRAM bytes of weights fetched tile by tile.
+        weight_buffer_bytes: Bytes of weights on the chip.
+        full_weight_buffer_bytes: Bytes of weights on the chip if all of them are resident.
+        accumulator_bytes: Bytes of partial sums.
+        inner_bytes: Bytes of strips between the heads of a group.
+        tile_sizes: Sizes of a tile by name, for the report.
     """
 
     tiles: FloatArray
@@ -73,113 +83,130 @@ class Tiling:
 def array_tiling(rows: TileRunBatch) -> Tiling:
     """Return the candidates of one array operator with what is fused to it.
 
-    Orders: `WEIGHTS_RESIDENT`, all weights are fetched once and stay; `BY_STRIPS`, each strip of the map stays while the weights stream by, again for
-    every strip; `BY_CHANNELS`, each block of weights stays while the map streams by, again for every block. Where the depth is cut into
-    chunks, both are fetched again.
+    There are three orders. `WEIGHTS_RESIDENT`: all weights are fetched once and stay. `BY_STRIPS`: each strip of the map stays while all
+    weights are streamed. `BY_CHANNELS`: each block of weights stays while the whole map is streamed. If the depth is divided into chunks,
+    both are fetched again.
     """
     step = rows.step
     head = step.heads[0]
     g = rows.geometry(head)
-    order, cut = enumerate_tiles(g, rows.hardware.array.cols)
-    tiles, chunked = cut.tiles, cut.chunks > 1
-    held = (order == WEIGHTS_RESIDENT) | (
-        cut.blocks * cut.chunks == 1
-    )  # one block of weights has to be there before the first tile
-    by_strips = ~held & (order == BY_STRIPS)
-    units, sums = unit_cycles(rows, head, step.fused_vector_nodes[0], g, cut)
+    order, tile = enumerate_tiles(g, rows.hardware.array.cols)
+    tiles, chunked, weight_parts = tile.tiles, tile.chunks > 1, tile.blocks * tile.chunks
+    resident = (order == WEIGHTS_RESIDENT) | (weight_parts == 1)  # a single block must arrive before the first tile
+    by_strips = ~resident & (order == BY_STRIPS)
+    units, sums = unit_cycles(rows, head, step.fused_vector_nodes[0], g, tile)
     dram, chip = rows.weight_bytes(head)
-    passes = np.where(held, 1, np.where(by_strips | chunked, cut.strips, 1))  # over all weights
-    part_of_weights = cut.blocks * cut.chunks
-    none, twice = np.zeros_like(tiles), np.where(cut.strips * cut.blocks > 1, 2, 1)
-    out_part = cut.pixels * cut.groups * cut.block / g.outputs
-    reads = {step.maps[0]: _map_transfer(rows.tensor_bytes(step.maps[0]), g, cut, ~held & ~by_strips)}
-    reads |= {tensor: operand_transfer(rows, tensor, out_part, twice) for tensor in step.operands}
-    for tensor in step.factor:  # weights that are themselves computed come by the way of the map
+    passes = np.where(resident, 1, np.where(by_strips | chunked, tile.strips, 1))  # over all weights
+    none, buffers = np.zeros_like(tiles), np.where(tile.strips * tile.blocks > 1, 2, 1)
+    out_part = tile.pixels * tile.groups * tile.block / g.outputs
+    reads = {step.maps[0]: _map_transfer(rows.tensor_bytes(step.maps[0]), g, tile, ~resident & ~by_strips)}
+    reads |= {tensor: operand_transfer(rows, tensor, out_part, buffers) for tensor in step.operands}
+    for tensor in step.factor:  # computed weights are activations, and move like the map
         size = rows.tensor_bytes(tensor)
         reads[tensor] = Transfer(
-            size * passes, np.where(held, size, np.minimum(2 * np.ceil(size / part_of_weights), size))
+            size * passes, np.where(resident, size, np.minimum(2 * np.ceil(size / weight_parts), size))
         )
     return Tiling(
         tiles=tiles,
         tile_cycles=units.longest,
         units=(units,),
         reads=reads,
-        writes={t: tiled_transfer(rows.tensor_bytes(t), out_part, twice) for t in step.writes},
-        resident_weight_bytes=np.where(held, dram, 0),
-        streamed_weight_bytes=np.where(held, 0, dram * passes),
-        weight_buffer_bytes=np.where(held, chip, np.minimum(2 * np.ceil(chip / part_of_weights), chip)),
+        writes={t: tiled_transfer(rows.tensor_bytes(t), out_part, buffers) for t in step.writes},
+        resident_weight_bytes=np.where(resident, dram, 0),
+        streamed_weight_bytes=np.where(resident, 0, dram * passes),
+        weight_buffer_bytes=np.where(resident, chip, np.minimum(2 * np.ceil(chip / weight_parts), chip)),
         full_weight_buffer_bytes=chip + none,
-        accumulator_bytes=np.where(chunked, cut.pixels * cut.block, sums) * ACCUMULATOR_BYTES,
+        accumulator_bytes=np.where(chunked, tile.pixels * tile.block, sums) * ACCUMULATOR_BYTES,
         inner_bytes=none,
         tile_sizes={
-            "rows": cut.images * cut.rows,
-            "columns": cut.cols,
-            "channels": cut.groups * cut.block,
-            "depth": np.where(chunked, cut.depth, 0),
-            "order": np.where(held, WEIGHTS_RESIDENT, order + none),
+            "rows": tile.images * tile.rows,
+            "columns": tile.cols,
+            "channels": tile.groups * tile.block,
+            "depth": np.where(chunked, tile.depth, 0),
+            "order": np.where(resident, WEIGHTS_RESIDENT, order + none),
         },
     )
 
 
-def _map_transfer(size: FloatArray, g: GeometryArrays, cut: Tile, by_channels: FloatArray) -> Transfer:
-    """Return how the map is moved: once by strips, with what neighbours share; by channels, again for each block of the same channels."""
-    same = np.ceil(cut.blocks / cut.group_blocks)
-    again = np.where(by_channels & ((cut.strips > 1) | (cut.chunks > 1)), same, 1)
-    part = cut.images * input_rows(g, cut.rows) * input_cols(g, cut.cols) / (g.batch * g.in_height * g.in_width)
-    part = part * cut.groups * cut.depth / g.in_channels
-    twice = np.where(cut.strips * cut.group_blocks * cut.chunks > 1, 2, 1)
+def _map_transfer(size: FloatArray, g: GeometryArrays, tile: Tile, by_channels: FloatArray) -> Transfer:
+    """Return the transfer of the map: once by strips, including what neighbors share; by channels, once for each block of them."""
+    same_channel_blocks = np.ceil(tile.blocks / tile.group_blocks)
+    passes = np.where(by_channels & ((tile.strips > 1) | (tile.chunks > 1)), same_channel_blocks, 1)
+    part = tile.images * input_rows(g, tile.rows) * input_cols(g, tile.cols) / (g.batch * g.in_height * g.in_width)
+    part = part * tile.groups * tile.depth / g.in_channels
+    buffers = np.where(tile.strips * tile.group_blocks * tile.chunks > 1, 2, 1)
     return Transfer(
-        np.ceil(size * reread_factor(g, cut.row_strips, cut.col_strips)) * again, np.ceil(size * part) * twice
+        np.ceil(size * reread_factor(g, tile.row_strips, tile.col_strips)) * passes, np.ceil(size * part) * buffers
     )
 
 
-def tiled_transfer(size: FloatArray, part: FloatArray, twice: FloatArray) -> Transfer:
-    """Return how a tensor is moved that is moved once, in parts; twice: 2 where it is double-buffered."""
-    return Transfer(size + np.zeros_like(part), np.ceil(size * part) * twice)
+def tiled_transfer(size: FloatArray, part: FloatArray, buffers: FloatArray) -> Transfer:
+    """Return the transfer of a tensor that is moved once in parts.
+
+    Args:
+        size: Bytes of the tensor.
+        part: Fraction of the tensor in a tile.
+        buffers: 2 if it is double-buffered, else 1.
+
+    Returns:
+        The transfer.
+    """
+    return Transfer(size + np.zeros_like(part), np.ceil(size * part) * buffers)
 
 
-def operand_transfer(rows: TileRunBatch, tensor: int, part: FloatArray, twice: FloatArray) -> Transfer:
-    """Return how an operand beside is moved: along with the output's tiles, or, where it broadcasts, held whole."""
+def operand_transfer(rows: TileRunBatch, tensor: int, part: FloatArray, buffers: FloatArray) -> Transfer:
+    """Return the transfer of a further operand: in the output's tiles, or, if it broadcasts, as a whole that stays on the chip."""
     size = rows.tensor_bytes(tensor)
     if (rows.tensor_elements(tensor) == rows.tensor_elements(rows.step.writes[0])).all():
-        return tiled_transfer(size, part, twice)
+        return tiled_transfer(size, part, buffers)
     return Transfer(size + np.zeros_like(part), size + np.zeros_like(part))
 
 
 def unit_cycles(
-    rows: TileRunBatch, head: int, behind: tuple[int, ...], g: GeometryArrays, cut: Tile
+    rows: TileRunBatch, head: int, fused_nodes: tuple[int, ...], g: GeometryArrays, tile: Tile
 ) -> tuple[UnitCycles, FloatArray]:
-    """Return the cycles of a tile in each unit, and how many partial sums wait at a time."""
-    hardware, node, tiles = rows.hardware, rows.node(head), cut.tiles
+    """Compute the cycles of one array node.
+
+    Args:
+        rows: The runs.
+        head: The array node.
+        fused_nodes: The elementwise nodes that the vector unit runs on its tiles.
+        g: The geometry of the node.
+        tile: The tile sizes.
+
+    Returns:
+        The cycles of a tile in each unit, and the number of partial sums that are held at a time.
+    """
+    hardware, node, tiles = rows.hardware, rows.node(head), tile.tiles
     mode = "per_group"
     if node.weights and node.geometry and node.geometry.groups > 1:
         mode = hardware.array.depthwise if is_depthwise(node.geometry) else hardware.array.grouped
-    product = systolic.Product(cut.pixels, cut.block, g.taps, cut.depth, cut.groups)
+    product = systolic.Product(tile.pixels, tile.block, g.taps, tile.depth, tile.groups)
     size, outputs = rows.element_bytes(head), product.m * product.n * product.groups
-    vector = vector_cycles(rows, behind, tiles)
+    vector = vector_cycles(rows, fused_nodes, tiles)
     if mode == "vector":
         macs = outputs * product.k
         vector = vector + np.ceil(macs / hardware.vector.lanes * hardware.vector.element_cycles("mac"))
-        in_array, streamed, operands = np.zeros_like(tiles), macs * size, 2 * macs * size
-        waiting = np.zeros_like(tiles)
+        array_cycles, streamed, operands = np.zeros_like(tiles), macs * size, 2 * macs * size
+        partial_sums = np.zeros_like(tiles)
     else:
-        laid = systolic.map_to_array(product, hardware.array, mode)
-        folded = systolic.count_folds(laid, hardware.array)
-        in_array = systolic.count_cycles(laid, hardware.array, rows.macs_per_element(head), tiles == 1, folded)
-        words = systolic.count_operands(laid, hardware.array, folded)
-        waiting = systolic.count_partial_sums(laid, hardware.array, folded)
-        sum_bytes = np.where(words.sums > laid.m * laid.n * laid.groups, ACCUMULATOR_BYTES, size)
-        streamed, operands = words.maps * size, (words.maps + words.weights) * size + words.sums * sum_bytes
-    # fewer where products overlap: a transposed convolution
-    written = outputs * (rows.tensor_elements(node.outputs[0]) / g.outputs) / cut.chunks
+        mapped = systolic.map_to_array(product, hardware.array, mode)
+        folds = systolic.count_folds(mapped, hardware.array)
+        array_cycles = systolic.count_cycles(mapped, hardware.array, rows.macs_per_element(head), tiles == 1, folds)
+        counts = systolic.count_operands(mapped, hardware.array, folds)
+        partial_sums = systolic.count_partial_sums(mapped, hardware.array, folds)
+        sum_bytes = np.where(counts.sums > mapped.m * mapped.n * mapped.groups, ACCUMULATOR_BYTES, size)
+        streamed, operands = counts.maps * size, (counts.maps + counts.weights) * size + counts.sums * sum_bytes
+    # fewer where products overlap, in a transposed convolution
+    written = outputs * (rows.tensor_elements(node.outputs[0]) / g.outputs) / tile.chunks
     units = UnitCycles(
-        in_array,
+        array_cycles,
         np.ceil(written / hardware.output.elements_per_cycle),
         vector,
         np.ceil((streamed + written * size) / hardware.memory.sram_bytes_per_cycle),
         operands * tiles,
     )
-    return units, waiting
+    return units, partial_sums
 
 
 def vector_cycles(rows: TileRunBatch, nodes: tuple[int, ...], tiles: FloatArray) -> FloatArray:
@@ -192,17 +219,17 @@ def vector_cycles(rows: TileRunBatch, nodes: tuple[int, ...], tiles: FloatArray)
 
 
 def vector_tiling(rows: TileRunBatch) -> Tiling:
-    """Return the candidates of a vector operator with what is fused to it: cut into equal parts of all that it reads and writes."""
+    """Return the candidates of a vector operator with what is fused to it, in equal parts of all that it reads and writes."""
     step = rows.step
-    most = np.maximum(rows.tensor_elements(step.writes[0]), 1)
-    tiles = np.minimum(np.array([SPLITS], np.float64), most)
-    none, twice, part = np.zeros_like(tiles), np.where(tiles > 1, 2, 1), 1 / tiles
+    elements = np.maximum(rows.tensor_elements(step.writes[0]), 1)
+    tiles = np.minimum(np.array([SPLITS], np.float64), elements)
+    none, buffers, part = np.zeros_like(tiles), np.where(tiles > 1, 2, 1), 1 / tiles
     cycles = vector_cycles(rows, (step.heads[0], *step.fused_vector_nodes[0]), tiles)
     operands = sum((rows.tensor_bytes(t) for t in (*step.reads, *step.writes)), none)
     units = UnitCycles(
         none, none, cycles, np.ceil(operands * part / rows.hardware.memory.sram_bytes_per_cycle), operands
     )
-    reads = {t: tiled_transfer(rows.tensor_bytes(t), part, twice) for t in step.maps}
-    reads |= {t: operand_transfer(rows, t, part, twice) for t in step.operands}
-    writes = {t: tiled_transfer(rows.tensor_bytes(t), part, twice) for t in step.writes}
+    reads = {t: tiled_transfer(rows.tensor_bytes(t), part, buffers) for t in step.maps}
+    reads |= {t: operand_transfer(rows, t, part, buffers) for t in step.operands}
+    writes = {t: tiled_transfer(rows.tensor_bytes(t), part, buffers) for t in step.writes}
     return Tiling(tiles, units.longest, (units,), reads, writes, none, none, none, none, none, none, {"parts": tiles})

@@ -1,4 +1,4 @@
-"""Workload: what a network asks of a tensor unit, in the two kinds of work it has: products for the array, elements for the vector unit."""
+"""Workload: the work of a network on a tensor unit, of two kinds: products for the array, elements for the vector unit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Tensor(NamedTuple):
-    """An activation: its elements, of which `channels` lie side by side, and its precision ("": the hardware's)."""
+    """An activation: its elements, `channels` of them contiguous, and its precision ("" for the hardware's)."""
 
     elements: int
     channels: int
@@ -15,10 +15,10 @@ class Tensor(NamedTuple):
 
 
 class Geometry(NamedTuple):
-    """A product of the array, as a grouped 2-D convolution; sizes are of one image, `batch` says how many.
+    """A product of the array, as a grouped 2-D convolution; sizes are of one image, and `batch` is the number of images.
 
-    A matrix product of m x k by k x n is a convolution of k channels to n on a map of m x 1; a batch of products of two activations has
-    a group for each. A 1-D convolution has a height of 1.
+    A matrix product of m x k by k x n is a convolution of k channels to n on a map of m x 1. A batch of products of two activations has
+    a group for each product. A 1-D convolution has a height of 1.
     """
 
     batch: int
@@ -44,14 +44,23 @@ class Geometry(NamedTuple):
 
 
 class Node(NamedTuple):
-    """One operator. Tensors are numbers into the workload's `tensors`; views are no nodes, their tensor is their input's.
+    """One operator. Tensors are indices into the workload's `tensors`; a view is not a node, and its tensor is that of its input.
 
-    kind: `array` or `vector`. function: of a vector node, the key of its cost (`relu`, `add`, `softmax`, `move`, ...); else "".
-    inputs: of an array node the map, then, where the weights are themselves computed (`weights` 0), the second factor, then what else it
-    reads, such as a computed bias or mask.
-    outputs: one or more. geometry: of an array node. weights: elements of constant weights. biases: elements of the bias.
-    work: elements that a vector node works through. elementwise: the output has the shape of input 0, and each element needs only its own
-    (and what broadcasts onto it): the node can run on tiles of its producer.
+    Attributes:
+        kind: `array` or `vector`.
+        function: Of a vector node, the key of its cost (`relu`, `add`, `softmax`, `move`, ...); else "".
+        name: The operator's name in the model.
+        op_type: Its type in the model.
+        inputs: Of an array node the map, then the second factor if the weights are computed (`weights` is 0), then all else that it
+            reads, such as a computed bias or mask.
+        outputs: One or more.
+        geometry: Of an array node.
+        weights: Elements of constant weights.
+        biases: Elements of the bias.
+        work: Elements that a vector node processes.
+        elementwise: Whether the output has the shape of input 0 and each element depends only on its own (and on what broadcasts onto
+            it), so that the node can run on tiles of its producer.
+        precision: "" for the hardware's.
     """
 
     kind: str
@@ -72,8 +81,13 @@ class Node(NamedTuple):
 class Workload:
     """A network: its activations and its operators, each after those that feed it.
 
-    inputs, outputs: numbers of the network's own tensors. unknown_ops: names of operators that are costed as data movement for want of
-    a rule. free_ops: names of operators that cost nothing, since they only rename data or depend on constants alone.
+    Attributes:
+        tensors: The activations.
+        nodes: The operators.
+        inputs: Indices of the network's inputs.
+        outputs: Indices of the network's outputs.
+        unknown_ops: Names of operators without a rule, whose cost is that of moving their data.
+        free_ops: Names of operators that cost nothing, since they only rename data or depend only on constants.
     """
 
     tensors: tuple[Tensor, ...]

@@ -1,7 +1,7 @@
 """Search spaces by name: the shipped ones, those of other packages (`donna_hw.spaces` entry points), and a user's own file.
 
-A name may go on with variations: `donna@160px` is the donna space on 160x160 images, `donna@160px@10classes` with a classifier for 10.
-`my_space.py:narrow` is what the function `narrow` of that file returns.
+A name may be followed by variations: `donna@160px` is the donna space on 160x160 images, `donna@160px@10classes` also has a classifier
+for 10 classes. `my_space.py:narrow` is the space that the function `narrow` of that file returns.
 """
 
 from __future__ import annotations
@@ -45,15 +45,31 @@ _BUILTIN_SPACES = {
 
 
 def list_spaces() -> list[str]:
-    """Return the names that `load_space` knows."""
+    """List the search spaces that `load_space` knows.
+
+    Returns:
+        The names, sorted, with those of other packages.
+    """
     return sorted({*_BUILTIN_SPACES, *(point.name for point in entry_points(group="donna_hw.spaces"))})
 
 
 @cache
 def load_space(name: str) -> Space:
-    """Return the space of that name, varied as it says; raises `UnknownNameError` with the known ones, `ConfigError` for a bad variation."""
-    plain, *variations = name.split("@")
-    return replace(apply_variations(_load_base(plain), variations), load_name=name)
+    """Load a search space.
+
+    Args:
+        name: A name of `list_spaces`, or `FILE.py:FUNCTION`, with any variations after it, such as `donna@160px`.
+
+    Returns:
+        The space.
+
+    Raises:
+        UnknownNameError: If there is no such space or function.
+        ConfigError: If a variation is wrong or does not fit the space.
+        FileFormatError: If the file is missing or cannot be run.
+    """
+    base, *variations = name.split("@")
+    return replace(apply_variations(_load_base(base), variations), load_name=name)
 
 
 def _load_base(name: str) -> Space:
@@ -66,10 +82,10 @@ def _load_base(name: str) -> Space:
         if colon and path.endswith(".py"):
             return load_custom_space(Path(path), function)
         raise UnknownNameError(
-            "a search space must be a known one",
+            "unknown search space",
             got=name,
             choices=list_spaces(),
-            hint="or name a file's: FILE.py:FUNCTION",
+            hint="or name a function of a file: FILE.py:FUNCTION",
         )
     module, _, attribute = target.partition(":")
     space: Space = getattr(import_module(module), attribute)()

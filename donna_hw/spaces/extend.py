@@ -1,4 +1,4 @@
-"""A space with new kinds of cells beside its own: what was trained, measured and fitted for the old blocks stays valid."""
+"""A space with new kinds of cells added: what was trained, measured and fitted for the old blocks stays valid."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CELL_AXIS = "cell"
 
 @dataclass(frozen=True)
 class CellSwitch:
-    """A stage's cell that draws one value of its axis `cell` by `new`, and all others as before."""
+    """A stage's cell that builds the blocks of one value of its axis `cell` with `new`, and all others as before."""
 
     old: Callable[..., Block]
     value: str
@@ -30,53 +30,65 @@ class CellSwitch:
 
 
 def add_cell(space: Space, value: str, new: Callable[..., Block], *, name: str) -> Space:
-    """Return the space with one more value on the axis `cell` of every stage; the reference stays what it was.
+    """Return the space with one more value on the axis `cell` of every stage.
 
-    new: a class of cells, which gets what the stage gives its own cells (channels, stride) and the choice on the other axes. The value is
-    appended, so that the labels, rows of tables and weights of old blocks are theirs in the new space too. Raises `UnknownNameError` for a
-    stage without that axis, `ConfigError` for a value that it has.
+    The value is appended and the reference stays the same, so that labels, rows of tables and weights of old blocks stay valid.
+
+    Args:
+        space: The space to extend.
+        value: The new value of the axis.
+        new: A class of cells. It gets what the stage passes to its old cells (channels, stride) and the choice on the other axes.
+        name: The name of the new space.
+
+    Returns:
+        The new space.
+
+    Raises:
+        UnknownNameError: If a stage has no axis `cell`.
+        ConfigError: If the axis has the value already.
     """
     return replace(
         space,
         name=name,
-        title=f"{space.title}; {value} cells beside the others",
+        title=f"{space.title}; {value} cells added",
         load_name="",
         stages=tuple(_add_value(stage, value, new) for stage in space.stages),
     )
 
 
 def find_new_blocks(old: Space, space: Space) -> tuple[tuple[bool, ...], ...]:
-    """Return which blocks of a space another one lacks, bool [stage][block].
+    """Return which blocks of `space` are missing in `old`, bool [stage][block].
 
-    Raises `ConfigError` unless the space has every block of the other under the same label, with the same layers, in the same frame.
+    Raises `ConfigError` or `UnknownNameError` unless `space` has every block of `old` under the same label, with the same layers, in the
+    same frame.
     """
     if old.hash != space.hash:
         raise ConfigError(
-            f"{space.name} must have the frame of {old.name}: its input, fixed parts, stages and axes",
-            got=f"{space.hash}, not {old.hash}",
+            f"{space.name} must have the same input, fixed parts, stages and axes as {old.name}",
+            got=f"hash {space.hash}, not {old.hash}",
         )
-    found = []
+    is_new = []
     for stage, before in zip(space.stages, old.stages, strict=True):
         for number, label in enumerate(before.labels):
             if label not in stage.labels:
                 raise UnknownNameError(
-                    f"{space.name}: {stage.name} must have every block of {old.name}", got=label, choices=stage.labels
+                    f"{stage.name} of {space.name} lacks {old.name}'s block", got=label, choices=stage.labels
                 )
-            again = space.block_graph(stage, stage.number_of_label(label))
-            if layers_hash(again) != layers_hash(old.block_graph(before, number)):
-                rule = f"{space.name}: {stage.name} {label} must have the layers that it has in {old.name}"
-                raise ConfigError(rule, got="others")
-        found.append(tuple(label not in before.labels for label in stage.labels))
-    return tuple(found)
+            graph = space.block_graph(stage, stage.number_of_label(label))
+            if layers_hash(graph) != layers_hash(old.block_graph(before, number)):
+                message = f"{space.name}: {stage.name} {label} must have the same layers as in {old.name}"
+                raise ConfigError(message, got="other layers")
+        is_new.append(tuple(label not in before.labels for label in stage.labels))
+    return tuple(is_new)
 
 
 def _add_value(stage: Stage, value: str, new: Callable[..., Block]) -> Stage:
     axes: Mapping[str, Axis] = {axis.name: axis for axis in stage.axes}
     if CELL_AXIS not in axes or not isinstance(stage.cell, partial):
-        raise UnknownNameError(f"{stage.name} must have an axis to add a value to", got=CELL_AXIS, choices=list(axes))
+        raise UnknownNameError(f"{stage.name} has no axis", got=CELL_AXIS, choices=list(axes))
     axis = axes[CELL_AXIS]
     if value in axis.values:
-        raise ConfigError(f"{stage.name}: the axis {CELL_AXIS} has that value already", got=value)
-    grown = replace(axis, values=(*axis.values, value), reference=axis.reference_value)
+        raise ConfigError(f"{stage.name}: the axis {CELL_AXIS} already has the value", got=value)
+    extended = replace(axis, values=(*axis.values, value), reference=axis.reference_value)
     cell = CellSwitch(stage.cell, value, partial(new, *stage.cell.args, **stage.cell.keywords))
-    return replace(stage, axes=tuple(grown if one is axis else one for one in stage.axes), cell=cell)
+    return replace(stage, axes=tuple(extended if other is axis else other for other in stage.axes), cell=cell)

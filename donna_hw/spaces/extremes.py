@@ -1,4 +1,4 @@
-"""The members of a space that say how far it reaches: the smallest, the reference and the largest."""
+"""The extreme networks of a space: the smallest, the reference and the largest."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ class NetworkStats:
 
 
 def find_extremes(space: Space) -> dict[str, NetworkStats]:
-    """Return the members of fewest MACs (`smallest`), of the reference, and of most MACs (`largest`); of equals the first with fewest,
-    or most, parameters. Fewest in each stage is fewest of all, since both counts are sums over the blocks. Of a global axis the first
-    and the last value are looked at: MACs grow or fall along it.
+    """Return the networks with the fewest (`smallest`) and the most multiply-accumulates (`largest`), and the `reference`.
+
+    Ties go to the fewest, or most, parameters, then to the first. The fewest in each stage are the fewest overall, since both counts are
+    sums over the blocks. Only the first and the last value of a global axis are considered, along which the counts are monotone.
     """
-    ends = [_network_stats(space, architecture) for architecture in _extreme_architectures(space)]
+    networks = [_network_stats(space, architecture) for architecture in _extreme_architectures(space)]
     return {
-        "smallest": min(ends, key=lambda member: (member.macs, member.params)),
+        "smallest": min(networks, key=lambda network: (network.macs, network.params)),
         "reference": _network_stats(space, space.reference),
-        "largest": max(ends, key=lambda member: (member.macs, member.params)),
+        "largest": max(networks, key=lambda network: (network.macs, network.params)),
     }
 
 
@@ -48,7 +49,7 @@ def block_params(space: Space) -> tuple[np.ndarray, ...]:
 
 
 def _extreme_architectures(space: Space) -> Iterator[Architecture]:
-    """Yield the networks of fewest and of most MACs at the ends of the global axes."""
+    """Yield the networks with the fewest and the most MACs at the ends of the global axes."""
     for settings in product(*((axis.values[0], axis.values[-1]) for axis in space.global_axes)):
         frame = space.at(settings)
         counts = [

@@ -1,4 +1,4 @@
-"""Spaces with 8-bit blocks: `@precision` lets every stage choose between float32 and INT8, in `@int8` the whole network is INT8."""
+"""Spaces with 8-bit blocks: `@precision` searches float32 or INT8 for every stage, `@int8` makes the whole network INT8."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Int8Block:
             return self.block.add_layers(builder, x)
 
     def sections(self) -> tuple[Block, ...]:
-        """Return the 8-bit sections of a block that is a chain of sections."""
-        return tuple(Int8Block(part) for part in getattr(self.block, "sections", lambda: (self.block,))())
+        """Return the sections of the block in 8 bits; the whole block if it has none."""
+        return tuple(Int8Block(section) for section in getattr(self.block, "sections", lambda: (self.block,))())
 
 
 @dataclass(frozen=True)
 class PrecisionSwitch:
-    """A stage's cell whose blocks are of the type that the axis `precision` says."""
+    """A stage's cell whose blocks have the type of the axis `precision`."""
 
     cell: Callable[..., Block]
 
@@ -57,9 +57,9 @@ class Int8Cell:
 
 
 def add_precision_axis(space: Space) -> Space:
-    """Return the space with one axis more in every stage: float32, as the reference, or int8; fixed parts stay float32.
+    """Return the space with an additional axis in every stage: float32, as the reference, or int8; fixed parts stay float32.
 
-    Labels of float32 blocks stay what they are, so that their weights and rows of tables are theirs in the new space too.
+    The labels of float32 blocks do not change, so that their weights and rows of tables stay valid.
     """
     stages = tuple(
         replace(stage, axes=(*stage.axes, PRECISION_AXIS), cell=PrecisionSwitch(stage.cell)) for stage in space.stages
@@ -70,7 +70,7 @@ def add_precision_axis(space: Space) -> Space:
 
 
 def to_int8(space: Space) -> Space:
-    """Return the space whose networks are INT8 from the first layer to the last, fixed parts too; its labels are the space's own."""
+    """Return the space whose networks are INT8 from the first layer to the last, fixed parts included; the labels do not change."""
     before, after = (tuple((name, Int8Block(block)) for name, block in parts) for parts in (space.before, space.after))
     stages = tuple(replace(stage, cell=Int8Cell(stage.cell)) for stage in space.stages)
     return replace(
@@ -79,7 +79,7 @@ def to_int8(space: Space) -> Space:
 
 
 def is_int8(space: Space, architecture: Architecture) -> bool:
-    """Return whether some block of a network is of type int8."""
+    """Whether any block of a network is of type int8."""
     return any(
         "int8" in graph_dtypes(space.block_graph(stage, number))
         for stage, number in zip(space.stages, architecture.blocks, strict=True)
@@ -87,12 +87,12 @@ def is_int8(space: Space, architecture: Architecture) -> bool:
 
 
 def float_counterparts(space: Space, rows: Rows) -> Rows:
-    """Return the same networks with every block in float32, int [n, stages]; of a space with the axis `precision`."""
+    """Return the networks with every block in float32, int [n, stages], in a space with the axis `precision`."""
     return _set_precision(space, rows, "float32")
 
 
 def int8_counterparts(space: Space, rows: Rows) -> Rows:
-    """Return the same networks with every block in INT8, int [n, stages]; of a space with the axis `precision`."""
+    """Return the networks with every block in INT8, int [n, stages], in a space with the axis `precision`."""
     return _set_precision(space, rows, "int8")
 
 
@@ -100,10 +100,10 @@ def float_block_number(stage: Stage, number: int) -> int:
     """Return the number of the same block in float32; raises `UnknownNameError` for a stage without the axis `precision`."""
     if PRECISION_AXIS.name not in (axis.name for axis in stage.axes):
         raise UnknownNameError(
-            f"{stage.name}: 8-bit blocks are made of float32 ones beside them",
-            got="none",
+            f"{stage.name} has no axis",
+            got=PRECISION_AXIS.name,
             choices=[axis.name for axis in stage.axes],
-            hint="name the space SPACE@precision, which has both",
+            hint="8-bit blocks are made from float32 ones, and SPACE@precision has both",
         )
     return stage.number(stage.choice(number) | {PRECISION_AXIS.name: "float32"})
 
@@ -111,6 +111,6 @@ def float_block_number(stage: Stage, number: int) -> int:
 def _set_precision(space: Space, rows: Rows, value: str) -> Rows:
     columns = []
     for stage, column in zip(space.stages, rows.T, strict=False):
-        twins = [stage.number(stage.choice(m) | {PRECISION_AXIS.name: value}) for m in range(stage.size)]
-        columns.append(np.array(twins)[column])
+        counterparts = [stage.number(stage.choice(m) | {PRECISION_AXIS.name: value}) for m in range(stage.size)]
+        columns.append(np.array(counterparts)[column])
     return np.stack(columns, axis=1)

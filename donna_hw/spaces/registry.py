@@ -1,4 +1,4 @@
-"""A user's own space, from a Python file of theirs."""
+"""Custom spaces, from Python files of users."""
 
 from __future__ import annotations
 
@@ -10,22 +10,28 @@ from donna_hw.spaces.space import Space
 
 
 def load_custom_space(path: Path, function: str) -> Space:
-    """Return what `function` of the file at `path` returns.
+    """Return the space that `function` of the file at `path` returns.
 
-    Raises `FileFormatError` when the file is missing or cannot be run, `UnknownNameError` when it has no such
-    function that returns a Space.
+    Raises `FileFormatError` if the file is missing or cannot be run, and `UnknownNameError` if it has no such function that returns a
+    Space.
     """
     module = load_user_module(path)
     name = module.__name__
-    known = [key for key, value in vars(module).items() if callable(value) and getattr(value, "__module__", "") == name]
+    functions = [
+        key for key, value in vars(module).items() if callable(value) and getattr(value, "__module__", "") == name
+    ]
+    if function not in functions:
+        raise UnknownNameError(f"{path}: unknown function", got=function, choices=functions)
     try:
-        found = getattr(module, function)() if function in known else None
+        space = getattr(module, function)()
     except (Exception, SystemExit) as error:
         raise FileFormatError(
-            f"{path}: {function}() must return a Space", got=f"{type(error).__name__}: {error}", hint="mend it"
+            f"{path}: {function}() failed", got=f"{type(error).__name__}: {error}", hint="fix the function"
         ) from error
-    if not isinstance(found, Space):
+    if not isinstance(space, Space):
         raise UnknownNameError(
-            f"{path} must have a function that returns a Space", got=function or "no function", choices=known
+            f"{path}: no Space, but a {type(space).__name__}, is returned by the function",
+            got=function,
+            choices=functions,
         )
-    return found
+    return space

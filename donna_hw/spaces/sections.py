@@ -1,4 +1,4 @@
-"""Sections: the repeated pieces that a block of a chain consists of."""
+"""Sections: the repeated pieces of a block."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from donna_hw.graph.graph import Graph
 
 
 def lower_sections(block: Block, input_shape: tuple[int, ...]) -> tuple[Graph, ...]:
-    """Return the layers of each section of a block that is a chain of sections, its own alone for any other.
+    """Return the layers of each section of a block, and those of the whole block if it has no sections.
 
-    A block says what it is a chain of by a method `sections()` that returns blocks; `lower_chain` of them must
-    compute what the block computes.
+    A block lists its sections by a method `sections()` that returns blocks; `lower_chain` of them must compute what the block computes.
     """
-    parts = getattr(block, "sections", lambda: (block,))()
+    sections = getattr(block, "sections", lambda: (block,))()
     graphs, shape = [], input_shape
-    for part in parts:
-        graphs.append(lower(part, shape))
+    for section in sections:
+        graphs.append(lower(section, shape))
         shape = graphs[-1].output_shape
     return tuple(graphs)

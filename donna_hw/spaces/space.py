@@ -1,50 +1,46 @@
-"""Space: fixed parts around searched stages, each stage a product of axes; architectures are rows of block numbers."""
+"""Space: fixed parts around searched stages, each of which is a product of axes."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import product
-from math import prod
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.graph.builder import Block, lower, lower_chain
 from donna_hw.graph.graph import Graph, Shape, layers_hash
+from donna_hw.spaces.encoding import Architecture, ArchitectureEncoding, Genes, Rows
 from donna_hw.spaces.stage import Axis, Stage, Value
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Rows = (
-    np.ndarray
-)  # int [n, stages + global axes]: a block number for each stage, then a value number for each global axis
-Genes = np.ndarray  # int [n, genes]: one value number an axis, stage after stage, then the global axes
+__all__ = ["RESOLUTION", "Architecture", "Genes", "Rows", "Space"]
 
 RESOLUTION = "resolution"  # the global axis that is the height and width of the images
 
 
 @dataclass(frozen=True)
-class Architecture:
-    """One network of a space: a block number for each stage, and a value for each global axis (resolution)."""
+class Space(ArchitectureEncoding):
+    """A search space around a reference network. In a layer-wise space each stage is a single layer.
 
-    blocks: tuple[int, ...]
-    settings: tuple[Value, ...] = ()
+    Args:
+        name: A short name, used in files.
+        title: One line about the space.
+        input_shape: (channels, height, width) of the images, at the reference's resolution.
+        before: Named fixed parts before the stages, such as a stem.
+        stages: The searched positions.
+        after: Named fixed parts after the stages, such as a tail and a classifier.
+        global_axes: Searched properties of the whole network. `resolution` is the height and width of the images; what does not support
+            a global axis raises an error.
+        load_name: The name by which `load_space` loaded it, so that another process can load it too.
+        reference_weights: Returns the reference's trained weights by name, for a space that comes with them.
 
-
-@dataclass(frozen=True)
-class Space:
-    """A search space around a reference network.
-
-    input_shape: (channels, height, width). before, after: named fixed parts (stem; tail, classifier). A layer-wise space is one
-    whose stages are single layers. global_axes: properties of the whole network; `resolution` is the images' height and width, of which
-    input_shape has the reference's; what cannot honour a global axis refuses it. address: what `load_space` was asked for, so that
-    another process can load it too. given: the reference's trained weights by name, of a space that brings them.
+    Raises:
+        ConfigError: If two parts have the same name.
     """
 
     name: str
@@ -61,28 +57,18 @@ class Space:
         names = (*self.part_names, *(axis.name for axis in self.global_axes))
         for name in names:
             if names.count(name) > 1:
-                raise ConfigError(f"space {self.name}: every part needs a name of its own", got=name)
-
-    @property
-    def stage_sizes(self) -> tuple[int, ...]:
-        """Number of candidate blocks of each stage."""
-        return tuple(stage.size for stage in self.stages)
-
-    @property
-    def size(self) -> int:
-        """Number of architectures."""
-        return prod(self.column_sizes)
+                raise ConfigError(f"space {self.name}: the parts must have different names", got=name)
 
     @cached_property
     def reference(self) -> Architecture:
-        """The reference network: each stage's reference block."""
+        """The reference network: each stage's reference block, at each global axis's reference value."""
         settings = tuple(axis.reference_value for axis in self.global_axes)
         return Architecture(tuple(stage.reference for stage in self.stages), settings)
 
     def at(self, settings: tuple[Value, ...]) -> Space:
         """Return the space at one value of each global axis: on images of that resolution, without global axes, `<space>@<n>px`.
 
-        Raises `UnknownNameError` for a value that the axis lacks, and `ConfigError` for an axis that the layers do not know how to honour.
+        Raises `UnknownNameError` for a value that the axis lacks, and `ConfigError` for an axis that the layers do not support.
         """
         if not self.global_axes and not settings:
             return self
@@ -90,14 +76,13 @@ class Space:
             self._validate_settings(settings)
             for axis in self.global_axes:
                 if axis.name != RESOLUTION:
-                    raise ConfigError(
-                        f"the layers of {self.name} can honour one global axis, {RESOLUTION}", got=axis.name
-                    )
+                    message = f"space {self.name}: the layers support only the global axis {RESOLUTION}"
+                    raise ConfigError(message, got=axis.name)
             self._at[settings] = self.with_image_size(int(settings[0]))
         return self._at[settings]
 
     def with_image_size(self, pixels: int) -> Space:
-        """Return the space on images of another height and width, any number, its resolution no longer searched."""
+        """Return the space on images of any other height and width, in pixels, with a fixed resolution."""
         return replace(
             self,
             name=_with_pixels(self.name, pixels),
@@ -105,16 +90,6 @@ class Space:
             input_shape=(self.input_shape[0], pixels, pixels),
             global_axes=tuple(axis for axis in self.global_axes if axis.name != RESOLUTION),
         )
-
-    @property
-    def setting_counts(self) -> tuple[int, ...]:
-        """Number of values of each global axis."""
-        return tuple(len(axis.values) for axis in self.global_axes)
-
-    @property
-    def setting_combinations(self) -> list[tuple[int, ...]]:
-        """Every combination of value numbers of the global axes, the last fastest; one empty one where there are none."""
-        return list(product(*map(range, self.setting_counts)))
 
     def at_index(self, setting: Sequence[int]) -> Space:
         """Return the space at one value number of each global axis; see `at`."""
@@ -146,7 +121,7 @@ class Space:
 
     @cached_property
     def output_shapes(self) -> dict[str, Shape]:
-        """Output shape of every part, from the reference; all blocks of a stage share it, since width acts inside."""
+        """Output shape of every part, from the reference; all blocks of a stage share it, since the width acts only inside."""
         shapes, shape = {}, self.input_shape
         for name, block in self.named_blocks(self.reference):
             shape = shapes[name] = lower(block, shape).output_shape
@@ -159,53 +134,30 @@ class Space:
         return dict(zip(self.part_names, before, strict=False))
 
     def stage(self, name: str) -> Stage:
-        """Return the stage of that name."""
+        """Return the stage of that name; raises `UnknownNameError`."""
         for stage in self.stages:
             if stage.name == name:
                 return stage
-        raise UnknownNameError("a stage must be a known one", got=name, choices=[stage.name for stage in self.stages])
+        raise UnknownNameError("unknown stage", got=name, choices=[stage.name for stage in self.stages])
 
     def block_graph(self, stage: Stage, number: int) -> Graph:
-        """Return the layers of one candidate block alone; its output must have the reference's shape."""
+        """Return the layers of one candidate block alone; raises `ConfigError` if its output has another shape than the reference's."""
         graph, expected = lower(stage.block(number), self.input_shapes[stage.name]), self.output_shapes[stage.name]
         if graph.output_shape != expected:
-            raise ConfigError(
-                f"{stage.name} {stage.label(number)}: its output must be {expected}", got=graph.output_shape
-            )
+            message = f"{stage.name} {stage.label(number)}: the output must have the shape {expected}"
+            raise ConfigError(message, got=graph.output_shape)
         return graph
 
     def fixed_graph(self, name: str) -> Graph:
         """Return the layers of one fixed part alone."""
         return lower(self.fixed[name], self.input_shapes[name])
 
-    def validate(self, architecture: Architecture) -> None:
-        """Raise `ConfigError` or `UnknownNameError` when the architecture is not one of this space."""
-        if len(architecture.blocks) != len(self.stages):
-            raise ConfigError(
-                f"an architecture of {self.name} has {len(self.stages)} blocks", got=len(architecture.blocks)
-            )
-        for stage, number in zip(self.stages, architecture.blocks, strict=True):
-            stage.choice(number)
-        self._validate_settings(architecture.settings)
-
-    def _validate_settings(self, settings: tuple[Value, ...]) -> None:
-        if len(settings) != len(self.global_axes):
-            raise ConfigError(
-                f"an architecture of {self.name} has {len(self.global_axes)} global settings", got=len(settings)
-            )
-        for axis, value in zip(self.global_axes, settings, strict=True):
-            if value not in axis.values:
-                known = [str(known) for known in axis.values]
-                raise UnknownNameError(
-                    f"global axis {axis.name} must have one of its values", got=str(value), choices=known
-                )
-
     @cached_property
     def hash(self) -> str:
-        """16 hexadecimal digits that name the fixed frame: input, fixed parts, shapes between stages, names of the axes.
+        """16 hexadecimal digits that identify the fixed frame: input, fixed parts, shapes between stages, names of the axes.
 
-        An axis with a value that goes unsaid is left out, since it may come later. Values are left out too, so that an axis can grow; each
-        row of a table carries the hash of its own layers.
+        An axis with a `default_label` is left out, since it may be added later. Values are left out too, so that an axis can grow; each
+        row of a table has the hash of its own layers.
         """
         frame = {
             "input": self.input_shape,
@@ -218,98 +170,8 @@ class Space:
         }
         return hashlib.sha256(json.dumps(frame, sort_keys=True).encode()).hexdigest()[:16]
 
-    # Rows and genes: arrays of many architectures, for searches and models.
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Names of the columns of rows: the stages, then the global axes."""
-        return (*(stage.name for stage in self.stages), *(axis.name for axis in self.global_axes))
-
-    @cached_property
-    def column_labels(self) -> tuple[tuple[str, ...], ...]:
-        """The label of every number of every column: of a stage's blocks, of a global axis's values."""
-        settings = tuple(tuple(axis.label(value) for value in axis.values) for axis in self.global_axes)
-        return (*(stage.labels for stage in self.stages), *settings)
-
-    @property
-    def column_sizes(self) -> tuple[int, ...]:
-        """How many numbers each column has."""
-        return (*self.stage_sizes, *self.setting_counts)
-
-    @cached_property
-    def gene_counts(self) -> np.ndarray:
-        """Number of values of each gene, int [genes]: one gene an axis, stage after stage, then the global axes."""
-        counts = [count for stage in self.stages for count in stage.counts]
-        return np.array([*counts, *self.setting_counts], dtype=np.int64)
-
-    def genes_to_rows(self, genes: Genes) -> Rows:
-        """Return rows int [n, stages + global axes] of genes int [n, genes]."""
-        columns, start = [], 0
-        for stage in self.stages:
-            stop = start + len(stage.axes)
-            columns.append(np.ravel_multi_index(tuple(genes[:, start:stop].T), stage.counts))
-            start = stop
-        return np.stack([*columns, *genes[:, start:].T], axis=1)
-
-    def rows_to_genes(self, rows: Rows) -> Genes:
-        """Return genes int [n, genes] of rows int [n, stages + global axes]."""
-        count = len(self.stages)
-        columns = [
-            place
-            for stage, numbers in zip(self.stages, rows[:, :count].T, strict=True)
-            for place in np.unravel_index(numbers, stage.counts)
-        ]
-        return np.stack([*columns, *rows[:, count:].T], axis=1)
-
-    def random_rows(self, count: int, rng: np.random.Generator | int) -> Rows:
-        """Return `count` different architectures drawn uniformly by a generator or a seed, int [count, stages + global axes]."""
-        if count > self.size:
-            raise ConfigError(f"{self.name} has {self.size} architectures; draw no more", got=count)
-        rng = np.random.default_rng(rng)
-        found: dict[tuple[int, ...], None] = {}
-        sizes = np.array(self.column_sizes)
-        while len(found) < count:
-            row = rng.integers(0, sizes)
-            found.setdefault(tuple(int(m) for m in row))
-        return np.array(list(found), dtype=np.int64).reshape(count, len(self.columns))
-
-    def architecture(self, row: Sequence[int] | np.ndarray) -> Architecture:
-        """Return one row, a block number a stage and a value number a global axis, as an `Architecture`."""
-        if len(row) != len(self.columns):
-            raise ConfigError(f"a row of {self.name} has {len(self.columns)} numbers", got=len(row))
-        count = len(self.stages)
-        settings = []
-        for axis, number in zip(self.global_axes, row[count:], strict=True):
-            if not 0 <= number < len(axis.values):
-                raise ConfigError(f"{axis.name}: a value number must lie in 0..{len(axis.values) - 1}", got=int(number))
-            settings.append(axis.values[int(number)])
-        return Architecture(tuple(int(m) for m in row[:count]), tuple(settings))
-
-    def row(self, architecture: Architecture) -> tuple[int, ...]:
-        """Return the numbers of an architecture: its row."""
-        self.validate(architecture)
-        pairs = zip(self.global_axes, architecture.settings, strict=True)
-        return (*architecture.blocks, *(axis.values.index(value) for axis, value in pairs))
-
-    def labels(self, architecture: Architecture) -> dict[str, str]:
-        """Return {stage or global axis: label} of an architecture."""
-        row = self.row(architecture)
-        columns = zip(self.columns, self.column_labels, row, strict=True)
-        return {name: labels[number] for name, labels, number in columns}
-
-    def architecture_from_labels(self, labels: Mapping[str, str]) -> Architecture:
-        """Return the architecture of {stage or global axis: label}."""
-        row = []
-        for name, known in zip(self.columns, self.column_labels, strict=True):
-            if name not in labels:
-                raise UnknownNameError("an architecture needs a label for each stage", got=name, choices=list(labels))
-            if labels[name] not in known:
-                raise UnknownNameError(f"{name}: a block must be one of its labels", got=labels[name], choices=known)
-            row.append(known.index(labels[name]))
-        return self.architecture(row)
-
 
 def _with_pixels(name: str, pixels: int) -> str:
-    """Return `<name>@<pixels>px`, other variations after it."""
-    plain, *variations = name.split("@")
-    return "@".join([plain, f"{pixels}px", *variations])
+    """Return `<name>@<pixels>px`, followed by the other variations of the name."""
+    base, *variations = name.split("@")
+    return "@".join([base, f"{pixels}px", *variations])

@@ -1,4 +1,4 @@
-"""Stage: one searched position of a network, a product of axes, and the block of each choice."""
+"""Stage: one searched position of a network, as a product of axes, and the block of each choice."""
 
 from __future__ import annotations
 
@@ -19,10 +19,16 @@ Value = int | float | str
 class Axis:
     """One searched property of a block.
 
-    values: labels in the order of their numbers; append new ones, so that old tables stay valid.
-    reference: the value of the reference network; the last one if none is named.
-    settings: what a label sets in the cell, where it is more than {name: label}.
-    unsaid: a value that labels leave out, so that blocks have the labels that they had before the space had the axis.
+    Args:
+        name: The axis's name, which is also a keyword of the cell.
+        values: In the order of their numbers. Append new ones, so that old tables stay valid.
+        reference: The value of the reference network; the last one if None.
+        settings: The keywords of the cell for a value, where they are other than {name: value}.
+        default_label: A value that is omitted from labels, so that blocks have the same labels as before the axis was added.
+
+    Raises:
+        ConfigError: If there are no values, or a value is repeated.
+        UnknownNameError: If the reference is none of the values.
     """
 
     name: str
@@ -33,21 +39,21 @@ class Axis:
 
     def __post_init__(self) -> None:
         if not self.values or len(set(self.values)) != len(self.values):
-            raise ConfigError(f"axis {self.name}: its values must be one or more, each once", got=str(self.values))
+            raise ConfigError(f"axis {self.name} must have one or more different values", got=str(self.values))
         if self.reference is not None and self.reference not in self.values:
             raise UnknownNameError(
-                f"axis {self.name}: the reference must be one of its values",
+                f"axis {self.name}: unknown reference value",
                 got=str(self.reference),
                 choices=[str(value) for value in self.values],
             )
 
     @property
     def reference_value(self) -> Value:
-        """The value that the reference network has."""
+        """The value of the reference network."""
         return self.values[-1] if self.reference is None else self.reference
 
     def with_reference(self, reference: Value) -> Axis:
-        """Return the axis with another value as the reference's."""
+        """Return the axis with another reference value."""
         return replace(self, reference=reference)
 
     def cell_settings(self, value: Value) -> Mapping[str, Value]:
@@ -55,7 +61,7 @@ class Axis:
         return self.settings.get(value, {self.name: value})
 
     def label(self, value: Value) -> str:
-        """Return the value for people: `k3` for a kernel of 3, a word as it is, nothing for what goes unsaid."""
+        """Return the label of a value: `k3` for a kernel of 3, a text as it is, nothing for `default_label`."""
         if value == self.default_label:
             return ""
         return value if isinstance(value, str) else f"{self.name[0]}{value}"
@@ -63,9 +69,12 @@ class Axis:
 
 @dataclass(frozen=True)
 class Stage:
-    """One searched position: its axes, and the cell that turns a choice into a block.
+    """One searched position of a network. Block numbers count through its axes, the last one varying fastest.
 
-    A block's number counts through the axes, the last one fastest.
+    Args:
+        name: The stage's name, unique in the space.
+        axes: The searched properties.
+        cell: Turns a choice, with a keyword for each axis, into a block.
     """
 
     name: str
@@ -83,29 +92,29 @@ class Stage:
         return prod(self.counts)
 
     def choice(self, number: int) -> dict[str, Value]:
-        """Return {axis: value} of a block number."""
+        """Return {axis: value} of a block number; raises `ConfigError` for a number out of range."""
         if not 0 <= number < self.size:
-            raise ConfigError(f"{self.name}: a block number must lie in 0..{self.size - 1}", got=number)
-        places = np.unravel_index(number, self.counts)
-        return {axis.name: axis.values[int(place)] for axis, place in zip(self.axes, places, strict=True)}
+            raise ConfigError(f"{self.name}: a block number must be in 0..{self.size - 1}", got=number)
+        indices = np.unravel_index(number, self.counts)
+        return {axis.name: axis.values[int(index)] for axis, index in zip(self.axes, indices, strict=True)}
 
     def number(self, choice: Mapping[str, Value]) -> int:
-        """Return the block number of {axis: value}."""
-        places = []
+        """Return the block number of {axis: value}; raises `UnknownNameError`."""
+        indices = []
         for axis in self.axes:
             value = choice.get(axis.name)
             if value not in axis.values:
                 raise UnknownNameError(
-                    f"{self.name}: axis {axis.name} must have one of its values",
+                    f"{self.name}: unknown value of axis {axis.name}",
                     got=str(value),
-                    choices=[str(known) for known in axis.values],
+                    choices=[str(choice) for choice in axis.values],
                 )
-            places.append(axis.values.index(value))
-        return int(np.ravel_multi_index(places, self.counts))
+            indices.append(axis.values.index(value))
+        return int(np.ravel_multi_index(indices, self.counts))
 
     @property
     def reference(self) -> int:
-        """Number of the reference's block."""
+        """Number of the reference network's block."""
         return self.number({axis.name: axis.reference_value for axis in self.axes})
 
     def block(self, number: int) -> Block:
@@ -116,7 +125,7 @@ class Stage:
         return self.cell(**keywords)
 
     def label(self, number: int) -> str:
-        """Return a block's name for people and files, such as `k3-e4-d2-relu`."""
+        """Return a block's label, such as `k3-e4-d2-relu`."""
         return self.labels[number]
 
     @cached_property
@@ -131,8 +140,12 @@ class Stage:
             for m in range(self.size)
         )
         if len(set(labels)) < len(labels):
-            twin = next(label for label in labels if labels.count(label) > 1)
-            raise ConfigError(f"{self.name}: every block needs a label of its own; rename values", got=twin)
+            duplicate = next(label for label in labels if labels.count(label) > 1)
+            raise ConfigError(
+                f"{self.name}: the labels of blocks must be different",
+                got=duplicate,
+                hint="rename the values of an axis",
+            )
         return labels
 
     def number_of_label(self, label: str) -> int:
@@ -140,6 +153,4 @@ class Stage:
         try:
             return self.labels.index(label)
         except ValueError:
-            raise UnknownNameError(
-                f"{self.name}: a block must be one of its labels", got=label, choices=self.labels
-            ) from None
+            raise UnknownNameError(f"{self.name}: unknown label", got=label, choices=self.labels) from None

@@ -1,4 +1,4 @@
-"""Variations of a space that its name may go on with: another resolution, another number of classes, INT8."""
+"""Variations of a space, written after its name: another resolution, another number of classes, INT8."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from donna_hw.spaces.cells import Classifier
 from donna_hw.spaces.mixed_precision import add_precision_axis, to_int8
 from donna_hw.spaces.space import Space
 
-_RULE = (
-    "a variation of a space is <n>px, the height and width of its images, <n>classes, and precision (each block in float32 or INT8) or "
-    "int8 (all in INT8), each once and in this order"
+_FORMAT_HINT = (
+    "expected <n>px (height and width of the images), <n>classes, and precision (each block in float32 or INT8) or int8 (all in INT8), "
+    "each at most once and in this order"
 )
 _VARIATIONS = re.compile(
     r"(@(?P<px>[1-9][0-9]{0,4})px)?(@(?P<classes>[1-9][0-9]{0,5})classes)?(@(?P<types>precision|int8))?"
@@ -23,12 +23,14 @@ _VARIATIONS = re.compile(
 def apply_variations(space: Space, variations: Sequence[str]) -> Space:
     """Return the space on other images, for other classes or of other types, `<space>@<n>px@<n>classes@precision`; raises `ConfigError`.
 
-    Each variation is a space of its own: tables and weights of one do not fit another.
+    Each variation is a separate space: tables and weights of one do not fit another.
     """
     match = _VARIATIONS.fullmatch("".join(f"@{variation}" for variation in variations))
     if match is None:
         raise ConfigError(
-            _RULE, got="@".join(variations), hint=f"such as {space.name}@160px or {space.name}@160px@10classes"
+            f"wrong variation of the space {space.name}",
+            got="@".join(variations),
+            hint=f"{_FORMAT_HINT}, such as {space.name}@160px@10classes",
         )
     if match["px"]:
         space = space.with_image_size(int(match["px"]))
@@ -43,8 +45,8 @@ def _set_classes(space: Space, classes: int) -> Space:
     name, last = space.after[-1] if space.after else ("", None)
     if not isinstance(last, Classifier):
         raise ConfigError(
-            f"space {space.name} must end with a Classifier to have other classes",
-            got=f"{type(last).__name__} {name}" if space.after else "no fixed part at its end",
+            f"the last part of space {space.name} must be a Classifier for another number of classes",
+            got=f"{type(last).__name__} {name}" if space.after else "no fixed part at the end",
         )
     after = (*space.after[:-1], (name, replace(last, classes=classes)))
     return replace(space, name=f"{space.name}@{classes}classes", after=after)

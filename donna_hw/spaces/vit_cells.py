@@ -1,4 +1,4 @@
-"""The parts of a vision transformer as torch modules on tokens [batch, tokens, features], and the blocks that draw them."""
+"""The parts of a vision transformer as torch modules on tokens [batch, tokens, features], and the blocks made of them."""
 
 from __future__ import annotations
 
@@ -70,29 +70,38 @@ class ClassTokenHead(nn.Module):
 
 @dataclass(frozen=True)
 class PatchEmbedding:
-    """The stem of a vision transformer: square patches of so many pixels, with a class token and learnt places."""
+    """The stem of a vision transformer: square patches of `patch` pixels a side, a class token and learned positions."""
 
     features: int
     patch: int
 
     def add_layers(self, builder: GraphBuilder, x: str) -> str:
-        """Add the one module; raises `ConfigError` for images that are not square, or whose side the patch does not divide."""
-        colours, height, width = builder.shape(x)
+        """Add the module; raises `ConfigError` for images that are not square, or whose side the patch does not divide."""
+        channels, height, width = builder.shape(x)
         if height != width or height % self.patch:
             raise ConfigError(
-                f"images for patches of {self.patch} pixels must be square, whole patches a side",
+                f"images must be square with a side that is a multiple of the patch ({self.patch} pixels)",
                 got=f"{height}x{width}",
             )
-        settings = {"colours": colours, "pixels": height, "patch": self.patch, "features": self.features}
+        settings = {"channels": channels, "pixels": height, "patch": self.patch, "features": self.features}
         return TorchLayer.of(Patches, "patches", **settings).add_layers(builder, x)
 
 
 @dataclass(frozen=True)
 class Transformer:
-    """`depth` transformer layers on tokens of `features`, which they keep (paper, appendix C).
+    """`depth` transformer layers on tokens of `features`, whose number they do not change (paper, appendix C).
 
-    embedding: features inside a layer, of its attention; its hidden layer has `mlp_ratio` times as many. That the tokens between layers
-    keep the reference's features is our reading of "internally in the DONNA-block".
+    That the tokens between layers have the reference's features is our reading of "internally in the DONNA-block".
+
+    Args:
+        features: Features of a token.
+        depth: Number of layers.
+        embedding: Features inside the attention of a layer.
+        heads: Heads of the attention; they must divide the embedding.
+        mlp_ratio: Features of a layer's hidden layer, as a multiple of the embedding.
+
+    Raises:
+        ConfigError: If the heads do not divide the embedding.
     """
 
     features: int
@@ -106,11 +115,11 @@ class Transformer:
             raise ConfigError(f"heads must divide the embedding, {self.embedding}", got=self.heads)
 
     def sections(self) -> tuple[Block, ...]:
-        """Return the layers, each a block of its own."""
+        """Return the layers, each as a block."""
         return (Transformer(self.features, 1, self.embedding, self.heads, self.mlp_ratio),) * self.depth
 
     def add_layers(self, builder: GraphBuilder, x: str) -> str:
-        """Add the layers one after another."""
+        """Add the layers in order."""
         hidden = round(self.mlp_ratio * self.embedding)
         settings = {"features": self.features, "inner": self.embedding, "heads": self.heads, "hidden": hidden}
         for number in range(1, self.depth + 1):
@@ -120,12 +129,12 @@ class Transformer:
 
 @dataclass(frozen=True)
 class TransformerHead:
-    """What follows the last transformer layer: the class token's logits."""
+    """The logits of the class token, after the last transformer layer."""
 
     classes: int
 
     def add_layers(self, builder: GraphBuilder, x: str) -> str:
-        """Add the one module."""
+        """Add the module."""
         return TorchLayer.of(ClassTokenHead, "head", features=builder.shape(x)[-1], classes=self.classes).add_layers(
             builder, x
         )

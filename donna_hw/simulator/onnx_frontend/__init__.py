@@ -1,1 +1,1 @@
-"""onnx_frontend: say in one line what this folder is for."""
+"""Read ONNX models as workloads of the simulator."""

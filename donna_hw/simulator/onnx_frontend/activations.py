@@ -1,7 +1,7 @@
-"""Activations: functions that exporters spell out in several operators, found by what they compute.
+"""Activation functions that exporters write as several operators, recognized by what they compute.
 
-A group of element-wise operators that depends on one tensor, and of which only the last one's output is used outside, is evaluated at
-some points and compared with the known functions. So the order of its operators and the way its constants are written do not matter.
+A group of elementwise operators that depends on one tensor, and of which only the last one's output is used outside, is evaluated at
+some points and compared with the known functions. The order of its operators and the form of its constants therefore do not matter.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from donna_hw.simulator.onnx_frontend.onnx_graph import OnnxGraph, OnnxOp
 
 POINTS = np.concatenate([np.linspace(-8, 8, 65), [-30.0, -12.0, 12.0, 30.0]])
 TOLERANCE = (
-    2e-3  # of the output: constants may be rounded to 16 bits; the functions differ by ten times as much and more
+    2e-3  # of the output: constants may be rounded to 16 bits; the functions differ by at least ten times as much
 )
 MAX_GROUP_SIZE = 12
 
@@ -67,9 +67,8 @@ BINARY_FUNCTIONS: dict[str, Callable[[Values, Values], Values]] = {
     "Max": np.maximum,
 }
 COMPONENT_OPS = UNARY_FUNCTIONS.keys() | BINARY_FUNCTIONS.keys() | {"Clip", "HardSigmoid"}
-ACTIVATIONS: dict[
-    str, tuple[str, Callable[[Values], Values]]
-] = {  # what it is called, and the standard operator whose rule it has
+# The name of a function, the standard operator whose rule it has, and the function.
+ACTIVATIONS: dict[str, tuple[str, Callable[[Values], Values]]] = {
     "Swish": ("Swish", lambda x: x * _sigmoid(x)),
     "HardSwish": ("HardSwish", lambda x: x * np.clip(x / 6 + 0.5, 0, 1)),
     "HardSigmoid": ("HardSigmoid", lambda x: np.clip(x / 6 + 0.5, 0, 1)),
@@ -87,53 +86,53 @@ def _curves() -> dict[str, Values]:
     return {name: curve(POINTS) for name, (_, curve) in ACTIVATIONS.items()}
 
 
-def fold_activations(net: OnnxGraph) -> None:
-    """Put one operator in place of each group of operators that computes a known activation function."""
-    consumers = net.consumers()
-    starts = {x: None for op in net.ops if op.rule in COMPONENT_OPS for x in net.activations(op)}
-    gone: set[int] = set()
+def fold_activations(graph: OnnxGraph) -> None:
+    """Replace each group of operators that computes a known activation function by one operator."""
+    consumers = graph.consumers()
+    starts = {x: None for op in graph.ops if op.rule in COMPONENT_OPS for x in graph.activations(op)}
+    removed: set[int] = set()
     for x in starts:
-        if (found := _find_group(net, x, consumers, gone)) is None:
+        if (group := _find_group(graph, x, consumers, removed)) is None:
             continue
-        name, members = found
+        name, members = group
         last = max(members)
-        gone |= members - {last}
-        for place in members:
-            for read in net.ops[place].inputs:
-                consumers[read] = [other for other in consumers.get(read, ()) if other not in members]
-        net.ops[last] = OnnxOp(net.ops[last].name, name, ACTIVATIONS[name][0], (x,), net.ops[last].outputs)
+        removed |= members - {last}
+        for index in members:
+            for tensor in graph.ops[index].inputs:
+                consumers[tensor] = [other for other in consumers.get(tensor, ()) if other not in members]
+        graph.ops[last] = OnnxOp(graph.ops[last].name, name, ACTIVATIONS[name][0], (x,), graph.ops[last].outputs)
         consumers[x] = sorted([*consumers[x], last])
-    net.ops = [op for place, op in enumerate(net.ops) if place not in gone]
+    graph.ops = [op for index, op in enumerate(graph.ops) if index not in removed]
 
 
 def _find_group(
-    net: OnnxGraph, x: str, consumers: dict[str, list[int]], gone: set[int]
+    graph: OnnxGraph, x: str, consumers: dict[str, list[int]], removed: set[int]
 ) -> tuple[str, frozenset[int]] | None:
     """Return the function and the members of the largest known group that starts at tensor x."""
     values, needs = {x: POINTS}, {x: frozenset[int]()}
     best: tuple[str, frozenset[int]] | None = None
-    waiting = list(consumers.get(x, ()))
-    heapify(waiting)
+    pending = list(consumers.get(x, ()))
+    heapify(pending)
     seen: set[int] = set()
-    while waiting and len(seen) < MAX_GROUP_SIZE:
-        place = heappop(waiting)
-        op = net.ops[place]
-        if place in seen or place in gone or op.rule not in COMPONENT_OPS or len(op.outputs) != 1:
+    while pending and len(seen) < MAX_GROUP_SIZE:
+        index = heappop(pending)
+        op = graph.ops[index]
+        if index in seen or index in removed or op.rule not in COMPONENT_OPS or len(op.outputs) != 1:
             continue
         with np.errstate(all="ignore"):
-            value = _evaluate(net, op, values)
+            value = _evaluate(graph, op, values)
         if value is None:
             continue
-        seen.add(place)
+        seen.add(index)
         output = op.outputs[0]
-        members = frozenset({place}).union(*(needs[name] for name in op.inputs if name in needs))
+        members = frozenset({index}).union(*(needs[name] for name in op.inputs if name in needs))
         values[output], needs[output] = value, members
-        for other in consumers.get(output, ()):
-            heappush(waiting, other)
+        for consumer in consumers.get(output, ()):
+            heappush(pending, consumer)
         if (
             len(members) > 1
             and op.rule not in {"QuantizeLinear", "DequantizeLinear", "Identity"}
-            and _is_closed(net, members, place, consumers)
+            and _is_closed(graph, members, index, consumers)
         ):
             name = next(
                 (
@@ -148,31 +147,31 @@ def _find_group(
     return best
 
 
-def _is_closed(net: OnnxGraph, members: frozenset[int], last: int, consumers: dict[str, list[int]]) -> bool:
+def _is_closed(graph: OnnxGraph, members: frozenset[int], last: int, consumers: dict[str, list[int]]) -> bool:
     """Whether only the last member's output is read outside of the group."""
     return all(
-        name not in net.outputs and members.issuperset(consumers.get(name, ()))
-        for place in members - {last}
-        for name in net.ops[place].outputs
+        name not in graph.outputs and members.issuperset(consumers.get(name, ()))
+        for index in members - {last}
+        for name in graph.ops[index].outputs
     )
 
 
-def _evaluate(net: OnnxGraph, op: OnnxOp, values: dict[str, Values]) -> Values | None:
-    """Return what an operator makes of the points, None where an operand is no function of them and no single number."""
+def _evaluate(graph: OnnxGraph, op: OnnxOp, values: dict[str, Values]) -> Values | None:
+    """Return the output of an operator at the points; None if an operand is neither a function of them nor a single number."""
     data = op.inputs[:1] if op.rule in {"QuantizeLinear", "DequantizeLinear"} else op.inputs
     operands: list[Values | None] = []
     for name in data:
         number = values.get(name)
-        if number is None and name in net.constants and (scalar := net.scalar(name)) is not None:
+        if number is None and name in graph.constants and (scalar := graph.scalar(name)) is not None:
             number = np.array(scalar)
         operands.append(number)
     if op.rule == "Clip":
-        low, high = clip_bounds(net, op)
+        low, high = clip_bounds(graph, op)
         return np.clip(operands[0], low, high) if operands and operands[0] is not None and low <= high else None
     if not operands or any(number is None for number in operands):
         return None
     first = operands[0]
-    assert first is not None  # noqa: S101 - for the type checker: said by the line above
+    assert first is not None  # noqa: S101 - for the type checker, given the line above
     if op.rule == "HardSigmoid":
         return np.clip(first * op.float_attribute("alpha", 0.2) + op.float_attribute("beta", 0.5), 0, 1)
     if len(operands) == 1 and op.rule in UNARY_FUNCTIONS:
@@ -182,12 +181,12 @@ def _evaluate(net: OnnxGraph, op: OnnxOp, values: dict[str, Values]) -> Values |
     return None
 
 
-def clip_bounds(net: OnnxGraph, op: OnnxOp) -> tuple[float, float]:
-    """Return the bounds of a Clip, as attributes or inputs; infinite where there is none, NaN where it is no constant."""
+def clip_bounds(graph: OnnxGraph, op: OnnxOp) -> tuple[float, float]:
+    """Return the bounds of a Clip from its attributes or inputs; infinite if there is none, NaN if it is not a constant."""
     bounds = []
-    for place, attribute, default in ((1, "min", -np.inf), (2, "max", np.inf)):
-        if place < len(op.inputs) and op.inputs[place]:
-            value = net.scalar(op.inputs[place]) if op.inputs[place] in net.constants else None
+    for index, attribute, default in ((1, "min", -np.inf), (2, "max", np.inf)):
+        if index < len(op.inputs) and op.inputs[index]:
+            value = graph.scalar(op.inputs[index]) if op.inputs[index] in graph.constants else None
             bounds.append(np.nan if value is None else value)
         else:
             bounds.append(op.float_attribute(attribute, default))

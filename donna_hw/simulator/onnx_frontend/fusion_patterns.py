@@ -1,4 +1,4 @@
-"""Patterns: operators that a compiler for any device runs as one: spelt-out norms, folded batch-norms, biases added apart."""
+"""Operators that a compiler for any device runs as one: layer norms in several operators, batch-norms, separate biases."""
 
 from __future__ import annotations
 
@@ -10,109 +10,106 @@ CONVOLUTIONS = ("Conv", "ConvTranspose")
 MEANS = ("ReduceMean",)
 
 
-def fold_norms(net: OnnxGraph) -> None:
-    """Put one operator in place of each layer norm that is spelt out: mean, deviation, variance, root, quotient, scale, shift."""
-    consumers = net.consumers()
-    gone: set[int] = set()
+def fold_norms(graph: OnnxGraph) -> None:
+    """Replace each layer norm in several operators (mean, deviation, variance, root, quotient, scale, shift) by one."""
+    consumers = graph.consumers()
+    removed: set[int] = set()
 
     def users(name: str, rule: str) -> list[int]:
-        """Return the consumers of a tensor that nothing else may read; none unless all are of a rule."""
-        places = [place for place in consumers.get(name, ()) if place not in gone]
-        return (
-            places
-            if name not in net.outputs and places and all(net.ops[p].rule in rule.split() for p in places)
-            else []
-        )
+        """Return the consumers of a tensor if all of them have one of the rules and it is not an output, else none."""
+        indices = [index for index in consumers.get(name, ()) if index not in removed]
+        matches = name not in graph.outputs and all(graph.ops[index].rule in rule.split() for index in indices)
+        return indices if matches else []
 
     def only(name: str, rule: str) -> int | None:
-        places = users(name, rule)
-        return places[0] if len(places) == 1 else None
+        indices = users(name, rule)
+        return indices[0] if len(indices) == 1 else None
 
-    for start, mean in enumerate(net.ops):
+    for start, mean in enumerate(graph.ops):
         if mean.rule not in MEANS or not mean.inputs:
             continue
         x, members = mean.inputs[0], [start]
         deviation = only(mean.outputs[0], "Sub")
-        if deviation is None or net.ops[deviation].inputs != (x, mean.outputs[0]):
+        if deviation is None or graph.ops[deviation].inputs != (x, mean.outputs[0]):
             continue
         members.append(deviation)
-        spread = net.ops[deviation].outputs[0]
-        uses = users(spread, "Pow Mul Div")
-        square = next((p for p in uses if _is_square(net, net.ops[p], spread)), None)
-        quotient = next((p for p in uses if net.ops[p].rule == "Div" and net.ops[p].inputs[0] == spread), None)
+        centered = graph.ops[deviation].outputs[0]
+        uses = users(centered, "Pow Mul Div")
+        square = next((p for p in uses if _is_square(graph, graph.ops[p], centered)), None)
+        quotient = next((p for p in uses if graph.ops[p].rule == "Div" and graph.ops[p].inputs[0] == centered), None)
         if len(uses) != 2 or square is None or quotient is None:
             continue
-        place: int | None = square
+        index: int | None = square
         for rule in ("ReduceMean", "Add", "Sqrt", "Div"):
-            if place is None:
+            if index is None:
                 break
-            members.append(place)
-            place = only(net.ops[place].outputs[0], rule)
-        if place != quotient:
+            members.append(index)
+            index = only(graph.ops[index].outputs[0], rule)
+        if index != quotient:
             continue
         members.append(quotient)
         for rule in ("Mul", "Add"):
-            after = only(net.ops[members[-1]].outputs[0], rule)
-            if after is not None and len(net.activations(net.ops[after])) == 1:
+            after = only(graph.ops[members[-1]].outputs[0], rule)
+            if after is not None and len(graph.activations(graph.ops[after])) == 1:
                 members.append(after)
-        last = net.ops[members[-1]]
-        gone.update(members[:-1])
-        net.ops[members[-1]] = OnnxOp(last.name, "LayerNormalization", "LayerNormalization", (x,), last.outputs)
-        consumers = net.consumers()
-    net.ops = [op for place, op in enumerate(net.ops) if place not in gone]
+        last = graph.ops[members[-1]]
+        removed.update(members[:-1])
+        graph.ops[members[-1]] = OnnxOp(last.name, "LayerNormalization", "LayerNormalization", (x,), last.outputs)
+        consumers = graph.consumers()
+    graph.ops = [op for index, op in enumerate(graph.ops) if index not in removed]
 
 
-def _is_square(net: OnnxGraph, op: OnnxOp, x: str) -> bool:
+def _is_square(graph: OnnxGraph, op: OnnxOp, x: str) -> bool:
     return (
         op.inputs == (x, x)
         if op.rule == "Mul"
-        else op.rule == "Pow" and op.inputs[0] == x and net.scalar(op.inputs[-1]) == 2
+        else op.rule == "Pow" and op.inputs[0] == x and graph.scalar(op.inputs[-1]) == 2
     )
 
 
-def fold_into_products(net: OnnxGraph) -> None:
-    """Take batch-norms and added constants into the weights and the bias of the product that alone feeds them; they are free."""
-    consumers, producers = net.consumers(), net.producers()
-    gone: set[int] = set()
-    for place, op in enumerate(net.ops):
+def fold_into_products(graph: OnnxGraph) -> None:
+    """Fold batch-norms and added constants into the weights and the bias of the product that feeds them, which makes them free."""
+    consumers, producers = graph.consumers(), graph.producers()
+    removed: set[int] = set()
+    for index, op in enumerate(graph.ops):
         if op.rule not in {"BatchNormalization", "Add"} or len(op.outputs) != 1:
             continue
-        fed = net.activations(op)
-        maker = producers.get(fed[0]) if len(fed) == 1 else None
-        if maker is None or fed[0] in net.outputs or consumers[fed[0]] != [place]:
+        inputs = graph.activations(op)
+        producer = producers.get(inputs[0]) if len(inputs) == 1 else None
+        if producer is None or inputs[0] in graph.outputs or consumers[inputs[0]] != [index]:
             continue
-        product = net.ops[maker]
-        channels = _foldable_channels(net, op, product)
+        product = graph.ops[producer]
+        channels = _foldable_channels(graph, op, product)
         if channels:
             product.biases = channels
             product.outputs = op.outputs
-            producers[op.outputs[0]] = maker
-            net.free_ops.append(op.name)
-            gone.add(place)
-    net.ops = [op for place, op in enumerate(net.ops) if place not in gone]
+            producers[op.outputs[0]] = producer
+            graph.free_ops.append(op.name)
+            removed.add(index)
+    graph.ops = [op for index, op in enumerate(graph.ops) if index not in removed]
 
 
-def _foldable_channels(net: OnnxGraph, op: OnnxOp, product: OnnxOp) -> int:
-    """Return the output channels of a product into which a batch-norm or an addition folds, 0 for one that it does not."""
-    shape = net.shapes.get(product.outputs[0], ()) if len(product.outputs) == 1 else ()
-    constant_weights = len(product.inputs) > 1 and product.inputs[1] in net.constants
-    if len(shape) < 2 or not constant_weights or net.shapes.get(op.outputs[0]) != shape:
+def _foldable_channels(graph: OnnxGraph, op: OnnxOp, product: OnnxOp) -> int:
+    """Return the output channels of a product into which a batch-norm or an addition can be folded, 0 if it cannot."""
+    shape = graph.shapes.get(product.outputs[0], ()) if len(product.outputs) == 1 else ()
+    constant_weights = len(product.inputs) > 1 and product.inputs[1] in graph.constants
+    if len(shape) < 2 or not constant_weights or graph.shapes.get(op.outputs[0]) != shape:
         return 0
     convolution = product.rule in CONVOLUTIONS
     if op.rule == "BatchNormalization":
-        plain = product.rule == "Gemm" and all(name in net.constants for name in product.inputs[1:])
-        return shape[1] if (convolution or plain) and op.inputs and op.inputs[0] == product.outputs[0] else 0
+        static_gemm = product.rule == "Gemm" and all(name in graph.constants for name in product.inputs[1:])
+        return shape[1] if (convolution or static_gemm) and op.inputs and op.inputs[0] == product.outputs[0] else 0
     if (
         product.rule not in {*CONVOLUTIONS, "MatMul", "Gemm"}
         or product.biases
         or (product.rule != "MatMul" and len(product.inputs) > 2)
     ):
         return 0
-    added = next((net.shapes.get(name) for name in op.inputs if name in net.constants), None)
+    added = next((graph.shapes.get(name) for name in op.inputs if name in graph.constants), None)
     if added is None:
         return 0
     channels = shape[1] if convolution else shape[-1]
     padded = (1,) * (len(shape) - len(added)) + added
     axis = 1 if convolution else len(shape) - 1
-    wanted = tuple(channels if place == axis else 1 for place in range(len(shape)))
-    return channels if padded == wanted and prod(added) == channels else 0
+    per_channel = tuple(channels if dim == axis else 1 for dim in range(len(shape)))
+    return channels if padded == per_channel and prod(added) == channels else 0

@@ -1,4 +1,4 @@
-"""Model: an ONNX file without its weights, its input shapes fixed and its functions inlined, ready for shape inference."""
+"""An ONNX file without its weights, with fixed input shapes and inlined functions, ready for shape inference."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from donna_hw.errors import ConfigError, FileFormatError, UnknownNameError
 if TYPE_CHECKING:
     import onnx
 
-MAX_CONSTANT_ELEMENTS = 1024  # elements of a constant whose values may decide shapes or name an activation
+MAX_CONSTANT_ELEMENTS = 1024  # elements of a constant whose values may determine shapes or an activation
 MAX_NODES = 1_000_000
 STANDARD_DOMAINS = ("", "ai.onnx")
 
@@ -20,7 +20,7 @@ InputShapes = Mapping[str, Sequence[int]]
 
 
 def load_model(source: Path | onnx.ModelProto) -> onnx.ModelProto:
-    """Return a model; weights in other files stay there. Raises `FileFormatError` for what is no ONNX model."""
+    """Return a model, without the weights in other files. Raises `FileFormatError` for anything but an ONNX model."""
     import onnx
 
     if isinstance(source, onnx.ModelProto):
@@ -28,16 +28,16 @@ def load_model(source: Path | onnx.ModelProto) -> onnx.ModelProto:
     try:
         model = onnx.load(source, load_external_data=False)
     except OSError as error:
-        raise FileFormatError("an ONNX model must be a file that can be read", got=str(source)) from error
-    except Exception as error:  # the parsers of onnx's formats raise their own kinds
-        raise FileFormatError(f"{source} must be an ONNX model", got=f"{type(error).__name__}: {error}") from error
+        raise FileFormatError(f"{source}: the ONNX model cannot be read", got=str(error)) from error
+    except Exception as error:  # the parsers of onnx's formats raise various kinds
+        raise FileFormatError(f"{source}: not an ONNX model", got=f"{type(error).__name__}: {error}") from error
     if not model.graph.node and not model.graph.output:
-        raise FileFormatError(f"{source} must be an ONNX model", got="a file without operators and outputs")
+        raise FileFormatError(f"{source}: not an ONNX model", got="a file without operators and outputs")
     return model
 
 
 def validate_names(model: onnx.ModelProto) -> None:
-    """Raise `FileFormatError` for a name that is no text: protobuf hands out the bytes of a torn one."""
+    """Raise `FileFormatError` for a name that is not text: protobuf returns the bytes of a corrupt one."""
     graph = model.graph
     nodes = [*graph.node, *(node for function in model.functions for node in function.node)]
     values = [*graph.input, *graph.output, *graph.value_info]
@@ -49,13 +49,25 @@ def validate_names(model: onnx.ModelProto) -> None:
     names += [sparse.values.name for sparse in graph.sparse_initializer]
     for name in names:
         if not isinstance(name, str):
-            raise FileFormatError("a name in an ONNX model must be text", got=name)
+            raise FileFormatError("a name in an ONNX model is not valid text", got=name)
 
 
 def build_skeleton(model: onnx.ModelProto, input_shapes: InputShapes, symbols: Mapping[str, int]) -> onnx.ModelProto:
-    """Return the model with large constants as inputs, inputs of fixed shape, and no functions of its own.
+    """Return the model with large constants as inputs, inputs of fixed shape, and inlined functions.
 
-    Shapes that the model states are left out where inference will find them, so that stale ones do no harm.
+    Shapes that the model declares are left out, so that outdated ones do no harm.
+
+    Args:
+        model: The model.
+        input_shapes: Shapes of inputs by name.
+        symbols: Sizes of symbolic dimensions.
+
+    Returns:
+        The skeleton, on which shape inference runs.
+
+    Raises:
+        ConfigError: If an input has an open dimension or is not a tensor.
+        FileFormatError: If the model is not well formed.
     """
     import onnx
 
@@ -77,7 +89,7 @@ def build_skeleton(model: onnx.ModelProto, input_shapes: InputShapes, symbols: M
         body.output.append(onnx.ValueInfoProto(name=value.name))
     for name in (*constants, *(value.name for value in body.input)):
         if not name:
-            raise FileFormatError("every input and constant of an ONNX model must have a name", got=name)
+            raise FileFormatError("an input or constant of the ONNX model has no name")
     return _inline_functions(skeleton, model) if model.functions else skeleton
 
 
@@ -94,32 +106,32 @@ def _value_info(name: str, data_type: int, dims: Sequence[int]) -> onnx.ValueInf
 
 
 def graph_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
-    """Return the inputs that are no constants."""
+    """Return the inputs that are not constants."""
     constants = {tensor.name for tensor in graph.initializer} | {t.values.name for t in graph.sparse_initializer}
     return [value for value in graph.input if value.name not in constants]
 
 
-def resolve_symbols(graph: onnx.GraphProto, given: InputShapes) -> dict[str, int]:
-    """Return the sizes that given input shapes mean for the symbolic dimensions of the model; a symbol has one size in all inputs."""
+def resolve_symbols(graph: onnx.GraphProto, input_shapes: InputShapes) -> dict[str, int]:
+    """Return the sizes of symbolic dimensions that follow from input shapes; a symbol has the same size in all inputs."""
     inputs = graph_inputs(graph)
-    for name in given:
+    for name in input_shapes:
         if name not in (names := [value.name for value in inputs]):
-            raise UnknownNameError("a shape must be given for an input of the model", got=name, choices=names)
+            raise UnknownNameError("unknown input of the model", got=name, choices=names)
     symbols: dict[str, int] = {}
     for value in inputs:
-        if value.name in given:
-            symbols.update(_resolve_input_symbols(value, given[value.name], symbols))
+        if value.name in input_shapes:
+            symbols.update(_resolve_input_symbols(value, input_shapes[value.name], symbols))
     return symbols
 
 
 def declared_shapes(graph: onnx.GraphProto, symbols: Mapping[str, int]) -> list[onnx.ValueInfoProto]:
-    """Return the shapes that a model states of its tensors, with the sizes of their symbols."""
+    """Return the shapes that a model declares for its tensors, with the sizes of their symbols."""
     import onnx
 
     values = []
-    for stated in (*graph.value_info, *graph.output):
+    for declared in (*graph.value_info, *graph.output):
         values.append(value := onnx.ValueInfoProto())
-        value.CopyFrom(stated)
+        value.CopyFrom(declared)
         for dim in value.type.tensor_type.shape.dim if value.type.HasField("tensor_type") else ():
             if dim.dim_param in symbols:
                 dim.dim_value = symbols[dim.dim_param]
@@ -129,48 +141,42 @@ def declared_shapes(graph: onnx.GraphProto, symbols: Mapping[str, int]) -> list[
 def _resolve_input_symbols(
     value: onnx.ValueInfoProto, shape: Sequence[int], known: Mapping[str, int]
 ) -> dict[str, int]:
-    """Return the sizes that a given shape means for the input's symbolic dimensions; refuses a shape that does not fit the input's."""
-    stated, rule = value.type.tensor_type.shape.dim, f"the shape given for input {value.name!r} must fit the model's"
+    """Return the sizes of an input's symbolic dimensions for a shape; raises `ConfigError` if the shape does not fit."""
+    dims = value.type.tensor_type.shape.dim
+    message = f"the shape of input {value.name!r} must fit that of the model, {_format_shape(value)}"
     if not shape or any(isinstance(size, bool) or not isinstance(size, int) or size < 1 for size in shape):
-        raise ConfigError("an input's shape must be whole numbers of 1 or more", got=list(shape))
+        raise ConfigError(f"the shape of input {value.name!r} must be whole numbers of at least 1", got=list(shape))
     if not value.type.tensor_type.HasField("shape"):
         return {}
-    if len(stated) != len(shape):
-        raise ConfigError(f"{rule}, {_format_shape(value)}, with as many dimensions", got=list(shape))
-    found: dict[str, int] = {}
-    for dim, size in zip(stated, shape, strict=True):
-        limit = (
-            dim.dim_value
-            if dim.HasField("dim_value") and dim.dim_value > 0
-            else {**known, **found}.get(dim.dim_param, size)
-        )
-        if limit != size:
-            raise ConfigError(f"{rule}, {_format_shape(value)}", got=list(shape))
+    if len(dims) != len(shape):
+        raise ConfigError(message, got=list(shape), hint="with as many dimensions")
+    symbols: dict[str, int] = {}
+    for dim, size in zip(dims, shape, strict=True):
+        is_fixed = dim.HasField("dim_value") and dim.dim_value > 0
+        expected = dim.dim_value if is_fixed else {**known, **symbols}.get(dim.dim_param, size)
+        if expected != size:
+            raise ConfigError(message, got=list(shape))
         if dim.dim_param:
-            found[dim.dim_param] = size
-    return found
+            symbols[dim.dim_param] = size
+    return symbols
 
 
 def _fixed_input(
-    value: onnx.ValueInfoProto, given: Sequence[int] | None, symbols: Mapping[str, int]
+    value: onnx.ValueInfoProto, shape: Sequence[int] | None, symbols: Mapping[str, int]
 ) -> onnx.ValueInfoProto:
     tensor = value.type.tensor_type
     if not value.type.HasField("tensor_type"):
-        raise ConfigError(f"the input {value.name!r} must be a tensor", got=value.type.WhichOneof("value"))
-    if given is not None:
-        return _value_info(value.name, tensor.elem_type, given)
+        raise ConfigError(f"input {value.name!r} must be a tensor", got=value.type.WhichOneof("value"))
+    if shape is not None:
+        return _value_info(value.name, tensor.elem_type, shape)
     sizes = [dim.dim_value if dim.HasField("dim_value") else symbols.get(dim.dim_param, 0) for dim in tensor.shape.dim]
     if not tensor.HasField("shape") or any(size < 1 for size in sizes):
-        example = [size if size > 0 else 224 if place > 1 else (1, 3)[place] for place, size in enumerate(sizes)] or [
-            1,
-            3,
-            224,
-            224,
-        ]
+        defaults = (1, 3, 224, 224)
+        example = [size if size > 0 else defaults[min(axis, 3)] for axis, size in enumerate(sizes)] or defaults
         raise ConfigError(
-            f"every dimension of input {value.name!r} must be fixed",
+            f"input {value.name!r} has open dimensions",
             got=_format_shape(value),
-            hint=f"say it with --input-shape {value.name}={','.join(map(str, example))} (read_onnx: input_shapes)",
+            hint=f"set them with --input-shape {value.name}={','.join(map(str, example))} (read_onnx: input_shapes)",
         )
     return _value_info(value.name, tensor.elem_type, sizes)
 
@@ -179,7 +185,8 @@ def _format_shape(value: onnx.ValueInfoProto) -> str:
     tensor = value.type.tensor_type
     if not tensor.HasField("shape"):
         return "no shape"
-    return f"[{', '.join(dim.dim_param or (str(dim.dim_value) if dim.HasField('dim_value') else '?') for dim in tensor.shape.dim)}]"
+    dims = (dim.dim_param or (str(dim.dim_value) if dim.HasField("dim_value") else "?") for dim in tensor.shape.dim)
+    return f"[{', '.join(dims)}]"
 
 
 def _inline_functions(skeleton: onnx.ModelProto, model: onnx.ModelProto) -> onnx.ModelProto:
@@ -194,17 +201,15 @@ def _inline_functions(skeleton: onnx.ModelProto, model: onnx.ModelProto) -> onnx
         if key not in bodies:
             return 1
         if key in callers or len(callers) > 100:
-            raise FileFormatError("a function of an ONNX model must not call itself", got=node.op_type)
+            raise FileFormatError("a function of the ONNX model calls itself", got=node.op_type)
         if key not in sizes:
             sizes[key] = 1 + sum(size(inner, (*callers, key)) for inner in bodies[key].node)
         return sizes[key]
 
     if sum(size(node, ()) for node in skeleton.graph.node) > MAX_NODES:
-        raise FileFormatError(
-            f"a model must have at most {MAX_NODES:,} operators once its functions are inlined", got="more"
-        )
+        raise FileFormatError(f"the ONNX model has more than {MAX_NODES:,} operators with its functions inlined")
     skeleton.functions.extend(model.functions)
     try:
         return onnx.inliner.inline_local_functions(skeleton)
-    except Exception as error:  # onnx's C++ raises its own kinds
-        raise FileFormatError("the functions of an ONNX model must be well formed", got=str(error)) from error
+    except Exception as error:  # onnx's C++ raises various kinds
+        raise FileFormatError("onnx cannot inline the functions of the model", got=str(error)) from error

@@ -1,4 +1,4 @@
-"""Net: an ONNX model as plain Python: its operators, shapes and element types, and which of its tensors are constants."""
+"""An ONNX model as plain Python: its operators, shapes and element types, and which of its tensors are constants."""
 
 from __future__ import annotations
 
@@ -15,16 +15,22 @@ if TYPE_CHECKING:
 Shape = tuple[int, ...]
 MAX_ELEMENTS = 2**40
 PRECISIONS = {2: "int8", 3: "int8", 4: "int16", 5: "int16", 9: "int8", 21: "int8", 22: "int8"}  # of TensorProto's types
-FLOAT_TYPES = frozenset(
-    {1, 10, 11, 16}
-)  # float, float16, double, bfloat16: one precision to the simulator, the hardware's
+FLOAT_TYPES = frozenset({1, 10, 11, 16})  # float, float16, double, bfloat16: simulated in the hardware's precision
 
 
 @dataclass
 class OnnxOp:
-    """An operator. op_type: as the model says; rule: the standard operator that it is costed like; biases: elements folded into it.
+    """An operator.
 
-    named: whether the model gave the name.
+    Attributes:
+        name: From the model, or made of its type and position.
+        op_type: Its type in the model.
+        rule: The standard operator whose cost it has.
+        inputs: Names of the tensors that it reads, "" for an omitted one.
+        outputs: Names of the tensors that it writes.
+        attributes: Its attributes by name.
+        biases: Elements of a bias folded into it.
+        is_named: Whether the name is from the model.
     """
 
     name: str
@@ -36,11 +42,13 @@ class OnnxOp:
     biases: int = 0
     is_named: bool = True
 
-    def input(self, place: int) -> str:
-        """Return the name of an input that the operator cannot do without."""
-        if place >= len(self.inputs) or not self.inputs[place]:
-            raise FileFormatError(f"the operator {self.op_type} must have {place + 1} inputs or more", got=self.name)
-        return self.inputs[place]
+    def input(self, index: int) -> str:
+        """Return the name of a required input; raises `FileFormatError` if it is missing."""
+        if index >= len(self.inputs) or not self.inputs[index]:
+            raise FileFormatError(
+                f"{self.name}: an operator of type {self.op_type} must have at least {index + 1} inputs"
+            )
+        return self.inputs[index]
 
     def int_attribute(self, attribute: str, default: int) -> int:
         """Return an integer attribute."""
@@ -55,13 +63,24 @@ class OnnxOp:
         return float(self.attributes[attribute].f) if attribute in self.attributes else default
 
     def string_attribute(self, attribute: str) -> str:
-        """Return a text attribute, "" when it is not there."""
+        """Return a text attribute, "" if it is absent."""
         return self.attributes[attribute].s.decode(errors="replace") if attribute in self.attributes else ""
 
 
 @dataclass
 class OnnxGraph:
-    """A model whose constant parts are gone from `ops`; `scalar` reads a constant of one element. free: operators that cost nothing."""
+    """A model without the operators that depend only on constants.
+
+    Attributes:
+        ops: The operators in order.
+        shapes: Shapes of the tensors.
+        element_types: Element types of the tensors, as numbers of ONNX.
+        constants: Names of the constant tensors.
+        inputs: Names of the model's inputs.
+        outputs: Names of the model's outputs.
+        scalar: Reads a constant of one element.
+        free_ops: Names of operators that cost nothing.
+    """
 
     ops: list[OnnxOp]
     shapes: dict[str, Shape]
@@ -73,17 +92,16 @@ class OnnxGraph:
     free_ops: list[str]
 
     def shape(self, name: str, op: OnnxOp) -> Shape:
-        """Return a tensor's shape. Raises `ConfigError` when it is unknown, `FileFormatError` when it holds nothing, or too much."""
+        """Return a tensor's shape. Raises `ConfigError` if it is unknown, `FileFormatError` if it has no elements, or too many."""
         if name not in self.shapes:
             raise ConfigError(
-                f"every tensor must have a fixed shape; onnx's shape inference found none for {name!r}",
-                got=f"{op.op_type} {op.name}",
+                f"the shape of tensor {name!r} of {op.op_type} {op.name} is unknown to onnx's shape inference",
                 hint="fix the inputs with --input-shape NAME=1,3,224,224, simplify the model (onnxsim), or export it with its shapes",
             )
         shape = self.shapes[name]
         if not 1 <= prod(shape) <= MAX_ELEMENTS:
             raise FileFormatError(
-                f"a tensor must have 1 to 2**40 elements: {name!r} of {op.op_type} {op.name}", got=list(shape)
+                f"tensor {name!r} of {op.op_type} {op.name} must have 1 to 2**40 elements", got=list(shape)
             )
         return shape
 
@@ -92,24 +110,24 @@ class OnnxGraph:
         return prod(self.shape(name, op))
 
     def activations(self, op: OnnxOp) -> tuple[str, ...]:
-        """Return an operator's inputs that are neither constants nor left out, each once."""
+        """Return an operator's inputs that are neither constants nor omitted, each once."""
         return tuple(dict.fromkeys(name for name in op.inputs if name and name not in self.constants))
 
     def precision(self, name: str) -> str:
-        """Return the precision that a tensor's element type says, "" for floats and for what counts or accumulates."""
+        """Return the precision of a tensor's element type, "" for floats and for indices and accumulators."""
         return PRECISIONS.get(self.element_types.get(name, 0), "")
 
     def consumers(self) -> dict[str, list[int]]:
-        """Return the places in `ops` of those that read a tensor."""
-        found: dict[str, list[int]] = {}
-        for place, op in enumerate(self.ops):
+        """Return {tensor: indices in `ops` of the operators that read it}."""
+        consumers: dict[str, list[int]] = {}
+        for index, op in enumerate(self.ops):
             for name in dict.fromkeys(op.inputs):
-                found.setdefault(name, []).append(place)
-        return found
+                consumers.setdefault(name, []).append(index)
+        return consumers
 
     def producers(self) -> dict[str, int]:
-        """Return the place in `ops` of the one that writes a tensor."""
-        return {name: place for place, op in enumerate(self.ops) for name in op.outputs}
+        """Return {tensor: index in `ops` of the operator that writes it}."""
+        return {name: index for index, op in enumerate(self.ops) for name in op.outputs}
 
 
 def split_words(text: str) -> frozenset[str]:

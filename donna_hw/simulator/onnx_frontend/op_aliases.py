@@ -1,4 +1,4 @@
-"""Stand-ins: operators of ONNX Runtime's own domain that onnx's shape inference does not know, read as standard ones."""
+"""Operators of ONNX Runtime's own domain, unknown to onnx's shape inference, as aliases of standard ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class OpAlias(NamedTuple):
-    """rule: the standard operator that costs the same; shape: one whose output has the same shape; which inputs hold data."""
+    """The standard operator that costs the same, one whose output has the same shape, and which inputs are data."""
 
     rule: str
     shape_op: str = "Identity"
@@ -40,17 +40,16 @@ OP_ALIASES = {
 
 
 def find_alias(node: onnx.NodeProto) -> OpAlias | None:
-    """Return the stand-in of a node, None for one that needs none or has none."""
+    """Return the alias of a node, None if it needs none or has none."""
     if node.domain == "com.microsoft" or node.op_type == "SimplifiedLayerNormalization":
         return OP_ALIASES.get(node.op_type)
     return None
 
 
-def apply_alias(node: onnx.NodeProto, stand_in: OpAlias) -> None:
-    """Turn a node into the one whose output has the same shape."""
-    inputs = list(node.input)[stand_in.inputs]
-    one = stand_in.shape_op == "Identity"
-    node.domain, node.op_type = "", stand_in.shape_op
+def apply_alias(node: onnx.NodeProto, alias: OpAlias) -> None:
+    """Replace a node by the operator whose output has the same shape."""
+    inputs = list(node.input)[alias.inputs]
+    node.domain, node.op_type = "", alias.shape_op
     del node.input[:]
-    node.input.extend(inputs[:1] if one else inputs)
+    node.input.extend(inputs[:1] if alias.shape_op == "Identity" else inputs)
     del node.output[1:]

@@ -1,4 +1,4 @@
-"""Products: the rules of matrix products, alone and within attention."""
+"""The rules of matrix products, alone and within attention."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 
 def add_gemm(builder: WorkloadBuilder, op: OnnxOp) -> None:
-    """Add A x B + C, either factor as it is or transposed."""
-    a, b = (builder.graph.shape(op.input(place), op) for place in (0, 1))
+    """Add A x B + C, with each factor as it is or transposed."""
+    a, b = (builder.graph.shape(op.input(index), op) for index in (0, 1))
     if len(a) != 2 or len(b) != 2:
-        raise FileFormatError("the factors of a Gemm must be matrices", got=f"{op.name}: {list(a)}, {list(b)}")
+        raise FileFormatError(f"{op.name}: the factors of a Gemm must be matrices", got=f"{list(a)} and {list(b)}")
     a, b = (a[::-1] if op.int_attribute("transA", 0) else a), (b[::-1] if op.int_attribute("transB", 0) else b)
     add_matrix_product(builder, op, a, b, (op.inputs[0], op.inputs[1]), bias=op.inputs[2] if len(op.inputs) > 2 else "")
 
 
 def add_matmul(builder: WorkloadBuilder, op: OnnxOp, operands: tuple[int, int] = (0, 1)) -> None:
-    """Add a product of matrices, or of batches of them. operands: the places of the factors."""
+    """Add a product of matrices, or of batches of them; `operands` are the indices of the factors."""
     names = op.input(operands[0]), op.input(operands[1])
     a, b = (builder.graph.shape(name, op) for name in names)
     if not a or not b:
-        raise FileFormatError("the factors of a product must have a dimension or more", got=f"{op.op_type} {op.name}")
+        raise FileFormatError(f"{op.name}: the factors of a {op.op_type} must have at least one dimension")
     add_matrix_product(builder, op, a if len(a) > 1 else (1, *a), b if len(b) > 1 else (*b, 1), names)
 
 
@@ -45,8 +45,17 @@ def add_matrix_product(
 ) -> None:
     """Add the product of a [..., m, k] and b [..., k, n].
 
-    A factor without a batch takes all of the other's into its rows or columns; two batches have a group for each product, or, with
-    constant weights, for each of the weights' matrices.
+    If one factor has no batch, the batch of the other becomes part of its rows or columns. Two batches have a group for each product, or,
+    with constant weights, for each matrix of the weights.
+
+    Args:
+        builder: The workload under construction.
+        op: The operator.
+        a: Shape of the first factor.
+        b: Shape of the second factor.
+        names: Names of the factors.
+        bias: Name of the bias, "" for none.
+        output: Shape of an output that is not in the model.
     """
     (m, k), n = a[-2:], b[-1]
     batch_a, batch_b = prod(a[:-2]), prod(b[:-2])
@@ -54,12 +63,12 @@ def add_matrix_product(
     pairs = [(x, y) for x, y in zip(reversed(a[:-2]), reversed(b[:-2]), strict=False) if x != y and 1 not in (x, y)]
     if b[-2] != k or pairs:
         raise FileFormatError(
-            "the factors of a product must fit each other", got=f"{op.op_type} {op.name}: {list(a)}, {list(b)}"
+            f"{op.name}: the factors of a {op.op_type} must fit each other", got=f"{list(a)} and {list(b)}"
         )
     static_a, static_b = (name in builder.graph.constants for name in names)
-    wide = [max(x, y) for x, y in zip(_padded(a[:-2], len(lead)), _padded(b[:-2], len(lead)), strict=True)]
-    products = prod(wide)
-    if static_a and not static_b:  # the constant factor holds the weights: its rows are the output channels
+    batch = [max(x, y) for x, y in zip(_pad_shape(a[:-2], len(lead)), _pad_shape(b[:-2], len(lead)), strict=True)]
+    products = prod(batch)
+    if static_a and not static_b:  # the constant factor is the weights, and its rows are the output channels
         m, n, batch_a, batch_b, names = n, m, batch_b, batch_a, (names[1], names[0])
     constant = static_a or static_b
     if batch_b == 1:
@@ -71,12 +80,12 @@ def add_matrix_product(
     add_product(builder, op, geometry, names, bias=bias, output=output)
 
 
-def _padded(shape: Shape, rank: int) -> Shape:
+def _pad_shape(shape: Shape, rank: int) -> Shape:
     return (1,) * (rank - len(shape)) + shape
 
 
 def add_einsum(builder: WorkloadBuilder, op: OnnxOp) -> None:
-    """Add a product that is written as a sum over letters; any other sum of that kind is unknown."""
+    """Add an einsum that is a matrix product; any other is unknown."""
     left, arrow, out = op.string_attribute("equation").replace(" ", "").partition("->")
     terms = left.split(",")
     shapes = [builder.graph.shape(name, op) for name in op.inputs]
@@ -87,52 +96,50 @@ def add_einsum(builder: WorkloadBuilder, op: OnnxOp) -> None:
         builder.add_unknown_node(op)
         return
     (a, b), sizes = terms, dict(zip(terms[0] + terms[1], shapes[0] + shapes[1], strict=True))
-    alone = (set(a) ^ set(b)) - set(out)
+    unmatched = (set(a) ^ set(b)) - set(out)
     clash = any(
         sizes[letter] != size
         for term, shape in zip(terms, shapes, strict=True)
         for letter, size in zip(term, shape, strict=True)
     )
     summed = set(a) & set(b) - set(out)
-    if alone or clash or not summed or not set(out) <= sizes.keys():
+    if unmatched or clash or not summed or not set(out) <= sizes.keys():
         builder.add_unknown_node(op)
         return
     batch = tuple(sizes[letter] for letter in out if letter in a and letter in b)
-    rows, columns = (prod(sizes[x] for x in own if x in out and x not in other) for own, other in ((a, b), (b, a)))
+    rows, columns = (prod(sizes[x] for x in term if x in out and x not in other) for term, other in ((a, b), (b, a)))
     depth = prod(sizes[letter] for letter in summed)
     add_matrix_product(builder, op, (*batch, rows, depth), (*batch, depth, columns), (op.inputs[0], op.inputs[1]))
 
 
 def add_attention(builder: WorkloadBuilder, op: OnnxOp) -> None:
-    """Add the scores, their softmax and the mean of the values; attention with a cache or more outputs is unknown."""
-    net, standard = builder.graph, op.rule == "Attention"
+    """Add the scores, their softmax and the weighted mean of the values; attention with a cache or more outputs is unknown."""
+    graph, standard = builder.graph, op.rule == "Attention"
     if len(op.inputs) < 3 or not all(op.inputs[:3]) or any(op.inputs[4 if standard else 6 :]) or len(op.outputs) != 1:
         builder.add_unknown_node(op)
         return
     a, b, c = op.inputs[:3]
-    q, k, v = (net.shape(name, op) for name in (a, b, c))
+    q, k, v = (graph.shape(name, op) for name in (a, b, c))
     heads = op.int_attribute("q_num_heads" if standard else "num_heads", 1)
     kv_heads = op.int_attribute("kv_num_heads", heads) if standard else heads
     if len(q) == len(k) == len(v) == 3 and min(heads, kv_heads) > 0:
         q, k, v = (_split_heads(shape, count) for shape, count in ((q, heads), (k, kv_heads), (v, kv_heads)))
     fits = len(q) == len(k) == len(v) == 4 and k[1] == v[1] and k[1] > 0 and not q[1] % k[1]
-    if not fits or q[3] != k[3] or k[2] != v[2] or prod(net.shape(op.outputs[0], op)) != q[0] * q[1] * q[2] * v[3]:
+    if not fits or q[3] != k[3] or k[2] != v[2] or prod(graph.shape(op.outputs[0], op)) != q[0] * q[1] * q[2] * v[3]:
         builder.add_unknown_node(op)
         return
     batch, rows, tokens = (q[0], q[1]), q[2], k[2]
     scores, weights = f"{op.name}.scores", f"{op.name}.softmax"
     shape = (*batch, rows, tokens)
-    net.shapes |= {scores: shape, weights: shape}
-    added = [name for name in op.inputs[3:] if name and name not in net.constants]
-    before, after = (
-        OnnxOp(scores, "MatMul", "MatMul", (), (scores,)),
-        OnnxOp(op.name, op.op_type, "MatMul", (), op.outputs),
-    )
-    add_matrix_product(builder, before, (*batch, rows, q[3]), (*batch, q[3], tokens), (a, b), output=shape)
+    graph.shapes |= {scores: shape, weights: shape}
+    masks = [name for name in op.inputs[3:] if name and name not in graph.constants]
+    score_op = OnnxOp(scores, "MatMul", "MatMul", (), (scores,))
+    value_op = OnnxOp(op.name, op.op_type, "MatMul", (), op.outputs)
+    add_matrix_product(builder, score_op, (*batch, rows, q[3]), (*batch, q[3], tokens), (a, b), output=shape)
     builder.add_vector_node(
-        OnnxOp(weights, "Softmax", "Softmax", (), (weights,)), "softmax", [scores, *added], output=shape
+        OnnxOp(weights, "Softmax", "Softmax", (), (weights,)), "softmax", [scores, *masks], output=shape
     )
-    add_matrix_product(builder, after, shape, (*batch, tokens, v[3]), (weights, c))
+    add_matrix_product(builder, value_op, shape, (*batch, tokens, v[3]), (weights, c))
 
 
 def _split_heads(shape: Shape, heads: int) -> Shape:

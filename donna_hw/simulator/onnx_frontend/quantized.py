@@ -1,4 +1,4 @@
-"""Quantised: which operators a model runs in integers, found from the QuantizeLinear and DequantizeLinear around them."""
+"""Which operators a model runs in integers, from the QuantizeLinear and DequantizeLinear around them."""
 
 from __future__ import annotations
 
@@ -11,41 +11,48 @@ Q, DQ = "QuantizeLinear", "DequantizeLinear"
 
 
 class QuantizedGraph:
-    """The integer part of a net: `precision` of each operator in it, by its name's first output.
+    """The integer part of a model.
 
-    products, functions: operators whose activation function may come before the QuantizeLinear, and those functions.
+    Args:
+        graph: The model.
+        products: Operators whose activation function may come before the QuantizeLinear.
+        functions: Those activation functions.
+
+    Attributes:
+        precisions: Precision of each operator that runs in integers, by its outputs.
+        views: First outputs of the views.
     """
 
-    def __init__(self, net: OnnxGraph, products: Set[str], functions: Set[str]) -> None:
-        self._net, self._consumers, self._functions = net, net.consumers(), functions
-        self.views = {op.outputs[0] for op in net.ops if op.outputs and is_view(net, op)}
-        self._quantized_tensors = self._find_quantized_tensors() if any(op.rule == Q for op in net.ops) else {}
+    def __init__(self, graph: OnnxGraph, products: Set[str], functions: Set[str]) -> None:
+        self._graph, self._consumers, self._functions = graph, graph.consumers(), functions
+        self.views = {op.outputs[0] for op in graph.ops if op.outputs and is_view(graph, op)}
+        self._quantized_tensors = self._find_quantized_tensors() if any(op.rule == Q for op in graph.ops) else {}
         self.precisions: dict[str, str] = {}
-        fed: set[str] = set()
-        for op in net.ops if self._quantized_tensors else ():
-            inputs = net.activations(op)
+        dequantized: set[str] = set()
+        for op in graph.ops if self._quantized_tensors else ():
+            inputs = graph.activations(op)
             if op.rule == DQ:
-                fed.update(op.outputs)
-            elif op.rule != Q and inputs and fed.issuperset(inputs) and op.outputs:
+                dequantized.update(op.outputs)
+            elif op.rule != Q and inputs and dequantized.issuperset(inputs) and op.outputs:
                 if all(name in self._quantized_tensors for name in op.outputs):
                     self.precisions |= {name: self._quantized_tensors[name] for name in op.outputs}
                     if op.rule in products or op.outputs[0] in self.views:
-                        fed.update(op.outputs)
+                        dequantized.update(op.outputs)
                 elif op.outputs[0] in self.views:
-                    fed.update(op.outputs)
+                    dequantized.update(op.outputs)
 
     def op_precision(self, op: OnnxOp) -> str:
-        """Return the precision of an operator that the model quantises, else ""."""
+        """Return the precision of an operator that the model quantizes, else ""."""
         return self.precisions.get(op.outputs[0], "") if op.outputs else ""
 
     def needs_float(self, name: str) -> bool:
-        """Whether something reads the tensor `name`, out of a DequantizeLinear, as a float."""
+        """Whether anything reads the tensor `name`, the output of a DequantizeLinear, as a float."""
         names = [name]
         while names:
             name = names.pop()
-            if name in self._net.outputs:
+            if name in self._graph.outputs:
                 return True
-            for op in (self._net.ops[place] for place in self._consumers.get(name, ())):
+            for op in (self._graph.ops[index] for index in self._consumers.get(name, ())):
                 if op.rule == Q or self.op_precision(op):
                     continue
                 if not (op.outputs and op.outputs[0] in self.views):
@@ -54,19 +61,20 @@ class QuantizedGraph:
         return False
 
     def _find_quantized_tensors(self) -> dict[str, str]:
-        """Return the tensors that end in a QuantizeLinear, at once or after an activation function, each with its precision."""
-        net = self._net
-        found: dict[str, str] = {}
-        for op in reversed(net.ops):
+        """Return {tensor: precision} of the tensors that reach a QuantizeLinear, directly or through an activation function."""
+        graph = self._graph
+        precisions: dict[str, str] = {}
+        for op in reversed(graph.ops):
             for name in op.outputs:
-                ends = {self._consumer_precision(net.ops[place], found) for place in self._consumers.get(name, ())}
-                if len(ends) == 1 and name not in net.outputs and (end := ends.pop()):
-                    found[name] = end
-        return found
+                consumers = [graph.ops[index] for index in self._consumers.get(name, ())]
+                results = {self._consumer_precision(consumer, precisions) for consumer in consumers}
+                if len(results) == 1 and name not in graph.outputs and (precision := results.pop()):
+                    precisions[name] = precision
+        return precisions
 
-    def _consumer_precision(self, op: OnnxOp, found: dict[str, str]) -> str:
+    def _consumer_precision(self, op: OnnxOp, precisions: dict[str, str]) -> str:
         if not op.outputs:
             return ""
         if op.rule == Q:
-            return self._net.precision(op.outputs[0])
-        return found.get(op.outputs[0], "") if op.rule in self._functions or op.outputs[0] in self.views else ""
+            return self._graph.precision(op.outputs[0])
+        return precisions.get(op.outputs[0], "") if op.rule in self._functions or op.outputs[0] in self.views else ""

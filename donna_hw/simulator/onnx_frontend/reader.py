@@ -1,4 +1,4 @@
-"""Reading ONNX models: what a network asks of a tensor unit, from its file alone; weights are never loaded."""
+"""Read ONNX models as workloads; the weights are never loaded."""
 
 from __future__ import annotations
 
@@ -38,10 +38,19 @@ RULES = (
 def read_onnx(
     source: Path | onnx.ModelProto, input_shapes: Mapping[str, Sequence[int]] = MappingProxyType({})
 ) -> Workload:
-    """Return the workload of an ONNX model, a file or one in memory, which stays as it was.
+    """Read an ONNX model as a workload for `simulate`.
 
-    input_shapes: of the model's inputs by name, for dimensions that the model leaves open. Raises `BadFile` for what is no valid model,
-    `BadSetting` for open dimensions and what has no rule here, `UnknownName` for a shape of no input.
+    Args:
+        source: A file, or a model in memory, which is not changed.
+        input_shapes: Shapes of the model's inputs by name, for dimensions that the model leaves open.
+
+    Returns:
+        The workload. Operators without a rule are listed in its `unknown_ops`.
+
+    Raises:
+        FileFormatError: If it is not a valid model.
+        ConfigError: If a dimension is open, a shape does not fit, or a convolution has an unsupported form.
+        UnknownNameError: If a shape is given for an input that the model does not have.
     """
     model = load_model(source)
     validate_names(model)
@@ -49,17 +58,17 @@ def read_onnx(
     skeleton = build_skeleton(model, input_shapes, symbols)
     inputs = tuple(value.name for value in graph_inputs(model.graph))
     outputs = tuple(value.name for value in model.graph.output)
-    net = build_onnx_graph(skeleton, inputs, outputs, lambda: declared_shapes(model.graph, symbols))
-    fold_activations(net)
-    fold_norms(net)
-    fold_into_products(net)
-    builder = WorkloadBuilder(net, QuantizedGraph(net, PRODUCT_RULES.keys(), UNARY))
-    for op in net.ops:
+    graph = build_onnx_graph(skeleton, inputs, outputs, lambda: declared_shapes(model.graph, symbols))
+    fold_activations(graph)
+    fold_norms(graph)
+    fold_into_products(graph)
+    builder = WorkloadBuilder(graph, QuantizedGraph(graph, PRODUCT_RULES.keys(), UNARY))
+    for op in graph.ops:
         if not op.outputs:
             continue
-        if is_view(net, op):
+        if is_view(graph, op):
             builder.add_view(op)
         else:
-            rule = RULES.get(op.rule) if net.activations(op) else None
+            rule = RULES.get(op.rule) if graph.activations(op) else None
             (rule or WorkloadBuilder.add_unknown_node)(builder, op)
     return builder.build()

@@ -1,4 +1,4 @@
-"""Inference: the shapes and element types of all tensors, by onnx's own shape inference, and the net that they complete."""
+"""The shapes and element types of all tensors, by onnx's own shape inference, and the graph made with them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from donna_hw.simulator.onnx_frontend.op_aliases import apply_alias, find_alias
 if TYPE_CHECKING:
     import onnx
 
-SHAPE_OPS = ("Shape", "Size")  # their values are constants wherever their input's shape is
+SHAPE_OPS = ("Shape", "Size")  # their values are constant if their input's shape is
 RANDOM_OPS = ("RandomNormal", "RandomUniform")
 
 
@@ -22,19 +22,29 @@ def build_onnx_graph(
     skeleton: onnx.ModelProto,
     inputs: tuple[str, ...],
     outputs: tuple[str, ...],
-    stated: Callable[[], list[onnx.ValueInfoProto]],
+    declared: Callable[[], list[onnx.ValueInfoProto]],
 ) -> OnnxGraph:
-    """Return a skeleton's operators with all shapes. stated: shapes from the model, for tensors where inference finds none.
+    """Return a skeleton's operators with all shapes.
 
-    inputs, outputs: the model's own. Raises `FileFormatError` for operators out of order, or a model that onnx refuses.
+    Args:
+        skeleton: The model without large constants.
+        inputs: Names of the model's inputs.
+        outputs: Names of the model's outputs.
+        declared: Returns the shapes that the model declares, for tensors whose shape inference fails.
+
+    Returns:
+        The graph.
+
+    Raises:
+        FileFormatError: If operators are out of order, or onnx rejects the model.
     """
     graph = skeleton.graph
     known = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer} | {""}
     constants = known - set(inputs)
-    ops = [_to_op(node, place, known) for place, node in enumerate(graph.node)]
+    ops = [_to_op(node, index, known) for index, node in enumerate(graph.node)]
     for name in outputs:
         if name not in known:
-            raise FileFormatError("every output of a model must be computed", got=name)
+            raise FileFormatError("an output of the model is not computed by any operator", got=name)
     live: list[OnnxOp] = []
     free: list[str] = []
     for op in ops:
@@ -46,30 +56,28 @@ def build_onnx_graph(
     shapes, types = _infer_shapes(skeleton)
     needed = {name for op in live for name in (*op.inputs, *op.outputs)} - constants | set(outputs)
     if not needed <= shapes.keys():
-        complete_shapes(skeleton, stated(), needed, shapes, types, infer=_infer_shapes)
+        complete_shapes(skeleton, declared(), needed, shapes, types, infer=_infer_shapes)
     return OnnxGraph(live, shapes, types, constants, inputs, outputs, Constants(graph).scalar, free)
 
 
-def _to_op(node: onnx.NodeProto, place: int, known: set[str]) -> OnnxOp:
-    """Return a node as an operator and add its outputs to the known tensors; one that shape inference has no name for is replaced."""
-    name, op_type = node.name or f"{node.op_type}_{place}", node.op_type
+def _to_op(node: onnx.NodeProto, index: int, known: set[str]) -> OnnxOp:
+    """Return a node as an operator, and add its outputs to the known tensors; a node with an alias is replaced."""
+    name, op_type = node.name or f"{node.op_type}_{index}", node.op_type
     inputs = list(node.input)
     for attribute in node.attribute:
-        if attribute.type in {5, 10}:  # graphs: what they read from outside is read by the node
+        if attribute.type in {5, 10}:  # subgraphs: the node reads what they read from outside
             inputs += [x for body in (attribute.g, *attribute.graphs) for x in _subgraph_inputs(body, 0) if x in known]
     for x in inputs:
         if x not in known:
-            raise FileFormatError(
-                "an operator must come after those that feed it", got=f"{op_type} {name}, which reads {x}"
-            )
+            raise FileFormatError(f"{op_type} {name} reads a tensor that no earlier operator writes", got=x)
     for x in node.output:
         if x and x in known:
-            raise FileFormatError("a tensor must be written once", got=f"{op_type} {name}, which writes {x}")
+            raise FileFormatError(f"{op_type} {name} writes a tensor that exists already", got=x)
         known.add(x)
     rule = op_type if node.domain in STANDARD_DOMAINS else ""
-    if stand_in := find_alias(node):
-        rule, inputs = stand_in.rule, inputs[stand_in.inputs]
-        apply_alias(node, stand_in)
+    if alias := find_alias(node):
+        rule, inputs = alias.rule, inputs[alias.inputs]
+        apply_alias(node, alias)
     return OnnxOp(
         name,
         op_type,
@@ -97,8 +105,8 @@ def _infer_shapes(skeleton: onnx.ModelProto) -> tuple[dict[str, Shape], dict[str
 
     try:
         model = onnx.shape_inference.infer_shapes(skeleton, data_prop=True)
-    except Exception as error:  # onnx's C++ raises its own kinds
-        raise FileFormatError("onnx's shape inference must be able to read the model", got=str(error)) from error
+    except Exception as error:  # onnx's C++ raises various kinds
+        raise FileFormatError("onnx's shape inference rejects the model", got=str(error)) from error
     shapes: dict[str, Shape] = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
     types: dict[str, int] = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
     for values in (model.graph.input, model.graph.value_info, model.graph.output):

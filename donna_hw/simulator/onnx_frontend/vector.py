@@ -1,4 +1,4 @@
-"""Vector: the rules of what the vector unit does: functions of elements, pools, reductions, norms, and data movement."""
+"""The rules of the vector unit: elementwise functions, pools, reductions, norms, and data movement."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DATA_MOVEMENTS = split_words(
     """Concat Split Slice Gather GatherElements GatherND Transpose Pad Expand Tile DepthToSpace SpaceToDepth ScatterND ScatterElements
     Scatter Trilu ReverseSequence Compress OneHot EyeLike Cast CastLike Reshape Flatten Squeeze Unsqueeze"""
 )
-COST_ALIASES = {  # operators that cost what another one does
+COST_ALIASES = {  # operators that cost the same as another one
     **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool"), "global_pool"),
     **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), "softmax"),
     **dict.fromkeys(("LayerNormalization", "RMSNormalization", "LpNormalization"), "layer_norm"),
@@ -46,7 +46,7 @@ COST_ALIASES = {  # operators that cost what another one does
 
 
 def cost_key(op: OnnxOp) -> str:
-    """Return the key of an operator's cost: its name in small letters, the words apart, or that of the ones that cost as much."""
+    """Return the key of an operator's cost: its name in snake case, or that of an operator that costs the same."""
     if op.rule in COST_ALIASES:
         return COST_ALIASES[op.rule]
     if op.rule.startswith(("Reduce", "Arg")):
@@ -61,7 +61,7 @@ def add_unary(builder: WorkloadBuilder, op: OnnxOp) -> None:
 
 
 def add_binary(builder: WorkloadBuilder, op: OnnxOp) -> None:
-    """Add a function of the elements of two tensors or more, in as many passes as it has operands less one."""
+    """Add a function of the elements of two or more tensors, in one pass fewer than it has operands."""
     passes = len(op.inputs) - 1 if op.rule in {"Sum", "Mean", "Min", "Max"} else 1
     builder.add_vector_node(
         op, cost_key(op), work=builder.graph.elements(op.outputs[0], op) * max(passes, 1), elementwise=True
@@ -69,24 +69,24 @@ def add_binary(builder: WorkloadBuilder, op: OnnxOp) -> None:
 
 
 def add_reduction(builder: WorkloadBuilder, op: OnnxOp) -> None:
-    """Add a reduction, softmax or norm: each element of the input once."""
+    """Add a reduction, softmax or norm, which processes each element of the input once."""
     builder.add_vector_node(op, cost_key(op), work=builder.graph.elements(builder.graph.activations(op)[0], op))
 
 
 def add_pool(builder: WorkloadBuilder, op: OnnxOp) -> None:
-    """Add a pool: each window's elements for each of the output."""
+    """Add a pool, which processes the elements of a window for each element of the output."""
     builder.add_vector_node(
         op, cost_key(op), work=builder.graph.elements(op.outputs[0], op) * prod(op.ints_attribute("kernel_shape", (1,)))
     )
 
 
 def add_batch_norm(builder: WorkloadBuilder, op: OnnxOp) -> None:
-    """Add a batch-norm that no product took in."""
+    """Add a batch-norm that is not folded into a product."""
     builder.add_vector_node(op, "batch_norm", elementwise=True)
 
 
 def add_data_movement(builder: WorkloadBuilder, op: OnnxOp) -> None:
-    """Add a movement of data: each element of the outputs once."""
+    """Add a movement of data, which processes each element of the outputs once."""
     work = sum(builder.graph.elements(name, op) for name in op.outputs)
     builder.add_vector_node(op, "move", work=work, elementwise=op.rule in {"Cast", "CastLike"})
 

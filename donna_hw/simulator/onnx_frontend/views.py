@@ -1,4 +1,4 @@
-"""Views: operators whose output is their input under another name, shape or float type; they cost nothing."""
+"""Views: operators whose output is their input with another name, shape or float type, at no cost."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from donna_hw.simulator.onnx_frontend.onnx_graph import FLOAT_TYPES, OnnxGraph, 
 ALWAYS_VIEWS = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"})
 
 
-def is_view(net: OnnxGraph, op: OnnxOp) -> bool:
-    """Return whether an operator's first output is its first input's data; the shapes must be known to say so of some."""
+def is_view(graph: OnnxGraph, op: OnnxOp) -> bool:
+    """Whether an operator's first output is the data of its first input; for some operators this requires known shapes."""
     if op.rule in ALWAYS_VIEWS:
-        return len(net.activations(op)) >= 1 and op.inputs[0] not in net.constants
-    if not op.inputs or op.inputs[0] in net.constants or not op.outputs:
+        return len(graph.activations(op)) >= 1 and op.inputs[0] not in graph.constants
+    if not op.inputs or op.inputs[0] in graph.constants or not op.outputs:
         return False
     x, y = op.inputs[0], op.outputs[0]
     if op.rule == "Cast":
         return (
-            net.element_types.get(x) == net.element_types.get(y)
-            or {net.element_types.get(x), net.element_types.get(y)} <= FLOAT_TYPES
+            graph.element_types.get(x) == graph.element_types.get(y)
+            or {graph.element_types.get(x), graph.element_types.get(y)} <= FLOAT_TYPES
         )
-    before, after = net.shapes.get(x), net.shapes.get(y)
+    before, after = graph.shapes.get(x), graph.shapes.get(y)
     if before is None or after is None:
         return False
-    if op.rule == "Transpose":  # exchanging dimensions of 1 moves nothing
+    if op.rule == "Transpose":  # permuting dimensions of size 1 moves nothing
         order = [
             axis
             for axis in op.ints_attribute("perm", tuple(reversed(range(len(before)))))

@@ -1,4 +1,4 @@
-"""Draft: a workload being written: rules add nodes and views, tensors get their numbers, channels and precision."""
+"""Build a workload: rules add nodes and views, and tensors get their index, channels and precision."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TOKEN_OPS = frozenset(
 
 
 class WorkloadBuilder:
-    """The nodes and tensors found so far, and where each tensor of the net lies."""
+    """A workload under construction: its nodes and tensors, and the index of each tensor of the graph."""
 
     def __init__(self, graph: OnnxGraph, quantized: QuantizedGraph) -> None:
         self.graph, self.quantized = graph, quantized
@@ -28,16 +28,15 @@ class WorkloadBuilder:
         self.nodes: list[Node] = []
         self.unknown_ops: list[str] = []
         self._tensor_indices: dict[str, int] = {}
-        self._float_indices: dict[
-            str, int
-        ] = {}  # the same data out of a DequantizeLinear, for those that read it as floats
+        # The output of a DequantizeLinear, for operators that read it as floats.
+        self._float_indices: dict[str, int] = {}
         self._maps = {name for op in graph.ops if op.rule in MAP_OPS for name in (*op.inputs[:1], *op.outputs[:1])}
         self._tokens = {name for op in graph.ops if op.rule in TOKEN_OPS for name in (*op.inputs[:3], *op.outputs[:1])}
         for name in graph.inputs:
             self._add_tensor(name, graph.shape(name, OnnxOp(name, "input", "", (), ())), graph.precision(name))
 
     def build(self) -> Workload:
-        """Return the workload; an output that is a constant is none."""
+        """Return the workload, without outputs that are constants."""
         outputs = tuple(
             self._float_indices.get(name, self._tensor_indices[name])
             for name in self.graph.outputs
@@ -49,10 +48,10 @@ class WorkloadBuilder:
         )
 
     def add_view(self, op: OnnxOp) -> None:
-        """Let an operator's first output be its first activation's data."""
+        """Make an operator's first output the same tensor as its first activation."""
         source, target = self.graph.activations(op)[0], op.outputs[0]
         if source not in self._tensor_indices:
-            raise FileFormatError("an operator must read what others write", got=f"{op.op_type} {op.name}")
+            raise FileFormatError(f"{op.op_type} {op.name} reads a tensor that no operator writes", got=source)
         self._tensor_indices[target] = self._tensor_indices[source]
         if source in self._float_indices:
             self._float_indices[target] = self._float_indices[source]
@@ -68,10 +67,20 @@ class WorkloadBuilder:
         biases: int = 0,
         output: Shape | None = None,
     ) -> None:
-        """Add a product; weights is 0 where the second of `inputs` holds them. output: the shape of one that the model has not."""
+        """Add a product.
+
+        Args:
+            op: The operator.
+            geometry: The product.
+            inputs: Names of the tensors that it reads: the map first, then computed weights and a computed bias.
+            weights: Elements of constant weights; 0 if the second of `inputs` is the weights.
+            biases: Elements of a constant bias.
+            output: Shape of an output that is not in the model.
+        """
         if min(geometry) < 1 or geometry.macs > MAX_WORK:
             raise FileFormatError(
-                "a product must have 1 to 2**62 multiply-accumulates, and no part of 0", got=f"{op.op_type} {op.name}"
+                f"{op.op_type} {op.name} must have 1 to 2**62 multiply-accumulates, and no dimension of 0",
+                got=list(geometry),
             )
         numbers = tuple(self._tensor_index(op, name) for name in inputs)
         self._add_node("array", "", op, numbers, (0, output), geometry=geometry, weights=weights, biases=biases)
@@ -86,7 +95,16 @@ class WorkloadBuilder:
         elementwise: bool = False,
         output: Shape | None = None,
     ) -> None:
-        """Add a function of the vector unit. work: elements, by default those of the output; elementwise: if the shapes agree."""
+        """Add a function of the vector unit.
+
+        Args:
+            op: The operator.
+            function: The key of its cost.
+            inputs: Names of the tensors that it reads; by default the operator's activations.
+            work: Elements that it processes; by default those of the output.
+            elementwise: Whether it is elementwise if the shapes agree.
+            output: Shape of an output that is not in the model.
+        """
         shape = output or self.graph.shape(op.outputs[0], op)
         names = list(inputs if inputs is not None else self.graph.activations(op))
         names.sort(key=lambda name: self.graph.shapes.get(name) != shape)
@@ -104,24 +122,24 @@ class WorkloadBuilder:
         )
 
     def add_unknown_node(self, op: OnnxOp) -> None:
-        """Add an operator without a rule, as data movement of all that it reads and writes."""
+        """Add an operator without a rule, at the cost of moving all that it reads and writes."""
         read = sum(prod(self.graph.shapes.get(name, ())) for name in dict.fromkeys(op.inputs) if name)
         work = read + sum(self.graph.elements(name, op) for name in op.outputs)
         self.add_vector_node(op, "unknown", work=work)
         self.unknown_ops.append(op.name if op.is_named else op.op_type)
 
     def add_quantize(self, op: OnnxOp) -> None:
-        """Take a QuantizeLinear: free where its input is computed in integers already, else a node."""
+        """Add a QuantizeLinear, which is free if its input is already computed in integers, and else a node."""
         source, target = op.input(0), op.outputs[0]
         precision = self.graph.precision(target)
-        if self.tensors[self._tensor_index(op, source, quantised=True)].precision == precision:
+        if self.tensors[self._tensor_index(op, source, quantized=True)].precision == precision:
             self.add_view(op)
             self._float_indices.pop(target, None)
         else:
             self.add_vector_node(op, "quantize", [source], elementwise=True)
 
     def add_dequantize(self, op: OnnxOp) -> None:
-        """Take a DequantizeLinear: free where integers are read, and a node for what reads floats."""
+        """Add a DequantizeLinear, which is free for operators that read integers, and a node for those that read floats."""
         source, target = op.input(0), op.outputs[0]
         if self.quantized.needs_float(target):
             self.add_vector_node(op, "dequantize", [source], elementwise=True)
@@ -136,31 +154,30 @@ class WorkloadBuilder:
         function: str,
         op: OnnxOp,
         inputs: tuple[int, ...],
-        made: tuple[int, Shape | None],
-        **parts: object,
+        output: tuple[int, Shape | None],
+        **fields: object,
     ) -> None:
-        channels, shape = made
+        channels, shape = output
         precision = self.quantized.op_precision(op) or self._int_precision(op)
         for name in op.outputs:
             if name in self.graph.shapes or shape is not None or name == op.outputs[0]:
-                own = shape or self.graph.shape(name, op)
                 channels = channels or (shape[-1] if shape else 0)
-                channels = channels or (shape[-1] if shape else 0)
-                self._add_tensor(name, own, self.quantized.precisions.get(name) or self.graph.precision(name), channels)
+                tensor_shape = shape or self.graph.shape(name, op)
+                tensor_precision = self.quantized.precisions.get(name) or self.graph.precision(name)
+                self._add_tensor(name, tensor_shape, tensor_precision, channels)
         numbers = tuple(self._tensor_indices[name] for name in op.outputs if name in self._tensor_indices)
-        self.nodes.append(Node(kind, function, op.name, op.op_type, inputs, numbers, precision=precision, **parts))  # type: ignore[arg-type]
+        node = Node(kind, function, op.name, op.op_type, inputs, numbers, precision=precision, **fields)  # type: ignore[arg-type]
+        self.nodes.append(node)
 
     def _int_precision(self, op: OnnxOp) -> str:
-        """Return the precision of an operator that is of integers by its name, as ConvInteger and QLinearAdd."""
-        whole = op.op_type.endswith("Integer") or op.op_type.startswith(("QLinear", "QGemm"))
-        return self.graph.precision(op.inputs[0]) if whole and op.inputs else ""
+        """Return the precision of an operator of integers by its name, such as ConvInteger and QLinearAdd, else ""."""
+        is_integer = op.op_type.endswith("Integer") or op.op_type.startswith(("QLinear", "QGemm"))
+        return self.graph.precision(op.inputs[0]) if is_integer and op.inputs else ""
 
-    def _tensor_index(self, op: OnnxOp, name: str, quantised: bool = False) -> int:
+    def _tensor_index(self, op: OnnxOp, name: str, quantized: bool = False) -> int:
         if name not in self._tensor_indices:
-            raise FileFormatError(
-                "an operator must read what others write", got=f"{op.op_type} {op.name}, which reads {name}"
-            )
-        if quantised or self.quantized.op_precision(op) or name not in self._float_indices:
+            raise FileFormatError(f"{op.op_type} {op.name} reads a tensor that no operator writes", got=name)
+        if quantized or self.quantized.op_precision(op) or name not in self._float_indices:
             return self._tensor_indices[name]
         return self._float_indices[name]
 

@@ -1,1 +1,1 @@
-"""baselines: say in one line what this folder is for."""
+"""Published networks to compare with, as a space of one stage whose blocks are whole networks."""

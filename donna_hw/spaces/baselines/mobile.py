@@ -1,7 +1,7 @@
-"""Baselines of inverted residual bottlenecks, each a table of its rows.
+"""Baselines of inverted residual bottlenecks, each as a table of rows.
 
-Channels, strides and the rest are facts of the papers named, as timm builds them, whose weights give the same outputs here (the
-tests); DNA's are from its authors' repository (changlin31/DNA). Dropout and stochastic depth have no part in inference and are left out.
+Channels, strides and all else are those of the papers named, as built by timm, whose weights give the same outputs here (see the
+tests). DNA's are from its authors' repository (changlin31/DNA). Dropout and stochastic depth play no role in inference and are left out.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ NUM_CLASSES = 1000
 
 
 class Row(NamedTuple):
-    """`depth` equal bottlenecks, of which the first has the stride; without attention or activation they have the network's."""
+    """`depth` equal bottlenecks, of which the first has the stride; an empty attention or activation is the network's."""
 
     kernel: int
     expand: float
@@ -37,9 +37,20 @@ def build_network(
     attention: str = "none",
     always_expand: bool = False,
 ) -> Chain:
-    """Return a 3x3 stem of stride 2, bottlenecks, a 1x1 head, and a classifier with `features` hidden ones where there are any.
+    """Return a network: a 3x3 stem of stride 2, bottlenecks, a 1x1 head and a classifier.
 
-    width scales the channels of stem and rows, to multiples of 8; the head's are as given.
+    Args:
+        rows: The bottlenecks.
+        stem: Channels of the stem.
+        head: Channels of the head, which `width` does not scale.
+        features: Features of the classifier's hidden layer; 0 for none.
+        width: Scales the channels of stem and rows, to multiples of 8.
+        activation: Of all parts, unless a row has another.
+        attention: Of all rows, unless a row has another.
+        always_expand: Whether an expansion of 1 has a layer.
+
+    Returns:
+        The network.
     """
     blocks: list[tuple[str, Block]] = [
         ("stem", ConvNormAct(make_divisible(stem * width, 8), kernel=3, stride=2, activation=activation))
@@ -75,7 +86,7 @@ def efficientnet_b0() -> Chain:
 
 
 def mobilenetv2(width: float) -> Chain:
-    """Sandler et al., 2018; the head grows with a width above 1."""
+    """Sandler et al., 2018; a width above 1 also widens the head."""
     rows = (
         Row(3, 1, 16, 1),
         Row(3, 6, 24, 2, 2),
@@ -105,7 +116,7 @@ def mobilenetv3_large() -> Chain:
 
 
 def mnasnet_a1(width: float) -> Chain:
-    """Tan et al., 2019, the one with squeeze-and-excite; the head does not grow."""
+    """Tan et al., 2019, with squeeze-and-excite; the width does not change the head."""
     rows = (
         Row(3, 1, 16, 1),
         Row(3, 6, 24, 2, 2),
@@ -119,7 +130,7 @@ def mnasnet_a1(width: float) -> Chain:
 
 
 def mnasnet_b1() -> Chain:
-    """Tan et al., 2019, the one without squeeze-and-excite."""
+    """Tan et al., 2019, without squeeze-and-excite."""
     rows = (
         Row(3, 1, 16, 1),
         Row(3, 3, 24, 2, 3),
@@ -147,7 +158,7 @@ def spnasnet() -> Chain:
 
 
 def fbnet_c() -> Chain:
-    """Wu et al., 2019; timm calls its head of 1984 channels suggested by the paper, but not quite clear."""
+    """Wu et al., 2019; according to timm, the paper suggests the head of 1984 channels without stating it clearly."""
     rows = (
         Row(3, 1, 16, 1),
         *(Row(3, 6, 24, 2), Row(3, 1, 24, 1, 2)),
@@ -161,7 +172,7 @@ def fbnet_c() -> Chain:
 
 
 def build_dna(*rows: Row) -> Chain:
-    """Li et al., 2020: between the first and the last row, which all four share, squeeze-and-excite and Swish as in EfficientNet."""
+    """Li et al., 2020: all four share the first and the last row, and have squeeze-and-excite and Swish as in EfficientNet."""
     return build_network((Row(3, 1, 16, 1), *rows, Row(3, 6, 320, 1)), activation="swish", attention="se")
 
 

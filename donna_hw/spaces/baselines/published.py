@@ -1,4 +1,4 @@
-"""What is published of the baselines: the accuracies of the paper's Table 3 (appendix A.3), and counts. None of it is measured here."""
+"""Published results of the baselines: the accuracies of the paper's Table 3 (appendix A.3), and counts; none is measured here."""
 
 from __future__ import annotations
 
@@ -12,10 +12,17 @@ _FILE = Path(__file__).with_name("published.csv")
 
 
 class PublishedResult(NamedTuple):
-    """A row of the paper's Table 3: its title and ImageNet top-1 accuracy there, and where that accuracy is from.
+    """A row of the paper's Table 3.
 
-    macs, params: of one 224x224 image, as rounded in `counts_source`; None where we know none for certain. note: what must be known to
-    read the row, such as why there is no network of that name to measure.
+    Attributes:
+        network: The baseline's name.
+        title: The network's name in the table.
+        top1_percent: ImageNet top-1 accuracy in the table.
+        top1_source: The source of that accuracy.
+        macs: Multiply-accumulates for one 224x224 image, as rounded in `counts_source`; None if uncertain.
+        params: Parameters, as rounded in `counts_source`; None if uncertain.
+        counts_source: The source of the counts.
+        note: What one must know to read the row, such as why there is no network of that name to measure.
     """
 
     network: str
@@ -30,7 +37,7 @@ class PublishedResult(NamedTuple):
 
 @cache
 def load_published() -> dict[str, PublishedResult]:
-    """Return {network: what is published of it}, in the order of the paper's Table 3."""
+    """Return {network: its published result}, in the order of the paper's Table 3."""
     with _FILE.open(encoding="utf-8", newline="") as file:
         rows = [_parse_row(row) for row in csv.DictReader(file)]
     return {row.network: row for row in rows}

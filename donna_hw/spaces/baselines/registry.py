@@ -1,4 +1,4 @@
-"""The baselines as a space of one stage, whose blocks are whole networks: whatever measures a space measures them the same way."""
+"""The baselines as a space of one stage, whose blocks are whole networks, so that they are measured like any other space."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ def build_baseline(network: str) -> Chain:
 
 
 def baseline_graphs(input_shape: Shape) -> dict[str, Graph]:
-    """Return the layers of every baseline for images of (channels, height, width)."""
+    """Return the graph of every baseline for images of shape (channels, height, width)."""
     return {name: lower(network(), input_shape) for name, network in NETWORKS.items()}
 
 
 def baselines() -> Space:
-    """One stage of whole networks for 224x224 images and 1000 classes: the paper's Table 3, where a definition is public."""
+    """One stage of whole networks for 224x224 images and 1000 classes: those of the paper's Table 3 with a public definition."""
     return Space(
         name="baselines",
-        title="the networks of the paper's Table 3, each a block of the one stage",
+        title="the networks of the paper's Table 3, each a block of a single stage",
         input_shape=(3, 224, 224),
         before=(),
         stages=(Stage("network", (Axis("network", tuple(NETWORKS), reference="mobilenetv2_100"),), build_baseline),),

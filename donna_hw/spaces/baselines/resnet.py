@@ -1,4 +1,4 @@
-"""ResNet-34 and ResNet-50 (He et al., 2016), as timm and torchvision build them: ResNet-50 with its stride in the 3x3 convolution."""
+"""ResNet-34 and ResNet-50 (He et al., 2016), as built by timm and torchvision: ResNet-50 has the stride in the 3x3 convolution."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def resnet34() -> Chain:
 
 
 def resnet50() -> Chain:
-    """3, 4, 6 and 3 blocks of 1x1, 3x3 and 1x1 convolutions, that widen to four times their hidden channels."""
+    """3, 4, 6 and 3 blocks of 1x1, 3x3 and 1x1 convolutions, whose output has four times the hidden channels."""
     return _resnet(
         Residual(256, 1, 64, 3), Residual(512, 2, 128, 4), Residual(1024, 2, 256, 6), Residual(2048, 2, 512, 3)
     )

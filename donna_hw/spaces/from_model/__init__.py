@@ -1,1 +1,1 @@
-"""from_model: say in one line what this folder is for."""
+"""Turn any torch model into a search space around itself."""

@@ -1,4 +1,4 @@
-"""Stock blocks: candidates for a stage of any convolutional network, by the shapes at its borders."""
+"""Default candidates for a stage of any convolutional network, from the shapes at its boundaries."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from donna_hw.graph.builder import Block
 from donna_hw.graph.graph import Shape
 from donna_hw.spaces.cells import InvertedResidual, Residual
 from donna_hw.spaces.zoo.axes import STYLE
+
+_HINT = "choose other boundaries, or pass custom blocks: space_from_model(..., blocks=...)"
 
 
 def default_blocks(
@@ -23,17 +25,32 @@ def default_blocks(
     cells: Sequence[str] = ("depthwise", "grouped"),
     widths: Sequence[float] = (),
 ) -> Mapping[str, Block]:
-    """Return candidates from maps of `in_shape` to maps of `out_shape`, (channels, height, width), by label.
+    """Return candidate blocks from maps of one shape to maps of another.
 
-    Inverted residual bottlenecks of every combination, such as `k3-e2-d1-relu-depthwise`. widths: residual blocks of two 3x3 convolutions
-    beside them, `res-w0.5-d1`, their inner channels that share of the stage's. The stride, of the first bottleneck, is what takes
-    one size to the other; raises `ConfigError` where no stride does, or a border is no map.
+    The candidates are inverted residual bottlenecks of every combination, such as `k3-e2-d1-relu-depthwise`, and residual blocks, such as
+    `res-w0.5-d1`. Their first bottleneck has the stride that the two sizes require.
+
+    Args:
+        in_shape: (channels, height, width) before the stage.
+        out_shape: (channels, height, width) after the stage.
+        kernels: Sizes of the spatial convolution.
+        expands: Hidden channels per input channel.
+        depths: Numbers of bottlenecks.
+        styles: Values of the axis `STYLE`: activation and attention.
+        cells: `depthwise`, `grouped` or both.
+        widths: Inner channels of residual blocks of 3x3 convolutions, as fractions of the stage's; none by default.
+
+    Returns:
+        The candidates by label.
+
+    Raises:
+        ConfigError: If no stride leads from one size to the other, or a boundary has no map.
     """
     stride = _stride(in_shape, out_shape)
-    found: dict[str, Block] = {}
+    blocks: dict[str, Block] = {}
     for kernel, expand, depth, style, cell in product(kernels, expands, depths, styles, cells):
         settings = STYLE.cell_settings(style)
-        found[f"k{kernel}-e{expand:g}-d{depth}-{style}-{cell}"] = InvertedResidual(
+        blocks[f"k{kernel}-e{expand:g}-d{depth}-{style}-{cell}"] = InvertedResidual(
             out_shape[0],
             stride,
             kernel,
@@ -45,22 +62,22 @@ def default_blocks(
         )
     for width, depth in product(widths, depths):
         hidden = max(1, round(width * out_shape[0]))
-        found[f"res-w{width:g}-d{depth}"] = Residual(out_shape[0], stride, hidden, depth)
-    return found
+        blocks[f"res-w{width:g}-d{depth}"] = Residual(out_shape[0], stride, hidden, depth)
+    return blocks
 
 
 def _stride(in_shape: Shape, out_shape: Shape) -> int:
     if len(in_shape) != 3 or len(out_shape) != 3:
         raise ConfigError(
-            "stock blocks take maps to maps, (channels, height, width)",
+            "the default blocks need maps (channels, height, width) before and after a stage",
             got=f"{in_shape} to {out_shape}",
-            hint="cut elsewhere, or give blocks of your own: stages_from(..., blocks=...)",
+            hint=_HINT,
         )
     for stride in range(1, max(in_shape[1:]) + 1):
-        if all(-(-size // stride) == wanted for size, wanted in zip(in_shape[1:], out_shape[1:], strict=True)):
+        if all(-(-size // stride) == target for size, target in zip(in_shape[1:], out_shape[1:], strict=True)):
             return stride
     raise ConfigError(
-        "a stock block's stride must take the size before it to the size after it",
+        "no stride of the default blocks leads from the size before a stage to the size after it",
         got=f"{in_shape[1:]} to {out_shape[1:]}",
-        hint="cut elsewhere, or give blocks of your own: stages_from(..., blocks=...)",
+        hint=_HINT,
     )

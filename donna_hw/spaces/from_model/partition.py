@@ -1,4 +1,4 @@
-"""stages_from: any torch model as a search space around itself, cut into stages at the places that its user names."""
+"""space_from_model: any torch model as a search space around itself, cut into stages at boundaries that the user names."""
 
 from __future__ import annotations
 
@@ -28,23 +28,30 @@ class CandidateCell:
     blocks: tuple[tuple[str, Block], ...]
 
     def __call__(self, block: str) -> Block:
-        """Return the block of a label."""
+        """Return the block with the label `block`."""
         return dict(self.blocks)[block]
 
 
 def suggest_boundaries(model: nn.Module, example: Tensor) -> list[str]:
-    """Return boundaries for `space_from_model`: where the maps of each size end, the first of them the end of the stem.
+    """Suggest boundaries for `space_from_model`: the places where the maps of each size end.
 
-    They are modules' paths, or names of operations where no module ends there. Raises `ConfigError` for a model that torch.fx cannot trace,
-    or that has no two sizes to cut between.
+    Args:
+        model: The model.
+        example: One input, [1, channels, height, width].
+
+    Returns:
+        Paths of modules, or names of operations where no module ends. The first is the end of the stem.
+
+    Raises:
+        ConfigError: If torch.fx cannot trace the model, or it does not have maps of two sizes.
     """
-    found = trace_model(model, example)
-    ends = list(find_stage_ends(found))
+    traced = trace_model(model, example)
+    ends = list(find_stage_ends(traced))
     if len(ends) < 2:
         raise ConfigError(
-            f"{type(model).__name__} must have maps of two sizes or more for boundaries to be proposed",
+            f"no boundaries to suggest: {type(model).__name__} must have maps of at least two sizes",
             got=f"{len(ends)}",
-            hint=f"name them yourself: {', '.join(found.cut_points) or 'it can be cut nowhere'}",
+            hint=f"choose boundaries among {', '.join(traced.cut_points)}" if traced.cut_points else "it cannot be cut",
         )
     return ends
 
@@ -57,27 +64,39 @@ def space_from_model(
     blocks: BlockFactory = default_blocks,
     name: str = "own_model",
 ) -> Space:
-    """Return the space of a model's own stages and candidates in their place; its reference is the model, with its weights.
+    """Return a search space around a torch model, whose reference is the model with its weights.
 
-    example: one input, [1, channels, height, width]. boundaries: where stages end, each a module's path or an operation's name of torch.fx:
-    what stands before the first is fixed, and so is what follows the last; None: those of `suggest_boundaries`. blocks: the candidates of a
-    stage by label, from the shapes at its borders; beside them stands `own`, the model's own stage. The model is traced in evaluation mode,
-    and copied: later changes to it change nothing. Raises `ConfigError` where something beside one tensor crosses a boundary, such as a skip
-    connection, with the place; for a boundary out of order, and for a candidate of another shape. Raises `UnknownNameError` for a boundary that
-    is none.
+    The model is traced in evaluation mode and copied, so that later changes to it have no effect.
+
+    Args:
+        model: A model of one input and one output.
+        example: One input, [1, channels, height, width].
+        boundaries: Where stages end, each a module's path or the name of an operation of torch.fx. What comes before the first and after
+            the last is fixed. None takes those of `suggest_boundaries`.
+        blocks: Returns the candidates of a stage by label, from the shapes before and after it. The model's own stage is always added,
+            with the label `original`.
+        name: The name of the space.
+
+    Returns:
+        The space.
+
+    Raises:
+        ConfigError: If more than one tensor crosses a boundary, such as a skip connection; if a boundary is out of order; or if a
+            candidate has another output shape.
+        UnknownNameError: If there is no such boundary.
     """
-    found = trace_model(model, example)
+    traced = trace_model(model, example)
     if boundaries is None:
         boundaries = suggest_boundaries(model, example)
-    cuts = _resolve_boundaries(found, boundaries)
+    cuts = _resolve_boundaries(traced, boundaries)
     in_shape = tuple(int(size) for size in example.shape[1:])
     shapes = [_boundary_shape(node) for node in cuts]
-    parts = {BEFORE: extract_submodule(found, found.input_node, cuts[0], in_shape)}
+    parts = {BEFORE: extract_submodule(traced, traced.input_node, cuts[0], in_shape)}
     stages = []
     for number, ((start, end), (before, after)) in enumerate(zip(pairwise(cuts), pairwise(shapes), strict=True), 1):
-        parts[f"stage{number}"] = extract_submodule(found, start, end, before)
+        parts[f"stage{number}"] = extract_submodule(traced, start, end, before)
         stages.append(_build_stage(f"stage{number}", parts[f"stage{number}"], blocks(before, after), (before, after)))
-    parts[AFTER] = extract_submodule(found, cuts[-1], found.output_node, shapes[-1])
+    parts[AFTER] = extract_submodule(traced, cuts[-1], traced.output_node, shapes[-1])
     return Space(
         name=name,
         title=f"{type(model).__name__}, cut at {', '.join(boundaries)}",
@@ -91,7 +110,7 @@ def space_from_model(
 
 @dataclass(frozen=True)
 class _ReferenceWeights:
-    """The weights that a model came with, under the names of its reference network's."""
+    """The weights of the model, under the names of the reference network."""
 
     parts: tuple[tuple[str, SubmoduleBlock], ...]
 
@@ -103,45 +122,47 @@ class _ReferenceWeights:
         }
 
 
-def _resolve_boundaries(found: TracedModel, boundaries: Sequence[str]) -> list[fx.Node]:
+def _resolve_boundaries(traced: TracedModel, boundaries: Sequence[str]) -> list[fx.Node]:
     if len(boundaries) < 2:
         raise ConfigError(
-            "a model needs two boundaries or more: each stage lies between two",
+            "at least two boundaries are needed, with a stage between each two",
             got=", ".join(boundaries) or "none",
-            hint=f"choose among {', '.join(found.cut_points)}",
+            hint=f"choose among {', '.join(traced.cut_points)}",
         )
-    cuts = [found.boundary_node(name) for name in boundaries]
-    order = list(found.cut_points.values())
-    for (first, second), (one, other) in zip(pairwise(boundaries), pairwise(cuts), strict=True):
-        if order.index(one) >= order.index(other):
-            raise ConfigError("boundaries must stand in the order of the data", got=f"{second} after {first}")
-    if cuts[-1] is found.output_node:
+    cuts = [traced.boundary_node(name) for name in boundaries]
+    order = list(traced.cut_points.values())
+    for (first, second), (node, next_node) in zip(pairwise(boundaries), pairwise(cuts), strict=True):
+        if order.index(node) >= order.index(next_node):
+            raise ConfigError("boundaries must be in the order of the data", got=f"{second} after {first}")
+    if cuts[-1] is traced.output_node:
         raise ConfigError(
-            "something must follow the last boundary, such as a classifier: stages are judged by what follows them",
+            "a fixed part such as a classifier must follow the last boundary",
             got=boundaries[-1],
-            hint="leave it out",
+            hint="leave that boundary out",
         )
     return cuts
 
 
 def _boundary_shape(node: fx.Node) -> Shape:
     shape = node_shape(node)
-    assert shape is not None  # noqa: S101  a cut is one tensor
+    assert shape is not None  # noqa: S101  a boundary is one tensor
     return shape
 
 
-def _build_stage(name: str, own: SubmoduleBlock, blocks: Mapping[str, Block], shapes: tuple[Shape, Shape]) -> Stage:
+def _build_stage(
+    name: str, original: SubmoduleBlock, blocks: Mapping[str, Block], shapes: tuple[Shape, Shape]
+) -> Stage:
     if ORIGINAL in blocks or not blocks:
         raise ConfigError(
-            f"{name}: its blocks must be one or more, none of them labelled {ORIGINAL!r}: that is the model's own stage",
+            f"{name} must have at least one block, and none labeled {ORIGINAL!r}, which is the model's own stage",
             got=", ".join(blocks) or "none",
         )
     for label, block in blocks.items():
         shape = lower(block, shapes[0]).output_shape
         if shape != shapes[1]:
-            raise ConfigError(f"{name}: the output of the block {label} must be {shapes[1]}", got=shape)
+            raise ConfigError(f"{name}: the output of the block {label} must have the shape {shapes[1]}", got=shape)
     return Stage(
         name,
         (Axis("block", (ORIGINAL, *blocks), reference=ORIGINAL),),
-        CandidateCell(((ORIGINAL, own), *blocks.items())),
+        CandidateCell(((ORIGINAL, original), *blocks.items())),
     )

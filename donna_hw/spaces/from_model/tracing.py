@@ -1,4 +1,4 @@
-"""A torch model as a graph of its operations (torch.fx), and the places where it can be cut in two."""
+"""A torch model as a graph of its operations (torch.fx), and the boundaries at which it can be cut in two."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from donna_hw.graph.graph import Shape
 
 
 class _Tracer(fx.Tracer):
-    """Keeps torch's own layers whole, and every kind of batch-norm: a traced one would forget to learn its statistics."""
+    """Does not trace into torch's own layers, nor into any batch-norm: a traced one would not update its statistics."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return super().is_leaf_module(m, module_qualified_name) or isinstance(m, nn.modules.batchnorm._BatchNorm)
@@ -24,14 +24,14 @@ class _Tracer(fx.Tracer):
 
 @dataclass(frozen=True)
 class TracedModel:
-    """A model and its operations in their order, each with the shape of its output in `meta`."""
+    """A model and its operations in order, each with the shape of its output in `meta`."""
 
     model: nn.Module
     graph: fx.Graph
 
     @property
     def nodes(self) -> list[fx.Node]:
-        """All operations but the return."""
+        """All operations except the return."""
         return [node for node in self.graph.nodes if node.op != "output"]
 
     @cached_property
@@ -42,60 +42,60 @@ class TracedModel:
     @cached_property
     def output_node(self) -> fx.Node:
         """The operation whose output the model returns."""
-        found: list[fx.Node] = next(node for node in self.graph.nodes if node.op == "output").all_input_nodes
-        return found[0]
+        inputs: list[fx.Node] = next(node for node in self.graph.nodes if node.op == "output").all_input_nodes
+        return inputs[0]
 
     @cached_property
     def cut_points(self) -> dict[str, fx.Node]:
-        """The operations after which one tensor alone goes on, in their order, by name: the module that ends there, or the operation."""
-        found: dict[str, fx.Node] = {}
+        """The operations, in order, whose output alone is used afterwards, by the name of the module that ends there or their own."""
+        points: dict[str, fx.Node] = {}
         for node in self.nodes:
             if node is self.input_node or node_shape(node) is None or self.output_node not in self._descendants(node):
                 continue
             if not self.crossing_edges(node):
-                found[self._boundary_name(node)] = node
-        return found
+                points[self._boundary_name(node)] = node
+        return points
 
     def ancestors(self, node: fx.Node) -> set[fx.Node]:
-        """Return the operation and all that it needs."""
-        found, todo = set(), [node]
-        while todo:
-            one = todo.pop()
-            if one not in found:
-                found.add(one)
-                todo += one.all_input_nodes
-        return found
+        """Return the operation and everything on which it depends."""
+        seen, pending = set(), [node]
+        while pending:
+            current = pending.pop()
+            if current not in seen:
+                seen.add(current)
+                pending += current.all_input_nodes
+        return seen
 
     def crossing_edges(self, node: fx.Node) -> list[tuple[fx.Node, fx.Node]]:
-        """Return what would cross a border after `node` beside its own output, and who reads it there."""
+        """Return (operation, reader) of each output, other than that of `node`, that would cross a boundary after `node`."""
         before = self.ancestors(node)
         return [
-            (one, reader)
-            for one in self.nodes
-            if one in before and one is not node and one.op != "get_attr"
-            for reader in one.users
+            (source, reader)
+            for source in self.nodes
+            if source in before and source is not node and source.op != "get_attr"
+            for reader in source.users
             if reader not in before
         ]
 
     def boundary_node(self, name: str) -> fx.Node:
-        """Return where a border of that name lies, a module's path or an operation's name.
+        """Return the operation at the end of a boundary, a module's path or an operation's name.
 
-        Raises `UnknownNameError`, and `ConfigError` with the place where something else crosses it.
+        Raises `UnknownNameError`, and `ConfigError` if something else crosses the boundary.
         """
         node = self._find_node(name)
         crossing = self.crossing_edges(node)
         if crossing:
-            one, reader = crossing[0]
+            source, reader = crossing[0]
             raise ConfigError(
-                f"the boundary {name} must be crossed by its own output alone",
-                got=f"{_describe_node(one)} is read behind it by {_describe_node(reader)}",
-                hint=f"cut at one of {', '.join(self.cut_points)}",
+                f"only the output of the boundary {name} may cross it",
+                got=f"{_describe_node(source)}, which {_describe_node(reader)} reads",
+                hint=f"choose among {', '.join(self.cut_points)}",
             )
         if node not in self.cut_points.values():
             raise ConfigError(
-                f"the boundary {name} must lie between the input and the output, and be one tensor",
+                f"the boundary {name} must be one tensor between the input and the output",
                 got=str(node_shape(node) or "no tensor"),
-                hint=f"cut at one of {', '.join(self.cut_points)}",
+                hint=f"choose among {', '.join(self.cut_points)}",
             )
         return node
 
@@ -104,53 +104,57 @@ class TracedModel:
         if not inside:
             inside = [node for node in self.nodes if node.name == name]
         if not inside:
-            raise UnknownNameError(
-                "a boundary must be a module or an operation", got=name, choices=list(self.cut_points)
-            )
+            raise UnknownNameError("unknown boundary", got=name, choices=list(self.cut_points))
         ends = [node for node in inside if any(user not in inside for user in node.users)]
         if len(ends) != 1:
             raise ConfigError(
                 f"the boundary {name} must have one output",
                 got=", ".join(node.name for node in ends) or "none that is read",
-                hint=f"cut at one of {', '.join(self.cut_points)}",
+                hint=f"choose among {', '.join(self.cut_points)}",
             )
         return ends[0]
 
     def _boundary_name(self, node: fx.Node) -> str:
-        """Return the outermost module whose only output the operation is, else the operation's own name."""
+        """Return the outermost module whose only output is that of the operation, else the operation's own name."""
         for path in _module_paths(node):
-            inside = [one for one in self.nodes if path in _module_paths(one)]
-            if [one for one in inside if any(user not in inside for user in one.users)] == [node]:
+            inside = [other for other in self.nodes if path in _module_paths(other)]
+            if [other for other in inside if any(user not in inside for user in other.users)] == [node]:
                 return path
         return node.name
 
     def _descendants(self, node: fx.Node) -> set[fx.Node]:
-        found, todo = set(), [node]
-        while todo:
-            one = todo.pop()
-            for user in one.users:
-                if user not in found:
-                    found.add(user)
-                    todo.append(user)
-        return found
+        seen, pending = set(), [node]
+        while pending:
+            for user in pending.pop().users:
+                if user not in seen:
+                    seen.add(user)
+                    pending.append(user)
+        return seen
 
 
 def trace_model(model: nn.Module, example: Tensor) -> TracedModel:
-    """Return a model's operations, traced in evaluation mode; the model's modes are put back.
+    """Trace a model in evaluation mode; its training modes are restored afterwards.
 
-    example: its input, [batch, ...]. Raises `ConfigError` when torch.fx cannot trace it, as where a branch depends on values, or it has
-    several inputs or outputs.
+    Args:
+        model: A model of one input and one output.
+        example: An input, [batch, ...].
+
+    Returns:
+        The model's operations with their shapes.
+
+    Raises:
+        ConfigError: If torch.fx cannot trace it, for example because a branch depends on values, or it has several inputs or outputs.
     """
     modes = [(part, part.training) for part in model.modules()]
     try:
-        whole = fx.GraphModule(model, _Tracer().trace(model.eval()))
-        graph = whole.graph
+        traced = fx.GraphModule(model, _Tracer().trace(model.eval()))
+        graph = traced.graph
         graph.eliminate_dead_code()
         with torch.no_grad():
-            ShapeProp(whole).propagate(example)
+            ShapeProp(traced).propagate(example)
     except Exception as error:  # whatever a user's model raises
         raise ConfigError(
-            f"torch.fx must be able to trace {type(model).__name__} and torch to run it on {tuple(example.shape)}",
+            f"torch.fx cannot trace {type(model).__name__} on an input of shape {tuple(example.shape)}",
             got=f"{type(error).__name__}: {' '.join(str(error).split())[:200]}",
             hint="write branches that depend on values as operations on tensors",
         ) from error
@@ -168,15 +172,15 @@ def trace_model(model: nn.Module, example: Tensor) -> TracedModel:
 
 
 def node_shape(node: fx.Node) -> Shape | None:
-    """Return the shape of an operation's output for one image; None where it is no single tensor."""
-    shape = getattr(node.meta.get("tensor_meta"), "shape", None)  # of several tensors it is a tuple of such
+    """Return the shape of an operation's output for one image; None if it is not a single tensor."""
+    shape = getattr(node.meta.get("tensor_meta"), "shape", None)  # a tuple of shapes for several tensors
     return tuple(int(size) for size in shape[1:]) if isinstance(shape, torch.Size) else None
 
 
-def find_stage_ends(found: TracedModel) -> Iterator[str]:
-    """Yield the boundaries to propose: of the maps of every size of more than one pixel, the last place to cut."""
+def find_stage_ends(traced: TracedModel) -> Iterator[str]:
+    """Yield the last boundary of the maps of each size of more than one pixel."""
     ends: dict[Sequence[int], str] = {}
-    for name, node in found.cut_points.items():
+    for name, node in traced.cut_points.items():
         shape: Any = node_shape(node)
         if len(shape) == 3 and shape[1] * shape[2] > 1:
             ends[shape[1:]] = name
@@ -184,7 +188,7 @@ def find_stage_ends(found: TracedModel) -> Iterator[str]:
 
 
 def _module_paths(node: fx.Node) -> tuple[str, ...]:
-    """Return the paths of the modules that an operation lies in, the outermost first."""
+    """Return the paths of the modules around an operation, the outermost first."""
     return tuple(path for path in node.meta.get("nn_module_stack", {}) if path)
 
 

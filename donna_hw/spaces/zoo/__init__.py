@@ -1,1 +1,1 @@
-"""zoo: say in one line what this folder is for."""
+"""The shipped search spaces: the paper's, those of other papers, and small ones, each in a file."""

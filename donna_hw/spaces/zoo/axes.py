@@ -1,4 +1,4 @@
-"""Axes that several spaces share."""
+"""Axes shared by several spaces."""
 
 from __future__ import annotations
 

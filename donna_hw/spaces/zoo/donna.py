@@ -1,11 +1,12 @@
 """The paper's DONNA space at its full size: five stages of 384 blocks on 224x224 images, 8.3e12 architectures.
 
 From the paper's appendix F: inverted residual bottlenecks; kernel 3, 5 or 7; depthwise or grouped; Swish wherever there is
-squeeze-and-excite; depth, expansion and channel scaling that vary. 224x224 images: appendix E. Its main text was not at hand, so that
-the rest is recollected and unconfirmed: the values of expand, depth and width, that the reference is the largest member, and, with
-little confidence, stem, channels, strides and head. The width scales what is inside a block, whose input and output keep the
-reference's channels: derived. Our choice: groups of 8 channels, Swish in stem and head, squeezing to a quarter, and depthwise cells
-in the reference. Expand 4 and 6 at width 0.5 are the layers of 2 and 3 at 1.0, so that a table measures 288 of a stage's 384 blocks.
+squeeze-and-excite; varying depth, expansion and channel scaling. From appendix E: 224x224 images.
+Recalled and unconfirmed, since we do not have the main text: the values of expand, depth and width; that the reference is the largest
+member; and, with little confidence, stem, channels, strides and head.
+Derived: the width scales only the inside of a block, whose input and output have the reference's channels.
+Our choice: groups of 8 channels, Swish in stem and head, squeezing to a quarter, and depthwise cells in the reference.
+Expand 4 and 6 at width 0.5 have the layers of 2 and 3 at 1.0, so that a table measures 288 of a stage's 384 blocks.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Around EfficientNet-B0: six stages of 36 blocks on 224x224 images, 2.2e9 architectures. The reference is EfficientNet-B0 itself.
 
-The paper searches an "EfficientNet-B0" space and says (appendix F) that no network of it passes the reference's accuracy, but gives
-neither its stages nor its values. Derived: a stage is one row of EfficientNet's own table (Tan and Le, 2019), from the second on; stem,
-first row and head stay. From the paper's other spaces: kernel and expand. Our choice: depth 1 to 4, of which the table's are the reference.
-Swish and squeeze-and-excite to a quarter of a bottleneck's input are in every bottleneck, as there.
+The paper searches an "EfficientNet-B0" space and states (appendix F) that none of its networks exceeds the reference's accuracy, but
+gives neither its stages nor its values. Derived: a stage is one row of EfficientNet's own table (Tan and Le, 2019), from the second on;
+stem, first row and head are fixed. From the paper's other spaces: kernel and expand. Our choice: depth 1 to 4, with the depths of that
+table as the reference. Every bottleneck has Swish, and squeeze-and-excite to a quarter of its input, as in EfficientNet.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
 Published (Wu et al., arXiv:1812.03443): channels, layers and strides of the stages, and the operators: kernel 3 or 5, expand 1, 3 or 6,
 1x1 convolutions in two groups, skip. From HW-NAS-Bench's code (Li et al., arXiv:2103.10584): the order of the operators, which is that of
-its and of HELP's numbers 0 to 8; that a skip is a 1x1 convolution with ReLU where stride or channels change; heads of 1984 and 1504
-channels; and the CIFAR-100 form: images of 32 pixels, and strides of 1 in the stem and in the first two stages. HELP's files
-(arXiv:2106.08630) say of its measured networks that they are of this form. Ours: the channel shuffle between the 1x1 convolutions in groups
-is left out, as it computes nothing, though a device spends time on it; and the reference, the largest member.
+its numbers 0 to 8 and of HELP's; that a skip is a 1x1 convolution with ReLU where stride or channels change; heads of 1984 and 1504
+channels; and the CIFAR-100 form, with images of 32 pixels and strides of 1 in the stem and in the first two stages. According to HELP's
+files (arXiv:2106.08630), its measured networks have this form. Our choice: the reference is the largest member, and the channel shuffle
+between the grouped 1x1 convolutions is left out, since it computes nothing, although a device spends time on it.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _space(
 
 
 def _layer(channels: int, stride: int, *, kernel: int = 0, expand: int = 0, groups: int = 1) -> InvertedResidual | Skip:
-    """Return a layer's block; of kernel 0 it is skipped."""
+    """Return a layer's block; a kernel of 0 skips the layer."""
     if not kernel:
         return Skip(channels, stride)
     return InvertedResidual(channels, stride, kernel, expand, always_expand=True, pointwise_groups=groups)

@@ -1,10 +1,10 @@
 """MobileNetV3 at widths 1.0 and 1.2: five stages of 27 blocks on 224x224 images; and 1.2 with 216 a stage, as in the paper's section D.
 
-From the paper: the names, and for 1.2 kernel, expand and depth (appendix D: 3/5/7, 3/4/6, 2/3/4), which count 27 a stage; the extended
+From the paper: the names, and for 1.2 kernel, expand and depth (appendix D: 3/5/7, 3/4/6, 2/3/4), hence 27 blocks a stage; the extended
 space adds ReLU or Swish, no attention or squeeze-and-excite, and channel scaling by 0.5 or 1.0. Derived: these are the values of
-Once-for-All's supernets, so that the channels, strides, activations and attentions are taken from there. Recollected and unconfirmed: that
-the paper used exactly these. A searched block is a whole stage; stem, first bottleneck, tail and classifier are fixed.
-Our choice: the reference is the largest member; in the extended space the fixed parts keep Hard-Swish.
+Once-for-All's supernets, whose channels, strides, activations and attentions are used here. Recalled and unconfirmed: that the paper
+used exactly these. A searched block is a whole stage; stem, first bottleneck, tail and classifier are fixed.
+Our choice: the reference is the largest member, and the fixed parts of the extended space have Hard-Swish.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def mobilenetv3_1_2() -> Space:
 
 
 def mobilenetv3_1_2_extended() -> Space:
-    """Five stages of 27 x 2 x 2 x 2 = 216 blocks, 4.7e11 architectures; on the frame of 1.2."""
+    """Five stages of 27 x 2 x 2 x 2 = 216 blocks, 4.7e11 architectures; the fixed parts are those of 1.2."""
     return Space(
         name="mobilenetv3_1.2_extended",
         title="MobileNetV3 1.2x with activation, attention and width (section D): five stages on 224x224 images",

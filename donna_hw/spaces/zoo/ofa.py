@@ -2,11 +2,11 @@
 
 Published (Cai et al., arXiv:1908.09791, and its code): five stages of up to four layers; kernel 3/5/7 and expand 3/4/6 in each layer, depth
 2/3/4 in each stage, images of 128, 132, ..., 224 pixels; strides, activations and squeeze-and-excite of MobileNetV3. Of the two public
-supernets, widths 1.0 and 1.2, this is 1.2: the one that HELP (arXiv:2106.08630) searches, whose measured networks are read into this space.
-At which width HELP's networks were timed is not said; that it was 1.2 too is derived. Channels and fixed parts: `mobilenetv3_1.2`.
-Ours: a depth is written as `skip` in a stage's third and fourth layer. Third skipped and fourth kept is the same network as the other way
-round, so that 9 of a stage's 100 endings repeat another; Once-for-All's own encoding is the one with the fourth skipped. The reference is
-the largest member at 224 pixels.
+supernets, widths 1.0 and 1.2, this is 1.2, which HELP (arXiv:2106.08630) searches; its measured networks are imported into this space.
+HELP does not state the width of its timed networks; that it was 1.2 as well is derived. Channels and fixed parts: `mobilenetv3_1.2`.
+Our choice: a depth is written as `skip` in a stage's third and fourth layer. Skipping the third layer gives the same network as skipping
+the fourth, so that 9 of a stage's 100 endings repeat another; Once-for-All's own encoding skips the fourth. The reference is the
+largest member at 224 pixels.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MIN_DEPTH, MAX_DEPTH = 2, 4  # layers of a stage
 
 
 def ofa_mobilenetv3() -> Space:
-    """20 layers of 9 blocks, or 10 where a layer may be skipped, and 25 resolutions."""
+    """20 layers of 9 blocks, or of 10 where a layer may be skipped, and 25 resolutions."""
     return replace(
         mobilenetv3_1_2(),
         name="ofa_mobilenetv3",
@@ -40,7 +40,7 @@ def ofa_mobilenetv3() -> Space:
 
 
 def _stage(stage: int, layer: int) -> Stage:
-    """Return the searched layer of two numbers from 0 on; a stage's first layer has its stride."""
+    """Return a searched layer; stages and layers count from 0, and a stage's first layer has its stride."""
     stride, activation, attention = STAGES[stage]
     cell = partial(_layer, CHANNELS_1_2[stage], stride if layer == 0 else 1, activation=activation, attention=attention)
     return Stage(
@@ -51,7 +51,7 @@ def _stage(stage: int, layer: int) -> Stage:
 def _layer(
     channels: int, stride: int, *, activation: str, attention: str, kernel: int = 0, expand: int = 0
 ) -> InvertedResidual | Skip:
-    """Return a layer's block; of kernel 0 it is skipped."""
+    """Return a layer's block; a kernel of 0 skips the layer."""
     if not kernel:
         return Skip(channels, stride)
     return InvertedResidual(channels, stride, kernel, expand, activation=activation, attention=attention)

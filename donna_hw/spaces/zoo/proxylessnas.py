@@ -1,9 +1,9 @@
 """ProxylessNAS at width 1.3: five stages of 27 blocks on 224x224 images, 1.4e7 architectures.
 
 From the paper: the name. Derived: the values of Once-for-All's ProxylessNAS supernet, kernel 3/5/7, expand 3/4/6 and depth 2/3/4, whose
-channels and strides are taken from there: ReLU6, no squeeze-and-excite. Recollected and unconfirmed: that the paper used exactly these.
-A searched block is a whole stage. Our choice: the reference is the largest member, and the last bottleneck, which Once-for-All searches
-too, is fixed at the reference's kernel and expansion.
+channels and strides are used here, with ReLU6 and without squeeze-and-excite. Recalled and unconfirmed: that the paper used exactly these.
+A searched block is a whole stage. Our choice: the reference is the largest member, and the last bottleneck, which Once-for-All also
+searches, is fixed at the reference's kernel and expansion.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Shift cells beside a space's own: the paper's example of new blocks whose accuracy an old predictor foretells (section 4.1.2).
+"""Shift cells, added to a space: the paper's example of new blocks whose accuracy an old predictor predicts (section 4.1.2).
 
 A shift (Wu et al., "Shift: A Zero FLOP, Zero Parameter Alternative to Spatial Convolutions", CVPR 2018) moves each of its channels by one
-of the kernel's kxk displacements. That the bottleneck is otherwise the space's own, and that channels spread evenly over the
-displacements, is our choice.
+of the kernel's kxk displacements. Our choice: the bottleneck is otherwise that of the space, and the channels are spread evenly over the
+displacements.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Shift(nn.Module):
 
 @dataclass(frozen=True)
 class ShiftBottleneck(InvertedResidual):
-    """An inverted residual bottleneck with a shift in the place of its kxk convolution, which has no weights and no arithmetic."""
+    """An inverted residual bottleneck whose kxk convolution is replaced by a shift, which has no weights and no arithmetic."""
 
     def add_spatial(self, builder: GraphBuilder, x: str, hidden: int, stride: int, name: str) -> str:
         """Add the shift."""

@@ -1,6 +1,6 @@
-"""Small spaces for real images of 8x8, 28x28 and 32x32 pixels: DONNA's axes at a size that two CPU cores can search whole.
+"""Small spaces for real images of 8x8, 28x28 and 32x32 pixels: DONNA's axes at a size that two CPU cores can search completely.
 
-Everything here is our choice; the axes are those of the paper's DONNA space (kernel, expand, depth, activation tied to
+Everything here is our choice. The axes are those of the paper's DONNA space (kernel, expand, depth, activation tied to
 attention, cell), with fewer values. The reference is the network of the largest values with depthwise cells.
 """
 
@@ -23,17 +23,17 @@ def _space(
     stages: list[tuple[int, int]],
     tail: int,
     axes: tuple[Axis, ...],
-    colours: int = 1,
+    channels: int = 1,
 ) -> Space:
-    """Return a space; stem and stages are (channels, stride)."""
+    """Return a space; `stem` and `stages` are (channels, stride), `channels` those of the images."""
     return Space(
         name=name,
         title=title,
-        input_shape=(colours, pixels, pixels),
+        input_shape=(channels, pixels, pixels),
         before=(("stem", ConvNormAct(stem[0], kernel=3, stride=stem[1], activation="swish")),),
         stages=tuple(
-            Stage(f"stage{number}", axes, partial(InvertedResidual, channels=channels, stride=stride))
-            for number, (channels, stride) in enumerate(stages, start=1)
+            Stage(f"stage{number}", axes, partial(InvertedResidual, channels=width, stride=stride))
+            for number, (width, stride) in enumerate(stages, start=1)
         ),
         after=(("tail", ConvNormAct(tail, activation="swish")), ("classifier", Classifier(classes=10))),
     )
@@ -48,7 +48,7 @@ def small_8px() -> Space:
 
 
 def small_8px_cells() -> Space:
-    """Four stages for 8x8 images, grouped cells beside depthwise ones: 48 blocks a stage, 5.3 million architectures."""
+    """Four stages for 8x8 images, with depthwise and grouped cells: 48 blocks a stage, 5.3 million architectures."""
     axes = (Axis("kernel", (3, 5)), Axis("expand", (1, 2, 4)), Axis("depth", (1, 2)), STYLE, CELL)
     return _space(
         "small_8px_cells",
@@ -76,15 +76,15 @@ def small_28px() -> Space:
 
 
 def small_32px() -> Space:
-    """Four stages for 32x32 colour images: 72 blocks a stage, 26.9 million architectures."""
+    """Four stages for 32x32 color images: 72 blocks a stage, 26.9 million architectures."""
     axes = (Axis("kernel", (3, 5)), Axis("expand", (2, 4, 6)), Axis("depth", (1, 2, 3)), STYLE, CELL)
     return _space(
         "small_32px",
-        "four stages on 32x32 colour images",
+        "four stages on 32x32 color images",
         32,
         stem=(16, 2),
         stages=[(24, 2), (32, 1), (48, 2), (64, 1)],
         tail=128,
         axes=axes,
-        colours=3,
+        channels=3,
     )

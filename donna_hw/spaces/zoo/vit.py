@@ -1,7 +1,8 @@
 """Vision transformers (paper, appendix C): ViT-B/16 in four stages of three layers, and small ones for small images.
 
 The paper searches depth {1, 2, 3}, embedding {384, 576, 768}, heads {4, 8, 12} and mlp ratio {2, 3, 4}: 81 blocks a stage. Its counts (0.5
-million networks, 135 epochs) are those of 27, three axes of three values: `vit_b16` ties the heads to the embedding, `vit_b16_81` does not.
+million networks, 135 epochs) correspond to 27, three axes of three values: `vit_b16` ties the heads to the embedding, `vit_b16_81` does
+not.
 """
 
 from __future__ import annotations
@@ -21,35 +22,52 @@ STAGES, DEPTHS = 4, (1, 2, 3)
 
 
 def vit_b16() -> Space:
-    """ViT-B/16 on 224x224 images, the heads tied to the embedding: 27 blocks a stage."""
-    tied = _tied((384, 576, 768), (4, 8, 12))
-    return _vit_b16("vit_b16", "ViT-B/16, heads tied to the embedding", (tied,))
+    """ViT-B/16 on 224x224 images, with heads tied to the embedding: 27 blocks a stage."""
+    embedding = _embedding_axis((384, 576, 768), (4, 8, 12))
+    return _vit_b16("vit_b16", "ViT-B/16, heads tied to the embedding", (embedding,))
 
 
 def vit_b16_81() -> Space:
-    """ViT-B/16 on 224x224 images, heads searched for themselves: 81 blocks a stage."""
+    """ViT-B/16 on 224x224 images, with heads as a separate axis: 81 blocks a stage."""
     return _vit_b16("vit_b16_81", "ViT-B/16", (Axis("embedding", (384, 576, 768)), Axis("heads", (4, 8, 12))))
 
 
 def small_vit_8px() -> Space:
-    """A narrow one for 8x8 images in patches of 2x2: 27 blocks a stage."""
+    """A narrow transformer for 8x8 images in patches of 2x2: 27 blocks a stage."""
     return _space(
-        "small_vit_8px", "a transformer on 8x8 images", (1, 8, 8), (48, 2, 10), (_tied((24, 36, 48), (2, 3, 4)),)
+        "small_vit_8px",
+        "a transformer on 8x8 images",
+        (1, 8, 8),
+        (48, 2, 10),
+        (_embedding_axis((24, 36, 48), (2, 3, 4)),),
     )
 
 
 def small_vit_28px() -> Space:
-    """A narrow one for 28x28 images in patches of 7x7: 27 blocks a stage."""
+    """A narrow transformer for 28x28 images in patches of 7x7: 27 blocks a stage."""
     return _space(
-        "small_vit_28px", "a transformer on 28x28 images", (1, 28, 28), (64, 7, 10), (_tied((32, 48, 64), (2, 3, 4)),)
+        "small_vit_28px",
+        "a transformer on 28x28 images",
+        (1, 28, 28),
+        (64, 7, 10),
+        (_embedding_axis((32, 48, 64), (2, 3, 4)),),
     )
 
 
 def timm_state_dict(name: str = "vit_base_patch16_224", **settings: Any) -> dict[str, Tensor]:
-    """Return the weights of a ViT of timm's by the names of the reference's, for images normalised as this project's are.
+    """Return the weights of a ViT of timm under the reference's names, for images normalized as in this project.
 
-    settings: of `timm.create_model`, by default its pretrained weights, which it downloads. timm normalises ViT's images otherwise: that is
-    put into the weights of the patches. Raises `Unavailable` without timm.
+    timm normalizes ViT's images differently; the weights of the patches compensate for that.
+
+    Args:
+        name: The model's name in timm.
+        settings: Of `timm.create_model`; by default `pretrained=True`, which downloads the weights.
+
+    Returns:
+        The state dict of the reference network.
+
+    Raises:
+        UnavailableError: If timm is not installed.
     """
     from donna_hw._core import torchvision_compat
 
@@ -61,18 +79,19 @@ def timm_state_dict(name: str = "vit_base_patch16_224", **settings: Any) -> dict
 
     model = timm.create_model(name, **({"pretrained": True} | settings))
     state = dict(model.state_dict())
-    its: Any = model.default_cfg
-    mean, deviation, own_mean, own_deviation = (
-        torch.tensor(values, dtype=torch.float64) for values in (its["mean"], its["std"], IMAGENET_MEAN, IMAGENET_STD)
+    config: Any = model.default_cfg
+    mean, std, imagenet_mean, imagenet_std = (
+        torch.tensor(values, dtype=torch.float64)
+        for values in (config["mean"], config["std"], IMAGENET_MEAN, IMAGENET_STD)
     )
     patches, bias = state["patch_embed.proj.weight"].double(), state["patch_embed.proj.bias"].double()
-    shift = ((own_mean - mean) / deviation).view(1, -1, 1, 1)
-    found = {
-        "patches.patches.weights.proj.weight": patches * (own_deviation / deviation).view(1, -1, 1, 1),
+    shift = ((imagenet_mean - mean) / std).view(1, -1, 1, 1)
+    weights = {
+        "patches.patches.weights.proj.weight": patches * (imagenet_std / std).view(1, -1, 1, 1),
         "patches.patches.weights.proj.bias": bias + (patches * shift).sum((1, 2, 3)),
     }
-    found = {key: values.float() for key, values in found.items()}
-    found |= {f"patches.patches.weights.{key}": state[key] for key in ("cls_token", "pos_embed")}
+    weights = {key: values.float() for key, values in weights.items()}
+    weights |= {f"patches.patches.weights.{key}": state[key] for key in ("cls_token", "pos_embed")}
     names = {
         "norm1": "norm1",
         "norm2": "norm2",
@@ -84,16 +103,19 @@ def timm_state_dict(name: str = "vit_base_patch16_224", **settings: Any) -> dict
     depth = DEPTHS[-1]
     for number in range(STAGES * depth):
         layer = f"stage{number // depth + 1}.{number % depth + 1}_layer.weights"
-        for their, own in names.items():
-            found |= {f"{layer}.{own}.{end}": state[f"blocks.{number}.{their}.{end}"] for end in ("weight", "bias")}
-    for their, own in {"norm": "norm", "head": "linear"}.items():
-        found |= {f"head.head.weights.{own}.{end}": state[f"{their}.{end}"] for end in ("weight", "bias")}
-    return found
+        for source, target in names.items():
+            weights |= {
+                f"{layer}.{target}.{part}": state[f"blocks.{number}.{source}.{part}"] for part in ("weight", "bias")
+            }
+    for source, target in {"norm": "norm", "head": "linear"}.items():
+        weights |= {f"head.head.weights.{target}.{part}": state[f"{source}.{part}"] for part in ("weight", "bias")}
+    return weights
 
 
-def _tied(embeddings: tuple[int, ...], heads: tuple[int, ...]) -> Axis:
+def _embedding_axis(embeddings: tuple[int, ...], heads: tuple[int, ...]) -> Axis:
+    """Return an axis that sets the embedding, and the heads with it."""
     settings: dict[Value, dict[str, Value]] = {
-        one: {"embedding": one, "heads": other} for one, other in zip(embeddings, heads, strict=True)
+        embedding: {"embedding": embedding, "heads": count} for embedding, count in zip(embeddings, heads, strict=True)
     }
     return Axis("embedding", embeddings, settings=settings)
 
@@ -105,7 +127,7 @@ def _vit_b16(name: str, title: str, axes: tuple[Axis, ...]) -> Space:
 def _space(
     name: str, title: str, images: tuple[int, int, int], sizes: tuple[int, int, int], axes: tuple[Axis, ...]
 ) -> Space:
-    """Return a space; sizes: features of a token, pixels of a patch's side, classes."""
+    """Return a space; `sizes` are the features of a token, the pixels of a patch's side and the classes."""
     features, patch, classes = sizes
     searched = (Axis("depth", DEPTHS), *axes, Axis("mlp_ratio", (2, 3, 4)))
     cell = partial(Transformer, features)
