@@ -11,21 +11,18 @@ import pandas as pd
 from donna_hw._core.files import read_text, write_atomic
 from donna_hw.errors import FileFormatError
 
+_HINT = "delete it and repeat the step that writes it"
+
 
 def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Return a CSV of a run that has these columns; raises `FileFormatError` where it has not, is none, or is not there."""
+    """Return a CSV of a run; raises `FileFormatError` where it is missing, no CSV, or lacks one of the columns."""
     try:
         frame = pd.read_csv(StringIO(read_text(path)))
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise FileFormatError(
-            f"{path} must be a CSV", got=str(error), hint="delete it and take its step again"
-        ) from None
+        raise FileFormatError(f"{path}: not a valid CSV file", got=str(error), hint=_HINT) from None
     for name in columns:
         if name not in frame:
-            known = ", ".join(map(str, frame))
-            raise FileFormatError(
-                f"{path} must have a column {name}", got=known, hint="delete it and take its step again"
-            )
+            raise FileFormatError(f"{path}: no column {name!r}", got=", ".join(map(str, frame)), hint=_HINT)
     return frame
 
 

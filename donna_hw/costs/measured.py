@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
 
 from donna_hw._core.resources import is_shipped
 from donna_hw._core.toml_files import read_model
@@ -18,6 +17,7 @@ from donna_hw.costs.base import CostTerms
 from donna_hw.devices.device import Device
 from donna_hw.errors import ConfigError, MeasurementError
 from donna_hw.graph.graph import layers_hash
+from donna_hw.measurement.intervals import standard_error
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.profiling.profiler import WorkerFactory, get_or_create_table, measure_graphs, network_name
 from donna_hw.profiling.workers.subprocess import create_subprocess_workers
@@ -175,5 +175,4 @@ def create_measured_cost(
 def _parse_cost(row: Mapping[str, object], column: str) -> CostAndStd:
     """Return the cost in a row's cells, and the standard error that its 95 % interval comes from."""
     low, high, rounds = (float(str(row[name])) for name in ("low_s", "high_s", "rounds"))
-    quantile = stats.t.ppf(0.975, rounds - 1) if rounds > 1 else stats.norm.ppf(0.975)
-    return float(str(row[column])), float((high - low) / (2 * quantile))
+    return float(str(row[column])), float(standard_error(low, high, rounds))

@@ -9,7 +9,6 @@ import numpy as np
 
 from donna_hw.errors import InsufficientDataError
 
-Z95 = 1.959963984540054  # half-width of a 95 % normal interval in standard deviations
 SAMPLE_SHARE, MIN_SAMPLE_SIZE = 0.1, 12
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from donna_hw.measurement.intervals import Z95
 from donna_hw.measurement.measurement import Measurement
 from donna_hw.measurement.verdict import NOISY_HALF_WIDTH, evaluate_measurement
-from donna_hw.profiling.composition import Z95, Composition, Estimate
+from donna_hw.profiling.composition import Composition, Estimate
 from donna_hw.spaces.space import Space
 from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.parts import Part, Row

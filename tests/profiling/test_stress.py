@@ -92,7 +92,7 @@ def test_readings_are_told_in_the_verdict(path: Path) -> None:
 def test_noise_is_told_as_noise_and_not_as_a_steady_speed(path: Path) -> None:
     rng = np.random.default_rng(0)
     found = run(HotMachine(lambda at_s: int(MS * rng.lognormal(0, 1))), path, 6, window_s=2)
-    assert found.verdict.startswith("too noisy to tell a change of speed: ")
+    assert found.verdict.startswith("too noisy to detect a change of speed: ")
     assert found.ratio_interval.low < 1 < found.ratio_interval.high
 
 
@@ -111,7 +111,7 @@ def test_a_throughput_that_falls_while_the_median_holds_is_told(path: Path) -> N
     found = run(HotMachine(lambda at_s: 2 * MS), path)
     longer = tuple(replace(b, duration_s=1.25 * b.duration_s) if b.elapsed_s >= 54 else b for b in found.bursts)
     assert replace(found, bursts=longer).verdict == (
-        "holds its speed, images a second moved by -20 %, which the median run does not show"
+        "holds its speed, images per second changed by -20 %, which the median run does not show"
     )
 
 
@@ -161,7 +161,7 @@ def test_an_unfinished_loop_is_kept_and_begun_anew(path: Path) -> None:
     assert len(attempts) == 2
     assert attempts[0][-1].end_s == pytest.approx(20, abs=0.25)
     assert found.first.median_s == 2e-3
-    assert found.verdict == "holds its speed, begun 980 s after an attempt that was stopped: perhaps not cold"
+    assert found.verdict == "holds its speed, started 980 s after an interrupted attempt: perhaps not cold"
 
 
 def test_a_journal_of_another_environment_or_none_is_refused(path: Path) -> None:

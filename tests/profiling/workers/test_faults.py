@@ -134,4 +134,4 @@ def test_a_clock_that_falls_is_told_row_by_row(tmp_path: Path) -> None:
     falls = 1 + 2 * len(list_parts(SPACE))  # after the sentinel and two rounds
     table = profile_space(SPACE, faulty_device(falls_after=falls), tmp_path, rounds, workers=create_in_process_workers)
     assert set(table.frame["verdict"]) == {"throttled"}
-    assert set(table.frame["evidence"]) == {"in 2 of 4 visits the clock fell from 1000 to 700 MHz"}
+    assert set(table.frame["evidence"]) == {"in 2 of 4 trials the clock fell from 1000 to 700 MHz"}
