@@ -15,7 +15,6 @@ from scipy.linalg import cho_solve, solve_triangular
 from scipy.optimize import minimize, nnls
 
 from donna_hw.costs.features import BYTES, ELEMENTS, FEATURES, LAUNCHES, MACS, graph_features
-from donna_hw.costs.optimal_design import iter_a_optimal
 from donna_hw.errors import ConfigError, InsufficientDataError
 from donna_hw.graph.graph import Graph
 from donna_hw.measurement.intervals import Z90, Z95
@@ -84,9 +83,14 @@ class GPLatencyModel:
         covariance = self._covariance(features, features) - spread.T @ spread
         noise, order = float(np.exp(2 * self.hyper[3])), list[int]()
         deviations = [self._mean_std(covariance, order)]
-        for best, remaining in iter_a_optimal(covariance, np.full(len(graphs), noise), count):
+        for _ in range(min(count, len(graphs))):
+            gains = (covariance**2).sum(axis=0) / (np.diag(covariance) + noise)
+            gains[order] = -1
+            best = int(np.argmax(gains))
             order.append(best)
-            deviations.append(self._mean_std(remaining, order))
+            column = covariance[:, best].copy()
+            covariance -= np.outer(column, column) / (column[best] + noise)
+            deviations.append(self._mean_std(covariance, order))
         return order, np.array(deviations)
 
     def _mean_std(self, covariance: np.ndarray, measured: list[int]) -> float:

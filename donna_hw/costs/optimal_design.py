@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from donna_hw.costs.hierarchical import FittedCost
@@ -22,20 +20,15 @@ def select_informative(cost: FittedCost, candidates: Rows, count: int) -> np.nda
 def select_a_optimal(covariance: np.ndarray, noise: np.ndarray, count: int) -> np.ndarray:
     """Return the numbers of `count` candidates, int [count], whose measurement lowers the mean variance of all of them most.
 
-    covariance: float [n, n], of what is to be known; noise: float [n], the variance of one measurement. Greedy.
+    covariance: float [n, n], of what is to be known; noise: float [n], the variance of one measurement beside it. Greedy.
     """
-    return np.array([number for number, _ in iter_a_optimal(covariance, noise, count)], np.int64)
-
-
-def iter_a_optimal(covariance: np.ndarray, noise: np.ndarray, count: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield each choice of `select_a_optimal` with the covariance, float [n, n], that remains after its measurement."""
-    remaining = covariance
-    selected: list[int] = []
+    left = covariance
+    chosen: list[int] = []
     for _ in range(min(count, len(covariance))):
-        gains = (remaining**2).sum(axis=0) / (np.diag(remaining) + noise)
-        gains[selected] = -np.inf
+        gains = (left**2).sum(axis=0) / (np.diag(left) + noise)
+        gains[chosen] = -np.inf
         best = int(np.argmax(gains))
-        selected.append(best)
-        column = remaining[:, best] / np.sqrt(remaining[best, best] + noise[best])
-        remaining = remaining - np.outer(column, column)
-        yield best, remaining
+        chosen.append(best)
+        column = left[:, best] / np.sqrt(left[best, best] + noise[best])
+        left = left - np.outer(column, column)
+    return np.array(chosen, np.int64)

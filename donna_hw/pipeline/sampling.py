@@ -9,7 +9,7 @@ from donna_hw.errors import ConfigError
 from donna_hw.pipeline.run import Run
 from donna_hw.predictors.active_selection import select_d_optimal
 from donna_hw.spaces.extremes import block_macs
-from donna_hw.spaces.rows import rows_isin
+from donna_hw.spaces.rows import is_member
 from donna_hw.spaces.space import Rows
 from donna_hw.training.block_metrics import JOINT_METRICS, gather_qualities, is_trained
 
@@ -68,7 +68,7 @@ def extra_rows(run: Run) -> Rows:
 def _candidate_rows(run: Run, stream: int, count: int, excluded: Rows) -> Rows:
     """Return random networks to choose from, at most half of the space: none of those excluded and no stratified one."""
     rows = random_rows(run, stream, min(count, run.space.size // 2))
-    return np.asarray(rows[~rows_isin(rows, np.concatenate([excluded, stratified_rows(run)]))])
+    return np.asarray(rows[~is_member(rows, np.concatenate([excluded, stratified_rows(run)]))])
 
 
 def uniform_rows(run: Run) -> tuple[Rows, Rows]:
@@ -79,7 +79,7 @@ def uniform_rows(run: Run) -> tuple[Rows, Rows]:
     """
     config, corners = run.recipe.library, corner_rows(run)
     random = random_rows(run, LIBRARY, config.networks + config.test_networks + 2)
-    rows = np.concatenate([corners, random[~rows_isin(random, corners)]])[: config.networks + config.test_networks]
+    rows = np.concatenate([corners, random[~is_member(random, corners)]])[: config.networks + config.test_networks]
     return rows[: config.networks], rows[config.networks :]
 
 
@@ -99,7 +99,7 @@ def _corners(run: Run) -> Rows:
 def scratch_rows(run: Run) -> Rows:
     """Return the networks that are also trained from scratch, int [n, stages]: the library's first ones that are no corners."""
     library, _ = library_rows(run)
-    return np.asarray(library[~rows_isin(library, _corners(run))][: run.recipe.finetune.scratch_networks])
+    return np.asarray(library[~is_member(library, _corners(run))][: run.recipe.finetune.scratch_networks])
 
 
 def stratified_rows(run: Run) -> Rows:
@@ -111,7 +111,7 @@ def stratified_rows(run: Run) -> Rows:
     if not count:
         return np.empty((0, len(run.space.columns)), np.int64)
     rows = random_rows(run, STRATIFIED, min(200 * count, run.space.size // 2))
-    rows = rows[~rows_isin(rows, np.concatenate(uniform_rows(run)))]
+    rows = rows[~is_member(rows, np.concatenate(uniform_rows(run)))]
     macs = np.log(gather_qualities(block_macs(run.space), rows).sum(axis=1))
     free, selected = np.ones(len(rows), bool), []
     for target in np.linspace(macs.min(), macs.max(), count):
@@ -127,7 +127,7 @@ def latency_test_rows(run: Run) -> Rows:
     cost = load_corrected_cost(run.space, run.latency_table())
     assert cost is not None  # noqa: S101  `profile_blocks` came before
     rows = random_rows(run, LATENCY_TEST, config.test_networks + config.calibration_networks)
-    return np.asarray(rows[~rows_isin(rows, cost.rows)][: config.test_networks])
+    return np.asarray(rows[~is_member(rows, cost.rows)][: config.test_networks])
 
 
 def random_rows(run: Run, stream: int, count: int) -> Rows:

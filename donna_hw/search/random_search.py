@@ -8,7 +8,6 @@ from donna_hw.costs.base import CostModel
 from donna_hw.errors import InsufficientDataError
 from donna_hw.search.pareto_front import ParetoFront, build_front
 from donna_hw.search.problem import SearchProblem
-from donna_hw.spaces.rows import rows_isin
 from donna_hw.spaces.space import Rows
 
 DRAWS = 200_000
@@ -66,6 +65,6 @@ def sample_near_cost(
     rows = np.unique(rng.integers(0, aim.space.column_sizes, (draws, len(aim.space.columns))), axis=0)
     rows = rng.permutation(rows[aim.usable(rows)])
     if excluded is not None:
-        rows = rows[~rows_isin(rows, excluded)]
+        rows = rows[~(rows[:, None] == excluded[None]).all(axis=2).any(axis=1)]
     costs = cost.mean(rows)
     return [rows[np.abs(costs / value - 1) <= tolerance] for value in targets]

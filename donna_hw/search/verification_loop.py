@@ -14,7 +14,6 @@ from donna_hw.errors import ConfigError, InsufficientDataError, TableError
 from donna_hw.measurement.intervals import Z90
 from donna_hw.search.pareto_front import ParetoFront
 from donna_hw.search.problem import SearchProblem
-from donna_hw.spaces.rows import rows_isin
 from donna_hw.spaces.space import Rows
 
 INTERVAL_COVERAGE = 0.9  # of measured networks, that lies within the intervals that are judged
@@ -138,7 +137,7 @@ def verify_until_stable(
                 mape_percent=float(100 * np.abs(expected / seconds - 1).mean()),
                 max_std_percent=100 * largest,
                 coverage=float(within.mean()),
-                overlap=float(rows_isin(front.rows, after.rows).mean()),
+                overlap=float(_is_member(front.rows, after.rows).mean()),
                 dominated=int(beaten.sum()),
                 refit_error=problem,
                 is_stable=bool(held and largest <= plan.max_relative_std and not beaten.any() and not problem),
@@ -153,7 +152,7 @@ def select_for_measurement(front: ParetoFront, cost: CostModel, count: int, know
 
     Half of them are spread over the logarithm of the cost; the rest are those left whose costs are the least certain, as shares.
     """
-    rows: Rows = front.rows[~rows_isin(front.rows, known)]
+    rows: Rows = front.rows[~_is_member(front.rows, known)]
     if len(rows) <= count:
         return rows
     means = cost.mean(rows)
@@ -167,7 +166,7 @@ def select_for_measurement(front: ParetoFront, cost: CostModel, count: int, know
 def _random_rows(aim: SearchProblem, count: int, excluded: Rows, *, seed: int) -> Rows:
     """Return random networks to fit to where a front is too short, int [m, stages]: at most `count`, none of those excluded."""
     drawn = aim.space.random_rows(min(count + len(excluded), aim.space.size), seed) if count else excluded[:0]
-    return np.asarray(drawn[~rows_isin(drawn, excluded)][:count])
+    return np.asarray(drawn[~_is_member(drawn, excluded)][:count])
 
 
 def refit_problem(aim: SearchProblem, refit: Refit, rows: Rows, measured: np.ndarray) -> tuple[SearchProblem, str]:
@@ -195,3 +194,9 @@ def _is_dominated(aim: SearchProblem, front: ParetoFront, after: ParetoFront) ->
         if limit.cost is cost:
             found |= means - limit.upper_bound > cost.std(front.rows)
     return np.asarray(found)
+
+
+def _is_member(rows: Rows, others: Rows) -> np.ndarray:
+    """Return bool [n]: rows that are among others."""
+    known = set(map(tuple, others.tolist()))
+    return np.array([tuple(row) in known for row in rows.tolist()], bool)

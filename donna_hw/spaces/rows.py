@@ -7,7 +7,7 @@ import numpy as np
 from donna_hw.spaces.space import Rows
 
 
-def rows_isin(rows: Rows, others: Rows) -> np.ndarray:
+def is_member(rows: Rows, others: Rows) -> np.ndarray:
     """Return which rows, int [n, columns], are among others, int [m, columns]: bool [n]."""
     known = set(map(tuple, others.tolist()))
     return np.array([tuple(row) in known for row in rows.tolist()], bool)
