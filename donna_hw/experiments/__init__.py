@@ -1,1 +1,1 @@
-"""The paper's studies of a run: predictors, fronts against baselines, new blocks, INT8, detection, and the cost of a search."""
+"""The paper's studies: predictor study, front benchmark, transfer, INT8, detection."""

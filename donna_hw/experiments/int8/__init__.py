@@ -1,1 +1,1 @@
-"""The unchanged predictor on INT8 networks, and what quantization does to accuracy and latency (paper, appendix D)."""
+"""An unchanged predictor evaluated on INT8 blocks and networks."""
