@@ -99,7 +99,7 @@ def test_only_what_is_asked_for_is_written(tmp_path: Path) -> None:
         ({"weights": "/net.safetensors"}, "weights must be a file of the same folder"),
         ({"space": "small_9px"}, "unknown .*'small_9px'"),
         ({"blocks": dict.fromkeys(("stage1", "stage2", "stage3"), "k3")}, "unknown .*'k3'"),
-        ({"blocks": {}}, "needs a label for each stage"),
+        ({"blocks": {}}, "no label for the stage or global axis"),
         ({"settings": {"resolution": "r224"}}, "unknown global axis of small_8px 'resolution'"),
         ({"blocks": {"stage9": "k3"}}, "unknown stage of small_8px 'stage9'"),
         ({"mood": "good"}, "unknown key 'mood'"),

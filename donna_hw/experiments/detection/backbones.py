@@ -12,7 +12,7 @@ from donna_hw.errors import ConfigError, FileFormatError
 from donna_hw.spaces.space import Architecture
 from donna_hw.training.libraries import SEPARATE_ROLES, ArchitectureLibrary, FinetunedNetwork
 
-EXCLUDED_ROLES = (*SEPARATE_ROLES, "float_counterpart")  # trained otherwise, or quantised from
+EXCLUDED_ROLES = (*SEPARATE_ROLES, "float_counterpart")  # trained otherwise, or quantized from
 
 
 def select_backbones(folder: Path, library: ArchitectureLibrary, recipe: str, count: int) -> list[FinetunedNetwork]:
