@@ -27,6 +27,7 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
 from donna_hw import FeatureBasis, LatencyTable, TableCost, fit_cost, load_space
 from donna_hw.costs.correction import CorrectionConfig, fit_correction
+from donna_hw.measurement.intervals import Z90
 from donna_hw.tables.importers.help import read_help
 from donna_hw.tables.network_measurements import MeasuredNetworks
 
@@ -65,7 +66,7 @@ def evaluate_predictions(mean: np.ndarray, std: np.ndarray | None, measured: np.
     ranks = spearmanr(mean, measured).statistic, kendalltau(mean, measured).statistic
     figures = [100 * off.mean(), 100 * (off <= 0.05).mean(), 100 * (off <= 0.1).mean(), *ranks]
     if std is not None:
-        half, errors = 1.6449 * std, np.abs(np.log(measured / mean))
+        half, errors = Z90 * std, np.abs(np.log(measured / mean))
         inside = errors <= half / mean
         figures += [inside.mean(), *(inside[third].mean() for third in np.array_split(np.argsort(mean), 3))]
         figures.append((half / mean).mean() / np.quantile(errors, inside.mean()))

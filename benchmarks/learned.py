@@ -24,8 +24,9 @@ from sklearn.ensemble import GradientBoostingRegressor
 
 from donna_hw import load_space
 from donna_hw.costs.features import graph_features, roofline_terms
-from donna_hw.costs.gaussian_process import Z90, fit_gp_latency_model
+from donna_hw.costs.gaussian_process import fit_gp_latency_model
 from donna_hw.graph.graph import Graph
+from donna_hw.measurement.intervals import Z90
 from donna_hw.tables.lookup import load_table
 from donna_hw.tables.parts import list_parts
 

@@ -1,1 +1,1 @@
-"""_core: say in one line what this folder is for."""
+"""What the other folders share and no user imports: files, journals, units, progress bars, plain statistics; private."""

@@ -1,4 +1,4 @@
-"""The connection to a Ray cluster, refused in words where there is none."""
+"""The connection to a Ray cluster, with a clear error where there is none."""
 
 from __future__ import annotations
 
@@ -18,24 +18,25 @@ def require_ray() -> None:
 def connect(address: str) -> None:
     """Join the cluster at a Ray address, `auto` for the one this host belongs to; joining twice is fine.
 
-    Raises `UnavailableError` without Ray and without a cluster there.
+    Raises:
+        UnavailableError: Ray is not installed, or no cluster answers there.
     """
     require_ray()
     import ray
 
-    if not address:  # of which Ray would make a cluster of its own
-        raise UnavailableError("a Ray cluster must have an address", got=address, hint="host:port, or auto")
+    if not address:  # Ray would start a cluster of its own
+        raise UnavailableError("empty address of a Ray cluster", got=address, hint="give host:port, or auto")
     _probe(address)
     try:
         ray.init(address=address, ignore_reinit_error=True, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise UnavailableError(
-            f"a Ray cluster must answer at {address}", got=format_error(error), hint="start one with `ray start --head`"
+            f"no Ray cluster answers at {address}", got=format_error(error), hint="start one with `ray start --head`"
         ) from None
 
 
 def _probe(address: str) -> None:
-    """Raise `UnavailableError` when nothing listens at `host:port`, for which Ray itself would wait for minutes."""
+    """Raise `UnavailableError` when nothing listens at `host:port`; Ray itself would wait for minutes."""
     host, colon, port = address.rpartition(":")
     if not colon or "/" in host or not port.isdecimal():
         return
@@ -43,11 +44,11 @@ def _probe(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=10).close()
     except (OSError, OverflowError) as error:
         raise UnavailableError(
-            f"a Ray cluster must answer at {address}", got=str(error), hint="start one with `ray start --head`"
+            f"no Ray cluster answers at {address}", got=str(error), hint="start one with `ray start --head`"
         ) from None
 
 
 def format_error(error: BaseException) -> str:
-    """Return an error's kind and the first line of what it says; Ray's errors have dozens of lines."""
+    """Return an error's type and the first line of its message; Ray's errors have dozens of lines."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__

@@ -15,9 +15,9 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def data_roots() -> list[Path]:
-    """Return the folders that may hold `devices/`, `latency_tables/` and `recipes/`, most personal first."""
-    own = Path(os.environ.get("DONNA_HW_DATA", "") or Path.home() / ".donna_hw")
-    return [own, _PACKAGE / "_shipped", _PACKAGE.parent]
+    """Return the folders that may hold `devices/`, `latency_tables/` and `recipes/`, the user's first."""
+    user_folder = Path(os.environ.get("DONNA_HW_DATA", "") or Path.home() / ".donna_hw")
+    return [user_folder, _PACKAGE / "_shipped", _PACKAGE.parent]
 
 
 def is_shipped(path: Path) -> bool:
@@ -31,20 +31,22 @@ def resource_names(kind: str) -> list[str]:
 
 
 def find_resource(kind: str, name: str) -> Path:
-    """Return the path of the TOML file called `name` of a kind; a path to a file stands for itself.
+    """Return the path of the TOML file called `name` of a kind (`devices`, `recipes`); the path of a file is returned as it is.
 
-    Raises `UnknownNameError` with the known names and the place where a new one belongs.
+    Raises:
+        UnknownNameError: There is none; the message has the known names, and the place where a new file belongs.
     """
     if name.endswith(".toml") and Path(name).is_file():
         return Path(name)
-    plain = Path(name).name == name
+    is_name = Path(name).name == name
     for root in data_roots():
         path = root / kind / f"{name.removesuffix('.toml')}.toml"
-        if plain and path.is_file():
+        if is_name and path.is_file():
             return path
+    new_file = data_roots()[0] / kind / f"{Path(name).name.removesuffix('.toml')}.toml"
     raise UnknownNameError(
-        f"{kind} hold one TOML file a name",
+        f"unknown {kind.removesuffix('s')}",
         got=name,
         choices=resource_names(kind),
-        hint=f"choose a known one, name a file, or add {data_roots()[0] / kind / (Path(name).name.removesuffix('.toml') + '.toml')}",
+        hint=f"give one of these or the path of a TOML file, or write {new_file}",
     )

@@ -1,4 +1,4 @@
-"""TOML files, read into frozen pydantic models that refuse unknown keys and values of another type."""
+"""TOML files, read into frozen pydantic models that reject unknown keys and values of another type."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class StrictModel(BaseModel):
-    """A part of a TOML file: only known keys, values of their own type, no infinite number."""
+    """A section of a TOML file: only known keys, values of exactly their type, finite numbers."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -28,57 +28,63 @@ def write_toml(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Return the TOML file's content; a duplicate key or a torn file is a `FileFormatError` that names the place."""
+    """Return the TOML file's content; a duplicate key or an incomplete file is a `FileFormatError` that names the place."""
     text = read_text(path)
     try:
         return tomllib.loads(text)
     except ValueError as error:  # a TOMLDecodeError, or a number of more digits than Python reads
-        raise FileFormatError(f"{path} must be valid TOML", got=str(error), hint="mend the named place") from None
+        raise FileFormatError(f"{path}: not valid TOML", got=str(error), hint="fix the place that is named") from None
     except RecursionError:
-        raise FileFormatError(f"{path} must not nest hundreds of levels deep", hint="restore it") from None
+        raise FileFormatError(f"{path}: nested hundreds of levels deep", hint="restore it") from None
 
 
 def read_model(path: Path, model: type[Model]) -> Model:
-    """Read a TOML file into the frozen `model`; unknown keys and bad values name the key, the rule and the file."""
+    """Read a TOML file into the frozen `model`; raises what `parse_model` and `read_toml` do."""
     return parse_model(read_toml(path), model, str(path))
 
 
 def parse_model(content: Mapping[str, Any], model: type[Model], where: str) -> Model:
-    """Check `content` against `model`; the first broken rule is raised as `UnknownNameError` or `ConfigError`."""
+    """Return the content of a TOML file as a model.
+
+    Args:
+        content: The file's keys and values.
+        model: The pydantic model to validate them against.
+        where: The file's path, for messages.
+
+    Raises:
+        UnknownNameError: A key, or the name that selects one of several sections, is unknown.
+        ConfigError: A key is missing, or has a bad value.
+    """
     try:
         return model.model_validate(content)
     except ValidationError as problem:
         # an unknown key comes first: it is often the missing one, mistyped
         first = min(problem.errors(), key=lambda error: error["type"] != "extra_forbidden")
-    names, beside = _resolve_location(model, first["loc"])
-    key = ".".join(names)
+    keys, section = _resolve_location(model, first["loc"])
+    key = ".".join(keys)
     if first["type"] == "union_tag_invalid":
-        known = [name.strip("' ") for name in first["ctx"]["expected_tags"].split(",")]
-        choice = f"{key}.{first['ctx']['discriminator'].strip(chr(39))}"
-        raise UnknownNameError(f"{where}: {choice} must be a known one", got=first["ctx"]["tag"], choices=known)
+        tags = [tag.strip("' ") for tag in first["ctx"]["expected_tags"].split(",")]
+        selector = f"{key}.{first['ctx']['discriminator'].strip(chr(39))}"
+        raise UnknownNameError(f"{where}: unknown {selector}", got=first["ctx"]["tag"], choices=tags)
     if first["type"] == "extra_forbidden":
-        name = names[-1]
-        raise UnknownNameError(
-            f"{where}: every key must be a known one, {key!r} is not",
-            got=name,
-            choices=sorted(beside.model_fields),
-        )
+        place = f"{where}, [{'.'.join(keys[:-1])}]" if keys[:-1] else where
+        raise UnknownNameError(f"{place}: unknown key", got=keys[-1], choices=sorted(section.model_fields))
     if first["type"] == "missing":
-        raise ConfigError(f"{where}: the key {key!r} must be given", hint=f"add {key} = ...")
-    raise ConfigError(f"{where}: {key}: {first['msg']}", got=first["input"], hint="mend the value")
+        raise ConfigError(f"{where}: missing key {key!r}", hint=f"add {key} = ...")
+    raise ConfigError(f"{where}: {key}: {first['msg']}", got=first["input"])
 
 
 def _resolve_location(model: type[BaseModel], location: Sequence[int | str]) -> tuple[list[str], type[BaseModel]]:
     """Return the keys that `location` names, and the model that has the last of them.
 
-    Below a field of several models comes the name of the one that was chosen, which is no key.
+    Below a field of several possible models pydantic puts the tag of the selected one, which is not a key.
     """
     keys: list[str] = []
     current, inner = model, model
-    choices: dict[str, type[BaseModel]] = {}
+    models_by_tag: dict[str, type[BaseModel]] = {}
     for part in location:
-        if choices:
-            inner, choices = choices.get(str(part), inner), {}
+        if models_by_tag:
+            inner, models_by_tag = models_by_tag.get(str(part), inner), {}
             continue
         current = inner
         keys.append(str(part))
@@ -88,5 +94,5 @@ def _resolve_location(model: type[BaseModel], location: Sequence[int | str]) -> 
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             inner = field.annotation
         elif isinstance(field.discriminator, str):
-            choices = {m.model_fields[field.discriminator].default: m for m in get_args(field.annotation)}
+            models_by_tag = {m.model_fields[field.discriminator].default: m for m in get_args(field.annotation)}
     return keys, current

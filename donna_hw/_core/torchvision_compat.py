@@ -1,7 +1,7 @@
-"""torchvision beside a torch that it was not built for: its compiled operators are missing, its Python parts still serve.
+"""torchvision with a torch that it was not built for: its compiled operators are missing, its Python parts still work.
 
-The torchvision of PyPI is built for a CUDA torch. Beside the CPU build its import ends in "operator torchvision::nms does not exist", and
-with it that of every package that imports it, ptflops and timm among them.
+The torchvision of PyPI is built for a CUDA torch. With the CPU build its import fails with "operator torchvision::nms does not exist",
+and so does the import of every package that needs it, ptflops and timm among them.
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ _LIBRARIES: list[object] = []  # torch forgets what a library declared when the 
 
 
 def patch_torchvision() -> bool:
-    """Make `import torchvision` succeed where it is installed, and say whether it is; call before importing what imports it.
+    """Make `import torchvision` succeed where it is installed; call this before importing what imports it.
 
-    Where only its operators are missing they are declared; of these `nms`, which detectors need, is computed by `nms` below, and calling
+    Where only its operators are missing they are declared. Of these `nms`, which detectors need, is computed by `nms` below; calling
     any other still raises.
+
+    Returns:
+        Whether torchvision is installed.
     """
     if find_spec("torchvision") is None:
         return False
@@ -46,7 +49,16 @@ def patch_torchvision() -> bool:
 
 
 def require_torchvision(what: str, *packages: str, extra: str = "timm") -> None:
-    """Make torchvision ready, or raise `UnavailableError` when it, or one of the packages of an extra, is not installed."""
+    """Make torchvision ready to import.
+
+    Args:
+        what: What needs it, for the message.
+        packages: Other packages that are needed.
+        extra: The extra of donna-hw that installs them all.
+
+    Raises:
+        UnavailableError: torchvision or one of the packages is not installed.
+    """
     missing = [name for name in ("torchvision", *packages) if find_spec(name) is None]
     if missing:
         raise UnavailableError(f"{what} needs the package {missing[0]}", hint=f"pip install 'donna-hw[{extra}]'")
@@ -54,9 +66,15 @@ def require_torchvision(what: str, *packages: str, extra: str = "timm") -> None:
 
 
 def nms(dets: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
-    """Return the numbers of the boxes that stay, best first: none overlaps a better one that stays by more than the threshold.
+    """Return the indices of the boxes that remain after non-maximum suppression, as torchvision's operator of this name.
 
-    dets: float [n, 4], left, top, right, bottom; scores: float [n]. What torchvision's operator of this name computes.
+    Args:
+        dets: Boxes as left, top, right, bottom, float [n, 4].
+        scores: Their scores, float [n].
+        iou_threshold: A box is dropped when it overlaps a remaining box of higher score by more than this.
+
+    Returns:
+        Indices by descending score, int [remaining].
     """
     import torch
 
@@ -65,10 +83,10 @@ def nms(dets: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
     areas = (right - left) * (bottom - top)
     width = torch.minimum(right[:, None], right) - torch.maximum(left[:, None], left)
     height = torch.minimum(bottom[:, None], bottom) - torch.maximum(top[:, None], top)
-    shared = width.clamp(min=0) * height.clamp(min=0)
-    worse = (shared > iou_threshold * (areas[:, None] + areas - shared)).numpy()
-    gone = torch.zeros(len(order), dtype=torch.bool).numpy()
-    for number in range(len(order)):
-        if not gone[number]:
-            gone[number + 1 :] |= worse[number, number + 1 :]
-    return order[torch.from_numpy(~gone)]
+    intersections = width.clamp(min=0) * height.clamp(min=0)
+    overlaps = (intersections > iou_threshold * (areas[:, None] + areas - intersections)).numpy()
+    suppressed = torch.zeros(len(order), dtype=torch.bool).numpy()
+    for index in range(len(order)):
+        if not suppressed[index]:
+            suppressed[index + 1 :] |= overlaps[index, index + 1 :]
+    return order[torch.from_numpy(~suppressed)]

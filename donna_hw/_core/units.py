@@ -1,4 +1,4 @@
-"""Quantities with units at the borders: limits are read with their unit, costs are printed in a handy one."""
+"""Quantities with units: limits are read with their unit, costs are printed in a readable one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DISPLAY_UNITS = {
 
 
 def parse_quantity(text: str, unit: str) -> float:
-    """Return a value such as `0.2ms` in `unit` (`s`, `MAC`, `parameter`, `J`); raises `ConfigError` without a unit that fits."""
+    """Return a value such as `0.2ms` in `unit` (`s`, `MAC`, `parameter`, `J`); raises `ConfigError` where it has no such unit."""
     match = re.fullmatch(r"\s*([0-9.]+(?:e[+-]?[0-9]+)?)\s*([A-Za-z]*)\s*", text)
     scales = _SCALES[unit]
     try:
@@ -34,7 +34,7 @@ def parse_quantity(text: str, unit: str) -> float:
         value = None
     if value is None or not 0 < value < math.inf:
         raise ConfigError(
-            f"a limit in {unit} is a finite number above zero with a unit", got=text, choices=list(scales)
+            f"a limit in {unit} must be a finite number above zero with a unit", got=text, choices=list(scales)
         )
     return value
 
@@ -44,13 +44,13 @@ def parse_duration(text: str) -> float:
     match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([A-Za-z]*)\s*", text)
     value = float(match[1]) * _DURATIONS.get(match[2], math.nan) if match else math.nan
     if not 0 < value < math.inf:
-        rule = "a duration is a finite number above zero with a unit, such as 90s, 10m or 1h"
-        raise ConfigError(rule, got=text, choices=list(_DURATIONS))
+        message = "a duration must be a finite number above zero with a unit, such as 90s, 10m or 1h"
+        raise ConfigError(message, got=text, choices=list(_DURATIONS))
     return value
 
 
 def choose_unit(largest: float, unit: str) -> tuple[str, float]:
-    """Return the unit to print values up to `largest` in, and its size in `unit`: values read 1 to 1000 where they can."""
+    """Return the unit in which values up to `largest` print as 1 to 1000 where possible, and its size in `unit`."""
     for name, size in _DISPLAY_UNITS[unit]:
         if abs(largest) < 1000 * size:
             return name, size
@@ -58,19 +58,19 @@ def choose_unit(largest: float, unit: str) -> tuple[str, float]:
 
 
 def format_quantity(value: float, unit: str) -> str:
-    """Return a value for people, such as `29.8 us`."""
+    """Return a value with a readable unit, such as `29.8 us`."""
     name, size = choose_unit(value, unit)
     return f"{value / size:.4g} {name}"
 
 
 def format_with_error(value: float, std: float, unit: str) -> str:
-    """Return a value and its standard deviation in one unit for people, such as `46.07 +- 0.76 us`."""
+    """Return a value and its standard deviation in one readable unit, such as `46.07 +- 0.76 us`."""
     name, size = choose_unit(value, unit)
     return f"{value / size:.4g} +- {std / size:.2g} {name}"
 
 
 def format_duration(seconds: float) -> str:
-    """Return a duration for people: `40 s`, `12 min`, `3.5 h`."""
+    """Return a duration in a readable unit: `40 s`, `12 min`, `3.5 h`."""
     if seconds < 90:
         return f"{seconds:.3g} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

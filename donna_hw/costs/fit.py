@@ -11,7 +11,7 @@ from donna_hw.costs.additive_terms import AdditiveWeights, fit_floor, fit_sum
 from donna_hw.costs.basis import FeatureBasis
 from donna_hw.costs.hierarchical import MAX_VARIANCE_NETWORKS, FittedCost, IntervalCalibration
 from donna_hw.errors import ConfigError, InsufficientDataError, UnknownNameError
-from donna_hw.measurement.intervals import validate_samples
+from donna_hw.measurement.intervals import Z90, validate_samples
 from donna_hw.spaces.space import Rows
 
 KINDS = ("sum", "floor")
@@ -20,7 +20,6 @@ FOLDS = 10
 FLOOR_ERROR_RATIO = (
     0.95  # the floor must err less than this of the sum's: the simpler model has the benefit of the doubt
 )
-Z90 = 1.6449  # deviations either side that hold 90 % of a normal distribution
 MAX_SCORE = 4.0  # deviations; what lies further says no more about the others
 
 

@@ -17,6 +17,7 @@ from scipy.optimize import minimize, nnls
 from donna_hw.costs.features import BYTES, ELEMENTS, FEATURES, LAUNCHES, MACS, graph_features
 from donna_hw.errors import ConfigError, InsufficientDataError
 from donna_hw.graph.graph import Graph
+from donna_hw.measurement.intervals import Z90, Z95
 
 MIN_BLOCKS = 8  # rows, below which no fit says how wrong it is
 UNSEEN_STD = 1.0  # relative standard deviation of the weight of a feature that no measured block has: all but unknown
@@ -26,7 +27,6 @@ MAX_FIT_ROWS = (
 FOLDS = 10  # of the cross-validation
 # The logarithms of: the relative deviations of weights and of what is not linear, the distance, the deviation of each block by itself.
 HYPER_PRIOR_MEAN = np.array([-2.0, -2.0, 0.0, -3.5])
-Z90, Z95 = 1.6448536269514722, 1.959963984540054  # half-widths of a 90 % and a 95 % normal interval
 
 
 class Prediction(NamedTuple):

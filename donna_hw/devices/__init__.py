@@ -1,1 +1,1 @@
-"""devices: say in one line what this folder is for."""
+"""Devices by name: what their files describe, and the backends that measure, simulate or count on them."""

@@ -1,14 +1,14 @@
-"""Device: reads and checks a device's TOML, finds its backend, and makes sure that the device found is the one named."""
+"""Device: a device's TOML file, validated, with its backend; a device of another name than the file's is rejected."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from donna_hw._core.resources import find_resource, resource_names
-from donna_hw._core.toml_files import read_model
+from donna_hw._core.toml_files import StrictModel, read_model
 from donna_hw.devices.backends import load_backend
 from donna_hw.devices.backends.base import Availability, Backend
 from donna_hw.errors import ConfigError, UnavailableError, UnknownNameError
@@ -18,13 +18,13 @@ from donna_hw.measurement.protocol import Protocol, get_protocol
 _TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
-class DeviceConfig(BaseModel):
-    """The keys of a device's TOML; `devices/README.md` explains each with its unit.
+class DeviceConfig(StrictModel):
+    """The keys of a device's TOML file; `devices/README.md` explains each with its unit.
 
-    hardware: what a simulated device consists of, checked by its backend (`donna_hw.simulator.hardware`); no other backend takes one.
+    The table `hardware` describes a simulated device and is validated by its backend (`donna_hw.simulator.hardware`).
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(allow_inf_nan=True)  # hardware and options may be infinite
 
     title: str
     backend: str
@@ -39,14 +39,28 @@ class DeviceConfig(BaseModel):
 
 @dataclass(frozen=True)
 class Device:
-    """A device by name: what its file says, and the backend that measures, simulates or counts on it."""
+    """A device by name: its file, and the backend that measures, simulates or counts on it.
+
+    Attributes:
+        name: Name of the device, which is that of its file.
+        config: The keys of the file.
+    """
 
     name: str
     config: DeviceConfig
 
     @classmethod
     def load(cls, name: str) -> Device:
-        """Read the device's file; raises `UnknownNameError`, `ConfigError` or `FileFormatError`. The backend is not loaded yet."""
+        """Read a device's file; its backend is not loaded yet.
+
+        Args:
+            name: Name of a device, or path of a TOML file.
+
+        Raises:
+            UnknownNameError: The device, a key of its file or its protocol is unknown.
+            ConfigError: A key is missing or has a bad value.
+            FileFormatError: The file is not valid TOML.
+        """
         path = find_resource("devices", name)
         device = cls(path.stem, read_model(path, DeviceConfig))
         get_protocol(device.config.protocol)
@@ -54,12 +68,12 @@ class Device:
 
     @property
     def protocol(self) -> Protocol:
-        """The device's protocol, with the device's batch where its file names one."""
+        """The device's protocol, with the device's batch where its file has one."""
         protocol = get_protocol(self.config.protocol)
         return protocol if self.config.batch is None else replace(protocol, batch=self.config.batch)
 
     def expand_pool(self) -> list[Device]:
-        """Return the devices that fill a table together: one for each entry of `pool`, whose options replace the file's; else this one."""
+        """Return the devices that fill a table together: one per entry of `pool`, with its options; without a pool this device."""
         if not self.config.pool:
             return [self]
         return [
@@ -70,19 +84,19 @@ class Device:
         ]
 
     def with_quantity(self, quantity: str) -> Device:
-        """Return the device told to tell that quantity, such as `energy`; raises `ConfigError` where its backend cannot."""
+        """Return the device set to a quantity, such as `energy`; raises `ConfigError` where its backend does not have it."""
         options = self.backend_class().options
         if "quantity" in options:
             return replace(
                 self, config=self.config.model_copy(update={"options": {**self.config.options, "quantity": quantity}})
             )
-        own = self.backend().quantity
-        if quantity != own:
+        backend_quantity = self.backend().quantity
+        if quantity != backend_quantity:
             raise ConfigError(
-                f"device {self.name} must be able to tell what is asked for",
+                f"device {self.name} does not have this quantity",
                 got=quantity,
-                choices=[own],
-                hint="simulated tensor units tell energy: see donna-hw devices" if quantity == "energy" else "",
+                choices=[backend_quantity],
+                hint="simulated tensor units have energy: see donna-hw devices" if quantity == "energy" else "",
             )
         return self
 
@@ -91,47 +105,51 @@ class Device:
         return load_backend(self.config.backend)
 
     def availability(self) -> Availability:
-        """Say whether the device's backend can be used here, without raising."""
+        """Return whether the device's backend can be used here, without raising."""
         try:
             return self.backend_class().availability()
         except (UnavailableError, UnknownNameError) as error:
             return Availability(False, error.message, error.hint)
 
     def backend(self) -> Backend:
-        """Return the backend, ready to use, on the device that is named and no other.
+        """Return the backend, ready to use on this device and no other.
 
-        Raises `UnknownNameError` for an unknown option or key of the hardware, `ConfigError` for a bad value of one, and `UnavailableError` when the
-        backend cannot be used here or when the device that it finds does not have `match` in its name.
+        Raises:
+            UnknownNameError: The backend, an option or a key of the hardware is unknown.
+            ConfigError: An option or the hardware has a bad value.
+            UnavailableError: The backend cannot be used here, or the device that it finds does not have `match` in its name.
         """
-        kind = self.backend_class()
-        for option, value in self.config.options.items():
-            if option not in kind.options:
-                raise UnknownNameError(
-                    f"device {self.name}: an option of backend {self.config.backend} must be known",
-                    got=option,
-                    choices=sorted(kind.options),
-                )
-            wanted = type(kind.options[option])
-            if type(value) is not wanted and not (wanted is float and type(value) is int):
-                raise ConfigError(
-                    f"device {self.name}: option {option} must be {_TYPE_NAMES[wanted]}",
-                    got=value,
-                    hint="mend the file",
-                )
-        available = kind.availability()
+        backend_class = self.backend_class()
+        self._validate_options(backend_class)
+        available = backend_class.availability()
         if not available.ok:
             raise UnavailableError(
-                f"device {self.name} needs backend {self.config.backend}", got=available.reason, hint=available.hint
+                f"device {self.name}: backend {self.config.backend} is not available: {available.reason}",
+                hint=available.hint,
             )
-        backend = kind.of(self.protocol.batch, self.config.options, self.config.hardware, f"device {self.name}")
-        found = backend.environment().device_model
-        if self.config.match.lower() not in found.lower():
+        backend = backend_class.of(
+            self.protocol.batch, self.config.options, self.config.hardware, f"device {self.name}"
+        )
+        model = backend.environment().device_model
+        if self.config.match.lower() not in model.lower():
             raise UnavailableError(
                 f"device {self.name} must be a {self.config.match!r}",
-                got=found,
-                hint="run on the named device, or write a device file for this one (docs/guides/device.md)",
+                got=model,
+                hint="run on that device, or write a device file for this one (docs/guides/device.md)",
             )
         return backend
+
+    def _validate_options(self, backend_class: type[Backend]) -> None:
+        for option, value in self.config.options.items():
+            if option not in backend_class.options:
+                raise UnknownNameError(
+                    f"device {self.name}: unknown option of backend {self.config.backend}",
+                    got=option,
+                    choices=sorted(backend_class.options),
+                )
+            expected = type(backend_class.options[option])
+            if type(value) is not expected and not (expected is float and type(value) is int):
+                raise ConfigError(f"device {self.name}: option {option} must be {_TYPE_NAMES[expected]}", got=value)
 
 
 def list_devices() -> list[str]:

@@ -1,1 +1,1 @@
-"""measurement: say in one line what this folder is for."""
+"""What is measured, as numbers alone: samples, protocols, intervals, verdicts; no devices."""

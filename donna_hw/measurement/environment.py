@@ -14,8 +14,9 @@ Scalar = str | int | float | bool
 class Environment:
     """Where samples come from.
 
-    identity: device model, runtime and driver versions, threads, dtype, mode: rows that differ in one do not share a table.
-    conditions: serial, operating system, load: recorded, not compared.
+    Attributes:
+        identity: Device model, runtime and driver versions, threads, dtype, mode: rows that differ in one do not share a table.
+        conditions: Serial number, operating system, load: recorded, not compared.
     """
 
     identity: dict[str, Scalar]
@@ -23,7 +24,7 @@ class Environment:
 
     @property
     def device_model(self) -> str:
-        """Name of the device that was found."""
+        """Name of the device, as it reports it."""
         return str(self.identity["device_model"])
 
 
@@ -33,10 +34,10 @@ def cpu_model() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    facts = dict(part for line in lines[:30] if len(part := [s.strip() for s in line.split(":", 1)]) == 2)
-    name = facts.get("model name", platform.machine())
-    if "cpu family" in facts:
-        name += f" (family {facts['cpu family']}, model {facts.get('model', '?')})"
+    fields = dict(field for line in lines[:30] if len(field := [s.strip() for s in line.split(":", 1)]) == 2)
+    name = fields.get("model name", platform.machine())
+    if "cpu family" in fields:
+        name += f" (family {fields['cpu family']}, model {fields.get('model', '?')})"
     return name
 
 

@@ -1,4 +1,4 @@
-"""HostCpu: what the operating system says of this machine's CPU at the moment."""
+"""HostCpu: the state of this machine's CPU, as the operating system reports it at the moment."""
 
 from __future__ import annotations
 
@@ -14,42 +14,42 @@ _CPU_SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal", "soc_thermal",
 class HostCpu:
     """The CPU cores that this process may use, read from Linux's sysfs.
 
-    Elsewhere, and on virtual machines that hide their host, nothing is known. The clock in /proc/cpuinfo is not read: a virtual
+    Other systems, and virtual machines that hide their host, report nothing. The clock in /proc/cpuinfo is not read: a virtual
     machine has a constant there.
     """
 
     def __init__(self, sys: Path = Path("/sys")) -> None:
         self._sys = sys
-        self._throttle_counts = self._counts()
+        self._throttle_counts = self._read_throttle_counts()
 
     def read_telemetry(self) -> Telemetry:
         """Return the fastest core's clock, the hottest CPU sensor, and the throttle counters that rose since the last call."""
-        before, self._throttle_counts = self._throttle_counts, self._counts()
-        rose = {key.name for key, count in self._throttle_counts.items() if count > before.get(key, count)}
-        # cores that idle are slower or asleep: the fastest one is the one that ran the block
-        clocks_hz = [khz * 1e3 for core in self._cores() for khz in _numbers(core / "cpufreq/scaling_cur_freq")]
+        before, self._throttle_counts = self._throttle_counts, self._read_throttle_counts()
+        increased = {key.name for key, count in self._throttle_counts.items() if count > before.get(key, count)}
+        # idle cores are slower or asleep: the fastest one is the one that ran the block
+        clocks_hz = [khz * 1e3 for core in self._cores() for khz in _read_number(core / "cpufreq/scaling_cur_freq")]
         temperatures_c = [millidegrees / 1e3 for millidegrees in self._temperatures()]
         return Telemetry(
             clock_hz=max(clocks_hz, default=None),
             temperature_c=max(temperatures_c, default=None),
-            throttle_reasons=tuple(sorted(name.removesuffix("_count") for name in rose)),
+            throttle_reasons=tuple(sorted(name.removesuffix("_count") for name in increased)),
         )
 
     def _cores(self) -> list[Path]:
         allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
         return [self._sys / f"devices/system/cpu/cpu{number}" for number in sorted(allowed)]
 
-    def _counts(self) -> dict[Path, int]:
+    def _read_throttle_counts(self) -> dict[Path, int]:
         files = [path for core in self._cores() for path in core.glob("thermal_throttle/*_count")]
-        return {path: count for path in files for count in _numbers(path)}
+        return {path: count for path in files for count in _read_number(path)}
 
     def _temperatures(self) -> Iterator[int]:
         for chip in self._sys.glob("class/hwmon/hwmon*"):
             if _is_cpu(chip / "name"):
-                yield from (value for path in chip.glob("temp*_input") for value in _numbers(path))
+                yield from (value for path in chip.glob("temp*_input") for value in _read_number(path))
         for zone in self._sys.glob("class/thermal/thermal_zone*"):
             if _is_cpu(zone / "type"):
-                yield from _numbers(zone / "temp")
+                yield from _read_number(zone / "temp")
 
 
 def _is_cpu(path: Path) -> bool:
@@ -59,8 +59,8 @@ def _is_cpu(path: Path) -> bool:
         return False
 
 
-def _numbers(path: Path) -> list[int]:
-    """Return the one number in a file, or nothing: a sensor that is asleep cannot be read."""
+def _read_number(path: Path) -> list[int]:
+    """Return a list of the one number in a file, empty where it cannot be read, as of a sensor that is asleep."""
     try:
         return [int(path.read_text(encoding="ascii"))]
     except (OSError, ValueError):

@@ -21,14 +21,12 @@ from donna_hw.measurement.protocol import Protocol
 from donna_hw.measurement.telemetry import NO_TELEMETRY, Telemetry
 
 CLOCKS = ("", "host", "device")
-SPEED_TOLERANCE = (
-    0.06  # share by which the sentinel may be off its reference while the machine is said to run at the same speed
-)
+SPEED_TOLERANCE = 0.06  # share by which the sentinel may be off its reference at an unchanged speed of the machine
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What a tool tells of consecutive runs whose single times it keeps to itself; times in seconds."""
+    """What a tool reports of consecutive runs when it does not report their single times; all times in seconds."""
 
     runs: int
     mean_s: float
@@ -38,10 +36,10 @@ class RunSummary:
 
     def __post_init__(self) -> None:
         times = validate_samples(np.array([self.min_s, self.mean_s, self.max_s]), "a summary of runs")
-        # the tool rounds: a mean may lie a little outside of what it is the mean of
+        # the tool rounds: a mean may lie a little below the smallest or above the largest time
         if self.runs < 1 or not self.std_s >= 0 or (np.diff(times) < -1e-3 * self.mean_s).any():
             raise MeasurementError(
-                "a summary must be of one run or more, its mean between its smallest and its largest time",
+                "inconsistent summary of runs: expected one run or more, and the mean between the smallest and the largest time",
                 got=self,
                 hint="measure again",
             )
@@ -49,12 +47,17 @@ class RunSummary:
 
 @dataclass(frozen=True)
 class Samples:
-    """Times of consecutive runs, in seconds, one value a run.
+    """Times of consecutive runs, in seconds, one value per run. Absent clocks are None, never zero.
 
-    wall_s: by the host's clock. cpu_s: the thread's CPU time, where the backend computes on the calling thread. device_s: by the
-    device's own clock. Absent clocks are None, never zero. clock: which time stands for the block, `host` or `device`; where it names
-    none, the device's where there is one. summary: of runs whose single times are not told; `wall_s` then holds their mean alone. Raises
-    `MeasurementError` without the time that it names.
+    Args:
+        wall_s: Times by the host's clock, float [runs].
+        cpu_s: The thread's CPU times, float [runs], where the backend computes on the calling thread.
+        device_s: Times by the device's own clock, float [runs].
+        clock: Which time is the block's latency, `host` or `device`; empty: the device's where there is one, else the host's.
+        summary: Of runs whose single times are not reported; `wall_s` then holds their mean alone.
+
+    Raises:
+        MeasurementError: The times by the chosen clock are missing, or a summary comes with more than the mean.
     """
 
     wall_s: np.ndarray
@@ -65,28 +68,33 @@ class Samples:
 
     def __post_init__(self) -> None:
         if self.summary is not None and self.wall_s.tolist() != [self.summary.mean_s]:
-            raise MeasurementError("samples that are summarised must hold the mean alone", got=self.wall_s)
+            raise MeasurementError("samples with a summary must hold its mean alone", got=self.wall_s)
         if self.clock not in CLOCKS or (self.clock == "device" and self.device_s is None):
-            raise MeasurementError(
-                "samples must hold the time by the clock that stands for the block",
-                got=self.clock,
-                hint="measure again",
-            )
+            raise MeasurementError("no samples by the chosen clock", got=self.clock, hint="measure again")
 
     @property
     def latency_s(self) -> np.ndarray:
-        """The times that stand for the block."""
+        """The times by the chosen clock, in seconds, float [runs]."""
         return self.wall_s if self.device_s is None or self.clock == "host" else self.device_s
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One visit to a block: its samples, and those of the sentinel around them (empty without a sentinel).
+    """One trial of a block: its samples, and those of the sentinel around them.
 
-    A visit is cut into slices of equally many samples, with equally many runs of the sentinel before, between and after them, so
-    that both meet the machine in the same state.
-    baseline_s: where the block runs in a chain, the times of the same chain without it, equally many in each slice; else None.
-    readings: what the device said of itself when the samples were taken. device: which one of a pool.
+    A trial is divided into slices of equally many samples, with equally many runs of the sentinel before, between and after them,
+    so that both meet the machine in the same state.
+
+    Attributes:
+        round: Number of the round, from 0.
+        samples: The block's samples.
+        sentinel_s: The sentinel's times in seconds, float [(slices + 1) * runs]; empty without a sentinel.
+        slices: Number of slices.
+        baseline_s: Where the block runs in a chain, the times of the same chain without it, in seconds, equally many in each slice;
+            else None.
+        telemetry: The device's telemetry when the samples were taken.
+        device: Which device of a pool.
+        started_unix_s: When the trial began, in seconds since 1970.
     """
 
     round: int
@@ -104,10 +112,10 @@ class Trial:
 
         That is the sample, less the median of its chain without it in the same slice where it has one.
         """
-        timed = self.samples.latency_s.reshape(self.slices, -1)
+        latency_s = self.samples.latency_s.reshape(self.slices, -1)
         if self.baseline_s is None:
-            return timed
-        return np.asarray(timed - np.median(self.baseline_s.reshape(self.slices, -1), axis=1, keepdims=True))
+            return latency_s
+        return np.asarray(latency_s - np.median(self.baseline_s.reshape(self.slices, -1), axis=1, keepdims=True))
 
     @cached_property
     def sentinel_medians_s(self) -> np.ndarray:
@@ -118,11 +126,19 @@ class Trial:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What was measured of one block: visits, protocol and environment; all statistics are properties.
+    """What was measured of one block; all statistics are properties.
 
-    sentinel_reference_s: how fast the sentinel is on this machine undisturbed, from the whole table, which turns ratios back into
-    seconds; None without a sentinel. least_spread: relative standard deviation of rounds that the interval assumes at least, from the
-    whole table: of a few rounds a block may look calmer than it is.
+    Args:
+        trials: The trials, in the order of time.
+        protocol: How they were taken.
+        environment: Where they were taken.
+        sentinel_reference_s: The sentinel's time on this machine undisturbed, in seconds, from the whole table; it turns ratios back
+            into seconds. None without a sentinel.
+        min_relative_std: Lower bound on the relative standard deviation of rounds in the interval, from the whole table: over few
+            rounds a block may look less noisy than it is.
+
+    Raises:
+        MeasurementError: There are no samples, or one is not a finite time above zero.
     """
 
     trials: tuple[Trial, ...]
@@ -135,18 +151,18 @@ class Measurement:
         validate_samples(self.raw_s if self.trials else np.empty(0), "a measurement")
         if self.sentinel_reference_s is not None:
             validate_samples(np.array([self.sentinel_reference_s]), "a sentinel's reference")
-            for visit in self.trials:
-                validate_samples(visit.sentinel_s, f"the sentinel of round {visit.round}")
+            for trial in self.trials:
+                validate_samples(trial.sentinel_s, f"the sentinel of round {trial.round}")
 
     @property
     def raw_s(self) -> np.ndarray:
         """All samples as they were, in seconds."""
-        return np.concatenate([visit.samples.latency_s for visit in self.trials])
+        return np.concatenate([trial.samples.latency_s for trial in self.trials])
 
     @property
     def summaries(self) -> tuple[RunSummary, ...]:
-        """What a tool told of runs that it did not tell one by one; empty where all times are known."""
-        return tuple(visit.samples.summary for visit in self.trials if visit.samples.summary is not None)
+        """Summaries of runs whose single times were not reported; empty where all times are known."""
+        return tuple(trial.samples.summary for trial in self.trials if trial.samples.summary is not None)
 
     @property
     def runs(self) -> int:
@@ -156,61 +172,61 @@ class Measurement:
     @property
     def in_context(self) -> bool:
         """Whether the block was timed in a chain: its latency is then a difference, and may come out below zero."""
-        return any(visit.baseline_s is not None for visit in self.trials)
+        return any(trial.baseline_s is not None for trial in self.trials)
 
     @cached_property
     def drift_corrected_rounds_s(self) -> tuple[np.ndarray, ...]:
-        """What the block cost in each run of each round, in seconds on a steady machine.
+        """What the block cost in each run of each round, in seconds, with the machine's changes of speed corrected.
 
         Each slice is divided by the sentinel's median around it, times its reference. That is exact only near the reference, since
-        blocks do not all slow down alike: a busy neighbour slows one more than another. Slices in which the
-        sentinel was off its reference by more than 6 % are therefore set aside, unless fewer than half of the rounds would be left.
+        blocks do not all slow down alike: a busy neighbor slows one more than another. Slices in which the sentinel was off
+        its reference by more than 6 % are therefore discarded, unless fewer than half of the rounds would remain.
         """
         if self.sentinel_reference_s is None:
-            return tuple(visit.cost_s.ravel() for visit in self.trials)
-        paces = [self.sentinel_reference_s / visit.sentinel_medians_s for visit in self.trials]
-        same = [np.abs(np.log(pace)) <= np.log(1 + SPEED_TOLERANCE) for pace in paces]
-        if 2 * sum(bool(slices.any()) for slices in same) < len(self.trials):
-            same = [np.ones_like(slices) for slices in same]
-        kept = [
-            (visit.cost_s * pace[:, None])[slices].ravel()
-            for visit, pace, slices in zip(self.trials, paces, same, strict=True)
+            return tuple(trial.cost_s.ravel() for trial in self.trials)
+        speeds = [self.sentinel_reference_s / trial.sentinel_medians_s for trial in self.trials]
+        usable = [np.abs(np.log(speed)) <= np.log(1 + SPEED_TOLERANCE) for speed in speeds]
+        if 2 * sum(bool(slices.any()) for slices in usable) < len(self.trials):
+            usable = [np.ones_like(slices) for slices in usable]
+        rounds = [
+            (trial.cost_s * speed[:, None])[slices].ravel()
+            for trial, speed, slices in zip(self.trials, speeds, usable, strict=True)
         ]
-        return tuple(costs for costs in kept if costs.size)
+        return tuple(costs for costs in rounds if costs.size)
 
     @cached_property
     def drift_corrected_s(self) -> np.ndarray:
-        """What the block cost in each run, over all rounds: see `steadied_rounds_s`."""
+        """What the block cost in each run over all rounds, in seconds: see `drift_corrected_rounds_s`."""
         return np.concatenate(self.drift_corrected_rounds_s)
 
     @cached_property
     def round_medians_s(self) -> np.ndarray:
-        """Median of the steadied runs of each round that is used, in the order of time."""
+        """Median of the drift-corrected runs of each round that is used, in seconds, in the order of time."""
         return np.array([float(np.median(costs)) for costs in self.drift_corrected_rounds_s])
 
     @property
     def n_discarded_rounds(self) -> int:
-        """How many rounds met the machine in another state and are not used."""
+        """How many rounds are discarded because the machine ran at another speed."""
         return len(self.trials) - len(self.drift_corrected_rounds_s)
 
     @property
     def median_s(self) -> float:
-        """Median of the steadied samples, in seconds."""
+        """Median of the drift-corrected samples, in seconds."""
         return float(np.median(self.drift_corrected_s))
 
     @property
     def raw_median_s(self) -> float:
         """Median of what the block cost in each run, as it was, in seconds."""
-        return float(np.median(np.concatenate([visit.cost_s.ravel() for visit in self.trials])))
+        return float(np.median(np.concatenate([trial.cost_s.ravel() for trial in self.trials])))
 
     @property
     def mean_s(self) -> float:
-        """Mean of the steadied samples, in seconds."""
+        """Mean of the drift-corrected samples, in seconds."""
         return float(self.drift_corrected_s.mean())
 
     @property
     def min_s(self) -> float:
-        """Smallest of the steadied samples, in seconds."""
+        """Smallest of the drift-corrected samples, in seconds."""
         return float(self.drift_corrected_s.min())
 
     @property
@@ -223,8 +239,8 @@ class Measurement:
         """95 % interval: over rounds where there are several, over samples where there is one."""
         if len(self.round_medians_s) < 2:
             if self.summaries:
-                told = self.summaries[0]
-                return mean_interval(told.mean_s, told.std_s, told.runs)
+                summary = self.summaries[0]
+                return mean_interval(summary.mean_s, summary.std_s, summary.runs)
             return median_interval(self.drift_corrected_s)
         if self.in_context:
             return difference_interval(self.round_medians_s, self.min_relative_std * abs(self.median_s))

@@ -1,4 +1,4 @@
-"""Protocols: how often a block is run, in what order, when that is enough, and which statistic stands for it."""
+"""Protocols: how often a block is run, in what order, when that is enough, and which statistic is its latency."""
 
 from __future__ import annotations
 
@@ -14,17 +14,31 @@ STATISTICS = ("median", "mean", "min")
 class Protocol:
     """A measuring protocol, exact enough to be repeated.
 
-    rounds: visits to each block, every round in a new random order. warmup: runs dropped at each visit; samples: runs kept.
-    sentinel_samples: runs of the sentinel block before and after each slice of a visit; 0 for none. The sentinel is one fixed block
-    whose speed shows how fast the machine is just now. slices: parts that a visit's samples are cut into.
-    statistic: which of `STATISTICS` stands for the block. cool_down_s: pause after each visit. batch: images a run.
-    source: where the protocol comes from.
+    A trial is one turn of a block: it is warmed up, then its runs are timed. An adaptive protocol has a `precision`: it stops
+    measuring a block when the 95 % interval of its latency is within that share of it on either side, when the noise is stable and
+    more rounds would not get it there, or at a limit (`measurement/stopping.py`).
 
-    An adaptive protocol has a `precision`: it stops visiting a block when the 95 % interval of its latency is within that share of it
-    on either side, when the noise has settled so that more rounds would not get it there, or at a limit
-    (`measurement/stopping.py`). min_rounds: visits before any of this. visit_s: a visit keeps as many runs as fit into this time,
-    at least 3, at most `samples`. limit_s: recorded running time spent on one block at most.
-    patience_s: a visit that takes longer hangs, and its runtime is killed.
+    Args:
+        name: By which `get_protocol` finds it.
+        rounds: Trials of each block at most; every round visits the blocks in a new random order.
+        warmup: Runs dropped at the start of each trial.
+        samples: Runs timed in each trial.
+        statistic: Which of `STATISTICS` of the samples is the latency.
+        batch: Images per run.
+        sentinel_samples: Runs of the sentinel block before and after each slice of a trial; 0 for none. The sentinel is one fixed
+            block whose speed shows how fast the machine is at the moment.
+        slices: Parts that the samples of a trial are divided into.
+        cool_down_s: Pause after each trial, in seconds.
+        source: Where the protocol comes from.
+        precision: Half width of the 95 % interval, as a share of the latency, that is narrow enough; None for a fixed number of rounds.
+        min_rounds: Trials before an adaptive protocol may stop.
+        trial_s: A trial times as many runs as fit into this time, in seconds, at least 3 and at most `samples`; None for all `samples`.
+        limit_s: Recorded running time spent on one block at most, in seconds.
+        timeout_s: A trial that takes longer, in seconds, is taken to hang, and its runtime is killed.
+
+    Raises:
+        ConfigError: A number is out of its range.
+        UnknownNameError: The statistic is unknown.
     """
 
     name: str
@@ -53,25 +67,25 @@ class Protocol:
             ("slices", 1),
         ):
             if getattr(self, field) < low:
-                raise ConfigError(f"protocol {self.name}: {field} must be {low} or more", got=getattr(self, field))
+                raise ConfigError(f"protocol {self.name}: {field} must be at least {low}", got=getattr(self, field))
         if not 0 <= self.cool_down_s < inf:
-            raise ConfigError(f"protocol {self.name}: cool_down_s must be 0 s or more", got=self.cool_down_s)
+            raise ConfigError(
+                f"protocol {self.name}: cool_down_s must be at least 0 s and finite", got=self.cool_down_s
+            )
         for field in ("precision", "trial_s", "limit_s", "timeout_s"):
             value = getattr(self, field)
             if value is not None and not value > 0:
                 raise ConfigError(f"protocol {self.name}: {field} must be above 0", got=value)
         if self.precision is not None and self.min_rounds < 3:
             raise ConfigError(
-                f"protocol {self.name}: an interval over rounds needs min_rounds of 3 or more", got=self.min_rounds
+                f"protocol {self.name}: min_rounds must be at least 3 for an interval over rounds", got=self.min_rounds
             )
         if self.statistic not in STATISTICS:
-            raise UnknownNameError(
-                f"protocol {self.name}: a statistic must be known", got=self.statistic, choices=STATISTICS
-            )
+            raise UnknownNameError(f"protocol {self.name}: unknown statistic", got=self.statistic, choices=STATISTICS)
 
     @property
     def adaptive(self) -> bool:
-        """Whether the number of rounds depends on what they show."""
+        """Whether the number of rounds depends on the samples."""
         return self.precision is not None
 
 
@@ -116,5 +130,5 @@ PROTOCOLS = {
 def get_protocol(name: str) -> Protocol:
     """Return a protocol by name; raises `UnknownNameError`."""
     if name not in PROTOCOLS:
-        raise UnknownNameError("a protocol must be a known one", got=name, choices=sorted(PROTOCOLS))
+        raise UnknownNameError("unknown protocol", got=name, choices=sorted(PROTOCOLS))
     return PROTOCOLS[name]

@@ -1,7 +1,6 @@
-"""Stopping: when a block has been visited often enough, and which rule says so.
+"""Stopping: after how many rounds a block has been measured often enough, and which rule decides it.
 
-nvbench's practice: a fixed bar on the spread is never met by short kernels, so that measuring also ends when the spread itself no
-longer changes.
+As in nvbench: short kernels never reach a fixed precision, so measuring also ends when the spread itself no longer changes.
 """
 
 from __future__ import annotations
@@ -16,21 +15,23 @@ STABLE_STD_CHANGE = 0.1  # the spread over all rounds and over the first three q
 
 
 def stopping_rule(measurement: Measurement) -> str | None:
-    """Return the rule that ends a block's measurement, None to go on.
+    """Return the rule that ends a block's measurement, None where another round is needed.
 
-    fixed: the protocol's rounds are done. precise: the interval is narrow enough. settled: the spread of the rounds no longer changes, and
-    at this spread the rounds that are left would not make the interval narrow enough. limit: rounds or time are used up.
+    Returns:
+        `fixed`: the protocol's rounds are done. `precise`: the interval is narrow enough. `stable`: the spread of the rounds no
+        longer changes, and at this spread the remaining rounds would not make the interval narrow enough. `limit`: rounds or time
+        are used up.
     """
-    protocol, count, used = measurement.protocol, len(measurement.trials), len(measurement.round_medians_s)
+    protocol, n_trials, n_used = measurement.protocol, len(measurement.trials), len(measurement.round_medians_s)
     if protocol.precision is None:
-        return "fixed" if count >= protocol.rounds else None
-    if used < protocol.min_rounds and count < protocol.rounds:
+        return "fixed" if n_trials >= protocol.rounds else None
+    if n_used < protocol.min_rounds and n_trials < protocol.rounds:
         return None
     if measurement.relative_half_width <= protocol.precision:
         return "precise"
-    if count >= protocol.rounds or float(measurement.raw_s.sum()) >= protocol.limit_s:
+    if n_trials >= protocol.rounds or float(measurement.raw_s.sum()) >= protocol.limit_s:
         return "limit"
-    if used >= 2 * protocol.min_rounds and _is_stable(measurement):
+    if n_used >= 2 * protocol.min_rounds and _is_stable(measurement):
         return "stable"
     return None
 

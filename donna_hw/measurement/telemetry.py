@@ -1,4 +1,4 @@
-"""Readings: the state of a device at one moment, as the device reports it itself."""
+"""Telemetry: the state of a device at one moment, as the device reports it itself."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Telemetry:
-    """What a device says of itself between two measurements; what it does not say is None.
+    """What a device reports of itself between two measurements; what it does not report is None.
 
-    clock_hz: of the compute units. temperature_c: of the chip, in degrees Celsius. power_w: drawn by the device. throttle: the
-    device's own reasons for running below its clock just now, heat and power limits only: an idle clock is no throttling.
+    Attributes:
+        clock_hz: Clock of the compute units, in hertz.
+        temperature_c: Temperature of the chip, in degrees Celsius.
+        power_w: Power that the device draws, in watts.
+        throttle_reasons: Why the device runs below its clock now; limits of heat and power only, since an idle clock is not throttling.
     """
 
     clock_hz: float | None = None

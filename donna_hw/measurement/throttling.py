@@ -1,4 +1,4 @@
-"""Sustained: what a long loop of one block shows, first window against last; numbers only, all derived from its bursts."""
+"""Stress: what a long loop of one block shows, first window against last; numbers only, all derived from its bursts."""
 
 from __future__ import annotations
 
@@ -13,20 +13,26 @@ from donna_hw.errors import ConfigError
 from donna_hw.measurement.intervals import Array, Interval, rounds_interval
 from donna_hw.measurement.measurement import Samples
 from donna_hw.measurement.telemetry import Telemetry
+from donna_hw.measurement.welch import welch_dof
 
 N_SPANS = 10  # a window is cut into so many spans of time; their medians are its independent observations
 STEADY_TOLERANCE = 0.01  # a change that surely lies within +-1 % is none
 NOISY_HALF_WIDTH = 0.05  # half width of the ratio's interval
-BUSY_SHARE = 0.9  # less CPU time than this of the wall time, or less work than this of the loop's time, is told
+BUSY_SHARE = 0.9  # less CPU time than this of the wall time, or less work than this of the loop's time, is reported
 MINUTE_S = 60.0
 
 
 @dataclass(frozen=True)
 class Burst:
-    """Runs back to back, and what the device said of itself just after them.
+    """Runs back to back, and the device's telemetry just after them.
 
-    elapsed_s: from the loop's start to the burst's. burst_s: how long it took. runs: how many runs; `samples` holds an evenly spaced
-    choice of them where there were many.
+    Attributes:
+        started_unix_s: When the burst began, in seconds since 1970.
+        elapsed_s: Time from the loop's start to the burst's start, in seconds.
+        duration_s: How long the burst took, in seconds.
+        runs: How many runs it had.
+        samples: Times of the runs, an evenly spaced selection of them where there were many.
+        telemetry: State of the device right after the burst.
     """
 
     started_unix_s: float
@@ -43,7 +49,7 @@ class Burst:
 
     @property
     def latency_s(self) -> Array:
-        """The times that stand for the block, in seconds."""
+        """The times by the clock that counts for the block, in seconds."""
         return self.samples.latency_s
 
 
@@ -82,7 +88,7 @@ class Window:
 
     @property
     def clock_hz(self) -> float | None:
-        """Median clock, None where the device tells none."""
+        """Median clock in hertz, None where the device does not report it."""
         return self._median(lambda readings: readings.clock_hz)
 
     @property
@@ -102,21 +108,26 @@ class Window:
 
     @property
     def cpu_share(self) -> float | None:
-        """Median share of a run's wall time that its thread had the CPU; None where the backend does not tell."""
+        """Median share of a run's wall time that its thread had the CPU; None where the backend does not report it."""
         shares = [b.samples.cpu_s / b.samples.wall_s for b in self.bursts if b.samples.cpu_s is not None]
         return float(np.median(np.concatenate(shares))) if shares else None
 
-    def _median(self, of: Callable[[Telemetry], float | None]) -> float | None:
-        known = [value for burst in self.bursts if (value := of(burst.telemetry)) is not None]
-        return float(np.median(known)) if known else None
+    def _median(self, field: Callable[[Telemetry], float | None]) -> float | None:
+        values = [value for burst in self.bursts if (value := field(burst.telemetry)) is not None]
+        return float(np.median(values)) if values else None
 
 
 @dataclass(frozen=True)
 class StressResult:
-    """A finished loop: its bursts, how long it was to last, the length of its first and last window, images a run.
+    """A finished loop of one block.
 
-    rested_s: how long the device had rested since an earlier, unfinished attempt; None without one. The first window of such a loop
-    may not have been cold.
+    Attributes:
+        bursts: Its bursts, in the order of time.
+        duration_s: How long it was to last, in seconds.
+        window_s: Length of its first and of its last window, in seconds.
+        batch: Images per run.
+        rest_s: How long the device had rested since an earlier, unfinished attempt, in seconds; None without one. The first window
+            of such a loop may not have been cold.
     """
 
     bursts: tuple[Burst, ...]
@@ -129,9 +140,9 @@ class StressResult:
         for name, window in (("first", self.first), ("last", self.last)):
             if not window.bursts or window.interval is None:
                 raise ConfigError(
-                    f"the {name} window of a sustained loop must hold runs in two of its {N_SPANS} spans",
+                    f"too few runs in the {name} window of a stress test: runs are needed in two of its {N_SPANS} spans",
                     got=f"{len(window.bursts)} bursts in {self.window_s:g} s",
-                    hint="let it last longer",
+                    hint="raise --duration",
                 )
 
     @cached_property
@@ -158,27 +169,30 @@ class StressResult:
     @property
     def ratio(self) -> float:
         """Time of a run in the last window over that in the first: ratio of the geometric means of the spans' medians."""
-        return float(np.exp(_log_ratio(self.first, self.last)[0]))
+        return float(np.exp(np.log(self.last.span_medians_s).mean() - np.log(self.first.span_medians_s).mean()))
 
     @property
     def ratio_interval(self) -> Interval:
         """95 % interval of `ratio`, by Welch's t on the logarithms of the spans' medians."""
-        centre, half = _log_ratio(self.first, self.last)
-        return Interval(float(np.exp(centre - half)), float(np.exp(centre + half)))
+        first, last = np.log(self.first.span_medians_s), np.log(self.last.span_medians_s)
+        variances = [logs.var(ddof=1) / logs.size for logs in (first, last)]
+        dof = welch_dof(variances[0], first.size - 1, variances[1], last.size - 1)
+        center, half = last.mean() - first.mean(), stats.t.ppf(0.975, dof) * np.sqrt(sum(variances))
+        return Interval(float(np.exp(center - half)), float(np.exp(center + half)))
 
     @property
     def images_per_s(self) -> float:
-        """Images a second while bursts ran, over the whole loop."""
+        """Images per second while bursts ran, over the whole loop."""
         return self.batch * self.window(0.0, self.duration_s).runs_per_s
 
     @property
     def busy_share(self) -> float:
-        """Share of the loop in which bursts ran; journaling and readings took the rest, and let the device cool."""
+        """Share of the loop in which bursts ran; the journal and telemetry took the rest, in which the device cooled."""
         return sum(burst.duration_s for burst in self.bursts) / self.bursts[-1].end_s
 
     @property
     def verdict(self) -> str:
-        """Whether a run takes longer in the last window than in the first, by how much, and what the device said meanwhile."""
+        """Whether a run takes longer in the last window than in the first, by how much, and what the device reported meanwhile."""
         return ", ".join([_describe_change(self.ratio, self.ratio_interval), *self._remarks()])
 
     def _remarks(self) -> list[str]:
@@ -188,16 +202,18 @@ class StressResult:
             ("temperature", 1.0, "C", self.first.temperature_c, self.last.temperature_c),
         ):
             if before and after and abs(after / before - 1) > STEADY_TOLERANCE:
-                moved = "fell" if after < before else "rose"
-                remarks.append(f"{name} {moved} from {before / scale:.3g} to {after / scale:.3g} {unit}")
-        seen: dict[str, float] = {}
+                change = "fell" if after < before else "rose"
+                remarks.append(f"{name} {change} from {before / scale:.3g} to {after / scale:.3g} {unit}")
+        first_reported_s: dict[str, float] = {}
         for burst in self.bursts:
             for reason in burst.telemetry.throttle_reasons:
-                seen.setdefault(reason, burst.elapsed_s)
-        remarks += [f"{reason} reported at minute {int(at // MINUTE_S) + 1}" for reason, at in seen.items()]
+                first_reported_s.setdefault(reason, burst.elapsed_s)
+        remarks += [f"{reason} reported at minute {int(at // MINUTE_S) + 1}" for reason, at in first_reported_s.items()]
         pace = self.last.runs_per_s / self.first.runs_per_s
         if abs(pace * self.ratio - 1) > NOISY_HALF_WIDTH:  # a few long runs move the sum of times and not their median
-            remarks.append(f"images a second moved by {100 * (pace - 1):+.2g} %, which the median run does not show")
+            remarks.append(
+                f"images per second changed by {100 * (pace - 1):+.2g} %, which the median run does not show"
+            )
         for name, window in (("first", self.first), ("last", self.last)):
             share = window.cpu_share
             if share is not None and share < BUSY_SHARE:
@@ -205,23 +221,12 @@ class StressResult:
         if self.busy_share < BUSY_SHARE:
             remarks.append(f"the device rested {100 * (1 - self.busy_share):.0f} % of the time between bursts")
         if self.rest_s is not None:
-            remarks.append(f"begun {self.rest_s:.0f} s after an attempt that was stopped: perhaps not cold")
+            remarks.append(f"started {self.rest_s:.0f} s after an interrupted attempt: perhaps not cold")
         return remarks
 
 
-def _log_ratio(first: Window, last: Window) -> tuple[float, float]:
-    """Return the difference of the windows' mean logarithms and the half width of its 95 % interval."""
-    a, b = np.log(first.span_medians_s), np.log(last.span_medians_s)
-    parts = a.var(ddof=1) / a.size, b.var(ddof=1) / b.size
-    centre, variance = float(b.mean() - a.mean()), float(sum(parts))
-    if variance == 0:
-        return centre, 0.0
-    freedom = variance**2 / (parts[0] ** 2 / (a.size - 1) + parts[1] ** 2 / (b.size - 1))
-    return centre, float(stats.t.ppf(0.975, freedom) * np.sqrt(variance))
-
-
 def _describe_change(ratio: float, interval: Interval) -> str:
-    """Return what may be said of a ratio of times: it holds, slows, speeds up, or cannot be told."""
+    """Return a ratio of times in words: holds its speed, slows down, speeds up, or undecided."""
     low, change, high = (100 * (value - 1) for value in (interval.low, ratio, interval.high))
     if interval.low >= 1 - STEADY_TOLERANCE and interval.high <= 1 + STEADY_TOLERANCE:
         return "holds its speed"
@@ -230,5 +235,5 @@ def _describe_change(ratio: float, interval: Interval) -> str:
     if interval.high < 1:
         return f"speeds up by {-change:.3g} % (95 % interval {-high:.3g} to {-low:.3g} %)"
     noisy = (high - low) / 2 > 100 * NOISY_HALF_WIDTH
-    told = "too noisy to tell a change of speed" if noisy else "no sure change of speed"
-    return f"{told}: {change:+.2g} % (95 % interval {low:+.2g} to {high:+.2g} %)"
+    words = "too noisy to detect a change of speed" if noisy else "no significant change of speed"
+    return f"{words}: {change:+.2g} % (95 % interval {low:+.2g} to {high:+.2g} %)"

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from donna_hw._core.files import hold_lock, write_atomic
+from donna_hw._core.csv_files import write_csv
+from donna_hw._core.files import hold_lock
 from donna_hw._core.units import parse_quantity
 from donna_hw.costs.base import CostModel
 from donna_hw.costs.basis import FeatureBasis
@@ -32,7 +33,8 @@ from donna_hw.pipeline.steps.reference import load_or_train_reference
 from donna_hw.predictors.base import FittedPredictor
 from donna_hw.predictors.factory import MIN_NETWORKS, fit_predictor
 from donna_hw.predictors.serialization import load_predictor
-from donna_hw.profiling.profiler import measure_networks, profile_space
+from donna_hw.profiling.network_profiling import measure_networks
+from donna_hw.profiling.profiler import profile_space
 from donna_hw.search.nsga2 import nsga2
 from donna_hw.search.pareto_front import ParetoFront
 from donna_hw.search.problem import Constraint, SearchProblem
@@ -170,7 +172,7 @@ class Run(RunFolder):
         """Search for the front and write it to `front.csv`."""
         part = self.recipe.search
         front = nsga2(self.search_problem(), part.samples, part.population, self.recipe.seed)
-        write_atomic(self.folder / "front.csv", front.to_frame().to_csv(index=False, lineterminator="\n"))
+        write_csv(self.folder / "front.csv", front.to_frame())
         return front
 
     def search_problem(self) -> SearchProblem:

@@ -13,7 +13,7 @@ from donna_hw.errors import ConfigError
 from donna_hw.graph.graph import graph_dtypes
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.pipeline.recipe import Recipe
-from donna_hw.profiling.profiler import WorkerFactory
+from donna_hw.profiling.workers.base import WorkerFactory
 from donna_hw.profiling.workers.ray import ray_worker_factory
 from donna_hw.profiling.workers.subprocess import create_subprocess_workers
 from donna_hw.spaces import load_space

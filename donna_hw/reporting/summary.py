@@ -17,6 +17,7 @@ from donna_hw._core.ranking import (
 )
 from donna_hw._core.toml_files import read_toml
 from donna_hw.costs.serialization import load_correction
+from donna_hw.measurement.intervals import Z90
 from donna_hw.pipeline.recipe import Recipe
 from donna_hw.pipeline.run import Run
 from donna_hw.pipeline.steps.verify import evaluate_predictor, read_verification
@@ -89,7 +90,7 @@ def latency_lines(run: Run, table: LatencyTable) -> list[str]:
             lines.append(f"| {label} | {error:.1f} % | {kendall_tau(frame[name].to_numpy(), measured):.3f} |")
         for name in run.recipe.counters:
             lines.append(f"| rival: {name} | - | {kendall_tau(frame[name].to_numpy(), measured):.3f} |")
-        inside = (np.abs(frame["predicted_s"] - measured) <= 1.645 * frame["std_s"]).mean()
+        inside = (np.abs(frame["predicted_s"] - measured) <= Z90 * frame["std_s"]).mean()
         lines += ["", f"The stated 90 % intervals hold {100 * inside:.0f} % of these networks."]
     return lines
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from donna_hw.costs.base import CostModel
 from donna_hw.errors import ConfigError
+from donna_hw.measurement.intervals import Z90
 from donna_hw.search.infeasibility import infeasibility_error
 from donna_hw.search.pareto import unique_non_dominated_mask
 from donna_hw.search.problem import SearchProblem
@@ -151,12 +152,11 @@ def select_diverse(front: ParetoFront, max_overlap: float) -> ParetoFront:
     )
 
 
-LEVEL = 1.645  # standard deviations: 95 % of a normal distribution lie below
 PAIRS = 2**18  # compared at a time: memory stays flat
 
 
 def within_noise(
-    rows: Rows, accuracy: np.ndarray, accuracy_std: np.ndarray, costs: Sequence[CostModel], level: float = LEVEL
+    rows: Rows, accuracy: np.ndarray, accuracy_std: np.ndarray, costs: Sequence[CostModel], level: float = Z90
 ) -> np.ndarray:
     """Return bool [n]: networks of a front that lie within the noise of a better one.
 

@@ -11,6 +11,7 @@ from scipy import stats
 
 from donna_hw.costs.base import CostModel
 from donna_hw.errors import ConfigError, InsufficientDataError, TableError
+from donna_hw.measurement.intervals import Z90
 from donna_hw.search.pareto_front import ParetoFront
 from donna_hw.search.problem import SearchProblem
 from donna_hw.spaces.space import Rows
@@ -18,7 +19,6 @@ from donna_hw.spaces.space import Rows
 INTERVAL_COVERAGE = 0.9  # of measured networks, that lies within the intervals that are judged
 BINOMIAL_LEVEL = 0.9  # so often does chance alone leave no more outside
 ROUNDING = 1e-9  # as a share; exact costs have no deviation
-Z90 = float(stats.norm.ppf(0.5 + INTERVAL_COVERAGE / 2))
 
 Search = Callable[[SearchProblem], ParetoFront]
 Refit = Callable[[Rows, np.ndarray], CostModel]

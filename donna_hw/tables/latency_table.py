@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from donna_hw._core.files import read_text, write_atomic
+from donna_hw._core.csv_files import write_csv
+from donna_hw._core.files import read_text
 from donna_hw._core.toml_files import read_model, write_toml
 from donna_hw.errors import ConfigError, FileFormatError, TableError
+from donna_hw.measurement.intervals import standard_error
 from donna_hw.spaces.space import Space
 from donna_hw.tables.coverage import FIXED, Coverage, Key, block_key, compute_coverage
 from donna_hw.tables.csv_format import parse_cells, parse_numbers
@@ -48,7 +49,7 @@ class LatencyTable:
     def write(self) -> None:
         """Write both files, each atomically."""
         write_toml(self.path.with_suffix(".toml"), self.info.model_dump(exclude_none=True))
-        write_atomic(self.path, self.frame.to_csv(index=False, lineterminator="\n"))
+        write_csv(self.path, self.frame)
 
     def lookup(self, space: Space, part: str, choice: Mapping[str, object] | None = None) -> float:
         """Return the cost of a block ({axis: value}) or of a fixed part, in `info.unit`; raises `TableError` when it has no row."""
@@ -131,10 +132,9 @@ class LatencyTable:
             return self.frame[std_column(column)].to_numpy(np.float64)
         if "low_s" not in self.frame:
             return np.zeros(len(self.frame))
-        width = np.asarray(self.frame["high_s"] - self.frame["low_s"], np.float64)
         rounds = self.frame["rounds"].to_numpy(np.float64) if "rounds" in self.frame else np.ones(len(self.frame))
-        quantile = np.where(rounds > 1, stats.t.ppf(0.975, np.maximum(rounds - 1, 1)), stats.norm.ppf(0.975))
-        return np.asarray(width / (2 * quantile))
+        low, high = (self.frame[name].to_numpy(np.float64) for name in ("low_s", "high_s"))
+        return standard_error(low, high, rounds)
 
     def _validate_coverage(self, space: Space, found: Coverage) -> None:
         if found.missing:

@@ -122,7 +122,7 @@ def test_a_broken_line_in_the_middle_is_named_by_its_number(tmp_path: Path, brok
 
 def test_a_journal_of_other_columns_is_refused(tmp_path: Path) -> None:
     path = journal_of(tmp_path / "j.csv", RECORDS).path
-    with pytest.raises(FileFormatError, match="must have the columns other"):
+    with pytest.raises(FileFormatError, match="unexpected columns what, note; expected other"):
         Journal(path, ("other",)).records()
 
 
@@ -204,14 +204,14 @@ def test_a_full_disk_leaves_an_atomically_written_file_as_it_was(small_disk: Pat
 HOLD = """
 import sys
 from pathlib import Path
-from donna_hw.errors import Busy
-from donna_hw._core.files import locked
+from donna_hw.errors import LockedError
+from donna_hw._core.files import hold_lock
 try:
-    with locked(Path(sys.argv[1])):
-        print("mine", flush=True)
+    with hold_lock(Path(sys.argv[1])):
+        print("locked", flush=True)
         sys.stdin.readline()
-except Busy as busy:
-    print(busy, flush=True)
+except LockedError as error:
+    print(error, flush=True)
 """
 
 
@@ -220,11 +220,11 @@ def test_a_second_process_is_refused_while_the_first_holds_the_lock(tmp_path: Pa
     command = [sys.executable, "-c", HOLD, str(lock)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout is not None
-        assert first.stdout.readline() == "mine\n"
-        with pytest.raises(LockedError, match="only one process"), hold_lock(lock):
+        assert first.stdout.readline() == "locked\n"
+        with pytest.raises(LockedError, match="locked by another process"), hold_lock(lock):
             pass
         second = subprocess.run(command, input="", capture_output=True, text=True, check=True)
-        assert "only one process" in second.stdout
+        assert "locked by another process" in second.stdout
         first.communicate("\n")
     with hold_lock(lock):
         pass
@@ -234,7 +234,7 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     command = [sys.executable, "-c", HOLD, str(tmp_path / ".lock")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout is not None
-        assert first.stdout.readline() == "mine\n"
+        assert first.stdout.readline() == "locked\n"
         first.kill()
     with hold_lock(tmp_path / ".lock"):
         pass
@@ -257,16 +257,20 @@ class Outer(BaseModel):
         (
             "nmae = 'x'\nname = 'y'",
             UnknownNameError,
-            "'nmae' is not; found 'nmae'; known: inner, name.*did you mean 'name'",
+            r"f\.toml: unknown key 'nmae'; expected inner or name \(did you mean 'name'\?\)",
         ),
-        ("name = 'y'\n[inner]\nsiez = 2", UnknownNameError, r"inner\.siez.*known: size"),
-        ("", ConfigError, "'name' must be given; add name"),
-        ("name = 'y'\n[inner]\nsize = 'big'", ConfigError, r"inner\.size: .*found 'big'"),
+        (
+            "name = 'y'\n[inner]\nsiez = 2",
+            UnknownNameError,
+            r"f\.toml, \[inner\]: unknown key 'siez'; expected size \(did you mean 'size'\?\)",
+        ),
+        ("", ConfigError, "missing key 'name'; add name"),
+        ("name = 'y'\n[inner]\nsize = 'big'", ConfigError, r"inner\.size: .*got 'big'"),
         ("name = 'x'\nname = 'y'", FileFormatError, "Cannot overwrite"),
         ("name = x", FileFormatError, "line 1"),
     ],
 )
-def test_a_bad_toml_names_the_key_and_the_cure(tmp_path: Path, text: str, error: type[Exception], says: str) -> None:
+def test_a_bad_toml_names_the_key_and_the_fix(tmp_path: Path, text: str, error: type[Exception], says: str) -> None:
     path = tmp_path / "f.toml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(error, match=says) as caught:
@@ -281,9 +285,9 @@ def test_a_toml_reads_back_what_was_written(tmp_path: Path) -> None:
 
 
 def test_what_is_no_readable_file_is_a_bad_file(tmp_path: Path) -> None:
-    with pytest.raises(FileFormatError, match="must exist"):
+    with pytest.raises(FileFormatError, match="none: no such file"):
         read_text(tmp_path / "none")
-    with pytest.raises(FileFormatError, match="text file"):
+    with pytest.raises(FileFormatError, match="not a text file"):
         read_text(tmp_path)
     (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(FileFormatError, match="UTF-8"):
@@ -293,9 +297,9 @@ def test_what_is_no_readable_file_is_a_bad_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (f"x = {'9' * 5000}", "must be valid TOML"),
-        ("x = " + "[" * 5000 + "]" * 5000, "must not nest hundreds of levels deep"),
-        ("x = " + "{a = " * 5000 + "1" + "}" * 5000, "must not nest hundreds of levels deep"),
+        (f"x = {'9' * 5000}", "not valid TOML"),
+        ("x = " + "[" * 5000 + "]" * 5000, "nested hundreds of levels deep"),
+        ("x = " + "{a = " * 5000 + "1" + "}" * 5000, "nested hundreds of levels deep"),
     ],
     ids=["digits", "arrays", "tables"],
 )
@@ -315,5 +319,5 @@ def test_a_journal_of_an_earlier_version_is_read_and_gets_its_new_columns(tmp_pa
     grown.append(new)
     assert grown.records() == [*old, new]
     assert Journal(path, grown.columns).records() == [*old, new]
-    with pytest.raises(FileFormatError, match="must have the columns"):
+    with pytest.raises(FileFormatError, match="unexpected columns what, note, more; expected what, note"):
         Journal(path, COLUMNS).records()

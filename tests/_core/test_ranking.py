@@ -72,7 +72,7 @@ def test_equal_measured_accuracies_have_no_order() -> None:
 
 
 def test_two_networks_are_no_ranking() -> None:
-    with pytest.raises(InsufficientDataError, match="at least 3 networks; found 2"):
+    with pytest.raises(InsufficientDataError, match="at least 3 networks; got 2"):
         evaluate_ranking(np.array([1.0, 2.0]), np.array([1.0, 2.0]))
 
 

@@ -7,7 +7,7 @@ import sys
 
 PROGRAM = """
 from donna_hw._core import torchvision_compat
-assert torchvision_compat.ready() and torchvision_compat.ready()
+assert torchvision_compat.patch_torchvision() and torchvision_compat.patch_torchvision()
 import ptflops, timm, torch, torchvision
 from torchvision.transforms import v2
 assert v2.CenterCrop(2)(torch.zeros(3, 8, 8)).shape == (3, 2, 2)

@@ -11,6 +11,7 @@ import pytest
 from test_search_paper_spaces import made_run
 
 from donna_hw.costs.serialization import load_corrected_cost
+from donna_hw.measurement.intervals import Z90
 from donna_hw.predictors.serialization import load_predictor
 from donna_hw.search.api import SearchRequest, SearchSettings, run_search
 from donna_hw.spaces import load_space
@@ -137,6 +138,6 @@ def test_a_front_says_what_it_predicts_and_what_lies_within_its_noise(run: Path)
     np.testing.assert_array_equal(front.accuracy, accuracy)
     # the simulator's latencies have no error: only a cheaper network of nearly the same accuracy may be better
     order = np.arange(len(front))
-    expected = [bool((accuracy[i] - accuracy[:i] <= 1.645 * np.hypot(std[i], std[:i])).any()) for i in order]
+    expected = [bool((accuracy[i] - accuracy[:i] <= Z90 * np.hypot(std[i], std[:i])).any()) for i in order]
     assert front.within_noise.tolist() == expected
     assert front.to_frame()["within_noise"].tolist() == expected

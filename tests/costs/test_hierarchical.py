@@ -10,6 +10,7 @@ from donna_hw.costs.basis import FeatureBasis
 from donna_hw.costs.fit import FitResult, fit_calibration, fit_cost
 from donna_hw.costs.hierarchical import FittedCost, _solve_effects
 from donna_hw.errors import ConfigError, InsufficientDataError, UnknownNameError
+from donna_hw.measurement.intervals import Z90
 
 
 def fitted(basis: FeatureBasis, count: int, relative: float = 0.02, *, spread: float = 0.1, seed: int = 0) -> FitResult:
@@ -34,7 +35,7 @@ def test_nine_in_ten_lie_within_the_stated_interval_at_small_and_at_large_costs(
         cost = fitted(basis, 60, 0.03, seed=seed).cost
         others = random_rows(basis, 1500, seed + 100)
         measured = noisy(sum_of(basis, others, 0.1), 0.03, seed + 50)
-        inside = np.abs(np.log(measured / cost.mean(others))) <= 1.6449 * cost.std(others) / cost.mean(others)
+        inside = np.abs(np.log(measured / cost.mean(others))) <= Z90 * cost.std(others) / cost.mean(others)
         held.append([inside[third].mean() for third in np.array_split(np.argsort(cost.mean(others)), 3)])
     assert (np.abs(np.mean(held, axis=0) - 0.91) < 0.06).all()
 

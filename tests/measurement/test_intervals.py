@@ -68,7 +68,7 @@ def test_equal_rounds_have_an_interval_of_no_width() -> None:
 
 @pytest.mark.parametrize("bad", [np.nan, 0.0, -0.0, -1e-9, np.inf, -np.inf])
 def test_a_sample_that_is_no_time_is_refused(bad: float) -> None:
-    with pytest.raises(MeasurementError, match=r"block 7: .*above 0 s; found .* among 3 samples"):
+    with pytest.raises(MeasurementError, match=r"block 7: .*above 0 s; got .* among 3 samples"):
         validate_samples(np.array([0.1, bad, 0.2]), "block 7")
 
 

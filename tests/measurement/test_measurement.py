@@ -138,7 +138,7 @@ def test_a_summary_stands_by_its_mean_and_its_interval_is_students() -> None:
     assert found.interval.high - 2.0 == pytest.approx(half, rel=1e-9)
     assert 2.0 - found.interval.low == pytest.approx(half, rel=1e-9)
     assert evaluate_measurement(found).name == "noisy"
-    assert "30 runs, told as a summary" in evaluate_measurement(found).evidence
+    assert "30 runs, of which only a summary is known" in evaluate_measurement(found).evidence
     assert evaluate_measurement(summarised(RunSummary(30, 2.0, 0.03, 1.9, 2.1))).name == "trusted"
 
 
@@ -166,6 +166,6 @@ def test_a_summary_that_cannot_be_is_refused(numbers: tuple[int, float, float, f
         RunSummary(*numbers)
 
 
-def test_summarised_samples_hold_the_mean_alone() -> None:
-    with pytest.raises(MeasurementError, match="the mean alone"):
+def test_samples_with_a_summary_hold_the_mean_alone() -> None:
+    with pytest.raises(MeasurementError, match="its mean alone"):
         Samples(np.array([1.0, 1.0]), summary=RunSummary(2, 1.0, 0.0, 1.0, 1.0))

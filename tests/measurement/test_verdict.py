@@ -52,12 +52,12 @@ def test_the_devices_own_reasons_for_throttling_are_counted() -> None:
         + [Telemetry()] * 4
     )
     found = evaluate_measurement(measured(np.ones(8), readings=readings))
-    assert found == Verdict("throttled", "of 8 visits the device reports heat in 4, power in 1")
+    assert found == Verdict("throttled", "of 8 trials the device reports heat in 4, power in 1")
 
 
 def test_a_clock_below_three_quarters_of_its_highest_is_throttling() -> None:
     found = evaluate_measurement(measured(np.ones(4), readings=clocks(1980, 1980, 1484, 990)))
-    assert found == Verdict("throttled", "in 2 of 4 visits the clock fell from 1980 to 990 MHz")
+    assert found == Verdict("throttled", "in 2 of 4 trials the clock fell from 1980 to 990 MHz")
 
 
 @pytest.mark.parametrize("readings", [clocks(2000, 1500, 2000), clocks(None, None, None), clocks(500, 500, 500)])
@@ -67,7 +67,7 @@ def test_a_clock_of_three_quarters_a_low_one_and_none_are_no_throttling(readings
 
 def test_a_clock_is_judged_among_the_visits_that_read_it() -> None:
     found = evaluate_measurement(measured(np.ones(4), readings=clocks(None, 1000, 500, None)))
-    assert found == Verdict("throttled", "in 1 of 2 visits the clock fell from 1000 to 500 MHz")
+    assert found == Verdict("throttled", "in 1 of 2 trials the clock fell from 1000 to 500 MHz")
 
 
 def test_time_that_the_cpu_spent_elsewhere_is_told_as_a_share() -> None:

@@ -15,8 +15,9 @@ from donna_hw._core.units import format_quantity
 from donna_hw.costs.quantile import QuantileCost
 from donna_hw.costs.table_sum import TableCost
 from donna_hw.errors import ConfigError, InsufficientDataError
+from donna_hw.measurement.intervals import Z90
 from donna_hw.search import pareto_front
-from donna_hw.search.pareto_front import LEVEL, build_front, within_noise
+from donna_hw.search.pareto_front import build_front, within_noise
 from donna_hw.search.problem import Constraint, SearchProblem
 
 
@@ -39,12 +40,11 @@ def noisy(aim: SearchProblem, scale: float, seed: int = 0) -> SearchProblem:
 def by_hand(aim: SearchProblem, rows: np.ndarray, accuracy: np.ndarray, std: np.ndarray) -> list[bool]:
     def worse(j: int, i: int) -> bool:
         """Whether j is significantly worse than i in anything."""
-        if accuracy[i] - accuracy[j] > LEVEL * np.hypot(std[i], std[j]):
+        if accuracy[i] - accuracy[j] > Z90 * np.hypot(std[i], std[j]):
             return True
         one, other = rows[[i]], rows[[j]]
         return any(
-            cost.mean(other)[0] - cost.mean(one)[0] > LEVEL * cost.std_of_difference(other, one)[0]
-            for cost in aim.costs
+            cost.mean(other)[0] - cost.mean(one)[0] > Z90 * cost.std_of_difference(other, one)[0] for cost in aim.costs
         )
 
     return [any(j != i and not worse(j, i) for j in range(len(rows))) for i in range(len(rows))]

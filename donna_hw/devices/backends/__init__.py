@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 from donna_hw.devices.backends.base import Backend
 from donna_hw.errors import UnknownNameError
 
+ENTRY_POINT_GROUP = "donna_hw.backends"  # under which other packages register theirs
 _SHIPPED = {
     "android": "donna_hw.devices.backends.android.backend:AndroidBackend",
     "cuda": "donna_hw.devices.backends.cuda.backend:CudaBackend",
@@ -20,18 +21,18 @@ _SHIPPED = {
 
 
 def list_backends() -> list[str]:
-    """Return the names that `load_backend` knows, those of other packages included."""
-    return sorted({*_SHIPPED, *(point.name for point in entry_points(group="donna_hw.devices.backends"))})
+    """Return the names that `load_backend` accepts, including those of other packages."""
+    return sorted({*_SHIPPED, *(point.name for point in entry_points(group=ENTRY_POINT_GROUP))})
 
 
 def load_backend(name: str) -> type[Backend]:
-    """Return the backend class of that name; raises `UnknownNameError` for any other."""
+    """Return the class of a backend by name; raises `UnknownNameError`."""
     target = _SHIPPED.get(name)
-    for point in entry_points(group="donna_hw.devices.backends"):
+    for point in entry_points(group=ENTRY_POINT_GROUP):
         if target is None and point.name == name:
             target = point.value
     if target is None:
-        raise UnknownNameError("a backend must be a known one", got=name, choices=list_backends())
+        raise UnknownNameError("unknown backend", got=name, choices=list_backends())
     module, _, attribute = target.partition(":")
     backend: type[Backend] = getattr(import_module(module), attribute)
     return backend

@@ -20,7 +20,7 @@ UNITS = {"latency": "s", "macs": "MAC", "params": "parameter", "energy": "J"}
 
 @dataclass(frozen=True)
 class Availability:
-    """Whether a backend can be used here; if not, why, and the command or act that mends it."""
+    """Whether a backend can be used here; if not, the reason, and a hint how to fix it."""
 
     ok: bool
     reason: str = ""
@@ -29,10 +29,17 @@ class Availability:
 
 @dataclass(frozen=True)
 class BackendInfo:
-    """What a backend says of itself: its environment, and its words, quantity, origin and costly_start (see `Backend`).
+    """Facts about a backend on its device.
 
-    advice: what of the device's state might disturb the numbers, for people. statistics: those that it can give of its samples.
-    cools: whether it decides itself how long the device must rest.
+    Attributes:
+        environment: What its numbers depend on.
+        tags: See `Backend.tags`.
+        quantity: See `Backend`.
+        origin: See `Backend`.
+        costly_start: See `Backend`.
+        warnings: What in the device's state may disturb the numbers, for users.
+        statistics: Those of `STATISTICS` that its samples allow.
+        controls_cool_down: Whether the backend decides itself how long the device must cool down.
     """
 
     environment: Environment
@@ -46,23 +53,32 @@ class BackendInfo:
 
 
 class Runner(ABC):
-    """A block made ready on a device."""
+    """A block that is ready to run on a device."""
 
     @abstractmethod
     def samples(self, count: int) -> Samples:
-        """Run the block `count` times and return each run's time in seconds; runs end before their clock is read."""
+        """Run the block `count` times and return the time of each run, in seconds; a run is complete before the clock is read."""
 
     def close(self) -> None:  # noqa: B027  a runner that holds nothing has nothing to free
         """Free what the runner holds on the device."""
 
 
 class Backend(ABC):
-    """One way of finding out what blocks cost. Constructed from a device's batch and options.
+    """One way of finding out what blocks cost.
 
-    origin: one of `ORIGINS`. quantity: a key of `UNITS`. options: the known option names with their defaults. costly_start: whether
-    a new process for every round would cost too much, because opening the device or making blocks ready takes minutes.
-    dtypes: the types of layers that it runs (`Layer.dtype`).
     The scheduler, not the backend, warms up, interleaves and stops; it keeps a bounded number of runners open.
+
+    Attributes:
+        origin: One of `ORIGINS`.
+        quantity: A key of `UNITS`.
+        costly_start: Whether a new process for every round would be too expensive, because opening the device or preparing blocks
+            takes minutes.
+        options: Names of the options with their defaults.
+        dtypes: Types of layers that it runs (`Layer.dtype`).
+
+    Args:
+        batch: Images per run.
+        options: Options of the device file; those that are not given have their defaults.
     """
 
     origin: ClassVar[str]
@@ -77,63 +93,75 @@ class Backend(ABC):
 
     @classmethod
     def of(cls, batch: int, options: Mapping[str, Scalar], hardware: Mapping[str, Any], where: str) -> Self:
-        """Return the backend of a device file's batch, options and table `hardware`; `where` names the device in errors.
+        """Return the backend that a device file describes.
 
-        Raises `ConfigError` for hardware that the backend does not take: by default any.
+        Args:
+            batch: Images per run.
+            options: The file's options.
+            hardware: The file's table `hardware`.
+            where: Names the device in messages.
+
+        Raises:
+            ConfigError: The backend does not take this hardware; by default it takes none.
         """
         if hardware:
             raise ConfigError(
-                f"{where}: only backend tensor_unit takes a table hardware",
+                f"{where}: the table hardware is for backend tensor_unit only",
                 got=", ".join(hardware),
-                hint="delete the table, or name that backend",
+                hint="delete the table, or set that backend",
             )
         return cls(batch, options)
 
     @classmethod
     @abstractmethod
     def availability(cls) -> Availability:
-        """Say whether the backend can be used on this machine, without raising."""
+        """Return whether the backend can be used on this machine, without raising."""
 
     @abstractmethod
     def environment(self) -> Environment:
         """Return what the numbers depend on; `identity` has at least `device_model`, `runtime` and `dtype`."""
 
     def tags(self) -> tuple[str, ...]:
-        """Return the short words that tell tables of one device apart, for a file's name; by default type and threads."""
+        """Return short words that distinguish the tables of one device in their file names; by default type and threads."""
         identity = self.environment().identity
         threads = (f"t{identity['threads']}",) if "threads" in identity else ()
         return (str(identity["dtype"]), *threads)
 
     def info(self) -> BackendInfo:
-        """Return everything that a table has to say of this backend."""
+        """Return what a table records of this backend."""
         return BackendInfo(self.environment(), self.tags(), self.quantity, self.origin, self.costly_start)
 
 
 class TimingBackend(Backend):
-    """A backend that runs blocks and takes time."""
+    """A backend that runs blocks and measures their time."""
 
     origin = "measured"
 
     @abstractmethod
     def prepare(self, graph: Graph) -> Runner:
-        """Make the block ready to run on inputs of its own shape and the backend's batch."""
+        """Return the block ready to run on inputs of its input shape and the backend's batch."""
 
     def read_telemetry(self) -> Telemetry:
-        """Return the device's clock, temperature, power and throttling now; by default nothing is known."""
+        """Return the device's clock, temperature, power and throttling at the moment; by default nothing is known."""
         return Telemetry()
 
     def cool_down_s(self, pause_s: float, waited_s: float) -> float:
-        """Return how long to wait before the next visit, in seconds; asked after each visit, and again after each wait until it is 0.
+        """Return how long to wait before the next trial, in seconds.
 
-        pause_s: the protocol's pause, which by default is all. waited_s: since the visit.
+        It is called after each trial, and again after each wait until it returns 0.
+
+        Args:
+            pause_s: The protocol's pause, in seconds; by default the whole wait.
+            waited_s: Time waited since the trial, in seconds.
         """
         return pause_s if waited_s == 0 else 0.0
 
 
 class ExactBackend(Backend):
-    """A backend whose answer is exact for what it models: a counter or a simulator.
+    """A backend whose costs are exact for what it models: a counter or a simulator.
 
-    at_once: how many blocks it is asked for at a time; a run that is killed does that many again.
+    Attributes:
+        chunk_size: How many blocks it computes at a time; a run that is killed repeats that many.
     """
 
     chunk_size: ClassVar[int] = 1
@@ -143,5 +171,5 @@ class ExactBackend(Backend):
         """Return the block's cost in the unit of the backend's quantity, always the same for the same layers."""
 
     def costs(self, graphs: Sequence[Graph]) -> list[float]:
-        """Return the cost of each block; a backend that answers for many at once does so here, and raises `at_once`."""
+        """Return the cost of each block; a backend that computes many together overrides this, and `chunk_size`."""
         return [self.cost(graph) for graph in graphs]

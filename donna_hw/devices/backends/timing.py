@@ -1,4 +1,4 @@
-"""The timing loop that all backends on the host's clock share."""
+"""The timing loop that all backends with the host's clock share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from donna_hw.measurement.measurement import Samples
 
 
 def time_calls(call: Callable[[], object], count: int) -> Samples:
-    """Call `count` times on this thread and return wall and CPU seconds of each call."""
+    """Call `call` `count` times on this thread, and return wall and CPU time of each call."""
     wall, cpu = np.empty(count), np.empty(count)
     for run in range(count):
         cpu_start = time.thread_time_ns()
@@ -19,4 +19,4 @@ def time_calls(call: Callable[[], object], count: int) -> Samples:
         call()
         wall[run] = time.perf_counter_ns() - start
         cpu[run] = time.thread_time_ns() - cpu_start
-    return Samples(wall_s=wall / 1e9, cpu_s=cpu / 1e9)  # divided, so that nanoseconds read back exactly
+    return Samples(wall_s=wall / 1e9, cpu_s=cpu / 1e9)  # a division, so that nanoseconds read back exactly

@@ -23,12 +23,12 @@ class TorchCpuBackend(TimingBackend):
     def __init__(self, batch: int, options: Mapping[str, Scalar]) -> None:
         super().__init__(batch, options)
         if int(self.settings["threads"]) < 1:
-            raise ConfigError("option threads must be 1 or more", got=self.settings["threads"])
+            raise ConfigError("option threads must be at least 1", got=self.settings["threads"])
         self._host = HostCpu()
 
     @classmethod
     def availability(cls) -> Availability:
-        """PyTorch is a dependency of donna_hw, so always."""
+        """Always available: PyTorch is a dependency of donna_hw."""
         return Availability(True)
 
     def environment(self) -> Environment:
@@ -44,7 +44,7 @@ class TorchCpuBackend(TimingBackend):
         return Environment(identity, host_conditions())
 
     def read_telemetry(self) -> Telemetry:
-        """Return the CPU's readings."""
+        """Return the CPU's telemetry."""
         return self._host.read_telemetry()
 
     def prepare(self, graph: Graph) -> Runner:
@@ -63,7 +63,7 @@ class _EagerRunner(Runner):
         self._image = torch.randn(batch, *graph.input_shape, generator=torch.Generator().manual_seed(0))
 
     def samples(self, count: int) -> Samples:
-        """Run the module `count` times without recording gradients; the thread count is put back afterwards."""
+        """Run the module `count` times without recording gradients; the thread count is restored afterwards."""
         import torch
 
         before = torch.get_num_threads()

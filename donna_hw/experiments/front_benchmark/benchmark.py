@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from donna_hw._core.files import write_atomic
+from donna_hw._core.csv_files import write_csv
 from donna_hw.costs.base import CostModel
 from donna_hw.errors import InsufficientDataError
 from donna_hw.pipeline.run import Run
@@ -63,7 +63,7 @@ def run_front_benchmark(run: Run) -> pd.DataFrame:
     found["scaled"] = _scaled_peers(bench, teachers, latencies)
     found["random"] = _filter_equal_latency(bench, found["random"], bench.measure(chosen))
     frame = pd.concat([_lines(bench, role, rows) for role, rows in found.items() if rows], ignore_index=True)
-    write_atomic(run.folder / "front_benchmark.csv", frame.to_csv(index=False, lineterminator="\n"))
+    write_csv(run.folder / "front_benchmark.csv", frame)
     return frame
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from donna_hw._core.bootstrap import BootstrapInterval
 from donna_hw.errors import InsufficientDataError
 from donna_hw.experiments.search_cost import networks_needed, share_exceeding
+from donna_hw.measurement.welch import welch_dof
 
 Array = np.ndarray
 
@@ -104,8 +105,8 @@ def _welch_interval(pair: tuple[Array, Array], noises: tuple[SeedVariance, SeedV
     parts = [noise.variance / len(top1) for top1, noise in zip(pair, noises, strict=True)]
     if not sum(parts):
         return BootstrapInterval(value, value, value)
-    freedom = sum(parts) ** 2 / sum(part**2 / noise.dof for part, noise in zip(parts, noises, strict=True))
-    half = float(t.ppf(0.975, freedom)) * float(np.sqrt(sum(parts)))
+    dof = welch_dof(parts[0], noises[0].dof, parts[1], noises[1].dof)
+    half = float(t.ppf(0.975, dof)) * float(np.sqrt(sum(parts)))
     return BootstrapInterval(value, value - half, value + half)
 
 

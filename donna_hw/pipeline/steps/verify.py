@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from donna_hw._core.csv_files import read_csv
-from donna_hw._core.files import write_atomic
+from donna_hw._core.csv_files import read_csv, write_csv
 from donna_hw.costs.table_sum import TableCost
 from donna_hw.errors import InsufficientDataError
 from donna_hw.pipeline.run import Run
@@ -54,7 +53,7 @@ def verify(run: Run, front: ParetoFront) -> pd.DataFrame:
         run.train_networks(chosen, role)
         frames.append(_measure_role(run, role, chosen, levels=np.arange(len(chosen)) % len(rows)))
     frame = pd.concat(frames, ignore_index=True)
-    write_atomic(run.folder / "verified.csv", frame.to_csv(index=False, lineterminator="\n"))
+    write_csv(run.folder / "verified.csv", frame)
     return frame
 
 
@@ -75,7 +74,7 @@ def evaluate_predictor(run: Run) -> pd.DataFrame:
         roles = roles + ["test"] * len(others)
     columns = {"role": roles, "network": _names(run, rows), "predicted_percent": predicted, "top1_percent": top1}
     frame = pd.DataFrame(columns | {name: run.cost(name).mean(rows) for name in run.recipe.counters})
-    write_atomic(run.folder / "predictor_test.csv", frame.to_csv(index=False, lineterminator="\n"))
+    write_csv(run.folder / "predictor_test.csv", frame)
     return frame
 
 
@@ -98,7 +97,7 @@ def evaluate_latency(run: Run) -> pd.DataFrame | None:
         "measured_s": run.measure(table, rows),
     }
     frame = pd.DataFrame(columns | {name: run.cost(name).mean(rows) for name in run.recipe.counters})
-    write_atomic(run.folder / "latency_test.csv", frame.to_csv(index=False, lineterminator="\n"))
+    write_csv(run.folder / "latency_test.csv", frame)
     return frame
 
 

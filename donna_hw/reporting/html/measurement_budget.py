@@ -11,8 +11,8 @@ from donna_hw.costs.base import CostModel
 from donna_hw.costs.hierarchical import MAX_VARIANCE_NETWORKS, FittedCost
 from donna_hw.costs.serialization import load_cost
 from donna_hw.costs.table_sum import TableCost
+from donna_hw.measurement.intervals import Z90
 from donna_hw.profiling.sample_journal import BlockRecord, SampleJournal
-from donna_hw.search.pareto_front import LEVEL
 from donna_hw.spaces.space import Rows, Space
 from donna_hw.tables.latency_table import LatencyTable
 
@@ -81,7 +81,7 @@ def analyze_budget(
     cost = load_cost(space, table)
     order = np.argsort(cost.mean(rows), kind="stable")
     rows, percent, std = rows[order], accuracy[0][order], accuracy[1][order]
-    close = np.abs(np.diff(percent)) <= LEVEL * np.hypot(std[1:], std[:-1])
+    close = np.abs(np.diff(percent)) <= Z90 * np.hypot(std[1:], std[:-1])
     ways, why = _budget_options(space, table, cost, rows, budget_s)
     return BudgetAnalysis(
         mean=cost.mean(rows),
@@ -99,7 +99,7 @@ def count_pairs_within_noise(cost: CostModel, rows: Rows) -> int:
     """Return how many neighbours, of networks int [n, stages] ordered by cost, differ by at most 1.645 deviations of the difference."""
     if len(rows) < 2:
         return 0
-    return int((np.diff(cost.mean(rows)) <= LEVEL * cost.std_of_difference(rows[1:], rows[:-1])).sum())
+    return int((np.diff(cost.mean(rows)) <= Z90 * cost.std_of_difference(rows[1:], rows[:-1])).sum())
 
 
 def irreducible_std(cost: CostModel, rows: Rows) -> np.ndarray:

@@ -11,8 +11,8 @@ import pandas as pd
 
 from donna_hw._core.units import format_quantity
 from donna_hw.costs.fit import FitResult
-from donna_hw.costs.gaussian_process import Z95
 from donna_hw.costs.table_completion import CompletionResult
+from donna_hw.measurement.intervals import Z90, Z95
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.profiling.sample_journal import BlockRecord, SampleJournal
 from donna_hw.reporting.text.rich_table import render_table
@@ -198,7 +198,7 @@ def format_fit(fit: FitResult, path: Path) -> str:
     cost, measured = fit.cost, fit.cost.measured
     errors = 100 * np.abs(np.expm1(-fit.errors))
     share = [100 * float((errors <= limit).mean()) for limit in (5, 10)]
-    width = 100 * float(np.mean(1.645 * cost.std(cost.rows) / cost.mean(cost.rows)))
+    width = 100 * float(np.mean(Z90 * cost.std(cost.rows) / cost.mean(cost.rows)))
     lines = [
         f"{path}: {KIND_DESCRIPTIONS[fit.kind]}, fitted to {len(measured)} whole networks "
         f"of {format_quantity(measured.min(), cost.unit)} to {format_quantity(measured.max(), cost.unit)}",

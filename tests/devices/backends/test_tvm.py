@@ -70,7 +70,7 @@ def test_the_called_clock_and_tvms_own_evaluator_agree() -> None:
     runner = TvmBackend(4, {}).prepare(example_graphs()[1])
     import tvm
 
-    evaluator = runner._machine.time_evaluator("timed", tvm.cpu(), number=1, repeat=30)  # type: ignore[attr-defined]
+    evaluator = runner._vm.time_evaluator("timed", tvm.cpu(), number=1, repeat=30)  # type: ignore[attr-defined]
     ours, theirs = runner.samples(30).wall_s.min(), min(evaluator().results)
     assert ours == pytest.approx(theirs, rel=0.5)  # fastest of 30: a factor would show, such as of a run counted twice
 

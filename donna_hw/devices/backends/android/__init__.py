@@ -1,1 +1,1 @@
-"""android: say in one line what this folder is for."""
+"""Blocks on an Android phone over adb."""

@@ -1,4 +1,4 @@
-"""A phone over adb: each block as a file of its own, pushed, run and timed there by a runner that the device file chooses."""
+"""A phone over adb: each block is a file that is pushed, and timed there by the runner that the device file selects."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ from donna_hw.spaces.cells import ConvNormAct
 
 
 class AndroidBackend(TimingBackend):
-    """Times blocks on a phone; `devices/README.md` explains each option, `docs/guides/phone.md` the way from nothing to a table.
+    """Times blocks on a phone; `devices/README.md` explains each option, `docs/guides/phone.md` all steps up to a table.
 
-    runner: `litert` and `onnxruntime` are this project's native runner with the library of that name, which tell every sample;
-    `tflite` is Google's benchmark_model, which tells a summary, so that only protocols of the mean can use it. Nothing but files below
-    one folder of the phone is written, and nothing of its settings is changed.
+    The runners `litert` and `onnxruntime` are this project's native runner with the library of that name, which report every sample.
+    `tflite` is Google's benchmark_model, which reports a summary, so that it works with protocols of the mean only. Only files below
+    one folder of the phone are written, and its settings are not changed.
     """
 
-    costly_start = True  # the phone is asked for its state, and a first block is run, before the first visit
+    costly_start = True  # before the first trial the phone's state is read, and a first block is run
     options: ClassVar = OPTIONS
 
     def __init__(self, batch: int, options: Mapping[str, Scalar]) -> None:
         super().__init__(batch, options)
         self.config = AndroidConfig.of(self.settings)
-        self._cooling: CoolDownPolicy | None = None
+        self._cool_down: CoolDownPolicy | None = None
         self._latest: NativeRunner | None = None
 
     @classmethod
     def availability(cls) -> Availability:
-        """Say whether there is an adb client; which phones it sees, `donna-hw devices` shows below its table."""
+        """Return whether there is an adb client; `donna-hw devices` lists the phones that it sees below its table."""
         try:
             find_adb()
         except UnavailableError as error:
@@ -52,7 +52,7 @@ class AndroidBackend(TimingBackend):
 
     @cached_property
     def adb(self) -> Adb:
-        """The client, for the one phone that is there or named; waits `wait_s` for a phone that has dropped out."""
+        """The client for the phone that is connected or selected; waits `wait_s` for one that has disconnected."""
         options = self.config
         client = Adb(find_adb(options.adb), options.serial, options.timeout_s)
         try:
@@ -63,16 +63,16 @@ class AndroidBackend(TimingBackend):
 
     @cached_property
     def phone(self) -> Phone:
-        """What the phone is."""
+        """The phone's model, chip and system."""
         return read_phone(self.adb)
 
     @cached_property
     def runner_factory(self) -> RunnerFactory:
-        """What starts blocks on it."""
+        """Starts blocks on the phone."""
         return RunnerFactory(self.adb, self.config, self.phone.abis, self.batch)
 
     def environment(self) -> Environment:
-        """Return phone, chip, Android's build (drivers come with it), runner, delegate and threads; the state now as conditions."""
+        """Return phone, chip, Android build (which includes drivers), runner, delegate and threads; its state is among the conditions."""
         options, phone, state = self.config, self.phone, self._state_at_start
         identity: dict[str, Scalar] = {
             "device_model": phone.name,
@@ -90,7 +90,7 @@ class AndroidBackend(TimingBackend):
         }
         conditions: dict[str, Scalar] = {
             "serial": phone.serial,
-            "governor": " ".join(state.governors) or "not told",
+            "governor": " ".join(state.governors) or "unknown",
             **({} if state.battery_percent is None else {"battery_percent": state.battery_percent}),
             **{f"{name}_c": value for name in ("battery", "skin") if (value := state.temperature_c(name)) is not None},
             "hints": "; ".join(state.warnings) or "none",
@@ -99,11 +99,11 @@ class AndroidBackend(TimingBackend):
         return Environment(identity, conditions)
 
     def info(self) -> BackendInfo:
-        """Return what tables say of this phone, and what its user should know before the start; refuses a phone that is too hot."""
+        """Return what tables record of this phone, with warnings for its user; raises `UnavailableError` where it is too hot to start."""
         now_c, limit_c = self._start_c, self.config.start_below_c
         if now_c is not None and now_c >= limit_c:
             raise UnavailableError(
-                f"{self.phone.name} must be cooler than {limit_c:g} C at its {self.config.zone} to start",
+                f"{self.phone.name} must be below {limit_c:g} C at its {self.config.zone} to start",
                 got=f"{now_c:.1f} C",
                 hint="unplug it and let it cool, or raise option start_below_c",
             )
@@ -119,55 +119,56 @@ class AndroidBackend(TimingBackend):
         )
 
     def tags(self) -> tuple[str, ...]:
-        """Return runner, delegate, type and threads, and what is not by default."""
+        """Return runner, delegate, type and threads, and whether the CPU may help."""
         options = self.config
-        helped = ("cpufallback",) if options.cpu_fallback else ()
-        return (options.runner, options.delegate, options.dtype, f"t{options.threads}", *helped)
+        fallback = ("cpufallback",) if options.cpu_fallback else ()
+        return (options.runner, options.delegate, options.dtype, f"t{options.threads}", *fallback)
 
     def prepare(self, graph: Graph) -> Runner:
-        """Write the block as the runner's kind of file, push it, and start the runner on it."""
+        """Write the block in the runner's file format, push it, and start the runner on it."""
         if self.config.runner == "tflite":
             return self.runner_factory.start_benchmark(graph)
         self._latest = self.runner_factory.start_native(graph)
         return self._latest
 
     def operators(self, graph: Graph, runs: int) -> list[OperatorTime]:
-        """Return what each operator of a block takes, by the profiler of benchmark_model; raises `ConfigError` for another runner."""
+        """Return the time of each operator of a block, by the profiler of benchmark_model; raises `ConfigError` for another runner."""
         if self.config.runner != "tflite":
-            raise ConfigError("operators are told by the runner tflite", got=self.config.runner)
+            raise ConfigError("only the runner tflite times single operators", got=self.config.runner)
         with contextlib.closing(self.runner_factory.start_benchmark(graph)) as runner:
             return runner.operators(runs)
 
     def read_telemetry(self) -> Telemetry:
-        """Return clock and temperature as the runner read them right after its runs, and Android's own word on heat."""
+        """Return clock and temperature as the runner read them right after its runs, and Android's thermal status."""
         state = read_thermal_state(self.adb)
-        near = self._latest.telemetry if self._latest is not None else Telemetry()
-        tired = ("still warm after cooling down",) if self._cooling is not None and self._cooling.timed_out else ()
-        temperature_c = near.temperature_c if near.temperature_c is not None else self._temperature_c(state)
-        return Telemetry(near.clock_hz, temperature_c, throttle_reasons=(*state.throttle_reasons, *tired))
+        latest = self._latest.telemetry if self._latest is not None else Telemetry()
+        is_warm = self._cool_down is not None and self._cool_down.timed_out
+        warm = ("still warm after cooling down",) if is_warm else ()
+        temperature_c = latest.temperature_c if latest.temperature_c is not None else self._temperature_c(state)
+        return Telemetry(latest.clock_hz, temperature_c, throttle_reasons=(*state.throttle_reasons, *warm))
 
     def cool_down_s(self, pause_s: float, waited_s: float) -> float:
-        """Wait for the protocol's pause, or with `until_cool` until the zone is back at its temperature of the start."""
+        """Return the protocol's pause, or with `until_cool` a wait until the zone is back at its temperature of the start."""
         options = self.config
         if options.cool_down == "fixed":
             return super().cool_down_s(pause_s, waited_s)
         start_c, now_c = self._start_c, self._temperature_c(read_thermal_state(self.adb))
         if start_c is None or now_c is None:
             raise UnavailableError(
-                f"the phone must tell the temperature of its {options.zone} to cool down by it",
-                got=", ".join(self._state_at_start.temperatures_c) or "no sensor at all",
-                hint='name another in option zone, or set option cool_down = "fixed"',
+                f"the phone does not report the temperature of its {options.zone}, by which it should cool down",
+                got=", ".join(self._state_at_start.temperatures_c) or "no sensor",
+                hint='set another option zone, or option cool_down = "fixed"',
             )
-        if self._cooling is None:
-            self._cooling = CoolDownPolicy(start_c, options.cool_within_c, options.cool_limit_s)
-        return self._cooling.wait_s(now_c, waited_s)
+        if self._cool_down is None:
+            self._cool_down = CoolDownPolicy(start_c, options.cool_within_c, options.cool_limit_s)
+        return self._cool_down.wait_s(now_c, waited_s)
 
     @cached_property
     def _state_at_start(self) -> PhoneState:
         return read_state(self.adb)
 
     def _temperature_c(self, state: PhoneState) -> float | None:
-        """Return the zone's temperature: of a sensor that Android names, or what a file of the kernel's holds just now."""
+        """Return the zone's temperature: of a sensor that Android names, or what a file of the kernel reads now."""
         zone = self.config.zone
         if not zone.startswith("/"):
             return state.temperature_c(zone)
@@ -182,12 +183,12 @@ class AndroidBackend(TimingBackend):
 
     @cached_property
     def _runtime(self) -> str:
-        """Runtime and version: the runner's own word on a first block, which shows that the phone runs any at all."""
+        """Runtime and version, as the runner reports them for a first block, which also shows that the phone runs blocks."""
         if self.config.runner == "tflite":
             return f"benchmark_model {file_digest(self.runner_factory.tool)}"
         with contextlib.closing(self.runner_factory.start_native(lower(ConvNormAct(4, kernel=3), (3, 8, 8)))) as runner:
             runner.samples(1)
-            ready = runner.info
-        if self.config.runner == "litert":  # it tells no version: what it is made of stands for one
+            info = runner.info
+        if self.config.runner == "litert":  # it reports no version: a digest of its file replaces one
             return f"litert {file_digest(self.runner_factory.library)}"
-        return f"{ready.engine} {ready.version}"
+        return f"{info.engine} {info.version}"

@@ -1,4 +1,4 @@
-"""Which adb client, and which of the phones that it sees."""
+"""Find the adb client, and select one of the phones that it sees."""
 
 from __future__ import annotations
 
@@ -14,53 +14,54 @@ from donna_hw.errors import UnavailableError
 
 
 def select_phone(adb: Adb) -> Adb:
-    """Return the client for the one phone that is there, or for the one that its serial names, or `$ANDROID_SERIAL`.
+    """Return the client for the phone of its serial number, or of `$ANDROID_SERIAL`, or for the only one that is connected.
 
-    Raises `UnavailableError` when there is none, when it may not be used, and when there are several and none is named.
+    Raises:
+        UnavailableError: There is no phone, it may not be used, or there are several and none is selected.
     """
     adb = replace(adb, serial=adb.serial or os.environ.get("ANDROID_SERIAL", ""))
-    found = {phone.serial: phone for phone in adb.devices()}
-    if adb.serial and adb.serial not in found and ":" in adb.serial:
+    phones = {phone.serial: phone for phone in adb.devices()}
+    if adb.serial and adb.serial not in phones and ":" in adb.serial:
         adb.reconnect()
-        found = {phone.serial: phone for phone in adb.devices()}
-    if not found:
+        phones = {phone.serial: phone for phone in adb.devices()}
+    if not phones:
         raise PhoneDisconnectedError(
-            "a phone must be plugged in, with USB debugging on", got="none", hint="see docs/guides/phone.md"
+            "no phone is connected with USB debugging on", hint="plug one in; see docs/guides/phone.md"
         )
-    if adb.serial and adb.serial not in found:
+    if adb.serial and adb.serial not in phones:
         raise PhoneDisconnectedError(
-            "option serial must be of a phone that is plugged in",
+            "no connected phone has the serial number of option serial",
             got=adb.serial,
-            choices=sorted(found),
+            choices=sorted(phones),
             hint="plug it in",
         )
-    usable = [phone for phone in found.values() if phone.state == "device"]
-    phone = found[adb.serial] if adb.serial else (usable or list(found.values()))[0]
+    usable = [phone for phone in phones.values() if phone.state == "device"]
+    selected = phones[adb.serial] if adb.serial else (usable or list(phones.values()))[0]
     if not adb.serial and len(usable) > 1:
-        raise ambiguous_phone_error([one.serial for one in usable])
-    if phone.state in ("unauthorized", "authorizing"):
-        raise unauthorized_error(phone.serial)
-    if phone.state != "device":
-        raise PhoneDisconnectedError(f"phone {phone.serial} must be usable", got=phone.state, hint="plug it in again")
-    return replace(adb, serial=phone.serial)
+        raise ambiguous_phone_error([phone.serial for phone in usable])
+    if selected.state in ("unauthorized", "authorizing"):
+        raise unauthorized_error(selected.serial)
+    if selected.state != "device":
+        raise PhoneDisconnectedError(f"phone {selected.serial} is {selected.state}", hint="plug it in again")
+    return replace(adb, serial=selected.serial)
 
 
-def find_adb(named: str = "") -> str:
-    """Return the path of the client: the one named, else `$ADB`, the one on the PATH, Android's SDK's, the one of package adbutils."""
-    if named:
-        return _resolve_client(named, "option adb")
-    places: tuple[Callable[[], str | None], ...] = (
+def find_adb(path: str = "") -> str:
+    """Return the path of the client: the given one, `$ADB`, the one on the PATH, of the Android SDK, or of the package adbutils."""
+    if path:
+        return _resolve_client(path, "option adb")
+    searches: tuple[Callable[[], str | None], ...] = (
         lambda: os.environ.get("ADB") and _resolve_client(os.environ["ADB"], "the variable ADB"),
         lambda: shutil.which("adb"),
         _sdk_client,
         _bundled_client,
     )
-    for place in places:
-        found = place()
-        if found:
-            return found
+    for search in searches:
+        client = search()
+        if client:
+            return client
     raise UnavailableError(
-        "a phone needs the adb client", got="none", hint="pip install 'donna-hw[android]', or apt install adb"
+        "no adb client, which a phone needs", hint="pip install 'donna-hw[android]', or apt install adb"
     )
 
 
@@ -75,14 +76,14 @@ def _bundled_client() -> str | None:
     """Return the client in the wheel of adbutils, without importing the package, which takes a second."""
     spec = find_spec("adbutils")
     for folder in spec.submodule_search_locations or [] if spec else []:
-        found = shutil.which("adb", path=str(Path(folder) / "binaries"))
-        if found:
-            return found
+        client = shutil.which("adb", path=str(Path(folder) / "binaries"))
+        if client:
+            return client
     return None
 
 
-def _resolve_client(path: str, what: str) -> str:
-    found = shutil.which(path)
-    if found is None:
-        raise UnavailableError(f"{what} must name the adb client", got=path, hint="mend the path")
-    return found
+def _resolve_client(path: str, source: str) -> str:
+    client = shutil.which(path)
+    if client is None:
+        raise UnavailableError(f"{source} does not name an adb client", got=path, hint="fix the path")
+    return client

@@ -1,4 +1,4 @@
-"""A block behind this project's own native runner: a process on the phone that answers each request with every sample."""
+"""A block in this project's native runner: a process on the phone that answers each request with every sample."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from donna_hw.measurement.intervals import validate_samples
 from donna_hw.measurement.measurement import Samples
 from donna_hw.measurement.telemetry import Telemetry
 
-WIRE_VERSION = 1  # the version of what the runner and we say to each other: `runners/README.md`
-MAX_SHOWN_CHARS = 300  # characters of an answer that cannot be read
+WIRE_VERSION = 1  # of the protocol between the runner and this class: `runners/README.md`
+MAX_SHOWN_CHARS = 300  # of a reply that cannot be parsed
 
 
 @dataclass(frozen=True)
 class RunnerInfo:
-    """What the runner says of itself when its model is loaded."""
+    """What the runner reports when its model is loaded."""
 
     engine: str
     version: str
@@ -36,32 +36,49 @@ class RunnerInfo:
 
 
 class NativeRunner(Runner):
-    """Talks to the process; lines of JSON, one for each request. `readings` are those around its latest runs."""
+    """The process on the phone, which replies to each request with a line of JSON; `telemetry` is that of its latest runs.
+
+    Args:
+        adb: The client for the phone.
+        command: The runner's command line on the phone.
+        start_s: How long it may take to load the model, in seconds.
+        run_s: How long it may take to answer a request, in seconds.
+
+    Raises:
+        UnavailableError: The runner is of another version, or cannot run the block.
+        MeasurementError: It prints something else than JSON.
+        PhoneDisconnectedError: It does not answer in time, or ends.
+    """
 
     def __init__(self, adb: Adb, command: Sequence[str], *, start_s: float, run_s: float) -> None:
         self._run_s = run_s
-        self._what = f"the runner on {adb.serial or 'the phone'}"
-        self._rest = b""
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  read when the process has ended
+        self._name = f"the runner on {adb.serial or 'the phone'}"
+        self._buffer = b""
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  read after the process has ended
         self._process: subprocess.Popen[bytes] = adb.open(*command, errors=self._stderr)
         self.telemetry = Telemetry()
         try:
-            said = self._read_reply(start_s)
-            if said.get("donna_runner") != WIRE_VERSION:
+            reply = self._read_reply(start_s)
+            if reply.get("donna_runner") != WIRE_VERSION:
                 raise UnavailableError(
-                    f"{self._what} must speak version {WIRE_VERSION} of our language",
-                    got=str(said.get("donna_runner")),
-                    hint="build it anew from this version's sources: donna-hw build-runner",
+                    f"{self._name} must have protocol version {WIRE_VERSION}",
+                    got=str(reply.get("donna_runner")),
+                    hint="build it again from the sources of this donna_hw: donna-hw phone build-runner",
                 )
-            self.info = RunnerInfo(*(str(said.get(key, "")) for key in ("engine", "version", "delegate")))
+            self.info = RunnerInfo(*(str(reply.get(key, "")) for key in ("engine", "version", "delegate")))
         except BaseException:
             self.close()
             raise
 
     def samples(self, count: int) -> Samples:
-        """Run the block `count` times on the phone; its own monotonic clock, and its thread's CPU time where it computes on one.
+        """Run the block `count` times on the phone.
 
-        Raises `MeasurementError` for an answer that is not `count` times above zero, and `PhoneDisconnectedError` for none.
+        Returns:
+            Times by the phone's monotonic clock, and the thread's CPU times where it computes on one thread.
+
+        Raises:
+            MeasurementError: The reply is not `count` times above zero.
+            PhoneDisconnectedError: There is no reply.
         """
         try:
             assert self._process.stdin is not None  # noqa: S101  opened with it
@@ -69,15 +86,15 @@ class NativeRunner(Runner):
             self._process.stdin.flush()
         except OSError:
             raise self._exit_error() from None
-        said = self._read_reply(self._run_s)
-        wall, cpu = _times(said.get("wall_s"), count), _times(said.get("cpu_s"), count)
+        reply = self._read_reply(self._run_s)
+        wall, cpu = _parse_times(reply.get("wall_s"), count), _parse_times(reply.get("cpu_s"), count)
         if wall is None:
-            raise MeasurementError(f"{self._what} must answer with {count} times", got=_truncate(json.dumps(said)))
-        self.telemetry = _parse_telemetry(said.get("after"))
-        return Samples(validate_samples(wall, self._what), cpu)
+            raise MeasurementError(f"{self._name} did not reply with {count} times", got=_truncate(json.dumps(reply)))
+        self.telemetry = _parse_telemetry(reply.get("after"))
+        return Samples(validate_samples(wall, self._name), cpu)
 
     def close(self) -> None:
-        """End the process; closing its input ends it on the phone too."""
+        """End the process; closing its input also ends it on the phone."""
         process = self._process
         with contextlib.suppress(OSError):
             if process.stdin is not None:
@@ -91,63 +108,61 @@ class NativeRunner(Runner):
             process.stdout.close()
         self._stderr.close()
 
-    def _read_reply(self, patience_s: float) -> dict[str, Any]:
-        line = self._read_line(patience_s)
+    def _read_reply(self, timeout_s: float) -> dict[str, Any]:
+        line = self._read_line(timeout_s)
         try:
-            said = json.loads(line)
+            reply = json.loads(line)
         except ValueError:
-            said = None
-        if not isinstance(said, dict):
+            reply = None
+        if not isinstance(reply, dict):
             raise MeasurementError(
-                f"{self._what} must answer in JSON",
+                f"{self._name} did not reply in JSON",
                 got=_truncate(line),
-                hint="is it ours, and of this version? donna-hw build-runner",
+                hint="check that it is this project's runner: donna-hw phone build-runner",
             )
-        if "error" in said:
+        if "error" in reply:
             raise UnavailableError(
-                f"{self._what} must run the block", got=_truncate(f"{said['error']} {self._last_line()}")
+                f"{self._name} cannot run the block", got=_truncate(f"{reply['error']} {self._last_line()}")
             )
-        return said
+        return reply
 
-    def _read_line(self, patience_s: float) -> str:
-        """Return the next line; raises `PhoneDisconnectedError` when the process ends before, or says nothing for so long."""
+    def _read_line(self, timeout_s: float) -> str:
+        """Return the next line; raises `PhoneDisconnectedError` when the process ends before, or prints nothing in time."""
         assert self._process.stdout is not None  # noqa: S101  opened with it
-        pipe, deadline = self._process.stdout.fileno(), time.monotonic() + patience_s
-        while b"\n" not in self._rest:
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([pipe], [], [], left)[0]:
+        pipe, deadline = self._process.stdout.fileno(), time.monotonic() + timeout_s
+        while b"\n" not in self._buffer:
+            remaining_s = deadline - time.monotonic()
+            if remaining_s <= 0 or not select.select([pipe], [], [], remaining_s)[0]:
                 self._process.kill()
-                raise PhoneDisconnectedError(f"{self._what} must answer within {patience_s:g} s", got="no answer")
+                raise PhoneDisconnectedError(f"{self._name} did not answer within {timeout_s:g} s")
             data = os.read(pipe, 65536)
             if not data:
                 raise self._exit_error()
-            self._rest += data
-        line, _, self._rest = self._rest.partition(b"\n")
+            self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
         return line.decode(errors="replace").strip()
 
     def _last_line(self) -> str:
-        """Return the last line that the process or its library said."""
+        """Return the last line that the process or its library printed."""
         self._stderr.seek(0)
-        last = (self._rest + b"\n" + self._stderr.read()).decode(errors="replace").strip().splitlines()
-        return _truncate(last[-1]) if last else ""
+        lines = (self._buffer + b"\n" + self._stderr.read()).decode(errors="replace").strip().splitlines()
+        return _truncate(lines[-1]) if lines else ""
 
     def _exit_error(self) -> Exception:
-        """Return the error of a process that ended by itself: with what it said last, and its exit code."""
+        """Return the error of a process that ended by itself, with its exit code and its last line."""
         try:
             code = self._process.wait(5)
         except subprocess.TimeoutExpired:
             self._process.kill()
             code = self._process.wait()
-        words = self._last_line() or "nothing"
-        killed = " (killed: perhaps for want of memory)" if code in (137, -9) else ""
+        killed = " (killed, perhaps out of memory)" if code in (137, -9) else ""
         return PhoneDisconnectedError(
-            f"{self._what} must go on until it is told to end",
-            got=f"exit code {code}{killed}, its last line: {words}",
+            f"{self._name} ended with exit code {code}{killed}", got=self._last_line() or "no output"
         )
 
 
-def _times(values: object, count: int) -> np.ndarray | None:
-    """Return times as an array; None unless they are `count` numbers."""
+def _parse_times(values: object, count: int) -> np.ndarray | None:
+    """Return times as float [count]; None unless they are `count` numbers."""
     if not isinstance(values, list) or len(values) != count:
         return None
     if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
@@ -156,9 +171,9 @@ def _times(values: object, count: int) -> np.ndarray | None:
 
 
 def _parse_telemetry(state: object) -> Telemetry:
-    known = state if isinstance(state, dict) else {}
+    values = state if isinstance(state, dict) else {}
     numbers = {
-        key: float(known[key]) if isinstance(known.get(key), int | float) else None
+        key: float(values[key]) if isinstance(values.get(key), int | float) else None
         for key in ("clock_hz", "temperature_c")
     }
     return Telemetry(clock_hz=numbers["clock_hz"], temperature_c=numbers["temperature_c"])

@@ -1,4 +1,4 @@
-"""The options of a phone's device file, checked against each other before anything is started."""
+"""The options of a phone's device file, validated against each other before anything is started."""
 
 from __future__ import annotations
 
@@ -40,7 +40,12 @@ OPTIONS: dict[str, Scalar] = {
 
 @dataclass(frozen=True)
 class AndroidConfig:
-    """`OPTIONS` with their types; `devices/README.md` explains each."""
+    """`OPTIONS` with their types; `devices/README.md` explains each.
+
+    Raises:
+        UnknownNameError: The runner, the delegate or the kind of cool-down is unknown.
+        ConfigError: A number is out of its range.
+    """
 
     adb: str
     serial: str
@@ -70,30 +75,30 @@ class AndroidConfig:
                 hint='write backend = "tvm" with options tracker and key: see docs/guides/phone.md, "TVM"',
             )
         if self.runner not in DELEGATES:
-            raise UnknownNameError("option runner must be known", got=self.runner, choices=[*DELEGATES, "tvm_rpc"])
+            raise UnknownNameError("unknown runner", got=self.runner, choices=[*DELEGATES, "tvm_rpc"])
         if self.delegate not in DELEGATES[self.runner]:
             raise UnknownNameError(
-                f"option delegate must be one of the runner {self.runner}",
+                f"unknown delegate of the runner {self.runner}",
                 got=self.delegate,
                 choices=DELEGATES[self.runner],
             )
         if self.cool_down not in COOL_DOWNS:
-            raise UnknownNameError("option cool_down must be known", got=self.cool_down, choices=COOL_DOWNS)
+            raise UnknownNameError("unknown cool_down", got=self.cool_down, choices=COOL_DOWNS)
         for name, low in (("threads", 1), ("warmup_runs", 0), ("cool_within_c", 0), ("cool_limit_s", 0), ("wait_s", 0)):
             if not low <= getattr(self, name) < float("inf"):
-                raise ConfigError(f"option {name} must be {low} or more", got=getattr(self, name))
+                raise ConfigError(f"option {name} must be at least {low}", got=getattr(self, name))
         for name in ("timeout_s", "run_s", "start_below_c"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ConfigError(f"option {name} must be above 0", got=getattr(self, name))
 
     @classmethod
     def of(cls, options: Mapping[str, Scalar]) -> AndroidConfig:
-        """Return the settings of a device file's options, defaults filled in."""
+        """Return the settings of a device file's options, with defaults for the others."""
         values = {**OPTIONS, **options}
-        kinds = {name: type(default) for name, default in OPTIONS.items()}
-        return cls(**{name: kinds[name](values[name]) for name in OPTIONS})  # type: ignore[arg-type]
+        types = {name: type(default) for name, default in OPTIONS.items()}
+        return cls(**{name: types[name](values[name]) for name in OPTIONS})  # type: ignore[arg-type]
 
     @property
     def dtype(self) -> str:
-        """What is computed in: a GPU of the tool benchmark_model is told, other delegates decide themselves."""
+        """The type of the computation: benchmark_model sets it for a GPU, other delegates choose it themselves."""
         return "float16" if self.runner == "tflite" and self.delegate == "gpu" and self.fp16 else "float32"

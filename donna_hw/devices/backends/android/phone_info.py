@@ -1,4 +1,4 @@
-"""What a phone is, and the state it is in: read over adb, never changed."""
+"""A phone's model, chip, system and current state: read over adb, never changed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from donna_hw.devices.backends.android.adb import Adb, CommandError
 
 UNKNOWN = "unknown"
-# What a chip calls itself in Android's properties -> what people call it.
+# a chip's name in Android's properties -> its product name
 CHIPS = {
     "sm8250": "Snapdragon 865",
     "kona": "Snapdragon 865",
@@ -27,7 +27,7 @@ ZONES = ("battery", "skin", "cpu", "gpu")
 
 @dataclass(frozen=True)
 class Phone:
-    """What of a phone does not change while it is on. abis: what it runs, best first."""
+    """What does not change while a phone is on; `abis` are those that it runs, best first."""
 
     serial: str
     model: str
@@ -44,10 +44,17 @@ class Phone:
 
 @dataclass(frozen=True)
 class PhoneState:
-    """How a phone is just now; what it does not tell is None.
+    """The state of a phone at one moment; what it does not report is None.
 
-    temperatures_c: by sensor, lower case. thermal_status: Android's own, from 0 (`none`) to 6 (`shutdown`).
-    governors: of the CPU's clusters.
+    Attributes:
+        temperatures_c: Temperature in degrees Celsius by sensor, in lower case.
+        thermal_status: Android's, from 0 (`none`) to 6 (`shutdown`).
+        battery_percent: Charge of the battery.
+        charging: Whether it is plugged in.
+        screen_on: Whether its screen is on.
+        airplane_mode: Whether its radios are off.
+        battery_saver: Whether it saves power.
+        governors: Frequency governors of the CPU's clusters.
     """
 
     temperatures_c: Mapping[str, float]
@@ -60,21 +67,20 @@ class PhoneState:
     governors: tuple[str, ...] = ()
 
     def temperature_c(self, zone: str) -> float | None:
-        """Return the highest temperature among the sensors whose name holds `zone`, such as `battery`."""
-        found = [value for name, value in self.temperatures_c.items() if zone in name]
-        return max(found) if found else None
+        """Return the highest temperature of the sensors whose name contains `zone`, such as `battery`."""
+        return max((value for name, value in self.temperatures_c.items() if zone in name), default=None)
 
     @property
     def throttle_reasons(self) -> tuple[str, ...]:
-        """Why the phone runs slower than it could, as far as it says so."""
+        """Why the phone runs slower than it could, as far as it reports it."""
         if not self.thermal_status:
             return ()
         return (f"thermal status {THERMAL_STATUS[min(self.thermal_status, len(THERMAL_STATUS) - 1)]}",)
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What might disturb the numbers, in words; nothing of it is changed by this package."""
-        hints = [
+        """What may disturb the numbers, for users; this package changes none of it."""
+        warnings = [
             (self.screen_on, "its screen is on: it draws power and GPU time"),
             (self.airplane_mode is False, "airplane mode is off: radios wake the CPU"),
             (self.battery_saver, "battery saver is on: it lowers the clocks"),
@@ -85,26 +91,26 @@ class PhoneState:
             ),
             (bool(self.throttle_reasons), ", ".join(self.throttle_reasons)),
         ]
-        return tuple(words for present, words in hints if present)
+        return tuple(text for applies, text in warnings if applies)
 
 
 def read_phone(adb: Adb) -> Phone:
-    """Return what the phone is; raises `Unavailable` when it cannot be asked."""
+    """Return the phone's model, chip and system; raises `PhoneDisconnectedError` where it does not answer."""
     properties = parse_properties(adb.shell("getprop"))
     abis = properties.get("ro.product.cpu.abilist") or properties.get("ro.product.cpu.abi", "")
-    maker, model = (properties.get(f"ro.product.{key}", "") for key in ("manufacturer", "model"))
+    manufacturer, model = (properties.get(f"ro.product.{key}", "") for key in ("manufacturer", "model"))
     return Phone(
         serial=adb.serial or properties.get("ro.serialno", ""),
-        model=" ".join(dict.fromkeys(word for word in (maker, model) if word)) or UNKNOWN,
+        model=" ".join(dict.fromkeys(word for word in (manufacturer, model) if word)) or UNKNOWN,
         chip=chip_name(properties),
         android=properties.get("ro.build.version.release", UNKNOWN),
         build=properties.get("ro.build.id", UNKNOWN),
-        abis=tuple(word for word in abis.split(",") if word),
+        abis=tuple(abi for abi in abis.split(",") if abi),
     )
 
 
 def read_thermal_state(adb: Adb) -> PhoneState:
-    """Return how warm the phone is now, and nothing else of its state: what is asked again and again costs two commands."""
+    """Return the phone's temperatures and nothing else of its state: it is read often, and so with two commands only."""
     return _parse_thermal_state(
         parse_fields(_query(adb, "dumpsys", "battery")), _query(adb, "dumpsys", "thermalservice")
     )
@@ -112,7 +118,7 @@ def read_thermal_state(adb: Adb) -> PhoneState:
 
 def _parse_thermal_state(battery: Mapping[str, str], thermal: str) -> PhoneState:
     temperatures = parse_temperatures(thermal)
-    tenths = _number(battery.get("temperature"))
+    tenths = _parse_number(battery.get("temperature"))
     if tenths is not None:
         temperatures.setdefault("battery", tenths / 10)
     status = re.search(r"^Thermal Status: (\d+)", thermal, re.MULTILINE)
@@ -120,38 +126,38 @@ def _parse_thermal_state(battery: Mapping[str, str], thermal: str) -> PhoneState
 
 
 def read_state(adb: Adb) -> PhoneState:
-    """Return the phone's state now; a question that it refuses is one unknown, a phone that is gone raises."""
+    """Return the phone's state; what it refuses to report is unknown, and a phone that does not answer raises."""
     battery = parse_fields(_query(adb, "dumpsys", "battery"))
     power = _query(adb, "dumpsys", "power")
-    level = _number(battery.get("level"))
+    level = _parse_number(battery.get("level"))
     governors = _query(adb, "sh", "-c", "cat /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor")
-    powered = [value for name, value in battery.items() if name.endswith("powered")]
+    power_sources = [value for name, value in battery.items() if name.endswith("powered")]
     saver = re.search(r"mBatterySaverEnabled=(true|false)|mSettingBatterySaverEnabled=(true|false)", power)
-    awake = re.search(r"mWakefulness=(\w+)", power)
-    airplane = _query(adb, "settings", "get", "global", "airplane_mode_on").strip()
+    wakefulness = re.search(r"mWakefulness=(\w+)", power)
+    airplane_mode = _query(adb, "settings", "get", "global", "airplane_mode_on").strip()
     return replace(
         _parse_thermal_state(battery, _query(adb, "dumpsys", "thermalservice")),
         battery_percent=None if level is None else int(level),
-        charging="true" in powered if powered else None,
-        screen_on=awake[1] == "Awake" if awake else None,
-        airplane_mode={"0": False, "1": True}.get(airplane),
+        charging="true" in power_sources if power_sources else None,
+        screen_on=wakefulness[1] == "Awake" if wakefulness else None,
+        airplane_mode={"0": False, "1": True}.get(airplane_mode),
         battery_saver="true" in saver.groups() if saver else None,
         governors=tuple(dict.fromkeys(governors.split())),
     )
 
 
 def chip_name(properties: Mapping[str, str]) -> str:
-    """Return a chip's name as people know it, from Android's properties; a chip that is not in our list by its own name."""
-    words = [properties[name] for name in _CHIP_PROPERTIES if properties.get(name)]
-    for word in words:
-        known = CHIPS.get(re.sub(r"[^a-z0-9]", "", word.lower()))
-        if known:
-            return known
-    return words[0] if words else UNKNOWN
+    """Return a chip's product name from Android's properties; a chip that is not in `CHIPS` has the name of the properties."""
+    names = [properties[name] for name in _CHIP_PROPERTIES if properties.get(name)]
+    for name in names:
+        product_name = CHIPS.get(re.sub(r"[^a-z0-9]", "", name.lower()))
+        if product_name:
+            return product_name
+    return names[0] if names else UNKNOWN
 
 
 def parse_properties(text: str) -> dict[str, str]:
-    """Return {name: value} from getprop's lines `[name]: [value]`; a value of several lines keeps its first."""
+    """Return {name: value} from getprop's lines `[name]: [value]`; of a value of several lines the first."""
     return {name: value.rstrip("]") for name, value in re.findall(r"^\[([^\]]+)\]: \[(.*)$", text, re.MULTILINE)}
 
 
@@ -162,24 +168,24 @@ def parse_fields(text: str) -> dict[str, str]:
 
 
 def parse_temperatures(text: str) -> dict[str, float]:
-    """Return {sensor: degrees Celsius} from dumpsys thermalservice: what the sensors read now, not the values cached before.
+    """Return {sensor: degrees Celsius} from dumpsys thermalservice: current values, not the cached ones.
 
-    Sensors that read nothing say -99.9 or so, and are left out.
+    Sensors without a value report about -99.9 and are omitted.
     """
-    _, _, now = text.partition("Current temperatures from HAL:")
-    now = now.partition("Current cooling devices")[0]
-    found = re.findall(r"Temperature\{mValue=(-?[\d.]+), mType=\d+, mName=([^,}]+)", now)
-    return {name.lower(): float(value) for value, name in found if float(value) > -50}
+    _, _, current = text.partition("Current temperatures from HAL:")
+    current = current.partition("Current cooling devices")[0]
+    pairs = re.findall(r"Temperature\{mValue=(-?[\d.]+), mType=\d+, mName=([^,}]+)", current)
+    return {name.lower(): float(value) for value, name in pairs if float(value) > -50}
 
 
-def _query(adb: Adb, *question: str) -> str:
+def _query(adb: Adb, *command: str) -> str:
     try:
-        return adb.shell(*question)
-    except CommandError:  # a command or file that this Android lacks, or keeps to itself
+        return adb.shell(*command)
+    except CommandError:  # this Android lacks the command or file, or does not permit it
         return ""
 
 
-def _number(text: str | None) -> float | None:
+def _parse_number(text: str | None) -> float | None:
     try:
         return None if text is None else float(text)
     except ValueError:

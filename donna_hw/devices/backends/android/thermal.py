@@ -9,9 +9,13 @@ POLL_S = 5.0
 
 @dataclass
 class CoolDownPolicy:
-    """Decides how long to wait. start_c: the temperature before the first block; within_c: how much above it is cool enough.
+    """Decides how long to wait until a phone is cool.
 
-    gave_up: whether the last wait ended at `limit_s` with the phone still warm, which marks the next row as throttled.
+    Attributes:
+        start_c: Temperature before the first block, in degrees Celsius.
+        within_c: How much above it is cool enough, in degrees.
+        limit_s: The longest wait, in seconds.
+        timed_out: Whether the last wait ended at `limit_s` with the phone still warm, which marks the next row as throttled.
     """
 
     start_c: float
@@ -20,9 +24,9 @@ class CoolDownPolicy:
     timed_out: bool = False
 
     def wait_s(self, now_c: float, waited_s: float) -> float:
-        """Return how many seconds to wait before asking again; 0 when the phone is cool, or the limit is reached."""
-        warm = now_c > self.start_c + self.within_c
-        self.timed_out = warm and waited_s >= self.limit_s
-        if not warm or self.timed_out:
+        """Return how many seconds to wait before the next check; 0 when the phone is cool, or the limit is reached."""
+        is_warm = now_c > self.start_c + self.within_c
+        self.timed_out = is_warm and waited_s >= self.limit_s
+        if not is_warm or self.timed_out:
             return 0.0
         return min(POLL_S, self.limit_s - waited_s)

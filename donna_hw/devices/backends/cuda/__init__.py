@@ -1,1 +1,1 @@
-"""cuda: say in one line what this folder is for."""
+"""Blocks in PyTorch on a CUDA GPU."""

@@ -27,8 +27,8 @@ CHOICES = {
 class CudaBackend(TimingBackend):
     """Times blocks in PyTorch on a GPU.
 
-    options: index of the GPU among the visible ones; `CHOICES`, of which clock says which of the two recorded times stands for the
-    block; autotune, whether cuDNN tries its algorithms at the first run. Raises `UnknownNameError` for any other choice.
+    options: index of the GPU among the visible ones; those of `CHOICES`, where clock is which of the two recorded times is the
+    block's latency; autotune, whether cuDNN tries its algorithms at the first run. Raises `UnknownNameError` for any other choice.
     """
 
     options: ClassVar = {
@@ -43,36 +43,33 @@ class CudaBackend(TimingBackend):
 
     def __init__(self, batch: int, options: Mapping[str, Scalar]) -> None:
         super().__init__(batch, options)
-        for option, known in CHOICES.items():
-            if self.settings[option] not in known:
-                raise UnknownNameError(
-                    f"option {option} of backend cuda must be a known one", got=self.settings[option], choices=known
-                )
+        for option, choices in CHOICES.items():
+            if self.settings[option] not in choices:
+                raise UnknownNameError(f"unknown {option} of backend cuda", got=self.settings[option], choices=choices)
 
     @classmethod
     def availability(cls) -> Availability:
-        """Say whether this PyTorch sees a GPU."""
+        """Return whether this PyTorch sees a GPU."""
         import torch
 
         if torch.version.hip is not None:
             return Availability(False, f"torch {torch.__version__} is built for ROCm", "install a CUDA build of torch")
         if torch.cuda.is_available():
             return Availability(True)
-        built = torch.version.cuda
-        if built is None:
+        if torch.version.cuda is None:
             return Availability(
                 False, f"torch {torch.__version__} is built without CUDA", "install a CUDA build of torch"
             )
         return Availability(False, "torch sees no CUDA GPU", "check the driver with nvidia-smi")
 
     def environment(self) -> Environment:
-        """Return the GPU's name as the driver reports it, the versions below the numbers, and the mode.
+        """Return the GPU's name as the driver reports it, the versions that the numbers depend on, and the mode.
 
-        Which of several equal GPUs it is (index, UUID, serial) is a condition: a pool of them fills one table.
+        Which of several equal GPUs it is (index, UUID, serial number) is a condition: a pool of them fills one table.
         """
         import torch
 
-        properties, driver_view = self._properties, self._nvml
+        properties, nvml = self._properties, self._nvml
         cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
         identity: dict[str, Scalar] = {
             "device_model": properties.name,
@@ -83,17 +80,14 @@ class CudaBackend(TimingBackend):
             **{option: self.settings[option] for option in ("execution", "clock", "cache", "layout", "autotune")},
         }
         conditions = host_conditions() | {"gpu_index": self.settings["index"]}
-        told = {
-            "gpu_uuid": getattr(properties, "uuid", None),
-            "gpu_serial": driver_view and driver_view.serial,
-        }
-        conditions |= {name: str(value) for name, value in told.items() if value is not None}
-        if driver_view is not None and driver_view.driver is not None:
-            identity["driver"] = driver_view.driver
+        ids = {"gpu_uuid": getattr(properties, "uuid", None), "gpu_serial": nvml and nvml.serial}
+        conditions |= {name: str(value) for name, value in ids.items() if value is not None}
+        if nvml is not None and nvml.driver is not None:
+            identity["driver"] = nvml.driver
         return Environment(identity, conditions)
 
     def tags(self) -> tuple[str, ...]:
-        """Return every option that tells tables apart; `autotune` only where it is on."""
+        """Return every option that distinguishes tables; `autotune` only where it is on."""
         precision = PRECISIONS[str(self.settings["precision"])].name
         execution, cache, layout, clock = (str(self.settings[o]) for o in ("execution", "cache", "layout", "clock"))
         return (execution, cache, precision, layout, clock, *(("autotune",) if self.settings["autotune"] else ()))
@@ -103,7 +97,7 @@ class CudaBackend(TimingBackend):
         return Telemetry() if self._nvml is None else self._nvml.read_telemetry()
 
     def prepare(self, graph: Graph) -> Runner:
-        """Build the block on the GPU, and capture it as a CUDA graph in that mode; raises `UnavailableError` where the GPU lacks the mode."""
+        """Build the block on the GPU, and capture it where it runs as a CUDA graph; raises `UnavailableError` where the GPU lacks the mode."""
         properties, settings = self._properties, self.settings
         precision = PRECISIONS[str(settings["precision"])]
         capability = (properties.major, properties.minor)
@@ -128,23 +122,22 @@ class CudaBackend(TimingBackend):
         size = int(getattr(self._properties, "L2_cache_size", 0))
         if size <= 0:
             raise UnavailableError(
-                "a cold cache needs the size of the GPU's L2 cache, which this torch does not tell",
-                got=self._properties.name,
+                f"this torch does not report the size of the L2 cache of {self._properties.name}, which a cold cache needs",
                 hint='install a newer torch, or set options.cache = "warm"',
             )
         return size
 
     @cached_property
     def _properties(self) -> Any:
-        """What torch knows of the GPU."""
+        """The GPU's properties by torch."""
         import torch
 
         index, count = int(self.settings["index"]), torch.cuda.device_count()
         if not 0 <= index < count:
-            raise UnavailableError(f"option index must be of one of the {count} visible GPUs, from 0", got=index)
+            raise UnavailableError(f"option index must be below the number of visible GPUs, {count}", got=index)
         return torch.cuda.get_device_properties(index)
 
     @cached_property
     def _nvml(self) -> NvmlGpu | None:
-        """The same GPU as the driver knows it."""
+        """The same GPU by the driver."""
         return find_gpu(self._properties)

@@ -1,7 +1,7 @@
-"""NVML, the NVIDIA driver's own account of a GPU: clock, temperature, power, throttling, driver version.
+"""NVML, the NVIDIA driver's report of a GPU: clock, temperature, power, throttling, driver version.
 
-Through the optional package nvidia-ml-py (extra `cuda`). What the driver, the GPU or a missing package does not tell is absent,
-never an error: readings stand beside the numbers and are not needed for them.
+It needs the optional package nvidia-ml-py (extra `cuda`). What the driver or the GPU does not report, or a missing package, is never
+an error: the latencies do not depend on it.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ THROTTLE_BITS = {
 
 
 def throttle_reasons(bits: int) -> tuple[str, ...]:
-    """Return the reasons of heat and power among NVML's clock reasons, lowest bit first."""
-    return tuple(word for bit, word in THROTTLE_BITS.items() if bits & bit)
+    """Return those of NVML's clock reasons that are limits of heat or power, lowest bit first."""
+    return tuple(reason for bit, reason in THROTTLE_BITS.items() if bits & bit)
 
 
 @dataclass(frozen=True)
 class NvmlGpu:
-    """One GPU as the driver knows it; every answer is None where the driver gives none. Found by `find_gpu`."""
+    """One GPU as the driver knows it; every value is None where the driver does not report it. Made by `find_gpu`."""
 
     nvml: Any
     handle: Any
@@ -42,7 +42,7 @@ class NvmlGpu:
 
     @property
     def serial(self) -> str | None:
-        """Serial number of the board, which only data-centre GPUs tell."""
+        """Serial number of the board, which only data center GPUs report."""
         return self._text("nvmlDeviceGetSerial", self.handle)
 
     def read_telemetry(self) -> Telemetry:
@@ -52,7 +52,7 @@ class NvmlGpu:
         temperature_c = self._ask("nvmlDeviceGetTemperature", handle, nvml.NVML_TEMPERATURE_GPU)
         power_mw = self._ask("nvmlDeviceGetPowerUsage", handle)
         bits = self._ask("nvmlDeviceGetCurrentClocksEventReasons", handle)
-        if bits is None:  # drivers before 535 know the older name only
+        if bits is None:  # drivers before 535 have the older name only
             bits = self._ask("nvmlDeviceGetCurrentClocksThrottleReasons", handle)
         return Telemetry(
             clock_hz=None if clock_mhz is None else clock_mhz * 1e6,
@@ -68,7 +68,7 @@ class NvmlGpu:
     def _ask(self, question: str, *details: object) -> Any:
         try:
             return getattr(self.nvml, question)(*details)
-        except (AttributeError, self.nvml.NVMLError):  # AttributeError: a package of another age
+        except (AttributeError, self.nvml.NVMLError):  # AttributeError: an older or newer package
             return None
 
 
@@ -83,22 +83,22 @@ def find_gpu(properties: Any) -> NvmlGpu | None:
     except ImportError:
         return None
     try:
-        pynvml.nvmlInit()  # stays open: the driver counts the calls, and another user of the process may have its own
+        pynvml.nvmlInit()  # stays open: the driver counts the calls, and other code of the process may have called it too
     except pynvml.NVMLError:
         return None
-    for find, name in _names(pynvml, properties):
+    for search, name in _possible_names(pynvml, properties):
         try:
-            return NvmlGpu(pynvml, find(name))
+            return NvmlGpu(pynvml, search(name))
         except pynvml.NVMLError:
             continue
     return None
 
 
-def _names(nvml: Any, properties: Any) -> Iterator[tuple[Callable[[str], Any], str]]:
+def _possible_names(nvml: Any, properties: Any) -> Iterator[tuple[Callable[[str], Any], str]]:
     """Yield (search, name) of each name by which NVML may know the GPU."""
     uuid = getattr(properties, "uuid", None)  # an older torch has none
     if uuid is not None:
-        for prefix in ("GPU-", "MIG-"):  # torch leaves the prefix away
+        for prefix in ("GPU-", "MIG-"):  # torch omits the prefix
             yield nvml.nvmlDeviceGetHandleByUUID, prefix + str(uuid).removeprefix(prefix)
     address = [getattr(properties, f"pci_{part}_id", None) for part in ("domain", "bus", "device")]
     if None not in address:

@@ -1,1 +1,1 @@
-"""tvm: say in one line what this folder is for."""
+"""Blocks compiled by Apache TVM, on this machine or on a device behind a tracker."""

@@ -25,24 +25,18 @@ from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.graph.onnx_export import to_onnx
 from donna_hw.measurement.environment import Environment, Scalar, cpu_model, host_conditions
 
-_COMPILERS = (
-    "g++",
-    "gcc",
-    "clang++",
-    "clang",
-    "c++",
-    "cc",
-)  # what TVM looks for; asked without importing it, which takes seconds
+# what TVM looks for; importing TVM to ask it takes seconds
+_COMPILERS = ("g++", "gcc", "clang++", "clang", "c++", "cc")
 
 
 class TvmBackend(TimingBackend):
     """Times blocks compiled by TVM; `devices/README.md` explains each option.
 
-    Untuned (`tuning_trials` 0), TVM's code for CPUs is plain loops on one thread: far slower than ONNX Runtime's and no
-    measure of what the processor can do. Each instance with a `tracker` holds one session, so that instances share a pool of devices.
+    Untuned (`tuning_trials` 0), TVM's code for CPUs is plain loops on one thread: far slower than ONNX Runtime's code, and not
+    representative of the processor. Each instance with a `tracker` holds one session, so that instances share a pool of devices.
     """
 
-    costly_start = True  # compiled blocks are kept with the process
+    costly_start = True  # compiled blocks live as long as the process
     options: ClassVar = {
         "target": "llvm",
         "mcpu": "",
@@ -71,7 +65,7 @@ class TvmBackend(TimingBackend):
 
     @classmethod
     def availability(cls) -> Availability:
-        """Say whether TVM is installed, and a C++ compiler to link what it compiles."""
+        """Return whether TVM is installed, and a C++ compiler to link what it compiles."""
         if find_spec("tvm") is None:
             return Availability(False, "the package apache-tvm is not installed", "pip install 'donna-hw[tvm]'")
         if not any(map(os.environ.get, ("CXX", "CC"))) and not any(map(shutil.which, _COMPILERS)):
@@ -80,14 +74,14 @@ class TvmBackend(TimingBackend):
 
     def environment(self) -> Environment:
         """Return device, TVM's version, target, threads and tuning; behind a tracker the key is the device's name."""
-        choice = self._target
+        target = self._target
         identity: dict[str, Scalar] = {
             "device_model": self._device_model(),
             "runtime": f"tvm {version('apache-tvm')}",
             "dtype": "float32",
-            "target": choice.kind,
-            "mcpu": choice.mcpu,
-            "mtriple": choice.mtriple,
+            "target": target.kind,
+            "mcpu": target.mcpu,
+            "mtriple": target.mtriple,
             "threads": self._threads,
             "tuning_trials": self._trials,
             "rpc": bool(self._tracker),
@@ -95,12 +89,12 @@ class TvmBackend(TimingBackend):
         return Environment(identity, host_conditions())
 
     def tags(self) -> tuple[str, ...]:
-        """Return target, type and threads, and the trials of a tuned table."""
+        """Return target, type and threads, and the number of trials of a tuned table."""
         tuned = (f"tuned{self._trials}",) if self._trials else ()
         return (self._target.kind, "float32", f"t{self._threads}", *tuned)
 
     def prepare(self, graph: Graph) -> Runner:
-        """Compile the block, once for each instance, load it where it runs, and give it a random input."""
+        """Compile the block, once per instance, load it where it runs, and give it a random input."""
         library = self._library(graph)
         image = np.random.default_rng(0).standard_normal((self.batch, *graph.input_shape), dtype=np.float32)
         if not self._tracker:
@@ -108,7 +102,7 @@ class TvmBackend(TimingBackend):
         with translate_errors(self._key):
             session = self._get_session()
             device = session.device(self._target.device)
-            # A name of its own: overwriting a library that another runner has mapped would crash the server.
+            # A unique name: overwriting a library that another runner has mapped would crash the server.
             name = f"{next(self._numbers)}{library.suffix}"
             session.upload(bytearray(library.read_bytes()), target=name)  # given a path, TVM leaves the file open
             module = session.load_module(name)
@@ -129,8 +123,7 @@ class TvmBackend(TimingBackend):
 
         if not tvm.runtime.enabled(self._target.kind) or not tvm.device(self._target.device).exist:
             raise UnavailableError(
-                "this build of TVM must find a device of the target on this machine",
-                got=f"no {self._target.device} device",
+                f"this build of TVM finds no {self._target.device} device on this machine",
                 hint="build TVM with that runtime, or set options tracker and key of a machine that has it",
             )
         return tvm.device(self._target.device)
@@ -150,8 +143,8 @@ class TvmBackend(TimingBackend):
                 )
                 return self._libraries[key]
             linker = str(self.settings["linker"])
-            linked_here = linker or not self._target.mtriple
-            path = self._folder / f"{key}{'.so' if linked_here else '.tar'}"
+            is_linked_here = linker or not self._target.mtriple
+            path = self._folder / f"{key}{'.so' if is_linked_here else '.tar'}"
             build_library(to_relax(model), self._target, path, linker)
             self._libraries[key] = path
         return self._libraries[key]
@@ -168,8 +161,7 @@ class TvmBackend(TimingBackend):
             device = session.device(self._target.device)
             if not device.exist:
                 raise UnavailableError(
-                    f"TVM device {self._key!r} must have a device of the target",
-                    got=f"no {self._target.device} device",
+                    f"the server of TVM device {self._key!r} has no {self._target.device} device",
                     hint="build the server's TVM with that runtime, or choose another target",
                 )
             if self._target.device == "cpu":
@@ -178,9 +170,9 @@ class TvmBackend(TimingBackend):
         return self._session
 
     def _device_model(self) -> str:
-        """Return the processor, or the key of the pool, or what a GPU calls itself, after the key where there is one."""
+        """Return the processor or the key of the pool; for a GPU its name, after the key where there is one."""
         if self._target.device == "cpu":
-            return self._key or cpu_model()  # a processor behind a tracker says nothing of itself
+            return self._key or cpu_model()  # a processor behind a tracker does not report its name
         if not self._tracker:
             return str(self._local_device().device_name or self._target.device)
         with translate_errors(self._key):
@@ -196,12 +188,12 @@ class TvmBackend(TimingBackend):
         if not self._tracker and (self.settings["mtriple"] or self.settings["linker"]):
             raise ConfigError("options mtriple and linker are for another machine, reached by tracker and key")
         if self._trials < 0:
-            raise ConfigError("option tuning_trials must be 0 or more", got=self._trials)
+            raise ConfigError("option tuning_trials must be at least 0", got=self._trials)
         if self._trials and self._tracker:
-            raise ConfigError("tuning measures on this machine: tuning_trials and tracker do not go together")
+            raise ConfigError("options tuning_trials and tracker exclude each other: tuning measures on this machine")
         if self._threads > 1 and not self._trials:
             raise ConfigError(
-                "option threads must be 1 without tuning: the code has no parallel loop then", got=self._threads
+                "option threads must be 1 without tuning, since the code then has no parallel loop", got=self._threads
             )
         mcpu = str(self.settings["mcpu"])
         if not mcpu and not self._tracker and find_spec("tvm") is not None:

@@ -19,8 +19,15 @@ DEVICES = {"llvm": "cpu", "cuda": "cuda", "metal": "metal", "opencl": "opencl", 
 class TargetConfig:
     """What TVM generates code for.
 
-    kind: a key of `DEVICES`. mcpu, mtriple: of the processor that runs the code or, for a GPU, starts it; an empty mtriple is this
-    machine's. cores: threads that generated CPU code may use.
+    Args:
+        kind: A key of `DEVICES`.
+        mcpu: LLVM's name of the processor that runs the code or, for a GPU, launches it.
+        mtriple: That processor's target triple; empty: this machine's.
+        cores: Number of threads that generated CPU code may use.
+
+    Raises:
+        UnknownNameError: The kind is unknown.
+        ConfigError: There are fewer cores than 1.
     """
 
     kind: str
@@ -30,9 +37,9 @@ class TargetConfig:
 
     def __post_init__(self) -> None:
         if self.kind not in DEVICES:
-            raise UnknownNameError("option target must be a kind of TVM target", got=self.kind, choices=sorted(DEVICES))
+            raise UnknownNameError("unknown TVM target", got=self.kind, choices=sorted(DEVICES))
         if self.cores < 1:
-            raise ConfigError("option threads must be 1 or more", got=self.cores)
+            raise ConfigError("option threads must be at least 1", got=self.cores)
 
     @property
     def device(self) -> str:
@@ -51,8 +58,7 @@ class TargetConfig:
         ]
         if missing:
             raise UnavailableError(
-                "this build of TVM must generate code for the target",
-                got=", ".join(missing),
+                f"this build of TVM generates no code for {', '.join(missing)}",
                 hint="build TVM with it switched on (USE_CUDA, USE_OPENCL, ... in config.cmake)",
             )
         self._validate_processor()
@@ -60,30 +66,28 @@ class TargetConfig:
             return tvm.target.Target(processor if self.kind == "llvm" else {"kind": self.kind, "host": processor})
         except Exception as error:
             raise ConfigError(
-                "TVM must know the target that the options describe",
+                "TVM rejects the target that the options describe",
                 got=last_line(error),
-                hint="mend target, mcpu or mtriple in the device file",
+                hint="fix target, mcpu or mtriple in the device file",
             ) from None
 
     def _validate_processor(self) -> None:
-        """Refuse an mcpu that LLVM does not know for the triple: TVM would print a line and generate code for any processor."""
+        """Reject an mcpu that LLVM does not know for the triple: TVM would print a warning and generate generic code."""
         import tvm
 
         triple = self.mtriple or str(tvm.get_global_func("target.llvm_get_system_triple")())
         is_valid = tvm.get_global_func("target.llvm_is_valid_cpu")
         if not self.mcpu or is_valid(self.mcpu, triple):
             return
-        known: list[str] = []
+        similar: list[str] = []
         if is_valid("generic", triple):  # listing the processors of a triple without any crashes
             target = tvm.target.Target({"kind": "llvm", "mtriple": triple})
             names = [str(name) for name in tvm.get_global_func("target.llvm_get_cpu_archlist")(target)]
-            known = difflib.get_close_matches(self.mcpu, names, n=5, cutoff=0)
-        raise UnknownNameError(
-            f"option mcpu must be a processor that LLVM knows for {triple}", got=self.mcpu, choices=known
-        )
+            similar = difflib.get_close_matches(self.mcpu, names, n=5, cutoff=0)
+        raise UnknownNameError(f"unknown mcpu of {triple}", got=self.mcpu, choices=similar)
 
     def write(self, path: Path) -> None:
-        """Write the choice as JSON."""
+        """Write the target as JSON."""
         path.write_text(json.dumps(asdict(self)), encoding="utf-8")
 
     @classmethod
@@ -100,36 +104,41 @@ def host_cpu() -> str:
 
 
 def to_relax(model: onnx.ModelProto) -> Any:
-    """Return the model as a Relax module; the weights are constants in it, since latency is that of a deployed network."""
+    """Return the model as a Relax module, with the weights as constants, as in a deployed network."""
     from tvm.relax.frontend.onnx import from_onnx
 
     return from_onnx(model)
 
 
-def build_library(module: Any, choice: TargetConfig, path: Path, linker: str = "") -> None:
-    """Compile a Relax module and write it to `path`.
+def build_library(module: Any, target: TargetConfig, path: Path, linker: str = "") -> None:
+    """Compile a Relax module and write it to a library file.
 
-    A path that ends in `.so` is linked here, by `linker` or by this machine's C++ compiler; one in `.tar` holds the object files, which the
-    device links by its own. Raises `UnavailableError` with the last line of what went wrong.
+    Args:
+        module: The Relax module.
+        target: What to generate code for.
+        path: The library. One that ends in `.so` is linked here; one that ends in `.tar` holds the object files, which the device
+            links itself.
+        linker: What links it here; empty: this machine's C++ compiler.
+
+    Raises:
+        UnavailableError: TVM, the compiler or the linker failed.
     """
     import tvm
     from tvm.support import cc
 
-    target = choice.tvm_target()
+    tvm_target = target.tvm_target()
     try:
-        executable = tvm.compile(module, target=target)
+        executable = tvm.compile(module, target=tvm_target)
         executable.export_library(str(path), **({"fcompile": cc.cross_compiler(linker)} if linker else {}))
-    except (
-        Exception
-    ) as error:  # TVM raises plain RuntimeErrors and errors of its own for whatever a compiler or linker says
+    except Exception as error:  # errors of a compiler or linker are RuntimeErrors or of TVM's own classes
         raise UnavailableError(
-            f"TVM must compile and link the block for {choice.kind} {choice.mtriple}".strip(),
+            f"TVM cannot compile and link the block for {target.kind} {target.mtriple}".strip(),
             got=last_line(error),
             hint="set option linker to a compiler for that device, or check target, mcpu and mtriple",
         ) from None
 
 
 def last_line(error: BaseException) -> str:
-    """Return the kind and the last line of an exception, without TVM's stack of native frames."""
+    """Return the type and the last line of an exception, without TVM's stack of native frames."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[-1][:300] if lines else 'no words'}"
+    return f"{type(error).__name__}: {lines[-1][:300] if lines else 'no message'}"

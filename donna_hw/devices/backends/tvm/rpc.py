@@ -11,7 +11,7 @@ from typing import Any
 from donna_hw.devices.backends.tvm.build import last_line
 from donna_hw.errors import ConfigError, DonnaError, UnavailableError
 
-ANSWER_S = 10.0  # a tracker answers at once whatever its devices do
+ANSWER_S = 10.0  # a tracker answers at once, whatever its devices do
 
 
 def tracker_address(tracker: str) -> tuple[str, int]:
@@ -23,10 +23,17 @@ def tracker_address(tracker: str) -> tuple[str, int]:
 
 
 def request_session(tracker: str, key: str, *, wait_s: float, session_timeout_s: float) -> Any:
-    """Return a `tvm.rpc.RPCSession` of our own on a free device registered under `key`.
+    """Return a new `tvm.rpc.RPCSession` on a free device.
 
-    wait_s: how long to wait until one of them is free. session_timeout_s: when the device ends the session, 0 for never. Raises
-    `UnavailableError` with the keys that the tracker knows.
+    Args:
+        tracker: The tracker's `host:port`.
+        key: Key under which the device is registered.
+        wait_s: How long to wait until one of its devices is free, in seconds.
+        session_timeout_s: After how many seconds the device ends the session, 0 for never.
+
+    Raises:
+        UnavailableError: The tracker or the device does not answer, no device becomes free, or none has the key; the message then
+            has the keys that the tracker knows.
     """
     try:
         from tvm import rpc
@@ -40,68 +47,68 @@ def request_session(tracker: str, key: str, *, wait_s: float, session_timeout_s:
         return rpc.connect(host, port, match_key, session_timeout=session_timeout_s)
     except TimeoutError:
         raise UnavailableError(
-            f"a device {key!r} of tracker {tracker} must become free within {wait_s:g} s",
+            f"no device {key!r} of tracker {tracker} became free within {wait_s:g} s",
             hint="start one more server with this key, end another session, or raise option wait_s",
         ) from None
     except DonnaError:
         raise
     except (OSError, RuntimeError, ValueError) as error:
         raise UnavailableError(
-            f"a tracker must answer at {tracker}, and its device {key!r} too",
+            f"no answer from tracker {tracker} or its device {key!r}",
             got=last_line(error),
-            hint="python -m tvm.exec.rpc_tracker, and python -m tvm.exec.rpc_server --tracker HOST:PORT --key KEY on the device",
+            hint="start python -m tvm.exec.rpc_tracker, and on the device python -m tvm.exec.rpc_server --tracker HOST:PORT --key KEY",
         ) from None
 
 
 def _request_device(address: tuple[str, int], key: str, wait_s: float) -> tuple[str, int, str]:
-    """Ask the tracker for a device and return its host, port and the key of the match.
+    """Request a device from the tracker and return its host, port and match key.
 
-    `tvm.rpc.connect_tracker(...).request(...)` does the same but waits for ever for a free device, and a minute for a tracker.
+    `tvm.rpc.connect_tracker(...).request(...)` does the same but waits forever for a free device, and a minute for a tracker.
     """
     from tvm.rpc import base
 
     with socket.create_connection(address, timeout=ANSWER_S) as connection:
         connection.sendall(struct.pack("<i", base.RPC_TRACKER_MAGIC))
         if struct.unpack("<i", base.recvall(connection, 4))[0] != base.RPC_TRACKER_MAGIC:
-            raise ValueError("what answers there is no TVM tracker")
-        known = _keys(_ask(connection, [base.TrackerCode.SUMMARY])[1])
-        if key not in known:
+            raise ValueError("the server there is not a TVM tracker")
+        keys = _parse_keys(_request(connection, [base.TrackerCode.SUMMARY])[1])
+        if key not in keys:
             raise UnavailableError(
-                "option key must be of a device that has registered with the tracker",
+                "no device with this key has registered with the tracker",
                 got=key,
-                choices=known,
+                choices=keys,
                 hint="start a server with this key",
             )
         connection.settimeout(wait_s)
-        code, found = _ask(connection, [base.TrackerCode.REQUEST, key, "", 1])
+        code, reply = _request(connection, [base.TrackerCode.REQUEST, key, "", 1])
         if code != base.TrackerCode.SUCCESS:
-            raise ValueError(f"the tracker refused: {found}")
-        host, port, match_key = found
+            raise ValueError(f"the tracker refused: {reply}")
+        host, port, match_key = reply
         return str(host), int(port), str(match_key)
 
 
-def _ask(connection: socket.socket, question: list[object]) -> Any:
+def _request(connection: socket.socket, message: list[object]) -> Any:
     from tvm.rpc import base
 
-    base.sendjson(connection, question)
+    base.sendjson(connection, message)
     return base.recvjson(connection)
 
 
-def _keys(summary: dict[str, Any]) -> list[str]:
+def _parse_keys(summary: dict[str, Any]) -> list[str]:
     """Return the keys under which servers are registered; the tracker writes `server:<key>`."""
     return sorted({str(server["key"]).partition(":")[2] for server in summary["server_info"]})
 
 
 @contextmanager
 def translate_errors(key: str) -> Iterator[None]:
-    """Turn what TVM raises when a session is lost, a server has died or its time is over, into `UnavailableError`."""
+    """Turn what TVM raises when a session is lost, a server has died or its session timed out into `UnavailableError`."""
     try:
         yield
     except DonnaError:
         raise
     except Exception as error:
         raise UnavailableError(
-            f"the session with TVM device {key!r} must last until the block has run",
+            f"lost the session with TVM device {key!r} before the block had run",
             got=last_line(error),
-            hint="check that its server runs, is in reach, and has no shorter session_timeout_s; then start again: a table continues",
+            hint="check that its server runs, can be reached, and has no shorter session_timeout_s; then start again: a table resumes",
         ) from None
