@@ -261,7 +261,7 @@ def test_what_cannot_be_stressed_is_one_line(tmp_path: Path, arguments: list[str
 
 def test_8_bit_layers_are_not_sustained_by_a_backend_that_would_run_others(tmp_path: Path) -> None:
     space = load_space("small_8px@int8")
-    with pytest.raises(ConfigError, match="runs layers of float32; found 'int8'"):
+    with pytest.raises(ConfigError, match="cannot run layers of int8, only of float32"):
         run_stress_test(
             TorchCpuBackend(1, {}), space.network_graph(space.reference), 1.0, path=tmp_path / "x.samples.csv"
         )
