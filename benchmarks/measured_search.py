@@ -20,7 +20,7 @@ from donna_hw import Device, load_space
 from donna_hw._core.units import format_duration
 from donna_hw.costs.measured import MAX_NETWORKS, MeasuredCost
 from donna_hw.measurement.protocol import get_protocol
-from donna_hw.profiling.profiler import get_or_create_table, measure_graphs
+from donna_hw.profiling.network_profiling import get_or_create_table, measure_graphs
 from donna_hw.tables.parts import list_parts
 
 TABLE_NETWORKS = 70  # networks measured for a table: 20 to correct it, five rounds of 10 to verify a front

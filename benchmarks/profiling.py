@@ -29,8 +29,8 @@ from donna_hw import Axis, Device, Space, Stage
 from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.graph.torch_module import to_torch
 from donna_hw.measurement.protocol import PROTOCOLS
-from donna_hw.profiling.measure_blocks import ProfilingBudget
 from donna_hw.profiling.profiler import profile_space
+from donna_hw.profiling.timed_costs import ProfilingBudget
 from donna_hw.spaces.cells import ConvNormAct, InvertedResidual
 
 SPEED_UP, RUNS = 10, 100

@@ -54,8 +54,9 @@ def profile(
     All devices of a device file that names a pool fill the table together.
     """
     from donna_hw._core.units import parse_duration
-    from donna_hw.profiling.measure_blocks import ProfilingBudget
-    from donna_hw.profiling.profiler import WorkerFactory, profile_space
+    from donna_hw.profiling.profiler import profile_space
+    from donna_hw.profiling.timed_costs import ProfilingBudget
+    from donna_hw.profiling.workers.base import WorkerFactory
     from donna_hw.profiling.workers.subprocess import create_subprocess_workers
     from donna_hw.reporting.text.summaries import format_table_summary
     from donna_hw.spaces import load_space

@@ -82,7 +82,7 @@ def search(
 
     Accuracies are predicted by the blocks and the predictor of a finished run.
     """
-    from donna_hw._core.files import write_atomic
+    from donna_hw._core.csv_files import write_csv
     from donna_hw.reporting.text.summaries import format_front_summary, format_verification_summary
     from donna_hw.search.api import SearchRequest, SearchSettings, run_search, run_verified_search
     from donna_hw.search.verification_loop import VerificationConfig
@@ -98,7 +98,7 @@ def search(
             click.echo(format_verification_summary(verification))
         if output is not None:
             path = path_for_cost(output, group[0]) if separate_fronts else output
-            write_atomic(path, front.to_frame().to_csv(index=False, lineterminator="\n"))
+            write_csv(path, front.to_frame())
         click.echo(format_front_summary(front))
 
 

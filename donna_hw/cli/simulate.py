@@ -133,12 +133,13 @@ def image_format(path: Path) -> str:
 
 
 def _write(simulation: SimulationResult, csv: Path | None, trace: Path | None, roofline: Path | None) -> None:
+    from donna_hw._core.csv_files import write_csv
     from donna_hw._core.files import write_atomic
 
     if csv is not None:
         frame = simulation.to_frame()
         frame["fused"] = frame["fused"].map("; ".join)
-        write_atomic(csv, frame.to_csv(index=False, lineterminator="\n"))
+        write_csv(csv, frame)
     if trace is not None:
         from donna_hw.simulator.trace import to_perfetto
 

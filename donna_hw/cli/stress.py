@@ -64,13 +64,4 @@ def _select_graph(space: Space, network: str | None, block: tuple[str, str] | No
         return f"block {stage.name} {block[1]}", space.block_graph(stage, stage.number_of_label(block[1]))
     if not network:
         return "the reference network", space.network_graph(space.reference)
-    labels = network.split("/")
-    if len(labels) != len(space.columns):
-        raise ConfigError(
-            f"a network of {space.name} must have {len(space.columns)} labels joined by /",
-            got=network,
-            hint=f"such as {'/'.join(space.labels(space.reference).values())}",
-        )
-    return f"network {network}", space.network_graph(
-        space.architecture_from_labels(dict(zip(space.columns, labels, strict=True)))
-    )
+    return f"network {network}", space.network_graph(space.architecture_from_name(network))

@@ -71,14 +71,14 @@ def compare(first: str, second: str, tables: Path, csv: Path | None, top: int) -
 
     The significant differences are given in seconds, and relative to the sentinel, which removes what slowed a whole table.
     """
-    from donna_hw._core.files import write_atomic
+    from donna_hw._core.csv_files import write_csv
     from donna_hw.reporting.text.comparison import format_comparison
     from donna_hw.tables.comparison import compare_tables
     from donna_hw.tables.lookup import load_table
 
     comparison = compare_tables(load_table(first, tables), load_table(second, tables))
     if csv is not None:
-        write_atomic(csv, comparison.to_frame().to_csv(index=False, lineterminator="\n"))
+        write_csv(csv, comparison.to_frame())
     click.echo(format_comparison(comparison, top))
 
 

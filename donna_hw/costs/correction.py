@@ -16,7 +16,8 @@ from donna_hw.costs.optimal_design import select_informative
 from donna_hw.costs.serialization import save_correction
 from donna_hw.devices.device import Device
 from donna_hw.errors import ConfigError, TableError
-from donna_hw.profiling.profiler import measure_networks, table_protocol
+from donna_hw.profiling.network_profiling import measure_networks
+from donna_hw.profiling.table_setup import table_protocol
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Rows, Space
 from donna_hw.tables.latency_table import LatencyTable

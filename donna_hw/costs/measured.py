@@ -15,11 +15,12 @@ from donna_hw._core.toml_files import read_model
 from donna_hw._core.units import format_duration
 from donna_hw.costs.base import CostTerms
 from donna_hw.devices.device import Device
-from donna_hw.errors import ConfigError, MeasurementError
+from donna_hw.errors import ConfigError, MeasurementError, UnknownNameError
 from donna_hw.graph.graph import layers_hash
 from donna_hw.measurement.intervals import standard_error
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.profiler import WorkerFactory, get_or_create_table, measure_graphs, network_name
+from donna_hw.profiling.network_profiling import get_or_create_table, measure_graphs
+from donna_hw.profiling.workers.base import WorkerFactory
 from donna_hw.profiling.workers.subprocess import create_subprocess_workers
 from donna_hw.spaces.space import Rows, Space
 from donna_hw.tables.latency_table import LatencyTable
@@ -90,12 +91,13 @@ class MeasuredCost:
         """
         rows, costs = [], []
         for key, cells in self._measurements.read().items():
-            labels = dict(zip((stage.name for stage in self.space.stages), cells["network"].split("/"), strict=False))
-            if all(labels.get(stage.name) in stage.labels for stage in self.space.stages):
-                network = self.space.architecture_from_labels(labels)
-                if layers_hash(self.space.network_graph(network)) == key:
-                    rows.append(network.blocks)
-                    costs.append(_parse_cost(cells, self.table.info.column)[0])
+            try:
+                network = self.space.architecture_from_name(cells["network"])
+            except (ConfigError, UnknownNameError):  # of blocks that the space has no more
+                continue
+            if layers_hash(self.space.network_graph(network)) == key:
+                rows.append(network.blocks)
+                costs.append(_parse_cost(cells, self.table.info.column)[0])
         return np.array(rows, np.int64).reshape(-1, len(self.space.stages)), np.array(costs)
 
     def _mean_and_std(self, rows: Rows) -> np.ndarray:
@@ -114,7 +116,7 @@ class MeasuredCost:
         listed, column = self._measurements.read(), self.table.info.column
         self._validate_limit(len(rows) - len(listed))  # before layers are drawn: a random search asks for 200,000
         architectures = [self.space.architecture(row) for row in rows]
-        graphs = {network_name(self.space, each): self.space.network_graph(each) for each in architectures}
+        graphs = {self.space.network_name(each): self.space.network_graph(each) for each in architectures}
         hashes = {name: layers_hash(graph) for name, graph in graphs.items()}
         found = {name: _parse_cost(listed[key], column) for name, key in hashes.items() if key in listed}
         unlisted = {name: graph for name, graph in graphs.items() if name not in found}

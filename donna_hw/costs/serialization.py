@@ -17,7 +17,7 @@ from donna_hw.costs.fit import KINDS, FitResult
 from donna_hw.costs.hierarchical import FittedCost, IntervalCalibration
 from donna_hw.costs.marginal_likelihood import VarianceParams
 from donna_hw.costs.table_sum import TableCost
-from donna_hw.errors import DonnaError, FileFormatError, TableError
+from donna_hw.errors import ConfigError, DonnaError, FileFormatError, TableError
 from donna_hw.spaces.space import Rows, Space
 from donna_hw.tables.latency_table import LatencyTable
 
@@ -112,7 +112,7 @@ def save_correction(space: Space, table: LatencyTable, fit: FitResult) -> Path:
         mape_percent=fit.mape_percent,
         prior_mape_percent=None if np.isnan(fit.prior_mape_percent) else fit.prior_mape_percent,
         coverage=fit.coverage,
-        networks=["/".join(space.labels(space.architecture(row)).values()) for row in cost.rows],
+        networks=[space.network_name(space.architecture(row)) for row in cost.rows],
         measured=cost.measured.tolist(),
         outlier_scale=cost.variance_params.outlier_scale.tolist(),
     )
@@ -134,13 +134,11 @@ def fingerprint(table: LatencyTable) -> str:
 
 def parse_networks(space: Space, networks: list[str], path: Path) -> Rows:
     """Return networks named by a label a stage, joined by `/`, as rows int [n, stages]; raises `FileFormatError` and `UnknownNameError`."""
-    found = []
-    for name in networks:
-        labels = name.split("/")
-        if len(labels) != len(space.stages):
-            raise FileFormatError(f"{path}: a network of {space.name} has {len(space.stages)} labels", got=name)
-        found.append([stage.number_of_label(label) for stage, label in zip(space.stages, labels, strict=True)])
-    return np.array(found, np.int64).reshape(len(found), len(space.stages))
+    try:
+        rows = [space.row(space.architecture_from_name(name)) for name in networks]
+    except ConfigError as error:
+        raise FileFormatError(f"{path}: {error.message}", got=error.got) from None
+    return np.array(rows, np.int64).reshape(len(rows), len(space.columns))
 
 
 def _validate_file(kept: CorrectionFile, basis: FeatureBasis, path: Path) -> None:

@@ -15,8 +15,8 @@ from donna_hw._core.toml_files import read_model
 from donna_hw.costs.gaussian_process import GPLatencyModel, fit_gp_latency_model
 from donna_hw.errors import ConfigError, TableError
 from donna_hw.graph.graph import Graph, layers_hash
-from donna_hw.profiling.profiler import select_sentinel
 from donna_hw.profiling.table_rows import PREDICTED_PREFIX, predicted_row, write_table
+from donna_hw.profiling.table_setup import select_sentinel
 from donna_hw.spaces import load_space
 from donna_hw.spaces.space import Space
 from donna_hw.tables.latency_table import LatencyTable

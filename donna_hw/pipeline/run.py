@@ -129,7 +129,7 @@ class Run:
 
     def network_names(self, rows: Rows) -> list[str]:
         """Return the names of networks, int [n, stages], as the files of a run have them."""
-        return [self.architectures.name(network) for network in self.networks(rows)]
+        return [self.space.network_name(network) for network in self.networks(rows)]
 
     def latency_table(self) -> LatencyTable:
         """Return the table of the recipe's device; raises `TableError` before `profile_blocks` has measured it."""

@@ -1,4 +1,4 @@
-"""Fewer measurements: a block that repeats a section is predicted from its sections, and a sample measured whole bounds the error."""
+"""Composition: a block that repeats a section is predicted from its sections, and a sample measured whole bounds the error."""
 
 from __future__ import annotations
 
@@ -24,8 +24,11 @@ class Estimate:
 class Composition:
     """latency = scale * (sum of the sections) + joint_s * (sections - 1), fitted to a sample of blocks measured whole.
 
-    joint_s: what a joint costs, usually below zero: each section alone pays a call and an input and output of its own.
-    residual: standard deviation of the relative error on blocks left out of the fit. sampled: how many were measured whole.
+    Attributes:
+        scale: The factor of the sum.
+        joint_s: What a joint costs, usually below zero: each section alone pays for its own call, input and output.
+        residual_std: Standard deviation of the relative error on blocks left out of the fit.
+        sample_size: How many blocks were measured whole.
     """
 
     scale: float
@@ -34,7 +37,7 @@ class Composition:
     sample_size: int
 
     def estimate(self, sections: list[Estimate]) -> Estimate:
-        """Return the latency of a block of these sections; a section that repeats is one measurement and errs alike each time."""
+        """Return the latency of a block of these sections; a section that repeats is one measurement with one error."""
         total = sum(section.value_s for section in sections)
         value = self.scale * total + self.joint_s * (len(sections) - 1)
         errors: dict[Estimate, float] = {}
@@ -47,19 +50,20 @@ class Composition:
 def fit_composition(sections: list[list[Estimate]], whole: list[Estimate]) -> Composition:
     """Fit a composition to blocks whose sections and whole are measured, by least squares of the relative error.
 
-    Needs four blocks or more; raises `InsufficientDataError`.
+    Raises `InsufficientDataError` for fewer than four blocks.
     """
     if len(whole) < 4:
         raise InsufficientDataError(
-            "composing blocks needs 4 of them measured whole", got=len(whole), hint="measure all whole"
+            "predicting blocks from their sections needs at least 4 blocks measured whole",
+            got=len(whole),
+            hint="measure all of them whole, without --predict-repeats",
         )
     measured = np.array([block.value_s for block in whole])
     terms = np.array([[sum(s.value_s for s in parts), len(parts) - 1] for parts in sections]) / measured[:, None]
     scale, joint = np.linalg.lstsq(terms, np.ones(len(whole)), rcond=None)[0]
     hat = terms @ np.linalg.pinv(terms)
-    left_out = (terms @ np.array([scale, joint]) - 1) / (
-        1 - np.diag(hat)
-    )  # the error of each block without itself in the fit
+    residuals = terms @ np.array([scale, joint]) - 1
+    left_out = residuals / (1 - np.diag(hat))  # the error of each block without itself in the fit
     return Composition(float(scale), float(joint), float(np.sqrt(np.mean(left_out**2))), len(whole))
 
 

@@ -1,4 +1,4 @@
-"""Types: which numbers the layers of a space hold, what a backend can run of them, and how a table says so."""
+"""Number types: what the layers of a space hold, what a backend can run of them, and how a table records it."""
 
 from __future__ import annotations
 
@@ -13,25 +13,24 @@ DEFAULT_DTYPE = "float32"
 
 
 def validate_dtypes(kind: type[Backend], device: str, graphs: Iterable[Graph]) -> None:
-    """Raise `ConfigError` for a graph with layers of a type that a device's backend does not run: it would time others in their place."""
+    """Raise `ConfigError` for layers of a type that a device's backend does not run: it would time other layers in their place."""
     for graph in graphs:
-        others = graph_dtypes(graph) - set(kind.dtypes)
-        if others:
+        unsupported = graph_dtypes(graph) - set(kind.dtypes)
+        if unsupported:
             raise ConfigError(
-                f"device {device} runs layers of {' and '.join(kind.dtypes)}",
-                got=", ".join(sorted(others)),
+                f"device {device} cannot run layers of {', '.join(sorted(unsupported))}, only of {' and '.join(kind.dtypes)}",
                 hint="measure the space without @precision or @int8, or use a device of backend onnxruntime",
             )
 
 
-def with_dtypes(description: BackendInfo, graphs: Iterable[Graph]) -> BackendInfo:
-    """Return what a backend says of itself with the types of the layers that it runs, such as `float32+int8`, in place of float32."""
+def with_dtypes(info: BackendInfo, graphs: Iterable[Graph]) -> BackendInfo:
+    """Return what a backend reports with the types of the layers that it runs, such as `float32+int8`, in place of float32."""
     dtypes = frozenset[str]().union(*(graph_dtypes(graph) for graph in graphs))
-    identity = description.environment.identity
+    identity = info.environment.identity
     if dtypes <= {DEFAULT_DTYPE}:
-        return description
-    own = str(identity["dtype"])  # what float32 layers are run in
-    name = "+".join(sorted({own if dtype == DEFAULT_DTYPE else dtype for dtype in dtypes}))
-    environment = replace(description.environment, identity={**identity, "dtype": name})
-    words = tuple(name if word == own else word for word in description.tags)
-    return replace(description, environment=environment, tags=words)
+        return info
+    native = str(identity["dtype"])  # what float32 layers are run in
+    name = "+".join(sorted({native if dtype == DEFAULT_DTYPE else dtype for dtype in dtypes}))
+    environment = replace(info.environment, identity={**identity, "dtype": name})
+    tags = tuple(name if tag == native else tag for tag in info.tags)
+    return replace(info, environment=environment, tags=tags)

@@ -1,25 +1,32 @@
-"""The samples' journal: every visit that was made and every block that failed, one synced line each; tables are derived from it."""
+"""The samples' journal: every trial and every block that failed, one synced line each; tables are derived from it."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Container, Iterable
+from collections.abc import Container
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
 
 from donna_hw._core.journal import Journal
 from donna_hw.errors import FileFormatError
 from donna_hw.measurement.intervals import validate_samples
-from donna_hw.measurement.measurement import CLOCKS, RunSummary, Samples, Trial
-from donna_hw.measurement.telemetry import Telemetry
+from donna_hw.measurement.measurement import Trial
+from donna_hw.profiling.sample_cells import (
+    SAMPLE_COLUMNS,
+    TELEMETRY_COLUMNS,
+    format_samples,
+    format_summary,
+    format_telemetry,
+    format_times,
+    parse_number,
+    parse_samples,
+    parse_summary,
+    parse_telemetry,
+    parse_times,
+)
 
 COLUMNS = (
-    *("name", "layers_hash", "attempt", "round", "device", "started_unix_s", "slices"),
-    *("sentinel_s", "wall_s", "cpu_s", "device_s", "clock", "baseline_s"),
-    *("clock_hz", "temperature_c", "power_w", "throttle", "failure"),
-    "summary",
+    *("name", "layers_hash", "attempt", "round", "device", "started_unix_s", "slices", "sentinel_s"),
+    *(*SAMPLE_COLUMNS, "baseline_s", *TELEMETRY_COLUMNS, "failure", "summary"),
 )
 OPTIONAL_COLUMNS = ("summary",)  # columns that journals of earlier versions lack
 
@@ -28,8 +35,12 @@ OPTIONAL_COLUMNS = ("summary",)  # columns that journals of earlier versions lac
 class BlockRecord:
     """What is journaled of one block in its latest attempt; earlier attempts stay in the file.
 
-    failure: why the block could not be run, empty if it could. stopped: the rule that ended its measurement, which follows from the
-    visits and is not journaled.
+    Attributes:
+        name: The block's name for people.
+        attempt: The number of the attempt, from 0.
+        trials: One for each round, in the order of rounds.
+        failure: Why the block could not be run, empty if it could.
+        stopping_rule: The rule that ended its measurement. It follows from the trials and is not journaled.
     """
 
     name: str
@@ -40,163 +51,114 @@ class BlockRecord:
 
     def before_round(self, round_: int) -> BlockRecord:
         """Return the record as it was when a round began."""
-        return BlockRecord(
-            self.name, self.attempt, [visit for visit in self.trials if visit.round < round_], self.failure
-        )
+        trials = [trial for trial in self.trials if trial.round < round_]
+        return BlockRecord(self.name, self.attempt, trials, self.failure)
 
 
 class SampleJournal:
-    """`<variant>.samples.csv`: appended to visit by visit, read back as {layers_hash: Record}."""
+    """`<variant>.samples.csv`: appended to trial by trial, read back as {layers_hash: BlockRecord}."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._journal = Journal(path, COLUMNS, new_columns=OPTIONAL_COLUMNS)
 
-    def add(self, key: str, name: str, attempt: int, visit: Trial) -> Trial:
-        """Append one visit, and return it as it reads back; raises `MeasurementError` for times that are none, and writes nothing."""
-        samples, readings = visit.samples, visit.telemetry
+    def add(self, key: str, name: str, attempt: int, trial: Trial) -> Trial:
+        """Append one trial.
+
+        Args:
+            key: The block's layers_hash.
+            name: The block's name for people.
+            attempt: The number of the attempt.
+            trial: What was measured.
+
+        Returns:
+            The trial as it reads back, its times rounded to nanoseconds.
+
+        Raises:
+            MeasurementError: For times that are not finite and above zero; nothing is written then.
+        """
         cells = {
-            **self._key_cells(key, name, attempt, visit.round),
-            "device": visit.device,
-            "started_unix_s": f"{visit.started_unix_s:.3f}",
-            "slices": visit.slices,
-            "sentinel_s": _format_times(visit.sentinel_s),
-            "wall_s": _format_times(samples.wall_s),
-            "cpu_s": _format_times(samples.cpu_s),
-            "device_s": _format_times(samples.device_s),
-            "clock": samples.clock,
-            "baseline_s": _format_times(visit.baseline_s),
-            "clock_hz": _format_number(readings.clock_hz),
-            "temperature_c": _format_number(readings.temperature_c),
-            "power_w": _format_number(readings.power_w),
-            "throttle": "|".join(readings.throttle_reasons),
-            "summary": _format_summary(samples.summary),
+            **self._key_cells(key, name, attempt, trial.round),
+            "device": trial.device,
+            "started_unix_s": f"{trial.started_unix_s:.3f}",
+            "slices": str(trial.slices),
+            "sentinel_s": format_times(trial.sentinel_s),
+            **format_samples(trial.samples),
+            "baseline_s": format_times(trial.baseline_s),
+            **format_telemetry(trial.telemetry),
+            "summary": format_summary(trial.samples.summary),
         }
-        kept = _parse_trial({name: str(cell) for name, cell in cells.items()})
-        _validate_trial(kept, name)  # as rounded: a time that becomes 0 in the file would make the file unreadable
+        rounded = _parse_trial(cells)
+        _validate_trial(rounded, name)  # as rounded: a time that becomes 0 in the file would make the file unreadable
         self._journal.append(cells)
-        return kept
+        return rounded
 
     def add_failure(self, key: str, name: str, attempt: int, reason: str) -> None:
         """Append that a block failed."""
         self._journal.append({**self._key_cells(key, name, attempt, 0), "failure": reason or "no reason given"})
 
     def read(self, only: Container[str] | None = None) -> dict[str, BlockRecord]:
-        """Return the latest attempt at each block, visits in the order of rounds; raises `FileFormatError` with the line of a bad value.
+        """Return the latest attempt at each block, by layers_hash, its trials in the order of rounds.
 
-        only: layers_hashes to read, where of a long journal a few are wanted.
+        Args:
+            only: The layers_hashes to read, where only a few of a long journal are needed.
+
+        Raises:
+            FileFormatError: For a broken line, with its number.
+            MeasurementError: For times that are not finite and above zero, with the number of their line.
         """
-        found: dict[str, BlockRecord] = {}
+        records: dict[str, BlockRecord] = {}
         for line, cells in enumerate(self._journal.records(), start=2):
             if only is not None and cells["layers_hash"] not in only:
                 continue
             where = f"{self.path}, line {line}"
             try:
-                attempt, visit = int(cells["attempt"]), None if cells["failure"] else _parse_trial(cells)
+                attempt, trial = int(cells["attempt"]), None if cells["failure"] else _parse_trial(cells)
             except (ValueError, OverflowError) as error:
                 raise FileFormatError(
-                    f"{where}: times must be numbers in seconds, attempt and round whole ones",
-                    got=str(error),
-                    hint="delete the line: only this visit is measured again",
+                    f"{where}: a trial cannot be read: {error}",
+                    hint="delete the line: only this trial is measured again",
                 ) from None
-            record = found.get(cells["layers_hash"])
+            record = records.get(cells["layers_hash"])
             if record is None or attempt > record.attempt:
-                record = found[cells["layers_hash"]] = BlockRecord(cells["name"], attempt)
+                record = records[cells["layers_hash"]] = BlockRecord(cells["name"], attempt)
             if attempt < record.attempt:
                 continue
-            if visit is None:
+            if trial is None:
                 record.failure = cells["failure"]
                 continue
-            _validate_trial(visit, where)
-            if visit.round in (other.round for other in record.trials):
+            _validate_trial(trial, where)
+            if trial.round in (other.round for other in record.trials):
                 raise FileFormatError(
-                    f"{where}: a block must be visited once a round",
-                    got=f"round {visit.round} of {cells['name']} again",
-                    hint="delete the line",
+                    f"{where}: a second trial of {cells['name']} in round {trial.round}", hint="delete the line"
                 )
-            record.trials.append(visit)
-        for record in found.values():
-            record.trials.sort(key=lambda visit: visit.round)
-        return found
+            record.trials.append(trial)
+        for record in records.values():
+            record.trials.sort(key=lambda trial: trial.round)
+        return records
 
     def _key_cells(self, key: str, name: str, attempt: int, round_: int) -> dict[str, str]:
-        names = {"name": name, "layers_hash": key, "attempt": str(attempt), "round": str(round_)}
-        return dict.fromkeys(COLUMNS, "") | names
+        cells = {"name": name, "layers_hash": key, "attempt": str(attempt), "round": str(round_)}
+        return dict.fromkeys(COLUMNS, "") | cells
 
 
 def _parse_trial(cells: dict[str, str]) -> Trial:
-    """Return a line's visit; raises `ValueError` for what is no number or cannot be."""
-    wall, cpu, device = (
-        _parse_floats(cells["wall_s"]),
-        _parse_optional_floats(cells["cpu_s"]),
-        _parse_optional_floats(cells["device_s"]),
-    )
-    for name, times in (("cpu_s", cpu), ("device_s", device)):
-        if times is not None and (times.size != wall.size or not (np.isfinite(times) & (times >= 0)).all()):
-            raise ValueError(f"{name} of {times.size} values beside {wall.size} wall times, or one below zero")
-    if cells["clock"] not in CLOCKS or (cells["clock"] == "device" and device is None):
-        raise ValueError(f"clock {cells['clock']!r}")
-    sentinel, baseline, slices = (
-        _parse_floats(cells["sentinel_s"]),
-        _parse_optional_floats(cells["baseline_s"]),
-        int(cells["slices"]),
-    )
-    round_, started = int(cells["round"]), _parse_optional_number(cells["started_unix_s"]) or 0.0
+    """Return a line's trial; raises `ValueError` for cells that are not numbers or do not fit together."""
+    samples, telemetry = parse_samples(cells, parse_summary(cells["summary"])), parse_telemetry(cells)
+    sentinel, slices = parse_times(cells["sentinel_s"]), int(cells["slices"])
+    baseline = parse_times(cells["baseline_s"]) if cells["baseline_s"] else None
+    round_, started = int(cells["round"]), parse_number(cells["started_unix_s"]) if cells["started_unix_s"] else 0.0
     if round_ < 0 or started < 0:
         raise ValueError(f"round {round_}, started_unix_s {started}")
-    for times, parts in ((wall, slices), (sentinel, slices + 1), (baseline, slices)):
+    for times, parts in ((samples.wall_s, slices), (sentinel, slices + 1), (baseline, slices)):
         if slices < 1 or (times is not None and times.size % parts):
             raise ValueError(f"{slices} slices, which do not divide the times")
-    throttle = tuple(cells["throttle"].split("|")) if cells["throttle"] else ()
-    clock, temperature, power = (
-        _parse_optional_number(cells[name]) for name in ("clock_hz", "temperature_c", "power_w")
-    )
-    readings = Telemetry(clock, temperature, power, throttle)
-    samples = Samples(wall, cpu, device, cells["clock"], _parse_summary(cells["summary"]))
-    return Trial(round_, samples, sentinel, slices, baseline, readings, cells["device"], started)
+    return Trial(round_, samples, sentinel, slices, baseline, telemetry, cells["device"], started)
 
 
-def _validate_trial(visit: Trial, what: str) -> None:
-    for times in (visit.samples.wall_s, visit.samples.device_s, visit.baseline_s):
+def _validate_trial(trial: Trial, context: str) -> None:
+    for times in (trial.samples.wall_s, trial.samples.device_s, trial.baseline_s):
         if times is not None:
-            validate_samples(times, what)
-    if visit.sentinel_s.size:
-        validate_samples(visit.sentinel_s, f"{what}, sentinel")
-
-
-def _format_times(times: Iterable[float] | None) -> str:
-    return "" if times is None else " ".join(f"{value:.9f}" for value in times)
-
-
-def _format_summary(summary: RunSummary | None) -> str:
-    """Return a summary as a cell: the number of runs, then mean, deviation, smallest and largest time in seconds."""
-    if summary is None:
-        return ""
-    return f"{summary.runs} {_format_times((summary.mean_s, summary.std_s, summary.min_s, summary.max_s))}"
-
-
-def _parse_summary(text: str) -> RunSummary | None:
-    if not text:
-        return None
-    runs, *times = text.split()
-    mean, deviation, least, most = map(float, times)
-    return RunSummary(int(runs), mean, deviation, least, most)
-
-
-def _format_number(value: float | None) -> str:
-    return "" if value is None else f"{value:.9g}"
-
-
-def _parse_floats(text: str) -> np.ndarray:
-    return np.array([float(word) for word in text.split()])
-
-
-def _parse_optional_floats(text: str) -> np.ndarray | None:
-    return _parse_floats(text) if text else None
-
-
-def _parse_optional_number(text: str) -> float | None:
-    value = float(text) if text else None
-    if value is not None and not math.isfinite(value):
-        raise ValueError(f"{text!r} is not finite")
-    return value
+            validate_samples(times, context)
+    if trial.sentinel_s.size:
+        validate_samples(trial.sentinel_s, f"{context}, sentinel")

@@ -1,4 +1,4 @@
-"""Rows: what a table says of each block, derived from the samples."""
+"""The rows of a table, derived from the samples."""
 
 from __future__ import annotations
 
@@ -17,12 +17,10 @@ from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.parts import Part, Row
 from donna_hw.tables.table_info import SAMPLE_COLUMNS, SUMMARY, TableInfo
 
-PREDICTED_PREFIX = (
-    "predicted_"  # how the conditions of a table with learned rows begin; one that is measured afterwards has none
-)
+PREDICTED_PREFIX = "predicted_"  # of the conditions of a table with predicted rows; dropped when it is measured
 
 
-def measured_row(measurement: Measurement, rule: str) -> Row:
+def measured_row(measurement: Measurement, stop_rule: str) -> Row:
     """Return the cells of a block that was measured itself, until a rule stopped it."""
     interval, verdict = measurement.interval, evaluate_measurement(measurement)
     times = {
@@ -34,21 +32,29 @@ def measured_row(measurement: Measurement, rule: str) -> Row:
         "min_s": measurement.min_s,
     }
     cells: dict[str, object] = {name: float(f"{value:.6g}") for name, value in times.items()}
-    if measurement.summaries:  # nobody but the tool knows the median of its runs
-        cells |= {"median_s": "", "raw_median_s": "", "min_s": min(told.min_s for told in measurement.summaries)}
+    if measurement.summaries:  # the median of its runs is known to the tool alone
+        smallest = min(summary.min_s for summary in measurement.summaries)
+        cells |= {"median_s": "", "raw_median_s": "", "min_s": smallest}
     return {
         **cells,
         "samples": measurement.runs,
         "rounds": len(measurement.round_medians_s),
         "method": SUMMARY if measurement.summaries else "measured",
-        "stop_rule": rule,
+        "stop_rule": stop_rule,
         "verdict": verdict.name,
         "evidence": verdict.evidence,
     }
 
 
 def composed_row(estimate: Estimate, sections: int, composition: Composition, column: str) -> Row:
-    """Return the cells of a block that was predicted from its sections; it has no samples of its own."""
+    """Return the cells of a block that was predicted from its sections and has no samples.
+
+    Args:
+        estimate: The block's latency and its standard error.
+        sections: Number of its sections.
+        composition: What predicted it.
+        column: The table's column that holds the cost.
+    """
     half = Z95 * estimate.error_s / estimate.value_s
     times = {
         column: estimate.value_s,
@@ -56,18 +62,25 @@ def composed_row(estimate: Estimate, sections: int, composition: Composition, co
         "high_s": estimate.value_s * np.exp(half),
     }
     wide = half > NOISY_HALF_WIDTH
-    found = f"{composition.sample_size} blocks measured whole are within {100 * composition.residual_std:.2g} % (standard deviation)"
+    error = f"{100 * composition.residual_std:.2g} % (standard deviation)"
     return {
         **_without_samples("composed"),
         **{name: float(f"{value:.6g}") for name, value in times.items()},
         "verdict": "noisy" if wide else "trusted",
-        "evidence": f"{sections} sections; {found}",
+        "evidence": f"{sections} sections; {composition.sample_size} blocks measured whole are within {error}",
     }
 
 
-def predicted_row(value_s: float, deviation: float, evidence: str, column: str) -> Row:
-    """Return the cells of a block that was never measured; deviation: of the logarithm of its latency."""
-    half = np.exp(Z95 * deviation)
+def predicted_row(value_s: float, log_std: float, evidence: str, column: str) -> Row:
+    """Return the cells of a block that was never measured.
+
+    Args:
+        value_s: Its predicted latency in seconds.
+        log_std: Standard deviation of the logarithm of its latency.
+        evidence: What the prediction rests on, for people.
+        column: The table's column that holds the cost.
+    """
+    half = np.exp(Z95 * log_std)
     times = {column: value_s, "low_s": value_s / half, "high_s": value_s * half}
     return {
         **_without_samples("predicted"),
@@ -82,7 +95,7 @@ def _without_samples(method: str) -> Row:
 
 
 def empty_row(column: str) -> Row:
-    """Return the cells of a block without layers, a skipped one: it costs nothing, and nothing is measured."""
+    """Return the cells of a block without layers (a skipped block): it costs nothing, and nothing is measured."""
     return {
         **dict.fromkeys(SAMPLE_COLUMNS, ""),
         **dict.fromkeys((column, "low_s", "high_s"), 0.0),
@@ -96,14 +109,25 @@ def empty_row(column: str) -> Row:
 
 
 def to_estimate(measurement: Measurement) -> Estimate:
-    """Return a measurement's value with a standard error whose normal interval is as wide as the measurement's own."""
+    """Return a measurement's value with a standard error whose normal interval is as wide as the measurement's."""
     return Estimate(measurement.value_s, measurement.interval.half_width / Z95)
 
 
 def write_table(
     space: Space, parts: Sequence[Part], info: TableInfo, path: Path, rows: Callable[[str], Row | None]
 ) -> LatencyTable:
-    """Derive the table from the row of each layers_hash (None for a block that failed), write it, and return it as it reads back."""
+    """Derive the table from the rows of its blocks, and write it.
+
+    Args:
+        space: The space, without global axes.
+        parts: Its blocks and fixed parts, in the order of the table.
+        info: What the TOML records.
+        path: Where the CSV goes.
+        rows: Gives the row of a layers_hash; None for a block that failed, which gets no row.
+
+    Returns:
+        The table as it reads back.
+    """
     axes = list(dict.fromkeys(axis.name for stage in space.stages for axis in stage.axes))
     records = []
     for part in parts:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from donna_hw._core.files import write_atomic
+from donna_hw._core.csv_files import write_csv
 from donna_hw.costs.base import CostModel
 from donna_hw.costs.basis import FeatureBasis
 from donna_hw.costs.fit import FitResult, fit_cost
@@ -15,7 +15,8 @@ from donna_hw.costs.measured import MeasuredCost, logger
 from donna_hw.costs.serialization import save_correction
 from donna_hw.devices.device import Device
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.profiler import WorkerFactory, table_protocol
+from donna_hw.profiling.table_setup import table_protocol
+from donna_hw.profiling.workers.base import WorkerFactory
 from donna_hw.profiling.workers.subprocess import create_subprocess_workers
 from donna_hw.search.problem import SearchProblem
 from donna_hw.search.verification_loop import (
@@ -64,7 +65,7 @@ def verify_on_device(
     standing = verify_until_stable(begun, search, measure, refit, plan, known=known)
     if fits:
         save_correction(aim.space, table, fits[-1])
-    write_atomic(verification_path(table), standing.to_frame().to_csv(index=False, lineterminator="\n"))
+    write_csv(verification_path(table), standing.to_frame())
     return standing
 
 

@@ -182,3 +182,21 @@ class ArchitectureEncoding:
             if value not in axis.values:
                 choices = [str(choice) for choice in axis.values]
                 raise UnknownNameError(f"unknown value of global axis {axis.name}", got=str(value), choices=choices)
+
+    def network_name(self, architecture: Architecture) -> str:
+        """Return a network's name in files and journals: the label of each stage and global axis, joined by `/`."""
+        return "/".join(self.labels(architecture).values())
+
+    def architecture_from_name(self, name: str) -> Architecture:
+        """Return the architecture of a network's name, see `network_name`.
+
+        Raises `ConfigError` for another number of labels and `UnknownNameError` for a label that a stage or global axis lacks.
+        """
+        labels = name.split("/")
+        if len(labels) != len(self.columns):
+            raise ConfigError(
+                f"a network of {self.name} has {len(self.columns)} labels, joined by /",
+                got=name,
+                hint=f"such as {self.network_name(self.reference)}",
+            )
+        return self.architecture_from_labels(dict(zip(self.columns, labels, strict=True)))

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from donna_hw._core.files import read_text, write_atomic
+from donna_hw._core.csv_files import write_csv
+from donna_hw._core.files import read_text
 from donna_hw._core.toml_files import read_model, write_toml
 from donna_hw.errors import ConfigError, FileFormatError, TableError
 from donna_hw.measurement.intervals import standard_error
@@ -48,7 +49,7 @@ class LatencyTable:
     def write(self) -> None:
         """Write both files, each atomically."""
         write_toml(self.path.with_suffix(".toml"), self.info.model_dump(exclude_none=True))
-        write_atomic(self.path, self.frame.to_csv(index=False, lineterminator="\n"))
+        write_csv(self.path, self.frame)
 
     def lookup(self, space: Space, part: str, choice: Mapping[str, object] | None = None) -> float:
         """Return the cost of a block ({axis: value}) or of a fixed part, in `info.unit`; raises `TableError` when it has no row."""

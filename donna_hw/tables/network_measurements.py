@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from donna_hw._core.files import read_text, write_atomic
+from donna_hw._core.csv_files import write_csv
+from donna_hw._core.files import read_text
 from donna_hw._core.toml_files import read_model, write_toml
 from donna_hw.errors import ConfigError, FileFormatError, TableError
 from donna_hw.measurement.environment import Scalar
@@ -75,7 +76,7 @@ class MeasuredNetworks:
         )
         write_toml(path.with_suffix(".toml"), info.model_dump())
         frame = pd.DataFrame({"network": names, LATENCY_COLUMN: [float(f"{value:.9g}") for value in self.seconds]})
-        write_atomic(path, frame.to_csv(index=False, lineterminator="\n"))
+        write_csv(path, frame)
 
     @classmethod
     def read(cls, path: Path) -> MeasuredNetworks:
@@ -195,7 +196,7 @@ class NetworkMeasurements:
             for key, row in rows.items()
         }
         frame = pd.DataFrame(list({**self.read(), **new}.values()))
-        write_atomic(self.path, frame.to_csv(index=False, lineterminator="\n"))
+        write_csv(self.path, frame)
 
     def _file_error(self, found: str) -> FileFormatError:
         return FileFormatError(

@@ -134,7 +134,7 @@ class ArchitectureLibrary:
 
     def name(self, architecture: Architecture) -> str:
         """Return a network's name: its blocks' labels, joined by `/`."""
-        return "/".join(self.space.labels(architecture).values())
+        return self.space.network_name(architecture)
 
     def weights_path(self, architecture: Architecture, seed: int, role: str = "library") -> Path:
         """Return where the weights of a network trained by `seed` lie; those of the roles `SEPARATE_ROLES` have names of their own."""
@@ -217,10 +217,9 @@ class ArchitectureLibrary:
         return rows, np.array([top1 for top1, _ in means.values()])
 
     def _network(self, record: dict[str, str]) -> FinetunedNetwork:
-        labels = dict(zip(self.space.columns, record["network"].split("/"), strict=True))
         return FinetunedNetwork(
             record["role"],
-            self.space.architecture_from_labels(labels),
+            self.space.architecture_from_name(record["network"]),
             int(record["seed"]),
             float(record["top1_percent"]),
             float(record["stitched_percent"]),

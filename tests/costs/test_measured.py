@@ -24,7 +24,8 @@ from donna_hw.devices.device import Device
 from donna_hw.errors import ConfigError, FileFormatError, TableError
 from donna_hw.graph.graph import layers_hash
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.profiler import get_or_create_table, profile_space
+from donna_hw.profiling.network_profiling import get_or_create_table
+from donna_hw.profiling.profiler import profile_space
 from donna_hw.profiling.sample_journal import COLUMNS
 from donna_hw.profiling.workers.in_process import create_in_process_workers
 from donna_hw.search.nsga2 import nsga2

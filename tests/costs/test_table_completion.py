@@ -16,7 +16,8 @@ from donna_hw.costs.gaussian_process import feature_matrix
 from donna_hw.costs.table_completion import complete_table
 from donna_hw.errors import ConfigError, InsufficientDataError, TableError
 from donna_hw.graph.graph import layers_hash
-from donna_hw.profiling.profiler import profile_space, select_sentinel
+from donna_hw.profiling.profiler import profile_space
+from donna_hw.profiling.table_setup import select_sentinel
 from donna_hw.profiling.workers.in_process import create_in_process_workers
 from donna_hw.spaces import Axis, Space, Stage, load_space
 from donna_hw.spaces.cells import Classifier, ConvNormAct, InvertedResidual

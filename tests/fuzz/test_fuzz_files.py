@@ -31,7 +31,7 @@ from donna_hw.pipeline.recipe import Recipe
 from donna_hw.pipeline.recipe_schema import PretrainedReferenceConfig
 from donna_hw.profiling.profiler import profile_space
 from donna_hw.profiling.sample_journal import SampleJournal
-from donna_hw.profiling.stress import read_attempts
+from donna_hw.profiling.stress_journal import read_attempts
 from donna_hw.profiling.workers.in_process import create_in_process_workers
 from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.table_info import TableInfo

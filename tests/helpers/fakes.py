@@ -14,7 +14,7 @@ from donna_hw.graph.graph import Graph, layers_hash
 from donna_hw.measurement.environment import Environment
 from donna_hw.measurement.measurement import Samples
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.profiler import select_sentinel
+from donna_hw.profiling.table_setup import select_sentinel
 from donna_hw.spaces import Axis, Space, Stage
 from donna_hw.spaces.cells import Classifier, ConvNormAct
 from donna_hw.tables.parts import list_parts
@@ -137,5 +137,5 @@ def fake_machine(space: Space, breaks_at: int | None = None) -> FakeMachine:
 
 
 def fake_device(backend: Backend) -> FakeDevice:
-    file = DeviceConfig(title="a fake", backend="fake", protocol="trusted")
+    file = DeviceConfig(title="a fake", backend="fake", protocol="precise")
     return FakeDevice("fake", file, backend)

@@ -116,5 +116,5 @@ class FaultyDevice(Device):
 def faulty_device(*pool: dict[str, Scalar], **options: Any) -> FaultyDevice:
     """Return the fake device with options, or a pool of them."""
     return FaultyDevice(
-        "faulty", DeviceConfig(title="a fake", backend="fake", protocol="trusted", options=options, pool=list(pool))
+        "faulty", DeviceConfig(title="a fake", backend="fake", protocol="precise", options=options, pool=list(pool))
     )

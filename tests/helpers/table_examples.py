@@ -13,7 +13,7 @@ from donna_hw.tables.table_info import TableInfo
 
 
 def linear_interval(rounds: np.ndarray) -> tuple[float, float]:
-    """Student's t interval of the mean of the rounds as they are, as tables measured in a chain state it."""
+    """Student's t interval of the mean of the rounds as they are, as tables measured in context state it."""
     from scipy import stats
 
     low, high = stats.t.interval(0.95, rounds.size - 1, loc=rounds.mean(), scale=stats.sem(rounds))
@@ -21,14 +21,14 @@ def linear_interval(rounds: np.ndarray) -> tuple[float, float]:
 
 
 def made_table(
-    blocks: list[np.ndarray], *, reference_s: float | None = 1e-5, in_chain: bool = False, **info: object
+    blocks: list[np.ndarray], *, reference_s: float | None = 1e-5, in_context: bool = False, **info: object
 ) -> LatencyTable:
     """Return a table of one stage whose block n has the round medians `blocks[n]`, in seconds; `info` replaces what its TOML says."""
     rows = []
     for number, rounds in enumerate(blocks):
         if len(rounds) == 1:
             low, high = 0.9 * rounds[0], 1.1 * rounds[0]
-        elif in_chain:
+        elif in_context:
             low, high = linear_interval(rounds)
         else:
             interval = rounds_interval(rounds)
@@ -43,7 +43,7 @@ def made_table(
         "unit": "s",
         "origin": "measured",
         "column": "median_s",
-        "identity": {"device_model": "none", "runtime": "made 1", "mode": "in_chain" if in_chain else "isolated"},
+        "identity": {"device_model": "none", "runtime": "made 1", "mode": "in_context" if in_context else "isolated"},
         "donna_hw": "0.1.0",
         "created": "2026-01-01T00:00:00+00:00",
         "sentinel": "5e" * 8 if reference_s else "",

@@ -17,10 +17,12 @@ from donna_hw.errors import ConfigError
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.measurement.stopping import stopping_rule
 from donna_hw.profiling.calibration import build_measurements, calibrate_table
-from donna_hw.profiling.measure_blocks import ProfilingBudget
-from donna_hw.profiling.profiler import profile_space, select_sentinel
+from donna_hw.profiling.jobs import MeasurementJob, unique_jobs
+from donna_hw.profiling.profiler import profile_space
 from donna_hw.profiling.sample_journal import BlockRecord, SampleJournal
-from donna_hw.profiling.scheduler import MeasurementJob, Scheduler, unique_jobs
+from donna_hw.profiling.scheduler import Scheduler
+from donna_hw.profiling.table_setup import select_sentinel
+from donna_hw.profiling.timed_costs import ProfilingBudget
 from donna_hw.profiling.workers.in_process import create_in_process_workers
 from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.parts import list_parts
@@ -64,9 +66,9 @@ def test_each_row_ends_with_the_rule_that_fires_first_and_says_which(tmp_path: P
                 rules[key].append(stopping_rule(measurement))
     for row in table.frame.to_dict("records"):
         visits = records[row["layers_hash"]].trials
-        assert rules[row["layers_hash"]] == [None] * (len(visits) - 1) + [row["stopped"]]
+        assert rules[row["layers_hash"]] == [None] * (len(visits) - 1) + [row["stop_rule"]]
         assert row["rounds"] == len(visits)
-    assert set(table.frame["stopped"]) == {"precise", "settled", "limit"}
+    assert set(table.frame["stop_rule"]) == {"precise", "stable", "limit"}
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -95,16 +97,15 @@ def scheduled(
     """Measure with a clock that shows the visits begun so far."""
     jobs = unique_jobs([MeasurementJob(part.name, part.graph) for part in PARTS.values()])
     schedule = Scheduler(
-        jobs,
-        SENTINEL,
         create_in_process_workers(fake_device(backend), protocol),
-        protocol,
-        SampleJournal(tmp_path / "s.csv"),
         backend.environment(),
+        protocol,
+        SENTINEL,
+        SampleJournal(tmp_path / "s.csv"),
         deadline_unix_s=deadline,
         clock=lambda: float(len(backend.visits)),
     )
-    return schedule.run()
+    return schedule.run(jobs)
 
 
 @pytest.mark.parametrize("deadline", [0.0, 7.0, 29.0])
@@ -136,7 +137,7 @@ def test_a_budget_that_is_short_is_named_in_the_rows_and_filled_up_by_a_later_st
     short, backend = ProfilingBudget(budget_s=1e-6), noisy_backend()
     table = profiled(tmp_path, backend, short)
     assert set(table.frame["rounds"]) == {3}
-    assert set(table.frame["stopped"]) == {"budget"}
+    assert set(table.frame["stop_rule"]) == {"budget"}
     pd.testing.assert_frame_equal(
         profiled(tmp_path, backend).frame, profiled(tmp_path / "whole", noisy_backend()).frame, check_exact=True
     )
@@ -144,12 +145,12 @@ def test_a_budget_that_is_short_is_named_in_the_rows_and_filled_up_by_a_later_st
 
 def test_a_budget_that_lasts_leaves_no_block_unfinished(tmp_path: Path) -> None:
     table = profiled(tmp_path, noisy_backend(), ProfilingBudget(budget_s=1e6))
-    assert set(table.frame["stopped"]) == {"precise", "settled", "limit"}
+    assert set(table.frame["stop_rule"]) == {"precise", "stable", "limit"}
 
 
 @pytest.mark.parametrize("budget", [0.0, -1.0, inf, float("nan")])
 def test_a_budget_is_a_time(budget: float) -> None:
-    with pytest.raises(ConfigError, match="a budget must be a time above 0 s"):
+    with pytest.raises(ConfigError, match="budget_s must be a finite time above 0 s"):
         ProfilingBudget(budget_s=budget)
 
 

@@ -14,9 +14,10 @@ from fakes import QUICK, FakeBackend, FakeDevice, FakeMachine, fake_device, fake
 from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.graph.graph import layers_hash
 from donna_hw.profiling.in_context import build_chain, find_neighbors
-from donna_hw.profiling.measure_blocks import ProfilingBudget
-from donna_hw.profiling.profiler import profile_space, select_sentinel
+from donna_hw.profiling.profiler import profile_space
 from donna_hw.profiling.sample_journal import SampleJournal
+from donna_hw.profiling.table_setup import select_sentinel
+from donna_hw.profiling.timed_costs import ProfilingBudget
 from donna_hw.profiling.workers.in_process import create_in_process_workers
 from donna_hw.spaces import Axis, Space, Stage, load_space
 from donna_hw.spaces.cells import Classifier, ConvNormAct, InvertedResidual
@@ -85,7 +86,7 @@ def test_composed_rows_are_exact_where_costs_add_and_far_fewer_blocks_are_measur
     assert predicted["raw_median_s"].isna().all()
     assert table.info.conditions["composition_scale"] == pytest.approx(SCALE, rel=1e-5)
     assert table.info.conditions["composition_joint_s"] == pytest.approx(JOINT_NS / 1e9, rel=1e-3)
-    assert table.info.conditions["composition_sampled"] == 12
+    assert table.info.conditions["composition_sample_size"] == 12
     costs_of_all = table.costs(DEEP)
     assert (costs_of_all.blocks[0] > 0).all()
 
@@ -106,7 +107,7 @@ def test_a_budget_that_lasts_measures_every_block_whole(tmp_path: Path) -> None:
     assert set(again.frame["method"]) == {"measured"}
 
 
-def test_a_composed_table_that_is_then_measured_whole_says_nothing_of_composing(tmp_path: Path) -> None:
+def test_a_composed_table_that_is_then_measured_whole_records_nothing_of_composing(tmp_path: Path) -> None:
     _, table = composed(tmp_path, additive_costs())
     assert "composition_scale" in table.info.conditions
     _, whole = composed(tmp_path, additive_costs(), ProfilingBudget())
@@ -136,16 +137,18 @@ def test_a_budget_does_not_turn_on_a_block_that_fails(tmp_path: Path) -> None:
     assert set(table.frame["layers_hash"]) == {part.layers_hash for part in PARTS} - set(broken)
 
 
-def test_what_is_in_a_chain_is_not_composed(tmp_path: Path) -> None:
+def test_blocks_in_context_are_not_predicted_from_sections(tmp_path: Path) -> None:
     _, device = machine_of(additive_costs())
-    with pytest.raises(ConfigError, match="composed blocks are measured isolated"):
-        profile_space(DEEP, device, tmp_path, QUICK, budget=COMPOSE, mode="in_chain", workers=create_in_process_workers)
-    with pytest.raises(UnknownNameError, match="known: isolated, in_chain"):
+    with pytest.raises(ConfigError, match="mode must be isolated; got 'in_context'"):
+        profile_space(
+            DEEP, device, tmp_path, QUICK, budget=COMPOSE, mode="in_context", workers=create_in_process_workers
+        )
+    with pytest.raises(UnknownNameError, match="^unknown mode 'alone'; expected isolated or in_context"):
         profile_space(DEEP, device, tmp_path, QUICK, mode="alone", workers=create_in_process_workers)
 
 
 def chained_costs(space: Space, added_ns: Mapping[str, int]) -> dict[str, int]:
-    """Return the costs of all chains: what the neighbour costs alone, and what the block adds to it."""
+    """Return the costs of all chains: what the neighbor costs alone, and what the block adds to it."""
     costs = dict(fake_machine(space).costs_ns)
     for part in list_parts(space):
         chain = build_chain(find_neighbors(space), part.key_cells["part"], part.block)
@@ -167,28 +170,28 @@ def test_a_row_in_a_chain_is_the_difference_exactly_though_the_machine_has_two_s
     space = tiny_space()
     added = added_by(space)
     machine, device = machine_of(chained_costs(space, added), space)
-    table = profile_space(space, device, tmp_path, QUICK, mode="in_chain", workers=create_in_process_workers)
-    assert table.path.name == "in_chain-b1-float32.csv"
+    table = profile_space(space, device, tmp_path, QUICK, mode="in_context", workers=create_in_process_workers)
+    assert table.path.name == "in_context-b1-float32.csv"
     isolated = machine.costs_ns[layers_hash(space.fixed_graph("stem"))]
     for row in table.frame.to_dict("records"):
         expected = isolated if row["part"] == "stem" else added[row["layers_hash"]]  # nothing comes before the stem
         assert row["median_s"] == pytest.approx(expected / 1e9, rel=1e-5, abs=1e-12)
         assert row["high_s"] - row["low_s"] == pytest.approx(0, abs=1e-8)
-    worthless = table.frame[table.frame["median_s"] <= 0]
-    assert set(worthless["verdict"]) == {"noisy"}
-    assert len(worthless) == 2
+    nothing_added = table.frame[table.frame["median_s"] <= 0]
+    assert set(nothing_added["verdict"]) == {"noisy"}
+    assert len(nothing_added) == 2
     assert table.costs(space).blocks[1].min() == pytest.approx(-5e-6)
     assert machine.open_runners == 0
     read = SampleJournal(table.path.with_suffix(".samples.csv")).read()
     assert all(
-        (visit.baseline_s is None) == (record.name == "stem") for record in read.values() for visit in record.trials
+        (trial.baseline_s is None) == (record.name == "stem") for record in read.values() for trial in record.trials
     )
 
 
 def test_both_chains_are_warmed_up_and_run_alike(tmp_path: Path) -> None:
     space, protocol = tiny_space(), replace(QUICK, warmup=3, samples=4)
     machine, device = machine_of(chained_costs(space, added_by(space)), space)
-    profile_space(space, device, tmp_path, protocol, mode="in_chain", workers=create_in_process_workers)
+    profile_space(space, device, tmp_path, protocol, mode="in_context", workers=create_in_process_workers)
     second = [part for part in list_parts(space) if part.key_cells["part"] == "second"]
     chains = [build_chain(find_neighbors(space), "second", part.block) for part in second]
     withs, withouts = zip(*[map(layers_hash, chain) for chain in chains if chain is not None], strict=True)
@@ -197,14 +200,14 @@ def test_both_chains_are_warmed_up_and_run_alike(tmp_path: Path) -> None:
     assert machine.runs[withouts[0]] == 4 * protocol.rounds * 7
 
 
-@pytest.mark.parametrize("mode", ["isolated", "in_chain"])
+@pytest.mark.parametrize("mode", ["isolated", "in_context"])
 def test_blocks_of_equal_layers_share_a_measurement_in_every_mode(tmp_path: Path, mode: str) -> None:
     space = tiny_space()
     space = replace(space, stages=(*space.stages, replace(space.stages[1], name="third")))
     _, device = machine_of(chained_costs(space, added_by(space)), space)
     table = profile_space(space, device, tmp_path, QUICK, mode=mode, workers=create_in_process_workers)
-    twins = [table.frame.loc[table.frame["part"] == name, "median_s"].tolist() for name in ("second", "third")]
-    assert twins[0] == twins[1]
+    pairs = [table.frame.loc[table.frame["part"] == name, "median_s"].tolist() for name in ("second", "third")]
+    assert pairs[0] == pairs[1]
     journal = SampleJournal(table.path.with_suffix(".samples.csv")).read()
     assert journal.keys() == {part.layers_hash for part in list_parts(space)}
     assert len(journal) < len(table.frame)
@@ -214,12 +217,12 @@ def test_equal_blocks_are_composed_alike(tmp_path: Path) -> None:
     space = replace(DEEP, stages=(*DEEP.stages, replace(DEEP.stages[0], name="again")))
     machine, device = machine_of(additive_costs(), space)
     table = profile_space(space, device, tmp_path, QUICK, budget=COMPOSE, workers=create_in_process_workers)
-    twins = [table.frame.loc[table.frame["part"] == name, "median_s"].tolist() for name in ("only", "again")]
-    assert twins[0] == twins[1]
+    pairs = [table.frame.loc[table.frame["part"] == name, "median_s"].tolist() for name in ("only", "again")]
+    assert pairs[0] == pairs[1]
     assert len(set(machine.visits) & REPEATING) == 12
 
 
-def test_the_chain_of_a_shipped_spaces_block_is_its_neighbour_and_itself() -> None:
+def test_the_chain_of_a_shipped_spaces_block_is_its_neighbor_and_itself() -> None:
     space = load_space("small_8px")
     for part in list_parts(space):
         chain = build_chain(find_neighbors(space), part.key_cells["part"], part.block)

@@ -26,7 +26,7 @@ from donna_hw.spaces import load_space
 class ChunkCounter(ExactBackend):
     """A counter of multiply-accumulates that notes how many blocks it was asked for at a time."""
 
-    origin, quantity, at_once = "counted", "macs", 4
+    origin, quantity, chunk_size = "computed", "macs", 4
 
     def __init__(self, dies_at: int | None = None) -> None:
         super().__init__(1, {})
@@ -66,7 +66,7 @@ CHILD = """
 import sys
 from pathlib import Path
 from fakes import fake_device, tiny_space
-from test_exact_costs import ChunkCounter
+from test_computed_costs import ChunkCounter
 from donna_hw.profiling.profiler import profile_space
 profile_space(tiny_space(), fake_device(ChunkCounter(dies_at=2)), Path(sys.argv[1]))
 """
@@ -80,12 +80,12 @@ def test_a_kill_loses_the_chunk_that_it_meets_and_no_more(tmp_path: Path) -> Non
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     [journal] = tmp_path.rglob("*.samples.csv")
-    assert journal.read_bytes().count(b"\n") == 1 + 2 * ChunkCounter.at_once
+    assert journal.read_bytes().count(b"\n") == 1 + 2 * ChunkCounter.chunk_size
     assert not list(tmp_path.rglob("isolated-b1-float32.csv"))
     space, backend = tiny_space(), ChunkCounter()
     table = profile_space(space, fake_device(backend), tmp_path)
     distinct = len({layers_hash(graph) for graph in all_graphs(space)})
-    assert sum(backend.asked) == distinct - 2 * ChunkCounter.at_once > 0
+    assert sum(backend.asked) == distinct - 2 * ChunkCounter.chunk_size > 0
     whole = profile_space(space, fake_device(ChunkCounter()), tmp_path / "whole")
     pd.testing.assert_frame_equal(table.frame, whole.frame)
 
@@ -105,9 +105,9 @@ def test_a_chunk_torn_in_the_middle_keeps_its_first_records(tmp_path: Path) -> N
         assert journal.read_bytes() == whole
 
 
-def test_a_computed_cost_has_no_place_in_a_chain(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"only timed in a chain.*found 'in_chain'"):
-        profile_space(tiny_space(), fake_device(ChunkCounter()), tmp_path, mode="in_chain")
+def test_a_computed_cost_has_no_context(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"mode must be isolated; got 'in_context'"):
+        profile_space(tiny_space(), fake_device(ChunkCounter()), tmp_path, mode="in_context")
     assert not list(tmp_path.iterdir())
 
 

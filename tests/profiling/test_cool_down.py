@@ -6,7 +6,7 @@ from fakes import all_graphs, tiny_space
 
 from donna_hw.graph.graph import Graph
 from donna_hw.measurement.protocol import PROTOCOLS
-from donna_hw.profiling.rest import estimate_cool_down
+from donna_hw.profiling.cool_down import estimate_cool_down
 from donna_hw.spaces import load_space
 from donna_hw.tables.parts import list_parts
 

@@ -14,7 +14,8 @@ from donna_hw.devices.backends.onnxruntime import OnnxRuntimeBackend
 from donna_hw.devices.device import Device
 from donna_hw.errors import ConfigError
 from donna_hw.profiling.dtypes import with_dtypes
-from donna_hw.profiling.profiler import get_or_create_table, profile_space
+from donna_hw.profiling.network_profiling import get_or_create_table
+from donna_hw.profiling.profiler import profile_space
 from donna_hw.spaces import load_space
 from donna_hw.spaces.mixed_precision import float_block_number
 

@@ -41,11 +41,11 @@ def test_a_skipped_layer_is_a_row_of_nothing_that_was_never_measured(tmp_path: P
     space = skipping()
     machine = fake_machine(space)
     table = profile_space(space, fake_device(FakeBackend(machine)), tmp_path, QUICK, workers=create_in_process_workers)
-    absent = table.frame[table.frame["method"] == "absent"]
-    assert absent[["part", "layer"]].to_numpy().tolist() == [["a", "skip"], ["c", "skip"]]
-    assert (absent[["median_s", "low_s", "high_s", "samples"]] == 0).all(axis=None)
+    empty = table.frame[table.frame["method"] == "empty"]
+    assert empty[["part", "layer"]].to_numpy().tolist() == [["a", "skip"], ["c", "skip"]]
+    assert (empty[["median_s", "low_s", "high_s", "samples"]] == 0).all(axis=None)
     nothing = {layers_hash(space.block_graph(space.stages[number], 1)) for number in (0, 2)}
-    assert set(absent["layers_hash"]) == nothing
+    assert set(empty["layers_hash"]) == nothing
     assert not nothing & set(machine.visits)
     cost = TableCost.of(space, table)
     short, long = cost.mean(np.array([[1, 0, 1], [0, 0, 0]]))

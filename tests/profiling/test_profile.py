@@ -15,7 +15,8 @@ from donna_hw.devices.device import Device
 from donna_hw.errors import FileFormatError, TableError
 from donna_hw.graph.graph import layers_hash
 from donna_hw.measurement.protocol import PROTOCOLS, Protocol
-from donna_hw.profiling.profiler import measure_networks, profile_space
+from donna_hw.profiling.network_profiling import measure_networks
+from donna_hw.profiling.profiler import profile_space
 from donna_hw.profiling.workers.in_process import create_in_process_workers
 from donna_hw.spaces import Space, load_space
 from donna_hw.tables.latency_table import LatencyTable
@@ -45,7 +46,7 @@ def test_the_table_holds_the_declared_costs_though_the_machine_has_two_states(tm
         assert record[f"{statistic}_s"] == costs[record["layers_hash"]]
         assert record["low_s"] == pytest.approx(costs[record["layers_hash"]], rel=1e-5)
         assert record["samples"] == QUICK.rounds * QUICK.samples
-        assert 2 <= record["rounds"] <= QUICK.rounds  # those that met the machine at its slow speed are set aside
+        assert 2 <= record["rounds"] <= QUICK.rounds  # those that met the machine at its slow speed are discarded
         assert record["verdict"] == "trusted"
     assert (table.frame["raw_median_s"] != table.frame["median_s"]).any(), "the two states must show in the raw column"
 
@@ -125,7 +126,7 @@ def test_another_environment_protocol_or_frame_is_refused_by_name(tmp_path: Path
 def test_samples_without_their_description_are_refused(tmp_path: Path) -> None:
     table = profiled(tmp_path)
     table.path.with_suffix(".toml").unlink()
-    with pytest.raises(TableError, match="must stand beside the samples"):
+    with pytest.raises(TableError, match="no such file, but samples that need it"):
         profiled(tmp_path)
 
 
@@ -141,7 +142,7 @@ def test_whole_networks_are_measured_on_the_tables_scale(tmp_path: Path) -> None
     assert found == pytest.approx([1e-3, 2e-3, 3e-3, 4e-3, 5e-3, 1e-3], rel=1e-6)
     assert len(machine.visits) == 5 * QUICK.rounds
     listed = pd.read_csv(table.path.with_suffix(".networks.csv"))
-    assert set(listed["network"]) == {"/".join(space.labels(network).values()) for network in networks}
+    assert set(listed["network"]) == {space.network_name(network) for network in networks}
     assert sorted(listed["median_s"]) == pytest.approx([1e-3, 2e-3, 3e-3, 4e-3, 5e-3], rel=1e-5)
     other = fake_device(FakeBackend(fake_machine(space), runtime="fake 2"))
     with pytest.raises(TableError, match="runtime"):
@@ -153,7 +154,7 @@ def test_counted_tables_are_exact_sums_for_whole_networks(tmp_path: Path, count:
     space = tiny_space()
     device = Device.load(count)
     table = profile_space(space, device, tmp_path)
-    assert (table.info.unit, table.info.origin) == ({"macs": "MAC", "params": "parameter"}[count], "counted")
+    assert (table.info.unit, table.info.origin) == ({"macs": "MAC", "params": "parameter"}[count], "computed")
     costs = table.costs(space)
     networks = [space.architecture(row) for row in space.random_rows(4, np.random.default_rng(0))]
     whole = measure_networks(space, device, table, networks)
@@ -166,7 +167,7 @@ def test_counted_tables_are_exact_sums_for_whole_networks(tmp_path: Path, count:
 def test_a_counted_table_resumes_and_names_a_corrupt_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     space, device = tiny_space(), Device.load("params")
     table = profile_space(space, device, tmp_path)
-    monkeypatch.setattr(PtflopsBackend, "cost", lambda *_: pytest.fail("counted again"))
+    monkeypatch.setattr(PtflopsBackend, "cost", lambda *_: pytest.fail("computed again"))
     pd.testing.assert_frame_equal(profile_space(space, device, tmp_path).frame, table.frame)
     journal = table.path.with_suffix(".samples.csv")
     lines = journal.read_text(encoding="utf-8").splitlines()
@@ -197,7 +198,7 @@ def test_a_device_profiles_by_its_own_protocol_unless_told_otherwise(tmp_path: P
     table = profile_space(
         space, fake_device(FakeBackend(fake_machine(space))), tmp_path, workers=create_in_process_workers
     )
-    assert table.info.identity["protocol"] == "trusted"
-    # the fake repeats itself exactly; rounds that met it at its slow speed are set aside and made up for
-    assert (table.frame["rounds"] >= PROTOCOLS["trusted"].min_rounds).all()
-    assert set(table.frame["stopped"]) == {"precise"}
+    assert table.info.identity["protocol"] == "precise"
+    # the fake repeats itself exactly; rounds that met it at its slow speed are discarded and made up for
+    assert (table.frame["rounds"] >= PROTOCOLS["precise"].min_rounds).all()
+    assert set(table.frame["stop_rule"]) == {"precise"}

@@ -14,9 +14,10 @@ from donna_hw._core.journal import Journal
 from donna_hw.errors import FileFormatError, MeasurementError
 from donna_hw.measurement.measurement import Trial
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.profiler import select_sentinel
+from donna_hw.profiling.jobs import MeasurementJob, unique_jobs
 from donna_hw.profiling.sample_journal import COLUMNS, BlockRecord, SampleJournal
-from donna_hw.profiling.scheduler import MeasurementJob, Scheduler, unique_jobs
+from donna_hw.profiling.scheduler import Scheduler
+from donna_hw.profiling.table_setup import select_sentinel
 from donna_hw.profiling.workers.in_process import create_in_process_workers
 from donna_hw.tables.parts import list_parts
 
@@ -29,7 +30,7 @@ def records(machine: FakeMachine, path: Path, protocol: Protocol = QUICK, **more
     workers = create_in_process_workers(fake_device(backend), protocol)
     sentinel, journal = select_sentinel(list_parts(SPACE)), SampleJournal(path)
     try:
-        return Scheduler(JOBS, sentinel, workers, protocol, journal, backend.environment(), **more).run()
+        return Scheduler(workers, backend.environment(), protocol, sentinel, journal, **more).run(JOBS)
     finally:
         workers[0].close()
 
@@ -154,9 +155,8 @@ def test_a_device_decides_itself_how_long_it_rests(tmp_path: Path) -> None:
     worker = create_in_process_workers(fake_device(backend), protocol)
     journal = SampleJournal(tmp_path / "s.csv")
     environment = backend.environment()
-    Scheduler(
-        JOBS, select_sentinel(list_parts(SPACE)), worker, protocol, journal, environment, sleep=pauses.append
-    ).run()
+    sentinel = select_sentinel(list_parts(SPACE))
+    Scheduler(worker, environment, protocol, sentinel, journal, sleep=pauses.append).run(JOBS)
     worker[0].close()
     assert pauses == [60.0, 3.0, 3.0] * len(JOBS)
 
@@ -168,7 +168,7 @@ def test_a_time_that_is_none_fails_its_block_and_no_other(tmp_path: Path, cost: 
     machine.costs_ns = {**machine.costs_ns, broken: cost}
     found = records(machine, tmp_path / "s.csv")
     assert found[broken].trials == []
-    assert f"{JOBS[broken].name}: every latency must be a finite time above 0 s; found " in found[broken].failure
+    assert f"{JOBS[broken].name}: every latency must be a finite time above 0 s; got " in found[broken].failure
     assert all(len(found[key].trials) == QUICK.rounds and not found[key].failure for key in JOBS if key != broken)
     again = records(fake_machine(SPACE), tmp_path / "s.csv")
     assert again[broken] == found[broken], "a failed block is not tried again unasked"

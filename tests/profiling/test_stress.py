@@ -18,14 +18,8 @@ from donna_hw.devices.backends.torch_cpu import TorchCpuBackend
 from donna_hw.errors import ConfigError, DonnaError, FileFormatError, LockedError, MeasurementError, TableError
 from donna_hw.measurement.measurement import Samples
 from donna_hw.measurement.telemetry import Telemetry
-from donna_hw.profiling.stress import (
-    COLUMNS,
-    MAX_SAMPLES_PER_BURST,
-    choose_window,
-    read_attempts,
-    result_path,
-    run_stress_test,
-)
+from donna_hw.profiling.stress import choose_window, run_stress_test
+from donna_hw.profiling.stress_journal import BURST_COLUMNS, MAX_SAMPLES_PER_BURST, read_attempts, result_path
 from donna_hw.reporting.text.stress import format_minutes
 from donna_hw.spaces import load_space
 
@@ -166,10 +160,10 @@ def test_an_unfinished_loop_is_kept_and_begun_anew(path: Path) -> None:
 
 def test_a_journal_of_another_environment_or_none_is_refused(path: Path) -> None:
     run(HotMachine(lambda at_s: MS), path, 10)
-    with pytest.raises(TableError, match=r"is of runtime = 'fake 1'.*found 'fake 2'"):
+    with pytest.raises(TableError, match=r"is of runtime = 'fake 1'.*got 'fake 2'"):
         run(HotMachine(lambda at_s: MS), path, 10, "fake 2")
     result_path(path).unlink()
-    with pytest.raises(TableError, match="must stand beside the bursts"):
+    with pytest.raises(TableError, match="no such file, but bursts that need it"):
         run(HotMachine(lambda at_s: MS), path, 10)
 
 
@@ -214,7 +208,7 @@ def test_a_corrupt_burst_is_named_by_its_line(path: Path, column: str, value: st
     run(HotMachine(lambda at_s: MS), path, 10)
     lines = path.read_text(encoding="utf-8").splitlines()
     cells = lines[4].split(",")
-    cells[COLUMNS.index(column)] = value
+    cells[BURST_COLUMNS.index(column)] = value
     lines[4] = ",".join(cells)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     with pytest.raises(FileFormatError, match="line 5"):
@@ -223,42 +217,42 @@ def test_a_corrupt_burst_is_named_by_its_line(path: Path, column: str, value: st
 
 def test_the_command_runs_on_a_real_runtime_and_again_from_its_journal(tmp_path: Path) -> None:
     arguments = ["small_8px", "--device", "onnxruntime_cpu", "--block", "stage1", "k3-e1-d1-relu"]
-    arguments += ["--for", "0.9s", "--out", str(tmp_path)]
+    arguments += ["--duration", "0.9s", "--tables", str(tmp_path)]
     first = CliRunner().invoke(command, arguments, catch_exceptions=False)
     assert "block stage1 k3-e1-d1-relu on onnxruntime_cpu" in first.stdout
     (toml,) = (tmp_path / "onnxruntime_cpu" / "small_8px").glob("sustained-b1-float32-t1-*-0.9s.toml")
-    told = read_toml(toml)
-    assert told["result"]["verdict"] in first.stdout
-    assert told["result"]["images_per_s"] > 0
+    facts = read_toml(toml)
+    assert facts["result"]["verdict"] in first.stdout
+    assert facts["result"]["images_per_s"] > 0
     assert read_attempts(toml.with_suffix(".samples.csv"))[0][-1].end_s >= 0.9
     again = CliRunner().invoke(command, arguments, catch_exceptions=False)
     assert again.stdout.splitlines()[-1] == first.stdout.splitlines()[-1]
 
 
-def test_a_stopped_command_says_that_heat_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_command_warns_that_the_device_cools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stopped(*_arguments: object, **_keywords: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("donna_hw.profiling.stress.run_stress_test", stopped)
-    done = CliRunner().invoke(command, ["small_8px", "--device", "onnxruntime_cpu", "--out", str(tmp_path)])
+    done = CliRunner().invoke(command, ["small_8px", "--device", "onnxruntime_cpu", "--tables", str(tmp_path)])
     assert done.exit_code == 130
-    assert "-600s.samples.csv keeps what was measured; heat is lost, so a new start begins anew" in done.stderr
+    assert "-600s.samples.csv, but a new start begins on a cold device" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--for", "10"], "found '10'; known: s, m, h"),
-        (["--block", "stage9", "x"], "found 'stage9'"),
-        (["--block", "stage1", "k4"], "found 'k4'"),
-        (["--network", "k3-e1-d1-relu"], "3 labels joined by /"),
-        (["--network", "a/b/c"], "found 'a'"),
+        (["--duration", "10"], "got '10'; expected s, m or h"),
+        (["--block", "stage9", "x"], "'stage9'"),
+        (["--block", "stage1", "k4"], "'k4'"),
+        (["--network", "k3-e1-d1-relu"], "3 labels, joined by /"),
+        (["--network", "a/b/c"], "'a'"),
         (["--network", "a/b/c", "--block", "stage1", "x"], "drop one"),
-        (["--device", "macs"], "takes time"),
+        (["--device", "macs"], "needs a device that measures time"),
     ],
 )
-def test_what_cannot_be_sustained_is_one_line(tmp_path: Path, arguments: list[str], says: str) -> None:
-    base = ["small_8px", "--device", "onnxruntime_cpu", "--out", str(tmp_path)]
+def test_what_cannot_be_stressed_is_one_line(tmp_path: Path, arguments: list[str], says: str) -> None:
+    base = ["small_8px", "--device", "onnxruntime_cpu", "--tables", str(tmp_path)]
     error = CliRunner().invoke(command, [*base, *arguments]).exception
     assert isinstance(error, DonnaError)
     assert says in str(error)
@@ -267,7 +261,7 @@ def test_what_cannot_be_sustained_is_one_line(tmp_path: Path, arguments: list[st
 
 def test_8_bit_layers_are_not_sustained_by_a_backend_that_would_run_others(tmp_path: Path) -> None:
     space = load_space("small_8px@int8")
-    with pytest.raises(ConfigError, match="runs layers of float32; found 'int8'"):
+    with pytest.raises(ConfigError, match="cannot run layers of int8, only of float32"):
         run_stress_test(
             TorchCpuBackend(1, {}), space.network_graph(space.reference), 1.0, path=tmp_path / "x.samples.csv"
         )

@@ -52,7 +52,7 @@ def test_the_interval_of_the_ratio_is_that_of_welchs_test() -> None:
 def test_differences_of_chains_are_compared_as_they_are_below_zero_too() -> None:
     rng = np.random.default_rng(0)
     a, b = list(rng.normal(1e-6, 3e-6, (30, 6))), list(rng.normal(-1e-6, 1e-6, (30, 9)))
-    found = compare_tables(made_table(a, in_chain=True), made_table(b, in_chain=True))
+    found = compare_tables(made_table(a, in_context=True), made_table(b, in_context=True))
     assert found.absolute.scale == "linear"
     for number in range(30):
         test = stats.ttest_ind(b[number], a[number], equal_var=False)
@@ -71,9 +71,9 @@ def test_an_interval_that_reaches_zero_has_no_logarithm() -> None:
     assert np.isfinite(compare_tables(a, reaching).absolute.p).all()
 
 
-@pytest.mark.parametrize("in_chain", [False, True])
-def test_a_table_agrees_wholly_with_itself(in_chain: bool) -> None:
-    table = made_table(drawn_rounds(50, 8, 0.02, 0), in_chain=in_chain)
+@pytest.mark.parametrize("in_context", [False, True])
+def test_a_table_agrees_wholly_with_itself(in_context: bool) -> None:
+    table = made_table(drawn_rounds(50, 8, 0.02, 0), in_context=in_context)
     found = compare_tables(table, table)
     assert found.relative is not None
     for view in (found.absolute, found.relative):
@@ -150,10 +150,10 @@ def test_the_adjusted_p_are_benjaminis_and_hochbergs() -> None:
 
 
 @settings(deadline=None, max_examples=50)
-@given(seed=st.integers(0, 10**6), in_chain=st.booleans(), reference_s=st.floats(1e-7, 1e-3))
-def test_the_order_of_the_tables_only_turns_the_sign(seed: int, in_chain: bool, reference_s: float) -> None:
-    a = made_table(drawn_rounds(9, 4, 0.3, seed), in_chain=in_chain)
-    b = made_table(drawn_rounds(9, 6, 0.2, seed + 1), in_chain=in_chain, reference_s=reference_s)
+@given(seed=st.integers(0, 10**6), in_context=st.booleans(), reference_s=st.floats(1e-7, 1e-3))
+def test_the_order_of_the_tables_only_turns_the_sign(seed: int, in_context: bool, reference_s: float) -> None:
+    a = made_table(drawn_rounds(9, 4, 0.3, seed), in_context=in_context)
+    b = made_table(drawn_rounds(9, 6, 0.2, seed + 1), in_context=in_context, reference_s=reference_s)
     there, back = compare_tables(a, b), compare_tables(b, a)
     for one, other in ((there.absolute, back.absolute), (there.relative, back.relative)):
         assert one is not None
@@ -248,13 +248,13 @@ def without(table: LatencyTable, column: str) -> LatencyTable:
 
 def test_what_cannot_be_compared_is_refused_in_one_line() -> None:
     good = made_table(drawn_rounds(3, 3, 0.1, 0))
-    counted = made_table(drawn_rounds(3, 3, 0.1, 0), quantity="macs", unit="MAC", origin="counted")
+    counted = made_table(drawn_rounds(3, 3, 0.1, 0), quantity="macs", unit="MAC", origin="computed")
     simulated = made_table(drawn_rounds(3, 3, 0.1, 0), origin="simulated")
     other = made_table(drawn_rounds(3, 3, 0.1, 0), space="other_space")
     changed = replace(good, frame=good.frame.assign(layers_hash="f" * 16))
     doubled = replace(good, frame=good.frame.assign(kernel="1"))
     for bad, says in (
-        (counted, "found 'macs, counted'"),
+        (counted, "got 'macs, computed'"),
         (simulated, "found 'latency, simulated'"),
         (other, "of one space; found 'made_space in .*, other_space in"),
         (changed, "3 of one name with different layers"),

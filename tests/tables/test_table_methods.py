@@ -65,7 +65,7 @@ def test_a_composed_row_is_blank_or_a_number(tmp_path: Path, bad: str) -> None:
 @pytest.mark.parametrize("value", [0.0, -1e-6])
 def test_only_in_a_chain_may_a_block_cost_nothing_or_less(tmp_path: Path, value: float) -> None:
     row = {**MEASURED, "median_s": value, "raw_median_s": value, "mean_s": value, "min_s": -1e-3, "low_s": -1e-3}
-    found = LatencyTable.read(table(tmp_path, [row], mode="in_chain"))
+    found = LatencyTable.read(table(tmp_path, [row], mode="in_context"))
     assert found.frame["median_s"].tolist() == [value]
     space = tiny_space()
     assert found.lookup(space, "first", {"kernel": 1, "activation": "relu"}) == value
@@ -76,7 +76,7 @@ def test_only_in_a_chain_may_a_block_cost_nothing_or_less(tmp_path: Path, value:
 @pytest.mark.parametrize(("column", "bad"), [("samples", -1), ("rounds", -1), ("median_s", "nan"), ("low_s", "")])
 def test_a_chains_counts_and_times_are_still_numbers(tmp_path: Path, column: str, bad: object) -> None:
     with pytest.raises(TableError, match=f"line 2: {column} must be a finite number"):
-        LatencyTable.read(table(tmp_path, [{**MEASURED, column: bad}], mode="in_chain"))
+        LatencyTable.read(table(tmp_path, [{**MEASURED, column: bad}], mode="in_context"))
 
 
 def test_the_costs_errors_of_a_composed_row_are_its_intervals_by_the_normal_law(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A worker in this very process: for fakes with clocks of their own, and for looking into a backend with a debugger."""
+"""A worker in this process: for fakes with clocks of their own, and for looking into a backend with a debugger."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from donna_hw.devices.device import Device
 from donna_hw.graph.graph import Graph
 from donna_hw.measurement.measurement import Trial
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.workers.base import BlockFailedError, Task, TrialRunner, Worker, format_failure
+from donna_hw.profiling.jobs import MeasurementJob
+from donna_hw.profiling.workers.base import BlockFailedError, TrialRunner, Worker, format_failure
 
 
 class InProcessWorker(Worker):
-    """Visits blocks on a backend of this process: what crashes the runtime crashes everything."""
+    """Measures blocks on a backend of this process: what crashes the runtime crashes everything."""
 
     def __init__(self, name: str, device: Device, protocol: Protocol) -> None:
         self.name = name
@@ -21,13 +22,13 @@ class InProcessWorker(Worker):
         self._runner: TrialRunner | None = None
 
     def info(self) -> BackendInfo:
-        """Return what the backend says of itself."""
+        """Return what the backend reports."""
         return self._open_runner().backend.info()
 
-    def run_trial(self, task: Task) -> Trial:
-        """Visit here; what the runtime raises is the block's failure."""
+    def run_trial(self, job: MeasurementJob, sentinel: Graph, round_: int) -> Trial:
+        """Run the trial here; what the runtime raises is the block's failure."""
         try:
-            return self._open_runner().run(task)
+            return self._open_runner().run(job, sentinel, round_)
         except Exception as error:
             raise BlockFailedError(format_failure(error)) from error
 
@@ -54,7 +55,7 @@ class InProcessWorker(Worker):
     def _open_runner(self) -> TrialRunner:
         if self._runner is None:
             backend = self._device.backend()
-            assert isinstance(backend, TimingBackend)  # noqa: S101  the caller times
+            assert isinstance(backend, TimingBackend)  # noqa: S101  exact backends never reach a worker
             self._runner = TrialRunner(backend, self._protocol, self.name)
         return self._runner
 

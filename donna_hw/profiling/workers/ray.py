@@ -1,12 +1,11 @@
 """Workers on the hosts of a Ray cluster: one for each unit of the resource that is called like the device.
 
-A host says which devices hang on it when its node is started: `ray start --resources '{"samsung_s20": 2}'`.
+A host declares the devices attached to it when its node is started: `ray start --resources '{"samsung_s20": 2}'`.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,22 +17,23 @@ from donna_hw.errors import DonnaError, UnavailableError
 from donna_hw.graph.graph import Graph
 from donna_hw.measurement.measurement import Trial
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.workers.base import BlockFailedError, Task, Worker
+from donna_hw.profiling.jobs import MeasurementJob
+from donna_hw.profiling.workers.base import BlockFailedError, Worker, WorkerFactory
 from donna_hw.profiling.workers.subprocess import START_TIMEOUT_S, SubprocessWorker
 
-PLACEMENT_TIMEOUT_S = 30.0  # a lost host's device is waited for this long, then another takes its block
+PLACEMENT_TIMEOUT_S = 30.0  # how long a lost host's device is waited for before another takes its block
 
 
 class RayHost:
-    """What runs on the device's host, as a Ray actor: a worker process of its own, asked by name."""
+    """What runs on the device's host as a Ray actor: it calls the methods of a `SubprocessWorker` by name."""
 
     def __init__(self, name: str, device: Device, protocol: Protocol) -> None:
         self._worker = SubprocessWorker(name, device, protocol)
 
-    def ask(self, what: str, arguments: tuple[object, ...]) -> tuple[str, Any]:
+    def call(self, method: str, arguments: tuple[object, ...]) -> tuple[str, Any]:
         """Return ("done", answer), ("failed", reason) or ("refused", error): plain values that any Ray version carries."""
         try:
-            return "done", getattr(self._worker, what)(*arguments)
+            return "done", getattr(self._worker, method)(*arguments)
         except BlockFailedError as failure:
             self._worker.close()
             return "failed", str(failure)
@@ -42,7 +42,7 @@ class RayHost:
 
 
 class RayWorker(Worker):
-    """Visits blocks on a device of another host; the actor starts when first needed, where the resource is free."""
+    """Measures blocks on a device of another host; the actor starts when first needed, where the resource is free."""
 
     def __init__(self, name: str, device: Device, protocol: Protocol, resource: str) -> None:
         self.name = name
@@ -51,31 +51,31 @@ class RayWorker(Worker):
         self._actor: Any = None
 
     def info(self) -> BackendInfo:
-        """Return what the backend on the host says of itself."""
+        """Return what the backend on the host reports."""
         try:
-            description: BackendInfo = self._ask("backend_info", ())
+            info: BackendInfo = self._call("info", ())
         except BlockFailedError as failure:
-            raise UnavailableError(f"device {self.name} must open", got=str(failure)) from failure
-        return description
+            raise UnavailableError(f"device {self.name} does not open", got=str(failure)) from failure
+        return info
 
     def refresh(self) -> None:
-        """Begin anew on the host; one that does not answer shows at the next visit."""
+        """Restart the process on the host; a host that does not answer is noticed at the next trial."""
         with contextlib.suppress(BlockFailedError):
-            self._ask("refresh", ())
+            self._call("refresh", ())
 
-    def run_trial(self, task: Task) -> Trial:
-        """Visit on the host; the death of the host is a failure too, and reviving then finds the device lost."""
-        visit: Trial = self._ask("run_trial", (task,))
-        return visit
+    def run_trial(self, job: MeasurementJob, sentinel: Graph, round_: int) -> Trial:
+        """Run the trial on the host; the death of the host is a failure too, and `restart` then finds the device lost."""
+        trial: Trial = self._call("run_trial", (job, sentinel, round_))
+        return trial
 
     def time_sentinel(self, sentinel: Graph, count: int) -> np.ndarray:
         """Run the sentinel on the host."""
-        times: np.ndarray = self._ask("time_sentinel", (sentinel, count))
+        times: np.ndarray = self._call("time_sentinel", (sentinel, count))
         return times
 
     def cool_down_s(self, pause_s: float, waited_s: float) -> float:
         """Ask the device's host."""
-        wait_s: float = self._ask("cool_down_s", (pause_s, waited_s))
+        wait_s: float = self._call("cool_down_s", (pause_s, waited_s))
         return wait_s
 
     def close(self) -> None:
@@ -86,10 +86,9 @@ class RayWorker(Worker):
             ray.kill(self._actor)
             self._actor = None
 
-    def _ask(self, what: str, arguments: tuple[object, ...]) -> Any:
+    def _call(self, method: str, arguments: tuple[object, ...]) -> Any:
         import ray
 
-        patience_s = self._timeout_s
         if self._actor is None:
             self._actor = (
                 ray.remote(RayHost).options(num_cpus=0, resources={self._resource: 1}).remote(*self._init_args)
@@ -100,7 +99,7 @@ class RayWorker(Worker):
                 self.close()
                 raise BlockFailedError(f"no host gives the resource {self._resource}: {format_error(error)}") from None
         try:
-            kind, answer = ray.get(self._actor.ask.remote(what, arguments), timeout=patience_s)
+            kind, answer = ray.get(self._actor.call.remote(method, arguments), timeout=self._timeout_s)
         except ray.exceptions.RayError as error:
             self.close()
             raise BlockFailedError(f"its host does not answer: {format_error(error)}") from None
@@ -111,22 +110,21 @@ class RayWorker(Worker):
         return answer
 
 
-def ray_worker_factory(address: str) -> Callable[[Device, Protocol], Sequence[Worker]]:
-    """Return what opens the workers of a cluster at a Ray address (`auto` for the one this host belongs to).
+def ray_worker_factory(address: str) -> WorkerFactory:
+    """Return the factory of the workers of a cluster at a Ray address (`auto` for the one this host belongs to).
 
     Raises `UnavailableError` without Ray, without a cluster there, and without a host that has the device.
     """
     require_ray()
 
-    def opened(device: Device, protocol: Protocol) -> list[Worker]:
+    def create_ray_workers(device: Device, protocol: Protocol) -> list[Worker]:
         import ray
 
         connect(address)
         units = int(ray.cluster_resources().get(device.name, 0))  # type: ignore[no-untyped-call]
         if not units:
             raise UnavailableError(
-                f"a host of the cluster must have the resource {device.name}",
-                got="none",
+                f"no host of the cluster has the resource {device.name}",
                 hint=f"ray start --address={address} --resources '{{\"{device.name}\": 1}}' on the host that has it",
             )
         members = device.expand_pool()
@@ -135,4 +133,4 @@ def ray_worker_factory(address: str) -> Callable[[Device, Protocol], Sequence[Wo
             for unit in range(units)
         ]
 
-    return opened
+    return create_ray_workers

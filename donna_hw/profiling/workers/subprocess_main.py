@@ -1,8 +1,8 @@
-"""The child of a `ProcessWorker`: opens one device and answers what it is asked over a pipe, until the pipe is closed.
+"""The child of a `SubprocessWorker`: opens one device and answers calls over a pipe until the pipe is closed.
 
     python -m donna_hw.profiling.workers.subprocess_main FILE_DESCRIPTOR
 
-Everything on the pipe was written by the parent of this very process.
+Everything on the pipe was written by the parent of this process.
 """
 
 from __future__ import annotations
@@ -21,40 +21,39 @@ from donna_hw.profiling.workers.base import TrialRunner, format_failure
 
 
 def main() -> None:
-    """Answer (what, arguments) with ("done", answer), ("failed", reason) or ("refused", error)."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches a terminal's every process; the parent decides
+    """Answer (method, arguments) with ("done", answer), ("failed", reason) or ("refused", error)."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the parent decides
     pipe = Connection(int(sys.argv[1]))
     _exit_with_parent()
     device, protocol, name = pipe.recv()
-    visitor: TrialRunner | None = None
+    runner: TrialRunner | None = None
     while True:
         try:
-            what, arguments = pipe.recv()
+            method, arguments = pipe.recv()
         except (EOFError, ConnectionResetError):
             os._exit(0)  # a runtime's own threads must not keep the child alive
         try:
-            if visitor is None:
+            if runner is None:
                 backend = device.backend()
                 if not isinstance(backend, TimingBackend):
-                    raise UnavailableError(f"device {device.name} must be one that is timed", got=backend.origin)
-                visitor = TrialRunner(backend, protocol, name)
-            answers: dict[str, Callable[..., object]] = {
-                "backend_info": visitor.backend.info,
-                "run_trial": visitor.run,
-                "time_sentinel": visitor.time_sentinel,
-                "cool_down_s": visitor.backend.cool_down_s,
+                    raise UnavailableError(f"device {device.name} is not timed: its costs are {backend.origin}")
+                runner = TrialRunner(backend, protocol, name)
+            methods: dict[str, Callable[..., object]] = {
+                "info": runner.backend.info,
+                "run_trial": runner.run,
+                "time_sentinel": runner.time_sentinel,
+                "cool_down_s": runner.backend.cool_down_s,
             }
-            pipe.send(("done", answers[what](*arguments)))
+            pipe.send(("done", methods[method](*arguments)))
         except Exception as error:
-            refused = visitor is None and isinstance(error, DonnaError)
+            refused = runner is None and isinstance(error, DonnaError)
             pipe.send(("refused", error) if refused else ("failed", format_failure(error)))
 
 
 def _exit_with_parent() -> None:
     """End this process when the standard input does, which is when the parent has ended, even by a kill."""
-    if (
-        sys.platform == "linux"
-    ):  # by the kernel itself: a runtime that hangs may hold the interpreter, and its threads too
+    # On Linux by the kernel: a runtime that hangs may hold the interpreter's lock, so that no Python thread runs.
+    if sys.platform == "linux":
         signal.signal(signal.SIGIO, signal.SIG_DFL)
         fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
         fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)

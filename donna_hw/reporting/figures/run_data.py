@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from donna_hw._core.csv_files import read_csv
-from donna_hw.errors import FileFormatError, InsufficientDataError
+from donna_hw.errors import ConfigError, FileFormatError, InsufficientDataError
 from donna_hw.pipeline.run import Run
 from donna_hw.pipeline.steps.extend import base_folder, base_run
 from donna_hw.pipeline.steps.fit import collect_fit_targets
@@ -41,10 +41,10 @@ def require_file(run: Run | DetectionRun, name: str, step: str) -> Path:
 
 def parse_network(space: Space, name: str) -> Architecture:
     """Return the network of a name, its labels joined by `/`; raises `FileFormatError` or `UnknownNameError` where it is none of the space."""
-    labels = str(name).split("/")
-    if len(labels) != len(space.columns):
-        raise FileFormatError(f"a network of {space.name} has {len(space.columns)} labels, joined by /", got=name)
-    return space.architecture_from_labels(dict(zip(space.columns, labels, strict=True)))
+    try:
+        return space.architecture_from_name(str(name))
+    except ConfigError as error:
+        raise FileFormatError(error.message, got=name) from None
 
 
 def load_finetuning_curves(run: Run) -> tuple[list[Curve], float]:

@@ -85,7 +85,7 @@ def collect_networks(run: Run, costs: tuple[str, ...]) -> tuple[ReportedNetwork,
         known = {name: record[name] for name in names}
         add(str(record["network"]), "verified" if record["role"] == "front" else "random", **known)
     kept = [_network(run, name, tuple(roles[name]), known) for name, known in found.items()]
-    reference = "/".join(space.labels(space.reference).values())
+    reference = space.network_name(space.reference)
     top1 = read_reference_top1(run.folder / "reference")
     kept.append(_network(run, reference, ("reference",), {"top1_percent": top1}))
     return _with_costs(run, kept, costs)
@@ -98,8 +98,8 @@ def rows_from_names(run: Run, names: list[str]) -> Rows:
 
 
 def _network(run: Run, name: str, roles: tuple[str, ...], known: dict[str, object]) -> ReportedNetwork:
-    labels = tuple(name.split("/"))
-    drawn = build_boxes(run.space, parse_network(run.space, name))
+    architecture = parse_network(run.space, name)
+    labels, drawn = tuple(run.space.labels(architecture).values()), build_boxes(run.space, architecture)
     return ReportedNetwork(name, labels, drawn, roles, {}, **known)  # type: ignore[arg-type]
 
 

@@ -74,7 +74,7 @@ def format_front_summary(front: ParetoFront) -> str:
             f"{front.accuracy_std[i]:.2f}",
             *(format_quantity(front.costs[name][i], front.units[name]) for name in front.costs),
             "within" if front.within_noise[i] else "",
-            "/".join(front.space.labels(front.space.architecture(front.rows[i])).values()),
+            front.space.network_name(front.space.architecture(front.rows[i])),
         ]
         for i in picks
     ]

@@ -23,9 +23,9 @@ from donna_hw.devices.backends.android.remote_files import ROOT
 from donna_hw.devices.device import Device, DeviceConfig
 from donna_hw.errors import ConfigError, DonnaError, FileFormatError, TableError, UnavailableError
 from donna_hw.measurement.protocol import PROTOCOLS, Protocol
-from donna_hw.profiling.measure_blocks import ProfilingBudget
 from donna_hw.profiling.profiler import profile_space
 from donna_hw.profiling.sample_journal import SampleJournal
+from donna_hw.profiling.timed_costs import ProfilingBudget
 from donna_hw.profiling.workers.in_process import create_in_process_workers
 from donna_hw.profiling.workers.subprocess import create_subprocess_workers
 from donna_hw.tables.latency_table import LatencyTable

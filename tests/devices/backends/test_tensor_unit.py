@@ -15,7 +15,8 @@ from donna_hw.devices.device import Device
 from donna_hw.errors import ConfigError, TableError, UnknownNameError
 from donna_hw.graph.builder import lower, lower_chain
 from donna_hw.graph.graph import Graph, layers_hash
-from donna_hw.profiling.profiler import measure_networks, profile_space
+from donna_hw.profiling.network_profiling import measure_networks
+from donna_hw.profiling.profiler import profile_space
 from donna_hw.simulator.from_graph import workload_from_graph
 from donna_hw.simulator.hardware import parse_hardware
 from donna_hw.simulator.simulate import simulate

@@ -13,9 +13,10 @@ from faulty_backends import declared_s, faulty_device
 
 from donna_hw.errors import TableError, UnavailableError
 from donna_hw.graph.graph import layers_hash
-from donna_hw.profiling.measure_blocks import ProfilingBudget
-from donna_hw.profiling.profiler import profile_space, select_sentinel
+from donna_hw.profiling.profiler import profile_space
 from donna_hw.profiling.sample_journal import SampleJournal
+from donna_hw.profiling.table_setup import select_sentinel
+from donna_hw.profiling.timed_costs import ProfilingBudget
 from donna_hw.profiling.workers.in_process import create_in_process_workers
 from donna_hw.profiling.workers.subprocess import create_subprocess_workers
 from donna_hw.tables.latency_table import LatencyTable

@@ -11,8 +11,9 @@ from faulty_backends import declared_s, faulty_device
 
 from donna_hw._core.journal import Journal
 from donna_hw.errors import UnavailableError
-from donna_hw.profiling.profiler import WorkerFactory, profile_space
+from donna_hw.profiling.profiler import profile_space
 from donna_hw.profiling.sample_journal import COLUMNS
+from donna_hw.profiling.workers.base import WorkerFactory
 from donna_hw.profiling.workers.in_process import create_in_process_workers
 from donna_hw.profiling.workers.subprocess import create_subprocess_workers
 from donna_hw.tables.latency_table import LatencyTable

@@ -13,8 +13,9 @@ from donna_hw._core.journal import Journal
 from donna_hw.devices.device import Device, DeviceConfig
 from donna_hw.errors import ConfigError, TableError, UnavailableError
 from donna_hw.measurement.protocol import Protocol
-from donna_hw.profiling.profiler import profile_space, select_sentinel
+from donna_hw.profiling.profiler import profile_space
 from donna_hw.profiling.sample_journal import COLUMNS
+from donna_hw.profiling.table_setup import select_sentinel
 from donna_hw.profiling.workers.base import Worker
 from donna_hw.profiling.workers.in_process import create_in_process_workers
 from donna_hw.profiling.workers.subprocess import create_subprocess_workers
@@ -80,7 +81,7 @@ def test_a_device_that_does_not_run_the_sentinel_is_named(tmp_path: Path) -> Non
 
 
 def test_a_worker_that_cannot_open_its_device_tells_the_childs_own_error(tmp_path: Path) -> None:
-    file = DeviceConfig(title="x", backend="onnxruntime", protocol="trusted", options={"threads": "two"})
+    file = DeviceConfig(title="x", backend="onnxruntime", protocol="precise", options={"threads": "two"})
     with pytest.raises(ConfigError, match="option threads must be a whole number; found 'two'"):
         profile_space(SPACE, Device("mine", file), tmp_path, QUICK)
     assert not list(tmp_path.rglob("*.samples.csv"))
@@ -89,7 +90,7 @@ def test_a_worker_that_cannot_open_its_device_tells_the_childs_own_error(tmp_pat
 def test_two_real_processes_fill_a_shipped_space_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Cores of a machine that is busy with other tests are not alike; that they may not be refused is not what is tested here.
     monkeypatch.setattr("donna_hw.profiling.scheduler.POOL_TOLERANCE", float("inf"))
-    file = DeviceConfig(title="two sessions", backend="onnxruntime", protocol="trusted", pool=[{}, {}])
+    file = DeviceConfig(title="two sessions", backend="onnxruntime", protocol="precise", pool=[{}, {}])
     space, protocol = load_space("small_8px"), Protocol("two_rounds", 2, 1, 3, "median", sentinel_samples=2)
     crew: list[Worker] = []
 

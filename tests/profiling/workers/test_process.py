@@ -17,22 +17,24 @@ from faulty_backends import STUCK, declared_s, faulty_device
 
 from donna_hw.errors import UnavailableError
 from donna_hw.graph.graph import Graph, layers_hash
-from donna_hw.profiling.workers.base import BlockFailedError, DeviceLostError, Task
+from donna_hw.profiling.jobs import MeasurementJob
+from donna_hw.profiling.workers.base import BlockFailedError, DeviceLostError
 from donna_hw.profiling.workers.subprocess import SubprocessWorker
 
 SPACE = tiny_space()
 SENTINEL, BLOCK = SPACE.fixed_graph("stem"), SPACE.fixed_graph("head")
+JOB = MeasurementJob("head", BLOCK)
 PATIENCE_S = 60.0
 PARENT = """
 from faulty_backends import faulty_device
 from fakes import QUICK, tiny_space
 from donna_hw.graph.graph import layers_hash
-from donna_hw.profiling.workers.base import Task
-from donna_hw.profiling.workers.subprocess import ProcessWorker
+from donna_hw.profiling.jobs import MeasurementJob
+from donna_hw.profiling.workers.subprocess import SubprocessWorker
 
 block = tiny_space().fixed_graph("head")
-worker = ProcessWorker("w", faulty_device(faults=layers_hash(block) + "=stuck"), QUICK)
-worker.visit(Task(block, tiny_space().fixed_graph("stem")))
+worker = SubprocessWorker("w", faulty_device(faults=layers_hash(block) + "=stuck"), QUICK)
+worker.run_trial(MeasurementJob("head", block), tiny_space().fixed_graph("stem"), 0)
 """
 
 
@@ -75,11 +77,11 @@ def test_one_child_serves_all_visits_and_is_gone_when_closed() -> None:
         child = worker._child
         assert child is not None
         for graph in (SENTINEL, BLOCK):
-            visit = worker.visit(Task(graph, SENTINEL, 7))
+            visit = worker.run_trial(MeasurementJob("block", graph), SENTINEL, 7)
             assert (visit.round, visit.device) == (7, "w")
             assert visit.samples.wall_s.tolist() == [declared_s(graph)] * QUICK.samples
             assert visit.sentinel_s.tolist() == [declared_s(SENTINEL)] * 2 * QUICK.sentinel_samples
-        assert worker.sentinel_s(SENTINEL, 5).tolist() == [declared_s(SENTINEL)] * 5
+        assert worker.time_sentinel(SENTINEL, 5).tolist() == [declared_s(SENTINEL)] * 5
         assert worker._child is child
     finally:
         worker.close()
@@ -92,9 +94,9 @@ def test_a_worker_that_failed_begins_anew_or_says_that_its_device_is_lost(tmp_pa
     worker = SubprocessWorker("w", faulty_device(faults=f"{layers_hash(BLOCK)}=raise", gone=str(gone)), QUICK)
     try:
         with pytest.raises(BlockFailedError, match="ValueError: unsupported operator"):
-            worker.run_trial(Task(BLOCK, SENTINEL))
+            worker.run_trial(JOB, SENTINEL, 0)
         worker.restart(SENTINEL)
-        assert worker.run_trial(Task(SENTINEL, SENTINEL)).samples.wall_s.size == QUICK.samples
+        assert worker.run_trial(MeasurementJob("stem", SENTINEL), SENTINEL, 0).samples.wall_s.size == QUICK.samples
         gone.touch()
         with pytest.raises(DeviceLostError, match="OSError: no such device"):
             worker.restart(SENTINEL)
@@ -106,7 +108,7 @@ def test_a_child_that_shuts_up_and_lives_on_is_killed(monkeypatch: pytest.Monkey
     monkeypatch.setattr("donna_hw.profiling.workers.subprocess.EXIT_TIMEOUT_S", 0.1)
     worker = worker_with("mute")
     with pytest.raises(BlockFailedError, match="its process was killed by SIGKILL"):
-        worker.run_trial(Task(BLOCK, SENTINEL))
+        worker.run_trial(JOB, SENTINEL, 0)
     assert worker._child is None
 
 
@@ -125,14 +127,14 @@ class Torn(SubprocessWorker):
 
 def test_an_answer_that_is_torn_is_a_failure_in_words() -> None:
     with pytest.raises(BlockFailedError, match="its process was killed by SIGKILL"):
-        Torn("w", faulty_device(), QUICK).run_trial(Task(BLOCK, SENTINEL))
+        Torn("w", faulty_device(), QUICK).run_trial(JOB, SENTINEL, 0)
 
 
 def test_a_child_that_cannot_even_begin_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "sys.path", [part for part in sys.path if "tests" not in part]
     )  # the device's class is not found
-    with pytest.raises(UnavailableError, match=r"device w must open; found .*exit code 1; .*No module named 'faulty'"):
+    with pytest.raises(UnavailableError, match=r"device w does not open; got .*exit code 1; .*No module named 'faulty"):
         worker_with().info()
 
 
