@@ -197,6 +197,6 @@ class ArchitectureEncoding:
             raise ConfigError(
                 f"a network of {self.name} has {len(self.columns)} labels, joined by /",
                 got=name,
-                hint=f"such as {self.network_name(self.reference)}",
+                hint=f"such as {'/'.join(labels[0] for labels in self.column_labels)}",
             )
         return self.architecture_from_labels(dict(zip(self.columns, labels, strict=True)))
