@@ -20,7 +20,8 @@ from donna_hw.graph.graph import graph_dtypes
 from donna_hw.measurement.protocol import Protocol
 from donna_hw.pipeline.recipe import Recipe, find_recipe, save_recipe
 from donna_hw.predictors.serialization import load_predictor
-from donna_hw.profiling.profiler import WorkerFactory, measure_networks
+from donna_hw.profiling.network_profiling import measure_networks
+from donna_hw.profiling.workers.base import WorkerFactory
 from donna_hw.profiling.workers.ray import ray_worker_factory
 from donna_hw.profiling.workers.subprocess import create_subprocess_workers
 from donna_hw.search.problem import Constraint, SearchProblem
