@@ -135,7 +135,7 @@ def test_the_report_holds_the_front_to_draw_and_what_an_hour_would_gain(tiny_run
     )
     depths = {label: int(label.split("-")[2][1:]) for network in shown for label in network["labels"]}
     assert all(len(boxes) == depths.get(key.split()[1], len(boxes)) for key, boxes in data["blocks"].items())
-    assert "hour of measurement" in page
+    assert "Measurement budget: one more hour" in page
     assert "donna-hw run" in page.partition('<pre id="command">')[2].partition("</pre>")[0]
 
 
