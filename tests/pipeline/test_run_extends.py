@@ -38,7 +38,7 @@ class Flipped(nn.Module):
 
 @dataclass(frozen=True)
 class FlippedBottleneck(InvertedResidual):
-    def spatial(self, builder, x, hidden, stride, name):
+    def add_spatial(self, builder, x, hidden, stride, name):
         x = TorchLayer.of(Flipped, name + "_flip").add_layers(builder, x)
         return builder.conv(x, hidden, kernel=3, stride=stride, groups=hidden, activation="relu", name=name)
 
@@ -161,9 +161,9 @@ def test_a_pretrained_reference_is_evaluated_not_trained(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("space", "weights", "said"),
     [
-        ("small_8px", "", "brings none"),
-        ("small_8px", "none.safetensors", "must hold safetensors.*name the file"),
-        ("small_8px", "other.safetensors", "must give the weights of the reference"),
+        ("small_8px", "", "provides none"),
+        ("small_8px", "none.safetensors", "none.safetensors: not a readable safetensors file"),
+        ("small_8px", "other.safetensors", "other.safetensors: not the weights of the reference"),
     ],
 )
 def test_weights_that_do_not_fit_are_said(tmp_path: Path, space: str, weights: str, said: str) -> None:
