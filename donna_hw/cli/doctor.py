@@ -1,4 +1,4 @@
-"""The command that looks at this machine."""
+"""The command that checks this machine."""
 
 from __future__ import annotations
 
@@ -7,22 +7,16 @@ import click
 
 @click.command()
 def doctor() -> None:
-    """Show what works on this machine, what is missing, and the command that mends it.
+    """Show what works on this machine, and how to install the rest.
 
-    Missing is what some feature needs; without all of them the rest works.
+    What is missing is needed by some feature; everything else works without it.
     """
     from donna_hw.cli.environment_check import check_environment
-    from donna_hw.reporting.text.summaries import tabulate
+    from donna_hw.reporting.text.rich_table import render_table
 
-    found = check_environment()
-    click.echo(
-        tabulate(
-            ["what", "state", "what is known", "to mend it"],
-            [[one.name, one.state, one.details, one.hint] for one in found],
-        )
-    )
-    missing = sum(one.state == "missing" for one in found)
-    click.echo(f"\n{len(found) - missing} of {len(found)} are here" + (f", {missing} are missing" if missing else ""))
-
-
-COMMANDS = (doctor,)
+    findings = check_environment()
+    rows = [[finding.name, finding.state, finding.details, finding.hint] for finding in findings]
+    click.echo(render_table(["what", "state", "details", "fix"], rows))
+    missing = sum(finding.state == "missing" for finding in findings)
+    available = f"{len(findings) - missing} of {len(findings)} are available"
+    click.echo(f"\n{available}, {missing} are missing" if missing else f"\n{available}")

@@ -1,4 +1,4 @@
-"""What works on this machine, what does not, and the command that mends it."""
+"""What works on this machine, what is missing, and how to fix it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from donna_hw.devices.backends.base import Availability
 from donna_hw.devices.device import Device, list_devices
 from donna_hw.errors import DonnaError
 
-# package -> its extra, and what is done with it
+# package -> its extra, and what it is for
 OPTIONAL_PACKAGES = {
     "tvm": ("tvm", "blocks compiled by Apache TVM"),
     "adbutils": ("android", "the adb client for phones"),
     "ai_edge_litert": ("android", "blocks as .tflite files"),
-    "ray": ("cluster", "blocks, finetunings and measurements on several hosts"),
+    "ray": ("cluster", "distillation, finetuning and measurements on several hosts"),
     "pynvml": ("cuda", "a GPU's clock, temperature and throttling"),
     "timm": ("timm", "training as in the paper, networks and weights of timm"),
     "torchvision": ("timm", "augmentation as in the paper; detection"),
@@ -35,7 +35,7 @@ OPTIONAL_PACKAGES = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at. state: `ok`, `missing` (something cannot be done) or `note` (it can, but look)."""
+    """One checked thing. state: `ok`, `missing` (some feature does not work) or `note` (it works, with a caveat)."""
 
     name: str
     state: str
@@ -44,12 +44,9 @@ class Finding:
 
 
 def check_environment() -> list[Finding]:
-    """Return everything that was found, never raising: a check that fails is a finding."""
+    """Return all findings; a check that fails is a finding, never an exception."""
     checks: tuple[Callable[[], Iterator[Finding]], ...] = (_python, _backends, _extras, _machine, _folders)
-    found: list[Finding] = []
-    for check in checks:
-        found.extend(check())
-    return found
+    return [finding for check in checks for finding in check()]
 
 
 def _python() -> Iterator[Finding]:
@@ -58,11 +55,11 @@ def _python() -> Iterator[Finding]:
         try:
             yield Finding(name, "ok", version(name))
         except PackageNotFoundError:  # a build of another name, such as onnxruntime-gpu, brings the same package
-            here = find_spec(name) is not None
+            installed = find_spec(name) is not None
             yield Finding(
                 name,
-                "ok" if here else "missing",
-                "of another build" if here else "not installed",
+                "ok" if installed else "missing",
+                "from another build" if installed else "not installed",
                 f"pip install {name}",
             )
 
@@ -73,55 +70,57 @@ def _backends() -> Iterator[Finding]:
         try:
             devices.setdefault(Device.load(name).config.backend, []).append(name)
         except DonnaError as error:
-            yield Finding(f"device {name}", "missing", str(error), error.hint or "mend the file")
+            yield Finding(f"device {name}", "missing", str(error), error.hint or "fix the file")
     for name in list_backends():
         try:
             available = load_backend(name).availability()
         except DonnaError as error:
             available = Availability(False, error.message, error.hint)
         except Exception as error:  # a backend of another package
-            available = Availability(False, f"{type(error).__name__}: {error}", "ask whoever wrote it")
-        words = "usable" if available.ok else available.reason
-        asked = ", ".join(devices.get(name, ["none yet"]))
+            available = Availability(False, f"{type(error).__name__}: {error}", "ask its author")
+        state = "usable" if available.ok else available.reason
+        names = ", ".join(devices.get(name, ["none yet"]))
         yield Finding(
-            f"backend {name}", "ok" if available.ok else "missing", f"{words}; devices: {asked}", available.hint
+            f"backend {name}", "ok" if available.ok else "missing", f"{state}; devices: {names}", available.hint
         )
 
 
 def _extras() -> Iterator[Finding]:
-    for package, (extra, words) in OPTIONAL_PACKAGES.items():
-        here = find_spec(package) is not None
-        yield Finding(
-            f"package {package}", "ok" if here else "missing", words, "" if here else f"pip install 'donna-hw[{extra}]'"
-        )
-    for program, words in (("cmake", "builds the native runner for phones"), ("g++", "links what TVM compiles")):
-        here = shutil.which(program) is not None
-        yield Finding(program, "ok" if here else "missing", words, "" if here else f"install {program}")
+    for package, (extra, purpose) in OPTIONAL_PACKAGES.items():
+        installed = find_spec(package) is not None
+        hint = "" if installed else f"pip install 'donna-hw[{extra}]'"
+        yield Finding(f"package {package}", "ok" if installed else "missing", purpose, hint)
+    for program, purpose in (("cmake", "builds the native runner for phones"), ("g++", "links what TVM compiles")):
+        installed = shutil.which(program) is not None
+        yield Finding(program, "ok" if installed else "missing", purpose, "" if installed else f"install {program}")
 
 
 def _machine() -> Iterator[Finding]:
     cores = os.cpu_count() or 1
     load = os.getloadavg()[0]
     busy = load > 0.5
-    words = f"{cores} cores, load {load:.1f}" + (": what runs beside a measurement slows it" if busy else "")
-    yield Finding("processor", "note" if busy else "ok", words, "stop what else runs before measuring" if busy else "")
+    details = f"{cores} cores, load {load:.1f}" + (": other processes disturb measurements" if busy else "")
+    hint = "stop other processes before measuring" if busy else ""
+    yield Finding("processor", "note" if busy else "ok", details, hint)
     governors = {
         path.read_text().strip() for path in Path("/sys/devices/system/cpu").glob("cpu*/cpufreq/scaling_governor")
     }
     if governors:
         steady = governors == {"performance"}
-        cure = "" if steady else "cpupower frequency-set -g performance, as root, while measuring"
-        yield Finding("governor", "ok" if steady else "note", ", ".join(sorted(governors)), cure)
+        hint = "" if steady else "cpupower frequency-set -g performance, as root, while measuring"
+        yield Finding("governor", "ok" if steady else "note", ", ".join(sorted(governors)), hint)
 
 
 def _folders() -> Iterator[Finding]:
-    own = data_roots()[0]
+    user_root = data_roots()[0]
     kinds = {
-        kind: len(list((own / kind).glob("*"))) for kind in ("devices", "recipes", "runners") if (own / kind).is_dir()
+        kind: len(list((user_root / kind).glob("*")))
+        for kind in ("devices", "recipes", "runners")
+        if (user_root / kind).is_dir()
     }
-    words = ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "nothing of yours yet"
-    yield Finding("your folder", "ok", f"{own}: {words}")
+    contents = ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "empty"
+    yield Finding("your folder", "ok", f"{user_root}: {contents}")
     free_bytes = shutil.disk_usage(Path.cwd()).free
-    few = free_bytes < 5e9
-    cure = "free some: a study keeps some gigabytes" if few else ""
-    yield Finding("disk", "note" if few else "ok", f"{free_bytes / 1e9:.1f} GB free here", cure)
+    low = free_bytes < 5e9
+    hint = "free some space: a study saves several gigabytes" if low else ""
+    yield Finding("disk", "note" if low else "ok", f"{free_bytes / 1e9:.1f} GB free here", hint)

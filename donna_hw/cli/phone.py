@@ -1,4 +1,4 @@
-"""Commands for phones."""
+"""Commands for phones: `donna-hw phone`."""
 
 from __future__ import annotations
 
@@ -6,48 +6,53 @@ from pathlib import Path
 
 import click
 
-from donna_hw.cli import completion as completing
+from donna_hw.cli.completion import complete_devices
+from donna_hw.cli.options import FOLDER, RUNNER_ABIS, SPACE
 
 
-@click.command("operators")
-@click.argument("space", shell_complete=completing.spaces)
+@click.group()
+def phone() -> None:
+    """Set up and inspect phones for measurements."""
+
+
+@phone.command()
+@SPACE
 @click.argument("stage")
 @click.argument("block", type=click.IntRange(0))
 @click.option(
-    "--device", required=True, shell_complete=completing.devices, help="A phone's name or file, whose runner is tflite."
+    "--device",
+    required=True,
+    shell_complete=complete_devices,
+    help="A phone's name or its file; its runner must be tflite.",
 )
-@click.option("--runs", type=click.IntRange(1), default=30, show_default=True, help="Runs of the block.")
-def operators(space: str, stage: str, block: int, device: str, runs: int) -> None:
-    """Show what each operator of block BLOCK of a STAGE takes on a phone, by benchmark_model's own profiler."""
-    from donna_hw._core.units import format_quantity
+@click.option("--repeats", type=click.IntRange(1), default=30, show_default=True, help="Runs of the block.")
+def operators(space: str, stage: str, block: int, device: str, repeats: int) -> None:
+    """Show the time of each operator of one block on a phone.
+
+    BLOCK is the block's number in STAGE. The times come from the profiler of TFLite's benchmark_model.
+    """
     from donna_hw.devices.backends.android.backend import AndroidBackend
     from donna_hw.devices.device import Device
     from donna_hw.errors import ConfigError
-    from donna_hw.reporting.text.summaries import tabulate
+    from donna_hw.reporting.text.devices import format_operators
     from donna_hw.spaces import load_space
 
-    chosen = load_space(space)
-    part = chosen.stage(stage)
-    if block >= part.size:
-        raise ConfigError(f"stage {stage} has the blocks 0 to {part.size - 1}", got=block)
+    loaded = load_space(space)
+    selected = loaded.stage(stage)
+    if block >= selected.size:
+        raise ConfigError(f"block of stage {stage} must be 0 to {selected.size - 1}", got=block)
     backend = Device.load(device).backend()
     if not isinstance(backend, AndroidBackend):
-        raise ConfigError(
-            "operators are told by a phone's benchmark_model", got=device, hint="see docs/guides/phone.md"
-        )
-    found = backend.operators(chosen.block_graph(part, block), runs)
-    total_s = sum(one.mean_s for one in found)
-    rows = [
-        [one.kind, one.name, format_quantity(one.mean_s, "s"), f"{100 * one.mean_s / total_s:.1f} %"] for one in found
-    ]
-    click.echo(f"{stage} {part.label(block)} on {backend.environment().device_model}, mean of {runs} runs")
-    click.echo(tabulate(["operator", "place", "mean", "share"], rows))
+        raise ConfigError("device must be a phone", got=device, hint="see docs/guides/phone.md")
+    times = backend.operators(loaded.block_graph(selected, block), repeats)
+    click.echo(f"{stage} {selected.label(block)} on {backend.environment().device_model}, mean of {repeats} runs")
+    click.echo(format_operators(times))
 
 
-@click.command("phone-clean")
-@click.option("--serial", default="", help="Which phone, as adb devices shows it.")
-def phone_clean(serial: str) -> None:
-    """Remove everything that this package has put on a phone."""
+@phone.command()
+@click.option("--serial", default="", help="Serial number of the phone, as `adb devices` shows it.")
+def clean(serial: str) -> None:
+    """Remove everything that this package stored on a phone."""
     from donna_hw.devices.backends.android.adb import Adb
     from donna_hw.devices.backends.android.discovery import find_adb, select_phone
     from donna_hw.devices.backends.android.remote_files import ROOT, RemoteFolder
@@ -57,16 +62,19 @@ def phone_clean(serial: str) -> None:
     click.echo(f"{adb.serial}: {ROOT} is removed")
 
 
-@click.command("build-runner")
-@click.option("--abi", default="host", show_default=True, help="The phone's, such as arm64-v8a; host for this machine.")
-@click.option("--ndk", type=click.Path(path_type=Path), help="Folder of the Android NDK; else $ANDROID_NDK_HOME.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the program; else ~/.donna_hw/runners/<abi>.")
-def build_runner(abi: str, ndk: Path | None, out: Path | None) -> None:
+@phone.command("build-runner")
+@click.option(
+    "--abi",
+    type=click.Choice(RUNNER_ABIS),
+    default="host",
+    show_default=True,
+    help="ABI of the phone; host: this machine.",
+)
+@click.option("--ndk", type=FOLDER, help="Folder of the Android NDK; by default $ANDROID_NDK_HOME.")
+@click.option("--output-dir", type=FOLDER, help="Folder of the program; by default ~/.donna_hw/runners/<abi>.")
+def build_runner(abi: str, ndk: Path | None, output_dir: Path | None) -> None:
     """Build the native runner that times blocks on a phone."""
     from donna_hw.devices.backends.android.binaries import runner_folder
     from donna_hw.devices.backends.android.build_runner import build_runner as build
 
-    click.echo(f"{build(out or runner_folder(abi), abi=abi, ndk=ndk)}")
-
-
-COMMANDS = (build_runner, operators, phone_clean)
+    click.echo(str(build(output_dir or runner_folder(abi), abi=abi, ndk=ndk)))

@@ -1,27 +1,19 @@
-"""Commands of the pipeline: one a step, from training to the report."""
+"""Commands of the pipeline: one for each step, from training to the report."""
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from donna_hw.cli import completion as completing
+from donna_hw.cli.options import CLUSTER, OUT, RECIPE, SEED, SUMMARY
 
 if TYPE_CHECKING:
     from donna_hw.pipeline.run import Run
 
-RECIPE = click.argument("recipe", shell_complete=completing.recipes)
-OUT = click.option("--out", type=click.Path(path_type=Path), help="The run's folder; by default runs/<recipe>.")
-SEED = click.option(
-    "--seed", type=click.IntRange(0), help="Replaces the recipe's seed; the run's folder is then its own."
-)
-
-CLUSTER = click.option(
-    "--cluster",
-    help="Address of a Ray cluster that does the work; auto for this host's own. The run's folder must be one on all hosts.",
-)
+logger = logging.getLogger(__name__)
 
 
 @click.command()
@@ -29,16 +21,17 @@ CLUSTER = click.option(
 @OUT
 @SEED
 def reference(recipe: str, out: Path | None, seed: int | None) -> None:
-    """Train RECIPE's reference network alone.
+    """Train RECIPE's reference network.
 
     On several GPUs: torchrun --standalone --nproc-per-node 8 -m donna_hw reference RECIPE
     """
+    from donna_hw.pipeline import steps
     from donna_hw.pipeline.run import open_run
     from donna_hw.reporting.text.summaries import format_reference_summary
     from donna_hw.training.large_scale.distributed import read_rank_and_world_size
 
     with open_run(recipe, out, seed, distributed=True) as run:
-        run.reference()
+        steps.train_reference(run)
         if read_rank_and_world_size()[0] == 0:
             click.echo(format_reference_summary(run.folder / "reference"))
 
@@ -49,12 +42,13 @@ def reference(recipe: str, out: Path | None, seed: int | None) -> None:
 @SEED
 @CLUSTER
 def distill(recipe: str, out: Path | None, seed: int | None, cluster: str | None) -> None:
-    """Train RECIPE's reference and distil its blocks."""
+    """Train RECIPE's reference and distill its blocks."""
+    from donna_hw.pipeline import steps
     from donna_hw.pipeline.run import open_run
     from donna_hw.reporting.text.summaries import format_blocks_summary
 
     with open_run(recipe, out, seed, cluster=cluster) as run:
-        click.echo(format_blocks_summary(run.distill()))
+        click.echo(format_blocks_summary(steps.distill_blocks(run)))
 
 
 @click.command()
@@ -67,16 +61,17 @@ def finetune(recipe: str, out: Path | None, seed: int | None, cluster: str | Non
 
     On several GPUs, after distill: torchrun --standalone --nproc-per-node 8 -m donna_hw finetune RECIPE
     """
+    from donna_hw.pipeline import steps
     from donna_hw.pipeline.run import open_run
     from donna_hw.reporting.text.summaries import format_networks_summary
     from donna_hw.training.large_scale.distributed import read_rank_and_world_size
 
-    number, processes = read_rank_and_world_size()
+    rank, processes = read_rank_and_world_size()
     with open_run(recipe, out, seed, distributed=True, cluster=cluster) as run:
-        if processes == 1:  # blocks are distilled by one process with workers of its own
-            run.distill()
-        library = run.finetune()
-        if number == 0:
+        if processes == 1:  # blocks are distilled by one process, which starts its own workers
+            steps.distill_blocks(run)
+        library = steps.finetune_networks(run)
+        if rank == 0:
             click.echo(format_networks_summary(library))
 
 
@@ -84,18 +79,19 @@ def finetune(recipe: str, out: Path | None, seed: int | None, cluster: str | Non
 @RECIPE
 @OUT
 @SEED
-@click.option("--with-front", is_flag=True, help="Fit to the verified networks too, not only to the library's.")
+@click.option("--with-front", is_flag=True, help="Fit to the verified networks of the front as well.")
 def fit(recipe: str, out: Path | None, seed: int | None, *, with_front: bool) -> None:
-    """Fit RECIPE's accuracy predictor and judge it.
+    """Fit and evaluate RECIPE's accuracy predictor.
 
-    Prints how well it orders networks, beside MACs and parameters alone.
+    Prints how well it ranks networks, compared with MACs and parameters alone.
     """
+    from donna_hw.pipeline import steps
     from donna_hw.pipeline.run import open_run
     from donna_hw.reporting.summary import predictor_lines
 
     with open_run(recipe, out, seed) as run:
-        run.count()
-        run.fit(with_front=with_front)
+        steps.count_blocks(run)
+        steps.fit_accuracy_predictor(run, with_front=with_front)
         click.echo("\n".join(predictor_lines(run)))
 
 
@@ -104,7 +100,7 @@ def fit(recipe: str, out: Path | None, seed: int | None, *, with_front: bool) ->
 @OUT
 @SEED
 def report(recipe: str, out: Path | None, seed: int | None) -> None:
-    """Write the report of a finished run again."""
+    """Rewrite the report of a finished run."""
     from donna_hw.pipeline.run import open_run
     from donna_hw.reporting.html.page import write_report
 
@@ -117,47 +113,31 @@ def report(recipe: str, out: Path | None, seed: int | None) -> None:
 @OUT
 @SEED
 @CLUSTER
-@click.option(
-    "--summary", type=click.Path(path_type=Path), help="Also write the summary of results to this Markdown file."
-)
+@SUMMARY
 def run(recipe: str, out: Path | None, seed: int | None, cluster: str | None, summary: Path | None) -> None:
-    """Run RECIPE whole, from training to the report."""
+    """Run all steps of RECIPE, from training to the report."""
     from donna_hw.pipeline.run import open_run
 
     with open_run(recipe, out, seed, cluster=cluster) as opened:
-        run_pipeline(opened, summary)
+        run_and_report(opened, summary)
 
 
-def run_pipeline(run: Run, summary: Path | None) -> None:
-    """Take a run through all its steps, and show and write what they found."""
+def run_and_report(run: Run, summary: Path | None) -> None:
+    """Take a run through all its steps, write its report and summary, and show its front."""
     from donna_hw._core.files import write_atomic
-    from donna_hw._core.progress import log
-    from donna_hw.pipeline.steps.verify import evaluate_latency, evaluate_predictor, verify
+    from donna_hw.pipeline.pipeline import run_pipeline
     from donna_hw.reporting.html.page import INSTALL_HINT, read_plotly_js, write_report
     from donna_hw.reporting.summary import summary_markdown
     from donna_hw.reporting.text.summaries import format_front_summary, format_verified_networks
 
     if not read_plotly_js():
-        log(f"the report will hold a still picture; {INSTALL_HINT} makes it interactive")
-    run.preflight()
-    run.distill()
-    run.profile()
-    run.count()
-    run.finetune()
-    run.fit()
-    front = run.search()
-    evaluate_predictor(run)
-    evaluate_latency(run)
-    verified = verify(run, front)
+        logger.warning("the report will hold a static picture; %s makes it interactive", INSTALL_HINT)
+    front, verified = run_pipeline(run)
     text = summary_markdown(run)
     write_atomic(run.folder / "summary.md", text)
     if summary is not None:
         write_atomic(summary, text)
     path = write_report(run)
-    run.clear_distill_batches()
     click.echo(format_front_summary(front))
     click.echo("\n" + format_verified_networks(verified))
     click.echo(f"report: {path}")
-
-
-COMMANDS = (reference, distill, finetune, fit, report, run)

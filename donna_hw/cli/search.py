@@ -3,122 +3,105 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from donna_hw.cli import completion as completing
-
-if TYPE_CHECKING:
-    from donna_hw.search.verification_loop import VerificationConfig
-
-VERIFY = click.option(
-    "--verify",
-    type=click.IntRange(4),
-    help="Measure so many networks of the front whole, correct the first cost, search again, until the front stands.",
-)
-ROUNDS = click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Of --verify, at most.")
-
-
-def verification_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options `verify` and `rounds`."""
-    return VERIFY(ROUNDS(command))
-
-
-def build_verification_config(verify: int | None, rounds: int) -> VerificationConfig | None:
-    """Return what the options ask for, None for no verification."""
-    from donna_hw.search.verification_loop import VerificationConfig
-
-    return None if verify is None else VerificationConfig(verify, rounds)
-
-
-METHODS = ("auto", "exact", "nsga2", "random")
+from donna_hw.cli.options import FILE, FOLDER, SEARCH_METHODS, SPACE
 
 
 @click.command()
-@click.argument("space", shell_complete=completing.spaces)
-@click.option("--accuracy-from", "run_folder", required=True, type=click.Path(path_type=Path), help="A run's folder.")
+@SPACE
+@click.option("--accuracy-from", required=True, type=FOLDER, help="Folder of the run that predicts accuracies.")
 @click.option(
     "--cost",
     "costs",
     multiple=True,
     required=True,
-    help="NAME, 'max(NAME,NAME)' or '0.7*NAME+0.3*NAME'; NAME is [QUANTITY@]DEVICE[/VARIANT], or measured@DEVICE. Once for each.",
+    help="NAME, 'max(NAME,NAME)' or '0.7*NAME+0.3*NAME', where NAME is [METRIC@]DEVICE[/VARIANT] or measured@DEVICE; "
+    "repeat it for several costs.",
 )
 @click.option(
-    "--max", "limits", multiple=True, help="COST=VALUE with its unit, such as latency@v100=20ms. On any cost."
+    "--constraint",
+    "constraints",
+    metavar="COST<=VALUE",
+    multiple=True,
+    help='Upper bound of any cost, such as "latency@v100<=20ms"; repeat it for several.',
 )
-@click.option("--each", is_flag=True, help="A front for each cost alone; --out is then named after each.")
+@click.option("--separate-fronts", is_flag=True, help="Search a front for each cost alone, in a file named after it.")
 @click.option(
-    "--robust", type=click.FloatRange(0.5, 1, min_open=True, max_open=True), help="Judge costs by this quantile."
+    "--quantile",
+    type=click.FloatRange(0.5, 1, min_open=True, max_open=True),
+    help="Compare costs by this quantile of their prediction instead of the mean.",
 )
 @click.option(
-    "--diverse", type=click.FloatRange(0, 1, max_open=True), help="At most this share of equal blocks in two."
+    "--max-overlap",
+    type=click.FloatRange(0, 1, max_open=True),
+    help="Share of equal blocks that two networks of the front may have at most.",
 )
 @click.option(
     "--method",
-    type=click.Choice(METHODS),
+    type=click.Choice(SEARCH_METHODS),
     default="auto",
     show_default=True,
-    help="auto: exact where costs are sums, else nsga2.",
+    help="auto: exact where costs are sums over blocks, else nsga2.",
+)
+@click.option("--tables", type=FOLDER, help="Folder of latency tables; the run's and the shipped ones come after it.")
+@click.option("--samples", type=click.IntRange(4), default=2500, show_default=True, help="Networks to evaluate.")
+@click.option("--population", type=click.IntRange(4), default=50, show_default=True, help="Networks of a generation.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the search.")
+@click.option("--output", type=FILE, help="Write the front to this CSV.")
+@click.option(
+    "--verify-networks",
+    metavar="N",
+    type=click.IntRange(4),
+    help="Measure N networks of the front, correct the first cost and search again, until the front is stable.",
 )
 @click.option(
-    "--tables", type=click.Path(path_type=Path), help="Folder of latency tables; the run's, then shipped ones."
+    "--verify-rounds", type=click.IntRange(1), default=5, show_default=True, help="Rounds of verification at most."
 )
-@click.option("--samples", type=click.IntRange(4), default=2500, show_default=True, help="Networks to look at.")
-@click.option("--population", type=click.IntRange(4), default=50, show_default=True, help="Networks in a generation.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), help="Write the front to this CSV.")
-@verification_options
 def search(
     *,
     space: str,
-    run_folder: Path,
+    accuracy_from: Path,
     costs: tuple[str, ...],
-    limits: tuple[str, ...],
-    each: bool,
-    robust: float | None,
-    diverse: float | None,
+    constraints: tuple[str, ...],
+    separate_fronts: bool,
+    quantile: float | None,
+    max_overlap: float | None,
     method: str,
     tables: Path | None,
     samples: int,
     population: int,
     seed: int,
-    out: Path | None,
-    verify: int | None,
-    rounds: int,
+    output: Path | None,
+    verify_networks: int | None,
+    verify_rounds: int,
 ) -> None:
     """Search SPACE for the best networks at every cost.
 
-    Accuracies are predicted from the blocks and the predictor of a finished run.
+    Accuracies are predicted by the blocks and the predictor of a finished run.
     """
     from donna_hw._core.csv_files import write_csv
     from donna_hw.reporting.text.summaries import format_front_summary, format_verification_summary
     from donna_hw.search.api import SearchRequest, SearchSettings, run_search, run_verified_search
+    from donna_hw.search.verification_loop import VerificationConfig
 
-    settings, plan = (
-        SearchSettings(method, samples, population, seed, robust, diverse),
-        build_verification_config(verify, rounds),
-    )
-    for asked in [(cost,) for cost in costs] if each else [costs]:
-        question = SearchRequest(space, run_folder, asked, limits, tables, settings)
-        if plan is None:
-            front = run_search(question)
+    settings = SearchSettings(method, samples, population, seed, quantile, max_overlap)
+    for group in [(cost,) for cost in costs] if separate_fronts else [costs]:
+        request = SearchRequest(space, accuracy_from, group, constraints, tables, settings)
+        if verify_networks is None:
+            front = run_search(request)
         else:
-            standing = run_verified_search(question, plan)
-            front = standing.front
-            click.echo(format_verification_summary(standing))
-        if out is not None:
-            path = path_for_cost(out, asked[0]) if each else out
+            verification = run_verified_search(request, VerificationConfig(verify_networks, verify_rounds))
+            front = verification.front
+            click.echo(format_verification_summary(verification))
+        if output is not None:
+            path = path_for_cost(output, group[0]) if separate_fronts else output
             write_csv(path, front.to_frame())
         click.echo(format_front_summary(front))
 
 
-def path_for_cost(out: Path, cost: str) -> Path:
-    """Return a file of its own for a cost: `front-latency@v100.csv` for `front.csv`."""
-    return out.with_name(f"{out.stem}-{re.sub(r'[^A-Za-z0-9@._-]+', '-', cost).strip('-')}{out.suffix}")
-
-
-COMMANDS = (search,)
+def path_for_cost(path: Path, cost: str) -> Path:
+    """Return the file of one cost: `front-latency@v100.csv` for `front.csv`."""
+    return path.with_name(f"{path.stem}-{re.sub(r'[^A-Za-z0-9@._-]+', '-', cost).strip('-')}{path.suffix}")

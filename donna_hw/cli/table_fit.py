@@ -1,4 +1,4 @@
-"""Commands that fit costs to whole networks: `donna-hw table fit` and `donna-hw table correct`."""
+"""Commands that fit costs to whole networks: `donna-hw table fit` and `donna-hw table calibrate`."""
 
 from __future__ import annotations
 
@@ -6,76 +6,76 @@ from pathlib import Path
 
 import click
 
-from donna_hw.cli.profile import TABLES
-from donna_hw.cli.table import TABLES as TABLES_FROM
-
-KIND = click.option(
-    "--kind",
-    type=click.Choice(["auto", "sum", "floor"]),
-    default="auto",
-    show_default=True,
-    help="A sum over blocks, a launch floor, or what errs less on networks left out.",
-)
+from donna_hw.cli.options import COST_MODEL, FILE, TABLES
 
 
 @click.command()
-@click.argument("networks", metavar="NETWORKS.csv", type=click.Path(path_type=Path))
-@KIND
+@click.argument("networks", metavar="NETWORKS.csv", type=FILE)
+@COST_MODEL
 @click.option(
-    "--from",
-    "ground",
-    type=click.Choice(["layers", "nothing"]),
+    "--prior",
+    type=click.Choice(["layers", "none"]),
     default="layers",
     show_default=True,
-    help="What is known before: what the layers of each block do, or nothing.",
+    help="layers: blocks cost what their layers suggest; none: all blocks of a stage cost the same.",
 )
 @TABLES
-def fit(networks: Path, kind: str, ground: str, root: Path) -> None:
-    """Fit a table to whole networks alone: what each block costs, with a standard error.
+def fit(networks: Path, model: str, prior: str, tables: Path) -> None:
+    """Fit a table to measured networks alone.
 
-    NETWORKS.csv is a file of measured networks (`table import`, or one that lies beside a table). The ground of the fit is what the layers
-    of each block do, or nothing: then every block of a stage is expected to cost the same.
+    Every block gets a cost and its standard error, starting from the prior. NETWORKS.csv lists measured networks: it comes from
+    `table import`, or lies next to a table.
     """
     from donna_hw.costs.fitted_table import fit_table, write_fitted_table
     from donna_hw.reporting.text.table import format_fit
     from donna_hw.tables.network_measurements import MeasuredNetworks
 
-    found = MeasuredNetworks.read(networks)
+    measured = MeasuredNetworks.read(networks)
     variant = networks.name.removesuffix(".networks.csv")
-    table, done = fit_table(found, kind=kind, from_layers=ground == "layers", root=root, variant=variant)
+    table, result = fit_table(measured, kind=model, from_layers=prior == "layers", root=tables, variant=variant)
     write_fitted_table(table)
-    click.echo(format_fit(done, table.path))
+    click.echo(format_fit(result, table.path))
 
 
 @click.command()
 @click.argument("name", metavar="TABLE")
-@TABLES_FROM
-@KIND
+@TABLES
+@COST_MODEL
 @click.option(
-    "--networks", type=click.IntRange(4), default=30, show_default=True, help="Whole networks to measure, at most."
+    "--networks", type=click.IntRange(4), default=30, show_default=True, help="Whole networks to measure at most."
 )
 @click.option(
-    "--until", metavar="PERCENT", type=click.FloatRange(0), default=0.0, help="Stop where networks left out err less."
+    "--target-error",
+    metavar="PERCENT",
+    type=click.FloatRange(0),
+    default=0.0,
+    help="Stop when the mean error on held-out networks is below this.",
 )
-@click.option("--with", "given", type=click.Path(path_type=Path), help="Measured networks, instead of measuring any.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--networks-file", type=FILE, help="Use these measured networks instead of measuring any.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the candidate networks.")
 def calibrate(
-    *, name: str, tables: Path, kind: str, networks: int, until: float, given: Path | None, seed: int
+    *,
+    name: str,
+    tables: Path,
+    model: str,
+    networks: int,
+    target_error: float,
+    networks_file: Path | None,
+    seed: int,
 ) -> None:
-    """Correct TABLE by whole networks, those that tell most first.
+    """Calibrate TABLE with measured whole networks.
 
-    They are measured beside the table on its device, which must be this machine's; or come from a file of measured networks. Networks of
-    another device, or a TABLE of counts, give a table of their device. A shipped table is copied to the folder of --tables.
+    The most informative networks are measured first, on the table's device, which must be this machine's; or networks are read from a
+    file. Networks of another device, or a TABLE of counts, give a table of the networks' device. A shipped table is copied to the folder
+    of --tables first.
     """
     from donna_hw.costs.correction import CorrectionConfig, correct_from_networks, measure_and_correct
     from donna_hw.reporting.text.table import format_fit
     from donna_hw.tables.lookup import load_table
 
-    table, plan = load_table(name, tables), CorrectionConfig(networks, until, kind, seed)
-    done, path = (
-        measure_and_correct(table, plan, tables) if given is None else correct_from_networks(table, given, plan, tables)
-    )
-    click.echo(format_fit(done, path))
-
-
-COMMANDS = (fit, calibrate)
+    table, config = load_table(name, tables), CorrectionConfig(networks, target_error, model, seed)
+    if networks_file is None:
+        result, path = measure_and_correct(table, config, tables)
+    else:
+        result, path = correct_from_networks(table, networks_file, config, tables)
+    click.echo(format_fit(result, path))

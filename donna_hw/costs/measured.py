@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -27,14 +27,11 @@ from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.network_measurements import NetworkMeasurements
 from donna_hw.tables.table_info import TableInfo
 
+logger = logging.getLogger(__name__)
+
 MAX_NETWORKS = 2500  # networks of one search; the paper's number of samples (section E)
 MEASURED_PREFIX = "measured@"  # of the name of such a cost; that of a device follows
 CostAndStd = tuple[float, float]
-
-
-def log_to_stderr(line: str) -> None:
-    """Print a line to standard error."""
-    print(line, file=sys.stderr)
 
 
 @dataclass
@@ -62,7 +59,7 @@ class MeasuredCost:
     max_networks: int = MAX_NETWORKS
     name: str = ""
     workers: WorkerFactory = create_subprocess_workers
-    log: Callable[[str], None] = log_to_stderr
+    log: Callable[[str], None] = logger.info
     _cache: dict[tuple[int, ...], CostAndStd] = field(default_factory=dict)
     _measured_count: int = 0
     _spent_s: float = 0.0

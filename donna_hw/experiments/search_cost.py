@@ -12,35 +12,41 @@ STARTUP_EPOCHS = 1500  # epochs before the first search: blocks, library and pre
 
 
 def random_epochs(networks: int, targets: int = 1, platforms: int = 1) -> int:
-    """Return the epochs of random search, N x 450 x targets x platforms: N networks trained for each target on each platform."""
+    """Return the epochs of random search, N x 450 x targets x platforms: N networks are trained for each target on each platform."""
     return _validate_count(networks) * SCRATCH_EPOCHS * _validate_count(targets) * _validate_count(platforms)
 
 
 def donna_epochs(targets: int = 1, platforms: int = 1, start_up: int = STARTUP_EPOCHS) -> int:
-    """Return the epochs of DONNA: its start, once, and 50 x targets x platforms, a network finetuned for each target on each platform."""
+    """Return the epochs of DONNA: its startup, once, and 50 x targets x platforms, a network finetuned for each target and platform."""
     return start_up + FINETUNE_EPOCHS * _validate_count(targets) * _validate_count(platforms)
 
 
 def epoch_ratio(networks: int, targets: int = 1, platforms: int = 1, start_up: int = STARTUP_EPOCHS) -> float:
-    """Return how many times the epochs of DONNA random search takes; with `start_up=0` as the paper counts for many targets."""
+    """Return how many times as many epochs as DONNA random search takes; the paper counts with `start_up=0` for many targets."""
     return random_epochs(networks, targets, platforms) / donna_epochs(targets, platforms, start_up)
 
 
 def share_exceeding(top1_percent: float, mean: float, std: float) -> float:
-    """Return the share of random networks, 0 to 1, that are more accurate than `top1_percent`: accuracies are normal, as in section E."""
+    """Return the share of random networks, 0 to 1, that are more accurate than `top1_percent`.
+
+    Their accuracies are normal with a mean and standard deviation in per cent, as in section E.
+    """
     if not std > 0:
-        raise ConfigError("the accuracies of random networks must spread", got=std)
+        raise ConfigError("the standard deviation of random networks' accuracies must be above 0", got=std)
     return math.erfc((top1_percent - mean) / (std * math.sqrt(2))) / 2
 
 
 def networks_needed(share: float, confidence: float = 0.95) -> int:
-    """Return how many random networks hold one of that share with that confidence: the least n with 1 - (1 - share)^n >= certainty."""
+    """Return how many random networks contain one of that share with that confidence.
+
+    It is the smallest n with 1 - (1 - share)^n >= confidence.
+    """
     if not (0 < share < 1 and 0 < confidence < 1):
-        raise ConfigError("a share and a certainty lie between 0 and 1", got=f"{share}, {confidence}")
+        raise ConfigError("share and confidence must lie between 0 and 1", got=f"{share}, {confidence}")
     return math.ceil(math.log1p(-confidence) / math.log1p(-share))
 
 
 def _validate_count(number: int) -> int:
     if number < 1:
-        raise ConfigError("networks, targets and platforms are counted from 1", got=number)
+        raise ConfigError("networks, targets and platforms must be at least 1", got=number)
     return number

@@ -1,4 +1,4 @@
-"""Networks of a front as files: ONNX, torch weights, and a TOML that rebuilds the network."""
+"""Export of networks: as ONNX, as torch weights, and as a TOML that rebuilds the network."""
 
 from __future__ import annotations
 
@@ -28,10 +28,17 @@ FORMATS = ("onnx", "torch", "toml")
 
 
 class NetworkFile(StrictModel):
-    """The keys of a network's TOML: a space, the label of each stage's block, and of each global axis's value rebuild it.
+    """The keys of a network's TOML; the space, the label of each stage's block and that of each global axis's value rebuild it.
 
-    layers_hash: of the whole network. weights: the safetensors beside it, "" without. weights_from: where these are from, in words.
-    predicted: what its front said of it, units in the names. donna_hw: the version that wrote it.
+    Attributes:
+        donna_hw: The version that wrote it.
+        space: What `load_space` is given.
+        layers_hash: Of the whole network.
+        weights: The safetensors file in the same folder; "" without one.
+        weights_from: Where the weights come from, in words.
+        blocks: The label of each stage's block.
+        settings: The label of each global axis's value.
+        predicted: What was predicted of it, by names that end in the unit.
     """
 
     donna_hw: str
@@ -46,7 +53,7 @@ class NetworkFile(StrictModel):
 
 @dataclass(frozen=True)
 class ExportedNetwork:
-    """A network that was read back: what its TOML says, its space, its place in it, its layers and the file of its weights."""
+    """A network that was read back: its TOML, its space, its architecture, its layers, and the path of the TOML."""
 
     file: NetworkFile
     space: Space
@@ -55,14 +62,12 @@ class ExportedNetwork:
     path: Path
 
     def module(self) -> GraphModule:
-        """Return the torch module with the exported weights, in evaluation mode; raises `FileFormatError` when they are not there."""
+        """Return the torch module with the exported weights, in evaluation mode; raises `FileFormatError` without weights."""
         from donna_hw.graph.torch_module import to_torch
         from donna_hw.training.checkpoints import load_weights
 
         if not self.file.weights:
-            raise FileFormatError(
-                f"{self.path} must name its weights", got="none", hint="export with --format torch,toml"
-            )
+            raise FileFormatError(f"{self.path} names no weights", hint="export with --format torch --format toml")
         module = to_torch(self.graph, seed=0)
         load_weights(module, self.path.parent / self.file.weights)
         return module.eval()
@@ -77,10 +82,24 @@ def export_network(
     weights_from: Path | None = None,
     predicted: Mapping[str, float] | None = None,
 ) -> list[Path]:
-    """Write a network as `<stem>.onnx` (batch 1), `.safetensors` and `.toml`, and return what was written.
+    """Write a network as `<stem>.onnx` (batch 1), `<stem>.safetensors` and `<stem>.toml`.
 
-    weights_from: the folder of a run, whose finetuned network is taken, or else its distilled blocks; None: random weights, the same every
-    time. The TOML says which. Raises `UnknownNameError` for a format and `FileFormatError` where the run has no such weights.
+    Args:
+        space: The search space.
+        architecture: The network.
+        stem: Path of the files without their endings.
+        formats: Which files to write: `onnx`, `torch`, `toml`.
+        weights_from: The folder of a run, whose finetuned network is exported, or else the network of its distilled blocks; None:
+            random weights, the same every time. The TOML states which.
+        predicted: What was predicted of the network, by names that end in the unit; saved in the TOML.
+
+    Returns:
+        The written files.
+
+    Raises:
+        ConfigError: No format is named.
+        FileFormatError: The run has no such weights.
+        UnknownNameError: A format is unknown.
     """
     from donna_hw.training.checkpoints import save_weights
 
@@ -114,30 +133,41 @@ def export_network(
 
 
 def load_network(path: Path) -> ExportedNetwork:
-    """Read a network's TOML and rebuild its layers; raises `FileFormatError` when they are not those that were exported."""
+    """Read a network's TOML and rebuild its layers.
+
+    Args:
+        path: The TOML that `export_network` wrote.
+
+    Returns:
+        The network; its method `module` gives the torch module.
+
+    Raises:
+        FileFormatError: The file is damaged, or the space has changed since, so that the layers are others.
+        UnknownNameError: The file names a stage, block or axis that the space lacks.
+    """
     file = read_model(path, NetworkFile)
     if file.weights and Path(file.weights).name != file.weights:
         raise FileFormatError(
-            f"{path} must name weights beside it", got=file.weights, hint="name a file of this folder"
+            f"{path}: weights must be a file of the same folder", got=file.weights, hint="name one without a folder"
         )
     space = load_space(file.space)
-    known = {stage.name for stage in space.stages}, {axis.name for axis in space.global_axes}
-    for names, right in zip((file.blocks, file.settings), known, strict=True):
-        for name in names.keys() - right:
-            raise UnknownNameError(f"{path} must name parts of {space.name}", got=name, choices=sorted(right))
+    stages, axes = {stage.name for stage in space.stages}, {axis.name for axis in space.global_axes}
+    for kind, names, known in (("stage", file.blocks, stages), ("global axis", file.settings, axes)):
+        for name in names.keys() - known:
+            raise UnknownNameError(f"{path}: unknown {kind} of {space.name}", got=name, choices=sorted(known))
     architecture = space.architecture_from_labels({**file.blocks, **file.settings})
     graph = space.network_graph(architecture)
     if layers_hash(graph) != file.layers_hash:
         raise FileFormatError(
-            f"{path} must be of the layers {layers_hash(graph)} that {file.space} draws now",
+            f"{path}: the layers of {file.space} have changed since the export; layers_hash must be {layers_hash(graph)}",
             got=file.layers_hash,
-            hint="the space was changed since: export again",
+            hint="export again",
         )
     return ExportedNetwork(file, space, architecture, graph, path)
 
 
 def build_module(space: Space, architecture: Architecture, run: Path | None) -> tuple[GraphModule, str]:
-    """Return a network in evaluation mode, with weights of a run or random ones, and where they are from, in words."""
+    """Return a network in evaluation mode, with weights of a run or random ones, and where they come from, in words."""
     from donna_hw.graph.torch_module import to_torch
 
     if run is None:
@@ -156,34 +186,37 @@ def build_module(space: Space, architecture: Architecture, run: Path | None) -> 
 
 
 def validate_formats(formats: Sequence[str]) -> None:
-    """Raise `UnknownNameError` for a format that is none, `ConfigError` without any."""
+    """Raise `UnknownNameError` for an unknown format, `ConfigError` without any."""
     for name in formats:
         if name not in FORMATS:
-            raise UnknownNameError("a format must be a known one", got=name, choices=FORMATS)
+            raise UnknownNameError("unknown format", got=name, choices=FORMATS)
     if not formats:
-        raise ConfigError("an export needs a format", got="none", choices=FORMATS)
+        raise ConfigError("no format is named to export", choices=FORMATS)
 
 
 def read_front_networks(space: Space, front: Path) -> list[tuple[Architecture, dict[str, float]]]:
-    """Return every network of a front's CSV with what was predicted of it, units in the names; raises `FileFormatError` and `UnknownNameError`."""
+    """Return every network of a front's CSV with what was predicted of it, by names that end in the unit.
+
+    Raises `FileFormatError` for a file that is no front of the space, `UnknownNameError` for an unknown label.
+    """
     try:
         frame = pd.read_csv(StringIO(read_text(front)), dtype=str, keep_default_na=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise FileFormatError(
-            f"{front} must be a front's CSV", got=str(error), hint="search again with --out"
+            f"{front} is no CSV of a front", got=str(error), hint="search again with --output"
         ) from None
     names = [*(stage.name for stage in space.stages), *(axis.name for axis in space.global_axes)]
     missing = [name for name in names if name not in frame]
     if missing:
         raise FileFormatError(
-            f"{front} must have a column {missing[0]}", got=", ".join(map(str, frame)), hint=f"search {space.name}"
+            f"{front} has no column {missing[0]}", got=", ".join(map(str, frame)), hint=f"search {space.name}"
         )
-    found = []
+    networks = []
     for record in frame.to_dict("records"):
-        others = {str(key): cell for key, cell in record.items() if key not in names}
-        predicted = {key: float(cell) for key, cell in others.items() if _is_number(cell)}
-        found.append((space.architecture_from_labels({name: record[name] for name in names}), predicted))
-    return found
+        cells = {str(key): cell for key, cell in record.items() if key not in names}
+        predicted = {key: float(cell) for key, cell in cells.items() if _is_number(cell)}
+        networks.append((space.architecture_from_labels({name: record[name] for name in names}), predicted))
+    return networks
 
 
 def _is_number(cell: str) -> bool:

@@ -1,4 +1,4 @@
-"""Recipe: a whole experiment as one TOML. Every key is checked; `recipes/README.md` explains each."""
+"""Recipe: a whole experiment as one TOML. Every key is checked, and `recipes/README.md` explains each."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ from donna_hw.pipeline.recipe_schema import (
 )
 from donna_hw.training.large_scale.config import PaperFinetuneConfig, PaperTrainingConfig
 
-INHERITED_KEYS = {"data", "reference", "distill", "finetune", "library", "seed"}  # rules what a run trains
+# what decides what a run trains: a recipe that extends another takes these from it
+INHERITED_KEYS = {"data", "reference", "distill", "finetune", "library", "seed"}
+# may change in a begun run: nothing that was trained or measured depends on them
 MUTABLE_KEYS = (
     "title",
     "workers",
@@ -46,10 +48,29 @@ MUTABLE_KEYS = (
 
 
 class Recipe(StrictModel):
-    """A whole experiment. seed rules all randomness; workers is the number of processes, 0 for one a core.
+    """A whole experiment: one table of a TOML file for each step.
 
-    One that extends another takes from it all that rules what was trained (`INHERITED_KEYS`), and names a space that has new blocks beside all
-    of the other's.
+    A recipe that extends another takes the settings of its training from it (`INHERITED_KEYS`), and names a space that has new blocks
+    in addition to all blocks of the other's space.
+
+    Attributes:
+        title: Heads the report.
+        space: What `load_space` is given.
+        seed: Of all random numbers.
+        extends: The recipe that this one extends, None for none.
+        workers: Number of processes; 0 uses one for each core.
+        counters: The devices that count operations and parameters.
+        data: The images.
+        reference: Training of the reference network; `method` chooses the kind.
+        teacher: The recipe whose reference teaches whole networks; None: the run's own.
+        distill: Blockwise distillation.
+        quantize: How 8-bit blocks and networks are quantized.
+        latency: The device that is measured, and the networks that correct and test the sum.
+        finetune: Finetuning of whole networks; `method` chooses the kind.
+        library: The Architecture Library and the predictor.
+        search: The search.
+        verify: The verification of the front.
+        front_benchmark: The study that compares the front with baselines of equal latency.
     """
 
     title: str
@@ -73,43 +94,59 @@ class Recipe(StrictModel):
     @model_validator(mode="before")
     @classmethod
     def _default_method(cls, content: Any) -> Any:
-        """Give a training that names no method the first one."""
+        """Default the method of a training to the first one."""
         if not isinstance(content, dict):
             return content
-        parts = {name: content.get(name) for name in ("reference", "finetune")}
+        trainings = {name: content.get(name) for name in ("reference", "finetune")}
         return content | {
-            name: {"method": "adam_cosine"} | part for name, part in parts.items() if isinstance(part, dict)
+            name: {"method": "adam_cosine"} | config for name, config in trainings.items() if isinstance(config, dict)
         }
 
     @model_validator(mode="after")
     def _validate_networks(self) -> Recipe:
-        """Say so before hours of training, not after."""
+        """Refuse, before hours of training, networks from scratch that cannot be trained."""
         corners = 2
         if isinstance(self.reference, PretrainedReferenceConfig) and self.finetune.scratch_networks:
-            rule = "nothing says how to train networks from scratch where the reference is given"
-            raise ConfigError(rule, got=self.finetune.scratch_networks, hint="leave finetune.scratch_networks out")
+            raise ConfigError(
+                "finetune.scratch_networks needs a reference that is trained, since they are trained as it is",
+                got=self.finetune.scratch_networks,
+                hint="leave finetune.scratch_networks out",
+            )
         if self.finetune.scratch_networks > self.library.networks - corners:
             raise ConfigError(
-                "finetune.scratch_networks must be at most library.networks less its two corners",
+                "finetune.scratch_networks must be at most library.networks minus its two corners",
                 got=self.finetune.scratch_networks,
             )
         return self
 
     @classmethod
     def read(cls, path: Path) -> Recipe:
-        """Read a recipe; raises `FileFormatError`, `UnknownNameError` with the known keys, or `ConfigError` with the broken rule."""
+        """Read and check a recipe.
+
+        Args:
+            path: Its TOML file.
+
+        Returns:
+            The recipe, with all that it inherits from the one that it extends.
+
+        Raises:
+            ConfigError: A value is missing or bad, or the file is a recipe of a detection study.
+            FileFormatError: The file is missing or no TOML.
+            UnknownNameError: A key is unknown.
+        """
         content = read_toml(path)
         if "detector" in content:
-            raise ConfigError(f"{path} is a recipe of detection", hint=f"donna-hw detect {path}")
+            raise ConfigError(f"{path} is a recipe of a detection study", hint=f"run donna-hw study detection {path}")
         if "extends" in content and not INHERITED_KEYS & content.keys():
             content = (
                 _inherit_settings(parse_model(content["extends"], ExtendsConfig, f"{path}: extends"), path) | content
             )
-        elif "extends" in content and not content.keys() >= INHERITED_KEYS:  # a run's kept recipe has them all
-            named = sorted(INHERITED_KEYS & content.keys())
+        elif (
+            "extends" in content and not content.keys() >= INHERITED_KEYS
+        ):  # the recipe saved in a run's folder has them all
             raise ConfigError(
-                f"{path}: a recipe that extends another takes {', '.join(sorted(INHERITED_KEYS))} from it",
-                got=", ".join(named),
+                f"{path}: a recipe that extends another inherits {', '.join(sorted(INHERITED_KEYS))} from it",
+                got=", ".join(sorted(INHERITED_KEYS & content.keys())),
                 hint="leave them out",
             )
         return parse_model(content, cls, str(path))
@@ -121,46 +158,46 @@ class Recipe(StrictModel):
 
     @property
     def scratch_epochs(self) -> int:
-        """How long networks are trained from scratch."""
+        """Epochs of networks that are trained from scratch."""
         return self.finetune.scratch_epochs or self.reference.epochs
 
     @property
     def long_epochs(self) -> int:
-        """How long the same networks are finetuned beside it; 0: they are not."""
-        given = self.finetune.long_epochs
-        return self.scratch_epochs if given is None else given
+        """Epochs of finetuning of the same networks, for comparison; 0: they are not finetuned so."""
+        epochs = self.finetune.long_epochs
+        return self.scratch_epochs if epochs is None else epochs
 
     @property
     def cost_devices(self) -> list[str]:
-        """Devices whose cost the search minimises."""
+        """Devices whose cost the search minimizes."""
         return self.search.costs or [self.latency.device]
 
 
-def _inherit_settings(part: ExtendsConfig, path: Path) -> dict[str, Any]:
-    """Return what a recipe takes from the one that it extends, which lies beside it or is a shipped one."""
-    base = Recipe.read(base_path(part, path)).model_dump(exclude_none=True)
+def _inherit_settings(config: ExtendsConfig, path: Path) -> dict[str, Any]:
+    """Return the settings that a recipe at `path` inherits from the one that it extends."""
+    base = Recipe.read(base_path(config, path)).model_dump(exclude_none=True)
     return {key: value for key, value in base.items() if key not in ("title", "space", "extends", "quantize")}
 
 
-def base_path(part: ExtendsConfig, path: Path) -> Path:
-    """Return the recipe that one at `path` extends: beside it, or a shipped one."""
-    beside = path.parent / part.recipe
-    return beside if beside.is_file() else find_recipe(part.recipe)
+def base_path(config: ExtendsConfig, path: Path) -> Path:
+    """Return the recipe that one at `path` extends: a file in the same folder, or a shipped one."""
+    neighbor = path.parent / config.recipe
+    return neighbor if neighbor.is_file() else find_recipe(config.recipe)
 
 
 def find_recipe(name: str) -> Path:
-    """Return the path of a recipe given by its file or, for a shipped one, by its name."""
+    """Return the path of a recipe that is named by its file or, if it is shipped, by its name."""
     return find_resource("recipes", name)
 
 
 def save_recipe(recipe: Recipe, folder: Path) -> None:
     """Write the recipe into its run's folder, or raise `ConfigError` when the folder holds the run of another.
 
-    Settings by which nothing that was trained or measured would differ (`MUTABLE_KEYS`) may change: what is kept is then the new recipe.
+    Settings on which nothing depends that was trained or measured (`MUTABLE_KEYS`) may change: then the new recipe is saved.
     """
-    kept, settings = folder / "recipe.toml", recipe.model_dump(exclude_none=True)
-    # so a key that came later has its default there, too
-    before = Recipe.read(kept).model_dump(exclude_none=True) if kept.exists() else None
+    path, settings = folder / "recipe.toml", recipe.model_dump(exclude_none=True)
+    # read as a recipe, so that a key that is newer than the file has its default there, too
+    before = Recipe.read(path).model_dump(exclude_none=True) if path.exists() else None
     if before == settings:
         return
     if before is not None:
@@ -172,18 +209,21 @@ def save_recipe(recipe: Recipe, folder: Path) -> None:
                 got=new,
                 hint="choose another folder with --out, or delete this one",
             )
-    write_toml(kept, settings)
+    write_toml(path, settings)
 
 
 def _fixed_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings that rule what is trained and measured; a choice by qualities is ruled by their metric, too."""
-    free = {key for key in MUTABLE_KEYS if key != "library.quality" or settings["library"]["choice"] == "uniform"}
+    """Return the settings that decide what is trained and measured.
+
+    The metric of blocks is one of them where it chose the networks.
+    """
+    mutable = {key for key in MUTABLE_KEYS if key != "library.quality" or settings["library"]["choice"] == "uniform"}
     return {
-        part: {key: value for key, value in content.items() if f"{part}.{key}" not in free}
+        section: {key: value for key, value in content.items() if f"{section}.{key}" not in mutable}
         if isinstance(content, dict)
         else content
-        for part, content in settings.items()
-        if part not in free
+        for section, content in settings.items()
+        if section not in mutable
     }
 
 

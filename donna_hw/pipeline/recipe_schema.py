@@ -1,4 +1,4 @@
-"""The parts of a recipe, each a table of its TOML; `recipes/README.md` explains every key."""
+"""The sections of a recipe, each a table of its TOML; `recipes/README.md` explains every key."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from donna_hw.training.quantization.data_free import QuantizationConfig
 
 
 class DataConfig(StrictModel):
-    """Which images, how many of the train set are held out for block qualities, and what may be done to them."""
+    """Which images, how many of the train set are held out for the metrics of blocks, and how images are augmented."""
 
     name: str
     held_out: int = Field(ge=1)
@@ -28,7 +28,7 @@ class DataConfig(StrictModel):
 
 
 class ReferenceConfig(StrictModel):
-    """Training of the reference network from scratch; small images want Adam and a few epochs, ImageNet wants `PaperTraining`."""
+    """Training of the reference network from scratch by Adam, for small images; for ImageNet there is `PaperTrainingConfig`."""
 
     method: Literal["adam_cosine"] = "adam_cosine"
     epochs: int = Field(ge=1)
@@ -42,41 +42,41 @@ class ReferenceConfig(StrictModel):
 
 
 class PretrainedReferenceConfig(StrictModel):
-    """A reference that is trained already. weights: a safetensors file of its state; empty: the space brings its own weights."""
+    """A reference that is trained already. weights: a safetensors file of its state; empty: the space has weights of its own."""
 
     method: Literal["pretrained"]
     weights: str = ""
 
     @property
     def epochs(self) -> int:
-        """None: nothing is trained."""
+        """0, since nothing is trained."""
         return 0
 
 
 class ExtendsConfig(StrictModel):
-    """Another recipe whose run is taken over: its reference, blocks and predictor.
+    """Another recipe, whose run gives its reference, blocks and predictor.
 
-    run: its folder; empty: beside this run's own. test_networks: how many networks with new blocks judge the predictor; 0: as many as
-    the other's library.test_networks.
+    run: that run's folder; empty: the folder of that name next to this run's. test_networks: how many networks with new blocks test the
+    predictor; 0: as many as the other's library.test_networks.
     """
 
-    recipe: str = Field(max_length=255)  # longer ones are no file's name
+    recipe: str = Field(max_length=255)  # a file's name is no longer
     run: str = ""
     test_networks: int = Field(default=0, ge=0)
 
 
 class TeacherConfig(StrictModel):
-    """Another recipe whose reference network teaches whole networks, in the place of their own.
+    """Another recipe, whose reference network teaches whole networks instead of the run's own.
 
-    run: its folder; empty: beside this run's own.
+    run: that run's folder; empty: the folder of that name next to this run's.
     """
 
-    recipe: str = Field(max_length=255)  # longer ones are no file's name
+    recipe: str = Field(max_length=255)  # a file's name is no longer
     run: str = ""
 
 
 class DistillConfig(StrictModel):
-    """Blockwise distillation; the defaults are the paper's (A.1): one epoch, batch 256, Adam at 0.01, cosine in 20 steps."""
+    """Blockwise distillation. The defaults are the paper's (A.1): one epoch, batch 256, Adam at 0.01, cosine in 20 steps."""
 
     epochs: int = Field(default=1, ge=1)
     images: int = Field(default=0, ge=0)
@@ -88,17 +88,17 @@ class DistillConfig(StrictModel):
     parallel_blocks: int = Field(default=16, ge=1)
 
     def block_distill_config(self, devices: tuple[str, ...] = ("cpu",)) -> BlockDistillConfig:
-        """Return the settings for blockwise distillation; on GPUs `together` blocks are trained at a time, on a core of the CPU one."""
-        fit = OptimConfig(self.epochs, self.batch, self.learning_rate, self.cosine_steps)
-        together = 1 if devices == ("cpu",) else self.parallel_blocks
-        return BlockDistillConfig(fit, self.images, self.cache_gib * 2**30, devices, together)
+        """Return the settings for blockwise distillation; a GPU trains `parallel_blocks` blocks at a time, a CPU core one."""
+        optim = OptimConfig(self.epochs, self.batch, self.learning_rate, self.cosine_steps)
+        group_size = 1 if devices == ("cpu",) else self.parallel_blocks
+        return BlockDistillConfig(optim, self.images, self.cache_gib * 2**30, devices, group_size)
 
 
 class QuantizeStepConfig(StrictModel):
-    """How 8-bit blocks and networks are made of trained float32 ones, after Data-Free Quantization; the defaults are its own.
+    """How 8-bit blocks and networks are made of trained float32 ones, by Data-Free Quantization; the defaults are that paper's.
 
-    ranges: from what batch-norms say, or observed on so many `images` of the train set. per_channel: a grid for each output channel of the
-    weights. deviations: how far ranges reach from a mean that no image gave.
+    ranges: of activations, from the statistics of batch-norms, or observed on so many `images` of the train set. per_channel: one grid
+    for each output channel of the weights. range_stds: how many standard deviations ranges reach from the mean of a batch-norm.
     """
 
     equalize: bool = True
@@ -110,7 +110,7 @@ class QuantizeStepConfig(StrictModel):
     range_stds: float = Field(default=6.0, gt=0)
 
     def quantization_config(self) -> BlockQuantizationConfig:
-        """Return the settings for quantising."""
+        """Return the settings for quantization."""
         method = QuantizationConfig(
             self.equalize, self.absorb_bias, self.correct_bias, self.per_channel, self.range_stds
         )
@@ -118,7 +118,7 @@ class QuantizeStepConfig(StrictModel):
 
 
 class LatencyConfig(StrictModel):
-    """The device to measure on; whole networks that correct the sum, and others that test it."""
+    """The device to measure on, and how many whole networks correct the sum of block latencies and how many test it."""
 
     device: str = "onnxruntime_cpu"
     rounds: int | None = Field(default=None, ge=1)
@@ -127,7 +127,7 @@ class LatencyConfig(StrictModel):
 
 
 class FinetuneStepConfig(FinetuneSchedule):
-    """End-to-end distillation of whole networks; small images want Adam and a few epochs, ImageNet wants `PaperFinetuning`."""
+    """End-to-end distillation of whole networks by Adam, for small images; for ImageNet there is `PaperFinetuneConfig`."""
 
     method: Literal["adam_cosine"] = "adam_cosine"
     epochs: int = Field(ge=1)
@@ -138,16 +138,16 @@ class FinetuneStepConfig(FinetuneSchedule):
 
     def finetune_config(self) -> FinetuneConfig:
         """Return the settings for finetuning."""
-        fit = OptimConfig(self.epochs, self.batch, self.learning_rate, self.cosine_steps)
-        return FinetuneConfig(fit, self.images, self.hard_label_weight, self.temperature)
+        optim = OptimConfig(self.epochs, self.batch, self.learning_rate, self.cosine_steps)
+        return FinetuneConfig(optim, self.images, self.hard_label_weight, self.temperature)
 
 
 class LibraryConfig(StrictModel):
     """The Architecture Library: networks to fit the predictor to (two of them corners of the space), others to test it.
 
-    choice: how those to fit to are chosen. further_networks: more of them, finetuned by one seed each, those that tell most after the
-    first ones. test_networks are drawn uniformly, stratified_networks evenly over MACs. quality: the metric of blocks that the
-    predictor reads, or several joined by `+` for the kind `joint`.
+    choice: how those to fit to are chosen. extra_networks: more of them, finetuned by one seed each, the most informative ones given the
+    first. test_networks are drawn uniformly, stratified_networks evenly over MACs. quality: the metric of blocks that the predictor reads,
+    or several joined by `+` for the kind `joint`.
     """
 
     networks: int = Field(ge=5)
@@ -178,23 +178,25 @@ class LibraryConfig(StrictModel):
     @model_validator(mode="before")
     @classmethod
     def _default_quality(cls, content: Any) -> Any:
-        """Give a kind whose metrics are not named the best ones that it can read."""
+        """Default the metrics to the best ones that the kind of predictor can read."""
         if not isinstance(content, dict):
             return content
         return {"quality": JOINT_METRICS if content.get("predictor", "joint") == "joint" else "kl"} | content
 
     @model_validator(mode="after")
     def _validate_quality(self) -> LibraryConfig:
-        """Say so before hours of training, not after."""
-        several = len(parse_metrics(self.quality)) > 1
-        if several and self.predictor != "joint":
-            rule = "several metrics need library.predictor = 'joint'"
-            raise ConfigError(rule, got=f"{self.quality} for {self.predictor}", hint="name one metric, or that kind")
+        """Refuse, before hours of training, metrics that the predictor cannot read."""
+        if len(parse_metrics(self.quality)) > 1 and self.predictor != "joint":
+            raise ConfigError(
+                "several metrics in library.quality need library.predictor = 'joint'",
+                got=f"{self.quality} for {self.predictor}",
+                hint="name one metric, or that kind",
+            )
         return self
 
 
 class SearchConfig(StrictModel):
-    """The search; no costs means the latency of the recipe's device. Limits carry their unit: `onnxruntime_cpu = "0.2ms"`."""
+    """The search; without costs it is for the latency of the recipe's device. Constraints have units: `onnxruntime_cpu = "0.2ms"`."""
 
     samples: int = Field(default=2500, ge=4)
     population: int = Field(default=50, ge=4)
@@ -203,23 +205,24 @@ class SearchConfig(StrictModel):
 
     @model_validator(mode="after")
     def _validate_samples(self) -> SearchConfig:
-        """Say so before hours of training, not after."""
+        """Refuse, before hours of training, a search that ends within its first generation."""
         if self.samples < self.population:
             raise ValueError("samples must be at least the population")
         return self
 
 
 class VerifyConfig(StrictModel):
-    """How many networks of the front are finetuned and measured, and random ones of equal latency beside them."""
+    """How many networks of the front are finetuned and measured, and how many random ones of equal latency, for comparison."""
 
     front: int = Field(default=3, ge=1)
     random: int = Field(default=0, ge=0)
 
 
 class FrontBenchmarkConfig(StrictModel):
-    """The proof: at how many latencies, by how many seeds each network is finetuned, how near equal latencies are.
+    """The study of the front against baselines: at how many latencies, by how many seeds each network is finetuned.
 
-    tries: random networks of the predicted latency that are measured, one by one, until one is near enough.
+    tolerance: by what share latencies may differ that count as equal. tries: how many random networks of a predicted latency are measured,
+    one after another, until one is near enough.
     """
 
     levels: int = Field(default=8, ge=1)

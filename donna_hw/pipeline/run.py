@@ -1,225 +1,177 @@
-"""Run: a recipe in its folder. Each step reads and writes plain files there, can be repeated, and goes on where it was stopped."""
+"""Run: a recipe and its folder, with the space, data, libraries, device and costs that they define."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from donna_hw._core.csv_files import write_csv
 from donna_hw._core.files import hold_lock
 from donna_hw._core.units import parse_quantity
 from donna_hw.costs.base import CostModel
-from donna_hw.costs.basis import FeatureBasis
-from donna_hw.costs.correction import CorrectionConfig, fit_correction, sample_candidates
-from donna_hw.costs.serialization import load_cost, save_correction
-from donna_hw.devices.backends.base import UNITS
+from donna_hw.costs.serialization import load_cost
 from donna_hw.devices.device import Device
 from donna_hw.errors import ConfigError, UnknownNameError
-from donna_hw.graph.torch_module import GraphModule
-from donna_hw.pipeline import sampling as drawn
+from donna_hw.graph.graph import graph_dtypes
+from donna_hw.measurement.protocol import Protocol
 from donna_hw.pipeline.recipe import Recipe, find_recipe, save_recipe
-from donna_hw.pipeline.recipe_schema import ReferenceConfig
-from donna_hw.pipeline.run_directory import RunFolder
-from donna_hw.pipeline.steps.distill import distill_blocks
-from donna_hw.pipeline.steps.extend import copy_base_run, extended_rows
-from donna_hw.pipeline.steps.finetune import validate_trainings
-from donna_hw.pipeline.steps.quantize import train_or_quantize
-from donna_hw.pipeline.steps.reference import load_or_train_reference
-from donna_hw.predictors.base import FittedPredictor
-from donna_hw.predictors.factory import MIN_NETWORKS, fit_predictor
 from donna_hw.predictors.serialization import load_predictor
 from donna_hw.profiling.network_profiling import measure_networks
-from donna_hw.profiling.profiler import profile_space
-from donna_hw.search.nsga2 import nsga2
-from donna_hw.search.pareto_front import ParetoFront
+from donna_hw.profiling.workers.base import WorkerFactory
+from donna_hw.profiling.workers.ray import ray_worker_factory
+from donna_hw.profiling.workers.subprocess import create_subprocess_workers
 from donna_hw.search.problem import Constraint, SearchProblem
-from donna_hw.spaces.space import Rows
+from donna_hw.spaces import load_space
+from donna_hw.spaces.space import Architecture, Rows, Space
 from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.lookup import find_table
-from donna_hw.training.block_metrics import gather_qualities
-from donna_hw.training.data.image_folder import validate_dataset_size
-from donna_hw.training.executors import ProcessExecutor
-from donna_hw.training.large_scale.config import PaperTrainingConfig
-from donna_hw.training.large_scale.distributed import distributed_context, read_rank_and_world_size
+from donna_hw.training.data import Dataset, load_dataset
+from donna_hw.training.data.dataset import Augmentation
+from donna_hw.training.executors import Executor, ProcessExecutor
+from donna_hw.training.large_scale.distributed import read_rank_and_world_size
 from donna_hw.training.libraries import ArchitectureLibrary, BlockLibrary
 from donna_hw.training.ray_executor import RayExecutor, remove_shared_markers
-from donna_hw.training.reference import read_reference_top1
-
-REFIT_ROLES = ("front", "random", "scaled")  # never test networks, which judge the predictor
 
 
 @dataclass(frozen=True)
-class Run(RunFolder):
-    """A run's steps in their order."""
+class Run:
+    """A recipe in its folder; the functions of `donna_hw.pipeline.steps` take it and write their results there.
 
-    def preflight(self) -> None:
-        """Raise, before hours of training, what the last steps would raise: a device that cannot be used, a cost nobody measures."""
-        self.validate_images()
-        validate_trainings(self)
-        if self.cluster is not None:
-            self.measurement_workers(self.device, self.protocol)
-        units = {
-            name: UNITS[Device.load(name).backend().quantity] for name in (self.device.name, *self.recipe.counters)
-        }
-        for name in self.recipe.cost_devices:
-            if name not in units:
-                raise UnknownNameError(
-                    "search.costs must be the latency's device or counters", got=name, choices=list(units)
-                )
-        self.constraint_bounds({name: units[name] for name in self.recipe.cost_devices})
+    Attributes:
+        recipe: All settings.
+        folder: Where every result of the run is saved.
+        executor: Does the tasks of training: processes of this machine, or the hosts of a Ray cluster.
+        command: The command that repeats the run, for reports.
+        cluster: Address of the Ray cluster, None without one.
+    """
 
-    def constraint_bounds(self, units: dict[str, str]) -> dict[str, float]:
-        """Return the recipe's limits in the units of its costs; raises `ConfigError` and `UnknownNameError`."""
-        for name in self.recipe.search.constraints.keys() - units.keys():
-            raise UnknownNameError("a limit must be on one of the search's costs", got=name, choices=sorted(units))
-        return {name: parse_quantity(text, units[name]) for name, text in self.recipe.search.constraints.items()}
+    recipe: Recipe
+    folder: Path
+    executor: Executor
+    command: str = ""
+    cluster: str | None = None
 
-    def validate_images(self) -> None:
-        """Raise, before the reference is trained, what reading all images into memory would raise; training as the paper does streams."""
-        streamed = not isinstance(self.recipe.reference, ReferenceConfig) and isinstance(
-            self.recipe.finetune, PaperTrainingConfig
-        )
-        if self.recipe.data.name == "image_folder" and not streamed:
-            validate_dataset_size(self.recipe.data.folder, self.space)
+    @cached_property
+    def space(self) -> Space:
+        """The recipe's search space.
 
-    def reference(self) -> GraphModule:
-        """Return the reference network, trained as the recipe says, or read back from the run's folder."""
-        return load_or_train_reference(self)
-
-    def distill(self) -> BlockLibrary:
-        """Train the reference network, then every block for it; of a run that extends another only the blocks that the other lacks."""
-        self.validate_images()
-        if self.recipe.extends is not None:
-            copy_base_run(self)
-        return distill_blocks(self)
-
-    def profile(self) -> LatencyTable:
-        """Measure every block, then whole networks, and correct the sum by them."""
-        table = profile_space(self.space, self.device, self.tables, self.protocol, workers=self.measurement_workers)
-        plan = CorrectionConfig(self.recipe.latency.calibration_networks, seed=self.recipe.seed)
-        names, basis = (table.info.device, table.info.unit), FeatureBasis.from_table(self.space, table)
-        candidates = sample_candidates(self.space, plan)
-        save_correction(
-            self.space, table, fit_correction(names, basis, candidates, lambda rows: self.measure(table, rows), plan)
-        )
-        if self.recipe.latency.test_networks:
-            self.measure(table, self.latency_test_rows())
-        return table
-
-    def count(self) -> list[LatencyTable]:
-        """Count operations and parameters of every block."""
-        return [profile_space(self.space, Device.load(name), self.tables) for name in self.recipe.counters]
-
-    def finetune(self) -> ArchitectureLibrary:
-        """Finetune the networks of the Architecture Library, and train some from scratch if the recipe wants it.
-
-        A run that extends another finetunes networks with new blocks, which test the predictor, and no others.
+        Raises:
+            ConfigError: The space has a global axis, although a run's images have one size, or its reference is in INT8.
         """
-        validate_trainings(self)
-        if self.recipe.extends is not None:
-            self.train_networks(extended_rows(self), "test")
-            return self.architectures
-        library, test = self.library_rows()
-        scratch = drawn.scratch_rows(self)
-        with distributed_context():  # once for all of them
-            self.train_networks(library, "library")
-            self.train_networks(drawn.extra_rows(self), "library", seeds=1)
-            self.train_networks(test, "test")
-            self.train_networks(self.stratified_rows(), "stratified")
-            self.train_networks(scratch, "scratch")
-            if self.recipe.long_epochs:
-                self.train_networks(scratch, "long")
-        return self.architectures
+        space = load_space(self.recipe.space)
+        if space.global_axes:
+            raise ConfigError(
+                "a run needs a space without global axes",
+                got=", ".join(axis.name for axis in space.global_axes),
+                hint=f"choose one value of each, such as {space.name}@{space.input_shape[1]}px",
+            )
+        if "int8" in graph_dtypes(space.network_graph(space.reference)):
+            raise ConfigError(
+                "a run needs a space whose reference is in float32, since the reference is trained",
+                got=self.recipe.space,
+                hint="name the space SPACE@precision, which has float32 and 8-bit blocks",
+            )
+        return space
 
-    def fit(self, *, with_front: bool = False) -> FittedPredictor:
-        """Fit the accuracy predictor to the Architecture Library and, `with_front`, to what has been finetuned for verification.
+    @cached_property
+    def data(self) -> Dataset:
+        """The recipe's images."""
+        config = self.recipe.data
+        data = load_dataset(config.name, config.held_out, config.folder, self.recipe.seed, self.space)
+        return replace(data, augmentation=Augmentation(config.crop, config.flip))
 
-        The predictor of a run that extends another stays as it was there.
-        """
-        if self.recipe.extends is not None:
-            return load_predictor(self.folder / "predictor.toml")
-        part = self.recipe.library
-        rows, top1, roles = self.fit_targets(("library", *REFIT_ROLES) if with_front else ("library",))
-        ceiling = read_reference_top1(self.folder / "reference")
-        predictor = fit_predictor(gather_qualities(self.qualities(), rows), top1, part.predictor, ceiling)
-        counts = {role: roles.count(role) for role in dict.fromkeys(roles)}
-        facts = {"fitted_to": {"networks": len(rows), "quality": part.quality, "roles": counts}}
-        predictor.save(self.folder / "predictor.toml", facts)
-        return predictor
+    @property
+    def blocks(self) -> BlockLibrary:
+        """The Block Library in the run's folder."""
+        return BlockLibrary(self.folder / "block_library", self.space)
 
-    def fit_targets(self, roles: Sequence[str]) -> tuple[Rows, np.ndarray, list[str]]:
-        """Return (rows int [n, stages], top-1 % float [n], role [n]) of finetuned networks to fit to, each once, by its first role.
+    def qualities(self) -> tuple[np.ndarray, ...]:
+        """Return the metrics of every block that the predictor reads, [stage][block] or [stage][block, metric]."""
+        return self.blocks.qualities(self.recipe.library.quality)
 
-        None is a test network. Raises `InsufficientDataError` below 5 of role `library`.
-        """
-        rows, top1 = self.architectures.targets("library", at_least=MIN_NETWORKS)
-        found = dict(zip(map(tuple, rows.tolist()), top1.tolist(), strict=True))
-        first = dict.fromkeys(found, "library")
-        judges = {tuple(self.space.row(network)) for network in self.architectures.mean_top1("test", "stratified")}
-        for role in roles:
-            for network, (mean, _) in self.architectures.mean_top1(role).items():
-                row = tuple(self.space.row(network))
-                if row not in found and row not in judges:
-                    found[row], first[row] = mean, role
-        return np.array(list(found)), np.array(list(found.values())), list(first.values())
+    @property
+    def architectures(self) -> ArchitectureLibrary:
+        """The Architecture Library in the run's folder."""
+        return ArchitectureLibrary(self.folder / "architecture_library", self.space)
 
-    def search(self) -> ParetoFront:
-        """Search for the front and write it to `front.csv`."""
-        part = self.recipe.search
-        front = nsga2(self.search_problem(), part.samples, part.population, self.recipe.seed)
-        write_csv(self.folder / "front.csv", front.to_frame())
-        return front
+    @property
+    def tables(self) -> Path:
+        """The folder of the run's latency tables."""
+        return self.folder / "latency_tables"
 
-    def search_problem(self) -> SearchProblem:
-        """Return what the recipe's search looks for."""
-        predictor = load_predictor(self.folder / "predictor.toml")
-        costs = [self.cost(name) for name in self.recipe.cost_devices]
-        limits = self.constraint_bounds({cost.name: cost.unit for cost in costs})
-        limited = [Constraint(cost, limits[cost.name]) for cost in costs if cost.name in limits]
-        return SearchProblem(self.space, self.qualities(), predictor, costs, limited)
+    @property
+    def reference_weights(self) -> Path:
+        """The file of the reference's weights."""
+        return self.folder / "reference" / "weights.safetensors"
+
+    @cached_property
+    def device(self) -> Device:
+        """The device that latencies are measured on."""
+        return Device.load(self.recipe.latency.device)
+
+    @property
+    def measurement_workers(self) -> WorkerFactory:
+        """Creates the workers that measure: processes of this machine, or the hosts of the cluster that have the device."""
+        return create_subprocess_workers if self.cluster is None else ray_worker_factory(self.cluster)
+
+    @property
+    def protocol(self) -> Protocol:
+        """The device's protocol with the recipe's number of rounds."""
+        rounds = self.recipe.latency.rounds
+        return self.device.protocol if rounds is None else replace(self.device.protocol, rounds=rounds)
+
+    def networks(self, rows: Rows) -> list[Architecture]:
+        """Return rows, int [n, stages], as architectures."""
+        return [self.space.architecture(row) for row in rows]
+
+    def network_names(self, rows: Rows) -> list[str]:
+        """Return the names of networks, int [n, stages], as the files of a run have them."""
+        return [self.space.network_name(network) for network in self.networks(rows)]
+
+    def latency_table(self) -> LatencyTable:
+        """Return the table of the recipe's device; raises `TableError` before `profile_blocks` has measured it."""
+        return find_table([self.tables], self.device.name, self.space.name)
 
     def cost(self, device: str) -> CostModel:
         """Return a device's cost model from the run's table and its correction."""
         return load_cost(self.space, find_table([self.tables], device, self.space.name))
 
-    def measure(self, table: LatencyTable, rows: Rows) -> np.ndarray:
-        """Return the measured latencies of whole networks in seconds, float [n]; measured ones are not measured again."""
-        networks = self.networks(rows)
-        return measure_networks(
-            self.space, self.device, table, networks, self.protocol, workers=self.measurement_workers
-        )
+    def constraint_bounds(self, units: dict[str, str]) -> dict[str, float]:
+        """Return the recipe's upper bounds of costs.
 
-    def train_networks(self, rows: Rows, role: str, seeds: int | None = None) -> None:
-        """Finetune networks, int [n, stages], by each of the recipe's seeds, or by so many; those already held are not.
+        Args:
+            units: The unit of each cost of the search, by its name.
 
-        Networks with 8-bit blocks are finetuned in float32 and quantised.
+        Raises:
+            ConfigError: A bound is no quantity of its cost's unit.
+            UnknownNameError: A bound is on no cost of the search.
         """
-        train_or_quantize(self, rows, role, seeds)
+        for name in self.recipe.search.constraints.keys() - units.keys():
+            raise UnknownNameError("unknown cost in search.constraints", got=name, choices=sorted(units))
+        return {name: parse_quantity(text, units[name]) for name, text in self.recipe.search.constraints.items()}
 
-    def clear_distill_batches(self) -> None:
-        """Delete the prepared images of the finetunings; they are made again, alike, when a network needs them."""
-        shutil.rmtree(self.folder / "distill_batches", ignore_errors=True)
+    def search_problem(self) -> SearchProblem:
+        """Return what the recipe's search looks for: the fitted predictor, its costs and their constraints."""
+        predictor = load_predictor(self.folder / "predictor.toml")
+        costs = [self.cost(name) for name in self.recipe.cost_devices]
+        bounds = self.constraint_bounds({cost.name: cost.unit for cost in costs})
+        constraints = [Constraint(cost, bounds[cost.name]) for cost in costs if cost.name in bounds]
+        return SearchProblem(self.space, self.qualities(), predictor, costs, constraints)
 
-    def library_rows(self) -> tuple[Rows, Rows]:
-        """Return the networks to fit the predictor to and those to test it; see `rows.library_rows`."""
-        return drawn.library_rows(self)
+    def measure(self, table: LatencyTable, rows: Rows) -> np.ndarray:
+        """Return the measured latencies of whole networks in seconds, float [n]; only those not yet measured are measured.
 
-    def stratified_rows(self) -> Rows:
-        """Return test networks spread evenly over MACs; see `rows.stratified_rows`."""
-        return drawn.stratified_rows(self)
-
-    def latency_test_rows(self) -> Rows:
-        """Return the networks that test the corrected latency; see `rows.latency_test_rows`."""
-        return drawn.latency_test_rows(self)
-
-    def random_rows(self, stream: int, count: int) -> Rows:
-        """Return different random networks of trained blocks; see `rows.random_rows`."""
-        return drawn.random_rows(self, stream, count)
+        Args:
+            table: The device's table, next to which the measurements are saved.
+            rows: The networks, int [n, stages].
+        """
+        return measure_networks(
+            self.space, self.device, table, self.networks(rows), self.protocol, workers=self.measurement_workers
+        )
 
 
 @contextmanager
@@ -231,18 +183,25 @@ def open_run(
     distributed: bool = False,
     cluster: str | None = None,
 ) -> Iterator[Run]:
-    """Open, or begin, the run of a recipe; its folder is `out`, by default `runs/<recipe>`, or `runs/<recipe>-seed<n>` with a `seed`
-    that replaces the recipe's. cluster: address of a Ray cluster that does the work; the folder must be one on all its hosts.
+    """Open the run of a recipe, or begin it; only one process at a time may write its folder.
 
-    Only one process may write a folder at a time; of several that torch's launcher started, which only a step that knows of them may
-    be (`jointly`), it is the first. A folder begun with other settings is refused with the first that differs.
+    Args:
+        recipe_name: A recipe's file, or the name of a shipped one.
+        out: The run's folder; by default `runs/<recipe>`, or `runs/<recipe>-seed<n>` where `seed` is given.
+        seed: Replaces the recipe's seed.
+        distributed: Whether the step may run in several processes that torchrun started; the first of them holds the lock.
+        cluster: Address of a Ray cluster that does the work; all its hosts must share the folder.
+
+    Raises:
+        ConfigError: The folder holds a run of other settings (the first difference is named), or the step cannot run in several processes.
+        LockedError: Another process writes the folder.
     """
-    number, processes = read_rank_and_world_size()
+    rank, processes = read_rank_and_world_size()
     if processes > 1 and not distributed:
         raise ConfigError(
-            "only `load_or_train_reference` and `finetune` run in several processes",
+            "this step cannot run in several processes; only reference and finetune can",
             got=f"{processes} processes",
-            hint="start this step without torchrun",
+            hint="start it without torchrun",
         )
     if processes > 1 and cluster is not None:
         raise ConfigError(
@@ -255,18 +214,15 @@ def open_run(
     shown = recipe_name if Path(recipe_name).is_file() and not path.is_absolute() else f"recipes/{path.stem}.toml"
     recipe, name, command = Recipe.read(path), path.stem, f"donna-hw run {shown}"
     if seed is not None:
-        recipe, name, command = (
-            recipe.model_copy(update={"seed": seed}),
-            f"{name}-seed{seed}",
-            f"{command} --seed {seed}",
-        )
+        recipe = recipe.model_copy(update={"seed": seed})
+        name, command = f"{name}-seed{seed}", f"{command} --seed {seed}"
     folder = out or Path("runs") / name
-    with hold_lock(folder / ".lock") if number == 0 else nullcontext():
-        if number == 0:
+    with hold_lock(folder / ".lock") if rank == 0 else nullcontext():
+        if rank == 0:
             save_recipe(recipe, folder)
             remove_shared_markers(folder)
-        pool = ProcessExecutor(recipe.processes) if cluster is None else RayExecutor(cluster, folder)
+        executor = ProcessExecutor(recipe.processes) if cluster is None else RayExecutor(cluster, folder)
         try:
-            yield Run(recipe, folder if cluster is None else folder.resolve(), pool, command, cluster)
+            yield Run(recipe, folder if cluster is None else folder.resolve(), executor, command, cluster)
         finally:
-            pool.close()
+            executor.close()

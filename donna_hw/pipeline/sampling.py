@@ -1,98 +1,108 @@
-"""Which networks a run trains and measures: drawn by its seed, rows int [n, stages]."""
+"""Which networks a run trains and measures: drawn by its seed, as rows int [n, stages]."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 
 from donna_hw.costs.serialization import load_corrected_cost
 from donna_hw.errors import ConfigError
-from donna_hw.pipeline.run_directory import RunFolder
+from donna_hw.pipeline.run import Run
 from donna_hw.predictors.active_selection import select_d_optimal
 from donna_hw.spaces.extremes import block_macs
+from donna_hw.spaces.rows import is_member
 from donna_hw.spaces.space import Rows
-from donna_hw.tables.lookup import find_table
 from donna_hw.training.block_metrics import JOINT_METRICS, gather_qualities, is_trained
 
-# streams of randomness, each with a seed of its own
+# streams of random numbers, each with its own seed
 LATENCY_TEST, LIBRARY, RANDOM, STRATIFIED, CANDIDATES, EXTRA = 2, 3, 4, 5, 6, 7
-CANDIDATES_PER_NETWORK = 50  # networks that the choice of one to finetune looks at
-EXTRA_CANDIDATES = 2000  # the same for any number of further networks, so that more of them only come after fewer
+CANDIDATES_PER_NETWORK = 50  # random networks for each network of the library to choose from
+EXTRA_CANDIDATES = (
+    2000  # the same number for any number of extra networks, so that a larger number only adds networks at the end
+)
 
 
-def library_rows(run: RunFolder) -> tuple[Rows, Rows]:
-    """Return the networks to fit the predictor to and those to test it, int [n, stages] each.
+def library_rows(run: Run) -> tuple[Rows, Rows]:
+    """Return the networks that the predictor is fitted to, and those that test it, int [n, stages] each.
 
-    By `library.choice = "d_optimal"` the networks to fit to, corners apart, are those of 50 times as many that tell most about a linear
-    predictor's weights. The test networks are the same by any choice.
+    With `library.choice = "d_optimal"` the former, corners apart, are the most informative about a linear predictor's weights of 50 times
+    as many. The test networks do not depend on the choice.
     """
     library, test = uniform_rows(run)
     if run.recipe.library.choice == "uniform":
         return library, test
-    qualities, fixed = run.qualities(), corner_rows(run)[: len(library)]
-    drawn = _candidates(run, CANDIDATES, CANDIDATES_PER_NETWORK * len(library), (fixed, test))
-    count = len(library) - len(fixed)
-    chosen = select_d_optimal(gather_qualities(qualities, drawn), gather_qualities(qualities, fixed), count)
-    return np.concatenate([fixed, drawn[chosen]]), test
+    qualities, corners = run.qualities(), corner_rows(run)[: len(library)]
+    candidates = _candidate_rows(
+        run, CANDIDATES, CANDIDATES_PER_NETWORK * len(library), np.concatenate([corners, test])
+    )
+    selected = select_d_optimal(
+        gather_qualities(qualities, candidates), gather_qualities(qualities, corners), len(library) - len(corners)
+    )
+    return np.concatenate([corners, candidates[selected]]), test
 
 
-def extra_rows(run: RunFolder) -> Rows:
-    """Return the networks that are finetuned after the library's first ones, int [n, stages]: none that tests a predictor.
+def extra_rows(run: Run) -> Rows:
+    """Return the networks that are finetuned after the library's first ones, int [n, stages]; none of them tests a predictor.
 
-    One after another, of 2,000 drawn uniformly, what tells most, beside all networks before it, about the weights of a predictor
-    that is linear in the logarithms of `libraries.JOINT`.
+    Of 2,000 networks drawn uniformly, one after another the one that is the most informative, given all networks before it, about the
+    weights of a predictor that is linear in the logarithms of `JOINT_METRICS`.
+
+    Raises:
+        ConfigError: The space has fewer networks to choose from than `library.extra_networks`.
     """
     count = run.recipe.library.extra_networks
     if not count:
         return np.empty((0, len(run.space.columns)), np.int64)
     library, test = library_rows(run)
-    drawn = _candidates(run, EXTRA, EXTRA_CANDIDATES, (library, test))
-    if len(drawn) < count:
-        rule = "library.extra_networks must be at most the networks of the space to choose from"
-        raise ConfigError(rule, got=count, hint=f"ask for {len(drawn)} or fewer")
+    candidates = _candidate_rows(run, EXTRA, EXTRA_CANDIDATES, np.concatenate([library, test]))
+    if len(candidates) < count:
+        raise ConfigError(
+            "library.extra_networks must be at most the networks of the space to choose from",
+            got=count,
+            hint=f"ask for {len(candidates)} or fewer",
+        )
     qualities = run.blocks.qualities(JOINT_METRICS)
-    return np.asarray(
-        drawn[select_d_optimal(gather_qualities(qualities, drawn), gather_qualities(qualities, library), count)]
-    )
+    selected = select_d_optimal(gather_qualities(qualities, candidates), gather_qualities(qualities, library), count)
+    return np.asarray(candidates[selected])
 
 
-def _candidates(run: RunFolder, stream: int, count: int, but: Sequence[Rows]) -> Rows:
-    """Return random networks to choose from, at most half of the space: none of these, and no stratified one."""
-    known = {tuple(row) for rows in (*but, stratified_rows(run)) for row in rows}
-    drawn = random_rows(run, stream, min(count, run.space.size // 2))
-    return np.asarray(drawn[[tuple(row) not in known for row in drawn]])
+def _candidate_rows(run: Run, stream: int, count: int, excluded: Rows) -> Rows:
+    """Return random networks to choose from, at most half of the space: none of those excluded and no stratified one."""
+    rows = random_rows(run, stream, min(count, run.space.size // 2))
+    return np.asarray(rows[~is_member(rows, np.concatenate([excluded, stratified_rows(run)]))])
 
 
-def uniform_rows(run: RunFolder) -> tuple[Rows, Rows]:
-    """Return the networks to fit the predictor to, if chance chooses them, and those to test it, int [n, stages] each.
+def uniform_rows(run: Run) -> tuple[Rows, Rows]:
+    """Return the networks that the predictor is fitted to where they are drawn at random, and those that test it, int [n, stages] each.
 
-    All are drawn uniformly, as in the paper; if the recipe wants corners, the reference and the network of every axis's first value
+    All are drawn uniformly, as in the paper. Where the recipe asks for corners, the reference and the network of every axis's first value
     replace two of those to fit to, so that the predictor knows both ends; a corner with a diverged block is left out.
     """
-    sizes, corners = run.recipe.library, corner_rows(run)
-    drawn = random_rows(run, LIBRARY, sizes.networks + sizes.test_networks + 2)
-    others = drawn[~(drawn[:, None] == corners[None]).all(axis=2).any(axis=1)]
-    rows = np.concatenate([corners, others])[: sizes.networks + sizes.test_networks]
-    return rows[: sizes.networks], rows[sizes.networks :]
+    config, corners = run.recipe.library, corner_rows(run)
+    random = random_rows(run, LIBRARY, config.networks + config.test_networks + 2)
+    rows = np.concatenate([corners, random[~is_member(random, corners)]])[: config.networks + config.test_networks]
+    return rows[: config.networks], rows[config.networks :]
 
 
-def corner_rows(run: RunFolder) -> Rows:
-    """Return the corners that the recipe wants in the library, int [2 or fewer, stages]: those of trained blocks only."""
-    space = run.space
-    corners = np.unique([space.row(space.reference), [0] * len(space.columns)], axis=0)[::-1]
+def corner_rows(run: Run) -> Rows:
+    """Return the corners that the recipe asks for in the library, int [2 or fewer, stages]: those of trained blocks only."""
+    corners = _corners(run)
     usable = is_trained(gather_qualities(run.qualities(), corners))
     return np.asarray(corners[usable & run.recipe.library.corners])
 
 
-def scratch_rows(run: RunFolder) -> Rows:
+def _corners(run: Run) -> Rows:
+    """Return the reference and the network of every axis's first value, int [2, stages], or [1, stages] where both are the same."""
+    space = run.space
+    return np.unique([space.row(space.reference), [0] * len(space.columns)], axis=0)[::-1]
+
+
+def scratch_rows(run: Run) -> Rows:
     """Return the networks that are also trained from scratch, int [n, stages]: the library's first ones that are no corners."""
-    corners = {(0,) * len(run.space.columns), tuple(run.space.row(run.space.reference))}
     library, _ = library_rows(run)
-    return library[[tuple(row) not in corners for row in library]][: run.recipe.finetune.scratch_networks]
+    return np.asarray(library[~is_member(library, _corners(run))][: run.recipe.finetune.scratch_networks])
 
 
-def stratified_rows(run: RunFolder) -> Rows:
+def stratified_rows(run: Run) -> Rows:
     """Return test networks spread evenly over the logarithm of MACs, int [n, stages], none of those of `uniform_rows`.
 
     Uniform ones crowd in the middle; of 200 times as many, drawn uniformly too, these are the nearest to evenly spaced MACs.
@@ -100,31 +110,37 @@ def stratified_rows(run: RunFolder) -> Rows:
     count = run.recipe.library.stratified_networks
     if not count:
         return np.empty((0, len(run.space.columns)), np.int64)
-    known = {tuple(row) for rows in uniform_rows(run) for row in rows}
-    drawn = random_rows(run, STRATIFIED, min(200 * count, run.space.size // 2))
-    drawn = drawn[[tuple(row) not in known for row in drawn]]
-    macs = np.log(gather_qualities(block_macs(run.space), drawn).sum(axis=1))
-    wanted = np.linspace(macs.min(), macs.max(), count)
-    free, chosen = np.ones(len(drawn), bool), []
-    for target in wanted:
+    rows = random_rows(run, STRATIFIED, min(200 * count, run.space.size // 2))
+    rows = rows[~is_member(rows, np.concatenate(uniform_rows(run)))]
+    macs = np.log(gather_qualities(block_macs(run.space), rows).sum(axis=1))
+    free, selected = np.ones(len(rows), bool), []
+    for target in np.linspace(macs.min(), macs.max(), count):
         nearest = int(np.argmin(np.where(free, np.abs(macs - target), np.inf)))
         free[nearest] = False
-        chosen.append(nearest)
-    return np.asarray(drawn[chosen])
+        selected.append(nearest)
+    return np.asarray(rows[selected])
 
 
-def latency_test_rows(run: RunFolder) -> Rows:
+def latency_test_rows(run: Run) -> Rows:
     """Return the networks that test the corrected latency, int [n, stages]: none that the correction was fitted to."""
-    part = run.recipe.latency
-    cost = load_corrected_cost(run.space, find_table([run.tables], run.device.name, run.space.name))
-    assert cost is not None  # noqa: S101  `profile` came before
-    fitted = cost.rows
-    drawn = random_rows(run, LATENCY_TEST, part.test_networks + part.calibration_networks)
-    return np.asarray(drawn[~(drawn[:, None] == fitted[None]).all(axis=2).any(axis=1)][: part.test_networks])
+    config = run.recipe.latency
+    cost = load_corrected_cost(run.space, run.latency_table())
+    assert cost is not None  # noqa: S101  `profile_blocks` came before
+    rows = random_rows(run, LATENCY_TEST, config.test_networks + config.calibration_networks)
+    return np.asarray(rows[~is_member(rows, cost.rows)][: config.test_networks])
 
 
-def random_rows(run: RunFolder, stream: int, count: int) -> Rows:
-    """Return different random networks of trained blocks, int [count, stages]; each stream has its own randomness."""
+def random_rows(run: Run, stream: int, count: int) -> Rows:
+    """Return different random networks of trained blocks, int [count, stages].
+
+    Args:
+        run: A run whose blocks are distilled.
+        stream: The number of a stream of random numbers; each stream draws other networks.
+        count: How many.
+
+    Raises:
+        ConfigError: Too few networks are free of diverged blocks.
+    """
     rng = np.random.default_rng([run.recipe.seed, stream])
     if stream == LATENCY_TEST:
         return run.space.random_rows(count, rng)
@@ -132,6 +148,8 @@ def random_rows(run: RunFolder, stream: int, count: int) -> Rows:
     usable = rows[is_trained(gather_qualities(run.qualities(), rows))]
     if len(usable) < count:
         raise ConfigError(
-            "enough networks must be free of diverged blocks", got=len(usable), hint="lower distill.learning_rate"
+            f"too few networks are free of diverged blocks, {count} are needed",
+            got=len(usable),
+            hint="lower distill.learning_rate",
         )
     return np.asarray(usable[:count])

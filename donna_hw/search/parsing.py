@@ -72,10 +72,15 @@ class CostParser:
         return load_cost(self.space, table, _format_name(name))
 
     def parse_constraint(self, text: str, asked: Sequence[CostModel] = ()) -> Constraint:
-        """Return the limit that `COST=VALUE` names; the cost may be one that is `asked` for, or any other."""
-        name, sign, value = text.rpartition("=")
-        if not sign:
-            raise ConfigError("a limit is COST=VALUE with a unit, such as params=4M or latency@v100=20ms", got=text)
+        """Return the constraint `COST<=VALUE`, such as `latency@v100<=20ms`; the cost may be one of `asked`, or any other.
+
+        Raises `ConfigError` for another form or a value without a unit of the cost, and what `parse_cost` raises.
+        """
+        name, sign, value = (word.strip() for word in text.rpartition("<="))
+        if not sign or not name:
+            raise ConfigError(
+                "a constraint must be COST<=VALUE with a unit, such as params<=4M or latency@v100<=20ms", got=text
+            )
         known = {cost.name: cost for cost in asked}
         cost = known[name] if name in known else self.parse_cost(name)
         return Constraint(cost, parse_quantity(value, cost.unit))

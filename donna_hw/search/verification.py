@@ -11,7 +11,7 @@ from donna_hw._core.csv_files import write_csv
 from donna_hw.costs.base import CostModel
 from donna_hw.costs.basis import FeatureBasis
 from donna_hw.costs.fit import FitResult, fit_cost
-from donna_hw.costs.measured import MeasuredCost, log_to_stderr
+from donna_hw.costs.measured import MeasuredCost, logger
 from donna_hw.costs.serialization import save_correction
 from donna_hw.devices.device import Device
 from donna_hw.measurement.protocol import Protocol
@@ -40,7 +40,7 @@ def verify_on_device(
     folder: Path | None = None,
     protocol: Protocol | None = None,
     workers: WorkerFactory = create_subprocess_workers,
-    log: Callable[[str], None] = log_to_stderr,
+    log: Callable[[str], None] = logger.info,
 ) -> VerificationResult:
     """Search until the front is stable (`verify_until_stable`), and save the correction and the rounds next to the table.
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
-from donna_hw._core.toml_files import parse_model
+from donna_hw._core.toml_files import StrictModel, parse_model
 from donna_hw.errors import ConfigError
 
 Precision = Literal["int8", "int16", "fp16"]
@@ -23,8 +23,8 @@ Delay = Annotated[int, Field(ge=0, le=2**40)]
 Joules = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class _HardwareConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+class _HardwareConfig(StrictModel):
+    model_config = ConfigDict(allow_inf_nan=True)  # an infinite rate is a part that never limits
 
 
 class SystolicArray(_HardwareConfig):
@@ -87,7 +87,7 @@ class VectorUnit(_HardwareConfig):
     """The vector unit: it processes `lanes` elements at a time, each in the cycles of its function (`default` for others)."""
 
     lanes: Annotated[int, Field(ge=1, le=2**20)]
-    cycles: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = {"default": 1.0}
+    cycles: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(default={"default": 1.0})
 
     def element_cycles(self, function: str) -> float:
         """Return the cycles of a function for one element in a lane."""
@@ -98,7 +98,7 @@ class OutputStage(_HardwareConfig):
     """The output stage of the array: elements that it scales and writes per cycle, and the functions that it applies for free."""
 
     elements_per_cycle: Rate
-    fuses: list[str] = []
+    fuses: list[str] = Field(default=[])
 
 
 class CompilerOptions(_HardwareConfig):

@@ -27,17 +27,27 @@ def completed(*words: str) -> list[str]:
 
 
 def test_commands_recipes_devices_and_spaces_are_completed() -> None:
-    assert {"profile", "prove"} <= set(completed("pr"))
-    for command in ("run", "distill", "study", "transfer"):
-        assert completed(command, "") == resource_names("recipes")
-    assert completed("study", "digits", "study_dig") == ["study_digits", "study_digits_cells"]
+    assert completed("pr") == ["profile"]
+    assert {"simulate", "search", "stress", "study", "spaces"} == set(completed("s"))
+    assert completed("study", "f") == ["front"]
+    for command in (("run",), ("distill",), ("study", "predictor"), ("study", "transfer"), ("plot", "paper")):
+        assert completed(*command, "") == resource_names("recipes")
+    assert completed("study", "predictor", "digits", "study_dig") == ["study_digits", "study_digits_cells"]
     assert completed("profile", "small_8") == [name for name in list_spaces() if name.startswith("small_8")]
-    for words in (("profile", "donna"), ("baselines",), ("sustain", "donna"), ("simulate", "m.onnx")):
+    assert completed("spaces", "small_vit") == ["small_vit_28px", "small_vit_8px"]
+    assert completed("baselines", "--relative-to", "vit_b") == ["vit_b16", "vit_b16_81"]
+    for words in (
+        ("profile", "donna"),
+        ("baselines",),
+        ("stress", "donna"),
+        ("simulate", "m.onnx"),
+        ("phone", "operators"),
+    ):
         assert completed(*words, "--device", "") == resource_names("devices")
     assert completed("export", "front.csv", "--space", "vit") == ["vit_b16", "vit_b16_81"]
 
 
-def test_what_is_no_name_is_left_to_the_shells_files() -> None:
+def test_other_words_are_completed_as_files() -> None:
     shell = ShellComplete(cli, {}, "donna-hw", "_DONNA_HW_COMPLETE")
     assert [item.type for item in shell.get_completions(["run"], "my_rec")] == ["file"]
 
@@ -45,12 +55,14 @@ def test_what_is_no_name_is_left_to_the_shells_files() -> None:
 def test_every_space_device_and_recipe_of_the_command_line_is_completed() -> None:
     def walk(command: click.Command) -> list[click.Parameter]:
         inner = command.commands.values() if isinstance(command, click.Group) else ()
-        return [*command.params, *(one for each in inner for one in walk(each))]
+        return [*command.params, *(parameter for part in inner for parameter in walk(part))]
 
-    known = {"space": "spaces", "recipe": "recipes", "recipes": "recipes", "space_name": "spaces"}
+    known = {"space": "spaces", "recipe": "recipes", "recipes": "recipes", "relative_to": "spaces"}
     for parameter in walk(cli):
         if parameter.name in known:
-            assert getattr(parameter._custom_shell_complete, "__name__", "") == known[parameter.name], parameter
+            assert getattr(parameter._custom_shell_complete, "__name__", "") == f"complete_{known[parameter.name]}", (
+                parameter
+            )
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -90,7 +102,9 @@ printf '%s\\n' "${COMPREPLY[@]}"
     assert words == ["study_digits", "study_digits_cells", "tensor_unit", ""]
 
 
-@pytest.mark.parametrize("words", ["donna-hw run ", "donna-hw profile ", "donna-hw profile donna --device "])
+@pytest.mark.parametrize(
+    "words", ["donna-hw run ", "donna-hw profile ", "donna-hw profile donna --device ", "donna-hw study front "]
+)
 def test_the_answer_needs_no_heavy_package(words: str) -> None:
     script = f"""
 import os, sys
@@ -100,7 +114,7 @@ from donna_hw.cli import main
 try:
     main()
 except SystemExit:
-    print("heavy:", *sorted({{"torch", "onnx", "onnxruntime", "pandas", "pydantic", "scipy"}} & set(sys.modules)))
+    print("heavy:", *sorted({{"torch", "onnx", "onnxruntime", "pandas", "pydantic", "scipy", "rich"}} & set(sys.modules)))
 """
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(

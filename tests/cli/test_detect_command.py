@@ -82,7 +82,7 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_whole_command(recipe: Path, tmp_path: Path, main) -> None:  # type: ignore[no-untyped-def]
     out = tmp_path / "runs" / "detect"
-    code, printed, error = main("detect", recipe, "--out", out, "--summary", tmp_path / "page.md")
+    code, printed, error = main("study", "detection", recipe, "--out", out, "--summary", tmp_path / "page.md")
     assert code == 0, error
     assert printed == (tmp_path / "page.md").read_text() == (out / "detection.md").read_text()
     frame = pd.read_csv(out / "detectors.csv")
@@ -91,15 +91,15 @@ def test_the_whole_command(recipe: Path, tmp_path: Path, main) -> None:  # type:
     assert frame["map_percent"].between(0, 100).all()
     assert len(list((out / "weights").iterdir())) == 6
     before = (out / "detectors.csv").read_bytes()
-    assert main("detect", recipe, "--out", out)[0] == 0
+    assert main("study", "detection", recipe, "--out", out)[0] == 0
     assert (out / "detectors.csv").read_bytes() == before
     recipe.write_text(RECIPE.replace("networks = 3", "networks = 4"))  # more may be asked for
-    assert main("detect", recipe, "--out", out)[0] == 0
+    assert main("study", "detection", recipe, "--out", out)[0] == 0
     assert (out / "detectors.csv").read_bytes().startswith(before)
     assert len(pd.read_csv(out / "detectors.csv")) == 8
-    assert main("figures", recipe, "--out", out)[0] == 0
+    assert main("plot", "paper", recipe, "--out", out)[0] == 0
     assert {path.name for path in (out / "figures").iterdir()} == {"detection.svg", "detection.png"}
-    code, _, error = main("figures", recipe, "--out", out, "--pareto")
+    code, _, error = main("plot", "paper", recipe, "--out", out, "--pareto")
     assert (code, "one figure" in error) == (2, True)
 
 
@@ -125,7 +125,7 @@ def test_what_cannot_be_is_one_line(recipe: Path, main, old: str, new: str, word
         if torch.cuda.is_available():
             pytest.skip("there is a GPU")
     recipe.write_text(RECIPE.replace(old, new))
-    code, _, error = main("detect", recipe, "--out", recipe.parent / "runs" / "detect")
+    code, _, error = main("study", "detection", recipe, "--out", recipe.parent / "runs" / "detect")
     assert code == 2
     assert words in error
     assert "Traceback" not in error
@@ -136,28 +136,28 @@ def test_coco_wants_colours_and_its_files(recipe: Path, main) -> None:  # type: 
     data = RECIPE[RECIPE.index("[data]") : RECIPE.index("[detector]")]
     coco = RECIPE.replace(data, f'[data]\nname = "coco"\nfolder = "{recipe.parent}"\n')
     recipe.write_text(coco)
-    code, _, error = main("detect", recipe, "--out", recipe.parent / "runs" / "detect")
+    code, _, error = main("study", "detection", recipe, "--out", recipe.parent / "runs" / "detect")
     assert (code, "3 channels" in error) == (2, True)
 
 
 def test_each_kind_of_recipe_names_its_own_command(recipe: Path, main) -> None:  # type: ignore[no-untyped-def]
     code, _, error = main("run", recipe)
     assert (code, "donna-hw detect" in error) == (2, True)
-    code, _, error = main("detect", recipe.parent / "base.toml")
+    code, _, error = main("study", "detection", recipe.parent / "base.toml")
     assert (code, "donna-hw run" in error) == (2, True)
 
 
 def test_a_backbone_whose_weights_are_gone_is_said_before_anything_is_trained(recipe: Path, main) -> None:  # type: ignore[no-untyped-def]
     for path in (recipe.parent / "runs" / "base" / "architecture_library" / "weights").iterdir():
         path.unlink()
-    code, _, error = main("detect", recipe, "--out", recipe.parent / "runs" / "detect")
+    code, _, error = main("study", "detection", recipe, "--out", recipe.parent / "runs" / "detect")
     assert (code, "must have its weights" in error) == (2, True)
     assert not (recipe.parent / "runs" / "detect" / "weights").exists()
 
 
 def test_a_spoiled_run_of_the_backbones_is_one_line(recipe: Path, main) -> None:  # type: ignore[no-untyped-def]
     (recipe.parent / "runs" / "base" / "verified.csv").write_text("role,colour\n")
-    code, _, error = main("detect", recipe, "--out", recipe.parent / "runs" / "detect")
+    code, _, error = main("study", "detection", recipe, "--out", recipe.parent / "runs" / "detect")
     assert (code, "must have a column network" in error) == (2, True)
 
 
@@ -229,7 +229,7 @@ def test_a_coco_folder_is_trained_on_as_it_lies(recipe: Path, tmp_path: Path, ma
     recipe.write_text(
         RECIPE.replace(data, f'[data]\nname = "coco"\nfolder = "{tmp_path / "coco"}"\nshorter = 32\nlonger = 48\n')
     )
-    code, printed, error = main("detect", recipe, "--out", tmp_path / "runs" / "detect")
+    code, printed, error = main("study", "detection", recipe, "--out", tmp_path / "runs" / "detect")
     assert code == 0, error
     assert "| one |" in printed
     assert "| two |" in printed

@@ -18,7 +18,7 @@ from donna_hw.devices.device import list_devices
 Main = Callable[..., tuple[int, str, str]]
 
 
-def test_every_backend_is_looked_at_and_what_is_missing_has_a_cure() -> None:
+def test_every_backend_is_looked_at_and_what_is_missing_has_a_hint() -> None:
     found = doctor.check_environment()
     assert {f"backend {name}" for name in list_backends()} <= {one.name for one in found}
     assert {one.state for one in found} <= {"ok", "missing", "note"}
@@ -53,7 +53,7 @@ def test_every_device_stands_beside_its_backend_and_a_broken_one_is_a_finding() 
         for name in one.details.split(": ")[-1].split(", ")
     ]
     assert set(list_devices()) <= set(listed)
-    own = doctor.roots()[0] / "devices"
+    own = doctor.data_roots()[0] / "devices"
     own.mkdir(parents=True)
     (own / "broken.toml").write_text('title = "broken"\n')
     [broken] = [one for one in doctor.check_environment() if one.name == "device broken"]
@@ -76,4 +76,4 @@ def test_the_command_prints_all_of_it(main: Main) -> None:
     assert code == 0
     for one in doctor.check_environment():
         assert one.name in out
-    assert "are here" in out.splitlines()[-1]
+    assert "are available" in out.splitlines()[-1]

@@ -1,4 +1,4 @@
-"""`donna-hw table fit` and `table correct`: whole networks from a file, counted, or measured on this machine."""
+"""`donna-hw table fit` and `table calibrate`: whole networks from a file, counted, or measured on this machine."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def judged(table: LatencyTable) -> float:
 
 def test_networks_alone_give_a_table_of_their_device(tmp_path: Path, main: Main) -> None:
     path = networks(tmp_path, 60)
-    code, text, error = main("table", "fit", path, "--out", tmp_path / "tables")
+    code, text, error = main("table", "fit", path, "--tables", tmp_path / "tables")
     assert code == 0, error
     assert "fitted to 60 whole networks" in text
     table = LatencyTable.read(tmp_path / "tables/made/small_8px/lab.csv")
@@ -49,14 +49,14 @@ def test_networks_alone_give_a_table_of_their_device(tmp_path: Path, main: Main)
     assert judged(table) < 0.02
     assert (table.frame[table.info.column.replace("_s", "_std_s")] > 0).all()
     assert "all 75 blocks" not in text
-    assert main("table", "check", table.path)[0] == 0
-    assert main("table", "fit", path, "--out", tmp_path / "tables")[0] == 0, "a fitted table is fitted again"
+    assert main("table", "validate", table.path)[0] == 0
+    assert main("table", "fit", path, "--tables", tmp_path / "tables")[0] == 0, "a fitted table is fitted again"
 
 
 def test_a_table_of_counts_and_networks_give_a_latency_and_the_counts_stay_counts(tmp_path: Path, main: Main) -> None:
     path, tables = networks(tmp_path, 40), tmp_path / "tables"
-    words = ("table", "correct", "macs/small_8px", "--tables", tables, "--networks", 20)
-    code, text, error = main(*words, "--with", path)
+    words = ("table", "calibrate", "macs/small_8px", "--tables", tables, "--networks", 20)
+    code, text, error = main(*words, "--networks-file", path)
     assert code == 0, error
     assert "fitted to 20 whole networks" in text
     table = LatencyTable.read(tables / "made/small_8px/lab.csv")
@@ -67,7 +67,7 @@ def test_a_table_of_counts_and_networks_give_a_latency_and_the_counts_stay_count
 
 
 def test_a_device_that_computes_is_corrected_in_its_own_unit(tmp_path: Path, main: Main) -> None:
-    code, text, error = main("table", "correct", "macs/small_8px", "--tables", tmp_path, "--networks", 12)
+    code, text, error = main("table", "calibrate", "macs/small_8px", "--tables", tmp_path, "--networks", 12)
     assert code == 0, error
     assert "MAC" in text
     table = load_table("macs/small_8px", tmp_path)
@@ -81,9 +81,9 @@ def test_a_device_that_computes_is_corrected_in_its_own_unit(tmp_path: Path, mai
 @pytest.mark.long
 def test_a_table_is_corrected_by_measuring_here_and_goes_on_where_it_was(tmp_path: Path, main: Main) -> None:
     tables = tmp_path / "tables"
-    words = ("small_8px", "--device", "onnxruntime_cpu", "--protocol", "brisk", "--out", tables, "--compose")
+    words = ("small_8px", "--device", "onnxruntime_cpu", "--protocol", "quick", "--tables", tables, "--predict-repeats")
     assert main("profile", *words)[0] == 0
-    words = ("table", "correct", "onnxruntime_cpu/small_8px", "--tables", tables, "--networks", 6)
+    words = ("table", "calibrate", "onnxruntime_cpu/small_8px", "--tables", tables, "--networks", 6)
     code, text, error = main(*words)
     assert code == 0, error
     assert "fitted to 6 whole networks" in text
@@ -98,7 +98,14 @@ def test_what_cannot_be_fitted_is_one_line_and_no_measured_table_is_lost(tmp_pat
         "at least 4 whole networks; found 3": ("fit", path),
         "the file must exist": ("fit", tmp_path / "none.networks.csv"),
         "is named <variant>.networks.csv": ("fit", tmp_path / "lab.csv"),
-        "must be of the space small_28px": ("correct", "macs/small_28px", "--tables", tmp_path, "--with", path),
+        "must be of the space small_28px": (
+            "calibrate",
+            "macs/small_28px",
+            "--tables",
+            tmp_path,
+            "--networks-file",
+            path,
+        ),
     }
     for says, words in asked.items():
         code, _, error = main("table", *words)
@@ -107,7 +114,7 @@ def test_what_cannot_be_fitted_is_one_line_and_no_measured_table_is_lost(tmp_pat
     (tmp_path / "t/macs/small_8px").mkdir(parents=True)
     for source in (MACS.path, MACS.path.with_suffix(".toml")):
         (tmp_path / "t/macs/small_8px" / f"lab{source.suffix}").write_bytes(source.read_bytes())
-    code, _, error = main("table", "fit", networks(tmp_path, 20, "macs"), "--out", tmp_path / "t")
+    code, _, error = main("table", "fit", networks(tmp_path, 20, "macs"), "--tables", tmp_path / "t")
     assert code == 2
     assert "cannot be overwritten by a fitted table: its rows are computed" in error
     assert (tmp_path / "t/macs/small_8px/lab.csv").read_bytes() == MACS.path.read_bytes()

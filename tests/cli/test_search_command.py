@@ -35,7 +35,7 @@ def found(main: Main, run: TinyRun, *more: str, out: Path) -> pd.DataFrame:
         "--population",
         "20",
     ]
-    code, _, error = main(*words, "--out", str(out))
+    code, _, error = main(*words, "--output", str(out))
     assert code == 0, error
     return pd.read_csv(StringIO(out.read_text()))
 
@@ -55,7 +55,7 @@ def test_two_costs_and_a_limit_give_a_front_within_it(broken: TinyRun, main: Mai
     costs = ["--cost", "onnxruntime_cpu", "--cost", "macs"]
     free = found(main, broken, *costs, out=tmp_path / "free.csv")
     limit = float(free["macs_mac"].median())
-    front = found(main, broken, *costs, "--max", f"macs={limit / 1e3!r}kMAC", out=tmp_path / "limited.csv")
+    front = found(main, broken, *costs, "--constraint", f"macs<={limit / 1e3!r}kMAC", out=tmp_path / "limited.csv")
     assert {"onnxruntime_cpu_s", "onnxruntime_cpu_std_s", "macs_mac"} <= set(front.columns)
     assert (front["macs_mac"] <= limit * (1 + 1e-6)).all()
     assert (free["macs_mac"] > limit).any()
@@ -141,9 +141,9 @@ def test_a_named_variant_is_chosen_where_there_are_several(broken: TinyRun, main
 def test_a_front_by_counts_is_verified_by_counting_whole_networks(broken: TinyRun, main: Main, tmp_path: Path) -> None:
     predict_that_every_block_counts(broken)
     words = ["search", "small_8px", "--accuracy-from", broken.folder, "--samples", "60", "--population", "20"]
-    code, said, error = main(*words, "--cost", "macs", "--verify", "4", "--out", tmp_path / "front.csv")
+    code, said, error = main(*words, "--cost", "macs", "--verify-networks", "4", "--output", tmp_path / "front.csv")
     assert code == 0, error
-    assert "the front stands after 1 rounds, on 4 networks measured whole" in said
+    assert "the front is stable after 1 rounds, with 4 networks measured whole" in said
     place = broken.folder / "latency_tables" / "macs" / "small_8px"
     rounds = pd.read_csv(StringIO((place / "isolated-b1-float32.standing.csv").read_text()))
     assert rounds[["measured", "mape_percent", "within", "stands"]].to_numpy().tolist() == [[4, 0, 1, True]]
@@ -164,12 +164,12 @@ def test_a_search_may_measure_every_network_that_it_looks_at(broken: TinyRun, ma
 
 def test_what_cannot_be_verified_is_one_line(broken: TinyRun, main: Main, tmp_path: Path) -> None:
     words = ["search", "small_8px", "--accuracy-from", broken.folder, "--samples", "60", "--population", "20"]
-    code, _, error = main(*words, "--cost", "measured@macs", "--verify", "4", "--tables", tmp_path / "own")
+    code, _, error = main(*words, "--cost", "measured@macs", "--verify-networks", "4", "--tables", tmp_path / "own")
     assert (code, "needs no verification" in error, error.count("\n")) == (2, True, 1)
-    code, _, error = main(*words, "--cost", "macs", "--verify", "3")
+    code, _, error = main(*words, "--cost", "macs", "--verify-networks", "3")
     assert code == 2
     shipped = ROOT / "latency_tables"
-    code, _, error = main(*words, "--cost", "tensor_unit", "--verify", "4")
+    code, _, error = main(*words, "--cost", "tensor_unit", "--verify-networks", "4")
     assert (code, "never beside a shipped one" in error, "--tables" in error) == (2, True, True)
     code, _, error = main(*words, "--cost", "measured@tensor_unit", "--tables", shipped)
     assert (code, "a folder of your own" in error) == (2, True)
@@ -180,7 +180,7 @@ def test_a_shipped_table_is_verified_in_a_folder_of_its_own(broken: TinyRun, mai
     before = {path: path.read_bytes() for path in shipped.iterdir()}
     predict_that_every_block_counts(broken)
     words = ["search", "small_8px", "--accuracy-from", broken.folder, "--samples", "60", "--population", "20"]
-    code, said, error = main(*words, "--cost", "tensor_unit", "--verify", "4", "--tables", tmp_path / "own")
+    code, said, error = main(*words, "--cost", "tensor_unit", "--verify-networks", "4", "--tables", tmp_path / "own")
     assert code == 0, error
     assert "front" in said
     assert list((tmp_path / "own" / "tensor_unit" / "small_8px").glob("*.correction.toml"))

@@ -36,7 +36,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def found(run: Path, main: Main, tmp_path: Path) -> Callable[..., pd.DataFrame]:
     def search(*more: str, method: str = "nsga2") -> pd.DataFrame:
         out = tmp_path / "front.csv"
-        words = ("--accuracy-from", run, "--method", method, "--samples", "300", "--population", "20", "--out", out)
+        words = ("--accuracy-from", run, "--method", method, "--samples", "300", "--population", "20", "--output", out)
         code, _, error = main("search", NAME, *words, *more)
         assert code == 0, error
         return pd.read_csv(out)
@@ -68,10 +68,10 @@ def test_two_quantities_of_one_device_have_columns_of_their_own(found: Callable[
     assert len(front) > 10
 
 
-def test_a_limit_on_a_cost_that_is_no_objective_holds(found: Callable[..., pd.DataFrame]) -> None:
+def test_a_constraint_on_a_cost_that_is_no_objective_holds(found: Callable[..., pd.DataFrame]) -> None:
     free = found("--cost", LATENCY)
     limit = float(np.median(sums(free, f"{ENERGY}/{NAME}")))
-    front = found("--cost", LATENCY, "--max", f"{ENERGY}={limit!r}J", "--max", "params=7M")
+    front = found("--cost", LATENCY, "--constraint", f"{ENERGY}<={limit!r}J", "--constraint", "params<=7M")
     assert (sums(front, f"{ENERGY}/{NAME}") <= limit).all()
     assert (sums(front, f"params/{NAME}") <= 7e6).all()
     assert (sums(free, f"{ENERGY}/{NAME}") > limit).any()
@@ -96,8 +96,8 @@ def test_each_cost_has_a_front_in_a_file_of_its_name(run: Path, main: Main, tmp_
         "100",
         "--population",
         "20",
-        "--each",
-        "--out",
+        "--separate-fronts",
+        "--output",
         tmp_path / "front.csv",
     )
     code, _, error = main("search", NAME, "--cost", LATENCY, "--cost", "max(tensor_unit,onnxruntime_cpu)", *words)
@@ -108,11 +108,11 @@ def test_each_cost_has_a_front_in_a_file_of_its_name(run: Path, main: Main, tmp_
     assert [name for name in one.columns if name.endswith("_s")] == [f"{LATENCY}_s", f"{LATENCY}_std_s"]
 
 
-def test_a_robust_search_judges_by_the_quantile(run: Path) -> None:
+def test_a_search_by_quantile_compares_that_quantile(run: Path) -> None:
     few = SearchSettings("nsga2", 200, 20, quantile=0.9)
     free = run_search(SearchRequest(NAME, run, ["onnxruntime_cpu"], settings=few))
     limit = float(np.median(free.costs["onnxruntime_cpu_q90"]))
-    limits = [f"onnxruntime_cpu={limit!r}s"]
+    limits = [f"onnxruntime_cpu<={limit!r}s"]
     front = run_search(SearchRequest(NAME, run, ["onnxruntime_cpu"], limits, settings=few))
     upper, std = front.costs["onnxruntime_cpu_q90"], front.cost_stds["onnxruntime_cpu_q90"]
     assert (std > 0).all()
@@ -122,13 +122,13 @@ def test_a_robust_search_judges_by_the_quantile(run: Path) -> None:
 
 
 def test_a_diverse_front_and_a_random_one_say_so(run: Path, main: Main, found: Callable[..., pd.DataFrame]) -> None:
-    front = found("--cost", LATENCY, "--diverse", "0.4")
+    front = found("--cost", LATENCY, "--max-overlap", "0.4")
     labels = front[[stage.name for stage in SPACE.stages]].to_numpy()
     equal = (labels[:, None] == labels[None]).mean(axis=2)
     assert (equal[~np.eye(len(front), dtype=bool)] <= 0.4).all()
     words = ("--accuracy-from", run, "--cost", LATENCY, "--samples", "100", "--population", "20")
-    assert "no two with more than 40 % of equal blocks" in main("search", NAME, *words, "--diverse", "0.4")[1]
-    assert "the best of 100 networks that were looked at" in main("search", NAME, *words, "--method", "random")[1]
+    assert "no two with more than 40 % of equal blocks" in main("search", NAME, *words, "--max-overlap", "0.4")[1]
+    assert "the best of 100 evaluated networks" in main("search", NAME, *words, "--method", "random")[1]
 
 
 def test_a_front_says_what_it_predicts_and_what_lies_within_its_noise(run: Path) -> None:

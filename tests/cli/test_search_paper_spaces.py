@@ -42,10 +42,10 @@ def made_run(name: str, folder: Path) -> Path:
 @pytest.mark.parametrize("name", ["donna", "mobilenetv3_1.2_extended", "efficientnet_b0"])
 def test_a_front_at_full_size(name: str, tmp_path: Path, main: Main) -> None:
     run, out = made_run(name, tmp_path), tmp_path / "front.csv"
-    costs = ("--cost", "tensor_unit", "--max", "tensor_unit=2ms")
-    code, text, error = main("search", name, *costs, "--accuracy-from", run, "--method", "nsga2", "--out", out)
+    costs = ("--cost", "tensor_unit", "--constraint", "tensor_unit<=2ms")
+    code, text, error = main("search", name, *costs, "--accuracy-from", run, "--method", "nsga2", "--output", out)
     assert code == 0, error
-    assert "2500 networks that were looked at" in text
+    assert "2500 evaluated networks" in text
     front, space = pd.read_csv(out), load_space(name)
     costs_s = load_table(f"tensor_unit/{name}", tmp_path).costs(space)
     for record in front.to_dict("records"):

@@ -16,7 +16,7 @@ SPACE = load_space("small_8px")
 
 def test_a_study_without_test_networks_says_what_to_set(broken: TinyRun, main: Main) -> None:
     broken.folder.rename(broken.recipe.parent / broken.recipe.stem)
-    code, _, error = main("study", broken.recipe, "--runs", broken.recipe.parent)
+    code, _, error = main("study", "predictor", broken.recipe, "--runs", broken.recipe.parent)
     assert code == 2
     assert "library.test_networks" in error
 
@@ -41,7 +41,9 @@ def test_a_study_is_written_from_the_libraries(broken: TinyRun, main: Main) -> N
     (broken.folder / "recipe.toml").unlink()
     broken.folder.rename(folder)
     summary = broken.recipe.parent / "page.md"
-    code, out, error = main("study", broken.recipe, "--runs", folder.parent, "--draws", 2, "--summary", summary)
+    code, out, error = main(
+        "study", "predictor", broken.recipe, "--runs", folder.parent, "--draws", 2, "--summary", summary
+    )
     assert code == 0, error
     assert out == summary.read_text() == (folder / "study.md").read_text()
     assert "## 15 networks drawn uniformly" in out
@@ -60,12 +62,14 @@ def test_a_study_is_written_from_the_libraries(broken: TinyRun, main: Main) -> N
 def test_a_proof_compares_networks_of_equal_latency(broken: TinyRun, main: Main) -> None:
     """Whether the front wins is not asserted: three epochs on a hundred images say nothing of it."""
     broken.recipe.write_text(
-        broken.recipe.read_text() + "\n[proof]\nlevels = 2\nseeds = 2\ntries = 6\ntolerance = 0.2\n"
+        broken.recipe.read_text() + "\n[front_benchmark]\nlevels = 2\nseeds = 2\ntries = 6\ntolerance = 0.2\n"
     )
-    code, out, error = main("prove", broken.recipe, "--out", broken.folder, "--summary", broken.folder / "page.md")
+    code, out, error = main(
+        "study", "front", broken.recipe, "--out", broken.folder, "--summary", broken.folder / "page.md"
+    )
     assert code == 0, error
-    assert out == (broken.folder / "page.md").read_text() == (broken.folder / "proof.md").read_text()
-    found = pd.read_csv(broken.folder / "proof.csv")
+    assert out == (broken.folder / "page.md").read_text() == (broken.folder / "front_benchmark.md").read_text()
+    found = pd.read_csv(broken.folder / "front_benchmark.csv")
     assert {"front", "scaled"} <= set(found["role"])
     assert (found["seeds_percent"].str.split().map(len) == 2).all()
     by_role = {role: lines.set_index("level")["measured_s"] for role, lines in found.groupby("role")}

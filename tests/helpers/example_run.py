@@ -10,7 +10,9 @@ import pandas as pd
 
 from donna_hw._core.resources import data_roots
 from donna_hw._core.toml_files import write_toml
+from donna_hw.pipeline import steps
 from donna_hw.pipeline.run import Run, open_run
+from donna_hw.pipeline.sampling import library_rows
 from donna_hw.training.block_metrics import METRICS
 from donna_hw.training.libraries import FinetunedNetwork
 
@@ -39,10 +41,10 @@ def made_run(folder: Path) -> tuple[Path, Path]:
         tables = next(root for root in data_roots() if (root / "latency_tables").is_dir()) / "latency_tables"
         for counter in ("macs", "params"):
             shutil.copytree(tables / counter / run.space.name, run.tables / counter / run.space.name)
-        library, test = run.library_rows()
+        library, test = library_rows(run)
         for role, rows in (("library", library), ("test", test), ("scratch", library[2:4]), ("long", library[2:4])):
             _finetuned(run, role, rows, rng)
-        run.fit()
+        steps.fit_accuracy_predictor(run)
         _verified(run)
     return recipe, out
 
@@ -58,7 +60,7 @@ def _finetuned(run: Run, role: str, rows: np.ndarray, rng: np.random.Generator) 
 
 
 def _verified(run: Run) -> None:
-    front = run.search()
+    front = steps.search_front(run)
     names = [run.architectures.name(run.space.architecture(row)) for row in front.rows[::5]]
     frame = pd.DataFrame({"role": "front", "level": range(len(names)), "network": names, "top1_percent": 85.0})
     frame.assign(measured_s=1e-5).to_csv(run.folder / "verified.csv", index=False)

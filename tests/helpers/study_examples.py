@@ -1,4 +1,4 @@
-"""Made networks whose accuracy is known: one minus what each block takes away, with noise of a known size."""
+"""Networks of known accuracy: a constant minus what each block costs, plus noise of a known size."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from donna_hw.training.block_metrics import METRICS, gather_qualities
 STAGES, BLOCKS = 3, 12
 
 
-def made_evidence(
+def example_data(
     noise: float, *, seeds: int = 2, counts: tuple[int, int, int] = (30, 60, 20), kind: str = "monotone", seed: int = 0
 ) -> StudyData:
-    """Return evidence where top-1 = 80 + sum over stages of -log KL + noise, in per cent; other metrics and counts say nothing."""
+    """Return data where top-1 = 80 + sum over stages of -log KL + noise, in per cent; other metrics and counts are random."""
     rng = np.random.default_rng(seed)
     qualities = {metric: tuple(rng.uniform(0.02, 0.6, BLOCKS) for _ in range(STAGES)) for metric in METRICS}
     groups = {}

@@ -32,7 +32,7 @@ batch = 16
 
 [latency]
 rounds = 1
-correct_with = 4
+calibration_networks = 4
 test_networks = 3
 
 [finetune]
@@ -58,12 +58,12 @@ Main = Callable[..., tuple[int, str, str]]  # the command line's entry: (exit co
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of a command: this checkout's package, wherever it is started."""
+    """Return the environment of a command that imports this checkout's package from any folder."""
     return os.environ | {"PYTHONPATH": str(ROOT)}
 
 
 def donna(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end in a process of its own."""
+    """Run a command to its end in its own process."""
     words = [*COMMAND, *map(str, arguments)]
     return subprocess.run(words, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=300, check=False)
 
@@ -79,6 +79,6 @@ class TinyRun:
 
 
 def trained(folder: Path) -> dict[str, bytes]:
-    """Return every file of a run that holds something trained or measured, by its path in the run."""
+    """Return the content of every file of a run that was trained or measured, by its path in the run."""
     patterns = ("**/*.safetensors", "**/quality.csv", "**/architectures.csv", "**/*.samples.csv", "reference/*.toml")
     return {str(p.relative_to(folder)): p.read_bytes() for pattern in patterns for p in folder.glob(pattern)}

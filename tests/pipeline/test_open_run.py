@@ -46,5 +46,5 @@ def test_a_folder_that_is_older_than_a_key_of_recipes_has_its_default() -> None:
     with open_run("tiny.toml") as run:
         assert run.recipe.library.choice == "uniform"
     Path("tiny.toml").write_text(RECIPE.replace("[library]\n", '[library]\nchoice = "d_optimal"\n'))
-    with pytest.raises(ConfigError, match=r"library\.choice = 'uniform'.*found 'd_optimal'"), open_run("tiny.toml"):
+    with pytest.raises(ConfigError, match=r"library\.choice = 'uniform'.*got 'd_optimal'"), open_run("tiny.toml"):
         pass

@@ -14,6 +14,7 @@ from tiny_run import Main, TinyRun, donna
 from donna_hw.graph.graph import Graph
 from donna_hw.measurement.measurement import Trial
 from donna_hw.pipeline.run import open_run
+from donna_hw.pipeline.steps import profile_blocks
 from donna_hw.profiling.jobs import MeasurementJob
 from donna_hw.profiling.workers.ray import RayWorker
 
@@ -74,7 +75,7 @@ def test_latencies_of_blocks_and_networks_are_measured_on_the_host_of_the_device
     left.parent.mkdir()
     left.touch()
     with open_run(str(recipe), tmp_path / "run", cluster=nodes.address) as run:
-        table = run.profile()
+        table = profile_blocks(run)
     made = [len(lines(path)) for path in run.tables.rglob("*.samples.csv")]
     assert [len(block) for block in table.costs(run.space).blocks] == [24, 24, 24]
     assert len(made) == 2

@@ -14,6 +14,7 @@ from donna_hw import load_predictor, open_run
 from donna_hw.errors import ConfigError, FileFormatError
 from donna_hw.experiments.predictor_study.comparison import predict_top1
 from donna_hw.experiments.predictor_study.data import load_study_data
+from donna_hw.pipeline import steps
 from donna_hw.pipeline.recipe import Recipe
 from donna_hw.pipeline.steps.extend import count_new_blocks, extended_rows
 from donna_hw.reporting.figures.run_data import NEW, load_predictor_groups
@@ -26,7 +27,7 @@ OWN_SPACE = """
 from dataclasses import dataclass
 from functools import partial
 
-from donna_hw import Axis, Classifier, ConvNormAct, InvertedResidual, Space, Stage, TorchLayer, with_cell
+from donna_hw import Axis, Classifier, ConvNormAct, InvertedResidual, Space, Stage, TorchLayer, add_cell
 from torch import nn
 
 
@@ -37,7 +38,7 @@ class Flipped(nn.Module):
 
 @dataclass(frozen=True)
 class FlippedBottleneck(InvertedResidual):
-    def spatial(self, builder, x, hidden, stride, name):
+    def add_spatial(self, builder, x, hidden, stride, name):
         x = TorchLayer.of(Flipped, name + "_flip").add_layers(builder, x)
         return builder.conv(x, hidden, kernel=3, stride=stride, groups=hidden, activation="relu", name=name)
 
@@ -50,7 +51,7 @@ def old():
 
 
 def new():
-    return with_cell(old(), "flipped", FlippedBottleneck, name="new")
+    return add_cell(old(), "flipped", FlippedBottleneck, name="new")
 """
 
 
@@ -71,7 +72,9 @@ def test_only_new_blocks_are_trained_and_the_predictor_stays(
     recipes: tuple[Path, Path], tmp_path: Path, main: Main
 ) -> None:
     base, new = recipes
-    code, out, error = main("transfer", new, "--out", tmp_path / "runs" / "new", "--summary", tmp_path / "page.md")
+    code, out, error = main(
+        "study", "transfer", new, "--out", tmp_path / "runs" / "new", "--summary", tmp_path / "page.md"
+    )
     assert code == 0, error
     assert out == (tmp_path / "page.md").read_text() == (tmp_path / "runs" / "new" / "transfer.md").read_text()
     assert "By the number of new blocks" in out
@@ -89,20 +92,20 @@ def test_only_new_blocks_are_trained_and_the_predictor_stays(
         assert len(rows) == 6
         counts = count_new_blocks(find_new_blocks(load_space(Recipe.read(base).space), run.space), rows)
         assert (counts > 0).all()
-        tests = run.architectures.means("test")
+        tests = run.architectures.mean_top1("test")
         assert {tuple(row) for row in rows} == {run.space.row(network) for network in tests}
         predictor = load_predictor(new_run / "predictor.toml")
-        found = load_study_data(run)
-        kept = predictor(gather_qualities(run.qualities(), found.groups["test"].rows))[0]
+        data = load_study_data(run)
+        predicted = predictor(gather_qualities(run.qualities(), data.groups["test"].rows))[0]
         np.testing.assert_allclose(
-            predict_top1(found, "test"), kept, rtol=1e-6
+            predict_top1(data, "test"), predicted, rtol=1e-6
         )  # fitted anew to the same it is the same
-        assert run.fit().kind == predictor.kind
-        judged = load_predictor_groups(run)
-        assert [one.name for one in judged] == ["fitted to, each left out", "test networks, no new blocks", NEW]
-        np.testing.assert_allclose(judged[2].predicted_percent, kept)
-        assert len(judged[1].measured_percent) == 4
-    again, _, _ = main("transfer", new, "--out", new_run)
+        assert steps.fit_accuracy_predictor(run).kind == predictor.kind
+        groups = load_predictor_groups(run)
+        assert [group.name for group in groups] == ["fitted to, each left out", "test networks, no new blocks", NEW]
+        np.testing.assert_allclose(groups[2].predicted_percent, predicted)
+        assert len(groups[1].measured_percent) == 4
+    again, _, _ = main("study", "transfer", new, "--out", new_run)
     assert again == 0
     assert trained(new_run) == after
 
@@ -111,31 +114,31 @@ def test_only_new_blocks_are_trained_and_the_predictor_stays(
 def test_a_recipe_without_test_networks_can_be_extended(recipes: tuple[Path, Path], tmp_path: Path, main: Main) -> None:
     base, new = recipes
     base.write_text(base.read_text().replace("test_networks = 4\n", ""))
-    code, out, error = main("transfer", new, "--out", tmp_path / "runs" / "new")
+    code, out, error = main("study", "transfer", new, "--out", tmp_path / "runs" / "new")
     assert code == 0, error
-    assert "none of them new" not in out
+    assert "without new blocks" not in out
     assert "| networks with new blocks | 6 |" in out
 
 
 def test_what_cannot_be_extended_is_said(recipes: tuple[Path, Path], tmp_path: Path, main: Main) -> None:
     base, new = recipes
     with open_run(str(new), tmp_path / "runs" / "new") as run, pytest.raises(FileFormatError, match=r"no recipe\.toml"):
-        run.distil()
-    code, _, error = main("transfer", base, "--out", tmp_path / "runs" / "base")
+        steps.distill_blocks(run)
+    code, _, error = main("study", "transfer", base, "--out", tmp_path / "runs" / "base")
     assert code == 2
-    assert "must extend another recipe" in error
+    assert "base.toml extends no other recipe" in error
     few = tmp_path / "few.toml"
     few.write_text(new.read_text().replace("test_networks = 6", "test_networks = 2"))
-    code, _, error = main("transfer", few, "--out", tmp_path / "runs" / "few")
+    code, _, error = main("study", "transfer", few, "--out", tmp_path / "runs" / "few")
     assert code == 2
-    assert "extends.test_networks of 3 or more" in error
+    assert "extends.test_networks of at least 3; got 2" in error
     mixed = tmp_path / "mixed.toml"
     mixed.write_text(new.read_text() + "[finetune]\nepochs = 9\n")
-    with pytest.raises(ConfigError, match="takes data, distill, finetune"):
+    with pytest.raises(ConfigError, match="inherits data, distill, finetune"):
         Recipe.read(mixed)
 
 
-def test_a_given_reference_is_judged_not_trained(tmp_path: Path) -> None:
+def test_a_pretrained_reference_is_evaluated_not_trained(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
     from donna_hw.graph.torch_module import to_torch
@@ -144,10 +147,10 @@ def test_a_given_reference_is_judged_not_trained(tmp_path: Path) -> None:
     network = to_torch(space.network_graph(space.reference), seed=7)
     save_file(network.state_dict(), tmp_path / "given.safetensors")
     recipe = tmp_path / "given.toml"
-    weights = f'method = "given"\nweights = "{tmp_path / "given.safetensors"}"'
+    weights = f'method = "pretrained"\nweights = "{tmp_path / "given.safetensors"}"'
     recipe.write_text(RECIPE.replace("epochs = 3\nbatch = 32\nlearning_rate = 0.01\n", weights + "\n", 1))
     with open_run(str(recipe), tmp_path / "run") as run:
-        teacher = run.reference()
+        teacher = steps.train_reference(run)
         assert torch.equal(
             teacher.state_dict()["stem.conv.weights.weight"], network.state_dict()["stem.conv.weights.weight"]
         )
@@ -168,20 +171,20 @@ def test_weights_that_do_not_fit_are_said(tmp_path: Path, space: str, weights: s
 
     save_file({"a": torch.zeros(2)}, tmp_path / "other.safetensors")
     recipe = tmp_path / "given.toml"
-    given = f'method = "given"\nweights = "{tmp_path / weights if weights else ""}"'
+    given = f'method = "pretrained"\nweights = "{tmp_path / weights if weights else ""}"'
     text = RECIPE.replace("epochs = 3\nbatch = 32\nlearning_rate = 0.01\n", given + "\n", 1)
     recipe.write_text(text.replace('"small_8px"', f'"{space}"'))
     with (
         open_run(str(recipe), tmp_path / "run") as run,
         pytest.raises((ConfigError, FileFormatError), match=said) as told,
     ):
-        run.reference()
+        steps.train_reference(run)
     assert "\n" not in str(told.value)
 
 
-def test_a_given_reference_trains_no_network_from_scratch(tmp_path: Path) -> None:
+def test_a_pretrained_reference_trains_no_network_from_scratch(tmp_path: Path) -> None:
     recipe = tmp_path / "given.toml"
-    text = RECIPE.replace("epochs = 3\nbatch = 32\nlearning_rate = 0.01\n", 'method = "given"\n', 1)
+    text = RECIPE.replace("epochs = 3\nbatch = 32\nlearning_rate = 0.01\n", 'method = "pretrained"\n', 1)
     recipe.write_text(text.replace("[finetune]\n", "[finetune]\nscratch_networks = 2\n"))
-    with pytest.raises(ConfigError, match="from scratch where the reference is given"):
+    with pytest.raises(ConfigError, match=r"finetune\.scratch_networks needs a reference that is trained"):
         Recipe.read(recipe)

@@ -37,7 +37,7 @@ def test_a_run_killed_again_and_again_ends_like_one_left_alone(
     same_blocks(folder, tiny_run.folder)
     same_networks(folder, tiny_run.folder)
     assert not list(folder.glob("block_library/maps/*.npy"))
-    assert not (folder / "lessons").exists()
+    assert not (folder / "distill_batches").exists()
 
 
 def records(folder: Path) -> int:

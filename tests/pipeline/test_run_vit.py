@@ -10,6 +10,7 @@ from tiny_run import RECIPE, Main
 
 from donna_hw import open_run
 from donna_hw.errors import ConfigError, FileFormatError
+from donna_hw.pipeline import steps
 from donna_hw.pipeline.steps.reference import find_teacher
 from donna_hw.training.loop import compute_outputs
 
@@ -38,15 +39,17 @@ def test_another_network_teaches_and_its_own_reference_gives_the_blocks(
         qualities = run.blocks.qualities("nsr")
         assert [len(values) for values in qualities] == [27] * 4
         assert all(np.isfinite(values).all() for values in qualities)
-        assert len(run.architectures.means("library")) == 5
+        assert len(run.architectures.mean_top1("library")) == 5
         taught = find_teacher(run)
         assert taught.space == "small_8px"
-        images, logits = (np.load(runs / "vit" / "lessons" / "seed3" / f"epoch0{end}.npy") for end in ("", "-logits"))
+        images, logits = (
+            np.load(runs / "vit" / "distill_batches" / "seed3" / f"epoch0{end}.npy") for end in ("", "-logits")
+        )
         import torch
 
         pixels = torch.from_numpy(images).permute(0, 3, 1, 2)
         np.testing.assert_allclose(compute_outputs(taught.module(), pixels).numpy(), logits, atol=1e-4)
-        assert run.fit().kind == "joint"
+        assert steps.fit_accuracy_predictor(run).kind == "joint"
 
 
 def test_a_teacher_that_is_not_there_or_of_other_images_is_said(recipes: tuple[Path, Path], tmp_path: Path) -> None:
@@ -55,7 +58,7 @@ def test_a_teacher_that_is_not_there_or_of_other_images_is_said(recipes: tuple[P
         open_run(str(vit), tmp_path / "runs" / "vit") as run,
         pytest.raises(FileFormatError, match=r"donna-hw reference cnn\.toml"),
     ):
-        run.preflight()
+        steps.validate_run(run)
     from donna_hw._core.files import write_atomic
     from donna_hw.pipeline.recipe import Recipe, save_recipe
 
@@ -65,6 +68,6 @@ def test_a_teacher_that_is_not_there_or_of_other_images_is_said(recipes: tuple[P
     write_atomic(tmp_path / "runs" / "cnn" / "reference" / "weights.safetensors", b"anything")
     with (
         open_run(str(vit), tmp_path / "runs" / "vit") as run,
-        pytest.raises(ConfigError, match="a teacher must be trained on images"),
+        pytest.raises(ConfigError, match="the teacher must be trained on images"),
     ):
-        run.preflight()
+        steps.validate_run(run)

@@ -135,7 +135,7 @@ def test_the_report_holds_the_front_to_draw_and_what_an_hour_would_gain(tiny_run
     )
     depths = {label: int(label.split("-")[2][1:]) for network in shown for label in network["labels"]}
     assert all(len(boxes) == depths.get(key.split()[1], len(boxes)) for key, boxes in data["blocks"].items())
-    assert "hour of measurement" in page
+    assert "Measurement budget: one more hour" in page
     assert "donna-hw run" in page.partition('<pre id="command">')[2].partition("</pre>")[0]
 
 
@@ -174,7 +174,7 @@ def test_the_report_is_written_again_from_the_files(broken: TinyRun, main: Main)
 
 
 @pytest.mark.parametrize("name", ["front.csv", "verified.csv", "latency_test.csv"])
-@pytest.mark.parametrize(("text", "says"), [('role,"', "must be a CSV"), ("role,colour\n", "must have a column")])
+@pytest.mark.parametrize(("text", "says"), [('role,"', "not a valid CSV file"), ("role,color\n", "no column")])
 def test_a_spoiled_file_is_one_line_in_the_report(broken: TinyRun, main: Main, name: str, text: str, says: str) -> None:
     (broken.folder / name).write_text(text)
     code, _, error = main("report", broken.recipe, "--out", broken.folder)
@@ -226,7 +226,7 @@ def test_another_kind_is_fitted_kept_and_searched(broken: TinyRun, main: Main, k
     assert main("fit", broken.recipe, "--out", broken.folder)[0] == 0
     assert load_predictor(broken.folder / "predictor.toml").kind == kind
     words = ("search", "small_8px", "--accuracy-from", broken.folder, "--cost", "macs", "--method", "exact")
-    code, _, error = main(*words, "--out", tmp_path / "front.csv")
+    code, _, error = main(*words, "--output", tmp_path / "front.csv")
     assert code == 0, error
     assert (csv(tmp_path / "front.csv")["predicted_top1_percent"].diff().dropna() >= 0).all()
 
@@ -240,7 +240,7 @@ def test_a_search_reads_the_metric_that_the_predictor_was_fitted_to(
     predictor = fit_predictor(seen, 90 - np.log(seen).sum(axis=1))
     predictor.save(broken.folder / "predictor.toml", {"fitted_to": {"quality": "l1"}})
     words = ("search", "small_8px", "--accuracy-from", broken.folder, "--cost", "macs", "--method", "exact")
-    code, _, error = main(*words, "--out", tmp_path / "front.csv")
+    code, _, error = main(*words, "--output", tmp_path / "front.csv")
     assert code == 0, error
     front = csv(tmp_path / "front.csv")
     first = SPACE.architecture_from_labels({name: front[name][0] for name in SPACE.columns})

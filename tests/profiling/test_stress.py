@@ -13,7 +13,6 @@ from hot_machine import MS, HotMachine, run
 
 from donna_hw._core.files import hold_lock
 from donna_hw._core.toml_files import read_toml
-from donna_hw.cli.stress import minute_table
 from donna_hw.cli.stress import stress as command
 from donna_hw.devices.backends.torch_cpu import TorchCpuBackend
 from donna_hw.errors import ConfigError, DonnaError, FileFormatError, LockedError, MeasurementError, TableError
@@ -21,6 +20,7 @@ from donna_hw.measurement.measurement import Samples
 from donna_hw.measurement.telemetry import Telemetry
 from donna_hw.profiling.stress import choose_window, run_stress_test
 from donna_hw.profiling.stress_journal import BURST_COLUMNS, MAX_SAMPLES_PER_BURST, read_attempts, result_path
+from donna_hw.reporting.text.stress import format_minutes
 from donna_hw.spaces import load_space
 
 
@@ -76,7 +76,7 @@ def test_readings_are_told_in_the_verdict(path: Path) -> None:
         "slows down by 10 % (95 % interval 10 to 10 %), clock fell from 1.9 to 1.4 GHz, "
         "temperature rose from 45 to 83 C, thermal slowdown reported at minute 7"
     )
-    lines = minute_table(found).splitlines()
+    lines = format_minutes(found).splitlines()
     assert lines[0].split()[-6:] == ["images/s", "GHz", "C", "W", "throttled", "by"]
     assert lines[2].split()[-4:] == ["1.9", "45", "30", "-"]
     assert "thermal slowdown" in lines[-1]
@@ -217,42 +217,42 @@ def test_a_corrupt_burst_is_named_by_its_line(path: Path, column: str, value: st
 
 def test_the_command_runs_on_a_real_runtime_and_again_from_its_journal(tmp_path: Path) -> None:
     arguments = ["small_8px", "--device", "onnxruntime_cpu", "--block", "stage1", "k3-e1-d1-relu"]
-    arguments += ["--for", "0.9s", "--out", str(tmp_path)]
+    arguments += ["--duration", "0.9s", "--tables", str(tmp_path)]
     first = CliRunner().invoke(command, arguments, catch_exceptions=False)
     assert "block stage1 k3-e1-d1-relu on onnxruntime_cpu" in first.stdout
     (toml,) = (tmp_path / "onnxruntime_cpu" / "small_8px").glob("sustained-b1-float32-t1-*-0.9s.toml")
-    told = read_toml(toml)
-    assert told["result"]["verdict"] in first.stdout
-    assert told["result"]["images_per_s"] > 0
+    facts = read_toml(toml)
+    assert facts["result"]["verdict"] in first.stdout
+    assert facts["result"]["images_per_s"] > 0
     assert read_attempts(toml.with_suffix(".samples.csv"))[0][-1].end_s >= 0.9
     again = CliRunner().invoke(command, arguments, catch_exceptions=False)
     assert again.stdout.splitlines()[-1] == first.stdout.splitlines()[-1]
 
 
-def test_a_stopped_command_says_that_heat_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_command_warns_that_the_device_cools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stopped(*_arguments: object, **_keywords: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("donna_hw.profiling.stress.run_stress_test", stopped)
-    done = CliRunner().invoke(command, ["small_8px", "--device", "onnxruntime_cpu", "--out", str(tmp_path)])
+    done = CliRunner().invoke(command, ["small_8px", "--device", "onnxruntime_cpu", "--tables", str(tmp_path)])
     assert done.exit_code == 130
-    assert "-600s.samples.csv keeps what was measured; heat is lost, so a new start begins anew" in done.stderr
+    assert "-600s.samples.csv, but a new start begins on a cold device" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--for", "10"], "got '10'; expected s, m or h"),
+        (["--duration", "10"], "got '10'; expected s, m or h"),
         (["--block", "stage9", "x"], "'stage9'; expected stage1, stage2 or stage3 (did you mean 'stage3'?)"),
         (["--block", "stage1", "k4"], "'k4'; expected k3-e1-d1-relu, "),
         (["--network", "k3-e1-d1-relu"], "3 labels, joined by /"),
         (["--network", "a/b/c"], "'a'; expected k3-e1-d1-relu, "),
         (["--network", "a/b/c", "--block", "stage1", "x"], "drop one"),
-        (["--device", "macs"], "takes time"),
+        (["--device", "macs"], "needs a device that measures time"),
     ],
 )
-def test_what_cannot_be_sustained_is_one_line(tmp_path: Path, arguments: list[str], says: str) -> None:
-    base = ["small_8px", "--device", "onnxruntime_cpu", "--out", str(tmp_path)]
+def test_what_cannot_be_stressed_is_one_line(tmp_path: Path, arguments: list[str], says: str) -> None:
+    base = ["small_8px", "--device", "onnxruntime_cpu", "--tables", str(tmp_path)]
     error = CliRunner().invoke(command, [*base, *arguments]).exception
     assert isinstance(error, DonnaError)
     assert says in str(error)

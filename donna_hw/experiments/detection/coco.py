@@ -1,4 +1,4 @@
-"""Images with boxes in COCO's format: a JSON of images, annotations and categories beside a folder of image files."""
+"""Images with boxes in COCO's format: a JSON of images, annotations and categories next to a folder of image files."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ SIDES = 4  # of a box: left, top, width, height
 
 @dataclass(frozen=True)
 class CocoImages:
-    """One part of a data set: `<folder>/<part>/` and `<folder>/annotations/instances_<part>.json`, as COCO's own lie.
+    """One split of a data set: `<folder>/<split>/` and `<folder>/annotations/instances_<split>.json`, as in COCO itself.
 
-    channels: that images are read as, 1 (grey) or 3. content: of the JSON.
+    channels: 1 reads images as gray, 3 as RGB. content: of the JSON.
     """
 
     folder: Path
@@ -33,16 +33,16 @@ class CocoImages:
     content: dict[str, Any]
 
     @classmethod
-    def read(cls, folder: Path, part: str, channels: int) -> CocoImages:
-        """Read and check the JSON; images are read when they are asked for. Raises `FileFormatError` with the first broken rule."""
-        path = folder / "annotations" / f"instances_{part}.json"
+    def read(cls, folder: Path, split: str, channels: int) -> CocoImages:
+        """Read and check the JSON; images are read later, one by one. Raises `FileFormatError` for the first error."""
+        path = folder / "annotations" / f"instances_{split}.json"
         text = read_text(path)
         try:
             content = json.loads(text)
         except ValueError as error:
-            raise FileFormatError(f"{path} must be JSON", got=str(error), hint="restore it") from None
+            raise FileFormatError(f"{path} is no JSON", got=str(error), hint="restore it") from None
         _validate_content(content, path)
-        return cls(folder, part, channels, content)
+        return cls(folder, split, channels, content)
 
     def __len__(self) -> int:
         return len(self.content["images"])
@@ -50,12 +50,14 @@ class CocoImages:
     @cached_property
     def labels(self) -> dict[int, int]:
         """The class, counted from 0 in the order of the ids, of every category's id; COCO's ids have gaps."""
-        return {key: number for number, key in enumerate(sorted(one["id"] for one in self.content["categories"]))}
+        return {
+            key: label for label, key in enumerate(sorted(category["id"] for category in self.content["categories"]))
+        }
 
     @property
     def categories(self) -> list[str]:
         """Names of the classes."""
-        names = {one["id"]: one["name"] for one in self.content["categories"]}
+        names = {category["id"]: category["name"] for category in self.content["categories"]}
         return [names[key] for key in self.labels]
 
     @property
@@ -68,7 +70,7 @@ class CocoImages:
         return self.folder / self.split / str(self.content["images"][number]["file_name"])
 
     def image(self, number: int) -> Tensor:
-        """Return an image, float32 [channels, height, width] in 0..1; raises `FileFormatError` for a torn one."""
+        """Return an image, float32 [channels, height, width] in 0..1; raises `FileFormatError` for a damaged one."""
         picture = read_image(str(self.path(number)))
         if self.channels == 1:
             picture = picture.convert("L")
@@ -78,7 +80,7 @@ class CocoImages:
     def target(self, number: int) -> dict[str, Tensor]:
         """Return an image's `boxes`, float32 [n, 4] left, top, right, bottom, and `labels`, int64 [n].
 
-        Crowds are no single things and are left out, and so are boxes less than a pixel wide or high, of which COCO has some.
+        Crowds are left out, since they are no single objects, and so are boxes less than a pixel wide or high, of which COCO has some.
         """
         boxes, labels = self._targets.get(self.content["images"][number]["id"], ([], []))
         return {
@@ -88,57 +90,66 @@ class CocoImages:
 
     @cached_property
     def _targets(self) -> dict[int, tuple[list[list[float]], list[int]]]:
-        found: dict[int, tuple[list[list[float]], list[int]]] = {}
-        for one in self.content["annotations"]:
-            left, top, width, height = one["bbox"]
-            if one.get("iscrowd", 0) or width < 1 or height < 1:
+        targets: dict[int, tuple[list[list[float]], list[int]]] = {}
+        for annotation in self.content["annotations"]:
+            left, top, width, height = annotation["bbox"]
+            if annotation.get("iscrowd", 0) or width < 1 or height < 1:
                 continue
-            boxes, labels = found.setdefault(one["image_id"], ([], []))
+            boxes, labels = targets.setdefault(annotation["image_id"], ([], []))
             boxes.append([left, top, left + width, top + height])
-            labels.append(self.labels[one["category_id"]])
-        return found
+            labels.append(self.labels[annotation["category_id"]])
+        return targets
 
 
-def validate_splits(learnt: CocoImages, test: CocoImages) -> None:
-    """Raise `FileFormatError` where two parts name other categories, by which one's classes would be taken for the other's, or one has no box."""
-    mine, its = ({one["id"]: one["name"] for one in part.content["categories"]} for part in (learnt, test))
-    if mine != its:
-        differing = sorted({*mine.items()} ^ {*its.items()})[0]
-        rule = f"{learnt.folder}: {learnt.split} and {test.split} must have the same categories, by id and name"
-        raise FileFormatError(rule, got=f"{differing} in one of them only", hint="mend one of the two files")
-    for part in (learnt, test):
-        if not any(len(part.target(number)["boxes"]) for number in range(len(part))):
-            raise FileFormatError(f"{part.folder}: {part.split} must have a box", got="none", hint="name another part")
+def validate_splits(train: CocoImages, test: CocoImages) -> None:
+    """Raise `FileFormatError` where two splits have different categories, so that classes would be mixed up, or where one has no box."""
+    train_names, test_names = (
+        {category["id"]: category["name"] for category in images.content["categories"]} for images in (train, test)
+    )
+    if train_names != test_names:
+        difference = sorted({*train_names.items()} ^ {*test_names.items()})[0]
+        raise FileFormatError(
+            f"{train.folder}: {train.split} and {test.split} must have the same categories, by id and name",
+            got=f"{difference} in one of them only",
+            hint="correct one of the two files",
+        )
+    for images in (train, test):
+        if not any(len(images.target(number)["boxes"]) for number in range(len(images))):
+            raise FileFormatError(f"{images.folder}: {images.split} has no box", hint="name another split")
 
 
 def _validate_content(content: Any, path: Path) -> None:
-    """Raise `FileFormatError` for what would otherwise be passed over, or end in a traceback after hours."""
-    cure = "mend the file; the format is COCO's"
+    """Raise `FileFormatError` for what would otherwise be ignored, or end in a traceback after hours."""
+    hint = "correct the file; the format is COCO's"
     for name, keys in KEYS.items():
         records = content.get(name) if isinstance(content, dict) else None
         if not isinstance(records, list) or (name != "annotations" and not records):
-            raise FileFormatError(f"{path} must have a list of {name}", got=type(records).__name__, hint=cure)
+            raise FileFormatError(
+                f"{path}: {name} must be a list that is not empty", got=type(records).__name__, hint=hint
+            )
         for record in records:
             missing = [key for key in keys if not isinstance(record, dict) or key not in record]
             if missing:
                 raise FileFormatError(
-                    f"{path}: each of {name} must have {', '.join(keys)}", got=f"none of {missing[0]}", hint=cure
+                    f"{path}: each of {name} must have {', '.join(keys)}", got=f"no {missing[0]}", hint=hint
                 )
         known = [record["id"] for record in records]
         if len(set(known)) < len(known):
-            raise FileFormatError(f"{path}: ids of {name} must differ", got=max(known, key=known.count), hint=cure)
-    images, categories = ({one["id"] for one in content[name]} for name in ("images", "categories"))
-    for one in content["images"]:
-        file = Path(str(one["file_name"]))
+            raise FileFormatError(f"{path}: ids of {name} must be unique", got=max(known, key=known.count), hint=hint)
+    image_ids, category_ids = ({record["id"] for record in content[name]} for name in ("images", "categories"))
+    for image in content["images"]:
+        file = Path(str(image["file_name"]))
         if file.is_absolute() or ".." in file.parts:
-            raise FileFormatError(f"{path}: images lie in their part's folder", got=str(file), hint=cure)
-    for one in content["annotations"]:
-        box = one["bbox"]
+            raise FileFormatError(f"{path}: file_name must be inside the folder of its split", got=str(file), hint=hint)
+    for annotation in content["annotations"]:
+        box = annotation["bbox"]
         if not (isinstance(box, list) and len(box) == SIDES and all(_is_number(side) for side in box)):
-            raise FileFormatError(f"{path}: bbox must be left, top, width and height", got=box, hint=cure)
-        for key, there in (("image_id", images), ("category_id", categories)):
-            if one[key] not in there:
-                raise FileFormatError(f"{path}: {key} must be one that the file has", got=one[key], hint=cure)
+            raise FileFormatError(f"{path}: bbox must be left, top, width and height", got=box, hint=hint)
+        for key, ids in (("image_id", image_ids), ("category_id", category_ids)):
+            if annotation[key] not in ids:
+                raise FileFormatError(
+                    f"{path}: {key} must be the id of a record of the file", got=annotation[key], hint=hint
+                )
 
 
 def _is_number(value: object) -> bool:

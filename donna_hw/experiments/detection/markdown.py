@@ -1,4 +1,4 @@
-"""The page of a transfer to detection (paper, appendix B and figure 12): every number is computed from the run's files."""
+"""The page of a transfer to detection in Markdown (paper, appendix B, figure 12); every number is computed from the run's files."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from donna_hw.experiments.predictor_study.markdown import format_interval
 from donna_hw.measurement.environment import cpu_model
 
 Array = np.ndarray
-MIN_NETWORKS = 3  # networks of a correlation
+MIN_NETWORKS = 3  # of a correlation
 
 
 @dataclass(frozen=True)
 class TransferResult:
-    """How accuracies of networks go with the average precision of their detectors, of one way of starting.
+    """The correlation of the accuracies of networks with the average precision of their detectors, which all start the same way.
 
     kendall_tau, pearson: of top-1 and precision; macs_tau: of MACs and precision. slope: points of precision for a point of top-1.
     """
@@ -37,7 +37,7 @@ class TransferResult:
 
 
 def read_detectors(run: DetectionRun) -> pd.DataFrame:
-    """Return the run's journal with numbers as numbers, a line a detector; raises `InsufficientDataError` for less than three networks."""
+    """Return the run's journal, a line a detector; raises `InsufficientDataError` for fewer than three networks."""
     frame = pd.DataFrame(run.journal.records())
     if not len(frame) or frame["network"].nunique() < MIN_NETWORKS:
         raise InsufficientDataError(
@@ -48,7 +48,13 @@ def read_detectors(run: DetectionRun) -> pd.DataFrame:
 
 
 def correlate_accuracy(top1: Array, precision: Array, macs: Array) -> TransferResult:
-    """Return how accuracies, float [n] in per cent, go with precisions, float [n], beside MACs; intervals by bootstrap over networks."""
+    """Return the correlation of top-1 and of MACs with precision, with intervals by bootstrap over networks.
+
+    Args:
+        top1: Top-1 of the backbones in per cent, float [n].
+        precision: Average precision of their detectors in per cent, float [n].
+        macs: Multiply-accumulates of the backbones, float [n].
+    """
     weights = bootstrap_counts(len(top1))
     r, slope = _pearson_and_slope(top1, precision, weights)
     return TransferResult(
@@ -62,9 +68,9 @@ def correlate_accuracy(top1: Array, precision: Array, macs: Array) -> TransferRe
 
 
 def pretraining_gain(frame: pd.DataFrame) -> BootstrapInterval | None:
-    """Return by how many points pretrained detectors are ahead of the same from scratch, with Student's 95 % interval over networks.
+    """Return the points of mAP by which pretrained detectors are ahead of those from scratch, with Student's 95 % interval over networks.
 
-    None where networks have been trained one way alone.
+    None where fewer than three networks were trained both ways.
     """
     both = frame.pivot_table(index="network", columns="start", values="map_percent").dropna()
     if list(both.columns) != list(STARTS) or len(both) < MIN_NETWORKS:
@@ -77,16 +83,16 @@ def pretraining_gain(frame: pd.DataFrame) -> BootstrapInterval | None:
 def detection_markdown(run: DetectionRun) -> str:
     """Return the page of a run whose detectors are trained."""
     frame = read_detectors(run)
-    found = {
+    results = {
         str(start): correlate_accuracy(
-            *(some[name].to_numpy(float) for name in ("top1_percent", "map_percent", "macs"))
+            *(detectors[name].to_numpy(float) for name in ("top1_percent", "map_percent", "macs"))
         )
-        for start, some in frame.groupby("start")
+        for start, detectors in frame.groupby("start")
     }
     parts = [
         f"# {run.recipe.title}",
         "\n".join(_settings(run, frame)),
-        "\n".join(_correlations(found, pretraining_gain(frame))),
+        "\n".join(_correlations(results, pretraining_gain(frame))),
         "\n".join(_networks(frame)),
         "\n".join(_classes(run, frame)),
     ]
@@ -97,20 +103,22 @@ def _pearson_and_slope(x: Array, y: Array, weights: Array) -> tuple[Array, Array
     """Return Pearson's r and the slope of y over x in each resample, float [resamples] each; NaN where one is constant."""
     total = weights.sum(axis=1)
     dx, dy = (values - (weights @ values / total)[:, None] for values in (x, y))
-    covariance, one, other = ((weights * product).sum(axis=1) for product in (dx * dy, np.square(dx), np.square(dy)))
+    covariance, x_variance, y_variance = (
+        (weights * product).sum(axis=1) for product in (dx * dy, np.square(dx), np.square(dy))
+    )
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(covariance / np.sqrt(one * other)), np.asarray(covariance / one)
+        return np.asarray(covariance / np.sqrt(x_variance * y_variance)), np.asarray(covariance / x_variance)
 
 
 def _settings(run: DetectionRun, frame: pd.DataFrame) -> list[str]:
-    recipe, part, head, training = run.recipe, run.recipe.data, run.recipe.detector, run.recipe.training
-    if isinstance(part, ScenesConfig):
+    recipe, data, head, training = run.recipe, run.recipe.data, run.recipe.detector, run.recipe.training
+    if isinstance(data, ScenesConfig):
         images = (
-            f"{part.train} scenes to train on and {part.test} to test on, {part.pixels}x{part.pixels} pixels, of {part.garments[0]} to "
-            f"{part.garments[1]} garments of Fashion-MNIST each, scaled to {part.sizes[0]} to {part.sizes[1]} pixels; no garment is in both"
+            f"{data.train} scenes to train on and {data.test} to test on, {data.pixels}x{data.pixels} pixels, of {data.garments[0]} to "
+            f"{data.garments[1]} garments of Fashion-MNIST each, scaled to {data.sizes[0]} to {data.sizes[1]} pixels; no garment is in both"
         )
     else:
-        images = f"{part.train} to train on, {part.test} to test on, shorter sides of {part.min_size} pixels"
+        images = f"{data.train} to train on, {data.test} to test on, shorter sides of {data.min_size} pixels"
     reference = float(read_toml(run.base / "reference" / "reference.toml")["top1_percent"])
     where = "a CUDA GPU" if run.device == "cuda" else f"{recipe.processes} process(es) of one thread, no GPU"
     return [
@@ -119,19 +127,19 @@ def _settings(run: DetectionRun, frame: pd.DataFrame) -> list[str]:
         f'- Backbones: {frame["network"].nunique()} networks of "{run.base_recipe.title}", space `{run.base_recipe.space}`, whose '
         f"reference has {reference:.2f} %: the verified networks of its front, and finetuned ones that spread the accuracies.",
         f"- Images: {images}.",
-        f"- Head: RetinaNet's on maps of every {' and '.join(f'{one}th' for one in head.reductions)} pixel, {head.extra_levels} smaller; "
+        f"- Head: RetinaNet's on maps of every {' and '.join(f'{reduction}th' for reduction in head.reductions)} pixel, {head.extra_levels} smaller; "
         f"{head.channels} channels.",
         f"- Training: {training.epochs} epochs by Adam, batch {training.batch}, learning rate {training.learning_rate:g}; "
         + (
-            "the backbones are frozen, and only the heads learn."
+            "the backbones are frozen, and only the heads are trained."
             if training.frozen
-            else "the same for pretrained backbones and those from scratch, whose heads begin alike."
+            else "the same for pretrained backbones and those from scratch, whose heads start from the same weights."
         ),
         "- mAP: COCO's average precision by pycocotools, the mean over intersections over union of 0.50 to 0.95, in per cent.",
     ]
 
 
-def _correlations(found: dict[str, TransferResult], gain: BootstrapInterval | None) -> list[str]:
+def _correlations(results: dict[str, TransferResult], gain: BootstrapInterval | None) -> list[str]:
     lines = [
         "## Does accuracy transfer?",
         "",
@@ -142,16 +150,16 @@ def _correlations(found: dict[str, TransferResult], gain: BootstrapInterval | No
         "|---|---|---|---|---|---|---|",
     ]
     for start in STARTS:
-        if start in found:
-            one = found[start]
+        if start in results:
+            result = results[start]
             lines.append(
-                f"| {_start_label(start)} | {one.networks} | {one.mean_percent:.2f} | {format_interval(one.kendall_tau)} | {format_interval(one.pearson)} "
-                f"| {format_interval(one.slope)} | {format_interval(one.macs_tau)} |"
+                f"| {_start_label(start)} | {result.networks} | {result.mean_percent:.2f} | {format_interval(result.kendall_tau)} "
+                f"| {format_interval(result.pearson)} | {format_interval(result.slope)} | {format_interval(result.macs_tau)} |"
             )
     if gain is not None:
         lines += [
             "",
-            f"Pretrained less from scratch, the same network: {gain.value:+.2f} points of mAP (Student's 95 % interval over networks "
+            f"Pretrained minus from scratch, the same network: {gain.value:+.2f} points of mAP (Student's 95 % interval over networks "
             f"{gain.low:+.2f} to {gain.high:+.2f}).",
         ]
     return lines
@@ -164,16 +172,19 @@ def _networks(frame: pd.DataFrame) -> list[str]:
         "| role | top-1 % | MMAC | mAP pretrained | at 0.50, 0.75 | mAP from scratch | at 0.50, 0.75 | network |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    by = {(row["network"], row["start"]): row for row in frame.to_dict("records")}
-    every = frame.drop_duplicates("network").sort_values("top1_percent", ascending=False)
-    for row in every.to_dict("records"):
+    by_start = {(row["network"], row["start"]): row for row in frame.to_dict("records")}
+    networks = frame.drop_duplicates("network").sort_values("top1_percent", ascending=False)
+    for row in networks.to_dict("records"):
         cells = []
         for start in STARTS:
-            one = by.get((row["network"], start))
+            detector = by_start.get((row["network"], start))
             cells += (
                 ["-", "-"]
-                if one is None
-                else [f"{one['map_percent']:.2f}", f"{one['ap50_percent']:.2f}, {one['ap75_percent']:.2f}"]
+                if detector is None
+                else [
+                    f"{detector['map_percent']:.2f}",
+                    f"{detector['ap50_percent']:.2f}, {detector['ap75_percent']:.2f}",
+                ]
             )
         lines.append(
             f"| {row['role']} | {row['top1_percent']:.2f} | {row['macs'] / 1e6:.2f} | {' | '.join(cells)} | `{row['network']}` |"
@@ -182,11 +193,11 @@ def _networks(frame: pd.DataFrame) -> list[str]:
 
 
 def _classes(run: DetectionRun, frame: pd.DataFrame) -> list[str]:
-    learnt, _, _ = run.data()
-    names = learnt.read().categories
-    means = {  # a class of which no test image has a box is known of no detector
-        start: np.array([one.split() for one in some["by_class"]], dtype=float).mean(axis=0)
-        for start, some in frame.groupby("start")
+    train, _, _ = run.data()
+    names = train.read().categories
+    means = {  # NaN for a class of which no test image has a box
+        start: np.array([cells.split() for cells in detectors["by_class"]], dtype=float).mean(axis=0)
+        for start, detectors in frame.groupby("start")
     }
     starts = [start for start in STARTS if start in means]
     lines = [

@@ -18,7 +18,11 @@ from donna_hw.experiments.detection.coco import CocoImages
 
 @dataclass(frozen=True)
 class AveragePrecision:
-    """In per cent: map_percent over intersections over union of 0.50 to 0.95, ap50_percent and ap75_percent at one; by_class: the first."""
+    """COCO's average precision in per cent.
+
+    map_percent: the mean over intersections over union of 0.50 to 0.95. ap50_percent, ap75_percent: at 0.50 and 0.75. by_class: the mean
+    of each class.
+    """
 
     map_percent: float
     ap50_percent: float
@@ -34,10 +38,18 @@ def require_pycocotools() -> None:
         )
 
 
-def average_precision(images: CocoImages, found: Sequence[dict[str, Tensor]]) -> AveragePrecision:
-    """Return the precision of what was found in each image: `boxes`, `labels` and `scores` as `retina.retinanet` gives them.
+def average_precision(images: CocoImages, detections: Sequence[dict[str, Tensor]]) -> AveragePrecision:
+    """Return the average precision of detections.
 
-    A class that no image holds counts for nothing and is NaN in `by_class`. Raises `UnavailableError` without pycocotools.
+    Args:
+        images: The images and their true boxes.
+        detections: For each image, `boxes`, `labels` and `scores` as `retinanet` returns them.
+
+    Returns:
+        The precision; a class without boxes does not count, and is NaN in `by_class`.
+
+    Raises:
+        UnavailableError: pycocotools is not installed.
     """
     require_pycocotools()
     from pycocotools.coco import COCO
@@ -46,13 +58,16 @@ def average_precision(images: CocoImages, found: Sequence[dict[str, Tensor]]) ->
     with redirect_stdout(io.StringIO()):  # its own report
         truth = COCO()
         truth.dataset = images.content | {
-            "annotations": [_complete_annotation(one) for one in images.content["annotations"]]
+            "annotations": [_complete_annotation(annotation) for annotation in images.content["annotations"]]
         }
         truth.createIndex()
-        results = [one for image, each in zip(images.ids, found, strict=True) for one in _results(images, image, each)]
+        results = [
+            result
+            for image, detected in zip(images.ids, detections, strict=True)
+            for result in _results(images, image, detected)
+        ]
         if not results:
-            nothing = tuple(0.0 for _ in images.categories)
-            return AveragePrecision(0.0, 0.0, 0.0, nothing)
+            return AveragePrecision(0.0, 0.0, 0.0, tuple(0.0 for _ in images.categories))
         scorer = COCOeval(truth, truth.loadRes(results), "bbox")
         scorer.evaluate()
         scorer.accumulate()
@@ -69,14 +84,14 @@ def _mean(values: np.ndarray) -> float:
 
 
 def _complete_annotation(annotation: dict[str, Any]) -> dict[str, Any]:
-    """Return an annotation with what pycocotools asks for where the file leaves it out."""
+    """Return an annotation with the keys that pycocotools needs where the file leaves them out."""
     _, _, width, height = annotation["bbox"]
     return {"area": width * height, "iscrowd": 0} | annotation
 
 
-def _results(images: CocoImages, image: int, found: dict[str, Tensor]) -> list[dict[str, Any]]:
+def _results(images: CocoImages, image: int, detected: dict[str, Tensor]) -> list[dict[str, Any]]:
     categories = list(images.labels)
-    boxes = found["boxes"].tolist()
+    boxes = detected["boxes"].tolist()
     return [
         {
             "image_id": image,
@@ -85,6 +100,6 @@ def _results(images: CocoImages, image: int, found: dict[str, Tensor]) -> list[d
             "score": score,
         }
         for (left, top, right, bottom), label, score in zip(
-            boxes, found["labels"].tolist(), found["scores"].tolist(), strict=True
+            boxes, detected["labels"].tolist(), detected["scores"].tolist(), strict=True
         )
     ]

@@ -1,4 +1,4 @@
-"""A detection recipe: whose networks, which scenes, which head, how it is trained; `recipes/README.md` explains each key."""
+"""A detection recipe: whose networks, which images, which head, which training; `recipes/README.md` explains every key."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ Pair = Annotated[list[int], Field(min_length=2, max_length=2)]
 class BackbonesConfig(StrictModel):
     """Whose networks: a recipe whose run is finished, and how many of its finetuned networks, those of its front first.
 
-    run: its folder; empty: beside this run's own. scratch: each network is trained from scratch, too.
+    run: that run's folder; empty: the folder of that name next to this run's. scratch: each network is trained from scratch, too.
     """
 
-    recipe: str = Field(max_length=255)  # longer ones are no file's name
+    recipe: str = Field(max_length=255)  # a file's name is no longer
     run: str = ""
     networks: int = Field(ge=3)
     scratch: bool = True
 
 
 class ScenesConfig(StrictModel):
-    """Scenes made of Fashion-MNIST's garments. folder: where Fashion-MNIST is, if not in a standard place."""
+    """Scenes composed of Fashion-MNIST's garments. folder: where Fashion-MNIST is; empty: in a standard place."""
 
     name: Literal["fashion_mnist_scenes"]
     folder: str = ""
@@ -45,13 +45,13 @@ class ScenesConfig(StrictModel):
     flip: bool = True
 
     def scene_settings(self) -> SceneSettings:
-        """Return the settings of the scenes; raises `ConfigError`."""
-        (least, most), (small, large) = self.garments, self.sizes
-        return SceneSettings(self.train, self.test, self.pixels, (least, most), (small, large), self.max_iou)
+        """Return the settings of the scenes; raises `ConfigError` for ranges that cannot be."""
+        (fewest, most), (smallest, largest) = self.garments, self.sizes
+        return SceneSettings(self.train, self.test, self.pixels, (fewest, most), (smallest, largest), self.max_iou)
 
 
 class CocoFolderConfig(StrictModel):
-    """A data set in COCO's format. shorter, longer: pixels that an image's shorter side is scaled to, and its longer one at most."""
+    """A data set in COCO's format. min_size: pixels that an image's shorter side is scaled to; max_size: pixels of its longer side at most."""
 
     name: Literal["coco"]
     folder: str
@@ -63,7 +63,7 @@ class CocoFolderConfig(StrictModel):
 
 
 class DetectorConfig(StrictModel):
-    """The head; see `retina.Head`."""
+    """The head; `DetectionHead` explains each key."""
 
     reductions: list[int] = Field(min_length=1)
     extra_levels: int = Field(ge=0)
@@ -78,7 +78,7 @@ class DetectorConfig(StrictModel):
 
 
 class DetectorTrainingConfig(StrictModel):
-    """Training by Adam, as of the reference. frozen: backbones stay as they are, and only the head learns."""
+    """Training by Adam, as of the reference. frozen: the backbones stay as they are, and only the head is trained."""
 
     epochs: int = Field(ge=1)
     batch: int = Field(default=16, ge=2)
@@ -92,9 +92,9 @@ class DetectorTrainingConfig(StrictModel):
 
 
 class DetectionRecipe(StrictModel):
-    """A transfer of classification networks to detection (paper, appendix B). workers: processes that train on CPUs, 0 for one a core.
+    """A transfer of classification networks to detection (paper, appendix B). workers: processes that train on CPUs; 0: one for each core.
 
-    device: `cpu`, `cuda`, or `auto`: the GPU where there is one; there detectors are trained one after another.
+    device: `cpu`, `cuda`, or `auto` for the GPU where there is one; a GPU trains detectors one after another.
     """
 
     title: str
@@ -108,18 +108,21 @@ class DetectionRecipe(StrictModel):
 
     @model_validator(mode="after")
     def _validate_frozen(self) -> DetectionRecipe:
-        """Say so before hours of training, not after."""
+        """Refuse, before hours of training, backbones that are random and frozen."""
         if self.training.frozen and self.backbones.scratch:
-            rule = "backbones from scratch know nothing: frozen ones are pretrained"
-            raise ConfigError(rule, got="training.frozen = true", hint="backbones.scratch = false")
+            raise ConfigError(
+                "training.frozen needs pretrained backbones only",
+                got="backbones.scratch = true",
+                hint="set it to false",
+            )
         return self
 
     @classmethod
     def read(cls, path: Path) -> DetectionRecipe:
-        """Read a recipe; raises `FileFormatError`, `UnknownNameError` with the known keys, or `ConfigError` with the broken rule."""
+        """Read and check a recipe; raises `FileFormatError`, `UnknownNameError` for a key and `ConfigError` for a value."""
         content = read_toml(path)
         if "detector" not in content and "library" in content:
-            raise ConfigError(f"{path} is a recipe of classification", hint=f"donna-hw run {path}")
+            raise ConfigError(f"{path} is a recipe of classification", hint=f"run donna-hw run {path}")
         return parse_model(content, cls, str(path))
 
     @property
@@ -128,38 +131,41 @@ class DetectionRecipe(StrictModel):
         return self.workers or len(os.sched_getaffinity(0))
 
     def base_path(self, path: Path) -> Path:
-        """Return the recipe of the backbones: beside this one, which lies at `path`, or a shipped one."""
-        beside = path.parent / self.backbones.recipe
-        return beside if beside.is_file() else find_recipe(self.backbones.recipe)
+        """Return the recipe of the backbones: a file in the folder of this recipe's `path`, or a shipped one."""
+        neighbor = path.parent / self.backbones.recipe
+        return neighbor if neighbor.is_file() else find_recipe(self.backbones.recipe)
 
     def base_folder(self, folder: Path) -> Path:
-        """Return the folder of the backbones' run; folder: this run's own."""
+        """Return the folder of the backbones' run; folder: this run's."""
         return Path(self.backbones.run) if self.backbones.run else folder.parent / Path(self.backbones.recipe).stem
 
 
 def is_detection(name: str) -> bool:
-    """Return whether a recipe, a file or a shipped one's name, is one of detection: it has a `[detector]`."""
+    """Return whether a recipe, given by its file or a shipped one's name, is one of detection: it has a `[detector]`."""
     return "detector" in read_toml(find_recipe(name))
 
 
 def save_recipe(recipe: DetectionRecipe, folder: Path) -> None:
     """Write the recipe into its run's folder, or raise `ConfigError` when the folder holds the run of another.
 
-    More networks may be asked for: those that are there stay.
+    The number of networks may change; detectors that are trained stay.
     """
-    kept, settings = folder / "recipe.toml", recipe.model_dump(exclude_none=True)
-    if kept.exists():
-        before = DetectionRecipe.read(kept).model_dump(exclude_none=True)
+    path, settings = folder / "recipe.toml", recipe.model_dump(exclude_none=True)
+    if path.exists():
+        before = DetectionRecipe.read(path).model_dump(exclude_none=True)
         difference = first_difference(_fixed_settings(before), _fixed_settings(settings))
         if difference:
             key, old, new = difference
-            cure = "choose another folder with --out, or delete this one"
-            raise ConfigError(f"{folder} holds a run with {key} = {old!r}", got=new, hint=cure)
-    write_toml(kept, settings)
+            raise ConfigError(
+                f"{folder} holds a run with {key} = {old!r}",
+                got=new,
+                hint="choose another folder with --out, or delete this one",
+            )
+    write_toml(path, settings)
 
 
 def _fixed_settings(settings: dict[str, object]) -> dict[str, object]:
     backbones = settings["backbones"]
-    assert isinstance(backbones, dict)  # noqa: S101  a part
-    rest = {key: value for key, value in backbones.items() if key in ("recipe", "run")}
-    return {key: value for key, value in settings.items() if key not in MUTABLE_KEYS} | {"backbones": rest}
+    assert isinstance(backbones, dict)  # noqa: S101  a section
+    fixed = {key: value for key, value in backbones.items() if key in ("recipe", "run")}
+    return {key: value for key, value in settings.items() if key not in MUTABLE_KEYS} | {"backbones": fixed}

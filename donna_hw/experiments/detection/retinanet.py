@@ -18,16 +18,19 @@ if TYPE_CHECKING:
     from donna_hw.experiments.detection.features import FeatureBackbone
 
 ASPECT_RATIOS = (0.5, 1.0, 2.0)  # height over width; RetinaNet's
-GROUP_NORM_CHANNELS = 8  # channels that are normalised together in the head, as in torchvision's second RetinaNet
+GROUP_NORM_CHANNELS = 8  # channels that are normalized together in the head, as in torchvision's second RetinaNet
 
 
 @dataclass(frozen=True)
 class DetectionHead:
-    """What is put on a backbone.
+    """The head on top of a backbone.
 
-    reductions: of the backbone's maps that are used. extra_levels: further ones, each half as large. channels: of every map of the
-    pyramid and of the head. octave_scales: sizes of anchors within a factor of two; RetinaNet has three. anchor_steps: the side of a
-    map's smallest anchor in steps of the map; RetinaNet's is 4, 32 pixels on a map of every eighth pixel.
+    Attributes:
+        reductions: Of the backbone's maps that are used.
+        extra_levels: How many smaller maps are added, each half as large as the one before.
+        channels: Of every map of the pyramid and of the head.
+        octave_scales: Number of anchor sizes within a factor of two; RetinaNet has three.
+        anchor_steps: Side of a map's smallest anchor in steps of the map; RetinaNet's is 4, 32 pixels on a map of every eighth pixel.
     """
 
     reductions: tuple[int, ...]
@@ -39,7 +42,11 @@ class DetectionHead:
 
 @dataclass(frozen=True)
 class ImagePreprocessing:
-    """How images are put in: mean, std of each channel in 0..1; shorter, longer: pixels that the sides are scaled to and cut at."""
+    """Preprocessing of images.
+
+    mean, std: of each channel, of pixels in 0..1. min_size: pixels that the shorter side is scaled to. max_size: limit of the longer
+    side in pixels.
+    """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -48,7 +55,7 @@ class ImagePreprocessing:
 
 
 class Pyramid(nn.Module):
-    """A feature pyramid over a backbone's maps, with smaller ones above them."""
+    """A feature pyramid over a backbone's maps, with smaller maps on top."""
 
     def __init__(self, backbone: FeatureBackbone, head: DetectionHead) -> None:
         from torchvision.ops import FeaturePyramidNetwork
@@ -61,7 +68,7 @@ class Pyramid(nn.Module):
         )
 
     def forward(self, images: Tensor) -> OrderedDict[str, Tensor]:
-        """Map images [batch, channels, height, width] to the pyramid's maps, largest first."""
+        """Map images [batch, channels, height, width] to the pyramid's maps, the largest first."""
         maps: OrderedDict[str, Tensor] = self.fpn(OrderedDict((str(n), x) for n, x in enumerate(self.body(images))))
         x = next(reversed(maps.values()))
         for number, down in enumerate(self.extra):
@@ -71,13 +78,24 @@ class Pyramid(nn.Module):
 
 
 def retinanet(
-    backbone: FeatureBackbone, classes: int, head: DetectionHead, pictures: ImagePreprocessing, seed: int
+    backbone: FeatureBackbone, classes: int, head: DetectionHead, preprocessing: ImagePreprocessing, seed: int
 ) -> Any:
-    """Return a detector of so many classes, numbered from 0; what is put on the backbone is drawn at random by `seed`.
+    """Return torchvision's RetinaNet on a backbone.
 
-    In training it maps lists of images [channels, height, width] in 0..1 and of targets (`boxes` [n, 4] left, top, right, bottom;
-    `labels` [n]) to its losses; in evaluation images alone to a list of `boxes`, `labels` and `scores`. Raises `UnavailableError` without
-    torchvision, `ConfigError` for channels that do not fall into groups of eight.
+    Args:
+        backbone: Gives the feature maps.
+        classes: How many classes, numbered from 0.
+        head: Settings of the pyramid and the head.
+        preprocessing: How images are normalized and scaled.
+        seed: Of the random weights of the pyramid and the head.
+
+    Returns:
+        The detector. In training mode it maps lists of images [channels, height, width] in 0..1 and of targets (`boxes` [n, 4]: left, top,
+        right, bottom; `labels` [n]) to its losses; in evaluation mode it maps images to a list of `boxes`, `labels` and `scores`.
+
+    Raises:
+        ConfigError: The head's channels are no multiple of 8.
+        UnavailableError: torchvision is not installed.
     """
     torchvision_compat.require_torchvision("a detector", extra="detection")
     from torchvision.models.detection import RetinaNet
@@ -95,10 +113,10 @@ def retinanet(
         return RetinaNet(
             Pyramid(backbone, head),
             classes,
-            min_size=pictures.min_size,
-            max_size=pictures.max_size,
-            image_mean=list(pictures.mean),
-            image_std=list(pictures.std),
+            min_size=preprocessing.min_size,
+            max_size=preprocessing.max_size,
+            image_mean=list(preprocessing.mean),
+            image_std=list(preprocessing.std),
             anchor_generator=anchors,
             head=top,
             detections_per_img=100,  # what COCO's average precision looks at
@@ -106,16 +124,17 @@ def retinanet(
 
 
 def anchor_sizes(reductions: Sequence[int], head: DetectionHead) -> tuple[tuple[int, ...], ...]:
-    """Return the sides of the anchors of each map in pixels: `anchor_steps` of the map, times 2 to the k-th of `octave_scales` parts."""
+    """Return the sides of the anchors of each map in pixels: `anchor_steps` steps of the map, times 2 ** (k / `octave_scales`)."""
     steps = [*reductions, *(reductions[-1] * 2 ** (number + 1) for number in range(head.extra_levels))]
     scales = [2 ** (k / head.octave_scales) for k in range(head.octave_scales)]
     return tuple(tuple(round(head.anchor_steps * step * scale) for scale in scales) for step in steps)
 
 
 def out_indices(maps: Sequence[int], head: DetectionHead, space: str) -> list[int]:
-    """Return which of a space's maps, told by their reductions, have those that the head uses; raises `ConfigError`."""
+    """Return which of a space's maps, given by their reductions, the head uses; raises `ConfigError` for one that is missing."""
     for reduction in head.reductions:
         if reduction not in maps:
-            rule = f"detector.reductions must be among those of {space}: {', '.join(map(str, maps))}"
-            raise ConfigError(rule, got=reduction)
+            raise ConfigError(
+                f"detector.reductions must be among those of {space}: {', '.join(map(str, maps))}", got=reduction
+            )
     return [maps.index(reduction) for reduction in head.reductions]

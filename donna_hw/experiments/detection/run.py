@@ -1,4 +1,4 @@
-"""DetectionRun: a detection recipe in its folder: its images, its detectors, what they reached."""
+"""DetectionRun: a detection recipe and its folder, with its images, its detectors and their results."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ STARTS = ("pretrained", "scratch")
 
 @dataclass(frozen=True)
 class DetectionRun:
-    """A recipe, its folder, where the recipe lies, and the command that repeats it."""
+    """A detection recipe, the folder of its results, the recipe's file, and the command that repeats the run."""
 
     recipe: DetectionRecipe
     folder: Path
@@ -62,9 +62,9 @@ class DetectionRun:
 
     @cached_property
     def base_recipe(self) -> Recipe:
-        """The recipe of that run: the one that it keeps, or, before it is begun, the one that is named."""
-        kept = self.base / "recipe.toml"
-        return Recipe.read(kept if kept.exists() else self.recipe.base_path(self.path))
+        """The recipe of that run: the one saved in its folder or, before it is begun, the one that this recipe names."""
+        saved = self.base / "recipe.toml"
+        return Recipe.read(saved if saved.exists() else self.recipe.base_path(self.path))
 
     @property
     def space(self) -> Space:
@@ -78,65 +78,66 @@ class DetectionRun:
 
     @property
     def journal(self) -> Journal:
-        """What each detector reached, appended as they finish."""
+        """The result of each detector, appended as it finishes."""
         return Journal(self.folder / "detectors.csv", COLUMNS)
 
     @property
     def device(self) -> str:
-        """Where detectors are trained; raises `UnavailableError` for a GPU that is not there."""
+        """Where detectors are trained, `cpu` or `cuda`; raises `UnavailableError` where the recipe asks for a GPU and there is none."""
         import torch
 
-        there = torch.cuda.is_available()
-        if self.recipe.device == "cuda" and not there:
-            raise UnavailableError("device = 'cuda' needs a CUDA GPU that torch can use", hint="device = 'cpu'")
-        return "cuda" if there and self.recipe.device != "cpu" else "cpu"
+        has_gpu = torch.cuda.is_available()
+        if self.recipe.device == "cuda" and not has_gpu:
+            raise UnavailableError("device = 'cuda' needs a CUDA GPU that torch can use", hint="set device = 'cpu'")
+        return "cuda" if has_gpu and self.recipe.device != "cpu" else "cpu"
 
     def validate(self) -> None:
-        """Raise, before hours of training, what a later step would raise of packages, head, images and their channels."""
+        """Raise, before hours of training, what a later step would raise because of packages, the head or the images."""
         torchvision_compat.require_torchvision("a detector", extra="detection")
         require_pycocotools()
         head, data = self.recipe.detector.head_config(), self.recipe.data
-        out_indices([one.reduction for one in feature_maps(self.space)], head, self.space.name)
+        out_indices([feature_map.reduction for feature_map in feature_maps(self.space)], head, self.space.name)
         if head.channels % GROUP_NORM_CHANNELS:
             raise ConfigError(f"detector.channels must be a multiple of {GROUP_NORM_CHANNELS}", got=head.channels)
-        grey = isinstance(data, ScenesConfig)
-        channels, wanted = self.space.input_shape[0], 1 if grey else 3
-        if channels != wanted:
-            rule = f"images of data.name = {data.name!r} have {wanted} channels; those of space {self.space.name}"
-            raise ConfigError(rule, got=channels, hint="name a recipe of another space")
+        channels, needed = self.space.input_shape[0], 1 if isinstance(data, ScenesConfig) else 3
+        if channels != needed:
+            raise ConfigError(
+                f"images of data.name = {data.name!r} need a space of {needed} channels; {self.space.name} is of others",
+                got=channels,
+                hint="name a recipe of another space",
+            )
         if isinstance(data, ScenesConfig):
             data.scene_settings()
         else:
-            learnt, test = (CocoSplit(Path(data.folder), part, channels).read() for part in (data.train, data.test))
-            validate_splits(learnt, test)
+            train, test = (CocoSplit(Path(data.folder), split, channels).read() for split in (data.train, data.test))
+            validate_splits(train, test)
         assert self.device  # noqa: S101  it raises
 
     def data(self) -> tuple[CocoSplit, CocoSplit, ImagePreprocessing]:
-        """Return the parts to train and to test on, scenes made if need be, and how their images are put in."""
-        part, channels = self.recipe.data, self.space.input_shape[0]
-        if not isinstance(part, ScenesConfig):
-            folder = Path(part.folder).resolve()
-            pictures = ImagePreprocessing(IMAGENET_MEAN, IMAGENET_STD, part.min_size, part.max_size)
-            return CocoSplit(folder, part.train, channels), CocoSplit(folder, part.test, channels), pictures
+        """Return the splits to train and to test on, and the preprocessing of their images; composes scenes where they are missing."""
+        config, channels = self.recipe.data, self.space.input_shape[0]
+        if not isinstance(config, ScenesConfig):
+            folder = Path(config.folder).resolve()
+            preprocessing = ImagePreprocessing(IMAGENET_MEAN, IMAGENET_STD, config.min_size, config.max_size)
+            return CocoSplit(folder, config.train, channels), CocoSplit(folder, config.test, channels), preprocessing
         folder = self.folder / "scenes"
-        write_scenes(folder, part.scene_settings(), part.folder, self.recipe.seed)
-        mean, std = (
-            value / 255 for value in compute_mean_std(read_split(part.folder, "train"))
-        )  # as the backbones had it
-        pictures = ImagePreprocessing((mean,), (std,), part.pixels, part.pixels)
-        return CocoSplit(folder, "train", channels), CocoSplit(folder, "test", channels), pictures
+        write_scenes(folder, config.scene_settings(), config.folder, self.recipe.seed)
+        pixels = read_split(config.folder, "train")  # what the backbones were trained on
+        mean, std = (value / 255 for value in compute_mean_std(pixels))
+        preprocessing = ImagePreprocessing((mean,), (std,), config.pixels, config.pixels)
+        return CocoSplit(folder, "train", channels), CocoSplit(folder, "test", channels), preprocessing
 
     def backbones(self) -> list[FinetunedNetwork]:
-        """Return the networks, those of the front first, by one finetuning each; see `backbones.chosen`."""
+        """Return the networks that become backbones, those of the front first, by one finetuning each."""
         return select_backbones(self.base, self.library, self.recipe.backbones.recipe, self.recipe.backbones.networks)
 
     def train(self) -> None:
-        """Train and judge a detector on each backbone, pretrained and from scratch, that the journal has none of yet."""
-        learnt, test, pictures = self.data()
+        """Train and evaluate the detectors that are not in the journal yet: on each backbone, pretrained and from scratch."""
+        train, test, preprocessing = self.data()
         done = {(record["network"], record["start"]) for record in self.journal.records()}
         starts = STARTS if self.recipe.backbones.scratch else STARTS[:1]
         library = self.library
-        todo: dict[DetectorJob, tuple[FinetunedNetwork, str]] = {}
+        jobs: dict[DetectorJob, tuple[FinetunedNetwork, str]] = {}
         total = 0
         for network in self.backbones():
             path = library.weights_path(network.architecture, network.seed)
@@ -145,13 +146,13 @@ class DetectionRun:
                 total += 1
                 if (library.name(network.architecture), start) in done:
                     continue
-                task = DetectorJob(
+                job = DetectorJob(
                     space=self.space.load_name or self.space.name,
                     architecture=network.architecture,
                     backbone=path.resolve() if start == "pretrained" else None,
                     head=self.recipe.detector.head_config(),
-                    preprocessing=pictures,
-                    train=learnt,
+                    preprocessing=preprocessing,
+                    train=train,
                     test=test,
                     fit=self.recipe.training.optim_config(),
                     flip=self.recipe.data.flip,
@@ -160,16 +161,17 @@ class DetectionRun:
                     frozen=self.recipe.training.frozen,
                     device=self.device,
                 )
-                todo[task] = network, start
-        pool = ProcessExecutor(1 if self.device == "cuda" else self.recipe.processes)
+                jobs[job] = network, start
+        executor = ProcessExecutor(1 if self.device == "cuda" else self.recipe.processes)
         try:
-            for task, found in track(pool.map(train_detector, list(todo)), "train detectors", total, total - len(todo)):
-                self._record(library.name(task.architecture), *todo[task], found)
+            results = executor.map(train_detector, list(jobs))
+            for job, result in track(results, "train detectors", total, total - len(jobs)):
+                self._record(library.name(job.architecture), *jobs[job], result)
         finally:
-            pool.close()
+            executor.close()
 
-    def _record(self, name: str, network: FinetunedNetwork, start: str, found: DetectorResult) -> None:
-        precision = found.precision
+    def _record(self, name: str, network: FinetunedNetwork, start: str, result: DetectorResult) -> None:
+        precision = result.precision
         self.journal.append(
             {
                 "network": name,
@@ -182,20 +184,20 @@ class DetectionRun:
                 "ap50_percent": f"{precision.ap50_percent:.4f}",
                 "ap75_percent": f"{precision.ap75_percent:.4f}",
                 "by_class": " ".join(f"{value:.4f}" for value in precision.by_class),
-                "train_s": f"{found.train_s:.2f}",
+                "train_s": f"{result.train_s:.2f}",
             }
         )
 
 
 @contextmanager
 def open_detection(recipe_name: str, out: Path | None = None) -> Iterator[DetectionRun]:
-    """Open, or begin, the run of a detection recipe; its folder is `out`, by default `runs/<recipe>`.
+    """Open the run of a detection recipe, or begin it; its folder is `out`, by default `runs/<recipe>`.
 
-    Only one process may write a folder at a time. A folder begun with other settings is refused with the first that differs.
+    Only one process at a time may write the folder. Raises `ConfigError` for a folder of other settings, naming the first difference.
     """
     path = find_recipe(recipe_name)
     shown = recipe_name if Path(recipe_name).is_file() and not path.is_absolute() else f"recipes/{path.stem}.toml"
     recipe, folder = DetectionRecipe.read(path), out or Path("runs") / path.stem
     with hold_lock(folder / ".lock"):
         save_recipe(recipe, folder)
-        yield DetectionRun(recipe, folder, path, f"donna-hw detect {shown}")
+        yield DetectionRun(recipe, folder, path, f"donna-hw study detection {shown}")

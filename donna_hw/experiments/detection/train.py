@@ -1,4 +1,4 @@
-"""One detector: trained on one part of a data set and judged on another."""
+"""Training of one detector on one split of a data set, and its evaluation on another."""
 
 from __future__ import annotations
 
@@ -22,29 +22,41 @@ from donna_hw.spaces.space import Architecture, Space
 from donna_hw.training.checkpoints import save_weights
 from donna_hw.training.loop import OptimConfig, train
 
-EVAL_BATCH = 16  # images that are judged at once
+EVAL_BATCH = 16  # images that are evaluated at once
 READERS = 8  # threads that read images; most of a JPEG's decoding leaves Python's lock
 
 
 @dataclass(frozen=True)
 class CocoSplit:
-    """Where a part of a data set lies; see `CocoImages`."""
+    """The place of a split of a data set; see `CocoImages`."""
 
     folder: Path
     split: str
     channels: int
 
     def read(self) -> CocoImages:
-        """Return the part; raises `BadFile`."""
+        """Return the split; raises `FileFormatError`."""
         return CocoImages.read(self.folder, self.split, self.channels)
 
 
 @dataclass(frozen=True)
 class DetectorJob:
-    """What a worker needs to train one detector and judge it.
+    """What a worker needs to train and evaluate one detector.
 
-    backbone: the file of the network's weights; None: from scratch. frozen: these stay as they are, and only the head learns. weights:
-    where the detector's go. flip: half of the images are mirrored. device: torch's name.
+    Attributes:
+        space: What `load_space` is given.
+        architecture: The network that becomes the backbone.
+        backbone: File of the network's weights; None trains from scratch.
+        head: Settings of the head.
+        preprocessing: Of the images.
+        train: The split to train on.
+        test: The split to evaluate on.
+        fit: Settings of the training loop.
+        flip: Whether half of the images are mirrored.
+        seed: Of weights, order and mirroring.
+        weights: Where the detector's weights are saved.
+        frozen: Whether the backbone stays as it is, and only the head is trained.
+        device: By torch's name.
     """
 
     space: str
@@ -64,57 +76,57 @@ class DetectorJob:
 
 @dataclass(frozen=True)
 class DetectorResult:
-    """What a detector reached, and the seconds it took."""
+    """The precision of a detector, and the seconds of its training and evaluation."""
 
     precision: AveragePrecision
     train_s: float
 
 
-def train_detector(task: DetectorJob) -> DetectorResult:
-    """Train a detector, judge it and save it; a killed training goes on after its last whole epoch, to the same end."""
+def train_detector(job: DetectorJob) -> DetectorResult:
+    """Train, evaluate and save a detector; a killed training resumes after its last whole epoch, with the same result."""
     started = time.perf_counter()
-    space = load_space(task.space)
-    learnt, test = task.train.read(), task.test.read()
-    module = build_detector(task, space, classes=len(learnt.categories)).to(task.device)
-    if task.frozen:
+    space = load_space(job.space)
+    train_images, test_images = job.train.read(), job.test.read()
+    module = build_detector(job, space, classes=len(train_images.categories)).to(job.device)
+    if job.frozen:
         module.backbone.body.freeze()
-    seed = (task.seed << 32) ^ int(layers_hash(space.network_graph(task.architecture))[:8], 16)
+    seed = (job.seed << 32) ^ int(layers_hash(space.network_graph(job.architecture))[:8], 16)
     mirrored: dict[int, Tensor] = {}
     with ThreadPoolExecutor(READERS) as readers:
 
         def loss(epoch: int, indices: Tensor) -> Tensor:
             if epoch not in mirrored:
                 mirrored.clear()
-                draws = torch.rand(len(learnt), generator=torch.Generator().manual_seed(seed + epoch))
-                mirrored[epoch] = (draws < 0.5) & task.flip
+                draws = torch.rand(len(train_images), generator=torch.Generator().manual_seed(seed + epoch))
+                mirrored[epoch] = (draws < 0.5) & job.flip
             pairs = list(
                 readers.map(
-                    lambda number: load_example(learnt, number, bool(mirrored[epoch][number])), indices.tolist()
+                    lambda number: load_example(train_images, number, bool(mirrored[epoch][number])), indices.tolist()
                 )
             )
-            images = [image.to(task.device) for image, _ in pairs]
-            targets = [{key: value.to(task.device) for key, value in target.items()} for _, target in pairs]
+            images = [image.to(job.device) for image, _ in pairs]
+            targets = [{key: value.to(job.device) for key, value in target.items()} for _, target in pairs]
             losses: dict[str, Tensor] = module(images, targets)
             return torch.stack(list(losses.values())).sum()
 
-        checkpoint = task.weights.with_suffix(".checkpoint.pt")
-        train(module, len(learnt), task.fit, seed, loss, checkpoint=checkpoint)
-    precision = average_precision(test, predict_boxes(module, test, task.device))
-    save_weights(module, task.weights)
+        checkpoint = job.weights.with_suffix(".checkpoint.pt")
+        train(module, len(train_images), job.fit, seed, loss, checkpoint=checkpoint)
+    precision = average_precision(test_images, predict_boxes(module, test_images, job.device))
+    save_weights(module, job.weights)
     checkpoint.unlink(missing_ok=True)
     return DetectorResult(precision, time.perf_counter() - started)
 
 
-def build_detector(task: DetectorJob, space: Space, classes: int) -> Any:
-    """Return an untrained detector on the task's backbone."""
-    reductions = [one.reduction for one in feature_maps(space)]
-    indices = out_indices(reductions, task.head, space.name)
-    backbone = features_only(space, task.architecture, out_indices=indices, weights=task.backbone, seed=task.seed)
-    return retinanet(backbone, classes, task.head, task.preprocessing, task.seed)
+def build_detector(job: DetectorJob, space: Space, classes: int) -> Any:
+    """Return an untrained detector on the job's backbone."""
+    reductions = [feature_map.reduction for feature_map in feature_maps(space)]
+    indices = out_indices(reductions, job.head, space.name)
+    backbone = features_only(space, job.architecture, out_indices=indices, weights=job.backbone, seed=job.seed)
+    return retinanet(backbone, classes, job.head, job.preprocessing, job.seed)
 
 
 def load_example(images: CocoImages, number: int, mirrored: bool) -> tuple[Tensor, dict[str, Tensor]]:
-    """Return an image, [channels, height, width], and its target, mirrored left to right if asked."""
+    """Return an image, [channels, height, width], and its target, mirrored left to right if `mirrored`."""
     image, target = images.image(number), images.target(number)
     if not mirrored:
         return image, target
@@ -124,12 +136,12 @@ def load_example(images: CocoImages, number: int, mirrored: bool) -> tuple[Tenso
 
 
 def predict_boxes(module: Any, images: CocoImages, device: str) -> Sequence[dict[str, Tensor]]:
-    """Return what a detector finds in each image."""
+    """Return the `boxes`, `labels` and `scores` that a detector finds in each image."""
     module.eval()
-    found: list[dict[str, Tensor]] = []
+    detections: list[dict[str, Tensor]] = []
     with torch.inference_mode():
         for start in range(0, len(images), EVAL_BATCH):
             numbers = range(start, min(start + EVAL_BATCH, len(images)))
             batch = [images.image(number).to(device) for number in numbers]
-            found += [{key: value.cpu() for key, value in each.items()} for each in module(batch)]
-    return found
+            detections += [{key: value.cpu() for key, value in detected.items()} for detected in module(batch)]
+    return detections

@@ -1,4 +1,4 @@
-"""The proof: networks of the front beside random ones and scaled teachers of equal measured latency, all finetuned alike."""
+"""Networks of the front compared with random ones and scaled references of equal measured latency, all finetuned alike."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from donna_hw._core.csv_files import write_csv
 from donna_hw.costs.base import CostModel
 from donna_hw.errors import InsufficientDataError
 from donna_hw.pipeline.run import Run
+from donna_hw.pipeline.steps.quantize import train_networks
 from donna_hw.search.api import SearchSettings, search
 from donna_hw.search.pareto_front import ParetoFront
 from donna_hw.search.problem import SearchProblem
 from donna_hw.search.random_search import sample_near_cost
 from donna_hw.spaces.space import Rows, Space
 from donna_hw.tables.latency_table import LatencyTable
-from donna_hw.tables.lookup import find_table
 from donna_hw.training.block_metrics import gather_qualities
 from donna_hw.training.libraries import SEPARATE_ROLES
 
 Array = np.ndarray
-LATENCY_SAMPLES = 2000  # random networks that say which latencies are common enough to have peers
-RARE_PERCENT = 1.0  # per cent of them that are faster than any level
-BENCHMARK_STREAM = 7  # a stream of randomness, beside those of `running.rows`
+LATENCY_SAMPLES = 2000  # random networks that show which latencies are common enough to find random networks of them
+RARE_PERCENT = 1.0  # percentile of their latencies that no level is faster than
+BENCHMARK_STREAM = 7  # a stream of random numbers, next to those of `pipeline.sampling`
 
 
 class FrontBenchmark(NamedTuple):
-    """A run with what its networks are judged by: the aim, the latency by its cost model, and the table that measurements join."""
+    """A run, the problem with latency as its only cost, the cost model of the latency, and the table that measurements join."""
 
     run: Run
     problem: SearchProblem
@@ -42,134 +42,140 @@ class FrontBenchmark(NamedTuple):
 
 
 def run_front_benchmark(run: Run) -> pd.DataFrame:
-    """Finetune and measure the networks of the proof, and write `proof.csv`; the run's predictor and table must be there.
+    """Finetune and measure networks of the front and of its baselines at equal latencies, and write `front_benchmark.csv`.
 
-    One line a network and level: level, role (`front`, `random`, `scaled`), network, predicted_percent, measured_s and its accuracies by
-    seed, `seeds_percent`, in per cent. A level lacks a rival where none of its latency was found.
+    Args:
+        run: An open run whose table is measured and whose predictor is fitted.
+
+    Returns:
+        One line a network and level: level, role (`front`, `random`, `scaled`), network, predicted_percent, measured_s and the top-1 in
+        per cent by each seed, `seeds_percent`. A level lacks a baseline where none of its latency was found.
+
+    Raises:
+        InsufficientDataError: The space has no scaled references, or no network of the front is as fast as random ones.
     """
-    teachers = scaled_rows(run.space)  # before anything is trained: a space may have none
-    table, cost = find_table([run.tables], run.device.name, run.space.name), run.cost(run.device.name)
-    bench, part = (
-        FrontBenchmark(run, replace(run.search_problem(), costs=[cost], constraints=[]), cost, table),
-        run.recipe.front_benchmark,
-    )
-    front = search(bench.problem, SearchSettings(seed=run.recipe.seed))
-    chosen = front.rows[select_levels(bench, front, part.levels)]
-    latencies = bench.measure(chosen)
-    found = {"front": dict(enumerate(chosen)), "random": _random_peers(bench, chosen, latencies)}
-    run.train_networks(chosen, "front", part.seeds)
-    if found["random"]:
-        run.train_networks(np.array(list(found["random"].values())), "random", part.seeds)
-    found["scaled"] = _scaled_peers(bench, teachers, latencies)
-    found["random"] = _filter_equal_latency(bench, found["random"], bench.measure(chosen))
-    frame = pd.concat([_lines(bench, role, rows) for role, rows in found.items() if rows], ignore_index=True)
+    references = scaled_rows(run.space)  # before anything is trained: a space may have none
+    table, cost = run.latency_table(), run.cost(run.device.name)
+    problem = replace(run.search_problem(), costs=[cost], constraints=[])
+    benchmark, config = FrontBenchmark(run, problem, cost, table), run.recipe.front_benchmark
+    front = search(problem, SearchSettings(seed=run.recipe.seed))
+    front_rows = front.rows[select_levels(benchmark, front, config.levels)]
+    latencies = benchmark.measure(front_rows)
+    random = _random_peers(benchmark, front_rows, latencies)
+    train_networks(run, front_rows, "front", config.seeds)
+    if random:
+        train_networks(run, np.array(list(random.values())), "random", config.seeds)
+    scaled = _scaled_peers(benchmark, references, latencies)
+    random = _filter_equal_latency(benchmark, random, benchmark.measure(front_rows))
+    by_role = {"front": dict(enumerate(front_rows)), "random": random, "scaled": scaled}
+    frame = pd.concat([_lines(benchmark, role, rows) for role, rows in by_role.items() if rows], ignore_index=True)
     write_csv(run.folder / "front_benchmark.csv", frame)
     return frame
 
 
-def select_levels(bench: FrontBenchmark, front: ParetoFront, count: int) -> Array:
-    """Return the numbers of networks of a front, spread evenly over the logarithm of the lower half of its latencies, int [count or less].
+def select_levels(benchmark: FrontBenchmark, front: ParetoFront, count: int) -> Array:
+    """Return the numbers of networks spread evenly over the logarithm of the lower half of a front's latencies, int [count or less].
 
-    Below the middle the reference leaves room: above, all networks are nearly as good as it. Latencies that fewer than one random
-    network in a hundred undercuts are left out, since nothing could be compared there.
+    In the upper half all networks are nearly as good as the reference, so nothing could be compared there. Neither could it at latencies
+    that fewer than one random network in a hundred undercuts.
     """
-    costs = bench.cost.mean(front.rows)
-    random = bench.cost.mean(
-        bench.run.space.random_rows(min(LATENCY_SAMPLES, bench.run.space.size), bench.run.recipe.seed)
-    )
+    costs, run = benchmark.cost.mean(front.rows), benchmark.run
+    random = benchmark.cost.mean(run.space.random_rows(min(LATENCY_SAMPLES, run.space.size), run.recipe.seed))
     low, high = np.percentile(random, RARE_PERCENT), np.sqrt(costs.min() * costs.max())
     inside = np.flatnonzero((costs >= low) & (costs <= high))
     if not len(inside):
-        raise InsufficientDataError("a front must hold networks as fast as random ones", got=0, hint="search again")
+        raise InsufficientDataError(
+            "no network of the front is as fast as random ones", hint="search again with more samples"
+        )
     return np.asarray(inside[front.select_log_spaced(min(count, len(inside)), costs[inside])])
 
 
 def scaled_rows(space: Space) -> Rows:
-    """Return the scaled teachers, int [n, stages]: every network whose blocks all have one label, in the order of the first stage."""
+    """Return the scaled references, int [n, stages]: every network whose blocks all have one label, in the first stage's order."""
     shared = [label for label in space.stages[0].labels if all(label in stage.labels for stage in space.stages)]
     if not shared:
-        raise InsufficientDataError("scaled teachers need labels that all stages share", got="none")
+        raise InsufficientDataError(f"the stages of {space.name} share no label, so it has no scaled references")
     return np.array([[stage.number_of_label(label) for stage in space.stages] for label in shared])
 
 
-def _random_peers(bench: FrontBenchmark, rows: Rows, latencies: Array) -> dict[int, Array]:
-    """Return a random network for each level whose measured latency is near enough; of some of that predicted latency, the first.
+def _random_peers(benchmark: FrontBenchmark, rows: Rows, latencies: Array) -> dict[int, Array]:
+    """Return for each level the first random network of its predicted latency whose measured latency is near enough, too.
 
-    The next ones of all levels that have none yet are measured together, since a measurement of many takes little longer than of one.
+    The next candidates of all levels that have none yet are measured together: measuring many takes little longer than measuring one.
     """
-    part, seed = bench.run.recipe.front_benchmark, bench.run.recipe.seed
-    drawn = sample_near_cost(
-        bench.problem, bench.cost, latencies, seed=seed + BENCHMARK_STREAM, excluded=rows, tolerance=part.tolerance
+    config, seed = benchmark.run.recipe.front_benchmark, benchmark.run.recipe.seed + BENCHMARK_STREAM
+    candidates = sample_near_cost(
+        benchmark.problem, benchmark.cost, latencies, seed=seed, excluded=rows, tolerance=config.tolerance
     )
-    found: dict[int, Array] = {}
-    for attempt in range(part.tries):
-        tried = {level: rows[attempt] for level, rows in enumerate(drawn) if level not in found and attempt < len(rows)}
-        if not tried:
+    peers: dict[int, Array] = {}
+    for attempt in range(config.tries):
+        trial = {
+            level: near[attempt] for level, near in enumerate(candidates) if level not in peers and attempt < len(near)
+        }
+        if not trial:
             break
-        measured = bench.measure(np.array(list(tried.values())))
-        for (level, row), latency in zip(tried.items(), measured, strict=True):
-            if abs(latency / latencies[level] - 1) <= part.tolerance:
-                found[level] = row
-    return dict(sorted(found.items()))
+        measured = benchmark.measure(np.array(list(trial.values())))
+        for (level, row), latency in zip(trial.items(), measured, strict=True):
+            if abs(latency / latencies[level] - 1) <= config.tolerance:
+                peers[level] = row
+    return dict(sorted(peers.items()))
 
 
-def _filter_equal_latency(bench: FrontBenchmark, found: dict[int, Array], latencies: Array) -> dict[int, Array]:
-    """Return the random networks that are as fast as the front's by all that has been measured since: a later visit may tell that the
-    machine ran at another speed before.
+def _filter_equal_latency(benchmark: FrontBenchmark, peers: dict[int, Array], latencies: Array) -> dict[int, Array]:
+    """Return the random networks that are as fast as the front's by all measurements so far.
+
+    A later trial may show that the machine ran at another speed before.
     """
-    if not found:
+    if not peers:
         return {}
-    measured = bench.measure(np.array(list(found.values())))
-    near = np.abs(measured / latencies[list(found)] - 1) <= bench.run.recipe.front_benchmark.tolerance
-    return {level: row for (level, row), equal in zip(found.items(), near, strict=True) if equal}
+    measured = benchmark.measure(np.array(list(peers.values())))
+    is_equal = np.abs(measured / latencies[list(peers)] - 1) <= benchmark.run.recipe.front_benchmark.tolerance
+    return {level: row for (level, row), equal in zip(peers.items(), is_equal, strict=True) if equal}
 
 
-def _scaled_peers(bench: FrontBenchmark, rows: Rows, latencies: Array) -> dict[int, Array]:
-    """Return the best scaled teacher that is no slower at each level, by the measured accuracies of all of them by the first seed.
+def _scaled_peers(benchmark: FrontBenchmark, rows: Rows, latencies: Array) -> dict[int, Array]:
+    """Return the best scaled reference that is no slower at each level, by the accuracies of all of them by the first seed.
 
-    The choice looks at the accuracies that the comparison is made by, which favours the rival.
+    The choice uses the accuracies that the comparison is made by, which favors this baseline.
     """
-    part, run = bench.run.recipe.front_benchmark, bench.run
-    rows = rows[bench.problem.usable(rows)]
-    rows = rows[bench.cost.mean(rows) <= latencies.max() * (1 + 2 * part.tolerance)]
+    config, run = benchmark.run.recipe.front_benchmark, benchmark.run
+    rows = rows[benchmark.problem.usable(rows)]
+    rows = rows[benchmark.cost.mean(rows) <= latencies.max() * (1 + 2 * config.tolerance)]
     if not len(rows):
         return {}
-    measured = bench.measure(rows)
-    run.train_networks(rows, "scaled", seeds=1)
+    measured = benchmark.measure(rows)
+    train_networks(run, rows, "scaled", seeds=1)
     top1 = np.array([seed_accuracies(run, row)[0] for row in rows])
-    found: dict[int, Array] = {}
+    peers: dict[int, Array] = {}
     for level, latency in enumerate(latencies):
-        fast = measured <= latency * (1 + part.tolerance)
-        if fast.any():
-            found[level] = rows[int(np.argmax(np.where(fast, top1, -np.inf)))]
-    if found:
-        run.train_networks(np.unique(list(found.values()), axis=0), "scaled", part.seeds)
-    return found
+        is_fast = measured <= latency * (1 + config.tolerance)
+        if is_fast.any():
+            peers[level] = rows[int(np.argmax(np.where(is_fast, top1, -np.inf)))]
+    if peers:
+        train_networks(run, np.unique(list(peers.values()), axis=0), "scaled", config.seeds)
+    return peers
 
 
 def seed_accuracies(run: Run, row: Array) -> list[float]:
-    """Return a network's finetuned top-1 % by each of the proof's seeds that it has."""
-    network, seeds = (
-        run.space.architecture(row),
-        range(run.recipe.seed, run.recipe.seed + run.recipe.front_benchmark.seeds),
-    )
+    """Return a network's finetuned top-1 % by each of the study's seeds by which it is finetuned."""
+    architecture, first = run.space.architecture(row), run.recipe.seed
     by_seed = {
-        each.seed: each.top1_percent
-        for each in run.architectures.networks()
-        if each.architecture == network and each.role not in SEPARATE_ROLES
+        network.seed: network.top1_percent
+        for network in run.architectures.networks()
+        if network.architecture == architecture and network.role not in SEPARATE_ROLES
     }
-    return [by_seed[seed] for seed in seeds if seed in by_seed]
+    return [by_seed[seed] for seed in range(first, first + run.recipe.front_benchmark.seeds) if seed in by_seed]
 
 
-def _lines(bench: FrontBenchmark, role: str, found: dict[int, Array]) -> pd.DataFrame:
-    run, rows = bench.run, np.array(list(found.values()))
+def _lines(benchmark: FrontBenchmark, role: str, peers: dict[int, Array]) -> pd.DataFrame:
+    run, problem, rows = benchmark.run, benchmark.problem, np.array(list(peers.values()))
     return pd.DataFrame(
         {
-            "level": list(found),
+            "level": list(peers),
             "role": role,
-            "network": [run.architectures.name(network) for network in run.networks(rows)],
-            "predicted_percent": bench.problem.predictor(gather_qualities(bench.problem.qualities, rows))[0],
-            "measured_s": bench.measure(rows),
+            "network": run.network_names(rows),
+            "predicted_percent": problem.predictor(gather_qualities(problem.qualities, rows))[0],
+            "measured_s": benchmark.measure(rows),
             "seeds_percent": [" ".join(f"{top1:.4f}" for top1 in seed_accuracies(run, row)) for row in rows],
         }
     )

@@ -1,4 +1,4 @@
-"""What a proof shows: by how much the front is better at each latency, and over all, and what that saves."""
+"""Statistics of the front benchmark: how much better the front is at each latency and on average, and what random search would cost."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class LevelComparison:
-    """The front less a rival in points of top-1: at each level, and the mean over levels, each with its 95 % interval (Student's t).
+    """The front minus a baseline in points of top-1: at each level, and the mean over levels, each with its 95 % interval (Student's t).
 
-    Where both are the same network the difference is exactly zero. A level's interval is of the noise of finetuning, pooled over the
-    networks of a role; the mean's is of the spread of levels.
+    Where both are the same network the difference is exactly zero. A level's interval is that of the noise of finetuning, pooled over the
+    networks of a role; the mean's interval is that of the spread of levels.
     """
 
     baseline: str
@@ -29,49 +29,62 @@ class LevelComparison:
     mean: BootstrapInterval
 
     def outcome(self, level: int) -> str:
-        """Return `better`, `worse`, or `tie` where the interval holds zero."""
-        found = self.levels[level]
-        return "better" if found.low > 0 else "worse" if found.high < 0 else "tie"
+        """Return `better`, `worse`, or `tie` where the interval contains zero."""
+        difference = self.levels[level]
+        return "better" if difference.low > 0 else "worse" if difference.high < 0 else "tie"
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many levels have each word."""
-        words = [self.outcome(level) for level in self.levels]
-        return {word: words.count(word) for word in ("better", "tie", "worse")}
+        """How many levels have each outcome."""
+        outcomes = [self.outcome(level) for level in self.levels]
+        return {outcome: outcomes.count(outcome) for outcome in ("better", "tie", "worse")}
 
 
 def verdicts(frame: pd.DataFrame) -> list[LevelComparison]:
-    """Return a verdict for each rival in a frame of `prove`; raises `InsufficientDataError` where no network has two seeds."""
+    """Return the comparison with each baseline in a frame of `run_front_benchmark`.
+
+    Raises `InsufficientDataError` where no network has two seeds.
+    """
     seeds = {
         (line["level"], line["role"]): np.array([float(top1) for top1 in str(line["seeds_percent"]).split()])
         for line in frame.to_dict("records")
     }
     names = {(line["level"], line["role"]): line["network"] for line in frame.to_dict("records")}
     noise = {role: _seed_variance(lines, seeds) for role, lines in frame.groupby("role")}
-    found = []
-    for rival in dict.fromkeys(frame.loc[frame["role"] != "front", "role"]):
-        at = {
+    comparisons = []
+    for baseline in dict.fromkeys(frame.loc[frame["role"] != "front", "role"]):
+        levels = {
             level: BootstrapInterval(0.0, 0.0, 0.0)
             if names[level, role] == names[level, "front"]
-            else _welch_interval((seeds[level, "front"], top1), (noise["front"], noise[rival]))
+            else _welch_interval((seeds[level, "front"], top1), (noise["front"], noise[baseline]))
             for (level, role), top1 in seeds.items()
-            if role == rival
+            if role == baseline
         }
-        found.append(LevelComparison(str(rival), at, _mean_interval([each.value for each in at.values()])))
-    return found
+        mean = _mean_interval([difference.value for difference in levels.values()])
+        comparisons.append(LevelComparison(str(baseline), levels, mean))
+    return comparisons
 
 
 def random_networks_needed(
     front: Array, latencies: Array, random: Array, random_latencies: Array
 ) -> list[tuple[float, int | None]]:
-    """Return, for each network of the front, the share of random ones of its latency that beat it and how many hold one (paper, section E).
+    """Return how many random networks a search needs to find one as good as each network of the front (paper, section E).
 
-    front, random: top-1 %; latencies in seconds, all float. Random networks are normal around a parabola in the logarithm of the latency;
-    None where no number of them would do (a share below a billionth).
+    Random networks are normal around a parabola in the logarithm of the latency.
+
+    Args:
+        front: Top-1 % of the front's networks, float [n].
+        latencies: Their latencies in seconds, float [n].
+        random: Top-1 % of random networks, float [m].
+        random_latencies: Their latencies in seconds, float [m].
+
+    Returns:
+        For each network of the front, the share of random ones of its latency that beat it, and how many contain one with 95 % confidence;
+        None instead of a number for a share below a billionth.
     """
     parabola = np.polyfit(np.log(random_latencies), random, 2)
-    rest = random - np.polyval(parabola, np.log(random_latencies))
-    std = float(np.sqrt(np.square(rest).sum() / (len(rest) - 3)))
+    residuals = random - np.polyval(parabola, np.log(random_latencies))
+    std = float(np.sqrt(np.square(residuals).sum() / (len(residuals) - 3)))
     shares = [
         share_exceeding(float(top1), float(np.polyval(parabola, np.log(latency))), std)
         for top1, latency in zip(front, latencies, strict=True)
@@ -80,21 +93,22 @@ def random_networks_needed(
 
 
 class SeedVariance(NamedTuple):
-    """The variance of a finetuning by its seed, in per cent squared, and how many degrees of freedom it has."""
+    """The variance of the top-1 between finetunings by other seeds, in per cent squared, and its degrees of freedom."""
 
     variance: float
     dof: int
 
 
 def _seed_variance(lines: pd.DataFrame, seeds: dict[tuple[int, str], Array]) -> SeedVariance:
-    """Return the noise of the networks of one role, each counted once."""
-    different = {line["network"]: seeds[line["level"], line["role"]] for line in lines.to_dict("records")}
-    freedom = sum(len(top1) - 1 for top1 in different.values())
-    if not freedom:
-        raise InsufficientDataError("a proof needs networks of two seeds", got="one", hint="raise proof.seeds")
-    return SeedVariance(
-        sum(float(np.square(top1 - top1.mean()).sum()) for top1 in different.values()) / freedom, freedom
-    )
+    """Return the noise of finetuning of the networks of one role, each counted once."""
+    by_network = {line["network"]: seeds[line["level"], line["role"]] for line in lines.to_dict("records")}
+    dof = sum(len(top1) - 1 for top1 in by_network.values())
+    if not dof:
+        raise InsufficientDataError(
+            "the noise of finetuning needs a network of two seeds", got="one", hint="raise front_benchmark.seeds"
+        )
+    squares = sum(float(np.square(top1 - top1.mean()).sum()) for top1 in by_network.values())
+    return SeedVariance(squares / dof, dof)
 
 
 def _welch_interval(pair: tuple[Array, Array], noises: tuple[SeedVariance, SeedVariance]) -> BootstrapInterval:

@@ -1,4 +1,4 @@
-"""What quantising does to finetuned networks: in float32 and in INT8, whole or block by block, and without each step of the method."""
+"""Quantized variants of finetuned networks: in INT8 from the first layer to the last, or block by block, and without each step."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from donna_hw.training.quantization.data_free import QuantizationConfig
 from donna_hw.training.quantization.equalization import find_pairs
 
 RANGE_IMAGES = 512  # images that ranges are observed on, where a variant observes them
-EQUALIZED = "equalised"
+EQUALIZED = "equalized"
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A way of quantising, and by how many points each of n networks is then worse than in float32, float [n]."""
+    """A way of quantization, and by how many points of top-1 each of n networks is then worse than in float32, float [n]."""
 
     name: str
     drop_percent: np.ndarray
@@ -35,86 +35,92 @@ class Variant:
 
 def to_run_space(run: Run, library: ArchitectureLibrary) -> NetworkGroup:
     """Return the networks of a library in INT8 throughout as rows of the run's space, whose blocks they are made of."""
-    found, base = load_group(library, "test"), library.space
-    labels = [base.labels(base.architecture(row)) for row in found.rows]
-    rows = np.array([run.space.row(run.space.architecture_from_labels(each)) for each in labels])
-    return replace(found, rows=int8_counterparts(run.space, rows))
+    group, int8_space = load_group(library, "test"), library.space
+    labels = [int8_space.labels(int8_space.architecture(row)) for row in group.rows]
+    rows = np.array([run.space.row(run.space.architecture_from_labels(network)) for network in labels])
+    return replace(group, rows=int8_counterparts(run.space, rows))
 
 
 def accuracy_drop_percent(run: Run, group: NetworkGroup) -> np.ndarray:
-    """Return the points of top-1 that each network of a group lost by being quantised, the mean over its seeds, float [n]."""
+    """Return the points of top-1 that each network of a group lost by quantization, the mean over its seeds, float [n]."""
     base = base_run(run)
-    whole = {
+    float_top1 = {
         tuple(run.space.row(run.space.architecture_from_labels(base.space.labels(network)))): top1
         for network, (top1, _) in base.architectures.mean_top1("test").items()
     }
-    twins = float_counterparts(run.space, group.rows)
-    return np.asarray(np.array([whole[tuple(row)] for row in twins.tolist()]) - group.top1_percent)
+    float_rows = float_counterparts(run.space, group.rows)
+    return np.asarray(np.array([float_top1[tuple(row)] for row in float_rows.tolist()]) - group.top1_percent)
 
 
-def variants(how: BlockQuantizationConfig) -> dict[str, BlockQuantizationConfig]:
-    """Return the recipe's way of quantising, and ways that differ from it in one thing, or in all."""
-    method = how.config
+def variants(config: BlockQuantizationConfig) -> dict[str, BlockQuantizationConfig]:
+    """Return the recipe's quantization, and others that differ from it in one setting, or in all."""
+    method = config.config
     plain = QuantizationConfig(equalize=False, absorb_bias=False, correct_bias=False, range_stds=method.range_stds)
     return {
-        "as the recipe says": how,
-        "without equalisation": replace(how, config=replace(method, equalize=False)),
-        "without absorption": replace(how, config=replace(method, absorb_bias=False)),
-        "without bias correction": replace(how, config=replace(method, correct_bias=False)),
-        "none of the three": replace(how, config=replace(plain, per_channel=method.per_channel)),
+        "as in the recipe": config,
+        "without equalization": replace(config, config=replace(method, equalize=False)),
+        "without absorption": replace(config, config=replace(method, absorb_bias=False)),
+        "without bias correction": replace(config, config=replace(method, correct_bias=False)),
+        "none of the three": replace(config, config=replace(plain, per_channel=method.per_channel)),
         "per tensor" if method.per_channel else "per channel": replace(
-            how, config=replace(method, per_channel=not method.per_channel)
+            config, config=replace(method, per_channel=not method.per_channel)
         ),
-        "none of the three, per channel": replace(how, config=replace(plain, per_channel=True)),
-        f"ranges observed on {RANGE_IMAGES} images": replace(how, images=RANGE_IMAGES),
+        "none of the three, per channel": replace(config, config=replace(plain, per_channel=True)),
+        f"ranges observed on {RANGE_IMAGES} images": replace(config, images=RANGE_IMAGES),
         f"ranges observed on {RANGE_IMAGES} images, none of the three": BlockQuantizationConfig(plain, RANGE_IMAGES),
-        "ranges of 4 deviations": replace(how, config=replace(method, range_stds=4.0)),
+        "ranges of 4 standard deviations": replace(config, config=replace(method, range_stds=4.0)),
     }
 
 
 def ablation(run: Run, networks: int, eval_images: int) -> list[Variant]:
-    """Quantise the first test networks, from the first layer to the last, in each of `variants`; judged on the first test images."""
+    """Quantize the first test networks from the first layer to the last by each of `variants`, and evaluate them.
+
+    Args:
+        run: A run that extends another, whose test networks are quantized.
+        networks: How many of them, by the first seed.
+        eval_images: How many of the test images they are evaluated on, the first ones.
+    """
     base = base_run(run)
     space = load_space(f"{base.recipe.space}@int8")
-    of_seed = [found for found in base.architectures.networks("test") if found.seed == base.recipe.seed][:networks]
-    tasks, ways = [], variants(run.recipe.quantize.quantization_config())
-    for found in of_seed:
-        path = base.architectures.weights_path(found.architecture, found.seed)
-        task = replace(
-            quantization_job(run, space.load_name, found.architecture, path, seed=found.seed), eval_images=eval_images
-        )
-        tasks += [replace(task, space=base.recipe.space), *(replace(task, config=how) for how in ways.values())]
-    known = {_job_key(task): top1 for task, (top1, _) in run.pool.map(evaluate_quantized, tasks)}
-    found_top1 = np.array([known[_job_key(task)] for task in tasks]).reshape(len(of_seed), 1 + len(ways))
-    lost = found_top1[:, :1] - found_top1[:, 1:]
-    return [Variant(name, lost[:, number]) for number, name in enumerate(ways)]
+    finetuned = [network for network in base.architectures.networks("test") if network.seed == base.recipe.seed]
+    finetuned = finetuned[:networks]
+    jobs, configs = [], variants(run.recipe.quantize.quantization_config())
+    for network in finetuned:
+        path = base.architectures.weights_path(network.architecture, network.seed)
+        job = quantization_job(run, space.load_name, network.architecture, path, seed=network.seed)
+        job = replace(job, eval_images=eval_images)
+        jobs += [replace(job, space=base.recipe.space), *(replace(job, config=config) for config in configs.values())]
+    top1_by_job = {_job_key(job): top1 for job, (top1, _) in run.executor.map(evaluate_quantized, jobs)}
+    top1 = np.array([top1_by_job[_job_key(job)] for job in jobs]).reshape(len(finetuned), 1 + len(configs))
+    drops = top1[:, :1] - top1[:, 1:]
+    return [Variant(name, drops[:, number]) for number, name in enumerate(configs)]
 
 
-def _job_key(task: QuantizationJob) -> tuple[str, Architecture, BlockQuantizationConfig]:
-    return task.space, task.architecture, task.config
+def _job_key(job: QuantizationJob) -> tuple[str, Architecture, BlockQuantizationConfig]:
+    return job.space, job.architecture, job.config
 
 
 def count_equalized_layers(space: Space) -> Mapping[tuple[str, str], int]:
     """Return {(kind of layer, `EQUALIZED` or why it is skipped): layers} of all 8-bit blocks; a kind is a layer's name without number."""
-    found: Counter[tuple[str, str]] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     for stage in space.stages:
         for m in range(stage.size):
             pairs, skipped = find_pairs(space.block_graph(stage, m))
-            found.update((_kind(pair.first.name), EQUALIZED) for pair in pairs)
-            found.update((_kind(name), reason) for name, reason in skipped.items())
-    return found
+            counts.update((_kind(pair.first.name), EQUALIZED) for pair in pairs)
+            counts.update((_kind(name), reason) for name, reason in skipped.items())
+    return counts
 
 
 def nsr_by_precision(run: Run) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Return (stage, NSR of each float32 block, NSR of its 8-bit twin), those of diverged blocks left out."""
-    found = []
+    """Return (stage, NSR of each float32 block, NSR of its 8-bit counterpart) without diverged blocks."""
+    by_stage = []
     for stage, values in zip(run.space.stages, run.blocks.qualities("nsr"), strict=True):
-        twins = np.array([float_block_number(stage, m) for m in range(stage.size)])
-        eight = twins != np.arange(stage.size)
-        plain, held = values[twins[eight]], values[eight]
-        known = np.isfinite(plain) & np.isfinite(held)
-        found.append((stage.name, plain[known], held[known]))
-    return found
+        float_numbers = np.array([float_block_number(stage, m) for m in range(stage.size)])
+        is_int8 = float_numbers != np.arange(stage.size)
+        float32, int8 = values[float_numbers[is_int8]], values[is_int8]
+        known = np.isfinite(float32) & np.isfinite(int8)
+        by_stage.append((stage.name, float32[known], int8[known]))
+    return by_stage
 
 
 def _kind(name: str) -> str:

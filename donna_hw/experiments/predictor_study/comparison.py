@@ -1,4 +1,4 @@
-"""A predictor beside its rivals on networks that none was fitted to."""
+"""A predictor compared with its baselines on networks that none of them was fitted to."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from donna_hw._core.bootstrap import (
 )
 from donna_hw._core.ranking import equal_cost_concordance
 from donna_hw.errors import InsufficientDataError
+from donna_hw.experiments.predictor_study.baselines import predict_baselines
 from donna_hw.experiments.predictor_study.data import StudyData
 from donna_hw.experiments.predictor_study.noise_ceiling import NoiseCeiling, noise_ceiling, seed_variance
-from donna_hw.experiments.predictor_study.rivals import predict_baselines
 from donna_hw.predictors.factory import fit_predictor
 
 Array = np.ndarray
-MIN_NETWORKS = 3  # networks of a comparison
+MIN_NETWORKS = 3  # of a comparison
 OURS = "predictor"
-STITCHED = "stitched accuracy"  # needs each network's weights: a feature to rank a front again, no rival in a search
+STITCHED = "stitched accuracy"  # needs the weights of each network, so it is no baseline in a search
 
 
 @dataclass(frozen=True)
 class PredictorScore:
-    """How a predictor did: Kendall's tau, the share of equal-cost pairs in order, and the mean squared error in per cent squared."""
+    """Kendall's tau, the share of equal-cost pairs in order, and the mean squared error in per cent squared."""
 
     kendall_tau: BootstrapInterval
     pairs: BootstrapInterval
@@ -37,11 +37,20 @@ class PredictorScore:
 
 @dataclass(frozen=True)
 class PredictorComparison:
-    """A run's predictor and its rivals on the networks of one role.
+    """A run's predictor and its baselines on the networks of one role; the error of the stitched accuracy is none of a prediction.
 
-    over_best: ours less the rival of the highest tau, over_all: ours less the highest of every resample (harsher, since chance
-    chooses it); pairs_over_macs: ours less MACs. pairs: how many pairs of equal cost there are. ceiling: None where no network was
-    finetuned twice. The error of the stitched accuracy is none of a prediction.
+    Attributes:
+        role: Of the networks.
+        networks: How many.
+        seeds: The most finetunings of one network.
+        std_percent: Standard deviation of their top-1.
+        pairs: How many pairs of equal cost there are.
+        scores: Of the predictor (`OURS`), the baselines and the stitched accuracy.
+        best_baseline: The baseline of the highest tau.
+        gain_over_best: Tau of the predictor minus that of the best baseline.
+        gain_over_all: Tau minus the highest of the baselines in every resample, which is harsher, since chance chooses it.
+        pairs_gain_over_macs: Share of pairs in order minus that of MACs.
+        ceiling: None where no network was finetuned twice.
     """
 
     role: str
@@ -57,31 +66,41 @@ class PredictorComparison:
     ceiling: NoiseCeiling | None
 
 
-def compare(found: StudyData, role: str, draws: int = N_RESAMPLES, seed: int = 0) -> PredictorComparison:
-    """Fit the run's predictor and its rivals to the library, and compare them on the networks of a role; 3 or more are needed."""
-    group, costs = found.groups[role], found.network_macs(role)
+def compare(data: StudyData, role: str, draws: int = N_RESAMPLES, seed: int = 0) -> PredictorComparison:
+    """Fit the run's predictor and its baselines to the library, and compare them on the networks of a role.
+
+    Args:
+        data: What the run's libraries hold.
+        role: The role of the networks to compare on.
+        draws: How many bootstrap resamples of the networks.
+        seed: Of the resamples.
+
+    Raises:
+        InsufficientDataError: There are fewer than 3 networks.
+    """
+    group, costs = data.groups[role], data.network_macs(role)
     if len(group) < MIN_NETWORKS:
         raise InsufficientDataError(
             f"a comparison needs at least {MIN_NETWORKS} networks", got=len(group), hint="finetune more"
         )
-    others = predict_baselines(found, role)
+    baselines = predict_baselines(data, role)
     weights, measured = bootstrap_counts(len(group), draws, seed), group.top1_percent
-    everyone = {OURS: predict_top1(found, role)} | others
-    if np.isfinite(group.stitched_percent).all():  # quantised networks have none
-        everyone |= {STITCHED: group.stitched_percent}
-    tau = {name: kendall_taus(values, measured, weights) for name, values in everyone.items()}
-    share = {name: equal_cost_concordances(values, measured, costs, weights) for name, values in everyone.items()}
+    predictions = {OURS: predict_top1(data, role)} | baselines
+    if np.isfinite(group.stitched_percent).all():  # quantized networks have none
+        predictions |= {STITCHED: group.stitched_percent}
+    tau = {name: kendall_taus(values, measured, weights) for name, values in predictions.items()}
+    share = {name: equal_cost_concordances(values, measured, costs, weights) for name, values in predictions.items()}
     scores = {
         name: PredictorScore(
             BootstrapInterval.from_draws(tau[name]),
             BootstrapInterval.from_draws(share[name]),
             float(np.square(values - measured).mean()),
         )
-        for name, values in everyone.items()
+        for name, values in predictions.items()
     }
-    best = max(others, key=lambda name: float(tau[name][0]))
-    highest = np.max([tau[name] for name in others], axis=0)
-    repeated = any(each.by_seed.shape[1] > 1 for each in found.groups.values())
+    best = max(baselines, key=lambda name: float(tau[name][0]))
+    highest = np.max([tau[name] for name in baselines], axis=0)
+    repeated = any(group.by_seed.shape[1] > 1 for group in data.groups.values())
     return PredictorComparison(
         role,
         len(group),
@@ -93,14 +112,21 @@ def compare(found: StudyData, role: str, draws: int = N_RESAMPLES, seed: int = 0
         BootstrapInterval.from_draws(tau[OURS] - tau[best]),
         BootstrapInterval.from_draws(tau[OURS] - highest),
         BootstrapInterval.from_draws(share[OURS] - share["MACs"]),
-        noise_ceiling(group, costs, seed_variance(found.groups.values())) if repeated else None,
+        noise_ceiling(group, costs, seed_variance(data.groups.values())) if repeated else None,
     )
 
 
-def predict_top1(found: StudyData, role: str, kind: str | None = None, metric: str | None = None) -> Array:
-    """Return the top-1 % that a predictor of a kind on a metric, the run's own if none is named, gives the networks of a role."""
-    top1 = found.groups["library"].top1_percent
-    fitted = fit_predictor(
-        found.quality("library", metric), top1, kind or found.kind, ceiling_percent=found.teacher_percent
+def predict_top1(data: StudyData, role: str, kind: str | None = None, metric: str | None = None) -> Array:
+    """Return the top-1 % that a predictor fitted to the library gives the networks of a role, float [n].
+
+    Args:
+        data: What the run's libraries hold.
+        role: The role of the networks to predict.
+        kind: The kind of predictor; None: the run's.
+        metric: The metric of blocks that it reads; None: the run's.
+    """
+    top1 = data.groups["library"].top1_percent
+    predictor = fit_predictor(
+        data.quality("library", metric), top1, kind or data.kind, ceiling_percent=data.teacher_percent
     )
-    return fitted(found.quality(role, metric))[0]
+    return predictor(data.quality(role, metric))[0]

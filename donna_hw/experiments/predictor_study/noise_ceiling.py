@@ -1,4 +1,4 @@
-"""The noise ceiling: how well a predictor could order networks that knew what finetuning each of them gives on average."""
+"""The noise ceiling: how well a predictor that knew the mean accuracy of every network could order them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DRAWS = 1000
 
 
 class NoiseCeiling(NamedTuple):
-    """The ceiling of Kendall's tau and of the pairs in order, and the standard deviation of one finetuning by another seed, in per cent."""
+    """The ceiling of Kendall's tau and of the pairs in order, and the standard deviation between finetunings by other seeds, in per cent."""
 
     kendall_tau: BootstrapInterval
     pairs: BootstrapInterval
@@ -24,39 +24,46 @@ class NoiseCeiling(NamedTuple):
 
 
 def seed_variance(groups: Iterable[NetworkGroup]) -> float:
-    """Return the variance of a finetuning by its seed, in per cent squared, pooled over all networks of two seeds or more.
+    """Return the variance of the top-1 between finetunings by other seeds, in per cent squared, pooled over all networks of two or more.
 
     Raises `InsufficientDataError` where there is none.
     """
-    squares, freedom = 0.0, 0
+    squares, dof = 0.0, 0
     for group in groups:
         counts = np.isfinite(group.by_seed).sum(axis=1)
         squares += float(np.nansum(np.square(group.by_seed - group.top1_percent[:, None])))
-        freedom += int((counts - 1).sum())
-    if not freedom:
+        dof += int((counts - 1).sum())
+    if not dof:
         raise InsufficientDataError(
-            "the noise of finetuning needs networks of two seeds", got="one", hint="set finetune.repeats = 2"
+            "the noise of finetuning needs a network of two seeds", got="one", hint="set finetune.repeats = 2"
         )
-    return squares / freedom
+    return squares / dof
 
 
 def noise_ceiling(group: NetworkGroup, costs: Array, noise: float, draws: int = DRAWS, seed: int = 0) -> NoiseCeiling:
-    """Return the ceiling for the networks of a group, whose costs are float [n], for a finetuning of variance `noise`.
+    """Return the noise ceiling for the networks of a group.
 
-    The measured means spread by their truth and by noise / seeds. The truth is taken to be the means drawn towards their mean so that its
-    variance is the rest; noise is then drawn anew, and the truth compared with what would be measured. Networks that are all alike have the
-    ceiling 0 of tau, by the NaN of a constant order.
+    The variance of the measured means is that of the true accuracies plus noise / seeds. The true accuracies are estimated by shrinking
+    the means towards their mean, so that their variance is the remainder. Then noise is drawn anew, and the true accuracies are compared
+    with what would be measured. Networks that are all alike have the ceiling 0 of tau and 0.5 of pairs.
+
+    Args:
+        group: The networks.
+        costs: Their costs, for the pairs of equal cost, float [n].
+        noise: Variance between finetunings by other seeds, in per cent squared.
+        draws: How many times noise is drawn.
+        seed: Of the noise.
     """
     measured = group.top1_percent
-    own = noise / np.isfinite(group.by_seed).sum(axis=1)
-    spread = float(measured.var(ddof=1))
-    kept = np.sqrt(max(spread - float(own.mean()), 0.0) / spread) if spread > 0 else 0.0
-    truth = measured.mean() + kept * (measured - measured.mean())
-    again = truth + np.random.default_rng(seed).normal(0, np.sqrt(own), (draws, len(truth)))
-    once = np.ones((1, len(truth)), np.int64)
-    tau = np.array([kendall_taus(truth, values, once)[0] for values in again])
-    share = np.array([equal_cost_concordances(truth, values, costs, once)[0] for values in again])
-    if kept == 0:
+    variance_of_mean = noise / np.isfinite(group.by_seed).sum(axis=1)
+    variance = float(measured.var(ddof=1))
+    shrinkage = np.sqrt(max(variance - float(variance_of_mean.mean()), 0.0) / variance) if variance > 0 else 0.0
+    truth = measured.mean() + shrinkage * (measured - measured.mean())
+    noisy = truth + np.random.default_rng(seed).normal(0, np.sqrt(variance_of_mean), (draws, len(truth)))
+    weights = np.ones((1, len(truth)), np.int64)
+    tau = np.array([kendall_taus(truth, values, weights)[0] for values in noisy])
+    share = np.array([equal_cost_concordances(truth, values, costs, weights)[0] for values in noisy])
+    if shrinkage == 0:
         tau, share = np.zeros(draws), np.full(draws, 0.5)
     return NoiseCeiling(
         BootstrapInterval.of(float(np.mean(tau)), tau),

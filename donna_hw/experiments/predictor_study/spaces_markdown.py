@@ -1,4 +1,4 @@
-"""The page of table 7 in Markdown: the predictors of several runs, each on a space of its own."""
+"""The page of table 7 in Markdown: the predictors of several runs, each on its own space."""
 
 from __future__ import annotations
 
@@ -18,44 +18,47 @@ COLUMN_TITLES = (
     "fitted to",
     "Kendall tau, uniform",
     "stratified",
-    "best rival, uniform",
+    "best baseline, uniform",
     "stratified",
     "noise ceilings",
-    "equal-cost pairs less MACs'",
+    "equal-cost pairs minus MACs'",
     "MSE",
 )
 
 
 def spaces_markdown(runs: Sequence[StudyData], command: str) -> str:
-    """Return table 7: the runs' own predictors and ours on the networks drawn uniformly and on those spread evenly over MACs."""
+    """Return table 7 of several runs, each with its own predictor and the project's (`PROJECT_KINDS`).
+
+    The networks are those drawn uniformly and those spread evenly over MACs; command: what repeats the page.
+    """
     lines = [f"| {' | '.join(COLUMN_TITLES)} |", "|---" * len(COLUMN_TITLES) + "|"]
-    for found in runs:
-        for kind, metric in dict.fromkeys(((found.kind, found.metric), *PROJECT_KINDS)):
-            asked = replace(found, kind=kind, metric=metric)
-            lines.append(_line(asked, [compare(asked, role) for role in TEST_ROLES if role in found.groups]))
+    for run_data in runs:
+        for kind, metric in dict.fromkeys(((run_data.kind, run_data.metric), *PROJECT_KINDS)):
+            data = replace(run_data, kind=kind, metric=metric)
+            lines.append(_line(data, [compare(data, role) for role in TEST_ROLES if role in data.groups]))
     head = [
         "# Across spaces (table 7)",
         "",
         f"- Command: `{command}`; {date.today().isoformat()}; {cpu_model()}.",
-        "- Each run has a space and a Block Library of its own; its predictors and rivals are fitted to the same networks. "
-        "Intervals hold 95 % of resampled networks.",
+        "- Each run has its own space and Block Library; its predictors and baselines are fitted to the same networks. "
+        "Intervals contain 95 % of resampled networks.",
     ]
     return "\n".join([*head, "", *lines]) + "\n"
 
 
-def _line(found: StudyData, compared: Sequence[PredictorComparison]) -> str:
-    first = compared[0]
-    scores = [each.scores[OURS].kendall_tau for each in compared]
-    rivals = [f"{c.best_baseline}: {c.scores[c.best_baseline].kendall_tau.value:.3f}" for c in compared]
-    ceilings = ", ".join("-" if c.ceiling is None else f"{c.ceiling.kendall_tau.value:.3f}" for c in compared)
-    missing = ["-"] * (len(TEST_ROLES) - len(compared))
+def _line(data: StudyData, comparisons: Sequence[PredictorComparison]) -> str:
+    first = comparisons[0]
+    scores = [comparison.scores[OURS].kendall_tau for comparison in comparisons]
+    baselines = [f"{c.best_baseline}: {c.scores[c.best_baseline].kendall_tau.value:.3f}" for c in comparisons]
+    ceilings = ", ".join("-" if c.ceiling is None else f"{c.ceiling.kendall_tau.value:.3f}" for c in comparisons)
+    missing = ["-"] * (len(TEST_ROLES) - len(comparisons))
     cells = [
-        found.title,
-        f"`{found.kind}` on `{found.metric}`",
-        str(len(found.groups["library"])),
+        data.title,
+        f"`{data.kind}` on `{data.metric}`",
+        str(len(data.groups["library"])),
         *(format_interval(score) for score in scores),
         *missing,
-        *rivals,
+        *baselines,
         *missing,
         ceilings,
         format_interval(first.pairs_gain_over_macs, sign="+"),

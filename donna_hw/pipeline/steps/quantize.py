@@ -1,4 +1,4 @@
-"""Networks with 8-bit blocks: finetuned in float32, then quantised, and worth what they then get right (paper, appendix D)."""
+"""Networks with 8-bit blocks: finetuned in float32, quantized, then evaluated on the test images (paper, appendix D)."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from donna_hw._core.progress import track
 from donna_hw.errors import FileFormatError
 from donna_hw.graph.graph import with_dtype
 from donna_hw.graph.torch_module import GraphModule, to_torch
-from donna_hw.pipeline.run_directory import RunFolder
+from donna_hw.pipeline.run import Run
 from donna_hw.pipeline.steps.extend import base_run
-from donna_hw.pipeline.steps.finetune import train_networks
+from donna_hw.pipeline.steps.train import train_float_networks
 from donna_hw.spaces import load_space
 from donna_hw.spaces.mixed_precision import float_counterparts, is_int8
 from donna_hw.spaces.space import Architecture, Rows
@@ -35,15 +35,23 @@ from donna_hw.training.quantization.blocks import BlockQuantizationConfig, compu
 from donna_hw.training.quantization.channel_stats import ChannelStats
 from donna_hw.training.quantization.data_free import quantize
 
-FLOAT_COUNTERPART = "float_counterpart"  # the role of networks that are finetuned for the sake of their quantised form
+FLOAT_COUNTERPART = "float_counterpart"  # the role of networks that are finetuned only to be quantized
 
 
 @dataclass(frozen=True)
 class QuantizationJob:
-    """What a worker needs to quantise one finetuned network; images: the folder of `save_images`, whose test images judge it, or the first
-    `judged_on` of them.
+    """What a worker needs to quantize one finetuned network.
 
-    weights: where the quantised network is kept; "": nowhere.
+    Attributes:
+        space: What `load_space` is given.
+        architecture: The network.
+        float_weights: The file of its finetuned float32 weights.
+        input_stats: Statistics of the images by channel.
+        config: How it is quantized.
+        images: The folder of `save_images`, on whose test images it is evaluated.
+        seed: Of the finetuning, and of the choice of images for the ranges.
+        weights: Where the quantized network is saved; "" saves nothing.
+        eval_images: On how many of the test images it is evaluated, the first ones; 0: on all.
     """
 
     space: str
@@ -57,33 +65,42 @@ class QuantizationJob:
     eval_images: int = 0
 
 
-def train_or_quantize(run: RunFolder, rows: Rows, role: str, seeds: int | None = None) -> None:
-    """Finetune networks, int [n, stages]; those with 8-bit blocks in float32, before they are quantised.
+def train_networks(run: Run, rows: Rows, role: str, seeds: int | None = None) -> None:
+    """Finetune networks; those with 8-bit blocks are finetuned in float32, then quantized.
 
-    Networks that the Architecture Library holds by a seed, or that the run which this one extends has finetuned, are not finetuned again.
+    Networks that the Architecture Library holds by a seed, or that the extended run has finetuned, are not finetuned again.
+
+    Args:
+        run: An open run.
+        rows: The networks, int [n, stages].
+        role: Their role in the Architecture Library.
+        seeds: How many seeds; by default as many as the recipe asks for.
     """
-    eight = np.array([is_int8(run.space, network) for network in run.networks(rows)], bool)
-    train_networks(run, rows[~eight], role, seeds)
-    if not eight.any():
+    int8 = np.array([is_int8(run.space, network) for network in run.networks(rows)], bool)
+    train_float_networks(run, rows[~int8], role, seeds)
+    if not int8.any():
         return
-    twins = float_counterparts(run.space, rows[eight])
+    float_rows = float_counterparts(run.space, rows[int8])
     repeats = seeds or run.recipe.finetune.repeats
-    wanted = range(run.recipe.seed, run.recipe.seed + repeats)
-    lacking = [any(find_finetuned_weights(run, twin, seed) is None for seed in wanted) for twin in run.networks(twins)]
-    train_networks(run, twins[lacking], FLOAT_COUNTERPART, seeds)
-    tasks, known = [], run.architectures.recorded_networks(role)
-    for network, twin in zip(run.networks(rows[eight]), run.networks(twins), strict=True):
-        for seed in wanted:
-            if (network, seed) not in known:
-                path = find_finetuned_weights(run, twin, seed)
+    all_seeds = range(run.recipe.seed, run.recipe.seed + repeats)
+    missing = [
+        any(find_finetuned_weights(run, network, seed) is None for seed in all_seeds)
+        for network in run.networks(float_rows)
+    ]
+    train_float_networks(run, float_rows[missing], FLOAT_COUNTERPART, seeds)
+    jobs, recorded = [], run.architectures.recorded_networks(role)
+    for network, float_network in zip(run.networks(rows[int8]), run.networks(float_rows), strict=True):
+        for seed in all_seeds:
+            if (network, seed) not in recorded:
+                path = find_finetuned_weights(run, float_network, seed)
                 assert path is not None  # noqa: S101  it has been trained just now
                 weights = str(run.architectures.weights_path(network, seed))
-                tasks.append(quantization_job(run, run.space.load_name, network, path, seed=seed, weights=weights))
-    quantize_and_record(run, run.architectures, role, tasks)
+                jobs.append(quantization_job(run, run.space.load_name, network, path, seed=seed, weights=weights))
+    quantize_and_record(run, run.architectures, role, jobs)
 
 
-def find_finetuned_weights(run: RunFolder, network: Architecture, seed: int) -> Path | None:
-    """Return the weights of a float32 network finetuned by a seed, in this run or in the one that it extends, if there are any."""
+def find_finetuned_weights(run: Run, network: Architecture, seed: int) -> Path | None:
+    """Return the weights of a float32 network finetuned by a seed, in this run or the one that it extends; None without any."""
     libraries = [run.architectures]
     if run.recipe.extends is not None:
         libraries.append(ArchitectureLibrary(base_run(run).architectures.folder, run.space))
@@ -92,117 +109,138 @@ def find_finetuned_weights(run: RunFolder, network: Architecture, seed: int) -> 
 
 
 def quantization_job(
-    run: RunFolder, space: str, network: Architecture, float_weights: Path, *, seed: int, weights: str = ""
+    run: Run, space: str, network: Architecture, float_weights: Path, *, seed: int, weights: str = ""
 ) -> QuantizationJob:
-    """Return what quantises one network of a space as the run's recipe says, by images that are prepared where they are not."""
+    """Return the job that quantizes one network of a space by the run's recipe; prepares the images where they are missing."""
     folder = run.folder / "distill_batches" / "images"
     if not isinstance(run.recipe.finetune, PaperTrainingConfig) and not (folder / "complete").exists():
         save_images(run.data, folder)
         write_atomic(folder / "complete", "")
-    how = run.recipe.quantize.quantization_config()
+    config = run.recipe.quantize.quantization_config()
     return QuantizationJob(
-        space, network, str(float_weights.resolve()), _input_stats(run), how, str(folder), seed, weights
+        space, network, str(float_weights.resolve()), _input_stats(run), config, str(folder), seed, weights
     )
 
 
-def _input_stats(run: RunFolder) -> ChannelStats:
-    """Return what is known of a run's images; those of a folder need not be read for it."""
+def _input_stats(run: Run) -> ChannelStats:
+    """Return statistics of a run's images by channel; those of a folder of images are known without reading it."""
     if run.recipe.data.name != "image_folder":
         return compute_input_stats(run.data.held_out.pixels)
-    mean, deviation = (torch.tensor(values, dtype=torch.float64) for values in (IMAGENET_MEAN, IMAGENET_STD))
-    return ChannelStats(torch.zeros(3).double(), torch.ones(3).double(), -mean / deviation, (1 - mean) / deviation)
+    mean, std = (torch.tensor(values, dtype=torch.float64) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    return ChannelStats(torch.zeros(3).double(), torch.ones(3).double(), -mean / std, (1 - mean) / std)
 
 
-def quantize_and_record(
-    run: RunFolder, library: ArchitectureLibrary, role: str, tasks: Sequence[QuantizationJob]
-) -> None:
-    """Quantise and judge networks, and record them under a role; in place of a curve and the stitched accuracy stand its own.
+def quantize_and_record(run: Run, library: ArchitectureLibrary, role: str, jobs: Sequence[QuantizationJob]) -> None:
+    """Quantize networks, evaluate them, and record their top-1 under a role.
 
-    Each of the processes that torch's launcher started must call this; each judges its share of the images, the first one records.
+    Their learning curve is that top-1 alone, and they have no stitched accuracy. Each of the processes that torchrun started must call
+    this: each evaluates its share of the images, and the first one records.
     """
-    if not tasks:
+    if not jobs:
         return
     streamed = isinstance(run.recipe.finetune, PaperTrainingConfig)
     with distributed_context() if streamed else nullcontext(DistributedContext()) as processes:
         processes.barrier()  # before anything is recorded, all must have seen what there is to do
-        found = (
-            ((task, evaluate_quantized_streamed(run, task, processes)) for task in tasks)
+        results = (
+            ((job, evaluate_quantized_streamed(run, job, processes)) for job in jobs)
             if streamed
-            else run.pool.map(evaluate_quantized, tasks)
+            else run.executor.map(evaluate_quantized, jobs)
         )
-        for task, (top1, seconds) in track(found, f"quantise {role}", len(tasks)) if processes.is_main else found:
+        if processes.is_main:
+            results = track(results, f"quantize {role}", len(jobs))
+        for job, (top1, seconds) in results:
             if processes.is_main:
-                library.add(FinetunedNetwork(role, task.architecture, task.seed, top1, float("nan"), (top1,), seconds))
+                library.add(FinetunedNetwork(role, job.architecture, job.seed, top1, float("nan"), (top1,), seconds))
 
 
-def evaluate_quantized(task: QuantizationJob) -> tuple[float, float]:
-    """Quantise a network, keep it, and return its top-1 in per cent on the prepared images and the seconds it took."""
+def evaluate_quantized(job: QuantizationJob) -> tuple[float, float]:
+    """Quantize a network, save it, and return its top-1 in per cent on the prepared test images and the seconds it took."""
     started = time.perf_counter()
-    folder = Path(task.images)
-    calibration = read_images(folder, "train").pixels if task.config.images else None
-    module = quantize_network(
-        task, None if calibration is None else _sample_images(calibration, task.config.images, task.seed)
-    )
+    folder = Path(job.images)
+    range_images = None
+    if job.config.images:
+        range_images = _sample_images(read_images(folder, "train").pixels, job.config.images, job.seed)
+    module = quantize_network(job, range_images)
     images = read_images(folder, "test")
-    if task.eval_images:
-        images = type(images)(images.pixels[: task.eval_images], images.labels[: task.eval_images])
+    if job.eval_images:
+        images = type(images)(images.pixels[: job.eval_images], images.labels[: job.eval_images])
     return evaluate_top1(module, images), time.perf_counter() - started
 
 
-def evaluate_quantized_streamed(
-    run: RunFolder, task: QuantizationJob, processes: DistributedContext
-) -> tuple[float, float]:
-    """Do as `evaluate_quantized` does, with the images of a folder too large for memory, in several processes; the first one keeps the network."""
+def evaluate_quantized_streamed(run: Run, job: QuantizationJob, processes: DistributedContext) -> tuple[float, float]:
+    """Do what `evaluate_quantized` does in several processes, with a folder of images that is too large for memory.
+
+    The first process saves the network.
+    """
     from donna_hw.training.data.image_folder import open_image_folders
     from donna_hw.training.large_scale.epochs import evaluate_networks
     from donna_hw.training.large_scale.loaders import create_subset_loader, create_test_loader
 
-    started, settings, data = time.perf_counter(), run.recipe.finetune, run.recipe.data
-    assert isinstance(settings, PaperTrainingConfig)  # noqa: S101  asked for such a method alone
+    started, config, data = time.perf_counter(), run.recipe.finetune, run.recipe.data
+    assert isinstance(config, PaperTrainingConfig)  # noqa: S101  called for such a method only
     train, test = open_image_folders(data.folder, run.space)
-    calibration = None
-    if task.config.images:
-        rest, _ = split_indices(len(train), data.held_out, run.recipe.seed)
-        loader = create_subset_loader(train, rest[: task.config.images].tolist(), settings, settings.batch)
-        calibration = torch.cat([images for images, _ in loader])
-    module = quantize_network(task if processes.is_main else replace(task, weights=""), calibration)
-    (top1,) = evaluate_networks([module.to(processes.device)], create_test_loader(test, settings, processes), processes)
+    range_images = None
+    if job.config.images:
+        train_indices, _ = split_indices(len(train), data.held_out, run.recipe.seed)
+        loader = create_subset_loader(train, train_indices[: job.config.images].tolist(), config, config.batch)
+        range_images = torch.cat([images for images, _ in loader])
+    module = quantize_network(job if processes.is_main else replace(job, weights=""), range_images)
+    (top1,) = evaluate_networks([module.to(processes.device)], create_test_loader(test, config, processes), processes)
     return top1, time.perf_counter() - started
 
 
-def quantize_network(task: QuantizationJob, images: Tensor | None) -> GraphModule:
-    """Return the network of a task, kept where it says; raises `FileFormatError` where its finetuned weights are another's."""
-    space = load_space(task.space)
-    graph = space.network_graph(task.architecture)
-    trained = to_torch(with_dtype(graph, "float32"))
-    load_weights(trained, Path(task.float_weights))
-    module = quantize(trained.eval(), graph, task.input_stats, task.config.config, images).module
-    if task.weights:
-        save_weights(module, Path(task.weights))
+def quantize_network(job: QuantizationJob, images: Tensor | None) -> GraphModule:
+    """Quantize the network of a job and save it where the job says.
+
+    Args:
+        job: The network and how it is quantized.
+        images: Images that the ranges of activations are observed on, float [n, channels, height, width]; None takes the ranges from
+            batch-norms.
+
+    Returns:
+        The quantized network.
+
+    Raises:
+        FileFormatError: The finetuned weights are those of another network.
+    """
+    space = load_space(job.space)
+    graph = space.network_graph(job.architecture)
+    float_module = to_torch(with_dtype(graph, "float32"))
+    load_weights(float_module, Path(job.float_weights))
+    module = quantize(float_module.eval(), graph, job.input_stats, job.config.config, images).module
+    if job.weights:
+        save_weights(module, Path(job.weights))
     return module
 
 
-def int8_library(run: RunFolder) -> ArchitectureLibrary:
-    """Return the networks of the run that is extended in INT8 from the first layer to the last: its test networks, quantised.
+def quantize_test_networks(run: Run) -> ArchitectureLibrary:
+    """Quantize the test networks of the extended run from the first layer to the last, and return their library.
 
-    Their weights lie among those of the run's own networks, where `donna-hw export` finds them. Raises `FileFormatError` where that run has none.
+    Their weights are saved among those of the run's own networks, where `donna-hw export` finds them.
+
+    Raises:
+        FileFormatError: The extended run has no finetuned test networks.
     """
     base = base_run(run)
     space = load_space(f"{base.recipe.space}@int8")
-    library, kept = (ArchitectureLibrary(run.folder / name, space) for name in ("int8_library", "architecture_library"))
-    tested, known = base.architectures.networks("test"), library.recorded_networks("test")
-    if not tested:
-        rule = f"{base.folder} must hold finetuned test networks, which are quantised"
-        raise FileFormatError(rule, got="none", hint="name a recipe with library.test_networks")
-    tasks = []
-    for network in tested:
-        if (network.architecture, network.seed) not in known:
+    library, weights_library = (
+        ArchitectureLibrary(run.folder / name, space) for name in ("int8_library", "architecture_library")
+    )
+    test_networks, recorded = base.architectures.networks("test"), library.recorded_networks("test")
+    if not test_networks:
+        raise FileFormatError(
+            f"{base.folder} holds no finetuned test networks to quantize",
+            hint="name a recipe with library.test_networks",
+        )
+    jobs = []
+    for network in test_networks:
+        if (network.architecture, network.seed) not in recorded:
             path = base.architectures.weights_path(network.architecture, network.seed)
-            weights = str(kept.weights_path(network.architecture, network.seed))
-            tasks.append(
+            weights = str(weights_library.weights_path(network.architecture, network.seed))
+            jobs.append(
                 quantization_job(run, space.load_name, network.architecture, path, seed=network.seed, weights=weights)
             )
-    quantize_and_record(run, library, "test", tasks)
+    quantize_and_record(run, library, "test", jobs)
     return library
 
 

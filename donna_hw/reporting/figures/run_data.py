@@ -12,6 +12,7 @@ from donna_hw._core.csv_files import read_csv
 from donna_hw.errors import ConfigError, FileFormatError, InsufficientDataError
 from donna_hw.pipeline.run import Run
 from donna_hw.pipeline.steps.extend import base_folder, base_run
+from donna_hw.pipeline.steps.fit import collect_fit_targets
 from donna_hw.predictors.serialization import load_predictor, read_roles
 from donna_hw.reporting.figures.detection import COLUMNS, validate_detectors
 from donna_hw.reporting.figures.finetuning import Curve
@@ -78,7 +79,7 @@ def load_predictor_groups(run: Run) -> list[PredictionGroup]:
     """
     path = require_file(run, "predictor.toml", "donna-hw fit RECIPE")
     predictor, qualities = load_predictor(path), run.qualities()
-    rows, top1, _ = run.fit_targets(read_roles(path))
+    rows, top1, _ = collect_fit_targets(run, read_roles(path))
     groups = [
         PredictionGroup(
             "fitted to, each left out", predictor.predict_leave_one_out(gather_qualities(qualities, rows), top1), top1

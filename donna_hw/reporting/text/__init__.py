@@ -1,1 +1,1 @@
-"""Tables, comparisons, simulations and summaries as text."""
+"""Results as plain text: what the commands print, and tables that fit the terminal."""

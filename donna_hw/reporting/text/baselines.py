@@ -1,4 +1,4 @@
-"""What `donna-hw baselines` prints: each known network's cost, counts and published accuracy, and those that nobody can build."""
+"""What `donna-hw baselines` prints: cost, counts and published accuracy of known networks, and those without a public definition."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from math import inf
 
 from donna_hw._core.units import choose_unit, format_quantity
 from donna_hw.profiling.baselines import Baselines
-from donna_hw.reporting.text.summaries import tabulate
+from donna_hw.reporting.text.rich_table import render_table
 from donna_hw.spaces.baselines.published import load_published
 from donna_hw.tables.parts import Row
 
@@ -14,29 +14,31 @@ PUBLISHED_INPUT_SHAPE = (3, 224, 224)
 
 
 def format_baselines(baselines: Baselines) -> str:
-    """Return the baselines by cost, the cheapest first and failed ones last, then the rows of Table 3 without a public definition."""
-    found, info = baselines.measurements, baselines.info
-    rows = [_row(baselines, name) for name in sorted(baselines.graphs, key=lambda name: found.values.get(name, inf))]
+    """Return the baselines, the cheapest first and failed ones last, then the rows of Table 3 without a public definition."""
+    measurements, info = baselines.measurements, baselines.info
+    rows = [
+        _row(baselines, name) for name in sorted(baselines.graphs, key=lambda name: measurements.values.get(name, inf))
+    ]
     header = ["network", info.column, "95 % interval", "verdict", "MACs", "parameters", "top-1 %", "published by"]
-    if not found.rows:  # what is computed has no interval
+    if not measurements.rows:  # a computed cost has no interval
         rows = [[*row[:2], *row[4:]] for row in rows]
         header = [*header[:2], *header[4:]]
     images = "x".join(map(str, next(iter(baselines.graphs.values())).input_shape))
     lines = [
         f"{info.quantity} on {info.device}, {info.origin}, on {images} images"
         + (f", on the scale of its table of {info.space}" if not info.space.startswith("baselines") else ""),
-        tabulate(header, rows),
-        *(f"{name} failed: {reason}" for name, reason in found.failures.items()),
+        render_table(header, rows),
+        *(f"{name} failed: {reason}" for name, reason in measurements.failures.items()),
         *_notes(baselines),
         "without a public definition, so that only the accuracy is known:\n" + _format_undefined(baselines),
     ]
     if baselines.path is not None:
-        lines.append(f"{baselines.path}: {len(found.values)} networks")
+        lines.append(f"{baselines.path}: {len(measurements.values)} networks")
     return "\n\n".join(lines)
 
 
 def _row(baselines: Baselines, name: str) -> list[str]:
-    graph, facts = baselines.graphs[name], load_published()[name]
+    graph, published = baselines.graphs[name], load_published()[name]
     row, value = baselines.measurements.rows.get(name, {}), baselines.measurements.values.get(name)
     unit = baselines.info.unit
     return [
@@ -46,8 +48,8 @@ def _row(baselines: Baselines, name: str) -> list[str]:
         str(row.get("verdict", "")),
         format_quantity(graph.macs, "MAC"),
         format_quantity(graph.params, "parameter"),
-        f"{facts.top1_percent:g}{' *' if facts.note else ''}",
-        facts.top1_source,
+        f"{published.top1_percent:g}{' *' if published.note else ''}",
+        published.top1_source,
     ]
 
 
@@ -60,17 +62,17 @@ def _interval(row: Row, unit: str) -> str:
 
 
 def _notes(baselines: Baselines) -> list[str]:
-    """Return what must be known to read the accuracies."""
-    known = [load_published()[name] for name in baselines.graphs]
-    notes = [f"* {row.network}: {row.note}" for row in known if row.note]
+    """Return remarks on the accuracies."""
+    published = [load_published()[name] for name in baselines.graphs]
+    notes = [f"* {row.network}: {row.note}" for row in published if row.note]
     if any(graph.input_shape != PUBLISHED_INPUT_SHAPE for graph in baselines.graphs.values()):
-        notes.append("the accuracies are of 224x224 images, not of these")
+        notes.append("the accuracies are for 224x224 images, not for these")
     return notes
 
 
 def _format_undefined(baselines: Baselines) -> str:
     rows = [row for row in load_published().values() if row.network not in baselines.graphs]
-    return tabulate(
+    return render_table(
         ["network", "top-1 %", "published by", "why"],
         [[row.title, f"{row.top1_percent:g}", row.top1_source, row.note] for row in rows],
     )

@@ -1,8 +1,7 @@
-"""What commands print: small tables for people, each number with its unit."""
+"""What commands print at their end: where the results lie, and small tables of them with units."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import pandas as pd
 
 from donna_hw._core.toml_files import read_toml
 from donna_hw._core.units import format_quantity, format_with_error
+from donna_hw.reporting.text.rich_table import render_table
 from donna_hw.search.pareto_front import ParetoFront
 from donna_hw.search.verification_loop import VerificationResult
 from donna_hw.tables.latency_table import LatencyTable
@@ -18,25 +18,12 @@ from donna_hw.training.libraries import ArchitectureLibrary, BlockLibrary
 MAX_ROWS = 20
 
 
-def tabulate(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return rows under their header, columns aligned; numbers to the right."""
-    frame = pd.DataFrame([[str(cell) for cell in row] for row in rows], columns=list(header))
-    widths = [max(len(name), int(frame[name].str.len().max()) if len(frame) else 0) for name in header]
-    right = [all(_number(row[i]) for row in rows) for i in range(len(header))]
-
-    def line(cells: Sequence[object]) -> str:
-        parts = (str(c).rjust(w) if r else str(c).ljust(w) for c, w, r in zip(cells, widths, right, strict=True))
-        return "  ".join(parts).rstrip()
-
-    return "\n".join([line(header), line(["-" * width for width in widths]), *(line(row) for row in rows)])
-
-
-def format_table_summary(filled: LatencyTable) -> str:
-    """Return where a table lies, how many rows it has, its range and what is not trusted."""
-    info, frame = filled.info, filled.frame
+def format_table_summary(table: LatencyTable) -> str:
+    """Return the path of a table, its number of rows, its range and its verdicts."""
+    info, frame = table.info, table.frame
     values = frame[info.column].to_numpy(np.float64)
     lines = [
-        f"{filled.path}: {len(frame)} rows, {info.origin} on {info.identity['device_model']} with {info.identity['runtime']}",
+        f"{table.path}: {len(frame)} rows, {info.origin} on {info.identity['device_model']} with {info.identity['runtime']}",
         f"{info.column} from {format_quantity(values.min(), info.unit)} to {format_quantity(values.max(), info.unit)}",
     ]
     if "verdict" in frame:
@@ -46,11 +33,11 @@ def format_table_summary(filled: LatencyTable) -> str:
 
 
 def format_reference_summary(folder: Path) -> str:
-    """Return how accurate the reference in `folder` is, and where it lies."""
-    facts = read_toml(folder / "reference.toml")
-    without = facts.get("raw_top1_percent")
-    averaged = "" if without is None else f" with averaged weights, {without:.2f} % without averaging"
-    return f"{folder}: top-1 {facts['top1_percent']:.2f} %{averaged}, on {facts['test_images']} test images"
+    """Return the accuracy of the reference in `folder`."""
+    summary = read_toml(folder / "reference.toml")
+    raw_percent = summary.get("raw_top1_percent")
+    averaged = "" if raw_percent is None else f" with averaged weights, {raw_percent:.2f} % without averaging"
+    return f"{folder}: top-1 {summary['top1_percent']:.2f} %{averaged}, on {summary['test_images']} test images"
 
 
 def format_blocks_summary(library: BlockLibrary) -> str:
@@ -68,17 +55,17 @@ def format_blocks_summary(library: BlockLibrary) -> str:
                 f"{values[worst]:.4f}",
             ]
         )
-    return tabulate(["stage", "blocks", "best", "NSR", "worst", "NSR "], rows)
+    return render_table(["stage", "blocks", "best", "NSR", "worst", "NSR"], rows)
 
 
 def format_networks_summary(library: ArchitectureLibrary) -> str:
     """Return every finetuned network with its accuracy."""
     rows = [[n.role, library.name(n.architecture), n.seed, f"{n.top1_percent:.2f}"] for n in library.networks()]
-    return tabulate(["role", "network", "seed", "top-1 %"], rows)
+    return render_table(["role", "network", "seed", "top-1 %"], rows)
 
 
 def format_front_summary(front: ParetoFront) -> str:
-    """Return the front, at most 20 networks spread over it, which of them lie within the noise, and how it was found."""
+    """Return at most 20 networks spread over the front, which of them lie within the noise, and how the front was searched."""
     picks = np.unique(np.linspace(0, len(front) - 1, min(MAX_ROWS, len(front))).astype(int))
     header = ["top-1 % (predicted)", "+-", *front.costs, "noise", "network"]
     rows = [
@@ -92,15 +79,15 @@ def format_front_summary(front: ParetoFront) -> str:
         for i in picks
     ]
     shown = "" if len(picks) == len(front) else f", {len(picks)} of them shown"
-    kind = front.choice or ("exact" if front.exact else f"the best of {front.evaluations} networks that were looked at")
+    kind = front.choice or ("exact" if front.exact else f"the best of {front.evaluations} evaluated networks")
     if front.gap is not None and not front.exact:
         kind += f"; no network is more than {front.gap:.2f} % more accurate at equal cost"
     noise = f"{int(front.within_noise.sum())} lie within the noise of a better one"
-    return f"{tabulate(header, rows)}\nfront of {len(front)} networks{shown}; {kind}; {noise}"
+    return f"{render_table(header, rows)}\nfront of {len(front)} networks{shown}; {kind}; {noise}"
 
 
 def format_verified_networks(verified: pd.DataFrame) -> str:
-    """Return predicted beside measured for the networks that were finetuned and measured."""
+    """Return predicted and measured values of the networks that were finetuned and measured."""
     rows = [
         [
             row["role"],
@@ -112,44 +99,34 @@ def format_verified_networks(verified: pd.DataFrame) -> str:
         ]
         for row in verified.to_dict("records")
     ]
-    header = ["role", "top-1 % predicted", "measured", "latency predicted", "measured ", "network"]
-    return tabulate(header, rows)
+    header = ["role", "top-1 % predicted", "measured", "latency predicted", "measured", "network"]
+    return render_table(header, rows)
 
 
-def _number(cell: object) -> bool:
-    try:
-        float(str(cell))
-    except ValueError:
-        return False
-    return True
-
-
-def format_verification_summary(standing: VerificationResult) -> str:
-    """Return one line a round, and whether the front stands."""
-    header = ["round", "measured", "error before %", "within 90 %", "front kept", "beaten", "stands"]
+def format_verification_summary(verification: VerificationResult) -> str:
+    """Return a row for each round, and whether the front is stable."""
+    header = ["round", "measured", "error before %", "within 90 %", "overlap", "dominated", "stable"]
     rows = [
         [
             number,
-            one.new_networks,
-            f"{one.mape_percent:.2f}",
-            f"{100 * one.coverage:.0f} %",
-            f"{100 * one.overlap:.0f} %",
-            one.dominated,
-            "yes" if one.is_stable else "no",
+            round_.new_networks,
+            f"{round_.mape_percent:.2f}",
+            f"{100 * round_.coverage:.0f} %",
+            f"{100 * round_.overlap:.0f} %",
+            round_.dominated,
+            "yes" if round_.is_stable else "no",
         ]
-        for number, one in enumerate(standing.history, start=1)
+        for number, round_ in enumerate(verification.history, start=1)
     ]
-    last = standing.history[-1]
-    if standing.is_stable:
-        end = f"the front stands after {len(rows)} rounds, on {len(standing.rows)} networks measured whole"
+    last = verification.history[-1]
+    if verification.is_stable:
+        end = f"the front is stable after {len(rows)} rounds, with {len(verification.rows)} networks measured whole"
     else:
         reasons = [
             f"its cost could not be fitted: {last.refit_error}" if last.refit_error else "",
-            f"the next front beats {last.dominated} of its networks" if last.dominated else "",
+            f"the next front dominates {last.dominated} of its networks" if last.dominated else "",
             f"{100 * (1 - last.coverage):.0f} % of those measured lie outside their 90 % intervals",
-            f"its predictions deviate by up to {last.max_std_percent:.2g} %",
+            f"standard deviations of its predictions reach {last.max_std_percent:.2g} %",
         ]
-        end = (
-            f"the front does not stand after {len(rows)} rounds: {'; '.join(filter(None, reasons))}; more with --rounds"
-        )
-    return f"{tabulate(header, rows)}\n{end}"
+        end = f"the front is not stable after {len(rows)} rounds: {'; '.join(filter(None, reasons))}; more with --verify-rounds"
+    return f"{render_table(header, rows)}\n{end}"

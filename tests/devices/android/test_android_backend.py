@@ -301,10 +301,11 @@ def test_operators_are_shown_by_googles_tool(
 
 
 def test_hints_and_pauses_are_reported_before_the_start(
-    phone: Phone, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    phone: Phone, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "donna_hw")
     protocol = replace(ONCE, cool_down_s=0.001)
     profile_space(SMALL, device(phone), tmp_path, protocol, budget=ProfilingBudget(), workers=create_in_process_workers)
-    said = capsys.readouterr().err
+    said = caplog.text
     assert "a_phone.0: its screen is on" in said
     assert "10 blocks, 10 of them with layers of their own: one device rests" in said

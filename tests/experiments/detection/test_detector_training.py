@@ -30,7 +30,7 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DetectorJob:
     needs(torchvision_compat.patch_torchvision(), "torchvision")
     pytest.importorskip("pycocotools")
     made = RawImages(np.full((9, 28, 28), 150, np.uint8), np.arange(9, dtype=np.uint8))
-    monkeypatch.setattr(scenes, "read_garments", lambda _source, _part: made)
+    monkeypatch.setattr(scenes, "read_split", lambda _source, _part: made)
     write_scenes(tmp_path / "scenes", SceneSettings(12, 4, 32, (1, 2), (10, 14), 0.2), "", 0)
     space = load_space("small_8px")
     return DetectorJob(

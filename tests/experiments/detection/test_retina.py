@@ -31,7 +31,7 @@ def test_anchors_are_retinanets() -> None:
 
 def test_maps_are_found_by_their_reductions() -> None:
     assert out_indices([2, 4, 8], HEAD, "s") == [1, 2]
-    with pytest.raises(ConfigError, match=r"2, 8.*found 4"):
+    with pytest.raises(ConfigError, match=r"2, 8.*got 4"):
         out_indices([2, 8], HEAD, "s")
 
 

@@ -79,7 +79,7 @@ def test_a_garment_is_scaled_and_cut() -> None:
 def test_what_is_trained_on_and_tested_on_share_no_garment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     image = pytest.importorskip("PIL.Image")
     made = {"train": garments(100), "test": garments(250)}
-    monkeypatch.setattr(module, "read_garments", lambda _source, part: made[part])
+    monkeypatch.setattr(module, "read_split", lambda _source, part: made[part])
     write_scenes(tmp_path / "a", ONE, "", 3)
     for part, brightest, count in (("train", 100, 4), ("test", 250, 2)):
         files = sorted((tmp_path / "a" / part).glob("*.png"))
@@ -100,7 +100,11 @@ def test_what_is_trained_on_and_tested_on_share_no_garment(tmp_path: Path, monke
 
 @pytest.mark.parametrize(
     ("wrong", "words"),
-    [({"garments": (0, 2)}, "garments"), ({"sizes": (9, 8)}, "sizes"), ({"sizes": (10, 49)}, "canvas")],
+    [
+        ({"garments": (0, 2)}, "data.garments must be a minimum"),
+        ({"sizes": (9, 8)}, "data.sizes must be a minimum"),
+        ({"sizes": (10, 49)}, "at most data.pixels, 48; got 49"),
+    ],
 )
 def test_scenes_that_cannot_be_are_refused(wrong: dict[str, tuple[int, int]], words: str) -> None:
     with pytest.raises(ConfigError, match=words):

@@ -1,4 +1,4 @@
-"""Random networks of a proof are of equal latency by all that is known at its end."""
+"""Random networks of a front benchmark are of equal latency by all measurements at its end."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from donna_hw.experiments.front_benchmark import benchmark as proof
+from donna_hw.experiments.front_benchmark import benchmark as module
 from donna_hw.pipeline.recipe_schema import FrontBenchmarkConfig
 
 
-def bench(latencies: dict[int, float], asked: list[list[int]], **part: Any) -> Any:
-    """A bench whose networks are numbers, each of a known latency; it notes which were measured together."""
+def example_benchmark(latencies: dict[int, float], asked: list[list[int]], **part: Any) -> Any:
+    """A benchmark whose networks are numbers, each of a known latency; it records which were measured together."""
 
-    def measured(rows: np.ndarray) -> np.ndarray:
+    def measure(rows: np.ndarray) -> np.ndarray:
         asked.append([int(row[0]) for row in rows])
         return np.array([latencies[int(row[0])] for row in rows])
 
-    recipe = SimpleNamespace(proof=FrontBenchmarkConfig(**part), seed=0)
-    return SimpleNamespace(run=SimpleNamespace(recipe=recipe), measured=measured, aim=None, cost=None)
+    recipe = SimpleNamespace(front_benchmark=FrontBenchmarkConfig(**part), seed=0)
+    return SimpleNamespace(run=SimpleNamespace(recipe=recipe), measure=measure, problem=None, cost=None)
 
 
 def rows(*numbers: int) -> np.ndarray:
@@ -32,26 +32,26 @@ def test_the_first_network_near_enough_is_taken_and_all_levels_are_measured_toge
 ) -> None:
     """Level 0 has 11 after 10; level 1 has 20 at once; level 2 has none among its two; level 3 has no candidate."""
     drawn = [rows(10, 11, 12), rows(20, 21), rows(30, 31), np.empty((0, 1), int)]
-    monkeypatch.setattr(proof, "random_near", lambda *_, **__: drawn)
+    monkeypatch.setattr(module, "sample_near_cost", lambda *_, **__: drawn)
     asked: list[list[int]] = []
-    made = bench({10: 1.1, 11: 1.01, 20: 1.99, 30: 4.0, 31: 2.0}, asked)
-    found = proof._random_peers(made, rows(0), np.array([1.0, 2.0, 3.0, 4.0]))
+    benchmark = example_benchmark({10: 1.1, 11: 1.01, 20: 1.99, 30: 4.0, 31: 2.0}, asked)
+    found = module._random_peers(benchmark, rows(0), np.array([1.0, 2.0, 3.0, 4.0]))
     assert {level: int(row[0]) for level, row in found.items()} == {0: 11, 1: 20}
     assert asked == [[10, 20, 30], [11, 31]]
 
 
 def test_no_more_networks_are_tried_than_the_recipe_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proof, "random_near", lambda *_, **__: [rows(1, 2, 3)])
+    monkeypatch.setattr(module, "sample_near_cost", lambda *_, **__: [rows(1, 2, 3)])
     asked: list[list[int]] = []
-    made = bench({1: 9.0, 2: 9.0, 3: 1.0}, asked, tries=2)
-    assert proof._random_peers(made, rows(0), np.array([1.0])) == {}
+    benchmark = example_benchmark({1: 9.0, 2: 9.0, 3: 1.0}, asked, tries=2)
+    assert module._random_peers(benchmark, rows(0), np.array([1.0])) == {}
     assert asked == [[1], [2]]
 
 
 def test_a_network_that_turned_out_slower_or_faster_is_left_out() -> None:
-    made = bench({1: 1.019, 2: 2.05, 3: 2.9}, [])
-    found = proof._filter_equal_latency(
-        made, {0: rows(1)[0], 2: rows(2)[0], 3: rows(3)[0]}, np.array([1.0, 7.0, 2.0, 3.0])
+    benchmark = example_benchmark({1: 1.019, 2: 2.05, 3: 2.9}, [])
+    found = module._filter_equal_latency(
+        benchmark, {0: rows(1)[0], 2: rows(2)[0], 3: rows(3)[0]}, np.array([1.0, 7.0, 2.0, 3.0])
     )
     assert {level: int(row[0]) for level, row in found.items()} == {0: 1}
-    assert proof._filter_equal_latency(made, {}, np.array([1.0])) == {}
+    assert module._filter_equal_latency(benchmark, {}, np.array([1.0])) == {}

@@ -46,7 +46,7 @@ def test_words_and_the_mean_over_levels() -> None:
 
 
 def test_networks_of_one_seed_prove_nothing() -> None:
-    with pytest.raises(InsufficientDataError, match=r"proof\.seeds"):
+    with pytest.raises(InsufficientDataError, match=r"front_benchmark\.seeds"):
         verdicts(frame_of((0, "front", "a", [92.0]), (0, "random", "b", [90.0])))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from study_examples import made_evidence
+from study_examples import example_data
 
 from donna_hw._core.bootstrap import kendall_taus
 from donna_hw.errors import InsufficientDataError
@@ -27,7 +27,7 @@ def test_no_network_of_two_seeds_says_how_to_get_them() -> None:
 
 
 def test_without_noise_the_ceiling_is_one() -> None:
-    found = made_evidence(noise=0.0).groups["test"]
+    found = example_data(noise=0.0).groups["test"]
     ceiling = noise_ceiling(found, np.ones(len(found)), 0.0, draws=20)
     assert (ceiling.kendall_tau.value, ceiling.pairs.value, ceiling.seed_std_percent) == (1.0, 1.0, 0.0)
 
@@ -41,7 +41,7 @@ def test_networks_that_differ_by_noise_alone_have_no_order_to_find() -> None:
 @pytest.mark.parametrize("noise", [0.3, 1.0])
 def test_a_predictor_that_knows_the_truth_reaches_the_ceiling(noise: float) -> None:
     counts, once = (10, 400, 10), np.ones((1, 400), np.int64)
-    made = made_evidence(noise, counts=counts)
+    made = example_data(noise, counts=counts)
     found, truth = made.groups["test"], made.groups["test"].stitched_percent + 20
     ceiling = noise_ceiling(found, np.ones(400), seed_variance([found]), draws=100)
     assert (

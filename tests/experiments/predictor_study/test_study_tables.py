@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from study_examples import made_evidence
+from study_examples import example_data
 
 from donna_hw.experiments.predictor_study import tables
 from donna_hw.experiments.predictor_study.markdown import frame_markdown
@@ -16,7 +16,7 @@ from donna_hw.training.block_metrics import JOINT_METRICS, METRICS
 
 
 def test_more_networks_lower_the_error() -> None:
-    frame = tables.by_library_size(made_evidence(noise=0.3), "test", draws=5)
+    frame = tables.by_library_size(example_data(noise=0.3), "test", draws=5)
     ours = frame[frame["kind"] == "monotone"].set_index("networks")
     assert ours.index.tolist() == [5, 10, 15, 20, 25, 30]
     assert ours.loc[30, "mse"] < ours.loc[5, "mse"]
@@ -25,7 +25,7 @@ def test_more_networks_lower_the_error() -> None:
 
 @pytest.mark.parametrize(("kind", "metric"), [("monotone", "kl"), ("joint", "kl+nsr+macs")])
 def test_all_choices_begin_alike(kind: str, metric: str) -> None:
-    made = replace(made_evidence(noise=0.3, counts=(12, 20, 5), kind=kind), metric=metric)
+    made = replace(example_data(noise=0.3, counts=(12, 20, 5), kind=kind), metric=metric)
     frame = tables.by_choice(made, "test", draws=2)
     assert set(frame["choice"]) == {"uniform", "d_optimal", "variance"}
     assert frame[frame["networks"] == 5]["mse"].nunique() == 1
@@ -33,7 +33,7 @@ def test_all_choices_begin_alike(kind: str, metric: str) -> None:
 
 def test_further_networks_are_no_chance_and_lower_the_error() -> None:
     """Tables of random networks leave them out; their own table ends with all of them."""
-    made = replace(made_evidence(noise=0.3, counts=(40, 60, 20)), further=25)
+    made = replace(example_data(noise=0.3, counts=(40, 60, 20)), extra_networks=25)
     assert tables.by_library_size(made, "test", draws=2)["networks"].max() == 15
     assert tables.by_choice(made, "test", draws=2)["networks"].max() == 15
     frame = tables.by_extra_networks(made, draws=20)
@@ -45,20 +45,21 @@ def test_further_networks_are_no_chance_and_lower_the_error() -> None:
 
 
 def test_evidence_is_cut_from_its_end() -> None:
-    made = replace(made_evidence(noise=0.3, counts=(40, 60, 20)), further=25)
+    made = replace(example_data(noise=0.3, counts=(40, 60, 20)), extra_networks=25)
     assert [
-        (len(made.cut("library", n).groups["library"]), made.cut("library", n).further) for n in (40, 30, 15, 5)
+        (len(made.truncate("library", n).groups["library"]), made.truncate("library", n).extra_networks)
+        for n in (40, 30, 15, 5)
     ] == [
         (40, 25),
         (30, 15),
         (15, 0),
         (5, 0),
     ]
-    assert made.cut("test", 10).further == 25
+    assert made.truncate("test", 10).extra_networks == 25
 
 
 def test_several_metrics_stand_side_by_side() -> None:
-    made = made_evidence(noise=0.3)
+    made = example_data(noise=0.3)
     qualities = made.quality("test", "kl+macs")
     assert qualities.shape == (60, 3, 2)
     np.testing.assert_array_equal(qualities[..., 0], made.quality("test"))
@@ -66,8 +67,8 @@ def test_several_metrics_stand_side_by_side() -> None:
 
 
 def test_a_scheme_of_one_axis_orders_networks_whose_qualities_are_products() -> None:
-    """Then the qualities foretold from a few blocks are those of all blocks, so that both schemes judge alike."""
-    space, made, rng = load_space("small_8px"), made_evidence(noise=0.1), np.random.default_rng(0)
+    """Then the qualities predicted from a few blocks are those of all blocks, so that both schemes judge alike."""
+    space, made, rng = load_space("small_8px"), example_data(noise=0.1), np.random.default_rng(0)
     qualities = []
     for stage in space.stages:
         product = np.ones(())
@@ -81,7 +82,7 @@ def test_a_scheme_of_one_axis_orders_networks_whose_qualities_are_products() -> 
 
 
 def test_the_metric_that_rules_the_accuracy_orders_best() -> None:
-    frame = tables.by_metric(made_evidence(noise=0.1), "test", draws=50)
+    frame = tables.by_metric(example_data(noise=0.1), "test", draws=50)
     assert frame.loc[frame["kind"] == "joint", "metric"].tolist() == [JOINT_METRICS]
     ours = frame[frame["kind"] == "monotone"]
     assert set(ours["metric"]) == set(METRICS)
@@ -90,7 +91,7 @@ def test_the_metric_that_rules_the_accuracy_orders_best() -> None:
 
 
 def test_every_kind_is_judged_on_both_metrics() -> None:
-    frame = tables.by_family(made_evidence(noise=0.1, counts=(8, 8, 5)), "test", draws=10)
+    frame = tables.by_family(example_data(noise=0.1, counts=(8, 8, 5)), "test", draws=10)
     assert set(frame.loc[frame["metric"] == "nsr", "kind"]) == set(KINDS)
     assert set(frame.loc[frame["metric"] == "kl", "kind"]) == set(KINDS) - {"sum_of_nsr"}
     assert len(frame_markdown(frame).splitlines()) == len(frame) + 2

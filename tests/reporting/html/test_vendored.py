@@ -9,7 +9,8 @@ from importlib.util import find_spec
 import pytest
 from example_page import SPACE, example_content
 
-from donna_hw.cli.run import run_pipeline
+from donna_hw.cli.run import run_and_report
+from donna_hw.pipeline import steps
 from donna_hw.reporting.html import page
 from donna_hw.reporting.html.data import decimal_places, page_data
 from donna_hw.reporting.html.networks import CostInfo
@@ -20,21 +21,21 @@ class StoppedError(Exception):
     """Ends a run after its first step."""
 
 
-class Stops:
-    def preflight(self) -> None:
-        raise StoppedError
+def stop(run: object) -> None:
+    raise StoppedError
 
 
 def test_a_run_says_at_its_start_that_its_report_will_hold_a_static_picture(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(steps, "validate_run", stop)
     with pytest.raises(StoppedError):
-        run_pipeline(Stops(), None)  # type: ignore[arg-type]
+        run_and_report(None, None)  # type: ignore[arg-type]
     assert page.INSTALL_HINT not in capsys.readouterr().err
     monkeypatch.setattr(page, "find_spec", lambda name: None if name == "plotly" else find_spec(name))
     assert page.read_plotly_js() == ""
     with pytest.raises(StoppedError):
-        run_pipeline(Stops(), None)  # type: ignore[arg-type]
+        run_and_report(None, None)  # type: ignore[arg-type]
     assert page.INSTALL_HINT in capsys.readouterr().err
 
 

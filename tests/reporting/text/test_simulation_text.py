@@ -1,4 +1,4 @@
-"""What is printed of a simulation: every operator with its figures, in a terminal's width, and totals that add up."""
+"""The text of a simulation: every operator with its figures, within the width of a terminal, and totals that add up."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulation_examples import CONTENT, HARDWARE, made_operator, made_simulation, mobile, simulations
 
-from donna_hw.reporting.text.simulation import TERMINAL_WIDTH, format_simulation, shorten
+from donna_hw.reporting.text.simulation import DEFAULT_WIDTH, format_simulation, shorten
 from donna_hw.simulator.hardware import parse_hardware
 from donna_hw.simulator.results import OperatorResult, SimulationResult
 
@@ -63,23 +63,23 @@ def test_what_bounds_is_weighed_by_time() -> None:
     assert "by type: Add 70.0 %, Conv 30.0 %" in text
 
 
-def test_the_dearest_are_shown_in_the_order_they_run() -> None:
+def test_the_most_expensive_are_shown_in_the_order_they_run() -> None:
     ops = [made_operator(f"op{i}", array=cycles, overhead=0) for i, cycles in enumerate((50, 1, 9, 40))]
     text = format_simulation(made_simulation(*ops), 2)
     assert [row[0] for row in rows(text)[:2]] == ["op0", "op3"]
-    assert "the 2 dearest of 4 operators: 90.0 % of the cycles" in text
+    assert "the 2 most expensive of 4 operators: 90.0 % of the cycles" in text
     assert "of the cycles" not in format_simulation(made_simulation(*ops), 4)
 
 
-def test_unknown_operators_and_missing_energies_are_told() -> None:
+def test_unknown_operators_and_missing_energies_are_reported() -> None:
     plain = HARDWARE.model_copy(update={"energy": type(HARDWARE.energy)()})
     text = format_simulation(made_simulation(hardware=plain, unknown_ops=("odd", "odder")))
-    assert "costed as data movement for want of a rule: odd, odder" in text
-    assert "energy none given by the device" in text
-    assert "no rule" not in format_simulation(made_simulation())
+    assert "unknown operators, treated as data movement: odd, odder" in text
+    assert "energy not defined by the device" in text
+    assert "unknown operators" not in format_simulation(made_simulation())
 
 
-def test_what_has_no_limit_says_so() -> None:
+def test_unlimited_hardware_is_shown_as_such() -> None:
     text = format_simulation(made_simulation(made_operator("a", array=3, hardware=UNLIMITED), hardware=UNLIMITED))
     assert "SRAM unlimited" in text
     assert "DRAM inf B/cycle" in text
@@ -91,7 +91,7 @@ def test_any_simulation_fits_a_terminal_and_names_every_operator(found: Simulati
     text = format_simulation(found)
     table = text.split("\n\n")[0].splitlines()
     assert len(table) == len(found.ops) + 2
-    assert max(map(len, table)) <= TERMINAL_WIDTH
+    assert max(map(len, table)) <= DEFAULT_WIDTH
 
 
 @settings(deadline=None, max_examples=60)
@@ -118,17 +118,17 @@ def test_a_frame_and_the_json_hold_every_field(found: SimulationResult) -> None:
 
 
 def test_infinite_hardware_is_the_text_inf_in_json() -> None:
-    read = json.loads(json.dumps(made_simulation(hardware=UNLIMITED).as_dict(), allow_nan=False))
+    read = json.loads(json.dumps(made_simulation(hardware=UNLIMITED).to_dict(), allow_nan=False))
     memory = read["hardware"]["memory"]
     assert memory["dram_bytes_per_cycle"] == memory["sram_bytes"] == "inf"
     assert {name: float(value) for name, value in memory.items()} == UNLIMITED.memory.model_dump()
 
 
-def test_mean_utilisation_is_that_of_all_cycles() -> None:
+def test_mean_utilization_is_that_of_all_cycles() -> None:
     ops = [made_operator("a", macs=1024 * 30, array=30, overhead=0), made_operator("b", vector=90, overhead=0)]
-    assert made_simulation(*ops).utilisation == pytest.approx(1024 * 30 / (1024 * 120))
-    assert made_simulation().utilisation == 0
-    assert not math.isnan(made_simulation(made_operator("idle", overhead=0)).utilisation)
+    assert made_simulation(*ops).utilization == pytest.approx(1024 * 30 / (1024 * 120))
+    assert made_simulation().utilization == 0
+    assert not math.isnan(made_simulation(made_operator("idle", overhead=0)).utilization)
 
 
 @given(st.text(max_size=50), st.integers(0, 40))

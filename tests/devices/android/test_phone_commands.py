@@ -1,4 +1,4 @@
-"""`donna-hw devices` and `phone-clean` over the real adb client."""
+"""`donna-hw devices` and `phone clean` over the real adb client."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def test_a_phone_is_cleaned_of_everything_of_ours_and_nothing_else(main: Main, p
     for name in (f"{ROOT}/kept/x", "/data/local/tmp/theirs"):
         phone.here(name).parent.mkdir(parents=True, exist_ok=True)
         phone.here(name).write_text("x")
-    code, out, _ = main("phone-clean")
+    code, out, _ = main("phone", "clean")
     assert (code, out) == (0, f"{phone.serial}: {ROOT} is removed\n")
     assert not phone.here(ROOT).exists()
     assert phone.here("/data/local/tmp/theirs").exists()
-    assert main("phone-clean", "--serial", "nobody")[0] == 2
+    assert main("phone", "clean", "--serial", "nobody")[0] == 2

@@ -1,4 +1,4 @@
-"""`donna-hw figures` and `donna-hw draw` on a made run: what is drawn is the run's, and what lacks is one line."""
+"""`donna-hw plot` on a made run: what is drawn is the run's, and what is missing is one line."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_all_figures_that_a_run_has_data_for_are_drawn_the_same_each_time(
     recipe, folder = made
     files = []
     for place in ("a", "b"):
-        code, out, error = main("figures", recipe, "--out", folder, "--to", tmp_path / place)
+        code, out, error = main("plot", "paper", recipe, "--out", folder, "--output-dir", tmp_path / place)
         assert code == 0, error
         left_out = [line for line in out.splitlines() if line.startswith("left out")]
         assert left_out == [line for line in left_out if line.startswith("left out: detection: ")]
@@ -53,7 +53,9 @@ def test_all_figures_that_a_run_has_data_for_are_drawn_the_same_each_time(
 
 def test_one_figure_at_another_cost_has_a_name_of_its_own(made: Made, main: Main, tmp_path: Path) -> None:
     recipe, folder = made
-    code, _, error = main("figures", recipe, "--out", folder, "--to", tmp_path, "--pareto", "--cost", "params")
+    code, _, error = main(
+        "plot", "paper", recipe, "--out", folder, "--output-dir", tmp_path, "--pareto", "--cost", "params"
+    )
     assert code == 0, error
     assert sorted(path.name for path in tmp_path.glob("pareto*")) == ["pareto-params.png", "pareto-params.svg"]
     assert "parameters [k]" in (tmp_path / "pareto-params.svg").read_text()
@@ -64,7 +66,7 @@ def test_detectors_are_drawn_where_the_run_has_them(broken: Made, main: Main) ->
     (folder / "detectors.csv").write_text(
         "network,role,seed,start,top1_percent,map_percent,more\na,front,0,scratch,80,30,x\n"
     )
-    code, _, error = main("figures", recipe, "--out", folder, "--detection")
+    code, _, error = main("plot", "paper", recipe, "--out", folder, "--detection")
     assert code == 0, error
     assert (folder / "figures" / "detection.svg").exists()
 
@@ -78,15 +80,15 @@ def test_what_lacks_is_one_line_with_its_cure(broken: Made, main: Main, tmp_path
         (["--random-search"], "no predictor.toml"),
         (["--predictor"], "no predictor.toml"),
         (["--architectures"], "no front.csv"),
-        (["--architectures", "--networks", "0"], "must be 1 or more"),
+        (["--architectures", "--networks", "0"], "must be at least 1"),
         (["--architectures", "--networks", "nowhere.csv"], "nowhere.csv"),
         (["--detection"], "no detectors.csv"),
     ):
-        code, _, error = main("figures", recipe, "--out", folder, *more)
+        code, _, error = main("plot", "paper", recipe, "--out", folder, *more)
         assert code == 2
         assert says in error
         assert error.count("\n") == 1
-    code, out, _ = main("figures", recipe, "--out", folder)
+    code, out, _ = main("plot", "paper", recipe, "--out", folder)
     assert code == 0, "finetuning is drawn"
     assert out.count("left out: ") == 5
 
@@ -103,37 +105,37 @@ def test_a_torn_file_is_one_line_that_names_it(broken: Made, main: Main) -> None
         ("front.csv", "", "--architectures", "front.csv"),
     ):
         (folder / name).write_text(text)
-        code, _, error = main("figures", recipe, "--out", folder, flag)
+        code, _, error = main("plot", "paper", recipe, "--out", folder, flag)
         assert code == 2, error
         assert says in error
         assert error.count("\n") == 1
 
 
 def test_a_folder_without_any_data_is_an_error(made: Made, main: Main, tmp_path: Path) -> None:
-    code, out, error = main("figures", made[0], "--out", tmp_path / "empty")
+    code, out, error = main("plot", "paper", made[0], "--out", tmp_path / "empty")
     assert code == 2
     assert out.count("left out: ") == 6
     assert "donna-hw run RECIPE" in error
 
 
 def test_a_cost_that_nobody_measured_names_the_known_ones(made: Made, main: Main) -> None:
-    code, _, error = main("figures", made[0], "--out", made[1], "--pareto", "--cost", "v100")
+    code, _, error = main("plot", "paper", made[0], "--out", made[1], "--pareto", "--cost", "v100")
     assert code == 2
     assert "macs" in error
 
 
 def test_networks_are_drawn_from_any_front(made: Made, main: Main, tmp_path: Path) -> None:
     front = made[1] / "front.csv"
-    code, _, error = main("draw", "small_8px", front, "--networks", 2, "--to", tmp_path / "nets")
+    code, _, error = main("plot", "networks", "small_8px", front, "--networks", 2, "--output", tmp_path / "nets")
     assert code == 0, error
     text = (tmp_path / "nets.svg").read_text()
     assert "(b)" in text
     assert "(c)" not in text
     assert "kMACs" in text
-    code, _, error = main("draw", "donna", front, "--to", tmp_path / "nets")
+    code, _, error = main("plot", "networks", "donna", front, "--output", tmp_path / "nets")
     assert (code, error.count("\n")) == (2, 1)
     code, _, error = main(
-        "figures", made[0], "--out", made[1], "--to", tmp_path, "--architectures", "--networks", front
+        "plot", "paper", made[0], "--out", made[1], "--output-dir", tmp_path, "--architectures", "--networks", front
     )
     assert code == 0, error
     assert (tmp_path / "architectures.svg").read_text().count("% predicted") == len(pd.read_csv(front))
