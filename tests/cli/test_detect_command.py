@@ -64,7 +64,7 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     pytest.importorskip("pycocotools")
     made = RawImages(np.full((9, 28, 28), 150, np.uint8), np.arange(9, dtype=np.uint8))
     for module in (scenes, running):
-        monkeypatch.setattr(module, "read_garments", lambda _source, _part: made)
+        monkeypatch.setattr(module, "read_split", lambda _source, _part: made)
     (tmp_path / "base.toml").write_text(BASE)
     (tmp_path / "detect.toml").write_text(RECIPE)
     base, space = tmp_path / "runs" / "base", load_space("small_8px")

@@ -95,8 +95,8 @@ def test_a_table_is_corrected_by_measuring_here_and_goes_on_where_it_was(tmp_pat
 def test_what_cannot_be_fitted_is_one_line_and_no_measured_table_is_lost(tmp_path: Path, main: Main) -> None:
     path = networks(tmp_path, 3)
     asked: dict[str, tuple[object, ...]] = {
-        "at least 4 whole networks; found 3": ("fit", path),
-        "the file must exist": ("fit", tmp_path / "none.networks.csv"),
+        "at least 4 whole networks; got 3": ("fit", path),
+        "no such file": ("fit", tmp_path / "none.networks.csv"),
         "is named <variant>.networks.csv": ("fit", tmp_path / "lab.csv"),
         "must be of the space small_28px": (
             "calibrate",

@@ -145,8 +145,8 @@ def test_a_front_by_counts_is_verified_by_counting_whole_networks(broken: TinyRu
     assert code == 0, error
     assert "the front is stable after 1 rounds, with 4 networks measured whole" in said
     place = broken.folder / "latency_tables" / "macs" / "small_8px"
-    rounds = pd.read_csv(StringIO((place / "isolated-b1-float32.standing.csv").read_text()))
-    assert rounds[["measured", "mape_percent", "within", "stands"]].to_numpy().tolist() == [[4, 0, 1, True]]
+    rounds = pd.read_csv(StringIO((place / "isolated-b1-float32.verification.csv").read_text()))
+    assert rounds[["new_networks", "mape_percent", "coverage", "is_stable"]].to_numpy().tolist() == [[4, 0, 1, True]]
     assert (place / "isolated-b1-float32.correction.toml").exists()
     assert len(pd.read_csv(tmp_path / "front.csv")) > 0
 

@@ -59,7 +59,7 @@ def test_a_study_is_written_from_the_libraries(broken: TinyRun, main: Main) -> N
         assert part in out
 
 
-def test_a_proof_compares_networks_of_equal_latency(broken: TinyRun, main: Main) -> None:
+def test_a_front_benchmark_compares_networks_of_equal_latency(broken: TinyRun, main: Main) -> None:
     """Whether the front wins is not asserted: three epochs on a hundred images say nothing of it."""
     broken.recipe.write_text(
         broken.recipe.read_text() + "\n[front_benchmark]\nlevels = 2\nseeds = 2\ntries = 6\ntolerance = 0.2\n"
@@ -80,7 +80,7 @@ def test_a_proof_compares_networks_of_equal_latency(broken: TinyRun, main: Main)
             assert by_role["scaled"][level] <= latency * 1.2
     scaled = found.loc[found["role"] == "scaled", "network"].str.split("/")
     assert scaled.map(lambda labels: len(set(labels)) == 1).all()
-    assert "Front less scaled: " in out
+    assert "Front minus scaled: " in out
 
 
 def test_scaled_teachers_are_of_one_kind_throughout() -> None:

@@ -83,8 +83,8 @@ def _figures(comparison: TableComparison, views: dict[str, WelchTest]) -> str:
         ("median |deviation| of B from A", [f"{100 * view.median_relative_difference:.2f} %" for view in tests]),
         ("agree: difference within its 95 % interval", [f"{100 * view.agreement_rate:.1f} %" for view in tests]),
         ("the two 95 % intervals overlap", [f"{100 * view.overlap_rate:.1f} %" for view in tests]),
-        ("B faster, each block judged alone (p < 5 %)", faster),
-        ("B slower, each block judged alone", slower),
+        ("B faster, each block tested alone (p < 5 %)", faster),
+        ("B slower, each block tested alone", slower),
         (f"B faster, at most {100 * ALPHA:.0f} % of the findings false", surely_faster),
         (f"B slower, at most {100 * ALPHA:.0f} % of the findings false", surely_slower),
     ]
