@@ -79,7 +79,10 @@ def test_debug_shows_the_traceback_before_the_line(main: Main) -> None:
             ["search.costs", "'v100'", "expected onnxruntime_cpu, macs or params"],
         ),
         ('[search]\nconstraints = { onnxruntime_cpu = "20" }', ["a limit in s", "'20'", "expected s, ms or us"]),
-        ('[search]\nconstraints = { macs = "20MMAC" }', ["unknown cost in search.constraints 'macs'", "expected onnxruntime_cpu"]),
+        (
+            '[search]\nconstraints = { macs = "20MMAC" }',
+            ["unknown cost in search.constraints 'macs'", "expected onnxruntime_cpu"],
+        ),
         ('[latency]\ndevice = "no_such_phone"', ["unknown device 'no_such_phone'"]),
     ],
 )
