@@ -109,13 +109,13 @@ def test_the_whole_command(recipe: Path, tmp_path: Path, main) -> None:  # type:
         ("networks = 3", "networks = 6", "at most the finetuned networks"),
         ("reductions = [2, 4]", "reductions = [8]", "must be among those of small_8px: 1, 2, 4"),
         ("channels = 8", "channels = 12", "multiple of 8"),
-        ("sizes = [10, 14]", "sizes = [10, 40]", "fit on the canvas"),
+        ("sizes = [10, 14]", "sizes = [10, 40]", "data.sizes must be at most data.pixels, 32; got 40"),
         ("sizes = [10, 14]", "sizes = [10]", "data.sizes"),
-        ('name = "fashion_mnist_scenes"', 'name = "scenes"', "fashion_mnist_scenes, coco"),
+        ('name = "fashion_mnist_scenes"', 'name = "scenes"', "expected fashion_mnist_scenes or coco"),
         ("batch = 4", "batches = 4", "batches"),
         ('"base.toml"', '"other.toml"', "other"),
         ("workers = 1", 'device = "cuda"', "CUDA GPU"),
-        ("epochs = 1", "epochs = 1\nfrozen = true", "backbones.scratch = false"),
+        ("epochs = 1", "epochs = 1\nfrozen = true", "training.frozen need"),
     ],
 )
 def test_what_cannot_be_is_one_line(recipe: Path, main, old: str, new: str, words: str) -> None:  # type: ignore[no-untyped-def]
@@ -142,7 +142,7 @@ def test_coco_wants_colours_and_its_files(recipe: Path, main) -> None:  # type: 
 
 def test_each_kind_of_recipe_names_its_own_command(recipe: Path, main) -> None:  # type: ignore[no-untyped-def]
     code, _, error = main("run", recipe)
-    assert (code, "donna-hw detect" in error) == (2, True)
+    assert (code, "donna-hw study detection" in error) == (2, True)
     code, _, error = main("study", "detection", recipe.parent / "base.toml")
     assert (code, "donna-hw run" in error) == (2, True)
 
@@ -151,14 +151,14 @@ def test_a_backbone_whose_weights_are_gone_is_said_before_anything_is_trained(re
     for path in (recipe.parent / "runs" / "base" / "architecture_library" / "weights").iterdir():
         path.unlink()
     code, _, error = main("study", "detection", recipe, "--out", recipe.parent / "runs" / "detect")
-    assert (code, "must have its weights" in error) == (2, True)
+    assert (code, "the weights of " in error and " are gone" in error) == (2, True)
     assert not (recipe.parent / "runs" / "detect" / "weights").exists()
 
 
 def test_a_spoiled_run_of_the_backbones_is_one_line(recipe: Path, main) -> None:  # type: ignore[no-untyped-def]
     (recipe.parent / "runs" / "base" / "verified.csv").write_text("role,colour\n")
     code, _, error = main("study", "detection", recipe, "--out", recipe.parent / "runs" / "detect")
-    assert (code, "must have a column network" in error) == (2, True)
+    assert (code, "verified.csv" in error and "column" in error and "network" in error) == (2, True)
 
 
 def test_another_recipe_is_refused_in_a_runs_folder(recipe: Path, tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_a_coco_folder_is_trained_on_as_it_lies(recipe: Path, tmp_path: Path, ma
         save_weights(to_torch(space.network_graph(network), seed=number), library.weights_path(network, 0))
     data = RECIPE[RECIPE.index("[data]") : RECIPE.index("[detector]")]
     recipe.write_text(
-        RECIPE.replace(data, f'[data]\nname = "coco"\nfolder = "{tmp_path / "coco"}"\nshorter = 32\nlonger = 48\n')
+        RECIPE.replace(data, f'[data]\nname = "coco"\nfolder = "{tmp_path / "coco"}"\nmin_size = 32\nmax_size = 48\n')
     )
     code, printed, error = main("study", "detection", recipe, "--out", tmp_path / "runs" / "detect")
     assert code == 0, error
