@@ -3,8 +3,8 @@
     python benchmarks/composition.py --space small_28px --protocol quick
     python benchmarks/composition.py --tables COMPOSED.csv WHOLE.csv
 
-Fills a table with predicted repeats, then continues without them, so that every block is measured whole; or reads two such tables. Prints the
-deviation of the composed values, how many of the measured ones the stated 95 % intervals hold, and Spearman's correlation.
+Fills a table with predicted repeats, then continues without them, so that every block is measured whole; or reads two such tables.
+Prints the deviation of the composed values, how many of the measured ones the stated 95 % intervals hold, and Spearman's correlation.
 """
 
 from __future__ import annotations

@@ -197,7 +197,8 @@ def report(frame: pd.DataFrame) -> str:
         spread = f" ({group['mape'].std():.2f})" if len(group) > 1 else ""
         lines.append(
             f"| {data} | {prior} | {k} | {len(group)} | {mean['mape']:.2f}{spread} | {mean['within5']:.0f} / {mean['within10']:.0f} "
-            f"| {mean['spearman']:.3f} | {mean['kendall']:.3f} | {coverage} | {wide[0]} | {wide[1]} | {(group['kind'] == 'floor').mean():.0%} |"
+            f"| {mean['spearman']:.3f} | {mean['kendall']:.3f} | {coverage} | {wide[0]} | {wide[1]} "
+            f"| {(group['kind'] == 'floor').mean():.0%} |"
         )
     return "\n".join(lines)
 

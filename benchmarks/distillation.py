@@ -4,9 +4,9 @@
 
 Plain loop: for each block, one at a time, the teacher runs up to the block's stage on every batch; torch has all threads, or the GPU.
 Ours: the teacher's maps are computed once, then two processes of one thread train from files; or, on a GPU, one process trains
-`--blocks-per-group` blocks at a time. Both evaluate each block on the held-out images and run in turn, so that a busy machine slows both. The time
-of the maps is counted; that of starting the processes is not, since a run starts them once. Images are Fashion-MNIST's, or random
-ones where these are absent.
+`--blocks-per-group` blocks at a time. Both evaluate each block on the held-out images and run in turn, so that a busy machine slows
+both. The time of the maps is counted; that of starting the processes is not, since a run starts them once. Images are Fashion-MNIST's,
+or random ones where these are absent.
 """
 
 from __future__ import annotations

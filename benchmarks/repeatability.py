@@ -3,8 +3,8 @@
     python benchmarks/repeatability.py --space small_28px --device onnxruntime_cpu --load 1 --folder runs/repeatability
 
 Prints three figures: the share of blocks whose difference is within the 95 % intervals that the two tables state, the median half-width of
-these intervals, and the median deviation between the two tables; each in seconds and as ratios to the sentinel. With the same folder it resumes
-where it stopped. The busy processes take the memory's bandwidth: they are started after the
+these intervals, and the median deviation between the two tables; each in seconds and as ratios to the sentinel. With the same folder it
+resumes where it stopped. The busy processes take the memory's bandwidth: they are started after the
 first table and stay while the second is filled.
 """
 
@@ -49,6 +49,7 @@ print(f"median half-width of the 95 % intervals: {100 * a:.2f} % and {100 * b:.2
 for name, view in (("seconds", comparison.absolute), ("ratios to the sentinel", comparison.relative)):
     if view is not None:
         print(
-            f"{name}: {100 * view.agreement_rate:.1f} % of blocks agree within their intervals, median deviation {100 * view.median_relative_difference:.2f} %, "
+            f"{name}: {100 * view.agreement_rate:.1f} % of blocks agree within their intervals, "
+            f"median deviation {100 * view.median_relative_difference:.2f} %, "
             f"common factor {view.common_factor:.3f}"
         )

@@ -5,8 +5,8 @@
 
 The space is `donna`: five stages of 384 blocks, 8.3e12 architectures. Costs are the shipped tables (onnxruntime_cpu, tensor_unit, macs,
 params). Qualities are generated from a seed by a rule, not trained: log NSR = -1.5 - 0.5 * log(MACs / median MACs of the stage) + a normal
-number of deviation 0.25, cut to 0.001..0.95. The predictor is fitted to 60 generated networks: 70 - 1.5 * sum of log NSR + 6 * sum of NSR * NSR
-of the next stage + noise of 0.1 %. The launch floor is synthetic: the table's work, and 60 us a layer.
+number of deviation 0.25, cut to 0.001..0.95. The predictor is fitted to 60 generated networks: 70 - 1.5 * sum of log NSR + 6 * sum of
+NSR * NSR of the next stage + noise of 0.1 %. The launch floor is synthetic: the table's work, and 60 us a layer.
 
 Times are processor time, the best of three. Hard cases have costs that no table has: uniform whole numbers, and points of one sum, none of
 which dominates another. Hypervolume: of (accuracy, costs) scaled to 0..1 over the best known front, from 1.1 on, in which every search's

@@ -3,7 +3,8 @@
     python3.11 -m venv peers && peers/bin/pip install ethos-u-vela scalesim 'numpy<2.4'
     python benchmarks/tensor_unit.py --peers peers/bin/python --csv layers.csv
 
-Blocks from their descriptions, cold and remembered, and a whole ONNX file; `benchmarks/peers/compare.py` explains how the peers are compared.
+Blocks from their descriptions, cold and remembered, and a whole ONNX file; `benchmarks/peers/compare.py` explains how the peers are
+compared.
 """
 
 from __future__ import annotations

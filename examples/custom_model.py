@@ -1,7 +1,7 @@
 """A search space around a custom network: a plain one written here, and a ResNet of timm's.
 
-On the command line it is a file and a function: `donna-hw profile examples/custom_model.py:plain --device onnxruntime_cpu`. A recipe names it
-as its `space`; with `[reference] method = "pretrained"` the model's own weights are the teacher.
+On the command line it is a file and a function: `donna-hw profile examples/custom_model.py:plain --device onnxruntime_cpu`. A recipe
+names it as its `space`; with `[reference] method = "pretrained"` the model's own weights are the teacher.
 """
 
 from __future__ import annotations

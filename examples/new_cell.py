@@ -1,6 +1,7 @@
 """A new kind of layer in an old space: convolutions of two kernel sizes side by side, added to the cells that were there.
 
-`donna-hw study transfer examples/new_cell.toml` trains the new blocks alone, and evaluates on them the predictor of the old ones, unchanged.
+`donna-hw study transfer examples/new_cell.toml` trains the new blocks alone, and evaluates on them the predictor of the old ones,
+unchanged.
 """
 
 from __future__ import annotations

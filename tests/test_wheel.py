@@ -70,6 +70,6 @@ def test_the_wheel_works_from_another_folder_with_its_own_data(wheel: Path, tmp_
     listed = python("from donna_hw.cli import main; main()", "devices")
     for path in (ROOT / "devices").glob("*.toml"):
         assert path.stem in listed
-    script = "from donna_hw._core.resources import find_resource; print(find_resource('devices', 'macs')); print(find_resource('recipes', 'digits'))"
+    script = "from donna_hw._core.resources import find_resource as find; print(find('devices', 'macs')); print(find('recipes', 'digits'))"
     for line in python(script).splitlines():
         assert line.startswith(str(site / "donna_hw" / "_shipped"))

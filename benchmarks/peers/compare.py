@@ -6,9 +6,9 @@ of layers: Spearman's rank correlation over MobileNetV2, and the layers that the
 one core, without its start.
 
 Where Vela differs, and why, by its own formulas (`npu_performance.py`): it takes each pixel of the image, 3 bytes in a row, for a burst of
-128, so that its stem reads 224 x 224 x 128 bytes of DRAM, 1,712,674 of its cycles. A sum is a separate pass, which we run in parallel to the
-array. It bounds layers by the SRAM port of 16 bytes a cycle, for which our units have no key: their SRAM is the operands' way into the
-array. It leaves maps in DRAM that we hold on the chip (`s3b1 project` reads 28 x 28 x 144 bytes there).
+128, so that its stem reads 224 x 224 x 128 bytes of DRAM, 1,712,674 of its cycles. A sum is a separate pass, which we run in parallel
+to the array. It bounds layers by the SRAM port of 16 bytes a cycle, for which our units have no key: their SRAM is the operands' way
+into the array. It leaves maps in DRAM that we hold on the chip (`s3b1 project` reads 28 x 28 x 144 bytes there).
 """
 
 from __future__ import annotations

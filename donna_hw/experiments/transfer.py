@@ -59,7 +59,8 @@ def validate_transfer(run: Run) -> None:
 def _settings(run: Run, base: str, data: StudyData, blocks: int) -> list[str]:
     group = data.groups[ROLE]
     return [
-        f"- Command: `{run.command.replace('donna-hw run', 'donna-hw study transfer')}`; seed {run.recipe.seed}; {date.today().isoformat()}.",
+        f"- Command: `{run.command.replace('donna-hw run', 'donna-hw study transfer')}`; "
+        f"seed {run.recipe.seed}; {date.today().isoformat()}.",
         f"- Machine: {cpu_model()}; trained on {run.recipe.processes} processes of one thread.",
         f"- Space `{run.recipe.space}`, {blocks} new blocks in all its stages; data {run.recipe.data.name}; "
         f"reference {data.teacher_percent:.2f} %.",
@@ -81,7 +82,8 @@ def side_by_side_markdown(comparisons: dict[str, PredictorComparison], title: st
         ours, best = comparison.scores[OURS], comparison.best_baseline
         ceiling = "-" if comparison.ceiling is None else f"{comparison.ceiling.kendall_tau.value:.3f}"
         lines.append(
-            f"| {name} | {comparison.networks} | {format_interval(ours.kendall_tau)} | {comparison.scores[best].kendall_tau.value:.3f} ({best}) "
+            f"| {name} | {comparison.networks} | {format_interval(ours.kendall_tau)} "
+            f"| {comparison.scores[best].kendall_tau.value:.3f} ({best}) "
             f"| {format_interval(ours.pairs)} | {comparison.scores['MACs'].pairs.value:.3f} | {ours.mse:.3f} | {ceiling} |"
         )
     return "\n".join(lines)
@@ -98,7 +100,8 @@ def _by_count(predicted: np.ndarray, measured: np.ndarray, counts: np.ndarray) -
         has_count = counts == count
         error = predicted[has_count] - measured[has_count]
         lines.append(
-            f"| {count} | {has_count.sum()} | {measured[has_count].mean():.2f} | {error.mean():+.2f} | {np.sqrt(np.square(error).mean()):.2f} |"
+            f"| {count} | {has_count.sum()} | {measured[has_count].mean():.2f} | {error.mean():+.2f} "
+            f"| {np.sqrt(np.square(error).mean()):.2f} |"
         )
     return "\n".join(lines)
 

@@ -8,8 +8,8 @@ from donna_hw.costs.serialization import load_corrected_cost
 from donna_hw.errors import ConfigError
 from donna_hw.pipeline.run import Run
 from donna_hw.predictors.active_selection import select_d_optimal
+from donna_hw.spaces.encoding import is_member
 from donna_hw.spaces.extremes import block_macs
-from donna_hw.spaces.rows import is_member
 from donna_hw.spaces.space import Rows
 from donna_hw.training.block_metrics import JOINT_METRICS, gather_qualities, is_trained
 

@@ -102,7 +102,7 @@ class SearchRequest:
     Args:
         space: Name of the space.
         run: Folder of a finished run, whose blocks and predictor give the accuracies.
-        costs: Each `NAME`, `max(NAME,NAME)` or `0.7*NAME+0.3*NAME`. A name is `[QUANTITY@]DEVICE[/VARIANT]`, or `measured@DEVICE` to
+        costs: Each `NAME`, `max(NAME,NAME)` or `0.7*NAME+0.3*NAME`. A name is `[METRIC@]DEVICE[/VARIANT]`, or `measured@DEVICE` to
             time every network that the search evaluates.
         constraints: Upper bounds with a unit, on these costs or on others, such as `latency@v100<=20ms`.
         tables: Folder whose tables are looked up before the run's and the shipped ones. Networks are measured there.

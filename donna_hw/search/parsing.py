@@ -18,7 +18,9 @@ from donna_hw.spaces.space import Space
 from donna_hw.tables.latency_table import LatencyTable
 from donna_hw.tables.lookup import CostName, find_table
 
-FORMS = "cannot parse a cost: write NAME, 'max(NAME,NAME)' or '0.7*NAME+0.3*NAME', where NAME is [QUANTITY@]DEVICE[/VARIANT]"
+FORMS = (
+    "cannot parse a cost: write NAME, 'max(NAME,NAME)' or '0.7*NAME+0.3*NAME', where NAME is [METRIC@]DEVICE[/VARIANT]"
+)
 
 
 def ignore_table(_: LatencyTable) -> None:

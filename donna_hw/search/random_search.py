@@ -8,6 +8,7 @@ from donna_hw.costs.base import CostModel
 from donna_hw.errors import InsufficientDataError
 from donna_hw.search.pareto_front import ParetoFront, build_front
 from donna_hw.search.problem import SearchProblem
+from donna_hw.spaces.encoding import is_member
 from donna_hw.spaces.space import Rows
 
 DRAWS = 200_000
@@ -83,9 +84,3 @@ def sample_near_cost(
         rows = rows[~is_member(rows, excluded)]
     costs = cost.mean(rows)
     return [rows[np.abs(costs / value - 1) <= tolerance] for value in targets]
-
-
-def is_member(rows: Rows, others: Rows) -> np.ndarray:
-    """Return bool [n]: which rows are among the others."""
-    known = set(map(tuple, others.tolist()))
-    return np.array([tuple(row) in known for row in rows.tolist()], bool)

@@ -14,7 +14,7 @@ from donna_hw.errors import ConfigError, InsufficientDataError, TableError
 from donna_hw.measurement.intervals import Z90
 from donna_hw.search.pareto_front import ParetoFront
 from donna_hw.search.problem import SearchProblem
-from donna_hw.search.random_search import is_member
+from donna_hw.spaces.encoding import is_member
 from donna_hw.spaces.space import Rows
 
 INTERVAL_COVERAGE = 0.9  # share of measured networks that should lie within their intervals

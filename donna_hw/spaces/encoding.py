@@ -206,3 +206,9 @@ class ArchitectureEncoding:
             if value not in axis.values:
                 choices = [str(choice) for choice in axis.values]
                 raise UnknownNameError(f"unknown value of global axis {axis.name}", got=str(value), choices=choices)
+
+
+def is_member(rows: Rows, others: Rows) -> np.ndarray:
+    """Return which rows, int [n, columns], are among others, int [m, columns]: bool [n]."""
+    known = set(map(tuple, others.tolist()))
+    return np.array([tuple(row) in known for row in rows.tolist()], bool)

@@ -20,7 +20,7 @@ EXPLICIT_QUANTITIES = ("energy",)  # never meant by a device's name alone, which
 
 
 class CostName(NamedTuple):
-    """The name of a cost, `[QUANTITY@]DEVICE[/VARIANT]`.
+    """The name of a cost, `[METRIC@]DEVICE[/VARIANT]`.
 
     Attributes:
         quantity: `latency`, `energy`, ...; empty where none is named.
@@ -34,11 +34,11 @@ class CostName(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> CostName:
-        """Parse `[QUANTITY@]DEVICE[/VARIANT]`; raises `ConfigError`, and `UnknownNameError` for an unknown quantity."""
+        """Parse `[METRIC@]DEVICE[/VARIANT]`; raises `ConfigError`, and `UnknownNameError` for an unknown quantity."""
         place, slash, variant = text.partition("/")
         quantity, sign, device = place.rpartition("@")
         if not device or (slash and not variant) or (sign and not quantity):
-            raise ConfigError("a cost must be named [QUANTITY@]DEVICE[/VARIANT], such as latency@v100", got=text)
+            raise ConfigError("a cost must be named [METRIC@]DEVICE[/VARIANT], such as latency@v100", got=text)
         if quantity and quantity not in UNITS:
             raise UnknownNameError("unknown quantity", got=quantity, choices=UNITS)
         return cls(quantity, device, variant)
@@ -55,7 +55,7 @@ def find_table(roots: Sequence[Path], cost: str, space: str) -> LatencyTable:
 
     Args:
         roots: Folders of tables.
-        cost: `[QUANTITY@]DEVICE[/VARIANT]`; a device's name alone means its latency or its count, never its energy.
+        cost: `[METRIC@]DEVICE[/VARIANT]`; a device's name alone means its latency or its count, never its energy.
         space: The name of the space.
 
     Raises:
@@ -121,7 +121,7 @@ def load_table(name: str, folder: Path) -> LatencyTable:
     """Return the table of a name.
 
     Args:
-        name: The path of a `.csv`, or `[QUANTITY@]DEVICE/SPACE[/VARIANT]`.
+        name: The path of a `.csv`, or `[METRIC@]DEVICE/SPACE[/VARIANT]`.
         folder: The folder of tables that is searched before the shipped ones.
 
     Raises:
@@ -132,7 +132,7 @@ def load_table(name: str, folder: Path) -> LatencyTable:
         return LatencyTable.read(Path(name))
     words = name.split("/")
     if len(words) not in (2, 3) or not all(words):
-        raise ConfigError("a table must be named by its .csv, or by [QUANTITY@]DEVICE/SPACE[/VARIANT]", got=name)
+        raise ConfigError("a table must be named by its .csv, or by [METRIC@]DEVICE/SPACE[/VARIANT]", got=name)
     device, space, *variant = words
     return find_table(
         [folder, *(root / "latency_tables" for root in data_roots())], "/".join([device, *variant]), space

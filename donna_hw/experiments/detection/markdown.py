@@ -127,7 +127,8 @@ def _settings(run: DetectionRun, frame: pd.DataFrame) -> list[str]:
         f'- Backbones: {frame["network"].nunique()} networks of "{run.base_recipe.title}", space `{run.base_recipe.space}`, whose '
         f"reference has {reference:.2f} %: the verified networks of its front, and finetuned ones that spread the accuracies.",
         f"- Images: {images}.",
-        f"- Head: RetinaNet's on maps of every {' and '.join(f'{reduction}th' for reduction in head.reductions)} pixel, {head.extra_levels} smaller; "
+        f"- Head: RetinaNet's on maps of every {' and '.join(f'{reduction}th' for reduction in head.reductions)} pixel, "
+        f"{head.extra_levels} smaller; "
         f"{head.channels} channels.",
         f"- Training: {training.epochs} epochs by Adam, batch {training.batch}, learning rate {training.learning_rate:g}; "
         + (

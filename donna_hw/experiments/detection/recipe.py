@@ -51,7 +51,12 @@ class ScenesConfig(StrictModel):
 
 
 class CocoFolderConfig(StrictModel):
-    """A data set in COCO's format. min_size: pixels that an image's shorter side is scaled to; max_size: pixels of its longer side at most."""
+    """A data set in COCO's format.
+
+    Args:
+        min_size: Pixels that an image's shorter side is scaled to.
+        max_size: Pixels of its longer side at most.
+    """
 
     name: Literal["coco"]
     folder: str

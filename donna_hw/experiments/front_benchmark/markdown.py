@@ -38,8 +38,10 @@ def _settings(run: Run) -> list[str]:
         f"epoch(s) of {images} images. The reference has {read_reference_top1(run.folder / 'reference'):.2f} %.",
         f"- `random`: drawn uniformly, its measured whole-network latency within {config.tolerance:.0%} of the front's.",
         "- `scaled`: of all networks whose blocks are of one kind throughout (each kernel, expansion, depth, style and cell of the space), "
-        "the most accurate that is measured no slower. All were finetuned once to choose it; the choice used that accuracy, which favors them.",
-        "- Latencies of the lower half, where the reference leaves room. `tie`: the 95 % interval, by the noise of finetuning, contains zero.",
+        "the most accurate that is measured no slower. "
+        "All were finetuned once to choose it; the choice used that accuracy, which favors them.",
+        "- Latencies of the lower half, where the reference leaves room. "
+        "`tie`: the 95 % interval, by the noise of finetuning, contains zero.",
     ]
 
 

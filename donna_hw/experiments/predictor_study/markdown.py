@@ -95,7 +95,8 @@ def comparison_markdown(comparison: PredictorComparison, title: str = "") -> str
         )
     lines += [
         "",
-        f"- Kendall tau, predictor minus the best baseline ({comparison.best_baseline}): {format_interval(comparison.gain_over_best, sign='+')}; "
+        f"- Kendall tau, predictor minus the best baseline ({comparison.best_baseline}): "
+        f"{format_interval(comparison.gain_over_best, sign='+')}; "
         f"minus the best of each resample: {format_interval(comparison.gain_over_all, sign='+')}.",
         f"- Equal-cost pairs, predictor minus MACs: {format_interval(comparison.pairs_gain_over_macs, sign='+')}.",
     ]

@@ -16,7 +16,7 @@ DRAWS = 1000
 
 
 class NoiseCeiling(NamedTuple):
-    """The ceiling of Kendall's tau and of the pairs in order, and the standard deviation between finetunings by other seeds, in per cent."""
+    """The ceiling of Kendall's tau and of the pairs in order, and the standard deviation between seeds of finetuning, in per cent."""
 
     kendall_tau: BootstrapInterval
     pairs: BootstrapInterval

@@ -68,7 +68,8 @@ def by_choice(data: StudyData, role: str, draws: int = 20) -> pd.DataFrame:
 def by_extra_networks(data: StudyData, draws: int = N_RESAMPLES) -> pd.DataFrame:
     """Return the scores of predictors on the test networks as the library grows by its extra networks, in the order of their choice.
 
-    One line a predictor and size: the library's first networks alone, then ten more each. The baseline is fitted to the same: MACs by stage.
+    One line a predictor and size: the library's first networks alone, then ten more each. The baseline is fitted to the same: MACs by
+    stage.
     """
     lines, total = [], len(data.groups["library"])
     sizes = [*range(total - data.extra_networks, total, STEP), total]
@@ -141,7 +142,7 @@ def by_epoch(scratch: dict[str, list[float]], long: dict[str, list[float]]) -> p
 
 
 def epochs_to_catch_up(scratch: dict[str, list[float]], long: dict[str, list[float]]) -> dict[str, int | None]:
-    """Return after how many epochs from the Block Library's weights each network is as good as after all epochs from scratch; None: never."""
+    """Return how many epochs from the Block Library's weights match all epochs from scratch, for each network; None: never."""
     return {
         name: next((i for i, top1 in enumerate(long[name], start=1) if top1 >= scratch[name][-1]), None)
         for name in sorted(scratch.keys() & long.keys())

@@ -50,7 +50,7 @@ def cost_label(name: str, unit: str, shown: str) -> str:
     """Return the label of a cost's axis, such as `latency on onnxruntime_cpu [us]`.
 
     Args:
-        name: Name of the cost, `[QUANTITY@]DEVICE`.
+        name: Name of the cost, `[METRIC@]DEVICE`.
         unit: Its internal unit, such as `s`.
         shown: Unit of the axis, such as `us`.
     """

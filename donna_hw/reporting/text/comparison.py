@@ -51,7 +51,8 @@ def _matches(comparison: TableComparison) -> str:
         lines.append(f"{len(names)} {place}{_format_names(names)}")
     if comparison.changed_blocks:
         lines.append(
-            f"{len(comparison.changed_blocks)} with the same name but different layers{_format_names(comparison.changed_blocks)}: not compared"
+            f"{len(comparison.changed_blocks)} with the same name but different layers"
+            f"{_format_names(comparison.changed_blocks)}: not compared"
         )
     untested = int((~comparison.absolute.is_testable).sum())
     if untested:

@@ -28,7 +28,8 @@ def format_simulation_totals(result: SimulationResult) -> str:
     )
     lines = [
         f"{result.model} on {result.device}, simulated: {format_hardware(result.hardware)}",
-        f"latency {format_quantity(result.latency_s, 's')}, {result.total_cycles} cycles; energy {energy}; {format_quantity(result.macs, 'MAC')}; "
+        f"latency {format_quantity(result.latency_s, 's')}, {result.total_cycles} cycles; energy {energy}; "
+        f"{format_quantity(result.macs, 'MAC')}; "
         f"DRAM {format_quantity(result.dram_bytes, 'B')}; mean utilization {100 * result.utilization:.1f} %",
         f"bound by: {_shares(result, 'bound_by')}",
         f"by type: {_shares(result, 'op_type')}",

@@ -44,9 +44,10 @@ def _short_values(axis: Axis) -> str:
 def format_space(space: Space) -> str:
     """Return one space in detail: stages with their axes, blocks and shapes, fixed parts, and its extreme networks."""
     name = space.load_name or space.name
+    networks = f"{space.size:,}" if space.size < 10**9 else f"{space.size:.3g}"
     return "\n\n".join(
         [
-            f"{name}: {space.title}\n{len(space.stages)} stages, {space.size:.4g} networks, "
+            f"{name}: {space.title}\n{len(space.stages)} stages, {networks} networks, "
             f"{_format_shape(space.input_shape)} images",
             f"stages, in the order of the data:\n{_stages_table(space)}",
             *_global_axes(space),

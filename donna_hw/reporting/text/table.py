@@ -166,7 +166,8 @@ def format_completion(completion: CompletionResult) -> str:
     table, model = completion.table, completion.model
     info = table.info
     lines = [
-        f"{table.path}: {len(table.frame)} rows of {info.space} on {info.device}; of its distinct blocks {completion.reused_count} have a row "
+        f"{table.path}: {len(table.frame)} rows of {info.space} on {info.device}; of its distinct blocks "
+        f"{completion.reused_count} have a row "
         f"of another table, {completion.predicted_count} are predicted"
     ]
     if model is None:
