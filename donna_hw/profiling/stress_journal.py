@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from donna_hw._core.journal import Journal
-from donna_hw._core.toml_files import read_model, write_toml
+from donna_hw._core.toml_files import StrictModel, read_model, write_toml
 from donna_hw.errors import FileFormatError, TableError
 from donna_hw.measurement.environment import Scalar
 from donna_hw.measurement.throttling import Burst, StressResult
@@ -30,17 +30,15 @@ TELEMETRY_DIGITS = 10
 _HINT = "restore the file, or move it away to measure again"
 
 
-class StressInfo(BaseModel):
+class StressInfo(StrictModel):
     """The TOML next to a journal: `identity` must be that of every burst, `about` is for people."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     donna_hw: str
     created: str
-    about: dict[str, str] = {}
+    about: dict[str, str] = Field(default={})
     identity: dict[str, Scalar]
-    conditions: dict[str, Scalar] = {}
-    result: dict[str, Any] = {}
+    conditions: dict[str, Scalar] = Field(default={})
+    result: dict[str, Any] = Field(default={})
 
 
 def result_path(path: Path) -> Path:

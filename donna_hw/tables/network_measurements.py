@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
 
 from donna_hw._core.csv_files import write_csv
 from donna_hw._core.files import read_text
-from donna_hw._core.toml_files import read_model, write_toml
+from donna_hw._core.toml_files import StrictModel, read_model, write_toml
 from donna_hw.errors import ConfigError, FileFormatError, TableError
 from donna_hw.measurement.environment import Scalar
 from donna_hw.spaces import load_space
@@ -26,10 +25,8 @@ from donna_hw.tables.table_info import TableInfo
 NETWORKS_SUFFIX, LATENCY_COLUMN = ".networks.csv", "latency_s"
 
 
-class NetworksInfo(BaseModel):
+class NetworksInfo(StrictModel):
     """The TOML next to `<variant>.networks.csv`; `metadata` has source, license, batch and whatever else is known of the times."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     device: str
     space: str

@@ -97,7 +97,7 @@ def _extremes_table(space: Space) -> str:
             which,
             format_quantity(network.macs, "MAC"),
             format_quantity(network.params, "parameter"),
-            "/".join(space.labels(network.architecture).values()),
+            space.network_name(network.architecture),
         ]
         for which, network in find_extremes(space).items()
     ]
