@@ -53,13 +53,13 @@ def sample_images(count: int) -> Dataset:
 
 def sample_blocks(count: int) -> list[tuple[str, int]]:
     """Return (stage, number) of different blocks, drawn evenly over the stages."""
-    space, found = load_space(SPACE), []
+    space, blocks = load_space(SPACE), []
     share = -(-count // len(space.stages))
     for stage in space.stages:
         numbers = {layers_hash(space.block_graph(stage, m)): m for m in range(stage.size)}
         picked = np.linspace(0, len(numbers) - 1, min(share, len(numbers))).astype(int)
-        found += [(stage.name, list(numbers.values())[i]) for i in picked]
-    return found[:count]
+        blocks += [(stage.name, list(numbers.values())[i]) for i in picked]
+    return blocks[:count]
 
 
 def distill_plain(
@@ -67,7 +67,7 @@ def distill_plain(
 ) -> dict:
     """Train the blocks one at a time, the teacher run for each; return their NSRs and the seconds it took."""
     torch.set_num_threads(THREADS)
-    space, found, started, device = load_space(SPACE), {}, time.perf_counter(), torch.device(bkd.teacher_device)
+    space, qualities, started, device = load_space(SPACE), {}, time.perf_counter(), torch.device(bkd.teacher_device)
     save_weights(teacher, folder / "teacher.safetensors")
     order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(1))  # as save_maps draws them
     train_pixels = data.train.pixels[order]
@@ -96,8 +96,8 @@ def distill_plain(
         x = compute_outputs(before, data.held_out.pixels.to(device))
         truth = (data.held_out.labels.to(device), compute_outputs(teacher, data.held_out.pixels).to(device))
         rest = load_teacher_tail(space, stage, folder / "teacher.safetensors").to(device)
-        found[name, number] = evaluate_block(block, x, compute_outputs(own, x), rest, truth).nsr
-    return {"nsr": found, "s": time.perf_counter() - started}
+        qualities[name, number] = evaluate_block(block, x, compute_outputs(own, x), rest, truth).nsr
+    return {"nsr": qualities, "s": time.perf_counter() - started}
 
 
 def distill_from_maps(
@@ -111,10 +111,12 @@ def distill_from_maps(
         maps_s = time.perf_counter() - started
         tasks = [BlockTask(SPACE, s, m, folder, bkd.optim, 1, f"{folder}/{s}-{m}.safetensors") for s, m in blocks]
         tasks.sort(key=lambda task: -space.block_graph(space.stage(task.stage), task.number).macs)
-        found = {}
+        qualities = {}
         for group, results in pool.map(train_group, group_tasks(tasks, bkd.group_size, bkd.devices)):
-            found |= {(t.stage, t.number): quality.nsr for t, (quality, _) in zip(group.tasks, results, strict=True)}
-    return {"nsr": found, "s": time.perf_counter() - started, "maps_s": maps_s}
+            qualities |= {
+                (t.stage, t.number): quality.nsr for t, (quality, _) in zip(group.tasks, results, strict=True)
+            }
+    return {"nsr": qualities, "s": time.perf_counter() - started, "maps_s": maps_s}
 
 
 def random_teacher() -> GraphModule:

@@ -102,9 +102,9 @@ def score_least_squares(train: Blocks, test: Blocks, columns: slice, constant: b
     """Evaluate a line through the terms of a roofline (MACs, depthwise MACs, bytes, layers), by least squares of the relative error."""
 
     def terms(blocks: Blocks) -> np.ndarray:
-        found = roofline_terms(np.array([graph_features(graph) for graph in blocks.graphs]))
-        found = found[:, :2].sum(axis=1, keepdims=True) if columns == slice(1) else found[:, columns]
-        return np.hstack([found, np.ones((len(found), 1))]) if constant else found
+        features = roofline_terms(np.array([graph_features(graph) for graph in blocks.graphs]))
+        features = features[:, :2].sum(axis=1, keepdims=True) if columns == slice(1) else features[:, columns]
+        return np.hstack([features, np.ones((len(features), 1))]) if constant else features
 
     here = terms(train) / train.costs[:, None]
     scale = np.linalg.norm(here, axis=0)
@@ -119,9 +119,9 @@ def score_boosting(train: Blocks, test: Blocks) -> Score:
     return score(np.exp(trees.fit(here, np.log(train.costs)).predict(there)), test.costs)
 
 
-def format_row(name: str, found: Sequence[Score]) -> str:
+def format_row(name: str, scores: Sequence[Score]) -> str:
     """Return a row: means over the draws."""
-    mean = Score(*np.mean(found, axis=0))
+    mean = Score(*np.mean(scores, axis=0))
     coverage = "" if np.isnan(mean.coverage) else f"{mean.coverage:.0f} %"
     cells = [
         f"{mean.median:.1f} %",
@@ -138,9 +138,9 @@ def print_comparison(title: str, draws: Sequence[tuple[Blocks, Blocks]]) -> None
     train, test = draws[0]
     print(f"| **{title}**: {len(train.keys)} measured, {len(test.keys)} predicted | | | | | |")
     began = time.process_time()
-    found = [score_gp_model(*draw) for draw in draws]
+    scores = [score_gp_model(*draw) for draw in draws]
     took = (time.process_time() - began) / len(draws)
-    print(format_row(f"GP model ({took:.1f} s)", found))
+    print(format_row(f"GP model ({took:.1f} s)", scores))
     print(format_row("gradient boosting", [score_boosting(*draw) for draw in draws]))
     print(
         format_row(
@@ -162,8 +162,8 @@ def print_selection_comparison(small: Blocks, extended: Blocks) -> None:
         cells = []
         for picks in ([order[:count]], draws if count else draws[:1]):
             more = [small.union(rest.select(list(pick))) for pick in picks]
-            found = Score(*np.mean([score_gp_model(train, extended.without(train)) for train in more], axis=0))
-            cells.append(f"{found.median:.1f} %, {found.mean:.1f} %, {found.coverage:.0f} %")
+            mean = Score(*np.mean([score_gp_model(train, extended.without(train)) for train in more], axis=0))
+            cells.append(f"{mean.median:.1f} %, {mean.mean:.1f} %, {mean.coverage:.0f} %")
         print(f"| {count} | " + " | ".join(cells) + " |")
 
 

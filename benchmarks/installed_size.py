@@ -12,22 +12,22 @@ from pathlib import Path
 MB = 1e6
 
 
-def collect_sizes(name: str, found: dict[str, float]) -> dict[str, float]:
-    """Add the bytes of a package and of what it needs without extras to `found`; what is not installed counts nothing."""
+def collect_sizes(name: str, sizes: dict[str, float]) -> dict[str, float]:
+    """Add the bytes of a package and of what it needs without extras to `sizes`; what is not installed counts nothing."""
     key = re.sub(r"[-_.]+", "-", name).lower()
-    if key in found:
-        return found
+    if key in sizes:
+        return sizes
     try:
         package = distribution(key)
     except PackageNotFoundError:  # of another system or Python
-        return found
+        return sizes
     paths = {Path(str(path.locate())) for path in package.files or ()}
-    found[key] = float(sum(path.stat().st_size for path in paths if path.is_file()))
+    sizes[key] = float(sum(path.stat().st_size for path in paths if path.is_file()))
     for line in package.requires or ():
         wanted = re.match(r"[\w.-]+", line)
         if wanted is not None and "extra ==" not in line:
-            collect_sizes(wanted[0], found)
-    return found
+            collect_sizes(wanted[0], sizes)
+    return sizes
 
 
 if __name__ == "__main__":

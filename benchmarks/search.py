@@ -125,11 +125,11 @@ def time_hard_cases() -> None:
         plane = np.rint(1e9 * shares / shares.sum(axis=2, keepdims=True)).astype(np.int64)
         start = time.process_time()
         try:
-            found = f"{len(non_dominated_sums(list(plane)).points)} sums"
+            outcome = f"{len(non_dominated_sums(list(plane)).points)} sums"
         except TooManySumsError as error:
-            found = f"refused ({error})"
+            outcome = f"refused ({error})"
         print(
-            f"exact, {width} numbers that trade off in every block: {found} in {time.process_time() - start:.3g} s",
+            f"exact, {width} numbers that trade off in every block: {outcome} in {time.process_time() - start:.3g} s",
             flush=True,
         )
 
@@ -150,10 +150,10 @@ def time_second_order(problem: SearchProblem) -> None:
         quadratic = problem.predictor.quadratic(qualities)
         assert quadratic is not None
         start = time.process_time()
-        found = second_order_front(quadratic, costs)
+        front = second_order_front(quadratic, costs)
         spent = time.process_time() - start
         print(
-            f"exact, second-order, {blocks} blocks a stage, none dominated: {len(found.cost)} networks in {spent:.3g} s",
+            f"exact, second-order, {blocks} blocks a stage, none dominated: {len(front.cost)} networks in {spent:.3g} s",
             flush=True,
         )
 
@@ -169,20 +169,24 @@ def compare_searches(
 ) -> None:
     """Print the hypervolume of each search as a share of the best known front's; `best` is the exact front where there is one."""
     first = find_initial_rows(problem) if seeded else None
-    found: dict[str, list[ParetoFront]] = {"random": [], "nsga2": []}
+    fronts_by_search: dict[str, list[ParetoFront]] = {"random": [], "nsga2": []}
     for seed in range(seeds):
-        found["random"].append(random_front(problem, samples, seed))
-        found["nsga2"].append(nsga2(problem, samples, seed=seed))
+        fronts_by_search["random"].append(random_front(problem, samples, seed))
+        fronts_by_search["nsga2"].append(nsga2(problem, samples, seed=seed))
         if seeded:
-            found.setdefault("nsga2, seeded", []).append(nsga2(problem, samples, seed=seed, initial_rows=first))
-    every = [front.rows for fronts in found.values() for front in fronts] + ([first] if first is not None else [])
+            fronts_by_search.setdefault("nsga2, seeded", []).append(
+                nsga2(problem, samples, seed=seed, initial_rows=first)
+            )
+    every = [front.rows for fronts in fronts_by_search.values() for front in fronts] + (
+        [first] if first is not None else []
+    )
     known = best or build_front(problem, np.unique(np.concatenate(every), axis=0), 0)
     points = problem.objectives(known.rows)
     low, high = points.min(axis=0), points.max(axis=0)
     whole = hypervolume(problem, known, low, high)
     shares = {
         name: np.array([hypervolume(problem, front, low, high) / whole for front in fronts])
-        for name, fronts in found.items()
+        for name, fronts in fronts_by_search.items()
     }
     print(
         f"{title}: the {'exact' if best else 'best known'} front has {len(known)} networks; {samples} evaluations, {seeds} seeds"
@@ -193,9 +197,8 @@ def compare_searches(
     assert (shares["nsga2"] > shares["random"]).all()
     if seeded:
         assert (shares["nsga2, seeded"] > shares["nsga2"]).all()
-        print(
-            f"  gap of the seeded one with the bound's networks: {add_optimality_gap(problem, found['nsga2, seeded'][0]).gap:.3f} %"
-        )
+        gap = add_optimality_gap(problem, fronts_by_search["nsga2, seeded"][0]).gap
+        print(f"  gap of the seeded one with the bound's networks: {gap:.3f} %")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -36,8 +36,8 @@ REPEATS = 5
 def random_blocks(count: int, seed: int) -> list[tuple[InvertedResidual, Shape]]:
     """Draw different inverted residuals with squeeze-and-excite, as spaces have them."""
     rng = np.random.default_rng(seed)
-    found: dict[tuple[InvertedResidual, Shape], None] = {}
-    while len(found) < count:
+    blocks: dict[tuple[InvertedResidual, Shape], None] = {}
+    while len(blocks) < count:
         channels, pixels = 8 * int(rng.integers(2, 31)), int(rng.choice([7, 14, 28, 56]))
         block = InvertedResidual(
             channels=8 * int(rng.integers(2, 31)),
@@ -47,8 +47,8 @@ def random_blocks(count: int, seed: int) -> list[tuple[InvertedResidual, Shape]]
             activation=str(rng.choice(["relu", "swish"])),
             attention="se",
         )
-        found[block, (channels, pixels, pixels)] = None
-    return list(found)
+        blocks[block, (channels, pixels, pixels)] = None
+    return list(blocks)
 
 
 def mobilenet_v2() -> Graph:

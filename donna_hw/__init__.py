@@ -1,4 +1,4 @@
-"""donna_hw: profile blocks on a device, collect latency tables, search for the best network at every cost (DONNA, ICCV 2021).
+"""donna_hw: profile blocks on a device, collect latency tables, and search for the best network at every cost (DONNA, ICCV 2021).
 
 Public names are imported on first use, so that `import donna_hw` loads neither torch nor ONNX Runtime.
 """

@@ -1,4 +1,4 @@
-"""Every exception that a user can meet: one line that says what is wrong, what was expected, and what to do."""
+"""Every exception that a user can meet: one line that states what is wrong, what was expected, and what to do."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class MeasurementError(DonnaError, ValueError):
 
 
 class UnavailableError(DonnaError, RuntimeError):
-    """A backend, package or device that cannot be used here; the hint says how to get it."""
+    """A backend, package or device that cannot be used here; the hint explains how to get it."""
 
 
 class InsufficientDataError(DonnaError, ValueError):

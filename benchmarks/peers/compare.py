@@ -54,10 +54,10 @@ def run_peer(python: str, *arguments: str, stdin: str = "") -> subprocess.Comple
 
 def is_installed(python: str, module: str) -> bool:
     """Return whether the peers' interpreter has a module; print a line where it has not."""
-    found = subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False).returncode == 0
-    if not found:
+    installed = subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False).returncode == 0
+    if not installed:
         print(f"{module} is not installed for {python}: left out; `--help` explains how to get it")
-    return found
+    return installed
 
 
 def compare_scalesim(python: str) -> None:

@@ -35,29 +35,38 @@ class Layer(NamedTuple):
 
 def layers() -> list[Layer]:
     """Return the 64 layers: 52 convolutions, 10 sums, the pool and the classifier, a convolution of 1 x 1."""
-    made = [Layer("stem", "conv", (-1,), 3, 224, 32, 112, 3, 2, True)]
+    network = [Layer("stem", "conv", (-1,), 3, 224, 32, 112, 3, 2, True)]
 
     def conv(name: str, channels: int, kernel: int = 1, stride: int = 1, *, relu6: bool, kind: str = "conv") -> None:
-        above = made[-1]
+        above = network[-1]
         size = above.out_size // stride
-        made.append(
+        network.append(
             Layer(
-                name, kind, (len(made) - 1,), above.out_channels, above.out_size, channels, size, kernel, stride, relu6
+                name,
+                kind,
+                (len(network) - 1,),
+                above.out_channels,
+                above.out_size,
+                channels,
+                size,
+                kernel,
+                stride,
+                relu6,
             )
         )
 
     for stage, (expansion, channels, blocks, first) in enumerate(STAGES, start=1):
         for block in range(blocks):
             stride, name = (first if block == 0 else 1), f"s{stage}b{block + 1}"
-            into, width = len(made) - 1, made[-1].out_channels
+            into, width = len(network) - 1, network[-1].out_channels
             if expansion > 1:
                 conv(f"{name} expand", expansion * width, relu6=True)
-            conv(f"{name} depthwise", made[-1].out_channels, 3, stride, relu6=True, kind="depthwise")
+            conv(f"{name} depthwise", network[-1].out_channels, 3, stride, relu6=True, kind="depthwise")
             conv(f"{name} project", channels, relu6=False)
             if stride == 1 and width == channels:
-                size = made[-1].out_size
-                made.append(Layer(f"{name} add", "add", (into, len(made) - 1), channels, size, channels, size))
+                size = network[-1].out_size
+                network.append(Layer(f"{name} add", "add", (into, len(network) - 1), channels, size, channels, size))
     conv("head", 1280, relu6=True)
-    made.append(Layer("pool", "pool", (len(made) - 1,), 1280, 7, 1280, 1, 7))
+    network.append(Layer("pool", "pool", (len(network) - 1,), 1280, 7, 1280, 1, 7))
     conv("classifier", 1000, relu6=False)
-    return made
+    return network

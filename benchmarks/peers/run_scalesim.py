@@ -79,10 +79,11 @@ def main() -> None:
         layout = ["Layer," * 11] + [f"{layer[0]}," + "1," * 10 for layer in request["layers"]]
         (folder / "layout.csv").write_text("\n".join(layout) + "\n", encoding="utf-8")
         start = time.perf_counter()
-        found = [cycles(folder, array) for array in request["arrays"]]
+        array_cycles = [cycles(folder, array) for array in request["arrays"]]
         seconds = time.perf_counter() - start
     json.dump(
-        {"version": version("scalesim"), "numpy": version("numpy"), "cycles": found, "seconds": seconds}, sys.stdout
+        {"version": version("scalesim"), "numpy": version("numpy"), "cycles": array_cycles, "seconds": seconds},
+        sys.stdout,
     )
 
 

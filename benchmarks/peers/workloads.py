@@ -60,14 +60,14 @@ def network() -> Workload:
     tensors, nodes, outputs = [Tensor(3 * 224 * 224, 3)], [], [0]
     for layer in layers():
         inputs = tuple(outputs[number + 1] for number in layer.inputs)
-        made = len(tensors)
+        output = len(tensors)
         tensors.append(Tensor(layer.out_channels * layer.out_size**2, layer.out_channels))
-        nodes.append(_node(layer, inputs, made))
+        nodes.append(_node(layer, inputs, output))
         if layer.relu6:
             tensors.append(tensors[-1])
             work = tensors[-1].elements
             relu6 = Node(
-                "vector", "relu6", f"{layer.name} relu6", "Clip", (made,), (made + 1,), work=work, elementwise=True
+                "vector", "relu6", f"{layer.name} relu6", "Clip", (output,), (output + 1,), work=work, elementwise=True
             )
             nodes.append(relu6)
         outputs.append(len(tensors) - 1)

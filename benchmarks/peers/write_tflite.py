@@ -144,9 +144,9 @@ def network() -> bytes:
     """Return MobileNetV2 as a .tflite."""
     writer, rng = Writer(), np.random.default_rng(0)
     image = writer.tensor("image", (1, 224, 224, 3), IMAGE_SCALE)
-    found: list[int] = []
+    outputs: list[int] = []
     for layer in layers():
-        inputs = [found[number] if number >= 0 else image for number in layer.inputs]
+        inputs = [outputs[number] if number >= 0 else image for number in layer.inputs]
         if layer.kind in ("conv", "depthwise"):
             last = (layer.kernel, layer.kernel, layer.in_channels)
             shape = (1, *last) if layer.kind == "depthwise" else (layer.out_channels, *last)
@@ -165,8 +165,8 @@ def network() -> bytes:
             *(RELU6 if layer.relu6 else quantization),
         )
         writer.operator(layer, inputs, out)
-        found.append(out)
-    return writer.finish(image, found[-1])
+        outputs.append(out)
+    return writer.finish(image, outputs[-1])
 
 
 if __name__ == "__main__":

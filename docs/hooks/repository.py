@@ -37,19 +37,21 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Return the page with its links turned."""
-    return turned(markdown, page.file.src_uri)
+    """Return the page with its links rewritten."""
+    return rewrite_links(markdown, page.file.src_uri)
 
 
-def turned(markdown: str, page: str) -> str:
+def rewrite_links(markdown: str, page: str) -> str:
     """Return Markdown of a page with its links between files of the repository as links between pages."""
     home = {name: path for path, name in OUTSIDE.items()}.get(page, f"docs/{page}")
 
-    def turn(link: re.Match[str]) -> str:
+    def rewrite(link: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join(posixpath.dirname(home), link[2]))
-        found = OUTSIDE.get(target)
-        if found is None and target.startswith("docs/"):
-            found = target.removeprefix("docs/")
-        return link[1] + (link[2] if found is None else posixpath.relpath(found, posixpath.dirname(page) or "."))
+        linked_page = OUTSIDE.get(target)
+        if linked_page is None and target.startswith("docs/"):
+            linked_page = target.removeprefix("docs/")
+        return link[1] + (
+            link[2] if linked_page is None else posixpath.relpath(linked_page, posixpath.dirname(page) or ".")
+        )
 
-    return LINK.sub(turn, markdown)
+    return LINK.sub(rewrite, markdown)

@@ -1,4 +1,4 @@
-"""The command line: click and nothing else.
+"""The command line, with click: one module per command or group of commands.
 
 Nothing heavy is imported before a command runs, so that `donna-hw --help` answers at once.
 """

@@ -1,1 +1,1 @@
-"""Costs of whole networks: sums of table rows, corrections, fits, Gaussian processes, quantiles and several devices."""
+"""Costs of whole networks: sums of table rows, corrections by measured networks, Gaussian processes, quantiles and several devices."""

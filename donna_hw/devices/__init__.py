@@ -1,1 +1,1 @@
-"""Devices: one TOML file each, and the backends that time, simulate or count blocks."""
+"""Devices, each described by a TOML file, and the backends that time, simulate or count blocks."""

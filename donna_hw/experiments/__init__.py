@@ -1,1 +1,1 @@
-"""The paper's studies: predictor study, front benchmark, transfer, INT8, detection."""
+"""The paper's studies: accuracy predictors, front benchmark, transfer to new blocks, INT8 and object detection."""

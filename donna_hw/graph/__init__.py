@@ -1,1 +1,1 @@
-"""A block as a graph of layers and its forms: torch, ONNX, TFLite and INT8; FLOP counts."""
+"""A block as a graph of layers, its forms in torch, ONNX, TFLite and INT8, and its FLOP counts."""

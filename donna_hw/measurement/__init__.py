@@ -1,1 +1,1 @@
-"""Samples of a measurement and what follows from them: protocols, stopping, intervals, verdicts. No devices."""
+"""Protocols, stopping rules, intervals and verdicts: all that is computed from the samples of a measurement, without a device."""

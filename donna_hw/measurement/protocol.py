@@ -20,7 +20,7 @@ class Protocol:
 
     Args:
         name: By which `get_protocol` finds it.
-        rounds: Trials of each block at most; every round visits the blocks in a new random order.
+        rounds: Trials of each block at most; every round runs the blocks in a new random order.
         warmup: Runs dropped at the start of each trial.
         samples: Runs timed in each trial.
         statistic: Which of `STATISTICS` of the samples is the latency.

@@ -1,1 +1,1 @@
-"""Accuracy predictors: accuracies of networks from metrics of their blocks."""
+"""Accuracy predictors: the accuracy of a network from the metrics of its blocks."""

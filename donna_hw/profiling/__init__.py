@@ -1,1 +1,1 @@
-"""Fill latency tables: scheduler, workers, sample journal, composition and calibration."""
+"""Fill latency tables: schedule trials, run them in workers, record the samples, and compose and calibrate the tables."""

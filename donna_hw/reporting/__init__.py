@@ -1,1 +1,1 @@
-"""What a run shows: the HTML report, figures, text for the terminal, and the summary."""
+"""Show results: the HTML report of a run, figures, text for the terminal, and the summary."""

@@ -1,1 +1,1 @@
-"""Exact, NSGA-II and random search; Pareto fronts; the loop that verifies them on the device."""
+"""Exact, NSGA-II and random search, Pareto fronts, and the loop that verifies a front on the device."""

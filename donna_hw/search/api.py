@@ -14,7 +14,7 @@ from donna_hw.errors import ConfigError, DonnaError, UnknownNameError
 from donna_hw.predictors.serialization import load_predictor, read_metric
 from donna_hw.search.exact import exact_front, exact_search_obstacle
 from donna_hw.search.exact_sums import TooManySumsError
-from donna_hw.search.nsga2 import nsga2
+from donna_hw.search.nsga2 import nsga2, validate_sizes
 from donna_hw.search.optimality_gap import add_optimality_gap, find_initial_rows
 from donna_hw.search.pareto_front import ParetoFront, select_diverse
 from donna_hw.search.parsing import CostParser
@@ -57,10 +57,7 @@ class SearchSettings:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise UnknownNameError("unknown search method", got=self.method, choices=METHODS)
-        if self.samples < self.population or self.population < 4:
-            raise ConfigError(
-                f"{self.samples} samples are fewer than the population of {self.population}, or the population is below 4"
-            )
+        validate_sizes(self.samples, self.population)
 
 
 def search(problem: SearchProblem, settings: SearchSettings) -> ParetoFront:

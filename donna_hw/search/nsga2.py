@@ -17,6 +17,14 @@ from donna_hw.search.problem import SearchProblem
 from donna_hw.spaces.space import Rows
 
 
+def validate_sizes(samples: int, population: int) -> None:
+    """Raise `ConfigError` unless there are at least 4 networks in a generation and enough samples for one."""
+    if population < 4:
+        raise ConfigError("population must be at least 4", got=population)
+    if samples < population:
+        raise ConfigError(f"samples must be at least the population of {population}", got=samples)
+
+
 def nsga2(
     problem: SearchProblem,
     samples: int = 2500,
@@ -42,10 +50,7 @@ def nsga2(
         ConfigError: `samples` or `population` is too small.
         InsufficientDataError: No evaluated network satisfies the constraints; the message has the nearest values.
     """
-    if samples < population or population < 4:
-        raise ConfigError(
-            f"{samples} samples are fewer than the population of {population}, or the population is below 4"
-        )
+    validate_sizes(samples, population)
     space, batches = problem.space, list[Rows]()
     upper = space.gene_counts - 1
     first, others = _split_initial_rows(initial_rows, population, min(samples // 2, samples - population))

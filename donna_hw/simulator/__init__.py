@@ -1,4 +1,7 @@
-"""The simulator of a tensor unit: cycles, time and energy of a network from its shapes; `docs/tensor_unit.md` has every equation."""
+"""The simulator of a tensor unit: cycles, time and energy of a network from its shapes.
+
+`docs/tensor_unit.md` has every equation.
+"""
 
 from __future__ import annotations
 

@@ -127,8 +127,8 @@ class Energy(_HardwareConfig):
 class Hardware(_HardwareConfig):
     """A tensor unit, as the table `hardware` of a device file describes it.
 
-    Args:
-        clock_hz: Clock frequency.
+    Attributes:
+        clock_hz: Clock frequency, in Hz.
         precision: Of everything that the model does not quantize itself; a float model is simulated as if it had this precision.
         array: The systolic array.
         memory: On-chip memories and the path to DRAM.

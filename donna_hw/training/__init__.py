@@ -1,1 +1,1 @@
-"""Train networks and blocks: data sets, distillation, finetuning, quantization, libraries and executors."""
+"""Train networks and blocks: datasets, distillation, finetuning, quantization, the libraries of results, and executors."""

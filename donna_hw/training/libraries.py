@@ -82,7 +82,7 @@ class BlockLibrary:
             metric: One name in `METRICS`, or several joined by `+`, which may then include names in `COUNTS`.
 
         Returns:
-            Float [stage][block] for one metric, float [stage][block, metric] for several; infinite for a diverged block.
+            An array for each stage: float [blocks] for one metric, float [blocks, metrics] for several; infinite for a diverged block.
 
         Raises:
             UnknownNameError: For an unknown metric.

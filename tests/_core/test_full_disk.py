@@ -12,7 +12,17 @@ DONNA = [sys.executable, "-c", "from donna_hw.cli import main; main()"]
 def test_a_profile_on_a_full_disk_is_an_error_and_resumes_when_there_is_space(small_disk: Path) -> None:
     filler = small_disk / "filler"
     filler.write_bytes(bytes(100 * 1024))
-    command = [*DONNA, "profile", "small_8px", "--device", "onnxruntime_cpu", "--rounds", "1", "--out", str(small_disk)]
+    command = [
+        *DONNA,
+        "profile",
+        "small_8px",
+        "--device",
+        "onnxruntime_cpu",
+        "--rounds",
+        "1",
+        "--tables",
+        str(small_disk),
+    ]
     full = subprocess.run(command, capture_output=True, text=True, check=False)
     errors = [line for line in full.stderr.splitlines() if "error" in line]
     assert full.returncode == 2

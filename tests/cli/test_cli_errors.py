@@ -38,16 +38,27 @@ def search(run: TinyRun, *more: str) -> list[str]:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["profile", "small_8px", "--device", "onxruntime_cpu"], ["'onxruntime_cpu'", "did you mean 'onnxruntime_cpu'"]),
+        (
+            ["profile", "small_8px", "--device", "onxruntime_cpu"],
+            ["'onxruntime_cpu'", "did you mean 'onnxruntime_cpu'"],
+        ),
         (["profile", "smal_8px", "--device", "onnxruntime_cpu"], ["'smal_8px'", "did you mean 'small_8px'"]),
         (["count", "smal_8px"], ["expected ", "small_28px, small_32px, small_8px", "did you mean 'small_8px'"]),
         (["run", "digit"], ["'digit'", "did you mean 'digits'"]),
         (["run", "none.toml"], ["'none.toml'", "expected ", " digits, "]),
         (["distill", "../../etc/x"], ["unknown recipe '../../etc/x'"]),
         (["search", "small", "--accuracy-from", "r", "--cost", "macs"], ["'small'"]),
-        (["search", "small_8px", "--accuracy-from", "r", "--cost", "abacus"], ["'none for abacus'", "profile small_8px"]),
+        (
+            ["search", "small_8px", "--accuracy-from", "r", "--cost", "abacus"],
+            [
+                "no table of small_8px",
+                "got 'abacus'",
+                "expected macs, onnxruntime_cpu",
+                "donna-hw profile small_8px --device abacus",
+            ],
+        ),
     ],
-)  # fmt: skip
+)
 def test_an_unknown_name_is_one_line_with_the_known_ones(main: Main, arguments: list[str], says: list[str]) -> None:
     code, _, error = main(*arguments)
     one_line(code, error, *says)
@@ -133,14 +144,21 @@ def test_a_folder_that_cannot_be_written_is_one_line(broken: TinyRun, main: Main
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda text: "".join(text.splitlines(True)[:-2]), ["2 missing", "profile small_8px --device onnxruntime_cpu"]),
-        (lambda text: text.replace("median_s", "median_ms", 1), ["must have the column median_s", "seconds"]),
+        (
+            lambda text: "".join(text.splitlines(True)[:-2]),
+            [
+                "2 rows of small_8px are missing: ",
+                "donna-hw profile small_8px --device onnxruntime_cpu",
+                "donna-hw table validate",
+            ],
+        ),
+        (lambda text: text.replace("median_s", "median_ms", 1), ["no column median_s", "seconds", "convert the unit"]),
         (lambda text: re.sub(r"(stage1,.*?[0-9a-f]{16},)[^,]+", r"\1nan", text, count=1), ["finite", "'nan'", "line "]),
-        (lambda text: text[:-20], ["must end with a whole line"]),
-        (lambda text: text + text.splitlines(True)[-1], ["a block must have one row"]),
+        (lambda text: text[:-20], ["the last line is torn", "profile again"]),
+        (lambda text: text + text.splitlines(True)[-1], ["two rows for stage", "delete one of them"]),
     ],
     ids=["missing rows", "another unit", "nan", "torn", "doubled"],
-)  # fmt: skip
+)
 def test_a_doubtful_table_is_refused(
     broken: TinyRun, main: Main, change: Callable[[str], str], says: list[str]
 ) -> None:
@@ -152,7 +170,7 @@ def test_a_doubtful_table_is_refused(
 def test_a_table_in_another_unit_than_its_quantity_is_refused(broken: TinyRun, main: Main) -> None:
     edit((broken.folder / TABLE).with_suffix(".toml"), lambda text: text.replace('unit = "s"', 'unit = "ms"'))
     code, _, error = main(*search(broken))
-    one_line(code, error, "quantity and unit must agree", "latency in ms")
+    one_line(code, error, "wrong quantity or unit; got 'latency in ms'; expected latency in s")
 
 
 @pytest.mark.parametrize(
@@ -161,7 +179,7 @@ def test_a_table_in_another_unit_than_its_quantity_is_refused(broken: TinyRun, m
         ("onnxruntime_cpu<=0.2", ["'0.2'", "expected s, ms or us"]),
         ("onnxruntime_cpu<=3MAC", ["'3MAC'", "expected s, ms or us"]),
         ("macs<=3ms", ["'3ms'", "expected MAC, kMAC, MMAC or GMAC"]),
-        ("moos<=3MMAC", ["none for moos", "expected macs, onnxruntime_cpu, params"]),
+        ("moos<=3MMAC", ["no table of small_8px", "got 'moos'", "expected macs, onnxruntime_cpu, params"]),
         ("0.2ms", ["must be COST<=VALUE with a unit", "got '0.2ms'"]),
         ("macs=3MMAC", ["must be COST<=VALUE with a unit", "got 'macs=3MMAC'"]),
         ("<=3ms", ["must be COST<=VALUE with a unit"]),
@@ -170,7 +188,7 @@ def test_a_table_in_another_unit_than_its_quantity_is_refused(broken: TinyRun, m
             [
                 "no network satisfies onnxruntime_cpu <= 0.001 us",
                 "the lowest of all networks is",
-                "raise this limit",
+                "raise this constraint",
             ],
         ),
     ],
@@ -184,7 +202,7 @@ def test_a_constraint_that_cannot_be_met_or_read_is_refused(
 
 def test_too_few_samples_for_a_population_are_refused(tiny_run: TinyRun, main: Main) -> None:
     code, _, error = main(*search(tiny_run, "--samples", "10"))
-    one_line(code, error, "samples must be at least the population")
+    one_line(code, error, "samples must be at least the population of 50; got 10")
 
 
 def test_an_empty_library_cannot_be_fitted(broken: TinyRun, main: Main) -> None:
@@ -212,7 +230,7 @@ def test_a_torn_predictor_is_refused(broken: TinyRun, main: Main) -> None:
         ),
         (lambda text: text.replace("stage,block", "block,stage"), ["quality.csv: unexpected column"]),
         (lambda text: text.replace(",trained,", ",", 1), ["line 2: 9 fields instead of 10"]),
-        (lambda text: "".join(text.splitlines(True)[:-1]), ["1 missing", "donna-hw distill"]),
+        (lambda text: "".join(text.splitlines(True)[:-1]), ["1 blocks of small_8px are missing: ", "donna-hw distill"]),
     ],
     ids=["nan", "columns", "fields", "missing"],
 )

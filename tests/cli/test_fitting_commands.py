@@ -61,7 +61,7 @@ def test_a_table_of_counts_and_networks_give_a_latency_and_the_counts_stay_count
     assert "fitted to 20 whole networks" in text
     table = LatencyTable.read(tables / "made/small_8px/lab.csv")
     assert (table.info.device, table.info.unit, table.info.origin) == ("made", "s", "fitted")
-    assert "macs/small_8px" in str(table.info.identity["ground"])
+    assert "macs/small_8px" in str(table.info.identity["prior"])
     assert judged(table) < 0.02
     assert not list(tables.glob("macs/**/*.correction.toml"))
 
@@ -97,8 +97,8 @@ def test_what_cannot_be_fitted_is_one_line_and_no_measured_table_is_lost(tmp_pat
     asked: dict[str, tuple[object, ...]] = {
         "at least 4 whole networks; got 3": ("fit", path),
         "no such file": ("fit", tmp_path / "none.networks.csv"),
-        "is named <variant>.networks.csv": ("fit", tmp_path / "lab.csv"),
-        "must be of the space small_28px": (
+        "must be named <variant>.networks.csv; got 'lab.csv'": ("fit", tmp_path / "lab.csv"),
+        "the networks are of another space than small_28px; got 'small_8px'": (
             "calibrate",
             "macs/small_28px",
             "--tables",

@@ -49,8 +49,8 @@ def test_what_a_training_prints_and_keeps(folder: Path, main: Main) -> None:
     assert [row["epoch"] for row in log] == list("012345")
     assert float(log[-1]["loss"]) < float(log[0]["loss"])
     facts = read_toml(reference / "reference.toml")
-    assert facts["top1_percent"] == pytest.approx(float(log[-1]["averaged_top1_percent"]))
-    assert facts["unaveraged_top1_percent"] == pytest.approx(float(log[-1]["top1_percent"]))
+    assert facts["top1_percent"] == pytest.approx(float(log[-1]["ema_top1_percent"]))
+    assert facts["raw_top1_percent"] == pytest.approx(float(log[-1]["top1_percent"]))
     assert facts["train_s"] == pytest.approx(sum(float(row["seconds"]) for row in log))
     assert (facts["test_images"], facts["seed"], facts["processes"]) == (12, 4, 1)
     assert printed.startswith(f"run/reference: top-1 {facts['top1_percent']:.2f} % with averaged weights, ")
@@ -133,7 +133,7 @@ def test_a_loss_that_is_no_number_ends_the_training(folder: Path, main: Main) ->
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ('"image_folder"', '"digits"', "data.name must be 'image_folder'; found 'digits'"),
+        ('"image_folder"', '"digits"', "reference.method = 'paper' needs data.name = 'image_folder'; got 'digits'"),
         ("micro_batch = 8", "micro_batch = 3", "reference.batch must be a multiple of 1 process"),
         ("batch = 8", "batch = 32\n", "reference.batch must be at most the number of train images, 24; got 32"),
     ],
@@ -148,7 +148,7 @@ def test_a_missing_timm_is_named_with_its_command(folder: Path, main: Main, monk
     found = torchvision_compat.find_spec
     monkeypatch.setattr(torchvision_compat, "find_spec", lambda name: None if name == "timm" else found(name))
     line = refused(main, recipe(folder))
-    assert line == "error: training as the paper does needs the package timm; pip install 'donna-hw[timm]'"
+    assert line == "error: training as in the paper needs the package timm; pip install 'donna-hw[timm]'"
 
 
 def test_other_steps_are_refused_in_several_processes(
@@ -157,7 +157,8 @@ def test_other_steps_are_refused_in_several_processes(
     monkeypatch.setenv("WORLD_SIZE", "2")
     code, _, error = main("distill", recipe(folder), "--out", "run")
     assert code == 2
-    assert "only `reference` and `finetune` run in several processes; found '2 processes'" in error
+    assert "this step cannot run in several processes; only reference and finetune can; got '2 processes'" in error
+    assert "without torchrun" in error
 
 
 def test_the_other_method_is_refused_in_several_processes(
@@ -167,7 +168,9 @@ def test_the_other_method_is_refused_in_several_processes(
     path = recipe(folder)
     text = path.read_text()
     path.write_text(text[: text.index("[reference]")] + "[reference]\nepochs = 2\n")
-    assert "only reference.method = 'paper' trains in several processes; found 'adam_cosine'" in refused(main, path)
+    assert "only reference.method = 'paper' trains the reference in several processes; got 'adam_cosine'" in refused(
+        main, path
+    )
 
 
 def weights_of(folder: Path, words: list[str]) -> dict[str, torch.Tensor]:

@@ -87,7 +87,7 @@ def test_a_cost_is_made_from_a_table_that_covers_the_space(tmp_path: Path) -> No
         total = values["stem", "", ""] + values["head", "", ""] + sum(values[key] for key in keys)
         assert cost.mean(row[None])[0] == pytest.approx(total, rel=1e-12)
     wide = replace(space, global_axes=(Axis("resolution", (4, 8)),))
-    with pytest.raises(TableError, match="must have the column resolution"):
+    with pytest.raises(TableError, match="no column resolution, only part, kernel"):
         TableCost.of(wide, table)
     with pytest.raises(TableError, match="missing"):
         TableCost.of(tiny_space((1, 3, 5)), table)

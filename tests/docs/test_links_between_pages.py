@@ -10,14 +10,14 @@ from paths import ROOT
 
 
 @pytest.fixture(scope="module")
-def turned() -> Callable[[str, str], str]:
+def rewrite_links() -> Callable[[str, str], str]:
     spec = importlib.util.spec_from_file_location("repository", ROOT / "docs" / "hooks" / "repository.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    found: Callable[[str, str], str] = module.turned
-    return found
+    function: Callable[[str, str], str] = module.rewrite_links
+    return function
 
 
 @pytest.mark.parametrize(
@@ -36,11 +36,11 @@ def turned() -> Callable[[str, str], str]:
         ("index.md", "#devices", "#devices"),
     ],
 )
-def test_a_link_is_turned(turned: Callable[[str, str], str], page: str, written: str, link: str) -> None:
-    assert turned(f"see [it]({written}).", page) == f"see [it]({link})."
+def test_a_link_is_rewritten(rewrite_links: Callable[[str, str], str], page: str, written: str, link: str) -> None:
+    assert rewrite_links(f"see [it]({written}).", page) == f"see [it]({link})."
 
 
 def test_a_file_that_is_no_page_keeps_its_link_which_the_strict_build_refuses(
-    turned: Callable[[str, str], str],
+    rewrite_links: Callable[[str, str], str],
 ) -> None:
-    assert turned("[it](examples/custom_model.py)", "index.md") == "[it](examples/custom_model.py)"
+    assert rewrite_links("[it](examples/custom_model.py)", "index.md") == "[it](examples/custom_model.py)"

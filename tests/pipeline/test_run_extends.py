@@ -27,7 +27,8 @@ OWN_SPACE = """
 from dataclasses import dataclass
 from functools import partial
 
-from donna_hw import Axis, Classifier, ConvNormAct, InvertedResidual, Space, Stage, TorchLayer, add_cell
+from donna_hw import Axis, Classifier, ConvNormAct, InvertedResidual, Space, Stage, TorchLayer
+from donna_hw.spaces.extend import add_cell
 from torch import nn
 
 

@@ -94,7 +94,7 @@ def test_blocks_and_networks_are_quantized_and_the_predictor_stays(
         for one, library in zip(groups[2:], (quantize_test_networks(run), run.architectures), strict=True):
             np.testing.assert_allclose(one.measured_percent, [top1 for top1, _ in library.mean_top1("test").values()])
     front = tmp_path / "front.csv"
-    for number, says in ((0, "finetuned whole"), (1, "which are made with a finetuned network alone")):
+    for number, says in ((0, "finetuned whole"), (1, "so its networks exist only as quantized finetuned networks")):
         blocks = [label.replace("k3", "k5") if number else label for label in labels.values()]
         front.write_text(",".join(labels) + "\n" + ",".join(blocks) + "\n")
         code, _, error = main(

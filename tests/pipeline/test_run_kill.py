@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -42,8 +43,11 @@ def test_a_run_killed_again_and_again_ends_like_one_left_alone(
 
 def records(folder: Path) -> int:
     """Return how many records all journals of a run hold: its progress, whatever the machine's speed."""
-    names = ("quality.csv", "architectures.csv", "*.samples.csv")
-    return sum(path.read_bytes().count(b"\n") for name in names for path in folder.rglob(name))
+    files = [
+        Path(parent, name) for parent, _, names in os.walk(folder) for name in names
+    ]  # folders may vanish meanwhile
+    journals = [path for path in files if path.name.endswith((".samples.csv", "quality.csv", "architectures.csv"))]
+    return sum(path.read_bytes().count(b"\n") for path in journals)
 
 
 def killed(recipe: Path, folder: Path, *, records_more: int, delay_s: float) -> list[psutil.Process]:
@@ -102,7 +106,6 @@ def test_a_second_process_on_the_same_folder_is_told_so_at_once(broken: TinyRun,
         assert first.poll() is None
         first.communicate()
     assert code == 2
-    assert error.startswith("error: only one process may write a run at a time")
+    assert error.startswith(f"error: {broken.folder} is locked by another process that writes there")
     assert error.count("\n") == 1
-    assert str(broken.folder) in error
     assert main("report", broken.recipe, "--out", broken.folder)[0] == 0

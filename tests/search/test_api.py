@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from math import comb
 
+import click
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -28,9 +29,11 @@ def test_an_unknown_method_names_the_known_ones() -> None:
 
 
 def test_the_command_line_offers_every_method() -> None:
-    from donna_hw.cli import search as command
+    from donna_hw.cli.search import search as command
 
-    assert command.METHODS == api.METHODS
+    [option] = [parameter for parameter in command.params if parameter.name == "method"]
+    assert isinstance(option.type, click.Choice)
+    assert tuple(option.type.choices) == api.METHODS
 
 
 @pytest.mark.parametrize("method", ["auto", "nsga2", "random"])
@@ -149,7 +152,7 @@ def test_a_count_below_one_and_accuracies_without_spread_are_refused() -> None:
     for call in (lambda: arithmetic.random_epochs(0), lambda: arithmetic.donna_epochs(1, 0)):
         with pytest.raises(ConfigError, match="got 0"):
             call()
-    with pytest.raises(ConfigError, match="must spread"):
+    with pytest.raises(ConfigError, match=r"standard deviation of .* must be above 0; got 0"):
         arithmetic.share_exceeding(77, 76, 0)
     with pytest.raises(ConfigError, match="between 0 and 1"):
         arithmetic.networks_needed(1.0)

@@ -85,23 +85,24 @@ def test_costs_are_called_as_they_are_asked_for_and_once() -> None:
 
 def test_a_limit_is_on_any_cost_in_its_own_unit() -> None:
     costs = reader().parse_costs(["tensor_unit"])
-    own = reader().parse_constraint("tensor_unit=20ms", costs)
+    own = reader().parse_constraint("tensor_unit<=20ms", costs)
     assert own.cost is costs[0]
     assert own.upper_bound == pytest.approx(0.02)
-    other = reader().parse_constraint("energy@tensor_unit=3mJ", costs)
+    other = reader().parse_constraint("energy@tensor_unit<=3mJ", costs)
     assert (other.cost.name, other.cost.unit, other.upper_bound) == ("energy@tensor_unit", "J", pytest.approx(3e-3))
-    worst = reader().parse_constraint("max(tensor_unit,onnxruntime_cpu)=5ms", costs)
+    worst = reader().parse_constraint("max(tensor_unit,onnxruntime_cpu)<=5ms", costs)
     assert (worst.cost.unit, worst.upper_bound) == ("s", pytest.approx(5e-3))
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("params=3ms", "in parameter .*'3ms'; expected parameter, k or M"),
-        ("energy@tensor_unit=3ms", "in J .*'3ms'; expected J, mJ, uJ, nJ or pJ"),
-        ("tensor_unit=3mJ", "in s .*'3mJ'; expected s, ms or us"),
-        ("tensor_unit=3", "in s .* with a unit; got '3'"),
-        ("tensor_unit", "a limit is COST=VALUE with a unit"),
+        ("params<=3ms", "in parameter .*'3ms'; expected parameter, k or M"),
+        ("energy@tensor_unit<=3ms", "in J .*'3ms'; expected J, mJ, uJ, nJ or pJ"),
+        ("tensor_unit<=3mJ", "in s .*'3mJ'; expected s, ms or us"),
+        ("tensor_unit<=3", "in s .* with a unit; got '3'"),
+        ("tensor_unit", "must be COST<=VALUE with a unit.*got 'tensor_unit'"),
+        ("tensor_unit=3ms", "must be COST<=VALUE with a unit.*got 'tensor_unit=3ms'"),
     ],
 )
 def test_a_limit_whose_unit_does_not_fit_is_refused(text: str, says: str) -> None:

@@ -102,7 +102,14 @@ def test_a_search_needs_a_cost() -> None:
         SearchProblem(free.space, free.qualities, free.predictor, [])
 
 
-@pytest.mark.parametrize(("samples", "population"), [(3, 4), (10, 3), (19, 20)])
-def test_samples_below_the_population_are_refused(samples: int, population: int) -> None:
-    with pytest.raises(ConfigError, match=f"{samples} samples are fewer than the population of {population}"):
+@pytest.mark.parametrize(
+    ("samples", "population", "says"),
+    [
+        (3, 4, "samples must be at least the population of 4; got 3"),
+        (10, 3, "population must be at least 4; got 3"),
+        (19, 20, "samples must be at least the population of 20; got 19"),
+    ],
+)
+def test_samples_below_the_population_are_refused(samples: int, population: int, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
         nsga2(tiny_problem(), samples, population)

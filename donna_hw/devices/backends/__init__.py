@@ -1,4 +1,4 @@
-"""Backends by name: what fills latency tables. Each is imported only when it is used."""
+"""Backends by name. A backend measures, simulates or counts blocks; it is imported only when it is used."""
 
 from __future__ import annotations
 

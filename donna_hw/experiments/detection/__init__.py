@@ -1,1 +1,1 @@
-"""Backbones from a search in RetinaNet: do their accuracies transfer to object detection?"""
+"""Object detection: do the accuracies of searched networks transfer when they are backbones of RetinaNet?"""

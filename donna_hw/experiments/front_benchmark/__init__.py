@@ -1,1 +1,1 @@
-"""The front compared with random networks and scaled references of equal measured latency."""
+"""Compare a front with random networks and scaled references of equal measured latency."""

@@ -1,1 +1,1 @@
-"""An unchanged predictor evaluated on INT8 blocks and networks."""
+"""Evaluate a predictor, fitted to float networks, on INT8 blocks and networks."""

@@ -1,1 +1,1 @@
-"""The predictor compared with its rivals, with intervals and the noise ceiling."""
+"""Compare the accuracy predictor with its rivals, with confidence intervals and the noise ceiling."""

@@ -190,7 +190,7 @@ def evaluate_quantized_streamed(run: Run, job: QuantizationJob, processes: Distr
 
 
 def quantize_network(job: QuantizationJob, images: Tensor | None) -> GraphModule:
-    """Quantize the network of a job and save it where the job says.
+    """Quantize the network of a job and save it at the path that the job names.
 
     Args:
         job: The network and how it is quantized.

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from donna_hw._core.csv_files import read_csv
-from donna_hw.errors import ConfigError, FileFormatError, InsufficientDataError
+from donna_hw.errors import ConfigError, FileFormatError, InsufficientDataError, UnknownNameError
 from donna_hw.pipeline.run import Run
 from donna_hw.pipeline.steps.extend import base_folder, base_run
 from donna_hw.pipeline.steps.fit import collect_fit_targets
@@ -39,12 +39,18 @@ def require_file(run: Run | DetectionRun, name: str, step: str) -> Path:
     return path
 
 
-def parse_network(space: Space, name: str) -> Architecture:
-    """Return the network of a name, its labels joined by `/`; raises `FileFormatError` or `UnknownNameError` for any other name."""
+def parse_network(space: Space, name: str, path: Path | None = None) -> Architecture:
+    """Return the network of a name, its labels joined by `/`.
+
+    Raises `FileFormatError` or `UnknownNameError` for any other name; the message starts with `path`, the file that has the name.
+    """
+    place = f"{path}: " if path else ""
     try:
         return space.architecture_from_name(str(name))
     except ConfigError as error:
-        raise FileFormatError(error.message, got=name) from None
+        raise FileFormatError(f"{place}{error.message}", got=name) from None
+    except UnknownNameError as error:
+        raise UnknownNameError(f"{place}{error.message}", got=error.got, choices=error.choices) from None
 
 
 def load_finetuning_curves(run: Run) -> tuple[list[Curve], float]:

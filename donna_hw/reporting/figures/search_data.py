@@ -101,7 +101,7 @@ def _verified(run: Run, problem: SearchProblem) -> pd.DataFrame:
     if not path.exists():
         return pd.DataFrame(columns=columns)
     frame = read_csv(path, ("role", "network", "top1_percent", "measured_s"))
-    rows = np.array([run.space.row(parse_network(run.space, name)) for name in frame["network"]])
+    rows = np.array([run.space.row(parse_network(run.space, name, path)) for name in frame["network"]])
     predicted = model.mean(rows)
     measured = frame["measured_s"] if model.name == run.device.name else predicted
     values = frame["role"], predicted, _percent(problem, rows), measured, frame["top1_percent"]

@@ -1,1 +1,1 @@
-"""The interactive report of a run as one HTML file."""
+"""The interactive report of a run as a single HTML file."""

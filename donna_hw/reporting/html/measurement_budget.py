@@ -1,4 +1,4 @@
-"""What more measurement would gain: the precision of a front's latencies after another hour, predicted from a run's files."""
+"""What more measurement would gain: the precision of a front's latencies after more device time, predicted from a run's files."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def _budget_options(
     space: Space, table: LatencyTable, cost: CostModel, rows: Rows, budget_s: float
 ) -> tuple[tuple[BudgetOption, ...], str]:
     if table.info.origin != "measured" or "low_s" not in table.frame:
-        return (), f"the table is {table.info.origin} and has no measurement error, so another hour gains nothing"
+        return (), f"the table is {table.info.origin} and has no measurement error, so more measurements gain nothing"
     cool_down_s = float(table.info.identity.get("cool_down_s", 0.0))
     options = []
     records = {key: record for key, record in _journal(table, ".samples.csv").items() if record.trials}

@@ -93,14 +93,29 @@ def _format_fused(op: OperatorResult) -> str:
 
 
 def _fit_columns(texts: dict[str, list[str]], room: int) -> dict[str, list[str]]:
-    """Return columns of names that fit into `room` characters with their gaps; the widest is cut first."""
-    widths = {name: max(len(name), *map(len, cells), 0) for name, cells in texts.items()}
+    """Return columns of names that fit into `room` terminal cells with their gaps; the widest is cut first."""
+    from rich.cells import cell_len
+
+    printed = {name: [shorten(cell, len(cell)) for cell in cells] for name, cells in texts.items()}
+    widths = {name: max(len(name), *map(cell_len, cells), 0) for name, cells in printed.items()}
     while sum(widths.values()) + 2 * (len(widths) - 1) > room:
         widest = max(widths, key=lambda name: widths[name] / COLUMN_WEIGHTS.get(name, 1))
         if widths[widest] <= MIN_COLUMN_WIDTH:
             break
         widths[widest] -= 1
-    return {name: [shorten(cell, widths[name]) for cell in cells] for name, cells in texts.items()}
+    return {name: [_fit_name(cell, widths[name]) for cell in cells] for name, cells in printed.items()}
+
+
+def _fit_name(name: str, width: int) -> str:
+    """Return a name in at most `width` terminal cells; one character can fill two."""
+    from rich.cells import cell_len
+
+    if cell_len(name) <= width:
+        return name
+    short = shorten(name, width)
+    while cell_len(short) > width:
+        short = shorten(name, len(short) - 1)
+    return short
 
 
 def _width(columns: dict[str, list[object]]) -> int:

@@ -1,1 +1,1 @@
-"""End-to-end finetuning of whole networks from the Block Library with soft labels."""
+"""End-to-end finetuning of whole networks with soft labels, initialized from the Block Library."""

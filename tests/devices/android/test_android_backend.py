@@ -274,7 +274,9 @@ def test_googles_tool_gives_a_mean_to_the_papers_protocol_and_nothing_to_one_of_
     assert table.info.identity["dtype"] == "float16"
     again = LatencyTable.read(table.path)
     assert np.array_equal(again.frame["mean_s"], table.frame["mean_s"])
-    with pytest.raises(ConfigError, match="got 'precise, of the median'; expected mean"):
+    with pytest.raises(
+        ConfigError, match="protocol precise takes the median, which device a_phone does not report; expected mean"
+    ):
         profile_space(SMALL, pixel, tmp_path, PROTOCOLS["precise"], workers=create_in_process_workers)
 
 
@@ -289,15 +291,15 @@ def test_operators_are_shown_by_googles_tool(
         'title = "a phone"\nbackend = "android"\nprotocol = "paper_s20"\n'
         f'[options]\nrunner = "tflite"\ndelegate = "gpu"\nserial = "{phone.serial}"\n'
     )
-    code, out, _ = main("operators", "small_8px", "stage1", "0", "--device", "tool")
+    code, out, _ = main("phone", "operators", "small_8px", "stage1", "0", "--device", "tool")
     assert code == 0
     assert [line.split()[:2] for line in out.splitlines()[-2:]] == [
         ["CONV_2D", "expand"],
         ["DEPTHWISE_CONV_2D", "depthwise"],
     ]
     assert "80.0 %" in out
-    assert main("operators", "small_8px", "stage1", "999", "--device", "tool")[0] == 2
-    assert main("operators", "small_8px", "stage1", "0", "--device", "onnxruntime_cpu")[0] == 2
+    assert main("phone", "operators", "small_8px", "stage1", "999", "--device", "tool")[0] == 2
+    assert main("phone", "operators", "small_8px", "stage1", "0", "--device", "onnxruntime_cpu")[0] == 2
 
 
 def test_hints_and_pauses_are_reported_before_the_start(
@@ -308,4 +310,4 @@ def test_hints_and_pauses_are_reported_before_the_start(
     profile_space(SMALL, device(phone), tmp_path, protocol, budget=ProfilingBudget(), workers=create_in_process_workers)
     said = caplog.text
     assert "a_phone.0: its screen is on" in said
-    assert "10 blocks, 10 of them with layers of their own: one device rests" in said
+    assert "10 blocks, 10 of them with different layers: one device rests" in said

@@ -147,5 +147,5 @@ def test_a_cell_of_ones_own_that_is_one_convolution_is_one() -> None:
 
 
 def test_a_network_of_another_space_is_refused() -> None:
-    with pytest.raises(ConfigError, match="has 5 blocks"):
+    with pytest.raises(ConfigError, match="space donna must have 5 blocks; got 2"):
         build_boxes(load_space("donna"), Architecture((0, 0)))

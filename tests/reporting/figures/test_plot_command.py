@@ -44,7 +44,7 @@ def test_all_figures_that_a_run_has_data_for_are_drawn_the_same_each_time(
         assert code == 0, error
         left_out = [line for line in out.splitlines() if line.startswith("left out")]
         assert left_out == [line for line in left_out if line.startswith("left out: detection: ")]
-        assert "no detectors.csv" in left_out[0]
+        assert "detectors.csv: no such file" in left_out[0]
         files.append({path.name: path.read_bytes() for path in (tmp_path / place).iterdir()})
     names = ("pareto", "finetuning", "predictor", "random-search", "architectures")
     assert sorted(files[0]) == sorted(f"{name}.{kind}" for name in names for kind in ("png", "svg"))
@@ -77,12 +77,12 @@ def test_what_lacks_is_one_line_with_its_cure(broken: Made, main: Main, tmp_path
     (folder / "front.csv").unlink()
     for more, says in (
         (["--pareto"], "donna-hw fit RECIPE writes it"),
-        (["--random-search"], "no predictor.toml"),
-        (["--predictor"], "no predictor.toml"),
-        (["--architectures"], "no front.csv"),
+        (["--random-search"], "predictor.toml: no such file; donna-hw fit RECIPE writes it"),
+        (["--predictor"], "predictor.toml: no such file; donna-hw fit RECIPE writes it"),
+        (["--architectures"], "front.csv: no such file"),
         (["--architectures", "--networks", "0"], "must be at least 1"),
         (["--architectures", "--networks", "nowhere.csv"], "nowhere.csv"),
-        (["--detection"], "no detectors.csv"),
+        (["--detection"], "detectors.csv: no such file"),
     ):
         code, _, error = main("plot", "paper", recipe, "--out", folder, *more)
         assert code == 2
@@ -96,12 +96,22 @@ def test_what_lacks_is_one_line_with_its_cure(broken: Made, main: Main, tmp_path
 def test_a_torn_file_is_one_line_that_names_it(broken: Made, main: Main) -> None:
     recipe, folder = broken
     for name, text, flag, says in (
-        ("detectors.csv", 'network,"', "--detection", "must be a CSV"),
-        ("detectors.csv", "network,role\n", "--detection", "must have a column seed"),
-        ("verified.csv", "role\nfront\n", "--pareto", "must have a column network"),
-        ("verified.csv", "role,network,top1_percent,measured_s\nfront,a/b,1,1\n", "--pareto", "has 3 labels"),
-        ("verified.csv", "role,network,top1_percent,measured_s\nfront,a/b/c,1,1\n", "--pareto", "one of its labels"),
-        ("front.csv", "stage1,stage2\n", "--random-search", "must have a column stage3"),
+        ("detectors.csv", 'network,"', "--detection", "detectors.csv: not a valid CSV file"),
+        ("detectors.csv", "network,role\n", "--detection", "detectors.csv: no column 'seed'"),
+        ("verified.csv", "role\nfront\n", "--pareto", "verified.csv: no column 'network'"),
+        (
+            "verified.csv",
+            "role,network,top1_percent,measured_s\nfront,a/b,1,1\n",
+            "--pareto",
+            "verified.csv: a network of",
+        ),
+        (
+            "verified.csv",
+            "role,network,top1_percent,measured_s\nfront,a/b/c,1,1\n",
+            "--pareto",
+            "verified.csv: stage1: unknown label 'a'",
+        ),
+        ("front.csv", "stage1,stage2\n", "--random-search", "front.csv has no column stage3"),
         ("front.csv", "", "--architectures", "front.csv"),
     ):
         (folder / name).write_text(text)

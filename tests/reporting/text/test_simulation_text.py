@@ -8,6 +8,7 @@ import math
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.cells import cell_len
 from simulation_examples import CONTENT, HARDWARE, made_operator, made_simulation, mobile, simulations
 
 from donna_hw.reporting.text.simulation import DEFAULT_WIDTH, format_simulation, shorten
@@ -91,7 +92,18 @@ def test_any_simulation_fits_a_terminal_and_names_every_operator(found: Simulati
     text = format_simulation(found)
     table = text.split("\n\n")[0].splitlines()
     assert len(table) == len(found.ops) + 2
-    assert max(map(len, table)) <= DEFAULT_WIDTH
+    assert max(map(cell_len, table)) <= DEFAULT_WIDTH
+
+
+def test_characters_of_two_cells_are_counted_twice() -> None:
+    widest = "9" * 7
+    ops = [
+        made_operator("x" * 30 + "\u2e80" * 20, "Conv", fused=("y" * 60,), tile=widest),
+        made_operator("\u2e80" * 60),
+    ]
+    table = format_simulation(made_simulation(*ops)).split("\n\n")[0].splitlines()
+    assert DEFAULT_WIDTH - 1 <= max(map(cell_len, table)) <= DEFAULT_WIDTH
+    assert all(row.startswith(op.name[:2]) for op, row in zip(ops, table[2:], strict=True))
 
 
 @settings(deadline=None, max_examples=60)

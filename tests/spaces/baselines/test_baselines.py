@@ -126,7 +126,7 @@ def test_counted_baselines_are_listed_by_cost_and_not_counted_again(
     names = [line.split()[0] for line in out.splitlines() if line.split() and line.split()[0] in NETWORKS]
     assert names == sorted(NETWORKS, key=lambda name: GRAPHS[name].params)
     assert "on 3x32x32 images" in out
-    assert "the accuracies are of 224x224 images" in out
+    assert "the accuracies are for 224x224 images, not for these" in out
     assert "OFA-sim-C" in out
     monkeypatch.setattr(PtflopsBackend, "cost", lambda *_: pytest.fail("counted again"))
     assert main("baselines", "--device", "params", "--image-size", 32)[1] == out
@@ -187,15 +187,20 @@ def test_a_failed_network_is_last_with_its_reason(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["--device", "abacus"], "unknown device 'abacus'"),
-        (["--device", "params", "--relative-to", "small_8px"], "none for params"),
+        (["--device", "params", "--relative-to", "small_8px"], "no table of small_8px for this cost; got 'params'"),
         (["--device", "params", "--relative-to", "small_8px", "--image-size", "32"], "--image-size cannot be combined"),
-        (["--device", "params", "--protocol", "hasty"], "unknown protocol 'hasty'"),
     ],
 )
 def test_what_cannot_be_measured_is_one_line(main: Main, arguments: list[str], message: str) -> None:
     code, out, error = main("baselines", *arguments)
     assert (code, out, error.count("\n")) == (2, "", 1)
     assert message in error
+
+
+def test_an_unknown_protocol_is_refused_with_the_known_ones(main: Main) -> None:
+    code, out, error = main("baselines", "--device", "params", "--protocol", "hasty")
+    assert (code, out) == (2, "")
+    assert "'--protocol': 'hasty' is not one of 'paper_s20'" in error.splitlines()[-1]
 
 
 @pytest.mark.long

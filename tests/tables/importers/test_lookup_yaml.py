@@ -126,5 +126,5 @@ def test_the_command_says_what_it_took_the_unit_for(tmp_path: Path, main: Callab
     assert (code, "--unit" in said) == (2, True)
     code, said, _ = main(*asked, "--space", "mobilenetv3_1.2@32px", "--unit", "ms")
     assert code == 0
-    assert "published, in seconds; the file's were taken as ms" in said
+    assert "published, in seconds; the file's times were read as ms" in said
     assert (tmp_path / "out" / "note10" / "mobilenetv3_1.2@32px" / "ofa.csv").exists()

@@ -1,1 +1,1 @@
-"""Backend `android`: blocks on phones over adb."""
+"""Backend `android`: measure blocks on phones over adb."""

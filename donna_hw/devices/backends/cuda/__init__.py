@@ -1,1 +1,1 @@
-"""Backend `cuda`: blocks on CUDA GPUs by PyTorch, eager or as CUDA graphs."""
+"""Backend `cuda`: measure blocks on CUDA GPUs with PyTorch, eagerly or as CUDA graphs."""

@@ -1,1 +1,1 @@
-"""Backend `tvm`: blocks compiled by Apache TVM, on this machine or on boards behind a tracker."""
+"""Backend `tvm`: measure blocks that Apache TVM compiled, on this machine or on boards behind an RPC tracker."""
