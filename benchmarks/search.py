@@ -31,7 +31,7 @@ from donna_hw.costs.base import CostModel, CostTerms
 from donna_hw.costs.table_sum import TableCost
 from donna_hw.predictors.base import FittedPredictor
 from donna_hw.search.branch_and_bound import second_order_front
-from donna_hw.search.exact import exact_front
+from donna_hw.search.exact_search import exact_front
 from donna_hw.search.exact_sums import TooManySumsError, non_dominated_sums
 from donna_hw.search.nsga2 import nsga2
 from donna_hw.search.optimality_gap import add_optimality_gap, find_initial_rows

@@ -11,7 +11,6 @@ import traceback
 import click
 
 from donna_hw.cli.baselines import baselines
-from donna_hw.cli.completion import completion
 from donna_hw.cli.devices import devices
 from donna_hw.cli.doctor import doctor
 from donna_hw.cli.export import export
@@ -21,6 +20,7 @@ from donna_hw.cli.profile import count, profile
 from donna_hw.cli.run import distill, finetune, fit, reference, report, run
 from donna_hw.cli.search import search
 from donna_hw.cli.sections import SectionedGroup
+from donna_hw.cli.shell_completion import completion
 from donna_hw.cli.simulate import simulate
 from donna_hw.cli.spaces import spaces
 from donna_hw.cli.stress import stress

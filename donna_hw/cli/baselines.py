@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from donna_hw.cli.completion import complete_spaces
 from donna_hw.cli.options import DEVICE, PROTOCOL, ROUNDS, TABLES, load_device
+from donna_hw.cli.shell_completion import complete_spaces
 
 
 @click.command()
@@ -42,7 +42,7 @@ def baselines(
     The accuracies are those published for 224x224 images.
     """
     from donna_hw.errors import ConfigError
-    from donna_hw.profiling.baselines import measure_baselines, profile_baselines
+    from donna_hw.profiling.profile_baselines import measure_baselines, profile_baselines
     from donna_hw.reporting.text.baselines import format_baselines
     from donna_hw.spaces import load_space
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from donna_hw.cli.completion import complete_devices, complete_recipes, complete_spaces
+from donna_hw.cli.shell_completion import complete_devices, complete_recipes, complete_spaces
 from donna_hw.measurement.protocol import PROTOCOLS
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from donna_hw.cli.completion import complete_devices
 from donna_hw.cli.options import FOLDER, RUNNER_ABIS, SPACE
+from donna_hw.cli.shell_completion import complete_devices
 
 
 @click.group()

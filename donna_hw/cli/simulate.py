@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from donna_hw.cli.completion import complete_devices
 from donna_hw.cli.options import FILE
+from donna_hw.cli.shell_completion import complete_devices
 
 if TYPE_CHECKING:
     from donna_hw.devices.device import Device

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from donna_hw.cli.completion import complete_spaces
+from donna_hw.cli.shell_completion import complete_spaces
 
 
 @click.command()

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from donna_hw.cli.completion import complete_recipes
 from donna_hw.cli.options import CLUSTER, FOLDER, OUT, RECIPE, SEED, SUMMARY
 from donna_hw.cli.run import run_and_report
+from donna_hw.cli.shell_completion import complete_recipes
 
 if TYPE_CHECKING:
     from donna_hw.pipeline.run import Run

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from donna_hw.cli.completion import complete_spaces
 from donna_hw.cli.options import FILE, TABLES, space_option
+from donna_hw.cli.shell_completion import complete_spaces
 from donna_hw.cli.table_fit import calibrate, fit
 from donna_hw.cli.table_import import import_
 

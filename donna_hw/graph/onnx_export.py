@@ -84,7 +84,7 @@ def to_onnx(graph: Graph, batch: int = 1, weights: Weights | None = None, seed: 
 
 
 def _embed_module(layer: Layer, output: str, batch: int, weights: Weights | None, seed: int) -> onnx.GraphProto:
-    from donna_hw.graph.onnx_torch import embed_module  # deferred, since only modules need torch
+    from donna_hw.graph.torch_to_onnx import embed_module  # deferred, since only modules need torch
 
     return embed_module(layer, output, batch, weights, seed)
 

@@ -12,7 +12,7 @@ from donna_hw.costs.quantile import QuantileCost
 from donna_hw.devices.device import Device
 from donna_hw.errors import ConfigError, DonnaError, UnknownNameError
 from donna_hw.predictors.serialization import load_predictor, read_metric
-from donna_hw.search.exact import exact_front, exact_search_obstacle
+from donna_hw.search.exact_search import exact_front, exact_search_obstacle
 from donna_hw.search.exact_sums import TooManySumsError
 from donna_hw.search.nsga2 import nsga2, validate_sizes
 from donna_hw.search.optimality_gap import add_optimality_gap, find_initial_rows

@@ -13,7 +13,7 @@ from donna_hw.errors import InsufficientDataError
 from donna_hw.predictors.base import AccuracyPredictor
 from donna_hw.predictors.linear import LinearPredictor
 from donna_hw.predictors.quadratic import Quadratic
-from donna_hw.search.exact import exact_front, exact_search_obstacle
+from donna_hw.search.exact_search import exact_front, exact_search_obstacle
 from donna_hw.search.exact_sums import TooManySumsError
 from donna_hw.search.pareto_front import ParetoFront, build_front
 from donna_hw.search.problem import Constraint, SearchProblem

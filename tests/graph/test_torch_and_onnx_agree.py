@@ -11,8 +11,8 @@ import torch
 from donna_hw.graph.builder import GraphBuilder, lower
 from donna_hw.graph.graph import ACTIVATIONS, OPERATORS, Graph, layers_hash
 from donna_hw.graph.onnx_export import to_onnx
-from donna_hw.graph.onnx_torch import export_onnx
 from donna_hw.graph.torch_module import GraphModule, to_torch
+from donna_hw.graph.torch_to_onnx import export_onnx
 from donna_hw.spaces import Space, load_space
 
 BATCH = 2

@@ -17,7 +17,7 @@ from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.experiments import search_cost as arithmetic
 from donna_hw.search import api
 from donna_hw.search.api import SearchSettings, search
-from donna_hw.search.exact import exact_search_obstacle
+from donna_hw.search.exact_search import exact_search_obstacle
 from donna_hw.search.optimality_gap import nearest_exact_problem
 from donna_hw.search.pareto_front import build_front, select_diverse
 from donna_hw.search.random_search import random_front

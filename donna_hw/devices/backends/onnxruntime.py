@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from donna_hw.devices.backends.base import Availability, Runner, TimingBackend
-from donna_hw.devices.backends.timing import time_calls
+from donna_hw.devices.backends.timing_loop import time_calls
 from donna_hw.errors import ConfigError, UnavailableError, UnknownNameError
 from donna_hw.graph.graph import Graph
 from donna_hw.measurement.environment import Environment, Scalar, cpu_model, host_conditions
@@ -138,7 +138,7 @@ class OnnxRuntimeBackend(TimingBackend):
 
     To time any torch module:
 
-        from donna_hw.graph.onnx_torch import export
+        from donna_hw.graph.torch_to_onnx import export
         runner = OnnxRuntimeBackend(1, {"threads": 2}).prepare_model(export(module, (3, 224, 224)))
         runner.samples(3)  # warm up
         print(np.median(runner.samples(30).wall_s))

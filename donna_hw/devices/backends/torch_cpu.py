@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from donna_hw.devices.backends.base import Availability, Runner, TimingBackend
-from donna_hw.devices.backends.timing import time_calls
+from donna_hw.devices.backends.timing_loop import time_calls
 from donna_hw.errors import ConfigError
 from donna_hw.graph.graph import Graph
 from donna_hw.measurement.environment import Environment, Scalar, cpu_model, host_conditions

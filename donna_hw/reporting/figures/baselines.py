@@ -7,7 +7,7 @@ import pandas as pd
 from donna_hw._core.resources import data_roots
 from donna_hw.errors import TableError
 from donna_hw.pipeline.run import Run
-from donna_hw.profiling.baselines import LISTING
+from donna_hw.profiling.profile_baselines import LISTING
 from donna_hw.reporting.figures.pareto import NO_BASELINES
 from donna_hw.spaces.baselines.published import load_published
 from donna_hw.tables.latency_table import LatencyTable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 
 from donna_hw._core.units import choose_unit, format_quantity
-from donna_hw.profiling.baselines import Baselines
+from donna_hw.profiling.profile_baselines import Baselines
 from donna_hw.reporting.text.rich_table import render_table
 from donna_hw.spaces.baselines.published import load_published
 from donna_hw.tables.parts import Row

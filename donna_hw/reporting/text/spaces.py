@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 
 from donna_hw._core.units import format_quantity
 from donna_hw.graph.graph import Graph, Shape
@@ -11,6 +12,8 @@ from donna_hw.spaces import Axis, Space, list_spaces, load_space
 from donna_hw.spaces.extremes import find_extremes
 
 MAX_VALUES = 8  # of an axis, in the list of all spaces
+MAX_CELL_VALUES = 12  # of an axis, in a cell of a stage's table; more are listed below it
+LINE_WIDTH = 100
 
 
 def format_spaces() -> str:
@@ -50,6 +53,7 @@ def format_space(space: Space) -> str:
             f"{name}: {space.title}\n{len(space.stages)} stages, {networks} networks, "
             f"{_format_shape(space.input_shape)} images",
             f"stages, in the order of the data:\n{_stages_table(space)}",
+            *_long_axes(space),
             *_global_axes(space),
             f"fixed parts:\n{_fixed_parts_table(space)}",
             f"networks by MACs:\n{_extremes_table(space)}",
@@ -108,12 +112,28 @@ def _counts(graph: Graph) -> Sequence[str]:
     return format_quantity(graph.macs, "MAC"), format_quantity(graph.params, "parameter")
 
 
+def _long_axes(space: Space) -> list[str]:
+    """Return the values of axes with too many for a cell, once for all stages that share them."""
+    stages_by_axis: dict[tuple[str, str], list[str]] = {}
+    for stage in space.stages:
+        for axis in stage.axes:
+            if len(axis.values) > MAX_CELL_VALUES:
+                stages_by_axis.setdefault((axis.name, _format_values(axis, ", ")), []).append(stage.name)
+    return [
+        f"{name} of {', '.join(stages)}:\n"
+        + fill(values, LINE_WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
+        for (name, values), stages in stages_by_axis.items()
+    ]
+
+
 def _format_axis(axis: Axis) -> str:
+    if len(axis.values) > MAX_CELL_VALUES:
+        return f"{axis.name} (see below)"
     return f"{axis.name} {_format_values(axis)}"
 
 
-def _format_values(axis: Axis) -> str:
-    return "/".join(f"{value}*" if value == axis.reference_value else str(value) for value in axis.values)
+def _format_values(axis: Axis, separator: str = "/") -> str:
+    return separator.join(f"{value}*" if value == axis.reference_value else str(value) for value in axis.values)
 
 
 def _format_shape(shape: Shape) -> str:

@@ -8,7 +8,7 @@ from fakes import tiny_space
 
 from donna_hw.devices.backends import load_backend
 from donna_hw.devices.backends.base import ExactBackend, TimingBackend
-from donna_hw.devices.backends.timing import time_calls
+from donna_hw.devices.backends.timing_loop import time_calls
 from donna_hw.errors import ConfigError, UnknownNameError
 from donna_hw.graph.torch_module import GraphModule
 from donna_hw.measurement.host_cpu import HostCpu
@@ -35,7 +35,7 @@ class FakeTime:
 
 def test_each_call_is_timed_alone_by_both_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = FakeTime()
-    monkeypatch.setattr("donna_hw.devices.backends.timing.time", clock)
+    monkeypatch.setattr("donna_hw.devices.backends.timing_loop.time", clock)
     lengths = iter([10, 2000, 30])
     samples = time_calls(lambda: clock.work(next(lengths)), 3)
     assert samples.wall_s.tolist() == pytest.approx([10e-9, 2000e-9, 30e-9], rel=1e-12)

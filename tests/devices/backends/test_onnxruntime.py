@@ -198,7 +198,7 @@ def test_on_a_gpu_inputs_and_outputs_lie_there_and_each_run_ends_before_the_cloc
     session = fake_cuda(monkeypatch, [CUDA, "CPUExecutionProvider"])
     backend = OnnxRuntimeBackend(1, {"provider": "cuda"})
     runner = backend.prepare(block())
-    monkeypatch.setattr("donna_hw.devices.backends.timing.time", FakeClock(session.log))
+    monkeypatch.setattr("donna_hw.devices.backends.timing_loop.time", FakeClock(session.log))
     assert runner.samples(2).cpu_s is None
     run = ["clock", "run", "outputs ready", "clock"]
     assert session.log == ["input on cuda", "output on cuda", "inputs ready", *run, *run]
@@ -235,7 +235,7 @@ def test_a_gpu_is_named_by_torch_or_refused(monkeypatch: pytest.MonkeyPatch) -> 
 def test_any_torch_module_can_be_timed() -> None:
     import torch
 
-    from donna_hw.graph.onnx_torch import export_onnx
+    from donna_hw.graph.torch_to_onnx import export_onnx
 
     module = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.GELU(), torch.nn.LayerNorm(8))
     runner = OnnxRuntimeBackend(4, {}).prepare_model(export_onnx(module, (6,), batch=4))

@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from donna_hw.errors import ConfigError
-from donna_hw.graph.onnx_torch import export_onnx
+from donna_hw.graph.torch_to_onnx import export_onnx
 from donna_hw.simulator.onnx_frontend.reader import read_onnx
 
 pytestmark = pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # of branches in torch's own modules
@@ -85,7 +85,7 @@ def test_attention_is_two_linear_layers_two_products_and_a_softmax() -> None:
 @pytest.mark.parametrize("opset", [16, 17])
 @pytest.mark.parametrize("affine", [True, False])
 def test_a_layer_norm_is_one_node(opset: int, affine: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("donna_hw.graph.onnx_torch.OPSET", opset)
+    monkeypatch.setattr("donna_hw.graph.torch_to_onnx.OPSET", opset)
     model = export_onnx(nn.Sequential(nn.LayerNorm(16, elementwise_affine=affine), nn.Linear(16, 4)), (7, 16))
     assert ("LayerNormalization" in {node.op_type for node in model.graph.node}) == (opset == 17)
     workload = checked(read_onnx(model))

@@ -14,8 +14,8 @@ from donna_hw.devices.backends.ptflops import PtflopsBackend
 from donna_hw.devices.device import Device
 from donna_hw.errors import ConfigError, TableError
 from donna_hw.graph.graph import layers_hash
-from donna_hw.profiling.baselines import Baselines, measure_baselines
 from donna_hw.profiling.network_profiling import MeasuredGraphs, measure_networks
+from donna_hw.profiling.profile_baselines import Baselines, measure_baselines
 from donna_hw.profiling.profiler import profile_space
 from donna_hw.profiling.workers.in_process import create_in_process_workers
 from donna_hw.reporting.text.baselines import format_baselines

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from donna_hw.devices.backends.base import Runner
-from donna_hw.devices.backends.timing import time_calls
+from donna_hw.devices.backends.timing_loop import time_calls
 from donna_hw.devices.backends.tvm.rpc import translate_errors
 from donna_hw.errors import UnavailableError
 from donna_hw.measurement.measurement import Samples

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from donna_hw.errors import ConfigError
-from donna_hw.graph.onnx_torch import export_onnx
+from donna_hw.graph.torch_to_onnx import export_onnx
 
 
 class Gelu(nn.Module):

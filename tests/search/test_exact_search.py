@@ -18,7 +18,7 @@ from donna_hw.costs.quantile import QuantileCost
 from donna_hw.costs.table_sum import TableCost
 from donna_hw.errors import ConfigError, InsufficientDataError
 from donna_hw.predictors.factory import fit_predictor
-from donna_hw.search.exact import exact_front, exact_search_obstacle
+from donna_hw.search.exact_search import exact_front, exact_search_obstacle
 from donna_hw.search.nsga2 import nsga2
 from donna_hw.search.problem import Constraint, SearchProblem
 from donna_hw.spaces.stage import Axis
