@@ -150,10 +150,10 @@ def time_second_order(problem: SearchProblem) -> None:
         quadratic = problem.predictor.quadratic(qualities)
         assert quadratic is not None
         start = time.process_time()
-        front = second_order_front(quadratic, costs)
+        exact = second_order_front(quadratic, costs)
         spent = time.process_time() - start
         print(
-            f"exact, second-order, {blocks} blocks a stage, none dominated: {len(front.cost)} networks in {spent:.3g} s",
+            f"exact, second-order, {blocks} blocks a stage, none dominated: {len(exact.cost)} networks in {spent:.3g} s",
             flush=True,
         )
 

@@ -122,7 +122,7 @@ def test_devices_and_spaces_are_listed() -> None:
 def test_one_space_is_shown_in_detail(tmp_path: Path) -> None:
     text = CliRunner().invoke(cli, ["spaces", "small_8px@10px"]).output
     assert text.startswith("small_8px@10px: ")
-    assert "3 stages, 1.382e+04 networks, 1x10x10 images\n" in text
+    assert "3 stages, 13,824 networks, 1x10x10 images\n" in text
     stage = next(line for line in text.splitlines() if line.startswith("stage1 "))
     assert stage.split()[1] == "24"
     assert "kernel 3/5*" in stage or "kernel 3*/5" in stage
