@@ -82,5 +82,5 @@ def test_a_killed_nodes_block_goes_to_the_other_and_the_table_is_whole(
 
 
 def test_without_a_cluster_there_is_an_error_in_words() -> None:
-    with pytest.raises(UnavailableError, match=r"a Ray cluster must answer at 127\.0\.0\.1:9"):
+    with pytest.raises(UnavailableError, match=r"no Ray cluster answers at 127\.0\.0\.1:9"):
         ray_worker_factory("127.0.0.1:9")(Device.load(DEVICE), PROTOCOL)

@@ -20,7 +20,7 @@ workers = 2
 data = {{ name = "digits", held_out = 850 }}
 reference = {{ epochs = 2, batch = 32, learning_rate = 0.01 }}
 distill = {{ images = 64, batch = 16 }}
-latency = {{ rounds = 1, correct_with = 4 }}
+latency = {{ rounds = 1, calibration_networks = 4 }}
 finetune = {{ epochs = 1, images = 64, batch = 8 }}
 library = {{ networks = 6 }}
 search = {{ samples = 60, population = 20 }}
