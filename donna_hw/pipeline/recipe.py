@@ -201,14 +201,7 @@ def save_recipe(recipe: Recipe, folder: Path) -> None:
     if before == settings:
         return
     if before is not None:
-        difference = first_difference(_fixed_settings(before), _fixed_settings(settings))
-        if difference:
-            key, old, new = difference
-            raise ConfigError(
-                f"{folder} holds a run with {key} = {old!r}",
-                got=new,
-                hint="choose another folder with --out, or delete this one",
-            )
+        validate_same_run(folder, _fixed_settings(before), _fixed_settings(settings))
     write_toml(path, settings)
 
 
@@ -225,6 +218,18 @@ def _fixed_settings(settings: dict[str, Any]) -> dict[str, Any]:
         for section, content in settings.items()
         if section not in mutable
     }
+
+
+def validate_same_run(folder: Path, before: dict[str, Any], settings: dict[str, Any]) -> None:
+    """Raise `ConfigError` with the first setting in which a recipe differs from the one that a run's folder was begun with."""
+    difference = first_difference(before, settings)
+    if difference:
+        key, old, new = difference
+        raise ConfigError(
+            f"{folder} holds a run with {key} = {old!r}",
+            got=new,
+            hint="choose another folder with --out, or delete this one",
+        )
 
 
 def first_difference(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> tuple[str, Any, Any] | None:

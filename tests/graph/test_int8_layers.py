@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from int8_examples import every_operator, normal_stats, trained_module
 
 from donna_hw.graph.builder import GraphBuilder
 from donna_hw.graph.graph import ACTIVATIONS, INPUT, Graph, layers_hash, with_dtype
@@ -20,23 +21,9 @@ from donna_hw.graph.int8_torch import Int8Layer, fake_quantize
 from donna_hw.graph.onnx_export import to_onnx
 from donna_hw.graph.torch_module import GraphModule, to_torch
 from donna_hw.spaces import load_space
-from donna_hw.training.quantization.channel_stats import ChannelStats
 from donna_hw.training.quantization.data_free import QuantizationConfig, quantize
 
 BATCH = 3
-
-
-def every_operator() -> Graph:
-    """A graph with every operator but a torch module."""
-    builder = GraphBuilder((4, 9, 9))
-    y = builder.conv(INPUT, 8, kernel=3, activation="relu", name="conv")
-    x = builder.conv(y, 8, kernel=5, groups=8, activation="relu", name="depthwise")
-    x = builder.add(x, y, activation="relu", name="sum")
-    x = builder.conv(x, 12, groups=4, stride=2, activation="swish", name="grouped")
-    gate = builder.conv(builder.global_pool(x, name="squeeze"), 12, activation="sigmoid", batch_norm=False, name="gate")
-    x = builder.max_pool(builder.scale(x, gate, name="excite"), kernel=3, stride=2, name="pool")
-    builder.linear(builder.flatten(x, name="flatten"), 5, name="linear")
-    return Graph(builder.input_shape, tuple(builder.layers))
 
 
 def every_activation(activation: str) -> Graph:
@@ -47,23 +34,6 @@ def every_activation(activation: str) -> Graph:
 
 
 GRAPHS = [every_operator(), *map(every_activation, ACTIVATIONS)]
-
-
-def lived_in(graph: Graph) -> GraphModule:
-    """Return a float32 module whose batch-norms have random scales and shifts and have seen normal numbers."""
-    module = to_torch(graph, seed=0).train()
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for norm in (part for part in module.modules() if isinstance(part, torch.nn.BatchNorm2d)):
-            norm.weight.copy_(1 + 0.2 * torch.rand(norm.num_features, generator=generator))
-            norm.bias.copy_(0.2 * torch.randn(norm.num_features, generator=generator))
-        for _ in range(20):
-            module(torch.randn(16, *graph.input_shape, generator=generator))
-    return module.eval()
-
-
-def normal(channels: int) -> ChannelStats:
-    return ChannelStats.from_normal(torch.zeros(channels).double(), torch.ones(channels).double(), 4.0)
 
 
 def state_of(module: GraphModule) -> dict[str, np.ndarray]:
@@ -135,7 +105,7 @@ def steps_apart(module: GraphModule, *, fused: bool) -> np.ndarray:
 def test_torch_and_onnx_runtime_agree(graph: Graph, per_channel: bool) -> None:
     """As written they are equal but for a number on the edge between two steps; fused, more of these are rounded the other way."""
     module = quantize(
-        lived_in(graph), with_dtype(graph, "int8"), normal(4), QuantizationConfig(per_channel=per_channel)
+        trained_module(graph), with_dtype(graph, "int8"), normal_stats(4), QuantizationConfig(per_channel=per_channel)
     ).module
     for fused, most, share in ((False, 1.01, 0.01), (True, 2.01, 0.1)):
         steps = steps_apart(module, fused=fused)
@@ -148,7 +118,9 @@ def test_a_graph_with_a_float32_layer_agrees_too(plain: str) -> None:
     """An 8-bit layer puts what it reads from a float32 one on its input grid."""
     graph = every_operator()
     kinds = [replace(each, dtype="float32" if each.name == plain else "int8") for each in graph.layers]
-    module = quantize(lived_in(graph), Graph(graph.input_shape, tuple(kinds)), normal(4), QuantizationConfig()).module
+    module = quantize(
+        trained_module(graph), Graph(graph.input_shape, tuple(kinds)), normal_stats(4), QuantizationConfig()
+    ).module
     steps = steps_apart(module, fused=False)
     assert steps.max() <= 1.01
     assert (steps > 0.5).mean() <= 0.01

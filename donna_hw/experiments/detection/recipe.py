@@ -12,7 +12,7 @@ from donna_hw._core.toml_files import StrictModel, parse_model, read_toml, write
 from donna_hw.errors import ConfigError
 from donna_hw.experiments.detection.retinanet import DetectionHead
 from donna_hw.experiments.detection.synthetic_scenes import SceneSettings
-from donna_hw.pipeline.recipe import find_recipe, first_difference
+from donna_hw.pipeline.recipe import find_recipe, validate_same_run
 from donna_hw.training.loop import OptimConfig
 
 MUTABLE_KEYS = ("title", "workers", "device")
@@ -158,14 +158,7 @@ def save_recipe(recipe: DetectionRecipe, folder: Path) -> None:
     path, settings = folder / "recipe.toml", recipe.model_dump(exclude_none=True)
     if path.exists():
         before = DetectionRecipe.read(path).model_dump(exclude_none=True)
-        difference = first_difference(_fixed_settings(before), _fixed_settings(settings))
-        if difference:
-            key, old, new = difference
-            raise ConfigError(
-                f"{folder} holds a run with {key} = {old!r}",
-                got=new,
-                hint="choose another folder with --out, or delete this one",
-            )
+        validate_same_run(folder, _fixed_settings(before), _fixed_settings(settings))
     write_toml(path, settings)
 
 
